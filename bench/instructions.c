@@ -1,0 +1,230 @@
+/* instructions.c: bench-instructions: work for callgrind to count; instructions.sh runs it and writes the table.
+ *
+ * Times on a shared machine wander by tens of per cent, counts of instructions do not move: they show whether a change made a
+ * path shorter. callgrind counts only inside the functions whose names begin with counted_, and the script divides by the
+ * number of operations that this program prints. Subject `none` does the loops with no allocator behind them; its counts are
+ * taken off the others'.
+ *
+ *     bench-instructions pairs none|malloc|ref|handle|batch     counted_allocations, counted_frees
+ *     bench-instructions moves none|snug BYTES                  counted_moves (none: memcpy in random order)
+ *     bench-instructions asks  stats|nothing                    counted_asks */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIVE_COUNT ((size_t)1024)
+#define TURN_COUNT ((size_t)256) /* objects freed and allocated in one go */
+#define TURNS ((size_t)200)
+#define OBJECT_BYTES ((size_t)100)
+#define HEAP_BYTES (8 * MIB)
+#define BATCH_COUNT ((size_t)64)
+
+typedef enum subject { SUBJECT_NONE, SUBJECT_MALLOC, SUBJECT_REF, SUBJECT_HANDLE, SUBJECT_BATCH, SUBJECT_COUNT } subject;
+
+static const char *const subject_names[SUBJECT_COUNT] = {"none", "malloc", "ref", "handle", "batch"};
+
+#define COUNTED __attribute__((noinline)) void
+
+COUNTED counted_allocations(snug_pools *pools, subject what, uint64_t *names, size_t count);
+COUNTED counted_frees(snug_pools *pools, subject what, const uint64_t *names, size_t count);
+COUNTED counted_moves(snug_pools *pools, snug_report *report);
+COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count, size_t object_bytes);
+COUNTED counted_asks(snug_pools *pools, bool stats, size_t count);
+
+/* ------------------------------------------------------------------ pairs ------------------------------------------------ */
+
+static const size_t batch_sizes[BATCH_COUNT] = {
+	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
+	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
+	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
+};
+
+COUNTED counted_allocations(snug_pools *pools, subject what, uint64_t *names, size_t count) {
+	bool failed = false;
+	if (what == SUBJECT_BATCH) {
+		for (size_t i = 0; i < count; i += BATCH_COUNT) {
+			failed |= snug_ref_alloc_batch(pools, batch_sizes, BATCH_COUNT, names + i) != SNUG_OK;
+		}
+	} else if (what == SUBJECT_REF) {
+		for (size_t i = 0; i < count; i++) {
+			failed |= snug_ref_alloc(pools, OBJECT_BYTES, &names[i]) != SNUG_OK;
+		}
+	} else if (what == SUBJECT_HANDLE) {
+		for (size_t i = 0; i < count; i++) {
+			failed |= snug_alloc(pools, OBJECT_BYTES, &names[i]) != SNUG_OK;
+		}
+	} else if (what == SUBJECT_MALLOC) {
+		for (size_t i = 0; i < count; i++) {
+			void *object = malloc(OBJECT_BYTES);
+			failed |= object == NULL;
+			names[i] = (uint64_t)(uintptr_t)object;
+		}
+	} else {
+		for (size_t i = 0; i < count; i++) {
+			names[i] = i + 1;
+		}
+	}
+	if (failed) {
+		abort();
+	}
+}
+
+COUNTED counted_frees(snug_pools *pools, subject what, const uint64_t *names, size_t count) {
+	bool failed = false;
+	if (what == SUBJECT_BATCH) {
+		for (size_t i = 0; i < count; i += BATCH_COUNT) {
+			failed |= snug_ref_free_batch(pools, names + i, batch_sizes, BATCH_COUNT) != SNUG_OK;
+		}
+	} else if (what == SUBJECT_REF) {
+		for (size_t i = 0; i < count; i++) {
+			failed |= snug_ref_free(pools, names[i], OBJECT_BYTES) != SNUG_OK;
+		}
+	} else if (what == SUBJECT_HANDLE) {
+		for (size_t i = 0; i < count; i++) {
+			failed |= snug_free(pools, names[i]) != SNUG_OK;
+		}
+	} else if (what == SUBJECT_MALLOC) {
+		for (size_t i = 0; i < count; i++) {
+			free((void *)(uintptr_t)names[i]);
+		}
+	} else {
+		for (size_t i = 0; i < count; i++) {
+			failed |= names[i] == 0;
+		}
+	}
+	if (failed) {
+		abort();
+	}
+}
+
+static void ignore_move(void *context, snug_ref from, snug_ref to, size_t size) {
+	(void)context;
+	(void)from;
+	(void)to;
+	(void)size;
+}
+
+static void shuffle(uint64_t *names, bench_random *random) {
+	for (size_t i = LIVE_COUNT - 1; i > 0; i--) {
+		size_t other = bench_random_below(random, i + 1);
+		uint64_t name = names[i];
+		names[i] = names[other];
+		names[other] = name;
+	}
+}
+
+/* 1024 objects live; 256 random ones are freed, then 256 allocated, 200 times. */
+static void run_pairs(const char *name, bench_random *random) {
+	static uint64_t names[LIVE_COUNT];
+	snug_pools *pools = NULL;
+	snug_options options = {.limit_bytes = HEAP_BYTES};
+	subject what = SUBJECT_NONE;
+	while (what < SUBJECT_COUNT && strcmp(name, subject_names[what]) != 0) {
+		what++;
+	}
+	if (what == SUBJECT_COUNT) {
+		bench_fail("unknown subject %s", name);
+	}
+	if (what == SUBJECT_REF || what == SUBJECT_BATCH) {
+		options.owner.moved = ignore_move; /* never called: nothing is compacted here */
+	}
+	bench_expect_ok(snug_pools_create(&options, &pools), "snug_pools_create");
+	counted_allocations(pools, what, names, LIVE_COUNT);
+	for (size_t turn = 0; turn < TURNS; turn++) {
+		shuffle(names, random);
+		counted_frees(pools, what, names, TURN_COUNT);
+		counted_allocations(pools, what, names, TURN_COUNT);
+	}
+	printf("allocations %zu\nfrees %zu\n", LIVE_COUNT + TURNS * TURN_COUNT, TURNS * TURN_COUNT);
+	snug_pools_destroy(pools);
+}
+
+/* ------------------------------------------------------------------ moves ------------------------------------------------ */
+
+COUNTED counted_moves(snug_pools *pools, snug_report *report) {
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	bench_expect_ok(snug_defragment(pools, &options, report), "snug_defragment");
+}
+
+COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count, size_t object_bytes) {
+	for (size_t i = 0; i + 1 < count; i++) {
+		memcpy(bytes + places[i] * object_bytes, bytes + places[i + 1] * object_bytes, object_bytes);
+	}
+}
+
+static void run_copies(size_t object_bytes, bench_random *random) {
+	size_t count = HEAP_BYTES / object_bytes;
+	unsigned char *bytes = bench_map(HEAP_BYTES, false);
+	uint32_t *places = bench_map(count * sizeof places[0], false);
+	for (size_t i = 0; i < count; i++) {
+		/* Neighbours differ, so that source and destination never overlap. */
+		places[i] = (uint32_t)(2 * bench_random_below(random, count / 2) + i % 2);
+	}
+	counted_copies(bytes, places, count, object_bytes);
+	printf("moves %zu\n", count - 1);
+}
+
+static void run_moves(const char *name, size_t object_bytes, bench_random *random) {
+	bench_heap heap;
+	snug_options options = {.limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
+	snug_report report;
+	if (object_bytes == 0) {
+		bench_fail("an object has at least one byte");
+	}
+	if (strcmp(name, "none") == 0) {
+		run_copies(object_bytes, random);
+		return;
+	}
+	bench_heap_create(&heap, &options, object_bytes);
+	bench_heap_fill(&heap, random, object_bytes, object_bytes);
+	bench_heap_thin(&heap, random, BENCH_RANDOM);
+	counted_moves(heap.pools, &report);
+	printf("moves %llu\n", (unsigned long long)report.moved_objects);
+	bench_heap_destroy(&heap);
+}
+
+/* ------------------------------------------------------------------ asks ------------------------------------------------- */
+
+COUNTED counted_asks(snug_pools *pools, bool stats, size_t count) {
+	static snug_stats snapshot;
+	static snug_report report;
+	for (size_t i = 0; i < count; i++) {
+		if (stats) {
+			bench_expect_ok(snug_stats_get(pools, &snapshot), "snug_stats_get");
+		} else {
+			bench_expect_ok(snug_defragment(pools, NULL, &report), "snug_defragment");
+		}
+	}
+}
+
+/* A heap full of Meta's sizes that was thinned and compacted. */
+static void run_asks(bool stats, bench_random *random) {
+	bench_heap heap;
+	snug_options options = {.limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
+	snug_report report;
+	size_t count = 1000;
+	bench_heap_create(&heap, &options, 64);
+	bench_heap_fill(&heap, random, 0, 16 * KIB);
+	bench_heap_thin(&heap, random, BENCH_RANDOM);
+	bench_expect_ok(snug_defragment(heap.pools, NULL, &report), "snug_defragment");
+	counted_asks(heap.pools, stats, count);
+	printf("asks %zu\n", count);
+	bench_heap_destroy(&heap);
+}
+
+int main(int argc, char **argv) {
+	bench_random random;
+	bench_random_init(&random, 42);
+	if (argc == 3 && strcmp(argv[1], "pairs") == 0) {
+		run_pairs(argv[2], &random);
+	} else if (argc == 4 && strcmp(argv[1], "moves") == 0) {
+		run_moves(argv[2], strtoul(argv[3], NULL, 10), &random);
+	} else if (argc == 3 && strcmp(argv[1], "asks") == 0) {
+		run_asks(strcmp(argv[2], "stats") == 0, &random);
+	} else {
+		bench_fail("use: %s pairs none|malloc|ref|handle|batch, moves none|snug BYTES, asks stats|nothing", argv[0]);
+	}
+	return 0;
+}

@@ -1,0 +1,125 @@
+#!/bin/sh
+# instructions.sh [BUILD_DIR [OUTPUT]]: counts instructions with callgrind and writes the table to docs/instruction-counts.md.
+# Needs valgrind and the mallocs' libraries; a malloc that is not installed is left out.
+set -eu
+
+source_dir=$(cd "$(dirname "$0")/.." && pwd)
+build_dir=${1:-$source_dir/build}
+output=${2:-$source_dir/docs/instruction-counts.md}
+program=$build_dir/bench/bench-instructions
+work_dir=$(mktemp -d)
+trap 'rm -rf "$work_dir"' EXIT
+
+command -v valgrind >/dev/null || { echo "instructions.sh: valgrind is not installed" >&2; exit 1; }
+
+# count FUNCTION PRELOAD ARGUMENTS...: instructions inside FUNCTION, and what the program printed, in $work_dir.
+count() {
+	counted=$1
+	preload=$2
+	shift 2
+	LD_PRELOAD=$preload valgrind --tool=callgrind --callgrind-out-file="$work_dir/out" --collect-atstart=no \
+		--toggle-collect="$counted" "$program" "$@" >"$work_dir/printed" 2>"$work_dir/log"
+	sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$work_dir/log"
+}
+
+# per OPERATION FUNCTION PRELOAD ARGUMENTS...: instructions an operation, with one decimal.
+per() {
+	operation=$1
+	shift
+	collected=$(count "$@")
+	awk -v operation="$operation" -v collected="$collected" '$1 == operation { printf "%.1f", collected / $2 }' \
+		"$work_dir/printed"
+}
+
+subtract() {
+	awk -v whole="$1" -v part="$2" 'BEGIN { printf "%.1f", whole - part }'
+}
+
+# pair_row NAME PRELOAD SUBJECT
+pair_row() {
+	allocation=$(subtract "$(per allocations counted_allocations "$2" pairs "$3")" "$loop_allocation")
+	release=$(subtract "$(per frees counted_frees "$2" pairs "$3")" "$loop_free")
+	awk -v name="$1" -v a="$allocation" -v f="$release" 'BEGIN { printf "| %s | %.1f | %.1f | %.1f |\n", name, a, f, a + f }'
+}
+
+# malloc_row NAME LIBRARY
+malloc_row() {
+	if ldconfig -p | grep -q "$2 "; then
+		pair_row "$1" "$2" malloc
+	fi
+}
+
+move_row() {
+	move=$(per moves counted_moves '' moves snug "$1")
+	copy=$(per moves counted_copies '' moves none "$1")
+	echo "| $2 | $move | $copy |"
+}
+
+version() {
+	dpkg-query -W -f '${Package} ${Version}' "$1" 2>/dev/null || true
+}
+
+compiler_line() {
+	strings -a "$build_dir"/libsnug.so.*.*.* 2>/dev/null | grep -m1 -E '^(GCC: |clang version|Debian clang)' || echo unknown
+}
+
+loop_allocation=$(per allocations counted_allocations '' pairs none)
+loop_free=$(per frees counted_frees '' pairs none)
+
+{
+	cat <<TEXT
+# Instructions per operation
+
+Written by \`bench/instructions.sh\`: do not edit. Counted by callgrind, so the figures do not depend on what else the machine
+does, but on the compiler and, for copies, on the vector instructions that valgrind offers. They say how long a path is, not
+how long it takes: a cache miss is one instruction. Run the script again with each change to a hot path and quote both figures.
+
+Library compiled by: $(compiler_line). Counted with $(valgrind --version).
+Mallocs: $(version libc6), $(version libjemalloc2), $(version libmimalloc2.0), $(version libtcmalloc-minimal4).
+
+## Allocation and free
+
+Objects of 100 bytes, 1024 live, 256 random ones freed and 256 allocated in turns, everything in cache. The loop's own
+instructions are taken off; refilling and emptying of magazines and thread caches is included. The procedure linkage table's jump
+is counted for all.
+
+| allocator | alloc | free | pair |
+|---|---|---|---|
+TEXT
+	pair_row "snug, by reference" '' ref
+	pair_row "snug, by reference, batches of 64" '' batch
+	pair_row "snug, by handle" '' handle
+	pair_row "glibc" '' malloc
+	malloc_row jemalloc libjemalloc.so.2
+	malloc_row mimalloc libmimalloc.so.2
+	malloc_row tcmalloc libtcmalloc_minimal.so.4
+	cat <<TEXT
+
+## Moves
+
+A heap of 8 MiB, thinned to half at random, then one whole defragmentation in steps of 4 KiB, divided by its moves: choosing
+victims, finding holes, copying and telling the owner, whose update of its table is included. Beside it memcpy alone.
+Objects of 10 KiB have no tight slot in this heap's pages and move as fragments.
+
+| object | move | memcpy |
+|---|---|---|
+TEXT
+	move_row 100 "100 B"
+	move_row 200 "200 B"
+	move_row 1024 "1 KiB"
+	move_row 4096 "4 KiB"
+	move_row 10240 "10 KiB"
+	cat <<TEXT
+
+## Asking
+
+A heap of 8 MiB of Meta's sizes that was thinned and compacted.
+
+| call | instructions |
+|---|---|
+| snug_stats_get | $(per asks counted_asks '' asks stats) |
+| snug_defragment with nothing to gain | $(per asks counted_asks '' asks nothing) |
+TEXT
+} >"$work_dir/table"
+mv "$work_dir/table" "$output"
+sed -n '/^|/p' "$output"

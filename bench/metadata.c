@@ -1,0 +1,110 @@
+/* metadata.c: bench-metadata: how much of a heap's limit holds what was asked for, and at the price of how many moves.
+ *
+ * Meta's sizes, the heap always full: an allocation that finds no room frees random objects until there is some, as a cache
+ * without a clever eviction would. After the first fill, twice the limit is allocated; then the worst and the last
+ * utilisation (payload / limit), the metadata, and what the allocations' own compactions moved. "ns/alloc" is the whole of it:
+ * evicting, allocating, compacting and writing the object. */
+#include "bench.h"
+
+#include <stdio.h>
+
+#define META_MAX_BYTES (512 * KIB)
+#define META_MIN_BYTES 64
+
+typedef struct figures {
+	double utilisation_min;
+	double utilisation_end;
+	double evictions_per_allocation;
+	double allocation_ns;
+	snug_stats before;
+	snug_stats after;
+} figures;
+
+static void stats_of(const bench_heap *heap, snug_stats *out) {
+	bench_expect_ok(snug_stats_get(heap->pools, out), "snug_stats_get");
+}
+
+/* Drawn beforehand, because drawing costs as much as allocating. */
+#define SIZE_COUNT ((size_t)1 << 20)
+static uint32_t drawn_sizes[SIZE_COUNT];
+
+static void draw_sizes(bench_random *random, size_t max_bytes) {
+	for (size_t i = 0; i < SIZE_COUNT; i++) {
+		drawn_sizes[i] = (uint32_t)bench_meta_size(random, max_bytes);
+	}
+}
+
+/* Allocates `bytes` more into a full heap. */
+static void churn(bench_heap *heap, bench_random *random, size_t limit_bytes, uint64_t bytes, figures *out) {
+	uint64_t allocated_bytes = 0;
+	uint64_t allocations = 0;
+	uint64_t evictions = 0;
+	uint64_t least_live_bytes = UINT64_MAX;
+	uint64_t start_ns = bench_cpu_ns();
+	while (allocated_bytes < bytes) {
+		size_t size = drawn_sizes[allocations % SIZE_COUNT];
+		while (!bench_heap_add(heap, size)) {
+			bench_heap_remove(heap, bench_heap_pick(heap, random));
+			evictions++;
+		}
+		allocated_bytes += size;
+		allocations++;
+		least_live_bytes = heap->live_bytes < least_live_bytes ? heap->live_bytes : least_live_bytes;
+	}
+	out->allocation_ns = (double)(bench_cpu_ns() - start_ns) / (double)allocations;
+	out->utilisation_min = (double)least_live_bytes / (double)limit_bytes;
+	out->utilisation_end = (double)heap->live_bytes / (double)limit_bytes;
+	out->evictions_per_allocation = (double)evictions / (double)allocations;
+}
+
+static void run(size_t limit_bytes, size_t max_bytes, const bench_options *options, figures *out) {
+	bench_heap heap;
+	bench_random random;
+	snug_options pools = {.limit_bytes = limit_bytes, .huge_pages = options->huge_pages};
+	bench_random_init(&random, options->seed);
+	bench_heap_create(&heap, &pools, META_MIN_BYTES);
+	bench_heap_fill(&heap, &random, 0, max_bytes);
+	stats_of(&heap, &out->before);
+	draw_sizes(&random, max_bytes);
+	churn(&heap, &random, limit_bytes, 2 * limit_bytes, out);
+	stats_of(&heap, &out->after);
+	bench_heap_destroy(&heap);
+}
+
+static void print_row(size_t limit_bytes, size_t max_bytes, const figures *of, const bench_options *options) {
+	double allocations = (double)(of->after.allocations - of->before.allocations);
+	double moves = (double)(of->after.moves - of->before.moves) / allocations;
+	double moved_bytes = (double)(of->after.moved_bytes - of->before.moved_bytes) / (double)(2 * limit_bytes);
+	double metadata = (double)of->after.metadata_bytes / (double)limit_bytes;
+	if (options->json) {
+		printf("{\"bench\":\"metadata\",\"limit_bytes\":%zu,\"max_object_bytes\":%zu,\"page_bytes\":%llu,\"utilisation_min\":%.4f,"
+			   "\"utilisation_end\":%.4f,\"metadata_bytes\":%llu,\"metadata_share\":%.5f,\"moves_per_alloc\":%.4f,"
+			   "\"bytes_moved_per_byte_allocated\":%.4f,\"evictions_per_alloc\":%.4f,\"alloc_ns\":%.1f,\"seed\":%llu}\n",
+			   limit_bytes, max_bytes, (unsigned long long)of->after.page_bytes, of->utilisation_min, of->utilisation_end,
+			   (unsigned long long)of->after.metadata_bytes, metadata, moves, moved_bytes, of->evictions_per_allocation,
+			   of->allocation_ns, (unsigned long long)options->seed);
+		return;
+	}
+	printf("%5zu MiB %6zu KiB %5llu KiB %8.4f %8.4f %9.3f%% %11.3f %11.3f %10.2f %9.0f\n", limit_bytes / MIB, max_bytes / KIB,
+		   (unsigned long long)of->after.page_bytes / KIB, of->utilisation_min, of->utilisation_end, 100 * metadata, moves,
+		   moved_bytes, of->evictions_per_allocation, of->allocation_ns);
+}
+
+int main(int argc, char **argv) {
+	static const size_t limits[] = {16 * MIB, 256 * MIB, 1024 * MIB};
+	bench_options options = bench_options_parse(argc, argv, 1);
+	if (!options.json) {
+		printf("Meta's sizes in a heap that is always full; seed %llu\n", (unsigned long long)options.seed);
+		printf("%9s %10s %9s %8s %8s %10s %11s %11s %10s %9s\n", "limit", "objects to", "page", "use min", "use end", "metadata",
+			   "moves/alloc", "moved B/B", "evictions", "ns/alloc");
+	}
+	for (size_t i = 0; i < (options.quick ? 1u : 3u); i++) {
+		size_t max_bytes[] = {16 * KIB, META_MAX_BYTES};
+		for (size_t k = 0; k < 2; k++) {
+			figures of;
+			run(limits[i], max_bytes[k], &options, &of);
+			print_row(limits[i], max_bytes[k], &of, &options);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,128 @@
+/* snug/defragment.h: making free memory whole again, and the exact account of it.
+ *
+ * A defragmentation coalesces (takes cached free slots back, gives empty slabs up, merges free pages into runs), then compacts
+ * (moves the objects of the emptiest slabs into holes of the fullest ones, until no further whole page can be gained), then
+ * returns whole free 2 MiB units to the OS as far as asked. Each move fills a hole: at most one byte is copied for each byte of
+ * page gained. It starts only if a page is certain to be gained, and so it always ends.
+ *
+ * Whole:     snug_defragment(pools, NULL, &report);
+ * In slices: snug_defragment_begin, then snug_defragment_step until `*done`, then snug_defragment_end. Between two steps the
+ *            owner may do anything but begin another one; what it allocates may take holes the work counted on, which then
+ *            gains less. End before done cancels: the report says partial, and what was gained stays gained. */
+#ifndef SNUG_DEFRAGMENT_H
+#define SNUG_DEFRAGMENT_H
+
+#include <snug/error.h>
+#include <snug/pools.h>
+#include <snug/stats.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum snug_defragment_mode {
+	SNUG_COMPACT, /* coalesce, compact, return */
+	SNUG_COALESCE /* coalesce and return only: no object moves */
+} snug_defragment_mode;
+
+#define SNUG_POOL_BIT(pool) (1u << (pool))
+#define SNUG_STEP_BYTES_DEFAULT ((size_t)4096)
+#define SNUG_NO_BUDGET UINT64_MAX
+
+/* Initialise with SNUG_DEFRAGMENT_DEFAULTS, then change. */
+typedef struct snug_defragment_options {
+	snug_defragment_mode mode;
+	uint32_t pools; /* mask of SNUG_POOL_BIT(); 0: all */
+	/* A step ends after the move that reaches step_bytes, so it copies less than step_bytes plus one slot (at most a page),
+	 * and after the batch (at most 4 KiB and 32 moves) in which step_ns have passed. */
+	uint64_t step_bytes;
+	uint64_t step_ns;
+	/* The whole: stops, partial, once so much was copied, or so much time spent inside steps. */
+	uint64_t budget_bytes;
+	uint64_t budget_ns;
+	uint64_t target_bytes; /* stops, complete, once so much was reclaimed */
+	/* Also empty the last slab of a size class into holes of a class up to 1/8 larger: gains up to a page per class at the
+	 * price of internal fragmentation. An allocation without any other way out does this by itself. */
+	bool merge_classes;
+	/* Whole free 2 MiB units beyond this many free bytes go back to the OS. SNUG_NO_BUDGET: none do. */
+	uint64_t retain_bytes;
+} snug_defragment_options;
+
+#define SNUG_DEFRAGMENT_DEFAULTS                                                                                  \
+	{                                                                                                             \
+		SNUG_COMPACT, 0, SNUG_STEP_BYTES_DEFAULT, SNUG_NO_BUDGET, SNUG_NO_BUDGET, SNUG_NO_BUDGET, SNUG_NO_BUDGET, \
+			false, SNUG_NO_BUDGET                                                                                 \
+	}
+
+/* Why it stopped, in words: snug_outcome_text. */
+typedef enum snug_outcome {
+	SNUG_OUTCOME_DONE,           /* nothing more to gain */
+	SNUG_OUTCOME_NOTHING,        /* there was nothing to gain: less than a page of holes in each size class */
+	SNUG_OUTCOME_NOTHING_PINNED, /* what could be gained lies in slabs that hold pinned objects */
+	SNUG_OUTCOME_TARGET,         /* target_bytes reached */
+	SNUG_OUTCOME_BUDGET,         /* partial: budget_bytes or budget_ns used up */
+	SNUG_OUTCOME_CANCELLED,      /* partial: ended before it was done */
+	SNUG_OUTCOME_COUNT
+} snug_outcome;
+
+const char *snug_outcome_text(snug_outcome outcome);
+
+/* Exact, to the byte; a test recounts it from the bitmaps. */
+typedef struct snug_report {
+	snug_outcome outcome;
+	bool complete;                     /* false: partial, see outcome */
+	bool compacted;                    /* the mode was SNUG_COMPACT */
+	uint64_t coalesced_bytes;          /* free pages that were merged into runs */
+	uint64_t reclaimed_bytes;          /* slab pages before - after: whole pages gained, by these steps alone */
+	uint64_t coalesce_reclaimed_bytes; /* the part of it that needed no move */
+	uint64_t returned_bytes;           /* handed back to the OS */
+	uint64_t moved_objects;            /* slots copied: objects, or fragments of large ones */
+	uint64_t moved_bytes;              /* bytes copied */
+	uint64_t released_slabs;
+	uint64_t abandoned_slabs; /* given up because their holes were taken between two steps */
+	uint64_t pinned_objects;  /* at the end, in the pools in scope: pinned objects, their bytes, */
+	uint64_t pinned_bytes;
+	uint64_t pinned_slabs;    /* and slabs skipped for them */
+	uint64_t unmovable_bytes; /* reclaimable if nothing were pinned, less what was reclaimable: lost to pins */
+	uint64_t steps;
+	uint64_t total_ns; /* from begin to end */
+	uint64_t work_ns;  /* inside the steps */
+	uint64_t longest_step_ns;
+	snug_stats before; /* when it began and when it ended: fragmentation per pool */
+	snug_stats after;
+} snug_report;
+
+/* NULL options: the defaults. NULL (pools, report), OPTION (mode, pools), BUDGET_ZERO (step_bytes, step_ns, budget_*,
+ * target_bytes), BUSY, REENTERED, WRONG_THREAD. Having nothing to gain is SNUG_OK and 0 bytes with the reason. */
+SNUG_NODISCARD snug_error snug_defragment(snug_pools *pools, const snug_defragment_options *options,
+										  snug_report *report);
+
+SNUG_NODISCARD snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_options *options);
+/* `*done`: nothing left to do. NOT_RUNNING. */
+SNUG_NODISCARD snug_error snug_defragment_step(snug_pools *pools, bool *done);
+/* Ends or cancels. NOT_RUNNING. */
+SNUG_NODISCARD snug_error snug_defragment_end(snug_pools *pools, snug_report *report);
+
+/* What a defragmentation with these options would do now; touches nothing. */
+typedef struct snug_estimate_report {
+	/* Exact while nothing is allocated or freed in between; a lower bound where objects that sit in too large a slot can go back to
+	 * a tighter one. What merge_classes adds is not counted. */
+	uint64_t reclaimable_bytes;
+	uint64_t coalesce_bytes;    /* the part of it that needs no move, at least */
+	uint64_t moves;             /* at most, usually within a few per cent */
+	uint64_t move_bytes;
+	uint64_t steps;
+	uint64_t predicted_ns; /* from the speed measured so far on these pools */
+	uint64_t longest_step_ns;
+	uint64_t pinned_bytes;    /* of pinned objects, in the pools in scope */
+	uint64_t unmovable_bytes; /* what could be reclaimed besides, were nothing pinned */
+	snug_outcome outcome; /* DONE, or why nothing can be gained */
+} snug_estimate_report;
+
+SNUG_NODISCARD snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *options,
+										snug_estimate_report *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

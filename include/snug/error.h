@@ -1,0 +1,62 @@
+/* snug/error.h: every way in which a call can fail.
+ *
+ * One table yields the enum, the texts and the documentation. A call that fails changes nothing: its out-parameters keep
+ * their values and every object stays as it was. */
+#ifndef SNUG_ERROR_H
+#define SNUG_ERROR_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* X(symbol, text): the order is the numeric order and part of the ABI; new errors go at the end. */
+#define SNUG_ERRORS(X)                                                                             \
+	X(SNUG_OK, "ok")                                                                               \
+	X(SNUG_ERROR_NULL, "a required pointer is NULL")                                               \
+	X(SNUG_ERROR_OPTION, "an option is outside its range")                                         \
+	X(SNUG_ERROR_LIMIT_TOO_SMALL, "the memory limit is too small to work in")                      \
+	X(SNUG_ERROR_SIZE_ZERO, "an object needs at least one byte")                                   \
+	X(SNUG_ERROR_SIZE_TOO_LARGE, "the object is larger than the limit or the format allows")       \
+	X(SNUG_ERROR_NO_MEMORY, "no room for this within the limit, even after compaction")            \
+	X(SNUG_ERROR_OS_MEMORY, "the operating system refused memory")                                 \
+	X(SNUG_ERROR_HANDLE, "the handle names no object: it is stale, forged or of other pools")      \
+	X(SNUG_ERROR_REFERENCE, "the reference names no live object")                                  \
+	X(SNUG_ERROR_RANGE, "offset and length reach beyond the object")                               \
+	X(SNUG_ERROR_PINNED, "the object is pinned")                                                   \
+	X(SNUG_ERROR_NOT_PINNED, "the object is not pinned")                                           \
+	X(SNUG_ERROR_TOO_MANY_PINS, "the object is pinned as often as can be counted")                 \
+	X(SNUG_ERROR_NOT_CONTIGUOUS, "the object is stored in several extents and has no one address") \
+	X(SNUG_ERROR_TOO_MANY_EXTENTS, "the object has more extents than the caller's array")          \
+	X(SNUG_ERROR_ALIGNMENT, "the alignment is not 1, 8 or 16, or cannot be had at this size")      \
+	X(SNUG_ERROR_MODE, "these pools name objects the other way (handles or owner's references)")   \
+	X(SNUG_ERROR_WRONG_THREAD, "these pools belong to another thread")                             \
+	X(SNUG_ERROR_REENTERED, "called from inside an owner's callback")                              \
+	X(SNUG_ERROR_BUSY, "a defragmentation is already running on these pools")                      \
+	X(SNUG_ERROR_NOT_RUNNING, "no defragmentation is running on these pools")                      \
+	X(SNUG_ERROR_BUDGET_ZERO, "a budget of zero can do no work")                                   \
+	X(SNUG_ERROR_CORRUPT, "an invariant is broken: the pools' memory was overwritten")             \
+	X(SNUG_ERROR_IN_USE, "objects are still live")                                                 \
+	X(SNUG_ERROR_WRITE, "the caller's write function refused the output")
+
+typedef enum snug_error {
+#define SNUG_ERROR_ENUM(symbol, text) symbol,
+	SNUG_ERRORS(SNUG_ERROR_ENUM) SNUG_ERROR_COUNT
+} snug_error;
+#undef SNUG_ERROR_ENUM
+
+/* A static sentence without a full stop; for a value outside the table, "unknown error". Any thread. */
+const char *snug_error_text(snug_error error);
+
+/* The symbol's name, such as "SNUG_ERROR_PINNED"; "SNUG_ERROR_UNKNOWN" outside the table. Any thread. */
+const char *snug_error_name(snug_error error);
+
+#if defined(__GNUC__)
+#define SNUG_NODISCARD __attribute__((warn_unused_result))
+#else
+#define SNUG_NODISCARD
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,27 @@
+/* snug/log.h: the only way in which the library speaks. Silent unless the caller gives a function. */
+#ifndef SNUG_LOG_H
+#define SNUG_LOG_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum snug_log_level {
+	SNUG_LOG_ERROR, /* an invariant is broken */
+	SNUG_LOG_WARNING,
+	SNUG_LOG_INFO, /* a defragmentation and its result */
+	SNUG_LOG_DEBUG /* a size class activated or retired, memory returned */
+} snug_log_level;
+
+typedef struct snug_log {
+	/* One line without a newline, valid during the call only. Called on the thread that owns the pools; must not call
+	 * back into them. NULL: silent. */
+	void (*write)(void *context, snug_log_level level, const char *line);
+	void *context;
+	snug_log_level level; /* lines above this level are not formatted */
+} snug_log;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

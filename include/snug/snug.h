@@ -1,0 +1,14 @@
+/* snug/snug.h: the whole library in one include. */
+#ifndef SNUG_H
+#define SNUG_H
+
+#include <snug/defragment.h>
+#include <snug/error.h>
+#include <snug/histogram.h>
+#include <snug/log.h>
+#include <snug/os.h>
+#include <snug/pools.h>
+#include <snug/stats.h>
+#include <snug/version.h>
+
+#endif

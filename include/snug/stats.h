@@ -1,0 +1,79 @@
+/* snug/stats.h: what the pools hold, how it is fragmented, whether all invariants hold, and a map of it.
+ *
+ *     limit >= committed + metadata
+ *     committed = slab pages + free pages
+ *     slab bytes = payload + internal waste + holes + page ends
+ *
+ * All figures are of one instant. */
+#ifndef SNUG_STATS_H
+#define SNUG_STATS_H
+
+#include <snug/error.h>
+#include <snug/pools.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct snug_pool_stats {
+	uint64_t objects;           /* live slots; in the large pool fragments */
+	uint64_t payload_bytes;     /* what the owner asked for */
+	uint64_t slot_bytes;        /* the slots that hold it */
+	uint64_t slab_bytes;        /* the pages of the pool's slabs */
+	uint64_t hole_bytes;        /* free slots in those slabs */
+	uint64_t reclaimable_bytes; /* whole pages that compaction would free now, without merging classes */
+	uint32_t slabs;
+	uint32_t pinned_slabs;
+	uint32_t active_classes;
+	double internal_fragmentation; /* 1 - payload / slot bytes; 0 when empty */
+	double external_fragmentation; /* hole bytes / slab bytes; 0 when empty */
+} snug_pool_stats;
+
+typedef struct snug_stats {
+	uint64_t limit_bytes;
+	uint64_t page_bytes;
+	uint64_t committed_bytes; /* pages taken from the OS and not returned */
+	uint64_t metadata_bytes;  /* everything else that counts towards the limit */
+	uint64_t free_page_bytes; /* committed pages that belong to no slab */
+	uint64_t available_bytes; /* free pages plus what the limit still allows to commit */
+	uint64_t peak_bytes;      /* the most that committed + metadata ever were */
+	uint64_t objects;         /* live objects (a large one counts once) */
+	uint64_t pinned_objects;
+	uint64_t pinned_bytes; /* their payload */
+	double utilisation;    /* payload / (committed + metadata); 0 when empty */
+	/* Since creation: */
+	uint64_t allocations;
+	uint64_t frees;
+	uint64_t failed_allocations;
+	uint64_t compacting_allocations; /* that had to compact to succeed or to fail */
+	uint64_t moves;                  /* slots copied, by whatever asked for it */
+	uint64_t moved_bytes;
+	uint64_t reclaimed_bytes;
+	uint64_t returned_bytes;
+	uint64_t defragmentations;
+	snug_pool_stats total;
+	snug_pool_stats pool[SNUG_POOL_COUNT];
+} snug_stats;
+
+/* A snapshot; some hundred nanoseconds. NULL, WRONG_THREAD. */
+SNUG_NODISCARD snug_error snug_stats_get(snug_pools *pools, snug_stats *out);
+
+/* Walks everything, counts again from the bitmaps and compares with every counter. SNUG_OK, or SNUG_ERROR_CORRUPT with the law
+ * that broke (docs/invariants.md) and stored against counted, logged too at SNUG_LOG_ERROR. `out` may be NULL.
+ * Time: proportional to the heap; for tests and for doubt. */
+typedef struct snug_check_result {
+	char law[8]; /* "S1" */
+	char message[160];
+} snug_check_result;
+snug_error snug_check(snug_pools *pools, snug_check_result *out);
+
+/* Writes the memory map as JSON through `write`, which returns false to stop (SNUG_ERROR_WRITE):
+ * {"page_bytes":N,"limit_bytes":N,"pages":[{"page":0,"state":"slab","pool":"small","slot_bytes":100,"slots":163,"live":160,
+ * "pinned":0},{"page":1,"state":"free"},...]}. States: slab, victim, stacked, free, and cold (not committed: returned, or never used). Regions never used are not listed. */
+typedef bool (*snug_write_function)(void *context, const char *text, size_t length);
+SNUG_NODISCARD snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

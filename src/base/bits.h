@@ -1,0 +1,52 @@
+/* base/bits.h: counting bits, rounding, dividing, and which way a branch mostly goes. Each is one or two instructions; none
+ * checks its argument beyond an assertion. */
+#ifndef SNUG_BASE_BITS_H
+#define SNUG_BASE_BITS_H
+
+#include "base/assert.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LIKELY(condition) __builtin_expect(!!(condition), true)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), false)
+
+/* The index of the lowest set bit. `word` is not 0. */
+static inline uint32_t bit_lowest(uint64_t word) {
+	SNUG_ASSERT(word != 0);
+	return (uint32_t)__builtin_ctzll(word);
+}
+
+/* The index of the highest set bit, that is log2 rounded down. `word` is not 0. */
+static inline uint32_t bit_highest(uint64_t word) {
+	SNUG_ASSERT(word != 0);
+	return 63u - (uint32_t)__builtin_clzll(word);
+}
+
+static inline uint32_t bit_count(uint64_t word) {
+	return (uint32_t)__builtin_popcountll(word);
+}
+
+static inline bool is_power_of_two(size_t value) {
+	return value != 0 && (value & (value - 1)) == 0;
+}
+
+/* The next multiple of `alignment` (a power of two) at or above `value`; 0 if there is none in a size_t. */
+static inline size_t round_up(size_t value, size_t alignment) {
+	SNUG_ASSERT(is_power_of_two(alignment));
+	return (value + (alignment - 1)) & ~(alignment - 1);
+}
+
+static inline size_t round_down(size_t value, size_t alignment) {
+	SNUG_ASSERT(is_power_of_two(alignment));
+	return value & ~(alignment - 1);
+}
+
+/* value / divisor rounded up, without overflow. `divisor` is not 0. */
+static inline size_t divide_up(size_t value, size_t divisor) {
+	SNUG_ASSERT(divisor != 0);
+	return value / divisor + (value % divisor != 0);
+}
+
+#endif

@@ -1,0 +1,1 @@
+#include "base/log_line.h"

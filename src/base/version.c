@@ -1,0 +1,6 @@
+/* base/version.c: the version that was compiled in, to compare with the headers that a program was compiled against. */
+#include <snug/version.h>
+
+const char *snug_version(void) {
+	return SNUG_VERSION_TEXT;
+}

@@ -1,0 +1,49 @@
+/* mem/arena.h: pages of one size out of one reservation.
+ *
+ * A free page is in one of three places:
+ *
+ *   stacked   freed lately, warm; taken first (LIFO)
+ *   free      a bit in its region: coalesced with its neighbours into runs; taken from the fullest region, so that others drain
+ *   cold      not committed; taken last, and only within the limit
+ *
+ *   page_take:  stack -> fullest region with free pages -> cold page (limit and OS are asked here)
+ *   page_give:  onto the stack
+ *   coalesce:   stack -> regions
+ *   return:     whole free regions -> cold
+ *
+ * All operations are O(1) but coalescing (one bit a page) and returning (one system call a region). */
+#ifndef SNUG_MEM_ARENA_H
+#define SNUG_MEM_ARENA_H
+
+#include "mem/types.h"
+
+/* Reserves the addresses. The descriptor and region ranges are already reserved. OS_MEMORY. */
+snug_error arena_init(struct arena *arena, bool populate);
+void arena_deinit(struct arena *arena);
+
+/* A page without content, state PAGE_SLAB, on no list. NO_MEMORY (limit), OS_MEMORY. */
+snug_error arena_take(struct arena *arena, page_number *out);
+void arena_give(struct arena *arena, page_number page);
+
+/* Committed pages that nobody uses. */
+static inline uint64_t arena_free_pages(const struct arena *arena) {
+	return arena->free_pages + arena->stacked_pages;
+}
+
+/* Pages that arena_take could hand out without anything being freed. */
+uint64_t arena_available_pages(const struct arena *arena);
+
+/* Merges up to `most` stacked pages into runs; returns how many. */
+uint32_t arena_coalesce(struct arena *arena, uint32_t most);
+
+/* Returns one wholly free region to the OS; the bytes it gave, 0 if there is none or the OS refused. */
+size_t arena_return_region(struct arena *arena);
+
+/* Gives one free page back to the OS to make room for metadata under the limit; false if none is free. */
+bool arena_trade_page(struct arena *arena);
+
+static inline struct region *arena_region(const struct arena *arena, uint32_t number) {
+	return (struct region *)arena->region_range.base + number;
+}
+
+#endif

@@ -1,0 +1,149 @@
+/* mem/by_handle.c: the public calls that name objects by handle (snug/pools.h). Each resolves the handle to location and size and
+ * hands on to mem/object.h. */
+#include "mem/chain.h"
+#include "mem/gate.h"
+#include "mem/handles.h"
+#include "mem/object.h"
+#include "mem/pins.h"
+#include "mem/slots.h"
+#include "mem/trailer.h"
+
+struct target {
+	uint64_t location;
+	size_t size;
+	uint32_t index;
+};
+
+static snug_error enter(snug_pools *pools, snug_handle handle, struct target *target) {
+	snug_error error = gate_enter(pools, GATE_HANDLES);
+	if (UNLIKELY(error)) return error;
+	uint64_t location = handle_resolve(&pools->handles, handle);
+	if (UNLIKELY(location == 0)) return SNUG_ERROR_HANDLE;
+	target->location = location;
+	target->index = handle_index(handle);
+	if (location & REF_CHAINED) {
+		target->size = chain_size(pools, location & OFFSET_MASK);
+		return SNUG_OK;
+	}
+	const struct size_class *class = class_of_page(pools, page_of(&pools->arena, location));
+	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(pools, class, location));
+	target->size = class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
+	return SNUG_GUARD(trailer.index == target->index) ? SNUG_OK : SNUG_ERROR_CORRUPT;
+}
+
+static bool is_pinned(const snug_pools *pools, const struct target *target) {
+	return pools->pins.count > 0 && pin_count(&pools->pins, target->location & OFFSET_MASK) > 0;
+}
+
+snug_error snug_alloc(snug_pools *pools, size_t size, snug_handle *out) {
+	return snug_alloc_with(pools, size, NULL, out);
+}
+
+snug_error snug_alloc_with(snug_pools *pools, size_t size, const snug_alloc_options *options, snug_handle *out) {
+	snug_error error = gate_enter(pools, GATE_HANDLES);
+	if (UNLIKELY(error)) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	error = object_check_request(pools, size, options);
+	if (UNLIKELY(error)) return error;
+	uint32_t index;
+	error = handle_prepare(pools, &index);
+	if (error == SNUG_ERROR_NO_MEMORY && room_make(pools, 1)) error = handle_prepare(pools, &index);
+	uint64_t location = 0;
+	if (LIKELY(!error)) error = object_alloc(pools, size, options, index, true, &location);
+	if (UNLIKELY(error)) {
+		pools->totals.failed_allocations++;
+		return error;
+	}
+	pools->totals.allocations++;
+	*out = handle_bind(&pools->handles, location);
+	return SNUG_OK;
+}
+
+snug_error snug_free(snug_pools *pools, snug_handle handle) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (UNLIKELY(error)) return error;
+	if (is_pinned(pools, &target)) return SNUG_ERROR_PINNED;
+	object_free(pools, target.location, target.size);
+	handle_unbind(&pools->handles, target.index);
+	pools->totals.frees++;
+	return SNUG_OK;
+}
+
+snug_error snug_resize(snug_pools *pools, snug_handle handle, size_t size) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	error = object_check_request(pools, size, NULL);
+	if (error) return error;
+	if (is_pinned(pools, &target)) return SNUG_ERROR_PINNED;
+	error = object_resize(pools, &target.location, target.size, size, target.index);
+	if (!error) handle_relocate(&pools->handles, target.index, target.location);
+	return error;
+}
+
+snug_error snug_size(snug_pools *pools, snug_handle handle, size_t *out) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	*out = target.size;
+	return SNUG_OK;
+}
+
+snug_error snug_ptr(snug_pools *pools, snug_handle handle, void **out) {
+	snug_error error = gate_enter(pools, GATE_HANDLES);
+	if (UNLIKELY(error)) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	uint64_t location = handle_resolve(&pools->handles, handle);
+	if (UNLIKELY(location == 0)) return SNUG_ERROR_HANDLE;
+	if (location & REF_CHAINED) return SNUG_ERROR_NOT_CONTIGUOUS;
+	*out = address_of(&pools->arena, location);
+	return SNUG_OK;
+}
+
+snug_error snug_read(snug_pools *pools, snug_handle handle, size_t offset, void *buffer, size_t length) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	return object_read(pools, target.location, target.size, offset, buffer, length);
+}
+
+snug_error snug_write(snug_pools *pools, snug_handle handle, size_t offset, const void *data, size_t length) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	return object_write(pools, target.location, target.size, offset, data, length);
+}
+
+snug_error snug_view(snug_pools *pools, snug_handle handle, size_t offset, size_t length, snug_extent *extents,
+					 size_t *count) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	if (extents == NULL || count == NULL) return SNUG_ERROR_NULL;
+	return object_view(pools, target.location, target.size, offset, length, extents, count);
+}
+
+snug_error snug_extent_count(snug_pools *pools, snug_handle handle, size_t *out) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	*out = object_extent_count(pools, target.location);
+	return SNUG_OK;
+}
+
+snug_error snug_pin(snug_pools *pools, snug_handle handle) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	return pin_add(pools, target.location, target.size);
+}
+
+snug_error snug_unpin(snug_pools *pools, snug_handle handle) {
+	struct target target;
+	snug_error error = enter(pools, handle, &target);
+	if (error) return error;
+	return pin_remove(pools, target.location, target.size);
+}

@@ -1,0 +1,197 @@
+/* mem/by_reference.c: the public calls that name objects by the owner's reference (snug/pools.h). */
+#include "mem/arena.h"
+#include "mem/chain.h"
+#include "mem/gate.h"
+#include "mem/object.h"
+#include "mem/pins.h"
+#include "mem/slots.h"
+
+/* Whether the reference points into a slab at all; in debug builds also, that its slot begins there and is live. */
+static snug_error check(const snug_pools *pools, snug_ref ref, size_t size) {
+	page_number number = page_of(&pools->arena, ref & ~REF_CHAINED);
+	if (UNLIKELY(number >= pools->arena.page_range.committed_bytes / sizeof(struct page))) return SNUG_ERROR_REFERENCE;
+	const struct page *page = &pools->arena.pages[number];
+	if (UNLIKELY(page->state < PAGE_SLAB)) return SNUG_ERROR_REFERENCE;
+	const struct size_class *class = pools->classes.state[page->class_id];
+	bool chained = (ref & REF_CHAINED) != 0;
+	if (UNLIKELY(chained != (class->family == FAMILY_FRAGMENT))) return SNUG_ERROR_REFERENCE;
+	if (UNLIKELY(!chained && size > class->stride)) return SNUG_ERROR_REFERENCE;
+#ifdef SNUG_DEBUG
+	uint64_t offset = ref & OFFSET_MASK;
+	uint64_t slot = slot_of(&pools->arena, class, offset);
+	if (page_offset(&pools->arena, number) + slot * class->stride != offset) return SNUG_ERROR_REFERENCE;
+	if (slot >= class->slots || slab_slot_is_free(pools, class, offset)) return SNUG_ERROR_REFERENCE;
+	for (uint32_t index = 0; index < class->magazine_count; index++) {
+		if (class->magazine[index] == offset) return SNUG_ERROR_REFERENCE;
+	}
+	if (chained && chain_size(pools, offset) != size) return SNUG_ERROR_REFERENCE;
+#endif
+	return SNUG_OK;
+}
+
+static snug_error enter(const snug_pools *pools, snug_ref ref, size_t size) {
+	snug_error error = gate_enter(pools, GATE_REFERENCES);
+	if (UNLIKELY(error)) return error;
+	if (UNLIKELY(size == 0)) return SNUG_ERROR_SIZE_ZERO;
+	return check(pools, ref, size);
+}
+
+static bool is_pinned(const snug_pools *pools, snug_ref ref) {
+	return UNLIKELY(pools->pins.count > 0) && pin_count(&pools->pins, ref & OFFSET_MASK) > 0;
+}
+
+snug_error snug_ref_alloc(snug_pools *pools, size_t size, snug_ref *out) {
+	return snug_ref_alloc_with(pools, size, NULL, out);
+}
+
+snug_error snug_ref_alloc_with(snug_pools *pools, size_t size, const snug_alloc_options *options, snug_ref *out) {
+	snug_error error = gate_enter(pools, GATE_REFERENCES);
+	if (UNLIKELY(error)) return error;
+	if (UNLIKELY(out == NULL)) return SNUG_ERROR_NULL;
+	error = object_check_request(pools, size, options);
+	if (UNLIKELY(error)) return error;
+	error = object_alloc(pools, size, options, 0, true, out);
+	pools->totals.allocations += !error;
+	pools->totals.failed_allocations += error != SNUG_OK;
+	return error;
+}
+
+snug_error snug_ref_free(snug_pools *pools, snug_ref ref, size_t size) {
+	snug_error error = enter(pools, ref, size);
+	if (UNLIKELY(error)) return error;
+	if (is_pinned(pools, ref)) return SNUG_ERROR_PINNED;
+	object_free(pools, ref, size);
+	pools->totals.frees++;
+	return SNUG_OK;
+}
+
+/* All or none, without moving anything: the first objects of a batch have no owner yet who could be told. */
+static snug_error fill_batch(snug_pools *pools, const size_t *sizes, size_t count, snug_ref *refs) {
+	for (size_t index = 0; index < count; index++) {
+		snug_error error = object_alloc(pools, sizes[index], NULL, 0, false, &refs[index]);
+		if (LIKELY(!error)) continue;
+		while (index-- > 0) object_free(pools, refs[index], sizes[index]);
+		return error;
+	}
+	return SNUG_OK;
+}
+
+/* Gains page after page, from the whole pages that the batch must have to what it needs when it finds no hole at all. */
+static snug_error fill_batch_with_room(snug_pools *pools, const size_t *sizes, size_t count, snug_ref *refs) {
+	uint64_t least_pages = 0;
+	uint64_t most_pages = 0;
+	for (size_t index = 0; index < count; index++) {
+		struct chain_plan plan;
+		chain_plan_make(pools, sizes[index], &plan);
+		least_pages += plan.whole;
+		most_pages += plan.whole + plan.tails + 1;
+	}
+	snug_error error = SNUG_ERROR_NO_MEMORY;
+	uint64_t pages = arena_available_pages(&pools->arena) + 1;
+	if (pages < least_pages) pages = least_pages;
+	for (; error == SNUG_ERROR_NO_MEMORY && pages <= most_pages; pages++) {
+		if (!room_make(pools, pages)) return error;
+		error = fill_batch(pools, sizes, count, refs);
+	}
+	return error;
+}
+
+snug_error snug_ref_alloc_batch(snug_pools *pools, const size_t *sizes, size_t count, snug_ref *out) {
+	snug_error error = gate_enter(pools, GATE_REFERENCES);
+	if (error) return error;
+	if (count > SNUG_BATCH_MAX) return SNUG_ERROR_RANGE;
+	if (count > 0 && (sizes == NULL || out == NULL)) return SNUG_ERROR_NULL;
+	for (size_t index = 0; index < count; index++) {
+		error = object_check_request(pools, sizes[index], NULL);
+		if (error) return error;
+	}
+	snug_ref refs[SNUG_BATCH_MAX];
+	error = fill_batch(pools, sizes, count, refs);
+	if (UNLIKELY(error == SNUG_ERROR_NO_MEMORY)) error = fill_batch_with_room(pools, sizes, count, refs);
+	if (error) {
+		pools->totals.failed_allocations++;
+		return error;
+	}
+	memcpy(out, refs, count * sizeof *refs);
+	pools->totals.allocations += count;
+	return SNUG_OK;
+}
+
+snug_error snug_ref_free_batch(snug_pools *pools, const snug_ref *refs, const size_t *sizes, size_t count) {
+	snug_error error = gate_enter(pools, GATE_REFERENCES);
+	if (error) return error;
+	if (count > SNUG_BATCH_MAX) return SNUG_ERROR_RANGE;
+	if (count > 0 && (sizes == NULL || refs == NULL)) return SNUG_ERROR_NULL;
+	for (size_t index = 0; index < count; index++) {
+		__builtin_prefetch(&pools->arena.pages[page_of(&pools->arena, refs[index] & OFFSET_MASK)], 1);
+	}
+	for (size_t index = 0; index < count; index++) {
+		if (sizes[index] == 0) return SNUG_ERROR_SIZE_ZERO;
+		error = check(pools, refs[index], sizes[index]);
+		if (error) return error;
+		if (is_pinned(pools, refs[index])) return SNUG_ERROR_PINNED;
+	}
+	for (size_t index = 0; index < count; index++) object_free(pools, refs[index], sizes[index]);
+	pools->totals.frees += count;
+	return SNUG_OK;
+}
+
+snug_error snug_ref_resize(snug_pools *pools, snug_ref *ref, size_t size, size_t new_size) {
+	snug_error error = gate_enter(pools, GATE_REFERENCES);
+	if (error) return error;
+	if (ref == NULL) return SNUG_ERROR_NULL;
+	error = enter(pools, *ref, size);
+	if (error) return error;
+	error = object_check_request(pools, new_size, NULL);
+	if (error) return error;
+	if (is_pinned(pools, *ref)) return SNUG_ERROR_PINNED;
+	snug_ref resized = *ref;
+	error = object_resize(pools, &resized, size, new_size, 0);
+	if (!error) *ref = resized;
+	return error;
+}
+
+void *snug_ref_at(const snug_pools *pools, snug_ref ref) {
+	return address_of(&pools->arena, ref & OFFSET_MASK);
+}
+
+snug_error snug_ref_read(snug_pools *pools, snug_ref ref, size_t size, size_t offset, void *buffer, size_t length) {
+	snug_error error = enter(pools, ref, size);
+	if (error) return error;
+	return object_read(pools, ref, size, offset, buffer, length);
+}
+
+snug_error snug_ref_write(snug_pools *pools, snug_ref ref, size_t size, size_t offset, const void *data,
+						  size_t length) {
+	snug_error error = enter(pools, ref, size);
+	if (error) return error;
+	return object_write(pools, ref, size, offset, data, length);
+}
+
+snug_error snug_ref_view(snug_pools *pools, snug_ref ref, size_t size, size_t offset, size_t length,
+						 snug_extent *extents, size_t *count) {
+	snug_error error = enter(pools, ref, size);
+	if (error) return error;
+	if (extents == NULL || count == NULL) return SNUG_ERROR_NULL;
+	return object_view(pools, ref, size, offset, length, extents, count);
+}
+
+snug_error snug_ref_extent_count(snug_pools *pools, snug_ref ref, size_t size, size_t *out) {
+	snug_error error = enter(pools, ref, size);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	*out = object_extent_count(pools, ref);
+	return SNUG_OK;
+}
+
+snug_error snug_ref_pin(snug_pools *pools, snug_ref ref, size_t size) {
+	snug_error error = enter(pools, ref, size);
+	if (error) return error;
+	return pin_add(pools, ref, size);
+}
+
+snug_error snug_ref_unpin(snug_pools *pools, snug_ref ref, size_t size) {
+	snug_error error = enter(pools, ref, size);
+	if (error) return error;
+	return pin_remove(pools, ref, size);
+}

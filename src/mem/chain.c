@@ -1,0 +1,234 @@
+/* mem/chain.c: see mem/chain.h. */
+#include "mem/chain.h"
+
+#include "base/assert.h"
+#include "mem/arena.h"
+#include "mem/extents.h"
+#include "mem/slots.h"
+
+#define SPLIT_PARTS_MAX 12u      /* a tail's first piece is a page / 1..12 */
+#define SPLIT_LEVELS 3u          /* so at most four tails */
+#define FRAGMENT_PRICE_BYTES 32u /* what one more fragment must save: trailer and a look-up */
+
+/* ------------------------------------------------------------------ planning ------- */
+
+static void plan_piece(struct chain_plan *plan, const struct class_table *table, uint16_t id, uint32_t bytes) {
+	plan->tail_id[plan->tails] = id;
+	plan->tail_bytes[plan->tails++] = bytes;
+	plan->slot_bytes += table->stride[id];
+}
+
+/* The page / n slot that, filled exactly, leaves a rest whose best slot makes the two cheapest; CLASS_NONE if one slot for all
+ * is as good. */
+static uint16_t best_first_piece(const struct class_table *table, uint32_t bytes, uint32_t single_stride) {
+	uint16_t largest = (uint16_t)(table->first[FAMILY_COUNT] - 1);
+	uint32_t best_cost = single_stride;
+	uint16_t best = CLASS_NONE;
+	for (uint16_t part = 0; part < SPLIT_PARTS_MAX; part++) {
+		uint16_t id = (uint16_t)(largest - part);
+		uint32_t payload_bytes = table->stride[id] - FRAGMENT_TRAILER_BYTES;
+		if (payload_bytes >= bytes) continue;
+		uint16_t rest = class_find(table, FAMILY_FRAGMENT, bytes - payload_bytes + FRAGMENT_TRAILER_BYTES);
+		uint32_t cost = table->stride[id] + table->stride[rest] + FRAGMENT_PRICE_BYTES;
+		if (cost < best_cost) {
+			best_cost = cost;
+			best = id;
+		}
+	}
+	return best;
+}
+
+void chain_plan_make(const snug_pools *pools, size_t size, struct chain_plan *plan) {
+	const struct class_table *table = &pools->classes;
+	uint32_t whole_bytes = whole_fragment_bytes(pools);
+	plan->whole = size / whole_bytes;
+	plan->tails = 0;
+	plan->slot_bytes = plan->whole << pools->arena.page_shift;
+	uint32_t rest_bytes = (uint32_t)(size % whole_bytes);
+	while (rest_bytes > 0) {
+		uint16_t single = class_find(table, FAMILY_FRAGMENT, rest_bytes + FRAGMENT_TRAILER_BYTES);
+		uint16_t piece = CLASS_NONE;
+		if (plan->tails < SPLIT_LEVELS) piece = best_first_piece(table, rest_bytes, table->stride[single]);
+		if (piece == CLASS_NONE) {
+			plan_piece(plan, table, single, rest_bytes);
+			return;
+		}
+		uint32_t piece_bytes = table->stride[piece] - FRAGMENT_TRAILER_BYTES;
+		plan_piece(plan, table, piece, piece_bytes);
+		rest_bytes -= piece_bytes;
+	}
+}
+
+/* ------------------------------------------------------------------ building ------- */
+
+static void fragment_free(snug_pools *pools, uint64_t offset, uint32_t length) {
+	struct size_class *class = class_of_page(pools, page_of(&pools->arena, offset));
+	uint16_t id = class_find(&pools->classes, FAMILY_FRAGMENT, length + FRAGMENT_TRAILER_BYTES);
+	slot_free(pools, class, id, length, offset);
+}
+
+/* Frees the fragments from `offset` to the end. */
+static void free_from(snug_pools *pools, uint64_t offset) {
+	while (offset != 0) {
+		struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+		fragment_free(pools, offset, trailer.length);
+		offset = trailer.next;
+	}
+}
+
+static void link_next(snug_pools *pools, uint64_t offset, uint64_t next) {
+	char *at = fragment_trailer_at(pools, offset);
+	struct fragment_trailer trailer = fragment_trailer_read(at);
+	trailer.next = next;
+	fragment_trailer_write(at, trailer);
+}
+
+static void link_previous(snug_pools *pools, uint64_t offset, uint64_t previous, uint32_t object_size) {
+	char *at = fragment_trailer_at(pools, offset);
+	struct fragment_trailer trailer = fragment_trailer_read(at);
+	trailer.previous = previous;
+	trailer.object_size = object_size;
+	fragment_trailer_write(at, trailer);
+}
+
+static snug_error append(snug_pools *pools, uint16_t id, uint32_t length, uint64_t *first, uint64_t *last) {
+	uint64_t offset;
+	struct size_class *class;
+	snug_error error = slot_alloc(pools, id, length, false, &offset, &class);
+	if (error) return error;
+	struct fragment_trailer trailer = {.previous = *last, .length = length};
+	fragment_trailer_write(address_of(&pools->arena, offset) + class->stride - FRAGMENT_TRAILER_BYTES, trailer);
+	if (*last != 0) link_next(pools, *last, offset);
+	if (*first == 0) *first = offset;
+	*last = offset;
+	return SNUG_OK;
+}
+
+/* All fragments of the plan, linked, without a head; all or none. Moves nothing. */
+static snug_error build(snug_pools *pools, const struct chain_plan *plan, uint64_t *out) {
+	uint64_t first = 0;
+	uint64_t last = 0;
+	snug_error error = SNUG_OK;
+	uint16_t whole_id = (uint16_t)(pools->classes.first[FAMILY_COUNT] - 1);
+	for (uint64_t count = 0; count < plan->whole && !error; count++) {
+		error = append(pools, whole_id, whole_fragment_bytes(pools), &first, &last);
+	}
+	for (uint32_t tail = 0; tail < plan->tails && !error; tail++) {
+		error = append(pools, plan->tail_id[tail], plan->tail_bytes[tail], &first, &last);
+	}
+	if (error) {
+		free_from(pools, first);
+		return error;
+	}
+	*out = first;
+	return SNUG_OK;
+}
+
+/* Builds, making room first; the tails may need a page each when there is no hole for them. */
+static snug_error build_with_room(snug_pools *pools, const struct chain_plan *plan, uint64_t *out) {
+	uint64_t pages = plan->whole;
+	for (uint64_t page = 0; page <= pages; page++) room_pace(pools);
+	if (!room_make(pools, pages)) return SNUG_ERROR_NO_MEMORY;
+	for (;;) {
+		snug_error error = build(pools, plan, out);
+		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+		do {
+			if (pages++ == plan->whole + plan->tails + 1) return error;
+		} while (arena_available_pages(&pools->arena) >= pages);
+		if (!room_make(pools, pages)) return error;
+	}
+}
+
+snug_error chain_alloc(snug_pools *pools, size_t size, uint32_t owner, bool may_compact, uint64_t *head) {
+	struct chain_plan plan;
+	chain_plan_make(pools, size, &plan);
+	uint64_t first;
+	snug_error error = may_compact ? build_with_room(pools, &plan, &first) : build(pools, &plan, &first);
+	if (error) return error;
+	link_previous(pools, first, owner, (uint32_t)size);
+	pools->chains++;
+	*head = first;
+	return SNUG_OK;
+}
+
+void chain_free(snug_pools *pools, uint64_t head) {
+	free_from(pools, head);
+	pools->chains--;
+}
+
+/* ------------------------------------------------------------------ resizing ------- */
+
+/* The last fragment of the first `kept` whole ones (0 if none), and the one behind it. */
+static void split_point(const snug_pools *pools, uint64_t head, uint64_t kept, uint64_t *last_kept, uint64_t *rest) {
+	*last_kept = 0;
+	*rest = head;
+	for (; kept > 0; kept--) {
+		*last_kept = *rest;
+		*rest = chain_next(pools, *rest);
+	}
+}
+
+/* How many leading fragments are whole pages, at most `most`. */
+static uint64_t leading_whole(const snug_pools *pools, uint64_t head, uint64_t most) {
+	uint64_t count = 0;
+	for (uint64_t offset = head; offset != 0 && count < most; count++) {
+		struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+		if (trailer.length != whole_fragment_bytes(pools)) break;
+		offset = trailer.next;
+	}
+	return count;
+}
+
+snug_error chain_resize(snug_pools *pools, uint64_t *head, size_t new_size) {
+	struct fragment_trailer head_trailer = fragment_trailer_read(fragment_trailer_at(pools, *head));
+	uint64_t kept = leading_whole(pools, *head, new_size / whole_fragment_bytes(pools));
+	size_t kept_bytes = kept * whole_fragment_bytes(pools);
+	uint64_t new_rest = 0;
+	if (kept_bytes < new_size) {
+		struct chain_plan plan;
+		chain_plan_make(pools, new_size - kept_bytes, &plan);
+		pools->watched = *head;
+		snug_error error = build_with_room(pools, &plan, &new_rest);
+		*head = pools->watched;
+		pools->watched = 0;
+		if (error) return error;
+	}
+	uint64_t last_kept;
+	uint64_t old_rest;
+	split_point(pools, *head, kept, &last_kept, &old_rest);
+	if (new_rest != 0 && old_rest != 0) {
+		extents_copy(extents_of(pools, new_rest | REF_CHAINED, 0, SIZE_MAX), extents_of(pools, old_rest | REF_CHAINED, 0, SIZE_MAX));
+	}
+	free_from(pools, old_rest);
+	if (last_kept != 0) {
+		link_next(pools, last_kept, new_rest);
+		if (new_rest != 0) link_previous(pools, new_rest, last_kept, 0);
+	} else {
+		*head = new_rest;
+	}
+	link_previous(pools, *head, head_trailer.previous, (uint32_t)new_size);
+	return SNUG_OK;
+}
+
+void chain_truncate(snug_pools *pools, uint64_t head, size_t new_size) {
+	link_previous(pools, head, fragment_trailer_read(fragment_trailer_at(pools, head)).previous, (uint32_t)new_size);
+	uint64_t offset = head;
+	size_t left_bytes = new_size;
+	for (;;) {
+		char *at = fragment_trailer_at(pools, offset);
+		struct fragment_trailer trailer = fragment_trailer_read(at);
+		if (left_bytes > trailer.length) {
+			left_bytes -= trailer.length;
+			offset = trailer.next;
+			continue;
+		}
+		struct size_class *class = class_of_page(pools, page_of(&pools->arena, offset));
+		slot_repay(pools, class, FRAGMENT_TRAILER_BYTES, trailer.length, (uint32_t)left_bytes);
+		uint64_t rest = trailer.next;
+		trailer.length = (uint32_t)left_bytes;
+		trailer.next = 0;
+		fragment_trailer_write(at, trailer);
+		free_from(pools, rest);
+		return;
+	}
+}

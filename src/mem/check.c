@@ -1,0 +1,40 @@
+/* mem/check.c: snug_check, and how a broken law is told. */
+#include "mem/check.h"
+
+#include "base/log_line.h"
+#include "mem/gate.h"
+
+#include <stdio.h>
+
+static void note(struct check *check, const char *law, const char *message) {
+	check->broken = true;
+	snprintf(check->result.law, sizeof check->result.law, "%s", law);
+	snprintf(check->result.message, sizeof check->result.message, "%s", message);
+}
+
+bool check_equal(struct check *check, const char *law, const char *what, uint64_t stored, uint64_t counted) {
+	if (stored == counted || check->broken) return !check->broken;
+	char message[sizeof check->result.message];
+	snprintf(message, sizeof message, "%s: stored %llu, counted %llu", what, (unsigned long long)stored,
+			 (unsigned long long)counted);
+	note(check, law, message);
+	return false;
+}
+
+bool check_that(struct check *check, const char *law, const char *what, uint64_t where, bool condition) {
+	if (condition || check->broken) return !check->broken;
+	char message[sizeof check->result.message];
+	snprintf(message, sizeof message, "%s (at %llu)", what, (unsigned long long)where);
+	note(check, law, message);
+	return false;
+}
+
+snug_error snug_check(snug_pools *pools, snug_check_result *out) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	struct check check = {.pools = pools};
+	if (check_arena(&check) && check_slabs(&check) && check_objects(&check)) return SNUG_OK;
+	snug_log_line(&pools->log, SNUG_LOG_ERROR, "law %s is broken: %s", check.result.law, check.result.message);
+	if (out != NULL) *out = check.result;
+	return SNUG_ERROR_CORRUPT;
+}

@@ -1,0 +1,203 @@
+/* mem/check_objects.c: laws F1 and F2 (fragments), H1 to H3 (handles), P1 and P2 (pins), C2 (payload): every live slot is visited
+ * and what it says of itself is compared with who names it. */
+#include "base/bits.h"
+#include "mem/chain.h"
+#include "mem/check.h"
+#include "mem/handles.h"
+#include "mem/pins.h"
+#include "mem/slab.h"
+
+#include <string.h>
+
+struct object_counts {
+	uint64_t payload_bytes[SNUG_POOL_COUNT];
+	uint64_t plain;     /* live slots outside the large pool */
+	uint64_t fragments; /* live slots of the large pool */
+	uint64_t heads;
+	uint64_t page_pins;
+};
+
+/* ------------------------------------------------------------------ one slot ------- */
+
+static bool check_entry(struct check *check, uint64_t index, uint64_t location) {
+	const struct handle_table *table = &check->pools->handles;
+	if (!check_that(check, "H1", "object names no table entry", location, index < table->count)) return false;
+	uint64_t entry = table->entries[index];
+	return check_that(check, "H1", "table entry does not point back at the object", location,
+					  (entry & ENTRY_LIVE) != 0 && entry_location(entry) == location);
+}
+
+static bool check_plain(struct check *check, const struct size_class *class, uint64_t offset,
+						struct object_counts *counts) {
+	const snug_pools *pools = check->pools;
+	counts->plain++;
+	if (pools->slot_trailer_bytes == 0) return true;
+	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(pools, class, offset));
+	if (!check_that(check, "H3", "slack is larger than the slot", offset,
+					trailer.slack_bytes + HANDLE_TRAILER_BYTES < class->stride)) {
+		return false;
+	}
+	counts->payload_bytes[class->pool] += class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
+	return check_entry(check, trailer.index, offset);
+}
+
+static bool is_live_fragment(const snug_pools *pools, uint64_t offset) {
+	page_number number = page_of(&pools->arena, offset);
+	if (number == PAGE_NONE || number > pools->arena.page_count) return false;
+	const struct page *page = &pools->arena.pages[number];
+	if (page->state < PAGE_SLAB) return false;
+	struct size_class *class = class_of_page(pools, number);
+	if (class->family != FAMILY_FRAGMENT) return false;
+	uint64_t slot = slot_of(&pools->arena, class, offset);
+	return slot < class->slots && page_offset(&pools->arena, number) + slot * class->stride == offset &&
+		   (free_bits_of((struct page *)page, class)[slot / 64] >> (slot % 64) & 1) == 0;
+}
+
+/* From a head to the end: each names the one before it, and the lengths add up. */
+static bool check_chain(struct check *check, uint64_t head, uint64_t object_size) {
+	const snug_pools *pools = check->pools;
+	uint64_t bytes = 0;
+	uint64_t previous = 0;
+	for (uint64_t offset = head; offset != 0;) {
+		if (!check_that(check, "F1", "fragment is followed by what is none", previous, is_live_fragment(pools, offset))) {
+			return false;
+		}
+		struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+		bool linked = previous == 0 || (trailer.previous == previous && trailer.object_size == 0);
+		if (!check_that(check, "F1", "fragment does not point back", offset, linked && trailer.length > 0)) return false;
+		bytes += trailer.length;
+		if (!check_that(check, "F1", "fragments are longer than their object", head, bytes <= object_size)) return false;
+		previous = offset;
+		offset = trailer.next;
+	}
+	return check_equal(check, "F1", "size of an object in fragments", object_size, bytes);
+}
+
+static bool check_fragment(struct check *check, const struct size_class *class, uint64_t offset,
+						   struct object_counts *counts) {
+	const snug_pools *pools = check->pools;
+	struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+	counts->fragments++;
+	counts->payload_bytes[class->pool] += trailer.length;
+	if (!check_that(check, "F1", "fragment is longer than its slot", offset,
+					trailer.length + FRAGMENT_TRAILER_BYTES <= class->stride)) {
+		return false;
+	}
+	if (trailer.object_size == 0) {
+		if (!check_that(check, "F1", "fragment is preceded by what is none", offset,
+						is_live_fragment(pools, trailer.previous))) {
+			return false;
+		}
+		uint64_t next = fragment_trailer_read(fragment_trailer_at(pools, trailer.previous)).next;
+		return check_equal(check, "F1", "next of the fragment before", next, offset);
+	}
+	counts->heads++;
+	if (pools->slot_trailer_bytes > 0 && !check_entry(check, trailer.previous, offset | REF_CHAINED)) return false;
+	return check_chain(check, offset, trailer.object_size);
+}
+
+/* ------------------------------------------------------------------ all slots ------ */
+
+/* Slots that are used only because the magazine holds them count as free. */
+static void fill_live_bits(const snug_pools *pools, struct size_class *class, page_number number, uint64_t *live) {
+	struct page *page = &pools->arena.pages[number];
+	const uint64_t *bits = free_bits_of(page, class);
+	uint32_t words = (class->slots + 63) / 64;
+	for (uint32_t word = 0; word < words; word++) live[word] = ~bits[word];
+	if (class->slots % 64 != 0) live[words - 1] &= ((uint64_t)1 << (class->slots % 64)) - 1;
+	for (uint32_t index = 0; index < class->magazine_count; index++) {
+		uint64_t offset = class->magazine[index];
+		if (page_of(&pools->arena, offset) != number) continue;
+		uint32_t slot = slot_of(&pools->arena, class, offset);
+		live[slot / 64] &= ~((uint64_t)1 << (slot % 64));
+	}
+}
+
+static bool check_page_objects(struct check *check, page_number number, struct object_counts *counts) {
+	const snug_pools *pools = check->pools;
+	struct size_class *class = class_of_page(pools, number);
+	uint64_t live[SLOTS_MAX / 64];
+	fill_live_bits(pools, class, number, live);
+	counts->page_pins += pools->arena.pages[number].pins;
+	if (pools->slot_trailer_bytes == 0 && class->family != FAMILY_FRAGMENT) {
+		for (uint32_t word = 0; word * 64 < class->slots; word++) counts->plain += bit_count(live[word]);
+		return true;
+	}
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		if ((live[slot / 64] >> (slot % 64) & 1) == 0) continue;
+		uint64_t offset = page_offset(&pools->arena, number) + (uint64_t)slot * class->stride;
+		bool sound = class->family == FAMILY_FRAGMENT ? check_fragment(check, class, offset, counts)
+													  : check_plain(check, class, offset, counts);
+		if (!sound) return false;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ tables --------- */
+
+static bool check_handles(struct check *check, const struct object_counts *counts) {
+	const struct handle_table *table = &check->pools->handles;
+	uint64_t live = 0;
+	uint64_t retired = 0;
+	for (uint32_t index = 0; index < table->count; index++) {
+		live += (table->entries[index] & ENTRY_LIVE) != 0;
+		retired += table->entries[index] == 0;
+	}
+	uint64_t free = 0;
+	for (uint32_t at = table->free_head; at != 0; at = (uint32_t)table->entries[at - 1]) {
+		bool sound = at <= table->count && (table->entries[at - 1] & ENTRY_LIVE) == 0 && free++ < table->count &&
+					 table->entries[at - 1] >> ENTRY_GENERATION_SHIFT != 0;
+		if (!check_that(check, "H2", "list of free entries is broken", at, sound)) return false;
+	}
+	return check_equal(check, "H2", "retired handles", table->retired, retired) &&
+		   check_equal(check, "H2", "live handles", table->live, live) &&
+		   check_equal(check, "H2", "handles ever used", table->count, live + retired + free) &&
+		   check_equal(check, "H1", "objects of live handles", live,
+					   check->pools->slot_trailer_bytes > 0 ? counts->plain + counts->heads : 0);
+}
+
+static bool check_pins(struct check *check, const struct object_counts *counts) {
+	const snug_pools *pools = check->pools;
+	const struct pin_table *pins = &pools->pins;
+	uint64_t pinned = 0;
+	uint64_t page_pins = 0;
+	for (uint32_t index = 0; index < pins->capacity; index++) {
+		uint64_t entry = pins->entries[index];
+		if (entry == 0) continue;
+		uint64_t offset = entry & OFFSET_MASK;
+		page_number number = page_of(&pools->arena, offset);
+		bool slab = number >= 1 && number <= pools->arena.page_count && pools->arena.pages[number].state == PAGE_SLAB;
+		if (!check_that(check, "P1", "pin on what is no object", offset,
+						slab && entry >> OFFSET_BITS > 0 && pin_count(pins, offset) > 0)) {
+			return false;
+		}
+		pinned++;
+		bool chained = class_of_page(pools, number)->family == FAMILY_FRAGMENT;
+		for (; offset != 0; offset = chained ? chain_next(pools, offset) : 0) {
+			bool marked = pools->arena.pages[page_of(&pools->arena, offset)].pins > 0;
+			if (!check_that(check, "P2", "slab of a pinned object is not marked", offset, marked)) return false;
+			page_pins++;
+		}
+	}
+	return check_equal(check, "P1", "pinned objects", pins->count, pinned) &&
+		   check_equal(check, "P2", "pins marked on slabs", counts->page_pins, page_pins);
+}
+
+bool check_objects(struct check *check) {
+	const snug_pools *pools = check->pools;
+	struct object_counts counts = {{0}, 0, 0, 0, 0};
+	page_number described = (page_number)(pools->arena.page_range.committed_bytes / sizeof(struct page));
+	for (page_number number = 1; number < described && number <= pools->arena.page_count; number++) {
+		if (pools->arena.pages[number].state < PAGE_SLAB) continue;
+		if (!check_page_objects(check, number, &counts)) return false;
+	}
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		/* Without trailers only the owner knows the sizes. */
+		if (pools->slot_trailer_bytes == 0 && pool != SNUG_POOL_LARGE) continue;
+		if (!check_equal(check, "C2", "payload of a pool", pools->payload_bytes[pool], counts.payload_bytes[pool])) {
+			return false;
+		}
+	}
+	return check_equal(check, "F2", "objects in fragments", pools->chains, counts.heads) &&
+		   check_handles(check, &counts) && check_pins(check, &counts);
+}

@@ -1,0 +1,233 @@
+/* mem/classes.c: see mem/classes.h. */
+#include "mem/classes.h"
+
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "mem/cells.h"
+
+#define RATIO_FINE 64u /* strides are thinned to 1 + 1/64 */
+#define ALIGNED_STRIDE 16u
+
+/* ------------------------------------------------------------------ the table ------ */
+
+/* Strides of a page, ascending; out NULL: counts only. `grain` is 1 or 16. */
+static uint32_t make_strides(uint32_t page_bytes, uint32_t grain, uint32_t *out) {
+	uint32_t count = 0;
+	uint32_t last = 0;
+	uint32_t smallest = grain > STRIDE_MIN ? grain : STRIDE_MIN;
+	for (uint32_t slots = page_bytes / smallest; slots >= 1; slots--) {
+		uint32_t stride = page_bytes / slots / grain * grain;
+		if (stride == last) continue;
+		bool needed = last == 0 || slots <= RATIO_FINE || (stride - last) * RATIO_FINE >= last;
+		/* The next stride would leave a gap above the ratio: keep this one. */
+		uint32_t following = slots > 1 ? page_bytes / (slots - 1) / grain * grain : stride;
+		if (!needed && (following - last) * RATIO_FINE <= last) continue;
+		if (out != NULL) out[count] = stride;
+		count++;
+		last = stride;
+	}
+	return count;
+}
+
+static uint32_t total_classes(uint32_t page_bytes) {
+	return 2 * make_strides(page_bytes, 1, NULL) + make_strides(page_bytes, ALIGNED_STRIDE, NULL);
+}
+
+static uint32_t coarse_entries(uint32_t page_bytes) {
+	return page_bytes / 64 + 1;
+}
+
+size_t class_table_bytes(uint32_t page_bytes) {
+	size_t count = total_classes(page_bytes);
+	return count * (2 * sizeof(uint32_t) + 3 * sizeof(void *)) +
+		   (EXACT_SIZE_MAX + 1 + coarse_entries(page_bytes)) * sizeof(uint16_t);
+}
+
+static uint16_t search_up(const struct class_table *table, uint32_t from, size_t bytes) {
+	while (table->stride[from] < bytes) from++;
+	return (uint16_t)from;
+}
+
+void class_table_init(struct class_table *table, uint32_t page_bytes, void *memory) {
+	uint32_t count = total_classes(page_bytes);
+	SNUG_ASSERT(count <= CLASS_COUNT_MAX);
+	table->state = memory;
+	table->serving = table->state + count;
+	table->active = table->serving + count;
+	table->stride = (uint32_t *)(table->active + count);
+	table->loose = table->stride + count;
+	table->exact = (uint16_t *)(table->loose + count);
+	table->coarse = table->exact + EXACT_SIZE_MAX + 1;
+	table->active_count = 0;
+	table->first[FAMILY_BYTES] = 0;
+	table->first[FAMILY_ALIGNED] = (uint16_t)make_strides(page_bytes, 1, table->stride);
+	table->first[FAMILY_FRAGMENT] = (uint16_t)(table->first[FAMILY_ALIGNED] +
+											   make_strides(page_bytes, ALIGNED_STRIDE, table->stride + table->first[1]));
+	table->first[FAMILY_COUNT] =
+		(uint16_t)(table->first[FAMILY_FRAGMENT] + make_strides(page_bytes, 1, table->stride + table->first[2]));
+	uint32_t id = 0;
+	for (uint32_t size = 0; size <= EXACT_SIZE_MAX; size++) {
+		id = search_up(table, id, size);
+		table->exact[size] = (uint16_t)id;
+	}
+	id = 0;
+	for (uint32_t entry = 0; entry < coarse_entries(page_bytes); entry++) {
+		if (entry * 64 + 1 <= page_bytes) id = search_up(table, id, entry * 64 + 1);
+		table->coarse[entry] = (uint16_t)id;
+	}
+}
+
+uint16_t class_find(const struct class_table *table, enum family family, size_t bytes) {
+	uint32_t first = table->first[family];
+	if (bytes > table->stride[table->first[family + 1] - 1]) return CLASS_NONE;
+	if (family == FAMILY_ALIGNED) {
+		uint32_t low = first;
+		uint32_t high = table->first[family + 1] - 1u;
+		while (low < high) {
+			uint32_t middle = (low + high) / 2;
+			if (table->stride[middle] < bytes) {
+				low = middle + 1;
+			} else {
+				high = middle;
+			}
+		}
+		return (uint16_t)low;
+	}
+	/* Bytes and fragments have the same strides. */
+	if (bytes <= EXACT_SIZE_MAX) return (uint16_t)(first + table->exact[bytes]);
+	return search_up(table, first + table->coarse[(bytes - 1) / 64], bytes);
+}
+
+uint16_t class_find_below(const struct class_table *table, enum family family, size_t bytes) {
+	uint16_t id = class_find(table, family, bytes);
+	if (id == CLASS_NONE) return (uint16_t)(table->first[family + 1] - 1);
+	if (table->stride[id] <= bytes) return id;
+	return id == table->first[family] ? CLASS_NONE : (uint16_t)(id - 1);
+}
+
+/* ------------------------------------------------------------------ activation ----- */
+
+/* A class of the coarse subset: the first at or above each power of 1.5, and each family's largest. */
+static bool is_coarse(const struct class_table *table, uint16_t id) {
+	enum family family = class_family(table, id);
+	if (id == table->first[family + 1] - 1) return true;
+	uint32_t below = id == table->first[family] ? 0 : table->stride[id - 1];
+	for (uint32_t step = 16; step <= PAGE_BYTES_MAX; step += step / 2) {
+		if (below < step && step <= table->stride[id]) return true;
+	}
+	return false;
+}
+
+static size_t state_bytes(uint32_t slots) {
+	return sizeof(struct size_class) + class_magazine_capacity(slots) * sizeof(uint64_t);
+}
+
+/* Lets `serving` of this class, and of the inactive ones below it, point to what is active now. */
+static void refresh_serving(struct class_table *table, uint16_t id) {
+	uint16_t last = (uint16_t)(table->first[class_family(table, id) + 1] - 1);
+	uint16_t first = table->first[class_family(table, id)];
+	struct size_class *serving = NULL;
+	for (uint16_t above = id; serving == NULL; above++) {
+		serving = table->state[above];
+		/* A coarse class that was never used still comes before the larger ones. */
+		if (serving == NULL && (is_coarse(table, above) || above == last)) break;
+	}
+	for (uint16_t below = id;; below--) {
+		table->serving[below] = serving;
+		if (below == first || table->state[below - 1] != NULL || is_coarse(table, (uint16_t)(below - 1))) break;
+	}
+}
+
+static snug_error activate(snug_pools *pools, uint16_t id) {
+	struct class_table *table = &pools->classes;
+	uint32_t stride = table->stride[id];
+	uint32_t slots = pools->arena.page_bytes / stride;
+	void *cell;
+	snug_error error = cell_take(&pools->arena, &pools->cells, state_bytes(slots), &cell);
+	if (error) return error;
+	struct size_class *class = cell;
+	class->id = id;
+	class->stride = stride;
+	class->slots = slots;
+	class->reciprocal = (uint32_t)(((uint64_t)1 << 32) / stride + 1);
+	class->bucket_scale = (FULLNESS_BUCKETS << 16) / slots;
+	class->magazine_capacity = class_magazine_capacity(slots);
+	class->family = (uint8_t)class_family(table, id);
+	class->pool = class->family == FAMILY_FRAGMENT ? SNUG_POOL_LARGE
+				  : stride <= SMALL_STRIDE_MAX     ? SNUG_POOL_SMALL
+												   : SNUG_POOL_MEDIUM;
+	class->active_index = table->active_count;
+	table->active[table->active_count++] = class;
+	table->state[id] = class;
+	refresh_serving(table, id);
+	snug_log_line(&pools->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) activated", id, stride);
+	return SNUG_OK;
+}
+
+snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out) {
+	struct class_table *table = &pools->classes;
+	if (table->serving[id] == NULL) {
+		uint16_t coarse = id;
+		while (!is_coarse(table, coarse)) coarse++;
+		snug_error error = table->state[coarse] == NULL ? activate(pools, coarse) : SNUG_OK;
+		if (error) return error;
+		if (table->serving[id] == NULL) refresh_serving(table, id);
+	}
+	*out = table->serving[id];
+	SNUG_ASSERT(*out != NULL && (*out)->stride >= table->stride[id]);
+	return SNUG_OK;
+}
+
+void class_add_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
+	SNUG_ASSERT(host->id > id);
+	host->loose_objects++;
+	pools->classes.loose[id]++;
+}
+
+void class_remove_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
+	/* In reference mode without size_of, merged objects were never counted as loose. */
+	if (host->loose_objects > 0) host->loose_objects--;
+	if (pools->classes.loose[id] > 0) pools->classes.loose[id]--;
+}
+
+/* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of a page. */
+static uint16_t most_wanted(const snug_pools *pools, const struct size_class *host) {
+	const struct class_table *table = &pools->classes;
+	uint16_t first = host->id;
+	while (first > table->first[host->family] && table->state[first - 1] == NULL) first--;
+	uint64_t most_bytes = pools->arena.page_bytes / 4;
+	uint64_t objects = 0;
+	uint16_t best = CLASS_NONE;
+	for (uint16_t id = first; id < host->id; id++) {
+		objects += table->loose[id];
+		uint64_t saved_bytes = objects * (host->stride - table->stride[id]);
+		if (saved_bytes <= most_bytes) continue;
+		most_bytes = saved_bytes;
+		best = id;
+	}
+	return best;
+}
+
+void class_note_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
+	class_add_loose(pools, id, host);
+	host->waste_bytes += host->stride - pools->classes.stride[id];
+	if (host->waste_bytes <= pools->arena.page_bytes / 4) return;
+	host->waste_bytes = 0;
+	uint16_t wanted = most_wanted(pools, host);
+	/* Without room for one more cell the class stays inactive: nothing is lost but density. */
+	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(pools, wanted);
+	(void)error;
+}
+
+void class_retire_if_empty(snug_pools *pools, struct size_class *class) {
+	struct class_table *table = &pools->classes;
+	if (class->slabs != 0 || class->magazine_count != 0 || is_coarse(table, class->id)) return;
+	uint16_t id = class->id;
+	struct size_class *last = table->active[--table->active_count];
+	table->active[class->active_index] = last;
+	last->active_index = class->active_index;
+	table->state[id] = NULL;
+	cell_give(&pools->cells, class, state_bytes(class->slots));
+	refresh_serving(table, id);
+	snug_log_line(&pools->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id, table->stride[id]);
+}

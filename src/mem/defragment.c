@@ -1,0 +1,282 @@
+/* mem/defragment.c: begin, step, end: which work comes next, within which budget, and the account of it.
+ *
+ *   FLUSH    magazines of classes that a page can be gained from go back to their slabs; empty slabs go
+ *   COMPACT  one victim after the other (mem/victim.c chooses, mem/evacuate.c moves)
+ *   MERGE    if asked for: last slabs of classes into larger classes
+ *   REBIN    stacked pages into runs, so that the next page comes from the fullest region
+ *   RETURN   if asked for: whole free regions to the OS, one a step
+ *
+ * When counting says that no page can be gained, it goes straight to REBIN: that costs one pass over the active classes.
+ * A step's figures are taken around its own work only: what the owner does between two steps is not in the report. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/log_line.h"
+#include "mem/arena.h"
+#include "mem/classes.h"
+#include "mem/estimate.h"
+#include "mem/evacuate.h"
+#include "mem/gate.h"
+#include "mem/slots.h"
+
+#define TIMED_BATCH_BYTES 4096u /* how much is copied between two looks at the clock */
+#define CLASSES_A_STEP 16u
+#define PAGES_A_STEP 256u
+
+/* What one step may still do. */
+struct allowance {
+	uint64_t bytes;
+	uint64_t deadline_ns; /* UINT64_MAX: none */
+	bool used_up;
+};
+
+static uint64_t now_ns(const snug_pools *pools) {
+	return pools->arena.os->now_ns(pools->arena.os->context);
+}
+
+static uint64_t page_bytes_of(const snug_pools *pools, uint64_t pages) {
+	return pages << pools->arena.page_shift;
+}
+
+static uint64_t smaller(uint64_t a, uint64_t b) {
+	return a < b ? a : b;
+}
+
+/* ------------------------------------------------------------------ phases --------- */
+
+static void run_flush(snug_pools *pools, struct allowance *allowance) {
+	struct defragment *defragment = &pools->defragment;
+	for (uint32_t count = 0; count < CLASSES_A_STEP; count++) {
+		if (defragment->cursor >= pools->classes.active_count) {
+			defragment->phase = defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
+			return;
+		}
+		struct size_class *class = pools->classes.active[defragment->cursor++];
+		if ((defragment->options.pools >> class->pool & 1) == 0) continue;
+		if (class_reclaimable_unpinned(class) == 0) continue;
+		uint64_t released = pools->totals.released_slabs;
+		magazine_flush(pools, class);
+		slab_release_empty(pools, class);
+		released = pools->totals.released_slabs - released;
+		defragment->report.coalesce_reclaimed_bytes += page_bytes_of(pools, released);
+	}
+	allowance->used_up = true;
+}
+
+/* Moves within the allowance. False: nothing left to move. */
+static bool run_moves(snug_pools *pools, struct allowance *allowance, bool merge) {
+	struct defragment *defragment = &pools->defragment;
+	if (pools->victim == PAGE_NONE) {
+		uint32_t mask = defragment->options.pools;
+		return merge ? victim_pick_merge(pools, mask) : victim_pick(pools, mask);
+	}
+	uint64_t batch_bytes = allowance->bytes;
+	if (allowance->deadline_ns != UINT64_MAX) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
+	uint64_t moved_bytes = victim_evacuate(pools, batch_bytes, merge);
+	allowance->bytes -= smaller(allowance->bytes, moved_bytes);
+	if (allowance->bytes == 0) allowance->used_up = true;
+	if (allowance->deadline_ns != UINT64_MAX && now_ns(pools) >= allowance->deadline_ns) allowance->used_up = true;
+	return true;
+}
+
+static void run_rebin(snug_pools *pools, struct allowance *allowance) {
+	uint32_t merged = arena_coalesce(&pools->arena, PAGES_A_STEP);
+	pools->totals.coalesced_bytes += page_bytes_of(pools, merged);
+	if (merged == PAGES_A_STEP) {
+		allowance->used_up = true;
+		return;
+	}
+	bool returns = pools->defragment.options.retain_bytes != SNUG_NO_BUDGET;
+	pools->defragment.phase = returns ? PHASE_RETURN : PHASE_DONE;
+}
+
+static void run_return(snug_pools *pools, struct allowance *allowance) {
+	uint64_t free_bytes = page_bytes_of(pools, arena_free_pages(&pools->arena));
+	size_t returned_bytes = 0;
+	if (free_bytes >= pools->defragment.options.retain_bytes + REGION_BYTES) {
+		returned_bytes = arena_return_region(&pools->arena);
+	}
+	pools->totals.returned_bytes += returned_bytes;
+	if (returned_bytes == 0) pools->defragment.phase = PHASE_DONE;
+	allowance->used_up = true;
+}
+
+/* Ends a class whose last slab a merge has emptied. */
+static void retire_empty_classes(snug_pools *pools) {
+	for (uint32_t index = pools->classes.active_count; index-- > 0;) {
+		class_retire_if_empty(pools, pools->classes.active[index]);
+	}
+}
+
+static void run_phase(snug_pools *pools, struct allowance *allowance) {
+	struct defragment *defragment = &pools->defragment;
+	switch (defragment->phase) {
+	case PHASE_FLUSH: run_flush(pools, allowance); break;
+	case PHASE_COMPACT:
+		if (!run_moves(pools, allowance, false)) {
+			defragment->phase = defragment->options.merge_classes ? PHASE_MERGE : PHASE_REBIN;
+		}
+		break;
+	case PHASE_MERGE:
+		if (!run_moves(pools, allowance, true)) {
+			retire_empty_classes(pools);
+			defragment->phase = PHASE_REBIN;
+		}
+		break;
+	case PHASE_REBIN: run_rebin(pools, allowance); break;
+	case PHASE_RETURN: run_return(pools, allowance); break;
+	case PHASE_IDLE:
+	case PHASE_DONE: break;
+	}
+}
+
+/* ------------------------------------------------------------------ begin, end ----- */
+
+snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_options *given) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	if (pools->defragment.phase != PHASE_IDLE) return SNUG_ERROR_BUSY;
+	snug_defragment_options options;
+	error = defragment_options_check(given, &options);
+	if (error) return error;
+	struct defragment *defragment = &pools->defragment;
+	uint64_t unpinned_pages;
+	bool gain = reclaimable_pages(pools, options.pools, &unpinned_pages) > 0;
+	bool merge = options.mode == SNUG_COMPACT && options.merge_classes;
+	*defragment = (struct defragment){
+		.phase = gain ? PHASE_FLUSH : merge ? PHASE_MERGE : PHASE_REBIN,
+		.options = options,
+		.begin_ns = now_ns(pools),
+	};
+	defragment->report.compacted = options.mode == SNUG_COMPACT;
+	pools->totals.defragmentations++;
+	return snug_stats_get(pools, &defragment->report.before);
+}
+
+/* Budgets of the whole; false when one is used up. */
+static bool allow(const snug_pools *pools, uint64_t begin_ns, struct allowance *allowance) {
+	const struct defragment *defragment = &pools->defragment;
+	const snug_defragment_options *options = &defragment->options;
+	const snug_report *report = &defragment->report;
+	if (report->moved_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns) return false;
+	uint64_t most_ns = smaller(options->step_ns, options->budget_ns - report->work_ns);
+	allowance->bytes = smaller(options->step_bytes, options->budget_bytes - report->moved_bytes);
+	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
+	allowance->used_up = false;
+	return true;
+}
+
+static void account(snug_pools *pools, const struct totals *before, uint64_t begin_ns) {
+	struct totals *totals = &pools->totals;
+	snug_report *report = &pools->defragment.report;
+	uint64_t step_ns = now_ns(pools) - begin_ns;
+	uint64_t moves = totals->moves - before->moves;
+	uint64_t released = totals->released_slabs - before->released_slabs;
+	report->moved_objects += moves;
+	report->moved_bytes += totals->moved_bytes - before->moved_bytes;
+	report->released_slabs += released;
+	report->reclaimed_bytes += page_bytes_of(pools, released);
+	report->abandoned_slabs += totals->abandoned_slabs - before->abandoned_slabs;
+	report->coalesced_bytes += totals->coalesced_bytes - before->coalesced_bytes;
+	report->returned_bytes += totals->returned_bytes - before->returned_bytes;
+	report->steps++;
+	report->work_ns += step_ns;
+	if (step_ns > report->longest_step_ns) report->longest_step_ns = step_ns;
+	totals->reclaimed_pages += released;
+	if (moves > 0) {
+		totals->timed_moves += moves;
+		totals->timed_bytes += totals->moved_bytes - before->moved_bytes;
+		totals->move_ns += step_ns;
+	}
+}
+
+static void check_target(snug_pools *pools) {
+	struct defragment *defragment = &pools->defragment;
+	if (defragment->phase > PHASE_MERGE || defragment->report.reclaimed_bytes < defragment->options.target_bytes) return;
+	defragment->report.outcome = SNUG_OUTCOME_TARGET;
+	defragment->phase = PHASE_REBIN;
+	if (pools->victim != PAGE_NONE) victim_put_back(pools);
+}
+
+snug_error snug_defragment_step(snug_pools *pools, bool *done) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	if (done == NULL) return SNUG_ERROR_NULL;
+	struct defragment *defragment = &pools->defragment;
+	if (defragment->phase == PHASE_IDLE) return SNUG_ERROR_NOT_RUNNING;
+	uint64_t begin_ns = now_ns(pools);
+	struct allowance allowance;
+	if (defragment->phase != PHASE_DONE && !allow(pools, begin_ns, &allowance)) {
+		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
+		defragment->phase = PHASE_DONE;
+	}
+	if (defragment->phase != PHASE_DONE) {
+		struct totals before = pools->totals;
+		do {
+			run_phase(pools, &allowance);
+		} while (!allowance.used_up && defragment->phase != PHASE_DONE);
+		account(pools, &before, begin_ns);
+		check_target(pools);
+	}
+	*done = defragment->phase == PHASE_DONE;
+	return SNUG_OK;
+}
+
+static void close_report(snug_pools *pools, snug_report *report) {
+	uint64_t unpinned_pages;
+	uint64_t pages = reclaimable_pages(pools, pools->defragment.options.pools, &unpinned_pages);
+	report->unmovable_bytes = page_bytes_of(pools, unpinned_pages - pages);
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		if ((pools->defragment.options.pools >> pool & 1) == 0) continue;
+		report->pinned_objects += pools->pins.pool_count[pool];
+		report->pinned_bytes += pools->pins.pool_payload_bytes[pool];
+		report->pinned_slabs += report->after.pool[pool].pinned_slabs;
+	}
+	if (pools->defragment.phase != PHASE_DONE) {
+		report->outcome = SNUG_OUTCOME_CANCELLED;
+	} else if (report->outcome == SNUG_OUTCOME_DONE && report->reclaimed_bytes + report->moved_objects == 0) {
+		report->outcome = report->unmovable_bytes > 0 ? SNUG_OUTCOME_NOTHING_PINNED : SNUG_OUTCOME_NOTHING;
+	}
+	report->complete = report->outcome != SNUG_OUTCOME_CANCELLED && report->outcome != SNUG_OUTCOME_BUDGET;
+	report->total_ns = now_ns(pools) - pools->defragment.begin_ns;
+}
+
+snug_error snug_defragment_end(snug_pools *pools, snug_report *out) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	if (pools->defragment.phase == PHASE_IDLE) return SNUG_ERROR_NOT_RUNNING;
+	if (pools->victim != PAGE_NONE) victim_put_back(pools);
+	snug_report *report = &pools->defragment.report;
+	error = snug_stats_get(pools, &report->after);
+	SNUG_ASSERT(!error);
+	close_report(pools, report);
+	pools->defragment.phase = PHASE_IDLE;
+	snug_log_line(&pools->log, SNUG_LOG_INFO,
+				  "defragmentation: %llu bytes reclaimed, %llu returned, %llu moves, %llu steps, longest %llu ns: %s",
+				  (unsigned long long)report->reclaimed_bytes, (unsigned long long)report->returned_bytes,
+				  (unsigned long long)report->moved_objects, (unsigned long long)report->steps,
+				  (unsigned long long)report->longest_step_ns, snug_outcome_text(report->outcome));
+	*out = *report;
+	return SNUG_OK;
+}
+
+snug_error snug_defragment(snug_pools *pools, const snug_defragment_options *options, snug_report *report) {
+	if (report == NULL) return SNUG_ERROR_NULL;
+	snug_error error = snug_defragment_begin(pools, options);
+	bool done = false;
+	while (!error && !done) error = snug_defragment_step(pools, &done);
+	return error ? error : snug_defragment_end(pools, report);
+}
+
+const char *snug_outcome_text(snug_outcome outcome) {
+	switch (outcome) {
+	case SNUG_OUTCOME_DONE: return "done, nothing more to gain";
+	case SNUG_OUTCOME_NOTHING: return "nothing to gain: no size class has a slab's worth of holes";
+	case SNUG_OUTCOME_NOTHING_PINNED: return "nothing to gain: the slabs with holes hold pinned objects";
+	case SNUG_OUTCOME_TARGET: return "target reached";
+	case SNUG_OUTCOME_BUDGET: return "partial: budget used up";
+	case SNUG_OUTCOME_CANCELLED: return "partial: cancelled";
+	case SNUG_OUTCOME_COUNT: break;
+	}
+	return "unknown outcome";
+}

@@ -1,0 +1,49 @@
+/* mem/dump.c: the memory map as JSON, one object a page that was ever used. */
+#include "mem/gate.h"
+#include "mem/slab.h"
+
+#include <stdio.h>
+
+static const char *const state_names[] = {"cold", "free", "stacked", "slab", "victim"};
+static const char *const pool_names[] = {"small", "medium", "large"};
+
+/* Slots of the slab that are in use, as the bitmap says: those in a magazine included. */
+static int format_slab(const snug_pools *pools, page_number number, char *line, size_t line_bytes) {
+	const struct page *page = &pools->arena.pages[number];
+	const struct size_class *class = class_of_page(pools, number);
+	return snprintf(line, line_bytes,
+					"{\"page\":%u,\"state\":\"%s\",\"pool\":\"%s\",\"slot_bytes\":%u,\"slots\":%u,\"live\":%u,\"pinned\":%u}",
+					number - 1, state_names[page->state], pool_names[class->pool], class->stride, class->slots,
+					class->slots - page->free_slots, page->pins);
+}
+
+static bool write_page(const snug_pools *pools, page_number number, bool first, snug_write_function write,
+					   void *context) {
+	char line[192];
+	const struct page *page = &pools->arena.pages[number];
+	int length = page->state >= PAGE_SLAB ? format_slab(pools, number, line, sizeof line)
+										  : snprintf(line, sizeof line, "{\"page\":%u,\"state\":\"%s\"}", number - 1,
+													 state_names[page->state]);
+	if (!first && !write(context, ",\n", 2)) return false;
+	return write(context, line, (size_t)length);
+}
+
+snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	if (write == NULL) return SNUG_ERROR_NULL;
+	const struct arena *arena = &pools->arena;
+	char head[96];
+	int length = snprintf(head, sizeof head, "{\"page_bytes\":%u,\"limit_bytes\":%zu,\"pages\":[\n", arena->page_bytes,
+						  arena->limit_bytes);
+	if (!write(context, head, (size_t)length)) return SNUG_ERROR_WRITE;
+	page_number end = arena->region_count << arena->region_shift;
+	if (end > arena->page_count) end = arena->page_count;
+	/* Of the last region only the pages that have a descriptor were used. */
+	page_number described = (page_number)(arena->page_range.committed_bytes / sizeof(struct page)) - 1;
+	if (end > described) end = described;
+	for (page_number number = 1; number <= end; number++) {
+		if (!write_page(pools, number, number == 1, write, context)) return SNUG_ERROR_WRITE;
+	}
+	return write(context, "\n]}\n", 4) ? SNUG_OK : SNUG_ERROR_WRITE;
+}

@@ -1,0 +1,69 @@
+/* mem/extents.c: see mem/extents.h. */
+#include "mem/extents.h"
+
+#include "mem/chain.h"
+
+#include <string.h>
+
+struct extents extents_of(const snug_pools *pools, uint64_t location, size_t from, size_t length) {
+	return (struct extents){
+		.pools = pools,
+		.offset = location & OFFSET_MASK,
+		.chained = (location & REF_CHAINED) != 0,
+		.skip_bytes = from,
+		.left_bytes = length,
+	};
+}
+
+bool extents_next(struct extents *extents, char **data, size_t *length) {
+	while (extents->left_bytes > 0 && extents->offset != 0) {
+		uint64_t offset = extents->offset;
+		size_t here_bytes = extents->skip_bytes + extents->left_bytes;
+		extents->offset = 0;
+		if (extents->chained) {
+			struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(extents->pools, offset));
+			here_bytes = trailer.length;
+			extents->offset = trailer.next;
+		}
+		if (extents->skip_bytes >= here_bytes) {
+			extents->skip_bytes -= here_bytes;
+			continue;
+		}
+		here_bytes -= extents->skip_bytes;
+		*length = here_bytes < extents->left_bytes ? here_bytes : extents->left_bytes;
+		*data = address_of(&extents->pools->arena, offset) + extents->skip_bytes;
+		extents->skip_bytes = 0;
+		extents->left_bytes -= *length;
+		return true;
+	}
+	return false;
+}
+
+void extents_read(struct extents extents, char *to) {
+	char *data;
+	size_t length;
+	for (; extents_next(&extents, &data, &length); to += length) memcpy(to, data, length);
+}
+
+void extents_write(struct extents extents, const char *from) {
+	char *data;
+	size_t length;
+	for (; extents_next(&extents, &data, &length); from += length) memcpy(data, from, length);
+}
+
+void extents_copy(struct extents to, struct extents from) {
+	char *target = NULL;
+	char *source = NULL;
+	size_t target_bytes = 0;
+	size_t source_bytes = 0;
+	for (;;) {
+		if (target_bytes == 0 && !extents_next(&to, &target, &target_bytes)) return;
+		if (source_bytes == 0 && !extents_next(&from, &source, &source_bytes)) return;
+		size_t length = target_bytes < source_bytes ? target_bytes : source_bytes;
+		memcpy(target, source, length);
+		target += length;
+		source += length;
+		target_bytes -= length;
+		source_bytes -= length;
+	}
+}

@@ -1,0 +1,27 @@
+/* mem/object.h: whole objects, however they are named: in one slot, or in fragments. A location is an offset, with REF_CHAINED for
+ * fragments; that is what references are and what the handle table holds. */
+#ifndef SNUG_MEM_OBJECT_H
+#define SNUG_MEM_OBJECT_H
+
+#include "mem/types.h"
+
+/* SIZE_ZERO, SIZE_TOO_LARGE, ALIGNMENT; `options` may be NULL. */
+snug_error object_check_request(const snug_pools *pools, size_t size, const snug_alloc_options *options);
+
+/* `owner`: the handle's index. The request must have been checked. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
+snug_error object_alloc(snug_pools *pools, size_t size, const snug_alloc_options *options, uint32_t owner,
+						bool may_compact, uint64_t *location);
+void object_free(snug_pools *pools, uint64_t location, size_t size);
+
+/* The location may change. Making it smaller never fails. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE (aligned, above a page). */
+snug_error object_resize(snug_pools *pools, uint64_t *location, size_t size, size_t new_size, uint32_t owner);
+
+/* Shared by both APIs: they differ only in how they find location and size. */
+snug_error object_view(const snug_pools *pools, uint64_t location, size_t size, size_t offset, size_t length,
+					   snug_extent *extents, size_t *count);
+size_t object_extent_count(const snug_pools *pools, uint64_t location);
+snug_error object_read(const snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer, size_t length);
+snug_error object_write(const snug_pools *pools, uint64_t location, size_t size, size_t offset, const void *data,
+						size_t length);
+
+#endif

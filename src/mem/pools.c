@@ -1,0 +1,126 @@
+/* mem/pools.c: creation and end: one reservation for the metadata, one for the arena, and the ranges in them. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "mem/arena.h"
+#include "mem/classes.h"
+#include "mem/gate.h"
+#include "mem/range.h"
+
+#define PAGES_MIN 16u
+
+/* Smaller pages waste less in half-filled slabs, larger ones less in page ends and descriptors. */
+static size_t choose_page_bytes(size_t limit_bytes) {
+	if (limit_bytes < (size_t)8 << 20) return 4096;
+	if (limit_bytes < (size_t)128 << 20) return 8192;
+	if (limit_bytes < (size_t)1 << 30) return 16384;
+	if (limit_bytes < (size_t)8 << 30) return 32768;
+	return 65536;
+}
+
+static snug_error check_options(const snug_options *options, size_t *page_bytes) {
+	if (options->limit_bytes < SNUG_LIMIT_MIN_BYTES) return SNUG_ERROR_LIMIT_TOO_SMALL;
+	if (options->limit_bytes > SNUG_LIMIT_MAX_BYTES) return SNUG_ERROR_OPTION;
+	size_t bytes = options->page_bytes;
+	if (bytes == 0) bytes = choose_page_bytes(options->limit_bytes);
+	if (!is_power_of_two(bytes) || bytes < PAGE_BYTES_MIN || bytes > PAGE_BYTES_MAX) return SNUG_ERROR_OPTION;
+	if (options->limit_bytes / bytes < PAGES_MIN) return SNUG_ERROR_LIMIT_TOO_SMALL;
+	if (options->owner.size_of != NULL && options->owner.moved == NULL) return SNUG_ERROR_OPTION;
+	if (options->pace_low_water_bytes > options->limit_bytes) return SNUG_ERROR_OPTION;
+	if (options->pace_step_bytes != 0 && options->pace_low_water_bytes == 0) return SNUG_ERROR_OPTION;
+	*page_bytes = bytes;
+	return SNUG_OK;
+}
+
+static struct range carve(char *base, size_t *at, size_t bytes) {
+	struct range range = {.base = base + *at, .reserved_bytes = round_up(bytes, METADATA_GRAIN)};
+	*at += range.reserved_bytes;
+	return range;
+}
+
+/* Lays the metadata ranges out; with base NULL it only tells how many bytes they need. */
+static size_t lay_out(snug_pools *pools, char *base, size_t limit_bytes, size_t page_bytes) {
+	size_t page_count = limit_bytes / page_bytes;
+	size_t region_count = limit_bytes / REGION_BYTES + 1;
+	size_t at = 0;
+	pools->fixed = carve(base, &at, sizeof(snug_pools) + class_table_bytes((uint32_t)page_bytes));
+	pools->arena.page_range = carve(base, &at, (page_count + 2) * sizeof(struct page));
+	pools->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
+	/* Metadata can't exceed the limit, so nothing needs more addresses than that. */
+	pools->cells.range = carve(base, &at, limit_bytes);
+	pools->handles.range = carve(base, &at, limit_bytes);
+	pools->pins.ranges[0] = carve(base, &at, limit_bytes);
+	pools->pins.ranges[1] = carve(base, &at, limit_bytes);
+	return at;
+}
+
+static uint8_t tag_of(const snug_pools *pools) {
+	return (uint8_t)(((uintptr_t)pools * 0x9E3779B97F4A7C15u) >> 56);
+}
+
+static void fill_in(snug_pools *pools, const snug_options *options, char *base, size_t page_bytes) {
+	bool by_reference = options->owner.moved != NULL;
+	pools->options = *options;
+	if (options->pace_step_bytes == 0) pools->options.pace_step_bytes = page_bytes;
+	pools->gate = by_reference ? GATE_REFERENCES : GATE_HANDLES;
+	pools->slot_trailer_bytes = by_reference ? 0 : HANDLE_TRAILER_BYTES;
+	pools->log = options->log;
+	pools->metadata_base = base;
+	pools->changes = 1;
+	pools->owner_thread = pthread_self();
+	pools->arena.page_bytes = (uint32_t)page_bytes;
+	pools->arena.page_shift = bit_lowest(page_bytes);
+	pools->arena.region_shift = bit_lowest(REGION_BYTES) - pools->arena.page_shift;
+	pools->arena.page_count = (uint32_t)(options->limit_bytes / page_bytes);
+	pools->arena.huge_pages = options->huge_pages;
+}
+
+snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	size_t page_bytes;
+	snug_error error = check_options(options, &page_bytes);
+	if (error) return error;
+	snug_pools draft = {.arena = {.os = options->os != NULL ? options->os : snug_os_linux()}};
+	const snug_os *os = draft.arena.os;
+	draft.arena.limit_bytes = options->limit_bytes;
+	draft.metadata_reserved_bytes = lay_out(&draft, NULL, options->limit_bytes, page_bytes);
+	char *base = os->reserve(os->context, draft.metadata_reserved_bytes, METADATA_GRAIN);
+	if (base == NULL) return SNUG_ERROR_OS_MEMORY;
+	lay_out(&draft, base, options->limit_bytes, page_bytes);
+	fill_in(&draft, options, base, page_bytes);
+	error = range_ensure(&draft.arena, &draft.fixed, draft.fixed.reserved_bytes);
+	/* Page numbers start at 1; descriptor 0 is there, and cold, for references that are none. */
+	if (!error) error = range_ensure(&draft.arena, &draft.arena.page_range, sizeof(struct page));
+	if (!error) {
+		snug_pools *pools = (snug_pools *)(void *)base;
+		*pools = draft;
+		pools->handles.entries = (uint64_t *)(void *)pools->handles.range.base;
+		pools->handles.tag = tag_of(pools);
+		class_table_init(&pools->classes, (uint32_t)page_bytes, pools + 1);
+		pools->object_max_bytes = round_down(options->limit_bytes - pools->arena.metadata_bytes, page_bytes);
+		error = arena_init(&pools->arena, options->populate);
+		if (!error) {
+			*out = pools;
+			return SNUG_OK;
+		}
+	}
+	os->release(os->context, base, draft.metadata_reserved_bytes);
+	return error;
+}
+
+void snug_pools_destroy(snug_pools *pools) {
+	if (gate_enter_any(pools) != SNUG_OK) return;
+	const snug_os *os = pools->arena.os;
+	arena_deinit(&pools->arena);
+	os->release(os->context, pools->metadata_base, pools->metadata_reserved_bytes);
+}
+
+snug_error snug_pools_adopt(snug_pools *pools) {
+	if (pools == NULL) return SNUG_ERROR_NULL;
+	if (pools->gate & GATE_CALLBACK) return SNUG_ERROR_REENTERED;
+	pools->owner_thread = pthread_self();
+	return SNUG_OK;
+}
+
+size_t snug_contiguous_max(const snug_pools *pools) {
+	return pools->arena.page_bytes - pools->slot_trailer_bytes;
+}

@@ -1,0 +1,183 @@
+/* mem/slab.c: see mem/slab.h. */
+#include "mem/slab.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "mem/arena.h"
+#include "mem/cells.h"
+#include "mem/evacuate.h"
+
+static uint32_t bitmap_words(const struct size_class *class) {
+	return (class->slots + 63) / 64;
+}
+
+/* ------------------------------------------------------------------ lists ---------- */
+
+static uint8_t list_for(const struct size_class *class, const struct page *page) {
+	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
+	if (page->free_slots == 0) return LIST_FULL;
+	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
+}
+
+void slab_unlist(snug_pools *pools, struct size_class *class, page_number number) {
+	struct page *page = &pools->arena.pages[number];
+	if (page->list == LIST_NONE) return;
+	if (page->next) pools->arena.pages[page->next].previous = page->previous;
+	if (page->previous) {
+		pools->arena.pages[page->previous].next = page->next;
+	} else {
+		class->lists[page->list] = page->next;
+		if (page->next == PAGE_NONE) class->list_mask &= ~(1u << page->list);
+	}
+	page->list = LIST_NONE;
+}
+
+void slab_relist(snug_pools *pools, struct size_class *class, page_number number) {
+	struct page *page = &pools->arena.pages[number];
+	uint8_t list = list_for(class, page);
+	if (list == page->list) return;
+	slab_unlist(pools, class, number);
+	page->list = list;
+	page->previous = PAGE_NONE;
+	page->next = class->lists[list];
+	if (page->next) pools->arena.pages[page->next].previous = number;
+	class->lists[list] = number;
+	class->list_mask |= 1u << list;
+}
+
+/* ------------------------------------------------------------------ pages ---------- */
+
+snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out) {
+	void *beside = NULL;
+	size_t bitmap_bytes = bitmap_words(class) * sizeof(uint64_t);
+	if (class->slots > INLINE_BITMAP_SLOTS) {
+		snug_error error = cell_take(&pools->arena, &pools->cells, bitmap_bytes, &beside);
+		if (error) return error;
+	}
+	page_number number;
+	snug_error error = arena_take(&pools->arena, &number);
+	if (error) {
+		if (beside != NULL) cell_give(&pools->cells, beside, bitmap_bytes);
+		return error;
+	}
+	struct page *page = &pools->arena.pages[number];
+	page->class_id = class->id;
+	page->free_slots = (uint16_t)class->slots;
+	if (beside != NULL) page->free_bits.beside = beside;
+	uint64_t *bits = free_bits_of(page, class);
+	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
+	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
+	class->slabs++;
+	class->free_slots += class->slots;
+	pools->totals.created_slabs++;
+	slab_relist(pools, class, number);
+	*out = number;
+	return SNUG_OK;
+}
+
+void slab_release(snug_pools *pools, struct size_class *class, page_number number) {
+	struct page *page = &pools->arena.pages[number];
+	SNUG_ASSERT(page->free_slots == class->slots && page->pins == 0);
+	slab_unlist(pools, class, number);
+	if (page->state == PAGE_SLAB) class->free_slots -= class->slots;
+	if (class->slots > INLINE_BITMAP_SLOTS) {
+		cell_give(&pools->cells, page->free_bits.beside, bitmap_words(class) * sizeof(uint64_t));
+	}
+	class->slabs--;
+	pools->totals.released_slabs++;
+	arena_give(&pools->arena, number);
+}
+
+void slab_release_empty(snug_pools *pools, struct size_class *class) {
+	page_number page = class->list_mask & 1 ? class->lists[0] : PAGE_NONE;
+	while (page != PAGE_NONE && pools->arena.pages[page].free_slots < class->slots) page = pools->arena.pages[page].next;
+	if (page != PAGE_NONE) slab_release(pools, class, page);
+}
+
+/* ------------------------------------------------------------------ slots ---------- */
+
+static uint32_t take_from(snug_pools *pools, struct size_class *class, page_number number, uint32_t want,
+						  uint64_t *offsets) {
+	struct page *page = &pools->arena.pages[number];
+	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots > 0);
+	uint64_t *bits = free_bits_of(page, class);
+	uint64_t base = page_offset(&pools->arena, number);
+	uint32_t taken = 0;
+	if (want > page->free_slots) want = page->free_slots;
+	for (uint32_t word = 0; taken < want; word++) {
+		uint64_t free = bits[word];
+		while (free != 0 && taken < want) {
+			offsets[taken++] = base + (uint64_t)(word * 64 + bit_lowest(free)) * class->stride;
+			free &= free - 1;
+		}
+		bits[word] = free;
+	}
+	page->free_slots = (uint16_t)(page->free_slots - taken);
+	class->free_slots -= taken;
+	class->used_slots += taken;
+	if (page->pins > 0) class->pinned_free_slots -= taken;
+	slab_relist(pools, class, number);
+	return taken;
+}
+
+uint32_t slab_take_fullest(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets) {
+	uint32_t partial = class->list_mask & PARTIAL_MASK;
+	if (partial == 0) return 0;
+	return take_from(pools, class, class->lists[bit_highest(partial)], want, offsets);
+}
+
+uint32_t slab_take_pinned(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets) {
+	page_number number = class->lists[LIST_PINNED_PARTIAL];
+	return number == PAGE_NONE ? 0 : take_from(pools, class, number, want, offsets);
+}
+
+bool slab_slot_is_free(const snug_pools *pools, const struct size_class *class, uint64_t offset) {
+	struct page *page = &pools->arena.pages[page_of(&pools->arena, offset)];
+	uint32_t slot = slot_of(&pools->arena, class, offset);
+	return free_bits_of(page, class)[slot / 64] >> (slot % 64) & 1;
+}
+
+void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
+	page_number number = page_of(&pools->arena, offset);
+	struct page *page = &pools->arena.pages[number];
+	uint32_t slot = slot_of(&pools->arena, class, offset);
+	uint64_t *bits = free_bits_of(page, class);
+	SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) == 0);
+	bits[slot / 64] |= (uint64_t)1 << (slot % 64);
+	page->free_slots++;
+	class->used_slots--;
+	if (page->state == PAGE_VICTIM) {
+		if (page->free_slots == class->slots) victim_release(pools);
+		return;
+	}
+	class->free_slots++;
+	if (page->pins > 0) class->pinned_free_slots++;
+	if (page->free_slots == class->slots && class->free_slots > class->slots) {
+		slab_release(pools, class, number);
+	} else {
+		slab_relist(pools, class, number);
+	}
+}
+
+/* ------------------------------------------------------------------ pins ----------- */
+
+void slab_pin(snug_pools *pools, page_number number) {
+	struct page *page = &pools->arena.pages[number];
+	struct size_class *class = class_of_page(pools, number);
+	if (page->state == PAGE_VICTIM) victim_abandon(pools);
+	if (page->pins++ > 0) return;
+	class->pinned_slabs++;
+	class->pinned_free_slots += page->free_slots;
+	slab_relist(pools, class, number);
+}
+
+void slab_unpin(snug_pools *pools, page_number number) {
+	struct page *page = &pools->arena.pages[number];
+	struct size_class *class = class_of_page(pools, number);
+	SNUG_ASSERT(page->pins > 0);
+	if (--page->pins > 0) return;
+	class->pinned_slabs--;
+	class->pinned_free_slots -= page->free_slots;
+	pools->changes++;
+	slab_relist(pools, class, number);
+}

@@ -1,0 +1,198 @@
+/* mem/slots.c: see mem/slots.h for the order in which room is looked for. */
+#include "mem/slots.h"
+
+#include "mem/arena.h"
+#include "mem/evacuate.h"
+
+#ifndef BORROW_PARTS
+#define BORROW_PARTS 32u
+#endif /* a borrowed slot is at most 1/32 larger */
+
+/* ------------------------------------------------------------------ magazines ------ */
+
+void magazine_flush(snug_pools *pools, struct size_class *class) {
+	while (class->magazine_count > 0) slab_return(pools, class, class->magazine[--class->magazine_count]);
+}
+
+/* What can be had without moving anything. */
+static void flush_all(snug_pools *pools) {
+	for (uint32_t index = pools->classes.active_count; index-- > 0;) {
+		struct size_class *class = pools->classes.active[index];
+		if (class_reclaimable_unpinned(class) == 0) continue;
+		magazine_flush(pools, class);
+		slab_release_empty(pools, class);
+	}
+}
+
+/* Makes room for one push by returning the older half. */
+static void magazine_spill(snug_pools *pools, struct size_class *class) {
+	uint32_t half = class->magazine_count / 2;
+	uint32_t rest = class->magazine_count - half;
+	uint64_t spilled[MAGAZINE_MAX];
+	for (uint32_t index = 0; index < half; index++) {
+		spilled[index] = class->magazine[index];
+		__builtin_prefetch(&pools->arena.pages[page_of(&pools->arena, spilled[index])], 1);
+	}
+	for (uint32_t index = 0; index < rest; index++) class->magazine[index] = class->magazine[half + index];
+	class->magazine_count = rest;
+	for (uint32_t index = 0; index < half; index++) slab_return(pools, class, spilled[index]);
+}
+
+void slot_free_slow(snug_pools *pools, struct size_class *class, uint64_t offset) {
+	bool victim = pools->arena.pages[page_of(&pools->arena, offset)].state == PAGE_VICTIM;
+	if (victim || class->magazine_capacity == 0) {
+		slab_return(pools, class, offset);
+		return;
+	}
+	magazine_spill(pools, class);
+	class->magazine[class->magazine_count++] = offset;
+}
+
+/* One slot out, and half a magazine from the same slab with it. */
+static bool refill(snug_pools *pools, struct size_class *class, uint64_t *offset) {
+	uint64_t offsets[MAGAZINE_MAX];
+	uint32_t want = class->magazine_capacity / 2;
+	uint32_t taken = slab_take_fullest(pools, class, want > 0 ? want : 1, offsets);
+	if (taken == 0) taken = slab_take_pinned(pools, class, want > 0 ? want : 1, offsets);
+	if (taken == 0) return false;
+	*offset = offsets[0];
+	while (taken > 1) class->magazine[class->magazine_count++] = offsets[--taken];
+	return true;
+}
+
+/* ------------------------------------------------------------------ room ----------- */
+
+static bool nothing_to_gain(const snug_pools *pools) {
+	return pools->searched_at == pools->changes;
+}
+
+static void note_pages_gained(snug_pools *pools, uint64_t before_pages) {
+	uint64_t after_pages = arena_free_pages(&pools->arena);
+	if (after_pages > before_pages) pools->totals.reclaimed_pages += after_pages - before_pages;
+}
+
+static bool compact_one_page(snug_pools *pools) {
+	if (nothing_to_gain(pools)) return false;
+	uint64_t before_pages = arena_free_pages(&pools->arena);
+	if (pools->options.no_compaction_in_alloc) {
+		flush_all(pools);
+	} else {
+		while (arena_free_pages(&pools->arena) <= before_pages) {
+			if (pools->victim == PAGE_NONE && !victim_pick(pools, ALL_POOLS)) break;
+			if (pools->victim != PAGE_NONE) victim_evacuate(pools, pools->arena.page_bytes, false);
+		}
+	}
+	if (arena_free_pages(&pools->arena) <= before_pages) {
+		pools->searched_at = pools->changes;
+		return false;
+	}
+	note_pages_gained(pools, before_pages);
+	return true;
+}
+
+static bool merge_one_page(snug_pools *pools) {
+	if (pools->options.no_compaction_in_alloc) return false;
+	uint64_t before_pages = arena_free_pages(&pools->arena);
+	if (pools->victim == PAGE_NONE && !victim_pick_merge(pools, ALL_POOLS)) return false;
+	while (pools->victim != PAGE_NONE) {
+		struct size_class *class = class_of_page(pools, pools->victim);
+		victim_evacuate(pools, pools->arena.page_bytes, true);
+		if (pools->victim == PAGE_NONE) class_retire_if_empty(pools, class);
+	}
+	note_pages_gained(pools, before_pages);
+	return arena_free_pages(&pools->arena) > before_pages;
+}
+
+static uint64_t most_pages_to_gain(const snug_pools *pools) {
+	uint64_t pages = arena_available_pages(&pools->arena);
+	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
+		/* One more for the slab that only a merge empties. */
+		pages += class_reclaimable(pools, pools->classes.active[index]) + 1;
+	}
+	return pages;
+}
+
+bool room_make(snug_pools *pools, uint64_t pages) {
+	if (arena_available_pages(&pools->arena) >= pages) return true;
+	if (most_pages_to_gain(pools) < pages) return false;
+	pools->totals.compacting_allocations++;
+	while (arena_available_pages(&pools->arena) < pages) {
+		if (!compact_one_page(pools) && !merge_one_page(pools)) return false;
+	}
+	return true;
+}
+
+static bool borrow(snug_pools *pools, uint16_t id, uint64_t *offset, struct size_class **out) {
+	const struct class_table *table = &pools->classes;
+	uint32_t stride_max = table->stride[id] + table->stride[id] / BORROW_PARTS;
+	uint16_t end = table->first[class_family(table, id) + 1];
+	for (uint16_t larger = id; larger < end && table->stride[larger] <= stride_max; larger++) {
+		struct size_class *class = table->state[larger];
+		if (class == NULL) continue;
+		if (class->magazine_count > 0) {
+			*offset = class->magazine[--class->magazine_count];
+		} else if (!refill(pools, class, offset)) {
+			continue;
+		}
+		*out = class;
+		return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------ allocation ----- */
+
+/* Pays for each page taken below the low-water mark with a step of compaction. */
+void room_pace(snug_pools *pools) {
+	const snug_options *options = &pools->options;
+	if (LIKELY(options->pace_low_water_bytes == 0) || nothing_to_gain(pools)) return;
+	if (arena_available_pages(&pools->arena) << pools->arena.page_shift >= options->pace_low_water_bytes) return;
+	uint64_t before_pages = arena_free_pages(&pools->arena);
+	if (pools->victim == PAGE_NONE && !victim_pick(pools, ALL_POOLS)) pools->searched_at = pools->changes;
+	uint64_t moved_bytes = 0;
+	while (pools->victim != PAGE_NONE && moved_bytes < options->pace_step_bytes) {
+		moved_bytes += victim_evacuate(pools, options->pace_step_bytes - moved_bytes, false);
+	}
+	note_pages_gained(pools, before_pages);
+}
+
+/* Slot from the class or from a new slab of it. */
+static snug_error take_or_grow(snug_pools *pools, uint16_t id, bool may_compact, uint64_t *offset,
+							   struct size_class **out) {
+	snug_error error = class_serving(pools, id, out);
+	if (error) return error;
+	if (refill(pools, *out, offset)) return SNUG_OK;
+	if (may_compact) {
+		room_pace(pools);
+		/* Pacing may have opened or even retired what we looked at. */
+		error = class_serving(pools, id, out);
+		if (error) return error;
+		if (refill(pools, *out, offset)) return SNUG_OK;
+	}
+	page_number page;
+	error = slab_create(pools, *out, &page);
+	if (error && pools->victim != PAGE_NONE && class_of_page(pools, pools->victim) == *out) {
+		victim_abandon(pools);
+		error = SNUG_OK;
+	}
+	if (error) return error;
+	bool filled = refill(pools, *out, offset);
+	SNUG_ASSERT(filled);
+	return filled ? SNUG_OK : SNUG_ERROR_CORRUPT;
+}
+
+snug_error slot_alloc_slow(snug_pools *pools, uint16_t id, bool may_compact, uint64_t *offset, struct size_class **out) {
+	bool counted = false;
+	for (;;) {
+		snug_error error = take_or_grow(pools, id, may_compact, offset, out);
+		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+		if (may_compact && !counted) {
+			pools->totals.compacting_allocations++;
+			counted = true;
+		}
+		if (may_compact && compact_one_page(pools)) continue;
+		if (borrow(pools, id, offset, out)) return SNUG_OK;
+		if (may_compact && merge_one_page(pools)) continue;
+		return error;
+	}
+}

@@ -1,0 +1,82 @@
+/* mem/stats.c: the snapshot. Counters are kept by the operations; here they are only added up, one cache line a class. */
+#include "base/bits.h"
+#include "mem/arena.h"
+#include "mem/evacuate.h"
+#include "mem/gate.h"
+
+static double ratio(uint64_t part, uint64_t whole) {
+	return whole == 0 ? 0.0 : (double)part / (double)whole;
+}
+
+static void add_class(const snug_pools *pools, const struct size_class *class, snug_pool_stats *pool) {
+	uint64_t live = class->used_slots - class->magazine_count;
+	uint64_t slots = (uint64_t)class->slabs * class->slots;
+	pool->objects += live;
+	pool->slot_bytes += live * class->stride;
+	pool->hole_bytes += (slots - live) * class->stride;
+	pool->slabs += class->slabs;
+	pool->pinned_slabs += class->pinned_slabs;
+	pool->active_classes++;
+	/* Most classes hold less than a slab of holes: no division for those. */
+	if (slots - live >= class->slots) {
+		pool->reclaimable_bytes += class_reclaimable(pools, class) << pools->arena.page_shift;
+	}
+}
+
+static void add_pool(const snug_pool_stats *pool, snug_pool_stats *total) {
+	total->objects += pool->objects;
+	total->payload_bytes += pool->payload_bytes;
+	total->slot_bytes += pool->slot_bytes;
+	total->slab_bytes += pool->slab_bytes;
+	total->hole_bytes += pool->hole_bytes;
+	total->reclaimable_bytes += pool->reclaimable_bytes;
+	total->slabs += pool->slabs;
+	total->pinned_slabs += pool->pinned_slabs;
+	total->active_classes += pool->active_classes;
+}
+
+static void finish_pool(snug_pool_stats *pool) {
+	pool->internal_fragmentation = pool->slot_bytes == 0 ? 0.0 : 1.0 - ratio(pool->payload_bytes, pool->slot_bytes);
+	pool->external_fragmentation = ratio(pool->hole_bytes, pool->slab_bytes);
+}
+
+snug_error snug_stats_get(snug_pools *pools, snug_stats *out) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	const struct arena *arena = &pools->arena;
+	*out = (snug_stats){
+		.limit_bytes = arena->limit_bytes,
+		.page_bytes = arena->page_bytes,
+		.committed_bytes = arena->committed_bytes,
+		.metadata_bytes = arena->metadata_bytes,
+		.free_page_bytes = arena_free_pages(arena) << arena->page_shift,
+		.available_bytes = arena_available_pages(arena) << arena->page_shift,
+		.peak_bytes = arena->peak_bytes,
+		.pinned_objects = pools->pins.count,
+		.pinned_bytes = pools->pins.payload_bytes,
+		.allocations = pools->totals.allocations,
+		.frees = pools->totals.frees,
+		.failed_allocations = pools->totals.failed_allocations,
+		.compacting_allocations = pools->totals.compacting_allocations,
+		.moves = pools->totals.moves,
+		.moved_bytes = pools->totals.moved_bytes,
+		.reclaimed_bytes = pools->totals.reclaimed_pages << arena->page_shift,
+		.returned_bytes = pools->totals.returned_bytes,
+		.defragmentations = pools->totals.defragmentations,
+	};
+	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
+		const struct size_class *class = pools->classes.active[index];
+		add_class(pools, class, &out->pool[class->pool]);
+	}
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		out->pool[pool].slab_bytes = (uint64_t)out->pool[pool].slabs << arena->page_shift;
+		out->pool[pool].payload_bytes = pools->payload_bytes[pool];
+		finish_pool(&out->pool[pool]);
+		add_pool(&out->pool[pool], &out->total);
+	}
+	finish_pool(&out->total);
+	out->objects = out->pool[SNUG_POOL_SMALL].objects + out->pool[SNUG_POOL_MEDIUM].objects + pools->chains;
+	out->utilisation = ratio(out->total.payload_bytes, out->committed_bytes + out->metadata_bytes);
+	return SNUG_OK;
+}

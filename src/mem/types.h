@@ -1,0 +1,314 @@
+/* mem/types.h: the map of the memory core. Every central struct is here, and the words it is told in:
+ *
+ *   arena      one reserved range of addresses, handed out in pages of one size
+ *   page       the unit of the arena; page numbers start at 1, so that 0 means none
+ *   region     2 MiB of neighbouring pages: the unit in which memory goes back to the OS
+ *   run        neighbouring free pages, known by their bits in a region's bitmap
+ *   slab       a page cut in equal slots of one size class
+ *   slot       room for one object or fragment; a hole is a free slot in a slab
+ *   size class the slabs of one slot size (stride) and family, and the magazine in front of them
+ *   family     what a slot holds: byte strings, aligned structs, or fragments
+ *   magazine   a small stack of free slots, still marked used in their slabs' bitmaps
+ *   fragment   one piece of an object that is stored in several slots, linked to its neighbours
+ *   reference  (page number * page size + offset in page): where an object is now
+ *   handle     table index and generation: which object it is
+ *   pin        a lease on an address; a slab with pinned objects is never a victim
+ *   victim     the one slab that is being evacuated
+ *
+ * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no malloc.
+ *
+ *   metadata reservation:  | snug_pools | class tables | descriptors | regions | cells | handles | pins | pins |
+ *   arena reservation:     | page 1 | page 2 | ... |      (2 MiB aligned)
+ */
+#ifndef SNUG_MEM_TYPES_H
+#define SNUG_MEM_TYPES_H
+
+#include <snug/defragment.h>
+#include <snug/pools.h>
+#include <snug/stats.h>
+
+#include "base/bits.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REGION_BYTES ((size_t)2 << 20)
+#define PAGE_BYTES_MIN ((size_t)4096)
+#define PAGE_BYTES_MAX ((size_t)65536)
+#define REGION_WORDS (REGION_BYTES / PAGE_BYTES_MIN / 64)
+#define REGION_BUCKETS 8
+#define METADATA_GRAIN ((size_t)4096)
+
+#define STRIDE_MIN 8u
+#define SMALL_STRIDE_MAX 1024u
+#define EXACT_SIZE_MAX 1024u
+#define CLASS_COUNT_MAX 1024u
+#define CLASS_NONE UINT16_MAX
+
+#define FULLNESS_BUCKETS 16u
+#define LIST_FULL 16u
+#define LIST_PINNED_PARTIAL 17u
+#define LIST_PINNED_FULL 18u
+#define LIST_COUNT 19u
+#define LIST_NONE UINT8_MAX
+#define PARTIAL_MASK ((1u << FULLNESS_BUCKETS) - 1)
+
+#define MAGAZINE_MAX 64u
+#define INLINE_BITMAP_SLOTS 128u
+#define SLOTS_MAX (PAGE_BYTES_MAX / STRIDE_MIN)
+
+#define HANDLE_TRAILER_BYTES 6u
+#define FRAGMENT_TRAILER_BYTES 16u
+#define TAIL_FRAGMENTS_MAX 4u
+
+#define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
+#define OFFSET_BITS 38
+#define OFFSET_MASK (((uint64_t)1 << OFFSET_BITS) - 1)
+
+#define CELL_GRAIN 32u
+#define CELL_SIZES 64u /* cells of 32, 64, ... 2048 bytes */
+
+typedef uint32_t page_number;
+#define PAGE_NONE 0u
+
+/* ---------------------------------------------------------------- arena ---- */
+
+/* Part of the metadata reservation that only grows; what is committed counts towards the limit. */
+struct range {
+	char *base;
+	size_t reserved_bytes;
+	size_t committed_bytes;
+};
+
+enum page_state {
+	PAGE_COLD,    /* not committed: never used, or returned to the OS */
+	PAGE_FREE,    /* in a run: its bit is set in its region */
+	PAGE_STACKED, /* on the stack of recently freed pages */
+	PAGE_SLAB,    /* on one of its class's lists */
+	PAGE_VICTIM   /* being evacuated: on no list, its holes are not handed out */
+};
+
+/* 32 bytes, so that two share a cache line and 16 KiB pages pay 0.2 %. Slabs of at most 128 slots keep their bitmap inside. */
+struct page {
+	page_number next; /* in the class's list, or on the stack */
+	page_number previous;
+	uint16_t class_id;
+	uint16_t free_slots; /* = set bits */
+	uint16_t pins;       /* pinned objects with a slot here */
+	uint8_t state;
+	uint8_t list;
+	union {
+		uint64_t inside[INLINE_BITMAP_SLOTS / 64];
+		uint64_t *beside; /* a cell */
+	} free_bits; /* bit set: the slot is free */
+};
+
+struct region {
+	uint32_t next; /* region number + 1; 0: none */
+	uint32_t previous;
+	uint16_t free_pages; /* bits in free_bits */
+	uint16_t cold_pages; /* bits in cold_bits */
+	uint16_t page_count;
+	uint8_t bucket; /* LIST_NONE: not listed */
+	uint64_t free_bits[REGION_WORDS];
+	uint64_t cold_bits[REGION_WORDS];
+};
+
+struct arena {
+	const snug_os *os;
+	char *base;        /* of page 1 */
+	uintptr_t bias;    /* address = bias + offset */
+	struct page *pages; /* indexed by page number */
+	uint32_t page_bytes;
+	uint32_t page_shift;
+	uint32_t region_shift; /* log2(pages in a region) */
+	uint32_t page_count;   /* page numbers are 1 .. page_count */
+	size_t reserved_bytes;
+	bool huge_pages;
+
+	struct range page_range;
+	struct range region_range;
+	uint32_t region_count; /* regions that were touched */
+	uint32_t region_limit;
+	uint32_t cold_hint; /* no region below it has cold pages */
+	uint32_t region_heads[REGION_BUCKETS];
+	uint32_t region_mask; /* non-empty buckets */
+
+	page_number stack;
+	uint32_t stacked_pages;
+	uint64_t free_pages; /* in runs; not the stacked ones */
+
+	/* The account of the limit. */
+	size_t limit_bytes;
+	size_t committed_bytes; /* pages */
+	size_t metadata_bytes;
+	size_t peak_bytes;
+};
+
+/* ---------------------------------------------------------------- classes -- */
+
+enum family {
+	FAMILY_BYTES,    /* objects at any alignment */
+	FAMILY_ALIGNED,  /* strides are multiples of 16 */
+	FAMILY_FRAGMENT, /* pieces of objects, each with a trailer of 16 bytes */
+	FAMILY_COUNT
+};
+
+/* The state of a class that is active. Lives in a cell. The first cache line is what allocation, free and statistics read. */
+struct size_class {
+	uint32_t magazine_count;
+	uint32_t magazine_capacity;
+	uint32_t stride;
+	uint32_t slots;       /* of a slab */
+	uint32_t reciprocal;  /* slot = offset * reciprocal >> 32 */
+	uint32_t slabs;       /* the victim included */
+	uint64_t used_slots;  /* clear bits of all its slabs: live, or in the magazine */
+	uint64_t free_slots;  /* set bits of its slabs, the victim's not counted */
+	uint16_t id;
+	uint8_t family;
+	uint8_t pool;
+	uint32_t pinned_slabs;
+	uint32_t loose_objects; /* live in its slots, but of a smaller class */
+	/* second line */
+	uint64_t pinned_free_slots;
+	uint32_t list_mask;    /* non-empty lists */
+	uint32_t bucket_scale; /* fullness bucket = live slots * bucket_scale >> 16 */
+	uint32_t active_index; /* its place in class_table.active */
+	uint32_t waste_bytes;  /* by loose objects that came since its group was last looked at */
+	page_number lists[LIST_COUNT];
+	uint64_t magazine[]; /* offsets */
+};
+
+/* Which strides there are, which of them are active, and what the lack of the others costs. Classes of a family are numbered
+ * in ascending stride, the families one after the other. */
+struct class_table {
+	uint16_t first[FAMILY_COUNT + 1];
+	uint16_t active_count;
+	uint32_t *stride;            /* by class; constant after create */
+	struct size_class **state;   /* by class; NULL: not active */
+	struct size_class **serving; /* by class: the active class that its objects go to; NULL: none yet */
+	uint32_t *loose;             /* by class: how many of its live objects sit in larger slots */
+	struct size_class **active;  /* dense */
+	uint16_t *exact;             /* by size up to EXACT_SIZE_MAX: class within the byte family */
+	uint16_t *coarse;            /* by (size - 1) / 64: the smallest class that may fit */
+};
+
+/* ---------------------------------------------------------------- cells ---- */
+
+/* Small pieces of metadata (class states, side bitmaps), by multiples of 32 bytes, with a free list each. */
+struct cells {
+	struct range range;
+	size_t used_bytes; /* of the range: bump */
+	void *free_lists[CELL_SIZES];
+};
+
+/* ---------------------------------------------------------------- handles -- */
+
+/* entry: offset 38 bits | chained 1 | live 1 | generation 24. A dead entry keeps its generation and links by index + 1.
+ * handle: index 32 bits | generation 24, never 0 | tag 8. */
+struct handle_table {
+	struct range range;
+	uint64_t *entries;
+	uint32_t count;     /* entries ever used */
+	uint32_t free_head; /* index + 1; 0: none */
+	uint32_t live;
+	uint32_t retired; /* entries whose generations are used up */
+	uint8_t tag;      /* marks these pools' handles */
+};
+
+/* Open addressing; entry: offset 38 bits | count 26. Grows by copying from one range to the other. */
+struct pin_table {
+	struct range ranges[2];
+	uint64_t *entries;
+	uint32_t current; /* which range */
+	uint32_t capacity; /* a power of two; 0: none yet */
+	uint32_t count;
+	uint64_t payload_bytes;
+	uint32_t pool_count[SNUG_POOL_COUNT]; /* the same by pool */
+	uint64_t pool_payload_bytes[SNUG_POOL_COUNT];
+};
+
+/* ---------------------------------------------------------------- pools ---- */
+
+enum gate { GATE_HANDLES = 1, GATE_REFERENCES = 2, GATE_CALLBACK = 0x100 };
+
+enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, PHASE_RETURN, PHASE_DONE };
+
+/* The defragmentation that is running. */
+struct defragment {
+	enum phase phase;
+	snug_defragment_options options;
+	uint32_t cursor; /* of the flush phase: an index into class_table.active */
+	uint64_t begin_ns;
+	snug_report report;
+};
+
+/* Since creation; every mover and releaser adds here, a report takes differences around its own steps. */
+struct totals {
+	uint64_t allocations;
+	uint64_t frees;
+	uint64_t failed_allocations;
+	uint64_t compacting_allocations;
+	uint64_t moves;
+	uint64_t moved_bytes;
+	uint64_t released_slabs;
+	uint64_t created_slabs;
+	uint64_t abandoned_slabs;
+	uint64_t reclaimed_pages; /* by defragmentation and compacting allocations */
+	uint64_t returned_bytes;
+	uint64_t coalesced_bytes;
+	uint64_t defragmentations;
+	uint64_t move_ns; /* spent in measured steps, for predictions */
+	uint64_t timed_bytes;
+	uint64_t timed_moves;
+};
+
+struct snug_pools {
+	uint32_t gate; /* how objects are named, and whether a callback is running */
+	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
+	struct class_table classes;
+	struct arena arena;
+	page_number victim;
+	uint64_t watched;     /* offset of the object that is being resized: followed when it moves */
+	uint64_t changes;     /* frees, unpins and abandoned victims so far: what can make a page gainable */
+	uint64_t searched_at; /* `changes` when a search for a page to gain last found none */
+	size_t object_max_bytes;
+	struct cells cells;
+	struct handle_table handles;
+	struct pin_table pins;
+	uint64_t payload_bytes[SNUG_POOL_COUNT];
+	uint64_t chains; /* objects stored as fragments */
+	struct totals totals;
+	struct defragment defragment;
+	snug_options options;
+	struct range fixed; /* this struct and the class tables */
+	char *metadata_base;
+	size_t metadata_reserved_bytes;
+	pthread_t owner_thread;
+	snug_log log;
+};
+
+static inline uint64_t page_offset(const struct arena *arena, page_number page) {
+	return (uint64_t)page << arena->page_shift;
+}
+
+static inline page_number page_of(const struct arena *arena, uint64_t offset) {
+	return (page_number)(offset >> arena->page_shift);
+}
+
+static inline char *address_of(const struct arena *arena, uint64_t offset) {
+	return (char *)(arena->bias + (uintptr_t)offset);
+}
+
+static inline uint32_t slot_of(const struct arena *arena, const struct size_class *class, uint64_t offset) {
+	uint64_t inside = offset & (arena->page_bytes - 1);
+	return (uint32_t)((inside * class->reciprocal) >> 32);
+}
+
+static inline uint64_t *free_bits_of(struct page *page, const struct size_class *class) {
+	return class->slots <= INLINE_BITMAP_SLOTS ? page->free_bits.inside : page->free_bits.beside;
+}
+
+#endif

@@ -1,0 +1,603 @@
+/* test_bad_input.c: every mistake that the public headers name gets its typed error and changes nothing.
+ *
+ * "Nothing" is meant strictly: the statistics before and after a refused call are equal in every byte, out-parameters keep
+ * their values, and snug_check still passes. */
+#include "support/require.h"
+#include "unit/cmocka_all.h"
+
+#include <snug/snug.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT ((size_t)1 << 20)
+
+static snug_pools *pools;
+static snug_handle object; /* 100 bytes */
+static snug_handle chain;  /* several extents */
+static const size_t chain_bytes = 20000;
+
+static snug_stats stats_now(void) {
+	snug_stats stats;
+	memset(&stats, 0, sizeof stats);
+	REQUIRE_OK(snug_stats_get(pools, &stats));
+	return stats;
+}
+
+static void require_equal_stats(const snug_stats *before, const snug_stats *after) {
+	snug_stats expected = *before;
+	expected.failed_allocations = after->failed_allocations; /* this one may count refusals */
+	REQUIRE(memcmp(&expected, after, sizeof expected) == 0, "a refused call changed the statistics");
+}
+
+/* The call must answer `error` and leave the statistics as they were. */
+#define REFUSED(error, call)                                                                                           \
+	do {                                                                                                               \
+		snug_stats stats_before = stats_now();                                                                         \
+		REQUIRE_ERROR(error, call);                                                                                    \
+		snug_stats stats_after = stats_now();                                                                          \
+		require_equal_stats(&stats_before, &stats_after);                                                              \
+		REQUIRE_OK(snug_check(pools, NULL));                                                                           \
+	} while (0)
+
+static int open_pools(void **state) {
+	(void)state;
+	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096};
+	return snug_pools_create(&options, &pools) != SNUG_OK || snug_alloc(pools, 100, &object) != SNUG_OK ||
+		   snug_alloc(pools, chain_bytes, &chain) != SNUG_OK;
+}
+
+static int close_pools(void **state) {
+	(void)state;
+	snug_pools_destroy(pools);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ creation ---------------------------------------------- */
+
+static void ignore_move(void *context, snug_ref from, snug_ref to, size_t size) {
+	(void)context;
+	(void)from;
+	(void)to;
+	(void)size;
+}
+
+static size_t size_one(void *context, const void *at) {
+	(void)context;
+	(void)at;
+	return 1;
+}
+
+static void require_create_refused(snug_error expected, snug_options options) {
+	snug_pools *out = NULL;
+	REQUIRE_ERROR(expected, snug_pools_create(&options, &out));
+	REQUIRE(out == NULL, "a refused create wrote its out-parameter");
+}
+
+static void create(void **state) {
+	(void)state;
+	snug_options good = {.limit_bytes = LIMIT};
+	snug_pools *out = NULL;
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_create(NULL, &out));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_create(&good, NULL));
+	assert_null(out);
+	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_options){.limit_bytes = 0});
+	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_options){.limit_bytes = SNUG_LIMIT_MIN_BYTES - 1});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = SNUG_LIMIT_MAX_BYTES + 1});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = SIZE_MAX});
+	static const size_t page_bytes[] = {1, 2048, 4095, 4097, 12288, 131072, SIZE_MAX};
+	for (size_t i = 0; i < sizeof page_bytes / sizeof *page_bytes; i++) {
+		require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .page_bytes = page_bytes[i]});
+	}
+	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .owner = {.size_of = size_one}});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .pace_low_water_bytes = 2 * LIMIT});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .pace_step_bytes = 4096});
+	snug_pools_destroy(NULL);
+}
+
+static void smallest_limit_works(void **state) {
+	(void)state;
+	static const size_t page_bytes[] = {0, 4096};
+	for (size_t i = 0; i < 2; i++) {
+		snug_options options = {.limit_bytes = SNUG_LIMIT_MIN_BYTES, .page_bytes = page_bytes[i]};
+		snug_pools *smallest;
+		snug_handle handle;
+		REQUIRE_OK(snug_pools_create(&options, &smallest));
+		REQUIRE_OK(snug_alloc(smallest, 100, &handle));
+		REQUIRE_OK(snug_alloc(smallest, SNUG_LIMIT_MIN_BYTES / 2, &handle));
+		snug_pools_destroy(smallest);
+	}
+}
+
+/* ------------------------------------------------------------------ NULL -------------------------------------------------- */
+
+static void null_pools(void **state) {
+	(void)state;
+	snug_handle out = 7;
+	char byte = 'x';
+	size_t number = 7;
+	void *address = NULL;
+	bool done = false;
+	snug_extent extent = {0};
+	snug_stats stats;
+	snug_report report;
+	snug_estimate_report estimate;
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_alloc(NULL, 1, &out));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_alloc_with(NULL, 1, NULL, &out));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_free(NULL, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_resize(NULL, 1, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_size(NULL, 1, &number));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ptr(NULL, 1, &address));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_read(NULL, 1, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_write(NULL, 1, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_view(NULL, 1, 0, 1, &extent, &number));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_extent_count(NULL, 1, &number));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pin(NULL, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_unpin(NULL, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_alloc(NULL, 1, &out));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_alloc_with(NULL, 1, NULL, &out));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_free(NULL, 1, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_alloc_batch(NULL, &number, 1, &out));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_free_batch(NULL, &out, &number, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_resize(NULL, &out, 1, 2));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_read(NULL, 1, 1, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_write(NULL, 1, 1, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_view(NULL, 1, 1, 0, 1, &extent, &number));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_extent_count(NULL, 1, 1, &number));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_pin(NULL, 1, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_unpin(NULL, 1, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_adopt(NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_stats_get(NULL, &stats));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_check(NULL, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment(NULL, NULL, &report));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_begin(NULL, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_step(NULL, &done));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_end(NULL, &report));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_estimate(NULL, NULL, &estimate));
+	REQUIRE(out == 7 && byte == 'x' && number == 7 && address == NULL && extent.data == NULL, "an out-parameter was written");
+}
+
+static void null_out_parameters(void **state) {
+	(void)state;
+	size_t number = 1;
+	snug_extent extent = {0};
+	REFUSED(SNUG_ERROR_NULL, snug_alloc(pools, 1, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_alloc_with(pools, 1, NULL, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_size(pools, object, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_ptr(pools, object, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_read(pools, object, 0, NULL, 1));
+	REFUSED(SNUG_ERROR_NULL, snug_write(pools, object, 0, NULL, 1));
+	REFUSED(SNUG_ERROR_NULL, snug_view(pools, object, 0, 1, NULL, &number));
+	REFUSED(SNUG_ERROR_NULL, snug_view(pools, object, 0, 1, &extent, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_extent_count(pools, object, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_dump(pools, NULL, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_defragment(pools, NULL, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_estimate(pools, NULL, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_stats_get(pools, NULL));
+	REQUIRE_OK(snug_defragment_begin(pools, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_step(pools, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_end(pools, NULL));
+	snug_report report;
+	REQUIRE_OK(snug_defragment_end(pools, &report));
+	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED, "ended before it was done, but: %s", snug_outcome_text(report.outcome));
+}
+
+/* ------------------------------------------------------------------ sizes, alignment, ranges ------------------------------ */
+
+static void sizes(void **state) {
+	(void)state;
+	snug_handle out = 7;
+	static const size_t too_large[] = {LIMIT, LIMIT + 1, 16 * LIMIT, SNUG_OBJECT_MAX_BYTES, SNUG_OBJECT_MAX_BYTES + 1,
+									   SIZE_MAX / 2, SIZE_MAX};
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc(pools, 0, &out));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc_with(pools, 0, NULL, &out));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(pools, object, 0));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(pools, chain, 0));
+	for (size_t i = 0; i < sizeof too_large / sizeof *too_large; i++) {
+		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc(pools, too_large[i], &out));
+		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(pools, object, too_large[i]));
+		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(pools, chain, too_large[i]));
+	}
+	assert_int_equal(out, 7);
+}
+
+static void alignment(void **state) {
+	(void)state;
+	snug_handle out = 7;
+	static const uint32_t wrong[] = {2, 3, 4, 5, 7, 9, 12, 15, 17, 24, 32, 64, 4096, UINT32_MAX};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+		snug_alloc_options options = {.alignment = wrong[i]};
+		REFUSED(SNUG_ERROR_ALIGNMENT, snug_alloc_with(pools, 100, &options, &out));
+	}
+	snug_alloc_options contiguous = {.contiguous = true};
+	size_t most = snug_contiguous_max(pools);
+	assert_in_range(most, 4096 - 64, 4096);
+	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc_with(pools, most + 1, &contiguous, &out));
+	assert_int_equal(out, 7);
+	REQUIRE_OK(snug_alloc_with(pools, most, &contiguous, &out));
+	snug_handle other;
+	REQUIRE_OK(snug_alloc_with(pools, 100, NULL, &other));
+}
+
+static void ranges(void **state) {
+	(void)state;
+	char buffer[8] = "unread";
+	size_t count = 8;
+	snug_extent extents[8] = {{0}};
+	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, 0, buffer, 101));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, 101, buffer, 0));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, 98, buffer, 3));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, SIZE_MAX, buffer, 2));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, chain, 2, buffer, SIZE_MAX));
+	REFUSED(SNUG_ERROR_RANGE, snug_write(pools, chain, chain_bytes, buffer, 1));
+	REFUSED(SNUG_ERROR_RANGE, snug_view(pools, chain, chain_bytes - 1, 2, extents, &count));
+	assert_string_equal(buffer, "unread");
+	assert_int_equal(count, 8);
+	assert_null(extents[0].data);
+	REQUIRE_OK(snug_read(pools, object, 100, buffer, 0));
+	REQUIRE_OK(snug_write(pools, object, 100, buffer, 0));
+}
+
+static void extents(void **state) {
+	(void)state;
+	size_t count = 0;
+	void *address = &count;
+	snug_extent pieces[16];
+	REFUSED(SNUG_ERROR_NOT_CONTIGUOUS, snug_ptr(pools, chain, &address));
+	assert_ptr_equal(address, &count);
+	REQUIRE_OK(snug_extent_count(pools, chain, &count));
+	assert_in_range(count, 5, 16);
+	size_t room = count - 1;
+	REFUSED(SNUG_ERROR_TOO_MANY_EXTENTS, snug_view(pools, chain, 0, chain_bytes, pieces, &room));
+	assert_int_equal(room, count - 1);
+	room = 0;
+	REFUSED(SNUG_ERROR_TOO_MANY_EXTENTS, snug_view(pools, chain, 0, 1, pieces, &room));
+	room = count;
+	REQUIRE_OK(snug_view(pools, chain, 0, chain_bytes, pieces, &room));
+	assert_int_equal(room, count);
+}
+
+/* ------------------------------------------------------------------ handles ----------------------------------------------- */
+
+static void handles(void **state) {
+	(void)state;
+	snug_handle other = object;
+	REQUIRE_OK(snug_alloc(pools, 100, &other));
+	REQUIRE_OK(snug_free(pools, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, other)); /* a second time */
+	snug_handle next = 0;
+	REQUIRE_OK(snug_alloc(pools, 100, &next)); /* may use the same table entry and the same slot */
+	assert_true(next != other);
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_resize(pools, other, 200));
+	REFUSED(SNUG_ERROR_HANDLE, snug_pin(pools, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_unpin(pools, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, 0));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, UINT64_MAX));
+	for (unsigned bit = 0; bit < 64; bit++) {
+		snug_handle forged = object ^ (UINT64_C(1) << bit);
+		if (forged != chain && forged != next) {
+			REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, forged));
+		}
+	}
+}
+
+static void handle_of_other_pools(void **state) {
+	(void)state;
+	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096};
+	snug_pools *others;
+	snug_handle theirs;
+	REQUIRE_OK(snug_pools_create(&options, &others));
+	REQUIRE_OK(snug_alloc(others, 100, &theirs)); /* the first handle of each */
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, theirs));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_free(others, object));
+	snug_pools_destroy(others);
+}
+
+static void mode(void **state) {
+	(void)state;
+	snug_ref ref = 7;
+	size_t size = 10;
+	char byte = 'x';
+	size_t count = 1;
+	snug_extent extent = {0};
+	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc(pools, 10, &ref));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc_with(pools, 10, NULL, &ref));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc_batch(pools, &size, 1, &ref));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_free(pools, 4096, 10));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_free_batch(pools, &ref, &size, 1));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_resize(pools, &ref, 10, 20));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_read(pools, 4096, 10, 0, &byte, 1));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_write(pools, 4096, 10, 0, &byte, 1));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_view(pools, 4096, 10, 0, 1, &extent, &count));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_extent_count(pools, 4096, 10, &count));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_pin(pools, 4096, 10));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_unpin(pools, 4096, 10));
+	assert_int_equal(ref, 7);
+
+	snug_options options = {.limit_bytes = LIMIT, .owner = {.moved = ignore_move}};
+	snug_pools *by_reference;
+	REQUIRE_OK(snug_pools_create(&options, &by_reference));
+	snug_handle out = 7;
+	void *address = NULL;
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_alloc(by_reference, 10, &out));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_alloc_with(by_reference, 10, NULL, &out));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_free(by_reference, 1));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_resize(by_reference, 1, 10));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_size(by_reference, 1, &size));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_ptr(by_reference, 1, &address));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_read(by_reference, 1, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_pin(by_reference, 1));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_unpin(by_reference, 1));
+	assert_int_equal(out, 7);
+	snug_pools_destroy(by_reference);
+}
+
+/* ------------------------------------------------------------------ pins -------------------------------------------------- */
+
+static void pins(void **state) {
+	(void)state;
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, object));
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, chain));
+	REQUIRE_OK(snug_pin(pools, object));
+	REQUIRE_OK(snug_pin(pools, object));
+	REQUIRE_OK(snug_pin(pools, chain));
+	REFUSED(SNUG_ERROR_PINNED, snug_free(pools, object));
+	REFUSED(SNUG_ERROR_PINNED, snug_free(pools, chain));
+	REFUSED(SNUG_ERROR_PINNED, snug_resize(pools, object, 50));
+	REFUSED(SNUG_ERROR_PINNED, snug_resize(pools, object, 5000));
+	REFUSED(SNUG_ERROR_PINNED, snug_resize(pools, chain, chain_bytes - 1));
+	REQUIRE_OK(snug_unpin(pools, object));
+	REFUSED(SNUG_ERROR_PINNED, snug_free(pools, object)); /* pins nest */
+	REQUIRE_OK(snug_unpin(pools, object));
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, object));
+	REQUIRE_OK(snug_unpin(pools, chain));
+	REQUIRE_OK(snug_free(pools, chain));
+	REQUIRE_OK(snug_free(pools, object));
+}
+
+static void too_many_pins(void **state) {
+	(void)state;
+	uint64_t count = 0;
+	snug_error error;
+	while ((error = snug_pin(pools, object)) == SNUG_OK) {
+		count++;
+		REQUIRE(count < UINT64_C(1) << 33, "pins have no end");
+	}
+	REQUIRE(error == SNUG_ERROR_TOO_MANY_PINS && count > 1000, "after %llu pins: %s", (unsigned long long)count,
+			snug_error_text(error));
+	REFUSED(SNUG_ERROR_TOO_MANY_PINS, snug_pin(pools, object));
+	for (uint64_t i = 0; i < count; i++) {
+		REQUIRE_OK(snug_unpin(pools, object));
+	}
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, object));
+	REQUIRE_OK(snug_free(pools, object));
+}
+
+/* ------------------------------------------------------------------ references -------------------------------------------- */
+
+static void batches(void **state) {
+	(void)state;
+	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = ignore_move}};
+	snug_pools *handle_pools = pools;
+	REQUIRE_OK(snug_pools_create(&options, &pools));
+	snug_ref refs[3] = {7, 8, 9};
+	static const size_t one_is_zero[] = {10, 0, 30};
+	static const size_t one_is_huge[] = {10, 20, SIZE_MAX};
+	static const size_t together_too_much[] = {LIMIT / 2, LIMIT / 2, 10};
+	static const size_t good[] = {10, 20, 9000};
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_ref_alloc_batch(pools, one_is_zero, 3, refs));
+	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_ref_alloc_batch(pools, one_is_huge, 3, refs));
+	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(pools, NULL, 3, refs));
+	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(pools, good, 3, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_ref_alloc_batch(pools, together_too_much, 3, refs));
+	REQUIRE(refs[0] == 7 && refs[1] == 8 && refs[2] == 9, "a refused batch wrote its out-parameter");
+	REQUIRE(stats_now().objects == 0, "a refused batch left objects");
+	REQUIRE_OK(snug_ref_alloc_batch(pools, good, 0, refs));
+	REQUIRE_OK(snug_ref_alloc_batch(pools, good, 3, refs));
+	REQUIRE_OK(snug_ref_pin(pools, refs[1], good[1]));
+	REFUSED(SNUG_ERROR_PINNED, snug_ref_free_batch(pools, refs, good, 3));
+	REFUSED(SNUG_ERROR_PINNED, snug_ref_free(pools, refs[1], good[1]));
+	snug_ref same = refs[1];
+	REFUSED(SNUG_ERROR_PINNED, snug_ref_resize(pools, &same, good[1], 4000));
+	assert_int_equal(same, refs[1]);
+	REQUIRE_OK(snug_ref_unpin(pools, refs[1], good[1]));
+	REQUIRE_OK(snug_ref_free_batch(pools, refs, good, 3));
+	assert_int_equal(stats_now().objects, 0);
+	snug_pools_destroy(pools);
+	pools = handle_pools;
+}
+
+/* Debug builds find wrong references; a release build trusts them. */
+static void references(void **state) {
+	(void)state;
+#ifndef SNUG_DEBUG
+	skip();
+#else
+	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = ignore_move}};
+	snug_pools *handle_pools = pools;
+	REQUIRE_OK(snug_pools_create(&options, &pools));
+	snug_ref ref;
+	char byte;
+	REQUIRE_OK(snug_ref_alloc(pools, 100, &ref));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, 0, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, ref + 1, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, (UINT64_C(1) << SNUG_REF_BITS) - 1, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_read(pools, ref + 8 * LIMIT, 100, 0, &byte, 1));
+	REQUIRE_OK(snug_ref_free(pools, ref, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, ref, 100));
+	snug_pools_destroy(pools);
+	pools = handle_pools;
+#endif
+}
+
+/* ------------------------------------------------------------------ defragmentation --------------------------------------- */
+
+static void defragment_options(void **state) {
+	(void)state;
+	snug_report report;
+	snug_estimate_report estimate;
+	const snug_defragment_options good = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options zero[5] = {good, good, good, good, good};
+	zero[0].step_bytes = 0;
+	zero[1].step_ns = 0;
+	zero[2].budget_bytes = 0;
+	zero[3].budget_ns = 0;
+	zero[4].target_bytes = 0;
+	for (size_t i = 0; i < 5; i++) {
+		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_defragment(pools, &zero[i], &report));
+		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_defragment_begin(pools, &zero[i]));
+		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_estimate(pools, &zero[i], &estimate));
+	}
+	snug_defragment_options wrong[2] = {good, good};
+	wrong[0].mode = (snug_defragment_mode)2;
+	wrong[1].pools = SNUG_POOL_BIT(SNUG_POOL_COUNT);
+	for (size_t i = 0; i < 2; i++) {
+		REFUSED(SNUG_ERROR_OPTION, snug_defragment(pools, &wrong[i], &report));
+		REFUSED(SNUG_ERROR_OPTION, snug_defragment_begin(pools, &wrong[i]));
+		REFUSED(SNUG_ERROR_OPTION, snug_estimate(pools, &wrong[i], &estimate));
+	}
+	bool done = false;
+	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_step(pools, &done));
+	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(pools, &report));
+	REQUIRE_OK(snug_defragment_begin(pools, NULL));
+	REFUSED(SNUG_ERROR_BUSY, snug_defragment_begin(pools, NULL));
+	REFUSED(SNUG_ERROR_BUSY, snug_defragment(pools, NULL, &report));
+	REQUIRE_OK(snug_defragment_end(pools, &report));
+	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(pools, &report));
+}
+
+static void destroy_while_pinned_and_running(void **state) {
+	(void)state;
+	snug_options options = {.limit_bytes = LIMIT};
+	snug_pools *running;
+	snug_handle handle;
+	REQUIRE_OK(snug_pools_create(&options, &running));
+	REQUIRE_OK(snug_alloc(running, 100, &handle));
+	REQUIRE_OK(snug_pin(running, handle));
+	REQUIRE_OK(snug_defragment_begin(running, NULL));
+	snug_pools_destroy(running);
+}
+
+/* ------------------------------------------------------------------ the owner's thread and callback ----------------------- */
+
+static void *call_from_elsewhere(void *context) {
+	snug_error *answers = context;
+	snug_handle out = 7;
+	snug_stats stats;
+	snug_report report;
+	answers[0] = snug_alloc(pools, 10, &out);
+	answers[1] = snug_free(pools, object);
+	answers[2] = snug_stats_get(pools, &stats);
+	answers[3] = snug_defragment(pools, NULL, &report);
+	return NULL;
+}
+
+static void wrong_thread(void **state) {
+	(void)state;
+#ifndef SNUG_DEBUG
+	skip();
+#else
+	snug_error answers[4] = {SNUG_OK, SNUG_OK, SNUG_OK, SNUG_OK};
+	pthread_t thread;
+	snug_stats before = stats_now();
+	assert_int_equal(pthread_create(&thread, NULL, call_from_elsewhere, answers), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	for (size_t i = 0; i < 4; i++) {
+		REQUIRE(answers[i] == SNUG_ERROR_WRONG_THREAD, "call %zu from another thread: %s", i, snug_error_text(answers[i]));
+	}
+	snug_stats after = stats_now();
+	require_equal_stats(&before, &after);
+#endif
+	(void)call_from_elsewhere;
+}
+
+/* An owner whose callback calls everything that it must not call. */
+struct reentering {
+	snug_pools *pools;
+	uint64_t calls;
+	snug_ref refs[3000];
+};
+
+static void reenter(void *context, snug_ref from, snug_ref to, size_t size) {
+	struct reentering *owner = context;
+	uint32_t number;
+	memcpy(&number, snug_ref_at(owner->pools, to), sizeof number);
+	REQUIRE(owner->refs[number] == from, "`moved` for the wrong object");
+	owner->refs[number] = to;
+	owner->calls++;
+	snug_ref ref = 7;
+	size_t count = 1;
+	char byte = 'x';
+	bool done = false;
+	snug_extent extent = {0};
+	snug_stats stats;
+	snug_report report;
+	snug_estimate_report estimate;
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc(owner->pools, 10, &ref));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc_with(owner->pools, 10, NULL, &ref));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc_batch(owner->pools, &size, 1, &ref));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free(owner->pools, to, 100));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free_batch(owner->pools, &to, &size, 1));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_resize(owner->pools, &ref, 100, 200));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_read(owner->pools, to, 100, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_write(owner->pools, to, 100, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_view(owner->pools, to, 100, 0, 1, &extent, &count));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_extent_count(owner->pools, to, 100, &count));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_pin(owner->pools, to, 100));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_unpin(owner->pools, to, 100));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_stats_get(owner->pools, &stats));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment(owner->pools, NULL, &report));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_begin(owner->pools, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_step(owner->pools, &done));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_end(owner->pools, &report));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_estimate(owner->pools, NULL, &estimate));
+	REQUIRE(ref == 7 && byte == 'x' && count == 1, "a refused call wrote its out-parameter");
+}
+
+static void reentry(void **state) {
+	(void)state;
+	static struct reentering owner;
+	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = reenter, .context = &owner}};
+	REQUIRE_OK(snug_pools_create(&options, &owner.pools));
+	for (uint32_t i = 0; i < 3000; i++) {
+		REQUIRE_OK(snug_ref_alloc(owner.pools, 100, &owner.refs[i]));
+		REQUIRE_OK(snug_ref_write(owner.pools, owner.refs[i], 100, 0, &i, sizeof i));
+	}
+	for (uint32_t i = 0; i < 3000; i += 2) {
+		REQUIRE_OK(snug_ref_free(owner.pools, owner.refs[i], 100));
+	}
+	snug_report report;
+	REQUIRE_OK(snug_defragment(owner.pools, NULL, &report));
+	REQUIRE(owner.calls > 0 && owner.calls == report.moved_objects, "%llu calls of `moved`, %llu moves",
+			(unsigned long long)owner.calls, (unsigned long long)report.moved_objects);
+	REQUIRE_OK(snug_check(owner.pools, NULL));
+	snug_pools_destroy(owner.pools);
+}
+
+int main(void) {
+#define WITH_POOLS(function) cmocka_unit_test_setup_teardown(function, open_pools, close_pools)
+	const struct CMUnitTest tests[] = {
+		WITH_POOLS(create),
+		WITH_POOLS(smallest_limit_works),
+		WITH_POOLS(null_pools),
+		WITH_POOLS(null_out_parameters),
+		WITH_POOLS(sizes),
+		WITH_POOLS(alignment),
+		WITH_POOLS(ranges),
+		WITH_POOLS(extents),
+		WITH_POOLS(handles),
+		WITH_POOLS(handle_of_other_pools),
+		WITH_POOLS(mode),
+		WITH_POOLS(pins),
+		WITH_POOLS(too_many_pins),
+		WITH_POOLS(batches),
+		WITH_POOLS(references),
+		WITH_POOLS(defragment_options),
+		WITH_POOLS(destroy_while_pinned_and_running),
+		WITH_POOLS(wrong_thread),
+		WITH_POOLS(reentry),
+	};
+	return cmocka_run_group_tests_name("bad_input", tests, NULL, NULL);
+}

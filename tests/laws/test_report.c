@@ -1,0 +1,380 @@
+/* test_report.c: the report of a defragmentation is exact, in each way in which one can end.
+ *
+ * The bytes reclaimed are recounted from the map (recount.h), which is written from the page descriptors, not from the
+ * counters that the report is made of. */
+#include "herd.h"
+#include "os/fake.h"
+#include "support/recount.h"
+#include "support/require.h"
+#include "unit/cmocka_all.h"
+
+#define MIB ((size_t)1 << 20)
+
+static struct herd herd;
+static struct fake_os fake;
+
+static int open_herd(void **state) {
+	(void)state;
+	fake_os_init(&fake);
+	fake.advance_ns = 1000; /* each look at the clock takes a microsecond */
+	snug_options options = {.limit_bytes = 2 * MIB, .page_bytes = 4096, .os = &fake.os};
+	herd_init(&herd, false, &options);
+	return 0;
+}
+
+static int close_herd(void **state) {
+	(void)state;
+	herd_deinit(&herd);
+	bool clean = fake.reserved_bytes == 0 && fake.mistakes == 0;
+	fake_os_deinit(&fake);
+	return !clean;
+}
+
+static uint64_t slab_bytes(void) {
+	recount map;
+	recount_pools(herd.pools, &map);
+	return map.slab_pages * map.page_bytes;
+}
+
+/* Full of small, medium and large objects, then every second one freed. */
+static void make_holes(void) {
+	herd_fill(&herd, 500000, 40, 900);
+	herd_fill(&herd, 500000, 1100, 3000);
+	herd_fill(&herd, 500000, 5000, 30000);
+	for (uint32_t i = 0; i < herd.count; i += 2) {
+		herd_remove(&herd, i);
+	}
+}
+
+static snug_report defragment(const snug_defragment_options *options) {
+	snug_report report;
+	REQUIRE_OK(snug_defragment(herd.pools, options, &report));
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+	herd_verify(&herd);
+	return report;
+}
+
+static void require_reclaimed(const snug_report *report, uint64_t before) {
+	uint64_t gained = before - slab_bytes();
+	REQUIRE(report->reclaimed_bytes == gained, "the report says %llu bytes, the map %llu",
+			(unsigned long long)report->reclaimed_bytes, (unsigned long long)gained);
+}
+
+static void coalesce_only(void **state) {
+	(void)state;
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	options.mode = SNUG_COALESCE;
+	/* One object a size, freed again: its slot stays cached, and so its slab stays a slab, until coalescing takes it back. */
+	for (uint32_t size = 50; size < 3000; size += 50) {
+		REQUIRE_OK(herd_add(&herd, size));
+	}
+	herd_remove_all(&herd);
+	uint64_t before = slab_bytes();
+	snug_estimate_report estimate = herd_estimate(&herd, &options);
+	snug_report report = defragment(&options);
+	require_reclaimed(&report, before);
+	REQUIRE(report.reclaimed_bytes > 0 && slab_bytes() == 0, "%llu bytes are slabs without an object",
+			(unsigned long long)slab_bytes());
+	REQUIRE(report.coalesce_reclaimed_bytes == report.reclaimed_bytes, "not all of it by coalescing");
+	REQUIRE(estimate.reclaimable_bytes == report.reclaimed_bytes && estimate.coalesce_bytes == report.reclaimed_bytes,
+			"the estimate was %llu", (unsigned long long)estimate.reclaimable_bytes);
+	REQUIRE(report.moved_objects == 0 && report.moved_bytes == 0 && !report.compacted && report.complete, "it compacted");
+	REQUIRE(report.coalesced_bytes >= report.reclaimed_bytes, "%llu bytes were merged",
+			(unsigned long long)report.coalesced_bytes);
+}
+
+static void compact(void **state) {
+	(void)state;
+	make_holes();
+	uint64_t before = slab_bytes();
+	snug_estimate_report estimate = herd_estimate(&herd, NULL);
+	snug_report report = defragment(NULL);
+	require_reclaimed(&report, before);
+	REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes && report.reclaimed_bytes >= before / 4,
+			"%llu of %llu bytes were reclaimed, the estimate was %llu", (unsigned long long)report.reclaimed_bytes,
+			(unsigned long long)before, (unsigned long long)estimate.reclaimable_bytes);
+	REQUIRE(report.outcome == SNUG_OUTCOME_DONE && report.complete && report.compacted, "the outcome is: %s",
+			snug_outcome_text(report.outcome));
+	REQUIRE(report.moved_objects > 0 && report.moved_bytes <= report.reclaimed_bytes - report.coalesce_reclaimed_bytes,
+			"%llu bytes copied", (unsigned long long)report.moved_bytes);
+	REQUIRE(report.released_slabs * 4096 == report.reclaimed_bytes, "%llu slabs were released",
+			(unsigned long long)report.released_slabs);
+	REQUIRE(report.before.total.slab_bytes == before && report.after.total.slab_bytes == slab_bytes(), "before and after");
+	REQUIRE(report.before.total.reclaimable_bytes >= report.reclaimed_bytes - report.coalesce_reclaimed_bytes &&
+				report.after.total.reclaimable_bytes == 0,
+			"reclaimable were %llu bytes and are %llu", (unsigned long long)report.before.total.reclaimable_bytes,
+			(unsigned long long)report.after.total.reclaimable_bytes);
+	REQUIRE(report.steps > 1 && report.longest_step_ns > 0 && report.work_ns >= report.longest_step_ns, "no time passed");
+}
+
+static void one_pool_only(void **state) {
+	(void)state;
+	make_holes();
+	for (unsigned pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		recount before;
+		recount after;
+		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+		options.pools = SNUG_POOL_BIT(pool);
+		recount_pools(herd.pools, &before);
+		snug_report report = defragment(&options);
+		recount_pools(herd.pools, &after);
+		REQUIRE(report.reclaimed_bytes == (before.pool[pool].slabs - after.pool[pool].slabs) * 4096, "pool %u: %llu bytes",
+				pool, (unsigned long long)report.reclaimed_bytes);
+		REQUIRE(report.moved_objects > 0, "pool %u: nothing moved", pool);
+		for (unsigned other = 0; other < SNUG_POOL_COUNT; other++) {
+			REQUIRE(other == pool || before.pool[other].slabs == after.pool[other].slabs, "pool %u changed pool %u", pool,
+					other);
+		}
+	}
+}
+
+static void with_pins(void **state) {
+	(void)state;
+	make_holes();
+	for (uint32_t i = 1; i < herd.count; i += 40) {
+		if (herd.objects[i].name != 0) {
+			herd_pin(&herd, i);
+		}
+	}
+	uint64_t before = slab_bytes();
+	snug_estimate_report estimate = herd_estimate(&herd, NULL);
+	snug_report report = defragment(NULL);
+	require_reclaimed(&report, before);
+	snug_stats stats = herd_stats(&herd);
+	REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes && report.reclaimed_bytes > 0, "the estimate was %llu",
+			(unsigned long long)estimate.reclaimable_bytes);
+	REQUIRE(report.pinned_objects == stats.pinned_objects && report.pinned_bytes == stats.pinned_bytes, "%llu objects pinned",
+			(unsigned long long)report.pinned_objects);
+	REQUIRE(report.pinned_slabs == stats.total.pinned_slabs && report.pinned_slabs > 0, "%llu slabs pinned",
+			(unsigned long long)report.pinned_slabs);
+	REQUIRE(report.unmovable_bytes == estimate.unmovable_bytes && report.unmovable_bytes > 0, "nothing was lost to pins");
+}
+
+static void partial_bytes(void **state) {
+	(void)state;
+	make_holes();
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	options.budget_bytes = 20000;
+	uint64_t total = herd_estimate(&herd, NULL).reclaimable_bytes;
+	uint64_t sum = 0;
+	snug_report report;
+	uint32_t parts = 0;
+	do {
+		uint64_t before = slab_bytes();
+		report = defragment(&options);
+		require_reclaimed(&report, before);
+		REQUIRE(report.moved_bytes < 20000 + 4096, "%llu bytes copied", (unsigned long long)report.moved_bytes);
+		REQUIRE(report.complete == (report.outcome != SNUG_OUTCOME_BUDGET), "complete is %d: %s", report.complete,
+				snug_outcome_text(report.outcome));
+		sum += report.reclaimed_bytes;
+		REQUIRE(++parts < 1000, "no end");
+	} while (!report.complete);
+	REQUIRE(parts > 5, "only %u parts", parts);
+	REQUIRE(sum == total, "in parts %llu bytes were reclaimed, at once it would have been %llu", (unsigned long long)sum,
+			(unsigned long long)total);
+}
+
+static void partial_time(void **state) {
+	(void)state;
+	make_holes();
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	options.budget_ns = 20000;
+	uint64_t before = slab_bytes();
+	snug_report report = defragment(&options);
+	require_reclaimed(&report, before);
+	REQUIRE(report.outcome == SNUG_OUTCOME_BUDGET && !report.complete, "the outcome is: %s", snug_outcome_text(report.outcome));
+	REQUIRE(report.work_ns >= 20000 && report.work_ns < 100000, "%llu ns of work", (unsigned long long)report.work_ns);
+}
+
+static void steps_end_in_time(void **state) {
+	(void)state;
+	make_holes();
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	options.step_bytes = SNUG_NO_BUDGET;
+	options.step_ns = 5000;
+	snug_report report = defragment(&options);
+	REQUIRE(report.outcome == SNUG_OUTCOME_DONE && report.steps > 10, "%llu steps: %s", (unsigned long long)report.steps,
+			snug_outcome_text(report.outcome));
+	REQUIRE(report.longest_step_ns < 50000, "the longest step took %llu ns", (unsigned long long)report.longest_step_ns);
+}
+
+static void target(void **state) {
+	(void)state;
+	make_holes();
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	options.target_bytes = 10 * 4096;
+	uint64_t before = slab_bytes();
+	snug_report report = defragment(&options);
+	require_reclaimed(&report, before);
+	REQUIRE(report.outcome == SNUG_OUTCOME_TARGET && report.complete, "the outcome is: %s", snug_outcome_text(report.outcome));
+	REQUIRE(report.reclaimed_bytes >= options.target_bytes, "the target was missed");
+	snug_report rest = defragment(NULL);
+	REQUIRE(rest.reclaimed_bytes > 0, "the target was everything");
+}
+
+/* Ended half-way: what was gained stays gained, and the report is as exact. */
+static void cancelled(void **state) {
+	(void)state;
+	make_holes();
+	uint64_t total = herd_estimate(&herd, NULL).reclaimable_bytes;
+	uint64_t before = slab_bytes();
+	bool done = false;
+	snug_report report;
+	REQUIRE_OK(snug_defragment_begin(herd.pools, NULL));
+	while (before - slab_bytes() < total / 2) {
+		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE(!done, "done before half of it");
+	}
+	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	require_reclaimed(&report, before);
+	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED && !report.complete, "the outcome is: %s",
+			snug_outcome_text(report.outcome));
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+	recount map;
+	recount_pools(herd.pools, &map);
+	REQUIRE(map.victim_pages == 0, "a victim was left behind");
+	herd_verify(&herd);
+	snug_report rest = defragment(NULL);
+	REQUIRE(report.reclaimed_bytes + rest.reclaimed_bytes == total, "%llu and %llu bytes, together it should be %llu",
+			(unsigned long long)report.reclaimed_bytes, (unsigned long long)rest.reclaimed_bytes, (unsigned long long)total);
+}
+
+/* What is allocated between two steps counts neither as reclaimed nor against it. */
+static void steps_alone_count(void **state) {
+	(void)state;
+	make_holes();
+	uint64_t gained = 0;
+	snug_report report;
+	REQUIRE_OK(snug_defragment_begin(herd.pools, NULL));
+	for (bool done = false; !done;) {
+		uint64_t before = slab_bytes();
+		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		gained += before - slab_bytes();
+		REQUIRE_OK(herd_add(&herd, 700));
+	}
+	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE(report.reclaimed_bytes == gained && gained > 0, "the report says %llu bytes, the steps gained %llu",
+			(unsigned long long)report.reclaimed_bytes, (unsigned long long)gained);
+	herd_verify(&herd);
+}
+
+/* ------------------------------------------------------------------ nothing to gain --------------------------------------- */
+
+static void require_nothing(snug_outcome why) {
+	snug_stats before = herd_stats(&herd);
+	snug_estimate_report estimate = herd_estimate(&herd, NULL);
+	snug_report report = defragment(NULL);
+	snug_stats after = herd_stats(&herd);
+	REQUIRE(estimate.outcome == why && estimate.reclaimable_bytes == 0, "the estimate is %llu bytes: %s",
+			(unsigned long long)estimate.reclaimable_bytes, snug_outcome_text(estimate.outcome));
+	REQUIRE(report.outcome == why && report.complete, "the outcome is: %s", snug_outcome_text(report.outcome));
+	REQUIRE(report.reclaimed_bytes == 0 && report.moved_objects == 0 && report.moved_bytes == 0 && report.released_slabs == 0,
+			"something was done");
+	REQUIRE(before.moves == after.moves && before.total.slab_bytes == after.total.slab_bytes, "something moved");
+}
+
+static void nothing_in_empty_pools(void **state) {
+	(void)state;
+	require_nothing(SNUG_OUTCOME_NOTHING);
+}
+
+static void nothing_in_full_pools(void **state) {
+	(void)state;
+	herd_fill(&herd, UINT64_MAX, 100, 100);
+	require_nothing(SNUG_OUTCOME_NOTHING);
+}
+
+static void nothing_twice(void **state) {
+	(void)state;
+	make_holes();
+	defragment(NULL);
+	require_nothing(SNUG_OUTCOME_NOTHING);
+	require_nothing(SNUG_OUTCOME_NOTHING);
+}
+
+static void nothing_but_pinned(void **state) {
+	(void)state;
+	snug_defragment_options coalesce = SNUG_DEFRAGMENT_DEFAULTS;
+	coalesce.mode = SNUG_COALESCE;
+	make_holes();
+	defragment(&coalesce);
+	for (uint32_t i = 0; i < herd.count; i++) {
+		if (herd.objects[i].name != 0) {
+			herd_pin(&herd, i);
+		}
+	}
+	require_nothing(SNUG_OUTCOME_NOTHING_PINNED);
+	REQUIRE(herd_estimate(&herd, NULL).unmovable_bytes > 0, "nothing is lost to the pins");
+}
+
+/* ------------------------------------------------------------------ merging, returning ------------------------------------ */
+
+static void merging_classes_gains_more(void **state) {
+	(void)state;
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	for (uint32_t size = 64; size < 2000; size += 8) {
+		for (int i = 0; i < 40; i++) {
+			REQUIRE_OK(herd_add(&herd, size));
+		}
+	}
+	herd_thin_out(&herd, 0, herd.count, 850);
+	defragment(NULL);
+	uint64_t before = slab_bytes();
+	options.merge_classes = true;
+	snug_estimate_report estimate = herd_estimate(&herd, &options);
+	snug_report report = defragment(&options);
+	require_reclaimed(&report, before);
+	REQUIRE(report.reclaimed_bytes > 0 && report.reclaimed_bytes == estimate.reclaimable_bytes,
+			"%llu bytes by merging, the estimate was %llu", (unsigned long long)report.reclaimed_bytes,
+			(unsigned long long)estimate.reclaimable_bytes);
+}
+
+static void returns_whole_units(void **state) {
+	(void)state;
+	struct herd large;
+	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	herd_init(&large, false, &options);
+	herd_fill(&large, UINT64_MAX, 1000, 30000);
+	uint64_t committed = herd_stats(&large).committed_bytes;
+	size_t resident = fake.committed_bytes;
+	herd_thin_out(&large, 0, large.count, 800);
+	snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
+	return_all.retain_bytes = 4 * MIB;
+	snug_report report;
+	REQUIRE_OK(snug_defragment(large.pools, &return_all, &report));
+	snug_stats stats = herd_stats(&large);
+	REQUIRE(report.returned_bytes >= 8 * MIB && report.returned_bytes % (2 * MIB) == 0, "%llu bytes were returned",
+			(unsigned long long)report.returned_bytes);
+	REQUIRE(committed - stats.committed_bytes == report.returned_bytes, "committed were %llu bytes and are %llu",
+			(unsigned long long)committed, (unsigned long long)stats.committed_bytes);
+	REQUIRE(resident - fake.committed_bytes == report.returned_bytes, "the OS got %zu bytes", resident - fake.committed_bytes);
+	REQUIRE(stats.free_page_bytes >= 4 * MIB, "only %llu free bytes were retained", (unsigned long long)stats.free_page_bytes);
+	REQUIRE_OK(snug_check(large.pools, NULL));
+	herd_verify(&large);
+	REQUIRE(herd_fill(&large, UINT64_MAX, 1000, 30000) > 8 * MIB, "returned memory cannot be taken again");
+	herd_verify(&large);
+	herd_deinit(&large);
+}
+
+int main(void) {
+#define WITH_HERD(function) cmocka_unit_test_setup_teardown(function, open_herd, close_herd)
+	const struct CMUnitTest tests[] = {
+		WITH_HERD(coalesce_only),
+		WITH_HERD(compact),
+		WITH_HERD(one_pool_only),
+		WITH_HERD(with_pins),
+		WITH_HERD(partial_bytes),
+		WITH_HERD(partial_time),
+		WITH_HERD(steps_end_in_time),
+		WITH_HERD(target),
+		WITH_HERD(cancelled),
+		WITH_HERD(steps_alone_count),
+		WITH_HERD(nothing_in_empty_pools),
+		WITH_HERD(nothing_in_full_pools),
+		WITH_HERD(nothing_twice),
+		WITH_HERD(nothing_but_pinned),
+		WITH_HERD(merging_classes_gains_more),
+		WITH_HERD(returns_whole_units),
+	};
+	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
+}

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+"""Tests of the snug-replay program from outside: every workload in small, its JSON, its options, its pictures.
+
+    test_snug_replay.py PROGRAM SOURCE_ROOT
+
+Prints as the cmocka programs do, because tests/run.sh counts cases by these lines.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import traceback
+import xml.dom.minidom
+
+PROGRAM = sys.argv[1]
+ROOT = pathlib.Path(sys.argv[2])
+SEED = "11"
+
+FIELDS = """workload allocator live_bytes limit_bytes utilisation_min utilisation_end failed_allocations integrity_errors
+    pair_ns moves_per_alloc bytes_moved_per_byte_allocated step_ns reclaimed_bytes metadata_bytes rss_bytes seed""".split()
+
+ADVERSARIAL = "checkerboard pinned-1% all-pinned half-full mixed-256B-12MB one-object size-flip demo".split()
+
+
+def run(*arguments, status=0):
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=240, check=False)
+    told = "\n".join(line[:1000] for line in (done.stdout + done.stderr).splitlines() if '"status":"done"' not in line)
+    assert done.returncode == status, f"{arguments}: status {done.returncode}\n{told}"
+    return done
+
+
+def replay(*arguments, status=0):
+    done = run("--seed", SEED, "--quiet", "--json", *arguments, status=status)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def assert_fine(results):
+    for result in results:
+        assert result["status"] == "done", result
+        assert result["integrity_errors"] == 0 and result["broken_laws"] == 0, result
+        assert result["verified_bytes"] > 0, result
+        for field in FIELDS:
+            assert field in result, f"no {field} in {result}"
+
+
+def test_every_paper_and_meta_workload():
+    results = replay("--workload", "all", "--live", "2M", "--factor", "1", "--check", "--allocator", "snug,glibc")
+    assert len(results) == 26, len(results)
+    assert_fine(results)
+
+
+def test_every_adversarial_workload():
+    results = replay("--workload", ",".join(ADVERSARIAL), "--live", "4M", "--check", "--allocator", "snug,glibc")
+    assert len(results) == 2 * len(ADVERSARIAL)
+    assert_fine(results)
+
+
+def test_objects_named_by_handle():
+    results = replay("--workload", "W3,W8,pinned-1%,demo", "--live", "2M", "--names", "handle", "--check")
+    assert_fine(results)
+    assert all(result["names"] == "handle" for result in results)
+
+
+def test_heap_always_full():
+    (result,) = replay("--workload", "meta:kvcache", "--live", "4M", "--fill", "--factor", "2", "--check")
+    assert_fine([result])
+    assert result["limit_bytes"] == 4 << 20
+    assert result["failed_allocations"] > 0
+    assert 0.5 < result["utilisation_min"] <= result["demand_min"]
+
+
+def test_highest_use_is_found():
+    (result,) = replay("--workload", "W2", "--live", "4M", "--use", "max", "--factor", "1")
+    assert_fine([result])
+    assert result["failed_allocations"] == 0
+    assert 0.6 < result["use"] < 1
+
+
+def test_compaction_moves_objects():
+    (result,) = replay("--workload", "W2", "--live", "8M", "--use", "0.95")
+    assert result["moves_per_alloc"] > 0.01, result["moves_per_alloc"]
+    assert result["reclaimed_bytes"] > 0
+    assert result["failed_allocations"] == 0
+
+
+def test_defragmentation_gains_what_was_estimated():
+    (result,) = replay("--workload", "demo", "--live", "8M", "--use", "0.5", "--no-compaction")
+    assert result["defragment_reclaimed_bytes"] == result["defragment_estimated_bytes"] > 0
+    assert result["defragment_moved_objects"] > 0
+    assert result["step_ns"]["count"] > 0
+
+
+def test_same_seed_same_moves():
+    first, second = (replay("--workload", "W4,meta:flip", "--live", "2M", "--factor", "2") for _ in range(2))
+    for one, other in zip(first, second):
+        for field in ("moves", "allocations", "frees", "live_bytes", "failed_allocations", "utilisation_end"):
+            assert one[field] == other[field], field
+    other_seed = run("--seed", "12", "--quiet", "--json", "--workload", "W4", "--live", "2M", "--factor", "2")
+    assert json.loads(other_seed.stdout)["moves"] != first[0]["moves"]
+
+
+def test_shipped_sizes_are_the_built_in_ones():
+    for name in ("kvcache", "graph"):
+        path = ROOT / "data" / f"cachebench-{name}-sizes.csv"
+        (built_in,) = replay("--workload", f"meta:{name}", "--live", "1M", "--factor", "1")
+        (from_file,) = replay("--sizes", str(path), "--live", "1M", "--factor", "1")
+        assert built_in["allocated_bytes"] == from_file["allocated_bytes"]
+        assert built_in["moves"] == from_file["moves"]
+
+
+def test_traces():
+    path = ROOT / "data" / "cloudphysics-first-2000.csv"
+    results = replay("--trace", str(path), "--live", "4M", "--check", "--allocator", "snug,glibc")
+    assert_fine(results)
+    assert results[0]["allocations"] == results[1]["allocations"] > 1000
+    fifo = replay("--trace", str(path), "--live", "4M", "--evict", "fifo")
+    assert_fine(fifo)
+    with tempfile.TemporaryDirectory() as directory:
+        trace = pathlib.Path(directory) / "trace.csv"
+        trace.write_text("op,key,size\nset,a,100\nget,a\nget,b,50\nset,a,3\ndelete,b\nalloc,c,4000\nfree,c\n")
+        (result,) = replay("--trace", str(trace), "--live", "1M")
+        assert result["allocations"] == 4 and result["frees"] == 3 and result["objects"] == 1, result
+        assert result["live_bytes"] == 8
+        trace.write_text("set,a,100\nfly,b,5\n")
+        (result,) = replay("--trace", str(trace), "--live", "1M", status=1)
+        assert result["status"] == "broken" and "trace.csv:2: unknown operation" in result["problem"], result
+
+
+def test_sizes_files_are_checked():
+    bad = {"": "must be 1", "100,0.5\n": "must be 1", "100,0.5\n90,1\n": "ascend", "100,1.5\n": "ascend", "x\n": "expected"}
+    with tempfile.TemporaryDirectory() as directory:
+        sizes = pathlib.Path(directory) / "sizes.csv"
+        for text, complaint in bad.items():
+            sizes.write_text(text)
+            done = run("--sizes", str(sizes), status=2)
+            assert complaint in done.stderr, (text, done.stderr)
+
+
+def test_bad_options_are_refused():
+    bad = [
+        ["--bogus"], ["stray"], [], ["--live"], ["--workload", "W9"], ["--workload", ""], ["--workload", "W1", "--live", "0"],
+        ["--workload", "W1", "--live", "12Q"], ["--workload", "W1", "--live", "-5"], ["--workload", "W1", "--use", "0"],
+        ["--workload", "W1", "--use", "1.5"], ["--workload", "W1", "--use", "often"], ["--workload", "W1", "--page", "5000"],
+        ["--workload", "W1", "--allocator", "dlmalloc"], ["--workload", "W1", "--allocator", ""], ["--json=1"],
+        ["--workload", "W1", "--names", "pointer"], ["--workload", "W1", "--factor", "0"], ["--workload", "W1", "--seed", "x"],
+        ["--workload", "W1", "--time-every", "0"], ["--trace", "/nonexistent.csv"], ["--sizes", "/nonexistent.csv"],
+    ]  # fmt: skip
+    for arguments in bad:
+        done = run(*arguments, status=2)
+        assert done.stderr.startswith("snug-replay: "), (arguments, done.stderr)
+        assert done.stdout == "", (arguments, done.stdout)
+
+
+def test_smallest_heap():
+    (result,) = replay("--workload", "W1", "--live", "256K", "--use", "0.7", "--factor", "1", "--check")
+    assert_fine([result])
+
+
+def test_help_list_version_and_manual_page():
+    text = run("--help").stdout
+    listed = run("--list").stdout
+    manual = run("--man").stdout
+    for option in ("--workload", "--live", "--use", "--allocator", "--seed", "--json", "--plot", "--map", "--trace"):
+        assert option in text and option[2:] in manual
+    for name in ["W1", "W8", "meta:flip", "twitter:cluster7", "jemalloc", *ADVERSARIAL]:
+        assert name in listed
+    assert run("--version").stdout.startswith("snug-replay ")
+
+
+def test_table_for_people():
+    text = run("--seed", SEED, "--workload", "W2", "--live", "2M", "--factor", "1", "--defragment").stdout
+    for word in ("seed 11", "W2", "snug", "0 errors", "estimate", "report", "reclaimed"):
+        assert word in text, (word, text)
+
+
+def test_pictures():
+    with tempfile.TemporaryDirectory() as directory:
+        plot, picture = pathlib.Path(directory) / "plot.svg", pathlib.Path(directory) / "map.svg"
+        replay("--workload", "demo,W2", "--live", "4M", "--use", "0.5", "--allocator", "snug,glibc", "--no-compaction",
+               "--plot", str(plot), "--map", str(picture))  # fmt: skip
+        for path, words in ((plot, ("limit", "live payload", "glibc")), (picture, ("Before", "After", "reclaimed"))):
+            assert path.stat().st_size < 200_000, path.stat().st_size
+            text = path.read_text()
+            xml.dom.minidom.parseString(text)
+            for word in words:
+                assert word in text, (path, word)
+
+
+def test_demo():
+    text = run("--demo", "--live", "8M").stdout
+    for word in ("Fill and flip", "estimate", "Memory, after", "glibc", "failed allocations", "no error"):
+        assert word in text, (word, text)
+
+
+def main():
+    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
+    failed = []
+    print(f"[==========] Running {len(tests)} test(s).")
+    for name, body in tests:
+        print(f"[ RUN      ] {name}", flush=True)
+        try:
+            body()
+            print(f"[       OK ] {name}")
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+            print(f"[  FAILED  ] {name}")
+    print(f"[==========] {len(tests)} test(s) run.")
+    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
+    if failed:
+        print(f"[  FAILED  ] {len(failed)} test(s), listed below:")
+        for name in failed:
+            print(f"[  FAILED  ] {name}")
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The libraries show what the public headers declare: each of it, and nothing else.
+#
+#     check_exports.sh SHARED_LIBRARY STATIC_LIBRARY INCLUDE_DIRECTORY COMPILER...
+set -uo pipefail
+shared=$1
+static=$2
+include=$3
+shift 3
+. "$(dirname "$0")/cases.sh"
+
+# Functions that the preprocessed headers declare but do not define: "name(" before a ";".
+declared() {
+	echo '#include <snug/snug.h>' | "$@" -std=c17 -E -P -I "$include" - | tr '\n' ' ' | sed 's/[;{}]/&\n/g' |
+		grep -v typedef | grep -E '\)[[:space:]]*(__attribute__.*)?;[[:space:]]*$' | grep -oE '\bsnug_[a-z0-9_]+[[:space:]]*\(' |
+		tr -d ' (' | sort -u
+}
+
+names_of() { awk 'NF == 3 && $2 != "A" { print $3 }' | sort -u; }
+exported_by_shared() { nm --dynamic --defined-only "$shared" | names_of; }
+exported_by_static() { nm --extern-only --defined-only "$static" | names_of; }
+
+same_as_declared() {
+	local list=$1 difference
+	shift
+	difference=$(diff <(declared "$@") <("$list") | sed -n 's/^</declared, not exported:/p; s/^>/exported, not declared:/p')
+	[[ -z $difference ]] && return 0
+	printf '%s\n' "$difference"
+	return 1
+}
+
+declares_something() { [[ $(declared "$@" | wc -l) -gt 20 ]]; }
+
+begin_cases 3
+run_case declarations_are_found declares_something "$@"
+run_case shared_library_shows_the_declared same_as_declared exported_by_shared "$@"
+run_case static_library_shows_the_declared same_as_declared exported_by_static "$@"
+end_cases

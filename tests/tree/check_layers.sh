@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# The layering law: base < os < mem < work < cache < server; nothing includes upward. And: the public headers need only each other
+# and the C library, programs and examples use only the public headers, and each file name occurs once in the tree.
+#
+#     check_layers.sh SOURCE_ROOT
+#
+# Each rule prints what breaks it. The last case shows that they can fail, on a small tree that breaks all of them.
+set -uo pipefail
+root=$1
+. "$(dirname "$0")/cases.sh"
+
+# "file:line:included" for each quoted include, or each <snug/...> one, of the C files below the given directories.
+quoted_includes() {
+	find "$@" -name '*.[ch]' -exec grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' {} + 2>/dev/null |
+		sed -E 's/^([^:]+:[0-9]+):.*"([^"]*)".*/\1:\2/'
+}
+
+prints_nothing() {
+	local found
+	found=$("$@")
+	[[ -z $found ]] && return 0
+	printf '%s\n' "$found"
+	return 1
+}
+
+upward_includes() {
+	quoted_includes "$1/src" | awk -F: -v prefix="$1/src/" '
+		BEGIN { count = split("base os mem work cache server", names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
+		{
+			split(substr($1, length(prefix) + 1), from, "/")
+			split($3, to, "/")
+			if (!(from[1] in height)) print $1 ":" $2 ": a directory that is no layer"
+			else if (!(to[1] in height)) print $1 ":" $2 ": \"" $3 "\" does not name its layer"
+			else if (height[to[1]] > height[from[1]]) print $1 ":" $2 ": " from[1] " includes " to[1]
+		}'
+}
+
+private_includes_of_public_headers() {
+	quoted_includes "$1/include"
+	grep -rnE '#[[:space:]]*include[[:space:]]*<' "$1/include" |
+		grep -vE '<(snug/[a-z_]+|stdbool|stddef|stdint)\.h>'
+}
+
+# A quoted include is a neighbour of the file; the library's own are named by layer, so they hold a slash.
+private_includes_of_programs() {
+	for directory in tools examples; do
+		[[ ! -d $1/$directory ]] || quoted_includes "$1/$directory" | awk -F: '$3 ~ /^(base|os|mem|work|cache|server)\//'
+	done
+}
+
+repeated_file_names() {
+	(cd "$1" && find . -path './.*' -prune -o -path './build*' -prune -o -type f -print) |
+		sed 's|.*/||' | grep -E '\.(c|h|cc|sh|py|awk)$' | sort | uniq -d
+}
+
+finds_what_is_wrong() {
+	local bad rule
+	bad=$(mktemp -d)
+	mkdir -p "$bad"/{include/snug,src/base,src/mem,tools}
+	echo '#include "mem/up.h"' >"$bad/src/base/low.c"
+	echo '#include <snug/pools.h>' >"$bad/src/mem/up.h"
+	echo '#include <sys/mman.h>' >"$bad/include/snug/pools.h"
+	echo '#include "mem/up.h"' >"$bad/tools/low.c"
+	local all_found=0
+	for rule in upward_includes private_includes_of_public_headers private_includes_of_programs repeated_file_names; do
+		if [[ $("$rule" "$bad" | wc -l) -ne 1 ]]; then
+			echo "$rule does not find the one mistake:"
+			"$rule" "$bad"
+			all_found=1
+		fi
+	done
+	rm -rf "$bad"
+	return $all_found
+}
+
+begin_cases 5
+run_case layers_include_downward_only prints_nothing upward_includes "$root"
+run_case public_headers_stand_alone prints_nothing private_includes_of_public_headers "$root"
+run_case programs_use_the_public_headers_only prints_nothing private_includes_of_programs "$root"
+run_case file_names_are_unique prints_nothing repeated_file_names "$root"
+run_case the_rules_can_fail finds_what_is_wrong
+end_cases

@@ -1,0 +1,163 @@
+/* replay.h: the words of snug-replay and the structs that its files share.
+ *
+ * workload   a named list of phases, such as W3 of the RAMCloud paper
+ * phase      one stretch of it: churn, delete, pin, unpin, defragment, ...
+ * job        one workload against one allocator under one limit, in a process of its own, so that RSS is its own
+ * child      that process. It shares one mapping (struct shared) with its parent: job in, progress and outcome out
+ * object     live memory under test: at least 8 bytes; the first 8 name its entry, the others follow from those
+ * ledger     the table of live objects, one entry each; it lies outside of the measured allocator
+ * name       what the allocator calls an object: an address, a reference or a handle
+ * outcome    everything that a job found
+ *
+ *     options -> jobs -> child: workload phases -> ledger + allocator -> outcome -> table, JSON, plot, map
+ *
+ * The tool uses the public API (snug/snug.h) alone. Sizes are bytes, times nanoseconds. */
+#ifndef REPLAY_H
+#define REPLAY_H
+
+#include <snug/snug.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OBJECT_MIN_BYTES ((size_t)8)
+#define NAME_ROOM ((size_t)64)
+#define PATH_ROOM ((size_t)1024)
+#define TEXT_ROOM ((size_t)240)
+#define PHASE_MAX ((size_t)12)
+#define SAMPLE_MAX ((size_t)512)
+#define MAP_CELL_MAX ((size_t)1024)
+
+enum allocator_kind {
+	ALLOCATOR_SNUG,
+	ALLOCATOR_GLIBC,
+	ALLOCATOR_JEMALLOC,
+	ALLOCATOR_MIMALLOC,
+	ALLOCATOR_TCMALLOC,
+	ALLOCATOR_COUNT
+};
+
+struct job {
+	char workload[NAME_ROOM];
+	char trace_path[PATH_ROOM]; /* empty: no trace */
+	char sizes_path[PATH_ROOM]; /* empty: no sizes of the user's own */
+	enum allocator_kind allocator;
+	uint64_t live_bytes;  /* payload that is kept live */
+	uint64_t limit_bytes; /* of libsnug's pools; the mallocs know none */
+	uint64_t page_bytes;  /* 0: the library chooses */
+	uint64_t seed;
+	double use;          /* live / limit */
+	double factor;       /* a churn phase allocates so many times the live bytes */
+	uint32_t time_every; /* every so-many-th call is timed */
+	bool by_handle;
+	bool fill;            /* no live bytes to keep: the heap is always full */
+	bool no_compaction;   /* allocations do not compact */
+	bool evict_oldest;    /* traces: FIFO, else random */
+	bool check;           /* snug_check when a phase ends */
+	bool stop_at_failure; /* the first failed allocation ends the run: its use is too high */
+	bool want_map;
+};
+
+/* The heap at one moment, for the plot. */
+struct sample {
+	uint64_t allocated_bytes; /* so far: the time axis */
+	uint64_t live_bytes;
+	uint64_t used_bytes;      /* slab pages and metadata */
+	uint64_t committed_bytes; /* with free pages and metadata */
+	uint64_t reclaimed_bytes; /* since creation */
+	uint64_t rss_bytes;
+};
+
+/* The state when a phase ended, for the story that the demo tells. */
+struct phase_end {
+	char label[NAME_ROOM];
+	struct sample sample;
+	uint64_t failed_allocations;
+	uint64_t phase_ns;
+	double internal_fragmentation;
+	double external_fragmentation;
+};
+
+enum page_state { PAGE_UNUSED, PAGE_SLAB, PAGE_FREE, PAGE_RETURNED };
+
+/* One page. */
+struct map_cell {
+	uint8_t state;  /* enum page_state */
+	uint8_t pool;   /* enum snug_pool, of a slab */
+	bool pinned;    /* holds pinned objects */
+	float fullness; /* live slots / slots, of a slab */
+};
+
+/* All pages, or every stride-th: an even sample, in the order of their addresses. */
+struct memory_map {
+	uint32_t cells;
+	uint32_t stride;
+	uint32_t pages;
+	struct map_cell cell[MAP_CELL_MAX];
+};
+
+struct quantiles {
+	uint64_t count, p50, p99, p999, max;
+};
+
+enum job_status { JOB_NOT_RUN, JOB_RUNNING, JOB_DONE, JOB_BROKEN };
+
+struct outcome {
+	enum job_status status;  /* BROKEN: a law or an object's bytes; `problem` says which */
+	char problem[TEXT_ROOM]; /* the first one, in words; empty: none */
+	uint64_t live_bytes;     /* at the end, before the last defragmentation */
+	uint64_t objects;
+	uint64_t allocated_bytes;
+	uint64_t allocations;
+	uint64_t frees;
+	uint64_t failed_allocations;
+	uint64_t integrity_errors;
+	uint64_t verified_bytes;
+	uint64_t broken_laws;
+	double utilisation_min;  /* of live / limit (snug) or live / RSS growth (mallocs), while full */
+	double utilisation_mean; /* the same, mean */
+	double utilisation_end;
+	double demand_min;          /* fill: least (live + requested) / limit at which an allocation failed */
+	double rss_utilisation_end; /* live / RSS growth, for all */
+	double pair_ns;
+	struct quantiles alloc_ns;
+	struct quantiles step_ns;
+	uint64_t rss_bytes; /* growth by the heap, the tool's bookkeeping taken off */
+	uint64_t rss_peak_bytes;
+	uint64_t rss_after_bytes; /* after the last defragmentation */
+	uint64_t reclaimed_bytes; /* snug: since creation, the last defragmentation included */
+	uint64_t elapsed_ns;
+	snug_stats stats;  /* snug: before the last defragmentation */
+	bool defragmented; /* the three below are those of the defragmentation that gained most */
+	snug_estimate_report estimate;
+	snug_report report;
+	bool has_map;
+	struct memory_map before, after;
+	size_t phase_count;
+	struct phase_end phases[PHASE_MAX];
+	size_t sample_count;
+	struct sample samples[SAMPLE_MAX];
+};
+
+/* Written by the child, read by the parent whenever it likes: each figure by itself. */
+struct progress {
+	_Atomic uint32_t phase; /* index into the workload's phases */
+	_Atomic uint64_t done_bytes;
+	_Atomic uint64_t planned_bytes;
+	_Atomic uint64_t live_bytes;
+	_Atomic uint64_t used_bytes;
+	_Atomic uint64_t failed_allocations;
+	_Atomic uint32_t fragmentation_ppm; /* external */
+};
+
+struct shared {
+	struct job job;           /* parent writes before the child starts */
+	struct progress progress; /* atomic */
+	struct outcome outcome;   /* child writes, parent reads when the child has ended */
+	snug_histogram alloc_ns;  /* child only: here, so that it is resident before the baseline is taken */
+	snug_histogram step_ns;
+};
+
+#endif

@@ -1,0 +1,102 @@
+/* units.c: see units.h. */
+#include "units.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool parse_real(const char *text, double *out) {
+	char *end;
+	errno = 0;
+	double value = strtod(text, &end);
+	if (end == text || *end != '\0' || errno != 0 || !isfinite(value) || value < 0) return false;
+	*out = value;
+	return true;
+}
+
+bool parse_count(const char *text, uint64_t *out) {
+	char *end;
+	if (!isdigit((unsigned char)text[0])) return false;
+	errno = 0;
+	unsigned long long value = strtoull(text, &end, 10);
+	if (*end != '\0' || errno != 0) return false;
+	*out = value;
+	return true;
+}
+
+static bool parse_multiple(const char *suffix, double *out) {
+	static const char letters[] = "kmgt";
+	if (suffix[0] == '\0') {
+		*out = 1;
+		return true;
+	}
+	const char *letter = strchr(letters, tolower((unsigned char)suffix[0]));
+	if (letter == NULL || (suffix[1] != '\0' && strcasecmp(suffix + 1, "ib") != 0 && strcasecmp(suffix + 1, "b") != 0))
+		return false;
+	*out = ldexp(1, 10 * ((int)(letter - letters) + 1));
+	return true;
+}
+
+bool parse_bytes(const char *text, uint64_t *out) {
+	char *end;
+	double multiple;
+	if (!isdigit((unsigned char)text[0])) return false;
+	errno = 0;
+	double value = strtod(text, &end);
+	if (errno != 0 || !parse_multiple(end, &multiple) || value * multiple >= 0x1p62) return false;
+	*out = (uint64_t)(value * multiple);
+	return true;
+}
+
+struct unit_text bytes_text(uint64_t bytes) {
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	struct unit_text out;
+	double value = (double)bytes;
+	size_t unit = 0;
+	for (; value >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++) value /= 1024;
+	if (unit == 0)
+		snprintf(out.text, sizeof out.text, "%u B", (unsigned)bytes);
+	else
+		snprintf(out.text, sizeof out.text, "%.*f %s", value < 10 ? 2 : 1, value, units[unit]);
+	return out;
+}
+
+struct unit_text duration_text(uint64_t nanoseconds) {
+	static const char *const units[] = {"us", "ms", "s"};
+	struct unit_text out;
+	if (nanoseconds < 1000) {
+		snprintf(out.text, sizeof out.text, "%u ns", (unsigned)nanoseconds);
+		return out;
+	}
+	double value = (double)nanoseconds / 1000;
+	size_t unit = 0;
+	for (; value >= 1000 && unit + 1 < sizeof units / sizeof units[0]; unit++) value /= 1000;
+	snprintf(out.text, sizeof out.text, "%.*f %s", value < 10 ? 2 : 1, value, units[unit]);
+	return out;
+}
+
+struct unit_text share_text(double share) {
+	struct unit_text out;
+	snprintf(out.text, sizeof out.text, "%.1f %%", share * 100);
+	return out;
+}
+
+struct unit_text count_text(uint64_t count) {
+	struct unit_text out;
+	char digits[UNIT_TEXT_ROOM];
+	int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)count);
+	size_t used = 0;
+	for (int i = 0; i < length && used + 2 < sizeof out.text; i++) {
+		if (i > 0 && (length - i) % 3 == 0) out.text[used++] = ',';
+		out.text[used++] = digits[i];
+	}
+	out.text[used] = '\0';
+	return out;
+}
+
+double ratio(uint64_t part, uint64_t whole) {
+	return whole == 0 ? 0 : (double)part / (double)whole;
+}
