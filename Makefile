@@ -2,15 +2,25 @@
 
 BUILD_TYPE ?= debugoptimized
 PREFIX ?= /usr/local
+LIBDIR ?= lib
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
 
-meson_setup = meson setup --buildtype=$(BUILD_TYPE)
 ninja = ninja -j $(JOBS)
 sources = $(shell find include src tests tools bench examples -name '*.[ch]')
+bench_names = pairs moves pauses snapshot metadata
+bench_programs = $(patsubst %,bench/bench-%,$(bench_names) instructions)
 
+# Configures the directory of the target, with more options; says more only when it fails.
+define setup
+	@echo "configuring $(@D)/"
+	@mkdir -p $(@D)
+	@$(2) meson setup --buildtype=$(BUILD_TYPE) $(1) $(@D) >$(@D)/setup.log 2>&1 || { cat $(@D)/setup.log; exit 1; }
+endef
+
+.NOTPARALLEL:
 .PHONY: all run test bench count-instructions fuzz check-asan check-tsan check-clang format check-format tidy install clean help
 
 all: build/build.ninja
@@ -34,44 +44,54 @@ help:
 
 # ---- build directories ------------------------------------------------------------------------------------------------
 
+debug = -Dassertions=debug
+asan = -Db_sanitize=address,undefined -Db_lundef=false
+tsan = -Db_sanitize=thread -Db_lundef=false
+with_clang = CC=clang CXX=clang++
+
 build/build.ninja:
 	@tools/install-deps build
-	@$(meson_setup) build
+	$(call setup)
+
+# A directory that was configured before the tests' packages were there has no tests yet.
+build/.with-tests: build/build.ninja
+	@meson configure build -Dtests=enabled
+	@touch $@
 
 build-debug/build.ninja:
-	@tools/install-deps test
-	@$(meson_setup) -Dassertions=debug build-debug
+	$(call setup,$(debug))
 
 build-asan/build.ninja:
-	@$(meson_setup) -Dassertions=debug -Db_sanitize=address,undefined -Db_lundef=false build-asan
+	$(call setup,$(debug) $(asan))
 
 build-tsan/build.ninja:
-	@$(meson_setup) -Dassertions=debug -Db_sanitize=thread -Db_lundef=false build-tsan
+	$(call setup,$(debug) $(tsan))
 
 build-clang/build.ninja:
-	@CC=clang CXX=clang++ $(meson_setup) -Dassertions=debug build-clang
+	$(call setup,$(debug),$(with_clang))
 
 build-fuzz/build.ninja:
-	@CC=clang CXX=clang++ $(meson_setup) -Dassertions=debug -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
-		build-fuzz
+	$(call setup,$(debug) $(asan) -Dfuzz=true,$(with_clang))
 
 # ---- what to run ------------------------------------------------------------------------------------------------------
 
-.PHONY: need-build need-test need-run need-bench need-clang need-tidy need-format
 need-%:
 	@tools/install-deps $*
 
-run: need-run all
-	@tools/demo.sh
+run: need-run build/build.ninja
+	@$(ninja) --quiet -C build snug-replay
+	@tools/demo.sh build
 
-test: need-test build/build.ninja build-debug/build.ninja
+test: need-test build/.with-tests build-debug/build.ninja
 	@tests/run.sh build build-debug
 
-bench: need-bench all
-	@for name in pairs moves pauses snapshot metadata; do build/bench/bench-$$name $(BENCH_OPTIONS) || exit 1; done
+bench: need-bench build/build.ninja
+	@$(ninja) --quiet -C build $(bench_programs)
+	@for name in $(bench_names); do build/bench/bench-$$name $(BENCH_OPTIONS) || exit 1; done
 	@bench/instructions.sh build /dev/stdout
 
-count-instructions: need-bench all
+count-instructions: need-bench build/build.ninja
+	@$(ninja) --quiet -C build $(bench_programs)
 	@bench/instructions.sh build
 
 check-asan: need-test build-asan/build.ninja
@@ -99,9 +119,10 @@ tidy: need-tidy build-clang/build.ninja
 	@clang-tidy --quiet -p build-clang $(filter src/%.c,$(sources))
 
 install: all
-	@meson configure build -Dprefix=$(abspath $(PREFIX))
-	@$(ninja) -C build
-	@meson install --no-rebuild -C build $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@meson configure build -Dprefix=$(abspath $(PREFIX)) -Dlibdir=$(LIBDIR) >/dev/null
+	@$(ninja) --quiet -C build
+	@meson install --quiet --no-rebuild -C build $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
+	@$(if $(DESTDIR),,PATH=$$PATH:/sbin ldconfig || true)
 
 clean:
 	@rm -rf build build-debug build-asan build-tsan build-clang build-fuzz

@@ -5,9 +5,9 @@
  * number of operations that this program prints. Subject `none` does the loops with no allocator behind them; its counts are
  * taken off the others'.
  *
- *     bench-instructions pairs none|malloc|ref|handle|batch     counted_allocations, counted_frees
- *     bench-instructions moves none|snug BYTES                  counted_moves (none: memcpy in random order)
- *     bench-instructions asks  stats|nothing                    counted_asks */
+ *     bench-instructions pairs none|malloc|ref|handle|batch TURN   counted_allocations, counted_frees
+ *     bench-instructions moves none|snug BYTES                     counted_moves; none: counted_copies, memcpy alone
+ *     bench-instructions asks  stats|nothing                       counted_asks */
 #include "bench.h"
 
 #include <stdio.h>
@@ -15,10 +15,10 @@
 #include <string.h>
 
 #define LIVE_COUNT ((size_t)1024)
-#define TURN_COUNT ((size_t)256) /* objects freed and allocated in one go */
-#define TURNS ((size_t)200)
+#define FREED_COUNT ((size_t)51200) /* in all turns */
 #define OBJECT_BYTES ((size_t)100)
-#define HEAP_BYTES (8 * MIB)
+#define HEAP_BYTES (8 * MIB)      /* for moves */
+#define LIMIT_BYTES (256 * MIB)   /* for pairs: decides the page size */
 #define BATCH_COUNT ((size_t)64)
 
 typedef enum subject { SUBJECT_NONE, SUBJECT_MALLOC, SUBJECT_REF, SUBJECT_HANDLE, SUBJECT_BATCH, SUBJECT_COUNT } subject;
@@ -115,11 +115,11 @@ static void shuffle(uint64_t *names, bench_random *random) {
 	}
 }
 
-/* 1024 objects live; 256 random ones are freed, then 256 allocated, 200 times. */
-static void run_pairs(const char *name, bench_random *random) {
+/* 1024 objects live; in each turn `turn_count` random ones are freed, then as many allocated. */
+static void run_pairs(const char *name, size_t turn_count, bench_random *random) {
 	static uint64_t names[LIVE_COUNT];
 	snug_pools *pools = NULL;
-	snug_options options = {.limit_bytes = HEAP_BYTES};
+	snug_options options = {.limit_bytes = LIMIT_BYTES};
 	subject what = SUBJECT_NONE;
 	while (what < SUBJECT_COUNT && strcmp(name, subject_names[what]) != 0) {
 		what++;
@@ -132,12 +132,13 @@ static void run_pairs(const char *name, bench_random *random) {
 	}
 	bench_expect_ok(snug_pools_create(&options, &pools), "snug_pools_create");
 	counted_allocations(pools, what, names, LIVE_COUNT);
-	for (size_t turn = 0; turn < TURNS; turn++) {
+	size_t turns = FREED_COUNT / turn_count;
+	for (size_t turn = 0; turn < turns; turn++) {
 		shuffle(names, random);
-		counted_frees(pools, what, names, TURN_COUNT);
-		counted_allocations(pools, what, names, TURN_COUNT);
+		counted_frees(pools, what, names, turn_count);
+		counted_allocations(pools, what, names, turn_count);
 	}
-	printf("allocations %zu\nfrees %zu\n", LIVE_COUNT + TURNS * TURN_COUNT, TURNS * TURN_COUNT);
+	printf("allocations %zu\nfrees %zu\n", LIVE_COUNT + turns * turn_count, turns * turn_count);
 	snug_pools_destroy(pools);
 }
 
@@ -170,9 +171,6 @@ static void run_moves(const char *name, size_t object_bytes, bench_random *rando
 	bench_heap heap;
 	snug_options options = {.limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
 	snug_report report;
-	if (object_bytes == 0) {
-		bench_fail("an object has at least one byte");
-	}
 	if (strcmp(name, "none") == 0) {
 		run_copies(object_bytes, random);
 		return;
@@ -214,17 +212,25 @@ static void run_asks(bool stats, bench_random *random) {
 	bench_heap_destroy(&heap);
 }
 
+static size_t count_of(const char *text, size_t most) {
+	size_t count = strtoul(text, NULL, 10);
+	if (count == 0 || count > most) {
+		bench_fail("%s is not in 1 .. %zu", text, most);
+	}
+	return count;
+}
+
 int main(int argc, char **argv) {
 	bench_random random;
 	bench_random_init(&random, 42);
-	if (argc == 3 && strcmp(argv[1], "pairs") == 0) {
-		run_pairs(argv[2], &random);
+	if (argc == 4 && strcmp(argv[1], "pairs") == 0) {
+		run_pairs(argv[2], count_of(argv[3], LIVE_COUNT), &random);
 	} else if (argc == 4 && strcmp(argv[1], "moves") == 0) {
-		run_moves(argv[2], strtoul(argv[3], NULL, 10), &random);
+		run_moves(argv[2], count_of(argv[3], HEAP_BYTES / 4), &random);
 	} else if (argc == 3 && strcmp(argv[1], "asks") == 0) {
 		run_asks(strcmp(argv[2], "stats") == 0, &random);
 	} else {
-		bench_fail("use: %s pairs none|malloc|ref|handle|batch, moves none|snug BYTES, asks stats|nothing", argv[0]);
+		bench_fail("use: %s pairs none|malloc|ref|handle|batch TURN, moves none|snug BYTES, asks stats|nothing", argv[0]);
 	}
 	return 0;
 }

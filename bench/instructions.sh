@@ -35,11 +35,21 @@ subtract() {
 	awk -v whole="$1" -v part="$2" 'BEGIN { printf "%.1f", whole - part }'
 }
 
+# pair_cells PRELOAD SUBJECT TURN
+pair_cells() {
+	allocation=$(subtract "$(per allocations counted_allocations "$1" pairs "$2" "$3")" \
+		"$(per allocations counted_allocations '' pairs none "$3")")
+	release=$(subtract "$(per frees counted_frees "$1" pairs "$2" "$3")" "$(per frees counted_frees '' pairs none "$3")")
+	awk -v a="$allocation" -v f="$release" 'BEGIN { printf " %.0f | %.0f | %.0f |", a, f, a + f }'
+}
+
 # pair_row NAME PRELOAD SUBJECT
 pair_row() {
-	allocation=$(subtract "$(per allocations counted_allocations "$2" pairs "$3")" "$loop_allocation")
-	release=$(subtract "$(per frees counted_frees "$2" pairs "$3")" "$loop_free")
-	awk -v name="$1" -v a="$allocation" -v f="$release" 'BEGIN { printf "| %s | %.1f | %.1f | %.1f |\n", name, a, f, a + f }'
+	if [ "$3" = batch ]; then
+		echo "| $1 | | | |$(pair_cells "$2" "$3" 64)$(pair_cells "$2" "$3" 256)"
+	else
+		echo "| $1 |$(pair_cells "$2" "$3" 16)$(pair_cells "$2" "$3" 64)$(pair_cells "$2" "$3" 256)"
+	fi
 }
 
 # malloc_row NAME LIBRARY
@@ -63,9 +73,6 @@ compiler_line() {
 	strings -a "$build_dir"/libsnug.so.*.*.* 2>/dev/null | grep -m1 -E '^(GCC: |clang version|Debian clang)' || echo unknown
 }
 
-loop_allocation=$(per allocations counted_allocations '' pairs none)
-loop_free=$(per frees counted_frees '' pairs none)
-
 {
 	cat <<TEXT
 # Instructions per operation
@@ -79,12 +86,12 @@ Mallocs: $(version libc6), $(version libjemalloc2), $(version libmimalloc2.0), $
 
 ## Allocation and free
 
-Objects of 100 bytes, 1024 live, 256 random ones freed and 256 allocated in turns, everything in cache. The loop's own
-instructions are taken off; refilling and emptying of magazines and thread caches is included. The procedure linkage table's jump
-is counted for all.
+Objects of 100 bytes, 1024 live, in pools with a limit of 256 MiB. In each turn 16, 64 or 256 random ones are freed, then as many
+allocated. Turns of 16 are what magazines and thread caches are made for; in turns of 256 they are emptied and filled again and
+again. The loop's own instructions are taken off; the jump through the procedure linkage table is counted for all.
 
-| allocator | alloc | free | pair |
-|---|---|---|---|
+| | turns of 16: alloc | free | pair | of 64: alloc | free | pair | of 256: alloc | free | pair |
+|---|---|---|---|---|---|---|---|---|---|
 TEXT
 	pair_row "snug, by reference" '' ref
 	pair_row "snug, by reference, batches of 64" '' batch

@@ -251,10 +251,12 @@ static void draw_sizes(pairs_heap *heap, pairs_sizes kind) {
 	}
 }
 
-/* A quarter more than what is live, so that nothing is compacted: mallocs have no limit to keep either. */
+/* A quarter more than what is live at most, so that nothing is compacted: mallocs have no limit to keep either. The limit
+ * decides the page size, and is the same for few live bytes: those stand for the part of a large heap that is in use just now. */
+#define LIMIT_BYTES (320 * MIB)
+
 static void create_pools(pairs_heap *heap, const pairs_setup *setup) {
-	snug_options options = {.limit_bytes = setup->live_bytes + setup->live_bytes / 4 + MIB,
-							.huge_pages = setup->huge_pages};
+	snug_options options = {.limit_bytes = LIMIT_BYTES, .huge_pages = setup->huge_pages};
 	if (setup->reference) {
 		options.owner = (snug_owner){.moved = ref_moved, .context = heap};
 	}

@@ -6,34 +6,61 @@
 #include "mem/extents.h"
 #include "mem/slots.h"
 
-#define SPLIT_PARTS_MAX 12u      /* a tail's first piece is a page / 1..12 */
-#define SPLIT_LEVELS 3u          /* so at most four tails */
-#define FRAGMENT_PRICE_BYTES 32u /* what one more fragment must save: trailer and a look-up */
+#define SPLIT_PARTS_MAX 16u      /* the last piece before the tail may be a page / 1..16 */
+#define FRAGMENT_PRICE_BYTES 8u  /* what one more fragment must save, besides its trailer: it is one more look-up */
 
 /* ------------------------------------------------------------------ planning ------- */
 
-static void plan_piece(struct chain_plan *plan, const struct class_table *table, uint16_t id, uint32_t bytes) {
-	plan->tail_id[plan->tails] = id;
-	plan->tail_bytes[plan->tails++] = bytes;
-	plan->slot_bytes += table->stride[id];
+/* A way to store the rest of an object, and what it costs in slot bytes and prices. */
+struct tails {
+	uint32_t count;
+	uint32_t cost_bytes;
+	uint16_t id[TAIL_FRAGMENTS_MAX]; /* all but the last are filled */
+};
+
+static uint32_t capacity_of(const struct class_table *table, uint16_t id) {
+	return table->stride[id] - FRAGMENT_TRAILER_BYTES;
 }
 
-/* The page / n slot that, filled exactly, leaves a rest whose best slot makes the two cheapest; CLASS_NONE if one slot for all
- * is as good. */
-static uint16_t best_first_piece(const struct class_table *table, uint32_t bytes, uint32_t single_stride) {
+static void add_piece(const struct class_table *table, struct tails *tails, uint16_t id) {
+	tails->id[tails->count++] = id;
+	tails->cost_bytes += table->stride[id] + FRAGMENT_PRICE_BYTES;
+}
+
+static uint16_t slot_for(const struct class_table *table, uint32_t bytes) {
+	return class_find(table, FAMILY_FRAGMENT, bytes + FRAGMENT_TRAILER_BYTES);
+}
+
+/* `begun`, and behind it one slot for the `bytes` that are left, or a page / n slot and a tail if that is cheaper. */
+static struct tails finish(const struct class_table *table, struct tails begun, uint32_t bytes) {
 	uint16_t largest = (uint16_t)(table->first[FAMILY_COUNT] - 1);
-	uint32_t best_cost = single_stride;
-	uint16_t best = CLASS_NONE;
+	struct tails best = begun;
+	add_piece(table, &best, slot_for(table, bytes));
+	if (begun.count + 2 > TAIL_FRAGMENTS_MAX) return best;
 	for (uint16_t part = 0; part < SPLIT_PARTS_MAX; part++) {
 		uint16_t id = (uint16_t)(largest - part);
-		uint32_t payload_bytes = table->stride[id] - FRAGMENT_TRAILER_BYTES;
-		if (payload_bytes >= bytes) continue;
-		uint16_t rest = class_find(table, FAMILY_FRAGMENT, bytes - payload_bytes + FRAGMENT_TRAILER_BYTES);
-		uint32_t cost = table->stride[id] + table->stride[rest] + FRAGMENT_PRICE_BYTES;
-		if (cost < best_cost) {
-			best_cost = cost;
-			best = id;
-		}
+		if (capacity_of(table, id) >= bytes) continue;
+		struct tails split = begun;
+		add_piece(table, &split, id);
+		if (split.cost_bytes >= best.cost_bytes) continue;
+		add_piece(table, &split, slot_for(table, bytes - capacity_of(table, id)));
+		if (split.cost_bytes < best.cost_bytes) best = split;
+	}
+	return best;
+}
+
+/* The largest slots that are filled, as many of them as pay, then what finish() finds. */
+static struct tails plan_tails(const struct class_table *table, uint32_t bytes) {
+	struct tails begun = {0};
+	struct tails best = finish(table, begun, bytes);
+	while (begun.count + 2 <= TAIL_FRAGMENTS_MAX) {
+		uint16_t filled = class_find_below(table, FAMILY_FRAGMENT, bytes + FRAGMENT_TRAILER_BYTES);
+		if (filled == CLASS_NONE || capacity_of(table, filled) >= bytes) break;
+		add_piece(table, &begun, filled);
+		bytes -= capacity_of(table, filled);
+		if (begun.cost_bytes >= best.cost_bytes) break;
+		struct tails longer = finish(table, begun, bytes);
+		if (longer.cost_bytes < best.cost_bytes) best = longer;
 	}
 	return best;
 }
@@ -41,20 +68,18 @@ static uint16_t best_first_piece(const struct class_table *table, uint32_t bytes
 void chain_plan_make(const snug_pools *pools, size_t size, struct chain_plan *plan) {
 	const struct class_table *table = &pools->classes;
 	uint32_t whole_bytes = whole_fragment_bytes(pools);
+	uint32_t rest_bytes = (uint32_t)(size % whole_bytes);
 	plan->whole = size / whole_bytes;
 	plan->tails = 0;
 	plan->slot_bytes = plan->whole << pools->arena.page_shift;
-	uint32_t rest_bytes = (uint32_t)(size % whole_bytes);
-	while (rest_bytes > 0) {
-		uint16_t single = class_find(table, FAMILY_FRAGMENT, rest_bytes + FRAGMENT_TRAILER_BYTES);
-		uint16_t piece = CLASS_NONE;
-		if (plan->tails < SPLIT_LEVELS) piece = best_first_piece(table, rest_bytes, table->stride[single]);
-		if (piece == CLASS_NONE) {
-			plan_piece(plan, table, single, rest_bytes);
-			return;
-		}
-		uint32_t piece_bytes = table->stride[piece] - FRAGMENT_TRAILER_BYTES;
-		plan_piece(plan, table, piece, piece_bytes);
+	if (rest_bytes == 0) return;
+	struct tails tails = plan_tails(table, rest_bytes);
+	for (; plan->tails < tails.count; plan->tails++) {
+		uint16_t id = tails.id[plan->tails];
+		uint32_t piece_bytes = capacity_of(table, id) < rest_bytes ? capacity_of(table, id) : rest_bytes;
+		plan->tail_id[plan->tails] = id;
+		plan->tail_bytes[plan->tails] = piece_bytes;
+		plan->slot_bytes += table->stride[id];
 		rest_bytes -= piece_bytes;
 	}
 }

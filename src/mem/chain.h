@@ -1,6 +1,6 @@
 /* mem/chain.h: objects stored in several slots.
  *
- * What is larger than a page is whole pages and a tail; and so is what no slot fits to 1/32: slots of page / n bytes lie far apart
+ * What is larger than a page is whole pages and a tail; and so is what no slot fits to 1/64: slots of page / n bytes lie far apart
  * where n is small. The tail is split further while its slot wastes more than another fragment's trailer costs.
  *
  *   24,000 bytes on 16 KiB pages:   [ 16368 | t ] -> [ 5445 | t ] -> [ 2187 | t ]

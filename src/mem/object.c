@@ -7,9 +7,9 @@
 #include "mem/pins.h"
 #include "mem/slots.h"
 
-#define WASTE_PARTS 32u         /* a slot that wastes more than 1/32 of the object is worth splitting */
-#define SPLIT_PRICE_BYTES 32u   /* unless that saves less than this */
-#define SHRINK_PARTS 8u         /* a smaller object stays in its slot while it wastes at most 1/8 */
+#define WASTE_PARTS 64u      /* a slot that wastes more than 1/64 of the object may be worth splitting, */
+#define SPLIT_PRICE_BYTES 8u /* but not to save less than this */
+#define SHRINK_PARTS 8u      /* a smaller object stays in its slot while it wastes at most 1/8 */
 
 snug_error object_check_request(const snug_pools *pools, size_t size, const snug_alloc_options *options) {
 	if (size == 0) return SNUG_ERROR_SIZE_ZERO;

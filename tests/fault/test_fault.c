@@ -21,6 +21,7 @@ struct run {
 	struct fake_os fake;
 	struct twin twin;
 	uint64_t refused_seen;
+	uint64_t examinations;
 	uint64_t failures; /* calls that answered with an error */
 };
 
@@ -28,14 +29,18 @@ static uint64_t refusals(const struct fake_os *fake) {
 	return fake->reserve.refused + fake->commit.refused + fake->decommit.refused + fake->populate.refused;
 }
 
-/* After each call of a scenario: whenever a refusal came, everything is looked at. */
+/* After each call of a scenario: when a refusal came, everything is looked at. */
 static void examine(struct run *run, snug_error error) {
 	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_OS_MEMORY || error == SNUG_ERROR_NO_MEMORY, "a refusal became: %s",
 			snug_error_text(error));
 	REQUIRE(error != SNUG_ERROR_OS_MEMORY || refusals(&run->fake) > 0, "OS_MEMORY, but the OS refused nothing");
 	run->failures += error != SNUG_OK;
-	if (refusals(&run->fake) != run->refused_seen) {
-		run->refused_seen = refusals(&run->fake);
+	if (refusals(&run->fake) == run->refused_seen) {
+		return;
+	}
+	run->refused_seen = refusals(&run->fake);
+	/* When all calls are refused from somewhere on, the first ones and then now and then. */
+	if (run->examinations++ < 3 || run->examinations % 64 == 0) {
 		twin_check(&run->twin);
 		twin_compare_all(&run->twin);
 		twin_compare_recount(&run->twin);

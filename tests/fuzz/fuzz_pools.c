@@ -13,7 +13,7 @@
 
 #include <stdio.h>
 
-#define CHECK_EVERY 8
+#define CHECK_EVERY 64
 #define OPERATIONS_MAX 20000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

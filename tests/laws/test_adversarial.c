@@ -41,8 +41,9 @@ static void size_flip(void **state) {
 		herd_thin_out(&herd, 0, end, 1000);
 		herd_fill(&herd, UINT64_MAX, size, size + size / 8);
 		snug_stats stats = herd_stats(&herd);
-		REQUIRE(stats.utilisation > (heap->limit > 8 * MIB ? 0.90 : 0.75), "utilisation is %f after flip %d",
-				stats.utilisation, round);
+		double payload_share = (double)stats.total.payload_bytes / (double)stats.committed_bytes;
+		REQUIRE(payload_share > (heap->limit > 8 * MIB ? 0.93 : 0.85), "%f of the pages are payload after flip %d",
+				payload_share, round);
 	}
 	snug_stats stats = herd_stats(&herd);
 	REQUIRE(stats.moves > 0 && stats.compacting_allocations > 0, "no allocation compacted");
@@ -94,7 +95,7 @@ static void one_per_cent_pinned(void **state) {
 			(unsigned long long)report.pinned_objects, (unsigned long long)pinned);
 	REQUIRE(report.pinned_slabs > 0 && report.unmovable_bytes == estimate.unmovable_bytes, "unmovable bytes: %llu and %llu",
 			(unsigned long long)report.unmovable_bytes, (unsigned long long)estimate.unmovable_bytes);
-	uint64_t with_pins = report.reclaimed_bytes;
+	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "nothing moved");
 	uint64_t unmovable = report.unmovable_bytes;
 	for (uint32_t i = 0; i < herd.count; i++) {
 		if (herd.objects[i].pins > 0) {
@@ -104,7 +105,6 @@ static void one_per_cent_pinned(void **state) {
 	report = herd_defragment(&herd, &defaults);
 	REQUIRE(report.reclaimed_bytes == unmovable, "%llu bytes were lost to pins; without them %llu were gained",
 			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
-	REQUIRE(with_pins + report.reclaimed_bytes > 0 && report.moved_objects > 0, "nothing moved");
 	herd_deinit(&herd);
 }
 
@@ -205,6 +205,7 @@ static void as_large_as_the_heap(void **state) {
 		size -= step;
 	}
 	REQUIRE(size > heap->limit / 100 * (heap->limit > 8 * MIB ? 95 : 80), "the largest object has %zu bytes", size);
+	uint64_t metadata_bytes = herd_stats(&herd).metadata_bytes;
 	herd_verify(&herd);
 	herd_remove_all(&herd);
 	herd_fill(&herd, UINT64_MAX, heap->small, 2 * heap->small);
@@ -213,7 +214,9 @@ static void as_large_as_the_heap(void **state) {
 	REQUIRE(herd_stats(&herd).moves > 0, "nothing moved");
 	herd_verify(&herd);
 	herd_remove_all(&herd);
-	REQUIRE_OK(herd_add(&herd, size - size / 50)); /* the tables may have grown meanwhile */
+	/* All of it again, but for what the tables of many small objects have taken meanwhile. */
+	size -= herd_stats(&herd).metadata_bytes - metadata_bytes + 2 * herd_stats(&herd).page_bytes;
+	REQUIRE_OK(herd_add(&herd, size));
 	herd_verify(&herd);
 	herd_deinit(&herd);
 }

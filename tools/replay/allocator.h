@@ -36,7 +36,7 @@ const char *allocator_name(enum allocator_kind kind);
 bool allocator_parse(const char *name, size_t length, enum allocator_kind *out);
 /* The shared library to preload, NULL when none is needed or none is found; `*found` tells the two apart. */
 const char *allocator_library(enum allocator_kind kind, bool *found);
-/* The Debian package that has it. */
-const char *allocator_package(enum allocator_kind kind);
+/* Why it cannot be preloaded here. */
+void allocator_explain_absence(enum allocator_kind kind, char *text, size_t room);
 
 #endif

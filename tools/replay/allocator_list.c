@@ -5,6 +5,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) || \
+	__has_feature(thread_sanitizer)
+#define SANITIZED true
+#else
+#define SANITIZED false
+#endif
+
 static const struct {
 	const char *name;
 	const char *library; /* NULL: nothing to preload */
@@ -30,8 +40,11 @@ const char *allocator_name(enum allocator_kind kind) {
 	return known[kind].name;
 }
 
-const char *allocator_package(enum allocator_kind kind) {
-	return known[kind].package;
+void allocator_explain_absence(enum allocator_kind kind, char *text, size_t room) {
+	if (SANITIZED)
+		snprintf(text, room, "a build with sanitizers brings its own malloc");
+	else
+		snprintf(text, room, "its library is not here (apt install %s)", known[kind].package);
 }
 
 bool allocator_parse(const char *name, size_t length, enum allocator_kind *out) {
@@ -47,7 +60,7 @@ const char *allocator_library(enum allocator_kind kind, bool *found) {
 	static char path[ALLOCATOR_COUNT][96];
 	*found = known[kind].library == NULL;
 	if (*found) return NULL;
-	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+	for (size_t i = 0; i < sizeof directories / sizeof directories[0] && !SANITIZED; i++) {
 		snprintf(path[kind], sizeof path[kind], "%s/%s", directories[i], known[kind].library);
 		if (access(path[kind], R_OK) == 0) {
 			*found = true;

@@ -108,8 +108,7 @@ static void tell_tight(const struct result *result) {
 		   bytes_text(outcome->allocated_bytes).text, bytes_text(result->job.limit_bytes).text,
 		   share_text(result->job.use).text);
 	printf(INDENT "%-40s %s\n", "failed allocations", count_text(outcome->failed_allocations).text);
-	printf(INDENT "%-40s %.3f\n", "objects moved for each allocation",
-		   ratio(outcome->stats.moves, outcome->allocations));
+	printf(INDENT "%-40s %.3f\n", "objects moved for each allocation", moves_per_allocation(outcome));
 	printf(INDENT "%-40s %.3f\n", "bytes moved for each byte allocated",
 		   ratio(outcome->stats.moved_bytes, outcome->allocated_bytes));
 	printf(INDENT "%-40s %.0f ns in the mean, p99.9 %s\n", "an allocation and a free", outcome->pair_ns,

@@ -14,6 +14,7 @@
 #define USE_LEAST 500 /* thousandths */
 #define USE_MOST 999
 #define USE_FIRST 970
+#define USE_STRIDE 30 /* down from there, until one fits */
 
 static bool complain(const char *option, const char *value, const char *what) {
 	fprintf(stderr, "snug-replay: --%s: '%s' %s\nTry: snug-replay --help\n", option, value, what);
@@ -102,6 +103,7 @@ static bool select_numbers(const struct options *options, struct selection *out)
 	if (!(options->factor > 0) || options->factor > 1e6) return complain("factor", "0", "is not above 0");
 	if (options->time_every == 0 || options->time_every > UINT32_MAX)
 		return complain("time-every", "0", "is not a positive number");
+	if (out->search_use && base->fill) return complain("use", options->use, "and --fill exclude each other");
 	uint64_t page = options->page;
 	if (page != 0 && (page < 4096 || page > 65536 || (page & (page - 1)) != 0))
 		return complain("page", bytes_text(page).text, "is not a power of two within 4K and 64K");
@@ -143,8 +145,7 @@ bool job_run(const struct job *job, bool quiet, struct result *out) {
 	out->job = *job;
 	(void)allocator_library(job->allocator, &found);
 	if (!found) {
-		snprintf(out->outcome.problem, sizeof out->outcome.problem, "its library is not here (apt install %s)",
-				 allocator_package(job->allocator));
+		allocator_explain_absence(job->allocator, out->outcome.problem, sizeof out->outcome.problem);
 		return true;
 	}
 	return child_run(job, quiet, &out->outcome);
@@ -154,15 +155,17 @@ bool job_search_use(const struct job *job, bool quiet, struct result *out) {
 	struct job trial = *job;
 	static struct result result;
 	trial.stop_at_failure = true;
-	int low = USE_LEAST - 1; /* without a failure, as far as is known */
-	int high = USE_MOST + 1; /* with one */
-	for (int use = USE_FIRST; high - low > 1; use = (low + high) / 2) {
+	int fits = 0; /* the highest use without a failure so far, 0: none yet */
+	int fails = USE_MOST + 1;
+	for (int use = USE_FIRST; fails - fits > 1 && use >= USE_LEAST;
+		 use = fits > 0 ? (fits + fails) / 2 : use - USE_STRIDE) {
 		set_use(&trial, use / 1000.0);
 		if (!job_run(&trial, quiet, &result)) return false;
-		bool fits = result.outcome.status == JOB_DONE && result.outcome.failed_allocations == 0;
-		if (fits || use == USE_LEAST || result.outcome.integrity_errors + result.outcome.broken_laws > 0) *out = result;
-		if (result.outcome.integrity_errors + result.outcome.broken_laws > 0) return true;
-		*(fits ? &low : &high) = use;
+		bool finished = result.outcome.elapsed_ns > 0;
+		bool fitted = finished && result.outcome.failed_allocations == 0;
+		if (fitted || fits == 0) *out = result;
+		*(fitted ? &fits : &fails) = use;
+		if (!finished) break;
 	}
 	return true;
 }

@@ -107,7 +107,7 @@ static void comparable_fields(const struct result *result) {
 		return;
 	}
 	snug_fields(result);
-	real_field("moves_per_alloc", ratio(outcome->stats.moves, outcome->allocations));
+	real_field("moves_per_alloc", moves_per_allocation(outcome));
 	real_field("bytes_moved_per_byte_allocated", ratio(outcome->stats.moved_bytes, outcome->allocated_bytes));
 	count_field("reclaimed_bytes", outcome->reclaimed_bytes);
 	quantiles_field("step_ns", &outcome->step_ns, "");

@@ -18,9 +18,14 @@
 static const char *const pool_colours[SNUG_POOL_COUNT] = {"#2f81f7", "#1a9f6c", "#e8833a"};
 static const char *const pool_names[SNUG_POOL_COUNT] = {"small objects", "medium", "large (fragments)"};
 
+static uint32_t row_count(const struct memory_map *map) {
+	return (map->cells + COLUMNS - 1) / COLUMNS;
+}
+
 static void cell_at(uint32_t index, double top, double *x, double *y) {
 	*x = LEFT + CELL * (index % COLUMNS);
-	*y = top + CELL * (index / COLUMNS); /* NOLINT(bugprone-integer-division): whole rows */
+	uint32_t row = index / COLUMNS;
+	*y = top + CELL * row;
 }
 
 static unsigned level_of(const struct map_cell *cell) {
@@ -74,7 +79,7 @@ static double grid(FILE *svg, const struct memory_map *map, double top) {
 	for (int pool = 0; pool < SNUG_POOL_COUNT; pool++)
 		for (unsigned level = 0; level < LEVELS; level++) slab_path(svg, map, top, (enum snug_pool)pool, level);
 	pin_path(svg, map, top);
-	return top + CELL * ((map->cells + COLUMNS - 1) / COLUMNS);
+	return top + CELL * row_count(map);
 }
 
 static void tell_box(FILE *svg, double y, const struct memory_map *map, uint64_t page_bytes) {
@@ -115,12 +120,11 @@ static void heading(FILE *svg, double y, const char *when, const snug_stats *sta
 
 bool map_write_svg(const char *path, const struct job *job, const struct outcome *outcome) {
 	const snug_report *report = &outcome->report;
-	double rows = (outcome->before.cells + COLUMNS - 1) / COLUMNS; /* NOLINT(bugprone-integer-division): whole rows */
 	char text[400];
 	snprintf(text, sizeof text, "%s reclaimed in %s: %s objects moved, longest pause %s",
 			 bytes_text(report->reclaimed_bytes).text, duration_text(report->work_ns).text,
 			 count_text(report->moved_objects).text, duration_text(report->longest_step_ns).text);
-	FILE *svg = svg_begin(path, (int)(2 * rows * CELL + 150), text);
+	FILE *svg = svg_begin(path, (int)(2 * CELL * row_count(&outcome->before) + 150), text);
 	if (svg == NULL) return false;
 	svg_text(svg, LEFT, 30, "h", text);
 	snprintf(text, sizeof text, "workload %s, seed %llu", job->workload, (unsigned long long)job->seed);

@@ -6,6 +6,10 @@
 
 #include <stdio.h>
 
+double moves_per_allocation(const struct outcome *outcome) {
+	return ratio(outcome->stats.moves, outcome->allocations - outcome->failed_allocations);
+}
+
 void report_table_head(void) {
 	printf("%-20s %-9s %9s %6s %6s %6s %7s %8s %9s %7s %7s\n", "workload", "allocator", "RSS", "use", "least", "end",
 		   "failed", "pair", "p99.9", "moves", "moved");
@@ -28,7 +32,7 @@ void report_table_row(const struct result *result) {
 	char use[8] = "-", moves[12] = "-", moved[12] = "-";
 	if (job->allocator == ALLOCATOR_SNUG) {
 		snprintf(use, sizeof use, "%.3f", job->use);
-		snprintf(moves, sizeof moves, "%.3f", ratio(outcome->stats.moves, outcome->allocations));
+		snprintf(moves, sizeof moves, "%.3f", moves_per_allocation(outcome));
 		snprintf(moved, sizeof moved, "%.3f", ratio(outcome->stats.moved_bytes, outcome->allocated_bytes));
 	}
 	printf("%9s %6s %6.3f %6.3f %7llu %8.1f %9s %7s %7s\n", bytes_text(outcome->rss_bytes).text, use,

@@ -10,6 +10,9 @@ struct result {
 	struct outcome outcome;
 };
 
+/* Slots that libsnug copied for each allocation that succeeded. */
+double moves_per_allocation(const struct outcome *outcome);
+
 void report_table_head(void);
 void report_table_row(const struct result *result);
 /* The notes below a table: how to read it, what broke. */

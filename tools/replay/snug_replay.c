@@ -31,12 +31,12 @@ static void list(void) {
 	for (int kind = 0; kind < ALLOCATOR_COUNT; kind++) {
 		bool found;
 		const char *library = allocator_library((enum allocator_kind)kind, &found);
-		const char *where = library != NULL ? library : "built in";
+		char where[TEXT_ROOM];
 		if (found)
-			printf("  %-20s %s\n", allocator_name((enum allocator_kind)kind), where);
+			snprintf(where, sizeof where, "%s", library != NULL ? library : "built in");
 		else
-			printf("  %-20s not here (apt install %s)\n", allocator_name((enum allocator_kind)kind),
-				   allocator_package((enum allocator_kind)kind));
+			allocator_explain_absence((enum allocator_kind)kind, where, sizeof where);
+		printf("  %-20s %s\n", allocator_name((enum allocator_kind)kind), where);
 	}
 }
 

@@ -46,7 +46,9 @@ bool parse_bytes(const char *text, uint64_t *out) {
 	if (!isdigit((unsigned char)text[0])) return false;
 	errno = 0;
 	double value = strtod(text, &end);
-	if (errno != 0 || !parse_multiple(end, &multiple) || value * multiple >= 0x1p62) return false;
+	if (errno != 0 || end != text + strspn(text, "0123456789.") || !parse_multiple(end, &multiple) ||
+		value * multiple >= 0x1p62)
+		return false;
 	*out = (uint64_t)(value * multiple);
 	return true;
 }

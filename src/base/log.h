@@ -1,1 +1,0 @@
-#include "base/log_line.h"

@@ -1,0 +1,411 @@
+/* test_walkers.c: each law that snug_check walks is proved by breaking it.
+ *
+ * One heap holds everything that a law is about: slabs in many states, runs and stacked pages, magazines, fragments, handles and
+ * dead entries, pins, a victim half evacuated. Each case changes one field or bit, requires that snug_check answers with the
+ * law's number, undoes the change and requires that all is well again. The laws are listed in docs/invariants.md. */
+#include "herd.h"
+#include "mem/arena.h"
+#include "mem/chain.h"
+#include "mem/handles.h"
+#include "mem/slab.h"
+#include "mem/trailer.h"
+#include "support/require.h"
+#include "unit/cmocka_all.h"
+
+static struct herd herd;
+
+/* ------------------------------------------------------------------ the heap ---------------------------------------------- */
+
+static int open_heap(void **state) {
+	(void)state;
+	snug_options options = {.limit_bytes = (size_t)3 << 20, .page_bytes = 4096};
+	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_report report;
+	herd_init(&herd, false, &options);
+	herd_fill(&herd, 400000, 20, 900);
+	herd_fill(&herd, 400000, 1100, 3900);
+	herd_fill(&herd, 400000, 5000, 30000);
+	herd_thin_out(&herd, 0, herd.count, 500);
+	REQUIRE_OK(snug_defragment(herd.pools, NULL, &report)); /* free pages in runs */
+	herd_thin_out(&herd, 0, herd.count, 400);               /* and stacked ones */
+	for (uint32_t i = 0; i < herd.count; i++) {
+		if (herd.objects[i].name != 0 && i % 50 == 0) {
+			herd_pin(&herd, i);
+		}
+	}
+	slow.step_bytes = 1;
+	bool done = false;
+	REQUIRE_OK(snug_defragment_begin(herd.pools, &slow));
+	while (herd.pools->victim == PAGE_NONE || herd_stats(&herd).moves == report.moved_objects) {
+		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE(!done, "no victim was half evacuated");
+	}
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+	return 0;
+}
+
+static int close_heap(void **state) {
+	(void)state;
+	herd_deinit(&herd);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ breaking and mending ---------------------------------- */
+
+static void require_law(const char *law, const char *what) {
+	snug_check_result result = {"", ""};
+	snug_error error = snug_check(herd.pools, &result);
+	REQUIRE(error == SNUG_ERROR_CORRUPT, "%s was changed and snug_check says: %s", what, snug_error_text(error));
+	REQUIRE(strcmp(result.law, law) == 0, "%s was changed: that is law %s, snug_check says %s: %s", what, law, result.law,
+			result.message);
+	REQUIRE(result.message[0] != '\0', "a broken law without a message");
+}
+
+/* Gives `field` another value for the time of one check. */
+#define BREAKS(law, field, value)                                                                                      \
+	do {                                                                                                               \
+		__typeof__(field) *at = &(field); /* once: what it names may depend on what is broken */                       \
+		__typeof__(field) kept = *at;                                                                                  \
+		*at = (__typeof__(field))(value);                                                                              \
+		require_law(law, #field " = " #value);                                                                         \
+		*at = kept;                                                                                                    \
+		REQUIRE_OK(snug_check(herd.pools, NULL));                                                                      \
+	} while (0)
+
+/* The first page in `state`. */
+static page_number page_in_state(enum page_state state) {
+	const struct arena *arena = &herd.pools->arena;
+	for (page_number number = 1; number <= arena->page_count; number++) {
+		if (arena->pages[number].state == state) {
+			return number;
+		}
+	}
+	require_failed(__FILE__, __LINE__, "no page in state %d", (int)state);
+}
+
+/* A slab, neither a victim nor pinned, with live and with free slots. */
+static page_number partial_slab(void) {
+	const struct arena *arena = &herd.pools->arena;
+	for (page_number number = 1; number <= arena->page_count; number++) {
+		const struct page *page = &arena->pages[number];
+		if (page->state == PAGE_SLAB && page->pins == 0 && page->free_slots > 1 && page->list < FULLNESS_BUCKETS &&
+			class_of_page(herd.pools, number)->slots - page->free_slots > 1) {
+			return number;
+		}
+	}
+	require_failed(__FILE__, __LINE__, "no slab is partly filled");
+}
+
+static struct size_class *class_where(bool (*holds)(const struct size_class *class)) {
+	for (uint32_t i = 0; i < herd.pools->classes.active_count; i++) {
+		if (holds(herd.pools->classes.active[i])) {
+			return herd.pools->classes.active[i];
+		}
+	}
+	require_failed(__FILE__, __LINE__, "no class is as the case needs it");
+}
+
+static bool has_magazine(const struct size_class *class) {
+	return class->magazine_count >= 2;
+}
+
+static bool has_pins(const struct size_class *class) {
+	return class->pinned_slabs > 0;
+}
+
+static bool has_slabs(const struct size_class *class) {
+	return class->slabs > 0 && class->pinned_slabs == 0;
+}
+
+/* ------------------------------------------------------------------ A: the arena ------------------------------------------ */
+
+static void a1_limit(void **state) {
+	(void)state;
+	struct arena *arena = &herd.pools->arena;
+	BREAKS("A1", arena->limit_bytes, arena->committed_bytes + arena->metadata_bytes - 1);
+}
+
+static void a2_regions(void **state) {
+	(void)state;
+	struct region *region = arena_region(&herd.pools->arena, 0);
+	struct region *last = arena_region(&herd.pools->arena, herd.pools->arena.region_count - 1);
+	BREAKS("A2", region->free_pages, region->free_pages + 1);
+	BREAKS("A2", region->cold_pages, region->cold_pages + 1);
+	BREAKS("A2", region->page_count, region->page_count - 1);
+	if (last->page_count < REGION_WORDS * 64) {
+		BREAKS("A2", last->free_bits[REGION_WORDS - 1], last->free_bits[REGION_WORDS - 1] | (uint64_t)1 << 63);
+	}
+}
+
+static void a3_one_place(void **state) {
+	(void)state;
+	struct arena *arena = &herd.pools->arena;
+	page_number free_page = page_in_state(PAGE_FREE);
+	page_number slab = page_in_state(PAGE_SLAB);
+	BREAKS("A3", arena->pages[free_page].state, PAGE_SLAB);
+	BREAKS("A3", arena->pages[free_page].state, PAGE_STACKED);
+	BREAKS("A3", arena->pages[slab].state, PAGE_FREE);
+	BREAKS("A3", arena->pages[slab].state, 99);
+	uint64_t *free_bits = arena_region(arena, (slab - 1) >> arena->region_shift)->free_bits;
+	uint32_t bit = (slab - 1) & ((1u << arena->region_shift) - 1);
+	BREAKS("A3", free_bits[bit / 64], free_bits[bit / 64] ^ (uint64_t)1 << (bit % 64));
+}
+
+static void a4_free_pages(void **state) {
+	(void)state;
+	struct arena *arena = &herd.pools->arena;
+	REQUIRE(arena->stack != PAGE_NONE, "no page is stacked");
+	BREAKS("A4", arena->stacked_pages, arena->stacked_pages + 1);
+	BREAKS("A4", arena->free_pages, arena->free_pages - 1);
+	BREAKS("A4", arena->committed_bytes, arena->committed_bytes - 4096);
+	BREAKS("A4", arena->stack, page_in_state(PAGE_SLAB));
+	BREAKS("A4", arena->stack, PAGE_NONE);
+	BREAKS("A4", arena->pages[arena->stack].next, arena->stack);
+}
+
+static void a5_region_lists(void **state) {
+	(void)state;
+	struct arena *arena = &herd.pools->arena;
+	struct region *region = arena_region(arena, (page_in_state(PAGE_FREE) - 1) >> arena->region_shift);
+	BREAKS("A5", arena->region_mask, 0);
+	BREAKS("A5", arena->region_mask, arena->region_mask ^ 1u << region->bucket);
+	BREAKS("A5", region->bucket, LIST_NONE);
+	BREAKS("A5", region->next, (uint32_t)(region - arena_region(arena, 0)) + 1);
+	BREAKS("A5", arena->region_heads[region->bucket], 0);
+}
+
+static void a6_metadata(void **state) {
+	(void)state;
+	BREAKS("A6", herd.pools->arena.metadata_bytes, herd.pools->arena.metadata_bytes - 4096);
+	BREAKS("A6", herd.pools->cells.range.committed_bytes, herd.pools->cells.range.committed_bytes + 4096);
+}
+
+/* ------------------------------------------------------------------ S, C: slabs and classes ------------------------------- */
+
+static void s1_bitmap(void **state) {
+	(void)state;
+	page_number number = partial_slab();
+	struct page *page = &herd.pools->arena.pages[number];
+	struct size_class *class = class_of_page(herd.pools, number);
+	uint64_t *bits = free_bits_of(page, class);
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		BREAKS("S1", bits[slot / 64], bits[slot / 64] ^ (uint64_t)1 << (slot % 64));
+	}
+	BREAKS("S1", page->free_slots, page->free_slots + 1);
+	if (class->slots % 64 != 0) {
+		BREAKS("S1", bits[class->slots / 64], bits[class->slots / 64] | (uint64_t)1 << 63);
+	}
+}
+
+static void s2_lists(void **state) {
+	(void)state;
+	struct page *page = &herd.pools->arena.pages[partial_slab()];
+	struct size_class *class = herd.pools->classes.state[page->class_id];
+	BREAKS("S2", page->list, page->list ^ 1);
+	BREAKS("S2", page->class_id, UINT16_MAX);
+	BREAKS("S2", page->previous, page->previous + 1);
+	BREAKS("S2", page->next, page_in_state(PAGE_FREE));
+	BREAKS("S2", page->next, page - herd.pools->arena.pages);
+	BREAKS("S2", class->list_mask, class->list_mask ^ 1u << page->list);
+	BREAKS("S2", class->lists[page->list], PAGE_NONE);
+}
+
+static void s3_to_s5_counters(void **state) {
+	(void)state;
+	struct size_class *class = class_where(has_slabs);
+	BREAKS("S3", class->slabs, class->slabs + 1);
+	BREAKS("S4", class->free_slots, class->free_slots + 1);
+	BREAKS("S5", class->used_slots, class->used_slots - 1);
+}
+
+static void s6_magazines(void **state) {
+	(void)state;
+	struct size_class *class = class_where(has_magazine);
+	BREAKS("S6", class->magazine[0], class->magazine[0] + 1);
+	BREAKS("S6", class->magazine[0], class->magazine[1]);
+	BREAKS("S6", class->magazine[0], 0);
+	BREAKS("S6", class->magazine[0], (uint64_t)page_in_state(PAGE_FREE) << herd.pools->arena.page_shift);
+	BREAKS("S6", class->magazine[0], UINT64_MAX);
+	BREAKS("S6", class->magazine_count, class->magazine_capacity + 1);
+}
+
+static void s7_victim(void **state) {
+	(void)state;
+	page_number victim = herd.pools->victim;
+	BREAKS("S7", herd.pools->victim, PAGE_NONE);
+	BREAKS("S7", herd.pools->victim, partial_slab());
+	BREAKS("S7", herd.pools->arena.pages[victim].state, PAGE_SLAB);
+	BREAKS("S7", herd.pools->arena.pages[partial_slab()].state, PAGE_VICTIM);
+}
+
+static void s8_pinned_slabs(void **state) {
+	(void)state;
+	struct size_class *class = class_where(has_pins);
+	BREAKS("S8", class->pinned_slabs, class->pinned_slabs - 1);
+	BREAKS("S8", class->pinned_free_slots, class->pinned_free_slots + 1);
+}
+
+static void c1_serving(void **state) {
+	(void)state;
+	struct class_table *table = &herd.pools->classes;
+	struct size_class *class = class_where(has_slabs);
+	BREAKS("C1", table->serving[class->id], table->active[class->active_index == 0 ? 1 : 0]);
+	BREAKS("C1", table->serving[class->id], NULL);
+	BREAKS("C1", class->active_index, class->active_index + 1);
+}
+
+static void c2_payload(void **state) {
+	(void)state;
+	for (int pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		BREAKS("C2", herd.pools->payload_bytes[pool], herd.pools->payload_bytes[pool] + 1);
+	}
+}
+
+/* ------------------------------------------------------------------ F, H, P: objects, handles, pins ----------------------- */
+
+/* The offset of the first live object that is stored in several fragments, or in one slot. */
+static uint64_t object_offset(bool chained, uint32_t *index) {
+	const struct handle_table *table = &herd.pools->handles;
+	for (uint32_t i = 0; i < table->count; i++) {
+		uint64_t entry = table->entries[i];
+		if ((entry & ENTRY_LIVE) != 0 && ((entry & ENTRY_CHAINED) != 0) == chained) {
+			*index = i;
+			return entry & OFFSET_MASK;
+		}
+	}
+	require_failed(__FILE__, __LINE__, "no such object");
+}
+
+static void require_law_for_fragment(const char *law, uint64_t offset, struct fragment_trailer changed) {
+	char *at = fragment_trailer_at(herd.pools, offset);
+	struct fragment_trailer kept = fragment_trailer_read(at);
+	fragment_trailer_write(at, changed);
+	require_law(law, "a fragment's trailer");
+	fragment_trailer_write(at, kept);
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+}
+
+static void f1_fragments(void **state) {
+	(void)state;
+	uint32_t index;
+	uint64_t head = object_offset(true, &index);
+	const struct fragment_trailer first = fragment_trailer_read(fragment_trailer_at(herd.pools, head));
+	const struct fragment_trailer second = fragment_trailer_read(fragment_trailer_at(herd.pools, first.next));
+	struct fragment_trailer changed = first;
+	changed.next = 0;
+	require_law_for_fragment("F1", head, changed);
+	changed.next = first.next + 1;
+	require_law_for_fragment("F1", head, changed);
+	changed = first;
+	changed.object_size++;
+	require_law_for_fragment("F1", head, changed);
+	changed = first;
+	changed.length = 0xFFFF;
+	require_law_for_fragment("F1", head, changed);
+	changed = second;
+	changed.previous = first.next;
+	require_law_for_fragment("F1", first.next, changed);
+	changed = second;
+	changed.length--;
+	require_law_for_fragment("F1", first.next, changed);
+}
+
+static void f2_objects_in_fragments(void **state) {
+	(void)state;
+	BREAKS("F2", herd.pools->chains, herd.pools->chains + 1);
+}
+
+static void h1_handles_and_objects(void **state) {
+	(void)state;
+	uint32_t index;
+	object_offset(false, &index);
+	uint64_t *entries = herd.pools->handles.entries;
+	BREAKS("H1", entries[index], entries[index] + 1);
+	BREAKS("H1", entries[index], entries[index] ^ ENTRY_CHAINED);
+	BREAKS("H1", entries[index], entries[index] ^ ENTRY_LIVE);
+}
+
+static void h2_table(void **state) {
+	(void)state;
+	struct handle_table *table = &herd.pools->handles;
+	REQUIRE(table->free_head != 0, "no entry is free");
+	BREAKS("H2", table->live, table->live + 1);
+	BREAKS("H2", table->retired, table->retired + 1);
+	BREAKS("H2", table->free_head, 0);
+	BREAKS("H2", table->free_head, table->count + 1);
+	uint32_t free_entry = table->free_head - 1;
+	BREAKS("H2", table->entries[free_entry], (table->entries[free_entry] & ~(uint64_t)UINT32_MAX) | (free_entry + 1));
+}
+
+static void h3_trailers(void **state) {
+	(void)state;
+	uint32_t index;
+	uint64_t offset = object_offset(false, &index);
+	struct size_class *class = class_of_page(herd.pools, page_of(&herd.pools->arena, offset));
+	char *at = handle_trailer_at(herd.pools, class, offset);
+	struct handle_trailer kept = handle_trailer_read(at);
+	struct handle_trailer changed = {kept.index, UINT16_MAX};
+	handle_trailer_write(at, changed);
+	require_law("H3", "an object's slack");
+	changed = (struct handle_trailer){kept.index + 1, kept.slack_bytes};
+	handle_trailer_write(at, changed);
+	require_law("H1", "an object's handle index");
+	handle_trailer_write(at, kept);
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+}
+
+static void p1_p2_pins(void **state) {
+	(void)state;
+	struct pin_table *pins = &herd.pools->pins;
+	uint32_t index = 0;
+	while (pins->entries[index] == 0) {
+		index++;
+	}
+	page_number pinned = page_of(&herd.pools->arena, pins->entries[index] & OFFSET_MASK);
+	BREAKS("P1", pins->count, pins->count + 1);
+	BREAKS("P1", pins->entries[index], pins->entries[index] & OFFSET_MASK);
+	BREAKS("P1", pins->entries[index], 0);
+	BREAKS("P2", herd.pools->arena.pages[pinned].pins, herd.pools->arena.pages[pinned].pins + 1);
+}
+
+/* What the owner would see: the law and the numbers are logged too. */
+static void a_broken_law_is_logged(void **state) {
+	(void)state;
+	BREAKS("F2", herd.pools->chains, 0);
+	snug_check_result result;
+	uint64_t kept = herd.pools->chains;
+	herd.pools->chains = kept + 5;
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_check(herd.pools, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_check(herd.pools, &result));
+	herd.pools->chains = kept;
+	assert_non_null(strstr(result.message, "stored"));
+	assert_non_null(strstr(result.message, "counted"));
+}
+
+int main(void) {
+#define WITH_HEAP(function) cmocka_unit_test_setup_teardown(function, open_heap, close_heap)
+	const struct CMUnitTest tests[] = {
+		WITH_HEAP(a1_limit),
+		WITH_HEAP(a2_regions),
+		WITH_HEAP(a3_one_place),
+		WITH_HEAP(a4_free_pages),
+		WITH_HEAP(a5_region_lists),
+		WITH_HEAP(a6_metadata),
+		WITH_HEAP(s1_bitmap),
+		WITH_HEAP(s2_lists),
+		WITH_HEAP(s3_to_s5_counters),
+		WITH_HEAP(s6_magazines),
+		WITH_HEAP(s7_victim),
+		WITH_HEAP(s8_pinned_slabs),
+		WITH_HEAP(c1_serving),
+		WITH_HEAP(c2_payload),
+		WITH_HEAP(f1_fragments),
+		WITH_HEAP(f2_objects_in_fragments),
+		WITH_HEAP(h1_handles_and_objects),
+		WITH_HEAP(h2_table),
+		WITH_HEAP(h3_trailers),
+		WITH_HEAP(p1_p2_pins),
+		WITH_HEAP(a_broken_law_is_logged),
+	};
+	return cmocka_run_group_tests_name("walkers", tests, NULL, NULL);
+}
