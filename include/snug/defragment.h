@@ -79,7 +79,7 @@ typedef struct snug_report {
 	uint64_t moved_objects;            /* slots copied: objects, or fragments of large ones */
 	uint64_t moved_bytes;              /* bytes copied */
 	uint64_t released_slabs;
-	uint64_t abandoned_slabs; /* given up because their holes were taken between two steps */
+	uint64_t abandoned_slabs; /* begun, and given up because of what the owner allocated, freed or pinned between two steps */
 	uint64_t pinned_objects;  /* at the end, in the pools in scope: pinned objects, their bytes, */
 	uint64_t pinned_bytes;
 	uint64_t pinned_slabs;    /* and slabs skipped for them */
@@ -105,8 +105,7 @@ SNUG_NODISCARD snug_error snug_defragment_end(snug_pools *pools, snug_report *re
 
 /* What a defragmentation with these options would do now; touches nothing. */
 typedef struct snug_estimate_report {
-	/* Exact while nothing is allocated or freed in between; a lower bound where objects that sit in too large a slot can go back to
-	 * a tighter one. What merge_classes adds is not counted. */
+	/* Exact while nothing is allocated or freed in between. What merge_classes adds is not counted. */
 	uint64_t reclaimable_bytes;
 	uint64_t coalesce_bytes;    /* the part of it that needs no move, at least */
 	uint64_t moves;             /* at most, usually within a few per cent */

@@ -105,6 +105,7 @@ static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t firs
 	size_t bytes = (size_t)count << arena->page_shift;
 	snug_error error = range_ensure(arena, &arena->page_range, (size_t)(page + count) * sizeof(struct page));
 	if (error) return error;
+	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
 	if (!limit_allows(arena, bytes)) return SNUG_ERROR_NO_MEMORY;
 	char *address = address_of(arena, page_offset(arena, page));
 	if (!arena->os->commit(arena->os->context, address, bytes)) return SNUG_ERROR_OS_MEMORY;

@@ -7,9 +7,9 @@
 #include "mem/slots.h"
 
 /* Whether the reference points into a slab at all; in debug builds also, that its slot begins there and is live. */
-static snug_error check(const snug_pools *pools, snug_ref ref, size_t size) {
+static inline snug_error check(const snug_pools *pools, snug_ref ref, size_t size) {
 	page_number number = page_of(&pools->arena, ref & ~REF_CHAINED);
-	if (UNLIKELY(number >= pools->arena.page_range.committed_bytes / sizeof(struct page))) return SNUG_ERROR_REFERENCE;
+	if (UNLIKELY(number >= pools->arena.described)) return SNUG_ERROR_REFERENCE;
 	const struct page *page = &pools->arena.pages[number];
 	if (UNLIKELY(page->state < PAGE_SLAB)) return SNUG_ERROR_REFERENCE;
 	const struct size_class *class = pools->classes.state[page->class_id];
@@ -29,7 +29,7 @@ static snug_error check(const snug_pools *pools, snug_ref ref, size_t size) {
 	return SNUG_OK;
 }
 
-static snug_error enter(const snug_pools *pools, snug_ref ref, size_t size) {
+static inline snug_error enter(const snug_pools *pools, snug_ref ref, size_t size) {
 	snug_error error = gate_enter(pools, GATE_REFERENCES);
 	if (UNLIKELY(error)) return error;
 	if (UNLIKELY(size == 0)) return SNUG_ERROR_SIZE_ZERO;
@@ -40,8 +40,25 @@ static bool is_pinned(const snug_pools *pools, snug_ref ref) {
 	return UNLIKELY(pools->pins.count > 0) && pin_count(&pools->pins, ref & OFFSET_MASK) > 0;
 }
 
+/* The common case: a small size, and a slot in the magazine. */
 snug_error snug_ref_alloc(snug_pools *pools, size_t size, snug_ref *out) {
-	return snug_ref_alloc_with(pools, size, NULL, out);
+	if (UNLIKELY(pools == NULL || out == NULL)) return SNUG_ERROR_NULL;
+	if (UNLIKELY(pools->gate != GATE_REFERENCES || size - 1 >= EXACT_SIZE_MAX || gate_thread(pools) != SNUG_OK)) {
+		return snug_ref_alloc_with(pools, size, NULL, out);
+	}
+	uint16_t id = pools->classes.exact[size];
+	if (UNLIKELY(id >= EXACT_MAY_SPLIT)) return snug_ref_alloc_with(pools, size, NULL, out);
+	struct size_class *class = pools->classes.serving[id];
+	if (UNLIKELY(class == NULL || class->magazine_count == 0)) {
+		return snug_ref_alloc_with(pools, size, NULL, out);
+	}
+	uint64_t offset = class->magazine[--class->magazine_count];
+	pools->payload_bytes[class->pool] += size;
+	pools->totals.allocations++;
+	unpoison_slot(address_of(&pools->arena, offset), class->stride);
+	*out = offset;
+	if (UNLIKELY(class->id != id)) class_note_loose(pools, id, class);
+	return SNUG_OK;
 }
 
 snug_error snug_ref_alloc_with(snug_pools *pools, size_t size, const snug_alloc_options *options, snug_ref *out) {
@@ -56,13 +73,37 @@ snug_error snug_ref_alloc_with(snug_pools *pools, size_t size, const snug_alloc_
 	return error;
 }
 
-snug_error snug_ref_free(snug_pools *pools, snug_ref ref, size_t size) {
+static __attribute__((noinline)) snug_error free_any(snug_pools *pools, snug_ref ref, size_t size) {
 	snug_error error = enter(pools, ref, size);
 	if (UNLIKELY(error)) return error;
 	if (is_pinned(pools, ref)) return SNUG_ERROR_PINNED;
-	object_free(pools, ref, size);
 	pools->totals.frees++;
+	object_free(pools, ref, size);
 	return SNUG_OK;
+}
+
+/* The common case: a small size, and room in the magazine. Debug builds check the reference first. */
+snug_error snug_ref_free(snug_pools *pools, snug_ref ref, size_t size) {
+#ifndef SNUG_DEBUG
+	if (UNLIKELY(pools == NULL)) return SNUG_ERROR_NULL;
+	page_number number = (page_number)(ref >> pools->arena.page_shift); /* beyond all pages for REF_CHAINED */
+	bool likely = pools->gate == GATE_REFERENCES && size - 1 < EXACT_SIZE_MAX && number < pools->arena.described;
+	if (LIKELY(likely && pools->pins.count == 0)) {
+		const struct page *page = &pools->arena.pages[number];
+		struct size_class *class = pools->classes.state[page->class_id];
+		if (LIKELY(page->state == PAGE_SLAB && class->magazine_count < class->magazine_capacity &&
+				   class->family == FAMILY_BYTES && size <= class->stride)) {
+			uint16_t id = pools->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT;
+			pools->payload_bytes[class->pool] -= size;
+			pools->totals.frees++;
+			if (UNLIKELY(class->id != id)) class_remove_loose(pools, id, class);
+			poison_slot(address_of(&pools->arena, ref), class->stride);
+			class->magazine[class->magazine_count++] = ref;
+			return SNUG_OK;
+		}
+	}
+#endif
+	return free_any(pools, ref, size);
 }
 
 /* All or none, without moving anything: the first objects of a batch have no owner yet who could be told. */

@@ -149,10 +149,9 @@ static snug_error build(snug_pools *pools, const struct chain_plan *plan, uint64
 	return SNUG_OK;
 }
 
-/* Builds, making room first; the tails may need a page each when there is no hole for them. */
-static snug_error build_with_room(snug_pools *pools, const struct chain_plan *plan, uint64_t *out) {
+/* Builds, gaining page after page until the tails, which may find no hole, have one each. */
+static snug_error build_gaining(snug_pools *pools, const struct chain_plan *plan, uint64_t *out) {
 	uint64_t pages = plan->whole;
-	for (uint64_t page = 0; page <= pages; page++) room_pace(pools);
 	if (!room_make(pools, pages)) return SNUG_ERROR_NO_MEMORY;
 	for (;;) {
 		snug_error error = build(pools, plan, out);
@@ -162,6 +161,23 @@ static snug_error build_with_room(snug_pools *pools, const struct chain_plan *pl
 		} while (arena_available_pages(&pools->arena) >= pages);
 		if (!room_make(pools, pages)) return error;
 	}
+}
+
+/* The same with one slot for the whole tail: looser, but it needs one page where several tails may need one each. */
+static void simplify(const snug_pools *pools, struct chain_plan *plan) {
+	uint32_t bytes = 0;
+	while (plan->tails > 0) bytes += plan->tail_bytes[--plan->tails];
+	plan->tails = 1;
+	plan->tail_bytes[0] = bytes;
+	plan->tail_id[0] = slot_for(&pools->classes, bytes);
+}
+
+static snug_error build_with_room(snug_pools *pools, struct chain_plan *plan, uint64_t *out) {
+	for (uint64_t page = 0; page <= plan->whole; page++) room_pace(pools);
+	snug_error error = build_gaining(pools, plan, out);
+	if (error != SNUG_ERROR_NO_MEMORY || plan->tails < 2) return error;
+	simplify(pools, plan);
+	return build_gaining(pools, plan, out);
 }
 
 snug_error chain_alloc(snug_pools *pools, size_t size, uint32_t owner, bool may_compact, uint64_t *head) {

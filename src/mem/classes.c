@@ -68,7 +68,8 @@ void class_table_init(struct class_table *table, uint32_t page_bytes, void *memo
 	uint32_t id = 0;
 	for (uint32_t size = 0; size <= EXACT_SIZE_MAX; size++) {
 		id = search_up(table, id, size);
-		table->exact[size] = (uint16_t)id;
+		bool may_split = class_may_split(table, (uint16_t)id, size);
+		table->exact[size] = (uint16_t)(id | (may_split ? EXACT_MAY_SPLIT : 0));
 	}
 	id = 0;
 	for (uint32_t entry = 0; entry < coarse_entries(page_bytes); entry++) {
@@ -77,7 +78,7 @@ void class_table_init(struct class_table *table, uint32_t page_bytes, void *memo
 	}
 }
 
-uint16_t class_find(const struct class_table *table, enum family family, size_t bytes) {
+uint16_t class_search(const struct class_table *table, enum family family, size_t bytes) {
 	uint32_t first = table->first[family];
 	if (bytes > table->stride[table->first[family + 1] - 1]) return CLASS_NONE;
 	if (family == FAMILY_ALIGNED) {
@@ -93,8 +94,6 @@ uint16_t class_find(const struct class_table *table, enum family family, size_t 
 		}
 		return (uint16_t)low;
 	}
-	/* Bytes and fragments have the same strides. */
-	if (bytes <= EXACT_SIZE_MAX) return (uint16_t)(first + table->exact[bytes]);
 	return search_up(table, first + table->coarse[(bytes - 1) / 64], bytes);
 }
 
@@ -178,18 +177,6 @@ snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out
 	return SNUG_OK;
 }
 
-void class_add_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
-	SNUG_ASSERT(host->id > id);
-	host->loose_objects++;
-	pools->classes.loose[id]++;
-}
-
-void class_remove_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
-	/* In reference mode without size_of, merged objects were never counted as loose. */
-	if (host->loose_objects > 0) host->loose_objects--;
-	if (pools->classes.loose[id] > 0) pools->classes.loose[id]--;
-}
-
 /* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of a page. */
 static uint16_t most_wanted(const snug_pools *pools, const struct size_class *host) {
 	const struct class_table *table = &pools->classes;
@@ -208,10 +195,7 @@ static uint16_t most_wanted(const snug_pools *pools, const struct size_class *ho
 	return best;
 }
 
-void class_note_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
-	class_add_loose(pools, id, host);
-	host->waste_bytes += host->stride - pools->classes.stride[id];
-	if (host->waste_bytes <= pools->arena.page_bytes / 4) return;
+void class_review_group(snug_pools *pools, struct size_class *host) {
 	host->waste_bytes = 0;
 	uint16_t wanted = most_wanted(pools, host);
 	/* Without room for one more cell the class stays inactive: nothing is lost but density. */

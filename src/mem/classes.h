@@ -23,7 +23,21 @@ size_t class_table_bytes(uint32_t page_bytes);
 void class_table_init(struct class_table *table, uint32_t page_bytes, void *memory);
 
 /* The smallest class of the family whose slots hold `bytes`; CLASS_NONE above a page. */
-uint16_t class_find(const struct class_table *table, enum family family, size_t bytes);
+uint16_t class_search(const struct class_table *table, enum family family, size_t bytes);
+
+/* The same; bytes and fragments have the same strides, and most sizes are small. */
+static inline uint16_t class_find(const struct class_table *table, enum family family, size_t bytes) {
+	if (LIKELY(bytes <= EXACT_SIZE_MAX && family != FAMILY_ALIGNED)) {
+		return (uint16_t)(table->first[family] + (table->exact[bytes] & ~EXACT_MAY_SPLIT));
+	}
+	return class_search(table, family, bytes);
+}
+
+/* A slot that wastes more than 1/64 of the object and a few bytes may be worth splitting. */
+static inline bool class_may_split(const struct class_table *table, uint16_t id, size_t bytes) {
+	size_t waste_bytes = table->stride[id] - bytes;
+	return waste_bytes * 64 > bytes && waste_bytes > 8;
+}
 
 /* The largest class of the family whose slots are at most `bytes`; CLASS_NONE if even the smallest is larger. */
 uint16_t class_find_below(const struct class_table *table, enum family family, size_t bytes);
@@ -32,11 +46,26 @@ uint16_t class_find_below(const struct class_table *table, enum family family, s
 snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out);
 
 /* An object of class `id` was put into, or taken out of, a slot of the larger class `host`. */
-void class_add_loose(snug_pools *pools, uint16_t id, struct size_class *host);
-void class_remove_loose(snug_pools *pools, uint16_t id, struct size_class *host);
+static inline void class_add_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
+	host->loose_objects++;
+	pools->classes.loose[id]++;
+}
 
-/* As class_add_loose, and activates a class of the host's group if that has become worth it. */
-void class_note_loose(snug_pools *pools, uint16_t id, struct size_class *host);
+static inline void class_remove_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
+	/* In reference mode without size_of, merged objects were never counted as loose. */
+	if (host->loose_objects > 0) host->loose_objects--;
+	if (pools->classes.loose[id] > 0) pools->classes.loose[id]--;
+}
+
+/* Activates the class of the host's group that is worth it, if any. */
+void class_review_group(snug_pools *pools, struct size_class *host);
+
+/* As class_add_loose; and reviews the group each time a quarter of a page was wasted in it. */
+static inline void class_note_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
+	class_add_loose(pools, id, host);
+	host->waste_bytes += host->stride - pools->classes.stride[id];
+	if (UNLIKELY(host->waste_bytes > pools->arena.page_bytes / 4)) class_review_group(pools, host);
+}
 
 /* Ends a class that has neither slab nor magazine, unless it is of the coarse subset. */
 void class_retire_if_empty(snug_pools *pools, struct size_class *class);

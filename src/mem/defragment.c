@@ -146,6 +146,7 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 		.phase = gain ? PHASE_FLUSH : merge ? PHASE_MERGE : PHASE_REBIN,
 		.options = options,
 		.begin_ns = now_ns(pools),
+		.abandoned_at_begin = pools->totals.abandoned_slabs,
 	};
 	defragment->report.compacted = options.mode == SNUG_COMPACT;
 	pools->totals.defragmentations++;
@@ -175,7 +176,6 @@ static void account(snug_pools *pools, const struct totals *before, uint64_t beg
 	report->moved_bytes += totals->moved_bytes - before->moved_bytes;
 	report->released_slabs += released;
 	report->reclaimed_bytes += page_bytes_of(pools, released);
-	report->abandoned_slabs += totals->abandoned_slabs - before->abandoned_slabs;
 	report->coalesced_bytes += totals->coalesced_bytes - before->coalesced_bytes;
 	report->returned_bytes += totals->returned_bytes - before->returned_bytes;
 	report->steps++;
@@ -225,6 +225,7 @@ static void close_report(snug_pools *pools, snug_report *report) {
 	uint64_t unpinned_pages;
 	uint64_t pages = reclaimable_pages(pools, pools->defragment.options.pools, &unpinned_pages);
 	report->unmovable_bytes = page_bytes_of(pools, unpinned_pages - pages);
+	report->abandoned_slabs = pools->totals.abandoned_slabs - pools->defragment.abandoned_at_begin;
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if ((pools->defragment.options.pools >> pool & 1) == 0) continue;
 		report->pinned_objects += pools->pins.pool_count[pool];

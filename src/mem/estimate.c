@@ -10,6 +10,10 @@
 #define MOVE_NS_GUESS 40u
 #define KIB_NS_GUESS 120u
 
+static uint64_t smaller(uint64_t a, uint64_t b) {
+	return a < b ? a : b;
+}
+
 uint64_t reclaimable_pages(const snug_pools *pools, uint32_t pool_mask, uint64_t *unpinned_pages) {
 	uint64_t pages = 0;
 	*unpinned_pages = 0;
@@ -100,7 +104,7 @@ static void add_class(const snug_pools *pools, const struct size_class *class, s
 	if (pages > *target_pages) pages = *target_pages;
 	*target_pages -= pages;
 	report->reclaimable_bytes += pages << pools->arena.page_shift;
-	report->coalesce_bytes += empty << pools->arena.page_shift;
+	report->coalesce_bytes += smaller(empty, pages) << pools->arena.page_shift;
 	uint64_t moves = mode == SNUG_COALESCE ? 0 : count_moves(pools, class, pages);
 	report->moves += moves;
 	report->move_bytes += moves * class->stride;
@@ -109,10 +113,6 @@ static void add_class(const snug_pools *pools, const struct size_class *class, s
 static snug_outcome outcome_of(const snug_estimate_report *report) {
 	if (report->reclaimable_bytes > 0) return SNUG_OUTCOME_DONE;
 	return report->unmovable_bytes > 0 ? SNUG_OUTCOME_NOTHING_PINNED : SNUG_OUTCOME_NOTHING;
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b) {
-	return a < b ? a : b;
 }
 
 snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *given, snug_estimate_report *out) {

@@ -30,6 +30,10 @@ static uint64_t live_slots(const struct size_class *class) {
 	return class->used_slots - class->magazine_count;
 }
 
+static uint64_t holes_of(const struct size_class *class) {
+	return (uint64_t)class->slabs * class->slots - live_slots(class);
+}
+
 uint64_t class_reclaimable_unpinned(const struct size_class *class) {
 	return victim_count(class->slots, class->slabs, live_slots(class), 0);
 }
@@ -53,7 +57,7 @@ static struct class_candidate candidate_of(const struct size_class *class) {
 	return (struct class_candidate){
 		.slots = class->slots,
 		.emptiest = lists != 0 ? bit_lowest(lists) : LIST_FULL,
-		.holes = (uint64_t)class->slabs * class->slots - live_slots(class),
+		.holes = holes_of(class),
 		.unpinned_slabs = class->slabs - class->pinned_slabs,
 	};
 }
@@ -232,13 +236,15 @@ static void learn_size(const snug_pools *pools, const struct size_class *class, 
 
 /* ------------------------------------------------------------------ reserving ------ */
 
-/* A tighter class takes an object back if that costs it no page that it could have gained. */
-static bool reserve_tighter(snug_pools *pools, const struct size_class *class, struct move *move) {
+/* A tighter class takes an object back if that costs it no page that it could have gained. In a defragmentation also only if its
+ * old class does not gain a page more by it: what was estimated is what is reclaimed. `leaving`: how many do already. */
+static bool reserve_tighter(snug_pools *pools, const struct size_class *class, struct move *move, uint32_t leaving) {
 	if (move->id == CLASS_NONE || move->id == class->id) return false;
 	struct size_class *tighter = pools->classes.serving[move->id];
 	if (tighter == NULL || tighter == class || tighter->stride >= class->stride) return false;
-	uint64_t holes = (uint64_t)tighter->slabs * tighter->slots - live_slots(tighter);
-	if (tighter->free_slots == 0 || holes % tighter->slots == 0) return false;
+	if (tighter->free_slots == 0 || holes_of(tighter) % tighter->slots == 0) return false;
+	bool exact = pools->defragment.phase != PHASE_IDLE;
+	if (exact && holes_of(class) % class->slots + leaving + 1 >= class->slots) return false;
 	if (slab_take_pinned(pools, tighter, 1, &move->to) == 0) slab_take_fullest(pools, tighter, 1, &move->to);
 	move->target = tighter;
 	return true;
@@ -264,7 +270,7 @@ static uint32_t reserve(snug_pools *pools, struct size_class *class, struct move
 	uint32_t reserved = 0;
 	if (class->loose_objects > 0) {
 		for (uint32_t index = 0; index < count; index++) {
-			if (!reserve_tighter(pools, class, &moves[index])) continue;
+			if (!reserve_tighter(pools, class, &moves[index], reserved)) continue;
 			struct move swap = moves[reserved];
 			moves[reserved++] = moves[index];
 			if (reserved - 1 != index) moves[index] = swap;

@@ -7,8 +7,7 @@
 #include "mem/pins.h"
 #include "mem/slots.h"
 
-#define WASTE_PARTS 64u      /* a slot that wastes more than 1/64 of the object may be worth splitting, */
-#define SPLIT_PRICE_BYTES 8u /* but not to save less than this */
+#define SPLIT_GAIN_BYTES 8u  /* what fragments must save at least */
 #define SHRINK_PARTS 8u      /* a smaller object stays in its slot while it wastes at most 1/8 */
 
 snug_error object_check_request(const snug_pools *pools, size_t size, const snug_alloc_options *options) {
@@ -29,11 +28,10 @@ static uint16_t choose_slot(const snug_pools *pools, size_t size, const snug_all
 	if (options != NULL && options->alignment > 1) return class_find(table, FAMILY_ALIGNED, bytes);
 	uint16_t id = class_find(table, FAMILY_BYTES, bytes);
 	if (id == CLASS_NONE || (options != NULL && options->contiguous)) return id;
-	size_t waste_bytes = table->stride[id] - bytes;
-	if (LIKELY(waste_bytes * WASTE_PARTS <= bytes || waste_bytes <= SPLIT_PRICE_BYTES)) return id;
+	if (LIKELY(!class_may_split(table, id, bytes))) return id;
 	struct chain_plan plan;
 	chain_plan_make(pools, size, &plan);
-	return plan.slot_bytes + SPLIT_PRICE_BYTES < table->stride[id] ? CLASS_NONE : id;
+	return plan.slot_bytes + SPLIT_GAIN_BYTES <= table->stride[id] ? CLASS_NONE : id;
 }
 
 static void write_handle_trailer(snug_pools *pools, const struct size_class *class, uint64_t offset, size_t size,
@@ -59,16 +57,6 @@ snug_error object_alloc(snug_pools *pools, size_t size, const snug_alloc_options
 	if (error) return error;
 	*location = offset | REF_CHAINED;
 	return SNUG_OK;
-}
-
-void object_free(snug_pools *pools, uint64_t location, size_t size) {
-	if (location & REF_CHAINED) {
-		chain_free(pools, location & OFFSET_MASK);
-		return;
-	}
-	struct size_class *class = class_of_page(pools, page_of(&pools->arena, location));
-	uint16_t id = class_find(&pools->classes, (enum family)class->family, size + pools->slot_trailer_bytes);
-	slot_free(pools, class, id, (uint32_t)size, location);
 }
 
 /* ------------------------------------------------------------------ resizing ------- */

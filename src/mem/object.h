@@ -3,6 +3,8 @@
 #ifndef SNUG_MEM_OBJECT_H
 #define SNUG_MEM_OBJECT_H
 
+#include "mem/chain.h"
+#include "mem/slots.h"
 #include "mem/types.h"
 
 /* SIZE_ZERO, SIZE_TOO_LARGE, ALIGNMENT; `options` may be NULL. */
@@ -11,7 +13,15 @@ snug_error object_check_request(const snug_pools *pools, size_t size, const snug
 /* `owner`: the handle's index. The request must have been checked. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
 snug_error object_alloc(snug_pools *pools, size_t size, const snug_alloc_options *options, uint32_t owner,
 						bool may_compact, uint64_t *location);
-void object_free(snug_pools *pools, uint64_t location, size_t size);
+static inline void object_free(snug_pools *pools, uint64_t location, size_t size) {
+	if (UNLIKELY(location & REF_CHAINED)) {
+		chain_free(pools, location & OFFSET_MASK);
+		return;
+	}
+	struct size_class *class = class_of_page(pools, page_of(&pools->arena, location));
+	uint16_t id = class_find(&pools->classes, (enum family)class->family, size + pools->slot_trailer_bytes);
+	slot_free(pools, class, id, (uint32_t)size, location);
+}
 
 /* The location may change. Making it smaller never fails. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE (aligned, above a page). */
 snug_error object_resize(snug_pools *pools, uint64_t *location, size_t size, size_t new_size, uint32_t owner);

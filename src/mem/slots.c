@@ -62,8 +62,13 @@ static bool refill(snug_pools *pools, struct size_class *class, uint64_t *offset
 
 /* ------------------------------------------------------------------ room ----------- */
 
+/* Whatever could make a page gainable counts as a change. */
+static uint64_t changes_so_far(const snug_pools *pools) {
+	return pools->changes + pools->totals.frees;
+}
+
 static bool nothing_to_gain(const snug_pools *pools) {
-	return pools->searched_at == pools->changes;
+	return pools->searched_at == changes_so_far(pools);
 }
 
 static void note_pages_gained(snug_pools *pools, uint64_t before_pages) {
@@ -83,7 +88,7 @@ static bool compact_one_page(snug_pools *pools) {
 		}
 	}
 	if (arena_free_pages(&pools->arena) <= before_pages) {
-		pools->searched_at = pools->changes;
+		pools->searched_at = changes_so_far(pools);
 		return false;
 	}
 	note_pages_gained(pools, before_pages);
@@ -148,7 +153,7 @@ void room_pace(snug_pools *pools) {
 	if (LIKELY(options->pace_low_water_bytes == 0) || nothing_to_gain(pools)) return;
 	if (arena_available_pages(&pools->arena) << pools->arena.page_shift >= options->pace_low_water_bytes) return;
 	uint64_t before_pages = arena_free_pages(&pools->arena);
-	if (pools->victim == PAGE_NONE && !victim_pick(pools, ALL_POOLS)) pools->searched_at = pools->changes;
+	if (pools->victim == PAGE_NONE && !victim_pick(pools, ALL_POOLS)) pools->searched_at = changes_so_far(pools);
 	uint64_t moved_bytes = 0;
 	while (pools->victim != PAGE_NONE && moved_bytes < options->pace_step_bytes) {
 		moved_bytes += victim_evacuate(pools, options->pace_step_bytes - moved_bytes, false);

@@ -54,8 +54,8 @@ static inline void slot_free(snug_pools *pools, struct size_class *class, uint16
 							 uint64_t offset) {
 	SNUG_ASSERT(pools->payload_bytes[class->pool] >= payload_bytes);
 	SNUG_ASSERT(!slab_slot_is_free(pools, class, offset));
-	pools->payload_bytes[class->pool] -= payload_bytes;
 	pools->changes++;
+	pools->payload_bytes[class->pool] -= payload_bytes;
 	if (UNLIKELY(class->id != id)) class_remove_loose(pools, id, class);
 	poison_slot(address_of(&pools->arena, offset), class->stride);
 	bool victim = pools->arena.pages[page_of(&pools->arena, offset)].state == PAGE_VICTIM;

