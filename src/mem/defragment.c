@@ -211,9 +211,11 @@ snug_error snug_defragment_step(snug_pools *pools, bool *done) {
 	}
 	if (defragment->phase != PHASE_DONE) {
 		struct totals before = pools->totals;
+		defragment->in_step = true;
 		do {
 			run_phase(pools, &allowance);
 		} while (!allowance.used_up && defragment->phase != PHASE_DONE);
+		defragment->in_step = false;
 		account(pools, &before, begin_ns);
 		check_target(pools);
 	}

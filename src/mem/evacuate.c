@@ -172,6 +172,8 @@ bool victim_pick_merge(snug_pools *pools, uint32_t pool_mask) {
 void victim_release(snug_pools *pools) {
 	page_number number = pools->victim;
 	pools->victim = PAGE_NONE;
+	/* Emptied by what the owner freed, or by an allocation's own compaction: the page is not the steps' gain. */
+	if (pools->defragment.phase != PHASE_IDLE && !pools->defragment.in_step) pools->totals.abandoned_slabs++;
 	slab_release(pools, class_of_page(pools, number), number);
 }
 

@@ -147,11 +147,7 @@ void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
 	page->free_slots++;
 	class->used_slots--;
 	if (page->state == PAGE_VICTIM) {
-		if (page->free_slots == class->slots) {
-			/* Its owner emptied it before the work did. */
-			pools->totals.abandoned_slabs++;
-			victim_release(pools);
-		}
+		if (page->free_slots == class->slots) victim_release(pools);
 		return;
 	}
 	class->free_slots++;

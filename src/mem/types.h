@@ -244,6 +244,7 @@ struct defragment {
 	snug_defragment_options options;
 	uint32_t cursor; /* of the flush phase: an index into class_table.active */
 	uint64_t begin_ns;
+	bool in_step;
 	uint64_t abandoned_at_begin; /* totals.abandoned_slabs */
 	snug_report report;
 };

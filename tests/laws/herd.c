@@ -1,7 +1,7 @@
 /* herd.c: see herd.h. */
 #include "herd.h"
 
-#include "mem/types.h"
+#include "support/exactness.h"
 #include "support/recount.h"
 #include "support/require.h"
 
@@ -215,14 +215,6 @@ static void step_to_the_end(struct herd *herd, const snug_defragment_options *op
 	}
 }
 
-uint64_t herd_loose_objects(struct herd *herd) {
-	uint64_t loose = 0;
-	for (uint32_t i = 0; i < herd->pools->classes.active_count; i++) {
-		loose += herd->pools->classes.active[i]->loose_objects;
-	}
-	return loose;
-}
-
 static void require_ok_check(struct herd *herd) {
 	snug_check_result result;
 	snug_error error = snug_check(herd->pools, &result);
@@ -235,7 +227,7 @@ snug_report herd_defragment(struct herd *herd, const snug_defragment_options *op
 	snug_report report;
 	uint64_t moved_calls = herd->moved_calls;
 	snug_estimate_report estimate = herd_estimate(herd, options);
-	uint64_t loose = herd_loose_objects(herd);
+	bool exact = estimate_is_exact(herd->pools);
 	recount_pools(herd->pools, &before);
 	herd->may_move = true;
 	REQUIRE_OK(snug_defragment_begin(herd->pools, options));
@@ -247,8 +239,6 @@ snug_report herd_defragment(struct herd *herd, const snug_defragment_options *op
 	REQUIRE(report.reclaimed_bytes == (before.slab_pages - after.slab_pages) * after.page_bytes,
 			"the report says %llu bytes, the map %llu pages", (unsigned long long)report.reclaimed_bytes,
 			(unsigned long long)(before.slab_pages - after.slab_pages));
-	/* Exact, or a lower bound where objects were in slots of a larger class. */
-	bool exact = loose == 0;
 	REQUIRE(options->target_bytes != SNUG_NO_BUDGET || report.reclaimed_bytes == estimate.reclaimable_bytes ||
 				(!exact && report.reclaimed_bytes > estimate.reclaimable_bytes),
 			"%llu bytes were reclaimed, the estimate was %llu", (unsigned long long)report.reclaimed_bytes,

@@ -50,9 +50,6 @@ void herd_verify(struct herd *herd);
 snug_stats herd_stats(struct herd *herd);
 snug_estimate_report herd_estimate(struct herd *herd, const snug_defragment_options *options);
 
-/* Objects that sit in slots of a larger class, from the internal counters: where there are some, an estimate is a lower bound. */
-uint64_t herd_loose_objects(struct herd *herd);
-
 /* Defragments in slices and requires: each step is bounded in bytes, the whole ends, the report equals the recounted map and
  * the estimate before it, at most a byte is copied for each byte gained by moving, afterwards there is nothing left to gain, all
  * invariants hold and every object is as it was. */

@@ -5,6 +5,7 @@
  *
  *     SNUG_HEAP_MIB=4096 build/tests/laws/test_adversarial */
 #include "herd.h"
+#include "support/exactness.h"
 #include "support/recount.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
@@ -89,7 +90,7 @@ static void one_per_cent_pinned(void **state) {
 			pinned++;
 		}
 	}
-	bool exact = herd_loose_objects(&herd) == 0;
+	bool exact = estimate_is_exact(herd.pools);
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = herd_defragment(&herd, &defaults);
 	REQUIRE(report.pinned_objects == pinned && pinned > 0, "%llu pinned objects were reported, %llu are",
@@ -103,7 +104,7 @@ static void one_per_cent_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
-	exact = herd_loose_objects(&herd) == 0;
+	exact = estimate_is_exact(herd.pools);
 	report = herd_defragment(&herd, &defaults);
 	REQUIRE(exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable, "%llu bytes were lost to pins; without them %llu were gained",
 			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
@@ -136,7 +137,7 @@ static void all_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
-	bool exact = herd_loose_objects(&herd) == 0;
+	bool exact = estimate_is_exact(herd.pools);
 	report = herd_defragment(&herd, &defaults);
 	REQUIRE(report.moved_objects > 0 && (exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable),
 			"%llu bytes were unmovable, %llu were gained",

@@ -1,6 +1,6 @@
 /* twin_defragment.c: defragmentations of the twin's pools, each held against a second account: the map before and after every
  * call that may gain pages. See twin.h. */
-#include "mem/types.h"
+#include "exactness.h"
 #include "require.h"
 #include "twin.h"
 
@@ -99,16 +99,6 @@ static void require_account(const twin_defragmentation *ours, const snug_report 
 			(unsigned long long)report->moved_bytes, (unsigned long long)ours->moved_bytes);
 }
 
-/* Objects that sit in slots of a larger class: compaction puts them back into tighter ones, which may gain more than the
- * estimate promised. No public figure tells them. */
-static uint64_t loose_objects(const snug_pools *pools) {
-	uint64_t loose = 0;
-	for (uint32_t i = 0; i < pools->classes.active_count; i++) {
-		loose += pools->classes.active[i]->loose_objects;
-	}
-	return loose;
-}
-
 /* A defragmentation without limits against the estimate just before it. */
 static void require_estimate(const snug_estimate_report *estimate, const snug_report *report, bool exact) {
 	REQUIRE(report->reclaimed_bytes >= estimate->reclaimable_bytes, "%llu bytes were reclaimed, the estimate was %llu",
@@ -136,7 +126,7 @@ void twin_defragment(struct twin *twin, const snug_defragment_options *options) 
 	memset(&report, 0, sizeof report);
 	twin_estimate(twin, options, &estimate);
 	take_account(twin, &before);
-	uint64_t loose = loose_objects(twin->pools);
+	bool exact = estimate_is_exact(twin->pools) && (options == NULL || !options->merge_classes);
 	twin->in_call = true;
 	REQUIRE_OK(snug_defragment(twin->pools, options, &report));
 	twin->in_call = false;
@@ -149,7 +139,6 @@ void twin_defragment(struct twin *twin, const snug_defragment_options *options) 
 	REQUIRE(report.abandoned_slabs == 0, "a slab was abandoned although nothing came between the steps");
 	if (report.outcome == SNUG_OUTCOME_DONE || report.outcome == SNUG_OUTCOME_NOTHING ||
 		report.outcome == SNUG_OUTCOME_NOTHING_PINNED) {
-		bool exact = loose == 0 && !options->merge_classes;
 		require_estimate(&estimate, &report, exact);
 		twin->counters.exact_estimates += exact;
 	}
