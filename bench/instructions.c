@@ -17,11 +17,18 @@
 #define LIVE_COUNT ((size_t)1024)
 #define FREED_COUNT ((size_t)51200) /* in all turns */
 #define OBJECT_BYTES ((size_t)100)
-#define HEAP_BYTES (8 * MIB)      /* for moves */
-#define LIMIT_BYTES (256 * MIB)   /* for pairs: decides the page size */
+#define HEAP_BYTES (8 * MIB)    /* for moves */
+#define LIMIT_BYTES (256 * MIB) /* for pairs: decides the page size */
 #define BATCH_COUNT ((size_t)64)
 
-typedef enum subject { SUBJECT_NONE, SUBJECT_MALLOC, SUBJECT_REF, SUBJECT_HANDLE, SUBJECT_BATCH, SUBJECT_COUNT } subject;
+typedef enum subject {
+	SUBJECT_NONE,
+	SUBJECT_MALLOC,
+	SUBJECT_REF,
+	SUBJECT_HANDLE,
+	SUBJECT_BATCH,
+	SUBJECT_COUNT
+} subject;
 
 static const char *const subject_names[SUBJECT_COUNT] = {"none", "malloc", "ref", "handle", "batch"};
 
@@ -230,7 +237,8 @@ int main(int argc, char **argv) {
 	} else if (argc == 3 && strcmp(argv[1], "asks") == 0) {
 		run_asks(strcmp(argv[2], "stats") == 0, &random);
 	} else {
-		bench_fail("use: %s pairs none|malloc|ref|handle|batch TURN, moves none|snug BYTES, asks stats|nothing", argv[0]);
+		bench_fail("use: %s pairs none|malloc|ref|handle|batch TURN, moves none|snug BYTES, asks stats|nothing",
+				   argv[0]);
 	}
 	return 0;
 }

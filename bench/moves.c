@@ -31,8 +31,8 @@ typedef enum figure {
 } figure;
 
 static const char *const figure_names[FIGURE_COUNT] = {
-	"move_ns",   "move_bytes",        "memcpy_random_ns",    "memcpy_scatter_ns",
-	"move_gbps", "move_per_random",   "move_per_scatter",    "gbps_per_stream_gbps",
+	"move_ns",   "move_bytes",      "memcpy_random_ns", "memcpy_scatter_ns",
+	"move_gbps", "move_per_random", "move_per_scatter", "gbps_per_stream_gbps",
 };
 
 typedef struct copy_buffer {
@@ -97,8 +97,8 @@ static void measure(double *figures, size_t object_bytes, bench_pattern pattern,
 static void print_row(size_t object_bytes, bench_pattern pattern, const double *medians, const bench_options *options) {
 	if (!options->json) {
 		printf("%6zu  %-8s %9.1f %9.0f %10.1f %10.1f %9.2f %9.2f %9.2f %9.2f\n", object_bytes, pattern_names[pattern],
-			   medians[MOVE_NS], medians[MOVE_BYTES], medians[RANDOM_COPY_NS], medians[SCATTER_COPY_NS], medians[MOVE_GBPS],
-			   medians[RATIO_RANDOM], medians[RATIO_SCATTER], medians[RATIO_STREAM]);
+			   medians[MOVE_NS], medians[MOVE_BYTES], medians[RANDOM_COPY_NS], medians[SCATTER_COPY_NS],
+			   medians[MOVE_GBPS], medians[RATIO_RANDOM], medians[RATIO_SCATTER], medians[RATIO_STREAM]);
 		return;
 	}
 	printf("{\"bench\":\"moves\",\"object_bytes\":%zu,\"pattern\":\"%s\"", object_bytes, pattern_names[pattern]);
@@ -112,9 +112,10 @@ static void print_row(size_t object_bytes, bench_pattern pattern, const double *
 static void print_heading(const bench_options *options) {
 	printf("moves in a defragmentation, and memcpy of the same size; medians; seed %llu%s\n",
 		   (unsigned long long)options->seed, options->huge_pages ? ", 2 MiB pages" : "");
-	printf("memcpy: random = random place to random place, scatter = next place to random place, stream = one large copy\n");
-	printf("%6s  %-8s %9s %9s %10s %10s %9s %9s %9s %9s\n", "bytes", "thinned", "ns/move", "B/move", "random ns", "scatter ns",
-		   "GB/s", "/random", "/scatter", "GB/stream");
+	printf("memcpy: random = random place to random place, scatter = next place to random place, stream = one large "
+		   "copy\n");
+	printf("%6s  %-8s %9s %9s %10s %10s %9s %9s %9s %9s\n", "bytes", "thinned", "ns/move", "B/move", "random ns",
+		   "scatter ns", "GB/s", "/random", "/scatter", "GB/stream");
 }
 
 int main(int argc, char **argv) {

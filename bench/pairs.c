@@ -19,8 +19,8 @@
 
 typedef struct allocator {
 	const char *name;
-	const char *library;     /* preloaded; NULL: none */
-	const char *huge_pages;  /* the environment by which it asks for 2 MiB pages */
+	const char *library;    /* preloaded; NULL: none */
+	const char *huge_pages; /* the environment by which it asks for 2 MiB pages */
 } allocator;
 
 static const allocator allocators[] = {
@@ -88,8 +88,10 @@ static void spawn(child *out, size_t index, pairs_sizes sizes, size_t live_bytes
 	snprintf(arguments[2], sizeof arguments[2], "%zu", live_bytes);
 	snprintf(arguments[3], sizeof arguments[3], "%d", (int)options->huge_pages);
 	snprintf(arguments[4], sizeof arguments[4], "%llu", (unsigned long long)seed);
-	snprintf(preload, sizeof preload, "LD_PRELOAD=%s", allocators[index].library != NULL ? allocators[index].library : "");
-	snprintf(huge_pages, sizeof huge_pages, "%s", allocators[index].huge_pages != NULL ? allocators[index].huge_pages : "");
+	snprintf(preload, sizeof preload, "LD_PRELOAD=%s",
+			 allocators[index].library != NULL ? allocators[index].library : "");
+	snprintf(huge_pages, sizeof huge_pages, "%s",
+			 allocators[index].huge_pages != NULL ? allocators[index].huge_pages : "");
 	char program[] = "bench-pairs";
 	char flag[] = "--child";
 	char *argv[] = {program, flag, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], NULL};
@@ -176,9 +178,11 @@ static double median_ratio(const row *of, size_t snug, size_t other) {
 
 /* ------------------------------------------------------------------ printing --------------------------------------------- */
 
-static void print_json(const row *of, pairs_sizes sizes, size_t live_bytes, pairs_mode mode, const bench_options *options) {
+static void print_json(const row *of, pairs_sizes sizes, size_t live_bytes, pairs_mode mode,
+					   const bench_options *options) {
 	for (size_t i = 0; i < ALLOCATOR_COUNT; i++) {
-		printf("{\"bench\":\"pairs\",\"sizes\":\"%s\",\"live_bytes\":%zu,\"mode\":\"%s\",\"allocator\":\"%s\",\"pair_ns\":%.2f,"
+		printf("{\"bench\":\"pairs\",\"sizes\":\"%s\",\"live_bytes\":%zu,\"mode\":\"%s\",\"allocator\":\"%s\",\"pair_"
+			   "ns\":%.2f,"
 			   "\"snug_ref_ratio\":%.3f,\"snug_handle_ratio\":%.3f,\"turns\":%u,\"huge_pages\":%s,\"seed\":%llu}\n",
 			   size_names[sizes], live_bytes, mode_names[mode], allocators[i].name, median_ns(of, i),
 			   median_ratio(of, SNUG_REF, i), median_ratio(of, SNUG_HANDLE, i), of->turns,
@@ -187,8 +191,8 @@ static void print_json(const row *of, pairs_sizes sizes, size_t live_bytes, pair
 }
 
 static void print_heading(const bench_options *options) {
-	printf("alloc+free pairs, ns (median), then snug-ref / each malloc; seed %llu%s\n", (unsigned long long)options->seed,
-		   options->huge_pages ? ", 2 MiB pages for all but tcmalloc" : "");
+	printf("alloc+free pairs, ns (median), then snug-ref / each malloc; seed %llu%s\n",
+		   (unsigned long long)options->seed, options->huge_pages ? ", 2 MiB pages for all but tcmalloc" : "");
 	printf("%-7s %-8s %-8s", "sizes", "live", "mode");
 	for (size_t i = 0; i < ALLOCATOR_COUNT; i++) {
 		printf(" %11s", allocators[i].name);

@@ -14,7 +14,7 @@ typedef struct workload {
 	size_t object_bytes; /* 0: Meta's sizes */
 } workload;
 
-static const workload workloads[] = {{"100 B", 100}, {"200 B", 200},    {"1 KiB", KIB},
+static const workload workloads[] = {{"100 B", 100},     {"200 B", 200},       {"1 KiB", KIB},
 									 {"4 KiB", 4 * KIB}, {"10 KiB", 10 * KIB}, {"meta", 0}};
 
 #define WORKLOAD_COUNT (sizeof workloads / sizeof workloads[0])
@@ -80,15 +80,17 @@ static double micros(const snug_histogram *histogram, double quantile) {
 
 static void print_row(const char *name, const pauses *of, const bench_options *options) {
 	if (options->json) {
-		printf("{\"bench\":\"pauses\",\"objects\":\"%s\",\"steps\":%llu,\"step_ns\":{\"p50\":%llu,\"p99\":%llu,\"p999\":%llu,"
-			   "\"max\":%llu},\"begin_max_ns\":%llu,\"end_max_ns\":%llu,\"moved_objects\":%llu,\"reclaimed_bytes\":%llu,"
-			   "\"huge_pages\":%s,\"seed\":%llu}\n",
-			   name, (unsigned long long)of->steps.count, (unsigned long long)snug_histogram_quantile(&of->steps, 0.5),
-			   (unsigned long long)snug_histogram_quantile(&of->steps, 0.99),
-			   (unsigned long long)snug_histogram_quantile(&of->steps, 0.999), (unsigned long long)of->steps.max,
-			   (unsigned long long)of->begins.max, (unsigned long long)of->ends.max, (unsigned long long)of->moved_objects,
-			   (unsigned long long)of->reclaimed_bytes, options->huge_pages ? "true" : "false",
-			   (unsigned long long)options->seed);
+		printf(
+			"{\"bench\":\"pauses\",\"objects\":\"%s\",\"steps\":%llu,\"step_ns\":{\"p50\":%llu,\"p99\":%llu,\"p999\":%"
+			"llu,"
+			"\"max\":%llu},\"begin_max_ns\":%llu,\"end_max_ns\":%llu,\"moved_objects\":%llu,\"reclaimed_bytes\":%llu,"
+			"\"huge_pages\":%s,\"seed\":%llu}\n",
+			name, (unsigned long long)of->steps.count, (unsigned long long)snug_histogram_quantile(&of->steps, 0.5),
+			(unsigned long long)snug_histogram_quantile(&of->steps, 0.99),
+			(unsigned long long)snug_histogram_quantile(&of->steps, 0.999), (unsigned long long)of->steps.max,
+			(unsigned long long)of->begins.max, (unsigned long long)of->ends.max, (unsigned long long)of->moved_objects,
+			(unsigned long long)of->reclaimed_bytes, options->huge_pages ? "true" : "false",
+			(unsigned long long)options->seed);
 		return;
 	}
 	printf("%-12s %8llu %8.1f %8.1f %8.1f %9.1f %10.1f %10.1f %12.1f\n", name, (unsigned long long)of->steps.count,
@@ -120,8 +122,8 @@ int main(int argc, char **argv) {
 	if (!options.json) {
 		printf("pauses of 4 KiB defragmentation steps, us; seed %llu%s\n", (unsigned long long)options.seed,
 			   options.huge_pages ? ", 2 MiB pages" : "");
-		printf("%-12s %8s %8s %8s %8s %9s %10s %10s %12s\n", "objects", "steps", "p50", "p99", "p99.9", "max", "begin max",
-			   "end max", "gained MiB");
+		printf("%-12s %8s %8s %8s %8s %9s %10s %10s %12s\n", "objects", "steps", "p50", "p99", "p99.9", "max",
+			   "begin max", "end max", "gained MiB");
 	}
 	for (size_t i = 0; i < WORKLOAD_COUNT; i++) {
 		print_row(workloads[i].name, &figures[i], &options);

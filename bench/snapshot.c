@@ -86,7 +86,8 @@ static void measure(const char *name, probe *on, ask_function *ask, condition st
 	unsigned long long p99 = snug_histogram_quantile(&times, 0.99);
 	unsigned long long largest = snug_histogram_quantile(&times, 1);
 	if (options->json) {
-		printf("{\"bench\":\"snapshot\",\"call\":\"%s\",\"condition\":\"%s\",\"calls\":%zu,\"p50_ns\":%llu,\"p99_ns\":%llu,"
+		printf("{\"bench\":\"snapshot\",\"call\":\"%s\",\"condition\":\"%s\",\"calls\":%zu,\"p50_ns\":%llu,\"p99_ns\":%"
+			   "llu,"
 			   "\"max_ns\":%llu,\"found_work\":%llu,\"seed\":%llu}\n",
 			   name, condition_names[state], calls, p50, p99, largest, (unsigned long long)on->found_work,
 			   (unsigned long long)options->seed);
@@ -116,7 +117,8 @@ static void measure_stats(probe *on, const bench_options *options) {
 	snug_stats stats;
 	bench_expect_ok(snug_stats_get(heap.pools, &stats), "snug_stats_get");
 	if (!options->json) {
-		printf("(%u size classes active, %llu objects)\n", stats.total.active_classes, (unsigned long long)stats.objects);
+		printf("(%u size classes active, %llu objects)\n", stats.total.active_classes,
+			   (unsigned long long)stats.objects);
 	}
 	measure("stats", on, ask_stats, HOT, options);
 	measure("stats", on, ask_stats, COLD, options);

@@ -38,17 +38,20 @@ static uint64_t slab_bytes(void) {
 }
 
 /* Full of small, medium and large objects, then every second one freed. The first objects of a size sit in slots of a larger
- * class until their own class becomes active, and an estimate is exact only without such; so all sizes come once before. */
+ * class until their own class becomes active, and an estimate is exact only without such, so those are freed. */
 static void make_holes(void) {
-	static const size_t sizes[] = {90, 700, 1340, 8500};
-	for (int round = 0; round < 2; round++) {
-		herd_remove_all(&herd);
-		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-			herd_fill(&herd, round == 0 ? 150000 : 300000, sizes[i], sizes[i]);
-		}
+	static const size_t sizes[] = {100, 1000, 2030, 8500};
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		uint32_t first = herd.count;
+		herd_fill(&herd, 100 * sizes[i], sizes[i], sizes[i]);
+		uint32_t end = herd.count;
+		herd_fill(&herd, 300000, sizes[i], sizes[i]);
+		herd_thin_out(&herd, first, end, 1000);
 	}
 	for (uint32_t i = 0; i < herd.count; i += 2) {
-		herd_remove(&herd, i);
+		if (herd.objects[i].name != 0) {
+			herd_remove(&herd, i);
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-/* handles.c: the smallest use of the pools. Objects are named by handles, which stay valid wherever the objects move.
+/* example_handles.c: the smallest use of the pools. Objects are named by handles, which stay valid wherever the objects move.
  *
  * Fills a heap with small records, frees every second one, which leaves holes everywhere, and makes the free memory whole
  * again. Valid C and C++. */

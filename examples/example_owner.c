@@ -1,4 +1,4 @@
-/* owner.c: pools that keep no handles. The program has its own index, and is told when an object moves.
+/* example_owner.c: pools that keep no handles. The program has its own index, and is told when an object moves.
  *
  * The index is a plain array: the word with number n is at words[n]. Each object begins with its number, so `moved` finds the
  * entry that must change without any search, and an object costs no handle and no header of the library. Valid C and C++. */
