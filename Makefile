@@ -83,7 +83,7 @@ run: need-run build/build.ninja
 	@tools/demo.sh build
 
 test: need-test build/.with-tests build-debug/build.ninja
-	@tests/run.sh build build-debug
+	@tests/run_tests.sh build build-debug
 
 bench: need-bench build/build.ninja
 	@$(ninja) --quiet -C build $(bench_programs)
@@ -95,13 +95,13 @@ count-instructions: need-bench build/build.ninja
 	@bench/instructions.sh build
 
 check-asan: need-test build-asan/build.ninja
-	@TIMEOUT_MULTIPLIER=6 tests/run.sh build-asan
+	@TIMEOUT_MULTIPLIER=6 tests/run_tests.sh build-asan
 
 check-tsan: need-test build-tsan/build.ninja
-	@TIMEOUT_MULTIPLIER=6 tests/run.sh build-tsan
+	@TIMEOUT_MULTIPLIER=6 tests/run_tests.sh build-tsan
 
 check-clang: need-clang build-clang/build.ninja
-	@tests/run.sh build-clang
+	@tests/run_tests.sh build-clang
 
 fuzz: need-clang build-fuzz/build.ninja
 	@$(ninja) -C build-fuzz

@@ -79,8 +79,9 @@ typedef struct snug_report {
 	uint64_t moved_objects;            /* slots copied: objects, or fragments of large ones */
 	uint64_t moved_bytes;              /* bytes copied */
 	uint64_t released_slabs;
-	uint64_t abandoned_slabs; /* begun, and given up because of what the owner allocated, freed or pinned between two steps */
-	uint64_t pinned_objects;  /* at the end, in the pools in scope: pinned objects, their bytes, */
+	uint64_t
+		abandoned_slabs; /* begun, and given up because of what the owner allocated, freed or pinned between two steps */
+	uint64_t pinned_objects; /* at the end, in the pools in scope: pinned objects, their bytes, */
 	uint64_t pinned_bytes;
 	uint64_t pinned_slabs;    /* and slabs skipped for them */
 	uint64_t unmovable_bytes; /* reclaimable if nothing were pinned, less what was reclaimable: lost to pins */
@@ -107,15 +108,15 @@ SNUG_NODISCARD snug_error snug_defragment_end(snug_pools *pools, snug_report *re
 typedef struct snug_estimate_report {
 	/* Exact while nothing is allocated or freed in between. What merge_classes adds is not counted. */
 	uint64_t reclaimable_bytes;
-	uint64_t coalesce_bytes;    /* the part of it that needs no move, at least */
-	uint64_t moves;             /* at most, usually within a few per cent */
+	uint64_t coalesce_bytes; /* the part of it that needs no move, at least */
+	uint64_t moves;          /* at most, usually within a few per cent */
 	uint64_t move_bytes;
 	uint64_t steps;
 	uint64_t predicted_ns; /* from the speed measured so far on these pools */
 	uint64_t longest_step_ns;
 	uint64_t pinned_bytes;    /* of pinned objects, in the pools in scope */
 	uint64_t unmovable_bytes; /* what could be reclaimed besides, were nothing pinned */
-	snug_outcome outcome; /* DONE, or why nothing can be gained */
+	snug_outcome outcome;     /* DONE, or why nothing can be gained */
 } snug_estimate_report;
 
 SNUG_NODISCARD snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *options,

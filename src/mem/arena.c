@@ -211,38 +211,48 @@ uint32_t arena_coalesce(struct arena *arena, uint32_t most) {
 
 /* ------------------------------------------------------------------ returning ------ */
 
-/* Drops the content of free pages and counts them as cold. */
+/* Drops the content of `count` neighbouring free pages and counts them as cold. */
 static bool chill_pages(struct arena *arena, uint32_t number, uint32_t first, uint32_t count) {
 	struct region *region = arena_region(arena, number);
 	char *address = address_of(arena, page_offset(arena, page_in_region(arena, number, first)));
-	unpoison(address, (size_t)count << arena->page_shift);
-	if (!arena->os->decommit(arena->os->context, address, (size_t)count << arena->page_shift)) {
-		poison_free(address, (size_t)count << arena->page_shift);
+	size_t bytes = (size_t)count << arena->page_shift;
+	unpoison(address, bytes);
+	if (!arena->os->decommit(arena->os->context, address, bytes)) {
+		poison_free(address, bytes);
 		return false;
 	}
-	uint32_t dropped = 0;
 	for (uint32_t bit = first; bit < first + count; bit++) {
 		uint64_t mask = (uint64_t)1 << (bit % 64);
-		if ((region->free_bits[bit / 64] & mask) == 0) continue;
+		SNUG_ASSERT((region->free_bits[bit / 64] & mask) != 0);
 		region->free_bits[bit / 64] &= ~mask;
 		region->cold_bits[bit / 64] |= mask;
 		arena->pages[page_in_region(arena, number, bit)].state = PAGE_COLD;
-		dropped++;
 	}
-	region->free_pages = (uint16_t)(region->free_pages - dropped);
-	region->cold_pages = (uint16_t)(region->cold_pages + dropped);
-	arena->free_pages -= dropped;
-	arena->committed_bytes -= (size_t)dropped << arena->page_shift;
+	region->free_pages = (uint16_t)(region->free_pages - count);
+	region->cold_pages = (uint16_t)(region->cold_pages + count);
+	arena->free_pages -= count;
+	arena->committed_bytes -= bytes;
 	if (number < arena->cold_hint) arena->cold_hint = number;
 	region_relist(arena, number);
 	return true;
+}
+
+static bool is_free(const struct region *region, uint32_t bit) {
+	return bit < region->page_count && (region->free_bits[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
 size_t arena_return_region(struct arena *arena) {
 	if ((arena->region_mask & 1) == 0) return 0;
 	size_t before_bytes = arena->committed_bytes;
 	uint32_t number = arena->region_heads[0] - 1;
-	if (!chill_pages(arena, number, 0, arena_region(arena, number)->page_count)) return 0;
+	const struct region *region = arena_region(arena, number);
+	/* What is not free is cold already: usually there is one run. */
+	for (uint32_t bit = 0; bit < region->page_count; bit++) {
+		uint32_t end = bit;
+		while (is_free(region, end)) end++;
+		if (end > bit && !chill_pages(arena, number, bit, end - bit)) break;
+		bit = end;
+	}
 	return before_bytes - arena->committed_bytes;
 }
 

@@ -6,8 +6,8 @@
 #include "mem/extents.h"
 #include "mem/slots.h"
 
-#define SPLIT_PARTS_MAX 16u      /* the last piece before the tail may be a page / 1..16 */
-#define FRAGMENT_PRICE_BYTES 8u  /* what one more fragment must save, besides its trailer: it is one more look-up */
+#define SPLIT_PARTS_MAX 16u     /* the last piece before the tail may be a page / 1..16 */
+#define FRAGMENT_PRICE_BYTES 8u /* what one more fragment must save, besides its trailer: it is one more look-up */
 
 /* ------------------------------------------------------------------ planning ------- */
 
@@ -238,7 +238,8 @@ snug_error chain_resize(snug_pools *pools, uint64_t *head, size_t new_size) {
 	uint64_t old_rest;
 	split_point(pools, *head, kept, &last_kept, &old_rest);
 	if (new_rest != 0 && old_rest != 0) {
-		extents_copy(extents_of(pools, new_rest | REF_CHAINED, 0, SIZE_MAX), extents_of(pools, old_rest | REF_CHAINED, 0, SIZE_MAX));
+		extents_copy(extents_of(pools, new_rest | REF_CHAINED, 0, SIZE_MAX),
+					 extents_of(pools, old_rest | REF_CHAINED, 0, SIZE_MAX));
 	}
 	free_from(pools, old_rest);
 	if (last_kept != 0) {

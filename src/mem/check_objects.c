@@ -59,14 +59,17 @@ static bool check_chain(struct check *check, uint64_t head, uint64_t object_size
 	uint64_t bytes = 0;
 	uint64_t previous = 0;
 	for (uint64_t offset = head; offset != 0;) {
-		if (!check_that(check, "F1", "fragment is followed by what is none", previous, is_live_fragment(pools, offset))) {
+		if (!check_that(check, "F1", "fragment is followed by what is none", previous,
+						is_live_fragment(pools, offset))) {
 			return false;
 		}
 		struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
 		bool linked = previous == 0 || (trailer.previous == previous && trailer.object_size == 0);
-		if (!check_that(check, "F1", "fragment does not point back", offset, linked && trailer.length > 0)) return false;
+		if (!check_that(check, "F1", "fragment does not point back", offset, linked && trailer.length > 0))
+			return false;
 		bytes += trailer.length;
-		if (!check_that(check, "F1", "fragments are longer than their object", head, bytes <= object_size)) return false;
+		if (!check_that(check, "F1", "fragments are longer than their object", head, bytes <= object_size))
+			return false;
 		previous = offset;
 		offset = trailer.next;
 	}

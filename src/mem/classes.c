@@ -61,8 +61,9 @@ void class_table_init(struct class_table *table, uint32_t page_bytes, void *memo
 	table->active_count = 0;
 	table->first[FAMILY_BYTES] = 0;
 	table->first[FAMILY_ALIGNED] = (uint16_t)make_strides(page_bytes, 1, table->stride);
-	table->first[FAMILY_FRAGMENT] = (uint16_t)(table->first[FAMILY_ALIGNED] +
-											   make_strides(page_bytes, ALIGNED_STRIDE, table->stride + table->first[1]));
+	table->first[FAMILY_FRAGMENT] =
+		(uint16_t)(table->first[FAMILY_ALIGNED] +
+				   make_strides(page_bytes, ALIGNED_STRIDE, table->stride + table->first[1]));
 	table->first[FAMILY_COUNT] =
 		(uint16_t)(table->first[FAMILY_FRAGMENT] + make_strides(page_bytes, 1, table->stride + table->first[2]));
 	uint32_t id = 0;

@@ -110,7 +110,9 @@ static void retire_empty_classes(snug_pools *pools) {
 static void run_phase(snug_pools *pools, struct allowance *allowance) {
 	struct defragment *defragment = &pools->defragment;
 	switch (defragment->phase) {
-	case PHASE_FLUSH: run_flush(pools, allowance); break;
+	case PHASE_FLUSH:
+		run_flush(pools, allowance);
+		break;
 	case PHASE_COMPACT:
 		if (!run_moves(pools, allowance, false)) {
 			defragment->phase = defragment->options.merge_classes ? PHASE_MERGE : PHASE_REBIN;
@@ -122,10 +124,15 @@ static void run_phase(snug_pools *pools, struct allowance *allowance) {
 			defragment->phase = PHASE_REBIN;
 		}
 		break;
-	case PHASE_REBIN: run_rebin(pools, allowance); break;
-	case PHASE_RETURN: run_return(pools, allowance); break;
+	case PHASE_REBIN:
+		run_rebin(pools, allowance);
+		break;
+	case PHASE_RETURN:
+		run_return(pools, allowance);
+		break;
 	case PHASE_IDLE:
-	case PHASE_DONE: break;
+	case PHASE_DONE:
+		break;
 	}
 }
 
@@ -143,7 +150,9 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 	bool gain = reclaimable_pages(pools, options.pools, &unpinned_pages) > 0;
 	bool merge = options.mode == SNUG_COMPACT && options.merge_classes;
 	*defragment = (struct defragment){
-		.phase = gain ? PHASE_FLUSH : merge ? PHASE_MERGE : PHASE_REBIN,
+		.phase = gain    ? PHASE_FLUSH
+				 : merge ? PHASE_MERGE
+						 : PHASE_REBIN,
 		.options = options,
 		.begin_ns = now_ns(pools),
 		.abandoned_at_begin = pools->totals.abandoned_slabs,
@@ -191,7 +200,8 @@ static void account(snug_pools *pools, const struct totals *before, uint64_t beg
 
 static void check_target(snug_pools *pools) {
 	struct defragment *defragment = &pools->defragment;
-	if (defragment->phase > PHASE_MERGE || defragment->report.reclaimed_bytes < defragment->options.target_bytes) return;
+	if (defragment->phase > PHASE_MERGE || defragment->report.reclaimed_bytes < defragment->options.target_bytes)
+		return;
 	defragment->report.outcome = SNUG_OUTCOME_TARGET;
 	defragment->phase = PHASE_REBIN;
 	if (pools->victim != PAGE_NONE) victim_put_back(pools);
@@ -226,7 +236,7 @@ snug_error snug_defragment_step(snug_pools *pools, bool *done) {
 static void close_report(snug_pools *pools, snug_report *report) {
 	uint64_t unpinned_pages;
 	uint64_t pages = reclaimable_pages(pools, pools->defragment.options.pools, &unpinned_pages);
-	report->unmovable_bytes = page_bytes_of(pools, unpinned_pages - pages);
+	if (report->compacted) report->unmovable_bytes = page_bytes_of(pools, unpinned_pages - pages);
 	report->abandoned_slabs = pools->totals.abandoned_slabs - pools->defragment.abandoned_at_begin;
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if ((pools->defragment.options.pools >> pool & 1) == 0) continue;
@@ -273,13 +283,20 @@ snug_error snug_defragment(snug_pools *pools, const snug_defragment_options *opt
 
 const char *snug_outcome_text(snug_outcome outcome) {
 	switch (outcome) {
-	case SNUG_OUTCOME_DONE: return "done, nothing more to gain";
-	case SNUG_OUTCOME_NOTHING: return "nothing to gain: no size class has a slab's worth of holes";
-	case SNUG_OUTCOME_NOTHING_PINNED: return "nothing to gain: the slabs with holes hold pinned objects";
-	case SNUG_OUTCOME_TARGET: return "target reached";
-	case SNUG_OUTCOME_BUDGET: return "partial: budget used up";
-	case SNUG_OUTCOME_CANCELLED: return "partial: cancelled";
-	case SNUG_OUTCOME_COUNT: break;
+	case SNUG_OUTCOME_DONE:
+		return "done, nothing more to gain";
+	case SNUG_OUTCOME_NOTHING:
+		return "nothing to gain: no size class has a slab's worth of holes";
+	case SNUG_OUTCOME_NOTHING_PINNED:
+		return "nothing to gain: the slabs with holes hold pinned objects";
+	case SNUG_OUTCOME_TARGET:
+		return "target reached";
+	case SNUG_OUTCOME_BUDGET:
+		return "partial: budget used up";
+	case SNUG_OUTCOME_CANCELLED:
+		return "partial: cancelled";
+	case SNUG_OUTCOME_COUNT:
+		break;
 	}
 	return "unknown outcome";
 }

@@ -11,10 +11,11 @@ static const char *const pool_names[] = {"small", "medium", "large"};
 static int format_slab(const snug_pools *pools, page_number number, char *line, size_t line_bytes) {
 	const struct page *page = &pools->arena.pages[number];
 	const struct size_class *class = class_of_page(pools, number);
-	return snprintf(line, line_bytes,
-					"{\"page\":%u,\"state\":\"%s\",\"pool\":\"%s\",\"slot_bytes\":%u,\"slots\":%u,\"live\":%u,\"pinned\":%u}",
-					number - 1, state_names[page->state], pool_names[class->pool], class->stride, class->slots,
-					class->slots - page->free_slots, page->pins);
+	return snprintf(
+		line, line_bytes,
+		"{\"page\":%u,\"state\":\"%s\",\"pool\":\"%s\",\"slot_bytes\":%u,\"slots\":%u,\"live\":%u,\"pinned\":%u}",
+		number - 1, state_names[page->state], pool_names[class->pool], class->stride, class->slots,
+		class->slots - page->free_slots, page->pins);
 }
 
 static bool write_page(const snug_pools *pools, page_number number, bool first, snug_write_function write,

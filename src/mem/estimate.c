@@ -21,7 +21,7 @@ uint64_t reclaimable_pages(const snug_pools *pools, uint32_t pool_mask, uint64_t
 		const struct size_class *class = pools->classes.active[index];
 		uint64_t live = class->used_slots - class->magazine_count;
 		bool in_scope = pool_mask >> class->pool & 1;
-		if (!in_scope || (uint64_t)class->slabs * class->slots - live < class->slots) continue;
+		if (!in_scope || (uint64_t) class->slabs * class->slots - live < class->slots) continue;
 		pages += class_reclaimable(pools, class);
 		*unpinned_pages += class_reclaimable_unpinned(class);
 	}

@@ -12,7 +12,7 @@
 
 #define BATCH_SLOTS 32u
 #define SLABS_EXAMINED 32u
-#define MERGE_PARTS 8u        /* a class's objects may go to classes up to 1/8 larger */
+#define MERGE_PARTS 8u       /* a class's objects may go to classes up to 1/8 larger */
 #define MERGE_WASTE_PARTS 4u /* if that wastes less than a quarter of the page gained; */
 #define MERGE_LIST_MAX 8u    /* only slabs at most half full are looked at */
 
@@ -31,7 +31,7 @@ static uint64_t live_slots(const struct size_class *class) {
 }
 
 static uint64_t holes_of(const struct size_class *class) {
-	return (uint64_t)class->slabs * class->slots - live_slots(class);
+	return (uint64_t) class->slabs * class->slots - live_slots(class);
 }
 
 uint64_t class_reclaimable_unpinned(const struct size_class *class) {
@@ -45,7 +45,7 @@ uint64_t class_reclaimable(const snug_pools *pools, const struct size_class *cla
 		cached += pools->arena.pages[page_of(&pools->arena, class->magazine[index])].pins > 0;
 	}
 	uint64_t pinned_holes = class->pinned_free_slots + cached;
-	uint64_t pinned_live = (uint64_t)class->pinned_slabs * class->slots - pinned_holes;
+	uint64_t pinned_live = (uint64_t) class->pinned_slabs * class->slots - pinned_holes;
 	return victim_count(class->slots, class->slabs - class->pinned_slabs, live_slots(class) - pinned_live,
 						pinned_holes);
 }
@@ -232,7 +232,7 @@ static void learn_size(const snug_pools *pools, const struct size_class *class, 
 	} else {
 		return;
 	}
-	move->id = class_find(&pools->classes, (enum family)class->family, move->payload_bytes + trailer_bytes);
+	move->id = class_find(&pools->classes, (enum family) class->family, move->payload_bytes + trailer_bytes);
 	SNUG_ASSERT(move->id <= class->id);
 }
 

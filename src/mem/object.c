@@ -7,8 +7,8 @@
 #include "mem/pins.h"
 #include "mem/slots.h"
 
-#define SPLIT_GAIN_BYTES 8u  /* what fragments must save at least */
-#define SHRINK_PARTS 8u      /* a smaller object stays in its slot while it wastes at most 1/8 */
+#define SPLIT_GAIN_BYTES 8u /* what fragments must save at least */
+#define SHRINK_PARTS 8u     /* a smaller object stays in its slot while it wastes at most 1/8 */
 
 snug_error object_check_request(const snug_pools *pools, size_t size, const snug_alloc_options *options) {
 	if (size == 0) return SNUG_ERROR_SIZE_ZERO;

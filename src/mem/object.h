@@ -19,7 +19,7 @@ static inline void object_free(snug_pools *pools, uint64_t location, size_t size
 		return;
 	}
 	struct size_class *class = class_of_page(pools, page_of(&pools->arena, location));
-	uint16_t id = class_find(&pools->classes, (enum family)class->family, size + pools->slot_trailer_bytes);
+	uint16_t id = class_find(&pools->classes, (enum family) class->family, size + pools->slot_trailer_bytes);
 	slot_free(pools, class, id, (uint32_t)size, location);
 }
 
@@ -30,7 +30,8 @@ snug_error object_resize(snug_pools *pools, uint64_t *location, size_t size, siz
 snug_error object_view(const snug_pools *pools, uint64_t location, size_t size, size_t offset, size_t length,
 					   snug_extent *extents, size_t *count);
 size_t object_extent_count(const snug_pools *pools, uint64_t location);
-snug_error object_read(const snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer, size_t length);
+snug_error object_read(const snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer,
+					   size_t length);
 snug_error object_write(const snug_pools *pools, uint64_t location, size_t size, size_t offset, const void *data,
 						size_t length);
 

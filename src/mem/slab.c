@@ -62,7 +62,7 @@ snug_error slab_create(snug_pools *pools, struct size_class *class, page_number 
 	}
 	struct page *page = &pools->arena.pages[number];
 	page->class_id = class->id;
-	page->free_slots = (uint16_t)class->slots;
+	page->free_slots = (uint16_t) class->slots;
 	if (beside != NULL) page->free_bits.beside = beside;
 	uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
@@ -90,7 +90,8 @@ void slab_release(snug_pools *pools, struct size_class *class, page_number numbe
 
 void slab_release_empty(snug_pools *pools, struct size_class *class) {
 	page_number page = class->list_mask & 1 ? class->lists[0] : PAGE_NONE;
-	while (page != PAGE_NONE && pools->arena.pages[page].free_slots < class->slots) page = pools->arena.pages[page].next;
+	while (page != PAGE_NONE && pools->arena.pages[page].free_slots < class->slots)
+		page = pools->arena.pages[page].next;
 	if (page != PAGE_NONE) slab_release(pools, class, page);
 }
 

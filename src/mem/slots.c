@@ -186,7 +186,8 @@ static snug_error take_or_grow(snug_pools *pools, uint16_t id, bool may_compact,
 	return filled ? SNUG_OK : SNUG_ERROR_CORRUPT;
 }
 
-snug_error slot_alloc_slow(snug_pools *pools, uint16_t id, bool may_compact, uint64_t *offset, struct size_class **out) {
+snug_error slot_alloc_slow(snug_pools *pools, uint16_t id, bool may_compact, uint64_t *offset,
+						   struct size_class **out) {
 	bool counted = false;
 	for (;;) {
 		snug_error error = take_or_grow(pools, id, may_compact, offset, out);

@@ -69,7 +69,7 @@ static inline void slot_free(snug_pools *pools, struct size_class *class, uint16
 /* The payload in a slot changes its size without leaving the slot. */
 static inline void slot_repay(snug_pools *pools, struct size_class *class, uint32_t trailer_bytes, uint32_t old_bytes,
 							  uint32_t new_bytes) {
-	enum family family = (enum family)class->family;
+	enum family family = (enum family) class->family;
 	uint16_t old_id = class_find(&pools->classes, family, (size_t)old_bytes + trailer_bytes);
 	uint16_t new_id = class_find(&pools->classes, family, (size_t)new_bytes + trailer_bytes);
 	if (old_id != class->id) class_remove_loose(pools, old_id, class);

@@ -103,7 +103,7 @@ struct page {
 	union {
 		uint64_t inside[INLINE_BITMAP_SLOTS / 64];
 		uint64_t *beside; /* a cell */
-	} free_bits; /* bit set: the slot is free */
+	} free_bits;          /* bit set: the slot is free */
 };
 
 struct region {
@@ -119,8 +119,8 @@ struct region {
 
 struct arena {
 	const snug_os *os;
-	char *base;        /* of page 1 */
-	uintptr_t bias;    /* address = bias + offset */
+	char *base;         /* of page 1 */
+	uintptr_t bias;     /* address = bias + offset */
 	struct page *pages; /* indexed by page number */
 	uint32_t page_bytes;
 	uint32_t page_shift;
@@ -163,11 +163,11 @@ struct size_class {
 	uint32_t magazine_count;
 	uint32_t magazine_capacity;
 	uint32_t stride;
-	uint32_t slots;       /* of a slab */
-	uint32_t reciprocal;  /* slot = offset * reciprocal >> 32 */
-	uint32_t slabs;       /* the victim included */
-	uint64_t used_slots;  /* clear bits of all its slabs: live, or in the magazine */
-	uint64_t free_slots;  /* set bits of its slabs, the victim's not counted */
+	uint32_t slots;      /* of a slab */
+	uint32_t reciprocal; /* slot = offset * reciprocal >> 32 */
+	uint32_t slabs;      /* the victim included */
+	uint64_t used_slots; /* clear bits of all its slabs: live, or in the magazine */
+	uint64_t free_slots; /* set bits of its slabs, the victim's not counted */
 	uint16_t id;
 	uint8_t family;
 	uint8_t pool;
@@ -224,7 +224,7 @@ struct handle_table {
 struct pin_table {
 	struct range ranges[2];
 	uint64_t *entries;
-	uint32_t current; /* which range */
+	uint32_t current;  /* which range */
 	uint32_t capacity; /* a power of two; 0: none yet */
 	uint32_t count;
 	uint64_t payload_bytes;
@@ -270,13 +270,14 @@ struct totals {
 };
 
 struct snug_pools {
-	uint32_t gate; /* how objects are named, and whether a callback is running */
+	uint32_t gate;               /* how objects are named, and whether a callback is running */
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
 	struct class_table classes;
 	struct arena arena;
 	page_number victim;
-	uint64_t watched;     /* offset of the object that is being resized: followed when it moves */
-	uint64_t changes;     /* besides totals.frees: freed slots, unpins and abandoned victims, which may make a page gainable */
+	uint64_t watched; /* offset of the object that is being resized: followed when it moves */
+	uint64_t
+		changes; /* besides totals.frees: freed slots, unpins and abandoned victims, which may make a page gainable */
 	uint64_t searched_at; /* all changes when a search for a page to gain last found none */
 	size_t object_max_bytes;
 	struct cells cells;

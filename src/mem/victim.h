@@ -13,9 +13,9 @@
 #define VICTIM_NONE UINT32_MAX
 
 struct class_candidate {
-	uint32_t slots;        /* of a slab */
-	uint32_t emptiest;     /* list of its emptiest slab: 0 (nearly empty) .. 16 (full) */
-	uint64_t holes;        /* in all its slabs */
+	uint32_t slots;    /* of a slab */
+	uint32_t emptiest; /* list of its emptiest slab: 0 (nearly empty) .. 16 (full) */
+	uint64_t holes;    /* in all its slabs */
 	uint64_t unpinned_slabs;
 };
 

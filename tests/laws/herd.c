@@ -38,8 +38,8 @@ static void verify_object(struct herd *herd, uint32_t number) {
 					   : snug_view(herd->pools, object->name, offset, length, extents, &count));
 		REQUIRE(offset > 0 || object->pins == 0 || extents[0].data == object->pinned_at, "a pinned object was moved");
 		for (size_t i = 0; i < count; i++) {
-			REQUIRE(extent_equals(&extents[i], herd->buffer + offset), "object %u of %u bytes differs after byte %zu", number,
-					object->size, offset);
+			REQUIRE(extent_equals(&extents[i], herd->buffer + offset), "object %u of %u bytes differs after byte %zu",
+					number, object->size, offset);
 			offset += extents[i].length;
 		}
 	}
@@ -59,7 +59,8 @@ static void herd_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	struct herd *herd = context;
 	uint32_t number;
 	memcpy(&number, snug_ref_at(herd->pools, to), sizeof number);
-	REQUIRE(herd->may_move && number < herd->count && herd->objects[number].name == from, "`moved` for an unknown object");
+	REQUIRE(herd->may_move && number < herd->count && herd->objects[number].name == from,
+			"`moved` for an unknown object");
 	REQUIRE(herd->objects[number].pins == 0, "a pinned object was moved");
 	REQUIRE(!snug_ref_is_contiguous(to) || size >= herd->objects[number].size, "`moved` with too small a size");
 	herd->objects[number].name = to;
@@ -115,7 +116,8 @@ static void require_full(struct herd *herd, size_t size) {
 snug_error herd_add(struct herd *herd, size_t size) {
 	uint64_t name = 0;
 	herd->may_move = true;
-	snug_error error = herd->by_reference ? snug_ref_alloc(herd->pools, size, &name) : snug_alloc(herd->pools, size, &name);
+	snug_error error =
+		herd->by_reference ? snug_ref_alloc(herd->pools, size, &name) : snug_alloc(herd->pools, size, &name);
 	herd->may_move = false;
 	if (error != SNUG_OK) {
 		if (error == SNUG_ERROR_NO_MEMORY) {

@@ -95,8 +95,9 @@ static void one_per_cent_pinned(void **state) {
 	snug_report report = herd_defragment(&herd, &defaults);
 	REQUIRE(report.pinned_objects == pinned && pinned > 0, "%llu pinned objects were reported, %llu are",
 			(unsigned long long)report.pinned_objects, (unsigned long long)pinned);
-	REQUIRE(report.pinned_slabs > 0 && (!exact || report.unmovable_bytes == estimate.unmovable_bytes), "unmovable bytes: %llu and %llu",
-			(unsigned long long)report.unmovable_bytes, (unsigned long long)estimate.unmovable_bytes);
+	REQUIRE(report.pinned_slabs > 0 && (!exact || report.unmovable_bytes == estimate.unmovable_bytes),
+			"unmovable bytes: %llu and %llu", (unsigned long long)report.unmovable_bytes,
+			(unsigned long long)estimate.unmovable_bytes);
 	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "nothing moved");
 	uint64_t unmovable = report.unmovable_bytes;
 	for (uint32_t i = 0; i < herd.count; i++) {
@@ -106,8 +107,9 @@ static void one_per_cent_pinned(void **state) {
 	}
 	exact = estimate_is_exact(herd.pools);
 	report = herd_defragment(&herd, &defaults);
-	REQUIRE(exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable, "%llu bytes were lost to pins; without them %llu were gained",
-			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
+	REQUIRE(exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable,
+			"%llu bytes were lost to pins; without them %llu were gained", (unsigned long long)unmovable,
+			(unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);
 }
 
@@ -127,9 +129,11 @@ static void all_pinned(void **state) {
 	}
 	snug_report report = herd_defragment(&herd, &defaults);
 	REQUIRE(report.outcome == SNUG_OUTCOME_NOTHING_PINNED && report.moved_objects == 0 && report.reclaimed_bytes == 0,
-			"all is pinned: %s, %llu moved", snug_outcome_text(report.outcome), (unsigned long long)report.moved_objects);
-	REQUIRE(report.pinned_objects == herd.live && report.pinned_bytes == herd.live_bytes, "%llu pinned objects of %llu bytes",
-			(unsigned long long)report.pinned_objects, (unsigned long long)report.pinned_bytes);
+			"all is pinned: %s, %llu moved", snug_outcome_text(report.outcome),
+			(unsigned long long)report.moved_objects);
+	REQUIRE(report.pinned_objects == herd.live && report.pinned_bytes == herd.live_bytes,
+			"%llu pinned objects of %llu bytes", (unsigned long long)report.pinned_objects,
+			(unsigned long long)report.pinned_bytes);
 	REQUIRE(report.unmovable_bytes > 0, "no bytes were lost to the pins");
 	uint64_t unmovable = report.unmovable_bytes;
 	for (uint32_t i = 0; i < herd.count; i++) {
@@ -139,9 +143,10 @@ static void all_pinned(void **state) {
 	}
 	bool exact = estimate_is_exact(herd.pools);
 	report = herd_defragment(&herd, &defaults);
-	REQUIRE(report.moved_objects > 0 && (exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable),
-			"%llu bytes were unmovable, %llu were gained",
-			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
+	REQUIRE(report.moved_objects > 0 &&
+				(exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable),
+			"%llu bytes were unmovable, %llu were gained", (unsigned long long)unmovable,
+			(unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);
 }
 
@@ -184,8 +189,8 @@ static void small_and_huge(void **state) {
 		uint64_t moves = herd_stats(&herd).moves;
 		uint64_t expected = (heap->limit - herd.live_bytes) * 8 / 10 / huge;
 		uint64_t count = herd_fill(&herd, UINT64_MAX, huge, huge) / huge;
-		REQUIRE(count >= expected && count > 0, "%llu objects of %zu bytes found room, %llu should", (unsigned long long)count,
-				huge, (unsigned long long)expected);
+		REQUIRE(count >= expected && count > 0, "%llu objects of %zu bytes found room, %llu should",
+				(unsigned long long)count, huge, (unsigned long long)expected);
 		REQUIRE(herd_stats(&herd).moves > moves, "nothing moved");
 		herd_verify(&herd);
 		herd_fill(&herd, UINT64_MAX, 256, 256);
@@ -226,13 +231,13 @@ static void as_large_as_the_heap(void **state) {
 	herd_deinit(&herd);
 }
 
-#define CASES(X)                                                                                                       \
-	X(size_flip)                                                                                                       \
-	X(checkerboard)                                                                                                    \
-	X(one_per_cent_pinned)                                                                                             \
-	X(all_pinned)                                                                                                      \
-	X(stagnation)                                                                                                      \
-	X(small_and_huge)                                                                                                  \
+#define CASES(X)           \
+	X(size_flip)           \
+	X(checkerboard)        \
+	X(one_per_cent_pinned) \
+	X(all_pinned)          \
+	X(stagnation)          \
+	X(small_and_huge)      \
 	X(as_large_as_the_heap)
 
 #define HEAPS_MAX 5
@@ -247,8 +252,11 @@ int main(void) {
 		CASES(CASE_ROW)
 #undef CASE_ROW
 	};
-	static struct heap usual[] = {
-		{1 * MIB, false, 100}, {1 * MIB, true, 100}, {16 * MIB, false, 100}, {16 * MIB, true, 100}, {256 * MIB, true, 200}};
+	static struct heap usual[] = {{1 * MIB, false, 100},
+								  {1 * MIB, true, 100},
+								  {16 * MIB, false, 100},
+								  {16 * MIB, true, 100},
+								  {256 * MIB, true, 200}};
 	static struct heap only[] = {{0, false, 500}, {0, true, 500}};
 	uint64_t only_mib = test_environment_number("SNUG_HEAP_MIB", 0);
 	only[0].limit = only[1].limit = only_mib * MIB;

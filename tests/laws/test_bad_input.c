@@ -32,13 +32,13 @@ static void require_equal_stats(const snug_stats *before, const snug_stats *afte
 }
 
 /* The call must answer `error` and leave the statistics as they were. */
-#define REFUSED(error, call)                                                                                           \
-	do {                                                                                                               \
-		snug_stats stats_before = stats_now();                                                                         \
-		REQUIRE_ERROR(error, call);                                                                                    \
-		snug_stats stats_after = stats_now();                                                                          \
-		require_equal_stats(&stats_before, &stats_after);                                                              \
-		REQUIRE_OK(snug_check(pools, NULL));                                                                           \
+#define REFUSED(error, call)                              \
+	do {                                                  \
+		snug_stats stats_before = stats_now();            \
+		REQUIRE_ERROR(error, call);                       \
+		snug_stats stats_after = stats_now();             \
+		require_equal_stats(&stats_before, &stats_after); \
+		REQUIRE_OK(snug_check(pools, NULL));              \
 	} while (0)
 
 static int open_pools(void **state) {
@@ -155,7 +155,8 @@ static void null_pools(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_step(NULL, &done));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_end(NULL, &report));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_estimate(NULL, NULL, &estimate));
-	REQUIRE(out == 7 && byte == 'x' && number == 7 && address == NULL && extent.data == NULL, "an out-parameter was written");
+	REQUIRE(out == 7 && byte == 'x' && number == 7 && address == NULL && extent.data == NULL,
+			"an out-parameter was written");
 }
 
 static void null_out_parameters(void **state) {
@@ -180,7 +181,8 @@ static void null_out_parameters(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_end(pools, NULL));
 	snug_report report;
 	REQUIRE_OK(snug_defragment_end(pools, &report));
-	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED, "ended before it was done, but: %s", snug_outcome_text(report.outcome));
+	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED, "ended before it was done, but: %s",
+			snug_outcome_text(report.outcome));
 }
 
 /* ------------------------------------------------------------------ sizes, alignment, ranges ------------------------------ */
@@ -188,8 +190,8 @@ static void null_out_parameters(void **state) {
 static void sizes(void **state) {
 	(void)state;
 	snug_handle out = 7;
-	static const size_t too_large[] = {LIMIT, LIMIT + 1, 16 * LIMIT, SNUG_OBJECT_MAX_BYTES, SNUG_OBJECT_MAX_BYTES + 1,
-									   SIZE_MAX / 2, SIZE_MAX};
+	static const size_t too_large[] = {
+		LIMIT, LIMIT + 1, 16 * LIMIT, SNUG_OBJECT_MAX_BYTES, SNUG_OBJECT_MAX_BYTES + 1, SIZE_MAX / 2, SIZE_MAX};
 	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc(pools, 0, &out));
 	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc_with(pools, 0, NULL, &out));
 	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(pools, object, 0));
@@ -505,7 +507,8 @@ static void wrong_thread(void **state) {
 	assert_int_equal(pthread_create(&thread, NULL, call_from_elsewhere, answers), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	for (size_t i = 0; i < 4; i++) {
-		REQUIRE(answers[i] == SNUG_ERROR_WRONG_THREAD, "call %zu from another thread: %s", i, snug_error_text(answers[i]));
+		REQUIRE(answers[i] == SNUG_ERROR_WRONG_THREAD, "call %zu from another thread: %s", i,
+				snug_error_text(answers[i]));
 	}
 	snug_stats after = stats_now();
 	require_equal_stats(&before, &after);

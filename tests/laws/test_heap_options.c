@@ -33,7 +33,8 @@ static void pacing_keeps_pages_at_hand(void **state) {
 	herd_fill(&herd, 600 << 10, 3000, 3000); /* each page of these pays for a step */
 	snug_stats stats = herd_stats(&herd);
 	REQUIRE(stats.moves > moves, "pacing moved nothing");
-	REQUIRE(stats.available_bytes >= (200 << 10), "only %llu bytes are at hand", (unsigned long long)stats.available_bytes);
+	REQUIRE(stats.available_bytes >= (200 << 10), "only %llu bytes are at hand",
+			(unsigned long long)stats.available_bytes);
 	REQUIRE_OK(snug_check(herd.pools, NULL));
 	herd_verify(&herd);
 	herd_deinit(&herd);
@@ -147,7 +148,8 @@ static void page_bytes(void **state) {
 		herd_thin_out(&herd, 0, herd.count, 500);
 		const snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
 		snug_report report = herd_defragment(&herd, &defaults);
-		REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "pages of %zu bytes: nothing was gained", bytes);
+		REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "pages of %zu bytes: nothing was gained",
+				bytes);
 		herd_deinit(&herd);
 	}
 }

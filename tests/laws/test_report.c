@@ -87,7 +87,8 @@ static void coalesce_only(void **state) {
 	REQUIRE(report.coalesce_reclaimed_bytes == report.reclaimed_bytes, "not all of it by coalescing");
 	REQUIRE(estimate.reclaimable_bytes == report.reclaimed_bytes && estimate.coalesce_bytes == report.reclaimed_bytes,
 			"the estimate was %llu", (unsigned long long)estimate.reclaimable_bytes);
-	REQUIRE(report.moved_objects == 0 && report.moved_bytes == 0 && !report.compacted && report.complete, "it compacted");
+	REQUIRE(report.moved_objects == 0 && report.moved_bytes == 0 && !report.compacted && report.complete,
+			"it compacted");
 	REQUIRE(report.coalesced_bytes >= report.reclaimed_bytes, "%llu bytes were merged",
 			(unsigned long long)report.coalesced_bytes);
 }
@@ -109,12 +110,14 @@ static void compact(void **state) {
 			"%llu bytes copied", (unsigned long long)report.moved_bytes);
 	REQUIRE(report.released_slabs * 4096 == report.reclaimed_bytes, "%llu slabs were released",
 			(unsigned long long)report.released_slabs);
-	REQUIRE(report.before.total.slab_bytes == before && report.after.total.slab_bytes == slab_bytes(), "before and after");
+	REQUIRE(report.before.total.slab_bytes == before && report.after.total.slab_bytes == slab_bytes(),
+			"before and after");
 	REQUIRE(report.before.total.reclaimable_bytes >= report.reclaimed_bytes - report.coalesce_reclaimed_bytes &&
 				report.after.total.reclaimable_bytes == 0,
 			"reclaimable were %llu bytes and are %llu", (unsigned long long)report.before.total.reclaimable_bytes,
 			(unsigned long long)report.after.total.reclaimable_bytes);
-	REQUIRE(report.steps > 1 && report.longest_step_ns > 0 && report.work_ns >= report.longest_step_ns, "no time passed");
+	REQUIRE(report.steps > 1 && report.longest_step_ns > 0 && report.work_ns >= report.longest_step_ns,
+			"no time passed");
 }
 
 static void one_pool_only(void **state) {
@@ -129,12 +132,12 @@ static void one_pool_only(void **state) {
 		recount_pools(herd.pools, &before);
 		snug_report report = defragment(&options);
 		recount_pools(herd.pools, &after);
-		REQUIRE(report.reclaimed_bytes == (before.pool[pool].slabs - after.pool[pool].slabs) * 4096, "pool %u: %llu bytes",
-				pool, (unsigned long long)report.reclaimed_bytes);
+		REQUIRE(report.reclaimed_bytes == (before.pool[pool].slabs - after.pool[pool].slabs) * 4096,
+				"pool %u: %llu bytes", pool, (unsigned long long)report.reclaimed_bytes);
 		moved += report.moved_objects;
 		for (unsigned other = 0; other < SNUG_POOL_COUNT; other++) {
-			REQUIRE(other == pool || before.pool[other].slabs == after.pool[other].slabs, "pool %u changed pool %u", pool,
-					other);
+			REQUIRE(other == pool || before.pool[other].slabs == after.pool[other].slabs, "pool %u changed pool %u",
+					pool, other);
 		}
 	}
 	REQUIRE(moved > 0, "nothing moved");
@@ -155,11 +158,12 @@ static void with_pins(void **state) {
 	snug_stats stats = herd_stats(&herd);
 	REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes && report.reclaimed_bytes > 0, "the estimate was %llu",
 			(unsigned long long)estimate.reclaimable_bytes);
-	REQUIRE(report.pinned_objects == stats.pinned_objects && report.pinned_bytes == stats.pinned_bytes, "%llu objects pinned",
-			(unsigned long long)report.pinned_objects);
+	REQUIRE(report.pinned_objects == stats.pinned_objects && report.pinned_bytes == stats.pinned_bytes,
+			"%llu objects pinned", (unsigned long long)report.pinned_objects);
 	REQUIRE(report.pinned_slabs == stats.total.pinned_slabs && report.pinned_slabs > 0, "%llu slabs pinned",
 			(unsigned long long)report.pinned_slabs);
-	REQUIRE(report.unmovable_bytes == estimate.unmovable_bytes && report.unmovable_bytes > 0, "nothing was lost to pins");
+	REQUIRE(report.unmovable_bytes == estimate.unmovable_bytes && report.unmovable_bytes > 0,
+			"nothing was lost to pins");
 }
 
 static void partial_bytes(void **state) {
@@ -182,8 +186,8 @@ static void partial_bytes(void **state) {
 		REQUIRE(++parts < 1000, "no end");
 	} while (!report.complete);
 	REQUIRE(parts > 5, "only %u parts", parts);
-	REQUIRE(sum == total, "in parts %llu bytes were reclaimed, at once it would have been %llu", (unsigned long long)sum,
-			(unsigned long long)total);
+	REQUIRE(sum == total, "in parts %llu bytes were reclaimed, at once it would have been %llu",
+			(unsigned long long)sum, (unsigned long long)total);
 }
 
 static void partial_time(void **state) {
@@ -194,7 +198,8 @@ static void partial_time(void **state) {
 	uint64_t before = slab_bytes();
 	snug_report report = defragment(&options);
 	require_reclaimed(&report, before);
-	REQUIRE(report.outcome == SNUG_OUTCOME_BUDGET && !report.complete, "the outcome is: %s", snug_outcome_text(report.outcome));
+	REQUIRE(report.outcome == SNUG_OUTCOME_BUDGET && !report.complete, "the outcome is: %s",
+			snug_outcome_text(report.outcome));
 	REQUIRE(report.work_ns >= 20000 && report.work_ns < 100000, "%llu ns of work", (unsigned long long)report.work_ns);
 }
 
@@ -205,9 +210,10 @@ static void steps_end_in_time(void **state) {
 	options.step_bytes = SNUG_NO_BUDGET;
 	options.step_ns = 5000;
 	snug_report report = defragment(&options);
-	REQUIRE(report.outcome == SNUG_OUTCOME_DONE && report.steps > 10, "%llu steps: %s", (unsigned long long)report.steps,
-			snug_outcome_text(report.outcome));
-	REQUIRE(report.longest_step_ns < 50000, "the longest step took %llu ns", (unsigned long long)report.longest_step_ns);
+	REQUIRE(report.outcome == SNUG_OUTCOME_DONE && report.steps > 10, "%llu steps: %s",
+			(unsigned long long)report.steps, snug_outcome_text(report.outcome));
+	REQUIRE(report.longest_step_ns < 50000, "the longest step took %llu ns",
+			(unsigned long long)report.longest_step_ns);
 }
 
 static void target(void **state) {
@@ -218,7 +224,8 @@ static void target(void **state) {
 	uint64_t before = slab_bytes();
 	snug_report report = defragment(&options);
 	require_reclaimed(&report, before);
-	REQUIRE(report.outcome == SNUG_OUTCOME_TARGET && report.complete, "the outcome is: %s", snug_outcome_text(report.outcome));
+	REQUIRE(report.outcome == SNUG_OUTCOME_TARGET && report.complete, "the outcome is: %s",
+			snug_outcome_text(report.outcome));
 	REQUIRE(report.reclaimed_bytes >= options.target_bytes, "the target was missed");
 	snug_report rest = defragment(NULL);
 	REQUIRE(rest.reclaimed_bytes > 0, "the target was everything");
@@ -248,7 +255,8 @@ static void cancelled(void **state) {
 	herd_verify(&herd);
 	snug_report rest = defragment(NULL);
 	REQUIRE(report.reclaimed_bytes + rest.reclaimed_bytes == total, "%llu and %llu bytes, together it should be %llu",
-			(unsigned long long)report.reclaimed_bytes, (unsigned long long)rest.reclaimed_bytes, (unsigned long long)total);
+			(unsigned long long)report.reclaimed_bytes, (unsigned long long)rest.reclaimed_bytes,
+			(unsigned long long)total);
 }
 
 /* What is allocated between two steps counts neither as reclaimed nor against it. */
@@ -280,7 +288,8 @@ static void require_nothing(snug_outcome why) {
 	REQUIRE(estimate.outcome == why && estimate.reclaimable_bytes == 0, "the estimate is %llu bytes: %s",
 			(unsigned long long)estimate.reclaimable_bytes, snug_outcome_text(estimate.outcome));
 	REQUIRE(report.outcome == why && report.complete, "the outcome is: %s", snug_outcome_text(report.outcome));
-	REQUIRE(report.reclaimed_bytes == 0 && report.moved_objects == 0 && report.moved_bytes == 0 && report.released_slabs == 0,
+	REQUIRE(report.reclaimed_bytes == 0 && report.moved_objects == 0 && report.moved_bytes == 0 &&
+				report.released_slabs == 0,
 			"something was done");
 	REQUIRE(before.moves == after.moves && before.total.slab_bytes == after.total.slab_bytes, "something moved");
 }
@@ -354,8 +363,10 @@ static void returns_whole_units(void **state) {
 			(unsigned long long)report.returned_bytes);
 	REQUIRE(committed - stats.committed_bytes == report.returned_bytes, "committed were %llu bytes and are %llu",
 			(unsigned long long)committed, (unsigned long long)stats.committed_bytes);
-	REQUIRE(resident - fake.committed_bytes == report.returned_bytes, "the OS got %zu bytes", resident - fake.committed_bytes);
-	REQUIRE(stats.free_page_bytes >= 4 * MIB, "only %llu free bytes were retained", (unsigned long long)stats.free_page_bytes);
+	REQUIRE(resident - fake.committed_bytes == report.returned_bytes, "the OS got %zu bytes",
+			resident - fake.committed_bytes);
+	REQUIRE(stats.free_page_bytes >= 4 * MIB, "only %llu free bytes were retained",
+			(unsigned long long)stats.free_page_bytes);
 	REQUIRE_OK(snug_check(large.pools, NULL));
 	herd_verify(&large);
 	REQUIRE(herd_fill(&large, UINT64_MAX, 1000, 30000) > 8 * MIB, "returned memory cannot be taken again");

@@ -56,20 +56,20 @@ static void require_law(const char *law, const char *what) {
 	snug_check_result result = {"", ""};
 	snug_error error = snug_check(herd.pools, &result);
 	REQUIRE(error == SNUG_ERROR_CORRUPT, "%s was changed and snug_check says: %s", what, snug_error_text(error));
-	REQUIRE(strcmp(result.law, law) == 0, "%s was changed: that is law %s, snug_check says %s: %s", what, law, result.law,
-			result.message);
+	REQUIRE(strcmp(result.law, law) == 0, "%s was changed: that is law %s, snug_check says %s: %s", what, law,
+			result.law, result.message);
 	REQUIRE(result.message[0] != '\0', "a broken law without a message");
 }
 
 /* Gives `field` another value for the time of one check. */
-#define BREAKS(law, field, value)                                                                                      \
-	do {                                                                                                               \
-		__typeof__(field) *at = &(field); /* once: what it names may depend on what is broken */                       \
-		__typeof__(field) kept = *at;                                                                                  \
-		*at = (__typeof__(field))(value);                                                                              \
-		require_law(law, #field " = " #value);                                                                         \
-		*at = kept;                                                                                                    \
-		REQUIRE_OK(snug_check(herd.pools, NULL));                                                                      \
+#define BREAKS(law, field, value)                                                                \
+	do {                                                                                         \
+		__typeof__(field) *at = &(field); /* once: what it names may depend on what is broken */ \
+		__typeof__(field) kept = *at;                                                            \
+		*at = (__typeof__(field))(value);                                                        \
+		require_law(law, #field " = " #value);                                                   \
+		*at = kept;                                                                              \
+		REQUIRE_OK(snug_check(herd.pools, NULL));                                                \
 	} while (0)
 
 /* The first page in `state`. */

@@ -70,22 +70,22 @@ static const struct configuration configurations[] = {
 	 2,
 	 4},
 	{"handles-4M-64K", TWIN_HANDLES, {.limit_bytes = 4 * MIB, .page_bytes = 64 * KIB}, 100, 4000, 10, 4},
-	{"sized-16M", TWIN_REFERENCES_SIZED, {.limit_bytes = 16 * MIB}, 300, 20000, 30, 6},
+	{"sized-16M", TWIN_REFERENCES_SIZED, {.limit_bytes = 16 * MIB}, 300, 20000, 30, 3},
 	{"handles-16M-populated",
 	 TWIN_HANDLES,
 	 {.limit_bytes = 16 * MIB, .page_bytes = 16 * KIB, .populate = true},
 	 300,
 	 20000,
 	 30,
-	 4},
+	 2},
 	{"references-32M-huge",
 	 TWIN_REFERENCES,
 	 {.limit_bytes = 32 * MIB, .page_bytes = 32 * KIB, .huge_pages = true},
 	 500,
 	 40000,
 	 40,
-	 4},
-	{"handles-64M", TWIN_HANDLES, {.limit_bytes = 64 * MIB}, 1000, 80000, 60, 2},
+	 2},
+	{"handles-64M", TWIN_HANDLES, {.limit_bytes = 64 * MIB}, 1000, 80000, 60, 1},
 };
 #define CONFIGURATIONS (sizeof configurations / sizeof *configurations)
 
@@ -252,7 +252,8 @@ static void everything_happened(void **state) {
 	REQUIRE(totals.twin.moved_calls > 0 && totals.twin.reentries_tried > 0, "no owner was told of a move");
 	REQUIRE(totals.twin.resizes_in_place > 0 && totals.twin.resizes_moved > 0, "not both kinds of resizing");
 	REQUIRE(totals.twin.resizes_failed > 0, "no resize ran out of memory");
-	REQUIRE(totals.twin.reports_with_moves > 0 && totals.twin.reports_nothing > 0 && totals.twin.reports_nothing_pinned > 0,
+	REQUIRE(totals.twin.reports_with_moves > 0 && totals.twin.reports_nothing > 0 &&
+				totals.twin.reports_nothing_pinned > 0,
 			"not every outcome");
 	REQUIRE(totals.twin.reports_partial > 0, "no partial report");
 	REQUIRE(totals.twin.abandoned_slabs > 0, "no slab was abandoned");
@@ -262,7 +263,8 @@ static void everything_happened(void **state) {
 int main(void) {
 	base_seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
 	operations_in_all = test_environment_number("SNUG_OPS", OPERATIONS_DEFAULT);
-	printf("model: SNUG_SEED=0x%llx SNUG_OPS=%llu\n", (unsigned long long)base_seed, (unsigned long long)operations_in_all);
+	printf("model: SNUG_SEED=0x%llx SNUG_OPS=%llu\n", (unsigned long long)base_seed,
+		   (unsigned long long)operations_in_all);
 	struct CMUnitTest tests[CONFIGURATIONS + 1] = {{0}};
 	struct configuration table[CONFIGURATIONS];
 	memcpy(table, configurations, sizeof table);

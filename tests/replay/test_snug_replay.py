@@ -3,7 +3,7 @@
 
     test_snug_replay.py PROGRAM SOURCE_ROOT
 
-Prints as the cmocka programs do, because tests/run.sh counts cases by these lines.
+Prints as the cmocka programs do, because tests/run_tests.sh counts cases by these lines.
 """
 
 import json

@@ -12,7 +12,7 @@
 static inline bool estimate_is_exact(const snug_pools *pools) {
 	for (uint32_t i = 0; i < pools->classes.active_count; i++) {
 		const struct size_class *class = pools->classes.active[i];
-		uint64_t holes = (uint64_t)class->slabs * class->slots - class->used_slots + class->magazine_count;
+		uint64_t holes = (uint64_t) class->slabs * class->slots - class->used_slots + class->magazine_count;
 		if (holes >= class->slots && class->loose_objects > 0) {
 			return false;
 		}

@@ -63,8 +63,8 @@ static uint64_t choose_size_of(struct operations *operations, enum size_mixture 
 	case FIXED:
 		return operations->fixed_bytes;
 	default: {
-		static const enum size_mixture likely[] = {TINY,  TINY,  TINY,     SMALL,    SMALL,       SMALL, SMALL, SMALL,
-												   SMALL, SMALL, BOUNDARY, BOUNDARY, AROUND_PAGE, PAGES};
+		static const enum size_mixture likely[] = {TINY,  TINY,  TINY,  SMALL,    SMALL,    SMALL,       SMALL,
+												   SMALL, SMALL, SMALL, BOUNDARY, BOUNDARY, AROUND_PAGE, PAGES};
 		bool huge = choose_below(choices, 200) == 0;
 		return choose_size_of(operations, huge ? HUGE : likely[choose_below(choices, sizeof likely / sizeof *likely)]);
 	}

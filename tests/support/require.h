@@ -9,27 +9,28 @@
 #include <snug/error.h>
 
 /* Does not return (cmocka's way out is a longjmp). */
-__attribute__((noreturn, format(printf, 3, 4))) void require_failed(const char *file, int line, const char *format, ...);
+__attribute__((noreturn, format(printf, 3, 4))) void require_failed(const char *file, int line, const char *format,
+																	...);
 
 /* What a failure prints besides its own text; keeps the pointer. NULL: nothing. */
 void require_note(const char *note);
 
-#define REQUIRE(condition, ...)                                                                                        \
-	do {                                                                                                               \
-		if (!(condition)) {                                                                                            \
-			require_failed(__FILE__, __LINE__, __VA_ARGS__);                                                           \
-		}                                                                                                              \
+#define REQUIRE(condition, ...)                              \
+	do {                                                     \
+		if (!(condition)) {                                  \
+			require_failed(__FILE__, __LINE__, __VA_ARGS__); \
+		}                                                    \
 	} while (0)
 
 /* The call must answer exactly `expected`. */
-#define REQUIRE_ERROR(expected, call)                                                                                  \
-	do {                                                                                                               \
-		snug_error require_answer = (call);                                                                            \
-		snug_error require_expected = (expected);                                                                      \
-		if (require_answer != require_expected) {                                                                      \
-			require_failed(__FILE__, __LINE__, "%s answered %s, not %s", #call, snug_error_name(require_answer),       \
-						   snug_error_name(require_expected));                                                         \
-		}                                                                                                              \
+#define REQUIRE_ERROR(expected, call)                                                                            \
+	do {                                                                                                         \
+		snug_error require_answer = (call);                                                                      \
+		snug_error require_expected = (expected);                                                                \
+		if (require_answer != require_expected) {                                                                \
+			require_failed(__FILE__, __LINE__, "%s answered %s, not %s", #call, snug_error_name(require_answer), \
+						   snug_error_name(require_expected));                                                   \
+		}                                                                                                        \
 	} while (0)
 
 #define REQUIRE_OK(call) REQUIRE_ERROR(SNUG_OK, call)

@@ -51,7 +51,8 @@ static void object_moved(void *context, snug_ref from, snug_ref to, size_t size)
 	twin_object *object = &twin->objects[index];
 	REQUIRE(object->pins == 0, "a pinned object was moved");
 	REQUIRE(from != to && name_index_get(&twin->names, to) == NAME_INDEX_NONE, "moved onto a live object");
-	REQUIRE(snug_ref_is_contiguous(from) == snug_ref_is_contiguous(to), "moving changed whether the object is contiguous");
+	REQUIRE(snug_ref_is_contiguous(from) == snug_ref_is_contiguous(to),
+			"moving changed whether the object is contiguous");
 	if (snug_ref_is_contiguous(to)) {
 		bool exact = twin->naming == TWIN_REFERENCES_SIZED;
 		REQUIRE(exact ? size == object->size : size >= object->size, "moved says %zu bytes, the object has %zu", size,
@@ -122,7 +123,8 @@ static twin_object *add_row(struct twin *twin, uint64_t name, size_t size, const
 	REQUIRE(name_index_get(&twin->names, name) == NAME_INDEX_NONE, "the name %llx was given out twice",
 			(unsigned long long)name);
 	twin_object *object = &twin->objects[twin->count];
-	*object = (twin_object){.name = name, .size = size, .bytes = test_array(size, 1), .alignment = 1, .unwritten = true};
+	*object =
+		(twin_object){.name = name, .size = size, .bytes = test_array(size, 1), .alignment = 1, .unwritten = true};
 	if (options != NULL) {
 		object->alignment = options->alignment > 1 ? options->alignment : 1;
 		object->contiguous = options->contiguous || object->alignment > 1;
@@ -150,10 +152,12 @@ static void remove_row(struct twin *twin, size_t index) {
 }
 
 static void write_bytes(struct twin *twin, twin_object *object, size_t offset, size_t length) {
-	snug_error error = twin->naming == TWIN_HANDLES
-						   ? snug_write(twin->pools, object->name, offset, object->bytes + offset, length)
-						   : snug_ref_write(twin->pools, object->name, object->size, offset, object->bytes + offset, length);
-	REQUIRE(error == SNUG_OK, "writing %zu bytes at %zu of %zu: %s", length, offset, object->size, snug_error_text(error));
+	snug_error error =
+		twin->naming == TWIN_HANDLES
+			? snug_write(twin->pools, object->name, offset, object->bytes + offset, length)
+			: snug_ref_write(twin->pools, object->name, object->size, offset, object->bytes + offset, length);
+	REQUIRE(error == SNUG_OK, "writing %zu bytes at %zu of %zu: %s", length, offset, object->size,
+			snug_error_text(error));
 }
 
 static void fill_row(struct twin *twin, twin_object *object) {
@@ -185,7 +189,8 @@ snug_error twin_alloc(struct twin *twin, size_t size, const snug_alloc_options *
 	twin->in_call = true;
 	snug_error error;
 	if (twin->naming == TWIN_HANDLES) {
-		error = options == NULL ? snug_alloc(twin->pools, size, &name) : snug_alloc_with(twin->pools, size, options, &name);
+		error =
+			options == NULL ? snug_alloc(twin->pools, size, &name) : snug_alloc_with(twin->pools, size, options, &name);
 	} else {
 		error = options == NULL ? snug_ref_alloc(twin->pools, size, &name)
 								: snug_ref_alloc_with(twin->pools, size, options, &name);
@@ -244,8 +249,8 @@ snug_error twin_free(struct twin *twin, size_t index) {
 	twin_object *object = &twin->objects[index];
 	snug_error error = twin->naming == TWIN_HANDLES ? snug_free(twin->pools, object->name)
 													: snug_ref_free(twin->pools, object->name, object->size);
-	REQUIRE(error == (object->pins > 0 ? SNUG_ERROR_PINNED : SNUG_OK), "freeing an object with %u pins: %s", object->pins,
-			snug_error_text(error));
+	REQUIRE(error == (object->pins > 0 ? SNUG_ERROR_PINNED : SNUG_OK), "freeing an object with %u pins: %s",
+			object->pins, snug_error_text(error));
 	if (error == SNUG_OK) {
 		remove_row(twin, index);
 	}
@@ -324,8 +329,8 @@ snug_error twin_resize(struct twin *twin, size_t index, size_t size) {
 		return error;
 	}
 	if (error != SNUG_OK) {
-		REQUIRE(size > old_size, "making an object smaller (%zu to %zu) failed: %s", old_size,
-				size, snug_error_text(error));
+		REQUIRE(size > old_size, "making an object smaller (%zu to %zu) failed: %s", old_size, size,
+				snug_error_text(error));
 		if (error == SNUG_ERROR_NO_MEMORY && twin->law_seven) {
 			twin_require_full(twin, size);
 		}
@@ -427,7 +432,8 @@ void twin_refuse_stale(struct twin *twin, test_random *random) {
 	}
 	snug_handle forged = test_random_next(random);
 	if (twin->count > 0 && test_random_chance(random, 700)) {
-		forged = twin->objects[test_random_below(random, twin->count)].name ^ (UINT64_C(1) << test_random_below(random, 64));
+		forged =
+			twin->objects[test_random_below(random, twin->count)].name ^ (UINT64_C(1) << test_random_below(random, 64));
 	}
 	if (name_index_get(&twin->names, forged) == NAME_INDEX_NONE) {
 		refuse_handle(twin, forged);

@@ -73,7 +73,7 @@ struct twin {
 	twin_naming naming;
 	snug_options options;
 	struct fake_os *fake; /* NULL: the pools are on Linux */
-	uint64_t pattern; /* what the next fill writes */
+	uint64_t pattern;     /* what the next fill writes */
 	twin_object *objects;
 	size_t count;
 	size_t room;
@@ -83,9 +83,10 @@ struct twin {
 	uint64_t pinned_bytes;
 	snug_handle stale[TWIN_STALE_HANDLES]; /* freed handles, a ring */
 	uint32_t stale_count;
-	bool law_seven; /* require that a refused allocation could not have been gathered (off while the OS refuses memory) */
-	bool reenter;   /* the next callback tries to call into the pools */
-	bool in_call;   /* objects may move now: a callback at any other time is an error */
+	bool
+		law_seven; /* require that a refused allocation could not have been gathered (off while the OS refuses memory) */
+	bool reenter;  /* the next callback tries to call into the pools */
+	bool in_call;  /* objects may move now: a callback at any other time is an error */
 	snug_extent *extents; /* scratch */
 	size_t extent_room;
 	twin_defragmentation defragmentation;

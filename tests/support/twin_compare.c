@@ -43,7 +43,8 @@ unsigned char *twin_address(struct twin *twin, size_t index) {
 		address = snug_ref_at(twin->pools, object->name);
 		REQUIRE(!object->contiguous || snug_ref_is_contiguous(object->name), "a contiguous object became a chain");
 	}
-	REQUIRE((uintptr_t)address % object->alignment == 0, "an object aligned to %u lies at %p", object->alignment, address);
+	REQUIRE((uintptr_t)address % object->alignment == 0, "an object aligned to %u lies at %p", object->alignment,
+			address);
 	return address;
 }
 
@@ -129,7 +130,8 @@ void twin_compare_object(struct twin *twin, size_t index) {
 	}
 	twin_address(twin, index);
 	twin_view(twin, index, 0, object->size);
-	REQUIRE(object->pins == 0 || twin_places(twin, index) == object->pinned_places, "a pinned object's addresses changed");
+	REQUIRE(object->pins == 0 || twin_places(twin, index) == object->pinned_places,
+			"a pinned object's addresses changed");
 }
 
 void twin_compare_all(struct twin *twin) {
@@ -140,9 +142,9 @@ void twin_compare_all(struct twin *twin) {
 
 /* ------------------------------------------------------------------ statistics -------------------------------------------- */
 
-#define REQUIRE_EQUAL(stored, counted)                                                                                 \
-	REQUIRE((uint64_t)(stored) == (uint64_t)(counted), "%s is %llu, but %s is %llu", #stored, (unsigned long long)(stored), \
-			#counted, (unsigned long long)(counted))
+#define REQUIRE_EQUAL(stored, counted)                                                        \
+	REQUIRE((uint64_t)(stored) == (uint64_t)(counted), "%s is %llu, but %s is %llu", #stored, \
+			(unsigned long long)(stored), #counted, (unsigned long long)(counted))
 
 static void compare_pool_stats(const snug_pool_stats *pool, uint64_t page_bytes) {
 	REQUIRE_EQUAL(pool->slab_bytes, pool->slabs * page_bytes);
@@ -206,8 +208,8 @@ void twin_compare_stats(struct twin *twin, const snug_stats *stats) {
 	REQUIRE(stats->total.objects >= stats->objects, "fewer slots than objects");
 	REQUIRE(stats->moves >= twin->counters.moved_calls, "more calls of `moved` than moves");
 	double utilisation = used == 0 ? 0 : (double)stats->total.payload_bytes / (double)used;
-	REQUIRE(stats->total.payload_bytes == 0 || fabs(utilisation - stats->utilisation) < 1e-9, "utilisation is %f, not %f",
-			stats->utilisation, utilisation);
+	REQUIRE(stats->total.payload_bytes == 0 || fabs(utilisation - stats->utilisation) < 1e-9,
+			"utilisation is %f, not %f", stats->utilisation, utilisation);
 }
 
 void twin_check(struct twin *twin) {
@@ -220,8 +222,9 @@ void twin_check(struct twin *twin) {
 	if (twin->fake != NULL) {
 		REQUIRE(twin->fake->mistakes == 0, "mistake in using the OS: %s", twin->fake->first_mistake);
 		REQUIRE_EQUAL(stats.committed_bytes + stats.metadata_bytes, twin->fake->committed_bytes);
-		REQUIRE(twin->fake->peak_committed_bytes <= stats.limit_bytes, "%zu bytes were committed at once, the limit is %llu",
-				twin->fake->peak_committed_bytes, (unsigned long long)stats.limit_bytes);
+		REQUIRE(twin->fake->peak_committed_bytes <= stats.limit_bytes,
+				"%zu bytes were committed at once, the limit is %llu", twin->fake->peak_committed_bytes,
+				(unsigned long long)stats.limit_bytes);
 	}
 }
 
@@ -239,7 +242,8 @@ void twin_compare_recount(struct twin *twin) {
 		REQUIRE_EQUAL(map.pool[i].slabs, stats.pool[i].slabs);
 		REQUIRE_EQUAL(map.pool[i].pinned_slabs, stats.pool[i].pinned_slabs);
 		/* A cached free slot is live in the bitmap and a hole in the statistics. */
-		REQUIRE_EQUAL(map.pool[i].live_bytes + map.pool[i].hole_bytes, stats.pool[i].slot_bytes + stats.pool[i].hole_bytes);
+		REQUIRE_EQUAL(map.pool[i].live_bytes + map.pool[i].hole_bytes,
+					  stats.pool[i].slot_bytes + stats.pool[i].hole_bytes);
 		REQUIRE(map.pool[i].live_slots >= stats.pool[i].objects, "the map shows fewer live slots than objects");
 	}
 }

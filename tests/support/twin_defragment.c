@@ -48,7 +48,8 @@ void twin_estimate(struct twin *twin, const snug_defragment_options *options, sn
 	bool nothing = out->outcome == SNUG_OUTCOME_NOTHING || out->outcome == SNUG_OUTCOME_NOTHING_PINNED;
 	REQUIRE(nothing == (out->reclaimable_bytes == 0), "the estimate is %llu bytes and says: %s",
 			(unsigned long long)out->reclaimable_bytes, snug_outcome_text(out->outcome));
-	REQUIRE(out->outcome != SNUG_OUTCOME_NOTHING_PINNED || twin->pinned_objects > 0, "pins to blame, but nothing is pinned");
+	REQUIRE(out->outcome != SNUG_OUTCOME_NOTHING_PINNED || twin->pinned_objects > 0,
+			"pins to blame, but nothing is pinned");
 }
 
 static void count_outcome(struct twin *twin, const snug_report *report) {
@@ -82,7 +83,8 @@ static void require_report_laws(struct twin *twin, const snug_defragment_options
 			"%llu objects of %llu bytes moved", (unsigned long long)report->moved_objects,
 			(unsigned long long)report->moved_bytes);
 	REQUIRE(report->longest_step_ns <= report->work_ns && report->work_ns <= report->total_ns, "times do not add up");
-	REQUIRE(options->pools != 0 || (report->pinned_objects == twin->pinned_objects && report->pinned_bytes == twin->pinned_bytes),
+	REQUIRE(options->pools != 0 ||
+				(report->pinned_objects == twin->pinned_objects && report->pinned_bytes == twin->pinned_bytes),
 			"the report counts %llu pinned objects of %llu bytes", (unsigned long long)report->pinned_objects,
 			(unsigned long long)report->pinned_bytes);
 	/* Units of 2 MiB, less what was never taken of them. */
@@ -103,15 +105,17 @@ static void require_account(const twin_defragmentation *ours, const snug_report 
 static void require_estimate(const snug_estimate_report *estimate, const snug_report *report, bool exact) {
 	REQUIRE(report->reclaimed_bytes >= estimate->reclaimable_bytes, "%llu bytes were reclaimed, the estimate was %llu",
 			(unsigned long long)report->reclaimed_bytes, (unsigned long long)estimate->reclaimable_bytes);
-	REQUIRE(report->coalesce_reclaimed_bytes >= estimate->coalesce_bytes, "%llu bytes by coalescing, the estimate was %llu",
-			(unsigned long long)report->coalesce_reclaimed_bytes, (unsigned long long)estimate->coalesce_bytes);
+	REQUIRE(report->coalesce_reclaimed_bytes >= estimate->coalesce_bytes,
+			"%llu bytes by coalescing, the estimate was %llu", (unsigned long long)report->coalesce_reclaimed_bytes,
+			(unsigned long long)estimate->coalesce_bytes);
 	if (!exact) {
 		return;
 	}
-	REQUIRE(report->reclaimed_bytes == estimate->reclaimable_bytes, "%llu bytes were reclaimed, the exact estimate was %llu",
-			(unsigned long long)report->reclaimed_bytes, (unsigned long long)estimate->reclaimable_bytes);
-	REQUIRE(report->outcome == estimate->outcome, "the outcome is: %s; the estimate: %s", snug_outcome_text(report->outcome),
-			snug_outcome_text(estimate->outcome));
+	REQUIRE(report->reclaimed_bytes == estimate->reclaimable_bytes,
+			"%llu bytes were reclaimed, the exact estimate was %llu", (unsigned long long)report->reclaimed_bytes,
+			(unsigned long long)estimate->reclaimable_bytes);
+	REQUIRE(report->outcome == estimate->outcome, "the outcome is: %s; the estimate: %s",
+			snug_outcome_text(report->outcome), snug_outcome_text(estimate->outcome));
 	REQUIRE(report->moved_objects <= estimate->moves, "%llu objects moved, at most %llu were estimated",
 			(unsigned long long)report->moved_objects, (unsigned long long)estimate->moves);
 	REQUIRE(report->unmovable_bytes == estimate->unmovable_bytes, "unmovable: %llu bytes, estimate %llu",

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Builds and runs the tests of the given build directories and counts their cases. The last line is "N passed, N failed".
+#
+#     tests/run_tests.sh BUILD_DIRECTORY...        TIMEOUT_MULTIPLIER=4 for builds with sanitizers
+#
+# A case is what cmocka calls a test; scripts print the same lines. A case that was announced and did not end well has failed,
+# and so a program that crashes or hangs fails all cases it had left; one that ends badly without a failed case counts as one.
+set -uo pipefail
+export CMOCKA_MESSAGE_OUTPUT=STDOUT
+
+# Reads meson's testlog.txt, prints "passed failed".
+count_cases() {
+	awk '
+		function close_program() {
+			if (!open) return
+			bad = planned - ok - skipped
+			if (bad < 0) bad = 0
+			if (planned == 0 && good_end) ok = 1
+			if (bad == 0 && !good_end) bad = 1
+			passed += ok; failed += bad
+			open = 0
+		}
+		/^=+ [0-9]+\/[0-9]+ =+$/ { close_program(); open = 1; planned = ok = skipped = good_end = 0; part = "head"; next }
+		/^-+ stdout -+$/ { part = "stdout"; next }
+		/^-+ stderr -+$/ { part = "stderr"; next }
+		part == "head" && /^result: +exit status 0$/ { good_end = 1 }
+		part != "stdout" { next }
+		/^\[==========\] Running [0-9]+ test\(s\)/ { planned += $3 }
+		/^\[       OK \] / { ok++ }
+		/^\[  SKIPPED \] / { skipped++ }
+		END { close_program(); print passed + 0, failed + 0 }
+	' "$1"
+}
+
+passed=0
+failed=0
+for build in "$@"; do
+	echo "== $build"
+	if ! ninja -C "$build" all meson-test-prereq; then
+		echo "$build does not build"
+		failed=$((failed + 1))
+		continue
+	fi
+	rm -f "$build/meson-logs/testlog.txt"
+	meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}"
+	status=$?
+	read -r here_passed here_failed < <(count_cases "$build/meson-logs/testlog.txt")
+	[[ $status -eq 0 || $here_failed -gt 0 ]] || here_failed=1
+	passed=$((passed + here_passed))
+	failed=$((failed + here_failed))
+done
+echo "$passed passed, $failed failed"
+[[ $failed -eq 0 && $passed -gt 0 ]]
