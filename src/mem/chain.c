@@ -163,7 +163,7 @@ static snug_error build_gaining(snug_pools *pools, const struct chain_plan *plan
 	}
 }
 
-/* The same with one slot for the whole tail: looser, but it needs one page where several tails may need one each. */
+/* One slot for the whole tail: looser, but one page is enough for it where several tails may need one each. */
 static void simplify(const snug_pools *pools, struct chain_plan *plan) {
 	uint32_t bytes = 0;
 	while (plan->tails > 0) bytes += plan->tail_bytes[--plan->tails];
@@ -175,7 +175,8 @@ static void simplify(const snug_pools *pools, struct chain_plan *plan) {
 static snug_error build_with_room(snug_pools *pools, struct chain_plan *plan, uint64_t *out) {
 	for (uint64_t page = 0; page <= plan->whole; page++) room_pace(pools);
 	snug_error error = build_gaining(pools, plan, out);
-	if (error != SNUG_ERROR_NO_MEMORY || plan->tails < 2) return error;
+	bool page_left = arena_available_pages(&pools->arena) > plan->whole;
+	if (error != SNUG_ERROR_NO_MEMORY || plan->tails < 2 || !page_left) return error;
 	simplify(pools, plan);
 	return build_gaining(pools, plan, out);
 }
