@@ -74,14 +74,13 @@ typedef struct snug_report {
 	bool compacted;                    /* the mode was SNUG_COMPACT */
 	uint64_t coalesced_bytes;          /* free pages that were merged into runs */
 	uint64_t reclaimed_bytes;          /* slab pages before - after: whole pages gained, by these steps alone */
-	uint64_t coalesce_reclaimed_bytes; /* the part of it that needed no move */
+	uint64_t coalesce_reclaimed_bytes; /* the part of it that came of coalescing, before any move */
 	uint64_t returned_bytes;           /* handed back to the OS */
 	uint64_t moved_objects;            /* slots copied: objects, or fragments of large ones */
 	uint64_t moved_bytes;              /* bytes copied */
 	uint64_t released_slabs;
-	uint64_t
-		abandoned_slabs; /* begun, and given up because of what the owner allocated, freed or pinned between two steps */
-	uint64_t pinned_objects; /* at the end, in the pools in scope: pinned objects, their bytes, */
+	uint64_t abandoned_slabs; /* that the owner's calls between two steps emptied, finished or made pointless */
+	uint64_t pinned_objects;  /* at the end, in the pools in scope: pinned objects, their bytes, */
 	uint64_t pinned_bytes;
 	uint64_t pinned_slabs;    /* and slabs skipped for them */
 	uint64_t unmovable_bytes; /* reclaimable if nothing were pinned, less what was reclaimable: lost to pins */

@@ -80,11 +80,12 @@ typedef struct snug_options {
 	size_t limit_bytes; /* hard: pages and all metadata together. SNUG_LIMIT_MIN_BYTES .. SNUG_LIMIT_MAX_BYTES */
 	size_t page_bytes;  /* 4096 .. 65536, a power of two; 0: chosen from the limit */
 	bool huge_pages;    /* ask for 2 MiB pages; memory is then taken from the OS 2 MiB at a time */
-	bool populate;      /* make all memory up to the limit resident at creation */
+	bool populate;      /* make memory resident at creation, all but a 64th of the limit, left for metadata */
 	/* An allocation that finds no page compacts until there is one, in steps of at most one page copied each; with this
 	 * set it answers SNUG_ERROR_NO_MEMORY instead, and only snug_defragment moves objects. */
 	bool no_compaction_in_alloc;
-	/* Pacing: while fewer free bytes than this are at hand, each page taken pays for a step of pace_step_bytes. 0: off. */
+	/* Pacing: while fewer free bytes than this are at hand, each page taken pays for a step of pace_step_bytes. 0: off.
+	 * Not together with no_compaction_in_alloc. */
 	size_t pace_low_water_bytes;
 	size_t pace_step_bytes; /* 0: one page */
 	snug_owner owner;       /* moved set: objects are named by reference; else by handle */

@@ -45,8 +45,9 @@ typedef struct snug_stats {
 	uint64_t allocations;
 	uint64_t frees;
 	uint64_t failed_allocations;
-	uint64_t compacting_allocations; /* that had to compact to succeed or to fail */
-	uint64_t moves;                  /* slots copied, by whatever asked for it */
+	uint64_t
+		compacting_allocations; /* times that an allocation or resize looked for room beyond holes and free pages */
+	uint64_t moves;             /* slots copied, by whatever asked for it */
 	uint64_t moved_bytes;
 	uint64_t reclaimed_bytes;
 	uint64_t returned_bytes;

@@ -49,4 +49,8 @@ static inline size_t divide_up(size_t value, size_t divisor) {
 	return value / divisor + (value % divisor != 0);
 }
 
+static inline uint64_t smaller(uint64_t a, uint64_t b) {
+	return a < b ? a : b;
+}
+
 #endif

@@ -47,7 +47,7 @@ snug_error snug_alloc_with(snug_pools *pools, size_t size, const snug_alloc_opti
 	if (UNLIKELY(error)) return error;
 	uint32_t index;
 	error = handle_prepare(pools, &index);
-	if (error == SNUG_ERROR_NO_MEMORY && room_make(pools, 1)) error = handle_prepare(pools, &index);
+	if (error == SNUG_ERROR_NO_MEMORY && room_make(pools, 1, false)) error = handle_prepare(pools, &index);
 	uint64_t location = 0;
 	if (LIKELY(!error)) error = object_alloc(pools, size, options, index, true, &location);
 	if (UNLIKELY(error)) {

@@ -118,7 +118,8 @@ static snug_error fill_batch(snug_pools *pools, const size_t *sizes, size_t coun
 }
 
 /* Gains page after page, from the whole pages that the batch must have to what it needs when it finds no hole at all. */
-static snug_error fill_batch_with_room(snug_pools *pools, const size_t *sizes, size_t count, snug_ref *refs) {
+static snug_error fill_batch_with_room(snug_pools *pools, const size_t *sizes, size_t count, snug_ref *refs,
+									   snug_error error) {
 	uint64_t least_pages = 0;
 	uint64_t most_pages = 0;
 	for (size_t index = 0; index < count; index++) {
@@ -127,11 +128,11 @@ static snug_error fill_batch_with_room(snug_pools *pools, const size_t *sizes, s
 		least_pages += plan.whole;
 		most_pages += plan.whole + plan.tails + 1;
 	}
-	snug_error error = SNUG_ERROR_NO_MEMORY;
-	uint64_t pages = arena_available_pages(&pools->arena) + 1;
+	bool os_refused = error == SNUG_ERROR_OS_MEMORY;
+	uint64_t pages = room_pages(pools, os_refused) + 1;
 	if (pages < least_pages) pages = least_pages;
-	for (; error == SNUG_ERROR_NO_MEMORY && pages <= most_pages; pages++) {
-		if (!room_make(pools, pages)) return error;
+	for (; (error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY) && pages <= most_pages; pages++) {
+		if (!room_make(pools, pages, os_refused)) return error;
 		error = fill_batch(pools, sizes, count, refs);
 	}
 	return error;
@@ -148,7 +149,7 @@ snug_error snug_ref_alloc_batch(snug_pools *pools, const size_t *sizes, size_t c
 	}
 	snug_ref refs[SNUG_BATCH_MAX];
 	error = fill_batch(pools, sizes, count, refs);
-	if (UNLIKELY(error == SNUG_ERROR_NO_MEMORY)) error = fill_batch_with_room(pools, sizes, count, refs);
+	if (UNLIKELY(error)) error = fill_batch_with_room(pools, sizes, count, refs, error);
 	if (error) {
 		pools->totals.failed_allocations++;
 		return error;

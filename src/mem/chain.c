@@ -151,16 +151,16 @@ static snug_error build(snug_pools *pools, const struct chain_plan *plan, uint64
 
 /* Builds, gaining page after page until the tails, which may find no hole, have one each. */
 static snug_error build_gaining(snug_pools *pools, const struct chain_plan *plan, uint64_t *out) {
+	uint64_t most = plan->whole + plan->tails + 1;
 	uint64_t pages = plan->whole;
-	if (!room_make(pools, pages)) return SNUG_ERROR_NO_MEMORY;
-	for (;;) {
-		snug_error error = build(pools, plan, out);
+	snug_error error = SNUG_ERROR_NO_MEMORY;
+	while (pages <= most && room_make(pools, pages, error == SNUG_ERROR_OS_MEMORY)) {
+		error = build(pools, plan, out);
 		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
-		do {
-			if (pages++ == plan->whole + plan->tails + 1) return error;
-		} while (arena_available_pages(&pools->arena) >= pages);
-		if (!room_make(pools, pages)) return error;
+		uint64_t had = room_pages(pools, error == SNUG_ERROR_OS_MEMORY);
+		pages = had >= pages ? had + 1 : pages + 1;
 	}
+	return error;
 }
 
 /* One slot for the whole tail: looser, but one page is enough for it where several tails may need one each. */

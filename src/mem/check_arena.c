@@ -63,7 +63,8 @@ static bool check_region_lists(struct check *check) {
 		if (!check_that(check, "A5", "region mask", bucket, masked == (arena->region_heads[bucket] != 0))) return false;
 		for (uint32_t at = arena->region_heads[bucket]; at != 0; at = arena_region(arena, at - 1)->next) {
 			const struct region *region = arena_region(arena, at - 1);
-			bool linked = region->bucket == bucket && region->previous == previous && listed++ < arena->region_count;
+			bool linked = at <= arena->region_count && region->bucket == bucket && region->previous == previous &&
+						  listed++ < arena->region_count;
 			if (!check_that(check, "A5", "region list is broken", at - 1, linked)) return false;
 			previous = at;
 		}
@@ -75,7 +76,7 @@ static bool check_stack(struct check *check, uint64_t stacked) {
 	const struct arena *arena = &check->pools->arena;
 	uint64_t length = 0;
 	for (page_number page = arena->stack; page != PAGE_NONE; page = arena->pages[page].next) {
-		bool sound = page <= arena->page_count && arena->pages[page].state == PAGE_STACKED && length++ < stacked;
+		bool sound = page < arena->described && arena->pages[page].state == PAGE_STACKED && length++ < stacked;
 		if (!check_that(check, "A4", "page on the stack is not a stacked one", page, sound)) return false;
 	}
 	return check_equal(check, "A4", "stacked pages", arena->stacked_pages, length) &&

@@ -61,8 +61,8 @@ static bool check_lists(struct check *check, const struct size_class *class, uin
 		bool masked = class->list_mask >> list & 1;
 		if (!check_that(check, "S2", "list mask", class->id, masked == (class->lists[list] != PAGE_NONE))) return false;
 		for (page_number page = class->lists[list]; page != PAGE_NONE; page = pages[page].next) {
-			bool sound = pages[page].list == list && pages[page].class_id == class->id &&
-						 pages[page].previous == previous && listed++ < expected;
+			bool sound = page < check->pools->arena.described && pages[page].list == list &&
+						 pages[page].class_id == class->id && pages[page].previous == previous && listed++ < expected;
 			if (!check_that(check, "S2", "slab list is broken", page, sound)) return false;
 			previous = page;
 		}

@@ -4,7 +4,8 @@
  * class keeps about half a page of holes, so in a small heap fine classes waste more than they save. So a class starts inactive,
  * and its objects go to the next larger active one, which serves it. An object in a slot of a larger class is loose. The inactive
  * classes below an active one are its group; when the group's loose objects would waste a quarter of a page less with one
- * of its classes active, that class is activated (half a page: 0.2 % less payload at 64 MiB; a whole one: 0.4 %). It retires when it has no slab left. A coarse subset (ratio 1.5) never retires.
+ * of its classes active, that class is activated (half a page: 0.2 % less payload at 64 MiB; a whole one: 0.4 %). It retires at the end of a
+ * compaction or merge that left it without a slab. A coarse subset (ratio 1.5) never retires.
  *
  *   strides   ... 96   97   99  100  102  104 ...        (16 KiB pages)
  *   active         *                        *

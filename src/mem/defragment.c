@@ -37,20 +37,23 @@ static uint64_t page_bytes_of(const snug_pools *pools, uint64_t pages) {
 	return pages << pools->arena.page_shift;
 }
 
-static uint64_t smaller(uint64_t a, uint64_t b) {
-	return a < b ? a : b;
-}
-
 /* ------------------------------------------------------------------ phases --------- */
+
+static bool target_reached(const snug_pools *pools) {
+	return pools->totals.released_slabs >= pools->defragment.stop_at_released;
+}
 
 static void run_flush(snug_pools *pools, struct allowance *allowance) {
 	struct defragment *defragment = &pools->defragment;
 	for (uint32_t count = 0; count < CLASSES_A_STEP; count++) {
-		if (defragment->cursor >= pools->classes.active_count) {
+		/* Downwards: a class that retires between two steps leaves its place to the last one, which was visited. */
+		if (defragment->cursor > pools->classes.active_count) defragment->cursor = pools->classes.active_count;
+		if (defragment->cursor == 0) {
 			defragment->phase = defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
 			return;
 		}
-		struct size_class *class = pools->classes.active[defragment->cursor++];
+		if (target_reached(pools)) return;
+		struct size_class *class = pools->classes.active[--defragment->cursor];
 		if ((defragment->options.pools >> class->pool & 1) == 0) continue;
 		if (class_reclaimable_unpinned(class) == 0) continue;
 		uint64_t released = pools->totals.released_slabs;
@@ -92,7 +95,8 @@ static void run_rebin(snug_pools *pools, struct allowance *allowance) {
 static void run_return(snug_pools *pools, struct allowance *allowance) {
 	uint64_t free_bytes = page_bytes_of(pools, arena_free_pages(&pools->arena));
 	size_t returned_bytes = 0;
-	if (free_bytes >= pools->defragment.options.retain_bytes + REGION_BYTES) {
+	uint64_t retain_bytes = pools->defragment.options.retain_bytes;
+	if (free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes) {
 		returned_bytes = arena_return_region(&pools->arena);
 	}
 	pools->totals.returned_bytes += returned_bytes;
@@ -100,7 +104,7 @@ static void run_return(snug_pools *pools, struct allowance *allowance) {
 	allowance->used_up = true;
 }
 
-/* Ends a class whose last slab a merge has emptied. */
+/* Ends the classes whose last slab was emptied. */
 static void retire_empty_classes(snug_pools *pools) {
 	for (uint32_t index = pools->classes.active_count; index-- > 0;) {
 		class_retire_if_empty(pools, pools->classes.active[index]);
@@ -115,6 +119,7 @@ static void run_phase(snug_pools *pools, struct allowance *allowance) {
 		break;
 	case PHASE_COMPACT:
 		if (!run_moves(pools, allowance, false)) {
+			retire_empty_classes(pools);
 			defragment->phase = defragment->options.merge_classes ? PHASE_MERGE : PHASE_REBIN;
 		}
 		break;
@@ -146,6 +151,8 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 	error = defragment_options_check(given, &options);
 	if (error) return error;
 	struct defragment *defragment = &pools->defragment;
+	/* One that pacing left may lie outside of these pools. */
+	if (pools->victim != PAGE_NONE) victim_put_back(pools);
 	uint64_t unpinned_pages;
 	bool gain = reclaimable_pages(pools, options.pools, &unpinned_pages) > 0;
 	bool merge = options.mode == SNUG_COMPACT && options.merge_classes;
@@ -154,6 +161,7 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 				 : merge ? PHASE_MERGE
 						 : PHASE_REBIN,
 		.options = options,
+		.cursor = pools->classes.active_count,
 		.begin_ns = now_ns(pools),
 		.abandoned_at_begin = pools->totals.abandoned_slabs,
 	};
@@ -167,9 +175,11 @@ static bool allow(const snug_pools *pools, uint64_t begin_ns, struct allowance *
 	const struct defragment *defragment = &pools->defragment;
 	const snug_defragment_options *options = &defragment->options;
 	const snug_report *report = &defragment->report;
-	if (report->moved_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns) return false;
-	uint64_t most_ns = smaller(options->step_ns, options->budget_ns - report->work_ns);
-	allowance->bytes = smaller(options->step_bytes, options->budget_bytes - report->moved_bytes);
+	bool used_up = report->moved_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns;
+	/* What comes after moving is cheap, and is done in any case. */
+	if (used_up && defragment->phase <= PHASE_MERGE) return false;
+	uint64_t most_ns = used_up ? options->step_ns : smaller(options->step_ns, options->budget_ns - report->work_ns);
+	allowance->bytes = used_up ? 0 : smaller(options->step_bytes, options->budget_bytes - report->moved_bytes);
 	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
 	allowance->used_up = false;
 	return true;
@@ -198,6 +208,29 @@ static void account(snug_pools *pools, const struct totals *before, uint64_t beg
 	}
 }
 
+/* How many slabs this step may release until the target is reached. Only moving and flushing stop for it. */
+static void set_target(snug_pools *pools) {
+	struct defragment *defragment = &pools->defragment;
+	defragment->stop_at_released = UINT64_MAX;
+	if (defragment->phase > PHASE_MERGE || defragment->options.target_bytes == SNUG_NO_BUDGET) return;
+	uint64_t left_bytes = defragment->options.target_bytes - defragment->report.reclaimed_bytes;
+	uint64_t left_slabs = divide_up(left_bytes, pools->arena.page_bytes);
+	defragment->stop_at_released = pools->totals.released_slabs + left_slabs;
+}
+
+/* Partial, unless the budget was just enough. */
+static void end_at_budget(snug_pools *pools) {
+	struct defragment *defragment = &pools->defragment;
+	uint64_t unpinned_pages;
+	bool more = reclaimable_pages(pools, defragment->options.pools, &unpinned_pages) > 0;
+	if (more || defragment->options.merge_classes) {
+		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
+		defragment->phase = PHASE_DONE;
+	} else {
+		defragment->phase = PHASE_REBIN;
+	}
+}
+
 static void check_target(snug_pools *pools) {
 	struct defragment *defragment = &pools->defragment;
 	if (defragment->phase > PHASE_MERGE || defragment->report.reclaimed_bytes < defragment->options.target_bytes)
@@ -216,15 +249,16 @@ snug_error snug_defragment_step(snug_pools *pools, bool *done) {
 	uint64_t begin_ns = now_ns(pools);
 	struct allowance allowance;
 	if (defragment->phase != PHASE_DONE && !allow(pools, begin_ns, &allowance)) {
-		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
-		defragment->phase = PHASE_DONE;
+		end_at_budget(pools);
+		if (defragment->phase != PHASE_DONE && !allow(pools, begin_ns, &allowance)) return SNUG_ERROR_CORRUPT;
 	}
 	if (defragment->phase != PHASE_DONE) {
 		struct totals before = pools->totals;
 		defragment->in_step = true;
+		set_target(pools);
 		do {
 			run_phase(pools, &allowance);
-		} while (!allowance.used_up && defragment->phase != PHASE_DONE);
+		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(pools));
 		defragment->in_step = false;
 		account(pools, &before, begin_ns);
 		check_target(pools);

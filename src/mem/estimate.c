@@ -10,16 +10,12 @@
 #define MOVE_NS_GUESS 150u
 #define KIB_NS_GUESS 300u
 
-static uint64_t smaller(uint64_t a, uint64_t b) {
-	return a < b ? a : b;
-}
-
 uint64_t reclaimable_pages(const snug_pools *pools, uint32_t pool_mask, uint64_t *unpinned_pages) {
 	uint64_t pages = 0;
 	*unpinned_pages = 0;
 	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
 		const struct size_class *class = pools->classes.active[index];
-		uint64_t live = class->used_slots - class->magazine_count;
+		uint64_t live = class_live_slots(class);
 		bool in_scope = pool_mask >> class->pool & 1;
 		if (!in_scope || (uint64_t) class->slabs * class->slots - live < class->slots) continue;
 		pages += class_reclaimable(pools, class);
@@ -140,7 +136,8 @@ snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *given
 	report.steps = divide_up(report.move_bytes, options.step_bytes) + 2;
 	report.predicted_ns = predict_ns(pools, report.moves, report.move_bytes);
 	uint64_t step_bytes = smaller(options.step_bytes, report.move_bytes);
-	uint64_t step_moves = report.move_bytes == 0 ? 0 : divide_up(step_bytes * report.moves, report.move_bytes);
+	uint64_t step_moves = report.moves;
+	if (step_bytes < report.move_bytes) step_moves = divide_up(step_bytes, divide_up(report.move_bytes, report.moves));
 	report.longest_step_ns = smaller(predict_ns(pools, step_moves, step_bytes), options.step_ns);
 	report.outcome = outcome_of(&report);
 	*out = report;

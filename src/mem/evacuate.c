@@ -26,16 +26,12 @@ struct move {
 
 /* ------------------------------------------------------------------ what there is to gain --- */
 
-static uint64_t live_slots(const struct size_class *class) {
-	return class->used_slots - class->magazine_count;
-}
-
 static uint64_t holes_of(const struct size_class *class) {
-	return (uint64_t) class->slabs * class->slots - live_slots(class);
+	return (uint64_t) class->slabs * class->slots - class_live_slots(class);
 }
 
 uint64_t class_reclaimable_unpinned(const struct size_class *class) {
-	return victim_count(class->slots, class->slabs, live_slots(class), 0);
+	return victim_count(class->slots, class->slabs, class_live_slots(class), 0);
 }
 
 uint64_t class_reclaimable(const snug_pools *pools, const struct size_class *class) {
@@ -46,7 +42,7 @@ uint64_t class_reclaimable(const snug_pools *pools, const struct size_class *cla
 	}
 	uint64_t pinned_holes = class->pinned_free_slots + cached;
 	uint64_t pinned_live = (uint64_t) class->pinned_slabs * class->slots - pinned_holes;
-	return victim_count(class->slots, class->slabs - class->pinned_slabs, live_slots(class) - pinned_live,
+	return victim_count(class->slots, class->slabs - class->pinned_slabs, class_live_slots(class) - pinned_live,
 						pinned_holes);
 }
 
@@ -105,8 +101,8 @@ bool victim_pick(snug_pools *pools, uint32_t pool_mask) {
 	/* Flushing may have emptied slabs: pages gained without a victim. */
 	if (best_class->free_slots >= best_class->slots) {
 		page_number number = emptiest_slab(pools, best_class);
-		SNUG_ASSERT(number != PAGE_NONE);
-		make_victim(pools, best_class, number);
+		/* It may also have given up the last slab without pins. */
+		if (number != PAGE_NONE) make_victim(pools, best_class, number);
 	}
 	return true;
 }

@@ -26,6 +26,7 @@ static snug_error check_options(const snug_options *options, size_t *page_bytes)
 	if (options->limit_bytes / bytes < PAGES_MIN) return SNUG_ERROR_LIMIT_TOO_SMALL;
 	if (options->owner.size_of != NULL && options->owner.moved == NULL) return SNUG_ERROR_OPTION;
 	if (options->pace_low_water_bytes > options->limit_bytes) return SNUG_ERROR_OPTION;
+	if (options->pace_low_water_bytes != 0 && options->no_compaction_in_alloc) return SNUG_ERROR_OPTION;
 	if (options->pace_step_bytes != 0 && options->pace_low_water_bytes == 0) return SNUG_ERROR_OPTION;
 	*page_bytes = bytes;
 	return SNUG_OK;

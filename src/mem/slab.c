@@ -69,7 +69,6 @@ snug_error slab_create(snug_pools *pools, struct size_class *class, page_number 
 	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
 	class->slabs++;
 	class->free_slots += class->slots;
-	pools->totals.created_slabs++;
 	slab_relist(pools, class, number);
 	*out = number;
 	return SNUG_OK;

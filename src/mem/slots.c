@@ -117,11 +117,15 @@ static uint64_t most_pages_to_gain(const snug_pools *pools) {
 	return pages;
 }
 
-bool room_make(snug_pools *pools, uint64_t pages) {
-	if (arena_available_pages(&pools->arena) >= pages) return true;
+uint64_t room_pages(const snug_pools *pools, bool os_refused) {
+	return os_refused ? arena_free_pages(&pools->arena) : arena_available_pages(&pools->arena);
+}
+
+bool room_make(snug_pools *pools, uint64_t pages, bool os_refused) {
+	if (room_pages(pools, os_refused) >= pages) return true;
 	if (most_pages_to_gain(pools) < pages) return false;
 	pools->totals.compacting_allocations++;
-	while (arena_available_pages(&pools->arena) < pages) {
+	while (room_pages(pools, os_refused) < pages) {
 		if (!compact_one_page(pools) && !merge_one_page(pools)) return false;
 	}
 	return true;

@@ -26,8 +26,11 @@ void slot_free_slow(snug_pools *pools, struct size_class *class, uint64_t offset
 /* Returns all slots of the magazine to their slabs. */
 void magazine_flush(snug_pools *pools, struct size_class *class);
 
-/* Makes sure that `pages` pages can be taken without anything being freed, by compacting and merging; false if it can't. */
-bool room_make(snug_pools *pools, uint64_t pages);
+/* Pages that can be taken now. Where the OS has just refused memory, only those that are committed already. */
+uint64_t room_pages(const snug_pools *pools, bool os_refused);
+
+/* Makes sure that there are so many, by compacting and merging; false if it can't. */
+bool room_make(snug_pools *pools, uint64_t pages, bool os_refused);
 
 /* One paced step, if pacing is asked for and memory is low; for each page that is about to be taken. */
 void room_pace(snug_pools *pools);

@@ -9,7 +9,7 @@ static double ratio(uint64_t part, uint64_t whole) {
 }
 
 static void add_class(const snug_pools *pools, const struct size_class *class, snug_pool_stats *pool) {
-	uint64_t live = class->used_slots - class->magazine_count;
+	uint64_t live = class_live_slots(class);
 	uint64_t slots = (uint64_t) class->slabs * class->slots;
 	pool->objects += live;
 	pool->slot_bytes += live * class->stride;

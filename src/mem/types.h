@@ -242,7 +242,8 @@ enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, P
 struct defragment {
 	enum phase phase;
 	snug_defragment_options options;
-	uint32_t cursor; /* of the flush phase: an index into class_table.active */
+	uint32_t cursor;           /* of the flush phase: the classes of class_table.active below it are still to do */
+	uint64_t stop_at_released; /* totals.released_slabs at which the target is reached in this step */
 	uint64_t begin_ns;
 	bool in_step;
 	uint64_t abandoned_at_begin; /* totals.abandoned_slabs */
@@ -258,7 +259,6 @@ struct totals {
 	uint64_t moves;
 	uint64_t moved_bytes;
 	uint64_t released_slabs;
-	uint64_t created_slabs;
 	uint64_t abandoned_slabs;
 	uint64_t reclaimed_pages; /* by defragmentation and compacting allocations */
 	uint64_t returned_bytes;
@@ -294,6 +294,10 @@ struct snug_pools {
 	pthread_t owner_thread;
 	snug_log log;
 };
+
+static inline uint64_t class_live_slots(const struct size_class *class) {
+	return class->used_slots - class->magazine_count;
+}
 
 static inline uint64_t page_offset(const struct arena *arena, page_number page) {
 	return (uint64_t)page << arena->page_shift;

@@ -278,6 +278,56 @@ static void steps_alone_count(void **state) {
 	herd_verify(&herd);
 }
 
+static uintptr_t page_address(uint32_t number) {
+	void *address;
+	REQUIRE_OK(snug_ptr(herd.pools, herd.objects[number].name, &address));
+	return (uintptr_t)address / 4096;
+}
+
+/* Pins an object on each page but that of the last object, and frees the others there. */
+static void leave_one_unpinned_page(uint32_t first) {
+	uintptr_t unpinned = page_address(herd.count - 1);
+	for (uint32_t i = first; i < herd.count; i++) {
+		bool fresh = page_address(i) != unpinned;
+		for (uint32_t other = first; other < i && fresh; other++) {
+			fresh = page_address(other) != page_address(i);
+		}
+		if (fresh) {
+			herd_pin(&herd, i);
+		}
+	}
+	for (uint32_t i = first; i < herd.count; i++) {
+		if (herd.objects[i].pins == 0 && page_address(i) != unpinned) {
+			herd_remove(&herd, i);
+		}
+	}
+}
+
+/* Between two steps the owner frees the last objects of a class's only slab without pins: the slots are cached, and taking them
+ * back is what frees the slab. The pinned slabs have holes for more than a slab, but none of them may become a victim. */
+static void only_pinned_slabs_left(void **state) {
+	(void)state;
+	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	slow.step_bytes = 1;
+	make_holes(); /* so that a victim of another class is at work when it happens */
+	uint32_t first = herd.count;
+	herd_fill(&herd, 45 * 400, 400, 400);
+	leave_one_unpinned_page(first);
+	bool done = false;
+	REQUIRE_OK(snug_defragment_begin(herd.pools, &slow));
+	REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	herd_thin_out(&herd, first, herd.count, 1000);
+	for (int i = 0; !done; i++) {
+		REQUIRE(i < 100000, "no end");
+		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	}
+	snug_report report;
+	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE(report.moved_objects > 0 && report.pinned_slabs > 0, "nothing moved, or nothing was pinned");
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+	herd_verify(&herd);
+}
+
 /* ------------------------------------------------------------------ nothing to gain --------------------------------------- */
 
 static void require_nothing(snug_outcome why) {
@@ -387,6 +437,7 @@ int main(void) {
 		WITH_HERD(target),
 		WITH_HERD(cancelled),
 		WITH_HERD(steps_alone_count),
+		WITH_HERD(only_pinned_slabs_left),
 		WITH_HERD(nothing_in_empty_pools),
 		WITH_HERD(nothing_in_full_pools),
 		WITH_HERD(nothing_twice),

@@ -92,7 +92,6 @@ static void count_page(const char **cursor, recount *out, uint64_t *next_page) {
 	switch (take_word(cursor, state_names, STATES)) {
 	case VICTIM:
 		out->victim_pages++;
-		out->victim = page + 1;
 		count_slab(cursor, out);
 		break;
 	case SLAB:

@@ -21,7 +21,6 @@ typedef struct recount {
 	uint64_t pages;      /* listed */
 	uint64_t slab_pages; /* slabs and victims */
 	uint64_t victim_pages;
-	uint64_t victim;     /* page number + 1 of the last one; 0: none */
 	uint64_t free_pages; /* stacked or in runs */
 	uint64_t returned_pages;
 	uint64_t empty_slabs; /* no live slot */

@@ -64,8 +64,6 @@ typedef struct twin_defragmentation {
 	snug_defragment_options options;
 	uint64_t reclaimed_bytes; /* by begin, steps and end alone */
 	uint64_t moved_bytes;
-	uint64_t victim;       /* page number + 1 after the last step */
-	uint64_t lost_victims; /* that ended between two steps: freed, pinned, or finished by an allocation */
 } twin_defragmentation;
 
 struct twin {

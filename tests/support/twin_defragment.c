@@ -24,13 +24,6 @@ static void add_to_account(struct twin *twin, const account *before) {
 	REQUIRE(now.map.slab_pages <= before->map.slab_pages, "a defragmentation took slab pages");
 	twin->defragmentation.reclaimed_bytes += (before->map.slab_pages - now.map.slab_pages) * now.map.page_bytes;
 	twin->defragmentation.moved_bytes += now.stats.moved_bytes - before->stats.moved_bytes;
-	twin->defragmentation.victim = now.map.victim;
-}
-
-/* Before a step: what became of the victim since the last one? */
-static void note_lost_victim(struct twin *twin, const account *before) {
-	uint64_t victim = twin->defragmentation.victim;
-	twin->defragmentation.lost_victims += victim != 0 && victim != before->map.victim;
 }
 
 void twin_estimate(struct twin *twin, const snug_defragment_options *options, snug_estimate_report *out) {
@@ -73,10 +66,9 @@ static void require_report_laws(struct twin *twin, const snug_defragment_options
 	REQUIRE(report->compacted == (options->mode == SNUG_COMPACT), "compacted is %d", report->compacted);
 	REQUIRE(options->mode == SNUG_COMPACT || report->moved_objects == 0, "coalescing moved objects");
 	REQUIRE(report->coalesce_reclaimed_bytes <= report->reclaimed_bytes, "the part is larger than the whole");
-	/* Law 4: at most a byte copied for each byte of page gained; victims that did not end in a step may be on top. */
+	/* Law 4: at most a byte copied for each byte of page gained; a victim given up half-way may be on top. */
 	uint64_t by_moving = report->reclaimed_bytes - report->coalesce_reclaimed_bytes;
-	uint64_t unfinished = report->abandoned_slabs + twin->defragmentation.lost_victims +
-						  (partial || report->outcome == SNUG_OUTCOME_TARGET);
+	uint64_t unfinished = report->abandoned_slabs + (partial || report->outcome == SNUG_OUTCOME_TARGET);
 	REQUIRE(report->moved_bytes <= by_moving + unfinished * page, "%llu bytes were copied to gain %llu",
 			(unsigned long long)report->moved_bytes, (unsigned long long)by_moving);
 	REQUIRE(report->moved_objects <= report->moved_bytes && (report->moved_objects == 0) == (report->moved_bytes == 0),
@@ -165,7 +157,6 @@ void twin_begin(struct twin *twin, const snug_defragment_options *options) {
 void twin_step(struct twin *twin) {
 	account before;
 	take_account(twin, &before);
-	note_lost_victim(twin, &before);
 	uint64_t moved_bytes = twin->defragmentation.moved_bytes;
 	twin->in_call = true;
 	REQUIRE_OK(snug_defragment_step(twin->pools, &twin->defragmentation.done));
@@ -182,7 +173,6 @@ void twin_end(struct twin *twin) {
 	snug_report report;
 	memset(&report, 0, sizeof report);
 	take_account(twin, &before);
-	note_lost_victim(twin, &before);
 	REQUIRE_OK(snug_defragment_end(twin->pools, &report));
 	add_to_account(twin, &before);
 	REQUIRE(twin->defragmentation.done == (report.outcome != SNUG_OUTCOME_CANCELLED), "done is %d, the outcome: %s",
