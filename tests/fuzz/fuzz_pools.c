@@ -30,6 +30,10 @@ static snug_options choose_heap(struct choices *choices) {
 	options.pace_step_bytes = options.pace_low_water_bytes != 0 && (flags & 0x20) != 0 ? 500 : 0;
 	options.populate = (flags & 0x40) != 0 && (flags & 1) != 0;
 	options.huge_pages = (flags & 0x80) != 0 && (flags & 1) != 0;
+	if (options.no_compaction_in_alloc) { /* refused together with pacing */
+		options.pace_low_water_bytes = 0;
+		options.pace_step_bytes = 0;
+	}
 	return options;
 }
 
