@@ -70,7 +70,7 @@ version() {
 }
 
 compiler_line() {
-	strings -a "$build_dir"/libsnug.so.*.*.* 2>/dev/null | grep -m1 -E '^(GCC: |clang version|Debian clang)' || echo unknown
+	strings -a "$build_dir"/src/libsnug.so.*.*.* 2>/dev/null | grep -m1 -E '^(GCC: |clang version|Debian clang)' || echo unknown
 }
 
 {
@@ -106,7 +106,8 @@ TEXT
 
 A heap of 8 MiB, thinned to half at random, then one whole defragmentation in steps of 4 KiB, divided by its moves: choosing
 victims, finding holes, copying and telling the owner, whose update of its table is included. Beside it memcpy alone.
-Objects of 10 KiB have no tight slot in this heap's pages and move as fragments.
+Objects of 10 KiB have no tight slot in this heap's pages and move as fragments. The C library copies them with one string
+instruction, which is counted once for each byte.
 
 | object | move | memcpy |
 |---|---|---|

@@ -328,6 +328,37 @@ static void only_pinned_slabs_left(void **state) {
 	herd_verify(&herd);
 }
 
+/* Two slots that were just freed on a pinned slab are still cached: the estimate must count them as the holes that they become. */
+static void cached_slots_on_pinned_slabs_count(void **state) {
+	(void)state;
+	snug_defragment_options coalesce = SNUG_DEFRAGMENT_DEFAULTS;
+	coalesce.mode = SNUG_COALESCE;
+	herd_fill(&herd, 45 * 400, 400, 400);
+	uintptr_t pinned = page_address(25);
+	uintptr_t victim = page_address(herd.count - 1);
+	REQUIRE(pinned != victim, "45 objects of 400 bytes are on one page");
+	uint32_t kept = 0;
+	for (uint32_t i = 0; i < herd.count; i++) {
+		if (page_address(i) != pinned && (page_address(i) != victim || kept++ >= 1)) {
+			herd_remove(&herd, i);
+		}
+	}
+	herd_pin(&herd, 25);
+	defragment(&coalesce);
+	for (uint32_t i = 0, freed = 0; freed < 2; i++) {
+		if (herd.objects[i].name != 0 && herd.objects[i].pins == 0 && page_address(i) == pinned) {
+			herd_remove(&herd, i);
+			freed++;
+		}
+	}
+	uint64_t before = slab_bytes();
+	snug_estimate_report estimate = herd_estimate(&herd, NULL);
+	snug_report report = defragment(NULL);
+	require_reclaimed(&report, before);
+	REQUIRE(report.reclaimed_bytes == 4096 && estimate.reclaimable_bytes == 4096, "%llu bytes, the estimate was %llu",
+			(unsigned long long)report.reclaimed_bytes, (unsigned long long)estimate.reclaimable_bytes);
+}
+
 /* ------------------------------------------------------------------ nothing to gain --------------------------------------- */
 
 static void require_nothing(snug_outcome why) {
@@ -438,6 +469,7 @@ int main(void) {
 		WITH_HERD(cancelled),
 		WITH_HERD(steps_alone_count),
 		WITH_HERD(only_pinned_slabs_left),
+		WITH_HERD(cached_slots_on_pinned_slabs_count),
 		WITH_HERD(nothing_in_empty_pools),
 		WITH_HERD(nothing_in_full_pools),
 		WITH_HERD(nothing_twice),
