@@ -36,7 +36,15 @@ extern "C" {
 	X(SNUG_ERROR_BUDGET_ZERO, "a budget of zero can do no work")                                   \
 	X(SNUG_ERROR_CORRUPT, "an invariant is broken: the pools' memory was overwritten")             \
 	X(SNUG_ERROR_IN_USE, "objects are still live")                                                 \
-	X(SNUG_ERROR_WRITE, "the caller's write function refused the output")
+	X(SNUG_ERROR_WRITE, "the caller's write function refused the output")                          \
+	X(SNUG_ERROR_OS_THREAD, "the operating system refused a thread or a descriptor")               \
+	X(SNUG_ERROR_WORKER, "there is no such worker")                                                \
+	X(SNUG_ERROR_TICKET, "the ticket is unknown, or its result was taken already")                 \
+	X(SNUG_ERROR_QUEUE_FULL, "the queue is full")                                                  \
+	X(SNUG_ERROR_TIMED_OUT, "not finished in time; it goes on, and its ticket gives the result")   \
+	X(SNUG_ERROR_STOPPED, "the receiver has stopped")                                              \
+	X(SNUG_ERROR_CANCELLED, "cancelled before it began")                                           \
+	X(SNUG_ERROR_SCHEDULE, "the schedule makes no sense: an empty window or interval")
 
 typedef enum snug_error {
 #define SNUG_ERROR_ENUM(symbol, text) symbol,

@@ -1,0 +1,122 @@
+/* snug/client.h: a thread's endpoint to the workers: objects on their pools, by message.
+ *
+ *     snug_client *client;
+ *     if (snug_client_create(workers, NULL, &client) != SNUG_OK) ...
+ *     snug_object object;
+ *     uint32_t worker = snug_client_place(client, key, key_bytes);
+ *     if (snug_client_alloc(client, worker, 100, "hello", 5, &object) == SNUG_OK) {
+ *         snug_client_read(client, object, 0, buffer, 5);
+ *         snug_client_free(client, object);
+ *     }
+ *     snug_client_destroy(client);
+ *
+ * A client belongs to one thread at a time. Three ways to ask:
+ *   blocking         snug_client_alloc, ..: returns with the answer. Each message is answered, even by a stop.
+ *   with a time-out  snug_client_call: after TIMED_OUT the operation goes on and its ticket still gives the result.
+ *   submit and poll  snug_client_submit many, snug_client_wait or _poll each, or take them as they come with _next.
+ *
+ * ORDER: operations that one client submits to one worker are executed in the order of submission. Between workers, and between
+ * clients, nothing is promised.
+ *
+ * BUFFERS belong to the worker from submission until the result is taken: they must stay valid so long, and must not be looked at. */
+#ifndef SNUG_CLIENT_H
+#define SNUG_CLIENT_H
+
+#include <snug/error.h>
+#include <snug/workers.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct snug_client snug_client;
+
+/* Names an operation in flight, or a request to a coordinator; 0 is never one. */
+typedef uint64_t snug_ticket;
+
+/* An object on a worker's pools. A handle of one worker is an error on another one. */
+typedef struct snug_object {
+	snug_handle handle;
+	uint32_t worker;
+} snug_object;
+
+typedef enum snug_operation_kind {
+	SNUG_OPERATION_ALLOC,  /* object.worker, size; writes `length` bytes of `buffer` to its start if length > 0 */
+	SNUG_OPERATION_FREE,   /* object */
+	SNUG_OPERATION_RESIZE, /* object, size */
+	SNUG_OPERATION_READ,   /* object, offset, length, into buffer */
+	SNUG_OPERATION_WRITE,  /* object, offset, length, from buffer */
+	SNUG_OPERATION_SIZE,   /* object */
+	SNUG_OPERATION_COUNT
+} snug_operation_kind;
+
+typedef struct snug_operation {
+	snug_operation_kind kind;
+	snug_object object;
+	uint64_t size;
+	uint64_t offset;
+	uint64_t length;
+	void *buffer; /* only read from by ALLOC and WRITE */
+} snug_operation;
+
+typedef struct snug_result {
+	snug_error error;
+	snug_object object;
+	uint64_t size; /* of the object, where the operation tells it: ALLOC, RESIZE, SIZE */
+} snug_result;
+
+#define SNUG_CLIENT_FLIGHT_MAX 4096u
+
+typedef struct snug_client_options {
+	uint32_t flight_max; /* operations whose result was not taken yet; a power of two up to SNUG_CLIENT_FLIGHT_MAX; 0: 256 */
+} snug_client_options;
+
+/* NULL options: the defaults. NULL, OPTION, STOPPED, OS_MEMORY, OS_THREAD (no descriptor). */
+SNUG_NODISCARD snug_error snug_client_create(snug_workers *workers, const snug_client_options *options,
+											 snug_client **out);
+
+/* IN_USE, and nothing done: operations are in flight (take their results first; each will come). Results not taken are
+ * dropped. NULL: OK. */
+SNUG_NODISCARD snug_error snug_client_destroy(snug_client *client);
+
+/* The worker for a key: a hash of the key over the number of workers. */
+uint32_t snug_client_place(const snug_client *client, const void *key, size_t key_bytes);
+
+/* Submits all or none: at most one wake-up for each worker that sleeps. `tickets` takes `count` of them.
+ * NULL, OPTION (kind), WORKER, QUEUE_FULL (the worker's inbox, or flight_max results not taken), STOPPED. Other mistakes, such as a stale handle,
+ * are the result's error. */
+SNUG_NODISCARD snug_error snug_client_submit(snug_client *client, const snug_operation *operations, size_t count,
+											 snug_ticket *tickets);
+
+/* Takes the result; the ticket ends with it. TICKET (unknown, or taken already), TIMED_OUT. Poll is wait with a time-out of 0. */
+SNUG_NODISCARD snug_error snug_client_poll(snug_client *client, snug_ticket ticket, snug_result *out);
+SNUG_NODISCARD snug_error snug_client_wait(snug_client *client, snug_ticket ticket, uint64_t timeout_ns,
+										   snug_result *out);
+
+/* Takes any result, in the order in which they came. TIMED_OUT; TICKET: nothing is in flight. */
+SNUG_NODISCARD snug_error snug_client_next(snug_client *client, uint64_t timeout_ns, snug_ticket *ticket,
+										   snug_result *out);
+
+/* How many operations were submitted and have no result taken. */
+uint32_t snug_client_in_flight(const snug_client *client);
+
+/* Submits one and waits. TIMED_OUT: `*late` is the ticket that will give the result. Else as submit; the operation's own error is in
+ * the result. */
+SNUG_NODISCARD snug_error snug_client_call(snug_client *client, const snug_operation *operation, uint64_t timeout_ns,
+										   snug_result *out, snug_ticket *late);
+
+/* Blocking forms: wait for room in the inbox and for the answer; return the operation's error. */
+SNUG_NODISCARD snug_error snug_client_alloc(snug_client *client, uint32_t worker, size_t size, const void *data,
+											size_t length, snug_object *out);
+SNUG_NODISCARD snug_error snug_client_free(snug_client *client, snug_object object);
+SNUG_NODISCARD snug_error snug_client_resize(snug_client *client, snug_object object, size_t size);
+SNUG_NODISCARD snug_error snug_client_read(snug_client *client, snug_object object, size_t offset, void *buffer,
+										   size_t length);
+SNUG_NODISCARD snug_error snug_client_write(snug_client *client, snug_object object, size_t offset, const void *data,
+											size_t length);
+SNUG_NODISCARD snug_error snug_client_size(snug_client *client, snug_object object, size_t *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

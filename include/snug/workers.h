@@ -1,0 +1,109 @@
+/* snug/workers.h: threads that own their pools.
+ *
+ *     snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+ *     options.count = 2;
+ *     options.pools.limit_bytes = 256 << 20;          // of each worker
+ *     snug_workers *workers;
+ *     if (snug_workers_create(&options, &workers) != SNUG_OK) ...
+ *     ... clients (snug/client.h) and a coordinator (snug/coordinator.h) talk to them by message ...
+ *     snug_workers_stop(workers, SNUG_FOREVER);
+ *     snug_workers_destroy(workers);
+ *
+ * Each worker is one thread with one `pools` that no other thread ever touches, and one inbox. Everything that others want of it
+ * is a message; it answers on a channel that the asker owns. What it has to say about itself it publishes as a snapshot.
+ *
+ * A turn of its loop: a batch of the inbox, the user's hook, a slice of maintenance within the duty cycle, and sleep when none of
+ * the three had work. So a message waits at most for one batch, one turn of the hook and one defragmentation step. */
+#ifndef SNUG_WORKERS_H
+#define SNUG_WORKERS_H
+
+#include <snug/error.h>
+#include <snug/log.h>
+#include <snug/pools.h>
+#include <snug/stats.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct snug_workers snug_workers;
+
+#define SNUG_WORKERS_MAX 64u
+#define SNUG_FOREVER UINT64_MAX /* as a time-out in nanoseconds: none */
+
+/* What a user adds to a worker's life. All functions run on the worker's thread, with its own pools; each may be NULL. */
+typedef struct snug_worker_hook {
+	void *context;
+	/* Before the worker's pools are created: may change their options (such as the owner's context), worker by worker. */
+	void (*configure)(void *context, uint32_t worker, snug_options *options);
+	/* After they are created. An error ends snug_workers_create with it. */
+	snug_error (*start)(void *context, uint32_t worker, snug_pools *pools);
+	/* Once a turn: a bounded amount of I/O or other work. Tells whether it did anything. */
+	bool (*turn)(void *context, uint32_t worker, snug_pools *pools);
+	/* Sleeps in the worker's place: until wake_fd can be read (the worker reads it), something of its own is ready, or timeout_ns have
+	 * passed (SNUG_FOREVER: no limit). Lets an event loop of the user's watch its own descriptors and the inbox at once. */
+	void (*sleep)(void *context, uint32_t worker, int wake_fd, uint64_t timeout_ns);
+	/* Asks to free objects of about `bytes` payload, the least valuable first; tells how many bytes were freed, 0 if nothing can be.
+	 * Called by emergency cleanups (snug/coordinator.h), again and again until the goal is met. */
+	uint64_t (*evict)(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes);
+	/* Before the worker's pools are destroyed. */
+	void (*stop)(void *context, uint32_t worker, snug_pools *pools);
+} snug_worker_hook;
+
+/* Initialise with SNUG_WORKERS_DEFAULTS, then change. Copied; processors and os need not, respectively must outlive the workers. */
+typedef struct snug_workers_options {
+	uint32_t count;             /* 1 .. SNUG_WORKERS_MAX */
+	snug_options pools;         /* of each worker: limit_bytes is one worker's */
+	const char *name;           /* threads are called NAME-0, NAME-1, ...; at most 11 bytes; NULL: "snug" */
+	const uint32_t *processors; /* `count` processor numbers to bind the threads to; NULL: not bound */
+	uint32_t inbox_messages;    /* a power of two, 16 .. 65536 */
+	/* The share of a worker's time that maintenance may take while there are messages or I/O, in millionths. A worker that has
+	 * been idle for idle_ns spends all of its time on maintenance that is pending. */
+	uint32_t duty_ppm;
+	uint64_t idle_ns;
+	/* Bounds of one maintenance slice: see snug_defragment_options. */
+	uint64_t step_bytes;
+	uint64_t step_ns;
+	snug_worker_hook hook;
+	snug_log log; /* called on any worker's thread, one at a time for each worker */
+} snug_workers_options;
+
+#define SNUG_WORKERS_DEFAULTS                                                                                          \
+	{ .count = 1, .inbox_messages = 1024, .duty_ppm = 50000, .idle_ns = 200000, .step_bytes = 4096, .step_ns = 50000 }
+
+/* Starts the threads; returns when all of them are ready, or with the first one's error and none running.
+ * NULL, OPTION, LIMIT_TOO_SMALL, OS_MEMORY, OS_THREAD (the OS refused a thread or a descriptor), what hook.start answered. */
+SNUG_NODISCARD snug_error snug_workers_create(const snug_workers_options *options, snug_workers **out);
+
+/* An orderly stop: new messages are refused (STOPPED), those in the inboxes are answered, running maintenance ends as cancelled, the
+ * threads end. TIMED_OUT: some had not ended in time; the stop goes on, and a later call waits again. Any thread; again: OK. */
+SNUG_NODISCARD snug_error snug_workers_stop(snug_workers *workers, uint64_t timeout_ns);
+
+/* Stops, waits for ever, and gives everything back. IN_USE, and nothing done: clients or a coordinator still exist. NULL: OK. */
+SNUG_NODISCARD snug_error snug_workers_destroy(snug_workers *workers);
+
+uint32_t snug_workers_count(const snug_workers *workers);
+
+/* What a worker last published: at least once a second while it works, and each time before it sleeps. */
+typedef struct snug_worker_stats {
+	snug_stats pools;      /* all of one instant */
+	uint64_t published_ns; /* when, on the clock of options.pools.os */
+	uint64_t turns;
+	uint64_t messages;
+	uint64_t sleeps;
+	uint64_t wakes; /* of those, ended by a sender */
+	uint64_t busy_ns;
+	uint64_t maintenance_ns;
+	uint64_t longest_slice_ns;
+	uint32_t inbox_depth; /* now */
+	uint32_t inbox_high_water;
+	bool stalled; /* has not turned for a second, and is not asleep */
+} snug_worker_stats;
+
+/* Any thread, at any time before destroy. NULL, WORKER (no such worker). */
+SNUG_NODISCARD snug_error snug_workers_stats(const snug_workers *workers, uint32_t worker, snug_worker_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,75 @@
+/* work/channel.h: a bounded queue of messages from many threads to one, on Concurrency Kit's ring.
+ *
+ * Sleep and wake: the receiver announces that it will sleep, looks once more, then waits on an eventfd; a sender publishes its
+ * message, then looks whether the receiver sleeps, and only then writes the eventfd. Between the two steps of each side lies a
+ * full fence, so that at least one of them sees the other (models/channel.pml). A sender that finds the ring full waits in the
+ * same way on a count that the receiver moves.
+ *
+ *     receiver                                   sender
+ *     n = channel_receive(c, batch, 16);         channel_send(c, &message, SNUG_FOREVER);
+ *     if (n == 0 && channel_doze(c)) {           channel_try_send_batch(c, messages, count);
+ *         poll(channel_fd(c), ...);
+ *         channel_rouse(c);
+ *     }
+ */
+#ifndef SNUG_WORK_CHANNEL_H
+#define SNUG_WORK_CHANNEL_H
+
+#include "work/message.h"
+
+#include <snug/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CHANNEL_MESSAGES_MIN 16u
+#define CHANNEL_MESSAGES_MAX 65536u
+
+struct channel;
+
+/* `messages`: room, a power of two. The caller will be the receiver, or hands the receiving end on before the first send.
+ * OPTION, OS_MEMORY, OS_THREAD (no eventfd). */
+snug_error channel_create(uint32_t messages, struct channel **out);
+
+/* After channel_close, when nobody will call it again. Messages still in it are dropped. NULL is ignored. */
+void channel_destroy(struct channel *channel);
+
+/* ------------------------------------------------------------------ senders: any thread -- */
+
+/* QUEUE_FULL, STOPPED (the receiver has closed it). */
+snug_error channel_try_send(struct channel *channel, const struct message *message);
+/* All or none, one wake-up at most. QUEUE_FULL, STOPPED. */
+snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
+/* Waits for room. TIMED_OUT, STOPPED. */
+snug_error channel_send(struct channel *channel, const struct message *message, uint64_t timeout_ns);
+
+/* A sender that stays for a while says so, and says when it goes; the receiver sees whether any is left. */
+void channel_attach(struct channel *channel);
+void channel_detach(struct channel *channel);
+
+/* ------------------------------------------------------------------ the receiver --------- */
+
+/* Up to `most` messages, in order; 0 if there are none now. */
+size_t channel_receive(struct channel *channel, struct message *messages, size_t most);
+/* The same, waiting for the first one. TIMED_OUT; STOPPED: none are left, and no sender is attached or it was closed. */
+snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most, uint64_t timeout_ns,
+								size_t *count);
+
+/* Announces sleep: true if the receiver may now wait on channel_fd, false if a message has come. After the wait, or
+ * instead of it, channel_rouse takes the announcement and the eventfd's count back; tells whether a sender woke it. */
+bool channel_doze(struct channel *channel);
+bool channel_rouse(struct channel *channel);
+int channel_fd(const struct channel *channel);
+
+/* Refuses further sends, wakes the senders that wait for room, and returns when no sender is inside a call any more: what is in the ring
+ * then can still be received, and nothing more will come. Senders never stay inside for long: those that wait are sent out. */
+void channel_close(struct channel *channel);
+
+/* ------------------------------------------------------------------ any thread ----------- */
+
+uint32_t channel_depth(const struct channel *channel);      /* messages in it now */
+uint32_t channel_high_water(const struct channel *channel); /* the most that a receive found */
+uint32_t channel_senders(const struct channel *channel);    /* attached */
+uint64_t channel_wakes(const struct channel *channel);      /* eventfd writes so far */
+
+#endif
