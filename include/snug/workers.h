@@ -68,7 +68,7 @@ typedef struct snug_workers_options {
 	snug_log log; /* called on any worker's thread, one at a time for each worker */
 } snug_workers_options;
 
-#define SNUG_WORKERS_DEFAULTS                                                                                          \
+#define SNUG_WORKERS_DEFAULTS \
 	{ .count = 1, .inbox_messages = 1024, .duty_ppm = 50000, .idle_ns = 200000, .step_bytes = 4096, .step_ns = 50000 }
 
 /* Starts the threads; returns when all of them are ready, or with the first one's error and none running.

@@ -35,8 +35,29 @@ static bool is_pinned(const snug_pools *pools, const struct target *target) {
 	return pools->pins.count > 0 && pin_count(&pools->pins, target->location & OFFSET_MASK) > 0;
 }
 
-snug_error snug_alloc(snug_pools *pools, size_t size, snug_handle *out) {
+static __attribute__((noinline)) snug_error alloc_any(snug_pools *pools, size_t size, snug_handle *out) {
+	bool entered = pools->gate == GATE_HANDLES && gate_thread(pools) == SNUG_OK;
+	if (entered && pools->handles.free_head != 0 && slot_refill_small(pools, size + HANDLE_TRAILER_BYTES)) {
+		return snug_alloc(pools, size, out);
+	}
 	return snug_alloc_with(pools, size, NULL, out);
+}
+
+/* The common case first: a small object and a table entry that was used before. Whatever it does not cover, wrong arguments
+ * included, is found out by the general one. */
+snug_error snug_alloc(snug_pools *pools, size_t size, snug_handle *out) {
+	if (UNLIKELY(pools == NULL || out == NULL)) return SNUG_ERROR_NULL;
+	bool entered = pools->gate == GATE_HANDLES && gate_thread(pools) == SNUG_OK && size > 0;
+	struct size_class *class;
+	uint64_t offset;
+	uint32_t head = pools->handles.free_head;
+	if (UNLIKELY(!entered || head == 0 ||
+				 !slot_alloc_small(pools, size + HANDLE_TRAILER_BYTES, size, &offset, &class))) {
+		return alloc_any(pools, size, out);
+	}
+	object_trailer_write(pools, class, offset, size, head - 1);
+	*out = handle_bind(&pools->handles, offset);
+	return SNUG_OK;
 }
 
 snug_error snug_alloc_with(snug_pools *pools, size_t size, const snug_alloc_options *options, snug_handle *out) {
@@ -54,7 +75,6 @@ snug_error snug_alloc_with(snug_pools *pools, size_t size, const snug_alloc_opti
 		pools->totals.failed_allocations++;
 		return error;
 	}
-	pools->totals.allocations++;
 	*out = handle_bind(&pools->handles, location);
 	return SNUG_OK;
 }

@@ -19,12 +19,12 @@ struct tails {
 };
 
 static uint32_t capacity_of(const struct class_table *table, uint16_t id) {
-	return table->stride[id] - FRAGMENT_TRAILER_BYTES;
+	return table->entry[id].stride - FRAGMENT_TRAILER_BYTES;
 }
 
 static void add_piece(const struct class_table *table, struct tails *tails, uint16_t id) {
 	tails->id[tails->count++] = id;
-	tails->cost_bytes += table->stride[id] + FRAGMENT_PRICE_BYTES;
+	tails->cost_bytes += table->entry[id].stride + FRAGMENT_PRICE_BYTES;
 }
 
 static uint16_t slot_for(const struct class_table *table, uint32_t bytes) {
@@ -79,7 +79,7 @@ void chain_plan_make(const snug_pools *pools, size_t size, struct chain_plan *pl
 		uint32_t piece_bytes = capacity_of(table, id) < rest_bytes ? capacity_of(table, id) : rest_bytes;
 		plan->tail_id[plan->tails] = id;
 		plan->tail_bytes[plan->tails] = piece_bytes;
-		plan->slot_bytes += table->stride[id];
+		plan->slot_bytes += table->entry[id].stride;
 		rest_bytes -= piece_bytes;
 	}
 }

@@ -112,7 +112,7 @@ static bool check_serving(struct check *check) {
 		struct size_class *next = NULL;
 		for (uint32_t id = table->first[family + 1]; id-- > table->first[family];) {
 			if (table->state[id] != NULL) next = table->state[id];
-			const struct size_class *serving = table->serving[id];
+			const struct size_class *serving = table->entry[id].serving;
 			bool sound = serving == NULL || serving == next;
 			if (!check_that(check, "C1", "class is not served by the next active one", id, sound)) return false;
 			if (!check_that(check, "C1", "active class does not serve itself", id,

@@ -118,7 +118,7 @@ static bool sizes_are_known(const snug_pools *pools, const struct size_class *cl
 static struct size_class *next_host(const snug_pools *pools, const struct size_class *class, uint16_t *id) {
 	const struct class_table *table = &pools->classes;
 	uint16_t end = table->first[class->family + 1];
-	while (++*id < end && table->stride[*id] <= class->stride + class->stride / MERGE_PARTS) {
+	while (++*id < end && table->entry[*id].stride <= class->stride + class->stride / MERGE_PARTS) {
 		struct size_class *host = table->state[*id];
 		if (host == NULL || host->free_slots == 0) continue;
 		if (host->pool == class->pool || sizes_are_known(pools, class)) return host;
@@ -238,7 +238,7 @@ static void learn_size(const snug_pools *pools, const struct size_class *class, 
  * old class does not gain a page more by it: what was estimated is what is reclaimed. `leaving`: how many do already. */
 static bool reserve_tighter(snug_pools *pools, const struct size_class *class, struct move *move, uint32_t leaving) {
 	if (move->id == CLASS_NONE || move->id == class->id) return false;
-	struct size_class *tighter = pools->classes.serving[move->id];
+	struct size_class *tighter = pools->classes.entry[move->id].serving;
 	if (tighter == NULL || tighter == class || tighter->stride >= class->stride) return false;
 	if (tighter->free_slots == 0 || holes_of(tighter) % tighter->slots == 0) return false;
 	bool exact = pools->defragment.phase != PHASE_IDLE;
@@ -266,7 +266,7 @@ static uint32_t reserve_in(snug_pools *pools, struct size_class *target, struct 
 /* Puts the moves with a hole first; returns how many. */
 static uint32_t reserve(snug_pools *pools, struct size_class *class, struct move *moves, uint32_t count, bool merge) {
 	uint32_t reserved = 0;
-	if (class->loose_objects > 0) {
+	if (class->waste_bytes > 0) {
 		for (uint32_t index = 0; index < count; index++) {
 			if (!reserve_tighter(pools, class, &moves[index], reserved)) continue;
 			struct move swap = moves[reserved];
@@ -342,8 +342,8 @@ static void change_class(snug_pools *pools, struct size_class *class, const stru
 	if (move->id == CLASS_NONE) return;
 	pools->payload_bytes[class->pool] -= move->payload_bytes;
 	pools->payload_bytes[target->pool] += move->payload_bytes;
-	if (class->id != move->id) class_remove_loose(pools, move->id, class);
-	if (target->id != move->id) class_add_loose(pools, move->id, target);
+	if (target->stride > pools->classes.entry[move->id].stride)
+		target->waste_bytes |= 1; /* it has a loose object now */
 }
 
 static uint32_t move_slot(snug_pools *pools, struct size_class *class, const struct move *move) {
@@ -372,7 +372,7 @@ uint64_t victim_evacuate(snug_pools *pools, uint64_t byte_budget, bool merge) {
 	uint32_t collected = collect(pools, class, byte_budget, moves);
 	uint32_t gate = pools->gate;
 	pools->gate |= GATE_CALLBACK;
-	if (class->loose_objects > 0 || merge) {
+	if (class->waste_bytes > 0 || merge) {
 		for (uint32_t index = 0; index < collected; index++) learn_size(pools, class, &moves[index]);
 	}
 	uint32_t reserved = reserve(pools, class, moves, collected, merge);

@@ -99,6 +99,7 @@ snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
 		class_table_init(&pools->classes, (uint32_t)page_bytes, pools + 1);
 		pools->object_max_bytes = round_down(options->limit_bytes - pools->arena.metadata_bytes, page_bytes);
 		error = arena_init(&pools->arena, options->populate);
+		pools->bias = pools->arena.bias;
 		if (!error) {
 			*out = pools;
 			return SNUG_OK;

@@ -13,12 +13,6 @@ static uint32_t bitmap_words(const struct size_class *class) {
 
 /* ------------------------------------------------------------------ lists ---------- */
 
-static uint8_t list_for(const struct size_class *class, const struct page *page) {
-	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
-	if (page->free_slots == 0) return LIST_FULL;
-	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
-}
-
 void slab_unlist(snug_pools *pools, struct size_class *class, page_number number) {
 	struct page *page = &pools->arena.pages[number];
 	if (page->list == LIST_NONE) return;
@@ -34,7 +28,7 @@ void slab_unlist(snug_pools *pools, struct size_class *class, page_number number
 
 void slab_relist(snug_pools *pools, struct size_class *class, page_number number) {
 	struct page *page = &pools->arena.pages[number];
-	uint8_t list = list_for(class, page);
+	uint8_t list = slab_list_for(class, page);
 	if (list == page->list) return;
 	slab_unlist(pools, class, number);
 	page->list = list;
@@ -96,19 +90,19 @@ void slab_release_empty(snug_pools *pools, struct size_class *class) {
 
 /* ------------------------------------------------------------------ slots ---------- */
 
+/* Downwards, because a magazine is popped from its end: so slots are used in the order of their addresses. */
 static uint32_t take_from(snug_pools *pools, struct size_class *class, page_number number, uint32_t want,
 						  uint64_t *offsets) {
 	struct page *page = &pools->arena.pages[number];
 	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots > 0);
 	uint64_t *bits = free_bits_of(page, class);
 	uint64_t base = page_offset(&pools->arena, number);
-	uint32_t taken = 0;
-	if (want > page->free_slots) want = page->free_slots;
-	for (uint32_t word = 0; taken < want; word++) {
+	uint32_t taken = want < page->free_slots ? want : page->free_slots;
+	uint32_t left = taken;
+	for (uint32_t word = 0; left > 0; word++) {
 		uint64_t free = bits[word];
-		while (free != 0 && taken < want) {
-			offsets[taken++] = base + (uint64_t)(word * 64 + bit_lowest(free)) * class->stride;
-			free &= free - 1;
+		for (; free != 0 && left > 0; free &= free - 1) {
+			offsets[--left] = base + (uint64_t)(word * 64 + bit_lowest(free)) * class->stride;
 		}
 		bits[word] = free;
 	}
@@ -137,20 +131,13 @@ bool slab_slot_is_free(const snug_pools *pools, const struct size_class *class, 
 	return free_bits_of(page, class)[slot / 64] >> (slot % 64) & 1;
 }
 
-void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
-	page_number number = page_of(&pools->arena, offset);
+void slab_settle(snug_pools *pools, struct size_class *class, page_number number) {
 	struct page *page = &pools->arena.pages[number];
-	uint32_t slot = slot_of(&pools->arena, class, offset);
-	uint64_t *bits = free_bits_of(page, class);
-	SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) == 0);
-	bits[slot / 64] |= (uint64_t)1 << (slot % 64);
-	page->free_slots++;
-	class->used_slots--;
 	if (page->state == PAGE_VICTIM) {
+		class->free_slots--;
 		if (page->free_slots == class->slots) victim_release(pools);
 		return;
 	}
-	class->free_slots++;
 	if (page->pins > 0) class->pinned_free_slots++;
 	if (page->free_slots == class->slots && class->free_slots > class->slots) {
 		slab_release(pools, class, number);

@@ -55,7 +55,6 @@ snug_error snug_stats_get(snug_pools *pools, snug_stats *out) {
 		.peak_bytes = arena->peak_bytes,
 		.pinned_objects = pools->pins.count,
 		.pinned_bytes = pools->pins.payload_bytes,
-		.allocations = pools->totals.allocations,
 		.frees = pools->totals.frees,
 		.failed_allocations = pools->totals.failed_allocations,
 		.compacting_allocations = pools->totals.compacting_allocations,
@@ -77,6 +76,7 @@ snug_error snug_stats_get(snug_pools *pools, snug_stats *out) {
 	}
 	finish_pool(&out->total);
 	out->objects = out->pool[SNUG_POOL_SMALL].objects + out->pool[SNUG_POOL_MEDIUM].objects + pools->chains;
+	out->allocations = out->frees + out->objects;
 	out->utilisation = ratio(out->total.payload_bytes, out->committed_bytes + out->metadata_bytes);
 	return SNUG_OK;
 }

@@ -161,7 +161,7 @@ enum family {
 /* The state of a class that is active. Lives in a cell. The first cache line is what allocation, free and statistics read. */
 struct size_class {
 	uint32_t magazine_count;
-	uint32_t magazine_capacity;
+	uint32_t magazine_capacity; /* 0: the class has none */
 	uint32_t stride;
 	uint32_t slots;      /* of a slab */
 	uint32_t reciprocal; /* slot = offset * reciprocal >> 32 */
@@ -171,16 +171,24 @@ struct size_class {
 	uint16_t id;
 	uint8_t family;
 	uint8_t pool;
+	uint32_t small_bytes; /* the largest object that the short way of freeing may take: 0 if the family is not bytes */
 	uint32_t pinned_slabs;
-	uint32_t loose_objects; /* live in its slots, but of a smaller class */
 	/* second line */
 	uint64_t pinned_free_slots;
 	uint32_t list_mask;    /* non-empty lists */
 	uint32_t bucket_scale; /* fullness bucket = live slots * bucket_scale >> 16 */
 	uint32_t active_index; /* its place in class_table.active */
-	uint32_t waste_bytes;  /* by loose objects that came since its group was last looked at */
+	uint64_t waste_bytes;  /* by all loose objects that were ever allocated in it; 0: it never had one */
+	uint64_t review_bytes; /* waste_bytes at which its group is looked at next */
 	page_number lists[LIST_COUNT];
 	uint64_t magazine[]; /* offsets */
+};
+
+/* What is known of each class, be it active or not: what an allocation reads, side by side. */
+struct class_entry {
+	struct size_class *serving; /* the active class that its objects go to; NULL: none yet */
+	uint32_t stride;            /* constant after create */
+	uint32_t live;              /* its live objects and fragments, in whatever slots they are */
 };
 
 /* Which strides there are, which of them are active, and what the lack of the others costs. Classes of a family are numbered
@@ -188,13 +196,11 @@ struct size_class {
 struct class_table {
 	uint16_t first[FAMILY_COUNT + 1];
 	uint16_t active_count;
-	uint32_t *stride;            /* by class; constant after create */
-	struct size_class **state;   /* by class; NULL: not active */
-	struct size_class **serving; /* by class: the active class that its objects go to; NULL: none yet */
-	uint32_t *loose;             /* by class: how many of its live objects sit in larger slots */
-	struct size_class **active;  /* dense */
-	uint16_t *exact;             /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
-	uint16_t *coarse;            /* by (size - 1) / 64: the smallest class that may fit */
+	struct class_entry *entry;  /* by class */
+	struct size_class **state;  /* by class; NULL: not active */
+	struct size_class **active; /* dense */
+	uint16_t *exact;            /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
+	uint16_t *coarse;           /* by (size - 1) / 64: the smallest class that may fit */
 };
 
 /* ---------------------------------------------------------------- cells ---- */
@@ -252,8 +258,7 @@ struct defragment {
 
 /* Since creation; every mover and releaser adds here, a report takes differences around its own steps. */
 struct totals {
-	uint64_t allocations;
-	uint64_t frees;
+	uint64_t frees; /* allocations are these and the live objects */
 	uint64_t failed_allocations;
 	uint64_t compacting_allocations;
 	uint64_t moves;
@@ -270,7 +275,8 @@ struct totals {
 };
 
 struct snug_pools {
-	uint32_t gate;               /* how objects are named, and whether a callback is running */
+	uintptr_t bias; /* = arena.bias; first, because snug_ref_at in snug/pools.h reads it; constant after create */
+	uint32_t gate;  /* how objects are named, and whether a callback is running */
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
 	struct class_table classes;
 	struct arena arena;

@@ -221,11 +221,12 @@ static void s3_to_s5_counters(void **state) {
 static void s6_magazines(void **state) {
 	(void)state;
 	struct size_class *class = class_where(has_magazine);
-	BREAKS("S6", class->magazine[0], class->magazine[0] + 1);
-	BREAKS("S6", class->magazine[0], class->magazine[1]);
-	BREAKS("S6", class->magazine[0], 0);
-	BREAKS("S6", class->magazine[0], (uint64_t)page_in_state(PAGE_FREE) << herd.pools->arena.page_shift);
-	BREAKS("S6", class->magazine[0], UINT64_MAX);
+	uint64_t *first = class->magazine;
+	BREAKS("S6", *first, *first + 1);
+	BREAKS("S6", *first, class->magazine[1]);
+	BREAKS("S6", *first, 0);
+	BREAKS("S6", *first, (uint64_t)page_in_state(PAGE_FREE) << herd.pools->arena.page_shift);
+	BREAKS("S6", *first, UINT64_MAX);
 	BREAKS("S6", class->magazine_count, class->magazine_capacity + 1);
 }
 
@@ -249,8 +250,8 @@ static void c1_serving(void **state) {
 	(void)state;
 	struct class_table *table = &herd.pools->classes;
 	struct size_class *class = class_where(has_slabs);
-	BREAKS("C1", table->serving[class->id], table->active[class->active_index == 0 ? 1 : 0]);
-	BREAKS("C1", table->serving[class->id], NULL);
+	BREAKS("C1", table->entry[class->id].serving, table->active[class->active_index == 0 ? 1 : 0]);
+	BREAKS("C1", table->entry[class->id].serving, NULL);
 	BREAKS("C1", class->active_index, class->active_index + 1);
 }
 

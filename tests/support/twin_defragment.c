@@ -1,6 +1,5 @@
 /* twin_defragment.c: defragmentations of the twin's pools, each held against a second account: the map before and after every
  * call that may gain pages. See twin.h. */
-#include "exactness.h"
 #include "require.h"
 #include "twin.h"
 
@@ -122,7 +121,7 @@ void twin_defragment(struct twin *twin, const snug_defragment_options *options) 
 	memset(&report, 0, sizeof report);
 	twin_estimate(twin, options, &estimate);
 	take_account(twin, &before);
-	bool exact = estimate_is_exact(twin->pools) && (options == NULL || !options->merge_classes);
+	bool exact = options == NULL || !options->merge_classes;
 	twin->in_call = true;
 	REQUIRE_OK(snug_defragment(twin->pools, options, &report));
 	twin->in_call = false;
