@@ -48,7 +48,7 @@ static uint16_t search_up(const struct class_table *table, uint32_t from, size_t
 	return (uint16_t)from;
 }
 
-void class_table_init(struct class_table *table, uint32_t page_bytes, void *memory) {
+void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t fragment_trailer_bytes, void *memory) {
 	uint32_t count = total_classes(page_bytes);
 	SNUG_ASSERT(count <= CLASS_COUNT_MAX);
 	table->entry = memory;
@@ -57,6 +57,7 @@ void class_table_init(struct class_table *table, uint32_t page_bytes, void *memo
 	table->exact = (uint16_t *)(table->active + count);
 	table->coarse = table->exact + EXACT_SIZE_MAX + 1;
 	table->active_count = 0;
+	table->fragment_trailer_bytes = fragment_trailer_bytes;
 	table->first[FAMILY_BYTES] = 0;
 	table->first[FAMILY_ALIGNED] = (uint16_t)make_strides(page_bytes, 1, table->entry);
 	table->first[FAMILY_FRAGMENT] =

@@ -21,7 +21,7 @@
 
 /* Bytes of memory that class_table_init needs for pages of this size. */
 size_t class_table_bytes(uint32_t page_bytes);
-void class_table_init(struct class_table *table, uint32_t page_bytes, void *memory);
+void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t fragment_trailer_bytes, void *memory);
 
 /* The smallest class of the family whose slots hold `bytes`; CLASS_NONE above a page. */
 uint16_t class_search(const struct class_table *table, enum family family, size_t bytes);

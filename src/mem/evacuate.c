@@ -217,8 +217,8 @@ static uint32_t collect(const snug_pools *pools, const struct size_class *class,
 static void learn_size(const snug_pools *pools, const struct size_class *class, struct move *move) {
 	uint32_t trailer_bytes = pools->slot_trailer_bytes;
 	if (class->family == FAMILY_FRAGMENT) {
-		move->payload_bytes = fragment_trailer_read(fragment_trailer_at(pools, move->from)).length;
-		trailer_bytes = FRAGMENT_TRAILER_BYTES;
+		move->payload_bytes = fragment_trailer_read(pools, fragment_trailer_at(pools, move->from)).length;
+		trailer_bytes = pools->classes.fragment_trailer_bytes;
 	} else if (trailer_bytes > 0) {
 		struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(pools, class, move->from));
 		move->payload_bytes = class->stride - trailer_bytes - trailer.slack_bytes;
@@ -288,29 +288,30 @@ static uint32_t reserve(snug_pools *pools, struct size_class *class, struct move
 static uint32_t move_fragment(snug_pools *pools, const struct size_class *class, const struct move *move) {
 	char *from = address_of(&pools->arena, move->from);
 	char *to = address_of(&pools->arena, move->to);
-	struct fragment_trailer trailer = fragment_trailer_read(from + class->stride - FRAGMENT_TRAILER_BYTES);
+	struct fragment_trailer trailer =
+		fragment_trailer_read(pools, from + class->stride - pools->classes.fragment_trailer_bytes);
 	copy_slot(to, from, trailer.length);
-	fragment_trailer_write(to + move->target->stride - FRAGMENT_TRAILER_BYTES, trailer);
+	fragment_trailer_write(pools, to + move->target->stride - pools->classes.fragment_trailer_bytes, trailer);
 	if (trailer.next != 0) {
 		char *at = fragment_trailer_at(pools, trailer.next);
-		struct fragment_trailer next = fragment_trailer_read(at);
+		struct fragment_trailer next = fragment_trailer_read(pools, at);
 		SNUG_ASSERT(next.previous == move->from);
 		next.previous = move->to;
-		fragment_trailer_write(at, next);
+		fragment_trailer_write(pools, at, next);
 	}
 	if (trailer.object_size == 0) {
 		char *at = fragment_trailer_at(pools, trailer.previous);
-		struct fragment_trailer previous = fragment_trailer_read(at);
+		struct fragment_trailer previous = fragment_trailer_read(pools, at);
 		SNUG_ASSERT(previous.next == move->from);
 		previous.next = move->to;
-		fragment_trailer_write(at, previous);
+		fragment_trailer_write(pools, at, previous);
 	} else if (pools->slot_trailer_bytes > 0) {
-		handle_moved(&pools->handles, (uint32_t)trailer.previous, move->from, move->to);
+		handle_moved(&pools->handles, trailer.owner, move->from, move->to);
 	} else {
 		const snug_owner *owner = &pools->options.owner;
 		owner->moved(owner->context, move->from | REF_CHAINED, move->to | REF_CHAINED, trailer.object_size);
 	}
-	return trailer.length + FRAGMENT_TRAILER_BYTES;
+	return trailer.length + pools->classes.fragment_trailer_bytes;
 }
 
 static uint32_t move_handled(snug_pools *pools, const struct size_class *class, const struct move *move) {

@@ -96,7 +96,9 @@ snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
 		*pools = draft;
 		pools->handles.entries = (uint64_t *)(void *)pools->handles.range.base;
 		pools->handles.tag = tag_of(pools);
-		class_table_init(&pools->classes, (uint32_t)page_bytes, pools + 1);
+		uint32_t trailer_bytes =
+			pools->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
+		class_table_init(&pools->classes, (uint32_t)page_bytes, trailer_bytes, pools + 1);
 		pools->object_max_bytes = round_down(options->limit_bytes - pools->arena.metadata_bytes, page_bytes);
 		error = arena_init(&pools->arena, options->populate);
 		pools->bias = pools->arena.bias;

@@ -61,7 +61,8 @@
 #define SLOTS_MAX (PAGE_BYTES_MAX / STRIDE_MIN)
 
 #define HANDLE_TRAILER_BYTES 6u
-#define FRAGMENT_TRAILER_BYTES 16u
+#define FRAGMENT_TRAILER_BYTES 12u         /* of pools by reference */
+#define HANDLED_FRAGMENT_TRAILER_BYTES 16u /* of pools by handle: the head also names its table entry */
 #define TAIL_FRAGMENTS_MAX 4u
 
 #define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
@@ -196,11 +197,12 @@ struct class_entry {
 struct class_table {
 	uint16_t first[FAMILY_COUNT + 1];
 	uint16_t active_count;
-	struct class_entry *entry;  /* by class */
-	struct size_class **state;  /* by class; NULL: not active */
-	struct size_class **active; /* dense */
-	uint16_t *exact;            /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
-	uint16_t *coarse;           /* by (size - 1) / 64: the smallest class that may fit */
+	uint32_t fragment_trailer_bytes; /* constant after create */
+	struct class_entry *entry;       /* by class */
+	struct size_class **state;       /* by class; NULL: not active */
+	struct size_class **active;      /* dense */
+	uint16_t *exact;  /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
+	uint16_t *coarse; /* by (size - 1) / 64: the smallest class that may fit */
 };
 
 /* ---------------------------------------------------------------- cells ---- */

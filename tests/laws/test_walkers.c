@@ -279,10 +279,10 @@ static uint64_t object_offset(bool chained, uint32_t *index) {
 
 static void require_law_for_fragment(const char *law, uint64_t offset, struct fragment_trailer changed) {
 	char *at = fragment_trailer_at(herd.pools, offset);
-	struct fragment_trailer kept = fragment_trailer_read(at);
-	fragment_trailer_write(at, changed);
+	struct fragment_trailer kept = fragment_trailer_read(herd.pools, at);
+	fragment_trailer_write(herd.pools, at, changed);
 	require_law(law, "a fragment's trailer");
-	fragment_trailer_write(at, kept);
+	fragment_trailer_write(herd.pools, at, kept);
 	REQUIRE_OK(snug_check(herd.pools, NULL));
 }
 
@@ -290,8 +290,9 @@ static void f1_fragments(void **state) {
 	(void)state;
 	uint32_t index;
 	uint64_t head = object_offset(true, &index);
-	const struct fragment_trailer first = fragment_trailer_read(fragment_trailer_at(herd.pools, head));
-	const struct fragment_trailer second = fragment_trailer_read(fragment_trailer_at(herd.pools, first.next));
+	const struct fragment_trailer first = fragment_trailer_read(herd.pools, fragment_trailer_at(herd.pools, head));
+	const struct fragment_trailer second =
+		fragment_trailer_read(herd.pools, fragment_trailer_at(herd.pools, first.next));
 	struct fragment_trailer changed = first;
 	changed.next = 0;
 	require_law_for_fragment("F1", head, changed);
