@@ -31,19 +31,22 @@ struct channel;
  * OPTION, OS_MEMORY, OS_THREAD (no eventfd). */
 snug_error channel_create(uint32_t messages, struct channel **out);
 
-/* After channel_close, when nobody will call it again. Messages still in it are dropped. NULL is ignored. */
+/* After channel_close has returned, when no sender is on its way here any more: each was joined, has detached, or its last message has
+ * been received (a sender that is inside was waited for by close). Messages still in it are dropped. NULL is ignored. */
 void channel_destroy(struct channel *channel);
 
 /* ------------------------------------------------------------------ senders: any thread -- */
 
 /* QUEUE_FULL, STOPPED (the receiver has closed it). */
 snug_error channel_try_send(struct channel *channel, const struct message *message);
-/* All or none, one wake-up at most. QUEUE_FULL, STOPPED. */
+/* All or none, one wake-up at most. Other senders' messages may come in between. QUEUE_FULL, also if count is more than the whole
+ * room; STOPPED. */
 snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
-/* Waits for room. TIMED_OUT, STOPPED. */
+/* Waits for room; SNUG_FOREVER (snug/workers.h): without end. TIMED_OUT, STOPPED. */
 snug_error channel_send(struct channel *channel, const struct message *message, uint64_t timeout_ns);
 
-/* A sender that stays for a while says so, and says when it goes; the receiver sees whether any is left. */
+/* A sender that stays for a while says so, and says when it goes; the receiver sees whether any is left, and is woken when the last
+ * one goes. Also after close. */
 void channel_attach(struct channel *channel);
 void channel_detach(struct channel *channel);
 
@@ -51,23 +54,26 @@ void channel_detach(struct channel *channel);
 
 /* Up to `most` messages, in order; 0 if there are none now. */
 size_t channel_receive(struct channel *channel, struct message *messages, size_t most);
-/* The same, waiting for the first one. TIMED_OUT; STOPPED: none are left, and no sender is attached or it was closed. */
+/* The same, waiting for the first one; a time-out of 0 only looks. TIMED_OUT; STOPPED: none are left, and it was closed or the last
+ * attached sender has gone (one to which nobody ever attached is not over). */
 snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most, uint64_t timeout_ns,
 								size_t *count);
 
-/* Announces sleep: true if the receiver may now wait on channel_fd, false if a message has come. After the wait, or
- * instead of it, channel_rouse takes the announcement and the eventfd's count back; tells whether a sender woke it. */
+/* Announces sleep: true if the receiver may now wait on channel_fd; false, and nothing announced, if a message has come, or once after
+ * a close or the last sender's going. After true, with or without a wait, channel_rouse takes the announcement and the
+ * eventfd's count back; tells whether somebody woke it. A wait may also end for nothing. */
 bool channel_doze(struct channel *channel);
 bool channel_rouse(struct channel *channel);
 int channel_fd(const struct channel *channel);
 
 /* Refuses further sends, wakes the senders that wait for room, and returns when no sender is inside a call any more: what is in the ring
- * then can still be received, and nothing more will come. Senders never stay inside for long: those that wait are sent out. */
+ * then can still be received, and nothing more will come. Senders never stay inside for long: those that wait are sent out. Any
+ * thread may close, but no sender inside its own call; again: nothing happens. The receiver is woken. */
 void channel_close(struct channel *channel);
 
 /* ------------------------------------------------------------------ any thread ----------- */
 
-uint32_t channel_depth(const struct channel *channel);      /* messages in it now */
+uint32_t channel_depth(const struct channel *channel);      /* messages in it now, or on their way in */
 uint32_t channel_high_water(const struct channel *channel); /* the most that a receive found */
 uint32_t channel_senders(const struct channel *channel);    /* attached */
 uint64_t channel_wakes(const struct channel *channel);      /* eventfd writes so far */

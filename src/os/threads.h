@@ -1,0 +1,65 @@
+/* os/threads.h: what threads and channels ask of the kernel: threads, sleep on a word, an event in a file descriptor, time.
+ *
+ * This is internal and apart from snug_os: a user who replaces the memory or the clock of pools has no reason to replace
+ * these. Every function may be called by any thread. */
+#ifndef SNUG_OS_THREADS_H
+#define SNUG_OS_THREADS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define OS_FOREVER UINT64_MAX /* as a time-out in nanoseconds: none */
+
+/* ------------------------------------------------------------------ time -------------------- */
+
+/* CLOCK_MONOTONIC. */
+uint64_t os_now_ns(void);
+
+/* When a time-out that begins now ends; OS_FOREVER stays OS_FOREVER. */
+uint64_t os_deadline_ns(uint64_t timeout_ns);
+
+/* How long it is until then; 0: it has passed. */
+uint64_t os_remaining_ns(uint64_t deadline_ns);
+
+/* ------------------------------------------------------------------ threads ----------------- */
+
+/* In the caller's memory, which must stay where it is until the join. */
+struct os_thread {
+	pthread_t id;        /* written by start, read by join */
+	void (*run)(void *); /* constant after start */
+	void *context;       /* constant after start */
+};
+
+/* All signals are blocked in the thread, so that those of the host program go to its own. False: the OS refused it. */
+bool os_thread_start(struct os_thread *thread, void (*run)(void *context), void *context);
+void os_thread_join(struct os_thread *thread);
+
+/* Of the calling thread. A name is cut after 15 bytes. False: there is no such processor, or it is not ours. */
+void os_thread_set_name(const char *name);
+bool os_thread_bind(uint32_t processor);
+
+void os_thread_yield(void);
+void os_thread_sleep(uint64_t duration_ns);
+
+/* ------------------------------------------------------------------ sleep on a word --------- */
+
+/* Returns at once if *word is not `value`, else when woken, after timeout_ns, or for no reason: the caller looks again. */
+void os_wait_on(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
+/* Wakes up to `most` threads that wait on the word. */
+void os_wake(const _Atomic uint32_t *word, uint32_t most);
+
+/* ------------------------------------------------------------------ event in a descriptor --- */
+
+/* Can be read (poll, epoll) from the first signal until it is taken. -1: the OS refused it. */
+int os_event_create(void);
+void os_event_destroy(int event);
+void os_event_signal(int event);
+/* Takes all signals back; false: there was none. */
+bool os_event_take(int event);
+/* Waits for a signal and leaves it. False: none came in time, or for no reason. */
+bool os_event_wait(int event, uint64_t timeout_ns);
+
+#endif
