@@ -64,8 +64,10 @@ static page_number emptiest_slab(const snug_pools *pools, const struct size_clas
 	if (lists == 0) return PAGE_NONE;
 	page_number numbers[SLABS_EXAMINED];
 	uint32_t live[SLABS_EXAMINED];
+	/* Where a list is one slot wide, its slabs are equally full. */
+	uint32_t most = class->slots <= FULLNESS_BUCKETS ? 1 : SLABS_EXAMINED;
 	uint32_t count = 0;
-	for (page_number number = class->lists[bit_lowest(lists)]; number != PAGE_NONE && count < SLABS_EXAMINED;
+	for (page_number number = class->lists[bit_lowest(lists)]; number != PAGE_NONE && count < most;
 		 number = pools->arena.pages[number].next) {
 		numbers[count] = number;
 		live[count++] = class->slots - pools->arena.pages[number].free_slots;
