@@ -113,6 +113,9 @@ typedef struct snug_estimate_report {
 	uint64_t coalesce_bytes; /* the part of it that needs no move, at least */
 	uint64_t moves;          /* at most, usually within a few per cent */
 	uint64_t move_bytes;
+	/* With retain_bytes, both about right, not exact: what can go back to the OS, and what must be copied to empty those units. */
+	uint64_t returnable_bytes;
+	uint64_t relocate_bytes;
 	uint64_t steps;
 	uint64_t predicted_ns; /* from the speed measured so far on these pools */
 	uint64_t longest_step_ns;
