@@ -22,6 +22,8 @@ static void add_work(snug_report *into, const snug_report *from) {
 	into->returned_bytes += from->returned_bytes;
 	into->moved_objects += from->moved_objects;
 	into->moved_bytes += from->moved_bytes;
+	into->relocated_objects += from->relocated_objects;
+	into->relocated_bytes += from->relocated_bytes;
 	into->released_slabs += from->released_slabs;
 	into->abandoned_slabs += from->abandoned_slabs;
 	into->steps += from->steps;
@@ -139,6 +141,8 @@ void join_estimate_of_workers(snug_estimate_report *into, const snug_estimate_re
 	into->coalesce_bytes += other->coalesce_bytes;
 	into->moves += other->moves;
 	into->move_bytes += other->move_bytes;
+	into->returnable_bytes += other->returnable_bytes;
+	into->relocate_bytes += other->relocate_bytes;
 	into->steps += other->steps;
 	into->predicted_ns = larger(into->predicted_ns, other->predicted_ns);
 	into->longest_step_ns = larger(into->longest_step_ns, other->longest_step_ns);
