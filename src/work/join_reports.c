@@ -22,6 +22,8 @@ static void add_work(snug_report *into, const snug_report *from) {
 	into->returned_bytes += from->returned_bytes;
 	into->moved_objects += from->moved_objects;
 	into->moved_bytes += from->moved_bytes;
+	into->relocated_objects += from->relocated_objects;
+	into->relocated_bytes += from->relocated_bytes;
 	into->released_slabs += from->released_slabs;
 	into->abandoned_slabs += from->abandoned_slabs;
 	into->steps += from->steps;
