@@ -19,8 +19,8 @@
  * Without a fence each could read before its own write is visible, and the receiver would sleep on a message. NEWS is what the
  * receiver must look at although no message came: the channel was closed, the last sender has gone. It outlasts a receiver that is
  * awake, and its next doze is refused once. Senders without room do the same with `waiting` and `released`, and sleep on `moved`,
- * which changes with each receive while anybody waits. A receive wakes as many as it made room for; one that goes away without using
- * its room wakes the next.
+ * which changes with each receive while anybody waits. A receive wakes as many as it made room for. One whose time is over looks for
+ * room once more before it goes, so it never takes a wake-up with it that another one needed.
  *
  * THE END (laws W1 to W5). Each sender counts itself in before it touches anything else, and out as its last act. Close sets the closed bit
  * in the word that they count in: who came before is counted, who comes after is refused. When the count is zero nobody is left who
@@ -84,6 +84,7 @@ struct channel {
 	/* atomic: senders write, anyone reads */
 	_Atomic uint32_t senders;
 	_Atomic bool had_senders; /* set once, after the first was counted */
+	_Atomic bool ended;       /* set once, by close, when nobody was inside any more */
 	/* Concurrency Kit's: senders put in, the receiver takes out */
 	_Alignas(LINE_BYTES) struct ck_ring ring;
 };
@@ -252,12 +253,10 @@ static snug_error send_when_room(struct channel *channel, const struct message *
 	if ((gate & GATE_CLOSED) == 0) {
 		atomic_fetch_add(&channel->waiting, 1);
 		error = claim_by(channel, deadline_ns);
-		uint32_t others = atomic_fetch_sub(&channel->waiting, 1) - 1;
+		atomic_fetch_sub(&channel->waiting, 1);
 		if (error == SNUG_OK) {
 			publish(channel, message);
 			wake_receiver(channel);
-		} else if (others > 0) {
-			wake_senders(channel, 1); /* the wake-up that may have been meant for this one */
 		}
 	}
 	leave(channel);
@@ -307,10 +306,10 @@ size_t channel_receive(struct channel *channel, struct message *messages, size_t
 	return count;
 }
 
-/* Nothing will come any more: closed and nobody inside, or senders were attached and all have gone. */
+/* Nothing will come any more. Closed and nobody inside would not do instead of `ended`: one that is being refused may be inside
+ * for a moment, and the receiver would sleep with the news already taken (models/channel.pml found it). */
 static bool is_over(struct channel *channel) {
-	uint64_t gate = atomic_load_explicit(&channel->gate, memory_order_acquire);
-	if ((gate & GATE_CLOSED) != 0) return (gate & GATE_INSIDE) == 0;
+	if (atomic_load(&channel->ended)) return true;
 	return atomic_load(&channel->had_senders) && atomic_load(&channel->senders) == 0;
 }
 
@@ -369,6 +368,7 @@ void channel_close(struct channel *channel) {
 		else
 			os_thread_sleep(CLOSE_SLEEP_NS);
 	}
+	atomic_store(&channel->ended, true);
 	tell_receiver(channel);
 }
 

@@ -294,6 +294,7 @@ static void nobody_falls_asleep_on_a_message(void **state) {
 }
 
 #define ROOM_WAIT_NS (3000 * MS)
+#define ENDED_EARLY UINT64_MAX
 
 /* A send that was not woken finds the room when its time is over: it is late. */
 static void run_duel_for_room(void *context) {
@@ -307,7 +308,8 @@ static void run_duel_for_room(void *context) {
 		uint64_t begin_ns = os_now_ns();
 		if (channel_send(self->channel, &message, ROOM_WAIT_NS) != SNUG_OK) self->mistakes++;
 		if (os_now_ns() - begin_ns >= ROOM_WAIT_NS) self->late++;
-		atomic_store(&self->ended, round);
+		atomic_store(&self->ended, self->late > 0 ? ENDED_EARLY : round);
+		if (self->late > 0) return;
 	}
 }
 
@@ -325,7 +327,7 @@ static void nobody_falls_asleep_on_room(void **state) {
 	cpu_set_t before;
 	start(&duel.thread, run_duel_for_room, &duel);
 	part_from_sender(&before);
-	for (uint64_t round = 1; round <= duel.rounds; round++) {
+	for (uint64_t round = 1; round <= duel.rounds && atomic_load(&duel.ended) != ENDED_EARLY; round++) {
 		atomic_store(&duel.begun, round);
 		numbered_pause(&random);
 		if (channel_receive(duel.channel, &message, 1) == 1) numbered_check(&log, &message);
