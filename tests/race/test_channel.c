@@ -1,0 +1,395 @@
+/* test_channel.c: messages between threads: order, nothing lost, batches whole or not at all, room, time-outs, sleep and wake.
+ *
+ * A lost wake-up would be a hang. So whoever sleeps here does so with a time-out that never ends in a sound channel (HANG_NS), and the
+ * test says what was lost.
+ *
+ *     SNUG_SEED=0x... tests/race/test_channel     the same random choices again; threads still interleave as they like */
+#include "numbered.h"
+#include "os/threads.h"
+#include "unit/cmocka_all.h"
+#include "work/channel.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <snug/workers.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#define MS UINT64_C(1000000)
+#define HANG_NS (10000 * MS)
+#define CHANNELS_MAX 8u
+#define BATCH_MAX 16u
+
+static uint64_t seed;
+
+static struct channel *make(uint32_t messages) {
+	struct channel *channel = NULL;
+	assert_int_equal(channel_create(messages, &channel), SNUG_OK);
+	return channel;
+}
+
+static void unmake(struct channel *channel) {
+	channel_close(channel);
+	channel_destroy(channel);
+}
+
+static void start(struct os_thread *thread, void (*run)(void *), void *context) {
+	assert_true(os_thread_start(thread, run, context));
+}
+
+/* ------------------------------------------------------------------ many senders, few channels ---------------------------- */
+
+struct crowd_sender {
+	struct os_thread thread;
+	struct channel **channels;
+	uint32_t channel_count;
+	uint32_t sender;
+	uint64_t left;               /* messages to send */
+	uint64_t sent[CHANNELS_MAX]; /* read after the join */
+	uint64_t refused;
+	uint64_t mistakes;
+};
+
+struct crowd_receiver {
+	struct os_thread thread;
+	struct channel *channel;
+	uint64_t seed;
+	struct numbered_log log; /* read after the join */
+	snug_error end;
+};
+
+/* One of the four ways to send, up to `left` messages; how many were accepted. */
+static uint64_t send_some(struct crowd_sender *self, test_random *random, struct channel *channel, uint64_t number) {
+	struct message batch[BATCH_MAX];
+	uint64_t count = test_random_between(random, 1, self->left < BATCH_MAX ? self->left : BATCH_MAX);
+	uint64_t way = test_random_below(random, 4);
+	if (way != 0) count = 1;
+	for (uint64_t i = 0; i < count; i++) batch[i] = numbered_message(self->sender, number + i);
+	snug_error error = way == 0   ? channel_try_send_batch(channel, batch, count)
+					   : way == 1 ? channel_try_send(channel, batch)
+					   : way == 2 ? channel_send(channel, batch, test_random_below(random, MS / 10))
+								  : channel_send(channel, batch, HANG_NS);
+	if (error == SNUG_OK) return count;
+	self->refused++;
+	if (error != (way < 2 ? SNUG_ERROR_QUEUE_FULL : SNUG_ERROR_TIMED_OUT) || way == 3) self->mistakes++;
+	os_thread_yield();
+	return 0;
+}
+
+static void run_crowd_sender(void *context) {
+	struct crowd_sender *self = context;
+	test_random random = {seed + self->sender};
+	while (self->left > 0) {
+		uint64_t channel = test_random_below(&random, self->channel_count);
+		uint64_t accepted = send_some(self, &random, self->channels[channel], self->sent[channel]);
+		self->sent[channel] += accepted;
+		self->left -= accepted;
+		if (test_random_chance(&random, 50)) numbered_pause(&random);
+	}
+	for (uint32_t i = 0; i < self->channel_count; i++) channel_detach(self->channels[i]);
+}
+
+static void run_crowd_receiver(void *context) {
+	struct crowd_receiver *self = context;
+	test_random random = {self->seed};
+	struct message batch[BATCH_MAX];
+	do {
+		size_t count = 0;
+		self->end =
+			channel_receive_wait(self->channel, batch, test_random_between(&random, 1, BATCH_MAX), HANG_NS, &count);
+		for (size_t i = 0; i < count; i++) numbered_check(&self->log, &batch[i]);
+		if (test_random_chance(&random, 20)) numbered_pause(&random);
+	} while (self->end == SNUG_OK);
+}
+
+static void run_crowd(uint32_t channel_count, uint32_t sender_count, uint64_t messages, uint32_t room) {
+	struct channel *channels[CHANNELS_MAX];
+	static struct crowd_receiver receivers[CHANNELS_MAX];
+	static struct crowd_sender senders[NUMBERED_SENDERS_MAX];
+	for (uint32_t i = 0; i < channel_count; i++) {
+		channels[i] = make(room);
+		for (uint32_t k = 0; k < sender_count; k++) channel_attach(channels[i]);
+		receivers[i] = (struct crowd_receiver){.channel = channels[i], .seed = seed + i};
+		start(&receivers[i].thread, run_crowd_receiver, &receivers[i]);
+	}
+	for (uint32_t i = 0; i < sender_count; i++) {
+		senders[i] = (struct crowd_sender){
+			.channels = channels, .channel_count = channel_count, .sender = i, .left = messages / sender_count};
+		start(&senders[i].thread, run_crowd_sender, &senders[i]);
+	}
+	for (uint32_t i = 0; i < sender_count; i++) os_thread_join(&senders[i].thread);
+	for (uint32_t i = 0; i < channel_count; i++) os_thread_join(&receivers[i].thread);
+	for (uint32_t i = 0; i < channel_count; i++) {
+		assert_int_equal(receivers[i].end, SNUG_ERROR_STOPPED);
+		assert_int_equal(receivers[i].log.mistakes, 0);
+		for (uint32_t k = 0; k < sender_count; k++) assert_int_equal(receivers[i].log.next[k], senders[k].sent[i]);
+		assert_int_equal(channel_depth(channels[i]), 0);
+		assert_in_range(channel_high_water(channels[i]), 1, room);
+		unmake(channels[i]);
+	}
+	for (uint32_t k = 0; k < sender_count; k++) assert_int_equal(senders[k].mistakes, 0);
+}
+
+static void nothing_is_lost_doubled_or_overtaken(void **state) {
+	(void)state;
+	static const uint32_t channel_counts[] = {1, 2, 8};
+	static const uint32_t sender_counts[] = {1, 2, 4, 16};
+	for (size_t i = 0; i < sizeof channel_counts / sizeof channel_counts[0]; i++)
+		for (size_t k = 0; k < sizeof sender_counts / sizeof sender_counts[0]; k++)
+			run_crowd(channel_counts[i], sender_counts[k], 48000, (i + k) % 2 == 0 ? 16 : 256);
+}
+
+/* ------------------------------------------------------------------ room -------------------------------------------------- */
+
+static void a_full_channel_refuses(void **state) {
+	(void)state;
+	struct channel *channel = make(16);
+	struct numbered_log log = {0};
+	struct message batch[17];
+	for (uint32_t round = 0; round < 1000; round++) {
+		uint64_t number = log.next[0];
+		for (uint32_t i = 0; i < 17; i++) batch[i] = numbered_message(0, number + i);
+		assert_int_equal(channel_try_send_batch(channel, batch, 17), SNUG_ERROR_QUEUE_FULL);
+		assert_int_equal(channel_try_send_batch(channel, batch, 15), SNUG_OK);
+		assert_int_equal(channel_try_send_batch(channel, batch + 15, 2), SNUG_ERROR_QUEUE_FULL);
+		assert_int_equal(channel_try_send(channel, batch + 15), SNUG_OK);
+		assert_int_equal(channel_try_send(channel, batch + 16), SNUG_ERROR_QUEUE_FULL);
+		assert_int_equal(channel_try_send_batch(channel, batch, 0), SNUG_OK);
+		assert_int_equal(channel_depth(channel), 16);
+		size_t count = channel_receive(channel, batch, 1);
+		assert_int_equal(count, 1);
+		numbered_check(&log, batch);
+		batch[0] = numbered_message(0, number + 16);
+		assert_int_equal(channel_try_send(channel, batch), SNUG_OK);
+		count = channel_receive(channel, batch, 17);
+		assert_int_equal(count, 16);
+		for (size_t i = 0; i < count; i++) numbered_check(&log, &batch[i]);
+		assert_int_equal(channel_receive(channel, batch, 17), 0);
+	}
+	assert_int_equal(log.mistakes, 0);
+	assert_int_equal(log.next[0], 17000);
+	assert_int_equal(channel_high_water(channel), 16);
+	unmake(channel);
+}
+
+static void time_outs_are_neither_early_nor_endless(void **state) {
+	(void)state;
+	static const uint64_t timeouts_ns[] = {0, 1, MS / 10, 5 * MS, 30 * MS};
+	struct channel *channel = make(16);
+	struct message message = numbered_message(0, 0);
+	size_t count = 77;
+	for (size_t i = 0; i < sizeof timeouts_ns / sizeof timeouts_ns[0]; i++) {
+		uint64_t begin_ns = os_now_ns();
+		assert_int_equal(channel_receive_wait(channel, &message, 1, timeouts_ns[i], &count), SNUG_ERROR_TIMED_OUT);
+		assert_in_range(os_now_ns() - begin_ns, timeouts_ns[i], timeouts_ns[i] + 2000 * MS);
+		assert_int_equal(count, 77);
+	}
+	for (uint32_t i = 0; i < 16; i++) assert_int_equal(channel_send(channel, &message, 0), SNUG_OK);
+	for (size_t i = 0; i < sizeof timeouts_ns / sizeof timeouts_ns[0]; i++) {
+		uint64_t begin_ns = os_now_ns();
+		assert_int_equal(channel_send(channel, &message, timeouts_ns[i]), SNUG_ERROR_TIMED_OUT);
+		assert_in_range(os_now_ns() - begin_ns, timeouts_ns[i], timeouts_ns[i] + 2000 * MS);
+	}
+	assert_int_equal(channel_depth(channel), 16);
+	unmake(channel);
+}
+
+/* ------------------------------------------------------------------ sleep and wake ---------------------------------------- */
+
+static void only_a_sleeper_is_woken(void **state) {
+	(void)state;
+	struct channel *channel = make(64);
+	struct message batch[16];
+	struct pollfd wanted = {.fd = channel_fd(channel), .events = POLLIN};
+	for (uint64_t i = 0; i < 16; i++) batch[i] = numbered_message(0, i);
+	assert_int_equal(channel_try_send_batch(channel, batch, 16), SNUG_OK);
+	assert_int_equal(channel_wakes(channel), 0);
+	assert_false(channel_doze(channel)); /* there are messages */
+	assert_int_equal(channel_receive(channel, batch, 16), 16);
+	assert_int_equal(poll(&wanted, 1, 0), 0);
+	for (uint64_t round = 1; round <= 100; round++) {
+		assert_true(channel_doze(channel));
+		assert_int_equal(poll(&wanted, 1, 0), 0);
+		for (int i = 0; i < 3; i++) assert_int_equal(channel_try_send_batch(channel, batch, 16), SNUG_OK);
+		assert_int_equal(channel_wakes(channel), round);
+		assert_int_equal(poll(&wanted, 1, 0), 1);
+		assert_true(channel_rouse(channel));
+		assert_int_equal(poll(&wanted, 1, 0), 0);
+		while (channel_receive(channel, batch, 16) > 0) {
+		}
+		assert_true(channel_doze(channel));
+		assert_false(channel_rouse(channel)); /* nobody did */
+	}
+	unmake(channel);
+}
+
+/* Two threads that begin each round together, so that the one's send meets the other's going to sleep within nanoseconds. */
+struct duel {
+	struct os_thread thread;
+	struct channel *channel;
+	_Atomic uint64_t begun; /* rounds; the main thread writes */
+	_Atomic uint64_t ended; /* rounds; the sender writes */
+	uint64_t rounds;
+	uint64_t mistakes; /* the sender's; read after the join */
+	uint64_t late;
+};
+
+/* Two spinning threads that share a processor never meet. Without a second one, nothing is lost but the point. */
+static void part_from_sender(cpu_set_t *before) {
+	pthread_getaffinity_np(pthread_self(), sizeof *before, before);
+	(void)os_thread_bind(0);
+}
+
+static void wait_for_round(_Atomic uint64_t *rounds, uint64_t round) {
+	for (uint64_t looks = 1; atomic_load(rounds) < round; looks++)
+		if (looks % 2000 == 0) os_thread_yield();
+}
+
+static void run_duel_sender(void *context) {
+	struct duel *self = context;
+	(void)os_thread_bind(1);
+	test_random random = {seed};
+	for (uint64_t round = 1; round <= self->rounds; round++) {
+		struct message message = numbered_message(0, round - 1);
+		wait_for_round(&self->begun, round);
+		numbered_pause(&random);
+		if (channel_try_send(self->channel, &message) != SNUG_OK) self->mistakes++;
+		atomic_store(&self->ended, round);
+	}
+}
+
+/* The receiver announces sleep while the message comes. When both are done, either it has seen the message, or it was woken. */
+static void nobody_falls_asleep_on_a_message(void **state) {
+	(void)state;
+	struct duel duel = {.channel = make(16), .rounds = test_environment_number("SNUG_OPS", 200000)};
+	struct numbered_log log = {0};
+	test_random random = {seed + 1};
+	uint64_t slept = 0;
+	uint64_t lost = 0;
+	cpu_set_t before;
+	start(&duel.thread, run_duel_sender, &duel);
+	part_from_sender(&before);
+	for (uint64_t round = 1; round <= duel.rounds; round++) {
+		struct message message;
+		atomic_store(&duel.begun, round);
+		numbered_pause(&random);
+		bool dozing = channel_doze(duel.channel);
+		wait_for_round(&duel.ended, round);
+		if (dozing) {
+			slept++;
+			if (!channel_rouse(duel.channel)) lost++;
+		}
+		if (channel_receive(duel.channel, &message, 1) == 1) numbered_check(&log, &message);
+	}
+	os_thread_join(&duel.thread);
+	pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+	printf("    asleep in %llu rounds of %llu\n", (unsigned long long)slept, (unsigned long long)duel.rounds);
+	assert_int_equal(lost, 0);
+	assert_int_equal(duel.mistakes, 0);
+	assert_int_equal(log.mistakes, 0);
+	assert_int_equal(log.next[0], duel.rounds);
+	unmake(duel.channel);
+}
+
+#define ROOM_WAIT_NS (3000 * MS)
+
+/* A send that was not woken finds the room when its time is over: it is late. */
+static void run_duel_for_room(void *context) {
+	struct duel *self = context;
+	(void)os_thread_bind(1);
+	test_random random = {seed};
+	for (uint64_t round = 1; round <= self->rounds; round++) {
+		struct message message = numbered_message(0, 15 + round);
+		wait_for_round(&self->begun, round);
+		numbered_pause(&random);
+		uint64_t begin_ns = os_now_ns();
+		if (channel_send(self->channel, &message, ROOM_WAIT_NS) != SNUG_OK) self->mistakes++;
+		if (os_now_ns() - begin_ns >= ROOM_WAIT_NS) self->late++;
+		atomic_store(&self->ended, round);
+	}
+}
+
+/* The channel is full when a round begins: one sends, one receives. */
+static void nobody_falls_asleep_on_room(void **state) {
+	(void)state;
+	struct duel duel = {.channel = make(16), .rounds = test_environment_number("SNUG_OPS", 100000)};
+	struct numbered_log log = {0};
+	test_random random = {seed + 1};
+	struct message message;
+	for (uint64_t number = 0; number < 16; number++) {
+		message = numbered_message(0, number);
+		assert_int_equal(channel_try_send(duel.channel, &message), SNUG_OK);
+	}
+	cpu_set_t before;
+	start(&duel.thread, run_duel_for_room, &duel);
+	part_from_sender(&before);
+	for (uint64_t round = 1; round <= duel.rounds; round++) {
+		atomic_store(&duel.begun, round);
+		numbered_pause(&random);
+		if (channel_receive(duel.channel, &message, 1) == 1) numbered_check(&log, &message);
+		wait_for_round(&duel.ended, round);
+	}
+	os_thread_join(&duel.thread);
+	pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+	assert_int_equal(duel.late, 0);
+	assert_int_equal(duel.mistakes, 0);
+	assert_int_equal(log.mistakes, 0);
+	assert_int_equal(log.next[0], duel.rounds);
+	unmake(duel.channel);
+}
+
+/* One sends, one really sleeps, in lockstep. */
+static void run_lockstep_sender(void *context) {
+	struct duel *self = context;
+	test_random random = {seed};
+	for (uint64_t round = 1; round <= self->rounds; round++) {
+		struct message message = numbered_message(0, round - 1);
+		numbered_pause(&random);
+		if (channel_try_send(self->channel, &message) != SNUG_OK) self->mistakes++;
+		wait_for_round(&self->begun, round); /* received */
+	}
+}
+
+static void a_sleeping_receiver_is_always_woken(void **state) {
+	(void)state;
+	struct duel duel = {.channel = make(16), .rounds = 30000};
+	struct numbered_log log = {0};
+	snug_error error = SNUG_OK;
+	start(&duel.thread, run_lockstep_sender, &duel);
+	while (log.next[0] < duel.rounds && log.mistakes == 0 && error == SNUG_OK) {
+		struct message message;
+		size_t count = 0;
+		error = channel_receive_wait(duel.channel, &message, 1, HANG_NS, &count);
+		if (error == SNUG_OK) numbered_check(&log, &message);
+		atomic_store(&duel.begun, error == SNUG_OK ? log.next[0] : UINT64_MAX);
+	}
+	os_thread_join(&duel.thread);
+	printf("    %llu messages, %llu wakes\n", (unsigned long long)duel.rounds,
+		   (unsigned long long)channel_wakes(duel.channel));
+	assert_int_equal(error, SNUG_OK);
+	assert_int_equal(duel.mistakes, 0);
+	assert_int_equal(log.mistakes, 0);
+	unmake(duel.channel);
+}
+
+static int print_seed(void **state) {
+	(void)state;
+	seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
+	printf("channel: SNUG_SEED=0x%llx\n", (unsigned long long)seed);
+	return 0;
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_full_channel_refuses),
+		cmocka_unit_test(time_outs_are_neither_early_nor_endless),
+		cmocka_unit_test(only_a_sleeper_is_woken),
+		cmocka_unit_test(nobody_falls_asleep_on_a_message),
+		cmocka_unit_test(nobody_falls_asleep_on_room),
+		cmocka_unit_test(a_sleeping_receiver_is_always_woken),
+		cmocka_unit_test(nothing_is_lost_doubled_or_overtaken),
+	};
+	return cmocka_run_group_tests(tests, print_seed, NULL);
+}
