@@ -167,9 +167,37 @@ bool victim_pick_merge(snug_pools *pools, uint32_t pool_mask) {
 
 /* ------------------------------------------------------------------ ending --------- */
 
+void victim_relocate(snug_pools *pools, struct size_class *class, page_number number, page_number target) {
+	SNUG_ASSERT(pools->target == PAGE_NONE && pools->arena.pages[number].free_slots < class->slots);
+	make_victim(pools, class, number);
+	pools->target = target;
+}
+
+/* The target becomes a slab of its own, or a free page again if nothing lies in it. */
+static void end_target(snug_pools *pools, struct size_class *class) {
+	page_number number = pools->target;
+	struct page *page = &pools->arena.pages[number];
+	pools->target = PAGE_NONE;
+	if (page->free_slots == class->slots) {
+		slab_drop(pools, class, number);
+		return;
+	}
+	page->state = PAGE_SLAB;
+	class->slabs++;
+	class->free_slots += page->free_slots;
+	slab_relist(pools, class, number);
+}
+
 void victim_release(snug_pools *pools) {
 	page_number number = pools->victim;
 	pools->victim = PAGE_NONE;
+	if (pools->target != PAGE_NONE) {
+		struct size_class *class = class_of_page(pools, number);
+		slab_release(pools, class, number);
+		pools->totals.relocated_slabs++;
+		end_target(pools, class);
+		return;
+	}
 	/* Emptied by what the owner freed, or by an allocation's own compaction: the page is not the steps' gain. */
 	if (pools->defragment.phase != PHASE_IDLE && !pools->defragment.in_step) pools->totals.abandoned_slabs++;
 	slab_release(pools, class_of_page(pools, number), number);
@@ -184,6 +212,7 @@ void victim_put_back(snug_pools *pools) {
 	class->free_slots += page->free_slots;
 	pools->changes++;
 	slab_relist(pools, class, number);
+	if (pools->target != PAGE_NONE) end_target(pools, class);
 }
 
 void victim_abandon(snug_pools *pools) {
@@ -263,6 +292,23 @@ static uint32_t reserve_in(snug_pools *pools, struct size_class *target, struct 
 		}
 	}
 	return reserved;
+}
+
+/* Slot n of the target for slot n of the victim: it is free, because nobody else uses the target. */
+static uint32_t reserve_in_target(snug_pools *pools, struct size_class *class, struct move *moves, uint32_t count) {
+	struct page *page = &pools->arena.pages[pools->target];
+	uint64_t *bits = free_bits_of(page, class);
+	uint64_t distance = page_offset(&pools->arena, pools->target) - page_offset(&pools->arena, pools->victim);
+	for (uint32_t index = 0; index < count; index++) {
+		uint32_t slot = slot_of(&pools->arena, class, moves[index].from);
+		SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) != 0);
+		bits[slot / 64] &= ~((uint64_t)1 << (slot % 64));
+		moves[index].to = moves[index].from + distance;
+		moves[index].target = class;
+	}
+	page->free_slots = (uint16_t)(page->free_slots - count);
+	class->used_slots += count;
+	return count;
 }
 
 /* Puts the moves with a hole first; returns how many. */
@@ -375,15 +421,19 @@ uint64_t victim_evacuate(snug_pools *pools, uint64_t byte_budget, bool merge) {
 	uint32_t collected = collect(pools, class, byte_budget, moves);
 	uint32_t gate = pools->gate;
 	pools->gate |= GATE_CALLBACK;
-	if (class->waste_bytes > 0 || merge) {
+	bool relocates = pools->target != PAGE_NONE;
+	if (!relocates && (class->waste_bytes > 0 || merge)) {
 		for (uint32_t index = 0; index < collected; index++) learn_size(pools, class, &moves[index]);
 	}
-	uint32_t reserved = reserve(pools, class, moves, collected, merge);
+	uint32_t reserved =
+		relocates ? reserve_in_target(pools, class, moves, collected) : reserve(pools, class, moves, collected, merge);
 	uint64_t bytes = 0;
 	for (uint32_t index = 0; index < reserved; index++) bytes += move_slot(pools, class, &moves[index]);
 	pools->gate = gate;
 	pools->totals.moves += reserved;
 	pools->totals.moved_bytes += bytes;
+	pools->totals.relocated_moves += relocates ? reserved : 0;
+	pools->totals.relocated_bytes += relocates ? bytes : 0;
 	if (page->free_slots == class->slots) {
 		victim_release(pools);
 	} else if (reserved < collected) {

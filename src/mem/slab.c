@@ -41,7 +41,7 @@ void slab_relist(snug_pools *pools, struct size_class *class, page_number number
 
 /* ------------------------------------------------------------------ pages ---------- */
 
-snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out) {
+snug_error slab_blank(snug_pools *pools, const struct size_class *class, enum page_state state, page_number *out) {
 	void *beside = NULL;
 	size_t bitmap_bytes = bitmap_words(class) * sizeof(uint64_t);
 	if (class->slots > INLINE_BITMAP_SLOTS) {
@@ -55,12 +55,29 @@ snug_error slab_create(snug_pools *pools, struct size_class *class, page_number 
 		return error;
 	}
 	struct page *page = &pools->arena.pages[number];
+	page->state = (uint8_t)state;
 	page->class_id = class->id;
 	page->free_slots = (uint16_t) class->slots;
 	if (beside != NULL) page->free_bits.beside = beside;
 	uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
 	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
+	*out = number;
+	return SNUG_OK;
+}
+
+void slab_drop(snug_pools *pools, const struct size_class *class, page_number number) {
+	if (class->slots > INLINE_BITMAP_SLOTS) {
+		void *beside = pools->arena.pages[number].free_bits.beside;
+		cell_give(&pools->cells, beside, bitmap_words(class) * sizeof(uint64_t));
+	}
+	arena_give(&pools->arena, number);
+}
+
+snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out) {
+	page_number number;
+	snug_error error = slab_blank(pools, class, PAGE_SLAB, &number);
+	if (error) return error;
 	class->slabs++;
 	class->free_slots += class->slots;
 	slab_relist(pools, class, number);
@@ -73,12 +90,9 @@ void slab_release(snug_pools *pools, struct size_class *class, page_number numbe
 	SNUG_ASSERT(page->free_slots == class->slots && page->pins == 0);
 	slab_unlist(pools, class, number);
 	if (page->state == PAGE_SLAB) class->free_slots -= class->slots;
-	if (class->slots > INLINE_BITMAP_SLOTS) {
-		cell_give(&pools->cells, page->free_bits.beside, bitmap_words(class) * sizeof(uint64_t));
-	}
 	class->slabs--;
 	pools->totals.released_slabs++;
-	arena_give(&pools->arena, number);
+	slab_drop(pools, class, number);
 }
 
 void slab_release_empty(snug_pools *pools, struct size_class *class) {
@@ -133,9 +147,9 @@ bool slab_slot_is_free(const snug_pools *pools, const struct size_class *class, 
 
 void slab_settle(snug_pools *pools, struct size_class *class, page_number number) {
 	struct page *page = &pools->arena.pages[number];
-	if (page->state == PAGE_VICTIM) {
+	if (page->state != PAGE_SLAB) {
 		class->free_slots--;
-		if (page->free_slots == class->slots) victim_release(pools);
+		if (page->state == PAGE_VICTIM && page->free_slots == class->slots) victim_release(pools);
 		return;
 	}
 	if (page->pins > 0) class->pinned_free_slots++;
@@ -151,7 +165,7 @@ void slab_settle(snug_pools *pools, struct size_class *class, page_number number
 void slab_pin(snug_pools *pools, page_number number) {
 	struct page *page = &pools->arena.pages[number];
 	struct size_class *class = class_of_page(pools, number);
-	if (page->state == PAGE_VICTIM) victim_abandon(pools);
+	if (page->state != PAGE_SLAB) victim_abandon(pools);
 	if (page->pins++ > 0) return;
 	class->pinned_slabs++;
 	class->pinned_free_slots += page->free_slots;

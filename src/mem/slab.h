@@ -17,6 +17,10 @@
 /* Takes a page for the class; all its slots are free. NO_MEMORY, OS_MEMORY. */
 snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out);
 
+/* A page for the class in the given state, all slots free, on no list and in no count; and such a page, or a slab's, given up. */
+snug_error slab_blank(snug_pools *pools, const struct size_class *class, enum page_state state, page_number *out);
+void slab_drop(snug_pools *pools, const struct size_class *class, page_number number);
+
 /* Gives the page of a slab without live slots back; it is on no list afterwards. */
 void slab_release(snug_pools *pools, struct size_class *class, page_number number);
 

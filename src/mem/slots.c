@@ -65,6 +65,8 @@ static void note_pages_gained(snug_pools *pools, uint64_t before_pages) {
 }
 
 static bool compact_one_page(snug_pools *pools) {
+	/* The page that a half relocated slab holds too much can be gained. */
+	if (pools->target != PAGE_NONE) victim_abandon(pools);
 	if (nothing_to_gain(pools)) return false;
 	uint64_t before_pages = arena_free_pages(&pools->arena);
 	if (pools->options.no_compaction_in_alloc) {
@@ -140,6 +142,7 @@ void room_pace(snug_pools *pools) {
 	const snug_options *options = &pools->options;
 	if (LIKELY(options->pace_low_water_bytes == 0) || nothing_to_gain(pools)) return;
 	if (arena_available_pages(&pools->arena) << pools->arena.page_shift >= options->pace_low_water_bytes) return;
+	if (pools->target != PAGE_NONE) return;
 	uint64_t before_pages = arena_free_pages(&pools->arena);
 	if (pools->victim == PAGE_NONE && !victim_pick(pools, ALL_POOLS)) pools->searched_at = changes_so_far(pools);
 	uint64_t moved_bytes = 0;

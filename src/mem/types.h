@@ -14,6 +14,7 @@
  *   handle     table index and generation: which object it is
  *   pin        a lease on an address; a slab with pinned objects is never a victim
  *   victim     the one slab that is being evacuated
+ *   target     the empty page that takes a victim's place, slot for slot, when its region is drained
  *
  * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no malloc.
  *
@@ -89,7 +90,8 @@ enum page_state {
 	PAGE_FREE,    /* in a run: its bit is set in its region */
 	PAGE_STACKED, /* on the stack of recently freed pages */
 	PAGE_SLAB,    /* on one of its class's lists */
-	PAGE_VICTIM   /* being evacuated: on no list, its holes are not handed out */
+	PAGE_VICTIM,  /* being evacuated: on no list, its holes are not handed out */
+	PAGE_TARGET   /* takes the victim's place: the two count as one slab, which holds what either holds */
 };
 
 /* 32 bytes, so that two share a cache line and 16 KiB pages pay 0.2 %. Slabs of at most 128 slots keep their bitmap inside. */
@@ -113,7 +115,8 @@ struct region {
 	uint16_t free_pages; /* bits in free_bits */
 	uint16_t cold_pages; /* bits in cold_bits */
 	uint16_t page_count;
-	uint8_t bucket; /* LIST_NONE: not listed */
+	uint8_t bucket;      /* LIST_NONE: not listed */
+	uint32_t gave_up_at; /* totals.defragmentations when it was found that it can't be drained */
 	uint64_t free_bits[REGION_WORDS];
 	uint64_t cold_bits[REGION_WORDS];
 };
@@ -138,6 +141,7 @@ struct arena {
 	uint32_t cold_hint; /* no region below it has cold pages */
 	uint32_t region_heads[REGION_BUCKETS];
 	uint32_t region_mask; /* non-empty buckets */
+	uint32_t draining;    /* region number + 1; 0: none. Its free pages are handed out last, it is on no list */
 
 	page_number stack;
 	uint32_t stacked_pages;
@@ -244,7 +248,7 @@ struct pin_table {
 
 enum gate { GATE_HANDLES = 1, GATE_REFERENCES = 2, GATE_CALLBACK = 0x100 };
 
-enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, PHASE_RETURN, PHASE_DONE };
+enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, PHASE_RETURN, PHASE_DRAIN, PHASE_DONE };
 
 /* The defragmentation that is running. */
 struct defragment {
@@ -266,6 +270,9 @@ struct totals {
 	uint64_t moves;
 	uint64_t moved_bytes;
 	uint64_t released_slabs;
+	uint64_t relocated_slabs; /* released because a target took their place: no page gained */
+	uint64_t relocated_moves; /* the part of moves and moved_bytes that filled targets */
+	uint64_t relocated_bytes;
 	uint64_t abandoned_slabs;
 	uint64_t reclaimed_pages; /* by defragmentation and compacting allocations */
 	uint64_t returned_bytes;
@@ -283,7 +290,8 @@ struct snug_pools {
 	struct class_table classes;
 	struct arena arena;
 	page_number victim;
-	uint64_t watched; /* offset of the object that is being resized: followed when it moves */
+	page_number target; /* PAGE_NONE: the victim's objects go to holes */
+	uint64_t watched;   /* offset of the object that is being resized: followed when it moves */
 	uint64_t
 		changes; /* besides totals.frees: freed slots, unpins and abandoned victims, which may make a page gainable */
 	uint64_t searched_at; /* all changes when a search for a page to gain last found none */

@@ -357,6 +357,91 @@ static void cached_slots_on_pinned_slabs_count(void **state) {
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)estimate.reclaimable_bytes);
 }
 
+/* Every unit of 2 MiB is partly used: compaction alone would return nothing. */
+static void drains_scattered_units(void **state) {
+	(void)state;
+	for (size_t page_bytes = 4096; page_bytes <= 65536; page_bytes *= 4) {
+		struct herd large;
+		snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = page_bytes, .os = &fake.os};
+		herd_init(&large, page_bytes == 16384, &options);
+		herd_fill(&large, UINT64_MAX, 50, 3000);
+		herd_thin_out(&large, 0, large.count, 500);
+		uint64_t committed = herd_stats(&large).committed_bytes;
+		size_t resident = fake.committed_bytes;
+		snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
+		return_all.retain_bytes = 0;
+		snug_report report = herd_defragment(&large, &return_all);
+		snug_stats stats = herd_stats(&large);
+		REQUIRE(committed - stats.committed_bytes == report.returned_bytes &&
+					resident - fake.committed_bytes == report.returned_bytes,
+				"%llu bytes were returned, the OS got %zu", (unsigned long long)report.returned_bytes,
+				resident - fake.committed_bytes);
+		REQUIRE(stats.free_page_bytes < 2 * MIB, "%llu bytes are still free",
+				(unsigned long long)stats.free_page_bytes);
+		REQUIRE(report.returned_bytes >= 8 * MIB && report.relocated_bytes > 0 && report.relocated_objects > 0 &&
+					report.relocated_bytes < report.returned_bytes,
+				"%llu bytes were copied to return %llu", (unsigned long long)report.relocated_bytes,
+				(unsigned long long)report.returned_bytes);
+		herd_verify(&large);
+		herd_deinit(&large);
+	}
+}
+
+/* The object in the emptiest unit that is pinned keeps its unit; the other units are drained all the same. */
+static void drains_around_pins(void **state) {
+	(void)state;
+	struct herd large;
+	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	herd_init(&large, false, &options);
+	herd_fill(&large, UINT64_MAX, 500, 3000);
+	herd_thin_out(&large, 0, large.count, 500);
+	uint32_t pinned = 0;
+	while (large.objects[pinned].name == 0) pinned++;
+	herd_pin(&large, pinned);
+	snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
+	return_all.retain_bytes = 0;
+	snug_report report = herd_defragment(&large, &return_all);
+	REQUIRE(report.returned_bytes >= 6 * MIB && report.pinned_objects == 1, "%llu bytes were returned",
+			(unsigned long long)report.returned_bytes);
+	herd_unpin(&large, pinned);
+	herd_verify(&large);
+	herd_deinit(&large);
+}
+
+/* Cancelled in the middle of a slab: the slab is brought to its new place, so that no page is lost. */
+static void drain_cancelled(void **state) {
+	(void)state;
+	struct herd large;
+	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	herd_init(&large, false, &options);
+	herd_fill(&large, UINT64_MAX, 50, 3000);
+	herd_thin_out(&large, 0, large.count, 500);
+	snug_report report;
+	large.may_move = true;
+	REQUIRE_OK(snug_defragment(large.pools, &(snug_defragment_options)SNUG_DEFRAGMENT_DEFAULTS, &report));
+	uint64_t before = herd_stats(&large).total.slab_bytes;
+	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	slow.retain_bytes = 0;
+	slow.step_bytes = 1;
+	REQUIRE_OK(snug_defragment_begin(large.pools, &slow));
+	uint64_t moves = herd_stats(&large).moves;
+	bool done = false;
+	while (!done && herd_stats(&large).moves < moves + 3) REQUIRE_OK(snug_defragment_step(large.pools, &done));
+	recount map;
+	recount_pools(large.pools, &map);
+	REQUIRE(!done && map.target_pages == 1 && map.victim_pages == 1, "nothing is being relocated");
+	REQUIRE_OK(snug_check(large.pools, NULL));
+	REQUIRE_OK(snug_defragment_end(large.pools, &report));
+	large.may_move = false;
+	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED && report.reclaimed_bytes == 0 && report.returned_bytes == 0 &&
+				report.relocated_objects > 3,
+			"%s, %llu relocated", snug_outcome_text(report.outcome), (unsigned long long)report.relocated_objects);
+	REQUIRE(herd_stats(&large).total.slab_bytes == before, "a page was lost");
+	REQUIRE_OK(snug_check(large.pools, NULL));
+	herd_verify(&large);
+	herd_deinit(&large);
+}
+
 /* ------------------------------------------------------------------ nothing to gain --------------------------------------- */
 
 static void require_nothing(snug_outcome why) {
@@ -466,6 +551,9 @@ int main(void) {
 		WITH_HERD(target),
 		WITH_HERD(cancelled),
 		WITH_HERD(steps_alone_count),
+		WITH_HERD(drains_scattered_units),
+		WITH_HERD(drains_around_pins),
+		WITH_HERD(drain_cancelled),
 		WITH_HERD(only_pinned_slabs_left),
 		WITH_HERD(cached_slots_on_pinned_slabs_count),
 		WITH_HERD(nothing_in_empty_pools),

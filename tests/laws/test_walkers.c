@@ -237,6 +237,8 @@ static void s7_victim(void **state) {
 	BREAKS("S7", herd.pools->victim, partial_slab());
 	BREAKS("S7", herd.pools->arena.pages[victim].state, PAGE_SLAB);
 	BREAKS("S7", herd.pools->arena.pages[partial_slab()].state, PAGE_VICTIM);
+	BREAKS("S7", herd.pools->arena.pages[partial_slab()].state, PAGE_TARGET);
+	BREAKS("S7", herd.pools->target, partial_slab());
 }
 
 static void s8_pinned_slabs(void **state) {
