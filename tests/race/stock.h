@@ -26,6 +26,7 @@ struct stock_shelf {
 
 struct stock {
 	uint32_t keep_every;           /* 2: a checkerboard; 1: full */
+	uint32_t most;                 /* objects of each worker; 0: until it is full */
 	_Atomic bool held;             /* the worker stands still in its hook */
 	_Atomic uint32_t held_workers; /* how many do */
 	_Atomic bool busy;             /* the hook says that it always has work: the duty cycle holds */
@@ -42,7 +43,7 @@ static inline snug_error stock_start(void *context, uint32_t worker, snug_pools 
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	unsigned char object[STOCK_OBJECT_BYTES];
 	memset(object, (int)worker, sizeof object);
-	while (shelf->count < STOCK_ROOM) {
+	while (shelf->count < (stock->most == 0 ? STOCK_ROOM : stock->most)) {
 		snug_handle handle;
 		if (snug_alloc(pools, sizeof object, &handle) != SNUG_OK) break;
 		memcpy(object, &shelf->count, sizeof shelf->count);
