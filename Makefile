@@ -10,7 +10,7 @@ BENCH_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
 sources = $(shell find include src tests tools bench examples -name '*.[ch]')
-bench_names = pairs moves pauses snapshot metadata
+bench_names = pairs moves pauses snapshot metadata hops
 bench_programs = $(patsubst %,bench/bench-%,$(bench_names) instructions)
 
 # Configures the directory of the target, with more options; says more only when it fails.
@@ -21,7 +21,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run test bench count-instructions fuzz check-asan check-tsan check-clang format check-format tidy install clean help
+.PHONY: all run test bench count-instructions fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -36,6 +36,7 @@ help:
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
 	@echo "make check-clang   the tests, built with clang"
+	@echo "make check-model   the models of channels, tickets and the stop, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
 	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snug-replay"
@@ -102,6 +103,9 @@ check-tsan: need-test build-tsan/build.ninja
 
 check-clang: need-clang build-clang/build.ninja
 	@tests/run_tests.sh build-clang
+
+check-model: need-model
+	@models/check.sh
 
 fuzz: need-clang build-fuzz/build.ninja
 	@$(ninja) -C build-fuzz

@@ -1,0 +1,340 @@
+/* channel.pml: sleep, wake and end of src/work/channel.c.
+ *
+ * Stores that are not part of a read-modify-write lie in a store buffer (pending_...) until the process `memory` writes
+ * them, at any time and in any order; a fence waits until one's own are written, and so does a read-modify-write. Where the code's
+ * fence follows a read-modify-write, leaving it out lets the later load be done before it. Claiming room, a loop around a
+ * compare-and-swap in the code, is one step here.
+ *
+ * Three stories, by macro:
+ *     (none)     senders come and go; the receiver ends when the last has detached, and destroys the channel
+ *     ANSWERS    the receiver knows how many messages will come; it closes and destroys right after the last
+ *     CLOSE      a third thread closes at any moment; with BY_RECEIVER it is the receiver who does
+ * In each: no deadlock (a lost wake-up is one), nobody touches what is destroyed, and what was accepted is received.
+ * The last sender is impatient: it may give up waiting for room at any time (not in ANSWERS). */
+#ifndef SENDERS
+#define SENDERS 2
+#endif
+#ifndef MESSAGES
+#define MESSAGES 2
+#endif
+#ifndef ROOM
+#define ROOM 1
+#endif
+
+mtype = { AWAKE, ASLEEP, NEWS };            /* the receiver's state */
+mtype = { OK, FULL, STOPPED, TIMED_OUT };   /* what a send answers */
+
+byte claimed, inside;                       /* the gate: one word, changed as one */
+bool closed, ended;
+byte reserved, tail, released, received;    /* the ring */
+byte pending_tail[SENDERS], pending_released; /* 0: nothing in the buffer */
+mtype state = AWAKE;
+bool event;
+bool waiting;
+byte moved;
+bool sleeping[SENDERS];                     /* in the futex */
+byte attached = SENDERS;
+byte accepted, finished;
+bool destroyed;
+
+#define TOUCH assert(!destroyed)
+
+active proctype memory() {
+end:
+	do
+	:: atomic { pending_released > 0 -> released = pending_released; pending_released = 0 }
+	:: atomic { pending_tail[0] > 0 -> tail = pending_tail[0]; pending_tail[0] = 0 }
+#if SENDERS > 1
+	:: atomic { pending_tail[1] > 0 -> tail = pending_tail[1]; pending_tail[1] = 0 }
+#endif
+#if SENDERS > 2
+	:: atomic { pending_tail[2] > 0 -> tail = pending_tail[2]; pending_tail[2] = 0 }
+#endif
+	od
+}
+
+inline wake_all_senders() {
+	moved++;
+	d_step {
+		sleeping[0] = false;
+#if SENDERS > 1
+		sleeping[1] = false;
+#endif
+#if SENDERS > 2
+		sleeping[2] = false;
+#endif
+	}
+}
+
+inline tell_receiver() {
+	atomic { TOUCH; news_to_sleeper = (state == ASLEEP); state = NEWS }
+	if
+	:: news_to_sleeper -> TOUCH; event = true
+	:: else
+	fi
+}
+
+inline close() {
+	closed = true;
+#ifndef CLOSE_WAKES_NO_SENDER
+	wake_all_senders();
+#endif
+#ifndef CLOSE_FORGETS_INSIDE
+	(inside == 0);
+#endif
+	ended = true
+}
+
+/* ------------------------------------------------------------------ senders */
+
+inline claim(entering) {
+	atomic {
+		TOUCH;
+		if
+		:: closed -> outcome = STOPPED
+		:: !closed && claimed - released < ROOM ->
+			claimed++; inside = inside + entering; accepted++; outcome = OK
+		:: !closed && claimed - released >= ROOM -> outcome = FULL
+		fi
+	}
+}
+
+inline publish() {
+	atomic { TOUCH; ticket = reserved; reserved++ }
+	(tail == ticket);
+	atomic { TOUCH; pending_tail[me] = ticket + 1 }
+}
+
+inline wake_receiver() {
+#ifndef NO_SENDER_FENCE
+	(pending_tail[me] == 0);
+#endif
+	atomic { TOUCH; looks_asleep = (state == ASLEEP) }
+	if
+	:: looks_asleep ->
+		atomic {
+			(pending_tail[me] == 0);
+			TOUCH;
+			if
+			:: state == ASLEEP -> state = AWAKE
+			:: else -> looks_asleep = false
+			fi
+		}
+		if
+		:: looks_asleep -> TOUCH; event = true
+		:: else
+		fi
+	:: else
+	fi
+}
+
+inline leave() {
+	atomic { pending_tail[me] == 0 -> TOUCH; inside-- }
+}
+
+inline announce_waiting() {
+#if defined(ANNOUNCED_BEFORE_COUNT)
+	TOUCH; waiting = true; TOUCH; seen = moved; claim(0)
+#elif defined(NO_WAITER_FENCE)
+	TOUCH; seen = moved;
+	if
+	:: TOUCH; waiting = true; claim(0)
+	:: claim(0); TOUCH; waiting = true
+	fi
+#else
+	TOUCH; seen = moved; TOUCH; waiting = true; claim(0)
+#endif
+}
+
+inline wait_for_room() {
+	do
+	:: outcome != FULL -> break
+	:: else ->
+		announce_waiting();
+		if
+		:: outcome != FULL
+		:: outcome == FULL && over_time -> outcome = TIMED_OUT
+		:: outcome == FULL && !over_time ->
+			atomic {
+				TOUCH;
+				if
+				:: moved == seen -> sleeping[me] = true
+				:: else
+				fi
+			}
+			if
+			:: !sleeping[me]
+#ifndef ANSWERS
+			:: me == SENDERS - 1 -> sleeping[me] = false; over_time = true
+#endif
+			fi
+		fi
+	od
+}
+
+proctype sender(byte me) {
+	byte sent, ticket, seen;
+	mtype outcome = OK;
+	bool looks_asleep, news_to_sleeper, over_time;
+	do
+	:: sent == MESSAGES || outcome == STOPPED -> break
+	:: else ->
+		sent++;
+		over_time = false;
+		claim(1);
+		if
+		:: outcome == FULL ->
+			atomic { TOUCH; inside++; outcome = (closed -> STOPPED : FULL) }
+			if
+			:: outcome == FULL -> wait_for_room()
+			:: else
+			fi;
+			if
+			:: outcome == OK -> publish(); wake_receiver()
+			:: else
+			fi;
+			leave()
+		:: outcome == OK ->
+#if defined(WAKE_FIRST)
+			wake_receiver(); publish(); leave()
+#elif defined(LEAVE_FIRST)
+			publish(); leave(); wake_receiver()
+#else
+			publish(); wake_receiver(); leave()
+#endif
+		:: else
+		fi
+	od;
+#if !defined(ANSWERS) && !defined(CLOSE)
+	atomic { TOUCH; inside++ }
+	atomic { TOUCH; attached--; looks_asleep = (attached == 0) }
+#ifndef DETACH_TELLS_NOBODY
+	if
+	:: looks_asleep -> tell_receiver()
+	:: else
+	fi;
+#endif
+	leave();
+#endif
+	finished++
+}
+
+/* ------------------------------------------------------------------ the receiver */
+
+#if defined(CLOSE)
+#if defined(OVER_BY_INSIDE)
+#define OVER (closed && inside == 0)
+#else
+#define OVER ended
+#endif
+#elif defined(ANSWERS)
+#define OVER (received == SENDERS * MESSAGES)
+#else
+#define OVER (attached == 0)
+#endif
+
+/* Announces, and looks whether there is a message. */
+inline announce() {
+	atomic {
+		if
+		:: state == NEWS -> state = AWAKE; dozing = false
+		:: else -> state = ASLEEP; dozing = true
+		fi
+	}
+}
+
+inline doze() {
+#ifdef NO_RECEIVER_FENCE
+	if
+	:: found = (tail > received); announce()
+	:: announce(); found = (tail > received)
+	fi;
+#else
+	announce();
+	found = (tail > received);
+#endif
+#ifndef NO_SECOND_LOOK
+	if
+	:: dozing && found -> state = AWAKE; event = false; dozing = false
+	:: else
+	fi
+#endif
+}
+
+proctype receiver() {
+	bool over, dozing, found, news_to_sleeper;
+	do
+#ifdef BY_RECEIVER
+	:: !ended -> close()
+#endif
+	:: true ->
+#ifndef OVER_AFTER_LOOK
+		over = OVER;
+#endif
+		if
+		:: tail > received ->
+			received++;
+			pending_released = received;
+#ifndef NO_ROOM_FENCE
+			(pending_released == 0);
+#endif
+			if
+			:: waiting && claimed - received <= ROOM / 2 ->
+				atomic { pending_released == 0 -> waiting = false }
+				wake_all_senders()
+			:: else
+			fi
+		:: else ->
+#ifdef OVER_AFTER_LOOK
+			over = OVER;
+#endif
+			if
+			:: over -> break
+			:: else -> doze();
+				if
+				:: dozing ->
+					if
+					:: event
+#ifdef BY_RECEIVER
+					:: !ended -> close() /* its own time is over */
+#endif
+					fi;
+					state = AWAKE; event = false
+				:: else
+				fi
+			fi
+		fi
+	od;
+#ifndef CLOSE
+	close();
+	assert(received == accepted);
+	destroyed = true;
+#endif
+	(finished == SENDERS);
+	assert(received == accepted);
+	assert(tail == accepted)
+}
+
+#if defined(CLOSE) && !defined(BY_RECEIVER)
+proctype closer() {
+	bool news_to_sleeper;
+	close();
+#ifndef CLOSE_TELLS_NOBODY
+	tell_receiver()
+#endif
+}
+#endif
+
+init {
+	byte next;
+	atomic {
+		run receiver();
+#if defined(CLOSE) && !defined(BY_RECEIVER)
+		run closer();
+#endif
+		do
+		:: next < SENDERS -> run sender(next); next++
+		:: else -> break
+		od
+	}
+}

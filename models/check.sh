@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Checks the models with spin: each good variant must hold, each broken one must fail. The last line is "N passed, N failed".
+#
+#     models/check.sh [MODEL]...        channel, ticket, stop; none: all
+#     SNUG_MODELS=long models/check.sh  with the larger bounds too (minutes, and some GiB)
+#
+# A model is a C program that spin writes and gcc compiles; it visits every state that the bounds allow. It must finish: a search that
+# was cut short counts as failed.
+set -uo pipefail
+models=$(cd "$(dirname "$0")" && pwd)
+passed=0
+failed=0
+
+# Prints "holds", "fails: what", or "unfinished".
+verify() {
+	local model=$1 directory found
+	shift
+	directory=$(mktemp -d)
+	if ! (cd "$directory" && spin -a "$@" "$models/$model.pml" && gcc -O2 -w -DSAFETY -DCOLLAPSE -DVECTORSZ=2048 -o pan pan.c) \
+		>"$directory/log" 2>&1; then
+		cat "$directory/log" >&2
+		echo unfinished
+	else
+		(cd "$directory" && ./pan -m1000000) >"$directory/result" 2>&1
+		found=$(sed -n 's/^pan:1: \(.*\) (at depth.*/\1/p' "$directory/result")
+		if [[ -n $found ]]; then
+			echo "fails: $found"
+		elif grep -q 'errors: 0' "$directory/result" && ! grep -qE 'max search depth too small|out of memory|Search not completed' "$directory/result"; then
+			echo "holds, $(awk '/states, stored/ { print $1 }' "$directory/result") states"
+		else
+			echo unfinished
+		fi
+	fi
+	rm -rf "$directory"
+}
+
+# expect holds|fails MODEL MACRO...
+expect() {
+	local expected=$1 model=$2 answer
+	shift 2
+	[[ " $wanted " == *" $model "* ]] || return 0
+	answer=$(verify "$model" "${@/#/-D}")
+	if [[ $answer == "$expected"* ]]; then
+		passed=$((passed + 1))
+		echo "ok      $model $* ($answer)"
+	else
+		failed=$((failed + 1))
+		echo "FAILED  $model $*: expected that it $expected, but: $answer"
+	fi
+}
+
+wanted=${*:-channel ticket stop}
+
+expect holds channel
+expect holds channel ANSWERS
+expect holds channel CLOSE MESSAGES=1
+expect holds channel CLOSE BY_RECEIVER
+expect holds channel ROOM=2 MESSAGES=3 SENDERS=1
+expect holds channel CLOSE ROOM=2 MESSAGES=3 SENDERS=1
+expect fails channel NO_SENDER_FENCE
+expect fails channel NO_RECEIVER_FENCE
+expect fails channel NO_SECOND_LOOK
+expect fails channel WAKE_FIRST
+expect fails channel NO_ROOM_FENCE
+expect fails channel NO_WAITER_FENCE
+expect fails channel ANNOUNCED_BEFORE_COUNT
+expect fails channel DETACH_TELLS_NOBODY
+expect fails channel OVER_AFTER_LOOK
+expect fails channel ANSWERS LEAVE_FIRST
+expect fails channel CLOSE CLOSE_FORGETS_INSIDE
+expect fails channel CLOSE BY_RECEIVER CLOSE_WAKES_NO_SENDER
+expect fails channel CLOSE CLOSE_TELLS_NOBODY
+expect fails channel CLOSE OVER_BY_INSIDE
+
+expect holds ticket REQUESTS=1
+expect holds ticket SUBMITTERS=1 REQUESTS=3
+expect fails ticket DONE_BEFORE_RESULT
+expect fails ticket COMPLETE_WAKES_NOBODY
+expect fails ticket TAKE_IN_TWO_STEPS
+expect fails ticket NO_GENERATION
+expect fails ticket HAND_OVER_AFTER_SEND
+expect fails ticket TIME_OUT_FREES_THE_SLOT
+expect fails ticket CANCEL_IGNORES_GENERATION
+expect fails ticket CANCEL_COMPLETES_TWICE
+
+expect holds stop
+expect fails stop ANSWERS_TOO_SMALL
+expect fails stop STOP_FORGETS_JOB
+expect fails stop STOP_DROPS_INBOX
+expect fails stop STOP_BEFORE_CLOSE_ENDS
+expect fails stop CLIENT_LEAVES_EARLY
+
+if [[ ${SNUG_MODELS:-} == long ]]; then
+	expect holds channel CLOSE
+	expect holds channel SENDERS=3 MESSAGES=1
+	expect holds channel CLOSE SENDERS=3 MESSAGES=1
+	expect holds ticket SUBMITTERS=2 REQUESTS=2
+fi
+
+echo "$passed passed, $failed failed"
+[[ $failed -eq 0 && $passed -gt 0 ]]

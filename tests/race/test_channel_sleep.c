@@ -1,0 +1,247 @@
+/* test_channel_sleep.c: who sleeps on a channel is woken, and nobody else.
+ *
+ * A lost wake-up would be a hang. So whoever sleeps here does so with a time-out that never ends in a sound channel (HANG_NS), and the
+ * test says what was lost.
+ *
+ *     SNUG_SEED=0x... tests/race/test_channel_sleep     the same random choices again; threads still interleave as they like */
+#include "numbered.h"
+#include "os/threads.h"
+#include "unit/cmocka_all.h"
+#include "work/channel.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+#define MS UINT64_C(1000000)
+#define HANG_NS (10000 * MS)
+
+static uint64_t seed;
+
+static struct channel *make(uint32_t messages) {
+	struct channel *channel = NULL;
+	assert_int_equal(channel_create(messages, &channel), SNUG_OK);
+	return channel;
+}
+
+static void unmake(struct channel *channel) {
+	channel_close(channel);
+	channel_destroy(channel);
+}
+
+static void start(struct os_thread *thread, void (*run)(void *), void *context) {
+	assert_true(os_thread_start(thread, run, context));
+}
+
+/* ------------------------------------------------------------------ sleep and wake ---------------------------------------- */
+
+static void only_a_sleeper_is_woken(void **state) {
+	(void)state;
+	struct channel *channel = make(64);
+	struct message batch[16];
+	struct pollfd wanted = {.fd = channel_fd(channel), .events = POLLIN};
+	for (uint64_t i = 0; i < 16; i++) batch[i] = numbered_message(0, i);
+	assert_int_equal(channel_try_send_batch(channel, batch, 16), SNUG_OK);
+	assert_int_equal(channel_wakes(channel), 0);
+	assert_false(channel_doze(channel)); /* there are messages */
+	assert_int_equal(channel_receive(channel, batch, 16), 16);
+	assert_int_equal(poll(&wanted, 1, 0), 0);
+	for (uint64_t round = 1; round <= 100; round++) {
+		assert_true(channel_doze(channel));
+		assert_int_equal(poll(&wanted, 1, 0), 0);
+		for (int i = 0; i < 3; i++) assert_int_equal(channel_try_send_batch(channel, batch, 16), SNUG_OK);
+		assert_int_equal(channel_wakes(channel), round);
+		assert_int_equal(poll(&wanted, 1, 0), 1);
+		assert_true(channel_rouse(channel));
+		assert_int_equal(poll(&wanted, 1, 0), 0);
+		while (channel_receive(channel, batch, 16) > 0) {
+		}
+		assert_true(channel_doze(channel));
+		assert_false(channel_rouse(channel)); /* nobody did */
+	}
+	unmake(channel);
+}
+
+/* Two threads that begin each round together, so that the one's send meets the other's going to sleep within nanoseconds. */
+struct duel {
+	struct os_thread thread;
+	struct channel *channel;
+	_Atomic uint64_t begun; /* rounds; the main thread writes */
+	_Atomic uint64_t ended; /* rounds; the sender writes */
+	uint64_t rounds;        /* at most; fewer if they take longer than DUEL_NS, as on a busy machine */
+	uint64_t mistakes;      /* the sender's; read after the join */
+	uint64_t late;
+};
+
+#define DUEL_NS (1500 * MS)
+#define ENDED_EARLY UINT64_MAX /* instead of a number of rounds: there is no further one */
+
+/* Two spinning threads that share a processor never meet. Without a second one, nothing is lost but the point. */
+static void part_from_sender(cpu_set_t *before) {
+	pthread_getaffinity_np(pthread_self(), sizeof *before, before);
+	(void)os_thread_bind(0);
+}
+
+static void wait_for_round(_Atomic uint64_t *rounds, uint64_t round) {
+	for (uint64_t looks = 1; atomic_load(rounds) < round; looks++)
+		if (looks % 2000 == 0) os_thread_yield();
+}
+
+static void run_duel_sender(void *context) {
+	struct duel *self = context;
+	(void)os_thread_bind(1);
+	test_random random = {seed};
+	for (uint64_t round = 1; round <= self->rounds; round++) {
+		struct message message = numbered_message(0, round - 1);
+		wait_for_round(&self->begun, round);
+		if (atomic_load(&self->begun) == ENDED_EARLY) return;
+		numbered_pause(&random);
+		if (channel_try_send(self->channel, &message) != SNUG_OK) self->mistakes++;
+		atomic_store(&self->ended, round);
+	}
+}
+
+/* The receiver announces sleep while the message comes. When both are done, either it has seen the message, or it was woken. */
+static void nobody_falls_asleep_on_a_message(void **state) {
+	(void)state;
+	struct duel duel = {.channel = make(16), .rounds = test_environment_number("SNUG_OPS", 200000)};
+	struct numbered_log log = {0};
+	test_random random = {seed + 1};
+	uint64_t slept = 0;
+	uint64_t lost = 0;
+	uint64_t rounds = 0;
+	cpu_set_t before;
+	start(&duel.thread, run_duel_sender, &duel);
+	part_from_sender(&before);
+	uint64_t end_ns = os_now_ns() + DUEL_NS;
+	for (; rounds < duel.rounds && os_now_ns() < end_ns; rounds++) {
+		uint64_t round = rounds + 1;
+		struct message message;
+		atomic_store(&duel.begun, round);
+		numbered_pause(&random);
+		bool dozing = channel_doze(duel.channel);
+		wait_for_round(&duel.ended, round);
+		if (dozing) {
+			slept++;
+			if (!channel_rouse(duel.channel)) lost++;
+		}
+		if (channel_receive(duel.channel, &message, 1) == 1) numbered_check(&log, &message);
+	}
+	atomic_store(&duel.begun, ENDED_EARLY);
+	os_thread_join(&duel.thread);
+	pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+	printf("    asleep in %llu rounds of %llu\n", (unsigned long long)slept, (unsigned long long)rounds);
+	assert_int_equal(lost, 0);
+	assert_int_equal(duel.mistakes, 0);
+	assert_int_equal(log.mistakes, 0);
+	assert_int_equal(log.next[0], rounds);
+	unmake(duel.channel);
+}
+
+#define ROOM_WAIT_NS (3000 * MS)
+
+/* A send that was not woken finds the room when its time is over: it is late. Fills the channel again after that. */
+static void run_duel_for_room(void *context) {
+	struct duel *self = context;
+	(void)os_thread_bind(1);
+	test_random random = {seed};
+	for (uint64_t round = 1; round <= self->rounds; round++) {
+		wait_for_round(&self->begun, round);
+		if (atomic_load(&self->begun) == ENDED_EARLY) return;
+		numbered_pause(&random);
+		uint64_t begin_ns = os_now_ns();
+		for (uint64_t i = 0; i < 16; i++) {
+			struct message message = numbered_message(0, 16 * round + i);
+			if (channel_send(self->channel, &message, ROOM_WAIT_NS) != SNUG_OK) self->mistakes++;
+		}
+		if (os_now_ns() - begin_ns >= ROOM_WAIT_NS) self->late++;
+		atomic_store(&self->ended, self->late > 0 ? ENDED_EARLY : round);
+		if (self->late > 0) return;
+	}
+}
+
+/* The channel is full when a round begins: one sends, the other receives all. */
+static void nobody_falls_asleep_on_room(void **state) {
+	(void)state;
+	struct duel duel = {.channel = make(16), .rounds = test_environment_number("SNUG_OPS", 50000)};
+	struct numbered_log log = {0};
+	test_random random = {seed + 1};
+	struct message batch[16];
+	uint64_t rounds = 0;
+	for (uint64_t number = 0; number < 16; number++) batch[number] = numbered_message(0, number);
+	assert_int_equal(channel_try_send_batch(duel.channel, batch, 16), SNUG_OK);
+	cpu_set_t before;
+	start(&duel.thread, run_duel_for_room, &duel);
+	part_from_sender(&before);
+	uint64_t end_ns = os_now_ns() + DUEL_NS;
+	for (; rounds < duel.rounds && atomic_load(&duel.ended) != ENDED_EARLY && os_now_ns() < end_ns; rounds++) {
+		uint64_t round = rounds + 1;
+		atomic_store(&duel.begun, round);
+		numbered_pause(&random);
+		size_t count = channel_receive(duel.channel, batch, 16);
+		for (size_t i = 0; i < count; i++) numbered_check(&log, &batch[i]);
+		wait_for_round(&duel.ended, round);
+	}
+	atomic_store(&duel.begun, ENDED_EARLY);
+	os_thread_join(&duel.thread);
+	pthread_setaffinity_np(pthread_self(), sizeof before, &before);
+	assert_int_equal(duel.late, 0);
+	assert_int_equal(duel.mistakes, 0);
+	assert_int_equal(log.mistakes, 0);
+	assert_int_equal(log.next[0], 16 * rounds);
+	unmake(duel.channel);
+}
+
+/* One sends, one really sleeps, in lockstep. */
+static void run_lockstep_sender(void *context) {
+	struct duel *self = context;
+	test_random random = {seed};
+	for (uint64_t round = 1; round <= self->rounds; round++) {
+		struct message message = numbered_message(0, round - 1);
+		numbered_pause(&random);
+		if (channel_try_send(self->channel, &message) != SNUG_OK) self->mistakes++;
+		wait_for_round(&self->begun, round); /* received */
+	}
+}
+
+static void a_sleeping_receiver_is_always_woken(void **state) {
+	(void)state;
+	struct duel duel = {.channel = make(16), .rounds = 30000};
+	struct numbered_log log = {0};
+	snug_error error = SNUG_OK;
+	start(&duel.thread, run_lockstep_sender, &duel);
+	while (log.next[0] < duel.rounds && log.mistakes == 0 && error == SNUG_OK) {
+		struct message message;
+		size_t count = 0;
+		error = channel_receive_wait(duel.channel, &message, 1, HANG_NS, &count);
+		if (error == SNUG_OK) numbered_check(&log, &message);
+		atomic_store(&duel.begun, error == SNUG_OK ? log.next[0] : UINT64_MAX);
+	}
+	os_thread_join(&duel.thread);
+	printf("    %llu messages, %llu wakes\n", (unsigned long long)duel.rounds,
+		   (unsigned long long)channel_wakes(duel.channel));
+	assert_int_equal(error, SNUG_OK);
+	assert_int_equal(duel.mistakes, 0);
+	assert_int_equal(log.mistakes, 0);
+	unmake(duel.channel);
+}
+
+static int print_seed(void **state) {
+	(void)state;
+	seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
+	printf("channel sleep: SNUG_SEED=0x%llx\n", (unsigned long long)seed);
+	return 0;
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_a_sleeper_is_woken),
+		cmocka_unit_test(nobody_falls_asleep_on_a_message),
+		cmocka_unit_test(nobody_falls_asleep_on_room),
+		cmocka_unit_test(a_sleeping_receiver_is_always_woken),
+	};
+	return cmocka_run_group_tests(tests, print_seed, NULL);
+}
