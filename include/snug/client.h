@@ -68,7 +68,8 @@ typedef struct snug_result {
 #define SNUG_CLIENT_FLIGHT_MAX 4096u
 
 typedef struct snug_client_options {
-	uint32_t flight_max; /* operations whose result was not taken yet; a power of two up to SNUG_CLIENT_FLIGHT_MAX; 0: 256 */
+	uint32_t
+		flight_max; /* operations whose result was not taken yet; a power of two up to SNUG_CLIENT_FLIGHT_MAX; 0: 256 */
 } snug_client_options;
 
 /* NULL options: the defaults. NULL, OPTION, STOPPED, OS_MEMORY, OS_THREAD (no descriptor). */

@@ -44,7 +44,8 @@ typedef struct snug_defragment_options {
 	/* Also empty the last slab of a size class into holes of a class up to 1/8 larger: gains up to a page per class at the
 	 * price of internal fragmentation. An allocation without any other way out does this by itself. */
 	bool merge_classes;
-	/* Whole free 2 MiB units beyond this many free bytes go back to the OS. SNUG_NO_BUDGET: none do. */
+	/* Free bytes beyond this go back to the OS, in whole units of 2 MiB. Where they lie scattered, a complete compaction of all pools is
+	 * followed by draining: slabs of the emptiest units are relocated until one is free. SNUG_NO_BUDGET: nothing is returned. */
 	uint64_t retain_bytes;
 } snug_defragment_options;
 
@@ -56,8 +57,8 @@ typedef struct snug_defragment_options {
 
 /* Why it stopped, in words: snug_outcome_text. */
 typedef enum snug_outcome {
-	SNUG_OUTCOME_DONE,           /* nothing more to gain */
-	SNUG_OUTCOME_NOTHING,        /* there was nothing to gain: less than a page of holes in each size class */
+	SNUG_OUTCOME_DONE, /* nothing more to gain */
+	SNUG_OUTCOME_NOTHING, /* nothing to reclaim: less than a page of holes in each size class (free units may be returned) */
 	SNUG_OUTCOME_NOTHING_PINNED, /* what could be gained lies in slabs that hold pinned objects */
 	SNUG_OUTCOME_TARGET,         /* target_bytes reached */
 	SNUG_OUTCOME_BUDGET,         /* partial: budget_bytes or budget_ns used up */
@@ -78,6 +79,8 @@ typedef struct snug_report {
 	uint64_t returned_bytes;           /* handed back to the OS */
 	uint64_t moved_objects;            /* slots copied: objects, or fragments of large ones */
 	uint64_t moved_bytes;              /* bytes copied */
+	uint64_t relocated_objects;        /* slots copied besides, slab by slab, to empty units of 2 MiB; */
+	uint64_t relocated_bytes;          /* their bytes: less than is returned, when it is complete */
 	uint64_t released_slabs;
 	uint64_t abandoned_slabs; /* that the owner's calls between two steps emptied, finished or made pointless */
 	uint64_t pinned_objects;  /* at the end, in the pools in scope: pinned objects, their bytes, */
@@ -100,7 +103,7 @@ SNUG_NODISCARD snug_error snug_defragment(snug_pools *pools, const snug_defragme
 SNUG_NODISCARD snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_options *options);
 /* `*done`: nothing left to do. NOT_RUNNING. */
 SNUG_NODISCARD snug_error snug_defragment_step(snug_pools *pools, bool *done);
-/* Ends or cancels. NOT_RUNNING. */
+/* Ends or cancels; may copy the rest of one slab that is being relocated. NOT_RUNNING. */
 SNUG_NODISCARD snug_error snug_defragment_end(snug_pools *pools, snug_report *report);
 
 /* What a defragmentation with these options would do now; touches nothing. */
@@ -110,6 +113,9 @@ typedef struct snug_estimate_report {
 	uint64_t coalesce_bytes; /* the part of it that needs no move, at least */
 	uint64_t moves;          /* at most, usually within a few per cent */
 	uint64_t move_bytes;
+	/* With retain_bytes, both about right, not exact: what can go back to the OS, and what must be copied to empty those units. */
+	uint64_t returnable_bytes;
+	uint64_t relocate_bytes;
 	uint64_t steps;
 	uint64_t predicted_ns; /* from the speed measured so far on these pools */
 	uint64_t longest_step_ns;

@@ -183,7 +183,10 @@ static inline bool snug_ref_is_contiguous(snug_ref ref) {
 
 /* The address of a contiguous object or of the first extent of another. No check, no look-up: base + offset. Callable from
  * inside the owner's callbacks. */
-void *snug_ref_at(const snug_pools *pools, snug_ref ref);
+static inline void *snug_ref_at(const snug_pools *pools, snug_ref ref) {
+	const uintptr_t *base = (const uintptr_t *)(const void *)pools; /* what the struct begins with; it never changes */
+	return (void *)(*base + (uintptr_t)(ref & (((snug_ref)1 << (SNUG_REF_BITS - 1)) - 1)));
+}
 
 SNUG_NODISCARD snug_error snug_ref_read(snug_pools *pools, snug_ref ref, size_t size, size_t offset, void *buffer,
 										size_t length);

@@ -2,6 +2,8 @@
 #ifndef SNUG_H
 #define SNUG_H
 
+#include <snug/client.h>
+#include <snug/coordinator.h>
 #include <snug/defragment.h>
 #include <snug/error.h>
 #include <snug/histogram.h>
@@ -10,5 +12,6 @@
 #include <snug/pools.h>
 #include <snug/stats.h>
 #include <snug/version.h>
+#include <snug/workers.h>
 
 #endif

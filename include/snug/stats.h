@@ -70,7 +70,7 @@ snug_error snug_check(snug_pools *pools, snug_check_result *out);
 
 /* Writes the memory map as JSON through `write`, which returns false to stop (SNUG_ERROR_WRITE):
  * {"page_bytes":N,"limit_bytes":N,"pages":[{"page":0,"state":"slab","pool":"small","slot_bytes":100,"slots":163,"live":160,
- * "pinned":0},{"page":1,"state":"free"},...]}. States: slab, victim, stacked, free, and cold (not committed: returned, or never used). Regions never used are not listed. */
+ * "pinned":0},{"page":1,"state":"free"},...]}. States: slab, victim, target (takes a relocated victim's place: the two are one slab), stacked, free, and cold (not committed: returned, or never used). Regions never used are not listed. */
 typedef bool (*snug_write_function)(void *context, const char *text, size_t length);
 SNUG_NODISCARD snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context);
 

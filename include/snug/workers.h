@@ -68,18 +68,33 @@ typedef struct snug_workers_options {
 	snug_log log; /* called on any worker's thread, one at a time for each worker */
 } snug_workers_options;
 
-#define SNUG_WORKERS_DEFAULTS                                                                                          \
-	{ .count = 1, .inbox_messages = 1024, .duty_ppm = 50000, .idle_ns = 200000, .step_bytes = 4096, .step_ns = 50000 }
+/* One worker, 1024 messages, 5 %, 200 us, 4 KiB, 50 us; only pools.limit_bytes has no default. */
+#ifdef __cplusplus
+#define SNUG_WORKERS_DEFAULTS                                      \
+	{                                                              \
+		1, {}, NULL, NULL, 1024, 50000, 200000, 4096, 50000, {}, { \
+		}                                                          \
+	}
+#else
+#define SNUG_WORKERS_DEFAULTS                                        \
+	{                                                                \
+		1, {0}, NULL, NULL, 1024, 50000, 200000, 4096, 50000, {0}, { \
+			0                                                        \
+		}                                                            \
+	}
+#endif
 
 /* Starts the threads; returns when all of them are ready, or with the first one's error and none running.
  * NULL, OPTION, LIMIT_TOO_SMALL, OS_MEMORY, OS_THREAD (the OS refused a thread or a descriptor), what hook.start answered. */
 SNUG_NODISCARD snug_error snug_workers_create(const snug_workers_options *options, snug_workers **out);
 
 /* An orderly stop: new messages are refused (STOPPED), those in the inboxes are answered, running maintenance ends as cancelled, the
- * threads end. TIMED_OUT: some had not ended in time; the stop goes on, and a later call waits again. Any thread; again: OK. */
+ * threads end. TIMED_OUT: some had not ended in time; the stop goes on, and a later call waits again. Any thread, a
+ * hook too (its own worker can't end under it, so the time-out counts as 0 there); again: OK. */
 SNUG_NODISCARD snug_error snug_workers_stop(snug_workers *workers, uint64_t timeout_ns);
 
-/* Stops, waits for ever, and gives everything back. IN_USE, and nothing done: clients or a coordinator still exist. NULL: OK. */
+/* Stops, waits for ever, and gives everything back. IN_USE, and nothing done: clients or a coordinator still exist.
+ * WRONG_THREAD: called by a hook. NULL: OK. */
 SNUG_NODISCARD snug_error snug_workers_destroy(snug_workers *workers);
 
 uint32_t snug_workers_count(const snug_workers *workers);
@@ -87,7 +102,7 @@ uint32_t snug_workers_count(const snug_workers *workers);
 /* What a worker last published: at least once a second while it works, and each time before it sleeps. */
 typedef struct snug_worker_stats {
 	snug_stats pools;      /* all of one instant */
-	uint64_t published_ns; /* when, on the clock of options.pools.os */
+	uint64_t published_ns; /* when: CLOCK_MONOTONIC */
 	uint64_t turns;
 	uint64_t messages;
 	uint64_t sleeps;

@@ -10,10 +10,6 @@
 
 #include <string.h>
 
-static uint32_t region_pages(const struct arena *arena) {
-	return 1u << arena->region_shift;
-}
-
 static uint32_t region_of(const struct arena *arena, page_number page) {
 	return (page - 1) >> arena->region_shift;
 }
@@ -22,15 +18,12 @@ static uint32_t bit_in_region(const struct arena *arena, page_number page) {
 	return (page - 1) & (region_pages(arena) - 1);
 }
 
-static page_number page_in_region(const struct arena *arena, uint32_t region, uint32_t bit) {
-	return (region << arena->region_shift) + bit + 1;
-}
-
 /* ------------------------------------------------------------------ region lists --- */
 
-static uint8_t bucket_of(const struct arena *arena, const struct region *region) {
-	if (region->free_pages == 0) return LIST_NONE;
-	uint32_t used = (uint32_t)region->page_count - region->free_pages - region->cold_pages;
+static uint8_t bucket_of(const struct arena *arena, uint32_t number) {
+	const struct region *region = arena_region(arena, number);
+	if (region->free_pages == 0 || arena->draining == number + 1) return LIST_NONE;
+	uint32_t used = region_used_pages(region);
 	return used == 0 ? 0 : (uint8_t)(1 + ((used * (REGION_BUCKETS - 1) - 1) >> arena->region_shift));
 }
 
@@ -50,7 +43,7 @@ static void region_unlist(struct arena *arena, uint32_t number) {
 /* Puts the region where its counts say it belongs. */
 static void region_relist(struct arena *arena, uint32_t number) {
 	struct region *region = arena_region(arena, number);
-	uint8_t bucket = bucket_of(arena, region);
+	uint8_t bucket = bucket_of(arena, number);
 	if (bucket == region->bucket) return;
 	region_unlist(arena, number);
 	if (bucket == LIST_NONE) return;
@@ -152,6 +145,7 @@ snug_error arena_take(struct arena *arena, page_number *out) {
 		arena->stack = arena->pages[page].next;
 		arena->stacked_pages--;
 	} else {
+		if (arena->region_mask == 0) arena_drain_end(arena);
 		if (arena->region_mask == 0) {
 			snug_error error = warm_next(arena);
 			if (error) return error;
@@ -177,7 +171,7 @@ uint64_t arena_available_pages(const struct arena *arena) {
 
 void arena_give(struct arena *arena, page_number page) {
 	struct page *given = &arena->pages[page];
-	SNUG_ASSERT(given->state == PAGE_SLAB || given->state == PAGE_VICTIM);
+	SNUG_ASSERT(given->state >= PAGE_SLAB);
 	SNUG_ASSERT(given->list == LIST_NONE && given->pins == 0);
 	poison_free(address_of(arena, page_offset(arena, page)), arena->page_bytes);
 	given->state = PAGE_STACKED;
@@ -256,7 +250,21 @@ size_t arena_return_region(struct arena *arena) {
 	return before_bytes - arena->committed_bytes;
 }
 
+void arena_drain_begin(struct arena *arena, uint32_t number) {
+	SNUG_ASSERT(arena->draining == 0);
+	arena->draining = number + 1;
+	region_relist(arena, number);
+}
+
+void arena_drain_end(struct arena *arena) {
+	if (arena->draining == 0) return;
+	uint32_t number = arena->draining - 1;
+	arena->draining = 0;
+	region_relist(arena, number);
+}
+
 bool arena_trade_page(struct arena *arena) {
+	if (arena->region_mask == 0) arena_drain_end(arena);
 	if (arena->region_mask == 0 && !unstack_one(arena)) return false;
 	uint32_t number = arena->region_heads[bit_highest(arena->region_mask)] - 1;
 	return chill_pages(arena, number, first_bit(arena_region(arena, number)->free_bits), 1);

@@ -10,6 +10,7 @@
  *   page_give:  onto the stack
  *   coalesce:   stack -> regions
  *   return:     whole free regions -> cold
+ *   drain:      a region's free pages are handed out last, while mem/drain.h empties its used ones
  *
  * All operations are O(1) but coalescing (one bit a page) and returning (one system call a region). */
 #ifndef SNUG_MEM_ARENA_H
@@ -39,8 +40,24 @@ uint32_t arena_coalesce(struct arena *arena, uint32_t most);
 /* Returns one wholly free region to the OS; the bytes it gave, 0 if there is none or the OS refused. */
 size_t arena_return_region(struct arena *arena);
 
+/* Sets a region's free pages aside, and puts them back in line. An allocation that finds no other free page ends it too. */
+void arena_drain_begin(struct arena *arena, uint32_t number);
+void arena_drain_end(struct arena *arena);
+
 /* Gives one free page back to the OS to make room for metadata under the limit; false if none is free. */
 bool arena_trade_page(struct arena *arena);
+
+static inline uint32_t region_pages(const struct arena *arena) {
+	return 1u << arena->region_shift;
+}
+
+static inline page_number page_in_region(const struct arena *arena, uint32_t region, uint32_t bit) {
+	return (region << arena->region_shift) + bit + 1;
+}
+
+static inline uint32_t region_used_pages(const struct region *region) {
+	return (uint32_t)region->page_count - region->free_pages - region->cold_pages;
+}
 
 static inline struct region *arena_region(const struct arena *arena, uint32_t number) {
 	return (struct region *)arena->region_range.base + number;

@@ -40,24 +40,19 @@ static bool is_pinned(const snug_pools *pools, snug_ref ref) {
 	return UNLIKELY(pools->pins.count > 0) && pin_count(&pools->pins, ref & OFFSET_MASK) > 0;
 }
 
-/* The common case: a small size, and a slot in the magazine. */
+static __attribute__((noinline)) snug_error alloc_any(snug_pools *pools, size_t size, snug_ref *out) {
+	bool entered = pools->gate == GATE_REFERENCES && gate_thread(pools) == SNUG_OK;
+	if (entered && slot_refill_small(pools, size)) return snug_ref_alloc(pools, size, out);
+	return snug_ref_alloc_with(pools, size, NULL, out);
+}
+
+/* The common case first; whatever it does not cover, wrong arguments included, is found out by the general one. */
 snug_error snug_ref_alloc(snug_pools *pools, size_t size, snug_ref *out) {
 	if (UNLIKELY(pools == NULL || out == NULL)) return SNUG_ERROR_NULL;
-	if (UNLIKELY(pools->gate != GATE_REFERENCES || size - 1 >= EXACT_SIZE_MAX || gate_thread(pools) != SNUG_OK)) {
-		return snug_ref_alloc_with(pools, size, NULL, out);
-	}
-	uint16_t id = pools->classes.exact[size];
-	if (UNLIKELY(id >= EXACT_MAY_SPLIT)) return snug_ref_alloc_with(pools, size, NULL, out);
-	struct size_class *class = pools->classes.serving[id];
-	if (UNLIKELY(class == NULL || class->magazine_count == 0)) {
-		return snug_ref_alloc_with(pools, size, NULL, out);
-	}
-	uint64_t offset = class->magazine[--class->magazine_count];
-	pools->payload_bytes[class->pool] += size;
-	pools->totals.allocations++;
-	unpoison_slot(address_of(&pools->arena, offset), class->stride);
-	*out = offset;
-	if (UNLIKELY(class->id != id)) class_note_loose(pools, id, class);
+	struct size_class *class;
+	bool entered = pools->gate == GATE_REFERENCES && gate_thread(pools) == SNUG_OK;
+	if (UNLIKELY(!entered || !slot_alloc_small(pools, size, size, out, &class))) return alloc_any(pools, size, out);
+	class_review_if_due(pools, class);
 	return SNUG_OK;
 }
 
@@ -68,7 +63,6 @@ snug_error snug_ref_alloc_with(snug_pools *pools, size_t size, const snug_alloc_
 	error = object_check_request(pools, size, options);
 	if (UNLIKELY(error)) return error;
 	error = object_alloc(pools, size, options, 0, true, out);
-	pools->totals.allocations += !error;
 	pools->totals.failed_allocations += error != SNUG_OK;
 	return error;
 }
@@ -82,33 +76,38 @@ static __attribute__((noinline)) snug_error free_any(snug_pools *pools, snug_ref
 	return SNUG_OK;
 }
 
-/* The common case: a small size, and room in the magazine. Debug builds check the reference first. */
+/* The common case: a small object without fragments, on a slab that nothing is pinned on. False: nothing was done. */
+static inline bool free_small(snug_pools *pools, snug_ref ref, size_t size) {
+	page_number number = (page_number)(ref >> pools->arena.page_shift); /* beyond all pages for REF_CHAINED */
+	if (UNLIKELY(number >= pools->arena.described)) return false;
+	const struct page *page = &pools->arena.pages[number];
+	struct size_class *class = pools->classes.state[page->class_id];
+	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || size - 1 >= class->small_bytes)) return false;
+	pools->totals.frees++;
+	pools->payload_bytes[class->pool] -= size;
+	class_count_out(pools, pools->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT);
+	poison_slot(address_of(&pools->arena, ref), class->stride);
+	slot_give(pools, class, number, ref);
+	return true;
+}
+
+/* Debug builds check every reference. */
 snug_error snug_ref_free(snug_pools *pools, snug_ref ref, size_t size) {
 #ifndef SNUG_DEBUG
 	if (UNLIKELY(pools == NULL)) return SNUG_ERROR_NULL;
-	page_number number = (page_number)(ref >> pools->arena.page_shift); /* beyond all pages for REF_CHAINED */
-	bool likely = pools->gate == GATE_REFERENCES && size - 1 < EXACT_SIZE_MAX && number < pools->arena.described;
-	if (LIKELY(likely && pools->pins.count == 0)) {
-		const struct page *page = &pools->arena.pages[number];
-		struct size_class *class = pools->classes.state[page->class_id];
-		if (LIKELY(page->state == PAGE_SLAB && class->magazine_count < class->magazine_capacity &&
-				   class->family == FAMILY_BYTES && size <= class->stride)) {
-			uint16_t id = pools->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT;
-			pools->payload_bytes[class->pool] -= size;
-			pools->totals.frees++;
-			if (UNLIKELY(class->id != id)) class_remove_loose(pools, id, class);
-			poison_slot(address_of(&pools->arena, ref), class->stride);
-			class->magazine[class->magazine_count++] = ref;
-			return SNUG_OK;
-		}
-	}
+	if (LIKELY(pools->gate == GATE_REFERENCES && free_small(pools, ref, size))) return SNUG_OK;
 #endif
 	return free_any(pools, ref, size);
 }
 
 /* All or none, without moving anything: the first objects of a batch have no owner yet who could be told. */
 static snug_error fill_batch(snug_pools *pools, const size_t *sizes, size_t count, snug_ref *refs) {
+	struct size_class *class;
 	for (size_t index = 0; index < count; index++) {
+		if (LIKELY(slot_alloc_small(pools, sizes[index], sizes[index], &refs[index], &class))) {
+			class_review_if_due(pools, class);
+			continue;
+		}
 		snug_error error = object_alloc(pools, sizes[index], NULL, 0, false, &refs[index]);
 		if (LIKELY(!error)) continue;
 		while (index-- > 0) object_free(pools, refs[index], sizes[index]);
@@ -155,7 +154,6 @@ snug_error snug_ref_alloc_batch(snug_pools *pools, const size_t *sizes, size_t c
 		return error;
 	}
 	memcpy(out, refs, count * sizeof *refs);
-	pools->totals.allocations += count;
 	return SNUG_OK;
 }
 
@@ -173,8 +171,11 @@ snug_error snug_ref_free_batch(snug_pools *pools, const snug_ref *refs, const si
 		if (error) return error;
 		if (is_pinned(pools, refs[index])) return SNUG_ERROR_PINNED;
 	}
-	for (size_t index = 0; index < count; index++) object_free(pools, refs[index], sizes[index]);
-	pools->totals.frees += count;
+	for (size_t index = 0; index < count; index++) {
+		if (LIKELY(free_small(pools, refs[index], sizes[index]))) continue;
+		object_free(pools, refs[index], sizes[index]);
+		pools->totals.frees++;
+	}
 	return SNUG_OK;
 }
 
@@ -191,10 +192,6 @@ snug_error snug_ref_resize(snug_pools *pools, snug_ref *ref, size_t size, size_t
 	error = object_resize(pools, &resized, size, new_size, 0);
 	if (!error) *ref = resized;
 	return error;
-}
-
-void *snug_ref_at(const snug_pools *pools, snug_ref ref) {
-	return address_of(&pools->arena, ref & OFFSET_MASK);
 }
 
 snug_error snug_ref_read(snug_pools *pools, snug_ref ref, size_t size, size_t offset, void *buffer, size_t length) {

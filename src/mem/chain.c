@@ -19,16 +19,16 @@ struct tails {
 };
 
 static uint32_t capacity_of(const struct class_table *table, uint16_t id) {
-	return table->stride[id] - FRAGMENT_TRAILER_BYTES;
+	return table->entry[id].stride - table->fragment_trailer_bytes;
 }
 
 static void add_piece(const struct class_table *table, struct tails *tails, uint16_t id) {
 	tails->id[tails->count++] = id;
-	tails->cost_bytes += table->stride[id] + FRAGMENT_PRICE_BYTES;
+	tails->cost_bytes += table->entry[id].stride + FRAGMENT_PRICE_BYTES;
 }
 
 static uint16_t slot_for(const struct class_table *table, uint32_t bytes) {
-	return class_find(table, FAMILY_FRAGMENT, bytes + FRAGMENT_TRAILER_BYTES);
+	return class_find(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
 }
 
 /* `begun`, and behind it one slot for the `bytes` that are left, or a page / n slot and a tail if that is cheaper. */
@@ -54,7 +54,7 @@ static struct tails plan_tails(const struct class_table *table, uint32_t bytes) 
 	struct tails begun = {0};
 	struct tails best = finish(table, begun, bytes);
 	while (begun.count + 2 <= TAIL_FRAGMENTS_MAX) {
-		uint16_t filled = class_find_below(table, FAMILY_FRAGMENT, bytes + FRAGMENT_TRAILER_BYTES);
+		uint16_t filled = class_find_below(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
 		if (filled == CLASS_NONE || capacity_of(table, filled) >= bytes) break;
 		add_piece(table, &begun, filled);
 		bytes -= capacity_of(table, filled);
@@ -79,7 +79,7 @@ void chain_plan_make(const snug_pools *pools, size_t size, struct chain_plan *pl
 		uint32_t piece_bytes = capacity_of(table, id) < rest_bytes ? capacity_of(table, id) : rest_bytes;
 		plan->tail_id[plan->tails] = id;
 		plan->tail_bytes[plan->tails] = piece_bytes;
-		plan->slot_bytes += table->stride[id];
+		plan->slot_bytes += table->entry[id].stride;
 		rest_bytes -= piece_bytes;
 	}
 }
@@ -88,14 +88,14 @@ void chain_plan_make(const snug_pools *pools, size_t size, struct chain_plan *pl
 
 static void fragment_free(snug_pools *pools, uint64_t offset, uint32_t length) {
 	struct size_class *class = class_of_page(pools, page_of(&pools->arena, offset));
-	uint16_t id = class_find(&pools->classes, FAMILY_FRAGMENT, length + FRAGMENT_TRAILER_BYTES);
+	uint16_t id = slot_for(&pools->classes, length);
 	slot_free(pools, class, id, length, offset);
 }
 
 /* Frees the fragments from `offset` to the end. */
 static void free_from(snug_pools *pools, uint64_t offset) {
 	while (offset != 0) {
-		struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+		struct fragment_trailer trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, offset));
 		fragment_free(pools, offset, trailer.length);
 		offset = trailer.next;
 	}
@@ -103,17 +103,27 @@ static void free_from(snug_pools *pools, uint64_t offset) {
 
 static void link_next(snug_pools *pools, uint64_t offset, uint64_t next) {
 	char *at = fragment_trailer_at(pools, offset);
-	struct fragment_trailer trailer = fragment_trailer_read(at);
+	struct fragment_trailer trailer = fragment_trailer_read(pools, at);
 	trailer.next = next;
-	fragment_trailer_write(at, trailer);
+	fragment_trailer_write(pools, at, trailer);
 }
 
-static void link_previous(snug_pools *pools, uint64_t offset, uint64_t previous, uint32_t object_size) {
+static void link_previous(snug_pools *pools, uint64_t offset, uint64_t previous) {
 	char *at = fragment_trailer_at(pools, offset);
-	struct fragment_trailer trailer = fragment_trailer_read(at);
+	struct fragment_trailer trailer = fragment_trailer_read(pools, at);
 	trailer.previous = previous;
-	trailer.object_size = object_size;
-	fragment_trailer_write(at, trailer);
+	trailer.owner = 0;
+	trailer.object_size = 0;
+	fragment_trailer_write(pools, at, trailer);
+}
+
+static void make_head(snug_pools *pools, uint64_t offset, uint32_t owner, size_t object_size) {
+	char *at = fragment_trailer_at(pools, offset);
+	struct fragment_trailer trailer = fragment_trailer_read(pools, at);
+	trailer.previous = 0;
+	trailer.owner = owner;
+	trailer.object_size = (uint32_t)object_size;
+	fragment_trailer_write(pools, at, trailer);
 }
 
 static snug_error append(snug_pools *pools, uint16_t id, uint32_t length, uint64_t *first, uint64_t *last) {
@@ -122,7 +132,8 @@ static snug_error append(snug_pools *pools, uint16_t id, uint32_t length, uint64
 	snug_error error = slot_alloc(pools, id, length, false, &offset, &class);
 	if (error) return error;
 	struct fragment_trailer trailer = {.previous = *last, .length = length};
-	fragment_trailer_write(address_of(&pools->arena, offset) + class->stride - FRAGMENT_TRAILER_BYTES, trailer);
+	fragment_trailer_write(
+		pools, address_of(&pools->arena, offset) + class->stride - pools->classes.fragment_trailer_bytes, trailer);
 	if (*last != 0) link_next(pools, *last, offset);
 	if (*first == 0) *first = offset;
 	*last = offset;
@@ -187,7 +198,7 @@ snug_error chain_alloc(snug_pools *pools, size_t size, uint32_t owner, bool may_
 	uint64_t first;
 	snug_error error = may_compact ? build_with_room(pools, &plan, &first) : build(pools, &plan, &first);
 	if (error) return error;
-	link_previous(pools, first, owner, (uint32_t)size);
+	make_head(pools, first, owner, size);
 	pools->chains++;
 	*head = first;
 	return SNUG_OK;
@@ -214,7 +225,7 @@ static void split_point(const snug_pools *pools, uint64_t head, uint64_t kept, u
 static uint64_t leading_whole(const snug_pools *pools, uint64_t head, uint64_t most) {
 	uint64_t count = 0;
 	for (uint64_t offset = head; offset != 0 && count < most; count++) {
-		struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+		struct fragment_trailer trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, offset));
 		if (trailer.length != whole_fragment_bytes(pools)) break;
 		offset = trailer.next;
 	}
@@ -222,7 +233,7 @@ static uint64_t leading_whole(const snug_pools *pools, uint64_t head, uint64_t m
 }
 
 snug_error chain_resize(snug_pools *pools, uint64_t *head, size_t new_size) {
-	struct fragment_trailer head_trailer = fragment_trailer_read(fragment_trailer_at(pools, *head));
+	struct fragment_trailer head_trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, *head));
 	uint64_t kept = leading_whole(pools, *head, new_size / whole_fragment_bytes(pools));
 	size_t kept_bytes = kept * whole_fragment_bytes(pools);
 	uint64_t new_rest = 0;
@@ -245,32 +256,32 @@ snug_error chain_resize(snug_pools *pools, uint64_t *head, size_t new_size) {
 	free_from(pools, old_rest);
 	if (last_kept != 0) {
 		link_next(pools, last_kept, new_rest);
-		if (new_rest != 0) link_previous(pools, new_rest, last_kept, 0);
+		if (new_rest != 0) link_previous(pools, new_rest, last_kept);
 	} else {
 		*head = new_rest;
 	}
-	link_previous(pools, *head, head_trailer.previous, (uint32_t)new_size);
+	make_head(pools, *head, head_trailer.owner, new_size);
 	return SNUG_OK;
 }
 
 void chain_truncate(snug_pools *pools, uint64_t head, size_t new_size) {
-	link_previous(pools, head, fragment_trailer_read(fragment_trailer_at(pools, head)).previous, (uint32_t)new_size);
+	make_head(pools, head, fragment_trailer_read(pools, fragment_trailer_at(pools, head)).owner, new_size);
 	uint64_t offset = head;
 	size_t left_bytes = new_size;
 	for (;;) {
 		char *at = fragment_trailer_at(pools, offset);
-		struct fragment_trailer trailer = fragment_trailer_read(at);
+		struct fragment_trailer trailer = fragment_trailer_read(pools, at);
 		if (left_bytes > trailer.length) {
 			left_bytes -= trailer.length;
 			offset = trailer.next;
 			continue;
 		}
 		struct size_class *class = class_of_page(pools, page_of(&pools->arena, offset));
-		slot_repay(pools, class, FRAGMENT_TRAILER_BYTES, trailer.length, (uint32_t)left_bytes);
+		slot_repay(pools, class, pools->classes.fragment_trailer_bytes, trailer.length, (uint32_t)left_bytes);
 		uint64_t rest = trailer.next;
 		trailer.length = (uint32_t)left_bytes;
 		trailer.next = 0;
-		fragment_trailer_write(at, trailer);
+		fragment_trailer_write(pools, at, trailer);
 		free_from(pools, rest);
 		return;
 	}

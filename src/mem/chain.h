@@ -3,8 +3,8 @@
  * What is larger than a page is whole pages and a tail; and so is what no slot fits to 1/64: slots of page / n bytes lie far apart
  * where n is small. The tail is split further while its slot wastes more than another fragment's trailer costs.
  *
- *   24,000 bytes on 16 KiB pages:   [ 16368 | t ] -> [ 5445 | t ] -> [ 2187 | t ]
- *                                   <- prev, next in the trailers t, 16 bytes each ->
+ *   24,000 bytes on 16 KiB pages:   [ 16372 | t ] -> [ 5449 | t ] -> [ 2179 | t ]
+ *                                   <- prev, next in the trailers t, 12 bytes each ->
  *
  * Every fragment but the tails fills its slot exactly. Each is moved alone: its trailer names its neighbours, the head's its
  * owner. Costs: reading at an offset walks the fragments before it. */
@@ -36,15 +36,15 @@ snug_error chain_resize(snug_pools *pools, uint64_t *head, size_t new_size);
 void chain_truncate(snug_pools *pools, uint64_t head, size_t new_size);
 
 static inline uint64_t chain_next(const snug_pools *pools, uint64_t offset) {
-	return fragment_trailer_read(fragment_trailer_at(pools, offset)).next;
+	return fragment_trailer_read(pools, fragment_trailer_at(pools, offset)).next;
 }
 
 static inline size_t chain_size(const snug_pools *pools, uint64_t head) {
-	return fragment_trailer_read(fragment_trailer_at(pools, head)).object_size;
+	return fragment_trailer_read(pools, fragment_trailer_at(pools, head)).object_size;
 }
 
 static inline uint32_t whole_fragment_bytes(const snug_pools *pools) {
-	return pools->arena.page_bytes - FRAGMENT_TRAILER_BYTES;
+	return pools->arena.page_bytes - pools->classes.fragment_trailer_bytes;
 }
 
 #endif

@@ -19,7 +19,7 @@ static bool check_page_place(struct check *check, page_number number, bool free_
 	counts->cold += cold_bit;
 	counts->stacked += state == PAGE_STACKED;
 	return check_that(check, "A3", "page is in two places or none", number,
-					  free_bit == (state == PAGE_FREE) && cold_bit == (state == PAGE_COLD) && state <= PAGE_VICTIM);
+					  free_bit == (state == PAGE_FREE) && cold_bit == (state == PAGE_COLD) && state <= PAGE_TARGET);
 }
 
 static bool check_region(struct check *check, uint32_t number, struct page_counts *total) {
@@ -39,15 +39,17 @@ static bool check_region(struct check *check, uint32_t number, struct page_count
 			return false;
 		}
 	}
+	bool draining = arena->draining == number + 1;
 	total->free += counts.free;
 	total->cold += counts.cold;
 	total->stacked += counts.stacked;
 	return check_equal(check, "A2", "free pages of region", region->free_pages, counts.free) &&
 		   check_equal(check, "A2", "cold pages of region", region->cold_pages, counts.cold) &&
 		   check_that(check, "A5", "region with free pages is on no list, or the other way", number,
-					  (region->bucket != LIST_NONE) == (counts.free > 0)) &&
+					  (region->bucket != LIST_NONE) == (counts.free > 0 && !draining)) &&
 		   check_that(check, "A5", "wholly free region is not first in line for return", number,
-					  counts.free == 0 || (region->bucket == 0) == (counts.free + counts.cold == region->page_count));
+					  counts.free == 0 || draining ||
+						  (region->bucket == 0) == (counts.free + counts.cold == region->page_count));
 }
 
 static bool check_region_lists(struct check *check) {
@@ -55,7 +57,7 @@ static bool check_region_lists(struct check *check) {
 	uint64_t listed = 0;
 	uint64_t with_free = 0;
 	for (uint32_t number = 0; number < arena->region_count; number++) {
-		with_free += arena_region(arena, number)->free_pages > 0;
+		with_free += arena_region(arena, number)->free_pages > 0 && arena->draining != number + 1;
 	}
 	for (uint32_t bucket = 0; bucket < REGION_BUCKETS; bucket++) {
 		uint32_t previous = 0;

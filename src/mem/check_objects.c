@@ -63,7 +63,7 @@ static bool check_chain(struct check *check, uint64_t head, uint64_t object_size
 						is_live_fragment(pools, offset))) {
 			return false;
 		}
-		struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+		struct fragment_trailer trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, offset));
 		bool linked = previous == 0 || (trailer.previous == previous && trailer.object_size == 0);
 		if (!check_that(check, "F1", "fragment does not point back", offset, linked && trailer.length > 0))
 			return false;
@@ -79,11 +79,11 @@ static bool check_chain(struct check *check, uint64_t head, uint64_t object_size
 static bool check_fragment(struct check *check, const struct size_class *class, uint64_t offset,
 						   struct object_counts *counts) {
 	const snug_pools *pools = check->pools;
-	struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(pools, offset));
+	struct fragment_trailer trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, offset));
 	counts->fragments++;
 	counts->payload_bytes[class->pool] += trailer.length;
 	if (!check_that(check, "F1", "fragment is longer than its slot", offset,
-					trailer.length + FRAGMENT_TRAILER_BYTES <= class->stride)) {
+					trailer.length + pools->classes.fragment_trailer_bytes <= class->stride)) {
 		return false;
 	}
 	if (trailer.object_size == 0) {
@@ -91,11 +91,11 @@ static bool check_fragment(struct check *check, const struct size_class *class, 
 						is_live_fragment(pools, trailer.previous))) {
 			return false;
 		}
-		uint64_t next = fragment_trailer_read(fragment_trailer_at(pools, trailer.previous)).next;
+		uint64_t next = fragment_trailer_read(pools, fragment_trailer_at(pools, trailer.previous)).next;
 		return check_equal(check, "F1", "next of the fragment before", next, offset);
 	}
 	counts->heads++;
-	if (pools->slot_trailer_bytes > 0 && !check_entry(check, trailer.previous, offset | REF_CHAINED)) return false;
+	if (pools->slot_trailer_bytes > 0 && !check_entry(check, trailer.owner, offset | REF_CHAINED)) return false;
 	return check_chain(check, offset, trailer.object_size);
 }
 
@@ -119,7 +119,7 @@ static void fill_live_bits(const snug_pools *pools, struct size_class *class, pa
 static bool check_page_objects(struct check *check, page_number number, struct object_counts *counts) {
 	const snug_pools *pools = check->pools;
 	struct size_class *class = class_of_page(pools, number);
-	uint64_t live[SLOTS_MAX / 64];
+	uint64_t live[SLOTS_MAX / 64] = {0};
 	fill_live_bits(pools, class, number, live);
 	counts->page_pins += pools->arena.pages[number].pins;
 	if (pools->slot_trailer_bytes == 0 && class->family != FAMILY_FRAGMENT) {

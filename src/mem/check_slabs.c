@@ -23,7 +23,7 @@ static bool check_bitmap(struct check *check, const struct size_class *class, pa
 }
 
 static uint8_t expected_list(const struct size_class *class, const struct page *page) {
-	if (page->state == PAGE_VICTIM) return LIST_NONE;
+	if (page->state != PAGE_SLAB) return LIST_NONE;
 	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
 	if (page->free_slots == 0) return LIST_FULL;
 	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
@@ -40,16 +40,20 @@ static bool check_slab(struct check *check, page_number number, struct slab_coun
 	if (!check_that(check, "S7", "more or another victim than is known", number, victim == (pools->victim == number))) {
 		return false;
 	}
+	bool target = page->state == PAGE_TARGET;
+	if (!check_that(check, "S7", "more or another target than is known", number, target == (pools->target == number))) {
+		return false;
+	}
 	if (!check_that(check, "S2", "slab is on the wrong list", number, page->list == expected_list(class, page))) {
 		return false;
 	}
 	struct slab_counts *of_class = &counts[class->active_index];
-	of_class->slabs++;
+	of_class->slabs += !target;
 	of_class->used += class->slots - page->free_slots;
-	of_class->free += victim ? 0 : page->free_slots;
+	of_class->free += victim || target ? 0 : page->free_slots;
 	of_class->pinned_slabs += page->pins > 0;
 	of_class->pinned_free += page->pins > 0 ? page->free_slots : 0;
-	of_class->listed += !victim;
+	of_class->listed += !victim && !target;
 	return true;
 }
 
@@ -112,7 +116,7 @@ static bool check_serving(struct check *check) {
 		struct size_class *next = NULL;
 		for (uint32_t id = table->first[family + 1]; id-- > table->first[family];) {
 			if (table->state[id] != NULL) next = table->state[id];
-			const struct size_class *serving = table->serving[id];
+			const struct size_class *serving = table->entry[id].serving;
 			bool sound = serving == NULL || serving == next;
 			if (!check_that(check, "C1", "class is not served by the next active one", id, sound)) return false;
 			if (!check_that(check, "C1", "active class does not serve itself", id,
@@ -137,12 +141,18 @@ bool check_slabs(struct check *check) {
 	if (!check_serving(check)) return false;
 	page_number described = (page_number)(pools->arena.page_range.committed_bytes / sizeof(struct page));
 	bool victim_seen = pools->victim == PAGE_NONE;
+	bool target_seen = pools->target == PAGE_NONE;
 	for (page_number number = 1; number < described && number <= pools->arena.page_count; number++) {
 		if (pools->arena.pages[number].state < PAGE_SLAB) continue;
 		if (!check_slab(check, number, counts)) return false;
 		victim_seen |= pools->victim == number;
+		target_seen |= pools->target == number;
 	}
 	if (!check_that(check, "S7", "the victim is not a slab", pools->victim, victim_seen)) return false;
+	bool paired = pools->target == PAGE_NONE || (pools->victim != PAGE_NONE && class_of_page(pools, pools->victim) ==
+																				   class_of_page(pools, pools->target));
+	if (!check_that(check, "S7", "the target is not one of its victim", pools->target, target_seen && paired))
+		return false;
 	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
 		if (!check_class(check, pools->classes.active[index], &counts[index])) return false;
 	}

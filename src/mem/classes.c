@@ -11,7 +11,7 @@
 /* ------------------------------------------------------------------ the table ------ */
 
 /* Strides of a page, ascending; out NULL: counts only. `grain` is 1 or 16. */
-static uint32_t make_strides(uint32_t page_bytes, uint32_t grain, uint32_t *out) {
+static uint32_t make_strides(uint32_t page_bytes, uint32_t grain, struct class_entry *out) {
 	uint32_t count = 0;
 	uint32_t last = 0;
 	uint32_t smallest = grain > STRIDE_MIN ? grain : STRIDE_MIN;
@@ -22,7 +22,7 @@ static uint32_t make_strides(uint32_t page_bytes, uint32_t grain, uint32_t *out)
 		/* The next stride would leave a gap above the ratio: keep this one. */
 		uint32_t following = slots > 1 ? page_bytes / (slots - 1) / grain * grain : stride;
 		if (!needed && (following - last) * RATIO_FINE <= last) continue;
-		if (out != NULL) out[count] = stride;
+		if (out != NULL) out[count].stride = stride;
 		count++;
 		last = stride;
 	}
@@ -39,33 +39,32 @@ static uint32_t coarse_entries(uint32_t page_bytes) {
 
 size_t class_table_bytes(uint32_t page_bytes) {
 	size_t count = total_classes(page_bytes);
-	return count * (2 * sizeof(uint32_t) + 3 * sizeof(void *)) +
+	return count * (sizeof(struct class_entry) + 2 * sizeof(struct size_class *)) +
 		   (EXACT_SIZE_MAX + 1 + coarse_entries(page_bytes)) * sizeof(uint16_t);
 }
 
 static uint16_t search_up(const struct class_table *table, uint32_t from, size_t bytes) {
-	while (table->stride[from] < bytes) from++;
+	while (table->entry[from].stride < bytes) from++;
 	return (uint16_t)from;
 }
 
-void class_table_init(struct class_table *table, uint32_t page_bytes, void *memory) {
+void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t fragment_trailer_bytes, void *memory) {
 	uint32_t count = total_classes(page_bytes);
 	SNUG_ASSERT(count <= CLASS_COUNT_MAX);
-	table->state = memory;
-	table->serving = table->state + count;
-	table->active = table->serving + count;
-	table->stride = (uint32_t *)(table->active + count);
-	table->loose = table->stride + count;
-	table->exact = (uint16_t *)(table->loose + count);
+	table->entry = memory;
+	table->state = (struct size_class **)(table->entry + count);
+	table->active = table->state + count;
+	table->exact = (uint16_t *)(table->active + count);
 	table->coarse = table->exact + EXACT_SIZE_MAX + 1;
 	table->active_count = 0;
+	table->fragment_trailer_bytes = fragment_trailer_bytes;
 	table->first[FAMILY_BYTES] = 0;
-	table->first[FAMILY_ALIGNED] = (uint16_t)make_strides(page_bytes, 1, table->stride);
+	table->first[FAMILY_ALIGNED] = (uint16_t)make_strides(page_bytes, 1, table->entry);
 	table->first[FAMILY_FRAGMENT] =
 		(uint16_t)(table->first[FAMILY_ALIGNED] +
-				   make_strides(page_bytes, ALIGNED_STRIDE, table->stride + table->first[1]));
+				   make_strides(page_bytes, ALIGNED_STRIDE, table->entry + table->first[1]));
 	table->first[FAMILY_COUNT] =
-		(uint16_t)(table->first[FAMILY_FRAGMENT] + make_strides(page_bytes, 1, table->stride + table->first[2]));
+		(uint16_t)(table->first[FAMILY_FRAGMENT] + make_strides(page_bytes, 1, table->entry + table->first[2]));
 	uint32_t id = 0;
 	for (uint32_t size = 0; size <= EXACT_SIZE_MAX; size++) {
 		id = search_up(table, id, size);
@@ -81,13 +80,13 @@ void class_table_init(struct class_table *table, uint32_t page_bytes, void *memo
 
 uint16_t class_search(const struct class_table *table, enum family family, size_t bytes) {
 	uint32_t first = table->first[family];
-	if (bytes > table->stride[table->first[family + 1] - 1]) return CLASS_NONE;
+	if (bytes > table->entry[table->first[family + 1] - 1].stride) return CLASS_NONE;
 	if (family == FAMILY_ALIGNED) {
 		uint32_t low = first;
 		uint32_t high = table->first[family + 1] - 1u;
 		while (low < high) {
 			uint32_t middle = (low + high) / 2;
-			if (table->stride[middle] < bytes) {
+			if (table->entry[middle].stride < bytes) {
 				low = middle + 1;
 			} else {
 				high = middle;
@@ -101,7 +100,7 @@ uint16_t class_search(const struct class_table *table, enum family family, size_
 uint16_t class_find_below(const struct class_table *table, enum family family, size_t bytes) {
 	uint16_t id = class_find(table, family, bytes);
 	if (id == CLASS_NONE) return (uint16_t)(table->first[family + 1] - 1);
-	if (table->stride[id] <= bytes) return id;
+	if (table->entry[id].stride <= bytes) return id;
 	return id == table->first[family] ? CLASS_NONE : (uint16_t)(id - 1);
 }
 
@@ -111,11 +110,16 @@ uint16_t class_find_below(const struct class_table *table, enum family family, s
 static bool is_coarse(const struct class_table *table, uint16_t id) {
 	enum family family = class_family(table, id);
 	if (id == table->first[family + 1] - 1) return true;
-	uint32_t below = id == table->first[family] ? 0 : table->stride[id - 1];
+	uint32_t below = id == table->first[family] ? 0 : table->entry[id - 1].stride;
 	for (uint32_t step = 16; step <= PAGE_BYTES_MAX; step += step / 2) {
-		if (below < step && step <= table->stride[id]) return true;
+		if (below < step && step <= table->entry[id].stride) return true;
 	}
 	return false;
+}
+
+/* What a group must waste to be looked at, and what an activation must save. */
+static uint32_t review_grain(const snug_pools *pools) {
+	return pools->arena.page_bytes / 4;
 }
 
 static size_t state_bytes(uint32_t slots) {
@@ -133,14 +137,14 @@ static void refresh_serving(struct class_table *table, uint16_t id) {
 		if (serving == NULL && (is_coarse(table, above) || above == last)) break;
 	}
 	for (uint16_t below = id;; below--) {
-		table->serving[below] = serving;
+		table->entry[below].serving = serving;
 		if (below == first || table->state[below - 1] != NULL || is_coarse(table, (uint16_t)(below - 1))) break;
 	}
 }
 
 static snug_error activate(snug_pools *pools, uint16_t id) {
 	struct class_table *table = &pools->classes;
-	uint32_t stride = table->stride[id];
+	uint32_t stride = table->entry[id].stride;
 	uint32_t slots = pools->arena.page_bytes / stride;
 	void *cell;
 	snug_error error = cell_take(&pools->arena, &pools->cells, state_bytes(slots), &cell);
@@ -153,6 +157,8 @@ static snug_error activate(snug_pools *pools, uint16_t id) {
 	class->bucket_scale = (FULLNESS_BUCKETS << 16) / slots;
 	class->magazine_capacity = class_magazine_capacity(slots);
 	class->family = (uint8_t)class_family(table, id);
+	class->small_bytes = class->family == FAMILY_BYTES ? (uint32_t)smaller(stride, EXACT_SIZE_MAX) : 0;
+	class->review_bytes = review_grain(pools);
 	class->pool = class->family == FAMILY_FRAGMENT ? SNUG_POOL_LARGE
 				  : stride <= SMALL_STRIDE_MAX     ? SNUG_POOL_SMALL
 												   : SNUG_POOL_MEDIUM;
@@ -166,15 +172,15 @@ static snug_error activate(snug_pools *pools, uint16_t id) {
 
 snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out) {
 	struct class_table *table = &pools->classes;
-	if (table->serving[id] == NULL) {
+	if (table->entry[id].serving == NULL) {
 		uint16_t coarse = id;
 		while (!is_coarse(table, coarse)) coarse++;
 		snug_error error = table->state[coarse] == NULL ? activate(pools, coarse) : SNUG_OK;
 		if (error) return error;
-		if (table->serving[id] == NULL) refresh_serving(table, id);
+		if (table->entry[id].serving == NULL) refresh_serving(table, id);
 	}
-	*out = table->serving[id];
-	SNUG_ASSERT(*out != NULL && (*out)->stride >= table->stride[id]);
+	*out = table->entry[id].serving;
+	SNUG_ASSERT(*out != NULL && (*out)->stride >= table->entry[id].stride);
 	return SNUG_OK;
 }
 
@@ -183,12 +189,12 @@ static uint16_t most_wanted(const snug_pools *pools, const struct size_class *ho
 	const struct class_table *table = &pools->classes;
 	uint16_t first = host->id;
 	while (first > table->first[host->family] && table->state[first - 1] == NULL) first--;
-	uint64_t most_bytes = pools->arena.page_bytes / 4;
+	uint64_t most_bytes = review_grain(pools);
 	uint64_t objects = 0;
 	uint16_t best = CLASS_NONE;
 	for (uint16_t id = first; id < host->id; id++) {
-		objects += table->loose[id];
-		uint64_t saved_bytes = objects * (host->stride - table->stride[id]);
+		objects += table->entry[id].live;
+		uint64_t saved_bytes = objects * (host->stride - table->entry[id].stride);
 		if (saved_bytes <= most_bytes) continue;
 		most_bytes = saved_bytes;
 		best = id;
@@ -197,7 +203,7 @@ static uint16_t most_wanted(const snug_pools *pools, const struct size_class *ho
 }
 
 void class_review_group(snug_pools *pools, struct size_class *host) {
-	host->waste_bytes = 0;
+	host->review_bytes = host->waste_bytes + review_grain(pools);
 	uint16_t wanted = most_wanted(pools, host);
 	/* Without room for one more cell the class stays inactive: nothing is lost but density. */
 	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(pools, wanted);
@@ -214,5 +220,5 @@ void class_retire_if_empty(snug_pools *pools, struct size_class *class) {
 	table->state[id] = NULL;
 	cell_give(&pools->cells, class, state_bytes(class->slots));
 	refresh_serving(table, id);
-	snug_log_line(&pools->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id, table->stride[id]);
+	snug_log_line(&pools->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id, table->entry[id].stride);
 }

@@ -21,7 +21,7 @@
 
 /* Bytes of memory that class_table_init needs for pages of this size. */
 size_t class_table_bytes(uint32_t page_bytes);
-void class_table_init(struct class_table *table, uint32_t page_bytes, void *memory);
+void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t fragment_trailer_bytes, void *memory);
 
 /* The smallest class of the family whose slots hold `bytes`; CLASS_NONE above a page. */
 uint16_t class_search(const struct class_table *table, enum family family, size_t bytes);
@@ -36,7 +36,7 @@ static inline uint16_t class_find(const struct class_table *table, enum family f
 
 /* A slot that wastes more than 1/64 of the object and a few bytes may be worth splitting. */
 static inline bool class_may_split(const struct class_table *table, uint16_t id, size_t bytes) {
-	size_t waste_bytes = table->stride[id] - bytes;
+	size_t waste_bytes = table->entry[id].stride - bytes;
 	return waste_bytes * 64 > bytes && waste_bytes > 8;
 }
 
@@ -46,26 +46,26 @@ uint16_t class_find_below(const struct class_table *table, enum family family, s
 /* The active class that objects of `id` go to now; created if it was never used. NO_MEMORY, OS_MEMORY. */
 snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out);
 
-/* An object of class `id` was put into, or taken out of, a slot of the larger class `host`. */
-static inline void class_add_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
-	host->loose_objects++;
-	pools->classes.loose[id]++;
-}
-
-static inline void class_remove_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
-	/* In reference mode without size_of, merged objects were never counted as loose. */
-	if (host->loose_objects > 0) host->loose_objects--;
-	if (pools->classes.loose[id] > 0) pools->classes.loose[id]--;
-}
-
 /* Activates the class of the host's group that is worth it, if any. */
 void class_review_group(snug_pools *pools, struct size_class *host);
 
-/* As class_add_loose; and reviews the group each time a quarter of a page was wasted in it. */
-static inline void class_note_loose(snug_pools *pools, uint16_t id, struct size_class *host) {
-	class_add_loose(pools, id, host);
-	host->waste_bytes += host->stride - pools->classes.stride[id];
-	if (UNLIKELY(host->waste_bytes > pools->arena.page_bytes / 4)) class_review_group(pools, host);
+/* An object of class `id` is allocated in a slot of `host`, whose group may then be due for a review.
+ * Without a branch: whether an object is loose is as good as random when sizes are mixed. */
+static inline void class_count_in(snug_pools *pools, uint16_t id, struct size_class *host) {
+	struct class_entry *entry = &pools->classes.entry[id];
+	entry->live++;
+	host->waste_bytes += host->stride - entry->stride;
+}
+
+/* Each time a quarter of a page was wasted in the group. */
+static inline void class_review_if_due(snug_pools *pools, struct size_class *host) {
+	if (UNLIKELY(host->waste_bytes > host->review_bytes)) class_review_group(pools, host);
+}
+
+/* And freed. */
+static inline void class_count_out(snug_pools *pools, uint16_t id) {
+	SNUG_ASSERT(pools->classes.entry[id].live > 0);
+	pools->classes.entry[id].live--;
 }
 
 /* Ends a class that has neither slab nor magazine, unless it is of the coarse subset. */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#define COPY_INLINE_MAX 1024u
+#define COPY_INLINE_MAX 256u
 
 static inline void copy_slot(char *restrict to, const char *restrict from, size_t bytes) {
 	if (bytes < 32 || bytes > COPY_INLINE_MAX) {

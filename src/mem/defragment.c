@@ -5,6 +5,7 @@
  *   MERGE    if asked for: last slabs of classes into larger classes
  *   REBIN    stacked pages into runs, so that the next page comes from the fullest region
  *   RETURN   if asked for: whole free regions to the OS, one a step
+ *   DRAIN    if that left too much: the emptiest region is emptied (mem/drain.h), then RETURN again
  *
  * When counting says that no page can be gained, it goes straight to REBIN: that costs one pass over the active classes.
  * A step's figures are taken around its own work only: what the owner does between two steps is not in the report. */
@@ -13,6 +14,7 @@
 #include "base/log_line.h"
 #include "mem/arena.h"
 #include "mem/classes.h"
+#include "mem/drain.h"
 #include "mem/estimate.h"
 #include "mem/evacuate.h"
 #include "mem/gate.h"
@@ -65,19 +67,22 @@ static void run_flush(snug_pools *pools, struct allowance *allowance) {
 	allowance->used_up = true;
 }
 
-/* Moves within the allowance. False: nothing left to move. */
-static bool run_moves(snug_pools *pools, struct allowance *allowance, bool merge) {
-	struct defragment *defragment = &pools->defragment;
-	if (pools->victim == PAGE_NONE) {
-		uint32_t mask = defragment->options.pools;
-		return merge ? victim_pick_merge(pools, mask) : victim_pick(pools, mask);
-	}
+static void evacuate_some(snug_pools *pools, struct allowance *allowance, bool merge) {
 	uint64_t batch_bytes = allowance->bytes;
 	if (allowance->deadline_ns != UINT64_MAX) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
 	uint64_t moved_bytes = victim_evacuate(pools, batch_bytes, merge);
 	allowance->bytes -= smaller(allowance->bytes, moved_bytes);
 	if (allowance->bytes == 0) allowance->used_up = true;
 	if (allowance->deadline_ns != UINT64_MAX && now_ns(pools) >= allowance->deadline_ns) allowance->used_up = true;
+}
+
+/* Moves within the allowance. False: nothing left to move. */
+static bool run_moves(snug_pools *pools, struct allowance *allowance, bool merge) {
+	if (pools->victim == PAGE_NONE) {
+		uint32_t mask = pools->defragment.options.pools;
+		return merge ? victim_pick_merge(pools, mask) : victim_pick(pools, mask);
+	}
+	evacuate_some(pools, allowance, merge);
 	return true;
 }
 
@@ -92,16 +97,40 @@ static void run_rebin(snug_pools *pools, struct allowance *allowance) {
 	pools->defragment.phase = returns ? PHASE_RETURN : PHASE_DONE;
 }
 
+/* Draining moves objects, and so follows only a compaction of everything that came to its end. */
+static bool may_drain(const struct defragment *defragment) {
+	return defragment->options.mode == SNUG_COMPACT && defragment->options.pools == ALL_POOLS &&
+		   defragment->report.outcome == SNUG_OUTCOME_DONE;
+}
+
 static void run_return(snug_pools *pools, struct allowance *allowance) {
+	struct defragment *defragment = &pools->defragment;
 	uint64_t free_bytes = page_bytes_of(pools, arena_free_pages(&pools->arena));
-	size_t returned_bytes = 0;
-	uint64_t retain_bytes = pools->defragment.options.retain_bytes;
-	if (free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes) {
-		returned_bytes = arena_return_region(&pools->arena);
-	}
+	uint64_t retain_bytes = defragment->options.retain_bytes;
+	bool enough = free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes;
+	bool empty_region = (pools->arena.region_mask & 1) != 0;
+	size_t returned_bytes = enough && empty_region ? arena_return_region(&pools->arena) : 0;
 	pools->totals.returned_bytes += returned_bytes;
-	if (returned_bytes == 0) pools->defragment.phase = PHASE_DONE;
 	allowance->used_up = true;
+	if (returned_bytes > 0) return;
+	bool drain = enough && !empty_region && may_drain(defragment);
+	defragment->phase = drain ? PHASE_DRAIN : PHASE_DONE;
+}
+
+static void run_drain(snug_pools *pools, struct allowance *allowance) {
+	struct defragment *defragment = &pools->defragment;
+	if (pools->victim != PAGE_NONE) {
+		evacuate_some(pools, allowance, false);
+		return;
+	}
+	uint32_t merged = arena_coalesce(&pools->arena, PAGES_A_STEP);
+	if (merged == PAGES_A_STEP) {
+		allowance->used_up = true;
+		return;
+	}
+	enum drain_result result = drain_next(pools, defragment->options.retain_bytes);
+	if (result == DRAIN_EMPTY) defragment->phase = PHASE_RETURN;
+	if (result == DRAIN_NOTHING) defragment->phase = PHASE_DONE;
 }
 
 /* Ends the classes whose last slab was emptied. */
@@ -134,6 +163,9 @@ static void run_phase(snug_pools *pools, struct allowance *allowance) {
 		break;
 	case PHASE_RETURN:
 		run_return(pools, allowance);
+		break;
+	case PHASE_DRAIN:
+		run_drain(pools, allowance);
 		break;
 	case PHASE_IDLE:
 	case PHASE_DONE:
@@ -175,11 +207,12 @@ static bool allow(const snug_pools *pools, uint64_t begin_ns, struct allowance *
 	const struct defragment *defragment = &pools->defragment;
 	const snug_defragment_options *options = &defragment->options;
 	const snug_report *report = &defragment->report;
-	bool used_up = report->moved_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns;
+	uint64_t copied_bytes = report->moved_bytes + report->relocated_bytes;
+	bool used_up = copied_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns;
 	/* What comes after moving is cheap, and is done in any case. */
-	if (used_up && defragment->phase <= PHASE_MERGE) return false;
+	if (used_up && (defragment->phase <= PHASE_MERGE || defragment->phase == PHASE_DRAIN)) return false;
 	uint64_t most_ns = used_up ? options->step_ns : smaller(options->step_ns, options->budget_ns - report->work_ns);
-	allowance->bytes = used_up ? 0 : smaller(options->step_bytes, options->budget_bytes - report->moved_bytes);
+	allowance->bytes = used_up ? 0 : smaller(options->step_bytes, options->budget_bytes - copied_bytes);
 	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
 	allowance->used_up = false;
 	return true;
@@ -190,9 +223,14 @@ static void account(snug_pools *pools, const struct totals *before, uint64_t beg
 	snug_report *report = &pools->defragment.report;
 	uint64_t step_ns = now_ns(pools) - begin_ns;
 	uint64_t moves = totals->moves - before->moves;
+	uint64_t relocated = totals->relocated_moves - before->relocated_moves;
+	uint64_t relocated_bytes = totals->relocated_bytes - before->relocated_bytes;
 	uint64_t released = totals->released_slabs - before->released_slabs;
-	report->moved_objects += moves;
-	report->moved_bytes += totals->moved_bytes - before->moved_bytes;
+	released -= totals->relocated_slabs - before->relocated_slabs;
+	report->moved_objects += moves - relocated;
+	report->moved_bytes += totals->moved_bytes - before->moved_bytes - relocated_bytes;
+	report->relocated_objects += relocated;
+	report->relocated_bytes += relocated_bytes;
 	report->released_slabs += released;
 	report->reclaimed_bytes += page_bytes_of(pools, released);
 	report->coalesced_bytes += totals->coalesced_bytes - before->coalesced_bytes;
@@ -223,7 +261,7 @@ static void end_at_budget(snug_pools *pools) {
 	struct defragment *defragment = &pools->defragment;
 	uint64_t unpinned_pages;
 	bool more = reclaimable_pages(pools, defragment->options.pools, &unpinned_pages) > 0;
-	if (more || defragment->options.merge_classes) {
+	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
 		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
 		defragment->phase = PHASE_DONE;
 	} else {
@@ -287,12 +325,24 @@ static void close_report(snug_pools *pools, snug_report *report) {
 	report->total_ns = now_ns(pools) - pools->defragment.begin_ns;
 }
 
+/* Half a slab here and half there would cost a page. */
+static void finish_relocation(snug_pools *pools) {
+	uint64_t begin_ns = now_ns(pools);
+	struct totals before = pools->totals;
+	pools->defragment.in_step = true;
+	while (pools->victim != PAGE_NONE) victim_evacuate(pools, pools->arena.page_bytes, false);
+	pools->defragment.in_step = false;
+	account(pools, &before, begin_ns);
+}
+
 snug_error snug_defragment_end(snug_pools *pools, snug_report *out) {
 	snug_error error = gate_enter_any(pools);
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
 	if (pools->defragment.phase == PHASE_IDLE) return SNUG_ERROR_NOT_RUNNING;
+	if (pools->target != PAGE_NONE) finish_relocation(pools);
 	if (pools->victim != PAGE_NONE) victim_put_back(pools);
+	arena_drain_end(&pools->arena);
 	snug_report *report = &pools->defragment.report;
 	error = snug_stats_get(pools, &report->after);
 	SNUG_ASSERT(!error);

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-static const char *const state_names[] = {"cold", "free", "stacked", "slab", "victim"};
+static const char *const state_names[] = {"cold", "free", "stacked", "slab", "victim", "target"};
 static const char *const pool_names[] = {"small", "medium", "large"};
 
 /* Slots of the slab that are in use, as the bitmap says: those in a magazine included. */

@@ -2,6 +2,7 @@
  * slabs as their lists stand, each list being a sixteenth of fullness wide. */
 #include "mem/estimate.h"
 
+#include "mem/arena.h"
 #include "mem/evacuate.h"
 #include "mem/gate.h"
 #include "mem/slab.h"
@@ -9,6 +10,7 @@
 /* Before anything was measured: what a move with a cold owner and a copied KiB cost on a machine of 2023. */
 #define MOVE_NS_GUESS 150u
 #define KIB_NS_GUESS 300u
+#define RETURN_NS_GUESS 200000u /* what the OS takes for a region of 512 pages */
 
 uint64_t reclaimable_pages(const snug_pools *pools, uint32_t pool_mask, uint64_t *unpinned_pages) {
 	uint64_t pages = 0;
@@ -106,6 +108,31 @@ static void add_class(const snug_pools *pools, const struct size_class *class, s
 	report->move_bytes += moves * class->stride;
 }
 
+/* Draining empties the emptiest regions; as if free pages were spread evenly, which is the most that it can cost. */
+static void add_return(const snug_pools *pools, const snug_defragment_options *options, snug_estimate_report *report) {
+	const struct arena *arena = &pools->arena;
+	uint64_t free_bytes = (arena_free_pages(arena) << arena->page_shift) + report->reclaimable_bytes;
+	if (options->retain_bytes > free_bytes || arena->committed_bytes == 0) return;
+	uint64_t units = (free_bytes - options->retain_bytes) / REGION_BYTES;
+	report->returnable_bytes = units * REGION_BYTES;
+	if (options->mode != SNUG_COMPACT || options->pools != ALL_POOLS) return;
+	uint64_t used_bytes = arena->committed_bytes - smaller(free_bytes, arena->committed_bytes);
+	double used_share = (double)used_bytes / (double)arena->committed_bytes;
+	report->relocate_bytes = (uint64_t)((double)report->returnable_bytes * used_share);
+}
+
+/* Slots of mean size. */
+static uint64_t relocation_moves(const snug_pools *pools, uint64_t bytes) {
+	uint64_t live = 0;
+	uint64_t live_bytes = 0;
+	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
+		const struct size_class *class = pools->classes.active[index];
+		live += class_live_slots(class);
+		live_bytes += class_live_slots(class) * class->stride;
+	}
+	return live_bytes == 0 ? 0 : (uint64_t)((double)bytes * (double)live / (double)live_bytes);
+}
+
 static snug_outcome outcome_of(const snug_estimate_report *report) {
 	if (report->reclaimable_bytes > 0) return SNUG_OUTCOME_DONE;
 	return report->unmovable_bytes > 0 ? SNUG_OUTCOME_NOTHING_PINNED : SNUG_OUTCOME_NOTHING;
@@ -133,12 +160,17 @@ snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *given
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if (options.pools >> pool & 1) report.pinned_bytes += pools->pins.pool_payload_bytes[pool];
 	}
-	report.steps = divide_up(report.move_bytes, options.step_bytes) + 2;
-	report.predicted_ns = predict_ns(pools, report.moves, report.move_bytes);
+	if (options.retain_bytes != SNUG_NO_BUDGET) add_return(pools, &options, &report);
+	uint64_t units = report.returnable_bytes / REGION_BYTES;
+	uint64_t copied_bytes = report.move_bytes + report.relocate_bytes;
+	uint64_t copies = report.moves + relocation_moves(pools, report.relocate_bytes);
+	report.steps = divide_up(copied_bytes, options.step_bytes) + 2 + units;
+	report.predicted_ns = predict_ns(pools, copies, copied_bytes) + units * RETURN_NS_GUESS;
 	uint64_t step_bytes = smaller(options.step_bytes, report.move_bytes);
 	uint64_t step_moves = report.moves;
 	if (step_bytes < report.move_bytes) step_moves = divide_up(step_bytes, divide_up(report.move_bytes, report.moves));
 	report.longest_step_ns = smaller(predict_ns(pools, step_moves, step_bytes), options.step_ns);
+	if (units > 0 && report.longest_step_ns < RETURN_NS_GUESS) report.longest_step_ns = RETURN_NS_GUESS;
 	report.outcome = outcome_of(&report);
 	*out = report;
 	return SNUG_OK;

@@ -64,8 +64,10 @@ static page_number emptiest_slab(const snug_pools *pools, const struct size_clas
 	if (lists == 0) return PAGE_NONE;
 	page_number numbers[SLABS_EXAMINED];
 	uint32_t live[SLABS_EXAMINED];
+	/* Where a list is one slot wide, its slabs are equally full. */
+	uint32_t most = class->slots <= FULLNESS_BUCKETS ? 1 : SLABS_EXAMINED;
 	uint32_t count = 0;
-	for (page_number number = class->lists[bit_lowest(lists)]; number != PAGE_NONE && count < SLABS_EXAMINED;
+	for (page_number number = class->lists[bit_lowest(lists)]; number != PAGE_NONE && count < most;
 		 number = pools->arena.pages[number].next) {
 		numbers[count] = number;
 		live[count++] = class->slots - pools->arena.pages[number].free_slots;
@@ -118,7 +120,7 @@ static bool sizes_are_known(const snug_pools *pools, const struct size_class *cl
 static struct size_class *next_host(const snug_pools *pools, const struct size_class *class, uint16_t *id) {
 	const struct class_table *table = &pools->classes;
 	uint16_t end = table->first[class->family + 1];
-	while (++*id < end && table->stride[*id] <= class->stride + class->stride / MERGE_PARTS) {
+	while (++*id < end && table->entry[*id].stride <= class->stride + class->stride / MERGE_PARTS) {
 		struct size_class *host = table->state[*id];
 		if (host == NULL || host->free_slots == 0) continue;
 		if (host->pool == class->pool || sizes_are_known(pools, class)) return host;
@@ -165,9 +167,37 @@ bool victim_pick_merge(snug_pools *pools, uint32_t pool_mask) {
 
 /* ------------------------------------------------------------------ ending --------- */
 
+void victim_relocate(snug_pools *pools, struct size_class *class, page_number number, page_number target) {
+	SNUG_ASSERT(pools->target == PAGE_NONE && pools->arena.pages[number].free_slots < class->slots);
+	make_victim(pools, class, number);
+	pools->target = target;
+}
+
+/* The target becomes a slab of its own, or a free page again if nothing lies in it. */
+static void end_target(snug_pools *pools, struct size_class *class) {
+	page_number number = pools->target;
+	struct page *page = &pools->arena.pages[number];
+	pools->target = PAGE_NONE;
+	if (page->free_slots == class->slots) {
+		slab_drop(pools, class, number);
+		return;
+	}
+	page->state = PAGE_SLAB;
+	class->slabs++;
+	class->free_slots += page->free_slots;
+	slab_relist(pools, class, number);
+}
+
 void victim_release(snug_pools *pools) {
 	page_number number = pools->victim;
 	pools->victim = PAGE_NONE;
+	if (pools->target != PAGE_NONE) {
+		struct size_class *class = class_of_page(pools, number);
+		slab_release(pools, class, number);
+		pools->totals.relocated_slabs++;
+		end_target(pools, class);
+		return;
+	}
 	/* Emptied by what the owner freed, or by an allocation's own compaction: the page is not the steps' gain. */
 	if (pools->defragment.phase != PHASE_IDLE && !pools->defragment.in_step) pools->totals.abandoned_slabs++;
 	slab_release(pools, class_of_page(pools, number), number);
@@ -182,6 +212,7 @@ void victim_put_back(snug_pools *pools) {
 	class->free_slots += page->free_slots;
 	pools->changes++;
 	slab_relist(pools, class, number);
+	if (pools->target != PAGE_NONE) end_target(pools, class);
 }
 
 void victim_abandon(snug_pools *pools) {
@@ -217,8 +248,8 @@ static uint32_t collect(const snug_pools *pools, const struct size_class *class,
 static void learn_size(const snug_pools *pools, const struct size_class *class, struct move *move) {
 	uint32_t trailer_bytes = pools->slot_trailer_bytes;
 	if (class->family == FAMILY_FRAGMENT) {
-		move->payload_bytes = fragment_trailer_read(fragment_trailer_at(pools, move->from)).length;
-		trailer_bytes = FRAGMENT_TRAILER_BYTES;
+		move->payload_bytes = fragment_trailer_read(pools, fragment_trailer_at(pools, move->from)).length;
+		trailer_bytes = pools->classes.fragment_trailer_bytes;
 	} else if (trailer_bytes > 0) {
 		struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(pools, class, move->from));
 		move->payload_bytes = class->stride - trailer_bytes - trailer.slack_bytes;
@@ -238,7 +269,7 @@ static void learn_size(const snug_pools *pools, const struct size_class *class, 
  * old class does not gain a page more by it: what was estimated is what is reclaimed. `leaving`: how many do already. */
 static bool reserve_tighter(snug_pools *pools, const struct size_class *class, struct move *move, uint32_t leaving) {
 	if (move->id == CLASS_NONE || move->id == class->id) return false;
-	struct size_class *tighter = pools->classes.serving[move->id];
+	struct size_class *tighter = pools->classes.entry[move->id].serving;
 	if (tighter == NULL || tighter == class || tighter->stride >= class->stride) return false;
 	if (tighter->free_slots == 0 || holes_of(tighter) % tighter->slots == 0) return false;
 	bool exact = pools->defragment.phase != PHASE_IDLE;
@@ -263,10 +294,27 @@ static uint32_t reserve_in(snug_pools *pools, struct size_class *target, struct 
 	return reserved;
 }
 
+/* Slot n of the target for slot n of the victim: it is free, because nobody else uses the target. */
+static uint32_t reserve_in_target(snug_pools *pools, struct size_class *class, struct move *moves, uint32_t count) {
+	struct page *page = &pools->arena.pages[pools->target];
+	uint64_t *bits = free_bits_of(page, class);
+	uint64_t distance = page_offset(&pools->arena, pools->target) - page_offset(&pools->arena, pools->victim);
+	for (uint32_t index = 0; index < count; index++) {
+		uint32_t slot = slot_of(&pools->arena, class, moves[index].from);
+		SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) != 0);
+		bits[slot / 64] &= ~((uint64_t)1 << (slot % 64));
+		moves[index].to = moves[index].from + distance;
+		moves[index].target = class;
+	}
+	page->free_slots = (uint16_t)(page->free_slots - count);
+	class->used_slots += count;
+	return count;
+}
+
 /* Puts the moves with a hole first; returns how many. */
 static uint32_t reserve(snug_pools *pools, struct size_class *class, struct move *moves, uint32_t count, bool merge) {
 	uint32_t reserved = 0;
-	if (class->loose_objects > 0) {
+	if (class->waste_bytes > 0) {
 		for (uint32_t index = 0; index < count; index++) {
 			if (!reserve_tighter(pools, class, &moves[index], reserved)) continue;
 			struct move swap = moves[reserved];
@@ -288,29 +336,30 @@ static uint32_t reserve(snug_pools *pools, struct size_class *class, struct move
 static uint32_t move_fragment(snug_pools *pools, const struct size_class *class, const struct move *move) {
 	char *from = address_of(&pools->arena, move->from);
 	char *to = address_of(&pools->arena, move->to);
-	struct fragment_trailer trailer = fragment_trailer_read(from + class->stride - FRAGMENT_TRAILER_BYTES);
+	struct fragment_trailer trailer =
+		fragment_trailer_read(pools, from + class->stride - pools->classes.fragment_trailer_bytes);
 	copy_slot(to, from, trailer.length);
-	fragment_trailer_write(to + move->target->stride - FRAGMENT_TRAILER_BYTES, trailer);
+	fragment_trailer_write(pools, to + move->target->stride - pools->classes.fragment_trailer_bytes, trailer);
 	if (trailer.next != 0) {
 		char *at = fragment_trailer_at(pools, trailer.next);
-		struct fragment_trailer next = fragment_trailer_read(at);
+		struct fragment_trailer next = fragment_trailer_read(pools, at);
 		SNUG_ASSERT(next.previous == move->from);
 		next.previous = move->to;
-		fragment_trailer_write(at, next);
+		fragment_trailer_write(pools, at, next);
 	}
 	if (trailer.object_size == 0) {
 		char *at = fragment_trailer_at(pools, trailer.previous);
-		struct fragment_trailer previous = fragment_trailer_read(at);
+		struct fragment_trailer previous = fragment_trailer_read(pools, at);
 		SNUG_ASSERT(previous.next == move->from);
 		previous.next = move->to;
-		fragment_trailer_write(at, previous);
+		fragment_trailer_write(pools, at, previous);
 	} else if (pools->slot_trailer_bytes > 0) {
-		handle_moved(&pools->handles, (uint32_t)trailer.previous, move->from, move->to);
+		handle_moved(&pools->handles, trailer.owner, move->from, move->to);
 	} else {
 		const snug_owner *owner = &pools->options.owner;
 		owner->moved(owner->context, move->from | REF_CHAINED, move->to | REF_CHAINED, trailer.object_size);
 	}
-	return trailer.length + FRAGMENT_TRAILER_BYTES;
+	return trailer.length + pools->classes.fragment_trailer_bytes;
 }
 
 static uint32_t move_handled(snug_pools *pools, const struct size_class *class, const struct move *move) {
@@ -342,8 +391,8 @@ static void change_class(snug_pools *pools, struct size_class *class, const stru
 	if (move->id == CLASS_NONE) return;
 	pools->payload_bytes[class->pool] -= move->payload_bytes;
 	pools->payload_bytes[target->pool] += move->payload_bytes;
-	if (class->id != move->id) class_remove_loose(pools, move->id, class);
-	if (target->id != move->id) class_add_loose(pools, move->id, target);
+	if (target->stride > pools->classes.entry[move->id].stride)
+		target->waste_bytes |= 1; /* it has a loose object now */
 }
 
 static uint32_t move_slot(snug_pools *pools, struct size_class *class, const struct move *move) {
@@ -372,15 +421,19 @@ uint64_t victim_evacuate(snug_pools *pools, uint64_t byte_budget, bool merge) {
 	uint32_t collected = collect(pools, class, byte_budget, moves);
 	uint32_t gate = pools->gate;
 	pools->gate |= GATE_CALLBACK;
-	if (class->loose_objects > 0 || merge) {
+	bool relocates = pools->target != PAGE_NONE;
+	if (!relocates && (class->waste_bytes > 0 || merge)) {
 		for (uint32_t index = 0; index < collected; index++) learn_size(pools, class, &moves[index]);
 	}
-	uint32_t reserved = reserve(pools, class, moves, collected, merge);
+	uint32_t reserved =
+		relocates ? reserve_in_target(pools, class, moves, collected) : reserve(pools, class, moves, collected, merge);
 	uint64_t bytes = 0;
 	for (uint32_t index = 0; index < reserved; index++) bytes += move_slot(pools, class, &moves[index]);
 	pools->gate = gate;
 	pools->totals.moves += reserved;
 	pools->totals.moved_bytes += bytes;
+	pools->totals.relocated_moves += relocates ? reserved : 0;
+	pools->totals.relocated_bytes += relocates ? bytes : 0;
 	if (page->free_slots == class->slots) {
 		victim_release(pools);
 	} else if (reserved < collected) {

@@ -24,6 +24,9 @@ bool victim_pick(snug_pools *pools, uint32_t pool_mask);
  * of the page it gains. The least wasteful one is chosen. */
 bool victim_pick_merge(snug_pools *pools, uint32_t pool_mask);
 
+/* Makes the slab the victim, and the blank page its target: see mem/drain.h. Its magazine is empty. */
+void victim_relocate(snug_pools *pools, struct size_class *class, page_number number, page_number target);
+
 /* Moves slots out of the victim until `byte_budget` is reached (the last move may exceed it) or the batch is full; releases the
  * victim when it is empty, abandons it when there is no hole left. Returns the bytes copied. There must be a victim. */
 uint64_t victim_evacuate(snug_pools *pools, uint64_t byte_budget, bool merge);

@@ -21,7 +21,8 @@ bool extents_next(struct extents *extents, char **data, size_t *length) {
 		size_t here_bytes = extents->skip_bytes + extents->left_bytes;
 		extents->offset = 0;
 		if (extents->chained) {
-			struct fragment_trailer trailer = fragment_trailer_read(fragment_trailer_at(extents->pools, offset));
+			struct fragment_trailer trailer =
+				fragment_trailer_read(extents->pools, fragment_trailer_at(extents->pools, offset));
 			here_bytes = trailer.length;
 			extents->offset = trailer.next;
 		}

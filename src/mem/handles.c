@@ -15,31 +15,3 @@ snug_error handle_prepare(snug_pools *pools, uint32_t *index) {
 	*index = table->count;
 	return SNUG_OK;
 }
-
-snug_handle handle_bind(struct handle_table *table, uint64_t location) {
-	uint32_t index;
-	uint64_t generation = 1;
-	if (table->free_head != 0) {
-		index = table->free_head - 1;
-		uint64_t entry = table->entries[index];
-		generation = entry >> ENTRY_GENERATION_SHIFT;
-		table->free_head = (uint32_t)entry;
-	} else {
-		index = table->count++;
-	}
-	table->entries[index] = location_entry(location) | ENTRY_LIVE | generation << ENTRY_GENERATION_SHIFT;
-	table->live++;
-	return index | generation << 32 | (uint64_t)table->tag << 56;
-}
-
-void handle_unbind(struct handle_table *table, uint32_t index) {
-	uint64_t generation = (table->entries[index] >> ENTRY_GENERATION_SHIFT) + 1;
-	table->live--;
-	if (generation > GENERATION_MAX) {
-		table->entries[index] = 0;
-		table->retired++;
-		return;
-	}
-	table->entries[index] = generation << ENTRY_GENERATION_SHIFT | table->free_head;
-	table->free_head = index + 1;
-}

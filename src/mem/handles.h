@@ -19,12 +19,6 @@
 /* Makes sure that the next handle_bind has an entry, and tells its index. NO_MEMORY, OS_MEMORY. */
 snug_error handle_prepare(snug_pools *pools, uint32_t *index);
 
-/* Uses the prepared entry for the object at `location` (an offset, with REF_CHAINED if it has fragments). */
-snug_handle handle_bind(struct handle_table *table, uint64_t location);
-
-/* Ends the handle; its entry may be used again under another generation. */
-void handle_unbind(struct handle_table *table, uint32_t index);
-
 static inline uint32_t handle_index(snug_handle handle) {
 	return (uint32_t)handle;
 }
@@ -57,6 +51,36 @@ static inline void handle_moved(struct handle_table *table, uint32_t index, uint
 	SNUG_ASSERT(index < table->count && (table->entries[index] & ENTRY_LIVE) != 0);
 	SNUG_ASSERT((table->entries[index] & OFFSET_MASK) == from);
 	table->entries[index] ^= from ^ to;
+}
+
+/* Uses the prepared entry for the object at `location` (an offset, with REF_CHAINED if it has fragments). */
+static inline snug_handle handle_bind(struct handle_table *table, uint64_t location) {
+	uint32_t index;
+	uint64_t generation = 1;
+	if (LIKELY(table->free_head != 0)) {
+		index = table->free_head - 1;
+		uint64_t entry = table->entries[index];
+		generation = entry >> ENTRY_GENERATION_SHIFT;
+		table->free_head = (uint32_t)entry;
+	} else {
+		index = table->count++;
+	}
+	table->entries[index] = location_entry(location) | ENTRY_LIVE | generation << ENTRY_GENERATION_SHIFT;
+	table->live++;
+	return index | generation << 32 | (uint64_t)table->tag << 56;
+}
+
+/* Ends the handle; its entry may be used again under another generation. */
+static inline void handle_unbind(struct handle_table *table, uint32_t index) {
+	uint64_t generation = (table->entries[index] >> ENTRY_GENERATION_SHIFT) + 1;
+	table->live--;
+	if (UNLIKELY(generation > GENERATION_MAX)) {
+		table->entries[index] = 0;
+		table->retired++;
+		return;
+	}
+	table->entries[index] = generation << ENTRY_GENERATION_SHIFT | table->free_head;
+	table->free_head = index + 1;
 }
 
 #endif

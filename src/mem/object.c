@@ -31,14 +31,7 @@ static uint16_t choose_slot(const snug_pools *pools, size_t size, const snug_all
 	if (LIKELY(!class_may_split(table, id, bytes))) return id;
 	struct chain_plan plan;
 	chain_plan_make(pools, size, &plan);
-	return plan.slot_bytes + SPLIT_GAIN_BYTES <= table->stride[id] ? CLASS_NONE : id;
-}
-
-static void write_handle_trailer(snug_pools *pools, const struct size_class *class, uint64_t offset, size_t size,
-								 uint32_t owner) {
-	if (pools->slot_trailer_bytes == 0) return;
-	struct handle_trailer trailer = {owner, (uint16_t)(class->stride - HANDLE_TRAILER_BYTES - size)};
-	handle_trailer_write(handle_trailer_at(pools, class, offset), trailer);
+	return plan.slot_bytes + SPLIT_GAIN_BYTES <= table->entry[id].stride ? CLASS_NONE : id;
 }
 
 snug_error object_alloc(snug_pools *pools, size_t size, const snug_alloc_options *options, uint32_t owner,
@@ -49,7 +42,7 @@ snug_error object_alloc(snug_pools *pools, size_t size, const snug_alloc_options
 		struct size_class *class;
 		snug_error error = slot_alloc(pools, id, (uint32_t)size, may_compact, &offset, &class);
 		if (UNLIKELY(error)) return error;
-		write_handle_trailer(pools, class, offset, size, owner);
+		if (pools->slot_trailer_bytes > 0) object_trailer_write(pools, class, offset, size, owner);
 		*location = offset;
 		return SNUG_OK;
 	}
@@ -81,7 +74,7 @@ static snug_error relocate(snug_pools *pools, uint64_t *location, size_t size, s
 static void resize_in_slot(snug_pools *pools, struct size_class *class, uint64_t offset, size_t size, size_t new_size,
 						   uint32_t owner) {
 	slot_repay(pools, class, pools->slot_trailer_bytes, (uint32_t)size, (uint32_t)new_size);
-	write_handle_trailer(pools, class, offset, new_size, owner);
+	if (pools->slot_trailer_bytes > 0) object_trailer_write(pools, class, offset, new_size, owner);
 }
 
 static snug_error resize_slot(snug_pools *pools, uint64_t *location, size_t size, size_t new_size, uint32_t owner) {

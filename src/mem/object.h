@@ -5,6 +5,7 @@
 
 #include "mem/chain.h"
 #include "mem/slots.h"
+#include "mem/trailer.h"
 #include "mem/types.h"
 
 /* SIZE_ZERO, SIZE_TOO_LARGE, ALIGNMENT; `options` may be NULL. */
@@ -13,6 +14,14 @@ snug_error object_check_request(const snug_pools *pools, size_t size, const snug
 /* `owner`: the handle's index. The request must have been checked. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
 snug_error object_alloc(snug_pools *pools, size_t size, const snug_alloc_options *options, uint32_t owner,
 						bool may_compact, uint64_t *location);
+
+/* In handle mode: what stands behind the object in its slot. */
+static inline void object_trailer_write(const snug_pools *pools, const struct size_class *class, uint64_t offset,
+										size_t size, uint32_t owner) {
+	struct handle_trailer trailer = {owner, (uint16_t)(class->stride - HANDLE_TRAILER_BYTES - size)};
+	handle_trailer_write(handle_trailer_at(pools, class, offset), trailer);
+}
+
 static inline void object_free(snug_pools *pools, uint64_t location, size_t size) {
 	if (UNLIKELY(location & REF_CHAINED)) {
 		chain_free(pools, location & OFFSET_MASK);

@@ -33,7 +33,8 @@ static snug_error check_options(const snug_options *options, size_t *page_bytes)
 }
 
 static struct range carve(char *base, size_t *at, size_t bytes) {
-	struct range range = {.base = base != NULL ? base + *at : NULL, .reserved_bytes = round_up(bytes, METADATA_GRAIN)};
+	struct range range = {.reserved_bytes = round_up(bytes, METADATA_GRAIN)};
+	if (base != NULL) range.base = base + *at;
 	*at += range.reserved_bytes;
 	return range;
 }
@@ -96,9 +97,12 @@ snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
 		*pools = draft;
 		pools->handles.entries = (uint64_t *)(void *)pools->handles.range.base;
 		pools->handles.tag = tag_of(pools);
-		class_table_init(&pools->classes, (uint32_t)page_bytes, pools + 1);
+		uint32_t trailer_bytes =
+			pools->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
+		class_table_init(&pools->classes, (uint32_t)page_bytes, trailer_bytes, pools + 1);
 		pools->object_max_bytes = round_down(options->limit_bytes - pools->arena.metadata_bytes, page_bytes);
 		error = arena_init(&pools->arena, options->populate);
+		pools->bias = pools->arena.bias;
 		if (!error) {
 			*out = pools;
 			return SNUG_OK;

@@ -13,12 +13,6 @@ static uint32_t bitmap_words(const struct size_class *class) {
 
 /* ------------------------------------------------------------------ lists ---------- */
 
-static uint8_t list_for(const struct size_class *class, const struct page *page) {
-	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
-	if (page->free_slots == 0) return LIST_FULL;
-	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
-}
-
 void slab_unlist(snug_pools *pools, struct size_class *class, page_number number) {
 	struct page *page = &pools->arena.pages[number];
 	if (page->list == LIST_NONE) return;
@@ -34,7 +28,7 @@ void slab_unlist(snug_pools *pools, struct size_class *class, page_number number
 
 void slab_relist(snug_pools *pools, struct size_class *class, page_number number) {
 	struct page *page = &pools->arena.pages[number];
-	uint8_t list = list_for(class, page);
+	uint8_t list = slab_list_for(class, page);
 	if (list == page->list) return;
 	slab_unlist(pools, class, number);
 	page->list = list;
@@ -47,7 +41,7 @@ void slab_relist(snug_pools *pools, struct size_class *class, page_number number
 
 /* ------------------------------------------------------------------ pages ---------- */
 
-snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out) {
+snug_error slab_blank(snug_pools *pools, const struct size_class *class, enum page_state state, page_number *out) {
 	void *beside = NULL;
 	size_t bitmap_bytes = bitmap_words(class) * sizeof(uint64_t);
 	if (class->slots > INLINE_BITMAP_SLOTS) {
@@ -61,12 +55,29 @@ snug_error slab_create(snug_pools *pools, struct size_class *class, page_number 
 		return error;
 	}
 	struct page *page = &pools->arena.pages[number];
+	page->state = (uint8_t)state;
 	page->class_id = class->id;
 	page->free_slots = (uint16_t) class->slots;
 	if (beside != NULL) page->free_bits.beside = beside;
 	uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
 	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
+	*out = number;
+	return SNUG_OK;
+}
+
+void slab_drop(snug_pools *pools, const struct size_class *class, page_number number) {
+	if (class->slots > INLINE_BITMAP_SLOTS) {
+		void *beside = pools->arena.pages[number].free_bits.beside;
+		cell_give(&pools->cells, beside, bitmap_words(class) * sizeof(uint64_t));
+	}
+	arena_give(&pools->arena, number);
+}
+
+snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out) {
+	page_number number;
+	snug_error error = slab_blank(pools, class, PAGE_SLAB, &number);
+	if (error) return error;
 	class->slabs++;
 	class->free_slots += class->slots;
 	slab_relist(pools, class, number);
@@ -79,12 +90,9 @@ void slab_release(snug_pools *pools, struct size_class *class, page_number numbe
 	SNUG_ASSERT(page->free_slots == class->slots && page->pins == 0);
 	slab_unlist(pools, class, number);
 	if (page->state == PAGE_SLAB) class->free_slots -= class->slots;
-	if (class->slots > INLINE_BITMAP_SLOTS) {
-		cell_give(&pools->cells, page->free_bits.beside, bitmap_words(class) * sizeof(uint64_t));
-	}
 	class->slabs--;
 	pools->totals.released_slabs++;
-	arena_give(&pools->arena, number);
+	slab_drop(pools, class, number);
 }
 
 void slab_release_empty(snug_pools *pools, struct size_class *class) {
@@ -96,19 +104,19 @@ void slab_release_empty(snug_pools *pools, struct size_class *class) {
 
 /* ------------------------------------------------------------------ slots ---------- */
 
+/* Downwards, because a magazine is popped from its end: so slots are used in the order of their addresses. */
 static uint32_t take_from(snug_pools *pools, struct size_class *class, page_number number, uint32_t want,
 						  uint64_t *offsets) {
 	struct page *page = &pools->arena.pages[number];
 	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots > 0);
 	uint64_t *bits = free_bits_of(page, class);
 	uint64_t base = page_offset(&pools->arena, number);
-	uint32_t taken = 0;
-	if (want > page->free_slots) want = page->free_slots;
-	for (uint32_t word = 0; taken < want; word++) {
+	uint32_t taken = want < page->free_slots ? want : page->free_slots;
+	uint32_t left = taken;
+	for (uint32_t word = 0; left > 0; word++) {
 		uint64_t free = bits[word];
-		while (free != 0 && taken < want) {
-			offsets[taken++] = base + (uint64_t)(word * 64 + bit_lowest(free)) * class->stride;
-			free &= free - 1;
+		for (; free != 0 && left > 0; free &= free - 1) {
+			offsets[--left] = base + (uint64_t)(word * 64 + bit_lowest(free)) * class->stride;
 		}
 		bits[word] = free;
 	}
@@ -137,20 +145,13 @@ bool slab_slot_is_free(const snug_pools *pools, const struct size_class *class, 
 	return free_bits_of(page, class)[slot / 64] >> (slot % 64) & 1;
 }
 
-void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
-	page_number number = page_of(&pools->arena, offset);
+void slab_settle(snug_pools *pools, struct size_class *class, page_number number) {
 	struct page *page = &pools->arena.pages[number];
-	uint32_t slot = slot_of(&pools->arena, class, offset);
-	uint64_t *bits = free_bits_of(page, class);
-	SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) == 0);
-	bits[slot / 64] |= (uint64_t)1 << (slot % 64);
-	page->free_slots++;
-	class->used_slots--;
-	if (page->state == PAGE_VICTIM) {
-		if (page->free_slots == class->slots) victim_release(pools);
+	if (page->state != PAGE_SLAB) {
+		class->free_slots--;
+		if (page->state == PAGE_VICTIM && page->free_slots == class->slots) victim_release(pools);
 		return;
 	}
-	class->free_slots++;
 	if (page->pins > 0) class->pinned_free_slots++;
 	if (page->free_slots == class->slots && class->free_slots > class->slots) {
 		slab_release(pools, class, number);
@@ -164,7 +165,7 @@ void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
 void slab_pin(snug_pools *pools, page_number number) {
 	struct page *page = &pools->arena.pages[number];
 	struct size_class *class = class_of_page(pools, number);
-	if (page->state == PAGE_VICTIM) victim_abandon(pools);
+	if (page->state != PAGE_SLAB) victim_abandon(pools);
 	if (page->pins++ > 0) return;
 	class->pinned_slabs++;
 	class->pinned_free_slots += page->free_slots;

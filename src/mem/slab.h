@@ -11,10 +11,15 @@
 #ifndef SNUG_MEM_SLAB_H
 #define SNUG_MEM_SLAB_H
 
+#include "base/assert.h"
 #include "mem/types.h"
 
 /* Takes a page for the class; all its slots are free. NO_MEMORY, OS_MEMORY. */
 snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out);
+
+/* A page for the class in the given state, all slots free, on no list and in no count; and such a page, or a slab's, given up. */
+snug_error slab_blank(snug_pools *pools, const struct size_class *class, enum page_state state, page_number *out);
+void slab_drop(snug_pools *pools, const struct size_class *class, page_number number);
 
 /* Gives the page of a slab without live slots back; it is on no list afterwards. */
 void slab_release(snug_pools *pools, struct size_class *class, page_number number);
@@ -30,15 +35,37 @@ void slab_unlist(snug_pools *pools, struct size_class *class, page_number number
 uint32_t slab_take_fullest(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets);
 uint32_t slab_take_pinned(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets);
 
-/* Marks the slot free in its bitmap; releases the slab if that emptied it. */
-void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset);
-
 /* Whether the bitmap says that this slot is free. */
 bool slab_slot_is_free(const snug_pools *pools, const struct size_class *class, uint64_t offset);
 
 /* One pinned object more or less in this slab. */
 void slab_pin(snug_pools *pools, page_number number);
 void slab_unpin(snug_pools *pools, page_number number);
+
+/* What else a slot that was just marked free changes: the slab's list, its pins' account, or its end. */
+void slab_settle(snug_pools *pools, struct size_class *class, page_number number);
+
+static inline uint8_t slab_list_for(const struct size_class *class, const struct page *page) {
+	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
+	if (page->free_slots == 0) return LIST_FULL;
+	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
+}
+
+/* Marks the slot free in its bitmap; releases the slab if that emptied it. Mostly the slab stays on its list: a sixteenth of its slots
+ * lies between two. (A pinned slab's list, and none, are beyond the sixteenths, and so never the same.) */
+static inline void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
+	page_number number = page_of(&pools->arena, offset);
+	struct page *page = &pools->arena.pages[number];
+	uint32_t slot = slot_of(&pools->arena, class, offset);
+	uint64_t *word = &free_bits_of(page, class)[slot / 64];
+	SNUG_ASSERT((*word >> (slot % 64) & 1) == 0);
+	*word |= (uint64_t)1 << (slot % 64);
+	page->free_slots++;
+	class->used_slots--;
+	class->free_slots++;
+	uint32_t live = class->slots - page->free_slots;
+	if (UNLIKELY(live == 0 || (live * class->bucket_scale) >> 16 != page->list)) slab_settle(pools, class, number);
+}
 
 static inline struct size_class *class_of_page(const snug_pools *pools, page_number number) {
 	return pools->classes.state[pools->arena.pages[number].class_id];

@@ -10,6 +10,10 @@
 
 /* ------------------------------------------------------------------ magazines ------ */
 
+void slot_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
+	slab_return(pools, class, offset);
+}
+
 void magazine_flush(snug_pools *pools, struct size_class *class) {
 	while (class->magazine_count > 0) slab_return(pools, class, class->magazine[--class->magazine_count]);
 }
@@ -24,39 +28,23 @@ static void flush_all(snug_pools *pools) {
 	}
 }
 
-/* Makes room for one push by returning the older half. */
-static void magazine_spill(snug_pools *pools, struct size_class *class) {
-	uint32_t half = class->magazine_count / 2;
-	uint32_t rest = class->magazine_count - half;
-	uint64_t spilled[MAGAZINE_MAX];
-	for (uint32_t index = 0; index < half; index++) {
-		spilled[index] = class->magazine[index];
-		__builtin_prefetch(&pools->arena.pages[page_of(&pools->arena, spilled[index])], 1);
-	}
-	for (uint32_t index = 0; index < rest; index++) class->magazine[index] = class->magazine[half + index];
-	class->magazine_count = rest;
-	for (uint32_t index = 0; index < half; index++) slab_return(pools, class, spilled[index]);
-}
-
-void slot_free_slow(snug_pools *pools, struct size_class *class, uint64_t offset) {
-	bool victim = pools->arena.pages[page_of(&pools->arena, offset)].state == PAGE_VICTIM;
-	if (victim || class->magazine_capacity == 0) {
-		slab_return(pools, class, offset);
-		return;
-	}
-	magazine_spill(pools, class);
-	class->magazine[class->magazine_count++] = offset;
-}
-
-/* One slot out, and half a magazine from the same slab with it. */
-static bool refill(snug_pools *pools, struct size_class *class, uint64_t *offset) {
-	uint64_t offsets[MAGAZINE_MAX];
+bool magazine_refill(snug_pools *pools, struct size_class *class) {
 	uint32_t want = class->magazine_capacity / 2;
-	uint32_t taken = slab_take_fullest(pools, class, want > 0 ? want : 1, offsets);
-	if (taken == 0) taken = slab_take_pinned(pools, class, want > 0 ? want : 1, offsets);
-	if (taken == 0) return false;
-	*offset = offsets[0];
-	while (taken > 1) class->magazine[class->magazine_count++] = offsets[--taken];
+	uint64_t *top = class->magazine + class->magazine_count;
+	SNUG_ASSERT(class->magazine_count <= class->magazine_capacity - want);
+	uint32_t taken = slab_take_fullest(pools, class, want, top);
+	if (taken == 0) taken = slab_take_pinned(pools, class, want, top);
+	class->magazine_count += taken;
+	return taken > 0;
+}
+
+/* A hole of the class, through its magazine if it has one. */
+static bool take_hole(snug_pools *pools, struct size_class *class, uint64_t *offset) {
+	if (class->magazine_capacity == 0) {
+		return slab_take_fullest(pools, class, 1, offset) > 0 || slab_take_pinned(pools, class, 1, offset) > 0;
+	}
+	if (class->magazine_count == 0 && !magazine_refill(pools, class)) return false;
+	*offset = class->magazine[--class->magazine_count];
 	return true;
 }
 
@@ -77,6 +65,8 @@ static void note_pages_gained(snug_pools *pools, uint64_t before_pages) {
 }
 
 static bool compact_one_page(snug_pools *pools) {
+	/* The page that a half relocated slab holds too much can be gained. */
+	if (pools->target != PAGE_NONE) victim_abandon(pools);
 	if (nothing_to_gain(pools)) return false;
 	uint64_t before_pages = arena_free_pages(&pools->arena);
 	if (pools->options.no_compaction_in_alloc) {
@@ -133,16 +123,12 @@ bool room_make(snug_pools *pools, uint64_t pages, bool os_refused) {
 
 static bool borrow(snug_pools *pools, uint16_t id, uint64_t *offset, struct size_class **out) {
 	const struct class_table *table = &pools->classes;
-	uint32_t stride_max = table->stride[id] + table->stride[id] / BORROW_PARTS;
+	uint32_t stride_max = table->entry[id].stride + table->entry[id].stride / BORROW_PARTS;
 	uint16_t end = table->first[class_family(table, id) + 1];
-	for (uint16_t larger = id; larger < end && table->stride[larger] <= stride_max; larger++) {
+	for (uint16_t larger = id; larger < end && table->entry[larger].stride <= stride_max; larger++) {
 		struct size_class *class = table->state[larger];
 		if (class == NULL) continue;
-		if (class->magazine_count > 0) {
-			*offset = class->magazine[--class->magazine_count];
-		} else if (!refill(pools, class, offset)) {
-			continue;
-		}
+		if (!take_hole(pools, class, offset)) continue;
 		*out = class;
 		return true;
 	}
@@ -156,6 +142,7 @@ void room_pace(snug_pools *pools) {
 	const snug_options *options = &pools->options;
 	if (LIKELY(options->pace_low_water_bytes == 0) || nothing_to_gain(pools)) return;
 	if (arena_available_pages(&pools->arena) << pools->arena.page_shift >= options->pace_low_water_bytes) return;
+	if (pools->target != PAGE_NONE) return;
 	uint64_t before_pages = arena_free_pages(&pools->arena);
 	if (pools->victim == PAGE_NONE && !victim_pick(pools, ALL_POOLS)) pools->searched_at = changes_so_far(pools);
 	uint64_t moved_bytes = 0;
@@ -170,13 +157,13 @@ static snug_error take_or_grow(snug_pools *pools, uint16_t id, bool may_compact,
 							   struct size_class **out) {
 	snug_error error = class_serving(pools, id, out);
 	if (error) return error;
-	if (refill(pools, *out, offset)) return SNUG_OK;
+	if (take_hole(pools, *out, offset)) return SNUG_OK;
 	if (may_compact) {
 		room_pace(pools);
 		/* Pacing may have opened or even retired what we looked at. */
 		error = class_serving(pools, id, out);
 		if (error) return error;
-		if (refill(pools, *out, offset)) return SNUG_OK;
+		if (take_hole(pools, *out, offset)) return SNUG_OK;
 	}
 	page_number page;
 	error = slab_create(pools, *out, &page);
@@ -185,7 +172,7 @@ static snug_error take_or_grow(snug_pools *pools, uint16_t id, bool may_compact,
 		error = SNUG_OK;
 	}
 	if (error) return error;
-	bool filled = refill(pools, *out, offset);
+	bool filled = take_hole(pools, *out, offset);
 	SNUG_ASSERT(filled);
 	return filled ? SNUG_OK : SNUG_ERROR_CORRUPT;
 }

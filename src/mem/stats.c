@@ -45,17 +45,18 @@ snug_error snug_stats_get(snug_pools *pools, snug_stats *out) {
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
 	const struct arena *arena = &pools->arena;
+	/* A victim and its target are one slab: the page of one of them will be free. */
+	uint64_t relocating = pools->target != PAGE_NONE;
 	*out = (snug_stats){
 		.limit_bytes = arena->limit_bytes,
 		.page_bytes = arena->page_bytes,
 		.committed_bytes = arena->committed_bytes,
 		.metadata_bytes = arena->metadata_bytes,
-		.free_page_bytes = arena_free_pages(arena) << arena->page_shift,
-		.available_bytes = arena_available_pages(arena) << arena->page_shift,
+		.free_page_bytes = (arena_free_pages(arena) + relocating) << arena->page_shift,
+		.available_bytes = (arena_available_pages(arena) + relocating) << arena->page_shift,
 		.peak_bytes = arena->peak_bytes,
 		.pinned_objects = pools->pins.count,
 		.pinned_bytes = pools->pins.payload_bytes,
-		.allocations = pools->totals.allocations,
 		.frees = pools->totals.frees,
 		.failed_allocations = pools->totals.failed_allocations,
 		.compacting_allocations = pools->totals.compacting_allocations,
@@ -77,6 +78,7 @@ snug_error snug_stats_get(snug_pools *pools, snug_stats *out) {
 	}
 	finish_pool(&out->total);
 	out->objects = out->pool[SNUG_POOL_SMALL].objects + out->pool[SNUG_POOL_MEDIUM].objects + pools->chains;
+	out->allocations = out->frees + out->objects;
 	out->utilisation = ratio(out->total.payload_bytes, out->committed_bytes + out->metadata_bytes);
 	return SNUG_OK;
 }

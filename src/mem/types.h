@@ -14,6 +14,7 @@
  *   handle     table index and generation: which object it is
  *   pin        a lease on an address; a slab with pinned objects is never a victim
  *   victim     the one slab that is being evacuated
+ *   target     the empty page that takes a victim's place, slot for slot, when its region is drained
  *
  * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no malloc.
  *
@@ -61,7 +62,8 @@
 #define SLOTS_MAX (PAGE_BYTES_MAX / STRIDE_MIN)
 
 #define HANDLE_TRAILER_BYTES 6u
-#define FRAGMENT_TRAILER_BYTES 16u
+#define FRAGMENT_TRAILER_BYTES 12u         /* of pools by reference */
+#define HANDLED_FRAGMENT_TRAILER_BYTES 16u /* of pools by handle: the head also names its table entry */
 #define TAIL_FRAGMENTS_MAX 4u
 
 #define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
@@ -88,7 +90,8 @@ enum page_state {
 	PAGE_FREE,    /* in a run: its bit is set in its region */
 	PAGE_STACKED, /* on the stack of recently freed pages */
 	PAGE_SLAB,    /* on one of its class's lists */
-	PAGE_VICTIM   /* being evacuated: on no list, its holes are not handed out */
+	PAGE_VICTIM,  /* being evacuated: on no list, its holes are not handed out */
+	PAGE_TARGET   /* takes the victim's place: the two count as one slab, which holds what either holds */
 };
 
 /* 32 bytes, so that two share a cache line and 16 KiB pages pay 0.2 %. Slabs of at most 128 slots keep their bitmap inside. */
@@ -112,7 +115,8 @@ struct region {
 	uint16_t free_pages; /* bits in free_bits */
 	uint16_t cold_pages; /* bits in cold_bits */
 	uint16_t page_count;
-	uint8_t bucket; /* LIST_NONE: not listed */
+	uint8_t bucket;      /* LIST_NONE: not listed */
+	uint32_t gave_up_at; /* totals.defragmentations when it was found that it can't be drained */
 	uint64_t free_bits[REGION_WORDS];
 	uint64_t cold_bits[REGION_WORDS];
 };
@@ -137,6 +141,7 @@ struct arena {
 	uint32_t cold_hint; /* no region below it has cold pages */
 	uint32_t region_heads[REGION_BUCKETS];
 	uint32_t region_mask; /* non-empty buckets */
+	uint32_t draining;    /* region number + 1; 0: none. Its free pages are handed out last, it is on no list */
 
 	page_number stack;
 	uint32_t stacked_pages;
@@ -161,7 +166,7 @@ enum family {
 /* The state of a class that is active. Lives in a cell. The first cache line is what allocation, free and statistics read. */
 struct size_class {
 	uint32_t magazine_count;
-	uint32_t magazine_capacity;
+	uint32_t magazine_capacity; /* 0: the class has none */
 	uint32_t stride;
 	uint32_t slots;      /* of a slab */
 	uint32_t reciprocal; /* slot = offset * reciprocal >> 32 */
@@ -171,16 +176,24 @@ struct size_class {
 	uint16_t id;
 	uint8_t family;
 	uint8_t pool;
+	uint32_t small_bytes; /* the largest object that the short way of freeing may take: 0 if the family is not bytes */
 	uint32_t pinned_slabs;
-	uint32_t loose_objects; /* live in its slots, but of a smaller class */
 	/* second line */
 	uint64_t pinned_free_slots;
 	uint32_t list_mask;    /* non-empty lists */
 	uint32_t bucket_scale; /* fullness bucket = live slots * bucket_scale >> 16 */
 	uint32_t active_index; /* its place in class_table.active */
-	uint32_t waste_bytes;  /* by loose objects that came since its group was last looked at */
+	uint64_t waste_bytes;  /* by all loose objects that were ever allocated in it; 0: it never had one */
+	uint64_t review_bytes; /* waste_bytes at which its group is looked at next */
 	page_number lists[LIST_COUNT];
 	uint64_t magazine[]; /* offsets */
+};
+
+/* What is known of each class, be it active or not: what an allocation reads, side by side. */
+struct class_entry {
+	struct size_class *serving; /* the active class that its objects go to; NULL: none yet */
+	uint32_t stride;            /* constant after create */
+	uint32_t live;              /* its live objects and fragments, in whatever slots they are */
 };
 
 /* Which strides there are, which of them are active, and what the lack of the others costs. Classes of a family are numbered
@@ -188,13 +201,12 @@ struct size_class {
 struct class_table {
 	uint16_t first[FAMILY_COUNT + 1];
 	uint16_t active_count;
-	uint32_t *stride;            /* by class; constant after create */
-	struct size_class **state;   /* by class; NULL: not active */
-	struct size_class **serving; /* by class: the active class that its objects go to; NULL: none yet */
-	uint32_t *loose;             /* by class: how many of its live objects sit in larger slots */
-	struct size_class **active;  /* dense */
-	uint16_t *exact;             /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
-	uint16_t *coarse;            /* by (size - 1) / 64: the smallest class that may fit */
+	uint32_t fragment_trailer_bytes; /* constant after create */
+	struct class_entry *entry;       /* by class */
+	struct size_class **state;       /* by class; NULL: not active */
+	struct size_class **active;      /* dense */
+	uint16_t *exact;  /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
+	uint16_t *coarse; /* by (size - 1) / 64: the smallest class that may fit */
 };
 
 /* ---------------------------------------------------------------- cells ---- */
@@ -236,7 +248,7 @@ struct pin_table {
 
 enum gate { GATE_HANDLES = 1, GATE_REFERENCES = 2, GATE_CALLBACK = 0x100 };
 
-enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, PHASE_RETURN, PHASE_DONE };
+enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, PHASE_RETURN, PHASE_DRAIN, PHASE_DONE };
 
 /* The defragmentation that is running. */
 struct defragment {
@@ -252,13 +264,15 @@ struct defragment {
 
 /* Since creation; every mover and releaser adds here, a report takes differences around its own steps. */
 struct totals {
-	uint64_t allocations;
-	uint64_t frees;
+	uint64_t frees; /* allocations are these and the live objects */
 	uint64_t failed_allocations;
 	uint64_t compacting_allocations;
 	uint64_t moves;
 	uint64_t moved_bytes;
 	uint64_t released_slabs;
+	uint64_t relocated_slabs; /* released because a target took their place: no page gained */
+	uint64_t relocated_moves; /* the part of moves and moved_bytes that filled targets */
+	uint64_t relocated_bytes;
 	uint64_t abandoned_slabs;
 	uint64_t reclaimed_pages; /* by defragmentation and compacting allocations */
 	uint64_t returned_bytes;
@@ -270,12 +284,14 @@ struct totals {
 };
 
 struct snug_pools {
-	uint32_t gate;               /* how objects are named, and whether a callback is running */
+	uintptr_t bias; /* = arena.bias; first, because snug_ref_at in snug/pools.h reads it; constant after create */
+	uint32_t gate;  /* how objects are named, and whether a callback is running */
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
 	struct class_table classes;
 	struct arena arena;
 	page_number victim;
-	uint64_t watched; /* offset of the object that is being resized: followed when it moves */
+	page_number target; /* PAGE_NONE: the victim's objects go to holes */
+	uint64_t watched;   /* offset of the object that is being resized: followed when it moves */
 	uint64_t
 		changes; /* besides totals.frees: freed slots, unpins and abandoned victims, which may make a page gainable */
 	uint64_t searched_at; /* all changes when a search for a page to gain last found none */

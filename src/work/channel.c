@@ -195,14 +195,28 @@ static void publish(struct channel *channel, const struct message *message) {
 	ck_ring_enqueue_commit_mpsc(&channel->ring, ticket);
 }
 
-snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count) {
-	if (count > channel->room) return SNUG_ERROR_QUEUE_FULL;
-	snug_error error = claim(channel, (uint32_t)count, 1);
-	if (error != SNUG_OK) return error;
+snug_error channel_claim(struct channel *channel, size_t count) {
+	return count > channel->room ? SNUG_ERROR_QUEUE_FULL : claim(channel, (uint32_t)count, 1);
+}
+
+void channel_send_claimed(struct channel *channel, const struct message *messages, size_t count) {
 	for (size_t index = 0; index < count; index++) publish(channel, &messages[index]);
 	wake_receiver(channel);
 	leave(channel);
-	return SNUG_OK;
+}
+
+/* Room has come back, as by a receive: who waits for it is told in the same way. */
+void channel_unclaim(struct channel *channel, size_t count) {
+	atomic_fetch_sub_explicit(&channel->gate, (uint64_t)count << GATE_CLAIM_SHIFT, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&channel->waiting, memory_order_relaxed) > 0) wake_senders(channel, (uint32_t)count);
+	leave(channel);
+}
+
+snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count) {
+	snug_error error = channel_claim(channel, count);
+	if (error == SNUG_OK) channel_send_claimed(channel, messages, count);
+	return error;
 }
 
 snug_error channel_try_send(struct channel *channel, const struct message *message) {

@@ -42,6 +42,11 @@ snug_error channel_try_send(struct channel *channel, const struct message *messa
 /* All or none, one wake-up at most. Other senders' messages may come in between. QUEUE_FULL, also if count is more than the whole
  * room; STOPPED. */
 snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
+/* The same in two halves, for batches to several channels of which all or none shall go: claim room in each, then send, or give the
+ * claims back. Between the two the sender is inside: it must not wait for anything. QUEUE_FULL, STOPPED: nothing was claimed. */
+snug_error channel_claim(struct channel *channel, size_t count);
+void channel_send_claimed(struct channel *channel, const struct message *messages, size_t count);
+void channel_unclaim(struct channel *channel, size_t count);
 /* Waits for room; SNUG_FOREVER (snug/workers.h): without end. TIMED_OUT, STOPPED. */
 snug_error channel_send(struct channel *channel, const struct message *message, uint64_t timeout_ns);
 

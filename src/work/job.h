@@ -11,26 +11,33 @@
 
 enum job_kind {
 	JOB_DEFRAGMENT, /* options; priority */
-	JOB_EMERGENCY,  /* min_bytes: coalesce, compact, and if may_evict then evict and compact again, until so much was reclaimed */
-	JOB_ESTIMATE,   /* options */
+	JOB_EMERGENCY, /* min_bytes: coalesce, compact, and if may_evict then evict and compact again, until so much was reclaimed */
+	JOB_ESTIMATE, /* options */
 	JOB_METRICS
 };
 
-enum job_priority { JOB_PRIORITY_EMERGENCY, JOB_PRIORITY_DEMAND, JOB_PRIORITY_SCHEDULED, JOB_PRIORITY_BACKGROUND, JOB_PRIORITY_COUNT };
+enum job_priority {
+	JOB_PRIORITY_EMERGENCY,
+	JOB_PRIORITY_DEMAND,
+	JOB_PRIORITY_SCHEDULED,
+	JOB_PRIORITY_BACKGROUND,
+	JOB_PRIORITY_COUNT
+};
 
 struct job {
 	enum job_kind kind;
 	enum job_priority priority;
 	snug_defragment_options options;
-	uint64_t target_fragmentation_ppm; /* JOB_DEFRAGMENT: done once external fragmentation is at most this; 0: no such target */
+	uint64_t
+		target_fragmentation_ppm; /* JOB_DEFRAGMENT: done once external fragmentation is at most this; 0: no such target */
 	uint64_t min_bytes;
 	bool may_evict;
 	/* result, written by the worker before it answers */
-	snug_report report;             /* DEFRAGMENT, EMERGENCY: over all of its parts */
-	snug_estimate_report estimate;  /* ESTIMATE */
-	snug_worker_stats stats;        /* METRICS */
-	uint64_t evicted_bytes;         /* EMERGENCY: payload that the evictor freed */
-	uint32_t interruptions;         /* by jobs of higher priority */
+	snug_report report;            /* DEFRAGMENT, EMERGENCY: over all of its parts */
+	snug_estimate_report estimate; /* ESTIMATE */
+	snug_worker_stats stats;       /* METRICS, ESTIMATE: of the same moment */
+	uint64_t evicted_bytes;        /* EMERGENCY: payload that the evictor freed */
+	uint32_t interruptions;        /* by jobs of higher priority */
 };
 
 #endif

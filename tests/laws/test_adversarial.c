@@ -5,7 +5,6 @@
  *
  *     SNUG_HEAP_MIB=4096 build/tests/laws/test_adversarial */
 #include "herd.h"
-#include "support/exactness.h"
 #include "support/recount.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
@@ -90,12 +89,11 @@ static void one_per_cent_pinned(void **state) {
 			pinned++;
 		}
 	}
-	bool exact = estimate_is_exact(herd.pools);
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = herd_defragment(&herd, &defaults);
 	REQUIRE(report.pinned_objects == pinned && pinned > 0, "%llu pinned objects were reported, %llu are",
 			(unsigned long long)report.pinned_objects, (unsigned long long)pinned);
-	REQUIRE(report.pinned_slabs > 0 && (!exact || report.unmovable_bytes == estimate.unmovable_bytes),
+	REQUIRE(report.pinned_slabs > 0 && report.unmovable_bytes == estimate.unmovable_bytes,
 			"unmovable bytes: %llu and %llu", (unsigned long long)report.unmovable_bytes,
 			(unsigned long long)estimate.unmovable_bytes);
 	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "nothing moved");
@@ -105,11 +103,9 @@ static void one_per_cent_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
-	exact = estimate_is_exact(herd.pools);
 	report = herd_defragment(&herd, &defaults);
-	REQUIRE(exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable,
-			"%llu bytes were lost to pins; without them %llu were gained", (unsigned long long)unmovable,
-			(unsigned long long)report.reclaimed_bytes);
+	REQUIRE(report.reclaimed_bytes == unmovable, "%llu bytes were lost to pins; without them %llu were gained",
+			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);
 }
 
@@ -141,10 +137,8 @@ static void all_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
-	bool exact = estimate_is_exact(herd.pools);
 	report = herd_defragment(&herd, &defaults);
-	REQUIRE(report.moved_objects > 0 &&
-				(exact ? report.reclaimed_bytes == unmovable : report.reclaimed_bytes >= unmovable),
+	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes == unmovable,
 			"%llu bytes were unmovable, %llu were gained", (unsigned long long)unmovable,
 			(unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);

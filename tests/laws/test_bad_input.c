@@ -93,9 +93,9 @@ static void create(void **state) {
 	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .owner = {.size_of = size_one}});
 	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .pace_low_water_bytes = 2 * LIMIT});
 	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .pace_step_bytes = 4096});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT,
-															 .pace_low_water_bytes = LIMIT / 8,
-															 .no_compaction_in_alloc = true});
+	require_create_refused(
+		SNUG_ERROR_OPTION,
+		(snug_options){.limit_bytes = LIMIT, .pace_low_water_bytes = LIMIT / 8, .no_compaction_in_alloc = true});
 	snug_pools_destroy(NULL);
 }
 

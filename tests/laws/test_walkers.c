@@ -221,11 +221,12 @@ static void s3_to_s5_counters(void **state) {
 static void s6_magazines(void **state) {
 	(void)state;
 	struct size_class *class = class_where(has_magazine);
-	BREAKS("S6", class->magazine[0], class->magazine[0] + 1);
-	BREAKS("S6", class->magazine[0], class->magazine[1]);
-	BREAKS("S6", class->magazine[0], 0);
-	BREAKS("S6", class->magazine[0], (uint64_t)page_in_state(PAGE_FREE) << herd.pools->arena.page_shift);
-	BREAKS("S6", class->magazine[0], UINT64_MAX);
+	uint64_t *first = class->magazine;
+	BREAKS("S6", *first, *first + 1);
+	BREAKS("S6", *first, class->magazine[1]);
+	BREAKS("S6", *first, 0);
+	BREAKS("S6", *first, (uint64_t)page_in_state(PAGE_FREE) << herd.pools->arena.page_shift);
+	BREAKS("S6", *first, UINT64_MAX);
 	BREAKS("S6", class->magazine_count, class->magazine_capacity + 1);
 }
 
@@ -236,6 +237,8 @@ static void s7_victim(void **state) {
 	BREAKS("S7", herd.pools->victim, partial_slab());
 	BREAKS("S7", herd.pools->arena.pages[victim].state, PAGE_SLAB);
 	BREAKS("S7", herd.pools->arena.pages[partial_slab()].state, PAGE_VICTIM);
+	BREAKS("S7", herd.pools->arena.pages[partial_slab()].state, PAGE_TARGET);
+	BREAKS("S7", herd.pools->target, partial_slab());
 }
 
 static void s8_pinned_slabs(void **state) {
@@ -249,8 +252,8 @@ static void c1_serving(void **state) {
 	(void)state;
 	struct class_table *table = &herd.pools->classes;
 	struct size_class *class = class_where(has_slabs);
-	BREAKS("C1", table->serving[class->id], table->active[class->active_index == 0 ? 1 : 0]);
-	BREAKS("C1", table->serving[class->id], NULL);
+	BREAKS("C1", table->entry[class->id].serving, table->active[class->active_index == 0 ? 1 : 0]);
+	BREAKS("C1", table->entry[class->id].serving, NULL);
 	BREAKS("C1", class->active_index, class->active_index + 1);
 }
 
@@ -278,10 +281,10 @@ static uint64_t object_offset(bool chained, uint32_t *index) {
 
 static void require_law_for_fragment(const char *law, uint64_t offset, struct fragment_trailer changed) {
 	char *at = fragment_trailer_at(herd.pools, offset);
-	struct fragment_trailer kept = fragment_trailer_read(at);
-	fragment_trailer_write(at, changed);
+	struct fragment_trailer kept = fragment_trailer_read(herd.pools, at);
+	fragment_trailer_write(herd.pools, at, changed);
 	require_law(law, "a fragment's trailer");
-	fragment_trailer_write(at, kept);
+	fragment_trailer_write(herd.pools, at, kept);
 	REQUIRE_OK(snug_check(herd.pools, NULL));
 }
 
@@ -289,8 +292,9 @@ static void f1_fragments(void **state) {
 	(void)state;
 	uint32_t index;
 	uint64_t head = object_offset(true, &index);
-	const struct fragment_trailer first = fragment_trailer_read(fragment_trailer_at(herd.pools, head));
-	const struct fragment_trailer second = fragment_trailer_read(fragment_trailer_at(herd.pools, first.next));
+	const struct fragment_trailer first = fragment_trailer_read(herd.pools, fragment_trailer_at(herd.pools, head));
+	const struct fragment_trailer second =
+		fragment_trailer_read(herd.pools, fragment_trailer_at(herd.pools, first.next));
 	struct fragment_trailer changed = first;
 	changed.next = 0;
 	require_law_for_fragment("F1", head, changed);

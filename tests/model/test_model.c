@@ -70,6 +70,8 @@ static const struct configuration configurations[] = {
 	 2,
 	 4},
 	{"handles-4M-64K", TWIN_HANDLES, {.limit_bytes = 4 * MIB, .page_bytes = 64 * KIB}, 100, 4000, 10, 4},
+	{"references-7M", TWIN_REFERENCES, {.limit_bytes = 7 * MIB, .page_bytes = 16 * KIB}, 10, 4000, 10, 8},
+	{"handles-9M", TWIN_HANDLES, {.limit_bytes = 9 * MIB, .page_bytes = 32 * KIB}, 10, 4000, 10, 4},
 	{"sized-16M", TWIN_REFERENCES_SIZED, {.limit_bytes = 16 * MIB}, 300, 20000, 30, 3},
 	{"handles-16M-populated",
 	 TWIN_HANDLES,
@@ -227,6 +229,7 @@ static void show_totals(void) {
 	SHOW(twin.reports_nothing);
 	SHOW(twin.reports_nothing_pinned);
 	SHOW(twin.reports_partial);
+	SHOW(twin.relocated_objects);
 	SHOW(twin.released_slabs);
 	SHOW(twin.abandoned_slabs);
 	SHOW(twin.exact_estimates);
@@ -256,6 +259,7 @@ static void everything_happened(void **state) {
 				totals.twin.reports_nothing_pinned > 0,
 			"not every outcome");
 	REQUIRE(totals.twin.reports_partial > 0, "no partial report");
+	REQUIRE(totals.twin.relocated_objects > 0, "no region was drained");
 	REQUIRE(totals.twin.abandoned_slabs > 0, "no slab was abandoned");
 	REQUIRE(totals.twin.exact_estimates > 0, "no estimate was compared");
 }

@@ -303,7 +303,9 @@ static snug_defragment_options choose_options(struct operations *operations) {
 	options.budget_ns = choose_budget(operations, 100, 1000000);
 	options.target_bytes = choose_budget(operations, 150, some);
 	options.merge_classes = choose_chance(choices, 300);
-	options.retain_bytes = choose_chance(choices, 300) ? choose_below(choices, some) : SNUG_NO_BUDGET;
+	options.retain_bytes = choose_chance(choices, 600)   ? SNUG_NO_BUDGET
+						   : choose_chance(choices, 500) ? 0
+														 : choose_below(choices, some);
 	return options;
 }
 

@@ -81,9 +81,23 @@ static void count_slab(const char **cursor, recount *out) {
 	pool->pinned_slabs += pinned > 0;
 }
 
+/* It and the victim are one slab: what lies here fills holes there. */
+static void count_target(const char **cursor, recount *out) {
+	recount both = *out;
+	count_slab(cursor, &both);
+	for (int i = 0; i < SNUG_POOL_COUNT; i++) {
+		uint64_t live_bytes = both.pool[i].live_bytes - out->pool[i].live_bytes;
+		out->pool[i].live_slots = both.pool[i].live_slots;
+		out->pool[i].live_bytes = both.pool[i].live_bytes;
+		out->pool[i].hole_bytes -= live_bytes;
+	}
+	out->target_pages++;
+	out->free_pages++;
+}
+
 static void count_page(const char **cursor, recount *out, uint64_t *next_page) {
-	enum { SLAB, VICTIM, STACKED, FREE, RETURNED, STATES };
-	static const char *const state_names[STATES] = {"slab", "victim", "stacked", "free", "cold"};
+	enum { SLAB, VICTIM, TARGET, STACKED, FREE, RETURNED, STATES };
+	static const char *const state_names[STATES] = {"slab", "victim", "target", "stacked", "free", "cold"};
 	uint64_t page = take_number(cursor, "{\"page\":");
 	REQUIRE(page >= *next_page, "the map lists page %llu twice or out of order", (unsigned long long)page);
 	*next_page = page + 1;
@@ -93,6 +107,9 @@ static void count_page(const char **cursor, recount *out, uint64_t *next_page) {
 	case VICTIM:
 		out->victim_pages++;
 		count_slab(cursor, out);
+		break;
+	case TARGET:
+		count_target(cursor, out);
 		break;
 	case SLAB:
 		count_slab(cursor, out);

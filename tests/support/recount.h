@@ -21,7 +21,8 @@ typedef struct recount {
 	uint64_t pages;      /* listed */
 	uint64_t slab_pages; /* slabs and victims */
 	uint64_t victim_pages;
-	uint64_t free_pages; /* stacked or in runs */
+	uint64_t target_pages;
+	uint64_t free_pages; /* stacked or in runs, and the target */
 	uint64_t returned_pages;
 	uint64_t empty_slabs; /* no live slot */
 	recount_pool pool[SNUG_POOL_COUNT];

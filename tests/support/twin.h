@@ -52,6 +52,7 @@ typedef struct twin_counters {
 	uint64_t reports_nothing;
 	uint64_t reports_nothing_pinned;
 	uint64_t reports_partial;
+	uint64_t relocated_objects;
 	uint64_t abandoned_slabs;
 	uint64_t released_slabs;
 	uint64_t exact_estimates; /* estimates compared with what then happened */

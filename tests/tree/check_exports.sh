@@ -9,11 +9,11 @@ include=$3
 shift 3
 . "$(dirname "$0")/cases.sh"
 
-# Functions that the preprocessed headers declare but do not define: "name(" before a ";".
+# Functions that the preprocessed headers declare but do not define: "name(" before a ";". A type before "(*" is none.
 declared() {
 	echo '#include <snug/snug.h>' | "$@" -std=c17 -E -P -I "$include" - | tr '\n' ' ' | sed 's/[;{}]/&\n/g' |
-		grep -v typedef | grep -E '\)[[:space:]]*(__attribute__.*)?;[[:space:]]*$' | grep -oE '\bsnug_[a-z0-9_]+[[:space:]]*\(' |
-		tr -d ' (' | sort -u
+		grep -v typedef | grep -E '\)[[:space:]]*(__attribute__.*)?;[[:space:]]*$' | grep -oE '\bsnug_[a-z0-9_]+[[:space:]]*\([^*]' |
+		sed 's/[[:space:]]*(.*//' | sort -u
 }
 
 names_of() { awk 'NF == 3 && $2 != "A" { print $3 }' | sort -u; }

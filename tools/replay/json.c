@@ -92,6 +92,7 @@ static void snug_fields(const struct result *result) {
 		count_field("defragment_returned_bytes", outcome->report.returned_bytes);
 		count_field("defragment_moved_objects", outcome->report.moved_objects);
 		count_field("defragment_moved_bytes", outcome->report.moved_bytes);
+		count_field("defragment_relocated_bytes", outcome->report.relocated_bytes);
 		count_field("defragment_ns", outcome->report.work_ns);
 		text_field("defragment_outcome", snug_outcome_text(outcome->report.outcome));
 	}

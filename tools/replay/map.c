@@ -41,7 +41,7 @@ static enum snug_pool pool_field(const char *object) {
 static struct map_cell cell_of(const char *object) {
 	struct map_cell cell = {.state = PAGE_FREE};
 	uint64_t slots = number_field(object, "\"slots\":");
-	if (field_begins(object, "\"state\":", "\"returned")) cell.state = PAGE_RETURNED;
+	if (field_begins(object, "\"state\":", "\"cold")) cell.state = PAGE_RETURNED;
 	if (slots > 0) {
 		cell.state = PAGE_SLAB;
 		cell.pool = (uint8_t)pool_field(object);

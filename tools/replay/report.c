@@ -89,6 +89,8 @@ void report_defragmentation(const struct outcome *outcome, const char *indent) {
 		 bytes_text(report->coalesce_reclaimed_bytes).text);
 	line(indent, "objects moved", count_text(estimate->moves).text, count_text(report->moved_objects).text);
 	line(indent, "bytes copied", bytes_text(estimate->move_bytes).text, bytes_text(report->moved_bytes).text);
+	line(indent, "  to empty 2 MiB units", bytes_text(estimate->relocate_bytes).text,
+		 bytes_text(report->relocated_bytes).text);
 	line(indent, "time", duration_text(estimate->predicted_ns).text, duration_text(report->work_ns).text);
 	line(indent, "steps", count_text(estimate->steps).text, count_text(report->steps).text);
 	line(indent, "longest step", duration_text(estimate->longest_step_ns).text,
@@ -96,7 +98,8 @@ void report_defragmentation(const struct outcome *outcome, const char *indent) {
 	line(indent, "lost to pins", bytes_text(estimate->unmovable_bytes).text, bytes_text(report->unmovable_bytes).text);
 	line(indent, "slabs released", "", count_text(report->released_slabs).text);
 	line(indent, "free pages merged", "", bytes_text(report->coalesced_bytes).text);
-	line(indent, "returned to the OS", "", bytes_text(report->returned_bytes).text);
+	line(indent, "returned to the OS", bytes_text(estimate->returnable_bytes).text,
+		 bytes_text(report->returned_bytes).text);
 	printf("%s%-26s %s\n\n", indent, "outcome", snug_outcome_text(report->outcome));
 	fragmentation_lines(report, indent);
 }

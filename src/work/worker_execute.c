@@ -1,0 +1,104 @@
+/* work/worker_execute.c: a batch of messages on the worker's pools, and its answers.
+ *
+ * The whole batch is executed, then answered: all answers to one asker go as one batch, so that an asker who sleeps is woken once.
+ * An asker has never more in flight than its channel holds, so an answer always finds room (work/message.h); if one finds none, then
+ * the asker broke that rule, and the answer is dropped with a line in the log rather than the worker blocked. */
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "work/worker.h"
+
+#include <snug/client.h>
+
+/* ------------------------------------------------------------------ operations ------------- */
+
+static snug_error alloc_with_content(snug_pools *pools, const struct message *message, snug_handle *out) {
+	if (message->length > 0 && message->data == NULL) return SNUG_ERROR_NULL;
+	if (message->length > message->size) return SNUG_ERROR_RANGE;
+	snug_handle handle = 0;
+	snug_error error = snug_alloc(pools, message->size, &handle);
+	if (error) return error;
+	if (message->length > 0) error = snug_write(pools, handle, 0, message->data, message->length);
+	if (error) {
+		snug_error freed = snug_free(pools, handle);
+		SNUG_ASSERT(!freed);
+		(void)freed;
+		return error;
+	}
+	*out = handle;
+	return SNUG_OK;
+}
+
+static snug_error size_of(snug_pools *pools, struct message *message) {
+	size_t size = 0;
+	snug_error error = snug_size(pools, message->name, &size);
+	if (!error) message->size = size;
+	return error;
+}
+
+static snug_error run_operation(snug_pools *pools, struct message *message) {
+	switch (message->kind - MESSAGE_OPERATION) {
+	case SNUG_OPERATION_ALLOC:
+		return alloc_with_content(pools, message, &message->name);
+	case SNUG_OPERATION_FREE:
+		return snug_free(pools, message->name);
+	case SNUG_OPERATION_RESIZE:
+		return snug_resize(pools, message->name, message->size);
+	case SNUG_OPERATION_READ:
+		return snug_read(pools, message->name, message->offset, message->data, message->length);
+	case SNUG_OPERATION_WRITE:
+		return snug_write(pools, message->name, message->offset, message->data, message->length);
+	case SNUG_OPERATION_SIZE:
+		return size_of(pools, message);
+	default:
+		return SNUG_ERROR_OPTION;
+	}
+}
+
+/* ------------------------------------------------------------------ answers ---------------- */
+
+static void send_answers(struct worker *worker, struct channel *reply, const struct message *answers, size_t count) {
+	snug_error error = channel_try_send_batch(reply, answers, count);
+	if (SNUG_GUARD(!error)) return;
+	snug_log_line(&worker->workers->options.log, SNUG_LOG_ERROR, "worker %u: %zu answers dropped: %s", worker->index,
+				  count, snug_error_text(error));
+}
+
+void worker_answer(struct worker *worker, const struct message *answer) {
+	if (answer->reply != NULL) send_answers(worker, answer->reply, answer, 1);
+}
+
+/* All answers to one asker at once, in order; `answers` is used up. */
+static void answer_grouped(struct worker *worker, struct message *answers, size_t count) {
+	struct message group[INBOX_BATCH];
+	for (size_t first = 0; first < count; first++) {
+		struct channel *reply = answers[first].reply;
+		if (reply == NULL) continue;
+		size_t grouped = 0;
+		for (size_t index = first; index < count; index++) {
+			if (answers[index].reply != reply) continue;
+			group[grouped++] = answers[index];
+			answers[index].reply = NULL;
+		}
+		send_answers(worker, reply, group, grouped);
+	}
+}
+
+void worker_execute(struct worker *worker, const struct message *batch, size_t count) {
+	struct message answers[INBOX_BATCH];
+	size_t answered = 0;
+	SNUG_ASSERT(count <= INBOX_BATCH);
+	for (size_t index = 0; index < count; index++) {
+		const struct message *message = &batch[index];
+		if (message->kind == MESSAGE_JOB) {
+			jobs_accept(worker, message);
+		} else if (message->kind == MESSAGE_JOB_CANCEL) {
+			jobs_cancel(worker, message->data);
+		} else {
+			struct message *answer = &answers[answered++];
+			*answer = *message;
+			answer->error = (uint16_t)run_operation(worker->pools, answer);
+		}
+	}
+	worker->messages += count;
+	answer_grouped(worker, answers, answered);
+}
