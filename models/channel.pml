@@ -8,7 +8,7 @@
  * Three stories, by macro:
  *     (none)     senders come and go; the receiver ends when the last has detached, and destroys the channel
  *     ANSWERS    the receiver knows how many messages will come; it closes and destroys right after the last
- *     CLOSE      a third thread closes at any moment
+ *     CLOSE      a third thread closes at any moment; with BY_RECEIVER it is the receiver who does
  * In each: no deadlock (a lost wake-up is one), nobody touches what is destroyed, and what was accepted is received.
  * The last sender is impatient: it may give up waiting for room at any time (not in ANSWERS). */
 #ifndef SENDERS
@@ -30,7 +30,8 @@ byte reserved, tail, released, received;    /* the ring */
 byte pending_tail[SENDERS], pending_released; /* 0: nothing in the buffer */
 mtype state = AWAKE;
 bool event;
-byte waiting, moved;
+bool waiting;
+byte moved;
 bool sleeping[SENDERS];                     /* in the futex */
 byte attached = SENDERS;
 byte accepted, finished;
@@ -50,22 +51,6 @@ end:
 	:: atomic { pending_tail[2] > 0 -> tail = pending_tail[2]; pending_tail[2] = 0 }
 #endif
 	od
-}
-
-inline wake_one_sender() {
-	moved++;
-	atomic {
-		if
-		:: sleeping[0] -> sleeping[0] = false
-#if SENDERS > 1
-		:: sleeping[1] -> sleeping[1] = false
-#endif
-#if SENDERS > 2
-		:: sleeping[2] -> sleeping[2] = false
-#endif
-		:: else
-		fi
-	}
 }
 
 inline wake_all_senders() {
@@ -147,24 +132,25 @@ inline leave() {
 	atomic { pending_tail[me] == 0 -> TOUCH; inside-- }
 }
 
-inline wait_for_room() {
-#ifdef NO_WAITER_FENCE
+inline announce_waiting() {
+#if defined(ANNOUNCED_BEFORE_COUNT)
+	TOUCH; waiting = true; TOUCH; seen = moved; claim(0)
+#elif defined(NO_WAITER_FENCE)
+	TOUCH; seen = moved;
 	if
-	:: TOUCH; waiting++; TOUCH; seen = moved; claim(0)
-	:: TOUCH; seen = moved; claim(0); TOUCH; waiting++
-	fi;
+	:: TOUCH; waiting = true; claim(0)
+	:: claim(0); TOUCH; waiting = true
+	fi
 #else
-	TOUCH; waiting++;
-	outcome = FULL;
+	TOUCH; seen = moved; TOUCH; waiting = true; claim(0)
 #endif
+}
+
+inline wait_for_room() {
 	do
 	:: outcome != FULL -> break
 	:: else ->
-#ifdef COUNT_READ_LATE
-		claim(0); TOUCH; seen = moved;
-#elif !defined(NO_WAITER_FENCE)
-		TOUCH; seen = moved; claim(0);
-#endif
+		announce_waiting();
 		if
 		:: outcome != FULL
 		:: outcome == FULL && over_time -> outcome = TIMED_OUT
@@ -182,12 +168,8 @@ inline wait_for_room() {
 			:: me == SENDERS - 1 -> sleeping[me] = false; over_time = true
 #endif
 			fi
-#ifdef NO_WAITER_FENCE
-			TOUCH; seen = moved; claim(0)
-#endif
 		fi
-	od;
-	TOUCH; waiting--
+	od
 }
 
 proctype sender(byte me) {
@@ -282,6 +264,9 @@ inline doze() {
 proctype receiver() {
 	bool over, dozing, found, news_to_sleeper;
 	do
+#ifdef BY_RECEIVER
+	:: !ended -> close()
+#endif
 	:: true ->
 #ifndef OVER_AFTER_LOOK
 		over = OVER;
@@ -294,7 +279,9 @@ proctype receiver() {
 			(pending_released == 0);
 #endif
 			if
-			:: waiting > 0 -> (pending_released == 0); wake_one_sender()
+			:: waiting && claimed - received <= ROOM / 2 ->
+				atomic { pending_released == 0 -> waiting = false }
+				wake_all_senders()
 			:: else
 			fi
 		:: else ->
@@ -305,7 +292,14 @@ proctype receiver() {
 			:: over -> break
 			:: else -> doze();
 				if
-				:: dozing -> (event); state = AWAKE; event = false
+				:: dozing ->
+					if
+					:: event
+#ifdef BY_RECEIVER
+					:: !ended -> close() /* its own time is over */
+#endif
+					fi;
+					state = AWAKE; event = false
 				:: else
 				fi
 			fi
@@ -321,7 +315,7 @@ proctype receiver() {
 	assert(tail == accepted)
 }
 
-#ifdef CLOSE
+#if defined(CLOSE) && !defined(BY_RECEIVER)
 proctype closer() {
 	bool news_to_sleeper;
 	close();
@@ -335,7 +329,7 @@ init {
 	byte next;
 	atomic {
 		run receiver();
-#ifdef CLOSE
+#if defined(CLOSE) && !defined(BY_RECEIVER)
 		run closer();
 #endif
 		do

@@ -54,6 +54,7 @@ wanted=${*:-channel ticket stop}
 expect holds channel
 expect holds channel ANSWERS
 expect holds channel CLOSE MESSAGES=1
+expect holds channel CLOSE BY_RECEIVER
 expect holds channel ROOM=2 MESSAGES=3 SENDERS=1
 expect holds channel CLOSE ROOM=2 MESSAGES=3 SENDERS=1
 expect fails channel NO_SENDER_FENCE
@@ -62,12 +63,12 @@ expect fails channel NO_SECOND_LOOK
 expect fails channel WAKE_FIRST
 expect fails channel NO_ROOM_FENCE
 expect fails channel NO_WAITER_FENCE
-expect fails channel COUNT_READ_LATE
+expect fails channel ANNOUNCED_BEFORE_COUNT
 expect fails channel DETACH_TELLS_NOBODY
 expect fails channel OVER_AFTER_LOOK
 expect fails channel ANSWERS LEAVE_FIRST
 expect fails channel CLOSE CLOSE_FORGETS_INSIDE
-expect fails channel CLOSE CLOSE_WAKES_NO_SENDER
+expect fails channel CLOSE BY_RECEIVER CLOSE_WAKES_NO_SENDER
 expect fails channel CLOSE CLOSE_TELLS_NOBODY
 expect fails channel CLOSE OVER_BY_INSIDE
 
