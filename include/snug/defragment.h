@@ -57,8 +57,8 @@ typedef struct snug_defragment_options {
 
 /* Why it stopped, in words: snug_outcome_text. */
 typedef enum snug_outcome {
-	SNUG_OUTCOME_DONE,           /* nothing more to gain */
-	SNUG_OUTCOME_NOTHING,        /* nothing to reclaim: less than a page of holes in each size class (free units may be returned) */
+	SNUG_OUTCOME_DONE, /* nothing more to gain */
+	SNUG_OUTCOME_NOTHING, /* nothing to reclaim: less than a page of holes in each size class (free units may be returned) */
 	SNUG_OUTCOME_NOTHING_PINNED, /* what could be gained lies in slabs that hold pinned objects */
 	SNUG_OUTCOME_TARGET,         /* target_bytes reached */
 	SNUG_OUTCOME_BUDGET,         /* partial: budget_bytes or budget_ns used up */

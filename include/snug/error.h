@@ -43,8 +43,9 @@ extern "C" {
 	X(SNUG_ERROR_QUEUE_FULL, "the queue is full")                                                  \
 	X(SNUG_ERROR_TIMED_OUT, "not finished in time; it goes on, and its ticket gives the result")   \
 	X(SNUG_ERROR_STOPPED, "the receiver has stopped")                                              \
-	X(SNUG_ERROR_CANCELLED, "cancelled before it began")                                           \
-	X(SNUG_ERROR_SCHEDULE, "the schedule makes no sense: an empty window or interval")
+	X(SNUG_ERROR_CANCELLED, "cancelled before it was complete")                                    \
+	X(SNUG_ERROR_SCHEDULE, "the schedule makes no sense: an empty window or interval")             \
+	X(SNUG_ERROR_GOAL, "more was asked for than the heaps hold")
 
 typedef enum snug_error {
 #define SNUG_ERROR_ENUM(symbol, text) symbol,

@@ -3,6 +3,7 @@
 #define SNUG_H
 
 #include <snug/client.h>
+#include <snug/coordinator.h>
 #include <snug/defragment.h>
 #include <snug/error.h>
 #include <snug/histogram.h>

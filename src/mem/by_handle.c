@@ -57,6 +57,7 @@ snug_error snug_alloc(snug_pools *pools, size_t size, snug_handle *out) {
 	}
 	object_trailer_write(pools, class, offset, size, head - 1);
 	*out = handle_bind(&pools->handles, offset);
+	class_review_if_due(pools, class);
 	return SNUG_OK;
 }
 
@@ -79,7 +80,27 @@ snug_error snug_alloc_with(snug_pools *pools, size_t size, const snug_alloc_opti
 	return SNUG_OK;
 }
 
-snug_error snug_free(snug_pools *pools, snug_handle handle) {
+/* The common case: a small object in one slot of a slab that nothing is pinned on. False: nothing was done. */
+static inline bool free_small(snug_pools *pools, snug_handle handle) {
+	uint64_t offset = handle_resolve(&pools->handles, handle);
+	if (UNLIKELY(offset == 0 || (offset & REF_CHAINED) != 0)) return false;
+	page_number number = page_of(&pools->arena, offset);
+	const struct page *page = &pools->arena.pages[number];
+	struct size_class *class = pools->classes.state[page->class_id];
+	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(pools, class, offset));
+	uint32_t bytes = class->stride - trailer.slack_bytes;
+	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || bytes - 1 >= class->small_bytes)) return false;
+	if (!SNUG_GUARD(trailer.index == handle_index(handle) && bytes > HANDLE_TRAILER_BYTES)) return false;
+	pools->totals.frees++;
+	pools->payload_bytes[class->pool] -= bytes - HANDLE_TRAILER_BYTES;
+	class_count_out(pools, pools->classes.exact[bytes] & (uint16_t)~EXACT_MAY_SPLIT);
+	poison_slot(address_of(&pools->arena, offset), class->stride);
+	handle_unbind(&pools->handles, handle_index(handle));
+	slot_give(pools, class, number, offset);
+	return true;
+}
+
+static __attribute__((noinline)) snug_error free_any(snug_pools *pools, snug_handle handle) {
 	struct target target;
 	snug_error error = enter(pools, handle, &target);
 	if (UNLIKELY(error)) return error;
@@ -88,6 +109,14 @@ snug_error snug_free(snug_pools *pools, snug_handle handle) {
 	handle_unbind(&pools->handles, target.index);
 	pools->totals.frees++;
 	return SNUG_OK;
+}
+
+/* The common case first, as in snug_alloc. */
+snug_error snug_free(snug_pools *pools, snug_handle handle) {
+	if (UNLIKELY(pools == NULL)) return SNUG_ERROR_NULL;
+	bool entered = pools->gate == GATE_HANDLES && gate_thread(pools) == SNUG_OK;
+	if (LIKELY(entered && free_small(pools, handle))) return SNUG_OK;
+	return free_any(pools, handle);
 }
 
 snug_error snug_resize(snug_pools *pools, snug_handle handle, size_t size) {

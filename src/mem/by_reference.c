@@ -52,6 +52,7 @@ snug_error snug_ref_alloc(snug_pools *pools, size_t size, snug_ref *out) {
 	struct size_class *class;
 	bool entered = pools->gate == GATE_REFERENCES && gate_thread(pools) == SNUG_OK;
 	if (UNLIKELY(!entered || !slot_alloc_small(pools, size, size, out, &class))) return alloc_any(pools, size, out);
+	class_review_if_due(pools, class);
 	return SNUG_OK;
 }
 
@@ -103,7 +104,10 @@ snug_error snug_ref_free(snug_pools *pools, snug_ref ref, size_t size) {
 static snug_error fill_batch(snug_pools *pools, const size_t *sizes, size_t count, snug_ref *refs) {
 	struct size_class *class;
 	for (size_t index = 0; index < count; index++) {
-		if (LIKELY(slot_alloc_small(pools, sizes[index], sizes[index], &refs[index], &class))) continue;
+		if (LIKELY(slot_alloc_small(pools, sizes[index], sizes[index], &refs[index], &class))) {
+			class_review_if_due(pools, class);
+			continue;
+		}
 		snug_error error = object_alloc(pools, sizes[index], NULL, 0, false, &refs[index]);
 		if (LIKELY(!error)) continue;
 		while (index-- > 0) object_free(pools, refs[index], sizes[index]);

@@ -119,7 +119,7 @@ static void fill_live_bits(const snug_pools *pools, struct size_class *class, pa
 static bool check_page_objects(struct check *check, page_number number, struct object_counts *counts) {
 	const snug_pools *pools = check->pools;
 	struct size_class *class = class_of_page(pools, number);
-	uint64_t live[SLOTS_MAX / 64];
+	uint64_t live[SLOTS_MAX / 64] = {0};
 	fill_live_bits(pools, class, number, live);
 	counts->page_pins += pools->arena.pages[number].pins;
 	if (pools->slot_trailer_bytes == 0 && class->family != FAMILY_FRAGMENT) {

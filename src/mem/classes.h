@@ -49,12 +49,16 @@ snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out
 /* Activates the class of the host's group that is worth it, if any. */
 void class_review_group(snug_pools *pools, struct size_class *host);
 
-/* An object of class `id` is allocated in a slot of `host`. Reviews the group each time a quarter of a page was wasted in it.
+/* An object of class `id` is allocated in a slot of `host`, whose group may then be due for a review.
  * Without a branch: whether an object is loose is as good as random when sizes are mixed. */
 static inline void class_count_in(snug_pools *pools, uint16_t id, struct size_class *host) {
 	struct class_entry *entry = &pools->classes.entry[id];
 	entry->live++;
 	host->waste_bytes += host->stride - entry->stride;
+}
+
+/* Each time a quarter of a page was wasted in the group. */
+static inline void class_review_if_due(snug_pools *pools, struct size_class *host) {
 	if (UNLIKELY(host->waste_bytes > host->review_bytes)) class_review_group(pools, host);
 }
 

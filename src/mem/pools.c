@@ -33,7 +33,8 @@ static snug_error check_options(const snug_options *options, size_t *page_bytes)
 }
 
 static struct range carve(char *base, size_t *at, size_t bytes) {
-	struct range range = {.base = base != NULL ? base + *at : NULL, .reserved_bytes = round_up(bytes, METADATA_GRAIN)};
+	struct range range = {.reserved_bytes = round_up(bytes, METADATA_GRAIN)};
+	if (base != NULL) range.base = base + *at;
 	*at += range.reserved_bytes;
 	return range;
 }

@@ -53,12 +53,13 @@ static inline snug_error slot_alloc(snug_pools *pools, uint16_t id, uint32_t pay
 	pools->payload_bytes[class->pool] += payload_bytes;
 	unpoison_slot(address_of(&pools->arena, *offset), class->stride);
 	class_count_in(pools, id, class);
+	class_review_if_due(pools, class);
 	*out = class;
 	return SNUG_OK;
 }
 
 /* The common case of allocation, inline: a small size of which nothing is split, and a slot in its magazine. `bytes` with what stands
- * behind the payload. False: nothing was done. */
+ * behind the payload. False: nothing was done. After it, as the caller's last act: class_review_if_due. */
 static inline bool slot_alloc_small(snug_pools *pools, size_t bytes, size_t payload_bytes, uint64_t *offset,
 									struct size_class **out) {
 	if (UNLIKELY(bytes - 1 >= EXACT_SIZE_MAX)) return false;
@@ -115,6 +116,7 @@ static inline void slot_repay(snug_pools *pools, struct size_class *class, uint3
 	uint16_t new_id = class_find(&pools->classes, family, (size_t)new_bytes + trailer_bytes);
 	class_count_out(pools, old_id);
 	class_count_in(pools, new_id, class);
+	class_review_if_due(pools, class);
 	pools->payload_bytes[class->pool] -= old_bytes;
 	pools->payload_bytes[class->pool] += new_bytes;
 }

@@ -35,7 +35,7 @@ struct job {
 	/* result, written by the worker before it answers */
 	snug_report report;            /* DEFRAGMENT, EMERGENCY: over all of its parts */
 	snug_estimate_report estimate; /* ESTIMATE */
-	snug_worker_stats stats;       /* METRICS */
+	snug_worker_stats stats;       /* METRICS, ESTIMATE: of the same moment */
 	uint64_t evicted_bytes;        /* EMERGENCY: payload that the evictor freed */
 	uint32_t interruptions;        /* by jobs of higher priority */
 };

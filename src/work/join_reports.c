@@ -141,6 +141,8 @@ void join_estimate_of_workers(snug_estimate_report *into, const snug_estimate_re
 	into->coalesce_bytes += other->coalesce_bytes;
 	into->moves += other->moves;
 	into->move_bytes += other->move_bytes;
+	into->returnable_bytes += other->returnable_bytes;
+	into->relocate_bytes += other->relocate_bytes;
 	into->steps += other->steps;
 	into->predicted_ns = larger(into->predicted_ns, other->predicted_ns);
 	into->longest_step_ns = larger(into->longest_step_ns, other->longest_step_ns);

@@ -16,8 +16,8 @@ enum message_kind {
 	MESSAGE_JOB,        /* data: struct job (work/job.h); answered when it has ended */
 	MESSAGE_JOB_CANCEL, /* data: the same struct job; not answered: the job's own answer tells */
 	MESSAGE_REQUEST,    /* to a coordinator; data: struct ticket_slot */
-	MESSAGE_CANCEL,     /* to a coordinator */
-	MESSAGE_STOP
+	MESSAGE_REFUSED, /* to a coordinator, for its audit: a request that submit refused; name: its kind, worker, error */
+	MESSAGE_STOP     /* to a coordinator: end */
 };
 
 struct message {

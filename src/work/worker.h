@@ -128,6 +128,8 @@ struct snug_workers {
 snug_error workers_attach(snug_workers *workers);
 void workers_detach(snug_workers *workers);
 struct channel *workers_inbox(const snug_workers *workers, uint32_t worker);
+/* Is the calling thread one of the workers'? It must not wait for them. */
+bool workers_is_own_thread(const snug_workers *workers);
 
 /* The thread. */
 void worker_run(void *context);

@@ -58,6 +58,7 @@ void jobs_accept(struct worker *worker, const struct message *message) {
 		break;
 	case JOB_ESTIMATE:
 		error = snug_estimate(worker->pools, &job->options, &job->estimate);
+		worker_describe(worker, os_now_ns(), &job->stats);
 		break;
 	case JOB_METRICS:
 		worker_describe(worker, os_now_ns(), &job->stats);

@@ -113,7 +113,7 @@ snug_error snug_workers_create(const snug_workers_options *options, snug_workers
 
 /* ------------------------------------------------------------------ stop, destroy ---------- */
 
-static bool is_a_worker(const snug_workers *workers) {
+bool workers_is_own_thread(const snug_workers *workers) {
 	for (uint32_t index = 0; index < workers->started; index++) {
 		if (pthread_equal(workers->worker[index].self, pthread_self())) return true;
 	}
@@ -122,7 +122,7 @@ static bool is_a_worker(const snug_workers *workers) {
 
 snug_error snug_workers_stop(snug_workers *workers, uint64_t timeout_ns) {
 	if (workers == NULL) return SNUG_ERROR_NULL;
-	uint64_t deadline_ns = os_deadline_ns(is_a_worker(workers) ? 0 : timeout_ns);
+	uint64_t deadline_ns = os_deadline_ns(workers_is_own_thread(workers) ? 0 : timeout_ns);
 	begin_stop(workers);
 	return wait_for(&workers->ended, workers->started, deadline_ns);
 }
@@ -130,7 +130,7 @@ snug_error snug_workers_stop(snug_workers *workers, uint64_t timeout_ns) {
 snug_error snug_workers_destroy(snug_workers *workers) {
 	if (workers == NULL) return SNUG_OK;
 	if (atomic_load_explicit(&workers->users, memory_order_acquire) > 0) return SNUG_ERROR_IN_USE;
-	if (is_a_worker(workers)) return SNUG_ERROR_WRONG_THREAD;
+	if (workers_is_own_thread(workers)) return SNUG_ERROR_WRONG_THREAD;
 	snug_error error = snug_workers_stop(workers, SNUG_FOREVER);
 	if (!error) give_back(workers);
 	return error;

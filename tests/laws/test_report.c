@@ -357,6 +357,77 @@ static void cached_slots_on_pinned_slabs_count(void **state) {
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)estimate.reclaimable_bytes);
 }
 
+static void retains_what_was_asked(void **state) {
+	(void)state;
+	struct herd large;
+	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	herd_init(&large, false, &options);
+	herd_fill(&large, UINT64_MAX, 1000, 30000);
+	herd_remove_all(&large);
+	snug_defragment_options return_most = SNUG_DEFRAGMENT_DEFAULTS;
+	return_most.retain_bytes = 4 * MIB;
+	snug_report report;
+	REQUIRE_OK(snug_defragment(large.pools, &return_most, &report));
+	uint64_t free_bytes = herd_stats(&large).free_page_bytes;
+	REQUIRE(free_bytes >= 4 * MIB && free_bytes < 6 * MIB, "%llu free bytes were retained of 4 MiB",
+			(unsigned long long)free_bytes);
+	herd_deinit(&large);
+}
+
+/* What is pinned while its slab is half evacuated stays where it is. */
+static void pinned_in_the_middle(void **state) {
+	(void)state;
+	make_holes();
+	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	slow.step_bytes = 1;
+	REQUIRE_OK(snug_defragment_begin(herd.pools, &slow));
+	bool done = false;
+	herd.may_move = true;
+	for (uint64_t moves = herd_stats(&herd).moves; !done && herd_stats(&herd).moves < moves + 3;)
+		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	recount map;
+	recount_pools(herd.pools, &map);
+	REQUIRE(!done && map.victim_pages == 1, "no slab is half evacuated");
+	for (uint32_t i = 0; i < herd.count; i++) {
+		if (herd.objects[i].name != 0) herd_pin(&herd, i);
+	}
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+	uint64_t moves = herd_stats(&herd).moves;
+	while (!done) REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	snug_report report;
+	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	herd.may_move = false;
+	REQUIRE(herd_stats(&herd).moves == moves && report.abandoned_slabs == 1,
+			"%llu moves after all was pinned, %llu abandoned", (unsigned long long)(herd_stats(&herd).moves - moves),
+			(unsigned long long)report.abandoned_slabs);
+	herd_verify(&herd);
+	for (uint32_t i = 0; i < herd.count; i++) {
+		if (herd.objects[i].name != 0) herd_unpin(&herd, i);
+	}
+}
+
+/* A report on one pool leaves out what is pinned in the others. */
+static void pins_of_the_pools_in_scope(void **state) {
+	(void)state;
+	herd_fill(&herd, 20 * 100, 100, 100);
+	herd_fill(&herd, 20 * 2030, 2030, 2030);
+	herd_pin(&herd, 0);
+	herd_pin(&herd, 1);
+	herd_pin(&herd, 30);
+	for (int pool = SNUG_POOL_SMALL; pool <= SNUG_POOL_MEDIUM; pool++) {
+		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+		options.pools = SNUG_POOL_BIT(pool);
+		snug_report report = defragment(&options);
+		uint64_t expected = pool == SNUG_POOL_SMALL ? 200 : 2030;
+		REQUIRE(report.pinned_bytes == expected && report.pinned_objects == (pool == SNUG_POOL_SMALL ? 2 : 1),
+				"%llu pinned bytes in pool %d", (unsigned long long)report.pinned_bytes, pool);
+		REQUIRE(herd_estimate(&herd, &options).pinned_bytes == expected, "the estimate counts others' pins");
+	}
+	herd_unpin(&herd, 0);
+	herd_unpin(&herd, 1);
+	herd_unpin(&herd, 30);
+}
+
 /* Every unit of 2 MiB is partly used: compaction alone would return nothing. */
 static void drains_scattered_units(void **state) {
 	(void)state;
@@ -551,6 +622,9 @@ int main(void) {
 		WITH_HERD(target),
 		WITH_HERD(cancelled),
 		WITH_HERD(steps_alone_count),
+		WITH_HERD(retains_what_was_asked),
+		WITH_HERD(pinned_in_the_middle),
+		WITH_HERD(pins_of_the_pools_in_scope),
 		WITH_HERD(drains_scattered_units),
 		WITH_HERD(drains_around_pins),
 		WITH_HERD(drain_cancelled),

@@ -98,7 +98,8 @@ void report_defragmentation(const struct outcome *outcome, const char *indent) {
 	line(indent, "lost to pins", bytes_text(estimate->unmovable_bytes).text, bytes_text(report->unmovable_bytes).text);
 	line(indent, "slabs released", "", count_text(report->released_slabs).text);
 	line(indent, "free pages merged", "", bytes_text(report->coalesced_bytes).text);
-	line(indent, "returned to the OS", bytes_text(estimate->returnable_bytes).text, bytes_text(report->returned_bytes).text);
+	line(indent, "returned to the OS", bytes_text(estimate->returnable_bytes).text,
+		 bytes_text(report->returned_bytes).text);
 	printf("%s%-26s %s\n\n", indent, "outcome", snug_outcome_text(report->outcome));
 	fragmentation_lines(report, indent);
 }

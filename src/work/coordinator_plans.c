@@ -1,0 +1,109 @@
+/* work/coordinator_plans.c: schedules: begun when their time comes, ended when it is over.
+ *
+ * Windows are on the clock on the wall, which may be set at any time: while there is a schedule with windows the coordinator looks at it at
+ * least every `look_ns` (a minute), and exactly at the edges that it foresees. Intervals are on the clock that only goes
+ * forward. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/log_line.h"
+#include "work/coordination.h"
+
+#define NAME_BIT (UINT64_C(1) << 63) /* never set in a ticket */
+#define SECONDS_TWO_DAYS INT64_C(172800)
+
+snug_error plan_add(snug_coordinator *coordinator, const snug_request *request, uint64_t *name) {
+	for (uint32_t index = 0; index < coordinator->options.schedules; index++) {
+		struct plan *plan = &coordinator->plans[index];
+		if (plan->name != 0 || plan->task != NULL) continue; /* one that was ended may still have a run */
+		uint64_t now_ns = os_now_ns();
+		*plan = (struct plan){.name = NAME_BIT | ++coordinator->plans_named, .request = *request};
+		plan->first_ns = now_ns + request->schedule.interval_ns;
+		plan->next_ns = request->schedule.window_count > 0 ? now_ns : plan->first_ns;
+		plan->done_until_s = INT64_MIN;
+		coordinator->plans_next_ns = smaller(coordinator->plans_next_ns, plan->next_ns);
+		atomic_fetch_add_explicit(&coordinator->counters.schedules, 1, memory_order_relaxed);
+		*name = plan->name;
+		return SNUG_OK;
+	}
+	return SNUG_ERROR_QUEUE_FULL;
+}
+
+static void end_plan(snug_coordinator *coordinator, struct plan *plan, snug_error error) {
+	plan->name = 0;
+	atomic_fetch_sub_explicit(&coordinator->counters.schedules, 1, memory_order_relaxed);
+	if (plan->task != NULL) task_cancel(coordinator, plan->task, error);
+}
+
+snug_error plan_end(snug_coordinator *coordinator, uint64_t name) {
+	for (uint32_t index = 0; index < coordinator->options.schedules; index++) {
+		struct plan *plan = &coordinator->plans[index];
+		if (name == 0 || plan->name != name) continue;
+		end_plan(coordinator, plan, SNUG_ERROR_CANCELLED);
+		return SNUG_OK;
+	}
+	return SNUG_ERROR_TICKET;
+}
+
+void plans_end(snug_coordinator *coordinator) {
+	for (uint32_t index = 0; index < coordinator->options.schedules; index++) {
+		struct plan *plan = &coordinator->plans[index];
+		if (plan->name != 0) end_plan(coordinator, plan, SNUG_ERROR_STOPPED);
+	}
+	coordinator->plans_next_ns = SNUG_FOREVER;
+}
+
+void plan_task_ended(struct plan *plan) {
+	plan->task = NULL;
+}
+
+static void begin_run(snug_coordinator *coordinator, struct plan *plan) {
+	snug_request request = plan->request;
+	request.kind = SNUG_REQUEST_DEFRAGMENT;
+	struct task *task = task_new(coordinator, &request, SNUG_PRIORITY_SCHEDULED, SNUG_ORIGIN_SCHEDULE);
+	task->plan = plan;
+	plan->task = task;
+	task_begin(coordinator, task);
+}
+
+static void look_at_interval(snug_coordinator *coordinator, struct plan *plan, uint64_t now_ns) {
+	plan->next_ns = schedule_next_ns(plan->first_ns, plan->request.schedule.interval_ns, now_ns);
+	if (plan->task == NULL)
+		begin_run(coordinator, plan);
+	else
+		snug_log_line(&coordinator->options.log, SNUG_LOG_INFO,
+					  "coordinator: a scheduled run is left out: the last one runs");
+}
+
+/* A clock that was set back by days must not keep a schedule from running until then. */
+static void look_at_windows(snug_coordinator *coordinator, struct plan *plan, uint64_t now_ns) {
+	const struct wall_clock *clock = &coordinator->world.clock;
+	int64_t now_s = clock->now_s(clock->context);
+	int64_t next_s = plan->done_until_s;
+	if (next_s > now_s + SECONDS_TWO_DAYS) next_s = plan->done_until_s = INT64_MIN;
+	if (plan->task != NULL && now_s >= plan->done_until_s) task_cancel(coordinator, plan->task, SNUG_OK);
+	struct occurrence occurrence;
+	if (now_s >= plan->done_until_s) {
+		bool any = schedule_occurrence(&plan->request.schedule, clock, now_s, &occurrence);
+		next_s = any ? occurrence.begin_s : now_s + SECONDS_TWO_DAYS;
+		if (any && occurrence.begin_s <= now_s && plan->task == NULL) {
+			next_s = plan->done_until_s = occurrence.end_s;
+			begin_run(coordinator, plan);
+		}
+	}
+	uint64_t ahead_ns = next_s > now_s ? (uint64_t)(next_s - now_s) * NS_PER_SECOND : coordinator->world.look_ns;
+	plan->next_ns = now_ns + smaller(ahead_ns, coordinator->world.look_ns);
+}
+
+void plans_look(snug_coordinator *coordinator, uint64_t now_ns) {
+	if (now_ns < coordinator->plans_next_ns) return;
+	uint64_t next_ns = SNUG_FOREVER;
+	for (uint32_t index = 0; index < coordinator->options.schedules; index++) {
+		struct plan *plan = &coordinator->plans[index];
+		if (plan->name == 0) continue;
+		bool due = now_ns >= plan->next_ns;
+		if (due && plan->request.schedule.window_count > 0) look_at_windows(coordinator, plan, now_ns);
+		if (due && plan->request.schedule.window_count == 0) look_at_interval(coordinator, plan, now_ns);
+		next_ns = smaller(next_ns, plan->next_ns);
+	}
+	coordinator->plans_next_ns = next_ns;
+}
