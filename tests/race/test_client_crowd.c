@@ -284,8 +284,8 @@ static void check_pools(void *context, uint32_t worker, snug_pools *pools) {
 	if (snug_check(pools, &result) != SNUG_OK) atomic_fetch_add(broken, 1);
 }
 
-/* `stop_after_ns`: 0: when the clients are done. */
-static void crowd(uint32_t worker_count, uint32_t client_count, uint64_t operations, uint64_t stop_after_ns) {
+/* `stop_after_ns`: 0: when the clients are done. Returns how many objects were moved meanwhile. */
+static uint64_t crowd(uint32_t worker_count, uint32_t client_count, uint64_t operations, uint64_t stop_after_ns) {
 	_Atomic uint32_t running = client_count, broken = 0;
 	snug_workers_options options = crew_options(worker_count);
 	options.pools.limit_bytes = (size_t)1 << 20;
@@ -325,14 +325,12 @@ static void crowd(uint32_t worker_count, uint32_t client_count, uint64_t operati
 		   worker_count, client_count, (unsigned long long)submitted, (unsigned long long)verified_bytes,
 		   (unsigned long long)maintainer.jobs, (unsigned long long)maintainer.moved_objects);
 	crew_unmake(workers);
-	if (stop_after_ns == 0) {
-		assert_true(verified_bytes > 10000);
-		assert_true(maintainer.moved_objects > 0);
-	}
+	assert_true(stop_after_ns > 0 || verified_bytes > 10000);
 	assert_int_equal(broken, 0);
 	channel_close(maintainer.answers);
 	channel_destroy(maintainer.answers);
 	free(clients);
+	return maintainer.moved_objects;
 }
 
 static const uint32_t worker_counts[] = {1, 2, 8};
@@ -341,8 +339,10 @@ static const uint32_t client_counts[] = {1, 3, 16};
 static void what_is_read_is_what_was_written(void **state) {
 	(void)state;
 	uint64_t operations = test_environment_number("SNUG_CROWD_OPERATIONS", 3000);
+	uint64_t moved_objects = 0;
 	for (size_t w = 0; w < 3; w++)
-		for (size_t c = 0; c < 3; c++) crowd(worker_counts[w], client_counts[c], operations, 0);
+		for (size_t c = 0; c < 3; c++) moved_objects += crowd(worker_counts[w], client_counts[c], operations, 0);
+	assert_true(moved_objects > 100); /* or nothing was tested */
 }
 
 static void stops_in_the_middle_lose_nothing(void **state) {
