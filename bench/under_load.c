@@ -157,15 +157,18 @@ static int run_load(void *context) {
 	return 0;
 }
 
-/* Fills nine tenths of the pools, then frees a random half. */
-static void fragment(struct load *load, const snug_workers *workers, size_t limit_bytes) {
+/* Fills nearly nine tenths of the pools, then frees a random half. */
+static void fragment(struct load *load, size_t limit_bytes) {
 	snug_operation operations[BATCH];
-	snug_worker_stats stats;
-	do {
-		for (size_t i = 0; i < BATCH; i++) choose_alloc(load, i, &operations[i]);
+	uint64_t live_bytes = 0;
+	for (size_t i = 0; i < load->count; i++) live_bytes += load->live[i].size;
+	while (live_bytes < limit_bytes / 8 * 7) {
+		for (size_t i = 0; i < BATCH; i++) {
+			choose_alloc(load, i, &operations[i]);
+			live_bytes += load->chosen[i].size;
+		}
 		run_batch(load, operations, BATCH);
-		bench_expect_ok(snug_workers_stats(workers, 0, &stats), "statistics");
-	} while (stats.pools.available_bytes > limit_bytes / 10);
+	}
 	for (size_t left = load->count / 2 / BATCH; left > 0; left--) {
 		for (size_t i = 0; i < BATCH; i++) choose_free(load, i, &operations[i]);
 		run_batch(load, operations, BATCH);
@@ -234,7 +237,7 @@ static double run_alone(struct stage *stage, uint64_t duration_ns, struct figure
 
 static void run_round(struct stage *stage, size_t limit_bytes, unsigned round, struct figures *figures) {
 	thrd_t thread;
-	fragment(stage->load, stage->workers, limit_bytes);
+	fragment(stage->load, limit_bytes);
 	double before = run_alone(stage, ALONE_NS, figures);
 	figures->estimated_bytes += ask(stage, SNUG_REQUEST_ESTIMATE).estimate.reclaimable_bytes;
 	begin_load(stage, BESIDE, &thread);
