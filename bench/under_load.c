@@ -13,12 +13,12 @@
 #include "bench.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <threads.h>
 #include <time.h>
 
 #define BATCH 16u
@@ -138,7 +138,7 @@ static void run_batch(struct load *load, const snug_operation *operations, size_
 	load->operations += count;
 }
 
-static int run_load(void *context) {
+static void *run_load(void *context) {
 	struct load *load = context;
 	snug_operation operations[BATCH];
 	while (!atomic_load(&load->stop)) {
@@ -154,7 +154,7 @@ static int run_load(void *context) {
 		for (; count < BATCH; count++) choose_access(load, count, &operations[count]);
 		run_batch(load, operations, BATCH);
 	}
-	return 0;
+	return NULL;
 }
 
 /* Fills nearly nine tenths of the pools, then frees a random half. */
@@ -196,21 +196,22 @@ struct stage {
 	struct load *load;
 };
 
-static void begin_load(struct stage *stage, enum mode mode, thrd_t *thread) {
+static void begin_load(struct stage *stage, enum mode mode, pthread_t *thread) {
 	struct load *load = stage->load;
 	snug_histogram_init(&load->latency_ns);
 	load->operations = 0;
 	atomic_store(&load->stop, false);
 	atomic_store(&stage->probe->mode, mode);
-	if (thrd_create(thread, run_load, load) != thrd_success) bench_fail("no thread");
+	if (pthread_create(thread, NULL, run_load, load) != 0) bench_fail("no thread");
 }
 
-static void end_load(struct stage *stage, enum mode mode, thrd_t thread, uint64_t begin_ns, struct figures *figures) {
+static void end_load(struct stage *stage, enum mode mode, pthread_t thread, uint64_t begin_ns,
+					 struct figures *figures) {
 	uint64_t elapsed_ns = bench_now_ns() - begin_ns;
 	uint64_t operations;
 	atomic_store(&stage->load->stop, true);
 	atomic_store(&stage->probe->mode, IGNORED);
-	(void)thrd_join(thread, NULL);
+	(void)pthread_join(thread, NULL);
 	operations = stage->load->operations;
 	figures->speed[mode] = (double)operations * 1e9 / (double)elapsed_ns;
 	snug_histogram_merge(&figures->latency_ns[mode], &stage->load->latency_ns);
@@ -226,7 +227,7 @@ static snug_response ask(struct stage *stage, snug_request_kind kind) {
 }
 
 static double run_alone(struct stage *stage, uint64_t duration_ns, struct figures *figures) {
-	thrd_t thread;
+	pthread_t thread;
 	begin_load(stage, ALONE, &thread);
 	uint64_t begin_ns = bench_now_ns();
 	struct timespec pause = {.tv_sec = (time_t)(duration_ns / 1000000000), .tv_nsec = (long)(duration_ns % 1000000000)};
@@ -236,7 +237,7 @@ static double run_alone(struct stage *stage, uint64_t duration_ns, struct figure
 }
 
 static void run_round(struct stage *stage, size_t limit_bytes, unsigned round, struct figures *figures) {
-	thrd_t thread;
+	pthread_t thread;
 	fragment(stage->load, limit_bytes);
 	double before = run_alone(stage, ALONE_NS, figures);
 	figures->estimated_bytes += ask(stage, SNUG_REQUEST_ESTIMATE).estimate.reclaimable_bytes;

@@ -13,7 +13,7 @@
 #include "replay.h"
 #include "workload.h"
 
-#include <threads.h>
+#include <pthread.h>
 
 #define CROWD_BATCH ((size_t)32) /* operations, at most */
 
@@ -31,7 +31,7 @@ struct crowd_client {
 	struct progress *progress;
 	const struct phase *phase;
 	snug_client *endpoint;
-	thrd_t thread;
+	pthread_t thread;
 	uint64_t live_bytes;  /* its share: payload to keep live */
 	size_t largest_bytes; /* sizes are cut to this */
 	struct ledger ledger;
@@ -59,7 +59,7 @@ struct crowd_client {
 /* False: `problem` says why. */
 bool crowd_client_begin(struct crowd_client *client, snug_workers *workers);
 /* Runs client->phase; a thread's function. */
-int crowd_client_run(void *client);
+void *crowd_client_run(void *client);
 /* Verifies and frees everything; not counted among the workload's operations. */
 void crowd_client_end(struct crowd_client *client);
 

@@ -7,6 +7,7 @@
 #include "crowd.h"
 #include "pattern.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,7 +120,7 @@ static void run_batch(struct crowd_client *client) {
 	snug_error error;
 	while ((error = snug_client_submit(client->endpoint, client->operation, client->count, tickets)) ==
 		   SNUG_ERROR_QUEUE_FULL)
-		thrd_yield();
+		sched_yield();
 	if (error != SNUG_OK) broken(client, "submit", error);
 	for (size_t at = 0; at < client->count && error == SNUG_OK; at++) {
 		snug_result result;
@@ -199,7 +200,7 @@ static void delete_where(struct crowd_client *client, bool alternate) {
 	if (client->count > 0) run_batch(client);
 }
 
-int crowd_client_run(void *context) {
+void *crowd_client_run(void *context) {
 	struct crowd_client *client = context;
 	switch (client->phase->kind) {
 	case PHASE_CHURN:
@@ -215,7 +216,7 @@ int crowd_client_run(void *context) {
 		break;
 	}
 	client->done = true;
-	return 0;
+	return NULL;
 }
 
 void crowd_client_end(struct crowd_client *client) {

@@ -6,6 +6,7 @@
 #include "crowd.h"
 #include "run.h"
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +81,7 @@ static void check_all(struct crowd *crowd) {
 	snug_response response;
 	uint32_t wanted = ++crowd->check_wanted;
 	for (uint32_t worker = 0; worker < crowd->job->workers; worker++)
-		while (crowd->checked[worker] != wanted && ask(crowd, SNUG_REQUEST_METRICS, &response)) thrd_yield();
+		while (crowd->checked[worker] != wanted && ask(crowd, SNUG_REQUEST_METRICS, &response)) sched_yield();
 }
 
 /* Nobody else runs: what is reclaimed is what was estimated. */
@@ -136,7 +137,7 @@ static void run_phase(struct crowd *crowd, const struct phase *phase) {
 		struct crowd_client *client = &crowd->clients[started];
 		client->phase = phase;
 		client->done = false;
-		if (thrd_create(&client->thread, crowd_client_run, client) != thrd_success) {
+		if (pthread_create(&client->thread, NULL, crowd_client_run, client) != 0) {
 			crowd_broken(crowd, "no thread for client %u", started);
 			break;
 		}
@@ -146,7 +147,7 @@ static void run_phase(struct crowd *crowd, const struct phase *phase) {
 		show_progress(crowd);
 		nanosleep(&rest, NULL);
 	}
-	while (started-- > 0) (void)thrd_join(crowd->clients[started].thread, NULL);
+	while (started-- > 0) (void)pthread_join(crowd->clients[started].thread, NULL);
 }
 
 static bool clients_have(struct crowd *crowd, const struct phase *phase) {
