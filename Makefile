@@ -10,7 +10,7 @@ BENCH_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
 sources = $(shell find include src tests tools bench examples -name '*.[ch]')
-bench_names = pairs moves pauses snapshot metadata hops
+bench_names = pairs moves pauses snapshot metadata hops under-load
 bench_programs = $(patsubst %,bench/bench-%,$(bench_names) instructions)
 
 # Configures the directory of the target, with more options; says more only when it fails.

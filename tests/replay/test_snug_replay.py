@@ -63,6 +63,25 @@ def test_objects_named_by_handle():
     assert all(result["names"] == "handle" for result in results)
 
 
+def test_clients_and_workers():
+    for workers, clients in ((1, 1), (2, 3), (8, 16)):
+        threads = ("--workers", str(workers), "--clients", str(clients))
+        results = replay("--workload", "W2,W8,size-flip,demo", "--live", "4M", "--factor", "1", "--check", *threads)
+        assert_fine(results)
+        for result in results:
+            assert result["operations"] > 100 and result["operations_per_second"] > 0, result
+            assert result["operation_ns"]["count"] == result["operations"], result
+            assert result["allocations"] - result["failed_allocations"] - result["frees"] == result["objects"], result
+            assert result["defragmentations_beside"] > 0, result
+
+
+def test_workers_refuse_what_they_cannot_do():
+    for arguments in (("--fill",), ("--workers", "65"), ("--clients", "0"), ("--allocator", "glibc"), ("--live", "256K")):
+        run("--workload", "W1", "--live", "2M", "--workers", "2", *arguments, status=2)
+    (result,) = replay("--workload", "pinned-1%", "--live", "2M", "--workers", "2", status=1)
+    assert "pin" in result["problem"], result
+
+
 def test_heap_always_full():
     (result,) = replay("--workload", "meta:kvcache", "--live", "4M", "--fill", "--factor", "2", "--check")
     assert_fine([result])

@@ -4,6 +4,7 @@
 #include "child.h"
 
 #include "allocator.h"
+#include "crowd.h"
 #include "progress.h"
 #include "run.h"
 
@@ -61,7 +62,7 @@ int child_main(const char *file_number) {
 	struct shared *shared = map_shared(atoi(file_number));
 	if (shared == NULL) return EXIT_FAILURE;
 	if (library_is_loaded(shared->job.allocator)) {
-		run_job(shared);
+		(shared->job.workers > 0 ? run_crowd : run_job)(shared);
 		return EXIT_SUCCESS;
 	}
 	shared->outcome.status = JOB_BROKEN;

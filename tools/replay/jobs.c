@@ -115,6 +115,29 @@ static bool select_numbers(const struct options *options, struct selection *out)
 	return true;
 }
 
+#define CLIENTS_MAX 256
+
+/* What needs the pools themselves, or all objects in one order, does not go with workers. */
+static bool select_threads(const struct options *options, struct selection *out) {
+	struct job *base = &out->base;
+	if (options->workers == 0) return true;
+	if (options->workers > SNUG_WORKERS_MAX)
+		return complain("workers", count_text(options->workers).text, "is more than there can be");
+	if (options->clients == 0 || options->clients > CLIENTS_MAX)
+		return complain("clients", count_text(options->clients).text, "is not within 1 and 256");
+	if (base->fill || options->map != NULL || options->plot != NULL || options->trace != NULL)
+		return complain("workers", count_text(options->workers).text,
+						"goes with neither --fill, --map, --plot nor --trace");
+	if (strcmp(options->allocator, "snug") != 0)
+		return complain("workers", count_text(options->workers).text, "is for snug alone");
+	if (base->limit_bytes / options->workers < SNUG_LIMIT_MIN_BYTES)
+		return complain("workers", count_text(options->workers).text, "leaves each less than 256 KiB");
+	base->workers = (uint32_t)options->workers;
+	base->clients = (uint32_t)options->clients;
+	base->by_handle = true;
+	return true;
+}
+
 /* Short, so that it can be typed again. */
 static uint64_t draw_seed(void) {
 	uint32_t seed;
@@ -130,7 +153,7 @@ bool selection_make(const struct options *options, struct selection *out) {
 	return copy_path(out->base.trace_path, options->trace) && copy_path(out->base.sizes_path, options->sizes) &&
 		   one_of("names", options->names, "reference", "handle", &out->base.by_handle) &&
 		   one_of("evict", options->evict, "random", "fifo", &out->base.evict_oldest) && select_numbers(options, out) &&
-		   select_allocators(options, out) && select_workloads(options, out);
+		   select_threads(options, out) && select_allocators(options, out) && select_workloads(options, out);
 }
 
 void selection_job(const struct selection *selection, size_t workload, enum allocator_kind allocator, struct job *out) {

@@ -52,6 +52,20 @@ static void job_fields(const struct job *job) {
 	flag_field("compaction_in_alloc", !job->no_compaction);
 }
 
+static void crowd_fields(const struct result *result) {
+	const struct crowd_outcome *crowd = &result->outcome.crowd;
+	double seconds = (double)result->outcome.elapsed_ns / 1e9;
+	count_field("workers", result->job.workers);
+	count_field("clients", result->job.clients);
+	count_field("operations", crowd->operations);
+	real_field("operations_per_second", seconds > 0 ? (double)crowd->operations / seconds : 0);
+	quantiles_field("operation_ns", &crowd->operation_ns, ",");
+	count_field("defragmentations_beside", crowd->defragmentations);
+	count_field("reclaimed_beside_bytes", crowd->reclaimed_bytes);
+	count_field("moved_beside_objects", crowd->moved_objects);
+	count_field("longest_step_ns", crowd->longest_step_ns);
+}
+
 static void outcome_fields(const struct outcome *outcome) {
 	count_field("live_bytes", outcome->live_bytes);
 	count_field("objects", outcome->objects);
@@ -121,6 +135,7 @@ void report_json(const struct result *result) {
 	text_field("status", statuses[result->outcome.status]);
 	if (result->outcome.problem[0] != '\0') text_field("problem", result->outcome.problem);
 	outcome_fields(&result->outcome);
+	if (result->job.workers > 0) crowd_fields(result);
 	comparable_fields(result);
 	printf("}\n");
 	fflush(stdout);

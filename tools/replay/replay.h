@@ -51,6 +51,8 @@ struct job {
 	double use;          /* live / limit */
 	double factor;       /* a churn phase allocates so many times the live bytes */
 	uint32_t time_every; /* every so-many-th call is timed */
+	uint32_t workers;    /* 0: no threads, the pools are called directly */
+	uint32_t clients;    /* of the workers */
 	bool by_handle;
 	bool fill;            /* no live bytes to keep: the heap is always full */
 	bool no_compaction;   /* allocations do not compact */
@@ -104,6 +106,16 @@ struct quantiles {
 
 enum job_status { JOB_NOT_RUN, JOB_RUNNING, JOB_DONE, JOB_BROKEN };
 
+/* Of clients and workers. */
+struct crowd_outcome {
+	uint64_t operations;
+	struct quantiles operation_ns; /* from the submission of its batch until its result was taken */
+	uint64_t defragmentations;     /* while clients ran, as the three below */
+	uint64_t reclaimed_bytes;
+	uint64_t moved_objects;
+	uint64_t longest_step_ns;
+};
+
 struct outcome {
 	enum job_status status;  /* BROKEN: a law or an object's bytes; `problem` says which */
 	char problem[TEXT_ROOM]; /* the first one, in words; empty: none */
@@ -133,6 +145,7 @@ struct outcome {
 	bool defragmented; /* the three below are those of the defragmentation that gained most */
 	snug_estimate_report estimate;
 	snug_report report;
+	struct crowd_outcome crowd; /* all zero without workers */
 	bool has_map;
 	struct memory_map before, after;
 	size_t phase_count;

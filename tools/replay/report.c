@@ -10,7 +10,31 @@ double moves_per_allocation(const struct outcome *outcome) {
 	return ratio(outcome->stats.moves, outcome->allocations - outcome->failed_allocations);
 }
 
-void report_table_head(void) {
+static void crowd_head(void) {
+	printf("%-20s %7s %7s %6s %10s %9s %9s %9s %9s %7s %10s %11s\n", "workload", "workers", "clients", "use",
+		   "operations", "p50", "p99", "p99.9", "max", "failed", "moved", "reclaimed");
+	printf("%-20s %7s %7s %6s %10s %9s %9s %9s %9s %7s %10s %11s\n", "", "", "", "", "/s", "", "", "", "", "allocs",
+		   "meanwhile", "meanwhile");
+}
+
+static void crowd_row(const struct result *result) {
+	const struct job *job = &result->job;
+	const struct outcome *outcome = &result->outcome;
+	const struct crowd_outcome *crowd = &outcome->crowd;
+	const struct quantiles *times = &crowd->operation_ns;
+	uint64_t rate = (uint64_t)((double)crowd->operations * 1e9 / (double)outcome->elapsed_ns);
+	printf("%-20s %7u %7u %6.3f %10s %9s %9s %9s %9s %7llu %10s %11s\n", job->workload, job->workers, job->clients,
+		   job->use, count_text(rate).text, duration_text(times->p50).text, duration_text(times->p99).text,
+		   duration_text(times->p999).text, duration_text(times->max).text,
+		   (unsigned long long)outcome->failed_allocations, count_text(crowd->moved_objects).text,
+		   bytes_text(crowd->reclaimed_bytes).text);
+}
+
+void report_table_head(bool crowd) {
+	if (crowd) {
+		crowd_head();
+		return;
+	}
 	printf("%-20s %-9s %9s %6s %6s %6s %7s %8s %9s %7s %7s\n", "workload", "allocator", "RSS", "use", "least", "end",
 		   "failed", "pair", "p99.9", "moves", "moved");
 	printf("%-20s %-9s %9s %6s %6s %6s %7s %8s %9s %7s %7s\n", "", "", "", "", "", "", "allocs", "ns", "alloc",
@@ -20,6 +44,10 @@ void report_table_head(void) {
 void report_table_row(const struct result *result) {
 	const struct job *job = &result->job;
 	const struct outcome *outcome = &result->outcome;
+	if (job->workers > 0 && outcome->elapsed_ns > 0) {
+		crowd_row(result);
+		return;
+	}
 	printf("%-20s %-9s ", job->workload, allocator_name(job->allocator));
 	if (outcome->status == JOB_NOT_RUN) {
 		printf("not run: %s\n", outcome->problem);
@@ -51,12 +79,19 @@ void report_table_foot(const struct result *results, size_t count) {
 			printf("\nBROKEN: %s on %s: %s\n", results[i].job.workload, allocator_name(results[i].job.allocator),
 				   outcome->problem);
 	}
-	printf("\nuse: live / limit. least, end: payload / limit for snug, payload / RSS for a malloc, while full and at "
-		   "the end.\n"
-		   "pair: one allocation and one free, mean. moves, moved: objects and bytes that libsnug copied, per "
-		   "allocated one.\n"
-		   "Verified %s of object content: %llu error%s.\n",
-		   bytes_text(verified_bytes).text, (unsigned long long)integrity_errors, integrity_errors == 1 ? "" : "s");
+	if (count > 0 && results[0].job.workers > 0)
+		printf(
+			"\nuse: live / limit. p50 to max: from the submission of an operation's batch until its result was taken. "
+			"meanwhile: by\n"
+			"defragmentations that were asked for while the clients ran.\n");
+	else
+		printf(
+			"\nuse: live / limit. least, end: payload / limit for snug, payload / RSS for a malloc, while full and at "
+			"the end.\n"
+			"pair: one allocation and one free, mean. moves, moved: objects and bytes that libsnug copied, per "
+			"allocated one.\n");
+	printf("Verified %s of object content: %llu error%s.\n", bytes_text(verified_bytes).text,
+		   (unsigned long long)integrity_errors, integrity_errors == 1 ? "" : "s");
 }
 
 static void line(const char *indent, const char *what, const char *estimated, const char *reported) {

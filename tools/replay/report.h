@@ -13,7 +13,8 @@ struct result {
 /* Slots that libsnug copied for each allocation that succeeded. */
 double moves_per_allocation(const struct outcome *outcome);
 
-void report_table_head(void);
+/* `crowd`: of clients and workers. */
+void report_table_head(bool crowd);
 void report_table_row(const struct result *result);
 /* The notes below a table: how to read it, what broke. */
 void report_table_foot(const struct result *results, size_t count);

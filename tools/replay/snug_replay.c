@@ -107,7 +107,7 @@ static int run_selection(const struct options *options) {
 		return EXIT_FAILURE;
 	}
 	announce(&selection, options->json);
-	if (!options->json) report_table_head();
+	if (!options->json) report_table_head(selection.base.workers > 0);
 	size_t count = run_all(&selection, options, results);
 	if (!options->json) report_table_foot(results, count);
 	if (options->defragment && !options->json) print_defragmentations(results, count);
