@@ -321,7 +321,7 @@ static void print_all(struct figures *figures, const struct probe *probe, double
 		   ratio, figures->speed[BESIDE], figures->speed[ALONE]);
 	printf("reclaimed / estimated       %.3f   (aim: 0.90 to 1.10; %.1f MiB a round)\n", met,
 		   (double)figures->reclaimed_bytes / (double)MIB / options->rounds);
-	printf("steps / time beside         %.3f   (cap: 0.050; %llu steps, mean %.1f us, longest %.1f us)\n", duty,
+	printf("steps / time beside         %.3f   (cap: 0.030; %llu steps, mean %.1f us, longest %.1f us)\n", duty,
 		   (unsigned long long)figures->steps, step_ns / 1000, (double)figures->longest_step_ns / 1000);
 	printf("8 idle workers              %.4f %% of a processor, with a coordinator (aim: below 0.1)\n", idle * 100);
 }
@@ -352,7 +352,7 @@ int main(int argc, char **argv) {
 	load.live = bench_map(load.capacity * sizeof *load.live, false);
 	figures.ratios = bench_map(options.rounds * sizeof *figures.ratios, false);
 	if (!options.json)
-		printf("a client at full speed, alone and beside a defragmentation at 5 %%; %zu MiB, seed %llu\n",
+		printf("a client at full speed, alone and beside a defragmentation at the default duty cycle; %zu MiB, seed %llu\n",
 			   limit_bytes / MIB, (unsigned long long)options.seed);
 	for (unsigned round = 0; round < options.rounds; round++) run_round(&stage, limit_bytes, round, &figures);
 	bench_expect_ok(snug_client_destroy(load.client), "destroy client");

@@ -68,17 +68,17 @@ typedef struct snug_workers_options {
 	snug_log log; /* called on any worker's thread, one at a time for each worker */
 } snug_workers_options;
 
-/* One worker, 1024 messages, 5 %, 200 us, 4 KiB, 50 us; only pools.limit_bytes has no default. */
+/* One worker, 1024 messages, 3 %, 200 us, 4 KiB, 50 us; only pools.limit_bytes has no default. */
 #ifdef __cplusplus
 #define SNUG_WORKERS_DEFAULTS                                      \
 	{                                                              \
-		1, {}, NULL, NULL, 1024, 50000, 200000, 4096, 50000, {}, { \
+		1, {}, NULL, NULL, 1024, 30000, 200000, 4096, 50000, {}, { \
 		}                                                          \
 	}
 #else
 #define SNUG_WORKERS_DEFAULTS                                        \
 	{                                                                \
-		1, {0}, NULL, NULL, 1024, 50000, 200000, 4096, 50000, {0}, { \
+		1, {0}, NULL, NULL, 1024, 30000, 200000, 4096, 50000, {0}, { \
 			0                                                        \
 		}                                                            \
 	}
