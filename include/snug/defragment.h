@@ -57,7 +57,8 @@ typedef struct snug_defragment_options {
 
 /* Why it stopped, in words: snug_outcome_text. */
 typedef enum snug_outcome {
-	SNUG_OUTCOME_DONE, /* nothing more to gain */
+	/* Nothing more to gain, or as much gained as could be when it began: it does not run after holes that its owner makes meanwhile. */
+	SNUG_OUTCOME_DONE,
 	SNUG_OUTCOME_NOTHING, /* nothing to reclaim: less than a page of holes in each size class (free units may be returned) */
 	SNUG_OUTCOME_NOTHING_PINNED, /* what could be gained lies in slabs that hold pinned objects */
 	SNUG_OUTCOME_TARGET,         /* target_bytes reached */

@@ -140,6 +140,13 @@ static void retire_empty_classes(snug_pools *pools) {
 	}
 }
 
+static void end_compaction(snug_pools *pools) {
+	struct defragment *defragment = &pools->defragment;
+	retire_empty_classes(pools);
+	bool merge = defragment->options.mode == SNUG_COMPACT && defragment->options.merge_classes;
+	defragment->phase = merge ? PHASE_MERGE : PHASE_REBIN;
+}
+
 static void run_phase(snug_pools *pools, struct allowance *allowance) {
 	struct defragment *defragment = &pools->defragment;
 	switch (defragment->phase) {
@@ -147,10 +154,7 @@ static void run_phase(snug_pools *pools, struct allowance *allowance) {
 		run_flush(pools, allowance);
 		break;
 	case PHASE_COMPACT:
-		if (!run_moves(pools, allowance, false)) {
-			retire_empty_classes(pools);
-			defragment->phase = defragment->options.merge_classes ? PHASE_MERGE : PHASE_REBIN;
-		}
+		if (!run_moves(pools, allowance, false)) end_compaction(pools);
 		break;
 	case PHASE_MERGE:
 		if (!run_moves(pools, allowance, true)) {
@@ -186,7 +190,8 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 	/* One that pacing left may lie outside of these pools. */
 	if (pools->victim != PAGE_NONE) victim_put_back(pools);
 	uint64_t unpinned_pages;
-	bool gain = reclaimable_pages(pools, options.pools, &unpinned_pages) > 0;
+	uint64_t pages = reclaimable_pages(pools, options.pools, &unpinned_pages);
+	bool gain = pages > 0;
 	bool merge = options.mode == SNUG_COMPACT && options.merge_classes;
 	*defragment = (struct defragment){
 		.phase = gain    ? PHASE_FLUSH
@@ -194,6 +199,7 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 						 : PHASE_REBIN,
 		.options = options,
 		.cursor = pools->classes.active_count,
+		.goal_bytes = page_bytes_of(pools, pages),
 		.begin_ns = now_ns(pools),
 		.abandoned_at_begin = pools->totals.abandoned_slabs,
 	};
@@ -250,8 +256,11 @@ static void account(snug_pools *pools, const struct totals *before, uint64_t beg
 static void set_target(snug_pools *pools) {
 	struct defragment *defragment = &pools->defragment;
 	defragment->stop_at_released = UINT64_MAX;
-	if (defragment->phase > PHASE_MERGE || defragment->options.target_bytes == SNUG_NO_BUDGET) return;
-	uint64_t left_bytes = defragment->options.target_bytes - defragment->report.reclaimed_bytes;
+	if (defragment->phase > PHASE_MERGE) return;
+	uint64_t stop_bytes = defragment->options.target_bytes;
+	if (defragment->phase <= PHASE_COMPACT) stop_bytes = smaller(stop_bytes, defragment->goal_bytes);
+	if (stop_bytes == SNUG_NO_BUDGET) return;
+	uint64_t left_bytes = stop_bytes - defragment->report.reclaimed_bytes;
 	uint64_t left_slabs = divide_up(left_bytes, pools->arena.page_bytes);
 	defragment->stop_at_released = pools->totals.released_slabs + left_slabs;
 }
@@ -271,11 +280,17 @@ static void end_at_budget(snug_pools *pools) {
 
 static void check_target(snug_pools *pools) {
 	struct defragment *defragment = &pools->defragment;
-	if (defragment->phase > PHASE_MERGE || defragment->report.reclaimed_bytes < defragment->options.target_bytes)
-		return;
-	defragment->report.outcome = SNUG_OUTCOME_TARGET;
-	defragment->phase = PHASE_REBIN;
+	uint64_t reclaimed_bytes = defragment->report.reclaimed_bytes;
+	bool target = reclaimed_bytes >= defragment->options.target_bytes;
+	bool goal = defragment->phase <= PHASE_COMPACT && reclaimed_bytes >= defragment->goal_bytes;
+	if (defragment->phase > PHASE_MERGE || (!target && !goal)) return;
 	if (pools->victim != PAGE_NONE) victim_put_back(pools);
+	if (target) {
+		defragment->report.outcome = SNUG_OUTCOME_TARGET;
+		defragment->phase = PHASE_REBIN;
+	} else {
+		end_compaction(pools);
+	}
 }
 
 snug_error snug_defragment_step(snug_pools *pools, bool *done) {

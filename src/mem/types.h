@@ -255,6 +255,7 @@ struct defragment {
 	enum phase phase;
 	snug_defragment_options options;
 	uint32_t cursor;           /* of the flush phase: the classes of class_table.active below it are still to do */
+	uint64_t goal_bytes;       /* what could be gained when it began: compaction ends there */
 	uint64_t stop_at_released; /* totals.released_slabs at which the target is reached in this step */
 	uint64_t begin_ns;
 	bool in_step;

@@ -1,0 +1,257 @@
+/* test_coordinator_emergency.c: so many bytes or the truth: checkerboards of 1 KiB objects, with and without an evictor, one worker and
+ * several, alone and while clients run. */
+#include "stock.h"
+
+#include "support/test_random.h"
+
+#include <pthread.h>
+
+#define PAGE_BYTES UINT64_C(8192) /* of these heaps, or less */
+
+static struct stock *open_stock(uint32_t workers, bool evicts, uint32_t keep_every) {
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	stock->keep_every = keep_every;
+	snug_workers_options options = stock_options(stock, workers);
+	if (evicts) options.hook.evict = stock_evict;
+	stock->workers = crew_make(&options);
+	return stock;
+}
+
+static snug_response emergency(snug_coordinator *coordinator, uint64_t min_bytes, bool may_evict) {
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	request.min_bytes = min_bytes;
+	request.may_evict = may_evict;
+	return desk_call(coordinator, &request);
+}
+
+static snug_stats figures(snug_coordinator *coordinator) {
+	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_response response = desk_call(coordinator, &metrics);
+	assert_int_equal(response.error, SNUG_OK);
+	return response.stats;
+}
+
+static uint64_t estimate(snug_coordinator *coordinator) {
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
+	return desk_call(coordinator, &request).estimate.reclaimable_bytes;
+}
+
+/* Every goal within the estimate is met by compaction alone, and overshot by less than a page of each worker. */
+static void what_compaction_can_give_is_given(void **state) {
+	(void)state;
+	static const uint32_t counts[] = {1, 2, 8};
+	static const uint64_t goals[] = {1, 4096, 100000, 1000000};
+	for (size_t row = 0; row < 3; row++) {
+		struct stock *stock = open_stock(counts[row], true, 2);
+		snug_coordinator_options options = desk_options(stock->workers);
+		snug_coordinator *coordinator = desk_make(&options);
+		for (size_t goal = 0; goal < 4; goal++) {
+			snug_stats before = figures(coordinator);
+			snug_response response = emergency(coordinator, goals[goal], true);
+			snug_stats after = figures(coordinator);
+			assert_int_equal(response.error, SNUG_OK);
+			assert_true(response.complete && response.report.complete);
+			assert_int_equal(response.report.outcome, SNUG_OUTCOME_TARGET);
+			assert_int_equal(response.parts, counts[row]);
+			assert_true(response.report.reclaimed_bytes >= goals[goal]);
+			assert_true(response.report.reclaimed_bytes < goals[goal] + PAGE_BYTES * (counts[row] + 1));
+			assert_int_equal(response.report.reclaimed_bytes, before.total.slab_bytes - after.total.slab_bytes);
+			assert_int_equal(response.report.before.limit_bytes, (uint64_t)counts[row] << 22); /* each is told of */
+		}
+		assert_int_equal(atomic_load(&stock->evict_calls), 0);
+		desk_unmake(coordinator);
+		stock_close(stock);
+		free(stock);
+	}
+}
+
+static void what_it_cannot_give_is_said(void **state) {
+	(void)state;
+	static const uint32_t counts[] = {1, 2, 8};
+	for (size_t row = 0; row < 3; row++) {
+		for (int may_evict = 0; may_evict < 2; may_evict++) {
+			struct stock *stock = open_stock(counts[row], false, 2); /* may evict, but nobody can */
+			snug_coordinator_options options = desk_options(stock->workers);
+			snug_coordinator *coordinator = desk_make(&options);
+			uint64_t most = estimate(coordinator);
+			snug_stats before = figures(coordinator);
+			snug_response response = emergency(coordinator, most + (UINT64_C(1) << 20), may_evict == 1);
+			snug_stats after = figures(coordinator);
+			assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
+			assert_false(response.complete || response.report.complete);
+			assert_int_equal(response.evicted_bytes, 0);
+			assert_true(response.report.reclaimed_bytes >= most);
+			assert_int_equal(response.report.reclaimed_bytes, before.total.slab_bytes - after.total.slab_bytes);
+			response = emergency(coordinator, PAGE_BYTES, may_evict == 1); /* nothing is left */
+			assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
+			assert_int_equal(response.report.reclaimed_bytes, 0);
+			desk_unmake(coordinator);
+			stock_close(stock);
+			free(stock);
+		}
+	}
+}
+
+/* Half is there for moving, the other half must be evicted: that much and little more. */
+static void only_what_is_needed_is_evicted(void **state) {
+	(void)state;
+	static const uint32_t counts[] = {1, 2, 8};
+	for (size_t row = 0; row < 3; row++) {
+		struct stock *stock = open_stock(counts[row], true, 2);
+		snug_coordinator_options options = desk_options(stock->workers);
+		snug_coordinator *coordinator = desk_make(&options);
+		uint64_t most = estimate(coordinator);
+		uint64_t more = (uint64_t)counts[row] * 400000;
+		snug_response response = emergency(coordinator, most + more, true);
+		assert_int_equal(response.error, SNUG_OK);
+		assert_true(response.report.reclaimed_bytes >= most + more);
+		assert_int_equal(response.evicted_bytes, atomic_load(&stock->evicted_bytes));
+		printf("%u workers: %llu wanted beyond compaction, %llu evicted\n", counts[row], (unsigned long long)more,
+			   (unsigned long long)response.evicted_bytes);
+		assert_true(response.evicted_bytes >= more / 2);
+		assert_true(response.evicted_bytes <= more + counts[row] * (2 * PAGE_BYTES + UINT64_C(65536)));
+		desk_unmake(coordinator);
+		stock_close(stock);
+		free(stock);
+	}
+}
+
+static void without_leave_nothing_is_evicted(void **state) {
+	(void)state;
+	struct stock *stock = open_stock(2, true, 1); /* full: no holes at all */
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = desk_make(&options);
+	snug_response response = emergency(coordinator, 1000000, false);
+	assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
+	assert_int_equal(atomic_load(&stock->evict_calls), 0);
+	response = emergency(coordinator, 1000000, true);
+	assert_int_equal(response.error, SNUG_OK);
+	assert_true(response.report.reclaimed_bytes >= 1000000);
+	assert_true(response.evicted_bytes < 1000000 * 3 / 2);
+	/* All there is and a little more: everything goes, and that is said. */
+	snug_stats before = figures(coordinator);
+	response = emergency(coordinator, before.limit_bytes, true);
+	assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
+	assert_int_equal(figures(coordinator).total.payload_bytes, 0);
+	desk_unmake(coordinator);
+	stock_close(stock);
+	free(stock);
+}
+
+/* The worker that has nothing must not be made to evict what the other one has lying about. */
+static void the_rich_give_first(void **state) {
+	(void)state;
+	struct stock *stock = open_stock(2, true, 2);
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = desk_make(&options);
+	snug_request tidy = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	tidy.worker = 0;
+	assert_true(desk_call(coordinator, &tidy).report.reclaimed_bytes > 0);
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	request.min_bytes = 1000000;
+	request.may_evict = true;
+	snug_part parts[2];
+	uint32_t count = 2;
+	snug_response response;
+	snug_ticket ticket = desk_submit(coordinator, &request);
+	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, parts, &count), SNUG_OK);
+	assert_int_equal(response.error, SNUG_OK);
+	assert_int_equal(parts[0].report.reclaimed_bytes, 0);
+	assert_int_equal(parts[0].report.outcome, SNUG_OUTCOME_NOTHING);
+	assert_true(parts[0].report.before.limit_bytes > 0);
+	assert_true(parts[1].report.reclaimed_bytes >= 1000000);
+	assert_int_equal(atomic_load(&stock->evict_calls), 0);
+	desk_unmake(coordinator);
+	stock_close(stock);
+	free(stock);
+}
+
+/* ------------------------------------------------------------------ while clients run ---------------------------------- */
+
+struct traffic {
+	struct stock *stock;
+	uint32_t client;
+	_Atomic bool *done;
+	uint64_t operations;
+	uint64_t mistakes;
+};
+
+#define TRAFFIC_OBJECTS 64u
+
+/* Reads and overwrites objects of its own: they come to no new pages, so that the estimate holds while they move. */
+static void *run_traffic(void *context) {
+	struct traffic *traffic = context;
+	snug_client *client;
+	snug_object objects[TRAFFIC_OBJECTS];
+	unsigned char data[200];
+	unsigned char read[200];
+	test_random random = {traffic->client};
+	if (snug_client_create(traffic->stock->workers, NULL, &client) != SNUG_OK) return NULL;
+	uint32_t workers = snug_workers_count(traffic->stock->workers);
+	for (uint32_t index = 0; index < TRAFFIC_OBJECTS; index++) {
+		test_random_fill(data, sizeof data, index);
+		if (snug_client_alloc(client, index % workers, sizeof data, data, sizeof data, &objects[index]) != SNUG_OK)
+			traffic->mistakes++;
+	}
+	while (!atomic_load(traffic->done)) {
+		uint32_t index = (uint32_t)test_random_below(&random, TRAFFIC_OBJECTS);
+		test_random_fill(data, sizeof data, index);
+		if (snug_client_read(client, objects[index], 0, read, sizeof read) != SNUG_OK) traffic->mistakes++;
+		if (memcmp(data, read, sizeof data) != 0) traffic->mistakes++;
+		if (snug_client_write(client, objects[index], 0, data, sizeof data) != SNUG_OK) traffic->mistakes++;
+		traffic->operations++;
+	}
+	if (snug_client_destroy(client) != SNUG_OK) traffic->mistakes++;
+	return NULL;
+}
+
+static void a_trigger_under_load_does_what_was_estimated(void **state) {
+	(void)state;
+	enum { CLIENTS = 3 };
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	stock->most = 3000; /* and a quarter of the heap for the clients */
+	snug_workers_options crew = stock_options(stock, 2);
+	stock->workers = crew_make(&crew);
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = desk_make(&options);
+	_Atomic bool done = false;
+	struct traffic traffic[CLIENTS];
+	pthread_t threads[CLIENTS];
+	for (uint32_t index = 0; index < CLIENTS; index++) {
+		traffic[index] = (struct traffic){.stock = stock, .client = index, .done = &done};
+		pthread_create(&threads[index], NULL, run_traffic, &traffic[index]);
+	}
+	CREW_WAIT_UNTIL(figures(coordinator).allocations >= 2 * 3000 + CLIENTS * TRAFFIC_OBJECTS);
+	uint64_t estimated_bytes = estimate(coordinator);
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_response response = desk_call(coordinator, &request);
+	atomic_store(&done, true);
+	for (uint32_t index = 0; index < CLIENTS; index++) {
+		pthread_join(threads[index], NULL);
+		assert_int_equal(traffic[index].mistakes, 0);
+		assert_true(traffic[index].operations > 0);
+	}
+	assert_int_equal(response.error, SNUG_OK);
+	assert_true(response.complete);
+	printf("estimated %llu, reclaimed %llu\n", (unsigned long long)estimated_bytes,
+		   (unsigned long long)response.report.reclaimed_bytes);
+	assert_true(response.report.reclaimed_bytes * 10 >= estimated_bytes * 9);
+	assert_true(response.report.reclaimed_bytes * 10 <= estimated_bytes * 11);
+	desk_unmake(coordinator);
+	stock_close(stock);
+	free(stock);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_compaction_can_give_is_given),
+		cmocka_unit_test(what_it_cannot_give_is_said),
+		cmocka_unit_test(only_what_is_needed_is_evicted),
+		cmocka_unit_test(without_leave_nothing_is_evicted),
+		cmocka_unit_test(the_rich_give_first),
+		cmocka_unit_test(a_trigger_under_load_does_what_was_estimated),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,304 @@
+/* test_coordinator_time.c: what a coordinator does by itself: schedules, background cleanup, the watchdog; and that it does nothing
+ * when there is nothing to do. */
+#include "stock.h"
+
+#include "work/coordination.h"
+
+#include <time.h>
+
+static struct stock *open_stock(uint32_t workers, uint32_t duty_ppm) {
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	snug_workers_options options = stock_options(stock, workers);
+	if (duty_ppm > 0) options.duty_ppm = duty_ppm;
+	stock->workers = crew_make(&options);
+	return stock;
+}
+
+static void close_stock(struct stock *stock) {
+	stock_close(stock);
+	free(stock);
+}
+
+/* The entries of one origin so far. */
+static uint32_t audited(snug_coordinator *coordinator, snug_origin origin, snug_audit_entry *last) {
+	snug_audit_entry entries[256];
+	uint32_t count = 256;
+	uint32_t found = 0;
+	assert_int_equal(snug_coordinator_audit(coordinator, entries, &count), SNUG_OK);
+	for (uint32_t index = 0; index < count; index++) {
+		if (entries[index].origin != origin) continue;
+		found++;
+		if (last != NULL) *last = entries[index];
+	}
+	return found;
+}
+
+/* ------------------------------------------------------------------ a world of the test's own -------------------------- */
+
+struct fake_world {
+	_Atomic int64_t now_s;
+	_Atomic uint32_t stall_hundredths;
+	_Atomic bool missing;
+};
+
+static int64_t fake_now_s(void *context) {
+	struct fake_world *world = context;
+	return atomic_load(&world->now_s);
+}
+
+static int32_t fake_offset_s(void *context, int64_t at_s) {
+	(void)context;
+	(void)at_s;
+	return 3600;
+}
+
+static bool fake_read(void *context, const char *path, char *text, size_t room) {
+	struct fake_world *world = context;
+	if (strcmp(path, "/proc/pressure/memory") != 0 || atomic_load(&world->missing)) return false;
+	uint32_t stall = atomic_load(&world->stall_hundredths);
+	snprintf(text, room, "some avg10=%u.%02u avg60=0.00 avg300=0.00 total=1\n", stall / 100, stall % 100);
+	return true;
+}
+
+static snug_coordinator *make_in(const snug_coordinator_options *options, struct fake_world *world) {
+	const struct surroundings surroundings = {
+		.clock = {.context = world, .now_s = fake_now_s, .offset_s = fake_offset_s},
+		.files = {.context = world, .read = fake_read},
+		.look_ns = 5 * MS,
+	};
+	snug_coordinator *coordinator = NULL;
+	assert_int_equal(coordinator_create_in(options, &surroundings, &coordinator), SNUG_OK);
+	return coordinator;
+}
+
+/* ------------------------------------------------------------------ schedules ------------------------------------------ */
+
+static void an_interval_runs_until_it_is_cancelled(void **state) {
+	(void)state;
+	struct stock *stock = open_stock(2, 0);
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = desk_make(&options);
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+	request.schedule.interval_ns = 20 * MS;
+	request.schedule.target_fragmentation_ppm = 300000;
+	snug_response accepted = desk_call(coordinator, &request);
+	assert_int_equal(accepted.error, SNUG_OK);
+	assert_int_equal(desk_stats(coordinator).schedules, 1);
+	snug_audit_entry entry = {0};
+	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) >= 1);
+	for (uint32_t worker = 0; worker < 2; worker++) {
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.total.external_fragmentation <= 0.3);
+		assert_true(crew_stats(stock->workers, worker).pools.total.external_fragmentation >
+					0.25); /* no more than asked */
+	}
+	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) >= 3);
+	assert_int_equal(entry.priority, SNUG_PRIORITY_SCHEDULED);
+	assert_int_equal(entry.error, SNUG_OK);
+	assert_int_equal(entry.outcome, SNUG_OUTCOME_TARGET);
+	assert_int_equal(desk_cancel(coordinator, accepted.schedule).error, SNUG_OK);
+	uint32_t runs = audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL);
+	os_thread_sleep(60 * MS);
+	assert_true(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL) <= runs + 1); /* one may have been under way */
+	assert_int_equal(desk_stats(coordinator).schedules, 0);
+	desk_unmake(coordinator);
+	close_stock(stock);
+}
+
+/* A window of an hour, the clock at 01:59:50 local; the work takes longer than the window. */
+static void a_window_begins_and_ends_a_run(void **state) {
+	(void)state;
+	struct stock *stock = open_stock(2, 100);
+	atomic_store(&stock->busy, true);
+	struct fake_world world = {.now_s = 86400 * 20000 + 59 * 60 + 50};
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = make_in(&options, &world);
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+	request.schedule.window_count = 1;
+	request.schedule.windows[0] = (snug_window){120, 180};
+	assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK);
+	os_thread_sleep(30 * MS);
+	assert_int_equal(desk_stats(coordinator).jobs, 0);
+	atomic_store(&world.now_s, 86400 * 20000 + 3600);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 0);
+	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 0);
+	atomic_store(&world.now_s, 86400 * 20000 + 7200);
+	snug_audit_entry entry = {0};
+	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) == 1);
+	assert_int_equal(entry.error, SNUG_OK);
+	assert_int_equal(entry.outcome, SNUG_OUTCOME_CANCELLED);
+	assert_int_equal(entry.complete, 0); /* partial */
+	atomic_store(&stock->busy, false);
+	os_thread_sleep(30 * MS);
+	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 1); /* once in a window */
+	atomic_store(&world.now_s, 86400 * 20001 + 3600 + 1200); /* late on the next day: the run is done at once */
+	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) == 2);
+	assert_int_equal(entry.outcome, SNUG_OUTCOME_DONE);
+	assert_int_equal(entry.complete, 1);
+	assert_true(entry.reclaimed_bytes > 1u << 20);
+	os_thread_sleep(30 * MS);
+	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 2);
+	desk_unmake(coordinator);
+	close_stock(stock);
+}
+
+/* ------------------------------------------------------------------ background ----------------------------------------- */
+
+static void background_work_starts_and_stops(void **state) {
+	(void)state;
+	struct stock *stock = open_stock(2, 0);
+	struct fake_world world = {.now_s = 86400};
+	snug_coordinator_options options = desk_options(stock->workers);
+	options.background.on = true;
+	options.background.duty_ppm = 500000;
+	options.background.start_reclaimable_ppm = 300000;
+	options.background.stop_reclaimable_ppm = 200000;
+	options.background.start_available_ppm = 0;
+	options.background.stop_available_ppm = 0;
+	snug_coordinator *coordinator = make_in(&options, &world);
+	snug_audit_entry entry = {0};
+	for (uint32_t worker = 0; worker < 2; worker++) {
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.total.reclaimable_bytes * 5 <
+						crew_stats(stock->workers, worker).pools.total.slab_bytes * 2);
+	}
+	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_BACKGROUND, &entry) >= 2);
+	assert_int_equal(entry.priority, SNUG_PRIORITY_BACKGROUND);
+	assert_int_equal(entry.outcome, SNUG_OUTCOME_TARGET);
+	for (uint32_t worker = 0; worker < 2;
+		 worker++) { /* it stopped where it should: about the threshold, not at the bottom */
+		snug_stats stats = crew_stats(stock->workers, worker).pools;
+		assert_true(stats.total.reclaimable_bytes * 10 > stats.total.slab_bytes);
+	}
+	/* Pressure of the machine: everything is reclaimed, and free memory goes back. */
+	atomic_store(&world.stall_hundredths, 2000);
+	for (uint32_t worker = 0; worker < 2; worker++)
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.total.reclaimable_bytes == 0);
+	CREW_WAIT_UNTIL(desk_stats(coordinator).machine_pressure);
+	atomic_store(&world.stall_hundredths, 0);
+	CREW_WAIT_UNTIL(!desk_stats(coordinator).machine_pressure);
+	uint64_t runs = desk_stats(coordinator).background_runs;
+	os_thread_sleep(2200 * MS);
+	assert_int_equal(desk_stats(coordinator).background_runs, runs); /* nothing more is wanted */
+	desk_unmake(coordinator);
+	close_stock(stock);
+}
+
+static void pressure_of_the_machine_returns_memory(void **state) {
+	(void)state;
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	snug_workers_options crew = stock_options(stock, 1);
+	crew.pools.limit_bytes = 16u << 20;
+	stock->keep_every = 4;
+	stock->workers = crew_make(&crew);
+	struct fake_world world = {.now_s = 86400, .stall_hundredths = 5000};
+	snug_coordinator_options options = desk_options(stock->workers);
+	options.background.on = true;
+	options.background.duty_ppm = 1000000;
+	options.background.retain_bytes = 1u << 20;
+	snug_coordinator *coordinator = make_in(&options, &world);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.returned_bytes >= 6u << 20);
+	desk_unmake(coordinator);
+	close_stock(stock);
+}
+
+/* ------------------------------------------------------------------ watchdog, log -------------------------------------- */
+
+struct heard {
+	_Atomic uint32_t stalls;
+	_Atomic uint32_t turns;
+	_Atomic uint32_t missing;
+	_Atomic uint32_t results;
+};
+
+static void hear(void *context, snug_log_level level, const char *line) {
+	struct heard *heard = context;
+	if (strstr(line, "has not turned") != NULL && level == SNUG_LOG_WARNING) atomic_fetch_add(&heard->stalls, 1);
+	if (strstr(line, "turns again") != NULL && level == SNUG_LOG_WARNING) atomic_fetch_add(&heard->turns, 1);
+	if (strstr(line, "goes on without") != NULL) atomic_fetch_add(&heard->missing, 1);
+	if (strstr(line, "defragment (demand, caller)") != NULL) atomic_fetch_add(&heard->results, 1);
+}
+
+static void a_worker_that_stands_still_is_reported(void **state) {
+	(void)state;
+	struct stock *stock = open_stock(2, 0);
+	struct heard heard = {0};
+	struct fake_world world = {.missing = true};
+	snug_coordinator_options options = desk_options(stock->workers);
+	options.background.on = true;
+	options.background.start_reclaimable_ppm = 1000000;
+	options.background.start_available_ppm = 0;
+	options.log = (snug_log){hear, &heard, SNUG_LOG_INFO};
+	snug_coordinator *coordinator = make_in(&options, &world);
+	stock_hold(stock);
+	CREW_WAIT_UNTIL(atomic_load(&heard.stalls) == 2);
+	assert_int_equal(atomic_load(&heard.turns), 0);
+	os_thread_sleep(1200 * MS);
+	assert_int_equal(atomic_load(&heard.stalls), 2); /* said once */
+	stock_let_go(stock);
+	CREW_WAIT_UNTIL(atomic_load(&heard.turns) == 2);
+	assert_int_equal(atomic_load(&heard.missing), 2);
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	for (int round = 0; round < 3; round++) desk_call(coordinator, &request);
+	assert_int_equal(atomic_load(&heard.results), 3); /* a line for each, before its answer */
+	desk_unmake(coordinator);
+	close_stock(stock);
+}
+
+/* ------------------------------------------------------------------ idle ----------------------------------------------- */
+
+static uint64_t processor_ns(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
+}
+
+static void idle(bool background, uint64_t most_sleeps, uint64_t most_ppm) {
+	struct stock *stock = open_stock(8, 0);
+	snug_coordinator_options options = desk_options(stock->workers);
+	options.background.on = background;
+	snug_coordinator *coordinator = desk_make(&options);
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK); /* nothing to gain is left */
+	os_thread_sleep(100 * MS);
+	uint64_t wakes = 0;
+	uint64_t sleeps = desk_stats(coordinator).sleeps;
+	for (uint32_t worker = 0; worker < 8; worker++) wakes += crew_stats(stock->workers, worker).wakes;
+	uint64_t before_ns = processor_ns();
+	os_thread_sleep(3000 * MS);
+	uint64_t used_ns = processor_ns() - before_ns;
+	sleeps = desk_stats(coordinator).sleeps - sleeps;
+	for (uint32_t worker = 0; worker < 8; worker++) wakes -= crew_stats(stock->workers, worker).wakes;
+	printf("background %s: %llu ppm of a core, %llu sleeps of the coordinator\n", background ? "on" : "off",
+		   (unsigned long long)(used_ns / 3000), (unsigned long long)sleeps);
+	assert_int_equal(wakes, 0); /* no worker is woken */
+	assert_true(sleeps <= most_sleeps);
+	assert_true(used_ns / 3000 <= most_ppm);
+	desk_unmake(coordinator);
+	close_stock(stock);
+}
+
+/* used / 3 s in millionths: under 0.1 % of a core is 1000. A sanitizer is slower. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define IDLE_PPM 20000
+#else
+#define IDLE_PPM 1000
+#endif
+
+static void idle_it_sleeps(void **state) {
+	(void)state;
+	idle(false, 0, IDLE_PPM);
+	idle(true, 4, IDLE_PPM);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_interval_runs_until_it_is_cancelled),
+		cmocka_unit_test(a_window_begins_and_ends_a_run),
+		cmocka_unit_test(background_work_starts_and_stops),
+		cmocka_unit_test(pressure_of_the_machine_returns_memory),
+		cmocka_unit_test(a_worker_that_stands_still_is_reported),
+		cmocka_unit_test(idle_it_sleeps),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
