@@ -83,9 +83,10 @@ SNUG_NODISCARD snug_error snug_client_destroy(snug_client *client);
 /* The worker for a key: a hash of the key over the number of workers. */
 uint32_t snug_client_place(const snug_client *client, const void *key, size_t key_bytes);
 
-/* Submits all or none: at most one wake-up for each worker that sleeps. `tickets` takes `count` of them.
- * NULL, OPTION (kind), WORKER, QUEUE_FULL (the worker's inbox, or flight_max results not taken), STOPPED. Other mistakes, such as a stale handle,
- * are the result's error. */
+/* Submits all or none, also over several workers: room is claimed in every inbox before anything is sent. At most one wake-up for each
+ * worker that sleeps. `tickets` takes `count` of them, in the order of the operations; a count of 0 is OK.
+ * NULL, OPTION (kind), WORKER, QUEUE_FULL (a worker's inbox, also if `count` is more than it ever holds, or flight_max results not taken),
+ * STOPPED. Other mistakes, such as a stale handle, are the result's error. */
 SNUG_NODISCARD snug_error snug_client_submit(snug_client *client, const snug_operation *operations, size_t count,
 											 snug_ticket *tickets);
 
@@ -101,12 +102,14 @@ SNUG_NODISCARD snug_error snug_client_next(snug_client *client, uint64_t timeout
 /* How many operations were submitted and have no result taken. */
 uint32_t snug_client_in_flight(const snug_client *client);
 
-/* Submits one and waits. TIMED_OUT: `*late` is the ticket that will give the result. Else as submit; the operation's own error is in
- * the result. */
+/* Submits one, waiting for room in the inbox if there is none, and waits for its answer, both within timeout_ns. TIMED_OUT: it is on its way, and
+ * `*late` is the ticket that will give the result. QUEUE_FULL: no room in time (or flight_max results not taken), nothing was
+ * submitted. Else as submit; the operation's own error is in the result. */
 SNUG_NODISCARD snug_error snug_client_call(snug_client *client, const snug_operation *operation, uint64_t timeout_ns,
 										   snug_result *out, snug_ticket *late);
 
-/* Blocking forms: wait for room in the inbox and for the answer; return the operation's error. */
+/* Blocking forms: wait for room in the inbox and for the answer, without end; return the operation's error. QUEUE_FULL: flight_max
+ * results were not taken. */
 SNUG_NODISCARD snug_error snug_client_alloc(snug_client *client, uint32_t worker, size_t size, const void *data,
 											size_t length, snug_object *out);
 SNUG_NODISCARD snug_error snug_client_free(snug_client *client, snug_object object);

@@ -31,7 +31,9 @@ typedef struct snug_workers snug_workers;
 #define SNUG_WORKERS_MAX 64u
 #define SNUG_FOREVER UINT64_MAX /* as a time-out in nanoseconds: none */
 
-/* What a user adds to a worker's life. All functions run on the worker's thread, with its own pools; each may be NULL. */
+/* What a user adds to a worker's life. All functions run on the worker's thread, with its own pools; each may be NULL. They may use the
+ * pools as they like; a defragmentation of their own is BUSY while one that was asked for is under way, and must have ended when
+ * they return. */
 typedef struct snug_worker_hook {
 	void *context;
 	/* Before the worker's pools are created: may change their options (such as the owner's context), worker by worker. */
