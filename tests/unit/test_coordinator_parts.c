@@ -173,7 +173,7 @@ struct audit_reader {
 	struct audit *audit;
 	_Atomic bool *done;
 	uint64_t torn;
-	uint64_t read;
+	_Atomic uint64_t read;
 };
 
 static void *read_audit(void *context) {
@@ -185,30 +185,29 @@ static void *read_audit(void *context) {
 			if (!is_entry_number(&entries[index])) reader->torn++;
 			if (index > 0 && entries[index].id <= entries[index - 1].id) reader->torn++;
 		}
-		reader->read += count;
+		atomic_fetch_add(&reader->read, count);
 	}
 	return NULL;
 }
 
 static void readers_get_whole_entries(void **state) {
 	(void)state;
+	enum { READS = 100000 }; /* each */
 	struct audit audit;
 	_Atomic bool done = false;
 	assert_true(audit_init(&audit, 4));
 	struct audit_reader readers[2] = {{&audit, &done, 0, 0}, {&audit, &done, 0, 0}};
 	pthread_t threads[2];
 	for (int index = 0; index < 2; index++) pthread_create(&threads[index], NULL, read_audit, &readers[index]);
-	for (uint64_t number = 1; number <= 200000; number++) {
+	for (uint64_t number = 1; atomic_load(&readers[0].read) < READS || atomic_load(&readers[1].read) < READS;
+		 number++) {
 		snug_audit_entry entry = entry_number(number);
 		audit_write(&audit, &entry);
+		if (number % 100000 == 0) os_thread_yield(); /* where there is one core */
 	}
-	os_thread_sleep(1000000);
 	atomic_store(&done, true);
 	for (int index = 0; index < 2; index++) pthread_join(threads[index], NULL);
-	for (int index = 0; index < 2; index++) {
-		assert_int_equal(readers[index].torn, 0);
-		assert_true(readers[index].read > 0);
-	}
+	for (int index = 0; index < 2; index++) assert_int_equal(readers[index].torn, 0);
 	audit_deinit(&audit);
 }
 
@@ -263,6 +262,73 @@ static void reserved_slots_are_for_urgent_ones(void **state) {
 	tickets_deinit(&tickets);
 }
 
+#define NO_TICKET UINT64_MAX
+
+struct taker {
+	struct tickets *tickets;
+	_Atomic uint64_t *ticket; /* of this round; NO_TICKET: none yet; 0: the end */
+	_Atomic uint64_t *taken;  /* how often results were, in all rounds */
+	_Atomic uint32_t *ready;
+	uint64_t mistakes;
+};
+
+/* In each round all takers ask for the same ticket at the same time, until somebody had it. */
+static void *take_all(void *context) {
+	struct taker *taker = context;
+	uint64_t last = NO_TICKET;
+	for (;;) {
+		snug_ticket ticket = atomic_load(taker->ticket);
+		if (ticket == last) {
+			os_thread_yield();
+			continue;
+		}
+		if (ticket == 0) return NULL;
+		last = ticket;
+		snug_response response;
+		snug_error error;
+		do {
+			error = take_now(taker->tickets, ticket, &response);
+		} while (error == SNUG_ERROR_TIMED_OUT);
+		if (error == SNUG_OK && response.total_ns != ticket) taker->mistakes++;
+		if (error == SNUG_OK) atomic_fetch_add(taker->taken, 1);
+		atomic_fetch_add(taker->ready, 1);
+	}
+}
+
+static void of_many_takers_one_gets_it(void **state) {
+	(void)state;
+	enum { TAKERS = 3, ROUNDS = 20000 };
+	struct tickets tickets = {0};
+	_Atomic uint64_t current = NO_TICKET;
+	_Atomic uint64_t taken = 0;
+	_Atomic uint32_t ready = 0;
+	struct taker takers[TAKERS];
+	pthread_t threads[TAKERS];
+	assert_true(tickets_init(&tickets, 1 + TICKETS_RESERVED, 1));
+	for (int index = 0; index < TAKERS; index++) {
+		takers[index] = (struct taker){&tickets, &current, &taken, &ready, 0};
+		pthread_create(&threads[index], NULL, take_all, &takers[index]);
+	}
+	for (uint32_t round = 0; round < ROUNDS; round++) {
+		struct ticket_slot *slot = ticket_claim(&tickets, false);
+		assert_non_null(slot);
+		snug_ticket ticket = ticket_submit(slot, false);
+		atomic_store(&ready, 0);
+		atomic_store(&current, ticket);
+		slot->response = (snug_response){.total_ns = ticket};
+		ticket_answer(&tickets, slot);
+		while (atomic_load(&ready) < TAKERS) os_thread_yield();
+		assert_int_equal(atomic_load(&taken), round + 1);
+		assert_int_equal(atomic_load(&tickets.in_use), 0);
+	}
+	atomic_store(&current, 0);
+	for (int index = 0; index < TAKERS; index++) {
+		pthread_join(threads[index], NULL);
+		assert_int_equal(takers[index].mistakes, 0);
+	}
+	tickets_deinit(&tickets);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shares_as_a_table),
@@ -274,6 +340,7 @@ int main(void) {
 		cmocka_unit_test(readers_get_whole_entries),
 		cmocka_unit_test(a_ticket_gives_its_result_once),
 		cmocka_unit_test(reserved_slots_are_for_urgent_ones),
+		cmocka_unit_test(of_many_takers_one_gets_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
