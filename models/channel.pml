@@ -9,6 +9,7 @@
  *     (none)     senders come and go; the receiver ends when the last has detached, and destroys the channel
  *     ANSWERS    the receiver knows how many messages will come; it closes and destroys right after the last
  *     CLOSE      a third thread closes at any moment; with BY_RECEIVER it is the receiver who does
+ * With UNCLAIM the last sender claims room for its last message and gives the claim back.
  * In each: no deadlock (a lost wake-up is one), nobody touches what is destroyed, and what was accepted is received.
  * The last sender is impatient: it may give up waiting for room at any time (not in ANSWERS). */
 #ifndef SENDERS
@@ -128,6 +129,17 @@ inline wake_receiver() {
 	fi
 }
 
+/* In the code: claims that were given back, because another channel had no room. */
+inline unclaim() {
+	atomic { TOUCH; claimed--; accepted-- }
+#ifndef UNCLAIM_TELLS_NOBODY
+	if
+	:: waiting && claimed - released <= ROOM / 2 -> TOUCH; waiting = false; wake_all_senders()
+	:: else
+	fi
+#endif
+}
+
 inline leave() {
 	atomic { pending_tail[me] == 0 -> TOUCH; inside-- }
 }
@@ -194,7 +206,12 @@ proctype sender(byte me) {
 			:: else
 			fi;
 			leave()
+#ifdef UNCLAIM
+		:: outcome == OK && me == SENDERS - 1 && sent == MESSAGES -> unclaim(); leave()
+		:: outcome == OK && (me != SENDERS - 1 || sent < MESSAGES) ->
+#else
 		:: outcome == OK ->
+#endif
 #if defined(WAKE_FIRST)
 			wake_receiver(); publish(); leave()
 #elif defined(LEAVE_FIRST)

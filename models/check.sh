@@ -55,6 +55,7 @@ expect holds channel
 expect holds channel ANSWERS
 expect holds channel CLOSE MESSAGES=1
 expect holds channel CLOSE BY_RECEIVER
+expect holds channel UNCLAIM
 expect holds channel ROOM=2 MESSAGES=3 SENDERS=1
 expect holds channel CLOSE ROOM=2 MESSAGES=3 SENDERS=1
 expect fails channel NO_SENDER_FENCE
@@ -64,6 +65,7 @@ expect fails channel WAKE_FIRST
 expect fails channel NO_ROOM_FENCE
 expect fails channel NO_WAITER_FENCE
 expect fails channel ANNOUNCED_BEFORE_COUNT
+expect fails channel UNCLAIM UNCLAIM_TELLS_NOBODY
 expect fails channel DETACH_TELLS_NOBODY
 expect fails channel OVER_AFTER_LOOK
 expect fails channel ANSWERS LEAVE_FIRST
