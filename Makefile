@@ -59,6 +59,11 @@ build/.with-tests: build/build.ninja
 	@meson configure build -Dtests=enabled
 	@touch $@
 
+# Nor bench-hops.
+build/.with-bench: build/build.ninja
+	@meson setup --reconfigure build >/dev/null
+	@touch $@
+
 build-debug/build.ninja:
 	$(call setup,$(debug))
 
@@ -86,12 +91,12 @@ run: need-run build/build.ninja
 test: need-test build/.with-tests build-debug/build.ninja
 	@tests/run_tests.sh build build-debug
 
-bench: need-bench build/build.ninja
+bench: need-bench build/.with-bench
 	@$(ninja) --quiet -C build $(bench_programs)
 	@for name in $(bench_names); do build/bench/bench-$$name $(BENCH_OPTIONS) || exit 1; done
 	@bench/instructions.sh build /dev/stdout
 
-count-instructions: need-bench build/build.ninja
+count-instructions: need-bench build/.with-bench
 	@$(ninja) --quiet -C build $(bench_programs)
 	@bench/instructions.sh build
 

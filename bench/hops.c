@@ -6,7 +6,8 @@
  *
  * one way: a thread sends as fast as it can, another receives; the time for each message. round trip: send, wait for the answer,
  * send the next; the time for each message and its answer. Alone, or in batches of 16: sent together, received together,
- * answered together. The three run in turns; CPU is that of both threads, user and kernel. */
+ * answered together. crowd: CROWD threads send to one receiver, more than there are processors, for CROWD_NS; the time for each
+ * message that arrived. The three run in turns; CPU is that of all threads, user and kernel. */
 #include "bench.h"
 
 #include "work/channel.h"
@@ -14,9 +15,11 @@
 #include <ck_ring.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include <snug/workers.h>
 
@@ -24,6 +27,8 @@
 #define BATCH 16u
 #define SPINS 4096u
 #define ROUNDS_MAX 101u
+#define CROWD 16u
+#define CROWD_NS UINT64_C(200000000)
 
 CK_RING_PROTOTYPE(line, message)
 
@@ -202,6 +207,59 @@ static struct cost travel(struct journey *journey) {
 	};
 }
 
+/* ------------------------------------------------------------------ the crowd ------------------------------------------- */
+
+struct crowd {
+	const queue_kind *kind;
+	struct queue *queue;
+	_Atomic bool over; /* end_crowd sets it, senders read it */
+};
+
+static void *run_crowd_sender(void *context) {
+	struct crowd *crowd = context;
+	struct message message = {0};
+	while (!atomic_load_explicit(&crowd->over, memory_order_relaxed)) crowd->kind->send(crowd->queue, &message, 1);
+	message.cookie = 1; /* good-bye */
+	crowd->kind->send(crowd->queue, &message, 1);
+	return NULL;
+}
+
+static size_t receive_from_crowd(struct crowd *crowd) {
+	struct message batch[BATCH];
+	size_t received = 0;
+	for (uint32_t gone = 0; gone < CROWD;) {
+		size_t count = crowd->kind->receive(crowd->queue, batch, BATCH);
+		for (size_t i = 0; i < count; i++) gone += (uint32_t)batch[i].cookie;
+		received += count;
+	}
+	return received;
+}
+
+static void *end_crowd(void *context) {
+	struct crowd *crowd = context;
+	struct timespec duration = {.tv_nsec = CROWD_NS};
+	nanosleep(&duration, NULL);
+	atomic_store(&crowd->over, true);
+	return NULL;
+}
+
+static struct cost travel_in_a_crowd(const queue_kind *kind, struct queue *queue) {
+	struct crowd crowd = {.kind = kind, .queue = queue};
+	pthread_t senders[CROWD], clock;
+	double cpu_ns = process_cpu_ns();
+	uint64_t start_ns = bench_now_ns();
+	for (size_t i = 0; i < CROWD; i++)
+		if (pthread_create(&senders[i], NULL, run_crowd_sender, &crowd) != 0) bench_fail("no thread");
+	if (pthread_create(&clock, NULL, end_crowd, &crowd) != 0) bench_fail("no thread");
+	double received = (double)receive_from_crowd(&crowd);
+	for (size_t i = 0; i < CROWD; i++) pthread_join(senders[i], NULL);
+	pthread_join(clock, NULL);
+	return (struct cost){
+		.wall_ns = (double)(bench_now_ns() - start_ns) / received,
+		.cpu_ns = (process_cpu_ns() - cpu_ns) / received,
+	};
+}
+
 /* ------------------------------------------------------------------ the table ------------------------------------------- */
 
 static void report(const bench_options *options, const char *way, size_t batch, const char *name, double wall_ns,
@@ -215,15 +273,24 @@ static void report(const bench_options *options, const char *way, size_t batch, 
 			   cpu_ratio);
 }
 
-static void measure(const bench_options *options, struct queue queues[2], bool round_trip, size_t batch) {
+enum way { ONE_WAY, ROUND_TRIP, IN_A_CROWD };
+static const char *const way_names[] = {"one way", "round trip", "crowd"};
+
+static struct cost measure_once(const bench_options *options, struct queue queues[2], const queue_kind *kind,
+								enum way way, size_t batch) {
+	if (way == IN_A_CROWD) return travel_in_a_crowd(kind, &queues[0]);
+	size_t messages = way == ONE_WAY ? 800000 : batch == 1 ? 40000 : 160000;
+	if (options->quick) messages /= 100;
+	struct journey journey = {kind, &queues[0], way == ROUND_TRIP ? &queues[1] : NULL, messages, batch};
+	return travel(&journey);
+}
+
+static void measure(const bench_options *options, struct queue queues[2], enum way way, size_t batch) {
 	static double wall_ns[KINDS][ROUNDS_MAX], cpu_ns[KINDS][ROUNDS_MAX];
 	static double wall_ratio[KINDS][ROUNDS_MAX], cpu_ratio[KINDS][ROUNDS_MAX];
-	size_t messages = !round_trip ? 800000 : batch == 1 ? 40000 : 160000;
-	if (options->quick) messages /= 100;
 	for (unsigned round = 0; round < options->rounds; round++) {
 		for (size_t kind = 0; kind < KINDS; kind++) {
-			struct journey journey = {&kinds[kind], &queues[0], round_trip ? &queues[1] : NULL, messages, batch};
-			struct cost cost = travel(&journey);
+			struct cost cost = measure_once(options, queues, &kinds[kind], way, batch);
 			wall_ns[kind][round] = cost.wall_ns;
 			cpu_ns[kind][round] = cost.cpu_ns;
 			wall_ratio[kind][round] = cost.wall_ns / wall_ns[0][round];
@@ -231,9 +298,9 @@ static void measure(const bench_options *options, struct queue queues[2], bool r
 		}
 	}
 	for (size_t kind = 0; kind < KINDS; kind++)
-		report(options, round_trip ? "round trip" : "one way", batch, kinds[kind].name,
-			   bench_median(wall_ns[kind], options->rounds), bench_median(cpu_ns[kind], options->rounds),
-			   bench_median(wall_ratio[kind], options->rounds), bench_median(cpu_ratio[kind], options->rounds));
+		report(options, way_names[way], batch, kinds[kind].name, bench_median(wall_ns[kind], options->rounds),
+			   bench_median(cpu_ns[kind], options->rounds), bench_median(wall_ratio[kind], options->rounds),
+			   bench_median(cpu_ratio[kind], options->rounds));
 }
 
 int main(int argc, char **argv) {
@@ -247,10 +314,11 @@ int main(int argc, char **argv) {
 		printf("%-11s %5s  %-10s %9s %9s %12s %12s\n", "way", "batch", "queue", "wall", "CPU", "wall/channel",
 			   "CPU/channel");
 	}
-	for (int round_trip = 0; round_trip < 2; round_trip++) {
-		measure(&options, queues, round_trip == 1, 1);
-		measure(&options, queues, round_trip == 1, BATCH);
-	}
+	measure(&options, queues, ONE_WAY, 1);
+	measure(&options, queues, ONE_WAY, BATCH);
+	measure(&options, queues, ROUND_TRIP, 1);
+	measure(&options, queues, ROUND_TRIP, BATCH);
+	measure(&options, queues, IN_A_CROWD, 1);
 	queue_destroy(&queues[0]);
 	queue_destroy(&queues[1]);
 	return 0;

@@ -1,20 +1,29 @@
-/* work/channel.c: see work/channel.h. Concurrency Kit's ring carries the messages; what stands around it counts room, tells
- * when to sleep and to wake, and ends it.
+/* work/channel.c: see work/channel.h. A ring of slots, of which senders claim positions; each says by itself when its message
+ * is there.
  *
  *     gate       [ claimed so far : 32 | closed : 1 | senders inside : 31 ]     one word, so that a send is one RMW in, one out
  *     released   [ received so far : 32 ]                                       room = claimed - released at most `messages`
- *     ring       [ slot slot slot ... ]   2 x messages slots                    never full: the gate lets in only what fits
+ *     slots      [ head : 64 | 56 bytes ] x messages                            position p lies in slot p mod messages
+ *       head     [ worker : 32 | error : 16 | lap : 1 | void : 1 | kind : 14 ]  the last word written, the first one read
  *     state      AWAKE | ASLEEP | NEWS                                          the receiver's
  *     waiting    senders found no room and sleep on `moved`, a count that changes when they should look again
  *
- * ROOM. A sender claims room for its whole batch with one compare-and-swap on the gate, so a batch goes in whole or not at all,
- * though the ring itself takes messages one by one. The ring has twice the slots: it holds one message less than it has slots and
- * they are a power of two; and it could only refuse a sender that was let in if it were smaller than the claims.
+ * PLACE. A sender claims positions for its whole batch with one compare-and-swap on the gate: a batch goes in whole or not at all, and
+ * lies together. It then writes each message and at last its head, with the parity of the lap: whether p / messages is even or odd.
+ * The receiver takes positions in order, while heads carry the parity that it expects; a slot that nobody has written in this lap
+ * carries the other one. Claims that are given back are rolled back, or become void messages, which the receiver passes over, if others
+ * have claimed after them. (Vyukov's bounded queue
+ * does the same with a sequence number in each slot; with the room counted in the gate one bit of it is enough.)
+ *
+ * NO SENDER EVER WAITS FOR ANOTHER. One that loses its processor between claim and head delays only what was claimed after it, and
+ * only until it runs again; nobody spins for it. Concurrency Kit's ring stood here before: its senders publish in the order of reservation,
+ * each spinning until its turn comes. With more threads than processors that is a convoy that never ends, every message
+ * costs a time slice (docs/design/0002-threads-and-messages.md has the figures).
  *
  * SLEEP AND WAKE (models/channel.pml). Both sides write, fence, and read what the other wrote:
  *
- *     sender:    message into the ring;  fence;  ASLEEP?  -> swap to AWAKE; whoever swapped signals the event
- *     receiver:  state = ASLEEP;         fence;  a message?  -> back to AWAKE, no sleep
+ *     sender:    head of the message;  fence;  ASLEEP?  -> swap to AWAKE; whoever swapped signals the event
+ *     receiver:  state = ASLEEP;       fence;  a message?  -> back to AWAKE, no sleep
  *
  * Without a fence each could read before its own write is visible, and the receiver would sleep on a message. NEWS is what the
  * receiver must look at although no message came: the channel was closed, the last sender has gone. It outlasts a receiver that is
@@ -28,25 +37,13 @@
  * could publish or signal, and whoever knows of no sender still on its way here may destroy the channel. In particular an asker that
  * has got all of its answers may: the answerer counted itself in before it published the last of them.
  *
- * MORE THREADS THAN CORES. The ring publishes in the order of reservation: when a sender loses its processor between the two, some ten
- * instructions, the others spin in the ring until it runs again, in the worst case for a time slice. With 8 senders on 2 busy
- * processors that was 12 waits of more than a microsecond in 40 million messages, the longest 0.3 ms. Yielding while one waits
- * was tried and is far worse: once one sender has yielded its turn, all the others yield behind it, message after message (3000 ns
- * a message instead of 20). Real-time priorities on one processor would spin for ever; don't.
- *
- * COST. A send: two RMW on the gate, one in the ring, one fence; a receive: one fence, for up to `most` messages. No system call
- * while the receiver is awake and there is room.
- *
- * ThreadSanitizer sees neither the ring's assembly nor fences. The TSAN_ lines tell it of the two edges that the ring gives: from
- * a message's sender to its receiver, and from the receiver to the next user of the slot. The gate is relaxed on entry so that
- * senders are not ordered among themselves more than they really are: their races stay visible. */
+ * COST. A send: two RMW on the gate, one fence, and the line of the slot; a receive: one fence, for up to `most` messages. No system
+ * call while the receiver is awake and there is room. */
 #include "work/channel.h"
 
 #include "base/bits.h"
-#include "base/tsan.h"
 #include "os/threads.h"
 
-#include <ck_ring.h>
 #include <snug/workers.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -58,18 +55,34 @@
 #define GATE_INSIDE (GATE_CLOSED - 1)
 #define GATE_CLAIM_SHIFT 32
 
+#define HEAD_VOID (UINT64_C(1) << 14)
+#define HEAD_LAP (UINT64_C(1) << 15)
+#define HEAD_ERROR_SHIFT 16
+#define HEAD_WORKER_SHIFT 32
+
 #define CLOSE_YIELDS 64u /* yields before close sleeps between two looks */
 #define CLOSE_SLEEP_NS UINT64_C(20000)
 
 _Static_assert(SNUG_FOREVER == OS_FOREVER, "one word for no limit");
 
+#define REST_OFFSET offsetof(struct message, name)
+
 enum receiver_state { AWAKE, ASLEEP, NEWS };
+
+/* `rest` passes from the sender to the receiver with the head, and back with `released`. */
+struct slot {
+	_Alignas(LINE_BYTES) _Atomic uint64_t head;
+	unsigned char rest[sizeof(struct message) - REST_OFFSET];
+};
+
+_Static_assert(sizeof(struct slot) == sizeof(struct message), "kind, error and worker travel in the head");
 
 /* Each group on lines of its own: who writes one does not slow the readers of another. */
 struct channel {
 	/* constant after create */
-	_Alignas(LINE_BYTES) struct message *slots;
+	_Alignas(LINE_BYTES) struct slot *slots;
 	uint32_t room; /* messages */
+	uint32_t room_log2;
 	int event;
 	/* atomic: senders and close write */
 	_Alignas(LINE_BYTES) _Atomic uint64_t gate;
@@ -86,11 +99,7 @@ struct channel {
 	_Atomic uint32_t senders;
 	_Atomic bool had_senders; /* set once, after the first was counted */
 	_Atomic bool ended;       /* set once, by close, when nobody was inside any more */
-	/* Concurrency Kit's: senders put in, the receiver takes out */
-	_Alignas(LINE_BYTES) struct ck_ring ring;
 };
-
-CK_RING_PROTOTYPE(message, message)
 
 /* ------------------------------------------------------------------ create, destroy --------- */
 
@@ -104,7 +113,7 @@ snug_error channel_create(uint32_t messages, struct channel **out) {
 	if (messages < CHANNEL_MESSAGES_MIN || messages > CHANNEL_MESSAGES_MAX || !is_power_of_two(messages))
 		return SNUG_ERROR_OPTION;
 	struct channel *channel = lines_alloc(sizeof *channel);
-	struct message *slots = lines_alloc(2 * (size_t)messages * sizeof *slots);
+	struct slot *slots = lines_alloc(messages * sizeof *slots);
 	int event = os_event_create();
 	if (channel == NULL || slots == NULL || event < 0) {
 		free(channel);
@@ -115,8 +124,8 @@ snug_error channel_create(uint32_t messages, struct channel **out) {
 	}
 	channel->slots = slots;
 	channel->room = messages;
+	channel->room_log2 = bit_highest(messages);
 	channel->event = event;
-	ck_ring_init(&channel->ring, 2 * messages);
 	*out = channel;
 	return SNUG_OK;
 }
@@ -128,6 +137,55 @@ void channel_destroy(struct channel *channel) {
 	os_event_destroy(channel->event);
 	free(channel->slots);
 	free(channel);
+}
+
+static uint32_t claimed_in(uint64_t gate) {
+	return (uint32_t)(gate >> GATE_CLAIM_SHIFT);
+}
+
+/* What has been claimed and not been received. `released` is read first, as in claim. */
+static uint32_t depth(const struct channel *channel) {
+	uint32_t released = atomic_load_explicit(&channel->released, memory_order_acquire);
+	uint32_t claimed = claimed_in(atomic_load_explicit(&channel->gate, memory_order_relaxed));
+	return (uint32_t)smaller(claimed - released, channel->room);
+}
+
+/* ------------------------------------------------------------------ slots ------------------- */
+
+static struct slot *slot_at(const struct channel *channel, uint32_t position) {
+	return &channel->slots[position & (channel->room - 1)];
+}
+
+/* Slots begin with parity 0, so the first lap has 1. `room` is a power of two: parities also alternate when positions wrap. */
+static uint64_t lap_of(const struct channel *channel, uint32_t position) {
+	return (position >> channel->room_log2) % 2 == 0 ? HEAD_LAP : 0;
+}
+
+static void publish(struct channel *channel, uint32_t position, const struct message *message) {
+	SNUG_ASSERT(message->kind < HEAD_VOID);
+	struct slot *slot = slot_at(channel, position);
+	uint64_t head = message->kind | lap_of(channel, position) | (uint64_t)message->error << HEAD_ERROR_SHIFT |
+					(uint64_t)message->worker << HEAD_WORKER_SHIFT;
+	memcpy(slot->rest, (const unsigned char *)message + REST_OFFSET, sizeof slot->rest);
+	atomic_store_explicit(&slot->head, head, memory_order_release);
+}
+
+static void publish_void(struct channel *channel, uint32_t position) {
+	atomic_store_explicit(&slot_at(channel, position)->head, HEAD_VOID | lap_of(channel, position),
+						  memory_order_release);
+}
+
+static bool is_published(const struct channel *channel, uint32_t position, uint64_t *head) {
+	*head = atomic_load_explicit(&slot_at(channel, position)->head, memory_order_acquire);
+	return (*head & HEAD_LAP) == lap_of(channel, position);
+}
+
+static void take(const struct channel *channel, uint32_t position, uint64_t head, struct message *out) {
+	out->kind = (uint16_t)(head & (HEAD_VOID - 1));
+	out->error = (uint16_t)(head >> HEAD_ERROR_SHIFT);
+	out->worker = (uint32_t)(head >> HEAD_WORKER_SHIFT);
+	const struct slot *slot = slot_at(channel, position);
+	memcpy((unsigned char *)out + REST_OFFSET, slot->rest, sizeof slot->rest);
 }
 
 /* ------------------------------------------------------------------ waking ------------------ */
@@ -157,10 +215,7 @@ static void wake_senders(struct channel *channel) {
 
 /* Senders wait, and room has come back: lets them in if half of the room is free, else a later receive will. */
 static void let_senders_in(struct channel *channel) {
-	uint32_t released = atomic_load_explicit(&channel->released, memory_order_acquire);
-	uint32_t claimed = (uint32_t)(atomic_load_explicit(&channel->gate, memory_order_relaxed) >> GATE_CLAIM_SHIFT);
-	if (claimed - released > channel->room / 2) return;
-	if (atomic_exchange(&channel->waiting, false)) wake_senders(channel);
+	if (depth(channel) <= channel->room / 2 && atomic_exchange(&channel->waiting, false)) wake_senders(channel);
 }
 
 /* ------------------------------------------------------------------ senders ----------------- */
@@ -170,60 +225,66 @@ static void leave(struct channel *channel) {
 	atomic_fetch_sub_explicit(&channel->gate, 1, memory_order_release);
 }
 
-/* Claims room for `count` messages and counts `entering` senders (0 or 1) in. Not OK: nothing changed.
+/* Claims room for `count` messages, from *position on, and counts `entering` senders (0 or 1) in. Not OK: nothing changed.
  * `released` is read first: claims that are older than it are then in the gate too. It is full only if nothing was released in
  * between, else it might never have been. */
-static snug_error claim(struct channel *channel, uint32_t count, uint32_t entering) {
+static snug_error claim(struct channel *channel, uint32_t count, uint32_t entering, uint32_t *position) {
 	SNUG_ASSERT(count <= channel->room);
 	for (;;) {
 		uint32_t released = atomic_load_explicit(&channel->released, memory_order_acquire);
 		uint64_t gate = atomic_load_explicit(&channel->gate, memory_order_relaxed);
 		if ((gate & GATE_CLOSED) != 0) return SNUG_ERROR_STOPPED;
-		uint32_t used = (uint32_t)(gate >> GATE_CLAIM_SHIFT) - released;
-		if (used > channel->room - count) {
+		uint32_t claimed = claimed_in(gate);
+		if (claimed - released > channel->room - count) {
 			atomic_thread_fence(memory_order_acquire);
 			if (atomic_load_explicit(&channel->released, memory_order_relaxed) == released)
 				return SNUG_ERROR_QUEUE_FULL;
 			continue;
 		}
-		uint64_t claimed = gate + ((uint64_t)count << GATE_CLAIM_SHIFT) + entering;
-		if (atomic_compare_exchange_weak_explicit(&channel->gate, &gate, claimed, memory_order_relaxed,
-												  memory_order_relaxed))
+		uint64_t next = gate + ((uint64_t)count << GATE_CLAIM_SHIFT) + entering;
+		if (atomic_compare_exchange_weak_explicit(&channel->gate, &gate, next, memory_order_relaxed,
+												  memory_order_relaxed)) {
+			*position = claimed;
 			return SNUG_OK;
+		}
 	}
 }
 
-static void publish(struct channel *channel, const struct message *message) {
-	unsigned int ticket = 0;
-	struct message *slot = ck_ring_enqueue_reserve_mpsc_message(&channel->ring, channel->slots, &ticket);
-	if (!SNUG_GUARD(slot != NULL)) return; /* only a ring that was overwritten refuses */
-	TSAN_ACQUIRE(&channel->ring.c_head);
-	*slot = *message;
-	TSAN_RELEASE(&channel->ring.p_tail);
-	ck_ring_enqueue_commit_mpsc(&channel->ring, ticket);
+snug_error channel_claim(struct channel *channel, size_t count, uint32_t *position) {
+	return count > channel->room ? SNUG_ERROR_QUEUE_FULL : claim(channel, (uint32_t)count, 1, position);
 }
 
-snug_error channel_claim(struct channel *channel, size_t count) {
-	return count > channel->room ? SNUG_ERROR_QUEUE_FULL : claim(channel, (uint32_t)count, 1);
-}
-
-void channel_send_claimed(struct channel *channel, const struct message *messages, size_t count) {
-	for (size_t index = 0; index < count; index++) publish(channel, &messages[index]);
+void channel_send_claimed(struct channel *channel, uint32_t position, const struct message *messages, size_t count) {
+	for (size_t index = 0; index < count; index++) publish(channel, position + (uint32_t)index, &messages[index]);
 	wake_receiver(channel);
 	leave(channel);
 }
 
-/* Room comes back, as by a receive. */
-void channel_unclaim(struct channel *channel, size_t count) {
-	atomic_fetch_sub_explicit(&channel->gate, (uint64_t)count << GATE_CLAIM_SHIFT, memory_order_release);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed))) let_senders_in(channel);
+/* As if they had not been claimed; false if others have claimed after them. */
+static bool roll_back(struct channel *channel, uint32_t position, uint32_t count) {
+	uint64_t gate = atomic_load_explicit(&channel->gate, memory_order_relaxed);
+	do {
+		if (claimed_in(gate) != position + count) return false;
+	} while (!atomic_compare_exchange_weak(&channel->gate, &gate, gate - ((uint64_t)count << GATE_CLAIM_SHIFT)));
+	return true;
+}
+
+/* Either way room comes back, as by a receive, and who waits for it is told: here, or by the receiver when it passes over. */
+void channel_unclaim(struct channel *channel, uint32_t position, size_t count) {
+	if (roll_back(channel, position, (uint32_t)count)) {
+		atomic_thread_fence(memory_order_seq_cst);
+		if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed))) let_senders_in(channel);
+	} else {
+		for (size_t index = 0; index < count; index++) publish_void(channel, position + (uint32_t)index);
+		wake_receiver(channel);
+	}
 	leave(channel);
 }
 
 snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count) {
-	snug_error error = channel_claim(channel, count);
-	if (error == SNUG_OK) channel_send_claimed(channel, messages, count);
+	uint32_t position = 0;
+	snug_error error = channel_claim(channel, count, &position);
+	if (error == SNUG_OK) channel_send_claimed(channel, position, messages, count);
 	return error;
 }
 
@@ -233,12 +294,12 @@ snug_error channel_try_send(struct channel *channel, const struct message *messa
 
 /* Claims room for one message; the caller is inside. The count is read before the announcement: who takes the announcement back
  * changes the count afterwards, so that a sleep on the old one ends. */
-static snug_error claim_by(struct channel *channel, uint64_t deadline_ns) {
+static snug_error claim_by(struct channel *channel, uint64_t deadline_ns, uint32_t *position) {
 	for (;;) {
 		uint32_t seen = atomic_load(&channel->moved);
 		atomic_store(&channel->waiting, true);
 		atomic_thread_fence(memory_order_seq_cst);
-		snug_error error = claim(channel, 1, 0);
+		snug_error error = claim(channel, 1, 0, position);
 		if (error != SNUG_ERROR_QUEUE_FULL) return error;
 		uint64_t remaining_ns = os_remaining_ns(deadline_ns);
 		if (remaining_ns == 0) return SNUG_ERROR_TIMED_OUT;
@@ -250,9 +311,10 @@ static snug_error send_when_room(struct channel *channel, const struct message *
 	uint64_t gate = atomic_fetch_add_explicit(&channel->gate, 1, memory_order_relaxed);
 	snug_error error = SNUG_ERROR_STOPPED;
 	if ((gate & GATE_CLOSED) == 0) {
-		error = claim_by(channel, deadline_ns);
+		uint32_t position = 0;
+		error = claim_by(channel, deadline_ns, &position);
 		if (error == SNUG_OK) {
-			publish(channel, message);
+			publish(channel, position, message);
 			wake_receiver(channel);
 		}
 	}
@@ -282,24 +344,23 @@ void channel_detach(struct channel *channel) {
 
 /* ------------------------------------------------------------------ the receiver ------------ */
 
-/* How many messages it found is asked first, so that the edge from their senders is known before the ring copies them. */
-size_t channel_receive(struct channel *channel, struct message *messages, size_t most) {
-	uint32_t found = ck_ring_size(&channel->ring);
-	if (found == 0) return 0;
-	TSAN_ACQUIRE(&channel->ring.p_tail);
+static void release_until(struct channel *channel, uint32_t position) {
+	uint32_t found = depth(channel);
 	if (found > atomic_load_explicit(&channel->high_water, memory_order_relaxed))
 		atomic_store_explicit(&channel->high_water, found, memory_order_relaxed);
-	uint32_t count = (uint32_t)smaller(found, most);
-	for (uint32_t index = 0; index < count; index++) {
-		bool taken = ck_ring_dequeue_mpsc_message(&channel->ring, channel->slots, &messages[index]);
-		SNUG_ASSERT(taken);
-		(void)taken;
-	}
-	TSAN_RELEASE(&channel->ring.c_head);
-	uint32_t released = atomic_load_explicit(&channel->released, memory_order_relaxed) + count;
-	atomic_store_explicit(&channel->released, released, memory_order_release);
+	atomic_store_explicit(&channel->released, position, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed))) let_senders_in(channel);
+}
+
+size_t channel_receive(struct channel *channel, struct message *messages, size_t most) {
+	uint32_t begin = atomic_load_explicit(&channel->released, memory_order_relaxed);
+	uint32_t position = begin;
+	uint64_t head;
+	size_t count = 0;
+	for (; count < most && is_published(channel, position, &head); position++)
+		if ((head & HEAD_VOID) == 0) take(channel, position, head, &messages[count++]);
+	if (position != begin) release_until(channel, position);
 	return count;
 }
 
@@ -344,7 +405,8 @@ bool channel_doze(struct channel *channel) {
 		return false;
 	}
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ck_ring_size(&channel->ring) == 0) return true;
+	uint64_t head;
+	if (!is_published(channel, atomic_load_explicit(&channel->released, memory_order_relaxed), &head)) return true;
 	channel_rouse(channel);
 	return false;
 }
@@ -377,11 +439,8 @@ void channel_close(struct channel *channel) {
 
 /* ------------------------------------------------------------------ any thread -------------- */
 
-/* `released` first, as in claim. */
 uint32_t channel_depth(const struct channel *channel) {
-	uint32_t released = atomic_load_explicit(&channel->released, memory_order_acquire);
-	uint32_t claimed = (uint32_t)(atomic_load_explicit(&channel->gate, memory_order_relaxed) >> GATE_CLAIM_SHIFT);
-	return (uint32_t)smaller(claimed - released, channel->room);
+	return depth(channel);
 }
 
 uint32_t channel_high_water(const struct channel *channel) {

@@ -1,9 +1,9 @@
-/* work/channel.h: a bounded queue of messages from many threads to one, on Concurrency Kit's ring.
+/* work/channel.h: a bounded queue of messages from many threads to one.
  *
  * Sleep and wake: the receiver announces that it will sleep, looks once more, then waits on an eventfd; a sender publishes its
  * message, then looks whether the receiver sleeps, and only then writes the eventfd. Between the two steps of each side lies a
- * full fence, so that at least one of them sees the other (models/channel.pml). A sender that finds the ring full waits in the
- * same way on a count that the receiver moves.
+ * full fence, so that at least one of them sees the other (models/channel.pml). A sender that finds no room waits in the same
+ * way on a count that the receiver moves. No sender waits for another sender.
  *
  *     receiver                                   sender
  *     n = channel_receive(c, batch, 16);         channel_send(c, &message, SNUG_FOREVER);
@@ -43,10 +43,11 @@ snug_error channel_try_send(struct channel *channel, const struct message *messa
  * room; STOPPED. */
 snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
 /* The same in two halves, for batches to several channels of which all or none shall go: claim room in each, then send, or give the
- * claims back. Between the two the sender is inside: it must not wait for anything. QUEUE_FULL, STOPPED: nothing was claimed. */
-snug_error channel_claim(struct channel *channel, size_t count);
-void channel_send_claimed(struct channel *channel, const struct message *messages, size_t count);
-void channel_unclaim(struct channel *channel, size_t count);
+ * claims back, with the position and count of the claim. Between the two the sender is inside, and what others send after it is held
+ * up: it must not wait for anything. QUEUE_FULL, STOPPED: nothing was claimed. */
+snug_error channel_claim(struct channel *channel, size_t count, uint32_t *position);
+void channel_send_claimed(struct channel *channel, uint32_t position, const struct message *messages, size_t count);
+void channel_unclaim(struct channel *channel, uint32_t position, size_t count);
 /* Waits for room; SNUG_FOREVER (snug/workers.h): without end. TIMED_OUT, STOPPED. */
 snug_error channel_send(struct channel *channel, const struct message *message, uint64_t timeout_ns);
 
@@ -79,7 +80,7 @@ void channel_close(struct channel *channel);
 /* ------------------------------------------------------------------ any thread ----------- */
 
 uint32_t channel_depth(const struct channel *channel);      /* messages in it now, or on their way in */
-uint32_t channel_high_water(const struct channel *channel); /* the most that a receive found */
+uint32_t channel_high_water(const struct channel *channel); /* the most that a receive saw */
 uint32_t channel_senders(const struct channel *channel);    /* attached */
 uint64_t channel_wakes(const struct channel *channel);      /* eventfd writes so far */
 

@@ -187,6 +187,7 @@ static struct message message_of(const snug_client *client, const snug_operation
 struct sorting {
 	uint32_t begin[SNUG_WORKERS_MAX + 1];
 	uint32_t cursor[SNUG_WORKERS_MAX];
+	uint32_t position[SNUG_WORKERS_MAX]; /* that was claimed in its inbox */
 };
 
 static void sort_by_worker(const snug_client *client, const snug_operation *operations, size_t count,
@@ -201,18 +202,19 @@ static void sort_by_worker(const snug_client *client, const snug_operation *oper
 }
 
 /* Claims room in each inbox that takes part; all or none. */
-static snug_error claim_all(const snug_client *client, const struct sorting *sorting) {
+static snug_error claim_all(const snug_client *client, struct sorting *sorting) {
 	snug_error error = SNUG_OK;
 	uint32_t claimed = 0;
 	for (; claimed < client->workers->options.count; claimed++) {
 		uint32_t count = sorting->begin[claimed + 1] - sorting->begin[claimed];
-		if (count > 0) error = channel_claim(workers_inbox(client->workers, claimed), count);
+		if (count > 0)
+			error = channel_claim(workers_inbox(client->workers, claimed), count, &sorting->position[claimed]);
 		if (error) break;
 	}
 	if (!error) return SNUG_OK;
 	while (claimed-- > 0) {
 		uint32_t count = sorting->begin[claimed + 1] - sorting->begin[claimed];
-		if (count > 0) channel_unclaim(workers_inbox(client->workers, claimed), count);
+		if (count > 0) channel_unclaim(workers_inbox(client->workers, claimed), sorting->position[claimed], count);
 	}
 	return error;
 }
@@ -221,7 +223,9 @@ static void send_all(const snug_client *client, const struct sorting *sorting) {
 	for (uint32_t worker = 0; worker < client->workers->options.count; worker++) {
 		uint32_t begin = sorting->begin[worker];
 		uint32_t count = sorting->begin[worker + 1] - begin;
-		if (count > 0) channel_send_claimed(workers_inbox(client->workers, worker), client->outbox + begin, count);
+		if (count > 0)
+			channel_send_claimed(workers_inbox(client->workers, worker), sorting->position[worker],
+								 client->outbox + begin, count);
 	}
 }
 

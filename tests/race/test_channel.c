@@ -57,20 +57,36 @@ struct crowd_receiver {
 	snug_error end;
 };
 
-/* One of the four ways to send, up to `left` messages; how many were accepted. */
+/* Claims, and sends or gives the claim back. */
+static snug_error claim_first(test_random *random, struct channel *channel, const struct message *batch, size_t count,
+							  bool *taken_back) {
+	uint32_t position = 0;
+	snug_error error = channel_claim(channel, count, &position);
+	if (error != SNUG_OK) return error;
+	*taken_back = test_random_chance(random, 2);
+	if (*taken_back)
+		channel_unclaim(channel, position, count);
+	else
+		channel_send_claimed(channel, position, batch, count);
+	return SNUG_OK;
+}
+
+/* One of the five ways to send, up to `left` messages; how many were accepted. */
 static uint64_t send_some(struct crowd_sender *self, test_random *random, struct channel *channel, uint64_t number) {
 	struct message batch[BATCH_MAX];
 	uint64_t count = test_random_between(random, 1, self->left < BATCH_MAX ? self->left : BATCH_MAX);
-	uint64_t way = test_random_below(random, 4);
-	if (way != 0) count = 1;
+	uint64_t way = test_random_below(random, 5);
+	bool taken_back = false;
+	if (way >= 2) count = 1;
 	for (uint64_t i = 0; i < count; i++) batch[i] = numbered_message(self->sender, number + i);
 	snug_error error = way == 0   ? channel_try_send_batch(channel, batch, count)
-					   : way == 1 ? channel_try_send(channel, batch)
-					   : way == 2 ? channel_send(channel, batch, test_random_below(random, MS / 10))
+					   : way == 1 ? claim_first(random, channel, batch, count, &taken_back)
+					   : way == 2 ? channel_try_send(channel, batch)
+					   : way == 3 ? channel_send(channel, batch, test_random_below(random, MS / 10))
 								  : channel_send(channel, batch, HANG_NS);
-	if (error == SNUG_OK) return count;
+	if (error == SNUG_OK) return taken_back ? 0 : count;
 	self->refused++;
-	if (error != (way < 2 ? SNUG_ERROR_QUEUE_FULL : SNUG_ERROR_TIMED_OUT) || way == 3) self->mistakes++;
+	if (error != (way < 3 ? SNUG_ERROR_QUEUE_FULL : SNUG_ERROR_TIMED_OUT) || way == 4) self->mistakes++;
 	os_thread_yield();
 	return 0;
 }
@@ -171,6 +187,34 @@ static void a_full_channel_refuses(void **state) {
 	unmake(channel);
 }
 
+/* The last claim is rolled back; an older one leaves a gap that the receiver passes over, over many laps. */
+static void claims_given_back_leave_no_message(void **state) {
+	(void)state;
+	struct channel *channel = make(16);
+	struct numbered_log log = {0};
+	struct message batch[4];
+	for (uint32_t round = 0; round < 1000; round++) {
+		uint32_t first = 0, second = 0;
+		assert_int_equal(channel_claim(channel, 3, &first), SNUG_OK);
+		assert_int_equal(channel_claim(channel, 2, &second), SNUG_OK);
+		assert_int_equal(second, first + 3);
+		channel_unclaim(channel, second, 2);
+		assert_int_equal(channel_depth(channel), 3);
+		batch[0] = numbered_message(0, log.next[0]);
+		assert_int_equal(channel_try_send(channel, batch), SNUG_OK);
+		assert_int_equal(channel_receive(channel, batch, 4), 0); /* held up by the first claim */
+		channel_unclaim(channel, first, 3);
+		assert_int_equal(channel_depth(channel), 4);
+		assert_int_equal(channel_receive(channel, batch, 4), 1);
+		numbered_check(&log, batch);
+		assert_int_equal(channel_depth(channel), 0);
+		assert_int_equal(channel_receive(channel, batch, 4), 0);
+	}
+	assert_int_equal(log.mistakes, 0);
+	assert_int_equal(log.next[0], 1000);
+	unmake(channel);
+}
+
 static void time_outs_are_neither_early_nor_endless(void **state) {
 	(void)state;
 	static const uint64_t timeouts_ns[] = {0, 1, MS / 10, 5 * MS, 30 * MS};
@@ -203,6 +247,7 @@ static int print_seed(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_channel_refuses),
+		cmocka_unit_test(claims_given_back_leave_no_message),
 		cmocka_unit_test(time_outs_are_neither_early_nor_endless),
 		cmocka_unit_test(nothing_is_lost_doubled_or_overtaken),
 	};
