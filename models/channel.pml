@@ -1,16 +1,17 @@
 /* channel.pml: sleep, wake and end of src/work/channel.c.
  *
  * Stores that are not part of a read-modify-write lie in a store buffer (pending_...) until the process `memory` writes
- * them, at any time and in any order; a fence waits until one's own are written, and so does a read-modify-write. Where the code's
- * fence follows a read-modify-write, leaving it out lets the later load be done before it. Claiming room, a loop around a
- * compare-and-swap in the code, is one step here.
+ * them, at any time and in any order, but a slot's head after its message; a fence waits until one's own are written, and so does a
+ * read-modify-write. Where the code's fence follows a read-modify-write, leaving it out lets the later load be done before it.
+ * Claiming room, a loop around a compare-and-swap in the code, is one step here. A message is its position in the order of claims:
+ * the receiver sees one that was lost, doubled, overtaken, or read before it was written.
  *
  * Three stories, by macro:
  *     (none)     senders come and go; the receiver ends when the last has detached, and destroys the channel
  *     ANSWERS    the receiver knows how many messages will come; it closes and destroys right after the last
  *     CLOSE      a third thread closes at any moment; with BY_RECEIVER it is the receiver who does
  * With UNCLAIM the last sender claims room for its last message and gives the claim back.
- * In each: no deadlock (a lost wake-up is one), nobody touches what is destroyed, and what was accepted is received.
+ * In each: no deadlock (a lost wake-up is one), nobody touches what is destroyed, and what was accepted is received, in order.
  * The last sender is impatient: it may give up waiting for room at any time (not in ANSWERS). */
 #ifndef SENDERS
 #define SENDERS 2
@@ -27,29 +28,47 @@ mtype = { OK, FULL, STOPPED, TIMED_OUT };   /* what a send answers */
 
 byte claimed, inside;                       /* the gate: one word, changed as one */
 bool closed, ended;
-byte reserved, tail, released, received;    /* the ring */
-byte pending_tail[SENDERS], pending_released; /* 0: nothing in the buffer */
+byte head[ROOM], slot[ROOM];                /* head: 0 before the first lap, then LAP(position), + 2 if void */
+byte released, position;                    /* position: the receiver's, which it releases */
+byte pending_head[SENDERS], pending_at[SENDERS]; /* a message: pending_at is its position + 1; 0: nothing in the buffer */
+byte pending_released;
 mtype state = AWAKE;
 bool event;
 bool waiting;
 byte moved;
 bool sleeping[SENDERS];                     /* in the futex */
 byte attached = SENDERS;
-byte accepted, finished;
+byte accepted, received, finished;
 bool destroyed;
 
 #define TOUCH assert(!destroyed)
+#ifdef NO_LAP
+#define LAP(at) 1
+#else
+#define LAP(at) (1 - ((at) / ROOM) % 2)
+#endif
+#define PUBLISHED (head[position % ROOM] % 2 == LAP(position))
+
+#ifdef HEAD_FIRST
+#define SLOT_THEN_HEAD(s) \
+	head[(pending_at[s] - 1) % ROOM] = pending_head[s]; }; \
+	atomic { slot[(pending_at[s] - 1) % ROOM] = pending_at[s]
+#else
+#define SLOT_THEN_HEAD(s) \
+	slot[(pending_at[s] - 1) % ROOM] = pending_at[s]; head[(pending_at[s] - 1) % ROOM] = pending_head[s]
+#endif
+#define WRITE(s) atomic { pending_at[s] > 0 -> SLOT_THEN_HEAD(s); pending_at[s] = 0; pending_head[s] = 0 }
 
 active proctype memory() {
 end:
 	do
 	:: atomic { pending_released > 0 -> released = pending_released; pending_released = 0 }
-	:: atomic { pending_tail[0] > 0 -> tail = pending_tail[0]; pending_tail[0] = 0 }
+	:: WRITE(0)
 #if SENDERS > 1
-	:: atomic { pending_tail[1] > 0 -> tail = pending_tail[1]; pending_tail[1] = 0 }
+	:: WRITE(1)
 #endif
 #if SENDERS > 2
-	:: atomic { pending_tail[2] > 0 -> tail = pending_tail[2]; pending_tail[2] = 0 }
+	:: WRITE(2)
 #endif
 	od
 }
@@ -94,27 +113,25 @@ inline claim(entering) {
 		if
 		:: closed -> outcome = STOPPED
 		:: !closed && claimed - released < ROOM ->
-			claimed++; inside = inside + entering; accepted++; outcome = OK
+			at = claimed; claimed++; inside = inside + entering; accepted++; outcome = OK
 		:: !closed && claimed - released >= ROOM -> outcome = FULL
 		fi
 	}
 }
 
-inline publish() {
-	atomic { TOUCH; ticket = reserved; reserved++ }
-	(tail == ticket);
-	atomic { TOUCH; pending_tail[me] = ticket + 1 }
+inline publish(void_too) {
+	atomic { TOUCH; pending_head[me] = LAP(at) + void_too; pending_at[me] = at + 1 }
 }
 
 inline wake_receiver() {
 #ifndef NO_SENDER_FENCE
-	(pending_tail[me] == 0);
+	(pending_at[me] == 0);
 #endif
 	atomic { TOUCH; looks_asleep = (state == ASLEEP) }
 	if
 	:: looks_asleep ->
 		atomic {
-			(pending_tail[me] == 0);
+			(pending_at[me] == 0);
 			TOUCH;
 			if
 			:: state == ASLEEP -> state = AWAKE
@@ -131,17 +148,36 @@ inline wake_receiver() {
 
 /* In the code: claims that were given back, because another channel had no room. */
 inline unclaim() {
-	atomic { TOUCH; claimed--; accepted-- }
-#ifndef UNCLAIM_TELLS_NOBODY
-	if
-	:: waiting && claimed - released <= ROOM / 2 -> TOUCH; waiting = false; wake_all_senders()
-	:: else
-	fi
+	atomic {
+		TOUCH;
+		accepted--;
+#ifdef ROLLS_BACK_BLINDLY
+		claimed--; rolled_back = true
+#else
+		if
+		:: claimed == at + 1 -> claimed--; rolled_back = true
+		:: else -> rolled_back = false
+		fi
 #endif
+	}
+	if
+	:: rolled_back ->
+#ifndef UNCLAIM_TELLS_NOBODY
+		if
+		:: waiting && claimed - released <= ROOM / 2 -> TOUCH; waiting = false; wake_all_senders()
+		:: else
+		fi
+#endif
+	:: else ->
+		publish(2);
+#ifndef VOID_TELLS_NOBODY
+		wake_receiver()
+#endif
+	fi
 }
 
 inline leave() {
-	atomic { pending_tail[me] == 0 -> TOUCH; inside-- }
+	atomic { pending_at[me] == 0 -> TOUCH; inside-- }
 }
 
 inline announce_waiting() {
@@ -185,9 +221,9 @@ inline wait_for_room() {
 }
 
 proctype sender(byte me) {
-	byte sent, ticket, seen;
+	byte sent, at, seen;
 	mtype outcome = OK;
-	bool looks_asleep, news_to_sleeper, over_time;
+	bool looks_asleep, news_to_sleeper, over_time, rolled_back;
 	do
 	:: sent == MESSAGES || outcome == STOPPED -> break
 	:: else ->
@@ -202,7 +238,7 @@ proctype sender(byte me) {
 			:: else
 			fi;
 			if
-			:: outcome == OK -> publish(); wake_receiver()
+			:: outcome == OK -> publish(0); wake_receiver()
 			:: else
 			fi;
 			leave()
@@ -213,11 +249,11 @@ proctype sender(byte me) {
 		:: outcome == OK ->
 #endif
 #if defined(WAKE_FIRST)
-			wake_receiver(); publish(); leave()
+			wake_receiver(); publish(0); leave()
 #elif defined(LEAVE_FIRST)
-			publish(); leave(); wake_receiver()
+			publish(0); leave(); wake_receiver()
 #else
-			publish(); wake_receiver(); leave()
+			publish(0); wake_receiver(); leave()
 #endif
 		:: else
 		fi
@@ -263,12 +299,12 @@ inline announce() {
 inline doze() {
 #ifdef NO_RECEIVER_FENCE
 	if
-	:: found = (tail > received); announce()
-	:: announce(); found = (tail > received)
+	:: found = PUBLISHED; announce()
+	:: announce(); found = PUBLISHED
 	fi;
 #else
 	announce();
-	found = (tail > received);
+	found = PUBLISHED;
 #endif
 #ifndef NO_SECOND_LOOK
 	if
@@ -289,14 +325,21 @@ proctype receiver() {
 		over = OVER;
 #endif
 		if
-		:: tail > received ->
-			received++;
-			pending_released = received;
+		:: PUBLISHED ->
+#ifdef RELEASED_FIRST
+			released = position + 1;
+#endif
+			if
+			:: head[position % ROOM] < 2 -> assert(slot[position % ROOM] == position + 1); received++
+			:: else
+			fi;
+			position++;
+			pending_released = position;
 #ifndef NO_ROOM_FENCE
 			(pending_released == 0);
 #endif
 			if
-			:: waiting && claimed - received <= ROOM / 2 ->
+			:: waiting && claimed - position <= ROOM / 2 ->
 				atomic { pending_released == 0 -> waiting = false }
 				wake_all_senders()
 			:: else
@@ -329,7 +372,7 @@ proctype receiver() {
 #endif
 	(finished == SENDERS);
 	assert(received == accepted);
-	assert(tail == accepted)
+	assert(position == claimed)
 }
 
 #if defined(CLOSE) && !defined(BY_RECEIVER)

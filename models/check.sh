@@ -56,6 +56,7 @@ expect holds channel ANSWERS
 expect holds channel CLOSE MESSAGES=1
 expect holds channel CLOSE BY_RECEIVER
 expect holds channel UNCLAIM
+expect holds channel UNCLAIM ROOM=2
 expect holds channel ROOM=2 MESSAGES=3 SENDERS=1
 expect holds channel CLOSE ROOM=2 MESSAGES=3 SENDERS=1
 expect fails channel NO_SENDER_FENCE
@@ -65,7 +66,12 @@ expect fails channel WAKE_FIRST
 expect fails channel NO_ROOM_FENCE
 expect fails channel NO_WAITER_FENCE
 expect fails channel ANNOUNCED_BEFORE_COUNT
+expect fails channel NO_LAP
+expect fails channel HEAD_FIRST
+expect fails channel RELEASED_FIRST
 expect fails channel UNCLAIM UNCLAIM_TELLS_NOBODY
+expect fails channel UNCLAIM ROLLS_BACK_BLINDLY ROOM=2
+expect fails channel UNCLAIM VOID_TELLS_NOBODY ROOM=2
 expect fails channel DETACH_TELLS_NOBODY
 expect fails channel OVER_AFTER_LOOK
 expect fails channel ANSWERS LEAVE_FIRST
