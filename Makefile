@@ -10,8 +10,6 @@ BENCH_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
 sources = $(shell find include src tests tools bench examples -name '*.[ch]')
-bench_names = pairs moves pauses snapshot metadata hops under-load
-bench_programs = $(patsubst %,bench/bench-%,$(bench_names) instructions)
 
 # Configures the directory of the target, with more options; says more only when it fails.
 define setup
@@ -92,12 +90,11 @@ test: need-test build/.with-tests build-debug/build.ninja
 	@tests/run_tests.sh build build-debug
 
 bench: need-bench build/.with-bench
-	@$(ninja) --quiet -C build $(bench_programs)
-	@for name in $(bench_names); do build/bench/bench-$$name $(BENCH_OPTIONS) || exit 1; done
-	@bench/instructions.sh build /dev/stdout
+	@$(ninja) --quiet -C build
+	@bench/run.sh build $(BENCH_OPTIONS)
 
 count-instructions: need-bench build/.with-bench
-	@$(ninja) --quiet -C build $(bench_programs)
+	@$(ninja) --quiet -C build
 	@bench/instructions.sh build
 
 check-asan: need-test build-asan/build.ninja

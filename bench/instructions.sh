@@ -1,6 +1,6 @@
 #!/bin/sh
 # instructions.sh [BUILD_DIR [OUTPUT]]: counts instructions with callgrind and writes the table to docs/instruction-counts.md.
-# Needs valgrind and the mallocs' libraries; a malloc that is not installed is left out.
+# OUTPUT -: standard output. Needs valgrind and the mallocs' libraries; a malloc that is not installed is left out.
 set -eu
 
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
@@ -129,4 +129,8 @@ A heap of 8 MiB of Meta's sizes that was thinned and compacted.
 | snug_defragment with nothing to gain | $(per asks counted_asks '' asks nothing) |
 TEXT
 } >"$work_dir/table"
-cat "$work_dir/table" >"$output"
+if [ "$output" = - ]; then
+	cat "$work_dir/table"
+else
+	cat "$work_dir/table" >"$output"
+fi

@@ -1,9 +1,10 @@
 /* under_load.c: bench-under-load: what a defragmentation costs the clients that are served meanwhile, and what idle workers cost.
  *
  * One worker, one client at full speed in batches of 16: 70 % reads, 18 % writes, 6 % frees and as many allocations, every read
- * verified. Each round fills the heap, frees a random half, then runs the client first alone and then beside a
- * defragmentation at the default duty cycle, for as long as that takes. So a round compares neighbours in time, and its ratio is of
- * one machine in one mood; the ratio printed is the median over the rounds.
+ * verified. Each round fills the heap, frees a random half, and lets the client run. Even rounds defragment in slices, each a request whose
+ * budget fills a window of 20 ms at the default duty cycle, with as long a window alone before and after it; a ratio is that of a
+ * slice's speed to the mean of its neighbours', so that it compares one machine in one mood, and the ratio printed is the median of
+ * all. Odd rounds ask for an estimate and then for the whole at once, and compare what was reclaimed with it.
  *
  * Latencies are the client's, from submission until it took the result, most of which is the client's own batch. Turns are the
  * worker's: from one call of its hook to the next, sleep left out: a batch of messages and, beside a defragmentation, now and then a
@@ -25,7 +26,8 @@
 #define FREES_A_BATCH 1u
 #define SIZE_MIN 64u
 #define SIZE_MAX_BYTES 1024u
-#define ALONE_NS UINT64_C(500000000)
+#define WINDOW_NS UINT64_C(20000000)
+#define WINDOWS_MAX 4096u
 #define IDLE_WORKERS 8u
 
 /* ------------------------------------------------------------------ the worker's turns --------------------------------- */
@@ -72,8 +74,9 @@ struct load {
 	size_t count;
 	size_t capacity;
 	uint64_t next_id;
-	uint64_t operations;
-	snug_histogram latency_ns;
+	_Atomic uint64_t operations; /* the client's thread writes */
+	_Atomic uint32_t *mode;      /* the probe's */
+	snug_histogram latency_ns[MODES];
 	_Atomic bool stop;
 	unsigned char buffers[BATCH][SIZE_MAX_BYTES];
 	struct object chosen[BATCH]; /* of each operation in flight */
@@ -127,15 +130,17 @@ static void take(struct load *load, size_t index, const snug_operation *operatio
 
 static void run_batch(struct load *load, const snug_operation *operations, size_t count) {
 	snug_ticket tickets[BATCH];
+	snug_histogram *latency_ns = &load->latency_ns[atomic_load(load->mode)];
 	uint64_t begin_ns = bench_now_ns();
 	bench_expect_ok(snug_client_submit(load->client, operations, count, tickets), "submit");
 	for (size_t index = 0; index < count; index++) {
 		snug_result result;
 		bench_expect_ok(snug_client_wait(load->client, tickets[index], SNUG_FOREVER, &result), "wait");
-		snug_histogram_add(&load->latency_ns, bench_now_ns() - begin_ns);
+		snug_histogram_add(latency_ns, bench_now_ns() - begin_ns);
 		take(load, index, &operations[index], &result);
 	}
-	load->operations += count;
+	atomic_store_explicit(&load->operations, atomic_load_explicit(&load->operations, memory_order_relaxed) + count,
+						  memory_order_relaxed);
 }
 
 static void *run_load(void *context) {
@@ -178,11 +183,12 @@ static void fragment(struct load *load, size_t limit_bytes) {
 /* ------------------------------------------------------------------ a round --------------------------------------------- */
 
 struct figures {
-	double speed[MODES]; /* operations a second */
-	snug_histogram latency_ns[MODES];
-	double *ratios;
+	double ratios[WINDOWS_MAX]; /* speed of a slice to that of its neighbours */
+	size_t ratio_count;
+	double speed_alone; /* operations a second, of the last window */
 	uint64_t estimated_bytes;
 	uint64_t reclaimed_bytes;
+	uint64_t whole_rounds;
 	uint64_t steps;
 	uint64_t work_ns;
 	uint64_t total_ns;
@@ -196,29 +202,7 @@ struct stage {
 	struct load *load;
 };
 
-static void begin_load(struct stage *stage, enum mode mode, pthread_t *thread) {
-	struct load *load = stage->load;
-	snug_histogram_init(&load->latency_ns);
-	load->operations = 0;
-	atomic_store(&load->stop, false);
-	atomic_store(&stage->probe->mode, mode);
-	if (pthread_create(thread, NULL, run_load, load) != 0) bench_fail("no thread");
-}
-
-static void end_load(struct stage *stage, enum mode mode, pthread_t thread, uint64_t begin_ns,
-					 struct figures *figures) {
-	uint64_t elapsed_ns = bench_now_ns() - begin_ns;
-	uint64_t operations;
-	atomic_store(&stage->load->stop, true);
-	atomic_store(&stage->probe->mode, IGNORED);
-	(void)pthread_join(thread, NULL);
-	operations = stage->load->operations;
-	figures->speed[mode] = (double)operations * 1e9 / (double)elapsed_ns;
-	snug_histogram_merge(&figures->latency_ns[mode], &stage->load->latency_ns);
-}
-
-static snug_response ask(struct stage *stage, snug_request_kind kind) {
-	snug_request request = SNUG_REQUEST(kind);
+static snug_response ask(struct stage *stage, snug_request request) {
 	snug_response response;
 	snug_ticket late;
 	bench_expect_ok(snug_coordinator_call(stage->coordinator, &request, SNUG_FOREVER, &response, &late), "request");
@@ -226,33 +210,76 @@ static snug_response ask(struct stage *stage, snug_request_kind kind) {
 	return response;
 }
 
-static double run_alone(struct stage *stage, uint64_t duration_ns, struct figures *figures) {
-	pthread_t thread;
-	begin_load(stage, ALONE, &thread);
-	uint64_t begin_ns = bench_now_ns();
-	struct timespec pause = {.tv_sec = (time_t)(duration_ns / 1000000000), .tv_nsec = (long)(duration_ns % 1000000000)};
-	nanosleep(&pause, NULL);
-	end_load(stage, ALONE, thread, begin_ns, figures);
-	return figures->speed[ALONE];
-}
-
-static void run_round(struct stage *stage, size_t limit_bytes, unsigned round, struct figures *figures) {
-	pthread_t thread;
-	fragment(stage->load, limit_bytes);
-	double before = run_alone(stage, ALONE_NS, figures);
-	figures->estimated_bytes += ask(stage, SNUG_REQUEST_ESTIMATE).estimate.reclaimable_bytes;
-	begin_load(stage, BESIDE, &thread);
-	uint64_t begin_ns = bench_now_ns();
-	snug_response response = ask(stage, SNUG_REQUEST_DEFRAGMENT);
-	end_load(stage, BESIDE, thread, begin_ns, figures);
-	double after = run_alone(stage, ALONE_NS, figures);
-	figures->ratios[round] = figures->speed[BESIDE] / ((before + after) / 2);
-	figures->reclaimed_bytes += response.report.reclaimed_bytes;
+static snug_response defragment(struct stage *stage, uint64_t budget_ns, struct figures *figures) {
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	request.options.budget_ns = budget_ns;
+	atomic_store(&stage->probe->mode, BESIDE);
+	snug_response response = ask(stage, request);
 	figures->steps += response.report.steps;
 	figures->work_ns += response.report.work_ns;
 	figures->total_ns += response.report.total_ns;
 	if (response.report.longest_step_ns > figures->longest_step_ns)
 		figures->longest_step_ns = response.report.longest_step_ns;
+	return response;
+}
+
+struct window {
+	uint64_t begin_ns;
+	uint64_t operations;
+};
+
+static struct window open_window(struct stage *stage) {
+	return (struct window){bench_now_ns(), atomic_load(&stage->load->operations)};
+}
+
+/* Operations a second since the window was opened. */
+static double window_speed(struct stage *stage, struct window window) {
+	uint64_t operations = atomic_load(&stage->load->operations) - window.operations;
+	return (double)operations * 1e9 / (double)(bench_now_ns() - window.begin_ns);
+}
+
+static double run_alone(struct stage *stage) {
+	struct timespec pause = {.tv_nsec = (long)WINDOW_NS};
+	atomic_store(&stage->probe->mode, ALONE);
+	struct window window = open_window(stage);
+	nanosleep(&pause, NULL);
+	return window_speed(stage, window);
+}
+
+static void run_in_slices(struct stage *stage, uint32_t duty_ppm, struct figures *figures) {
+	double alone = run_alone(stage);
+	bool complete = false;
+	while (!complete && figures->ratio_count < WINDOWS_MAX) {
+		struct window window = open_window(stage);
+		complete = defragment(stage, WINDOW_NS / 1000000 * duty_ppm, figures).report.complete;
+		double beside = window_speed(stage, window), next = run_alone(stage);
+		/* What is left for the last slice is too short to compare. */
+		if (!complete) figures->ratios[figures->ratio_count++] = beside / ((alone + next) / 2);
+		alone = next;
+	}
+	figures->speed_alone = alone;
+}
+
+static void run_whole(struct stage *stage, struct figures *figures) {
+	snug_request question = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
+	figures->estimated_bytes += ask(stage, question).estimate.reclaimable_bytes;
+	figures->reclaimed_bytes += defragment(stage, SNUG_NO_BUDGET, figures).report.reclaimed_bytes;
+	figures->whole_rounds++;
+}
+
+static void run_round(struct stage *stage, size_t limit_bytes, uint32_t duty_ppm, bool whole, struct figures *figures) {
+	pthread_t thread;
+	atomic_store(&stage->probe->mode, IGNORED);
+	fragment(stage->load, limit_bytes);
+	atomic_store(&stage->load->stop, false);
+	if (pthread_create(&thread, NULL, run_load, stage->load) != 0) bench_fail("no thread");
+	if (whole)
+		run_whole(stage, figures);
+	else
+		run_in_slices(stage, duty_ppm, figures);
+	atomic_store(&stage->probe->mode, IGNORED);
+	atomic_store(&stage->load->stop, true);
+	(void)pthread_join(thread, NULL);
 }
 
 /* ------------------------------------------------------------------ idle ------------------------------------------------- */
@@ -298,15 +325,16 @@ static void print_histogram(const char *what, const char *when, const snug_histo
 			   (double)of->max / 1000);
 }
 
-static void print_all(struct figures *figures, const struct probe *probe, double idle, const bench_options *options) {
-	double ratio = bench_median(figures->ratios, options->rounds);
+static void print_all(struct figures *figures, const struct probe *probe, const struct load *load, double idle,
+					  const bench_options *options) {
+	double ratio = bench_median(figures->ratios, figures->ratio_count);
 	double met = (double)figures->reclaimed_bytes / (double)figures->estimated_bytes;
 	double duty = (double)figures->work_ns / (double)figures->total_ns;
 	double step_ns = (double)figures->work_ns / (double)figures->steps;
 	if (!options->json)
 		printf("%-10s %-8s %10s %8s %8s %8s %8s %9s   us\n", "", "", "count", "p50", "p99", "p99.9", "p99.99", "max");
-	print_histogram("operations", "alone", &figures->latency_ns[ALONE], options->json);
-	print_histogram("operations", "beside", &figures->latency_ns[BESIDE], options->json);
+	print_histogram("operations", "alone", &load->latency_ns[ALONE], options->json);
+	print_histogram("operations", "beside", &load->latency_ns[BESIDE], options->json);
 	print_histogram("turns", "alone", &probe->turns[ALONE], options->json);
 	print_histogram("turns", "beside", &probe->turns[BESIDE], options->json);
 	if (options->json) {
@@ -317,10 +345,11 @@ static void print_all(struct figures *figures, const struct probe *probe, double
 			(unsigned long long)options->seed);
 		return;
 	}
-	printf("throughput beside / alone   %.3f   (aim: at least 0.95; the last round: %.0f and %.0f operations/s)\n",
-		   ratio, figures->speed[BESIDE], figures->speed[ALONE]);
+	printf("throughput beside / alone   %.3f   (aim: at least 0.95; median of %zu pairs of windows; last %.0f "
+		   "operations/s)\n",
+		   ratio, figures->ratio_count, figures->speed_alone);
 	printf("reclaimed / estimated       %.3f   (aim: 0.90 to 1.10; %.1f MiB a round)\n", met,
-		   (double)figures->reclaimed_bytes / (double)MIB / options->rounds);
+		   (double)figures->reclaimed_bytes / (double)MIB / (double)figures->whole_rounds);
 	printf("steps / time beside         %.3f   (cap: 0.030; %llu steps, mean %.1f us, longest %.1f us)\n", duty,
 		   (unsigned long long)figures->steps, step_ns / 1000, (double)figures->longest_step_ns / 1000);
 	printf("8 idle workers              %.4f %% of a processor, with a coordinator (aim: below 0.1)\n", idle * 100);
@@ -328,9 +357,9 @@ static void print_all(struct figures *figures, const struct probe *probe, double
 
 int main(int argc, char **argv) {
 	static struct probe probe;
-	static struct load load;
+	static struct load load = {.mode = &probe.mode};
 	static struct figures figures;
-	bench_options options = bench_options_parse(argc, argv, 7);
+	bench_options options = bench_options_parse(argc, argv, 8);
 	size_t limit_bytes = options.quick ? 8 * MIB : 64 * MIB;
 	struct stage stage = {.probe = &probe, .load = &load};
 	snug_workers_options workers = SNUG_WORKERS_DEFAULTS;
@@ -338,7 +367,7 @@ int main(int argc, char **argv) {
 	bench_random_init(&load.random, options.seed);
 	for (int mode = 0; mode < MODES; mode++) {
 		snug_histogram_init(&probe.turns[mode]);
-		snug_histogram_init(&figures.latency_ns[mode]);
+		snug_histogram_init(&load.latency_ns[mode]);
 	}
 	workers.pools.limit_bytes = limit_bytes;
 	workers.pools.populate = true;
@@ -350,14 +379,15 @@ int main(int argc, char **argv) {
 	bench_expect_ok(snug_client_create(stage.workers, NULL, &load.client), "create client");
 	load.capacity = limit_bytes / SIZE_MIN;
 	load.live = bench_map(load.capacity * sizeof *load.live, false);
-	figures.ratios = bench_map(options.rounds * sizeof *figures.ratios, false);
 	if (!options.json)
-		printf("a client at full speed, alone and beside a defragmentation at the default duty cycle; %zu MiB, seed %llu\n",
+		printf("a client at full speed, alone and beside a defragmentation at the default duty cycle; %zu MiB, seed "
+			   "%llu\n",
 			   limit_bytes / MIB, (unsigned long long)options.seed);
-	for (unsigned round = 0; round < options.rounds; round++) run_round(&stage, limit_bytes, round, &figures);
+	for (unsigned round = 0; round < options.rounds || round < 2; round++)
+		run_round(&stage, limit_bytes, workers.duty_ppm, round % 2 != 0, &figures);
 	bench_expect_ok(snug_client_destroy(load.client), "destroy client");
 	bench_expect_ok(snug_coordinator_destroy(stage.coordinator), "destroy coordinator");
 	bench_expect_ok(snug_workers_destroy(stage.workers), "destroy workers");
-	print_all(&figures, &probe, idle_share(options.quick ? 1 : 10), &options);
+	print_all(&figures, &probe, &load, idle_share(options.quick ? 1 : 10), &options);
 	return 0;
 }
