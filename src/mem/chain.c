@@ -94,6 +94,7 @@ static void fragment_free(snug_pools *pools, uint64_t offset, uint32_t length) {
 
 /* Frees the fragments from `offset` to the end. */
 static void free_from(snug_pools *pools, uint64_t offset) {
+	pools->bookmark.head = 0;
 	while (offset != 0) {
 		struct fragment_trailer trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, offset));
 		fragment_free(pools, offset, trailer.length);

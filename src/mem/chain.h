@@ -7,7 +7,8 @@
  *                                   <- prev, next in the trailers t, 12 bytes each ->
  *
  * Every fragment but the tails fills its slot exactly. Each is moved alone: its trailer names its neighbours, the head's its
- * owner. Costs: reading at an offset walks the fragments before it. */
+ * owner. Costs: reading at an offset walks the fragments before it, unless it goes on where
+ * the last reading of the same object was. */
 #ifndef SNUG_MEM_CHAIN_H
 #define SNUG_MEM_CHAIN_H
 

@@ -186,6 +186,17 @@ static bool check_pins(struct check *check, const struct object_counts *counts) 
 		   check_equal(check, "P2", "pins marked on slabs", counts->page_pins, page_pins);
 }
 
+static bool check_bookmark(struct check *check) {
+	const snug_pools *pools = check->pools;
+	const struct bookmark *mark = &pools->bookmark;
+	uint64_t before_bytes = 0;
+	if (mark->head == 0) return true;
+	for (uint64_t offset = mark->head; offset != mark->offset && offset != 0; offset = chain_next(pools, offset)) {
+		before_bytes += fragment_trailer_read(pools, fragment_trailer_at(pools, offset)).length;
+	}
+	return check_equal(check, "F3", "bytes before the bookmark", mark->before_bytes, before_bytes);
+}
+
 bool check_objects(struct check *check) {
 	const snug_pools *pools = check->pools;
 	struct object_counts counts = {{0}, 0, 0, 0, 0};
@@ -201,6 +212,6 @@ bool check_objects(struct check *check) {
 			return false;
 		}
 	}
-	return check_equal(check, "F2", "objects in fragments", pools->chains, counts.heads) &&
+	return check_equal(check, "F2", "objects in fragments", pools->chains, counts.heads) && check_bookmark(check) &&
 		   check_handles(check, &counts) && check_pins(check, &counts);
 }

@@ -339,6 +339,7 @@ static uint32_t move_fragment(snug_pools *pools, const struct size_class *class,
 	struct fragment_trailer trailer =
 		fragment_trailer_read(pools, from + class->stride - pools->classes.fragment_trailer_bytes);
 	copy_slot(to, from, trailer.length);
+	pools->bookmark.head = 0;
 	fragment_trailer_write(pools, to + move->target->stride - pools->classes.fragment_trailer_bytes, trailer);
 	if (trailer.next != 0) {
 		char *at = fragment_trailer_at(pools, trailer.next);

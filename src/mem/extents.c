@@ -15,6 +15,25 @@ struct extents extents_of(const snug_pools *pools, uint64_t location, size_t fro
 	};
 }
 
+struct extents extents_seek(snug_pools *pools, uint64_t location, size_t from, size_t length) {
+	struct extents extents = extents_of(pools, location, from, length);
+	struct bookmark *mark = &pools->bookmark;
+	uint64_t head = extents.offset;
+	if (!extents.chained || from < pools->arena.page_bytes) return extents;
+	if (mark->head == head && mark->before_bytes <= from) {
+		extents.offset = mark->offset;
+		extents.skip_bytes = from - mark->before_bytes;
+	}
+	for (;;) {
+		struct fragment_trailer trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, extents.offset));
+		if (extents.skip_bytes < trailer.length || trailer.next == 0) break;
+		extents.skip_bytes -= trailer.length;
+		extents.offset = trailer.next;
+	}
+	*mark = (struct bookmark){head, extents.offset, from - extents.skip_bytes};
+	return extents;
+}
+
 bool extents_next(struct extents *extents, char **data, size_t *length) {
 	while (extents->left_bytes > 0 && extents->offset != 0) {
 		uint64_t offset = extents->offset;

@@ -15,6 +15,9 @@ struct extents {
 /* The bytes [from, from + length) of the object at `location`; they must lie inside it. */
 struct extents extents_of(const snug_pools *pools, uint64_t location, size_t from, size_t length);
 
+/* The same, quick where it follows the last one in the same object: see struct bookmark. */
+struct extents extents_seek(snug_pools *pools, uint64_t location, size_t from, size_t length);
+
 /* The next piece; false at the end. */
 bool extents_next(struct extents *extents, char **data, size_t *length);
 

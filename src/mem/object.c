@@ -118,17 +118,18 @@ static bool in_range(size_t size, size_t offset, size_t length) {
 	return offset <= size && length <= size - offset;
 }
 
-snug_error object_view(const snug_pools *pools, uint64_t location, size_t size, size_t offset, size_t length,
+snug_error object_view(snug_pools *pools, uint64_t location, size_t size, size_t offset, size_t length,
 					   snug_extent *extents, size_t *count) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
 	size_t used = 0;
-	struct extents pieces = extents_of(pools, location, offset, length);
+	struct extents begin = extents_seek(pools, location, offset, length);
+	struct extents pieces = begin;
 	char *data;
 	size_t piece_bytes;
 	while (extents_next(&pieces, &data, &piece_bytes)) {
 		if (used++ == *count) return SNUG_ERROR_TOO_MANY_EXTENTS;
 	}
-	pieces = extents_of(pools, location, offset, length);
+	pieces = begin;
 	for (size_t index = 0; extents_next(&pieces, &data, &piece_bytes); index++) {
 		extents[index] = (snug_extent){data, piece_bytes};
 	}
@@ -143,18 +144,18 @@ size_t object_extent_count(const snug_pools *pools, uint64_t location) {
 	return count;
 }
 
-snug_error object_read(const snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer,
+snug_error object_read(snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer,
 					   size_t length) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
 	if (buffer == NULL && length > 0) return SNUG_ERROR_NULL;
-	extents_read(extents_of(pools, location, offset, length), buffer);
+	extents_read(extents_seek(pools, location, offset, length), buffer);
 	return SNUG_OK;
 }
 
-snug_error object_write(const snug_pools *pools, uint64_t location, size_t size, size_t offset, const void *data,
+snug_error object_write(snug_pools *pools, uint64_t location, size_t size, size_t offset, const void *data,
 						size_t length) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
 	if (data == NULL && length > 0) return SNUG_ERROR_NULL;
-	extents_write(extents_of(pools, location, offset, length), data);
+	extents_write(extents_seek(pools, location, offset, length), data);
 	return SNUG_OK;
 }

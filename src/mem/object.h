@@ -36,12 +36,12 @@ static inline void object_free(snug_pools *pools, uint64_t location, size_t size
 snug_error object_resize(snug_pools *pools, uint64_t *location, size_t size, size_t new_size, uint32_t owner);
 
 /* Shared by both APIs: they differ only in how they find location and size. */
-snug_error object_view(const snug_pools *pools, uint64_t location, size_t size, size_t offset, size_t length,
+snug_error object_view(snug_pools *pools, uint64_t location, size_t size, size_t offset, size_t length,
 					   snug_extent *extents, size_t *count);
 size_t object_extent_count(const snug_pools *pools, uint64_t location);
-snug_error object_read(const snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer,
+snug_error object_read(snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer,
 					   size_t length);
-snug_error object_write(const snug_pools *pools, uint64_t location, size_t size, size_t offset, const void *data,
+snug_error object_write(snug_pools *pools, uint64_t location, size_t size, size_t offset, const void *data,
 						size_t length);
 
 #endif

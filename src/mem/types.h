@@ -263,6 +263,14 @@ struct defragment {
 	snug_report report;
 };
 
+/* A place far inside an object in fragments, so that who reads on needs not walk from its head again. Forgotten when any fragment
+ * moves or is freed. */
+struct bookmark {
+	uint64_t head;         /* 0: none */
+	uint64_t offset;       /* a fragment of it */
+	uint64_t before_bytes; /* payload in the fragments before that one */
+};
+
 /* Since creation; every mover and releaser adds here, a report takes differences around its own steps. */
 struct totals {
 	uint64_t frees; /* allocations are these and the live objects */
@@ -296,6 +304,7 @@ struct snug_pools {
 	uint64_t
 		changes; /* besides totals.frees: freed slots, unpins and abandoned victims, which may make a page gainable */
 	uint64_t searched_at; /* all changes when a search for a page to gain last found none */
+	struct bookmark bookmark;
 	size_t object_max_bytes;
 	struct cells cells;
 	struct handle_table handles;

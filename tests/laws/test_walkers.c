@@ -319,6 +319,22 @@ static void f2_objects_in_fragments(void **state) {
 	BREAKS("F2", herd.pools->chains, herd.pools->chains + 1);
 }
 
+static void f3_bookmark(void **state) {
+	(void)state;
+	const struct herd_object *object = NULL; /* the largest */
+	char byte;
+	for (uint32_t i = 0; i < herd.count; i++) {
+		const struct herd_object *other = &herd.objects[i];
+		if (other->name != 0 && (object == NULL || other->size > object->size)) object = other;
+	}
+	REQUIRE(object != NULL, "an empty heap");
+	REQUIRE_OK(snug_read(herd.pools, object->name, object->size - 1, &byte, 1));
+	struct bookmark *mark = &herd.pools->bookmark;
+	REQUIRE(mark->head != 0 && mark->before_bytes >= 4000, "no bookmark");
+	BREAKS("F3", mark->before_bytes, mark->before_bytes + 1);
+	BREAKS("F3", mark->offset, mark->head);
+}
+
 static void h1_handles_and_objects(void **state) {
 	(void)state;
 	uint32_t index;
@@ -389,27 +405,17 @@ static void a_broken_law_is_logged(void **state) {
 int main(void) {
 #define WITH_HEAP(function) cmocka_unit_test_setup_teardown(function, open_heap, close_heap)
 	const struct CMUnitTest tests[] = {
-		WITH_HEAP(a1_limit),
-		WITH_HEAP(a2_regions),
-		WITH_HEAP(a3_one_place),
-		WITH_HEAP(a4_free_pages),
-		WITH_HEAP(a5_region_lists),
-		WITH_HEAP(a6_metadata),
-		WITH_HEAP(s1_bitmap),
-		WITH_HEAP(s2_lists),
-		WITH_HEAP(s3_to_s5_counters),
-		WITH_HEAP(s6_magazines),
-		WITH_HEAP(s7_victim),
-		WITH_HEAP(s8_pinned_slabs),
-		WITH_HEAP(c1_serving),
-		WITH_HEAP(c2_payload),
-		WITH_HEAP(f1_fragments),
-		WITH_HEAP(f2_objects_in_fragments),
-		WITH_HEAP(h1_handles_and_objects),
-		WITH_HEAP(h2_table),
-		WITH_HEAP(h3_trailers),
-		WITH_HEAP(p1_p2_pins),
-		WITH_HEAP(a_broken_law_is_logged),
+		WITH_HEAP(a1_limit),          WITH_HEAP(a2_regions),
+		WITH_HEAP(a3_one_place),      WITH_HEAP(a4_free_pages),
+		WITH_HEAP(a5_region_lists),   WITH_HEAP(a6_metadata),
+		WITH_HEAP(s1_bitmap),         WITH_HEAP(s2_lists),
+		WITH_HEAP(s3_to_s5_counters), WITH_HEAP(s6_magazines),
+		WITH_HEAP(s7_victim),         WITH_HEAP(s8_pinned_slabs),
+		WITH_HEAP(c1_serving),        WITH_HEAP(c2_payload),
+		WITH_HEAP(f1_fragments),      WITH_HEAP(f2_objects_in_fragments),
+		WITH_HEAP(f3_bookmark),       WITH_HEAP(h1_handles_and_objects),
+		WITH_HEAP(h2_table),          WITH_HEAP(h3_trailers),
+		WITH_HEAP(p1_p2_pins),        WITH_HEAP(a_broken_law_is_logged),
 	};
 	return cmocka_run_group_tests_name("walkers", tests, NULL, NULL);
 }
