@@ -47,6 +47,7 @@ typedef enum snug_operation_kind {
 	SNUG_OPERATION_READ,   /* object, offset, length, into buffer */
 	SNUG_OPERATION_WRITE,  /* object, offset, length, from buffer */
 	SNUG_OPERATION_SIZE,   /* object */
+	SNUG_OPERATION_RUN, /* object.worker, buffer: a request of your own, for the worker's hook.run; OPTION: it has none */
 	SNUG_OPERATION_COUNT
 } snug_operation_kind;
 
@@ -56,7 +57,7 @@ typedef struct snug_operation {
 	uint64_t size;
 	uint64_t offset;
 	uint64_t length;
-	void *buffer; /* only read from by ALLOC and WRITE */
+	void *buffer; /* only read from by ALLOC and WRITE; RUN: what the hook makes of it */
 } snug_operation;
 
 typedef struct snug_result {
@@ -119,6 +120,7 @@ SNUG_NODISCARD snug_error snug_client_read(snug_client *client, snug_object obje
 SNUG_NODISCARD snug_error snug_client_write(snug_client *client, snug_object object, size_t offset, const void *data,
 											size_t length);
 SNUG_NODISCARD snug_error snug_client_size(snug_client *client, snug_object object, size_t *out);
+SNUG_NODISCARD snug_error snug_client_run(snug_client *client, uint32_t worker, void *request);
 
 #ifdef __cplusplus
 }

@@ -48,6 +48,11 @@ typedef struct snug_worker_hook {
 	/* Asks to free objects of about `bytes` payload, the least valuable first; tells how many bytes were freed, 0 if nothing can be.
 	 * Called by emergency cleanups (snug/coordinator.h), again and again until the goal is met. */
 	uint64_t (*evict)(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes);
+	/* Answers requests of the user's own, which clients sent with SNUG_OPERATION_RUN (snug/client.h): `requests` holds their buffers, in
+	 * order; `errors`, all SNUG_OK before, takes what each client is told. Several at a time, so that their cache misses can
+	 * overlap. Must be bounded: what comes after it in the inbox waits. */
+	void (*run)(void *context, uint32_t worker, snug_pools *pools, void *const *requests, snug_error *errors,
+				size_t count);
 	/* Before the worker's pools are destroyed. */
 	void (*stop)(void *context, uint32_t worker, snug_pools *pools);
 } snug_worker_hook;

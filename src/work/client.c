@@ -330,6 +330,12 @@ snug_error snug_client_write(snug_client *client, snug_object object, size_t off
 	return run(client, &operation, &result);
 }
 
+snug_error snug_client_run(snug_client *client, uint32_t worker, void *request) {
+	snug_result result;
+	snug_operation operation = {SNUG_OPERATION_RUN, {0, worker}, 0, 0, 0, request};
+	return run(client, &operation, &result);
+}
+
 snug_error snug_client_size(snug_client *client, snug_object object, size_t *out) {
 	if (out == NULL) return SNUG_ERROR_NULL;
 	snug_result result;

@@ -54,6 +54,28 @@ static snug_error run_operation(snug_pools *pools, struct message *message) {
 	}
 }
 
+static bool is_request(const struct message *message) {
+	return message->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN;
+}
+
+/* The requests at the beginning of `batch`, in one call of the user's hook; tells how many. */
+static size_t run_requests(struct worker *worker, const struct message *batch, size_t count, struct message *answers) {
+	const snug_worker_hook *hook = &worker->workers->options.hook;
+	void *requests[INBOX_BATCH];
+	snug_error errors[INBOX_BATCH];
+	size_t taken = 0;
+	for (; taken < count && is_request(&batch[taken]); taken++) {
+		requests[taken] = batch[taken].data;
+		errors[taken] = hook->run == NULL ? SNUG_ERROR_OPTION : SNUG_OK;
+	}
+	if (hook->run != NULL) hook->run(hook->context, worker->index, worker->pools, requests, errors, taken);
+	for (size_t index = 0; index < taken; index++) {
+		answers[index] = batch[index];
+		answers[index].error = (uint16_t)errors[index];
+	}
+	return taken;
+}
+
 /* ------------------------------------------------------------------ answers ---------------- */
 
 static void send_answers(struct worker *worker, struct channel *reply, const struct message *answers, size_t count) {
@@ -87,12 +109,15 @@ void worker_execute(struct worker *worker, const struct message *batch, size_t c
 	struct message answers[INBOX_BATCH];
 	size_t answered = 0;
 	SNUG_ASSERT(count <= INBOX_BATCH);
-	for (size_t index = 0; index < count; index++) {
+	for (size_t index = 0, taken = 1; index < count; index += taken, taken = 1) {
 		const struct message *message = &batch[index];
 		if (message->kind == MESSAGE_JOB) {
 			jobs_accept(worker, message);
 		} else if (message->kind == MESSAGE_JOB_CANCEL) {
 			jobs_cancel(worker, message->data);
+		} else if (is_request(message)) {
+			taken = run_requests(worker, message, count - index, &answers[answered]);
+			answered += taken;
 		} else {
 			struct message *answer = &answers[answered++];
 			*answer = *message;
