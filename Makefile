@@ -19,7 +19,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run test bench count-instructions fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
+.PHONY: all run test test-long bench count-instructions fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -28,6 +28,7 @@ help:
 	@echo "make               build the library and the programs in build/"
 	@echo "make run           the demonstration: production sizes, fragmentation, defragmentation, beside other allocators"
 	@echo "make test          all tests, in a release and in a debug build; ends with 'N passed, N failed'"
+	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
@@ -88,6 +89,9 @@ run: need-run build/build.ninja
 
 test: need-test build/.with-tests build-debug/build.ninja
 	@tests/run_tests.sh build build-debug
+
+test-long: need-test build/.with-tests
+	@SUITE=long tests/run_tests.sh build
 
 bench: need-bench build/.with-bench
 	@$(ninja) --quiet -C build

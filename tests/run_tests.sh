@@ -2,6 +2,7 @@
 # Builds and runs the tests of the given build directories and counts their cases. The last line is "N passed, N failed".
 #
 #     tests/run_tests.sh BUILD_DIRECTORY...        TIMEOUT_MULTIPLIER=4 for builds with sanitizers
+#                                                  SUITE=long for the long suite instead of all others
 #
 # A case is what cmocka calls a test; scripts print the same lines. A case that was announced and did not end well has failed,
 # and so a program that crashes or hangs fails all cases it had left; one that ends badly without a failed case counts as one.
@@ -42,7 +43,8 @@ for build in "$@"; do
 		continue
 	fi
 	rm -f "$build/meson-logs/testlog.txt"
-	meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}"
+	meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}" \
+		${SUITE:+--setup "$SUITE" --suite "$SUITE"}
 	status=$?
 	read -r here_passed here_failed < <(count_cases "$build/meson-logs/testlog.txt")
 	[[ $status -eq 0 || $here_failed -gt 0 ]] || here_failed=1

@@ -6,7 +6,7 @@
  *     coordinator_lanes.c       what is sent to each worker, one at a time for each priority, and what comes back
  *     coordinator_emergency.c   an emergency's rounds over several workers
  *     coordinator_plans.c       schedules
- *     coordinator_upkeep.c      once a second: background cleanup, the watchdog
+ *     coordinator_upkeep.c      each tick (a second): background cleanup, the watchdog
  *     tickets, audit            tables that other threads see too
  *     requests, schedule, pressure, shares      pure functions
  *     machine                   the kernel's files about memory pressure
@@ -44,6 +44,7 @@ struct surroundings {
 	struct wall_clock clock;
 	struct file_reader files;
 	uint64_t look_ns; /* the wall clock may be set at any time: how often schedules look at it at least */
+	uint64_t tick_ns; /* between two looks at the workers and at the machine's memory */
 };
 
 /* ------------------------------------------------------------------ lanes ------------------ */

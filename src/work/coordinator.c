@@ -132,6 +132,7 @@ snug_error snug_coordinator_create(const snug_coordinator_options *options, snug
 		.clock = {.now_s = real_wall_s, .offset_s = real_offset_s},
 		.files = {.read = real_read},
 		.look_ns = LOOK_NS,
+		.tick_ns = NS_PER_SECOND,
 	};
 	return coordinator_create_in(options, &world, out);
 }

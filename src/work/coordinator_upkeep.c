@@ -1,17 +1,16 @@
-/* work/coordinator_upkeep.c: once a second: is background cleanup wanted (pressure.h), and does each worker turn?
+/* work/coordinator_upkeep.c: each tick, once a second: is background cleanup wanted (pressure.h), and does each worker turn?
  *
  * It reads what the workers have published and what the kernel says of memory: some fifty microseconds, and no worker is woken. There is no
  * tick at all where there is nobody to do it for: background cleanup is off and no log takes warnings.
  *
- * DUTY. A run may use duty_ppm of a second; what it used, the next one waits for in proportion. (The worker's own duty cycle holds too,
- * while it serves; this one holds also when it is idle.) A run that gains nothing doubles the wait before the next, up to a minute. */
+ * DUTY. A run may use duty_ppm of a tick; what it used, the next one waits for in proportion. (The worker's own duty cycle holds too,
+ * while it serves; this one holds also when it is idle.) A run that gains nothing doubles the wait before the next, up to 64 ticks. */
 #include "base/bits.h"
 #include "base/log_line.h"
 #include "work/coordination.h"
 
-#define TICK_NS NS_PER_SECOND
 #define MILLION UINT64_C(1000000)
-#define FAILURES_MAX 6u /* 2^6 seconds */
+#define FAILURES_MAX 6u /* 2^6 ticks */
 
 static bool hears_warnings(const snug_log *log) {
 	return log->write != NULL && log->level >= SNUG_LOG_WARNING;
@@ -40,7 +39,7 @@ static void begin_run(snug_coordinator *coordinator, uint32_t worker, const stru
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	request.worker = worker;
-	request.options.budget_ns = TICK_NS / MILLION * coordinator->options.background.duty_ppm;
+	request.options.budget_ns = coordinator->world.tick_ns * coordinator->options.background.duty_ppm / MILLION;
 	request.options.target_bytes = wish->target_bytes;
 	request.options.retain_bytes = wish->retain_bytes;
 	struct task *task = task_new(coordinator, &request, SNUG_PRIORITY_BACKGROUND, SNUG_ORIGIN_BACKGROUND);
@@ -57,8 +56,8 @@ void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep, con
 	upkeep->task = NULL;
 	upkeep->failures = gained || cut ? 0 : (uint32_t)smaller(upkeep->failures + 1, FAILURES_MAX);
 	uint64_t pause_ns = report->work_ns * MILLION / coordinator->options.background.duty_ppm;
-	if (upkeep->failures > 0 && pause_ns < TICK_NS << upkeep->failures) pause_ns = TICK_NS << upkeep->failures;
-	upkeep->pause_until_ns = os_now_ns() + pause_ns;
+	uint64_t wait_ns = upkeep->failures > 0 ? coordinator->world.tick_ns << upkeep->failures : 0;
+	upkeep->pause_until_ns = os_now_ns() + (wait_ns > pause_ns ? wait_ns : pause_ns);
 }
 
 /* A worker that stands still is not asked. */
@@ -74,7 +73,7 @@ static void clean_up(snug_coordinator *coordinator, uint32_t worker, const snug_
 void upkeep_tick(snug_coordinator *coordinator, uint64_t now_ns) {
 	if (now_ns < coordinator->tick_ns) return;
 	const snug_coordinator_options *options = &coordinator->options;
-	coordinator->tick_ns = now_ns + TICK_NS;
+	coordinator->tick_ns = now_ns + coordinator->world.tick_ns;
 	if (options->background.on) {
 		bool pressed = machine_look(&coordinator->machine, &options->background, &options->log);
 		atomic_store_explicit(&coordinator->counters.machine_pressure, pressed, memory_order_relaxed);

@@ -11,21 +11,15 @@
 
 /* ------------------------------------------------------------------ operations ------------- */
 
+/* All that a write could refuse is looked at first, so that no object is left without its content. */
 static snug_error alloc_with_content(snug_pools *pools, const struct message *message, snug_handle *out) {
 	if (message->length > 0 && message->data == NULL) return SNUG_ERROR_NULL;
 	if (message->length > message->size) return SNUG_ERROR_RANGE;
-	snug_handle handle = 0;
-	snug_error error = snug_alloc(pools, message->size, &handle);
-	if (error) return error;
-	if (message->length > 0) error = snug_write(pools, handle, 0, message->data, message->length);
-	if (error) {
-		snug_error freed = snug_free(pools, handle);
-		SNUG_ASSERT(!freed);
-		(void)freed;
-		return error;
-	}
-	*out = handle;
-	return SNUG_OK;
+	snug_error error = snug_alloc(pools, message->size, out);
+	if (error || message->length == 0) return error;
+	error = snug_write(pools, *out, 0, message->data, message->length);
+	SNUG_ASSERT(!error);
+	return error;
 }
 
 static snug_error size_of(snug_pools *pools, struct message *message) {

@@ -4,17 +4,27 @@
  * that every place that asks for memory is met in every state in which it asks. After a refusal the pools must answer with a
  * typed error, hold every object as it was, pass snug_check, go on working, and in the end give everything back.
  *
- *     SNUG_SCENARIO=handles build/tests/fault/test_fault     only those whose name contains it */
+ * The normal suite goes on by random steps of 1 to 2 * SNUG_STRIDE - 1 after the first refusals of a sweep, so that runs differ in
+ * what they refuse; the long suite leaves none out.
+ *
+ *     SNUG_SCENARIO=handles build/tests/fault/test_fault     only those whose name contains it
+ *     SNUG_SEED=0x1234 SNUG_STRIDE=32                        the same choices again */
 #include "os/fake.h"
 #include "support/operations.h"
 #include "support/require.h"
+#include "support/test_random.h"
 #include "unit/cmocka_all.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define RUNS_MAX 20000u /* a sweep that does not end */
+#define RUNS_DENSE 8u   /* none of the first is left out */
+
+static test_random stepping;
+static uint64_t stride; /* 1: none is left out */
 
 /* The scenario's view of one run. */
 struct run {
@@ -297,18 +307,20 @@ static void sweep_one(const struct sweep *sweep, enum refusable which, bool onwa
 	char note[128] = "";
 	require_note(note);
 	uint64_t nth = 0;
+	uint64_t runs = 0;
 	bool refused = true;
 	while (refused) {
-		nth++;
+		nth += nth < RUNS_DENSE ? 1 : test_random_between(&stepping, 1, 2 * stride - 1);
+		runs++;
 		REQUIRE(nth < RUNS_MAX, "the sweep does not end");
 		snprintf(note, sizeof note, "%s: %s number %llu refused%s", sweep->name, refusable_names[which],
 				 (unsigned long long)nth, onwards ? ", and all later ones" : "");
 		refused = run_with_refusal(sweep, which, nth, onwards);
 	}
 	require_note(NULL);
-	if (nth > 1) {
+	if (runs > 1) {
 		printf("  %s: %s%s: %llu refusals\n", sweep->name, refusable_names[which], onwards ? " from there on" : "",
-			   (unsigned long long)nth - 1);
+			   (unsigned long long)runs - 1);
 	}
 }
 
@@ -327,6 +339,9 @@ static void run_sweep(void **state) {
 int main(void) {
 	static struct sweep sweeps[SCENARIOS * NAMINGS];
 	struct CMUnitTest tests[SCENARIOS * NAMINGS];
+	stepping.state = test_environment_number("SNUG_SEED", (uint64_t)time(NULL));
+	stride = test_environment_number("SNUG_STRIDE", 1);
+	printf("SNUG_SEED=0x%llx SNUG_STRIDE=%llu\n", (unsigned long long)stepping.state, (unsigned long long)stride);
 	for (size_t i = 0; i < SCENARIOS * NAMINGS; i++) {
 		sweeps[i].scenario = &scenarios[i / NAMINGS];
 		sweeps[i].naming = (twin_naming)(i % NAMINGS);

@@ -250,7 +250,7 @@ int main(void) {
 								  {1 * MIB, true, 100},
 								  {16 * MIB, false, 100},
 								  {16 * MIB, true, 100},
-								  {256 * MIB, true, 200}};
+								  {64 * MIB, true, 200}};
 	static struct heap only[] = {{0, false, 500}, {0, true, 500}};
 	uint64_t only_mib = test_environment_number("SNUG_HEAP_MIB", 0);
 	only[0].limit = only[1].limit = only_mib * MIB;

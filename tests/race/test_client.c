@@ -163,8 +163,49 @@ static void a_refused_allocation_leaves_nothing(void **state) {
 	snug_object object;
 	assert_int_equal(snug_client_alloc(scene.client, 0, 4, "12345", 5, &object), SNUG_ERROR_RANGE);
 	assert_int_equal(snug_client_alloc(scene.client, 0, 4, NULL, 4, &object), SNUG_ERROR_NULL);
-	CREW_WAIT_UNTIL(crew_stats(scene.workers, 0).messages == 2);
+	assert_int_equal(snug_client_alloc(scene.client, 0, (size_t)1 << 30, "12345", 5, &object),
+					 SNUG_ERROR_SIZE_TOO_LARGE);
+	CREW_WAIT_UNTIL(crew_stats(scene.workers, 0).messages == 3);
 	assert_int_equal(crew_stats(scene.workers, 0).pools.objects, 0);
+	assert_int_equal(crew_stats(scene.workers, 0).pools.allocations, 0);
+	scene_unmake(&scene);
+}
+
+/* The object as it was: it is there, with its size and its bytes. */
+static void assert_object(snug_client *client, snug_object object, const char *bytes, size_t size) {
+	char found[64] = "";
+	size_t found_size = 0;
+	assert_int_equal(snug_client_size(client, object, &found_size), SNUG_OK);
+	assert_int_equal(found_size, size);
+	assert_int_equal(snug_client_read(client, object, 0, found, size), SNUG_OK);
+	assert_memory_equal(found, bytes, size);
+}
+
+static void a_refused_resize_leaves_the_object(void **state) {
+	(void)state;
+	struct scene scene = scene_make(1);
+	snug_client *client = scene.client;
+	snug_object object, filler;
+	assert_int_equal(snug_client_alloc(client, 0, 5, "12345", 5, &object), SNUG_OK);
+	assert_int_equal(snug_client_resize(client, object, 0), SNUG_ERROR_SIZE_ZERO);
+	assert_object(client, object, "12345", 5);
+	assert_int_equal(snug_client_resize(client, object, (size_t)1 << 30), SNUG_ERROR_SIZE_TOO_LARGE);
+	assert_object(client, object, "12345", 5);
+	uint64_t fillers = 0;
+	snug_error error = SNUG_OK;
+	for (; !error; fillers += !error) error = snug_client_alloc(client, 0, 100000, NULL, 0, &filler);
+	assert_int_equal(error, SNUG_ERROR_NO_MEMORY);
+	snug_operation operation = {.kind = SNUG_OPERATION_RESIZE, .object = object, .size = 200000};
+	snug_ticket late;
+	snug_result result;
+	assert_int_equal(snug_client_call(client, &operation, SNUG_FOREVER, &result, &late), SNUG_OK);
+	assert_int_equal(result.error, SNUG_ERROR_NO_MEMORY);
+	assert_int_equal(result.size, 0); /* of a refused one nothing is told */
+	assert_int_equal(result.object.handle, object.handle);
+	assert_object(client, object, "12345", 5);
+	CREW_WAIT_UNTIL(crew_stats(scene.workers, 0).messages == 11 + fillers);
+	assert_int_equal(crew_stats(scene.workers, 0).pools.objects, 1 + fillers);
+	assert_int_equal(snug_client_free(client, object), SNUG_OK);
 	scene_unmake(&scene);
 }
 
@@ -364,6 +405,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_calls_are_answered),
 		cmocka_unit_test(a_refused_allocation_leaves_nothing),
+		cmocka_unit_test(a_refused_resize_leaves_the_object),
 		cmocka_unit_test(keys_are_spread_and_stay),
 		cmocka_unit_test(a_full_inbox_refuses_the_whole_submission),
 		cmocka_unit_test(flights_not_taken_fill_the_client),

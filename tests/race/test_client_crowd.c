@@ -3,7 +3,8 @@
  * one job after the other to all workers, so that objects move under the clients' hands.
  *
  *     SNUG_SEED=0x... tests/race/test_client_crowd      the same choices again; threads still interleave as they like
- *     SNUG_CROWD_OPERATIONS=N                           of each client */
+ *     SNUG_CROWD_OPERATIONS=N                           of each client
+ *     SNUG_CROWD_STOPS=N                                crowds that are stopped in the middle */
 #include "crew.h"
 #include "support/test_random.h"
 #include "work/channel.h"
@@ -348,7 +349,8 @@ static void what_is_read_is_what_was_written(void **state) {
 static void stops_in_the_middle_lose_nothing(void **state) {
 	(void)state;
 	test_random random = {seed};
-	for (uint32_t round = 0; round < 24; round++) {
+	uint64_t stops = test_environment_number("SNUG_CROWD_STOPS", 24);
+	for (uint64_t round = 0; round < stops; round++) {
 		uint32_t workers = worker_counts[test_random_below(&random, 3)];
 		uint32_t clients = 1 + (uint32_t)test_random_below(&random, CLIENTS_MAX);
 		crowd(workers, clients, UINT64_MAX, test_random_between(&random, 1, 15 * MS));

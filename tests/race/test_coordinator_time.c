@@ -1,9 +1,13 @@
 /* test_coordinator_time.c: what a coordinator does by itself: schedules, background cleanup, the watchdog; and that it does nothing
- * when there is nothing to do. */
+ * when there is nothing to do.
+ *
+ *     SNUG_IDLE_MS=20000 tests/race/test_coordinator_time      long enough to require a share of the processor, too */
 #include "stock.h"
 
+#include "support/test_random.h"
 #include "work/coordination.h"
 
+#include <dirent.h>
 #include <time.h>
 
 static struct stock *open_stock(uint32_t workers, uint32_t duty_ppm) {
@@ -36,6 +40,8 @@ static uint32_t audited(snug_coordinator *coordinator, snug_origin origin, snug_
 
 /* ------------------------------------------------------------------ a world of the test's own -------------------------- */
 
+#define TICK_NS (10 * MS)
+
 struct fake_world {
 	_Atomic int64_t now_s;
 	_Atomic uint32_t stall_hundredths;
@@ -66,6 +72,7 @@ static snug_coordinator *make_in(const snug_coordinator_options *options, struct
 		.clock = {.context = world, .now_s = fake_now_s, .offset_s = fake_offset_s},
 		.files = {.context = world, .read = fake_read},
 		.look_ns = 5 * MS,
+		.tick_ns = TICK_NS,
 	};
 	snug_coordinator *coordinator = NULL;
 	assert_int_equal(coordinator_create_in(options, &surroundings, &coordinator), SNUG_OK);
@@ -177,7 +184,7 @@ static void background_work_starts_and_stops(void **state) {
 	atomic_store(&world.stall_hundredths, 0);
 	CREW_WAIT_UNTIL(!desk_stats(coordinator).machine_pressure);
 	uint64_t runs = desk_stats(coordinator).background_runs;
-	os_thread_sleep(2200 * MS);
+	os_thread_sleep(30 * TICK_NS);
 	assert_int_equal(desk_stats(coordinator).background_runs, runs); /* nothing more is wanted */
 	desk_unmake(coordinator);
 	close_stock(stock);
@@ -233,7 +240,7 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 	stock_hold(stock);
 	CREW_WAIT_UNTIL(atomic_load(&heard.stalls) == 2);
 	assert_int_equal(atomic_load(&heard.turns), 0);
-	os_thread_sleep(1200 * MS);
+	os_thread_sleep(30 * TICK_NS);
 	assert_int_equal(atomic_load(&heard.stalls), 2); /* said once */
 	stock_let_go(stock);
 	CREW_WAIT_UNTIL(atomic_load(&heard.turns) == 2);
@@ -247,48 +254,111 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 
 /* ------------------------------------------------------------------ idle ----------------------------------------------- */
 
+#define IDLE_WORKERS 8u
+#define IDLE_MS UINT64_C(1300) /* longer than a tick, and than a stall takes to be seen */
+#define TASKS_MAX 64u
+
 static uint64_t processor_ns(void) {
 	struct timespec now;
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (uint64_t)now.tv_sec * 1000 * MS + (uint64_t)now.tv_nsec;
 }
 
-static void idle(bool background, uint64_t most_sleeps, uint64_t most_ppm) {
-	struct stock *stock = open_stock(8, 0);
+/* How often the kernel let this thread sleep so far: what it does, not what it says of itself. */
+static uint64_t naps_of(const char *task) {
+	char path[300];
+	char line[128];
+	uint64_t naps = UINT64_MAX;
+	snprintf(path, sizeof path, "/proc/self/task/%s/status", task);
+	FILE *file = fopen(path, "re");
+	if (file == NULL) return 0; /* it has just ended */
+	while (fgets(line, sizeof line, file) != NULL) {
+		if (strncmp(line, "voluntary_ctxt_switches:", 24) == 0) naps = strtoull(line + 24, NULL, 10);
+	}
+	fclose(file);
+	assert_true(naps != UINT64_MAX);
+	return naps;
+}
+
+/* Of all threads of the library's together. */
+static uint64_t naps(uint32_t *threads) {
+	DIR *tasks = opendir("/proc/self/task");
+	uint64_t sum = 0;
+	*threads = 0;
+	assert_non_null(tasks);
+	for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) {
+		char path[300];
+		char name[32] = "";
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+		FILE *file = fopen(path, "re");
+		if (file == NULL) continue;
+		if (fgets(name, sizeof name, file) != NULL && strncmp(name, "snug-", 5) == 0) {
+			sum += naps_of(entry->d_name);
+			(*threads)++;
+		}
+		fclose(file);
+	}
+	closedir(tasks);
+	return sum;
+}
+
+struct idleness {
+	uint64_t worker_wakes;
+	uint64_t worker_turns;
+	uint64_t asleep; /* workers */
+	uint64_t coordinator_sleeps;
+	uint64_t naps;
+};
+
+static struct idleness look(struct stock *stock, snug_coordinator *coordinator) {
+	struct idleness found = {.coordinator_sleeps = desk_stats(coordinator).sleeps};
+	uint32_t threads = 0;
+	for (uint32_t worker = 0; worker < IDLE_WORKERS; worker++) {
+		snug_worker_stats stats = crew_stats(stock->workers, worker);
+		found.worker_wakes += stats.wakes;
+		found.worker_turns += stats.turns;
+		found.asleep += atomic_load(&stock->workers->worker[worker].published.asleep);
+	}
+	found.naps = naps(&threads);
+	assert_int_equal(threads, IDLE_WORKERS + 1);
+	return found;
+}
+
+/* The coordinator may sleep and wake `most_sleeps` times, the workers not at all. */
+static void idle(bool background, uint64_t idle_ms, uint64_t most_sleeps) {
+	struct stock *stock = open_stock(IDLE_WORKERS, 0);
 	snug_coordinator_options options = desk_options(stock->workers);
 	options.background.on = background;
 	snug_coordinator *coordinator = desk_make(&options);
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK); /* nothing to gain is left */
-	os_thread_sleep(100 * MS);
-	uint64_t wakes = 0;
-	uint64_t sleeps = desk_stats(coordinator).sleeps;
-	for (uint32_t worker = 0; worker < 8; worker++) wakes += crew_stats(stock->workers, worker).wakes;
-	uint64_t before_ns = processor_ns();
-	os_thread_sleep(3000 * MS);
-	uint64_t used_ns = processor_ns() - before_ns;
-	sleeps = desk_stats(coordinator).sleeps - sleeps;
-	for (uint32_t worker = 0; worker < 8; worker++) wakes -= crew_stats(stock->workers, worker).wakes;
+	CREW_WAIT_UNTIL(look(stock, coordinator).asleep == IDLE_WORKERS);
+	struct idleness before = look(stock, coordinator);
+	for (uint64_t naps = 0; naps != before.naps; before = look(stock, coordinator)) {
+		naps = before.naps;
+		os_thread_sleep(20 * MS); /* whoever is on his way to sleep gets there */
+	}
+	uint64_t begin_ns = processor_ns();
+	os_thread_sleep(idle_ms * MS);
+	uint64_t used_ppm = (processor_ns() - begin_ns) / idle_ms;
+	struct idleness after = look(stock, coordinator);
+	uint64_t sleeps = after.coordinator_sleeps - before.coordinator_sleeps;
 	printf("background %s: %llu ppm of a core, %llu sleeps of the coordinator\n", background ? "on" : "off",
-		   (unsigned long long)(used_ns / 3000), (unsigned long long)sleeps);
-	assert_int_equal(wakes, 0); /* no worker is woken */
+		   (unsigned long long)used_ppm, (unsigned long long)sleeps);
+	assert_int_equal(after.worker_wakes, before.worker_wakes);
+	assert_int_equal(after.worker_turns, before.worker_turns);
 	assert_true(sleeps <= most_sleeps);
-	assert_true(used_ns / 3000 <= most_ppm);
+	assert_true(after.naps - before.naps <= most_sleeps);
+	if (idle_ms >= 10 * IDLE_MS) assert_true(used_ppm <= 1000); /* 0.1 % of a core; in less time it is chance */
 	desk_unmake(coordinator);
 	close_stock(stock);
 }
 
-/* used / 3 s in millionths: under 0.1 % of a core is 1000. A sanitizer is slower. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define IDLE_PPM 20000
-#else
-#define IDLE_PPM 1000
-#endif
-
-static void idle_it_sleeps(void **state) {
+static void idle_nobody_wakes(void **state) {
 	(void)state;
-	idle(false, 0, IDLE_PPM);
-	idle(true, 4, IDLE_PPM);
+	uint64_t idle_ms = test_environment_number("SNUG_IDLE_MS", IDLE_MS);
+	idle(false, idle_ms, 0);
+	idle(true, idle_ms, idle_ms / 1000 + 1); /* once a tick */
 }
 
 int main(void) {
@@ -298,7 +368,7 @@ int main(void) {
 		cmocka_unit_test(background_work_starts_and_stops),
 		cmocka_unit_test(pressure_of_the_machine_returns_memory),
 		cmocka_unit_test(a_worker_that_stands_still_is_reported),
-		cmocka_unit_test(idle_it_sleeps),
+		cmocka_unit_test(idle_nobody_wakes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,6 +315,29 @@ static void an_overtaken_job_keeps_its_budget(void **state) {
 	scene_unmake(&scene);
 }
 
+/* So is a goal: what it has reclaimed before it was overtaken counts. */
+static void an_overtaken_job_keeps_its_goal(void **state) {
+	(void)state;
+	for (uint32_t at_turn = 1; at_turn < 60; at_turn += 9) {
+		struct scene scene = scene_make(NULL);
+		uint64_t goal_bytes = estimate_bytes(&scene) / 2;
+		struct job low = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_BACKGROUND);
+		low.options.target_bytes = goal_bytes;
+		struct job high = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_DEMAND);
+		high.options.target_bytes = 8192;
+		struct message next = job_message(&scene, &high, MESSAGE_JOB);
+		direct(&scene, at_turn, &next, 1);
+		send(&scene, &low, MESSAGE_JOB);
+		assert_int_equal(answer_to(&scene, &high), SNUG_OK);
+		assert_int_equal(answer_to(&scene, &low), SNUG_OK);
+		assert_int_equal(low.interruptions, 1);
+		assert_int_equal(low.report.outcome, SNUG_OUTCOME_TARGET);
+		assert_true(low.report.reclaimed_bytes >= goal_bytes);
+		assert_true(low.report.reclaimed_bytes < goal_bytes + low.report.before.page_bytes); /* and no more */
+		scene_unmake(&scene);
+	}
+}
+
 static void one_job_of_each_priority(void **state) {
 	(void)state;
 	struct scene scene = scene_make(NULL);
@@ -501,6 +524,7 @@ int main(void) {
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(a_higher_job_overtakes_and_both_reports_add_up),
 		cmocka_unit_test(an_overtaken_job_keeps_its_budget),
+		cmocka_unit_test(an_overtaken_job_keeps_its_goal),
 		cmocka_unit_test(one_job_of_each_priority),
 		cmocka_unit_test(a_cancelled_job_tells_what_it_did),
 		cmocka_unit_test(cancelled_before_it_began),

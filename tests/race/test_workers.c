@@ -1,5 +1,8 @@
-/* test_workers.c: the life of workers: options, begin, hooks, sleep, figures, stalls, stop from anywhere. */
+/* test_workers.c: the life of workers: options, begin, hooks, sleep, figures, stalls, stop from anywhere.
+ *
+ *     SNUG_SNAPSHOTS=20000 tests/race/test_workers      more figures published beside their readers */
 #include "crew.h"
+#include "support/test_random.h"
 
 #include <dirent.h>
 #include <pthread.h>
@@ -325,11 +328,13 @@ static void a_hook_may_stop_but_not_destroy(void **state) {
 
 /* ------------------------------------------------------------------ figures ---------------------------------------------- */
 
+#define KEPT 64u
+
 struct reader {
 	struct os_thread thread;
 	const snug_workers *workers;
 	_Atomic bool *done;
-	uint64_t reads;
+	_Atomic uint64_t reads;
 	uint64_t mistakes;
 };
 
@@ -348,9 +353,15 @@ static void run_reader(void *context) {
 	while (!atomic_load(reader->done)) {
 		bool fine = snug_workers_stats(reader->workers, 0, &stats) == SNUG_OK && belongs_together(&stats, &before);
 		reader->mistakes += !fine;
-		reader->reads++;
+		atomic_fetch_add(&reader->reads, 1);
 		before = stats;
 	}
+}
+
+static bool have_read(struct reader *readers, uint32_t count) {
+	bool all = true;
+	for (uint32_t i = 0; i < count; i++) all = all && atomic_load(&readers[i].reads) > 100;
+	return all;
 }
 
 static void published_figures_are_of_one_instant(void **state) {
@@ -359,25 +370,27 @@ static void published_figures_are_of_one_instant(void **state) {
 	snug_workers_options options = crew_options(1);
 	snug_workers *workers = crew_make(&options);
 	struct reader readers[2];
+	snug_object kept[KEPT];
 	for (uint32_t i = 0; i < 2; i++) {
 		readers[i] = (struct reader){.workers = workers, .done = &done};
 		assert_true(os_thread_start(&readers[i].thread, run_reader, &readers[i]));
 	}
 	snug_client *client;
 	assert_int_equal(snug_client_create(workers, NULL, &client), SNUG_OK);
-	for (uint32_t i = 0; i < 3000; i++) { /* each leads to a sleep, and so to a snapshot */
-		snug_object object;
-		assert_int_equal(snug_client_alloc(client, 0, 1 + i % 5000, NULL, 0, &object), SNUG_OK);
-		if (i % 4 != 0) assert_int_equal(snug_client_free(client, object), SNUG_OK);
+	uint64_t least = test_environment_number("SNUG_SNAPSHOTS", 800);
+	uint64_t rounds = 0;
+	for (; rounds < least || !have_read(readers, 2); rounds++) { /* each leads to a sleep, and so to a snapshot */
+		snug_object *object = &kept[rounds % KEPT];
+		if (rounds >= KEPT) assert_int_equal(snug_client_free(client, *object), SNUG_OK);
+		assert_int_equal(snug_client_alloc(client, 0, 1 + rounds % 5000, NULL, 0, object), SNUG_OK);
 	}
 	atomic_store(&done, true);
 	for (uint32_t i = 0; i < 2; i++) {
 		os_thread_join(&readers[i].thread);
 		assert_int_equal(readers[i].mistakes, 0);
-		assert_true(readers[i].reads > 100);
 	}
-	CREW_WAIT_UNTIL(crew_stats(workers, 0).messages == 3000 + 2250);
-	assert_int_equal(crew_stats(workers, 0).pools.objects, 750);
+	CREW_WAIT_UNTIL(crew_stats(workers, 0).messages == 2 * rounds - KEPT);
+	assert_int_equal(crew_stats(workers, 0).pools.objects, KEPT);
 	assert_int_equal(snug_workers_destroy(workers), SNUG_ERROR_IN_USE);
 	assert_int_equal(snug_client_destroy(client), SNUG_OK);
 	crew_unmake(workers);
