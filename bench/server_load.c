@@ -12,10 +12,12 @@
 
 #define POPULARITY_DRAWS (1u << 22)
 #define ZIPF_EXPONENT 0.99
-#define OUT_BYTES (256 * KIB)
+#define OUT_BYTES (2 * MIB)
+#define FILL_BYTES (128 * KIB) /* enough at once */
 #define IN_BYTES (64 * KIB)
 #define LINE_BYTES 512u
 #define FILL_PIPELINE 64u
+#define SCAN_KEYS 64u
 
 struct connection {
 	int descriptor;
@@ -32,7 +34,7 @@ struct connection {
 struct load {
 	struct load_options options;
 	bench_random random;
-	uint32_t *draws; /* keys by popularity */
+	uint32_t *draws; /* keys by popularity; NULL before the first run */
 	uint32_t next_draw;
 	char *value;
 	struct connection *connections;
@@ -40,9 +42,9 @@ struct load {
 	/* of the run */
 	const struct load_shape *shape;
 	struct load_result *result;
-	uint32_t fill_next;
-	uint32_t fill_end;
-	bool filling;
+	uint32_t range_next;
+	uint32_t range_end;
+	enum { RANDOM, FILLING, SCANNING } mode;
 };
 
 /* ------------------------------------------------------------------ popularity ------------------------------------------ */
@@ -80,9 +82,8 @@ struct load *load_create(const struct load_options *options) {
 	struct load *load = bench_map(sizeof *load, false);
 	load->options = *options;
 	bench_random_init(&load->random, options->seed);
-	draw_keys(load);
-	load->value = bench_map(options->value_bytes_max, false);
-	memset(load->value, 'v', options->value_bytes_max);
+	load->value = bench_map(VALUE_BYTES_MAX, false);
+	memset(load->value, 'v', VALUE_BYTES_MAX);
 	load->connections = bench_map(options->connections * sizeof *load->connections, false);
 	for (unsigned i = 0; i < options->connections; i++) load->connections[i].out = bench_map(OUT_BYTES, false);
 	load->in = bench_map(IN_BYTES, false);
@@ -92,8 +93,8 @@ struct load *load_create(const struct load_options *options) {
 void load_destroy(struct load *load) {
 	for (unsigned i = 0; i < load->options.connections; i++) bench_unmap(load->connections[i].out, OUT_BYTES);
 	bench_unmap(load->connections, load->options.connections * sizeof *load->connections);
-	bench_unmap(load->value, load->options.value_bytes_max);
-	bench_unmap(load->draws, POPULARITY_DRAWS * sizeof *load->draws);
+	bench_unmap(load->value, VALUE_BYTES_MAX);
+	if (load->draws != NULL) bench_unmap(load->draws, POPULARITY_DRAWS * sizeof *load->draws);
 	bench_unmap(load->in, IN_BYTES);
 	bench_unmap(load, sizeof *load);
 }
@@ -106,23 +107,28 @@ static void put(struct connection *connection, const void *bytes, size_t length)
 	connection->out_bytes += length;
 }
 
-static void key_text(uint32_t key, char text[KEY_BYTES + 1]) {
-	(void)snprintf(text, KEY_BYTES + 1, "key:%026u", key);
+static void key_text(const struct load *load, uint32_t key, char text[KEY_BYTES_MAX + 1]) {
+	(void)snprintf(text, KEY_BYTES_MAX + 1, "key:%0*u", (int)load->options.key_bytes - 4, key);
 }
 
-/* A value of a key has always the same size, and begins with the key. */
 static uint32_t value_bytes_of(const struct load *load, uint32_t key) {
+	if (load->options.value_bytes_min == 0) {
+		bench_random random;
+		bench_random_init(&random, key);
+		return (uint32_t)bench_meta_size(&random, VALUE_BYTES_MAX);
+	}
 	uint32_t span = load->options.value_bytes_max - load->options.value_bytes_min + 1;
 	return load->options.value_bytes_min + (uint32_t)(((uint64_t)key * 0x9E3779B97F4A7C15u >> 33) % span);
 }
 
+/* The value begins with its key. */
 static void put_set(struct load *load, struct connection *connection, uint32_t key) {
-	char text[KEY_BYTES + 1], line[96];
-	uint32_t bytes = value_bytes_of(load, key);
-	key_text(key, text);
+	char text[KEY_BYTES_MAX + 1], line[KEY_BYTES_MAX + 32];
+	uint32_t bytes = value_bytes_of(load, key), key_bytes = load->options.key_bytes;
+	key_text(load, key, text);
 	int length = snprintf(line, sizeof line, "set %s 0 0 %u\r\n", text, bytes);
 	put(connection, line, (size_t)length);
-	memcpy(load->value, text, bytes < KEY_BYTES ? bytes : KEY_BYTES);
+	memcpy(load->value, text, bytes < key_bytes ? bytes : key_bytes);
 	put(connection, load->value, bytes);
 	put(connection, "\r\n", 2);
 	connection->pending++;
@@ -132,30 +138,56 @@ static uint32_t draw(struct load *load) {
 	return load->draws[load->next_draw++ % POPULARITY_DRAWS];
 }
 
+static void put_key(struct load *load, struct connection *connection, uint32_t key) {
+	char text[KEY_BYTES_MAX + 1];
+	key_text(load, key, text);
+	put(connection, " ", 1);
+	put(connection, text, load->options.key_bytes);
+	load->result->misses++; /* until it is answered */
+}
+
 static void put_get(struct load *load, struct connection *connection) {
-	char text[KEY_BYTES + 1];
 	put(connection, "get", 3);
-	load->result->misses += load->shape->multiget; /* until they are answered */
-	for (unsigned i = 0; i < load->shape->multiget; i++) {
-		key_text(draw(load), text);
-		put(connection, " ", 1);
-		put(connection, text, KEY_BYTES);
-	}
+	for (unsigned i = 0; i < load->shape->multiget; i++) put_key(load, connection, draw(load));
 	put(connection, "\r\n", 2);
 	connection->pending++;
 }
 
-static void put_requests(struct load *load, struct connection *connection) {
-	if (load->filling) {
-		for (unsigned i = 0; i < FILL_PIPELINE && load->fill_next < load->fill_end; i++)
-			put_set(load, connection, load->fill_next++);
-		return;
-	}
+static void put_scan(struct load *load, struct connection *connection) {
+	if (load->range_next == load->range_end) return;
+	put(connection, "get", 3);
+	for (unsigned i = 0; i < SCAN_KEYS && load->range_next < load->range_end; i++)
+		put_key(load, connection, load->range_next++);
+	put(connection, "\r\n", 2);
+	connection->pending++;
+}
+
+static void put_fill(struct load *load, struct connection *connection) {
+	for (unsigned i = 0; i < FILL_PIPELINE && connection->out_bytes < FILL_BYTES && load->range_next < load->range_end;
+		 i++)
+		put_set(load, connection, load->range_next++);
+}
+
+static void put_random(struct load *load, struct connection *connection) {
 	for (unsigned i = 0; i < load->shape->pipeline; i++) {
 		if (load->shape->set_share != 0 && bench_random_below(&load->random, load->shape->set_share) == 0)
 			put_set(load, connection, draw(load));
 		else
 			put_get(load, connection);
+	}
+}
+
+static void put_requests(struct load *load, struct connection *connection) {
+	switch (load->mode) {
+	case RANDOM:
+		put_random(load, connection);
+		break;
+	case FILLING:
+		put_fill(load, connection);
+		break;
+	case SCANNING:
+		put_scan(load, connection);
+		break;
 	}
 }
 
@@ -192,6 +224,7 @@ static void read_value_line(struct load *load, struct connection *connection) {
 		bench_fail("an answer that was not asked for: %s", connection->line);
 	connection->skip_bytes = bytes + 2;
 	load->result->hits++;
+	load->result->hit_bytes += load->options.key_bytes + bytes;
 	load->result->misses--;
 }
 
@@ -298,18 +331,30 @@ static void begin(struct load *load, struct load_result *result) {
 	load->result = result;
 }
 
+static void run_range(struct load *load, const struct server_process *server, uint32_t from, uint32_t to) {
+	load->range_next = from;
+	load->range_end = to;
+	run(load, server, UINT64_MAX);
+	load->mode = RANDOM;
+}
+
 void load_fill(struct load *load, const struct server_process *server, uint32_t from, uint32_t to,
 			   struct load_result *result) {
 	begin(load, result);
-	load->fill_next = from;
-	load->fill_end = to;
-	load->filling = true;
-	run(load, server, UINT64_MAX);
-	load->filling = false;
+	load->mode = FILLING;
+	run_range(load, server, from, to);
+}
+
+void load_scan(struct load *load, const struct server_process *server, uint32_t from, uint32_t to,
+			   struct load_result *result) {
+	begin(load, result);
+	load->mode = SCANNING;
+	run_range(load, server, from, to);
 }
 
 void load_run(struct load *load, const struct server_process *server, const struct load_shape *shape,
 			  uint64_t duration_ns, struct load_result *result) {
+	if (load->draws == NULL) draw_keys(load);
 	begin(load, result);
 	load->shape = shape;
 	run(load, server, duration_ns);

@@ -147,7 +147,7 @@ int main(int argc, char **argv) {
 	static struct side sides[SIDES] = {{.name = "snugd"}, {.name = "memcached"}};
 	static struct load_result filled;
 	struct settings settings = {
-		.snugd = "build/snugd", .memcached = "memcached", .workers = "1", .load = {1000000, 230, 230, 50, 0}};
+		.snugd = "build/snugd", .memcached = "memcached", .workers = "1", .load = {1000000, 30, 230, 230, 50, 0}};
 	parse(argc, argv, &settings);
 	struct load *load = load_create(&settings.load);
 	sides[0].process = start_snugd(&settings);
@@ -157,8 +157,8 @@ int main(int argc, char **argv) {
 		printf("%u keys of %d bytes, values of %u, %u connections, %s worker(s) each, seed %llu; CPU: of the server, s "
 			   "for "
 			   "a million requests\n",
-			   settings.load.keys, KEY_BYTES, settings.load.value_bytes_min, settings.load.connections,
-			   settings.workers, (unsigned long long)settings.common.seed);
+			   settings.load.keys, (int)settings.load.key_bytes, settings.load.value_bytes_min,
+			   settings.load.connections, settings.workers, (unsigned long long)settings.common.seed);
 		printf("%-14s %-10s %9s %8s %12s %9s %9s %9s %8s\n", "shape", "server", "CPU", "ratio", "requests/s", "p50 us",
 			   "p99", "p99.9", "misses");
 	}
