@@ -112,8 +112,8 @@ typedef struct snug_worker_stats {
 	uint64_t published_ns; /* when: CLOCK_MONOTONIC */
 	uint64_t turns;
 	uint64_t messages;
-	uint64_t sleeps;
-	uint64_t wakes; /* of those, ended by a sender */
+	uint64_t sleeps; /* times it lay down; a message that came just then let it up again at once */
+	uint64_t wakes;  /* of those, ended by a sender's signal */
 	uint64_t busy_ns;
 	uint64_t maintenance_ns;
 	uint64_t longest_slice_ns;

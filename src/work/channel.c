@@ -227,7 +227,8 @@ static void leave(struct channel *channel) {
 
 /* Claims room for `count` messages, from *position on, and counts `entering` senders (0 or 1) in. Not OK: nothing changed.
  * `released` is read first: claims that are older than it are then in the gate too. It is full only if nothing was released in
- * between, else it might never have been. */
+ * between, else it might never have been. A claim has release order, so that whoever finds it in the gate and then looks at `released`
+ * again sees nothing older than its claimer did. */
 static snug_error claim(struct channel *channel, uint32_t count, uint32_t entering, uint32_t *position) {
 	SNUG_ASSERT(count <= channel->room);
 	for (;;) {
@@ -242,7 +243,7 @@ static snug_error claim(struct channel *channel, uint32_t count, uint32_t enteri
 			continue;
 		}
 		uint64_t next = gate + ((uint64_t)count << GATE_CLAIM_SHIFT) + entering;
-		if (atomic_compare_exchange_weak_explicit(&channel->gate, &gate, next, memory_order_relaxed,
+		if (atomic_compare_exchange_weak_explicit(&channel->gate, &gate, next, memory_order_release,
 												  memory_order_relaxed)) {
 			*position = claimed;
 			return SNUG_OK;
@@ -385,10 +386,12 @@ snug_error channel_receive_wait(struct channel *channel, struct message *message
 		bool over = is_over(channel); /* before the look: what was sent until then is seen by it */
 		received = channel_receive(channel, messages, most);
 		if (received > 0) break;
-		if (over) return SNUG_ERROR_STOPPED;
+		if (over && depth(channel) == 0) return SNUG_ERROR_STOPPED;
 		uint64_t remaining_ns = os_remaining_ns(deadline_ns);
 		if (remaining_ns == 0) return SNUG_ERROR_TIMED_OUT;
-		if (channel_doze(channel)) {
+		if (over) { /* somebody is between claim and message: the news is taken, so no sleep for that moment */
+			os_thread_yield();
+		} else if (channel_doze(channel)) {
 			os_event_wait(channel->event, remaining_ns);
 			channel_rouse(channel);
 		}

@@ -289,8 +289,9 @@ static uint64_t load(const _Atomic uint64_t *counter) {
 snug_error snug_coordinator_stats_get(const snug_coordinator *coordinator, snug_coordinator_stats *out) {
 	if (coordinator == NULL || out == NULL) return SNUG_ERROR_NULL;
 	const struct coordinator_counters *counters = &coordinator->counters;
+	uint64_t answers = atomic_load_explicit(&counters->answers, memory_order_acquire); /* first: never more of them */
 	*out = (snug_coordinator_stats){
-		.answers = load(&counters->answers), /* before requests: never more of them */
+		.answers = answers,
 		.requests = load(&counters->requests),
 		.refused = load(&counters->refused),
 		.joins = load(&counters->joins),

@@ -17,7 +17,7 @@ snug_error plan_add(snug_coordinator *coordinator, const snug_request *request, 
 		if (plan->name != 0 || plan->task != NULL) continue; /* one that was ended may still have a run */
 		uint64_t now_ns = os_now_ns();
 		*plan = (struct plan){.name = NAME_BIT | ++coordinator->plans_named, .request = *request};
-		plan->first_ns = now_ns + request->schedule.interval_ns;
+		plan->first_ns = os_deadline_ns(request->schedule.interval_ns);
 		plan->next_ns = request->schedule.window_count > 0 ? now_ns : plan->first_ns;
 		plan->done_until_s = INT64_MIN;
 		coordinator->plans_next_ns = smaller(coordinator->plans_next_ns, plan->next_ns);

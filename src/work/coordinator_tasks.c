@@ -194,7 +194,7 @@ static void answer(snug_coordinator *coordinator, struct ticket_slot *slot, cons
 	entry.submitted_ns = slot->submitted_ns;
 	entry.submitted_s = slot->submitted_s;
 	write_down(coordinator, &entry);
-	count_one(&coordinator->counters.answers);
+	atomic_fetch_add_explicit(&coordinator->counters.answers, 1, memory_order_release); /* after `requests` */
 	ticket_answer(&coordinator->tickets, slot);
 }
 

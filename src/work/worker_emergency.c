@@ -40,22 +40,26 @@ static void set_final_outcome(struct held_job *held) {
 	held->report.complete = true;
 }
 
-/* Budgets and targets of the request that earlier parts have used up. */
-static bool is_used_up(const snug_defragment_options *options) {
-	return options->budget_bytes == 0 || options->budget_ns == 0 || options->target_bytes == 0;
+/* Budgets of the request that earlier parts have used up. */
+static bool is_spent(const snug_defragment_options *options) {
+	return options->budget_bytes == 0 || options->budget_ns == 0;
 }
 
 static snug_error compact_slice(struct worker *worker, struct held_job *held, bool *done) {
 	snug_defragment_options options = compact_options(worker, held);
 	bool part_done = true;
-	if (held->open || !held->begun || !is_used_up(&options)) {
+	if (held->open || !held->begun || (!is_spent(&options) && options.target_bytes > 0)) {
 		snug_error error = job_part_run(worker, held, &options, &part_done);
 		if (error) return error;
 	}
 	if (!part_done) return SNUG_OK;
-	bool met = missing_bytes(held) == 0;
-	if (met || held->report.outcome == SNUG_OUTCOME_BUDGET || !may_evict(worker, held)) {
+	options = compact_options(worker, held);
+	if (missing_bytes(held) == 0 || held->report.outcome == SNUG_OUTCOME_BUDGET || !may_evict(worker, held)) {
 		set_final_outcome(held);
+		*done = true;
+	} else if (is_spent(&options)) { /* by the last step, which found no more to do */
+		held->report.outcome = SNUG_OUTCOME_BUDGET;
+		held->report.complete = false;
 		*done = true;
 	} else {
 		held->phase = EMERGENCY_EVICT;

@@ -116,10 +116,7 @@ static void rest(struct worker *worker) {
 	if (timeout_ns == 0) return;
 	worker->sleeps++;
 	worker_publish(worker, os_now_ns());
-	if (!channel_doze(worker->inbox)) {
-		worker->sleeps--;
-		return;
-	}
+	if (!channel_doze(worker->inbox)) return;
 	mark_asleep(worker);
 	wait_for_news(worker, timeout_ns);
 	mark_awake(worker);

@@ -188,6 +188,33 @@ static void the_last_sender_s_going_is_seen(void **state) {
 	}
 }
 
+/* One that never attached is between claim and message when the last attached one goes: what that one sent lies behind the claim, and is
+ * not lost. */
+static void going_does_not_overtake_messages(void **state) {
+	(void)state;
+	for (uint32_t given_back = 0; given_back < 2; given_back++) {
+		struct channel *channel = make(16);
+		struct message message = numbered_message(0, 0);
+		struct message batch[BATCH_MAX];
+		uint32_t position = 0;
+		size_t count = 0;
+		channel_attach(channel);
+		assert_int_equal(channel_claim(channel, 1, &position), SNUG_OK);
+		assert_int_equal(channel_try_send(channel, &message), SNUG_OK);
+		channel_detach(channel);
+		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, 3 * MS, &count), SNUG_ERROR_TIMED_OUT);
+		if (given_back == 1)
+			channel_unclaim(channel, position, 1);
+		else
+			channel_send_claimed(channel, position, &message, 1);
+		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, HANG_NS, &count), SNUG_OK);
+		assert_int_equal(count, 2 - given_back);
+		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, HANG_NS, &count), SNUG_ERROR_STOPPED);
+		channel_close(channel);
+		channel_destroy(channel);
+	}
+}
+
 static void the_senders_see_the_receiver_s_going(void **state) {
 	(void)state;
 	struct channel *channel = make(16);
@@ -263,6 +290,7 @@ int main(void) {
 		cmocka_unit_test(every_message_is_refused_or_received),
 		cmocka_unit_test(after_close_nothing_comes),
 		cmocka_unit_test(the_last_sender_s_going_is_seen),
+		cmocka_unit_test(going_does_not_overtake_messages),
 		cmocka_unit_test(the_senders_see_the_receiver_s_going),
 		cmocka_unit_test(an_asker_destroys_its_channel_after_the_last_answer),
 	};

@@ -112,6 +112,27 @@ static void an_interval_runs_until_it_is_cancelled(void **state) {
 	close_stock(stock);
 }
 
+/* An interval that ends after the clock does: its first run does not come. */
+static void an_interval_without_end_never_runs(void **state) {
+	(void)state;
+	static const uint64_t intervals[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX / 2};
+	struct stock *stock = open_stock(1, 0);
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = desk_make(&options);
+	for (size_t row = 0; row < sizeof intervals / sizeof intervals[0]; row++) {
+		snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+		request.schedule.interval_ns = intervals[row];
+		assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK);
+	}
+	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	for (uint32_t turn = 0; turn < 3; turn++) assert_int_equal(desk_call(coordinator, &metrics).error, SNUG_OK);
+	assert_int_equal(desk_stats(coordinator).schedules, 3);
+	assert_int_equal(desk_stats(coordinator).jobs, 3); /* the questions */
+	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 0);
+	desk_unmake(coordinator);
+	close_stock(stock);
+}
+
 /* A window of an hour, the clock at 01:59:50 local; the work takes longer than the window. */
 static void a_window_begins_and_ends_a_run(void **state) {
 	(void)state;
@@ -364,6 +385,7 @@ static void idle_nobody_wakes(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_interval_runs_until_it_is_cancelled),
+		cmocka_unit_test(an_interval_without_end_never_runs),
 		cmocka_unit_test(a_window_begins_and_ends_a_run),
 		cmocka_unit_test(background_work_starts_and_stops),
 		cmocka_unit_test(pressure_of_the_machine_returns_memory),

@@ -471,6 +471,22 @@ static void an_emergency_beyond_the_heap_says_what_it_could(void **state) {
 	scene_unmake(&scene);
 }
 
+/* A budget that the last step has used up ends it with what it did, though there was no more to compact. */
+static void an_emergency_ends_with_its_budget(void **state) {
+	(void)state;
+	struct scene scene = scene_make(NULL);
+	struct job before = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_DEMAND);
+	assert_int_equal(ask(&scene, &before), SNUG_OK);
+	struct job job = emergency(100000, true);
+	job.options.budget_ns = 1;
+	assert_int_equal(ask(&scene, &job), SNUG_OK);
+	assert_int_equal(job.report.outcome, SNUG_OUTCOME_BUDGET);
+	assert_false(job.report.complete);
+	assert_true(job.report.work_ns > 1);
+	assert_int_equal(scene.heap->evict_calls, 0);
+	scene_unmake(&scene);
+}
+
 static void an_emergency_that_may_not_evict(void **state) {
 	(void)state;
 	struct scene scene = scene_make(NULL);
@@ -532,6 +548,7 @@ int main(void) {
 		cmocka_unit_test(an_emergency_is_met_without_evicting_if_it_can),
 		cmocka_unit_test(an_emergency_evicts_only_what_it_needs),
 		cmocka_unit_test(an_emergency_beyond_the_heap_says_what_it_could),
+		cmocka_unit_test(an_emergency_ends_with_its_budget),
 		cmocka_unit_test(an_emergency_that_may_not_evict),
 		cmocka_unit_test(maintenance_keeps_to_its_share_while_serving),
 	};

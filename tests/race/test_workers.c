@@ -344,7 +344,8 @@ static bool belongs_together(const snug_worker_stats *stats, const snug_worker_s
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) slab_bytes += pools->pool[pool].slab_bytes;
 	return slab_bytes == pools->total.slab_bytes && pools->committed_bytes == slab_bytes + pools->free_page_bytes &&
 		   pools->allocations - pools->frees == pools->objects && stats->messages >= before->messages &&
-		   stats->published_ns >= before->published_ns && stats->turns >= before->turns;
+		   stats->published_ns >= before->published_ns && stats->turns >= before->turns &&
+		   stats->sleeps >= before->sleeps && stats->wakes <= stats->sleeps;
 }
 
 static void run_reader(void *context) {
