@@ -189,9 +189,10 @@ static void background_work_starts_and_stops(void **state) {
 		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.total.reclaimable_bytes * 5 <
 						crew_stats(stock->workers, worker).pools.total.slab_bytes * 2);
 	}
-	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_BACKGROUND, &entry) >= 2 &&
-					entry.outcome == SNUG_OUTCOME_TARGET); /* maybe after some that used up their share of a tick */
+	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_BACKGROUND, &entry) >= 2);
 	assert_int_equal(entry.priority, SNUG_PRIORITY_BACKGROUND);
+	/* Its share of a short tick may be used up first, where the processor is busy. */
+	assert_true(entry.outcome == SNUG_OUTCOME_TARGET || entry.outcome == SNUG_OUTCOME_BUDGET);
 	for (uint32_t worker = 0; worker < 2;
 		 worker++) { /* it stopped where it should: about the threshold, not at the bottom */
 		snug_stats stats = crew_stats(stock->workers, worker).pools;
