@@ -10,7 +10,8 @@
  *     }
  *     snug_client_destroy(client);
  *
- * A client belongs to one thread at a time. Three ways to ask:
+ * A client belongs to one thread at a time. A worker's own (in its hook) must not wait, for it might wait for itself: what would have to
+ * is answered with WRONG_THREAD. Three ways to ask:
  *   blocking         snug_client_alloc, ..: returns with the answer. Each message is answered, even by a stop.
  *   with a time-out  snug_client_call: after TIMED_OUT the operation goes on and its ticket still gives the result.
  *   submit and poll  snug_client_submit many, snug_client_wait or _poll each, or take them as they come with _next.
@@ -91,12 +92,13 @@ uint32_t snug_client_place(const snug_client *client, const void *key, size_t ke
 SNUG_NODISCARD snug_error snug_client_submit(snug_client *client, const snug_operation *operations, size_t count,
 											 snug_ticket *tickets);
 
-/* Takes the result; the ticket ends with it. TICKET (unknown, or taken already), TIMED_OUT. Poll is wait with a time-out of 0. */
+/* Takes the result; the ticket ends with it. TICKET (unknown, or taken already), TIMED_OUT, WRONG_THREAD. Poll is wait with a time-out
+ * of 0. */
 SNUG_NODISCARD snug_error snug_client_poll(snug_client *client, snug_ticket ticket, snug_result *out);
 SNUG_NODISCARD snug_error snug_client_wait(snug_client *client, snug_ticket ticket, uint64_t timeout_ns,
 										   snug_result *out);
 
-/* Takes any result, in the order in which they came. TIMED_OUT; TICKET: nothing is in flight. */
+/* Takes any result, in the order in which they came. TIMED_OUT, WRONG_THREAD; TICKET: nothing is in flight. */
 SNUG_NODISCARD snug_error snug_client_next(snug_client *client, uint64_t timeout_ns, snug_ticket *ticket,
 										   snug_result *out);
 
@@ -105,12 +107,12 @@ uint32_t snug_client_in_flight(const snug_client *client);
 
 /* Submits one, waiting for room in the inbox if there is none, and waits for its answer, both within timeout_ns. TIMED_OUT: it is on its way, and
  * `*late` is the ticket that will give the result. QUEUE_FULL: no room in time (or flight_max results not taken), nothing was
- * submitted. Else as submit; the operation's own error is in the result. */
+ * submitted. WRONG_THREAD: a worker's, nothing was submitted. Else as submit; the operation's own error is in the result. */
 SNUG_NODISCARD snug_error snug_client_call(snug_client *client, const snug_operation *operation, uint64_t timeout_ns,
 										   snug_result *out, snug_ticket *late);
 
 /* Blocking forms: wait for room in the inbox and for the answer, without end; return the operation's error. QUEUE_FULL: flight_max
- * results were not taken. */
+ * results were not taken. WRONG_THREAD: a worker's. */
 SNUG_NODISCARD snug_error snug_client_alloc(snug_client *client, uint32_t worker, size_t size, const void *data,
 											size_t length, snug_object *out);
 SNUG_NODISCARD snug_error snug_client_free(snug_client *client, snug_object object);

@@ -32,7 +32,7 @@
  * Senders without room do the same with `waiting` and `released`, and sleep on `moved`. They are woken together, when half of the room
  * is free: woken one by one for each message received, they and the receiver would change places at each message.
  *
- * THE END (laws W1 to W5). Each sender counts itself in before it touches anything else, and out as its last act. Close sets the closed bit
+ * THE END (laws W4 and W5). Each sender counts itself in before it touches anything else, and out as its last act. Close sets the closed bit
  * in the word that they count in: who came before is counted, who comes after is refused. When the count is zero nobody is left who
  * could publish or signal, and whoever knows of no sender still on its way here may destroy the channel. In particular an asker that
  * has got all of its answers may: the answerer counted itself in before it published the last of them.

@@ -83,7 +83,7 @@ snug_error snug_client_destroy(snug_client *client) {
 }
 
 uint32_t snug_client_place(const snug_client *client, const void *key, size_t key_bytes) {
-	if (client == NULL) return 0;
+	if (client == NULL || (key == NULL && key_bytes > 0)) return 0;
 	uint64_t hash = XXH3_64bits(key, key_bytes);
 	return (uint32_t)((hash >> 32) * client->workers->options.count >> 32);
 }
@@ -114,13 +114,19 @@ static void collect(snug_client *client) {
 	}
 }
 
-/* Some more, waiting for the first. TIMED_OUT. */
+/* A worker that waits for workers may wait for itself. */
+static bool must_not_wait(const snug_client *client, uint64_t timeout_ns) {
+	return timeout_ns > 0 && workers_is_own_thread(client->workers);
+}
+
+/* Some more, waiting for the first. TIMED_OUT, WRONG_THREAD. */
 static snug_error collect_wait(snug_client *client, uint64_t timeout_ns) {
 	struct message answers[REPLY_BATCH];
 	size_t count = 0;
-	snug_error error = channel_receive_wait(client->replies, answers, REPLY_BATCH, timeout_ns, &count);
+	bool insider = must_not_wait(client, timeout_ns);
+	snug_error error = channel_receive_wait(client->replies, answers, REPLY_BATCH, insider ? 0 : timeout_ns, &count);
 	for (size_t index = 0; index < count; index++) note_answer(client, &answers[index]);
-	return error;
+	return insider && error == SNUG_ERROR_TIMED_OUT ? SNUG_ERROR_WRONG_THREAD : error;
 }
 
 snug_error snug_client_wait(snug_client *client, snug_ticket ticket, uint64_t timeout_ns, snug_result *out) {
@@ -279,6 +285,7 @@ static snug_error submit_one(snug_client *client, const snug_operation *operatio
 snug_error snug_client_call(snug_client *client, const snug_operation *operation, uint64_t timeout_ns, snug_result *out,
 							snug_ticket *late) {
 	if (client == NULL || operation == NULL || out == NULL || late == NULL) return SNUG_ERROR_NULL;
+	if (must_not_wait(client, timeout_ns)) return SNUG_ERROR_WRONG_THREAD;
 	uint64_t deadline_ns = os_deadline_ns(timeout_ns);
 	snug_ticket ticket;
 	snug_error error = submit_one(client, operation, timeout_ns, &ticket);

@@ -11,11 +11,13 @@
 #include <stdbool.h>
 
 #define NUMBERED_SENDERS_MAX 16u
+#define KINDS 0x4000u /* as many as a channel carries */
 
 static inline struct message numbered_message(uint32_t sender, uint64_t number) {
 	test_random random = {number * 31 + sender};
 	return (struct message){
-		.kind = MESSAGE_OPERATION,
+		.kind = (uint16_t)(number * 7919 % KINDS),
+		.error = (uint16_t)(number * 31),
 		.worker = sender,
 		.name = number,
 		.size = test_random_next(&random),

@@ -1,7 +1,7 @@
 /* stock.h: workers whose pools hold 1 KiB objects in a checkerboard, a hook that can hold a worker still, slow it down and evict, and
  * what is counted of it.
  *
- * Each object begins with its number; what is still there when the worker stops is compared. So an object that a cleanup lost, doubled
+ * Each object begins with its number; what is still there when the worker stops is compared, every byte. So an object that a cleanup lost, doubled
  * or moved without its bytes shows. */
 #ifndef SNUG_TEST_STOCK_H
 #define SNUG_TEST_STOCK_H
@@ -91,14 +91,15 @@ static inline void stock_stop(void *context, uint32_t worker, snug_pools *pools)
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	for (uint32_t number = 0; number < shelf->count; number++) {
 		unsigned char object[STOCK_OBJECT_BYTES];
-		uint32_t written = 0;
+		unsigned char expected[STOCK_OBJECT_BYTES];
 		if (shelf->handles[number] == 0) continue;
 		if (snug_read(pools, shelf->handles[number], 0, object, sizeof object) != SNUG_OK) {
 			shelf->mistakes++;
 			continue;
 		}
-		memcpy(&written, object, sizeof written);
-		if (written != number || object[STOCK_OBJECT_BYTES - 1] != (unsigned char)worker) shelf->mistakes++;
+		memset(expected, (int)worker, sizeof expected);
+		memcpy(expected, &number, sizeof number);
+		if (memcmp(object, expected, sizeof object) != 0) shelf->mistakes++;
 	}
 	if (snug_check(pools, NULL) != SNUG_OK) shelf->mistakes++;
 }

@@ -215,6 +215,55 @@ static void claims_given_back_leave_no_message(void **state) {
 	unmake(channel);
 }
 
+struct answerer {
+	struct os_thread thread;
+	struct channel *inbox;
+	uint64_t refused; /* read after the join */
+};
+
+static void run_answerer(void *context) {
+	struct answerer *self = context;
+	struct message batch[BATCH_MAX];
+	size_t count = 0;
+	while (channel_receive_wait(self->inbox, batch, BATCH_MAX, HANG_NS, &count) == SNUG_OK)
+		for (size_t i = 0; i < count; i++) self->refused += channel_try_send(batch[i].reply, &batch[i]) != SNUG_OK;
+}
+
+#define ANSWERERS 3u
+
+/* Who has no more in flight than his channel holds is always answered, though it be full now and then: room that he made is seen. */
+static void an_answer_always_finds_room(void **state) {
+	(void)state;
+	static struct answerer answerers[ANSWERERS];
+	test_random random = {seed};
+	struct channel *answers = make(16);
+	struct message batch[16];
+	uint64_t in_flight = 0;
+	for (uint32_t i = 0; i < ANSWERERS; i++) {
+		answerers[i] = (struct answerer){.inbox = make(16)};
+		start(&answerers[i].thread, run_answerer, &answerers[i]);
+	}
+	for (uint64_t sent = 0; sent < 300000; in_flight++, sent++) {
+		struct message message = numbered_message(0, sent);
+		message.reply = answers;
+		if (in_flight == 16) {
+			size_t count = 0;
+			assert_int_equal(channel_receive_wait(answers, batch, test_random_between(&random, 1, 16), HANG_NS, &count),
+							 SNUG_OK);
+			in_flight -= count;
+		}
+		assert_int_equal(channel_try_send(answerers[sent % ANSWERERS].inbox, &message), SNUG_OK);
+	}
+	for (uint32_t i = 0; i < ANSWERERS; i++) {
+		channel_close(answerers[i].inbox);
+		os_thread_join(&answerers[i].thread);
+		assert_int_equal(answerers[i].refused, 0);
+		channel_destroy(answerers[i].inbox);
+	}
+	assert_int_equal(channel_receive(answers, batch, 16), in_flight);
+	unmake(answers);
+}
+
 static void time_outs_are_neither_early_nor_endless(void **state) {
 	(void)state;
 	static const uint64_t timeouts_ns[] = {0, 1, MS / 10, 5 * MS, 30 * MS};
@@ -248,6 +297,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_full_channel_refuses),
 		cmocka_unit_test(claims_given_back_leave_no_message),
+		cmocka_unit_test(an_answer_always_finds_room),
 		cmocka_unit_test(time_outs_are_neither_early_nor_endless),
 		cmocka_unit_test(nothing_is_lost_doubled_or_overtaken),
 	};

@@ -65,6 +65,97 @@ static void only_a_sleeper_is_woken(void **state) {
 	unmake(channel);
 }
 
+/* What holds up later messages wakes when it moves: a claim that is sent, and one that is given back. */
+static void a_claim_wakes_when_it_is_settled(void **state) {
+	(void)state;
+	for (uint32_t given_back = 0; given_back < 2; given_back++) {
+		struct channel *channel = make(16);
+		struct message message = numbered_message(0, 0);
+		uint32_t position = 0;
+		assert_int_equal(channel_claim(channel, 1, &position), SNUG_OK);
+		assert_int_equal(channel_try_send(channel, &message), SNUG_OK);
+		assert_true(channel_doze(channel)); /* there is nothing to receive yet */
+		if (given_back == 1)
+			channel_unclaim(channel, position, 1);
+		else
+			channel_send_claimed(channel, position, &message, 1);
+		assert_true(channel_rouse(channel));
+		assert_int_equal(channel_wakes(channel), 1);
+		assert_int_equal(channel_receive(channel, &message, 1), 1);
+		unmake(channel);
+	}
+}
+
+/* A close and the last sender's going wake a sleeper, and keep one that is awake from its next sleep. Once. */
+static void news_is_not_slept_through(void **state) {
+	(void)state;
+	for (uint32_t close = 0; close < 2; close++) {
+		for (uint32_t asleep = 0; asleep < 2; asleep++) {
+			struct channel *channel = make(16);
+			channel_attach(channel);
+			channel_attach(channel);
+			channel_detach(channel);
+			assert_true(channel_doze(channel)); /* not the last */
+			assert_false(channel_rouse(channel));
+			if (asleep == 1) assert_true(channel_doze(channel));
+			if (close == 1)
+				channel_close(channel);
+			else
+				channel_detach(channel);
+			if (asleep == 1)
+				assert_true(channel_rouse(channel));
+			else
+				assert_false(channel_doze(channel));
+			assert_true(channel_doze(channel));
+			assert_false(channel_rouse(channel));
+			channel_close(channel);
+			if (close == 1) channel_detach(channel);
+			channel_destroy(channel);
+		}
+	}
+}
+
+struct room_seeker {
+	struct os_thread thread;
+	struct channel *channel;
+	snug_error error; /* read after the join */
+};
+
+static void run_room_seeker(void *context) {
+	struct room_seeker *self = context;
+	struct message message = numbered_message(1, 0);
+	self->error = channel_send(self->channel, &message, HANG_NS);
+}
+
+/* Half of the room is enough, whether it comes back by a receive or by a claim that is given back. Each sleeps until it is told. */
+static void room_that_comes_back_is_told(void **state) {
+	(void)state;
+	for (uint32_t given_back = 0; given_back < 2; given_back++) {
+		struct room_seeker seekers[2];
+		struct channel *channel = make(16);
+		struct message batch[16];
+		uint32_t position = 0;
+		for (uint64_t number = 0; number < 16; number++) batch[number] = numbered_message(0, number);
+		assert_int_equal(channel_try_send_batch(channel, batch, given_back == 1 ? 7 : 16), SNUG_OK);
+		if (given_back == 1) assert_int_equal(channel_claim(channel, 9, &position), SNUG_OK);
+		for (uint32_t i = 0; i < 2; i++) {
+			seekers[i].channel = channel;
+			start(&seekers[i].thread, run_room_seeker, &seekers[i]);
+		}
+		os_thread_sleep(20 * MS);
+		assert_int_equal(channel_receive(channel, batch, given_back == 1 ? 7 : 8), given_back == 1 ? 7 : 8);
+		if (given_back == 1) channel_unclaim(channel, position, 9);
+		uint64_t begin_ns = os_now_ns();
+		for (uint32_t i = 0; i < 2; i++) {
+			os_thread_join(&seekers[i].thread);
+			assert_int_equal(seekers[i].error, SNUG_OK);
+		}
+		assert_true(os_now_ns() - begin_ns < HANG_NS / 2); /* not found when the time was over */
+		assert_int_equal(channel_depth(channel), given_back == 1 ? 2 : 10);
+		unmake(channel);
+	}
+}
+
 /* Two threads that begin each round together, so that the one's send meets the other's going to sleep within nanoseconds. */
 struct duel {
 	struct os_thread thread;
@@ -239,6 +330,9 @@ static int print_seed(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_a_sleeper_is_woken),
+		cmocka_unit_test(a_claim_wakes_when_it_is_settled),
+		cmocka_unit_test(news_is_not_slept_through),
+		cmocka_unit_test(room_that_comes_back_is_told),
 		cmocka_unit_test(nobody_falls_asleep_on_a_message),
 		cmocka_unit_test(nobody_falls_asleep_on_room),
 		cmocka_unit_test(a_sleeping_receiver_is_always_woken),

@@ -107,6 +107,7 @@ static void bad_calls_are_answered(void **state) {
 	assert_null(client);
 	assert_int_equal(snug_client_destroy(NULL), SNUG_OK);
 	assert_int_equal(snug_client_place(NULL, "x", 1), 0);
+	assert_int_equal(snug_client_place(scene.client, NULL, 1), 0);
 	assert_int_equal(snug_client_in_flight(NULL), 0);
 
 	client = scene.client;
@@ -340,6 +341,64 @@ static void blocking_forms_wait_for_room(void **state) {
 	scene_unmake(&scene);
 }
 
+/* What a worker's own hook may do with a client: submit and poll. What would wait for itself is refused, before anything is sent. */
+struct insider {
+	snug_workers *_Atomic workers;
+	snug_client *client; /* hook only */
+	snug_ticket ticket;
+	_Atomic uint32_t mistakes;
+	_Atomic bool done;
+};
+
+static bool refuses_to_wait(struct insider *insider) {
+	snug_operation operation = alloc_operation(1, 8);
+	snug_ticket late = 5;
+	snug_result result;
+	snug_object object;
+	if (snug_client_call(insider->client, &operation, MS, &result, &late) != SNUG_ERROR_WRONG_THREAD) return false;
+	if (snug_client_alloc(insider->client, 1, 8, NULL, 0, &object) != SNUG_ERROR_WRONG_THREAD) return false;
+	if (late != 5 || snug_client_in_flight(insider->client) != 0) return false;
+	operation.object.worker = 0;
+	if (snug_client_submit(insider->client, &operation, 1, &insider->ticket) != SNUG_OK) return false;
+	return snug_client_wait(insider->client, insider->ticket, SNUG_FOREVER, &result) == SNUG_ERROR_WRONG_THREAD &&
+		   snug_client_next(insider->client, SNUG_FOREVER, &late, &result) == SNUG_ERROR_WRONG_THREAD &&
+		   snug_client_poll(insider->client, insider->ticket, &result) == SNUG_ERROR_TIMED_OUT;
+}
+
+static bool turn_insider(void *context, uint32_t worker, snug_pools *pools) {
+	struct insider *insider = context;
+	snug_workers *workers = atomic_load(&insider->workers);
+	(void)pools;
+	if (worker != 0 || workers == NULL || atomic_load(&insider->done)) return false;
+	if (insider->client == NULL) {
+		if (snug_client_create(workers, NULL, &insider->client) != SNUG_OK) atomic_fetch_add(&insider->mistakes, 1);
+		if (!refuses_to_wait(insider)) atomic_fetch_add(&insider->mistakes, 1);
+		return true;
+	}
+	snug_result result; /* a turn later the answer is there: its worker is this one */
+	if (snug_client_wait(insider->client, insider->ticket, SNUG_FOREVER, &result) != SNUG_OK || result.error != SNUG_OK)
+		atomic_fetch_add(&insider->mistakes, 1);
+	if (snug_client_destroy(insider->client) != SNUG_OK) atomic_fetch_add(&insider->mistakes, 1);
+	atomic_store(&insider->done, true);
+	return true;
+}
+
+static void a_worker_does_not_wait_for_workers(void **state) {
+	(void)state;
+	struct insider insider = {NULL};
+	snug_workers_options options = crew_options(2);
+	options.hook = (snug_worker_hook){.context = &insider, .turn = turn_insider};
+	snug_workers *workers = crew_make(&options);
+	snug_client *caller = client_make(workers, 4);
+	snug_object object;
+	atomic_store(&insider.workers, workers);
+	assert_int_equal(snug_client_alloc(caller, 0, 8, NULL, 0, &object), SNUG_OK); /* wakes it */
+	CREW_WAIT_UNTIL(atomic_load(&insider.done));
+	assert_int_equal(atomic_load(&insider.mistakes), 0);
+	assert_int_equal(snug_client_destroy(caller), SNUG_OK);
+	crew_unmake(workers);
+}
+
 /* ------------------------------------------------------------------ order --------------------------------------------------- */
 
 /* Each write overwrites the one before, each read sees the last: over hundreds of batches, by every way of taking results. */
@@ -411,6 +470,7 @@ int main(void) {
 		cmocka_unit_test(flights_not_taken_fill_the_client),
 		cmocka_unit_test(a_late_result_is_not_lost),
 		cmocka_unit_test(blocking_forms_wait_for_room),
+		cmocka_unit_test(a_worker_does_not_wait_for_workers),
 		cmocka_unit_test(one_worker_executes_in_the_order_of_submission),
 		cmocka_unit_test(a_stop_answers_what_was_accepted),
 	};

@@ -1,6 +1,8 @@
 /* test_coordinator.c: what a coordinator answers: results, refusals, joins, cancels, time-outs, priorities, stops. */
 #include "stock.h"
 
+#include "work/coordination.h"
+
 #include <pthread.h>
 
 #define SLOW_PPM 200u /* a run takes seconds while the hook is busy */
@@ -483,6 +485,7 @@ static void a_stop_answers_all(void **state) {
 	snug_request untaken = SNUG_REQUEST(SNUG_REQUEST_METRICS);
 	desk_submit(coordinator, &untaken);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 0);
+	CREW_WAIT_UNTIL(atomic_load(&coordinator->takers) == 4);          /* no call may begin after destroy */
 	assert_int_equal(snug_coordinator_destroy(coordinator), SNUG_OK); /* with waiters inside and a result not taken */
 	uint32_t begun = 0;
 	for (uint32_t index = 0; index < 4; index++) {

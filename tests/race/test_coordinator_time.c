@@ -191,7 +191,8 @@ static void background_work_starts_and_stops(void **state) {
 	}
 	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_BACKGROUND, &entry) >= 2);
 	assert_int_equal(entry.priority, SNUG_PRIORITY_BACKGROUND);
-	assert_int_equal(entry.outcome, SNUG_OUTCOME_TARGET);
+	/* Its share of a short tick may be used up first, where the processor is busy. */
+	assert_true(entry.outcome == SNUG_OUTCOME_TARGET || entry.outcome == SNUG_OUTCOME_BUDGET);
 	for (uint32_t worker = 0; worker < 2;
 		 worker++) { /* it stopped where it should: about the threshold, not at the bottom */
 		snug_stats stats = crew_stats(stock->workers, worker).pools;
@@ -254,17 +255,18 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 	struct fake_world world = {.missing = true};
 	snug_coordinator_options options = desk_options(stock->workers);
 	options.background.on = true;
-	options.background.start_reclaimable_ppm = 1000000;
-	options.background.start_available_ppm = 0;
 	options.log = (snug_log){hear, &heard, SNUG_LOG_INFO};
-	snug_coordinator *coordinator = make_in(&options, &world);
 	stock_hold(stock);
+	for (uint32_t worker = 0; worker < 2; worker++) CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).stalled);
+	snug_coordinator *coordinator = make_in(&options, &world);
 	CREW_WAIT_UNTIL(atomic_load(&heard.stalls) == 2);
 	assert_int_equal(atomic_load(&heard.turns), 0);
 	os_thread_sleep(30 * TICK_NS);
-	assert_int_equal(atomic_load(&heard.stalls), 2); /* said once */
+	assert_int_equal(atomic_load(&heard.stalls), 2);              /* said once */
+	assert_int_equal(desk_stats(coordinator).background_runs, 0); /* wanted, but who stands still is not asked */
 	stock_let_go(stock);
 	CREW_WAIT_UNTIL(atomic_load(&heard.turns) == 2);
+	CREW_WAIT_UNTIL(desk_stats(coordinator).background_runs >= 2);
 	assert_int_equal(atomic_load(&heard.missing), 2);
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	for (int round = 0; round < 3; round++) desk_call(coordinator, &request);
@@ -277,7 +279,6 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 
 #define IDLE_WORKERS 8u
 #define IDLE_MS UINT64_C(1300) /* longer than a tick, and than a stall takes to be seen */
-#define TASKS_MAX 64u
 
 static uint64_t processor_ns(void) {
 	struct timespec now;

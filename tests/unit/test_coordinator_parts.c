@@ -3,6 +3,7 @@
 #include "os/threads.h"
 #include "support/test_random.h"
 #include "work/audit.h"
+#include "work/coordination.h"
 #include "work/requests.h"
 #include "work/shares.h"
 #include "work/tickets.h"
@@ -329,6 +330,36 @@ static void of_many_takers_one_gets_it(void **state) {
 	tickets_deinit(&tickets);
 }
 
+/* ------------------------------------------------------------------ pauses of background runs -------------------------- */
+
+#define TICK_NS UINT64_C(1000000)
+
+static void assert_pause(snug_coordinator *coordinator, struct upkeep *upkeep, const snug_report *report,
+						 uint64_t pause_ns) {
+	snug_response response = {.report = *report};
+	uint64_t begin_ns = os_now_ns();
+	upkeep_task_ended(coordinator, upkeep, &response);
+	assert_in_range(upkeep->pause_until_ns, begin_ns + pause_ns, os_now_ns() + pause_ns);
+	assert_null(upkeep->task);
+}
+
+/* What a run used is a share of the time until the next; one that gains nothing waits twice as long as the last, up to 64 ticks. */
+static void background_runs_pause(void **state) {
+	(void)state;
+	static snug_coordinator coordinator;
+	struct upkeep upkeep = {.wanted = true};
+	coordinator.world.tick_ns = TICK_NS;
+	coordinator.options.background.duty_ppm = 10000;
+	const snug_report gain = {.reclaimed_bytes = 1, .work_ns = 50 * TICK_NS};
+	const snug_report nothing = {.outcome = SNUG_OUTCOME_NOTHING};
+	const snug_report cut = {.outcome = SNUG_OUTCOME_BUDGET};
+	assert_pause(&coordinator, &upkeep, &gain, 5000 * TICK_NS);
+	for (uint32_t failures = 1; failures <= 9; failures++)
+		assert_pause(&coordinator, &upkeep, &nothing, TICK_NS << (failures < 6 ? failures : 6));
+	assert_pause(&coordinator, &upkeep, &cut, 0);
+	assert_pause(&coordinator, &upkeep, &nothing, 2 * TICK_NS); /* counted anew */
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shares_as_a_table),
@@ -341,6 +372,7 @@ int main(void) {
 		cmocka_unit_test(a_ticket_gives_its_result_once),
 		cmocka_unit_test(reserved_slots_are_for_urgent_ones),
 		cmocka_unit_test(of_many_takers_one_gets_it),
+		cmocka_unit_test(background_runs_pause),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
