@@ -134,7 +134,7 @@ static bool is_alone(const snug_coordinator *coordinator, const struct task *tas
 }
 
 bool emergency_continue(snug_coordinator *coordinator, struct task *task) {
-	uint64_t shares[SNUG_WORKERS_MAX];
+	uint64_t shares[SNUG_WORKERS_MAX] = {0};
 	uint32_t count = coordinator->worker_count;
 	uint64_t gained_bytes = emergency_gained(coordinator, task);
 	if (is_alone(coordinator, task) || gained_bytes >= task->request.min_bytes) return false;

@@ -201,7 +201,7 @@ static bool waits_again(snug_coordinator *coordinator, struct lane *lane, struct
 }
 
 void lanes_answer(snug_coordinator *coordinator, const struct message *message) {
-	SNUG_ASSERT(message->cookie < coordinator->worker_count * LANE_COUNT);
+	SNUG_ASSERT(message->cookie < (uint64_t)coordinator->worker_count * LANE_COUNT);
 	struct lane *lane = &coordinator->lanes[message->cookie];
 	struct task_part *part = lane->out;
 	SNUG_ASSERT(part != NULL && message->data == &lane->job);

@@ -554,7 +554,7 @@ static void look_from_log(void *context, snug_log_level level, const char *line)
 
 static void insiders_do_not_wait(void **state) {
 	(void)state;
-	struct insider insider = {NULL};
+	struct insider insider = {.coordinator = NULL};
 	snug_workers_options crew = crew_options(1);
 	crew.hook.context = &insider;
 	crew.hook.turn = look_from_worker;
