@@ -42,6 +42,6 @@ static uint32_t evict(void *state, const struct simulation *simulation) {
 	return key;
 }
 
-const struct policy policy_lru = {"lru", "least recently used, exact", create, free, move_to_front, insert, evict,
-								  drop};
-const struct policy policy_fifo = {"fifo", "first in, first out", create, free, stay, insert, evict, drop};
+const struct policy policy_lru = {"lru", "least recently used, exact", create, free, move_to_front, insert, evict, drop,
+								  NULL};
+const struct policy policy_fifo = {"fifo", "first in, first out", create, free, stay, insert, evict, drop, NULL};

@@ -112,4 +112,4 @@ static uint32_t evict(void *state, const struct simulation *simulation) {
 	return key != KEY_NONE ? key : evict_main(self, simulation);
 }
 
-const struct policy policy_s3fifo = {"s3fifo", "S3-FIFO (SOSP'23)", create, destroy, hit, insert, evict, drop};
+const struct policy policy_s3fifo = {"s3fifo", "S3-FIFO (SOSP'23)", create, destroy, hit, insert, evict, drop, NULL};

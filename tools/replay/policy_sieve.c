@@ -60,4 +60,4 @@ static uint32_t evict(void *state, const struct simulation *simulation) {
 	return key;
 }
 
-const struct policy policy_sieve = {"sieve", "SIEVE (NSDI'24)", create, destroy, hit, insert, evict, drop};
+const struct policy policy_sieve = {"sieve", "SIEVE (NSDI'24)", create, destroy, hit, insert, evict, drop, NULL};

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct policy *const policies[] = {&policy_lru, &policy_fifo, &policy_s3fifo, &policy_sieve};
+static const struct policy *const policies[] = {&policy_snug, &policy_lru, &policy_fifo, &policy_s3fifo, &policy_sieve};
 
 const struct policy *policy_at(size_t index) {
 	return index < sizeof policies / sizeof policies[0] ? policies[index] : NULL;
@@ -22,6 +22,7 @@ bool simulation_create(struct simulation *simulation, const struct policy *polic
 	simulation->bytes = calloc(keys, sizeof simulation->bytes[0]);
 	simulation->expires = calloc(keys, sizeof simulation->expires[0]);
 	if (simulation->bytes != NULL && simulation->expires != NULL) simulation->state = policy->create(simulation);
+	if (simulation->state != NULL && policy->overhead != NULL) simulation->limit_bytes -= policy->overhead(limit_bytes);
 	if (simulation->state != NULL) return true;
 	free(simulation->bytes);
 	free(simulation->expires);

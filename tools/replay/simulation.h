@@ -43,6 +43,8 @@ struct policy {
 	uint32_t (*evict)(void *state, const struct simulation *simulation);
 	/* The resident object was deleted or has expired. */
 	void (*remove)(void *state, const struct simulation *simulation, uint32_t key);
+	/* Bytes of the limit that the policy needs for other than objects and what all policies need for each. NULL: none. */
+	uint64_t (*overhead)(uint64_t limit_bytes);
 };
 
 struct simulation {
@@ -77,5 +79,6 @@ extern const struct policy policy_fifo;
 extern const struct policy policy_lru;
 extern const struct policy policy_s3fifo;
 extern const struct policy policy_sieve;
+extern const struct policy policy_snug;
 
 #endif
