@@ -9,6 +9,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define GRAIN ((size_t)4096)
+
 /* ------------------------------------------------------------------ what the pools ask ---- */
 
 snug_key snug_shard_key(const void *bytes, size_t length) {
@@ -57,8 +59,8 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *p
 	if (options == NULL || pools_options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
 	const snug_os *os = options->pools.os != NULL ? options->pools.os : snug_os_linux();
-	size_t bytes = round_up(sizeof(snug_shard), 4096);
-	snug_shard *shard = os->reserve(os->context, bytes, 4096);
+	size_t bytes = round_up(sizeof(snug_shard), GRAIN);
+	snug_shard *shard = os->reserve(os->context, bytes, GRAIN);
 	if (shard == NULL) return SNUG_ERROR_OS_MEMORY;
 	if (!os->commit(os->context, shard, bytes)) {
 		os->release(os->context, shard, bytes);
@@ -70,6 +72,26 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *p
 	pools_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
 	*out = shard;
 	return SNUG_OK;
+}
+
+/* Without them the shard works as well, but for a few hits. */
+static void make_ghosts(snug_shard *shard, uint64_t limit_bytes) {
+	size_t bytes = ghosts_size(limit_bytes);
+	ghosts_init(&shard->ghosts, NULL, 0);
+	if (bytes < GRAIN) return;
+	void *memory = shard->os->reserve(shard->os->context, bytes, GRAIN);
+	if (memory == NULL) return;
+	if (snug_pools_charge(shard->pools, bytes) == SNUG_OK) {
+		if (shard->os->commit(shard->os->context, memory, bytes)) {
+			ghosts_init(&shard->ghosts, memory, bytes);
+			shard->ghosts_bytes = bytes;
+			return;
+		}
+		snug_error error = snug_pools_discharge(shard->pools, bytes);
+		SNUG_ASSERT(!error);
+		(void)error;
+	}
+	shard->os->release(shard->os->context, memory, bytes);
 }
 
 snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
@@ -90,6 +112,7 @@ snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
 	}
 	shard->pools = pools;
 	rank_init(&shard->rank, stats.limit_bytes, shard->random);
+	make_ghosts(shard, stats.limit_bytes);
 	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
 	return SNUG_OK;
 }
@@ -118,6 +141,7 @@ snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out
 void snug_shard_destroy(snug_shard *shard) {
 	if (shard == NULL) return;
 	if (shard->pools != NULL) index_deinit(&shard->index);
+	if (shard->ghosts_bytes > 0) shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_bytes);
 	if (shard->owns_pools) snug_pools_destroy(shard->pools);
 	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
 }
@@ -281,6 +305,6 @@ snug_error snug_shard_delete(snug_shard *shard, const snug_key *key) {
 	if (error) return error;
 	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
 	shard_drop(shard, &probe, &head, DROP_REMOVED);
-	shard_index_step(shard);
+	(void)shard_index_step(shard);
 	return SNUG_OK;
 }

@@ -6,7 +6,7 @@
 #include "mem/pins.h"
 #include "mem/slab.h"
 
-#define HAND_CANDIDATES 12u /* that an eviction chooses from */
+#define HAND_ENTRIES 7u /* that the hand passes for each eviction */
 
 /* The bytes that evicting it would free, without a look at the item itself unless it has several fragments. */
 static uint32_t slot_bytes_of(const snug_shard *shard, snug_ref ref) {
@@ -16,70 +16,89 @@ static uint32_t slot_bytes_of(const snug_shard *shard, snug_ref ref) {
 	return class_of_page(pools, page_of(&pools->arena, offset))->stride;
 }
 
-struct candidate {
-	struct probe probe;
-	float value;
-	bool found;
-};
+/* ------------------------------------------------------------------ the hand --------------- */
 
-/* An entry against the best so far; `home` is its bucket. Tells whether it is one at all. */
-static bool consider(snug_shard *shard, struct bucket *home, uint32_t home_number, struct bucket *bucket, uint32_t slot,
-					 struct candidate *best) {
-	uint64_t entry = bucket->entry[slot];
-	snug_ref ref = entry_ref(entry);
-	if (entry == 0 || ref == shard->watched) return false;
+/* The hand passes an entry. Tells whether it is one. */
+static bool see(snug_shard *shard, uint64_t *at) {
+	uint64_t entry = *at;
+	if (entry == 0) return false;
 	rank_meta meta = (rank_meta)entry_meta(entry), settled = rank_settle(&shard->rank, meta);
 	rank_see(&shard->rank, settled);
-	if (UNLIKELY(settled != meta)) bucket->entry[slot] = entry_with_meta(entry, settled);
-	float value = rank_score(&shard->rank, settled, slot_bytes_of(shard, ref));
-	if (best->found && best->value <= value) return true;
-	if (UNLIKELY(shard->pools->pins.count > 0) && pin_count(&shard->pools->pins, ref & OFFSET_MASK) > 0) return false;
-	best->found = true;
-	best->value = value;
-	best->probe = (struct probe){.index = &shard->index,
-								 .home = home,
-								 .bucket = bucket,
-								 .entry = &bucket->entry[slot],
-								 .home_number = (uint8_t)home_number};
+	if (UNLIKELY(settled != meta)) *at = entry = entry_with_meta(entry, settled);
+	struct candidate candidate = {.place = (uint64_t)(uintptr_t)at, .entry = entry};
+	candidate.score = rank_score(&shard->rank, settled, slot_bytes_of(shard, entry_ref(entry)));
+	candidates_offer(&shard->candidates, candidate);
 	return true;
 }
 
-/* The bucket at a place, and if it has spilled something, what its group has. Tells how many there were. */
-static uint32_t consider_place(snug_shard *shard, uint64_t place, struct candidate *best) {
-	uint32_t number = place % GROUP_BUCKETS;
-	struct bucket *home = index_bucket(&shard->index, place);
-	struct group *group = group_of(home, number);
-	uint32_t candidates = 0;
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		candidates += consider(shard, home, number, home, slot, best);
-	if (home->word == 0) return candidates;
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
-		uint32_t other = spill_home(&group->spill, slot);
-		candidates += consider(shard, &group->bucket[other], other, &group->spill, slot, best);
-	}
-	return candidates;
+static uint32_t see_bucket(snug_shard *shard, struct bucket *bucket) {
+	uint32_t seen = 0;
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) seen += see(shard, &bucket->entry[slot]);
+	return seen;
 }
 
-/* The hand goes on over the places in order until it has seen enough, once around at most: all may be pinned. */
-static bool find_victim(snug_shard *shard, struct candidate *best) {
+/* The next bucket in the order of the index; with the last one of a group, what the group has spilled. */
+static uint32_t pass_bucket(snug_shard *shard, uint64_t places) {
+	uint64_t place = index_place(&shard->index, shard->hand);
+	struct bucket *bucket = index_bucket(&shard->index, place);
+	uint32_t number = place % GROUP_BUCKETS, seen = see_bucket(shard, bucket);
+	shard->hand += UINT64_MAX / places;
+	if (number + 1 < GROUP_BUCKETS) return seen;
+	struct bucket *spill = &group_of(bucket, number)->spill;
+	for (; spill != NULL; spill = spill_after(&shard->index, spill)) seen += see_bucket(shard, spill);
+	return seen;
+}
+
+/* ------------------------------------------------------------------ the victim ------------- */
+
+/* The entry at an address that is still the same; false: it is not, or must stay. */
+static bool is_evictable(const snug_shard *shard, const struct candidate *candidate) {
+	const uint64_t *at = (const uint64_t *)(uintptr_t)candidate->place;
+	snug_ref ref = entry_ref(candidate->entry);
+	if (*at != candidate->entry || ref == shard->watched) return false;
+	return LIKELY(shard->pools->pins.count == 0) || pin_count(&shard->pools->pins, ref & OFFSET_MASK) == 0;
+}
+
+/* What looking for its key would have found. */
+static struct probe probe_at(const snug_shard *shard, uint64_t *at, uint64_t hash) {
+	struct probe probe = {.index = &shard->index, .entry = at};
+	uint64_t place = index_place(&shard->index, hash);
+	probe.home = index_bucket(&shard->index, place);
+	probe.home_number = place % GROUP_BUCKETS;
+	probe.bucket = (struct bucket *)((uintptr_t)at & ~(uintptr_t)63);
+	return probe;
+}
+
+static bool find_victim(snug_shard *shard, struct candidate *victim) {
 	const struct index *index = &shard->index;
 	uint64_t places = (uint64_t)(index->from > index->to ? index->from : index->to) * GROUP_BUCKETS;
-	uint64_t stride = UINT64_MAX / places;
-	uint32_t candidates = 0;
-	for (uint64_t left = index->count > 0 ? places + 1 : 0; left > 0 && candidates < HAND_CANDIDATES; left--) {
-		candidates += consider_place(shard, index_place(index, shard->hand), best);
-		shard->hand += stride;
+	if (index->count == 0) return false;
+	/* Once around at most, and one more: all may be pinned. */
+	for (uint64_t left = places + 1; left > 0;) {
+		for (uint32_t seen = 0; seen < HAND_ENTRIES && left > 0; left--) seen += pass_bucket(shard, places);
+		while (candidates_take(&shard->candidates, victim))
+			if (is_evictable(shard, victim)) return true;
 	}
-	return best->found;
+	return false;
 }
 
 uint32_t shard_evict_one(snug_shard *shard) {
-	struct candidate best = {.found = false};
-	if (!find_victim(shard, &best)) return 0;
-	struct item_head head = item_read(snug_ref_at(shard->pools, entry_ref(*best.probe.entry)));
-	shard_drop(shard, &best.probe, &head, shard_is_dead(shard, &head) ? DROP_DEAD : DROP_EVICTED);
+	struct candidate victim;
+	if (!find_victim(shard, &victim)) return 0;
+	const void *item = snug_ref_at(shard->pools, entry_ref(victim.entry));
+	struct item_head head = item_read(item);
+	uint64_t hash = snug_shard_key(item_key(item, &head), head.key_bytes).hash;
+	struct probe probe = probe_at(shard, (uint64_t *)(uintptr_t)victim.place, hash);
+	if (shard_is_dead(shard, &head)) {
+		shard_drop(shard, &probe, &head, DROP_DEAD);
+	} else {
+		ghosts_remember(&shard->ghosts, hash, rank_class((rank_meta)entry_meta(victim.entry)));
+		shard_drop(shard, &probe, &head, DROP_EVICTED);
+	}
 	return item_bytes(&head);
 }
+
+/* ------------------------------------------------------------------ room ------------------- */
 
 /* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to promise. */
 static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref, size_t head_bytes) {
@@ -127,7 +146,7 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 		uint32_t gained_bytes = shard_evict_one(shard);
 		if (gained_bytes == 0) break;
 		evicted_bytes += gained_bytes;
-		shard_index_step(shard);
+		(void)shard_index_step(shard);
 	}
 	return evicted_bytes;
 }

@@ -122,7 +122,7 @@ static bool approach_limit(snug_shard *shard) {
 	if (gain_pages(shard)) return true;
 	for (uint32_t evicted = 0; evicted < LIMIT_EVICTIONS; evicted++)
 		if (shard_evict_one(shard) == 0) return false; /* all is pinned */
-	shard_index_step(shard);
+	(void)shard_index_step(shard);
 	return true;
 }
 
@@ -131,8 +131,7 @@ static bool approach_limit(snug_shard *shard) {
 bool snug_shard_maintain(snug_shard *shard) {
 	if (shard == NULL) return false;
 	shard_tick(shard);
-	bool more = false;
-	if (index_wants_step(&shard->index)) more = index_step(&shard->index) == SNUG_OK;
+	bool more = shard_index_step(shard);
 	if (sweep_is_due(shard)) more |= sweep(shard);
 	more |= approach_limit(shard);
 	return more;

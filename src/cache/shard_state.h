@@ -2,7 +2,7 @@
  *
  *     item.h            how an item lies in memory
  *     index.h           key -> reference
- *     rank.h            what is least worth its bytes
+ *     rank.h            what is least worth its bytes; candidates.h, ghosts.h: what helps it
  *     shard.c           life, finding, removing
  *     shard_evict.c     room for an item, by eviction if need be
  *     shard_store.c     storing, and storing anew what must grow a field
@@ -17,6 +17,8 @@
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
 
+#include "cache/candidates.h"
+#include "cache/ghosts.h"
 #include "cache/index.h"
 #include "cache/item.h"
 #include "cache/rank.h"
@@ -27,6 +29,9 @@ struct snug_shard {
 	snug_pools *pools;
 	struct index index;
 	struct rank rank;
+	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
+	struct ghosts ghosts;
+	size_t ghosts_bytes;
 	uint64_t hand;           /* of the eviction: a hash; the place it stands for comes next */
 	uint32_t tick_s[STAMPS]; /* the wall clock when each of the last ticks began */
 	snug_shard_options options;
@@ -66,10 +71,12 @@ static inline uint32_t shard_idle_s(const struct snug_shard *shard, rank_meta me
 	return now_s > at_s ? now_s - at_s : 0;
 }
 
-/* The meta of an item of so many bytes that is being stored. */
-static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint32_t bytes) {
-	uint32_t tick = shard->rank.tick;
-	rank_meta meta = rank_insert(&shard->rank, bytes, shard->linked + 1);
+/* The meta of an item of so many bytes that is being stored and was not there. */
+static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t hash, uint32_t bytes) {
+	uint32_t tick = shard->rank.tick, class;
+	rank_meta meta = ghosts_recall(&shard->ghosts, hash, &class)
+						 ? rank_readmit(&shard->rank, class, bytes, shard->linked + 1)
+						 : rank_insert(&shard->rank, bytes, shard->linked + 1);
 	if (__builtin_expect(shard->rank.tick != tick, false))
 		shard->tick_s[shard->rank.tick % STAMPS] = shard_now_s(shard);
 	return meta;
@@ -118,12 +125,12 @@ snug_error shard_begin_store(struct snug_shard *shard, const snug_key *key, size
 
 void shard_fill_item(const struct snug_shard *shard, uint64_t entry, const struct item_head *head, snug_item *out);
 
-/* A bounded share of the index's growing or shrinking, after each change of its count. */
-static inline void shard_index_step(struct snug_shard *shard) {
-	if (__builtin_expect(index_wants_step(&shard->index), false)) {
-		snug_error error = index_step(&shard->index); /* without memory for it: later, the index is denser meanwhile */
-		(void)error;
-	}
+/* A bounded share of the index's growing or shrinking. False: there is nothing to do, or no memory for it: later; the index is denser
+ * meanwhile. */
+static inline bool shard_index_step(struct snug_shard *shard) {
+	if (__builtin_expect(!index_wants_step(&shard->index), true)) return false;
+	shard->candidates.count = 0;
+	return index_step(&shard->index) == SNUG_OK;
 }
 
 #endif

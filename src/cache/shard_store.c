@@ -42,7 +42,7 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 
 /* The index's own memory may be short too; then items make room for it. */
 static snug_error add_to_index(snug_shard *shard, const snug_key *key, uint32_t bytes, snug_ref *ref) {
-	rank_meta meta = shard_rank_insert(shard, bytes);
+	rank_meta meta = shard_rank_insert(shard, key->hash, bytes);
 	for (;;) {
 		snug_error error = index_add(&shard->index, key->hash, *ref, meta);
 		if (error != SNUG_ERROR_NO_MEMORY || shard->options.no_eviction) return error;
@@ -77,7 +77,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 		return error;
 	}
 	shard_count(shard, head, true);
-	shard_index_step(shard);
+	(void)shard_index_step(shard);
 	return SNUG_OK;
 }
 
