@@ -112,8 +112,8 @@ SNUG_NODISCARD snug_error snug_pools_adopt(snug_pools *pools);
  * retain_bytes. snug_stats tells limit_bytes and limit_goal_bytes. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
 SNUG_NODISCARD snug_error snug_pools_set_limit(snug_pools *pools, size_t limit_bytes);
 
-/* Counts memory of the owner's, such as an index or buffers, towards the limit; free pages are given back to the OS to make room. Objects
- * are not moved for it. NO_MEMORY. Discharge: RANGE (more than was charged). */
+/* Counts memory of the owner's, such as an index or buffers, towards the limit. Free pages are given back to the OS to make room, and as
+ * in an allocation, objects may be moved for that. NO_MEMORY. Discharge: RANGE (more than was charged). */
 SNUG_NODISCARD snug_error snug_pools_charge(snug_pools *pools, size_t bytes);
 SNUG_NODISCARD snug_error snug_pools_discharge(snug_pools *pools, size_t bytes);
 

@@ -98,7 +98,7 @@ static void spill_put(struct bucket *spill, uint32_t slot, uint32_t home, uint64
 	spill->word = (spill->word & ~((uint64_t)7 << shift)) | (uint64_t)home << shift;
 }
 
-/* So many lie free. */
+/* So many lie free. Moves objects. */
 static snug_error spills_ensure(struct index *index, uint32_t count) {
 	while (index->spills_free_count < count) {
 		size_t needed_bytes = (index->spills_made + 1) * sizeof(struct bucket);
@@ -160,8 +160,7 @@ static snug_error spill_add(struct index *index, struct bucket *home, uint32_t h
 		uint32_t slot = free_slot(spill), next = spill_next(spill);
 		if (slot == BUCKET_ENTRIES && next == 0) {
 			if ((GROUP_BUCKETS + buckets + 1) * BUCKET_ENTRIES > GROUP_ENTRIES_MAX) return SNUG_ERROR_NO_MEMORY;
-			snug_error error = spills_ensure(index, 1);
-			if (error) return error;
+			if (!SNUG_GUARD(index->spills_free_count > 0)) return SNUG_ERROR_CORRUPT; /* index_prepare was not called */
 			spill = spill_append(index, spill);
 			slot = 0;
 		}
@@ -203,6 +202,10 @@ static snug_error put(struct index *index, uint64_t hash, uint64_t entry) {
 	if (UNLIKELY(slot == BUCKET_ENTRIES)) return spill_add(index, bucket, place % GROUP_BUCKETS, entry);
 	bucket->entry[slot] = entry;
 	return SNUG_OK;
+}
+
+snug_error index_prepare(struct index *index) {
+	return LIKELY(index->spills_free_count > 0) ? SNUG_OK : spills_ensure(index, 1);
 }
 
 snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t meta) {
@@ -322,9 +325,9 @@ static snug_error move_group(struct index *index, uint32_t number) {
 	struct gathered gathered;
 	uint64_t hashes[GROUP_ENTRIES_MAX];
 	struct group *group = &index->groups[number];
-	gather(index, group, &gathered);
-	snug_error error = spills_ensure(index, gathered.count / BUCKET_ENTRIES + 4);
+	snug_error error = spills_ensure(index, GROUP_ENTRIES_MAX / BUCKET_ENTRIES + 4);
 	if (error) return error;
+	gather(index, group, &gathered); /* now: making room moves objects */
 	for (uint32_t i = 0; i < gathered.count; i++)
 		__builtin_prefetch(snug_ref_at(index->pools, entry_ref(gathered.entry[i])));
 	for (uint32_t i = 0; i < gathered.count; i++)

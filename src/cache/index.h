@@ -178,7 +178,10 @@ static inline bool probe_next(struct probe *probe) {
 
 /* ------------------------------------------------------------------ changing ------------------------------------------- */
 
-/* NO_MEMORY, OS_MEMORY: a spill bucket was needed and could not be had. */
+/* Memory for whatever the next index_add may need. Objects may be moved. NO_MEMORY, OS_MEMORY. */
+snug_error index_prepare(struct index *index);
+
+/* After index_prepare. NO_MEMORY: the hash's group has as many entries as a group may. */
 snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t meta);
 
 /* What the probe has found. */
@@ -204,7 +207,7 @@ static inline bool index_wants_step(const struct index *index) {
 	return index->change != INDEX_STEADY || index_is_crowded(index) || index_is_sparse(index);
 }
 
-/* One group. NO_MEMORY, OS_MEMORY: nothing was done, and all is well; later. */
+/* One group. Objects may be moved. NO_MEMORY, OS_MEMORY: nothing was done, and all is well; later. */
 snug_error index_step(struct index *index);
 
 static inline size_t index_committed_bytes(const struct index *index) {

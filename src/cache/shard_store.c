@@ -40,18 +40,21 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 
 /* ------------------------------------------------------------------ into the index --------- */
 
-/* The index's own memory may be short too; then items make room for it. */
+/* Items make room for the index too. `*ref`, in no index yet, may move. */
+static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
+	shard->watched = *ref;
+	snug_error error = index_prepare(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction && shard_evict_one(shard) > 0)
+		error = index_prepare(&shard->index);
+	*ref = shard->watched;
+	shard->watched = 0;
+	return error;
+}
+
 static snug_error add_to_index(snug_shard *shard, const snug_key *key, uint32_t bytes, snug_ref *ref) {
-	rank_meta meta = shard_rank_insert(shard, key->hash, bytes);
-	for (;;) {
-		snug_error error = index_add(&shard->index, key->hash, *ref, meta);
-		if (error != SNUG_ERROR_NO_MEMORY || shard->options.no_eviction) return error;
-		shard->watched = *ref;
-		uint32_t gained_bytes = shard_evict_one(shard);
-		*ref = shard->watched;
-		shard->watched = 0;
-		if (gained_bytes == 0) return error;
-	}
+	snug_error error = prepare_index(shard, ref);
+	if (error) return error;
+	return index_add(&shard->index, key->hash, *ref, shard_rank_insert(shard, key->hash, bytes));
 }
 
 snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head) {

@@ -3,6 +3,7 @@
 
 #include "mem/arena.h"
 #include "mem/gate.h"
+#include "mem/slots.h"
 
 snug_error snug_pools_set_limit(snug_pools *pools, size_t limit_bytes) {
 	snug_error error = gate_enter_any(pools);
@@ -21,7 +22,8 @@ snug_error snug_pools_charge(snug_pools *pools, size_t bytes) {
 	struct arena *arena = &pools->arena;
 	if (bytes > arena->limit_bytes) return SNUG_ERROR_NO_MEMORY;
 	while (!limit_allows(arena, bytes)) {
-		if (!arena_trade_page(arena)) return SNUG_ERROR_NO_MEMORY;
+		if (arena_trade_page(arena)) continue;
+		if (pools->options.no_compaction_in_alloc || !room_make(pools, 1, true)) return SNUG_ERROR_NO_MEMORY;
 	}
 	arena->charged_bytes += bytes;
 	limit_note_peak(arena);
