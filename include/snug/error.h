@@ -45,7 +45,9 @@ extern "C" {
 	X(SNUG_ERROR_STOPPED, "the receiver has stopped")                                              \
 	X(SNUG_ERROR_CANCELLED, "cancelled before it was complete")                                    \
 	X(SNUG_ERROR_SCHEDULE, "the schedule makes no sense: an empty window or interval")             \
-	X(SNUG_ERROR_GOAL, "more was asked for than the heaps hold")
+	X(SNUG_ERROR_GOAL, "more was asked for than the heaps hold")                                   \
+	X(SNUG_ERROR_KEY, "a key has 1 to 250 bytes")                                                  \
+	X(SNUG_ERROR_NOT_FOUND, "there is no item with this key")
 
 typedef enum snug_error {
 #define SNUG_ERROR_ENUM(symbol, text) symbol,

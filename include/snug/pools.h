@@ -77,10 +77,13 @@ typedef struct snug_owner {
 
 /* Zero is the default for all but limit_bytes. The struct is copied; os must outlive the pools. */
 typedef struct snug_options {
-	size_t limit_bytes; /* hard: pages and all metadata together. SNUG_LIMIT_MIN_BYTES .. SNUG_LIMIT_MAX_BYTES */
-	size_t page_bytes;  /* 4096 .. 65536, a power of two; 0: chosen from the limit */
-	bool huge_pages;    /* ask for 2 MiB pages; memory is then taken from the OS 2 MiB at a time */
-	bool populate;      /* make memory resident at creation, all but a 64th of the limit, left for metadata */
+	/* Hard: pages, all metadata and what the owner charges, together. SNUG_LIMIT_MIN_BYTES .. SNUG_LIMIT_MAX_BYTES */
+	size_t limit_bytes;
+	size_t
+		limit_max_bytes; /* the most that snug_pools_set_limit may set: addresses are reserved for it. 0: limit_bytes */
+	size_t page_bytes;   /* 4096 .. 65536, a power of two; 0: chosen from the limit */
+	bool huge_pages;     /* ask for 2 MiB pages; memory is then taken from the OS 2 MiB at a time */
+	bool populate;       /* make memory resident at creation, all but a 64th of the limit, left for metadata */
 	/* An allocation that finds no page compacts until there is one, in steps of at most one page copied each; with this
 	 * set it answers SNUG_ERROR_NO_MEMORY instead, and only snug_defragment moves objects. */
 	bool no_compaction_in_alloc;
@@ -103,6 +106,16 @@ void snug_pools_destroy(snug_pools *pools);
 /* Makes the calling thread the owner. The thread that owned the pools must be done with them, and a message or a join must
  * lie between its last call and this one. */
 SNUG_NODISCARD snug_error snug_pools_adopt(snug_pools *pools);
+
+/* Another limit. A higher one holds at once. A lower one too, unless more is in use: then the limit goes down as memory is given back. Pages
+ * that become free go to the OS at once, page by page; those that were free already go when the owner defragments with
+ * retain_bytes. snug_stats tells limit_bytes and limit_goal_bytes. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
+SNUG_NODISCARD snug_error snug_pools_set_limit(snug_pools *pools, size_t limit_bytes);
+
+/* Counts memory of the owner's, such as an index or buffers, towards the limit. Free pages are given back to the OS to make room, and as
+ * in an allocation, objects may be moved for that. NO_MEMORY. Discharge: RANGE (more than was charged). */
+SNUG_NODISCARD snug_error snug_pools_charge(snug_pools *pools, size_t bytes);
+SNUG_NODISCARD snug_error snug_pools_discharge(snug_pools *pools, size_t bytes);
 
 /* How an object is to be stored. Zero is the default. */
 typedef struct snug_alloc_options {

@@ -10,6 +10,7 @@
 #include <snug/log.h>
 #include <snug/os.h>
 #include <snug/pools.h>
+#include <snug/shard.h>
 #include <snug/stats.h>
 #include <snug/version.h>
 #include <snug/workers.h>

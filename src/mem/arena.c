@@ -5,6 +5,7 @@
 #include "mem/arena.h"
 
 #include "base/assert.h"
+#include "mem/limit.h"
 #include "mem/poison.h"
 #include "mem/range.h"
 
@@ -161,7 +162,7 @@ snug_error arena_take(struct arena *arena, page_number *out) {
 }
 
 uint64_t arena_available_pages(const struct arena *arena) {
-	size_t used_bytes = arena->committed_bytes + arena->metadata_bytes;
+	size_t used_bytes = limit_account(arena);
 	uint64_t room_pages = arena->limit_bytes > used_bytes ? (arena->limit_bytes - used_bytes) >> arena->page_shift : 0;
 	uint64_t cold_pages = arena->page_count - (arena->committed_bytes >> arena->page_shift);
 	return arena_free_pages(arena) + (room_pages < cold_pages ? room_pages : cold_pages);
@@ -178,6 +179,7 @@ void arena_give(struct arena *arena, page_number page) {
 	given->next = arena->stack;
 	arena->stack = page;
 	arena->stacked_pages++;
+	if (UNLIKELY(limit_is_exceeded(arena))) arena_trade_page(arena);
 }
 
 static bool unstack_one(struct arena *arena) {
@@ -226,6 +228,7 @@ static bool chill_pages(struct arena *arena, uint32_t number, uint32_t first, ui
 	region->cold_pages = (uint16_t)(region->cold_pages + count);
 	arena->free_pages -= count;
 	arena->committed_bytes -= bytes;
+	limit_settle(arena);
 	if (number < arena->cold_hint) arena->cold_hint = number;
 	region_relist(arena, number);
 	return true;

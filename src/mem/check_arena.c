@@ -1,6 +1,7 @@
 /* mem/check_arena.c: laws A1 to A6: pages, regions and the account of the limit. */
 #include "mem/arena.h"
 #include "mem/check.h"
+#include "mem/limit.h"
 
 #include <string.h>
 
@@ -96,8 +97,11 @@ static bool check_account(struct check *check, const struct page_counts *counts,
 		   check_equal(check, "A4", "committed bytes", arena->committed_bytes,
 					   (touched - counts->cold) << arena->page_shift) &&
 		   check_equal(check, "A6", "metadata bytes", arena->metadata_bytes, metadata_bytes) &&
-		   check_that(check, "A1", "committed and metadata exceed the limit", arena->limit_bytes,
-					  arena->committed_bytes + arena->metadata_bytes <= arena->limit_bytes);
+		   check_that(check, "A1", "what is in use exceeds the limit", arena->limit_bytes,
+					  limit_account(arena) <= arena->limit_bytes) &&
+		   check_that(check, "A1", "the limit is neither its goal nor what is in use", arena->limit_bytes,
+					  arena->limit_bytes == arena->limit_goal_bytes ||
+						  (arena->limit_bytes > arena->limit_goal_bytes && arena->limit_bytes == limit_account(arena)));
 }
 
 bool check_arena(struct check *check) {

@@ -144,8 +144,7 @@ size_t object_extent_count(const snug_pools *pools, uint64_t location) {
 	return count;
 }
 
-snug_error object_read(snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer,
-					   size_t length) {
+snug_error object_read(snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer, size_t length) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
 	if (buffer == NULL && length > 0) return SNUG_ERROR_NULL;
 	extents_read(extents_seek(pools, location, offset, length), buffer);

@@ -39,8 +39,7 @@ snug_error object_resize(snug_pools *pools, uint64_t *location, size_t size, siz
 snug_error object_view(snug_pools *pools, uint64_t location, size_t size, size_t offset, size_t length,
 					   snug_extent *extents, size_t *count);
 size_t object_extent_count(const snug_pools *pools, uint64_t location);
-snug_error object_read(snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer,
-					   size_t length);
+snug_error object_read(snug_pools *pools, uint64_t location, size_t size, size_t offset, void *buffer, size_t length);
 snug_error object_write(snug_pools *pools, uint64_t location, size_t size, size_t offset, const void *data,
 						size_t length);
 

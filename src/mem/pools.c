@@ -4,9 +4,8 @@
 #include "mem/arena.h"
 #include "mem/classes.h"
 #include "mem/gate.h"
+#include "mem/limit.h"
 #include "mem/range.h"
-
-#define PAGES_MIN 16u
 
 /* Smaller pages waste less in half-filled slabs, larger ones less in page ends and descriptors. */
 static size_t choose_page_bytes(size_t limit_bytes) {
@@ -18,18 +17,23 @@ static size_t choose_page_bytes(size_t limit_bytes) {
 }
 
 static snug_error check_options(const snug_options *options, size_t *page_bytes) {
-	if (options->limit_bytes < SNUG_LIMIT_MIN_BYTES) return SNUG_ERROR_LIMIT_TOO_SMALL;
 	if (options->limit_bytes > SNUG_LIMIT_MAX_BYTES) return SNUG_ERROR_OPTION;
+	if (options->limit_max_bytes > SNUG_LIMIT_MAX_BYTES) return SNUG_ERROR_OPTION;
+	if (options->limit_max_bytes != 0 && options->limit_max_bytes < options->limit_bytes) return SNUG_ERROR_OPTION;
 	size_t bytes = options->page_bytes;
 	if (bytes == 0) bytes = choose_page_bytes(options->limit_bytes);
 	if (!is_power_of_two(bytes) || bytes < PAGE_BYTES_MIN || bytes > PAGE_BYTES_MAX) return SNUG_ERROR_OPTION;
-	if (options->limit_bytes / bytes < PAGES_MIN) return SNUG_ERROR_LIMIT_TOO_SMALL;
+	if (!limit_is_workable(options->limit_bytes, bytes)) return SNUG_ERROR_LIMIT_TOO_SMALL;
 	if (options->owner.size_of != NULL && options->owner.moved == NULL) return SNUG_ERROR_OPTION;
 	if (options->pace_low_water_bytes > options->limit_bytes) return SNUG_ERROR_OPTION;
 	if (options->pace_low_water_bytes != 0 && options->no_compaction_in_alloc) return SNUG_ERROR_OPTION;
 	if (options->pace_step_bytes != 0 && options->pace_low_water_bytes == 0) return SNUG_ERROR_OPTION;
 	*page_bytes = bytes;
 	return SNUG_OK;
+}
+
+static size_t limit_max_of(const snug_options *options) {
+	return options->limit_max_bytes != 0 ? options->limit_max_bytes : options->limit_bytes;
 }
 
 static struct range carve(char *base, size_t *at, size_t bytes) {
@@ -40,18 +44,18 @@ static struct range carve(char *base, size_t *at, size_t bytes) {
 }
 
 /* Lays the metadata ranges out; with base NULL it only tells how many bytes they need. */
-static size_t lay_out(snug_pools *pools, char *base, size_t limit_bytes, size_t page_bytes) {
-	size_t page_count = limit_bytes / page_bytes;
-	size_t region_count = limit_bytes / REGION_BYTES + 1;
+static size_t lay_out(snug_pools *pools, char *base, size_t limit_max_bytes, size_t page_bytes) {
+	size_t page_count = limit_max_bytes / page_bytes;
+	size_t region_count = limit_max_bytes / REGION_BYTES + 1;
 	size_t at = 0;
 	pools->fixed = carve(base, &at, sizeof(snug_pools) + class_table_bytes((uint32_t)page_bytes));
 	pools->arena.page_range = carve(base, &at, (page_count + 2) * sizeof(struct page));
 	pools->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
 	/* Metadata can't exceed the limit, so nothing needs more addresses than that. */
-	pools->cells.range = carve(base, &at, limit_bytes);
-	pools->handles.range = carve(base, &at, limit_bytes);
-	pools->pins.ranges[0] = carve(base, &at, limit_bytes);
-	pools->pins.ranges[1] = carve(base, &at, limit_bytes);
+	pools->cells.range = carve(base, &at, limit_max_bytes);
+	pools->handles.range = carve(base, &at, limit_max_bytes);
+	pools->pins.ranges[0] = carve(base, &at, limit_max_bytes);
+	pools->pins.ranges[1] = carve(base, &at, limit_max_bytes);
 	return at;
 }
 
@@ -62,6 +66,7 @@ static uint8_t tag_of(const snug_pools *pools) {
 static void fill_in(snug_pools *pools, const snug_options *options, char *base, size_t page_bytes) {
 	bool by_reference = options->owner.moved != NULL;
 	pools->options = *options;
+	pools->options.limit_max_bytes = limit_max_of(options);
 	if (options->pace_step_bytes == 0) pools->options.pace_step_bytes = page_bytes;
 	pools->gate = by_reference ? GATE_REFERENCES : GATE_HANDLES;
 	pools->slot_trailer_bytes = by_reference ? 0 : HANDLE_TRAILER_BYTES;
@@ -72,7 +77,7 @@ static void fill_in(snug_pools *pools, const snug_options *options, char *base, 
 	pools->arena.page_bytes = (uint32_t)page_bytes;
 	pools->arena.page_shift = bit_lowest(page_bytes);
 	pools->arena.region_shift = bit_lowest(REGION_BYTES) - pools->arena.page_shift;
-	pools->arena.page_count = (uint32_t)(options->limit_bytes / page_bytes);
+	pools->arena.page_count = (uint32_t)(limit_max_of(options) / page_bytes);
 	pools->arena.huge_pages = options->huge_pages;
 }
 
@@ -84,10 +89,11 @@ snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
 	snug_pools draft = {.arena = {.os = options->os != NULL ? options->os : snug_os_linux()}};
 	const snug_os *os = draft.arena.os;
 	draft.arena.limit_bytes = options->limit_bytes;
-	draft.metadata_reserved_bytes = lay_out(&draft, NULL, options->limit_bytes, page_bytes);
+	draft.arena.limit_goal_bytes = options->limit_bytes;
+	draft.metadata_reserved_bytes = lay_out(&draft, NULL, limit_max_of(options), page_bytes);
 	char *base = os->reserve(os->context, draft.metadata_reserved_bytes, METADATA_GRAIN);
 	if (base == NULL) return SNUG_ERROR_OS_MEMORY;
-	lay_out(&draft, base, options->limit_bytes, page_bytes);
+	lay_out(&draft, base, limit_max_of(options), page_bytes);
 	fill_in(&draft, options, base, page_bytes);
 	error = range_ensure(&draft.arena, &draft.fixed, draft.fixed.reserved_bytes);
 	/* Page numbers start at 1; descriptor 0 is there, and cold, for references that are none. */
@@ -100,7 +106,7 @@ snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
 		uint32_t trailer_bytes =
 			pools->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
 		class_table_init(&pools->classes, (uint32_t)page_bytes, trailer_bytes, pools + 1);
-		pools->object_max_bytes = round_down(options->limit_bytes - pools->arena.metadata_bytes, page_bytes);
+		pools->object_max_bytes = limit_object_bytes(pools, options->limit_bytes);
 		error = arena_init(&pools->arena, options->populate);
 		pools->bias = pools->arena.bias;
 		if (!error) {

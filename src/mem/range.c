@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "mem/arena.h"
+#include "mem/limit.h"
 
 snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) {
 	if (LIKELY(bytes <= range->committed_bytes)) return SNUG_OK;
@@ -27,4 +28,5 @@ void range_drop(struct arena *arena, struct range *range) {
 	if (!arena->os->decommit(arena->os->context, range->base, range->committed_bytes)) return;
 	arena->metadata_bytes -= range->committed_bytes;
 	range->committed_bytes = 0;
+	limit_settle(arena);
 }

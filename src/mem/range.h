@@ -1,8 +1,7 @@
-/* mem/range.h: metadata that grows in place, and the one account of the limit.
+/* mem/range.h: metadata that grows in place.
  *
  * Each kind of metadata is an array at a fixed address inside the metadata reservation and is committed from its start in
- * grains of 4 KiB as it grows. The account (arena.committed_bytes + arena.metadata_bytes <= limit) is checked when a
- * grain or a page is committed and nowhere else. When metadata must grow and the limit is reached while free pages are
+ * grains of 4 KiB as it grows (mem/limit.h has the account). When metadata must grow and the limit is reached while free pages are
  * committed, free pages are given back to the OS for it one by one: the only time less than a region is returned. */
 #ifndef SNUG_MEM_RANGE_H
 #define SNUG_MEM_RANGE_H
@@ -14,15 +13,5 @@ snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes);
 
 /* Gives all of the range back to the OS; it stays reserved. */
 void range_drop(struct arena *arena, struct range *range);
-
-/* True when `bytes` more may be committed. */
-static inline bool limit_allows(const struct arena *arena, size_t bytes) {
-	return arena->committed_bytes + arena->metadata_bytes + bytes <= arena->limit_bytes;
-}
-
-static inline void limit_note_peak(struct arena *arena) {
-	size_t now_bytes = arena->committed_bytes + arena->metadata_bytes;
-	if (now_bytes > arena->peak_bytes) arena->peak_bytes = now_bytes;
-}
 
 #endif

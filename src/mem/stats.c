@@ -49,6 +49,8 @@ snug_error snug_stats_get(snug_pools *pools, snug_stats *out) {
 	uint64_t relocating = pools->target != PAGE_NONE;
 	*out = (snug_stats){
 		.limit_bytes = arena->limit_bytes,
+		.limit_goal_bytes = arena->limit_goal_bytes,
+		.charged_bytes = arena->charged_bytes,
 		.page_bytes = arena->page_bytes,
 		.committed_bytes = arena->committed_bytes,
 		.metadata_bytes = arena->metadata_bytes,

@@ -149,8 +149,10 @@ struct arena {
 
 	/* The account of the limit. */
 	size_t limit_bytes;
+	size_t limit_goal_bytes;
 	size_t committed_bytes; /* pages */
 	size_t metadata_bytes;
+	size_t charged_bytes; /* of the owner's */
 	size_t peak_bytes;
 };
 

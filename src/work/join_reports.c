@@ -113,9 +113,11 @@ static void add_pool(snug_pool_stats *into, const snug_pool_stats *other) {
 
 void join_stats_of_workers(snug_stats *into, const snug_stats *other) {
 	into->limit_bytes += other->limit_bytes;
+	into->limit_goal_bytes += other->limit_goal_bytes;
 	into->page_bytes = larger(into->page_bytes, other->page_bytes);
 	into->committed_bytes += other->committed_bytes;
 	into->metadata_bytes += other->metadata_bytes;
+	into->charged_bytes += other->charged_bytes;
 	into->free_page_bytes += other->free_page_bytes;
 	into->available_bytes += other->available_bytes;
 	into->peak_bytes += other->peak_bytes;

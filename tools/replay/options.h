@@ -27,6 +27,13 @@
 	  "libsnug's pools on N threads of their own, each with its share of the limit, reached by message; defragmented " \
 	  "again and again meanwhile")                                                                                     \
 	X(clients, COUNT, "clients", "M", "1", "threads that ask the workers, each with its share of the live bytes")      \
+	X(cache, TEXT, "cache", "LOAD[,LOAD]|all", "",                                                                     \
+	  "compare eviction policies: the loads (see --list; zipf:1.0 for instance, or trace with --trace) against each "  \
+	  "policy, simulated without contents")                                                                            \
+	X(policy, TEXT, "policy", "NAME[,NAME]|all", "all", "of --cache: eviction policies (see --list)")                  \
+	X(limit, TEXT, "limit", "SIZE[,SIZE]", "1%,5%,10%,20%,40%",                                                        \
+	  "of --cache: sizes of the cache, in bytes or in percent of what all keys together take")                         \
+	X(requests, COUNT, "requests", "N", "2000000", "of --cache: requests of a load that is not a trace")               \
 	X(seed, COUNT, "seed", "N", "", "the same seed gives the same operations; drawn and printed when not given")       \
 	X(time_every, COUNT, "time-every", "N", "16", "time every Nth call; 1 gives exact maxima and costs speed")         \
 	X(defragment, FLAG, "defragment", "", "",                                                                          \

@@ -1,6 +1,7 @@
 /* snug_replay.c: the program. Options become jobs (jobs.c), each job runs in a child (child.c, run.c), its outcome is
  * told (report.c, json.c, plot_svg.c, map_svg.c). replay.h is the map. */
 #include "allocator.h"
+#include "cache_run.h"
 #include "child.h"
 #include "demo.h"
 #include "jobs.h"
@@ -38,6 +39,7 @@ static void list(void) {
 			allocator_explain_absence((enum allocator_kind)kind, where, sizeof where);
 		printf("  %-20s %s\n", allocator_name((enum allocator_kind)kind), where);
 	}
+	cache_list();
 }
 
 static void announce(const struct selection *selection, bool json) {
@@ -132,6 +134,8 @@ int main(int argument_count, char **arguments) {
 		list();
 	else if (options.demo)
 		return demo_run(&options);
+	else if (options.cache != NULL)
+		return cache_run(&options);
 	else
 		return run_selection(&options);
 	return EXIT_SUCCESS;

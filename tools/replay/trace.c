@@ -163,6 +163,7 @@ bool trace_read(const char *path, struct trace *out, char *problem, size_t room)
 	reader.numbers = bookkeeping_map(reader.slots * sizeof reader.numbers[0]);
 	*out = (struct trace){.requests = bookkeeping_map(lines * sizeof out->requests[0])};
 	bool taken = read_lines(&reader, out, path, problem, room);
+	out->block_trace = reader.block_trace;
 	munmap(reader.hashes, reader.slots * sizeof reader.hashes[0]);
 	munmap(reader.numbers, reader.slots * sizeof reader.numbers[0]);
 	union {

@@ -24,6 +24,7 @@ struct trace {
 	struct trace_request *requests;
 	size_t count;
 	uint32_t keys;
+	bool block_trace; /* CloudPhysics */
 };
 
 /* Everything is resident when this returns, and nothing of it comes from malloc. False: `problem` says which line and

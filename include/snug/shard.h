@@ -1,0 +1,212 @@
+/* snug/shard.h: a cache in one thread: keys and values under one hard limit, packed, with eviction and expiry.
+ *
+ *     snug_shard_options options = SNUG_SHARD_DEFAULTS;
+ *     options.pools.limit_bytes = 64 << 20;                 // everything: values, index, bookkeeping
+ *     snug_shard *shard;
+ *     if (snug_shard_create(&options, &shard) != SNUG_OK) ...
+ *     snug_key key = snug_shard_key("name", 4);
+ *     snug_shard_set(shard, &key, NULL, "value", 5);
+ *     snug_item item;
+ *     if (snug_shard_get(shard, &key, &item) == SNUG_OK)
+ *         snug_shard_read(shard, &item, 0, buffer, item.value_bytes);
+ *     snug_shard_destroy(shard);
+ *
+ * One thread owns a shard; there is no lock in it. What was found (a snug_item) holds until the next call that takes memory: set, extend,
+ * change, cas, reserve, commit, pin, evict, maintain, set_limit. A pin makes it hold until the release, even if the item is replaced.
+ *
+ * EVICTION is over all sizes: what is least worth its bytes goes, be it large or small, and compaction turns the holes into room for what
+ * comes. So a store fails only if it could never fit, if eviction is off, or if what is in the way is pinned.
+ *
+ * TIME is seconds since 1970, from options.now_s. Out-parameters are written on SNUG_OK only. */
+#ifndef SNUG_SHARD_H
+#define SNUG_SHARD_H
+
+#include <snug/error.h>
+#include <snug/pools.h>
+#include <snug/stats.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct snug_shard snug_shard;
+
+#define SNUG_KEY_BYTES_MAX 250u
+#define SNUG_VALUE_BYTES_MAX ((size_t)1 << 30)
+
+/* A key with its hash: made once, used for everything. The bytes stay the caller's. */
+typedef struct snug_key {
+	const void *bytes;
+	size_t length;
+	uint64_t hash;
+} snug_key;
+
+/* XXH3 of the bytes. Any thread. */
+snug_key snug_shard_key(const void *bytes, size_t length);
+
+/* Initialise with SNUG_SHARD_DEFAULTS, then change. */
+typedef struct snug_shard_options {
+	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for pools; the owner is the shard. The limit is
+	 * that of everything. */
+	snug_options pools;
+	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
+	bool no_eviction;      /* NO_MEMORY instead */
+	/* The wall clock; must not be earlier than before by more than what a leap second is. NULL: time(). */
+	int64_t (*now_s)(void *context);
+	void *now_context;
+} snug_shard_options;
+
+#ifdef __cplusplus
+#define SNUG_SHARD_DEFAULTS \
+	{ {}, (size_t)1 << 20, false, NULL, NULL }
+#else
+#define SNUG_SHARD_DEFAULTS \
+	{ {0}, (size_t)1 << 20, false, NULL, NULL }
+#endif
+
+/* NULL, OPTION (item_max_bytes, or an owner is given), and what snug_pools_create answers. */
+SNUG_NODISCARD snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out);
+
+/* For pools that somebody else creates, such as a worker: prepare makes the shard and fills in `pools_options` (the owner); attach begins its
+ * life on the pools that were created with them, which must outlive the shard. */
+SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *pools_options,
+											 snug_shard **out);
+SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools);
+
+/* Gives everything back. NULL is ignored. */
+void snug_shard_destroy(snug_shard *shard);
+
+/* The pools, to defragment, estimate and look at; not to allocate from. */
+snug_pools *snug_shard_pools(snug_shard *shard);
+
+/* ------------------------------------------------------------------ items ------------------------------------------------- */
+
+/* What is kept beside the value. Zero is the default. */
+typedef struct snug_attributes {
+	uint32_t client_flags; /* the user's own */
+	uint32_t expires_s;    /* 0: never */
+	uint64_t cas;          /* storing: 0 for none until somebody asks; found: 0 if nobody has asked */
+	bool is_stale;         /* to be made anew by whoever is told that he won */
+	bool is_won;           /* somebody was told */
+} snug_attributes;
+
+typedef struct snug_item {
+	snug_attributes attributes;
+	size_t value_bytes;
+	uint32_t idle_s;  /* since it was used or stored, roughly */
+	bool was_fetched; /* found by a get since it was stored */
+	/* The shard's: */
+	snug_ref ref;
+	uint32_t item_bytes;
+	uint32_t value_offset;
+} snug_item;
+
+/* Brings what finding these keys will touch into the processor's cache: call it with all keys of a batch, then look them up. */
+void snug_shard_prefetch(snug_shard *shard, const uint64_t *hashes, size_t count);
+
+/* NULL, KEY (length), NOT_FOUND. Find only looks; get also counts as a use: the item is kept longer. */
+SNUG_NODISCARD snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *out);
+SNUG_NODISCARD snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out);
+/* The use, for an item that find has found. */
+void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *item);
+
+/* Copies out of the value; its extents. As snug_read and snug_view. RANGE, TOO_MANY_EXTENTS. */
+SNUG_NODISCARD snug_error snug_shard_read(snug_shard *shard, const snug_item *item, size_t offset, void *buffer,
+										  size_t length);
+SNUG_NODISCARD snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offset, size_t length,
+										  snug_extent *extents, size_t *count);
+
+/* Stores, in place of what there is. NULL attributes: the default. KEY, SIZE_TOO_LARGE (item_max_bytes, or it could never fit), NO_MEMORY,
+ * OS_MEMORY; then what there was is still there. */
+SNUG_NODISCARD snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+										 const void *value, size_t length);
+
+/* The value with these bytes behind it, or before it, and other attributes. `item` must just have been found. */
+SNUG_NODISCARD snug_error snug_shard_extend(snug_shard *shard, const snug_key *key, const snug_item *item,
+											const snug_attributes *attributes, const void *bytes, size_t length,
+											bool in_front);
+
+/* Other attributes; `item` is updated. */
+SNUG_NODISCARD snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *item,
+											const snug_attributes *attributes);
+
+/* The item's CAS number, which it is given when it is first asked for; `item` is updated. Numbers only grow. */
+SNUG_NODISCARD snug_error snug_shard_cas(snug_shard *shard, const snug_key *key, snug_item *item, uint64_t *cas);
+/* The next number, for attributes of what is about to be stored. */
+uint64_t snug_shard_next_cas(snug_shard *shard);
+
+/* NOT_FOUND. */
+SNUG_NODISCARD snug_error snug_shard_delete(snug_shard *shard, const snug_key *key);
+
+/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. Takes no time. */
+void snug_shard_flush(snug_shard *shard, int64_t at_s);
+
+/* ------------------------------------------------------------------ values in pieces -------------------------------------- */
+
+/* An item that neither moves nor vanishes: one that is being filled, or one that is being sent. */
+typedef struct snug_lease {
+	snug_ref ref; /* 0: none */
+	uint32_t item_bytes;
+	uint32_t value_offset;
+	uint32_t value_bytes;
+} snug_lease;
+
+/* Room for a value that nobody finds before it is committed. A commit ends the lease, whatever it answers. As snug_shard_set. */
+SNUG_NODISCARD snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes,
+											 snug_lease *out);
+SNUG_NODISCARD snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+											snug_lease *lease);
+/* The value that is there (`item` must just have been found) with the reserved one behind or before it. */
+SNUG_NODISCARD snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, const snug_item *item,
+													 const snug_attributes *attributes, snug_lease *lease,
+													 bool in_front);
+
+/* A value that goes out in pieces: NO_MEMORY, TOO_MANY_PINS. */
+SNUG_NODISCARD snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *out);
+
+/* Ends a lease: what was reserved is gone; what was pinned may move again, and goes if it was replaced meanwhile. */
+void snug_shard_release(snug_shard *shard, snug_lease *lease);
+
+SNUG_NODISCARD snug_error snug_shard_lease_view(snug_shard *shard, const snug_lease *lease, size_t offset,
+												size_t length, snug_extent *extents, size_t *count);
+
+/* ------------------------------------------------------------------ memory ------------------------------------------------ */
+
+/* Evicts items of about so many bytes, the least valuable first; tells how many it were. For emergencies. */
+uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
+
+/* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain. As snug_pools_set_limit. */
+SNUG_NODISCARD snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes);
+
+/* A slice of what is to be done beside serving: growing or shrinking the index, removing what has expired, reaching a lower limit. Bounded:
+ * some microseconds, a page copied at most. Tells whether there is more to do now. */
+bool snug_shard_maintain(snug_shard *shard);
+
+/* ------------------------------------------------------------------ figures ----------------------------------------------- */
+
+typedef struct snug_shard_stats {
+	uint64_t items;
+	uint64_t item_bytes;  /* of those: heads, keys, values */
+	uint64_t index_bytes; /* committed; part of pools.charged_bytes */
+	uint64_t leases;
+	/* Since creation: */
+	uint64_t stores;
+	uint64_t evictions;
+	uint64_t evicted_unfetched;
+	uint64_t evicted_bytes;
+	uint64_t expired;
+	uint64_t expired_unfetched;
+	uint64_t flushed;
+	uint64_t refused; /* stores for which there was no room */
+	snug_stats pools;
+} snug_shard_stats;
+
+SNUG_NODISCARD snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out);
+
+/* Walks everything, the pools too: CORRUPT, with what is wrong. For tests and for doubt. `out` may be NULL. */
+SNUG_NODISCARD snug_error snug_shard_check(snug_shard *shard, snug_check_result *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,310 @@
+/* cache/shard.c: the life of a shard, finding and removing. See cache/shard_state.h. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "cache/shard_state.h"
+#include "os/local_time.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define GRAIN ((size_t)4096)
+
+/* ------------------------------------------------------------------ what the pools ask ---- */
+
+snug_key snug_shard_key(const void *bytes, size_t length) {
+	return (snug_key){bytes, length, bytes == NULL ? 0 : XXH3_64bits(bytes, length)};
+}
+
+static uint64_t hash_of(void *context, snug_ref ref) {
+	const snug_shard *shard = context;
+	const void *item = snug_ref_at(shard->pools, ref);
+	struct item_head head = item_read(item);
+	return XXH3_64bits(item_key(item, &head), head.key_bytes);
+}
+
+/* An item that is not in the index is being stored, or read to be stored anew: whoever does that follows it by `watched`. */
+static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
+	snug_shard *shard = context;
+	struct probe probe = index_probe(&shard->index, hash_of(shard, to));
+	(void)size;
+	if (shard->watched == from) shard->watched = to;
+	while (probe_next(&probe)) {
+		if (entry_ref(*probe.entry) != from) continue;
+		*probe.entry = entry_with_ref(*probe.entry, to);
+		return;
+	}
+}
+
+static size_t size_of(void *context, const void *object) {
+	struct item_head head = item_read(object);
+	(void)context;
+	return item_bytes(&head);
+}
+
+/* ------------------------------------------------------------------ life ------------------- */
+
+static int64_t wall_clock_s(void *context) {
+	(void)context;
+	return os_wall_s();
+}
+
+static bool options_make_sense(const snug_shard_options *options) {
+	return options->item_max_bytes > 0 && options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX &&
+		   options->pools.owner.moved == NULL && options->pools.owner.size_of == NULL;
+}
+
+snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *pools_options, snug_shard **out) {
+	if (options == NULL || pools_options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
+	const snug_os *os = options->pools.os != NULL ? options->pools.os : snug_os_linux();
+	size_t bytes = round_up(sizeof(snug_shard), GRAIN);
+	snug_shard *shard = os->reserve(os->context, bytes, GRAIN);
+	if (shard == NULL) return SNUG_ERROR_OS_MEMORY;
+	if (!os->commit(os->context, shard, bytes)) {
+		os->release(os->context, shard, bytes);
+		return SNUG_ERROR_OS_MEMORY;
+	}
+	*shard = (snug_shard){.options = *options, .os = os, .reserved_bytes = bytes};
+	if (shard->options.now_s == NULL) shard->options.now_s = wall_clock_s;
+	shard->random = os->now_ns(os->context) * 0x9E3779B97F4A7C15u | 1;
+	pools_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
+	*out = shard;
+	return SNUG_OK;
+}
+
+/* Without them the shard works as well, but for a few hits. */
+static void make_ghosts(snug_shard *shard, uint64_t limit_bytes) {
+	size_t bytes = ghosts_size(limit_bytes);
+	ghosts_init(&shard->ghosts, NULL, 0);
+	if (bytes < GRAIN) return;
+	void *memory = shard->os->reserve(shard->os->context, bytes, GRAIN);
+	if (memory == NULL) return;
+	if (snug_pools_charge(shard->pools, bytes) == SNUG_OK) {
+		if (shard->os->commit(shard->os->context, memory, bytes)) {
+			ghosts_init(&shard->ghosts, memory, bytes);
+			shard->ghosts_bytes = bytes;
+			return;
+		}
+		snug_error error = snug_pools_discharge(shard->pools, bytes);
+		SNUG_ASSERT(!error);
+		(void)error;
+	}
+	shard->os->release(shard->os->context, memory, bytes);
+}
+
+snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
+	if (shard == NULL || pools == NULL) return SNUG_ERROR_NULL;
+	if (shard->pools != NULL) return SNUG_ERROR_IN_USE;
+	snug_stats stats;
+	snug_error error = snug_stats_get(pools, &stats);
+	if (!error) error = snug_pools_charge(pools, shard->reserved_bytes);
+	if (error) return error;
+	size_t most_bytes = shard->options.pools.limit_max_bytes;
+	if (most_bytes < stats.limit_bytes) most_bytes = stats.limit_bytes;
+	error = index_init(&shard->index, pools, shard->os, most_bytes, hash_of, shard);
+	if (error) {
+		snug_error undone = snug_pools_discharge(pools, shard->reserved_bytes);
+		SNUG_ASSERT(!undone);
+		(void)undone;
+		return error;
+	}
+	shard->pools = pools;
+	rank_init(&shard->rank, stats.limit_bytes, shard->random);
+	make_ghosts(shard, stats.limit_bytes);
+	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
+	return SNUG_OK;
+}
+
+snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out) {
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_options pools_options = options->pools;
+	snug_shard *shard;
+	snug_pools *pools;
+	snug_error error = snug_shard_prepare(options, &pools_options, &shard);
+	if (error) return error;
+	error = snug_pools_create(&pools_options, &pools);
+	if (!error) {
+		error = snug_shard_attach(shard, pools);
+		if (!error) {
+			shard->owns_pools = true;
+			*out = shard;
+			return SNUG_OK;
+		}
+		snug_pools_destroy(pools);
+	}
+	snug_shard_destroy(shard);
+	return error;
+}
+
+void snug_shard_destroy(snug_shard *shard) {
+	if (shard == NULL) return;
+	if (shard->pools != NULL) index_deinit(&shard->index);
+	if (shard->ghosts_bytes > 0) shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_bytes);
+	if (shard->owns_pools) snug_pools_destroy(shard->pools);
+	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
+}
+
+snug_pools *snug_shard_pools(snug_shard *shard) {
+	return shard == NULL ? NULL : shard->pools;
+}
+
+/* ------------------------------------------------------------------ removing --------------- */
+
+void shard_count(snug_shard *shard, const struct item_head *head, bool in) {
+	uint64_t one = in ? 1 : UINT64_MAX, bytes = item_bytes(head);
+	shard->linked += one;
+	shard->generation_items[item_generation(head)] += one;
+	shard->generation_bytes[item_generation(head)] += in ? bytes : -bytes;
+	if (head->expires_s != 0) shard->expiring += one;
+}
+
+static void count_drop(snug_shard *shard, const struct item_head *head, enum drop_reason reason) {
+	bool unfetched = (head->marks & MARK_FETCHED) == 0;
+	if (reason == DROP_EVICTED) {
+		shard->stats.evictions++;
+		shard->stats.evicted_bytes += item_bytes(head);
+		shard->stats.evicted_unfetched += unfetched;
+	} else if (reason == DROP_DEAD && item_generation(head) != shard->generation) {
+		shard->stats.flushed++;
+	} else if (reason == DROP_DEAD) {
+		shard->stats.expired++;
+		shard->stats.expired_unfetched += unfetched;
+	}
+}
+
+void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head, enum drop_reason reason) {
+	snug_ref ref = entry_ref(*probe->entry);
+	count_drop(shard, head, reason);
+	shard_count(shard, head, false);
+	index_remove(&shard->index, probe);
+	if (snug_ref_free(shard->pools, ref, item_bytes(head)) == SNUG_ERROR_PINNED)
+		((unsigned char *)snug_ref_at(shard->pools, ref))[1] = KEY_UNLINKED;
+}
+
+/* ------------------------------------------------------------------ finding ---------------- */
+
+static bool is_key(const snug_shard *shard, snug_ref ref, const snug_key *key, struct item_head *head) {
+	const unsigned char *item = snug_ref_at(shard->pools, ref);
+	if (item[1] != key->length) return false;
+	*head = item_read(item);
+	return memcmp(item_key(item, head), key->bytes, key->length) == 0;
+}
+
+bool shard_look_up(snug_shard *shard, const snug_key *key, struct probe *probe, struct item_head *head) {
+	shard_tick(shard);
+	*probe = index_probe(&shard->index, key->hash);
+	while (probe_next(probe)) {
+		if (!is_key(shard, entry_ref(*probe->entry), key, head)) continue;
+		if (!shard_is_dead(shard, head)) return true;
+		shard_drop(shard, probe, head, DROP_DEAD);
+		return false;
+	}
+	return false;
+}
+
+static snug_error check_key(const snug_shard *shard, const snug_key *key) {
+	if (shard == NULL || key == NULL || key->bytes == NULL) return SNUG_ERROR_NULL;
+	return key->length == 0 || key->length > SNUG_KEY_BYTES_MAX ? SNUG_ERROR_KEY : SNUG_OK;
+}
+
+void shard_fill_item(const snug_shard *shard, uint64_t entry, const struct item_head *head, snug_item *out) {
+	*out = (snug_item){
+		.attributes =
+			{
+				.client_flags = head->client_flags,
+				.expires_s = head->expires_s,
+				.cas = head->cas,
+				.is_stale = (head->marks & MARK_STALE) != 0,
+				.is_won = (head->marks & MARK_WON) != 0,
+			},
+		.value_bytes = head->value_bytes,
+		.idle_s = shard_idle_s(shard, (rank_meta)entry_meta(entry)),
+		.was_fetched = (head->marks & MARK_FETCHED) != 0,
+		.ref = entry_ref(entry),
+		.item_bytes = item_bytes(head),
+		.value_offset = head->head_bytes + (uint32_t)head->key_bytes,
+	};
+}
+
+snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *out) {
+	struct probe probe;
+	struct item_head head;
+	snug_error error = check_key(shard, key);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
+	shard_fill_item(shard, *probe.entry, &head, out);
+	return SNUG_OK;
+}
+
+static void use(snug_shard *shard, const struct probe *probe) {
+	uint64_t entry = *probe->entry;
+	unsigned char *item = snug_ref_at(shard->pools, entry_ref(entry));
+	*probe->entry = entry_with_meta(entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry)));
+	item[0] |= MARK_FETCHED;
+}
+
+snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out) {
+	struct probe probe;
+	struct item_head head;
+	snug_error error = check_key(shard, key);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
+	shard_fill_item(shard, *probe.entry, &head, out);
+	use(shard, &probe);
+	return SNUG_OK;
+}
+
+void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *item) {
+	if (check_key(shard, key) || item == NULL) return;
+	struct probe probe = index_probe(&shard->index, key->hash);
+	while (probe_next(&probe)) {
+		if (entry_ref(*probe.entry) != item->ref) continue;
+		use(shard, &probe);
+		return;
+	}
+}
+
+void snug_shard_prefetch(snug_shard *shard, const uint64_t *hashes, size_t count) {
+	if (shard == NULL || hashes == NULL) return;
+	for (size_t i = 0; i < count; i++)
+		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, hashes[i])));
+	for (size_t i = 0; i < count; i++) {
+		struct probe probe = index_probe(&shard->index, hashes[i]);
+		if (probe.matches != 0)
+			__builtin_prefetch(snug_ref_at(shard->pools, entry_ref(probe.bucket->entry[bit_lowest(probe.matches)])));
+	}
+}
+
+snug_error snug_shard_read(snug_shard *shard, const snug_item *item, size_t offset, void *buffer, size_t length) {
+	if (shard == NULL || item == NULL) return SNUG_ERROR_NULL;
+	if (offset > item->value_bytes || length > item->value_bytes - offset) return SNUG_ERROR_RANGE;
+	return snug_ref_read(shard->pools, item->ref, item->item_bytes, item->value_offset + offset, buffer, length);
+}
+
+snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offset, size_t length, snug_extent *extents,
+						   size_t *count) {
+	if (shard == NULL || item == NULL || extents == NULL || count == NULL) return SNUG_ERROR_NULL;
+	if (offset > item->value_bytes || length > item->value_bytes - offset) return SNUG_ERROR_RANGE;
+	if (LIKELY(snug_ref_is_contiguous(item->ref) && *count > 0 && length > 0)) {
+		extents[0] = (snug_extent){(char *)snug_ref_at(shard->pools, item->ref) + item->value_offset + offset, length};
+		*count = 1;
+		return SNUG_OK;
+	}
+	return snug_ref_view(shard->pools, item->ref, item->item_bytes, item->value_offset + offset, length, extents,
+						 count);
+}
+
+snug_error snug_shard_delete(snug_shard *shard, const snug_key *key) {
+	struct probe probe;
+	struct item_head head;
+	snug_error error = check_key(shard, key);
+	if (error) return error;
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
+	shard_drop(shard, &probe, &head, DROP_REMOVED);
+	(void)shard_index_step(shard);
+	return SNUG_OK;
+}

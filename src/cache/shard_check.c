@@ -1,0 +1,95 @@
+/* cache/shard_check.c: figures, and the laws of cache/shard_state.h walked. */
+#include "base/log_line.h"
+#include "cache/shard_state.h"
+
+#include <stdio.h>
+
+snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out) {
+	if (shard == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_shard_stats stats = shard->stats;
+	snug_error error = snug_stats_get(shard->pools, &stats.pools);
+	if (error) return error;
+	stats.items = shard->generation_items[shard->generation];
+	stats.item_bytes = shard->generation_bytes[shard->generation];
+	stats.index_bytes = index_committed_bytes(&shard->index);
+	*out = stats;
+	return SNUG_OK;
+}
+
+struct walk {
+	snug_shard *shard;
+	uint64_t items[GENERATIONS];
+	uint64_t bytes[GENERATIONS];
+	uint64_t expiring;
+	const char *wrong;
+};
+
+/* The first entry with this key must be this one. */
+static bool check_item(void *context, uint64_t entry) {
+	struct walk *walk = context;
+	snug_shard *shard = walk->shard;
+	const void *item = snug_ref_at(shard->pools, entry_ref(entry));
+	struct item_head head = item_read(item);
+	snug_extent extent;
+	size_t count = 1;
+	uint32_t bytes = item_bytes(&head);
+	if (head.key_bytes == 0 || head.key_bytes > SNUG_KEY_BYTES_MAX) {
+		walk->wrong = "an item's key has an impossible length";
+		return false;
+	}
+	if (snug_ref_view(shard->pools, entry_ref(entry), bytes, 0, (size_t)head.head_bytes + head.key_bytes, &extent,
+					  &count)) {
+		walk->wrong = "an item is not live, or its head and key are not in one piece";
+		return false;
+	}
+	snug_key key = snug_shard_key(item_key(item, &head), head.key_bytes);
+	struct probe probe = index_probe(&shard->index, key.hash);
+	while (probe_next(&probe)) {
+		const void *other = snug_ref_at(shard->pools, entry_ref(*probe.entry));
+		struct item_head other_head = item_read(other);
+		if (other_head.key_bytes != key.length || memcmp(item_key(other, &other_head), key.bytes, key.length) != 0)
+			continue;
+		if (*probe.entry != entry) walk->wrong = "a key is there twice";
+		break;
+	}
+	walk->items[item_generation(&head)]++;
+	walk->bytes[item_generation(&head)] += bytes;
+	walk->expiring += head.expires_s != 0;
+	return walk->wrong == NULL;
+}
+
+static const char *check_counts(const snug_shard *shard, const struct walk *walk, const snug_stats *stats) {
+	for (uint32_t generation = 0; generation < GENERATIONS; generation++)
+		if (walk->items[generation] != shard->generation_items[generation] ||
+			walk->bytes[generation] != shard->generation_bytes[generation])
+			return "the items of a generation are not as many, or as large, as counted";
+	if (walk->expiring != shard->expiring) return "the items with an expiry are not as many as counted";
+	if (stats->objects < shard->index.count || stats->objects > shard->index.count + shard->stats.leases)
+		return "the pools hold other objects than the index and the leases";
+	if (stats->charged_bytes < shard->reserved_bytes + shard->ghosts_bytes + index_committed_bytes(&shard->index))
+		return "the index is not charged";
+	return NULL;
+}
+
+snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
+	if (shard == NULL) return SNUG_ERROR_NULL;
+	struct walk walk = {.shard = shard};
+	snug_stats stats;
+	snug_error error = snug_check(shard->pools, out);
+	if (!error) error = snug_stats_get(shard->pools, &stats);
+	if (error) return error;
+	walk.wrong = index_check(&shard->index);
+	const char *law = "K1";
+	if (walk.wrong == NULL) index_visit(&shard->index, check_item, &walk);
+	if (walk.wrong == NULL) {
+		law = "K2";
+		walk.wrong = check_counts(shard, &walk, &stats);
+	}
+	if (walk.wrong == NULL) return SNUG_OK;
+	snug_log_line(&shard->options.pools.log, SNUG_LOG_ERROR, "law %s: %s", law, walk.wrong);
+	if (out != NULL) {
+		(void)snprintf(out->law, sizeof out->law, "%s", law);
+		(void)snprintf(out->message, sizeof out->message, "%s", walk.wrong);
+	}
+	return SNUG_ERROR_CORRUPT;
+}

@@ -1,0 +1,152 @@
+/* cache/shard_evict.c: room for an item. The pools compact by themselves; what they lack beyond that is made by evicting. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "cache/shard_state.h"
+#include "mem/chain.h"
+#include "mem/pins.h"
+#include "mem/slab.h"
+
+#define HAND_ENTRIES 7u /* that the hand passes for each eviction */
+
+/* The bytes that evicting it would free, without a look at the item itself unless it has several fragments. */
+static uint32_t slot_bytes_of(const snug_shard *shard, snug_ref ref) {
+	const struct snug_pools *pools = shard->pools;
+	uint64_t offset = ref & OFFSET_MASK;
+	if (!snug_ref_is_contiguous(ref)) return (uint32_t)chain_size(pools, offset);
+	return class_of_page(pools, page_of(&pools->arena, offset))->stride;
+}
+
+/* ------------------------------------------------------------------ the hand --------------- */
+
+/* The hand passes an entry. Tells whether it is one. */
+static bool see(snug_shard *shard, uint64_t *at) {
+	uint64_t entry = *at;
+	if (entry == 0) return false;
+	rank_meta meta = (rank_meta)entry_meta(entry), settled = rank_settle(&shard->rank, meta);
+	rank_see(&shard->rank, settled);
+	if (UNLIKELY(settled != meta)) *at = entry = entry_with_meta(entry, settled);
+	struct candidate candidate = {.place = (uint64_t)(uintptr_t)at, .entry = entry};
+	candidate.score = rank_score(&shard->rank, settled, slot_bytes_of(shard, entry_ref(entry)));
+	candidates_offer(&shard->candidates, candidate);
+	return true;
+}
+
+static uint32_t see_bucket(snug_shard *shard, struct bucket *bucket) {
+	uint32_t seen = 0;
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) seen += see(shard, &bucket->entry[slot]);
+	return seen;
+}
+
+/* The next bucket in the order of the index; with the last one of a group, what the group has spilled. */
+static uint32_t pass_bucket(snug_shard *shard, uint64_t places) {
+	uint64_t place = index_place(&shard->index, shard->hand);
+	struct bucket *bucket = index_bucket(&shard->index, place);
+	uint32_t number = place % GROUP_BUCKETS, seen = see_bucket(shard, bucket);
+	shard->hand += UINT64_MAX / places;
+	if (number + 1 < GROUP_BUCKETS) return seen;
+	struct bucket *spill = &group_of(bucket, number)->spill;
+	for (; spill != NULL; spill = spill_after(&shard->index, spill)) seen += see_bucket(shard, spill);
+	return seen;
+}
+
+/* ------------------------------------------------------------------ the victim ------------- */
+
+/* The entry at an address that is still the same; false: it is not, or must stay. */
+static bool is_evictable(const snug_shard *shard, const struct candidate *candidate) {
+	const uint64_t *at = (const uint64_t *)(uintptr_t)candidate->place;
+	snug_ref ref = entry_ref(candidate->entry);
+	if (*at != candidate->entry || ref == shard->watched) return false;
+	return LIKELY(shard->pools->pins.count == 0) || pin_count(&shard->pools->pins, ref & OFFSET_MASK) == 0;
+}
+
+/* What looking for its key would have found. */
+static struct probe probe_at(const snug_shard *shard, uint64_t *at, uint64_t hash) {
+	struct probe probe = {.index = &shard->index, .entry = at};
+	uint64_t place = index_place(&shard->index, hash);
+	probe.home = index_bucket(&shard->index, place);
+	probe.home_number = place % GROUP_BUCKETS;
+	probe.bucket = (struct bucket *)((uintptr_t)at & ~(uintptr_t)63);
+	return probe;
+}
+
+static bool find_victim(snug_shard *shard, struct candidate *victim) {
+	const struct index *index = &shard->index;
+	uint64_t places = (uint64_t)(index->from > index->to ? index->from : index->to) * GROUP_BUCKETS;
+	if (index->count == 0) return false;
+	/* Once around at most, and one more: all may be pinned. */
+	for (uint64_t left = places + 1; left > 0;) {
+		for (uint32_t seen = 0; seen < HAND_ENTRIES && left > 0; left--) seen += pass_bucket(shard, places);
+		while (candidates_take(&shard->candidates, victim))
+			if (is_evictable(shard, victim)) return true;
+	}
+	return false;
+}
+
+uint32_t shard_evict_one(snug_shard *shard) {
+	struct candidate victim;
+	if (!find_victim(shard, &victim)) return 0;
+	const void *item = snug_ref_at(shard->pools, entry_ref(victim.entry));
+	struct item_head head = item_read(item);
+	uint64_t hash = snug_shard_key(item_key(item, &head), head.key_bytes).hash;
+	struct probe probe = probe_at(shard, (uint64_t *)(uintptr_t)victim.place, hash);
+	if (shard_is_dead(shard, &head)) {
+		shard_drop(shard, &probe, &head, DROP_DEAD);
+	} else {
+		ghosts_remember(&shard->ghosts, hash, rank_class((rank_meta)entry_meta(victim.entry)));
+		shard_drop(shard, &probe, &head, DROP_EVICTED);
+	}
+	return item_bytes(&head);
+}
+
+/* ------------------------------------------------------------------ room ------------------- */
+
+/* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to promise. */
+static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref, size_t head_bytes) {
+	snug_extent extent;
+	size_t count = 1;
+	if (snug_ref_is_contiguous(ref)) return SNUG_OK;
+	snug_error error = snug_ref_view(shard->pools, ref, bytes, 0, head_bytes, &extent, &count);
+	if (!error) return SNUG_OK;
+	snug_error freed = snug_ref_free(shard->pools, ref, bytes);
+	SNUG_ASSERT(!freed);
+	(void)freed;
+	return error;
+}
+
+static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, snug_ref *out) {
+	snug_alloc_options options = {.contiguous = contiguous};
+	for (;;) {
+		snug_error error = contiguous ? snug_ref_alloc_with(shard->pools, bytes, &options, out)
+									  : snug_ref_alloc(shard->pools, bytes, out);
+		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+		if (shard->options.no_eviction) return error;
+		/* As many bytes as are wanted, before asking again: a large item takes the place of many small ones. */
+		for (size_t evicted_bytes = 0; evicted_bytes < bytes;) {
+			uint32_t gained_bytes = shard_evict_one(shard);
+			if (gained_bytes == 0) return error;
+			evicted_bytes += gained_bytes;
+		}
+	}
+}
+
+snug_error shard_alloc(snug_shard *shard, size_t bytes, size_t head_bytes, snug_ref *out) {
+	snug_ref ref;
+	snug_error error = alloc_any(shard, bytes, false, &ref);
+	if (error) return error;
+	error = require_whole_head(shard, bytes, ref, head_bytes);
+	if (error == SNUG_ERROR_TOO_MANY_EXTENTS) error = alloc_any(shard, bytes, true, &ref);
+	if (!error) *out = ref;
+	return error;
+}
+
+uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
+	uint64_t evicted_bytes = 0;
+	if (shard == NULL) return 0;
+	while (evicted_bytes < bytes) {
+		uint32_t gained_bytes = shard_evict_one(shard);
+		if (gained_bytes == 0) break;
+		evicted_bytes += gained_bytes;
+		(void)shard_index_step(shard);
+	}
+	return evicted_bytes;
+}

@@ -1,0 +1,146 @@
+/* cache/shard_lease.c: values in pieces: items that are pinned while bytes go in or out.
+ *
+ * A reserved item is in no index: its key's length says so. It has room for every field, so that its head is known before the attributes
+ * are. A pinned item that is replaced or removed meanwhile leaves the index and gets the same mark; the last release frees it. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "cache/shard_state.h"
+#include "mem/extents.h"
+
+static void mark_unlinked(snug_shard *shard, snug_ref ref) {
+	((unsigned char *)snug_ref_at(shard->pools, ref))[1] = KEY_UNLINKED;
+}
+
+static bool is_unlinked(const snug_shard *shard, snug_ref ref) {
+	return ((const unsigned char *)snug_ref_at(shard->pools, ref))[1] == KEY_UNLINKED;
+}
+
+static void give_back(snug_shard *shard, snug_ref ref, size_t bytes) {
+	snug_error error = snug_ref_free(shard->pools, ref, bytes);
+	SNUG_ASSERT(!error || error == SNUG_ERROR_PINNED); /* by another lease, which will free it */
+	(void)error;
+}
+
+static struct item_head full_head(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+								  size_t value_bytes) {
+	struct item_head head = shard_head(shard, key, attributes, value_bytes);
+	head.marks |= MARK_EXPIRY | MARK_CLIENT_FLAGS | MARK_CAS;
+	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
+	return head;
+}
+
+snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
+	snug_error error = shard_begin_store(shard, key, value_bytes);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	struct item_head head = full_head(shard, key, NULL, value_bytes);
+	uint32_t value_offset = head.head_bytes + (uint32_t)head.key_bytes;
+	snug_ref ref;
+	error = shard_alloc(shard, item_bytes(&head), value_offset, &ref);
+	if (!error) {
+		item_write(snug_ref_at(shard->pools, ref), &head);
+		error = snug_ref_pin(shard->pools, ref, item_bytes(&head));
+		if (error) give_back(shard, ref, item_bytes(&head));
+	}
+	if (error) {
+		shard->stats.refused++;
+		return error;
+	}
+	mark_unlinked(shard, ref);
+	shard->stats.leases++;
+	*out = (snug_lease){ref, item_bytes(&head), value_offset, (uint32_t)value_bytes};
+	return SNUG_OK;
+}
+
+/* The pin ends; the item is the caller's to link or free. */
+static void unpin(snug_shard *shard, snug_lease *lease) {
+	snug_error error = snug_ref_unpin(shard->pools, lease->ref, lease->item_bytes);
+	SNUG_ASSERT(!error);
+	(void)error;
+	shard->stats.leases--;
+	lease->ref = 0;
+}
+
+void snug_shard_release(snug_shard *shard, snug_lease *lease) {
+	if (shard == NULL || lease == NULL || lease->ref == 0) return;
+	snug_ref ref = lease->ref;
+	unpin(shard, lease);
+	if (is_unlinked(shard, ref)) give_back(shard, ref, lease->item_bytes);
+}
+
+snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+							 snug_lease *lease) {
+	if (shard == NULL || lease == NULL) return SNUG_ERROR_NULL;
+	if (lease->ref == 0) return SNUG_ERROR_REFERENCE;
+	snug_error error = shard_begin_store(shard, key, lease->value_bytes);
+	struct item_head head = {0};
+	if (!error) head = full_head(shard, key, attributes, lease->value_bytes);
+	if (!error && item_bytes(&head) != lease->item_bytes) error = SNUG_ERROR_KEY; /* another key */
+	if (error) {
+		snug_shard_release(shard, lease);
+		return error;
+	}
+	snug_ref ref = lease->ref;
+	char *item = snug_ref_at(shard->pools, ref);
+	item_write(item, &head);
+	memcpy(item + head.head_bytes, key->bytes, key->length);
+	unpin(shard, lease);
+	return shard_link(shard, key, ref, &head);
+}
+
+/* The old value and the new bytes, in their order, in a third item. */
+static snug_error join(snug_shard *shard, const snug_key *key, const snug_item *item, const snug_attributes *attributes,
+					   const snug_lease *lease, bool in_front) {
+	size_t bytes = item->value_bytes + lease->value_bytes;
+	snug_error error = shard_begin_store(shard, key, bytes);
+	if (error) return error;
+	struct item_head head = shard_head(shard, key, attributes, bytes);
+	size_t value_offset = (size_t)head.head_bytes + head.key_bytes;
+	snug_ref ref;
+	shard->watched = item->ref;
+	error = shard_alloc(shard, item_bytes(&head), value_offset, &ref);
+	snug_ref old = shard->watched;
+	shard->watched = 0;
+	if (error) {
+		shard->stats.refused++;
+		return error;
+	}
+	const snug_pools *pools = shard->pools;
+	size_t old_at = value_offset + (in_front ? lease->value_bytes : 0);
+	size_t new_at = value_offset + (in_front ? 0 : item->value_bytes);
+	char *to = snug_ref_at(pools, ref);
+	item_write(to, &head);
+	memcpy(to + head.head_bytes, key->bytes, key->length);
+	extents_copy(extents_of(pools, ref, old_at, item->value_bytes),
+				 extents_of(pools, old, item->value_offset, item->value_bytes));
+	extents_copy(extents_of(pools, ref, new_at, lease->value_bytes),
+				 extents_of(pools, lease->ref, lease->value_offset, lease->value_bytes));
+	return shard_link(shard, key, ref, &head);
+}
+
+snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, const snug_item *item,
+									  const snug_attributes *attributes, snug_lease *lease, bool in_front) {
+	if (shard == NULL || item == NULL || lease == NULL) return SNUG_ERROR_NULL;
+	if (lease->ref == 0) return SNUG_ERROR_REFERENCE;
+	snug_error error = join(shard, key, item, attributes, lease, in_front);
+	snug_shard_release(shard, lease);
+	return error;
+}
+
+snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *out) {
+	if (shard == NULL || item == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_error error = snug_ref_pin(shard->pools, item->ref, item->item_bytes);
+	if (error) return error;
+	shard->stats.leases++;
+	*out = (snug_lease){item->ref, item->item_bytes, item->value_offset, (uint32_t)item->value_bytes};
+	return SNUG_OK;
+}
+
+snug_error snug_shard_lease_view(snug_shard *shard, const snug_lease *lease, size_t offset, size_t length,
+								 snug_extent *extents, size_t *count) {
+	if (shard == NULL || lease == NULL) return SNUG_ERROR_NULL;
+	if (lease->ref == 0) return SNUG_ERROR_REFERENCE;
+	if (offset > lease->value_bytes || length > lease->value_bytes - offset) return SNUG_ERROR_RANGE;
+	return snug_ref_view(shard->pools, lease->ref, lease->item_bytes, lease->value_offset + offset, length, extents,
+						 count);
+}

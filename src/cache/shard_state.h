@@ -1,0 +1,136 @@
+/* cache/shard_state.h: a shard from within: the map of this directory.
+ *
+ *     item.h            how an item lies in memory
+ *     index.h           key -> reference
+ *     rank.h            what is least worth its bytes; candidates.h, ghosts.h: what helps it
+ *     shard.c           life, finding, removing
+ *     shard_evict.c     room for an item, by eviction if need be
+ *     shard_store.c     storing, and storing anew what must grow a field
+ *     shard_lease.c     values in pieces
+ *     shard_maintain.c  what is done beside serving
+ *     shard_check.c     figures and laws
+ *
+ * Laws, walked by snug_shard_check:
+ *   K1  each index entry names a live item of that key, found where its hash says, once
+ *   K2  items and bytes of each generation are as many as counted; the pools hold the items, what leases hold, and nothing else
+ * A reference may change in every call that takes memory: `moved` writes the index entry and `watched`. */
+#ifndef SNUG_CACHE_SHARD_STATE_H
+#define SNUG_CACHE_SHARD_STATE_H
+
+#include "cache/candidates.h"
+#include "cache/ghosts.h"
+#include "cache/index.h"
+#include "cache/item.h"
+#include "cache/rank.h"
+
+#define STAMPS (1u << RANK_STAMP_BITS)
+
+struct snug_shard {
+	snug_pools *pools;
+	struct index index;
+	struct rank rank;
+	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
+	struct ghosts ghosts;
+	size_t ghosts_bytes;
+	uint64_t hand;           /* of the eviction: a hash; the place it stands for comes next */
+	uint32_t tick_s[STAMPS]; /* the wall clock when each of the last ticks began */
+	snug_shard_options options;
+	const snug_os *os;
+	size_t reserved_bytes;
+	bool owns_pools;
+	uint64_t random;
+	uint64_t cas_last;
+	uint32_t generation;    /* of the items that are not flushed */
+	bool gains_pages;       /* for a lower limit a defragmentation is under way */
+	int64_t flush_at_s;     /* 0: none to come */
+	snug_ref watched;       /* what must not be evicted, and is followed when it moves; 0: nothing */
+	uint64_t sweep_hand;    /* as `hand`, of the sweep for what is dead */
+	uint32_t sweep_round_s; /* when it was last around */
+	uint64_t expiring;      /* items with an expiry */
+	uint64_t linked;        /* items, whatever their generation */
+	uint64_t generation_items[GENERATIONS];
+	uint64_t generation_bytes[GENERATIONS];
+	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
+};
+
+static inline uint32_t shard_now_s(const struct snug_shard *shard) {
+	return (uint32_t)shard->options.now_s(shard->options.now_context);
+}
+
+static inline uint64_t shard_random(struct snug_shard *shard) {
+	uint64_t x = shard->random;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return shard->random = x;
+}
+
+/* When it was last used, to a tick: seconds ago. */
+static inline uint32_t shard_idle_s(const struct snug_shard *shard, rank_meta meta) {
+	uint32_t at_s = shard->tick_s[meta % STAMPS], now_s = shard_now_s(shard);
+	return now_s > at_s ? now_s - at_s : 0;
+}
+
+/* The meta of an item of so many bytes that is being stored and was not there. */
+static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t hash, uint32_t bytes) {
+	uint32_t tick = shard->rank.tick, class;
+	rank_meta meta = ghosts_recall(&shard->ghosts, hash, &class)
+						 ? rank_readmit(&shard->rank, class, bytes, shard->linked + 1)
+						 : rank_insert(&shard->rank, bytes, shard->linked + 1);
+	if (__builtin_expect(shard->rank.tick != tick, false))
+		shard->tick_s[shard->rank.tick % STAMPS] = shard_now_s(shard);
+	return meta;
+}
+
+/* Flushed or expired. */
+static inline bool shard_is_dead(const struct snug_shard *shard, const struct item_head *head) {
+	return item_generation(head) != shard->generation ||
+		   (head->expires_s != 0 && head->expires_s <= shard_now_s(shard));
+}
+
+/* A flush whose time has come. */
+static inline void shard_tick(struct snug_shard *shard) {
+	if (__builtin_expect(shard->flush_at_s != 0, false) && shard->flush_at_s <= (int64_t)shard_now_s(shard))
+		snug_shard_flush(shard, 0);
+}
+
+enum drop_reason { DROP_REMOVED, DROP_EVICTED, DROP_DEAD };
+
+/* The live item of this key; removes a dead one. */
+bool shard_look_up(struct snug_shard *shard, const snug_key *key, struct probe *probe, struct item_head *head);
+
+/* Takes what the probe names out of the index, and frees it unless a lease holds it. */
+void shard_drop(struct snug_shard *shard, const struct probe *probe, const struct item_head *head,
+				enum drop_reason reason);
+
+/* Counts an item in or out. */
+void shard_count(struct snug_shard *shard, const struct item_head *head, bool in);
+
+/* Room for an item whose first `head_bytes` are head and key, evicting if need be, never `watched`. Moves objects. NO_MEMORY, OS_MEMORY,
+ * SIZE_TOO_LARGE. */
+snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, snug_ref *out);
+
+/* Evicts the least valuable of a sample; tells its bytes; 0: nothing can be evicted. */
+uint32_t shard_evict_one(struct snug_shard *shard);
+
+/* Puts a finished item into the index, in place of what has its key. On an error it is freed. */
+snug_error shard_link(struct snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head);
+
+/* The head that an item with these attributes has. */
+struct item_head shard_head(struct snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+							size_t value_bytes);
+
+/* Before a head is made: a flush whose time has come is done. NULL, KEY, SIZE_TOO_LARGE. */
+snug_error shard_begin_store(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
+
+void shard_fill_item(const struct snug_shard *shard, uint64_t entry, const struct item_head *head, snug_item *out);
+
+/* A bounded share of the index's growing or shrinking. False: there is nothing to do, or no memory for it: later; the index is denser
+ * meanwhile. */
+static inline bool shard_index_step(struct snug_shard *shard) {
+	if (__builtin_expect(!index_wants_step(&shard->index), true)) return false;
+	shard->candidates.count = 0;
+	return index_step(&shard->index) == SNUG_OK;
+}
+
+#endif

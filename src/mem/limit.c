@@ -1,0 +1,40 @@
+/* mem/limit.c: the limit in the owner's hands: another one, and memory of his own under it. */
+#include "mem/limit.h"
+
+#include "mem/arena.h"
+#include "mem/gate.h"
+#include "mem/slots.h"
+
+snug_error snug_pools_set_limit(snug_pools *pools, size_t limit_bytes) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	if (limit_bytes > pools->options.limit_max_bytes) return SNUG_ERROR_OPTION;
+	if (!limit_is_workable(limit_bytes, pools->arena.page_bytes)) return SNUG_ERROR_LIMIT_TOO_SMALL;
+	pools->arena.limit_goal_bytes = limit_bytes;
+	limit_settle(&pools->arena);
+	pools->object_max_bytes = limit_object_bytes(pools, limit_bytes);
+	return SNUG_OK;
+}
+
+snug_error snug_pools_charge(snug_pools *pools, size_t bytes) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	struct arena *arena = &pools->arena;
+	if (bytes > arena->limit_bytes) return SNUG_ERROR_NO_MEMORY;
+	while (!limit_allows(arena, bytes)) {
+		if (arena_trade_page(arena)) continue;
+		if (pools->options.no_compaction_in_alloc || !room_make(pools, 1, true)) return SNUG_ERROR_NO_MEMORY;
+	}
+	arena->charged_bytes += bytes;
+	limit_note_peak(arena);
+	return SNUG_OK;
+}
+
+snug_error snug_pools_discharge(snug_pools *pools, size_t bytes) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
+	if (bytes > pools->arena.charged_bytes) return SNUG_ERROR_RANGE;
+	pools->arena.charged_bytes -= bytes;
+	limit_settle(&pools->arena);
+	return SNUG_OK;
+}

@@ -1,0 +1,129 @@
+/* test_limit.c: another limit while objects live, and the owner's own memory under it. After each call all invariants are walked. */
+#include "herd.h"
+#include "support/require.h"
+#include "unit/cmocka_all.h"
+
+#define MIB ((size_t)1 << 20)
+#define LIMIT (4 * MIB)
+#define LIMIT_MAX (16 * MIB)
+
+static struct herd herd;
+
+static int open_heap(void **state) {
+	snug_options options = {.limit_bytes = LIMIT, .limit_max_bytes = LIMIT_MAX, .page_bytes = 4096};
+	herd_init(&herd, *(const bool *)*state, &options);
+	return 0;
+}
+
+static int close_heap(void **state) {
+	(void)state;
+	herd_deinit(&herd);
+	return 0;
+}
+
+static uint64_t in_use(void) {
+	snug_stats stats = herd_stats(&herd);
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+	return stats.committed_bytes + stats.metadata_bytes + stats.charged_bytes;
+}
+
+static void options_make_sense(void **state) {
+	(void)state;
+	snug_pools *pools = NULL;
+	snug_options options = {.limit_bytes = LIMIT, .limit_max_bytes = LIMIT - 1};
+	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_pools_create(&options, &pools));
+	options.limit_max_bytes = SNUG_LIMIT_MAX_BYTES + 1;
+	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_pools_create(&options, &pools));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_set_limit(NULL, LIMIT));
+	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_pools_set_limit(herd.pools, LIMIT_MAX + 1));
+	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_pools_set_limit(herd.pools, SNUG_LIMIT_MIN_BYTES - 1));
+	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_pools_set_limit(herd.pools, 0));
+	REQUIRE(herd_stats(&herd).limit_bytes == LIMIT, "a refused limit was set");
+}
+
+static void a_higher_limit_holds_at_once(void **state) {
+	(void)state;
+	herd_fill(&herd, UINT64_MAX, 100, 20000);
+	uint64_t before = herd.live_bytes;
+	REQUIRE_OK(snug_pools_set_limit(herd.pools, LIMIT_MAX));
+	herd_fill(&herd, UINT64_MAX, 100, 20000);
+	REQUIRE(herd.live_bytes > 3 * before, "%llu bytes fit, then %llu", (unsigned long long)before,
+			(unsigned long long)herd.live_bytes);
+	REQUIRE(in_use() <= LIMIT_MAX, "above the limit");
+	herd_verify(&herd);
+}
+
+static void a_lower_limit_is_reached_as_objects_go(void **state) {
+	(void)state;
+	const size_t goal = 2 * MIB;
+	herd_fill(&herd, UINT64_MAX, 100, 20000);
+	uint64_t used = in_use(), free_bytes = herd_stats(&herd).free_page_bytes;
+	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE(herd_stats(&herd).limit_bytes == used && herd_stats(&herd).limit_goal_bytes == goal, "not what is in use");
+	REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, herd_add(&herd, goal));
+	while (herd_stats(&herd).limit_bytes > goal) {
+		uint64_t before = in_use();
+		REQUIRE(herd.live > 0, "empty, and still above the limit");
+		herd_thin_out(&herd, 0, herd.count, 100);
+		REQUIRE(in_use() <= before && herd_stats(&herd).limit_bytes >= goal, "it grew");
+		snug_stats stats = herd_stats(&herd);
+		REQUIRE(stats.free_page_bytes <= free_bytes || stats.limit_bytes == goal, "a free page was kept");
+	}
+	REQUIRE(herd.live_bytes > goal / 4, "too much had to go");
+	herd_fill(&herd, UINT64_MAX, 100, 20000);
+	REQUIRE(in_use() <= goal && herd.live_bytes > goal / 10 * 8, "%llu bytes fit", (unsigned long long)herd.live_bytes);
+	herd_verify(&herd);
+}
+
+/* Half of each slab is holes: only compaction gives the pages back. */
+static void a_lower_limit_is_reached_by_defragmentation(void **state) {
+	(void)state;
+	const size_t goal = 5 * MIB / 2;
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	herd_fill(&herd, UINT64_MAX, 100, 400);
+	herd_thin_out(&herd, 0, herd.count, 550);
+	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE(herd_stats(&herd).limit_bytes > goal, "there was nothing to do");
+	options.retain_bytes = 0;
+	herd_defragment(&herd, &options);
+	REQUIRE(herd_stats(&herd).limit_bytes == goal && in_use() <= goal, "%llu bytes are in use",
+			(unsigned long long)in_use());
+}
+
+static void charges_count(void **state) {
+	(void)state;
+	REQUIRE_OK(snug_pools_charge(herd.pools, 3 * MIB));
+	herd_fill(&herd, UINT64_MAX, 100, 20000);
+	REQUIRE(herd.live_bytes < MIB && in_use() <= LIMIT, "%llu bytes fit", (unsigned long long)herd.live_bytes);
+	REQUIRE(herd_stats(&herd).charged_bytes == 3 * MIB, "not what was charged");
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, MIB));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, SIZE_MAX));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, SIZE_MAX - 2 * MIB));
+	REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_pools_discharge(herd.pools, 3 * MIB + 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_charge(NULL, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_discharge(NULL, 1));
+	REQUIRE_OK(snug_pools_discharge(herd.pools, 2 * MIB));
+	herd_fill(&herd, UINT64_MAX, 100, 20000);
+	REQUIRE(herd.live_bytes > 2 * MIB && in_use() <= LIMIT, "%llu bytes fit", (unsigned long long)herd.live_bytes);
+	herd_remove_all(&herd);
+	/* Free pages make room for it. */
+	REQUIRE_OK(snug_pools_charge(herd.pools, 5 * MIB / 2));
+	REQUIRE(in_use() <= LIMIT, "above the limit");
+}
+
+int main(void) {
+	static bool handles = false;
+	static bool references = true;
+#define BOTH(function)                                                        \
+	{#function "_handles", function, open_heap, close_heap, &handles}, {      \
+#function "_references", function, open_heap, close_heap, &references \
+	}
+	const struct CMUnitTest tests[] = {
+		BOTH(options_make_sense),
+		BOTH(a_higher_limit_holds_at_once),
+		BOTH(a_lower_limit_is_reached_as_objects_go),
+		BOTH(a_lower_limit_is_reached_by_defragmentation),
+		BOTH(charges_count),
+	};
+	return cmocka_run_group_tests_name("limit", tests, NULL, NULL);
+}
