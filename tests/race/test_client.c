@@ -385,7 +385,7 @@ static bool turn_insider(void *context, uint32_t worker, snug_pools *pools) {
 
 static void a_worker_does_not_wait_for_workers(void **state) {
 	(void)state;
-	struct insider insider = {NULL};
+	struct insider insider = {.client = NULL};
 	snug_workers_options options = crew_options(2);
 	options.hook = (snug_worker_hook){.context = &insider, .turn = turn_insider};
 	snug_workers *workers = crew_make(&options);
