@@ -185,7 +185,8 @@ static void small_and_huge(void **state) {
 		uint64_t count = herd_fill(&herd, UINT64_MAX, huge, huge) / huge;
 		REQUIRE(count >= expected && count > 0, "%llu objects of %zu bytes found room, %llu should",
 				(unsigned long long)count, huge, (unsigned long long)expected);
-		REQUIRE(herd_stats(&herd).moves > moves, "nothing moved");
+		/* Later, the huge ones that went may leave room enough. */
+		REQUIRE(round > 0 || herd_stats(&herd).moves > moves, "nothing moved");
 		herd_verify(&herd);
 		herd_fill(&herd, UINT64_MAX, 256, 256);
 	}
