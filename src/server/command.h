@@ -1,0 +1,78 @@
+/* server/command.h: a command of a client, parsed; and the parser, which is told bytes and gives commands, one key each.
+ *
+ * A line with several keys (get, gets, gat, gats) gives a command for each key and one for its END, so that it may be longer than what is
+ * at hand; what is left of it is the parser's state. A storing line gives a command that says how many bytes follow: the value, and
+ * "\r\n", are the connection's concern. Nothing is copied: a command's pointers lead into the bytes that were parsed.
+ *
+ * The parser reads nothing but the bytes it is given, allocates nothing, and never fails but by a command that says what to answer. */
+#ifndef SNUG_SERVER_COMMAND_H
+#define SNUG_SERVER_COMMAND_H
+
+#include "cache/operation.h"
+
+#define LINE_BYTES_MAX 2048u /* of a line that is not a list of keys */
+
+enum command_kind {
+	COMMAND_OPERATION, /* `operation`; a STORE's value of operation.value_bytes and "\r\n" follow in the input */
+	COMMAND_SAY,       /* `text` is the answer */
+	COMMAND_SAY_SKIP, /* the same, and skip_bytes of the input after the line are not looked at: the value of a store that is refused; the old
+						  item, if operation.key is given (length > 0), goes: a client must not read what he thinks he has replaced */
+	COMMAND_FLUSH,     /* operation.exptime: the delay, 0: now; answered with OK when all workers have done it */
+	COMMAND_VERBOSITY, /* operation.delta: the level; answered with OK */
+	COMMAND_STATS,     /* `text`: what stands behind "stats", without blanks around it */
+	COMMAND_SNUG,      /* `text`: what stands behind "snug", likewise */
+	COMMAND_QUIT,      /* closes, after what was asked before was answered */
+	COMMAND_FAIL,      /* the same, after `text` was said: binary protocol, a line without end */
+};
+
+enum answer_form {
+	ANSWER_GET,   /* VALUE key flags bytes; nothing if there is none */
+	ANSWER_GETS,  /* .. and the CAS number */
+	ANSWER_STORE, /* STORED .. */
+	ANSWER_DELETE,
+	ANSWER_TOUCH,
+	ANSWER_NUMBER, /* incr, decr */
+	ANSWER_META_GET,
+	ANSWER_META_STORE,
+	ANSWER_META_DELETE,
+	ANSWER_META_NUMBER,
+	ANSWER_META_DEBUG,
+};
+
+struct command {
+	uint8_t kind;   /* enum command_kind */
+	uint8_t answer; /* enum answer_form, of an OPERATION */
+	bool
+		is_quiet; /* noreply: nothing is answered, errors included; meta q: nothing when all went as it usually does (answer.h) */
+	bool is_base64; /* the key came, and goes back, in base64 */
+	bool wants_value;
+	/* Bytes that the answer needs: the key as it was given, and meta flags as given, blanks between them, which say what is answered and in
+	 * which order. They lie in the input, `flags` behind `shown_key`, in one line. */
+	uint32_t shown_key_bytes;
+	uint32_t flags_bytes;
+	const char *shown_key;
+	const char *flags;
+	const char *text;
+	size_t text_bytes;
+	uint64_t skip_bytes;
+	char *decoded_key; /* the parser's memory: where a key in base64 was decoded to; operation.key points there */
+	struct operation operation;
+};
+
+/* What the parser is in the midst of: zero in the beginning. */
+struct parser {
+	uint8_t list; /* keys of a get line are to come: 1 + enum answer_form; 0: none */
+	bool touches; /* gat, gats */
+	bool any;     /* the list had a key */
+	int64_t exptime;
+};
+
+#define DECODED_KEY_BYTES (SNUG_KEY_BYTES_MAX + 2u)
+
+/* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it took, line end included, value excluded.
+ * `decoded` is DECODED_KEY_BYTES of room for a key in base64, which the command refers to. False: there is no whole command there yet; `*used`
+ * bytes may be dropped all the same. The hash of operation.key is not made here. item_max_bytes: longer values are refused. */
+bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes, char *decoded,
+				 struct command *command, size_t *used);
+
+#endif

@@ -1,0 +1,84 @@
+/* server/server.h: snugd from within: the map of this directory.
+ *
+ *     snugd.c          main: settings, signals, the end
+ *     settings*.c      what it was told, from one table
+ *     listeners.c      sockets that it accepts on
+ *     server.c         the workers and their coordinator: create, stop
+ *     server_worker.c  one worker's turn: answers from others, sockets, requests to others, sends, upkeep
+ *     connection*.c    one client: bytes in, commands, answers in their order, bytes out
+ *     command*.c, answer*.c      the protocol, pure
+ *     errand*.c        what needs all workers, or the coordinator
+ *     io*.c            sockets, over io_uring or epoll
+ *
+ *     client --bytes--> worker A: parse -> own key:      execute on the own shard ---------------------> answer
+ *                                      -> another's key: request --inbox of B--> execute --A's replies-> answer
+ *
+ * Each worker owns its connections, its shard and its io. Nothing here is shared but what says so. */
+#ifndef SNUG_SERVER_SERVER_H
+#define SNUG_SERVER_SERVER_H
+
+#include "cache/operation.h"
+#include "server/settings.h"
+
+#include <snug/coordinator.h>
+#include <snug/histogram.h>
+#include <snug/shard.h>
+#include <snug/workers.h>
+#include <stdatomic.h>
+
+struct connection;
+struct channel;
+
+/* What a worker counts of its connections. */
+struct connection_counts {
+	uint64_t current;
+	uint64_t total;
+	uint64_t rejected; /* more than -c */
+	uint64_t read_bytes;
+	uint64_t written_bytes;
+	uint64_t buffer_bytes; /* that connections hold now: part of the shard's limit */
+	uint64_t idle_kicks;
+	uint64_t yields;       /* turns that a connection gave away so that others get theirs */
+	uint64_t requests_out; /* to other workers */
+	uint64_t requests_in;
+};
+
+struct server_worker {
+	struct server *server; /* constant after create */
+	uint32_t index;        /* constant after create */
+	/* owner only */
+	snug_shard *shard;
+	struct operation_counts counts;
+	struct connection_counts connections;
+	struct connection *connection_list; /* all, by connection.h's links */
+	struct turn *turn;                  /* server_worker.c's own */
+};
+
+struct server {
+	/* constant after create */
+	struct settings settings;
+	snug_workers *workers;
+	snug_coordinator *coordinator;
+	int64_t started_s; /* seconds since 1970 */
+	uint32_t worker_count;
+	struct server_worker *worker;
+	/* atomic: any worker adds and takes away; those above settings.connections_max are turned away */
+	_Atomic uint32_t connection_count;
+	_Atomic uint32_t verbosity; /* atomic: any worker */
+};
+
+/* One line about each connection, for `stats conns`; connection.c. */
+struct text;
+void connections_describe(const struct server_worker *worker, struct text *out);
+
+struct listeners;
+
+/* Starts the workers, which accept from the listeners; returns when they do. The listeners stay the caller's, and must outlive the server. Errors
+ * as of snug_workers_create and snug_coordinator_create, and OS_THREAD. */
+SNUG_NODISCARD snug_error server_create(const struct settings *settings, const struct listeners *listeners,
+										const snug_log *log, struct server **out);
+
+/* Accepts no more, answers what was asked, closes the connections, ends the threads. NULL is ignored. */
+void server_destroy(struct server *server);
+
+#endif
