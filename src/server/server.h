@@ -48,6 +48,7 @@ struct server_worker {
 	uint32_t index;        /* constant after create */
 	/* owner only */
 	snug_shard *shard;
+	int64_t wall_s; /* seconds since 1970, as of this turn: the shard's clock */
 	struct operation_counts counts;
 	struct connection_counts connections;
 	struct connection *connection_list; /* all, by connection.h's links */
@@ -59,12 +60,17 @@ struct server {
 	struct settings settings;
 	snug_workers *workers;
 	snug_coordinator *coordinator;
+	const struct listeners *listeners;
 	int64_t started_s; /* seconds since 1970 */
 	uint32_t worker_count;
 	struct server_worker *worker;
 	/* atomic: any worker adds and takes away; those above settings.connections_max are turned away */
 	_Atomic uint32_t connection_count;
 	_Atomic uint32_t verbosity; /* atomic: any worker */
+	_Atomic bool
+		is_complete; /* atomic: create sets it, when all that commands refer to is there; then the workers listen */
+	_Atomic uint32_t listening;    /* atomic: workers that have tried; create waits on it */
+	_Atomic uint32_t listen_error; /* atomic: what one of them was told: snug_error */
 };
 
 /* One line about each connection, for `stats conns`; connection.c. */

@@ -1,0 +1,427 @@
+/* server/connection_answers.c: what is asked is answered in the order of the commands, whoever answers it.
+ *
+ *     first_answer -> [away] -> [text, ready] -> [away] -> [ready]          nothing is said before the first one is ready
+ *
+ * As long as no answer is waited for, an answer of the own shard goes straight into the output and no record is needed. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "server/answer.h"
+#include "server/connection.h"
+#include "server/errand.h"
+
+#include <string.h>
+
+_Static_assert(RECORD_ROOM >= ANSWER_BYTES_MAX, "a record holds any answer's head");
+_Static_assert(sizeof(snug_extent) == sizeof(struct iovec), "extents are sent as they are");
+
+static const char line_end[2] = {'\r', '\n'};
+
+/* ------------------------------------------------------------------ records ---------------- */
+
+struct record *record_take(struct connection *connection, enum record_purpose purpose) {
+	struct turn *turn = turn_of(connection);
+	struct record *record = buffers_take(&turn->buffers, &turn->buffers.records);
+	if (record == NULL) return NULL;
+	record->connection = connection;
+	record->next = NULL;
+	record->purpose = (uint8_t)purpose;
+	record->is_away = record->is_ready = record->is_mute = false;
+	record->text_bytes = 0;
+	record->errand = NULL;
+	record->request.operation.lease.ref = 0;
+	record->request.window = record->window;
+	record->request.window_count = 0;
+	record->request.window_offset = 0;
+	connection->records++;
+	return record;
+}
+
+void record_give(struct record *record) {
+	struct connection *connection = record->connection;
+	struct turn *turn = turn_of(connection);
+	SNUG_ASSERT(!record->is_away);
+	buffers_give(&turn->buffers, &turn->buffers.records, record);
+	connection->records--;
+	connection_reap(connection);
+}
+
+/* Its answer is not wanted any more. */
+static void record_dispose(struct record *record) {
+	if (record->errand != NULL) record->errand->destroy(record->errand);
+	record->errand = NULL;
+	if (record->request.operation.lease.ref == 0) {
+		record_give(record);
+		return;
+	}
+	record->purpose = RECORD_RELEASE;
+	record->request.kind = REQUEST_RELEASE;
+	if (turn_request(record->connection->worker, record)) record_give(record);
+}
+
+void answers_append(struct connection *connection, struct record *record) {
+	record->next = NULL;
+	if (connection->last_answer == NULL)
+		connection->first_answer = record;
+	else
+		connection->last_answer->next = record;
+	connection->last_answer = record;
+}
+
+void answers_drop(struct connection *connection) {
+	struct record *record = connection->first_answer;
+	connection->first_answer = connection->last_answer = NULL;
+	while (record != NULL) {
+		struct record *next = record->next;
+		if (record->is_ready) record_dispose(record);
+		record = next;
+	}
+}
+
+/* ------------------------------------------------------------------ saying ----------------- */
+
+void answers_say(struct connection *connection, const char *text, size_t length) {
+	if (length == 0 || connection->is_closing) return;
+	if (LIKELY(connection->first_answer == NULL)) {
+		output_append(connection, text, length);
+		return;
+	}
+	struct record *record = record_take(connection, RECORD_TEXT);
+	if (record == NULL || !SNUG_GUARD(length <= RECORD_ROOM)) {
+		connection_close(connection);
+		return;
+	}
+	memcpy(record->bytes, text, length);
+	record->text_bytes = (uint32_t)length;
+	record->is_ready = true;
+	answers_append(connection, record);
+}
+
+/* A value of the own shard that was just found; nothing in between takes memory from the shard (buffers_prepare). */
+static void copy_value(struct connection *connection, const snug_item *item) {
+	snug_shard *shard = connection->worker->shard;
+	snug_extent extent;
+	size_t count = 1;
+	if (LIKELY(snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count) == SNUG_OK)) {
+		output_append(connection, extent.data, extent.length);
+		return;
+	}
+	char *to = output_room(connection, (uint32_t)item->value_bytes);
+	if (to == NULL) return;
+	if (snug_shard_read(shard, item, 0, to, item->value_bytes) == SNUG_OK)
+		output_wrote(connection, (uint32_t)item->value_bytes);
+	else
+		connection_close(connection);
+}
+
+/* The value stays where it is until it was sent. */
+static bool lease_value(struct record *record, const snug_item *item) {
+	struct server_worker *worker = record->connection->worker;
+	struct request *request = &record->request;
+	if (snug_shard_pin(worker->shard, item, &request->operation.lease) != SNUG_OK) return false;
+	request->owner = worker->index;
+	request->window_offset = 0;
+	request_fill_window(worker->shard, request);
+	return true;
+}
+
+static void lease_out(struct connection *connection, const snug_item *item) {
+	struct record *record = record_take(connection, RECORD_LEASE);
+	if (record != NULL && lease_value(record, item)) {
+		output_append_lease(connection, record);
+		return;
+	}
+	if (record != NULL) record_give(record);
+	connection_close(connection);
+}
+
+static void say_now(struct connection *connection, const struct command *command) {
+	bool has_value = false;
+	char *head = output_room(connection, ANSWER_BYTES_MAX);
+	if (head == NULL) return;
+	size_t length = answer_head(command, head, &has_value);
+	if (length == 0) return;
+	output_wrote(connection, (uint32_t)length);
+	if (!has_value) return;
+	const snug_item *item = &command->operation.item;
+	if (LIKELY(item->value_bytes <= COPY_BYTES_MAX)) {
+		if (item->value_bytes > 0) copy_value(connection, item);
+	} else {
+		lease_out(connection, item);
+	}
+	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+}
+
+/* The same into a record. */
+static void say_later(struct connection *connection, const struct command *command) {
+	bool has_value = false;
+	struct record *record = record_take(connection, RECORD_TEXT);
+	if (record == NULL) {
+		connection_close(connection);
+		return;
+	}
+	uint32_t length = (uint32_t)answer_head(command, record->bytes, &has_value);
+	const snug_item *item = &command->operation.item;
+	bool ok = true;
+	record->is_ready = true;
+	if (length > 0 && has_value && length + item->value_bytes + sizeof line_end <= RECORD_ROOM) {
+		ok = item->value_bytes == 0 ||
+			 snug_shard_read(connection->worker->shard, item, 0, record->bytes + length, item->value_bytes) == SNUG_OK;
+		length += (uint32_t)item->value_bytes;
+		memcpy(record->bytes + length, line_end, sizeof line_end);
+		length += (uint32_t)sizeof line_end;
+	} else if (length > 0 && has_value) {
+		ok = lease_value(record, item);
+	}
+	record->text_bytes = length;
+	if (ok && length > 0) {
+		answers_append(connection, record);
+		return;
+	}
+	record_give(record);
+	if (!ok) connection_close(connection);
+}
+
+/* ------------------------------------------------------------------ executing -------------- */
+
+void answers_execute(struct connection *connection, struct command *command) {
+	struct server_worker *worker = connection->worker;
+	struct buffers *buffers = &worker->turn->buffers;
+	/* Now: later it could move or evict what was found. */
+	if (UNLIKELY(!buffers_prepare(buffers, &buffers->blocks, 3) || !buffers_prepare(buffers, &buffers->records, 1))) {
+		connection_close(connection);
+		return;
+	}
+	operation_execute(worker->shard, &command->operation, &worker->counts);
+	if (LIKELY(connection->first_answer == NULL))
+		say_now(connection, command);
+	else
+		say_later(connection, command);
+}
+
+/* Copies to the record what the command refers to; the room that is left is for the value. */
+static void keep_command(struct record *record, const struct command *command) {
+	char *at = record->bytes;
+	record->command = *command;
+	struct command *kept = &record->command;
+	if (command->shown_key_bytes > 0) memcpy(at, command->shown_key, command->shown_key_bytes);
+	kept->shown_key = at;
+	at += command->shown_key_bytes;
+	if (command->flags_bytes > 0) memcpy(at, command->flags, command->flags_bytes);
+	kept->flags = at;
+	at += command->flags_bytes;
+	const snug_key *key = &command->operation.key;
+	if (key->bytes == command->shown_key) {
+		kept->operation.key.bytes = kept->shown_key;
+	} else {
+		memcpy(at, key->bytes, key->length);
+		kept->operation.key.bytes = at;
+		at += key->length;
+	}
+	record->request.room = at;
+	record->request.room_bytes = (uint32_t)(record->bytes + RECORD_ROOM - at);
+}
+
+bool answers_fits_record(const struct command *command) {
+	return command->shown_key_bytes + command->flags_bytes + SNUG_KEY_BYTES_MAX + command->operation.value_bytes <=
+		   RECORD_ROOM;
+}
+
+struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,
+								  enum record_purpose purpose) {
+	struct record *record = record_take(connection, purpose);
+	if (record == NULL) {
+		connection_close(connection);
+		return NULL;
+	}
+	keep_command(record, command);
+	struct request *request = &record->request;
+	request->kind = REQUEST_OPERATION;
+	request->keeps_no_lease = false;
+	request->value_in_room = false;
+	request->owner = owner;
+	request->operation = record->command.operation;
+	request->operation.lease.ref = 0;
+	return record;
+}
+
+void answers_request(struct connection *connection, const struct command *command, uint32_t owner, bool is_mute) {
+	struct record *record = record_for_command(connection, command, owner, RECORD_ANSWER);
+	if (record == NULL) return;
+	struct operation *operation = &record->request.operation;
+	if (operation->kind == OPERATION_STORE && operation->value_bytes > 0 && operation->value != NULL) {
+		memcpy(record->request.room, operation->value, operation->value_bytes);
+		operation->value = record->request.room;
+	}
+	record->is_mute = is_mute;
+	answers_append(connection, record);
+	if (turn_request(connection->worker, record)) {
+		record->is_ready = true;
+		answers_drain(connection);
+	}
+}
+
+/* ------------------------------------------------------------------ draining --------------- */
+
+/* Into the output. Tells whether the record is still in use there. */
+static bool say_answer(struct connection *connection, struct record *record) {
+	bool has_value = false;
+	record->command.operation = record->request.operation;
+	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_BYTES_MAX);
+	if (head == NULL) return false;
+	size_t length = answer_head(&record->command, head, &has_value);
+	if (length == 0) return false;
+	output_wrote(connection, (uint32_t)length);
+	if (!has_value) return false;
+	bool is_leased = !record->request.value_in_room && record->request.operation.lease.ref != 0;
+	if (is_leased)
+		output_append_lease(connection, record);
+	else if (!SNUG_GUARD(record->request.value_in_room || record->command.operation.item.value_bytes == 0))
+		connection_close(connection); /* it could not be pinned */
+	else
+		output_append(connection, record->request.room, record->command.operation.item.value_bytes);
+	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+	return is_leased;
+}
+
+static bool say_text(struct connection *connection, struct record *record) {
+	output_append(connection, record->bytes, record->text_bytes);
+	if (record->request.operation.lease.ref == 0 || connection->is_closing) return false;
+	output_append_lease(connection, record);
+	output_append(connection, line_end, sizeof line_end);
+	return true;
+}
+
+static void say_errand(struct connection *connection, struct record *record) {
+	struct text text = {0};
+	record->errand->answer(record->errand, &text);
+	record->errand->destroy(record->errand);
+	record->errand = NULL;
+	if (text.failed)
+		connection_close(connection);
+	else
+		output_append(connection, text.bytes, text.length);
+	text_deinit(&text);
+	if (connection->input_state == INPUT_ERRAND) connection->input_state = INPUT_COMMANDS;
+}
+
+void answers_drain(struct connection *connection) {
+	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing) {
+		struct record *record = connection->first_answer;
+		bool in_use = false;
+		connection->first_answer = record->next;
+		if (record->next == NULL) connection->last_answer = NULL;
+		if (record->purpose == RECORD_ANSWER)
+			in_use = say_answer(connection, record);
+		else if (record->purpose == RECORD_TEXT)
+			in_use = say_text(connection, record);
+		else
+			say_errand(connection, record);
+		if (!in_use) record_dispose(record);
+	}
+}
+
+/* ------------------------------------------------------------------ errands ---------------- */
+
+static void visit(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+	struct record *record = context;
+	(void)shard;
+	(void)counts;
+	record->errand->visit(record->errand, &record->errand->server->worker[index]);
+}
+
+/* On to the next worker, or to waiting, or to the answer. */
+static void advance(struct record *record) {
+	struct server_worker *worker = record->connection->worker;
+	struct errand *errand = record->errand;
+	while (errand->visit != NULL && record->errand_worker < worker->server->worker_count) {
+		struct request *request = &record->request;
+		request->kind = REQUEST_VISIT;
+		request->owner = record->errand_worker++;
+		request->visit = visit;
+		request->visit_context = record;
+		if (!turn_request(worker, record)) return;
+	}
+	record->is_ready = errand->is_ready == NULL || errand->is_ready(errand);
+	if (record->is_ready) return;
+	record->next_errand = worker->turn->errands;
+	worker->turn->errands = record;
+}
+
+/* A ready errand's record is said, or, if nobody listens any more, given back. */
+static void errand_done(struct record *record) {
+	struct connection *connection = record->connection;
+	if (connection->is_closing) {
+		record_dispose(record);
+		return;
+	}
+	answers_drain(connection);
+	if (!connection->is_closing) connection_resume(connection);
+}
+
+void answers_begin_errand(struct connection *connection, const struct command *command) {
+	struct text text = {0};
+	struct errand *errand = errand_begin(connection->worker, command, &text);
+	if (errand == NULL) {
+		if (text.failed)
+			connection_close(connection);
+		else if (!command->is_quiet)
+			answers_say(connection, text.bytes, text.length);
+		text_deinit(&text);
+		return;
+	}
+	text_deinit(&text);
+	struct record *record = record_take(connection, RECORD_ERRAND);
+	if (record == NULL) {
+		errand->destroy(errand);
+		connection_close(connection);
+		return;
+	}
+	record->errand = errand;
+	record->errand_worker = 0;
+	connection->input_state = INPUT_ERRAND;
+	answers_append(connection, record);
+	advance(record);
+	if (record->is_ready) answers_drain(connection);
+}
+
+bool errands_poll(struct server_worker *worker) {
+	struct record *record = worker->turn->errands;
+	worker->turn->errands = NULL;
+	while (record != NULL) {
+		struct record *next = record->next_errand;
+		advance(record);
+		if (record->is_ready) errand_done(record);
+		record = next;
+	}
+	return worker->turn->errands != NULL;
+}
+
+/* ------------------------------------------------------------------ coming back ------------ */
+
+void record_returned(struct record *record) {
+	struct connection *connection = record->connection;
+	record->is_away = false;
+	switch ((enum record_purpose)record->purpose) {
+	case RECORD_ANSWER:
+	case RECORD_TEXT:
+		record->is_ready = true;
+		if (connection->is_closing)
+			record_dispose(record);
+		else if (connection->first_answer == record)
+			answers_drain(connection);
+		break;
+	case RECORD_ERRAND:
+		advance(record);
+		if (record->is_ready) errand_done(record);
+		break;
+	case RECORD_SINK:
+		sink_returned(record);
+		break;
+	case RECORD_LEASE:
+		output_window_came(record);
+		break;
+	case RECORD_RELEASE:
+		record_give(record);
+		break;
+	}
+}

@@ -1,0 +1,159 @@
+/* server/server.c: the server as a whole: workers with a shard each, and their coordinator. */
+#include "server/server.h"
+
+#include "base/assert.h"
+#include "os/threads.h"
+#include "server/server_worker.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* ------------------------------------------------------------------ the hook --------------- */
+
+static struct server_worker *worker_of(void *context, uint32_t index) {
+	struct server *server = context;
+	return &server->worker[index];
+}
+
+static int64_t now_s(void *context) {
+	const struct server_worker *worker = context;
+	return worker->wall_s;
+}
+
+static void configure(void *context, uint32_t index, snug_options *pools_options) {
+	struct server_worker *worker = worker_of(context, index);
+	const struct settings *settings = &worker->server->settings;
+	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	options.pools = *pools_options;
+	options.item_max_bytes = settings->item_max_bytes;
+	options.no_eviction = settings->no_eviction;
+	options.now_s = now_s;
+	options.now_context = worker;
+	worker->wall_s = (int64_t)time(NULL);
+	if (snug_shard_prepare(&options, pools_options, &worker->shard) != SNUG_OK) worker->shard = NULL;
+}
+
+static snug_error start(void *context, uint32_t index, snug_pools *pools) {
+	struct server_worker *worker = worker_of(context, index);
+	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
+	snug_error error = snug_shard_attach(worker->shard, pools);
+	if (!error) error = server_worker_begin(worker);
+	if (error) {
+		snug_shard_destroy(worker->shard);
+		worker->shard = NULL;
+	}
+	return error;
+}
+
+static bool turn(void *context, uint32_t index, snug_pools *pools) {
+	(void)pools;
+	return server_worker_turn(worker_of(context, index));
+}
+
+static void rest(void *context, uint32_t index, int wake_fd, uint64_t timeout_ns) {
+	server_worker_sleep(worker_of(context, index), wake_fd, timeout_ns);
+}
+
+static uint64_t evict(void *context, uint32_t index, snug_pools *pools, uint64_t bytes) {
+	struct server_worker *worker = worker_of(context, index);
+	snug_shard_stats before, after;
+	(void)pools;
+	if (snug_shard_stats_get(worker->shard, &before) != SNUG_OK) return 0;
+	(void)snug_shard_evict(worker->shard, bytes);
+	if (snug_shard_stats_get(worker->shard, &after) != SNUG_OK) return 0;
+	return after.evicted_bytes - before.evicted_bytes;
+}
+
+static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests, snug_error *errors,
+				size_t count) {
+	(void)pools;
+	(void)errors;
+	server_worker_run(worker_of(context, index), requests, count);
+}
+
+static void stop(void *context, uint32_t index, snug_pools *pools) {
+	struct server_worker *worker = worker_of(context, index);
+	(void)pools;
+	server_worker_end(worker);
+	snug_shard_destroy(worker->shard);
+	worker->shard = NULL;
+}
+
+/* ------------------------------------------------------------------ create, destroy -------- */
+
+static snug_error start_workers(struct server *server, const snug_log *log) {
+	const struct settings *settings = &server->settings;
+	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+	options.count = server->worker_count;
+	options.name = "snugd";
+	options.pools.limit_bytes = (size_t)(settings->memory_bytes / server->worker_count);
+	options.pools.limit_max_bytes = (size_t)(settings->memory_max_bytes / server->worker_count);
+	options.pools.huge_pages = settings->huge_pages;
+	options.inbox_messages = 4096;
+	if (settings->defrag_duty_ppm > 0) options.duty_ppm = settings->defrag_duty_ppm;
+	if (settings->defrag_step_bytes > 0) options.step_bytes = settings->defrag_step_bytes;
+	options.log = *log;
+	options.hook = (snug_worker_hook){.context = server,
+									  .configure = configure,
+									  .start = start,
+									  .turn = turn,
+									  .sleep = rest,
+									  .evict = evict,
+									  .run = run,
+									  .stop = stop};
+	return snug_workers_create(&options, &server->workers);
+}
+
+static snug_error start_coordinator(struct server *server, const snug_log *log) {
+	snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
+	options.workers = server->workers;
+	options.background.on = server->settings.background;
+	options.log = *log;
+	return snug_coordinator_create(&options, &server->coordinator);
+}
+
+/* The workers are told to listen, and have done so. */
+static snug_error open_doors(struct server *server) {
+	atomic_store_explicit(&server->is_complete, true, memory_order_release);
+	uint32_t listening;
+	while ((listening = atomic_load_explicit(&server->listening, memory_order_acquire)) < server->worker_count)
+		os_wait_on(&server->listening, listening, OS_FOREVER);
+	return (snug_error)atomic_load_explicit(&server->listen_error, memory_order_relaxed);
+}
+
+snug_error server_create(const struct settings *settings, const struct listeners *listeners, const snug_log *log,
+						 struct server **out) {
+	struct server *server = calloc(1, sizeof *server);
+	if (server == NULL) return SNUG_ERROR_OS_MEMORY;
+	server->settings = *settings;
+	server->listeners = listeners;
+	server->worker_count = settings->threads;
+	server->started_s = (int64_t)time(NULL);
+	atomic_store_explicit(&server->verbosity, settings->verbosity, memory_order_relaxed);
+	server->worker = calloc(settings->threads, sizeof *server->worker);
+	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
+	for (uint32_t i = 0; !error && i < server->worker_count; i++) {
+		server->worker[i].server = server;
+		server->worker[i].index = i;
+	}
+	if (!error) error = start_workers(server, log);
+	if (!error) error = start_coordinator(server, log);
+	if (!error) error = open_doors(server);
+	if (error)
+		server_destroy(server);
+	else
+		*out = server;
+	return error;
+}
+
+void server_destroy(struct server *server) {
+	if (server == NULL) return;
+	/* The coordinator answers what was asked of it; then the workers can answer their clients; then nobody asks any more. */
+	snug_error error = server->coordinator == NULL ? SNUG_OK : snug_coordinator_stop(server->coordinator, SNUG_FOREVER);
+	if (!error && server->workers != NULL) error = snug_workers_stop(server->workers, SNUG_FOREVER);
+	if (!error) error = snug_coordinator_destroy(server->coordinator);
+	if (!error) error = snug_workers_destroy(server->workers);
+	SNUG_ASSERT(!error);
+	free(server->worker);
+	free(server);
+}

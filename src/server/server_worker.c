@@ -1,0 +1,312 @@
+/* server/server_worker.c: one worker's turn, and how it talks to the others.
+ *
+ *     turn:   answers of others -> sockets: parse, execute, ask others -> requests out, a batch to each -> sends, one to each connection
+ *
+ * A request goes to its owner's inbox as a message that carries its address, and comes back the same way over this worker's own channel, which
+ * has room for all that can be away: so no owner ever waits to answer. If an inbox is full, what is for it waits in the outbox, in order.
+ *
+ * Before it sleeps the worker announces that to both of its channels; each has a descriptor that the io watches with the sockets. */
+#include "server/server_worker.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "os/local_time.h"
+#include "os/threads.h"
+#include "server/connection.h"
+#include "server/listeners.h"
+#include "work/worker.h"
+
+#include <snug/client.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define RECORDS_AWAY_MAX 1024u /* also the room of the channel that they come back on */
+#define OUTBOX_BATCH 16u
+#define SHORT_WAIT_NS UINT64_C(2000000)
+#define UPKEEP_WAIT_NS UINT64_C(1000000000)
+#define END_PATIENCE_NS UINT64_C(2000000000)
+
+/* ------------------------------------------------------------------ what the io says ------- */
+
+static struct connection *connection_of(struct io_stream *stream) {
+	return (struct connection *)(void *)stream; /* its first member */
+}
+
+static void on_accepted(void *context, uint32_t tag, int fd) {
+	struct server_worker *worker = context;
+	connection_begin(worker, fd, tag == LISTENER_TCP);
+}
+
+static void on_received(void *context, struct io_stream *stream, const char *bytes, size_t length) {
+	(void)context;
+	connection_received(connection_of(stream), bytes, length);
+}
+
+static void on_sent(void *context, struct io_stream *stream) {
+	(void)context;
+	connection_sent(connection_of(stream));
+}
+
+static void on_broken(void *context, struct io_stream *stream) {
+	(void)context;
+	connection_close(connection_of(stream));
+}
+
+static void on_closed(void *context, struct io_stream *stream) {
+	(void)context;
+	connection_closed(connection_of(stream));
+}
+
+static const struct io_events events = {on_accepted, on_received, on_sent, on_broken, on_closed};
+
+/* ------------------------------------------------------------------ requests --------------- */
+
+bool turn_request(struct server_worker *worker, struct record *record) {
+	struct turn *turn = worker->turn;
+	struct request *request = &record->request;
+	if (request->owner == worker->index) {
+		requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
+		return true;
+	}
+	record->is_away = true;
+	record->next_away = NULL;
+	if (turn->outbox_last[request->owner] == NULL)
+		turn->outbox[request->owner] = record;
+	else
+		turn->outbox_last[request->owner]->next_away = record;
+	turn->outbox_last[request->owner] = record;
+	turn->away++;
+	worker->connections.requests_out++;
+	return false;
+}
+
+static struct record *record_of(void *request) {
+	return (struct record *)(void *)((char *)request - offsetof(struct record, request));
+}
+
+/* The owner is gone: nobody will answer. */
+static void come_back_unanswered(struct server_worker *worker, struct record *record) {
+	record->request.operation.status = STATUS_NO_MEMORY;
+	record->request.operation.lease.ref = 0;
+	record->request.window_count = 0;
+	worker->turn->away--;
+	record_returned(record);
+}
+
+/* A batch to one owner. False: its inbox is full. */
+static bool send_batch(struct server_worker *worker, uint32_t owner) {
+	struct turn *turn = worker->turn;
+	struct message messages[OUTBOX_BATCH];
+	size_t count = 0;
+	struct record *record = turn->outbox[owner];
+	for (; record != NULL && count < OUTBOX_BATCH; record = record->next_away)
+		messages[count++] = (struct message){.kind = MESSAGE_OPERATION + SNUG_OPERATION_RUN,
+											 .worker = owner,
+											 .data = &record->request,
+											 .reply = turn->replies};
+	struct channel *inbox = workers_inbox(worker->server->workers, owner);
+	snug_error error = channel_try_send_batch(inbox, messages, count);
+	if (error == SNUG_ERROR_QUEUE_FULL) return false;
+	turn->outbox[owner] = record;
+	if (record == NULL) turn->outbox_last[owner] = NULL;
+	for (size_t i = 0; error && i < count; i++) come_back_unanswered(worker, record_of(messages[i].data));
+	return true;
+}
+
+/* Tells whether something is left for a full inbox. */
+static bool send_requests(struct server_worker *worker) {
+	bool is_left = false;
+	for (uint32_t owner = 0; owner < worker->server->worker_count; owner++)
+		while (worker->turn->outbox[owner] != NULL) {
+			if (send_batch(worker, owner)) continue;
+			is_left = true;
+			break;
+		}
+	return is_left;
+}
+
+static bool take_answers(struct server_worker *worker) {
+	struct message answers[OUTBOX_BATCH * 2];
+	struct turn *turn = worker->turn;
+	size_t count, total = 0;
+	while (turn->away > 0 && total < RECORDS_AWAY_MAX &&
+		   (count = channel_receive(turn->replies, answers, OUTBOX_BATCH * 2)) > 0) {
+		total += count;
+		for (size_t i = 0; i < count; i++) {
+			turn->away--;
+			record_returned(record_of(answers[i].data));
+		}
+	}
+	return total > 0;
+}
+
+void server_worker_run(struct server_worker *worker, void *const *requests, size_t count) {
+	worker->connections.requests_in += count;
+	requests_serve(worker->shard, worker->index, &worker->counts, (struct request *const *)(const void *)requests,
+				   count);
+}
+
+/* ------------------------------------------------------------------ a turn ----------------- */
+
+/* Those that waited for records, if there are some again. */
+static void resume_blocked(struct turn *turn) {
+	struct connection *connection = turn->blocked;
+	if (LIKELY(connection == NULL) || turn->buffers.records.taken + BATCH_COMMANDS > turn->buffers.records.taken_max)
+		return;
+	turn->blocked = NULL;
+	while (connection != NULL) {
+		struct connection *next = connection->next_blocked;
+		connection->is_blocked = false;
+		if (connection->is_closing)
+			connection_reap(connection);
+		else
+			connection_resume(connection);
+		connection = next;
+	}
+}
+
+/* All is said, and nothing more will be asked. */
+static bool is_over(const struct connection *connection) {
+	if (connection->first_answer != NULL || connection->first_out != NULL || connection->is_sending) return false;
+	if (connection->input_state == INPUT_OVER) return true;
+	if (!connection->has_ended || connection->is_held) return false;
+	return connection->input_state != INPUT_WAIT && connection->input_state != INPUT_ERRAND;
+}
+
+static void flush_one(struct connection *connection) {
+	output_flush(connection);
+	if (connection->is_held && !connection->is_blocked && connection->output_bytes < OUTPUT_BYTES_MAX) {
+		connection->is_held = false;
+		connection_resume(connection);
+	}
+	if (is_over(connection)) connection_close(connection);
+}
+
+static void flush_dirty(struct turn *turn) {
+	struct connection *connection = turn->dirty;
+	turn->dirty = NULL;
+	while (connection != NULL) {
+		struct connection *next = connection->next_dirty;
+		connection->is_dirty = false;
+		if (!connection->is_closing) flush_one(connection);
+		if (connection->is_closing) connection_reap(connection);
+		connection = next;
+	}
+}
+
+static void kick_idle(struct server_worker *worker) {
+	uint32_t timeout_s = worker->server->settings.idle_timeout_s;
+	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
+		if (at->is_closing || at->last_active_s + timeout_s > worker->turn->now_s) continue;
+		worker->connections.idle_kicks++;
+		connection_close(at);
+	}
+}
+
+static void look_at_clock(struct server_worker *worker) {
+	worker->wall_s = os_wall_s();
+	if (LIKELY((uint32_t)worker->wall_s == worker->turn->now_s)) return;
+	worker->turn->now_s = (uint32_t)worker->wall_s;
+	kick_idle(worker);
+}
+
+static snug_error listen_to(struct server_worker *worker, const struct listeners *listeners) {
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		const struct listener *listener = &listeners->listener[i];
+		int fd = listener_fd(listener, worker->index);
+		if (fd >= 0 && !io_listen(worker->turn->io, fd, listener->kind)) return SNUG_ERROR_OS_THREAD;
+	}
+	return SNUG_OK;
+}
+
+/* Once, when nothing is missing any more that a command may refer to. */
+static void begin_to_listen(struct server_worker *worker) {
+	struct server *server = worker->server;
+	if (!atomic_load_explicit(&server->is_complete, memory_order_acquire)) return;
+	snug_error error = listen_to(worker, server->listeners);
+	if (error) atomic_store_explicit(&server->listen_error, error, memory_order_relaxed);
+	worker->turn->is_listening = true;
+	atomic_fetch_add_explicit(&server->listening, 1, memory_order_release);
+	os_wake(&server->listening, UINT32_MAX);
+}
+
+bool server_worker_turn(struct server_worker *worker) {
+	struct turn *turn = worker->turn;
+	look_at_clock(worker);
+	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
+	bool worked = turn->away > 0 && take_answers(worker);
+	resume_blocked(turn);
+	worked |= io_poll(turn->io);
+	if (UNLIKELY(turn->errands != NULL)) errands_poll(worker);
+	worked |= send_requests(worker);
+	worked |= turn->dirty != NULL;
+	flush_dirty(turn);
+	worker->connections.buffer_bytes = turn->buffers.held_bytes;
+	if (!worked) worked = snug_shard_maintain(worker->shard);
+	return worked || turn->dirty != NULL;
+}
+
+void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
+	struct turn *turn = worker->turn;
+	if (!turn->watches_inbox) turn->watches_inbox = io_watch(turn->io, wake_fd);
+	uint64_t most_ns = turn->errands != NULL || !turn->is_listening ? SHORT_WAIT_NS : UPKEEP_WAIT_NS;
+	if (timeout_ns > most_ns) timeout_ns = most_ns;
+	if (!channel_doze(turn->replies)) return;
+	io_wait(turn->io, timeout_ns);
+	(void)channel_rouse(turn->replies);
+}
+
+/* ------------------------------------------------------------------ begin, end ------------- */
+
+static void give_back(struct turn *turn) {
+	io_destroy(turn->io);
+	if (turn->replies != NULL) channel_close(turn->replies);
+	channel_destroy(turn->replies);
+	free(turn->outbox);
+	free(turn->outbox_last);
+	free(turn);
+}
+
+snug_error server_worker_begin(struct server_worker *worker) {
+	const struct settings *settings = &worker->server->settings;
+	struct turn *turn = calloc(1, sizeof *turn);
+	if (turn == NULL) return SNUG_ERROR_OS_MEMORY;
+	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
+	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
+	turn->now_s = (uint32_t)os_wall_s();
+	worker->turn = turn;
+	buffers_init(&turn->buffers, worker->shard, settings->memory_bytes / worker->server->worker_count,
+				 RECORDS_AWAY_MAX);
+	snug_error error = turn->outbox == NULL || turn->outbox_last == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
+	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
+	if (!error) error = io_create(settings->io, &events, worker, &turn->io);
+	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
+	if (!error) error = snug_shard_charge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
+	if (error) {
+		give_back(turn);
+		worker->turn = NULL;
+	}
+	return error;
+}
+
+/* What was asked before the stop is answered, as far as clients take the answers in time. */
+void server_worker_end(struct server_worker *worker) {
+	struct turn *turn = worker->turn;
+	uint64_t deadline_ns = os_deadline_ns(END_PATIENCE_NS);
+	io_stop_listening(turn->io);
+	turn->is_listening = true;
+	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
+		at->has_ended = true;
+		connection_mark_dirty(at);
+	}
+	while (worker->connection_list != NULL || turn->away > 0) {
+		if (os_remaining_ns(deadline_ns) == 0)
+			for (struct connection *at = worker->connection_list; at != NULL; at = at->next) connection_close(at);
+		if (!server_worker_turn(worker)) os_thread_sleep(1000000);
+	}
+	while (turn->errands != NULL && errands_poll(worker)) os_thread_sleep(1000000);
+	snug_shard_discharge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
+	buffers_deinit(&turn->buffers);
+	give_back(turn);
+	worker->turn = NULL;
+}
