@@ -172,8 +172,9 @@ size_t connection_commands(struct connection *connection, const char *bytes, siz
 
 /* connection_answers.c: the answers' order. */
 struct record *record_take(struct connection *connection, enum record_purpose purpose);
-/* May be the end of its connection. */
+/* May be the end of its connection. Dispose: its answer is not wanted any more; a lease is given back first. */
 void record_give(struct record *record);
+void record_dispose(struct record *record);
 /* A record with a copy of the command and what it refers to, which must fit. NULL: the connection is closed. */
 struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,
 								  enum record_purpose purpose);
@@ -185,13 +186,18 @@ void answers_say(struct connection *connection, const char *text, size_t length)
 void answers_execute(struct connection *connection, struct command *command);
 /* Has it carried out by its owner. */
 void answers_request(struct connection *connection, const struct command *command, uint32_t owner, bool is_mute);
-void answers_begin_errand(struct connection *connection, const struct command *command);
 /* Puts the ready ones at the front into the output. */
 void answers_drain(struct connection *connection);
 /* Nobody listens any more: those that are away end when they come back. */
 void answers_drop(struct connection *connection);
 /* A request has come back. */
 void record_returned(struct record *record);
+
+/* connection_errands.c: what is done by visiting all workers, or by the coordinator. */
+void answers_begin_errand(struct connection *connection, const struct command *command);
+/* On to the next worker, or to waiting, or to the answer. */
+void errand_advance(struct record *record);
+void errand_say(struct record *record);
 /* Errands that may be ready by now; tells whether any is still under way. */
 bool errands_poll(struct server_worker *worker);
 

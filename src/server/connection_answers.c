@@ -45,8 +45,7 @@ void record_give(struct record *record) {
 	connection_reap(connection);
 }
 
-/* Its answer is not wanted any more. */
-static void record_dispose(struct record *record) {
+void record_dispose(struct record *record) {
 	if (record->errand != NULL) record->errand->destroy(record->errand);
 	record->errand = NULL;
 	if (record->request.operation.lease.ref == 0) {
@@ -291,19 +290,6 @@ static bool say_text(struct connection *connection, struct record *record) {
 	return true;
 }
 
-static void say_errand(struct connection *connection, struct record *record) {
-	struct text text = {0};
-	record->errand->answer(record->errand, &text);
-	record->errand->destroy(record->errand);
-	record->errand = NULL;
-	if (text.failed)
-		connection_close(connection);
-	else
-		output_append(connection, text.bytes, text.length);
-	text_deinit(&text);
-	if (connection->input_state == INPUT_ERRAND) connection->input_state = INPUT_COMMANDS;
-}
-
 void answers_drain(struct connection *connection) {
 	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing) {
 		struct record *record = connection->first_answer;
@@ -315,85 +301,9 @@ void answers_drain(struct connection *connection) {
 		else if (record->purpose == RECORD_TEXT)
 			in_use = say_text(connection, record);
 		else
-			say_errand(connection, record);
+			errand_say(record);
 		if (!in_use) record_dispose(record);
 	}
-}
-
-/* ------------------------------------------------------------------ errands ---------------- */
-
-static void visit(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
-	struct record *record = context;
-	(void)shard;
-	(void)counts;
-	record->errand->visit(record->errand, &record->errand->server->worker[index]);
-}
-
-/* On to the next worker, or to waiting, or to the answer. */
-static void advance(struct record *record) {
-	struct server_worker *worker = record->connection->worker;
-	struct errand *errand = record->errand;
-	while (errand->visit != NULL && record->errand_worker < worker->server->worker_count) {
-		struct request *request = &record->request;
-		request->kind = REQUEST_VISIT;
-		request->owner = record->errand_worker++;
-		request->visit = visit;
-		request->visit_context = record;
-		if (!turn_request(worker, record)) return;
-	}
-	record->is_ready = errand->is_ready == NULL || errand->is_ready(errand);
-	if (record->is_ready) return;
-	record->next_errand = worker->turn->errands;
-	worker->turn->errands = record;
-}
-
-/* A ready errand's record is said, or, if nobody listens any more, given back. */
-static void errand_done(struct record *record) {
-	struct connection *connection = record->connection;
-	if (connection->is_closing) {
-		record_dispose(record);
-		return;
-	}
-	answers_drain(connection);
-	if (!connection->is_closing) connection_resume(connection);
-}
-
-void answers_begin_errand(struct connection *connection, const struct command *command) {
-	struct text text = {0};
-	struct errand *errand = errand_begin(connection->worker, command, &text);
-	if (errand == NULL) {
-		if (text.failed)
-			connection_close(connection);
-		else if (!command->is_quiet)
-			answers_say(connection, text.bytes, text.length);
-		text_deinit(&text);
-		return;
-	}
-	text_deinit(&text);
-	struct record *record = record_take(connection, RECORD_ERRAND);
-	if (record == NULL) {
-		errand->destroy(errand);
-		connection_close(connection);
-		return;
-	}
-	record->errand = errand;
-	record->errand_worker = 0;
-	connection->input_state = INPUT_ERRAND;
-	answers_append(connection, record);
-	advance(record);
-	if (record->is_ready) answers_drain(connection);
-}
-
-bool errands_poll(struct server_worker *worker) {
-	struct record *record = worker->turn->errands;
-	worker->turn->errands = NULL;
-	while (record != NULL) {
-		struct record *next = record->next_errand;
-		advance(record);
-		if (record->is_ready) errand_done(record);
-		record = next;
-	}
-	return worker->turn->errands != NULL;
 }
 
 /* ------------------------------------------------------------------ coming back ------------ */
@@ -411,8 +321,7 @@ void record_returned(struct record *record) {
 			answers_drain(connection);
 		break;
 	case RECORD_ERRAND:
-		advance(record);
-		if (record->is_ready) errand_done(record);
+		errand_advance(record);
 		break;
 	case RECORD_SINK:
 		sink_returned(record);

@@ -1,0 +1,98 @@
+/* server/connection_errands.c: an errand's way: from worker to worker, then it waits until it is ready, then its answer is said in its turn.
+ *
+ * Its connection parses nothing meanwhile: what an errand does to all workers must not overtake what was asked before it, nor be overtaken. If
+ * the connection goes, the errand goes on, and is dropped at its end. */
+#include "server/connection.h"
+#include "server/errand.h"
+
+static void visit(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+	struct record *record = context;
+	(void)shard;
+	(void)counts;
+	record->errand->visit(record->errand, &record->errand->server->worker[index]);
+}
+
+static void advance(struct record *record) {
+	struct server_worker *worker = record->connection->worker;
+	struct errand *errand = record->errand;
+	while (errand->visit != NULL && record->errand_worker < worker->server->worker_count) {
+		struct request *request = &record->request;
+		request->kind = REQUEST_VISIT;
+		request->owner = record->errand_worker++;
+		request->visit = visit;
+		request->visit_context = record;
+		if (!turn_request(worker, record)) return;
+	}
+	record->is_ready = errand->is_ready == NULL || errand->is_ready(errand);
+	if (record->is_ready) return;
+	record->next_errand = worker->turn->errands;
+	worker->turn->errands = record;
+}
+
+/* Into the output, when all before it was said. */
+void errand_say(struct record *record) {
+	struct connection *connection = record->connection;
+	struct text text = {0};
+	record->errand->answer(record->errand, &text);
+	record->errand->destroy(record->errand);
+	record->errand = NULL;
+	if (text.failed)
+		connection_close(connection);
+	else
+		output_append(connection, text.bytes, text.length);
+	text_deinit(&text);
+	if (connection->input_state == INPUT_ERRAND) connection->input_state = INPUT_COMMANDS;
+}
+
+/* A ready errand's record is said, or, if nobody listens any more, given back. */
+static void errand_done(struct record *record) {
+	struct connection *connection = record->connection;
+	if (connection->is_closing) {
+		record_dispose(record);
+		return;
+	}
+	answers_drain(connection);
+	if (!connection->is_closing) connection_resume(connection);
+}
+
+void answers_begin_errand(struct connection *connection, const struct command *command) {
+	struct text text = {0};
+	struct errand *errand = errand_begin(connection->worker, command, &text);
+	if (errand == NULL) {
+		if (text.failed)
+			connection_close(connection);
+		else if (!command->is_quiet)
+			answers_say(connection, text.bytes, text.length);
+		text_deinit(&text);
+		return;
+	}
+	text_deinit(&text);
+	struct record *record = record_take(connection, RECORD_ERRAND);
+	if (record == NULL) {
+		errand->destroy(errand);
+		connection_close(connection);
+		return;
+	}
+	record->errand = errand;
+	record->errand_worker = 0;
+	connection->input_state = INPUT_ERRAND;
+	answers_append(connection, record);
+	advance(record);
+	if (record->is_ready) answers_drain(connection);
+}
+
+void errand_advance(struct record *record) {
+	advance(record);
+	if (record->is_ready) errand_done(record);
+}
+
+bool errands_poll(struct server_worker *worker) {
+	struct record *record = worker->turn->errands;
+	worker->turn->errands = NULL;
+	while (record != NULL) {
+		struct record *next = record->next_errand;
+		errand_advance(record);
+		record = next;
+	}
+	return worker->turn->errands != NULL;
+}
