@@ -38,21 +38,21 @@ void errand_say(struct record *record) {
 	record->errand = NULL;
 	if (text.failed)
 		connection_close(connection);
-	else
+	else if (!record->is_mute)
 		output_append(connection, text.bytes, text.length);
 	text_deinit(&text);
-	if (connection->input_state == INPUT_ERRAND) connection->input_state = INPUT_COMMANDS;
+	if (connection->input_state != INPUT_ERRAND) return;
+	connection->input_state = INPUT_COMMANDS;
+	connection->is_held = true; /* goes on with the next flush */
+	connection_mark_dirty(connection);
 }
 
 /* A ready errand's record is said, or, if nobody listens any more, given back. */
 static void errand_done(struct record *record) {
-	struct connection *connection = record->connection;
-	if (connection->is_closing) {
+	if (record->connection->is_closing)
 		record_dispose(record);
-		return;
-	}
-	answers_drain(connection);
-	if (!connection->is_closing) connection_resume(connection);
+	else
+		answers_drain(record->connection);
 }
 
 void answers_begin_errand(struct connection *connection, const struct command *command) {
@@ -75,6 +75,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 	}
 	record->errand = errand;
 	record->errand_worker = 0;
+	record->is_mute = command->is_quiet;
 	connection->input_state = INPUT_ERRAND;
 	answers_append(connection, record);
 	advance(record);
