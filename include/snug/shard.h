@@ -12,7 +12,7 @@
  *     snug_shard_destroy(shard);
  *
  * One thread owns a shard; there is no lock in it. What was found (a snug_item) holds until the next call that takes memory: set, extend,
- * change, cas, reserve, commit, pin, evict, maintain, set_limit. A pin makes it hold until the release, even if the item is replaced.
+ * change, cas, reserve, commit, pin, evict, charge, maintain, set_limit. A pin makes it hold until the release, even if the item is replaced.
  *
  * EVICTION is over all sizes: what is least worth its bytes goes, be it large or small, and compaction turns the holes into room for what
  * comes. So a store fails only if it could never fit, if eviction is off, or if what is in the way is pinned.
@@ -177,6 +177,11 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
 
 /* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain. As snug_pools_set_limit. */
 SNUG_NODISCARD snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes);
+
+/* Counts memory of the caller's, such as buffers, towards the limit, evicting items for it. NO_MEMORY: nothing more can be evicted. */
+SNUG_NODISCARD snug_error snug_shard_charge(snug_shard *shard, size_t bytes);
+/* At most what was charged. */
+void snug_shard_discharge(snug_shard *shard, size_t bytes);
 
 /* A slice of what is to be done beside serving: growing or shrinking the index, removing what has expired, reaching a lower limit. Bounded:
  * some microseconds, a page copied at most. Tells whether there is more to do now. */

@@ -42,9 +42,7 @@ enum operation_options {
 	OPERATION_IS_TOUCH = 1 << 9,     /* GET: counts as a touch, not as a get: touch */
 	OPERATION_IS_META = 1 << 10,     /* counts as a meta command too */
 	OPERATION_NO_STALE = 1 << 11,    /* GET by a command that knows of no stale items: marks are left as they are */
-	OPERATION_PADS =
-		1
-		<< 12, /* ARITHMETIC: a number with fewer digits than before keeps the length, with blanks behind it, as incr and decr do */
+	OPERATION_NO_USE = 1 << 12,      /* GET: does not count as a use */
 };
 
 enum operation_status {
@@ -63,9 +61,10 @@ enum operation_status {
 
 /* What a GET tells about the item beside its fields. */
 enum operation_marks {
-	OPERATION_WON = 1,        /* the asker is to make the item anew */
-	OPERATION_STALE = 2,      /* the item is stale */
-	OPERATION_WON_BEFORE = 4, /* another asker was told so */
+	OPERATION_WON = 1,         /* the asker is to make the item anew */
+	OPERATION_STALE = 2,       /* the item is stale */
+	OPERATION_WON_BEFORE = 4,  /* another asker was told so */
+	OPERATION_CAS_MATCHES = 8, /* the item has the number in cas_compare: the asker has its value already */
 };
 
 struct operation {
@@ -96,11 +95,12 @@ struct operation {
 };
 
 /* What memcached counts, by the same names. X(name) */
-#define OPERATION_COUNTS(X)                                                                                            \
-	X(cmd_get)                                                                                                         \
-	X(cmd_set) X(cmd_touch) X(cmd_meta) X(get_hits) X(get_misses) X(get_expired) X(get_flushed) X(delete_misses)       \
-		X(delete_hits) X(incr_misses) X(incr_hits) X(decr_misses) X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) \
-			X(touch_hits) X(touch_misses) X(store_too_large) X(store_no_memory)
+#define OPERATION_COUNTS(X)                                                                                           \
+	X(cmd_get)                                                                                                        \
+	X(cmd_set)                                                                                                        \
+	X(cmd_touch) X(cmd_meta) X(get_hits) X(get_misses) X(get_expired) X(get_flushed) X(delete_misses) X(delete_hits)  \
+		X(incr_misses) X(incr_hits) X(decr_misses) X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) X(touch_hits) \
+			X(touch_misses) X(store_too_large) X(store_no_memory)
 
 struct operation_counts {
 #define OPERATION_COUNT_FIELD(name) uint64_t name;

@@ -150,3 +150,26 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 	}
 	return evicted_bytes;
 }
+
+/* ------------------------------------------------------------------ the caller's memory ---- */
+
+snug_error snug_shard_charge(snug_shard *shard, size_t bytes) {
+	if (shard == NULL) return SNUG_ERROR_NULL;
+	snug_error error = snug_pools_charge(shard->pools, bytes);
+	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction) {
+		for (size_t evicted_bytes = 0; evicted_bytes < bytes;) {
+			uint32_t gained_bytes = shard_evict_one(shard);
+			if (gained_bytes == 0) return error;
+			evicted_bytes += gained_bytes;
+		}
+		error = snug_pools_charge(shard->pools, bytes);
+	}
+	return error;
+}
+
+void snug_shard_discharge(snug_shard *shard, size_t bytes) {
+	if (shard == NULL) return;
+	snug_error error = snug_pools_discharge(shard->pools, bytes);
+	SNUG_ASSERT(!error);
+	(void)error;
+}

@@ -61,13 +61,16 @@ struct command {
 
 /* What the parser is in the midst of: zero in the beginning. */
 struct parser {
-	uint8_t list; /* keys of a get line are to come: 1 + enum answer_form; 0: none */
-	bool touches; /* gat, gats */
-	bool any;     /* the list had a key */
+	uint8_t list;   /* keys of a get line are to come: 1 + enum answer_form; 0: none */
+	bool touches;   /* gat, gats */
+	bool is_broken; /* a key of the list was wrong, and that was answered: what is left of the line is passed over */
 	int64_t exptime;
 };
 
 #define DECODED_KEY_BYTES (SNUG_KEY_BYTES_MAX + 2u)
+
+/* What a command holds besides depends on its kind: OPERATION: answer, flags, operation as its kind needs; others: text. Always set: is_quiet,
+ * shown_key, operation.key, .options, .value, .value_bytes, .lease.ref. */
 
 /* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it took, line end included, value excluded.
  * `decoded` is DECODED_KEY_BYTES of room for a key in base64, which the command refers to. False: there is no whole command there yet; `*used`

@@ -1,0 +1,91 @@
+/* cache/request.c: others' requests, carried out by the shard's owner. See cache/request.h. */
+#include "cache/request.h"
+
+#include "base/assert.h"
+
+#define PREFETCH_MAX 32u
+
+void request_fill_window(snug_shard *shard, struct request *request) {
+	const snug_lease *lease = &request->operation.lease;
+	size_t count = REQUEST_EXTENTS, bytes = lease->value_bytes - request->window_offset;
+	request->window_count = 0;
+	request->window_bytes = 0;
+	/* What has more extents than the window is asked for by halves until they fit; all of a page at least does. */
+	while (snug_shard_lease_view(shard, lease, request->window_offset, bytes, request->window, &count) ==
+		   SNUG_ERROR_TOO_MANY_EXTENTS) {
+		bytes = bytes / 2;
+		count = REQUEST_EXTENTS;
+	}
+	request->window_count = (uint32_t)count;
+	request->window_bytes = (uint32_t)bytes;
+}
+
+/* The value of what was found: copied, or leased. */
+static void hand_over(snug_shard *shard, struct request *request) {
+	struct operation *operation = &request->operation;
+	size_t value_bytes = operation->item.value_bytes;
+	request->value_in_room = value_bytes <= request->room_bytes;
+	if (request->value_in_room) {
+		snug_error error =
+			value_bytes == 0 ? SNUG_OK : snug_shard_read(shard, &operation->item, 0, request->room, value_bytes);
+		SNUG_ASSERT(!error);
+		(void)error;
+		return;
+	}
+	if (request->keeps_no_lease) return;
+	if (snug_shard_pin(shard, &operation->item, &operation->lease) != SNUG_OK) {
+		operation->status = STATUS_NO_MEMORY;
+		return;
+	}
+	request->window_offset = 0;
+	request_fill_window(shard, request);
+}
+
+static void reserve(snug_shard *shard, struct request *request) {
+	struct operation *operation = &request->operation;
+	snug_error error = snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
+	operation->status = STATUS_STORED;
+	if (error) {
+		operation->status = error == SNUG_ERROR_SIZE_TOO_LARGE ? STATUS_TOO_LARGE : STATUS_NO_MEMORY;
+		return;
+	}
+	request->window_offset = 0;
+	request_fill_window(shard, request);
+}
+
+static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts, struct request *request) {
+	struct operation *operation = &request->operation;
+	switch ((enum request_kind)request->kind) {
+	case REQUEST_OPERATION:
+		operation_execute(shard, operation, counts);
+		if (operation->kind == OPERATION_GET && operation->status == STATUS_FOUND && request->room != NULL)
+			hand_over(shard, request);
+		break;
+	case REQUEST_RESERVE:
+		reserve(shard, request);
+		break;
+	case REQUEST_WINDOW:
+		request_fill_window(shard, request);
+		break;
+	case REQUEST_RELEASE:
+		snug_shard_release(shard, &operation->lease);
+		break;
+	case REQUEST_VISIT:
+		request->visit(request->visit_context, worker, shard, counts);
+		break;
+	}
+}
+
+static void prefetch(snug_shard *shard, struct request *const *requests, size_t count) {
+	uint64_t hashes[PREFETCH_MAX];
+	size_t found = 0;
+	for (size_t i = 0; i < count && found < PREFETCH_MAX; i++)
+		if (requests[i]->kind == REQUEST_OPERATION) hashes[found++] = requests[i]->operation.key.hash;
+	if (found > 1) snug_shard_prefetch(shard, hashes, found);
+}
+
+void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
+					struct request *const *requests, size_t count) {
+	prefetch(shard, requests, count);
+	for (size_t i = 0; i < count; i++) serve(shard, worker, counts, requests[i]);
+}

@@ -1,0 +1,7 @@
+/* server/io_uring_absent.c: in place of io_uring.c where liburing is not installed. */
+#include "server/io_backend.h"
+
+snug_error io_uring_create(struct io **out) {
+	(void)out;
+	return SNUG_ERROR_OS_THREAD;
+}
