@@ -1,6 +1,7 @@
 /* server/server.h: snugd from within: the map of this directory.
  *
  *     snugd.c          main: settings, signals, the end
+ *     process.c        descriptors, user, daemon; pid_file.c, log_stderr.c
  *     settings*.c      what it was told, from one table
  *     listeners.c      sockets that it accepts on
  *     server.c         the workers and their coordinator: create, stop
@@ -59,7 +60,8 @@ struct server {
 	struct settings settings;
 	snug_workers *workers;
 	snug_coordinator *coordinator;
-	int64_t started_s; /* seconds since 1970 */
+	int64_t started_s;   /* seconds since 1970 */
+	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;
 	/* atomic: any worker adds and takes away; those above settings.connections_max are turned away */
