@@ -64,7 +64,8 @@ static const char *value_of(struct walk *walk, const char *joined) {
 static bool apply_stranger(struct walk *walk, const struct settings_stranger *stranger, const char *where,
 						   const char *joined) {
 	const char *value = stranger->only == NULL || stranger->refused ? joined : value_of(walk, joined);
-	if (walk->for_config) return true;
+	/* What is refused is so at once, since whether it has a value is not known here. */
+	if (walk->for_config && !stranger->refused) return true;
 	return settings_meet_stranger(walk->reader, stranger, where, value);
 }
 
