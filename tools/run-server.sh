@@ -13,7 +13,8 @@ is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
 catches_interrupt() { (((0x$(status_of "$1" SigCgt) & 2) != 0)); }
 pass_on_interrupt() {
-	while [[ $(status_of $BASHPID PPid) == "$2" ]]; do
+	local self=$BASHPID
+	while [[ $(status_of "$self" PPid) == "$2" ]]; do
 		catches_interrupt "$1" || kill -INT "$2"
 		sleep 0.5
 	done
