@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,10 +89,11 @@ static int open_tcp(const struct sockaddr *address, socklen_t length, bool share
 }
 
 static bool learn_port(int fd, struct sockaddr *address) {
-	struct sockaddr_storage bound;
+	struct sockaddr_in6 bound = {0}; /* the longer of the two; the port stands at the same place in both */
 	socklen_t length = sizeof bound;
 	if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0) return false;
-	set_port(address, port_of((struct sockaddr *)&bound));
+	_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "");
+	set_port(address, ntohs(bound.sin6_port));
 	return true;
 }
 

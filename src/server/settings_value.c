@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PPM_PER_CENT 10000u
+#define NUMBER_BYTES 8u /* of the widest field that is a number */
 
 static void *field_of(struct settings *settings, const struct settings_option *option) {
 	return (char *)settings + option->offset;
@@ -15,13 +16,13 @@ static uint64_t load_number(const struct settings *settings, const struct settin
 	const void *field = (const char *)settings + option->offset;
 	uint64_t value = 0;
 	/* Little-endian: the low bytes come first, whatever the field's width. */
-	SNUG_ASSERT(option->bytes <= sizeof value);
+	SNUG_ASSERT(option->bytes <= NUMBER_BYTES);
 	memcpy(&value, field, option->bytes);
 	return value;
 }
 
 static void store_number(struct settings *settings, const struct settings_option *option, uint64_t value) {
-	SNUG_ASSERT(option->bytes <= sizeof value);
+	SNUG_ASSERT(option->bytes <= NUMBER_BYTES);
 	memcpy(field_of(settings, option), &value, option->bytes);
 }
 
