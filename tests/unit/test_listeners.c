@@ -189,14 +189,27 @@ static void a_star_is_every_address(void **state) {
 	listeners_close(&listeners);
 }
 
+/* What is absent may be left out, what is taken may not. */
+static void half_a_star_is_refused(void **state) {
+	(void)state;
+	if (!has_v6()) skip();
+	struct settings settings = tcp("::1", 0, 1);
+	struct listeners listeners = opened(&settings);
+	settings = tcp("*", listeners.listener[0].port, 1);
+	refused(&settings, "[::]", "Address already in use");
+	listeners_close(&listeners);
+}
+
 static void several_addresses_take_one_port(void **state) {
 	(void)state;
 	struct settings settings = tcp("127.0.0.1", 0, 2);
 	strcpy(settings.listen[1], "127.0.0.2");
 	strcpy(settings.listen[2], "127.0.0.3:0");
-	settings.listen_count = 3;
+	strcpy(settings.listen[3], "127.0.0.4");
+	settings.listen_count = 4;
 	struct listeners listeners = opened(&settings);
-	assert_int_equal(listeners.count, 3);
+	assert_int_equal(listeners.count, 4);
+	assert_int_equal(listeners.listener[0].port, listeners.listener[3].port);
 	assert_int_equal(listeners.listener[0].port, listeners.listener[1].port);
 	assert_int_not_equal(listeners.listener[0].port, listeners.listener[2].port);
 	listeners_close(&listeners);
@@ -298,6 +311,29 @@ static void what_is_in_use_is_left_alone(void **state) {
 	refused(&settings, "/nowhere/at/all", "No such file");
 }
 
+/* Who has no room for one more connection is no less there. */
+static void what_is_busy_is_left_alone(void **state) {
+	const struct place *place = *state;
+	struct settings settings = unix_socket(place, 0700);
+	settings.backlog = 1;
+	struct listeners listeners = opened(&settings);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	strcpy(address.sun_path, place->path);
+	int clients[8];
+	int count = 0;
+	bool is_full = false;
+	while (!is_full && count < 8) {
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		assert_true(fd >= 0);
+		clients[count++] = fd;
+		is_full = connect(fd, (struct sockaddr *)&address, sizeof address) != 0 && errno == EAGAIN;
+	}
+	assert_true(is_full);
+	refused(&settings, place->path, "another process listens there");
+	while (count > 0) (void)close(clients[--count]);
+	listeners_close(&listeners);
+}
+
 /* A failure after the first socket takes that one away again. */
 static void nothing_is_left_of_a_failure(void **state) {
 	const struct place *place = *state;
@@ -314,12 +350,14 @@ int main(void) {
 		cmocka_unit_test(an_address_in_use_is_refused),
 		cmocka_unit_test(v6_is_v6_alone),
 		cmocka_unit_test(a_star_is_every_address),
+		cmocka_unit_test(half_a_star_is_refused),
 		cmocka_unit_test(several_addresses_take_one_port),
 		cmocka_unit_test(names_are_looked_up),
 		cmocka_unit_test(what_is_no_address_is_refused),
 		cmocka_unit_test_setup_teardown(unix_sockets_have_their_access_bits, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_a_crash_left_is_removed, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_is_in_use_is_left_alone, make_place, remove_place),
+		cmocka_unit_test_setup_teardown(what_is_busy_is_left_alone, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(nothing_is_left_of_a_failure, make_place, remove_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -166,8 +166,8 @@ static void refuses_with_a_sentence(void **state) {
 		{"-t 65", "-t: '65' is not a number from 1 to 64"},
 		{"-c 0", "-c: '0' is not a number from 1 to 1000000"},
 		{"-b 0", "-b: '0' is not a number from 1 to 65535"},
-		{"-m 17592186044416",
-		 "-m: '17592186044416' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
+		{"-m 17592186044480",
+		 "-m: '17592186044480' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
 		{"-m 255k", "-m: '255k' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
 		{"-m 1mm", "-m: '1mm' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
 		{"-I 1023", "-I: '1023' is not a size from 1k to 1g"},
@@ -226,6 +226,11 @@ static void refuses_texts_that_are_too_long(void **state) {
 		assert_non_null(strstr(said, "is longer than"));
 		free(said);
 	}
+	(void)snprintf(line, sizeof line, "-s %0107d", 7);
+	assert_int_equal(strlen(accepted(line).socket_path), 107);
+	(void)snprintf(line, sizeof line, "-s %0108d", 7);
+	assert_int_equal(parse(line, &settings, &said), SETTINGS_REFUSE);
+	free(said);
 	strcpy(line, "-l a,b,c,d,e,f,g,h -l i,j,k,l,m,n,o,p");
 	assert_int_equal(accepted(line).listen_count, SETTINGS_LISTEN_MAX);
 	strcat(line, ",q");
@@ -309,6 +314,21 @@ static void reads_a_config_file(void **state) {
 	assert_false(s.no_eviction);
 	assert_int_equal(s.verbosity, 3);
 	assert_int_equal(unlink(path), 0);
+}
+
+static void each_config_file_has_its_own_addresses(void **state) {
+	(void)state;
+	char first[32];
+	char second[32];
+	char line[128];
+	write_config(first, "listen = 1.1.1.1\nlisten = 2.2.2.2\nthreads = 3\n");
+	write_config(second, "listen = 3.3.3.3\n");
+	(void)snprintf(line, sizeof line, "--config %s --config %s", first, second);
+	struct settings s = accepted(line);
+	assert_int_equal(s.listen_count, 1);
+	assert_string_equal(s.listen[0], "3.3.3.3");
+	assert_int_equal(s.threads, 3);
+	assert_int_equal(unlink(first) + unlink(second), 0);
 }
 
 static void refuses_a_config_file_by_line(void **state) {
@@ -460,6 +480,7 @@ int main(void) {
 		cmocka_unit_test(refuses_each_of_memcached_s_by_name_with_a_reason),
 		cmocka_unit_test(says_what_has_no_effect),
 		cmocka_unit_test(reads_a_config_file),
+		cmocka_unit_test(each_config_file_has_its_own_addresses),
 		cmocka_unit_test(refuses_a_config_file_by_line),
 		cmocka_unit_test(help_fits_80_columns_and_knows_each_option),
 		cmocka_unit_test(the_manual_page_has_the_help_s_options),
