@@ -18,6 +18,13 @@
 #define SPARE_DESCRIPTORS 64u      /* standard ones, log, pid file, libraries */
 #define DESCRIPTORS_OF_A_WORKER 8u /* its io, its wake-up, its share of the listeners and of the coordinator */
 
+void process_fill_standard(void) {
+	int fd;
+	do fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0) (void)close(fd);
+}
+
 bool process_allow_descriptors(const struct settings *settings, struct text *why) {
 	rlim_t fixed =
 		SPARE_DESCRIPTORS + settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen_count * 2);

@@ -6,6 +6,9 @@
 
 #include <snug/log.h>
 
+/* Standard input, output and error that were closed by whoever started us lead nowhere, so that no socket takes their place. */
+void process_fill_standard(void);
+
 /* So many descriptors at a time; raises the soft limit, and the hard one if the system lets us. False, with a sentence. */
 bool process_allow_descriptors(const struct settings *settings, struct text *why);
 

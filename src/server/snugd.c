@@ -180,6 +180,7 @@ static int tell(struct snugd *snugd) {
 
 int main(int argument_count, char **arguments) {
 	struct snugd snugd = {.pid_file = {.fd = -1}, .ready = -1};
+	process_fill_standard();
 	switch (settings_parse(argument_count, arguments, &snugd.settings, &snugd.why)) {
 	case SETTINGS_TELL:
 		return tell(&snugd);

@@ -205,6 +205,21 @@ def test_the_daemon_serves_when_its_parent_returns():
         assert os.listdir(directory) == []
 
 
+def test_closed_standard_descriptors_do_no_harm():
+    """A socket must not become descriptor 0, which the daemon then points to nowhere."""
+    with tempfile.TemporaryDirectory() as directory:
+        path, pid_path = (os.path.join(directory, name) for name in ("socket", "pid"))
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", PROGRAM, "-d", "-s", path, "-P", pid_path, "-u", USER]
+        done = subprocess.run(command, timeout=PATIENCE_S, check=False)
+        pid = daemon_pid(pid_path)
+        try:
+            assert done.returncode == 0, done.returncode
+            assert answers(path, socket.AF_UNIX)
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not is_alive(pid))
+
+
 def test_root_becomes_nobody():
     if os.geteuid() != 0:
         return
