@@ -7,6 +7,7 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 60
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
+RUN_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
 sources = $(shell find include src tests tools bench examples -name '*.[ch]')
@@ -19,14 +20,15 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run test test-long bench count-instructions fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
+.PHONY: all run demo test test-long bench count-instructions fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
 
 help:
 	@echo "make               build the library and the programs in build/"
-	@echo "make run           the demonstration: production sizes, fragmentation, defragmentation, beside other allocators"
+	@echo "make run           start snugd, the server, until Ctrl-C; RUN_OPTIONS='-m 1024' for options, PORT=number for a port"
+	@echo "make demo          the demonstration: production sizes, fragmentation, defragmentation, beside other allocators"
 	@echo "make test          all tests, in a release and in a debug build; ends with 'N passed, N failed'"
 	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
@@ -38,7 +40,7 @@ help:
 	@echo "make check-model   the models of channels, tickets and the stop, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
-	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snug-replay"
+	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snug-replay"
 	@echo "make clean         removes the build directories"
 	@echo "Each target installs from Debian's packages what it needs and is missing; tools/install-deps --list GROUP shows what."
 
@@ -84,6 +86,10 @@ need-%:
 	@tools/install-deps $*
 
 run: need-run build/build.ninja
+	@$(ninja) --quiet -C build snugd
+	@tools/run-server.sh build $(RUN_OPTIONS)
+
+demo: need-demo build/build.ninja
 	@$(ninja) --quiet -C build snug-replay
 	@tools/demo.sh build
 

@@ -1,6 +1,7 @@
 /* server/server.h: snugd from within: the map of this directory.
  *
  *     snugd.c          main: settings, signals, the end
+ *     process.c        descriptors, user, daemon; pid_file.c, log_stderr.c
  *     settings*.c      what it was told, from one table
  *     listeners.c      sockets that it accepts on
  *     server.c         the workers and their coordinator: create, stop
@@ -41,6 +42,7 @@ struct connection_counts {
 	uint64_t yields;       /* turns that a connection gave away so that others get theirs */
 	uint64_t requests_out; /* to other workers */
 	uint64_t requests_in;
+	uint64_t flush_commands;
 };
 
 struct server_worker {
@@ -51,6 +53,7 @@ struct server_worker {
 	int64_t wall_s; /* seconds since 1970, as of this turn: the shard's clock */
 	struct operation_counts counts;
 	struct connection_counts connections;
+	snug_shard_stats shard_base;        /* its counters at the last `stats reset` */
 	struct connection *connection_list; /* all, by connection.h's links */
 	struct turn *turn;                  /* server_worker.c's own */
 };
@@ -61,7 +64,8 @@ struct server {
 	snug_workers *workers;
 	snug_coordinator *coordinator;
 	const struct listeners *listeners;
-	int64_t started_s; /* seconds since 1970 */
+	int64_t started_s;   /* seconds since 1970 */
+	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;
 	/* atomic: any worker adds and takes away; those above settings.connections_max are turned away */

@@ -280,6 +280,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	snug_error error = turn->outbox == NULL || turn->outbox_last == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
 	if (!error) error = io_create(settings->io, &events, worker, &turn->io);
+	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
 	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
 	if (!error) error = snug_shard_charge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
 	if (error) {

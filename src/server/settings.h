@@ -3,6 +3,7 @@
 #define SNUG_SERVER_SETTINGS_H
 
 #include "server/io.h"
+#include "server/text.h"
 
 #define SETTINGS_LISTEN_MAX 16u
 
@@ -24,6 +25,7 @@ struct settings {
 	char control_path[108];   /* --control: the same protocol on a socket for the owner alone; "": none */
 	uint32_t backlog;         /* -b */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
+	bool core_dumps;          /* -r */
 	bool daemonize;           /* -d */
 	char user[64];            /* -u */
 	char pid_file[256];       /* -P */
@@ -34,5 +36,23 @@ struct settings {
 	uint32_t defrag_duty_ppm; /* --defrag-duty: per cent of a worker's time while serving */
 	uint32_t defrag_step_bytes;
 };
+
+enum settings_wish {
+	SETTINGS_RUN,   /* the settings are complete; the text holds notes, a line each, about what has no effect here */
+	SETTINGS_TELL,  /* the text (help, version, manual page) is to be printed, and that is all */
+	SETTINGS_REFUSE /* the text is a sentence that says why; the settings are not to be used */
+};
+
+/* Reads the config file that the command line names, then the command line, which wins. */
+enum settings_wish settings_parse(int argument_count, char *const *arguments, struct settings *out, struct text *text);
+
+/* Name and value of each setting, for `stats settings`: memcached's names where it has them. */
+void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
+					void *context);
+
+/* A unix socket alone turns TCP off, unless a port or an address was asked for. */
+static inline bool settings_want_tcp(const struct settings *settings) {
+	return settings->socket_path[0] == '\0' || settings->has_port || settings->listen_count > 0;
+}
 
 #endif

@@ -1,4 +1,4 @@
-/* demo.h: the tour that `make run` gives. */
+/* demo.h: the tour that `make demo` gives. */
 #ifndef REPLAY_DEMO_H
 #define REPLAY_DEMO_H
 

@@ -1,0 +1,75 @@
+/* server/errand_snug.c: `snug ...`: the commands that memcached does not have. Answers are lines of "STAT name value" and END, as those of stats,
+ * so that what reads those reads these. */
+#include "server/errand_parts.h"
+
+#include <string.h>
+
+static const char *const help[] = {
+	"snug estimate [coalesce|compact]                          what a defragmentation would gain; touches nothing",
+	"snug defrag [coalesce|compact] [bytes N] [ms N] [return]  defragments; a budget of bytes copied, of time; return: "
+	"to the system",
+	"snug emergency BYTES [evict]                              reclaims so many bytes, by evicting too if that is said",
+	"snug schedule HH:MM-HH:MM|every SECONDS [target PERCENT]  defragments daily in that window, or at intervals",
+	"snug cancel ID                                            ends a schedule",
+	"snug report [N]                                           the last requests and what they did",
+	"snug metrics                                              figures of all pools, worker by worker",
+	"snug map                                                  the memory map, worker by worker, as JSON",
+	"snug limit [BYTES]                                        the memory limit; another one, from now on",
+	"snug check                                                walks all memory and says whether it is sound",
+	"snug help",
+};
+
+/* ------------------------------------------------------------------ words ------------------ */
+
+static void split(struct words *words, const char *bytes, size_t length) {
+	const char *at = bytes, *end = bytes + length;
+	words->count = 0;
+	while (words->count < sizeof words->word / sizeof *words->word) {
+		while (at < end && *at == ' ') at++;
+		if (at == end) return;
+		words->word[words->count].bytes = at;
+		while (at < end && *at != ' ') at++;
+		words->word[words->count].length = (size_t)(at - words->word[words->count].bytes);
+		words->count++;
+	}
+}
+
+bool words_is(const struct words *words, size_t at, const char *text) {
+	size_t length = strlen(text);
+	return at < words->count && words->word[at].length == length && memcmp(words->word[at].bytes, text, length) == 0;
+}
+
+bool words_bytes(const struct words *words, size_t at, uint64_t *bytes) {
+	if (at >= words->count) return false;
+	const char *digit = words->word[at].bytes, *end = digit + words->word[at].length;
+	uint64_t value = 0, unit = 1;
+	if (end > digit && (end[-1] | 32) == 'k') unit = 1u << 10;
+	if (end > digit && (end[-1] | 32) == 'm') unit = 1u << 20;
+	if (end > digit && (end[-1] | 32) == 'g') unit = 1u << 30;
+	if (unit > 1) end--;
+	if (digit == end || end - digit > 15) return false;
+	for (; digit < end; digit++) {
+		if (*digit < '0' || *digit > '9') return false;
+		value = value * 10 + (uint64_t)(*digit - '0');
+	}
+	if (value > UINT64_MAX / unit) return false;
+	*bytes = value * unit;
+	return true;
+}
+
+/* ------------------------------------------------------------------ which ------------------ */
+
+struct errand *errand_snug(struct server_worker *asker, const char *what, size_t length, struct text *out) {
+	struct words words;
+	bool known = false;
+	split(&words, what, length);
+	if (words_is(&words, 0, "help")) {
+		for (size_t i = 0; i < sizeof help / sizeof *help; i++) text_say(out, help[i]);
+		text_say(out, "END");
+		return NULL;
+	}
+	struct errand *errand = errand_cleanup(asker, &words, &known, out);
+	if (!known) errand = errand_memory(asker, &words, &known, out);
+	if (!known) text_say(out, "CLIENT_ERROR no such snug command; snug help lists them");
+	return errand;
+}

@@ -1,0 +1,72 @@
+/* server/log_stderr.c: see log_stderr.h. Plain:
+ *
+ *     snugd: warning: half of -m 64 is in use by connections
+ *
+ * without a time, which journals add themselves; as JSON with it:
+ *
+ *     {"time":"2026-01-31T12:00:00.123Z","level":"warning","message":"..."}
+ *
+ * There is no state but the form, which the context's being NULL or not tells. */
+#include "server/log_stderr.h"
+
+#include "server/text.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char as_json_mark = 1;
+
+static const char *level_name(snug_log_level level) {
+	static const char *const names[] = {"error", "warning", "info", "debug"};
+	return (size_t)level < sizeof names / sizeof names[0] ? names[level] : "debug";
+}
+
+/* A JSON string's inside. Bytes above 127 pass: what is logged is UTF-8, or a path that somebody chose. */
+static void print_escaped(struct text *out, const char *line) {
+	for (; *line != '\0'; line++) {
+		unsigned char c = (unsigned char)*line;
+		if (c == '"' || c == '\\')
+			text_print(out, "\\%c", c);
+		else if (c < 0x20)
+			text_print(out, "\\u%04x", c);
+		else
+			text_append(out, line, 1);
+	}
+}
+
+static void print_time(struct text *out) {
+	struct timespec now;
+	struct tm parts;
+	char seconds[32];
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	(void)gmtime_r(&now.tv_sec, &parts);
+	(void)strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
+	text_print(out, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+}
+
+static void write_line(void *context, snug_log_level level, const char *line) {
+	struct text out = {0};
+	if (context == NULL) {
+		text_print(&out, "snugd: %s%s%s\n", level <= SNUG_LOG_WARNING ? level_name(level) : "",
+				   level <= SNUG_LOG_WARNING ? ": " : "", line);
+	} else {
+		text_print(&out, "{\"time\":\"");
+		print_time(&out);
+		text_print(&out, "\",\"level\":\"%s\",\"message\":\"", level_name(level));
+		print_escaped(&out, line);
+		text_print(&out, "\"}\n");
+	}
+	/* Nobody can be told when standard error is gone. */
+	if (!out.failed) (void)!write(STDERR_FILENO, out.bytes, out.length);
+	text_deinit(&out);
+}
+
+snug_log_level log_stderr_level(uint32_t verbosity) {
+	return verbosity == 0 ? SNUG_LOG_WARNING : verbosity == 1 ? SNUG_LOG_INFO : SNUG_LOG_DEBUG;
+}
+
+snug_log log_stderr_create(uint32_t verbosity, bool as_json) {
+	return (snug_log){write_line, as_json ? (void *)(uintptr_t)&as_json_mark : NULL, log_stderr_level(verbosity)};
+}

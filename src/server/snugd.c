@@ -1,0 +1,201 @@
+/* server/snugd.c: main. What is wrong is told before anything serves: options, then descriptors, pid file, sockets; only then are privileges
+ * dropped and the workers started. Signals come to this thread alone, which waits for them:
+ *
+ *     SIGINT, SIGTERM   the orderly end, in a thread of its own, so that a second signal is heard: it ends the process at once.
+ *                       The same signal often comes twice, from the terminal's group and from the parent; within REPEAT_NS it is one
+ *     SIGHUP            logged; there is nothing to reopen
+ *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us with it */
+#include "base/log_line.h"
+#include "server/listeners.h"
+#include "server/log_stderr.h"
+#include "server/pid_file.h"
+#include "server/process.h"
+#include "server/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <snug/version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPEAT_NS 1000000000ull
+
+struct snugd {
+	struct settings settings;
+	struct text why; /* a sentence about what failed */
+	snug_log log;
+	struct pid_file pid_file;
+	struct listeners listeners;
+	struct server *server;
+	int ready; /* of the daemon; -1: in the foreground */
+	sigset_t signals;
+	pthread_t main_thread;
+	_Atomic bool is_stopped; /* atomic: the stopping thread sets it, then wakes the main thread */
+};
+
+static uint64_t now_ns(void) {
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+/* Each line of a text by itself. */
+static void log_lines(const snug_log *log, snug_log_level level, const struct text *text) {
+	for (size_t at = 0; at < text->length;) {
+		const char *end = memchr(text->bytes + at, '\n', text->length - at);
+		size_t length = end != NULL ? (size_t)(end - text->bytes) - at : text->length - at;
+		snug_log_line(log, level, "%.*s", (int)length, text->bytes + at);
+		at += length + 1;
+	}
+}
+
+/* ------------------------------------------------------------------ the beginning ------------------------------------------ */
+
+static void block_signals(struct snugd *snugd) {
+	(void)sigemptyset(&snugd->signals);
+	const int waited_for[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+	for (size_t i = 0; i < sizeof waited_for / sizeof waited_for[0]; i++) {
+		/* Whoever started us may have had it ignored, as shells do for what runs in their background. */
+		(void)signal(waited_for[i], SIG_DFL);
+		(void)sigaddset(&snugd->signals, waited_for[i]);
+	}
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)pthread_sigmask(SIG_BLOCK, &snugd->signals, NULL);
+	snugd->main_thread = pthread_self();
+}
+
+static void print_ready(const struct snugd *snugd) {
+	struct text line = {0};
+	text_print(&line, "listening on ");
+	for (uint32_t i = 0; i < snugd->listeners.count; i++)
+		text_print(&line, "%s%s", i > 0 ? " and " : "", snugd->listeners.listener[i].name);
+	text_print(&line, ", %u worker%s, %llu MiB, %s", snugd->settings.threads, snugd->settings.threads > 1 ? "s" : "",
+			   (unsigned long long)(snugd->settings.memory_bytes >> 20), snugd->server->io_name);
+	text_append(&line, "", 1);
+	if (snugd->settings.log_json && !line.failed)
+		snugd->log.write(snugd->log.context, SNUG_LOG_INFO, line.bytes);
+	else if (!line.failed)
+		fprintf(stderr, "snugd %s: %s\n", snug_version(), line.bytes);
+	text_deinit(&line);
+}
+
+static void learn_port(struct snugd *snugd) {
+	for (uint32_t i = 0; i < snugd->listeners.count; i++)
+		if (snugd->listeners.listener[i].kind == LISTENER_TCP) {
+			snugd->settings.port = snugd->listeners.listener[i].port;
+			return;
+		}
+}
+
+static bool start(struct snugd *snugd) {
+	struct settings *settings = &snugd->settings;
+	struct text *why = &snugd->why;
+	if (!process_allow_descriptors(settings, why)) return false;
+	if (settings->daemonize && !process_daemonize(&snugd->ready, why)) return false;
+	if (!pid_file_open(&snugd->pid_file, settings->pid_file, why)) return false;
+	if (!listeners_open(settings, &snugd->listeners, why)) return false;
+	learn_port(snugd);
+	if (!process_drop_privileges(settings, &snugd->listeners, &snugd->log, why)) return false;
+	if (settings->core_dumps) process_allow_core();
+	snug_error error = server_create(settings, &snugd->listeners, &snugd->log, &snugd->server);
+	if (error != SNUG_OK) {
+		text_print(why, "cannot start %u workers with %llu MiB: %s", settings->threads,
+				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
+		return false;
+	}
+	print_ready(snugd);
+	if (snugd->ready >= 0) process_daemon_ready(snugd->ready);
+	return true;
+}
+
+/* ------------------------------------------------------------------ the end ------------------------------------------------ */
+
+static int wait_for_end(const struct snugd *snugd) {
+	for (;;) {
+		int number = 0;
+		if (sigwait(&snugd->signals, &number) != 0) continue;
+		if (number == SIGHUP) snug_log_line(&snugd->log, SNUG_LOG_INFO, "SIGHUP: nothing to reopen");
+		if (number == SIGINT || number == SIGTERM) return number;
+	}
+}
+
+static void *stop(void *context) {
+	struct snugd *snugd = context;
+	server_destroy(snugd->server);
+	atomic_store(&snugd->is_stopped, true);
+	(void)pthread_kill(snugd->main_thread, SIGUSR1);
+	return NULL;
+}
+
+static void remove_traces(struct snugd *snugd) {
+	listeners_close(&snugd->listeners);
+	pid_file_close(&snugd->pid_file);
+}
+
+/* Returns when the server has ended, or not at all. */
+static void end(struct snugd *snugd, int first_signal) {
+	snug_log_line(&snugd->log, SNUG_LOG_INFO, "stopping: %s", strsignal(first_signal));
+	uint64_t began_ns = now_ns();
+	pthread_t stopper;
+	if (pthread_create(&stopper, NULL, stop, snugd) != 0) {
+		server_destroy(snugd->server);
+		return;
+	}
+	while (!atomic_load(&snugd->is_stopped)) {
+		int number = 0;
+		(void)sigwait(&snugd->signals, &number);
+		if ((number == SIGINT || number == SIGTERM) && now_ns() - began_ns > REPEAT_NS) {
+			remove_traces(snugd);
+			_exit(128 + number);
+		}
+	}
+	(void)pthread_join(stopper, NULL);
+}
+
+static int finish(struct snugd *snugd, int status) {
+	if (snugd->why.length > 0) {
+		text_append(&snugd->why, "", 1);
+		const char *sentence = snugd->why.failed ? "no memory" : snugd->why.bytes;
+		if (snugd->log.write != NULL && snugd->settings.log_json)
+			snugd->log.write(snugd->log.context, SNUG_LOG_ERROR, sentence);
+		else
+			fprintf(stderr, "snugd: %s\n", sentence);
+	}
+	remove_traces(snugd);
+	text_deinit(&snugd->why);
+	return status;
+}
+
+static int tell(struct snugd *snugd) {
+	bool is_written =
+		fwrite(snugd->why.bytes, 1, snugd->why.length, stdout) == snugd->why.length && fflush(stdout) == 0;
+	text_deinit(&snugd->why);
+	return is_written ? EX_OK : EX_IOERR;
+}
+
+int main(int argument_count, char **arguments) {
+	struct snugd snugd = {.pid_file = {.fd = -1}, .ready = -1};
+	process_fill_standard();
+	switch (settings_parse(argument_count, arguments, &snugd.settings, &snugd.why)) {
+	case SETTINGS_TELL:
+		return tell(&snugd);
+	case SETTINGS_REFUSE:
+		text_print(&snugd.why, "\nTry: snugd --help");
+		return finish(&snugd, EX_USAGE);
+	case SETTINGS_RUN:
+		break;
+	}
+	snugd.log = log_stderr_create(snugd.settings.verbosity, snugd.settings.log_json);
+	log_lines(&snugd.log, SNUG_LOG_INFO, &snugd.why);
+	snugd.why.length = 0;
+	block_signals(&snugd);
+	if (!start(&snugd)) return finish(&snugd, EX_OSERR);
+	end(&snugd, wait_for_end(&snugd));
+	snug_log_line(&snugd.log, SNUG_LOG_INFO, "stopped");
+	return finish(&snugd, EX_OK);
+}

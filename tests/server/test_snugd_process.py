@@ -1,0 +1,321 @@
+#!/usr/bin/env python3
+"""Tests of snugd as a process: how it starts, says that it is ready, ends by signals, goes to the background, and refuses.
+
+    test_snugd_process.py PROGRAM SOURCE_ROOT
+
+Prints as the cmocka programs do, because tests/run_tests.sh counts cases by these lines.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import pwd
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+PROGRAM = sys.argv[1]
+ROOT = pathlib.Path(sys.argv[2])
+USER = pwd.getpwuid(os.geteuid()).pw_name
+PATIENCE_S = 20
+
+EX_USAGE = 64
+EX_OSERR = 71
+
+
+def run(*arguments, status=0):
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+class Snugd:
+    """One that runs in the foreground, until the end of `with`."""
+
+    def __init__(self, *arguments, command=None, user=USER):
+        as_user = ["-u", user] if user else []
+        self.process = subprocess.Popen(
+            [*(command or [PROGRAM, "-p", "0"]), *as_user, *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.said = []
+
+    def __enter__(self):
+        for line in self.process.stderr:
+            self.said.append(line.rstrip("\n"))
+            if "listening on" in line:
+                return self
+        self.__exit__()
+        raise AssertionError(f"not ready, status {self.process.returncode}: {self.said}")
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    @property
+    def ready(self):
+        return self.said[-1]
+
+    @property
+    def port(self):
+        return int(re.search(r"127\.0\.0\.1:(\d+)", self.ready).group(1))
+
+    def end(self, number=signal.SIGTERM, status=0):
+        self.process.send_signal(number)
+        self.said += self.process.stderr.read().splitlines()
+        assert self.process.wait(PATIENCE_S) == status, (self.process.returncode, self.said)
+
+
+def answers(address, family=socket.AF_INET):
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as client:
+        client.settimeout(PATIENCE_S)
+        try:
+            client.connect(address)
+        except OSError:
+            return False
+        client.sendall(b"version\r\n")
+        return client.recv(100).startswith(b"VERSION ")
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def is_alive(pid):
+    """A zombie is not, whoever does not reap it."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_says_where_it_listens_and_serves():
+    with Snugd("-t", "2", "-m", "32") as snugd:
+        version = run("--version").stdout.split()[1]
+        assert re.fullmatch(rf"snugd {re.escape(version)}: listening on 127\.0\.0\.1:\d+, 2 workers, 32 MiB, \w+",
+                            snugd.ready), snugd.ready  # fmt: skip
+        assert snugd.said == [snugd.ready], snugd.said
+        for _ in range(8):
+            assert answers(("127.0.0.1", snugd.port))
+        snugd.end()
+
+
+def test_each_signal_ends_it_in_order():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with Snugd("-v", "-t", "1") as snugd:
+            port = snugd.port
+            snugd.end(number)
+            assert snugd.said[-1] == "snugd: stopped", snugd.said
+            assert not answers(("127.0.0.1", port))
+
+
+def test_the_same_signal_twice_is_one():
+    with Snugd("-t", "1") as snugd:
+        snugd.process.send_signal(signal.SIGINT)
+        snugd.end(signal.SIGTERM)
+
+
+def test_other_signals_do_no_harm():
+    with Snugd("-v", "-t", "1") as snugd:
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGPIPE):
+            snugd.process.send_signal(number)
+        wait_until(lambda: "SIGHUP" in snugd.process.stderr.readline())
+        assert answers(("127.0.0.1", snugd.port))
+        snugd.end()
+
+
+def test_signals_that_a_shell_ignores_in_its_background():
+    """As in `snugd &` in a script: SIGINT is ignored from birth."""
+    command = ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", PROGRAM, "-p", "0"]
+    with Snugd("-t", "1", command=command) as snugd:
+        snugd.end(signal.SIGINT)
+
+
+def test_sockets_and_pid_file_come_and_go():
+    with tempfile.TemporaryDirectory() as directory:
+        path, control, pid = (os.path.join(directory, name) for name in ("socket", "control", "pid"))
+        with Snugd("-s", path, "-a", "770", "--control", control, "-P", pid, command=[PROGRAM]) as snugd:
+            assert f"listening on {path} and {control}," in snugd.ready, snugd.ready
+            assert stat.S_IMODE(os.stat(path).st_mode) == 0o770
+            assert stat.S_IMODE(os.stat(control).st_mode) == 0o600
+            assert answers(path, socket.AF_UNIX) and answers(control, socket.AF_UNIX)
+            assert int(pathlib.Path(pid).read_text()) == snugd.process.pid
+            refused = run("-p", "0", "-P", pid, "-u", USER, status=EX_OSERR)
+            assert f"in use by process {snugd.process.pid}" in refused.stderr, refused.stderr
+            refused = run("-s", path, "-u", USER, status=EX_OSERR)
+            assert "another process listens there" in refused.stderr, refused.stderr
+            assert answers(path, socket.AF_UNIX)
+            snugd.end()
+        assert os.listdir(directory) == [], os.listdir(directory)
+
+
+def test_starts_over_what_a_crash_left():
+    with tempfile.TemporaryDirectory() as directory:
+        path, pid = (os.path.join(directory, name) for name in ("socket", "pid"))
+        with Snugd("-s", path, "-P", pid, command=[PROGRAM]) as snugd:
+            snugd.end(signal.SIGKILL, status=-signal.SIGKILL)
+        assert sorted(os.listdir(directory)) == ["pid", "socket"]
+        with Snugd("-s", path, "-P", pid, command=[PROGRAM]) as snugd:
+            assert answers(path, socket.AF_UNIX)
+            snugd.end()
+        assert os.listdir(directory) == []
+
+
+def test_a_port_in_use_is_told():
+    with Snugd("-t", "2") as snugd:
+        refused = run("-p", str(snugd.port), "-u", USER, status=EX_OSERR)
+        assert refused.stderr == f"snugd: 127.0.0.1:{snugd.port}: cannot listen: Address already in use\n", refused.stderr
+        snugd.end()
+
+
+def daemon_pid(path):
+    return int(pathlib.Path(path).read_text())
+
+
+def test_the_daemon_serves_when_its_parent_returns():
+    with tempfile.TemporaryDirectory() as directory:
+        path, pid_path = (os.path.join(directory, name) for name in ("socket", "pid"))
+        done = run("-d", "-s", path, "-P", pid_path, "-u", USER)
+        pid = daemon_pid(pid_path)
+        try:
+            assert "listening on" in done.stderr, done.stderr
+            assert answers(path, socket.AF_UNIX)
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            assert int(fields[3]) != pid and int(fields[3]) != os.getsid(0), "neither leader of a session nor in ours"
+            assert os.readlink(f"/proc/{pid}/cwd") == "/"
+            assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
+            refused = run("-d", "-p", "0", "-P", pid_path, "-u", USER, status=EX_OSERR)
+            assert "in use by process" in refused.stderr, refused.stderr
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not is_alive(pid))
+        assert os.listdir(directory) == []
+
+
+def test_closed_standard_descriptors_do_no_harm():
+    """A socket must not become descriptor 0, which the daemon then points to nowhere."""
+    with tempfile.TemporaryDirectory() as directory:
+        path, pid_path = (os.path.join(directory, name) for name in ("socket", "pid"))
+        command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", PROGRAM, "-d", "-s", path, "-P", pid_path, "-u", USER]
+        done = subprocess.run(command, timeout=PATIENCE_S, check=False)
+        pid = daemon_pid(pid_path)
+        try:
+            assert done.returncode == 0, done.returncode
+            assert answers(path, socket.AF_UNIX)
+        finally:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not is_alive(pid))
+
+
+def test_root_becomes_nobody():
+    if os.geteuid() != 0:
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        pid_path = os.path.join(directory, "pid")
+        # With the right to dump, which the change of user takes: leak detection at the end needs it.
+        with Snugd("-v", "-r", "-P", pid_path, user=None) as snugd:
+            nobody = pwd.getpwnam("nobody")
+            status = pathlib.Path(f"/proc/{snugd.process.pid}/status").read_text()
+            assert f"Uid:\t{nobody.pw_uid}\t{nobody.pw_uid}\t{nobody.pw_uid}" in status, status
+            assert f"Gid:\t{nobody.pw_gid}\t{nobody.pw_gid}\t{nobody.pw_gid}" in status, status
+            assert "snugd: running as nobody" in snugd.said, snugd.said
+            snugd.end()
+        # Not nobody's to remove; but empty.
+        assert pathlib.Path(pid_path).read_text() == ""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o755)
+        path = os.path.join(directory, "socket")
+        with Snugd("-r", "-s", path, command=[PROGRAM], user="nobody") as snugd:
+            assert os.stat(path).st_uid == nobody.pw_uid
+            snugd.end()
+
+
+def test_only_root_becomes_somebody_else():
+    if os.geteuid() != 0:
+        assert "only root" in run("-p", "0", "-u", "root", status=EX_OSERR).stderr
+    assert "no user 'no-such-user'" in run("-p", "0", "-u", "no-such-user", status=EX_OSERR).stderr
+
+
+def test_json_lines():
+    with Snugd("-v", "--log-format", "json", "-o", "modern") as snugd:
+        snugd.end()
+    lines = [json.loads(line) for line in snugd.said]
+    assert any("listening on" in line["message"] for line in lines), lines
+    assert lines[-1]["message"] == "stopped" and lines[-1]["level"] == "info", lines
+    assert any(line["message"].startswith("-o modern has no effect") for line in lines), lines
+    failed = json.loads(run("--log-format=json", "-l", "192.0.2.1", status=EX_OSERR).stderr)
+    assert failed["level"] == "error" and "192.0.2.1" in failed["message"], failed
+
+
+def test_too_many_connections_for_the_system():
+    limited = ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh", PROGRAM]
+    done = subprocess.run([*limited, "-p", "0", "-u", USER, "-c", "100000000"], capture_output=True, text=True, check=False)
+    assert done.returncode == EX_USAGE
+    if os.geteuid() == 0:
+        return  # may raise the limit
+    done = subprocess.run([*limited, "-p", "0", "-c", "1000"], capture_output=True, text=True, check=False)
+    assert done.returncode == EX_OSERR and "ulimit -Hn" in done.stderr, done.stderr
+
+
+def test_help_version_manual_and_bad_options():
+    assert run("--help").stdout.startswith("snugd: a cache")
+    assert re.fullmatch(r"snugd \d+\.\d+\.\d+\n", run("-V").stdout)
+    assert ".SH OPTIONS" in run("--man").stdout
+    for arguments in (["--nonsense"], ["-p", "x"], ["-S"], ["-t"], ["word"], ["-U", "11211"], ["--config", "/nowhere"]):
+        done = run(*arguments, status=EX_USAGE)
+        assert done.stdout == "" and re.fullmatch(r"snugd: .+\nTry: snugd --help\n", done.stderr), done.stderr
+
+
+def test_config_file():
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(f"# of the test\nport = 0\nthreads = 1\nmemory-limit = 16\nuser = {USER}\n")
+        file.flush()
+        with Snugd("--config", file.name, command=[PROGRAM], user=None) as snugd:
+            assert "1 worker, 16 MiB" in snugd.ready, snugd.ready
+            snugd.end()
+
+
+def test_what_make_run_does():
+    """Without a terminal, as everything here."""
+    command = [str(ROOT / "tools" / "run-server.sh"), os.path.dirname(PROGRAM)]
+    with Snugd(command=command) as snugd:
+        assert answers(("127.0.0.1", snugd.port))
+        snugd.process.send_signal(signal.SIGINT)
+        told = snugd.process.stdout.read()
+        assert f"nc 127.0.0.1 {snugd.port}" in told and f"/dev/tcp/127.0.0.1/{snugd.port}" in told, told
+        snugd.end(signal.SIGINT)
+
+
+def main():
+    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
+    failed = []
+    print(f"[==========] Running {len(tests)} test(s).")
+    for name, body in tests:
+        print(f"[ RUN      ] {name}", flush=True)
+        try:
+            body()
+            print(f"[       OK ] {name}")
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+            print(f"[  FAILED  ] {name}")
+    print(f"[==========] {len(tests)} test(s) run.")
+    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
+    return 1 if failed else 0
+
+
+sys.exit(main())
