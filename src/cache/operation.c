@@ -205,11 +205,12 @@ static void delete (snug_shard *shard, struct operation *operation, struct opera
 
 /* ------------------------------------------------------------------ arithmetic ------------- */
 
-/* Blanks, digits, and then nothing or a blank: what memcached takes for a number. */
+/* Blanks, a plus sign, digits, and then nothing or a blank: what memcached takes for a number. */
 static bool read_number(const char *text, size_t length, uint64_t *number) {
 	size_t at = 0;
 	uint64_t value = 0;
 	while (at < length && text[at] == ' ') at++;
+	if (at < length && text[at] == '+') at++;
 	size_t begin = at;
 	for (; at < length && text[at] >= '0' && text[at] <= '9'; at++) {
 		uint64_t digit = (uint64_t)(text[at] - '0');

@@ -17,4 +17,9 @@
  * "\r\n" follow (for ARITHMETIC the digits of the number stand in the head already, and this is false). */
 size_t answer_head(const struct command *command, char *text, bool *has_value);
 
+/* noreply leaves out errors too; meta q does not. */
+static inline bool answer_hides_errors(const struct command *command) {
+	return command->is_quiet && command->answer < ANSWER_META_GET;
+}
+
 #endif

@@ -17,13 +17,14 @@ static char *put_ttl(char *at, int64_t ttl_s) {
 static char *put_flag(const struct command *command, char *at, const char *flag, size_t length, bool found) {
 	const struct operation *operation = &command->operation;
 	char letter = flag[0];
-	if (letter == 'O' || letter == 'b') {
+	if (letter == 'O') {
 		*at++ = ' ';
-		return put_bytes(at, flag, letter == 'b' ? 1 : length);
+		return put_bytes(at, flag, length);
 	}
 	if (letter == 'k') {
 		at = put_bytes(at, " k", 2);
-		return put_bytes(at, command->shown_key, command->shown_key_bytes);
+		at = put_bytes(at, command->shown_key, command->shown_key_bytes);
+		return command->is_base64 ? put_bytes(at, " b", 2) : at;
 	}
 	if (!found || strchr("cfhlst", letter) == NULL) return at;
 	if (command->answer == ANSWER_META_STORE && letter != 'c' && letter != 's') return at;

@@ -4,6 +4,7 @@
  * are asked for all at once (hash all, prefetch all), and they are carried out in order. A connection that gets blocked in the midst of a
  * batch forgets what it has parsed ahead, and parses it again when it goes on. */
 #include "base/bits.h"
+#include "server/answer.h"
 #include "server/connection.h"
 
 #include <string.h>
@@ -53,7 +54,7 @@ static bool take_value(struct connection *connection, struct batch *batch, struc
 	case VALUE_BAD:
 		command->kind = COMMAND_SAY;
 		command->text = bad_chunk;
-		command->text_bytes = command->is_quiet ? 0 : sizeof bad_chunk - 1;
+		command->text_bytes = answer_hides_errors(command) ? 0 : sizeof bad_chunk - 1;
 		batch->at += command->operation.value_bytes + 2;
 		return true;
 	case VALUE_THERE:

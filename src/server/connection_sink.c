@@ -5,6 +5,7 @@
  *
  * The record of the sink becomes that of the answer. If there is no room for the value, its bytes are skipped. */
 #include "base/assert.h"
+#include "server/answer.h"
 #include "server/connection.h"
 
 #include <string.h>
@@ -83,7 +84,7 @@ static size_t take_line_end(struct connection *connection, const char *bytes, si
 		return taken;
 	}
 	static const char bad_chunk[] = "CLIENT_ERROR bad data chunk\r\n";
-	bool is_quiet = record->command.is_quiet;
+	bool is_quiet = answer_hides_errors(&record->command);
 	connection->sink = NULL;
 	connection->input_state = INPUT_COMMANDS;
 	release(record);

@@ -132,7 +132,7 @@ static bool accept_some(struct epoll_io *self, struct listening *listener) {
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED) continue;
-		if (errno == EAGAIN || errno == EWOULDBLOCK)
+		if (errno == EAGAIN)
 			listener->is_ready = false;
 		else
 			self->accept_again_ns = os_now_ns() + ACCEPT_PAUSE_NS;
@@ -186,7 +186,7 @@ static void receive(struct epoll_io *self, struct io_stream *stream) {
 		return;
 	}
 	stream->state &= (uint16_t)~STREAM_READABLE;
-	if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+	if (got < 0 && (errno == EAGAIN)) return;
 	if (got < 0) {
 		break_stream(self, stream);
 		return;
@@ -208,7 +208,7 @@ static bool send_left(struct io_stream *stream, bool *is_broken) {
 			continue;
 		}
 		if (errno == EINTR) continue;
-		*is_broken = errno != EAGAIN && errno != EWOULDBLOCK;
+		*is_broken = errno != EAGAIN;
 		return false;
 	}
 }
