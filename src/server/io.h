@@ -76,7 +76,8 @@ SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, const struc
 /* Ends it, whatever is under way; `closed` comes later, inside io_poll. */
 void io_close(struct io *io, struct io_stream *stream);
 
-/* Handles what has happened, without waiting, a bounded amount of it. Tells whether anything had. Hands to the kernel what was queued. */
+/* Handles what has happened, without waiting, a bounded amount of it. Tells whether anything had; a
+ * watched descriptor that can be read does not count. Hands to the kernel what was queued. */
 bool io_poll(struct io *io);
 
 /* Also wakes io_wait when it can be read; nobody reads it here. Two at most. */

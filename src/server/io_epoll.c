@@ -263,19 +263,21 @@ static bool is_listener(const struct epoll_io *self, const void *pointer) {
 		   (const char *)pointer < (const char *)(self->listener + LISTENERS_MAX);
 }
 
-static void handle(struct epoll_io *self, const struct epoll_event *event) {
+/* Tells whether it was anything: a watched descriptor is not, for a late signal can be taken only by who sleeps on it. */
+static bool handle(struct epoll_io *self, const struct epoll_event *event) {
 	struct io_stream *stream = event->data.ptr;
-	if (stream == NULL) return; /* a watched descriptor */
+	if (stream == NULL) return false;
 	if (UNLIKELY(is_listener(self, stream))) {
 		((struct listening *)(void *)stream)->is_ready = true;
-		return;
+		return true;
 	}
-	if (stream->state & STREAM_CLOSED) return;
+	if (stream->state & STREAM_CLOSED) return true;
 	if (event->events & EPOLLOUT) go_on_sending(self, stream);
-	if ((event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
-	if (stream->state & (STREAM_CLOSED | STREAM_ENDED)) return;
+	if ((event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return true;
+	if (stream->state & (STREAM_CLOSED | STREAM_ENDED)) return true;
 	stream->state |= STREAM_READABLE;
 	if ((stream->state & STREAM_PAUSED) == 0) list(self, stream);
+	return true;
 }
 
 /* Callbacks close, pause and list streams: the list is taken as a whole, and what is still to be received from goes back on it. */
@@ -306,8 +308,8 @@ static bool tell_closed(struct epoll_io *self) {
 static bool epoll_poll(struct io *io) {
 	struct epoll_io *self = epoll_of(io);
 	if (self->fetched == 0) fetch(self, 0);
-	bool any = self->fetched > 0;
-	for (int i = 0; i < self->fetched; i++) handle(self, &self->events[i]);
+	bool any = false;
+	for (int i = 0; i < self->fetched; i++) any |= handle(self, &self->events[i]);
 	self->fetched = 0;
 	any |= accept_all(self);
 	any |= receive_ready(self);
