@@ -1,0 +1,480 @@
+/* server/io_uring.c: sockets over io_uring.
+ *
+ *     accept, receive   armed once, each completion says whether it goes on by itself (multishot)
+ *     received bytes    in buffers of a ring that the kernel picks from; each goes back as soon as its bytes were taken
+ *     send              queued; all that is queued goes to the kernel with the one call of the next poll or wait
+ *     completions       are made in that call (DEFER_TASKRUN), not in the midst of our work
+ *
+ * A poll calls the kernel only if something is queued or the kernel says that it has something; so a turn is one system call, that of the
+ * wait, where epoll needs one for each receive, one for each send, and its own. Without these flags and multishot io_uring costs more than
+ * epoll: then there is no point in it, and io_create takes epoll.
+ *
+ * What is under way for a stream is counted in `pending`. Closing cancels it; `closed` is told, and the descriptor closed, when the last
+ * completion has come. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "os/threads.h"
+#include "server/io_backend.h"
+
+#include <errno.h>
+#include <liburing.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define QUEUE_ENTRIES 1024u
+#define COMPLETION_ENTRIES 8192u
+#define BUFFERS 64u
+#define BUFFER_BYTES ((size_t)16384)
+#define BUFFER_GROUP 0
+#define COMPLETIONS_MAX 256u /* handled in one poll */
+#define LISTENERS_MAX 32u
+#define ACCEPT_PAUSE_NS UINT64_C(100000000)
+
+enum stream_state {
+	STREAM_RECEIVING = 1, /* armed */
+	STREAM_SENDING = 2,
+	STREAM_PAUSED = 4,
+	STREAM_ENDED = 8,   /* the peer's end was told */
+	STREAM_BROKEN = 16, /* was told */
+	STREAM_CLOSED = 32,
+	STREAM_STARVED = 64, /* on the list of those that found no buffer */
+};
+
+/* What a completion is of: the low bits of its user data; the others are the address. */
+enum what { WHAT_RECEIVE, WHAT_SEND, WHAT_CANCEL, WHAT_ACCEPT, WHAT_WATCH, WHAT_IGNORED };
+#define WHAT_MASK UINT64_C(7)
+
+struct listening {
+	_Alignas(8) int fd;
+	uint32_t tag;
+	bool is_armed;
+};
+
+struct watched {
+	_Alignas(8) int fd;
+};
+
+struct uring_io {
+	struct io io; /* must be the first */
+	struct io_uring ring;
+	struct io_uring_buf_ring *buffer_ring;
+	char *buffers;
+	struct io_stream *closed;  /* to be told */
+	struct io_stream *starved; /* to be armed again */
+	uint32_t listener_count;
+	uint32_t watched_count;
+	bool is_stopped;          /* accepts no more */
+	uint64_t accept_again_ns; /* no descriptors were left: not before then */
+	struct listening listener[LISTENERS_MAX];
+	struct watched watched[4];
+};
+
+static struct uring_io *uring_of(struct io *io) {
+	return (struct uring_io *)(void *)io;
+}
+
+/* ------------------------------------------------------------------ queue ------------------ */
+
+static struct io_uring_sqe *next_sqe(struct uring_io *self) {
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+	while (UNLIKELY(sqe == NULL)) {
+		(void)io_uring_submit(&self->ring);
+		sqe = io_uring_get_sqe(&self->ring);
+	}
+	return sqe;
+}
+
+static uint64_t data_of(const void *pointer, enum what what) {
+	SNUG_ASSERT(((uintptr_t)pointer & WHAT_MASK) == 0);
+	return (uint64_t)(uintptr_t)pointer | what;
+}
+
+static void arm_receive(struct uring_io *self, struct io_stream *stream) {
+	const uint16_t never = STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
+	if (stream->state & never) return;
+	struct io_uring_sqe *sqe = next_sqe(self);
+	io_uring_prep_recv_multishot(sqe, stream->fd, NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = BUFFER_GROUP;
+	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_RECEIVE));
+	stream->state |= STREAM_RECEIVING;
+	stream->pending++;
+}
+
+static void arm_accept(struct uring_io *self, struct listening *listener) {
+	if (listener->is_armed || self->is_stopped) return;
+	struct io_uring_sqe *sqe = next_sqe(self);
+	io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	io_uring_sqe_set_data64(sqe, data_of(listener, WHAT_ACCEPT));
+	listener->is_armed = true;
+}
+
+static void arm_watch(struct uring_io *self, struct watched *watched) {
+	struct io_uring_sqe *sqe = next_sqe(self);
+	io_uring_prep_poll_multishot(sqe, watched->fd, POLLIN);
+	io_uring_sqe_set_data64(sqe, data_of(watched, WHAT_WATCH));
+}
+
+static void cancel(struct uring_io *self, struct io_stream *stream, uint64_t data) {
+	struct io_uring_sqe *sqe = next_sqe(self);
+	io_uring_prep_cancel64(sqe, data, 0);
+	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_CANCEL));
+	stream->pending++;
+}
+
+/* ------------------------------------------------------------------ buffers ---------------- */
+
+static char *buffer_at(const struct uring_io *self, uint32_t number) {
+	return self->buffers + number * BUFFER_BYTES;
+}
+
+static void give_buffer(struct uring_io *self, uint32_t number) {
+	io_uring_buf_ring_add(self->buffer_ring, buffer_at(self, number), BUFFER_BYTES, (unsigned short)number,
+						  io_uring_buf_ring_mask(BUFFERS), 0);
+	io_uring_buf_ring_advance(self->buffer_ring, 1);
+}
+
+static void *map(size_t bytes) {
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static bool make_buffers(struct uring_io *self) {
+	self->buffer_ring = map(BUFFERS * sizeof(struct io_uring_buf));
+	self->buffers = map(BUFFERS * BUFFER_BYTES);
+	if (self->buffer_ring == NULL || self->buffers == NULL) return false;
+	struct io_uring_buf_reg registration = {
+		.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring, .ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
+	if (io_uring_register_buf_ring(&self->ring, &registration, 0) != 0) return false;
+	io_uring_buf_ring_init(self->buffer_ring);
+	for (uint32_t number = 0; number < BUFFERS; number++) give_buffer(self, number);
+	return true;
+}
+
+static void unmake_buffers(struct uring_io *self) {
+	if (self->buffer_ring != NULL) munmap(self->buffer_ring, BUFFERS * sizeof(struct io_uring_buf));
+	if (self->buffers != NULL) munmap(self->buffers, BUFFERS * BUFFER_BYTES);
+}
+
+/* ------------------------------------------------------------------ listeners, watches ----- */
+
+static bool uring_listen(struct io *io, int fd, uint32_t tag) {
+	struct uring_io *self = uring_of(io);
+	if (self->listener_count == LISTENERS_MAX) return false;
+	struct listening *listener = &self->listener[self->listener_count++];
+	*listener = (struct listening){.fd = fd, .tag = tag};
+	arm_accept(self, listener);
+	return true;
+}
+
+static void uring_stop_listening(struct io *io) {
+	struct uring_io *self = uring_of(io);
+	self->is_stopped = true;
+	for (uint32_t i = 0; i < self->listener_count; i++) {
+		if (!self->listener[i].is_armed) continue;
+		struct io_uring_sqe *sqe = next_sqe(self);
+		io_uring_prep_cancel64(sqe, data_of(&self->listener[i], WHAT_ACCEPT), 0);
+		io_uring_sqe_set_data64(sqe, WHAT_IGNORED);
+	}
+}
+
+static bool uring_watch(struct io *io, int fd) {
+	struct uring_io *self = uring_of(io);
+	if (self->watched_count == sizeof self->watched / sizeof self->watched[0]) return false;
+	struct watched *watched = &self->watched[self->watched_count++];
+	watched->fd = fd;
+	arm_watch(self, watched);
+	return true;
+}
+
+/* A failure that does not pass by itself, such as too many open files, is given some time. */
+static void accepted(struct uring_io *self, struct listening *listener, const struct io_uring_cqe *cqe) {
+	if ((cqe->flags & IORING_CQE_F_MORE) == 0) listener->is_armed = false;
+	if (cqe->res >= 0) {
+		if (self->is_stopped)
+			close(cqe->res);
+		else
+			self->io.events->accepted(self->io.context, listener->tag, cqe->res);
+	} else if (cqe->res != -ECONNABORTED && cqe->res != -EINTR && cqe->res != -ECANCELED) {
+		self->accept_again_ns = os_now_ns() + ACCEPT_PAUSE_NS;
+		return;
+	}
+	arm_accept(self, listener);
+}
+
+static void accept_again(struct uring_io *self) {
+	if (LIKELY(self->accept_again_ns == 0) || os_now_ns() < self->accept_again_ns) return;
+	self->accept_again_ns = 0;
+	for (uint32_t i = 0; i < self->listener_count; i++) arm_accept(self, &self->listener[i]);
+}
+
+/* ------------------------------------------------------------------ streams ---------------- */
+
+static bool uring_open(struct io *io, struct io_stream *stream, int fd) {
+	*stream = (struct io_stream){.fd = fd};
+	arm_receive(uring_of(io), stream);
+	return true;
+}
+
+static void uring_pause(struct io *io, struct io_stream *stream) {
+	if (stream->state & STREAM_PAUSED) return;
+	stream->state |= STREAM_PAUSED;
+	if (stream->state & STREAM_RECEIVING) cancel(uring_of(io), stream, data_of(stream, WHAT_RECEIVE));
+}
+
+static void uring_resume(struct io *io, struct io_stream *stream) {
+	stream->state &= (uint16_t)~STREAM_PAUSED;
+	arm_receive(uring_of(io), stream);
+}
+
+static void break_stream(struct uring_io *self, struct io_stream *stream) {
+	if (stream->state & (STREAM_BROKEN | STREAM_CLOSED)) return;
+	stream->state |= STREAM_BROKEN;
+	self->io.events->broken(self->io.context, stream);
+}
+
+static void queue_send(struct uring_io *self, struct io_stream *stream) {
+	struct io_uring_sqe *sqe = next_sqe(self);
+	const int flags = MSG_NOSIGNAL | MSG_WAITALL;
+	if (LIKELY(stream->piece_count == 1)) {
+		const char *bytes = stream->pieces->iov_base;
+		io_uring_prep_send(sqe, stream->fd, bytes + stream->sent_bytes, stream->pieces->iov_len - stream->sent_bytes,
+						   flags);
+	} else {
+		stream->message =
+			(struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)stream->pieces, .msg_iovlen = stream->piece_count};
+		io_uring_prep_sendmsg(sqe, stream->fd, &stream->message, (unsigned)flags);
+	}
+	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_SEND));
+	stream->pending++;
+}
+
+static bool uring_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
+	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
+	stream->pieces = pieces;
+	stream->piece_count = count;
+	stream->sent_bytes = 0;
+	stream->state |= STREAM_SENDING;
+	queue_send(uring_of(io), stream);
+	return false;
+}
+
+/* Whole pieces that have gone are left behind; what is left of one that has gone in part goes by itself, before the others. */
+static bool skip_sent(struct io_stream *stream) {
+	while (stream->piece_count > 0 && stream->sent_bytes >= stream->pieces->iov_len) {
+		stream->sent_bytes -= stream->pieces->iov_len;
+		stream->pieces++;
+		stream->piece_count--;
+	}
+	return stream->piece_count > 0;
+}
+
+static void send_rest(struct uring_io *self, struct io_stream *stream) {
+	size_t count = stream->piece_count;
+	if (stream->sent_bytes > 0) stream->piece_count = 1;
+	queue_send(self, stream);
+	stream->piece_count = count;
+}
+
+static void sent(struct uring_io *self, struct io_stream *stream, int result) {
+	stream->pending--;
+	if (stream->state & STREAM_CLOSED) return;
+	if (result < 0 && result != -EINTR && result != -EAGAIN) {
+		break_stream(self, stream);
+		return;
+	}
+	if (result > 0) stream->sent_bytes += (size_t)result;
+	if (skip_sent(stream)) {
+		send_rest(self, stream);
+		return;
+	}
+	stream->state &= (uint16_t)~STREAM_SENDING;
+	self->io.events->sent(self->io.context, stream);
+}
+
+static void starve(struct uring_io *self, struct io_stream *stream) {
+	if (stream->state & STREAM_STARVED) return;
+	stream->state |= STREAM_STARVED;
+	stream->next = self->starved;
+	self->starved = stream;
+}
+
+static void received(struct uring_io *self, struct io_stream *stream, const struct io_uring_cqe *cqe) {
+	bool has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
+	uint32_t number = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+	if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
+		stream->state &= (uint16_t)~STREAM_RECEIVING;
+		stream->pending--;
+	}
+	bool is_heard = (stream->state & (STREAM_CLOSED | STREAM_BROKEN | STREAM_ENDED)) == 0;
+	if (is_heard && cqe->res > 0) {
+		self->io.events->received(self->io.context, stream, buffer_at(self, number), (size_t)cqe->res);
+	} else if (is_heard && cqe->res == 0) {
+		stream->state |= STREAM_ENDED;
+		self->io.events->received(self->io.context, stream, NULL, 0);
+	} else if (is_heard && cqe->res == -ENOBUFS) {
+		starve(self, stream);
+	} else if (is_heard && cqe->res != -ECANCELED && cqe->res != -EINTR && cqe->res != -EAGAIN) {
+		break_stream(self, stream);
+	}
+	if (has_buffer) give_buffer(self, number);
+	if ((stream->state & STREAM_STARVED) == 0) arm_receive(self, stream);
+}
+
+/* Buffers have come back. */
+static void arm_starved(struct uring_io *self) {
+	struct io_stream *stream = self->starved;
+	self->starved = NULL;
+	while (stream != NULL) {
+		struct io_stream *next = stream->next;
+		stream->state &= (uint16_t)~STREAM_STARVED;
+		arm_receive(self, stream);
+		stream = next;
+	}
+}
+
+static void leave_starved(struct uring_io *self, struct io_stream *stream) {
+	struct io_stream **link = &self->starved;
+	while (*link != NULL && *link != stream) link = &(*link)->next;
+	if (*link != NULL) *link = stream->next;
+	stream->state &= (uint16_t)~STREAM_STARVED;
+}
+
+/* ------------------------------------------------------------------ close ------------------ */
+
+static void let_go(struct uring_io *self, struct io_stream *stream) {
+	if ((stream->state & STREAM_CLOSED) == 0 || stream->pending > 0) return;
+	close(stream->fd);
+	stream->fd = -1;
+	stream->next = self->closed;
+	self->closed = stream;
+}
+
+static void uring_close(struct io *io, struct io_stream *stream) {
+	struct uring_io *self = uring_of(io);
+	if (stream->state & STREAM_CLOSED) return;
+	if (stream->state & STREAM_STARVED) leave_starved(self, stream);
+	bool is_sending = (stream->state & STREAM_SENDING) != 0;
+	stream->state |= STREAM_CLOSED;
+	if (stream->state & STREAM_RECEIVING) cancel(self, stream, data_of(stream, WHAT_RECEIVE));
+	if (is_sending && stream->pending > 0) cancel(self, stream, data_of(stream, WHAT_SEND));
+	let_go(self, stream);
+}
+
+static bool tell_closed(struct uring_io *self) {
+	bool any = self->closed != NULL;
+	while (self->closed != NULL) {
+		struct io_stream *stream = self->closed;
+		self->closed = stream->next;
+		self->io.events->closed(self->io.context, stream);
+	}
+	return any;
+}
+
+/* ------------------------------------------------------------------ poll and wait ---------- */
+
+/* Tells whether it was anything but a watched descriptor. */
+static bool handle(struct uring_io *self, const struct io_uring_cqe *cqe) {
+	void *pointer = (void *)(uintptr_t)(cqe->user_data & ~WHAT_MASK);
+	struct io_stream *stream = pointer;
+	switch ((enum what)(cqe->user_data & WHAT_MASK)) {
+	case WHAT_RECEIVE:
+		received(self, stream, cqe);
+		break;
+	case WHAT_SEND:
+		sent(self, stream, cqe->res);
+		break;
+	case WHAT_CANCEL:
+		stream->pending--;
+		if ((stream->state & STREAM_CLOSED) == 0) arm_receive(self, stream);
+		break;
+	case WHAT_ACCEPT:
+		accepted(self, pointer, cqe);
+		return true;
+	case WHAT_WATCH:
+		if ((cqe->flags & IORING_CQE_F_MORE) == 0) arm_watch(self, pointer);
+		return false;
+	case WHAT_IGNORED:
+		return false;
+	}
+	let_go(self, stream);
+	return true;
+}
+
+/* Hands over what is queued and takes completions, if there is either. */
+static void enter(struct uring_io *self) {
+	unsigned said = IO_URING_READ_ONCE(*self->ring.sq.kflags);
+	if (io_uring_sq_ready(&self->ring) > 0 || (said & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
+		(void)io_uring_submit_and_get_events(&self->ring);
+}
+
+static bool uring_poll(struct io *io) {
+	struct uring_io *self = uring_of(io);
+	struct io_uring_cqe *completions[COMPLETIONS_MAX];
+	bool any = false;
+	accept_again(self);
+	enter(self);
+	unsigned count = io_uring_peek_batch_cqe(&self->ring, completions, COMPLETIONS_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		struct io_uring_cqe completion = *completions[i];
+		any |= handle(self, &completion);
+	}
+	io_uring_cq_advance(&self->ring, count);
+	if (UNLIKELY(self->starved != NULL)) arm_starved(self);
+	any |= tell_closed(self);
+	return any;
+}
+
+static void uring_rest(struct io *io, uint64_t timeout_ns) {
+	struct uring_io *self = uring_of(io);
+	if (self->closed != NULL) return;
+	if (self->accept_again_ns != 0 && timeout_ns > ACCEPT_PAUSE_NS) timeout_ns = ACCEPT_PAUSE_NS;
+	struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / 1000000000),
+										.tv_nsec = (long long)(timeout_ns % 1000000000)};
+	struct io_uring_cqe *first;
+	(void)io_uring_submit_and_wait_timeout(&self->ring, &first, 1, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+}
+
+/* ------------------------------------------------------------------ create ----------------- */
+
+static void uring_destroy(struct io *io) {
+	struct uring_io *self = uring_of(io);
+	io_uring_queue_exit(&self->ring);
+	unmake_buffers(self);
+	free(self);
+}
+
+static size_t uring_memory_bytes(const struct io *io) {
+	(void)io;
+	return sizeof(struct uring_io) + BUFFERS * BUFFER_BYTES + QUEUE_ENTRIES * sizeof(struct io_uring_sqe) +
+		   COMPLETION_ENTRIES * sizeof(struct io_uring_cqe);
+}
+
+static const struct io_backend backend = {
+	"io_uring",   uring_destroy, uring_memory_bytes, uring_listen, uring_stop_listening, uring_open, uring_pause,
+	uring_resume, uring_send,    uring_close,        uring_poll,   uring_watch,          uring_rest,
+};
+
+snug_error io_uring_create(struct io **out) {
+	struct uring_io *self = calloc(1, sizeof *self);
+	if (self == NULL) return SNUG_ERROR_OS_MEMORY;
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+				 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.cq_entries = COMPLETION_ENTRIES,
+	};
+	self->io.backend = &backend;
+	if (io_uring_queue_init_params(QUEUE_ENTRIES, &self->ring, &params) != 0) {
+		free(self);
+		return SNUG_ERROR_OS_THREAD;
+	}
+	if (!make_buffers(self)) {
+		uring_destroy(&self->io);
+		return SNUG_ERROR_OS_THREAD;
+	}
+	*out = &self->io;
+	return SNUG_OK;
+}
