@@ -74,24 +74,27 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *p
 	return SNUG_OK;
 }
 
-/* Without them the shard works as well, but for a few hits. */
+/* Addresses for as many ghosts as suit the limit; memory comes with the items. Without them the shard works as well, but for a few hits. */
 static void make_ghosts(snug_shard *shard, uint64_t limit_bytes) {
-	size_t bytes = ghosts_size(limit_bytes);
 	ghosts_init(&shard->ghosts, NULL, 0);
+	size_t bytes = ghosts_size(limit_bytes);
 	if (bytes < GRAIN) return;
-	void *memory = shard->os->reserve(shard->os->context, bytes, GRAIN);
-	if (memory == NULL) return;
-	if (snug_pools_charge(shard->pools, bytes) == SNUG_OK) {
-		if (shard->os->commit(shard->os->context, memory, bytes)) {
-			ghosts_init(&shard->ghosts, memory, bytes);
-			shard->ghosts_bytes = bytes;
-			return;
-		}
-		snug_error error = snug_pools_discharge(shard->pools, bytes);
-		SNUG_ASSERT(!error);
-		(void)error;
+	shard->ghosts_memory = shard->os->reserve(shard->os->context, bytes, GRAIN);
+	if (shard->ghosts_memory != NULL) shard->ghosts_reserved_bytes = bytes;
+}
+
+/* Twice as many ghosts, as long as there are more items than they can stand for. What was remembered is forgotten. */
+void shard_grow_ghosts(snug_shard *shard) {
+	size_t bytes = shard->ghosts_bytes == 0 ? GRAIN : shard->ghosts_bytes * 2;
+	size_t more_bytes = bytes - shard->ghosts_bytes;
+	if (snug_shard_charge(shard, more_bytes) != SNUG_OK) return;
+	if (!shard->os->commit(shard->os->context, shard->ghosts_memory + shard->ghosts_bytes, more_bytes)) {
+		snug_shard_discharge(shard, more_bytes);
+		return;
 	}
-	shard->os->release(shard->os->context, memory, bytes);
+	memset(shard->ghosts_memory, 0, bytes);
+	ghosts_init(&shard->ghosts, shard->ghosts_memory, bytes);
+	shard->ghosts_bytes = bytes;
 }
 
 snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
@@ -141,7 +144,8 @@ snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out
 void snug_shard_destroy(snug_shard *shard) {
 	if (shard == NULL) return;
 	if (shard->pools != NULL) index_deinit(&shard->index);
-	if (shard->ghosts_bytes > 0) shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_bytes);
+	if (shard->ghosts_reserved_bytes > 0)
+		shard->os->release(shard->os->context, shard->ghosts_memory, shard->ghosts_reserved_bytes);
 	if (shard->owns_pools) snug_pools_destroy(shard->pools);
 	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
 }

@@ -29,6 +29,21 @@ static struct item_head full_head(snug_shard *shard, const snug_key *key, const 
 	return head;
 }
 
+#define PIN_TABLE_GRAIN ((size_t)4096) /* by which it may have to grow */
+
+/* The table of pins needs memory too, which items make room for as for anything else. `*ref` may move for that. */
+static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
+	snug_error error = snug_ref_pin(shard->pools, *ref, bytes);
+	if (error != SNUG_ERROR_NO_MEMORY) return error;
+	shard->watched = *ref;
+	error = snug_shard_charge(shard, PIN_TABLE_GRAIN);
+	*ref = shard->watched;
+	shard->watched = 0;
+	if (error) return error;
+	snug_shard_discharge(shard, PIN_TABLE_GRAIN);
+	return snug_ref_pin(shard->pools, *ref, bytes);
+}
+
 snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
 	snug_error error = shard_begin_store(shard, key, value_bytes);
 	if (error) return error;
@@ -39,7 +54,7 @@ snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t val
 	error = shard_alloc(shard, item_bytes(&head), value_offset, &ref);
 	if (!error) {
 		item_write(snug_ref_at(shard->pools, ref), &head);
-		error = snug_ref_pin(shard->pools, ref, item_bytes(&head));
+		error = pin(shard, &ref, item_bytes(&head));
 		if (error) give_back(shard, ref, item_bytes(&head));
 	}
 	if (error) {
@@ -129,10 +144,11 @@ snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, co
 
 snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *out) {
 	if (shard == NULL || item == NULL || out == NULL) return SNUG_ERROR_NULL;
-	snug_error error = snug_ref_pin(shard->pools, item->ref, item->item_bytes);
+	snug_ref ref = item->ref;
+	snug_error error = pin(shard, &ref, item->item_bytes);
 	if (error) return error;
 	shard->stats.leases++;
-	*out = (snug_lease){item->ref, item->item_bytes, item->value_offset, (uint32_t)item->value_bytes};
+	*out = (snug_lease){ref, item->item_bytes, item->value_offset, (uint32_t)item->value_bytes};
 	return SNUG_OK;
 }
 

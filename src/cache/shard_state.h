@@ -31,7 +31,9 @@ struct snug_shard {
 	struct rank rank;
 	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
 	struct ghosts ghosts;
-	size_t ghosts_bytes;
+	char *ghosts_memory;
+	size_t ghosts_bytes; /* committed and charged */
+	size_t ghosts_reserved_bytes;
 	uint64_t hand;           /* of the eviction: a hash; the place it stands for comes next */
 	uint32_t tick_s[STAMPS]; /* the wall clock when each of the last ticks began */
 	snug_shard_options options;
@@ -92,6 +94,15 @@ static inline bool shard_is_dead(const struct snug_shard *shard, const struct it
 static inline void shard_tick(struct snug_shard *shard) {
 	if (__builtin_expect(shard->flush_at_s != 0, false) && shard->flush_at_s <= (int64_t)shard_now_s(shard))
 		snug_shard_flush(shard, 0);
+}
+
+void shard_grow_ghosts(struct snug_shard *shard);
+
+/* Two bytes remember one item. Takes memory, so objects may move. */
+static inline void shard_ghosts_step(struct snug_shard *shard) {
+	if (__builtin_expect(shard->linked * sizeof(ghost) > shard->ghosts_bytes, false) &&
+		shard->ghosts_bytes < shard->ghosts_reserved_bytes)
+		shard_grow_ghosts(shard);
 }
 
 enum drop_reason { DROP_REMOVED, DROP_EVICTED, DROP_DEAD };

@@ -81,6 +81,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 	}
 	shard_count(shard, head, true);
 	(void)shard_index_step(shard);
+	shard_ghosts_step(shard);
 	return SNUG_OK;
 }
 
