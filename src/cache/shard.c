@@ -272,14 +272,21 @@ void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *ite
 	}
 }
 
+#define PREFETCH_BYTES 320u /* of an item: head, key and a usual value */
+#define LINE_BYTES 64u
+
+static void prefetch_item(const snug_shard *shard, snug_ref ref) {
+	const char *item = snug_ref_at(shard->pools, ref);
+	for (uint32_t at = 0; at < PREFETCH_BYTES; at += LINE_BYTES) __builtin_prefetch(item + at);
+}
+
 void snug_shard_prefetch(snug_shard *shard, const uint64_t *hashes, size_t count) {
 	if (shard == NULL || hashes == NULL) return;
 	for (size_t i = 0; i < count; i++)
 		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, hashes[i])));
 	for (size_t i = 0; i < count; i++) {
 		struct probe probe = index_probe(&shard->index, hashes[i]);
-		if (probe.matches != 0)
-			__builtin_prefetch(snug_ref_at(shard->pools, entry_ref(probe.bucket->entry[bit_lowest(probe.matches)])));
+		if (probe.matches != 0) prefetch_item(shard, entry_ref(probe.bucket->entry[bit_lowest(probe.matches)]));
 	}
 }
 
