@@ -2,6 +2,9 @@
 #include "cache/request.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
+
+#include <string.h>
 
 #define PREFETCH_MAX 32u
 
@@ -20,16 +23,26 @@ void request_fill_window(snug_shard *shard, struct request *request) {
 	request->window_bytes = (uint32_t)bytes;
 }
 
+static void copy_value(snug_shard *shard, struct request *request, const snug_item *item) {
+	snug_extent extent;
+	size_t count = 1;
+	if (item->value_bytes == 0) return;
+	snug_error error = snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count);
+	if (LIKELY(!error))
+		memcpy(request->room, extent.data, extent.length);
+	else
+		error = snug_shard_read(shard, item, 0, request->room, item->value_bytes);
+	SNUG_ASSERT(!error);
+	(void)error;
+}
+
 /* The value of what was found: copied, or leased. */
 static void hand_over(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;
 	size_t value_bytes = operation->item.value_bytes;
 	request->value_in_room = value_bytes <= request->room_bytes;
 	if (request->value_in_room) {
-		snug_error error =
-			value_bytes == 0 ? SNUG_OK : snug_shard_read(shard, &operation->item, 0, request->room, value_bytes);
-		SNUG_ASSERT(!error);
-		(void)error;
+		copy_value(shard, request, &operation->item);
 		return;
 	}
 	if (request->keeps_no_lease) return;
@@ -76,12 +89,19 @@ static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *c
 	}
 }
 
+#define LINE_BYTES 64u
+
+/* The requests themselves were written by another processor; then what they ask for. */
 static void prefetch(snug_shard *shard, struct request *const *requests, size_t count) {
 	uint64_t hashes[PREFETCH_MAX];
 	size_t found = 0;
+	if (count <= 1) return;
+	for (size_t i = 0; i < count; i++)
+		for (size_t at = 0; at < sizeof **requests; at += LINE_BYTES)
+			__builtin_prefetch((const char *)requests[i] + at, 1);
 	for (size_t i = 0; i < count && found < PREFETCH_MAX; i++)
 		if (requests[i]->kind == REQUEST_OPERATION) hashes[found++] = requests[i]->operation.key.hash;
-	if (found > 1) snug_shard_prefetch(shard, hashes, found);
+	snug_shard_prefetch(shard, hashes, found);
 }
 
 void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,

@@ -6,11 +6,12 @@
 
 #include <stdlib.h>
 
-#define KEEP_SHARE 512u /* of the limit: what free blocks may hold, and free records */
+#define KEEP_SHARE 256u /* of the limit: what free blocks may hold, and free records */
+#define KEEP_MAX 512u
 
 static uint32_t keep_of(uint64_t limit_bytes, uint32_t bytes) {
 	uint64_t keep = limit_bytes / KEEP_SHARE / bytes;
-	return keep < 2 ? 2 : keep > 128 ? 128 : (uint32_t)keep;
+	return keep < 2 ? 2 : keep > KEEP_MAX ? KEEP_MAX : (uint32_t)keep;
 }
 
 void buffers_init(struct buffers *buffers, snug_shard *shard, uint64_t limit_bytes, uint32_t records_max) {
