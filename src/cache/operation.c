@@ -81,7 +81,8 @@ static void count_get(const snug_shard *shard, const struct operation *operation
 /* Who is to make the item anew, and who was told so before. */
 static void mark(const snug_shard *shard, struct operation *operation, snug_attributes *attributes) {
 	bool wins = false;
-	uint32_t expires_s = attributes->expires_s;
+	bool touched = (operation->options & OPERATION_TOUCHES_FIRST) != 0;
+	uint32_t expires_s = touched ? operation_expires_s(shard, operation->exptime) : attributes->expires_s;
 	if (operation->options & OPERATION_HAS_RECACHE && expires_s != 0 && !attributes->is_won)
 		wins = (int64_t)expires_s - shard_now_s(shard) < operation->recache_s;
 	if (operation->options & OPERATION_NO_STALE) return;
@@ -102,6 +103,7 @@ static bool differ(const snug_attributes *left, const snug_attributes *right) {
 /* What is there. False: no memory for what must be added. */
 static bool get_found(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = operation->item.attributes;
+	if (operation->options & OPERATION_TELLS_OLD_TTL) tell_ttl(shard, operation);
 	mark(shard, operation, &attributes);
 	if (operation->options & OPERATION_HAS_EXPTIME)
 		attributes.expires_s = operation_expires_s(shard, operation->exptime);
@@ -122,9 +124,12 @@ static void vivify(snug_shard *shard, struct operation *operation) {
 								  .cas = operation_new_cas(shard, operation),
 								  .is_won = true};
 	snug_error error = snug_shard_set(shard, &operation->key, &attributes, NULL, 0);
-	if (!error) error = snug_shard_find(shard, &operation->key, &operation->item);
-	operation->status = error ? STATUS_NOT_FOUND : STATUS_FOUND;
+	if (error) return;
+	operation->status = STATUS_FOUND;
 	operation->marks = OPERATION_WON;
+	/* Its expiry may have passed: then it is told of all the same. */
+	if (snug_shard_find(shard, &operation->key, &operation->item) != SNUG_OK)
+		operation->item = (snug_item){.attributes = attributes};
 	operation->cas = attributes.cas;
 }
 
@@ -140,7 +145,8 @@ static void get(snug_shard *shard, struct operation *operation, struct operation
 		operation->status = STATUS_NO_MEMORY;
 	count_get(shard, operation, counts, expired, flushed);
 	if (error == SNUG_ERROR_NOT_FOUND && operation->options & OPERATION_HAS_VIVIFY) vivify(shard, operation);
-	if (operation->options & OPERATION_IS_META && operation->status == STATUS_FOUND) tell_ttl(shard, operation);
+	const uint16_t telling = operation->options & (OPERATION_IS_META | OPERATION_TELLS_OLD_TTL);
+	if (telling == OPERATION_IS_META && operation->status == STATUS_FOUND) tell_ttl(shard, operation);
 }
 
 static void inspect(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
@@ -249,7 +255,7 @@ static snug_error store_number(snug_shard *shard, struct operation *operation, c
 	operation->item.attributes = *attributes;
 	operation->item.value_bytes = length;
 	operation->cas = attributes->cas;
-	tell_ttl(shard, operation);
+	if ((operation->options & OPERATION_TELLS_OLD_TTL) == 0) tell_ttl(shard, operation);
 	return SNUG_OK;
 }
 
@@ -293,6 +299,7 @@ static void arithmetic(snug_shard *shard, struct operation *operation, struct op
 	if (snug_shard_read(shard, &operation->item, 0, text, length) != SNUG_OK || !read_number(text, length, &value))
 		return;
 	snug_attributes attributes = operation->item.attributes;
+	if (operation->options & OPERATION_TELLS_OLD_TTL) tell_ttl(shard, operation);
 	attributes.cas = operation_new_cas(shard, operation);
 	if (operation->options & OPERATION_HAS_EXPTIME)
 		attributes.expires_s = operation_expires_s(shard, operation->exptime);

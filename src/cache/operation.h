@@ -37,12 +37,14 @@ enum operation_options {
 	OPERATION_INVALIDATES =
 		1 << 6, /* DELETE: marks the item stale instead; STORE: one whose CAS number is older than the item's is
 										   stored, as stale */
-	OPERATION_CLEARS_VALUE = 1 << 7, /* DELETE: the item stays, without its value and client flags */
-	OPERATION_DECREMENTS = 1 << 8,   /* ARITHMETIC: subtracts, not below 0 */
-	OPERATION_IS_TOUCH = 1 << 9,     /* GET: counts as a touch, not as a get: touch */
-	OPERATION_IS_META = 1 << 10,     /* counts as a meta command too */
-	OPERATION_NO_STALE = 1 << 11,    /* GET by a command that knows of no stale items: marks are left as they are */
-	OPERATION_NO_USE = 1 << 12,      /* GET: does not count as a use */
+	OPERATION_CLEARS_VALUE = 1 << 7,   /* DELETE: the item stays, without its value and client flags */
+	OPERATION_DECREMENTS = 1 << 8,     /* ARITHMETIC: subtracts, not below 0 */
+	OPERATION_IS_TOUCH = 1 << 9,       /* GET: counts as a touch, not as a get: touch */
+	OPERATION_IS_META = 1 << 10,       /* counts as a meta command too */
+	OPERATION_NO_STALE = 1 << 11,      /* GET by a command that knows of no stale items: marks are left as they are */
+	OPERATION_NO_USE = 1 << 12,        /* GET: does not count as a use */
+	OPERATION_TELLS_OLD_TTL = 1 << 13, /* ttl_s is what it was before exptime was set */
+	OPERATION_TOUCHES_FIRST = 1 << 14, /* GET: recache_s looks at what is left after exptime was set */
 };
 
 enum operation_status {
@@ -95,12 +97,14 @@ struct operation {
 };
 
 /* What memcached counts, by the same names. X(name) */
-#define OPERATION_COUNTS(X)                                                                                           \
-	X(cmd_get)                                                                                                        \
-	X(cmd_set)                                                                                                        \
-	X(cmd_touch) X(cmd_meta) X(get_hits) X(get_misses) X(get_expired) X(get_flushed) X(delete_misses) X(delete_hits)  \
-		X(incr_misses) X(incr_hits) X(decr_misses) X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) X(touch_hits) \
-			X(touch_misses) X(store_too_large) X(store_no_memory)
+#define OPERATION_COUNTS(X)                                                                                            \
+	X(cmd_get)                                                                                                         \
+	X(cmd_set)                                                                                                         \
+	X(cmd_touch)                                                                                                       \
+	X(cmd_meta)                                                                                                        \
+	X(get_hits) X(get_misses) X(get_expired) X(get_flushed) X(delete_misses) X(delete_hits) X(incr_misses)             \
+		X(incr_hits) X(decr_misses) X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) X(touch_hits) X(touch_misses) \
+			X(store_too_large) X(store_no_memory)
 
 struct operation_counts {
 #define OPERATION_COUNT_FIELD(name) uint64_t name;

@@ -23,16 +23,16 @@ static enum verdict refuse(struct operation *operation, enum operation_status st
 }
 
 /* An item that nobody has asked the number of is newer than all numbers that were given. */
-static bool is_older(const struct operation *operation, uint64_t number) {
-	return number == 0 || operation->cas_compare < number;
+static bool is_older(const snug_shard *shard, const struct operation *operation, uint64_t number) {
+	return number == 0 ? operation->cas_compare <= shard->cas_last : operation->cas_compare < number;
 }
 
 /* Another number than the item's. */
-static enum verdict judge_mismatch(struct operation *operation, snug_attributes *attributes,
+static enum verdict judge_mismatch(const snug_shard *shard, struct operation *operation, snug_attributes *attributes,
 								   struct operation_counts *counts) {
 	const snug_attributes *old = &operation->item.attributes;
 	if (operation->options & OPERATION_INVALIDATES && !is_extension(operation) && operation->cas_compare != 0 &&
-		is_older(operation, old->cas)) {
+		is_older(shard, operation, old->cas)) {
 		attributes->expires_s = old->expires_s;
 		attributes->is_stale = true;
 		attributes->is_won = old->is_won;
@@ -43,13 +43,13 @@ static enum verdict judge_mismatch(struct operation *operation, snug_attributes 
 	return refuse(operation, STATUS_EXISTS);
 }
 
-static enum verdict judge_found(struct operation *operation, snug_attributes *attributes,
+static enum verdict judge_found(const snug_shard *shard, struct operation *operation, snug_attributes *attributes,
 								struct operation_counts *counts) {
 	const snug_attributes *old = &operation->item.attributes;
 	if (operation->mode == STORE_ADD) return refuse(operation, STATUS_NOT_STORED);
 	if (compares(operation) && !(is_extension(operation) && operation->cas_compare == 0)) {
 		if (operation->cas_compare == 0 || old->cas != operation->cas_compare)
-			return judge_mismatch(operation, attributes, counts);
+			return judge_mismatch(shard, operation, attributes, counts);
 		counts->cas_hits += !is_extension(operation);
 	}
 	if (!is_extension(operation)) return VERDICT_STORE;
@@ -79,7 +79,7 @@ static enum verdict judge(snug_shard *shard, struct operation *operation, snug_a
 	if (snug_shard_find(shard, &operation->key, &operation->item) != SNUG_OK)
 		return judge_missing(shard, operation, attributes, counts);
 	if (operation->mode == STORE_ADD) snug_shard_use(shard, &operation->key, &operation->item);
-	return judge_found(operation, attributes, counts);
+	return judge_found(shard, operation, attributes, counts);
 }
 
 /* ------------------------------------------------------------------ doing it --------------- */
@@ -115,7 +115,8 @@ static snug_error extend(snug_shard *shard, struct operation *operation, const s
 static void failed(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
 	if (operation->status == STATUS_TOO_LARGE) counts->store_too_large++;
 	if (operation->status == STATUS_NO_MEMORY) counts->store_no_memory++;
-	if (operation->mode != STORE_SET || operation->status == STATUS_BAD_KEY) return;
+	bool replaces = operation->options & OPERATION_IS_META || (operation->mode == STORE_SET && !compares(operation));
+	if (!replaces || operation->status == STATUS_BAD_KEY) return;
 	snug_error error = snug_shard_delete(shard, &operation->key);
 	(void)error; /* there may have been none */
 }
@@ -133,6 +134,10 @@ void operation_store(snug_shard *shard, struct operation *operation, struct oper
 		operation->cas = attributes.cas;
 		error = verdict == VERDICT_STORE ? store(shard, operation, &attributes) : extend(shard, operation, &attributes);
 		operation->status = (uint8_t)operation_status_of(error);
+	}
+	if (verdict == VERDICT_EXTEND && operation->status == STATUS_TOO_LARGE) {
+		operation->status = STATUS_NOT_STORED; /* what is there stays */
+		error = SNUG_OK;
 	}
 	if (operation->lease.ref != 0) snug_shard_release(shard, &operation->lease);
 	if (error) failed(shard, operation, counts);

@@ -68,6 +68,7 @@ bool command_take_key(struct command *command, struct word key) {
 static void command_begin(struct command *command) {
 	command->is_quiet = command->is_base64 = false;
 	command->wants_value = false;
+	command->is_too_large = false;
 	command->flags = NULL;
 	command->flags_bytes = 0;
 	command->shown_key = NULL;

@@ -46,6 +46,7 @@ struct command {
 		is_quiet; /* noreply: nothing is answered, errors included; meta q: nothing when all went as it usually does (answer.h) */
 	bool is_base64; /* the key came, and goes back, in base64 */
 	bool wants_value;
+	bool is_too_large; /* SAY_SKIP: that is why */
 	/* Bytes that the answer needs: the key as it was given, and meta flags as given, blanks between them, which say what is answered and in
 	 * which order. They lie in the input, `flags` behind `shown_key`, in one line. */
 	uint32_t shown_key_bytes;

@@ -170,9 +170,22 @@ static bool take_all(const struct line *line, size_t first_flag, enum operation_
 
 /* ------------------------------------------------------------------ commands --------------- */
 
+/* T takes effect where it stands among the flags. */
+static void order_touch(const struct line *line, struct operation *operation) {
+	size_t touch = 0, tell = 0, recache = 0;
+	if ((operation->options & OPERATION_HAS_EXPTIME) == 0) return;
+	for (size_t i = 2; i < line->count; i++) {
+		if (line->word[i].bytes[0] == 'T') touch = i;
+		if (line->word[i].bytes[0] == 't') tell = i;
+		if (line->word[i].bytes[0] == 'R') recache = i;
+	}
+	if (tell > 0 && tell < touch) operation->options |= OPERATION_TELLS_OLD_TTL;
+	if (recache > touch) operation->options |= OPERATION_TOUCHES_FIRST;
+}
+
 static void parse_mg(const struct line *line, char *decoded, struct command *command) {
 	struct flags flags = {.command = command};
-	(void)take_all(line, 2, OPERATION_GET, ANSWER_META_GET, decoded, &flags);
+	if (take_all(line, 2, OPERATION_GET, ANSWER_META_GET, decoded, &flags)) order_touch(line, &command->operation);
 }
 
 static bool take_store_mode(struct flags *flags) {
@@ -213,6 +226,7 @@ static void parse_ms(const struct line *line, uint64_t item_max_bytes, char *dec
 		command->operation.value_bytes = (uint32_t)length;
 		return;
 	}
+	command->is_too_large = is_right;
 	if (is_right)
 		(void)WRONG(command, TOO_LARGE);
 	else
@@ -229,6 +243,7 @@ static void parse_md(const struct line *line, char *decoded, struct command *com
 static void parse_ma(const struct line *line, char *decoded, struct command *command) {
 	struct flags flags = {.command = command};
 	if (!take_all(line, 2, OPERATION_ARITHMETIC, ANSWER_META_NUMBER, decoded, &flags)) return;
+	order_touch(line, &command->operation);
 	if (flags.mode == 'D' || flags.mode == '-')
 		command->operation.options |= OPERATION_DECREMENTS;
 	else if (flags.mode != 0 && flags.mode != 'I' && flags.mode != '+')

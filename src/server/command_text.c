@@ -22,8 +22,10 @@ static bool take_length(struct word word, uint64_t item_max_bytes, struct comman
 	}
 	SAY(command, TOO_LARGE);
 	command->kind = COMMAND_SAY_SKIP;
+	command->is_too_large = true;
 	command->skip_bytes = length + 2;
-	if (command->operation.mode != STORE_SET) command->operation.key.length = 0;
+	bool replaces = command->operation.mode == STORE_SET && command->operation.options == 0;
+	if (!replaces) command->operation.key.length = 0;
 	return false;
 }
 

@@ -239,6 +239,7 @@ static const char *state_text(const struct connection *connection) {
 
 void connections_describe(const struct server_worker *worker, struct text *out) {
 	for (const struct connection *at = worker->connection_list; at != NULL; at = at->next) {
+		if (at->is_closing) continue;
 		int fd = at->stream.fd;
 		text_print(out, "STAT %d:addr %s\r\n", fd, at->is_tcp ? "tcp" : "unix");
 		text_print(out, "STAT %d:state %s\r\n", fd, state_text(at));

@@ -161,6 +161,7 @@ static void skip(struct connection *connection, struct command *command) {
 	connection->skip_bytes = command->skip_bytes;
 	const char *text = command->text;
 	size_t text_bytes = command->text_bytes;
+	if (command->is_too_large) connection->worker->counts.store_too_large++;
 	if (command->operation.key.length > 0) remove_item(connection, command);
 	answers_say(connection, text, text_bytes);
 }

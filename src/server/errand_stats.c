@@ -142,6 +142,8 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 	stat_u64(out, "rejected_connections", sum->connections.rejected);
 	stat_u64(out, "connection_structures", sum->connections.current);
 	stat_u64(out, "idle_kicks", sum->connections.idle_kicks);
+	stat_u64(out, "auth_cmds", 0);
+	stat_u64(out, "auth_errors", 0);
 	stat_u64(out, "cmd_flush", sum->connections.flush_commands);
 	stat_u64(out, "bytes_read", sum->connections.read_bytes);
 	stat_u64(out, "bytes_written", sum->connections.written_bytes);
@@ -206,6 +208,9 @@ static void answer_items(struct errand *errand, struct text *out) {
 	const snug_shard_stats *shard = &stats_of(errand)->sum.shard;
 	if (shard->items > 0) {
 		stat_u64(out, "items:1:number", shard->items);
+		stat_u64(out, "items:1:age", 0);
+		stat_u64(out, "items:1:age_hot", 0);
+		stat_u64(out, "items:1:age_warm", 0);
 		stat_u64(out, "items:1:mem_requested", shard->item_bytes);
 		stat_u64(out, "items:1:evicted", shard->evictions);
 		stat_u64(out, "items:1:evicted_unfetched", shard->evicted_unfetched);
@@ -219,7 +224,11 @@ static void answer_items(struct errand *errand, struct text *out) {
 static void say_slab(struct text *out, uint32_t number, const snug_stats *stats, const snug_pool_stats *pool) {
 	uint64_t chunk_bytes = pool->objects == 0 ? stats->page_bytes : pool->slot_bytes / pool->objects;
 	text_print(out, "STAT %u:chunk_size %llu\r\n", number, (unsigned long long)chunk_bytes);
+	text_print(out, "STAT %u:chunks_per_page %llu\r\n", number,
+			   (unsigned long long)(chunk_bytes == 0 ? 0 : stats->page_bytes / chunk_bytes));
 	text_print(out, "STAT %u:total_pages %u\r\n", number, pool->slabs);
+	text_print(out, "STAT %u:total_chunks %llu\r\n", number,
+			   (unsigned long long)(chunk_bytes == 0 ? 0 : pool->slab_bytes / chunk_bytes));
 	text_print(out, "STAT %u:used_chunks %llu\r\n", number, (unsigned long long)pool->objects);
 	text_print(out, "STAT %u:free_chunks %llu\r\n", number,
 			   (unsigned long long)(chunk_bytes == 0 ? 0 : pool->hole_bytes / chunk_bytes));

@@ -31,6 +31,7 @@ enum stream_state {
 	STREAM_ENDED = 16,  /* the peer's end was told */
 	STREAM_BROKEN = 32, /* was told */
 	STREAM_CLOSED = 64,
+	STREAM_HANGUP = 128, /* the peer's end, or an error, lies behind what is there: receive until it comes */
 };
 
 struct listening {
@@ -173,8 +174,8 @@ static void epoll_resume(struct io *io, struct io_stream *stream) {
 static void receive(struct epoll_io *self, struct io_stream *stream) {
 	ssize_t got = recv(stream->fd, self->buffer, RECEIVE_BYTES, 0);
 	if (LIKELY(got > 0)) {
-		/* A short one was all that there was; if there is more by now, epoll says so. */
-		if ((size_t)got < RECEIVE_BYTES)
+		/* A short one was all that there was; if there is more by now, epoll says so, but it does not say again that there is an end. */
+		if ((size_t)got < RECEIVE_BYTES && (stream->state & STREAM_HANGUP) == 0)
 			stream->state &= (uint16_t)~STREAM_READABLE;
 		else
 			list(self, stream);
@@ -275,6 +276,7 @@ static bool handle(struct epoll_io *self, const struct epoll_event *event) {
 	if (event->events & EPOLLOUT) go_on_sending(self, stream);
 	if ((event->events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return true;
 	if (stream->state & (STREAM_CLOSED | STREAM_ENDED)) return true;
+	if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) stream->state |= STREAM_HANGUP;
 	stream->state |= STREAM_READABLE;
 	if ((stream->state & STREAM_PAUSED) == 0) list(self, stream);
 	return true;

@@ -41,6 +41,7 @@ enum stream_state {
 	STREAM_BROKEN = 16, /* was told */
 	STREAM_CLOSED = 32,
 	STREAM_STARVED = 64, /* on the list of those that found no buffer */
+	STREAM_GONE = 128,   /* on the list of those whose end is to be told */
 };
 
 /* What a completion is of: the low bits of its user data; the others are the address. */
@@ -346,7 +347,8 @@ static void leave_starved(struct uring_io *self, struct io_stream *stream) {
 /* ------------------------------------------------------------------ close ------------------ */
 
 static void let_go(struct uring_io *self, struct io_stream *stream) {
-	if ((stream->state & STREAM_CLOSED) == 0 || stream->pending > 0) return;
+	if ((stream->state & (STREAM_CLOSED | STREAM_GONE)) != STREAM_CLOSED || stream->pending > 0) return;
+	stream->state |= STREAM_GONE;
 	close(stream->fd);
 	stream->fd = -1;
 	stream->next = self->closed;
