@@ -143,7 +143,8 @@ void snug_shard_flush(snug_shard *shard, int64_t at_s);
 
 /* ------------------------------------------------------------------ values in pieces -------------------------------------- */
 
-/* An item that neither moves nor vanishes: one that is being filled, or one that is being sent. */
+/* An item that neither moves nor vanishes: one that is being filled, or one that is being sent. All leases together hold half of the limit at
+ * most (one of them may be larger): NO_MEMORY beyond that. */
 typedef struct snug_lease {
 	snug_ref ref; /* 0: none */
 	uint32_t item_bytes;

@@ -29,6 +29,13 @@ static struct item_head full_head(snug_shard *shard, const snug_key *key, const 
 	return head;
 }
 
+/* What is leased can neither move nor be evicted: all of it together is half of the memory at most, so that there is always some to serve
+ * with, however many clients do not take, or do not send, what they asked for. One lease may be larger than that. */
+static bool may_lease(const snug_shard *shard, size_t bytes) {
+	uint64_t leased_bytes = shard->pools->pins.payload_bytes;
+	return leased_bytes == 0 || leased_bytes + bytes <= shard->pools->arena.limit_bytes / 2;
+}
+
 #define PIN_TABLE_GRAIN ((size_t)4096) /* by which it may have to grow */
 
 /* The table of pins needs memory too, which items make room for as for anything else. `*ref` may move for that. */
@@ -51,7 +58,8 @@ snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t val
 	struct item_head head = full_head(shard, key, NULL, value_bytes);
 	uint32_t value_offset = head.head_bytes + (uint32_t)head.key_bytes;
 	snug_ref ref;
-	error = shard_alloc(shard, item_bytes(&head), value_offset, &ref);
+	error = SNUG_ERROR_NO_MEMORY;
+	if (may_lease(shard, item_bytes(&head))) error = shard_alloc(shard, item_bytes(&head), value_offset, &ref);
 	if (!error) {
 		item_write(snug_ref_at(shard->pools, ref), &head);
 		error = pin(shard, &ref, item_bytes(&head));
@@ -145,6 +153,7 @@ snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, co
 snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *out) {
 	if (shard == NULL || item == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_ref ref = item->ref;
+	if (!may_lease(shard, item->item_bytes)) return SNUG_ERROR_NO_MEMORY;
 	snug_error error = pin(shard, &ref, item->item_bytes);
 	if (error) return error;
 	shard->stats.leases++;

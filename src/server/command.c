@@ -193,7 +193,7 @@ static bool fail(struct command *command, const char *text, size_t text_bytes, s
 
 /* There is no whole line. Only a list of keys may be longer than LINE_BYTES_MAX. */
 static bool unfinished(struct parser *parser, const char *bytes, size_t length, struct command *command, size_t *used) {
-	static const char binary[] = "ERROR binary protocol is not supported\r\n";
+	static const char binary[] = "CLIENT_ERROR binary protocol is not supported\r\n";
 	struct parser list;
 	*used = 0;
 	if (length > 0 && (unsigned char)bytes[0] == BINARY_MAGIC)

@@ -123,61 +123,69 @@ static bool lease_value(struct record *record, const snug_item *item) {
 	return true;
 }
 
-static void lease_out(struct connection *connection, const snug_item *item) {
+/* A record that holds the value until it was sent. NULL: it cannot be held. */
+static struct record *take_lease(struct connection *connection, const snug_item *item) {
 	struct record *record = record_take(connection, RECORD_LEASE);
-	if (record != NULL && lease_value(record, item)) {
-		output_append_lease(connection, record);
-		return;
-	}
-	if (record != NULL) record_give(record);
-	connection_close(connection);
+	if (record == NULL || lease_value(record, item)) return record;
+	record_give(record);
+	return NULL;
 }
 
-static void say_now(struct connection *connection, const struct command *command) {
+/* The head again, as words that say that there was no memory for the value. */
+static size_t refuse_value(struct command *command, char *text, bool *has_value) {
+	command->operation.status = STATUS_NO_MEMORY;
+	return answer_head(command, text, has_value);
+}
+
+static void say_now(struct connection *connection, struct command *command) {
+	const snug_item *item = &command->operation.item;
+	struct record *lease = NULL;
 	bool has_value = false;
 	char *head = output_room(connection, ANSWER_BYTES_MAX);
 	if (head == NULL) return;
 	size_t length = answer_head(command, head, &has_value);
+	if (UNLIKELY(has_value && item->value_bytes > COPY_BYTES_MAX)) {
+		lease = take_lease(connection, item);
+		if (lease == NULL) length = refuse_value(command, head, &has_value);
+	}
 	if (length == 0) return;
 	output_wrote(connection, (uint32_t)length);
 	if (!has_value) return;
-	const snug_item *item = &command->operation.item;
-	if (LIKELY(item->value_bytes <= COPY_BYTES_MAX)) {
-		if (item->value_bytes > 0) copy_value(connection, item);
-	} else {
-		lease_out(connection, item);
-	}
+	if (lease != NULL)
+		output_append_lease(connection, lease);
+	else if (item->value_bytes > 0)
+		copy_value(connection, item);
 	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
 }
 
 /* The same into a record. */
-static void say_later(struct connection *connection, const struct command *command) {
+static void say_later(struct connection *connection, struct command *command) {
+	const snug_item *item = &command->operation.item;
 	bool has_value = false;
 	struct record *record = record_take(connection, RECORD_TEXT);
 	if (record == NULL) {
 		connection_close(connection);
 		return;
 	}
-	uint32_t length = (uint32_t)answer_head(command, record->bytes, &has_value);
-	const snug_item *item = &command->operation.item;
-	bool ok = true;
-	record->is_ready = true;
-	if (length > 0 && has_value && length + item->value_bytes + sizeof line_end <= RECORD_ROOM) {
-		ok = item->value_bytes == 0 ||
-			 snug_shard_read(connection->worker->shard, item, 0, record->bytes + length, item->value_bytes) == SNUG_OK;
-		length += (uint32_t)item->value_bytes;
+	size_t length = answer_head(command, record->bytes, &has_value);
+	bool fits = length + item->value_bytes + sizeof line_end <= RECORD_ROOM;
+	if (has_value && !fits && !lease_value(record, item)) length = refuse_value(command, record->bytes, &has_value);
+	if (has_value && fits) {
+		snug_error error = item->value_bytes == 0 ? SNUG_OK
+												  : snug_shard_read(connection->worker->shard, item, 0,
+																	record->bytes + length, item->value_bytes);
+		SNUG_ASSERT(!error);
+		(void)error;
+		length += item->value_bytes;
 		memcpy(record->bytes + length, line_end, sizeof line_end);
-		length += (uint32_t)sizeof line_end;
-	} else if (length > 0 && has_value) {
-		ok = lease_value(record, item);
+		length += sizeof line_end;
 	}
-	record->text_bytes = length;
-	if (ok && length > 0) {
+	record->text_bytes = (uint32_t)length;
+	record->is_ready = true;
+	if (length > 0)
 		answers_append(connection, record);
-		return;
-	}
-	record_give(record);
-	if (!ok) connection_close(connection);
+	else
+		record_give(record);
 }
 
 /* ------------------------------------------------------------------ executing -------------- */
@@ -316,8 +324,8 @@ void record_returned(struct record *record) {
 	case RECORD_ANSWER:
 	case RECORD_TEXT:
 		record->is_ready = true;
-		if (connection->is_closing)
-			record_dispose(record);
+		if (!connection->is_open)
+			record_dispose(record); /* it is on no list any more */
 		else if (connection->first_answer == record)
 			answers_drain(connection);
 		break;

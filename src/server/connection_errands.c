@@ -49,8 +49,8 @@ void errand_say(struct record *record) {
 
 /* A ready errand's record is said, or, if nobody listens any more, given back. */
 static void errand_done(struct record *record) {
-	if (record->connection->is_closing)
-		record_dispose(record);
+	if (!record->connection->is_open)
+		record_dispose(record); /* it is on no list any more */
 	else
 		answers_drain(record->connection);
 }

@@ -141,6 +141,8 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 	stat_u64(out, "total_connections", sum->connections.total);
 	stat_u64(out, "rejected_connections", sum->connections.rejected);
 	stat_u64(out, "connection_structures", sum->connections.current);
+	stat_u64(out, "listen_disabled_num", 0);
+	stat_u64(out, "time_in_listen_disabled_us", 0);
 	stat_u64(out, "idle_kicks", sum->connections.idle_kicks);
 	stat_u64(out, "auth_cmds", 0);
 	stat_u64(out, "auth_errors", 0);
@@ -213,36 +215,52 @@ static void answer_items(struct errand *errand, struct text *out) {
 		stat_u64(out, "items:1:age_warm", 0);
 		stat_u64(out, "items:1:mem_requested", shard->item_bytes);
 		stat_u64(out, "items:1:evicted", shard->evictions);
+		stat_u64(out, "items:1:evicted_nonzero", 0);
+		stat_u64(out, "items:1:evicted_time", 0);
 		stat_u64(out, "items:1:evicted_unfetched", shard->evicted_unfetched);
 		stat_u64(out, "items:1:expired_unfetched", shard->expired_unfetched);
 		stat_u64(out, "items:1:outofmemory", shard->refused);
+		stat_u64(out, "items:1:tailrepairs", 0);
 		stat_u64(out, "items:1:reclaimed", shard->expired);
 	}
 	text_say(out, "END");
 }
 
+/* Operations are counted for all sizes together; the first class shows them. */
+static void say_slab_counts(struct text *out, uint32_t number, const struct operation_counts *counts) {
+#define SAY(name, value) text_print(out, "STAT %u:" #name " %llu\r\n", number, (unsigned long long)(value))
+	SAY(get_hits, counts->get_hits);
+	SAY(cmd_set, counts->cmd_set);
+	SAY(delete_hits, counts->delete_hits);
+	SAY(incr_hits, counts->incr_hits);
+	SAY(decr_hits, counts->decr_hits);
+	SAY(cas_hits, counts->cas_hits);
+	SAY(cas_badval, counts->cas_badval);
+	SAY(touch_hits, counts->touch_hits);
+}
+
 static void say_slab(struct text *out, uint32_t number, const snug_stats *stats, const snug_pool_stats *pool) {
 	uint64_t chunk_bytes = pool->objects == 0 ? stats->page_bytes : pool->slot_bytes / pool->objects;
-	text_print(out, "STAT %u:chunk_size %llu\r\n", number, (unsigned long long)chunk_bytes);
-	text_print(out, "STAT %u:chunks_per_page %llu\r\n", number,
-			   (unsigned long long)(chunk_bytes == 0 ? 0 : stats->page_bytes / chunk_bytes));
-	text_print(out, "STAT %u:total_pages %u\r\n", number, pool->slabs);
-	text_print(out, "STAT %u:total_chunks %llu\r\n", number,
-			   (unsigned long long)(chunk_bytes == 0 ? 0 : pool->slab_bytes / chunk_bytes));
-	text_print(out, "STAT %u:used_chunks %llu\r\n", number, (unsigned long long)pool->objects);
-	text_print(out, "STAT %u:free_chunks %llu\r\n", number,
-			   (unsigned long long)(chunk_bytes == 0 ? 0 : pool->hole_bytes / chunk_bytes));
-	text_print(out, "STAT %u:mem_requested %llu\r\n", number, (unsigned long long)pool->payload_bytes);
-	text_print(out, "STAT %u:snug_hole_bytes %llu\r\n", number, (unsigned long long)pool->hole_bytes);
-	text_print(out, "STAT %u:snug_reclaimable_bytes %llu\r\n", number, (unsigned long long)pool->reclaimable_bytes);
+	uint64_t free_chunks = chunk_bytes == 0 ? 0 : pool->hole_bytes / chunk_bytes;
+	SAY(chunk_size, chunk_bytes);
+	SAY(chunks_per_page, chunk_bytes == 0 ? 0 : stats->page_bytes / chunk_bytes);
+	SAY(total_pages, pool->slabs);
+	SAY(total_chunks, pool->objects + free_chunks);
+	SAY(used_chunks, pool->objects);
+	SAY(free_chunks, free_chunks);
+	SAY(mem_requested, pool->payload_bytes);
+	SAY(snug_hole_bytes, pool->hole_bytes);
+	SAY(snug_reclaimable_bytes, pool->reclaimable_bytes);
+#undef SAY
 }
 
 static void answer_slabs(struct errand *errand, struct text *out) {
 	const snug_stats *stats = &stats_of(errand)->sum.shard.pools;
+	const struct operation_counts none = {0}, *counts = &stats_of(errand)->sum.counts;
 	uint32_t active = 0;
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if (stats->pool[pool].slabs == 0) continue;
-		active++;
+		say_slab_counts(out, pool + 1, active++ == 0 ? counts : &none);
 		say_slab(out, pool + 1, stats, &stats->pool[pool]);
 	}
 	stat_u64(out, "active_slabs", active);
