@@ -79,16 +79,24 @@ static void visit_metrics(struct errand *errand, struct server_worker *worker) {
 
 /* ------------------------------------------------------------------ map -------------------- */
 
-static bool write_text(void *context, const char *text, size_t length) {
+/* On one line, as answers are. */
+static bool write_line(void *context, const char *text, size_t length) {
 	struct text *out = context;
-	text_append(out, text, length);
+	while (length > 0) {
+		const char *newline = memchr(text, '\n', length);
+		size_t part = newline == NULL ? length : (size_t)(newline - text);
+		text_append(out, text, part);
+		if (newline != NULL) part++;
+		text += part;
+		length -= part;
+	}
 	return !out->failed;
 }
 
 static void visit_map(struct errand *errand, struct server_worker *worker) {
 	struct memory *memory = memory_of(errand);
 	text_print(&memory->text, "MAP %u ", worker->index);
-	if (snug_dump(snug_shard_pools(worker->shard), write_text, &memory->text) != SNUG_OK) memory->text.failed = true;
+	if (snug_dump(snug_shard_pools(worker->shard), write_line, &memory->text) != SNUG_OK) memory->text.failed = true;
 	text_append(&memory->text, "\r\n", 2);
 }
 

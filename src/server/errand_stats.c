@@ -141,6 +141,7 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 	stat_u64(out, "total_connections", sum->connections.total);
 	stat_u64(out, "rejected_connections", sum->connections.rejected);
 	stat_u64(out, "connection_structures", sum->connections.current);
+	stat_u64(out, "conn_yields", sum->connections.yields);
 	stat_u64(out, "listen_disabled_num", 0);
 	stat_u64(out, "time_in_listen_disabled_us", 0);
 	stat_u64(out, "idle_kicks", sum->connections.idle_kicks);

@@ -7,10 +7,6 @@
 /* Reads the map of the pools; `pages` is how many pages the cells are to cover, 0: up to the last one ever used. */
 bool map_read(snug_pools *pools, uint32_t pages, struct memory_map *out);
 
-/* Draws the map with one character for a page, `columns` wide, each line after `indent`; then the legend. */
-void map_print_text(const struct memory_map *map, uint32_t columns, uint32_t rows, const char *indent);
-void map_print_text_legend(const char *indent);
-
 /* The picture of an outcome's two maps, self-contained, 900 units wide. False: the file cannot be written. */
 bool map_write_svg(const char *path, const struct job *job, const struct outcome *outcome);
 

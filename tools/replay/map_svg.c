@@ -1,121 +1,15 @@
-/* map_svg.c: the memory map before and after a defragmentation, as a picture.
- *
- * A box is a page. Its colour is its pool, the opacity of its inside how full the slab is; the outline is always shown, so
- * an empty-looking coloured box is a slab full of holes. A free page is a grey outline, one that went back to the OS a dot;
- * a page with pinned objects bears a white dot. Boxes of one look are one path, which keeps the file small. */
+/* map_svg.c: the memory map before and after a defragmentation, as a picture (map_boxes.c says how to read it). */
 #include "map.h"
 #include "svg.h"
 #include "units.h"
 
-#include <string.h>
-
-#define COLUMNS 64
-#define CELL 13.4
-#define BOX 10.6
-#define LEFT 21.0
-#define LEVELS 8
-
-static const char *const pool_colours[SNUG_POOL_COUNT] = {"#2f81f7", "#1a9f6c", "#e8833a"};
-static const char *const pool_names[SNUG_POOL_COUNT] = {"small objects", "medium", "large (fragments)"};
-
-static uint32_t row_count(const struct memory_map *map) {
-	return (map->cells + COLUMNS - 1) / COLUMNS;
-}
-
-static void cell_at(uint32_t index, double top, double *x, double *y) {
-	*x = LEFT + CELL * (index % COLUMNS);
-	uint32_t row = index / COLUMNS;
-	*y = top + CELL * row;
-}
-
-static unsigned level_of(const struct map_cell *cell) {
-	return (unsigned)((double)cell->fullness * (LEVELS - 1) + .5);
-}
-
-static void slab_path(FILE *svg, const struct memory_map *map, double top, enum snug_pool pool, unsigned level) {
-	bool open = false;
-	for (uint32_t i = 0; i < map->cells; i++) {
-		const struct map_cell *cell = &map->cell[i];
-		double x, y;
-		if (cell->state != PAGE_SLAB || cell->pool != (uint8_t)pool || level_of(cell) != level) continue;
-		if (!open)
-			fprintf(svg, "<path fill=\"%s\" stroke=\"%s\" fill-opacity=\"%.2f\" d=\"", pool_colours[pool],
-					pool_colours[pool], .06 + .94 * level * level / ((LEVELS - 1) * (LEVELS - 1)));
-		open = true;
-		cell_at(i, top, &x, &y);
-		fprintf(svg, "M%.1f %.1fh%gv%gh-%gz", x, y, BOX, BOX, BOX);
-	}
-	if (open) fputs("\"/>\n", svg);
-}
-
-static void outline_path(FILE *svg, const struct memory_map *map, double top) {
-	fputs("<path class=\"g\" d=\"M0 0", svg);
-	for (uint32_t i = 0; i < map->cells; i++) {
-		double x, y;
-		cell_at(i, top, &x, &y);
-		if (map->cell[i].state == PAGE_FREE) fprintf(svg, "M%.1f %.1fh%gv%gh-%gz", x, y, BOX, BOX, BOX);
-	}
-	fputs("\"/>\n<path class=\"g\" stroke-linecap=\"round\" stroke-width=\"2\" d=\"M0 0", svg);
-	for (uint32_t i = 0; i < map->cells; i++) {
-		double x, y;
-		cell_at(i, top, &x, &y);
-		if (map->cell[i].state == PAGE_RETURNED) fprintf(svg, "M%.1f %.1fh0", x + BOX / 2, y + BOX / 2);
-	}
-	fputs("\"/>\n", svg);
-}
-
-static void pin_path(FILE *svg, const struct memory_map *map, double top) {
-	fputs("<path stroke=\"#fff\" stroke-linecap=\"round\" stroke-width=\"4\" d=\"M0 0", svg);
-	for (uint32_t i = 0; i < map->cells; i++) {
-		double x, y;
-		cell_at(i, top, &x, &y);
-		if (map->cell[i].pinned) fprintf(svg, "M%.1f %.1fh0", x + BOX / 2, y + BOX / 2);
-	}
-	fputs("\"/>\n", svg);
-}
-
-static double grid(FILE *svg, const struct memory_map *map, double top) {
-	outline_path(svg, map, top);
-	for (int pool = 0; pool < SNUG_POOL_COUNT; pool++)
-		for (unsigned level = 0; level < LEVELS; level++) slab_path(svg, map, top, (enum snug_pool)pool, level);
-	pin_path(svg, map, top);
-	return top + CELL * row_count(map);
-}
-
-static void tell_box(FILE *svg, double y, const struct memory_map *map, uint64_t page_bytes) {
-	char text[80];
-	if (map->stride == 1)
-		snprintf(text, sizeof text, "a box is a page of %s", bytes_text(page_bytes).text);
-	else
-		snprintf(text, sizeof text, "a box is a page of %s; 1 page in %u is shown", bytes_text(page_bytes).text,
-				 map->stride);
-	svg_text(svg, SVG_WIDTH - LEFT, y, "e", text);
-}
-
-static void legend(FILE *svg, double y) {
-	double x = LEFT;
-	for (int pool = 0; pool < SNUG_POOL_COUNT; pool++) {
-		for (int level = 0; level < 4; level++, x += CELL)
-			fprintf(svg, "<path fill=\"%s\" stroke=\"%s\" fill-opacity=\"%.2f\" d=\"M%.1f %.1fh%gv%gh-%gz\"/>\n",
-					pool_colours[pool], pool_colours[pool], .06 + .94 * level * level / 9, x, y, BOX, BOX, BOX);
-		svg_text(svg, x + 3, y + 9.5, "l", pool_names[pool]);
-		x += 40 + 6.4 * (double)strlen(pool_names[pool]);
-	}
-	fprintf(svg, "<path class=\"g\" d=\"M%.1f %.1fh%gv%gh-%gz\"/>\n", x, y, BOX, BOX, BOX);
-	svg_text(svg, x + CELL + 3, y + 9.5, "l", "free");
-	x += 66;
-	fprintf(svg, "<path class=\"g\" stroke-linecap=\"round\" stroke-width=\"2\" d=\"M%.1f %.1fh0\"/>\n", x,
-			y + BOX / 2);
-	svg_text(svg, x + 8, y + 9.5, "l", "returned to the OS");
-}
-
 static void heading(FILE *svg, double y, const char *when, const snug_stats *stats) {
 	char text[200];
-	svg_text(svg, LEFT, y, "b", when);
+	svg_text(svg, MAP_SVG_LEFT, y, "b", when);
 	snprintf(text, sizeof text, "%s of objects in %s of slab pages: %s holes",
 			 bytes_text(stats->total.payload_bytes).text, bytes_text(stats->total.slab_bytes).text,
 			 share_text(stats->total.external_fragmentation).text);
-	svg_text(svg, LEFT + 52, y, "l", text);
+	svg_text(svg, MAP_SVG_LEFT + 52, y, "l", text);
 }
 
 bool map_write_svg(const char *path, const struct job *job, const struct outcome *outcome) {
@@ -124,16 +18,16 @@ bool map_write_svg(const char *path, const struct job *job, const struct outcome
 	snprintf(text, sizeof text, "%s reclaimed in %s: %s objects moved, longest pause %s",
 			 bytes_text(report->reclaimed_bytes).text, duration_text(report->work_ns).text,
 			 count_text(report->moved_objects).text, duration_text(report->longest_step_ns).text);
-	FILE *svg = svg_begin(path, (int)(2 * CELL * row_count(&outcome->before) + 150), text);
+	FILE *svg = svg_begin(path, (int)(2 * map_svg_height(&outcome->before) + 150), text);
 	if (svg == NULL) return false;
-	svg_text(svg, LEFT, 30, "h", text);
+	svg_text(svg, MAP_SVG_LEFT, 30, "h", text);
 	snprintf(text, sizeof text, "workload %s, seed %llu", job->workload, (unsigned long long)job->seed);
-	svg_text(svg, SVG_WIDTH - LEFT, 58, "e", text);
+	svg_text(svg, SVG_WIDTH - MAP_SVG_LEFT, 58, "e", text);
 	heading(svg, 58, "Before", &report->before);
-	double bottom = grid(svg, &outcome->before, 68);
+	double bottom = map_svg_grid(svg, &outcome->before, 68);
 	heading(svg, bottom + 22, "After", &report->after);
-	tell_box(svg, bottom + 22, &outcome->before, report->before.page_bytes);
-	bottom = grid(svg, &outcome->after, bottom + 32);
-	legend(svg, bottom + 12);
+	map_svg_tell_box(svg, bottom + 22, &outcome->before, report->before.page_bytes);
+	bottom = map_svg_grid(svg, &outcome->after, bottom + 32);
+	map_svg_legend(svg, bottom + 12);
 	return svg_end(svg);
 }

@@ -15,6 +15,8 @@
 #ifndef REPLAY_H
 #define REPLAY_H
 
+#include "memory_map.h"
+
 #include <snug/snug.h>
 
 #include <stdatomic.h>
@@ -28,7 +30,6 @@
 #define TEXT_ROOM ((size_t)240)
 #define PHASE_MAX ((size_t)12)
 #define SAMPLE_MAX ((size_t)512)
-#define MAP_CELL_MAX ((size_t)1024)
 
 enum allocator_kind {
 	ALLOCATOR_SNUG,
@@ -80,24 +81,6 @@ struct phase_end {
 	uint64_t phase_ns;
 	double internal_fragmentation;
 	double external_fragmentation;
-};
-
-enum page_state { PAGE_UNUSED, PAGE_SLAB, PAGE_FREE, PAGE_RETURNED };
-
-/* One page. */
-struct map_cell {
-	uint8_t state;  /* enum page_state */
-	uint8_t pool;   /* enum snug_pool, of a slab */
-	bool pinned;    /* holds pinned objects */
-	float fullness; /* live slots / slots, of a slab */
-};
-
-/* All pages, or every stride-th: an even sample, in the order of their addresses. */
-struct memory_map {
-	uint32_t cells;
-	uint32_t stride;
-	uint32_t pages;
-	struct map_cell cell[MAP_CELL_MAX];
 };
 
 struct quantiles {

@@ -1,6 +1,6 @@
 /* map_text.c: the memory map for a terminal: one character for a page, block characters where the locale has them. The
- * picture for paper is map_svg.c. */
-#include "map.h"
+ * picture for paper is map_boxes.c. */
+#include "memory_map.h"
 
 #include <langinfo.h>
 #include <stdio.h>

@@ -18,7 +18,7 @@ static void escape(FILE *svg, const char *text) {
 FILE *svg_begin(const char *path, int height, const char *title) {
 	FILE *svg = fopen(path, "we");
 	if (svg == NULL) {
-		fprintf(stderr, "snug-replay: %s: %s\n", path, strerror(errno));
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		return NULL;
 	}
 	fprintf(svg,

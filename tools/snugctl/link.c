@@ -1,0 +1,206 @@
+/* link.c: see link.h. */
+#include "link.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define DEFAULT_PORT "11211"
+#define HOST_ROOM 256
+
+/* ------------------------------------------------------------------ connect ---------------- */
+
+static int connect_unix(const char *path) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address.sun_path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(address.sun_path, path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/* Host and port of "host", "host:port", "[address]:port". */
+static bool split_address(const char *text, char host[HOST_ROOM], const char **port) {
+	const char *end = text + strlen(text), *begin = text;
+	*port = DEFAULT_PORT;
+	if (*text == '[') {
+		begin++;
+		end = strchr(text, ']');
+		if (end == NULL) return false;
+		if (end[1] == ':') *port = end + 2;
+	} else {
+		const char *colon = strrchr(text, ':');
+		if (colon != NULL && strchr(text, ':') == colon) {
+			end = colon;
+			*port = colon + 1;
+		}
+	}
+	size_t length = (size_t)(end - begin);
+	if (length >= HOST_ROOM) return false;
+	memcpy(host, begin, length);
+	host[length] = '\0';
+	return true;
+}
+
+static int connect_tcp(const char *address, const char **why) {
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+	char host[HOST_ROOM];
+	const char *port;
+	int fd = -1;
+	*why = "not an address";
+	if (!split_address(address, host, &port)) return -1;
+	int failed = getaddrinfo(*host == '\0' ? "127.0.0.1" : host, port, &hints, &found);
+	if (failed != 0) {
+		*why = gai_strerror(failed);
+		return -1;
+	}
+	for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next) {
+		fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (fd < 0 || connect(fd, at->ai_addr, at->ai_addrlen) == 0) continue;
+		*why = strerror(errno);
+		close(fd);
+		fd = -1;
+	}
+	freeaddrinfo(found);
+	return fd;
+}
+
+bool link_open(struct link *link, const char *address, int timeout_ms) {
+	const char *why = NULL;
+	bool is_path = strchr(address, '/') != NULL;
+	link->timeout_ms = timeout_ms;
+	link->fd = is_path ? connect_unix(address) : connect_tcp(address, &why);
+	if (link->fd >= 0) return true;
+	fprintf(stderr, "snugctl: %s: %s\n", address, is_path ? strerror(errno) : why);
+	return false;
+}
+
+void link_close(struct link *link) {
+	if (link->fd >= 0) close(link->fd);
+	link->fd = -1;
+}
+
+/* ------------------------------------------------------------------ ask -------------------- */
+
+static bool send_all(int fd, const char *bytes, size_t length) {
+	while (length > 0) {
+		ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR) continue;
+		if (sent < 0) return false;
+		bytes += sent;
+		length -= (size_t)sent;
+	}
+	return true;
+}
+
+static bool starts(const char *text, const char *with) {
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* The answer's last line is there. */
+static bool is_complete(const struct reply *reply) {
+	if (reply->length < 2 || reply->text[reply->length - 1] != '\n') return false;
+	const char *last = reply->text + reply->length - 2;
+	while (last > reply->text && last[-1] != '\n') last--;
+	return starts(last, "END\r") || starts(last, "OK\r") || starts(last, "RESET\r") || starts(last, "ERROR") ||
+		   starts(last, "CLIENT_ERROR") || starts(last, "SERVER_ERROR");
+}
+
+static bool receive_some(struct link *link, struct reply *reply, size_t *room) {
+	struct pollfd wait = {.fd = link->fd, .events = POLLIN};
+	int ready = poll(&wait, 1, link->timeout_ms);
+	if (ready < 0 && errno == EINTR) return true;
+	if (ready <= 0) {
+		fprintf(stderr, "snugctl: no answer in time; what was asked for may go on, and `snugctl report` tells\n");
+		return false;
+	}
+	if (*room - reply->length < 65536) {
+		char *text = realloc(reply->text, *room * 2 + 65536);
+		if (text == NULL) {
+			fprintf(stderr, "snugctl: out of memory\n");
+			return false;
+		}
+		*room = *room * 2 + 65536;
+		reply->text = text;
+	}
+	ssize_t got = recv(link->fd, reply->text + reply->length, *room - reply->length - 1, 0);
+	if (got > 0) reply->length += (size_t)got;
+	if (got > 0 || (got < 0 && errno == EINTR)) return true;
+	fprintf(stderr, "snugctl: the server closed the connection\n");
+	return false;
+}
+
+static void add_line(struct reply *reply, char *line) {
+	char *value = starts(line, "STAT ") ? strchr(line + 5, ' ') : NULL;
+	if (value != NULL) {
+		*value = '\0';
+		reply->fields[reply->field_count++] = (struct field){line + 5, value + 1};
+		return;
+	}
+	if (starts(line, "CLIENT_ERROR") || starts(line, "SERVER_ERROR") || starts(line, "ERROR")) reply->error = line;
+	if (strcmp(line, "END") != 0) reply->lines[reply->line_count++] = line;
+}
+
+/* Into lines and fields. */
+static bool take_apart(struct reply *reply) {
+	size_t lines = 1;
+	for (size_t i = 0; i < reply->length; i++) lines += reply->text[i] == '\n';
+	reply->fields = calloc(lines, sizeof *reply->fields);
+	reply->lines = calloc(lines, sizeof *reply->lines);
+	if (reply->fields == NULL || reply->lines == NULL) return false;
+	reply->text[reply->length] = '\0';
+	for (char *at = reply->text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1) {
+		*end = '\0';
+		if (end > at && end[-1] == '\r') end[-1] = '\0';
+		add_line(reply, at);
+	}
+	return true;
+}
+
+bool link_ask(struct link *link, const char *command, struct reply *reply) {
+	size_t room = 0;
+	*reply = (struct reply){0};
+	if (!send_all(link->fd, command, strlen(command)) || !send_all(link->fd, "\r\n", 2)) {
+		fprintf(stderr, "snugctl: %s\n", strerror(errno));
+		return false;
+	}
+	while (!is_complete(reply))
+		if (!receive_some(link, reply, &room)) {
+			reply_free(reply);
+			return false;
+		}
+	if (take_apart(reply)) return true;
+	fprintf(stderr, "snugctl: out of memory\n");
+	reply_free(reply);
+	return false;
+}
+
+void reply_free(struct reply *reply) {
+	free(reply->fields);
+	free(reply->lines);
+	free(reply->text);
+	*reply = (struct reply){0};
+}
+
+const char *reply_value(const struct reply *reply, const char *name) {
+	for (size_t i = 0; i < reply->field_count; i++)
+		if (strcmp(reply->fields[i].name, name) == 0) return reply->fields[i].value;
+	return NULL;
+}
+
+double reply_number(const struct reply *reply, const char *name) {
+	const char *value = reply_value(reply, name);
+	return value == NULL ? 0 : strtod(value, NULL);
+}

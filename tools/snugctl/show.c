@@ -1,0 +1,102 @@
+/* show.c: see show.h. A name says what its value is: _bytes, _ns, fragmentation. */
+#include "show.h"
+
+#include "units.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool ends(const char *text, const char *with) {
+	size_t length = strlen(text), part = strlen(with);
+	return length >= part && strcmp(text + length - part, with) == 0;
+}
+
+/* JSON's numbers, as far as snugd writes them. */
+static bool is_number(const char *text) {
+	if (*text == '-') text++;
+	if (!isdigit((unsigned char)*text) || (text[0] == '0' && isdigit((unsigned char)text[1]))) return false;
+	while (isdigit((unsigned char)*text)) text++;
+	if (*text == '.' && isdigit((unsigned char)text[1]))
+		for (text++; isdigit((unsigned char)*text);) text++;
+	return *text == '\0';
+}
+
+static struct unit_text readable(const char *name, const char *value) {
+	struct unit_text text;
+	if (is_number(value) && *value != '-') {
+		if (ends(name, "bytes")) return bytes_text(strtoull(value, NULL, 10));
+		if (ends(name, "_ns")) return duration_text(strtoull(value, NULL, 10));
+		if (strstr(name, "fragmentation") != NULL) return share_text(strtod(value, NULL));
+		bool is_name = ends(name, "time") || ends(name, "schedule") || ends(name, "pid");
+		if (!is_name && strchr(value, '.') == NULL && strlen(value) > 4 && strlen(value) < 16)
+			return count_text(strtoull(value, NULL, 10));
+	}
+	snprintf(text.text, sizeof text.text, "%s", value);
+	return text;
+}
+
+/* How much of a name is its group: "3:small:" of "3:small:objects". */
+static int group_length(const char *name) {
+	const char *colon = strrchr(name, ':');
+	return colon == NULL ? 0 : (int)(colon - name) + 1;
+}
+
+static size_t widest(const struct reply *reply) {
+	size_t width = 0;
+	for (size_t i = 0; i < reply->field_count; i++) {
+		size_t length = strlen(reply->fields[i].name + group_length(reply->fields[i].name));
+		if (length > width) width = length;
+	}
+	return width;
+}
+
+void show_table(const struct reply *reply) {
+	int width = (int)widest(reply), group_before = 0;
+	const char *before = "";
+	for (size_t i = 0; i < reply->field_count; i++) {
+		const struct field *field = &reply->fields[i];
+		int group = group_length(field->name);
+		if (group > 0 && (group != group_before || strncmp(field->name, before, (size_t)group) != 0))
+			printf("%s%.*s\n", i > 0 ? "\n" : "", group - 1, field->name);
+		before = field->name;
+		group_before = group;
+		struct unit_text value = readable(field->name, field->value);
+		bool is_cut = strlen(field->value) >= UNIT_TEXT_ROOM && !is_number(field->value);
+		printf("%s%-*s  %s\n", group > 0 ? "  " : "", width, field->name + group, is_cut ? field->value : value.text);
+	}
+	for (size_t i = 0; i < reply->line_count; i++) puts(reply->lines[i]);
+}
+
+static void put_string(const char *text) {
+	putchar('"');
+	for (; *text != '\0'; text++) {
+		unsigned char letter = (unsigned char)*text;
+		if (letter == '"' || letter == '\\')
+			printf("\\%c", letter);
+		else if (letter < 32)
+			printf("\\u%04x", letter);
+		else
+			putchar(letter);
+	}
+	putchar('"');
+}
+
+void show_json(const struct reply *reply) {
+	putchar('{');
+	for (size_t i = 0; i < reply->field_count; i++) {
+		if (i > 0) putchar(',');
+		put_string(reply->fields[i].name);
+		putchar(':');
+		if (is_number(reply->fields[i].value))
+			fputs(reply->fields[i].value, stdout);
+		else
+			put_string(reply->fields[i].value);
+	}
+	if (reply->error != NULL) {
+		fputs(reply->field_count > 0 ? ",\"error\":" : "\"error\":", stdout);
+		put_string(reply->error);
+	}
+	puts("}");
+}

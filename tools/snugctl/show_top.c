@@ -1,0 +1,168 @@
+/* show_top.c: what the server does, line by line or on one screen: operations a second between two looks, hit rate, and for each pool how it
+ * is used and fragmented. On a terminal the screen is drawn anew; else each look is printed below the last. */
+#include "show.h"
+
+#include "units.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t is_over;
+
+static void on_signal(int number) {
+	(void)number;
+	is_over = 1;
+}
+
+/* ------------------------------------------------------------------ figures ---------------- */
+
+struct look {
+	double at_s;
+	double gets, hits, sets, evictions, read_bytes, written_bytes;
+};
+
+static double now_s(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static struct look look_at(const struct reply *stats) {
+	return (struct look){
+		.at_s = now_s(),
+		.gets = reply_number(stats, "cmd_get"),
+		.hits = reply_number(stats, "get_hits"),
+		.sets = reply_number(stats, "cmd_set"),
+		.evictions = reply_number(stats, "evictions"),
+		.read_bytes = reply_number(stats, "bytes_read"),
+		.written_bytes = reply_number(stats, "bytes_written"),
+	};
+}
+
+static double rate(double now, double before, double seconds) {
+	return seconds <= 0 || now < before ? 0 : (now - before) / seconds;
+}
+
+static struct unit_text number(const struct reply *reply, const char *name) {
+	return bytes_text((uint64_t)reply_number(reply, name));
+}
+
+/* ------------------------------------------------------------------ the screen ------------- */
+
+/* The sum over all workers of a pool's figure. */
+static double pool_sum(const struct reply *metrics, const char *pool, const char *figure) {
+	double sum = 0;
+	char tail[64];
+	snprintf(tail, sizeof tail, ":%s:%s", pool, figure);
+	for (size_t i = 0; i < metrics->field_count; i++) {
+		const char *colon = strchr(metrics->fields[i].name, ':');
+		if (colon != NULL && strcmp(colon, tail) == 0) sum += strtod(metrics->fields[i].value, NULL);
+	}
+	return sum;
+}
+
+static void print_pools(const struct reply *metrics) {
+	static const char *const pools[] = {"small", "medium", "large"};
+	printf("\n%-8s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "holes", "external", "reclaimable");
+	for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
+		double slabs = pool_sum(metrics, pools[i], "slab_bytes"), holes = pool_sum(metrics, pools[i], "hole_bytes");
+		printf("%-8s %12s %12s %12s %12s %12s\n", pools[i],
+			   bytes_text((uint64_t)pool_sum(metrics, pools[i], "payload_bytes")).text,
+			   bytes_text((uint64_t)slabs).text, bytes_text((uint64_t)holes).text,
+			   share_text(slabs > 0 ? holes / slabs : 0).text,
+			   bytes_text((uint64_t)pool_sum(metrics, pools[i], "reclaimable_bytes")).text);
+	}
+}
+
+static void print_rates(const struct look *before, const struct look *now) {
+	double seconds = now->at_s - before->at_s, gets = now->gets - before->gets, hits = now->hits - before->hits;
+	printf("gets/s %10.0f   sets/s %10.0f   hit rate %8s   evictions/s %8.0f   in %s/s   out %s/s\n",
+		   rate(now->gets, before->gets, seconds), rate(now->sets, before->sets, seconds),
+		   gets > 0 ? share_text(hits / gets).text : "-", rate(now->evictions, before->evictions, seconds),
+		   bytes_text((uint64_t)rate(now->read_bytes, before->read_bytes, seconds)).text,
+		   bytes_text((uint64_t)rate(now->written_bytes, before->written_bytes, seconds)).text);
+}
+
+static void print_look(const struct reply *stats, const struct reply *metrics, const struct look *before,
+					   const struct look *now) {
+	const char *version = reply_value(stats, "version");
+	printf("snugd %s   up %.0f s   %.0f connections   %.0f workers\n", version == NULL ? "?" : version,
+		   reply_number(stats, "uptime"), reply_number(stats, "curr_connections"), reply_number(stats, "threads"));
+	printf("limit %s   committed %s   free within the limit %s   buffers %s   items %s\n",
+		   number(stats, "limit_maxbytes").text, number(stats, "snug_committed_bytes").text,
+		   number(stats, "snug_available_bytes").text, number(stats, "snug_buffer_bytes").text,
+		   count_text((uint64_t)reply_number(stats, "curr_items")).text);
+	printf("fragmentation: internal %s, external %s   reclaimable %s   reclaimed so far %s\n",
+		   share_text(reply_number(stats, "snug_internal_fragmentation")).text,
+		   share_text(reply_number(stats, "snug_external_fragmentation")).text,
+		   number(stats, "snug_reclaimable_bytes").text, number(stats, "snug_reclaimed_bytes").text);
+	print_rates(before, now);
+	print_pools(metrics);
+}
+
+/* ------------------------------------------------------------------ the loop --------------- */
+
+struct terminal {
+	bool is_terminal;
+	struct termios before;
+};
+
+/* Keys come one by one, and are not shown. */
+static void terminal_begin(struct terminal *terminal) {
+	terminal->is_terminal =
+		isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &terminal->before) == 0;
+	if (!terminal->is_terminal) return;
+	struct termios raw = terminal->before;
+	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
+static void terminal_end(const struct terminal *terminal) {
+	if (terminal->is_terminal) (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal->before);
+}
+
+/* Until the time has passed; a q ends it all. */
+static void wait_for_key(const struct terminal *terminal, double seconds) {
+	struct pollfd key = {.fd = terminal->is_terminal ? STDIN_FILENO : -1, .events = POLLIN};
+	char letter;
+	if (poll(&key, 1, (int)(seconds * 1000)) > 0 && read(STDIN_FILENO, &letter, 1) == 1 && letter == 'q') is_over = 1;
+}
+
+static bool look_once(struct link *link, struct look *before, bool is_first) {
+	struct reply stats, metrics;
+	if (!link_ask(link, "stats", &stats)) return false;
+	bool ok = link_ask(link, "snug metrics", &metrics);
+	if (ok) {
+		struct look now = look_at(&stats);
+		print_look(&stats, &metrics, is_first ? &now : before, &now);
+		*before = now;
+		reply_free(&metrics);
+	}
+	reply_free(&stats);
+	return ok;
+}
+
+int show_top(struct link *link, double interval_s, unsigned rounds) {
+	struct terminal terminal = {0};
+	struct look before = {0};
+	bool ok = true;
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	terminal_begin(&terminal);
+	for (unsigned round = 0; ok && !is_over && (rounds == 0 || round < rounds); round++) {
+		if (terminal.is_terminal) fputs("\033[H\033[2J", stdout);
+		ok = look_once(link, &before, round == 0);
+		if (terminal.is_terminal) puts("\nq ends");
+		fflush(stdout);
+		bool is_last = rounds > 0 && round + 1 == rounds;
+		if (ok && !is_last) wait_for_key(&terminal, interval_s);
+	}
+	terminal_end(&terminal);
+	return ok ? 0 : 3;
+}

@@ -1,0 +1,183 @@
+/* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's own protocol: whatever it can do, a line sent by
+ * hand can do as well. */
+#include "show.h"
+
+#include <getopt.h>
+#include <snug/version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum status { STATUS_DONE = 0, STATUS_REFUSED = 1, STATUS_USAGE = 2, STATUS_UNREACHABLE = 3 };
+
+#define COMMAND_ROOM 512
+
+struct options {
+	const char *address;
+	const char *svg_path;
+	double timeout_s;
+	double interval_s;
+	unsigned rounds;
+	bool json;
+};
+
+static const char help[] =
+	"use: snugctl [OPTION...] COMMAND [ARGUMENT...]\n"
+	"Asks a running snugd about its memory, and has it cleaned up.\n"
+	"\n"
+	"  estimate [coalesce|compact]         what a defragmentation would gain; touches nothing\n"
+	"  defrag [coalesce|compact] [bytes N] [ms N] [return]\n"
+	"                                      defragments, within a budget of bytes copied or time; return:\n"
+	"                                      gives what is free back to the system\n"
+	"  emergency BYTES [evict]             reclaims so many bytes, by evicting items too if that is said\n"
+	"  schedule HH:MM-HH:MM [target PCT]   defragments daily in that window\n"
+	"  schedule every SECONDS [target PCT] defragments at intervals\n"
+	"  cancel ID                           ends a schedule\n"
+	"  report [N]                          the last requests, and what they did\n"
+	"  metrics                             figures of each worker and pool\n"
+	"  map                                 the memory map\n"
+	"  limit [BYTES]                       the memory limit; another one from now on\n"
+	"  check                               walks all memory and tells whether it is sound\n"
+	"  stats [items|slabs|conns|settings]  memcached's statistics\n"
+	"  top                                 what the server does, again and again; q ends\n"
+	"\n"
+	"  -s, --server ADDRESS  HOST, HOST:PORT, [ADDRESS]:PORT, or the path of a unix socket; default: 127.0.0.1:11211\n"
+	"  -j, --json            one JSON object\n"
+	"      --svg FILE        map: draws it into a file\n"
+	"      --timeout S       seconds to wait for an answer; default: 60\n"
+	"      --interval S      top: seconds between two looks; default: 1\n"
+	"      --rounds N        top: ends after so many looks\n"
+	"  -h, --help            this\n"
+	"  -V, --version\n"
+	"\n"
+	"Exit status: 0 done; 1 refused, or done in part only; 2 wrong use; 3 no server there, or no answer in time.\n";
+
+/* ------------------------------------------------------------------ options ---------------- */
+
+static bool take_seconds(const char *text, double *seconds) {
+	char *end;
+	*seconds = strtod(text, &end);
+	return end != text && *end == '\0' && *seconds > 0 && *seconds <= 1e6;
+}
+
+/* Tells the exit status if there is nothing more to do; -1: go on. */
+static int parse(int argument_count, char **arguments, struct options *options) {
+	enum { OPTION_SVG = 256, OPTION_TIMEOUT, OPTION_INTERVAL, OPTION_ROUNDS };
+	static const struct option known[] = {{"server", required_argument, NULL, 's'},
+										  {"json", no_argument, NULL, 'j'},
+										  {"svg", required_argument, NULL, OPTION_SVG},
+										  {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+										  {"interval", required_argument, NULL, OPTION_INTERVAL},
+										  {"rounds", required_argument, NULL, OPTION_ROUNDS},
+										  {"help", no_argument, NULL, 'h'},
+										  {"version", no_argument, NULL, 'V'},
+										  {NULL, 0, NULL, 0}};
+	bool right = true;
+	for (int letter; right && (letter = getopt_long(argument_count, arguments, "s:jhV", known, NULL)) != -1;) {
+		switch (letter) {
+		case 's':
+			options->address = optarg;
+			break;
+		case 'j':
+			options->json = true;
+			break;
+		case OPTION_SVG:
+			options->svg_path = optarg;
+			break;
+		case OPTION_TIMEOUT:
+			right = take_seconds(optarg, &options->timeout_s);
+			break;
+		case OPTION_INTERVAL:
+			right = take_seconds(optarg, &options->interval_s);
+			break;
+		case OPTION_ROUNDS:
+			options->rounds = (unsigned)strtoul(optarg, NULL, 10);
+			right = options->rounds > 0;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return STATUS_DONE;
+		case 'V':
+			puts("snugctl " SNUG_VERSION_TEXT);
+			return STATUS_DONE;
+		default:
+			right = false;
+		}
+	}
+	if (right && optind < argument_count) return -1;
+	fputs(right ? "snugctl: which command? --help lists them\n" : "snugctl: wrong use; --help tells\n", stderr);
+	return STATUS_USAGE;
+}
+
+/* ------------------------------------------------------------------ commands --------------- */
+
+/* The words of the command line, as one line of the protocol. */
+static bool join(char *command, const char *first, char **words, int count) {
+	size_t length = (size_t)snprintf(command, COMMAND_ROOM, "%s", first);
+	for (int i = 0; i < count; i++) {
+		if (strpbrk(words[i], "\r\n") != NULL) return false;
+		length += (size_t)snprintf(command + length, COMMAND_ROOM - length, "%s%s", length > 0 ? " " : "", words[i]);
+		if (length >= COMMAND_ROOM) return false;
+	}
+	return true;
+}
+
+/* A result that says that less was done than asked is not a success. */
+static enum status status_of(const struct reply *reply) {
+	const char *result = reply_value(reply, "result"), *complete = reply_value(reply, "complete");
+	if (reply->error != NULL) return STATUS_REFUSED;
+	if (result != NULL && strcmp(result, "ok") != 0) return STATUS_REFUSED;
+	if (complete != NULL && strcmp(complete, "yes") != 0) return STATUS_REFUSED;
+	return STATUS_DONE;
+}
+
+static enum status show(const struct options *options, const char *command, const struct reply *reply) {
+	enum status status = status_of(reply);
+	bool is_map = strcmp(command, "snug map") == 0 && reply->error == NULL;
+	if (options->json && !is_map) {
+		show_json(reply);
+		return status;
+	}
+	if (reply->error != NULL) {
+		fprintf(stderr, "snugctl: %s\n", reply->error);
+		return status;
+	}
+	if (!is_map) {
+		show_table(reply);
+		return status;
+	}
+	if (options->json) {
+		for (size_t i = 0; i < reply->line_count; i++) {
+			const char *json = strchr(reply->lines[i], '{');
+			if (json != NULL) puts(json);
+		}
+		return status;
+	}
+	return show_map(reply, options->svg_path) ? status : STATUS_REFUSED;
+}
+
+static enum status run(const struct options *options, struct link *link, char **words, int count) {
+	char command[COMMAND_ROOM];
+	struct reply reply;
+	bool is_stats = strcmp(words[0], "stats") == 0;
+	if (strcmp(words[0], "top") == 0) return (enum status)show_top(link, options->interval_s, options->rounds);
+	if (!join(command, is_stats ? "" : "snug", words, count)) {
+		fputs("snugctl: the command is too long\n", stderr);
+		return STATUS_USAGE;
+	}
+	if (!link_ask(link, command, &reply)) return STATUS_UNREACHABLE;
+	enum status status = show(options, command, &reply);
+	reply_free(&reply);
+	return status;
+}
+
+int main(int argument_count, char **arguments) {
+	struct options options = {.address = "127.0.0.1", .timeout_s = 60, .interval_s = 1};
+	struct link link;
+	int status = parse(argument_count, arguments, &options);
+	if (status >= 0) return status;
+	if (!link_open(&link, options.address, (int)(options.timeout_s * 1000))) return STATUS_UNREACHABLE;
+	status = (int)run(&options, &link, arguments + optind, argument_count - optind);
+	link_close(&link);
+	return status;
+}
