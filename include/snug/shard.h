@@ -187,6 +187,8 @@ void snug_shard_discharge(snug_shard *shard, size_t bytes);
 /* A slice of what is to be done beside serving: growing or shrinking the index, removing what has expired, reaching a lower limit. Bounded:
  * some microseconds, a page copied at most. Tells whether there is more to do now. */
 bool snug_shard_maintain(snug_shard *shard);
+/* Whether some item has an expiry, or was flushed and not removed yet: then maintain has something to do now and then. */
+bool snug_shard_may_expire(const snug_shard *shard);
 
 /* ------------------------------------------------------------------ figures ----------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #ifndef SNUG_H
 #define SNUG_H
 
+#include <snug/cache.h>
 #include <snug/client.h>
 #include <snug/coordinator.h>
 #include <snug/defragment.h>

@@ -128,6 +128,10 @@ static bool approach_limit(snug_shard *shard) {
 
 /* ------------------------------------------------------------------ a slice ---------------- */
 
+bool snug_shard_may_expire(const snug_shard *shard) {
+	return shard != NULL && (may_be_dead(shard) || shard->flush_at_s != 0);
+}
+
 bool snug_shard_maintain(snug_shard *shard) {
 	if (shard == NULL) return false;
 	shard_tick(shard);

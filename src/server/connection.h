@@ -16,6 +16,7 @@
 #define SNUG_SERVER_CONNECTION_H
 
 #include "cache/request.h"
+#include "cache/upkeep.h"
 #include "server/buffers.h"
 #include "server/command.h"
 #include "server/io.h"
@@ -133,6 +134,7 @@ struct connection {
 /* What a worker has besides: server_worker.c's, and what the files of connections share. */
 struct turn {
 	struct buffers buffers;
+	struct upkeep upkeep;
 	struct io *io;
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;

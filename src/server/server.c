@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "base/assert.h"
+#include "cache/upkeep.h"
 #include "os/threads.h"
 #include "server/server_worker.h"
 
@@ -55,13 +56,8 @@ static void rest(void *context, uint32_t index, int wake_fd, uint64_t timeout_ns
 }
 
 static uint64_t evict(void *context, uint32_t index, snug_pools *pools, uint64_t bytes) {
-	struct server_worker *worker = worker_of(context, index);
-	snug_shard_stats before, after;
 	(void)pools;
-	if (snug_shard_stats_get(worker->shard, &before) != SNUG_OK) return 0;
-	(void)snug_shard_evict(worker->shard, bytes);
-	if (snug_shard_stats_get(worker->shard, &after) != SNUG_OK) return 0;
-	return after.evicted_bytes - before.evicted_bytes;
+	return upkeep_evict(worker_of(context, index)->shard, bytes);
 }
 
 static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests, snug_error *errors,

@@ -255,7 +255,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	worked |= turn->dirty != NULL;
 	flush_dirty(turn);
 	worker->connections.buffer_bytes = turn->buffers.held_bytes;
-	if (!worked) worked = snug_shard_maintain(worker->shard);
+	worked |= upkeep_turn(&turn->upkeep, worker->shard, os_now_ns(), worked);
 	return worked || turn->dirty != NULL;
 }
 
@@ -287,6 +287,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->now_s = (uint32_t)os_wall_s();
+	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
 	buffers_init(&turn->buffers, worker->shard, settings->memory_bytes / worker->server->worker_count,
 				 RECORDS_AWAY_MAX);

@@ -3,6 +3,7 @@
 #include "show.h"
 
 #include <getopt.h>
+#include <locale.h>
 #include <snug/version.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,7 @@ static enum status run(const struct options *options, struct link *link, char **
 int main(int argument_count, char **arguments) {
 	struct options options = {.address = "127.0.0.1", .timeout_s = 60, .interval_s = 1};
 	struct link link;
+	(void)setlocale(LC_CTYPE, "");
 	int status = parse(argument_count, arguments, &options);
 	if (status >= 0) return status;
 	if (!link_open(&link, options.address, (int)(options.timeout_s * 1000))) return STATUS_UNREACHABLE;

@@ -1,0 +1,172 @@
+/* snug/cache.h: a cache over several threads: keys and values under one hard limit, spread over workers that own a shard each.
+ *
+ *     snug_cache_options options = SNUG_CACHE_DEFAULTS;
+ *     options.limit_bytes = 256 << 20;                         // everything: values, index, bookkeeping
+ *     snug_cache *cache;
+ *     if (snug_cache_create(&options, &cache) != SNUG_OK) ...
+ *     snug_cache_client *client;                               // one for each thread that uses the cache
+ *     if (snug_cache_client_create(cache, &client) != SNUG_OK) ...
+ *     snug_cache_set(client, "name", 4, "value", 5, NULL);
+ *     snug_cache_value value;
+ *     if (snug_cache_get(client, "name", 4, buffer, sizeof buffer, &value) == SNUG_OK)
+ *         fwrite(buffer, 1, value.bytes, stdout);
+ *     snug_cache_client_destroy(client);
+ *     snug_cache_destroy(cache);
+ *
+ * A key belongs to one worker. A client asks by message and waits for the answer, which comes even if the cache is stopped (STOPPED); what costs
+ * is the way to the other thread and back, so several keys at once (snug_cache_get_many) cost little more than one. For a cache in one thread
+ * without messages see snug/shard.h.
+ *
+ * ORDER: what one client asks about one key is done in the order in which it was asked.
+ *
+ * CLEANUP: snug_cache_workers gives the workers, on which a coordinator (snug/coordinator.h) defragments, in the background too. An emergency
+ * may evict.
+ *
+ * EXPIRY times are as memcached's: 0 never, negative: at once, up to 30 days: seconds from now, above: seconds since 1970. */
+#ifndef SNUG_CACHE_H
+#define SNUG_CACHE_H
+
+#include <snug/error.h>
+#include <snug/log.h>
+#include <snug/shard.h>
+#include <snug/workers.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct snug_cache snug_cache;
+typedef struct snug_cache_client snug_cache_client;
+
+/* Initialise with SNUG_CACHE_DEFAULTS, then change; limit_bytes has no default. */
+typedef struct snug_cache_options {
+	uint32_t workers;       /* 1 .. SNUG_WORKERS_MAX */
+	size_t limit_bytes;     /* of all workers together */
+	size_t limit_max_bytes; /* as far as snug_cache_set_limit may go; 0: limit_bytes */
+	size_t item_max_bytes;  /* key and value; larger ones are refused */
+	bool no_eviction;       /* NO_MEMORY instead */
+	bool huge_pages;
+	const char *name;           /* of the threads; NULL: "snug" */
+	const uint32_t *processors; /* as in snug_workers_options */
+	snug_log log;
+} snug_cache_options;
+
+#define SNUG_CACHE_DEFAULTS                                   \
+	{                                                         \
+		1, 0, 0, (size_t)1 << 20, false, false, NULL, NULL, { \
+			NULL, NULL, SNUG_LOG_ERROR                        \
+		}                                                     \
+	}
+
+/* Starts the workers. NULL, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY, OS_THREAD. */
+SNUG_NODISCARD snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out);
+
+/* Ends the workers; all items end with them. IN_USE, and nothing done: clients, or a coordinator, still exist. NULL: OK. */
+SNUG_NODISCARD snug_error snug_cache_destroy(snug_cache *cache);
+
+/* For a coordinator, and for figures of the threads. They stay the cache's. */
+snug_workers *snug_cache_workers(snug_cache *cache);
+
+/* ------------------------------------------------------------------ clients ----------------------------------------------- */
+
+/* A thread's endpoint: one thread at a time. NULL, STOPPED, OS_MEMORY, OS_THREAD. */
+SNUG_NODISCARD snug_error snug_cache_client_create(snug_cache *cache, snug_cache_client **out);
+/* NULL: OK. */
+SNUG_NODISCARD snug_error snug_cache_client_destroy(snug_cache_client *client);
+
+/* All calls below: NULL, KEY (a length of 0 or more than SNUG_KEY_BYTES_MAX), STOPPED. */
+
+typedef struct snug_cache_value {
+	size_t bytes; /* of the value; more than there was room for: then nothing was copied */
+	uint32_t client_flags;
+	uint32_t expires_s; /* seconds since 1970; 0: never */
+	uint64_t cas;       /* for a later store with `cas`; 0 where it was not asked for */
+} snug_cache_value;
+
+/* Copies the value, if it fits. NOT_FOUND. */
+SNUG_NODISCARD snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
+										 size_t room_bytes, snug_cache_value *out);
+/* The same, and the item's CAS number. */
+SNUG_NODISCARD snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
+										  size_t room_bytes, snug_cache_value *out);
+
+/* Several at once. */
+typedef struct snug_cache_lookup {
+	const void *key;
+	size_t key_bytes;
+	void *buffer;
+	size_t room_bytes;
+	snug_error error; /* answered: as of snug_cache_get */
+	snug_cache_value value;
+} snug_cache_lookup;
+
+/* OK: each lookup has its own error. */
+SNUG_NODISCARD snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups, size_t count);
+
+/* What is stored besides. NULL: the default, zero. */
+typedef struct snug_cache_store_options {
+	uint32_t client_flags;
+	int64_t expiry;
+	uint64_t cas; /* only if the item has this number: EXISTS if it has another one, NOT_FOUND if there is none */
+} snug_cache_store_options;
+
+/* Stores. SIZE_TOO_LARGE, NO_MEMORY: then what there was is gone, too, for it is not what it should be. */
+SNUG_NODISCARD snug_error snug_cache_set(snug_cache_client *client, const void *key, size_t key_bytes,
+										 const void *value, size_t value_bytes,
+										 const snug_cache_store_options *options);
+/* Only if there is none. NOT_STORED. */
+SNUG_NODISCARD snug_error snug_cache_add(snug_cache_client *client, const void *key, size_t key_bytes,
+										 const void *value, size_t value_bytes,
+										 const snug_cache_store_options *options);
+/* Only if there is one. NOT_STORED. */
+SNUG_NODISCARD snug_error snug_cache_replace(snug_cache_client *client, const void *key, size_t key_bytes,
+											 const void *value, size_t value_bytes,
+											 const snug_cache_store_options *options);
+/* Behind, or before, what is there, whose flags and expiry stay. NOT_STORED: there is nothing, or it would be too large. */
+SNUG_NODISCARD snug_error snug_cache_append(snug_cache_client *client, const void *key, size_t key_bytes,
+											const void *value, size_t value_bytes);
+SNUG_NODISCARD snug_error snug_cache_prepend(snug_cache_client *client, const void *key, size_t key_bytes,
+											 const void *value, size_t value_bytes);
+
+/* NOT_FOUND. */
+SNUG_NODISCARD snug_error snug_cache_delete(snug_cache_client *client, const void *key, size_t key_bytes);
+SNUG_NODISCARD snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes,
+										   int64_t expiry);
+
+/* The value as a decimal number; wraps at 2^64, stops at 0. `result` may be NULL. NOT_FOUND, NOT_A_NUMBER. */
+SNUG_NODISCARD snug_error snug_cache_increment(snug_cache_client *client, const void *key, size_t key_bytes,
+											   uint64_t delta, uint64_t *result);
+SNUG_NODISCARD snug_error snug_cache_decrement(snug_cache_client *client, const void *key, size_t key_bytes,
+											   uint64_t delta, uint64_t *result);
+
+/* All items that were stored before are gone. */
+SNUG_NODISCARD snug_error snug_cache_flush(snug_cache_client *client);
+
+/* ------------------------------------------------------------------ memory, figures --------------------------------------- */
+
+/* Another limit, which the workers reach step by step. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
+SNUG_NODISCARD snug_error snug_cache_set_limit(snug_cache_client *client, size_t limit_bytes);
+
+typedef struct snug_cache_stats {
+	uint64_t items;
+	uint64_t item_bytes; /* of those: heads, keys, values */
+	uint64_t index_bytes;
+	uint64_t hits; /* gets that found */
+	uint64_t misses;
+	uint64_t stores;
+	uint64_t evictions;
+	uint64_t expired;
+	uint64_t limit_bytes;
+	uint64_t committed_bytes;
+	uint64_t metadata_bytes;
+	uint64_t reclaimable_bytes;
+	uint64_t moves; /* of objects, since creation */
+} snug_cache_stats;
+
+/* The sum over all workers, each asked in turn. */
+SNUG_NODISCARD snug_error snug_cache_stats_get(snug_cache_client *client, snug_cache_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
