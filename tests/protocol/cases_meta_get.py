@@ -63,5 +63,5 @@ CASES = [
 	base64_case("base64 with two pads", b"bQ==", (b"mg m k\r\n", b"HD kbQ== b\r\n")),
 	case("a miss of base64", (b"mg bWdfbm9uZQ== b k O7\r\n", b"EN kbWdfbm9uZQ== b O7\r\n")),
 	case("no base64", *((b"mg " + key + b" b\r\n", BAD_KEY) for key in (b"Zm9", b"Z", b"=", b"====", b"Zm9vx"))),
-	case("base64 longer than a key", (b"mg " + b"QUFB" * 63 + b" b\r\n", BAD_FORMAT)),
+	case("base64 longer than a key", (b"mg " + b"QUFB" * 63 + b" b\r\n", (BAD_FORMAT, EN)), (b"mg " + b"QUFB" * 84 + b" b\r\n", (BAD_FORMAT, BAD_KEY))),
 ]

@@ -100,7 +100,7 @@ class Suite:
 				print(f"[  FAILED  ] {family}: {name}\n{problem}")
 			sys.stdout.flush()
 
-	def run_one(self, family, case, server, word):
+	def run_one(self, family, case, word, server):
 		problem = None
 		begin = time.monotonic()
 		try:
@@ -108,14 +108,12 @@ class Suite:
 				run_table_case(case, server, word)
 			else:
 				case(server)
-			if not server.is_alive():
-				problem = f"  the server died: {server.log_text()}"
 		except Failure as failure:
 			problem = str(failure)
 		except Exception:
 			problem = traceback.format_exc()
-		if problem and not server.is_alive():
-			problem += f"\n  the server is dead: {server.log_text()}"
+		if not server.is_alive():
+			problem = f"{problem or ''}\n  the server has died: {server.log_text()}"
 		self.report(family, f"{name_of(case)} ({time.monotonic() - begin:.2f} s)", problem)
 
 	def cases_of(self, family, module):
@@ -130,31 +128,30 @@ class Suite:
 			chosen.append(case)
 		return chosen
 
-	def run_alone(self, family, case, args, word):
-		try:
-			with Server(self.options.server, args, self.options.unix) as server:
-				self.run_one(family, case, server, word)
-		except ServerDied as death:
-			self.report(family, name_of(case), str(death))
+	def run_with_server(self, family, cases, args):
+		"""One after another; a server that has died is replaced."""
+		while cases:
+			try:
+				with Server(self.options.server, args, self.options.unix) as server:
+					while cases and server.is_alive():
+						self.run_one(family, *cases.pop(0), server)
+			except ServerDied as death:
+				case, _ = cases.pop(0)
+				self.report(family, name_of(case), str(death))
 
 	def run_family(self, family, module, cases):
 		args = self.options.server_args + getattr(module, "SERVER_ARGS", [])
-		words = [b"c%03d" % number for number in range(len(cases))]
-		if getattr(module, "OWN_SERVER", False):
-			run_all([(self.run_alone, (family, case, args, word)) for case, word in zip(cases, words)], module)
-			return
-		try:
+		named = [(case, b"c%03d" % number) for number, case in enumerate(cases)]
+		if not getattr(module, "PARALLEL", False):
+			self.run_with_server(family, named, args)
+		elif getattr(module, "OWN_SERVER", False):
+			run_all([(self.run_with_server, (family, [one], args)) for one in named])
+		else:
 			with Server(self.options.server, args, self.options.unix) as server:
-				run_all([(self.run_one, (family, case, server, word)) for case, word in zip(cases, words)], module)
-		except ServerDied as death:
-			self.report(family, "starts", str(death))
+				run_all([(self.run_one, (family, *one, server)) for one in named])
 
 
-def run_all(calls, module):
-	if not getattr(module, "PARALLEL", False):
-		for function, arguments in calls:
-			function(*arguments)
-		return
+def run_all(calls):
 	threads = [threading.Thread(target=function, args=arguments) for function, arguments in calls]
 	for thread in threads:
 		thread.start()

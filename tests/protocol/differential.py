@@ -1,0 +1,181 @@
+#!/usr/bin/python3
+"""Sends the same random commands to two servers and compares their answers byte for byte.
+
+    differential.py --left PATH --right PATH [--left-args ARGS] [--right-args ARGS] [--seed N] [--seconds S]
+
+Each round is a pipeline of valid and damaged commands over a few keys, sent to both in the same random pieces, on fresh connections now and
+then. Answers are compared command by command: each command is followed by "mn", which marks where its answer ends. What may differ is made equal before
+(differential_commands.py and normal() here): CAS numbers (by the order in which they appear), times by a second, sizes in me.
+
+The first difference ends it: the seed, the last commands on the key concerned, what was sent, both answers.
+"""
+
+import argparse
+import os
+import random
+import re
+import shlex
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+from case import Conversation, Failure
+from differential_commands import Commands, rewrite_cas
+from server_process import Server, ServerDied
+
+BARRIER = b"mn\r\n"
+BARRIER_ANSWER = b"MN\r\n"
+COMMANDS_A_ROUND = 40
+CONTEXT_COMMANDS = 12
+
+
+class Side:
+	"""A server, its connection, and the names of its CAS numbers."""
+
+	def __init__(self, server):
+		self.server = server
+		self.conversation = None
+		self.names = {}
+		self.numbers = {}
+
+	def reconnect(self):
+		if self.conversation:
+			self.conversation.close()
+		self.conversation = Conversation(self.server.connect())
+
+	def name(self, number):
+		"""CAS numbers are called by the order in which they are seen."""
+		if number not in self.names:
+			name = b"cas%d" % len(self.names)
+			self.names[number] = name
+			self.numbers[name] = number
+		return self.names[number]
+
+	def normal(self, answer):
+		answer = re.sub(rb"(\r\n|^)(VALUE \S+ \d+ \d+) (\d+)\r\n", lambda m: m[1] + m[2] + b" " + self.name(m[3]) + b"\r\n", answer)
+		lines = answer.split(b"\r\n")
+		for index, line in enumerate(lines):
+			if re.match(rb"(HD|VA \d+|EN|NF|NS|EX)( |$)", line):
+				line = re.sub(rb" c(\d+)(?= |$)", lambda m: b" c" + self.name(m[1]), line)
+				lines[index] = re.sub(rb" ([tl])(\d+)(?= |$)", rb" \1~\2~", line)
+			elif line.startswith(b"ME "):
+				lines[index] = re.sub(rb"^(ME \S+) .*", rb"\1 ...", line)
+			elif line.startswith(b"VERSION "):
+				lines[index] = b"VERSION ..."
+		return b"\r\n".join(lines)
+
+
+def times_agree(left, right):
+	"""Equal but for ~number~, which may differ by 2."""
+	parts = re.split(rb"~(\d+)~", left), re.split(rb"~(\d+)~", right)
+	if len(parts[0]) != len(parts[1]):
+		return False
+	for index, (one, other) in enumerate(zip(*parts)):
+		if index % 2 == 0 and one != other:
+			return False
+		if index % 2 == 1 and abs(int(one) - int(other)) > 2:
+			return False
+	return True
+
+
+def receive_barriers(conversation, count):
+	"""What came up to each of `count` barriers. Values hold no barrier."""
+	until = time.monotonic() + 10
+	while conversation.pending.count(BARRIER_ANSWER) < count:
+		if conversation.at_end or not conversation._receive(until):
+			raise Failure(f"an answer is missing, closed: {conversation.at_end}; got {bytes(conversation.pending[-300:])!r}")
+	answers = bytes(conversation.pending).split(BARRIER_ANSWER)
+	conversation.pending = bytearray(answers[count])
+	return answers[:count]
+
+
+class Comparison:
+	def __init__(self, left, right, seed):
+		self.sides = [Side(left), Side(right)]
+		self.source = random.Random(seed)
+		self.commands = Commands(self.source)
+		self.history = []
+		self.compared = 0
+
+	def pieces(self, data):
+		"""Cut at up to three places, so that both servers read it in parts."""
+		cuts = sorted(self.source.randrange(1, len(data)) for _ in range(self.source.randrange(4)))
+		return [data[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(data)])]
+
+	def round(self):
+		if self.sides[0].conversation is None or self.source.random() < 0.1:
+			for side in self.sides:
+				side.reconnect()
+		batch = [self.commands.next() for _ in range(self.source.randrange(1, COMMANDS_A_ROUND))]
+		answers = [self.ask(side, batch) for side in self.sides]
+		for command, left, right in zip(batch, *answers):
+			self.compare(command, left, right)
+			self.history.append(command)
+		self.history = self.history[-2000:]
+
+	def ask(self, side, batch):
+		data = b"".join(rewrite_cas(command, side.numbers) + BARRIER for command in batch)
+		for piece in self.pieces(data):
+			side.conversation.send(piece)
+		try:
+			return receive_barriers(side.conversation, len(batch))
+		except Failure as failure:
+			self.history += batch
+			raise Failure(f"{side.server.path}: {failure}\n{self.context()}") from None
+
+	def compare(self, command, left, right):
+		left, right = self.sides[0].normal(left), self.sides[1].normal(right)
+		if not times_agree(left, right):
+			raise Failure(f"sent   {shown(command)}\nleft   {shown(left)}\nright  {shown(right)}\n{self.context(command)}")
+		self.commands.learn(command, left)
+		self.compared += 1
+
+	def context(self, command=b""):
+		"""The last commands that touched a key of this one."""
+		keys = set(re.findall(rb"key\d", command)) or {b""}
+		related = [old for old in self.history if any(key in old for key in keys)]
+		return "after\n" + "\n".join(f"  {shown(old)}" for old in related[-CONTEXT_COMMANDS:])
+
+
+def shown(data):
+	return repr(data) if len(data) <= 400 else f"{data[:400]!r}... ({len(data)} bytes)"
+
+
+def main():
+	parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+	parser.add_argument("--left", required=True)
+	parser.add_argument("--right", required=True)
+	parser.add_argument("--left-args", default=[], type=shlex.split)
+	parser.add_argument("--right-args", default=[], type=shlex.split)
+	parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000007)
+	parser.add_argument("--seconds", type=float, default=5)
+	options = parser.parse_args()
+
+	print("[==========] Running 1 test(s).")
+	print(f"seed {options.seed}", flush=True)
+	try:
+		with Server(options.left, options.left_args) as left, Server(options.right, options.right_args) as right:
+			comparison = Comparison(left, right, options.seed)
+			until = time.monotonic() + options.seconds
+			try:
+				while time.monotonic() < until:
+					comparison.round()
+			except (Failure, OSError) as failure:
+				print(f"[  FAILED  ] after {comparison.compared} commands, seed {options.seed}\n{failure}")
+				for server in (left, right):
+					if not server.is_alive():
+						print(f"{server.path} has died: {server.log_text()}")
+				print("0 passed, 1 failed")
+				return 1
+	except ServerDied as death:
+		print(f"[  FAILED  ] {death}\n0 passed, 1 failed")
+		return 1
+	print(f"[       OK ] {comparison.compared} commands answered alike")
+	print("1 passed, 0 failed")
+	return 0
+
+
+if __name__ == "__main__":
+	sys.exit(main())
