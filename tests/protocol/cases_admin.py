@@ -5,6 +5,7 @@ from case import case
 
 CASES = [
 	case("version", (b"version\r\n", b"VERSION <any>\r\n"), (b"version please\r\n", (b"VERSION <any>\r\n",) + WRONG_COUNT)),
+	case("version begins with numbers", (b"version\r\n", b"VERSION <n>.<n>.<n><any>\r\n")),
 	case("verbosity", (b"verbosity 1\r\n", OK), (b"verbosity 0\r\n", OK)),
 	case("verbosity beyond the highest level", (b"verbosity 99999\r\nverbosity 0\r\n", OK * 2)),
 	case("verbosity noreply", (b"verbosity 0 noreply\r\nmn\r\n", MN)),

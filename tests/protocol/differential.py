@@ -5,12 +5,14 @@
 
 Each round is a pipeline of valid and damaged commands over a few keys, sent to both in the same random pieces, on fresh connections now and
 then. Answers are compared command by command: each command is followed by "mn", which marks where its answer ends. What may differ is made equal before
-(differential_commands.py and normal() here): CAS numbers (by the order in which they appear), times by a second, sizes in me.
+(Side.normal): CAS numbers are named by the order in which they appear, times may differ by two seconds, errors of meta commands in their words, keys in base64 (an appended or vivified item of memcached forgets that its key was in base64),
+a wrong number of words may be ERROR or CLIENT_ERROR.
 
 The first difference ends it: the seed, the last commands on the key concerned, what was sent, both answers.
 """
 
 import argparse
+import base64
 import os
 import random
 import re
@@ -45,20 +47,26 @@ class Side:
 			self.conversation.close()
 		self.conversation = Conversation(self.server.connect())
 
-	def name(self, number):
-		"""CAS numbers are called by the order in which they are seen."""
-		if number not in self.names:
-			name = b"cas%d" % len(self.names)
-			self.names[number] = name
+	def name(self, key, number):
+		"""CAS numbers of a key are called by the order in which they are seen."""
+		if (key, number) not in self.names:
+			name = b"cas%d.%s" % (len(self.names), key)
+			self.names[key, number] = name
 			self.numbers[name] = number
-		return self.names[number]
+		return self.names[key, number]
 
-	def normal(self, answer):
-		answer = re.sub(rb"(\r\n|^)(VALUE \S+ \d+ \d+) (\d+)\r\n", lambda m: m[1] + m[2] + b" " + self.name(m[3]) + b"\r\n", answer)
+	def normal(self, command, answer):
+		if command.startswith(b"m"):
+			answer = re.sub(rb"(CLIENT_ERROR [^\r]*|ERROR)\r\n", b"CLIENT_ERROR ...\r\n", answer)
+			answer = re.sub(rb"(NS|EX|NF)([^\r]*) c0(?= |\r)", rb"\1\2", answer)
+		answer = re.sub(rb" k(YjY0Y[Qg]==) b(?= |\r)", lambda m: b" k" + base64.b64decode(m[1]), answer)
+		answer = re.sub(rb"(^|\n)ERROR\r\n", rb"\1CLIENT_ERROR bad command line format\r\n", answer)
+		answer = re.sub(rb"(\r\n|^)(VALUE (\S+) \d+ \d+) (\d+)(?=\r\n)", lambda m: m[1] + m[2] + b" " + self.name(m[3], m[4]), answer)
+		key = (command.split()[1:] or [b""])[0]
 		lines = answer.split(b"\r\n")
 		for index, line in enumerate(lines):
 			if re.match(rb"(HD|VA \d+|EN|NF|NS|EX)( |$)", line):
-				line = re.sub(rb" c(\d+)(?= |$)", lambda m: b" c" + self.name(m[1]), line)
+				line = re.sub(rb" c(\d+)(?= |$)", lambda m: b" c" + self.name(key, m[1]), line)
 				lines[index] = re.sub(rb" ([tl])(\d+)(?= |$)", rb" \1~\2~", line)
 			elif line.startswith(b"ME "):
 				lines[index] = re.sub(rb"^(ME \S+) .*", rb"\1 ...", line)
@@ -126,10 +134,10 @@ class Comparison:
 			raise Failure(f"{side.server.path}: {failure}\n{self.context()}") from None
 
 	def compare(self, command, left, right):
-		left, right = self.sides[0].normal(left), self.sides[1].normal(right)
+		left, right = self.sides[0].normal(command, left), self.sides[1].normal(command, right)
 		if not times_agree(left, right):
 			raise Failure(f"sent   {shown(command)}\nleft   {shown(left)}\nright  {shown(right)}\n{self.context(command)}")
-		self.commands.learn(command, left)
+		self.commands.learn(left)
 		self.compared += 1
 
 	def context(self, command=b""):

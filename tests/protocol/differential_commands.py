@@ -12,6 +12,7 @@ KEYS = [b"key%d" % number for number in range(6)]
 BASE64_KEYS = [b"YjY0YQ==", b"YjY0Yg=="]
 SIZES = [0, 1, 2, 5, 10, 50, 100, 500, 1500, 3000, 8000, 16384, 70000, 300000, 700000, 1048577]
 SIZE_WEIGHTS = [6, 8, 8, 8, 12, 10, 8, 5, 4, 3, 2, 1, 0.7, 0.3, 0.15, 0.15]
+NO_CAS = b"18446744073709551601"
 DELTAS = [b"0", b"1", b"3", b"10"]
 STARTS = [b"5", b"13", b"99", b"1500", b"18446744073709551600", b"abc", b"", b"5a", b"-5", b"18446744073709551616"]
 DAMAGED_WORDS = [b"abc", b"-1", b"1x", b"99999999999999999999999", b"-", b"+", b"k" * 251, b"noreplyx", b"0x10", b"1.5"]
@@ -22,13 +23,13 @@ def rewrite_cas(command, numbers):
 	"""Names of CAS numbers become those of one server; an unknown one becomes a number that no item has."""
 	if b"{cas" not in command:
 		return command
-	return re.sub(rb"\{(cas\d+)\}", lambda m: numbers.get(m[1], b"18446744073709551601"), command)
+	return re.sub(rb"\{(cas\d+\.[\w=]+)\}", lambda m: numbers.get(m[1], NO_CAS), command)
 
 
 class Commands:
 	def __init__(self, source):
 		self.source = source
-		self.cas_names = []
+		self.cas_names = {}  # of a key, newest last
 		self.kinds = [
 			(self.storage, 20),
 			(self.get, 14),
@@ -49,12 +50,13 @@ class Commands:
 		functions, weights = zip(*self.kinds)
 		return self.source.choices(functions, weights)[0]()
 
-	def learn(self, command, normal_answer):
-		"""The CAS numbers that have been seen, newest last."""
-		for name in re.findall(rb"cas\d+", normal_answer):
-			if name not in self.cas_names:
-				self.cas_names.append(name)
-		del self.cas_names[:-20]
+	def learn(self, normal_answer):
+		"""The CAS numbers that have been seen."""
+		for name, key in re.findall(rb"(cas\d+\.([\w=]+))", normal_answer):
+			names = self.cas_names.setdefault(key, [])
+			if name not in names:
+				names.append(name)
+			del names[:-4]
 
 	def key(self):
 		return self.source.choice(KEYS)
@@ -72,10 +74,11 @@ class Commands:
 	def noreply(self):
 		return b" noreply" if self.source.random() < 0.15 else b""
 
-	def cas_number(self):
-		if self.cas_names and self.source.random() < 0.8:
-			return b"{%s}" % self.source.choice(self.cas_names[-6:])
-		return self.source.choice([b"18446744073709551602", b"{cas999999}"])
+	def cas_number(self, key):
+		"""Mostly one that this key has or had."""
+		if self.cas_names.get(key) and self.source.random() < 0.8:
+			return b"{%s}" % self.source.choice(self.cas_names[key])
+		return NO_CAS
 
 	def storage(self):
 		word = self.source.choice([b"set", b"set", b"set", b"add", b"replace", b"append", b"prepend"])
@@ -83,8 +86,8 @@ class Commands:
 		return b"%s %s %s %s %d%s\r\n%s\r\n" % (word, self.key(), self.flags(), self.time(), len(data), self.noreply(), data)
 
 	def cas(self):
-		data = self.data()
-		return b"cas %s %s %s %d %s%s\r\n%s\r\n" % (self.key(), self.flags(), self.time(), len(data), self.cas_number(), self.noreply(), data)
+		key, data = self.key(), self.data()
+		return b"cas %s %s %s %d %s%s\r\n%s\r\n" % (key, self.flags(), self.time(), len(data), self.cas_number(key), self.noreply(), data)
 
 	def get(self):
 		keys = b" ".join(self.key() for _ in range(self.source.choice([1, 1, 2, 5, 30])))
@@ -130,8 +133,10 @@ class Commands:
 		count = min(self.source.randrange(most + 1), len(choices))
 		return self.source.sample(choices, count)
 
-	def line(self, word, flags, length=None):
+	def line(self, word, flags, length=None, compare=0.0):
 		key = self.meta_key(flags)
+		if self.source.random() < compare:
+			flags.append(b"C" + self.cas_number(key))
 		self.source.shuffle(flags)
 		words = [word, key] + ([b"%d" % length] if length is not None else []) + flags
 		return b" ".join(words) + b"\r\n"
@@ -152,9 +157,7 @@ class Commands:
 		flags = self.some([b"k", b"q", b"c", b"O%d" % self.source.randrange(100), b"F%s" % self.flags(), b"T%s" % self.time(), b"I"])
 		if self.source.random() < 0.4:
 			flags.append(b"M" + self.source.choice([b"E", b"A", b"P", b"R", b"S"]))
-		if self.source.random() < 0.25:
-			flags.append(b"C" + self.cas_number())
-		return self.line(b"ms", flags, len(data)) + data + b"\r\n"
+		return self.line(b"ms", flags, len(data), compare=0.25) + data + b"\r\n"
 
 	def meta_delete(self):
 		flags = self.some([b"k", b"q", b"O%d" % self.source.randrange(100)])
@@ -162,15 +165,11 @@ class Commands:
 			flags.append(b"I")
 			if self.source.random() < 0.5:
 				flags.append(b"T%d" % self.source.choice([0, 100, 1000]))
-		if self.source.random() < 0.25:
-			flags.append(b"C" + self.cas_number())
-		return self.line(b"md", flags)
+		return self.line(b"md", flags, compare=0.25)
 
 	def plain_meta_arithmetic(self):
 		flags = self.some([b"k", b"c", b"v", b"t", b"O%d" % self.source.randrange(100), b"D%s" % self.source.choice(DELTAS), b"J5", b"q"])
-		if self.source.random() < 0.15:
-			flags.append(b"C" + self.cas_number())
-		return self.line(b"ma", flags)
+		return self.line(b"ma", flags, compare=0.15)
 
 	def meta_arithmetic(self):
 		line = self.plain_meta_arithmetic()
@@ -187,8 +186,8 @@ class Commands:
 
 	def damaged(self):
 		"""A line without data with one word exchanged, left out or doubled."""
-		make = self.source.choice([self.get, self.touch, self.delete, self.plain_arithmetic, self.meta_get, self.meta_delete, self.plain_meta_arithmetic])
-		words = make().split()
+		make = self.source.choice([self.get, self.touch, self.plain_arithmetic, self.meta_get, self.meta_delete, self.plain_meta_arithmetic])
+		words = make().replace(b" noreply", b"").split()
 		position = self.source.randrange(1, len(words))
 		change = self.source.randrange(3)
 		if change == 0:
