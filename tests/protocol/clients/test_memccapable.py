@@ -17,8 +17,16 @@ def main():
 		return client_cases.skip("no memccapable")
 	with Server(chosen.server, chosen.server_args) as server:
 		host, port = server.address
-		done = subprocess.run([program, "-a", "-t", "5", "-h", host, "-p", str(port)], capture_output=True, text=True, timeout=60, check=False)
-	lines = re.findall(r"^(.*\S)\s+\[(pass|FAIL|NOT)\b.*\]", done.stdout + done.stderr, re.M)
+		# stdbuf: it writes names to its standard output and failures to its standard error.
+		done = subprocess.run(
+			["stdbuf", "-o0", program, "-a", "-t", "5", "-h", host, "-p", str(port)],
+			stdout=subprocess.PIPE,
+			stderr=subprocess.STDOUT,
+			text=True,
+			timeout=60,
+			check=False,
+		)
+	lines = re.findall(r"^(ascii .*?)\s*\[(pass|FAIL|NOT)", done.stdout, re.M)
 	print(f"[==========] Running {max(len(lines), 1)} test(s).")
 	passed = failed = 0
 	for name, result in lines:
@@ -29,7 +37,7 @@ def main():
 			failed += 1
 			print(f"[  FAILED  ] {name}")
 	if failed or not lines or done.returncode != 0:
-		print(done.stdout + done.stderr)
+		print(done.stdout)
 		failed = max(failed, 1)
 	return client_cases.finish(passed, failed)
 
