@@ -9,11 +9,11 @@ from client_cases import Server
 
 
 def main():
-	chosen = client_cases.options("--program")
-	with Server(chosen.server, chosen.server_args) as server:
-		host, port = server.address
-		return subprocess.run([chosen.program, host, str(port)], timeout=60, check=False).returncode
+    chosen = client_cases.options("--program")
+    with Server(chosen.server, chosen.server_args) as server:
+        host, port = server.address
+        return subprocess.run([chosen.program, host, str(port)], timeout=60, check=False).returncode
 
 
 if __name__ == "__main__":
-	sys.exit(main())
+    sys.exit(main())
