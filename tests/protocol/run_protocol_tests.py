@@ -114,6 +114,9 @@ class Suite:
             problem = traceback.format_exc()
         if not server.is_alive():
             problem = f"{problem or ''}\n  the server has died: {server.log_text()}"
+        elif problem and not server.is_serving():
+            problem += "\n  the server does not answer any more"
+            server.end()
         self.report(family, f"{name_of(case)} ({time.monotonic() - begin:.2f} s)", problem)
 
     def cases_of(self, family, module):
@@ -129,7 +132,7 @@ class Suite:
         return chosen
 
     def run_with_server(self, family, cases, args):
-        """One after another; a server that has died is replaced."""
+        """One after another; a server that has died or hangs is replaced."""
         while cases:
             try:
                 with Server(self.options.server, args, self.options.unix) as server:

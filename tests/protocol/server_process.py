@@ -14,6 +14,7 @@ import time
 
 START_SECONDS = 20
 START_ATTEMPTS = 4
+SERVICE_SECONDS = 2
 
 
 def free_port():
@@ -45,7 +46,7 @@ class Server:
                 self._start()
                 if self._accepts():
                     return self
-                self._end()
+                self.end()
             raise ServerDied(f"{self.path} {' '.join(self.args)} does not start: {self.log_text()}")
         except BaseException:
             self._cleanup()
@@ -55,7 +56,9 @@ class Server:
         self._cleanup()
 
     def _start(self):
-        command = [self.path]
+        # Ends the server with this process, however that ends.
+        command = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        command.append(self.path)
         if self.unix:
             self.address = os.path.join(self.directory, "socket")
             command += ["-s", self.address]
@@ -85,7 +88,7 @@ class Server:
             return True
         return False
 
-    def _end(self):
+    def end(self):
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         if self.process:
@@ -94,10 +97,10 @@ class Server:
             self.log.close()
 
     def _cleanup(self):
-        self._end()
+        self.end()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def connect(self, receive_buffer_bytes=None):
+    def connect(self, receive_buffer_bytes=None, timeout=START_SECONDS):
         if self.unix:
             connection = socket.socket(socket.AF_UNIX)
         else:
@@ -106,7 +109,7 @@ class Server:
         if receive_buffer_bytes:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         try:
-            connection.settimeout(START_SECONDS)
+            connection.settimeout(timeout)
             connection.connect(self.address)
         except BaseException:
             connection.close()
@@ -115,6 +118,15 @@ class Server:
 
     def is_alive(self):
         return self.process.poll() is None
+
+    def is_serving(self):
+        """Alive, and answers a new connection in time."""
+        try:
+            with self.connect(timeout=SERVICE_SECONDS) as connection:
+                connection.sendall(b"mn\r\n")
+                return connection.recv(4) != b""
+        except OSError:
+            return False
 
     def rss_bytes(self):
         with open(f"/proc/{self.process.pid}/statm") as statm:
