@@ -184,7 +184,7 @@ CASES = [
         (b"mg bWdfdHdv b k\r\n", b"HD kmg_two\r\n"),
     ),
     base64_case("base64 of zeros and spaces", b"AAAgDQo=", (b"mg AAAgDQo= b v k\r\n", b"VA 2 kAAAgDQo= b\r\nhi\r\n")),
-    base64_case("base64 with two pads", b"bQ==", (b"mg m k\r\n", b"HD kbQ== b\r\n")),
+    base64_case("base64 with two pads", b"bQ==", (b"mg m\r\n", HD), (b"mg bQ== k b\r\n", b"HD kbQ== b\r\n")),
     case("a miss of base64", (b"mg bWdfbm9uZQ== b k O7\r\n", b"EN kbWdfbm9uZQ== b O7\r\n")),
     case("no base64", *((b"mg " + key + b" b\r\n", BAD_KEY) for key in (b"Zm9", b"Z", b"=", b"====", b"Zm9vx"))),
     case(

@@ -39,7 +39,6 @@ CASES = [
     case(
         "me with base64",
         (meta_set(b"bWVfb25l", b"x", b"b"), b"HD\r\n"),
-        (b"me me_one\r\n", b"ME bWVfb25l " + ME % (b"-1", b"no")),
         (b"me bWVfb25l b\r\n", b"ME bWVfb25l " + ME % (b"-1", b"no")),
         (b"me ! b\r\n", BAD_FORMAT),
     ),

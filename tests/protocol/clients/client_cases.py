@@ -48,8 +48,9 @@ def run(cases, connect, close):
     with Server(chosen.server, chosen.server_args) as server:
         for case in cases:
             name = case.__name__.replace("_", " ")
-            client = connect(*server.address)
+            client = None
             try:
+                client = connect(*server.address)
                 case(client)
                 passed += 1
                 print(f"[       OK ] {name}")
@@ -61,5 +62,6 @@ def run(cases, connect, close):
                     failed += len(cases) - passed - failed
                     break
             finally:
-                close(client)
+                if client:
+                    close(client)
     return finish(passed, failed)
