@@ -39,24 +39,24 @@ SILENT_REFUSED_STORE = (ERROR + MN, BAD_FORMAT + MN, MN)
 
 
 def wire_length(data):
-	"""With @ as the word that it becomes."""
-	return len(data.replace(b"@", b"word"))
+    """With @ as the word that it becomes."""
+    return len(data.replace(b"@", b"word"))
 
 
 def value(key, data, flags=0, cas=None):
-	"""What get and gets answer for a hit, without END."""
-	unique = b"" if cas is None else b" " + cas
-	return b"VALUE %s %d %d%s\r\n%s\r\n" % (key, flags, wire_length(data), unique, data)
+    """What get and gets answer for a hit, without END."""
+    unique = b"" if cas is None else b" " + cas
+    return b"VALUE %s %d %d%s\r\n%s\r\n" % (key, flags, wire_length(data), unique, data)
 
 
 def hit(key, data, flags=0, cas=None):
-	return value(key, data, flags, cas) + END
+    return value(key, data, flags, cas) + END
 
 
 def store(command, key, data, tail=b"", flags=0, exptime=0):
-	"""A storing command with its data."""
-	return b"%s %s %d %d %d%s\r\n%s\r\n" % (command, key, flags, exptime, wire_length(data), tail, data)
+    """A storing command with its data."""
+    return b"%s %s %d %d %d%s\r\n%s\r\n" % (command, key, flags, exptime, wire_length(data), tail, data)
 
 
 def meta_set(key, data, flags=b""):
-	return b"ms %s %d %s\r\n%s\r\n" % (key, wire_length(data), flags, data)
+    return b"ms %s %d %s\r\n%s\r\n" % (key, wire_length(data), flags, data)

@@ -15,203 +15,207 @@ TOO_MANY = b"ERROR Too many open connections\r\n"
 
 
 def require_service(server, seconds=2):
-	begin = time.monotonic()
-	conversation = Conversation(server.connect())
-	conversation.ask(b"set service 0 0 1\r\nx\r\nget service\r\n", STORED + hit(b"service", b"x"))
-	conversation.close()
-	if time.monotonic() - begin > seconds:
-		raise Failure(f"  a bystander waited {time.monotonic() - begin:.1f} s")
+    begin = time.monotonic()
+    conversation = Conversation(server.connect())
+    conversation.ask(b"set service 0 0 1\r\nx\r\nget service\r\n", STORED + hit(b"service", b"x"))
+    conversation.close()
+    if time.monotonic() - begin > seconds:
+        raise Failure(f"  a bystander waited {time.monotonic() - begin:.1f} s")
 
 
 def reset(connection):
-	"""Closes with RST, whatever is still under way."""
-	connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-	connection.close()
+    """Closes with RST, whatever is still under way."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 def send_until_blocked(connection, data, limit_bytes):
-	"""As much as the server takes; returns how much that was."""
-	connection.setblocking(False)
-	sent = 0
-	quiet_since = time.monotonic()
-	while sent < limit_bytes and time.monotonic() - quiet_since < 0.3:
-		try:
-			sent += connection.send(data)
-			quiet_since = time.monotonic()
-		except BlockingIOError:
-			time.sleep(0.01)
-		except OSError:
-			break
-	return sent
+    """As much as the server takes; returns how much that was."""
+    connection.setblocking(False)
+    sent = 0
+    quiet_since = time.monotonic()
+    while sent < limit_bytes and time.monotonic() - quiet_since < 0.3:
+        try:
+            sent += connection.send(data)
+            quiet_since = time.monotonic()
+        except BlockingIOError:
+            time.sleep(0.01)
+        except OSError:
+            break
+    return sent
 
 
 def clients_that_never_read(server):
-	"""Ten of them ask for a value of 100000 bytes as often as the server listens."""
-	conversation = Conversation(server.connect())
-	conversation.ask(b"set unread 0 0 100000\r\n" + b"u" * 100000 + b"\r\n", STORED)
-	conversation.close()
-	require_service(server)
-	before = server.rss_bytes()
-	connections = [server.connect(receive_buffer_bytes=4096) for _ in range(10)]
-	try:
-		for connection in connections:
-			send_until_blocked(connection, b"get unread\r\n" * 1000, 2 << 20)
-		require_service(server)
-		grown = server.rss_bytes() - before
-		if grown > GROWTH_BYTES:
-			raise Failure(f"  10 clients that do not read: the server grew by {grown} bytes")
-	finally:
-		for connection in connections:
-			reset(connection)
-	require_service(server)
+    """Ten of them ask for a value of 100000 bytes as often as the server listens."""
+    conversation = Conversation(server.connect())
+    conversation.ask(b"set unread 0 0 100000\r\n" + b"u" * 100000 + b"\r\n", STORED)
+    conversation.close()
+    require_service(server)
+    before = server.rss_bytes()
+    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(10)]
+    try:
+        for connection in connections:
+            send_until_blocked(connection, b"get unread\r\n" * 1000, 2 << 20)
+        require_service(server)
+        grown = server.rss_bytes() - before
+        if grown > GROWTH_BYTES:
+            raise Failure(f"  10 clients that do not read: the server grew by {grown} bytes")
+    finally:
+        for connection in connections:
+            reset(connection)
+    require_service(server)
 
 
 def clients_that_never_read_small_answers(server):
-	"""Answers that are errors, misses and numbers, not values."""
-	before = server.rss_bytes()
-	connections = [server.connect(receive_buffer_bytes=4096) for _ in range(10)]
-	try:
-		for connection in connections:
-			send_until_blocked(connection, b"get a b c d\r\nbogus\r\nmn\r\nversion\r\nmg none k O123\r\n" * 200, 3 << 20)
-		require_service(server)
-		grown = server.rss_bytes() - before
-		if grown > GROWTH_BYTES:
-			raise Failure(f"  10 clients that do not read: the server grew by {grown} bytes")
-	finally:
-		for connection in connections:
-			reset(connection)
-	require_service(server)
+    """Answers that are errors, misses and numbers, not values."""
+    before = server.rss_bytes()
+    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(10)]
+    try:
+        for connection in connections:
+            send_until_blocked(connection, b"get a b c d\r\nbogus\r\nmn\r\nversion\r\nmg none k O123\r\n" * 200, 3 << 20)
+        require_service(server)
+        grown = server.rss_bytes() - before
+        if grown > GROWTH_BYTES:
+            raise Failure(f"  10 clients that do not read: the server grew by {grown} bytes")
+    finally:
+        for connection in connections:
+            reset(connection)
+    require_service(server)
 
 
 def reads_at_last(server):
-	"""A client that did not read for a while gets everything."""
-	conversation = Conversation(server.connect())
-	conversation.ask(b"set late 0 0 100000\r\n" + b"l" * 100000 + b"\r\n", STORED)
-	conversation.close()
-	connection = server.connect(receive_buffer_bytes=4096)
-	connection.sendall(b"get late\r\n" * 100 + b"mn\r\n")
-	conversation = Conversation(connection)
-	time.sleep(0.2)
-	require_service(server)
-	connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-	conversation.expect(hit(b"late", b"l" * 100000) * 100 + MN, b"100 gets of 100000 bytes", 30)
-	conversation.close()
+    """A client that did not read for a while gets everything."""
+    conversation = Conversation(server.connect())
+    conversation.ask(b"set late 0 0 100000\r\n" + b"l" * 100000 + b"\r\n", STORED)
+    conversation.close()
+    connection = server.connect(receive_buffer_bytes=4096)
+    connection.sendall(b"get late\r\n" * 100 + b"mn\r\n")
+    conversation = Conversation(connection)
+    time.sleep(0.2)
+    require_service(server)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    conversation.expect(hit(b"late", b"l" * 100000) * 100 + MN, b"100 gets of 100000 bytes", 30)
+    conversation.close()
 
 
 def slow_writers(server):
-	"""300 connections that stay within a line or a value, and finish at last."""
-	half_line = [Conversation(server.connect()) for _ in range(150)]
-	half_value = [Conversation(server.connect()) for _ in range(150)]
-	for number, conversation in enumerate(half_line):
-		conversation.send(b"get slow%d" % number)
-	for number, conversation in enumerate(half_value):
-		conversation.send(b"set slow%d 0 0 10\r\n12345" % number)
-	require_service(server)
-	for number, conversation in enumerate(half_value):
-		conversation.ask(b"67890\r\n", STORED)
-		conversation.close()
-	for number, conversation in enumerate(half_line):
-		conversation.ask(b"\r\n", hit(b"slow%d" % number, b"1234567890"))
-		conversation.close()
-	require_service(server)
+    """300 connections that stay within a line or a value, and finish at last."""
+    half_line = [Conversation(server.connect()) for _ in range(150)]
+    half_value = [Conversation(server.connect()) for _ in range(150)]
+    for number, conversation in enumerate(half_line):
+        conversation.send(b"get slow%d" % number)
+    for number, conversation in enumerate(half_value):
+        conversation.send(b"set slow%d 0 0 10\r\n12345" % number)
+    require_service(server)
+    for number, conversation in enumerate(half_value):
+        conversation.ask(b"67890\r\n", STORED)
+        conversation.close()
+    for number, conversation in enumerate(half_line):
+        conversation.ask(b"\r\n", hit(b"slow%d" % number, b"1234567890"))
+        conversation.close()
+    require_service(server)
 
 
 def values_that_do_not_come(server):
-	"""200 clients announce a value of a megabyte and send nothing: 200 MB, of which the server may have reserved what its limit permits."""
-	before = server.rss_bytes()
-	connections = [server.connect() for _ in range(200)]
-	try:
-		for number, connection in enumerate(connections):
-			connection.sendall(b"set announced%d 0 0 1000000\r\n" % number)
-		require_service(server)
-		grown = server.rss_bytes() - before
-		if grown > LIMIT_BYTES + GROWTH_BYTES:
-			raise Failure(f"  200 values announced: the server grew by {grown} bytes")
-	finally:
-		for connection in connections:
-			connection.close()
-	require_service(server)
+    """200 clients announce a value of a megabyte and send nothing: 200 MB, of which the server may have reserved what its limit permits."""
+    before = server.rss_bytes()
+    connections = [server.connect() for _ in range(200)]
+    try:
+        for number, connection in enumerate(connections):
+            connection.sendall(b"set announced%d 0 0 1000000\r\n" % number)
+        require_service(server)
+        grown = server.rss_bytes() - before
+        if grown > LIMIT_BYTES + GROWTH_BYTES:
+            raise Failure(f"  200 values announced: the server grew by {grown} bytes")
+    finally:
+        for connection in connections:
+            connection.close()
+    require_service(server)
 
 
 def aborted_pipelines(server):
-	"""Connections are reset with answers under way."""
-	data = b"p" * 20000
-	conversation = Conversation(server.connect())
-	conversation.ask(store(b"set", b"aborted", data), STORED)
-	for turn in range(200):
-		connection = server.connect()
-		connection.sendall(b"get aborted none\r\nmg aborted v\r\nset aborted%d 0 0 1\r\nx\r\n" % turn * 20 + b"set aborted 0 0 20000\r\n" + data[: turn * 100])
-		reset(connection)
-	conversation.ask(b"mn\r\n", MN)
-	conversation.close()
-	require_service(server)
+    """Connections are reset with answers under way."""
+    data = b"p" * 20000
+    conversation = Conversation(server.connect())
+    conversation.ask(store(b"set", b"aborted", data), STORED)
+    for turn in range(200):
+        connection = server.connect()
+        connection.sendall(
+            b"get aborted none\r\nmg aborted v\r\nset aborted%d 0 0 1\r\nx\r\n" % turn * 20
+            + b"set aborted 0 0 20000\r\n"
+            + data[: turn * 100]
+        )
+        reset(connection)
+    conversation.ask(b"mn\r\n", MN)
+    conversation.close()
+    require_service(server)
 
 
 def connect_and_close(server):
-	for _ in range(300):
-		server.connect().close()
-	require_service(server)
+    for _ in range(300):
+        server.connect().close()
+    require_service(server)
 
 
 def idle_connections(server):
-	before = server.rss_bytes()
-	idle = [server.connect() for _ in range(500)]
-	try:
-		require_service(server)
-		grown = server.rss_bytes() - before
-		if grown > 500 * 40000:
-			raise Failure(f"  500 idle connections: the server grew by {grown} bytes")
-		for connection in idle[::50]:
-			Conversation(connection).ask(b"mn\r\n", MN)
-	finally:
-		for connection in idle:
-			connection.close()
-	require_service(server)
+    before = server.rss_bytes()
+    idle = [server.connect() for _ in range(500)]
+    try:
+        require_service(server)
+        grown = server.rss_bytes() - before
+        if grown > 500 * 40000:
+            raise Failure(f"  500 idle connections: the server grew by {grown} bytes")
+        for connection in idle[::50]:
+            Conversation(connection).ask(b"mn\r\n", MN)
+    finally:
+        for connection in idle:
+            connection.close()
+    require_service(server)
 
 
 def more_connections_than_permitted(server):
-	"""-c 60: not more are served (memcached keeps some for itself), the others are told, and a place that becomes free is given again."""
-	with Server(server.path, [*server.args, "-c", "60"], server.unix) as small:
-		connections, served = [], 0
-		for _ in range(120):
-			conversation = Conversation(small.connect())
-			connections.append(conversation)
-			conversation.send(b"mn\r\n")
-			conversation.expect((MN, TOO_MANY, b"<eof>"), b"mn on one connection of many")
-			served += answered(conversation)
-		if not 20 <= served <= 60:
-			raise Failure(f"  -c 60: {served} of 120 connections are served")
-		for conversation in connections:
-			conversation.close()
-		until = time.monotonic() + 3
-		while True:
-			conversation = Conversation(small.connect())
-			conversation.send(b"mn\r\n")
-			conversation.expect((MN, TOO_MANY, b"<eof>"), b"mn after all have gone")
-			if answered(conversation):
-				conversation.close()
-				return
-			conversation.close()
-			if time.monotonic() > until:
-				raise Failure("  -c 60: all 120 connections were closed, and no new one is served")
-			time.sleep(0.02)
+    """-c 60: not more are served (memcached keeps some for itself), the others are told, and a place that becomes free is given again."""
+    with Server(server.path, [*server.args, "-c", "60"], server.unix) as small:
+        connections, served = [], 0
+        for _ in range(120):
+            conversation = Conversation(small.connect())
+            connections.append(conversation)
+            conversation.send(b"mn\r\n")
+            conversation.expect((MN, TOO_MANY, b"<eof>"), b"mn on one connection of many")
+            served += answered(conversation)
+        if not 20 <= served <= 60:
+            raise Failure(f"  -c 60: {served} of 120 connections are served")
+        for conversation in connections:
+            conversation.close()
+        until = time.monotonic() + 3
+        while True:
+            conversation = Conversation(small.connect())
+            conversation.send(b"mn\r\n")
+            conversation.expect((MN, TOO_MANY, b"<eof>"), b"mn after all have gone")
+            if answered(conversation):
+                conversation.close()
+                return
+            conversation.close()
+            if time.monotonic() > until:
+                raise Failure("  -c 60: all 120 connections were closed, and no new one is served")
+            time.sleep(0.02)
 
 
 def answered(conversation):
-	"""A connection that was refused is closed: the next command shows which it is."""
-	conversation.send(b"mn\r\n")
-	conversation.expect((MN, b"<eof>"), b"mn again")
-	return not conversation.at_end
+    """A connection that was refused is closed: the next command shows which it is."""
+    conversation.send(b"mn\r\n")
+    conversation.expect((MN, b"<eof>"), b"mn again")
+    return not conversation.at_end
 
 
 CASES = [
-	more_connections_than_permitted,
-	clients_that_never_read,
-	clients_that_never_read_small_answers,
-	reads_at_last,
-	slow_writers,
-	values_that_do_not_come,
-	aborted_pipelines,
-	connect_and_close,
-	idle_connections,
+    more_connections_than_permitted,
+    clients_that_never_read,
+    clients_that_never_read_small_answers,
+    reads_at_last,
+    slow_writers,
+    values_that_do_not_come,
+    aborted_pipelines,
+    connect_and_close,
+    idle_connections,
 ]

@@ -17,42 +17,65 @@ GONE = (ALL, END)
 
 
 def with_a_date(server):
-	conversation = Conversation(server.connect())
-	conversation.ask(*FILLED)
-	conversation.ask(b"flush_all %d\r\n" % (time.time() + 3), OK)
-	conversation.ask(ALL, FULL)
-	time.sleep(4.2)
-	conversation.ask(*GONE)
-	conversation.ask(*FRESH)
-	conversation.ask(*FRESH_IS_THERE)
-	conversation.close()
+    conversation = Conversation(server.connect())
+    conversation.ask(*FILLED)
+    conversation.ask(b"flush_all %d\r\n" % (time.time() + 3), OK)
+    conversation.ask(ALL, FULL)
+    time.sleep(4.2)
+    conversation.ask(*GONE)
+    conversation.ask(*FRESH)
+    conversation.ask(*FRESH_IS_THERE)
+    conversation.close()
 
 
 def is_seen_by_other_connections(server):
-	first, second = Conversation(server.connect()), Conversation(server.connect())
-	first.ask(*FILLED)
-	second.ask(ALL, FULL)
-	first.ask(b"flush_all\r\n", OK)
-	second.ask(*GONE)
-	first.close()
-	second.close()
+    first, second = Conversation(server.connect()), Conversation(server.connect())
+    first.ask(*FILLED)
+    second.ask(ALL, FULL)
+    first.ask(b"flush_all\r\n", OK)
+    second.ask(*GONE)
+    first.close()
+    second.close()
 
 
 CASES = [
-	with_a_date,
-	is_seen_by_other_connections,
-	case("at once", FILLED, (b"flush_all\r\n", OK), GONE),
-	case("what is stored in the same second stays", FILLED, (b"flush_all\r\n" + FRESH[0] + FRESH_IS_THERE[0], OK + FRESH[1] + FRESH_IS_THERE[1]), 1.2, FRESH_IS_THERE),
-	case("several times in a second", *((b"flush_all\r\n" + FRESH[0] + FRESH_IS_THERE[0], OK + FRESH[1] + FRESH_IS_THERE[1]),) * 10),
-	case("0", FILLED, (b"flush_all 0\r\n", OK), GONE),
-	case("negative", FILLED, (b"flush_all -1\r\n", OK), GONE),
-	case("noreply", FILLED, (b"flush_all noreply\r\n" + ALL, END)),
-	case("0 noreply", FILLED, (b"flush_all 0 noreply\r\n" + ALL, END)),
-	case("with a delay", FILLED, (b"flush_all 2\r\n", OK), (ALL, FULL), FRESH, 3.2, GONE, (b"get fresh\r\n", END), FRESH, FRESH_IS_THERE),
-	case("with a delay and noreply", FILLED, (b"flush_all 2 noreply\r\n" + ALL, FULL), 3.2, GONE),
-	case("a later one replaces a delayed one", FILLED, (b"flush_all 2\r\n", OK), (b"flush_all\r\n", OK), GONE, FRESH, 3.2, FRESH_IS_THERE),
-	case("a longer delay replaces a shorter one", FILLED, (b"flush_all 2\r\n", OK), (b"flush_all 100\r\n", OK), 3.2, (ALL, FULL)),
-	case("then add, replace, incr, append, cas", (store(b"set", b"n", b"1"), STORED), (b"flush_all\r\n", OK), (b"incr n 1\r\n", NOT_FOUND), (store(b"append", b"n", b"x"), NOT_STORED), (store(b"replace", b"n", b"x"), NOT_STORED), (store(b"cas", b"n", b"x", b" 1"), NOT_FOUND), (b"touch n 0\r\n", NOT_FOUND), (b"delete n\r\n", NOT_FOUND), (b"mg n\r\n", b"EN\r\n"), (store(b"add", b"n", b"2"), STORED)),
-	case("bad delays", (b"flush_all x\r\n", BAD_EXPTIME), (b"flush_all 1x\r\n", BAD_EXPTIME), (b"flush_all 99999999999999999999\r\n", BAD_EXPTIME)),
-	case("a bad delay flushes nothing", FILLED, (b"flush_all x\r\n", BAD_EXPTIME), (ALL, FULL)),
+    with_a_date,
+    is_seen_by_other_connections,
+    case("at once", FILLED, (b"flush_all\r\n", OK), GONE),
+    case(
+        "what is stored in the same second stays",
+        FILLED,
+        (b"flush_all\r\n" + FRESH[0] + FRESH_IS_THERE[0], OK + FRESH[1] + FRESH_IS_THERE[1]),
+        1.2,
+        FRESH_IS_THERE,
+    ),
+    case("several times in a second", *((b"flush_all\r\n" + FRESH[0] + FRESH_IS_THERE[0], OK + FRESH[1] + FRESH_IS_THERE[1]),) * 10),
+    case("0", FILLED, (b"flush_all 0\r\n", OK), GONE),
+    case("negative", FILLED, (b"flush_all -1\r\n", OK), GONE),
+    case("noreply", FILLED, (b"flush_all noreply\r\n" + ALL, END)),
+    case("0 noreply", FILLED, (b"flush_all 0 noreply\r\n" + ALL, END)),
+    case("with a delay", FILLED, (b"flush_all 2\r\n", OK), (ALL, FULL), FRESH, 3.2, GONE, (b"get fresh\r\n", END), FRESH, FRESH_IS_THERE),
+    case("with a delay and noreply", FILLED, (b"flush_all 2 noreply\r\n" + ALL, FULL), 3.2, GONE),
+    case("a later one replaces a delayed one", FILLED, (b"flush_all 2\r\n", OK), (b"flush_all\r\n", OK), GONE, FRESH, 3.2, FRESH_IS_THERE),
+    case("a longer delay replaces a shorter one", FILLED, (b"flush_all 2\r\n", OK), (b"flush_all 100\r\n", OK), 3.2, (ALL, FULL)),
+    case(
+        "then add, replace, incr, append, cas",
+        (store(b"set", b"n", b"1"), STORED),
+        (b"flush_all\r\n", OK),
+        (b"incr n 1\r\n", NOT_FOUND),
+        (store(b"append", b"n", b"x"), NOT_STORED),
+        (store(b"replace", b"n", b"x"), NOT_STORED),
+        (store(b"cas", b"n", b"x", b" 1"), NOT_FOUND),
+        (b"touch n 0\r\n", NOT_FOUND),
+        (b"delete n\r\n", NOT_FOUND),
+        (b"mg n\r\n", b"EN\r\n"),
+        (store(b"add", b"n", b"2"), STORED),
+    ),
+    case(
+        "bad delays",
+        (b"flush_all x\r\n", BAD_EXPTIME),
+        (b"flush_all 1x\r\n", BAD_EXPTIME),
+        (b"flush_all 99999999999999999999\r\n", BAD_EXPTIME),
+    ),
+    case("a bad delay flushes nothing", FILLED, (b"flush_all x\r\n", BAD_EXPTIME), (ALL, FULL)),
 ]

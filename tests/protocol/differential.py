@@ -3,14 +3,17 @@
 
     differential.py --left PATH --right PATH [--left-args ARGS] [--right-args ARGS] [--seed N] [--seconds S]
 
-Each round is a pipeline of valid and damaged commands over a few keys, sent to both in the same random pieces, on fresh connections now and
-then. Answers are compared command by command: each command is followed by "mn", which marks where its answer ends. What may differ is made equal before
-(differential_commands.py and normal() here): CAS numbers (by the order in which they appear), times by a second, sizes in me.
+Each round is a pipeline of valid and damaged commands over a few keys, sent to both in random pieces, on fresh connections now and then.
+Each command is followed by "mn", which marks where its answer ends. What may differ is made equal before answers are compared
+(Side.normal): CAS numbers are named by the order in which they appear; times may differ by two seconds; errors of meta commands may
+differ in their words; a wrong number of words may be ERROR or CLIENT_ERROR; a key may come back in base64 or plain (an appended or
+vivified item of memcached forgets that its key was in base64).
 
 The first difference ends it: the seed, the last commands on the key concerned, what was sent, both answers.
 """
 
 import argparse
+import base64
 import os
 import random
 import re
@@ -32,150 +35,156 @@ CONTEXT_COMMANDS = 12
 
 
 class Side:
-	"""A server, its connection, and the names of its CAS numbers."""
+    """A server, its connection, and the names of its CAS numbers."""
 
-	def __init__(self, server):
-		self.server = server
-		self.conversation = None
-		self.names = {}
-		self.numbers = {}
+    def __init__(self, server):
+        self.server = server
+        self.conversation = None
+        self.names = {}
+        self.numbers = {}
 
-	def reconnect(self):
-		if self.conversation:
-			self.conversation.close()
-		self.conversation = Conversation(self.server.connect())
+    def reconnect(self):
+        if self.conversation:
+            self.conversation.close()
+        self.conversation = Conversation(self.server.connect())
 
-	def name(self, number):
-		"""CAS numbers are called by the order in which they are seen."""
-		if number not in self.names:
-			name = b"cas%d" % len(self.names)
-			self.names[number] = name
-			self.numbers[name] = number
-		return self.names[number]
+    def name(self, key, number):
+        """CAS numbers of a key are called by the order in which they are seen."""
+        if (key, number) not in self.names:
+            name = b"cas%d.%s" % (len(self.names), key)
+            self.names[key, number] = name
+            self.numbers[name] = number
+        return self.names[key, number]
 
-	def normal(self, answer):
-		answer = re.sub(rb"(\r\n|^)(VALUE \S+ \d+ \d+) (\d+)\r\n", lambda m: m[1] + m[2] + b" " + self.name(m[3]) + b"\r\n", answer)
-		lines = answer.split(b"\r\n")
-		for index, line in enumerate(lines):
-			if re.match(rb"(HD|VA \d+|EN|NF|NS|EX)( |$)", line):
-				line = re.sub(rb" c(\d+)(?= |$)", lambda m: b" c" + self.name(m[1]), line)
-				lines[index] = re.sub(rb" ([tl])(\d+)(?= |$)", rb" \1~\2~", line)
-			elif line.startswith(b"ME "):
-				lines[index] = re.sub(rb"^(ME \S+) .*", rb"\1 ...", line)
-			elif line.startswith(b"VERSION "):
-				lines[index] = b"VERSION ..."
-		return b"\r\n".join(lines)
+    def normal(self, command, answer):
+        if command.startswith(b"m"):
+            answer = re.sub(rb"(CLIENT_ERROR [^\r]*|ERROR)\r\n", b"CLIENT_ERROR ...\r\n", answer)
+            answer = re.sub(rb"(NS|EX|NF)([^\r]*) c0(?= |\r)", rb"\1\2", answer)
+        answer = re.sub(rb" k(YjY0Y[Qg]==) b(?= |\r)", lambda m: b" k" + base64.b64decode(m[1]), answer)
+        answer = re.sub(rb"(^|\n)ERROR\r\n", rb"\1CLIENT_ERROR bad command line format\r\n", answer)
+        answer = re.sub(rb"(\r\n|^)(VALUE (\S+) \d+ \d+) (\d+)(?=\r\n)", lambda m: m[1] + m[2] + b" " + self.name(m[3], m[4]), answer)
+        key = (command.split()[1:] or [b""])[0]
+        lines = answer.split(b"\r\n")
+        for index, line in enumerate(lines):
+            if re.match(rb"(HD|VA \d+|EN|NF|NS|EX)( |$)", line):
+                line = re.sub(rb" c(\d+)(?= |$)", lambda m: b" c" + self.name(key, m[1]), line)
+                lines[index] = re.sub(rb" ([tl])(\d+)(?= |$)", rb" \1~\2~", line)
+            elif line.startswith(b"ME "):
+                lines[index] = re.sub(rb"^(ME \S+) .*", rb"\1 ...", line)
+            elif line.startswith(b"VERSION "):
+                lines[index] = b"VERSION ..."
+        return b"\r\n".join(lines)
 
 
 def times_agree(left, right):
-	"""Equal but for ~number~, which may differ by 2."""
-	parts = re.split(rb"~(\d+)~", left), re.split(rb"~(\d+)~", right)
-	if len(parts[0]) != len(parts[1]):
-		return False
-	for index, (one, other) in enumerate(zip(*parts)):
-		if index % 2 == 0 and one != other:
-			return False
-		if index % 2 == 1 and abs(int(one) - int(other)) > 2:
-			return False
-	return True
+    """Equal but for ~number~, which may differ by 2."""
+    parts = re.split(rb"~(\d+)~", left), re.split(rb"~(\d+)~", right)
+    if len(parts[0]) != len(parts[1]):
+        return False
+    for index, (one, other) in enumerate(zip(*parts)):
+        if index % 2 == 0 and one != other:
+            return False
+        if index % 2 == 1 and abs(int(one) - int(other)) > 2:
+            return False
+    return True
 
 
 def receive_barriers(conversation, count):
-	"""What came up to each of `count` barriers. Values hold no barrier."""
-	until = time.monotonic() + 10
-	while conversation.pending.count(BARRIER_ANSWER) < count:
-		if conversation.at_end or not conversation._receive(until):
-			raise Failure(f"an answer is missing, closed: {conversation.at_end}; got {bytes(conversation.pending[-300:])!r}")
-	answers = bytes(conversation.pending).split(BARRIER_ANSWER)
-	conversation.pending = bytearray(answers[count])
-	return answers[:count]
+    """What came up to each of `count` barriers. Values hold no barrier."""
+    until = time.monotonic() + 10
+    while conversation.pending.count(BARRIER_ANSWER) < count:
+        if conversation.at_end or not conversation._receive(until):
+            raise Failure(f"an answer is missing, closed: {conversation.at_end}; got {bytes(conversation.pending[-300:])!r}")
+    answers = bytes(conversation.pending).split(BARRIER_ANSWER)
+    conversation.pending = bytearray(answers[count])
+    return answers[:count]
 
 
 class Comparison:
-	def __init__(self, left, right, seed):
-		self.sides = [Side(left), Side(right)]
-		self.source = random.Random(seed)
-		self.commands = Commands(self.source)
-		self.history = []
-		self.compared = 0
+    def __init__(self, left, right, seed):
+        self.sides = [Side(left), Side(right)]
+        self.source = random.Random(seed)
+        self.commands = Commands(self.source)
+        self.history = []
+        self.compared = 0
 
-	def pieces(self, data):
-		"""Cut at up to three places, so that both servers read it in parts."""
-		cuts = sorted(self.source.randrange(1, len(data)) for _ in range(self.source.randrange(4)))
-		return [data[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(data)])]
+    def pieces(self, data):
+        """Cut at up to three places, so that both servers read it in parts."""
+        cuts = sorted(self.source.randrange(1, len(data)) for _ in range(self.source.randrange(4)))
+        return [data[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(data)])]
 
-	def round(self):
-		if self.sides[0].conversation is None or self.source.random() < 0.1:
-			for side in self.sides:
-				side.reconnect()
-		batch = [self.commands.next() for _ in range(self.source.randrange(1, COMMANDS_A_ROUND))]
-		answers = [self.ask(side, batch) for side in self.sides]
-		for command, left, right in zip(batch, *answers):
-			self.compare(command, left, right)
-			self.history.append(command)
-		self.history = self.history[-2000:]
+    def round(self):
+        if self.sides[0].conversation is None or self.source.random() < 0.1:
+            for side in self.sides:
+                side.reconnect()
+        batch = [self.commands.next() for _ in range(self.source.randrange(1, COMMANDS_A_ROUND))]
+        answers = [self.ask(side, batch) for side in self.sides]
+        for command, left, right in zip(batch, *answers):
+            self.compare(command, left, right)
+            self.history.append(command)
+        self.history = self.history[-2000:]
 
-	def ask(self, side, batch):
-		data = b"".join(rewrite_cas(command, side.numbers) + BARRIER for command in batch)
-		for piece in self.pieces(data):
-			side.conversation.send(piece)
-		try:
-			return receive_barriers(side.conversation, len(batch))
-		except Failure as failure:
-			self.history += batch
-			raise Failure(f"{side.server.path}: {failure}\n{self.context()}") from None
+    def ask(self, side, batch):
+        data = b"".join(rewrite_cas(command, side.numbers) + BARRIER for command in batch)
+        for piece in self.pieces(data):
+            side.conversation.send(piece)
+        try:
+            return receive_barriers(side.conversation, len(batch))
+        except Failure as failure:
+            self.history += batch
+            raise Failure(f"{side.server.path}: {failure}\n{self.context()}") from None
 
-	def compare(self, command, left, right):
-		left, right = self.sides[0].normal(left), self.sides[1].normal(right)
-		if not times_agree(left, right):
-			raise Failure(f"sent   {shown(command)}\nleft   {shown(left)}\nright  {shown(right)}\n{self.context(command)}")
-		self.commands.learn(command, left)
-		self.compared += 1
+    def compare(self, command, left, right):
+        left, right = self.sides[0].normal(command, left), self.sides[1].normal(command, right)
+        if not times_agree(left, right):
+            raise Failure(f"sent   {shown(command)}\nleft   {shown(left)}\nright  {shown(right)}\n{self.context(command)}")
+        self.commands.learn(left)
+        self.compared += 1
 
-	def context(self, command=b""):
-		"""The last commands that touched a key of this one."""
-		keys = set(re.findall(rb"key\d", command)) or {b""}
-		related = [old for old in self.history if any(key in old for key in keys)]
-		return "after\n" + "\n".join(f"  {shown(old)}" for old in related[-CONTEXT_COMMANDS:])
+    def context(self, command=b""):
+        """The last commands that touched a key of this one."""
+        keys = set(re.findall(rb"key\d", command)) or {b""}
+        related = [old for old in self.history if any(key in old for key in keys)]
+        return "after\n" + "\n".join(f"  {shown(old)}" for old in related[-CONTEXT_COMMANDS:])
 
 
 def shown(data):
-	return repr(data) if len(data) <= 400 else f"{data[:400]!r}... ({len(data)} bytes)"
+    return repr(data) if len(data) <= 400 else f"{data[:400]!r}... ({len(data)} bytes)"
 
 
 def main():
-	parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-	parser.add_argument("--left", required=True)
-	parser.add_argument("--right", required=True)
-	parser.add_argument("--left-args", default=[], type=shlex.split)
-	parser.add_argument("--right-args", default=[], type=shlex.split)
-	parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000007)
-	parser.add_argument("--seconds", type=float, default=5)
-	options = parser.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--left", required=True)
+    parser.add_argument("--right", required=True)
+    parser.add_argument("--left-args", default=[], type=shlex.split)
+    parser.add_argument("--right-args", default=[], type=shlex.split)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1000000007)
+    parser.add_argument("--seconds", type=float, default=5)
+    options = parser.parse_args()
 
-	print("[==========] Running 1 test(s).")
-	print(f"seed {options.seed}", flush=True)
-	try:
-		with Server(options.left, options.left_args) as left, Server(options.right, options.right_args) as right:
-			comparison = Comparison(left, right, options.seed)
-			until = time.monotonic() + options.seconds
-			try:
-				while time.monotonic() < until:
-					comparison.round()
-			except (Failure, OSError) as failure:
-				print(f"[  FAILED  ] after {comparison.compared} commands, seed {options.seed}\n{failure}")
-				for server in (left, right):
-					if not server.is_alive():
-						print(f"{server.path} has died: {server.log_text()}")
-				print("0 passed, 1 failed")
-				return 1
-	except ServerDied as death:
-		print(f"[  FAILED  ] {death}\n0 passed, 1 failed")
-		return 1
-	print(f"[       OK ] {comparison.compared} commands answered alike")
-	print("1 passed, 0 failed")
-	return 0
+    print("[==========] Running 1 test(s).")
+    print(f"seed {options.seed}", flush=True)
+    try:
+        with Server(options.left, options.left_args) as left, Server(options.right, options.right_args) as right:
+            comparison = Comparison(left, right, options.seed)
+            until = time.monotonic() + options.seconds
+            try:
+                while time.monotonic() < until:
+                    comparison.round()
+            except (Failure, OSError) as failure:
+                print(f"[  FAILED  ] after {comparison.compared} commands, seed {options.seed}\n{failure}")
+                for server in (left, right):
+                    if not server.is_alive():
+                        print(f"{server.path} has died: {server.log_text()}")
+                print("0 passed, 1 failed")
+                return 1
+    except ServerDied as death:
+        print(f"[  FAILED  ] {death}\n0 passed, 1 failed")
+        return 1
+    print(f"[       OK ] {comparison.compared} commands answered alike")
+    print("1 passed, 0 failed")
+    return 0
 
 
 if __name__ == "__main__":
-	sys.exit(main())
+    sys.exit(main())

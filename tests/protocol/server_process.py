@@ -14,115 +14,127 @@ import time
 
 START_SECONDS = 20
 START_ATTEMPTS = 4
+SERVICE_SECONDS = 2
 
 
 def free_port():
-	with socket.socket() as probe:
-		probe.bind(("127.0.0.1", 0))
-		return probe.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class ServerDied(Exception):
-	pass
+    pass
 
 
 class Server:
-	"""with Server(path, args) as server: server.connect()"""
+    """with Server(path, args) as server: server.connect()"""
 
-	def __init__(self, path, args=(), unix=False):
-		self.path = path
-		self.args = list(args)
-		self.unix = unix
-		self.process = None
-		self.directory = None
-		self.address = None
-		self.log = None
+    def __init__(self, path, args=(), unix=False):
+        self.path = path
+        self.args = list(args)
+        self.unix = unix
+        self.process = None
+        self.directory = None
+        self.address = None
+        self.log = None
 
-	def __enter__(self):
-		self.directory = tempfile.mkdtemp(prefix="snug-protocol-")
-		try:
-			for attempt in range(START_ATTEMPTS):
-				self._start()
-				if self._accepts():
-					return self
-				self._end()
-			raise ServerDied(f"{self.path} {' '.join(self.args)} does not start: {self.log_text()}")
-		except BaseException:
-			self._cleanup()
-			raise
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="snug-protocol-")
+        try:
+            for attempt in range(START_ATTEMPTS):
+                self._start()
+                if self._accepts():
+                    return self
+                self.end()
+            raise ServerDied(f"{self.path} {' '.join(self.args)} does not start: {self.log_text()}")
+        except BaseException:
+            self._cleanup()
+            raise
 
-	def __exit__(self, *_):
-		self._cleanup()
+    def __exit__(self, *_):
+        self._cleanup()
 
-	def _start(self):
-		command = [self.path]
-		if self.unix:
-			self.address = os.path.join(self.directory, "socket")
-			command += ["-s", self.address]
-		else:
-			self.address = ("127.0.0.1", free_port())
-			command += ["-l", "127.0.0.1", "-p", str(self.address[1]), "-U", "0"]
-		if os.geteuid() == 0:
-			command += ["-u", "root"]
-		self.log = open(os.path.join(self.directory, "log"), "w+b")
-		self.process = subprocess.Popen(
-			command + self.args,
-			stdin=subprocess.DEVNULL,
-			stdout=self.log,
-			stderr=self.log,
-			start_new_session=True,
-		)
+    def _start(self):
+        # Ends the server with this process, however that ends.
+        command = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        command.append(self.path)
+        if self.unix:
+            self.address = os.path.join(self.directory, "socket")
+            command += ["-s", self.address]
+        else:
+            self.address = ("127.0.0.1", free_port())
+            command += ["-l", "127.0.0.1", "-p", str(self.address[1]), "-U", "0"]
+        if os.geteuid() == 0:
+            command += ["-u", "root"]
+        self.log = open(os.path.join(self.directory, "log"), "w+b")
+        self.process = subprocess.Popen(
+            command + self.args,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+        )
 
-	def _accepts(self):
-		until = time.monotonic() + START_SECONDS
-		while time.monotonic() < until and self.process.poll() is None:
-			try:
-				connection = self.connect()
-			except OSError:
-				time.sleep(0.01)
-				continue
-			connection.close()
-			return True
-		return False
+    def _accepts(self):
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                connection = self.connect()
+            except OSError:
+                time.sleep(0.01)
+                continue
+            connection.close()
+            return True
+        return False
 
-	def _end(self):
-		if self.process and self.process.poll() is None:
-			os.killpg(self.process.pid, signal.SIGKILL)
-		if self.process:
-			self.process.wait()
-		if self.log:
-			self.log.close()
+    def end(self):
+        if self.process and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+        if self.log:
+            self.log.close()
 
-	def _cleanup(self):
-		self._end()
-		shutil.rmtree(self.directory, ignore_errors=True)
+    def _cleanup(self):
+        self.end()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
-	def connect(self, receive_buffer_bytes=None):
-		if self.unix:
-			connection = socket.socket(socket.AF_UNIX)
-		else:
-			connection = socket.socket()
-			connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-		if receive_buffer_bytes:
-			connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-		try:
-			connection.settimeout(START_SECONDS)
-			connection.connect(self.address)
-		except BaseException:
-			connection.close()
-			raise
-		return connection
+    def connect(self, receive_buffer_bytes=None, timeout=START_SECONDS):
+        if self.unix:
+            connection = socket.socket(socket.AF_UNIX)
+        else:
+            connection = socket.socket()
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if receive_buffer_bytes:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        try:
+            connection.settimeout(timeout)
+            connection.connect(self.address)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-	def is_alive(self):
-		return self.process.poll() is None
+    def is_alive(self):
+        return self.process.poll() is None
 
-	def rss_bytes(self):
-		with open(f"/proc/{self.process.pid}/statm") as statm:
-			return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    def is_serving(self):
+        """Alive, and answers a new connection in time."""
+        try:
+            with self.connect(timeout=SERVICE_SECONDS) as connection:
+                connection.sendall(b"mn\r\n")
+                return connection.recv(4) != b""
+        except OSError:
+            return False
 
-	def log_text(self):
-		try:
-			with open(os.path.join(self.directory, "log"), "rb") as log:
-				return log.read()[-2000:].decode(errors="replace")
-		except OSError:
-			return ""
+    def rss_bytes(self):
+        with open(f"/proc/{self.process.pid}/statm") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def log_text(self):
+        try:
+            with open(os.path.join(self.directory, "log"), "rb") as log:
+                return log.read()[-2000:].decode(errors="replace")
+        except OSError:
+            return ""

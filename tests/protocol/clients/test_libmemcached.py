@@ -1,0 +1,19 @@
+#!/usr/bin/python3
+"""Starts a server and runs libmemcached_client.c, as built by meson, against it."""
+
+import subprocess
+import sys
+
+import client_cases
+from client_cases import Server
+
+
+def main():
+    chosen = client_cases.options("--program")
+    with Server(chosen.server, chosen.server_args) as server:
+        host, port = server.address
+        return subprocess.run([chosen.program, host, str(port)], timeout=60, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

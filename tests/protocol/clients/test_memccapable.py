@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+"""memccapable of libmemcached: its tests of the ASCII protocol against a server, one case for each of its lines."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import client_cases
+from client_cases import Server
+
+
+def main():
+    chosen = client_cases.options()
+    program = shutil.which("memccapable")
+    if not program:
+        return client_cases.skip("no memccapable")
+    with Server(chosen.server, chosen.server_args) as server:
+        host, port = server.address
+        # stdbuf: it writes names to its standard output and failures to its standard error.
+        done = subprocess.run(
+            ["stdbuf", "-o0", program, "-a", "-t", "5", "-h", host, "-p", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    lines = re.findall(r"^(ascii .*?)\s*\[(pass|FAIL|NOT)", done.stdout, re.M)
+    print(f"[==========] Running {max(len(lines), 1)} test(s).")
+    passed = failed = 0
+    for name, result in lines:
+        if result == "pass":
+            passed += 1
+            print(f"[       OK ] {name}")
+        else:
+            failed += 1
+            print(f"[  FAILED  ] {name}")
+    if failed or not lines or done.returncode != 0:
+        print(done.stdout)
+        failed = max(failed, 1)
+    return client_cases.finish(passed, failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
