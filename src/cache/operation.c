@@ -47,7 +47,11 @@ static void tell_ttl(const snug_shard *shard, struct operation *operation) {
 static bool tell_cas(snug_shard *shard, struct operation *operation) {
 	operation->cas = 0;
 	if ((operation->options & OPERATION_WANTS_CAS) == 0) return true;
-	return snug_shard_cas(shard, &operation->key, &operation->item, &operation->cas) == SNUG_OK;
+	snug_item before = operation->item;
+	snug_error error = snug_shard_cas(shard, &operation->key, &operation->item, &operation->cas);
+	operation->item.idle_s = before.idle_s;
+	operation->item.was_fetched = before.was_fetched;
+	return error == SNUG_OK;
 }
 
 /* What the item was like before it was used now. */
@@ -100,17 +104,23 @@ static bool differ(const snug_attributes *left, const snug_attributes *right) {
 	return left->expires_s != right->expires_s || left->is_won != right->is_won;
 }
 
+/* A time that has passed removes the item, but only when its value was taken. */
+static void touch(const snug_shard *shard, struct operation *operation, snug_attributes *attributes) {
+	uint32_t expires_s = operation_expires_s(shard, operation->exptime);
+	if (expires_s != 0 && expires_s <= shard_now_s(shard))
+		operation->marks |= OPERATION_EXPIRES_NOW;
+	else
+		attributes->expires_s = expires_s;
+}
+
 /* What is there. False: no memory for what must be added. */
 static bool get_found(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = operation->item.attributes;
 	if (operation->options & OPERATION_TELLS_OLD_TTL) tell_ttl(shard, operation);
 	mark(shard, operation, &attributes);
-	if (operation->options & OPERATION_HAS_EXPTIME)
-		attributes.expires_s = operation_expires_s(shard, operation->exptime);
+	if (operation->options & OPERATION_HAS_EXPTIME) touch(shard, operation, &attributes);
 	if (differ(&attributes, &operation->item.attributes)) {
-		snug_error error = change_item(shard, operation, &attributes);
-		if (error == SNUG_ERROR_NOT_FOUND) return true; /* touched with a time that has passed */
-		if (error) return false;
+		if (change_item(shard, operation, &attributes) != SNUG_OK) return false;
 	}
 	if (operation->options & OPERATION_HAS_CAS_COMPARE && operation->item.attributes.cas != 0 &&
 		operation->item.attributes.cas == operation->cas_compare)
@@ -127,9 +137,12 @@ static void vivify(snug_shard *shard, struct operation *operation) {
 	if (error) return;
 	operation->status = STATUS_FOUND;
 	operation->marks = OPERATION_WON;
+	operation->ttl_s = -1; /* before it was given a time */
 	/* Its expiry may have passed: then it is told of all the same. */
 	if (snug_shard_find(shard, &operation->key, &operation->item) != SNUG_OK)
 		operation->item = (snug_item){.attributes = attributes};
+	else
+		snug_shard_use(shard, &operation->key, &operation->item);
 	operation->cas = attributes.cas;
 }
 
@@ -276,6 +289,7 @@ static void arithmetic_missing(snug_shard *shard, struct operation *operation, s
 	snug_attributes attributes = {.expires_s = operation_expires_s(shard, operation->vivify_exptime),
 								  .cas = operation_new_cas(shard, operation)};
 	operation->number = operation->initial;
+	operation->ttl_s = -1; /* before it was given a time */
 	snug_error error = store_number(shard, operation, &attributes, 0);
 	operation->status = error ? (uint8_t)operation_status_of(error) : STATUS_DONE;
 }
@@ -290,12 +304,13 @@ static void arithmetic(snug_shard *shard, struct operation *operation, struct op
 	}
 	size_t length = operation->item.value_bytes;
 	operation->status = STATUS_NOT_A_NUMBER;
-	if (length == 0 || length > sizeof text) return;
+	if (length == 0) return;
 	if (operation->options & OPERATION_HAS_CAS_COMPARE && operation->cas_compare != 0 &&
 		operation->item.attributes.cas != operation->cas_compare) {
 		operation->status = STATUS_EXISTS;
 		return;
 	}
+	if (length > sizeof text) return;
 	if (snug_shard_read(shard, &operation->item, 0, text, length) != SNUG_OK || !read_number(text, length, &value))
 		return;
 	snug_attributes attributes = operation->item.attributes;

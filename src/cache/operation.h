@@ -67,6 +67,8 @@ enum operation_marks {
 	OPERATION_STALE = 2,       /* the item is stale */
 	OPERATION_WON_BEFORE = 4,  /* another asker was told so */
 	OPERATION_CAS_MATCHES = 8, /* the item has the number in cas_compare: the asker has its value already */
+	OPERATION_EXPIRES_NOW =
+		16, /* it was touched with a time that has passed: operation_end removes it when its value was taken */
 };
 
 struct operation {
@@ -97,13 +99,14 @@ struct operation {
 };
 
 /* What memcached counts, by the same names. X(name) */
-#define OPERATION_COUNTS(X)                                                                                            \
-	X(cmd_get)                                                                                                         \
-	X(cmd_set)                                                                                                         \
-	X(cmd_touch)                                                                                                       \
-	X(cmd_meta)                                                                                                        \
-	X(get_hits) X(get_misses) X(get_expired) X(get_flushed) X(delete_misses) X(delete_hits) X(incr_misses)             \
-		X(incr_hits) X(decr_misses) X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) X(touch_hits) X(touch_misses) \
+#define OPERATION_COUNTS(X)                                                                                 \
+	X(cmd_get)                                                                                              \
+	X(cmd_set)                                                                                              \
+	X(cmd_touch)                                                                                            \
+	X(cmd_meta)                                                                                             \
+	X(get_hits)                                                                                             \
+	X(get_misses) X(get_expired) X(get_flushed) X(delete_misses) X(delete_hits) X(incr_misses) X(incr_hits) \
+		X(decr_misses) X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) X(touch_hits) X(touch_misses)   \
 			X(store_too_large) X(store_no_memory)
 
 struct operation_counts {
@@ -114,5 +117,13 @@ struct operation_counts {
 
 /* Carries it out. The shard's owner. Never fails but by the status. */
 void operation_execute(snug_shard *shard, struct operation *operation, struct operation_counts *counts);
+
+/* When the value that was found has been taken, or leased, or is not wanted. */
+static inline void operation_end(snug_shard *shard, const struct operation *operation) {
+	if (__builtin_expect((operation->marks & OPERATION_EXPIRES_NOW) == 0, true) || operation->kind != OPERATION_GET)
+		return;
+	snug_error error = snug_shard_delete(shard, &operation->key);
+	(void)error; /* nobody else can have removed it meanwhile */
+}
 
 #endif

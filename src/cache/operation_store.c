@@ -73,12 +73,19 @@ static enum verdict judge_missing(const snug_shard *shard, struct operation *ope
 	return operation->mode == STORE_REPLACE ? refuse(operation, STATUS_NOT_STORED) : VERDICT_STORE;
 }
 
+/* An add that finds something is a use of it, though nobody has fetched it. */
+static void keep_longer(snug_shard *shard, const struct operation *operation) {
+	snug_shard_use(shard, &operation->key, &operation->item);
+	unsigned char *marks = snug_ref_at(shard->pools, operation->item.ref);
+	if (!operation->item.was_fetched) *marks &= (unsigned char)~MARK_FETCHED;
+}
+
 static enum verdict judge(snug_shard *shard, struct operation *operation, snug_attributes *attributes,
 						  struct operation_counts *counts) {
 	if (operation->mode == STORE_SET && !compares(operation)) return VERDICT_STORE;
 	if (snug_shard_find(shard, &operation->key, &operation->item) != SNUG_OK)
 		return judge_missing(shard, operation, attributes, counts);
-	if (operation->mode == STORE_ADD) snug_shard_use(shard, &operation->key, &operation->item);
+	if (operation->mode == STORE_ADD) keep_longer(shard, operation);
 	return judge_found(shard, operation, attributes, counts);
 }
 

@@ -73,6 +73,7 @@ static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *c
 		operation_execute(shard, operation, counts);
 		if (operation->kind == OPERATION_GET && operation->status == STATUS_FOUND && request->room != NULL)
 			hand_over(shard, request);
+		operation_end(shard, operation);
 		break;
 	case REQUEST_RESERVE:
 		reserve(shard, request);

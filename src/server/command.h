@@ -10,6 +10,11 @@
 
 #include "cache/operation.h"
 
+#include <snug/version.h>
+
+/* What clients are told: the memcached that is spoken, for they decide by its numbers what they may ask, and refuse a version 0; then ours. */
+#define PROTOCOL_VERSION_TEXT "1.6.18-snugd-" SNUG_VERSION_TEXT
+
 #define LINE_BYTES_MAX 2048u /* of a line that is not a list of keys */
 
 enum command_kind {

@@ -170,17 +170,18 @@ static bool take_all(const struct line *line, size_t first_flag, enum operation_
 
 /* ------------------------------------------------------------------ commands --------------- */
 
-/* T takes effect where it stands among the flags. */
+/* T and N take effect where they stand among the flags. */
 static void order_touch(const struct line *line, struct operation *operation) {
-	size_t touch = 0, tell = 0, recache = 0;
-	if ((operation->options & OPERATION_HAS_EXPTIME) == 0) return;
+	size_t touch = 0, tell = 0, recache = 0, vivify = 0;
+	if ((operation->options & (OPERATION_HAS_EXPTIME | OPERATION_HAS_VIVIFY)) == 0) return;
 	for (size_t i = 2; i < line->count; i++) {
 		if (line->word[i].bytes[0] == 'T') touch = i;
 		if (line->word[i].bytes[0] == 't') tell = i;
 		if (line->word[i].bytes[0] == 'R') recache = i;
+		if (line->word[i].bytes[0] == 'N') vivify = i;
 	}
-	if (tell > 0 && tell < touch) operation->options |= OPERATION_TELLS_OLD_TTL;
-	if (recache > touch) operation->options |= OPERATION_TOUCHES_FIRST;
+	if (tell > 0 && (tell < touch || tell < vivify)) operation->options |= OPERATION_TELLS_OLD_TTL;
+	if (touch > 0 && recache > touch) operation->options |= OPERATION_TOUCHES_FIRST;
 }
 
 static void parse_mg(const struct line *line, char *decoded, struct command *command) {

@@ -1,8 +1,6 @@
 /* server/command_text.c: memcached's text commands, all but those that get. One table says which they are and how many words they have. */
 #include "server/command_parts.h"
 
-#include <snug/version.h>
-
 /* What is wrong with a length makes what follows a line of its own, as in memcached. */
 #define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
 
@@ -160,7 +158,7 @@ static void parse_version(const struct line *line, size_t words, uint64_t item_m
 	(void)line;
 	(void)words;
 	(void)item_max_bytes;
-	SAY(command, "VERSION " SNUG_VERSION_TEXT "\r\n");
+	SAY(command, "VERSION " PROTOCOL_VERSION_TEXT "\r\n");
 }
 
 static void parse_quit(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
@@ -195,8 +193,8 @@ static void parse_snug(const struct line *line, size_t words, uint64_t item_max_
 struct text_command {
 	const char *name;
 	size_t name_bytes;
-	size_t words_min; /* noreply not counted; fewer: ERROR */
-	size_t words_max; /* more: ERROR */
+	size_t words_min; /* fewer: ERROR */
+	size_t words_max; /* noreply not counted; more: ERROR */
 	bool may_be_quiet;
 	parse_function parse;
 };
@@ -232,7 +230,7 @@ bool command_text(const struct line *line, uint64_t item_max_bytes, struct comma
 			command->is_quiet = true;
 			words--;
 		}
-		if (words < known->words_min || words > known->words_max) return false;
+		if (line->count < known->words_min || words > known->words_max) return false;
 		known->parse(line, words, item_max_bytes, command);
 		return true;
 	}

@@ -203,6 +203,7 @@ void answers_execute(struct connection *connection, struct command *command) {
 		say_now(connection, command);
 	else
 		say_later(connection, command);
+	operation_end(worker->shard, &command->operation);
 }
 
 /* Copies to the record what the command refers to; the room that is left is for the value. */
@@ -224,7 +225,8 @@ static void keep_command(struct record *record, const struct command *command) {
 		kept->operation.key.bytes = at;
 		at += key->length;
 	}
-	record->request.room = at;
+	bool needs_room = command->operation.kind != OPERATION_GET || command->wants_value;
+	record->request.room = needs_room ? at : NULL;
 	record->request.room_bytes = (uint32_t)(record->bytes + RECORD_ROOM - at);
 }
 

@@ -4,7 +4,6 @@
  * are our three pools. */
 #include "server/errand_parts.h"
 
-#include <snug/version.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -128,7 +127,7 @@ static void say_process(const struct server *server, struct text *out) {
 	stat_u64(out, "pid", (uint64_t)getpid());
 	stat_u64(out, "uptime", now_s > server->started_s ? (uint64_t)(now_s - server->started_s) : 0);
 	stat_u64(out, "time", (uint64_t)now_s);
-	stat_text(out, "version", SNUG_VERSION_TEXT);
+	stat_text(out, "version", PROTOCOL_VERSION_TEXT);
 	stat_u64(out, "pointer_size", 8 * sizeof(void *));
 	text_print(out, "STAT rusage_user %lld.%06ld\r\n", (long long)usage.ru_utime.tv_sec, (long)usage.ru_utime.tv_usec);
 	text_print(out, "STAT rusage_system %lld.%06ld\r\n", (long long)usage.ru_stime.tv_sec,

@@ -68,6 +68,9 @@ class Side:
         for index, line in enumerate(lines):
             if re.match(rb"(HD|VA \d+|EN|NF|NS|EX)( |$)", line):
                 line = re.sub(rb" c(\d+)(?= |$)", lambda m: b" c" + self.name(key, m[1]), line)
+                # Whether an item counts as fetched depends in memcached on what is made anew and what in place.
+                line = re.sub(rb" h[01](?= |$)", b" h.", line)
+                line = re.sub(rb" kC\d+(?= |$)", b" kC.", line)  # a number where a key belongs
                 lines[index] = re.sub(rb" ([tl])(\d+)(?= |$)", rb" \1~\2~", line)
             elif line.startswith(b"ME "):
                 lines[index] = re.sub(rb"^(ME \S+) .*", rb"\1 ...", line)
