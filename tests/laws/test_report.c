@@ -1,8 +1,10 @@
 /* test_report.c: the report of a defragmentation is exact, in each way in which one can end.
  *
- * The bytes reclaimed are recounted from the map (recount.h), which is written from the page descriptors, not from the
- * counters that the report is made of. */
+ * The bytes reclaimed are recounted from the map (recount.h), which is written from the page descriptors, and from the bitmaps
+ * of pages; not from the counters that the report is made of. */
+#include "base/bits.h"
 #include "herd.h"
+#include "mem/arena.h"
 #include "os/fake.h"
 #include "support/recount.h"
 #include "support/require.h"
@@ -30,9 +32,26 @@ static int close_herd(void **state) {
 	return !clean;
 }
 
+/* Pages of the regions in use that are neither free nor returned, as the bitmaps say, nor on the stack. */
+static uint64_t used_pages_in_bitmaps(void) {
+	const struct arena *arena = &herd.pools->arena;
+	uint64_t used = 0;
+	for (uint32_t number = 0; number < arena->region_count; number++) {
+		const struct region *region = arena_region(arena, number);
+		used += region->page_count;
+		for (uint32_t word = 0; word < REGION_WORDS; word++) {
+			used -= bit_count(region->free_bits[word]) + bit_count(region->cold_bits[word]);
+		}
+	}
+	for (page_number page = arena->stack; page != PAGE_NONE; page = arena->pages[page].next) used--;
+	return used;
+}
+
 static uint64_t slab_bytes(void) {
 	recount map;
 	recount_pools(herd.pools, &map);
+	REQUIRE(used_pages_in_bitmaps() == map.slab_pages + map.target_pages, "%llu pages are slabs, by the bitmaps %llu",
+			(unsigned long long)map.slab_pages, (unsigned long long)used_pages_in_bitmaps());
 	return map.slab_pages * map.page_bytes;
 }
 
