@@ -176,6 +176,26 @@ static void run_operations(const struct configuration *configuration, struct ope
 	twin_compare_all(operations->twin);
 }
 
+/* A heap of a few units of 2 MiB, full of small objects, every second of which goes: units must be drained in each run, which by random
+ * choices alone they were not in one of eight short ones. */
+static void drain_units(struct twin *twin, size_t limit_bytes) {
+	if (limit_bytes < 4 * MIB || limit_bytes > 9 * MIB) return;
+	if (twin->defragmentation.running) twin_end(twin);
+	for (size_t i = 0; i < twin->count; i++) {
+		while (twin->objects[i].pins > 0) REQUIRE_OK(twin_unpin(twin, i));
+	}
+	for (size_t i = 0; twin_alloc(twin, 1 + i * 7919 % 3000, NULL) == SNUG_OK; i++) {
+	}
+	for (size_t i = twin->count; i-- > 0;) {
+		if (i % 2 == 0) REQUIRE_OK(twin_free(twin, i));
+	}
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	options.retain_bytes = 0;
+	twin_defragment(twin, &options);
+	twin_check(twin);
+	twin_compare_all(twin);
+}
+
 static void run_configuration(void **state) {
 	const struct configuration *configuration = *state;
 	const char *only = getenv("SNUG_CONFIGURATION");
@@ -194,6 +214,7 @@ static void run_configuration(void **state) {
 	operations.phase_rarity = configuration->phase_rarity;
 	uint64_t count = operations_of(configuration);
 	run_operations(configuration, &operations, count);
+	drain_units(&twin, configuration->options.limit_bytes);
 	add_totals(&operations, count);
 	twin_destroy(&twin);
 	assert_int_equal(fake->mistakes, 0);
