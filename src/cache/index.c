@@ -366,7 +366,7 @@ static const char *check_group(const struct index *index, uint32_t number, uint6
 	const struct group *group = &index->groups[number];
 	uint64_t spilled[GROUP_BUCKETS] = {0};
 	const struct bucket *spill = &group->spill;
-	for (; spill != NULL; spill = spill_after(index, spill)) {
+	do {
 		if (spill != &group->spill) {
 			*extra += 1;
 			if (*extra > index->spills_made) return "the spill buckets of a group have no end";
@@ -374,7 +374,7 @@ static const char *check_group(const struct index *index, uint32_t number, uint6
 		}
 		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
 			if (spill->entry[slot] != 0) spilled[spill_home(spill, slot)]++;
-	}
+	} while ((spill = spill_after(index, spill)) != NULL);
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) {
 		const struct bucket *bucket = &group->bucket[home];
 		if (bucket->word != spilled[home]) return "a bucket's count of spilled entries is wrong";

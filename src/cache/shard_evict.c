@@ -61,7 +61,8 @@ static bool is_evictable(const snug_shard *shard, const struct candidate *candid
 
 /* What looking for its key would have found. */
 static struct probe probe_at(const snug_shard *shard, uint64_t *at, uint64_t hash) {
-	struct probe probe = {.index = &shard->index, .entry = at};
+	struct probe probe = {.index = &shard->index};
+	probe.entry = at;
 	uint64_t place = index_place(&shard->index, hash);
 	probe.home = index_bucket(&shard->index, place);
 	probe.home_number = place % GROUP_BUCKETS;

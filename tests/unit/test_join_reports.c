@@ -104,9 +104,16 @@ static void one_partial_worker_makes_the_whole_partial(void **state) {
 
 static void figures_of_workers(void **state) {
 	(void)state;
-	snug_stats sum = {.committed_bytes = 90, .metadata_bytes = 10, .charged_bytes = 3, .limit_goal_bytes = 5, .total = {.payload_bytes = 50, .slot_bytes = 60}};
-	snug_stats other = {
-		.committed_bytes = 280, .metadata_bytes = 20, .charged_bytes = 4, .limit_goal_bytes = 6, .total = {.payload_bytes = 150, .slot_bytes = 190}};
+	snug_stats sum = {.committed_bytes = 90,
+					  .metadata_bytes = 10,
+					  .charged_bytes = 3,
+					  .limit_goal_bytes = 5,
+					  .total = {.payload_bytes = 50, .slot_bytes = 60}};
+	snug_stats other = {.committed_bytes = 280,
+						.metadata_bytes = 20,
+						.charged_bytes = 4,
+						.limit_goal_bytes = 6,
+						.total = {.payload_bytes = 150, .slot_bytes = 190}};
 	sum.total.hole_bytes = 10, sum.total.slab_bytes = 80;
 	other.total.hole_bytes = 30, other.total.slab_bytes = 120;
 	join_stats_of_workers(&sum, &other);
