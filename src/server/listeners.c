@@ -284,11 +284,18 @@ bool listeners_open(const struct settings *settings, struct listeners *out, stru
 	return true;
 }
 
+/* Closing alone is not enough: until the kernel has ended the io_uring that was accepting here, it would go on taking connections
+ * which nobody serves, even after our end. */
+static void end_listening(int fd) {
+	(void)shutdown(fd, SHUT_RDWR);
+	(void)close(fd);
+}
+
 void listeners_close(struct listeners *listeners) {
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		struct listener *listener = &listeners->listener[i];
 		for (uint32_t k = 0; k < listener->fd_count; k++)
-			if (listener->fds[k] >= 0) (void)close(listener->fds[k]);
+			if (listener->fds[k] >= 0) end_listening(listener->fds[k]);
 		if (listener->kind != LISTENER_TCP && listener->name[0] != '\0') (void)unlink(listener->name);
 		free(listener->fds);
 	}
