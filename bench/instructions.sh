@@ -73,6 +73,11 @@ compiler_line() {
 	strings -a "$build_dir"/src/libsnug.so.*.*.* 2>/dev/null | grep -m1 -E '^(GCC: |clang version|Debian clang)' || echo unknown
 }
 
+# The commit that was counted: the one before the table's own.
+revision() {
+	git -C "$source_dir" describe --always --dirty --exclude '*' 2>/dev/null || echo unknown
+}
+
 {
 	cat <<TEXT
 # Instructions per operation
@@ -81,7 +86,7 @@ Written by \`bench/instructions.sh\`: do not edit. Counted by callgrind, so the 
 does, but on the compiler and, for copies, on the vector instructions that valgrind offers. They say how long a path is, not
 how long it takes: a cache miss is one instruction. Run the script again with each change to a hot path and quote both figures.
 
-Library compiled by: $(compiler_line). Counted with $(valgrind --version).
+Library at commit $(revision), compiled by: $(compiler_line). Counted with $(valgrind --version).
 Mallocs: $(version libc6), $(version libjemalloc2), $(version libmimalloc2.0), $(version libtcmalloc-minimal4).
 
 ## Allocation and free

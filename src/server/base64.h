@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define BASE64_BYTES(bytes) (((bytes) + 2u) / 3u * 4u)
+#define BASE64_BYTES(bytes) (((size_t)(bytes) + 2) / 3 * 4)
 
 /* `to` has room for length / 4 * 3 bytes. False: it is no base64. */
 bool base64_decode(const char *text, size_t length, char *to, size_t *to_bytes);

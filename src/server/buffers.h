@@ -36,7 +36,7 @@ void buffers_deinit(struct buffers *buffers);
 
 /* Undefined content. NULL: no memory, or too many. */
 void *buffers_take(struct buffers *buffers, struct buffer_stock *stock);
-void buffers_give(struct buffers *buffers, struct buffer_stock *stock, void *buffer);
+void buffers_give(struct buffers *buffers, struct buffer_stock *stock, void *memory);
 
 /* True when `count` can be taken without taking memory, which moves and evicts items. */
 bool buffers_prepare(struct buffers *buffers, struct buffer_stock *stock, uint32_t count);

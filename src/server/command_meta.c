@@ -100,7 +100,7 @@ static bool take_flag(struct flags *flags, struct word word) {
 	case 'D':
 		return word_to_u64(token, &operation->delta) || WRONG(command, "CLIENT_ERROR invalid numeric delta value\r\n");
 	case 'M':
-		flags->mode = token.length > 0 ? token.bytes[0] : '?';
+		flags->mode = (char)(token.length > 0 ? token.bytes[0] : '?');
 		return true;
 	default:
 		return WRONG(command, "CLIENT_ERROR invalid flag\r\n");

@@ -66,7 +66,7 @@ struct errand *errand_flush(struct server_worker *asker, int64_t delay_s, struct
 	if (flush == NULL) return NULL;
 	flush->errand.visit = flush_visit;
 	flush->errand.answer = answer_ok;
-	bool is_relative = delay_s <= 60 * 60 * 24 * 30;
+	bool is_relative = delay_s <= INT64_C(60) * 60 * 24 * 30;
 	flush->at_s = delay_s <= 0 ? 0 : is_relative ? asker->wall_s + delay_s : delay_s;
 	return &flush->errand;
 }

@@ -8,10 +8,14 @@
  * chooses at the first one, and all others, workers and addresses, take that port.
  *
  * Unix: the file gets its access bits as it is made, by the umask, so that it is never open to more. A file that is there already
- * is removed only if it is a socket on which nobody answers: what a crash left. */
+ * is removed only if it is a socket on which nobody answers: what a crash left.
+ *
+ * A process that was killed holds its sockets until the kernel has ended its io_uring too, which is after its death: of 40 that were
+ * started again at once, 37 found the place taken. So what is taken is asked for again for a while. */
 #include "server/listeners.h"
 
 #include "base/assert.h"
+#include "os/threads.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -26,6 +30,8 @@
 #include <unistd.h>
 
 #define CONTROL_MASK 0600u
+#define TAKEN_TRIES 60
+#define TAKEN_PAUSE_NS 10000000u /* between two tries */
 
 /* Keeps errno. */
 static bool failed(struct text *why, const char *name, const char *what) {
@@ -100,6 +106,10 @@ static bool learn_port(int fd, struct sockaddr *address) {
 /* Whether the address is free for us alone; with port 0, which port it is to be. */
 static bool try_out(struct sockaddr *address, socklen_t length) {
 	int fd = open_tcp(address, length, false, 1);
+	for (int tries = 1; fd < 0 && errno == EADDRINUSE && tries < TAKEN_TRIES; tries++) {
+		os_thread_sleep(TAKEN_PAUSE_NS);
+		fd = open_tcp(address, length, false, 1);
+	}
 	if (fd < 0) return false;
 	bool is_fine = learn_port(fd, address);
 	(void)close(fd);
@@ -194,6 +204,11 @@ static bool open_name(const struct settings *settings, struct listeners *listene
 
 /* ------------------------------------------------------------------ unix sockets ------------------------------------------- */
 
+/* Whether it was refused. EAGAIN: somebody listens, and has no room left. Only a refusal says that nobody does. */
+static bool nobody_listens(const struct sockaddr_un *address, int fd) {
+	return connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+}
+
 /* Makes way for a socket at the path: true if nothing is there any more. */
 static bool remove_stale(const struct sockaddr_un *address, struct text *why) {
 	const char *path = address->sun_path;
@@ -203,11 +218,14 @@ static bool remove_stale(const struct sockaddr_un *address, struct text *why) {
 		text_print(why, "%s: is there already, and is no socket", path);
 		return false;
 	}
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) return failed(why, path, "no socket");
-	/* EAGAIN: somebody listens, and has no room left. Only a refusal says that nobody does. */
-	bool is_stale = connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
-	(void)close(fd);
+	bool is_stale = false;
+	for (int tries = 0; !is_stale && tries < TAKEN_TRIES; tries++) {
+		if (tries > 0) os_thread_sleep(TAKEN_PAUSE_NS);
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (fd < 0) return failed(why, path, "no socket");
+		is_stale = nobody_listens(address, fd);
+		(void)close(fd);
+	}
 	if (!is_stale) {
 		text_print(why, "%s: another process listens there", path);
 		return false;
@@ -266,11 +284,18 @@ bool listeners_open(const struct settings *settings, struct listeners *out, stru
 	return true;
 }
 
+/* Closing alone is not enough: until the kernel has ended the io_uring that was accepting here, it would go on taking connections
+ * which nobody serves, even after our end. */
+static void end_listening(int fd) {
+	(void)shutdown(fd, SHUT_RDWR);
+	(void)close(fd);
+}
+
 void listeners_close(struct listeners *listeners) {
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		struct listener *listener = &listeners->listener[i];
 		for (uint32_t k = 0; k < listener->fd_count; k++)
-			if (listener->fds[k] >= 0) (void)close(listener->fds[k]);
+			if (listener->fds[k] >= 0) end_listening(listener->fds[k]);
 		if (listener->kind != LISTENER_TCP && listener->name[0] != '\0') (void)unlink(listener->name);
 		free(listener->fds);
 	}

@@ -60,7 +60,8 @@ static uint64_t evict(void *context, uint32_t index, snug_pools *pools, uint64_t
 	return upkeep_evict(worker_of(context, index)->shard, bytes);
 }
 
-static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests, snug_error *errors,
+static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests,
+				snug_error *errors, /* NOLINT(readability-non-const-parameter): the hook's type */
 				size_t count) {
 	(void)pools;
 	(void)errors;
@@ -79,6 +80,7 @@ static void stop(void *context, uint32_t index, snug_pools *pools) {
 
 static snug_error start_workers(struct server *server, const snug_log *log) {
 	const struct settings *settings = &server->settings;
+	SNUG_ASSERT(server->worker_count > 0);
 	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
 	options.count = server->worker_count;
 	options.name = "snugd";

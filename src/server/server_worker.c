@@ -142,7 +142,7 @@ static bool take_answers(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	size_t count, total = 0;
 	while (turn->away > 0 && total < RECORDS_AWAY_MAX &&
-		   (count = channel_receive(turn->replies, answers, OUTBOX_BATCH * 2)) > 0) {
+		   (count = channel_receive(turn->replies, answers, sizeof answers / sizeof *answers)) > 0) {
 		total += count;
 		prefetch_answers(answers, count);
 		for (size_t i = 0; i < count; i++) {

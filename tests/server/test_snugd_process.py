@@ -172,6 +172,12 @@ def test_starts_over_what_a_crash_left():
             assert answers(path, socket.AF_UNIX)
             snugd.end()
         assert os.listdir(directory) == []
+    with Snugd() as snugd:
+        port = snugd.port
+        snugd.end(signal.SIGKILL, status=-signal.SIGKILL)
+    with Snugd("-p", str(port)) as snugd:
+        assert snugd.port == port
+        snugd.end()
 
 
 def test_a_port_in_use_is_told():
