@@ -117,7 +117,8 @@ static bool measure(struct cache_load *load) {
 bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t seed, struct cache_load *out,
 					 char *problem, size_t room) {
 	struct maker maker;
-	struct cache_load load = {.requests = calloc(requests, sizeof load.requests[0]), .count = requests};
+	struct cache_load load = {
+		.requests = calloc(requests, sizeof load.requests[0]), .count = requests, .key_bytes = shape->key_bytes};
 	snprintf(load.name, sizeof load.name, "%s", shape->name);
 	bool made = load.requests != NULL && maker_init(&maker, shape, requests, seed, &load);
 	for (size_t i = 0; made && i < requests; i++) {
@@ -140,8 +141,10 @@ bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t
 bool cache_load_read(const char *path, struct cache_load *out, char *problem, size_t room) {
 	struct trace trace;
 	if (!trace_read(path, &trace, problem, room)) return false;
-	struct cache_load load = {
-		.requests = calloc(trace.count, sizeof load.requests[0]), .count = trace.count, .keys = trace.keys};
+	struct cache_load load = {.requests = calloc(trace.count, sizeof load.requests[0]),
+							  .count = trace.count,
+							  .keys = trace.keys,
+							  .key_bytes = CACHE_TRACE_KEY_BYTES};
 	const char *slash = strrchr(path, '/');
 	snprintf(load.name, sizeof load.name, "trace:%.50s", slash != NULL ? slash + 1 : path);
 	if (load.requests == NULL) return out_of_memory(problem, room);
@@ -151,7 +154,8 @@ bool cache_load_read(const char *path, struct cache_load *out, char *problem, si
 		const struct trace_request *request = &trace.requests[i];
 		/* What a disk writes is asked for like what it reads; in a trace of a cache a set is the answer to a miss. */
 		enum cache_op op = trace.block_trace ? CACHE_GET : ops[request->op];
-		load.requests[i] = (struct cache_request){request->key, request->size + CACHE_OBJECT_OVERHEAD_BYTES, 0, op};
+		load.requests[i] = (struct cache_request){
+			request->key, request->size + CACHE_TRACE_KEY_BYTES + CACHE_OBJECT_OVERHEAD_BYTES, 0, op};
 	}
 	munmap(trace.requests, trace.count * sizeof trace.requests[0]);
 	if (!measure(&load)) return out_of_memory(problem, room);

@@ -10,6 +10,8 @@
 
 /* Beside key and value: an object's footprint, the same for all policies. */
 #define CACHE_OBJECT_OVERHEAD_BYTES 8
+/* Of the keys of a trace, whose text is not kept. */
+#define CACHE_TRACE_KEY_BYTES 8
 
 struct load_shape {
 	char name[NAME_ROOM];
@@ -32,6 +34,7 @@ struct cache_load {
 	struct cache_request *requests;
 	size_t count;
 	uint32_t keys;
+	uint32_t key_bytes;       /* at least 8; each request's bytes are these, the value's and the overhead */
 	uint64_t footprint_bytes; /* all keys, each at its largest */
 };
 

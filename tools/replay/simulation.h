@@ -76,6 +76,8 @@ const struct policy *policy_at(size_t index);
 const struct policy *policy_find(const char *name, size_t length);
 
 extern const struct policy policy_fifo;
+extern const struct policy policy_hyperbolic;
+extern const struct policy policy_lhd;
 extern const struct policy policy_lru;
 extern const struct policy policy_s3fifo;
 extern const struct policy policy_sieve;
