@@ -40,9 +40,10 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 
 /* ------------------------------------------------------------------ into the index --------- */
 
-/* Items make room for the index too. `*ref`, in no index yet, may move. */
+/* Items make room for the index and the ghosts too. `*ref`, in no index yet, may move. */
 static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
 	shard->watched = *ref;
+	shard_fit_ghosts(shard);
 	snug_error error = index_prepare(&shard->index);
 	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction && shard_evict_one(shard) > 0)
 		error = index_prepare(&shard->index);
@@ -81,7 +82,6 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 	}
 	shard_count(shard, head, true);
 	(void)shard_index_step(shard);
-	shard_ghosts_step(shard);
 	return SNUG_OK;
 }
 

@@ -12,8 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REQUESTS_PER_SLICE 16 /* of maintenance; a server does that between two batches */
-#define EXTENTS_MOST 64
+#define REQUESTS_PER_SLICE 16         /* of maintenance; a server does that between two batches */
+#define VIEW_BYTES ((size_t)64 << 10) /* looked at at once */
+#define VIEW_EXTENTS 64 /* that so many bytes are in, at most: fragments are pages but for the last ones */
 #define NOTHING UINT32_MAX
 
 const struct policy policy_shard = {.name = "shard",
@@ -63,20 +64,29 @@ static uint32_t value_bytes_of(const struct player *player, const struct cache_r
 	return request->bytes - player->load->key_bytes - CACHE_OBJECT_OVERHEAD_BYTES;
 }
 
-static bool is_right(const struct player *player, uint32_t number, const snug_item *item) {
-	const struct stored *stored = &player->stored[number];
-	snug_extent extents[EXTENTS_MOST];
-	size_t count = EXTENTS_MOST, offset = 0;
-	if (stored->value_bytes != item->value_bytes) return false;
-	if (stored->expires_s != item->attributes.expires_s) return false;
-	if (stored->expires_s != 0 && stored->expires_s <= player->now_s) return false;
-	if (snug_shard_view(player->shard, item, 0, item->value_bytes, extents, &count) != SNUG_OK) return false;
-	struct pattern pattern = value_pattern(player, number);
+/* Bytes [offset, offset + length) of a value. */
+static bool matches(const struct player *player, const struct pattern *pattern, const snug_item *item, size_t offset,
+					size_t length) {
+	snug_extent extents[VIEW_EXTENTS];
+	size_t count = VIEW_EXTENTS, end = offset + length;
+	if (snug_shard_view(player->shard, item, offset, length, extents, &count) != SNUG_OK) return false;
 	for (size_t i = 0; i < count; i++) {
-		if (!pattern_matches(&pattern, offset, extents[i].data, extents[i].length)) return false;
+		if (!pattern_matches(pattern, offset, extents[i].data, extents[i].length)) return false;
 		offset += extents[i].length;
 	}
-	return offset == item->value_bytes;
+	return offset == end;
+}
+
+static bool is_right(const struct player *player, uint32_t number, const snug_item *item) {
+	const struct stored *stored = &player->stored[number];
+	struct pattern pattern = value_pattern(player, number);
+	if (stored->value_bytes != item->value_bytes || stored->expires_s != item->attributes.expires_s) return false;
+	if (stored->expires_s != 0 && stored->expires_s <= player->now_s) return false;
+	for (size_t offset = 0; offset < item->value_bytes; offset += VIEW_BYTES) {
+		size_t left = item->value_bytes - offset;
+		if (!matches(player, &pattern, item, offset, left < VIEW_BYTES ? left : VIEW_BYTES)) return false;
+	}
+	return true;
 }
 
 static bool get(struct player *player, const struct cache_request *request, const snug_key *key) {

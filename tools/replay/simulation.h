@@ -43,8 +43,8 @@ struct policy {
 	uint32_t (*evict)(void *state, const struct simulation *simulation);
 	/* The resident object was deleted or has expired. */
 	void (*remove)(void *state, const struct simulation *simulation, uint32_t key);
-	/* Bytes of the limit that the policy needs for other than objects and what all policies need for each. NULL: none. */
-	uint64_t (*overhead)(uint64_t limit_bytes);
+	/* Bytes of the limit that the policy needs now for other than objects and what all policies need for each. NULL: none. */
+	uint64_t (*overhead)(const void *state);
 };
 
 struct simulation {
