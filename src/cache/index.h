@@ -151,8 +151,10 @@ struct probe {
 
 static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag) {
 	uint32_t matches = 0;
-	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++)
-		matches |= (uint32_t)((bucket->entry[i] >> TAG_SHIFT) == tag && bucket->entry[i] != 0) << i;
+	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) matches |= (uint32_t)(bucket->entry[i] >> TAG_SHIFT == tag) << i;
+	if (__builtin_expect(tag != 0, true)) return matches;
+	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) /* free ones look as if they had the tag 0 */
+		if (bucket->entry[i] == 0) matches &= ~(1u << i);
 	return matches;
 }
 
