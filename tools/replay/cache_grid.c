@@ -11,6 +11,7 @@
 
 #define REQUESTS_LEAST 1000
 #define REQUESTS_MOST 200000000
+#define OVERHEAD_MOST_BYTES 1024
 
 static bool complain(const char *option, const char *value, const char *what) {
 	fprintf(stderr, "snug-replay: --%s: '%s' %s\nTry: snug-replay --help\n", option, value, what);
@@ -84,11 +85,14 @@ static uint64_t draw_seed(void) {
 bool grid_make(const struct options *options, struct grid *out) {
 	*out = (struct grid){.trace_path = options->trace,
 						 .requests = options->requests,
+						 .overhead_bytes = (uint32_t)options->overhead,
 						 .seed = options->seed_given ? options->seed : draw_seed()};
 	if (options->trace != NULL && access(options->trace, R_OK) != 0)
 		return complain("trace", options->trace, "cannot be read");
 	if (options->requests < REQUESTS_LEAST || options->requests > REQUESTS_MOST)
 		return complain("requests", count_text(options->requests).text, "is not within 1,000 and 200,000,000");
+	if (options->overhead > OVERHEAD_MOST_BYTES)
+		return complain("overhead", bytes_text(options->overhead).text, "is more than 1 KiB");
 	bool all_loads = strcmp(options->cache, "all") == 0;
 	bool all_policies = strcmp(options->policy, "all") == 0;
 	return (all_loads ? add_all_loads(out) : add_each(out, options->cache, add_load)) &&
@@ -104,6 +108,11 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 					? cache_load_read(grid->trace_path, out, problem, sizeof problem)
 					: load_shape_find(name, &shape) &&
 						  cache_load_make(&shape, grid->requests, grid->seed, out, problem, sizeof problem);
+	if (made && !cache_load_charge(out, grid->overhead_bytes)) {
+		cache_load_deinit(out);
+		snprintf(problem, sizeof problem, "no memory for the footprint");
+		made = false;
+	}
 	if (!made) fprintf(stderr, "snug-replay: %s\n", problem);
 	return made;
 }

@@ -25,6 +25,7 @@ struct grid {
 	size_t limit_count;
 	const char *trace_path; /* NULL: none */
 	uint64_t requests, seed;
+	uint32_t overhead_bytes;
 };
 
 struct grid_cell {

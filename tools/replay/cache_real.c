@@ -61,7 +61,7 @@ static struct pattern value_pattern(const struct player *player, uint32_t number
 }
 
 static uint32_t value_bytes_of(const struct player *player, const struct cache_request *request) {
-	return request->bytes - player->load->key_bytes - CACHE_OBJECT_OVERHEAD_BYTES;
+	return request->bytes - player->load->key_bytes - player->load->overhead_bytes;
 }
 
 /* Bytes [offset, offset + length) of a value. */

@@ -1,5 +1,5 @@
 /* cache_real.h: a load played through libsnug's cache itself: a shard that holds keys and values under a limit that is that of
- * everything. The other rows of a table are simulations, which are charged for key, value and CACHE_OBJECT_OVERHEAD_BYTES an object and
+ * everything. The other rows of a table are simulations, which are charged for key, value and --overhead bytes an object and
  * for nothing else: no index, no slots that are too large, no pages half full. So at one limit the cache has less room than they have. */
 #ifndef REPLAY_CACHE_REAL_H
 #define REPLAY_CACHE_REAL_H

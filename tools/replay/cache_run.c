@@ -35,9 +35,10 @@ static void print_json_real(const struct cache_outcome *outcome) {
 static void print_json_cell(const struct grid *grid, const struct cache_load *load, size_t policy, size_t limit,
 							const struct grid_cell *cell) {
 	printf("{\"cache\":\"%s\",\"policy\":\"%s\",\"seed\":%llu,\"requests\":%zu,\"keys\":%u,"
-		   "\"footprint_bytes\":%llu,\"limit\":\"%s\",\"limit_bytes\":%llu",
+		   "\"footprint_bytes\":%llu,\"limit\":\"%s\",\"limit_bytes\":%llu,\"overhead_bytes\":%u",
 		   load->name, grid->policies[policy]->name, (unsigned long long)grid->seed, load->count, load->keys,
-		   (unsigned long long)load->footprint_bytes, grid->limits[limit].text, (unsigned long long)cell->limit_bytes);
+		   (unsigned long long)load->footprint_bytes, grid->limits[limit].text, (unsigned long long)cell->limit_bytes,
+		   load->overhead_bytes);
 	if (cell->has_run)
 		printf(",\"miss_ratio_objects\":%.6f,\"miss_ratio_bytes\":%.6f,\"evictions\":%llu,\"request_ns\":%.1f",
 			   cell->missed_objects, cell->missed_bytes, (unsigned long long)cell->evictions, cell->request_ns);
@@ -109,8 +110,10 @@ int cache_run(const struct options *options) {
 	bool fine = true;
 	if (!grid_make(options, &grid)) return 2;
 	if (!options->json)
-		printf("seed %llu; share of objects missed (of bytes), by policy and cache size\n",
-			   (unsigned long long)grid.seed);
+		printf(
+			"seed %llu; share of objects missed (of bytes), by policy and cache size; simulations are charged %u bytes "
+			"an object beside key and value\n",
+			(unsigned long long)grid.seed, grid.overhead_bytes);
 	for (size_t i = 0; i < grid.load_count; i++) {
 		struct cache_load load;
 		if (!grid_load(&grid, i, &load)) return EXIT_FAILURE;
