@@ -197,12 +197,12 @@ def test_cache_under_a_trace():
 
 
 def test_cache_takes_small_items_after_large_ones():
-    """Thirty times as many items as before need thirty times the index, in a cache that is full."""
+    """Twelve times as many items as before need twelve times the index, in a cache that is full."""
     with tempfile.TemporaryDirectory() as directory:
         trace = pathlib.Path(directory) / "trace.csv"
-        large = [f"get,a{number},3000" for number in range(3000)]
-        small = [f"get,b{number},100" for number in range(60000)]
-        trace.write_text("\n".join(large + small + large) + "\n")
+        large = [f"get,a{number},1500" for number in range(3000)]
+        small = [f"get,b{number},100" for number in range(20000)]
+        trace.write_text("\n".join(large + small + small + large) + "\n")
         cells = cached("trace", "--trace", str(trace), "--limit", "1M,4M", "--policy", "shard")
         for cell in cells.values():
             assert cell["integrity_errors"] == 0 and cell["refused"] == 0, cell
