@@ -8,7 +8,7 @@
  *                                                    |          spill's word: next 32 | home of each entry 3 x 7
  *                                                    '-> more spill
  *
- * A hash's bucket is hash * buckets / 2^64, so buckets are loaded evenly at any number of them: 6.2 to 6.6 entries each, 11.4 to 12.2
+ * A hash's bucket is hash * buckets / 2^64, so buckets are loaded evenly at any number of them: 6.3 to 6.9 entries each, 11.2 to 11.9
  * bytes an item with all spill. The tag is the hash's low bits.
  *
  * GROWING by a sixteenth: group after group, from the last one down, each one's entries go to their new places, which are never below it,

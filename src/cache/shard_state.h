@@ -32,8 +32,8 @@ struct snug_shard {
 	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
 	struct ghosts ghosts;
 	size_t ghosts_reserved_bytes; /* addresses */
-	uint64_t hand;           /* of the eviction: a hash; the place it stands for comes next */
-	uint32_t tick_s[STAMPS]; /* the wall clock when each of the last ticks began */
+	uint64_t hand;                /* of the eviction: a hash; the place it stands for comes next */
+	uint32_t tick_s[STAMPS];      /* the wall clock when each of the last ticks began */
 	snug_shard_options options;
 	const snug_os *os;
 	size_t reserved_bytes;
