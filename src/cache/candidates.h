@@ -24,22 +24,23 @@ struct candidates {
 	struct candidate sorted[CANDIDATES_MAX]; /* the greatest score first */
 };
 
-/* Keeps the candidate if it is among the sixteen worst. The same place is kept once, as it was offered last. */
+/* Keeps the candidate if it is among the sixteen worst: most are not, and nothing is done for them. The same place is kept once, as it was
+ * last offered when it was among them. */
 static inline void candidates_offer(struct candidates *candidates, struct candidate candidate) {
 	struct candidate *sorted = candidates->sorted;
-	uint32_t kept = 0;
-	for (uint32_t i = 0; i < candidates->count; i++)
-		if (sorted[i].place != candidate.place) sorted[kept++] = sorted[i];
-	candidates->count = kept;
-	if (kept == CANDIDATES_MAX) {
-		if (sorted[0].score <= candidate.score) return;
-		for (uint32_t i = 1; i < kept; i++) sorted[i - 1] = sorted[i];
-		kept--;
+	if (candidates->count == CANDIDATES_MAX && sorted[0].score <= candidate.score) return;
+	uint32_t hole = 0;
+	while (hole < candidates->count && sorted[hole].place != candidate.place) hole++;
+	if (hole == candidates->count) {
+		if (candidates->count < CANDIDATES_MAX)
+			candidates->count++;
+		else
+			hole = 0; /* the greatest goes */
 	}
-	uint32_t at = kept;
-	for (; at > 0 && sorted[at - 1].score < candidate.score; at--) sorted[at] = sorted[at - 1];
-	sorted[at] = candidate;
-	candidates->count = kept + 1;
+	for (; hole > 0 && sorted[hole - 1].score < candidate.score; hole--) sorted[hole] = sorted[hole - 1];
+	for (; hole + 1 < candidates->count && sorted[hole + 1].score >= candidate.score; hole++)
+		sorted[hole] = sorted[hole + 1];
+	sorted[hole] = candidate;
 }
 
 /* The one of the least score, which is no longer kept. False: there is none. */

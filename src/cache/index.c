@@ -285,7 +285,7 @@ static void clear_group(struct index *index, struct group *group) {
 }
 
 static snug_error begin_change(struct index *index) {
-	uint32_t part = index_eighth(index->from);
+	uint32_t part = index_part(index->from);
 	bool grow = index_is_crowded(index);
 	uint32_t to = grow ? index->from + part : index->from - part;
 	size_t end_bytes = round_up((grow ? to : index->from) * sizeof(struct group), GRAIN);

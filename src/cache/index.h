@@ -8,10 +8,10 @@
  *                                                    |          spill's word: next 32 | home of each entry 3 x 7
  *                                                    '-> more spill
  *
- * A hash's bucket is hash * buckets / 2^64, so buckets are loaded evenly at any number of them: 5.9 to 6.6 entries each, 11.4 to 12.8
+ * A hash's bucket is hash * buckets / 2^64, so buckets are loaded evenly at any number of them: 6.3 to 6.9 entries each, 11.2 to 11.9
  * bytes an item with all spill. The tag is the hash's low bits.
  *
- * GROWING by an eighth: group after group, from the last one down, each one's entries go to their new places, which are never below it,
+ * GROWING by a sixteenth: group after group, from the last one down, each one's entries go to their new places, which are never below it,
  * where everything has gone already. SHRINKING the other way, from the first one up. A step is one group, some 55 keys to read; there is
  * no second table and no pause. Memory follows the steps.
  *
@@ -151,8 +151,10 @@ struct probe {
 
 static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag) {
 	uint32_t matches = 0;
-	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++)
-		matches |= (uint32_t)((bucket->entry[i] >> TAG_SHIFT) == tag && bucket->entry[i] != 0) << i;
+	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) matches |= (uint32_t)(bucket->entry[i] >> TAG_SHIFT == tag) << i;
+	if (__builtin_expect(tag != 0, true)) return matches;
+	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) /* free ones look as if they had the tag 0 */
+		if (bucket->entry[i] == 0) matches &= ~(1u << i);
 	return matches;
 }
 
@@ -187,19 +189,19 @@ snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t 
 /* What the probe has found. */
 void index_remove(struct index *index, const struct probe *probe);
 
-/* More than 6.6 entries a bucket: an eighth more groups. */
+/* More than 6.9 entries a bucket: a sixteenth more groups. */
 static inline bool index_is_crowded(const struct index *index) {
-	return index->count * 10 > (uint64_t)index->from * GROUP_BUCKETS * 66;
+	return index->count * 10 > (uint64_t)index->from * GROUP_BUCKETS * 69;
 }
 
-static inline uint32_t index_eighth(uint32_t groups) {
-	return groups < 8 ? 1 : groups / 8;
+static inline uint32_t index_part(uint32_t groups) {
+	return groups < 16 ? 1 : groups / 16;
 }
 
-/* An eighth fewer groups would still have less than 5.8 entries a bucket. */
+/* A sixteenth fewer groups would still have less than 6.7 entries a bucket. */
 static inline bool index_is_sparse(const struct index *index) {
 	return index->from > 1 &&
-		   index->count * 10 < (uint64_t)(index->from - index_eighth(index->from)) * GROUP_BUCKETS * 58;
+		   index->count * 10 < (uint64_t)(index->from - index_part(index->from)) * GROUP_BUCKETS * 67;
 }
 
 /* Whether a step has something to do. */

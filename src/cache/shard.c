@@ -74,27 +74,12 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *p
 	return SNUG_OK;
 }
 
-/* Addresses for as many ghosts as suit the limit; memory comes with the items. Without them the shard works as well, but for a few hits. */
-static void make_ghosts(snug_shard *shard, uint64_t limit_bytes) {
-	ghosts_init(&shard->ghosts, NULL, 0);
-	size_t bytes = ghosts_size(limit_bytes);
-	if (bytes < GRAIN) return;
-	shard->ghosts_memory = shard->os->reserve(shard->os->context, bytes, GRAIN);
-	if (shard->ghosts_memory != NULL) shard->ghosts_reserved_bytes = bytes;
-}
-
-/* Twice as many ghosts, as long as there are more items than they can stand for. What was remembered is forgotten. */
-void shard_grow_ghosts(snug_shard *shard) {
-	size_t bytes = shard->ghosts_bytes == 0 ? GRAIN : shard->ghosts_bytes * 2;
-	size_t more_bytes = bytes - shard->ghosts_bytes;
-	if (snug_shard_charge(shard, more_bytes) != SNUG_OK) return;
-	if (!shard->os->commit(shard->os->context, shard->ghosts_memory + shard->ghosts_bytes, more_bytes)) {
-		snug_shard_discharge(shard, more_bytes);
-		return;
-	}
-	memset(shard->ghosts_memory, 0, bytes);
-	ghosts_init(&shard->ghosts, shard->ghosts_memory, bytes);
-	shard->ghosts_bytes = bytes;
+/* Addresses for as many as the limit may ever allow; memory follows the items. Without them the shard works as well, but for a few hits. */
+static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
+	size_t bytes = ghosts_most_bytes(limit_max_bytes);
+	void *memory = bytes == 0 ? NULL : shard->os->reserve(shard->os->context, bytes, GRAIN);
+	ghosts_init(&shard->ghosts, memory);
+	if (memory != NULL) shard->ghosts_reserved_bytes = bytes;
 }
 
 snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
@@ -115,7 +100,7 @@ snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
 	}
 	shard->pools = pools;
 	rank_init(&shard->rank, stats.limit_bytes, shard->random);
-	make_ghosts(shard, stats.limit_bytes);
+	make_ghosts(shard, most_bytes);
 	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
 	return SNUG_OK;
 }
@@ -145,7 +130,7 @@ void snug_shard_destroy(snug_shard *shard) {
 	if (shard == NULL) return;
 	if (shard->pools != NULL) index_deinit(&shard->index);
 	if (shard->ghosts_reserved_bytes > 0)
-		shard->os->release(shard->os->context, shard->ghosts_memory, shard->ghosts_reserved_bytes);
+		shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_reserved_bytes);
 	if (shard->owns_pools) snug_pools_destroy(shard->pools);
 	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
 }

@@ -66,7 +66,8 @@ static const char *check_counts(const snug_shard *shard, const struct walk *walk
 	if (walk->expiring != shard->expiring) return "the items with an expiry are not as many as counted";
 	if (stats->objects < shard->index.count || stats->objects > shard->index.count + shard->stats.leases)
 		return "the pools hold other objects than the index and the leases";
-	if (stats->charged_bytes < shard->reserved_bytes + shard->ghosts_bytes + index_committed_bytes(&shard->index))
+	if (stats->charged_bytes <
+		shard->reserved_bytes + ghosts_bytes(&shard->ghosts) + index_committed_bytes(&shard->index))
 		return "the index is not charged";
 	return NULL;
 }

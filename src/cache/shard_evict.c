@@ -140,6 +140,31 @@ snug_error shard_alloc(snug_shard *shard, size_t bytes, size_t head_bytes, snug_
 	return error;
 }
 
+static void grow_ghosts(snug_shard *shard) {
+	char *end = (char *)shard->ghosts.table + ghosts_bytes(&shard->ghosts);
+	if (snug_shard_charge(shard, GHOST_GRAIN_BYTES) != SNUG_OK) return;
+	if (shard->os->commit(shard->os->context, end, GHOST_GRAIN_BYTES))
+		ghosts_grow(&shard->ghosts);
+	else
+		snug_shard_discharge(shard, GHOST_GRAIN_BYTES);
+}
+
+static void shrink_ghosts(snug_shard *shard) {
+	char *end = (char *)shard->ghosts.table + ghosts_bytes(&shard->ghosts);
+	if (!shard->os->decommit(shard->os->context, end - GHOST_GRAIN_BYTES, GHOST_GRAIN_BYTES)) return;
+	ghosts_shrink(&shard->ghosts);
+	snug_shard_discharge(shard, GHOST_GRAIN_BYTES);
+}
+
+void shard_fit_ghosts(snug_shard *shard) {
+	if (shard->options.no_eviction) return; /* nothing will be remembered */
+	enum ghosts_fit fit = ghosts_fit(&shard->ghosts, shard->rank.tick_bytes * RANK_TICKS_PER_TURNOVER, shard->linked);
+	if (UNLIKELY(fit == GHOSTS_GROW))
+		grow_ghosts(shard);
+	else if (UNLIKELY(fit == GHOSTS_SHRINK))
+		shrink_ghosts(shard);
+}
+
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 	uint64_t evicted_bytes = 0;
 	if (shard == NULL) return 0;

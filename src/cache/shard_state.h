@@ -31,11 +31,9 @@ struct snug_shard {
 	struct rank rank;
 	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
 	struct ghosts ghosts;
-	char *ghosts_memory;
-	size_t ghosts_bytes; /* committed and charged */
-	size_t ghosts_reserved_bytes;
-	uint64_t hand;           /* of the eviction: a hash; the place it stands for comes next */
-	uint32_t tick_s[STAMPS]; /* the wall clock when each of the last ticks began */
+	size_t ghosts_reserved_bytes; /* addresses */
+	uint64_t hand;                /* of the eviction: a hash; the place it stands for comes next */
+	uint32_t tick_s[STAMPS];      /* the wall clock when each of the last ticks began */
 	snug_shard_options options;
 	const snug_os *os;
 	size_t reserved_bytes;
@@ -96,15 +94,6 @@ static inline void shard_tick(struct snug_shard *shard) {
 		snug_shard_flush(shard, 0);
 }
 
-void shard_grow_ghosts(struct snug_shard *shard);
-
-/* Two bytes remember one item. Takes memory, so objects may move. */
-static inline void shard_ghosts_step(struct snug_shard *shard) {
-	if (__builtin_expect(shard->linked * sizeof(ghost) > shard->ghosts_bytes, false) &&
-		shard->ghosts_bytes < shard->ghosts_reserved_bytes)
-		shard_grow_ghosts(shard);
-}
-
 enum drop_reason { DROP_REMOVED, DROP_EVICTED, DROP_DEAD };
 
 /* The live item of this key; removes a dead one. */
@@ -123,6 +112,9 @@ snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes
 
 /* Evicts the least valuable of a sample; tells its bytes; 0: nothing can be evicted. */
 uint32_t shard_evict_one(struct snug_shard *shard);
+
+/* The table of ghosts follows the number of items, a grain a call. Moves objects, evicts for it. */
+void shard_fit_ghosts(struct snug_shard *shard);
 
 /* Puts a finished item into the index, in place of what has its key. On an error it is freed. */
 snug_error shard_link(struct snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head);

@@ -40,9 +40,22 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 
 /* ------------------------------------------------------------------ into the index --------- */
 
-/* Items make room for the index too. `*ref`, in no index yet, may move. */
+/* In a full cache nothing is free, so that an index that waited for memory would never get any, and where small items take the place of
+ * large ones its groups would fill up until they refuse. So items go for it. */
+static void step_index(snug_shard *shard) {
+	if (LIKELY(!index_wants_step(&shard->index))) return;
+	bool sparse = index_is_sparse(&shard->index);
+	snug_error error = index_step(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && !sparse && !shard->options.no_eviction && shard_evict_one(shard) > 0)
+		error = index_step(&shard->index);
+	shard->candidates.count = 0;
+}
+
+/* Items make room for the index and the ghosts too. `*ref`, in no index yet, may move. */
 static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
 	shard->watched = *ref;
+	shard_fit_ghosts(shard);
+	step_index(shard);
 	snug_error error = index_prepare(&shard->index);
 	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction && shard_evict_one(shard) > 0)
 		error = index_prepare(&shard->index);
@@ -80,8 +93,6 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 		return error;
 	}
 	shard_count(shard, head, true);
-	(void)shard_index_step(shard);
-	shard_ghosts_step(shard);
 	return SNUG_OK;
 }
 

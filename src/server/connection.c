@@ -70,6 +70,8 @@ void connection_close(struct connection *connection) {
 	if (connection->is_closing) return;
 	connection->is_closing = true;
 	connection->input_state = INPUT_OVER;
+	connection->worker->connections.current--;
+	atomic_fetch_sub_explicit(&connection->worker->server->connection_count, 1, memory_order_relaxed);
 	io_close(turn_of(connection)->io, &connection->stream);
 }
 
@@ -81,16 +83,13 @@ static void drop_input(struct connection *connection) {
 }
 
 void connection_closed(struct connection *connection) {
-	struct server_worker *worker = connection->worker;
-	connection->is_closing = true;
+	SNUG_ASSERT(connection->is_closing);
 	connection->is_sending = false;
 	sink_drop(connection);
 	output_drop(connection);
 	answers_drop(connection);
 	drop_input(connection);
 	connection->is_open = false;
-	worker->connections.current--;
-	atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
 	connection_reap(connection);
 }
 

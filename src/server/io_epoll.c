@@ -313,8 +313,8 @@ static bool epoll_poll(struct io *io) {
 	bool any = false;
 	for (int i = 0; i < self->fetched; i++) any |= handle(self, &self->events[i]);
 	self->fetched = 0;
+	any |= receive_ready(self); /* first: who has gone makes room for who comes */
 	any |= accept_all(self);
-	any |= receive_ready(self);
 	any |= tell_closed(self);
 	return any;
 }

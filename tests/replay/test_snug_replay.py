@@ -147,6 +147,68 @@ def test_traces():
         assert result["status"] == "broken" and "trace.csv:2: unknown operation" in result["problem"], result
 
 
+def cached(*arguments):
+    """Cells by (policy, limit)."""
+    return {(cell["policy"], cell["limit"]): cell for cell in replay("--cache", *arguments)}
+
+
+def assert_right(cell):
+    assert cell["integrity_errors"] == 0 and cell["refused"] == 0, cell
+    assert cell["verified_bytes"] > 0, cell
+
+
+def test_cache_misses_what_its_simulation_does():
+    """When the simulation is charged for an object what the cache needs for it."""
+    for load, bound in {"meta:kvcache": 0.01, "zipf:0.9": 0.02}.items():
+        arguments = (load, "--requests", "100000", "--limit", "1M,2M", "--overhead", "18", "--policy", "shard,snug")
+        cells = cached(*arguments)
+        for limit in ("1M", "2M"):
+            shard, snug = cells["shard", limit], cells["snug", limit]
+            assert_right(shard)
+            assert shard["items"] > 100 and shard["item_bytes"] < shard["limit_bytes"], shard
+            assert abs(shard["miss_ratio_objects"] - snug["miss_ratio_objects"]) < bound, (shard, snug)
+        again = cached(*arguments[:-1], "shard")
+        for field in ("miss_ratio_objects", "miss_ratio_bytes", "evictions", "items", "item_bytes", "moved_bytes"):
+            assert again["shard", "1M"][field] == cells["shard", "1M"][field], field
+
+
+def test_every_policy_is_simulated():
+    cells = cached("zipf:1.0", "--requests", "50000", "--limit", "10%")
+    policies = "shard snug lru fifo s3fifo sieve lhd hyperbolic".split()
+    assert [policy for policy, _ in cells] == policies
+    misses = {policy: cells[policy, "10%"]["miss_ratio_objects"] for policy in policies}
+    for policy in ("snug", "lru", "s3fifo", "sieve", "lhd", "hyperbolic"):
+        assert misses[policy] < misses["fifo"] - 0.01, misses
+
+
+def test_cache_under_a_trace():
+    with tempfile.TemporaryDirectory() as directory:
+        trace = pathlib.Path(directory) / "trace.csv"
+        lines = ["get,a,100", "get,a,100", "set,a,5000", "get,a,5000", "delete,a", "get,a,7", "get,b,0", "get,b,0"]
+        trace.write_text("op,key,size\n" + "\n".join(lines) + "\n")
+        arguments = ("trace", "--trace", str(trace), "--limit", "1M,100K", "--policy", "shard,lru")
+        cells = cached(*arguments)
+        for policy in ("shard", "lru"):
+            assert cells[policy, "1M"]["miss_ratio_objects"] == 0.5, cells
+        assert cells["shard", "1M"]["verified_bytes"] == 5100, cells
+        assert cells["shard", "1M"]["items"] == 2 and cells["shard", "1M"]["integrity_errors"] == 0, cells
+        assert cells["shard", "100K"]["miss_ratio_objects"] is None, cells
+        assert cells["lru", "100K"]["miss_ratio_objects"] == 0.5, cells
+
+
+def test_cache_takes_small_items_after_large_ones():
+    """Twelve times as many items as before need twelve times the index, in a cache that is full."""
+    with tempfile.TemporaryDirectory() as directory:
+        trace = pathlib.Path(directory) / "trace.csv"
+        large = [f"get,a{number},1500" for number in range(3000)]
+        small = [f"get,b{number},100" for number in range(20000)]
+        trace.write_text("\n".join(large + small + small + large) + "\n")
+        cells = cached("trace", "--trace", str(trace), "--limit", "1M,4M", "--policy", "shard")
+        for cell in cells.values():
+            assert cell["integrity_errors"] == 0 and cell["refused"] == 0, cell
+            assert cell["item_bytes"] / cell["limit_bytes"] > 0.65, cell
+
+
 def test_sizes_files_are_checked():
     bad = {"": "must be 1", "100,0.5\n": "must be 1", "100,0.5\n90,1\n": "ascend", "100,1.5\n": "ascend", "x\n": "expected"}
     with tempfile.TemporaryDirectory() as directory:

@@ -186,47 +186,96 @@ static void a_place_is_a_candidate_once(void **state) {
 	assert_false(candidates_take(&candidates, &taken));
 }
 
+/* `count` new hashes from a seed. */
+static void remember(struct ghosts *ghosts, uint64_t seed, uint32_t count) {
+	test_random random = {seed};
+	for (uint32_t i = 0; i < count; i++) ghosts_remember(ghosts, test_random_next(&random), i % 32);
+}
+
+/* How many of them are remembered, each with its class. */
+static uint32_t recall(struct ghosts *ghosts, uint64_t seed, uint32_t count) {
+	test_random random = {seed};
+	uint32_t recalled = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t class = 99;
+		if (!ghosts_recall(ghosts, test_random_next(&random), &class)) continue;
+		recalled += class == i % 32;
+	}
+	return recalled;
+}
+
+#define GRAIN_GHOSTS (GHOST_GRAIN_BYTES / sizeof(ghost))
+static _Alignas(64) ghost ghost_memory[8 * GRAIN_GHOSTS];
+
+static struct ghosts ghosts_of(uint32_t grains) {
+	struct ghosts ghosts;
+	memset(ghost_memory, 0xFF, sizeof ghost_memory); /* what lies behind the table is not of it */
+	ghosts_init(&ghosts, ghost_memory);
+	for (uint32_t i = 0; i < grains; i++) ghosts_grow(&ghosts);
+	assert_int_equal(ghosts_bytes(&ghosts), grains * GHOST_GRAIN_BYTES);
+	return ghosts;
+}
+
 static void ghosts_are_recalled_once(void **state) {
 	(void)state;
-	static _Alignas(64) ghost memory[1024];
-	test_random random = {test_environment_number("SNUG_SEED", 3)};
-	struct ghosts ghosts;
-	ghosts_init(&ghosts, memory, sizeof memory);
-	uint64_t hashes[256];
-	uint32_t class;
-	for (uint32_t i = 0; i < 256; i++) ghosts_remember(&ghosts, hashes[i] = test_random_next(&random), i % 32);
-	for (uint32_t i = 0; i < 256; i++) {
-		assert_true(ghosts_recall(&ghosts, hashes[i], &class));
-		assert_int_equal(class, i % 32);
-	}
-	uint32_t again = 0;
-	for (uint32_t i = 0; i < 256; i++) again += ghosts_recall(&ghosts, hashes[i], &class);
-	assert_int_equal(again, 0);
+	uint64_t seed = test_environment_number("SNUG_SEED", 3);
+	struct ghosts ghosts = ghosts_of(1);
+	remember(&ghosts, seed, 256);
+	assert_int_equal(recall(&ghosts, seed, 256), 256);
+	assert_int_equal(recall(&ghosts, seed, 256), 0);
 }
 
 /* Twice as many as there is room for: half are forgotten, and strangers are rarely taken for one of them. */
 static void full_ghosts_forget(void **state) {
 	(void)state;
-	static _Alignas(64) ghost memory[1 << 14];
-	test_random random = {test_environment_number("SNUG_SEED", 4)};
-	struct ghosts ghosts;
-	memset(memory, 0, sizeof memory);
-	ghosts_init(&ghosts, memory, sizeof memory);
-	uint32_t class;
-	uint32_t strangers = 0;
-	for (uint32_t i = 0; i < 1u << 15; i++) ghosts_remember(&ghosts, test_random_next(&random), i % 32);
+	uint64_t seed = test_environment_number("SNUG_SEED", 4);
+	test_random random = {seed + 1};
+	struct ghosts ghosts = ghosts_of(8);
+	uint32_t class, strangers = 0;
+	remember(&ghosts, seed, 16 * GRAIN_GHOSTS);
 	for (uint32_t i = 0; i < 4096; i++) strangers += ghosts_recall(&ghosts, test_random_next(&random), &class);
 	assert_in_range(strangers, 16, 128); /* 64 expected: 32 fingerprints of 2048 */
+}
+
+/* At any size, powers of two and others: what was remembered still is after growing; most of it after shrinking and growing again. */
+static void ghosts_survive_growing(void **state) {
+	(void)state;
+	uint64_t seed = test_environment_number("SNUG_SEED", 5);
+	for (uint32_t grains = 1; grains < 8; grains++) {
+		struct ghosts ghosts = ghosts_of(1);
+		remember(&ghosts, seed, 400);
+		while (ghosts_bytes(&ghosts) < grains * GHOST_GRAIN_BYTES) ghosts_grow(&ghosts);
+		assert_int_equal(recall(&ghosts, seed, 400), 400);
+		remember(&ghosts, seed, 400);
+		ghosts_grow(&ghosts);
+		ghosts_shrink(&ghosts);
+		assert_true(recall(&ghosts, seed, 400) >= 400 - 400 / grains);
+	}
+}
+
+static void ghosts_follow_the_objects(void **state) {
+	(void)state;
+	uint64_t limit_bytes = (uint64_t)8 * GHOST_GRAIN_BYTES * GHOST_SHARE;
+	struct ghosts ghosts = ghosts_of(0);
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS - 1), GHOSTS_FIT);
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS), GHOSTS_GROW);
+	assert_int_equal(ghosts_fit(&ghosts, GHOST_GRAIN_BYTES * GHOST_SHARE - 1, GRAIN_GHOSTS), GHOSTS_FIT);
+	ghosts = ghosts_of(8);
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, 100 * GRAIN_GHOSTS),
+					 GHOSTS_FIT); /* as many as the limit allows */
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes / 2, 8 * GRAIN_GHOSTS), GHOSTS_SHRINK);
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, 7 * GRAIN_GHOSTS), GHOSTS_FIT);
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, 5 * GRAIN_GHOSTS), GHOSTS_SHRINK);
 }
 
 static void ghosts_of_a_small_cache_are_none(void **state) {
 	(void)state;
 	struct ghosts ghosts;
 	uint32_t class;
-	assert_int_equal(ghosts_size(1000), 0);
-	assert_int_equal(ghosts_size(UINT64_C(64) << 20), 512 << 10);
-	assert_int_equal(ghosts_size((UINT64_C(64) << 20) - 1), 256 << 10);
-	ghosts_init(&ghosts, NULL, 0);
+	assert_int_equal(ghosts_most_bytes(1000), 0);
+	assert_int_equal(ghosts_most_bytes(UINT64_C(64) << 20), 512 << 10);
+	ghosts_init(&ghosts, NULL);
+	assert_int_equal(ghosts_fit(&ghosts, UINT64_MAX, UINT64_MAX), GHOSTS_FIT);
 	ghosts_remember(&ghosts, 1, 1);
 	assert_false(ghosts_recall(&ghosts, 1, &class));
 }
@@ -245,6 +294,8 @@ int main(void) {
 		cmocka_unit_test(a_place_is_a_candidate_once),
 		cmocka_unit_test(ghosts_are_recalled_once),
 		cmocka_unit_test(full_ghosts_forget),
+		cmocka_unit_test(ghosts_survive_growing),
+		cmocka_unit_test(ghosts_follow_the_objects),
 		cmocka_unit_test(ghosts_of_a_small_cache_are_none),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 
 #define REQUESTS_LEAST 1000
 #define REQUESTS_MOST 200000000
+#define OVERHEAD_MOST_BYTES 1024
 
 static bool complain(const char *option, const char *value, const char *what) {
 	fprintf(stderr, "snug-replay: --%s: '%s' %s\nTry: snug-replay --help\n", option, value, what);
@@ -30,7 +31,8 @@ static bool add_load(struct grid *grid, const char *name, size_t length) {
 }
 
 static bool add_policy(struct grid *grid, const char *name, size_t length) {
-	const struct policy *policy = policy_find(name, length);
+	bool real = strlen(policy_shard.name) == length && strncmp(policy_shard.name, name, length) == 0;
+	const struct policy *policy = real ? &policy_shard : policy_find(name, length);
 	if (policy == NULL || grid->policy_count == GRID_POLICY_MAX)
 		return complain("policy", name, "is not a policy (see --list)");
 	grid->policies[grid->policy_count++] = policy;
@@ -69,6 +71,7 @@ static bool add_all_loads(struct grid *grid) {
 }
 
 static bool add_all_policies(struct grid *grid) {
+	grid->policies[grid->policy_count++] = &policy_shard;
 	for (size_t i = 0; policy_at(i) != NULL; i++) grid->policies[grid->policy_count++] = policy_at(i);
 	return true;
 }
@@ -82,11 +85,14 @@ static uint64_t draw_seed(void) {
 bool grid_make(const struct options *options, struct grid *out) {
 	*out = (struct grid){.trace_path = options->trace,
 						 .requests = options->requests,
+						 .overhead_bytes = (uint32_t)options->overhead,
 						 .seed = options->seed_given ? options->seed : draw_seed()};
 	if (options->trace != NULL && access(options->trace, R_OK) != 0)
 		return complain("trace", options->trace, "cannot be read");
 	if (options->requests < REQUESTS_LEAST || options->requests > REQUESTS_MOST)
 		return complain("requests", count_text(options->requests).text, "is not within 1,000 and 200,000,000");
+	if (options->overhead > OVERHEAD_MOST_BYTES)
+		return complain("overhead", bytes_text(options->overhead).text, "is more than 1 KiB");
 	bool all_loads = strcmp(options->cache, "all") == 0;
 	bool all_policies = strcmp(options->policy, "all") == 0;
 	return (all_loads ? add_all_loads(out) : add_each(out, options->cache, add_load)) &&
@@ -102,20 +108,47 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 					? cache_load_read(grid->trace_path, out, problem, sizeof problem)
 					: load_shape_find(name, &shape) &&
 						  cache_load_make(&shape, grid->requests, grid->seed, out, problem, sizeof problem);
+	if (made && !cache_load_charge(out, grid->overhead_bytes)) {
+		cache_load_deinit(out);
+		snprintf(problem, sizeof problem, "no memory for the footprint");
+		made = false;
+	}
 	if (!made) fprintf(stderr, "snug-replay: %s\n", problem);
 	return made;
+}
+
+static bool run_real_cell(const struct grid *grid, const struct cache_load *load, struct grid_cell *cell) {
+	char problem[TEXT_ROOM];
+	struct cache_outcome *outcome = &cell->outcome;
+	if (cell->limit_bytes < SNUG_LIMIT_MIN_BYTES) return true;
+	uint64_t begin_ns = clock_ns();
+	if (!cache_real_play(load, cell->limit_bytes, grid->seed, outcome, problem, sizeof problem)) {
+		fprintf(stderr, "snug-replay: the cache: %s\n", problem);
+		return false;
+	}
+	cell->request_ns = (double)(clock_ns() - begin_ns) / (double)load->count;
+	cell->evictions = outcome->stats.evictions;
+	cell->missed_objects = ratio(outcome->missed_gets, outcome->gets);
+	cell->missed_bytes = ratio(outcome->missed_bytes, outcome->get_bytes);
+	cell->has_run = true;
+	return true;
 }
 
 static bool run_cell(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
 					 struct grid_cell *cell) {
 	struct simulation simulation;
-	if (!simulation_create(&simulation, policy, load->keys, cell->limit_bytes, grid->seed)) return false;
+	if (policy == &policy_shard) return run_real_cell(grid, load, cell);
+	if (!simulation_create(&simulation, policy, load->keys, cell->limit_bytes, grid->seed)) {
+		fprintf(stderr, "snug-replay: no memory for a simulation\n");
+		return false;
+	}
 	uint64_t begin_ns = clock_ns();
 	for (size_t i = 0; i < load->count; i++) simulation_request(&simulation, &load->requests[i]);
 	cell->request_ns = (double)(clock_ns() - begin_ns) / (double)load->count;
 	cell->evictions = simulation.evictions;
 	cell->missed_objects = ratio(simulation.missed_gets, simulation.gets);
 	cell->missed_bytes = ratio(simulation.missed_bytes, simulation.get_bytes);
+	cell->has_run = true;
 	simulation_destroy(&simulation);
 	return true;
 }

@@ -3,6 +3,7 @@
 #define REPLAY_CACHE_GRID_H
 
 #include "cache_load.h"
+#include "cache_real.h"
 #include "options.h"
 
 #define GRID_LOAD_MAX ((size_t)64)
@@ -24,6 +25,7 @@ struct grid {
 	size_t limit_count;
 	const char *trace_path; /* NULL: none */
 	uint64_t requests, seed;
+	uint32_t overhead_bytes;
 };
 
 struct grid_cell {
@@ -31,6 +33,8 @@ struct grid_cell {
 	uint64_t evictions;
 	double missed_objects, missed_bytes; /* shares of what was asked for */
 	double request_ns;
+	bool has_run;                 /* not: the cache needs a limit of SNUG_LIMIT_MIN_BYTES */
+	struct cache_outcome outcome; /* of the cache itself: what is below its misses */
 };
 
 /* One load under all limits and policies. */
@@ -43,7 +47,12 @@ struct grid_result {
 bool grid_make(const struct options *options, struct grid *out);
 /* How the load is called or read. False: a message is on standard error. */
 bool grid_load(const struct grid *grid, size_t index, struct cache_load *out);
-/* Runs one load. False: no memory. */
+/* Whether it is the cache itself and not a simulation. */
+static inline bool grid_is_real(const struct grid *grid, size_t policy) {
+	return grid->policies[policy] == &policy_shard;
+}
+
+/* Runs one load. False: a message is on standard error. */
 bool grid_run(const struct grid *grid, const struct cache_load *load, bool quiet, struct grid_result *out);
 
 #endif

@@ -37,8 +37,7 @@ static uint32_t keys_of(const struct load_shape *shape, uint64_t requests) {
 static uint32_t new_key(struct maker *maker) {
 	const struct load_shape *shape = maker->shape;
 	uint32_t key = maker->load->keys++;
-	maker->sizes[key] = (uint32_t)sizes_draw(&shape->sizes, &maker->random, VALUE_MOST_BYTES) + shape->key_bytes +
-						CACHE_OBJECT_OVERHEAD_BYTES;
+	maker->sizes[key] = (uint32_t)sizes_draw(&shape->sizes, &maker->random, VALUE_MOST_BYTES) + shape->key_bytes;
 	return key;
 }
 
@@ -101,23 +100,11 @@ static bool out_of_memory(char *problem, size_t room) {
 	return false;
 }
 
-static bool measure(struct cache_load *load) {
-	uint32_t *largest = calloc(load->keys, sizeof largest[0]);
-	if (largest == NULL) return false;
-	for (size_t i = 0; i < load->count; i++) {
-		const struct cache_request *request = &load->requests[i];
-		if (request->bytes <= largest[request->key]) continue;
-		load->footprint_bytes += request->bytes - largest[request->key];
-		largest[request->key] = request->bytes;
-	}
-	free(largest);
-	return true;
-}
-
 bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t seed, struct cache_load *out,
 					 char *problem, size_t room) {
 	struct maker maker;
-	struct cache_load load = {.requests = calloc(requests, sizeof load.requests[0]), .count = requests};
+	struct cache_load load = {
+		.requests = calloc(requests, sizeof load.requests[0]), .count = requests, .key_bytes = shape->key_bytes};
 	snprintf(load.name, sizeof load.name, "%s", shape->name);
 	bool made = load.requests != NULL && maker_init(&maker, shape, requests, seed, &load);
 	for (size_t i = 0; made && i < requests; i++) {
@@ -129,7 +116,7 @@ bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t
 												  .op = set ? CACHE_SET : CACHE_GET};
 	}
 	if (load.requests != NULL) maker_deinit(&maker);
-	if (!made || !measure(&load)) {
+	if (!made) {
 		free(load.requests);
 		return out_of_memory(problem, room);
 	}
@@ -140,8 +127,10 @@ bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t
 bool cache_load_read(const char *path, struct cache_load *out, char *problem, size_t room) {
 	struct trace trace;
 	if (!trace_read(path, &trace, problem, room)) return false;
-	struct cache_load load = {
-		.requests = calloc(trace.count, sizeof load.requests[0]), .count = trace.count, .keys = trace.keys};
+	struct cache_load load = {.requests = calloc(trace.count, sizeof load.requests[0]),
+							  .count = trace.count,
+							  .keys = trace.keys,
+							  .key_bytes = CACHE_TRACE_KEY_BYTES};
 	const char *slash = strrchr(path, '/');
 	snprintf(load.name, sizeof load.name, "trace:%.50s", slash != NULL ? slash + 1 : path);
 	if (load.requests == NULL) return out_of_memory(problem, room);
@@ -151,11 +140,25 @@ bool cache_load_read(const char *path, struct cache_load *out, char *problem, si
 		const struct trace_request *request = &trace.requests[i];
 		/* What a disk writes is asked for like what it reads; in a trace of a cache a set is the answer to a miss. */
 		enum cache_op op = trace.block_trace ? CACHE_GET : ops[request->op];
-		load.requests[i] = (struct cache_request){request->key, request->size + CACHE_OBJECT_OVERHEAD_BYTES, 0, op};
+		load.requests[i] = (struct cache_request){request->key, request->size + CACHE_TRACE_KEY_BYTES, 0, op};
 	}
 	munmap(trace.requests, trace.count * sizeof trace.requests[0]);
-	if (!measure(&load)) return out_of_memory(problem, room);
 	*out = load;
+	return true;
+}
+
+bool cache_load_charge(struct cache_load *load, uint32_t overhead_bytes) {
+	uint32_t *largest = calloc(load->keys, sizeof largest[0]);
+	if (largest == NULL) return false;
+	load->overhead_bytes = overhead_bytes;
+	for (size_t i = 0; i < load->count; i++) {
+		struct cache_request *request = &load->requests[i];
+		request->bytes += overhead_bytes;
+		if (request->bytes <= largest[request->key]) continue;
+		load->footprint_bytes += request->bytes - largest[request->key];
+		largest[request->key] = request->bytes;
+	}
+	free(largest);
 	return true;
 }
 

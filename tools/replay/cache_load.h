@@ -8,8 +8,8 @@
 #include "simulation.h"
 #include "sizes.h"
 
-/* Beside key and value: an object's footprint, the same for all policies. */
-#define CACHE_OBJECT_OVERHEAD_BYTES 8
+/* Of the keys of a trace, whose text is not kept. */
+#define CACHE_TRACE_KEY_BYTES 8
 
 struct load_shape {
 	char name[NAME_ROOM];
@@ -32,6 +32,8 @@ struct cache_load {
 	struct cache_request *requests;
 	size_t count;
 	uint32_t keys;
+	uint32_t key_bytes; /* at least 8; each request's bytes are these, the value's and the overhead */
+	uint32_t overhead_bytes;
 	uint64_t footprint_bytes; /* all keys, each at its largest */
 };
 
@@ -44,6 +46,9 @@ const char *load_shape_name_at(size_t index);
 bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t seed, struct cache_load *out,
 					 char *problem, size_t room);
 bool cache_load_read(const char *path, struct cache_load *out, char *problem, size_t room);
+/* Adds to each object what it is charged beside key and value, the same under all policies; then the footprint is known. Once. False: no
+ * memory. */
+bool cache_load_charge(struct cache_load *load, uint32_t overhead_bytes);
 void cache_load_deinit(struct cache_load *load);
 
 #endif

@@ -28,11 +28,16 @@
 	  "again and again meanwhile")                                                                                     \
 	X(clients, COUNT, "clients", "M", "1", "threads that ask the workers, each with its share of the live bytes")      \
 	X(cache, TEXT, "cache", "LOAD[,LOAD]|all", "",                                                                     \
-	  "compare eviction policies: the loads (see --list; zipf:1.0 for instance, or trace with --trace) against each "  \
-	  "policy, simulated without contents")                                                                            \
-	X(policy, TEXT, "policy", "NAME[,NAME]|all", "all", "of --cache: eviction policies (see --list)")                  \
+	  "what a cache misses: the loads (see --list; zipf:1.0 for instance, or trace with --trace) through libsnug's "   \
+	  "cache, each hit verified, and through simulations of eviction policies without contents")                       \
+	X(policy, TEXT, "policy", "NAME[,NAME]|all", "all",                                                                \
+	  "of --cache: shard, the cache itself, or eviction policies (see --list)")                                        \
 	X(limit, TEXT, "limit", "SIZE[,SIZE]", "1%,5%,10%,20%,40%",                                                        \
 	  "of --cache: sizes of the cache, in bytes or in percent of what all keys together take")                         \
+	X(overhead, BYTES, "overhead", "BYTES", "8",                                                                       \
+	  "of --cache: what a simulation is charged for an object beside key and value; 18 is what libsnug's cache "       \
+	  "needs, "                                                                                                        \
+	  "64 about what memcached does")                                                                                  \
 	X(requests, COUNT, "requests", "N", "2000000", "of --cache: requests of a load that is not a trace")               \
 	X(seed, COUNT, "seed", "N", "", "the same seed gives the same operations; drawn and printed when not given")       \
 	X(time_every, COUNT, "time-every", "N", "16", "time every Nth call; 1 gives exact maxima and costs speed")         \

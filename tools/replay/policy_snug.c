@@ -37,8 +37,7 @@ static void destroy(void *state) {
 static void *create(const struct simulation *simulation) {
 	struct shard *self = calloc(1, sizeof *self);
 	if (self == NULL) return NULL;
-	size_t ghost_bytes = ghosts_size(simulation->limit_bytes);
-	self->ghost_memory = calloc(1, ghost_bytes + 1);
+	self->ghost_memory = calloc(1, ghosts_most_bytes(simulation->limit_bytes) + 1);
 	self->entries = calloc(simulation->keys, sizeof self->entries[0]);
 	self->places = calloc(simulation->keys, sizeof self->places[0]);
 	self->metas = calloc(simulation->keys, sizeof self->metas[0]);
@@ -47,13 +46,14 @@ static void *create(const struct simulation *simulation) {
 		return NULL;
 	}
 	rank_init(&self->rank, simulation->limit_bytes, simulation->seed);
-	ghosts_init(&self->ghosts, self->ghost_memory, ghost_bytes);
+	ghosts_init(&self->ghosts, self->ghost_memory);
 	random_init(&self->random, simulation->seed, 2);
 	return self;
 }
 
-static uint64_t overhead(uint64_t limit_bytes) {
-	return ghosts_size(limit_bytes);
+static uint64_t overhead(const void *state) {
+	const struct shard *self = state;
+	return ghosts_bytes(&self->ghosts);
 }
 
 static void hit(void *state, const struct simulation *simulation, uint32_t key) {
@@ -78,6 +78,9 @@ static void insert(void *state, const struct simulation *simulation, uint32_t ke
 	if (place < self->items) put(self, self->entries[place], self->items);
 	put(self, key, place);
 	self->items++;
+	enum ghosts_fit fit = ghosts_fit(&self->ghosts, simulation->limit_bytes, self->items);
+	if (fit == GHOSTS_GROW) ghosts_grow(&self->ghosts);
+	if (fit == GHOSTS_SHRINK) ghosts_shrink(&self->ghosts);
 }
 
 static void drop(void *state, const struct simulation *simulation, uint32_t key) {

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct policy *const policies[] = {&policy_snug, &policy_lru, &policy_fifo, &policy_s3fifo, &policy_sieve};
+static const struct policy *const policies[] = {&policy_snug,  &policy_lru, &policy_fifo,      &policy_s3fifo,
+												&policy_sieve, &policy_lhd, &policy_hyperbolic};
 
 const struct policy *policy_at(size_t index) {
 	return index < sizeof policies / sizeof policies[0] ? policies[index] : NULL;
@@ -22,7 +23,6 @@ bool simulation_create(struct simulation *simulation, const struct policy *polic
 	simulation->bytes = calloc(keys, sizeof simulation->bytes[0]);
 	simulation->expires = calloc(keys, sizeof simulation->expires[0]);
 	if (simulation->bytes != NULL && simulation->expires != NULL) simulation->state = policy->create(simulation);
-	if (simulation->state != NULL && policy->overhead != NULL) simulation->limit_bytes -= policy->overhead(limit_bytes);
 	if (simulation->state != NULL) return true;
 	free(simulation->bytes);
 	free(simulation->expires);
@@ -47,8 +47,13 @@ static void drop(struct simulation *simulation, uint32_t key) {
 	leave(simulation, key);
 }
 
+static uint64_t overhead_of(const struct simulation *simulation) {
+	return simulation->policy->overhead == NULL ? 0 : simulation->policy->overhead(simulation->state);
+}
+
 static void make_room(struct simulation *simulation, uint64_t bytes) {
-	while (simulation->used_bytes + bytes > simulation->limit_bytes) {
+	while (simulation->residents > 0 &&
+		   simulation->used_bytes + overhead_of(simulation) + bytes > simulation->limit_bytes) {
 		leave(simulation, simulation->policy->evict(simulation->state, simulation));
 		simulation->evictions++;
 	}

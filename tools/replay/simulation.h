@@ -43,8 +43,8 @@ struct policy {
 	uint32_t (*evict)(void *state, const struct simulation *simulation);
 	/* The resident object was deleted or has expired. */
 	void (*remove)(void *state, const struct simulation *simulation, uint32_t key);
-	/* Bytes of the limit that the policy needs for other than objects and what all policies need for each. NULL: none. */
-	uint64_t (*overhead)(uint64_t limit_bytes);
+	/* Bytes of the limit that the policy needs now for other than objects and what all policies need for each. NULL: none. */
+	uint64_t (*overhead)(const void *state);
 };
 
 struct simulation {
@@ -76,6 +76,8 @@ const struct policy *policy_at(size_t index);
 const struct policy *policy_find(const char *name, size_t length);
 
 extern const struct policy policy_fifo;
+extern const struct policy policy_hyperbolic;
+extern const struct policy policy_lhd;
 extern const struct policy policy_lru;
 extern const struct policy policy_s3fifo;
 extern const struct policy policy_sieve;
