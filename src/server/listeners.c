@@ -30,8 +30,8 @@
 #include <unistd.h>
 
 #define CONTROL_MASK 0600u
-#define TAKEN_TRIES 60
-#define TAKEN_PAUSE_NS 10000000u /* between two tries */
+#define TAKEN_TRIES 7             /* each takes a place in the queue of who listens there */
+#define TAKEN_PAUSE_NS 100000000u /* between two tries */
 
 /* Keeps errno. */
 static bool failed(struct text *why, const char *name, const char *what) {

@@ -59,6 +59,24 @@ static void on_closed(void *context, struct io_stream *stream) {
 
 static const struct io_events events = {on_accepted, on_received, on_sent, on_broken, on_closed};
 
+/* ------------------------------------------------------------------ clock ------------------ */
+
+static void kick_idle(struct server_worker *worker) {
+	uint32_t timeout_s = worker->server->settings.idle_timeout_s;
+	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
+		if (at->is_closing || at->last_active_s + timeout_s > worker->turn->now_s) continue;
+		worker->connections.idle_kicks++;
+		connection_close(at);
+	}
+}
+
+static void look_at_clock(struct server_worker *worker) {
+	worker->wall_s = os_wall_s();
+	if (LIKELY((uint32_t)worker->wall_s == worker->turn->now_s)) return;
+	worker->turn->now_s = (uint32_t)worker->wall_s;
+	kick_idle(worker);
+}
+
 /* ------------------------------------------------------------------ requests --------------- */
 
 bool turn_request(struct server_worker *worker, struct record *record) {
@@ -154,6 +172,7 @@ static bool take_answers(struct server_worker *worker) {
 }
 
 void server_worker_run(struct server_worker *worker, void *const *requests, size_t count) {
+	look_at_clock(worker); /* it may come out of a sleep, before its turn */
 	worker->connections.requests_in += count;
 	requests_serve(worker->shard, worker->index, &worker->counts, (struct request *const *)(const void *)requests,
 				   count);
@@ -205,22 +224,6 @@ static void flush_dirty(struct turn *turn) {
 		if (connection->is_closing) connection_reap(connection);
 		connection = next;
 	}
-}
-
-static void kick_idle(struct server_worker *worker) {
-	uint32_t timeout_s = worker->server->settings.idle_timeout_s;
-	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
-		if (at->is_closing || at->last_active_s + timeout_s > worker->turn->now_s) continue;
-		worker->connections.idle_kicks++;
-		connection_close(at);
-	}
-}
-
-static void look_at_clock(struct server_worker *worker) {
-	worker->wall_s = os_wall_s();
-	if (LIKELY((uint32_t)worker->wall_s == worker->turn->now_s)) return;
-	worker->turn->now_s = (uint32_t)worker->wall_s;
-	kick_idle(worker);
 }
 
 static snug_error listen_to(struct server_worker *worker, const struct listeners *listeners) {
