@@ -78,7 +78,7 @@ static void print_address(const struct sockaddr *address, socklen_t length, char
 	(void)snprintf(out, room, is_v6 ? "[%s]:%u" : "%s:%u", host, port_of(address));
 }
 
-/* A listening socket on the address; -1, with errno. */
+/* A socket bound to the address, and listening unless `backlog` is 0; -1, with errno. */
 static int open_tcp(const struct sockaddr *address, socklen_t length, bool shared, int backlog) {
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) return -1;
@@ -87,7 +87,7 @@ static int open_tcp(const struct sockaddr *address, socklen_t length, bool share
 	if (shared) is_fine = is_fine && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
 	if (address->sa_family == AF_INET6)
 		is_fine = is_fine && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
-	if (is_fine && bind(fd, address, length) == 0 && listen(fd, backlog) == 0) return fd;
+	if (is_fine && bind(fd, address, length) == 0 && (backlog == 0 || listen(fd, backlog) == 0)) return fd;
 	int error = errno;
 	(void)close(fd);
 	errno = error;
@@ -103,12 +103,12 @@ static bool learn_port(int fd, struct sockaddr *address) {
 	return true;
 }
 
-/* Whether the address is free for us alone; with port 0, which port it is to be. */
+/* Whether the address is free for us alone; with port 0, which port it is to be. Does not listen: who connected in that moment would be lost. */
 static bool try_out(struct sockaddr *address, socklen_t length) {
-	int fd = open_tcp(address, length, false, 1);
+	int fd = open_tcp(address, length, false, 0);
 	for (int tries = 1; fd < 0 && errno == EADDRINUSE && tries < TAKEN_TRIES; tries++) {
 		os_thread_sleep(TAKEN_PAUSE_NS);
-		fd = open_tcp(address, length, false, 1);
+		fd = open_tcp(address, length, false, 0);
 	}
 	if (fd < 0) return false;
 	bool is_fine = learn_port(fd, address);
