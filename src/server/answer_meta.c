@@ -50,8 +50,9 @@ static char *put_flag(const struct command *command, char *at, const char *flag,
 }
 
 static char *put_flags(const struct command *command, char *at, bool found) {
+	if (command->flags_bytes == 0) return at;
 	const char *flag = command->flags, *end = flag + command->flags_bytes;
-	while (command->flags_bytes > 0 && flag < end) {
+	while (flag < end) {
 		const char *blank = memchr(flag, ' ', (size_t)(end - flag));
 		const char *flag_end = blank == NULL ? end : blank;
 		if (flag_end > flag) at = put_flag(command, at, flag, (size_t)(flag_end - flag), found);
