@@ -328,8 +328,14 @@ static void the_owners_memory_counts(void **state) {
 	assert_int_equal(snug_shard_stats_get(stage.shard, &after), SNUG_OK);
 	assert_int_equal(after.pools.charged_bytes, before.pools.charged_bytes);
 	assert_true(after.items > before.items * 99 / 100);
-	/* More than there is: everything goes, and it still can't be. */
+	/* More than there is: nothing goes for it. */
 	assert_int_equal(snug_shard_charge(stage.shard, 4 * MIB), SNUG_ERROR_NO_MEMORY);
+	assert_int_equal(snug_shard_stats_get(stage.shard, &during), SNUG_OK);
+	assert_int_equal(during.items, after.items);
+	/* Nearly all there is: all that can go goes, and what was charged counts. */
+	assert_int_equal(snug_shard_charge(stage.shard, 2 * MIB), SNUG_OK);
+	assert_int_equal(snug_shard_charge(stage.shard, 2 * MIB), SNUG_ERROR_NO_MEMORY);
+	snug_shard_discharge(stage.shard, 2 * MIB);
 	assert_int_equal(snug_shard_charge(NULL, 1), SNUG_ERROR_NULL);
 	stage_end(&stage);
 }
