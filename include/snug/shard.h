@@ -173,7 +173,7 @@ SNUG_NODISCARD snug_error snug_shard_lease_view(snug_shard *shard, const snug_le
 
 /* ------------------------------------------------------------------ memory ------------------------------------------------ */
 
-/* Evicts items of about so many bytes, the least valuable first; tells how many it were. For emergencies. */
+/* Evicts items of about so many bytes, the least valuable first; tells how many bytes it were; 0: nothing can go. For emergencies. */
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
 
 /* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain. As snug_pools_set_limit. */

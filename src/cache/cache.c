@@ -1,11 +1,10 @@
 /* cache/cache.c: the cache over workers: a shard on each, which its hook serves. See snug/cache.h. */
 #include "cache/cache_parts.h"
 
+#include "base/bits.h"
 #include "os/threads.h"
 
 #include <stdlib.h>
-
-#define SLEEP_MOST_NS UINT64_C(1000000000) /* items expire without anybody asking */
 
 /* ------------------------------------------------------------------ the hook --------------- */
 
@@ -43,11 +42,9 @@ static bool turn(void *context, uint32_t index, snug_pools *pools) {
 	return upkeep_turn(&worker->upkeep, worker->shard, os_now_ns(), served);
 }
 
-/* A cache that holds nothing that expires sleeps as long as it likes. */
 static void rest(void *context, uint32_t index, int wake_fd, uint64_t timeout_ns) {
 	const struct cache_worker *worker = worker_of(context, index);
-	bool may_expire = snug_shard_may_expire(worker->shard);
-	os_event_wait(wake_fd, may_expire && timeout_ns > SLEEP_MOST_NS ? SLEEP_MOST_NS : timeout_ns);
+	os_event_wait(wake_fd, smaller(timeout_ns, upkeep_rest_ns(&worker->upkeep, worker->shard, os_now_ns())));
 }
 
 static uint64_t evict(void *context, uint32_t index, snug_pools *pools, uint64_t bytes) {

@@ -4,11 +4,12 @@
  * change may move the item, so what is told of it is looked up anew. */
 #include "cache/operation_parts.h"
 
+#include "base/bits.h"
+
 #include <string.h>
 
 #define RELATIVE_MAX_S (INT64_C(60) * 60 * 24 * 30)
 #define NUMBER_BYTES_MAX 20u
-#define GET_CHANGES (OPERATION_HAS_EXPTIME | OPERATION_HAS_VIVIFY | OPERATION_HAS_RECACHE)
 
 /* ------------------------------------------------------------------ parts ------------------ */
 
@@ -20,7 +21,7 @@ uint32_t operation_expires_s(const snug_shard *shard, int64_t exptime) {
 }
 
 uint64_t operation_new_cas(snug_shard *shard, const struct operation *operation) {
-	if (operation->options & OPERATION_HAS_CAS_NEW) return operation->cas_new;
+	if (operation->options & OPERATION_HAS_CAS_NEW && operation->cas_new != 0) return operation->cas_new;
 	return operation->options & OPERATION_WANTS_CAS ? snug_shard_next_cas(shard) : 0;
 }
 
@@ -43,17 +44,6 @@ static void tell_ttl(const snug_shard *shard, struct operation *operation) {
 	operation->ttl_s = expires_s == 0 ? -1 : (int64_t)expires_s - shard_now_s(shard);
 }
 
-/* The number that somebody asked for, who gets it now. False: no memory for it. */
-static bool tell_cas(snug_shard *shard, struct operation *operation) {
-	operation->cas = 0;
-	if ((operation->options & OPERATION_WANTS_CAS) == 0) return true;
-	snug_item before = operation->item;
-	snug_error error = snug_shard_cas(shard, &operation->key, &operation->item, &operation->cas);
-	operation->item.idle_s = before.idle_s;
-	operation->item.was_fetched = before.was_fetched;
-	return error == SNUG_OK;
-}
-
 /* What the item was like before it was used now. */
 static snug_error change_item(snug_shard *shard, struct operation *operation, const snug_attributes *attributes) {
 	snug_item before = operation->item;
@@ -65,21 +55,19 @@ static snug_error change_item(snug_shard *shard, struct operation *operation, co
 
 /* ------------------------------------------------------------------ get -------------------- */
 
-static void count_get(const snug_shard *shard, const struct operation *operation, struct operation_counts *counts,
-					  uint64_t expired_before, uint64_t flushed_before) {
-	bool hit = operation->status == STATUS_FOUND;
-	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
-	if (operation->options & OPERATION_HAS_EXPTIME) {
+/* As memcached does: what touches is no get, unless it is a meta command that finds nothing; what was made for the asker is a hit. */
+static void count_get(const struct operation *operation, struct operation_counts *counts) {
+	bool hit = operation->status == STATUS_FOUND, is_meta = (operation->options & OPERATION_IS_META) != 0;
+	counts->cmd_meta += is_meta;
+	if (operation->options & OPERATION_HAS_EXPTIME && (hit || !is_meta)) {
 		counts->cmd_touch++;
 		counts->touch_hits += hit;
 		counts->touch_misses += !hit;
-		if (operation->options & OPERATION_IS_TOUCH) return;
+	} else {
+		counts->cmd_get++;
+		counts->get_hits += hit;
+		counts->get_misses += !hit;
 	}
-	counts->cmd_get++;
-	counts->get_hits += hit;
-	counts->get_misses += !hit;
-	counts->get_expired += shard->stats.expired - expired_before;
-	counts->get_flushed += shard->stats.flushed - flushed_before;
 }
 
 /* Who is to make the item anew, and who was told so before. */
@@ -101,7 +89,7 @@ static void mark(const snug_shard *shard, struct operation *operation, snug_attr
 }
 
 static bool differ(const snug_attributes *left, const snug_attributes *right) {
-	return left->expires_s != right->expires_s || left->is_won != right->is_won;
+	return left->expires_s != right->expires_s || left->is_won != right->is_won || left->cas != right->cas;
 }
 
 /* A time that has passed removes the item, but only when its value was taken. */
@@ -113,19 +101,22 @@ static void touch(const snug_shard *shard, struct operation *operation, snug_att
 		attributes->expires_s = expires_s;
 }
 
-/* What is there. False: no memory for what must be added. */
+/* What is there. False: no memory for what must be added; then nothing has changed, and nobody has won. */
 static bool get_found(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = operation->item.attributes;
+	bool wants_cas = (operation->options & OPERATION_WANTS_CAS) != 0;
 	if (operation->options & OPERATION_TELLS_OLD_TTL) tell_ttl(shard, operation);
 	mark(shard, operation, &attributes);
 	if (operation->options & OPERATION_HAS_EXPTIME) touch(shard, operation, &attributes);
+	if (wants_cas && attributes.cas == 0) attributes.cas = snug_shard_next_cas(shard);
 	if (differ(&attributes, &operation->item.attributes)) {
 		if (change_item(shard, operation, &attributes) != SNUG_OK) return false;
 	}
 	if (operation->options & OPERATION_HAS_CAS_COMPARE && operation->item.attributes.cas != 0 &&
 		operation->item.attributes.cas == operation->cas_compare)
 		operation->marks |= OPERATION_CAS_MATCHES;
-	return tell_cas(shard, operation);
+	operation->cas = wants_cas ? attributes.cas : 0;
+	return true;
 }
 
 /* What is not there, and is made, empty, for the asker to fill. */
@@ -146,20 +137,31 @@ static void vivify(snug_shard *shard, struct operation *operation) {
 	operation->cas = attributes.cas;
 }
 
-static void get(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
-	uint64_t expired = shard->stats.expired, flushed = shard->stats.flushed;
-	snug_error error = operation->options & OPERATION_NO_USE ? snug_shard_find(shard, &operation->key, &operation->item)
-															 : snug_shard_get(shard, &operation->key, &operation->item);
-	operation->marks = 0;
-	operation->status = STATUS_FOUND;
-	if (error)
-		operation->status = STATUS_NOT_FOUND;
-	else if ((operation->options & ~OPERATION_NO_USE) != OPERATION_NO_STALE && !get_found(shard, operation))
+/* What a plain get has no need of. */
+static void get_specially(snug_shard *shard, struct operation *operation, bool is_there) {
+	if (is_there && !get_found(shard, operation)) {
 		operation->status = STATUS_NO_MEMORY;
-	count_get(shard, operation, counts, expired, flushed);
-	if (error == SNUG_ERROR_NOT_FOUND && operation->options & OPERATION_HAS_VIVIFY) vivify(shard, operation);
+		operation->marks = 0;
+	}
+	if (!is_there && operation->options & OPERATION_HAS_VIVIFY) vivify(shard, operation);
 	const uint16_t telling = operation->options & (OPERATION_IS_META | OPERATION_TELLS_OLD_TTL);
 	if (telling == OPERATION_IS_META && operation->status == STATUS_FOUND) tell_ttl(shard, operation);
+}
+
+static void get(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+	uint64_t expired = shard->stats.expired, flushed = shard->stats.flushed;
+	bool uses = (operation->options & OPERATION_NO_USE) == 0;
+	snug_error error = uses ? snug_shard_get(shard, &operation->key, &operation->item)
+							: snug_shard_find(shard, &operation->key, &operation->item);
+	operation->marks = 0;
+	operation->status = error ? STATUS_NOT_FOUND : STATUS_FOUND;
+	if (UNLIKELY(error)) {
+		counts->get_expired += shard->stats.expired - expired;
+		counts->get_flushed += shard->stats.flushed - flushed;
+	}
+	if (operation->options != OPERATION_NO_STALE && (!error || error == SNUG_ERROR_NOT_FOUND))
+		get_specially(shard, operation, !error);
+	count_get(operation, counts);
 }
 
 static void inspect(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
@@ -213,8 +215,8 @@ static void delete (snug_shard *shard, struct operation *operation, struct opera
 		operation->status = STATUS_NOT_FOUND;
 		counts->delete_misses++;
 	} else if (operation->options & OPERATION_HAS_CAS_COMPARE &&
-			   operation->item.attributes.cas != operation->cas_compare) {
-		operation->status = STATUS_EXISTS;
+			   (operation->cas_compare == 0 || operation->item.attributes.cas != operation->cas_compare)) {
+		operation->status = STATUS_EXISTS; /* 0 is no item's number, though it stands for none here */
 		counts->delete_misses++;
 	} else {
 		error = remove_found(shard, operation, counts);
@@ -257,6 +259,14 @@ static uint64_t calculate(const struct operation *operation, uint64_t value) {
 	return operation->delta > value ? 0 : value - operation->delta;
 }
 
+/* A new number is the same item. */
+static void keep_fetched(snug_shard *shard, const snug_key *key) {
+	snug_item item;
+	if (snug_shard_find(shard, key, &item) != SNUG_OK) return;
+	unsigned char *marks = snug_ref_at(shard->pools, item.ref);
+	*marks |= MARK_FETCHED;
+}
+
 /* Stores the number; one with fewer digits than before keeps the length, with blanks behind it. */
 static snug_error store_number(snug_shard *shard, struct operation *operation, const snug_attributes *attributes,
 							   size_t least_bytes) {
@@ -265,6 +275,7 @@ static snug_error store_number(snug_shard *shard, struct operation *operation, c
 	for (; length < least_bytes; length++) text[length] = ' ';
 	snug_error error = snug_shard_set(shard, &operation->key, attributes, text, length);
 	if (error) return error;
+	if (operation->item.was_fetched && least_bytes > 0) keep_fetched(shard, &operation->key);
 	operation->item.attributes = *attributes;
 	operation->item.value_bytes = length;
 	operation->cas = attributes->cas;

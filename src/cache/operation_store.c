@@ -39,7 +39,7 @@ static enum verdict judge_mismatch(const snug_shard *shard, struct operation *op
 		counts->cas_hits++;
 		return VERDICT_STORE;
 	}
-	counts->cas_badval++;
+	counts->cas_badval += !is_extension(operation);
 	return refuse(operation, STATUS_EXISTS);
 }
 

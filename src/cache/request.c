@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "cache/operation_parts.h"
 
 #include <string.h>
 
@@ -11,6 +12,7 @@
 void request_fill_window(snug_shard *shard, struct request *request) {
 	const snug_lease *lease = &request->operation.lease;
 	size_t count = REQUEST_EXTENTS, bytes = lease->value_bytes - request->window_offset;
+	SNUG_ASSERT(lease->ref != 0 && request->window_offset <= lease->value_bytes);
 	request->window_count = 0;
 	request->window_bytes = 0;
 	/* What has more extents than the window is asked for by halves until they fit; all of a page at least does. */
@@ -57,11 +59,8 @@ static void hand_over(snug_shard *shard, struct request *request) {
 static void reserve(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;
 	snug_error error = snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
-	operation->status = STATUS_STORED;
-	if (error) {
-		operation->status = error == SNUG_ERROR_SIZE_TOO_LARGE ? STATUS_TOO_LARGE : STATUS_NO_MEMORY;
-		return;
-	}
+	operation->status = (uint8_t)operation_status_of(error);
+	if (error) return;
 	request->window_offset = 0;
 	request_fill_window(shard, request);
 }

@@ -179,9 +179,16 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 
 /* ------------------------------------------------------------------ the caller's memory ---- */
 
+/* Even if all items went. */
+static bool can_never_fit(const snug_shard *shard, size_t bytes) {
+	uint64_t limit_bytes = shard->pools->arena.limit_bytes, other_bytes = shard->pools->arena.charged_bytes;
+	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
+}
+
 snug_error snug_shard_charge(snug_shard *shard, size_t bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
 	snug_error error = snug_pools_charge(shard->pools, bytes);
+	if (error == SNUG_ERROR_NO_MEMORY && can_never_fit(shard, bytes)) return error;
 	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction) {
 		for (size_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint32_t gained_bytes = shard_evict_one(shard);

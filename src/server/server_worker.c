@@ -266,6 +266,7 @@ void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t tim
 	struct turn *turn = worker->turn;
 	if (!turn->watches_inbox) turn->watches_inbox = io_watch(turn->io, wake_fd);
 	uint64_t most_ns = turn->errands != NULL || !turn->is_listening ? SHORT_WAIT_NS : UPKEEP_WAIT_NS;
+	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
 	io_wait(turn->io, timeout_ns);

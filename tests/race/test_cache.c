@@ -149,6 +149,72 @@ static void many_are_asked_at_once(void **state) {
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
 
+/* ------------------------------------------------------------------ beside serving --------- */
+
+static void fill_cache(snug_cache_client *client, uint32_t items, size_t bytes, int64_t expiry) {
+	char value[2000] = {0}, name[16];
+	snug_cache_store_options options = {.expiry = expiry};
+	for (uint32_t i = 0; i < items; i++) {
+		int length = snprintf(name, sizeof name, "%u", i);
+		assert_int_equal(snug_cache_set(client, name, (size_t)length, value, bytes, &options), SNUG_OK);
+	}
+}
+
+/* As the workers have published it: nobody wakes them for that. */
+static uint64_t used_bytes(snug_cache *cache) {
+	snug_workers *workers = snug_cache_workers(cache);
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < snug_workers_count(workers); i++) {
+		snug_worker_stats stats;
+		assert_int_equal(snug_workers_stats(workers, i, &stats), SNUG_OK);
+		sum += stats.pools.committed_bytes + stats.pools.metadata_bytes + stats.pools.charged_bytes;
+	}
+	return sum;
+}
+
+static void a_lower_limit_is_reached_while_nobody_asks(void **state) {
+	(void)state;
+	snug_cache *cache = make(2, 16 << 20);
+	snug_cache_client *client = enter(cache);
+	fill_cache(client, 12000, 1500, 0);
+	assert_int_equal(snug_cache_set_limit(client, 6 << 20), SNUG_OK);
+	uint64_t deadline_ns = os_deadline_ns(UINT64_C(20000) * MS);
+	while (used_bytes(cache) > 6 << 20 && os_remaining_ns(deadline_ns) > 0) os_thread_sleep(MS);
+	assert_true(used_bytes(cache) <= 6 << 20);
+	/* Then they sleep. */
+	snug_worker_stats before, after;
+	os_thread_sleep(200 * MS);
+	assert_int_equal(snug_workers_stats(snug_cache_workers(cache), 0, &before), SNUG_OK);
+	os_thread_sleep(300 * MS);
+	assert_int_equal(snug_workers_stats(snug_cache_workers(cache), 0, &after), SNUG_OK);
+	assert_true(after.turns - before.turns < 10);
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
+}
+
+static void an_emergency_takes_what_has_expired(void **state) {
+	(void)state;
+	snug_cache *cache = make(1, 16 << 20);
+	snug_cache_client *client = enter(cache);
+	snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
+	snug_coordinator *coordinator;
+	options.workers = snug_cache_workers(cache);
+	assert_int_equal(snug_coordinator_create(&options, &coordinator), SNUG_OK);
+	fill_cache(client, 8000, 1500, 0);
+	assert_int_equal(snug_cache_flush(client), SNUG_OK);
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_response response;
+	snug_ticket late;
+	request.min_bytes = 8 << 20;
+	request.may_evict = true;
+	assert_int_equal(snug_coordinator_call(coordinator, &request, HANG_NS, &response, &late), SNUG_OK);
+	assert_int_equal(response.error, SNUG_OK);
+	assert_true(response.report.reclaimed_bytes >= 8 << 20);
+	assert_int_equal(snug_coordinator_destroy(coordinator), SNUG_OK);
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
+}
+
 /* ------------------------------------------------------------------ crowds ----------------- */
 
 struct member {
@@ -265,9 +331,14 @@ static void eight_workers_eight_clients(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(calls_mean_what_they_say),    cmocka_unit_test(a_number_decides_who_was_first),
-		cmocka_unit_test(bad_input_is_refused),        cmocka_unit_test(many_are_asked_at_once),
-		cmocka_unit_test(one_worker_many_clients),     cmocka_unit_test(two_workers_three_clients),
+		cmocka_unit_test(calls_mean_what_they_say),
+		cmocka_unit_test(a_number_decides_who_was_first),
+		cmocka_unit_test(bad_input_is_refused),
+		cmocka_unit_test(many_are_asked_at_once),
+		cmocka_unit_test(a_lower_limit_is_reached_while_nobody_asks),
+		cmocka_unit_test(an_emergency_takes_what_has_expired),
+		cmocka_unit_test(one_worker_many_clients),
+		cmocka_unit_test(two_workers_three_clients),
 		cmocka_unit_test(eight_workers_eight_clients),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
