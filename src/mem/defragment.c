@@ -265,7 +265,8 @@ static void set_target(snug_pools *pools) {
 	defragment->stop_at_released = pools->totals.released_slabs + left_slabs;
 }
 
-/* Partial, unless the budget was just enough. */
+/* Partial, unless the budget was just enough: or unless what was allocated since has taken the holes that were left, and then a slab
+ * that is half evacuated is given up like any other. */
 static void end_at_budget(snug_pools *pools) {
 	struct defragment *defragment = &pools->defragment;
 	uint64_t unpinned_pages;
@@ -274,6 +275,7 @@ static void end_at_budget(snug_pools *pools) {
 		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
 		defragment->phase = PHASE_DONE;
 	} else {
+		if (pools->victim != PAGE_NONE) victim_abandon(pools);
 		defragment->phase = PHASE_REBIN;
 	}
 }

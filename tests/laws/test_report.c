@@ -425,6 +425,33 @@ static void pinned_in_the_middle(void **state) {
 	}
 }
 
+/* The budget ends in the middle of a slab, and before the next step allocations take the holes that it counted on: nothing more can be
+ * gained, but what was copied for nothing is told. */
+static void holes_taken_at_the_end_of_the_budget(void **state) {
+	(void)state;
+	herd_fill(&herd, 40 * 400, 400, 400);
+	for (uint32_t i = 0; i < herd.count; i += 2) herd_remove(&herd, i);
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	options.step_bytes = 400;
+	options.budget_bytes = 400;
+	bool done = false;
+	REQUIRE_OK(snug_defragment_begin(herd.pools, &options));
+	herd.may_move = true;
+	for (uint64_t moves = herd_stats(&herd).moves; !done && herd_stats(&herd).moves == moves;)
+		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	herd.may_move = false;
+	REQUIRE(!done && herd_estimate(&herd, NULL).reclaimable_bytes > 0, "no slab is half evacuated");
+	while (herd_estimate(&herd, NULL).reclaimable_bytes > 0) REQUIRE_OK(herd_add(&herd, 400));
+	while (!done) REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	snug_report report;
+	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE(report.complete && report.moved_bytes > 0 && report.abandoned_slabs == 1,
+			"%s: %llu bytes moved, %llu slabs abandoned", snug_outcome_text(report.outcome),
+			(unsigned long long)report.moved_bytes, (unsigned long long)report.abandoned_slabs);
+	REQUIRE_OK(snug_check(herd.pools, NULL));
+	herd_verify(&herd);
+}
+
 /* A report on one pool leaves out what is pinned in the others. */
 static void pins_of_the_pools_in_scope(void **state) {
 	(void)state;
@@ -643,6 +670,7 @@ int main(void) {
 		WITH_HERD(steps_alone_count),
 		WITH_HERD(retains_what_was_asked),
 		WITH_HERD(pinned_in_the_middle),
+		WITH_HERD(holes_taken_at_the_end_of_the_budget),
 		WITH_HERD(pins_of_the_pools_in_scope),
 		WITH_HERD(drains_scattered_units),
 		WITH_HERD(drains_around_pins),
