@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 LIBDIR ?= lib
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
+MINUTES ?= 10
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
 RUN_OPTIONS ?=
@@ -20,7 +21,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long bench count-instructions fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
+.PHONY: all run demo test test-long bench count-instructions soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -33,6 +34,7 @@ help:
 	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
+	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
@@ -118,6 +120,10 @@ check-clang: need-clang build-clang/build.ninja
 
 check-model: need-model
 	@models/check.sh
+
+soak: need-test build/build.ninja
+	@$(ninja) --quiet -C build snugd
+	@/usr/bin/python3 tests/soak/soak.py --server build/snugd --minutes $(MINUTES)
 
 fuzz: need-clang build-fuzz/build.ninja
 	@$(ninja) -C build-fuzz

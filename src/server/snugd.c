@@ -77,10 +77,11 @@ static void print_ready(const struct snugd *snugd) {
 	text_print(&line, ", %u worker%s, %llu MiB, %s", snugd->settings.threads, snugd->settings.threads > 1 ? "s" : "",
 			   (unsigned long long)(snugd->settings.memory_bytes >> 20), snugd->server->io_name);
 	text_append(&line, "", 1);
-	if (snugd->settings.log_json && !line.failed)
-		snugd->log.write(snugd->log.context, SNUG_LOG_INFO, line.bytes);
-	else if (!line.failed)
-		fprintf(stderr, "snugd %s: %s\n", snug_version(), line.bytes);
+	const char *said = line.failed ? "listening on what it was told" : line.bytes; /* no memory for the names */
+	if (snugd->settings.log_json)
+		snugd->log.write(snugd->log.context, SNUG_LOG_INFO, said);
+	else
+		fprintf(stderr, "snugd %s: %s\n", snug_version(), said);
 	text_deinit(&line);
 }
 
