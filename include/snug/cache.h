@@ -71,10 +71,16 @@ snug_workers *snug_cache_workers(snug_cache *cache);
 
 /* A thread's endpoint: one thread at a time. NULL, STOPPED, OS_MEMORY, OS_THREAD. */
 SNUG_NODISCARD snug_error snug_cache_client_create(snug_cache *cache, snug_cache_client **out);
-/* NULL: OK. */
+/* Waits for what is late. NULL: OK. */
 SNUG_NODISCARD snug_error snug_cache_client_destroy(snug_cache_client *client);
 
-/* All calls below: NULL, KEY (a length of 0 or more than SNUG_KEY_BYTES_MAX), STOPPED. */
+/* How long each later call waits; SNUG_FOREVER at first. With another time-out keys and values are copied on their way, so that after TIMED_OUT
+ * nothing of the caller's memory is in use. What was asked goes on then: a store may be done or not be done yet, but it is not lost, and whatever
+ * this client asks later about the same key comes after it. NULL. */
+SNUG_NODISCARD snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t timeout_ns);
+
+/* All calls below: NULL, KEY (a length of 0 or more than SNUG_KEY_BYTES_MAX), STOPPED; with a time-out: TIMED_OUT, QUEUE_FULL (too much of what
+ * was asked before is late; nothing was asked), OS_MEMORY. */
 
 typedef struct snug_cache_value {
 	size_t bytes; /* of the value; more than there was room for: then nothing was copied */
@@ -100,7 +106,7 @@ typedef struct snug_cache_lookup {
 	snug_cache_value value;
 } snug_cache_lookup;
 
-/* OK: each lookup has its own error. */
+/* OK: each lookup has its own error. Else nothing is known of them. */
 SNUG_NODISCARD snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups, size_t count);
 
 /* What is stored besides. NULL: the default, zero. */

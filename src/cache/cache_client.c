@@ -1,22 +1,12 @@
 /* cache/cache_client.c: a thread's endpoint to the cache: requests in its own memory, sent as messages, answered before the call returns.
  *
- * Each call fills in requests, submits them, and takes the answers. A batch larger than MANY goes in parts. */
+ * Each call fills in requests, submits them, and takes the answers. A batch larger than CACHE_MANY goes in parts. What the requests point to is
+ * the caller's own memory, unless he does not want to wait for ever: then cache_parcel.c copies it. */
 #include "base/assert.h"
 #include "cache/cache_parts.h"
 
-#include <snug/client.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MANY 64u
-
-struct snug_cache_client {
-	snug_cache *cache;
-	snug_client *client;
-	struct request request[MANY];
-	snug_operation operation[MANY];
-	snug_ticket ticket[MANY];
-};
 
 /* ------------------------------------------------------------------ create, destroy -------- */
 
@@ -24,22 +14,30 @@ snug_error snug_cache_client_create(snug_cache *cache, snug_cache_client **out) 
 	if (cache == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_cache_client *client = calloc(1, sizeof *client);
 	if (client == NULL) return SNUG_ERROR_OS_MEMORY;
-	snug_client_options options = {.flight_max = MANY};
+	snug_client_options options = {.flight_max = CACHE_FLIGHTS};
 	snug_error error = snug_client_create(cache->workers, &options, &client->client);
 	if (error) {
 		free(client);
 		return error;
 	}
 	client->cache = cache;
+	client->timeout_ns = SNUG_FOREVER;
 	*out = client;
 	return SNUG_OK;
 }
 
 snug_error snug_cache_client_destroy(snug_cache_client *client) {
 	if (client == NULL) return SNUG_OK;
-	snug_error error = snug_client_destroy(client->client);
+	snug_error error = parcels_wait(client);
+	if (!error) error = snug_client_destroy(client->client);
 	if (!error) free(client);
 	return error;
+}
+
+snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t timeout_ns) {
+	if (client == NULL) return SNUG_ERROR_NULL;
+	client->timeout_ns = timeout_ns;
+	return SNUG_OK;
 }
 
 /* ------------------------------------------------------------------ asking ----------------- */
@@ -57,10 +55,13 @@ static snug_error ask_one_by_one(snug_cache_client *client, size_t count) {
 /* The first `count` requests, until all are answered. */
 static snug_error ask(snug_cache_client *client, size_t count) {
 	snug_error first = SNUG_OK;
+	if (client->timeout_ns != SNUG_FOREVER) return parcel_ask(client, count);
+	snug_error error = parcels_wait(client);
+	if (error) return error;
 	for (size_t i = 0; i < count; i++)
 		client->operation[i] = (snug_operation){
 			.kind = SNUG_OPERATION_RUN, .object.worker = client->request[i].owner, .buffer = &client->request[i]};
-	snug_error error = snug_client_submit(client->client, client->operation, count, client->ticket);
+	error = snug_client_submit(client->client, client->operation, count, client->ticket);
 	if (error == SNUG_ERROR_QUEUE_FULL) return ask_one_by_one(client, count);
 	if (error) return error;
 	for (size_t i = 0; i < count; i++) {
@@ -158,9 +159,9 @@ snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t ke
 	return get(client, key, key_bytes, buffer, room_bytes, OPERATION_NO_STALE | OPERATION_WANTS_CAS, out);
 }
 
-/* Up to MANY; a lookup that makes no sense is answered without being asked. */
+/* Up to CACHE_MANY; a lookup that makes no sense is answered without being asked. */
 static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups, size_t count) {
-	size_t asked[MANY], asked_count = 0;
+	size_t asked[CACHE_MANY], asked_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		snug_cache_lookup *lookup = &lookups[i];
 		lookup->error = begin_get(client, &client->request[asked_count], lookup->key, lookup->key_bytes, lookup->buffer,
@@ -179,8 +180,8 @@ static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups
 
 snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups, size_t count) {
 	if (client == NULL || (lookups == NULL && count > 0)) return SNUG_ERROR_NULL;
-	for (size_t at = 0; at < count; at += MANY) {
-		snug_error error = get_part(client, lookups + at, count - at < MANY ? count - at : MANY);
+	for (size_t at = 0; at < count; at += CACHE_MANY) {
+		snug_error error = get_part(client, lookups + at, count - at < CACHE_MANY ? count - at : CACHE_MANY);
 		if (error) return error;
 	}
 	return SNUG_OK;
@@ -280,14 +281,15 @@ snug_error snug_cache_decrement(snug_cache_client *client, const void *key, size
 static snug_error visit_all(snug_cache_client *client,
 							void (*visit)(void *context, uint32_t worker, snug_shard *shard,
 										  struct operation_counts *counts),
-							void *context) {
+							void *context, uint32_t context_bytes) {
 	struct request *request = &client->request[0];
 	for (uint32_t worker = 0; worker < client->cache->worker_count; worker++) {
 		memset(request, 0, sizeof *request);
 		request->kind = REQUEST_VISIT;
 		request->owner = worker;
 		request->visit = visit;
-		request->visit_context = context;
+		request->visit_context = request->room = context;
+		request->room_bytes = context_bytes;
 		snug_error error = ask(client, 1);
 		if (error) return error;
 	}
@@ -302,7 +304,7 @@ static void flush(void *context, uint32_t worker, snug_shard *shard, struct oper
 }
 
 snug_error snug_cache_flush(snug_cache_client *client) {
-	return client == NULL ? SNUG_ERROR_NULL : visit_all(client, flush, NULL);
+	return client == NULL ? SNUG_ERROR_NULL : visit_all(client, flush, NULL, 0);
 }
 
 struct new_limit {
@@ -320,7 +322,7 @@ static void set_limit(void *context, uint32_t worker, snug_shard *shard, struct 
 snug_error snug_cache_set_limit(snug_cache_client *client, size_t limit_bytes) {
 	if (client == NULL) return SNUG_ERROR_NULL;
 	struct new_limit limit = {.bytes = limit_bytes / client->cache->worker_count};
-	snug_error error = visit_all(client, set_limit, &limit);
+	snug_error error = visit_all(client, set_limit, &limit, sizeof limit);
 	return error ? error : limit.error;
 }
 
@@ -347,7 +349,7 @@ static void add_stats(void *context, uint32_t worker, snug_shard *shard, struct 
 snug_error snug_cache_stats_get(snug_cache_client *client, snug_cache_stats *out) {
 	if (client == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_cache_stats sum = {0};
-	snug_error error = visit_all(client, add_stats, &sum);
+	snug_error error = visit_all(client, add_stats, &sum, sizeof sum);
 	if (!error) *out = sum;
 	return error;
 }

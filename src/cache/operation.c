@@ -178,11 +178,13 @@ static void inspect(snug_shard *shard, struct operation *operation, struct opera
 /* The item stays as the mark of a former value. */
 static snug_error clear_value(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = {.client_flags = operation->client_flags, .cas = operation->item.attributes.cas};
-	if (operation->options & OPERATION_HAS_CAS_NEW) attributes.cas = operation->cas_new;
+	if (attributes.cas == 0 || operation->options & OPERATION_HAS_CAS_NEW)
+		attributes.cas = operation_new_cas(shard, operation);
 	if (operation->options & OPERATION_HAS_EXPTIME)
 		attributes.expires_s = operation_expires_s(shard, operation->exptime);
 	snug_error error = snug_shard_set(shard, &operation->key, &attributes, NULL, 0);
 	if (error) return error;
+	operation->cas = attributes.cas;
 	error = snug_shard_find(shard, &operation->key, &operation->item);
 	return error == SNUG_ERROR_NOT_FOUND ? SNUG_OK : error; /* it may have expired at once */
 }
@@ -193,6 +195,7 @@ static snug_error invalidate(snug_shard *shard, struct operation *operation) {
 	attributes.is_stale = true;
 	attributes.is_won = false;
 	attributes.cas = operation_new_cas(shard, operation);
+	operation->cas = attributes.cas;
 	if (operation->options & OPERATION_HAS_EXPTIME)
 		attributes.expires_s = operation_expires_s(shard, operation->exptime);
 	snug_error error = snug_shard_change(shard, &operation->key, &operation->item, &attributes);
@@ -211,6 +214,7 @@ static snug_error remove_found(snug_shard *shard, struct operation *operation, s
 static void delete (snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
 	snug_error error = snug_shard_find(shard, &operation->key, &operation->item);
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
+	operation->cas = 0;
 	if (error) {
 		operation->status = STATUS_NOT_FOUND;
 		counts->delete_misses++;
@@ -226,11 +230,15 @@ static void delete (snug_shard *shard, struct operation *operation, struct opera
 
 /* ------------------------------------------------------------------ arithmetic ------------- */
 
-/* Blanks, a plus sign, digits, and then nothing or a blank: what memcached takes for a number. */
+static bool is_blank(char byte) {
+	return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+/* Blanks, a plus sign, digits, and then nothing, a blank or a 0: what memcached, which reads it as C does, takes for a number. */
 static bool read_number(const char *text, size_t length, uint64_t *number) {
 	size_t at = 0;
 	uint64_t value = 0;
-	while (at < length && text[at] == ' ') at++;
+	while (at < length && is_blank(text[at])) at++;
 	if (at < length && text[at] == '+') at++;
 	size_t begin = at;
 	for (; at < length && text[at] >= '0' && text[at] <= '9'; at++) {
@@ -238,7 +246,7 @@ static bool read_number(const char *text, size_t length, uint64_t *number) {
 		if (value > (UINT64_MAX - digit) / 10) return false;
 		value = value * 10 + digit;
 	}
-	if (at == begin || (at < length && text[at] != ' ')) return false;
+	if (at == begin || (at < length && text[at] != '\0' && !is_blank(text[at]))) return false;
 	*number = value;
 	return true;
 }

@@ -1,5 +1,6 @@
 /* test_cache.c: the cache over workers: each call's meaning, its errors, and crowds of clients whose every byte is checked while a coordinator
  * defragments and the limit changes. */
+#include "cache/request.h"
 #include "crew.h"
 #include "support/test_random.h"
 
@@ -215,6 +216,117 @@ static void an_emergency_takes_what_has_expired(void **state) {
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
 
+/* ------------------------------------------------------------------ time-outs -------------- */
+
+/* A worker that is held up until it is let go. */
+struct hold {
+	snug_client *client;
+	struct request request;
+	snug_ticket ticket;
+	_Atomic bool is_held;
+	_Atomic bool let_go;
+};
+
+static void hold_up(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+	struct hold *hold = context;
+	(void)worker;
+	(void)shard;
+	(void)counts;
+	atomic_store(&hold->is_held, true);
+	while (!atomic_load(&hold->let_go)) os_thread_sleep(MS);
+}
+
+static void hold_begin(snug_cache *cache, uint32_t worker, struct hold *hold) {
+	memset(hold, 0, sizeof *hold);
+	hold->request = (struct request){.kind = REQUEST_VISIT, .visit = hold_up, .visit_context = hold};
+	assert_int_equal(snug_client_create(snug_cache_workers(cache), NULL, &hold->client), SNUG_OK);
+	snug_operation operation = {.kind = SNUG_OPERATION_RUN, .object.worker = worker, .buffer = &hold->request};
+	assert_int_equal(snug_client_submit(hold->client, &operation, 1, &hold->ticket), SNUG_OK);
+	while (!atomic_load(&hold->is_held)) os_thread_sleep(MS / 10);
+}
+
+static void hold_end(struct hold *hold) {
+	snug_result result;
+	atomic_store(&hold->let_go, true);
+	assert_int_equal(snug_client_wait(hold->client, hold->ticket, HANG_NS, &result), SNUG_OK);
+	assert_int_equal(snug_client_destroy(hold->client), SNUG_OK);
+}
+
+static void what_is_late_is_not_lost(void **state) {
+	(void)state;
+	snug_cache *cache = make(1, 4 << 20);
+	snug_cache_client *client = enter(cache);
+	struct hold hold;
+	char key[8] = "k", stored[2000], found[2000];
+	snug_cache_value value;
+	snug_cache_stats stats;
+	uint64_t number = 4711;
+	memset(stored, 's', sizeof stored);
+	assert_int_equal(snug_cache_set(client, "n", 1, "1", 1, NULL), SNUG_OK);
+	assert_int_equal(snug_cache_client_set_timeout(client, 5 * MS), SNUG_OK);
+	hold_begin(cache, 0, &hold);
+	assert_int_equal(snug_cache_set(client, key, 1, stored, sizeof stored, NULL), SNUG_ERROR_TIMED_OUT);
+	memset(stored, '-', sizeof stored);
+	key[0] = 'x';
+	memset(found, '-', sizeof found);
+	assert_int_equal(snug_cache_get(client, "k", 1, found, sizeof found, &value), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_cache_increment(client, "n", 1, 41, &number), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_cache_set_limit(client, 3 << 20), SNUG_ERROR_TIMED_OUT);
+	snug_cache_lookup lookup = {.key = "k", .key_bytes = 1, .buffer = found, .room_bytes = sizeof found};
+	assert_int_equal(snug_cache_get_many(client, &lookup, 1), SNUG_ERROR_TIMED_OUT);
+	hold_end(&hold);
+	/* All was done, in its order, and nothing was written where nobody waits any more. */
+	assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
+	assert_int_equal(snug_cache_increment(client, "n", 1, 1, &number), SNUG_OK);
+	assert_int_equal(number, 43);
+	for (size_t i = 0; i < sizeof found; i++) assert_int_equal(found[i], '-');
+	assert_int_equal(snug_cache_get(client, "k", 1, found, sizeof found, &value), SNUG_OK);
+	assert_int_equal(value.bytes, sizeof found);
+	for (size_t i = 0; i < sizeof found; i++) assert_int_equal(found[i], 's');
+	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_OK);
+	assert_int_equal(stats.limit_bytes, 3 << 20);
+	assert_int_equal(stats.items, 2);
+	assert_int_equal(snug_cache_set_limit(client, 64 << 20), SNUG_ERROR_OPTION);
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
+}
+
+static void patience_has_an_end(void **state) {
+	(void)state;
+	snug_cache *cache = make(1, 4 << 20);
+	snug_cache_client *client = enter(cache);
+	struct hold hold;
+	uint32_t asked = 0;
+	snug_error error;
+	char key[16];
+	assert_int_equal(snug_cache_client_set_timeout(NULL, 1), SNUG_ERROR_NULL);
+	assert_int_equal(snug_cache_client_set_timeout(client, 0), SNUG_OK);
+	hold_begin(cache, 0, &hold);
+	do {
+		int length = snprintf(key, sizeof key, "%u", asked);
+		error = snug_cache_set(client, key, (size_t)length, "v", 1, NULL);
+	} while (error == SNUG_ERROR_TIMED_OUT && ++asked < 10000);
+	assert_int_equal(error, SNUG_ERROR_QUEUE_FULL);
+	assert_true(asked > 100);
+	hold_end(&hold);
+	/* What is late is waited for. */
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	client = enter(cache);
+	snug_cache_stats stats;
+	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_OK);
+	assert_int_equal(stats.items, asked);
+	/* Without a time-out too. */
+	assert_int_equal(snug_cache_client_set_timeout(client, 0), SNUG_OK);
+	hold_begin(cache, 0, &hold);
+	assert_int_equal(snug_cache_delete(client, "1", 1), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_cache_client_set_timeout(client, SNUG_FOREVER), SNUG_OK);
+	hold_end(&hold);
+	assert_int_equal(snug_cache_delete(client, "1", 1), SNUG_ERROR_NOT_FOUND);
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
+}
+
 /* ------------------------------------------------------------------ crowds ----------------- */
 
 struct member {
@@ -259,6 +371,7 @@ static void visit_once(struct member *member, snug_cache_client *client, uint32_
 static void *visit(void *context) {
 	struct member *member = context;
 	snug_cache_client *client = enter(member->cache);
+	if (member->number % 2 == 1) assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
 	test_random random = {member->seed};
 	uint32_t versions[KEYS_OF_A_MEMBER] = {0};
 	for (uint32_t round = 0; round < member->rounds; round++) visit_once(member, client, versions, &random);
@@ -337,6 +450,8 @@ int main(void) {
 		cmocka_unit_test(many_are_asked_at_once),
 		cmocka_unit_test(a_lower_limit_is_reached_while_nobody_asks),
 		cmocka_unit_test(an_emergency_takes_what_has_expired),
+		cmocka_unit_test(what_is_late_is_not_lost),
+		cmocka_unit_test(patience_has_an_end),
 		cmocka_unit_test(one_worker_many_clients),
 		cmocka_unit_test(two_workers_three_clients),
 		cmocka_unit_test(eight_workers_eight_clients),

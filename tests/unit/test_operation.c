@@ -58,7 +58,7 @@ struct step {
 	.status = STATUS_DONE
 #define COUNT_FAILS(option, what) .kind = OPERATION_ARITHMETIC, .options = option, .delta = 1, .status = what
 
-#define STEPS_MAX 14u
+#define STEPS_MAX 16u
 
 struct script {
 	const char *name;
@@ -278,6 +278,8 @@ static const struct script scripts[] = {
 	  {COUNT_FAILS(0, STATUS_NOT_A_NUMBER)},
 	  {SET(" ")},
 	  {COUNT_FAILS(0, STATUS_NOT_A_NUMBER)},
+	  {SET("5\r\n "), .options = OPERATION_IS_META},
+	  {COUNT(0, 1, 6)},
 	  {SET(" +5 x")},
 	  {COUNT(0, 1, 6)},
 	  {GET("6    ")}}},
