@@ -99,15 +99,13 @@ struct operation {
 };
 
 /* What memcached counts, by the same names. X(name) */
-#define OPERATION_COUNTS(X)                                                                                 \
-	X(cmd_get)                                                                                              \
-	X(cmd_set)                                                                                              \
-	X(cmd_touch)                                                                                            \
-	X(cmd_meta)                                                                                             \
-	X(get_hits)                                                                                             \
-	X(get_misses) X(get_expired) X(get_flushed) X(delete_misses) X(delete_hits) X(incr_misses) X(incr_hits) \
-		X(decr_misses) X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) X(touch_hits) X(touch_misses)   \
-			X(store_too_large) X(store_no_memory)
+/* clang-format off */
+#define OPERATION_COUNTS(X) \
+	X(cmd_get) X(cmd_set) X(cmd_touch) X(cmd_meta) X(get_hits) X(get_misses) X(get_expired) \
+	X(get_flushed) X(delete_misses) X(delete_hits) X(incr_misses) X(incr_hits) X(decr_misses) \
+	X(decr_hits) X(cas_misses) X(cas_hits) X(cas_badval) X(touch_hits) X(touch_misses) \
+	X(store_too_large) X(store_no_memory)
+/* clang-format on */
 
 struct operation_counts {
 #define OPERATION_COUNT_FIELD(name) uint64_t name;

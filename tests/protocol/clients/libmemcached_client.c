@@ -12,12 +12,12 @@
 
 static const char *failed_at;
 
-#define CHECK(condition)             \
-	do {                             \
-		if (!(condition)) {          \
-			failed_at = #condition;  \
-			return false;            \
-		}                            \
+#define CHECK(condition)            \
+	do {                            \
+		if (!(condition)) {         \
+			failed_at = #condition; \
+			return false;           \
+		}                           \
 	} while (0)
 
 static memcached_return_t store(memcached_st *client, const char *key, const char *value) {
@@ -114,7 +114,8 @@ static bool fetch_all(memcached_st *client, unsigned *found) {
 	memcached_return_t status;
 	while ((result = memcached_fetch_result(client, NULL, &status)) != NULL) {
 		CHECK(memcached_result_length(result) == memcached_result_key_length(result));
-		CHECK(memcmp(memcached_result_value(result), memcached_result_key_value(result), memcached_result_length(result)) == 0);
+		CHECK(memcmp(memcached_result_value(result), memcached_result_key_value(result),
+					 memcached_result_length(result)) == 0);
 		(*found)++;
 		memcached_result_free(result);
 	}
@@ -214,7 +215,8 @@ static bool test_statistics_and_version(memcached_st *client) {
 	memcached_return_t status;
 	memcached_stat_st *statistics = memcached_stat(client, NULL, &status);
 	CHECK(status == MEMCACHED_SUCCESS && statistics != NULL);
-	bool is_right = statistics[0].pid > 0 && statistics[0].limit_maxbytes > 0 && statistics[0].threads > 0 && statistics[0].pointer_size == 64;
+	bool is_right = statistics[0].pid > 0 && statistics[0].limit_maxbytes > 0 && statistics[0].threads > 0 &&
+					statistics[0].pointer_size == 64;
 	memcached_stat_free(client, statistics);
 	CHECK(is_right);
 	CHECK(memcached_version(client) == MEMCACHED_SUCCESS);
