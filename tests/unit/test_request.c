@@ -351,7 +351,7 @@ static void without_eviction_items_are_not_touched(void **state) {
 		set(&stage, name, value, sizeof value);
 	}
 	assert_int_equal(snug_shard_charge(stage.shard, 2 * MIB), SNUG_OK);
-	assert_int_equal(snug_shard_charge(stage.shard, 2 * MIB), SNUG_ERROR_NO_MEMORY);
+	assert_int_equal(snug_shard_charge(stage.shard, MIB + MIB / 2), SNUG_ERROR_NO_MEMORY);
 	assert_int_equal(snug_shard_stats_get(stage.shard, &stats), SNUG_OK);
 	assert_int_equal(stats.items, 1000);
 	snug_shard_discharge(stage.shard, 2 * MIB);
