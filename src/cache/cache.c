@@ -52,7 +52,8 @@ static uint64_t evict(void *context, uint32_t index, snug_pools *pools, uint64_t
 	return upkeep_evict(worker_of(context, index)->shard, bytes);
 }
 
-static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests, snug_error *errors,
+static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests,
+				snug_error *errors, /* NOLINT(readability-non-const-parameter): the hook's type */
 				size_t count) {
 	struct cache_worker *worker = worker_of(context, index);
 	(void)pools;

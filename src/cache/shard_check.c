@@ -44,12 +44,13 @@ static bool check_item(void *context, uint64_t entry) {
 	}
 	snug_key key = snug_shard_key(item_key(item, &head), head.key_bytes);
 	struct probe probe = index_probe(&shard->index, key.hash);
+	walk->wrong = "an item is not found by its key";
 	while (probe_next(&probe)) {
 		const void *other = snug_ref_at(shard->pools, entry_ref(*probe.entry));
 		struct item_head other_head = item_read(other);
 		if (other_head.key_bytes != key.length || memcmp(item_key(other, &other_head), key.bytes, key.length) != 0)
 			continue;
-		if (*probe.entry != entry) walk->wrong = "a key is there twice";
+		walk->wrong = *probe.entry == entry ? NULL : "a key is there twice";
 		break;
 	}
 	walk->items[item_generation(&head)]++;

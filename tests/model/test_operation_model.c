@@ -348,7 +348,7 @@ static int64_t random_exptime(struct play *play) {
 	case 0:
 		return chance(play, 250) ? -1 : 0;
 	case 1:
-		return play->now_s + (int64_t)test_random_between(&play->random, 1, 500);
+		return play->now_s + (int64_t)test_random_below(&play->random, 50);
 	case 2:
 		return 60 * 60 * 24 * 30 + chance(play, 150); /* the last from now; 1970 */
 	case 3:

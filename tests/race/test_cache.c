@@ -193,29 +193,6 @@ static void a_lower_limit_is_reached_while_nobody_asks(void **state) {
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
 
-static void an_emergency_takes_what_has_expired(void **state) {
-	(void)state;
-	snug_cache *cache = make(1, 16 << 20);
-	snug_cache_client *client = enter(cache);
-	snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
-	snug_coordinator *coordinator;
-	options.workers = snug_cache_workers(cache);
-	assert_int_equal(snug_coordinator_create(&options, &coordinator), SNUG_OK);
-	fill_cache(client, 8000, 1500, 0);
-	assert_int_equal(snug_cache_flush(client), SNUG_OK);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
-	snug_response response;
-	snug_ticket late;
-	request.min_bytes = 8 << 20;
-	request.may_evict = true;
-	assert_int_equal(snug_coordinator_call(coordinator, &request, HANG_NS, &response, &late), SNUG_OK);
-	assert_int_equal(response.error, SNUG_OK);
-	assert_true(response.report.reclaimed_bytes >= 8 << 20);
-	assert_int_equal(snug_coordinator_destroy(coordinator), SNUG_OK);
-	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
-	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
-}
-
 /* ------------------------------------------------------------------ time-outs -------------- */
 
 /* A worker that is held up until it is let go. */
@@ -310,18 +287,18 @@ static void patience_has_an_end(void **state) {
 	assert_int_equal(error, SNUG_ERROR_QUEUE_FULL);
 	assert_true(asked > 100);
 	hold_end(&hold);
-	/* What is late is waited for. */
-	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
-	client = enter(cache);
+	/* Who has time waits for what is late. */
+	assert_int_equal(snug_cache_client_set_timeout(client, SNUG_FOREVER), SNUG_OK);
 	snug_cache_stats stats;
 	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_OK);
 	assert_int_equal(stats.items, asked);
-	/* Without a time-out too. */
+	/* And so does the end. */
 	assert_int_equal(snug_cache_client_set_timeout(client, 0), SNUG_OK);
 	hold_begin(cache, 0, &hold);
 	assert_int_equal(snug_cache_delete(client, "1", 1), SNUG_ERROR_TIMED_OUT);
-	assert_int_equal(snug_cache_client_set_timeout(client, SNUG_FOREVER), SNUG_OK);
 	hold_end(&hold);
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	client = enter(cache);
 	assert_int_equal(snug_cache_delete(client, "1", 1), SNUG_ERROR_NOT_FOUND);
 	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
@@ -449,7 +426,6 @@ int main(void) {
 		cmocka_unit_test(bad_input_is_refused),
 		cmocka_unit_test(many_are_asked_at_once),
 		cmocka_unit_test(a_lower_limit_is_reached_while_nobody_asks),
-		cmocka_unit_test(an_emergency_takes_what_has_expired),
 		cmocka_unit_test(what_is_late_is_not_lost),
 		cmocka_unit_test(patience_has_an_end),
 		cmocka_unit_test(one_worker_many_clients),

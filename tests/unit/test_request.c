@@ -1,6 +1,7 @@
 /* test_request.c: what another thread asks of a shard: values copied, leased, filled in windows; order; visits. And memory of the owner's
  * that counts towards the limit. */
 #include "cache/request.h"
+#include "cache/upkeep.h"
 #include "cmocka_all.h"
 #include "os/fake.h"
 #include "support/test_random.h"
@@ -340,6 +341,22 @@ static void the_owners_memory_counts(void **state) {
 	stage_end(&stage);
 }
 
+/* An emergency asks again and again, until there is nothing more that could go. */
+static void what_is_dead_goes_in_an_emergency(void **state) {
+	(void)state;
+	struct stage stage;
+	uint64_t sum = 0, gained;
+	stage_begin(&stage, false);
+	fill_up(&stage);
+	snug_shard_flush(stage.shard, 0);
+	while ((gained = upkeep_evict(stage.shard, 65536)) > 0) {
+		assert_in_range(gained, 1000, 80000);
+		sum += gained;
+	}
+	assert_true(sum > 3 * MIB);
+	stage_end(&stage);
+}
+
 static void without_eviction_items_are_not_touched(void **state) {
 	(void)state;
 	struct stage stage;
@@ -351,7 +368,7 @@ static void without_eviction_items_are_not_touched(void **state) {
 		set(&stage, name, value, sizeof value);
 	}
 	assert_int_equal(snug_shard_charge(stage.shard, 2 * MIB), SNUG_OK);
-	assert_int_equal(snug_shard_charge(stage.shard, 2 * MIB), SNUG_ERROR_NO_MEMORY);
+	assert_int_equal(snug_shard_charge(stage.shard, MIB + MIB / 2), SNUG_ERROR_NO_MEMORY);
 	assert_int_equal(snug_shard_stats_get(stage.shard, &stats), SNUG_OK);
 	assert_int_equal(stats.items, 1000);
 	snug_shard_discharge(stage.shard, 2 * MIB);
@@ -360,10 +377,15 @@ static void without_eviction_items_are_not_touched(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values_that_fit_are_copied),        cmocka_unit_test(a_value_is_taken_before_its_end),
-		cmocka_unit_test(large_values_pass_through_windows), cmocka_unit_test(reservations_are_refused_with_a_reason),
-		cmocka_unit_test(a_batch_is_done_in_its_order),      cmocka_unit_test(each_worker_owns_its_share),
-		cmocka_unit_test(the_owners_memory_counts),          cmocka_unit_test(without_eviction_items_are_not_touched),
+		cmocka_unit_test(values_that_fit_are_copied),
+		cmocka_unit_test(a_value_is_taken_before_its_end),
+		cmocka_unit_test(large_values_pass_through_windows),
+		cmocka_unit_test(reservations_are_refused_with_a_reason),
+		cmocka_unit_test(a_batch_is_done_in_its_order),
+		cmocka_unit_test(each_worker_owns_its_share),
+		cmocka_unit_test(what_is_dead_goes_in_an_emergency),
+		cmocka_unit_test(the_owners_memory_counts),
+		cmocka_unit_test(without_eviction_items_are_not_touched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

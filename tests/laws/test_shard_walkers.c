@@ -1,0 +1,131 @@
+/* test_shard_walkers.c: the laws that snug_shard_check walks beside those of the pools, each proved by breaking it: one field or byte is changed,
+ * the check must answer with the law's number, the change is undone, and all is well again. */
+#include "cache/shard_state.h"
+#include "support/require.h"
+#include "unit/cmocka_all.h"
+
+#include <stdio.h>
+
+#define ITEMS 3000u
+
+static snug_shard *shard;
+
+static snug_key key_of(uint32_t number) {
+	static char text[16];
+	return snug_shard_key(text, (size_t)snprintf(text, sizeof text, "key%u", number));
+}
+
+static int open_shard(void **state) {
+	(void)state;
+	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	char value[400] = {0};
+	options.pools.limit_bytes = (size_t)4 << 20;
+	REQUIRE_OK(snug_shard_create(&options, &shard));
+	for (uint32_t i = 0; i < ITEMS; i++) {
+		snug_key key = key_of(i);
+		snug_attributes attributes = {.client_flags = i % 2, .expires_s = i % 3 == 0 ? UINT32_MAX : 0};
+		REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value, i % sizeof value));
+	}
+	REQUIRE_OK(snug_shard_check(shard, NULL));
+	return 0;
+}
+
+static int close_shard(void **state) {
+	(void)state;
+	snug_shard_destroy(shard);
+	return 0;
+}
+
+static void require_law(const char *law) {
+	snug_check_result wrong;
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_shard_check(shard, &wrong));
+	REQUIRE(strcmp(wrong.law, law) == 0, "law %s (%s), not %s", wrong.law, wrong.message, law);
+}
+
+static void require_well(void) {
+	REQUIRE_OK(snug_shard_check(shard, NULL));
+}
+
+static uint64_t *entry_of(uint32_t number) {
+	snug_key key = key_of(number);
+	struct probe probe;
+	struct item_head head;
+	REQUIRE(shard_look_up(shard, &key, &probe, &head), "key %u is lost", number);
+	return probe.entry;
+}
+
+static void k1_an_entry_names_the_item_of_its_key(void **state) {
+	(void)state;
+	for (uint32_t i = 0; i < 40; i++) {
+		uint64_t *entry = entry_of(i), before = *entry;
+		unsigned char *item = snug_ref_at(shard->pools, entry_ref(before));
+		struct item_head head = item_read(item);
+		unsigned char *key = item + head.head_bytes, length = item[1];
+		*entry = before ^ (uint64_t)1 << TAG_SHIFT;
+		require_law("K1");
+		*entry = before;
+		key[0] ^= 1;
+		require_law("K1");
+		key[0] ^= 1;
+		item[1] = 0;
+		require_law("K1");
+		item[1] = length;
+		*entry = entry_with_ref(before, entry_ref(*entry_of(i + 100)));
+		require_law("K1");
+		*entry = before;
+		require_well();
+	}
+}
+
+static void k2_items_are_counted(void **state) {
+	(void)state;
+	uint64_t *const counts[] = {&shard->generation_items[shard->generation],
+								&shard->generation_bytes[shard->generation],
+								&shard->generation_items[(shard->generation + 1) % GENERATIONS], &shard->expiring};
+	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+		++*counts[i];
+		require_law("K2");
+		--*counts[i];
+		require_well();
+	}
+}
+
+static void k2_the_pools_hold_nothing_else(void **state) {
+	(void)state;
+	snug_ref ref;
+	REQUIRE_OK(snug_ref_alloc(shard->pools, 20, &ref));
+	memset(snug_ref_at(shard->pools, ref), 0, 20);
+	((char *)snug_ref_at(shard->pools, ref))[1] = 17; /* so that its size can be told */
+	require_law("K2");
+	REQUIRE_OK(snug_ref_free(shard->pools, ref, 20));
+	require_well();
+	snug_key key = key_of(1);
+	snug_lease lease;
+	REQUIRE_OK(snug_shard_reserve(shard, &key, 20, &lease));
+	require_well();
+	shard->stats.leases--;
+	require_law("K2");
+	shard->stats.leases++;
+	snug_shard_release(shard, &lease);
+	require_well();
+}
+
+static void k2_what_the_index_has_taken_is_charged(void **state) {
+	(void)state;
+	size_t bytes = index_committed_bytes(&shard->index);
+	REQUIRE(bytes > 0, "an index without memory");
+	REQUIRE_OK(snug_pools_discharge(shard->pools, bytes));
+	require_law("K2");
+	REQUIRE_OK(snug_pools_charge(shard->pools, bytes));
+	require_well();
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(k1_an_entry_names_the_item_of_its_key),
+		cmocka_unit_test(k2_items_are_counted),
+		cmocka_unit_test(k2_the_pools_hold_nothing_else),
+		cmocka_unit_test(k2_what_the_index_has_taken_is_charged),
+	};
+	return cmocka_run_group_tests_name("shard_walkers", tests, open_shard, close_shard);
+}
