@@ -1,6 +1,8 @@
 /* server/io.c: chooses the way, and passes on. See server/io.h. */
 #include "server/io_backend.h"
 
+#include <errno.h>
+
 snug_error io_create(enum io_kind kind, const struct io_events *events, void *context, struct io **out) {
 	struct io *io = NULL;
 	snug_error error = kind == IO_EPOLL ? SNUG_ERROR_OS_THREAD : io_uring_create(&io);
@@ -10,6 +12,24 @@ snug_error io_create(enum io_kind kind, const struct io_events *events, void *co
 	io->context = context;
 	*out = io;
 	return SNUG_OK;
+}
+
+/* Linux hands on what happened to a connection in the queue as the error of its accept. */
+bool io_accept_goes_on(int error) {
+	switch (error) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+		return true;
+	default:
+		return false;
+	}
 }
 
 size_t io_pieces_left(const struct io_stream *stream, struct iovec *room) {

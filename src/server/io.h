@@ -82,7 +82,8 @@ bool io_poll(struct io *io);
 
 /* Also wakes io_wait when it can be read; nobody reads it here. Two at most. */
 SNUG_NODISCARD bool io_watch(struct io *io, int fd);
-/* Until something happens, a watched descriptor can be read, or timeout_ns have passed (UINT64_MAX: no limit). Handles nothing. */
+/* Until something happens, a watched descriptor can be read, or timeout_ns have passed (UINT64_MAX: no limit); a signal to the thread ends it
+ * too, as do rests of a ring that the thread had before. Handles nothing. */
 void io_wait(struct io *io, uint64_t timeout_ns);
 
 #endif

@@ -31,8 +31,11 @@ snug_error io_epoll_create(struct io **out);
 /* OS_THREAD: the kernel does not have, or does not let us have, what it needs; or it was not built in. */
 snug_error io_uring_create(struct io **out);
 
-/* Sends what is left of the stream's pieces from `sent_bytes` on, which it moves. */
-enum io_sent { IO_SENT_ALL, IO_SENT_SOME, IO_SENT_BROKEN };
+/* How long accepts rest when one has failed for a reason that does not pass by itself, such as too many open files. */
+#define ACCEPT_PAUSE_NS UINT64_C(100000000)
+/* An accept failed because of who came, not because of us: the next may succeed. */
+bool io_accept_goes_on(int error);
+
 /* The message of what is left: `room` takes the pieces, of which the first may be cut. */
 size_t io_pieces_left(const struct io_stream *stream, struct iovec *room);
 

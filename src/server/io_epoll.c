@@ -21,7 +21,6 @@
 #define EVENTS_MAX 128u
 #define LISTENERS_MAX 32u
 #define ACCEPTS_MAX 64u /* in one poll */
-#define ACCEPT_PAUSE_NS UINT64_C(100000000)
 
 enum stream_state {
 	STREAM_READABLE = 1,
@@ -45,6 +44,7 @@ struct epoll_io {
 	int epoll;
 	int fetched; /* events that wait for the next poll */
 	uint32_t listener_count;
+	bool accepts_are_left;    /* a listener was not emptied */
 	uint64_t accept_again_ns; /* no descriptors were left: not before then */
 	struct io_stream *ready;  /* may be received from, or be worth another try to send */
 	struct io_stream *taken;  /* those of them that this poll has not come to yet */
@@ -123,6 +123,8 @@ static void epoll_stop_listening(struct io *io) {
 	for (uint32_t i = 0; i < self->listener_count; i++)
 		(void)epoll_ctl(self->epoll, EPOLL_CTL_DEL, self->listener[i].fd, NULL);
 	self->listener_count = 0;
+	self->accepts_are_left = false;
+	self->accept_again_ns = 0;
 }
 
 static bool accept_some(struct epoll_io *self, struct listening *listener) {
@@ -132,7 +134,7 @@ static bool accept_some(struct epoll_io *self, struct listening *listener) {
 			self->io.events->accepted(self->io.context, listener->tag, fd);
 			continue;
 		}
-		if (errno == EINTR || errno == ECONNABORTED) continue;
+		if (io_accept_goes_on(errno)) continue;
 		if (errno == EAGAIN)
 			listener->is_ready = false;
 		else
@@ -148,8 +150,12 @@ static bool accept_all(struct epoll_io *self) {
 		if (os_now_ns() < self->accept_again_ns) return false;
 		self->accept_again_ns = 0;
 	}
-	for (uint32_t i = 0; i < self->listener_count; i++)
-		if (UNLIKELY(self->listener[i].is_ready)) any |= accept_some(self, &self->listener[i]);
+	self->accepts_are_left = false;
+	for (uint32_t i = 0; i < self->listener_count; i++) {
+		if (LIKELY(!self->listener[i].is_ready)) continue;
+		any |= accept_some(self, &self->listener[i]);
+		self->accepts_are_left |= self->listener[i].is_ready;
+	}
 	return any;
 }
 
@@ -233,7 +239,7 @@ static bool epoll_send(struct io *io, struct io_stream *stream, const struct iov
 
 static void go_on_sending(struct epoll_io *self, struct io_stream *stream) {
 	bool is_broken = false;
-	if ((stream->state & (STREAM_SENDING | STREAM_CLOSED)) != STREAM_SENDING) return;
+	if ((stream->state & (STREAM_SENDING | STREAM_BROKEN | STREAM_CLOSED)) != STREAM_SENDING) return;
 	if (send_left(stream, &is_broken)) {
 		stream->state &= (uint16_t)~STREAM_SENDING;
 		self->io.events->sent(self->io.context, stream);
@@ -326,7 +332,10 @@ static bool epoll_watch(struct io *io, int fd) {
 static void epoll_rest(struct io *io, uint64_t timeout_ns) {
 	struct epoll_io *self = epoll_of(io);
 	if (self->ready != NULL || self->closed != NULL || self->fetched > 0) return;
-	if (self->accept_again_ns != 0 && timeout_ns > ACCEPT_PAUSE_NS) timeout_ns = ACCEPT_PAUSE_NS;
+	if (self->accept_again_ns != 0)
+		timeout_ns = smaller(timeout_ns, ACCEPT_PAUSE_NS);
+	else if (self->accepts_are_left)
+		return;
 	uint64_t timeout_ms = timeout_ns == UINT64_MAX ? INT32_MAX : (timeout_ns + 999999) / 1000000;
 	fetch(self, timeout_ms > INT32_MAX ? INT32_MAX : (int)timeout_ms);
 }

@@ -14,24 +14,13 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "os/threads.h"
-#include "server/io_backend.h"
+#include "server/io_uring_parts.h"
 
 #include <errno.h>
-#include <liburing.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#define QUEUE_ENTRIES 1024u
-#define COMPLETION_ENTRIES 8192u
-#define BUFFERS 64u
-#define BUFFER_BYTES ((size_t)16384)
-#define BUFFER_GROUP 0
 #define COMPLETIONS_MAX 256u /* handled in one poll */
-#define LISTENERS_MAX 32u
-#define ACCEPT_PAUSE_NS UINT64_C(100000000)
 
 enum stream_state {
 	STREAM_RECEIVING = 1, /* armed */
@@ -42,35 +31,6 @@ enum stream_state {
 	STREAM_CLOSED = 32,
 	STREAM_STARVED = 64, /* on the list of those that found no buffer */
 	STREAM_GONE = 128,   /* on the list of those whose end is to be told */
-};
-
-/* What a completion is of: the low bits of its user data; the others are the address. */
-enum what { WHAT_RECEIVE, WHAT_SEND, WHAT_CANCEL, WHAT_ACCEPT, WHAT_WATCH, WHAT_IGNORED };
-#define WHAT_MASK UINT64_C(7)
-
-struct listening {
-	_Alignas(8) int fd;
-	uint32_t tag;
-	bool is_armed;
-};
-
-struct watched {
-	_Alignas(8) int fd;
-};
-
-struct uring_io {
-	struct io io; /* must be the first */
-	struct io_uring ring;
-	struct io_uring_buf_ring *buffer_ring;
-	char *buffers;
-	struct io_stream *closed;  /* to be told */
-	struct io_stream *starved; /* to be armed again */
-	uint32_t listener_count;
-	uint32_t watched_count;
-	bool is_stopped;          /* accepts no more */
-	uint64_t accept_again_ns; /* no descriptors were left: not before then */
-	struct listening listener[LISTENERS_MAX];
-	struct watched watched[4];
 };
 
 static struct uring_io *uring_of(struct io *io) {
@@ -97,9 +57,7 @@ static void arm_receive(struct uring_io *self, struct io_stream *stream) {
 	const uint16_t never = STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
 	if (stream->state & never) return;
 	struct io_uring_sqe *sqe = next_sqe(self);
-	io_uring_prep_recv_multishot(sqe, stream->fd, NULL, 0, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = BUFFER_GROUP;
+	uring_prepare_receive(sqe, stream->fd);
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_RECEIVE));
 	stream->state |= STREAM_RECEIVING;
 	stream->pending++;
@@ -113,10 +71,14 @@ static void arm_accept(struct uring_io *self, struct listening *listener) {
 	listener->is_armed = true;
 }
 
+/* Once, for each wait: then the kernel looks, when the wait begins, whether it can be read already. Multishot would say only that it
+ * has become so, and not say it again. It stays armed until it fires, so idle waits do not arm it again. */
 static void arm_watch(struct uring_io *self, struct watched *watched) {
+	if (watched->is_armed) return;
 	struct io_uring_sqe *sqe = next_sqe(self);
-	io_uring_prep_poll_multishot(sqe, watched->fd, POLLIN);
+	io_uring_prep_poll_add(sqe, watched->fd, POLLIN);
 	io_uring_sqe_set_data64(sqe, data_of(watched, WHAT_WATCH));
+	watched->is_armed = true;
 }
 
 static void cancel(struct uring_io *self, struct io_stream *stream, uint64_t data) {
@@ -124,40 +86,6 @@ static void cancel(struct uring_io *self, struct io_stream *stream, uint64_t dat
 	io_uring_prep_cancel64(sqe, data, 0);
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_CANCEL));
 	stream->pending++;
-}
-
-/* ------------------------------------------------------------------ buffers ---------------- */
-
-static char *buffer_at(const struct uring_io *self, uint32_t number) {
-	return self->buffers + number * BUFFER_BYTES;
-}
-
-static void give_buffer(struct uring_io *self, uint32_t number) {
-	io_uring_buf_ring_add(self->buffer_ring, buffer_at(self, number), BUFFER_BYTES, (unsigned short)number,
-						  io_uring_buf_ring_mask(BUFFERS), 0);
-	io_uring_buf_ring_advance(self->buffer_ring, 1);
-}
-
-static void *map(size_t bytes) {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
-static bool make_buffers(struct uring_io *self) {
-	self->buffer_ring = map(BUFFERS * sizeof(struct io_uring_buf));
-	self->buffers = map(BUFFERS * BUFFER_BYTES);
-	if (self->buffer_ring == NULL || self->buffers == NULL) return false;
-	struct io_uring_buf_reg registration = {
-		.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring, .ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
-	if (io_uring_register_buf_ring(&self->ring, &registration, 0) != 0) return false;
-	io_uring_buf_ring_init(self->buffer_ring);
-	for (uint32_t number = 0; number < BUFFERS; number++) give_buffer(self, number);
-	return true;
-}
-
-static void unmake_buffers(struct uring_io *self) {
-	if (self->buffer_ring != NULL) munmap(self->buffer_ring, BUFFERS * sizeof(struct io_uring_buf));
-	if (self->buffers != NULL) munmap(self->buffers, BUFFERS * BUFFER_BYTES);
 }
 
 /* ------------------------------------------------------------------ listeners, watches ----- */
@@ -184,10 +112,8 @@ static void uring_stop_listening(struct io *io) {
 
 static bool uring_watch(struct io *io, int fd) {
 	struct uring_io *self = uring_of(io);
-	if (self->watched_count == sizeof self->watched / sizeof self->watched[0]) return false;
-	struct watched *watched = &self->watched[self->watched_count++];
-	watched->fd = fd;
-	arm_watch(self, watched);
+	if (self->watched_count == WATCHED_MAX) return false;
+	self->watched[self->watched_count++] = (struct watched){.fd = fd};
 	return true;
 }
 
@@ -199,7 +125,7 @@ static void accepted(struct uring_io *self, struct listening *listener, const st
 			close(cqe->res);
 		else
 			self->io.events->accepted(self->io.context, listener->tag, cqe->res);
-	} else if (cqe->res != -ECONNABORTED && cqe->res != -EINTR && cqe->res != -ECANCELED) {
+	} else if (cqe->res != -ECANCELED && cqe->res != -EAGAIN && !io_accept_goes_on(-cqe->res)) {
 		self->accept_again_ns = os_now_ns() + ACCEPT_PAUSE_NS;
 		return;
 	}
@@ -282,7 +208,7 @@ static void send_rest(struct uring_io *self, struct io_stream *stream) {
 
 static void sent(struct uring_io *self, struct io_stream *stream, int result) {
 	stream->pending--;
-	if (stream->state & STREAM_CLOSED) return;
+	if (stream->state & (STREAM_CLOSED | STREAM_BROKEN)) return;
 	if (result < 0 && result != -EINTR && result != -EAGAIN) {
 		break_stream(self, stream);
 		return;
@@ -312,7 +238,7 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 	}
 	bool is_heard = (stream->state & (STREAM_CLOSED | STREAM_BROKEN | STREAM_ENDED)) == 0;
 	if (is_heard && cqe->res > 0) {
-		self->io.events->received(self->io.context, stream, buffer_at(self, number), (size_t)cqe->res);
+		self->io.events->received(self->io.context, stream, uring_buffer(self, number), (size_t)cqe->res);
 	} else if (is_heard && cqe->res == 0) {
 		stream->state |= STREAM_ENDED;
 		self->io.events->received(self->io.context, stream, NULL, 0);
@@ -321,7 +247,7 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 	} else if (is_heard && cqe->res != -ECANCELED && cqe->res != -EINTR && cqe->res != -EAGAIN) {
 		break_stream(self, stream);
 	}
-	if (has_buffer) give_buffer(self, number);
+	if (has_buffer) uring_give_buffer(self, number);
 	if ((stream->state & STREAM_STARVED) == 0) arm_receive(self, stream);
 }
 
@@ -397,7 +323,7 @@ static bool handle(struct uring_io *self, const struct io_uring_cqe *cqe) {
 		accepted(self, pointer, cqe);
 		return true;
 	case WHAT_WATCH:
-		if ((cqe->flags & IORING_CQE_F_MORE) == 0) arm_watch(self, pointer);
+		((struct watched *)pointer)->is_armed = false;
 		return false;
 	case WHAT_IGNORED:
 		return false;
@@ -433,7 +359,8 @@ static bool uring_poll(struct io *io) {
 static void uring_rest(struct io *io, uint64_t timeout_ns) {
 	struct uring_io *self = uring_of(io);
 	if (self->closed != NULL) return;
-	if (self->accept_again_ns != 0 && timeout_ns > ACCEPT_PAUSE_NS) timeout_ns = ACCEPT_PAUSE_NS;
+	for (uint32_t i = 0; i < self->watched_count; i++) arm_watch(self, &self->watched[i]);
+	if (self->accept_again_ns != 0) timeout_ns = smaller(timeout_ns, ACCEPT_PAUSE_NS);
 	struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / 1000000000),
 										.tv_nsec = (long long)(timeout_ns % 1000000000)};
 	struct io_uring_cqe *first;
@@ -443,16 +370,12 @@ static void uring_rest(struct io *io, uint64_t timeout_ns) {
 /* ------------------------------------------------------------------ create ----------------- */
 
 static void uring_destroy(struct io *io) {
-	struct uring_io *self = uring_of(io);
-	io_uring_queue_exit(&self->ring);
-	unmake_buffers(self);
-	free(self);
+	uring_ring_destroy(uring_of(io));
 }
 
 static size_t uring_memory_bytes(const struct io *io) {
 	(void)io;
-	return sizeof(struct uring_io) + BUFFERS * BUFFER_BYTES + QUEUE_ENTRIES * sizeof(struct io_uring_sqe) +
-		   COMPLETION_ENTRIES * sizeof(struct io_uring_cqe);
+	return uring_ring_bytes();
 }
 
 static const struct io_backend backend = {
@@ -461,22 +384,10 @@ static const struct io_backend backend = {
 };
 
 snug_error io_uring_create(struct io **out) {
-	struct uring_io *self = calloc(1, sizeof *self);
-	if (self == NULL) return SNUG_ERROR_OS_MEMORY;
-	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-				 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-		.cq_entries = COMPLETION_ENTRIES,
-	};
+	struct uring_io *self;
+	snug_error error = uring_ring_create(&self);
+	if (error) return error;
 	self->io.backend = &backend;
-	if (io_uring_queue_init_params(QUEUE_ENTRIES, &self->ring, &params) != 0) {
-		free(self);
-		return SNUG_ERROR_OS_THREAD;
-	}
-	if (!make_buffers(self)) {
-		uring_destroy(&self->io);
-		return SNUG_ERROR_OS_THREAD;
-	}
 	*out = &self->io;
 	return SNUG_OK;
 }
