@@ -404,6 +404,47 @@ static void crowd(uint32_t workers, uint32_t clients) {
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
 
+static void *ask_until_stopped(void *context) {
+	struct member *member = context;
+	snug_cache_client *client = enter(member->cache);
+	char name[16], found[16];
+	snug_cache_value value;
+	snug_error error = SNUG_OK;
+	if (member->number % 2 == 1) assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
+	for (uint32_t i = 0; error != SNUG_ERROR_STOPPED; i++) {
+		int length = snprintf(name, sizeof name, "%u", i % 100);
+		error = i % 2 == 0 ? snug_cache_set(client, name, (size_t)length, name, (size_t)length, NULL)
+						   : snug_cache_get(client, name, (size_t)length, found, sizeof found, &value);
+		if (error != SNUG_ERROR_STOPPED && error != SNUG_ERROR_NOT_FOUND) assert_int_equal(error, SNUG_OK);
+		if (i == 200) atomic_fetch_sub(member->left, 1);
+	}
+	snug_cache_stats stats;
+	snug_cache_lookup lookup = {.key = "k", .key_bytes = 1};
+	assert_int_equal(snug_cache_get_many(client, &lookup, 1), SNUG_ERROR_STOPPED);
+	assert_int_equal(snug_cache_flush(client), SNUG_ERROR_STOPPED);
+	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_ERROR_STOPPED);
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	return NULL;
+}
+
+static void a_stop_answers_everybody(void **state) {
+	(void)state;
+	snug_cache *cache = make(2, 4 << 20);
+	struct member members[4];
+	pthread_t threads[4];
+	_Atomic uint32_t left = 4;
+	for (uint32_t i = 0; i < 4; i++) {
+		members[i] = (struct member){.cache = cache, .number = i, .left = &left};
+		assert_int_equal(pthread_create(&threads[i], NULL, ask_until_stopped, &members[i]), 0);
+	}
+	while (atomic_load(&left) > 0) os_thread_sleep(MS / 10);
+	assert_int_equal(snug_workers_stop(snug_cache_workers(cache), HANG_NS), SNUG_OK);
+	for (uint32_t i = 0; i < 4; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+	snug_cache_client *client = NULL;
+	assert_int_equal(snug_cache_client_create(cache, &client), SNUG_ERROR_STOPPED);
+	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
+}
+
 static void one_worker_many_clients(void **state) {
 	(void)state;
 	crowd(1, 8);
@@ -428,6 +469,7 @@ int main(void) {
 		cmocka_unit_test(a_lower_limit_is_reached_while_nobody_asks),
 		cmocka_unit_test(what_is_late_is_not_lost),
 		cmocka_unit_test(patience_has_an_end),
+		cmocka_unit_test(a_stop_answers_everybody),
 		cmocka_unit_test(one_worker_many_clients),
 		cmocka_unit_test(two_workers_three_clients),
 		cmocka_unit_test(eight_workers_eight_clients),
