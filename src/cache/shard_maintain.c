@@ -76,6 +76,7 @@ static bool sweep(snug_shard *shard) {
 void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 	if (shard == NULL) return;
 	if (at_s > (int64_t)shard_now_s(shard)) {
+		shard_tick(shard); /* an earlier one whose time has come while nobody asked */
 		shard->flush_at_s = at_s;
 		return;
 	}

@@ -322,6 +322,9 @@ static const struct script scripts[] = {
 	  {GET("d"), .flush_s = 50, .pass_s = 4},
 	  {GET("d"), .pass_s = 10},
 	  {MISS, .pass_s = 50}}},
+	{"a flush that was due is not replaced by a later one",
+	 false,
+	 {{SET("a")}, {GET("a"), .flush_s = 5}, {MISS, .pass_s = 5, .flush_s = 100}, {SET("b")}, {MISS, .pass_s = 100}}},
 };
 
 /* ------------------------------------------------------------------ running them ----------- */
