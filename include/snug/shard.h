@@ -138,7 +138,8 @@ uint64_t snug_shard_next_cas(snug_shard *shard);
 /* NOT_FOUND. */
 SNUG_NODISCARD snug_error snug_shard_delete(snug_shard *shard, const snug_key *key);
 
-/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. Takes no time. */
+/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. Takes no time, unless it is the fourth
+ * since maintenance was last around, with stores between all of them: then it goes around itself. */
 void snug_shard_flush(snug_shard *shard, int64_t at_s);
 
 /* ------------------------------------------------------------------ values in pieces -------------------------------------- */

@@ -81,6 +81,7 @@ void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 		return;
 	}
 	shard->flush_at_s = 0;
+	if (shard->generation_items[shard->generation] == 0) return; /* all there is has been flushed before */
 	uint32_t next = (shard->generation + 1) % GENERATIONS;
 	/* What was flushed three times ago must be gone before its number is used again: usually it is. */
 	while (shard->generation_items[next] > 0) (void)sweep(shard);

@@ -120,12 +120,27 @@ static void k2_what_the_index_has_taken_is_charged(void **state) {
 	require_well();
 }
 
+/* However often one flushes: what is dead is removed beside serving. The last case, for nothing is left. */
+static void flushing_removes_nothing_itself(void **state) {
+	(void)state;
+	uint64_t linked = shard->linked;
+	snug_key key = key_of(0);
+	snug_item item;
+	for (uint32_t i = 0; i < 3 * GENERATIONS; i++) snug_shard_flush(shard, 0);
+	REQUIRE(shard->linked == linked, "a flush removed items");
+	REQUIRE_ERROR(SNUG_ERROR_NOT_FOUND, snug_shard_find(shard, &key, &item));
+	require_well();
+	while (shard->linked > 0) (void)snug_shard_maintain(shard);
+	require_well();
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(k1_an_entry_names_the_item_of_its_key),
 		cmocka_unit_test(k2_items_are_counted),
 		cmocka_unit_test(k2_the_pools_hold_nothing_else),
 		cmocka_unit_test(k2_what_the_index_has_taken_is_charged),
+		cmocka_unit_test(flushing_removes_nothing_itself),
 	};
 	return cmocka_run_group_tests_name("shard_walkers", tests, open_shard, close_shard);
 }
