@@ -26,8 +26,8 @@ static size_t bytes_of(const struct request *request) {
 }
 
 /* A room begins where anything may: a visit's context is one. */
-static char *align(struct parcel *parcel, char *at) {
-	size_t offset = (size_t)(at - (char *)parcel), grain = _Alignof(max_align_t);
+static char *align(struct parcel *parcel, const char *at) {
+	size_t offset = (size_t)(at - (const char *)parcel), grain = _Alignof(max_align_t);
 	return (char *)parcel + (offset + grain - 1) / grain * grain;
 }
 
