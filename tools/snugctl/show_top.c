@@ -69,13 +69,15 @@ static double pool_sum(const struct reply *metrics, const char *pool, const char
 
 static void print_pools(const struct reply *metrics) {
 	static const char *const pools[] = {"small", "medium", "large"};
-	printf("\n%-8s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "holes", "external", "reclaimable");
+	printf("\n%-8s %12s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "internal", "holes", "external",
+		   "reclaimable");
 	for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
 		double slabs = pool_sum(metrics, pools[i], "slab_bytes"), holes = pool_sum(metrics, pools[i], "hole_bytes");
-		printf("%-8s %12s %12s %12s %12s %12s\n", pools[i],
-			   bytes_text((uint64_t)pool_sum(metrics, pools[i], "payload_bytes")).text,
-			   bytes_text((uint64_t)slabs).text, bytes_text((uint64_t)holes).text,
-			   share_text(slabs > 0 ? holes / slabs : 0).text,
+		double payload = pool_sum(metrics, pools[i], "payload_bytes"),
+			   slots = pool_sum(metrics, pools[i], "slot_bytes");
+		printf("%-8s %12s %12s %12s %12s %12s %12s\n", pools[i], bytes_text((uint64_t)payload).text,
+			   bytes_text((uint64_t)slabs).text, share_text(slots > 0 ? 1 - payload / slots : 0).text,
+			   bytes_text((uint64_t)holes).text, share_text(slabs > 0 ? holes / slabs : 0).text,
 			   bytes_text((uint64_t)pool_sum(metrics, pools[i], "reclaimable_bytes")).text);
 	}
 }
