@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <snug/histogram.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,27 @@ static double rate(double now, double before, double seconds) {
 
 static struct unit_text number(const struct reply *reply, const char *name) {
 	return bytes_text((uint64_t)reply_number(reply, name));
+}
+
+/* ------------------------------------------------------------------ latency ---------------- */
+
+#define PROBES 50
+
+/* What a client waits for here, beside all others: the empty command, there and back, one at a time. It touches no item and no counter of
+ * the cache's. */
+static bool probe(struct link *link) {
+	snug_histogram histogram;
+	snug_histogram_init(&histogram);
+	for (int i = 0; i < PROBES; i++) {
+		struct reply reply;
+		double begin_s = now_s();
+		if (!link_ask(link, "mn", &reply)) return false;
+		snug_histogram_add(&histogram, (uint64_t)((now_s() - begin_s) * 1e9));
+		reply_free(&reply);
+	}
+	printf("latency of an empty command from here: median %s   worst of %d %s\n",
+		   duration_text(snug_histogram_quantile(&histogram, .5)).text, PROBES, duration_text(histogram.max).text);
+	return true;
 }
 
 /* ------------------------------------------------------------------ the screen ------------- */
@@ -143,6 +165,7 @@ static bool look_once(struct link *link, struct look *before, bool is_first) {
 	if (ok) {
 		struct look now = look_at(&stats);
 		print_look(&stats, &metrics, is_first ? &now : before, &now);
+		ok = probe(link);
 		*before = now;
 		reply_free(&metrics);
 	}
