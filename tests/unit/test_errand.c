@@ -231,9 +231,20 @@ static void test_the_coordinator_is_asked(void **state) {
 
 static void test_wrong_use(void **state) {
 	(void)state;
-	static const char *const wrong[] = {"estimate now",   "defrag bytes",         "defrag ms 5k", "emergency",
-										"emergency 1m x", "schedule 02:00-24:01", "cancel",       "cancel 1k",
-										"report 0",       "schedule every 1m 2m", "limit 1 2",    "schedule every 5g"};
+	static const char *const wrong[] = {"estimate now",
+										"defrag bytes",
+										"defrag ms 5k",
+										"emergency",
+										"emergency 1m x",
+										"schedule 02:00-24:01",
+										"cancel",
+										"cancel 1k",
+										"report 0",
+										"schedule every 1m 2m",
+										"limit 1 2",
+										"schedule every 5g",
+										"schedule every 71582789m",
+										"schedule every 1193047h"};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
 		assert_says(COMMAND_SNUG, wrong[i], "CLIENT_ERROR usage: snug ");
 	assert_answer(COMMAND_SNUG, "", "CLIENT_ERROR no such snug command; snug help lists them\r\n");
