@@ -1,4 +1,7 @@
 /* mem/dump.c: the memory map as JSON, one object a page that was ever used. */
+#include "mem/dump.h"
+
+#include "base/assert.h"
 #include "mem/gate.h"
 #include "mem/slab.h"
 
@@ -37,10 +40,11 @@ static bool write_page(const snug_pools *pools, page_number number, bool first, 
 	return write(context, line, (size_t)length);
 }
 
-snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context) {
+snug_error dump_each(snug_pools *pools, uint32_t stride, snug_write_function write, void *context) {
 	snug_error error = gate_enter_any(pools);
 	if (error) return error;
 	if (write == NULL) return SNUG_ERROR_NULL;
+	SNUG_ASSERT(stride > 0);
 	const struct arena *arena = &pools->arena;
 	char head[96];
 	int length = snprintf(head, sizeof head, "{\"page_bytes\":%u,\"limit_bytes\":%zu,\"pages\":[\n", arena->page_bytes,
@@ -51,8 +55,12 @@ snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context
 	/* Of the last region only the pages that have a descriptor were used. */
 	page_number described = (page_number)(arena->page_range.committed_bytes / sizeof(struct page)) - 1;
 	if (end > described) end = described;
-	for (page_number number = 1; number <= end; number++) {
+	for (page_number number = 1; number <= end; number += stride) {
 		if (!write_page(pools, number, number == 1, write, context)) return SNUG_ERROR_WRITE;
 	}
 	return write(context, "\n]}\n", 4) ? SNUG_OK : SNUG_ERROR_WRITE;
+}
+
+snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context) {
+	return dump_each(pools, 1, write, context);
 }

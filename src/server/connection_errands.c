@@ -5,6 +5,8 @@
 #include "server/connection.h"
 #include "server/errand.h"
 
+#include <stdlib.h>
+
 static void visit(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
 	struct record *record = context;
 	(void)shard;
@@ -55,9 +57,42 @@ static void errand_done(struct record *record) {
 		answers_drain(record->connection);
 }
 
+/* An answer that is there at once, but has to wait behind others and is longer than a record holds. */
+struct said {
+	struct errand errand; /* must be the first */
+	struct text text;
+};
+
+static void said_answer(struct errand *errand, struct text *out) {
+	const struct said *said = (const struct said *)(const void *)errand;
+	text_append(out, said->text.bytes, said->text.length);
+}
+
+static void said_destroy(struct errand *errand) {
+	struct said *said = (struct said *)(void *)errand;
+	text_deinit(&said->text);
+	free(said);
+}
+
+/* Takes the text; NULL: no memory, and it is still the caller's. */
+static struct errand *say_later(struct text *text) {
+	struct said *said = calloc(1, sizeof *said);
+	if (said == NULL) return NULL;
+	said->errand.answer = said_answer;
+	said->errand.destroy = said_destroy;
+	said->text = *text;
+	*text = (struct text){0};
+	return &said->errand;
+}
+
 void answers_begin_errand(struct connection *connection, const struct command *command) {
 	struct text text = {0};
 	struct errand *errand = errand_begin(connection->worker, command, &text);
+	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
+	if (errand == NULL && is_long && !text.failed && !command->is_quiet) {
+		errand = say_later(&text);
+		text.failed = errand == NULL;
+	}
 	if (errand == NULL) {
 		if (text.failed)
 			connection_close(connection);

@@ -144,10 +144,10 @@ static struct errand *defragment(struct server_worker *asker, const struct words
 			at++;
 			continue;
 		}
-		right = words_bytes(words, at + 1, &number);
-		if (right && words_is(words, at, "bytes"))
+		right = true;
+		if (words_is(words, at, "bytes") && words_bytes(words, at + 1, &number))
 			request.options.budget_bytes = number;
-		else if (right && words_is(words, at, "ms") && number < UINT64_MAX / 1000000)
+		else if (words_is(words, at, "ms") && words_number(words, at + 1, &number) && number < UINT64_MAX / 1000000)
 			request.options.budget_ns = number * 1000000;
 		else
 			right = false;
@@ -184,12 +184,12 @@ static bool take_window(const struct words *words, size_t at, snug_window *windo
 }
 
 static struct errand *schedule(struct server_worker *asker, const struct words *words, struct text *out) {
-	static const char form[] = "schedule HH:MM-HH:MM|every SECONDS [target PERCENT]";
+	static const char form[] = "schedule HH:MM-HH:MM|every TIME [target PERCENT]";
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
 	uint64_t number;
 	size_t at = 2;
 	if (words_is(words, 1, "every")) {
-		if (!words_bytes(words, 2, &number) || number == 0 || number > UINT32_MAX) return usage(out, form);
+		if (!words_seconds(words, 2, &number) || number == 0 || number > UINT32_MAX) return usage(out, form);
 		request.schedule.interval_ns = number * 1000000000;
 		at = 3;
 	} else {
@@ -197,7 +197,7 @@ static struct errand *schedule(struct server_worker *asker, const struct words *
 		request.schedule.window_count = 1;
 	}
 	if (words_is(words, at, "target")) {
-		if (!words_bytes(words, at + 1, &number) || number >= 100) return usage(out, form);
+		if (!words_number(words, at + 1, &number) || number >= 100) return usage(out, form);
 		request.schedule.target_fragmentation_ppm = (uint32_t)number * 10000;
 		at += 2;
 	}
@@ -207,7 +207,7 @@ static struct errand *schedule(struct server_worker *asker, const struct words *
 
 static struct errand *cancel(struct server_worker *asker, const struct words *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
-	if (words->count != 2 || !words_bytes(words, 1, &request.target)) return usage(out, "cancel ID");
+	if (words->count != 2 || !words_number(words, 1, &request.target)) return usage(out, "cancel ID");
 	return submit(asker, &request, out);
 }
 
@@ -234,7 +234,7 @@ static void say_entry(const snug_audit_entry *entry, struct text *out) {
 
 static struct errand *report(struct server_worker *asker, const struct words *words, struct text *out) {
 	uint64_t wanted = ENTRIES_DEFAULT;
-	if (words->count > 2 || (words->count == 2 && (!words_bytes(words, 1, &wanted) || wanted == 0)))
+	if (words->count > 2 || (words->count == 2 && (!words_number(words, 1, &wanted) || wanted == 0)))
 		return usage(out, "report [N]");
 	if (wanted > ENTRIES_MAX) wanted = ENTRIES_MAX;
 	snug_audit_entry *entries = calloc(wanted, sizeof *entries);

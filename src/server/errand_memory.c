@@ -1,8 +1,7 @@
 /* server/errand_memory.c: what `snug` asks of the workers themselves: metrics, map, limit, check. */
+#include "mem/dump.h"
 #include "server/errand_parts.h"
 
-#include <snug/stats.h>
-#include <stdio.h>
 #include <string.h>
 
 struct memory {
@@ -12,6 +11,7 @@ struct memory {
 	uint64_t goal_bytes;  /* sums */
 	uint64_t now_bytes;
 	uint64_t used_bytes;
+	uint32_t changed; /* workers that have the new limit */
 	snug_error error;
 };
 
@@ -40,6 +40,7 @@ static void metric(struct text *out, uint32_t worker, const char *pool, const ch
 static void say_pool(struct text *out, uint32_t worker, const char *name, const snug_pool_stats *pool) {
 	metric(out, worker, name, "objects", pool->objects);
 	metric(out, worker, name, "payload_bytes", pool->payload_bytes);
+	metric(out, worker, name, "slot_bytes", pool->slot_bytes);
 	metric(out, worker, name, "slab_bytes", pool->slab_bytes);
 	metric(out, worker, name, "hole_bytes", pool->hole_bytes);
 	metric(out, worker, name, "reclaimable_bytes", pool->reclaimable_bytes);
@@ -93,10 +94,26 @@ static bool write_line(void *context, const char *text, size_t length) {
 	return !out->failed;
 }
 
+/* Of all workers together: an answer of some 125 bytes for each, made while connections wait. */
+#define MAP_PAGES_MAX 8192u
+
+/* A power of two, so that maps of different workers and moments show the same pages. */
+static uint32_t map_stride(const struct server_worker *worker, const snug_stats *pools) {
+	uint64_t pages = (pools->committed_bytes + pools->available_bytes) / pools->page_bytes;
+	uint32_t stride = 1;
+	while (pages / stride > MAP_PAGES_MAX / worker->server->worker_count) stride *= 2;
+	return stride;
+}
+
 static void visit_map(struct errand *errand, struct server_worker *worker) {
 	struct memory *memory = memory_of(errand);
+	snug_shard_stats stats;
+	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
+	uint32_t stride = map_stride(worker, &stats.pools);
+	metric(&memory->text, worker->index, "", "map_stride_pages", stride);
 	text_print(&memory->text, "MAP %u ", worker->index);
-	if (snug_dump(snug_shard_pools(worker->shard), write_line, &memory->text) != SNUG_OK) memory->text.failed = true;
+	if (dump_each(snug_shard_pools(worker->shard), stride, write_line, &memory->text) != SNUG_OK)
+		memory->text.failed = true;
 	text_append(&memory->text, "\r\n", 2);
 }
 
@@ -105,8 +122,10 @@ static void visit_map(struct errand *errand, struct server_worker *worker) {
 static void visit_limit(struct errand *errand, struct server_worker *worker) {
 	struct memory *memory = memory_of(errand);
 	snug_shard_stats stats;
-	if (memory->limit_bytes > 0 && !memory->error)
+	if (memory->limit_bytes > 0 && !memory->error) {
 		memory->error = snug_shard_set_limit(worker->shard, (size_t)memory->limit_bytes);
+		if (!memory->error) memory->changed++;
+	}
 	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
 	memory->goal_bytes += stats.pools.limit_goal_bytes;
 	memory->now_bytes += stats.pools.limit_bytes;
@@ -116,7 +135,8 @@ static void visit_limit(struct errand *errand, struct server_worker *worker) {
 static void answer_limit(struct errand *errand, struct text *out) {
 	const struct memory *memory = memory_of(errand);
 	if (memory->error) {
-		text_print(out, "CLIENT_ERROR %s\r\n", snug_error_text(memory->error));
+		text_print(out, "SERVER_ERROR %s; %u of %u workers have the new limit\r\n", snug_error_text(memory->error),
+				   memory->changed, errand->server->worker_count);
 		return;
 	}
 	stat_u64(out, "limit_goal_bytes", memory->goal_bytes);
@@ -134,9 +154,11 @@ static void visit_check(struct errand *errand, struct server_worker *worker) {
 	snug_error error = snug_shard_check(worker->shard, &result);
 	if (!error)
 		text_print(&memory_of(errand)->text, "STAT %u:check ok\r\n", worker->index);
-	else
+	else if (error == SNUG_ERROR_CORRUPT)
 		text_print(&memory_of(errand)->text, "STAT %u:check law %s broken: %s\r\n", worker->index, result.law,
 				   result.message);
+	else
+		text_print(&memory_of(errand)->text, "STAT %u:check %s\r\n", worker->index, snug_error_text(error));
 }
 
 /* ------------------------------------------------------------------ which ------------------ */

@@ -19,8 +19,12 @@ struct words {
 	} word[12];
 };
 bool words_is(const struct words *words, size_t at, const char *text);
+/* Digits alone. */
+bool words_number(const struct words *words, size_t at, uint64_t *number);
 /* A number with an optional k, m or g behind it. */
 bool words_bytes(const struct words *words, size_t at, uint64_t *bytes);
+/* A number with an optional s, m or h behind it. */
+bool words_seconds(const struct words *words, size_t at, uint64_t *seconds);
 
 struct errand *errand_cleanup(struct server_worker *asker, const struct words *words, bool *known, struct text *out);
 struct errand *errand_memory(struct server_worker *asker, const struct words *words, bool *known, struct text *out);

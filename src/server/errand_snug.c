@@ -8,7 +8,7 @@ static const char *const help[] = {
 	"snug estimate [coalesce|compact]                          what a defragmentation would gain; touches nothing",
 	"snug defrag [coalesce|compact] [bytes N] [ms N] [return]  defragments; with budgets; return: memory to the OS",
 	"snug emergency BYTES [evict]                              reclaims so many bytes, by evicting too if that is said",
-	"snug schedule HH:MM-HH:MM|every SECONDS [target PERCENT]  defragments daily in that window, or at intervals",
+	"snug schedule HH:MM-HH:MM|every TIME [target PERCENT]     defragments daily in that window, or at intervals",
 	"snug cancel ID                                            ends a schedule",
 	"snug report [N]                                           the last requests and what they did",
 	"snug metrics                                              figures of all pools, worker by worker",
@@ -38,22 +38,39 @@ bool words_is(const struct words *words, size_t at, const char *text) {
 	return at < words->count && words->word[at].length == length && memcmp(words->word[at].bytes, text, length) == 0;
 }
 
-bool words_bytes(const struct words *words, size_t at, uint64_t *bytes) {
-	if (at >= words->count) return false;
-	const char *digit = words->word[at].bytes, *end = digit + words->word[at].length;
-	uint64_t value = 0, unit = 1;
-	if (end > digit && (end[-1] | 32) == 'k') unit = 1u << 10;
-	if (end > digit && (end[-1] | 32) == 'm') unit = 1u << 20;
-	if (end > digit && (end[-1] | 32) == 'g') unit = 1u << 30;
-	if (unit > 1) end--;
-	if (digit == end || end - digit > 15) return false;
+/* The letter that ends the word, small, if it is one of `letters`; else 0. */
+static char unit_of(const struct words *words, size_t at, const char *letters) {
+	if (at >= words->count || words->word[at].length < 2) return 0;
+	char letter = (char)(words->word[at].bytes[words->word[at].length - 1] | 32);
+	return strchr(letters, letter) != NULL ? letter : 0;
+}
+
+static bool take_number(const struct words *words, size_t at, size_t tail, uint64_t unit, uint64_t *number) {
+	if (at >= words->count || words->word[at].length <= tail || words->word[at].length > 19) return false;
+	const char *digit = words->word[at].bytes, *end = digit + words->word[at].length - tail;
+	uint64_t value = 0;
 	for (; digit < end; digit++) {
 		if (*digit < '0' || *digit > '9') return false;
 		value = value * 10 + (uint64_t)(*digit - '0');
 	}
 	if (value > UINT64_MAX / unit) return false;
-	*bytes = value * unit;
+	*number = value * unit;
 	return true;
+}
+
+bool words_number(const struct words *words, size_t at, uint64_t *number) {
+	return take_number(words, at, 0, 1, number);
+}
+
+bool words_bytes(const struct words *words, size_t at, uint64_t *bytes) {
+	char letter = unit_of(words, at, "kmg");
+	uint64_t unit = letter == 'k' ? 1u << 10 : letter == 'm' ? 1u << 20 : letter == 'g' ? 1u << 30 : 1;
+	return take_number(words, at, letter != 0, unit, bytes);
+}
+
+bool words_seconds(const struct words *words, size_t at, uint64_t *seconds) {
+	char letter = unit_of(words, at, "smh");
+	return take_number(words, at, letter != 0, letter == 'm' ? 60 : letter == 'h' ? 3600 : 1, seconds);
 }
 
 /* ------------------------------------------------------------------ which ------------------ */

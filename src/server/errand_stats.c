@@ -181,7 +181,8 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_buffer_bytes", sum->connections.buffer_bytes);
 	stat_u64(out, "snug_available_bytes", pools->available_bytes);
 	stat_u64(out, "snug_reclaimable_bytes", pools->total.reclaimable_bytes);
-	stat_ppm(out, "snug_internal_fragmentation", 1 - share(pools->total.payload_bytes, pools->total.slot_bytes));
+	stat_ppm(out, "snug_internal_fragmentation",
+			 share(pools->total.slot_bytes - pools->total.payload_bytes, pools->total.slot_bytes));
 	stat_ppm(out, "snug_external_fragmentation", share(pools->total.hole_bytes, pools->total.slab_bytes));
 	stat_u64(out, "snug_moves", pools->moves);
 	stat_u64(out, "snug_moved_bytes", pools->moved_bytes);

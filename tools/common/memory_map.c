@@ -46,8 +46,11 @@ static void take_page(struct map_reader *reader) {
 	if (text == NULL) return;
 	uint32_t page = (uint32_t)strtoull(text, NULL, 10);
 	if (page > reader->last_page) reader->last_page = page;
-	if (reader->map != NULL && page % reader->map->stride == 0 && page / reader->map->stride < reader->map->cells)
-		reader->map->cell[page / reader->map->stride] = cell_of(reader->object);
+	struct memory_map *map = reader->map;
+	if (map == NULL || page / map->stride >= map->cells) return;
+	/* The first of its stretch: the list may be a sample already. */
+	struct map_cell *cell = &map->cell[page / map->stride];
+	if (cell->state == PAGE_UNUSED) *cell = cell_of(reader->object);
 }
 
 bool map_reader_take(void *context, const char *text, size_t length) {
@@ -67,11 +70,12 @@ bool map_reader_take(void *context, const char *text, size_t length) {
 	return true;
 }
 
-void map_reader_begin(struct map_reader *reader, uint32_t pages, struct memory_map *map) {
+void map_reader_begin(struct map_reader *reader, uint32_t pages, uint32_t listed, struct memory_map *map) {
 	*reader = (struct map_reader){.map = map};
 	if (map == NULL) return;
 	memset(map, 0, sizeof *map);
 	map->pages = pages;
 	map->stride = (uint32_t)((pages + MAP_CELL_MAX - 1) / MAP_CELL_MAX);
+	map->stride = (map->stride + listed - 1) / listed * listed;
 	map->cells = map->stride == 0 ? 0 : (pages + map->stride - 1) / map->stride;
 }

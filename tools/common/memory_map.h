@@ -40,7 +40,8 @@ struct map_reader {
 	struct memory_map *map; /* NULL: only last_page is wanted */
 };
 
-void map_reader_begin(struct map_reader *reader, uint32_t pages, struct memory_map *map);
+/* `listed`: of the pages each so-many-th is in the JSON. */
+void map_reader_begin(struct map_reader *reader, uint32_t pages, uint32_t listed, struct memory_map *map);
 /* Fits snug_write_function; always true. */
 bool map_reader_take(void *reader, const char *text, size_t length);
 

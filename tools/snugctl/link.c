@@ -9,12 +9,49 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_PORT "11211"
 #define HOST_ROOM 256
 
+/* ------------------------------------------------------------------ time ------------------- */
+
+static int64_t now_ms(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Until the descriptor can do it. False: ETIMEDOUT, or what poll says. */
+static bool wait_for(int fd, short events, int64_t deadline_ms) {
+	for (;;) {
+		struct pollfd wait = {.fd = fd, .events = events};
+		int64_t left_ms = deadline_ms - now_ms();
+		int ready = poll(&wait, 1, left_ms > 0 ? (int)left_ms : 0);
+		if (ready > 0) return true;
+		if (ready < 0 && errno == EINTR) continue;
+		if (ready == 0) errno = ETIMEDOUT;
+		return false;
+	}
+}
+
 /* ------------------------------------------------------------------ connect ---------------- */
+
+/* A socket that is connected; it does not block. -1: errno says why. */
+static int connect_to(const struct sockaddr *address, socklen_t length, int64_t deadline_ms) {
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+	socklen_t error_bytes = sizeof error;
+	if (fd < 0 || connect(fd, address, length) == 0) return fd;
+	if (errno != EINPROGRESS)
+		error = errno;
+	else if (!wait_for(fd, POLLOUT, deadline_ms) || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0)
+		error = errno;
+	if (error == 0) return fd;
+	close(fd);
+	errno = error;
+	return -1;
+}
 
 static int connect_unix(const char *path) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -23,12 +60,7 @@ static int connect_unix(const char *path) {
 		return -1;
 	}
 	strcpy(address.sun_path, path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
-	int error = errno;
-	close(fd);
-	errno = error;
-	return -1;
+	return connect_to((const struct sockaddr *)&address, sizeof address, now_ms());
 }
 
 /* Host and port of "host", "host:port", "[address]:port". */
@@ -54,7 +86,7 @@ static bool split_address(const char *text, char host[HOST_ROOM], const char **p
 	return true;
 }
 
-static int connect_tcp(const char *address, const char **why) {
+static int connect_tcp(const char *address, int timeout_ms, const char **why) {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
 	char host[HOST_ROOM];
 	const char *port;
@@ -67,11 +99,8 @@ static int connect_tcp(const char *address, const char **why) {
 		return -1;
 	}
 	for (const struct addrinfo *at = found; at != NULL && fd < 0; at = at->ai_next) {
-		fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		if (fd < 0 || connect(fd, at->ai_addr, at->ai_addrlen) == 0) continue;
-		*why = strerror(errno);
-		close(fd);
-		fd = -1;
+		fd = connect_to(at->ai_addr, at->ai_addrlen, now_ms() + timeout_ms);
+		if (fd < 0) *why = strerror(errno);
 	}
 	freeaddrinfo(found);
 	return fd;
@@ -81,7 +110,7 @@ bool link_open(struct link *link, const char *address, int timeout_ms) {
 	const char *why = NULL;
 	bool is_path = strchr(address, '/') != NULL;
 	link->timeout_ms = timeout_ms;
-	link->fd = is_path ? connect_unix(address) : connect_tcp(address, &why);
+	link->fd = is_path ? connect_unix(address) : connect_tcp(address, timeout_ms, &why);
 	if (link->fd >= 0) return true;
 	fprintf(stderr, "snugctl: %s: %s\n", address, is_path ? strerror(errno) : why);
 	return false;
@@ -94,9 +123,10 @@ void link_close(struct link *link) {
 
 /* ------------------------------------------------------------------ ask -------------------- */
 
-static bool send_all(int fd, const char *bytes, size_t length) {
+static bool send_all(int fd, const char *bytes, size_t length, int64_t deadline_ms) {
 	while (length > 0) {
 		ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EAGAIN && wait_for(fd, POLLOUT, deadline_ms)) continue;
 		if (sent < 0 && errno == EINTR) continue;
 		if (sent < 0) return false;
 		bytes += sent;
@@ -114,15 +144,12 @@ static bool is_complete(const struct reply *reply) {
 	if (reply->length < 2 || reply->text[reply->length - 1] != '\n') return false;
 	const char *last = reply->text + reply->length - 2;
 	while (last > reply->text && last[-1] != '\n') last--;
-	return starts(last, "END\r") || starts(last, "OK\r") || starts(last, "RESET\r") || starts(last, "ERROR") ||
-		   starts(last, "CLIENT_ERROR") || starts(last, "SERVER_ERROR");
+	return starts(last, "END\r") || starts(last, "OK\r") || starts(last, "RESET\r") || starts(last, "MN\r") ||
+		   starts(last, "ERROR") || starts(last, "CLIENT_ERROR") || starts(last, "SERVER_ERROR");
 }
 
-static bool receive_some(struct link *link, struct reply *reply, size_t *room) {
-	struct pollfd wait = {.fd = link->fd, .events = POLLIN};
-	int ready = poll(&wait, 1, link->timeout_ms);
-	if (ready < 0 && errno == EINTR) return true;
-	if (ready <= 0) {
+static bool receive_some(struct link *link, struct reply *reply, size_t *room, int64_t deadline_ms) {
+	if (!wait_for(link->fd, POLLIN, deadline_ms)) {
 		fprintf(stderr, "snugctl: no answer in time; what was asked for may go on, and `snugctl report` tells\n");
 		return false;
 	}
@@ -137,7 +164,7 @@ static bool receive_some(struct link *link, struct reply *reply, size_t *room) {
 	}
 	ssize_t got = recv(link->fd, reply->text + reply->length, *room - reply->length - 1, 0);
 	if (got > 0) reply->length += (size_t)got;
-	if (got > 0 || (got < 0 && errno == EINTR)) return true;
+	if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return true;
 	fprintf(stderr, "snugctl: the server closed the connection\n");
 	return false;
 }
@@ -172,12 +199,13 @@ static bool take_apart(struct reply *reply) {
 bool link_ask(struct link *link, const char *command, struct reply *reply) {
 	size_t room = 0;
 	*reply = (struct reply){0};
-	if (!send_all(link->fd, command, strlen(command)) || !send_all(link->fd, "\r\n", 2)) {
+	int64_t deadline_ms = now_ms() + link->timeout_ms;
+	if (!send_all(link->fd, command, strlen(command), deadline_ms) || !send_all(link->fd, "\r\n", 2, deadline_ms)) {
 		fprintf(stderr, "snugctl: %s\n", strerror(errno));
 		return false;
 	}
 	while (!is_complete(reply))
-		if (!receive_some(link, reply, &room)) {
+		if (!receive_some(link, reply, &room, deadline_ms)) {
 			reply_free(reply);
 			return false;
 		}

@@ -7,7 +7,7 @@
 
 struct link {
 	int fd;
-	int timeout_ms; /* for each answer */
+	int timeout_ms; /* to connect, and for each whole answer */
 };
 
 /* "HOST", "HOST:PORT", "[ADDRESS]:PORT", or a path, which holds a slash. False: a sentence is on standard error. */

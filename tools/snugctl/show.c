@@ -13,8 +13,9 @@ static bool ends(const char *text, const char *with) {
 	return length >= part && strcmp(text + length - part, with) == 0;
 }
 
-/* JSON's numbers, as far as snugd writes them. */
+/* JSON's numbers, as far as snugd writes them; what a double could not hold, such as a schedule's number, is none. */
 static bool is_number(const char *text) {
+	if (strlen(text) > 15 && strchr(text, '.') == NULL) return false;
 	if (*text == '-') text++;
 	if (!isdigit((unsigned char)*text) || (text[0] == '0' && isdigit((unsigned char)text[1]))) return false;
 	while (isdigit((unsigned char)*text)) text++;
@@ -29,7 +30,7 @@ static struct unit_text readable(const char *name, const char *value) {
 		if (ends(name, "bytes")) return bytes_text(strtoull(value, NULL, 10));
 		if (ends(name, "_ns")) return duration_text(strtoull(value, NULL, 10));
 		if (strstr(name, "fragmentation") != NULL) return share_text(strtod(value, NULL));
-		bool is_name = ends(name, "time") || ends(name, "schedule") || ends(name, "pid");
+		bool is_name = ends(name, "time") || ends(name, "pid");
 		if (!is_name && strchr(value, '.') == NULL && strlen(value) > 4 && strlen(value) < 16)
 			return count_text(strtoull(value, NULL, 10));
 	}

@@ -10,13 +10,18 @@
 #define COLUMNS 100
 #define ROWS 16
 
-static bool read_map(const char *json, struct memory_map *map) {
+/* A worker's; of large ones the server lists every so-many-th page. */
+static bool read_map(const struct reply *reply, unsigned worker, const char *json, struct memory_map *map) {
+	char name[48];
+	snprintf(name, sizeof name, "%u:map_stride_pages", worker);
+	double stride = reply_number(reply, name);
+	uint32_t listed = stride >= 1 && stride < 1e9 ? (uint32_t)stride : 1;
 	struct map_reader reader;
 	size_t length = strlen(json);
-	map_reader_begin(&reader, 0, NULL);
+	map_reader_begin(&reader, 0, listed, NULL);
 	(void)map_reader_take(&reader, json, length);
 	if (strstr(json, "\"page\":") == NULL) return false; /* nothing is in use yet */
-	map_reader_begin(&reader, reader.last_page + 1, map);
+	map_reader_begin(&reader, reader.last_page + listed, listed, map);
 	return map_reader_take(&reader, json, length);
 }
 
@@ -38,7 +43,7 @@ static void print_maps(const struct reply *reply) {
 		const char *json = json_of(reply->lines[i], &worker);
 		if (json == NULL) continue;
 		printf("worker %u\n", worker);
-		if (read_map(json, &map))
+		if (read_map(reply, worker, json, &map))
 			map_print_text(&map, COLUMNS, ROWS, "  ");
 		else
 			puts("  nothing is in use");
@@ -46,10 +51,10 @@ static void print_maps(const struct reply *reply) {
 	map_print_text_legend("  ");
 }
 
-static double draw_worker(FILE *svg, const char *json, unsigned worker, double top) {
+static double draw_worker(FILE *svg, const struct reply *reply, const char *json, unsigned worker, double top) {
 	static struct memory_map map;
 	char text[40];
-	if (!read_map(json, &map)) return top;
+	if (!read_map(reply, worker, json, &map)) return top;
 	snprintf(text, sizeof text, "Worker %u", worker);
 	svg_text(svg, MAP_SVG_LEFT, top + 22, "b", text);
 	map_svg_tell_box(svg, top + 22, &map, page_bytes(json));
@@ -63,7 +68,7 @@ static double height_of(const struct reply *reply) {
 	unsigned worker;
 	for (size_t i = 0; i < reply->line_count; i++) {
 		const char *json = json_of(reply->lines[i], &worker);
-		if (json != NULL && read_map(json, &map)) height += map_svg_height(&map) + 32;
+		if (json != NULL && read_map(reply, worker, json, &map)) height += map_svg_height(&map) + 32;
 	}
 	return height;
 }
@@ -80,10 +85,23 @@ bool show_map(const struct reply *reply, const char *svg_path) {
 	double bottom = 34;
 	for (size_t i = 0; i < reply->line_count; i++) {
 		const char *json = json_of(reply->lines[i], &worker);
-		if (json != NULL) bottom = draw_worker(svg, json, worker, bottom);
+		if (json != NULL) bottom = draw_worker(svg, reply, json, worker, bottom);
 	}
 	map_svg_legend(svg, bottom + 12);
 	if (svg_end(svg)) return true;
 	fprintf(stderr, "snugctl: %s: not all could be written\n", svg_path);
 	return false;
+}
+
+void show_map_json(const struct reply *reply) {
+	unsigned worker;
+	const char *comma = "";
+	fputs("{\"workers\":[", stdout);
+	for (size_t i = 0; i < reply->line_count; i++) {
+		const char *json = json_of(reply->lines[i], &worker);
+		if (json == NULL) continue;
+		printf("%s{\"worker\":%u,\"map\":%s}", comma, worker, json);
+		comma = ",";
+	}
+	puts("]}");
 }

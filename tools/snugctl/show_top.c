@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <snug/histogram.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,27 @@ static struct unit_text number(const struct reply *reply, const char *name) {
 	return bytes_text((uint64_t)reply_number(reply, name));
 }
 
+/* ------------------------------------------------------------------ latency ---------------- */
+
+#define PROBES 50
+
+/* What a client waits for here, beside all others: the empty command, there and back, one at a time. It touches no item and no counter of
+ * the cache's. */
+static bool probe(struct link *link) {
+	snug_histogram histogram;
+	snug_histogram_init(&histogram);
+	for (int i = 0; i < PROBES; i++) {
+		struct reply reply;
+		double begin_s = now_s();
+		if (!link_ask(link, "mn", &reply)) return false;
+		snug_histogram_add(&histogram, (uint64_t)((now_s() - begin_s) * 1e9));
+		reply_free(&reply);
+	}
+	printf("latency of an empty command from here: median %s   worst of %d %s\n",
+		   duration_text(snug_histogram_quantile(&histogram, .5)).text, PROBES, duration_text(histogram.max).text);
+	return true;
+}
+
 /* ------------------------------------------------------------------ the screen ------------- */
 
 /* The sum over all workers of a pool's figure. */
@@ -69,13 +91,15 @@ static double pool_sum(const struct reply *metrics, const char *pool, const char
 
 static void print_pools(const struct reply *metrics) {
 	static const char *const pools[] = {"small", "medium", "large"};
-	printf("\n%-8s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "holes", "external", "reclaimable");
+	printf("\n%-8s %12s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "internal", "holes", "external",
+		   "reclaimable");
 	for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
 		double slabs = pool_sum(metrics, pools[i], "slab_bytes"), holes = pool_sum(metrics, pools[i], "hole_bytes");
-		printf("%-8s %12s %12s %12s %12s %12s\n", pools[i],
-			   bytes_text((uint64_t)pool_sum(metrics, pools[i], "payload_bytes")).text,
-			   bytes_text((uint64_t)slabs).text, bytes_text((uint64_t)holes).text,
-			   share_text(slabs > 0 ? holes / slabs : 0).text,
+		double payload = pool_sum(metrics, pools[i], "payload_bytes"),
+			   slots = pool_sum(metrics, pools[i], "slot_bytes");
+		printf("%-8s %12s %12s %12s %12s %12s %12s\n", pools[i], bytes_text((uint64_t)payload).text,
+			   bytes_text((uint64_t)slabs).text, share_text(slots > 0 ? 1 - payload / slots : 0).text,
+			   bytes_text((uint64_t)holes).text, share_text(slabs > 0 ? holes / slabs : 0).text,
 			   bytes_text((uint64_t)pool_sum(metrics, pools[i], "reclaimable_bytes")).text);
 	}
 }
@@ -141,6 +165,7 @@ static bool look_once(struct link *link, struct look *before, bool is_first) {
 	if (ok) {
 		struct look now = look_at(&stats);
 		print_look(&stats, &metrics, is_first ? &now : before, &now);
+		ok = probe(link);
 		*before = now;
 		reply_free(&metrics);
 	}

@@ -32,7 +32,7 @@ static const char help[] =
 	"                                      gives what is free back to the system\n"
 	"  emergency BYTES [evict]             reclaims so many bytes, by evicting items too if that is said\n"
 	"  schedule HH:MM-HH:MM [target PCT]   defragments daily in that window\n"
-	"  schedule every SECONDS [target PCT] defragments at intervals\n"
+	"  schedule every TIME [target PCT]    defragments at intervals of 90s, 30m, 12h, ..\n"
 	"  cancel ID                           ends a schedule\n"
 	"  report [N]                          the last requests, and what they did\n"
 	"  metrics                             figures of each worker and pool\n"
@@ -127,6 +127,11 @@ static bool join(char *command, const char *first, char **words, int count) {
 static enum status status_of(const struct reply *reply) {
 	const char *result = reply_value(reply, "result"), *complete = reply_value(reply, "complete");
 	if (reply->error != NULL) return STATUS_REFUSED;
+	for (size_t i = 0; i < reply->field_count; i++) {
+		const char *name = strchr(reply->fields[i].name, ':');
+		if (name != NULL && strcmp(name, ":check") == 0 && strcmp(reply->fields[i].value, "ok") != 0)
+			return STATUS_REFUSED;
+	}
 	if (result != NULL && strcmp(result, "ok") != 0) return STATUS_REFUSED;
 	if (complete != NULL && strcmp(complete, "yes") != 0) return STATUS_REFUSED;
 	return STATUS_DONE;
@@ -135,8 +140,11 @@ static enum status status_of(const struct reply *reply) {
 static enum status show(const struct options *options, const char *command, const struct reply *reply) {
 	enum status status = status_of(reply);
 	bool is_map = strcmp(command, "snug map") == 0 && reply->error == NULL;
-	if (options->json && !is_map) {
-		show_json(reply);
+	if (options->json) {
+		if (is_map)
+			show_map_json(reply);
+		else
+			show_json(reply);
 		return status;
 	}
 	if (reply->error != NULL) {
@@ -145,13 +153,6 @@ static enum status show(const struct options *options, const char *command, cons
 	}
 	if (!is_map) {
 		show_table(reply);
-		return status;
-	}
-	if (options->json) {
-		for (size_t i = 0; i < reply->line_count; i++) {
-			const char *json = strchr(reply->lines[i], '{');
-			if (json != NULL) puts(json);
-		}
 		return status;
 	}
 	return show_map(reply, options->svg_path) ? status : STATUS_REFUSED;

@@ -1,0 +1,354 @@
+#!/usr/bin/env python3
+"""Tests of snugctl against a running snugd, and so of snugd's own commands: forms, exit status, effects.
+
+    test_snugctl.py SNUGCTL SNUGD
+
+Prints as the cmocka programs do, because tests/run_tests.sh counts cases by these lines.
+"""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import xml.etree.ElementTree
+
+SNUGCTL, SNUGD = sys.argv[1:3]
+PATIENCE_S = 30
+MIB = 1 << 20
+
+DONE, REFUSED, USAGE, UNREACHABLE = range(4)
+
+
+class Server:
+    """snugd on a unix socket, without a background that would clean up before it is asked to."""
+
+    def __init__(self, *arguments):
+        self.directory = tempfile.TemporaryDirectory(prefix="snugctl-")
+        self.socket = os.path.join(self.directory.name, "socket")
+        user = ["-u", "root"] if os.geteuid() == 0 else []
+        self.process = subprocess.Popen(
+            [SNUGD, "-s", self.socket, "-m", "64", "-t", "2", "--defrag", "off", *user, *arguments],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def __enter__(self):
+        for line in self.process.stderr:
+            if "listening on" in line:
+                return self
+        raise AssertionError(f"snugd is not ready, status {self.process.wait()}")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+        self.directory.cleanup()
+
+    def ctl(self, *words, status=DONE):
+        return ctl("-s", self.socket, *words, status=status)
+
+    def json(self, *words, status=DONE):
+        return json.loads(self.ctl("--json", *words, status=status).stdout)
+
+    def connect(self):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(PATIENCE_S)
+        client.connect(self.socket)
+        return client
+
+    def ask(self, line):
+        """The answer's lines, as they came."""
+        with self.connect() as client:
+            client.sendall(line.encode() + b"\r\nmn\r\n")
+            answer = b""
+            while not answer.endswith(b"MN\r\n"):
+                answer += client.recv(65536)
+            return answer.decode().split("\r\n")[:-2]
+
+    def store(self, names, value_bytes):
+        value = b"x" * value_bytes
+        with self.connect() as client:
+            names = list(names)
+            for begin in range(0, len(names), 100):
+                part = names[begin : begin + 100]
+                client.sendall(b"".join(b"set %s 0 0 %d noreply\r\n%s\r\n" % (n.encode(), value_bytes, value) for n in part))
+            client.sendall(b"mn\r\n")
+            assert client.recv(100) == b"MN\r\n"
+
+    def delete(self, names):
+        with self.connect() as client:
+            client.sendall(b"".join(b"delete %s noreply\r\n" % n.encode() for n in names) + b"mn\r\n")
+            assert client.recv(100) == b"MN\r\n"
+
+    def fragment(self):
+        self.store((f"k{i}" for i in range(100000)), 200)
+        self.delete(f"k{i}" for i in range(100000) if i % 4 > 0)
+
+    def resident_bytes(self):
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def ctl(*arguments, status=DONE):
+    done = subprocess.run([SNUGCTL, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def test_help_and_version():
+    assert "emergency BYTES" in ctl("--help").stdout
+    assert re.fullmatch(r"snugctl \d+\.\d+\.\d+\n", ctl("--version").stdout)
+
+
+def test_wrong_use():
+    for words in ([], ["--nonsense"], ["--timeout", "0", "check"], ["--rounds", "0", "top"], ["foo\r\nflush_all"]):
+        with Server() as server:
+            server.ctl(*words, status=USAGE)
+
+
+def test_no_server():
+    with tempfile.TemporaryDirectory() as directory:
+        assert "No such file" in ctl("-s", directory + "/none", "check", status=UNREACHABLE).stderr
+
+
+def test_a_server_that_does_not_answer():
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(directory + "/silent")
+        silent.listen(1)
+        begin = time.monotonic()
+        ctl("-s", directory + "/silent", "--timeout", "0.3", "check", status=UNREACHABLE)
+        assert 0.2 < time.monotonic() - begin < 10
+
+
+def test_a_server_that_answers_in_drops():
+    """The time-out is the whole answer's."""
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as slow:
+        slow.bind(directory + "/slow")
+        slow.listen(1)
+        asker = subprocess.Popen([SNUGCTL, "-s", directory + "/slow", "--timeout", "0.5", "check"], stderr=subprocess.PIPE)
+        client, _ = slow.accept()
+        begin = time.monotonic()
+        while asker.poll() is None and time.monotonic() - begin < 10:
+            try:
+                client.sendall(b"S")
+            except OSError:
+                break
+            time.sleep(0.1)
+        assert asker.wait(PATIENCE_S) == UNREACHABLE and time.monotonic() - begin < 5
+        asker.stderr.close()
+        client.close()
+
+
+def test_estimate_is_what_defrag_gains():
+    with Server() as server:
+        server.fragment()
+        estimate = server.json("estimate")
+        assert estimate["reclaimable_bytes"] > 8 * MIB, estimate
+        report = server.json("defrag")
+        assert report["result"] == "ok" and report["complete"] == "yes", report
+        assert report["reclaimed_bytes"] == estimate["reclaimable_bytes"], (estimate, report)
+        assert 0 < report["moved_objects"] <= estimate["moves"], (estimate, report)
+        assert report["external_fragmentation_after"] < report["external_fragmentation_before"] / 4, report
+        assert server.json("estimate")["reclaimable_bytes"] == 0
+        again = server.json("defrag")
+        assert again["reclaimed_bytes"] == 0 and again["outcome"].startswith("nothing"), again
+        table = server.ctl("report").stdout
+        assert "defragment demand caller" in table and "MiB" in table, table
+
+
+def test_a_budget_makes_it_partial():
+    with Server() as server:
+        server.fragment()
+        report = server.json("defrag", "bytes", "64k", status=REFUSED)
+        assert report["complete"] == "no" and 0 < report["moved_bytes"] < MIB, report
+        assert server.json("defrag", "coalesce")["moved_objects"] == 0
+
+
+def test_emergency():
+    with Server() as server:
+        server.fragment()
+        server.store((f"more{i}" for i in range(20000)), 1000)
+        report = server.json("emergency", "4m")
+        assert report["reclaimed_bytes"] >= 4 * MIB and report["evicted_bytes"] == 0, report
+        server.json("defrag")
+        short = server.json("emergency", "8m", status=REFUSED)
+        assert short["result"] != "ok" and short["reclaimed_bytes"] < 8 * MIB, short
+        report = server.json("emergency", "8m", "evict")
+        assert report["reclaimed_bytes"] >= 8 * MIB and report["evicted_bytes"] > 4 * MIB, report
+        assert "error" in server.json("emergency", "1g", status=REFUSED)
+
+
+def test_a_lower_limit_lowers_what_is_resident():
+    with Server() as server:
+        server.store((f"k{i}" for i in range(300000)), 200)
+        full = server.resident_bytes()
+        assert server.json("stats")["evictions"] > 0
+        assert server.json("limit", "24m")["limit_goal_bytes"] == 24 * MIB
+        until = time.monotonic() + PATIENCE_S
+        while server.json("limit")["limit_bytes"] > 24 * MIB or server.resident_bytes() > full - 32 * MIB:
+            assert time.monotonic() < until, (server.json("limit"), full, server.resident_bytes())
+            time.sleep(0.05)
+        limit = server.json("limit")
+        assert limit["used_bytes"] <= 24 * MIB and limit["limit_max_bytes"] == 64 * MIB, limit
+        assert int(server.json("stats")["limit_maxbytes"]) == 24 * MIB
+        for wrong in ("65m", "100k", "0", "x", "24 m"):
+            assert "error" in server.json("limit", *wrong.split(), status=REFUSED), wrong
+        assert server.json("limit")["limit_goal_bytes"] == 24 * MIB
+        server.ctl("check")
+
+
+def test_schedules():
+    with Server() as server:
+        server.fragment()
+        name = server.json("schedule", "every", "1s", "target", "5")["schedule"]
+        until = time.monotonic() + PATIENCE_S
+        while "scheduled schedule" not in server.ctl("report", "50").stdout:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        server.ctl("cancel", name)
+        server.ctl("cancel", name, status=REFUSED)
+        server.ctl("cancel", server.json("schedule", "02:00-04:00")["schedule"])
+        server.ctl("cancel", server.json("schedule", "every", "30m", "target", "0")["schedule"])
+        for wrong in ("", "02:00", "02:00-02:00", "25:00-26:00", "2:00-4:00", "every", "every 0", "every 1x", "02:00-04:00 target 100", "every 1k"):
+            server.ctl("schedule", *wrong.split(), status=REFUSED)
+
+
+def test_map():
+    with Server() as server:
+        assert "nothing is in use" in server.ctl("map").stdout
+        server.fragment()
+        text = server.ctl("map").stdout
+        assert text.count("worker") == 2 and text.count("|") >= 4, text
+        for worker in server.json("map")["workers"]:
+            pages = worker["map"]["pages"]
+            slots = sum(page.get("live", 0) for page in pages)
+            assert 10000 < slots < 30000, slots
+            assert all(page["page"] == number for number, page in enumerate(pages))
+        picture = os.path.join(server.directory.name, "map.svg")
+        server.ctl("map", "--svg", picture)
+        assert len(list(xml.etree.ElementTree.parse(picture).getroot())) > 8
+        server.ctl("map", "--svg", server.directory.name + "/no/such", status=REFUSED)
+
+
+def test_a_large_map_is_a_sample():
+    """4 GiB of address space, of which each n-th page is shown: the answer does not grow."""
+    with Server("-m", "1024", "--memory-max", "1024") as server:
+        server.store((f"k{i}" for i in range(400000)), 900)
+        lines = server.ask("snug map")
+        assert re.fullmatch(r"STAT 0:map_stride_pages \d+", lines[0]), lines[0]
+        stride = int(lines[0].split()[-1])
+        assert lines[1].startswith("MAP 0 {") and sum(map(len, lines)) < 8192 * 160
+        pages = json.loads(lines[1].split(" ", 2)[2])["pages"]
+        assert stride > 1 and [page["page"] for page in pages] == list(range(0, len(pages) * stride, stride)), stride
+        assert sum(page["state"] == "slab" for page in pages) * stride * 32768 > 100 * MIB
+        assert server.ctl("map").stdout.count("█") + server.ctl("map").stdout.count("#") > 100
+
+
+def test_metrics_and_check():
+    with Server() as server:
+        server.store((f"k{i}" for i in range(1000)), 300)
+        metrics = server.json("metrics")
+        assert metrics["0:items"] + metrics["1:items"] == 1000, metrics
+        for worker in (0, 1):
+            payload, slots = metrics[f"{worker}:small:payload_bytes"], metrics[f"{worker}:small:slot_bytes"]
+            assert 100000 < payload <= slots <= metrics[f"{worker}:small:slab_bytes"], metrics
+        assert server.json("check") == {"0:check": "ok", "1:check": "ok"}
+
+
+def test_a_broken_law_is_no_success():
+    """A server that says so, since snugd does not break."""
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as false:
+        false.bind(directory + "/false")
+        false.listen(1)
+        asker = subprocess.Popen([SNUGCTL, "-s", directory + "/false", "check"], stdout=subprocess.PIPE)
+        client, _ = false.accept()
+        client.recv(100)
+        client.sendall(b"STAT 0:check ok\r\nSTAT 1:check law S1 broken: stored 3, counted 4\r\nEND\r\n")
+        assert b"law S1" in asker.communicate(timeout=PATIENCE_S)[0] and asker.returncode == REFUSED
+        client.close()
+
+
+def test_a_long_answer_behind_others_that_are_not_there_yet():
+    """It does not fit into what keeps answers in their order; some of the sets belong to the other worker."""
+    with Server() as server, server.connect() as client:
+        for _ in range(40):
+            server.ask("snug estimate")
+        client.sendall(b"".join(b"set k%d 0 0 1\r\nx\r\n" % i for i in range(10)) + b"snug report 40\r\nmn\r\n")
+        answer = b""
+        while not answer.endswith(b"MN\r\n"):
+            part = client.recv(65536)
+            assert part, f"closed after {answer}"
+            answer += part
+        assert answer.startswith(b"STORED\r\n" * 10 + b"STAT ") and answer.count(b":request estimate") == 40, answer
+
+
+def test_stats_forms():
+    with Server() as server:
+        stats = server.json("stats")
+        assert stats["pid"] == server.process.pid and stats["threads"] == 2 and stats["snug_internal_fragmentation"] == 0, stats
+        assert server.ask("stats reset") == ["RESET"] and server.ask("verbosity 1") == ["OK"] and server.ask("flush_all") == ["OK"]
+        assert server.ask("snug") == server.ask("snug foo") == ["CLIENT_ERROR no such snug command; snug help lists them"]
+        assert server.ask("snug cancel 5")[0].startswith("CLIENT_ERROR ")
+        assert server.ask("snug help")[-1] == "END"
+    with Server("-F") as server:
+        assert server.ask("flush_all") == ["CLIENT_ERROR flush_all not allowed"]
+
+
+def test_top_in_a_pipe():
+    with Server() as server:
+        server.store((f"k{i}" for i in range(1000)), 300)
+        shown = server.ctl("top", "--rounds", "2", "--interval", "0.1").stdout
+        assert shown.count("connections") == 2 and "\033" not in shown, shown
+        for word in ("hit rate", "internal", "external", "reclaimable", "evictions/s", "latency"):
+            assert word in shown, (word, shown)
+
+
+def test_top_on_a_terminal_ends_by_q():
+    with Server() as server:
+        leader, follower = pty.openpty()
+        top = subprocess.Popen([SNUGCTL, "-s", server.socket, "top", "--interval", "30"], stdin=follower, stdout=follower, stderr=follower)
+        os.close(follower)
+        shown = b""
+        while b"q ends" not in shown:
+            assert select.select([leader], [], [], PATIENCE_S)[0], shown
+            shown += os.read(leader, 65536)
+        os.write(leader, b"q")
+        assert top.wait(PATIENCE_S) == DONE
+        os.close(leader)
+
+
+def test_top_ends_by_a_signal():
+    with Server() as server:
+        top = subprocess.Popen([SNUGCTL, "-s", server.socket, "top", "--interval", "30"], stdout=subprocess.PIPE)
+        assert top.stdout.readline()
+        top.send_signal(signal.SIGINT)
+        assert top.wait(PATIENCE_S) == DONE
+        top.stdout.close()
+
+
+def main():
+    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
+    failed = []
+    print(f"[==========] Running {len(tests)} test(s).")
+    for name, body in tests:
+        print(f"[ RUN      ] {name}", flush=True)
+        try:
+            body()
+            print(f"[       OK ] {name}")
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+            print(f"[  FAILED  ] {name}")
+    print(f"[==========] {len(tests)} test(s) run.")
+    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
+    return 1 if failed else 0
+
+
+sys.exit(main())

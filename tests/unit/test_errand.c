@@ -1,0 +1,270 @@
+/* test_errand.c: stats, flush_all, verbosity and snug's own commands: two workers' shards on one thread, visited in turn, and a coordinator
+ * over workers of its own. What a running server answers is in tests/server/test_snugctl.py and tests/protocol. */
+#include "cache/operation.h"
+#include "cmocka_all.h"
+#include "server/errand.h"
+#include "server/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT_BYTES ((size_t)4 << 20)
+#define BEGIN_S 1700000000
+
+static struct server server;
+static struct server_worker workers[2];
+
+void connections_describe(const struct server_worker *worker, struct text *out) {
+	text_print(out, "STAT %u:state conn_test\r\n", worker->index);
+}
+
+static int64_t now_s(void *context) {
+	const struct server_worker *worker = context;
+	return worker->wall_s;
+}
+
+static void begin_worker(uint32_t index, size_t limit_max_bytes) {
+	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	workers[index] = (struct server_worker){.server = &server, .index = index, .wall_s = BEGIN_S};
+	options.pools.limit_bytes = LIMIT_BYTES;
+	options.pools.limit_max_bytes = limit_max_bytes;
+	options.now_s = now_s;
+	options.now_context = &workers[index];
+	assert_int_equal(snug_shard_create(&options, &workers[index].shard), SNUG_OK);
+}
+
+static int begin(void **state) {
+	(void)state;
+	memset(&server, 0, sizeof server);
+	server.worker_count = 2;
+	server.worker = workers;
+	server.started_s = BEGIN_S;
+	server.settings.memory_bytes = 2 * LIMIT_BYTES;
+	server.settings.memory_max_bytes = 4 * LIMIT_BYTES;
+	begin_worker(0, 2 * LIMIT_BYTES);
+	begin_worker(1, LIMIT_BYTES); /* cannot grow as far as the settings say */
+	return 0;
+}
+
+static int end(void **state) {
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++) snug_shard_destroy(workers[i].shard);
+	return 0;
+}
+
+static void run(uint32_t worker, struct operation operation, uint8_t status) {
+	operation.key = snug_shard_key(operation.key.bytes, operation.key.length);
+	operation_execute(workers[worker].shard, &operation, &workers[worker].counts);
+	assert_int_equal(operation.status, status);
+}
+
+static void store(uint32_t worker, const char *key) {
+	run(worker,
+		(struct operation){.kind = OPERATION_STORE,
+						   .mode = STORE_SET,
+						   .key = {.bytes = key, .length = strlen(key)},
+						   .value = "value",
+						   .value_bytes = 5},
+		STATUS_STORED);
+}
+
+static void get(uint32_t worker, const char *key, uint8_t status) {
+	run(worker, (struct operation){.kind = OPERATION_GET, .key = {.bytes = key, .length = strlen(key)}}, status);
+}
+
+/* The whole answer, ended by a NUL; freed by the caller. */
+static char *ask_with(struct command command, uint32_t asker) {
+	struct text text = {0};
+	struct errand *errand = errand_begin(&workers[asker], &command, &text);
+	if (errand != NULL) {
+		assert_int_equal(text.length, 0);
+		for (uint32_t i = 0; errand->visit != NULL && i < 2; i++) errand->visit(errand, &workers[i]);
+		while (errand->is_ready != NULL && !errand->is_ready(errand)) continue;
+		errand->answer(errand, &text);
+		errand->destroy(errand);
+	}
+	assert_false(text.failed);
+	text_append(&text, "", 1);
+	return text.bytes;
+}
+
+static char *ask(uint8_t kind, const char *words) {
+	return ask_with((struct command){.kind = kind, .text = words, .text_bytes = strlen(words)}, 1);
+}
+
+static void assert_answer(uint8_t kind, const char *words, const char *answer) {
+	char *text = ask(kind, words);
+	assert_string_equal(text, answer);
+	free(text);
+}
+
+static void assert_says(uint8_t kind, const char *words, const char *part) {
+	char *text = ask(kind, words);
+	if (strstr(text, part) == NULL) fail_msg("%s: no %s in\n%s", words, part, text);
+	free(text);
+}
+
+static void test_stats_are_all_workers_sum(void **state) {
+	(void)state;
+	store(0, "a");
+	store(1, "b");
+	store(1, "c");
+	get(0, "a", STATUS_FOUND);
+	get(1, "none", STATUS_NOT_FOUND);
+	workers[0].connections = (struct connection_counts){.current = 3, .total = 5, .read_bytes = 100};
+	workers[1].connections = (struct connection_counts){.current = 1, .total = 2, .read_bytes = 11, .rejected = 7};
+	assert_says(COMMAND_STATS, "", "STAT cmd_set 3\r\n");
+	assert_says(COMMAND_STATS, "", "STAT get_hits 1\r\nSTAT get_misses 1\r\n");
+	assert_says(COMMAND_STATS, "",
+				"STAT curr_connections 4\r\nSTAT total_connections 7\r\nSTAT rejected_connections 7\r\n");
+	assert_says(COMMAND_STATS, "", "STAT bytes_read 111\r\n");
+	assert_says(COMMAND_STATS, "", "STAT curr_items 3\r\nSTAT total_items 3\r\n");
+	assert_says(COMMAND_STATS, "", "STAT limit_maxbytes 8388608\r\n");
+	assert_says(COMMAND_STATS, "items", "STAT items:1:number 3\r\n");
+	assert_says(COMMAND_STATS, "slabs", "STAT active_slabs 1\r\n");
+	assert_answer(COMMAND_STATS, "conns", "STAT 0:state conn_test\r\nSTAT 1:state conn_test\r\nEND\r\n");
+}
+
+static void test_reset_keeps_what_is_there(void **state) {
+	(void)state;
+	store(0, "a");
+	store(1, "b");
+	workers[1].connections = (struct connection_counts){.current = 3, .total = 5, .buffer_bytes = 64};
+	assert_answer(COMMAND_STATS, "reset", "RESET\r\n");
+	assert_says(COMMAND_STATS, "", "STAT cmd_set 0\r\n");
+	assert_says(COMMAND_STATS, "", "STAT curr_items 2\r\nSTAT total_items 0\r\n");
+	assert_says(COMMAND_STATS, "", "STAT curr_connections 3\r\nSTAT total_connections 0\r\n");
+	assert_says(COMMAND_STATS, "", "STAT snug_buffer_bytes 64\r\n");
+	store(0, "c");
+	assert_says(COMMAND_STATS, "", "STAT curr_items 3\r\nSTAT total_items 1\r\n");
+}
+
+static void test_an_empty_cache_is_not_fragmented(void **state) {
+	(void)state;
+	assert_says(COMMAND_STATS, "",
+				"STAT snug_internal_fragmentation 0.000000\r\nSTAT snug_external_fragmentation 0.000000\r\n");
+	assert_answer(COMMAND_STATS, "items", "END\r\n");
+	assert_answer(COMMAND_STATS, "slabs", "STAT active_slabs 0\r\nSTAT total_malloced 0\r\nEND\r\n");
+	assert_answer(COMMAND_STATS, "sizes", "STAT sizes_status disabled\r\nEND\r\n");
+	assert_answer(COMMAND_STATS, "foo", "ERROR\r\n");
+}
+
+static void test_flush_reaches_all_workers(void **state) {
+	(void)state;
+	store(0, "a");
+	store(1, "b");
+	char *text = ask_with((struct command){.kind = COMMAND_FLUSH, .operation = {.exptime = 10}}, 0);
+	assert_string_equal(text, "OK\r\n");
+	free(text);
+	get(0, "a", STATUS_FOUND);
+	workers[0].wall_s += 10;
+	workers[1].wall_s += 10;
+	get(0, "a", STATUS_NOT_FOUND);
+	get(1, "b", STATUS_NOT_FOUND);
+	store(1, "c");
+	server.settings.no_flush = true;
+	text = ask_with((struct command){.kind = COMMAND_FLUSH}, 0);
+	assert_string_equal(text, "CLIENT_ERROR flush_all not allowed\r\n");
+	free(text);
+	get(1, "c", STATUS_FOUND);
+	assert_says(COMMAND_STATS, "", "STAT cmd_flush 2\r\n");
+}
+
+static void test_verbosity(void **state) {
+	(void)state;
+	char *text = ask_with((struct command){.kind = COMMAND_VERBOSITY, .operation = {.delta = 9}}, 0);
+	assert_string_equal(text, "OK\r\n");
+	assert_int_equal(atomic_load(&server.verbosity), 3);
+	free(text);
+}
+
+static void test_limit(void **state) {
+	(void)state;
+	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 8388608\r\nSTAT limit_bytes 8388608\r\nSTAT used_bytes ");
+	assert_says(COMMAND_SNUG, "limit 4m", "STAT limit_goal_bytes 4194304\r\n");
+	assert_answer(COMMAND_SNUG, "limit 17m",
+				  "CLIENT_ERROR at most 16777216 bytes; --memory-max says how far it may go\r\n");
+	assert_answer(COMMAND_SNUG, "limit 511k", "CLIENT_ERROR at least 524288 bytes\r\n");
+	assert_answer(COMMAND_SNUG, "limit 4x", "CLIENT_ERROR usage: snug limit [BYTES]\r\n");
+	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 4194304\r\n");
+}
+
+static void test_a_limit_that_one_worker_cannot_keep(void **state) {
+	(void)state;
+	char *text = ask(COMMAND_SNUG, "limit 16m");
+	assert_memory_equal(text, "SERVER_ERROR ", 13);
+	assert_non_null(strstr(text, "; 1 of 2 workers have the new limit\r\n"));
+	free(text);
+}
+
+static void test_map_metrics_check(void **state) {
+	(void)state;
+	store(1, "a");
+	assert_says(COMMAND_SNUG, "map", "STAT 1:map_stride_pages 1\r\nMAP 1 {\"page_bytes\":");
+	assert_says(COMMAND_SNUG, "map", "{\"page\":0,\"state\":\"slab\",\"pool\":\"small\",");
+	assert_says(COMMAND_SNUG, "metrics", "STAT 1:items 1\r\n");
+	assert_says(COMMAND_SNUG, "metrics", "STAT 1:small:objects 1\r\n");
+	assert_answer(COMMAND_SNUG, "check", "STAT 0:check ok\r\nSTAT 1:check ok\r\nEND\r\n");
+}
+
+static void test_the_coordinator_is_asked(void **state) {
+	(void)state;
+	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+	snug_coordinator_options coordinator_options = SNUG_COORDINATOR_DEFAULTS;
+	options.pools.limit_bytes = LIMIT_BYTES;
+	assert_int_equal(snug_workers_create(&options, &server.workers), SNUG_OK);
+	coordinator_options.workers = server.workers;
+	coordinator_options.background.on = false;
+	assert_int_equal(snug_coordinator_create(&coordinator_options, &server.coordinator), SNUG_OK);
+	assert_says(COMMAND_SNUG, "estimate", "STAT reclaimable_bytes 0\r\n");
+	assert_says(COMMAND_SNUG, "defrag coalesce bytes 1k ms 5 return", "STAT result ok\r\n");
+	assert_says(COMMAND_SNUG, "emergency 5m", "CLIENT_ERROR ");
+	assert_says(COMMAND_SNUG, "emergency 1m", "STAT complete no\r\n");
+	assert_answer(COMMAND_SNUG, "schedule every 30m", "STAT schedule 9223372036854775809\r\nEND\r\n");
+	assert_answer(COMMAND_SNUG, "schedule 02:00-04:00 target 10", "STAT schedule 9223372036854775810\r\nEND\r\n");
+	assert_answer(COMMAND_SNUG, "cancel 9223372036854775809", "OK\r\n");
+	assert_says(COMMAND_SNUG, "cancel 9223372036854775809", "CLIENT_ERROR ");
+	assert_says(COMMAND_SNUG, "report 1", ":request cancel ");
+	assert_int_equal(snug_coordinator_destroy(server.coordinator), SNUG_OK);
+	assert_int_equal(snug_workers_destroy(server.workers), SNUG_OK);
+}
+
+static void test_wrong_use(void **state) {
+	(void)state;
+	static const char *const wrong[] = {"estimate now",
+										"defrag bytes",
+										"defrag ms 5k",
+										"emergency",
+										"emergency 1m x",
+										"schedule 02:00-24:01",
+										"cancel",
+										"cancel 1k",
+										"report 0",
+										"schedule every 1m 2m",
+										"limit 1 2",
+										"schedule every 5g",
+										"schedule every 71582789m",
+										"schedule every 1193047h"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_says(COMMAND_SNUG, wrong[i], "CLIENT_ERROR usage: snug ");
+	assert_answer(COMMAND_SNUG, "", "CLIENT_ERROR no such snug command; snug help lists them\r\n");
+	assert_says(COMMAND_SNUG, "help", "snug check");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		TEST(test_stats_are_all_workers_sum),
+		TEST(test_reset_keeps_what_is_there),
+		TEST(test_an_empty_cache_is_not_fragmented),
+		TEST(test_flush_reaches_all_workers),
+		TEST(test_verbosity),
+		TEST(test_limit),
+		TEST(test_a_limit_that_one_worker_cannot_keep),
+		TEST(test_map_metrics_check),
+		TEST(test_the_coordinator_is_asked),
+		TEST(test_wrong_use),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
