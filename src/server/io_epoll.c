@@ -2,7 +2,8 @@
  *
  *     epoll says: readable -> on the ready list -> each poll receives once from each of the list, into one buffer of the io's
  *                                                  a short read takes it off; a full one leaves it there, so that others get their turn
- *     sends go at once; what does not fit waits for `writable`
+ *     sends go at once; what does not fit is tried again in the next poll, then when epoll says writable, which it is asked for only then:
+ *     asked always, a unix socket woke us after each read of its peer (3.8 in place of 3.0 us for an exchange on one connection)
  *
  * What a poll has fetched from epoll and not handled yet may refer to streams that are closed meanwhile: so `closed` is told at the end of the
  * poll, from a list. The wait fetches events too, which the next poll handles. */
@@ -20,6 +21,7 @@
 #define RECEIVE_BYTES 65536u
 #define EVENTS_MAX 128u
 #define LISTENERS_MAX 32u
+#define RECEIVE_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 #define ACCEPTS_MAX 64u /* in one poll */
 
 enum stream_state {
@@ -31,6 +33,7 @@ enum stream_state {
 	STREAM_BROKEN = 32, /* was told */
 	STREAM_CLOSED = 64,
 	STREAM_HANGUP = 128, /* the peer's end, or an error, lies behind what is there: receive until it comes */
+	STREAM_ASKED = 256,  /* epoll tells when it is writable */
 };
 
 struct listening {
@@ -164,7 +167,18 @@ static bool accept_all(struct epoll_io *self) {
 static bool epoll_open(struct io *io, struct io_stream *stream, int fd) {
 	struct epoll_io *self = epoll_of(io);
 	*stream = (struct io_stream){.fd = fd};
-	return add(self, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, stream);
+	return add(self, fd, RECEIVE_EVENTS, stream);
+}
+
+/* Only while a send waits: a unix socket says after each read of its peer that it is writable, which is a wake-up for nothing. False: the OS
+ * refused. */
+static bool ask_for_writable(struct epoll_io *self, struct io_stream *stream, bool wants) {
+	bool asks = (stream->state & STREAM_ASKED) != 0;
+	struct epoll_event event = {.events = RECEIVE_EVENTS | (wants ? EPOLLOUT : 0), .data.ptr = stream};
+	if (asks == wants) return true;
+	if (epoll_ctl(self->epoll, EPOLL_CTL_MOD, stream->fd, &event) != 0) return false;
+	stream->state ^= STREAM_ASKED;
+	return true;
 }
 
 static void epoll_pause(struct io *io, struct io_stream *stream) {
@@ -242,8 +256,9 @@ static void go_on_sending(struct epoll_io *self, struct io_stream *stream) {
 	if ((stream->state & (STREAM_SENDING | STREAM_BROKEN | STREAM_CLOSED)) != STREAM_SENDING) return;
 	if (send_left(stream, &is_broken)) {
 		stream->state &= (uint16_t)~STREAM_SENDING;
+		(void)ask_for_writable(self, stream, false); /* refused: it is told for nothing */
 		self->io.events->sent(self->io.context, stream);
-	} else if (is_broken) {
+	} else if (is_broken || !ask_for_writable(self, stream, true)) {
 		break_stream(self, stream);
 	}
 }

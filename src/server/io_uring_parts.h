@@ -11,7 +11,15 @@
 #define WATCHED_MAX 2u
 
 /* What a completion is of: the low bits of its user data; the others are the address. */
-enum what { WHAT_RECEIVE, WHAT_SEND, WHAT_CANCEL, WHAT_ACCEPT, WHAT_WATCH, WHAT_IGNORED };
+enum what {
+	WHAT_RECEIVE,
+	WHAT_SEND,
+	WHAT_RECEIVE_CANCEL,
+	WHAT_SEND_CANCEL,
+	WHAT_ACCEPT,
+	WHAT_WATCH,
+	WHAT_IGNORED,
+};
 #define WHAT_MASK UINT64_C(7)
 
 struct listening {
@@ -30,8 +38,7 @@ struct uring_io {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffer_ring;
 	char *buffers;
-	struct io_stream *closed;  /* to be told */
-	struct io_stream *starved; /* to be armed again */
+	struct io_stream *closed; /* to be told */
 	uint32_t listener_count;
 	uint32_t watched_count;
 	bool is_stopped;          /* accepts no more */

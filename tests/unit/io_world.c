@@ -194,10 +194,14 @@ struct world *world_of(void **state) {
 	return world;
 }
 
-void world_close_all(struct world *world) {
+static void close_open_ones(struct world *world) {
 	for (struct link *link = world->first; link != NULL; link = link->next)
 		if (!link->is_closing) link_close(link);
-	UNTIL(world, world->first == NULL);
+}
+
+/* Each turn may accept another that waited in a listener's queue. */
+void world_close_all(struct world *world) {
+	UNTIL(world, (close_open_ones(world), world->first == NULL));
 }
 
 int world_end(void **state) {

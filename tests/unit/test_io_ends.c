@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +226,39 @@ static void many_resets(void **state) {
 	UNTIL(world, world->closed == 100);
 }
 
+struct flood {
+	int fd;
+	_Atomic bool is_over;
+};
+
+static void send_without_end(void *context) {
+	struct flood *flood = context;
+	static const char bytes[4096];
+	while (!atomic_load(&flood->is_over))
+		if (send(flood->fd, bytes, sizeof bytes, MSG_NOSIGNAL) < 0) os_thread_yield();
+}
+
+/* Whatever the kernel is just doing with the stream: the peer goes on and on, and the end comes all the same. */
+static void closed_during_a_flood(void **state) {
+	struct world *world = world_of(state);
+	for (uint32_t round = 0; round < 100; round++) {
+		struct link *link;
+		struct os_thread thread;
+		struct flood flood = {.fd = client_open(world, round & 1 ? FAMILY_UNIX : FAMILY_V4, &link)};
+		assert_true(os_thread_start(&thread, send_without_end, &flood));
+		UNTIL(world, link->received > round % 40);
+		if (round & 2) io_pause(world->io, &link->stream);
+		if (round & 4) (void)io_poll(world->io);
+		link_close(link);
+		uint64_t until_ns = os_deadline_ns(PATIENCE_NS);
+		while (world->closed == round && os_remaining_ns(until_ns) > 0) drive(world);
+		atomic_store(&flood.is_over, true);
+		os_thread_join(&thread);
+		close(flood.fd);
+		assert_int_equal(world->closed, round + 1);
+	}
+}
+
 /* ------------------------------------------------------------------ random ----------------- */
 
 #define STREAMS 24u
@@ -288,6 +323,7 @@ int main(void) {
 		FOR_BOTH(closed_within_received),
 		FOR_BOTH(closed_within_sent),
 		FOR_BOTH(closed_between_wait_and_poll),
+		FOR_BOTH(closed_during_a_flood),
 		FOR_BOTH(many_resets),
 		FOR_BOTH(random_lives),
 	};
