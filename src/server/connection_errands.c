@@ -87,6 +87,12 @@ static struct errand *say_later(struct text *text) {
 
 void answers_begin_errand(struct connection *connection, const struct command *command) {
 	struct text text = {0};
+	struct buffers *buffers = &turn_of(connection)->buffers;
+	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
+	if (!buffers_prepare(buffers, &buffers->records, 1)) {
+		connection_close(connection);
+		return;
+	}
 	struct errand *errand = errand_begin(connection->worker, command, &text);
 	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
 	if (errand == NULL && is_long && !text.failed && !command->is_quiet) {
