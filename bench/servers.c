@@ -1,12 +1,16 @@
 /* servers.c: bench-servers: what a request costs snugd and what it costs memcached, in one run.
  *
- *     bench-servers [--snugd PATH] [--memcached PATH] [--workers N] [--keys N] [--connections N] [usual options]
+ *     bench-servers [--snugd PATH] [--memcached PATH] [--workers N] [--keys N] [--connections N] [--churn] [usual options]
+ *
+ * With --churn one more client a server stores and deletes objects of changing sizes beside the load, and has snugd defragment what that leaves
+ * again and again.
  *
  * Both servers run all the time, filled with the same keys, and are loaded in turns: for each shape of load snugd, memcached, snugd,
  * memcached, ... The figure that does not depend on how busy the machine is or how fast the clients are is the processor time of the
  * server for a million requests (a get of 24 keys is one request); the ratio is the median of the turns' ratios. Latencies are
  * the clients', in a closed loop, all connections served by one thread, from sending to the last answer of what was sent at once. */
 #include "bench.h"
+#include "server_churn.h"
 #include "server_load.h"
 #include "server_process.h"
 
@@ -23,6 +27,7 @@ struct settings {
 	const char *memcached;
 	const char *workers;
 	struct load_options load;
+	bool churn; /* one more client fragments each server, and has snugd defragmented all the time */
 	bench_options common;
 	uint64_t duration_ns;
 };
@@ -59,6 +64,8 @@ static void parse(int argc, char **argv, struct settings *settings) {
 			take_number(argv[i], "--keys", value, &settings->load.keys) ||
 			take_number(argv[i], "--connections", value, &settings->load.connections))
 			i++;
+		else if (strcmp(argv[i], "--churn") == 0)
+			settings->churn = true;
 		else
 			argv[kept++] = argv[i];
 	}
@@ -162,7 +169,16 @@ int main(int argc, char **argv) {
 		printf("%-14s %-10s %9s %8s %12s %9s %9s %9s %8s\n", "shape", "server", "CPU", "ratio", "requests/s", "p50 us",
 			   "p99", "p99.9", "misses");
 	}
+	struct server_churn churns[SIDES];
+	for (unsigned i = 0; settings.churn && i < SIDES; i++)
+		churns[i] = server_churn_start(&sides[i].process, i == 0, settings.common.seed);
 	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) compare(load, &settings, &shapes[i], sides);
+	for (unsigned i = 0; settings.churn && i < SIDES; i++) {
+		struct server_churn_report report = server_churn_stop(&churns[i]);
+		if (i == 0 && !settings.common.json)
+			printf("beside it snugd was defragmented %llu times: %llu bytes reclaimed\n",
+				   (unsigned long long)report.rounds, (unsigned long long)report.reclaimed_bytes);
+	}
 	for (unsigned i = 0; i < SIDES; i++) server_stop(&sides[i].process);
 	load_destroy(load);
 	return 0;
