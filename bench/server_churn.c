@@ -56,12 +56,9 @@ static size_t receive_to(int fd, char *answer, const char *end) {
 }
 
 static void store(int fd, uint32_t name, uint32_t size, char *answer) {
-	static const char value[VALUE_MAX];
-	char head[64];
-	int length = snprintf(head, sizeof head, "set churn:%u 0 0 %u\r\n", name, size);
-	send_all(fd, head, (size_t)length);
-	send_all(fd, value, size);
-	send_all(fd, "\r\n", 2);
+	char line[64 + VALUE_MAX];
+	int length = snprintf(line, sizeof line, "set churn:%u 0 0 %u\r\n%0*u\r\n", name, size, (int)size, name);
+	send_all(fd, line, (size_t)length);
 	(void)receive_to(fd, answer, "\r\n");
 }
 
