@@ -40,16 +40,16 @@ static void unlink_it(struct server_worker *worker, struct connection *connectio
 		worker->connection_list = connection->next;
 }
 
-void connection_begin(struct server_worker *worker, int fd, bool is_tcp) {
+void connection_begin(struct server_worker *worker, int fd, enum listener_kind door) {
 	int on = 1;
 	if (turn_away(worker, fd)) return;
-	if (is_tcp) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	struct buffers *buffers = &worker->turn->buffers;
 	struct connection *connection = buffers_alloc(buffers, sizeof *connection);
 	if (connection != NULL) {
 		memset(connection, 0, sizeof *connection);
 		connection->worker = worker;
-		connection->is_tcp = is_tcp;
+		connection->door = (uint8_t)door;
 		connection->last_active_s = worker->turn->now_s;
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
 		if (!connection->is_open) buffers_free(buffers, connection, sizeof *connection);
@@ -240,7 +240,7 @@ void connections_describe(const struct server_worker *worker, struct text *out) 
 	for (const struct connection *at = worker->connection_list; at != NULL; at = at->next) {
 		if (at->is_closing) continue;
 		int fd = at->stream.fd;
-		text_print(out, "STAT %d:addr %s\r\n", fd, at->is_tcp ? "tcp" : "unix");
+		text_print(out, "STAT %d:addr %s\r\n", fd, at->door == LISTENER_TCP ? "tcp" : "unix");
 		text_print(out, "STAT %d:state %s\r\n", fd, state_text(at));
 		text_print(out, "STAT %d:secs_since_last_cmd %u\r\n", fd, worker->turn->now_s - at->last_active_s);
 	}

@@ -20,6 +20,7 @@
 #include "server/buffers.h"
 #include "server/command.h"
 #include "server/io.h"
+#include "server/listeners.h"
 #include "server/server.h"
 
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
@@ -109,7 +110,7 @@ struct connection {
 	bool is_dirty;   /* on the list of those with something to send */
 	bool is_blocked; /* on the list of those that wait for records */
 	bool has_ended;  /* the peer has sent all it will */
-	bool is_tcp;
+	uint8_t door;    /* enum listener_kind: which kind of listener accepted it */
 	struct parser parser;
 	uint64_t skip_bytes;
 	char *input; /* the unfinished command, and what came behind it */
@@ -155,7 +156,7 @@ static inline struct turn *turn_of(const struct connection *connection) {
 }
 
 /* connection.c: begins to serve a socket that was accepted; closes it if that can't be. */
-void connection_begin(struct server_worker *worker, int fd, bool is_tcp);
+void connection_begin(struct server_worker *worker, int fd, enum listener_kind door);
 /* Ends it. It may be gone on return. */
 void connection_close(struct connection *connection);
 /* What the io says. */

@@ -166,6 +166,14 @@ static void skip(struct connection *connection, struct command *command) {
 	answers_say(connection, text, text_bytes);
 }
 
+/* --control-only: what looks into or changes the server's memory is the operator's alone. */
+static bool is_refused(struct connection *connection, const struct command *command) {
+	static const char text[] = "CLIENT_ERROR snug commands are taken on the control socket alone\r\n";
+	if (!connection->worker->server->settings.control_only || connection->door == LISTENER_CONTROL) return false;
+	if (!command->is_quiet) answers_say(connection, text, sizeof text - 1);
+	return true;
+}
+
 /* Tells whether the input goes on as before. */
 static bool act(struct connection *connection, struct command *command) {
 	switch ((enum command_kind)command->kind) {
@@ -182,10 +190,13 @@ static bool act(struct connection *connection, struct command *command) {
 	case COMMAND_SAY_SKIP:
 		skip(connection, command);
 		return false;
+	case COMMAND_SNUG:
+		if (is_refused(connection, command)) return true;
+		answers_begin_errand(connection, command);
+		return false;
 	case COMMAND_FLUSH:
 	case COMMAND_VERBOSITY:
 	case COMMAND_STATS:
-	case COMMAND_SNUG:
 		answers_begin_errand(connection, command);
 		return false;
 	case COMMAND_FAIL:

@@ -34,7 +34,7 @@ static struct connection *connection_of(struct io_stream *stream) {
 
 static void on_accepted(void *context, uint32_t tag, int fd) {
 	struct server_worker *worker = context;
-	connection_begin(worker, fd, tag == LISTENER_TCP);
+	connection_begin(worker, fd, (enum listener_kind)tag);
 }
 
 static void on_received(void *context, struct io_stream *stream, const char *bytes, size_t length) {

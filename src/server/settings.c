@@ -150,6 +150,8 @@ static bool fits_paths(struct settings_reader *reader) {
 	const struct settings *settings = reader->settings;
 	if (settings->socket_path[0] != '\0' && strcmp(settings->socket_path, settings->control_path) == 0)
 		return settings_refuse(reader, "--control: the same path as --unix-socket");
+	if (settings->control_only && settings->control_path[0] == '\0')
+		return settings_refuse(reader, "--control-only: there is no control socket; name one with --control");
 	if (!settings->daemonize) return true;
 	if (is_relative(settings->socket_path) || is_relative(settings->control_path) || is_relative(settings->pid_file))
 		return settings_refuse(reader, "--daemon: paths must be absolute, because a daemon leaves its directory");

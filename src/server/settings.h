@@ -23,6 +23,7 @@ struct settings {
 	char socket_path[108];    /* -s; "": none */
 	uint32_t socket_mask;     /* -a: octal access bits */
 	char control_path[108];   /* --control: the same protocol on a socket for the owner alone; "": none */
+	bool control_only;        /* --control-only: commands that begin with snug are refused elsewhere */
 	uint32_t backlog;         /* -b */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
 	bool core_dumps;          /* -r */

@@ -89,6 +89,8 @@ enum settings_kind {
 	  "access bits of the unix socket, octal")                                                                        \
 	X(NETWORK, 0, "control", TEXT, SETTINGS_FIELD(control_path), "", 0, 0, "PATH", "control_socket",                  \
 	  "one more unix socket, for the owner alone")                                                                    \
+	X(NETWORK, 0, "control-only", FLAG, SETTINGS_FIELD(control_only), "", 0, 1, "no|yes", "control_only",             \
+	  "take the commands that begin with snug on the control socket alone")                                           \
 	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000, "NUMBER", "maxconns",   \
 	  "connections at a time; more are told so and closed")                                                           \
 	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER", "tcp_backlog",      \

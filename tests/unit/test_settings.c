@@ -206,6 +206,7 @@ static void refuses_with_a_sentence(void **state) {
 		{"-m 512g -t 1", "--memory-limit: too much for 1 workers: each can use 256g; give more threads (-t)"},
 		{"--memory-max 63", "--memory-max: less than the memory limit"},
 		{"-s /a --control /a", "--control: the same path as --unix-socket"},
+		{"--control-only", "--control-only: there is no control socket; name one with --control"},
 		{"-d -s a", "--daemon: paths must be absolute, because a daemon leaves its directory"},
 		{"-d -P a", "--daemon: paths must be absolute, because a daemon leaves its directory"},
 		{"--config /nowhere/x", "--config: /nowhere/x: No such file or directory"},
