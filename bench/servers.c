@@ -1,9 +1,11 @@
 /* servers.c: bench-servers: what a request costs snugd and what it costs memcached, in one run.
  *
- *     bench-servers [--snugd PATH] [--memcached PATH] [--workers N] [--keys N] [--connections N] [--churn] [usual options]
+ *     bench-servers [--snugd PATH] [--memcached PATH] [--workers N] [--keys N] [--connections N] [--churn] [--shape N] [usual options]
  *
  * With --churn one more client a server stores and deletes objects of changing sizes beside the load, and has snugd defragment what that leaves
  * again and again.
+ *
+ * --shape N measures the Nth shape of load alone, for a profiler beside it.
  *
  * Both servers run all the time, filled with the same keys, and are loaded in turns: for each shape of load snugd, memcached, snugd,
  * memcached, ... The figure that does not depend on how busy the machine is or how fast the clients are is the processor time of the
@@ -27,7 +29,8 @@ struct settings {
 	const char *memcached;
 	const char *workers;
 	struct load_options load;
-	bool churn; /* one more client fragments each server, and has snugd defragmented all the time */
+	uint32_t shape; /* the one to measure, from 1; 0: all */
+	bool churn;     /* one more client fragments each server, and has snugd defragmented all the time */
 	bench_options common;
 	uint64_t duration_ns;
 };
@@ -62,7 +65,8 @@ static void parse(int argc, char **argv, struct settings *settings) {
 			take_text(argv[i], "--memcached", value, &settings->memcached) ||
 			take_text(argv[i], "--workers", value, &settings->workers) ||
 			take_number(argv[i], "--keys", value, &settings->load.keys) ||
-			take_number(argv[i], "--connections", value, &settings->load.connections))
+			take_number(argv[i], "--connections", value, &settings->load.connections) ||
+			take_number(argv[i], "--shape", value, &settings->shape))
 			i++;
 		else if (strcmp(argv[i], "--churn") == 0)
 			settings->churn = true;
@@ -172,7 +176,8 @@ int main(int argc, char **argv) {
 	struct server_churn churns[SIDES];
 	for (unsigned i = 0; settings.churn && i < SIDES; i++)
 		churns[i] = server_churn_start(&sides[i].process, i == 0, settings.common.seed);
-	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) compare(load, &settings, &shapes[i], sides);
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+		if (settings.shape == 0 || settings.shape == i + 1) compare(load, &settings, &shapes[i], sides);
 	for (unsigned i = 0; settings.churn && i < SIDES; i++) {
 		struct server_churn_report report = server_churn_stop(&churns[i]);
 		if (i == 0 && !settings.common.json)
