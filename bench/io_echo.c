@@ -203,7 +203,7 @@ static double run(enum io_kind kind, const struct shape *shape, unsigned connect
 	static struct server server;
 	memset(&server, 0, sizeof server);
 	server.shape = shape;
-	bench_expect_ok(io_create(kind, &callbacks, &server, &server.io), "io_create");
+	bench_expect_ok(io_create(kind, 0, &callbacks, &server, &server.io), "io_create");
 	int listener = open_listener(shape->is_unix);
 	if (!io_listen(server.io, listener, 0)) bench_fail("cannot accept");
 	pid_t child = fork();
@@ -240,7 +240,7 @@ static unsigned take_connections(int *argc, char **argv) {
 
 static bool has_uring(void) {
 	struct io *io;
-	if (io_create(IO_URING, &callbacks, NULL, &io) != SNUG_OK) return false;
+	if (io_create(IO_URING, 0, &callbacks, NULL, &io) != SNUG_OK) return false;
 	io_destroy(io);
 	return true;
 }

@@ -8,17 +8,27 @@
 
 #define KEEP_SHARE 256u /* of the limit: what free blocks may hold, and free records */
 #define KEEP_MAX 512u
+#define RECORDS_SHARE 8u
+#define RECORDS_MIN 16u
 
 static uint32_t keep_of(uint64_t limit_bytes, uint32_t bytes) {
 	uint64_t keep = limit_bytes / KEEP_SHARE / bytes;
 	return keep < 2 ? 2 : keep > KEEP_MAX ? KEEP_MAX : (uint32_t)keep;
 }
 
+/* What waits for others must not drive out the items: an eighth of the limit at most. */
+static uint32_t records_of(uint64_t limit_bytes, uint32_t records_max) {
+	uint64_t records = limit_bytes / RECORDS_SHARE / RECORD_BYTES;
+	return records < RECORDS_MIN ? RECORDS_MIN : records > records_max ? records_max : (uint32_t)records;
+}
+
 void buffers_init(struct buffers *buffers, snug_shard *shard, uint64_t limit_bytes, uint32_t records_max) {
 	*buffers = (struct buffers){
 		.shard = shard,
 		.blocks = {.bytes = BUFFER_BYTES, .keep = keep_of(limit_bytes, BUFFER_BYTES), .taken_max = UINT32_MAX},
-		.records = {.bytes = RECORD_BYTES, .keep = keep_of(limit_bytes, RECORD_BYTES), .taken_max = records_max},
+		.records = {.bytes = RECORD_BYTES,
+					.keep = keep_of(limit_bytes, RECORD_BYTES),
+					.taken_max = records_of(limit_bytes, records_max)},
 	};
 }
 

@@ -29,7 +29,7 @@ struct buffers {
 	struct buffer_stock records;
 };
 
-/* `records_max` may be taken at a time. */
+/* `records_max` records may be taken at a time, or fewer where the limit is low. */
 void buffers_init(struct buffers *buffers, snug_shard *shard, uint64_t limit_bytes, uint32_t records_max);
 /* All must have been given back. */
 void buffers_deinit(struct buffers *buffers);

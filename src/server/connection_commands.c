@@ -212,6 +212,23 @@ static bool act(struct connection *connection, struct command *command) {
 
 /* ------------------------------------------------------------------ all of them ------------ */
 
+/* Until somebody gives records back. */
+static void block(struct connection *connection) {
+	struct turn *turn = turn_of(connection);
+	if (connection->is_blocked) return;
+	connection->is_blocked = true;
+	connection->next_blocked = turn->blocked;
+	turn->blocked = connection;
+}
+
+/* There is no memory for a record now, but there will be: others are in use. */
+static bool waits_for_record(struct connection *connection) {
+	struct buffers *buffers = &turn_of(connection)->buffers;
+	if (LIKELY(buffers_prepare(buffers, &buffers->records, 1)) || buffers->records.taken == 0) return false;
+	block(connection);
+	return true;
+}
+
 /* How many commands may be taken in now; a remote one takes a record each. */
 static uint32_t room_for_commands(struct connection *connection) {
 	struct turn *turn = turn_of(connection);
@@ -220,11 +237,7 @@ static uint32_t room_for_commands(struct connection *connection) {
 	uint32_t most = BATCH_COMMANDS, left = records->taken_max - records->taken;
 	if (left <= most) {
 		most = left > 0 ? left - 1 : 0; /* the last one is for a value that is sent from where it lies */
-		if (most == 0 && !connection->is_blocked) {
-			connection->is_blocked = true;
-			connection->next_blocked = turn->blocked;
-			turn->blocked = connection;
-		}
+		if (most == 0) block(connection);
 	}
 	return most;
 }
@@ -234,6 +247,7 @@ static uint32_t carry_out(struct connection *connection, const struct batch *bat
 	struct turn *turn = turn_of(connection);
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
+		if (UNLIKELY(waits_for_record(connection))) return i;
 		act(connection, &turn->batch[i]);
 		if (UNLIKELY(connection->is_closing)) return i;
 	}

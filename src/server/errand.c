@@ -29,13 +29,13 @@ void errand_free(struct errand *errand) {
 	free(errand);
 }
 
-void *errand_new(struct server_worker *asker, size_t bytes, struct text *out) {
+void *errand_new(struct server *server, size_t bytes, struct text *out) {
 	struct errand *errand = calloc(1, bytes);
 	if (errand == NULL) {
 		text_say(out, "SERVER_ERROR out of memory");
 		return NULL;
 	}
-	errand->server = asker->server;
+	errand->server = server;
 	errand->destroy = errand_free;
 	return errand;
 }
@@ -56,13 +56,13 @@ static void answer_ok(struct errand *errand, struct text *out) {
 	text_say(out, "OK");
 }
 
-struct errand *errand_flush(struct server_worker *asker, int64_t delay_s, struct text *out) {
+static struct errand *flush_all(struct server_worker *asker, int64_t delay_s, struct text *out) {
 	asker->connections.flush_commands++;
 	if (asker->server->settings.no_flush) {
 		text_say(out, "CLIENT_ERROR flush_all not allowed");
 		return NULL;
 	}
-	struct flush *flush = errand_new(asker, sizeof *flush, out);
+	struct flush *flush = errand_new(asker->server, sizeof *flush, out);
 	if (flush == NULL) return NULL;
 	flush->errand.visit = flush_visit;
 	flush->errand.answer = answer_ok;
@@ -83,13 +83,13 @@ static struct errand *set_verbosity(struct server_worker *asker, uint64_t level,
 struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out) {
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_FLUSH:
-		return errand_flush(asker, command->operation.exptime, out);
+		return flush_all(asker, command->operation.exptime, out);
 	case COMMAND_VERBOSITY:
 		return set_verbosity(asker, command->operation.delta, out);
 	case COMMAND_STATS:
-		return errand_stats(asker, command->text, command->text_bytes, out);
+		return errand_stats(asker->server, command->text, command->text_bytes, out);
 	case COMMAND_SNUG:
-		return errand_snug(asker, command->text, command->text_bytes, out);
+		return errand_snug(asker->server, command->text, command->text_bytes, out);
 	default:
 		text_say(out, "ERROR");
 		return NULL;

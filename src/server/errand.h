@@ -29,4 +29,8 @@ struct errand {
  * thread. `asker` is the worker whose connection asks. The command's bytes are not referred to after the return. */
 struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out);
 
+/* The two that any thread may begin, not only a worker's: what follows `stats`, and what follows `snug`. */
+struct errand *errand_stats(struct server *server, const char *what, size_t length, struct text *out);
+struct errand *errand_snug(struct server *server, const char *what, size_t length, struct text *out);
+
 #endif

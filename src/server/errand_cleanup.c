@@ -97,13 +97,13 @@ static void answer(struct errand *errand, struct text *out) {
 	text_say(out, "END");
 }
 
-static struct errand *submit(struct server_worker *asker, const snug_request *request, struct text *out) {
-	struct cleanup *cleanup = errand_new(asker, sizeof *cleanup, out);
+static struct errand *submit(struct server *server, const snug_request *request, struct text *out) {
+	struct cleanup *cleanup = errand_new(server, sizeof *cleanup, out);
 	if (cleanup == NULL) return NULL;
 	cleanup->errand.is_ready = is_ready;
 	cleanup->errand.answer = answer;
 	cleanup->kind = request->kind;
-	snug_error error = snug_coordinator_submit(asker->server->coordinator, request, &cleanup->ticket);
+	snug_error error = snug_coordinator_submit(server->coordinator, request, &cleanup->ticket);
 	if (!error) return &cleanup->errand;
 	errand_free(&cleanup->errand);
 	refuse(out, error);
@@ -125,15 +125,15 @@ static bool take_mode(const struct words *words, size_t *at, snug_request *reque
 	return true;
 }
 
-static struct errand *estimate(struct server_worker *asker, const struct words *words, struct text *out) {
+static struct errand *estimate(struct server *server, const struct words *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
 	size_t at = 1;
 	take_mode(words, &at, &request);
 	if (at != words->count) return usage(out, "estimate [coalesce|compact]");
-	return submit(asker, &request, out);
+	return submit(server, &request, out);
 }
 
-static struct errand *defragment(struct server_worker *asker, const struct words *words, struct text *out) {
+static struct errand *defragment(struct server *server, const struct words *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	size_t at = 1;
 	bool right = take_mode(words, &at, &request);
@@ -154,16 +154,16 @@ static struct errand *defragment(struct server_worker *asker, const struct words
 		at += 2;
 	}
 	if (!right) return usage(out, "defrag [coalesce|compact] [bytes N] [ms N] [return]");
-	return submit(asker, &request, out);
+	return submit(server, &request, out);
 }
 
-static struct errand *emergency(struct server_worker *asker, const struct words *words, struct text *out) {
+static struct errand *emergency(struct server *server, const struct words *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
 	bool evict = words_is(words, 2, "evict");
 	if (!words_bytes(words, 1, &request.min_bytes) || words->count > (evict ? 3u : 2u))
 		return usage(out, "emergency BYTES [evict]");
 	request.may_evict = evict;
-	return submit(asker, &request, out);
+	return submit(server, &request, out);
 }
 
 /* HH:MM, as a minute of the day; 24:00 is its end. */
@@ -183,7 +183,7 @@ static bool take_window(const struct words *words, size_t at, snug_window *windo
 		   take_minute(words->word[at].bytes + 6, &window->to_minute);
 }
 
-static struct errand *schedule(struct server_worker *asker, const struct words *words, struct text *out) {
+static struct errand *schedule(struct server *server, const struct words *words, struct text *out) {
 	static const char form[] = "schedule HH:MM-HH:MM|every TIME [target PERCENT]";
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
 	uint64_t number;
@@ -202,13 +202,13 @@ static struct errand *schedule(struct server_worker *asker, const struct words *
 		at += 2;
 	}
 	if (at != words->count) return usage(out, form);
-	return submit(asker, &request, out);
+	return submit(server, &request, out);
 }
 
-static struct errand *cancel(struct server_worker *asker, const struct words *words, struct text *out) {
+static struct errand *cancel(struct server *server, const struct words *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
 	if (words->count != 2 || !words_number(words, 1, &request.target)) return usage(out, "cancel ID");
-	return submit(asker, &request, out);
+	return submit(server, &request, out);
 }
 
 /* ------------------------------------------------------------------ the last requests ------ */
@@ -232,7 +232,7 @@ static void say_entry(const snug_audit_entry *entry, struct text *out) {
 	text_print(out, "STAT %s:total_ns %llu\r\n", name, (unsigned long long)entry->total_ns);
 }
 
-static struct errand *report(struct server_worker *asker, const struct words *words, struct text *out) {
+static struct errand *report(struct server *server, const struct words *words, struct text *out) {
 	uint64_t wanted = ENTRIES_DEFAULT;
 	if (words->count > 2 || (words->count == 2 && (!words_number(words, 1, &wanted) || wanted == 0)))
 		return usage(out, "report [N]");
@@ -240,7 +240,7 @@ static struct errand *report(struct server_worker *asker, const struct words *wo
 	snug_audit_entry *entries = calloc(wanted, sizeof *entries);
 	uint32_t count = (uint32_t)wanted;
 	snug_error error =
-		entries == NULL ? SNUG_ERROR_OS_MEMORY : snug_coordinator_audit(asker->server->coordinator, entries, &count);
+		entries == NULL ? SNUG_ERROR_OS_MEMORY : snug_coordinator_audit(server->coordinator, entries, &count);
 	if (error) {
 		refuse(out, error);
 	} else {
@@ -253,10 +253,10 @@ static struct errand *report(struct server_worker *asker, const struct words *wo
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-struct errand *errand_cleanup(struct server_worker *asker, const struct words *words, bool *known, struct text *out) {
+struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out) {
 	static const struct {
 		const char *name;
-		struct errand *(*begin)(struct server_worker *asker, const struct words *words, struct text *out);
+		struct errand *(*begin)(struct server *server, const struct words *words, struct text *out);
 	} commands[] = {
 		{"estimate", estimate}, {"defrag", defragment}, {"emergency", emergency},
 		{"schedule", schedule}, {"cancel", cancel},     {"report", report},
@@ -264,7 +264,7 @@ struct errand *errand_cleanup(struct server_worker *asker, const struct words *w
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		if (!words_is(words, 0, commands[i].name)) continue;
 		*known = true;
-		return commands[i].begin(asker, words, out);
+		return commands[i].begin(server, words, out);
 	}
 	return NULL;
 }

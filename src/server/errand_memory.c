@@ -66,6 +66,11 @@ static void say_worker(struct text *out, const struct server_worker *worker, con
 	metric(out, index, "", "get_hits", worker->counts.get_hits);
 	metric(out, index, "", "get_misses", worker->counts.get_misses);
 	metric(out, index, "", "cmd_set", worker->counts.cmd_set);
+	metric(out, index, "", "turns", worker->turn_ns.count);
+	metric(out, index, "", "turn_p50_ns", snug_histogram_quantile(&worker->turn_ns, .5));
+	metric(out, index, "", "turn_p99_ns", snug_histogram_quantile(&worker->turn_ns, .99));
+	metric(out, index, "", "turn_p999_ns", snug_histogram_quantile(&worker->turn_ns, .999));
+	metric(out, index, "", "turn_max_ns", worker->turn_ns.max);
 }
 
 static void visit_metrics(struct errand *errand, struct server_worker *worker) {
@@ -163,10 +168,9 @@ static void visit_check(struct errand *errand, struct server_worker *worker) {
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-static struct memory *begin(struct server_worker *asker,
-							void (*visit)(struct errand *errand, struct server_worker *worker),
+static struct memory *begin(struct server *server, void (*visit)(struct errand *errand, struct server_worker *worker),
 							void (*answer)(struct errand *errand, struct text *out), struct text *out) {
-	struct memory *memory = errand_new(asker, sizeof *memory, out);
+	struct memory *memory = errand_new(server, sizeof *memory, out);
 	if (memory == NULL) return NULL;
 	memory->errand.visit = visit;
 	memory->errand.answer = answer;
@@ -175,14 +179,14 @@ static struct memory *begin(struct server_worker *asker,
 }
 
 /* Each worker gets its share. What could not be kept is refused before any of them has changed. */
-static struct errand *limit(struct server_worker *asker, const struct words *words, struct text *out) {
-	const struct settings *settings = &asker->server->settings;
+static struct errand *limit(struct server *server, const struct words *words, struct text *out) {
+	const struct settings *settings = &server->settings;
 	uint64_t bytes = 0;
 	if (words->count > 2 || (words->count == 2 && !words_bytes(words, 1, &bytes))) {
 		text_say(out, "CLIENT_ERROR usage: snug limit [BYTES]");
 		return NULL;
 	}
-	uint64_t share = bytes / asker->server->worker_count;
+	uint64_t share = bytes / server->worker_count;
 	if (words->count == 2 && bytes > settings->memory_max_bytes) {
 		text_print(out, "CLIENT_ERROR at most %llu bytes; --memory-max says how far it may go\r\n",
 				   (unsigned long long)settings->memory_max_bytes);
@@ -190,25 +194,25 @@ static struct errand *limit(struct server_worker *asker, const struct words *wor
 	}
 	if (words->count == 2 && share < SNUG_LIMIT_MIN_BYTES) {
 		text_print(out, "CLIENT_ERROR at least %llu bytes\r\n",
-				   (unsigned long long)SNUG_LIMIT_MIN_BYTES * asker->server->worker_count);
+				   (unsigned long long)SNUG_LIMIT_MIN_BYTES * server->worker_count);
 		return NULL;
 	}
-	struct memory *memory = begin(asker, visit_limit, answer_limit, out);
+	struct memory *memory = begin(server, visit_limit, answer_limit, out);
 	if (memory == NULL) return NULL;
 	memory->limit_bytes = share;
 	return &memory->errand;
 }
 
-struct errand *errand_memory(struct server_worker *asker, const struct words *words, bool *known, struct text *out) {
+struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out) {
 	struct memory *memory = NULL;
 	*known = true;
-	if (words_is(words, 0, "limit")) return limit(asker, words, out);
+	if (words_is(words, 0, "limit")) return limit(server, words, out);
 	if (words_is(words, 0, "metrics"))
-		memory = begin(asker, visit_metrics, answer_text, out);
+		memory = begin(server, visit_metrics, answer_text, out);
 	else if (words_is(words, 0, "map"))
-		memory = begin(asker, visit_map, answer_text, out);
+		memory = begin(server, visit_map, answer_text, out);
 	else if (words_is(words, 0, "check"))
-		memory = begin(asker, visit_check, answer_text, out);
+		memory = begin(server, visit_check, answer_text, out);
 	else
 		*known = false;
 	return memory == NULL ? NULL : &memory->errand;

@@ -5,11 +5,6 @@
 #include "server/errand.h"
 #include "server/server.h"
 
-/* All of these as errand_begin: NULL, and the answer is in `out`. */
-struct errand *errand_flush(struct server_worker *asker, int64_t delay_s, struct text *out);
-struct errand *errand_stats(struct server_worker *asker, const char *what, size_t length, struct text *out);
-struct errand *errand_snug(struct server_worker *asker, const char *what, size_t length, struct text *out);
-
 /* Of what `snug` asks for: those that go to the coordinator (errand_cleanup.c), and those that visit the workers (errand_memory.c). */
 struct words {
 	size_t count;
@@ -26,12 +21,12 @@ bool words_bytes(const struct words *words, size_t at, uint64_t *bytes);
 /* A number with an optional s, m or h behind it. */
 bool words_seconds(const struct words *words, size_t at, uint64_t *seconds);
 
-struct errand *errand_cleanup(struct server_worker *asker, const struct words *words, bool *known, struct text *out);
-struct errand *errand_memory(struct server_worker *asker, const struct words *words, bool *known, struct text *out);
+struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out);
+struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out);
 
 /* Memory for an errand of this size, zeroed, of which struct errand is the first member; freed by errand_free, its destroy. NULL: `out` has the
  * refusal. */
-void *errand_new(struct server_worker *asker, size_t bytes, struct text *out);
+void *errand_new(struct server *server, size_t bytes, struct text *out);
 void errand_free(struct errand *errand);
 
 /* "STAT name value" */

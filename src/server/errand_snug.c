@@ -75,7 +75,7 @@ bool words_seconds(const struct words *words, size_t at, uint64_t *seconds) {
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-struct errand *errand_snug(struct server_worker *asker, const char *what, size_t length, struct text *out) {
+struct errand *errand_snug(struct server *server, const char *what, size_t length, struct text *out) {
 	struct words words;
 	bool known = false;
 	split(&words, what, length);
@@ -84,8 +84,8 @@ struct errand *errand_snug(struct server_worker *asker, const char *what, size_t
 		text_say(out, "END");
 		return NULL;
 	}
-	struct errand *errand = errand_cleanup(asker, &words, &known, out);
-	if (!known) errand = errand_memory(asker, &words, &known, out);
+	struct errand *errand = errand_cleanup(server, &words, &known, out);
+	if (!known) errand = errand_memory(server, &words, &known, out);
 	if (!known) text_say(out, "CLIENT_ERROR no such snug command; snug help lists them");
 	return errand;
 }

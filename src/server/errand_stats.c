@@ -292,8 +292,8 @@ static void visit_setting(void *context, const char *name, const char *value) {
 	stat_text(context, name, value);
 }
 
-static struct errand *say_settings(struct server_worker *asker, struct text *out) {
-	settings_visit(&asker->server->settings, visit_setting, out);
+static struct errand *say_settings(struct server *server, struct text *out) {
+	settings_visit(&server->settings, visit_setting, out);
 	text_say(out, "END");
 	return NULL;
 }
@@ -314,17 +314,17 @@ static bool is(const char *what, size_t length, const char *name) {
 	return strlen(name) == length && memcmp(what, name, length) == 0;
 }
 
-struct errand *errand_stats(struct server_worker *asker, const char *what, size_t length, struct text *out) {
+struct errand *errand_stats(struct server *server, const char *what, size_t length, struct text *out) {
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (!is(what, length, forms[i].name)) continue;
-		struct stats *stats = errand_new(asker, sizeof *stats, out);
+		struct stats *stats = errand_new(server, sizeof *stats, out);
 		if (stats == NULL) return NULL;
 		stats->errand.visit = forms[i].visit;
 		stats->errand.answer = forms[i].answer;
 		stats->errand.destroy = destroy;
 		return &stats->errand;
 	}
-	if (is(what, length, "settings")) return say_settings(asker, out);
+	if (is(what, length, "settings")) return say_settings(server, out);
 	if (is(what, length, "sizes")) {
 		/* Sizes are not tracked one by one; the pools' figures say what counts. */
 		stat_text(out, "sizes_status", "disabled");

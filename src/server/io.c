@@ -3,9 +3,10 @@
 
 #include <errno.h>
 
-snug_error io_create(enum io_kind kind, const struct io_events *events, void *context, struct io **out) {
+snug_error io_create(enum io_kind kind, uint64_t memory_bytes, const struct io_events *events, void *context,
+					 struct io **out) {
 	struct io *io = NULL;
-	snug_error error = kind == IO_EPOLL ? SNUG_ERROR_OS_THREAD : io_uring_create(&io);
+	snug_error error = kind == IO_EPOLL ? SNUG_ERROR_OS_THREAD : io_uring_create(memory_bytes, &io);
 	if (error && kind != IO_URING) error = io_epoll_create(&io);
 	if (error) return error;
 	io->events = events;

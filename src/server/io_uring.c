@@ -372,8 +372,7 @@ static void uring_destroy(struct io *io) {
 }
 
 static size_t uring_memory_bytes(const struct io *io) {
-	(void)io;
-	return uring_ring_bytes();
+	return uring_ring_bytes((const struct uring_io *)(const void *)io);
 }
 
 static const struct io_backend backend = {
@@ -381,9 +380,9 @@ static const struct io_backend backend = {
 	uring_resume, uring_send,    uring_close,        uring_poll,   uring_watch,          uring_rest,
 };
 
-snug_error io_uring_create(struct io **out) {
+snug_error io_uring_create(uint64_t memory_bytes, struct io **out) {
 	struct uring_io *self;
-	snug_error error = uring_ring_create(&self);
+	snug_error error = uring_ring_create(memory_bytes, &self);
 	if (error) return error;
 	self->io.backend = &backend;
 	*out = &self->io;

@@ -38,6 +38,7 @@ struct uring_io {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffer_ring;
 	char *buffers;
+	uint32_t buffer_count;    /* a power of two */
 	struct io_stream *closed; /* to be told */
 	uint32_t listener_count;
 	uint32_t watched_count;
@@ -48,9 +49,9 @@ struct uring_io {
 };
 
 /* All but the backend's table. OS_THREAD, OS_MEMORY. */
-snug_error uring_ring_create(struct uring_io **out);
+snug_error uring_ring_create(uint64_t memory_bytes, struct uring_io **out);
 void uring_ring_destroy(struct uring_io *self);
-size_t uring_ring_bytes(void);
+size_t uring_ring_bytes(const struct uring_io *self);
 
 /* A buffer that the kernel has picked, and giving it back. */
 char *uring_buffer(const struct uring_io *self, uint32_t number);

@@ -258,6 +258,27 @@ static bool open_unix(struct listeners *listeners, enum listener_kind kind, cons
 	return listen(fd, backlog) == 0 || failed(why, path, "cannot listen");
 }
 
+/* ------------------------------------------------------------------ HTTP --------------------------------------------------- */
+
+#define HTTP_PORT 8211
+
+/* As for clients, but one socket that no worker accepts from. */
+static bool open_http(const struct settings *settings, struct listeners *out, struct text *why) {
+	struct settings alone = *settings;
+	uint16_t port = HTTP_PORT;
+	uint32_t before = out->count;
+	alone.threads = 1;
+	if (!open_name(&alone, out, settings->http, &port, why)) return false;
+	for (uint32_t i = before; i < out->count; i++) {
+		struct listener *listener = &out->listener[i];
+		char name[sizeof listener->name];
+		listener->kind = LISTENER_HTTP;
+		(void)snprintf(name, sizeof name, "http://%.140s", listener->name);
+		memcpy(listener->name, name, sizeof name);
+	}
+	return true;
+}
+
 /* ------------------------------------------------------------------ all of them -------------------------------------------- */
 
 static bool open_all(const struct settings *settings, struct listeners *out, struct text *why) {
@@ -269,8 +290,10 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 	if (settings->socket_path[0] != '\0' &&
 		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))
 		return false;
-	return settings->control_path[0] == '\0' ||
-		   open_unix(out, LISTENER_CONTROL, settings->control_path, CONTROL_MASK, backlog, why);
+	if (settings->control_path[0] != '\0' &&
+		!open_unix(out, LISTENER_CONTROL, settings->control_path, CONTROL_MASK, backlog, why))
+		return false;
+	return settings->http[0] == '\0' || open_http(settings, out, why);
 }
 
 bool listeners_open(const struct settings *settings, struct listeners *out, struct text *why) {
@@ -296,7 +319,8 @@ void listeners_close(struct listeners *listeners) {
 		struct listener *listener = &listeners->listener[i];
 		for (uint32_t k = 0; k < listener->fd_count; k++)
 			if (listener->fds[k] >= 0) end_listening(listener->fds[k]);
-		if (listener->kind != LISTENER_TCP && listener->name[0] != '\0') (void)unlink(listener->name);
+		bool is_path = listener->kind == LISTENER_UNIX || listener->kind == LISTENER_CONTROL;
+		if (is_path && listener->name[0] != '\0') (void)unlink(listener->name);
 		free(listener->fds);
 	}
 	free(listeners->listener);

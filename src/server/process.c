@@ -58,7 +58,7 @@ void process_allow_core(void) {
 static bool give_sockets(const struct listeners *listeners, const struct passwd *user, struct text *why) {
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		const struct listener *listener = &listeners->listener[i];
-		if (listener->kind == LISTENER_TCP) continue;
+		if (listener->kind == LISTENER_TCP || listener->kind == LISTENER_HTTP) continue;
 		if (chown(listener->name, user->pw_uid, user->pw_gid) != 0) {
 			text_print(why, "%s: cannot be given to %s: %s", listener->name, user->pw_name, strerror(errno));
 			return false;

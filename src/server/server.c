@@ -133,6 +133,7 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	for (uint32_t i = 0; !error && i < server->worker_count; i++) {
 		server->worker[i].server = server;
 		server->worker[i].index = i;
+		snug_histogram_init(&server->worker[i].turn_ns);
 	}
 	if (!error) error = start_workers(server, log);
 	if (!error) error = start_coordinator(server, log);

@@ -1,6 +1,5 @@
 /* server/server.h: snugd from within: the map of this directory.
  *
- *     snugd.c          main: settings, signals, the end
  *     process.c        descriptors, user, daemon; pid_file.c, log_stderr.c
  *     settings*.c      what it was told, from one table
  *     listeners.c      sockets that it accepts on
@@ -55,6 +54,7 @@ struct server_worker {
 	struct connection_counts connections;
 	snug_shard_stats shard_base;        /* its counters at the last `stats reset` */
 	struct connection *connection_list; /* all, by connection.h's links */
+	snug_histogram turn_ns;             /* of turns to which bytes or answers came, upkeep left out */
 	struct turn *turn;                  /* server_worker.c's own */
 };
 

@@ -183,8 +183,7 @@ void server_worker_run(struct server_worker *worker, void *const *requests, size
 /* Those that waited for records, if there are some again. */
 static void resume_blocked(struct turn *turn) {
 	struct connection *connection = turn->blocked;
-	if (LIKELY(connection == NULL) || turn->buffers.records.taken + BATCH_COMMANDS > turn->buffers.records.taken_max)
-		return;
+	if (LIKELY(connection == NULL) || turn->buffers.records.taken > turn->buffers.records.taken_max / 2) return;
 	turn->blocked = NULL;
 	while (connection != NULL) {
 		struct connection *next = connection->next_blocked;
@@ -248,17 +247,21 @@ static void begin_to_listen(struct server_worker *worker) {
 
 bool server_worker_turn(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
+	uint64_t began_ns = os_now_ns();
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	bool worked = turn->away > 0 && take_answers(worker);
 	resume_blocked(turn);
 	worked |= io_poll(turn->io);
+	bool has_news = worked;
 	if (UNLIKELY(turn->errands != NULL)) errands_poll(worker);
 	worked |= send_requests(worker);
 	worked |= turn->dirty != NULL;
 	flush_dirty(turn);
 	worker->connections.buffer_bytes = turn->buffers.held_bytes;
-	worked |= upkeep_turn(&turn->upkeep, worker->shard, os_now_ns(), worked);
+	uint64_t now_ns = os_now_ns();
+	if (has_news) snug_histogram_add(&worker->turn_ns, now_ns - began_ns);
+	worked |= upkeep_turn(&turn->upkeep, worker->shard, now_ns, worked);
 	return worked || turn->dirty != NULL;
 }
 
@@ -293,11 +296,11 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	turn->now_s = (uint32_t)os_wall_s();
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
-	buffers_init(&turn->buffers, worker->shard, settings->memory_bytes / worker->server->worker_count,
-				 RECORDS_AWAY_MAX);
+	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
+	buffers_init(&turn->buffers, worker->shard, limit_bytes, RECORDS_AWAY_MAX);
 	snug_error error = turn->outbox == NULL || turn->outbox_last == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
-	if (!error) error = io_create(settings->io, &events, worker, &turn->io);
+	if (!error) error = io_create(settings->io, limit_bytes, &events, worker, &turn->io);
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
 	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
 	if (!error) error = snug_shard_charge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));

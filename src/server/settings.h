@@ -20,10 +20,12 @@ struct settings {
 	bool has_port;             /* -p was given */
 	char listen[SETTINGS_LISTEN_MAX][128]; /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
 	uint32_t listen_count;
-	char socket_path[108];    /* -s; "": none */
-	uint32_t socket_mask;     /* -a: octal access bits */
-	char control_path[108];   /* --control: the same protocol on a socket for the owner alone; "": none */
-	bool control_only;        /* --control-only: commands that begin with snug are refused elsewhere */
+	char socket_path[108];  /* -s; "": none */
+	uint32_t socket_mask;   /* -a: octal access bits */
+	char control_path[108]; /* --control: the same protocol on a socket for the owner alone; "": none */
+	bool control_only;      /* --control-only: commands that begin with snug are refused elsewhere */
+	char http[128];         /* --http: the address for metrics, health and the dashboard; "": none */
+	char http_token_file[256];
 	uint32_t backlog;         /* -b */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
 	bool core_dumps;          /* -r */

@@ -91,6 +91,11 @@ enum settings_kind {
 	  "one more unix socket, for the owner alone")                                                                    \
 	X(NETWORK, 0, "control-only", FLAG, SETTINGS_FIELD(control_only), "", 0, 1, "no|yes", "control_only",             \
 	  "take the commands that begin with snug on the control socket alone")                                           \
+	X(NETWORK, 0, "http", TEXT, SETTINGS_FIELD(http), "", 0, 0, "ADDRESS", "http",                                    \
+	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 unless given; "         \
+	  "default: not at all")                                                                                          \
+	X(NETWORK, 0, "http-token-file", TEXT, SETTINGS_FIELD(http_token_file), "", 0, 0, "FILE", "http_token_file",      \
+	  "who asks for actions over HTTP must know this file's one line; without it actions are for loopback alone")     \
 	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000, "NUMBER", "maxconns",   \
 	  "connections at a time; more are told so and closed")                                                           \
 	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER", "tcp_backlog",      \

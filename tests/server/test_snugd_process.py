@@ -184,6 +184,17 @@ def test_control_only():
     assert "name one with --control" in refused.stderr, refused.stderr
 
 
+def test_a_long_pipeline_with_little_memory():
+    """Commands for other workers take records, and what waits takes buffers: more than there is, so it has to wait, and the client loses nothing."""
+    lines = b"".join(b"set k%d 0 0 200 noreply\r\n%s\r\n" % (i, b"v" * 200) for i in range(4000)) + b"mn\r\n"
+    for threads, mib in (("4", "8"), ("2", "4"), ("16", "32")):
+        with Snugd("-t", threads, "-m", mib) as snugd:
+            with socket.create_connection(("127.0.0.1", snugd.port), timeout=PATIENCE_S) as stream:
+                stream.sendall(lines)
+                assert stream.recv(100) == b"MN\r\n", (threads, mib)
+            snugd.end()
+
+
 def test_starts_over_what_a_crash_left():
     with tempfile.TemporaryDirectory() as directory:
         path, pid = (os.path.join(directory, name) for name in ("socket", "pid"))

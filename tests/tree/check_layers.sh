@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The layering law: base < os < mem < work < cache < server; nothing includes upward. And: the public headers need only each other
+# The layering law: base < os < mem < work < cache < server < http < snugd; nothing includes upward. And: the public headers need only each other
 # and the C library, programs and examples use only the public headers, and each file name occurs once in the tree.
 #
 #     check_layers.sh SOURCE_ROOT
@@ -25,7 +25,7 @@ prints_nothing() {
 
 upward_includes() {
 	quoted_includes "$1/src" | awk -F: -v prefix="$1/src/" '
-		BEGIN { count = split("base os mem work cache server", names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
+		BEGIN { count = split("base os mem work cache server http snugd", names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
 		{
 			split(substr($1, length(prefix) + 1), from, "/")
 			split($3, to, "/")
@@ -45,7 +45,7 @@ private_includes_of_public_headers() {
 # cache's eviction by the cache's own code, which is pure: policy_snug.c.
 private_includes_of_programs() {
 	for directory in tools examples; do
-		[[ ! -d $1/$directory ]] || quoted_includes "$1/$directory" | awk -F: '$3 ~ /^(base|os|mem|work|cache|server)\// && $1 !~ /\/policy_snug\.c$/'
+		[[ ! -d $1/$directory ]] || quoted_includes "$1/$directory" | awk -F: '$3 ~ /^(base|os|mem|work|cache|server|http|snugd)\// && $1 !~ /\/policy_snug\.c$/'
 	done
 }
 

@@ -171,7 +171,7 @@ int world_begin(void **state) {
 	if (world == NULL) return -1;
 	world->kind = (enum io_kind)(uintptr_t)*state;
 	*state = world;
-	snug_error error = io_create(world->kind, &events, world, &world->io);
+	snug_error error = io_create(world->kind, 0, &events, world, &world->io);
 	if (error && world->kind == IO_URING) {
 		world->io = NULL;
 		print_message("io_uring is not to be had here (%s): skipped\n", snug_error_text(error));

@@ -306,8 +306,8 @@ static int child_creates(int refused_call) {
 	struct io *io = NULL;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
 		return 77;
-	if (io_create(IO_URING, &events, NULL, &io) != SNUG_ERROR_OS_THREAD || io != NULL) return 1;
-	if (io_create(IO_AUTO, &events, NULL, &io) != SNUG_OK) return 2;
+	if (io_create(IO_URING, 0, &events, NULL, &io) != SNUG_ERROR_OS_THREAD || io != NULL) return 1;
+	if (io_create(IO_AUTO, 0, &events, NULL, &io) != SNUG_OK) return 2;
 	if (strcmp(io_name(io), "epoll") != 0) return 3;
 	io_destroy(io);
 	return 0;
@@ -333,14 +333,14 @@ static void what_was_asked_for(void **state) {
 	const struct io_events events = {0};
 	struct io *io = NULL;
 	(void)state;
-	assert_int_equal(io_create(IO_EPOLL, &events, NULL, &io), SNUG_OK);
+	assert_int_equal(io_create(IO_EPOLL, 0, &events, NULL, &io), SNUG_OK);
 	assert_string_equal(io_name(io), "epoll");
 	io_destroy(io);
 	io_destroy(NULL);
-	if (io_create(IO_URING, &events, NULL, &io) != SNUG_OK) return;
+	if (io_create(IO_URING, 0, &events, NULL, &io) != SNUG_OK) return;
 	assert_string_equal(io_name(io), "io_uring");
 	io_destroy(io);
-	assert_int_equal(io_create(IO_AUTO, &events, NULL, &io), SNUG_OK);
+	assert_int_equal(io_create(IO_AUTO, 0, &events, NULL, &io), SNUG_OK);
 	assert_string_equal(io_name(io), "io_uring");
 	io_destroy(io);
 }

@@ -1,4 +1,4 @@
-/* server/snugd.c: main. What is wrong is told before anything serves: options, then descriptors, pid file, sockets; only then are privileges
+/* snugd/snugd.c: main. What is wrong is told before anything serves: options, then descriptors, pid file, sockets; only then are privileges
  * dropped and the workers started. Signals come to this thread alone, which waits for them:
  *
  *     SIGINT, SIGTERM   the orderly end, in a thread of its own, so that a second signal is heard: it ends the process at once.
@@ -6,6 +6,7 @@
  *     SIGHUP            logged; there is nothing to reopen
  *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us with it */
 #include "base/log_line.h"
+#include "http/http.h"
 #include "server/listeners.h"
 #include "server/log_stderr.h"
 #include "server/pid_file.h"
@@ -32,6 +33,7 @@ struct snugd {
 	struct pid_file pid_file;
 	struct listeners listeners;
 	struct server *server;
+	struct http *http;
 	int ready; /* of the daemon; -1: in the foreground */
 	sigset_t signals;
 	pthread_t main_thread;
@@ -109,6 +111,10 @@ static bool start(struct snugd *snugd) {
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
 		return false;
 	}
+	if (!http_create(snugd->server, &snugd->listeners, why, &snugd->http)) {
+		server_destroy(snugd->server);
+		return false;
+	}
 	print_ready(snugd);
 	if (snugd->ready >= 0) process_daemon_ready(snugd->ready);
 	return true;
@@ -125,9 +131,14 @@ static int wait_for_end(const struct snugd *snugd) {
 	}
 }
 
+static void stop_all(struct snugd *snugd) {
+	http_destroy(snugd->http);
+	server_destroy(snugd->server);
+}
+
 static void *stop(void *context) {
 	struct snugd *snugd = context;
-	server_destroy(snugd->server);
+	stop_all(snugd);
 	atomic_store(&snugd->is_stopped, true);
 	(void)pthread_kill(snugd->main_thread, SIGUSR1);
 	return NULL;
@@ -144,7 +155,7 @@ static void end(struct snugd *snugd, int first_signal) {
 	uint64_t began_ns = now_ns();
 	pthread_t stopper;
 	if (pthread_create(&stopper, NULL, stop, snugd) != 0) {
-		server_destroy(snugd->server);
+		stop_all(snugd);
 		return;
 	}
 	while (!atomic_load(&snugd->is_stopped)) {

@@ -1,0 +1,213 @@
+/* http/http.c: the daemons. libmicrohttpd reads requests and writes answers, in a thread for each connection, because an answer may have to wait for a
+ * worker or for a whole defragmentation. See http/http.h. */
+#include "http/http.h"
+
+#include "http/http_access.h"
+#include "http/http_json.h"
+#include "http/http_routes.h"
+
+#include <arpa/inet.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTIONS_MAX 32u
+#define CONNECTION_BYTES 16384u /* of a request's head */
+#define CONNECTION_IDLE_S 30u
+#define BODY_BYTES_MAX 4096u
+#define TOKEN_BYTES_MAX 512u
+
+struct door {
+	struct http *http;
+	struct MHD_Daemon *daemon;
+	struct http_rules rules;
+};
+
+struct http {
+	struct asks asks;
+	char token[TOKEN_BYTES_MAX];
+	uint32_t door_count;
+	struct door door[];
+};
+
+/* ------------------------------------------------------------------ a request -------------- */
+
+static const char *header(struct MHD_Connection *connection, const char *name) {
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+static const char *parameter(void *context, const char *name) {
+	return MHD_lookup_connection_value(context, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* Nothing else is loaded by the page, framed around it, or told to other sites. */
+static bool add_headers(struct MHD_Response *response, const struct http_answer *answer) {
+	static const char policy[] =
+		"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+	const char *const fields[][2] = {
+		{"Content-Type", answer->content_type}, {"Cache-Control", "no-store"},
+		{"X-Content-Type-Options", "nosniff"},  {"Referrer-Policy", "no-referrer"},
+		{"Content-Security-Policy", policy},    {"Allow", answer->allow},
+	};
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+		if (fields[i][1] != NULL && MHD_add_response_header(response, fields[i][0], fields[i][1]) != MHD_YES)
+			return false;
+	return true;
+}
+
+static enum MHD_Result respond(struct MHD_Connection *connection, struct http_answer *answer) {
+	struct MHD_Response *response =
+		answer->page != NULL
+			? MHD_create_response_from_buffer(answer->page_length, (void *)(uintptr_t)answer->page,
+											  MHD_RESPMEM_PERSISTENT)
+			: MHD_create_response_from_buffer(answer->text.length, answer->text.bytes, MHD_RESPMEM_MUST_COPY);
+	enum MHD_Result result = MHD_NO;
+	if (response != NULL && !answer->text.failed && add_headers(response, answer))
+		result = MHD_queue_response(connection, answer->status, response);
+	if (response != NULL) MHD_destroy_response(response);
+	text_deinit(&answer->text);
+	return result;
+}
+
+static void refuse(struct http_answer *out, unsigned status, const char *sentence) {
+	out->status = status;
+	out->content_type = "application/json";
+	json_write_error(sentence, &out->text);
+}
+
+static void answer(struct door *door, struct MHD_Connection *connection, const char *method, const char *path,
+				   struct http_answer *out) {
+	const struct http_request request = {.host = header(connection, "Host"),
+										 .origin = header(connection, "Origin"),
+										 .site = header(connection, "Sec-Fetch-Site"),
+										 .mark = header(connection, "X-Snug-Request"),
+										 .authorization = header(connection, "Authorization")};
+	bool is_other_method = false;
+	const struct route *route = route_find(method, path, &is_other_method, &out->allow);
+	const char *refusal = route != NULL && route_acts(route) ? http_access_act(&door->rules, &request)
+															 : http_access_read(&door->rules, &request);
+	if (refusal != NULL)
+		refuse(out, 403, refusal);
+	else if (is_other_method && route == NULL)
+		refuse(out, 405, "not with this method");
+	else if (route == NULL)
+		refuse(out, 404, "there is no such path");
+	else
+		route_answer(route, &door->http->asks, parameter, connection, out);
+}
+
+/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
+								  const char *method, const char *version, const char *body, size_t *body_bytes,
+								  void **state) {
+	static int seen;
+	(void)version;
+	(void)body;
+	if (*state == NULL) {
+		const char *length = header(connection, "Content-Length");
+		*state = &seen;
+		if (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX) return MHD_YES;
+		struct http_answer out = {0};
+		refuse(&out, 413, "parameters stand in the query, not in a body");
+		return respond(connection, &out);
+	}
+	if (*body_bytes > 0) {
+		*body_bytes = 0;
+		return MHD_YES;
+	}
+	struct http_answer out = {0};
+	answer(context, connection, method, path, &out);
+	return respond(connection, &out);
+}
+
+/* ------------------------------------------------------------------ the token -------------- */
+
+static bool read_token(const char *path, char *token, struct text *why) {
+	FILE *file = fopen(path, "re");
+	size_t length = file == NULL ? 0 : fread(token, 1, TOKEN_BYTES_MAX, file);
+	if (file != NULL) (void)fclose(file);
+	while (length > 0 && length < TOKEN_BYTES_MAX && (token[length - 1] == '\n' || token[length - 1] == '\r')) length--;
+	if (length < 16 || length == TOKEN_BYTES_MAX) {
+		text_print(why, "--http-token-file: %s: %s", path,
+				   file == NULL ? "cannot be read" : "not a token of 16 to 511 characters");
+		return false;
+	}
+	token[length] = '\0';
+	return true;
+}
+
+/* ------------------------------------------------------------------ create, destroy -------- */
+
+static bool is_loopback(int fd) {
+	struct sockaddr_storage address = {0};
+	socklen_t length = sizeof address;
+	if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) return false;
+	if (address.ss_family == AF_INET)
+		return ntohl(((struct sockaddr_in *)(void *)&address)->sin_addr.s_addr) >> 24 == 127;
+	return address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&address)->sin6_addr);
+}
+
+static void log_nothing(void *context, const char *format, va_list arguments) {
+	(void)context;
+	(void)format;
+	(void)arguments;
+}
+
+/* The daemon closes its socket; the listener keeps its own. */
+static bool open_door(struct http *http, const struct settings *settings, const struct listener *listener,
+					  struct text *why) {
+	struct door *door = &http->door[http->door_count];
+	int fd = dup(listener->fds[0]);
+	door->http = http;
+	door->rules = (struct http_rules){.name = settings->http,
+									  .token = http->token[0] == '\0' ? NULL : http->token,
+									  .is_loopback = is_loopback(listener->fds[0])};
+	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
+	if (fd >= 0)
+		door->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing,
+										NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+										CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S,
+										MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+	if (door->daemon != NULL) {
+		http->door_count++;
+		return true;
+	}
+	if (fd >= 0) (void)close(fd);
+	text_print(why, "%s: cannot serve HTTP", listener->name);
+	return false;
+}
+
+bool http_create(struct server *server, const struct listeners *listeners, struct text *why, struct http **out) {
+	const struct settings *settings = &server->settings;
+	*out = NULL;
+	if (settings->http[0] == '\0') return true;
+	struct http *http = calloc(1, sizeof *http + listeners->count * sizeof http->door[0]);
+	if (http == NULL) {
+		text_print(why, "--http: no memory");
+		return false;
+	}
+	asks_init(&http->asks, server);
+	bool is_fine = settings->http_token_file[0] == '\0' || read_token(settings->http_token_file, http->token, why);
+	for (uint32_t i = 0; is_fine && i < listeners->count; i++)
+		if (listeners->listener[i].kind == LISTENER_HTTP)
+			is_fine = open_door(http, settings, &listeners->listener[i], why);
+	if (is_fine)
+		*out = http;
+	else
+		http_destroy(http);
+	return is_fine;
+}
+
+void http_destroy(struct http *http) {
+	if (http == NULL) return;
+	http->asks.is_stopping = true;
+	for (uint32_t i = 0; i < http->door_count; i++) MHD_stop_daemon(http->door[i].daemon);
+	asks_deinit(&http->asks);
+	explicit_bzero(http->token, sizeof http->token);
+	free(http);
+}

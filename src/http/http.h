@@ -1,0 +1,29 @@
+/* http/http.h: snugd's HTTP side: metrics for Prometheus, health, JSON of what snugctl knows, and the dashboard.
+ *
+ *     http.c           the daemons (libmicrohttpd), one for each address; a thread for each connection
+ *     http_access.c    who may do what: pure
+ *     http_routes.c    what there is, as a table
+ *     http_ask.c       an errand, run from a thread that is no worker's
+ *     http_json.c      STAT lines as JSON
+ *     http_metrics.c   STAT lines as metrics, from a table
+ *     dashboard.html   the page
+ *
+ * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. Its memory is its own and does
+ * not count towards the limit: CONNECTIONS_MAX connections, each with a buffer of some KiB and its answer. */
+#ifndef SNUG_HTTP_HTTP_H
+#define SNUG_HTTP_HTTP_H
+
+#include "server/listeners.h"
+#include "server/server.h"
+#include "server/text.h"
+
+struct http;
+
+/* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and true. The listeners' descriptors stay theirs. False: `why` has a
+ * sentence. */
+bool http_create(struct server *server, const struct listeners *listeners, struct text *why, struct http **out);
+
+/* Accepts no more, lets answers that are under way end, waits for what workers still hold of ours. Before server_destroy. NULL is ignored. */
+void http_destroy(struct http *http);
+
+#endif

@@ -1,0 +1,74 @@
+/* http/http_access.c: see http_access.h. */
+#include "http/http_access.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <string.h>
+#include <strings.h>
+
+/* Without the port: of "name:1", "[::1]:1", "name", "::1". */
+static size_t name_length(const char *host) {
+	if (host[0] == '[') {
+		const char *end = strchr(host, ']');
+		return end == NULL ? strlen(host) : (size_t)(end - host) + 1;
+	}
+	const char *colon = strrchr(host, ':');
+	return colon == NULL || strchr(host, ':') != colon ? strlen(host) : (size_t)(colon - host);
+}
+
+/* Names can be made to point anywhere; addresses cannot. The last label of a name is never a number, and only addresses have brackets. */
+static bool is_address(const char *host, size_t length) {
+	if (length == 0) return false;
+	if (host[0] == '[') return true;
+	for (size_t i = 0; i < length; i++)
+		if (!isdigit((unsigned char)host[i]) && host[i] != '.') return false;
+	return true;
+}
+
+static bool is_ours(const struct http_rules *rules, const char *host) {
+	size_t length = name_length(host);
+	if (is_address(host, length)) return true;
+	if (length == strlen("localhost") && strncasecmp(host, "localhost", length) == 0) return true;
+	return length == name_length(rules->name) && strncasecmp(host, rules->name, length) == 0;
+}
+
+const char *http_access_read(const struct http_rules *rules, const struct http_request *request) {
+	if (request->host != NULL && !is_ours(rules, request->host))
+		return "this server is not known by that name: use its address, or the name that --http gives";
+	return NULL;
+}
+
+/* In a time that does not depend on where they differ. */
+static bool is_equal(const char *given, const char *token) {
+	size_t given_length = strlen(given), length = strlen(token);
+	unsigned char differences = given_length != length;
+	for (size_t i = 0; i < length; i++)
+		differences |= (unsigned char)(given[given_length == 0 ? 0 : i % given_length] ^ token[i]);
+	return differences == 0;
+}
+
+static bool has_token(const struct http_rules *rules, const struct http_request *request) {
+	static const char scheme[] = "Bearer ";
+	size_t length = sizeof scheme - 1;
+	return request->authorization != NULL && strncasecmp(request->authorization, scheme, length) == 0 &&
+		   is_equal(request->authorization + length, rules->token);
+}
+
+static bool is_same_site(const struct http_request *request) {
+	if (request->site != NULL && strcmp(request->site, "same-origin") != 0 && strcmp(request->site, "none") != 0)
+		return false;
+	if (request->origin == NULL) return true;
+	static const char scheme[] = "http://";
+	return request->host != NULL && strncmp(request->origin, scheme, sizeof scheme - 1) == 0 &&
+		   strcasecmp(request->origin + sizeof scheme - 1, request->host) == 0;
+}
+
+const char *http_access_act(const struct http_rules *rules, const struct http_request *request) {
+	const char *refusal = http_access_read(rules, request);
+	if (refusal != NULL) return refusal;
+	if (!is_same_site(request)) return "a request from another site";
+	if (request->mark == NULL || strcmp(request->mark, "1") != 0) return "actions need the header X-Snug-Request: 1";
+	if (rules->token == NULL)
+		return rules->is_loopback ? NULL : "actions from elsewhere need a token: start snugd with --http-token-file";
+	return has_token(rules, request) ? NULL : "actions need the token: Authorization: Bearer TOKEN";
+}

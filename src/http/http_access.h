@@ -1,0 +1,30 @@
+/* http/http_access.h: who may ask, decided from what a request says of itself. Pure.
+ *
+ * A browser that shows a foreign page can send requests here in its user's name. What it cannot do: add a header of its own across sites without asking
+ * first (which is refused), lie in Origin, or, with a name that was made to point at us, name an address in Host. So actions need all
+ * three, and answers that tell something need the last. */
+#ifndef SNUG_HTTP_HTTP_ACCESS_H
+#define SNUG_HTTP_HTTP_ACCESS_H
+
+#include <stdbool.h>
+
+struct http_request {
+	const char *host;          /* Host; each may be NULL: not sent */
+	const char *origin;        /* Origin */
+	const char *site;          /* Sec-Fetch-Site */
+	const char *mark;          /* X-Snug-Request */
+	const char *authorization; /* Authorization */
+};
+
+struct http_rules {
+	const char *name;  /* what --http calls us */
+	const char *token; /* NULL: none is set */
+	bool is_loopback;  /* this address cannot be reached from elsewhere */
+};
+
+/* NULL: it may. Else a sentence that says why not. Asking for what only tells: */
+const char *http_access_read(const struct http_rules *rules, const struct http_request *request);
+/* Asking for what does something. */
+const char *http_access_act(const struct http_rules *rules, const struct http_request *request);
+
+#endif

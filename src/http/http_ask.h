@@ -1,0 +1,32 @@
+/* http/http_ask.h: an errand (server/errand.h) from a thread that is no worker's: it visits the workers one after the other by message, waits until
+ * it is ready, and takes the answer, each within a time. What does not answer in time is not given up but put aside, for a worker may yet come
+ * to it; it is looked after at later calls, and waited for at the end. */
+#ifndef SNUG_HTTP_HTTP_ASK_H
+#define SNUG_HTTP_HTTP_ASK_H
+
+#include "server/server.h"
+#include "server/text.h"
+
+#include <pthread.h>
+
+struct ask;
+
+struct asks {
+	struct server *server;
+	pthread_mutex_t mutex;    /* of: */
+	struct ask *late;         /* put aside */
+	_Atomic bool is_stopping; /* atomic: the end sets it; then nobody waits for long */
+};
+
+void asks_init(struct asks *asks, struct server *server);
+/* When nobody asks any more: waits for what was put aside. */
+void asks_deinit(struct asks *asks);
+
+/* What follows `snug`, or with is_stats what follows `stats`. The answer, as a client of the server would get it, is appended to `out`; a refusal of
+ * ours has the same form. Any thread but a worker's. */
+void asks_perform(struct asks *asks, bool is_stats, const char *words, struct text *out);
+
+/* Whether there is a worker that does not turn, and the first such. */
+bool asks_find_stalled(const struct server *server, uint32_t *worker);
+
+#endif

@@ -1,0 +1,201 @@
+/* http/http_metrics.c: see http_metrics.h. Tables say which statistic is which metric; samples of one metric must stand together, so each row, or run of
+ * rows with one name, is looked for in the answer by itself. */
+#include "http/http_metrics.h"
+
+#include "http/http_json.h"
+
+#include <snug/version.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct metric {
+	const char *statistic;
+	const char *name;
+	const char *labels; /* "": none */
+	const char *type;
+	const char *help;
+};
+
+#define COMMAND(statistic, command, status)                                                                  \
+	{                                                                                                        \
+		statistic, "memcached_commands_total", "{command=\"" command "\",status=\"" status "\"}", "counter", \
+			"Requests, by command and what came of them."                                                    \
+	}
+
+/* Of `stats`. */
+static const struct metric of_server[] = {
+	{"uptime", "memcached_uptime_seconds", "", "gauge", "Seconds since the server started."},
+	{"time", "memcached_time_seconds", "", "gauge", "The server's clock, in seconds since 1970."},
+	{"rusage_user", "memcached_process_user_cpu_seconds_total", "", "counter", "Processor time of the process, user."},
+	{"rusage_system", "memcached_process_system_cpu_seconds_total", "", "counter",
+	 "Processor time of the process, system."},
+	{"bytes_read", "memcached_read_bytes_total", "", "counter", "Bytes received from clients."},
+	{"bytes_written", "memcached_written_bytes_total", "", "counter", "Bytes sent to clients."},
+	{"curr_connections", "memcached_current_connections", "", "gauge", "Open connections."},
+	{"max_connections", "memcached_max_connections", "", "gauge", "Connections that may be open at a time."},
+	{"total_connections", "memcached_connections_total", "", "counter", "Connections accepted."},
+	{"rejected_connections", "memcached_connections_rejected_total", "", "counter",
+	 "Connections turned away because there were too many."},
+	{"conn_yields", "memcached_connections_yielded_total", "", "counter",
+	 "Turns that a connection gave away so that others get theirs."},
+	{"threads", "snug_workers", "", "gauge", "Worker threads."},
+	{"curr_items", "memcached_current_items", "", "gauge", "Items stored now."},
+	{"total_items", "memcached_items_total", "", "counter", "Items ever stored."},
+	{"bytes", "memcached_current_bytes", "", "gauge", "Bytes of the items, their heads included."},
+	{"limit_maxbytes", "memcached_limit_bytes", "", "gauge", "The memory limit, of everything."},
+	{"evictions", "memcached_items_evicted_total", "", "counter", "Items evicted before they expired."},
+	{"evicted_unfetched", "memcached_items_evicted_unfetched_total", "", "counter",
+	 "Items evicted that nobody had asked for."},
+	{"reclaimed", "memcached_items_reclaimed_total", "", "counter", "Items whose time was over."},
+	{"expired_unfetched", "memcached_items_expired_unfetched_total", "", "counter",
+	 "Items whose time was over and that nobody had asked for."},
+	COMMAND("get_hits", "get", "hit"),
+	COMMAND("get_misses", "get", "miss"),
+	COMMAND("cmd_set", "set", "hit"),
+	COMMAND("delete_hits", "delete", "hit"),
+	COMMAND("delete_misses", "delete", "miss"),
+	COMMAND("incr_hits", "incr", "hit"),
+	COMMAND("incr_misses", "incr", "miss"),
+	COMMAND("decr_hits", "decr", "hit"),
+	COMMAND("decr_misses", "decr", "miss"),
+	COMMAND("cas_hits", "cas", "hit"),
+	COMMAND("cas_misses", "cas", "miss"),
+	COMMAND("cas_badval", "cas", "badval"),
+	COMMAND("touch_hits", "touch", "hit"),
+	COMMAND("touch_misses", "touch", "miss"),
+	COMMAND("cmd_flush", "flush", "hit"),
+	{"snug_committed_bytes", "snug_committed_bytes", "", "gauge", "Pages in use by the pools."},
+	{"snug_metadata_bytes", "snug_metadata_bytes", "", "gauge", "Bookkeeping of the pools."},
+	{"snug_buffer_bytes", "snug_buffer_bytes", "", "gauge", "Connections' buffers, part of the limit."},
+	{"snug_reclaimable_bytes", "snug_reclaimable_bytes", "", "gauge", "What a defragmentation would reclaim now."},
+	{"snug_internal_fragmentation", "snug_internal_fragmentation_ratio", "", "gauge",
+	 "Share of the objects' slots that holds nothing."},
+	{"snug_external_fragmentation", "snug_external_fragmentation_ratio", "", "gauge",
+	 "Share of the slabs that is holes."},
+	{"snug_defragmentations", "snug_defragmentations_total", "", "counter", "Defragmentations begun, by all workers."},
+	{"snug_moves", "snug_moves_total", "", "counter", "Objects moved."},
+	{"snug_moved_bytes", "snug_moved_bytes_total", "", "counter", "Bytes moved."},
+	{"snug_reclaimed_bytes", "snug_reclaimed_bytes_total", "", "counter", "Bytes of whole pages reclaimed."},
+	{"snug_returned_bytes", "snug_returned_bytes_total", "", "counter", "Bytes given back to the system."},
+	{"snug_requests_between_workers", "snug_requests_between_workers_total", "", "counter",
+	 "Requests sent from one worker to another."},
+};
+
+/* Of `snug metrics`, for each worker. */
+static const struct metric of_worker[] = {
+	{"limit_bytes", "snug_worker_limit_bytes", "", "gauge", "The worker's share of the memory limit."},
+	{"committed_bytes", "snug_worker_committed_bytes", "", "gauge", "Pages in use."},
+	{"metadata_bytes", "snug_worker_metadata_bytes", "", "gauge", "Bookkeeping of the pools."},
+	{"index_bytes", "snug_worker_index_bytes", "", "gauge", "The index of keys."},
+	{"buffer_bytes", "snug_worker_buffer_bytes", "", "gauge", "Connections' buffers."},
+	{"available_bytes", "snug_worker_available_bytes", "", "gauge", "What may still be used under the limit."},
+	{"items", "snug_worker_items", "", "gauge", "Items stored."},
+	{"item_bytes", "snug_worker_item_bytes", "", "gauge", "Bytes of the items, their heads included."},
+	{"evictions", "snug_worker_evictions_total", "", "counter", "Items evicted before they expired."},
+	{"connections", "snug_worker_connections", "", "gauge", "Open connections."},
+	{"get_hits", "snug_worker_get_hits_total", "", "counter", "Keys asked for and found."},
+	{"get_misses", "snug_worker_get_misses_total", "", "counter", "Keys asked for and not found."},
+	{"cmd_set", "snug_worker_stores_total", "", "counter", "Stores."},
+	{"turns", "snug_worker_turns_total", "", "counter", "Turns to which bytes from clients, or answers of other workers, came."},
+	{"turn_p50_ns", "snug_worker_turn_p50_seconds", "", "gauge", "Median duration of a turn since the start."},
+	{"turn_p99_ns", "snug_worker_turn_p99_seconds", "", "gauge", "99th percentile of a turn's duration."},
+	{"turn_p999_ns", "snug_worker_turn_p999_seconds", "", "gauge", "99.9th percentile of a turn's duration."},
+	{"turn_max_ns", "snug_worker_turn_max_seconds", "", "gauge", "The longest turn."},
+};
+
+/* The same, for each pool of each worker. */
+static const struct metric of_pool[] = {
+	{"objects", "snug_pool_objects", "", "gauge", "Objects stored."},
+	{"payload_bytes", "snug_pool_payload_bytes", "", "gauge", "Bytes of the objects."},
+	{"slot_bytes", "snug_pool_slot_bytes", "", "gauge", "Bytes of the slots that objects lie in."},
+	{"slab_bytes", "snug_pool_slab_bytes", "", "gauge", "Bytes of the slabs that slots lie in."},
+	{"hole_bytes", "snug_pool_hole_bytes", "", "gauge", "Bytes of free slots in slabs that are in use."},
+	{"reclaimable_bytes", "snug_pool_reclaimable_bytes", "", "gauge", "What a defragmentation would reclaim now."},
+	{"slabs", "snug_pool_slabs", "", "gauge", "Slabs."},
+	{"pinned_slabs", "snug_pool_pinned_slabs", "", "gauge", "Slabs that hold a pinned object."},
+	{"classes", "snug_pool_classes", "", "gauge", "Size classes in use."},
+	{"internal_fragmentation", "snug_pool_internal_fragmentation_ratio", "", "gauge",
+	 "Share of the slots that holds nothing."},
+	{"external_fragmentation", "snug_pool_external_fragmentation_ratio", "", "gauge",
+	 "Share of the slabs that is holes."},
+};
+
+static void write_head(const struct metric *metric, struct text *out) {
+	text_print(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name, metric->type);
+}
+
+static bool is(const char *name, size_t length, const char *statistic) {
+	return strlen(statistic) == length && memcmp(name, statistic, length) == 0;
+}
+
+static void write_server(const struct text *stats, struct text *out) {
+	const char *before = "";
+	for (size_t i = 0; i < sizeof of_server / sizeof *of_server; i++) {
+		const struct metric *metric = &of_server[i];
+		struct stat_line line;
+		for (size_t at = 0; stat_next(stats, &at, &line);) {
+			if (line.name == NULL || !is(line.name, line.name_length, metric->statistic)) continue;
+			if (strcmp(before, metric->name) != 0) write_head(metric, out);
+			before = metric->name;
+			text_print(out, "%s%s %.*s\n", metric->name, metric->labels, (int)line.value_length, line.value);
+			break;
+		}
+	}
+}
+
+/* A name is "worker:field" or "worker:pool:field". */
+struct path {
+	int worker_length;
+	int pool_length; /* 0: none */
+	const char *pool;
+	const char *field;
+	size_t field_length;
+};
+
+static bool split(const struct stat_line *line, struct path *out) {
+	const char *end = line->name + line->name_length, *colon = memchr(line->name, ':', line->name_length);
+	if (colon == NULL) return false;
+	const char *second = memchr(colon + 1, ':', (size_t)(end - colon) - 1);
+	out->worker_length = (int)(colon - line->name);
+	out->pool = colon + 1;
+	out->pool_length = second == NULL ? 0 : (int)(second - out->pool);
+	out->field = second == NULL ? colon + 1 : second + 1;
+	out->field_length = (size_t)(end - out->field);
+	return true;
+}
+
+/* Prometheus has seconds where the server has nanoseconds. */
+static void write_value(const struct stat_line *line, struct text *out) {
+	static const char unit[] = "_ns";
+	size_t length = sizeof unit - 1;
+	if (line->name_length > length && memcmp(line->name + line->name_length - length, unit, length) == 0)
+		text_print(out, "} %.9f\n", (double)strtoull(line->value, NULL, 10) / 1e9);
+	else
+		text_print(out, "} %.*s\n", (int)line->value_length, line->value);
+}
+
+static void write_each(const struct metric *table, size_t count, bool is_pools, const struct text *metrics,
+					   struct text *out) {
+	for (size_t i = 0; i < count; i++) {
+		struct stat_line line;
+		struct path path;
+		write_head(&table[i], out);
+		for (size_t at = 0; stat_next(metrics, &at, &line);) {
+			if (line.name == NULL || !split(&line, &path) || (path.pool_length > 0) != is_pools) continue;
+			if (!is(path.field, path.field_length, table[i].statistic)) continue;
+			text_print(out, "%s{worker=\"%.*s\"", table[i].name, path.worker_length, line.name);
+			if (is_pools) text_print(out, ",pool=\"%.*s\"", path.pool_length, path.pool);
+			write_value(&line, out);
+		}
+	}
+}
+
+void metrics_write(const struct text *stats, const struct text *metrics, struct text *out) {
+	text_print(out, "# HELP memcached_up Whether the server answers.\n# TYPE memcached_up gauge\nmemcached_up 1\n");
+	text_print(out, "# HELP snug_build_info The version of snugd.\n# TYPE snug_build_info gauge\n");
+	text_print(out, "snug_build_info{version=\"%s\"} 1\n", snug_version());
+	write_server(stats, out);
+	write_each(of_worker, sizeof of_worker / sizeof *of_worker, false, metrics, out);
+	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);
+}

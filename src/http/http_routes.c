@@ -1,0 +1,191 @@
+/* http/http_routes.c: see http_routes.h. Most paths are a command of the protocol, with the query's parameters as its words, and its answer as JSON. */
+#include "http/http_routes.h"
+
+#include "http/http_json.h"
+#include "http/http_metrics.h"
+#include "http/page.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define PARAMETERS_MAX 4u
+#define WORD_MAX 32u
+
+enum form {
+	FORM_NONE,
+	FORM_VALUE, /* the value is a word */
+	FORM_NAMED, /* two words: the name and the value */
+	FORM_FLAG,  /* "1": the name is a word */
+};
+
+struct parameter {
+	const char *name;
+	enum form form;
+};
+
+enum answer_kind { ANSWER_JSON, ANSWER_MAP, ANSWER_METRICS, ANSWER_HEALTH, ANSWER_PAGE };
+
+struct route {
+	const char *method;
+	const char *path;
+	enum answer_kind kind;
+	bool is_stats;
+	const char *words;
+	struct parameter parameters[PARAMETERS_MAX]; /* in the order of the words */
+};
+
+static const struct route routes[] = {
+	{"GET", "/", ANSWER_PAGE, false, "", {{0}}},
+	{"GET", "/healthz", ANSWER_HEALTH, false, "", {{0}}},
+	{"GET", "/metrics", ANSWER_METRICS, false, "", {{0}}},
+	{"GET", "/api/stats", ANSWER_JSON, true, "", {{0}}},
+	{"GET", "/api/metrics", ANSWER_JSON, false, "metrics", {{0}}},
+	{"GET", "/api/report", ANSWER_JSON, false, "report", {{"n", FORM_VALUE}}},
+	{"GET", "/api/estimate", ANSWER_JSON, false, "estimate", {{"mode", FORM_VALUE}}},
+	{"GET", "/api/limit", ANSWER_JSON, false, "limit", {{0}}},
+	{"GET", "/api/map", ANSWER_MAP, false, "map", {{0}}},
+	{"POST",
+	 "/api/defrag",
+	 ANSWER_JSON,
+	 false,
+	 "defrag",
+	 {{"mode", FORM_VALUE}, {"bytes", FORM_NAMED}, {"ms", FORM_NAMED}, {"return", FORM_FLAG}}},
+	{"POST", "/api/emergency", ANSWER_JSON, false, "emergency", {{"bytes", FORM_VALUE}, {"evict", FORM_FLAG}}},
+	{"POST", "/api/limit", ANSWER_JSON, false, "limit", {{"bytes", FORM_VALUE}}},
+	{"POST",
+	 "/api/schedule",
+	 ANSWER_JSON,
+	 false,
+	 "schedule",
+	 {{"window", FORM_VALUE}, {"every", FORM_NAMED}, {"target", FORM_NAMED}}},
+	{"POST", "/api/cancel", ANSWER_JSON, false, "cancel", {{"schedule", FORM_VALUE}}},
+	{"POST", "/api/check", ANSWER_JSON, false, "check", {{0}}},
+};
+
+const struct route *route_find(const char *method, const char *path, bool *is_other_method, const char **allow) {
+	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+	*is_other_method = false;
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		if (strcmp(routes[i].path, path) != 0) continue;
+		if (strcmp(routes[i].method, wanted) == 0) return &routes[i];
+		*is_other_method = true;
+		*allow = routes[i].method;
+	}
+	return NULL;
+}
+
+bool route_acts(const struct route *route) {
+	return strcmp(route->method, "POST") == 0;
+}
+
+/* ------------------------------------------------------------------ words ------------------ */
+
+/* A value is one word: nothing in it could end the line or begin another. */
+static bool is_word(const char *value) {
+	size_t length = strlen(value);
+	if (length == 0 || length > WORD_MAX) return false;
+	for (size_t i = 0; i < length; i++)
+		if (!isalnum((unsigned char)value[i]) && strchr(":-.", value[i]) == NULL) return false;
+	return true;
+}
+
+/* NULL: all right. Else the name of the parameter that is not. */
+static const char *write_words(const struct route *route, http_parameter *parameter, void *context, struct text *out) {
+	text_print(out, "%s", route->words);
+	for (size_t i = 0; i < PARAMETERS_MAX && route->parameters[i].form != FORM_NONE; i++) {
+		const struct parameter *each = &route->parameters[i];
+		const char *value = parameter(context, each->name);
+		if (value == NULL) continue;
+		if (!is_word(value)) return each->name;
+		if (each->form == FORM_FLAG) {
+			if (strcmp(value, "1") == 0)
+				text_print(out, " %s", each->name);
+			else if (strcmp(value, "0") != 0)
+				return each->name;
+			continue;
+		}
+		if (each->form == FORM_NAMED) text_print(out, " %s", each->name);
+		text_print(out, " %s", value);
+	}
+	text_append(out, "", 1);
+	return NULL;
+}
+
+/* ------------------------------------------------------------------ answers ---------------- */
+
+static void say(struct http_answer *out, unsigned status, const char *sentence) {
+	out->status = status;
+	out->content_type = "application/json";
+	json_write_error(sentence, &out->text);
+}
+
+static void answer_command(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
+						   struct http_answer *out) {
+	struct text words = {0}, answer = {0};
+	const char *wrong = write_words(route, parameter, context, &words);
+	if (wrong != NULL || words.failed) {
+		struct text sentence = {0};
+		text_print(&sentence, "not a value for the parameter %s", wrong == NULL ? "" : wrong);
+		text_append(&sentence, "", 1);
+		say(out, words.failed || sentence.failed ? 503 : 400, sentence.failed ? "no memory" : sentence.bytes);
+		text_deinit(&sentence);
+	} else {
+		static const unsigned status[] = {[JSON_OK] = 200, [JSON_WRONG] = 400, [JSON_FAILED] = 503};
+		asks_perform(asks, route->is_stats, words.bytes, &answer);
+		enum json_status result =
+			route->kind == ANSWER_MAP ? json_write_map(&answer, &out->text) : json_write_answer(&answer, &out->text);
+		out->status = answer.failed ? 503 : status[result];
+		out->content_type = "application/json";
+	}
+	text_deinit(&words);
+	text_deinit(&answer);
+}
+
+static void answer_metrics(struct asks *asks, struct http_answer *out) {
+	struct text stats = {0}, metrics = {0};
+	asks_perform(asks, true, "", &stats);
+	asks_perform(asks, false, "metrics", &metrics);
+	bool is_whole = !stats.failed && !metrics.failed && stats.length > 5 && memcmp(stats.bytes, "STAT ", 5) == 0 &&
+					metrics.length > 5 && memcmp(metrics.bytes, "STAT ", 5) == 0;
+	out->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	out->status = is_whole ? 200 : 503;
+	if (is_whole)
+		metrics_write(&stats, &metrics, &out->text);
+	else
+		text_print(&out->text, "# the workers do not answer\n");
+	text_deinit(&stats);
+	text_deinit(&metrics);
+}
+
+static void answer_health(const struct asks *asks, struct http_answer *out) {
+	uint32_t worker;
+	bool is_stalled = asks_find_stalled(asks->server, &worker);
+	out->status = is_stalled ? 503 : 200;
+	out->content_type = "text/plain; charset=utf-8";
+	if (is_stalled)
+		text_print(&out->text, "worker %u has not turned for a second\n", worker);
+	else
+		text_print(&out->text, "ok\n");
+}
+
+void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
+				  struct http_answer *out) {
+	switch (route->kind) {
+	case ANSWER_JSON:
+	case ANSWER_MAP:
+		answer_command(route, asks, parameter, context, out);
+		break;
+	case ANSWER_METRICS:
+		answer_metrics(asks, out);
+		break;
+	case ANSWER_HEALTH:
+		answer_health(asks, out);
+		break;
+	case ANSWER_PAGE:
+		out->status = 200;
+		out->content_type = "text/html; charset=utf-8";
+		out->page = http_page;
+		out->page_length = http_page_length;
+		break;
+	}
+}

@@ -1,0 +1,28 @@
+/* http/http_routes.h: what there is to ask for, and its answers. */
+#ifndef SNUG_HTTP_HTTP_ROUTES_H
+#define SNUG_HTTP_HTTP_ROUTES_H
+
+#include "http/http_ask.h"
+
+struct http_answer {
+	unsigned status;
+	const char *content_type;
+	const char *allow; /* of status 405: the method that it has */
+	struct text text;  /* the body, or: */
+	const char *page;  /* constant; NULL: the text */
+	size_t page_length;
+};
+
+/* A parameter of the request's query; NULL: it was not given. */
+typedef const char *http_parameter(void *context, const char *name);
+
+struct route;
+
+/* NULL: there is no such path. */
+const struct route *route_find(const char *method, const char *path, bool *is_other_method, const char **allow);
+/* It does something, and may be asked for by those alone who may act. */
+bool route_acts(const struct route *route);
+void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
+				  struct http_answer *out);
+
+#endif

@@ -1,0 +1,10 @@
+/* http/page.h: dashboard.html, compiled in by embed.py. */
+#ifndef SNUG_HTTP_PAGE_H
+#define SNUG_HTTP_PAGE_H
+
+#include <stddef.h>
+
+extern const char http_page[];
+extern const size_t http_page_length;
+
+#endif

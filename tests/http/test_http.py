@@ -1,0 +1,267 @@
+"""Tests of snugd's HTTP side from outside: what each path tells, who is refused what, metrics that promtool accepts, the end under open connections.
+
+    test_http.py SNUGD
+"""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
+from server_process import Server
+
+PROGRAM = sys.argv[1]
+ACT = {"X-Snug-Request": "1"}
+
+
+class Http:
+    """with Http(args) as served: served.get("/healthz")"""
+
+    def __init__(self, *args, address="127.0.0.1:0"):
+        self.server = Server(PROGRAM, ["-m", "32", "-t", "2", "--http", address, *args])
+
+    def __enter__(self):
+        self.server.__enter__()
+        until = time.monotonic() + 10
+        while (found := re.search(r"http://(?:\[::1\]|[0-9.]+):(\d+)", self.server.log_text())) is None:
+            assert time.monotonic() < until, self.server.log_text()
+            time.sleep(0.01)
+        self.port = int(found.group(1))
+        return self
+
+    def __exit__(self, *what):
+        self.server.__exit__(*what)
+
+    def ask(self, method, path, headers=None, body=None, skip_host=False):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.putrequest(method, path, skip_host=skip_host)
+            for name, value in (headers or {}).items():
+                connection.putheader(name, value)
+            if body is not None:
+                connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return response.status, response.read(), response.headers
+        finally:
+            connection.close()
+
+    def get(self, path, status=200, **more):
+        got = self.ask("GET", path, **more)
+        assert got[0] == status, (path, got)
+        return json.loads(got[1]) if path.startswith("/api/") or status != 200 else got[1].decode()
+
+    def post(self, path, status=200, headers=ACT, **more):
+        got = self.ask("POST", path, headers, **more)
+        assert got[0] == status, (path, got)
+        return json.loads(got[1])
+
+    def store(self, lines):
+        with self.server.connect() as stream:
+            stream.sendall(lines + b"mn\r\n")
+            answer = b""
+            while not answer.endswith(b"MN\r\n"):
+                answer += stream.recv(65536)
+            return answer
+
+
+def make_holes(served):
+    count = 4000
+    served.store(b"".join(b"set k%d 0 0 200 noreply\r\n%s\r\n" % (i, b"v" * 200) for i in range(count)))
+    served.store(b"".join(b"delete k%d noreply\r\n" % i for i in range(count) if i % 4))
+
+
+def test_each_path_tells():
+    with Http() as served:
+        make_holes(served)
+        assert served.get("/healthz") == "ok\n"
+        assert served.get("/api/stats")["curr_items"] == 1000
+        metrics = served.get("/api/metrics")
+        assert metrics["0:items"] + metrics["1:items"] == 1000, metrics
+        served_by = max((0, 1), key=lambda worker: metrics[f"{worker}:turns"])
+        durations = [metrics[f"{served_by}:turn_{name}_ns"] for name in ("p50", "p99", "p999", "max")]
+        assert 0 < durations[0] and durations == sorted(durations), metrics
+        workers = served.get("/api/map")["workers"]
+        assert [w["worker"] for w in workers] == [0, 1] and workers[0]["stride_pages"] >= 1 and workers[0]["map"]["pages"]
+        assert served.get("/api/limit")["limit_bytes"] == 32 << 20
+        assert "<html" in served.get("/")
+        assert served.ask("HEAD", "/healthz")[0] == 200
+
+
+def test_actions_do_what_they_say():
+    with Http("--defrag", "off") as served:
+        make_holes(served)
+        estimate = served.get("/api/estimate?mode=compact")
+        assert estimate["reclaimable_bytes"] > 100000, estimate
+        result = served.post("/api/defrag?mode=compact&return=1")
+        assert result["result"] == "ok" and result["reclaimed_bytes"] > 0.9 * estimate["reclaimable_bytes"], (estimate, result)
+        assert served.get("/api/estimate")["reclaimable_bytes"] < estimate["reclaimable_bytes"] // 4
+        report = served.get("/api/report?n=3")
+        assert any(key.endswith(":reclaimed_bytes") and value == result["reclaimed_bytes"] for key, value in report.items())
+        partial = served.post("/api/defrag?bytes=1&ms=1")
+        assert "outcome" in partial
+        assert served.post("/api/limit?bytes=16m")["limit_goal_bytes"] == 16 << 20
+        schedule = served.post("/api/schedule?every=1h&target=5")["schedule"]
+        assert served.post(f"/api/cancel?schedule={schedule}") == {}
+        assert served.post("/api/check")["0:check"] == "ok"
+        evicted = served.post("/api/emergency?bytes=128k&evict=1")
+        assert evicted["evicted_bytes"] >= 0 and "result" in evicted
+
+
+def test_wrong_use_is_refused_with_a_sentence():
+    with Http() as served:
+        for path, method, status in (
+            ("/nowhere", "GET", 404),
+            ("/api/../etc", "GET", 404),
+            ("/api/defrag", "GET", 405),
+            ("/api/stats", "POST", 405),
+            ("/api/stats", "PUT", 405),
+            ("/api/estimate?mode=all", "GET", 400),
+            ("/api/estimate?mode=compact%0d%0aflush_all", "GET", 400),
+            ("/api/estimate?mode=", "GET", 400),
+            ("/api/report?n=0", "GET", 400),
+            ("/api/defrag?ms=x", "POST", 400),
+            ("/api/defrag?return=2", "POST", 400),
+            ("/api/emergency", "POST", 400),
+            ("/api/emergency?bytes=999g", "POST", 400),
+            ("/api/limit?bytes=1", "POST", 400),
+            ("/api/cancel?schedule=77", "POST", 400),
+        ):
+            got = served.ask(method, path, ACT)
+            assert got[0] == status and json.loads(got[1])["error"], (path, method, got)
+        assert served.ask("POST", "/api/stats", ACT)[2]["Allow"] == "GET"
+        assert served.ask("POST", "/api/check", ACT, body=b"x" * 5000)[0] == 413
+        assert served.post("/api/check", body=b"x" * 100)["0:check"] == "ok"
+
+
+def test_other_sites_are_refused():
+    with Http() as served:
+        host = f"127.0.0.1:{served.port}"
+        for headers in (
+            {},
+            {"X-Snug-Request": "0"},
+            {**ACT, "Origin": "http://evil.example"},
+            {**ACT, "Origin": "null"},
+            {**ACT, "Origin": f"https://{host}"},
+            {**ACT, "Origin": "http://127.0.0.1:1"},
+            {**ACT, "Sec-Fetch-Site": "cross-site"},
+        ):
+            assert served.post("/api/check", status=403, headers=headers)["error"], headers
+        assert served.post("/api/check", headers={**ACT, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"})
+        for name in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
+            got = served.ask("GET", "/api/stats", {"Host": name}, skip_host=True)
+            assert got[0] == 403, (name, got)
+        for name in ("localhost:1", "LOCALHOST", "[::1]:80", "10.0.0.1"):
+            assert served.ask("GET", "/api/stats", {"Host": name}, skip_host=True)[0] == 200, name
+        headers = served.ask("GET", "/")[2]
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
+
+
+def test_actions_from_elsewhere_need_the_token():
+    with Http(address="0.0.0.0:0") as served:
+        assert "--http-token-file" in served.post("/api/check", status=403)["error"]
+        assert served.get("/api/stats")["curr_items"] == 0
+    with tempfile.NamedTemporaryFile("w", suffix=".token") as file:
+        file.write("0123456789abcdef\n")
+        file.flush()
+        with Http("--http-token-file", file.name, address="0.0.0.0:0") as served:
+            for given in ("", "Bearer", "Bearer 0123456789abcdeF", "Bearer 0123456789abcdef0", "Basic 0123456789abcdef"):
+                served.post("/api/check", status=403, headers={**ACT, "Authorization": given})
+            served.post("/api/check", headers={**ACT, "Authorization": "Bearer 0123456789abcdef"})
+    with tempfile.NamedTemporaryFile("w", suffix=".token") as file:
+        file.write("short\n")
+        file.flush()
+        for path in (file.name, "/nowhere"):
+            command = [PROGRAM, "-p", "0", "-m", "16", "--http", "127.0.0.1:0", "--http-token-file", path]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+            assert done.returncode == 71 and f"--http-token-file: {path}" in done.stderr, done
+
+
+def test_metrics():
+    for threads in ("1", "16"):
+        with Http("-t", threads) as served:
+            make_holes(served)
+            served.store(b"get k0 k1\r\n")
+            text = served.get("/metrics")
+            assert 'memcached_commands_total{command="get",status="hit"} 1\n' in text, text
+            assert 'memcached_commands_total{command="set",status="hit"} 4000\n' in text
+            assert text.count("# TYPE memcached_commands_total ") == 1
+            assert text.count("snug_worker_items{") == int(threads)
+            assert text.count("snug_pool_hole_bytes{") == 3 * int(threads)
+            names = re.findall(r"^# TYPE (\S+)", text, re.M)
+            assert len(names) == len(set(names)) and len(names) > 60
+            if shutil.which("promtool"):
+                done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=20)
+                assert done.returncode == 0, done.stderr
+            else:
+                print("promtool is not installed (Debian's package prometheus): its check is left out")
+
+
+def test_garbage_and_slow_clients():
+    with Http() as served:
+        slow = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(8)]
+        for stream in slow:
+            stream.sendall(b"GET /api/st")
+        for garbage in (b"\x00" * 300, b"GET\r\n\r\n", b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n", b"\x80\x01\x00\x00"):
+            with socket.create_connection(("127.0.0.1", served.port), timeout=5) as stream:
+                try:
+                    stream.sendall(garbage)
+                    stream.shutdown(socket.SHUT_WR)
+                    while stream.recv(4096):
+                        pass
+                except OSError:
+                    pass
+        assert served.get("/healthz") == "ok\n"
+        for stream in slow:
+            stream.close()
+
+
+def test_the_end_under_open_connections():
+    with Http() as served:
+        idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(4)]
+        idle[0].sendall(b"GET /api/stats HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert idle[0].recv(100).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        served.server.process.terminate()
+        assert served.server.process.wait(20) == 0
+        assert time.monotonic() - began < 10
+        for stream in idle:
+            stream.close()
+
+
+def test_listens_where_it_is_told():
+    done = subprocess.run([PROGRAM, "-p", "0", "-m", "16", "--http", "999.1.1.1"], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 71 and "999.1.1.1" in done.stderr, done
+    with Http() as served:
+        command = [PROGRAM, "-p", "0", "-m", "16", "--http", f"127.0.0.1:{served.port}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 71 and "Address already in use" in done.stderr, done
+
+
+def main():
+    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
+    failed = []
+    print(f"[==========] Running {len(tests)} test(s).")
+    for name, body in tests:
+        print(f"[ RUN      ] {name}", flush=True)
+        try:
+            body()
+            print(f"[       OK ] {name}")
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+            print(f"[  FAILED  ] {name}")
+    print(f"[==========] {len(tests)} test(s) run.")
+    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
+    return 1 if failed else 0
+
+
+sys.exit(main())
