@@ -21,7 +21,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long bench count-instructions soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
+.PHONY: all run demo test test-long bench bench-peers count-instructions soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -33,6 +33,7 @@ help:
 	@echo "make test          all tests, in a release and in a debug build; ends with 'N passed, N failed'"
 	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
+	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
@@ -104,6 +105,10 @@ test-long: need-test build/.with-tests
 bench: need-bench build/.with-bench
 	@$(ninja) --quiet -C build
 	@bench/run.sh build $(BENCH_OPTIONS)
+
+bench-peers: need-peers build/.with-bench
+	@$(ninja) --quiet -C build
+	@/usr/bin/python3 bench/peers/peers.py --build build $(PEERS_OPTIONS)
 
 count-instructions: need-bench build/.with-bench
 	@$(ninja) --quiet -C build
