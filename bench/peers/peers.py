@@ -53,6 +53,7 @@ class Heap:
 
     def __init__(self, key_bytes, sizes, seed, generation="a"):
         self.key_bytes, self.sizes, self.seed, self.generation = key_bytes, sizes, seed, generation
+        self.source = random.Random(seed)
 
     def key(self, number):
         return (b"%s%d:" % (self.generation.encode(), number)).ljust(self.key_bytes, b"k")
@@ -71,8 +72,9 @@ class Heap:
         return refused
 
     def payload(self, server, names):
-        """Bytes of those names that are there, by a sample; RuntimeError if a value is not the one that was stored."""
-        sample = random.Random(self.seed).sample(names, min(SAMPLE, len(names)))
+        """Bytes of those names that are there, by a sample; RuntimeError if a value is not the one that was stored. Another sample each time: what was
+        asked for is kept longer."""
+        sample = self.source.sample(names, min(SAMPLE, len(names)))
         found = 0
         for first in range(0, len(sample), BATCH):
             part = sample[first : first + BATCH]
