@@ -62,7 +62,7 @@ static const struct io_events events = {on_accepted, on_received, on_sent, on_br
 /* ------------------------------------------------------------------ clock ------------------ */
 
 static void kick_idle(struct server_worker *worker) {
-	uint32_t timeout_s = worker->server->settings.idle_timeout_s;
+	uint32_t timeout_s = atomic_load_explicit(&worker->server->live.idle_timeout_s, memory_order_relaxed);
 	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
 		if (at->is_closing || at->last_active_s + timeout_s > worker->turn->now_s) continue;
 		worker->connections.idle_kicks++;
@@ -70,11 +70,21 @@ static void kick_idle(struct server_worker *worker) {
 	}
 }
 
+/* Once a second is soon enough for a limit that somebody has changed. */
+static void keep_limit(struct server_worker *worker) {
+	const struct server *server = worker->server;
+	uint64_t bytes = atomic_load_explicit(&server->live.memory_bytes, memory_order_relaxed) / server->worker_count;
+	if (bytes == worker->limit_bytes) return;
+	/* What cannot be had now is asked for again the next second. */
+	if (snug_shard_set_limit(worker->shard, (size_t)bytes) == SNUG_OK) worker->limit_bytes = bytes;
+}
+
 static void look_at_clock(struct server_worker *worker) {
 	worker->wall_s = os_wall_s();
 	if (LIKELY((uint32_t)worker->wall_s == worker->turn->now_s)) return;
 	worker->turn->now_s = (uint32_t)worker->wall_s;
 	kick_idle(worker);
+	keep_limit(worker);
 }
 
 /* ------------------------------------------------------------------ requests --------------- */
