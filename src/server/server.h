@@ -77,6 +77,9 @@ struct server {
 	_Atomic uint32_t verbosity; /* atomic: any worker */
 	_Atomic bool
 		is_complete; /* atomic: create sets it, when all that commands refer to is there; then the workers listen */
+	_Atomic bool
+		is_draining; /* atomic: destroy sets it; workers answer what they have received, while all others still serve them */
+	_Atomic uint32_t drained;      /* atomic: workers that have; destroy waits on it */
 	_Atomic uint32_t listening;    /* atomic: workers that have tried; create waits on it */
 	_Atomic uint32_t listen_error; /* atomic: what one of them was told: snug_error */
 };
