@@ -142,14 +142,14 @@ def test_the_sample_config_is_fine():
 def test_reload_changes_what_can_change():
     first = ("memory-limit = 32", "memory-max = 64", "idle-timeout = 0")
     with Snugd(*first) as snugd:
-        said = snugd.reload("memory-limit = 48", "memory-max = 64", "conn-limit = 3", "idle-timeout = 1",
+        said = snugd.reload("memory-limit = 48", "memory-max = 64", "conn-limit = 3", "idle-timeout = 2",
                             "disable-flush-all = on")  # fmt: skip
         for name in ("memory-limit", "conn-limit", "idle-timeout", "disable-flush-all"):
             assert any(f"reload: {name}:" in line and "restart" not in line for line in said), (name, said)
         assert len(said) == 5, said
         wait_until(lambda: snugd.statistics(b"snug limit")["limit_goal_bytes"] == str(48 * MIB))
         told = snugd.statistics(b"stats settings")
-        assert told["maxbytes"] == str(48 * MIB) and told["maxconns"] == "3" and told["idle_timeout"] == "1", told
+        assert told["maxbytes"] == str(48 * MIB) and told["maxconns"] == "3" and told["idle_timeout"] == "2", told
         assert b"not allowed" in snugd.ask(b"flush_all", b"\r\n")
         held = []
         wait_until(lambda: three_served(snugd, held))
