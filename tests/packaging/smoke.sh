@@ -25,7 +25,7 @@ fail() {
 }
 root=$work/root
 inside() { chroot "$root" env DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
-# Names of all that packages could leave; caches and logs of apt and dpkg are theirs.
+# Names of all that packages could leave, and their dependencies, which go with them; caches and logs of apt and dpkg are theirs.
 tree() { (cd "$root" && find . -xdev \( -path ./proc -o -path ./var/cache -o -path ./var/log -o -path ./var/lib/apt -o -path ./var/lib/dpkg -o -path ./tmp -o -path ./packages \) -prune -o -print | sort); }
 
 if [[ -n ${CHROOT:-} ]]; then
@@ -38,13 +38,12 @@ mkdir "$root/packages"
 cp "$packages"/*.deb "$root/packages/"
 rm -f "$root"/packages/*dbgsym*
 inside apt-get update >"$work/apt.log" 2>&1
-inside sh -c 'apt-get install -y --no-install-recommends $(apt-cache depends --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces --no-enhances /packages/*.deb 2>/dev/null | sed -n "s/.*Depends: \([a-z0-9.+-]*\)$/\1/p" | grep -v snug) procps' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "what the packages depend on"; }
 tree >"$work/before"
 
 inside sh -c 'apt-get install -y --no-install-recommends /packages/*.deb' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "install"; }
 ok "installs"
-for file in usr/bin/snugd usr/bin/snugctl etc/snugd.conf lib/systemd/system/snugd.service usr/share/man/man1/snugd.1.gz usr/share/man/man1/snugctl.1.gz usr/include/snug/pools.h; do
-	[[ -e $root/$file ]] || [[ -e $root/usr/$file ]] || case $file in usr/share/man/*) continue ;; *) fail "$file is missing" ;; esac
+for file in usr/bin/snugd usr/bin/snugctl etc/snugd.conf lib/systemd/system/snugd.service usr/share/man/man1/snugd.1.gz usr/share/man/man1/snugctl.1.gz usr/share/man/man3/libsnug.3.gz usr/include/snug/pools.h; do
+	[[ -e $root/$file ]] || fail "$file is missing"
 done
 inside snugd --config /etc/snugd.conf --check-config >/dev/null || fail "the config as installed"
 ok "has its files; the config is fine"
@@ -74,7 +73,7 @@ wait "$server" || fail "its status at the end"
 server=
 ok "ends"
 
-inside sh -c 'apt-get purge -y snugd libsnug-dev libsnug0' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "purge"; }
+inside sh -c 'apt-get purge --auto-remove -y snugd libsnug-dev libsnug0' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "purge"; }
 rmdir "$root/run/snugd"
 tree >"$work/after"
 diff "$work/before" "$work/after" || fail "something is left, or gone too"
