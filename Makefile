@@ -21,7 +21,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long bench bench-peers count-instructions soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install clean help
+.PHONY: all run demo test test-long bench bench-peers count-instructions soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -44,6 +44,7 @@ help:
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
 	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snug-replay"
+	@echo "make deb           Debian's packages of snugd and the library, in build-deb/; make check-deb tries them in a bare Debian 12, as root"
 	@echo "make clean         removes the build directories"
 	@echo "Each target installs from Debian's packages what it needs and is missing; tools/install-deps --list GROUP shows what."
 
@@ -151,5 +152,12 @@ install: all
 	@meson install --quiet --no-rebuild -C build $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 	@$(if $(DESTDIR),,PATH=$$PATH:/sbin ldconfig || true)
 
+# In a directory of their own; they are built with the system's compiler and flags.
+deb: need-deb
+	@packaging/make-deb.sh build-deb
+
+check-deb: need-check-deb deb
+	@tests/packaging/smoke.sh build-deb
+
 clean:
-	@rm -rf build build-debug build-asan build-tsan build-clang build-fuzz
+	@rm -rf build build-deb build-debug build-asan build-tsan build-clang build-fuzz

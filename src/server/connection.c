@@ -18,7 +18,7 @@
 static bool turn_away(struct server_worker *worker, int fd) {
 	static const char sorry[] = "ERROR Too many open connections\r\n";
 	uint32_t before = atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
-	if (before < worker->server->settings.connections_max) return false;
+	if (before < atomic_load_explicit(&worker->server->live.connections_max, memory_order_relaxed)) return false;
 	atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
 	worker->connections.rejected++;
 	(void)!write(fd, sorry, sizeof sorry - 1);

@@ -143,10 +143,13 @@ struct turn {
 	struct record *errands; /* that are not ready yet, through next_errand */
 	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox_last;
-	uint32_t away;  /* requests out */
-	uint32_t now_s; /* the wall clock at the beginning of the turn */
+	uint32_t away;            /* requests out */
+	uint32_t now_s;           /* the wall clock at the beginning of the turn */
+	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
 	bool watches_inbox;
 	bool is_listening;
+	bool is_ending;  /* accepts and receives nothing more */
+	bool is_drained; /* has told so */
 	struct command batch[BATCH_COMMANDS];
 	char decoded[BATCH_COMMANDS][DECODED_KEY_BYTES];
 };

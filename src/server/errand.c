@@ -58,7 +58,7 @@ static void answer_ok(struct errand *errand, struct text *out) {
 
 static struct errand *flush_all(struct server_worker *asker, int64_t delay_s, struct text *out) {
 	asker->connections.flush_commands++;
-	if (asker->server->settings.no_flush) {
+	if (atomic_load_explicit(&asker->server->live.no_flush, memory_order_relaxed)) {
 		text_say(out, "CLIENT_ERROR flush_all not allowed");
 		return NULL;
 	}

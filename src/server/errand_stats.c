@@ -135,7 +135,7 @@ static void say_process(const struct server *server, struct text *out) {
 }
 
 static void say_connections(const struct server *server, const struct sum *sum, struct text *out) {
-	stat_u64(out, "max_connections", server->settings.connections_max);
+	stat_u64(out, "max_connections", atomic_load_explicit(&server->live.connections_max, memory_order_relaxed));
 	stat_u64(out, "curr_connections", sum->connections.current);
 	stat_u64(out, "total_connections", sum->connections.total);
 	stat_u64(out, "rejected_connections", sum->connections.rejected);
@@ -293,7 +293,8 @@ static void visit_setting(void *context, const char *name, const char *value) {
 }
 
 static struct errand *say_settings(struct server *server, struct text *out) {
-	settings_visit(&server->settings, visit_setting, out);
+	struct settings now = settings_live_now(&server->live, &server->settings);
+	settings_visit(&now, visit_setting, out);
 	text_say(out, "END");
 	return NULL;
 }

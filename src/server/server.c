@@ -127,12 +127,14 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	server->listeners = listeners;
 	server->worker_count = settings->threads;
 	server->started_s = (int64_t)time(NULL);
+	settings_live_init(&server->live, settings);
 	atomic_store_explicit(&server->verbosity, settings->verbosity, memory_order_relaxed);
 	server->worker = calloc(settings->threads, sizeof *server->worker);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
 	for (uint32_t i = 0; !error && i < server->worker_count; i++) {
 		server->worker[i].server = server;
 		server->worker[i].index = i;
+		server->worker[i].limit_bytes = settings->memory_bytes / settings->threads;
 		snug_histogram_init(&server->worker[i].turn_ns);
 	}
 	if (!error) error = start_workers(server, log);
@@ -145,8 +147,26 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	return error;
 }
 
+#define DRAIN_WAKE_NS UINT64_C(100000000)
+
+/* Workers need each other to answer their clients, so none stops before all have. A question to all of them wakes those that sleep; who does
+ * not answer it in time is at work, and sees the flag by itself. */
+static void drain(struct server *server) {
+	snug_request question = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_ticket ticket;
+	snug_response response;
+	atomic_store_explicit(&server->is_draining, true, memory_order_release);
+	if (snug_coordinator_submit(server->coordinator, &question, &ticket) == SNUG_OK)
+		(void)!snug_coordinator_wait(server->coordinator, ticket, DRAIN_WAKE_NS, &response, NULL, NULL);
+	if (snug_coordinator_stop(server->coordinator, SNUG_FOREVER) != SNUG_OK) return;
+	uint32_t drained;
+	while ((drained = atomic_load_explicit(&server->drained, memory_order_acquire)) < server->worker_count)
+		os_wait_on(&server->drained, drained, OS_FOREVER);
+}
+
 void server_destroy(struct server *server) {
 	if (server == NULL) return;
+	if (atomic_load_explicit(&server->is_complete, memory_order_acquire)) drain(server);
 	/* The coordinator answers what was asked of it; then the workers can answer their clients; then nobody asks any more. */
 	snug_error error = server->coordinator == NULL ? SNUG_OK : snug_coordinator_stop(server->coordinator, SNUG_FOREVER);
 	if (!error && server->workers != NULL) error = snug_workers_stop(server->workers, SNUG_FOREVER);

@@ -2,6 +2,7 @@
  *
  *     process.c        descriptors, user, daemon; pid_file.c, log_stderr.c
  *     settings*.c      what it was told, from one table
+ *     settings_live.c  what of it may change while it runs
  *     listeners.c      sockets that it accepts on
  *     server.c         the workers and their coordinator: create, stop
  *     server_worker.c  one worker's turn: answers from others, sockets, requests to others, sends, upkeep
@@ -19,6 +20,7 @@
 
 #include "cache/operation.h"
 #include "server/settings.h"
+#include "server/settings_live.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>
@@ -55,6 +57,7 @@ struct server_worker {
 	snug_shard_stats shard_base;        /* its counters at the last `stats reset` */
 	struct connection *connection_list; /* all, by connection.h's links */
 	snug_histogram turn_ns;             /* of turns to which bytes or answers came, upkeep left out */
+	uint64_t limit_bytes;               /* of its own memory, as settings_live was last seen to say */
 	struct turn *turn;                  /* server_worker.c's own */
 };
 
@@ -68,11 +71,15 @@ struct server {
 	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;
-	/* atomic: any worker adds and takes away; those above settings.connections_max are turned away */
+	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
+	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */
 	_Atomic uint32_t connection_count;
 	_Atomic uint32_t verbosity; /* atomic: any worker */
 	_Atomic bool
 		is_complete; /* atomic: create sets it, when all that commands refer to is there; then the workers listen */
+	_Atomic bool
+		is_draining; /* atomic: destroy sets it; workers answer what they have received, while all others still serve them */
+	_Atomic uint32_t drained;      /* atomic: workers that have; destroy waits on it */
 	_Atomic uint32_t listening;    /* atomic: workers that have tried; create waits on it */
 	_Atomic uint32_t listen_error; /* atomic: what one of them was told: snug_error */
 };

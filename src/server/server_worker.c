@@ -62,7 +62,7 @@ static const struct io_events events = {on_accepted, on_received, on_sent, on_br
 /* ------------------------------------------------------------------ clock ------------------ */
 
 static void kick_idle(struct server_worker *worker) {
-	uint32_t timeout_s = worker->server->settings.idle_timeout_s;
+	uint32_t timeout_s = atomic_load_explicit(&worker->server->live.idle_timeout_s, memory_order_relaxed);
 	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
 		if (at->is_closing || at->last_active_s + timeout_s > worker->turn->now_s) continue;
 		worker->connections.idle_kicks++;
@@ -70,11 +70,21 @@ static void kick_idle(struct server_worker *worker) {
 	}
 }
 
+/* Once a second is soon enough for a limit that somebody has changed. */
+static void keep_limit(struct server_worker *worker) {
+	const struct server *server = worker->server;
+	uint64_t bytes = atomic_load_explicit(&server->live.memory_bytes, memory_order_relaxed) / server->worker_count;
+	if (bytes == worker->limit_bytes) return;
+	/* What cannot be had now is asked for again the next second. */
+	if (snug_shard_set_limit(worker->shard, (size_t)bytes) == SNUG_OK) worker->limit_bytes = bytes;
+}
+
 static void look_at_clock(struct server_worker *worker) {
 	worker->wall_s = os_wall_s();
 	if (LIKELY((uint32_t)worker->wall_s == worker->turn->now_s)) return;
 	worker->turn->now_s = (uint32_t)worker->wall_s;
 	kick_idle(worker);
+	keep_limit(worker);
 }
 
 /* ------------------------------------------------------------------ requests --------------- */
@@ -245,12 +255,44 @@ static void begin_to_listen(struct server_worker *worker) {
 	os_wake(&server->listening, UINT32_MAX);
 }
 
+static void begin_to_end(struct server_worker *worker) {
+	struct turn *turn = worker->turn;
+	if (turn->is_ending) return;
+	turn->is_ending = true;
+	turn->end_deadline_ns = os_deadline_ns(END_PATIENCE_NS);
+	io_stop_listening(turn->io);
+	turn->is_listening = true;
+	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
+		at->has_ended = true;
+		connection_mark_dirty(at);
+	}
+}
+
+static void cut_off_late(struct server_worker *worker) {
+	if (os_remaining_ns(worker->turn->end_deadline_ns) > 0) return;
+	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) connection_close(at);
+}
+
+/* A worker that has nothing left still serves the others' requests: only when all have drained do the workers stop. */
+static void drain(struct server_worker *worker) {
+	struct server *server = worker->server;
+	struct turn *turn = worker->turn;
+	if (turn->is_drained) return;
+	begin_to_end(worker);
+	cut_off_late(worker);
+	if (worker->connection_list != NULL || turn->away > 0) return;
+	turn->is_drained = true;
+	atomic_fetch_add_explicit(&server->drained, 1, memory_order_release);
+	os_wake(&server->drained, UINT32_MAX);
+}
+
 bool server_worker_turn(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	uint64_t began_ns = os_now_ns();
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	bool worked = turn->away > 0 && take_answers(worker);
+	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
 	resume_blocked(turn);
 	worked |= io_poll(turn->io);
 	bool has_news = worked;
@@ -268,7 +310,9 @@ bool server_worker_turn(struct server_worker *worker) {
 void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
 	struct turn *turn = worker->turn;
 	if (!turn->watches_inbox) turn->watches_inbox = io_watch(turn->io, wake_fd);
-	uint64_t most_ns = turn->errands != NULL || !turn->is_listening ? SHORT_WAIT_NS : UPKEEP_WAIT_NS;
+	uint64_t most_ns = turn->errands != NULL || !turn->is_listening || (turn->is_ending && !turn->is_drained)
+						   ? SHORT_WAIT_NS
+						   : UPKEEP_WAIT_NS;
 	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
@@ -311,19 +355,12 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	return error;
 }
 
-/* What was asked before the stop is answered, as far as clients take the answers in time. */
+/* What drain left: a connection that was accepted in its last moment; all of them, if the server never was complete. */
 void server_worker_end(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
-	uint64_t deadline_ns = os_deadline_ns(END_PATIENCE_NS);
-	io_stop_listening(turn->io);
-	turn->is_listening = true;
-	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
-		at->has_ended = true;
-		connection_mark_dirty(at);
-	}
+	begin_to_end(worker);
 	while (worker->connection_list != NULL || turn->away > 0) {
-		if (os_remaining_ns(deadline_ns) == 0)
-			for (struct connection *at = worker->connection_list; at != NULL; at = at->next) connection_close(at);
+		cut_off_late(worker);
 		if (!server_worker_turn(worker)) os_thread_sleep(1000000);
 	}
 	while (turn->errands != NULL && errands_poll(worker)) os_thread_sleep(1000000);

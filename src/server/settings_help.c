@@ -92,3 +92,19 @@ void settings_help(struct text *out) {
 	text_print(out, "\nSizes take k, m and g. Exit status: 0 after SIGINT or SIGTERM, 64 for a wrong\n"
 					"option, 71 when the system refuses what is needed.\n");
 }
+
+void settings_describe(const struct settings *settings, struct text *out) {
+	text_print(out, "snugd would run with\n");
+	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++) {
+		const struct settings_option *option = &settings_options[i];
+		if (!settings_kept(option)) continue;
+		text_print(out, "    %-20s ", option->name);
+		/* As a switch of the command line, where the statistics may say the opposite. */
+		if (option->kind == KIND_FLAG)
+			text_print(out, "%s",
+					   *(const bool *)(const void *)((const char *)settings + option->offset) ? "on" : "off");
+		else
+			settings_show(settings, option, out);
+		text_print(out, "\n");
+	}
+}

@@ -48,6 +48,9 @@ static bool apply(const struct walk *walk, const struct settings_option *option,
 	case KIND_MANUAL:
 	case KIND_VERSION:
 		return tell(reader, option->kind);
+	case KIND_CHECK:
+		reader->only_checks = true;
+		return true;
 	case KIND_RISE:
 		return rise(reader, option);
 	default:
@@ -163,6 +166,10 @@ enum settings_wish settings_parse(int argument_count, char *const *arguments, st
 	struct settings_reader reader;
 	settings_begin(&reader, out, text);
 	struct walk walk = {.reader = &reader, .count = argument_count, .arguments = arguments};
-	if (read_round(&walk, true) && read_round(&walk, false)) (void)settings_settle(&reader);
+	if (!read_round(&walk, true) || !read_round(&walk, false) || !settings_settle(&reader)) return reader.wish;
+	if (reader.only_checks) {
+		settings_describe(out, text);
+		reader.wish = SETTINGS_TELL;
+	}
 	return reader.wish;
 }

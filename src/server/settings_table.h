@@ -52,7 +52,8 @@ enum settings_kind {
 	KIND_EXTENDED, /* memcached's -o name[=value],... */
 	KIND_HELP,
 	KIND_MANUAL,
-	KIND_VERSION
+	KIND_VERSION,
+	KIND_CHECK
 };
 
 #define SETTINGS_FIELD(name) offsetof(struct settings, name), sizeof(((struct settings *)0)->name)
@@ -123,6 +124,8 @@ enum settings_kind {
 	X(PROCESS, 0, "config", CONFIG, SETTINGS_NO_FIELD, "", 0, 0, "FILE", "",                                          \
 	  "read options from a file, one a line: long name = value, on or off for a switch, # begins a comment; the "     \
 	  "command line wins")                                                                                            \
+	X(PROCESS, 0, "check-config", CHECK, SETTINGS_NO_FIELD, "", 0, 0, "", "",                                         \
+	  "read the options and the config file, print what would be run with or what is wrong, and end")                 \
 	X(PROCESS, 'o', "extended", EXTENDED, SETTINGS_NO_FIELD, "", 0, 0, "NAME=N,..", "",                               \
 	  "memcached's list of extended options: idle_timeout=N, and what is named below")                                \
 	X(LOG, 'v', "verbose", RISE, SETTINGS_FIELD(verbosity), "0", 0, 3, "", "verbosity",                               \
@@ -204,6 +207,7 @@ struct settings_reader {
 	struct settings *settings;
 	struct text *text; /* notes; when something is refused, why */
 	bool given[SETTINGS_OPTION_COUNT];
+	bool only_checks;        /* --check-config */
 	bool listen_given;       /* by the source that is being read: its first address replaces what an earlier one said */
 	enum settings_wish wish; /* REFUSE as soon as something is; TELL once the text is help */
 };
@@ -246,6 +250,8 @@ bool settings_meet_stranger(struct settings_reader *reader, const struct setting
 bool settings_read_config(struct settings_reader *reader, const char *path);
 bool settings_read_extended(struct settings_reader *reader, const char *where, const char *list);
 
+/* --check-config: every setting by its long name, a line each, after the notes. */
+void settings_describe(const struct settings *settings, struct text *out);
 void settings_help(struct text *out);
 void settings_manual(struct text *out);
 

@@ -3,7 +3,7 @@
  *
  *     SIGINT, SIGTERM   the orderly end, in a thread of its own, so that a second signal is heard: it ends the process at once.
  *                       The same signal often comes twice, from the terminal's group and from the parent; within REPEAT_NS it is one
- *     SIGHUP            logged; there is nothing to reopen
+ *     SIGHUP            options and config file are read again; what may change while the workers run does (settings_live.h)
  *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us with it */
 #include "base/log_line.h"
 #include "http/http.h"
@@ -27,8 +27,11 @@
 #define REPEAT_NS 1000000000ull
 
 struct snugd {
+	int argument_count;
+	char *const *arguments;
 	struct settings settings;
-	struct text why; /* a sentence about what failed */
+	struct settings reread; /* as told at the start, before anything was learned, and by reloads since */
+	struct text why;        /* a sentence about what failed */
 	snug_log log;
 	struct pid_file pid_file;
 	struct listeners listeners;
@@ -122,11 +125,29 @@ static bool start(struct snugd *snugd) {
 
 /* ------------------------------------------------------------------ the end ------------------------------------------------ */
 
-static int wait_for_end(const struct snugd *snugd) {
+/* All or nothing: a config file with a mistake changes nothing. */
+static void reload(struct snugd *snugd) {
+	struct settings wanted;
+	struct text said = {0};
+	switch (settings_parse(snugd->argument_count, snugd->arguments, &wanted, &said)) {
+	case SETTINGS_RUN:
+		settings_live_change(&snugd->server->live, &snugd->reread, &wanted, &snugd->log);
+		snug_log_line(&snugd->log, SNUG_LOG_WARNING, "reload: done");
+		break;
+	case SETTINGS_REFUSE:
+	case SETTINGS_TELL:
+		snug_log_line(&snugd->log, SNUG_LOG_ERROR, "reload: nothing changed: %.*s", (int)said.length,
+					  said.length > 0 ? said.bytes : "");
+		break;
+	}
+	text_deinit(&said);
+}
+
+static int wait_for_end(struct snugd *snugd) {
 	for (;;) {
 		int number = 0;
 		if (sigwait(&snugd->signals, &number) != 0) continue;
-		if (number == SIGHUP) snug_log_line(&snugd->log, SNUG_LOG_INFO, "SIGHUP: nothing to reopen");
+		if (number == SIGHUP) reload(snugd);
 		if (number == SIGINT || number == SIGTERM) return number;
 	}
 }
@@ -191,7 +212,8 @@ static int tell(struct snugd *snugd) {
 }
 
 int main(int argument_count, char **arguments) {
-	struct snugd snugd = {.pid_file = {.fd = -1}, .ready = -1};
+	struct snugd snugd = {
+		.pid_file = {.fd = -1}, .ready = -1, .argument_count = argument_count, .arguments = arguments};
 	process_fill_standard();
 	switch (settings_parse(argument_count, arguments, &snugd.settings, &snugd.why)) {
 	case SETTINGS_TELL:
@@ -202,6 +224,7 @@ int main(int argument_count, char **arguments) {
 	case SETTINGS_RUN:
 		break;
 	}
+	snugd.reread = snugd.settings;
 	snugd.log = log_stderr_create(snugd.settings.verbosity, snugd.settings.log_json);
 	log_lines(&snugd.log, SNUG_LOG_INFO, &snugd.why);
 	snugd.why.length = 0;

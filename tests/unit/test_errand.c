@@ -162,7 +162,7 @@ static void test_flush_reaches_all_workers(void **state) {
 	get(0, "a", STATUS_NOT_FOUND);
 	get(1, "b", STATUS_NOT_FOUND);
 	store(1, "c");
-	server.settings.no_flush = true;
+	atomic_store(&server.live.no_flush, true);
 	text = ask_with((struct command){.kind = COMMAND_FLUSH}, 0);
 	assert_string_equal(text, "CLIENT_ERROR flush_all not allowed\r\n");
 	free(text);

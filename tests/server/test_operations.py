@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Tests of what an operator does with snugd: --check-config, SIGHUP, SIGTERM under load, logs, and the files of packaging/.
+
+    test_operations.py SNUGD SOURCE_ROOT
+
+Prints as the cmocka programs do, because tests/run_tests.sh counts cases by these lines.
+"""
+
+import json
+import os
+import pathlib
+import pwd
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+PROGRAM = sys.argv[1]
+ROOT = pathlib.Path(sys.argv[2])
+USER = pwd.getpwuid(os.geteuid()).pw_name
+PATIENCE_S = 20
+MIB = 1 << 20
+
+EX_USAGE = 64
+
+
+def check(*arguments, status=0):
+    done = subprocess.run([PROGRAM, *arguments, "--check-config"], capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def value_of(text, name):
+    return re.search(rf"^ +{name} +(\S+)$", text, re.M).group(1)
+
+
+class Snugd:
+    """With a config file that can be written anew."""
+
+    def __init__(self, *lines, arguments=()):
+        self.directory = tempfile.TemporaryDirectory(prefix="snugd-")
+        self.config = os.path.join(self.directory.name, "snugd.conf")
+        self.write(*lines)
+        self.process = subprocess.Popen(
+            [PROGRAM, "-p", "0", "-t", "2", "-u", USER, "--config", self.config, *arguments],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def write(self, *lines):
+        pathlib.Path(self.config).write_text("".join(f"{line}\n" for line in lines))
+
+    def __enter__(self):
+        for line in self.process.stderr:
+            if "listening on" in line:
+                self.port = int(re.search(r"127\.0\.0\.1:(\d+)", line).group(1))
+                return self
+        raise AssertionError(f"snugd is not ready, status {self.process.wait()}")
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+        self.directory.cleanup()
+
+    def reload(self, *lines):
+        """What was logged of it."""
+        self.write(*lines)
+        self.process.send_signal(signal.SIGHUP)
+        said = []
+        for line in self.process.stderr:
+            said.append(line.rstrip("\n"))
+            if "reload: done" in line or "nothing changed" in line:
+                return said
+        raise AssertionError(f"ended: {said}")
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)
+
+    def ask(self, command, last=b"END\r\n"):
+        with self.connect() as client:
+            client.sendall(command + b"\r\n")
+            got = b""
+            while not got.endswith(last):
+                part = client.recv(65536)
+                assert part, got
+                got += part
+            return got
+
+    def statistics(self, command):
+        return dict(line.split(" ", 2)[1:] for line in self.ask(command).decode().splitlines() if "STAT" in line)
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def three_served(snugd, held):
+    """Not as long as the server has not seen that those before have gone."""
+    held[:] = [snugd.connect() for _ in range(3)]
+    for client in held:
+        client.sendall(b"version\r\n")
+    if all(client.recv(100).startswith(b"VERSION") for client in held):
+        return True
+    for client in held:
+        client.close()
+    return False
+
+
+def test_check_config_tells_what_would_run():
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write("memory-limit = 100\ndisable-flush-all = on\n")
+        file.flush()
+        told = check("--config", file.name, "-t", "2", "-c", "77").stdout
+        assert value_of(told, "memory-limit") == str(100 * MIB), told
+        assert value_of(told, "conn-limit") == "77" and value_of(told, "threads") == "2", told
+        assert value_of(told, "disable-flush-all") == "on" and value_of(told, "daemon") == "off", told
+
+
+def test_check_config_tells_what_is_wrong_and_where():
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write("# first\n\nmemory-limit = plenty\n")
+        file.flush()
+        done = check("--config", file.name, status=EX_USAGE)
+        assert f"{file.name}:3: memory-limit" in done.stderr and done.stdout == "", done
+    assert "memory-max" in check("-m", "64", "--memory-max", "32", status=EX_USAGE).stderr
+    assert "/no/such.conf" in check("--config", "/no/such.conf", status=EX_USAGE).stderr
+
+
+def test_the_sample_config_is_fine():
+    told = check("--config", str(ROOT / "packaging" / "snugd.conf")).stdout
+    assert value_of(told, "control") == "/run/snugd/control", told
+
+
+def test_reload_changes_what_can_change():
+    first = ("memory-limit = 32", "memory-max = 64", "idle-timeout = 0")
+    with Snugd(*first) as snugd:
+        said = snugd.reload("memory-limit = 48", "memory-max = 64", "conn-limit = 3", "idle-timeout = 2",
+                            "disable-flush-all = on")  # fmt: skip
+        for name in ("memory-limit", "conn-limit", "idle-timeout", "disable-flush-all"):
+            assert any(f"reload: {name}:" in line and "restart" not in line for line in said), (name, said)
+        assert len(said) == 5, said
+        wait_until(lambda: snugd.statistics(b"snug limit")["limit_goal_bytes"] == str(48 * MIB))
+        told = snugd.statistics(b"stats settings")
+        assert told["maxbytes"] == str(48 * MIB) and told["maxconns"] == "3" and told["idle_timeout"] == "2", told
+        assert b"not allowed" in snugd.ask(b"flush_all", b"\r\n")
+        held = []
+        wait_until(lambda: three_served(snugd, held))
+        with snugd.connect() as extra:
+            assert b"Too many" in extra.recv(100)
+        assert held[0].recv(100) == b"", "an idle connection is closed"
+        for client in held:
+            client.close()
+
+
+def test_a_lower_limit_is_reached_and_items_go():
+    with Snugd("memory-limit = 32") as snugd:
+        with snugd.connect() as client:
+            for i in range(2400):
+                client.sendall(b"set key%d 0 0 10000 noreply\r\n%s\r\n" % (i, b"x" * 10000))
+            client.sendall(b"version\r\n")
+            assert client.recv(100).startswith(b"VERSION")
+        assert int(snugd.statistics(b"snug limit")["used_bytes"]) > 16 * MIB
+        said = snugd.reload("memory-limit = 8")
+        assert len(said) == 2, said
+        wait_until(lambda: int(snugd.statistics(b"snug limit")["used_bytes"]) <= 8 * MIB)
+
+
+def test_reload_names_what_needs_a_restart():
+    with Snugd("memory-limit = 32") as snugd:
+        said = snugd.reload("memory-limit = 33", "listen-backlog = 7", "defrag = off")
+        for name in ("memory-limit", "listen-backlog", "defrag"):
+            assert any(f"reload: {name}:" in line and "needs a restart" in line for line in said), (name, said)
+        assert len(said) == 4, said
+        assert snugd.statistics(b"snug limit")["limit_goal_bytes"] == str(32 * MIB)
+        assert len(snugd.reload("memory-limit = 32")) == 1, "what is as it runs is not mentioned"
+
+
+def test_a_bad_config_changes_nothing():
+    with Snugd("memory-limit = 32") as snugd:
+        said = snugd.reload("conn-limit = 5", "memory-limit = much")
+        assert len(said) == 1 and f"{snugd.config}:2: memory-limit" in said[0], said
+        assert snugd.statistics(b"stats settings")["maxconns"] == "1024"
+        os.unlink(snugd.config)
+        snugd.process.send_signal(signal.SIGHUP)
+        assert "nothing changed" in snugd.process.stderr.readline()
+
+
+def test_what_was_received_is_answered_before_the_end():
+    """Sixteen clients with a pipeline each; the answers, 64 MiB, are in nobody's buffers when the signal comes."""
+    count, size = 400, 10000
+    with Snugd("memory-limit = 64") as snugd:
+        clients = [snugd.connect() for _ in range(16)]
+        with snugd.connect() as client:
+            client.sendall(b"set key 0 0 %d\r\n%s\r\n" % (size, b"x" * size))
+            assert client.recv(100) == b"STORED\r\n"
+        for client in clients:
+            client.sendall(b"get key\r\n" * count)
+        for client in clients:
+            assert select.select([client], [], [], PATIENCE_S)[0]
+        snugd.process.send_signal(signal.SIGTERM)
+        one = len(b"VALUE key 0 %d\r\n" % size) + size + len(b"\r\nEND\r\n")
+        for client in clients:
+            got, end = 0, b""
+            while part := client.recv(1 << 20):
+                got += len(part)
+                end = (end + part)[-100:]
+            client.close()
+            assert got == one * count, (got, one * count, end)
+        assert snugd.process.wait(PATIENCE_S) == 0
+
+
+def test_a_reload_is_logged_as_json_too():
+    with Snugd("log-format = json") as snugd:
+        said = [json.loads(line) for line in snugd.reload("log-format = json", "idle-timeout = 9")]
+        assert [line["level"] for line in said] == ["warning", "warning"], said
+        assert said[0]["message"] == "reload: idle-timeout: 9, was 0" and "time" in said[0], said
+
+
+def test_reloads_under_load():
+    with Snugd("memory-limit = 32") as snugd, snugd.connect() as client:
+        for i in range(40):
+            snugd.reload(f"memory-limit = {16 + i % 16}", f"conn-limit = {100 + i}")
+            client.sendall(b"set key%d 0 0 1000\r\n%s\r\nget key%d\r\n" % (i, b"x" * 1000, i))
+            got = b""
+            while not got.endswith(b"END\r\n"):
+                got += client.recv(4096)
+            assert got.startswith(b"STORED\r\nVALUE"), got[:60]
+
+
+def main():
+    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
+    failed = []
+    print(f"[==========] Running {len(tests)} test(s).")
+    for name, body in tests:
+        print(f"[ RUN      ] {name}", flush=True)
+        try:
+            body()
+            print(f"[       OK ] {name}")
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+            print(f"[  FAILED  ] {name}")
+    print(f"[==========] {len(tests)} test(s) run.")
+    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
+    return 1 if failed else 0
+
+
+sys.exit(main())
