@@ -21,7 +21,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long bench bench-peers count-instructions soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long bench bench-peers count-instructions drill soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -35,6 +35,7 @@ help:
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
 	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
+	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -126,6 +127,10 @@ check-clang: need-clang build-clang/build.ninja
 
 check-model: need-model
 	@models/check.sh
+
+drill: need-test build/build.ninja
+	@$(ninja) --quiet -C build snugd tests/drill/libshift_clock.so
+	@/usr/bin/python3 tests/drill/drill.py build/snugd build/tests/drill/libshift_clock.so --out docs/results/fault-drill.md
 
 soak: need-test build/build.ninja
 	@$(ninja) --quiet -C build snugd

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VISIT_NS UINT64_C(5000000000)  /* as long a worker has to come to a visit */
 #define READY_NS UINT64_C(60000000000) /* as long the coordinator has */
 #define PAUSE_NS UINT64_C(1000000)
+#define LATE_MAX 16u
 
 struct ask {
 	struct ask *next;
@@ -42,25 +42,27 @@ static void put_aside(struct asks *asks, struct ask *ask) {
 	pthread_mutex_lock(&asks->mutex);
 	ask->next = asks->late;
 	asks->late = ask;
+	asks->late_count++;
 	pthread_mutex_unlock(&asks->mutex);
 }
 
-/* Ends those that are back. Tells whether some are left. */
-static bool look_after(struct asks *asks) {
+/* Ends those that are back. Tells how many are left. */
+static uint32_t look_after(struct asks *asks) {
 	pthread_mutex_lock(&asks->mutex);
 	struct ask **at = &asks->late;
 	while (*at != NULL) {
 		struct ask *ask = *at;
 		if (is_back(ask)) {
 			*at = ask->next;
+			asks->late_count--;
 			end(ask);
 		} else {
 			at = &ask->next;
 		}
 	}
-	bool is_left = asks->late != NULL;
+	uint32_t left = asks->late_count;
 	pthread_mutex_unlock(&asks->mutex);
-	return is_left;
+	return left;
 }
 
 void asks_init(struct asks *asks, struct server *server) {
@@ -70,7 +72,7 @@ void asks_init(struct asks *asks, struct server *server) {
 }
 
 void asks_deinit(struct asks *asks) {
-	while (look_after(asks)) os_thread_sleep(PAUSE_NS);
+	while (look_after(asks) > 0) os_thread_sleep(PAUSE_NS);
 	pthread_mutex_destroy(&asks->mutex);
 }
 
@@ -84,14 +86,14 @@ static void visit(void *context, uint32_t index, snug_shard *shard, struct opera
 }
 
 /* Each worker in turn. An error leaves the ask to be put aside, or ended, as is_away says. */
-static snug_error visit_all(struct ask *ask, uint32_t *worker) {
+static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *worker) {
 	if (ask->errand->visit == NULL) return SNUG_OK;
 	for (*worker = 0; *worker < ask->errand->server->worker_count; ++*worker) {
 		snug_result result;
 		ask->request =
 			(struct request){.kind = REQUEST_VISIT, .owner = *worker, .visit = visit, .visit_context = ask->errand};
 		snug_operation operation = {.kind = SNUG_OPERATION_RUN, .object.worker = *worker, .buffer = &ask->request};
-		snug_error error = snug_client_call(ask->client, &operation, VISIT_NS, &result, &ask->ticket);
+		snug_error error = snug_client_call(ask->client, &operation, patience_ns, &result, &ask->ticket);
 		ask->is_away = error == SNUG_ERROR_TIMED_OUT;
 		if (!error) error = result.error;
 		if (error) return error;
@@ -109,9 +111,9 @@ static bool wait_ready(struct asks *asks, struct ask *ask) {
 	return true;
 }
 
-static void run(struct asks *asks, struct ask *ask, struct text *out) {
+static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct text *out) {
 	uint32_t worker = 0;
-	snug_error error = visit_all(ask, &worker);
+	snug_error error = visit_all(ask, patience_ns, &worker);
 	if (error) {
 		text_print(out, "SERVER_ERROR worker %u: %s\r\n", worker, snug_error_text(error));
 		if (ask->is_away)
@@ -127,8 +129,11 @@ static void run(struct asks *asks, struct ask *ask, struct text *out) {
 	}
 }
 
-void asks_perform(struct asks *asks, bool is_stats, const char *words, struct text *out) {
-	(void)look_after(asks);
+void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out) {
+	if (look_after(asks) >= LATE_MAX) {
+		text_print(out, "SERVER_ERROR too many requests wait for workers that do not answer\r\n");
+		return;
+	}
 	struct ask *ask = calloc(1, sizeof *ask);
 	snug_error error =
 		ask == NULL ? SNUG_ERROR_OS_MEMORY : snug_client_create(asks->server->workers, NULL, &ask->client);
@@ -141,13 +146,5 @@ void asks_perform(struct asks *asks, bool is_stats, const char *words, struct te
 	if (ask->errand == NULL)
 		end(ask); /* the answer is there */
 	else
-		run(asks, ask, out);
-}
-
-bool asks_find_stalled(const struct server *server, uint32_t *worker) {
-	for (*worker = 0; *worker < server->worker_count; ++*worker) {
-		snug_worker_stats stats;
-		if (snug_workers_stats(server->workers, *worker, &stats) != SNUG_OK || stats.stalled) return true;
-	}
-	return false;
+		run(asks, ask, patience_ns, out);
 }

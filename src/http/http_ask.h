@@ -13,8 +13,9 @@ struct ask;
 
 struct asks {
 	struct server *server;
-	pthread_mutex_t mutex;    /* of: */
-	struct ask *late;         /* put aside */
+	pthread_mutex_t mutex; /* of: */
+	struct ask *late;      /* put aside */
+	uint32_t late_count;
 	_Atomic bool is_stopping; /* atomic: the end sets it; then nobody waits for long */
 };
 
@@ -23,10 +24,7 @@ void asks_init(struct asks *asks, struct server *server);
 void asks_deinit(struct asks *asks);
 
 /* What follows `snug`, or with is_stats what follows `stats`. The answer, as a client of the server would get it, is appended to `out`; a refusal of
- * ours has the same form. Any thread but a worker's. */
-void asks_perform(struct asks *asks, bool is_stats, const char *words, struct text *out);
-
-/* Whether there is a worker that does not turn, and the first such. */
-bool asks_find_stalled(const struct server *server, uint32_t *worker);
+ * ours has the same form. Each worker has `patience_ns` to come to it. Any thread but a worker's. */
+void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out);
 
 #endif

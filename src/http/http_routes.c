@@ -10,6 +10,8 @@
 
 #define PARAMETERS_MAX 4u
 #define WORD_MAX 32u
+#define PATIENCE_NS UINT64_C(5000000000)
+#define HEALTH_PATIENCE_NS UINT64_C(1000000000)
 
 enum form {
 	FORM_NONE,
@@ -131,7 +133,7 @@ static void answer_command(const struct route *route, struct asks *asks, http_pa
 		text_deinit(&sentence);
 	} else {
 		static const unsigned status[] = {[JSON_OK] = 200, [JSON_WRONG] = 400, [JSON_FAILED] = 503};
-		asks_perform(asks, route->is_stats, words.bytes, &answer);
+		asks_perform(asks, route->is_stats, words.bytes, PATIENCE_NS, &answer);
 		enum json_status result =
 			route->kind == ANSWER_MAP ? json_write_map(&answer, &out->text) : json_write_answer(&answer, &out->text);
 		out->status = answer.failed ? 503 : status[result];
@@ -143,8 +145,8 @@ static void answer_command(const struct route *route, struct asks *asks, http_pa
 
 static void answer_metrics(struct asks *asks, struct http_answer *out) {
 	struct text stats = {0}, metrics = {0};
-	asks_perform(asks, true, "", &stats);
-	asks_perform(asks, false, "metrics", &metrics);
+	asks_perform(asks, true, "", PATIENCE_NS, &stats);
+	asks_perform(asks, false, "metrics", PATIENCE_NS, &metrics);
 	bool is_whole = !stats.failed && !metrics.failed && stats.length > 5 && memcmp(stats.bytes, "STAT ", 5) == 0 &&
 					metrics.length > 5 && memcmp(metrics.bytes, "STAT ", 5) == 0;
 	out->content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -157,15 +159,18 @@ static void answer_metrics(struct asks *asks, struct http_answer *out) {
 	text_deinit(&metrics);
 }
 
-static void answer_health(const struct asks *asks, struct http_answer *out) {
-	uint32_t worker;
-	bool is_stalled = asks_find_stalled(asks->server, &worker);
-	out->status = is_stalled ? 503 : 200;
+/* Every worker is asked something that costs it little. */
+static void answer_health(struct asks *asks, struct http_answer *out) {
+	struct text answer = {0};
+	asks_perform(asks, false, "limit", HEALTH_PATIENCE_NS, &answer);
+	bool is_well = !answer.failed && answer.length > 5 && memcmp(answer.bytes, "STAT ", 5) == 0;
+	out->status = is_well ? 200 : 503;
 	out->content_type = "text/plain; charset=utf-8";
-	if (is_stalled)
-		text_print(&out->text, "worker %u has not turned for a second\n", worker);
-	else
+	if (is_well)
 		text_print(&out->text, "ok\n");
+	else
+		text_append(&out->text, answer.bytes, answer.length);
+	text_deinit(&answer);
 }
 
 void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,

@@ -47,7 +47,9 @@ class Page:
         self.server.__enter__()
         try:
             self.make_holes()
-            port = re.search(r"http://127.0.0.1:(\d+)", self.server.log_text()).group(1)
+            while (found := re.search(r"http://127.0.0.1:(\d+)", self.server.log_text())) is None:
+                time.sleep(0.01)
+            port = found.group(1)
             self.browser = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=self.options)
             self.browser.get(f"http://127.0.0.1:{port}/")
             self.until(lambda: self.text("state") == "live")
