@@ -4,10 +4,10 @@
 
 #include "http/http_access.h"
 #include "http/http_json.h"
+#include "http/http_library.h"
 #include "http/http_routes.h"
 
 #include <arpa/inet.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +28,7 @@ struct door {
 };
 
 struct http {
+	struct http_library library;
 	struct asks asks;
 	char token[TOKEN_BYTES_MAX];
 	uint32_t door_count;
@@ -36,16 +37,23 @@ struct http {
 
 /* ------------------------------------------------------------------ a request -------------- */
 
-static const char *header(struct MHD_Connection *connection, const char *name) {
-	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+struct exchange {
+	const struct http_library *library;
+	struct MHD_Connection *connection;
+};
+
+static const char *header(const struct exchange *exchange, const char *name) {
+	return exchange->library->lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
 }
 
 static const char *parameter(void *context, const char *name) {
-	return MHD_lookup_connection_value(context, MHD_GET_ARGUMENT_KIND, name);
+	const struct exchange *exchange = context;
+	return exchange->library->lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
 /* Nothing else is loaded by the page, framed around it, or told to other sites. */
-static bool add_headers(struct MHD_Response *response, const struct http_answer *answer) {
+static bool add_headers(const struct http_library *library, struct MHD_Response *response,
+						const struct http_answer *answer) {
 	static const char policy[] =
 		"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -55,21 +63,22 @@ static bool add_headers(struct MHD_Response *response, const struct http_answer 
 		{"Content-Security-Policy", policy},    {"Allow", answer->allow},
 	};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-		if (fields[i][1] != NULL && MHD_add_response_header(response, fields[i][0], fields[i][1]) != MHD_YES)
+		if (fields[i][1] != NULL && library->add_response_header(response, fields[i][0], fields[i][1]) != MHD_YES)
 			return false;
 	return true;
 }
 
-static enum MHD_Result respond(struct MHD_Connection *connection, struct http_answer *answer) {
+static enum MHD_Result respond(const struct exchange *exchange, struct http_answer *answer) {
+	const struct http_library *library = exchange->library;
 	struct MHD_Response *response =
 		answer->page != NULL
-			? MHD_create_response_from_buffer(answer->page_length, (void *)(uintptr_t)answer->page,
-											  MHD_RESPMEM_PERSISTENT)
-			: MHD_create_response_from_buffer(answer->text.length, answer->text.bytes, MHD_RESPMEM_MUST_COPY);
+			? library->create_response_from_buffer(answer->page_length, (void *)(uintptr_t)answer->page,
+												   MHD_RESPMEM_PERSISTENT)
+			: library->create_response_from_buffer(answer->text.length, answer->text.bytes, MHD_RESPMEM_MUST_COPY);
 	enum MHD_Result result = MHD_NO;
-	if (response != NULL && !answer->text.failed && add_headers(response, answer))
-		result = MHD_queue_response(connection, answer->status, response);
-	if (response != NULL) MHD_destroy_response(response);
+	if (response != NULL && !answer->text.failed && add_headers(library, response, answer))
+		result = library->queue_response(exchange->connection, answer->status, response);
+	if (response != NULL) library->destroy_response(response);
 	text_deinit(&answer->text);
 	return result;
 }
@@ -80,13 +89,13 @@ static void refuse(struct http_answer *out, unsigned status, const char *sentenc
 	json_write_error(sentence, &out->text);
 }
 
-static void answer(struct door *door, struct MHD_Connection *connection, const char *method, const char *path,
+static void answer(struct door *door, struct exchange *exchange, const char *method, const char *path,
 				   struct http_answer *out) {
-	const struct http_request request = {.host = header(connection, "Host"),
-										 .origin = header(connection, "Origin"),
-										 .site = header(connection, "Sec-Fetch-Site"),
-										 .mark = header(connection, "X-Snug-Request"),
-										 .authorization = header(connection, "Authorization")};
+	const struct http_request request = {.host = header(exchange, "Host"),
+										 .origin = header(exchange, "Origin"),
+										 .site = header(exchange, "Sec-Fetch-Site"),
+										 .mark = header(exchange, "X-Snug-Request"),
+										 .authorization = header(exchange, "Authorization")};
 	bool is_other_method = false;
 	const struct route *route = route_find(method, path, &is_other_method, &out->allow);
 	const char *refusal = route != NULL && route_acts(route) ? http_access_act(&door->rules, &request)
@@ -98,7 +107,7 @@ static void answer(struct door *door, struct MHD_Connection *connection, const c
 	else if (route == NULL)
 		refuse(out, 404, "there is no such path");
 	else
-		route_answer(route, &door->http->asks, parameter, connection, out);
+		route_answer(route, &door->http->asks, parameter, exchange, out);
 }
 
 /* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. */
@@ -106,23 +115,25 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 								  const char *method, const char *version, const char *body, size_t *body_bytes,
 								  void **state) {
 	static int seen;
+	struct door *door = context;
+	struct exchange exchange = {&door->http->library, connection};
 	(void)version;
 	(void)body;
 	if (*state == NULL) {
-		const char *length = header(connection, "Content-Length");
+		const char *length = header(&exchange, "Content-Length");
 		*state = &seen;
 		if (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX) return MHD_YES;
 		struct http_answer out = {0};
 		refuse(&out, 413, "parameters stand in the query, not in a body");
-		return respond(connection, &out);
+		return respond(&exchange, &out);
 	}
 	if (*body_bytes > 0) {
 		*body_bytes = 0;
 		return MHD_YES;
 	}
 	struct http_answer out = {0};
-	answer(context, connection, method, path, &out);
-	return respond(connection, &out);
+	answer(door, &exchange, method, path, &out);
+	return respond(&exchange, &out);
 }
 
 /* ------------------------------------------------------------------ the token -------------- */
@@ -169,10 +180,10 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 									  .is_loopback = is_loopback(listener->fds[0])};
 	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
 	if (fd >= 0)
-		door->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing,
-										NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-										CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S,
-										MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+		door->daemon = http->library.start_daemon(
+			flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
+			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+			CONNECTION_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
 	if (door->daemon != NULL) {
 		http->door_count++;
 		return true;
@@ -192,7 +203,10 @@ bool http_create(struct server *server, const struct listeners *listeners, struc
 		return false;
 	}
 	asks_init(&http->asks, server);
-	bool is_fine = settings->http_token_file[0] == '\0' || read_token(settings->http_token_file, http->token, why);
+	bool is_fine = http_library_load(&http->library);
+	if (!is_fine) text_print(why, "--http: libmicrohttpd.so.12 is not installed");
+	is_fine =
+		is_fine && (settings->http_token_file[0] == '\0' || read_token(settings->http_token_file, http->token, why));
 	for (uint32_t i = 0; is_fine && i < listeners->count; i++)
 		if (listeners->listener[i].kind == LISTENER_HTTP)
 			is_fine = open_door(http, settings, &listeners->listener[i], why);
@@ -206,7 +220,7 @@ bool http_create(struct server *server, const struct listeners *listeners, struc
 void http_destroy(struct http *http) {
 	if (http == NULL) return;
 	http->asks.is_stopping = true;
-	for (uint32_t i = 0; i < http->door_count; i++) MHD_stop_daemon(http->door[i].daemon);
+	for (uint32_t i = 0; i < http->door_count; i++) http->library.stop_daemon(http->door[i].daemon);
 	asks_deinit(&http->asks);
 	explicit_bzero(http->token, sizeof http->token);
 	free(http);

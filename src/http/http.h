@@ -1,6 +1,7 @@
 /* http/http.h: snugd's HTTP side: metrics for Prometheus, health, JSON of what snugctl knows, and the dashboard.
  *
  *     http.c           the daemons (libmicrohttpd), one for each address; a thread for each connection
+ *     http_library.c   libmicrohttpd, loaded
  *     http_access.c    who may do what: pure
  *     http_routes.c    what there is, as a table
  *     http_ask.c       an errand, run from a thread that is no worker's
