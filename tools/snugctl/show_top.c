@@ -134,6 +134,7 @@ static void print_look(const struct reply *stats, const struct reply *metrics, c
 
 struct terminal {
 	bool is_terminal;
+	sigset_t waiting; /* the signals that are blocked while it waits for a key */
 	struct termios before;
 };
 
@@ -151,11 +152,26 @@ static void terminal_end(const struct terminal *terminal) {
 	if (terminal->is_terminal) (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal->before);
 }
 
+/* SIGINT and SIGTERM are taken while it waits, and only then: one that came between the look and the wait would be seen too late. */
+static void signals_begin(struct terminal *terminal) {
+	sigset_t ending;
+	(void)sigemptyset(&ending);
+	(void)sigaddset(&ending, SIGINT);
+	(void)sigaddset(&ending, SIGTERM);
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	(void)sigprocmask(SIG_BLOCK, &ending, &terminal->waiting);
+	(void)sigdelset(&terminal->waiting, SIGINT);
+	(void)sigdelset(&terminal->waiting, SIGTERM);
+}
+
 /* Until the time has passed; a q ends it all. */
 static void wait_for_key(const struct terminal *terminal, double seconds) {
 	struct pollfd key = {.fd = terminal->is_terminal ? STDIN_FILENO : -1, .events = POLLIN};
+	struct timespec timeout = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
 	char letter;
-	if (poll(&key, 1, (int)(seconds * 1000)) > 0 && read(STDIN_FILENO, &letter, 1) == 1 && letter == 'q') is_over = 1;
+	if (ppoll(&key, 1, &timeout, &terminal->waiting) > 0 && read(STDIN_FILENO, &letter, 1) == 1 && letter == 'q')
+		is_over = 1;
 }
 
 static bool look_once(struct link *link, struct look *before, bool is_first) {
@@ -177,8 +193,7 @@ int show_top(struct link *link, double interval_s, unsigned rounds) {
 	struct terminal terminal = {0};
 	struct look before = {0};
 	bool ok = true;
-	signal(SIGINT, on_signal);
-	signal(SIGTERM, on_signal);
+	signals_begin(&terminal);
 	terminal_begin(&terminal);
 	for (unsigned round = 0; ok && !is_over && (rounds == 0 || round < rounds); round++) {
 		if (terminal.is_terminal) fputs("\033[H\033[2J", stdout);
