@@ -8,6 +8,8 @@ FUZZ_SECONDS ?= 60
 MINUTES ?= 10
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
+PEERS_OPTIONS ?=
+DEFRAG_OPTIONS ?=
 RUN_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
@@ -21,7 +23,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long bench bench-peers count-instructions drill soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long bench bench-peers bench-defrag count-instructions drill soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -34,6 +36,7 @@ help:
 	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
 	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
+	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
@@ -111,6 +114,10 @@ bench: need-bench build/.with-bench
 bench-peers: need-peers build/.with-bench
 	@$(ninja) --quiet -C build
 	@/usr/bin/python3 bench/peers/peers.py --build build $(PEERS_OPTIONS)
+
+bench-defrag: need-peers build/.with-bench
+	@$(ninja) --quiet -C build
+	@/usr/bin/python3 bench/defrag-suite/suite.py --build build --targets snugd,snugd-asked,memcached,redis,malloc,jemalloc,mimalloc,tcmalloc --out docs/results $(DEFRAG_OPTIONS)
 
 count-instructions: need-bench build/.with-bench
 	@$(ninja) --quiet -C build

@@ -20,7 +20,8 @@ import sys
 import threading
 import time
 
-import servers
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "defrag-suite"))
+import target
 
 BATCH = 500
 SAMPLE = 30000
@@ -68,7 +69,7 @@ class Heap:
     def fill(self, server, count):
         refused = 0
         for first in range(0, count, BATCH):
-            refused += server.store_many([(self.key(n), self.value(n)) for n in range(first, min(first + BATCH, count))])
+            refused += server.connection.store_many([(self.key(n), self.value(n)) for n in range(first, min(first + BATCH, count))])
         return refused
 
     def payload(self, server, names):
@@ -78,7 +79,7 @@ class Heap:
         found = 0
         for first in range(0, len(sample), BATCH):
             part = sample[first : first + BATCH]
-            for number, value in zip(part, server.fetch_many([self.key(n) for n in part])):
+            for number, value in zip(part, server.connection.fetch_many([self.key(n) for n in part])):
                 if value is None:
                     continue
                 if value != self.value(number):
@@ -87,15 +88,35 @@ class Heap:
         return found * len(names) / len(sample)
 
 
-def kinds(options):
-    servers.Snugd.program = os.path.join(options.build, "snugd")
-    found = [servers.Snugd, servers.Memcached, servers.Redis]
+def targets(options):
+    """snugd, memcached, Redis; and Redis with active defragmentation, as eager as it can be set, where this build has it."""
+    snugd = target.known("snugd-asked", options.build)
+    snugd.name = "snugd"
+    found = [snugd, target.known("memcached", options.build), target.known("redis", options.build)]
+    active = target.known("redis-activedefrag", options.build)
     try:
-        with servers.RedisActive(64):
-            found.append(servers.RedisActive)
+        with active.run(64):
+            found.append(active)
     except RuntimeError as error:
         options.notes.append(f"Redis with activedefrag was left out: {error}")
     return found
+
+
+def defragment(server):
+    """What the operator can do about fragmentation; tells what that is. None: nothing."""
+    if server.target.defrag:
+        server.connection.command(server.target.defrag)
+        return server.target.defrag
+    if server.name != "redis-activedefrag":
+        return None
+    until = time.monotonic() + 30
+    last, since = server.rss_bytes(), time.monotonic()
+    while time.monotonic() < until and time.monotonic() - since < 5:
+        time.sleep(0.25)
+        now = server.rss_bytes()
+        if now < last - (256 << 10):
+            last, since = now, time.monotonic()
+    return "activedefrag, until nothing has come of it for 5 s"
 
 
 def table(head, rows):
@@ -118,10 +139,10 @@ def density(options):
     rows, bars = [], []
     for name, key_bytes, bounds in WORKLOADS:
         row = [name]
-        for kind in options.kinds[:3]:
+        for kind in options.targets[:3]:
             heap = Heap(key_bytes, Sizes(bounds, sizes_path()), options.seed)
             count = int(options.limit * (1 << 20) * 1.5 / heap.mean_bytes())
-            with kind(options.limit) as server:
+            with kind.run(options.limit) as server:
                 refused = heap.fill(server, count)
                 value = heap.payload(server, range(count)) / server.rss_bytes()
             row.append(share(value) + (f" ({refused} refused)" if refused else ""))
@@ -130,7 +151,7 @@ def density(options):
         rows.append(row)
     draw_bars(os.path.join(options.out, "density.svg"), bars)
     text = f"Stored 1.5 times the limit of {options.limit} MB; keys and values that are there / resident memory.\n\n"
-    return "Density", text + table(["keys and values"] + [k.name for k in options.kinds[:3]], rows) + "\n![Density](density.svg)\n"
+    return "Density", text + table(["keys and values"] + [k.name for k in options.targets[:3]], rows) + "\n![Density](density.svg)\n"
 
 
 # ---- a shift of sizes --------------------------------------------------------------------------------------------------
@@ -138,9 +159,9 @@ def density(options):
 
 def shift(options):
     rows = []
-    for kind in options.kinds[:3]:
+    for kind in options.targets[:3]:
         cells, refused, heaps = [kind.name], 0, []
-        with kind(options.limit) as server:
+        with kind.run(options.limit) as server:
             for generation, (_, key_bytes, bounds) in zip("abc", (WORKLOADS[1], WORKLOADS[3], WORKLOADS[1])):
                 heap = Heap(key_bytes, Sizes(bounds, None), options.seed, generation)
                 count = int(options.limit * (1 << 20) * 1.5 / heap.mean_bytes())
@@ -160,11 +181,9 @@ def shift(options):
 class Watch(threading.Thread):
     """Gets, one at a time over a connection of its own, and how long each took."""
 
-    def __init__(self, kind, server, heap, names):
+    def __init__(self, server, heap, names):
         super().__init__()
-        self.connection, self.times, self.is_over = servers.Connection(server.port), [], False
-        self.server = object.__new__(kind)
-        self.server.connection = self.connection
+        self.connection, self.times, self.is_over = server.connect(), [], False
         self.heap, self.names = heap, names
 
     def run(self):
@@ -172,7 +191,7 @@ class Watch(threading.Thread):
         while not self.is_over:
             key = self.heap.key(source.choice(self.names))
             began = time.perf_counter()
-            self.server.fetch_many([key])
+            self.connection.fetch_many([key])
             self.times.append(time.perf_counter() - began)
 
     def end(self):
@@ -185,25 +204,25 @@ class Watch(threading.Thread):
 
 def holes(options):
     rows = []
-    for kind in options.kinds:
+    for kind in options.targets:
         heap = Heap(30, Sizes((60, 600), None), options.seed)
         count = int(options.limit * (1 << 20) * 0.6 / heap.mean_bytes())
         source = random.Random(options.seed)
         kept = [n for n in range(count) if source.random() < 0.25]
         gone = sorted(set(range(count)) - set(kept))
-        with kind(options.limit) as server:
+        with kind.run(options.limit) as server:
             heap.fill(server, count)
             for first in range(0, len(gone), BATCH):
-                server.delete_many([heap.key(n) for n in gone[first : first + BATCH]])
+                server.connection.delete_many([heap.key(n) for n in gone[first : first + BATCH]])
             before = server.rss_bytes()
-            quiet = Watch(kind, server, heap, kept)
+            quiet = Watch(server, heap, kept)
             quiet.start()
             time.sleep(2)
             quiet_us = quiet.end()
-            watch = Watch(kind, server, heap, kept)
+            watch = Watch(server, heap, kept)
             watch.start()
             began = time.monotonic()
-            done = server.defragment()
+            done = defragment(server)
             took = time.monotonic() - began
             time.sleep(max(0, 2 - took))
             busy_us = watch.end()
@@ -236,24 +255,24 @@ def hit_ratio(options):
     requests, rows = options.requests, []
     for name, exponent in (("Zipf .8", 0.8), ("Zipf 1", 1.0)):
         row = [name]
-        for kind in options.kinds[:3]:
+        for kind in options.targets[:3]:
             heap = Heap(40, Sizes(None, sizes_path()), options.seed)
             keys = int(limit * (1 << 20) * 4 / heap.mean_bytes())
             popularity, hits, counted = zipf(keys, exponent, options.seed), 0, 0
-            with kind(limit) as server:
+            with kind.run(limit) as server:
                 for first in range(0, requests, 200):
                     names = [next(popularity) for _ in range(200)]
-                    found = server.fetch_many([heap.key(n) for n in names])
+                    found = server.connection.fetch_many([heap.key(n) for n in names])
                     missed = list(dict.fromkeys(n for n, value in zip(names, found) if value is None))
                     if missed:
-                        server.store_many([(heap.key(n), heap.value(n)) for n in missed])
+                        server.connection.store_many([(heap.key(n), heap.value(n)) for n in missed])
                     if first >= requests // 2:
                         hits, counted = hits + sum(value is not None for value in found), counted + 200
             row.append(share(hits / counted))
             options.say(f"hits {name} {kind.name}: {hits / counted:.3f}")
         rows.append(row)
     text = f"Get, and store what was missed: {requests} requests, the second half counted; keys four times as many as fit {limit} MB, Meta's sizes.\n\n"
-    return "Hit ratio at equal memory", text + table(["popularity"] + [k.name for k in options.kinds[:3]], rows)
+    return "Hit ratio at equal memory", text + table(["popularity"] + [k.name for k in options.targets[:3]], rows)
 
 
 # ---- processor time ----------------------------------------------------------------------------------------------------
@@ -318,13 +337,13 @@ def main():
     options = parser.parse_args()
     options.notes = []
     options.say = lambda line: print(line, file=sys.stderr, flush=True)
-    options.kinds = kinds(options)
+    options.targets = targets(options)
     os.makedirs(options.out, exist_ok=True)
     sections = [parts[name](options) for name in options.only.split(",")]
     with open(os.path.join(options.out, "README.md"), "w") as out:
         out.write("# snugd beside memcached and Redis\n\nWritten by `make bench-peers`; run it to get your own. Ratios travel between machines, times do not.\n\n")
         out.write(f"- {datetime.date.today()}, {processor_name()}, {os.cpu_count()} processors, Linux {platform.release()}\n")
-        out.write(f"- {version_of([servers.Snugd.program, '-V'])}; {version_of(['memcached', '-V'])}; {version_of(['redis-server', '--version'])}\n")
+        out.write(f"- {version_of([os.path.join(options.build, 'snugd'), '-V'])}; {version_of(['memcached', '-V'])}; {version_of(['redis-server', '--version'])}\n")
         out.write(f"- `bench/peers/peers.py --limit {options.limit} --seed {options.seed} --only {options.only} --rounds {options.rounds} --requests {options.requests}`; one worker each unless said otherwise\n")
         for note in options.notes:
             out.write(f"- {note}\n")

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Fragments a cache server's memory in the ways that hurt, and measures what it makes of it. See README.md beside this file."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+
+import report
+import scenarios
+import score
+import target
+import wire
+
+
+def words():
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Known targets: " + ", ".join(target.KNOWN))
+    parser.add_argument("--targets", help="of the known ones, with commas between; default: snugd,snugd-asked,memcached if no server is given")
+    parser.add_argument("--server", nargs=2, action="append", default=[], metavar=("NAME", "COMMAND"),
+                        help="a server to start; {port} and {limit} (MB) in the command are filled in")
+    parser.add_argument("--running", nargs=3, action="append", default=[], metavar=("NAME", "HOST:PORT", "PID"),
+                        help="a server that runs on this machine; it is emptied before each scenario")
+    parser.add_argument("--protocol", nargs=2, action="append", default=[], metavar=("NAME", "PROTOCOL"), help="memcached (default) or redis")
+    parser.add_argument("--setup", nargs=2, action="append", default=[], metavar=("NAME", "LINE"), help="sent once the server answers")
+    parser.add_argument("--defrag", nargs=2, action="append", default=[], metavar=("NAME", "LINE"), help="what asks the server to defragment")
+    parser.add_argument("--scenarios", default=",".join(scenarios.SCENARIOS), help="default: all of them: %(default)s")
+    parser.add_argument("--limit", type=int, default=128, help="memory that each server is given, MB; default: %(default)s")
+    parser.add_argument("--recover", type=float, default=10, help="seconds that a server has to recover; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--build", default="build", help="where snugd and malloc-cache were built; default: %(default)s")
+    parser.add_argument("--json", metavar="FILE", help="all figures, - for standard output")
+    parser.add_argument("--out", metavar="DIRECTORY", help="writes defrag-suite.md and a plot for each scenario there")
+    return parser
+
+
+def chosen_targets(options, parser):
+    """Those that were asked for. Ends the program with an error for what it does not know."""
+    names = options.targets.split(",") if options.targets else []
+    if not names and not options.server and not options.running:
+        names = ["snugd", "snugd-asked", "memcached"]
+    found = []
+    for name in names:
+        if name not in target.KNOWN:
+            parser.error(f"no such target: {name}; known are {', '.join(target.KNOWN)}")
+        found.append(target.known(name, options.build))
+    found += [target.Target(name, command) for name, command in options.server]
+    for name, address, pid in options.running:
+        host, _, port = address.rpartition(":")
+        if not port.isdigit() or not pid.isdigit():
+            parser.error(f"--running {name}: wants HOST:PORT and the number of the process")
+        found.append(target.Target(name, host=host, port=int(port), pid=int(pid)))
+    by_name = {each.name: each for each in found}
+    for option in ("protocol", "setup", "defrag"):
+        for name, text in getattr(options, option):
+            if name not in by_name:
+                parser.error(f"--{option} {name}: no such server is given")
+            if option == "protocol" and text not in wire.PROTOCOLS:
+                parser.error(f"--protocol {name}: {' or '.join(wire.PROTOCOLS)}")
+            setattr(by_name[name], option, (*by_name[name].setup, text) if option == "setup" else text)
+    return found
+
+
+def play(each, scenario, options):
+    """One scenario on one target: its outcome, with the reason in "failed" if it did not get through."""
+    try:
+        with each.run(options.limit) as run:
+            stage = scenarios.Stage(run, options.seed, options.recover)
+            stage.memory.start()
+            try:
+                scenarios.SCENARIOS[scenario](stage)
+            finally:
+                stage.memory.end()
+            outcome = score.card(stage.memory.rows, stage.marks, stage.result, stage.refused)
+            return {**outcome, "marks": stage.marks, "rows": stage.memory.rows}
+    except (scenarios.Wrong, wire.Closed, RuntimeError, OSError) as error:
+        return {"failed": str(error) or type(error).__name__}
+
+
+def write_markdown(results, names, options):
+    os.makedirs(options.out, exist_ok=True)
+    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    parts = ["# The defragmentation suite\n", f"- {datetime.date.today()}, {cpu}, {os.cpu_count()} processors, Linux {platform.release()}",
+             f"- `bench/defrag-suite/suite.py --limit {options.limit} --recover {options.recover:g} --seed {options.seed} --targets {','.join(names)}`\n",
+             "What the columns mean, and how to run it on your server: [bench/defrag-suite](../../bench/defrag-suite/README.md).\n",
+             "## Score card\n", "Mean of payload / resident memory over each scenario; higher is better.\n",
+             report.markdown_table(*report.score_card(results, names))]
+    for scenario, outcomes in results.items():
+        about = " ".join(scenarios.SCENARIOS[scenario].__doc__.split())
+        with open(os.path.join(options.out, f"defrag-{scenario}.svg"), "w") as out:
+            out.write(report.plot(scenario, outcomes, options.limit))
+        parts += [f"## {scenario}\n", about + "\n", report.markdown_table(report.HEAD, [report.row(*item) for item in outcomes.items()]),
+                  f"![Resident memory over time: {scenario}](defrag-{scenario}.svg)\n"]
+    with open(os.path.join(options.out, "defrag-suite.md"), "w") as out:
+        out.write("\n".join(parts))
+
+
+def main():
+    parser = words()
+    options = parser.parse_args()
+    targets = chosen_targets(options, parser)
+    wanted = options.scenarios.split(",")
+    for scenario in wanted:
+        if scenario not in scenarios.SCENARIOS:
+            parser.error(f"no such scenario: {scenario}; there are {', '.join(scenarios.SCENARIOS)}")
+    out = sys.stderr if options.json == "-" else sys.stdout
+    results, names = {}, [each.name for each in targets]
+    for scenario in wanted:
+        results[scenario] = {each.name: play(each, scenario, options) for each in targets}
+        print(f"\n{scenario}\n" + report.text_table(report.HEAD, [report.row(*item) for item in results[scenario].items()]), file=out, flush=True)
+    print("\nscore card: mean of payload / resident memory\n" + report.text_table(*report.score_card(results, names)), file=out)
+    if options.out:
+        write_markdown(results, names, options)
+    if options.json:
+        with sys.stdout if options.json == "-" else open(options.json, "w") as file:
+            json.dump({"limit_mb": options.limit, "recover_s": options.recover, "seed": options.seed, "scenarios": results}, file)
+    return 1 if any("failed" in outcome for outcomes in results.values() for outcome in outcomes.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""What is driven: a server that is started for each scenario, or one that is running already."""
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import tempfile
+import time
+
+import wire
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Target:
+    """How to start a server and speak to it. command: with {port} and {limit}, in MB, filled in; None for a server that runs at host and port as the
+    process pid. setup: lines sent once it answers. defrag: the line that asks it to defragment, if it has such."""
+
+    def __init__(self, name, command=None, protocol="memcached", setup=(), defrag=None, environment=None, host="127.0.0.1", port=None, pid=None):
+        self.name, self.command, self.protocol, self.setup, self.defrag = name, command, protocol, setup, defrag
+        self.environment, self.host, self.port, self.pid = environment or {}, host, port, pid
+
+    def run(self, limit_mb):
+        return Run(self, limit_mb)
+
+
+class Run:
+    """with target.run(limit) as run: the server answers, and holds nothing."""
+
+    def __init__(self, target, limit_mb):
+        self.target, self.name, self.limit_mb = target, target.name, limit_mb
+        self.process, self.log = None, tempfile.TemporaryFile()
+
+    def __enter__(self):
+        self.port = self.target.port or free_port()
+        self.pid = self.target.pid
+        if self.target.command:
+            command = shlex.split(self.target.command.format(port=self.port, limit=self.limit_mb))
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                            env={**os.environ, **self.target.environment})
+            self.pid = self.process.pid
+        try:
+            self.connection = self.wait_for_it()
+            for line in self.target.setup:
+                self.connection.command(line)
+            if not self.target.command:
+                self.connection.flush()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *what):
+        self.connection.close()
+        self.stop()
+
+    def stop(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+    def connect(self):
+        return wire.PROTOCOLS[self.target.protocol](self.target.host, self.port)
+
+    def wait_for_it(self):
+        until = time.monotonic() + 10
+        while True:
+            try:
+                return self.connect()
+            except OSError as error:
+                if time.monotonic() > until or (self.process and self.process.poll() is not None):
+                    self.log.seek(0)
+                    raise RuntimeError(f"{self.name} does not answer: {error}; it said: {self.log.read()[-500:].decode(errors='replace')}")
+                time.sleep(0.02)
+
+    def rss_bytes(self):
+        with open(f"/proc/{self.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) << 10
+
+
+# ---- those that the suite knows ----------------------------------------------------------------------------------------
+
+LIBRARIES = {"jemalloc": "libjemalloc.so.2", "mimalloc": "libmimalloc.so.2", "tcmalloc": "libtcmalloc_minimal.so.4"}
+REDIS = "redis-server --bind 127.0.0.1 --port {port} --save '' --appendonly no --maxmemory {limit}mb --maxmemory-policy allkeys-lru"
+REDIS_ACTIVE = ("CONFIG SET activedefrag yes", "CONFIG SET active-defrag-ignore-bytes 1mb", "CONFIG SET active-defrag-threshold-lower 1",
+                "CONFIG SET active-defrag-cycle-min 25", "CONFIG SET active-defrag-cycle-max 75")
+
+
+def known(name, build):
+    """A target by its name; KeyError."""
+    snugd = os.path.join(build, "snugd") + " -p {port} -m {limit} -t 1"
+    user = " -u nobody" if os.geteuid() == 0 else ""
+    cache = os.path.join(build, "bench", "malloc-cache") + " {port} {limit}"
+    targets = {
+        "snugd": lambda: Target(name, snugd),
+        "snugd-asked": lambda: Target(name, snugd, defrag="snug defrag return"),
+        "memcached": lambda: Target(name, "memcached -l 127.0.0.1 -p {port} -U 0 -m {limit} -t 1" + user),
+        "redis": lambda: Target(name, REDIS, "redis"),
+        "redis-activedefrag": lambda: Target(name, REDIS, "redis", REDIS_ACTIVE),
+        "malloc": lambda: Target(name, cache),
+        **{each: lambda each=each: Target(name, cache, environment={"LD_PRELOAD": LIBRARIES[each]}) for each in LIBRARIES},
+    }
+    return targets[name]()
+
+
+KNOWN = ["snugd", "snugd-asked", "memcached", "redis", "redis-activedefrag", "malloc", *LIBRARIES]
