@@ -10,7 +10,8 @@
  *     dashboard.html   the page
  *
  * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. Its memory is its own and does
- * not count towards the limit: CONNECTIONS_MAX connections, each with a buffer of some KiB and its answer. */
+ * not count towards the limit: CONNECTIONS_MAX connections, half of them from one address at most, each with a thread, a buffer of some KiB and its
+ * answer; one that is silent for CONNECTION_IDLE_S is closed. */
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 
