@@ -1,0 +1,313 @@
+// dashboard.js: what the page does.
+"use strict";
+// One look a second: ask, remember, draw. Nothing is kept elsewhere than in `points`, so a reload begins anew.
+const HISTORY = 300, LOOK_MS = 1000, PATIENCE_MS = 5000;
+const byId = (id) => document.getElementById(id);
+const points = [];
+let estimated = null, isActing = false, before = null;
+
+// ---- text ------------------------------------------------------------------------------------------------------------
+function bytesText(n) {
+	const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+	let at = 0;
+	while (n >= 1024 && at < units.length - 1) { n /= 1024; at++; }
+	return `${at === 0 || n >= 100 ? Math.round(n) : n.toFixed(n >= 10 ? 1 : 2)} ${units[at]}`;
+}
+function timeText(ns) {
+	if (ns < 1000) return `${ns} ns`;
+	if (ns < 1e6) return `${(ns / 1e3).toFixed(1)} µs`;
+	if (ns < 1e9) return `${(ns / 1e6).toFixed(1)} ms`;
+	return `${(ns / 1e9).toFixed(2)} s`;
+}
+const shareText = (share) => `${(100 * share).toFixed(1)} %`;
+const countText = (n) => Math.round(n).toLocaleString("en");
+
+function row(cells) {
+	const line = document.createElement("tr");
+	cells.forEach((cell, at) => {
+		const box = document.createElement(at === 0 ? "th" : "td");
+		if (at === 0) box.scope = "row";
+		if (typeof cell === "object") { box.className = "number"; box.textContent = cell.text; } else box.textContent = cell;
+		line.append(box);
+	});
+	return line;
+}
+const right = (text) => ({ text: String(text) });
+
+// ---- asking ----------------------------------------------------------------------------------------------------------
+async function ask(method, path, patienceMs) {
+	const headers = method === "POST" ? { "X-Snug-Request": "1" } : {};
+	const token = sessionStorage.getItem("snug-token");
+	if (method === "POST" && token) headers.Authorization = `Bearer ${token}`;
+	const options = { method, headers, cache: "no-store" };
+	if (patienceMs) options.signal = AbortSignal.timeout(patienceMs);
+	const response = await fetch(path, options);
+	const answer = await response.json();
+	if (response.status === 403 && method === "POST" && /token/.test(answer.error || "")) byId("access").hidden = false;
+	if (!response.ok) throw new Error(answer.error || `status ${response.status}`);
+	return answer;
+}
+const look = (path) => ask("GET", path, PATIENCE_MS);
+
+// "0:small:slabs" -> workers[0].small.slabs
+function workersOf(metrics) {
+	const workers = [];
+	for (const [name, value] of Object.entries(metrics)) {
+		const path = name.split(":");
+		const worker = (workers[+path[0]] ??= {});
+		if (path.length === 2) worker[path[1]] = value;
+		else (worker[path[1]] ??= {})[path[2]] = value;
+	}
+	return workers;
+}
+
+// ---- drawing ---------------------------------------------------------------------------------------------------------
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function canvasFor(canvas, cssHeight) {
+	const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth || 300;
+	canvas.style.height = `${cssHeight}px`;
+	canvas.width = Math.round(width * ratio);
+	canvas.height = Math.round(cssHeight * ratio);
+	const pen = canvas.getContext("2d");
+	pen.scale(ratio, ratio);
+	return [pen, width, cssHeight];
+}
+
+// Lines over time, each scaled to its own top; the text below says what they are.
+function drawLines(id, lines, text) {
+	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150);
+	pen.strokeStyle = style("--line");
+	for (let k = 0; k <= 4; k++) {
+		const y = 4 + (k * (height - 8)) / 4;
+		pen.beginPath(); pen.moveTo(0, y); pen.lineTo(width, y); pen.stroke();
+	}
+	for (const line of lines) {
+		const top = line.top ?? Math.max(1e-9, ...points.map(line.of));
+		pen.beginPath();
+		pen.strokeStyle = style(line.colour);
+		pen.lineWidth = 2;
+		pen.setLineDash(line.dash ?? []);
+		points.forEach((point, at) => {
+			const x = width - (points.length - 1 - at) * (width / (Math.max(60, points.length) - 1)), y = height - 4 - (line.of(point) / top) * (height - 8);
+			if (at === 0) pen.moveTo(x, y); else pen.lineTo(x, y);
+		});
+		pen.stroke();
+	}
+	pen.setLineDash([]);
+	canvas.setAttribute("aria-label", text);
+	byId(`${id}-text`).textContent = text;
+}
+
+function drawMap(canvas, map, stride) {
+	const shown = map.pages.length, columns = Math.max(16, Math.min(128, Math.ceil(Math.sqrt(Math.max(shown, 1) * 3))));
+	const rows = Math.max(1, Math.ceil(shown / columns)), width = canvas.clientWidth || 300, cell = width / columns;
+	const [pen] = canvasFor(canvas, Math.max(24, rows * cell));
+	const colours = { small: style("--small"), medium: style("--medium"), large: style("--large") }, free = style("--free"), pin = style("--pin");
+	const gap = cell > 5 ? 1 : 0;
+	map.pages.forEach((page, at) => {
+		const x = (at % columns) * cell, y = Math.floor(at / columns) * cell;
+		pen.fillStyle = free;
+		pen.fillRect(x, y, cell - gap, cell - gap);
+		if (page.pool === undefined) return;
+		pen.fillStyle = `hsl(${colours[page.pool]} / ${(0.12 + 0.88 * (page.live / page.slots)).toFixed(2)})`;
+		pen.fillRect(x, y, cell - gap, cell - gap);
+		if (page.pinned > 0) {
+			pen.fillStyle = pin;
+			pen.beginPath(); pen.arc(x + cell / 2, y + cell / 2, Math.max(1.5, cell / 4), 0, 7); pen.fill();
+		}
+	});
+	const used = map.pages.filter((page) => page.pool !== undefined).length;
+	canvas.setAttribute("aria-label", `${used} of ${shown} pages in use${stride > 1 ? `, every ${stride}th shown` : ""}`);
+}
+
+function showMaps(answer) {
+	const box = byId("maps"), table = [];
+	while (box.children.length > answer.workers.length) box.lastChild.remove();
+	answer.workers.forEach(({ worker, map, stride_pages: stride }, at) => {
+		let figure = box.children[at];
+		if (figure === undefined) {
+			figure = document.createElement("figure");
+			const canvas = document.createElement("canvas");
+			canvas.setAttribute("role", "img");
+			figure.append(document.createElement("figcaption"), canvas);
+			box.append(figure);
+		}
+		figure.firstChild.textContent = `worker ${worker}: ${map.pages.length} pages of ${bytesText(map.page_bytes)}${stride > 1 ? `, every ${stride}th of them` : ""}`;
+		drawMap(figure.lastChild, map, stride);
+		for (const pool of ["small", "medium", "large"]) {
+			const pages = map.pages.filter((page) => page.pool === pool);
+			if (pages.length === 0) continue;
+			const live = pages.reduce((sum, page) => sum + page.live / page.slots, 0) / pages.length;
+			table.push(row([String(worker), pool, right(pages.length), right(shareText(live)), right(pages.filter((page) => page.pinned > 0).length)]));
+		}
+	});
+	byId("map-table").replaceChildren(...table);
+}
+
+function showFigures(stats, point) {
+	const figures = {
+		"memory in use": `${bytesText(point.used)} of ${bytesText(point.limit)}`,
+		items: countText(stats.curr_items),
+		"bytes of items": bytesText(stats.bytes),
+		reclaimable: bytesText(stats.snug_reclaimable_bytes),
+		"external fragmentation": shareText(stats.snug_external_fragmentation),
+		"internal fragmentation": shareText(stats.snug_internal_fragmentation),
+		"hit rate, last second": point.gets > 0 ? shareText(point.hitRate) : "no gets",
+		"requests a second": countText(point.rate),
+		evictions: countText(stats.evictions),
+		connections: countText(stats.curr_connections),
+		workers: stats.threads,
+		defragmentations: countText(stats.snug_defragmentations),
+	};
+	byId("figures").replaceChildren(...Object.entries(figures).map(([name, value]) => {
+		const pair = document.createElement("div"), term = document.createElement("dt"), text = document.createElement("dd");
+		term.textContent = name;
+		text.textContent = value;
+		pair.append(term, text);
+		return pair;
+	}));
+	byId("version").textContent = `${stats.version}, up ${countText(stats.uptime)} s`;
+}
+
+function pointOf(stats) {
+	const seconds = before ? Math.max(0.001, (performance.now() - before.at) / 1000) : 1;
+	const since = (name) => (before ? Math.max(0, stats[name] - before.stats[name]) : 0);
+	const hits = since("get_hits"), gets = hits + since("get_misses");
+	const point = {
+		used: stats.snug_committed_bytes + stats.snug_metadata_bytes + stats.snug_charged_bytes,
+		payload: stats.bytes, limit: stats.limit_maxbytes, reclaimable: stats.snug_reclaimable_bytes,
+		external: stats.snug_external_fragmentation, internal: stats.snug_internal_fragmentation,
+		gets, hitRate: gets > 0 ? hits / gets : 0, rate: (gets + since("cmd_set") + since("delete_hits") + since("delete_misses")) / seconds,
+	};
+	before = { at: performance.now(), stats };
+	return point;
+}
+
+function showLines(point) {
+	drawLines("frag", [
+		{ of: (p) => p.external, top: 1, colour: "--accent" },
+		{ of: (p) => p.reclaimable, top: point.limit, colour: "--hue-b", dash: [5, 3] },
+	], `External fragmentation ${shareText(point.external)} (line); reclaimable ${bytesText(point.reclaimable)} (dashed, of the limit). Up to five minutes.`);
+	drawLines("use", [
+		{ of: (p) => p.used, top: point.limit, colour: "--accent" },
+		{ of: (p) => p.payload, top: point.limit, colour: "--hue-b", dash: [5, 3] },
+	], `In use ${bytesText(point.used)} (line), of which items ${bytesText(point.payload)} (dashed); the top is the limit, ${bytesText(point.limit)}.`);
+	const most = Math.max(1, ...points.map((p) => p.rate));
+	drawLines("load", [
+		{ of: (p) => p.hitRate, top: 1, colour: "--accent" },
+		{ of: (p) => p.rate, top: most, colour: "--hue-b", dash: [5, 3] },
+	], `Hit rate ${point.gets > 0 ? shareText(point.hitRate) : "-"} (line); ${countText(point.rate)} requests a second (dashed, the top is ${countText(most)}).`);
+}
+
+function showLatency(workers) {
+	byId("latency").replaceChildren(...workers.map((worker, at) => row([String(at), right(countText(worker.turns)), right(timeText(worker.turn_p50_ns)),
+		right(timeText(worker.turn_p99_ns)), right(timeText(worker.turn_p999_ns)), right(timeText(worker.turn_max_ns))])));
+}
+
+function showReports(answer) {
+	const reports = workersOf(answer).filter(Boolean).filter((report) => !/^(estimate|metrics)/.test(report.request)).reverse();
+	byId("reports").replaceChildren(...reports.slice(0, 10).map((report) => row([new Date(report.time * 1000).toLocaleTimeString(), report.request, report.result,
+		report.outcome ?? "", right(bytesText(report.reclaimed_bytes)), right(bytesText(report.evicted_bytes)), right(timeText(report.total_ns))])));
+}
+
+// ---- acting ----------------------------------------------------------------------------------------------------------
+function showResult(done) {
+	const of = (answer, name, text) => right(answer && answer[name] !== undefined ? text(answer[name]) : "-");
+	byId("result").replaceChildren(
+		row(["reclaimed", of(estimated, "reclaimable_bytes", bytesText), of(done, "reclaimed_bytes", bytesText)]),
+		row(["objects moved", of(estimated, "moves", countText), of(done, "moved_objects", countText)]),
+		row(["bytes moved", of(estimated, "move_bytes", bytesText), of(done, "moved_bytes", bytesText)]),
+		row(["work", of(estimated, "predicted_ns", timeText), of(done, "work_ns", timeText)]),
+		row(["longest step", of(estimated, "longest_step_ns", timeText), of(done, "longest_step_ns", timeText)]),
+		row(["evicted", right("-"), of(done, "evicted_bytes", bytesText)]));
+	const outcome = byId("outcome");
+	outcome.className = "";
+	outcome.textContent = done ? `${done.result}: ${done.outcome}` : `Estimate: ${estimated.outcome}`;
+}
+
+async function act(work) {
+	if (isActing) return;
+	isActing = true;
+	document.querySelectorAll("button").forEach((button) => { button.disabled = true; });
+	byId("outcome").className = "";
+	byId("outcome").textContent = "working";
+	try {
+		await work();
+	} catch (error) {
+		byId("outcome").className = "bad";
+		byId("outcome").textContent = `Not done: ${error.message}`;
+	}
+	document.querySelectorAll("button").forEach((button) => { button.disabled = false; });
+	isActing = false;
+}
+
+// The focus stays where it was when a button is enabled again.
+function keepFocus(work) {
+	const focused = document.activeElement;
+	return act(work).then(() => focused && focused.focus());
+}
+
+byId("estimate").addEventListener("click", () => keepFocus(async () => {
+	estimated = await look("/api/estimate");
+	showResult(null);
+}));
+byId("defrag").addEventListener("submit", (event) => {
+	event.preventDefault();
+	keepFocus(async () => {
+		estimated = await look("/api/estimate");
+		const query = new URLSearchParams();
+		if (byId("ms").value) query.set("ms", byId("ms").value);
+		if (byId("bytes").value) query.set("bytes", byId("bytes").value);
+		if (byId("return").checked) query.set("return", "1");
+		showResult(await ask("POST", `/api/defrag?${query}`));
+	});
+});
+byId("emergency").addEventListener("submit", (event) => {
+	event.preventDefault();
+	keepFocus(async () => {
+		estimated = await look("/api/estimate");
+		const query = new URLSearchParams({ bytes: byId("need").value });
+		if (byId("evict").checked) query.set("evict", "1");
+		showResult(await ask("POST", `/api/emergency?${query}`));
+	});
+});
+byId("access").addEventListener("submit", (event) => {
+	event.preventDefault();
+	sessionStorage.setItem("snug-token", byId("token").value);
+	byId("access").hidden = true;
+	byId("outcome").textContent = "The token will be used from now on.";
+});
+
+// ---- once a second ---------------------------------------------------------------------------------------------------
+function say(text, isBad) {
+	const state = byId("state");
+	if (state.textContent !== text) state.textContent = text;
+	state.className = isBad ? "bad" : "soft";
+}
+
+async function round() {
+	const [stats, metrics, map, report] = await Promise.all([look("/api/stats"), look("/api/metrics"), look("/api/map"), look("/api/report?n=50")]);
+	const point = pointOf(stats);
+	points.push(point);
+	if (points.length > HISTORY) points.shift();
+	showFigures(stats, point);
+	showMaps(map);
+	showLines(point);
+	showLatency(workersOf(metrics));
+	showReports(report);
+}
+
+async function loop() {
+	if (!document.hidden) {
+		try {
+			await round();
+			say("live", false);
+		} catch (error) {
+			before = null;
+			say(`No answer (${error.message}); trying again`, true);
+		}
+	}
+	setTimeout(loop, LOOK_MS);
+}
+loop();
