@@ -1,10 +1,12 @@
-// dashboard.js: what the page does.
+// dashboard.js: what the page does. One look a second: ask, remember, draw. Nothing is kept elsewhere than in `points`, so a reload begins anew.
+//
+// Lines are drawn by the time of the looks. Where there was none (the page was hidden, the server away or started again) a line ends and the next
+// begins; so it does where there is nothing to say, such as a hit rate without gets. Rates are over the time between two looks that follow each other.
 "use strict";
-// One look a second: ask, remember, draw. Nothing is kept elsewhere than in `points`, so a reload begins anew.
-const HISTORY = 300, LOOK_MS = 1000, PATIENCE_MS = 5000;
+const HISTORY_MS = 300000, SPAN_MS = 60000, MINUTE_MS = 60000, LOOK_MS = 1000, PATIENCE_MS = 5000;
 const byId = (id) => document.getElementById(id);
 const points = [];
-let estimated = null, isActing = false, before = null;
+let estimated = null, isActing = false, before = null, timer = null, isLooking = false;
 
 // ---- text ------------------------------------------------------------------------------------------------------------
 function bytesText(n) {
@@ -74,29 +76,52 @@ function canvasFor(canvas, cssHeight) {
 	return [pen, width, cssHeight];
 }
 
+// The points that one line joins: each run ends where there is no value, and where nothing was seen for a while.
+function runsOf(valueOf) {
+	const runs = [];
+	let run = null;
+	for (const point of points) {
+		const value = valueOf(point);
+		if (value === null || point.isFirst) run = null;
+		if (value === null) continue;
+		if (run === null) runs.push((run = []));
+		run.push({ at: point.at, value });
+	}
+	return runs;
+}
+
+const spanMs = () => Math.min(HISTORY_MS, Math.max(SPAN_MS, points.at(-1).at - points[0].at));
+
 // Lines over time, each scaled to its own top; the text below says what they are.
 function drawLines(id, lines, text) {
-	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150);
+	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150), end = points.at(-1).at, span = spanMs();
+	const xOf = (at) => width * (1 - (end - at) / span);
 	pen.strokeStyle = style("--line");
+	pen.beginPath();
 	for (let k = 0; k <= 4; k++) {
 		const y = 4 + (k * (height - 8)) / 4;
-		pen.beginPath(); pen.moveTo(0, y); pen.lineTo(width, y); pen.stroke();
+		pen.moveTo(0, y); pen.lineTo(width, y);
 	}
+	for (let at = end - MINUTE_MS; at > end - span; at -= MINUTE_MS) { pen.moveTo(xOf(at), 4); pen.lineTo(xOf(at), height - 4); }
+	pen.stroke();
 	for (const line of lines) {
-		const top = line.top ?? Math.max(1e-9, ...points.map(line.of));
+		const yOf = (value) => height - 4 - (value / line.top) * (height - 8);
 		pen.beginPath();
 		pen.strokeStyle = style(line.colour);
 		pen.lineWidth = 2;
 		pen.setLineDash(line.dash ?? []);
-		points.forEach((point, at) => {
-			const x = width - (points.length - 1 - at) * (width / (Math.max(60, points.length) - 1)), y = height - 4 - (line.of(point) / top) * (height - 8);
-			if (at === 0) pen.moveTo(x, y); else pen.lineTo(x, y);
-		});
+		for (const run of runsOf(line.of)) {
+			if (run.length === 1) pen.moveTo(xOf(run[0].at) - 2, yOf(run[0].value)); // a dot
+			run.forEach(({ at, value }, index) => {
+				if (index === 0 && run.length > 1) pen.moveTo(xOf(at), yOf(value)); else pen.lineTo(xOf(at), yOf(value));
+			});
+		}
 		pen.stroke();
 	}
 	pen.setLineDash([]);
-	canvas.setAttribute("aria-label", text);
-	byId(`${id}-text`).textContent = text;
+	const said = `${text} The last ${Math.round(span / 1000)} seconds${span > MINUTE_MS ? "; an upright line each minute" : ""}.`;
+	canvas.setAttribute("aria-label", said);
+	byId(`${id}-text`).textContent = said;
 }
 
 function drawMap(canvas, map, stride) {
@@ -145,6 +170,10 @@ function showMaps(answer) {
 	byId("map-table").replaceChildren(...table);
 }
 
+// Both are known from the second of two looks on.
+const hitRateText = (point) => (point.gets === null ? "not yet known" : point.gets === 0 ? "no gets" : shareText(point.hitRate));
+const rateText = (point) => (point.rate === null ? "not yet known" : countText(point.rate));
+
 function showFigures(stats, point) {
 	const figures = {
 		"memory in use": `${bytesText(point.used)} of ${bytesText(point.limit)}`,
@@ -153,8 +182,8 @@ function showFigures(stats, point) {
 		reclaimable: bytesText(stats.snug_reclaimable_bytes),
 		"external fragmentation": shareText(stats.snug_external_fragmentation),
 		"internal fragmentation": shareText(stats.snug_internal_fragmentation),
-		"hit rate, last second": point.gets > 0 ? shareText(point.hitRate) : "no gets",
-		"requests a second": countText(point.rate),
+		"hit rate": hitRateText(point),
+		"requests a second": rateText(point),
 		evictions: countText(stats.evictions),
 		connections: countText(stats.curr_connections),
 		workers: stats.threads,
@@ -170,25 +199,27 @@ function showFigures(stats, point) {
 	byId("version").textContent = `${stats.version}, up ${countText(stats.uptime)} s`;
 }
 
-function pointOf(stats) {
-	const seconds = before ? Math.max(0.001, (performance.now() - before.at) / 1000) : 1;
-	const since = (name) => (before ? Math.max(0, stats[name] - before.stats[name]) : 0);
-	const hits = since("get_hits"), gets = hits + since("get_misses");
-	const point = {
-		used: stats.snug_committed_bytes + stats.snug_metadata_bytes + stats.snug_charged_bytes,
+// `seen`: what the server told, and when. Its counters begin at 0 with each start, and so do rates.
+function pointOf(seen) {
+	const { at, stats } = seen;
+	const isSameRun = before !== null && stats.pid === before.stats.pid && stats.uptime >= before.stats.uptime;
+	const last = isSameRun && at - before.at < 2 * (LOOK_MS + PATIENCE_MS) ? before : null;
+	const since = (...names) => last && names.reduce((sum, name) => sum + Math.max(0, stats[name] - last.stats[name]), 0);
+	const gets = since("get_hits", "get_misses"), requests = since("get_hits", "get_misses", "cmd_set", "delete_hits", "delete_misses");
+	before = seen;
+	return {
+		at, isFirst: last === null, used: stats.snug_committed_bytes + stats.snug_metadata_bytes + stats.snug_charged_bytes,
 		payload: stats.bytes, limit: stats.limit_maxbytes, reclaimable: stats.snug_reclaimable_bytes,
 		external: stats.snug_external_fragmentation, internal: stats.snug_internal_fragmentation,
-		gets, hitRate: gets > 0 ? hits / gets : 0, rate: (gets + since("cmd_set") + since("delete_hits") + since("delete_misses")) / seconds,
+		gets, hitRate: gets ? since("get_hits") / gets : null, rate: last && requests / Math.max(0.001, (at - last.at) / 1000),
 	};
-	before = { at: performance.now(), stats };
-	return point;
 }
 
 function showLines(point) {
 	drawLines("frag", [
 		{ of: (p) => p.external, top: 1, colour: "--accent" },
 		{ of: (p) => p.reclaimable, top: point.limit, colour: "--hue-b", dash: [5, 3] },
-	], `External fragmentation ${shareText(point.external)} (line); reclaimable ${bytesText(point.reclaimable)} (dashed, of the limit). Up to five minutes.`);
+	], `External fragmentation ${shareText(point.external)} (line); reclaimable ${bytesText(point.reclaimable)} (dashed, of the limit).`);
 	drawLines("use", [
 		{ of: (p) => p.used, top: point.limit, colour: "--accent" },
 		{ of: (p) => p.payload, top: point.limit, colour: "--hue-b", dash: [5, 3] },
@@ -197,7 +228,7 @@ function showLines(point) {
 	drawLines("load", [
 		{ of: (p) => p.hitRate, top: 1, colour: "--accent" },
 		{ of: (p) => p.rate, top: most, colour: "--hue-b", dash: [5, 3] },
-	], `Hit rate ${point.gets > 0 ? shareText(point.hitRate) : "-"} (line); ${countText(point.rate)} requests a second (dashed, the top is ${countText(most)}).`);
+	], `Hit rate: ${hitRateText(point)} (line); requests a second: ${rateText(point)} (dashed, the top is ${countText(most)}).`);
 }
 
 function showLatency(workers) {
@@ -287,10 +318,11 @@ function say(text, isBad) {
 }
 
 async function round() {
-	const [stats, metrics, map, report] = await Promise.all([look("/api/stats"), look("/api/metrics"), look("/api/map"), look("/api/report?n=50")]);
-	const point = pointOf(stats);
+	const seen = look("/api/stats").then((stats) => ({ at: performance.now(), stats }));
+	const [{ at, stats }, metrics, map, report] = await Promise.all([seen, look("/api/metrics"), look("/api/map"), look("/api/report?n=50")]);
+	const point = pointOf({ at, stats });
 	points.push(point);
-	if (points.length > HISTORY) points.shift();
+	while (at - points[0].at > HISTORY_MS) points.shift();
 	showFigures(stats, point);
 	showMaps(map);
 	showLines(point);
@@ -298,16 +330,24 @@ async function round() {
 	showReports(report);
 }
 
+// Nothing is asked for a page that nobody sees; when it is seen again, at once.
 async function loop() {
-	if (!document.hidden) {
-		try {
-			await round();
-			say("live", false);
-		} catch (error) {
-			before = null;
-			say(`No answer (${error.message}); trying again`, true);
-		}
+	clearTimeout(timer);
+	if (isLooking) return;
+	if (document.hidden) {
+		before = null;
+		return;
 	}
-	setTimeout(loop, LOOK_MS);
+	isLooking = true;
+	try {
+		await round();
+		say("live", false);
+	} catch (error) {
+		before = null;
+		say(`No answer (${error.message}); trying again`, true);
+	}
+	isLooking = false;
+	timer = setTimeout(loop, LOOK_MS);
 }
+document.addEventListener("visibilitychange", loop);
 loop();

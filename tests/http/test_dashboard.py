@@ -1,5 +1,5 @@
 """Test of the dashboard in a real browser, headless: loads, updates, estimates and defragments by keyboard alone, shows what came of it; with 1 and with
-16 workers; light and dark; after the server was away.
+16 workers; light and dark; after the server or the reader was away; what its lines say, read from their pixels.
 
     test_dashboard.py SNUGD [--screenshot FILE.png]
 
@@ -28,6 +28,25 @@ try:
     MISSING = [path for path in ("/usr/bin/chromium", "/usr/bin/chromedriver") if not os.path.exists(path)]
 except ImportError:
     MISSING = ["python3-selenium"]
+
+
+# Where something of a line's colour is drawn, in pixels from the left.
+COLUMNS_OF_COLOUR = """
+    const canvas = document.getElementById(arguments[0]), probe = document.createElement("canvas").getContext("2d");
+    probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(arguments[1]).trim();
+    probe.fillRect(0, 0, 1, 1);
+    const [red, green, blue] = probe.getImageData(0, 0, 1, 1).data, {width, height} = canvas;
+    const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data, columns = [];
+    for (let x = 0; x < width; x++)
+        for (let y = 0; y < height; y++) {
+            const at = 4 * (y * width + x);
+            if (pixels[at + 3] > 128 && Math.abs(pixels[at] - red) + Math.abs(pixels[at + 1] - green) + Math.abs(pixels[at + 2] - blue) < 60) {
+                columns.push(x);
+                break;
+            }
+        }
+    return columns;
+"""
 
 
 class Page:
@@ -70,10 +89,7 @@ class Page:
             size = source.choice(sizes)
             lines.append(b"set k%d 0 0 %d noreply\r\n%s\r\n" % (i, size, b"v" * size))
         lines += [b"delete k%d noreply\r\n" % i for i in range(20000) if source.random() < 0.6]
-        with self.server.connect() as stream:
-            stream.sendall(b"".join(lines) + b"mn\r\n")
-            while not stream.recv(100).endswith(b"MN\r\n"):
-                pass
+        self.send(b"".join(lines))
 
     def script(self, text):
         return self.browser.execute_script("return " + text)
@@ -86,6 +102,35 @@ class Page:
 
     def cells(self, line):
         return self.script(f"[...document.querySelectorAll('#result tr')[{line}].cells].map(c => c.textContent)")
+
+    def figure(self, name):
+        return self.script(f"[...document.querySelectorAll('#figures dt')].find(t => t.textContent === '{name}').nextSibling.textContent")
+
+    def line_columns(self, canvas, colour="--accent"):
+        return self.browser.execute_script(COLUMNS_OF_COLOUR, canvas, colour)
+
+    def gap_seconds(self, canvas, colour="--accent"):
+        """The widest stretch without a line between two ends of it, by the minute that the canvas is wide."""
+        columns = self.line_columns(canvas, colour)
+        return max(b - a for a, b in zip(columns, columns[1:])) * 60 / self.script(f"document.getElementById('{canvas}').width")
+
+    def looks(self):
+        return self.script("points.length")
+
+    def until_looks(self, count):
+        start = self.looks()
+        self.until(lambda: self.looks() >= start + count)
+
+    def set_hidden(self, hidden):
+        self.browser.execute_script(f"Object.defineProperty(document, 'hidden', {{get: () => {str(hidden).lower()}, configurable: true}})")
+        self.browser.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
+
+    def send(self, commands):
+        with self.server.connect() as stream:
+            stream.sendall(commands + b"mn\r\n")
+            answer = b""
+            while not answer.endswith(b"MN\r\n"):
+                answer = answer[-10:] + stream.recv(65536)
 
     def press(self, *keys):
         self.browser.switch_to.active_element.send_keys(*keys)
@@ -131,10 +176,7 @@ def test_by_keyboard_alone():
 def test_updates_and_budgets():
     with Page(2) as page:
         figures = page.text("figures")
-        with page.server.connect() as stream:
-            stream.sendall(b"set more 0 0 3 noreply\r\nabc\r\n" + b"get more\r\n" * 1000 + b"quit\r\n")
-            while stream.recv(65536):
-                pass
+        page.send(b"set more 0 0 3 noreply\r\nabc\r\n" + b"get more\r\n" * 1000)
         page.until(lambda: page.text("figures") != figures)
         page.tab_to("ms")
         page.press("x")
@@ -150,6 +192,41 @@ def test_updates_and_budgets():
         assert "budget" in page.text("outcome"), page.text("outcome")
         page.browser.find_element("id", "need").send_keys("900m", Keys.ENTER)
         page.until(lambda: page.text("outcome").startswith("Not done"))
+
+
+def test_seconds_without_gets_have_no_hit_rate():
+    with Page(1) as page:
+        assert page.figure("hit rate") == "not yet known" or page.looks() > 1
+        page.until_looks(3)
+        assert page.figure("hit rate") == "no gets" and "Hit rate: no gets" in page.text("load-text"), page.text("load-text")
+        assert page.line_columns("load") == [] and len(page.line_columns("frag")) > 10
+        for wait in (3, 0):
+            page.send(b"get none\r\n" * 10)
+            page.until(lambda: "Hit rate: 0.0 %" in page.text("load-text"))
+            page.until_looks(wait)
+        assert 2 < (gap := page.gap_seconds("load")) < 10, gap
+        assert page.gap_seconds("frag") < 0.5
+
+
+def test_nothing_is_drawn_or_counted_while_hidden():
+    with Page(1) as page:
+        page.until_looks(4)
+        page.set_hidden(True)
+        page.until(lambda: page.script("!isLooking"))
+        looks = page.looks()
+        page.send(b"get none\r\n" * 20000)
+        time.sleep(6)
+        assert page.looks() == looks, "it asks for nobody"
+        page.set_hidden(False)
+        page.until_looks(1)
+        assert page.figure("requests a second") == "not yet known" or page.looks() > looks + 1
+        page.until_looks(3)
+        assert 5.5 < (gap := page.gap_seconds("frag")) < 9, gap
+        assert page.figure("hit rate") == "no gets"
+        assert page.script("Math.max(...points.map(p => p.rate))") < 100, "requests from before are counted into a second"
+        page.send(b"get none\r\n" * 3000)
+        page.until(lambda: page.figure("hit rate") == "0.0 %")
+        assert 1000 < page.script("Math.max(...points.map(p => p.rate))") < 6000
 
 
 def test_labels_and_structure():
@@ -189,13 +266,9 @@ def screenshot(path):
 
         def load():
             source = random.Random(1)
-            with page.server.connect() as stream:
-                while not stop.is_set():
-                    stream.sendall(b"".join(b"get k%d\r\n" % source.randrange(20000) for _ in range(50)) + b"mn\r\n")
-                    answer = b""
-                    while not answer.endswith(b"MN\r\n"):
-                        answer = answer[-10:] + stream.recv(65536)
-                    time.sleep(0.02)
+            while not stop.is_set():
+                page.send(b"".join(b"get k%d\r\n" % source.randrange(20000) for _ in range(50)))
+                time.sleep(0.02)
 
         thread = threading.Thread(target=load)
         thread.start()
