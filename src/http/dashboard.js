@@ -37,6 +37,8 @@ function row(cells) {
 const right = (text) => ({ text: String(text) });
 
 // ---- asking ----------------------------------------------------------------------------------------------------------
+class TokenNeeded extends Error {}
+
 async function ask(method, path, patienceMs) {
 	const headers = method === "POST" ? { "X-Snug-Request": "1" } : {};
 	const token = sessionStorage.getItem("snug-token");
@@ -45,7 +47,7 @@ async function ask(method, path, patienceMs) {
 	if (patienceMs) options.signal = AbortSignal.timeout(patienceMs);
 	const response = await fetch(path, options);
 	const answer = await response.json();
-	if (response.status === 403 && method === "POST" && /token/.test(answer.error || "")) byId("access").hidden = false;
+	if (response.status === 403 && /need the token/.test(answer.error)) throw new TokenNeeded(token ? "this is not the token of this server" : "this server wants its token");
 	if (!response.ok) throw new Error(answer.error || `status ${response.status}`);
 	return answer;
 }
@@ -143,7 +145,7 @@ function drawMap(canvas, map, stride) {
 		}
 	});
 	const used = map.pages.filter((page) => page.pool !== undefined).length;
-	canvas.setAttribute("aria-label", `${used} of ${shown} pages in use${stride > 1 ? `, every ${stride}th shown` : ""}`);
+	canvas.setAttribute("aria-label", `${used} of ${shown} pages in use${stride > 1 ? `, one in ${stride} shown` : ""}`);
 }
 
 function showMaps(answer) {
@@ -158,7 +160,7 @@ function showMaps(answer) {
 			figure.append(document.createElement("figcaption"), canvas);
 			box.append(figure);
 		}
-		figure.firstChild.textContent = `worker ${worker}: ${map.pages.length} pages of ${bytesText(map.page_bytes)}${stride > 1 ? `, every ${stride}th of them` : ""}`;
+		figure.firstChild.textContent = `worker ${worker}: ${map.pages.length} pages of ${bytesText(map.page_bytes)}${stride > 1 ? `, one in ${stride}` : ""}`;
 		drawMap(figure.lastChild, map, stride);
 		for (const pool of ["small", "medium", "large"]) {
 			const pages = map.pages.filter((page) => page.pool === pool);
@@ -243,9 +245,11 @@ function showReports(answer) {
 }
 
 // ---- acting ----------------------------------------------------------------------------------------------------------
-function showResult(done) {
+// `asked`: what was asked for beside the estimate, in words.
+function showResult(done, asked) {
 	const of = (answer, name, text) => right(answer && answer[name] !== undefined ? text(answer[name]) : "-");
 	byId("result").replaceChildren(
+		row(["asked for", right("all that can be gained"), right(done ? asked : "-")]),
 		row(["reclaimed", of(estimated, "reclaimable_bytes", bytesText), of(done, "reclaimed_bytes", bytesText)]),
 		row(["objects moved", of(estimated, "moves", countText), of(done, "moved_objects", countText)]),
 		row(["bytes moved", of(estimated, "move_bytes", bytesText), of(done, "moved_bytes", bytesText)]),
@@ -254,13 +258,15 @@ function showResult(done) {
 		row(["evicted", right("-"), of(done, "evicted_bytes", bytesText)]));
 	const outcome = byId("outcome");
 	outcome.className = "";
-	outcome.textContent = done ? `${done.result}: ${done.outcome}` : `Estimate: ${estimated.outcome}`;
+	outcome.textContent = done ? `${done.result}: ${done.outcome}` : `Estimate of all that can be gained, without a budget: ${estimated.outcome}`;
 }
 
+// One thing at a time. The buttons only say that they are busy: one that is disabled would lose the focus.
 async function act(work) {
 	if (isActing) return;
+	const buttons = document.querySelectorAll("button:not(#access button)"), asker = document.activeElement;
 	isActing = true;
-	document.querySelectorAll("button").forEach((button) => { button.disabled = true; });
+	buttons.forEach((button) => { button.setAttribute("aria-disabled", "true"); });
 	byId("outcome").className = "";
 	byId("outcome").textContent = "working";
 	try {
@@ -268,46 +274,58 @@ async function act(work) {
 	} catch (error) {
 		byId("outcome").className = "bad";
 		byId("outcome").textContent = `Not done: ${error.message}`;
+		if (error instanceof TokenNeeded) askForToken(asker);
 	}
-	document.querySelectorAll("button").forEach((button) => { button.disabled = false; });
+	buttons.forEach((button) => { button.removeAttribute("aria-disabled"); });
 	isActing = false;
 }
 
-// The focus stays where it was when a button is enabled again.
-function keepFocus(work) {
-	const focused = document.activeElement;
-	return act(work).then(() => focused && focused.focus());
+// The focus goes to the token and back to what needed it, unless the user has gone elsewhere.
+let tokenAsker = null;
+
+function askForToken(asker) {
+	tokenAsker = asker;
+	byId("access").hidden = false;
+	if (document.activeElement === asker) byId("token").focus();
 }
 
-byId("estimate").addEventListener("click", () => keepFocus(async () => {
-	estimated = await look("/api/estimate");
-	showResult(null);
-}));
-byId("defrag").addEventListener("submit", (event) => {
-	event.preventDefault();
-	keepFocus(async () => {
-		estimated = await look("/api/estimate");
-		const query = new URLSearchParams();
-		if (byId("ms").value) query.set("ms", byId("ms").value);
-		if (byId("bytes").value) query.set("bytes", byId("bytes").value);
-		if (byId("return").checked) query.set("return", "1");
-		showResult(await ask("POST", `/api/defrag?${query}`));
-	});
-});
-byId("emergency").addEventListener("submit", (event) => {
-	event.preventDefault();
-	keepFocus(async () => {
-		estimated = await look("/api/estimate");
-		const query = new URLSearchParams({ bytes: byId("need").value });
-		if (byId("evict").checked) query.set("evict", "1");
-		showResult(await ask("POST", `/api/emergency?${query}`));
-	});
-});
 byId("access").addEventListener("submit", (event) => {
 	event.preventDefault();
 	sessionStorage.setItem("snug-token", byId("token").value);
+	byId("token").value = "";
+	tokenAsker.focus();
 	byId("access").hidden = true;
-	byId("outcome").textContent = "The token will be used from now on.";
+	byId("outcome").className = "";
+	byId("outcome").textContent = "The token is used from now on: ask again for what needed it.";
+});
+
+byId("estimate").addEventListener("click", () => act(async () => {
+	estimated = await look("/api/estimate");
+	showResult(null, "");
+}));
+
+// Estimates, does, shows both.
+function actBeside(path, query, asked) {
+	return act(async () => {
+		estimated = await look("/api/estimate");
+		showResult(await ask("POST", `${path}?${new URLSearchParams(query)}`), asked);
+	});
+}
+
+byId("defrag").addEventListener("submit", (event) => {
+	event.preventDefault();
+	const ms = byId("ms").value, bytes = byId("bytes").value, query = {}, asked = [];
+	if (ms) { query.ms = ms; asked.push(`at most ${ms} ms`); }
+	if (bytes) { query.bytes = bytes; asked.push(`copying at most ${bytes}`); }
+	if (asked.length === 0) asked.push("all, without a budget");
+	if (byId("return").checked) { query.return = "1"; asked.push("memory returned"); }
+	actBeside("/api/defrag", query, asked.join(", "));
+});
+byId("emergency").addEventListener("submit", (event) => {
+	event.preventDefault();
+	const query = { bytes: byId("need").value }, asked = [`${query.bytes} of whole pages`];
+	if (byId("evict").checked) { query.evict = "1"; asked.push("evicting if needed"); }
+	actBeside("/api/emergency", query, asked.join(", "));
 });
 
 // ---- once a second ---------------------------------------------------------------------------------------------------
