@@ -409,10 +409,13 @@ def test_a_map_too_large_to_show_whole():
 
 def test_goes_on_when_the_server_does_not_answer():
     with Page(1) as page:
+        page.until_looks(2)
         page.server.process.send_signal(signal.SIGSTOP)
         page.until(lambda: page.text("state").startswith("No answer"))
         page.server.process.send_signal(signal.SIGCONT)
         page.until(lambda: page.text("state") == "live")
+        page.until_looks(2)
+        assert (gap := page.gap_seconds("frag")) > 4, gap
 
 
 def test_goes_on_with_a_server_started_again():
@@ -433,17 +436,17 @@ def test_goes_on_with_a_server_started_again():
         page.request_by_keyboard("Defragment", "ok")
 
 
-def test_counters_of_another_start_are_no_rate():
-    """One that took less than a second: every look was answered."""
+def test_rates_are_of_one_start_and_of_the_time_between():
+    """One that took less than a second, so that every look was answered; and a machine that slept."""
     with Page(1) as page:
         page.until_looks(2)
         rates = page.browser.execute_script("""
-            const same = before.stats, at = before.at, rateAfter = (changes) => {
-                before = { at, stats: same };
-                return pointOf({ at: at + 1000, stats: { ...same, get_hits: same.get_hits + 500, ...changes } }).rate;
+            const same = before.stats, at = before.at, rateAfter = ([seconds, changes]) => {
+                before = { at, stats: { ...same, uptime: 100 } };
+                return pointOf({ at: at + 1000 * seconds, stats: { ...same, get_hits: same.get_hits + 600, uptime: 100, ...changes } }).rate;
             };
-            return [{}, { pid: same.pid + 1 }, { uptime: 0 }].map(rateAfter);""")
-        assert rates == [500, None, None], rates
+            return [[1, {}], [4, {}], [1, { pid: same.pid + 1 }], [1, { uptime: 99 }], [3600, {}]].map(rateAfter);""")
+        assert rates == [600, 150, None, None, None], rates
 
 
 def screenshot(path):
