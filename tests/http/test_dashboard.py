@@ -318,6 +318,12 @@ def test_narrow_and_dark():
             page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
             grounds.append(page.script("getComputedStyle(document.body).backgroundColor"))
             assert page.script("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "wider than the window"
+            page.browser.execute_script("document.querySelector('details').open = true")
+            wide = page.script("[...document.querySelectorAll('.scroll')].filter(s => s.scrollWidth > s.clientWidth)")
+            assert wide, "nothing is to be scrolled"
+            for box in wide:
+                assert box.get_attribute("tabindex") == "0" and box.get_attribute("role") == "region", box.get_attribute("outerHTML")[:80]
+                assert page.browser.execute_script("return arguments[0].ariaLabel || document.getElementById(arguments[0].getAttribute('aria-labelledby'))", box)
             page.request_by_keyboard("Defragment", "ok")
             page.browser.execute_script("document.querySelectorAll('#emergency button').forEach(b => b.setAttribute('aria-disabled', 'true'))")
             for bad in (False, True):
