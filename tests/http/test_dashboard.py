@@ -67,29 +67,54 @@ def send(stream, commands):
         answer = answer[-10:] + stream.recv(65536)
 
 
+class Browser:
+    """One for all tests, a tab for each; another one after a test that failed."""
+
+    def __init__(self):
+        self.driver = None
+
+    def new_tab(self):
+        if self.driver is None:
+            options = Options()
+            options.binary_location = "/usr/bin/chromium"
+            for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+                options.add_argument(argument)
+            options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+            self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        else:
+            old = self.driver.current_window_handle
+            self.driver.switch_to.new_window("tab")
+            new = self.driver.current_window_handle
+            self.driver.switch_to.window(old)
+            self.driver.close()
+            self.driver.switch_to.window(new)
+        return self.driver
+
+    def end(self):
+        if self.driver is not None:
+            self.driver.quit()
+        self.driver = None
+
+
+BROWSER = Browser()
+
+
 class Page:
     """with Page(threads) as page: a server with holes in its memory, and a browser that shows it. At the end the browser's console must be empty but for
     what `expected` says."""
 
-    def __init__(self, threads, *arguments, size="1280,1500", memory="64", expected=None):
+    def __init__(self, threads, *arguments, size=(1280, 1500), memory="64", expected=None):
         self.address = f"127.0.0.1:{free_port()}"
         self.server = Server(PROGRAM, ["-m", memory, "-t", str(threads), "--http", self.address, "--defrag", "off", *arguments])
+        self.size = size
         self.expected = expected
-        self.options = Options()
-        self.options.binary_location = "/usr/bin/chromium"
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--window-size={size}"):
-            self.options.add_argument(argument)
-        self.options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
 
     def __enter__(self):
         self.server.__enter__()
         try:
             self.make_holes()
-            self.browser = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=self.options)
-        except BaseException:
-            self.server.__exit__(None, None, None)
-            raise
-        try:
+            self.browser = BROWSER.new_tab()
+            self.resize(*self.size)
             self.browser.get(f"http://{self.address}/")
             self.until(lambda: self.text("state") == "live")
         except BaseException:
@@ -101,9 +126,15 @@ class Page:
         try:
             if kind is None:
                 self.expect_no_errors()
+                self.browser.get("about:blank")
         finally:
-            self.browser.quit()
+            if kind is not None:
+                BROWSER.end()
             self.server.__exit__(kind, *what)
+
+    def resize(self, width, height):
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def make_holes(self):
         source = random.Random(7)
@@ -314,7 +345,7 @@ PALE_TEXTS = """
 def test_narrow_and_dark():
     grounds = []
     for scheme in ("light", "dark"):
-        with Page(1, size="400,900", expected=r"/api/emergency\?bytes=900m .* 400") as page:
+        with Page(1, size=(400, 900), expected=r"/api/emergency\?bytes=900m .* 400") as page:
             page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
             grounds.append(page.script("getComputedStyle(document.body).backgroundColor"))
             assert page.script("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), "wider than the window"
@@ -483,7 +514,7 @@ def screenshot(path):
             time.sleep(18)
             page.make_holes()
             time.sleep(10)
-            page.browser.set_window_size(1280, page.script("document.documentElement.scrollHeight + outerHeight - innerHeight + 30"))
+            page.resize(1280, page.script("document.documentElement.scrollHeight"))
             page.until_looks(2)
             page.browser.save_screenshot(path)
         finally:
@@ -497,6 +528,7 @@ def main():
         return SKIPPED
     if len(sys.argv) > 3 and sys.argv[2] == "--screenshot":
         screenshot(sys.argv[3])
+        BROWSER.end()
         return 0
     tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
     failed = []
@@ -510,6 +542,7 @@ def main():
             traceback.print_exc()
             failed.append(name)
             print(f"[  FAILED  ] {name}")
+    BROWSER.end()
     print(f"[==========] {len(tests)} test(s) run.")
     print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
     return 1 if failed else 0
