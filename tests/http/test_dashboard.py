@@ -127,9 +127,12 @@ class Page:
             if kind is None:
                 self.expect_no_errors()
                 self.browser.get("about:blank")
-        finally:
-            if kind is not None:
+            else:
                 BROWSER.end()
+        except BaseException:
+            BROWSER.end()
+            raise
+        finally:
             self.server.__exit__(kind, *what)
 
     def resize(self, width, height):
@@ -514,6 +517,7 @@ def screenshot(path):
             time.sleep(18)
             page.make_holes()
             time.sleep(10)
+            page.browser.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
             page.resize(1280, page.script("document.documentElement.scrollHeight"))
             page.until_looks(2)
             page.browser.save_screenshot(path)
