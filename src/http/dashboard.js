@@ -1,0 +1,371 @@
+// dashboard.js: what the page does. One look a second: ask, remember, draw. Nothing is kept elsewhere than in `points`, so a reload begins anew.
+//
+// Lines are drawn by the time of the looks. Where there was none (the page was hidden, the server away or started again) a line ends and the next
+// begins; so it does where there is nothing to say, such as a hit rate without gets. Rates are over the time between two looks that follow each other.
+"use strict";
+const HISTORY_MS = 300000, SPAN_MS = 60000, MINUTE_MS = 60000, LOOK_MS = 1000, PATIENCE_MS = 5000;
+const byId = (id) => document.getElementById(id);
+const points = [];
+let estimated = null, isActing = false, before = null, timer = null, isLooking = false;
+
+// ---- text ------------------------------------------------------------------------------------------------------------
+function bytesText(n) {
+	const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+	let at = 0;
+	while (n >= 1024 && at < units.length - 1) { n /= 1024; at++; }
+	return `${at === 0 || n >= 100 ? Math.round(n) : n.toFixed(n >= 10 ? 1 : 2)} ${units[at]}`;
+}
+function timeText(ns) {
+	if (ns < 1000) return `${ns} ns`;
+	if (ns < 1e6) return `${(ns / 1e3).toFixed(1)} µs`;
+	if (ns < 1e9) return `${(ns / 1e6).toFixed(1)} ms`;
+	return `${(ns / 1e9).toFixed(2)} s`;
+}
+const shareText = (share) => `${(100 * share).toFixed(1)} %`;
+const countText = (n) => Math.round(n).toLocaleString("en");
+
+function row(cells) {
+	const line = document.createElement("tr");
+	cells.forEach((cell, at) => {
+		const box = document.createElement(at === 0 ? "th" : "td");
+		if (at === 0) box.scope = "row";
+		if (typeof cell === "object") { box.className = "number"; box.textContent = cell.text; } else box.textContent = cell;
+		line.append(box);
+	});
+	return line;
+}
+const right = (text) => ({ text: String(text) });
+
+// ---- asking ----------------------------------------------------------------------------------------------------------
+class TokenNeeded extends Error {}
+
+async function ask(method, path, patienceMs) {
+	const headers = method === "POST" ? { "X-Snug-Request": "1" } : {};
+	const token = sessionStorage.getItem("snug-token");
+	if (method === "POST" && token) headers.Authorization = `Bearer ${token}`;
+	const options = { method, headers, cache: "no-store" };
+	if (patienceMs) options.signal = AbortSignal.timeout(patienceMs);
+	const response = await fetch(path, options);
+	const answer = await response.json();
+	if (response.status === 403 && /need the token/.test(answer.error)) throw new TokenNeeded(token ? "this is not the token of this server" : "this server wants its token");
+	if (!response.ok) throw new Error(answer.error || `status ${response.status}`);
+	return answer;
+}
+const look = (path) => ask("GET", path, PATIENCE_MS);
+
+// "0:small:slabs" -> workers[0].small.slabs
+function workersOf(metrics) {
+	const workers = [];
+	for (const [name, value] of Object.entries(metrics)) {
+		const path = name.split(":");
+		const worker = (workers[+path[0]] ??= {});
+		if (path.length === 2) worker[path[1]] = value;
+		else (worker[path[1]] ??= {})[path[2]] = value;
+	}
+	return workers;
+}
+
+// ---- drawing ---------------------------------------------------------------------------------------------------------
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function canvasFor(canvas, cssHeight) {
+	const ratio = window.devicePixelRatio || 1, width = canvas.clientWidth || 300;
+	canvas.style.height = `${cssHeight}px`;
+	canvas.width = Math.round(width * ratio);
+	canvas.height = Math.round(cssHeight * ratio);
+	const pen = canvas.getContext("2d");
+	pen.scale(ratio, ratio);
+	return [pen, width, cssHeight];
+}
+
+// The points that one line joins: each run ends where there is no value, and where nothing was seen for a while.
+function runsOf(valueOf) {
+	const runs = [];
+	let run = null;
+	for (const point of points) {
+		const value = valueOf(point);
+		if (value === null || point.isFirst) run = null;
+		if (value === null) continue;
+		if (run === null) runs.push((run = []));
+		run.push({ at: point.at, value });
+	}
+	return runs;
+}
+
+const spanMs = () => Math.min(HISTORY_MS, Math.max(SPAN_MS, points.at(-1).at - points[0].at));
+
+// Lines over time, each scaled to its own top; the text below says what they are.
+function drawLines(id, lines, text) {
+	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150), end = points.at(-1).at, span = spanMs();
+	const xOf = (at) => width * (1 - (end - at) / span);
+	pen.strokeStyle = style("--line");
+	pen.beginPath();
+	for (let k = 0; k <= 4; k++) {
+		const y = 4 + (k * (height - 8)) / 4;
+		pen.moveTo(0, y); pen.lineTo(width, y);
+	}
+	for (let at = end - MINUTE_MS; at > end - span; at -= MINUTE_MS) { pen.moveTo(xOf(at), 4); pen.lineTo(xOf(at), height - 4); }
+	pen.stroke();
+	for (const line of lines) {
+		const yOf = (value) => height - 4 - (value / line.top) * (height - 8);
+		pen.beginPath();
+		pen.strokeStyle = style(line.colour);
+		pen.lineWidth = 2;
+		pen.setLineDash(line.dash ?? []);
+		for (const run of runsOf(line.of)) {
+			if (run.length === 1) pen.moveTo(xOf(run[0].at) - 2, yOf(run[0].value)); // a dot
+			run.forEach(({ at, value }, index) => {
+				if (index === 0 && run.length > 1) pen.moveTo(xOf(at), yOf(value)); else pen.lineTo(xOf(at), yOf(value));
+			});
+		}
+		pen.stroke();
+	}
+	pen.setLineDash([]);
+	const said = `${text} The last ${Math.round(span / 1000)} seconds${span > MINUTE_MS ? "; an upright line each minute" : ""}.`;
+	canvas.setAttribute("aria-label", said);
+	byId(`${id}-text`).textContent = said;
+}
+
+function drawMap(canvas, map, stride) {
+	const shown = map.pages.length, columns = Math.max(16, Math.min(128, Math.ceil(Math.sqrt(Math.max(shown, 1) * 3))));
+	const rows = Math.max(1, Math.ceil(shown / columns)), width = canvas.clientWidth || 300, cell = width / columns;
+	const [pen] = canvasFor(canvas, Math.max(24, rows * cell));
+	const colours = { small: style("--small"), medium: style("--medium"), large: style("--large") }, free = style("--free"), pin = style("--pin");
+	const gap = cell > 5 ? 1 : 0;
+	map.pages.forEach((page, at) => {
+		const x = (at % columns) * cell, y = Math.floor(at / columns) * cell;
+		pen.fillStyle = free;
+		pen.fillRect(x, y, cell - gap, cell - gap);
+		if (page.pool === undefined) return;
+		pen.fillStyle = `hsl(${colours[page.pool]} / ${(0.12 + 0.88 * (page.live / page.slots)).toFixed(2)})`;
+		pen.fillRect(x, y, cell - gap, cell - gap);
+		if (page.pinned > 0) {
+			pen.fillStyle = pin;
+			pen.beginPath(); pen.arc(x + cell / 2, y + cell / 2, Math.max(1.5, cell / 4), 0, 7); pen.fill();
+		}
+	});
+	const used = map.pages.filter((page) => page.pool !== undefined).length;
+	canvas.setAttribute("aria-label", `${used} of ${shown} pages in use${stride > 1 ? `, one in ${stride} shown` : ""}`);
+}
+
+function showMaps(answer) {
+	const box = byId("maps"), table = [];
+	while (box.children.length > answer.workers.length) box.lastChild.remove();
+	answer.workers.forEach(({ worker, map, stride_pages: stride }, at) => {
+		let figure = box.children[at];
+		if (figure === undefined) {
+			figure = document.createElement("figure");
+			const canvas = document.createElement("canvas");
+			canvas.setAttribute("role", "img");
+			figure.append(document.createElement("figcaption"), canvas);
+			box.append(figure);
+		}
+		figure.firstChild.textContent = `worker ${worker}: ${map.pages.length} pages of ${bytesText(map.page_bytes)}${stride > 1 ? `, one in ${stride}` : ""}`;
+		drawMap(figure.lastChild, map, stride);
+		for (const pool of ["small", "medium", "large"]) {
+			const pages = map.pages.filter((page) => page.pool === pool);
+			if (pages.length === 0) continue;
+			const live = pages.reduce((sum, page) => sum + page.live / page.slots, 0) / pages.length;
+			table.push(row([String(worker), pool, right(pages.length), right(shareText(live)), right(pages.filter((page) => page.pinned > 0).length)]));
+		}
+	});
+	byId("map-table").replaceChildren(...table);
+}
+
+// Both are known from the second of two looks on.
+const hitRateText = (point) => (point.gets === null ? "not yet known" : point.gets === 0 ? "no gets" : shareText(point.hitRate));
+const rateText = (point) => (point.rate === null ? "not yet known" : countText(point.rate));
+
+function showFigures(stats, point) {
+	const figures = {
+		"memory in use": `${bytesText(point.used)} of ${bytesText(point.limit)}`,
+		items: countText(stats.curr_items),
+		"bytes of items": bytesText(stats.bytes),
+		reclaimable: bytesText(stats.snug_reclaimable_bytes),
+		"external fragmentation": shareText(stats.snug_external_fragmentation),
+		"internal fragmentation": shareText(stats.snug_internal_fragmentation),
+		"hit rate": hitRateText(point),
+		"requests a second": rateText(point),
+		evictions: countText(stats.evictions),
+		connections: countText(stats.curr_connections),
+		workers: stats.threads,
+		defragmentations: countText(stats.snug_defragmentations),
+	};
+	byId("figures").replaceChildren(...Object.entries(figures).map(([name, value]) => {
+		const pair = document.createElement("div"), term = document.createElement("dt"), text = document.createElement("dd");
+		term.textContent = name;
+		text.textContent = value;
+		pair.append(term, text);
+		return pair;
+	}));
+	byId("version").textContent = `${stats.version}, up ${countText(stats.uptime)} s`;
+}
+
+// `seen`: what the server told, and when. Its counters begin at 0 with each start, and so do rates.
+function pointOf(seen) {
+	const { at, stats } = seen;
+	const isSameRun = before !== null && stats.pid === before.stats.pid && stats.uptime >= before.stats.uptime;
+	const last = isSameRun && at - before.at < 2 * (LOOK_MS + PATIENCE_MS) ? before : null;
+	const since = (...names) => last && names.reduce((sum, name) => sum + Math.max(0, stats[name] - last.stats[name]), 0);
+	const gets = since("get_hits", "get_misses"), requests = since("get_hits", "get_misses", "cmd_set", "delete_hits", "delete_misses");
+	before = seen;
+	return {
+		at, isFirst: last === null, used: stats.snug_committed_bytes + stats.snug_metadata_bytes + stats.snug_charged_bytes,
+		payload: stats.bytes, limit: stats.limit_maxbytes, reclaimable: stats.snug_reclaimable_bytes,
+		external: stats.snug_external_fragmentation, internal: stats.snug_internal_fragmentation,
+		gets, hitRate: gets ? since("get_hits") / gets : null, rate: last && requests / Math.max(0.001, (at - last.at) / 1000),
+	};
+}
+
+function showLines(point) {
+	drawLines("frag", [
+		{ of: (p) => p.external, top: 1, colour: "--accent" },
+		{ of: (p) => p.reclaimable, top: point.limit, colour: "--hue-b", dash: [5, 3] },
+	], `External fragmentation ${shareText(point.external)} (line); reclaimable ${bytesText(point.reclaimable)} (dashed, of the limit).`);
+	drawLines("use", [
+		{ of: (p) => p.used, top: point.limit, colour: "--accent" },
+		{ of: (p) => p.payload, top: point.limit, colour: "--hue-b", dash: [5, 3] },
+	], `In use ${bytesText(point.used)} (line), of which items ${bytesText(point.payload)} (dashed); the top is the limit, ${bytesText(point.limit)}.`);
+	const most = Math.max(1, ...points.map((p) => p.rate));
+	drawLines("load", [
+		{ of: (p) => p.hitRate, top: 1, colour: "--accent" },
+		{ of: (p) => p.rate, top: most, colour: "--hue-b", dash: [5, 3] },
+	], `Hit rate: ${hitRateText(point)} (line); requests a second: ${rateText(point)} (dashed, the top is ${countText(most)}).`);
+}
+
+function showLatency(workers) {
+	byId("latency").replaceChildren(...workers.map((worker, at) => row([String(at), right(countText(worker.turns)), right(timeText(worker.turn_p50_ns)),
+		right(timeText(worker.turn_p99_ns)), right(timeText(worker.turn_p999_ns)), right(timeText(worker.turn_max_ns))])));
+}
+
+function showReports(answer) {
+	const reports = workersOf(answer).filter(Boolean).filter((report) => !/^(estimate|metrics)/.test(report.request)).reverse();
+	byId("reports").replaceChildren(...reports.slice(0, 10).map((report) => row([new Date(report.time * 1000).toLocaleTimeString(), report.request, report.result,
+		report.outcome ?? "", right(bytesText(report.reclaimed_bytes)), right(bytesText(report.evicted_bytes)), right(timeText(report.total_ns))])));
+}
+
+// ---- acting ----------------------------------------------------------------------------------------------------------
+// `asked`: what was asked for beside the estimate, in words.
+function showResult(done, asked) {
+	const of = (answer, name, text) => right(answer && answer[name] !== undefined ? text(answer[name]) : "-");
+	byId("result").replaceChildren(
+		row(["asked for", right("all that can be gained"), right(done ? asked : "-")]),
+		row(["reclaimed", of(estimated, "reclaimable_bytes", bytesText), of(done, "reclaimed_bytes", bytesText)]),
+		row(["objects moved", of(estimated, "moves", countText), of(done, "moved_objects", countText)]),
+		row(["bytes moved", of(estimated, "move_bytes", bytesText), of(done, "moved_bytes", bytesText)]),
+		row(["work", of(estimated, "predicted_ns", timeText), of(done, "work_ns", timeText)]),
+		row(["longest step", of(estimated, "longest_step_ns", timeText), of(done, "longest_step_ns", timeText)]),
+		row(["evicted", right("-"), of(done, "evicted_bytes", bytesText)]));
+	const outcome = byId("outcome");
+	outcome.className = "";
+	outcome.textContent = done ? `${done.result}: ${done.outcome}` : `Estimate of all that can be gained, without a budget: ${estimated.outcome}`;
+}
+
+// One thing at a time. The buttons only say that they are busy: one that is disabled would lose the focus.
+async function act(work) {
+	if (isActing) return;
+	const buttons = document.querySelectorAll("button:not(#access button)"), asker = document.activeElement;
+	isActing = true;
+	buttons.forEach((button) => { button.setAttribute("aria-disabled", "true"); });
+	byId("outcome").className = "";
+	byId("outcome").textContent = "working";
+	try {
+		await work();
+	} catch (error) {
+		byId("outcome").className = "bad";
+		byId("outcome").textContent = `Not done: ${error.message}`;
+		if (error instanceof TokenNeeded) askForToken(asker);
+	}
+	buttons.forEach((button) => { button.removeAttribute("aria-disabled"); });
+	isActing = false;
+}
+
+// The focus goes to the token and back to what needed it, unless the user has gone elsewhere.
+let tokenAsker = null;
+
+function askForToken(asker) {
+	tokenAsker = asker;
+	byId("access").hidden = false;
+	if (document.activeElement === asker) byId("token").focus();
+}
+
+byId("access").addEventListener("submit", (event) => {
+	event.preventDefault();
+	sessionStorage.setItem("snug-token", byId("token").value);
+	byId("token").value = "";
+	tokenAsker.focus();
+	byId("access").hidden = true;
+	byId("outcome").className = "";
+	byId("outcome").textContent = "The token is used from now on: ask again for what needed it.";
+});
+
+byId("estimate").addEventListener("click", () => act(async () => {
+	estimated = await look("/api/estimate");
+	showResult(null, "");
+}));
+
+// Estimates, does, shows both.
+function actBeside(path, query, asked) {
+	return act(async () => {
+		estimated = await look("/api/estimate");
+		showResult(await ask("POST", `${path}?${new URLSearchParams(query)}`), asked);
+	});
+}
+
+byId("defrag").addEventListener("submit", (event) => {
+	event.preventDefault();
+	const ms = byId("ms").value, bytes = byId("bytes").value, query = {}, asked = [];
+	if (ms) { query.ms = ms; asked.push(`at most ${ms} ms`); }
+	if (bytes) { query.bytes = bytes; asked.push(`copying at most ${bytes}`); }
+	if (asked.length === 0) asked.push("all, without a budget");
+	if (byId("return").checked) { query.return = "1"; asked.push("memory returned"); }
+	actBeside("/api/defrag", query, asked.join(", "));
+});
+byId("emergency").addEventListener("submit", (event) => {
+	event.preventDefault();
+	const query = { bytes: byId("need").value }, asked = [`${query.bytes} of whole pages`];
+	if (byId("evict").checked) { query.evict = "1"; asked.push("evicting if needed"); }
+	actBeside("/api/emergency", query, asked.join(", "));
+});
+
+// ---- once a second ---------------------------------------------------------------------------------------------------
+function say(text, isBad) {
+	const state = byId("state");
+	if (state.textContent !== text) state.textContent = text;
+	state.className = isBad ? "bad" : "soft";
+}
+
+async function round() {
+	const seen = look("/api/stats").then((stats) => ({ at: performance.now(), stats }));
+	const [{ at, stats }, metrics, map, report] = await Promise.all([seen, look("/api/metrics"), look("/api/map"), look("/api/report?n=50")]);
+	const point = pointOf({ at, stats });
+	points.push(point);
+	while (at - points[0].at > HISTORY_MS) points.shift();
+	showFigures(stats, point);
+	showMaps(map);
+	showLines(point);
+	showLatency(workersOf(metrics));
+	showReports(report);
+}
+
+// Nothing is asked for a page that nobody sees; when it is seen again, at once.
+async function loop() {
+	clearTimeout(timer);
+	if (isLooking) return;
+	if (document.hidden) {
+		before = null;
+		return;
+	}
+	isLooking = true;
+	try {
+		await round();
+		say("live", false);
+	} catch (error) {
+		before = null;
+		say(`No answer (${error.message}); trying again`, true);
+	}
+	isLooking = false;
+	timer = setTimeout(loop, LOOK_MS);
+}
+document.addEventListener("visibilitychange", loop);
+loop();
