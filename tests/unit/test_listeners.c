@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +218,9 @@ static void several_addresses_take_one_port(void **state) {
 
 static void names_are_looked_up(void **state) {
 	(void)state;
+	struct addrinfo *found;
+	if (getaddrinfo("localhost", NULL, NULL, &found) != 0) skip(); /* a bare chroot knows no names */
+	freeaddrinfo(found);
 	struct settings settings = tcp("localhost", 0, 1);
 	struct listeners listeners = opened(&settings);
 	assert_true(listeners.count >= 1);
