@@ -7,7 +7,7 @@
  *     http_ask.c       an errand, run from a thread that is no worker's
  *     http_json.c      STAT lines as JSON
  *     http_metrics.c   STAT lines as metrics, from a table
- *     dashboard.html   the page
+ *     dashboard.*      the page: what it says, how it looks, what it does; embed.py makes one of the three
  *
  * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. Its memory is its own and does
  * not count towards the limit: CONNECTIONS_MAX connections, half of them from one address at most, each with a thread, a buffer of some KiB and its

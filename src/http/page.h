@@ -1,4 +1,4 @@
-/* http/page.h: dashboard.html, compiled in by embed.py. */
+/* http/page.h: the dashboard, made one page and compiled in by embed.py. */
 #ifndef SNUG_HTTP_PAGE_H
 #define SNUG_HTTP_PAGE_H
 
