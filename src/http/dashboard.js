@@ -315,8 +315,8 @@ function actBeside(path, query, asked) {
 byId("defrag").addEventListener("submit", (event) => {
 	event.preventDefault();
 	const ms = byId("ms").value, bytes = byId("bytes").value, query = {}, asked = [];
-	if (ms) { query.ms = ms; asked.push(`at most ${ms} ms`); }
-	if (bytes) { query.bytes = bytes; asked.push(`copying at most ${bytes}`); }
+	if (ms) { query.ms = ms; asked.push(`at most ${ms} ms of each worker`); }
+	if (bytes) { query.bytes = bytes; asked.push(`copying at most ${bytes} on each worker`); }
 	if (asked.length === 0) asked.push("all, without a budget");
 	if (byId("return").checked) { query.return = "1"; asked.push("memory returned"); }
 	actBeside("/api/defrag", query, asked.join(", "));

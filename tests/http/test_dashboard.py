@@ -262,7 +262,7 @@ def test_updates_and_budgets():
         page.request_by_keyboard("Defragment", "ok")
         assert "budget" in page.text("outcome"), page.text("outcome")
         done = page.done()
-        assert done["asked for"] == ["all that can be gained", "copying at most 1"], done
+        assert done["asked for"] == ["all that can be gained", "copying at most 1 on each worker"], done
         assert done["reclaimed"][0] == whole["reclaimed"][0] and bytes_of(done["reclaimed"][1]) < bytes_of(done["reclaimed"][0]) / 10, done
         described = page.script("document.getElementById(document.getElementById('estimate').getAttribute('aria-describedby')).textContent")
         assert "whatever budget" in described, described
