@@ -182,13 +182,18 @@ def ttl_cliff(stage):
     """Two thirds of the values, among the others, expire in the same second; nobody asks for them."""
     lasting, brief = stage.herd("k", between(60, 600)), stage.herd("b", between(60, 600))
     count = stage.count_for(lasting, 0.2)
-    seconds = max(4, stage.run.limit_mb // 12)
     began = time.monotonic()
-    for first in range(0, count, 200):
+    stage.store(lasting, range(count // 10))
+    took = time.monotonic() - began
+    seconds = round(6 + took * 30 * 2)  # twice what it takes to store all, from how long the first thirtieth took
+    began = time.monotonic()
+    for first in range(count // 10, count, 200):
         names = range(first, min(first + 200, count))
         stage.store(lasting, names)
         left = max(1, round(seconds - (time.monotonic() - began)))
         stage.store(brief, range(2 * names.start, 2 * names.stop), left)
+    if time.monotonic() - began > seconds - 3:
+        raise RuntimeError("storing was so slow that values expired meanwhile")
     stage.mark("full")
     stage.quiet()
     time.sleep(max(0, seconds + 2.5 - (time.monotonic() - began)))
