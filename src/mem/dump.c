@@ -40,6 +40,15 @@ static bool write_page(const snug_pools *pools, page_number number, bool first, 
 	return write(context, line, (size_t)length);
 }
 
+/* Of the last region only the pages that have a descriptor were used. */
+uint32_t dump_page_count(const snug_pools *pools) {
+	const struct arena *arena = &pools->arena;
+	page_number end = arena->region_count << arena->region_shift;
+	if (end > arena->page_count) end = arena->page_count;
+	page_number described = (page_number)(arena->page_range.committed_bytes / sizeof(struct page)) - 1;
+	return end < described ? end : described;
+}
+
 snug_error dump_each(snug_pools *pools, uint32_t stride, snug_write_function write, void *context) {
 	snug_error error = gate_enter_any(pools);
 	if (error) return error;
@@ -50,11 +59,7 @@ snug_error dump_each(snug_pools *pools, uint32_t stride, snug_write_function wri
 	int length = snprintf(head, sizeof head, "{\"page_bytes\":%u,\"limit_bytes\":%zu,\"pages\":[\n", arena->page_bytes,
 						  arena->limit_bytes);
 	if (!write(context, head, (size_t)length)) return SNUG_ERROR_WRITE;
-	page_number end = arena->region_count << arena->region_shift;
-	if (end > arena->page_count) end = arena->page_count;
-	/* Of the last region only the pages that have a descriptor were used. */
-	page_number described = (page_number)(arena->page_range.committed_bytes / sizeof(struct page)) - 1;
-	if (end > described) end = described;
+	page_number end = dump_page_count(pools);
 	for (page_number number = 1; number <= end; number += stride) {
 		if (!write_page(pools, number, number == 1, write, context)) return SNUG_ERROR_WRITE;
 	}

@@ -103,18 +103,15 @@ static bool write_line(void *context, const char *text, size_t length) {
 #define MAP_PAGES_MAX 8192u
 
 /* A power of two, so that maps of different workers and moments show the same pages. */
-static uint32_t map_stride(const struct server_worker *worker, const snug_stats *pools) {
-	uint64_t pages = (pools->committed_bytes + pools->available_bytes) / pools->page_bytes;
-	uint32_t stride = 1;
+static uint32_t map_stride(const struct server_worker *worker) {
+	uint32_t pages = dump_page_count(snug_shard_pools(worker->shard)), stride = 1;
 	while (pages / stride > MAP_PAGES_MAX / worker->server->worker_count) stride *= 2;
 	return stride;
 }
 
 static void visit_map(struct errand *errand, struct server_worker *worker) {
 	struct memory *memory = memory_of(errand);
-	snug_shard_stats stats;
-	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
-	uint32_t stride = map_stride(worker, &stats.pools);
+	uint32_t stride = map_stride(worker);
 	metric(&memory->text, worker->index, "", "map_stride_pages", stride);
 	text_print(&memory->text, "MAP %u ", worker->index);
 	if (dump_each(snug_shard_pools(worker->shard), stride, write_line, &memory->text) != SNUG_OK)

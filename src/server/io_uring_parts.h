@@ -38,7 +38,7 @@ struct uring_io {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffer_ring;
 	char *buffers;
-	uint32_t buffer_count;    /* a power of two */
+	size_t buffer_bytes;      /* of each */
 	struct io_stream *closed; /* to be told */
 	uint32_t listener_count;
 	uint32_t watched_count;

@@ -12,28 +12,29 @@
 
 #define QUEUE_ENTRIES 1024u
 #define COMPLETION_ENTRIES 8192u
-#define BUFFERS_MAX 32u /* 64 were not faster, and are half a MiB more for each worker */
-#define BUFFERS_MIN 8u
+#define BUFFERS \
+	64u /* more than the 32 that the kernel fills for one stream before it looks at the next: one that floods leaves some */
 #define BUFFERS_SHARE 16u /* of the memory, at most */
-#define BUFFER_BYTES ((size_t)16384)
+#define BUFFER_BYTES_MIN ((size_t)1024)
+#define BUFFER_BYTES_MAX ((size_t)16384)
 #define TRIAL_SECONDS 5
 
 /* ------------------------------------------------------------------ buffers ---------------- */
 
 /* What a worker has not taken in yet lies in them, and what comes of that in a turn may have to be kept: it must fit his memory. */
-static uint32_t buffers_for(uint64_t memory_bytes) {
-	uint32_t count = BUFFERS_MAX;
-	while (memory_bytes > 0 && count > BUFFERS_MIN && count * BUFFER_BYTES > memory_bytes / BUFFERS_SHARE) count /= 2;
-	return count;
+static size_t buffer_bytes_for(uint64_t memory_bytes) {
+	size_t bytes = BUFFER_BYTES_MAX;
+	while (memory_bytes > 0 && bytes > BUFFER_BYTES_MIN && BUFFERS * bytes > memory_bytes / BUFFERS_SHARE) bytes /= 2;
+	return bytes;
 }
 
 char *uring_buffer(const struct uring_io *self, uint32_t number) {
-	return self->buffers + number * BUFFER_BYTES;
+	return self->buffers + number * self->buffer_bytes;
 }
 
 void uring_give_buffer(struct uring_io *self, uint32_t number) {
-	io_uring_buf_ring_add(self->buffer_ring, uring_buffer(self, number), BUFFER_BYTES, (unsigned short)number,
-						  io_uring_buf_ring_mask(self->buffer_count), 0);
+	io_uring_buf_ring_add(self->buffer_ring, uring_buffer(self, number), (unsigned)self->buffer_bytes,
+						  (unsigned short)number, io_uring_buf_ring_mask(BUFFERS), 0);
 	io_uring_buf_ring_advance(self->buffer_ring, 1);
 }
 
@@ -43,14 +44,14 @@ static void *map(size_t bytes) {
 }
 
 static snug_error make_buffers(struct uring_io *self) {
-	self->buffer_ring = map(self->buffer_count * sizeof(struct io_uring_buf));
-	self->buffers = map(self->buffer_count * BUFFER_BYTES);
+	self->buffer_ring = map(BUFFERS * sizeof(struct io_uring_buf));
+	self->buffers = map(BUFFERS * self->buffer_bytes);
 	if (self->buffer_ring == NULL || self->buffers == NULL) return SNUG_ERROR_OS_MEMORY;
 	struct io_uring_buf_reg registration = {
-		.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring, .ring_entries = self->buffer_count, .bgid = BUFFER_GROUP};
+		.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring, .ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
 	if (io_uring_register_buf_ring(&self->ring, &registration, 0) != 0) return SNUG_ERROR_OS_THREAD;
 	io_uring_buf_ring_init(self->buffer_ring);
-	for (uint32_t number = 0; number < self->buffer_count; number++) uring_give_buffer(self, number);
+	for (uint32_t number = 0; number < BUFFERS; number++) uring_give_buffer(self, number);
 	return SNUG_OK;
 }
 
@@ -91,20 +92,20 @@ static bool try_out(struct uring_io *self) {
 
 void uring_ring_destroy(struct uring_io *self) {
 	io_uring_queue_exit(&self->ring);
-	if (self->buffer_ring != NULL) munmap(self->buffer_ring, self->buffer_count * sizeof(struct io_uring_buf));
-	if (self->buffers != NULL) munmap(self->buffers, self->buffer_count * BUFFER_BYTES);
+	if (self->buffer_ring != NULL) munmap(self->buffer_ring, BUFFERS * sizeof(struct io_uring_buf));
+	if (self->buffers != NULL) munmap(self->buffers, BUFFERS * self->buffer_bytes);
 	free(self);
 }
 
 size_t uring_ring_bytes(const struct uring_io *self) {
-	return sizeof(struct uring_io) + self->buffer_count * (BUFFER_BYTES + sizeof(struct io_uring_buf)) +
+	return sizeof(struct uring_io) + BUFFERS * (self->buffer_bytes + sizeof(struct io_uring_buf)) +
 		   QUEUE_ENTRIES * sizeof(struct io_uring_sqe) + COMPLETION_ENTRIES * sizeof(struct io_uring_cqe);
 }
 
 snug_error uring_ring_create(uint64_t memory_bytes, struct uring_io **out) {
 	struct uring_io *self = calloc(1, sizeof *self);
 	if (self == NULL) return SNUG_ERROR_OS_MEMORY;
-	self->buffer_count = buffers_for(memory_bytes);
+	self->buffer_bytes = buffer_bytes_for(memory_bytes);
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 				 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,

@@ -438,16 +438,19 @@ def test_the_token_is_asked_for_and_kept():
 
 def test_a_map_too_large_to_show_whole():
     with Page(2, memory="256") as page:
+        page.send(b"".join(b"set m%d 0 0 2000 noreply\r\n%s\r\n" % (i, b"v" * 2000) for i in range(90000)))
         with urllib.request.urlopen(f"http://{page.address}/api/map", timeout=20) as answer:
             workers = json.load(answer)["workers"]
         strides, pages = {worker["stride_pages"] for worker in workers}, [len(worker["map"]["pages"]) for worker in workers]
         assert strides == {2}, strides
+        wanted = [f"worker {at}: {pages[at]} pages of 16.0 KiB, one in 2" for at in (0, 1)]
+        page.until(lambda: page.script("[...document.querySelectorAll('#maps figcaption')].map(c => c.textContent)") == wanted)
         page.browser.find_element("css selector", "summary").click()
         captions, labels, tabled = page.script("""[
             [...document.querySelectorAll('#maps figcaption')].map(c => c.textContent),
             [...document.querySelectorAll('#maps canvas')].map(c => c.getAttribute('aria-label')),
             [...document.querySelectorAll('#map-table tr')].map(r => +r.cells[2].textContent)]""")
-        assert captions == [f"worker {at}: {pages[at]} pages of 16.0 KiB, one in 2" for at in (0, 1)], (captions, pages)
+        assert captions == wanted, (captions, pages)
         said = [re.fullmatch(r"(\d+) of (\d+) pages in use, one in 2 shown", label) for label in labels]
         assert all(said) and [int(each[2]) for each in said] == pages, labels
         assert sum(int(each[1]) for each in said) == sum(tabled) > 0, (labels, tabled)

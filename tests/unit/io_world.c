@@ -169,9 +169,11 @@ static int open_listener(const struct world *world, enum family family) {
 int world_begin(void **state) {
 	struct world *world = calloc(1, sizeof *world);
 	if (world == NULL) return -1;
-	world->kind = (enum io_kind)(uintptr_t)*state;
+	uintptr_t wanted = (uintptr_t)*state;
+	uint64_t memory_bytes = (wanted & LITTLE_MEMORY) != 0 ? 1u << 20 : 0;
+	world->kind = (enum io_kind)(wanted & ~(uintptr_t)LITTLE_MEMORY);
 	*state = world;
-	snug_error error = io_create(world->kind, 0, &events, world, &world->io);
+	snug_error error = io_create(world->kind, memory_bytes, &events, world, &world->io);
 	if (error && world->kind == IO_URING) {
 		world->io = NULL;
 		print_message("io_uring is not to be had here (%s): skipped\n", snug_error_text(error));

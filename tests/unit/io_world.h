@@ -71,6 +71,11 @@ void world_close_all(struct world *world);
 #test " (io_uring)", test, world_begin, world_end, (void *)(uintptr_t)IO_URING \
 	}
 
+/* Over io_uring, with so much memory as a small worker has. */
+#define FOR_LITTLE_MEMORY(test) \
+	{ #test " (io_uring, little memory)", test, world_begin, world_end, (void *)(uintptr_t)(IO_URING | LITTLE_MEMORY) }
+#define LITTLE_MEMORY 256u
+
 /* One turn of a worker: polls, and waits a little when there was nothing. */
 void drive(struct world *world);
 void drive_for(struct world *world, uint64_t duration_ns);

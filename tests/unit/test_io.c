@@ -306,6 +306,8 @@ int main(void) {
 		FOR_BOTH(pauses_and_resumes_lose_nothing),
 		FOR_BOTH(many_streams_at_once),
 		FOR_BOTH(a_flood_starves_nobody),
+		FOR_LITTLE_MEMORY(a_flood_starves_nobody),
+		FOR_LITTLE_MEMORY(much_comes_back_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
