@@ -15,11 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 256u
-#define CONNECTIONS_OF_ONE_MAX 128u /* from one address: it cannot keep the others out */
-#define CONNECTION_BYTES 16384u     /* of a request's head */
-#define CONNECTION_STACK_BYTES 262144u
-#define CONNECTION_IDLE_S 10u
+#define CONNECTIONS_MAX 32u
+#define CONNECTION_BYTES 16384u /* of a request's head */
+#define CONNECTION_IDLE_S 30u
 #define BODY_BYTES_MAX 4096u
 #define TOKEN_BYTES_MAX 512u
 
@@ -112,8 +110,7 @@ static void answer(struct door *door, struct exchange *exchange, const char *met
 		route_answer(route, &door->http->asks, parameter, exchange, out);
 }
 
-/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query.
- * One whose length is not told beforehand is refused like one that is too long. */
+/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
 								  const char *method, const char *version, const char *body, size_t *body_bytes,
 								  void **state) {
@@ -124,9 +121,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	(void)body;
 	if (*state == NULL) {
 		const char *length = header(&exchange, "Content-Length");
-		bool is_endless = header(&exchange, "Transfer-Encoding") != NULL;
 		*state = &seen;
-		if (!is_endless && (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX)) return MHD_YES;
+		if (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX) return MHD_YES;
 		struct http_answer out = {0};
 		refuse(&out, 413, "parameters stand in the query, not in a body");
 		return respond(&exchange, &out);
@@ -180,17 +176,14 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 	int fd = dup(listener->fds[0]);
 	door->http = http;
 	door->rules = (struct http_rules){.name = settings->http,
-									  .names = settings->http_hosts,
 									  .token = http->token[0] == '\0' ? NULL : http->token,
 									  .is_loopback = is_loopback(listener->fds[0])};
 	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
 	if (fd >= 0)
 		door->daemon = http->library.start_daemon(
 			flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
-			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-			MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_OF_ONE_MAX, MHD_OPTION_THREAD_STACK_SIZE,
-			(size_t)CONNECTION_STACK_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_IDLE_S,
-			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+			CONNECTION_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
 	if (door->daemon != NULL) {
 		http->door_count++;
 		return true;

@@ -10,8 +10,7 @@
  *     dashboard.*      the page: what it says, how it looks, what it does; embed.py makes one of the three
  *
  * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. Its memory is its own and does
- * not count towards the limit: CONNECTIONS_MAX connections, half of them from one address at most, each with a thread, a buffer of some KiB and its
- * answer; one that is silent for CONNECTION_IDLE_S is closed. */
+ * not count towards the limit: CONNECTIONS_MAX connections, each with a buffer of some KiB and its answer. */
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 

@@ -25,26 +25,16 @@ static bool is_address(const char *host, size_t length) {
 	return true;
 }
 
-static bool is_listed(const char *names, const char *host, size_t length) {
-	for (const char *name = names; *name != '\0';) {
-		size_t name_bytes = strcspn(name, ",");
-		if (name_bytes == length && strncasecmp(name, host, length) == 0) return true;
-		name += name_bytes + strspn(name + name_bytes, ",");
-	}
-	return false;
-}
-
 static bool is_ours(const struct http_rules *rules, const char *host) {
 	size_t length = name_length(host);
 	if (is_address(host, length)) return true;
 	if (length == strlen("localhost") && strncasecmp(host, "localhost", length) == 0) return true;
-	if (length == name_length(rules->name) && strncasecmp(host, rules->name, length) == 0) return true;
-	return is_listed(rules->names, host, length);
+	return length == name_length(rules->name) && strncasecmp(host, rules->name, length) == 0;
 }
 
 const char *http_access_read(const struct http_rules *rules, const struct http_request *request) {
 	if (request->host != NULL && !is_ours(rules, request->host))
-		return "this server is not known by that name: use its address, or name it with --http-host";
+		return "this server is not known by that name: use its address, or the name that --http gives";
 	return NULL;
 }
 

@@ -18,7 +18,6 @@ struct http_request {
 
 struct http_rules {
 	const char *name;  /* what --http calls us */
-	const char *names; /* what else we are called, with commas between */
 	const char *token; /* NULL: none is set */
 	bool is_loopback;  /* this address cannot be reached from elsewhere */
 };

@@ -85,17 +85,15 @@ static void visit(void *context, uint32_t index, snug_shard *shard, struct opera
 	errand->visit(errand, &errand->server->worker[index]);
 }
 
-/* Each worker in turn, all within the time: one that answers late leaves less to the next. An error leaves the ask to be put aside, or ended, as is_away says. */
+/* Each worker in turn. An error leaves the ask to be put aside, or ended, as is_away says. */
 static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *worker) {
 	if (ask->errand->visit == NULL) return SNUG_OK;
-	const uint64_t until_ns = os_now_ns() + patience_ns;
 	for (*worker = 0; *worker < ask->errand->server->worker_count; ++*worker) {
 		snug_result result;
 		ask->request =
 			(struct request){.kind = REQUEST_VISIT, .owner = *worker, .visit = visit, .visit_context = ask->errand};
 		snug_operation operation = {.kind = SNUG_OPERATION_RUN, .object.worker = *worker, .buffer = &ask->request};
-		uint64_t now_ns = os_now_ns(), left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
-		snug_error error = snug_client_call(ask->client, &operation, left_ns, &result, &ask->ticket);
+		snug_error error = snug_client_call(ask->client, &operation, patience_ns, &result, &ask->ticket);
 		ask->is_away = error == SNUG_ERROR_TIMED_OUT;
 		if (!error) error = result.error;
 		if (error) return error;

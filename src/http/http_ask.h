@@ -20,12 +20,11 @@ struct asks {
 };
 
 void asks_init(struct asks *asks, struct server *server);
-/* When nobody asks any more: waits for what was put aside, as long as that takes: a worker that stands still holds pointers into it. The orderly end as a whole
- * waits for such a worker; a second signal does not. */
+/* When nobody asks any more: waits for what was put aside. */
 void asks_deinit(struct asks *asks);
 
 /* What follows `snug`, or with is_stats what follows `stats`. The answer, as a client of the server would get it, is appended to `out`; a refusal of
- * ours has the same form. The workers have `patience_ns`, all together, to come to it. Any thread but a worker's. */
+ * ours has the same form. Each worker has `patience_ns` to come to it. Any thread but a worker's. */
 void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out);
 
 #endif

@@ -3,7 +3,6 @@
 #include "http/http_metrics.h"
 
 #include "http/http_json.h"
-#include "server/command.h"
 
 #include <snug/version.h>
 #include <stdint.h>
@@ -81,15 +80,6 @@ static const struct metric of_server[] = {
 	{"snug_returned_bytes", "snug_returned_bytes_total", "", "counter", "Bytes given back to the system."},
 	{"snug_requests_between_workers", "snug_requests_between_workers_total", "", "counter",
 	 "Requests sent from one worker to another."},
-	{"snug_cleanup_requests", "snug_cleanup_requests_total", "", "counter", "Requests that the coordinator took."},
-	{"snug_cleanup_refused", "snug_cleanup_refused_total", "", "counter", "Requests that the coordinator refused."},
-	{"snug_cleanup_answers", "snug_cleanup_answers_total", "", "counter", "Requests that the coordinator answered."},
-	{"snug_cleanup_joins", "snug_cleanup_joins_total", "", "counter",
-	 "Requests that joined an equal one that was under way."},
-	{"snug_background_runs", "snug_background_runs_total", "", "counter",
-	 "Defragmentations that the coordinator began by itself."},
-	{"snug_schedules", "snug_schedules", "", "gauge", "Schedules that are set."},
-	{"snug_machine_pressure", "snug_machine_pressure", "", "gauge", "1: the machine is short of memory."},
 };
 
 /* Of `snug metrics`, for each worker. */
@@ -206,8 +196,6 @@ void metrics_write(const struct text *stats, const struct text *metrics, struct 
 	text_print(out, "# HELP memcached_up Whether the server answers.\n# TYPE memcached_up gauge\nmemcached_up 1\n");
 	text_print(out, "# HELP snug_build_info The version of snugd.\n# TYPE snug_build_info gauge\n");
 	text_print(out, "snug_build_info{version=\"%s\"} 1\n", snug_version());
-	text_print(out, "# HELP memcached_version The version of the server.\n# TYPE memcached_version gauge\n");
-	text_print(out, "memcached_version{version=\"%s\"} 1\n", PROTOCOL_VERSION_TEXT);
 	write_server(stats, out);
 	write_each(of_worker, sizeof of_worker / sizeof *of_worker, false, metrics, out);
 	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);

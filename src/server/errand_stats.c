@@ -193,18 +193,6 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
 }
 
-static void say_cleanup(const struct server *server, struct text *out) {
-	snug_coordinator_stats coordinator;
-	if (snug_coordinator_stats_get(server->coordinator, &coordinator) != SNUG_OK) return;
-	stat_u64(out, "snug_cleanup_requests", coordinator.requests);
-	stat_u64(out, "snug_cleanup_refused", coordinator.refused);
-	stat_u64(out, "snug_cleanup_answers", coordinator.answers);
-	stat_u64(out, "snug_cleanup_joins", coordinator.joins);
-	stat_u64(out, "snug_background_runs", coordinator.background_runs);
-	stat_u64(out, "snug_schedules", coordinator.schedules);
-	stat_u64(out, "snug_machine_pressure", coordinator.machine_pressure ? 1 : 0);
-}
-
 static void answer_general(struct errand *errand, struct text *out) {
 	const struct sum *sum = &stats_of(errand)->sum;
 	say_process(errand->server, out);
@@ -214,7 +202,6 @@ static void answer_general(struct errand *errand, struct text *out) {
 #undef SAY_COUNT
 	say_items(sum, out);
 	say_memory(sum, out);
-	say_cleanup(errand->server, out);
 	text_say(out, "END");
 }
 

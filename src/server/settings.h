@@ -26,7 +26,6 @@ struct settings {
 	bool control_only;      /* --control-only: commands that begin with snug are refused elsewhere */
 	char http[128];         /* --http: the address for metrics, health and the dashboard; "": none */
 	char http_token_file[256];
-	char http_hosts[512];     /* --http-host: names that HTTP answers to besides its address, with commas between */
 	uint32_t backlog;         /* -b */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
 	bool core_dumps;          /* -r */

@@ -97,9 +97,6 @@ enum settings_kind {
 	  "default: not at all")                                                                                          \
 	X(NETWORK, 0, "http-token-file", TEXT, SETTINGS_FIELD(http_token_file), "", 0, 0, "FILE", "http_token_file",      \
 	  "who asks for actions over HTTP must know this file's one line; without it actions are for loopback alone")     \
-	X(NETWORK, 0, "http-host", TEXT, SETTINGS_FIELD(http_hosts), "", 0, 0, "NAME,..", "http_host",                    \
-	  "names by which HTTP may be asked, besides addresses, localhost and the name that --http gives; other names "   \
-	  "are refused, because a foreign page could have made them point here")                                          \
 	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000, "NUMBER", "maxconns",   \
 	  "connections at a time; more are told so and closed")                                                           \
 	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER", "tcp_backlog",      \

@@ -76,7 +76,7 @@ static void put_string(const char *text) {
 		unsigned char letter = (unsigned char)*text;
 		if (letter == '"' || letter == '\\')
 			printf("\\%c", letter);
-		else if (letter < 32 || letter > 126)
+		else if (letter < 32)
 			printf("\\u%04x", letter);
 		else
 			putchar(letter);
