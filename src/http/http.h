@@ -2,6 +2,7 @@
  *
  *     http.c           the daemons (libmicrohttpd), one for each address; a thread for each connection
  *     http_library.c   libmicrohttpd, loaded
+ *     http_crowd.c     the connections, and who must go when there is no room
  *     http_access.c    who may do what: pure
  *     http_routes.c    what there is, as a table
  *     http_ask.c       an errand, run from a thread that is no worker's
@@ -10,7 +11,7 @@
  *     dashboard.html   the page
  *
  * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. Its memory is its own and does
- * not count towards the limit: CONNECTIONS_MAX connections, each with a buffer of some KiB and its answer. */
+ * not count towards the limit: it is bounded by the number of connections (http.c), each with a thread, a buffer of some KiB and its answer. */
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 

@@ -224,6 +224,60 @@ def test_garbage_and_slow_clients():
             stream.close()
 
 
+def half_open(served, count, source="127.0.0.1"):
+    streams = []
+    for _ in range(count):
+        streams.append(socket.create_connection(("127.0.0.1", served.port), timeout=10, source_address=(source, 0)))
+        streams[-1].sendall(b"GET /healthz HT")
+    return streams
+
+
+def threads_of(served):
+    return len(os.listdir(f"/proc/{served.server.process.pid}/task"))
+
+
+def closes_by_itself(stream):
+    try:
+        return stream.recv(4096) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_half_open_clients_do_not_keep_others_out():
+    with Http() as served:
+        threads = threads_of(served)
+        # More than there is room for, from one address and from several.
+        streams = half_open(served, 200) + half_open(served, 100, "127.0.0.2") + half_open(served, 100, "127.0.0.3")
+        for path in ("/healthz", "/metrics"):
+            began = time.monotonic()
+            served.get(path)
+            assert time.monotonic() - began < 1, path
+        assert threads_of(served) - threads <= 160, "no limit"
+        # A byte now and then, which keeps them from being idle, keeps nobody out either.
+        for stream in streams[-40:]:
+            stream.sendall(b"T")
+        assert served.get("/healthz") == "ok\n"
+        began = time.monotonic()
+        for stream in streams:
+            assert closes_by_itself(stream)
+        assert 3 < time.monotonic() - began < 8, time.monotonic() - began
+
+
+def test_who_does_not_take_his_answer_keeps_nobody_out():
+    with Http() as served:
+        streams = half_open(served, 150)
+        for stream in streams:
+            stream.setblocking(False)
+            try:
+                stream.sendall(b"TP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500)
+            except OSError:
+                pass  # was shown out, or has enough
+        time.sleep(0.5)
+        assert served.get("/healthz") == "ok\n"
+        for stream in streams:
+            stream.close()
+
+
 def test_the_end_under_open_connections():
     with Http() as served:
         idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(4)]
