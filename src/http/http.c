@@ -122,7 +122,9 @@ static void answer(struct door *door, struct exchange *exchange, const char *met
 		route_answer(route, &door->http->asks, parameter, exchange, out);
 }
 
-/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. */
+/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. One that says
+ * beforehand that it is too long is told so. One that does not say (in chunks) is cut off where it becomes too long: in the midst of a
+ * body the library takes no answer. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
 								  const char *method, const char *version, const char *body, size_t *body_bytes,
 								  void **state) {
@@ -136,13 +138,15 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (*state == NULL) {
 		const char *length = header(&exchange, "Content-Length");
 		*state = guest;
+		guest->body_bytes = 0;
 		if (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX) return MHD_YES;
 		refuse(&out, 413, "parameters stand in the query, not in a body");
 		return respond(&exchange, &out);
 	}
 	if (*body_bytes > 0) {
+		guest->body_bytes += *body_bytes;
 		*body_bytes = 0;
-		return MHD_YES;
+		return guest->body_bytes <= BODY_BYTES_MAX ? MHD_YES : MHD_NO;
 	}
 	door->http->library.set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, CONNECTION_IDLE_S);
 	crowd_begin_answer(&door->http->crowd, guest);

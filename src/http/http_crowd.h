@@ -23,7 +23,7 @@
 
 struct sockaddr;
 
-/* One connection. All: under the crowd's mutex. */
+/* One connection. All but body_bytes: under the crowd's mutex. */
 struct guest {
 	struct guest *older;
 	struct guest *newer;
@@ -31,6 +31,7 @@ struct guest {
 	uint8_t network[NETWORK_BYTES]; /* an IPv4 address; of IPv6 the first 64 bits, which is what one customer has */
 	bool is_answered;               /* the turn is ours: a request is being answered */
 	bool is_shown_out;              /* its thread will see the end of the connection, and leave */
+	size_t body_bytes;              /* its own thread only: of the request that is being received */
 };
 
 struct crowd {

@@ -278,6 +278,28 @@ def test_who_does_not_take_his_answer_keeps_nobody_out():
             stream.close()
 
 
+def chunked(served, body_chunks):
+    """What comes back for a body in chunks; None: the connection was cut."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as stream:
+        stream.sendall(b"POST /api/check HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Snug-Request: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for chunk in body_chunks:
+                stream.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            stream.sendall(b"0\r\n\r\n")
+            return stream.recv(4096) or None
+        except (ConnectionResetError, BrokenPipeError):
+            return None
+
+
+def test_a_body_in_chunks_has_the_same_limit():
+    with Http() as served:
+        assert chunked(served, [b"x" * 1000] * 4).startswith(b"HTTP/1.1 200 ")
+        assert chunked(served, [b"x" * 1000] * 5) is None
+        assert chunked(served, [b"x"] * 5000) is None
+        assert chunked(served, [b"x" * 4096, b"y"]) is None
+        assert served.get("/healthz") == "ok\n"
+
+
 def test_the_end_under_open_connections():
     with Http() as served:
         idle = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(4)]
