@@ -3,6 +3,8 @@
     test_http.py SNUGD
 """
 
+import contextlib
+import ctypes
 import http.client
 import json
 import os
@@ -71,6 +73,36 @@ class Http:
             while not answer.endswith(b"MN\r\n"):
                 answer += stream.recv(65536)
             return answer
+
+
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_FOR_THREADS = 0x40000000  # __WALL
+
+
+def ptrace(request, thread):
+    c = ctypes.CDLL(None, use_errno=True)
+    if c.ptrace(ctypes.c_long(request), ctypes.c_long(thread), ctypes.c_void_p(0), ctypes.c_void_p(0)) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+
+
+@contextlib.contextmanager
+def stuck(served, workers):
+    """The threads of these workers do not move, as a debugger stops them, while all others do."""
+    tasks = f"/proc/{served.server.process.pid}/task"
+    names = {open(f"{tasks}/{task}/comm").read().strip(): int(task) for task in os.listdir(tasks)}
+    threads = [names[f"snugd-{worker}"] for worker in workers]
+    for thread in threads:
+        ptrace(PTRACE_SEIZE, thread)
+        ptrace(PTRACE_INTERRUPT, thread)
+        os.waitpid(thread, WAIT_FOR_THREADS)
+    try:
+        yield
+    finally:
+        for thread in threads:
+            try:
+                ptrace(PTRACE_DETACH, thread)
+            except ProcessLookupError:  # it ends, with the process, which is not over before this is known
+                os.waitpid(thread, WAIT_FOR_THREADS)
 
 
 def make_holes(served):
@@ -297,6 +329,16 @@ def test_a_body_in_chunks_has_the_same_limit():
         assert chunked(served, [b"x" * 1000] * 5) is None
         assert chunked(served, [b"x"] * 5000) is None
         assert chunked(served, [b"x" * 4096, b"y"]) is None
+        assert served.get("/healthz") == "ok\n"
+
+
+def test_health_asks_all_workers_at_once():
+    with Http("-t", "4") as served:
+        with stuck(served, (1, 2, 3)):
+            began = time.monotonic()
+            status, text, _ = served.ask("GET", "/healthz")
+            assert 0.9 < time.monotonic() - began < 1.5, time.monotonic() - began
+            assert status == 503 and re.findall(rb"worker (\d+):", text) == [b"1", b"2", b"3"], text
         assert served.get("/healthz") == "ok\n"
 
 
