@@ -252,17 +252,19 @@ bool http_create(struct server *server, const struct listeners *listeners, struc
 	for (uint32_t i = 0; is_fine && i < listeners->count; i++)
 		if (listeners->listener[i].kind == LISTENER_HTTP)
 			is_fine = open_door(http, settings, &listeners->listener[i], why);
-	if (is_fine)
-		*out = http;
-	else
-		http_destroy(http);
+	*out = http; /* also if it is not: somebody may have asked at those that are open */
 	return is_fine;
+}
+
+void http_stop(struct http *http) {
+	if (http == NULL) return;
+	http->asks.is_stopping = true;
+	for (; http->door_count > 0; http->door_count--) http->library.stop_daemon(http->door[http->door_count - 1].daemon);
 }
 
 void http_destroy(struct http *http) {
 	if (http == NULL) return;
-	http->asks.is_stopping = true;
-	for (uint32_t i = 0; i < http->door_count; i++) http->library.stop_daemon(http->door[i].daemon);
+	http_stop(http);
 	crowd_deinit(&http->crowd);
 	asks_deinit(&http->asks);
 	explicit_bzero(http->token, sizeof http->token);

@@ -22,10 +22,12 @@
 struct http;
 
 /* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and true. The listeners' descriptors stay theirs. False: `why` has a
- * sentence. */
+ * sentence, and `*out` what is to be destroyed all the same. */
 bool http_create(struct server *server, const struct listeners *listeners, struct text *why, struct http **out);
 
-/* Accepts no more, lets answers that are under way end, waits for what workers still hold of ours. Before server_destroy. NULL is ignored. */
+/* Accepts no more and lets answers that are under way end, each of which waits some seconds for a worker at most. Before server_stop. NULL is ignored. */
+void http_stop(struct http *http);
+/* Between server_stop, after which no worker holds anything of ours any more, and server_destroy. Stops, if that was not done. NULL is ignored. */
 void http_destroy(struct http *http);
 
 #endif

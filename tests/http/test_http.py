@@ -9,7 +9,9 @@ import http.client
 import json
 import os
 import re
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +23,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from server_process import Server
 
 PROGRAM = sys.argv[1]
+LOAD = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as stream:
+    while True:
+        stream.sendall(b"set busy 0 0 1 noreply\\r\\nx\\r\\n" * 5000)
+"""
 ACT = {"X-Snug-Request": "1"}
 
 
@@ -340,6 +348,50 @@ def test_health_asks_all_workers_at_once():
             assert 0.9 < time.monotonic() - began < 1.5, time.monotonic() - began
             assert status == 503 and re.findall(rb"worker (\d+):", text) == [b"1", b"2", b"3"], text
         assert served.get("/healthz") == "ok\n"
+
+
+def test_the_end_waits_for_late_workers_alone():
+    """What a worker still holds of ours is safe until it has been there, and then nothing else is waited for."""
+    with Http() as served:
+        with stuck(served, (1,)):
+            for _ in range(2):
+                assert served.ask("GET", "/healthz")[0] == 503
+            served.server.process.terminate()
+            time.sleep(0.5)
+            assert served.server.process.poll() is None
+        assert served.server.process.wait(10) == 0
+    with Http() as served:
+        with stuck(served, (1,)):
+            assert served.ask("GET", "/healthz")[0] == 503
+            served.server.process.terminate()
+            time.sleep(1.2)
+            served.server.process.terminate()  # a second time: for one that never answers
+            time.sleep(0.2)
+        assert served.server.process.wait(10) == 128 + signal.SIGTERM
+
+
+def test_the_end_does_not_wait_for_a_long_defragmentation():
+    with Http("-m", "400", "-t", "1", "--defrag", "off", "--defrag-duty", "0.1", "--defrag-step", "1k") as served:
+        count = 200000
+        served.store(b"".join(b"set k%d 0 0 500 noreply\r\n%s\r\n" % (i, b"v" * 500) for i in range(count)))
+        served.store(b"".join(b"delete k%d noreply\r\n" % i for i in range(count) if i % 3))
+        # A busy worker keeps to the duty, so this takes minutes.
+        load = subprocess.Popen([sys.executable, "-c", LOAD, str(served.server.address[1])], stderr=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + 10
+            while served.get("/api/stats")["cmd_set"] == count:
+                assert time.monotonic() < until
+            with socket.create_connection(("127.0.0.1", served.port), timeout=20) as stream:
+                stream.sendall(b"POST /api/defrag HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Snug-Request: 1\r\n\r\n")
+                time.sleep(1)
+                assert not select.select([stream], [], [], 0)[0], stream.recv(4096)
+                began = time.monotonic()
+                served.server.process.terminate()
+                assert served.server.process.wait(20) == 0
+                assert time.monotonic() - began < 3, time.monotonic() - began
+        finally:
+            load.kill()
+            load.wait()
 
 
 def test_the_end_under_open_connections():
