@@ -205,6 +205,21 @@ def test_other_sites_are_refused():
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
 
 
+def test_names_that_are_given_are_known():
+    with Http("--http-host", "cache1.example.org,alias:8211", "--http-host", "third") as served:
+
+        def status(name):
+            return served.ask("GET", "/metrics", {"Host": name}, skip_host=True)[0]
+
+        for name in ("cache1.example.org", f"CACHE1.example.ORG:{served.port}", "alias", "alias:1", "third:80", "localhost", "127.0.0.1"):
+            assert status(name) == 200, name
+        for name in ("cache1.example.or", "cache1.example.org.evil", "cache2.example.org", "cache1", "alias.example.org", ""):
+            assert status(name) == 403, name
+        headers = {**ACT, "Host": "third", "Origin": "http://third"}
+        assert served.ask("POST", "/api/check", headers, skip_host=True)[0] == 200
+        assert served.ask("POST", "/api/check", {**headers, "Origin": "http://alias"}, skip_host=True)[0] == 403
+
+
 def test_actions_from_elsewhere_need_the_token():
     with Http(address="0.0.0.0:0") as served:
         assert "--http-token-file" in served.post("/api/check", status=403)["error"]
