@@ -251,6 +251,8 @@ def test_metrics():
             assert text.count("# TYPE memcached_commands_total ") == 1
             assert text.count("snug_worker_items{") == int(threads)
             assert text.count("snug_pool_hole_bytes{") == 3 * int(threads)
+            version = served.get("/api/stats")["version"]
+            assert f'memcached_version{{version="{version}"}} 1\n' in text
             names = re.findall(r"^# TYPE (\S+)", text, re.M)
             assert len(names) == len(set(names)) and len(names) > 60
             if shutil.which("promtool"):
@@ -258,6 +260,35 @@ def test_metrics():
                 assert done.returncode == 0, done.stderr
             else:
                 print("promtool is not installed (Debian's package prometheus): its check is left out")
+
+
+def coordinator_figures(served):
+    return {name: int(value) for name, value in re.findall(r"^snug_coordinator_(\w+) (\d+)$", served.get("/metrics"), re.M)}
+
+
+def test_metrics_of_the_coordinator():
+    with Http("--defrag", "off") as served:
+        assert sorted(coordinator_figures(served)) == [
+            "answers_total",
+            "background_runs_total",
+            "jobs_total",
+            "joins_total",
+            "machine_pressure",
+            "refused_total",
+            "requests_total",
+            "schedules",
+            "tickets",
+            "turns_total",
+        ]
+        before = coordinator_figures(served)
+        served.post("/api/defrag")
+        served.post("/api/schedule?every=1h")
+        served.post("/api/emergency?bytes=999g", status=400)
+        after = coordinator_figures(served)
+        gained = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+        assert gained.pop("turns_total") > 0
+        # One job for each of two workers.
+        assert gained == {"requests_total": 2, "answers_total": 2, "refused_total": 1, "jobs_total": 2, "schedules": 1}, gained
 
 
 def test_garbage_and_slow_clients():
