@@ -42,6 +42,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->written_bytes += from->written_bytes;
 	to->buffer_bytes += from->buffer_bytes;
 	to->idle_kicks += from->idle_kicks;
+	to->yields += from->yields;
 	to->requests_out += from->requests_out;
 	to->requests_in += from->requests_in;
 	to->flush_commands += from->flush_commands;
