@@ -136,6 +136,27 @@ def test_each_path_tells():
         assert served.ask("HEAD", "/healthz")[0] == 200
 
 
+def test_json_is_that_of_snugctl():
+    snugctl = os.path.join(os.path.dirname(PROGRAM), "snugctl")
+    with Http("--defrag", "off") as served:
+        make_holes(served)
+        served.post("/api/schedule?every=1h")  # whose number no double holds
+
+        def both(name):
+            command = [snugctl, "-s", "%s:%d" % served.server.address, "--json", name]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+            return served.get(f"/api/{name}"), json.loads(done.stdout)
+
+        by_http, by_snugctl = both("report")
+        assert by_http == by_snugctl and by_http, (by_http, by_snugctl)
+        by_http, by_snugctl = both("limit")  # what is used changes from moment to moment
+        assert by_http.keys() == by_snugctl.keys() and by_http["limit_bytes"] == by_snugctl["limit_bytes"]
+        by_http, by_snugctl = both("map")
+        for ours, theirs in zip(by_http["workers"], by_snugctl["workers"], strict=True):
+            assert ours.keys() == theirs.keys() and ours["map"].keys() == theirs["map"].keys()
+            assert ours["stride_pages"] == theirs["stride_pages"]
+
+
 def test_actions_do_what_they_say():
     with Http("--defrag", "off") as served:
         make_holes(served)
