@@ -3,6 +3,7 @@
 #include "http/http.h"
 
 #include "http/http_access.h"
+#include "http/http_crowd.h"
 #include "http/http_json.h"
 #include "http/http_library.h"
 #include "http/http_routes.h"
@@ -15,9 +16,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 32u
-#define CONNECTION_BYTES 16384u /* of a request's head */
-#define CONNECTION_IDLE_S 30u
+/* What all connections together may hold: with those that are on their way out, 160 threads, buffers of CONNECTION_BYTES, and answers. */
+#define CONNECTIONS_MAX 128u
+#define CONNECTIONS_OF_NETWORK_MAX 64u
+#define CONNECTIONS_LEAVING_MAX 32u
+#define CONNECTION_BYTES 16384u    /* of a request's head */
+#define THREAD_STACK_BYTES 262144u /* of which a request touches little; the system's own default is 8 MiB */
+#define FIRST_REQUEST_IDLE_S 5u    /* until the first whole request: without a byte */
+#define CONNECTION_IDLE_S 30u      /* later */
 #define BODY_BYTES_MAX 4096u
 #define TOKEN_BYTES_MAX 512u
 
@@ -30,6 +36,7 @@ struct door {
 struct http {
 	struct http_library library;
 	struct asks asks;
+	struct crowd crowd;
 	char token[TOKEN_BYTES_MAX];
 	uint32_t door_count;
 	struct door door[];
@@ -49,6 +56,11 @@ static const char *header(const struct exchange *exchange, const char *name) {
 static const char *parameter(void *context, const char *name) {
 	const struct exchange *exchange = context;
 	return exchange->library->lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static struct guest *guest_of(const struct exchange *exchange) {
+	return exchange->library->get_connection_info(exchange->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
 }
 
 /* Nothing else is loaded by the page, framed around it, or told to other sites. */
@@ -110,30 +122,57 @@ static void answer(struct door *door, struct exchange *exchange, const char *met
 		route_answer(route, &door->http->asks, parameter, exchange, out);
 }
 
-/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. */
+/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. One that says
+ * beforehand that it is too long is told so. One that does not say (in chunks) is cut off where it becomes too long: in the midst of a
+ * body the library takes no answer. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
 								  const char *method, const char *version, const char *body, size_t *body_bytes,
 								  void **state) {
-	static int seen;
 	struct door *door = context;
 	struct exchange exchange = {&door->http->library, connection};
+	struct guest *guest = guest_of(&exchange);
+	struct http_answer out = {0};
 	(void)version;
 	(void)body;
+	if (guest == NULL) return MHD_NO; /* it was turned away, and had sent its request already */
 	if (*state == NULL) {
 		const char *length = header(&exchange, "Content-Length");
-		*state = &seen;
+		*state = guest;
+		guest->body_bytes = 0;
 		if (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX) return MHD_YES;
-		struct http_answer out = {0};
 		refuse(&out, 413, "parameters stand in the query, not in a body");
 		return respond(&exchange, &out);
 	}
 	if (*body_bytes > 0) {
+		guest->body_bytes += *body_bytes;
 		*body_bytes = 0;
-		return MHD_YES;
+		return guest->body_bytes <= BODY_BYTES_MAX ? MHD_YES : MHD_NO;
 	}
-	struct http_answer out = {0};
+	door->http->library.set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, CONNECTION_IDLE_S);
+	crowd_begin_answer(&door->http->crowd, guest);
 	answer(door, &exchange, method, path, &out);
-	return respond(&exchange, &out);
+	enum MHD_Result result = respond(&exchange, &out);
+	crowd_end_answer(&door->http->crowd, guest);
+	return result;
+}
+
+/* ------------------------------------------------------------------ a connection ----------- */
+
+/* Before its thread runs, and after, while the descriptor is still open. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **guest,
+						  enum MHD_ConnectionNotificationCode what) {
+	struct door *door = context;
+	const struct http_library *library = &door->http->library;
+	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+		crowd_leave(&door->http->crowd, *guest);
+		*guest = NULL;
+		return;
+	}
+	const union MHD_ConnectionInfo *fd = library->get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	int number = fd->connect_fd; /* before the next question: the answer may stand in the same place */
+	const union MHD_ConnectionInfo *client =
+		library->get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	*guest = crowd_enter(&door->http->crowd, number, client->client_addr);
 }
 
 /* ------------------------------------------------------------------ the token -------------- */
@@ -176,14 +215,17 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 	int fd = dup(listener->fds[0]);
 	door->http = http;
 	door->rules = (struct http_rules){.name = settings->http,
+									  .hosts = &settings->http_hosts,
 									  .token = http->token[0] == '\0' ? NULL : http->token,
 									  .is_loopback = is_loopback(listener->fds[0])};
 	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
 	if (fd >= 0)
 		door->daemon = http->library.start_daemon(
 			flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
-			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-			CONNECTION_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_END);
+			MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_LISTEN_SOCKET, fd,
+			MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX + CONNECTIONS_LEAVING_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+			FIRST_REQUEST_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+			MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_END);
 	if (door->daemon != NULL) {
 		http->door_count++;
 		return true;
@@ -203,6 +245,7 @@ bool http_create(struct server *server, const struct listeners *listeners, struc
 		return false;
 	}
 	asks_init(&http->asks, server);
+	crowd_init(&http->crowd, CONNECTIONS_MAX, CONNECTIONS_OF_NETWORK_MAX);
 	bool is_fine = http_library_load(&http->library);
 	if (!is_fine) text_print(why, "--http: libmicrohttpd.so.12 is not installed");
 	is_fine =
@@ -210,17 +253,20 @@ bool http_create(struct server *server, const struct listeners *listeners, struc
 	for (uint32_t i = 0; is_fine && i < listeners->count; i++)
 		if (listeners->listener[i].kind == LISTENER_HTTP)
 			is_fine = open_door(http, settings, &listeners->listener[i], why);
-	if (is_fine)
-		*out = http;
-	else
-		http_destroy(http);
+	*out = http; /* also if it is not: somebody may have asked at those that are open */
 	return is_fine;
+}
+
+void http_stop(struct http *http) {
+	if (http == NULL) return;
+	http->asks.is_stopping = true;
+	for (; http->door_count > 0; http->door_count--) http->library.stop_daemon(http->door[http->door_count - 1].daemon);
 }
 
 void http_destroy(struct http *http) {
 	if (http == NULL) return;
-	http->asks.is_stopping = true;
-	for (uint32_t i = 0; i < http->door_count; i++) http->library.stop_daemon(http->door[i].daemon);
+	http_stop(http);
+	crowd_deinit(&http->crowd);
 	asks_deinit(&http->asks);
 	explicit_bzero(http->token, sizeof http->token);
 	free(http);

@@ -2,6 +2,7 @@
  *
  *     http.c           the daemons (libmicrohttpd), one for each address; a thread for each connection
  *     http_library.c   libmicrohttpd, loaded
+ *     http_crowd.c     the connections, and who must go when there is no room
  *     http_access.c    who may do what: pure
  *     http_routes.c    what there is, as a table
  *     http_ask.c       an errand, run from a thread that is no worker's
@@ -10,7 +11,7 @@
  *     dashboard.*      the page: what it says, how it looks, what it does; embed.py makes one of the three
  *
  * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. Its memory is its own and does
- * not count towards the limit: CONNECTIONS_MAX connections, each with a buffer of some KiB and its answer. */
+ * not count towards the limit: it is bounded by the number of connections (http.c), each with a thread, a buffer of some KiB and its answer. */
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 
@@ -21,10 +22,12 @@
 struct http;
 
 /* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and true. The listeners' descriptors stay theirs. False: `why` has a
- * sentence. */
+ * sentence, and `*out` what is to be destroyed all the same. */
 bool http_create(struct server *server, const struct listeners *listeners, struct text *why, struct http **out);
 
-/* Accepts no more, lets answers that are under way end, waits for what workers still hold of ours. Before server_destroy. NULL is ignored. */
+/* Accepts no more and lets answers that are under way end, each of which waits some seconds for a worker at most. Before server_stop. NULL is ignored. */
+void http_stop(struct http *http);
+/* Between server_stop, after which no worker holds anything of ours any more, and server_destroy. Stops, if that was not done. NULL is ignored. */
 void http_destroy(struct http *http);
 
 #endif

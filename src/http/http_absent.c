@@ -9,6 +9,10 @@ bool http_create(struct server *server, const struct listeners *listeners, struc
 	return false;
 }
 
+void http_stop(struct http *http) {
+	(void)http;
+}
+
 void http_destroy(struct http *http) {
 	(void)http;
 }

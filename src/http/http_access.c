@@ -25,16 +25,22 @@ static bool is_address(const char *host, size_t length) {
 	return true;
 }
 
+static bool is_name(const char *host, size_t length, const char *name) {
+	return length == name_length(name) && strncasecmp(host, name, length) == 0;
+}
+
 static bool is_ours(const struct http_rules *rules, const char *host) {
 	size_t length = name_length(host);
 	if (is_address(host, length)) return true;
-	if (length == strlen("localhost") && strncasecmp(host, "localhost", length) == 0) return true;
-	return length == name_length(rules->name) && strncasecmp(host, rules->name, length) == 0;
+	if (is_name(host, length, "localhost") || is_name(host, length, rules->name)) return true;
+	for (uint32_t i = 0; i < rules->hosts->count; i++)
+		if (is_name(host, length, rules->hosts->entry[i])) return true;
+	return false;
 }
 
 const char *http_access_read(const struct http_rules *rules, const struct http_request *request) {
 	if (request->host != NULL && !is_ours(rules, request->host))
-		return "this server is not known by that name: use its address, or the name that --http gives";
+		return "this server is not known by that name: use its address, or a name that --http or --http-host gives";
 	return NULL;
 }
 

@@ -6,6 +6,8 @@
 #ifndef SNUG_HTTP_HTTP_ACCESS_H
 #define SNUG_HTTP_HTTP_ACCESS_H
 
+#include "server/settings.h"
+
 #include <stdbool.h>
 
 struct http_request {
@@ -17,9 +19,10 @@ struct http_request {
 };
 
 struct http_rules {
-	const char *name;  /* what --http calls us */
-	const char *token; /* NULL: none is set */
-	bool is_loopback;  /* this address cannot be reached from elsewhere */
+	const char *name;                  /* what --http calls us */
+	const struct settings_list *hosts; /* what --http-host does */
+	const char *token;                 /* NULL: none is set */
+	bool is_loopback;                  /* this address cannot be reached from elsewhere */
 };
 
 /* NULL: it may. Else a sentence that says why not. Asking for what only tells: */

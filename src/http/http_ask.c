@@ -1,6 +1,7 @@
 /* http/http_ask.c: see http_ask.h. */
 #include "http/http_ask.h"
 
+#include "base/assert.h"
 #include "cache/request.h"
 #include "os/threads.h"
 #include "server/errand.h"
@@ -15,27 +16,31 @@
 
 struct ask {
 	struct ask *next;
-	snug_client *client;
-	struct errand *errand;
-	struct request request;
-	bool is_away; /* some worker has the request, or will */
-	snug_ticket ticket;
+	snug_client *client;      /* what it has in flight, some worker has, or will */
+	struct errand *errand;    /* NULL: a probe */
+	struct request request[]; /* of an errand one, which goes from worker to worker; of a probe one for each */
 };
 
 /* ------------------------------------------------------------------ put aside -------------- */
 
 static void end(struct ask *ask) {
 	snug_error error = snug_client_destroy(ask->client);
-	(void)error; /* nothing is in flight */
+	SNUG_ASSERT(!error); /* nothing is in flight */
+	(void)error;
 	if (ask->errand != NULL) ask->errand->destroy(ask->errand);
 	free(ask);
 }
 
+static bool is_ready(const struct ask *ask) {
+	return ask->errand == NULL || ask->errand->is_ready == NULL || ask->errand->is_ready(ask->errand);
+}
+
 /* Tells whether nobody has anything of it any more. */
 static bool is_back(struct ask *ask) {
+	snug_ticket ticket;
 	snug_result result;
-	if (ask->is_away) ask->is_away = snug_client_poll(ask->client, ask->ticket, &result) == SNUG_ERROR_TIMED_OUT;
-	return !ask->is_away && (ask->errand->is_ready == NULL || ask->errand->is_ready(ask->errand));
+	while (snug_client_next(ask->client, 0, &ticket, &result) == SNUG_OK) continue;
+	return snug_client_in_flight(ask->client) == 0 && is_ready(ask);
 }
 
 static void put_aside(struct asks *asks, struct ask *ask) {
@@ -44,6 +49,13 @@ static void put_aside(struct asks *asks, struct ask *ask) {
 	asks->late = ask;
 	asks->late_count++;
 	pthread_mutex_unlock(&asks->mutex);
+}
+
+static void end_or_put_aside(struct asks *asks, struct ask *ask) {
+	if (snug_client_in_flight(ask->client) > 0)
+		put_aside(asks, ask);
+	else
+		end(ask);
 }
 
 /* Ends those that are back. Tells how many are left. */
@@ -72,8 +84,31 @@ void asks_init(struct asks *asks, struct server *server) {
 }
 
 void asks_deinit(struct asks *asks) {
-	while (look_after(asks) > 0) os_thread_sleep(PAUSE_NS);
+	uint32_t left = look_after(asks);
+	SNUG_ASSERT(left == 0);
+	(void)left;
 	pthread_mutex_destroy(&asks->mutex);
+}
+
+/* ------------------------------------------------------------------ begin ------------------ */
+
+/* NULL: `out` has the refusal. */
+static struct ask *begin(struct asks *asks, uint32_t request_count, struct text *out) {
+	if (look_after(asks) >= LATE_MAX) {
+		text_print(out, "SERVER_ERROR too many requests wait for workers that do not answer\r\n");
+		return NULL;
+	}
+	struct ask *ask = calloc(1, sizeof *ask + request_count * sizeof ask->request[0]);
+	snug_error error =
+		ask == NULL ? SNUG_ERROR_OS_MEMORY : snug_client_create(asks->server->workers, NULL, &ask->client);
+	if (!error) return ask;
+	free(ask);
+	text_print(out, "SERVER_ERROR %s\r\n", snug_error_text(error));
+	return NULL;
+}
+
+static snug_operation run_on(uint32_t worker, struct request *request) {
+	return (snug_operation){.kind = SNUG_OPERATION_RUN, .object.worker = worker, .buffer = request};
 }
 
 /* ------------------------------------------------------------------ perform ---------------- */
@@ -85,26 +120,25 @@ static void visit(void *context, uint32_t index, snug_shard *shard, struct opera
 	errand->visit(errand, &errand->server->worker[index]);
 }
 
-/* Each worker in turn. An error leaves the ask to be put aside, or ended, as is_away says. */
+/* Each worker in turn: they write into the same errand. */
 static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *worker) {
 	if (ask->errand->visit == NULL) return SNUG_OK;
 	for (*worker = 0; *worker < ask->errand->server->worker_count; ++*worker) {
 		snug_result result;
-		ask->request =
+		snug_ticket late;
+		ask->request[0] =
 			(struct request){.kind = REQUEST_VISIT, .owner = *worker, .visit = visit, .visit_context = ask->errand};
-		snug_operation operation = {.kind = SNUG_OPERATION_RUN, .object.worker = *worker, .buffer = &ask->request};
-		snug_error error = snug_client_call(ask->client, &operation, patience_ns, &result, &ask->ticket);
-		ask->is_away = error == SNUG_ERROR_TIMED_OUT;
+		snug_operation operation = run_on(*worker, &ask->request[0]);
+		snug_error error = snug_client_call(ask->client, &operation, patience_ns, &result, &late);
 		if (!error) error = result.error;
 		if (error) return error;
 	}
 	return SNUG_OK;
 }
 
-static bool wait_ready(struct asks *asks, struct ask *ask) {
-	if (ask->errand->is_ready == NULL) return true;
+static bool wait_ready(const struct asks *asks, const struct ask *ask) {
 	uint64_t until_ns = os_now_ns() + READY_NS;
-	while (!ask->errand->is_ready(ask->errand)) {
+	while (!is_ready(ask)) {
 		if (os_now_ns() > until_ns || asks->is_stopping) return false;
 		os_thread_sleep(PAUSE_NS);
 	}
@@ -116,10 +150,7 @@ static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct
 	snug_error error = visit_all(ask, patience_ns, &worker);
 	if (error) {
 		text_print(out, "SERVER_ERROR worker %u: %s\r\n", worker, snug_error_text(error));
-		if (ask->is_away)
-			put_aside(asks, ask);
-		else
-			end(ask);
+		end_or_put_aside(asks, ask);
 	} else if (wait_ready(asks, ask)) {
 		ask->errand->answer(ask->errand, out);
 		end(ask);
@@ -130,21 +161,51 @@ static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct
 }
 
 void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out) {
-	if (look_after(asks) >= LATE_MAX) {
-		text_print(out, "SERVER_ERROR too many requests wait for workers that do not answer\r\n");
-		return;
-	}
-	struct ask *ask = calloc(1, sizeof *ask);
-	snug_error error =
-		ask == NULL ? SNUG_ERROR_OS_MEMORY : snug_client_create(asks->server->workers, NULL, &ask->client);
-	if (error) {
-		free(ask);
-		text_print(out, "SERVER_ERROR %s\r\n", snug_error_text(error));
-		return;
-	}
+	struct ask *ask = begin(asks, 1, out);
+	if (ask == NULL) return;
 	ask->errand = (is_stats ? errand_stats : errand_snug)(asks->server, words, strlen(words), out);
 	if (ask->errand == NULL)
 		end(ask); /* the answer is there */
 	else
 		run(asks, ask, patience_ns, out);
+}
+
+/* ------------------------------------------------------------------ probe ------------------ */
+
+static void look_in(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+	(void)context;
+	(void)index;
+	(void)shard;
+	(void)counts;
+}
+
+/* Waits for room in its inbox, if it must. */
+static snug_error send_probe(struct ask *ask, uint32_t worker, uint64_t deadline_ns, snug_ticket *ticket) {
+	snug_operation operation = run_on(worker, &ask->request[worker]);
+	snug_error error;
+	ask->request[worker] = (struct request){.kind = REQUEST_VISIT, .owner = worker, .visit = look_in};
+	while ((error = snug_client_submit(ask->client, &operation, 1, ticket)) == SNUG_ERROR_QUEUE_FULL &&
+		   os_remaining_ns(deadline_ns) > 0)
+		os_thread_sleep(PAUSE_NS);
+	return error;
+}
+
+bool asks_probe(struct asks *asks, uint64_t patience_ns, struct text *out) {
+	uint32_t count = asks->server->worker_count, failed = 0;
+	uint64_t deadline_ns = os_deadline_ns(patience_ns);
+	snug_ticket ticket[SNUG_WORKERS_MAX];
+	snug_error error[SNUG_WORKERS_MAX];
+	struct ask *ask = begin(asks, count, out);
+	if (ask == NULL) return false;
+	for (uint32_t i = 0; i < count; i++) error[i] = send_probe(ask, i, deadline_ns, &ticket[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		snug_result result;
+		if (!error[i]) error[i] = snug_client_wait(ask->client, ticket[i], os_remaining_ns(deadline_ns), &result);
+		if (!error[i]) error[i] = result.error;
+		if (!error[i]) continue;
+		failed++;
+		text_print(out, "worker %u: %s\n", i, snug_error_text(error[i]));
+	}
+	end_or_put_aside(asks, ask);
+	return failed == 0;
 }

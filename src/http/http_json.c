@@ -1,7 +1,8 @@
 /* http/http_json.c: see http_json.h. */
 #include "http/http_json.h"
 
-#include <ctype.h>
+#include "base/json_text.h"
+
 #include <string.h>
 
 /* ------------------------------------------------------------------ lines ------------------ */
@@ -30,29 +31,12 @@ bool stat_next(const struct text *answer, size_t *at, struct stat_line *out) {
 
 /* ------------------------------------------------------------------ values ----------------- */
 
-/* JSON's numbers, as far as the server writes them; what a double could not hold, such as a schedule's number, is none. */
-static bool is_number(const char *text, size_t length) {
-	size_t at = length > 0 && text[0] == '-', digits = at;
-	if (length - at > 1 && text[at] == '0' && isdigit((unsigned char)text[at + 1])) return false;
-	while (at < length && isdigit((unsigned char)text[at])) at++;
-	if (at == digits || at - digits > 15) return false;
-	if (at == length) return true;
-	if (text[at] != '.' || at + 1 == length) return false;
-	for (at++; at < length; at++)
-		if (!isdigit((unsigned char)text[at])) return false;
-	return true;
-}
-
 static void write_string(const char *text, size_t length, struct text *out) {
+	char part[JSON_PART_BYTES];
 	text_append(out, "\"", 1);
-	for (size_t i = 0; i < length; i++) {
-		unsigned char letter = (unsigned char)text[i];
-		if (letter == '"' || letter == '\\')
-			text_print(out, "\\%c", letter);
-		else if (letter < 32 || letter > 126)
-			text_print(out, "\\u%04x", letter);
-		else
-			text_append(out, text + i, 1);
+	for (size_t at = 0; at < length;) {
+		at += json_take_part(text + at, length - at, part);
+		text_append(out, part, strlen(part));
 	}
 	text_append(out, "\"", 1);
 }
@@ -91,7 +75,7 @@ enum json_status json_write_answer(const struct text *answer, struct text *out) 
 		text_print(out, "%s", comma);
 		write_string(line.name, line.name_length, out);
 		text_print(out, ":");
-		if (is_number(line.value, line.value_length))
+		if (json_is_number(line.value, line.value_length))
 			text_append(out, line.value, line.value_length);
 		else
 			write_string(line.value, line.value_length, out);

@@ -80,6 +80,23 @@ static const struct metric of_server[] = {
 	{"snug_returned_bytes", "snug_returned_bytes_total", "", "counter", "Bytes given back to the system."},
 	{"snug_requests_between_workers", "snug_requests_between_workers_total", "", "counter",
 	 "Requests sent from one worker to another."},
+	{"snug_coordinator_requests", "snug_coordinator_requests_total", "", "counter",
+	 "Requests that the coordinator took: defragmentations, estimates, emergencies, schedules, cancels."},
+	{"snug_coordinator_refused", "snug_coordinator_refused_total", "", "counter",
+	 "Requests that it refused, because they were wrong or too many."},
+	{"snug_coordinator_answers", "snug_coordinator_answers_total", "", "counter",
+	 "Requests that have ended; those taken and not ended wait or run."},
+	{"snug_coordinator_joins", "snug_coordinator_joins_total", "", "counter",
+	 "Requests that shared the work of an earlier one."},
+	{"snug_coordinator_jobs", "snug_coordinator_jobs_total", "", "counter", "Jobs that it sent to workers."},
+	{"snug_coordinator_background_runs", "snug_coordinator_background_runs_total", "", "counter",
+	 "Cleanups that it began by itself."},
+	{"snug_coordinator_turns", "snug_coordinator_turns_total", "", "counter", "Turns of its loop."},
+	{"snug_coordinator_tickets", "snug_coordinator_tickets", "", "gauge",
+	 "Requests that are not answered, or whose result was not taken."},
+	{"snug_coordinator_schedules", "snug_coordinator_schedules", "", "gauge", "Schedules that it keeps."},
+	{"snug_coordinator_machine_pressure", "snug_coordinator_machine_pressure", "", "gauge",
+	 "1: the machine, or the cgroup, is short of memory."},
 };
 
 /* Of `snug metrics`, for each worker. */
@@ -128,6 +145,17 @@ static void write_head(const struct metric *metric, struct text *out) {
 
 static bool is(const char *name, size_t length, const char *statistic) {
 	return strlen(statistic) == length && memcmp(name, statistic, length) == 0;
+}
+
+/* Exporters tell a version as a label, because a sample is a number. */
+static void write_version(const struct text *stats, struct text *out) {
+	struct stat_line line;
+	for (size_t at = 0; stat_next(stats, &at, &line);)
+		if (line.name != NULL && is(line.name, line.name_length, "version")) {
+			text_print(out, "# HELP memcached_version The version that clients are told.\n");
+			text_print(out, "# TYPE memcached_version gauge\n");
+			text_print(out, "memcached_version{version=\"%.*s\"} 1\n", (int)line.value_length, line.value);
+		}
 }
 
 static void write_server(const struct text *stats, struct text *out) {
@@ -196,6 +224,7 @@ void metrics_write(const struct text *stats, const struct text *metrics, struct 
 	text_print(out, "# HELP memcached_up Whether the server answers.\n# TYPE memcached_up gauge\nmemcached_up 1\n");
 	text_print(out, "# HELP snug_build_info The version of snugd.\n# TYPE snug_build_info gauge\n");
 	text_print(out, "snug_build_info{version=\"%s\"} 1\n", snug_version());
+	write_version(stats, out);
 	write_server(stats, out);
 	write_each(of_worker, sizeof of_worker / sizeof *of_worker, false, metrics, out);
 	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);

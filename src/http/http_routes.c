@@ -159,18 +159,11 @@ static void answer_metrics(struct asks *asks, struct http_answer *out) {
 	text_deinit(&metrics);
 }
 
-/* Every worker is asked something that costs it little. */
 static void answer_health(struct asks *asks, struct http_answer *out) {
-	struct text answer = {0};
-	asks_perform(asks, false, "limit", HEALTH_PATIENCE_NS, &answer);
-	bool is_well = !answer.failed && answer.length > 5 && memcmp(answer.bytes, "STAT ", 5) == 0;
+	bool is_well = asks_probe(asks, HEALTH_PATIENCE_NS, &out->text);
 	out->status = is_well ? 200 : 503;
 	out->content_type = "text/plain; charset=utf-8";
-	if (is_well)
-		text_print(&out->text, "ok\n");
-	else
-		text_append(&out->text, answer.bytes, answer.length);
-	text_deinit(&answer);
+	if (is_well) text_print(&out->text, "ok\n");
 }
 
 void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,

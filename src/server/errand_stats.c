@@ -42,6 +42,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->written_bytes += from->written_bytes;
 	to->buffer_bytes += from->buffer_bytes;
 	to->idle_kicks += from->idle_kicks;
+	to->yields += from->yields;
 	to->requests_out += from->requests_out;
 	to->requests_in += from->requests_in;
 	to->flush_commands += from->flush_commands;
@@ -193,6 +194,22 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
 }
 
+/* Since the start; a reset leaves them, for they are the library's. */
+static void say_coordinator(const struct server *server, struct text *out) {
+	snug_coordinator_stats stats;
+	if (snug_coordinator_stats_get(server->coordinator, &stats) != SNUG_OK) return;
+	stat_u64(out, "snug_coordinator_requests", stats.requests);
+	stat_u64(out, "snug_coordinator_refused", stats.refused);
+	stat_u64(out, "snug_coordinator_answers", stats.answers);
+	stat_u64(out, "snug_coordinator_joins", stats.joins);
+	stat_u64(out, "snug_coordinator_jobs", stats.jobs);
+	stat_u64(out, "snug_coordinator_background_runs", stats.background_runs);
+	stat_u64(out, "snug_coordinator_turns", stats.turns);
+	stat_u64(out, "snug_coordinator_tickets", stats.tickets_in_use);
+	stat_u64(out, "snug_coordinator_schedules", stats.schedules);
+	stat_u64(out, "snug_coordinator_machine_pressure", stats.machine_pressure);
+}
+
 static void answer_general(struct errand *errand, struct text *out) {
 	const struct sum *sum = &stats_of(errand)->sum;
 	say_process(errand->server, out);
@@ -202,6 +219,7 @@ static void answer_general(struct errand *errand, struct text *out) {
 #undef SAY_COUNT
 	say_items(sum, out);
 	say_memory(sum, out);
+	say_coordinator(errand->server, out);
 	text_say(out, "END");
 }
 

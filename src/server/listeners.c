@@ -182,7 +182,7 @@ static bool open_found(const struct settings *settings, struct listeners *listen
 
 static bool open_name(const struct settings *settings, struct listeners *listeners, const char *text, uint16_t *port,
 					  struct text *why) {
-	char host[sizeof settings->listen[0]];
+	char host[sizeof settings->listen.entry[0]];
 	uint16_t own_port = *port;
 	if (!split(text, host, sizeof host, &own_port)) {
 		text_print(why, "%s: not an address: HOST, HOST:PORT, [IPv6]:PORT or *", text);
@@ -283,9 +283,9 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 
 static bool open_all(const struct settings *settings, struct listeners *out, struct text *why) {
 	uint16_t port = settings->port;
-	uint32_t count = settings_want_tcp(settings) ? settings->listen_count : 0;
+	uint32_t count = settings_want_tcp(settings) ? settings->listen.count : 0;
 	for (uint32_t i = 0; i < count; i++)
-		if (!open_name(settings, out, settings->listen[i], &port, why)) return false;
+		if (!open_name(settings, out, settings->listen.entry[i], &port, why)) return false;
 	int backlog = (int)settings->backlog;
 	if (settings->socket_path[0] != '\0' &&
 		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))

@@ -9,6 +9,7 @@
  * There is no state but the form, which the context's being NULL or not tells. */
 #include "server/log_stderr.h"
 
+#include "base/json_text.h"
 #include "server/text.h"
 
 #include <stdio.h>
@@ -23,16 +24,11 @@ static const char *level_name(snug_log_level level) {
 	return (size_t)level < sizeof names / sizeof names[0] ? names[level] : "debug";
 }
 
-/* A JSON string's inside. Bytes above 127 pass: what is logged is UTF-8, or a path that somebody chose. */
 static void print_escaped(struct text *out, const char *line) {
-	for (; *line != '\0'; line++) {
-		unsigned char c = (unsigned char)*line;
-		if (c == '"' || c == '\\')
-			text_print(out, "\\%c", c);
-		else if (c < 0x20)
-			text_print(out, "\\u%04x", c);
-		else
-			text_append(out, line, 1);
+	char part[JSON_PART_BYTES];
+	for (size_t left = strlen(line), taken; left > 0; line += taken, left -= taken) {
+		taken = json_take_part(line, left, part);
+		text_append(out, part, strlen(part));
 	}
 }
 

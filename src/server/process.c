@@ -27,7 +27,7 @@ void process_fill_standard(void) {
 
 bool process_allow_descriptors(const struct settings *settings, struct text *why) {
 	rlim_t fixed =
-		SPARE_DESCRIPTORS + settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen_count * 2);
+		SPARE_DESCRIPTORS + settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen.count * 2);
 	rlim_t wanted = fixed + settings->connections_max;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {

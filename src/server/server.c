@@ -164,13 +164,20 @@ static void drain(struct server *server) {
 		os_wait_on(&server->drained, drained, OS_FOREVER);
 }
 
-void server_destroy(struct server *server) {
-	if (server == NULL) return;
+/* Again: what has stopped says so at once. */
+void server_stop(struct server *server) {
 	if (atomic_load_explicit(&server->is_complete, memory_order_acquire)) drain(server);
 	/* The coordinator answers what was asked of it; then the workers can answer their clients; then nobody asks any more. */
 	snug_error error = server->coordinator == NULL ? SNUG_OK : snug_coordinator_stop(server->coordinator, SNUG_FOREVER);
 	if (!error && server->workers != NULL) error = snug_workers_stop(server->workers, SNUG_FOREVER);
-	if (!error) error = snug_coordinator_destroy(server->coordinator);
+	SNUG_ASSERT(!error);
+	(void)error;
+}
+
+void server_destroy(struct server *server) {
+	if (server == NULL) return;
+	server_stop(server);
+	snug_error error = snug_coordinator_destroy(server->coordinator);
 	if (!error) error = snug_workers_destroy(server->workers);
 	SNUG_ASSERT(!error);
 	free(server->worker);

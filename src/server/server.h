@@ -95,7 +95,11 @@ struct listeners;
 SNUG_NODISCARD snug_error server_create(const struct settings *settings, const struct listeners *listeners,
 										const snug_log *log, struct server **out);
 
-/* Accepts no more, answers what was asked, closes the connections, ends the threads. NULL is ignored. */
+/* Accepts no more, answers what was asked, closes the connections, ends the threads. Then every message to a worker is answered and every ticket of the
+ * coordinator, so that who has sent some can take the results without waiting. It waits for a worker's thread without a limit: one that hangs can
+ * be neither ended nor left behind in memory that is given back, so the process must end under it (a second SIGTERM, or the service manager). */
+void server_stop(struct server *server);
+/* Stops, if that was not done, and gives everything back. Clients of the workers must have ended. NULL is ignored. */
 void server_destroy(struct server *server);
 
 #endif

@@ -161,9 +161,9 @@ static bool fits_paths(struct settings_reader *reader) {
 static void settle_listen(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	settings->has_port = was_given(reader, "port");
-	if (!settings_want_tcp(settings) || settings->listen_count > 0) return;
-	(void)snprintf(settings->listen[0], sizeof settings->listen[0], "127.0.0.1");
-	settings->listen_count = 1;
+	if (!settings_want_tcp(settings) || settings->listen.count > 0) return;
+	(void)snprintf(settings->listen.entry[0], sizeof settings->listen.entry[0], "127.0.0.1");
+	settings->listen.count = 1;
 }
 
 void settings_begin(struct settings_reader *reader, struct settings *out, struct text *text) {

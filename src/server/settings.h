@@ -5,26 +5,32 @@
 #include "server/io.h"
 #include "server/text.h"
 
-#define SETTINGS_LISTEN_MAX 16u
+#define SETTINGS_LIST_MAX 16u
+
+/* An option that may have several values. */
+struct settings_list {
+	uint32_t count;
+	char entry[SETTINGS_LIST_MAX][128];
+};
 
 struct settings {
-	uint64_t memory_bytes;     /* -m: MiB; of everything, over all workers */
-	uint64_t memory_max_bytes; /* --memory-max: as far as `snug limit` may go; default: memory */
-	uint32_t threads;          /* -t */
-	uint32_t connections_max;  /* -c */
-	uint64_t item_max_bytes;   /* -I */
-	bool no_eviction;          /* -M */
-	bool no_flush;             /* -F: flush_all is refused */
-	bool huge_pages;           /* -L */
-	uint16_t port;             /* -p; 0: a free one, which is printed; TCP off when there is only a unix socket */
-	bool has_port;             /* -p was given */
-	char listen[SETTINGS_LISTEN_MAX][128]; /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
-	uint32_t listen_count;
-	char socket_path[108];  /* -s; "": none */
-	uint32_t socket_mask;   /* -a: octal access bits */
-	char control_path[108]; /* --control: the same protocol on a socket for the owner alone; "": none */
-	bool control_only;      /* --control-only: commands that begin with snug are refused elsewhere */
-	char http[128];         /* --http: the address for metrics, health and the dashboard; "": none */
+	uint64_t memory_bytes;           /* -m: MiB; of everything, over all workers */
+	uint64_t memory_max_bytes;       /* --memory-max: as far as `snug limit` may go; default: memory */
+	uint32_t threads;                /* -t */
+	uint32_t connections_max;        /* -c */
+	uint64_t item_max_bytes;         /* -I */
+	bool no_eviction;                /* -M */
+	bool no_flush;                   /* -F: flush_all is refused */
+	bool huge_pages;                 /* -L */
+	uint16_t port;                   /* -p; 0: a free one, which is printed; TCP off when there is only a unix socket */
+	bool has_port;                   /* -p was given */
+	struct settings_list listen;     /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
+	char socket_path[108];           /* -s; "": none */
+	uint32_t socket_mask;            /* -a: octal access bits */
+	char control_path[108];          /* --control: the same protocol on a socket for the owner alone; "": none */
+	bool control_only;               /* --control-only: commands that begin with snug are refused elsewhere */
+	char http[128];                  /* --http: the address for metrics, health and the dashboard; "": none */
+	struct settings_list http_hosts; /* --http-host: names by which it may be asked, beside that of --http */
 	char http_token_file[256];
 	uint32_t backlog;         /* -b */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
@@ -55,7 +61,7 @@ void settings_visit(const struct settings *settings, void (*visit)(void *context
 
 /* A unix socket alone turns TCP off, unless a port or an address was asked for. */
 static inline bool settings_want_tcp(const struct settings *settings) {
-	return settings->socket_path[0] == '\0' || settings->has_port || settings->listen_count > 0;
+	return settings->socket_path[0] == '\0' || settings->has_port || settings->listen.count > 0;
 }
 
 #endif

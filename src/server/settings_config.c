@@ -42,7 +42,7 @@ static bool read_line(struct settings_reader *reader, const char *place, char *l
 bool settings_read_config(struct settings_reader *reader, const char *path) {
 	FILE *file = fopen(path, "re");
 	if (file == NULL) return settings_refuse(reader, "--config: %s: %s", path, strerror(errno));
-	reader->listen_given = false;
+	memset(reader->listed, 0, sizeof reader->listed);
 	char *line = NULL;
 	size_t room = 0;
 	unsigned number = 0;

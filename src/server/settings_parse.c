@@ -121,7 +121,7 @@ static bool read_letters(struct walk *walk, const char *argument) {
 
 static bool read_round(struct walk *walk, bool for_config) {
 	walk->for_config = for_config;
-	walk->reader->listen_given = false;
+	memset(walk->reader->listed, 0, sizeof walk->reader->listed);
 	walk->next = 1;
 	while (walk->next < walk->count) {
 		const char *argument = walk->arguments[walk->next++];

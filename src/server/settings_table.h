@@ -46,7 +46,7 @@ enum settings_kind {
 	KIND_RISE,     /* uint32_t: each mention adds one; in the config file a number */
 	KIND_CHOICE,   /* bool or an enum: the words of its values, in order */
 	KIND_TEXT,     /* char[] */
-	KIND_LISTEN,   /* the list of addresses */
+	KIND_LIST,     /* struct settings_list: values with commas between them; each mention adds to it */
 	/* What is done rather than kept: */
 	KIND_CONFIG,
 	KIND_EXTENDED, /* memcached's -o name[=value],... */
@@ -81,7 +81,7 @@ enum settings_kind {
 	  "refuse the command flush_all")                                                                                 \
 	X(NETWORK, 'p', "port", COUNT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER", "tcpport",                 \
 	  "TCP port; 0: one that is free, which is printed")                                                              \
-	X(NETWORK, 'l', "listen", LISTEN, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",                        \
+	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",                          \
 	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; default: 127.0.0.1 alone. "  \
 	  "Nobody who connects is asked who he is")                                                                       \
 	X(NETWORK, 's', "unix-socket", TEXT, SETTINGS_FIELD(socket_path), "", 0, 0, "PATH", "domain_socket",              \
@@ -95,6 +95,9 @@ enum settings_kind {
 	X(NETWORK, 0, "http", TEXT, SETTINGS_FIELD(http), "", 0, 0, "ADDRESS", "http",                                    \
 	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 unless given; "         \
 	  "default: not at all")                                                                                          \
+	X(NETWORK, 0, "http-host", LIST, SETTINGS_FIELD(http_hosts), "", 0, 0, "NAME,..", "http_host",                    \
+	  "names by which HTTP may be asked, such as cache1.example.org; may be repeated. Addresses, localhost and the "  \
+	  "name that --http gives need not be told; requests under other names are refused")                              \
 	X(NETWORK, 0, "http-token-file", TEXT, SETTINGS_FIELD(http_token_file), "", 0, 0, "FILE", "http_token_file",      \
 	  "who asks for actions over HTTP must know this file's one line; without it actions are for loopback alone")     \
 	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000, "NUMBER", "maxconns",   \
@@ -207,8 +210,9 @@ struct settings_reader {
 	struct settings *settings;
 	struct text *text; /* notes; when something is refused, why */
 	bool given[SETTINGS_OPTION_COUNT];
-	bool only_checks;        /* --check-config */
-	bool listen_given;       /* by the source that is being read: its first address replaces what an earlier one said */
+	bool only_checks; /* --check-config */
+	/* By the source that is being read: its first entry of a list replaces what an earlier source said. */
+	bool listed[SETTINGS_OPTION_COUNT];
 	enum settings_wish wish; /* REFUSE as soon as something is; TELL once the text is help */
 };
 

@@ -185,30 +185,37 @@ static bool set_text(struct settings_reader *reader, const struct settings_optio
 	return true;
 }
 
-/* Addresses with commas between them. The first of a source replaces what was there. */
-static bool add_listen(struct settings_reader *reader, const char *where, const char *list) {
-	struct settings *settings = reader->settings;
-	if (!reader->listen_given) settings->listen_count = 0;
-	reader->listen_given = true;
-	for (const char *at = list;; at++) {
+/* Entries with commas between them. */
+static bool add_entries(struct settings_reader *reader, const struct settings_option *option, const char *where,
+						const char *entries) {
+	struct settings_list *list = field_of(reader->settings, option);
+	bool *is_begun = &reader->listed[option - settings_options];
+	if (!*is_begun) list->count = 0;
+	*is_begun = true;
+	for (const char *at = entries;; at++) {
 		size_t length = strcspn(at, ",");
-		if (length == 0) return settings_refuse(reader, "%s: '%s' has an empty address", where, list);
-		if (length >= sizeof settings->listen[0])
+		if (length == 0) return settings_refuse(reader, "%s: '%s' has an empty entry", where, entries);
+		if (length >= sizeof list->entry[0])
 			return settings_refuse(reader, "%s: '%.*s' is longer than %zu bytes", where, (int)length, at,
-								   sizeof settings->listen[0] - 1);
-		if (settings->listen_count == SETTINGS_LISTEN_MAX)
-			return settings_refuse(reader, "%s: more than %u addresses", where, SETTINGS_LISTEN_MAX);
-		char *address = settings->listen[settings->listen_count++];
-		memcpy(address, at, length);
-		address[length] = '\0';
+								   sizeof list->entry[0] - 1);
+		if (list->count == SETTINGS_LIST_MAX)
+			return settings_refuse(reader, "%s: more than %u entries", where, SETTINGS_LIST_MAX);
+		char *entry = list->entry[list->count++];
+		memcpy(entry, at, length);
+		entry[length] = '\0';
 		at += length;
 		if (*at == '\0') return true;
 	}
 }
 
+static void show_entries(struct text *out, const struct settings_list *list) {
+	for (uint32_t i = 0; i < list->count; i++) text_print(out, "%s%s", i > 0 ? "," : "", list->entry[i]);
+	if (list->count == 0) text_print(out, "NULL");
+}
+
 bool settings_set(struct settings_reader *reader, const struct settings_option *option, const char *where,
 				  const char *value) {
-	bool is_set = option->kind == KIND_LISTEN ? add_listen(reader, where, value)
+	bool is_set = option->kind == KIND_LIST   ? add_entries(reader, option, where, value)
 				  : option->kind == KIND_TEXT ? set_text(reader, option, where, value)
 											  : set_number(reader, option, where, value);
 	if (is_set) reader->given[option - settings_options] = true;
@@ -226,10 +233,8 @@ void settings_show(const struct settings *settings, const struct settings_option
 	case KIND_TEXT:
 		text_print(out, "%s", field[0] == '\0' ? "NULL" : field); /* "NULL" as memcached says it */
 		break;
-	case KIND_LISTEN:
-		for (uint32_t i = 0; i < settings->listen_count; i++)
-			text_print(out, "%s%s", i > 0 ? "," : "", settings->listen[i]);
-		if (settings->listen_count == 0) text_print(out, "NULL");
+	case KIND_LIST:
+		show_entries(out, (const struct settings_list *)(const void *)field);
 		break;
 	case KIND_CHOICE:
 	case KIND_FLAG:

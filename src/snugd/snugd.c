@@ -98,6 +98,13 @@ static void learn_port(struct snugd *snugd) {
 		}
 }
 
+static void stop_all(struct snugd *snugd) {
+	http_stop(snugd->http);
+	server_stop(snugd->server);
+	http_destroy(snugd->http);
+	server_destroy(snugd->server);
+}
+
 static bool start(struct snugd *snugd) {
 	struct settings *settings = &snugd->settings;
 	struct text *why = &snugd->why;
@@ -115,7 +122,7 @@ static bool start(struct snugd *snugd) {
 		return false;
 	}
 	if (!http_create(snugd->server, &snugd->listeners, why, &snugd->http)) {
-		server_destroy(snugd->server);
+		stop_all(snugd);
 		return false;
 	}
 	print_ready(snugd);
@@ -150,11 +157,6 @@ static int wait_for_end(struct snugd *snugd) {
 		if (number == SIGHUP) reload(snugd);
 		if (number == SIGINT || number == SIGTERM) return number;
 	}
-}
-
-static void stop_all(struct snugd *snugd) {
-	http_destroy(snugd->http);
-	server_destroy(snugd->server);
 }
 
 static void *stop(void *context) {

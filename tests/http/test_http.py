@@ -3,11 +3,15 @@
     test_http.py SNUGD
 """
 
+import contextlib
+import ctypes
 import http.client
 import json
 import os
 import re
+import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +23,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from server_process import Server
 
 PROGRAM = sys.argv[1]
+LOAD = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as stream:
+    while True:
+        stream.sendall(b"set busy 0 0 1 noreply\\r\\nx\\r\\n" * 5000)
+"""
 ACT = {"X-Snug-Request": "1"}
 
 
@@ -73,6 +83,36 @@ class Http:
             return answer
 
 
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_FOR_THREADS = 0x40000000  # __WALL
+
+
+def ptrace(request, thread):
+    c = ctypes.CDLL(None, use_errno=True)
+    if c.ptrace(ctypes.c_long(request), ctypes.c_long(thread), ctypes.c_void_p(0), ctypes.c_void_p(0)) != 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+
+
+@contextlib.contextmanager
+def stuck(served, workers):
+    """The threads of these workers do not move, as a debugger stops them, while all others do."""
+    tasks = f"/proc/{served.server.process.pid}/task"
+    names = {open(f"{tasks}/{task}/comm").read().strip(): int(task) for task in os.listdir(tasks)}
+    threads = [names[f"snugd-{worker}"] for worker in workers]
+    for thread in threads:
+        ptrace(PTRACE_SEIZE, thread)
+        ptrace(PTRACE_INTERRUPT, thread)
+        os.waitpid(thread, WAIT_FOR_THREADS)
+    try:
+        yield
+    finally:
+        for thread in threads:
+            try:
+                ptrace(PTRACE_DETACH, thread)
+            except ProcessLookupError:  # it ends, with the process, which is not over before this is known
+                os.waitpid(thread, WAIT_FOR_THREADS)
+
+
 def make_holes(served):
     count = 4000
     served.store(b"".join(b"set k%d 0 0 200 noreply\r\n%s\r\n" % (i, b"v" * 200) for i in range(count)))
@@ -94,6 +134,27 @@ def test_each_path_tells():
         assert served.get("/api/limit")["limit_bytes"] == 32 << 20
         assert "<html" in served.get("/")
         assert served.ask("HEAD", "/healthz")[0] == 200
+
+
+def test_json_is_that_of_snugctl():
+    snugctl = os.path.join(os.path.dirname(PROGRAM), "snugctl")
+    with Http("--defrag", "off") as served:
+        make_holes(served)
+        served.post("/api/schedule?every=1h")  # whose number no double holds
+
+        def both(name):
+            command = [snugctl, "-s", "%s:%d" % served.server.address, "--json", name]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+            return served.get(f"/api/{name}"), json.loads(done.stdout)
+
+        by_http, by_snugctl = both("report")
+        assert by_http == by_snugctl and by_http, (by_http, by_snugctl)
+        by_http, by_snugctl = both("limit")  # what is used changes from moment to moment
+        assert by_http.keys() == by_snugctl.keys() and by_http["limit_bytes"] == by_snugctl["limit_bytes"]
+        by_http, by_snugctl = both("map")
+        for ours, theirs in zip(by_http["workers"], by_snugctl["workers"], strict=True):
+            assert ours.keys() == theirs.keys() and ours["map"].keys() == theirs["map"].keys()
+            assert ours["stride_pages"] == theirs["stride_pages"]
 
 
 def test_actions_do_what_they_say():
@@ -165,6 +226,21 @@ def test_other_sites_are_refused():
         assert "frame-ancestors 'none'" in headers["Content-Security-Policy"] and headers["Cache-Control"] == "no-store"
 
 
+def test_names_that_are_given_are_known():
+    with Http("--http-host", "cache1.example.org,alias:8211", "--http-host", "third") as served:
+
+        def status(name):
+            return served.ask("GET", "/metrics", {"Host": name}, skip_host=True)[0]
+
+        for name in ("cache1.example.org", f"CACHE1.example.ORG:{served.port}", "alias", "alias:1", "third:80", "localhost", "127.0.0.1"):
+            assert status(name) == 200, name
+        for name in ("cache1.example.or", "cache1.example.org.evil", "cache2.example.org", "cache1", "alias.example.org", ""):
+            assert status(name) == 403, name
+        headers = {**ACT, "Host": "third", "Origin": "http://third"}
+        assert served.ask("POST", "/api/check", headers, skip_host=True)[0] == 200
+        assert served.ask("POST", "/api/check", {**headers, "Origin": "http://alias"}, skip_host=True)[0] == 403
+
+
 def test_actions_from_elsewhere_need_the_token():
     with Http(address="0.0.0.0:0") as served:
         assert "--http-token-file" in served.post("/api/check", status=403)["error"]
@@ -196,6 +272,8 @@ def test_metrics():
             assert text.count("# TYPE memcached_commands_total ") == 1
             assert text.count("snug_worker_items{") == int(threads)
             assert text.count("snug_pool_hole_bytes{") == 3 * int(threads)
+            version = served.get("/api/stats")["version"]
+            assert f'memcached_version{{version="{version}"}} 1\n' in text
             names = re.findall(r"^# TYPE (\S+)", text, re.M)
             assert len(names) == len(set(names)) and len(names) > 60
             if shutil.which("promtool"):
@@ -203,6 +281,35 @@ def test_metrics():
                 assert done.returncode == 0, done.stderr
             else:
                 print("promtool is not installed (Debian's package prometheus): its check is left out")
+
+
+def coordinator_figures(served):
+    return {name: int(value) for name, value in re.findall(r"^snug_coordinator_(\w+) (\d+)$", served.get("/metrics"), re.M)}
+
+
+def test_metrics_of_the_coordinator():
+    with Http("--defrag", "off") as served:
+        assert sorted(coordinator_figures(served)) == [
+            "answers_total",
+            "background_runs_total",
+            "jobs_total",
+            "joins_total",
+            "machine_pressure",
+            "refused_total",
+            "requests_total",
+            "schedules",
+            "tickets",
+            "turns_total",
+        ]
+        before = coordinator_figures(served)
+        served.post("/api/defrag")
+        served.post("/api/schedule?every=1h")
+        served.post("/api/emergency?bytes=999g", status=400)
+        after = coordinator_figures(served)
+        gained = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+        assert gained.pop("turns_total") > 0
+        # One job for each of two workers.
+        assert gained == {"requests_total": 2, "answers_total": 2, "refused_total": 1, "jobs_total": 2, "schedules": 1}, gained
 
 
 def test_garbage_and_slow_clients():
@@ -222,6 +329,136 @@ def test_garbage_and_slow_clients():
         assert served.get("/healthz") == "ok\n"
         for stream in slow:
             stream.close()
+
+
+def half_open(served, count, source="127.0.0.1"):
+    streams = []
+    for _ in range(count):
+        streams.append(socket.create_connection(("127.0.0.1", served.port), timeout=10, source_address=(source, 0)))
+        streams[-1].sendall(b"GET /healthz HT")
+    return streams
+
+
+def threads_of(served):
+    return len(os.listdir(f"/proc/{served.server.process.pid}/task"))
+
+
+def closes_by_itself(stream):
+    try:
+        return stream.recv(4096) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_half_open_clients_do_not_keep_others_out():
+    with Http() as served:
+        threads = threads_of(served)
+        # More than there is room for, from one address and from several.
+        streams = half_open(served, 200) + half_open(served, 100, "127.0.0.2") + half_open(served, 100, "127.0.0.3")
+        for path in ("/healthz", "/metrics"):
+            began = time.monotonic()
+            served.get(path)
+            assert time.monotonic() - began < 1, path
+        assert threads_of(served) - threads <= 160, "no limit"
+        # A byte now and then, which keeps them from being idle, keeps nobody out either.
+        for stream in streams[-40:]:
+            stream.sendall(b"T")
+        assert served.get("/healthz") == "ok\n"
+        began = time.monotonic()
+        for stream in streams:
+            assert closes_by_itself(stream)
+        assert 3 < time.monotonic() - began < 8, time.monotonic() - began
+
+
+def test_who_does_not_take_his_answer_keeps_nobody_out():
+    with Http() as served:
+        streams = half_open(served, 150)
+        for stream in streams:
+            stream.setblocking(False)
+            try:
+                stream.sendall(b"TP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 500)
+            except OSError:
+                pass  # was shown out, or has enough
+        time.sleep(0.5)
+        assert served.get("/healthz") == "ok\n"
+        for stream in streams:
+            stream.close()
+
+
+def chunked(served, body_chunks):
+    """What comes back for a body in chunks; None: the connection was cut."""
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as stream:
+        stream.sendall(b"POST /api/check HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Snug-Request: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        try:
+            for chunk in body_chunks:
+                stream.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+            stream.sendall(b"0\r\n\r\n")
+            return stream.recv(4096) or None
+        except (ConnectionResetError, BrokenPipeError):
+            return None
+
+
+def test_a_body_in_chunks_has_the_same_limit():
+    with Http() as served:
+        assert chunked(served, [b"x" * 1000] * 4).startswith(b"HTTP/1.1 200 ")
+        assert chunked(served, [b"x" * 1000] * 5) is None
+        assert chunked(served, [b"x"] * 5000) is None
+        assert chunked(served, [b"x" * 4096, b"y"]) is None
+        assert served.get("/healthz") == "ok\n"
+
+
+def test_health_asks_all_workers_at_once():
+    with Http("-t", "4") as served:
+        with stuck(served, (1, 2, 3)):
+            began = time.monotonic()
+            status, text, _ = served.ask("GET", "/healthz")
+            assert 0.9 < time.monotonic() - began < 1.5, time.monotonic() - began
+            assert status == 503 and re.findall(rb"worker (\d+):", text) == [b"1", b"2", b"3"], text
+        assert served.get("/healthz") == "ok\n"
+
+
+def test_the_end_waits_for_late_workers_alone():
+    """What a worker still holds of ours is safe until it has been there, and then nothing else is waited for."""
+    with Http() as served:
+        with stuck(served, (1,)):
+            for _ in range(2):
+                assert served.ask("GET", "/healthz")[0] == 503
+            served.server.process.terminate()
+            time.sleep(0.5)
+            assert served.server.process.poll() is None
+        assert served.server.process.wait(10) == 0
+    with Http() as served:
+        with stuck(served, (1,)):
+            assert served.ask("GET", "/healthz")[0] == 503
+            served.server.process.terminate()
+            time.sleep(1.2)
+            served.server.process.terminate()  # a second time: for one that never answers
+            time.sleep(0.2)
+        assert served.server.process.wait(10) == 128 + signal.SIGTERM
+
+
+def test_the_end_does_not_wait_for_a_long_defragmentation():
+    with Http("-m", "400", "-t", "1", "--defrag", "off", "--defrag-duty", "0.1", "--defrag-step", "1k") as served:
+        count = 200000
+        served.store(b"".join(b"set k%d 0 0 500 noreply\r\n%s\r\n" % (i, b"v" * 500) for i in range(count)))
+        served.store(b"".join(b"delete k%d noreply\r\n" % i for i in range(count) if i % 3))
+        # A busy worker keeps to the duty, so this takes minutes.
+        load = subprocess.Popen([sys.executable, "-c", LOAD, str(served.server.address[1])], stderr=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + 10
+            while served.get("/api/stats")["cmd_set"] == count:
+                assert time.monotonic() < until
+            with socket.create_connection(("127.0.0.1", served.port), timeout=20) as stream:
+                stream.sendall(b"POST /api/defrag HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Snug-Request: 1\r\n\r\n")
+                time.sleep(1)
+                assert not select.select([stream], [], [], 0)[0], stream.recv(4096)
+                began = time.monotonic()
+                served.server.process.terminate()
+                assert served.server.process.wait(20) == 0
+                assert time.monotonic() - began < 3, time.monotonic() - began
+        finally:
+            load.kill()
+            load.wait()
 
 
 def test_the_end_under_open_connections():

@@ -163,6 +163,11 @@ def test_estimate_is_what_defrag_gains():
         assert "defragment demand caller" in table and "MiB" in table, table
 
 
+def test_json_is_utf8_whatever_a_setting_is():
+    with Server("--http-host", "caf\u00e9,\udcff\"", "--http-host", "\x01\\") as server:
+        assert server.json("stats", "settings")["http_host"] == 'caf\u00e9,\ufffd",\x01\\'
+
+
 def test_a_budget_makes_it_partial():
     with Server() as server:
         server.fragment()

@@ -111,13 +111,15 @@ static void test_stats_are_all_workers_sum(void **state) {
 	store(1, "c");
 	get(0, "a", STATUS_FOUND);
 	get(1, "none", STATUS_NOT_FOUND);
-	workers[0].connections = (struct connection_counts){.current = 3, .total = 5, .read_bytes = 100};
-	workers[1].connections = (struct connection_counts){.current = 1, .total = 2, .read_bytes = 11, .rejected = 7};
+	workers[0].connections = (struct connection_counts){.current = 3, .total = 5, .read_bytes = 100, .yields = 2};
+	workers[1].connections =
+		(struct connection_counts){.current = 1, .total = 2, .read_bytes = 11, .rejected = 7, .yields = 4};
 	assert_says(COMMAND_STATS, "", "STAT cmd_set 3\r\n");
 	assert_says(COMMAND_STATS, "", "STAT get_hits 1\r\nSTAT get_misses 1\r\n");
 	assert_says(COMMAND_STATS, "",
 				"STAT curr_connections 4\r\nSTAT total_connections 7\r\nSTAT rejected_connections 7\r\n");
 	assert_says(COMMAND_STATS, "", "STAT bytes_read 111\r\n");
+	assert_says(COMMAND_STATS, "", "STAT conn_yields 6\r\n");
 	assert_says(COMMAND_STATS, "", "STAT curr_items 3\r\nSTAT total_items 3\r\n");
 	assert_says(COMMAND_STATS, "", "STAT limit_maxbytes 8388608\r\n");
 	assert_says(COMMAND_STATS, "items", "STAT items:1:number 3\r\n");

@@ -41,8 +41,9 @@ static int remove_place(void **state) {
 }
 
 static struct settings tcp(const char *address, uint16_t port, uint32_t threads) {
-	struct settings settings = {.threads = threads, .backlog = 16, .has_port = true, .port = port, .listen_count = 1};
-	(void)snprintf(settings.listen[0], sizeof settings.listen[0], "%s", address);
+	struct settings settings = {
+		.threads = threads, .backlog = 16, .has_port = true, .port = port, .listen = {.count = 1}};
+	(void)snprintf(settings.listen.entry[0], sizeof settings.listen.entry[0], "%s", address);
 	return settings;
 }
 
@@ -204,10 +205,10 @@ static void half_a_star_is_refused(void **state) {
 static void several_addresses_take_one_port(void **state) {
 	(void)state;
 	struct settings settings = tcp("127.0.0.1", 0, 2);
-	strcpy(settings.listen[1], "127.0.0.2");
-	strcpy(settings.listen[2], "127.0.0.3:0");
-	strcpy(settings.listen[3], "127.0.0.4");
-	settings.listen_count = 4;
+	strcpy(settings.listen.entry[1], "127.0.0.2");
+	strcpy(settings.listen.entry[2], "127.0.0.3:0");
+	strcpy(settings.listen.entry[3], "127.0.0.4");
+	settings.listen.count = 4;
 	struct listeners listeners = opened(&settings);
 	assert_int_equal(listeners.count, 4);
 	assert_int_equal(listeners.listener[0].port, listeners.listener[3].port);
@@ -241,8 +242,8 @@ static void what_is_no_address_is_refused(void **state) {
 	refused(&settings, "192.0.2.1:0", "Cannot assign");
 	/* What was opened before is closed again. */
 	settings = tcp("127.0.0.1", 0, 1);
-	strcpy(settings.listen[1], "192.0.2.1");
-	settings.listen_count = 2;
+	strcpy(settings.listen.entry[1], "192.0.2.1");
+	settings.listen.count = 2;
 	refused(&settings, "192.0.2.1", "Cannot assign");
 }
 

@@ -68,8 +68,8 @@ static void has_memcached_s_defaults(void **state) {
 	assert_int_equal(s.port, 11211);
 	assert_int_equal(s.socket_mask, 0700);
 	assert_in_range(s.threads, 1, 4);
-	assert_int_equal(s.listen_count, 1);
-	assert_string_equal(s.listen[0], "127.0.0.1");
+	assert_int_equal(s.listen.count, 1);
+	assert_string_equal(s.listen.entry[0], "127.0.0.1");
 	assert_int_equal(s.io, IO_AUTO);
 	assert_true(s.background);
 	assert_int_equal(s.defrag_duty_ppm, 30000);
@@ -88,8 +88,8 @@ static void reads_what_memcached_reads(void **state) {
 	assert_true(s.daemonize && s.has_port);
 	assert_int_equal(s.port, 11311);
 	assert_string_equal(s.user, "memcache");
-	assert_int_equal(s.listen_count, 2);
-	assert_string_equal(s.listen[1], "::1");
+	assert_int_equal(s.listen.count, 2);
+	assert_string_equal(s.listen.entry[1], "::1");
 	assert_string_equal(s.pid_file, "/var/run/memcached/memcached.pid");
 	s = accepted("-m128 -vvt2 -MFLr --conn-limit=7 --listen-backlog 9 -I 512k -a 770 -s /tmp/s");
 	assert_int_equal(s.memory_bytes, 128 << 20);
@@ -129,10 +129,10 @@ static void a_unix_socket_alone_turns_tcp_off(void **state) {
 	assert_false(settings_want_tcp(&s));
 	s = accepted("-s /tmp/s -p 0");
 	assert_true(settings_want_tcp(&s));
-	assert_string_equal(s.listen[0], "127.0.0.1");
+	assert_string_equal(s.listen.entry[0], "127.0.0.1");
 	s = accepted("-s /tmp/s -l ::1");
 	assert_true(settings_want_tcp(&s));
-	assert_int_equal(s.listen_count, 1);
+	assert_int_equal(s.listen.count, 1);
 	s = accepted("--control /tmp/s");
 	assert_true(settings_want_tcp(&s));
 }
@@ -186,7 +186,7 @@ static void refuses_with_a_sentence(void **state) {
 		{"--verbose=2", "--verbose: takes no value"},
 		{"--daemon=x", "--daemon: 'x' is not on or off"},
 		{"--unix-socket=", "--unix-socket: is empty"},
-		{"-l ,", "-l: ',' has an empty address"},
+		{"-l ,", "-l: ',' has an empty entry"},
 		{"--frobnicate=1", "--frobnicate: unknown option"},
 		{"-q", "-q: unknown option"},
 		{"-vq", "-q: unknown option"},
@@ -220,7 +220,7 @@ static void refuses_texts_that_are_too_long(void **state) {
 	struct settings settings;
 	char line[700];
 	char *said;
-	const char *const options[] = {"-s", "--control", "-P", "-u", "-l"};
+	const char *const options[] = {"-s", "--control", "-P", "-u", "-l", "--http-host"};
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
 		(void)snprintf(line, sizeof line, "%s %0600d", options[i], 7);
 		assert_int_equal(parse(line, &settings, &said), SETTINGS_REFUSE);
@@ -233,9 +233,9 @@ static void refuses_texts_that_are_too_long(void **state) {
 	assert_int_equal(parse(line, &settings, &said), SETTINGS_REFUSE);
 	free(said);
 	strcpy(line, "-l a,b,c,d,e,f,g,h -l i,j,k,l,m,n,o,p");
-	assert_int_equal(accepted(line).listen_count, SETTINGS_LISTEN_MAX);
+	assert_int_equal(accepted(line).listen.count, SETTINGS_LIST_MAX);
 	strcat(line, ",q");
-	refused(line, "-l: more than 16 addresses");
+	refused(line, "-l: more than 16 entries");
 }
 
 /* Each option that has a value refuses a bad one, by either name. */
@@ -246,7 +246,7 @@ static void each_option_refuses_nonsense(void **state) {
 	char *said;
 	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++) {
 		const struct settings_option *option = &settings_options[i];
-		bool is_text = option->kind == KIND_TEXT || option->kind == KIND_LISTEN;
+		bool is_text = option->kind == KIND_TEXT || option->kind == KIND_LIST;
 		if (option->kind == KIND_RISE || option->kind >= KIND_HELP) continue;
 		(void)snprintf(line, sizeof line, "--%s=%s", option->name, is_text ? "" : "?!");
 		if (parse(line, &settings, &said) != SETTINGS_REFUSE) fail_msg("%s is not refused", line);
@@ -299,8 +299,8 @@ static void reads_a_config_file(void **state) {
 	struct settings s = accepted(line);
 	assert_int_equal(s.memory_bytes, 128 << 20);
 	assert_int_equal(s.threads, 2);
-	assert_int_equal(s.listen_count, 3);
-	assert_string_equal(s.listen[2], "5.6.7.8");
+	assert_int_equal(s.listen.count, 3);
+	assert_string_equal(s.listen.entry[2], "5.6.7.8");
 	assert_true(s.no_eviction && s.has_port);
 	assert_false(s.daemonize);
 	assert_int_equal(s.verbosity, 2);
@@ -310,11 +310,30 @@ static void reads_a_config_file(void **state) {
 	(void)snprintf(line, sizeof line, "-m 256 -l 9.9.9.9 --disable-evictions=off --config %s -v", path);
 	s = accepted(line);
 	assert_int_equal(s.memory_bytes, 256 << 20);
-	assert_int_equal(s.listen_count, 1);
-	assert_string_equal(s.listen[0], "9.9.9.9");
+	assert_int_equal(s.listen.count, 1);
+	assert_string_equal(s.listen.entry[0], "9.9.9.9");
 	assert_false(s.no_eviction);
 	assert_int_equal(s.verbosity, 3);
 	assert_int_equal(unlink(path), 0);
+}
+
+static void lists_do_not_touch_each_other(void **state) {
+	(void)state;
+	char path[32];
+	char line[128];
+	write_config(path, "http-host = a,b\nlisten = 1.1.1.1\nhttp-host = c\n");
+	(void)snprintf(line, sizeof line, "--config %s", path);
+	struct settings s = accepted(line);
+	assert_int_equal(s.http_hosts.count, 3);
+	assert_string_equal(s.http_hosts.entry[2], "c");
+	assert_int_equal(s.listen.count, 1);
+	(void)snprintf(line, sizeof line, "--http-host=d.example.org:1 --config %s --http-host e,f", path);
+	s = accepted(line);
+	assert_int_equal(s.http_hosts.count, 3);
+	assert_string_equal(s.http_hosts.entry[0], "d.example.org:1");
+	assert_string_equal(s.http_hosts.entry[2], "f");
+	assert_string_equal(s.listen.entry[0], "1.1.1.1");
+	(void)unlink(path);
 }
 
 static void each_config_file_has_its_own_addresses(void **state) {
@@ -326,8 +345,8 @@ static void each_config_file_has_its_own_addresses(void **state) {
 	write_config(second, "listen = 3.3.3.3\n");
 	(void)snprintf(line, sizeof line, "--config %s --config %s", first, second);
 	struct settings s = accepted(line);
-	assert_int_equal(s.listen_count, 1);
-	assert_string_equal(s.listen[0], "3.3.3.3");
+	assert_int_equal(s.listen.count, 1);
+	assert_string_equal(s.listen.entry[0], "3.3.3.3");
 	assert_int_equal(s.threads, 3);
 	assert_int_equal(unlink(first) + unlink(second), 0);
 }
@@ -481,6 +500,7 @@ int main(void) {
 		cmocka_unit_test(refuses_each_of_memcached_s_by_name_with_a_reason),
 		cmocka_unit_test(says_what_has_no_effect),
 		cmocka_unit_test(reads_a_config_file),
+		cmocka_unit_test(lists_do_not_touch_each_other),
 		cmocka_unit_test(each_config_file_has_its_own_addresses),
 		cmocka_unit_test(refuses_a_config_file_by_line),
 		cmocka_unit_test(help_fits_80_columns_and_knows_each_option),

@@ -1,9 +1,9 @@
 /* show.c: see show.h. A name says what its value is: _bytes, _ns, fragmentation. */
 #include "show.h"
 
+#include "base/json_text.h"
 #include "units.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +13,8 @@ static bool ends(const char *text, const char *with) {
 	return length >= part && strcmp(text + length - part, with) == 0;
 }
 
-/* JSON's numbers, as far as snugd writes them; what a double could not hold, such as a schedule's number, is none. */
 static bool is_number(const char *text) {
-	if (strlen(text) > 15 && strchr(text, '.') == NULL) return false;
-	if (*text == '-') text++;
-	if (!isdigit((unsigned char)*text) || (text[0] == '0' && isdigit((unsigned char)text[1]))) return false;
-	while (isdigit((unsigned char)*text)) text++;
-	if (*text == '.' && isdigit((unsigned char)text[1]))
-		for (text++; isdigit((unsigned char)*text);) text++;
-	return *text == '\0';
+	return json_is_number(text, strlen(text));
 }
 
 static struct unit_text readable(const char *name, const char *value) {
@@ -71,15 +64,11 @@ void show_table(const struct reply *reply) {
 }
 
 static void put_string(const char *text) {
+	char part[JSON_PART_BYTES];
 	putchar('"');
-	for (; *text != '\0'; text++) {
-		unsigned char letter = (unsigned char)*text;
-		if (letter == '"' || letter == '\\')
-			printf("\\%c", letter);
-		else if (letter < 32)
-			printf("\\u%04x", letter);
-		else
-			putchar(letter);
+	for (size_t left = strlen(text), taken; left > 0; text += taken, left -= taken) {
+		taken = json_take_part(text, left, part);
+		fputs(part, stdout);
 	}
 	putchar('"');
 }

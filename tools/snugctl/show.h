@@ -9,9 +9,9 @@ void show_table(const struct reply *reply);
 /* One object: numbers as numbers, all else as strings. */
 void show_json(const struct reply *reply);
 
-/* The workers' maps as text, or as a picture in a file. False: a sentence is on standard error. */
-/* {"workers":[{"worker":0,"map":{..}},..]} */
+/* {"workers":[{"worker":0,"stride_pages":1,"map":{..}},..]} */
 void show_map_json(const struct reply *reply);
+/* The workers' maps as text, or as a picture in a file. False: a sentence is on standard error. */
 bool show_map(const struct reply *reply, const char *svg_path);
 
 /* Figures that change, until a key or a signal ends it. `rounds` 0: without end. Returns the exit status. */

@@ -10,12 +10,16 @@
 #define COLUMNS 100
 #define ROWS 16
 
-/* A worker's; of large ones the server lists every so-many-th page. */
-static bool read_map(const struct reply *reply, unsigned worker, const char *json, struct memory_map *map) {
+/* Of a large worker the server lists every so-many-th page. */
+static uint32_t stride_of(const struct reply *reply, unsigned worker) {
 	char name[48];
 	snprintf(name, sizeof name, "%u:map_stride_pages", worker);
 	double stride = reply_number(reply, name);
-	uint32_t listed = stride >= 1 && stride < 1e9 ? (uint32_t)stride : 1;
+	return stride >= 1 && stride < 1e9 ? (uint32_t)stride : 1;
+}
+
+static bool read_map(const struct reply *reply, unsigned worker, const char *json, struct memory_map *map) {
+	uint32_t listed = stride_of(reply, worker);
 	struct map_reader reader;
 	size_t length = strlen(json);
 	map_reader_begin(&reader, 0, listed, NULL);
@@ -100,7 +104,7 @@ void show_map_json(const struct reply *reply) {
 	for (size_t i = 0; i < reply->line_count; i++) {
 		const char *json = json_of(reply->lines[i], &worker);
 		if (json == NULL) continue;
-		printf("%s{\"worker\":%u,\"map\":%s}", comma, worker, json);
+		printf("%s{\"worker\":%u,\"stride_pages\":%u,\"map\":%s}", comma, worker, stride_of(reply, worker), json);
 		comma = ",";
 	}
 	puts("]}");

@@ -1,0 +1,108 @@
+/* http/http_crowd.c: see http_crowd.h. The list is walked on each arrival: it has some hundred entries at most. */
+#include "http/http_crowd.h"
+
+#include "base/assert.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+void crowd_init(struct crowd *crowd, uint32_t room, uint32_t network_room) {
+	*crowd = (struct crowd){.room = room, .network_room = network_room};
+	pthread_mutex_init(&crowd->mutex, NULL);
+}
+
+void crowd_deinit(struct crowd *crowd) {
+	SNUG_ASSERT(crowd->oldest == NULL);
+	pthread_mutex_destroy(&crowd->mutex);
+}
+
+/* ------------------------------------------------------------------ the list --------------- */
+
+static void append(struct crowd *crowd, struct guest *guest) {
+	guest->newer = NULL;
+	guest->older = crowd->newest;
+	*(crowd->newest == NULL ? &crowd->oldest : &crowd->newest->newer) = guest;
+	crowd->newest = guest;
+}
+
+static void detach(struct crowd *crowd, struct guest *guest) {
+	*(guest->older == NULL ? &crowd->oldest : &guest->older->newer) = guest->newer;
+	*(guest->newer == NULL ? &crowd->newest : &guest->newer->older) = guest->older;
+}
+
+/* ------------------------------------------------------------------ who must go ------------ */
+
+static void network_of(const struct sockaddr *address, uint8_t *network) {
+	memset(network, 0, NETWORK_BYTES);
+	if (address->sa_family == AF_INET) {
+		memcpy(network, &((const struct sockaddr_in *)(const void *)address)->sin_addr, sizeof(struct in_addr));
+	} else if (address->sa_family == AF_INET6) {
+		const struct in6_addr *ip = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+		bool is_mapped = IN6_IS_ADDR_V4MAPPED(ip);
+		memcpy(network, is_mapped ? &ip->s6_addr[12] : ip->s6_addr, is_mapped ? sizeof(struct in_addr) : NETWORK_BYTES);
+	}
+}
+
+/* How many are here, of that network or, with NULL, of all; and of them who has let us wait the longest. NULL: all are being answered. */
+static uint32_t count(const struct crowd *crowd, const uint8_t *network, struct guest **longest) {
+	uint32_t number = 0;
+	*longest = NULL;
+	for (struct guest *guest = crowd->oldest; guest != NULL; guest = guest->newer) {
+		if (guest->is_shown_out || (network != NULL && memcmp(guest->network, network, NETWORK_BYTES) != 0)) continue;
+		if (!guest->is_answered && *longest == NULL) *longest = guest;
+		number++;
+	}
+	return number;
+}
+
+/* False: nobody can be asked to go. */
+static bool make_room(struct crowd *crowd, const uint8_t *network, uint32_t room) {
+	struct guest *longest;
+	if (count(crowd, network, &longest) < room) return true;
+	if (longest == NULL) return false;
+	longest->is_shown_out = true;
+	(void)shutdown(longest->fd, SHUT_RDWR);
+	return true;
+}
+
+/* ------------------------------------------------------------------ come and go ------------ */
+
+struct guest *crowd_enter(struct crowd *crowd, int fd, const struct sockaddr *address) {
+	struct guest *guest = calloc(1, sizeof *guest);
+	if (guest != NULL) {
+		guest->fd = fd;
+		network_of(address, guest->network);
+		pthread_mutex_lock(&crowd->mutex);
+		bool has_room = make_room(crowd, guest->network, crowd->network_room) && make_room(crowd, NULL, crowd->room);
+		if (has_room) append(crowd, guest);
+		pthread_mutex_unlock(&crowd->mutex);
+		if (has_room) return guest;
+	}
+	free(guest);
+	(void)shutdown(fd, SHUT_RDWR);
+	return NULL;
+}
+
+void crowd_begin_answer(struct crowd *crowd, struct guest *guest) {
+	pthread_mutex_lock(&crowd->mutex);
+	guest->is_answered = true;
+	pthread_mutex_unlock(&crowd->mutex);
+}
+
+void crowd_end_answer(struct crowd *crowd, struct guest *guest) {
+	pthread_mutex_lock(&crowd->mutex);
+	guest->is_answered = false;
+	detach(crowd, guest);
+	append(crowd, guest);
+	pthread_mutex_unlock(&crowd->mutex);
+}
+
+void crowd_leave(struct crowd *crowd, struct guest *guest) {
+	if (guest == NULL) return;
+	pthread_mutex_lock(&crowd->mutex);
+	detach(crowd, guest);
+	pthread_mutex_unlock(&crowd->mutex);
+	free(guest);
+}
