@@ -16,19 +16,21 @@ static uint32_t keep_of(uint64_t limit_bytes, uint32_t bytes) {
 	return keep < 2 ? 2 : keep > KEEP_MAX ? KEEP_MAX : (uint32_t)keep;
 }
 
-/* What waits for others must not drive out the items: an eighth of the limit at most. */
-static uint32_t records_of(uint64_t limit_bytes, uint32_t records_max) {
+/* What waits for others must not drive out the items: an eighth of the limit, if no more connections wait than can have one each. */
+static uint32_t shared_records_of(uint64_t limit_bytes, uint32_t records_max) {
 	uint64_t records = limit_bytes / RECORDS_SHARE / RECORD_BYTES;
-	return records < RECORDS_MIN ? RECORDS_MIN : records > records_max ? records_max : (uint32_t)records;
+	return records < RECORDS_MIN ? RECORDS_MIN : records > records_max / 2 ? records_max / 2 : (uint32_t)records;
 }
 
 void buffers_init(struct buffers *buffers, snug_shard *shard, uint64_t limit_bytes, uint32_t records_max) {
+	uint32_t shared = shared_records_of(limit_bytes, records_max);
 	*buffers = (struct buffers){
 		.shard = shard,
 		.blocks = {.bytes = BUFFER_BYTES, .keep = keep_of(limit_bytes, BUFFER_BYTES), .taken_max = UINT32_MAX},
 		.records = {.bytes = RECORD_BYTES,
 					.keep = keep_of(limit_bytes, RECORD_BYTES),
-					.taken_max = records_of(limit_bytes, records_max)},
+					.taken_max = 2 * shared,
+					.shared_max = shared},
 	};
 }
 
@@ -73,6 +75,12 @@ void buffers_give(struct buffers *buffers, struct buffer_stock *stock, void *mem
 	buffer->next_free = stock->free;
 	stock->free = buffer;
 	stock->free_count++;
+}
+
+uint32_t buffers_left(const struct buffer_stock *stock, uint32_t held) {
+	uint32_t left = stock->shared_max > stock->taken ? stock->shared_max - stock->taken : 0;
+	if (LIKELY(left > held)) return left - held;
+	return held == 0 && stock->taken < stock->taken_max ? 1 : 0;
 }
 
 bool buffers_prepare(struct buffers *buffers, struct buffer_stock *stock, uint32_t count) {

@@ -20,6 +20,7 @@ struct buffer_stock {
 	uint32_t bytes;
 	uint32_t taken;
 	uint32_t taken_max;
+	uint32_t shared_max; /* as many are shared by need; those beyond are for who has none */
 };
 
 struct buffers {
@@ -29,7 +30,7 @@ struct buffers {
 	struct buffer_stock records;
 };
 
-/* `records_max` records may be taken at a time, or fewer where the limit is low. */
+/* `records_max` records may be taken at a time, or fewer where the limit is low; half of them are shared. */
 void buffers_init(struct buffers *buffers, snug_shard *shard, uint64_t limit_bytes, uint32_t records_max);
 /* All must have been given back. */
 void buffers_deinit(struct buffers *buffers);
@@ -37,6 +38,10 @@ void buffers_deinit(struct buffers *buffers);
 /* Undefined content. NULL: no memory, or too many. */
 void *buffers_take(struct buffers *buffers, struct buffer_stock *stock);
 void buffers_give(struct buffers *buffers, struct buffer_stock *stock, void *memory);
+
+/* How many who holds `held` may take besides: together no more than are left to all others, so that those who never give theirs back leave some; and one,
+ * if he holds none, as long as there are any. */
+uint32_t buffers_left(const struct buffer_stock *stock, uint32_t held);
 
 /* True when `count` can be taken without taking memory, which moves and evicts items. */
 bool buffers_prepare(struct buffers *buffers, struct buffer_stock *stock, uint32_t count);

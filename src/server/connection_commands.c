@@ -229,17 +229,12 @@ static bool waits_for_record(struct connection *connection) {
 	return true;
 }
 
-/* How many commands may be taken in now; a remote one takes a record each. */
+/* How many commands may be taken in now; one that is another worker's, or whose value is sent from where it lies, takes a record. */
 static uint32_t room_for_commands(struct connection *connection) {
-	struct turn *turn = turn_of(connection);
-	const struct buffer_stock *records = &turn->buffers.records;
 	if (connection->output_bytes >= OUTPUT_BYTES_MAX || connection->records >= RECORDS_MAX) return 0;
-	uint32_t most = BATCH_COMMANDS, left = records->taken_max - records->taken;
-	if (left <= most) {
-		most = left > 0 ? left - 1 : 0; /* the last one is for a value that is sent from where it lies */
-		if (most == 0) block(connection);
-	}
-	return most;
+	uint32_t left = buffers_left(&turn_of(connection)->buffers.records, connection->records);
+	if (UNLIKELY(left == 0)) block(connection);
+	return left < BATCH_COMMANDS ? left : BATCH_COMMANDS;
 }
 
 /* Carries out the batch. Tells how many of its commands; fewer than all: the connection is blocked or closed. */

@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define RECORDS_AWAY_MAX 1024u /* also the room of the channel that they come back on */
+#define RECORDS_AWAY_MAX 2048u /* also the room of the channel that they come back on */
 #define OUTBOX_BATCH 16u
 #define SHORT_WAIT_NS UINT64_C(2000000)
 #define UPKEEP_WAIT_NS UINT64_C(1000000000)
@@ -190,18 +190,23 @@ void server_worker_run(struct server_worker *worker, void *const *requests, size
 
 /* ------------------------------------------------------------------ a turn ----------------- */
 
-/* Those that waited for records, if there are some again. */
+/* Those of whom each waited for a record, and may have one now. The others wait on: some of what is taken may never be given back. */
 static void resume_blocked(struct turn *turn) {
 	struct connection *connection = turn->blocked;
-	if (LIKELY(connection == NULL) || turn->buffers.records.taken > turn->buffers.records.taken_max / 2) return;
+	if (LIKELY(connection == NULL)) return;
 	turn->blocked = NULL;
 	while (connection != NULL) {
 		struct connection *next = connection->next_blocked;
-		connection->is_blocked = false;
-		if (connection->is_closing)
-			connection_reap(connection);
-		else
-			connection_resume(connection);
+		if (!connection->is_closing && buffers_left(&turn->buffers.records, connection->records) == 0) {
+			connection->next_blocked = turn->blocked;
+			turn->blocked = connection;
+		} else {
+			connection->is_blocked = false;
+			if (connection->is_closing)
+				connection_reap(connection);
+			else
+				connection_resume(connection);
+		}
 		connection = next;
 	}
 }

@@ -67,6 +67,33 @@ def clients_that_never_read(server):
     require_service(server)
 
 
+def many_clients_that_never_read(server):
+    """Sixty that each ask for far more than they take: what the server keeps for their answers is used up, and others must be served all the same, each
+    time, whichever worker has their connection or their key."""
+    value = b"m" * 100000
+    conversation = Conversation(server.connect())
+    conversation.ask(b"".join(store(b"set", b"unread%d" % i, value) for i in range(4)), STORED * 4)
+    conversation.close()
+    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(60)]
+    try:
+        for connection in connections:
+            connection.setblocking(False)
+            try:
+                connection.send(b"get unread0\r\nget unread1\r\nget unread2\r\nget unread3\r\n" * 500)
+            except BlockingIOError:
+                pass
+        for _ in range(12):
+            conversation = Conversation(server.connect())
+            for key in range(8):
+                name = b"bystander%d" % key
+                conversation.ask(b"set %s 0 0 1\r\nx\r\nget %s none\r\n" % (name, name), STORED + hit(name, b"x"))
+            conversation.close()
+    finally:
+        for connection in connections:
+            reset(connection)
+    require_service(server)
+
+
 def clients_that_never_read_small_answers(server):
     """Answers that are errors, misses and numbers, not values."""
     before = server.rss_bytes()
@@ -235,6 +262,7 @@ def answered(conversation):
 CASES = [
     more_connections_than_permitted,
     clients_that_never_read,
+    many_clients_that_never_read,
     clients_that_never_read_small_answers,
     reads_at_last,
     slow_writers,
