@@ -180,6 +180,7 @@ void server_destroy(struct server *server) {
 	snug_error error = snug_coordinator_destroy(server->coordinator);
 	if (!error) error = snug_workers_destroy(server->workers);
 	SNUG_ASSERT(!error);
+	(void)error;
 	free(server->worker);
 	free(server);
 }
