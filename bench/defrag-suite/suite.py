@@ -97,6 +97,7 @@ def write_markdown(results, names, options):
 
 
 def main():
+    target.end_in_order()
     parser = words()
     options = parser.parse_args()
     targets = chosen_targets(options, parser)

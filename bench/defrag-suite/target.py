@@ -3,8 +3,10 @@
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -15,6 +17,12 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def end_in_order():
+    """A signal that ends this program unwinds it, so that no server is left behind."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
 class Target:

@@ -5,7 +5,8 @@ equal memory; and processor time and latency of snugd beside memcached by bench-
     peers.py [--build DIRECTORY] [--limit MB] [--seed N] [--out DIRECTORY] [--only PART,...] [--rounds N]
 
 Every value that is found is compared to what was stored. Payload is measured by asking for a sample of all keys that were stored: the share
-found, times the bytes of keys and values; where few large values are most of the bytes all keys are asked for. Density is payload / resident memory of the process.
+found, times the bytes of keys and values; where few large values are most of the bytes all keys are asked for. Density is payload / resident memory
+of the process.
 """
 
 import argparse
@@ -335,6 +336,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="of bench-servers")
     parser.add_argument("--requests", type=int, default=1000000, help="of the hit ratio")
     options = parser.parse_args()
+    target.end_in_order()
     options.notes = []
     options.say = lambda line: print(line, file=sys.stderr, flush=True)
     options.targets = targets(options)

@@ -19,7 +19,8 @@
  * so io_uring pays by what a turn gathers: with many connections, and most where workers wake each other.
  *
  * Tried in bench-io-echo and left out, because no difference stood out of the noise of 5 %:
- *     32 or 128 buffers in place of 64, and 32 KiB in place of 16     (4 KiB cost half as much again for values of 100 kB)
+ *     128 buffers in place of 64, and 32 KiB in place of 16           (4 KiB cost half as much again for values of 100 kB; with 32 buffers one
+ *                                                                      flood starves all others: io_uring_ring.c)
  *     the ring's descriptor registered
  *     sends that complete without a word if all went                  (they make it harder to know when the caller's bytes are free)
  *     a poll that leaves what is queued to the wait's call            (one call less in a turn that ends in sleep) */

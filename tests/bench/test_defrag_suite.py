@@ -6,12 +6,13 @@ already and on servers that misbehave.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
-import socket
 
 BUILD, SOURCE = sys.argv[1], sys.argv[2]
 SUITE = os.path.join(SOURCE, "bench", "defrag-suite")
@@ -142,6 +143,19 @@ def a_server_that_does_not_start_fails_and_the_others_go_on():
     assert "failed" not in found["checkerboard"]["malloc"]
 
 
+def a_signal_leaves_no_server_behind():
+    command = [sys.executable, os.path.join(SUITE, "suite.py"), "--build", BUILD, "--limit", "8", "--recover", "60", "--targets", "malloc"]
+    suite = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    children = f"/proc/{suite.pid}/task/{suite.pid}/children"
+    until = time.monotonic() + 30
+    while not (found := open(children).read().split()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    suite.terminate()
+    assert suite.wait(30) == 143
+    assert not any(os.path.exists(f"/proc/{each}") for each in found)
+
+
 def what_it_does_not_know_is_refused():
     for arguments, said in ((["--targets", "nosuch"], "no such target: nosuch"), (["--scenarios", "nosuch"], "no such scenario: nosuch"),
                             (["--defrag", "nosuch", "x"], "no such server"), (["--running", "a", "b", "c"], "wants HOST:PORT"),
@@ -152,7 +166,8 @@ def what_it_does_not_know_is_refused():
 TESTS = [mean_is_weighed_by_time, recovery_is_the_first_time_that_density_is_back, card_has_the_extremes_of_what_came_after_the_first_mark,
          score_card_counts_a_failure_as_nothing, all_scenarios_run_on_snugd_and_on_an_allocator, a_server_that_runs_already_is_emptied_and_driven,
          results_are_written_as_a_page_with_plots, a_wrong_value_fails_the_scenario, a_closed_connection_fails_the_scenario,
-         a_server_that_does_not_start_fails_and_the_others_go_on, what_it_does_not_know_is_refused]
+         a_server_that_does_not_start_fails_and_the_others_go_on,
+         a_signal_leaves_no_server_behind, what_it_does_not_know_is_refused]
 
 print(f"[==========] Running {len(TESTS)} test(s).", flush=True)
 failed = 0
