@@ -31,7 +31,7 @@ def time_to_recover(rows, since, until, wanted):
 
 def card(rows, marks, result, refused):
     fresh = marks[0]["density"]
-    recovered = time_to_recover(rows, result["recovery_from_s"], result["recovery_to_s"] + 1, 0.95 * fresh)
+    recovered = time_to_recover(rows, result["recovery_from_s"], result["recovery_to_s"], 0.95 * fresh)
     return {
         "fresh": fresh,
         "worst": min(mark["density"] for mark in marks[1:]),

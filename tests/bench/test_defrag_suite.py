@@ -53,6 +53,8 @@ def card_has_the_extremes_of_what_came_after_the_first_mark():
     card = score.card(rows, marks, {"recovery_from_s": 1, "recovery_to_s": 2}, 3)
     assert (card["fresh"], card["worst"], card["end"], card["refused"]) == (0.8, 0.4, 0.7, 3)
     assert (card["rss_peak"], card["rss_end"], card["to_recover_s"]) == (200, 110, None)
+    refilled = [*rows, (2.1, 100, 95)]  # after the recovery: does not count
+    assert score.card(refilled, marks, {"recovery_from_s": 1, "recovery_to_s": 2}, 0)["to_recover_s"] is None
 
 
 def score_card_counts_a_failure_as_nothing():
