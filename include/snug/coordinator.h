@@ -213,7 +213,7 @@ SNUG_NODISCARD snug_error snug_coordinator_wait(snug_coordinator *coordinator, s
 SNUG_NODISCARD snug_error snug_coordinator_call(snug_coordinator *coordinator, const snug_request *request,
 												uint64_t timeout_ns, snug_response *response, snug_ticket *late);
 
-/* ------------------------------------------------------------------ audit, figures: any thread ------------------------- */
+/* ------------------------------------------------------------------ audit, schedules, figures: any thread ------------------------- */
 
 typedef enum snug_origin { SNUG_ORIGIN_CALLER, SNUG_ORIGIN_SCHEDULE, SNUG_ORIGIN_BACKGROUND } snug_origin;
 
@@ -240,6 +240,25 @@ typedef struct snug_audit_entry {
 /* The last entries, the oldest first. `*count` gives the array's room and takes the number written. NULL. */
 SNUG_NODISCARD snug_error snug_coordinator_audit(const snug_coordinator *coordinator, snug_audit_entry *entries,
 												 uint32_t *count);
+
+/* A schedule that was accepted and not cancelled. */
+typedef struct snug_schedule_entry {
+	uint64_t name; /* for CANCEL */
+	snug_schedule schedule;
+	uint64_t runs;            /* that have ended */
+	uint64_t left_out;        /* that were due while the last one still ran */
+	uint64_t reclaimed_bytes; /* by all runs */
+	int64_t last_s;           /* when the last run began, in seconds since 1970; 0: there was none */
+	int64_t next_s;           /* when the next one is due, by the clock as it was last looked at; 0: not within days */
+	uint32_t worker;          /* or SNUG_ALL_WORKERS */
+	uint32_t running;         /* 1: a run is under way */
+	snug_error last_error;    /* of the last run that has ended */
+} snug_schedule_entry;
+
+/* The schedules there are, the oldest first; what each says is of one moment. `*count` gives the array's room (SNUG_SCHEDULES_MAX is enough
+ * for all) and takes the number written. NULL. */
+SNUG_NODISCARD snug_error snug_coordinator_schedules(const snug_coordinator *coordinator, snug_schedule_entry *entries,
+													 uint32_t *count);
 
 typedef struct snug_coordinator_stats {
 	uint64_t requests; /* taken in: each has, or will have, an audit entry */

@@ -43,6 +43,7 @@ static const struct route routes[] = {
 	{"GET", "/api/stats", ANSWER_JSON, true, "", {{0}}},
 	{"GET", "/api/metrics", ANSWER_JSON, false, "metrics", {{0}}},
 	{"GET", "/api/report", ANSWER_JSON, false, "report", {{"n", FORM_VALUE}}},
+	{"GET", "/api/schedules", ANSWER_JSON, false, "schedules", {{0}}},
 	{"GET", "/api/estimate", ANSWER_JSON, false, "estimate", {{"mode", FORM_VALUE}}},
 	{"GET", "/api/limit", ANSWER_JSON, false, "limit", {{0}}},
 	{"GET", "/api/map", ANSWER_MAP, false, "map", {{0}}},

@@ -1,5 +1,6 @@
 /* server/errand.c: which errand a command is; flush_all and verbosity. See server/errand.h. */
 #include "server/errand_parts.h"
+#include "server/log_stderr.h"
 
 #include <snug/coordinator.h>
 #include <stdlib.h>
@@ -73,9 +74,8 @@ static struct errand *flush_all(struct server_worker *asker, int64_t delay_s, st
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-static struct errand *set_verbosity(struct server_worker *asker, uint64_t level, struct text *out) {
-	uint32_t verbosity = level > 3 ? 3 : (uint32_t)level;
-	atomic_store_explicit(&asker->server->verbosity, verbosity, memory_order_relaxed);
+static struct errand *set_verbosity(uint64_t level, struct text *out) {
+	log_stderr_set_verbosity(level > 3 ? 3 : (uint32_t)level);
 	text_say(out, "OK");
 	return NULL;
 }
@@ -85,7 +85,7 @@ struct errand *errand_begin(struct server_worker *asker, const struct command *c
 	case COMMAND_FLUSH:
 		return flush_all(asker, command->operation.exptime, out);
 	case COMMAND_VERBOSITY:
-		return set_verbosity(asker, command->operation.delta, out);
+		return set_verbosity(command->operation.delta, out);
 	case COMMAND_STATS:
 		return errand_stats(asker->server, command->text, command->text_bytes, out);
 	case COMMAND_SNUG:

@@ -1,5 +1,5 @@
-/* server/errand_cleanup.c: what `snug` asks of the coordinator: estimate, defrag, emergency, schedule, cancel, report. The errand is a ticket
- * that is looked at until its result is there; if the client goes meanwhile, the work goes on, and `snug report` tells of it. */
+/* server/errand_cleanup.c: what `snug` asks of the coordinator: estimate, defrag, emergency, schedule(s), cancel, report. The errand is a
+ * ticket that is looked at until its result is there; if the client goes meanwhile, the work goes on, and `snug report` tells of it. */
 #include "server/errand_parts.h"
 
 #include <stdio.h>
@@ -205,6 +205,47 @@ static struct errand *schedule(struct server *server, const struct words *words,
 	return submit(server, &request, out);
 }
 
+static void say_when(const snug_schedule *schedule, struct text *out) {
+	if (schedule->window_count == 0)
+		text_print(out, " every %llu s", (unsigned long long)(schedule->interval_ns / 1000000000));
+	for (uint32_t i = 0; i < schedule->window_count; i++) {
+		const snug_window *window = &schedule->windows[i];
+		text_print(out, " %02u:%02u-%02u:%02u", window->from_minute / 60, window->from_minute % 60,
+				   window->to_minute / 60, window->to_minute % 60);
+	}
+}
+
+static void say_schedule(const snug_schedule_entry *entry, struct text *out) {
+	char name[24];
+	snprintf(name, sizeof name, "%llu", (unsigned long long)entry->name);
+	text_print(out, "STAT %s:when", name);
+	say_when(&entry->schedule, out);
+	text_print(out, "\r\nSTAT %s:target_percent %u\r\n", name, entry->schedule.target_fragmentation_ppm / 10000);
+	text_print(out, "STAT %s:running %s\r\n", name, entry->running != 0 ? "yes" : "no");
+	text_print(out, "STAT %s:runs %llu\r\n", name, (unsigned long long)entry->runs);
+	text_print(out, "STAT %s:left_out %llu\r\n", name, (unsigned long long)entry->left_out);
+	text_print(out, "STAT %s:reclaimed_bytes %llu\r\n", name, (unsigned long long)entry->reclaimed_bytes);
+	text_print(out, "STAT %s:last_time %lld\r\n", name, (long long)entry->last_s);
+	if (entry->runs > 0)
+		text_print(out, "STAT %s:last_result %s\r\n", name,
+				   entry->last_error == SNUG_OK ? "ok" : snug_error_text(entry->last_error));
+	text_print(out, "STAT %s:next_time %lld\r\n", name, (long long)entry->next_s);
+}
+
+static struct errand *schedules(struct server *server, const struct words *words, struct text *out) {
+	snug_schedule_entry entries[SNUG_SCHEDULES_MAX];
+	uint32_t count = SNUG_SCHEDULES_MAX;
+	if (words->count != 1) return usage(out, "schedules");
+	snug_error error = snug_coordinator_schedules(server->coordinator, entries, &count);
+	if (error) {
+		refuse(out, error);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < count; i++) say_schedule(&entries[i], out);
+	text_say(out, "END");
+	return NULL;
+}
+
 static struct errand *cancel(struct server *server, const struct words *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
 	if (words->count != 2 || !words_number(words, 1, &request.target)) return usage(out, "cancel ID");
@@ -258,8 +299,8 @@ struct errand *errand_cleanup(struct server *server, const struct words *words, 
 		const char *name;
 		struct errand *(*begin)(struct server *server, const struct words *words, struct text *out);
 	} commands[] = {
-		{"estimate", estimate}, {"defrag", defragment}, {"emergency", emergency},
-		{"schedule", schedule}, {"cancel", cancel},     {"report", report},
+		{"estimate", estimate},   {"defrag", defragment}, {"emergency", emergency}, {"schedule", schedule},
+		{"schedules", schedules}, {"cancel", cancel},     {"report", report},
 	};
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		if (!words_is(words, 0, commands[i].name)) continue;

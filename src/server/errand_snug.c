@@ -9,6 +9,7 @@ static const char *const help[] = {
 	"snug defrag [coalesce|compact] [bytes N] [ms N] [return]  defragments; budgets per worker; return: memory to OS",
 	"snug emergency BYTES [evict]                              reclaims so many bytes, by evicting too if that is said",
 	"snug schedule HH:MM-HH:MM|every TIME [target PERCENT]     defragments daily in that window, or at intervals",
+	"snug schedules                                            the schedules, their runs, and when the next is due",
 	"snug cancel ID                                            ends a schedule",
 	"snug report [N]                                           the last requests and what they did",
 	"snug metrics                                              figures of all pools, worker by worker",

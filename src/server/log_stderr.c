@@ -6,18 +6,20 @@
  *
  *     {"time":"2026-01-31T12:00:00.123Z","level":"warning","message":"..."}
  *
- * There is no state but the form, which the context's being NULL or not tells. */
+ * The context's being NULL or not tells the form. */
 #include "server/log_stderr.h"
 
 #include "base/json_text.h"
 #include "server/text.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char as_json_mark = 1;
+static _Atomic uint32_t verbosity_now; /* atomic: any thread */
 
 static const char *level_name(snug_log_level level) {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -42,9 +44,9 @@ static void print_time(struct text *out) {
 	text_print(out, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
 }
 
-static void write_line(void *context, snug_log_level level, const char *line) {
+void log_stderr_say(bool as_json, snug_log_level level, const char *line) {
 	struct text out = {0};
-	if (context == NULL) {
+	if (!as_json) {
 		text_print(&out, "snugd: %s%s%s\n", level <= SNUG_LOG_WARNING ? level_name(level) : "",
 				   level <= SNUG_LOG_WARNING ? ": " : "", line);
 	} else {
@@ -59,10 +61,23 @@ static void write_line(void *context, snug_log_level level, const char *line) {
 	text_deinit(&out);
 }
 
+static void write_line(void *context, snug_log_level level, const char *line) {
+	if (level <= log_stderr_level(log_stderr_verbosity())) log_stderr_say(context != NULL, level, line);
+}
+
+void log_stderr_set_verbosity(uint32_t verbosity) {
+	atomic_store_explicit(&verbosity_now, verbosity, memory_order_relaxed);
+}
+
+uint32_t log_stderr_verbosity(void) {
+	return atomic_load_explicit(&verbosity_now, memory_order_relaxed);
+}
+
 snug_log_level log_stderr_level(uint32_t verbosity) {
 	return verbosity == 0 ? SNUG_LOG_WARNING : verbosity == 1 ? SNUG_LOG_INFO : SNUG_LOG_DEBUG;
 }
 
 snug_log log_stderr_create(uint32_t verbosity, bool as_json) {
-	return (snug_log){write_line, as_json ? (void *)(uintptr_t)&as_json_mark : NULL, log_stderr_level(verbosity)};
+	log_stderr_set_verbosity(verbosity);
+	return (snug_log){write_line, as_json ? (void *)(uintptr_t)&as_json_mark : NULL, SNUG_LOG_DEBUG};
 }

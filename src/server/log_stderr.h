@@ -9,7 +9,15 @@
 /* Which level -v stands for: errors and warnings always, what was done from 1 on, details from 2 on. */
 snug_log_level log_stderr_level(uint32_t verbosity);
 
-/* A snug_log that writes to standard error, each line by one call, so that threads do not mix theirs. */
+/* A snug_log that writes to standard error, each line by one call, so that threads do not mix theirs. It is handed lines of all levels and
+ * keeps back what log_stderr_verbosity() does not ask for: that may change while threads write. */
 snug_log log_stderr_create(uint32_t verbosity, bool as_json);
+
+/* A line whatever the verbosity is. */
+void log_stderr_say(bool as_json, snug_log_level level, const char *line);
+
+/* The process has one standard error, and so one verbosity. Any thread. */
+void log_stderr_set_verbosity(uint32_t verbosity);
+uint32_t log_stderr_verbosity(void);
 
 #endif

@@ -128,7 +128,6 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	server->worker_count = settings->threads;
 	server->started_s = (int64_t)time(NULL);
 	settings_live_init(&server->live, settings);
-	atomic_store_explicit(&server->verbosity, settings->verbosity, memory_order_relaxed);
 	server->worker = calloc(settings->threads, sizeof *server->worker);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
 	for (uint32_t i = 0; !error && i < server->worker_count; i++) {

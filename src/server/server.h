@@ -74,7 +74,6 @@ struct server {
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
 	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */
 	_Atomic uint32_t connection_count;
-	_Atomic uint32_t verbosity; /* atomic: any worker */
 	_Atomic bool
 		is_complete; /* atomic: create sets it, when all that commands refer to is there; then the workers listen */
 	_Atomic bool

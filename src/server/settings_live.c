@@ -38,10 +38,9 @@ static const struct {
 	size_t offset;
 	may_change *may; /* NULL: always */
 } changeable[] = {
-	{offsetof(struct settings, memory_bytes), may_limit},
-	{offsetof(struct settings, connections_max), may_connect},
-	{offsetof(struct settings, idle_timeout_s), NULL},
-	{offsetof(struct settings, no_flush), NULL},
+	{offsetof(struct settings, memory_bytes), may_limit}, {offsetof(struct settings, connections_max), may_connect},
+	{offsetof(struct settings, idle_timeout_s), NULL},    {offsetof(struct settings, no_flush), NULL},
+	{offsetof(struct settings, verbosity), NULL},
 };
 
 static bool can_change(const struct settings_option *option, const struct settings *running,
@@ -91,7 +90,9 @@ static void change_one(const struct settings_option *option, struct settings *ru
 
 void settings_live_change(struct settings_live *live, struct settings *running, const struct settings *wanted,
 						  const snug_log *log) {
+	uint32_t verbosity = running->verbosity;
 	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)
 		if (settings_kept(&settings_options[i])) change_one(&settings_options[i], running, wanted, log);
 	settings_live_init(live, running);
+	if (running->verbosity != verbosity) log_stderr_set_verbosity(running->verbosity);
 }

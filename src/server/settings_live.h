@@ -3,6 +3,7 @@
 #ifndef SNUG_SERVER_SETTINGS_LIVE_H
 #define SNUG_SERVER_SETTINGS_LIVE_H
 
+#include "server/log_stderr.h"
 #include "server/settings.h"
 
 #include <snug/log.h>
@@ -24,6 +25,7 @@ static inline struct settings settings_live_now(const struct settings_live *live
 	now.connections_max = atomic_load_explicit(&live->connections_max, memory_order_relaxed);
 	now.idle_timeout_s = atomic_load_explicit(&live->idle_timeout_s, memory_order_relaxed);
 	now.no_flush = atomic_load_explicit(&live->no_flush, memory_order_relaxed);
+	now.verbosity = log_stderr_verbosity();
 	return now;
 }
 

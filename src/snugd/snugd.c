@@ -84,7 +84,7 @@ static void print_ready(const struct snugd *snugd) {
 	text_append(&line, "", 1);
 	const char *said = line.failed ? "listening on what it was told" : line.bytes; /* no memory for the names */
 	if (snugd->settings.log_json)
-		snugd->log.write(snugd->log.context, SNUG_LOG_INFO, said);
+		log_stderr_say(true, SNUG_LOG_INFO, said);
 	else
 		fprintf(stderr, "snugd %s: %s\n", snug_version(), said);
 	text_deinit(&line);

@@ -3,7 +3,7 @@
  *     cell of id i: ring[i % length]     sequence = 2 i + 1 while entry i is being written, 2 i + 2 when it stands
  *
  * A reader that finds another sequence than it expects, before or after copying, leaves the entry out: it was overwritten. So nobody
- * waits for anybody. The words are atomic, each stored with release and loaded with acquire order (as in worker_publish.c). */
+ * waits for anybody. The words are atomic, each stored with release and loaded with acquire order (as in snapshot.h). */
 #ifndef SNUG_WORK_AUDIT_H
 #define SNUG_WORK_AUDIT_H
 

@@ -7,7 +7,7 @@
  *     coordinator_emergency.c   an emergency's rounds over several workers
  *     coordinator_plans.c       schedules
  *     coordinator_upkeep.c      each tick (a second): background cleanup, the watchdog
- *     tickets, audit            tables that other threads see too
+ *     tickets, audit, snapshot  tables that other threads see too
  *     requests, schedule, pressure, shares      pure functions
  *     machine                   the kernel's files about memory pressure
  *
@@ -110,10 +110,24 @@ struct task {
 	struct task_part *parts; /* constant after create: one for each worker */
 };
 
+#define PLAN_WORDS (sizeof(snug_schedule_entry) / sizeof(uint64_t))
+_Static_assert(sizeof(snug_schedule_entry) % sizeof(uint64_t) == 0, "published word by word");
+
+/* What is said of a plan, a snug_schedule_entry; its name is 0 when there is none. */
+struct published_plan {
+	_Atomic uint64_t sequence;          /* atomic: the coordinator writes, anyone reads */
+	_Atomic uint64_t words[PLAN_WORDS]; /* the same */
+};
+
 /* A schedule. */
 struct plan {
 	uint64_t name; /* 0: none */
 	snug_request request;
+	uint64_t runs; /* to reclaimed_bytes: as in snug_schedule_entry */
+	uint64_t left_out;
+	uint64_t reclaimed_bytes;
+	int64_t last_s;
+	snug_error last_error;
 	struct task *task;    /* its run; NULL: none */
 	uint64_t first_ns;    /* interval: the grid's begin */
 	uint64_t next_ns;     /* when to look again */
@@ -155,6 +169,7 @@ struct snug_coordinator {
 	/* atomic or with rules of their own */
 	struct tickets tickets;
 	struct audit audit;
+	struct published_plan *published_plans; /* one for each of `plans` */
 	struct coordinator_counters counters;
 	_Atomic uint32_t submitters; /* inside submit, and the closed bit: see coordinator.c */
 	_Atomic uint32_t takers;     /* inside poll or wait */
@@ -245,7 +260,7 @@ uint64_t emergency_gained(const snug_coordinator *coordinator, const struct task
 snug_error plan_add(snug_coordinator *coordinator, const snug_request *request, uint64_t *name);
 /* TICKET: no schedule has that name. */
 snug_error plan_end(snug_coordinator *coordinator, uint64_t name);
-void plan_task_ended(struct plan *plan);
+void plan_task_ended(snug_coordinator *coordinator, struct plan *plan, const snug_response *response);
 void plans_end(snug_coordinator *coordinator);
 /* Begins and ends the runs that are due, and sets plans_next_ns. */
 void plans_look(snug_coordinator *coordinator, uint64_t now_ns);

@@ -12,6 +12,7 @@
 #include "os/local_time.h"
 #include "work/coordination.h"
 #include "work/requests.h"
+#include "work/snapshot.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +60,9 @@ static bool create_tables(snug_coordinator *coordinator) {
 	coordinator->lanes = calloc((size_t)coordinator->worker_count * LANE_COUNT, sizeof *coordinator->lanes);
 	coordinator->upkeep = calloc(coordinator->worker_count, sizeof *coordinator->upkeep);
 	coordinator->plans = calloc(options->schedules + 1u, sizeof *coordinator->plans);
+	coordinator->published_plans = calloc(options->schedules + 1u, sizeof *coordinator->published_plans);
 	return tickets && audit && coordinator->lanes != NULL && coordinator->upkeep != NULL &&
-		   coordinator->plans != NULL && create_tasks(coordinator);
+		   coordinator->plans != NULL && coordinator->published_plans != NULL && create_tasks(coordinator);
 }
 
 static void give_back(snug_coordinator *coordinator) {
@@ -71,6 +73,7 @@ static void give_back(snug_coordinator *coordinator) {
 	free(coordinator->lanes);
 	free(coordinator->upkeep);
 	free(coordinator->plans);
+	free(coordinator->published_plans);
 	free(coordinator->task_memory);
 	free(coordinator->part_memory);
 	workers_detach(coordinator->workers);
@@ -274,11 +277,30 @@ snug_error snug_coordinator_call(snug_coordinator *coordinator, const snug_reque
 	return error;
 }
 
-/* ------------------------------------------------------------------ audit, figures --------- */
+/* ------------------------------------------------------------------ audit, schedules, figures  */
 
 snug_error snug_coordinator_audit(const snug_coordinator *coordinator, snug_audit_entry *entries, uint32_t *count) {
 	if (coordinator == NULL || entries == NULL || count == NULL) return SNUG_ERROR_NULL;
 	*count = audit_read(&coordinator->audit, entries, *count);
+	return SNUG_OK;
+}
+
+static void insert_by_name(snug_schedule_entry *entries, uint32_t count, const snug_schedule_entry *entry) {
+	for (; count > 0 && entries[count - 1].name > entry->name; count--) entries[count] = entries[count - 1];
+	entries[count] = *entry;
+}
+
+snug_error snug_coordinator_schedules(const snug_coordinator *coordinator, snug_schedule_entry *entries,
+									  uint32_t *count) {
+	if (coordinator == NULL || entries == NULL || count == NULL) return SNUG_ERROR_NULL;
+	uint32_t found = 0;
+	for (uint32_t index = 0; index < coordinator->options.schedules && found < *count; index++) {
+		const struct published_plan *published = &coordinator->published_plans[index];
+		snug_schedule_entry entry;
+		snapshot_read(&published->sequence, published->words, &entry, PLAN_WORDS);
+		if (entry.name != 0) insert_by_name(entries, found++, &entry);
+	}
+	*count = found;
 	return SNUG_OK;
 }
 

@@ -229,7 +229,7 @@ static void end_unasked(snug_coordinator *coordinator, struct task *task, snug_r
 	entry.submitted_ns = task->begin_ns;
 	entry.submitted_s = task->begin_s;
 	write_down(coordinator, &entry);
-	if (task->plan != NULL) plan_task_ended(task->plan);
+	if (task->plan != NULL) plan_task_ended(coordinator, task->plan, response);
 	if (task->upkeep != NULL) upkeep_task_ended(coordinator, task->upkeep, response);
 }
 

@@ -1,14 +1,9 @@
-/* work/worker_publish.c: what a worker says about itself, for any thread to read without asking.
+/* work/worker_publish.c: what a worker says about itself, for any thread to read without asking (work/snapshot.h).
  *
- *     writer:  sequence odd | words, each with release order | sequence even
- *     reader:  sequence, words, each with acquire order | sequence again: unchanged and even, or once more
- *
- * A reader that got a word of a later snapshot has also got, with it, the odd sequence before that, and retries. This is the sequence
- * lock of Hans Boehm ("Can seqlocks get along with programming language memory models?", 2012) without fences: the stores cost
- * nothing more on x86-64 and a store-release each on arm64. The owner never waits. Taking the figures costs 0.5 us
- * (bench-snapshot), once a second while working and before a sleep: next to a wake-up, that is little.
+ * Taking the figures costs 0.5 us (bench-snapshot), once a second while working and before a sleep: next to a wake-up, that is little.
  *
  * What must be true of this moment is not in the snapshot: the inbox's depth, and whether the worker still turns. */
+#include "work/snapshot.h"
 #include "work/worker.h"
 
 #include <string.h>
@@ -35,31 +30,9 @@ void worker_describe(struct worker *worker, uint64_t now_ns, snug_worker_stats *
 void worker_publish(struct worker *worker, uint64_t now_ns) {
 	struct published *published = &worker->published;
 	snug_worker_stats stats;
-	uint64_t words[PUBLISHED_WORDS];
 	worker_describe(worker, now_ns, &stats);
-	memcpy(words, &stats, sizeof words);
-	uint64_t sequence = atomic_load_explicit(&published->sequence, memory_order_relaxed);
-	atomic_store_explicit(&published->sequence, sequence + 1, memory_order_relaxed);
-	for (size_t index = 0; index < PUBLISHED_WORDS; index++) {
-		atomic_store_explicit(&published->words[index], words[index], memory_order_release);
-	}
-	atomic_store_explicit(&published->sequence, sequence + 2, memory_order_release);
+	snapshot_write(&published->sequence, published->words, &stats, PUBLISHED_WORDS);
 	worker->published_ns = now_ns;
-}
-
-static void read_snapshot(const struct published *published, snug_worker_stats *out) {
-	uint64_t words[PUBLISHED_WORDS];
-	uint64_t before;
-	uint64_t after;
-	do {
-		before = atomic_load_explicit(&published->sequence, memory_order_acquire);
-		for (size_t index = 0; index < PUBLISHED_WORDS; index++) {
-			words[index] = atomic_load_explicit(&published->words[index], memory_order_acquire);
-		}
-		after = atomic_load_explicit(&published->sequence, memory_order_relaxed);
-		if (before != after || before % 2 != 0) os_thread_yield(); /* the writer may have lost its processor */
-	} while (before != after || before % 2 != 0);
-	memcpy(out, words, sizeof *out);
 }
 
 /* `asleep` first: a worker that wakes up writes turned_ns before it. */
@@ -72,7 +45,7 @@ static bool is_stalled(const struct published *published) {
 
 void worker_read_published(const struct worker *worker, snug_worker_stats *out) {
 	snug_worker_stats stats;
-	read_snapshot(&worker->published, &stats);
+	snapshot_read(&worker->published.sequence, worker->published.words, &stats, PUBLISHED_WORDS);
 	stats.inbox_depth = channel_depth(worker->inbox);
 	stats.inbox_high_water = channel_high_water(worker->inbox);
 	stats.stalled = is_stalled(&worker->published);

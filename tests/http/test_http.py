@@ -171,7 +171,11 @@ def test_actions_do_what_they_say():
         assert "outcome" in partial
         assert served.post("/api/limit?bytes=16m")["limit_goal_bytes"] == 16 << 20
         schedule = served.post("/api/schedule?every=1h&target=5")["schedule"]
+        told = served.get("/api/schedules")
+        assert told[f"{schedule}:when"] == "every 3600 s" and told[f"{schedule}:target_percent"] == 5, told
+        assert abs(told[f"{schedule}:next_time"] - time.time() - 3600) < 60, told
         assert served.post(f"/api/cancel?schedule={schedule}") == {}
+        assert served.get("/api/schedules") == {}
         assert served.post("/api/check")["0:check"] == "ok"
         evicted = served.post("/api/emergency?bytes=128k&evict=1")
         assert evicted["evicted_bytes"] >= 0 and "result" in evicted

@@ -64,11 +64,13 @@ static void null_is_answered(void **state) {
 	snug_part part;
 	snug_audit_entry entry;
 	snug_coordinator_stats stats;
+	snug_schedule_entry schedule;
 	uint32_t count = 1;
 	assert_int_equal(snug_coordinator_submit(NULL, &request, &ticket), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_wait(NULL, 1, 0, &response, NULL, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_poll(NULL, 1, &response, NULL, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_audit(NULL, &entry, &count), SNUG_ERROR_NULL);
+	assert_int_equal(snug_coordinator_schedules(NULL, &schedule, &count), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_stats_get(NULL, &stats), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_stop(NULL, 0), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_destroy(NULL), SNUG_OK);

@@ -79,6 +79,15 @@ static snug_coordinator *make_in(const snug_coordinator_options *options, struct
 	return coordinator;
 }
 
+/* Of the one schedule there is. */
+static snug_schedule_entry told(const snug_coordinator *coordinator) {
+	snug_schedule_entry entries[2];
+	uint32_t count = 2;
+	assert_int_equal(snug_coordinator_schedules(coordinator, entries, &count), SNUG_OK);
+	assert_int_equal(count, 1);
+	return entries[0];
+}
+
 /* ------------------------------------------------------------------ schedules ------------------------------------------ */
 
 static void an_interval_runs_until_it_is_cancelled(void **state) {
@@ -103,6 +112,15 @@ static void an_interval_runs_until_it_is_cancelled(void **state) {
 	assert_int_equal(entry.priority, SNUG_PRIORITY_SCHEDULED);
 	assert_int_equal(entry.error, SNUG_OK);
 	assert_int_equal(entry.outcome, SNUG_OUTCOME_TARGET);
+	CREW_WAIT_UNTIL(told(coordinator).runs >= 3);
+	snug_schedule_entry entry_told = told(coordinator);
+	assert_int_equal(entry_told.name, accepted.schedule);
+	assert_int_equal(entry_told.schedule.interval_ns, 20 * MS);
+	assert_int_equal(entry_told.schedule.target_fragmentation_ppm, 300000);
+	assert_int_equal(entry_told.worker, SNUG_ALL_WORKERS);
+	assert_int_equal(entry_told.last_error, SNUG_OK);
+	assert_true(entry_told.reclaimed_bytes > 0);
+	assert_in_range(entry_told.next_s, entry_told.last_s, entry_told.last_s + 60);
 	assert_int_equal(desk_cancel(coordinator, accepted.schedule).error, SNUG_OK);
 	uint32_t runs = audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL);
 	os_thread_sleep(60 * MS);
@@ -147,8 +165,14 @@ static void a_window_begins_and_ends_a_run(void **state) {
 	assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK);
 	os_thread_sleep(30 * MS);
 	assert_int_equal(desk_stats(coordinator).jobs, 0);
+	assert_int_equal(told(coordinator).next_s, 86400 * 20000 + 3600);
+	assert_int_equal(told(coordinator).last_s, 0);
 	atomic_store(&world.now_s, 86400 * 20000 + 3600);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 0);
+	CREW_WAIT_UNTIL(told(coordinator).running == 1);
+	assert_int_equal(told(coordinator).last_s, 86400 * 20000 + 3600);
+	assert_int_equal(told(coordinator).next_s, 86400 * 20001 + 3600);
+	assert_int_equal(told(coordinator).runs, 0);
 	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 0);
 	atomic_store(&world.now_s, 86400 * 20000 + 7200);
 	snug_audit_entry entry = {0};
@@ -166,6 +190,9 @@ static void a_window_begins_and_ends_a_run(void **state) {
 	assert_true(entry.reclaimed_bytes > 1u << 20);
 	os_thread_sleep(30 * MS);
 	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 2);
+	assert_int_equal(told(coordinator).runs, 2);
+	assert_int_equal(told(coordinator).running, 0);
+	assert_true(told(coordinator).reclaimed_bytes >= entry.reclaimed_bytes);
 	desk_unmake(coordinator);
 	close_stock(stock);
 }

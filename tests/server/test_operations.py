@@ -173,6 +173,21 @@ def test_a_lower_limit_is_reached_and_items_go():
         wait_until(lambda: int(snugd.statistics(b"snug limit")["used_bytes"]) <= 8 * MIB)
 
 
+def test_the_verbosity_changes_while_it_runs():
+    with Snugd("memory-limit = 32") as snugd:
+        said = snugd.reload("memory-limit = 32", "verbose = 1")
+        assert said == ["snugd: warning: reload: verbose: 1, was 0", "snugd: warning: reload: done"], said
+        snugd.ask(b"snug defrag")
+        assert any("defragment (demand, caller)" in line for line in snugd.process.stderr)
+        assert snugd.ask(b"verbosity 0", b"OK\r\n") == b"OK\r\n"
+        assert snugd.statistics(b"stats settings")["verbosity"] == "0"
+        snugd.ask(b"snug defrag")
+        assert snugd.reload("memory-limit = 32", "verbose = 1") == ["snugd: warning: reload: done"], "nothing was said of it"
+        assert snugd.ask(b"verbosity 1", b"OK\r\n") == b"OK\r\n"
+        snugd.ask(b"snug defrag")
+        assert any("defragment (demand, caller)" in line for line in snugd.process.stderr)
+
+
 def test_reload_names_what_needs_a_restart():
     with Snugd("memory-limit = 32") as snugd:
         said = snugd.reload("memory-limit = 33", "listen-backlog = 7", "defrag = off")

@@ -217,7 +217,16 @@ def test_schedules():
         while "scheduled schedule" not in server.ctl("report", "50").stdout:
             assert time.monotonic() < until
             time.sleep(0.1)
+        told = server.json("schedules")
+        while not (told[f"{name}:runs"] >= 1 and told[f"{name}:reclaimed_bytes"] > 0):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+            told = server.json("schedules")
+        assert told[f"{name}:when"] == "every 1 s" and told[f"{name}:last_result"] == "ok", told
+        assert 0 < told[f"{name}:last_time"] <= told[f"{name}:next_time"] <= time.time() + 2, told
+        assert "every 1 s" in server.ctl("schedules").stdout
         server.ctl("cancel", name)
+        assert server.json("schedules") == {}
         server.ctl("cancel", name, status=REFUSED)
         server.ctl("cancel", server.json("schedule", "02:00-04:00")["schedule"])
         server.ctl("cancel", server.json("schedule", "every", "30m", "target", "0")["schedule"])

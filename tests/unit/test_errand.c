@@ -3,6 +3,7 @@
 #include "cache/operation.h"
 #include "cmocka_all.h"
 #include "server/errand.h"
+#include "server/log_stderr.h"
 #include "server/server.h"
 
 #include <stdlib.h>
@@ -176,7 +177,7 @@ static void test_verbosity(void **state) {
 	(void)state;
 	char *text = ask_with((struct command){.kind = COMMAND_VERBOSITY, .operation = {.delta = 9}}, 0);
 	assert_string_equal(text, "OK\r\n");
-	assert_int_equal(atomic_load(&server.verbosity), 3);
+	assert_int_equal(log_stderr_verbosity(), 3);
 	free(text);
 }
 
@@ -224,9 +225,22 @@ static void test_the_coordinator_is_asked(void **state) {
 	assert_says(COMMAND_SNUG, "emergency 1m", "STAT complete no\r\n");
 	assert_answer(COMMAND_SNUG, "schedule every 30m", "STAT schedule 9223372036854775809\r\nEND\r\n");
 	assert_answer(COMMAND_SNUG, "schedule 02:00-04:00 target 10", "STAT schedule 9223372036854775810\r\nEND\r\n");
+	assert_says(COMMAND_SNUG, "schedules",
+				"STAT 9223372036854775809:when every 1800 s\r\n"
+				"STAT 9223372036854775809:target_percent 0\r\n"
+				"STAT 9223372036854775809:running no\r\n"
+				"STAT 9223372036854775809:runs 0\r\n"
+				"STAT 9223372036854775809:left_out 0\r\n"
+				"STAT 9223372036854775809:reclaimed_bytes 0\r\n"
+				"STAT 9223372036854775809:last_time 0\r\n"
+				"STAT 9223372036854775809:next_time ");
+	assert_says(COMMAND_SNUG, "schedules", "STAT 9223372036854775810:when 02:00-04:00\r\n");
+	assert_says(COMMAND_SNUG, "schedules", "STAT 9223372036854775810:target_percent 10\r\n");
 	assert_answer(COMMAND_SNUG, "cancel 9223372036854775809", "OK\r\n");
 	assert_says(COMMAND_SNUG, "cancel 9223372036854775809", "CLIENT_ERROR ");
 	assert_says(COMMAND_SNUG, "report 1", ":request cancel ");
+	assert_answer(COMMAND_SNUG, "cancel 9223372036854775810", "OK\r\n");
+	assert_answer(COMMAND_SNUG, "schedules", "END\r\n");
 	assert_int_equal(snug_coordinator_destroy(server.coordinator), SNUG_OK);
 	assert_int_equal(snug_workers_destroy(server.workers), SNUG_OK);
 }
@@ -240,6 +254,7 @@ static void test_wrong_use(void **state) {
 										"emergency 1m x",
 										"schedule 02:00-24:01",
 										"cancel",
+										"schedules all",
 										"cancel 1k",
 										"report 0",
 										"schedule every 1m 2m",
