@@ -48,7 +48,7 @@ help:
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
 	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snug-replay"
-	@echo "make deb           Debian's packages of snugd and the library, in build-deb/; make check-deb tries them in a bare Debian 12, as root"
+	@echo "make deb           Debian's packages of snugd and the library, in build-deb/; make check-deb tries them in a bare Debian 12 and under a systemd, as root"
 	@echo "make clean         removes the build directories"
 	@echo "Each target installs from Debian's packages what it needs and is missing; tools/install-deps --list GROUP shows what."
 
@@ -170,6 +170,7 @@ deb: need-deb
 
 check-deb: need-check-deb deb
 	@tests/packaging/smoke.sh build-deb
+	@tests/packaging/systemd.sh build-deb
 
 clean:
 	@rm -rf build build-deb build-debug build-asan build-tsan build-clang build-fuzz
