@@ -45,17 +45,18 @@ typedef struct snug_cache_options {
 	size_t limit_max_bytes; /* as far as snug_cache_set_limit may go; 0: limit_bytes */
 	size_t item_max_bytes;  /* key and value; larger ones are refused */
 	bool no_eviction;       /* NO_MEMORY instead */
+	snug_evict_for evict_for;
 	bool huge_pages;
 	const char *name;           /* of the threads; NULL: "snug" */
 	const uint32_t *processors; /* as in snug_workers_options */
 	snug_log log;
 } snug_cache_options;
 
-#define SNUG_CACHE_DEFAULTS                                   \
-	{                                                         \
-		1, 0, 0, (size_t)1 << 20, false, false, NULL, NULL, { \
-			NULL, NULL, SNUG_LOG_ERROR                        \
-		}                                                     \
+#define SNUG_CACHE_DEFAULTS                                                        \
+	{                                                                              \
+		1, 0, 0, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, false, NULL, NULL, { \
+			NULL, NULL, SNUG_LOG_ERROR                                             \
+		}                                                                          \
 	}
 
 /* Starts the workers. NULL, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY, OS_THREAD. */

@@ -44,6 +44,10 @@ typedef struct snug_key {
 /* XXH3 of the bytes. Any thread. */
 snug_key snug_shard_key(const void *bytes, size_t length);
 
+/* What eviction keeps low: the share of requests that miss, or that of the bytes asked for. By bytes large items are kept as long as small
+ * ones that are used as often: for what costs by the byte to fetch anew. */
+typedef enum snug_evict_for { SNUG_EVICT_FOR_HITS, SNUG_EVICT_FOR_BYTES, SNUG_EVICT_FOR_COUNT } snug_evict_for;
+
 /* Initialise with SNUG_SHARD_DEFAULTS, then change. */
 typedef struct snug_shard_options {
 	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for pools; the owner is the shard. The limit is
@@ -51,6 +55,7 @@ typedef struct snug_shard_options {
 	snug_options pools;
 	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
 	bool no_eviction;      /* NO_MEMORY instead */
+	snug_evict_for evict_for;
 	/* The wall clock; must not be earlier than before by more than what a leap second is. NULL: time(). */
 	int64_t (*now_s)(void *context);
 	void *now_context;
@@ -58,13 +63,13 @@ typedef struct snug_shard_options {
 
 #ifdef __cplusplus
 #define SNUG_SHARD_DEFAULTS \
-	{ {}, (size_t)1 << 20, false, NULL, NULL }
+	{ {}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL }
 #else
 #define SNUG_SHARD_DEFAULTS \
-	{ {0}, (size_t)1 << 20, false, NULL, NULL }
+	{ {0}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL }
 #endif
 
-/* NULL, OPTION (item_max_bytes, or an owner is given), and what snug_pools_create answers. */
+/* NULL, OPTION (item_max_bytes, evict_for, or an owner is given), and what snug_pools_create answers. */
 SNUG_NODISCARD snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out);
 
 /* For pools that somebody else creates, such as a worker: prepare makes the shard and fills in `pools_options` (the owner); attach begins its

@@ -19,6 +19,7 @@ static void configure(void *context, uint32_t index, snug_options *pools_options
 	options.pools = *pools_options;
 	options.item_max_bytes = cache->item_max_bytes;
 	options.no_eviction = cache->no_eviction;
+	options.evict_for = cache->evict_for;
 	if (snug_shard_prepare(&options, pools_options, &cache->worker[index].shard) != SNUG_OK)
 		cache->worker[index].shard = NULL;
 }
@@ -96,10 +97,12 @@ snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out
 	if (options->workers == 0 || options->workers > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
 	if (options->item_max_bytes == 0 || options->item_max_bytes > SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
 		return SNUG_ERROR_OPTION;
+	if ((uint32_t)options->evict_for >= SNUG_EVICT_FOR_COUNT) return SNUG_ERROR_OPTION;
 	snug_cache *cache = calloc(1, sizeof *cache + options->workers * sizeof cache->worker[0]);
 	if (cache == NULL) return SNUG_ERROR_OS_MEMORY;
 	cache->item_max_bytes = options->item_max_bytes;
 	cache->no_eviction = options->no_eviction;
+	cache->evict_for = options->evict_for;
 	cache->worker_count = options->workers;
 	snug_workers_options workers = workers_options(options, cache);
 	snug_error error = snug_workers_create(&workers, &cache->workers);

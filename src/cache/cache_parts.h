@@ -22,6 +22,7 @@ struct snug_cache {
 	snug_workers *workers;
 	size_t item_max_bytes;
 	bool no_eviction;
+	snug_evict_for evict_for;
 	uint32_t worker_count;
 	struct cache_worker worker[];
 };

@@ -15,7 +15,7 @@
  * hit). From these rates follows the value of keeping an object: the most hits per tick that it can be expected to give from here
  * to the best moment to give it up (an index as Gittins' for bandits). It looks ahead, so an object of a loop that comes round in
  * ten ticks is worth more at nine than at two, and what was scanned once is worth nothing at any age. Divided by the object's bytes
- * it is the score; the least score leaves.
+ * it is the score; the least score leaves. (Where bytes are to be hit rather than objects, it is worth its bytes as well, so nothing is divided.)
  *
  * This is Beckmann, Chen and Cidon's LHD ("Improving hit rate by maximizing hit density", NSDI'18) with a census instead of recorded
  * evictions, with counts and intervals instead of the last two ages, and with the best moment instead of the usual one.

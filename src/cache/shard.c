@@ -51,8 +51,9 @@ static int64_t wall_clock_s(void *context) {
 }
 
 static bool options_make_sense(const snug_shard_options *options) {
-	return options->item_max_bytes > 0 && options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX &&
-		   options->pools.owner.moved == NULL && options->pools.owner.size_of == NULL;
+	return (uint32_t)options->evict_for < SNUG_EVICT_FOR_COUNT && options->item_max_bytes > 0 &&
+		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX && options->pools.owner.moved == NULL &&
+		   options->pools.owner.size_of == NULL;
 }
 
 snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *pools_options, snug_shard **out) {

@@ -8,9 +8,11 @@
 
 #define HAND_ENTRIES 7u /* that the hand passes for each eviction */
 
-/* The bytes that evicting it would free, without a look at the item itself unless it has several fragments. */
-static uint32_t slot_bytes_of(const snug_shard *shard, snug_ref ref) {
+/* The bytes that evicting it would free, without a look at the item itself unless it has several fragments. Hits of bytes for each byte that is
+ * kept are hits: an item's size is nothing to them. */
+static uint32_t cost_of(const snug_shard *shard, snug_ref ref) {
 	const struct snug_pools *pools = shard->pools;
+	if (shard->options.evict_for == SNUG_EVICT_FOR_BYTES) return 1;
 	uint64_t offset = ref & OFFSET_MASK;
 	if (!snug_ref_is_contiguous(ref)) return (uint32_t)chain_size(pools, offset);
 	return class_of_page(pools, page_of(&pools->arena, offset))->stride;
@@ -26,7 +28,7 @@ static bool see(snug_shard *shard, uint64_t *at) {
 	rank_see(&shard->rank, settled);
 	if (UNLIKELY(settled != meta)) *at = entry = entry_with_meta(entry, settled);
 	struct candidate candidate = {.place = (uint64_t)(uintptr_t)at, .entry = entry};
-	candidate.score = rank_score(&shard->rank, settled, slot_bytes_of(shard, entry_ref(entry)));
+	candidate.score = rank_score(&shard->rank, settled, cost_of(shard, entry_ref(entry)));
 	candidates_offer(&shard->candidates, candidate);
 	return true;
 }

@@ -28,6 +28,7 @@ static void configure(void *context, uint32_t index, snug_options *pools_options
 	options.pools = *pools_options;
 	options.item_max_bytes = settings->item_max_bytes;
 	options.no_eviction = settings->no_eviction;
+	options.evict_for = settings->evict_for;
 	options.now_s = now_s;
 	options.now_context = worker;
 	worker->wall_s = (int64_t)time(NULL);

@@ -5,6 +5,8 @@
 #include "server/io.h"
 #include "server/text.h"
 
+#include <snug/shard.h>
+
 #define SETTINGS_LIST_MAX 16u
 
 /* An option that may have several values. */
@@ -20,6 +22,7 @@ struct settings {
 	uint32_t connections_max;        /* -c */
 	uint64_t item_max_bytes;         /* -I */
 	bool no_eviction;                /* -M */
+	snug_evict_for evict_for;        /* --evict-for hits|bytes */
 	bool no_flush;                   /* -F: flush_all is refused */
 	bool huge_pages;                 /* -L */
 	uint16_t port;                   /* -p; 0: a free one, which is printed; TCP off when there is only a unix socket */

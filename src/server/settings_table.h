@@ -75,6 +75,8 @@ enum settings_kind {
 	  "the largest item, 1k to 1g; at most half of a worker's memory, to which the default is lowered")               \
 	X(MEMORY, 'M', "disable-evictions", FLAG, SETTINGS_FIELD(no_eviction), "", 0, 1, "on|off", "evictions",           \
 	  "when memory is full, answer an error instead of evicting")                                                     \
+	X(MEMORY, 0, "evict-for", CHOICE, SETTINGS_FIELD(evict_for), "hits", 0, 0, "hits|bytes", "evict_for",             \
+	  "what eviction keeps low: the requests that miss, or the bytes of what is asked for and missed")                \
 	X(MEMORY, 'L', "enable-largepages", FLAG, SETTINGS_FIELD(huge_pages), "", 0, 1, "no|yes", "huge_pages",           \
 	  "ask the system for 2 MiB pages")                                                                               \
 	X(MEMORY, 'F', "disable-flush-all", FLAG, SETTINGS_FIELD(no_flush), "", 0, 1, "yes|no", "flush_enabled",          \

@@ -393,6 +393,7 @@ static void run(size_t limit_mib, bool evicts, size_t page_bytes) {
 	fake_os_init(&fake);
 	options.pools.os = &fake.os;
 	options.no_eviction = !evicts;
+	options.evict_for = limit_mib % 2 == 0 ? SNUG_EVICT_FOR_HITS : SNUG_EVICT_FOR_BYTES;
 	options.now_s = now_of;
 	options.now_context = play;
 	play->random.state = base_seed + limit_mib;

@@ -95,6 +95,9 @@ static void bad_input_is_refused(void **state) {
 	options.limit_bytes = 4 << 20;
 	options.workers = 0;
 	assert_int_equal(snug_cache_create(&options, &cache), SNUG_ERROR_OPTION);
+	options.workers = 1;
+	options.evict_for = SNUG_EVICT_FOR_COUNT;
+	assert_int_equal(snug_cache_create(&options, &cache), SNUG_ERROR_OPTION);
 	cache = make(1, 4 << 20);
 	snug_cache_client *client = enter(cache);
 	assert_int_equal(snug_cache_set(client, key, sizeof key, "", 0, NULL), SNUG_ERROR_KEY);

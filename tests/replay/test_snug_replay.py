@@ -174,11 +174,21 @@ def test_cache_misses_what_its_simulation_does():
 
 def test_every_policy_is_simulated():
     cells = cached("zipf:1.0", "--requests", "50000", "--limit", "10%")
-    policies = "shard snug lru fifo s3fifo sieve lhd hyperbolic".split()
+    policies = "shard shard-bytes snug snug-bytes lru fifo s3fifo sieve lhd hyperbolic".split()
     assert [policy for policy, _ in cells] == policies
     misses = {policy: cells[policy, "10%"]["miss_ratio_objects"] for policy in policies}
-    for policy in ("snug", "lru", "s3fifo", "sieve", "lhd", "hyperbolic"):
+    for policy in ("snug", "snug-bytes", "lru", "s3fifo", "sieve", "lhd", "hyperbolic"):
         assert misses[policy] < misses["fifo"] - 0.01, misses
+
+
+def test_eviction_for_bytes_misses_fewer_bytes():
+    for load, limit in (("meta:kvcache", "16M"), ("twitter:cluster33", "10%")):
+        cells = cached(load, "--requests", "500000", "--limit", limit, "--overhead", "18", "--policy", "shard,shard-bytes,snug-bytes,lru,s3fifo")
+        missed = {policy: cells[policy, limit]["miss_ratio_bytes"] for policy, _ in cells}
+        for policy in ("shard", "lru", "s3fifo"):
+            assert missed["shard-bytes"] < missed[policy], (load, missed)
+        assert abs(missed["shard-bytes"] - missed["snug-bytes"]) < 0.03, (load, missed)
+        assert cells["shard", limit]["miss_ratio_objects"] < cells["shard-bytes", limit]["miss_ratio_objects"], load
 
 
 def test_cache_under_a_trace():

@@ -71,6 +71,7 @@ static void has_memcached_s_defaults(void **state) {
 	assert_int_equal(s.listen.count, 1);
 	assert_string_equal(s.listen.entry[0], "127.0.0.1");
 	assert_int_equal(s.io, IO_AUTO);
+	assert_int_equal(s.evict_for, SNUG_EVICT_FOR_HITS);
 	assert_true(s.background);
 	assert_int_equal(s.defrag_duty_ppm, 30000);
 	assert_int_equal(s.defrag_step_bytes, 4096);
@@ -108,7 +109,8 @@ static void reads_what_is_ours(void **state) {
 	(void)state;
 	struct settings s =
 		accepted("--memory-max 1g --control /c --io=epoll --log-format json --defrag off --defrag-duty 0.25 "
-				 "--defrag-step 16k --idle-timeout 60 --disable-evictions=off");
+				 "--defrag-step 16k --idle-timeout 60 --disable-evictions=off --evict-for bytes");
+	assert_int_equal(s.evict_for, SNUG_EVICT_FOR_BYTES);
 	assert_int_equal(s.memory_max_bytes, 1 << 30);
 	assert_string_equal(s.control_path, "/c");
 	assert_int_equal(s.io, IO_EPOLL);

@@ -30,9 +30,14 @@ static bool add_load(struct grid *grid, const char *name, size_t length) {
 	return true;
 }
 
+static bool is_named(const struct policy *policy, const char *name, size_t length) {
+	return strlen(policy->name) == length && strncmp(policy->name, name, length) == 0;
+}
+
 static bool add_policy(struct grid *grid, const char *name, size_t length) {
-	bool real = strlen(policy_shard.name) == length && strncmp(policy_shard.name, name, length) == 0;
-	const struct policy *policy = real ? &policy_shard : policy_find(name, length);
+	const struct policy *policy = is_named(&policy_shard, name, length)         ? &policy_shard
+								  : is_named(&policy_shard_bytes, name, length) ? &policy_shard_bytes
+																				: policy_find(name, length);
 	if (policy == NULL || grid->policy_count == GRID_POLICY_MAX)
 		return complain("policy", name, "is not a policy (see --list)");
 	grid->policies[grid->policy_count++] = policy;
@@ -72,6 +77,7 @@ static bool add_all_loads(struct grid *grid) {
 
 static bool add_all_policies(struct grid *grid) {
 	grid->policies[grid->policy_count++] = &policy_shard;
+	grid->policies[grid->policy_count++] = &policy_shard_bytes;
 	for (size_t i = 0; policy_at(i) != NULL; i++) grid->policies[grid->policy_count++] = policy_at(i);
 	return true;
 }
@@ -117,12 +123,13 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 	return made;
 }
 
-static bool run_real_cell(const struct grid *grid, const struct cache_load *load, struct grid_cell *cell) {
+static bool run_real_cell(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
+						  struct grid_cell *cell) {
 	char problem[TEXT_ROOM];
 	struct cache_outcome *outcome = &cell->outcome;
 	if (cell->limit_bytes < SNUG_LIMIT_MIN_BYTES) return true;
 	uint64_t begin_ns = clock_ns();
-	if (!cache_real_play(load, cell->limit_bytes, grid->seed, outcome, problem, sizeof problem)) {
+	if (!cache_real_play(load, policy, cell->limit_bytes, grid->seed, outcome, problem, sizeof problem)) {
 		fprintf(stderr, "snug-replay: the cache: %s\n", problem);
 		return false;
 	}
@@ -137,7 +144,7 @@ static bool run_real_cell(const struct grid *grid, const struct cache_load *load
 static bool run_cell(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
 					 struct grid_cell *cell) {
 	struct simulation simulation;
-	if (policy == &policy_shard) return run_real_cell(grid, load, cell);
+	if (policy_is_real(policy)) return run_real_cell(grid, load, policy, cell);
 	if (!simulation_create(&simulation, policy, load->keys, cell->limit_bytes, grid->seed)) {
 		fprintf(stderr, "snug-replay: no memory for a simulation\n");
 		return false;

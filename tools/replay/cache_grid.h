@@ -48,8 +48,11 @@ bool grid_make(const struct options *options, struct grid *out);
 /* How the load is called or read. False: a message is on standard error. */
 bool grid_load(const struct grid *grid, size_t index, struct cache_load *out);
 /* Whether it is the cache itself and not a simulation. */
+static inline bool policy_is_real(const struct policy *policy) {
+	return policy == &policy_shard || policy == &policy_shard_bytes;
+}
 static inline bool grid_is_real(const struct grid *grid, size_t policy) {
-	return grid->policies[policy] == &policy_shard;
+	return policy_is_real(grid->policies[policy]);
 }
 
 /* Runs one load. False: a message is on standard error. */

@@ -21,6 +21,8 @@
 
 const struct policy policy_shard = {.name = "shard",
 									.summary = "libsnug's cache itself, each value verified when it is hit"};
+const struct policy policy_shard_bytes = {.name = "shard-bytes",
+										  .summary = "the same, evicting for bytes, not for hits"};
 
 /* What the cache must hold of a key, if it holds anything. */
 struct stored {
@@ -146,7 +148,7 @@ static bool make_tables(struct player *player) {
 	return true;
 }
 
-static snug_error make_shard(struct player *player, uint64_t limit_bytes) {
+static snug_error make_shard(struct player *player, const struct policy *policy, uint64_t limit_bytes) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	player->os = *snug_os_linux();
 	player->os.context = player; /* Linux's functions take none */
@@ -154,17 +156,18 @@ static snug_error make_shard(struct player *player, uint64_t limit_bytes) {
 	options.pools.limit_bytes = (size_t)limit_bytes;
 	options.pools.os = &player->os;
 	options.item_max_bytes = SNUG_VALUE_BYTES_MAX;
+	options.evict_for = policy == &policy_shard_bytes ? SNUG_EVICT_FOR_BYTES : SNUG_EVICT_FOR_HITS;
 	options.now_s = now_s;
 	options.now_context = player;
 	return snug_shard_create(&options, &player->shard);
 }
 
-bool cache_real_play(const struct cache_load *load, uint64_t limit_bytes, uint64_t seed, struct cache_outcome *out,
-					 char *problem, size_t room) {
+bool cache_real_play(const struct cache_load *load, const struct policy *policy, uint64_t limit_bytes, uint64_t seed,
+					 struct cache_outcome *out, char *problem, size_t room) {
 	struct player player = {.load = load, .outcome = out, .seed = seed};
 	*out = (struct cache_outcome){0};
 	bool made = make_tables(&player);
-	snug_error error = made ? make_shard(&player, limit_bytes) : SNUG_ERROR_NO_MEMORY;
+	snug_error error = made ? make_shard(&player, policy, limit_bytes) : SNUG_ERROR_NO_MEMORY;
 	if (!error) {
 		for (size_t i = 0; i < load->count; i++) play(&player, &load->requests[i]);
 		error = snug_shard_stats_get(player.shard, &out->stats);

@@ -8,8 +8,9 @@
 
 #include <snug/shard.h>
 
-/* Its name and summary; it decides by itself, so there is nothing to call. */
+/* Their names and summaries; the cache decides by itself, so there is nothing to call. */
 extern const struct policy policy_shard;
+extern const struct policy policy_shard_bytes;
 
 struct cache_outcome {
 	uint64_t gets, missed_gets;
@@ -21,7 +22,7 @@ struct cache_outcome {
 };
 
 /* False: the shard could not be created, or there is no memory to know what it must hold; `problem` says which. */
-bool cache_real_play(const struct cache_load *load, uint64_t limit_bytes, uint64_t seed, struct cache_outcome *out,
-					 char *problem, size_t room);
+bool cache_real_play(const struct cache_load *load, const struct policy *policy, uint64_t limit_bytes, uint64_t seed,
+					 struct cache_outcome *out, char *problem, size_t room);
 
 #endif

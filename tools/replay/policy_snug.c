@@ -89,6 +89,11 @@ static void drop(void *state, const struct simulation *simulation, uint32_t key)
 	put(self, self->entries[--self->items], self->places[key]);
 }
 
+/* What it takes to keep it, by what is wanted (as shard_evict.c). */
+static uint32_t cost_of(const struct simulation *simulation, uint32_t key) {
+	return simulation->policy == &policy_snug_bytes ? 1 : simulation->bytes[key];
+}
+
 /* In the cache the place is that of the entry and its word tells the object; here the key is both. */
 static void look(struct shard *self, const struct simulation *simulation) {
 	if (self->hand >= self->items) self->hand = 0;
@@ -96,7 +101,7 @@ static void look(struct shard *self, const struct simulation *simulation) {
 	rank_meta meta = self->metas[key] = rank_settle(&self->rank, self->metas[key]);
 	rank_see(&self->rank, meta);
 	candidates_offer(&self->candidates,
-					 (struct candidate){key, meta, rank_score(&self->rank, meta, simulation->bytes[key])});
+					 (struct candidate){key, meta, rank_score(&self->rank, meta, cost_of(simulation, key))});
 }
 
 static uint32_t evict(void *state, const struct simulation *simulation) {
@@ -115,4 +120,8 @@ static uint32_t evict(void *state, const struct simulation *simulation) {
 
 const struct policy policy_snug = {
 	"snug",  "libsnug's: learnt density of hits, sampled, with ghosts", create, destroy, hit, insert, evict, drop,
+	overhead};
+
+const struct policy policy_snug_bytes = {
+	"snug-bytes", "the same for bytes: snug_shard_options.evict_for", create, destroy, hit, insert, evict, drop,
 	overhead};

@@ -82,5 +82,6 @@ extern const struct policy policy_lru;
 extern const struct policy policy_s3fifo;
 extern const struct policy policy_sieve;
 extern const struct policy policy_snug;
+extern const struct policy policy_snug_bytes;
 
 #endif
