@@ -182,7 +182,7 @@ def test_every_policy_is_simulated():
 
 
 def test_eviction_for_bytes_misses_fewer_bytes():
-    for load, limit in (("meta:kvcache", "16M"), ("twitter:cluster33", "10%")):
+    for load, limit in (("meta:kvcache", "4M"), ("twitter:cluster53", "16M")):
         cells = cached(load, "--requests", "500000", "--limit", limit, "--overhead", "18", "--policy", "shard,shard-bytes,snug-bytes,lru,s3fifo")
         missed = {policy: cells[policy, limit]["miss_ratio_bytes"] for policy, _ in cells}
         for policy in ("shard", "lru", "s3fifo"):
