@@ -14,9 +14,10 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import run_tests
 from server_process import Server, free_port
 
 PROGRAM, CLOCK = sys.argv[1], os.path.abspath(sys.argv[2])
@@ -278,25 +279,12 @@ def test_one_worker_stalled():
 
 
 def main():
-    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
-    failed = []
-    print(f"[==========] Running {len(tests)} test(s).")
-    for name, body in tests:
-        print(f"[ RUN      ] {name}", flush=True)
-        try:
-            body()
-            print(f"[       OK ] {name}")
-        except Exception:
-            traceback.print_exc()
-            failed.append(name)
-            print(f"[  FAILED  ] {name}")
-    print(f"[==========] {len(tests)} test(s) run.")
-    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
+    status = run_tests(globals())
     if "--out" in sys.argv:
         with open(sys.argv[sys.argv.index("--out") + 1], "w") as out:
             out.write("# Fault drill\n\nWritten by `make drill`. Values are verified throughout.\n\n| what went wrong | what clients saw |\n|---|---|\n")
             out.writelines(f"| {fault} | {seen} |\n" for fault, seen in rows)
-    return 1 if failed else 0
+    return status
 
 
 sys.exit(main())

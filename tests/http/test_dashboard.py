@@ -15,10 +15,11 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import run_tests
 from server_process import Server, free_port
 
 SKIPPED = 77  # what meson takes for "skipped"
@@ -537,22 +538,9 @@ def main():
         screenshot(sys.argv[3])
         BROWSER.end()
         return 0
-    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
-    failed = []
-    print(f"[==========] Running {len(tests)} test(s).")
-    for name, body in tests:
-        print(f"[ RUN      ] {name}", flush=True)
-        try:
-            body()
-            print(f"[       OK ] {name}")
-        except Exception:
-            traceback.print_exc()
-            failed.append(name)
-            print(f"[  FAILED  ] {name}")
+    status = run_tests(globals())
     BROWSER.end()
-    print(f"[==========] {len(tests)} test(s) run.")
-    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
-    return 1 if failed else 0
+    return status
 
 
 sys.exit(main())

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import run_tests
 from server_process import Server
 
 PROGRAM = sys.argv[1]
@@ -487,22 +488,4 @@ def test_listens_where_it_is_told():
         assert done.returncode == 71 and "Address already in use" in done.stderr, done
 
 
-def main():
-    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
-    failed = []
-    print(f"[==========] Running {len(tests)} test(s).")
-    for name, body in tests:
-        print(f"[ RUN      ] {name}", flush=True)
-        try:
-            body()
-            print(f"[       OK ] {name}")
-        except Exception:
-            traceback.print_exc()
-            failed.append(name)
-            print(f"[  FAILED  ] {name}")
-    print(f"[==========] {len(tests)} test(s) run.")
-    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(run_tests(globals()))

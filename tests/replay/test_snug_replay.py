@@ -7,12 +7,15 @@ Prints as the cmocka programs do, because tests/run_tests.sh counts cases by the
 """
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-import traceback
 import xml.dom.minidom
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import run_tests
 
 PROGRAM = sys.argv[1]
 ROOT = pathlib.Path(sys.argv[2])
@@ -285,26 +288,4 @@ def test_demo():
         assert word in text, (word, text)
 
 
-def main():
-    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
-    failed = []
-    print(f"[==========] Running {len(tests)} test(s).")
-    for name, body in tests:
-        print(f"[ RUN      ] {name}", flush=True)
-        try:
-            body()
-            print(f"[       OK ] {name}")
-        except Exception:
-            traceback.print_exc()
-            failed.append(name)
-            print(f"[  FAILED  ] {name}")
-    print(f"[==========] {len(tests)} test(s) run.")
-    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
-    if failed:
-        print(f"[  FAILED  ] {len(failed)} test(s), listed below:")
-        for name in failed:
-            print(f"[  FAILED  ] {name}")
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(run_tests(globals()))

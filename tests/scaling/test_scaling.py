@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import run_tests
 from server_process import Server, free_port
 
 PROGRAM, RECIPE = sys.argv[1], sys.argv[2]
@@ -182,22 +183,4 @@ def test_with_libmemcached_ketama():
         goes_on_without_one(nodes, store, fetch)
 
 
-def main():
-    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
-    failed = []
-    print(f"[==========] Running {len(tests)} test(s).")
-    for name, body in tests:
-        print(f"[ RUN      ] {name}", flush=True)
-        try:
-            body()
-            print(f"[       OK ] {name}")
-        except Exception:
-            traceback.print_exc()
-            failed.append(name)
-            print(f"[  FAILED  ] {name}")
-    print(f"[==========] {len(tests)} test(s) run.")
-    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(run_tests(globals()))

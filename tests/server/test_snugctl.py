@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import xml.etree.ElementTree
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import Skipped, run_tests
 
 SNUGCTL, SNUGD = sys.argv[1:3]
 PATIENCE_S = 30
@@ -324,10 +326,6 @@ def test_top_in_a_pipe():
             assert word in shown, (word, shown)
 
 
-class Skipped(Exception):
-    pass
-
-
 def test_top_on_a_terminal_ends_by_q():
     with Server() as server:
         try:
@@ -354,24 +352,4 @@ def test_top_ends_by_a_signal():
         top.stdout.close()
 
 
-def main():
-    tests = [(name, body) for name, body in globals().items() if name.startswith("test_")]
-    failed = []
-    print(f"[==========] Running {len(tests)} test(s).")
-    for name, body in tests:
-        print(f"[ RUN      ] {name}", flush=True)
-        try:
-            body()
-            print(f"[       OK ] {name}")
-        except Skipped as why:
-            print(f"[  SKIPPED ] {name}: {why}")
-        except Exception:
-            traceback.print_exc()
-            failed.append(name)
-            print(f"[  FAILED  ] {name}")
-    print(f"[==========] {len(tests)} test(s) run.")
-    print(f"[  PASSED  ] {len(tests) - len(failed)} test(s).")
-    return 1 if failed else 0
-
-
-sys.exit(main())
+sys.exit(run_tests(globals()))
