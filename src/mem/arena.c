@@ -170,6 +170,12 @@ uint64_t arena_available_pages(const struct arena *arena) {
 
 /* ------------------------------------------------------------------ giving --------- */
 
+/* The limit is above its goal. The page that is the last one in the way goes in any case. */
+static void trade_given(struct arena *arena) {
+	bool is_last = limit_account(arena) <= arena->limit_goal_bytes + arena->page_bytes;
+	if (is_last || arena_free_pages(arena) > arena->kept_pages) arena_trade_page(arena);
+}
+
 void arena_give(struct arena *arena, page_number page) {
 	struct page *given = &arena->pages[page];
 	SNUG_ASSERT(given->state >= PAGE_SLAB);
@@ -179,7 +185,7 @@ void arena_give(struct arena *arena, page_number page) {
 	given->next = arena->stack;
 	arena->stack = page;
 	arena->stacked_pages++;
-	if (UNLIKELY(limit_is_exceeded(arena))) arena_trade_page(arena);
+	if (UNLIKELY(limit_is_exceeded(arena))) trade_given(arena);
 }
 
 static bool unstack_one(struct arena *arena) {

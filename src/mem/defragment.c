@@ -18,6 +18,7 @@
 #include "mem/estimate.h"
 #include "mem/evacuate.h"
 #include "mem/gate.h"
+#include "mem/limit.h"
 #include "mem/slots.h"
 
 #define TIMED_BATCH_BYTES 4096u /* how much is copied between two looks at the clock */
@@ -295,6 +296,12 @@ static void check_target(snug_pools *pools) {
 	}
 }
 
+/* No allocation waits now. One a step: it costs a call of the system. */
+static void trade_kept(struct arena *arena) {
+	arena->kept_pages = 0;
+	(void)arena_trade_page(arena);
+}
+
 snug_error snug_defragment_step(snug_pools *pools, bool *done) {
 	snug_error error = gate_enter_any(pools);
 	if (error) return error;
@@ -314,6 +321,7 @@ snug_error snug_defragment_step(snug_pools *pools, bool *done) {
 		do {
 			run_phase(pools, &allowance);
 		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(pools));
+		if (UNLIKELY(limit_is_exceeded(&pools->arena))) trade_kept(&pools->arena);
 		defragment->in_step = false;
 		account(pools, &before, begin_ns);
 		check_target(pools);

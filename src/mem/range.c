@@ -10,7 +10,8 @@ snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) 
 	if (bytes > range->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
 	size_t target_bytes = round_up(bytes, METADATA_GRAIN);
 	size_t more_bytes = target_bytes - range->committed_bytes;
-	while (!limit_allows(arena, more_bytes)) {
+	size_t allowed_bytes = arena->limit_bytes; /* which may follow what is traded for it */
+	while (limit_account(arena) + more_bytes > allowed_bytes) {
 		if (!arena_trade_page(arena)) return SNUG_ERROR_NO_MEMORY;
 	}
 	if (!arena->os->commit(arena->os->context, range->base + range->committed_bytes, more_bytes)) {
@@ -18,6 +19,7 @@ snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) 
 	}
 	range->committed_bytes = target_bytes;
 	arena->metadata_bytes += more_bytes;
+	limit_settle(arena);
 	limit_note_peak(arena);
 	SNUG_ASSERT(limit_allows(arena, 0));
 	return SNUG_OK;

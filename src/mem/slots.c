@@ -3,6 +3,7 @@
 
 #include "mem/arena.h"
 #include "mem/evacuate.h"
+#include "mem/limit.h"
 
 #ifndef BORROW_PARTS
 #define BORROW_PARTS 32u
@@ -114,6 +115,7 @@ uint64_t room_pages(const snug_pools *pools, bool os_refused) {
 bool room_make(snug_pools *pools, uint64_t pages, bool os_refused) {
 	if (room_pages(pools, os_refused) >= pages) return true;
 	if (most_pages_to_gain(pools) < pages) return false;
+	limit_keep(&pools->arena, pages);
 	pools->totals.compacting_allocations++;
 	while (room_pages(pools, os_refused) < pages) {
 		if (!compact_one_page(pools) && !merge_one_page(pools)) return false;
@@ -183,6 +185,7 @@ snug_error slot_alloc_slow(snug_pools *pools, uint16_t id, bool may_compact, uin
 	for (;;) {
 		snug_error error = take_or_grow(pools, id, may_compact, offset, out);
 		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+		limit_keep(&pools->arena, 1);
 		if (may_compact && !counted) {
 			pools->totals.compacting_allocations++;
 			counted = true;

@@ -145,6 +145,7 @@ struct arena {
 
 	page_number stack;
 	uint32_t stacked_pages;
+	uint64_t kept_pages; /* see limit.h: what an allocation waits for */
 	uint64_t free_pages; /* in runs; not the stacked ones */
 
 	/* The account of the limit. */

@@ -90,6 +90,30 @@ static void a_lower_limit_is_reached_by_defragmentation(void **state) {
 			(unsigned long long)in_use());
 }
 
+/* What is wanted before the goal is met takes of what becomes free, and does not work for the rest. */
+static void who_waits_does_not_pay_for_a_lower_limit(void **state) {
+	(void)state;
+	const size_t goal = MIB;
+	herd_fill(&herd, UINT64_MAX, 100, 400);
+	herd_thin_out(&herd, 0, herd.count, 300);
+	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	uint64_t limit = herd_stats(&herd).limit_bytes, moved = herd_stats(&herd).moved_bytes;
+	REQUIRE(limit > goal + MIB, "there is little to do");
+	for (uint32_t turn = 0; turn < 4; turn++) {
+		REQUIRE_OK(herd_add(&herd, 3000));
+		herd.may_move = true; /* for the charge, too */
+		REQUIRE_OK(snug_pools_charge(herd.pools, 100 << 10));
+		herd.may_move = false;
+		snug_stats stats = herd_stats(&herd);
+		REQUIRE(stats.limit_bytes <= limit && stats.limit_bytes > goal + MIB, "%llu bytes are in use",
+				(unsigned long long)stats.limit_bytes);
+		limit = stats.limit_bytes;
+	}
+	REQUIRE(herd_stats(&herd).moved_bytes - moved < MIB, "%llu bytes were moved",
+			(unsigned long long)(herd_stats(&herd).moved_bytes - moved));
+	herd_verify(&herd);
+}
+
 static void charges_count(void **state) {
 	(void)state;
 	REQUIRE_OK(snug_pools_charge(herd.pools, 3 * MIB));
@@ -123,6 +147,7 @@ int main(void) {
 		BOTH(a_higher_limit_holds_at_once),
 		BOTH(a_lower_limit_is_reached_as_objects_go),
 		BOTH(a_lower_limit_is_reached_by_defragmentation),
+		BOTH(who_waits_does_not_pay_for_a_lower_limit),
 		BOTH(charges_count),
 	};
 	return cmocka_run_group_tests_name("limit", tests, NULL, NULL);
