@@ -118,8 +118,7 @@ static snug_error extend(snug_shard *shard, struct operation *operation, const s
 	return error;
 }
 
-/* There was no room: what the client meant to replace must not be read for the new value. */
-static void failed(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+void operation_store_failed(snug_shard *shard, const struct operation *operation, struct operation_counts *counts) {
 	if (operation->status == STATUS_TOO_LARGE) counts->store_too_large++;
 	if (operation->status == STATUS_NO_MEMORY) counts->store_no_memory++;
 	bool replaces = operation->options & OPERATION_IS_META || (operation->mode == STORE_SET && !compares(operation));
@@ -147,5 +146,5 @@ void operation_store(snug_shard *shard, struct operation *operation, struct oper
 		error = SNUG_OK;
 	}
 	if (operation->lease.ref != 0) snug_shard_release(shard, &operation->lease);
-	if (error) failed(shard, operation, counts);
+	if (error) operation_store_failed(shard, operation, counts);
 }

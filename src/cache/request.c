@@ -56,11 +56,14 @@ static void hand_over(snug_shard *shard, struct request *request) {
 	request_fill_window(shard, request);
 }
 
-static void reserve(snug_shard *shard, struct request *request) {
+static void reserve(snug_shard *shard, struct operation_counts *counts, struct request *request) {
 	struct operation *operation = &request->operation;
 	snug_error error = snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
 	operation->status = (uint8_t)operation_status_of(error);
-	if (error) return;
+	if (error) {
+		operation_store_failed(shard, operation, counts);
+		return;
+	}
 	request->window_offset = 0;
 	request_fill_window(shard, request);
 }
@@ -75,7 +78,7 @@ static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *c
 		operation_end(shard, operation);
 		break;
 	case REQUEST_RESERVE:
-		reserve(shard, request);
+		reserve(shard, counts, request);
 		break;
 	case REQUEST_WINDOW:
 		request_fill_window(shard, request);

@@ -10,7 +10,7 @@
 
 enum request_kind {
 	REQUEST_OPERATION, /* `operation`; a found value goes to `room`, or into a lease */
-	REQUEST_RESERVE, /* operation.key, operation.value_bytes: a lease to be filled, and its first window. Status STORED: it is there */
+	REQUEST_RESERVE, /* a STORE's lease, to be filled, and its first window. Status STORED: it is there; else the STORE has failed */
 	REQUEST_WINDOW,  /* operation.lease: the extents from window_offset on */
 	REQUEST_RELEASE, /* operation.lease ends */
 	REQUEST_VISIT,   /* calls `visit` on the owner's thread */

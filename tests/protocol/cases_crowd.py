@@ -12,6 +12,7 @@ from server_process import Server
 SERVER_ARGS = ["-c", "600"]
 GROWTH_BYTES = 48 << 20
 LIMIT_BYTES = 64 << 20  # memcached's default for -m
+OUT_OF_MEMORY = b"SERVER_ERROR out of memory storing object\r\n"
 TOO_MANY = b"ERROR Too many open connections\r\n"
 
 
@@ -161,6 +162,28 @@ def values_that_do_not_come(server):
     require_service(server)
 
 
+def a_refused_value_leaves_no_old_one(server):
+    """Others hold all that may be held: a large store finds no room, and who stored it must not find what was there before."""
+    connections = [server.connect() for _ in range(200)]
+    try:
+        for number, connection in enumerate(connections):
+            connection.sendall(b"set announced%d 0 0 1000000\r\n" % number)
+        conversation = Conversation(server.connect())
+        for number in range(8):
+            key, value = b"refused%d" % number, b"r" * 900000
+            conversation.ask(store(b"set", key, b"old"), STORED)
+            conversation.ask(store(b"set", key, value), OUT_OF_MEMORY)
+            conversation.ask(b"get %s\r\n" % key, END)
+            conversation.ask(store(b"add", key, b"old"), STORED)
+            conversation.ask(store(b"append", key, value), OUT_OF_MEMORY)
+            conversation.ask(b"get %s\r\n" % key, hit(key, b"old"))
+        conversation.close()
+    finally:
+        for connection in connections:
+            connection.close()
+    require_service(server)
+
+
 def aborted_pipelines(server):
     """Connections are reset with answers under way."""
     data = b"p" * 20000
@@ -267,6 +290,7 @@ CASES = [
     reads_at_last,
     slow_writers,
     values_that_do_not_come,
+    a_refused_value_leaves_no_old_one,
     aborted_pipelines,
     connect_and_close,
     idle_connections,

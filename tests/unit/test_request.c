@@ -216,15 +216,28 @@ static void large_values_pass_through_windows(void **state) {
 	free(value);
 }
 
+static bool is_there(struct stage *stage, const char *key) {
+	char room[16];
+	struct request request = get_of(key, room, sizeof room, NULL);
+	serve(stage, &request);
+	return request.operation.status == STATUS_FOUND;
+}
+
+/* A set that is refused takes the old value with it; an append leaves it. */
 static void reservations_are_refused_with_a_reason(void **state) {
 	(void)state;
 	struct stage stage;
 	snug_extent window[REQUEST_EXTENTS];
 	stage_begin(&stage, true);
 	struct request request = {
-		.kind = REQUEST_RESERVE, .operation = {.key = snug_shard_key("k", 1), .value_bytes = MIB}, .window = window};
+		.kind = REQUEST_RESERVE,
+		.operation = {.kind = OPERATION_STORE, .key = snug_shard_key("k", 1), .value_bytes = MIB},
+		.window = window};
+	set(&stage, "k", "old", 3);
 	serve(&stage, &request);
 	assert_int_equal(request.operation.status, STATUS_TOO_LARGE);
+	assert_false(is_there(&stage, "k"));
+	set(&stage, "k", "old", 3);
 	struct request held[8];
 	uint32_t count = 0;
 	for (; count < 8; count++) {
@@ -235,6 +248,14 @@ static void reservations_are_refused_with_a_reason(void **state) {
 	}
 	assert_in_range(count, 1, 7);
 	assert_int_equal(held[count].operation.status, STATUS_NO_MEMORY);
+	assert_false(is_there(&stage, "k"));
+	set(&stage, "k", "old", 3);
+	held[count].operation.mode = STORE_APPEND;
+	serve(&stage, &held[count]);
+	assert_int_equal(held[count].operation.status, STATUS_NO_MEMORY);
+	assert_true(is_there(&stage, "k"));
+	assert_int_equal(stage.counts.store_too_large, 1);
+	assert_int_equal(stage.counts.store_no_memory, 2);
 	request.operation.key = snug_shard_key("", 0);
 	request.operation.value_bytes = 1;
 	serve(&stage, &request);
