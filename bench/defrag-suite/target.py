@@ -1,5 +1,6 @@
 """What is driven: a server that is started for each scenario, or one that is running already."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -25,6 +26,21 @@ def end_in_order():
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
+@contextlib.contextmanager
+def undisturbed():
+    """A signal in here takes effect afterwards: a server that was just started is known then, and can be stopped."""
+    came = []
+    before = {number: signal.signal(number, lambda received, _: came.append(received))
+              for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        sys.exit(128 + came[0])
+
+
 class Target:
     """How to start a server and speak to it. command: with {port} and {limit}, in MB, filled in; None for a server that runs at host and port as the
     process pid. setup: lines sent once it answers. defrag: the line that asks it to defragment, if it has such."""
@@ -47,12 +63,9 @@ class Run:
     def __enter__(self):
         self.port = self.target.port or free_port()
         self.pid = self.target.pid
-        if self.target.command:
-            command = shlex.split(self.target.command.format(port=self.port, limit=self.limit_mb))
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
-                                            env={**os.environ, **self.target.environment})
-            self.pid = self.process.pid
         try:
+            if self.target.command:
+                self.start()
             self.connection = self.wait_for_it()
             for line in self.target.setup:
                 self.connection.command(line)
@@ -66,6 +79,13 @@ class Run:
     def __exit__(self, *what):
         self.connection.close()
         self.stop()
+
+    def start(self):
+        command = shlex.split(self.target.command.format(port=self.port, limit=self.limit_mb))
+        with undisturbed():
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                            env={**os.environ, **self.target.environment})
+        self.pid = self.process.pid
 
     def stop(self):
         if self.process:

@@ -7,6 +7,7 @@ import time
 
 from answers import *
 from case import Conversation, Failure
+from cases_stats import ask_stats
 from server_process import Server
 
 SERVER_ARGS = ["-c", "600"]
@@ -162,13 +163,28 @@ def values_that_do_not_come(server):
     require_service(server)
 
 
+def wait_for_stats(conversation, holds, what):
+    """Until holds(values that are held, stores that were refused)."""
+    until = time.monotonic() + 10
+    while True:
+        stats = ask_stats(conversation)
+        leases, refused = int(stats["snug_leases"]), int(stats["store_no_memory"])
+        if holds(leases, refused):
+            return refused
+        if time.monotonic() > until:
+            raise Failure(f"  {what}: not after 10 s: {leases} are held, {refused} were refused")
+        time.sleep(0.01)
+
+
 def a_refused_value_leaves_no_old_one(server):
     """Others hold all that may be held: a large store finds no room, and who stored it must not find what was there before."""
+    conversation = Conversation(server.connect())
+    before = wait_for_stats(conversation, lambda leases, _: leases == 0, "what others held is released")
     connections = [server.connect() for _ in range(200)]
     try:
         for number, connection in enumerate(connections):
             connection.sendall(b"set announced%d 0 0 1000000\r\n" % number)
-        conversation = Conversation(server.connect())
+        wait_for_stats(conversation, lambda leases, refused: leases + refused - before == 200, "200 are held or refused")
         for number in range(8):
             key, value = b"refused%d" % number, b"r" * 900000
             conversation.ask(store(b"set", key, b"old"), STORED)
