@@ -314,7 +314,7 @@ void answers_drain(struct connection *connection) {
 			errand_say(record);
 		if (!in_use) record_dispose(record);
 	}
-	if (connection->is_held) connection_mark_dirty(connection); /* it may go on */
+	connection_mark_dirty(connection); /* it may go on, or be over */
 }
 
 /* ------------------------------------------------------------------ coming back ------------ */

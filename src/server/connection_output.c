@@ -192,10 +192,23 @@ static void pieces_sent(struct connection *connection) {
 	}
 }
 
+/* Room that was taken for an answer, and then there was nothing to say. */
+static bool drop_empty_block(struct connection *connection) {
+	struct turn *turn = turn_of(connection);
+	struct out *out = connection->first_out;
+	if (out->is_lease || block_of(out)->begin < block_of(out)->end) return false;
+	drop_first(connection);
+	buffers_give(&turn->buffers, &turn->buffers.blocks, out);
+	return true;
+}
+
 void output_flush(struct connection *connection) {
 	while (!connection->is_sending && !connection->is_closing && connection->first_out != NULL) {
 		size_t count = gather(connection);
-		if (count == 0) return;
+		if (count == 0) {
+			if (!drop_empty_block(connection)) return;
+			continue;
+		}
 		if (!io_send(turn_of(connection)->io, &connection->stream, connection->pieces, count)) {
 			connection->is_sending = true;
 			return;

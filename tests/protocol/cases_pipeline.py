@@ -133,6 +133,23 @@ def half_closed(server):
         conversation.close()
 
 
+def half_closed_after_quiet_commands(server):
+    """The server closes what nobody can ask anything any more, though it had nothing to say."""
+    quiet = b"".join(b"set %s 0 0 1 noreply\r\nx\r\n" % key for key in KEYS[:20])
+    for commands in (quiet, b"mg none_q v q\r\n", quiet + b"quit\r\n", b"mg none_q v q\r\nquit\r\n", b""):
+        conversation = talk(server)
+        conversation.send(commands)
+        conversation.connection.shutdown(socket.SHUT_WR)
+        conversation.expect(b"<eof>", commands)
+        conversation.close()
+
+
+def quit_after_quiet_commands(server):
+    conversation = talk(server)
+    conversation.ask(b"".join(b"set %s 0 0 1 noreply\r\nx\r\n" % key for key in KEYS[:20]) + b"quit\r\n", b"<eof>")
+    conversation.close()
+
+
 def half_closed_with_large_answers(server):
     conversation = talk(server)
     data = b"h" * 100000
@@ -207,6 +224,8 @@ CASES = [
     answers_larger_than_all_buffers,
     large_value_in_pieces,
     half_closed,
+    half_closed_after_quiet_commands,
+    quit_after_quiet_commands,
     half_closed_with_large_answers,
     half_closed_within_a_command,
     eight_connections_at_once,
