@@ -78,21 +78,39 @@ void answers_drop(struct connection *connection) {
 
 /* ------------------------------------------------------------------ saying ----------------- */
 
+/* For `bytes` more to be said after all that was asked before: the last answer, if it is a text with room behind it, or a new one. NULL: there is
+ * no record; the connection is closed. */
+static struct record *text_record(struct connection *connection, size_t bytes) {
+	struct record *last = connection->last_answer;
+	if (last->purpose == RECORD_TEXT && last->request.operation.lease.ref == 0 && last->text_bytes + bytes <= RECORD_ROOM)
+		return last;
+	struct record *record = record_take(connection, RECORD_TEXT);
+	if (record == NULL) {
+		connection_close(connection);
+		return NULL;
+	}
+	record->is_ready = true;
+	answers_append(connection, record);
+	return record;
+}
+
+static void record_append(struct record *record, const char *text, size_t length) {
+	memcpy(record->bytes + record->text_bytes, text, length);
+	record->text_bytes += (uint32_t)length;
+}
+
 void answers_say(struct connection *connection, const char *text, size_t length) {
 	if (length == 0 || connection->is_closing) return;
 	if (LIKELY(connection->first_answer == NULL)) {
 		output_append(connection, text, length);
 		return;
 	}
-	struct record *record = record_take(connection, RECORD_TEXT);
-	if (record == NULL || !SNUG_GUARD(length <= RECORD_ROOM)) {
+	if (!SNUG_GUARD(length <= RECORD_ROOM)) {
 		connection_close(connection);
 		return;
 	}
-	memcpy(record->bytes, text, length);
-	record->text_bytes = (uint32_t)length;
-	record->is_ready = true;
-	answers_append(connection, record);
+	struct record *record = text_record(connection, length);
+	if (record != NULL) record_append(record, text, length);
 }
 
 /* A value of the own shard that was just found; nothing in between takes memory from the shard (buffers_prepare). */
@@ -158,34 +176,27 @@ static void say_now(struct connection *connection, struct command *command) {
 	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
 }
 
-/* The same into a record. */
+/* The same into a record: with the value, or, if that is too large, with a lease on it. */
 static void say_later(struct connection *connection, struct command *command) {
 	const snug_item *item = &command->operation.item;
+	char head[ANSWER_BYTES_MAX];
 	bool has_value = false;
-	struct record *record = record_take(connection, RECORD_TEXT);
-	if (record == NULL) {
-		connection_close(connection);
-		return;
-	}
-	size_t length = answer_head(command, record->bytes, &has_value);
-	bool fits = length + item->value_bytes + sizeof line_end <= RECORD_ROOM;
-	if (has_value && !fits && !lease_value(record, item)) length = refuse_value(command, record->bytes, &has_value);
-	if (has_value && fits) {
-		snug_error error = item->value_bytes == 0 ? SNUG_OK
-												  : snug_shard_read(connection->worker->shard, item, 0,
-																	record->bytes + length, item->value_bytes);
-		SNUG_ASSERT(!error);
-		(void)error;
-		length += item->value_bytes;
-		memcpy(record->bytes + length, line_end, sizeof line_end);
-		length += sizeof line_end;
-	}
-	record->text_bytes = (uint32_t)length;
-	record->is_ready = true;
-	if (length > 0)
-		answers_append(connection, record);
-	else
-		record_give(record);
+	size_t length = answer_head(command, head, &has_value);
+	if (length == 0) return;
+	size_t value_bytes = has_value ? item->value_bytes : 0, whole = length + value_bytes + sizeof line_end;
+	bool is_leased = has_value && whole > RECORD_ROOM;
+	struct record *record = text_record(connection, is_leased ? RECORD_ROOM : whole);
+	if (record == NULL) return;
+	if (is_leased && !lease_value(record, item)) length = refuse_value(command, head, &has_value);
+	record_append(record, head, length);
+	if (!has_value || is_leased) return;
+	snug_error error = value_bytes == 0 ? SNUG_OK
+										: snug_shard_read(connection->worker->shard, item, 0,
+														  record->bytes + record->text_bytes, value_bytes);
+	SNUG_ASSERT(!error);
+	(void)error;
+	record->text_bytes += (uint32_t)value_bytes;
+	record_append(record, line_end, sizeof line_end);
 }
 
 /* ------------------------------------------------------------------ executing -------------- */

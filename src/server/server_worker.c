@@ -22,6 +22,7 @@
 
 #define RECORDS_AWAY_MAX 2048u /* also the room of the channel that they come back on */
 #define OUTBOX_BATCH 16u
+#define SEND_SOON_BYTES 4096u
 #define SHORT_WAIT_NS UINT64_C(2000000)
 #define UPKEEP_WAIT_NS UINT64_C(1000000000)
 #define END_PATIENCE_NS UINT64_C(2000000000)
@@ -219,8 +220,14 @@ static bool is_over(const struct connection *connection) {
 	return connection->input_state != INPUT_WAIT && connection->input_state != INPUT_ERRAND;
 }
 
+/* Another worker's answer comes next, and soon: what is there goes with it, in one send. */
+static bool waits_for_more(const struct connection *connection) {
+	const struct record *next = connection->first_answer;
+	return next != NULL && next->purpose == RECORD_ANSWER && next->is_away && connection->output_bytes < SEND_SOON_BYTES;
+}
+
 static void flush_one(struct connection *connection) {
-	output_flush(connection);
+	if (!waits_for_more(connection)) output_flush(connection);
 	if (connection->is_held && !connection->is_blocked && connection->output_bytes < OUTPUT_BYTES_MAX) {
 		connection->is_held = false;
 		connection_resume(connection);
