@@ -25,15 +25,15 @@ void request_fill_window(snug_shard *shard, struct request *request) {
 	request->window_bytes = (uint32_t)bytes;
 }
 
-static void copy_value(snug_shard *shard, struct request *request, const snug_item *item) {
+void request_copy_value(snug_shard *shard, const snug_item *item, void *to) {
 	snug_extent extent;
 	size_t count = 1;
 	if (item->value_bytes == 0) return;
 	snug_error error = snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count);
 	if (LIKELY(!error))
-		memcpy(request->room, extent.data, extent.length);
+		memcpy(to, extent.data, extent.length);
 	else
-		error = snug_shard_read(shard, item, 0, request->room, item->value_bytes);
+		error = snug_shard_read(shard, item, 0, to, item->value_bytes);
 	SNUG_ASSERT(!error);
 	(void)error;
 }
@@ -44,7 +44,7 @@ static void hand_over(snug_shard *shard, struct request *request) {
 	size_t value_bytes = operation->item.value_bytes;
 	request->value_in_room = value_bytes <= request->room_bytes;
 	if (request->value_in_room) {
-		copy_value(shard, request, &operation->item);
+		request_copy_value(shard, &operation->item, request->room);
 		return;
 	}
 	if (request->keeps_no_lease) return;

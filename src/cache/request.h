@@ -39,6 +39,9 @@ struct request {
 void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
 					struct request *const *requests, size_t count);
 
+/* All of the value of an item that was just found. The shard's owner. */
+void request_copy_value(snug_shard *shard, const snug_item *item, void *to);
+
 /* The window's extents for a lease of this thread's own shard. */
 void request_fill_window(snug_shard *shard, struct request *request);
 

@@ -56,6 +56,7 @@ void *buffers_take(struct buffers *buffers, struct buffer_stock *stock) {
 	if (LIKELY(buffer != NULL)) {
 		stock->free = buffer->next_free;
 		stock->free_count--;
+		__builtin_prefetch(stock->free, 1); /* the next one */
 	} else {
 		buffer = buffers_alloc(buffers, stock->bytes);
 		if (buffer == NULL) return NULL;

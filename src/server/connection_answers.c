@@ -190,11 +190,7 @@ static void say_later(struct connection *connection, struct command *command) {
 	if (is_leased && !lease_value(record, item)) length = refuse_value(command, head, &has_value);
 	record_append(record, head, length);
 	if (!has_value || is_leased) return;
-	snug_error error = value_bytes == 0 ? SNUG_OK
-										: snug_shard_read(connection->worker->shard, item, 0,
-														  record->bytes + record->text_bytes, value_bytes);
-	SNUG_ASSERT(!error);
-	(void)error;
+	request_copy_value(connection->worker->shard, item, record->bytes + record->text_bytes);
 	record->text_bytes += (uint32_t)value_bytes;
 	record_append(record, line_end, sizeof line_end);
 }

@@ -155,15 +155,16 @@ static bool send_requests(struct server_worker *worker) {
 }
 
 #define LINE_BYTES 64u
-#define ANSWERED_LINES 6u /* of a request, and of what came into its record's room: a usual value */
+#define HEAD_LINES ((offsetof(struct record, window) + LINE_BYTES - 1) / LINE_BYTES)
+#define ANSWERED_LINES 6u /* of what came into a record's room: a usual value */
 
-/* What the owners have written. */
+/* What the owners have written, and what was kept beside it. */
 static void prefetch_answers(const struct message *answers, size_t count) {
-	for (size_t i = 0; i < count; i++)
-		for (size_t line = 0; line < ANSWERED_LINES; line++) {
-			__builtin_prefetch((const char *)answers[i].data + line * LINE_BYTES);
-			__builtin_prefetch(record_of(answers[i].data)->bytes + line * LINE_BYTES);
-		}
+	for (size_t i = 0; i < count; i++) {
+		const struct record *record = record_of(answers[i].data);
+		for (size_t line = 0; line < HEAD_LINES; line++) __builtin_prefetch((const char *)record + line * LINE_BYTES);
+		for (size_t line = 0; line < ANSWERED_LINES; line++) __builtin_prefetch(record->bytes + line * LINE_BYTES);
+	}
 }
 
 static bool take_answers(struct server_worker *worker) {
