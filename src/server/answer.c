@@ -35,8 +35,8 @@ struct words {
 	size_t length;
 };
 
-static struct words words_of(const struct command *command) {
-	switch ((enum operation_status)command->operation.status) {
+static struct words words_of(const struct operation *operation) {
+	switch ((enum operation_status)operation->status) {
 	case STATUS_FOUND:
 		return WORDS("TOUCHED\r\n");
 	case STATUS_STORED:
@@ -59,56 +59,56 @@ static struct words words_of(const struct command *command) {
 	case STATUS_COUNT:
 		break;
 	}
-	if (command->operation.kind == OPERATION_STORE) return WORDS("SERVER_ERROR out of memory storing object\r\n");
-	if (command->operation.kind == OPERATION_GET) return WORDS("SERVER_ERROR out of memory writing get response\r\n");
+	if (operation->kind == OPERATION_STORE) return WORDS("SERVER_ERROR out of memory storing object\r\n");
+	if (operation->kind == OPERATION_GET) return WORDS("SERVER_ERROR out of memory writing get response\r\n");
 	return WORDS("SERVER_ERROR out of memory\r\n");
 }
 
-size_t answer_words(const struct command *command, char *text) {
-	struct words words = words_of(command);
+size_t answer_words(const struct operation *operation, char *text) {
+	struct words words = words_of(operation);
 	memcpy(text, words.text, words.length);
 	return words.length;
 }
 
 /* ------------------------------------------------------------------ forms ------------------ */
 
-static size_t value_head(const struct command *command, char *text) {
+static size_t value_head(const struct reply *reply, const struct operation *operation, char *text) {
 	char *at = put_bytes(text, "VALUE ", 6);
-	at = put_bytes(at, command->shown_key, command->shown_key_bytes);
+	at = put_bytes(at, reply->shown_key, reply->shown_key_bytes);
 	*at++ = ' ';
-	at = put_u64(at, command->operation.item.attributes.client_flags);
+	at = put_u64(at, operation->item.attributes.client_flags);
 	*at++ = ' ';
-	at = put_u64(at, command->operation.item.value_bytes);
-	if (command->answer == ANSWER_GETS) {
+	at = put_u64(at, operation->item.value_bytes);
+	if (reply->form == ANSWER_GETS) {
 		*at++ = ' ';
-		at = put_u64(at, command->operation.cas);
+		at = put_u64(at, operation->cas);
 	}
 	at = put_bytes(at, "\r\n", 2);
 	return (size_t)(at - text);
 }
 
-static size_t number(const struct command *command, char *text) {
-	char *at = put_u64(text, command->operation.number);
+static size_t number(const struct operation *operation, char *text) {
+	char *at = put_u64(text, operation->number);
 	at = put_bytes(at, "\r\n", 2);
 	return (size_t)(at - text);
 }
 
-size_t answer_head(const struct command *command, char *text, bool *has_value) {
-	enum operation_status status = command->operation.status;
+size_t answer_head(const struct reply *reply, const struct operation *operation, char *text, bool *has_value) {
+	enum operation_status status = operation->status;
 	*has_value = false;
-	switch ((enum answer_form)command->answer) {
+	switch ((enum answer_form)reply->form) {
 	case ANSWER_GET:
 	case ANSWER_GETS:
-		if (UNLIKELY(status == STATUS_NO_MEMORY)) return answer_words(command, text);
+		if (UNLIKELY(status == STATUS_NO_MEMORY)) return answer_words(operation, text);
 		*has_value = status == STATUS_FOUND;
-		return *has_value ? value_head(command, text) : 0;
+		return *has_value ? value_head(reply, operation, text) : 0;
 	case ANSWER_STORE:
 	case ANSWER_DELETE:
 	case ANSWER_TOUCH:
-		return command->is_quiet ? 0 : answer_words(command, text);
+		return reply->is_quiet ? 0 : answer_words(operation, text);
 	case ANSWER_NUMBER:
-		if (command->is_quiet) return 0;
-		return status == STATUS_DONE ? number(command, text) : answer_words(command, text);
+		if (reply->is_quiet) return 0;
+		return status == STATUS_DONE ? number(operation, text) : answer_words(operation, text);
 	case ANSWER_META_GET:
 	case ANSWER_META_STORE:
 	case ANSWER_META_DELETE:
@@ -116,5 +116,5 @@ size_t answer_head(const struct command *command, char *text, bool *has_value) {
 	case ANSWER_META_DEBUG:
 		break;
 	}
-	return answer_meta(command, text, has_value);
+	return answer_meta(reply, operation, text, has_value);
 }

@@ -8,9 +8,9 @@ char *put_u64(char *at, uint64_t number);
 char *put_bytes(char *at, const char *bytes, size_t length);
 
 /* The status in words. */
-size_t answer_words(const struct command *command, char *text);
+size_t answer_words(const struct operation *operation, char *text);
 
 /* answer_meta.c */
-size_t answer_meta(const struct command *command, char *text, bool *has_value);
+size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text, bool *has_value);
 
 #endif

@@ -49,7 +49,7 @@ bool word_to_i32(struct word word, int64_t *number) {
 void command_say(struct command *command, const char *text, size_t length) {
 	command->kind = COMMAND_SAY;
 	command->text = text;
-	command->text_bytes = command->is_quiet ? 0 : length;
+	command->text_bytes = command->reply.is_quiet ? 0 : length;
 }
 
 bool command_take_key(struct command *command, struct word key) {
@@ -57,8 +57,8 @@ bool command_take_key(struct command *command, struct word key) {
 		SAY(command, BAD_FORMAT);
 		return false;
 	}
-	command->shown_key = key.bytes;
-	command->shown_key_bytes = (uint32_t)key.length;
+	command->reply.shown_key = key.bytes;
+	command->reply.shown_key_bytes = (uint32_t)key.length;
 	command->operation.key.bytes = key.bytes;
 	command->operation.key.length = key.length;
 	return true;
@@ -66,13 +66,13 @@ bool command_take_key(struct command *command, struct word key) {
 
 /* Whatever a form does not set. */
 static void command_begin(struct command *command) {
-	command->is_quiet = command->is_base64 = false;
-	command->wants_value = false;
+	command->reply.is_quiet = command->reply.is_base64 = false;
+	command->reply.wants_value = false;
 	command->is_too_large = false;
-	command->flags = NULL;
-	command->flags_bytes = 0;
-	command->shown_key = NULL;
-	command->shown_key_bytes = 0;
+	command->reply.flags = NULL;
+	command->reply.flags_bytes = 0;
+	command->reply.shown_key = NULL;
+	command->reply.shown_key_bytes = 0;
 	command->operation.options = 0;
 	command->operation.key.bytes = NULL;
 	command->operation.key.length = 0;
@@ -96,11 +96,11 @@ static const char *word_end(const char *at, const char *end) {
 static void take_listed(const struct parser *parser, struct command *command) {
 	struct operation *operation = &command->operation;
 	command->kind = COMMAND_OPERATION;
-	command->answer = (uint8_t)(parser->list - 1);
-	command->wants_value = true;
+	command->reply.form = (uint8_t)(parser->list - 1);
+	command->reply.wants_value = true;
 	operation->kind = OPERATION_GET;
 	operation->options = OPERATION_NO_STALE;
-	if (command->answer == ANSWER_GETS) operation->options |= OPERATION_WANTS_CAS;
+	if (command->reply.form == ANSWER_GETS) operation->options |= OPERATION_WANTS_CAS;
 	if (!parser->touches) return;
 	operation->options |= OPERATION_HAS_EXPTIME;
 	operation->exptime = parser->exptime;
@@ -217,7 +217,7 @@ static void parse_line(const char *begin, const char *end, uint64_t item_max_byt
 	else if (line.count > 0)
 		is_known = command_text(&line, item_max_bytes, command);
 	if (is_known) return;
-	command->is_quiet = false;
+	command->reply.is_quiet = false;
 	SAY(command, "ERROR\r\n");
 }
 

@@ -44,20 +44,23 @@ enum answer_form {
 	ANSWER_META_DEBUG,
 };
 
-struct command {
-	uint8_t kind;   /* enum command_kind */
-	uint8_t answer; /* enum answer_form, of an OPERATION */
+/* How an operation is answered. The bytes lie in the input, `flags` behind `shown_key`, in one line. */
+struct reply {
+	uint8_t form; /* enum answer_form */
 	bool
 		is_quiet; /* noreply: nothing is answered, errors included; meta q: nothing when all went as it usually does (answer.h) */
 	bool is_base64; /* the key came, and goes back, in base64 */
 	bool wants_value;
-	bool is_too_large; /* SAY_SKIP: that is why */
-	/* Bytes that the answer needs: the key as it was given, and meta flags as given, blanks between them, which say what is answered and in
-	 * which order. They lie in the input, `flags` behind `shown_key`, in one line. */
 	uint32_t shown_key_bytes;
 	uint32_t flags_bytes;
-	const char *shown_key;
-	const char *flags;
+	const char *shown_key; /* the key as it was given */
+	const char *flags;     /* meta: as given, blanks between them: they say what is answered and in which order */
+};
+
+struct command {
+	uint8_t kind;      /* enum command_kind */
+	bool is_too_large; /* SAY_SKIP: that is why */
+	struct reply reply;
 	const char *text;
 	size_t text_bytes;
 	uint64_t skip_bytes;
@@ -75,8 +78,8 @@ struct parser {
 
 #define DECODED_KEY_BYTES (SNUG_KEY_BYTES_MAX + 2u)
 
-/* What a command holds besides depends on its kind: OPERATION: answer, flags, operation as its kind needs; others: text. Always set: is_quiet,
- * shown_key, operation.key, .options, .value, .value_bytes, .lease.ref. */
+/* What a command holds besides depends on its kind: OPERATION: reply, operation as its kind needs; others: text. Always set: reply.is_quiet,
+ * reply.shown_key, operation.key, .options, .value, .value_bytes, .lease.ref. */
 
 /* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it took, line end included, value excluded.
  * `decoded` is DECODED_KEY_BYTES of room for a key in base64, which the command refers to. False: there is no whole command there yet; `*used`

@@ -21,7 +21,7 @@ struct flags {
 };
 
 static bool say_false(struct command *command, const char *text, size_t length) {
-	command->is_quiet = false;
+	command->reply.is_quiet = false;
 	command_say(command, text, length);
 	return false;
 }
@@ -65,10 +65,10 @@ static bool take_flag(struct flags *flags, struct word word) {
 	case 'O':
 		return word.length <= OPAQUE_BYTES_MAX || WRONG(command, "CLIENT_ERROR opaque token too long\r\n");
 	case 'q':
-		command->is_quiet = true;
+		command->reply.is_quiet = true;
 		return true;
 	case 'v':
-		command->wants_value = true;
+		command->reply.wants_value = true;
 		return true;
 	case 'c':
 		operation->options |= OPERATION_WANTS_CAS;
@@ -121,8 +121,8 @@ static bool take_flags(const struct line *line, size_t first, struct flags *flag
 		if (!take_flag(flags, line->word[i])) return false;
 	}
 	const struct word *last = &line->word[line->count - 1];
-	command->flags = line->word[first].bytes;
-	command->flags_bytes = (uint32_t)(last->bytes + last->length - command->flags);
+	command->reply.flags = line->word[first].bytes;
+	command->reply.flags_bytes = (uint32_t)(last->bytes + last->length - command->reply.flags);
 	return true;
 }
 
@@ -139,9 +139,9 @@ static bool take_meta_key(const struct line *line, size_t first_flag, char *deco
 	struct word key = line->word[1];
 	if (!has_flag(line, first_flag, 'b')) return command_take_key(command, key);
 	size_t length = 0;
-	command->is_base64 = true;
-	command->shown_key = key.bytes;
-	command->shown_key_bytes = (uint32_t)key.length;
+	command->reply.is_base64 = true;
+	command->reply.shown_key = key.bytes;
+	command->reply.shown_key_bytes = (uint32_t)key.length;
 	if (key.length > BASE64_BYTES(SNUG_KEY_BYTES_MAX)) return WRONG(command, BAD_FORMAT);
 	if (!base64_decode(key.bytes, key.length, decoded, &length) || length == 0 || length > SNUG_KEY_BYTES_MAX)
 		return WRONG(command, "CLIENT_ERROR error decoding key\r\n");
@@ -162,7 +162,7 @@ static bool take_all(const struct line *line, size_t first_flag, enum operation_
 	operation->client_flags = 0;
 	operation->delta = 1;
 	operation->initial = 0;
-	command->answer = (uint8_t)answer;
+	command->reply.form = (uint8_t)answer;
 	if (!take_meta_key(line, first_flag, decoded, command)) return false;
 	command->kind = COMMAND_OPERATION;
 	return take_flags(line, first_flag, flags);
@@ -258,7 +258,7 @@ static void parse_me(const struct line *line, char *decoded, struct command *com
 		return;
 	}
 	command->kind = COMMAND_OPERATION;
-	command->answer = ANSWER_META_DEBUG;
+	command->reply.form = ANSWER_META_DEBUG;
 	command->operation.kind = OPERATION_INSPECT;
 	command->operation.options = OPERATION_IS_META;
 }

@@ -33,7 +33,7 @@ static void store(const struct line *line, enum store_mode mode, uint64_t item_m
 	if (!command_take_key(command, line->word[1])) return;
 	operation->kind = OPERATION_STORE;
 	operation->mode = (uint8_t)mode;
-	command->answer = ANSWER_STORE;
+	command->reply.form = ANSWER_STORE;
 	if (!word_to_u64(line->word[2], &client_flags) || client_flags > UINT32_MAX ||
 		!word_to_i32(line->word[3], &operation->exptime)) {
 		SAY(command, BAD_FORMAT);
@@ -89,7 +89,7 @@ static void parse_delete(const struct line *line, size_t words, uint64_t item_ma
 	}
 	if (!command_take_key(command, line->word[1])) return;
 	command->kind = COMMAND_OPERATION;
-	command->answer = ANSWER_DELETE;
+	command->reply.form = ANSWER_DELETE;
 	command->operation.kind = OPERATION_DELETE;
 }
 
@@ -100,7 +100,7 @@ static void calculate(const struct line *line, uint16_t options, struct command 
 		return;
 	}
 	command->kind = COMMAND_OPERATION;
-	command->answer = ANSWER_NUMBER;
+	command->reply.form = ANSWER_NUMBER;
 	command->operation.kind = OPERATION_ARITHMETIC;
 	command->operation.options = options;
 }
@@ -126,7 +126,7 @@ static void parse_touch(const struct line *line, size_t words, uint64_t item_max
 		return;
 	}
 	command->kind = COMMAND_OPERATION;
-	command->answer = ANSWER_TOUCH;
+	command->reply.form = ANSWER_TOUCH;
 	command->operation.kind = OPERATION_GET;
 	command->operation.options = OPERATION_HAS_EXPTIME | OPERATION_IS_TOUCH | OPERATION_NO_STALE;
 }
@@ -227,7 +227,7 @@ bool command_text(const struct line *line, uint64_t item_max_bytes, struct comma
 		if (!word_is(line->word[0], known->name, known->name_bytes)) continue;
 		size_t words = line->count;
 		if (known->may_be_quiet && WORD_IS(line->word[words - 1], "noreply")) {
-			command->is_quiet = true;
+			command->reply.is_quiet = true;
 			words--;
 		}
 		if (line->count < known->words_min || words > known->words_max) return false;

@@ -74,10 +74,10 @@ struct record {
 	uint32_t errand_worker; /* to be visited next */
 	struct record *next_errand;
 	struct record *next_away; /* in the outbox */
-	struct command command;
+	struct reply reply;
 	struct request request;
 	snug_extent window[REQUEST_EXTENTS];
-	char bytes[]; /* what the command refers to, then room for the value or the text */
+	char bytes[]; /* what the reply and the operation refer to, then room for the value or the text */
 };
 
 #define RECORD_ROOM (RECORD_BYTES - (uint32_t)sizeof(struct record))
@@ -181,7 +181,7 @@ struct record *record_take(struct connection *connection, enum record_purpose pu
 /* May be the end of its connection. Dispose: its answer is not wanted any more; a lease is given back first. */
 void record_give(struct record *record);
 void record_dispose(struct record *record);
-/* A record with a copy of the command and what it refers to, which must fit. NULL: the connection is closed. */
+/* A record with copies of the reply and the operation, and of what they refer to, which must fit. NULL: the connection is closed. */
 struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,
 								  enum record_purpose purpose);
 bool answers_fits_record(const struct command *command);

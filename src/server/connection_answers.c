@@ -82,7 +82,8 @@ void answers_drop(struct connection *connection) {
  * no record; the connection is closed. */
 static struct record *text_record(struct connection *connection, size_t bytes) {
 	struct record *last = connection->last_answer;
-	if (last->purpose == RECORD_TEXT && last->request.operation.lease.ref == 0 && last->text_bytes + bytes <= RECORD_ROOM)
+	if (last->purpose == RECORD_TEXT && last->request.operation.lease.ref == 0 &&
+		last->text_bytes + bytes <= RECORD_ROOM)
 		return last;
 	struct record *record = record_take(connection, RECORD_TEXT);
 	if (record == NULL) {
@@ -152,7 +153,7 @@ static struct record *take_lease(struct connection *connection, const snug_item 
 /* The head again, as words that say that there was no memory for the value. */
 static size_t refuse_value(struct command *command, char *text, bool *has_value) {
 	command->operation.status = STATUS_NO_MEMORY;
-	return answer_head(command, text, has_value);
+	return answer_head(&command->reply, &command->operation, text, has_value);
 }
 
 static void say_now(struct connection *connection, struct command *command) {
@@ -161,7 +162,7 @@ static void say_now(struct connection *connection, struct command *command) {
 	bool has_value = false;
 	char *head = output_room(connection, ANSWER_BYTES_MAX);
 	if (head == NULL) return;
-	size_t length = answer_head(command, head, &has_value);
+	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
 	if (UNLIKELY(has_value && item->value_bytes > COPY_BYTES_MAX)) {
 		lease = take_lease(connection, item);
 		if (lease == NULL) length = refuse_value(command, head, &has_value);
@@ -181,7 +182,7 @@ static void say_later(struct connection *connection, struct command *command) {
 	const snug_item *item = &command->operation.item;
 	char head[ANSWER_BYTES_MAX];
 	bool has_value = false;
-	size_t length = answer_head(command, head, &has_value);
+	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
 	if (length == 0) return;
 	size_t value_bytes = has_value ? item->value_bytes : 0, whole = length + value_bytes + sizeof line_end;
 	bool is_leased = has_value && whole > RECORD_ROOM;
@@ -213,32 +214,35 @@ void answers_execute(struct connection *connection, struct command *command) {
 	operation_end(worker->shard, &command->operation);
 }
 
-/* Copies to the record what the command refers to; the room that is left is for the value. */
+/* Copies to the record the command's reply and operation, and what they refer to; the room that is left is for the value. */
 static void keep_command(struct record *record, const struct command *command) {
-	char *at = record->bytes;
-	record->command = *command;
-	struct command *kept = &record->command;
-	if (command->shown_key_bytes > 0) memcpy(at, command->shown_key, command->shown_key_bytes);
-	kept->shown_key = at;
-	at += command->shown_key_bytes;
-	if (command->flags_bytes > 0) memcpy(at, command->flags, command->flags_bytes);
-	kept->flags = at;
-	at += command->flags_bytes;
+	const struct reply *reply = &command->reply;
 	const snug_key *key = &command->operation.key;
-	if (key->bytes == command->shown_key) {
-		kept->operation.key.bytes = kept->shown_key;
+	char *at = record->bytes;
+	record->reply = *reply;
+	record->request.operation = command->operation;
+	record->request.operation.lease.ref = 0;
+	if (reply->shown_key_bytes > 0) memcpy(at, reply->shown_key, reply->shown_key_bytes);
+	record->reply.shown_key = at;
+	at += reply->shown_key_bytes;
+	if (reply->flags_bytes > 0) memcpy(at, reply->flags, reply->flags_bytes);
+	record->reply.flags = at;
+	at += reply->flags_bytes;
+	if (key->bytes == reply->shown_key) {
+		record->request.operation.key.bytes = record->reply.shown_key;
 	} else {
 		memcpy(at, key->bytes, key->length);
-		kept->operation.key.bytes = at;
+		record->request.operation.key.bytes = at;
 		at += key->length;
 	}
-	bool needs_room = command->operation.kind != OPERATION_GET || command->wants_value;
+	bool needs_room = command->operation.kind != OPERATION_GET || reply->wants_value;
 	record->request.room = needs_room ? at : NULL;
 	record->request.room_bytes = (uint32_t)(record->bytes + RECORD_ROOM - at);
 }
 
 bool answers_fits_record(const struct command *command) {
-	return command->shown_key_bytes + command->flags_bytes + SNUG_KEY_BYTES_MAX + command->operation.value_bytes <=
+	const struct reply *reply = &command->reply;
+	return reply->shown_key_bytes + reply->flags_bytes + SNUG_KEY_BYTES_MAX + command->operation.value_bytes <=
 		   RECORD_ROOM;
 }
 
@@ -255,8 +259,6 @@ struct record *record_for_command(struct connection *connection, const struct co
 	request->keeps_no_lease = false;
 	request->value_in_room = false;
 	request->owner = owner;
-	request->operation = record->command.operation;
-	request->operation.lease.ref = 0;
 	return record;
 }
 
@@ -280,21 +282,21 @@ void answers_request(struct connection *connection, const struct command *comman
 
 /* Into the output. Tells whether the record is still in use there. */
 static bool say_answer(struct connection *connection, struct record *record) {
+	const struct operation *operation = &record->request.operation;
 	bool has_value = false;
-	record->command.operation = record->request.operation;
 	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_BYTES_MAX);
 	if (head == NULL) return false;
-	size_t length = answer_head(&record->command, head, &has_value);
+	size_t length = answer_head(&record->reply, operation, head, &has_value);
 	if (length == 0) return false;
 	output_wrote(connection, (uint32_t)length);
 	if (!has_value) return false;
-	bool is_leased = !record->request.value_in_room && record->request.operation.lease.ref != 0;
+	bool is_leased = !record->request.value_in_room && operation->lease.ref != 0;
 	if (is_leased)
 		output_append_lease(connection, record);
-	else if (!SNUG_GUARD(record->request.value_in_room || record->command.operation.item.value_bytes == 0))
+	else if (!SNUG_GUARD(record->request.value_in_room || operation->item.value_bytes == 0))
 		connection_close(connection); /* it could not be pinned */
 	else
-		output_append(connection, record->request.room, record->command.operation.item.value_bytes);
+		output_append(connection, record->request.room, operation->item.value_bytes);
 	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
 	return is_leased;
 }

@@ -54,7 +54,7 @@ static bool take_value(struct connection *connection, struct batch *batch, struc
 	case VALUE_BAD:
 		command->kind = COMMAND_SAY;
 		command->text = bad_chunk;
-		command->text_bytes = answer_hides_errors(command) ? 0 : sizeof bad_chunk - 1;
+		command->text_bytes = answer_hides_errors(&command->reply) ? 0 : sizeof bad_chunk - 1;
 		batch->at += command->operation.value_bytes + 2;
 		return true;
 	case VALUE_THERE:
@@ -150,9 +150,9 @@ static void remove_item(struct connection *connection, struct command *command) 
 	operation->kind = OPERATION_DELETE;
 	operation->options = 0;
 	operation->value_bytes = 0;
-	command->shown_key = operation->key.bytes;
-	command->shown_key_bytes = (uint32_t)operation->key.length;
-	command->flags_bytes = 0;
+	command->reply.shown_key = operation->key.bytes;
+	command->reply.shown_key_bytes = (uint32_t)operation->key.length;
+	command->reply.flags_bytes = 0;
 	answers_request(connection, command, owner, true);
 }
 
@@ -170,7 +170,7 @@ static void skip(struct connection *connection, struct command *command) {
 static bool is_refused(struct connection *connection, const struct command *command) {
 	static const char text[] = "CLIENT_ERROR snug commands are taken on the control socket alone\r\n";
 	if (!connection->worker->server->settings.control_only || connection->door == LISTENER_CONTROL) return false;
-	if (!command->is_quiet) answers_say(connection, text, sizeof text - 1);
+	if (!command->reply.is_quiet) answers_say(connection, text, sizeof text - 1);
 	return true;
 }
 

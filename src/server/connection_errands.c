@@ -95,14 +95,14 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 	}
 	struct errand *errand = errand_begin(connection->worker, command, &text);
 	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
-	if (errand == NULL && is_long && !text.failed && !command->is_quiet) {
+	if (errand == NULL && is_long && !text.failed && !command->reply.is_quiet) {
 		errand = say_later(&text);
 		text.failed = errand == NULL;
 	}
 	if (errand == NULL) {
 		if (text.failed)
 			connection_close(connection);
-		else if (!command->is_quiet)
+		else if (!command->reply.is_quiet)
 			answers_say(connection, text.bytes, text.length);
 		text_deinit(&text);
 		return;
@@ -116,7 +116,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 	}
 	record->errand = errand;
 	record->errand_worker = 0;
-	record->is_mute = command->is_quiet;
+	record->is_mute = command->reply.is_quiet;
 	connection->input_state = INPUT_ERRAND;
 	answers_append(connection, record);
 	advance(record);

@@ -35,7 +35,7 @@ static void begin_window(struct connection *connection, struct record *record) {
 static void refuse(struct connection *connection, struct record *record) {
 	connection->sink = NULL;
 	connection->input_state = INPUT_SKIP;
-	connection->skip_bytes = (uint64_t)record->command.operation.value_bytes + 2;
+	connection->skip_bytes = (uint64_t)record->request.operation.value_bytes + 2;
 	record->purpose = RECORD_ANSWER;
 	record->is_ready = true;
 	answers_append(connection, record);
@@ -52,10 +52,6 @@ static void reserve_answered(struct record *record) {
 
 /* The value is there as a whole. */
 static void store(struct connection *connection, struct record *record) {
-	struct operation *operation = &record->request.operation;
-	snug_lease lease = operation->lease;
-	*operation = record->command.operation;
-	operation->lease = lease;
 	record->request.kind = REQUEST_OPERATION;
 	record->purpose = RECORD_ANSWER;
 	connection->sink = NULL;
@@ -84,7 +80,7 @@ static size_t take_line_end(struct connection *connection, const char *bytes, si
 		return taken;
 	}
 	static const char bad_chunk[] = "CLIENT_ERROR bad data chunk\r\n";
-	bool is_quiet = answer_hides_errors(&record->command);
+	bool is_quiet = answer_hides_errors(&record->reply);
 	connection->sink = NULL;
 	connection->input_state = INPUT_COMMANDS;
 	release(record);

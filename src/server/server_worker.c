@@ -224,7 +224,8 @@ static bool is_over(const struct connection *connection) {
 /* Another worker's answer comes next, and soon: what is there goes with it, in one send. */
 static bool waits_for_more(const struct connection *connection) {
 	const struct record *next = connection->first_answer;
-	return next != NULL && next->purpose == RECORD_ANSWER && next->is_away && connection->output_bytes < SEND_SOON_BYTES;
+	return next != NULL && next->purpose == RECORD_ANSWER && next->is_away &&
+		   connection->output_bytes < SEND_SOON_BYTES;
 }
 
 static void flush_one(struct connection *connection) {

@@ -51,7 +51,7 @@ static void try_answers(struct command *command) {
 	operation->marks = OPERATION_WON | OPERATION_STALE | OPERATION_WON_BEFORE;
 	for (uint8_t status = 0; status < STATUS_COUNT; status++) {
 		operation->status = status;
-		MUST(answer_head(command, text, &has_value) <= ANSWER_BYTES_MAX);
+		MUST(answer_head(&command->reply, operation, text, &has_value) <= ANSWER_BYTES_MAX);
 	}
 	free(text);
 }
@@ -59,23 +59,23 @@ static void try_answers(struct command *command) {
 static void fold_operation(struct trace *trace, struct command *command, const char *bytes, size_t size) {
 	const struct operation *operation = &command->operation;
 	MUST(operation->key.length > 0 && operation->key.length <= SNUG_KEY_BYTES_MAX);
-	MUST(command->is_base64 || lies_in(operation->key.bytes, operation->key.length, bytes, size));
-	MUST(lies_in(command->shown_key, command->shown_key_bytes, bytes, size));
-	MUST(lies_in(command->flags, command->flags_bytes, bytes, size));
+	MUST(command->reply.is_base64 || lies_in(operation->key.bytes, operation->key.length, bytes, size));
+	MUST(lies_in(command->reply.shown_key, command->reply.shown_key_bytes, bytes, size));
+	MUST(lies_in(command->reply.flags, command->reply.flags_bytes, bytes, size));
 	MUST(operation->value_bytes + operation->key.length <= ITEM_BYTES_MAX);
 	fold(trace, operation->key.bytes, operation->key.length);
-	if (command->flags_bytes > 0) fold(trace, command->flags, command->flags_bytes);
+	if (command->reply.flags_bytes > 0) fold(trace, command->reply.flags, command->reply.flags_bytes);
 	fold_number(trace, operation->kind);
 	fold_number(trace, operation->options);
 	fold_number(trace, operation->value_bytes);
-	fold_number(trace, command->answer);
+	fold_number(trace, command->reply.form);
 	try_answers(command);
 }
 
 static void take(struct trace *trace, struct command *command, const char *bytes, size_t size) {
 	trace->commands++;
 	fold_number(trace, command->kind);
-	fold_number(trace, command->is_quiet);
+	fold_number(trace, command->reply.is_quiet);
 	if (command->kind == COMMAND_OPERATION)
 		fold_operation(trace, command, bytes, size);
 	else if (command->kind == COMMAND_SAY || command->kind == COMMAND_SAY_SKIP || command->kind == COMMAND_FAIL)

@@ -229,10 +229,9 @@ static void reservations_are_refused_with_a_reason(void **state) {
 	struct stage stage;
 	snug_extent window[REQUEST_EXTENTS];
 	stage_begin(&stage, true);
-	struct request request = {
-		.kind = REQUEST_RESERVE,
-		.operation = {.kind = OPERATION_STORE, .key = snug_shard_key("k", 1), .value_bytes = MIB},
-		.window = window};
+	struct request request = {.kind = REQUEST_RESERVE,
+							  .operation = {.kind = OPERATION_STORE, .key = snug_shard_key("k", 1), .value_bytes = MIB},
+							  .window = window};
 	set(&stage, "k", "old", 3);
 	serve(&stage, &request);
 	assert_int_equal(request.operation.status, STATUS_TOO_LARGE);
