@@ -24,6 +24,7 @@
 #include "server/server.h"
 
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
+#define RECORDS_MAX 256u        /* of one connection; the same */
 #define COPY_BYTES_MAX 8192u    /* larger values are sent from where they lie */
 #define DIRECT_BYTES_MAX 16384u /* larger values are received into where they will lie, if they do not come at once */
 #define PIECES 8u               /* of one send */
@@ -170,7 +171,11 @@ void connection_closed(struct connection *connection);
 void connection_reap(struct connection *connection);
 /* Goes on with what was received and held back. */
 void connection_resume(struct connection *connection);
-/* It has something to send, or may have come to its end. */
+/* Nothing more is parsed where this is false. */
+static inline bool connection_has_room(const struct connection *connection) {
+	return connection->output_bytes < OUTPUT_BYTES_MAX && connection->records < RECORDS_MAX;
+}
+/* It has something to send, or may go on, or may have come to its end. */
 void connection_mark_dirty(struct connection *connection);
 
 /* connection_commands.c: parses and executes; tells how many bytes were used up. */

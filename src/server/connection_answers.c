@@ -42,6 +42,7 @@ void record_give(struct record *record) {
 	SNUG_ASSERT(!record->is_away);
 	buffers_give(&turn->buffers, &turn->buffers.records, record);
 	connection->records--;
+	if (connection->is_held) connection_mark_dirty(connection);
 	connection_reap(connection);
 }
 

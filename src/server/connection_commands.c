@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#define RECORDS_MAX 256u /* of one connection */
-
 static const char bad_chunk[] = "CLIENT_ERROR bad data chunk\r\n";
 
 /* ------------------------------------------------------------------ a batch ---------------- */
@@ -231,7 +229,7 @@ static bool waits_for_record(struct connection *connection) {
 
 /* How many commands may be taken in now; one that is another worker's, or whose value is sent from where it lies, takes a record. */
 static uint32_t room_for_commands(struct connection *connection) {
-	if (connection->output_bytes >= OUTPUT_BYTES_MAX || connection->records >= RECORDS_MAX) return 0;
+	if (!connection_has_room(connection)) return 0;
 	uint32_t left = buffers_left(&turn_of(connection)->buffers.records, connection->records);
 	if (UNLIKELY(left == 0)) block(connection);
 	return left < BATCH_COMMANDS ? left : BATCH_COMMANDS;

@@ -230,7 +230,7 @@ static bool waits_for_more(const struct connection *connection) {
 
 static void flush_one(struct connection *connection) {
 	if (!waits_for_more(connection)) output_flush(connection);
-	if (connection->is_held && !connection->is_blocked && connection->output_bytes < OUTPUT_BYTES_MAX) {
+	if (connection->is_held && !connection->is_blocked && connection_has_room(connection)) {
 		connection->is_held = false;
 		connection_resume(connection);
 	}

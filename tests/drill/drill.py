@@ -230,6 +230,11 @@ def test_clock_jumps():
     say("the wall clock jumps", "back by two hours: nothing expires, items live as much longer; an hour ahead: what had 60 s left is gone, what had a day is there; nothing else changes")
 
 
+def cpu_s(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_one_worker_stalled():
     libc = ctypes.CDLL(None, use_errno=True)
     seize, interrupt, detach = 0x4206, 0x4207, 17
@@ -261,6 +266,13 @@ def test_one_worker_stalled():
                 client.__exit__()
             except OSError:
                 waiting.append((client, key))
+        greedy = [Client(server, 10) for _ in range(8)]
+        for client in greedy:
+            client.socket.sendall(b"".join(b"get %s\r\n" % key for key in keys * 50))
+        time.sleep(0.2)
+        before = cpu_s(server.process.pid)
+        time.sleep(1)
+        spent = cpu_s(server.process.pid) - before
         until = time.monotonic() + 8
         while health() == 200 and time.monotonic() < until:
             time.sleep(0.2)
@@ -274,8 +286,13 @@ def test_one_worker_stalled():
                 answer += client.socket.recv(1000)
             late += key in answer
             client.__exit__()
+        for client in greedy:
+            for _ in keys * 50:
+                assert client.file.readline().startswith(b"VALUE key:") and client.file.readline() and client.file.readline() == b"END\r\n"
+            client.__exit__()
         assert served > 0 and waiting and late == len(waiting) and health() == 200 and sick == 503, (served, len(waiting), late, sick)
-    say("one of two workers stalled by a debugger", f"of 40 new clients, a key each, {served} are served: those whose connection and key are the other worker's; the others wait and get their answer when it goes on; /healthz answers 503 meanwhile")
+        assert spent < 0.5, f"{spent} s of a second, while all wait for a worker that stands still"
+    say("one of two workers stalled by a debugger", f"of 40 new clients, a key each, {served} are served: those whose connection and key are the other worker's; the others wait and get their answer when it goes on, as do 8 with pipelines of 2000; nobody waits busily ({spent:.2f} s of a second); /healthz answers 503 meanwhile")
 
 
 def main():
