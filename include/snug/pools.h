@@ -108,8 +108,8 @@ void snug_pools_destroy(snug_pools *pools);
 SNUG_NODISCARD snug_error snug_pools_adopt(snug_pools *pools);
 
 /* Another limit. A higher one holds at once. A lower one too, unless more is in use: then the limit goes down as memory is given back. Pages
- * that become free go to the OS at once, page by page; those that were free already go when the owner defragments with
- * retain_bytes. snug_stats tells limit_bytes and limit_goal_bytes. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
+ * that become free go to the OS at once, page by page, but for as many as an allocation or a charge waits for; those, and what was free already,
+ * go in the steps of a defragmentation, some in each, or as a whole with retain_bytes 0. snug_stats tells limit_bytes and limit_goal_bytes. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
 SNUG_NODISCARD snug_error snug_pools_set_limit(snug_pools *pools, size_t limit_bytes);
 
 /* Counts memory of the owner's, such as an index or buffers, towards the limit. Free pages are given back to the OS to make room, and as

@@ -18,7 +18,8 @@ enum operation_status operation_status_of(snug_error error);
 /* operation_store.c */
 void operation_store(snug_shard *shard, struct operation *operation, struct operation_counts *counts);
 
-/* There was no room, or it is too large: what the client meant to replace goes, for it must not be read for the new value. */
-void operation_store_failed(snug_shard *shard, const struct operation *operation, struct operation_counts *counts);
+/* The same, for which no lease could be had: `error` says why. */
+void operation_store_refused(snug_shard *shard, struct operation *operation, snug_error error,
+							 struct operation_counts *counts);
 
 #endif

@@ -118,12 +118,19 @@ static snug_error extend(snug_shard *shard, struct operation *operation, const s
 	return error;
 }
 
-void operation_store_failed(snug_shard *shard, const struct operation *operation, struct operation_counts *counts) {
+/* There was no room, or it is too large: what the client meant to replace must not be read for the new value. */
+static void failed(snug_shard *shard, struct operation *operation, enum verdict verdict, snug_error error,
+				   struct operation_counts *counts) {
+	operation->status = (uint8_t)operation_status_of(error);
+	if (verdict == VERDICT_EXTEND && operation->status == STATUS_TOO_LARGE) {
+		operation->status = STATUS_NOT_STORED; /* what is there stays */
+		return;
+	}
 	if (operation->status == STATUS_TOO_LARGE) counts->store_too_large++;
 	if (operation->status == STATUS_NO_MEMORY) counts->store_no_memory++;
 	bool replaces = operation->options & OPERATION_IS_META || (operation->mode == STORE_SET && !compares(operation));
-	if (!replaces || operation->status == STATUS_BAD_KEY) return;
-	snug_error error = snug_shard_delete(shard, &operation->key);
+	if (!replaces || verdict == VERDICT_EXTEND || operation->status == STATUS_BAD_KEY) return;
+	error = snug_shard_delete(shard, &operation->key);
 	(void)error; /* there may have been none */
 }
 
@@ -139,12 +146,15 @@ void operation_store(snug_shard *shard, struct operation *operation, struct oper
 		attributes.cas = operation_new_cas(shard, operation);
 		operation->cas = attributes.cas;
 		error = verdict == VERDICT_STORE ? store(shard, operation, &attributes) : extend(shard, operation, &attributes);
-		operation->status = (uint8_t)operation_status_of(error);
-	}
-	if (verdict == VERDICT_EXTEND && operation->status == STATUS_TOO_LARGE) {
-		operation->status = STATUS_NOT_STORED; /* what is there stays */
-		error = SNUG_OK;
+		if (!error) operation->status = STATUS_STORED;
 	}
 	if (operation->lease.ref != 0) snug_shard_release(shard, &operation->lease);
-	if (error) operation_store_failed(shard, operation, counts);
+	if (error) failed(shard, operation, verdict, error, counts);
+}
+
+void operation_store_refused(snug_shard *shard, struct operation *operation, snug_error error,
+							 struct operation_counts *counts) {
+	snug_attributes attributes = {0};
+	enum verdict verdict = judge(shard, operation, &attributes, counts);
+	if (verdict != VERDICT_REFUSE) failed(shard, operation, verdict, error, counts);
 }

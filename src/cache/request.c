@@ -59,11 +59,11 @@ static void hand_over(snug_shard *shard, struct request *request) {
 static void reserve(snug_shard *shard, struct operation_counts *counts, struct request *request) {
 	struct operation *operation = &request->operation;
 	snug_error error = snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
-	operation->status = (uint8_t)operation_status_of(error);
 	if (error) {
-		operation_store_failed(shard, operation, counts);
+		operation_store_refused(shard, operation, error, counts);
 		return;
 	}
+	operation->status = STATUS_STORED;
 	request->window_offset = 0;
 	request_fill_window(shard, request);
 }

@@ -183,7 +183,7 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 
 /* Even if all items went. */
 static bool can_never_fit(const snug_shard *shard, size_t bytes) {
-	uint64_t limit_bytes = shard->pools->arena.limit_bytes, other_bytes = shard->pools->arena.charged_bytes;
+	uint64_t limit_bytes = shard->pools->arena.limit_goal_bytes, other_bytes = shard->pools->arena.charged_bytes;
 	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
 }
 

@@ -276,7 +276,9 @@ bool arena_trade_page(struct arena *arena) {
 	if (arena->region_mask == 0) arena_drain_end(arena);
 	if (arena->region_mask == 0 && !unstack_one(arena)) return false;
 	uint32_t number = arena->region_heads[bit_highest(arena->region_mask)] - 1;
-	return chill_pages(arena, number, first_bit(arena_region(arena, number)->free_bits), 1);
+	bool traded = chill_pages(arena, number, first_bit(arena_region(arena, number)->free_bits), 1);
+	arena->traded_pages += traded;
+	return traded;
 }
 
 /* ------------------------------------------------------------------ life ----------- */

@@ -296,10 +296,13 @@ static void check_target(snug_pools *pools) {
 	}
 }
 
-/* No allocation waits now. One a step: it costs a call of the system. */
+#define TRADED_PAGES 8u /* in a step: each costs a call of the system */
+
+/* No allocation waits now. */
 static void trade_kept(struct arena *arena) {
-	arena->kept_pages = 0;
-	(void)arena_trade_page(arena);
+	uint32_t traded = 0;
+	limit_keep_no_more(arena);
+	while (traded < TRADED_PAGES && limit_is_exceeded(arena) && arena_trade_page(arena)) traded++;
 }
 
 snug_error snug_defragment_step(snug_pools *pools, bool *done) {
@@ -316,12 +319,14 @@ snug_error snug_defragment_step(snug_pools *pools, bool *done) {
 	}
 	if (defragment->phase != PHASE_DONE) {
 		struct totals before = pools->totals;
+		uint64_t traded_before = pools->arena.traded_pages;
 		defragment->in_step = true;
 		set_target(pools);
 		do {
 			run_phase(pools, &allowance);
 		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(pools));
 		if (UNLIKELY(limit_is_exceeded(&pools->arena))) trade_kept(&pools->arena);
+		pools->totals.returned_bytes += (pools->arena.traded_pages - traded_before) * pools->arena.page_bytes;
 		defragment->in_step = false;
 		account(pools, &before, begin_ns);
 		check_target(pools);

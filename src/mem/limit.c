@@ -11,7 +11,7 @@ snug_error snug_pools_set_limit(snug_pools *pools, size_t limit_bytes) {
 	if (limit_bytes > pools->options.limit_max_bytes) return SNUG_ERROR_OPTION;
 	if (!limit_is_workable(limit_bytes, pools->arena.page_bytes)) return SNUG_ERROR_LIMIT_TOO_SMALL;
 	pools->arena.limit_goal_bytes = limit_bytes;
-	pools->arena.kept_pages = 0;
+	limit_keep_no_more(&pools->arena);
 	limit_settle(&pools->arena);
 	pools->object_max_bytes = limit_object_bytes(pools, limit_bytes);
 	return SNUG_OK;
@@ -22,13 +22,14 @@ snug_error snug_pools_charge(snug_pools *pools, size_t bytes) {
 	if (error) return error;
 	struct arena *arena = &pools->arena;
 	size_t allowed_bytes = arena->limit_bytes; /* which may follow what is traded for it */
-	if (bytes > allowed_bytes) return SNUG_ERROR_NO_MEMORY;
+	if (bytes > arena->limit_goal_bytes) return SNUG_ERROR_NO_MEMORY;
 	while (limit_account(arena) + bytes > allowed_bytes) {
 		if (arena_trade_page(arena)) continue;
 		limit_keep(arena, (bytes >> arena->page_shift) + 1);
 		if (pools->options.no_compaction_in_alloc || !room_make(pools, 1, true)) return SNUG_ERROR_NO_MEMORY;
 	}
 	arena->charged_bytes += bytes;
+	limit_keep_no_more(arena);
 	limit_settle(arena);
 	limit_note_peak(arena);
 	return SNUG_OK;

@@ -4,8 +4,9 @@
  *
  * It is checked when a page or a grain of metadata is committed, when the owner charges something, and nowhere else. `limit_goal_bytes` is
  * what was asked for; the limit is above it only after it was lowered below what is in use: then it follows the account down, and each
- * page that becomes free goes back to the OS at once, until the goal is met. As many as an allocation waits for are kept, and go with the next
- * step of a defragmentation: if all went, it would have to make room for itself down to the goal. */
+ * page that becomes free goes back to the OS at once, until the goal is met. As many as an allocation waits for are kept until it has them, or,
+ * if it was refused, until another one has what it waits for, or the next step of a defragmentation: if all went, it would have to make room for
+ * itself down to the goal. */
 #ifndef SNUG_MEM_LIMIT_H
 #define SNUG_MEM_LIMIT_H
 
@@ -27,6 +28,10 @@ static inline bool limit_is_exceeded(const struct arena *arena) {
 /* Free pages that an allocation, or a charge, waits for. */
 static inline void limit_keep(struct arena *arena, uint64_t pages) {
 	if (arena->kept_pages < pages) arena->kept_pages = pages;
+}
+
+static inline void limit_keep_no_more(struct arena *arena) {
+	arena->kept_pages = 0;
 }
 
 /* After the account has grown. */

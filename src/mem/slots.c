@@ -120,6 +120,7 @@ bool room_make(snug_pools *pools, uint64_t pages, bool os_refused) {
 	while (room_pages(pools, os_refused) < pages) {
 		if (!compact_one_page(pools) && !merge_one_page(pools)) return false;
 	}
+	limit_keep_no_more(&pools->arena);
 	return true;
 }
 
@@ -184,7 +185,10 @@ snug_error slot_alloc_slow(snug_pools *pools, uint16_t id, bool may_compact, uin
 	bool counted = false;
 	for (;;) {
 		snug_error error = take_or_grow(pools, id, may_compact, offset, out);
-		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) {
+			limit_keep_no_more(&pools->arena);
+			return error;
+		}
 		limit_keep(&pools->arena, 1);
 		if (may_compact && !counted) {
 			pools->totals.compacting_allocations++;

@@ -145,8 +145,9 @@ struct arena {
 
 	page_number stack;
 	uint32_t stacked_pages;
-	uint64_t kept_pages; /* see limit.h: what an allocation waits for */
-	uint64_t free_pages; /* in runs; not the stacked ones */
+	uint64_t kept_pages;   /* see limit.h: what an allocation waits for */
+	uint64_t traded_pages; /* that went back to the OS one by one, ever */
+	uint64_t free_pages;   /* in runs; not the stacked ones */
 
 	/* The account of the limit. */
 	size_t limit_bytes;

@@ -114,6 +114,43 @@ static void who_waits_does_not_pay_for_a_lower_limit(void **state) {
 	herd_verify(&herd);
 }
 
+/* What somebody waited for is kept no longer than he waits. */
+static void a_lower_limit_is_reached_after_a_wait(void **state) {
+	(void)state;
+	const size_t goal = MIB;
+	herd_fill(&herd, UINT64_MAX, 100, 400);
+	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, goal + 1));
+	herd_thin_out(&herd, 0, herd.count, 500);
+	herd.may_move = true;
+	REQUIRE_OK(snug_pools_charge(herd.pools, 300 << 10));
+	herd.may_move = false;
+	REQUIRE_OK(snug_pools_discharge(herd.pools, 300 << 10));
+	herd_remove_all(&herd);
+	snug_stats stats = herd_stats(&herd);
+	REQUIRE(stats.limit_bytes == goal, "%llu bytes are still in use", (unsigned long long)stats.limit_bytes);
+}
+
+/* Who was refused left pages behind that nobody waits for. */
+static void what_was_kept_goes_in_the_next_steps(void **state) {
+	(void)state;
+	const size_t goal = MIB;
+	snug_report report;
+	herd_fill(&herd, UINT64_MAX, 100, 400);
+	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	herd.may_move = true;
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, goal));
+	herd.may_move = false;
+	herd_remove_all(&herd);
+	snug_stats before = herd_stats(&herd);
+	REQUIRE(before.limit_bytes > goal, "nothing was kept");
+	REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
+	snug_stats stats = herd_stats(&herd);
+	REQUIRE(stats.committed_bytes < before.committed_bytes, "nothing has gone");
+	REQUIRE(report.returned_bytes == before.committed_bytes - stats.committed_bytes, "%llu bytes were reported",
+			(unsigned long long)report.returned_bytes);
+}
+
 static void charges_count(void **state) {
 	(void)state;
 	REQUIRE_OK(snug_pools_charge(herd.pools, 3 * MIB));
@@ -148,6 +185,8 @@ int main(void) {
 		BOTH(a_lower_limit_is_reached_as_objects_go),
 		BOTH(a_lower_limit_is_reached_by_defragmentation),
 		BOTH(who_waits_does_not_pay_for_a_lower_limit),
+		BOTH(a_lower_limit_is_reached_after_a_wait),
+		BOTH(what_was_kept_goes_in_the_next_steps),
 		BOTH(charges_count),
 	};
 	return cmocka_run_group_tests_name("limit", tests, NULL, NULL);

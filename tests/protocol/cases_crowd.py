@@ -192,7 +192,13 @@ def a_refused_value_leaves_no_old_one(server):
             conversation.ask(b"get %s\r\n" % key, END)
             conversation.ask(store(b"add", key, b"old"), STORED)
             conversation.ask(store(b"append", key, value), OUT_OF_MEMORY)
+            # What would have replaced nothing is answered as if there had been room, and removes nothing.
+            conversation.ask(store(b"add", key, value), NOT_STORED)
+            for flags, answer in ((b"ME", b"NS\r\n"), (b"C77", b"EX\r\n"), (b"MA", OUT_OF_MEMORY)):
+                conversation.ask(b"ms %s 900000 %s\r\n%s\r\n" % (key, flags, value), answer)
             conversation.ask(b"get %s\r\n" % key, hit(key, b"old"))
+            conversation.ask(b"ms %s 900000\r\n%s\r\n" % (key, value), OUT_OF_MEMORY)
+            conversation.ask(b"get %s\r\n" % key, END)
         conversation.close()
     finally:
         for connection in connections:
