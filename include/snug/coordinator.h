@@ -256,7 +256,7 @@ typedef struct snug_schedule_entry {
 } snug_schedule_entry;
 
 /* The schedules there are, the oldest first; what each says is of one moment. `*count` gives the array's room (SNUG_SCHEDULES_MAX is enough
- * for all) and takes the number written. NULL. */
+ * for all; with less, which ones are left out is not said) and takes the number written. NULL. */
 SNUG_NODISCARD snug_error snug_coordinator_schedules(const snug_coordinator *coordinator, snug_schedule_entry *entries,
 													 uint32_t *count);
 

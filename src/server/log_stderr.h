@@ -10,7 +10,7 @@
 snug_log_level log_stderr_level(uint32_t verbosity);
 
 /* A snug_log that writes to standard error, each line by one call, so that threads do not mix theirs. It is handed lines of all levels and
- * keeps back what log_stderr_verbosity() does not ask for: that may change while threads write. */
+ * keeps back what the verbosity does not ask for, which may change while threads write; so lines are formatted that nobody sees: they are rare. */
 snug_log log_stderr_create(uint32_t verbosity, bool as_json);
 
 /* A line whatever the verbosity is. */

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import re
 import select
 import signal
@@ -173,6 +174,35 @@ def test_a_lower_limit_is_reached_and_items_go():
         said = snugd.reload("memory-limit = 8")
         assert len(said) == 2, said
         wait_until(lambda: int(snugd.statistics(b"snug limit")["used_bytes"]) <= 8 * MIB)
+
+
+def small_values_kept(evict_for):
+    """Of 2100 values of 200 bytes that are asked for as often as 300 of 20000, in a memory of two thirds of all."""
+    sizes = {b"key%d" % i: 20000 if i % 8 == 0 else 200 for i in range(2400)}
+    source = random.Random(1)
+    with Snugd("memory-limit = 4", f"evict-for = {evict_for}", arguments=("-t", "1")) as snugd, snugd.connect() as client:
+        file = client.makefile("rwb")
+
+        def is_there(key):
+            file.write(b"get %s\r\n" % key)
+            file.flush()
+            if file.readline() == b"END\r\n":
+                return False
+            file.read(sizes[key] + 2)
+            file.readline()
+            return True
+
+        for key in source.choices(list(sizes), k=8000):
+            if not is_there(key):
+                file.write(b"set %s 0 0 %d\r\n%s\r\n" % (key, sizes[key], b"x" * sizes[key]))
+                file.flush()
+                assert file.readline() == b"STORED\r\n"
+        return sum(is_there(key) for key in sizes if sizes[key] == 200)
+
+
+def test_eviction_is_for_what_is_asked():
+    kept = {evict_for: small_values_kept(evict_for) for evict_for in ("hits", "bytes")}
+    assert kept["hits"] > 1800 and kept["bytes"] < 1600, kept
 
 
 def test_the_verbosity_changes_while_it_runs():
