@@ -120,12 +120,12 @@ static void a_lower_limit_is_reached_after_a_wait(void **state) {
 	const size_t goal = MIB;
 	herd_fill(&herd, UINT64_MAX, 100, 400);
 	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, goal + 1));
 	herd_thin_out(&herd, 0, herd.count, 500);
 	herd.may_move = true;
-	REQUIRE_OK(snug_pools_charge(herd.pools, 300 << 10));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, goal + 1));
+	REQUIRE_OK(snug_pools_charge(herd.pools, goal));
 	herd.may_move = false;
-	REQUIRE_OK(snug_pools_discharge(herd.pools, 300 << 10));
+	REQUIRE_OK(snug_pools_discharge(herd.pools, goal));
 	herd_remove_all(&herd);
 	snug_stats stats = herd_stats(&herd);
 	REQUIRE(stats.limit_bytes == goal, "%llu bytes are still in use", (unsigned long long)stats.limit_bytes);
@@ -146,9 +146,11 @@ static void what_was_kept_goes_in_the_next_steps(void **state) {
 	REQUIRE(before.limit_bytes > goal, "nothing was kept");
 	REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
 	snug_stats stats = herd_stats(&herd);
-	REQUIRE(stats.committed_bytes < before.committed_bytes, "nothing has gone");
 	REQUIRE(report.returned_bytes == before.committed_bytes - stats.committed_bytes, "%llu bytes were reported",
 			(unsigned long long)report.returned_bytes);
+	for (uint32_t run = 0; run < 20; run++) REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
+	REQUIRE(herd_stats(&herd).limit_bytes == goal, "%llu bytes are still in use",
+			(unsigned long long)herd_stats(&herd).limit_bytes);
 }
 
 static void charges_count(void **state) {
