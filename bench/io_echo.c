@@ -7,7 +7,7 @@
  * ratio the median of the turns' ratios. */
 #include "bench.h"
 
-#include "server/io.h"
+#include "server/io/io.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -3,7 +3,7 @@
  *
  * The semantics are memcached's, those of its meta commands included, of which the older commands are special cases. What depends on time
  * (expiry) or on the item (CAS numbers) is decided here, by the owner, at the moment of execution. How an answer looks is the
- * protocol's (server/answer.h); what it says is in the struct.
+ * protocol's (server/protocol/answer.h); what it says is in the struct.
  *
  * The value of a STORE is `value`, or, if it is large, in `lease`: an item that was reserved and filled before (REQUEST_RESERVE). The value that a
  * GET has found is named by `item`: it stays where it is until the shard's next call that takes memory. */

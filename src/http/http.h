@@ -15,9 +15,9 @@
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 
-#include "server/listeners.h"
+#include "server/process/listeners.h"
 #include "server/server.h"
-#include "server/text.h"
+#include "base/text.h"
 
 struct http;
 

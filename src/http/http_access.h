@@ -6,7 +6,7 @@
 #ifndef SNUG_HTTP_HTTP_ACCESS_H
 #define SNUG_HTTP_HTTP_ACCESS_H
 
-#include "server/settings.h"
+#include "server/settings/settings.h"
 
 #include <stdbool.h>
 

@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "cache/request.h"
 #include "os/threads.h"
-#include "server/errand.h"
+#include "server/errand/errand.h"
 
 #include <snug/client.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* http/http_ask.h: an errand (server/errand.h) from a thread that is no worker's: it visits the workers one after the other by message, waits until
+/* http/http_ask.h: an errand (server/errand/errand.h) from a thread that is no worker's: it visits the workers one after the other by message, waits until
  * it is ready, and takes the answer, each within a time. And the question whether the workers answer at all, to all of them at once.
  *
  * What does not answer in time is not given up but put aside, for a worker may yet come to it; it is looked after at later calls. At the end
@@ -8,7 +8,7 @@
 #define SNUG_HTTP_HTTP_ASK_H
 
 #include "server/server.h"
-#include "server/text.h"
+#include "base/text.h"
 
 #include <pthread.h>
 

@@ -2,7 +2,7 @@
 #ifndef SNUG_HTTP_HTTP_JSON_H
 #define SNUG_HTTP_HTTP_JSON_H
 
-#include "server/text.h"
+#include "base/text.h"
 
 /* A line of an answer. False: no more. */
 struct stat_line {

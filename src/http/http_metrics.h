@@ -3,7 +3,7 @@
 #ifndef SNUG_HTTP_HTTP_METRICS_H
 #define SNUG_HTTP_HTTP_METRICS_H
 
-#include "server/text.h"
+#include "base/text.h"
 
 void metrics_write(const struct text *stats, const struct text *metrics, struct text *out);
 

@@ -1,15 +1,15 @@
 /* server/server.h: snugd from within: the map of this directory.
  *
- *     process.c        descriptors, user, daemon; pid_file.c, log_stderr.c
- *     settings*.c      what it was told, from one table
- *     settings_live.c  what of it may change while it runs
- *     listeners.c      sockets that it accepts on
- *     server.c         the workers and their coordinator: create, stop
+ *     protocol/    bytes to commands, answers to bytes; pure
+ *     io/          sockets, over io_uring or epoll
+ *     settings/    what it was told, from one table
+ *     process/     what of it may change while it runs; what the process does to itself and to the outside: descriptors, user, pid file, log, listeners
+ *     errand/      what needs all workers, or the coordinator
+ *     connection/  one client: bytes in, commands, answers in their order, bytes out
  *     server_worker.c  one worker's turn: answers from others, sockets, requests to others, sends, upkeep
- *     connection*.c    one client: bytes in, commands, answers in their order, bytes out
- *     command*.c, answer*.c      the protocol, pure
- *     errand*.c        what needs all workers, or the coordinator
- *     io*.c            sockets, over io_uring or epoll
+ *     server.c         the workers and their coordinator: create, stop
+ *
+ * A room includes only those above it in this list (tests/tree/check_layers.sh); this file lies below errand/.
  *
  *     client --bytes--> worker A: parse -> own key:      execute on the own shard ---------------------> answer
  *                                      -> another's key: request --inbox of B--> execute --A's replies-> answer
@@ -19,8 +19,8 @@
 #define SNUG_SERVER_SERVER_H
 
 #include "cache/operation.h"
-#include "server/settings.h"
-#include "server/settings_live.h"
+#include "server/settings/settings.h"
+#include "server/process/settings_live.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>

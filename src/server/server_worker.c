@@ -12,8 +12,8 @@
 #include "base/bits.h"
 #include "os/local_time.h"
 #include "os/threads.h"
-#include "server/connection.h"
-#include "server/listeners.h"
+#include "server/connection/connection.h"
+#include "server/process/listeners.h"
 #include "work/worker.h"
 
 #include <snug/client.h>

@@ -7,10 +7,10 @@
  *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us with it */
 #include "base/log_line.h"
 #include "http/http.h"
-#include "server/listeners.h"
-#include "server/log_stderr.h"
-#include "server/pid_file.h"
-#include "server/process.h"
+#include "server/process/listeners.h"
+#include "server/process/log_stderr.h"
+#include "server/process/pid_file.h"
+#include "server/process/process.h"
 #include "server/server.h"
 
 #include <errno.h>

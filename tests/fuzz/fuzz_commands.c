@@ -3,7 +3,7 @@
  * What must hold for any bytes: the parser reads nothing beyond them (they lie in a block of just that size, for AddressSanitizer to watch); it comes
  * to an end; the same bytes in pieces give the same commands as in one; a command's pointers lead into the bytes; no answer is longer than
  * it may be. The first byte says how long the pieces are. */
-#include "server/answer.h"
+#include "server/protocol/answer.h"
 #include "support/require.h"
 
 #include <stdint.h>

@@ -35,6 +35,20 @@ upward_includes() {
 		}'
 }
 
+# The same between the rooms of src/server. server.h, the map, lies below errand; the files beside it use all rooms.
+upward_includes_of_rooms() {
+	quoted_includes "$1/src/server" 2>/dev/null | awk -F: -v prefix="$1/src/server/" '
+		function room(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : path == "server.h" ? path : "top" }
+		BEGIN { count = split("protocol io settings process server.h errand connection top", names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
+		$3 !~ /^server\// { next }
+		{
+			from = room(substr($1, length(prefix) + 1))
+			to = room(substr($3, length("server/") + 1))
+			if (!(from in height)) print $1 ":" $2 ": a directory that is no room"
+			else if (!(to in height) || height[to] > height[from]) print $1 ":" $2 ": " from " includes " to
+		}'
+}
+
 private_includes_of_public_headers() {
 	quoted_includes "$1/include"
 	grep -rnE '#[[:space:]]*include[[:space:]]*<' "$1/include" |
@@ -57,13 +71,14 @@ repeated_file_names() {
 finds_what_is_wrong() {
 	local bad rule
 	bad=$(mktemp -d)
-	mkdir -p "$bad"/{include/snug,src/base,src/mem,tools}
+	mkdir -p "$bad"/{include/snug,src/base,src/mem,src/server/io,tools}
+	echo '#include "server/connection/up.h"' >"$bad/src/server/io/deep.c"
 	echo '#include "mem/up.h"' >"$bad/src/base/low.c"
 	echo '#include <snug/pools.h>' >"$bad/src/mem/up.h"
 	echo '#include <sys/mman.h>' >"$bad/include/snug/pools.h"
 	echo '#include "mem/up.h"' >"$bad/tools/low.c"
 	local all_found=0
-	for rule in upward_includes private_includes_of_public_headers private_includes_of_programs repeated_file_names; do
+	for rule in upward_includes upward_includes_of_rooms private_includes_of_public_headers private_includes_of_programs repeated_file_names; do
 		if [[ $("$rule" "$bad" | wc -l) -ne 1 ]]; then
 			echo "$rule does not find the one mistake:"
 			"$rule" "$bad"
@@ -74,8 +89,9 @@ finds_what_is_wrong() {
 	return $all_found
 }
 
-begin_cases 5
+begin_cases 6
 run_case layers_include_downward_only prints_nothing upward_includes "$root"
+run_case rooms_of_the_server_include_downward_only prints_nothing upward_includes_of_rooms "$root"
 run_case public_headers_stand_alone prints_nothing private_includes_of_public_headers "$root"
 run_case programs_use_the_public_headers_only prints_nothing private_includes_of_programs "$root"
 run_case file_names_are_unique prints_nothing repeated_file_names "$root"

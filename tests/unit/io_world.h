@@ -6,7 +6,7 @@
 #define SNUG_TEST_IO_WORLD_H
 
 #include "cmocka_all.h"
-#include "server/io.h"
+#include "server/io/io.h"
 
 #include <stdbool.h>
 

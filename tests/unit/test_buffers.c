@@ -1,6 +1,6 @@
 /* test_buffers.c: who may take how many records. */
 #include "cmocka_all.h"
-#include "server/buffers.h"
+#include "server/connection/buffers.h"
 
 #define SHARED 64u
 

@@ -2,8 +2,8 @@
  * over workers of its own. What a running server answers is in tests/server/test_snugctl.py and tests/protocol. */
 #include "cache/operation.h"
 #include "cmocka_all.h"
-#include "server/errand.h"
-#include "server/log_stderr.h"
+#include "server/errand/errand.h"
+#include "server/process/log_stderr.h"
 #include "server/server.h"
 
 #include <stdlib.h>

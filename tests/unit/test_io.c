@@ -1,4 +1,4 @@
-/* test_io.c: src/server/io.h over epoll and over io_uring: bytes arrive whole and in order, whatever their size, the family of the socket, and
+/* test_io.c: src/server/io/io.h over epoll and over io_uring: bytes arrive whole and in order, whatever their size, the family of the socket, and
  * the pace of the peer. Ends and failures are test_io_ends.c's, waiting is test_io_wait.c's. */
 #include "io_world.h"
 #include "os/threads.h"

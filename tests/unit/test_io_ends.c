@@ -1,4 +1,4 @@
-/* test_io_ends.c: src/server/io.h over epoll and over io_uring: how connections end, from either side and in the midst of everything, and what
+/* test_io_ends.c: src/server/io/io.h over epoll and over io_uring: how connections end, from either side and in the midst of everything, and what
  * happens when there are no descriptors left. The links' own callbacks check the order (io_world.c); AddressSanitizer, that
  * nobody touches a stream after `closed`. */
 #include "io_world.h"

@@ -1,4 +1,4 @@
-/* test_io_wait.c: src/server/io.h over epoll and over io_uring: when io_wait returns, what a watched descriptor does to it, how listeners are
+/* test_io_wait.c: src/server/io/io.h over epoll and over io_uring: when io_wait returns, what a watched descriptor does to it, how listeners are
  * shared, paused and left, and which way io_create takes. */
 #include "io_world.h"
 #include "os/threads.h"

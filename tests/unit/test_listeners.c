@@ -1,7 +1,7 @@
-/* test_listeners.c: src/server/listeners.c: sockets as they are asked for, and a sentence when they are not to be had. */
+/* test_listeners.c: src/server/process/listeners.c: sockets as they are asked for, and a sentence when they are not to be had. */
 #include "cmocka_all.h"
 
-#include "server/listeners.h"
+#include "server/process/listeners.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
-/* test_process_files.c: src/server/pid_file.c and log_stderr.c: who holds a pid file, and what the lines of the log look like. */
+/* test_process_files.c: src/server/process/pid_file.c and log_stderr.c: who holds a pid file, and what the lines of the log look like. */
 #include "cmocka_all.h"
 
-#include "server/log_stderr.h"
-#include "server/pid_file.h"
+#include "server/process/log_stderr.h"
+#include "server/process/pid_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>

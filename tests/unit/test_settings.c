@@ -2,7 +2,7 @@
  * statistics, which must know each option. */
 #include "cmocka_all.h"
 
-#include "server/settings_table.h"
+#include "server/settings/settings_table.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,247 @@
+/* server/connection/connection.c: a client's life: begin, input, blocked and going on, end. See server/connection/connection.h. */
+#include "server/connection/connection.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/text.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define INPUT_PAUSE_BYTES 32768u /* with so much waiting, a blocked connection receives no more */
+
+/* ------------------------------------------------------------------ begin ------------------ */
+
+static bool turn_away(struct server_worker *worker, int fd) {
+	static const char sorry[] = "ERROR Too many open connections\r\n";
+	uint32_t before = atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+	if (before < atomic_load_explicit(&worker->server->live.connections_max, memory_order_relaxed)) return false;
+	atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+	worker->connections.rejected++;
+	(void)!write(fd, sorry, sizeof sorry - 1);
+	close(fd);
+	return true;
+}
+
+static void link_in(struct server_worker *worker, struct connection *connection) {
+	connection->next = worker->connection_list;
+	if (connection->next != NULL) connection->next->previous = connection;
+	worker->connection_list = connection;
+}
+
+static void unlink_it(struct server_worker *worker, struct connection *connection) {
+	if (connection->next != NULL) connection->next->previous = connection->previous;
+	if (connection->previous != NULL)
+		connection->previous->next = connection->next;
+	else
+		worker->connection_list = connection->next;
+}
+
+void connection_begin(struct server_worker *worker, int fd, enum listener_kind door) {
+	int on = 1;
+	if (turn_away(worker, fd)) return;
+	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	struct buffers *buffers = &worker->turn->buffers;
+	struct connection *connection = buffers_alloc(buffers, sizeof *connection);
+	if (connection != NULL) {
+		memset(connection, 0, sizeof *connection);
+		connection->worker = worker;
+		connection->door = (uint8_t)door;
+		connection->last_active_s = worker->turn->now_s;
+		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
+		if (!connection->is_open) buffers_free(buffers, connection, sizeof *connection);
+	}
+	if (connection == NULL || !connection->is_open) {
+		atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+		close(fd);
+		return;
+	}
+	link_in(worker, connection);
+	worker->connections.current++;
+	worker->connections.total++;
+}
+
+/* ------------------------------------------------------------------ end -------------------- */
+
+void connection_close(struct connection *connection) {
+	if (connection->is_closing) return;
+	connection->is_closing = true;
+	connection->input_state = INPUT_OVER;
+	connection->worker->connections.current--;
+	atomic_fetch_sub_explicit(&connection->worker->server->connection_count, 1, memory_order_relaxed);
+	io_close(turn_of(connection)->io, &connection->stream);
+}
+
+static void drop_input(struct connection *connection) {
+	if (connection->input_room == 0) return;
+	buffers_free(&turn_of(connection)->buffers, connection->input, connection->input_room);
+	connection->input = NULL;
+	connection->input_bytes = connection->input_room = 0;
+}
+
+void connection_closed(struct connection *connection) {
+	SNUG_ASSERT(connection->is_closing);
+	connection->is_sending = false;
+	sink_drop(connection);
+	output_drop(connection);
+	answers_drop(connection);
+	drop_input(connection);
+	connection->is_open = false;
+	connection_reap(connection);
+}
+
+void connection_reap(struct connection *connection) {
+	if (LIKELY(connection->is_open) || connection->records > 0 || connection->is_dirty || connection->is_blocked)
+		return;
+	SNUG_ASSERT(connection->first_out == NULL && connection->input_room == 0);
+	unlink_it(connection->worker, connection);
+	buffers_free(&turn_of(connection)->buffers, connection, sizeof *connection);
+}
+
+/* ------------------------------------------------------------------ input ------------------ */
+
+/* Takes what can be taken now; tells how many bytes. */
+static size_t consume(struct connection *connection, const char *bytes, size_t length) {
+	size_t at = 0;
+	while (at < length) {
+		size_t before = at;
+		enum connection_input_state state = connection->input_state;
+		switch (state) {
+		case INPUT_COMMANDS:
+			at += connection_commands(connection, bytes + at, length - at);
+			break;
+		case INPUT_SKIP: {
+			uint64_t part = connection->skip_bytes < length - at ? connection->skip_bytes : length - at;
+			connection->skip_bytes -= part;
+			at += part;
+			if (connection->skip_bytes == 0) connection->input_state = INPUT_COMMANDS;
+			break;
+		}
+		case INPUT_FILL:
+			at += sink_take(connection, bytes + at, length - at);
+			break;
+		case INPUT_WAIT:
+		case INPUT_ERRAND:
+			return at;
+		case INPUT_OVER:
+			return length;
+		}
+		if (at == before && connection->input_state == state) break;
+	}
+	return at;
+}
+
+static bool ensure_input_room(struct connection *connection, size_t bytes) {
+	struct buffers *buffers = &turn_of(connection)->buffers;
+	if (bytes <= connection->input_room) return true;
+	uint32_t room = connection->input_room < 256 ? 256 : connection->input_room;
+	while (room < bytes) room *= 2;
+	char *input = buffers_alloc(buffers, room);
+	if (input == NULL) return false;
+	if (connection->input_bytes > 0) memcpy(input, connection->input, connection->input_bytes);
+	uint32_t kept_bytes = connection->input_bytes;
+	drop_input(connection);
+	connection->input = input;
+	connection->input_room = room;
+	connection->input_bytes = kept_bytes;
+	return true;
+}
+
+static void append_input(struct connection *connection, const char *bytes, size_t length) {
+	if (!ensure_input_room(connection, connection->input_bytes + length)) {
+		connection_close(connection);
+		return;
+	}
+	memcpy(connection->input + connection->input_bytes, bytes, length);
+	connection->input_bytes += (uint32_t)length;
+}
+
+static void consume_input(struct connection *connection) {
+	size_t used = consume(connection, connection->input, connection->input_bytes);
+	if (used == connection->input_bytes) {
+		drop_input(connection);
+		return;
+	}
+	connection->input_bytes -= (uint32_t)used;
+	if (used > 0) memmove(connection->input, connection->input + used, connection->input_bytes);
+}
+
+/* Whoever sends faster than he is served waits in his own kernel. */
+static void pause_or_resume(struct connection *connection) {
+	bool pause = connection->input_bytes >= INPUT_PAUSE_BYTES;
+	if (pause == connection->is_paused || connection->is_closing) return;
+	connection->is_paused = pause;
+	if (pause)
+		io_pause(turn_of(connection)->io, &connection->stream);
+	else
+		io_resume(turn_of(connection)->io, &connection->stream);
+}
+
+void connection_received(struct connection *connection, const char *bytes, size_t length) {
+	if (connection->is_closing) return;
+	connection->last_active_s = connection->worker->turn->now_s;
+	connection->worker->connections.read_bytes += length;
+	if (length == 0) {
+		connection->has_ended = true;
+		if (connection->input_bytes > 0) consume_input(connection);
+		connection_mark_dirty(connection);
+		return;
+	}
+	if (LIKELY(connection->input_bytes == 0)) {
+		size_t used = consume(connection, bytes, length);
+		if (used < length && !connection->is_closing) append_input(connection, bytes + used, length - used);
+	} else {
+		append_input(connection, bytes, length);
+		if (!connection->is_closing) consume_input(connection);
+	}
+	if (UNLIKELY(connection->input_bytes > 0)) pause_or_resume(connection);
+	if (connection->input_state == INPUT_OVER) connection_mark_dirty(connection);
+}
+
+void connection_resume(struct connection *connection) {
+	if (connection->is_closing) return;
+	if (connection->input_bytes > 0) consume_input(connection);
+	pause_or_resume(connection);
+	connection_mark_dirty(connection);
+}
+
+void connection_mark_dirty(struct connection *connection) {
+	if (connection->is_dirty || connection->is_closing) return;
+	struct turn *turn = turn_of(connection);
+	connection->is_dirty = true;
+	connection->next_dirty = turn->dirty;
+	turn->dirty = connection;
+}
+
+/* ------------------------------------------------------------------ figures ---------------- */
+
+static const char *state_text(const struct connection *connection) {
+	if (connection->is_closing) return "conn_closing";
+	switch ((enum connection_input_state)connection->input_state) {
+	case INPUT_SKIP:
+		return "conn_swallow";
+	case INPUT_FILL:
+		return "conn_nread";
+	case INPUT_OVER:
+		return "conn_closing";
+	case INPUT_WAIT:
+	case INPUT_ERRAND:
+		return "conn_io_pending";
+	case INPUT_COMMANDS:
+		break;
+	}
+	return connection->first_out != NULL ? "conn_mwrite" : "conn_read";
+}
+
+void connections_describe(const struct server_worker *worker, struct text *out) {
+	for (const struct connection *at = worker->connection_list; at != NULL; at = at->next) {
+		if (at->is_closing) continue;
+		int fd = at->stream.fd;
+		text_print(out, "STAT %d:addr %s\r\n", fd, at->door == LISTENER_TCP ? "tcp" : "unix");
+		text_print(out, "STAT %d:state %s\r\n", fd, state_text(at));
+		text_print(out, "STAT %d:secs_since_last_cmd %u\r\n", fd, worker->turn->now_s - at->last_active_s);
+	}
+}

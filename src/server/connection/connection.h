@@ -1,0 +1,240 @@
+/* server/connection/connection.h: one client: what has come and is no whole command yet, what goes out, and what waits for others.
+ *
+ *     input    the bytes of an unfinished command, or a large value on its way into a leased item (the sink)
+ *     answers  records, in the order of the commands: answers that are not there yet, and those behind them
+ *     output   blocks of bytes and leased values, in order, on their way out
+ *
+ *     received -> commands -> no answer is waited for, own key:  executed, the answer goes straight to the output
+ *                          -> own key, but some are waited for:  executed, the answer waits in a record
+ *                          -> another worker's key:              a record, and a request to the owner
+ *
+ * A connection that has much to send, or for which there is no record, is blocked: it parses nothing and is not received from. So its memory
+ * is bounded: OUTPUT_BYTES_MAX and an answer, its records, an unfinished command.
+ *
+ * Who closes it only says so; it goes when the io has let go of it and the last request of its own has come back. */
+#ifndef SNUG_SERVER_CONNECTION_H
+#define SNUG_SERVER_CONNECTION_H
+
+#include "cache/request.h"
+#include "cache/upkeep.h"
+#include "server/connection/buffers.h"
+#include "server/protocol/command.h"
+#include "server/io/io.h"
+#include "server/process/listeners.h"
+#include "server/server.h"
+
+#define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
+#define RECORDS_MAX 256u        /* of one connection; the same */
+#define COPY_BYTES_MAX 8192u    /* larger values are sent from where they lie */
+#define DIRECT_BYTES_MAX 16384u /* larger values are received into where they will lie, if they do not come at once */
+#define PIECES 8u               /* of one send */
+
+/* ------------------------------------------------------------------ what goes out ---------- */
+
+/* Part of the output: a block, or a record that holds a lease. */
+struct out {
+	struct out *next;
+	bool is_lease;
+};
+
+struct block {
+	struct out out;
+	uint32_t begin; /* the bytes [begin, end) are to go */
+	uint32_t end;
+	uint32_t sending; /* those before it are being sent */
+	char bytes[];
+};
+
+#define BLOCK_ROOM (BUFFER_BYTES - (uint32_t)sizeof(struct block))
+
+/* ------------------------------------------------------------------ what is waited for ----- */
+
+enum record_purpose {
+	RECORD_ANSWER,  /* in the connection's answers: a command's, executed by the owner */
+	RECORD_TEXT,    /* the same: `text` is the answer, and then a lease, if there is one */
+	RECORD_ERRAND,  /* the same: an errand's */
+	RECORD_SINK,    /* the lease that is being filled */
+	RECORD_LEASE,   /* in the output: a value that is being sent from where it lies */
+	RECORD_RELEASE, /* on its way to give a lease back */
+};
+
+struct record {
+	struct out out; /* must be the first: see struct out */
+	struct connection *connection;
+	struct record *next; /* in the answers */
+	uint8_t purpose;     /* enum record_purpose */
+	bool is_away;        /* the request is the owner's */
+	bool is_ready;       /* ANSWER, TEXT, ERRAND: can be said */
+	bool is_mute;        /* ANSWER: nothing is said */
+	uint32_t text_bytes;
+	uint32_t lease_offset; /* LEASE: what has been sent; SINK: what has been filled */
+	uint32_t window_at;    /* the window's extent that comes next */
+	uint32_t window_used;  /* SINK: how much of it is filled */
+	uint32_t sending_bytes;
+	struct errand *errand;
+	uint32_t errand_worker; /* to be visited next */
+	struct record *next_errand;
+	struct record *next_away; /* in the outbox */
+	struct reply reply;
+	struct request request;
+	snug_extent window[REQUEST_EXTENTS];
+	char bytes[]; /* what the reply and the operation refer to, then room for the value or the text */
+};
+
+#define RECORD_ROOM (RECORD_BYTES - (uint32_t)sizeof(struct record))
+
+/* ------------------------------------------------------------------ a connection ----------- */
+
+enum connection_input_state {
+	INPUT_COMMANDS,
+	INPUT_SKIP, /* skip_bytes that are not looked at */
+	INPUT_WAIT, /* for a lease, or its next window */
+	INPUT_FILL, /* the lease, and the line's end behind it */
+	INPUT_ERRAND, /* nothing is parsed until it is answered: what it does to all workers must not overtake, or be overtaken */
+	INPUT_OVER, /* nothing is parsed any more; closes when all is said */
+};
+
+struct connection {
+	struct io_stream stream; /* must be the first */
+	struct server_worker *worker;
+	struct connection *next; /* all of the worker's */
+	struct connection *previous;
+	struct connection *next_dirty;
+	struct connection *next_blocked;
+	uint32_t last_active_s;
+	uint8_t input_state; /* enum connection_input_state */
+	bool is_open;        /* the io knows it */
+	bool is_closing;     /* nothing is said or heard any more */
+	bool is_sending;
+	bool is_paused;
+	bool is_held;    /* parses nothing until some of what it has asked was answered and sent */
+	bool is_dirty;   /* on the list of those with something to send */
+	bool is_blocked; /* on the list of those that wait for records */
+	bool has_ended;  /* the peer has sent all it will */
+	uint8_t door;    /* enum listener_kind: which kind of listener accepted it */
+	struct parser parser;
+	uint64_t skip_bytes;
+	char *input; /* the unfinished command, and what came behind it */
+	uint32_t input_bytes;
+	uint32_t input_room;
+	uint32_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came */
+	bool line_end_is_bad;
+	struct record *sink;
+	uint32_t records;      /* that belong to it */
+	uint32_t output_bytes; /* queued, leased values not counted */
+	struct record *first_answer;
+	struct record *last_answer;
+	struct out *first_out;
+	struct out *last_out;
+	struct iovec pieces[PIECES];
+};
+
+/* ------------------------------------------------------------------ a worker's turn -------- */
+
+#define BATCH_COMMANDS 32u
+
+/* What a worker has besides: server_worker.c's, and what the files of connections share. */
+struct turn {
+	struct buffers buffers;
+	struct upkeep upkeep;
+	struct io *io;
+	struct channel *replies; /* others send, the worker receives */
+	struct connection *dirty;
+	struct connection *blocked;
+	struct record *errands; /* that are not ready yet, through next_errand */
+	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
+	struct record **outbox_last;
+	uint32_t away;            /* requests out */
+	uint32_t now_s;           /* the wall clock at the beginning of the turn */
+	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
+	bool watches_inbox;
+	bool is_listening;
+	bool is_ending;  /* accepts and receives nothing more */
+	bool is_drained; /* has told so */
+	struct command batch[BATCH_COMMANDS];
+	char decoded[BATCH_COMMANDS][DECODED_KEY_BYTES];
+};
+
+static inline struct turn *turn_of(const struct connection *connection) {
+	return connection->worker->turn;
+}
+
+/* connection.c: begins to serve a socket that was accepted; closes it if that can't be. */
+void connection_begin(struct server_worker *worker, int fd, enum listener_kind door);
+/* Ends it. It may be gone on return. */
+void connection_close(struct connection *connection);
+/* What the io says. */
+void connection_received(struct connection *connection, const char *bytes, size_t length);
+void connection_sent(struct connection *connection);
+void connection_closed(struct connection *connection);
+/* Frees it if nothing refers to it any more. */
+void connection_reap(struct connection *connection);
+/* Goes on with what was received and held back. */
+void connection_resume(struct connection *connection);
+/* Nothing more is parsed where this is false. */
+static inline bool connection_has_room(const struct connection *connection) {
+	return connection->output_bytes < OUTPUT_BYTES_MAX && connection->records < RECORDS_MAX;
+}
+/* It has something to send, or may go on, or may have come to its end. */
+void connection_mark_dirty(struct connection *connection);
+
+/* connection_commands.c: parses and executes; tells how many bytes were used up. */
+size_t connection_commands(struct connection *connection, const char *bytes, size_t length);
+
+/* connection_answers.c: the answers' order. */
+struct record *record_take(struct connection *connection, enum record_purpose purpose);
+/* May be the end of its connection. Dispose: its answer is not wanted any more; a lease is given back first. */
+void record_give(struct record *record);
+void record_dispose(struct record *record);
+/* A record with copies of the reply and the operation, and of what they refer to, which must fit. NULL: the connection is closed. */
+struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,
+								  enum record_purpose purpose);
+bool answers_fits_record(const struct command *command);
+void answers_append(struct connection *connection, struct record *record);
+/* Says `text` after all that was asked before. */
+void answers_say(struct connection *connection, const char *text, size_t length);
+/* Carries a command's operation out on the own shard, and answers it. */
+void answers_execute(struct connection *connection, struct command *command);
+/* Has it carried out by its owner. */
+void answers_request(struct connection *connection, const struct command *command, uint32_t owner, bool is_mute);
+/* Puts the ready ones at the front into the output. */
+void answers_drain(struct connection *connection);
+/* Nobody listens any more: those that are away end when they come back. */
+void answers_drop(struct connection *connection);
+/* A request has come back. */
+void record_returned(struct record *record);
+
+/* connection_errands.c: what is done by visiting all workers, or by the coordinator. */
+void answers_begin_errand(struct connection *connection, const struct command *command);
+/* On to the next worker, or to waiting, or to the answer. */
+void errand_advance(struct record *record);
+void errand_say(struct record *record);
+/* Errands that may be ready by now; tells whether any is still under way. */
+bool errands_poll(struct server_worker *worker);
+
+/* connection_output.c: bytes out. */
+/* Room for `bytes` (at most BLOCK_ROOM) in one piece; then output_wrote. NULL: no memory; the connection is closed. */
+char *output_room(struct connection *connection, uint32_t bytes);
+void output_wrote(struct connection *connection, uint32_t bytes);
+bool output_append(struct connection *connection, const char *bytes, size_t length);
+/* The record's lease goes out from here on; the record is the output's. */
+void output_append_lease(struct connection *connection, struct record *record);
+void output_flush(struct connection *connection);
+/* All that is queued goes nowhere. */
+void output_drop(struct connection *connection);
+/* The next window of a leased value is there. */
+void output_window_came(struct record *record);
+
+/* connection_sink.c: a large value in. */
+/* The command's value does not lie in the input as a whole: makes room for it. */
+void sink_begin(struct connection *connection, const struct command *command);
+/* Takes bytes; tells how many. */
+size_t sink_take(struct connection *connection, const char *bytes, size_t length);
+void sink_returned(struct record *record);
+void sink_drop(struct connection *connection);
+
+/* server_worker.c: hands the record's request to its owner. True: that is the own worker, it is served already. False: record_returned
+ * follows. */
+bool turn_request(struct server_worker *worker, struct record *record);
+
+#endif

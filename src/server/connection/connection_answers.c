@@ -1,0 +1,357 @@
+/* server/connection/connection_answers.c: what is asked is answered in the order of the commands, whoever answers it.
+ *
+ *     first_answer -> [away] -> [text, ready] -> [away] -> [ready]          nothing is said before the first one is ready
+ *
+ * As long as no answer is waited for, an answer of the own shard goes straight into the output and no record is needed. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "server/protocol/answer.h"
+#include "server/connection/connection.h"
+#include "server/errand/errand.h"
+
+#include <string.h>
+
+_Static_assert(RECORD_ROOM >= ANSWER_BYTES_MAX, "a record holds any answer's head");
+_Static_assert(sizeof(snug_extent) == sizeof(struct iovec), "extents are sent as they are");
+
+static const char line_end[2] = {'\r', '\n'};
+
+/* ------------------------------------------------------------------ records ---------------- */
+
+struct record *record_take(struct connection *connection, enum record_purpose purpose) {
+	struct turn *turn = turn_of(connection);
+	struct record *record = buffers_take(&turn->buffers, &turn->buffers.records);
+	if (record == NULL) return NULL;
+	record->connection = connection;
+	record->next = NULL;
+	record->purpose = (uint8_t)purpose;
+	record->is_away = record->is_ready = record->is_mute = false;
+	record->text_bytes = 0;
+	record->errand = NULL;
+	record->request.operation.lease.ref = 0;
+	record->request.window = record->window;
+	record->request.window_count = 0;
+	record->request.window_offset = 0;
+	connection->records++;
+	return record;
+}
+
+void record_give(struct record *record) {
+	struct connection *connection = record->connection;
+	struct turn *turn = turn_of(connection);
+	SNUG_ASSERT(!record->is_away);
+	buffers_give(&turn->buffers, &turn->buffers.records, record);
+	connection->records--;
+	if (connection->is_held) connection_mark_dirty(connection);
+	connection_reap(connection);
+}
+
+void record_dispose(struct record *record) {
+	if (record->errand != NULL) record->errand->destroy(record->errand);
+	record->errand = NULL;
+	if (record->request.operation.lease.ref == 0) {
+		record_give(record);
+		return;
+	}
+	record->purpose = RECORD_RELEASE;
+	record->request.kind = REQUEST_RELEASE;
+	if (turn_request(record->connection->worker, record)) record_give(record);
+}
+
+void answers_append(struct connection *connection, struct record *record) {
+	record->next = NULL;
+	if (connection->last_answer == NULL)
+		connection->first_answer = record;
+	else
+		connection->last_answer->next = record;
+	connection->last_answer = record;
+}
+
+void answers_drop(struct connection *connection) {
+	struct record *record = connection->first_answer;
+	connection->first_answer = connection->last_answer = NULL;
+	while (record != NULL) {
+		struct record *next = record->next;
+		if (record->is_ready) record_dispose(record);
+		record = next;
+	}
+}
+
+/* ------------------------------------------------------------------ saying ----------------- */
+
+/* For `bytes` more to be said after all that was asked before: the last answer, if it is a text with room behind it, or a new one. NULL: there is
+ * no record; the connection is closed. */
+static struct record *text_record(struct connection *connection, size_t bytes) {
+	struct record *last = connection->last_answer;
+	if (last->purpose == RECORD_TEXT && last->request.operation.lease.ref == 0 &&
+		last->text_bytes + bytes <= RECORD_ROOM)
+		return last;
+	struct record *record = record_take(connection, RECORD_TEXT);
+	if (record == NULL) {
+		connection_close(connection);
+		return NULL;
+	}
+	record->is_ready = true;
+	answers_append(connection, record);
+	return record;
+}
+
+static void record_append(struct record *record, const char *text, size_t length) {
+	memcpy(record->bytes + record->text_bytes, text, length);
+	record->text_bytes += (uint32_t)length;
+}
+
+void answers_say(struct connection *connection, const char *text, size_t length) {
+	if (length == 0 || connection->is_closing) return;
+	if (LIKELY(connection->first_answer == NULL)) {
+		output_append(connection, text, length);
+		return;
+	}
+	if (!SNUG_GUARD(length <= RECORD_ROOM)) {
+		connection_close(connection);
+		return;
+	}
+	struct record *record = text_record(connection, length);
+	if (record != NULL) record_append(record, text, length);
+}
+
+/* A value of the own shard that was just found; nothing in between takes memory from the shard (buffers_prepare). */
+static void copy_value(struct connection *connection, const snug_item *item) {
+	snug_shard *shard = connection->worker->shard;
+	snug_extent extent;
+	size_t count = 1;
+	if (LIKELY(snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count) == SNUG_OK)) {
+		output_append(connection, extent.data, extent.length);
+		return;
+	}
+	char *to = output_room(connection, (uint32_t)item->value_bytes);
+	if (to == NULL) return;
+	if (snug_shard_read(shard, item, 0, to, item->value_bytes) == SNUG_OK)
+		output_wrote(connection, (uint32_t)item->value_bytes);
+	else
+		connection_close(connection);
+}
+
+/* The value stays where it is until it was sent. */
+static bool lease_value(struct record *record, const snug_item *item) {
+	struct server_worker *worker = record->connection->worker;
+	struct request *request = &record->request;
+	if (snug_shard_pin(worker->shard, item, &request->operation.lease) != SNUG_OK) return false;
+	request->owner = worker->index;
+	request->window_offset = 0;
+	request_fill_window(worker->shard, request);
+	return true;
+}
+
+/* A record that holds the value until it was sent. NULL: it cannot be held. */
+static struct record *take_lease(struct connection *connection, const snug_item *item) {
+	struct record *record = record_take(connection, RECORD_LEASE);
+	if (record == NULL || lease_value(record, item)) return record;
+	record_give(record);
+	return NULL;
+}
+
+/* The head again, as words that say that there was no memory for the value. */
+static size_t refuse_value(struct command *command, char *text, bool *has_value) {
+	command->operation.status = STATUS_NO_MEMORY;
+	return answer_head(&command->reply, &command->operation, text, has_value);
+}
+
+static void say_now(struct connection *connection, struct command *command) {
+	const snug_item *item = &command->operation.item;
+	struct record *lease = NULL;
+	bool has_value = false;
+	char *head = output_room(connection, ANSWER_BYTES_MAX);
+	if (head == NULL) return;
+	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
+	if (UNLIKELY(has_value && item->value_bytes > COPY_BYTES_MAX)) {
+		lease = take_lease(connection, item);
+		if (lease == NULL) length = refuse_value(command, head, &has_value);
+	}
+	if (length == 0) return;
+	output_wrote(connection, (uint32_t)length);
+	if (!has_value) return;
+	if (lease != NULL)
+		output_append_lease(connection, lease);
+	else if (item->value_bytes > 0)
+		copy_value(connection, item);
+	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+}
+
+/* The same into a record: with the value, or, if that is too large, with a lease on it. */
+static void say_later(struct connection *connection, struct command *command) {
+	const snug_item *item = &command->operation.item;
+	char head[ANSWER_BYTES_MAX];
+	bool has_value = false;
+	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
+	if (length == 0) return;
+	size_t value_bytes = has_value ? item->value_bytes : 0, whole = length + value_bytes + sizeof line_end;
+	bool is_leased = has_value && whole > RECORD_ROOM;
+	struct record *record = text_record(connection, is_leased ? RECORD_ROOM : whole);
+	if (record == NULL) return;
+	if (is_leased && !lease_value(record, item)) length = refuse_value(command, head, &has_value);
+	record_append(record, head, length);
+	if (!has_value || is_leased) return;
+	request_copy_value(connection->worker->shard, item, record->bytes + record->text_bytes);
+	record->text_bytes += (uint32_t)value_bytes;
+	record_append(record, line_end, sizeof line_end);
+}
+
+/* ------------------------------------------------------------------ executing -------------- */
+
+void answers_execute(struct connection *connection, struct command *command) {
+	struct server_worker *worker = connection->worker;
+	struct buffers *buffers = &worker->turn->buffers;
+	/* Now: later it could move or evict what was found. */
+	if (UNLIKELY(!buffers_prepare(buffers, &buffers->blocks, 3) || !buffers_prepare(buffers, &buffers->records, 1))) {
+		connection_close(connection);
+		return;
+	}
+	operation_execute(worker->shard, &command->operation, &worker->counts);
+	if (LIKELY(connection->first_answer == NULL))
+		say_now(connection, command);
+	else
+		say_later(connection, command);
+	operation_end(worker->shard, &command->operation);
+}
+
+/* Copies to the record the command's reply and operation, and what they refer to; the room that is left is for the value. */
+static void keep_command(struct record *record, const struct command *command) {
+	const struct reply *reply = &command->reply;
+	const snug_key *key = &command->operation.key;
+	char *at = record->bytes;
+	record->reply = *reply;
+	record->request.operation = command->operation;
+	record->request.operation.lease.ref = 0;
+	if (reply->shown_key_bytes > 0) memcpy(at, reply->shown_key, reply->shown_key_bytes);
+	record->reply.shown_key = at;
+	at += reply->shown_key_bytes;
+	if (reply->flags_bytes > 0) memcpy(at, reply->flags, reply->flags_bytes);
+	record->reply.flags = at;
+	at += reply->flags_bytes;
+	if (key->bytes == reply->shown_key) {
+		record->request.operation.key.bytes = record->reply.shown_key;
+	} else {
+		memcpy(at, key->bytes, key->length);
+		record->request.operation.key.bytes = at;
+		at += key->length;
+	}
+	bool needs_room = command->operation.kind != OPERATION_GET || reply->wants_value;
+	record->request.room = needs_room ? at : NULL;
+	record->request.room_bytes = (uint32_t)(record->bytes + RECORD_ROOM - at);
+}
+
+bool answers_fits_record(const struct command *command) {
+	const struct reply *reply = &command->reply;
+	return reply->shown_key_bytes + reply->flags_bytes + SNUG_KEY_BYTES_MAX + command->operation.value_bytes <=
+		   RECORD_ROOM;
+}
+
+struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,
+								  enum record_purpose purpose) {
+	struct record *record = record_take(connection, purpose);
+	if (record == NULL) {
+		connection_close(connection);
+		return NULL;
+	}
+	keep_command(record, command);
+	struct request *request = &record->request;
+	request->kind = REQUEST_OPERATION;
+	request->keeps_no_lease = false;
+	request->value_in_room = false;
+	request->owner = owner;
+	return record;
+}
+
+void answers_request(struct connection *connection, const struct command *command, uint32_t owner, bool is_mute) {
+	struct record *record = record_for_command(connection, command, owner, RECORD_ANSWER);
+	if (record == NULL) return;
+	struct operation *operation = &record->request.operation;
+	if (operation->kind == OPERATION_STORE && operation->value_bytes > 0 && operation->value != NULL) {
+		memcpy(record->request.room, operation->value, operation->value_bytes);
+		operation->value = record->request.room;
+	}
+	record->is_mute = is_mute;
+	answers_append(connection, record);
+	if (turn_request(connection->worker, record)) {
+		record->is_ready = true;
+		answers_drain(connection);
+	}
+}
+
+/* ------------------------------------------------------------------ draining --------------- */
+
+/* Into the output. Tells whether the record is still in use there. */
+static bool say_answer(struct connection *connection, struct record *record) {
+	const struct operation *operation = &record->request.operation;
+	bool has_value = false;
+	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_BYTES_MAX);
+	if (head == NULL) return false;
+	size_t length = answer_head(&record->reply, operation, head, &has_value);
+	if (length == 0) return false;
+	output_wrote(connection, (uint32_t)length);
+	if (!has_value) return false;
+	bool is_leased = !record->request.value_in_room && operation->lease.ref != 0;
+	if (is_leased)
+		output_append_lease(connection, record);
+	else if (!SNUG_GUARD(record->request.value_in_room || operation->item.value_bytes == 0))
+		connection_close(connection); /* it could not be pinned */
+	else
+		output_append(connection, record->request.room, operation->item.value_bytes);
+	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+	return is_leased;
+}
+
+static bool say_text(struct connection *connection, struct record *record) {
+	output_append(connection, record->bytes, record->text_bytes);
+	if (record->request.operation.lease.ref == 0 || connection->is_closing) return false;
+	output_append_lease(connection, record);
+	output_append(connection, line_end, sizeof line_end);
+	return true;
+}
+
+void answers_drain(struct connection *connection) {
+	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing) {
+		struct record *record = connection->first_answer;
+		bool in_use = false;
+		connection->first_answer = record->next;
+		if (record->next == NULL) connection->last_answer = NULL;
+		if (record->purpose == RECORD_ANSWER)
+			in_use = say_answer(connection, record);
+		else if (record->purpose == RECORD_TEXT)
+			in_use = say_text(connection, record);
+		else
+			errand_say(record);
+		if (!in_use) record_dispose(record);
+	}
+	connection_mark_dirty(connection); /* it may go on, or be over */
+}
+
+/* ------------------------------------------------------------------ coming back ------------ */
+
+void record_returned(struct record *record) {
+	struct connection *connection = record->connection;
+	record->is_away = false;
+	switch ((enum record_purpose)record->purpose) {
+	case RECORD_ANSWER:
+	case RECORD_TEXT:
+		record->is_ready = true;
+		if (!connection->is_open)
+			record_dispose(record); /* it is on no list any more */
+		else if (connection->first_answer == record)
+			answers_drain(connection);
+		break;
+	case RECORD_ERRAND:
+		errand_advance(record);
+		break;
+	case RECORD_SINK:
+		sink_returned(record);
+		break;
+	case RECORD_LEASE:
+		output_window_came(record);
+		break;
+	case RECORD_RELEASE:
+		record_give(record);
+		break;
+	}
+}

@@ -1,0 +1,272 @@
+/* server/connection/connection_commands.c: from bytes to commands to what is done about them.
+ *
+ * Commands are parsed ahead, up to BATCH_COMMANDS, until one that needs more than its line. Then the index lines and items that they will touch
+ * are asked for all at once (hash all, prefetch all), and they are carried out in order. A connection that gets blocked in the midst of a
+ * batch forgets what it has parsed ahead, and parses it again when it goes on. */
+#include "base/bits.h"
+#include "server/protocol/answer.h"
+#include "server/connection/connection.h"
+
+#include <string.h>
+
+static const char bad_chunk[] = "CLIENT_ERROR bad data chunk\r\n";
+
+/* ------------------------------------------------------------------ a batch ---------------- */
+
+/* Where each command of the batch began, to begin there again. */
+struct batch {
+	uint32_t count;
+	bool wants_more;      /* what comes next is no whole command */
+	bool is_last_special; /* the last one is more than an operation or words */
+	size_t at;            /* behind the last one */
+	size_t begin[BATCH_COMMANDS];
+	struct parser parser[BATCH_COMMANDS];
+};
+
+enum value_state { VALUE_THERE, VALUE_BAD, VALUE_TO_COME, VALUE_FOR_SINK };
+
+/* The value of a storing command that begins at `bytes`. */
+static enum value_state find_value(const struct connection *connection, struct operation *operation, const char *bytes,
+								   size_t length) {
+	size_t value_bytes = operation->value_bytes;
+	operation->lease.ref = 0;
+	if (LIKELY(length >= value_bytes + 2)) {
+		operation->value = bytes;
+		return bytes[value_bytes] == '\r' && bytes[value_bytes + 1] == '\n' ? VALUE_THERE : VALUE_BAD;
+	}
+	return value_bytes <= DIRECT_BYTES_MAX && !connection->has_ended ? VALUE_TO_COME : VALUE_FOR_SINK;
+}
+
+static bool fits_message(const struct connection *connection, const struct command *command) {
+	return request_owner(command->operation.key.hash, connection->worker->server->worker_count) ==
+			   connection->worker->index ||
+		   answers_fits_record(command);
+}
+
+/* Takes a storing command's value. False: not yet. */
+static bool take_value(struct connection *connection, struct batch *batch, struct command *command, const char *bytes,
+					   size_t length) {
+	switch (find_value(connection, &command->operation, bytes, length)) {
+	case VALUE_TO_COME:
+		return false;
+	case VALUE_BAD:
+		command->kind = COMMAND_SAY;
+		command->text = bad_chunk;
+		command->text_bytes = answer_hides_errors(&command->reply) ? 0 : sizeof bad_chunk - 1;
+		batch->at += command->operation.value_bytes + 2;
+		return true;
+	case VALUE_THERE:
+		if (fits_message(connection, command)) {
+			batch->at += command->operation.value_bytes + 2;
+			return true;
+		}
+		break;
+	case VALUE_FOR_SINK:
+		break;
+	}
+	command->operation.value = NULL; /* by the sink */
+	batch->is_last_special = true;
+	return true;
+}
+
+static void hash_key(struct command *command) {
+	const snug_key *key = &command->operation.key;
+	command->operation.key.hash = snug_shard_key(key->bytes, key->length).hash;
+}
+
+/* The next command into the batch. False: there is none. */
+static bool parse_one(struct connection *connection, struct batch *batch, const char *bytes, size_t length) {
+	struct turn *turn = turn_of(connection);
+	struct command *command = &turn->batch[batch->count];
+	struct parser before = connection->parser;
+	size_t used = 0, begin = batch->at;
+	bool whole =
+		parser_next(&connection->parser, bytes + batch->at, length - batch->at,
+					connection->worker->server->settings.item_max_bytes, turn->decoded[batch->count], command, &used);
+	batch->at += used;
+	if (!whole) return false;
+	if (LIKELY(command->kind == COMMAND_OPERATION)) {
+		hash_key(command);
+		if (command->operation.kind == OPERATION_STORE &&
+			!take_value(connection, batch, command, bytes + batch->at, length - batch->at)) {
+			connection->parser = before;
+			batch->at = begin;
+			return false;
+		}
+	} else if (command->kind != COMMAND_SAY) {
+		batch->is_last_special = true;
+	}
+	batch->begin[batch->count] = begin;
+	batch->parser[batch->count++] = before;
+	return true;
+}
+
+static void parse(struct connection *connection, struct batch *batch, size_t at, const char *bytes, size_t length,
+				  uint32_t most) {
+	batch->count = 0;
+	batch->wants_more = batch->is_last_special = false;
+	batch->at = at;
+	while (batch->count < most && !batch->is_last_special && batch->at < length && !batch->wants_more)
+		batch->wants_more = !parse_one(connection, batch, bytes, length);
+}
+
+static void prefetch(struct connection *connection, const struct batch *batch) {
+	const struct server_worker *worker = connection->worker;
+	const struct turn *turn = worker->turn;
+	uint64_t hashes[BATCH_COMMANDS];
+	size_t count = 0;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		if (turn->batch[i].kind != COMMAND_OPERATION) continue;
+		uint64_t hash = turn->batch[i].operation.key.hash;
+		if (request_owner(hash, worker->server->worker_count) == worker->index) hashes[count++] = hash;
+	}
+	if (count > 1) snug_shard_prefetch(worker->shard, hashes, count);
+}
+
+/* ------------------------------------------------------------------ what is done ----------- */
+
+static void operate(struct connection *connection, struct command *command) {
+	const struct server_worker *worker = connection->worker;
+	uint32_t owner = request_owner(command->operation.key.hash, worker->server->worker_count);
+	if (owner == worker->index)
+		answers_execute(connection, command);
+	else
+		answers_request(connection, command, owner, false);
+}
+
+/* What the client thinks he has replaced goes. */
+static void remove_item(struct connection *connection, struct command *command) {
+	hash_key(command);
+	struct operation *operation = &command->operation;
+	const struct server_worker *worker = connection->worker;
+	uint32_t owner = request_owner(operation->key.hash, worker->server->worker_count);
+	if (owner == worker->index) {
+		snug_error error = snug_shard_delete(worker->shard, &operation->key);
+		(void)error; /* there may be none */
+		return;
+	}
+	operation->kind = OPERATION_DELETE;
+	operation->options = 0;
+	operation->value_bytes = 0;
+	command->reply.shown_key = operation->key.bytes;
+	command->reply.shown_key_bytes = (uint32_t)operation->key.length;
+	command->reply.flags_bytes = 0;
+	answers_request(connection, command, owner, true);
+}
+
+static void skip(struct connection *connection, struct command *command) {
+	connection->input_state = INPUT_SKIP;
+	connection->skip_bytes = command->skip_bytes;
+	const char *text = command->text;
+	size_t text_bytes = command->text_bytes;
+	if (command->is_too_large) connection->worker->counts.store_too_large++;
+	if (command->operation.key.length > 0) remove_item(connection, command);
+	answers_say(connection, text, text_bytes);
+}
+
+/* --control-only: what looks into or changes the server's memory is the operator's alone. */
+static bool is_refused(struct connection *connection, const struct command *command) {
+	static const char text[] = "CLIENT_ERROR snug commands are taken on the control socket alone\r\n";
+	if (!connection->worker->server->settings.control_only || connection->door == LISTENER_CONTROL) return false;
+	if (!command->reply.is_quiet) answers_say(connection, text, sizeof text - 1);
+	return true;
+}
+
+/* Tells whether the input goes on as before. */
+static bool act(struct connection *connection, struct command *command) {
+	switch ((enum command_kind)command->kind) {
+	case COMMAND_OPERATION:
+		if (command->operation.kind == OPERATION_STORE && command->operation.value == NULL) {
+			sink_begin(connection, command);
+			return false;
+		}
+		operate(connection, command);
+		return true;
+	case COMMAND_SAY:
+		answers_say(connection, command->text, command->text_bytes);
+		return true;
+	case COMMAND_SAY_SKIP:
+		skip(connection, command);
+		return false;
+	case COMMAND_SNUG:
+		if (is_refused(connection, command)) return true;
+		answers_begin_errand(connection, command);
+		return false;
+	case COMMAND_FLUSH:
+	case COMMAND_VERBOSITY:
+	case COMMAND_STATS:
+		answers_begin_errand(connection, command);
+		return false;
+	case COMMAND_FAIL:
+		answers_say(connection, command->text, command->text_bytes);
+		connection->input_state = INPUT_OVER;
+		return false;
+	case COMMAND_QUIT:
+		connection->input_state = INPUT_OVER;
+		return false;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ all of them ------------ */
+
+/* Until somebody gives records back. */
+static void block(struct connection *connection) {
+	struct turn *turn = turn_of(connection);
+	if (connection->is_blocked) return;
+	connection->is_blocked = true;
+	connection->next_blocked = turn->blocked;
+	turn->blocked = connection;
+}
+
+/* There is no memory for a record now, but there will be: others are in use. */
+static bool waits_for_record(struct connection *connection) {
+	struct buffers *buffers = &turn_of(connection)->buffers;
+	if (LIKELY(buffers_prepare(buffers, &buffers->records, 1)) || buffers->records.taken == 0) return false;
+	block(connection);
+	return true;
+}
+
+/* How many commands may be taken in now; one that is another worker's, or whose value is sent from where it lies, takes a record. */
+static uint32_t room_for_commands(struct connection *connection) {
+	if (!connection_has_room(connection)) return 0;
+	uint32_t left = buffers_left(&turn_of(connection)->buffers.records, connection->records);
+	if (UNLIKELY(left == 0)) block(connection);
+	return left < BATCH_COMMANDS ? left : BATCH_COMMANDS;
+}
+
+/* Carries out the batch. Tells how many of its commands; fewer than all: the connection is blocked or closed. */
+static uint32_t carry_out(struct connection *connection, const struct batch *batch) {
+	struct turn *turn = turn_of(connection);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
+		if (UNLIKELY(waits_for_record(connection))) return i;
+		act(connection, &turn->batch[i]);
+		if (UNLIKELY(connection->is_closing)) return i;
+	}
+	return batch->count;
+}
+
+size_t connection_commands(struct connection *connection, const char *bytes, size_t length) {
+	struct batch batch;
+	size_t at = 0;
+	while (at < length && connection->input_state == INPUT_COMMANDS && !connection->is_closing) {
+		uint32_t most = room_for_commands(connection);
+		connection->is_held = most == 0;
+		if (most == 0) break;
+		parse(connection, &batch, at, bytes, length, most);
+		if (batch.count > 1) prefetch(connection, &batch);
+		uint32_t done = carry_out(connection, &batch);
+		at = batch.at;
+		if (UNLIKELY(done < batch.count)) {
+			if (connection->is_closing) break;
+			connection->is_held = true;
+			at = batch.begin[done];
+			connection->parser = batch.parser[done];
+			break;
+		} else if (batch.wants_more) {
+			break;
+		}
+	}
+	return at;
+}

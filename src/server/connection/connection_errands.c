@@ -1,0 +1,140 @@
+/* server/connection/connection_errands.c: an errand's way: from worker to worker, then it waits until it is ready, then its answer is said in its turn.
+ *
+ * Its connection parses nothing meanwhile: what an errand does to all workers must not overtake what was asked before it, nor be overtaken. If
+ * the connection goes, the errand goes on, and is dropped at its end. */
+#include "server/connection/connection.h"
+#include "server/errand/errand.h"
+
+#include <stdlib.h>
+
+static void visit(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+	struct record *record = context;
+	(void)shard;
+	(void)counts;
+	record->errand->visit(record->errand, &record->errand->server->worker[index]);
+}
+
+static void advance(struct record *record) {
+	struct server_worker *worker = record->connection->worker;
+	struct errand *errand = record->errand;
+	while (errand->visit != NULL && record->errand_worker < worker->server->worker_count) {
+		struct request *request = &record->request;
+		request->kind = REQUEST_VISIT;
+		request->owner = record->errand_worker++;
+		request->visit = visit;
+		request->visit_context = record;
+		if (!turn_request(worker, record)) return;
+	}
+	record->is_ready = errand->is_ready == NULL || errand->is_ready(errand);
+	if (record->is_ready) return;
+	record->next_errand = worker->turn->errands;
+	worker->turn->errands = record;
+}
+
+/* Into the output, when all before it was said. */
+void errand_say(struct record *record) {
+	struct connection *connection = record->connection;
+	struct text text = {0};
+	record->errand->answer(record->errand, &text);
+	record->errand->destroy(record->errand);
+	record->errand = NULL;
+	if (text.failed)
+		connection_close(connection);
+	else if (!record->is_mute)
+		output_append(connection, text.bytes, text.length);
+	text_deinit(&text);
+	if (connection->input_state != INPUT_ERRAND) return;
+	connection->input_state = INPUT_COMMANDS;
+	connection->is_held = true; /* goes on with the next flush */
+	connection_mark_dirty(connection);
+}
+
+/* A ready errand's record is said, or, if nobody listens any more, given back. */
+static void errand_done(struct record *record) {
+	if (!record->connection->is_open)
+		record_dispose(record); /* it is on no list any more */
+	else
+		answers_drain(record->connection);
+}
+
+/* An answer that is there at once, but has to wait behind others and is longer than a record holds. */
+struct said {
+	struct errand errand; /* must be the first */
+	struct text text;
+};
+
+static void said_answer(struct errand *errand, struct text *out) {
+	const struct said *said = (const struct said *)(const void *)errand;
+	text_append(out, said->text.bytes, said->text.length);
+}
+
+static void said_destroy(struct errand *errand) {
+	struct said *said = (struct said *)(void *)errand;
+	text_deinit(&said->text);
+	free(said);
+}
+
+/* Takes the text; NULL: no memory, and it is still the caller's. */
+static struct errand *say_later(struct text *text) {
+	struct said *said = calloc(1, sizeof *said);
+	if (said == NULL) return NULL;
+	said->errand.answer = said_answer;
+	said->errand.destroy = said_destroy;
+	said->text = *text;
+	*text = (struct text){0};
+	return &said->errand;
+}
+
+void answers_begin_errand(struct connection *connection, const struct command *command) {
+	struct text text = {0};
+	struct buffers *buffers = &turn_of(connection)->buffers;
+	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
+	if (!buffers_prepare(buffers, &buffers->records, 1)) {
+		connection_close(connection);
+		return;
+	}
+	struct errand *errand = errand_begin(connection->worker, command, &text);
+	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
+	if (errand == NULL && is_long && !text.failed && !command->reply.is_quiet) {
+		errand = say_later(&text);
+		text.failed = errand == NULL;
+	}
+	if (errand == NULL) {
+		if (text.failed)
+			connection_close(connection);
+		else if (!command->reply.is_quiet)
+			answers_say(connection, text.bytes, text.length);
+		text_deinit(&text);
+		return;
+	}
+	text_deinit(&text);
+	struct record *record = record_take(connection, RECORD_ERRAND);
+	if (record == NULL) {
+		errand->destroy(errand);
+		connection_close(connection);
+		return;
+	}
+	record->errand = errand;
+	record->errand_worker = 0;
+	record->is_mute = command->reply.is_quiet;
+	connection->input_state = INPUT_ERRAND;
+	answers_append(connection, record);
+	advance(record);
+	if (record->is_ready) answers_drain(connection);
+}
+
+void errand_advance(struct record *record) {
+	advance(record);
+	if (record->is_ready) errand_done(record);
+}
+
+bool errands_poll(struct server_worker *worker) {
+	struct record *record = worker->turn->errands;
+	worker->turn->errands = NULL;
+	while (record != NULL) {
+		struct record *next = record->next_errand;
+		errand_advance(record);
+		record = next;
+	}
+	return worker->turn->errands != NULL;
+}

@@ -1,0 +1,237 @@
+/* server/connection/connection_output.c: bytes out: blocks and leased values, in order.
+ *
+ *     first_out -> [block: VALUE k 0 100000] -> [lease: window of extents] -> [block: \r\n END \r\n]
+ *
+ * What is queued in a turn goes in one send, as far as PIECES reach. While a send is under way more may be queued behind it; a block knows how
+ * far it is being sent. A leased value is sent window by window, and given back to its owner when the last byte has gone. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "server/connection/connection.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ queue ------------------ */
+
+static void append(struct connection *connection, struct out *out) {
+	out->next = NULL;
+	if (connection->last_out == NULL)
+		connection->first_out = out;
+	else
+		connection->last_out->next = out;
+	connection->last_out = out;
+	connection_mark_dirty(connection);
+}
+
+static void drop_first(struct connection *connection) {
+	struct out *out = connection->first_out;
+	connection->first_out = out->next;
+	if (connection->first_out == NULL) connection->last_out = NULL;
+}
+
+static struct block *block_of(struct out *out) {
+	SNUG_ASSERT(!out->is_lease);
+	return (struct block *)out;
+}
+
+static struct record *lease_of(struct out *out) {
+	SNUG_ASSERT(out->is_lease);
+	return (struct record *)out;
+}
+
+static uint64_t lease_left(const struct record *record) {
+	return record->request.operation.lease.value_bytes - record->lease_offset;
+}
+
+static struct block *append_block(struct connection *connection) {
+	struct turn *turn = turn_of(connection);
+	struct block *block = buffers_take(&turn->buffers, &turn->buffers.blocks);
+	if (block == NULL) return NULL;
+	block->out.is_lease = false;
+	block->begin = block->end = block->sending = 0;
+	append(connection, &block->out);
+	return block;
+}
+
+char *output_room(struct connection *connection, uint32_t bytes) {
+	struct out *last = connection->last_out;
+	SNUG_ASSERT(bytes <= BLOCK_ROOM);
+	struct block *block = last == NULL || last->is_lease ? NULL : block_of(last);
+	if (block == NULL || BLOCK_ROOM - block->end < bytes) block = append_block(connection);
+	if (block == NULL) {
+		connection_close(connection);
+		return NULL;
+	}
+	return block->bytes + block->end;
+}
+
+void output_wrote(struct connection *connection, uint32_t bytes) {
+	block_of(connection->last_out)->end += bytes;
+	connection->output_bytes += bytes;
+	connection_mark_dirty(connection);
+}
+
+bool output_append(struct connection *connection, const char *bytes, size_t length) {
+	while (length > 0) {
+		struct out *last = connection->last_out;
+		uint32_t room = last == NULL || last->is_lease ? 0 : BLOCK_ROOM - block_of(last)->end;
+		if (room == 0) room = BLOCK_ROOM;
+		uint32_t part = length < room ? (uint32_t)length : room;
+		char *to = output_room(connection, part);
+		if (to == NULL) return false;
+		memcpy(to, bytes, part);
+		output_wrote(connection, part);
+		bytes += part;
+		length -= part;
+	}
+	return true;
+}
+
+void output_append_lease(struct connection *connection, struct record *record) {
+	record->purpose = RECORD_LEASE;
+	record->out.is_lease = true;
+	record->lease_offset = 0;
+	record->window_at = 0;
+	record->sending_bytes = 0;
+	connection->output_bytes += record->request.operation.lease.value_bytes;
+	append(connection, &record->out);
+}
+
+/* ------------------------------------------------------------------ leased values ---------- */
+
+static void release(struct record *record) {
+	record->purpose = RECORD_RELEASE;
+	record->request.kind = REQUEST_RELEASE;
+	if (turn_request(record->connection->worker, record)) record_give(record);
+}
+
+/* The next extents, if all of the last ones have gone. */
+static void want_window(struct record *record) {
+	if (record->is_away || record->window_at < record->request.window_count) return;
+	record->request.kind = REQUEST_WINDOW;
+	record->request.window_offset = record->lease_offset;
+	record->window_at = 0;
+	record->request.window_count = 0;
+	(void)turn_request(record->connection->worker, record);
+}
+
+void output_window_came(struct record *record) {
+	struct connection *connection = record->connection;
+	if (connection->is_closing)
+		release(record);
+	else
+		connection_mark_dirty(connection);
+}
+
+/* ------------------------------------------------------------------ sending ---------------- */
+
+/* The pieces of a lease that there are; tells whether all of it is among them. */
+static bool gather_lease(struct connection *connection, struct record *record, size_t *count) {
+	want_window(record);
+	if (record->is_away) return false;
+	const struct request *request = &record->request;
+	uint64_t bytes = 0;
+	uint32_t at = record->window_at;
+	for (; at < request->window_count && *count < PIECES; at++, (*count)++) {
+		connection->pieces[*count] = (struct iovec){record->window[at].data, record->window[at].length};
+		bytes += record->window[at].length;
+	}
+	record->window_at = at;
+	record->sending_bytes = (uint32_t)bytes;
+	return bytes == lease_left(record);
+}
+
+static size_t gather(struct connection *connection) {
+	size_t count = 0;
+	for (struct out *out = connection->first_out; out != NULL && count < PIECES; out = out->next) {
+		if (out->is_lease) {
+			if (!gather_lease(connection, lease_of(out), &count)) break;
+			continue;
+		}
+		struct block *block = block_of(out);
+		block->sending = block->end;
+		if (block->end > block->begin)
+			connection->pieces[count++] = (struct iovec){block->bytes + block->begin, block->end - block->begin};
+	}
+	return count;
+}
+
+/* Tells whether what comes behind it may have gone too. */
+static bool block_sent(struct connection *connection, struct block *block) {
+	struct turn *turn = turn_of(connection);
+	uint32_t bytes = block->sending - block->begin;
+	connection->output_bytes -= bytes;
+	connection->worker->connections.written_bytes += bytes;
+	block->begin = block->sending;
+	if (block->begin < block->end) return false;
+	drop_first(connection);
+	buffers_give(&turn->buffers, &turn->buffers.blocks, block);
+	return true;
+}
+
+static bool lease_sent(struct connection *connection, struct record *record) {
+	uint32_t bytes = record->sending_bytes;
+	record->sending_bytes = 0;
+	record->lease_offset += bytes;
+	connection->output_bytes -= bytes;
+	connection->worker->connections.written_bytes += bytes;
+	if (record->is_away || lease_left(record) > 0) return false;
+	drop_first(connection);
+	release(record);
+	return true;
+}
+
+/* All pieces of the last send have gone: those of the blocks and leases at the front. */
+static void pieces_sent(struct connection *connection) {
+	bool goes_on = true;
+	while (goes_on && connection->first_out != NULL) {
+		struct out *out = connection->first_out;
+		if (out->is_lease)
+			goes_on = lease_sent(connection, lease_of(out));
+		else
+			goes_on = block_of(out)->sending > block_of(out)->begin ? block_sent(connection, block_of(out)) : false;
+	}
+}
+
+/* Room that was taken for an answer, and then there was nothing to say. */
+static bool drop_empty_block(struct connection *connection) {
+	struct turn *turn = turn_of(connection);
+	struct out *out = connection->first_out;
+	if (out->is_lease || block_of(out)->begin < block_of(out)->end) return false;
+	drop_first(connection);
+	buffers_give(&turn->buffers, &turn->buffers.blocks, out);
+	return true;
+}
+
+void output_flush(struct connection *connection) {
+	while (!connection->is_sending && !connection->is_closing && connection->first_out != NULL) {
+		size_t count = gather(connection);
+		if (count == 0) {
+			if (!drop_empty_block(connection)) return;
+			continue;
+		}
+		if (!io_send(turn_of(connection)->io, &connection->stream, connection->pieces, count)) {
+			connection->is_sending = true;
+			return;
+		}
+		pieces_sent(connection);
+	}
+}
+
+void connection_sent(struct connection *connection) {
+	connection->is_sending = false;
+	pieces_sent(connection);
+	connection_mark_dirty(connection);
+}
+
+void output_drop(struct connection *connection) {
+	struct turn *turn = turn_of(connection);
+	while (connection->first_out != NULL) {
+		struct out *out = connection->first_out;
+		drop_first(connection);
+		if (!out->is_lease)
+			buffers_give(&turn->buffers, &turn->buffers.blocks, out);
+		else if (!lease_of(out)->is_away)
+			release(lease_of(out));
+	}
+	connection->output_bytes = 0;
+}

@@ -1,0 +1,148 @@
+/* server/connection/connection_sink.c: a large value in: received into where it will lie.
+ *
+ *     reserve (the owner) -> fill a window -> the next window (the owner) -> ... -> line end -> store (the owner)
+ *                                                                                  '-> wrong: release, "bad data chunk"
+ *
+ * The record of the sink becomes that of the answer. If there is no room for the value, its bytes are skipped. */
+#include "base/assert.h"
+#include "server/protocol/answer.h"
+#include "server/connection/connection.h"
+
+#include <string.h>
+
+static void reserve_answered(struct record *record);
+
+void sink_begin(struct connection *connection, const struct command *command) {
+	uint32_t owner = request_owner(command->operation.key.hash, connection->worker->server->worker_count);
+	struct record *record = record_for_command(connection, command, owner, RECORD_SINK);
+	if (record == NULL) return;
+	record->request.kind = REQUEST_RESERVE;
+	record->lease_offset = 0;
+	connection->sink = record;
+	connection->input_state = INPUT_WAIT;
+	if (turn_request(connection->worker, record)) reserve_answered(record);
+}
+
+static void begin_window(struct connection *connection, struct record *record) {
+	record->window_at = 0;
+	record->window_used = 0;
+	connection->line_end_bytes = 0;
+	connection->line_end_is_bad = false;
+	connection->input_state = INPUT_FILL;
+}
+
+/* The answer to a store that found no room; its bytes are skipped. */
+static void refuse(struct connection *connection, struct record *record) {
+	connection->sink = NULL;
+	connection->input_state = INPUT_SKIP;
+	connection->skip_bytes = (uint64_t)record->request.operation.value_bytes + 2;
+	record->purpose = RECORD_ANSWER;
+	record->is_ready = true;
+	answers_append(connection, record);
+	answers_drain(connection);
+}
+
+static void reserve_answered(struct record *record) {
+	struct connection *connection = record->connection;
+	if (record->request.operation.status == STATUS_STORED)
+		begin_window(connection, record);
+	else
+		refuse(connection, record);
+}
+
+/* The value is there as a whole. */
+static void store(struct connection *connection, struct record *record) {
+	record->request.kind = REQUEST_OPERATION;
+	record->purpose = RECORD_ANSWER;
+	connection->sink = NULL;
+	connection->input_state = INPUT_COMMANDS;
+	answers_append(connection, record);
+	if (turn_request(connection->worker, record)) {
+		record->is_ready = true;
+		answers_drain(connection);
+	}
+}
+
+static void release(struct record *record) {
+	record->purpose = RECORD_RELEASE;
+	record->request.kind = REQUEST_RELEASE;
+	if (turn_request(record->connection->worker, record)) record_give(record);
+}
+
+static size_t take_line_end(struct connection *connection, const char *bytes, size_t length) {
+	struct record *record = connection->sink;
+	size_t taken = 0;
+	for (; taken < length && connection->line_end_bytes < 2; taken++, connection->line_end_bytes++)
+		if (bytes[taken] != "\r\n"[connection->line_end_bytes]) connection->line_end_is_bad = true;
+	if (connection->line_end_bytes < 2) return taken;
+	if (!connection->line_end_is_bad) {
+		store(connection, record);
+		return taken;
+	}
+	static const char bad_chunk[] = "CLIENT_ERROR bad data chunk\r\n";
+	bool is_quiet = answer_hides_errors(&record->reply);
+	connection->sink = NULL;
+	connection->input_state = INPUT_COMMANDS;
+	release(record);
+	if (!is_quiet) answers_say(connection, bad_chunk, sizeof bad_chunk - 1);
+	return taken;
+}
+
+/* Into the window's next extent; tells how many bytes. */
+static size_t fill(struct record *record, const char *bytes, size_t length) {
+	const snug_extent *extent = &record->window[record->window_at];
+	size_t room = extent->length - record->window_used;
+	size_t part = length < room ? length : room;
+	memcpy((char *)extent->data + record->window_used, bytes, part);
+	record->window_used += (uint32_t)part;
+	record->lease_offset += (uint32_t)part;
+	if (record->window_used == extent->length) {
+		record->window_at++;
+		record->window_used = 0;
+	}
+	return part;
+}
+
+static void want_window(struct connection *connection, struct record *record) {
+	record->request.kind = REQUEST_WINDOW;
+	record->request.window_offset = record->lease_offset;
+	connection->input_state = INPUT_WAIT;
+	if (turn_request(connection->worker, record)) begin_window(connection, record);
+}
+
+size_t sink_take(struct connection *connection, const char *bytes, size_t length) {
+	struct record *record = connection->sink;
+	size_t taken = 0;
+	SNUG_ASSERT(record != NULL && !record->is_away);
+	while (taken < length && connection->input_state == INPUT_FILL) {
+		if (record->lease_offset == record->request.operation.lease.value_bytes)
+			return taken + take_line_end(connection, bytes + taken, length - taken);
+		if (record->window_at == record->request.window_count)
+			want_window(connection, record);
+		else
+			taken += fill(record, bytes + taken, length - taken);
+	}
+	return taken;
+}
+
+void sink_returned(struct record *record) {
+	struct connection *connection = record->connection;
+	if (connection->is_closing) {
+		if (record->request.operation.lease.ref != 0)
+			release(record);
+		else
+			record_give(record);
+		return;
+	}
+	if (record->request.kind == REQUEST_RESERVE)
+		reserve_answered(record);
+	else
+		begin_window(connection, record);
+	connection_resume(connection);
+}
+
+void sink_drop(struct connection *connection) {
+	struct record *record = connection->sink;
+	connection->sink = NULL;
+	if (record != NULL && !record->is_away) release(record);
+}

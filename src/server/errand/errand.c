@@ -1,0 +1,97 @@
+/* server/errand/errand.c: which errand a command is; flush_all and verbosity. See server/errand/errand.h. */
+#include "server/errand/errand_parts.h"
+#include "server/process/log_stderr.h"
+
+#include <snug/coordinator.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ shared ----------------- */
+
+void text_say(struct text *out, const char *line) {
+	text_append(out, line, strlen(line));
+	text_append(out, "\r\n", 2);
+}
+
+void stat_u64(struct text *out, const char *name, uint64_t value) {
+	text_print(out, "STAT %s %llu\r\n", name, (unsigned long long)value);
+}
+
+/* A share, as a fraction with six digits. */
+void stat_ppm(struct text *out, const char *name, double share) {
+	text_print(out, "STAT %s %.6f\r\n", name, share);
+}
+
+void stat_text(struct text *out, const char *name, const char *value) {
+	text_print(out, "STAT %s %s\r\n", name, value);
+}
+
+void errand_free(struct errand *errand) {
+	free(errand);
+}
+
+void *errand_new(struct server *server, size_t bytes, struct text *out) {
+	struct errand *errand = calloc(1, bytes);
+	if (errand == NULL) {
+		text_say(out, "SERVER_ERROR out of memory");
+		return NULL;
+	}
+	errand->server = server;
+	errand->destroy = errand_free;
+	return errand;
+}
+
+/* ------------------------------------------------------------------ flush_all -------------- */
+
+struct flush {
+	struct errand errand; /* must be the first */
+	int64_t at_s;
+};
+
+static void flush_visit(struct errand *errand, struct server_worker *worker) {
+	snug_shard_flush(worker->shard, ((struct flush *)(void *)errand)->at_s);
+}
+
+static void answer_ok(struct errand *errand, struct text *out) {
+	(void)errand;
+	text_say(out, "OK");
+}
+
+static struct errand *flush_all(struct server_worker *asker, int64_t delay_s, struct text *out) {
+	asker->connections.flush_commands++;
+	if (atomic_load_explicit(&asker->server->live.no_flush, memory_order_relaxed)) {
+		text_say(out, "CLIENT_ERROR flush_all not allowed");
+		return NULL;
+	}
+	struct flush *flush = errand_new(asker->server, sizeof *flush, out);
+	if (flush == NULL) return NULL;
+	flush->errand.visit = flush_visit;
+	flush->errand.answer = answer_ok;
+	bool is_relative = delay_s <= INT64_C(60) * 60 * 24 * 30;
+	flush->at_s = delay_s <= 0 ? 0 : is_relative ? asker->wall_s + delay_s : delay_s;
+	return &flush->errand;
+}
+
+/* ------------------------------------------------------------------ which ------------------ */
+
+static struct errand *set_verbosity(uint64_t level, struct text *out) {
+	log_stderr_set_verbosity(level > 3 ? 3 : (uint32_t)level);
+	text_say(out, "OK");
+	return NULL;
+}
+
+struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out) {
+	switch ((enum command_kind)command->kind) {
+	case COMMAND_FLUSH:
+		return flush_all(asker, command->operation.exptime, out);
+	case COMMAND_VERBOSITY:
+		return set_verbosity(command->operation.delta, out);
+	case COMMAND_STATS:
+		return errand_stats(asker->server, command->text, command->text_bytes, out);
+	case COMMAND_SNUG:
+		return errand_snug(asker->server, command->text, command->text_bytes, out);
+	default:
+		text_say(out, "ERROR");
+		return NULL;
+	}
+}

@@ -1,0 +1,36 @@
+/* server/errand/errand.h: what one command cannot be answered with at once: figures of all workers, or something that the coordinator does.
+ *
+ *     errand_begin -> visit on worker 0 -> visit on worker 1 -> ... -> ready? .. ready? -> answer -> destroy
+ *                     each on that worker's own thread, one after the other    '----- on the asking worker's thread -----'
+ *
+ * An errand belongs to the connection that asked; while others look at it, it waits. It has memory of its own, which is little and short-lived. */
+#ifndef SNUG_SERVER_ERRAND_H
+#define SNUG_SERVER_ERRAND_H
+
+#include "server/protocol/command.h"
+#include "base/text.h"
+
+struct server;
+struct server_worker;
+
+struct errand {
+	/* NULL: nobody is visited. Bounded work: that worker's connections wait meanwhile. */
+	void (*visit)(struct errand *errand, struct server_worker *worker);
+	/* Asked again and again, some milliseconds apart, until it says true. NULL: at once. */
+	bool (*is_ready)(struct errand *errand);
+	/* Writes the answer, as the client shall get it. */
+	void (*answer)(struct errand *errand, struct text *out);
+	/* At any time after the last visit: the connection may have gone. */
+	void (*destroy)(struct errand *errand);
+	struct server *server; /* for all of them */
+};
+
+/* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_STATS, COMMAND_SNUG. NULL: `out` has the answer already, which may be a refusal. Any worker's
+ * thread. `asker` is the worker whose connection asks. The command's bytes are not referred to after the return. */
+struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out);
+
+/* The two that any thread may begin, not only a worker's: what follows `stats`, and what follows `snug`. */
+struct errand *errand_stats(struct server *server, const char *what, size_t length, struct text *out);
+struct errand *errand_snug(struct server *server, const char *what, size_t length, struct text *out);
+
+#endif

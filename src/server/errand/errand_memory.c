@@ -1,0 +1,216 @@
+/* server/errand/errand_memory.c: what `snug` asks of the workers themselves: metrics, map, limit, check. */
+#include "mem/dump.h"
+#include "server/errand/errand_parts.h"
+
+#include <string.h>
+
+struct memory {
+	struct errand errand; /* must be the first */
+	struct text text;
+	uint64_t limit_bytes; /* of each worker, to be set; 0: only told */
+	uint64_t goal_bytes;  /* sums */
+	uint64_t now_bytes;
+	uint64_t used_bytes;
+	uint32_t changed; /* workers that have the new limit */
+	snug_error error;
+};
+
+static struct memory *memory_of(struct errand *errand) {
+	return (struct memory *)(void *)errand;
+}
+
+static void destroy(struct errand *errand) {
+	text_deinit(&memory_of(errand)->text);
+	errand_free(errand);
+}
+
+static void answer_text(struct errand *errand, struct text *out) {
+	const struct text *text = &memory_of(errand)->text;
+	text_append(out, text->bytes, text->length);
+	out->failed |= text->failed;
+	text_say(out, "END");
+}
+
+/* ------------------------------------------------------------------ metrics ---------------- */
+
+static void metric(struct text *out, uint32_t worker, const char *pool, const char *name, uint64_t value) {
+	text_print(out, "STAT %u:%s%s%s %llu\r\n", worker, pool, *pool == '\0' ? "" : ":", name, (unsigned long long)value);
+}
+
+static void say_pool(struct text *out, uint32_t worker, const char *name, const snug_pool_stats *pool) {
+	metric(out, worker, name, "objects", pool->objects);
+	metric(out, worker, name, "payload_bytes", pool->payload_bytes);
+	metric(out, worker, name, "slot_bytes", pool->slot_bytes);
+	metric(out, worker, name, "slab_bytes", pool->slab_bytes);
+	metric(out, worker, name, "hole_bytes", pool->hole_bytes);
+	metric(out, worker, name, "reclaimable_bytes", pool->reclaimable_bytes);
+	metric(out, worker, name, "slabs", pool->slabs);
+	metric(out, worker, name, "pinned_slabs", pool->pinned_slabs);
+	metric(out, worker, name, "classes", pool->active_classes);
+	text_print(out, "STAT %u:%s:internal_fragmentation %.6f\r\n", worker, name, pool->internal_fragmentation);
+	text_print(out, "STAT %u:%s:external_fragmentation %.6f\r\n", worker, name, pool->external_fragmentation);
+}
+
+static void say_worker(struct text *out, const struct server_worker *worker, const snug_shard_stats *stats) {
+	uint32_t index = worker->index;
+	metric(out, index, "", "limit_bytes", stats->pools.limit_goal_bytes);
+	metric(out, index, "", "committed_bytes", stats->pools.committed_bytes);
+	metric(out, index, "", "metadata_bytes", stats->pools.metadata_bytes);
+	metric(out, index, "", "index_bytes", stats->index_bytes);
+	metric(out, index, "", "buffer_bytes", worker->connections.buffer_bytes);
+	metric(out, index, "", "available_bytes", stats->pools.available_bytes);
+	metric(out, index, "", "items", stats->items);
+	metric(out, index, "", "item_bytes", stats->item_bytes);
+	metric(out, index, "", "evictions", stats->evictions);
+	metric(out, index, "", "connections", worker->connections.current);
+	metric(out, index, "", "get_hits", worker->counts.get_hits);
+	metric(out, index, "", "get_misses", worker->counts.get_misses);
+	metric(out, index, "", "cmd_set", worker->counts.cmd_set);
+	metric(out, index, "", "turns", worker->turn_ns.count);
+	metric(out, index, "", "turn_p50_ns", snug_histogram_quantile(&worker->turn_ns, .5));
+	metric(out, index, "", "turn_p99_ns", snug_histogram_quantile(&worker->turn_ns, .99));
+	metric(out, index, "", "turn_p999_ns", snug_histogram_quantile(&worker->turn_ns, .999));
+	metric(out, index, "", "turn_max_ns", worker->turn_ns.max);
+}
+
+static void visit_metrics(struct errand *errand, struct server_worker *worker) {
+	static const char *const names[SNUG_POOL_COUNT] = {"small", "medium", "large"};
+	struct text *out = &memory_of(errand)->text;
+	snug_shard_stats stats;
+	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
+	say_worker(out, worker, &stats);
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
+		say_pool(out, worker->index, names[pool], &stats.pools.pool[pool]);
+}
+
+/* ------------------------------------------------------------------ map -------------------- */
+
+/* On one line, as answers are. */
+static bool write_line(void *context, const char *text, size_t length) {
+	struct text *out = context;
+	while (length > 0) {
+		const char *newline = memchr(text, '\n', length);
+		size_t part = newline == NULL ? length : (size_t)(newline - text);
+		text_append(out, text, part);
+		if (newline != NULL) part++;
+		text += part;
+		length -= part;
+	}
+	return !out->failed;
+}
+
+/* Of all workers together: an answer of some 125 bytes for each, made while connections wait. */
+#define MAP_PAGES_MAX 8192u
+
+/* A power of two, so that maps of different workers and moments show the same pages. */
+static uint32_t map_stride(const struct server_worker *worker) {
+	uint32_t pages = dump_page_count(snug_shard_pools(worker->shard)), stride = 1;
+	while (pages / stride > MAP_PAGES_MAX / worker->server->worker_count) stride *= 2;
+	return stride;
+}
+
+static void visit_map(struct errand *errand, struct server_worker *worker) {
+	struct memory *memory = memory_of(errand);
+	uint32_t stride = map_stride(worker);
+	metric(&memory->text, worker->index, "", "map_stride_pages", stride);
+	text_print(&memory->text, "MAP %u ", worker->index);
+	if (dump_each(snug_shard_pools(worker->shard), stride, write_line, &memory->text) != SNUG_OK)
+		memory->text.failed = true;
+	text_append(&memory->text, "\r\n", 2);
+}
+
+/* ------------------------------------------------------------------ limit ------------------ */
+
+static void visit_limit(struct errand *errand, struct server_worker *worker) {
+	struct memory *memory = memory_of(errand);
+	snug_shard_stats stats;
+	if (memory->limit_bytes > 0 && !memory->error) {
+		memory->error = snug_shard_set_limit(worker->shard, (size_t)memory->limit_bytes);
+		if (!memory->error) memory->changed++;
+	}
+	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
+	memory->goal_bytes += stats.pools.limit_goal_bytes;
+	memory->now_bytes += stats.pools.limit_bytes;
+	memory->used_bytes += stats.pools.committed_bytes + stats.pools.metadata_bytes + stats.pools.charged_bytes;
+}
+
+static void answer_limit(struct errand *errand, struct text *out) {
+	const struct memory *memory = memory_of(errand);
+	if (memory->error) {
+		text_print(out, "SERVER_ERROR %s; %u of %u workers have the new limit\r\n", snug_error_text(memory->error),
+				   memory->changed, errand->server->worker_count);
+		return;
+	}
+	stat_u64(out, "limit_goal_bytes", memory->goal_bytes);
+	stat_u64(out, "limit_bytes", memory->now_bytes);
+	stat_u64(out, "used_bytes", memory->used_bytes);
+	stat_u64(out, "limit_max_bytes", errand->server->settings.memory_max_bytes);
+	text_say(out, "END");
+}
+
+/* ------------------------------------------------------------------ check ------------------ */
+
+static void visit_check(struct errand *errand, struct server_worker *worker) {
+	snug_check_result result;
+	memset(&result, 0, sizeof result);
+	snug_error error = snug_shard_check(worker->shard, &result);
+	if (!error)
+		text_print(&memory_of(errand)->text, "STAT %u:check ok\r\n", worker->index);
+	else if (error == SNUG_ERROR_CORRUPT)
+		text_print(&memory_of(errand)->text, "STAT %u:check law %s broken: %s\r\n", worker->index, result.law,
+				   result.message);
+	else
+		text_print(&memory_of(errand)->text, "STAT %u:check %s\r\n", worker->index, snug_error_text(error));
+}
+
+/* ------------------------------------------------------------------ which ------------------ */
+
+static struct memory *begin(struct server *server, void (*visit)(struct errand *errand, struct server_worker *worker),
+							void (*answer)(struct errand *errand, struct text *out), struct text *out) {
+	struct memory *memory = errand_new(server, sizeof *memory, out);
+	if (memory == NULL) return NULL;
+	memory->errand.visit = visit;
+	memory->errand.answer = answer;
+	memory->errand.destroy = destroy;
+	return memory;
+}
+
+/* Each worker gets its share. What could not be kept is refused before any of them has changed. */
+static struct errand *limit(struct server *server, const struct words *words, struct text *out) {
+	const struct settings *settings = &server->settings;
+	uint64_t bytes = 0;
+	if (words->count > 2 || (words->count == 2 && !words_bytes(words, 1, &bytes))) {
+		text_say(out, "CLIENT_ERROR usage: snug limit [BYTES]");
+		return NULL;
+	}
+	uint64_t share = bytes / server->worker_count;
+	if (words->count == 2 && bytes > settings->memory_max_bytes) {
+		text_print(out, "CLIENT_ERROR at most %llu bytes; --memory-max says how far it may go\r\n",
+				   (unsigned long long)settings->memory_max_bytes);
+		return NULL;
+	}
+	if (words->count == 2 && share < SNUG_LIMIT_MIN_BYTES) {
+		text_print(out, "CLIENT_ERROR at least %llu bytes\r\n",
+				   (unsigned long long)SNUG_LIMIT_MIN_BYTES * server->worker_count);
+		return NULL;
+	}
+	struct memory *memory = begin(server, visit_limit, answer_limit, out);
+	if (memory == NULL) return NULL;
+	memory->limit_bytes = share;
+	return &memory->errand;
+}
+
+struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out) {
+	struct memory *memory = NULL;
+	*known = true;
+	if (words_is(words, 0, "limit")) return limit(server, words, out);
+	if (words_is(words, 0, "metrics"))
+		memory = begin(server, visit_metrics, answer_text, out);
+	else if (words_is(words, 0, "map"))
+		memory = begin(server, visit_map, answer_text, out);
+	else if (words_is(words, 0, "check"))
+		memory = begin(server, visit_check, answer_text, out);
+	else
+		*known = false;
+	return memory == NULL ? NULL : &memory->errand;
+}

@@ -1,0 +1,38 @@
+/* server/errand/errand_parts.h: the errands, each in its file, and what they share. */
+#ifndef SNUG_SERVER_ERRAND_PARTS_H
+#define SNUG_SERVER_ERRAND_PARTS_H
+
+#include "server/errand/errand.h"
+#include "server/server.h"
+
+/* Of what `snug` asks for: those that go to the coordinator (errand_cleanup.c), and those that visit the workers (errand_memory.c). */
+struct words {
+	size_t count;
+	struct {
+		const char *bytes;
+		size_t length;
+	} word[12];
+};
+bool words_is(const struct words *words, size_t at, const char *text);
+/* Digits alone. */
+bool words_number(const struct words *words, size_t at, uint64_t *number);
+/* A number with an optional k, m or g behind it. */
+bool words_bytes(const struct words *words, size_t at, uint64_t *bytes);
+/* A number with an optional s, m or h behind it. */
+bool words_seconds(const struct words *words, size_t at, uint64_t *seconds);
+
+struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out);
+struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out);
+
+/* Memory for an errand of this size, zeroed, of which struct errand is the first member; freed by errand_free, its destroy. NULL: `out` has the
+ * refusal. */
+void *errand_new(struct server *server, size_t bytes, struct text *out);
+void errand_free(struct errand *errand);
+
+/* "STAT name value" */
+void stat_u64(struct text *out, const char *name, uint64_t value);
+void stat_ppm(struct text *out, const char *name, double share);
+void stat_text(struct text *out, const char *name, const char *value);
+void text_say(struct text *out, const char *line);
+
+#endif

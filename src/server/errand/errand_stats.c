@@ -1,0 +1,355 @@
+/* server/errand/errand_stats.c: `stats` in all its forms: each worker adds what it has counted, on its own thread; the last one's sum is told.
+ *
+ * Names are memcached's where they mean the same, so that dashboards and exporters read them; what is ours begins with snug_. Its slab classes
+ * are our three pools. */
+#include "server/errand/errand_parts.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What all workers have counted. */
+struct sum {
+	struct operation_counts counts;
+	struct connection_counts connections;
+	snug_shard_stats shard;
+};
+
+struct stats {
+	struct errand errand; /* must be the first */
+	struct sum sum;
+	struct text text; /* what visits write by themselves */
+};
+
+/* ------------------------------------------------------------------ visits ----------------- */
+
+static struct stats *stats_of(struct errand *errand) {
+	return (struct stats *)(void *)errand;
+}
+
+static void add_counts(struct operation_counts *to, const struct operation_counts *from) {
+#define ADD(name) to->name += from->name;
+	OPERATION_COUNTS(ADD)
+#undef ADD
+}
+
+static void add_connections(struct connection_counts *to, const struct connection_counts *from) {
+	to->current += from->current;
+	to->total += from->total;
+	to->rejected += from->rejected;
+	to->read_bytes += from->read_bytes;
+	to->written_bytes += from->written_bytes;
+	to->buffer_bytes += from->buffer_bytes;
+	to->idle_kicks += from->idle_kicks;
+	to->yields += from->yields;
+	to->requests_out += from->requests_out;
+	to->requests_in += from->requests_in;
+	to->flush_commands += from->flush_commands;
+}
+
+static void add_pool(snug_pool_stats *to, const snug_pool_stats *from) {
+	to->objects += from->objects;
+	to->payload_bytes += from->payload_bytes;
+	to->slot_bytes += from->slot_bytes;
+	to->slab_bytes += from->slab_bytes;
+	to->hole_bytes += from->hole_bytes;
+	to->reclaimable_bytes += from->reclaimable_bytes;
+	to->slabs += from->slabs;
+	to->pinned_slabs += from->pinned_slabs;
+	to->active_classes += from->active_classes;
+}
+
+static void add_pools(snug_stats *to, const snug_stats *from) {
+	to->limit_bytes += from->limit_bytes;
+	to->limit_goal_bytes += from->limit_goal_bytes;
+	to->page_bytes = from->page_bytes;
+	to->committed_bytes += from->committed_bytes;
+	to->metadata_bytes += from->metadata_bytes;
+	to->charged_bytes += from->charged_bytes;
+	to->free_page_bytes += from->free_page_bytes;
+	to->available_bytes += from->available_bytes;
+	to->pinned_objects += from->pinned_objects;
+	to->pinned_bytes += from->pinned_bytes;
+	to->compacting_allocations += from->compacting_allocations;
+	to->moves += from->moves;
+	to->moved_bytes += from->moved_bytes;
+	to->reclaimed_bytes += from->reclaimed_bytes;
+	to->returned_bytes += from->returned_bytes;
+	to->defragmentations += from->defragmentations;
+	add_pool(&to->total, &from->total);
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) add_pool(&to->pool[pool], &from->pool[pool]);
+}
+
+/* Counters since the last reset; what is held is held. */
+static void add_shard(snug_shard_stats *to, const snug_shard_stats *from, const snug_shard_stats *base) {
+	to->items += from->items;
+	to->item_bytes += from->item_bytes;
+	to->index_bytes += from->index_bytes;
+	to->leases += from->leases;
+	to->stores += from->stores - base->stores;
+	to->evictions += from->evictions - base->evictions;
+	to->evicted_unfetched += from->evicted_unfetched - base->evicted_unfetched;
+	to->expired += from->expired - base->expired;
+	to->expired_unfetched += from->expired_unfetched - base->expired_unfetched;
+	to->flushed += from->flushed - base->flushed;
+	to->refused += from->refused - base->refused;
+	add_pools(&to->pools, &from->pools);
+}
+
+static void gather(struct errand *errand, struct server_worker *worker) {
+	struct sum *sum = &stats_of(errand)->sum;
+	snug_shard_stats shard;
+	add_counts(&sum->counts, &worker->counts);
+	add_connections(&sum->connections, &worker->connections);
+	if (snug_shard_stats_get(worker->shard, &shard) == SNUG_OK) add_shard(&sum->shard, &shard, &worker->shard_base);
+}
+
+static void reset(struct errand *errand, struct server_worker *worker) {
+	struct connection_counts *connections = &worker->connections;
+	(void)errand;
+	worker->counts = (struct operation_counts){0};
+	*connections =
+		(struct connection_counts){.current = connections->current, .buffer_bytes = connections->buffer_bytes};
+	snug_error error = snug_shard_stats_get(worker->shard, &worker->shard_base);
+	(void)error; /* it has a shard */
+}
+
+static void describe_connections(struct errand *errand, struct server_worker *worker) {
+	connections_describe(worker, &stats_of(errand)->text);
+}
+
+/* ------------------------------------------------------------------ general ---------------- */
+
+static void say_process(const struct server *server, struct text *out) {
+	struct rusage usage = {0};
+	int64_t now_s = (int64_t)time(NULL);
+	(void)getrusage(RUSAGE_SELF, &usage);
+	stat_u64(out, "pid", (uint64_t)getpid());
+	stat_u64(out, "uptime", now_s > server->started_s ? (uint64_t)(now_s - server->started_s) : 0);
+	stat_u64(out, "time", (uint64_t)now_s);
+	stat_text(out, "version", PROTOCOL_VERSION_TEXT);
+	stat_u64(out, "pointer_size", 8 * sizeof(void *));
+	text_print(out, "STAT rusage_user %lld.%06ld\r\n", (long long)usage.ru_utime.tv_sec, (long)usage.ru_utime.tv_usec);
+	text_print(out, "STAT rusage_system %lld.%06ld\r\n", (long long)usage.ru_stime.tv_sec,
+			   (long)usage.ru_stime.tv_usec);
+}
+
+static void say_connections(const struct server *server, const struct sum *sum, struct text *out) {
+	stat_u64(out, "max_connections", atomic_load_explicit(&server->live.connections_max, memory_order_relaxed));
+	stat_u64(out, "curr_connections", sum->connections.current);
+	stat_u64(out, "total_connections", sum->connections.total);
+	stat_u64(out, "rejected_connections", sum->connections.rejected);
+	stat_u64(out, "connection_structures", sum->connections.current);
+	stat_u64(out, "conn_yields", sum->connections.yields);
+	stat_u64(out, "listen_disabled_num", 0);
+	stat_u64(out, "time_in_listen_disabled_us", 0);
+	stat_u64(out, "idle_kicks", sum->connections.idle_kicks);
+	stat_u64(out, "auth_cmds", 0);
+	stat_u64(out, "auth_errors", 0);
+	stat_u64(out, "cmd_flush", sum->connections.flush_commands);
+	stat_u64(out, "bytes_read", sum->connections.read_bytes);
+	stat_u64(out, "bytes_written", sum->connections.written_bytes);
+	stat_u64(out, "accepting_conns", 1);
+	stat_u64(out, "threads", server->worker_count);
+}
+
+static void say_items(const struct sum *sum, struct text *out) {
+	const snug_shard_stats *shard = &sum->shard;
+	stat_u64(out, "limit_maxbytes", shard->pools.limit_goal_bytes);
+	stat_u64(out, "bytes", shard->item_bytes);
+	stat_u64(out, "curr_items", shard->items);
+	stat_u64(out, "total_items", shard->stores);
+	stat_u64(out, "hash_bytes", shard->index_bytes);
+	stat_u64(out, "hash_is_expanding", 0);
+	stat_u64(out, "slab_reassign_running", 0);
+	stat_u64(out, "evictions", shard->evictions);
+	stat_u64(out, "evicted_unfetched", shard->evicted_unfetched);
+	stat_u64(out, "reclaimed", shard->expired);
+	stat_u64(out, "expired_unfetched", shard->expired_unfetched);
+}
+
+static double share(uint64_t part, uint64_t whole) {
+	return whole == 0 ? 0 : (double)part / (double)whole;
+}
+
+static void say_memory(const struct sum *sum, struct text *out) {
+	const snug_stats *pools = &sum->shard.pools;
+	stat_u64(out, "snug_limit_bytes", pools->limit_bytes);
+	stat_u64(out, "snug_committed_bytes", pools->committed_bytes);
+	stat_u64(out, "snug_metadata_bytes", pools->metadata_bytes);
+	stat_u64(out, "snug_charged_bytes", pools->charged_bytes);
+	stat_u64(out, "snug_buffer_bytes", sum->connections.buffer_bytes);
+	stat_u64(out, "snug_available_bytes", pools->available_bytes);
+	stat_u64(out, "snug_reclaimable_bytes", pools->total.reclaimable_bytes);
+	stat_ppm(out, "snug_internal_fragmentation",
+			 share(pools->total.slot_bytes - pools->total.payload_bytes, pools->total.slot_bytes));
+	stat_ppm(out, "snug_external_fragmentation", share(pools->total.hole_bytes, pools->total.slab_bytes));
+	stat_u64(out, "snug_moves", pools->moves);
+	stat_u64(out, "snug_moved_bytes", pools->moved_bytes);
+	stat_u64(out, "snug_reclaimed_bytes", pools->reclaimed_bytes);
+	stat_u64(out, "snug_returned_bytes", pools->returned_bytes);
+	stat_u64(out, "snug_defragmentations", pools->defragmentations);
+	stat_u64(out, "snug_leases", sum->shard.leases);
+	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
+}
+
+/* Since the start; a reset leaves them, for they are the library's. */
+static void say_coordinator(const struct server *server, struct text *out) {
+	snug_coordinator_stats stats;
+	if (snug_coordinator_stats_get(server->coordinator, &stats) != SNUG_OK) return;
+	stat_u64(out, "snug_coordinator_requests", stats.requests);
+	stat_u64(out, "snug_coordinator_refused", stats.refused);
+	stat_u64(out, "snug_coordinator_answers", stats.answers);
+	stat_u64(out, "snug_coordinator_joins", stats.joins);
+	stat_u64(out, "snug_coordinator_jobs", stats.jobs);
+	stat_u64(out, "snug_coordinator_background_runs", stats.background_runs);
+	stat_u64(out, "snug_coordinator_turns", stats.turns);
+	stat_u64(out, "snug_coordinator_tickets", stats.tickets_in_use);
+	stat_u64(out, "snug_coordinator_schedules", stats.schedules);
+	stat_u64(out, "snug_coordinator_machine_pressure", stats.machine_pressure);
+}
+
+static void answer_general(struct errand *errand, struct text *out) {
+	const struct sum *sum = &stats_of(errand)->sum;
+	say_process(errand->server, out);
+	say_connections(errand->server, sum, out);
+#define SAY_COUNT(name) stat_u64(out, #name, sum->counts.name);
+	OPERATION_COUNTS(SAY_COUNT)
+#undef SAY_COUNT
+	say_items(sum, out);
+	say_memory(sum, out);
+	say_coordinator(errand->server, out);
+	text_say(out, "END");
+}
+
+/* ------------------------------------------------------------------ pools as classes ------- */
+
+static void answer_items(struct errand *errand, struct text *out) {
+	const snug_shard_stats *shard = &stats_of(errand)->sum.shard;
+	if (shard->items > 0) {
+		stat_u64(out, "items:1:number", shard->items);
+		stat_u64(out, "items:1:age", 0);
+		stat_u64(out, "items:1:age_hot", 0);
+		stat_u64(out, "items:1:age_warm", 0);
+		stat_u64(out, "items:1:mem_requested", shard->item_bytes);
+		stat_u64(out, "items:1:evicted", shard->evictions);
+		stat_u64(out, "items:1:evicted_nonzero", 0);
+		stat_u64(out, "items:1:evicted_time", 0);
+		stat_u64(out, "items:1:evicted_unfetched", shard->evicted_unfetched);
+		stat_u64(out, "items:1:expired_unfetched", shard->expired_unfetched);
+		stat_u64(out, "items:1:outofmemory", shard->refused);
+		stat_u64(out, "items:1:tailrepairs", 0);
+		stat_u64(out, "items:1:reclaimed", shard->expired);
+	}
+	text_say(out, "END");
+}
+
+/* Operations are counted for all sizes together; the first class shows them. */
+static void say_slab_counts(struct text *out, uint32_t number, const struct operation_counts *counts) {
+#define SAY(name, value) text_print(out, "STAT %u:" #name " %llu\r\n", number, (unsigned long long)(value))
+	SAY(get_hits, counts->get_hits);
+	SAY(cmd_set, counts->cmd_set);
+	SAY(delete_hits, counts->delete_hits);
+	SAY(incr_hits, counts->incr_hits);
+	SAY(decr_hits, counts->decr_hits);
+	SAY(cas_hits, counts->cas_hits);
+	SAY(cas_badval, counts->cas_badval);
+	SAY(touch_hits, counts->touch_hits);
+}
+
+static void say_slab(struct text *out, uint32_t number, const snug_stats *stats, const snug_pool_stats *pool) {
+	uint64_t chunk_bytes = pool->objects == 0 ? stats->page_bytes : pool->slot_bytes / pool->objects;
+	uint64_t free_chunks = chunk_bytes == 0 ? 0 : pool->hole_bytes / chunk_bytes;
+	SAY(chunk_size, chunk_bytes);
+	SAY(chunks_per_page, chunk_bytes == 0 ? 0 : stats->page_bytes / chunk_bytes);
+	SAY(total_pages, pool->slabs);
+	SAY(total_chunks, pool->objects + free_chunks);
+	SAY(used_chunks, pool->objects);
+	SAY(free_chunks, free_chunks);
+	SAY(mem_requested, pool->payload_bytes);
+	SAY(snug_hole_bytes, pool->hole_bytes);
+	SAY(snug_reclaimable_bytes, pool->reclaimable_bytes);
+#undef SAY
+}
+
+static void answer_slabs(struct errand *errand, struct text *out) {
+	const snug_stats *stats = &stats_of(errand)->sum.shard.pools;
+	const struct operation_counts none = {0}, *counts = &stats_of(errand)->sum.counts;
+	uint32_t active = 0;
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		if (stats->pool[pool].slabs == 0) continue;
+		say_slab_counts(out, pool + 1, active++ == 0 ? counts : &none);
+		say_slab(out, pool + 1, stats, &stats->pool[pool]);
+	}
+	stat_u64(out, "active_slabs", active);
+	stat_u64(out, "total_malloced", stats->committed_bytes);
+	text_say(out, "END");
+}
+
+/* ------------------------------------------------------------------ which ------------------ */
+
+static void destroy(struct errand *errand) {
+	text_deinit(&stats_of(errand)->text);
+	errand_free(errand);
+}
+
+static void answer_reset(struct errand *errand, struct text *out) {
+	(void)errand;
+	text_say(out, "RESET");
+}
+
+static void answer_text(struct errand *errand, struct text *out) {
+	const struct text *text = &stats_of(errand)->text;
+	text_append(out, text->bytes, text->length);
+	out->failed |= text->failed;
+	text_say(out, "END");
+}
+
+static void visit_setting(void *context, const char *name, const char *value) {
+	stat_text(context, name, value);
+}
+
+static struct errand *say_settings(struct server *server, struct text *out) {
+	struct settings now = settings_live_now(&server->live, &server->settings);
+	settings_visit(&now, visit_setting, out);
+	text_say(out, "END");
+	return NULL;
+}
+
+struct form {
+	const char *name;
+	void (*visit)(struct errand *errand, struct server_worker *worker);
+	void (*answer)(struct errand *errand, struct text *out);
+};
+
+static const struct form forms[] = {
+	{"", gather, answer_general},    {"items", gather, answer_items},
+	{"slabs", gather, answer_slabs}, {"conns", describe_connections, answer_text},
+	{"reset", reset, answer_reset},
+};
+
+static bool is(const char *what, size_t length, const char *name) {
+	return strlen(name) == length && memcmp(what, name, length) == 0;
+}
+
+struct errand *errand_stats(struct server *server, const char *what, size_t length, struct text *out) {
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		if (!is(what, length, forms[i].name)) continue;
+		struct stats *stats = errand_new(server, sizeof *stats, out);
+		if (stats == NULL) return NULL;
+		stats->errand.visit = forms[i].visit;
+		stats->errand.answer = forms[i].answer;
+		stats->errand.destroy = destroy;
+		return &stats->errand;
+	}
+	if (is(what, length, "settings")) return say_settings(server, out);
+	if (is(what, length, "sizes")) {
+		/* Sizes are not tracked one by one; the pools' figures say what counts. */
+		stat_text(out, "sizes_status", "disabled");
+		text_say(out, "END");
+		return NULL;
+	}
+	text_say(out, "ERROR");
+	return NULL;
+}

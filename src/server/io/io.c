@@ -1,0 +1,100 @@
+/* server/io/io.c: chooses the way, and passes on. See server/io/io.h. */
+#include "server/io/io_backend.h"
+
+#include <errno.h>
+
+snug_error io_create(enum io_kind kind, uint64_t memory_bytes, const struct io_events *events, void *context,
+					 struct io **out) {
+	struct io *io = NULL;
+	snug_error error = kind == IO_EPOLL ? SNUG_ERROR_OS_THREAD : io_uring_create(memory_bytes, &io);
+	if (error && kind != IO_URING) error = io_epoll_create(&io);
+	if (error) return error;
+	io->events = events;
+	io->context = context;
+	*out = io;
+	return SNUG_OK;
+}
+
+/* Linux hands on what happened to a connection in the queue as the error of its accept. */
+bool io_accept_goes_on(int error) {
+	switch (error) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case ENOPROTOOPT:
+	case ENETDOWN:
+	case ENETUNREACH:
+	case EHOSTDOWN:
+	case EHOSTUNREACH:
+	case ENONET:
+		return true;
+	default:
+		return false;
+	}
+}
+
+size_t io_pieces_left(const struct io_stream *stream, struct iovec *room) {
+	size_t skip = stream->sent_bytes, count = 0;
+	for (size_t i = 0; i < stream->piece_count; i++) {
+		const struct iovec *piece = &stream->pieces[i];
+		if (skip >= piece->iov_len) {
+			skip -= piece->iov_len;
+			continue;
+		}
+		room[count++] = (struct iovec){(char *)piece->iov_base + skip, piece->iov_len - skip};
+		skip = 0;
+	}
+	return count;
+}
+
+void io_destroy(struct io *io) {
+	if (io != NULL) io->backend->destroy(io);
+}
+
+const char *io_name(const struct io *io) {
+	return io->backend->name;
+}
+
+size_t io_memory_bytes(const struct io *io) {
+	return io->backend->memory_bytes(io);
+}
+
+bool io_listen(struct io *io, int fd, uint32_t tag) {
+	return io->backend->listen(io, fd, tag);
+}
+
+void io_stop_listening(struct io *io) {
+	io->backend->stop_listening(io);
+}
+
+bool io_open(struct io *io, struct io_stream *stream, int fd) {
+	return io->backend->open(io, stream, fd);
+}
+
+void io_pause(struct io *io, struct io_stream *stream) {
+	io->backend->pause(io, stream);
+}
+
+void io_resume(struct io *io, struct io_stream *stream) {
+	io->backend->resume(io, stream);
+}
+
+bool io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
+	return io->backend->send(io, stream, pieces, count);
+}
+
+void io_close(struct io *io, struct io_stream *stream) {
+	io->backend->close(io, stream);
+}
+
+bool io_poll(struct io *io) {
+	return io->backend->poll(io);
+}
+
+bool io_watch(struct io *io, int fd) {
+	return io->backend->watch(io, fd);
+}
+
+void io_wait(struct io *io, uint64_t timeout_ns) {
+	io->backend->wait(io, timeout_ns);
+}

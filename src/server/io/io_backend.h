@@ -1,0 +1,42 @@
+/* server/io/io_backend.h: what stands behind server/io/io.h: a table of functions for each way to do it. */
+#ifndef SNUG_SERVER_IO_BACKEND_H
+#define SNUG_SERVER_IO_BACKEND_H
+
+#include "server/io/io.h"
+
+struct io_backend {
+	const char *name;
+	void (*destroy)(struct io *io);
+	size_t (*memory_bytes)(const struct io *io);
+	bool (*listen)(struct io *io, int fd, uint32_t tag);
+	void (*stop_listening)(struct io *io);
+	bool (*open)(struct io *io, struct io_stream *stream, int fd);
+	void (*pause)(struct io *io, struct io_stream *stream);
+	void (*resume)(struct io *io, struct io_stream *stream);
+	bool (*send)(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count);
+	void (*close)(struct io *io, struct io_stream *stream);
+	bool (*poll)(struct io *io);
+	bool (*watch)(struct io *io, int fd);
+	void (*wait)(struct io *io, uint64_t timeout_ns);
+};
+
+/* What each way's own struct begins with. */
+struct io {
+	const struct io_backend *backend;
+	const struct io_events *events;
+	void *context;
+};
+
+snug_error io_epoll_create(struct io **out);
+/* OS_THREAD: the kernel does not have, or does not let us have, what it needs; or it was not built in. */
+snug_error io_uring_create(uint64_t memory_bytes, struct io **out);
+
+/* How long accepts rest when one has failed for a reason that does not pass by itself, such as too many open files. */
+#define ACCEPT_PAUSE_NS UINT64_C(100000000)
+/* An accept failed because of who came, not because of us: the next may succeed. */
+bool io_accept_goes_on(int error);
+
+/* The message of what is left: `room` takes the pieces, of which the first may be cut. */
+size_t io_pieces_left(const struct io_stream *stream, struct iovec *room);
+
+#endif

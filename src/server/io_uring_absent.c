@@ -1,8 +1,0 @@
-/* server/io_uring_absent.c: in place of io_uring.c where liburing is not installed. */
-#include "server/io_backend.h"
-
-snug_error io_uring_create(uint64_t memory_bytes, struct io **out) {
-	(void)memory_bytes;
-	(void)out;
-	return SNUG_ERROR_OS_THREAD;
-}

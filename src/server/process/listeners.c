@@ -1,0 +1,328 @@
+/* server/process/listeners.c: see listeners.h.
+ *
+ * TCP: one socket for each worker on the same address and port (SO_REUSEPORT), so that the kernel spreads connections and no two workers
+ * wake for the same one. SO_REUSEPORT would also let a second snugd of the same user share the port unnoticed; so the first socket of an
+ * address is bound and tried out without it: bound exclusively, listening, closed at once. What remains is the moment between the two.
+ *
+ * A name such as "localhost", or "*", may stand for several addresses; each that this machine has becomes a listener. With port 0 the kernel
+ * chooses at the first one, and all others, workers and addresses, take that port.
+ *
+ * Unix: the file gets its access bits as it is made, by the umask, so that it is never open to more. A file that is there already
+ * is removed only if it is a socket on which nobody answers: what a crash left.
+ *
+ * A process that was killed holds its sockets until the kernel has ended its io_uring too, which is after its death: of 40 that were
+ * started again at once, 37 found the place taken. So what is taken is asked for again for a while. */
+#include "server/process/listeners.h"
+
+#include "base/assert.h"
+#include "os/threads.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONTROL_MASK 0600u
+#define TAKEN_TRIES 7             /* each takes a place in the queue of who listens there */
+#define TAKEN_PAUSE_NS 100000000u /* between two tries */
+
+/* Keeps errno. */
+static bool failed(struct text *why, const char *name, const char *what) {
+	int error = errno;
+	text_print(why, "%s: %s: %s", name, what, strerror(error));
+	errno = error;
+	return false;
+}
+
+/* A new entry at the end; NULL: no memory. */
+static struct listener *add_listener(struct listeners *listeners, enum listener_kind kind, uint32_t fd_count,
+									 struct text *why) {
+	struct listener *grown = realloc(listeners->listener, (listeners->count + 1) * sizeof *grown);
+	if (grown != NULL) listeners->listener = grown;
+	int *fds = grown == NULL ? NULL : malloc(fd_count * sizeof *fds);
+	if (fds == NULL) {
+		text_print(why, "no memory for a listener");
+		return NULL;
+	}
+	for (uint32_t i = 0; i < fd_count; i++) fds[i] = -1;
+	struct listener *listener = &grown[listeners->count++];
+	*listener = (struct listener){.kind = kind, .fd_count = fd_count, .fds = fds};
+	return listener;
+}
+
+/* ------------------------------------------------------------------ TCP ---------------------------------------------------- */
+
+static uint16_t port_of(const struct sockaddr *address) {
+	if (address->sa_family == AF_INET6) return ntohs(((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
+	return ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
+}
+
+static void set_port(struct sockaddr *address, uint16_t port) {
+	if (address->sa_family == AF_INET6)
+		((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
+}
+
+static void print_address(const struct sockaddr *address, socklen_t length, char *out, size_t room) {
+	char host[INET6_ADDRSTRLEN + 32] = "?";
+	(void)getnameinfo(address, length, host, sizeof host, NULL, 0, NI_NUMERICHOST);
+	bool is_v6 = address->sa_family == AF_INET6;
+	(void)snprintf(out, room, is_v6 ? "[%s]:%u" : "%s:%u", host, port_of(address));
+}
+
+/* A socket bound to the address, and listening unless `backlog` is 0; -1, with errno. */
+static int open_tcp(const struct sockaddr *address, socklen_t length, bool shared, int backlog) {
+	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) return -1;
+	int on = 1;
+	bool is_fine = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
+	if (shared) is_fine = is_fine && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
+	if (address->sa_family == AF_INET6)
+		is_fine = is_fine && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
+	if (is_fine && bind(fd, address, length) == 0 && (backlog == 0 || listen(fd, backlog) == 0)) return fd;
+	int error = errno;
+	(void)close(fd);
+	errno = error;
+	return -1;
+}
+
+static bool learn_port(int fd, struct sockaddr *address) {
+	struct sockaddr_in6 bound = {0}; /* the longer of the two; the port stands at the same place in both */
+	socklen_t length = sizeof bound;
+	if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0) return false;
+	_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "");
+	set_port(address, ntohs(bound.sin6_port));
+	return true;
+}
+
+/* Whether the address is free for us alone; with port 0, which port it is to be. Does not listen: who connected in that moment would be lost. */
+static bool try_out(struct sockaddr *address, socklen_t length) {
+	int fd = open_tcp(address, length, false, 0);
+	for (int tries = 1; fd < 0 && errno == EADDRINUSE && tries < TAKEN_TRIES; tries++) {
+		os_thread_sleep(TAKEN_PAUSE_NS);
+		fd = open_tcp(address, length, false, 0);
+	}
+	if (fd < 0) return false;
+	bool is_fine = learn_port(fd, address);
+	(void)close(fd);
+	return is_fine;
+}
+
+static bool open_address(const struct settings *settings, struct listeners *listeners, struct sockaddr *address,
+						 socklen_t length, struct text *why) {
+	char name[sizeof listeners->listener->name];
+	print_address(address, length, name, sizeof name);
+	bool shared = settings->threads > 1;
+	if (!try_out(address, length)) return failed(why, name, "cannot listen");
+	struct listener *listener = add_listener(listeners, LISTENER_TCP, settings->threads, why);
+	if (listener == NULL) return false;
+	for (uint32_t i = 0; i < settings->threads; i++) {
+		listener->fds[i] = open_tcp(address, length, shared, (int)settings->backlog);
+		if (listener->fds[i] < 0) return failed(why, name, "cannot listen");
+	}
+	listener->port = port_of(address); /* that of the trial, if any would do */
+	print_address(address, length, listener->name, sizeof listener->name);
+	return true;
+}
+
+/* "host", "host:port", "[v6]", "[v6]:port", "v6", "*". False: no such form. `host` is "" for all addresses. */
+static bool split(const char *text, char *host, size_t room, uint16_t *port) {
+	const char *end;
+	const char *colon = strrchr(text, ':');
+	if (text[0] == '[') {
+		text++;
+		end = strchr(text, ']');
+		if (end == NULL || (end[1] != '\0' && end[1] != ':')) return false;
+		colon = end[1] == ':' ? end + 1 : NULL;
+	} else {
+		/* More than one colon is a bare IPv6 address. */
+		if (colon != NULL && strchr(text, ':') != colon) colon = NULL;
+		end = colon != NULL ? colon : text + strlen(text);
+	}
+	size_t length = (size_t)(end - text);
+	if (length == 0 || length >= room) return false;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	if (strcmp(host, "*") == 0) host[0] = '\0';
+	if (colon == NULL) return true;
+	char *after;
+	errno = 0;
+	unsigned long number = strtoul(colon + 1, &after, 10);
+	if (colon[1] < '0' || colon[1] > '9' || *after != '\0' || number > UINT16_MAX) return false;
+	*port = (uint16_t)number;
+	return true;
+}
+
+/* Opens what a name stands for; an address that this machine has not is left out if there is another. */
+static bool open_found(const struct settings *settings, struct listeners *listeners, const struct addrinfo *found,
+					   uint16_t *port, struct text *why) {
+	uint32_t before = listeners->count;
+	for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
+		if (each->ai_family != AF_INET && each->ai_family != AF_INET6) continue;
+		set_port(each->ai_addr, *port);
+		if (open_address(settings, listeners, each->ai_addr, each->ai_addrlen, why)) {
+			*port = listeners->listener[listeners->count - 1].port;
+			why->length = 0; /* what was left out before it */
+			continue;
+		}
+		bool is_absent = errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT;
+		if (!is_absent) return false;
+		if (listeners->count > before) why->length = 0;
+	}
+	return listeners->count > before;
+}
+
+static bool open_name(const struct settings *settings, struct listeners *listeners, const char *text, uint16_t *port,
+					  struct text *why) {
+	char host[sizeof settings->listen.entry[0]];
+	uint16_t own_port = *port;
+	if (!split(text, host, sizeof host, &own_port)) {
+		text_print(why, "%s: not an address: HOST, HOST:PORT, [IPv6]:PORT or *", text);
+		return false;
+	}
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *found = NULL;
+	int error = getaddrinfo(host[0] == '\0' ? NULL : host, "0", &hints, &found);
+	if (error != 0) {
+		text_print(why, "%s: %s", text, gai_strerror(error));
+		return false;
+	}
+	bool is_common_port = own_port == *port;
+	bool is_fine = open_found(settings, listeners, found, &own_port, why);
+	freeaddrinfo(found);
+	if (is_fine && is_common_port) *port = own_port;
+	return is_fine;
+}
+
+/* ------------------------------------------------------------------ unix sockets ------------------------------------------- */
+
+/* Whether it was refused. EAGAIN: somebody listens, and has no room left. Only a refusal says that nobody does. */
+static bool nobody_listens(const struct sockaddr_un *address, int fd) {
+	return connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+}
+
+/* Makes way for a socket at the path: true if nothing is there any more. */
+static bool remove_stale(const struct sockaddr_un *address, struct text *why) {
+	const char *path = address->sun_path;
+	struct stat status;
+	if (lstat(path, &status) != 0) return errno == ENOENT || failed(why, path, "cannot be looked at");
+	if (!S_ISSOCK(status.st_mode)) {
+		text_print(why, "%s: is there already, and is no socket", path);
+		return false;
+	}
+	bool is_stale = false;
+	for (int tries = 0; !is_stale && tries < TAKEN_TRIES; tries++) {
+		if (tries > 0) os_thread_sleep(TAKEN_PAUSE_NS);
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (fd < 0) return failed(why, path, "no socket");
+		is_stale = nobody_listens(address, fd);
+		(void)close(fd);
+	}
+	if (!is_stale) {
+		text_print(why, "%s: another process listens there", path);
+		return false;
+	}
+	return unlink(path) == 0 || failed(why, path, "cannot remove what an earlier process left");
+}
+
+static bool open_unix(struct listeners *listeners, enum listener_kind kind, const char *path, uint32_t mask,
+					  int backlog, struct text *why) {
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address.sun_path) {
+		text_print(why, "%s: a path of a socket has at most %zu bytes", path, sizeof address.sun_path - 1);
+		return false;
+	}
+	memcpy(address.sun_path, path, strlen(path));
+	if (!remove_stale(&address, why)) return false;
+	struct listener *listener = add_listener(listeners, kind, 1, why);
+	if (listener == NULL) return false;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) return failed(why, path, "no socket");
+	listener->fds[0] = fd;
+	mode_t old_mask = umask((mode_t)(~mask & 0777u));
+	bool is_bound = bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+	int error = errno;
+	(void)umask(old_mask);
+	errno = error;
+	if (!is_bound) return failed(why, path, "cannot make the socket");
+	/* From here on the file is ours to remove: its name says so. */
+	(void)snprintf(listener->name, sizeof listener->name, "%s", path);
+	return listen(fd, backlog) == 0 || failed(why, path, "cannot listen");
+}
+
+/* ------------------------------------------------------------------ HTTP --------------------------------------------------- */
+
+#define HTTP_PORT 8211
+
+/* As for clients, but one socket that no worker accepts from. */
+static bool open_http(const struct settings *settings, struct listeners *out, struct text *why) {
+	struct settings alone = *settings;
+	uint16_t port = HTTP_PORT;
+	uint32_t before = out->count;
+	alone.threads = 1;
+	if (!open_name(&alone, out, settings->http, &port, why)) return false;
+	for (uint32_t i = before; i < out->count; i++) {
+		struct listener *listener = &out->listener[i];
+		char name[sizeof listener->name];
+		listener->kind = LISTENER_HTTP;
+		(void)snprintf(name, sizeof name, "http://%.140s", listener->name);
+		memcpy(listener->name, name, sizeof name);
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ all of them -------------------------------------------- */
+
+static bool open_all(const struct settings *settings, struct listeners *out, struct text *why) {
+	uint16_t port = settings->port;
+	uint32_t count = settings_want_tcp(settings) ? settings->listen.count : 0;
+	for (uint32_t i = 0; i < count; i++)
+		if (!open_name(settings, out, settings->listen.entry[i], &port, why)) return false;
+	int backlog = (int)settings->backlog;
+	if (settings->socket_path[0] != '\0' &&
+		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))
+		return false;
+	if (settings->control_path[0] != '\0' &&
+		!open_unix(out, LISTENER_CONTROL, settings->control_path, CONTROL_MASK, backlog, why))
+		return false;
+	return settings->http[0] == '\0' || open_http(settings, out, why);
+}
+
+bool listeners_open(const struct settings *settings, struct listeners *out, struct text *why) {
+	SNUG_ASSERT(settings->threads > 0);
+	struct listeners listeners = {0};
+	if (!open_all(settings, &listeners, why)) {
+		listeners_close(&listeners);
+		return false;
+	}
+	*out = listeners;
+	return true;
+}
+
+/* Closing alone is not enough: until the kernel has ended the io_uring that was accepting here, it would go on taking connections
+ * which nobody serves, even after our end. */
+static void end_listening(int fd) {
+	(void)shutdown(fd, SHUT_RDWR);
+	(void)close(fd);
+}
+
+void listeners_close(struct listeners *listeners) {
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		struct listener *listener = &listeners->listener[i];
+		for (uint32_t k = 0; k < listener->fd_count; k++)
+			if (listener->fds[k] >= 0) end_listening(listener->fds[k]);
+		bool is_path = listener->kind == LISTENER_UNIX || listener->kind == LISTENER_CONTROL;
+		if (is_path && listener->name[0] != '\0') (void)unlink(listener->name);
+		free(listener->fds);
+	}
+	free(listeners->listener);
+	*listeners = (struct listeners){0};
+}

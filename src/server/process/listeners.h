@@ -1,0 +1,37 @@
+/* server/process/listeners.h: the sockets that snugd accepts on. Opened before the workers start, so that what is wrong with them is told at once, and
+ * before privileges are dropped. */
+#ifndef SNUG_SERVER_LISTENERS_H
+#define SNUG_SERVER_LISTENERS_H
+
+#include "server/settings/settings.h"
+#include "base/text.h"
+
+enum listener_kind { LISTENER_TCP, LISTENER_UNIX, LISTENER_CONTROL, LISTENER_HTTP };
+
+struct listener {
+	enum listener_kind kind;
+	uint16_t port; /* TCP: as bound */
+	uint32_t fd_count;
+	int *
+		fds; /* TCP: one for each worker (SO_REUSEPORT), so that each accepts for itself; else one, which all watch; CONTROL: worker 0 alone; HTTP: no worker */
+	char name[160]; /* as it is printed: "127.0.0.1:11211", "/run/snugd.sock", "http://127.0.0.1:8211" */
+};
+
+struct listeners {
+	uint32_t count;
+	struct listener *listener;
+};
+
+/* All of them, or false, with a sentence in `why`. */
+bool listeners_open(const struct settings *settings, struct listeners *out, struct text *why);
+/* Closes, removes socket files. */
+void listeners_close(struct listeners *listeners);
+
+/* What a worker accepts from. -1: nothing of this listener. */
+static inline int listener_fd(const struct listener *listener, uint32_t worker) {
+	if (listener->kind == LISTENER_HTTP) return -1;
+	if (listener->kind == LISTENER_CONTROL) return worker == 0 ? listener->fds[0] : -1;
+	return listener->fds[listener->fd_count > 1 ? worker : 0];
+}
+
+#endif

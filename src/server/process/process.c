@@ -1,0 +1,150 @@
+/* server/process/process.c: see process.h. */
+#include "server/process/process.h"
+
+#include "base/log_line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define SPARE_DESCRIPTORS 64u      /* standard ones, log, pid file, libraries */
+#define DESCRIPTORS_OF_A_WORKER 8u /* its io, its wake-up, its share of the listeners and of the coordinator */
+
+void process_fill_standard(void) {
+	int fd;
+	do fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0) (void)close(fd);
+}
+
+bool process_allow_descriptors(const struct settings *settings, struct text *why) {
+	rlim_t fixed =
+		SPARE_DESCRIPTORS + settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen.count * 2);
+	rlim_t wanted = fixed + settings->connections_max;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+		text_print(why, "the limit of descriptors is not to be had: %s", strerror(errno));
+		return false;
+	}
+	if (limit.rlim_cur >= wanted) return true;
+	struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max < wanted ? wanted : limit.rlim_max};
+	if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return true;
+	unsigned long long connections = limit.rlim_max > fixed ? limit.rlim_max - fixed : 0;
+	text_print(
+		why,
+		"--conn-limit: %u connections need %llu descriptors, and the system allows %llu (ulimit -Hn), enough for "
+		"%llu",
+		settings->connections_max, (unsigned long long)wanted, (unsigned long long)limit.rlim_max, connections);
+	return false;
+}
+
+void process_allow_core(void) {
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_CORE, &limit);
+	/* A change of user takes it away. */
+	(void)prctl(PR_SET_DUMPABLE, 1);
+}
+
+static bool give_sockets(const struct listeners *listeners, const struct passwd *user, struct text *why) {
+	for (uint32_t i = 0; i < listeners->count; i++) {
+		const struct listener *listener = &listeners->listener[i];
+		if (listener->kind == LISTENER_TCP || listener->kind == LISTENER_HTTP) continue;
+		if (chown(listener->name, user->pw_uid, user->pw_gid) != 0) {
+			text_print(why, "%s: cannot be given to %s: %s", listener->name, user->pw_name, strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool become(const struct passwd *user) {
+	return initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0;
+}
+
+bool process_drop_privileges(const struct settings *settings, const struct listeners *listeners, const snug_log *log,
+							 struct text *why) {
+	bool is_asked = settings->user[0] != '\0';
+	bool is_root = geteuid() == 0;
+	if (!is_asked && !is_root) return true;
+	const char *name = is_asked ? settings->user : "nobody";
+	errno = 0;
+	const struct passwd *user = getpwnam(name);
+	if (is_asked && user == NULL) {
+		text_print(why, "--user: there is no user '%s'", name);
+		return false;
+	}
+	if (user != NULL && user->pw_uid == geteuid()) return true;
+	if (!is_root) {
+		text_print(why, "--user: only root can become '%s'", name);
+		return false;
+	}
+	if (is_asked && !give_sockets(listeners, user, why)) return false;
+	if (user != NULL && become(user)) {
+		snug_log_line(log, SNUG_LOG_INFO, "running as %s", name);
+		return true;
+	}
+	if (is_asked) {
+		text_print(why, "--user: cannot become '%s': %s", name, strerror(errno));
+		return false;
+	}
+	/* A container may have no other user than its root, which is none outside. */
+	snug_log_line(log, SNUG_LOG_WARNING, "running as root: cannot become nobody; name a user with -u");
+	return true;
+}
+
+/* The process that was started: ends as the one in the background tells, which writes one byte when it is ready. */
+static _Noreturn void wait_for_ready(int ready, pid_t child) {
+	char byte;
+	ssize_t got;
+	do got = read(ready, &byte, 1);
+	while (got < 0 && errno == EINTR);
+	int status = 0;
+	(void)waitpid(child, &status, 0);
+	/* What went wrong stands on standard error already. */
+	_exit(got == 1 ? byte : EX_OSERR);
+}
+
+bool process_daemonize(int *ready, struct text *why) {
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		text_print(why, "--daemon: no pipe: %s", strerror(errno));
+		return false;
+	}
+	pid_t child = fork();
+	if (child > 0) {
+		(void)close(ends[1]);
+		wait_for_ready(ends[0], child);
+	}
+	/* The second fork: who is no leader of a session can get no terminal any more. */
+	bool is_fine = child == 0 && setsid() >= 0;
+	pid_t grandchild = is_fine ? fork() : -1;
+	if (grandchild > 0) _exit(EX_OK);
+	(void)close(ends[0]);
+	if (grandchild < 0 || chdir("/") != 0) {
+		text_print(why, "--daemon: %s", strerror(errno));
+		(void)close(ends[1]);
+		return false;
+	}
+	*ready = ends[1];
+	return true;
+}
+
+void process_daemon_ready(int ready) {
+	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (nowhere >= 0) {
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) (void)dup2(nowhere, fd);
+		if (nowhere > STDERR_FILENO) (void)close(nowhere);
+	}
+	(void)!write(ready, "", 1); /* a byte of 0: the parent's status */
+	(void)close(ready);
+}

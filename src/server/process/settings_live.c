@@ -1,0 +1,98 @@
+/* server/process/settings_live.c: see settings_live.h. Which setting differs is found by the options' table; which can change stands in one table here.
+ *
+ * A memory limit lowered below what is used is brought down by each worker as `snug limit` does it: at once for new memory, and by upkeep
+ * for what is there. */
+#include "server/process/settings_live.h"
+
+#include "base/log_line.h"
+#include "server/process/process.h"
+#include "server/settings/settings_table.h"
+
+#include <string.h>
+
+void settings_live_init(struct settings_live *live, const struct settings *settings) {
+	atomic_store_explicit(&live->memory_bytes, settings->memory_bytes, memory_order_relaxed);
+	atomic_store_explicit(&live->connections_max, settings->connections_max, memory_order_relaxed);
+	atomic_store_explicit(&live->idle_timeout_s, settings->idle_timeout_s, memory_order_relaxed);
+	atomic_store_explicit(&live->no_flush, settings->no_flush, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------ what can change -------- */
+
+/* False: not now; the sentence says why. */
+typedef bool may_change(const struct settings *running, const struct settings *wanted, struct text *why);
+
+static bool may_limit(const struct settings *running, const struct settings *wanted, struct text *why) {
+	if (wanted->memory_bytes <= running->memory_max_bytes) return true;
+	text_print(why, "more than memory-max, which is %llu bytes", (unsigned long long)running->memory_max_bytes);
+	return false;
+}
+
+static bool may_connect(const struct settings *running, const struct settings *wanted, struct text *why) {
+	struct settings with = *running;
+	with.connections_max = wanted->connections_max;
+	return process_allow_descriptors(&with, why);
+}
+
+static const struct {
+	size_t offset;
+	may_change *may; /* NULL: always */
+} changeable[] = {
+	{offsetof(struct settings, memory_bytes), may_limit}, {offsetof(struct settings, connections_max), may_connect},
+	{offsetof(struct settings, idle_timeout_s), NULL},    {offsetof(struct settings, no_flush), NULL},
+	{offsetof(struct settings, verbosity), NULL},
+};
+
+static bool can_change(const struct settings_option *option, const struct settings *running,
+					   const struct settings *wanted, struct text *why) {
+	for (size_t i = 0; i < sizeof changeable / sizeof changeable[0]; i++)
+		if (changeable[i].offset == option->offset)
+			return changeable[i].may == NULL || changeable[i].may(running, wanted, why);
+	return false;
+}
+
+/* What follows from the memory limit by default follows it only at the start. */
+static bool follows_memory(const struct settings_option *option, const struct settings *wanted) {
+	if (option->offset == offsetof(struct settings, memory_max_bytes))
+		return wanted->memory_max_bytes == wanted->memory_bytes;
+	return option->offset == offsetof(struct settings, item_max_bytes) &&
+		   wanted->item_max_bytes == wanted->memory_bytes / wanted->threads / 2;
+}
+
+static void show(const struct settings *settings, const struct settings_option *option, struct text *out) {
+	settings_show(settings, option, out);
+	text_append(out, "", 1);
+}
+
+static void change_one(const struct settings_option *option, struct settings *running, const struct settings *wanted,
+					   const snug_log *log) {
+	struct text was = {0};
+	struct text is = {0};
+	struct text why = {0};
+	show(running, option, &was);
+	show(wanted, option, &is);
+	if (was.failed || is.failed) {
+		snug_log_line(log, SNUG_LOG_WARNING, "reload: no memory to compare %s", option->name);
+	} else if (strcmp(was.bytes, is.bytes) != 0 && !follows_memory(option, wanted)) {
+		if (can_change(option, running, wanted, &why)) {
+			memcpy((char *)running + option->offset, (const char *)wanted + option->offset, option->bytes);
+			snug_log_line(log, SNUG_LOG_WARNING, "reload: %s: %s, was %s", option->name, is.bytes, was.bytes);
+		} else {
+			snug_log_line(log, SNUG_LOG_WARNING, "reload: %s: %s needs a restart; still %s%s%.*s", option->name,
+						  is.bytes, was.bytes, why.length > 0 ? ": " : "", (int)why.length,
+						  why.length > 0 ? why.bytes : "");
+		}
+	}
+	text_deinit(&was);
+	text_deinit(&is);
+	text_deinit(&why);
+}
+
+void settings_live_change(struct settings_live *live, struct settings *running, const struct settings *wanted,
+						  const snug_log *log) {
+	uint32_t verbosity = running->verbosity;
+	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)
+		if (settings_kept(&settings_options[i])) change_one(&settings_options[i], running, wanted, log);
+	settings_live_init(live, running);
+	if (running->verbosity != verbosity) log_stderr_set_verbosity(running->verbosity);
+}

@@ -1,0 +1,25 @@
+/* server/protocol/answer.h: what a client is told of an operation that was carried out: the words of memcached's protocol.
+ *
+ *     text   VALUE <key> <flags> <bytes> [<cas>]   \r\n <value> \r\n
+ *     meta   VA <bytes> <flags ..>                 \r\n <value> \r\n         HD <flags ..> \r\n
+ *
+ * Pure functions: an answered operation in, bytes out. The value is not looked at: its sender puts it, and "\r\n", behind the
+ * head. */
+#ifndef SNUG_SERVER_ANSWER_H
+#define SNUG_SERVER_ANSWER_H
+
+#include "server/protocol/command.h"
+
+/* Room for any head: the echo of a key of 250 bytes, in base64 too, of all flags and opaque tokens, numbers. */
+#define ANSWER_BYTES_MAX 2560u
+
+/* Writes the head, "\r\n" included, and tells its length; 0: nothing is to be said. `*has_value`: item.value_bytes of value and
+ * "\r\n" follow (for ARITHMETIC the digits of the number stand in the head already, and this is false). */
+size_t answer_head(const struct reply *reply, const struct operation *operation, char *text, bool *has_value);
+
+/* noreply leaves out errors too; meta q does not. */
+static inline bool answer_hides_errors(const struct reply *reply) {
+	return reply->is_quiet && reply->form < ANSWER_META_GET;
+}
+
+#endif

@@ -1,0 +1,153 @@
+/* server/protocol/answer_meta.c: answers to meta commands: a code of two letters, what the flags asked for in the order in which they were given, and
+ * what the client must know beside: W (it is his to make the item anew), X (stale), Z (somebody else was told to).
+ *
+ * q leaves out the answer that says that all went as it usually does: HD, and for mg EN. */
+#include "server/protocol/answer_parts.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ flags ------------------ */
+
+static char *put_ttl(char *at, int64_t ttl_s) {
+	if (ttl_s < 0) return put_bytes(at, "-1", 2);
+	return put_u64(at, (uint64_t)ttl_s);
+}
+
+/* One flag's answer. `found`: there is an item to tell of; else only what was said is repeated. */
+static char *put_flag(const struct reply *reply, const struct operation *operation, char *at, const char *flag,
+					  size_t length, bool found) {
+	char letter = flag[0];
+	if (letter == 'O') {
+		*at++ = ' ';
+		return put_bytes(at, flag, length);
+	}
+	if (letter == 'k') {
+		at = put_bytes(at, " k", 2);
+		at = put_bytes(at, reply->shown_key, reply->shown_key_bytes);
+		return reply->is_base64 ? put_bytes(at, " b", 2) : at;
+	}
+	if (!found || strchr("cfhlst", letter) == NULL) return at;
+	if (reply->form == ANSWER_META_STORE && letter != 'c' && letter != 's') return at;
+	if (reply->form == ANSWER_META_NUMBER && letter != 'c' && letter != 't') return at;
+	if (reply->form == ANSWER_META_DELETE) return at;
+	*at++ = ' ';
+	*at++ = letter;
+	switch (letter) {
+	case 'c':
+		return put_u64(at, operation->cas);
+	case 'f':
+		return put_u64(at, operation->item.attributes.client_flags);
+	case 'h':
+		*at++ = operation->item.was_fetched ? '1' : '0';
+		return at;
+	case 'l':
+		return put_u64(at, operation->item.idle_s);
+	case 's':
+		return put_u64(at, operation->item.value_bytes);
+	default:
+		return put_ttl(at, operation->ttl_s);
+	}
+}
+
+static char *put_flags(const struct reply *reply, const struct operation *operation, char *at, bool found) {
+	if (reply->flags_bytes == 0) return at;
+	const char *flag = reply->flags, *end = flag + reply->flags_bytes;
+	while (flag < end) {
+		const char *blank = memchr(flag, ' ', (size_t)(end - flag));
+		const char *flag_end = blank == NULL ? end : blank;
+		if (flag_end > flag) at = put_flag(reply, operation, at, flag, (size_t)(flag_end - flag), found);
+		flag = flag_end + 1;
+	}
+	return at;
+}
+
+static char *put_marks(const struct operation *operation, char *at) {
+	uint8_t marks = operation->marks;
+	if (marks & OPERATION_WON_BEFORE) at = put_bytes(at, " Z", 2);
+	if (marks & OPERATION_STALE) at = put_bytes(at, " X", 2);
+	if (marks & OPERATION_WON) at = put_bytes(at, " W", 2);
+	return at;
+}
+
+/* ------------------------------------------------------------------ forms ------------------ */
+
+static size_t coded(const struct reply *reply, const struct operation *operation, char *text, const char *code,
+					bool found) {
+	char *at = put_flags(reply, operation, put_bytes(text, code, 2), found);
+	at = put_bytes(at, "\r\n", 2);
+	return (size_t)(at - text);
+}
+
+static size_t meta_get(const struct reply *reply, const struct operation *operation, char *text, bool *has_value) {
+	if (operation->status == STATUS_NOT_FOUND) return reply->is_quiet ? 0 : coded(reply, operation, text, "EN", false);
+	if (operation->status != STATUS_FOUND) return answer_words(operation, text);
+	*has_value = reply->wants_value && (operation->marks & OPERATION_CAS_MATCHES) == 0;
+	char *at = text;
+	if (*has_value) {
+		at = put_bytes(at, "VA ", 3);
+		at = put_u64(at, operation->item.value_bytes);
+	} else {
+		at = put_bytes(at, "HD", 2);
+	}
+	at = put_marks(operation, put_flags(reply, operation, at, true));
+	at = put_bytes(at, "\r\n", 2);
+	return (size_t)(at - text);
+}
+
+static size_t number_value(const struct reply *reply, const struct operation *operation, char *text) {
+	char digits[20];
+	size_t length = (size_t)(put_u64(digits, operation->number) - digits);
+	char *at = put_bytes(text, "VA ", 3);
+	at = put_u64(at, length);
+	at = put_flags(reply, operation, at, true);
+	at = put_bytes(at, "\r\n", 2);
+	at = put_bytes(at, digits, length);
+	at = put_bytes(at, "\r\n", 2);
+	return (size_t)(at - text);
+}
+
+/* ms, md, ma */
+static size_t meta_change(const struct reply *reply, const struct operation *operation, char *text) {
+	switch ((enum operation_status)operation->status) {
+	case STATUS_STORED:
+	case STATUS_DONE:
+		if (reply->is_quiet) return 0;
+		if (reply->form == ANSWER_META_NUMBER && reply->wants_value) return number_value(reply, operation, text);
+		return coded(reply, operation, text, "HD", true);
+	case STATUS_NOT_FOUND:
+		return coded(reply, operation, text, "NF", false);
+	case STATUS_NOT_STORED:
+		return coded(reply, operation, text, "NS", false);
+	case STATUS_EXISTS:
+		return coded(reply, operation, text, "EX", false);
+	default:
+		return answer_words(operation, text);
+	}
+}
+
+/* What there is to know of an item, in the words of memcached. */
+static size_t meta_debug(const struct reply *reply, const struct operation *operation, char *text) {
+	const snug_item *item = &operation->item;
+	if (operation->status != STATUS_FOUND) return (size_t)(put_bytes(text, "EN\r\n", 4) - text);
+	char *at = put_bytes(text, "ME ", 3);
+	at = put_bytes(at, reply->shown_key, reply->shown_key_bytes);
+	at = put_ttl(put_bytes(at, " exp=", 5), operation->ttl_s);
+	at = put_u64(put_bytes(at, " la=", 4), item->idle_s);
+	at = put_u64(put_bytes(at, " cas=", 5), operation->cas);
+	at = put_bytes(at, item->was_fetched ? " fetch=yes" : " fetch=no", item->was_fetched ? 10 : 9);
+	at = put_bytes(at, " cls=1 size=", 12);
+	at = put_u64(at, item->item_bytes);
+	at = put_bytes(at, "\r\n", 2);
+	return (size_t)(at - text);
+}
+
+size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text, bool *has_value) {
+	switch ((enum answer_form)reply->form) {
+	case ANSWER_META_GET:
+		return meta_get(reply, operation, text, has_value);
+	case ANSWER_META_DEBUG:
+		return meta_debug(reply, operation, text);
+	default:
+		return meta_change(reply, operation, text);
+	}
+}

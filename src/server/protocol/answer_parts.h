@@ -1,0 +1,16 @@
+/* server/protocol/answer_parts.h: what answer.c and answer_meta.c share. The writers tell where they have ended. */
+#ifndef SNUG_SERVER_ANSWER_PARTS_H
+#define SNUG_SERVER_ANSWER_PARTS_H
+
+#include "server/protocol/answer.h"
+
+char *put_u64(char *at, uint64_t number);
+char *put_bytes(char *at, const char *bytes, size_t length);
+
+/* The status in words. */
+size_t answer_words(const struct operation *operation, char *text);
+
+/* answer_meta.c */
+size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text, bool *has_value);
+
+#endif

@@ -1,0 +1,33 @@
+/* server/protocol/base64.c: see server/base64.h. */
+#include "server/protocol/base64.h"
+
+#include <stdint.h>
+
+/* 0 .. 63; 64: no digit. */
+static uint32_t digit(char letter) {
+	if (letter >= 'A' && letter <= 'Z') return (uint32_t)(letter - 'A');
+	if (letter >= 'a' && letter <= 'z') return (uint32_t)(letter - 'a') + 26;
+	if (letter >= '0' && letter <= '9') return (uint32_t)(letter - '0') + 52;
+	return letter == '+' ? 62 : letter == '/' ? 63 : 64;
+}
+
+bool base64_decode(const char *text, size_t length, char *to, size_t *to_bytes) {
+	size_t padding = 0, out = 0;
+	if (length == 0 || length % 4 != 0) return false;
+	while (padding < 2 && text[length - 1 - padding] == '=') padding++;
+	for (size_t at = 0; at < length; at += 4) {
+		size_t missing = at + 4 == length ? padding : 0;
+		uint32_t bits = 0;
+		for (size_t i = 0; i < 4; i++) {
+			uint32_t value = i < 4 - missing ? digit(text[at + i]) : 0;
+			if (value > 63) return false;
+			bits = bits << 6 | value;
+		}
+		if (missing > 0 && (bits & ((1u << 8 * missing) - 1)) != 0) return false; /* bits that nobody would read */
+		to[out++] = (char)(bits >> 16);
+		if (missing < 2) to[out++] = (char)(bits >> 8);
+		if (missing < 1) to[out++] = (char)bits;
+	}
+	*to_bytes = out;
+	return true;
+}

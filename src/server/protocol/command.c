@@ -1,0 +1,246 @@
+/* server/protocol/command.c: the parser: lines, lists of keys, and which command a line is. See server/protocol/command.h.
+ *
+ * The common lines are one memchr for the end of the line, one for the end of the key, and a few comparisons. */
+#include "server/protocol/command_parts.h"
+
+#include "base/bits.h"
+
+#include <string.h>
+
+#define BINARY_MAGIC 0x80
+
+/* ------------------------------------------------------------------ parts ------------------ */
+
+void line_split(struct line *line, const char *bytes, size_t length) {
+	const char *at = bytes, *end = bytes + length;
+	line->count = 0;
+	while (line->count < WORDS_MAX) {
+		while (at < end && *at == ' ') at++;
+		if (at == end) return;
+		const char *begin = at;
+		while (at < end && *at != ' ') at++;
+		line->word[line->count++] = (struct word){begin, (size_t)(at - begin)};
+	}
+	struct word *last = &line->word[WORDS_MAX - 1];
+	last->length = (size_t)(end - last->bytes);
+}
+
+bool word_to_u64(struct word word, uint64_t *number) {
+	uint64_t value = 0;
+	if (word.length == 0 || word.length > 20) return false;
+	for (size_t i = 0; i < word.length; i++) {
+		uint64_t digit = (uint64_t)(unsigned char)word.bytes[i] - '0';
+		if (digit > 9 || value > (UINT64_MAX - digit) / 10) return false;
+		value = value * 10 + digit;
+	}
+	*number = value;
+	return true;
+}
+
+bool word_to_i32(struct word word, int64_t *number) {
+	uint64_t value;
+	bool is_negative = word.length > 0 && word.bytes[0] == '-';
+	if (is_negative) word = (struct word){word.bytes + 1, word.length - 1};
+	if (!word_to_u64(word, &value) || value > (uint64_t)INT32_MAX + is_negative) return false;
+	*number = is_negative ? -(int64_t)value : (int64_t)value;
+	return true;
+}
+
+void command_say(struct command *command, const char *text, size_t length) {
+	command->kind = COMMAND_SAY;
+	command->text = text;
+	command->text_bytes = command->reply.is_quiet ? 0 : length;
+}
+
+bool command_take_key(struct command *command, struct word key) {
+	if (UNLIKELY(key.length > SNUG_KEY_BYTES_MAX)) {
+		SAY(command, BAD_FORMAT);
+		return false;
+	}
+	command->reply.shown_key = key.bytes;
+	command->reply.shown_key_bytes = (uint32_t)key.length;
+	command->operation.key.bytes = key.bytes;
+	command->operation.key.length = key.length;
+	return true;
+}
+
+/* Whatever a form does not set. */
+static void command_begin(struct command *command) {
+	command->reply.is_quiet = command->reply.is_base64 = false;
+	command->reply.wants_value = false;
+	command->is_too_large = false;
+	command->reply.flags = NULL;
+	command->reply.flags_bytes = 0;
+	command->reply.shown_key = NULL;
+	command->reply.shown_key_bytes = 0;
+	command->operation.options = 0;
+	command->operation.key.bytes = NULL;
+	command->operation.key.length = 0;
+	command->operation.value = NULL;
+	command->operation.value_bytes = 0;
+	command->operation.lease.ref = 0;
+}
+
+/* ------------------------------------------------------------------ lists of keys ---------- */
+
+static const char *skip_blanks(const char *at, const char *end) {
+	while (at < end && *at == ' ') at++;
+	return at;
+}
+
+static const char *word_end(const char *at, const char *end) {
+	const char *blank = memchr(at, ' ', (size_t)(end - at));
+	return blank == NULL ? end : blank;
+}
+
+static void take_listed(const struct parser *parser, struct command *command) {
+	struct operation *operation = &command->operation;
+	command->kind = COMMAND_OPERATION;
+	command->reply.form = (uint8_t)(parser->list - 1);
+	command->reply.wants_value = true;
+	operation->kind = OPERATION_GET;
+	operation->options = OPERATION_NO_STALE;
+	if (command->reply.form == ANSWER_GETS) operation->options |= OPERATION_WANTS_CAS;
+	if (!parser->touches) return;
+	operation->options |= OPERATION_HAS_EXPTIME;
+	operation->exptime = parser->exptime;
+}
+
+/* The line's end. A list that was broken off has been answered. */
+static void end_list(struct parser *parser, struct command *command) {
+	command_begin(command);
+	if (parser->is_broken)
+		command_say(command, NULL, 0);
+	else
+		SAY(command, "END\r\n");
+	parser->list = 0;
+}
+
+/* The next key of a list, or its end. */
+static bool next_key(struct parser *parser, const char *bytes, size_t length, struct command *command, size_t *used) {
+	const char *newline = memchr(bytes, '\n', length);
+	const char *end = newline == NULL ? bytes + length : newline;
+	if (end > bytes && newline != NULL && end[-1] == '\r') end--;
+	const char *at = parser->is_broken ? end : skip_blanks(bytes, end);
+	if (at == end) {
+		*used = newline == NULL ? (size_t)(at - bytes) : (size_t)(newline + 1 - bytes);
+		if (newline != NULL) end_list(parser, command);
+		return newline != NULL;
+	}
+	const char *key_end = word_end(at, end);
+	size_t key_bytes = (size_t)(key_end - at);
+	*used = (size_t)(at - bytes);
+	if (key_end == end && newline == NULL && key_bytes <= SNUG_KEY_BYTES_MAX + 1) return false;
+	*used += key_bytes;
+	command_begin(command);
+	parser->is_broken = !command_take_key(command, (struct word){at, key_bytes});
+	if (LIKELY(!parser->is_broken)) take_listed(parser, command);
+	return true;
+}
+
+/* True if each word of the list is short enough for a key: then none is answered before the line is found wrong. Looks at one byte in some
+ * hundred. */
+static bool keys_are_short(const char *at, const char *end) {
+	while (end - at > (ptrdiff_t)SNUG_KEY_BYTES_MAX) {
+		const char *blank = memrchr(at, ' ', SNUG_KEY_BYTES_MAX + 1);
+		if (blank == NULL) return false;
+		at = blank + 1;
+	}
+	return true;
+}
+
+/* What a list's first word says: get, gets, gat, gats. Tells its length; 0: it is none of them. */
+static size_t list_word(const char *bytes, size_t length, struct parser *list) {
+	if (length < 4 || bytes[0] != 'g' || bytes[2] != 't' || (bytes[1] != 'e' && bytes[1] != 'a')) return 0;
+	bool with_cas = bytes[3] == 's';
+	size_t word = with_cas ? 4 : 3;
+	if (length == word || bytes[word] != ' ') return 0;
+	*list = (struct parser){.list = (uint8_t)(1 + (with_cas ? ANSWER_GETS : ANSWER_GET)), .touches = bytes[1] == 'a'};
+	return word;
+}
+
+/* The line of a list, behind its first word. Tells where the keys begin; NULL: the command says what is wrong. */
+static const char *begin_list(struct parser *list, const char *at, const char *end, struct command *command) {
+	at = skip_blanks(at, end);
+	if (at == end) {
+		SAY(command, "ERROR\r\n");
+		return NULL;
+	}
+	if (list->touches) {
+		const char *exptime_end = word_end(at, end);
+		if (!word_to_i32((struct word){at, (size_t)(exptime_end - at)}, &list->exptime)) {
+			SAY(command, "CLIENT_ERROR invalid exptime argument\r\n");
+			return NULL;
+		}
+		at = exptime_end;
+	}
+	if (!keys_are_short(at, end)) {
+		SAY(command, BAD_FORMAT);
+		return NULL;
+	}
+	return at;
+}
+
+/* ------------------------------------------------------------------ lines ------------------ */
+
+static bool fail(struct command *command, const char *text, size_t text_bytes, size_t length, size_t *used) {
+	command_begin(command);
+	command_say(command, text, text_bytes);
+	command->kind = COMMAND_FAIL;
+	*used = length;
+	return true;
+}
+
+/* There is no whole line. Only a list of keys may be longer than LINE_BYTES_MAX. */
+static bool unfinished(struct parser *parser, const char *bytes, size_t length, struct command *command, size_t *used) {
+	static const char binary[] = "CLIENT_ERROR binary protocol is not supported\r\n";
+	struct parser list;
+	*used = 0;
+	if (length > 0 && (unsigned char)bytes[0] == BINARY_MAGIC)
+		return fail(command, binary, sizeof binary - 1, length, used);
+	if (length <= LINE_BYTES_MAX) return false;
+	size_t word = list_word(bytes, length, &list);
+	if (word == 0 || list.touches) return fail(command, NULL, 0, length, used);
+	*parser = list;
+	bool whole = next_key(parser, bytes + word, length - word, command, used);
+	*used += word;
+	return whole;
+}
+
+static void parse_line(const char *begin, const char *end, uint64_t item_max_bytes, char *decoded,
+					   struct command *command) {
+	struct line line;
+	bool is_known = false;
+	line_split(&line, begin, (size_t)(end - begin));
+	if (line.count > 0 && line.word[0].length == 2 && line.word[0].bytes[0] == 'm')
+		is_known = command_meta(&line, item_max_bytes, decoded, command);
+	else if (line.count > 0)
+		is_known = command_text(&line, item_max_bytes, command);
+	if (is_known) return;
+	command->reply.is_quiet = false;
+	SAY(command, "ERROR\r\n");
+}
+
+bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes, char *decoded,
+				 struct command *command, size_t *used) {
+	if (parser->list != 0) return next_key(parser, bytes, length, command, used);
+	const char *newline = memchr(bytes, '\n', length);
+	if (UNLIKELY(newline == NULL || (unsigned char)bytes[0] == BINARY_MAGIC))
+		return unfinished(parser, bytes, length, command, used);
+	const char *end = newline > bytes && newline[-1] == '\r' ? newline - 1 : newline;
+	const char *begin = skip_blanks(bytes, end);
+	struct parser list;
+	size_t word = list_word(begin, (size_t)(end - begin), &list);
+	command_begin(command);
+	*used = (size_t)(newline + 1 - bytes);
+	if (word == 0) {
+		parse_line(begin, end, item_max_bytes, decoded, command);
+		return true;
+	}
+	const char *keys = begin_list(&list, begin + word, end, command);
+	if (keys == NULL) return true;
+	*parser = list;
+	bool whole = next_key(parser, keys, (size_t)(bytes + length - keys), command, used);
+	*used += (size_t)(keys - bytes);
+	return whole;
+}

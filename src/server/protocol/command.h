@@ -1,0 +1,90 @@
+/* server/protocol/command.h: a command of a client, parsed; and the parser, which is told bytes and gives commands, one key each.
+ *
+ * A line with several keys (get, gets, gat, gats) gives a command for each key and one for its END, so that it may be longer than what is
+ * at hand; what is left of it is the parser's state. A storing line gives a command that says how many bytes follow: the value, and
+ * "\r\n", are the connection's concern. Nothing is copied: a command's pointers lead into the bytes that were parsed.
+ *
+ * The parser reads nothing but the bytes it is given, allocates nothing, and never fails but by a command that says what to answer. */
+#ifndef SNUG_SERVER_COMMAND_H
+#define SNUG_SERVER_COMMAND_H
+
+#include "cache/operation.h"
+
+#include <snug/version.h>
+
+/* What clients are told: the memcached that is spoken, for they decide by its numbers what they may ask, and refuse a version 0; then ours. */
+#define PROTOCOL_VERSION_TEXT "1.6.18-snugd-" SNUG_VERSION_TEXT
+
+#define LINE_BYTES_MAX 2048u /* of a line that is not a list of keys */
+
+enum command_kind {
+	COMMAND_OPERATION, /* `operation`; a STORE's value of operation.value_bytes and "\r\n" follow in the input */
+	COMMAND_SAY,       /* `text` is the answer */
+	COMMAND_SAY_SKIP, /* the same, and skip_bytes of the input after the line are not looked at: the value of a store that is refused; the old
+						  item, if operation.key is given (length > 0), goes: a client must not read what he thinks he has replaced */
+	COMMAND_FLUSH,     /* operation.exptime: the delay, 0: now; answered with OK when all workers have done it */
+	COMMAND_VERBOSITY, /* operation.delta: the level; answered with OK */
+	COMMAND_STATS,     /* `text`: what stands behind "stats", without blanks around it */
+	COMMAND_SNUG,      /* `text`: what stands behind "snug", likewise */
+	COMMAND_QUIT,      /* closes, after what was asked before was answered */
+	COMMAND_FAIL,      /* the same, after `text` was said: binary protocol, a line without end */
+};
+
+enum answer_form {
+	ANSWER_GET,   /* VALUE key flags bytes; nothing if there is none */
+	ANSWER_GETS,  /* .. and the CAS number */
+	ANSWER_STORE, /* STORED .. */
+	ANSWER_DELETE,
+	ANSWER_TOUCH,
+	ANSWER_NUMBER, /* incr, decr */
+	ANSWER_META_GET,
+	ANSWER_META_STORE,
+	ANSWER_META_DELETE,
+	ANSWER_META_NUMBER,
+	ANSWER_META_DEBUG,
+};
+
+/* How an operation is answered. The bytes lie in the input, `flags` behind `shown_key`, in one line. */
+struct reply {
+	uint8_t form; /* enum answer_form */
+	bool
+		is_quiet; /* noreply: nothing is answered, errors included; meta q: nothing when all went as it usually does (answer.h) */
+	bool is_base64; /* the key came, and goes back, in base64 */
+	bool wants_value;
+	uint32_t shown_key_bytes;
+	uint32_t flags_bytes;
+	const char *shown_key; /* the key as it was given */
+	const char *flags;     /* meta: as given, blanks between them: they say what is answered and in which order */
+};
+
+struct command {
+	uint8_t kind;      /* enum command_kind */
+	bool is_too_large; /* SAY_SKIP: that is why */
+	struct reply reply;
+	const char *text;
+	size_t text_bytes;
+	uint64_t skip_bytes;
+	char *decoded_key; /* the parser's memory: where a key in base64 was decoded to; operation.key points there */
+	struct operation operation;
+};
+
+/* What the parser is in the midst of: zero in the beginning. */
+struct parser {
+	uint8_t list;   /* keys of a get line are to come: 1 + enum answer_form; 0: none */
+	bool touches;   /* gat, gats */
+	bool is_broken; /* a key of the list was wrong, and that was answered: what is left of the line is passed over */
+	int64_t exptime;
+};
+
+#define DECODED_KEY_BYTES (SNUG_KEY_BYTES_MAX + 2u)
+
+/* What a command holds besides depends on its kind: OPERATION: reply, operation as its kind needs; others: text. Always set: reply.is_quiet,
+ * reply.shown_key, operation.key, .options, .value, .value_bytes, .lease.ref. */
+
+/* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it took, line end included, value excluded.
+ * `decoded` is DECODED_KEY_BYTES of room for a key in base64, which the command refers to. False: there is no whole command there yet; `*used`
+ * bytes may be dropped all the same. The hash of operation.key is not made here. item_max_bytes: longer values are refused. */
+bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes, char *decoded,
+				 struct command *command, size_t *used);
+
+#endif

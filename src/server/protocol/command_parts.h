@@ -1,0 +1,49 @@
+/* server/protocol/command_parts.h: a line in words, and what the files of the parser share. */
+#ifndef SNUG_SERVER_COMMAND_PARTS_H
+#define SNUG_SERVER_COMMAND_PARTS_H
+
+#include "server/protocol/command.h"
+
+#define WORDS_MAX 32u
+
+struct word {
+	const char *bytes;
+	size_t length;
+};
+
+/* A line's words; the last one reaches to the line's end if there are more than fit. */
+struct line {
+	struct word word[WORDS_MAX];
+	size_t count;
+};
+
+void line_split(struct line *line, const char *bytes, size_t length);
+
+/* Decimal digits and nothing else. */
+bool word_to_u64(struct word word, uint64_t *number);
+/* The same, with a sign perhaps, within 32 bits. */
+bool word_to_i32(struct word word, int64_t *number);
+
+static inline bool word_is(struct word word, const char *text, size_t length) {
+	return word.length == length && __builtin_memcmp(word.bytes, text, length) == 0;
+}
+
+#define WORD_IS(word, text) word_is(word, text, sizeof(text) - 1)
+
+/* A command that answers a literal text with its "\r\n". */
+#define SAY(command, literal) command_say(command, literal, sizeof(literal) - 1)
+
+void command_say(struct command *command, const char *text, size_t length);
+
+/* One key: checked, and kept as it was given. False: the command says what is wrong. */
+bool command_take_key(struct command *command, struct word key);
+
+/* command_text.c: commands with words of their own. False: no such command. */
+bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command);
+/* command_meta.c: m and a letter. */
+bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded, struct command *command);
+
+#define BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"
+#define TOO_LARGE "SERVER_ERROR object too large for cache\r\n"
+
+#endif

@@ -1,0 +1,238 @@
+/* server/protocol/command_text.c: memcached's text commands, all but those that get. One table says which they are and how many words they have. */
+#include "server/protocol/command_parts.h"
+
+/* What is wrong with a length makes what follows a line of its own, as in memcached. */
+#define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
+
+typedef void (*parse_function)(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command);
+
+/* ------------------------------------------------------------------ storing ---------------- */
+
+static bool take_length(struct word word, uint64_t item_max_bytes, struct command *command) {
+	uint64_t length;
+	if (!word_to_u64(word, &length) || length > LENGTH_MAX) {
+		SAY(command, BAD_FORMAT);
+		return false;
+	}
+	if (length + command->operation.key.length <= item_max_bytes) {
+		command->operation.value_bytes = (uint32_t)length;
+		return true;
+	}
+	SAY(command, TOO_LARGE);
+	command->kind = COMMAND_SAY_SKIP;
+	command->is_too_large = true;
+	command->skip_bytes = length + 2;
+	bool replaces = command->operation.mode == STORE_SET && command->operation.options == 0;
+	if (!replaces) command->operation.key.length = 0;
+	return false;
+}
+
+static void store(const struct line *line, enum store_mode mode, uint64_t item_max_bytes, struct command *command) {
+	struct operation *operation = &command->operation;
+	uint64_t client_flags;
+	if (!command_take_key(command, line->word[1])) return;
+	operation->kind = OPERATION_STORE;
+	operation->mode = (uint8_t)mode;
+	command->reply.form = ANSWER_STORE;
+	if (!word_to_u64(line->word[2], &client_flags) || client_flags > UINT32_MAX ||
+		!word_to_i32(line->word[3], &operation->exptime)) {
+		SAY(command, BAD_FORMAT);
+		return;
+	}
+	operation->client_flags = (uint32_t)client_flags;
+	if (operation->options & OPERATION_HAS_CAS_COMPARE && !word_to_u64(line->word[5], &operation->cas_compare)) {
+		SAY(command, BAD_FORMAT);
+		return;
+	}
+	if (take_length(line->word[4], item_max_bytes, command)) command->kind = COMMAND_OPERATION;
+}
+
+static void parse_set(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	store(line, STORE_SET, item_max_bytes, command);
+}
+
+static void parse_add(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	store(line, STORE_ADD, item_max_bytes, command);
+}
+
+static void parse_replace(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	store(line, STORE_REPLACE, item_max_bytes, command);
+}
+
+static void parse_append(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	store(line, STORE_APPEND, item_max_bytes, command);
+}
+
+static void parse_prepend(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	store(line, STORE_PREPEND, item_max_bytes, command);
+}
+
+static void parse_cas(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	command->operation.options = OPERATION_HAS_CAS_COMPARE;
+	store(line, STORE_SET, item_max_bytes, command);
+}
+
+/* ------------------------------------------------------------------ one key ---------------- */
+
+static void parse_delete(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)item_max_bytes;
+	/* Old clients send a time of 0. */
+	if (words > 2 && !WORD_IS(line->word[2], "0")) {
+		SAY(command, "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n");
+		return;
+	}
+	if (!command_take_key(command, line->word[1])) return;
+	command->kind = COMMAND_OPERATION;
+	command->reply.form = ANSWER_DELETE;
+	command->operation.kind = OPERATION_DELETE;
+}
+
+static void calculate(const struct line *line, uint16_t options, struct command *command) {
+	if (!command_take_key(command, line->word[1])) return;
+	if (!word_to_u64(line->word[2], &command->operation.delta)) {
+		SAY(command, "CLIENT_ERROR invalid numeric delta argument\r\n");
+		return;
+	}
+	command->kind = COMMAND_OPERATION;
+	command->reply.form = ANSWER_NUMBER;
+	command->operation.kind = OPERATION_ARITHMETIC;
+	command->operation.options = options;
+}
+
+static void parse_incr(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	calculate(line, 0, command);
+}
+
+static void parse_decr(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	calculate(line, OPERATION_DECREMENTS, command);
+}
+
+static void parse_touch(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	if (!command_take_key(command, line->word[1])) return;
+	if (!word_to_i32(line->word[2], &command->operation.exptime)) {
+		SAY(command, "CLIENT_ERROR invalid exptime argument\r\n");
+		return;
+	}
+	command->kind = COMMAND_OPERATION;
+	command->reply.form = ANSWER_TOUCH;
+	command->operation.kind = OPERATION_GET;
+	command->operation.options = OPERATION_HAS_EXPTIME | OPERATION_IS_TOUCH | OPERATION_NO_STALE;
+}
+
+/* ------------------------------------------------------------------ no key ----------------- */
+
+static void parse_flush_all(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)item_max_bytes;
+	command->operation.exptime = 0;
+	if (words > 1 && !word_to_i32(line->word[1], &command->operation.exptime)) {
+		SAY(command, "CLIENT_ERROR invalid exptime argument\r\n");
+		return;
+	}
+	if (command->operation.exptime < 0) command->operation.exptime = 0;
+	command->kind = COMMAND_FLUSH;
+}
+
+static void parse_verbosity(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)item_max_bytes;
+	command->operation.delta = 0;
+	if (words > 1 && !word_to_u64(line->word[1], &command->operation.delta)) {
+		SAY(command, BAD_FORMAT);
+		return;
+	}
+	command->kind = COMMAND_VERBOSITY;
+}
+
+static void parse_version(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)line;
+	(void)words;
+	(void)item_max_bytes;
+	SAY(command, "VERSION " PROTOCOL_VERSION_TEXT "\r\n");
+}
+
+static void parse_quit(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)line;
+	(void)words;
+	(void)item_max_bytes;
+	command->kind = COMMAND_QUIT;
+}
+
+/* What stands behind the first word, as a whole. */
+static void take_rest(const struct line *line, enum command_kind kind, struct command *command) {
+	const struct word *last = &line->word[line->count - 1];
+	command->kind = (uint8_t)kind;
+	command->text = line->count > 1 ? line->word[1].bytes : last->bytes + last->length;
+	command->text_bytes = (size_t)(last->bytes + last->length - command->text);
+}
+
+static void parse_stats(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	take_rest(line, COMMAND_STATS, command);
+}
+
+static void parse_snug(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	take_rest(line, COMMAND_SNUG, command);
+}
+
+/* ------------------------------------------------------------------ which ------------------ */
+
+struct text_command {
+	const char *name;
+	size_t name_bytes;
+	size_t words_min; /* fewer: ERROR */
+	size_t words_max; /* noreply not counted; more: ERROR */
+	bool may_be_quiet;
+	parse_function parse;
+};
+
+#define TEXT_COMMAND(name, min, max, quiet) \
+	{ #name, sizeof(#name) - 1, min, max, quiet, parse_##name }
+
+static const struct text_command text_commands[] = {
+	TEXT_COMMAND(set, 5, 6, true),
+	TEXT_COMMAND(add, 5, 6, true),
+	TEXT_COMMAND(replace, 5, 6, true),
+	TEXT_COMMAND(append, 5, 6, true),
+	TEXT_COMMAND(prepend, 5, 6, true),
+	TEXT_COMMAND(cas, 6, 7, true),
+	TEXT_COMMAND(delete, 2, 4, true),
+	TEXT_COMMAND(incr, 3, 4, true),
+	TEXT_COMMAND(decr, 3, 4, true),
+	TEXT_COMMAND(touch, 3, 4, true),
+	TEXT_COMMAND(flush_all, 1, 3, true),
+	TEXT_COMMAND(verbosity, 2, 3, true),
+	TEXT_COMMAND(version, 1, WORDS_MAX, false),
+	TEXT_COMMAND(quit, 1, WORDS_MAX, false),
+	TEXT_COMMAND(stats, 1, WORDS_MAX, false),
+	TEXT_COMMAND(snug, 1, WORDS_MAX, false),
+};
+
+bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command) {
+	for (size_t i = 0; i < sizeof text_commands / sizeof *text_commands; i++) {
+		const struct text_command *known = &text_commands[i];
+		if (!word_is(line->word[0], known->name, known->name_bytes)) continue;
+		size_t words = line->count;
+		if (known->may_be_quiet && WORD_IS(line->word[words - 1], "noreply")) {
+			command->reply.is_quiet = true;
+			words--;
+		}
+		if (line->count < known->words_min || words > known->words_max) return false;
+		known->parse(line, words, item_max_bytes, command);
+		return true;
+	}
+	return false;
+}

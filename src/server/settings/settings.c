@@ -1,0 +1,193 @@
+/* server/settings/settings.c: the table as data, the defaults, what must fit together once all is read, and the settings as statistics. */
+#include "server/settings/settings_table.h"
+
+#include "base/assert.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct settings_option settings_options[SETTINGS_OPTION_COUNT] = {
+#define OPTION_ROW(group, letter, name, kind, field, preset, minimum, maximum, argument, statistic, help) \
+	{GROUP_##group, letter, name, KIND_##kind, field, preset, minimum, maximum, argument, statistic, help},
+	SETTINGS_TABLE(OPTION_ROW)
+#undef OPTION_ROW
+};
+
+static const struct settings_stranger strangers[] = {
+#define NEEDLESS_ROW(letter, name, only, why) {letter, name, only, why, false},
+#define REFUSED_ROW(letter, name, why) {letter, name, SETTINGS_ANY_VALUE, why, true},
+	SETTINGS_NEEDLESS(NEEDLESS_ROW) SETTINGS_REFUSED(REFUSED_ROW)
+#undef REFUSED_ROW
+#undef NEEDLESS_ROW
+};
+
+static const struct settings_stranger extended_strangers[] = {
+#define EXTENDED_ROW(name, only, why) {0, name, only, why, false},
+	SETTINGS_NEEDLESS_EXTENDED(EXTENDED_ROW)
+#undef EXTENDED_ROW
+};
+
+static const struct {
+	const char *name;
+	const char *value;
+} constants[] = {
+#define CONSTANT_ROW(name, value) {name, value},
+	SETTINGS_CONSTANTS(CONSTANT_ROW)
+#undef CONSTANT_ROW
+};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
+
+static bool is_name(const char *name, const char *text, size_t length) {
+	return strlen(name) == length && memcmp(name, text, length) == 0;
+}
+
+const struct settings_option *settings_find_name(const char *name, size_t length) {
+	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)
+		if (is_name(settings_options[i].name, name, length)) return &settings_options[i];
+	return NULL;
+}
+
+const struct settings_option *settings_find_letter(char letter) {
+	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)
+		if (settings_options[i].letter == letter && letter != 0) return &settings_options[i];
+	return NULL;
+}
+
+const struct settings_stranger *settings_find_stranger(char letter, const char *name, size_t length) {
+	for (size_t i = 0; i < COUNT_OF(strangers); i++)
+		if (letter != 0 ? strangers[i].letter == letter : is_name(strangers[i].name, name, length))
+			return &strangers[i];
+	return NULL;
+}
+
+const struct settings_stranger *settings_find_extended_stranger(const char *name, size_t length) {
+	for (size_t i = 0; i < COUNT_OF(extended_strangers); i++)
+		if (is_name(extended_strangers[i].name, name, length)) return &extended_strangers[i];
+	return NULL;
+}
+
+bool settings_refuse(struct settings_reader *reader, const char *format, ...) {
+	char sentence[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(sentence, sizeof sentence, format, arguments);
+	va_end(arguments);
+	text_deinit(reader->text);
+	text_print(reader->text, "%s", sentence);
+	reader->wish = SETTINGS_REFUSE;
+	return false;
+}
+
+bool settings_meet_stranger(struct settings_reader *reader, const struct settings_stranger *stranger, const char *where,
+							const char *value) {
+	if (stranger->refused) return settings_refuse(reader, "%s: not supported: %s", where, stranger->why);
+	if (stranger->only == NULL && value != NULL) return settings_refuse(reader, "%s: takes no value", where);
+	if (stranger->only != NULL && value == NULL) return settings_refuse(reader, "%s: needs a value", where);
+	if (value != NULL && stranger->only[0] != '\0' && strcmp(value, stranger->only) != 0)
+		return settings_refuse(reader, "%s: '%s' is not supported, only '%s': %s", where, value, stranger->only,
+							   stranger->why);
+	text_print(reader->text, "%s has no effect: %s\n", where, stranger->why);
+	return true;
+}
+
+static void set_presets(struct settings_reader *reader) {
+	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++) {
+		const struct settings_option *option = &settings_options[i];
+		if (option->preset[0] == '\0') continue;
+		bool is_set = settings_set(reader, option, option->name, option->preset);
+		SNUG_ASSERT(is_set);
+		(void)is_set;
+	}
+	memset(reader->given, 0, sizeof reader->given);
+}
+
+static bool was_given(const struct settings_reader *reader, const char *name) {
+	return reader->given[settings_find_name(name, strlen(name)) - settings_options];
+}
+
+static bool fits_memory(struct settings_reader *reader) {
+	struct settings *settings = reader->settings;
+	if (settings->threads == 0) {
+		long processors = sysconf(_SC_NPROCESSORS_ONLN);
+		settings->threads = processors < 1                                    ? 1
+							: processors > (long)SETTINGS_THREADS_DEFAULT_MAX ? SETTINGS_THREADS_DEFAULT_MAX
+																			  : (uint32_t)processors;
+	}
+	uint64_t share_bytes = settings->memory_bytes / settings->threads;
+	if (share_bytes < SNUG_LIMIT_MIN_BYTES)
+		return settings_refuse(reader,
+							   "--memory-limit: too little for %u workers: each needs %zuk at least, so %zuk; or give "
+							   "fewer threads (-t)",
+							   settings->threads, SNUG_LIMIT_MIN_BYTES >> 10,
+							   (SNUG_LIMIT_MIN_BYTES >> 10) * settings->threads);
+	if (settings->memory_max_bytes == 0) settings->memory_max_bytes = settings->memory_bytes;
+	if (settings->memory_max_bytes < settings->memory_bytes)
+		return settings_refuse(reader, "--memory-max: less than the memory limit");
+	if (settings->memory_max_bytes / settings->threads > SNUG_LIMIT_MAX_BYTES)
+		return settings_refuse(reader,
+							   "--memory-limit: too much for %u workers: each can use %zug; give more threads (-t)",
+							   settings->threads, SNUG_LIMIT_MAX_BYTES >> 30);
+	if (settings->item_max_bytes > share_bytes / 2) {
+		if (was_given(reader, "max-item-size"))
+			return settings_refuse(
+				reader,
+				"--max-item-size: more than half of a worker's memory, which is %llu bytes; give more "
+				"memory (-m) or fewer threads (-t)",
+				(unsigned long long)share_bytes);
+		settings->item_max_bytes = share_bytes / 2;
+	}
+	return true;
+}
+
+static bool is_relative(const char *path) {
+	return path[0] != '\0' && path[0] != '/';
+}
+
+static bool fits_paths(struct settings_reader *reader) {
+	const struct settings *settings = reader->settings;
+	if (settings->socket_path[0] != '\0' && strcmp(settings->socket_path, settings->control_path) == 0)
+		return settings_refuse(reader, "--control: the same path as --unix-socket");
+	if (settings->control_only && settings->control_path[0] == '\0')
+		return settings_refuse(reader, "--control-only: there is no control socket; name one with --control");
+	if (!settings->daemonize) return true;
+	if (is_relative(settings->socket_path) || is_relative(settings->control_path) || is_relative(settings->pid_file))
+		return settings_refuse(reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
+	return true;
+}
+
+static void settle_listen(struct settings_reader *reader) {
+	struct settings *settings = reader->settings;
+	settings->has_port = was_given(reader, "port");
+	if (!settings_want_tcp(settings) || settings->listen.count > 0) return;
+	(void)snprintf(settings->listen.entry[0], sizeof settings->listen.entry[0], "127.0.0.1");
+	settings->listen.count = 1;
+}
+
+void settings_begin(struct settings_reader *reader, struct settings *out, struct text *text) {
+	*out = (struct settings){0};
+	*reader = (struct settings_reader){.settings = out, .text = text, .wish = SETTINGS_RUN};
+	set_presets(reader);
+}
+
+bool settings_settle(struct settings_reader *reader) {
+	settle_listen(reader);
+	return fits_memory(reader) && fits_paths(reader);
+}
+
+void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
+					void *context) {
+	struct text value = {0};
+	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++) {
+		const struct settings_option *option = &settings_options[i];
+		if (option->statistic[0] == '\0') continue;
+		value.length = 0;
+		settings_show(settings, option, &value);
+		text_append(&value, "", 1);
+		if (!value.failed) visit(context, option->statistic, value.bytes);
+	}
+	text_deinit(&value);
+	for (size_t i = 0; i < COUNT_OF(constants); i++) visit(context, constants[i].name, constants[i].value);
+}

@@ -1,0 +1,70 @@
+/* server/settings/settings.h: what snugd was told to do: by its command line, its config file, or by default. */
+#ifndef SNUG_SERVER_SETTINGS_H
+#define SNUG_SERVER_SETTINGS_H
+
+#include "server/io/io.h"
+#include "base/text.h"
+
+#include <snug/shard.h>
+
+#define SETTINGS_LIST_MAX 16u
+
+/* An option that may have several values. */
+struct settings_list {
+	uint32_t count;
+	char entry[SETTINGS_LIST_MAX][128];
+};
+
+struct settings {
+	uint64_t memory_bytes;           /* -m: MiB; of everything, over all workers */
+	uint64_t memory_max_bytes;       /* --memory-max: as far as `snug limit` may go; default: memory */
+	uint32_t threads;                /* -t */
+	uint32_t connections_max;        /* -c */
+	uint64_t item_max_bytes;         /* -I */
+	bool no_eviction;                /* -M */
+	snug_evict_for evict_for;        /* --evict-for hits|bytes */
+	bool no_flush;                   /* -F: flush_all is refused */
+	bool huge_pages;                 /* -L */
+	uint16_t port;                   /* -p; 0: a free one, which is printed; TCP off when there is only a unix socket */
+	bool has_port;                   /* -p was given */
+	struct settings_list listen;     /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
+	char socket_path[108];           /* -s; "": none */
+	uint32_t socket_mask;            /* -a: octal access bits */
+	char control_path[108];          /* --control: the same protocol on a socket for the owner alone; "": none */
+	bool control_only;               /* --control-only: commands that begin with snug are refused elsewhere */
+	char http[128];                  /* --http: the address for metrics, health and the dashboard; "": none */
+	struct settings_list http_hosts; /* --http-host: names by which it may be asked, beside that of --http */
+	char http_token_file[256];
+	uint32_t backlog;         /* -b */
+	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
+	bool core_dumps;          /* -r */
+	bool daemonize;           /* -d */
+	char user[64];            /* -u */
+	char pid_file[256];       /* -P */
+	uint32_t verbosity;       /* -v, -vv, -vvv */
+	bool log_json;            /* --log-format plain|json */
+	enum io_kind io;          /* --io auto|uring|epoll */
+	bool background;          /* --defrag on|off: background cleanup by the coordinator */
+	uint32_t defrag_duty_ppm; /* --defrag-duty: per cent of a worker's time while serving */
+	uint32_t defrag_step_bytes;
+};
+
+enum settings_wish {
+	SETTINGS_RUN,   /* the settings are complete; the text holds notes, a line each, about what has no effect here */
+	SETTINGS_TELL,  /* the text (help, version, manual page) is to be printed, and that is all */
+	SETTINGS_REFUSE /* the text is a sentence that says why; the settings are not to be used */
+};
+
+/* Reads the config file that the command line names, then the command line, which wins. */
+enum settings_wish settings_parse(int argument_count, char *const *arguments, struct settings *out, struct text *text);
+
+/* Name and value of each setting, for `stats settings`: memcached's names where it has them. */
+void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
+					void *context);
+
+/* A unix socket alone turns TCP off, unless a port or an address was asked for. */
+static inline bool settings_want_tcp(const struct settings *settings) {
+	return settings->socket_path[0] == '\0' || settings->has_port || settings->listen.count > 0;
+}
+
+#endif

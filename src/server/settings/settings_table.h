@@ -1,0 +1,264 @@
+/* server/settings/settings_table.h: the one table of snugd's options. The command line, the config file, --help, the manual page and `stats settings`
+ * come from it, so they cannot drift apart.
+ *
+ *     settings.c         the table as data; defaults; what must fit together; `stats settings`
+ *     settings_value.c   text <-> a field, by its kind and bounds
+ *     settings_parse.c   the command line
+ *     settings_config.c  the config file
+ *     settings_help.c    --help and --man
+ *
+ * Names are memcached's where it has the option. What else it has stands in the tables after the first: some of it is taken because what it
+ * asks for is so here anyway; the rest is refused with a reason, for a server that ignores an option does something else than it was told. */
+#ifndef SNUG_SERVER_SETTINGS_TABLE_H
+#define SNUG_SERVER_SETTINGS_TABLE_H
+
+#include "server/settings/settings.h"
+
+#include <snug/pools.h>
+#include <snug/shard.h>
+#include <snug/workers.h>
+
+#define SETTINGS_MEMORY_MAX_BYTES ((uint64_t)SNUG_LIMIT_MAX_BYTES * SNUG_WORKERS_MAX)
+#define SETTINGS_ITEM_MIN_BYTES 1024u
+#define SETTINGS_THREADS_DEFAULT_MAX 4u /* as memcached: without -t, as many as processors, but no more than this */
+
+/* X(symbol, "title in the help") */
+#define SETTINGS_GROUPS(X)        \
+	X(MEMORY, "Memory")           \
+	X(NETWORK, "Network")         \
+	X(CLEANUP, "Defragmentation") \
+	X(PROCESS, "Process")         \
+	X(LOG, "What it says")
+
+enum settings_group {
+#define SETTINGS_GROUP_SYMBOL(symbol, title) GROUP_##symbol,
+	SETTINGS_GROUPS(SETTINGS_GROUP_SYMBOL) GROUP_COUNT
+#undef SETTINGS_GROUP_SYMBOL
+};
+
+enum settings_kind {
+	KIND_BYTES,    /* uint64_t or uint32_t: a number with an optional suffix k, m or g */
+	KIND_MIB,      /* the same, but a bare number is MiB */
+	KIND_COUNT,    /* uint32_t or uint16_t */
+	KIND_OCTAL,    /* uint32_t */
+	KIND_PER_CENT, /* uint32_t, kept in millionths; bounds in millionths */
+	KIND_FLAG,     /* bool; on the command line without a value */
+	KIND_RISE,     /* uint32_t: each mention adds one; in the config file a number */
+	KIND_CHOICE,   /* bool or an enum: the words of its values, in order */
+	KIND_TEXT,     /* char[] */
+	KIND_LIST,     /* struct settings_list: values with commas between them; each mention adds to it */
+	/* What is done rather than kept: */
+	KIND_CONFIG,
+	KIND_EXTENDED, /* memcached's -o name[=value],... */
+	KIND_HELP,
+	KIND_MANUAL,
+	KIND_VERSION,
+	KIND_CHECK
+};
+
+#define SETTINGS_FIELD(name) offsetof(struct settings, name), sizeof(((struct settings *)0)->name)
+#define SETTINGS_NO_FIELD 0, 0
+
+/* X(group, letter, "long name and config key", kind, field, "default", minimum, maximum, "argument", "statistic", "help")
+ * The argument of a choice or a flag is the words of its values, from 0 on; a flag's are seen in the statistics alone, which may say the
+ * opposite of the option ("evictions on"). A default of "" is told by the help's text. */
+#define SETTINGS_TABLE(X)                                                                                             \
+	X(MEMORY, 'm', "memory-limit", MIB, SETTINGS_FIELD(memory_bytes), "64", SNUG_LIMIT_MIN_BYTES,                     \
+	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes",                                                                   \
+	  "memory for everything, over all workers: items, index, bookkeeping, connections; a hard limit, at least 256k " \
+	  "for each worker")                                                                                              \
+	X(MEMORY, 0, "memory-max", MIB, SETTINGS_FIELD(memory_max_bytes), "", SNUG_LIMIT_MIN_BYTES,                       \
+	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes_ceiling",                                                           \
+	  "as far as the limit may be raised while snugd runs; default: the memory limit")                                \
+	X(MEMORY, 'I', "max-item-size", BYTES, SETTINGS_FIELD(item_max_bytes), "1m", SETTINGS_ITEM_MIN_BYTES,             \
+	  SNUG_VALUE_BYTES_MAX, "BYTES", "item_size_max",                                                                 \
+	  "the largest item, 1k to 1g; at most half of a worker's memory, to which the default is lowered")               \
+	X(MEMORY, 'M', "disable-evictions", FLAG, SETTINGS_FIELD(no_eviction), "", 0, 1, "on|off", "evictions",           \
+	  "when memory is full, answer an error instead of evicting")                                                     \
+	X(MEMORY, 0, "evict-for", CHOICE, SETTINGS_FIELD(evict_for), "hits", 0, 0, "hits|bytes", "evict_for",             \
+	  "what eviction keeps low: the requests that miss, or the bytes of what is asked for and missed")                \
+	X(MEMORY, 'L', "enable-largepages", FLAG, SETTINGS_FIELD(huge_pages), "", 0, 1, "no|yes", "huge_pages",           \
+	  "ask the system for 2 MiB pages")                                                                               \
+	X(MEMORY, 'F', "disable-flush-all", FLAG, SETTINGS_FIELD(no_flush), "", 0, 1, "yes|no", "flush_enabled",          \
+	  "refuse the command flush_all")                                                                                 \
+	X(NETWORK, 'p', "port", COUNT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER", "tcpport",                 \
+	  "TCP port; 0: one that is free, which is printed")                                                              \
+	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",                          \
+	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; default: 127.0.0.1 alone. "  \
+	  "Nobody who connects is asked who he is")                                                                       \
+	X(NETWORK, 's', "unix-socket", TEXT, SETTINGS_FIELD(socket_path), "", 0, 0, "PATH", "domain_socket",              \
+	  "listen on a unix socket, and on no TCP port unless -p or -l is given too")                                     \
+	X(NETWORK, 'a', "unix-mask", OCTAL, SETTINGS_FIELD(socket_mask), "700", 0, 0777, "BITS", "umask",                 \
+	  "access bits of the unix socket, octal")                                                                        \
+	X(NETWORK, 0, "control", TEXT, SETTINGS_FIELD(control_path), "", 0, 0, "PATH", "control_socket",                  \
+	  "one more unix socket, for the owner alone")                                                                    \
+	X(NETWORK, 0, "control-only", FLAG, SETTINGS_FIELD(control_only), "", 0, 1, "no|yes", "control_only",             \
+	  "take the commands that begin with snug on the control socket alone")                                           \
+	X(NETWORK, 0, "http", TEXT, SETTINGS_FIELD(http), "", 0, 0, "ADDRESS", "http",                                    \
+	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 unless given; "         \
+	  "default: not at all")                                                                                          \
+	X(NETWORK, 0, "http-host", LIST, SETTINGS_FIELD(http_hosts), "", 0, 0, "NAME,..", "http_host",                    \
+	  "names by which HTTP may be asked, such as cache1.example.org; may be repeated. Addresses, localhost and the "  \
+	  "name that --http gives need not be told; requests under other names are refused")                              \
+	X(NETWORK, 0, "http-token-file", TEXT, SETTINGS_FIELD(http_token_file), "", 0, 0, "FILE", "http_token_file",      \
+	  "who asks for actions over HTTP must know this file's one line; without it actions are for loopback alone")     \
+	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000, "NUMBER", "maxconns",   \
+	  "connections at a time; more are told so and closed")                                                           \
+	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER", "tcp_backlog",      \
+	  "connections that may wait to be accepted")                                                                     \
+	X(NETWORK, 0, "idle-timeout", COUNT, SETTINGS_FIELD(idle_timeout_s), "0", 0, 31536000, "SECONDS", "idle_timeout", \
+	  "close connections that have been idle for so long; 0: never")                                                  \
+	X(NETWORK, 0, "io", CHOICE, SETTINGS_FIELD(io), "auto", 0, 0, "auto|uring|epoll", "io",                           \
+	  "how sockets are served; auto: io_uring where the kernel allows it")                                            \
+	X(CLEANUP, 0, "defrag", CHOICE, SETTINGS_FIELD(background), "on", 0, 0, "off|on", "defrag",                       \
+	  "defragment in the background when it gains something")                                                         \
+	X(CLEANUP, 0, "defrag-duty", PER_CENT, SETTINGS_FIELD(defrag_duty_ppm), "3", 1000, 1000000, "PERCENT",            \
+	  "defrag_duty_ppm", "share of a worker's time that it may take while the worker serves, 0.1 to 100")             \
+	X(CLEANUP, 0, "defrag-step", BYTES, SETTINGS_FIELD(defrag_step_bytes), "4k", 1024, 1u << 20, "BYTES",             \
+	  "defrag_step_bytes", "bytes that are moved in one step, during which requests wait")                            \
+	X(PROCESS, 't', "threads", COUNT, SETTINGS_FIELD(threads), "", 1, SNUG_WORKERS_MAX, "NUMBER", "num_threads",      \
+	  "workers, each a thread with a share of the keys; default: as many as processors, at most 4")                   \
+	X(PROCESS, 'd', "daemon", FLAG, SETTINGS_FIELD(daemonize), "", 0, 1, "no|yes", "daemonize",                       \
+	  "run in the background; returns when connections are taken. Paths must be absolute")                            \
+	X(PROCESS, 'u', "user", TEXT, SETTINGS_FIELD(user), "", 0, 0, "NAME", "user",                                     \
+	  "who to become when started by root; default: nobody")                                                          \
+	X(PROCESS, 'P', "pidfile", TEXT, SETTINGS_FIELD(pid_file), "", 0, 0, "PATH", "pid_file",                          \
+	  "keep the process number in this file, locked while snugd runs")                                                \
+	X(PROCESS, 'r', "enable-coredumps", FLAG, SETTINGS_FIELD(core_dumps), "", 0, 1, "no|yes", "core_dumps",           \
+	  "let a crash leave a core file as large as the system allows")                                                  \
+	X(PROCESS, 0, "config", CONFIG, SETTINGS_NO_FIELD, "", 0, 0, "FILE", "",                                          \
+	  "read options from a file, one a line: long name = value, on or off for a switch, # begins a comment; the "     \
+	  "command line wins")                                                                                            \
+	X(PROCESS, 0, "check-config", CHECK, SETTINGS_NO_FIELD, "", 0, 0, "", "",                                         \
+	  "read the options and the config file, print what would be run with or what is wrong, and end")                 \
+	X(PROCESS, 'o', "extended", EXTENDED, SETTINGS_NO_FIELD, "", 0, 0, "NAME=N,..", "",                               \
+	  "memcached's list of extended options: idle_timeout=N, and what is named below")                                \
+	X(LOG, 'v', "verbose", RISE, SETTINGS_FIELD(verbosity), "0", 0, 3, "", "verbosity",                               \
+	  "-v: say what is done, such as a defragmentation and what it gained; -vv: in detail")                           \
+	X(LOG, 0, "log-format", CHOICE, SETTINGS_FIELD(log_json), "plain", 0, 0, "plain|json", "log_format",              \
+	  "lines on standard error for people, or a JSON object each")                                                    \
+	X(LOG, 'h', "help", HELP, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print this")                                      \
+	X(LOG, 0, "man", MANUAL, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print the manual page, for man -l")                \
+	X(LOG, 'V', "version", VERSION, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print the version")
+
+/* memcached's options that ask for what is so here anyway. X(letter, "name", only, "why it has no effect"); only: the one value that is taken,
+ * ANY_VALUE, or NULL for none. */
+#define SETTINGS_ANY_VALUE ""
+#define SETTINGS_NEEDLESS(X)                                                \
+	X('U', "udp-port", "0", "there is no UDP")                              \
+	X('B', "protocol", "ascii", "it is the one protocol that snugd speaks") \
+	X('X', "disable-dumping", NULL, "no command dumps the keys")            \
+	X('W', "disable-watch", NULL, "there is no command watch")
+
+/* The same, as names in the list of -o. X("name", only, "why") */
+#define SETTINGS_NEEDLESS_EXTENDED(X)                                                \
+	X("modern", NULL, "what it turns on is how snugd works")                         \
+	X("maxconns_fast", NULL, "snugd closes what is too many at once")                \
+	X("hashpower", SETTINGS_ANY_VALUE, "the index grows and shrinks with the items") \
+	X("slab_reassign", NULL, "memory goes to whatever size needs it")                \
+	X("lru_crawler", NULL, "items that have expired are removed by themselves")      \
+	X("lru_maintainer", NULL, "eviction keeps no lists that need it")
+
+/* memcached's options that snugd refuses. X(letter, "name", "why") */
+#define SETTINGS_REFUSED(X)                                                                                 \
+	X('S', "enable-sasl", "there is no authentication; limit who can connect instead (-l, -s, -a)")         \
+	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)")           \
+	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                                       \
+	X('A', "enable-shutdown", "no client may end the server; send it SIGTERM")                              \
+	X('k', "lock-memory", "memory that goes back to the system cannot be locked; turn off swap for snugd")  \
+	X('C', "disable-cas", "a CAS number takes memory only once somebody has asked for it")                  \
+	X('f', "slab-growth-factor", "there are no slab classes to choose: objects are moved together instead") \
+	X('n', "slab-min-size", "there are no slab classes to choose: objects are moved together instead")      \
+	X('R', "max-reqs-per-event", "turns are bounded by themselves")                                         \
+	X('D', "prefix-delimiter", "there are no statistics by prefix")                                         \
+	X('e', "memory-file", "items do not outlive the process")                                               \
+	X('N', "napi-ids", "connections are spread by the kernel over the workers")
+
+/* What `stats settings` says besides: true of every snugd. X("name", "value") */
+#define SETTINGS_CONSTANTS(X)      \
+	X("udpport", "0")              \
+	X("cas_enabled", "yes")        \
+	X("binding_protocol", "ascii") \
+	X("auth_enabled_sasl", "no")   \
+	X("auth_enabled_ascii", "no")  \
+	X("ssl_enabled", "no")         \
+	X("detail_enabled", "no")      \
+	X("dump_enabled", "no")        \
+	X("slab_reassign", "yes")      \
+	X("hash_algorithm", "xxh3")
+
+struct settings_option {
+	enum settings_group group;
+	char letter; /* 0: none */
+	const char *name;
+	enum settings_kind kind;
+	size_t offset; /* of the field, in struct settings */
+	size_t bytes;  /* of the field */
+	const char *preset;
+	uint64_t minimum;
+	uint64_t maximum;
+	const char *argument;
+	const char *statistic; /* "": not among the settings */
+	const char *help;
+};
+
+#define SETTINGS_COUNT_ROW(...) +1
+enum { SETTINGS_OPTION_COUNT = SETTINGS_TABLE(SETTINGS_COUNT_ROW) };
+
+extern const struct settings_option settings_options[SETTINGS_OPTION_COUNT];
+
+/* What reads options, one source after the other. */
+struct settings_reader {
+	struct settings *settings;
+	struct text *text; /* notes; when something is refused, why */
+	bool given[SETTINGS_OPTION_COUNT];
+	bool only_checks; /* --check-config */
+	/* By the source that is being read: its first entry of a list replaces what an earlier source said. */
+	bool listed[SETTINGS_OPTION_COUNT];
+	enum settings_wish wish; /* REFUSE as soon as something is; TELL once the text is help */
+};
+
+/* The defaults. */
+void settings_begin(struct settings_reader *reader, struct settings *out, struct text *text);
+/* Once all is read: what follows from it, and whether it fits together. False: refused. */
+bool settings_settle(struct settings_reader *reader);
+
+/* A sentence instead of the notes, and REFUSE. Always false. */
+bool settings_refuse(struct settings_reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+const struct settings_option *settings_find_name(const char *name, size_t length);
+const struct settings_option *settings_find_letter(char letter);
+static inline bool settings_kept(const struct settings_option *option) {
+	return option->kind < KIND_CONFIG;
+}
+
+/* `where` opens the sentence if the value is refused: "--threads", "snugd.conf:3: threads". False: refused. */
+bool settings_set(struct settings_reader *reader, const struct settings_option *option, const char *where,
+				  const char *value);
+/* The value as `stats settings` shows it. */
+void settings_show(const struct settings *settings, const struct settings_option *option, struct text *out);
+/* 1536 as "1536", 65536 as "64k". */
+void settings_print_size(struct text *out, uint64_t bytes);
+
+/* What memcached has and snugd has not: notes that it has no effect, or refuses. `value` may be NULL. */
+struct settings_stranger {
+	char letter;
+	const char *name;
+	const char *only; /* as in SETTINGS_NEEDLESS */
+	const char *why;
+	bool refused;
+};
+const struct settings_stranger *settings_find_stranger(char letter, const char *name, size_t length);
+const struct settings_stranger *settings_find_extended_stranger(const char *name, size_t length);
+bool settings_meet_stranger(struct settings_reader *reader, const struct settings_stranger *stranger, const char *where,
+							const char *value);
+
+bool settings_read_config(struct settings_reader *reader, const char *path);
+bool settings_read_extended(struct settings_reader *reader, const char *where, const char *list);
+
+/* --check-config: every setting by its long name, a line each, after the notes. */
+void settings_describe(const struct settings *settings, struct text *out);
+void settings_help(struct text *out);
+void settings_manual(struct text *out);
+
+#endif

@@ -1,0 +1,250 @@
+/* server/settings/settings_value.c: between a text and a field, by the option's kind. A value that is refused is told with what would be right. */
+#include "server/settings/settings_table.h"
+
+#include "base/assert.h"
+
+#include <string.h>
+
+#define PPM_PER_CENT 10000u
+#define NUMBER_BYTES 8u /* of the widest field that is a number */
+
+static void *field_of(struct settings *settings, const struct settings_option *option) {
+	return (char *)settings + option->offset;
+}
+
+static uint64_t load_number(const struct settings *settings, const struct settings_option *option) {
+	const void *field = (const char *)settings + option->offset;
+	uint64_t value = 0;
+	/* Little-endian: the low bytes come first, whatever the field's width. */
+	SNUG_ASSERT(option->bytes <= NUMBER_BYTES);
+	memcpy(&value, field, option->bytes);
+	return value;
+}
+
+static void store_number(struct settings *settings, const struct settings_option *option, uint64_t value) {
+	SNUG_ASSERT(option->bytes <= NUMBER_BYTES);
+	memcpy(field_of(settings, option), &value, option->bytes);
+}
+
+/* Digits of `base` from the beginning; where they end. NULL: none, or too large a number. */
+static const char *read_digits(const char *text, unsigned base, uint64_t *out) {
+	uint64_t value = 0;
+	const char *at = text;
+	for (; *at >= '0' && *at < (char)('0' + base); at++) {
+		uint64_t digit = (uint64_t)(*at - '0');
+		if (value > (UINT64_MAX - digit) / base) return NULL;
+		value = value * base + digit;
+	}
+	if (at == text) return NULL;
+	*out = value;
+	return at;
+}
+
+static bool read_number(const char *text, unsigned base, uint64_t *out) {
+	const char *end = read_digits(text, base, out);
+	return end != NULL && *end == '\0';
+}
+
+static bool read_size(const char *text, unsigned bare_shift, uint64_t *out) {
+	uint64_t number;
+	const char *end = read_digits(text, 10, &number);
+	if (end == NULL) return false;
+	unsigned shift = bare_shift;
+	if (*end != '\0') {
+		const char suffixes[] = "kmgKMG";
+		const char *suffix = strchr(suffixes, *end);
+		if (suffix == NULL || end[1] != '\0') return false;
+		shift = 10 * ((unsigned)(suffix - suffixes) % 3 + 1);
+	}
+	if (number > UINT64_MAX >> shift) return false;
+	*out = number << shift;
+	return true;
+}
+
+/* "3", "0.25": millionths of the whole. */
+static bool read_per_cent(const char *text, uint64_t *out) {
+	uint64_t whole;
+	const char *at = read_digits(text, 10, &whole);
+	if (at == NULL || whole > 100) return false;
+	uint64_t ppm = whole * PPM_PER_CENT;
+	if (*at == '.') {
+		uint64_t unit = PPM_PER_CENT / 10;
+		for (at++; *at >= '0' && *at <= '9' && unit > 0; at++, unit /= 10) ppm += unit * (uint64_t)(*at - '0');
+	}
+	if (*at == '%') at++;
+	if (*at != '\0') return false;
+	*out = ppm;
+	return true;
+}
+
+/* The number of `text` among "one|two|three". */
+static bool read_word(const char *words, const char *text, uint64_t *out) {
+	uint64_t index = 0;
+	for (const char *word = words;; index++) {
+		size_t length = strcspn(word, "|");
+		if (strlen(text) == length && memcmp(word, text, length) == 0) {
+			*out = index;
+			return true;
+		}
+		if (word[length] == '\0') return false;
+		word += length + 1;
+	}
+}
+
+static bool read_value(const struct settings_option *option, const char *text, uint64_t *out) {
+	switch (option->kind) {
+	case KIND_BYTES:
+		return read_size(text, 0, out);
+	case KIND_MIB:
+		return read_size(text, 20, out);
+	case KIND_COUNT:
+	case KIND_RISE:
+		return read_number(text, 10, out);
+	case KIND_OCTAL:
+		return read_number(text, 8, out);
+	case KIND_PER_CENT:
+		return read_per_cent(text, out);
+	case KIND_FLAG:
+		return read_word("off|on", text, out);
+	case KIND_CHOICE:
+		return read_word(option->argument, text, out);
+	default:
+		return false;
+	}
+}
+
+void settings_print_size(struct text *out, uint64_t bytes) {
+	static const char *const suffixes[] = {"", "k", "m", "g"};
+	unsigned unit = 0;
+	while (unit < 3 && bytes >= 1024 && bytes % 1024 == 0) {
+		bytes /= 1024;
+		unit++;
+	}
+	text_print(out, "%llu%s", (unsigned long long)bytes, suffixes[unit]);
+}
+
+/* What would be right, after "is not ". */
+static void print_expected(struct text *out, const struct settings_option *option) {
+	unsigned long long minimum = option->minimum;
+	unsigned long long maximum = option->maximum;
+	switch (option->kind) {
+	case KIND_BYTES:
+	case KIND_MIB:
+		text_print(out, "a size from ");
+		settings_print_size(out, minimum);
+		text_print(out, " to ");
+		settings_print_size(out, maximum);
+		if (option->kind == KIND_MIB) text_print(out, "; a number without k, m or g is MiB");
+		break;
+	case KIND_OCTAL:
+		text_print(out, "an octal number from %llo to %llo", minimum, maximum);
+		break;
+	case KIND_PER_CENT:
+		text_print(out, "a per cent value from %g to %g", (double)minimum / PPM_PER_CENT,
+				   (double)maximum / PPM_PER_CENT);
+		break;
+	case KIND_FLAG:
+		text_print(out, "on or off");
+		break;
+	case KIND_CHOICE:
+		text_print(out, "one of %s", option->argument);
+		break;
+	default:
+		text_print(out, "a number from %llu to %llu", minimum, maximum);
+		break;
+	}
+}
+
+static bool refuse_value(struct settings_reader *reader, const struct settings_option *option, const char *where,
+						 const char *value) {
+	struct text expected = {0};
+	print_expected(&expected, option);
+	(void)settings_refuse(reader, "%s: '%s' is not %.*s", where, value, (int)expected.length, expected.bytes);
+	text_deinit(&expected);
+	return false;
+}
+
+static bool set_number(struct settings_reader *reader, const struct settings_option *option, const char *where,
+					   const char *text) {
+	uint64_t value;
+	if (!read_value(option, text, &value)) return refuse_value(reader, option, where, text);
+	bool has_bounds = option->kind != KIND_CHOICE && option->kind != KIND_FLAG;
+	if (has_bounds && (value < option->minimum || value > option->maximum))
+		return refuse_value(reader, option, where, text);
+	store_number(reader->settings, option, value);
+	return true;
+}
+
+static bool set_text(struct settings_reader *reader, const struct settings_option *option, const char *where,
+					 const char *text) {
+	size_t length = strlen(text);
+	if (length == 0) return settings_refuse(reader, "%s: is empty", where);
+	if (length >= option->bytes)
+		return settings_refuse(reader, "%s: '%s' is longer than %zu bytes", where, text, option->bytes - 1);
+	memcpy(field_of(reader->settings, option), text, length + 1);
+	return true;
+}
+
+/* Entries with commas between them. */
+static bool add_entries(struct settings_reader *reader, const struct settings_option *option, const char *where,
+						const char *entries) {
+	struct settings_list *list = field_of(reader->settings, option);
+	bool *is_begun = &reader->listed[option - settings_options];
+	if (!*is_begun) list->count = 0;
+	*is_begun = true;
+	for (const char *at = entries;; at++) {
+		size_t length = strcspn(at, ",");
+		if (length == 0) return settings_refuse(reader, "%s: '%s' has an empty entry", where, entries);
+		if (length >= sizeof list->entry[0])
+			return settings_refuse(reader, "%s: '%.*s' is longer than %zu bytes", where, (int)length, at,
+								   sizeof list->entry[0] - 1);
+		if (list->count == SETTINGS_LIST_MAX)
+			return settings_refuse(reader, "%s: more than %u entries", where, SETTINGS_LIST_MAX);
+		char *entry = list->entry[list->count++];
+		memcpy(entry, at, length);
+		entry[length] = '\0';
+		at += length;
+		if (*at == '\0') return true;
+	}
+}
+
+static void show_entries(struct text *out, const struct settings_list *list) {
+	for (uint32_t i = 0; i < list->count; i++) text_print(out, "%s%s", i > 0 ? "," : "", list->entry[i]);
+	if (list->count == 0) text_print(out, "NULL");
+}
+
+bool settings_set(struct settings_reader *reader, const struct settings_option *option, const char *where,
+				  const char *value) {
+	bool is_set = option->kind == KIND_LIST   ? add_entries(reader, option, where, value)
+				  : option->kind == KIND_TEXT ? set_text(reader, option, where, value)
+											  : set_number(reader, option, where, value);
+	if (is_set) reader->given[option - settings_options] = true;
+	return is_set;
+}
+
+static void show_word(struct text *out, const char *words, uint64_t index) {
+	for (; index > 0; index--) words += strcspn(words, "|") + 1;
+	text_append(out, words, strcspn(words, "|"));
+}
+
+void settings_show(const struct settings *settings, const struct settings_option *option, struct text *out) {
+	const char *field = (const char *)settings + option->offset;
+	switch (option->kind) {
+	case KIND_TEXT:
+		text_print(out, "%s", field[0] == '\0' ? "NULL" : field); /* "NULL" as memcached says it */
+		break;
+	case KIND_LIST:
+		show_entries(out, (const struct settings_list *)(const void *)field);
+		break;
+	case KIND_CHOICE:
+	case KIND_FLAG:
+		show_word(out, option->argument, load_number(settings, option));
+		break;
+	case KIND_OCTAL:
+		text_print(out, "%llo", (unsigned long long)load_number(settings, option));
+		break;
+	default:
+		text_print(out, "%llu", (unsigned long long)load_number(settings, option));
+		break;
+	}
+}
