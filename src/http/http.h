@@ -15,9 +15,9 @@
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 
+#include "base/text.h"
 #include "server/process/listeners.h"
 #include "server/server.h"
-#include "base/text.h"
 
 struct http;
 

@@ -7,8 +7,8 @@
 #ifndef SNUG_HTTP_HTTP_ASK_H
 #define SNUG_HTTP_HTTP_ASK_H
 
-#include "server/server.h"
 #include "base/text.h"
+#include "server/server.h"
 
 #include <pthread.h>
 

@@ -19,8 +19,8 @@
 #define SNUG_SERVER_SERVER_H
 
 #include "cache/operation.h"
-#include "server/settings/settings.h"
 #include "server/process/settings_live.h"
+#include "server/settings/settings.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>

@@ -5,9 +5,9 @@
  * As long as no answer is waited for, an answer of the own shard goes straight into the output and no record is needed. */
 #include "base/assert.h"
 #include "base/bits.h"
-#include "server/protocol/answer.h"
 #include "server/connection/connection.h"
 #include "server/errand/errand.h"
+#include "server/protocol/answer.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * are asked for all at once (hash all, prefetch all), and they are carried out in order. A connection that gets blocked in the midst of a
  * batch forgets what it has parsed ahead, and parses it again when it goes on. */
 #include "base/bits.h"
-#include "server/protocol/answer.h"
 #include "server/connection/connection.h"
+#include "server/protocol/answer.h"
 
 #include <string.h>
 

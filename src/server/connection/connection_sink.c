@@ -5,8 +5,8 @@
  *
  * The record of the sink becomes that of the answer. If there is no room for the value, its bytes are skipped. */
 #include "base/assert.h"
-#include "server/protocol/answer.h"
 #include "server/connection/connection.h"
+#include "server/protocol/answer.h"
 
 #include <string.h>
 

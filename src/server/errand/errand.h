@@ -7,8 +7,8 @@
 #ifndef SNUG_SERVER_ERRAND_H
 #define SNUG_SERVER_ERRAND_H
 
-#include "server/protocol/command.h"
 #include "base/text.h"
+#include "server/protocol/command.h"
 
 struct server;
 struct server_worker;

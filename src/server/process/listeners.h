@@ -3,8 +3,8 @@
 #ifndef SNUG_SERVER_LISTENERS_H
 #define SNUG_SERVER_LISTENERS_H
 
-#include "server/settings/settings.h"
 #include "base/text.h"
+#include "server/settings/settings.h"
 
 enum listener_kind { LISTENER_TCP, LISTENER_UNIX, LISTENER_CONTROL, LISTENER_HTTP };
 

@@ -2,8 +2,8 @@
 #ifndef SNUG_SERVER_SETTINGS_H
 #define SNUG_SERVER_SETTINGS_H
 
-#include "server/io/io.h"
 #include "base/text.h"
+#include "server/io/io.h"
 
 #include <snug/shard.h>
 
