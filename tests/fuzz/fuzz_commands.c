@@ -61,10 +61,13 @@ static void fold_operation(struct trace *trace, struct command *command, const c
 	MUST(operation->key.length > 0 && operation->key.length <= SNUG_KEY_BYTES_MAX);
 	MUST(command->reply.is_base64 || lies_in(operation->key.bytes, operation->key.length, bytes, size));
 	MUST(lies_in(command->reply.shown_key, command->reply.shown_key_bytes, bytes, size));
-	MUST(lies_in(command->reply.flags, command->reply.flags_bytes, bytes, size));
+	MUST(command->reply.shown_key_bytes <= SHOWN_KEY_BYTES_MAX);
+	MUST(command->reply.flag_count <= REPLY_FLAGS_MAX && command->reply.opaque_bytes <= OPAQUE_BYTES_MAX);
+	MUST(command->reply.opaque_bytes == 0 || lies_in(command->reply.opaque, command->reply.opaque_bytes, bytes, size));
 	MUST(operation->value_bytes + operation->key.length <= ITEM_BYTES_MAX);
 	fold(trace, operation->key.bytes, operation->key.length);
-	if (command->reply.flags_bytes > 0) fold(trace, command->reply.flags, command->reply.flags_bytes);
+	fold(trace, command->reply.flag, command->reply.flag_count);
+	if (command->reply.opaque_bytes > 0) fold(trace, command->reply.opaque, command->reply.opaque_bytes);
 	fold_number(trace, operation->kind);
 	fold_number(trace, operation->options);
 	fold_number(trace, operation->value_bytes);

@@ -14,6 +14,10 @@
 _Static_assert(RECORD_ROOM >= ANSWER_BYTES_MAX, "a record holds any answer's head");
 _Static_assert(sizeof(snug_extent) == sizeof(struct iovec), "extents are sent as they are");
 
+/* What a record keeps of a command, whatever it is; the room that is left is for the value. */
+#define REPLY_KEPT_BYTES_MAX (SHOWN_KEY_BYTES_MAX + OPAQUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
+_Static_assert(RECORD_ROOM >= REPLY_KEPT_BYTES_MAX, "any command fits, its value aside");
+
 static const char line_end[2] = {'\r', '\n'};
 
 /* ------------------------------------------------------------------ records ---------------- */
@@ -226,9 +230,9 @@ static void keep_command(struct record *record, const struct command *command) {
 	if (reply->shown_key_bytes > 0) memcpy(at, reply->shown_key, reply->shown_key_bytes);
 	record->reply.shown_key = at;
 	at += reply->shown_key_bytes;
-	if (reply->flags_bytes > 0) memcpy(at, reply->flags, reply->flags_bytes);
-	record->reply.flags = at;
-	at += reply->flags_bytes;
+	if (reply->opaque_bytes > 0) memcpy(at, reply->opaque, reply->opaque_bytes);
+	record->reply.opaque = at;
+	at += reply->opaque_bytes;
 	if (key->bytes == reply->shown_key) {
 		record->request.operation.key.bytes = record->reply.shown_key;
 	} else {
@@ -242,9 +246,7 @@ static void keep_command(struct record *record, const struct command *command) {
 }
 
 bool answers_fits_record(const struct command *command) {
-	const struct reply *reply = &command->reply;
-	return reply->shown_key_bytes + reply->flags_bytes + SNUG_KEY_BYTES_MAX + command->operation.value_bytes <=
-		   RECORD_ROOM;
+	return REPLY_KEPT_BYTES_MAX + command->operation.value_bytes <= RECORD_ROOM;
 }
 
 struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,

@@ -150,7 +150,7 @@ static void remove_item(struct connection *connection, struct command *command) 
 	operation->value_bytes = 0;
 	command->reply.shown_key = operation->key.bytes;
 	command->reply.shown_key_bytes = (uint32_t)operation->key.length;
-	command->reply.flags_bytes = 0;
+	command->reply.flag_count = command->reply.opaque_bytes = 0;
 	answers_request(connection, command, owner, true);
 }
 

@@ -116,10 +116,10 @@ static void want_window(struct record *record) {
 
 void output_window_came(struct record *record) {
 	struct connection *connection = record->connection;
-	if (connection->is_closing)
+	if (!connection->is_open)
 		release(record);
 	else
-		connection_mark_dirty(connection);
+		connection_mark_dirty(connection); /* a connection that is closing drops it with all its output */
 }
 
 /* ------------------------------------------------------------------ sending ---------------- */

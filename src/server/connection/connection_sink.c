@@ -128,10 +128,7 @@ size_t sink_take(struct connection *connection, const char *bytes, size_t length
 void sink_returned(struct record *record) {
 	struct connection *connection = record->connection;
 	if (connection->is_closing) {
-		if (record->request.operation.lease.ref != 0)
-			release(record);
-		else
-			record_give(record);
+		if (connection->sink != record) release(record); /* else it is sink_drop's, with the end of the connection */
 		return;
 	}
 	if (record->request.kind == REQUEST_RESERVE)

@@ -4,8 +4,6 @@
  * q leaves out the answer that says that all went as it usually does: HD, and for mg EN. */
 #include "server/protocol/answer_parts.h"
 
-#include <string.h>
-
 /* ------------------------------------------------------------------ flags ------------------ */
 
 static char *put_ttl(char *at, int64_t ttl_s) {
@@ -14,19 +12,18 @@ static char *put_ttl(char *at, int64_t ttl_s) {
 }
 
 /* One flag's answer. `found`: there is an item to tell of; else only what was said is repeated. */
-static char *put_flag(const struct reply *reply, const struct operation *operation, char *at, const char *flag,
-					  size_t length, bool found) {
-	char letter = flag[0];
+static char *put_flag(const struct reply *reply, const struct operation *operation, char *at, char letter,
+					  bool found) {
 	if (letter == 'O') {
 		*at++ = ' ';
-		return put_bytes(at, flag, length);
+		return put_bytes(at, reply->opaque, reply->opaque_bytes);
 	}
 	if (letter == 'k') {
 		at = put_bytes(at, " k", 2);
 		at = put_bytes(at, reply->shown_key, reply->shown_key_bytes);
 		return reply->is_base64 ? put_bytes(at, " b", 2) : at;
 	}
-	if (!found || strchr("cfhlst", letter) == NULL) return at;
+	if (!found) return at;
 	if (reply->form == ANSWER_META_STORE && letter != 'c' && letter != 's') return at;
 	if (reply->form == ANSWER_META_NUMBER && letter != 'c' && letter != 't') return at;
 	if (reply->form == ANSWER_META_DELETE) return at;
@@ -50,14 +47,7 @@ static char *put_flag(const struct reply *reply, const struct operation *operati
 }
 
 static char *put_flags(const struct reply *reply, const struct operation *operation, char *at, bool found) {
-	if (reply->flags_bytes == 0) return at;
-	const char *flag = reply->flags, *end = flag + reply->flags_bytes;
-	while (flag < end) {
-		const char *blank = memchr(flag, ' ', (size_t)(end - flag));
-		const char *flag_end = blank == NULL ? end : blank;
-		if (flag_end > flag) at = put_flag(reply, operation, at, flag, (size_t)(flag_end - flag), found);
-		flag = flag_end + 1;
-	}
+	for (uint32_t i = 0; i < reply->flag_count; i++) at = put_flag(reply, operation, at, reply->flag[i], found);
 	return at;
 }
 

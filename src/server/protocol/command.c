@@ -69,8 +69,9 @@ static void command_begin(struct command *command) {
 	command->reply.is_quiet = command->reply.is_base64 = false;
 	command->reply.wants_value = false;
 	command->is_too_large = false;
-	command->reply.flags = NULL;
-	command->reply.flags_bytes = 0;
+	command->reply.flag_count = 0;
+	command->reply.opaque = NULL;
+	command->reply.opaque_bytes = 0;
 	command->reply.shown_key = NULL;
 	command->reply.shown_key_bytes = 0;
 	command->operation.options = 0;

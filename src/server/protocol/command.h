@@ -44,17 +44,23 @@ enum answer_form {
 	ANSWER_META_DEBUG,
 };
 
-/* How an operation is answered. The bytes lie in the input, `flags` behind `shown_key`, in one line. */
+#define REPLY_FLAGS_MAX 8u   /* letters that are answered, each once: O k c f h l s t */
+#define OPAQUE_BYTES_MAX 32u /* its letter included */
+#define SHOWN_KEY_BYTES_MAX 336u /* of a key in base64 */
+
+/* How an operation is answered. All of it is bounded, whatever the line was: what is kept of it fits any record. */
 struct reply {
 	uint8_t form; /* enum answer_form */
 	bool
 		is_quiet; /* noreply: nothing is answered, errors included; meta q: nothing when all went as it usually does (answer.h) */
 	bool is_base64; /* the key came, and goes back, in base64 */
 	bool wants_value;
+	uint8_t flag_count;
+	uint8_t opaque_bytes;
 	uint32_t shown_key_bytes;
-	uint32_t flags_bytes;
-	const char *shown_key; /* the key as it was given */
-	const char *flags;     /* meta: as given, blanks between them: they say what is answered and in which order */
+	char flag[REPLY_FLAGS_MAX]; /* meta: what is answered, in this order */
+	const char *shown_key;      /* in the input: the key as it was given */
+	const char *opaque;         /* in the input: what O says, its letter included */
 };
 
 struct command {

@@ -2,13 +2,16 @@
  *
  *     mg <key> <flags>*        ms <key> <bytes> <flags>* \r\n <value>        md, ma <key> <flags>*        mn        me <key> [b]
  *
- * A flag is a letter, perhaps with a token behind it. One table says what each letter is, for which commands. The flags' text is kept as it
- * was given: it says what the answer tells, in that order (answer_meta.c). */
+ * A flag is a letter, perhaps with a token behind it. Those that the answer repeats are kept, in their order (answer_meta.c); of the line
+ * itself nothing is. */
 #include "server/protocol/command_parts.h"
 
 #include "server/protocol/base64.h"
 
-#define OPAQUE_BYTES_MAX 32u
+#include <string.h>
+
+_Static_assert(SHOWN_KEY_BYTES_MAX >= BASE64_BYTES(SNUG_KEY_BYTES_MAX), "a key of the longest in base64");
+
 #define FLAGS_MAX 20u
 #define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
 #define BAD_TOKEN "CLIENT_ERROR bad token in command line format\r\n"
@@ -107,6 +110,16 @@ static bool take_flag(struct flags *flags, struct word word) {
 	}
 }
 
+/* The letters that are answered; of the others nothing is kept. */
+static void note_flag(struct reply *reply, struct word word) {
+	static const char answered[REPLY_FLAGS_MAX] = {'O', 'k', 'c', 'f', 'h', 'l', 's', 't'};
+	if (memchr(answered, word.bytes[0], sizeof answered) == NULL) return;
+	reply->flag[reply->flag_count++] = word.bytes[0];
+	if (word.bytes[0] != 'O') return;
+	reply->opaque = word.bytes;
+	reply->opaque_bytes = (uint8_t)word.length;
+}
+
 /* All of them; each letter once. False: the command says what is wrong. */
 static bool take_flags(const struct line *line, size_t first, struct flags *flags) {
 	struct command *command = flags->command;
@@ -119,10 +132,8 @@ static bool take_flags(const struct line *line, size_t first, struct flags *flag
 			return WRONG(command, "CLIENT_ERROR duplicate flag\r\n");
 		seen[letter / 64] |= (uint64_t)1 << letter % 64;
 		if (!take_flag(flags, line->word[i])) return false;
+		note_flag(&command->reply, line->word[i]);
 	}
-	const struct word *last = &line->word[line->count - 1];
-	command->reply.flags = line->word[first].bytes;
-	command->reply.flags_bytes = (uint32_t)(last->bytes + last->length - command->reply.flags);
 	return true;
 }
 
