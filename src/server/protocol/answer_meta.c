@@ -12,8 +12,7 @@ static char *put_ttl(char *at, int64_t ttl_s) {
 }
 
 /* One flag's answer. `found`: there is an item to tell of; else only what was said is repeated. */
-static char *put_flag(const struct reply *reply, const struct operation *operation, char *at, char letter,
-					  bool found) {
+static char *put_flag(const struct reply *reply, const struct operation *operation, char *at, char letter, bool found) {
 	if (letter == 'O') {
 		*at++ = ' ';
 		return put_bytes(at, reply->opaque, reply->opaque_bytes);

@@ -44,8 +44,8 @@ enum answer_form {
 	ANSWER_META_DEBUG,
 };
 
-#define REPLY_FLAGS_MAX 8u   /* letters that are answered, each once: O k c f h l s t */
-#define OPAQUE_BYTES_MAX 32u /* its letter included */
+#define REPLY_FLAGS_MAX 8u       /* letters that are answered, each once: O k c f h l s t */
+#define OPAQUE_BYTES_MAX 32u     /* its letter included */
 #define SHOWN_KEY_BYTES_MAX 336u /* of a key in base64 */
 
 /* How an operation is answered. All of it is bounded, whatever the line was: what is kept of it fits any record. */
