@@ -117,6 +117,7 @@ static void visit(void *context, uint32_t index, snug_shard *shard, struct opera
 	struct errand *errand = context;
 	(void)shard;
 	(void)counts;
+	errand->is_unfinished = false;
 	errand->visit(errand, &errand->server->worker[index]);
 }
 
@@ -126,12 +127,14 @@ static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *wor
 	for (*worker = 0; *worker < ask->errand->server->worker_count; ++*worker) {
 		snug_result result;
 		snug_ticket late;
-		ask->request[0] =
-			(struct request){.kind = REQUEST_VISIT, .owner = *worker, .visit = visit, .visit_context = ask->errand};
-		snug_operation operation = run_on(*worker, &ask->request[0]);
-		snug_error error = snug_client_call(ask->client, &operation, patience_ns, &result, &late);
-		if (!error) error = result.error;
-		if (error) return error;
+		do { /* each slice of a visit is a message; that long may each take */
+			ask->request[0] =
+				(struct request){.kind = REQUEST_VISIT, .owner = *worker, .visit = visit, .visit_context = ask->errand};
+			snug_operation operation = run_on(*worker, &ask->request[0]);
+			snug_error error = snug_client_call(ask->client, &operation, patience_ns, &result, &late);
+			if (!error) error = result.error;
+			if (error) return error;
+		} while (ask->errand->is_unfinished);
 	}
 	return SNUG_OK;
 }

@@ -49,7 +49,7 @@ uint32_t dump_page_count(const snug_pools *pools) {
 	return end < described ? end : described;
 }
 
-snug_error dump_each(snug_pools *pools, uint32_t stride, snug_write_function write, void *context) {
+snug_error dump_begin(snug_pools *pools, uint32_t stride, struct dump *out, snug_write_function write, void *context) {
 	snug_error error = gate_enter_any(pools);
 	if (error) return error;
 	if (write == NULL) return SNUG_ERROR_NULL;
@@ -59,13 +59,29 @@ snug_error dump_each(snug_pools *pools, uint32_t stride, snug_write_function wri
 	int length = snprintf(head, sizeof head, "{\"page_bytes\":%u,\"limit_bytes\":%zu,\"pages\":[\n", arena->page_bytes,
 						  arena->limit_bytes);
 	if (!write(context, head, (size_t)length)) return SNUG_ERROR_WRITE;
+	*out = (struct dump){.next = 1, .stride = stride};
+	return SNUG_OK;
+}
+
+snug_error dump_step(snug_pools *pools, struct dump *dump, uint32_t most, bool *done, snug_write_function write,
+					 void *context) {
+	snug_error error = gate_enter_any(pools);
+	if (error) return error;
 	page_number end = dump_page_count(pools);
-	for (page_number number = 1; number <= end; number += stride) {
-		if (!write_page(pools, number, number == 1, write, context)) return SNUG_ERROR_WRITE;
+	for (; dump->next <= end && most > 0; dump->next += dump->stride, most--)
+		if (!write_page(pools, dump->next, dump->next == 1, write, context)) return SNUG_ERROR_WRITE;
+	if (dump->next <= end) {
+		*done = false;
+		return SNUG_OK;
 	}
-	return write(context, "\n]}\n", 4) ? SNUG_OK : SNUG_ERROR_WRITE;
+	if (!write(context, "\n]}\n", 4)) return SNUG_ERROR_WRITE;
+	*done = true;
+	return SNUG_OK;
 }
 
 snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context) {
-	return dump_each(pools, 1, write, context);
+	struct dump dump;
+	bool done = false;
+	snug_error error = dump_begin(pools, 1, &dump, write, context);
+	return error ? error : dump_step(pools, &dump, UINT32_MAX, &done, write, context);
 }

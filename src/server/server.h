@@ -30,6 +30,7 @@
 
 struct connection;
 struct channel;
+struct errand;
 
 /* What a worker counts of its connections. */
 struct connection_counts {
@@ -46,6 +47,12 @@ struct connection_counts {
 	uint64_t flush_commands;
 };
 
+/* Who is being served in slices: errand_slices.c. */
+struct slices {
+	const struct errand *holder; /* only compared */
+	uint64_t at_ns;              /* when it had its last slice */
+};
+
 struct server_worker {
 	struct server *server; /* constant after create */
 	uint32_t index;        /* constant after create */
@@ -56,9 +63,14 @@ struct server_worker {
 	struct connection_counts connections;
 	snug_shard_stats shard_base;        /* its counters at the last `stats reset` */
 	struct connection *connection_list; /* all, by connection.h's links */
-	snug_histogram turn_ns;             /* of turns to which bytes or answers came, upkeep left out */
-	uint64_t limit_bytes;               /* of its own memory, as settings_live was last seen to say */
-	struct turn *turn;                  /* server_worker.c's own */
+	struct connection *described;       /* the one that connections_describe goes on with */
+	struct slices check_slices;         /* what is done in slices, for one errand at a time */
+	struct slices describe_slices;
+	uint64_t slice_ns;       /* spent in slices since the turn began: errand_slices.c bounds it */
+	uint64_t slice_began_ns; /* the one under way */
+	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
+	uint64_t limit_bytes;    /* of its own memory, as settings_live was last seen to say */
+	struct turn *turn;       /* server_worker.c's own */
 };
 
 struct server {
@@ -83,9 +95,10 @@ struct server {
 	_Atomic uint32_t listen_error; /* atomic: what one of them was told: snug_error */
 };
 
-/* One line about each connection, for `stats conns`; connection.c. */
+/* What `stats conns` says of each connection, at most `most` of them: from the first on, or from where the last call ended. Tells whether there
+ * are more. Connections may come and go in between: each that stays is told of once. connection.c. */
 struct text;
-void connections_describe(const struct server_worker *worker, struct text *out);
+bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
 
 struct listeners;
 

@@ -310,10 +310,15 @@ bool server_worker_turn(struct server_worker *worker) {
 	resume_blocked(turn);
 	worked |= io_poll(turn->io);
 	bool has_news = worked;
-	if (UNLIKELY(turn->errands != NULL)) errands_poll(worker);
 	worked |= send_requests(worker);
 	worked |= turn->dirty != NULL;
 	flush_dirty(turn);
+	/* After the answers, which need not wait for a slice. */
+	worker->slice_ns = 0;
+	if (UNLIKELY(turn->errands != NULL)) {
+		worked |= errands_poll(worker);
+		worked |= send_requests(worker);
+	}
 	worker->connections.buffer_bytes = turn->buffers.held_bytes;
 	uint64_t now_ns = os_now_ns();
 	if (has_news) snug_histogram_add(&worker->turn_ns, now_ns - began_ns);
@@ -377,7 +382,10 @@ void server_worker_end(struct server_worker *worker) {
 		cut_off_late(worker);
 		if (!server_worker_turn(worker)) os_thread_sleep(1000000);
 	}
-	while (turn->errands != NULL && errands_poll(worker)) os_thread_sleep(1000000);
+	while (turn->errands != NULL) {
+		worker->slice_ns = 0;
+		if (!errands_poll(worker) && turn->errands != NULL) os_thread_sleep(1000000);
+	}
 	snug_shard_discharge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
 	buffers_deinit(&turn->buffers);
 	give_back(turn);

@@ -38,6 +38,7 @@ static void unlink_it(struct server_worker *worker, struct connection *connectio
 		connection->previous->next = connection->next;
 	else
 		worker->connection_list = connection->next;
+	if (UNLIKELY(worker->described == connection)) worker->described = connection->next;
 }
 
 void connection_begin(struct server_worker *worker, int fd, enum listener_kind door) {
@@ -236,12 +237,19 @@ static const char *state_text(const struct connection *connection) {
 	return connection->first_out != NULL ? "conn_mwrite" : "conn_read";
 }
 
-void connections_describe(const struct server_worker *worker, struct text *out) {
-	for (const struct connection *at = worker->connection_list; at != NULL; at = at->next) {
-		if (at->is_closing) continue;
-		int fd = at->stream.fd;
-		text_print(out, "STAT %d:addr %s\r\n", fd, at->door == LISTENER_TCP ? "tcp" : "unix");
-		text_print(out, "STAT %d:state %s\r\n", fd, state_text(at));
-		text_print(out, "STAT %d:secs_since_last_cmd %u\r\n", fd, worker->turn->now_s - at->last_active_s);
+static void describe(const struct connection *connection, uint32_t now_s, struct text *out) {
+	int fd = connection->stream.fd;
+	text_print(out, "STAT %d:addr %s\r\n", fd, connection->door == LISTENER_TCP ? "tcp" : "unix");
+	text_print(out, "STAT %d:state %s\r\n", fd, state_text(connection));
+	text_print(out, "STAT %d:secs_since_last_cmd %u\r\n", fd, now_s - connection->last_active_s);
+}
+
+/* New connections come before the first, so who goes on does not meet them. */
+bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out) {
+	if (from_first) worker->described = worker->connection_list;
+	for (; worker->described != NULL && most > 0; most--) {
+		if (!worker->described->is_closing) describe(worker->described, worker->turn->now_s, out);
+		worker->described = worker->described->next;
 	}
+	return worker->described != NULL;
 }

@@ -209,7 +209,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 /* On to the next worker, or to waiting, or to the answer. */
 void errand_advance(struct record *record);
 void errand_say(struct record *record);
-/* Errands that may be ready by now; tells whether any is still under way. */
+/* Errands that may be ready by now, and the next slice of those that visit this worker; tells whether one of these has more to do at once. */
 bool errands_poll(struct server_worker *worker);
 
 /* connection_output.c: bytes out. */

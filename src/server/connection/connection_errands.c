@@ -1,5 +1,7 @@
 /* server/connection/connection_errands.c: an errand's way: from worker to worker, then it waits until it is ready, then its answer is said in its turn.
  *
+ * A visit that is not finished is made again: to another worker by message, to the own one in the next turn, of which errands_poll tells.
+ *
  * Its connection parses nothing meanwhile: what an errand does to all workers must not overtake what was asked before it, nor be overtaken. If
  * the connection goes, the errand goes on, and is dropped at its end. */
 #include "server/connection/connection.h"
@@ -11,24 +13,39 @@ static void visit(void *context, uint32_t index, snug_shard *shard, struct opera
 	struct record *record = context;
 	(void)shard;
 	(void)counts;
+	record->errand->is_unfinished = false;
 	record->errand->visit(record->errand, &record->errand->server->worker[index]);
+	if (record->errand->is_unfinished) record->errand_worker = index;
+}
+
+/* There is a worker that it must still visit. */
+static bool is_visiting(const struct record *record) {
+	const struct errand *errand = record->errand;
+	return errand->visit != NULL && record->errand_worker < errand->server->worker_count;
+}
+
+/* It is looked at again in the next turn, or soon. */
+static void wait(struct turn *turn, struct record *record) {
+	record->next_errand = turn->errands;
+	turn->errands = record;
 }
 
 static void advance(struct record *record) {
 	struct server_worker *worker = record->connection->worker;
 	struct errand *errand = record->errand;
-	while (errand->visit != NULL && record->errand_worker < worker->server->worker_count) {
+	while (is_visiting(record)) {
 		struct request *request = &record->request;
 		request->kind = REQUEST_VISIT;
 		request->owner = record->errand_worker++;
 		request->visit = visit;
 		request->visit_context = record;
 		if (!turn_request(worker, record)) return;
+		if (!errand->is_unfinished) continue;
+		wait(worker->turn, record);
+		return;
 	}
 	record->is_ready = errand->is_ready == NULL || errand->is_ready(errand);
-	if (record->is_ready) return;
-	record->next_errand = worker->turn->errands;
-	worker->turn->errands = record;
+	if (!record->is_ready) wait(worker->turn, record);
 }
 
 /* Into the output, when all before it was said. */
@@ -136,5 +153,7 @@ bool errands_poll(struct server_worker *worker) {
 		errand_advance(record);
 		record = next;
 	}
-	return worker->turn->errands != NULL;
+	for (record = worker->turn->errands; record != NULL; record = record->next_errand)
+		if (is_visiting(record)) return true;
+	return false;
 }

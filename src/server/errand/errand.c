@@ -26,6 +26,20 @@ void stat_text(struct text *out, const char *name, const char *value) {
 	text_print(out, "STAT %s %s\r\n", name, value);
 }
 
+void text_move(struct text *out, struct text *text) {
+	if (out->length > 0) {
+		text_append(out, text->bytes, text->length);
+		out->failed |= text->failed;
+		text_deinit(text);
+		return;
+	}
+	bool failed = out->failed;
+	text_deinit(out);
+	*out = *text;
+	out->failed |= failed;
+	*text = (struct text){0};
+}
+
 void errand_free(struct errand *errand) {
 	free(errand);
 }

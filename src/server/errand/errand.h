@@ -3,6 +3,9 @@
  *     errand_begin -> visit on worker 0 -> visit on worker 1 -> ... -> ready? .. ready? -> answer -> destroy
  *                     each on that worker's own thread, one after the other    '----- on the asking worker's thread -----'
  *
+ * What takes longer than a turn may is cut in slices: a visit that is not finished is made again, a turn later, until it is. Between two slices
+ * the worker serves its connections, so what the slices look at changes.
+ *
  * An errand belongs to the connection that asked; while others look at it, it waits. It has memory of its own, which is little and short-lived. */
 #ifndef SNUG_SERVER_ERRAND_H
 #define SNUG_SERVER_ERRAND_H
@@ -10,12 +13,16 @@
 #include "base/text.h"
 #include "server/protocol/command.h"
 
+#include <stdbool.h>
+
 struct server;
 struct server_worker;
 
 struct errand {
-	/* NULL: nobody is visited. Bounded work: that worker's connections wait meanwhile. */
+	/* NULL: nobody is visited. A slice of bounded work, some 200 us at most: that worker's connections wait meanwhile. */
 	void (*visit)(struct errand *errand, struct server_worker *worker);
+	/* Set by a visit that has not finished with its worker: it is made again, in a later turn of that worker. */
+	bool is_unfinished;
 	/* Asked again and again, some milliseconds apart, until it says true. NULL: at once. */
 	bool (*is_ready)(struct errand *errand);
 	/* Writes the answer, as the client shall get it. */

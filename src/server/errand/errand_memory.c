@@ -7,6 +7,8 @@
 struct memory {
 	struct errand errand; /* must be the first */
 	struct text text;
+	bool has_begun; /* with the worker that is visited */
+	struct dump dump;
 	uint64_t limit_bytes; /* of each worker, to be set; 0: only told */
 	uint64_t goal_bytes;  /* sums */
 	uint64_t now_bytes;
@@ -25,9 +27,7 @@ static void destroy(struct errand *errand) {
 }
 
 static void answer_text(struct errand *errand, struct text *out) {
-	const struct text *text = &memory_of(errand)->text;
-	text_append(out, text->bytes, text->length);
-	out->failed |= text->failed;
+	text_move(out, &memory_of(errand)->text);
 	text_say(out, "END");
 }
 
@@ -99,8 +99,9 @@ static bool write_line(void *context, const char *text, size_t length) {
 	return !out->failed;
 }
 
-/* Of all workers together: an answer of some 125 bytes for each, made while connections wait. */
+/* Of all workers together: an answer of some 125 bytes for each. */
 #define MAP_PAGES_MAX 8192u
+#define MAP_PAGES_A_SLICE 192u /* some 100 us */
 
 /* A power of two, so that maps of different workers and moments show the same pages. */
 static uint32_t map_stride(const struct server_worker *worker) {
@@ -109,14 +110,28 @@ static uint32_t map_stride(const struct server_worker *worker) {
 	return stride;
 }
 
-static void visit_map(struct errand *errand, struct server_worker *worker) {
-	struct memory *memory = memory_of(errand);
+static snug_error begin_map(struct memory *memory, const struct server_worker *worker) {
 	uint32_t stride = map_stride(worker);
 	metric(&memory->text, worker->index, "", "map_stride_pages", stride);
 	text_print(&memory->text, "MAP %u ", worker->index);
-	if (dump_each(snug_shard_pools(worker->shard), stride, write_line, &memory->text) != SNUG_OK)
-		memory->text.failed = true;
-	text_append(&memory->text, "\r\n", 2);
+	memory->has_begun = true;
+	return dump_begin(snug_shard_pools(worker->shard), stride, &memory->dump, write_line, &memory->text);
+}
+
+static void visit_map(struct errand *errand, struct server_worker *worker) {
+	struct memory *memory = memory_of(errand);
+	bool holds, done = false;
+	if (!slice_begin(NULL, errand, worker, &holds)) return;
+	snug_error error = memory->has_begun ? SNUG_OK : begin_map(memory, worker);
+	if (!error)
+		error = dump_step(snug_shard_pools(worker->shard), &memory->dump, MAP_PAGES_A_SLICE, &done, write_line,
+						  &memory->text);
+	if (error) memory->text.failed = done = true;
+	if (done) {
+		memory->has_begun = false;
+		text_append(&memory->text, "\r\n", 2);
+	}
+	slice_end(NULL, errand, worker, done);
 }
 
 /* ------------------------------------------------------------------ limit ------------------ */

@@ -29,6 +29,16 @@ struct errand *errand_memory(struct server *server, const struct words *words, b
 void *errand_new(struct server *server, size_t bytes, struct text *out);
 void errand_free(struct errand *errand);
 
+/* errand_slices.c: a visit that is cut in slices asks whether it may do one now, and says when it has. All slices of a turn together are bounded;
+ * of what `slices` guards, one errand is served at a time (NULL: it needs no guard). False: later, and the errand is marked unfinished.
+ * `holds` tells whether the errand had the last slice too: if not, it begins anew. */
+#define SLICE_NS UINT64_C(150000)
+bool slice_begin(struct slices *slices, struct errand *errand, struct server_worker *worker, bool *holds);
+void slice_end(struct slices *slices, struct errand *errand, struct server_worker *worker, bool is_finished);
+
+/* The text without a copy, if nothing is in `out` yet. */
+void text_move(struct text *out, struct text *text);
+
 /* "STAT name value" */
 void stat_u64(struct text *out, const char *name, uint64_t value);
 void stat_ppm(struct text *out, const char *name, double share);

@@ -20,6 +20,8 @@ struct stats {
 	struct errand errand; /* must be the first */
 	struct sum sum;
 	struct text text; /* what visits write by themselves */
+	bool has_begun;   /* with the worker that is visited: */
+	size_t begun_length;
 };
 
 /* ------------------------------------------------------------------ visits ----------------- */
@@ -115,8 +117,18 @@ static void reset(struct errand *errand, struct server_worker *worker) {
 	(void)error; /* it has a shard */
 }
 
+#define CONNECTIONS_A_SLICE 96u /* some 100 us */
+
+/* Whoever lost his place in the list begins again with this worker. */
 static void describe_connections(struct errand *errand, struct server_worker *worker) {
-	connections_describe(worker, &stats_of(errand)->text);
+	struct stats *stats = stats_of(errand);
+	bool holds;
+	if (!slice_begin(&worker->describe_slices, errand, worker, &holds)) return;
+	bool goes_on = holds && stats->has_begun;
+	if (!stats->has_begun) stats->begun_length = stats->text.length;
+	if (!goes_on) stats->text.length = stats->begun_length;
+	stats->has_begun = connections_describe(worker, !goes_on, CONNECTIONS_A_SLICE, &stats->text);
+	slice_end(&worker->describe_slices, errand, worker, !stats->has_begun);
 }
 
 /* ------------------------------------------------------------------ general ---------------- */
@@ -300,9 +312,7 @@ static void answer_reset(struct errand *errand, struct text *out) {
 }
 
 static void answer_text(struct errand *errand, struct text *out) {
-	const struct text *text = &stats_of(errand)->text;
-	text_append(out, text->bytes, text->length);
-	out->failed |= text->failed;
+	text_move(out, &stats_of(errand)->text);
 	text_say(out, "END");
 }
 
