@@ -220,6 +220,12 @@ SNUG_NODISCARD snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_sta
 /* Walks everything, the pools too: CORRUPT, with what is wrong. For tests and for doubt. `out` may be NULL. */
 SNUG_NODISCARD snug_error snug_shard_check(snug_shard *shard, snug_check_result *out);
 
+/* The same in slices, as snug_check_begin, _step and _end; the pools' check, which must not be under way, is part of it. What is stored and
+ * removed between the steps is counted with what was walked: the items of the whole cache are compared exactly. */
+SNUG_NODISCARD snug_error snug_shard_check_begin(snug_shard *shard);
+SNUG_NODISCARD snug_error snug_shard_check_step(snug_shard *shard, uint64_t step_ns, bool *done);
+SNUG_NODISCARD snug_error snug_shard_check_end(snug_shard *shard, snug_check_result *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -70,6 +70,14 @@ typedef struct snug_check_result {
 } snug_check_result;
 snug_error snug_check(snug_pools *pools, snug_check_result *out);
 
+/* The same in slices: begin, then step until `*done`, then end, which tells what was found: SNUG_OK, CORRUPT, or CANCELLED if it was not done.
+ * A step ends when step_ns have passed, to a few microseconds; the last one adds up, at some 50 us a GiB. In between the owner may do anything.
+ * Each slab, region and table entry is seen at an instant of its own, sums of counters at one; sums over all objects are compared by snug_check
+ * alone: docs/invariants.md. BUSY: one is under way. NOT_RUNNING, BUDGET_ZERO, NULL. */
+SNUG_NODISCARD snug_error snug_check_begin(snug_pools *pools);
+SNUG_NODISCARD snug_error snug_check_step(snug_pools *pools, uint64_t step_ns, bool *done);
+SNUG_NODISCARD snug_error snug_check_end(snug_pools *pools, snug_check_result *out);
+
 /* Writes the memory map as JSON through `write`, which returns false to stop (SNUG_ERROR_WRITE):
  * {"page_bytes":N,"limit_bytes":N,"pages":[{"page":0,"state":"slab","pool":"small","slot_bytes":100,"slots":163,"live":160,
  * "pinned":0},{"page":1,"state":"free"},...]}. States: slab, victim, target (takes a relocated victim's place: the two are one slab), stacked, free, and cold (not committed: returned, or never used). Regions never used are not listed. */

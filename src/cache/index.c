@@ -423,6 +423,13 @@ static bool visit_bucket(const struct bucket *bucket, index_visitor visit, void 
 	return true;
 }
 
+static void visit_group(const struct index *index, const struct group *group, index_visitor visit, void *context) {
+	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
+		if (!visit_bucket(&group->bucket[bucket], visit, context)) return;
+	for (const struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill))
+		if (!visit_bucket(spill, visit, context)) return;
+}
+
 void index_visit(const struct index *index, index_visitor visit, void *context) {
 	for (uint32_t number = 0; number < groups_of(index); number++) {
 		if (!is_there(index, number)) continue;
@@ -432,4 +439,45 @@ void index_visit(const struct index *index, index_visitor visit, void *context) 
 		for (const struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill))
 			if (!visit_bucket(spill, visit, context)) return;
 	}
+}
+
+/* The first hash of a group, among so many; 0 behind the last. */
+static uint64_t hash_of_group(uint64_t group, uint64_t groups) {
+	__extension__ typedef unsigned __int128 wide;
+	return (uint64_t)((((wide)group << 64) + groups - 1) / groups);
+}
+
+/* Where the hashes end that are in the same group now; those that have moved are a range of their own. */
+static uint64_t group_end(const struct index *index, uint64_t hash) {
+	uint64_t group = index_scale(hash, index->from);
+	bool moved = index->change == INDEX_GROWING     ? group >= index->cursor
+				 : index->change == INDEX_SHRINKING ? group < index->cursor
+													: false;
+	if (!moved) return hash_of_group(group + 1, index->from);
+	uint64_t end = hash_of_group(index_scale(hash, index->to) + 1, index->to);
+	if (index->change == INDEX_GROWING) return end;
+	uint64_t border = hash_of_group(index->cursor, index->from);
+	return border != 0 && (end == 0 || end > border) ? border : end;
+}
+
+static bool prefetch_entry(void *context, uint64_t entry) {
+	__builtin_prefetch(snug_ref_at(((const struct index *)context)->pools, entry_ref(entry)));
+	return true;
+}
+
+const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next, index_visitor visit,
+						   void *context) {
+	uint32_t number = (uint32_t)(index_place(index, hash) / GROUP_BUCKETS), extra = 0;
+	const struct group *group = &index->groups[number];
+	uint64_t count = 0;
+	union {
+		const struct index *constant;
+		void *context;
+	} own = {index};
+	visit_group(index, group, prefetch_entry, own.context);
+	const char *wrong = check_group(index, number, &count, &extra);
+	if (wrong != NULL) return wrong;
+	visit_group(index, group, visit, context);
+	*next = group_end(index, hash);
+	return NULL;
 }

@@ -220,6 +220,11 @@ static inline size_t index_committed_bytes(const struct index *index) {
 typedef bool (*index_visitor)(void *context, uint64_t entry);
 void index_visit(const struct index *index, index_visitor visit, void *context);
 
+/* The group that holds a hash, alone, and the entries in it: the first hash behind the group's is told (0: there is none), so that who walks by hashes
+ * meets each entry once, however the index grows or shrinks in between. A sentence about what is wrong, or NULL. */
+const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next, index_visitor visit,
+						   void *context);
+
 /* Counts again and compares: a sentence about what is wrong, or NULL. */
 const char *index_check(const struct index *index);
 

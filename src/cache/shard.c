@@ -142,12 +142,17 @@ snug_pools *snug_shard_pools(snug_shard *shard) {
 
 /* ------------------------------------------------------------------ removing --------------- */
 
-void shard_count(snug_shard *shard, const struct item_head *head, bool in) {
+void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
 	uint64_t one = in ? 1 : UINT64_MAX, bytes = item_bytes(head);
 	shard->linked += one;
 	shard->generation_items[item_generation(head)] += one;
 	shard->generation_bytes[item_generation(head)] += in ? bytes : -bytes;
 	if (head->expires_s != 0) shard->expiring += one;
+	struct shard_check *check = &shard->check;
+	if (LIKELY(hash >= check->hash)) return; /* not walked yet; without a check none is */
+	check->items[item_generation(head)] += one;
+	check->bytes[item_generation(head)] += in ? bytes : -bytes;
+	if (head->expires_s != 0) check->expiring += one;
 }
 
 static void count_drop(snug_shard *shard, const struct item_head *head, enum drop_reason reason) {
@@ -167,7 +172,7 @@ static void count_drop(snug_shard *shard, const struct item_head *head, enum dro
 void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head, enum drop_reason reason) {
 	snug_ref ref = entry_ref(*probe->entry);
 	count_drop(shard, head, reason);
-	shard_count(shard, head, false);
+	shard_count(shard, shard->check.hash == 0 ? 0 : hash_of(shard, ref), head, false);
 	index_remove(&shard->index, probe);
 	if (snug_ref_free(shard->pools, ref, item_bytes(head)) == SNUG_ERROR_PINNED)
 		((unsigned char *)snug_ref_at(shard->pools, ref))[1] = KEY_UNLINKED;

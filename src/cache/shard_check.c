@@ -18,6 +18,7 @@ snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out) {
 
 struct walk {
 	snug_shard *shard;
+	uint64_t from; /* only hashes from here on are counted */
 	uint64_t items[GENERATIONS];
 	uint64_t bytes[GENERATIONS];
 	uint64_t expiring;
@@ -53,6 +54,7 @@ static bool check_item(void *context, uint64_t entry) {
 		walk->wrong = *probe.entry == entry ? NULL : "a key is there twice";
 		break;
 	}
+	if (key.hash < walk->from) return walk->wrong == NULL;
 	walk->items[item_generation(&head)]++;
 	walk->bytes[item_generation(&head)] += bytes;
 	walk->expiring += head.expires_s != 0;
@@ -93,5 +95,109 @@ snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
 		(void)snprintf(out->law, sizeof out->law, "%s", law);
 		(void)snprintf(out->message, sizeof out->message, "%s", walk.wrong);
 	}
+	return SNUG_ERROR_CORRUPT;
+}
+
+/* ------------------------------------------------------------------ in slices -------------- */
+
+/* The index is walked group by group, in the order of hashes. Items below shard->check.hash are counted; what is stored and removed there in between
+ * is counted with them (shard_count). So at the end the counts are those of one instant, however busy the shard was. */
+
+#define GROUPS_MAX 4096u /* a step ends by its count where the clock stands still */
+
+enum { CHECK_NONE, CHECK_POOLS, CHECK_ITEMS, CHECK_DONE };
+
+static void found(struct shard_check *check, const char *law, const char *wrong) {
+	check->phase = CHECK_DONE;
+	check->hash = 0;
+	if (wrong == NULL) return;
+	check->broken = true;
+	(void)snprintf(check->result.law, sizeof check->result.law, "%s", law);
+	(void)snprintf(check->result.message, sizeof check->result.message, "%s", wrong);
+}
+
+static void step_pools(snug_shard *shard, uint64_t step_ns) {
+	struct shard_check *check = &shard->check;
+	bool done = false;
+	snug_error error = snug_check_step(shard->pools, step_ns, &done);
+	if (!error && !done) return;
+	if (!error) error = snug_check_end(shard->pools, &check->result);
+	check->phase = CHECK_ITEMS;
+	if (!error) return;
+	check->broken = true;
+	check->phase = CHECK_DONE;
+}
+
+/* All is walked: at this instant. */
+static void compare(snug_shard *shard, struct walk *walk) {
+	snug_stats stats;
+	const char *wrong = "the pools do not tell their figures";
+	memcpy(walk->items, shard->check.items, sizeof walk->items);
+	memcpy(walk->bytes, shard->check.bytes, sizeof walk->bytes);
+	walk->expiring = shard->check.expiring;
+	if (snug_stats_get(shard->pools, &stats) == SNUG_OK) wrong = check_counts(shard, walk, &stats);
+	uint64_t items = 0;
+	for (uint32_t generation = 0; generation < GENERATIONS; generation++) items += walk->items[generation];
+	if (wrong == NULL && items != shard->index.count) wrong = "the index's entries are not as many as counted";
+	found(&shard->check, "K2", wrong);
+}
+
+static void step_group(snug_shard *shard) {
+	struct shard_check *check = &shard->check;
+	struct walk walk = {.shard = shard, .from = check->hash};
+	uint64_t next = 0;
+	const char *wrong = index_check_at(&shard->index, check->hash, &next, check_item, &walk);
+	if (wrong == NULL) wrong = walk.wrong;
+	if (wrong != NULL) {
+		found(check, "K1", wrong);
+		return;
+	}
+	for (uint32_t generation = 0; generation < GENERATIONS; generation++) {
+		check->items[generation] += walk.items[generation];
+		check->bytes[generation] += walk.bytes[generation];
+	}
+	check->expiring += walk.expiring;
+	check->hash = next;
+	if (next == 0) compare(shard, &walk);
+}
+
+snug_error snug_shard_check_begin(snug_shard *shard) {
+	if (shard == NULL) return SNUG_ERROR_NULL;
+	if (shard->check.phase != CHECK_NONE) return SNUG_ERROR_BUSY;
+	snug_error error = snug_check_begin(shard->pools);
+	if (!error) shard->check = (struct shard_check){.phase = CHECK_POOLS};
+	return error;
+}
+
+snug_error snug_shard_check_step(snug_shard *shard, uint64_t step_ns, bool *done) {
+	if (shard == NULL || done == NULL) return SNUG_ERROR_NULL;
+	if (shard->check.phase == CHECK_NONE) return SNUG_ERROR_NOT_RUNNING;
+	if (step_ns == 0) return SNUG_ERROR_BUDGET_ZERO;
+	uint64_t begin_ns = shard->os->now_ns(shard->os->context);
+	if (shard->check.phase == CHECK_POOLS) {
+		step_pools(shard, step_ns);
+	} else {
+		for (uint32_t groups = 0; shard->check.phase == CHECK_ITEMS && groups < GROUPS_MAX; groups++) {
+			step_group(shard);
+			if (shard->os->now_ns(shard->os->context) - begin_ns >= step_ns) break;
+		}
+	}
+	*done = shard->check.phase == CHECK_DONE;
+	return SNUG_OK;
+}
+
+snug_error snug_shard_check_end(snug_shard *shard, snug_check_result *out) {
+	if (shard == NULL) return SNUG_ERROR_NULL;
+	struct shard_check check = shard->check;
+	if (check.phase == CHECK_NONE) return SNUG_ERROR_NOT_RUNNING;
+	shard->check = (struct shard_check){0};
+	if (check.phase == CHECK_POOLS) {
+		snug_error cancelled = snug_check_end(shard->pools, NULL);
+		(void)cancelled; /* which is what it says */
+	}
+	if (!check.broken) return check.phase == CHECK_DONE ? SNUG_OK : SNUG_ERROR_CANCELLED;
+	if (check.result.law[0] == 'K')
+		snug_log_line(&shard->options.pools.log, SNUG_LOG_ERROR, "law %s: %s", check.result.law, check.result.message);
+	if (out != NULL) *out = check.result;
 	return SNUG_ERROR_CORRUPT;
 }

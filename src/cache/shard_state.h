@@ -25,6 +25,17 @@
 
 #define STAMPS (1u << RANK_STAMP_BITS)
 
+/* A check in slices: items whose hash is below `hash` were walked, and are counted here; shard_count goes on counting them. */
+struct shard_check {
+	uint8_t phase; /* shard_check.c; 0: none */
+	uint64_t hash;
+	uint64_t items[GENERATIONS];
+	uint64_t bytes[GENERATIONS];
+	uint64_t expiring;
+	bool broken;
+	snug_check_result result;
+};
+
 struct snug_shard {
 	snug_pools *pools;
 	struct index index;
@@ -50,6 +61,7 @@ struct snug_shard {
 	uint64_t linked;        /* items, whatever their generation */
 	uint64_t generation_items[GENERATIONS];
 	uint64_t generation_bytes[GENERATIONS];
+	struct shard_check check;
 	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
 };
 
@@ -103,8 +115,8 @@ bool shard_look_up(struct snug_shard *shard, const snug_key *key, struct probe *
 void shard_drop(struct snug_shard *shard, const struct probe *probe, const struct item_head *head,
 				enum drop_reason reason);
 
-/* Counts an item in or out. */
-void shard_count(struct snug_shard *shard, const struct item_head *head, bool in);
+/* Counts an item in or out; the hash is that of its key. */
+void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head *head, bool in);
 
 /* Room for an item whose first `head_bytes` are head and key, evicting if need be, never `watched`. Moves objects. NO_MEMORY, OS_MEMORY,
  * SIZE_TOO_LARGE. */

@@ -78,8 +78,8 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 		snug_ref old_ref = entry_ref(*probe.entry);
 		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
 		*probe.entry = entry_with_meta(entry_with_ref(*probe.entry, ref), meta);
-		shard_count(shard, &old, false);
-		shard_count(shard, head, true);
+		shard_count(shard, key->hash, &old, false);
+		shard_count(shard, key->hash, head, true);
 		if (snug_ref_free(shard->pools, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
 			((unsigned char *)snug_ref_at(shard->pools, old_ref))[1] = KEY_UNLINKED;
 		return SNUG_OK;
@@ -92,7 +92,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 		shard->stats.refused++;
 		return error;
 	}
-	shard_count(shard, head, true);
+	shard_count(shard, key->hash, head, true);
 	return SNUG_OK;
 }
 
@@ -143,8 +143,8 @@ snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_att
 		item_write(snug_ref_at(shard->pools, ref), &head);
 		write_value(shard, ref, &head, 0, value, length);
 		*probe.entry = entry_with_meta(*probe.entry, rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry)));
-		shard_count(shard, &old, false);
-		shard_count(shard, &head, true);
+		shard_count(shard, key->hash, &old, false);
+		shard_count(shard, key->hash, &head, true);
 		shard->stats.stores++;
 		return SNUG_OK;
 	}
@@ -207,8 +207,8 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	head.marks |= old.marks & MARK_FETCHED;
 	if (head.head_bytes == old.head_bytes && (head.marks & 7) == (old.marks & 7)) {
 		item_write(snug_ref_at(shard->pools, item->ref), &head);
-		shard_count(shard, &old, false);
-		shard_count(shard, &head, true);
+		shard_count(shard, key->hash, &old, false);
+		shard_count(shard, key->hash, &head, true);
 		shard_fill_item(shard, *probe.entry, &head, item);
 		return SNUG_OK;
 	}

@@ -29,12 +29,16 @@ bool check_that(struct check *check, const char *law, const char *what, uint64_t
 	return false;
 }
 
+void check_tell(snug_pools *pools, const snug_check_result *result) {
+	snug_log_line(&pools->log, SNUG_LOG_ERROR, "law %s is broken: %s", result->law, result->message);
+}
+
 snug_error snug_check(snug_pools *pools, snug_check_result *out) {
 	snug_error error = gate_enter_any(pools);
 	if (error) return error;
 	struct check check = {.pools = pools};
 	if (check_arena(&check) && check_slabs(&check) && check_objects(&check)) return SNUG_OK;
-	snug_log_line(&pools->log, SNUG_LOG_ERROR, "law %s is broken: %s", check.result.law, check.result.message);
+	check_tell(pools, &check.result);
 	if (out != NULL) *out = check.result;
 	return SNUG_ERROR_CORRUPT;
 }

@@ -5,12 +5,6 @@
 
 #include <string.h>
 
-struct page_counts {
-	uint64_t free;
-	uint64_t cold;
-	uint64_t stacked;
-};
-
 static bool check_page_place(struct check *check, page_number number, bool free_bit, bool cold_bit,
 							 struct page_counts *counts) {
 	const struct arena *arena = &check->pools->arena;
@@ -23,7 +17,7 @@ static bool check_page_place(struct check *check, page_number number, bool free_
 					  free_bit == (state == PAGE_FREE) && cold_bit == (state == PAGE_COLD) && state <= PAGE_TARGET);
 }
 
-static bool check_region(struct check *check, uint32_t number, struct page_counts *total) {
+bool check_region(struct check *check, uint32_t number, struct page_counts *total) {
 	const struct arena *arena = &check->pools->arena;
 	const struct region *region = arena_region(arena, number);
 	struct page_counts counts = {0};
@@ -53,7 +47,7 @@ static bool check_region(struct check *check, uint32_t number, struct page_count
 						  (region->bucket == 0) == (counts.free + counts.cold == region->page_count));
 }
 
-static bool check_region_lists(struct check *check) {
+bool check_region_lists(struct check *check) {
 	const struct arena *arena = &check->pools->arena;
 	uint64_t listed = 0;
 	uint64_t with_free = 0;
@@ -86,7 +80,7 @@ static bool check_stack(struct check *check, uint64_t stacked) {
 		   check_equal(check, "A4", "pages in state stacked", length, stacked);
 }
 
-static bool check_account(struct check *check, const struct page_counts *counts, uint64_t touched) {
+bool check_account(struct check *check, const struct page_counts *counts, uint64_t touched) {
 	const snug_pools *pools = check->pools;
 	const struct arena *arena = &pools->arena;
 	uint64_t metadata_bytes = pools->fixed.committed_bytes + arena->page_range.committed_bytes +

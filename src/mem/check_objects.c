@@ -9,14 +9,6 @@
 
 #include <string.h>
 
-struct object_counts {
-	uint64_t payload_bytes[SNUG_POOL_COUNT];
-	uint64_t plain;     /* live slots outside the large pool */
-	uint64_t fragments; /* live slots of the large pool */
-	uint64_t heads;
-	uint64_t page_pins;
-};
-
 /* ------------------------------------------------------------------ one slot ------- */
 
 static bool check_entry(struct check *check, uint64_t index, uint64_t location) {
@@ -58,7 +50,9 @@ static bool check_chain(struct check *check, uint64_t head, uint64_t object_size
 	const snug_pools *pools = check->pools;
 	uint64_t bytes = 0;
 	uint64_t previous = 0;
+	uint32_t walked = 0;
 	for (uint64_t offset = head; offset != 0;) {
+		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
 		if (!check_that(check, "F1", "fragment is followed by what is none", previous,
 						is_live_fragment(pools, offset))) {
 			return false;
@@ -116,7 +110,7 @@ static void fill_live_bits(const snug_pools *pools, struct size_class *class, pa
 	}
 }
 
-static bool check_page_objects(struct check *check, page_number number, struct object_counts *counts) {
+bool check_page_objects(struct check *check, page_number number, struct object_counts *counts) {
 	const snug_pools *pools = check->pools;
 	struct size_class *class = class_of_page(pools, number);
 	uint64_t live[SLOTS_MAX / 64] = {0};
@@ -137,6 +131,32 @@ static bool check_page_objects(struct check *check, page_number number, struct o
 }
 
 /* ------------------------------------------------------------------ tables --------- */
+
+/* A live entry names a live object that names it; a free one has a generation and links to another free one. */
+bool check_handle(struct check *check, uint64_t index) {
+	const snug_pools *pools = check->pools;
+	const struct handle_table *table = &pools->handles;
+	uint64_t entry = table->entries[index], offset = entry & OFFSET_MASK;
+	if (entry == 0) return true;
+	if ((entry & ENTRY_LIVE) == 0) {
+		uint32_t next = (uint32_t)entry;
+		bool sound = next <= table->count && next != index + 1 &&
+					 (next == 0 || (table->entries[next - 1] & ENTRY_LIVE) == 0) &&
+					 entry >> ENTRY_GENERATION_SHIFT != 0;
+		return check_that(check, "H2", "list of free entries is broken", index, sound);
+	}
+	page_number number = page_of(&pools->arena, offset);
+	bool names = number >= 1 && number < pools->arena.described && pools->arena.pages[number].state >= PAGE_SLAB;
+	if (names && (entry & ENTRY_CHAINED) != 0) {
+		names = is_live_fragment(pools, offset) &&
+				fragment_trailer_read(pools, fragment_trailer_at(pools, offset)).owner == index;
+	} else if (names) {
+		struct size_class *class = class_of_page(pools, number);
+		names = class->family != FAMILY_FRAGMENT && slot_of(&pools->arena, class, offset) < class->slots &&
+				handle_trailer_read(handle_trailer_at(pools, class, offset)).index == index;
+	}
+	return check_that(check, "H1", "table entry names no object that names it", index, names);
+}
 
 static bool check_handles(struct check *check, const struct object_counts *counts) {
 	const struct handle_table *table = &check->pools->handles;
@@ -159,6 +179,27 @@ static bool check_handles(struct check *check, const struct object_counts *count
 					   check->pools->slot_trailer_bytes > 0 ? counts->plain + counts->heads : 0);
 }
 
+/* One object that is pinned, and the marks of its slabs. */
+bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins) {
+	const snug_pools *pools = check->pools;
+	uint64_t offset = entry & OFFSET_MASK;
+	page_number number = page_of(&pools->arena, offset);
+	bool slab = number >= 1 && number <= pools->arena.page_count && pools->arena.pages[number].state == PAGE_SLAB;
+	if (!check_that(check, "P1", "pin on what is no object", offset,
+					slab && entry >> OFFSET_BITS > 0 && pin_count(&pools->pins, offset) > 0)) {
+		return false;
+	}
+	bool chained = class_of_page(pools, number)->family == FAMILY_FRAGMENT;
+	uint32_t walked = 0;
+	for (; offset != 0; offset = chained ? chain_next(pools, offset) : 0) {
+		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
+		bool marked = pools->arena.pages[page_of(&pools->arena, offset)].pins > 0;
+		if (!check_that(check, "P2", "slab of a pinned object is not marked", offset, marked)) return false;
+		*page_pins += 1;
+	}
+	return true;
+}
+
 static bool check_pins(struct check *check, const struct object_counts *counts) {
 	const snug_pools *pools = check->pools;
 	const struct pin_table *pins = &pools->pins;
@@ -167,31 +208,21 @@ static bool check_pins(struct check *check, const struct object_counts *counts) 
 	for (uint32_t index = 0; index < pins->capacity; index++) {
 		uint64_t entry = pins->entries[index];
 		if (entry == 0) continue;
-		uint64_t offset = entry & OFFSET_MASK;
-		page_number number = page_of(&pools->arena, offset);
-		bool slab = number >= 1 && number <= pools->arena.page_count && pools->arena.pages[number].state == PAGE_SLAB;
-		if (!check_that(check, "P1", "pin on what is no object", offset,
-						slab && entry >> OFFSET_BITS > 0 && pin_count(pins, offset) > 0)) {
-			return false;
-		}
+		if (!check_pin(check, entry, &page_pins)) return false;
 		pinned++;
-		bool chained = class_of_page(pools, number)->family == FAMILY_FRAGMENT;
-		for (; offset != 0; offset = chained ? chain_next(pools, offset) : 0) {
-			bool marked = pools->arena.pages[page_of(&pools->arena, offset)].pins > 0;
-			if (!check_that(check, "P2", "slab of a pinned object is not marked", offset, marked)) return false;
-			page_pins++;
-		}
 	}
 	return check_equal(check, "P1", "pinned objects", pins->count, pinned) &&
 		   check_equal(check, "P2", "pins marked on slabs", counts->page_pins, page_pins);
 }
 
-static bool check_bookmark(struct check *check) {
+bool check_bookmark(struct check *check) {
 	const snug_pools *pools = check->pools;
 	const struct bookmark *mark = &pools->bookmark;
 	uint64_t before_bytes = 0;
 	if (mark->head == 0) return true;
+	uint32_t walked = 0;
 	for (uint64_t offset = mark->head; offset != mark->offset && offset != 0; offset = chain_next(pools, offset)) {
+		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
 		before_bytes += fragment_trailer_read(pools, fragment_trailer_at(pools, offset)).length;
 	}
 	return check_equal(check, "F3", "bytes before the bookmark", mark->before_bytes, before_bytes);

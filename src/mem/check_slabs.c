@@ -3,15 +3,6 @@
 #include "mem/check.h"
 #include "mem/slab.h"
 
-struct slab_counts {
-	uint64_t slabs;
-	uint64_t free; /* without the victim's */
-	uint64_t used;
-	uint64_t pinned_slabs;
-	uint64_t pinned_free;
-	uint64_t listed;
-};
-
 static bool check_bitmap(struct check *check, const struct size_class *class, page_number number) {
 	struct page *page = &check->pools->arena.pages[number];
 	const uint64_t *bits = free_bits_of(page, class);
@@ -29,7 +20,20 @@ static uint8_t expected_list(const struct size_class *class, const struct page *
 	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
 }
 
-static bool check_slab(struct check *check, page_number number, struct slab_counts *counts) {
+void count_slab(const snug_pools *pools, page_number number, struct slab_counts *counts) {
+	const struct page *page = &pools->arena.pages[number];
+	const struct size_class *class = pools->classes.state[page->class_id];
+	struct slab_counts *of_class = &counts[class->active_index];
+	bool victim = page->state == PAGE_VICTIM, target = page->state == PAGE_TARGET;
+	of_class->slabs += !target;
+	of_class->used += class->slots - page->free_slots;
+	of_class->free += victim || target ? 0 : page->free_slots;
+	of_class->pinned_slabs += page->pins > 0;
+	of_class->pinned_free += page->pins > 0 ? page->free_slots : 0;
+	of_class->listed += !victim && !target;
+}
+
+bool check_slab(struct check *check, page_number number, struct slab_counts *counts) {
 	const snug_pools *pools = check->pools;
 	const struct page *page = &pools->arena.pages[number];
 	bool known = page->class_id < pools->classes.first[FAMILY_COUNT] && pools->classes.state[page->class_id] != NULL;
@@ -47,23 +51,41 @@ static bool check_slab(struct check *check, page_number number, struct slab_coun
 	if (!check_that(check, "S2", "slab is on the wrong list", number, page->list == expected_list(class, page))) {
 		return false;
 	}
-	struct slab_counts *of_class = &counts[class->active_index];
-	of_class->slabs += !target;
-	of_class->used += class->slots - page->free_slots;
-	of_class->free += victim || target ? 0 : page->free_slots;
-	of_class->pinned_slabs += page->pins > 0;
-	of_class->pinned_free += page->pins > 0 ? page->free_slots : 0;
-	of_class->listed += !victim && !target;
+	count_slab(pools, number, counts);
 	return true;
+}
+
+bool check_list_mask(struct check *check, const struct size_class *class) {
+	for (uint32_t list = 0; list < LIST_COUNT; list++) {
+		bool masked = class->list_mask >> list & 1;
+		if (!check_that(check, "S2", "list mask", class->id, masked == (class->lists[list] != PAGE_NONE))) return false;
+	}
+	return true;
+}
+
+/* What a slab can see of its list: both neighbours name it, or it is the first. */
+bool check_links(struct check *check, page_number number) {
+	const struct arena *arena = &check->pools->arena;
+	const struct page *page = &arena->pages[number];
+	if (page->state != PAGE_SLAB) return true;
+	const struct size_class *class = class_of_page(check->pools, number);
+	bool is_first = page->previous == PAGE_NONE;
+	page_number before = is_first ? class->lists[page->list]
+								  : (page->previous < arena->described ? arena->pages[page->previous].next : PAGE_NONE);
+	const struct page *next =
+		page->next != PAGE_NONE && page->next < arena->described ? &arena->pages[page->next] : NULL;
+	bool sound =
+		before == number && (page->next == PAGE_NONE || (next != NULL && next->previous == number &&
+														 next->list == page->list && next->class_id == page->class_id));
+	return check_that(check, "S2", "slab's neighbours do not name it", number, sound);
 }
 
 static bool check_lists(struct check *check, const struct size_class *class, uint64_t expected) {
 	const struct page *pages = check->pools->arena.pages;
 	uint64_t listed = 0;
+	if (!check_list_mask(check, class)) return false;
 	for (uint32_t list = 0; list < LIST_COUNT; list++) {
 		page_number previous = PAGE_NONE;
-		bool masked = class->list_mask >> list & 1;
-		if (!check_that(check, "S2", "list mask", class->id, masked == (class->lists[list] != PAGE_NONE))) return false;
 		for (page_number page = class->lists[list]; page != PAGE_NONE; page = pages[page].next) {
 			bool sound = page < check->pools->arena.described && pages[page].list == list &&
 						 pages[page].class_id == class->id && pages[page].previous == previous && listed++ < expected;
@@ -74,7 +96,7 @@ static bool check_lists(struct check *check, const struct size_class *class, uin
 	return check_equal(check, "S2", "slabs on lists", listed, expected);
 }
 
-static bool check_magazine(struct check *check, struct size_class *class) {
+bool check_magazine(struct check *check, struct size_class *class) {
 	const struct arena *arena = &check->pools->arena;
 	if (!check_that(check, "S6", "magazine holds more than it can", class->id,
 					class->magazine_count <= class->magazine_capacity)) {
@@ -101,16 +123,20 @@ static bool check_magazine(struct check *check, struct size_class *class) {
 	return true;
 }
 
-static bool check_class(struct check *check, struct size_class *class, const struct slab_counts *counts) {
-	return check_lists(check, class, counts->listed) && check_magazine(check, class) &&
-		   check_equal(check, "S3", "slabs of a class", class->slabs, counts->slabs) &&
+bool check_class_counts(struct check *check, const struct size_class *class, const struct slab_counts *counts) {
+	return check_equal(check, "S3", "slabs of a class", class->slabs, counts->slabs) &&
 		   check_equal(check, "S4", "free slots of a class", class->free_slots, counts->free) &&
 		   check_equal(check, "S5", "used slots of a class", class->used_slots, counts->used) &&
 		   check_equal(check, "S8", "pinned slabs of a class", class->pinned_slabs, counts->pinned_slabs) &&
 		   check_equal(check, "S8", "free slots in pinned slabs", class->pinned_free_slots, counts->pinned_free);
 }
 
-static bool check_serving(struct check *check) {
+static bool check_class(struct check *check, struct size_class *class, const struct slab_counts *counts) {
+	return check_lists(check, class, counts->listed) && check_magazine(check, class) &&
+		   check_class_counts(check, class, counts);
+}
+
+bool check_serving(struct check *check) {
 	const struct class_table *table = &check->pools->classes;
 	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
 		struct size_class *next = NULL;

@@ -267,6 +267,14 @@ struct defragment {
 	snug_report report;
 };
 
+/* A check in slices that is under way: check_steps.c. */
+struct check_walk {
+	uint8_t phase; /* 0: none */
+	uint64_t at;   /* in the phase: a region, page, class, handle, pin */
+	bool broken;
+	snug_check_result result;
+};
+
 /* A place far inside an object in fragments, so that who reads on needs not walk from its head again. Forgotten when any fragment
  * moves or is freed. */
 struct bookmark {
@@ -317,6 +325,7 @@ struct snug_pools {
 	uint64_t chains; /* objects stored as fragments */
 	struct totals totals;
 	struct defragment defragment;
+	struct check_walk check;
 	snug_options options;
 	struct range fixed; /* this struct and the class tables */
 	char *metadata_base;

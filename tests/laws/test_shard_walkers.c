@@ -36,13 +36,24 @@ static int close_shard(void **state) {
 	return 0;
 }
 
+static snug_error check_in_slices(snug_check_result *wrong) {
+	bool done = false;
+	REQUIRE_OK(snug_shard_check_begin(shard));
+	while (!done) REQUIRE_OK(snug_shard_check_step(shard, 1, &done));
+	return snug_shard_check_end(shard, wrong);
+}
+
 static void require_law(const char *law) {
 	snug_check_result wrong;
 	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_shard_check(shard, &wrong));
 	REQUIRE(strcmp(wrong.law, law) == 0, "law %s (%s), not %s", wrong.law, wrong.message, law);
+	wrong.law[0] = '\0';
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, check_in_slices(&wrong));
+	REQUIRE(strcmp(wrong.law, law) == 0, "in slices: law %s (%s), not %s", wrong.law, wrong.message, law);
 }
 
 static void require_well(void) {
+	REQUIRE_OK(check_in_slices(NULL));
 	REQUIRE_OK(snug_shard_check(shard, NULL));
 }
 
@@ -120,6 +131,44 @@ static void k2_what_the_index_has_taken_is_charged(void **state) {
 	require_well();
 }
 
+/* The items are counted exactly, though the index grows and shrinks, and items come, go, grow and are flushed between the steps. */
+static void a_check_in_slices_counts_what_changes(void **state) {
+	(void)state;
+	char value[300] = {0};
+	uint32_t random = 1, rounds = 0;
+	uint64_t checks = 0;
+	for (uint32_t target = 1000; rounds < 12; rounds++, target = rounds % 2 == 0 ? 1000 : 9000) {
+		bool done = false, is_wrong = rounds >= 9;
+		REQUIRE_OK(snug_shard_check_begin(shard));
+		for (uint32_t step = 0; !done; step++) {
+			REQUIRE_OK(snug_shard_check_step(shard, 1, &done));
+			for (uint32_t i = 0; i < 40 && !done; i++) {
+				random = random * 1664525 + 1013904223;
+				snug_key key = key_of((random >> 8) % 10000);
+				snug_attributes attributes = {.expires_s = random % 5 == 0 ? UINT32_MAX : 0};
+				if ((random >> 8) % 10000 < target)
+					REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value, (random >> 16) % sizeof value));
+				else
+					(void)!snug_shard_delete(shard, &key);
+			}
+			(void)snug_shard_maintain(shard);
+			if (rounds == 5 && step == 40) snug_shard_flush(shard, 0);
+			if (is_wrong && step == 50) shard->generation_items[shard->generation]++;
+			checks++;
+		}
+		snug_check_result wrong = {"", ""};
+		snug_error error = snug_shard_check_end(shard, &wrong);
+		if (is_wrong) {
+			shard->generation_items[shard->generation]--;
+			REQUIRE(error == SNUG_ERROR_CORRUPT && strcmp(wrong.law, "K2") == 0, "an item too many was not seen");
+		} else {
+			REQUIRE(error == SNUG_OK, "round %u: law %s: %s", rounds, wrong.law, wrong.message);
+		}
+	}
+	REQUIRE(checks > 1000, "hardly a slice");
+	require_well();
+}
+
 /* However often one flushes: what is dead is removed beside serving. The last case, for nothing is left. */
 static void flushing_removes_nothing_itself(void **state) {
 	(void)state;
@@ -140,6 +189,7 @@ int main(void) {
 		cmocka_unit_test(k2_items_are_counted),
 		cmocka_unit_test(k2_the_pools_hold_nothing_else),
 		cmocka_unit_test(k2_what_the_index_has_taken_is_charged),
+		cmocka_unit_test(a_check_in_slices_counts_what_changes),
 		cmocka_unit_test(flushing_removes_nothing_itself),
 	};
 	return cmocka_run_group_tests_name("shard_walkers", tests, open_shard, close_shard);

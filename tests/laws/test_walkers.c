@@ -52,6 +52,23 @@ static int close_heap(void **state) {
 
 /* ------------------------------------------------------------------ breaking and mending ---------------------------------- */
 
+/* A step as short as can be. */
+static snug_error check_in_slices(snug_check_result *result) {
+	bool done = false;
+	REQUIRE_OK(snug_check_begin(herd.pools));
+	while (!done) REQUIRE_OK(snug_check_step(herd.pools, 1, &done));
+	return snug_check_end(herd.pools, result);
+}
+
+/* What a check in slices cannot see: docs/invariants.md. */
+static bool is_sum_over_objects(const char *law, const char *what) {
+	static const char *const counts[] = {"table->live ", "table->retired ", "table->free_head = 0"};
+	if (strcmp(law, "C2") == 0 || strcmp(law, "F2") == 0) return true;
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+		if (strncmp(what, counts[i], strlen(counts[i])) == 0) return true;
+	return false;
+}
+
 static void require_law(const char *law, const char *what) {
 	snug_check_result result = {"", ""};
 	snug_error error = snug_check(herd.pools, &result);
@@ -59,6 +76,14 @@ static void require_law(const char *law, const char *what) {
 	REQUIRE(strcmp(result.law, law) == 0, "%s was changed: that is law %s, snug_check says %s: %s", what, law,
 			result.law, result.message);
 	REQUIRE(result.message[0] != '\0', "a broken law without a message");
+	snug_check_result sliced = {"", ""};
+	error = check_in_slices(&sliced);
+	if (is_sum_over_objects(law, what)) {
+		REQUIRE(error == SNUG_OK, "%s: in slices: %s", what, sliced.message);
+		return;
+	}
+	REQUIRE(error == SNUG_ERROR_CORRUPT && strcmp(sliced.law, law) == 0,
+			"%s was changed: that is law %s, in slices it is %s: %s", what, law, sliced.law, sliced.message);
 }
 
 /* Gives `field` another value for the time of one check. */
@@ -388,6 +413,43 @@ static void p1_p2_pins(void **state) {
 	BREAKS("P2", herd.pools->arena.pages[pinned].pins, herd.pools->arena.pages[pinned].pins + 1);
 }
 
+/* A step of any length comes to the same; what is not begun has no step, and what is not done is cancelled. */
+static void a_check_in_slices_has_a_life(void **state) {
+	(void)state;
+	bool done = false;
+	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_check_step(herd.pools, 1, &done));
+	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_check_end(herd.pools, NULL));
+	REQUIRE_OK(snug_check_begin(herd.pools));
+	REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_check_begin(herd.pools));
+	REQUIRE_ERROR(SNUG_ERROR_BUDGET_ZERO, snug_check_step(herd.pools, 0, &done));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_check_step(herd.pools, 1, NULL));
+	REQUIRE_OK(snug_check_step(herd.pools, 1, &done));
+	REQUIRE(!done, "one step was all");
+	REQUIRE_ERROR(SNUG_ERROR_CANCELLED, snug_check_end(herd.pools, NULL));
+	REQUIRE_OK(snug_check_begin(herd.pools));
+	REQUIRE_OK(snug_check_step(herd.pools, UINT64_MAX, &done));
+	REQUIRE(done, "a step without an end ended");
+	REQUIRE_OK(snug_check_end(herd.pools, NULL));
+}
+
+/* Each step sees another heap: half evacuated, filled, emptied, pinned. */
+static void a_check_in_slices_bears_change(void **state) {
+	(void)state;
+	for (uint32_t round = 0; round < 6; round++) {
+		bool done = false, moved = false;
+		REQUIRE_OK(snug_check_begin(herd.pools));
+		for (uint32_t step = 0; !done; step++) {
+			REQUIRE_OK(snug_check_step(herd.pools, 1, &done));
+			if (step % 7 == 0) herd_fill(&herd, 3000, 20, 9000);
+			if (step % 11 == 0) herd_thin_out(&herd, step % 100, herd.count, 20);
+			if (!moved && herd.pools->defragment.phase != PHASE_IDLE)
+				REQUIRE_OK(snug_defragment_step(herd.pools, &moved));
+		}
+		REQUIRE_OK(snug_check_end(herd.pools, NULL));
+		REQUIRE_OK(snug_check(herd.pools, NULL));
+	}
+}
+
 /* What the owner would see: the law and the numbers are logged too. */
 static void a_broken_law_is_logged(void **state) {
 	(void)state;
@@ -405,17 +467,30 @@ static void a_broken_law_is_logged(void **state) {
 int main(void) {
 #define WITH_HEAP(function) cmocka_unit_test_setup_teardown(function, open_heap, close_heap)
 	const struct CMUnitTest tests[] = {
-		WITH_HEAP(a1_limit),          WITH_HEAP(a2_regions),
-		WITH_HEAP(a3_one_place),      WITH_HEAP(a4_free_pages),
-		WITH_HEAP(a5_region_lists),   WITH_HEAP(a6_metadata),
-		WITH_HEAP(s1_bitmap),         WITH_HEAP(s2_lists),
-		WITH_HEAP(s3_to_s5_counters), WITH_HEAP(s6_magazines),
-		WITH_HEAP(s7_victim),         WITH_HEAP(s8_pinned_slabs),
-		WITH_HEAP(c1_serving),        WITH_HEAP(c2_payload),
-		WITH_HEAP(f1_fragments),      WITH_HEAP(f2_objects_in_fragments),
-		WITH_HEAP(f3_bookmark),       WITH_HEAP(h1_handles_and_objects),
-		WITH_HEAP(h2_table),          WITH_HEAP(h3_trailers),
-		WITH_HEAP(p1_p2_pins),        WITH_HEAP(a_broken_law_is_logged),
+		WITH_HEAP(a1_limit),
+		WITH_HEAP(a2_regions),
+		WITH_HEAP(a3_one_place),
+		WITH_HEAP(a4_free_pages),
+		WITH_HEAP(a5_region_lists),
+		WITH_HEAP(a6_metadata),
+		WITH_HEAP(s1_bitmap),
+		WITH_HEAP(s2_lists),
+		WITH_HEAP(s3_to_s5_counters),
+		WITH_HEAP(s6_magazines),
+		WITH_HEAP(s7_victim),
+		WITH_HEAP(s8_pinned_slabs),
+		WITH_HEAP(c1_serving),
+		WITH_HEAP(c2_payload),
+		WITH_HEAP(f1_fragments),
+		WITH_HEAP(f2_objects_in_fragments),
+		WITH_HEAP(f3_bookmark),
+		WITH_HEAP(h1_handles_and_objects),
+		WITH_HEAP(h2_table),
+		WITH_HEAP(h3_trailers),
+		WITH_HEAP(p1_p2_pins),
+		WITH_HEAP(a_broken_law_is_logged),
+		WITH_HEAP(a_check_in_slices_has_a_life),
+		WITH_HEAP(a_check_in_slices_bears_change),
 	};
 	return cmocka_run_group_tests_name("walkers", tests, NULL, NULL);
 }

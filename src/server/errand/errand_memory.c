@@ -165,17 +165,40 @@ static void answer_limit(struct errand *errand, struct text *out) {
 
 /* ------------------------------------------------------------------ check ------------------ */
 
-static void visit_check(struct errand *errand, struct server_worker *worker) {
-	snug_check_result result;
-	memset(&result, 0, sizeof result);
-	snug_error error = snug_shard_check(worker->shard, &result);
+#define CHECK_STEP_NS UINT64_C(120000)
+
+static void say_check(struct text *out, uint32_t worker, snug_error error, const snug_check_result *result) {
 	if (!error)
-		text_print(&memory_of(errand)->text, "STAT %u:check ok\r\n", worker->index);
+		text_print(out, "STAT %u:check ok\r\n", worker);
 	else if (error == SNUG_ERROR_CORRUPT)
-		text_print(&memory_of(errand)->text, "STAT %u:check law %s broken: %s\r\n", worker->index, result.law,
-				   result.message);
+		text_print(out, "STAT %u:check law %s broken: %s\r\n", worker, result->law, result->message);
 	else
-		text_print(&memory_of(errand)->text, "STAT %u:check %s\r\n", worker->index, snug_error_text(error));
+		text_print(out, "STAT %u:check %s\r\n", worker, snug_error_text(error));
+}
+
+/* Whoever lost his turn to another one begins anew. A server that ends waits for no check. */
+static void visit_check(struct errand *errand, struct server_worker *worker) {
+	struct memory *memory = memory_of(errand);
+	snug_check_result result;
+	bool holds, done = false;
+	if (!slice_begin(&worker->check_slices, errand, worker, &holds)) return;
+	snug_error error = SNUG_OK;
+	if (!holds || !memory->has_begun) {
+		error = snug_shard_check_end(worker->shard, NULL); /* of one whose asker is gone */
+		error = snug_shard_check_begin(worker->shard);
+		memory->has_begun = true;
+	}
+	if (!error) error = snug_shard_check_step(worker->shard, CHECK_STEP_NS, &done);
+	bool is_draining = atomic_load_explicit(&worker->server->is_draining, memory_order_relaxed);
+	if (!error && !done && !is_draining) {
+		slice_end(&worker->check_slices, errand, worker, false);
+		return;
+	}
+	memset(&result, 0, sizeof result);
+	if (!error) error = snug_shard_check_end(worker->shard, &result);
+	memory->has_begun = false;
+	say_check(&memory->text, worker->index, error, &result);
+	slice_end(&worker->check_slices, errand, worker, true);
 }
 
 /* ------------------------------------------------------------------ which ------------------ */

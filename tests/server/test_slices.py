@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""What takes long is cut in slices: while one client's command goes over all memory, the others are answered. Nothing here is timed.
+
+    test_slices.py SNUGD
+"""
+
+import os
+import pwd
+import re
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import run_tests
+
+PROGRAM = sys.argv[1]
+USER = pwd.getpwuid(os.geteuid()).pw_name
+PATIENCE_S = 60
+ITEMS = 300_000
+
+
+class Server:
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(
+            [PROGRAM, "-p", "0", "-l", "127.0.0.1", "-u", USER, "-v", "-m", "128", *arguments],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        for line in self.process.stderr:
+            found = re.search(r"127\.0\.0\.1:(\d+)", line)
+            if found:
+                self.port = int(found.group(1))
+                return
+        raise AssertionError("it does not listen")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.communicate(timeout=PATIENCE_S)
+        assert self.process.returncode == 0, self.process.returncode
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+
+
+def take(client, end=b"END\r\n"):
+    answer = b""
+    while not answer.endswith(end):
+        part = client.recv(1 << 16)
+        assert part, f"closed after {answer[-100:]}"
+        answer += part
+    return answer
+
+
+def ask(client, command):
+    client.sendall(command + b"\r\n")
+    return take(client)
+
+
+def fill(server, items=ITEMS):
+    client = server.connect()
+    for first in range(0, items, 1000):
+        client.sendall(b"".join(b"set %d 0 0 20 noreply\r\n%020d\r\n" % (key, key) for key in range(first, first + 1000)))
+    ask(client, b"get none")
+    return client
+
+
+def answered_beside(server, client, command):
+    """How many gets and sets are answered before the command is."""
+    asker = server.connect()
+    asker.sendall(command + b"\r\n")
+    asker.setblocking(False)
+    answered = 0
+    while True:
+        try:
+            first = asker.recv(1 << 16)
+            break
+        except BlockingIOError:
+            pass
+        client.sendall(b"set new%d 0 0 1\r\nx\r\nget %d\r\n" % (answered, answered % ITEMS))
+        take(client)
+        answered += 1
+    asker.settimeout(PATIENCE_S)
+    return answered, first if first.endswith(b"END\r\n") else first + take(asker)
+
+
+def test_clients_are_answered_while_memory_is_checked():
+    for threads in 1, 2:
+        with Server("-t", str(threads)) as server:
+            client = fill(server)
+            answered, answer = answered_beside(server, client, b"snug check")
+            assert answer.count(b":check ok\r\n") == threads, answer
+            assert answered >= 50, f"{threads} workers: {answered} answers during the check"
+
+
+def test_checks_of_many_clients_end():
+    with Server("-t", "2") as server:
+        fill(server, 20000)
+        askers = [server.connect() for _ in range(12)]
+        for asker in askers:
+            asker.sendall(b"snug check\r\n")
+        for gone in askers[::3]:
+            gone.close()
+        for asker in (asker for i, asker in enumerate(askers) if i % 3):
+            assert take(asker).count(b":check ok\r\n") == 2
+
+
+def test_a_server_that_ends_waits_for_no_check():
+    with Server("-t", "1") as server:
+        fill(server)
+        server.connect().sendall(b"snug check\r\n")
+
+
+def test_each_connection_is_told_of_once_while_others_come_and_go():
+    with Server("-t", "1", "-c", "2000") as server:
+        stay = [server.connect() for _ in range(500)]
+        asker = server.connect()
+        for asked in range(6):
+            others = [server.connect() for _ in range(40)]
+            asker.sendall(b"stats conns\r\n")
+            for other in others:
+                other.close()
+            answer = take(asker)
+            states = re.findall(rb"STAT (\d+):state ", answer)
+            assert len(states) == len(set(states)) and 501 <= len(states) <= 541 + 40, (asked, len(states))
+        assert len(stay) == 500
+
+
+sys.exit(run_tests(globals()))
