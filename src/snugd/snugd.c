@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define REPEAT_NS 1000000000ull
+#define LOG_PATIENCE_NS 1000000000ull /* who reads the log has so long to take what is left */
 
 struct snugd {
 	int argument_count;
@@ -74,8 +75,10 @@ static void block_signals(struct snugd *snugd) {
 	snugd->main_thread = pthread_self();
 }
 
+/* By this thread, which serves nobody, and after what was logged before. */
 static void print_ready(const struct snugd *snugd) {
 	struct text line = {0};
+	(void)log_stderr_flush(LOG_PATIENCE_NS);
 	text_print(&line, "listening on ");
 	for (uint32_t i = 0; i < snugd->listeners.count; i++)
 		text_print(&line, "%s%s", i > 0 ? " and " : "", snugd->listeners.listener[i].name);
@@ -115,6 +118,10 @@ static bool start(struct snugd *snugd) {
 	learn_port(snugd);
 	if (!process_drop_privileges(settings, &snugd->listeners, &snugd->log, why)) return false;
 	if (settings->core_dumps) process_allow_core();
+	if (!log_stderr_start(settings->log_json)) {
+		text_print(why, "cannot start the thread that writes the log");
+		return false;
+	}
 	snug_error error = server_create(settings, &snugd->listeners, &snugd->log, &snugd->server);
 	if (error != SNUG_OK) {
 		text_print(why, "cannot start %u workers with %llu MiB: %s", settings->threads,
@@ -193,7 +200,8 @@ static void end(struct snugd *snugd, int first_signal) {
 }
 
 static int finish(struct snugd *snugd, int status) {
-	if (snugd->why.length > 0) {
+	bool is_read = log_stderr_stop(LOG_PATIENCE_NS);
+	if (is_read && snugd->why.length > 0) {
 		text_append(&snugd->why, "", 1);
 		const char *sentence = snugd->why.failed ? "no memory" : snugd->why.bytes;
 		if (snugd->log.write != NULL && snugd->settings.log_json)

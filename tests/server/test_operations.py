@@ -220,6 +220,21 @@ def test_the_verbosity_changes_while_it_runs():
         assert any("defragment (demand, caller)" in line for line in snugd.process.stderr)
 
 
+def test_nobody_waits_for_who_reads_the_log():
+    """Standard error is a pipe that nobody reads any more: clients are served, the lines are counted, and the end comes all the same."""
+    with Snugd("memory-limit = 32", "verbose = 2") as snugd:
+        with socket.create_connection(("127.0.0.1", snugd.port), timeout=PATIENCE_S) as client:
+            for _ in range(40):
+                client.sendall(b"snug defrag\r\n" * 50 + b"mn\r\n")
+                answer = b""
+                while not answer.endswith(b"MN\r\n"):
+                    answer += client.recv(1 << 20)
+        assert int(snugd.statistics(b"stats")["snug_log_dropped"]) > 0
+        begin = time.monotonic()
+        snugd.process.send_signal(signal.SIGTERM)
+        assert snugd.process.wait(PATIENCE_S) == 0 and time.monotonic() - begin < 10
+
+
 def test_reload_names_what_needs_a_restart():
     with Snugd("memory-limit = 32") as snugd:
         said = snugd.reload("memory-limit = 33", "listen-backlog = 7", "defrag = off")

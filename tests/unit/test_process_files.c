@@ -1,9 +1,13 @@
-/* test_process_files.c: src/server/process/pid_file.c and log_stderr.c: who holds a pid file, and what the lines of the log look like. */
+/* test_process_files.c: src/server/process/pid_file.c and log_stderr.c: who holds a pid file, what the lines of the log look like, and that
+ * nobody waits for who reads them. */
 #include "cmocka_all.h"
 
+#include "os/threads.h"
+#include "server/process/log_queue.h"
 #include "server/process/log_stderr.h"
 #include "server/process/pid_file.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,11 +127,166 @@ static void the_verbosity_may_change(void **state) {
 	}
 }
 
+/* ------------------------------------------------------------------ the queue -------------- */
+
+static void numbered(char *out, size_t room, unsigned number) {
+	(void)snprintf(out, room, "line %u", number);
+}
+
+/* In order, until it is full; then counted, and each line knows what was dropped before it. */
+static void a_full_queue_drops_and_counts(void **state) {
+	(void)state;
+	static struct log_queue queue;
+	struct log_entry entry;
+	char line[32];
+	log_queue_init(&queue);
+	for (unsigned round = 0; round < 3; round++) {
+		assert_false(log_queue_has(&queue));
+		assert_false(log_queue_take(&queue, &entry));
+		for (unsigned i = 0; i < LOG_QUEUE_LINES; i++) {
+			numbered(line, sizeof line, i);
+			assert_true(log_queue_put(&queue, SNUG_LOG_INFO, line));
+		}
+		for (unsigned i = 0; i < 7; i++) assert_false(log_queue_put(&queue, SNUG_LOG_ERROR, "too many"));
+		assert_int_equal(log_queue_dropped(&queue), 7 * (round + 1));
+		for (unsigned i = 0; i < LOG_QUEUE_LINES; i++) {
+			numbered(line, sizeof line, i);
+			assert_true(log_queue_take(&queue, &entry));
+			assert_string_equal(entry.line, line);
+			assert_int_equal(entry.level, SNUG_LOG_INFO);
+			assert_int_equal(entry.dropped_before, 7 * round);
+		}
+	}
+}
+
+static void a_long_line_is_cut(void **state) {
+	(void)state;
+	static struct log_queue queue;
+	struct log_entry entry;
+	char line[LOG_QUEUE_LINE_BYTES + 20];
+	log_queue_init(&queue);
+	memset(line, 'x', sizeof line);
+	line[sizeof line - 1] = '\0';
+	assert_true(log_queue_put(&queue, SNUG_LOG_INFO, line));
+	assert_true(log_queue_take(&queue, &entry));
+	assert_int_equal(strlen(entry.line), LOG_QUEUE_LINE_BYTES - 1);
+}
+
+#define PUTTERS 3u
+#define PUTS 20000u
+
+static struct log_queue shared_queue;
+
+static void put_many(void *context) {
+	char line[32];
+	for (unsigned i = 0; i < PUTS; i++) {
+		(void)snprintf(line, sizeof line, "%u %u", *(const unsigned *)context, i);
+		(void)log_queue_put(&shared_queue, SNUG_LOG_INFO, line);
+	}
+}
+
+/* Each writer's lines come in its order, and what did not come was counted. */
+static void many_writers_one_reader(void **state) {
+	(void)state;
+	struct os_thread threads[PUTTERS];
+	unsigned names[PUTTERS], next[PUTTERS] = {0}, who, number;
+	uint64_t came = 0;
+	struct log_entry entry;
+	log_queue_init(&shared_queue);
+	for (unsigned i = 0; i < PUTTERS; i++) {
+		names[i] = i;
+		assert_true(os_thread_start(&threads[i], put_many, &names[i]));
+	}
+	while (came + log_queue_dropped(&shared_queue) < PUTTERS * PUTS) {
+		if (!log_queue_take(&shared_queue, &entry)) continue;
+		assert_int_equal(sscanf(entry.line, "%u %u", &who, &number), 2);
+		assert_true(who < PUTTERS && number >= next[who]);
+		next[who] = number + 1;
+		came++;
+	}
+	for (unsigned i = 0; i < PUTTERS; i++) os_thread_join(&threads[i]);
+	assert_false(log_queue_take(&shared_queue, &entry));
+}
+
+/* ------------------------------------------------------------------ the writer ------------- */
+
+static size_t read_until_end(int fd, char *out, size_t room) {
+	size_t length = 0;
+	for (ssize_t got = 1; got > 0 && length < room - 1; length += (size_t)(got > 0 ? got : 0))
+		got = read(fd, out + length, room - 1 - length);
+	out[length] = '\0';
+	return length;
+}
+
+/* The gaps that are told before `end`, together. */
+static uint64_t told_as_dropped(const char *out, const char *end) {
+	static const char behind[] = " lines of this log were dropped: it was not read fast enough\n";
+	uint64_t sum = 0;
+	for (const char *at = out; (at = strstr(at, behind)) != NULL && at < end; at++) {
+		const char *begin = at;
+		while (begin > out && begin[-1] >= '0' && begin[-1] <= '9') begin--;
+		sum += strtoull(begin, NULL, 10);
+	}
+	return sum;
+}
+
+/* A pipe that nobody reads fills up; whoever logs goes on; then it is read, and what is missing is told in its place. */
+static void nobody_waits_for_the_reader(void **state) {
+	(void)state;
+	static char out[1u << 20];
+	const unsigned lines = 4000;
+	int ends[2];
+	char line[200];
+	assert_int_equal(pipe(ends), 0);
+	assert_true(fcntl(ends[1], F_SETPIPE_SZ, 4096) > 0); /* less than the queue holds */
+	(void)fflush(stderr);
+	int kept = dup(STDERR_FILENO);
+	assert_true(kept >= 0 && dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+	snug_log log = log_stderr_create(1, false);
+	assert_true(log_stderr_start(false));
+	for (unsigned i = 0; i < lines; i++) {
+		(void)snprintf(line, sizeof line, "%0180u", i);
+		log.write(log.context, SNUG_LOG_INFO, line);
+	}
+	uint64_t dropped = log_stderr_dropped();
+	bool is_stuck = !log_stderr_flush(1000000) && !log_stderr_stop(1000000);
+	int fd = ends[0];
+	size_t length = 0;
+	/* Until all is written, and the pipe has room for more. */
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	for (bool is_out = false;;) {
+		ssize_t got = read(fd, out + length, sizeof out - 1 - length);
+		if (got > 0) length += (size_t)got;
+		if (got <= 0 && is_out) break;
+		is_out = log_stderr_flush(1000000);
+	}
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+	log.write(log.context, SNUG_LOG_WARNING, "after the gap");
+	bool is_stopped = log_stderr_stop(20000000000u);
+	assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+	(void)close(kept);
+	(void)close(ends[1]);
+	length += read_until_end(fd, out + length, sizeof out - length);
+	(void)close(fd);
+	assert_true(is_stuck);
+	assert_true(is_stopped);
+	assert_true(dropped > 0 && dropped < lines);
+	const char *after = strstr(out, "snugd: warning: after the gap\n");
+	assert_non_null(after);
+	assert_int_equal(told_as_dropped(out, after), dropped);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_pid_file_is_held_by_one),      cmocka_unit_test(what_a_crash_left_is_taken_over),
-		cmocka_unit_test(plain_lines_name_what_is_wrong), cmocka_unit_test(json_lines_are_json),
+		cmocka_unit_test(a_pid_file_is_held_by_one),
+		cmocka_unit_test(what_a_crash_left_is_taken_over),
+		cmocka_unit_test(plain_lines_name_what_is_wrong),
+		cmocka_unit_test(json_lines_are_json),
 		cmocka_unit_test(the_verbosity_may_change),
+		cmocka_unit_test(a_full_queue_drops_and_counts),
+		cmocka_unit_test(a_long_line_is_cut),
+		cmocka_unit_test(many_writers_one_reader),
+		cmocka_unit_test(nobody_waits_for_the_reader),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

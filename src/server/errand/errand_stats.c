@@ -3,6 +3,7 @@
  * Names are memcached's where they mean the same, so that dashboards and exporters read them; what is ours begins with snug_. Its slab classes
  * are our three pools. */
 #include "server/errand/errand_parts.h"
+#include "server/process/log_stderr.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -204,6 +205,7 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_defragmentations", pools->defragmentations);
 	stat_u64(out, "snug_leases", sum->shard.leases);
 	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
+	stat_u64(out, "snug_log_dropped", log_stderr_dropped());
 }
 
 /* Since the start; a reset leaves them, for they are the library's. */
