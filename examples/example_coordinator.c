@@ -71,10 +71,11 @@ int main(void) {
 	snug_request defragment = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	emergency.min_bytes = 500000;
 	uint64_t estimated_bytes = ask(coordinator, &estimate).estimate.reclaimable_bytes;
-	uint64_t urgent_bytes = ask(coordinator, &emergency).report.reclaimed_bytes;
+	uint64_t urgent_bytes = ask(coordinator, &emergency).report.returned_bytes;
 	snug_response rest = ask(coordinator, &defragment);
-	printf("%" PRIu64 " bytes estimated; %" PRIu64 " reclaimed at once, %" PRIu64 " after: %s\n", estimated_bytes,
-		   urgent_bytes, rest.report.reclaimed_bytes, snug_outcome_text(rest.report.outcome));
+	printf("%" PRIu64 " bytes estimated; %" PRIu64 " returned to the machine at once, %" PRIu64
+		   " reclaimed after: %s\n",
+		   estimated_bytes, urgent_bytes, rest.report.reclaimed_bytes, snug_outcome_text(rest.report.outcome));
 
 	snug_request schedule = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
 	schedule.schedule.target_fragmentation_ppm = 100000; /* 10 % */

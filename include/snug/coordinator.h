@@ -46,8 +46,10 @@ typedef struct snug_coordinator snug_coordinator;
 
 typedef enum snug_request_kind {
 	SNUG_REQUEST_DEFRAGMENT, /* worker, options */
-	/* worker, options, min_bytes, may_evict: coalesce, compact and merge classes, then if may_evict let the workers' hook evict, until
-	 * min_bytes of whole pages were reclaimed. Not held back by any duty cycle. */
+	/* worker, options, min_bytes, may_evict: min_bytes for the machine. What is free already is returned to the OS, then what compacting and
+	 * merging classes frees, then if may_evict what the workers' hook evicts, until min_bytes were returned (report.returned_bytes). It is refused
+	 * (GOAL) before anything is moved, returned or evicted, if all of that could not give as much. Not held back by any duty
+	 * cycle. What is returned may be taken anew by the next allocation: a lower limit keeps it away. */
 	SNUG_REQUEST_EMERGENCY,
 	/* worker, options, schedule: answered as soon as it is accepted; the response names it. Runs until it is cancelled. */
 	SNUG_REQUEST_SCHEDULE,
@@ -114,12 +116,14 @@ typedef struct snug_part {
 	snug_report report;            /* DEFRAGMENT, EMERGENCY; all zero if nothing was begun */
 	snug_estimate_report estimate; /* ESTIMATE */
 	snug_worker_stats stats;       /* METRICS */
-	uint64_t evicted_bytes;        /* EMERGENCY: payload that the hook freed */
+	uint64_t evicted_bytes;        /* EMERGENCY: payload that the hook freed, */
+	uint64_t evicted_objects;      /* and how many objects that was */
 } snug_part;
 
 typedef struct snug_response {
 	snug_request_kind kind;
-	/* OK. CANCELLED. STOPPED: the coordinator, or some worker, has stopped. NO_MEMORY: an emergency gained less than min_bytes.
+	/* OK. CANCELLED. STOPPED: the coordinator, or some worker, has stopped. GOAL: an emergency that could not be met, and has changed
+	 * nothing. NO_MEMORY: one that fell short, because of what happened meanwhile or because merging classes gave less than it might.
 	 * TICKET: a CANCEL whose target is unknown or has ended. QUEUE_FULL: a schedule too many. Else the first error of a part.
 	 * Whatever it is, the figures below hold. */
 	snug_error error;
@@ -131,7 +135,9 @@ typedef struct snug_response {
 	snug_estimate_report estimate;
 	snug_stats stats;
 	uint64_t evicted_bytes;
-	uint64_t schedule; /* SCHEDULE: its name, for CANCEL */
+	uint64_t evicted_objects;
+	uint64_t possible_bytes; /* EMERGENCY: what could be returned when it began, at most */
+	uint64_t schedule;       /* SCHEDULE: its name, for CANCEL */
 } snug_response;
 
 /* ------------------------------------------------------------------ create, stop, destroy ------------------------------ */
@@ -226,6 +232,7 @@ typedef struct snug_audit_entry {
 	int64_t submitted_s;   /* seconds since 1970 */
 	uint64_t total_ns;     /* until it was answered */
 	uint64_t reclaimed_bytes;
+	uint64_t returned_bytes; /* to the OS */
 	uint64_t evicted_bytes;
 	snug_request_kind kind;
 	snug_priority priority;

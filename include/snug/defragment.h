@@ -2,7 +2,7 @@
  *
  * A defragmentation coalesces (takes cached free slots back, gives empty slabs up, merges free pages into runs), then compacts
  * (moves the objects of the emptiest slabs into holes of the fullest ones, until no further whole page can be gained), then
- * returns whole free 2 MiB units to the OS as far as asked. Each move fills a hole: at most one byte is copied for each byte of
+ * returns whole free 2 MiB units to the OS as far as asked, in an emergency smaller runs of pages too. Each move fills a hole: at most one byte is copied for each byte of
  * page gained. It starts only if a page is certain to be gained, and so it always ends.
  *
  * Whole:     snug_defragment(pools, NULL, &report);
@@ -47,12 +47,15 @@ typedef struct snug_defragment_options {
 	/* Free bytes beyond this go back to the OS, in whole units of 2 MiB. Where they lie scattered, a complete compaction of all pools is
 	 * followed by draining: slabs of the emptiest units are relocated until one is free. SNUG_NO_BUDGET: nothing is returned. */
 	uint64_t retain_bytes;
+	/* For a machine that needs memory now: so many free bytes go back to the OS whatever retain_bytes says, a page at a time if need be
+	 * (with huge pages whole units only, drained if need be). 0: none. */
+	uint64_t return_bytes;
 } snug_defragment_options;
 
 #define SNUG_DEFRAGMENT_DEFAULTS                                                                                  \
 	{                                                                                                             \
 		SNUG_COMPACT, 0, SNUG_STEP_BYTES_DEFAULT, SNUG_NO_BUDGET, SNUG_NO_BUDGET, SNUG_NO_BUDGET, SNUG_NO_BUDGET, \
-			false, SNUG_NO_BUDGET                                                                                 \
+			false, SNUG_NO_BUDGET, 0                                                                              \
 	}
 
 /* Why it stopped, in words: snug_outcome_text. */
@@ -78,6 +81,7 @@ typedef struct snug_report {
 	uint64_t reclaimed_bytes;          /* slab pages before - after: whole pages gained, by these steps alone */
 	uint64_t coalesce_reclaimed_bytes; /* the part of it that came of coalescing, before any move */
 	uint64_t returned_bytes;           /* handed back to the OS */
+	uint64_t returns_refused;          /* times that the OS did not take it: the memory is locked, perhaps */
 	uint64_t moved_objects;            /* slots copied: objects, or fragments of large ones */
 	uint64_t moved_bytes;              /* bytes copied */
 	uint64_t relocated_objects;        /* slots copied besides, slab by slab, to empty units of 2 MiB; */
@@ -114,6 +118,9 @@ typedef struct snug_estimate_report {
 	uint64_t coalesce_bytes; /* the part of it that needs no move, at least */
 	uint64_t moves;          /* at most, usually within a few per cent */
 	uint64_t move_bytes;
+	uint64_t free_bytes; /* resident and free already: return_bytes up to this costs no move */
+	uint64_t
+		evictable_bytes; /* what would come free besides, if all objects went but those in slabs with pinned ones */
 	/* With retain_bytes, both about right, not exact: what can go back to the OS, and what must be copied to empty those units. */
 	uint64_t returnable_bytes;
 	uint64_t relocate_bytes;

@@ -33,13 +33,14 @@ typedef struct snug_stats {
 	uint64_t limit_bytes;
 	uint64_t limit_goal_bytes; /* what it was set to: less, while more is in use */
 	uint64_t page_bytes;
-	uint64_t committed_bytes; /* pages taken from the OS and not returned */
-	uint64_t metadata_bytes;  /* the pools' tables */
-	uint64_t charged_bytes;   /* memory of the owner's that counts towards the limit: snug_pools_charge */
-	uint64_t free_page_bytes; /* committed pages that belong to no slab */
-	uint64_t available_bytes; /* free pages plus what the limit still allows to commit */
-	uint64_t peak_bytes;      /* the most that committed + metadata + charged ever were */
-	uint64_t objects;         /* live objects (a large one counts once) */
+	uint64_t return_unit_bytes; /* what can go back to the OS at the least: page_bytes, or 2 MiB with huge pages */
+	uint64_t committed_bytes;   /* pages taken from the OS and not returned */
+	uint64_t metadata_bytes;    /* the pools' tables */
+	uint64_t charged_bytes;     /* memory of the owner's that counts towards the limit: snug_pools_charge */
+	uint64_t free_page_bytes;   /* committed pages that belong to no slab */
+	uint64_t available_bytes;   /* free pages plus what the limit still allows to commit */
+	uint64_t peak_bytes;        /* the most that committed + metadata + charged ever were */
+	uint64_t objects;           /* live objects (a large one counts once) */
 	uint64_t pinned_objects;
 	uint64_t pinned_bytes; /* their payload */
 	double utilisation;    /* payload / (committed + metadata); 0 when empty */

@@ -46,7 +46,7 @@ typedef struct snug_worker_hook {
 	 * passed (SNUG_FOREVER: no limit). Lets an event loop of the user's watch its own descriptors and the inbox at once. */
 	void (*sleep)(void *context, uint32_t worker, int wake_fd, uint64_t timeout_ns);
 	/* Asks to free objects of about `bytes` payload, the least valuable first; tells how many bytes were freed, 0 if nothing can be.
-	 * Called by emergency cleanups (snug/coordinator.h), again and again until the goal is met. */
+	 * Called by emergency cleanups (snug/coordinator.h), again and again until the goal is met. NULL where nothing may ever be evicted. */
 	uint64_t (*evict)(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes);
 	/* Answers requests of the user's own, which clients sent with SNUG_OPERATION_RUN (snug/client.h): `requests` holds their buffers, in
 	 * order; `errors`, all SNUG_OK before, takes what each client is told. Several at a time, so that their cache misses can

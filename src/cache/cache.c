@@ -86,7 +86,7 @@ static snug_workers_options workers_options(const snug_cache_options *options, s
 									  .start = start,
 									  .turn = turn,
 									  .sleep = rest,
-									  .evict = evict,
+									  .evict = options->no_eviction ? NULL : evict,
 									  .run = run,
 									  .stop = stop};
 	return workers;

@@ -220,6 +220,7 @@ static bool chill_pages(struct arena *arena, uint32_t number, uint32_t first, ui
 	size_t bytes = (size_t)count << arena->page_shift;
 	unpoison(address, bytes);
 	if (!arena->os->decommit(arena->os->context, address, bytes)) {
+		arena->returns_refused++;
 		poison_free(address, bytes);
 		return false;
 	}
@@ -257,6 +258,17 @@ size_t arena_return_region(struct arena *arena) {
 		bit = end;
 	}
 	return before_bytes - arena->committed_bytes;
+}
+
+size_t arena_return_run(struct arena *arena, uint64_t most_pages) {
+	SNUG_ASSERT(!arena->huge_pages && most_pages > 0);
+	if (arena->region_mask == 0) arena_drain_end(arena);
+	if (arena->region_mask == 0) return 0;
+	uint32_t number = arena->region_heads[bit_lowest(arena->region_mask)] - 1;
+	const struct region *region = arena_region(arena, number);
+	uint32_t first = first_bit(region->free_bits), end = first + 1;
+	while (end - first < most_pages && is_free(region, end)) end++;
+	return chill_pages(arena, number, first, end - first) ? (size_t)(end - first) << arena->page_shift : 0;
 }
 
 void arena_drain_begin(struct arena *arena, uint32_t number) {

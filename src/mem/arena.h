@@ -9,7 +9,7 @@
  *   page_take:  stack -> fullest region with free pages -> cold page (limit and OS are asked here)
  *   page_give:  onto the stack
  *   coalesce:   stack -> regions
- *   return:     whole free regions -> cold
+ *   return:     whole free regions -> cold; in an emergency any run of free pages
  *   drain:      a region's free pages are handed out last, while mem/drain.h empties its used ones
  *
  * All operations are O(1) but coalescing (one bit a page) and returning (one system call a region). */
@@ -39,6 +39,11 @@ uint32_t arena_coalesce(struct arena *arena, uint32_t most);
 
 /* Returns one wholly free region to the OS; the bytes it gave, 0 if there is none or the OS refused. */
 size_t arena_return_region(struct arena *arena);
+
+/* Returns a run of at most `most_pages` free pages of the emptiest region that has any; the bytes it gave, 0 if no page is in a run or the OS
+ * refused. Only for what is wanted back now: the pages come back one fault at a time, and where they are parts of huge pages, they
+ * must not go. */
+size_t arena_return_run(struct arena *arena, uint64_t most_pages);
 
 /* Sets a region's free pages aside, and puts them back in line. An allocation that finds no other free page ends it too. */
 void arena_drain_begin(struct arena *arena, uint32_t number);

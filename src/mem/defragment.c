@@ -4,7 +4,7 @@
  *   COMPACT  one victim after the other (mem/victim.c chooses, mem/evacuate.c moves)
  *   MERGE    if asked for: last slabs of classes into larger classes
  *   REBIN    stacked pages into runs, so that the next page comes from the fullest region
- *   RETURN   if asked for: whole free regions to the OS, one a step
+ *   RETURN   if asked for: whole free regions to the OS, one a step; of return_bytes any runs of free pages, some a step
  *   DRAIN    if that left too much: the emptiest region is emptied (mem/drain.h), then RETURN again
  *
  * When counting says that no page can be gained, it goes straight to REBIN: that costs one pass over the active classes.
@@ -24,6 +24,7 @@
 #define TIMED_BATCH_BYTES 4096u /* how much is copied between two looks at the clock */
 #define CLASSES_A_STEP 16u
 #define PAGES_A_STEP 256u
+#define RETURNS_A_STEP 16u /* of runs of pages: each costs a call of the system */
 
 /* What one step may still do. */
 struct allowance {
@@ -94,20 +95,53 @@ static void run_rebin(snug_pools *pools, struct allowance *allowance) {
 		allowance->used_up = true;
 		return;
 	}
-	bool returns = pools->defragment.options.retain_bytes != SNUG_NO_BUDGET;
+	const snug_defragment_options *options = &pools->defragment.options;
+	bool returns = options->retain_bytes != SNUG_NO_BUDGET || options->return_bytes > 0;
 	pools->defragment.phase = returns ? PHASE_RETURN : PHASE_DONE;
 }
 
-/* Draining moves objects, and so follows only a compaction of everything that came to its end. */
+/* What return_bytes asks for and the steps before this one have not returned. */
+static uint64_t wanted_bytes(const struct defragment *defragment) {
+	uint64_t returned_bytes = defragment->report.returned_bytes;
+	return defragment->options.return_bytes > returned_bytes ? defragment->options.return_bytes - returned_bytes : 0;
+}
+
+static uint64_t retained_bytes(const struct defragment *defragment) {
+	return wanted_bytes(defragment) > 0 ? 0 : defragment->options.retain_bytes;
+}
+
+/* Draining moves objects, and so follows only a compaction of everything that came to its end, or to the end that was set for a return. */
 static bool may_drain(const struct defragment *defragment) {
-	return defragment->options.mode == SNUG_COMPACT && defragment->options.pools == ALL_POOLS &&
-		   defragment->report.outcome == SNUG_OUTCOME_DONE;
+	snug_outcome outcome = defragment->report.outcome;
+	bool ended = outcome == SNUG_OUTCOME_DONE || (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(defragment) > 0);
+	return ended && defragment->options.mode == SNUG_COMPACT && defragment->options.pools == ALL_POOLS;
+}
+
+/* Some runs of pages for return_bytes. */
+static void return_runs(snug_pools *pools, struct allowance *allowance) {
+	struct defragment *defragment = &pools->defragment;
+	uint64_t wanted_pages = divide_up(wanted_bytes(defragment), pools->arena.page_bytes);
+	uint64_t begin_pages = wanted_pages;
+	allowance->used_up = true;
+	(void)arena_coalesce(&pools->arena, PAGES_A_STEP); /* what was freed since the last step */
+	for (uint32_t run = 0; run < RETURNS_A_STEP && wanted_pages > 0; run++) {
+		uint64_t pages = arena_return_run(&pools->arena, wanted_pages) >> pools->arena.page_shift;
+		if (pages == 0) break;
+		wanted_pages -= smaller(pages, wanted_pages);
+		if (allowance->deadline_ns != UINT64_MAX && now_ns(pools) >= allowance->deadline_ns) break;
+	}
+	pools->totals.returned_bytes += page_bytes_of(pools, begin_pages - wanted_pages);
+	if (wanted_pages == begin_pages) defragment->phase = PHASE_DONE; /* nothing is free, or the OS refuses */
 }
 
 static void run_return(snug_pools *pools, struct allowance *allowance) {
 	struct defragment *defragment = &pools->defragment;
+	if (wanted_bytes(defragment) > 0 && !pools->arena.huge_pages) {
+		return_runs(pools, allowance);
+		return;
+	}
 	uint64_t free_bytes = page_bytes_of(pools, arena_free_pages(&pools->arena));
-	uint64_t retain_bytes = defragment->options.retain_bytes;
+	uint64_t retain_bytes = retained_bytes(defragment);
 	bool enough = free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes;
 	bool empty_region = (pools->arena.region_mask & 1) != 0;
 	size_t returned_bytes = enough && empty_region ? arena_return_region(&pools->arena) : 0;
@@ -129,7 +163,7 @@ static void run_drain(snug_pools *pools, struct allowance *allowance) {
 		allowance->used_up = true;
 		return;
 	}
-	enum drain_result result = drain_next(pools, defragment->options.retain_bytes);
+	enum drain_result result = drain_next(pools, retained_bytes(defragment));
 	if (result == DRAIN_EMPTY) defragment->phase = PHASE_RETURN;
 	if (result == DRAIN_NOTHING) defragment->phase = PHASE_DONE;
 }
@@ -203,6 +237,7 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 		.goal_bytes = page_bytes_of(pools, pages),
 		.begin_ns = now_ns(pools),
 		.abandoned_at_begin = pools->totals.abandoned_slabs,
+		.refused_at_begin = pools->arena.returns_refused,
 	};
 	defragment->report.compacted = options.mode == SNUG_COMPACT;
 	pools->totals.defragmentations++;
@@ -242,6 +277,7 @@ static void account(snug_pools *pools, const struct totals *before, uint64_t beg
 	report->reclaimed_bytes += page_bytes_of(pools, released);
 	report->coalesced_bytes += totals->coalesced_bytes - before->coalesced_bytes;
 	report->returned_bytes += totals->returned_bytes - before->returned_bytes;
+	report->returns_refused = pools->arena.returns_refused - pools->defragment.refused_at_begin;
 	report->steps++;
 	report->work_ns += step_ns;
 	if (step_ns > report->longest_step_ns) report->longest_step_ns = step_ns;
@@ -273,8 +309,10 @@ static void end_at_budget(snug_pools *pools) {
 	uint64_t unpinned_pages;
 	bool more = reclaimable_pages(pools, defragment->options.pools, &unpinned_pages) > 0;
 	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
+		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(defragment) > 0; /* what was gained */
+		if (returns && pools->victim != PAGE_NONE) victim_put_back(pools);
 		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
-		defragment->phase = PHASE_DONE;
+		defragment->phase = returns ? PHASE_REBIN : PHASE_DONE;
 	} else {
 		if (pools->victim != PAGE_NONE) victim_abandon(pools);
 		defragment->phase = PHASE_REBIN;

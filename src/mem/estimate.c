@@ -121,6 +121,18 @@ static void add_return(const snug_pools *pools, const snug_defragment_options *o
 	report->relocate_bytes = (uint64_t)((double)report->returnable_bytes * used_share);
 }
 
+/* What needs no move, and what no move can give. */
+static void add_for_emergency(const snug_pools *pools, snug_estimate_report *report) {
+	uint64_t pages = 0, pinned_pages = 0;
+	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
+		pages += pools->classes.active[index]->slabs;
+		pinned_pages += pools->classes.active[index]->pinned_slabs;
+	}
+	uint64_t movable_bytes = (pages - pinned_pages) << pools->arena.page_shift;
+	report->free_bytes = arena_free_pages(&pools->arena) << pools->arena.page_shift;
+	report->evictable_bytes = movable_bytes - smaller(report->reclaimable_bytes, movable_bytes);
+}
+
 /* Slots of mean size. */
 static uint64_t relocation_moves(const snug_pools *pools, uint64_t bytes) {
 	uint64_t live = 0;
@@ -160,6 +172,7 @@ snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *given
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if (options.pools >> pool & 1) report.pinned_bytes += pools->pins.pool_payload_bytes[pool];
 	}
+	add_for_emergency(pools, &report);
 	if (options.retain_bytes != SNUG_NO_BUDGET) add_return(pools, &options, &report);
 	uint64_t units = report.returnable_bytes / REGION_BYTES;
 	uint64_t copied_bytes = report.move_bytes + report.relocate_bytes;

@@ -52,6 +52,7 @@ snug_error snug_stats_get(snug_pools *pools, snug_stats *out) {
 		.limit_goal_bytes = arena->limit_goal_bytes,
 		.charged_bytes = arena->charged_bytes,
 		.page_bytes = arena->page_bytes,
+		.return_unit_bytes = arena->huge_pages ? REGION_BYTES : arena->page_bytes,
 		.committed_bytes = arena->committed_bytes,
 		.metadata_bytes = arena->metadata_bytes,
 		.free_page_bytes = (arena_free_pages(arena) + relocating) << arena->page_shift,

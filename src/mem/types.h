@@ -145,9 +145,10 @@ struct arena {
 
 	page_number stack;
 	uint32_t stacked_pages;
-	uint64_t kept_pages;   /* see limit.h: what an allocation waits for */
-	uint64_t traded_pages; /* that went back to the OS one by one, ever */
-	uint64_t free_pages;   /* in runs; not the stacked ones */
+	uint64_t kept_pages;      /* see limit.h: what an allocation waits for */
+	uint64_t traded_pages;    /* that went back to the OS one by one, ever */
+	uint64_t returns_refused; /* times that the OS did not take pages back, ever */
+	uint64_t free_pages;      /* in runs; not the stacked ones */
 
 	/* The account of the limit. */
 	size_t limit_bytes;
@@ -264,6 +265,7 @@ struct defragment {
 	uint64_t begin_ns;
 	bool in_step;
 	uint64_t abandoned_at_begin; /* totals.abandoned_slabs */
+	uint64_t refused_at_begin;   /* arena.returns_refused */
 	snug_report report;
 };
 

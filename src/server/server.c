@@ -97,7 +97,7 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 									  .start = start,
 									  .turn = turn,
 									  .sleep = rest,
-									  .evict = evict,
+									  .evict = settings->no_eviction ? NULL : evict,
 									  .run = run,
 									  .stop = stop};
 	return snug_workers_create(&options, &server->workers);

@@ -4,7 +4,7 @@
  *     coordinator_loop.c        the thread: requests in, answers in, sleep, end
  *     coordinator_tasks.c       a task: begun, joined, cancelled, ended: its askers answered and audited
  *     coordinator_lanes.c       what is sent to each worker, one at a time for each priority, and what comes back
- *     coordinator_emergency.c   an emergency's rounds over several workers
+ *     coordinator_emergency.c   an emergency's rounds
  *     coordinator_plans.c       schedules
  *     coordinator_upkeep.c      each tick (a second): background cleanup, the watchdog
  *     tickets, audit, snapshot  tables that other threads see too
@@ -67,12 +67,9 @@ struct task_part {
 	/* what came of it */
 	snug_part result;
 	/* an emergency's */
-	uint64_t before_bytes;  /* reclaimed before this round */
-	uint64_t page_bytes;    /* 0: it has not answered */
-	uint64_t can_bytes;     /* its estimate */
-	uint64_t slab_bytes;    /* as of its last answer */
-	uint64_t payload_bytes; /* as of its last answer */
-	bool willing;           /* may have more to give */
+	uint64_t before_bytes; /* returned before this round */
+	snug_stats stats;      /* as of its last answer; limit_bytes 0: it has not answered */
+	bool willing;          /* may have more to give */
 };
 
 struct lane {
@@ -86,7 +83,7 @@ struct lane {
 
 /* ------------------------------------------------------------------ tasks ------------------ */
 
-enum emergency_round { ROUND_ASK, ROUND_COMPACT, ROUND_EVICT };
+enum emergency_round { ROUND_ASK, ROUND_REFUSED, ROUND_COMPACT, ROUND_EVICT };
 
 struct plan;
 struct upkeep;
@@ -105,6 +102,7 @@ struct task {
 	bool cancelled;
 	snug_error cancel_error; /* why; SNUG_OK: its window has ended */
 	enum emergency_round round;
+	uint64_t possible_bytes; /* EMERGENCY: what the workers could return, by their first answers */
 	uint64_t begin_ns;
 	int64_t begin_s;
 	struct task_part *parts; /* constant after create: one for each worker */
@@ -253,6 +251,8 @@ void emergency_begin(snug_coordinator *coordinator, struct task *task);
 bool emergency_continue(snug_coordinator *coordinator, struct task *task);
 void emergency_note(struct task_part *part, const struct job *job);
 uint64_t emergency_gained(const snug_coordinator *coordinator, const struct task *task);
+/* It could not be met, and was ended before it had begun. */
+bool emergency_is_refused(const struct task *task);
 
 /* ------------------------------------------------------------------ coordinator_plans.c ---- */
 

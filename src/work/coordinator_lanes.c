@@ -175,6 +175,7 @@ static void take_result(struct task_part *part, const struct job *job, snug_erro
 	case JOB_EMERGENCY:
 		if (answered) join_report_in_time(&result->report, &job->report);
 		result->evicted_bytes += job->evicted_bytes;
+		result->evicted_objects += job->evicted_objects;
 		result->complete = answered && job->report.complete;
 		break;
 	case JOB_ESTIMATE:

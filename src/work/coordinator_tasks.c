@@ -5,7 +5,7 @@
  * dropped, what is out is told to end, and he is answered when it has: with what was gained until then.
  *
  * THE ERROR of a response is the first that applies: an emergency that met its goal is OK whatever happened on the way; why it was cancelled;
- * the first part's error; NO_MEMORY of an emergency. It is CANCELLED only if something was left undone. */
+ * the first part's error; GOAL or NO_MEMORY of an emergency. It is CANCELLED only if something was left undone. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
@@ -114,6 +114,7 @@ static void join_part(snug_response *response, const snug_part *part) {
 	else
 		join_stats_of_workers(&response->stats, &part->stats.pools);
 	response->evicted_bytes += part->evicted_bytes;
+	response->evicted_objects += part->evicted_objects;
 	response->complete = response->complete && part->error == SNUG_OK && part->complete;
 	if (!response->error) response->error = part->error;
 	response->parts++;
@@ -121,6 +122,7 @@ static void join_part(snug_response *response, const snug_part *part) {
 
 static void set_emergency_result(const snug_coordinator *coordinator, const struct task *task,
 								 snug_response *response) {
+	response->possible_bytes = task->possible_bytes;
 	response->complete = emergency_gained(coordinator, task) >= task->request.min_bytes;
 	if (response->complete) {
 		response->error = SNUG_OK;
@@ -128,7 +130,7 @@ static void set_emergency_result(const snug_coordinator *coordinator, const stru
 	} else if (task->cancelled) {
 		response->error = task->cancel_error;
 	} else if (!response->error) {
-		response->error = SNUG_ERROR_NO_MEMORY;
+		response->error = emergency_is_refused(task) ? SNUG_ERROR_GOAL : SNUG_ERROR_NO_MEMORY;
 	}
 	response->report.complete = response->complete;
 }
@@ -159,13 +161,14 @@ static void write_down(snug_coordinator *coordinator, snug_audit_entry *entry) {
 	audit_write(&coordinator->audit, entry);
 	bool reports = entry->outcome != SNUG_OUTCOME_COUNT;
 	snug_log_line(&coordinator->options.log, SNUG_LOG_INFO,
-				  "coordinator: %llu: %s (%s, %s) on %s%s: %s%s%s; %llu bytes reclaimed in %llu us",
+				  "coordinator: %llu: %s (%s, %s) on %s%s: %s%s%s; %llu bytes reclaimed, %llu returned in %llu us",
 				  (unsigned long long)entry->id, snug_request_kind_text(entry->kind),
 				  snug_priority_text(entry->priority), snug_origin_text(entry->origin),
 				  text_of_worker(entry->worker, worker, sizeof worker), entry->joined ? ", joined" : "",
 				  entry->refused ? "refused: " : "", entry->error ? snug_error_text(entry->error) : "",
 				  !entry->error ? (reports ? snug_outcome_text(entry->outcome) : "answered") : "",
-				  (unsigned long long)entry->reclaimed_bytes, (unsigned long long)(entry->total_ns / 1000));
+				  (unsigned long long)entry->reclaimed_bytes, (unsigned long long)entry->returned_bytes,
+				  (unsigned long long)(entry->total_ns / 1000));
 }
 
 static snug_audit_entry entry_of(const snug_request *request, snug_priority priority, const snug_response *response) {
@@ -180,6 +183,7 @@ static snug_audit_entry entry_of(const snug_request *request, snug_priority prio
 		.outcome = reports ? response->report.outcome : SNUG_OUTCOME_COUNT,
 		.complete = response->complete,
 		.reclaimed_bytes = response->report.reclaimed_bytes,
+		.returned_bytes = response->report.returned_bytes,
 		.evicted_bytes = response->evicted_bytes,
 	};
 }

@@ -11,7 +11,7 @@
 
 enum job_kind {
 	JOB_DEFRAGMENT, /* options; priority */
-	JOB_EMERGENCY, /* min_bytes: coalesce, compact, and if may_evict then evict and compact again, until so much was reclaimed */
+	JOB_EMERGENCY, /* min_bytes: return what is free, compact, and if may_evict then evict and compact again, until so much was returned */
 	JOB_ESTIMATE, /* options */
 	JOB_METRICS
 };
@@ -37,6 +37,7 @@ struct job {
 	snug_estimate_report estimate; /* ESTIMATE */
 	snug_worker_stats stats;       /* METRICS, ESTIMATE: of the same moment */
 	uint64_t evicted_bytes;        /* EMERGENCY: payload that the evictor freed */
+	uint64_t evicted_objects;      /* EMERGENCY: how many objects that was */
 	uint32_t interruptions;        /* by jobs of higher priority */
 };
 

@@ -9,10 +9,6 @@ static double ratio(uint64_t part, uint64_t whole) {
 	return whole == 0 ? 0.0 : (double)part / (double)whole;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b) {
-	return a > b ? a : b;
-}
-
 /* What adds up whichever way reports are joined. */
 static void add_work(snug_report *into, const snug_report *from) {
 	into->compacted |= from->compacted;
@@ -20,6 +16,7 @@ static void add_work(snug_report *into, const snug_report *from) {
 	into->reclaimed_bytes += from->reclaimed_bytes;
 	into->coalesce_reclaimed_bytes += from->coalesce_reclaimed_bytes;
 	into->returned_bytes += from->returned_bytes;
+	into->returns_refused += from->returns_refused;
 	into->moved_objects += from->moved_objects;
 	into->moved_bytes += from->moved_bytes;
 	into->relocated_objects += from->relocated_objects;
@@ -115,6 +112,7 @@ void join_stats_of_workers(snug_stats *into, const snug_stats *other) {
 	into->limit_bytes += other->limit_bytes;
 	into->limit_goal_bytes += other->limit_goal_bytes;
 	into->page_bytes = larger(into->page_bytes, other->page_bytes);
+	into->return_unit_bytes = larger(into->return_unit_bytes, other->return_unit_bytes);
 	into->committed_bytes += other->committed_bytes;
 	into->metadata_bytes += other->metadata_bytes;
 	into->charged_bytes += other->charged_bytes;
@@ -143,6 +141,8 @@ void join_estimate_of_workers(snug_estimate_report *into, const snug_estimate_re
 	into->coalesce_bytes += other->coalesce_bytes;
 	into->moves += other->moves;
 	into->move_bytes += other->move_bytes;
+	into->free_bytes += other->free_bytes;
+	into->evictable_bytes += other->evictable_bytes;
 	into->returnable_bytes += other->returnable_bytes;
 	into->relocate_bytes += other->relocate_bytes;
 	into->steps += other->steps;

@@ -13,7 +13,7 @@ void join_report_in_time(snug_report *into, const snug_report *part);
  * longest), and the outcome is the one that leaves most undone. Begin with the first one's report, not with zeros. */
 void join_report_of_workers(snug_report *into, const snug_report *other);
 
-/* The same for what else workers answer. Shares are computed anew; page_bytes is the larger one, peak_bytes an upper bound. */
+/* The same for what else workers answer. Shares are computed anew; page_bytes and return_unit_bytes are the larger ones, peak_bytes an upper bound. */
 void join_stats_of_workers(snug_stats *into, const snug_stats *other);
 void join_estimate_of_workers(snug_estimate_report *into, const snug_estimate_report *other);
 

@@ -4,7 +4,7 @@
  *     worker_loop.c         the thread: begin, turn after turn, rest, end
  *     worker_execute.c      a batch of messages: operations, and their answers grouped by asker
  *     worker_jobs.c         maintenance: which job runs, one slice of it, overtaking, cancelling, answering
- *     worker_emergency.c    the job that reclaims so many bytes, if need be by evicting
+ *     worker_emergency.c    the job that returns so many bytes to the machine, if need be by evicting
  *     worker_publish.c      the snapshot that other threads read
  *
  *     one turn:   inbox (16 messages) -> answers -> hook.turn -> one slice of maintenance, if due -> rest, if none had work */
@@ -45,7 +45,7 @@ void worker_read_published(const struct worker *worker, snug_worker_stats *out);
 
 /* ------------------------------------------------------------------ jobs ------------------- */
 
-enum emergency_phase { EMERGENCY_COMPACT, EMERGENCY_EVICT };
+enum emergency_phase { EMERGENCY_FREE, EMERGENCY_COMPACT, EMERGENCY_EVICT };
 
 /* A job that waits or runs. Owner only. */
 struct held_job {
@@ -55,7 +55,11 @@ struct held_job {
 	bool open;              /* its defragmentation is begun on the pools */
 	bool finishing;         /* the target is reached; what follows moving runs */
 	enum emergency_phase phase;
-	bool evicted_all; /* EMERGENCY: the evictor has nothing left */
+	/* EMERGENCY */
+	bool evicted_all;         /* nothing is left to evict, or it would be for nothing */
+	bool must_evict;          /* before it compacts again: the last time nothing could be returned */
+	uint64_t returned_before; /* the last compaction */
+	uint64_t evicted_objects;
 	uint64_t begin_ns;
 	uint32_t interruptions;
 	uint64_t evicted_bytes;

@@ -32,6 +32,7 @@ static void finish(struct worker *worker, struct held_job *held, snug_error erro
 	job->report = held->report;
 	job->interruptions = held->interruptions;
 	job->evicted_bytes = held->evicted_bytes;
+	job->evicted_objects = held->evicted_objects;
 	*held = (struct held_job){0};
 	worker->jobs_held--;
 	answer_job(worker, &message, error);

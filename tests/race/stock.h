@@ -86,6 +86,21 @@ static inline uint64_t stock_evict(void *context, uint32_t worker, snug_pools *p
 	return freed_bytes;
 }
 
+/* The same where some are pinned: those stay. */
+static inline uint64_t stock_evict_unpinned(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes) {
+	struct stock *stock = context;
+	struct stock_shelf *shelf = &stock->shelf[worker];
+	uint64_t freed_bytes = 0;
+	for (; freed_bytes < bytes && shelf->evict_next < shelf->count; shelf->evict_next++) {
+		snug_handle *handle = &shelf->handles[shelf->evict_next];
+		if (*handle == 0 || snug_free(pools, *handle) != SNUG_OK) continue;
+		*handle = 0;
+		freed_bytes += STOCK_OBJECT_BYTES;
+	}
+	atomic_fetch_add(&stock->evicted_bytes, freed_bytes);
+	return freed_bytes;
+}
+
 static inline void stock_stop(void *context, uint32_t worker, snug_pools *pools) {
 	struct stock *stock = context;
 	struct stock_shelf *shelf = &stock->shelf[worker];

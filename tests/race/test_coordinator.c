@@ -403,7 +403,7 @@ static void an_emergency_overtakes(void **state) {
 	snug_response urgent = desk_call(coordinator, &emergency);
 	snug_response response;
 	assert_int_equal(urgent.error, SNUG_OK);
-	assert_true(urgent.complete && urgent.report.reclaimed_bytes >= emergency.min_bytes);
+	assert_true(urgent.complete && urgent.report.returned_bytes >= emergency.min_bytes);
 	assert_int_equal(urgent.report.outcome, SNUG_OUTCOME_TARGET);
 	assert_int_equal(snug_coordinator_poll(coordinator, slow, &response, NULL, NULL), SNUG_ERROR_TIMED_OUT);
 	atomic_store(&stock->busy, false);

@@ -1,5 +1,5 @@
-/* test_coordinator_emergency.c: so many bytes or the truth: checkerboards of 1 KiB objects, with and without an evictor, one worker and
- * several, alone and while clients run. */
+/* test_coordinator_emergency.c: so many bytes for the machine, or the truth: checkerboards of 1 KiB objects, with and without an evictor, one worker
+ * and several, alone and while clients run. */
 #include "stock.h"
 
 #include "support/test_random.h"
@@ -32,9 +32,20 @@ static snug_stats figures(snug_coordinator *coordinator) {
 	return response.stats;
 }
 
-static uint64_t estimate(snug_coordinator *coordinator) {
+static snug_estimate_report whole_estimate(snug_coordinator *coordinator) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
-	return desk_call(coordinator, &request).estimate.reclaimable_bytes;
+	return desk_call(coordinator, &request).estimate;
+}
+
+static uint64_t estimate(snug_coordinator *coordinator) {
+	return whole_estimate(coordinator).reclaimable_bytes;
+}
+
+/* What the OS has got is what the answer says. */
+static void assert_returned(const snug_stats *before, const snug_stats *after, const snug_response *response) {
+	assert_int_equal(response->report.returned_bytes, before->committed_bytes - after->committed_bytes);
+	assert_int_equal(response->report.returned_bytes, after->returned_bytes - before->returned_bytes);
+	assert_int_equal(response->report.reclaimed_bytes, before->total.slab_bytes - after->total.slab_bytes);
 }
 
 /* Every goal within the estimate is met by compaction alone, and overshot by less than a page of each worker. */
@@ -54,9 +65,9 @@ static void what_compaction_can_give_is_given(void **state) {
 			assert_true(response.complete && response.report.complete);
 			assert_int_equal(response.report.outcome, SNUG_OUTCOME_TARGET);
 			assert_int_equal(response.parts, counts[row]);
-			assert_true(response.report.reclaimed_bytes >= goals[goal]);
-			assert_true(response.report.reclaimed_bytes < goals[goal] + PAGE_BYTES * (counts[row] + 1));
-			assert_int_equal(response.report.reclaimed_bytes, before.total.slab_bytes - after.total.slab_bytes);
+			assert_true(response.report.returned_bytes >= goals[goal]);
+			assert_true(response.report.returned_bytes < goals[goal] + PAGE_BYTES * (counts[row] + 1));
+			assert_returned(&before, &after, &response);
 			assert_int_equal(response.report.before.limit_bytes, (uint64_t)counts[row] << 22); /* each is told of */
 		}
 		assert_int_equal(atomic_load(&stock->evict_calls), 0);
@@ -66,7 +77,18 @@ static void what_compaction_can_give_is_given(void **state) {
 	}
 }
 
-static void what_it_cannot_give_is_said(void **state) {
+/* Nothing moved, nothing went. */
+static void assert_refused(const snug_stats *before, const snug_stats *after, const snug_response *response) {
+	assert_int_equal(response->error, SNUG_ERROR_GOAL);
+	assert_false(response->complete || response->report.complete);
+	assert_int_equal(response->evicted_bytes + response->evicted_objects, 0);
+	assert_int_equal(response->report.returned_bytes + response->report.reclaimed_bytes, 0);
+	assert_int_equal(before->committed_bytes, after->committed_bytes);
+	assert_int_equal(before->moves, after->moves);
+	assert_int_equal(before->objects, after->objects);
+}
+
+static void what_it_cannot_give_is_refused(void **state) {
 	(void)state;
 	static const uint32_t counts[] = {1, 2, 8};
 	for (size_t row = 0; row < 3; row++) {
@@ -78,14 +100,16 @@ static void what_it_cannot_give_is_said(void **state) {
 			snug_stats before = figures(coordinator);
 			snug_response response = emergency(coordinator, most + (UINT64_C(1) << 20), may_evict == 1);
 			snug_stats after = figures(coordinator);
-			assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
-			assert_false(response.complete || response.report.complete);
+			assert_refused(&before, &after, &response);
+			assert_true(response.possible_bytes >= most && response.possible_bytes < most + (UINT64_C(1) << 20));
+			response = emergency(coordinator, most, may_evict == 1);
+			assert_int_equal(response.error, SNUG_OK);
 			assert_int_equal(response.evicted_bytes, 0);
-			assert_true(response.report.reclaimed_bytes >= most);
-			assert_int_equal(response.report.reclaimed_bytes, before.total.slab_bytes - after.total.slab_bytes);
-			response = emergency(coordinator, PAGE_BYTES, may_evict == 1); /* nothing is left */
-			assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
-			assert_int_equal(response.report.reclaimed_bytes, 0);
+			assert_true(response.report.returned_bytes >= most);
+			before = figures(coordinator);
+			response = emergency(coordinator, before.limit_bytes / 2, may_evict == 1); /* little is left */
+			after = figures(coordinator);
+			assert_refused(&before, &after, &response);
 			desk_unmake(coordinator);
 			stock_close(stock);
 			free(stock);
@@ -105,8 +129,9 @@ static void only_what_is_needed_is_evicted(void **state) {
 		uint64_t more = (uint64_t)counts[row] * 400000;
 		snug_response response = emergency(coordinator, most + more, true);
 		assert_int_equal(response.error, SNUG_OK);
-		assert_true(response.report.reclaimed_bytes >= most + more);
+		assert_true(response.report.returned_bytes >= most + more);
 		assert_int_equal(response.evicted_bytes, atomic_load(&stock->evicted_bytes));
+		assert_int_equal(response.evicted_objects * STOCK_OBJECT_BYTES, response.evicted_bytes);
 		printf("%u workers: %llu wanted beyond compaction, %llu evicted\n", counts[row], (unsigned long long)more,
 			   (unsigned long long)response.evicted_bytes);
 		assert_true(response.evicted_bytes >= more / 2);
@@ -123,23 +148,29 @@ static void without_leave_nothing_is_evicted(void **state) {
 	snug_coordinator_options options = desk_options(stock->workers);
 	snug_coordinator *coordinator = desk_make(&options);
 	snug_response response = emergency(coordinator, 1000000, false);
-	assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
+	assert_int_equal(response.error, SNUG_ERROR_GOAL);
 	assert_int_equal(atomic_load(&stock->evict_calls), 0);
 	response = emergency(coordinator, 1000000, true);
 	assert_int_equal(response.error, SNUG_OK);
-	assert_true(response.report.reclaimed_bytes >= 1000000);
+	assert_true(response.report.returned_bytes >= 1000000);
 	assert_true(response.evicted_bytes < 1000000 * 3 / 2);
-	/* All there is and a little more: everything goes, and that is said. */
+	/* More than there is: nothing is given up for what cannot be met. All there is: everything goes. */
+	uint64_t calls = atomic_load(&stock->evict_calls);
 	snug_stats before = figures(coordinator);
 	response = emergency(coordinator, before.limit_bytes, true);
-	assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
+	snug_stats after = figures(coordinator);
+	assert_refused(&before, &after, &response);
+	assert_int_equal(atomic_load(&stock->evict_calls), calls);
+	response = emergency(coordinator, response.possible_bytes, true);
+	assert_int_equal(response.error, SNUG_OK);
 	assert_int_equal(figures(coordinator).total.payload_bytes, 0);
+	assert_int_equal(figures(coordinator).committed_bytes, 0);
 	desk_unmake(coordinator);
 	stock_close(stock);
 	free(stock);
 }
 
-/* The worker that has nothing must not be made to evict what the other one has lying about. */
+/* The worker that has its pages free gives them before the other one moves anything; and nobody evicts what another has lying about. */
 static void the_rich_give_first(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, true, 2);
@@ -157,11 +188,128 @@ static void the_rich_give_first(void **state) {
 	snug_ticket ticket = desk_submit(coordinator, &request);
 	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, parts, &count), SNUG_OK);
 	assert_int_equal(response.error, SNUG_OK);
-	assert_int_equal(parts[0].report.reclaimed_bytes, 0);
-	assert_int_equal(parts[0].report.outcome, SNUG_OUTCOME_NOTHING);
-	assert_true(parts[0].report.before.limit_bytes > 0);
-	assert_true(parts[1].report.reclaimed_bytes >= 1000000);
+	assert_true(parts[0].report.returned_bytes >= 1000000);
+	assert_int_equal(parts[0].report.moved_objects, 0);
+	assert_int_equal(parts[1].report.returned_bytes, 0);
+	assert_int_equal(parts[1].report.outcome, SNUG_OUTCOME_NOTHING);
+	assert_true(parts[1].report.before.limit_bytes > 0);
+	/* What is free does not do: then the other one's holes, and still no eviction. */
+	snug_estimate_report rest = whole_estimate(coordinator);
+	assert_true(rest.free_bytes > 0 && rest.reclaimable_bytes > 2 * PAGE_BYTES);
+	request.min_bytes = rest.free_bytes + rest.reclaimable_bytes / 2;
+	count = 2;
+	ticket = desk_submit(coordinator, &request);
+	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, parts, &count), SNUG_OK);
+	assert_int_equal(response.error, SNUG_OK);
+	assert_int_equal(parts[0].report.returned_bytes, rest.free_bytes - parts[1].report.before.free_page_bytes);
+	assert_int_equal(parts[0].report.moved_objects, 0);
+	assert_true(parts[1].report.returned_bytes > 0 && parts[1].report.moved_objects > 0);
 	assert_int_equal(atomic_load(&stock->evict_calls), 0);
+	desk_unmake(coordinator);
+	stock_close(stock);
+	free(stock);
+}
+
+/* ------------------------------------------------------------------ what stands in the way ----------------------------- */
+
+static snug_error pin_some(void *context, uint32_t worker, snug_pools *pools) {
+	struct stock *stock = context;
+	snug_error error = stock_start(context, worker, pools);
+	for (uint32_t number = 0; !error && number < stock->shelf[worker].count; number += 64)
+		error = snug_pin(pools, stock->shelf[worker].handles[number]);
+	return error;
+}
+
+/* Evicting all that is not pinned would not do: so nothing is evicted. What the pins leave is given. */
+static void pins_are_counted_before_anything_goes(void **state) {
+	(void)state;
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	stock->keep_every = 1;
+	stock->most = 3000; /* so that there is room for the pins' table */
+	snug_workers_options crew = stock_options(stock, 2);
+	crew.hook.start = pin_some;
+	crew.hook.evict = stock_evict_unpinned;
+	stock->workers = crew_make(&crew);
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = desk_make(&options);
+	snug_stats before = figures(coordinator);
+	assert_true(before.total.pinned_slabs > 0);
+	uint64_t free_of_pins =
+		before.free_page_bytes + before.total.slab_bytes - before.total.pinned_slabs * before.page_bytes;
+	snug_response response = emergency(coordinator, free_of_pins + 1, true);
+	snug_stats after = figures(coordinator);
+	assert_refused(&before, &after, &response);
+	assert_int_equal(response.possible_bytes, free_of_pins);
+	response = emergency(coordinator, free_of_pins / 2, true);
+	assert_int_equal(response.error, SNUG_OK);
+	assert_true(response.report.returned_bytes >= free_of_pins / 2);
+	desk_unmake(coordinator);
+	stock_close(stock);
+	free(stock);
+}
+
+static bool refuse_decommit(void *context, void *address, size_t bytes) {
+	(void)context;
+	(void)address;
+	(void)bytes;
+	return false;
+}
+
+/* Locked memory: a portion goes before that is known, no more. */
+static void an_os_that_takes_nothing_back_ends_it(void **state) {
+	(void)state;
+	snug_os os = *snug_os_linux();
+	os.decommit = refuse_decommit;
+	for (uint32_t keep_every = 1; keep_every <= 2; keep_every++) {
+		struct stock *stock = calloc(1, sizeof *stock);
+		assert_non_null(stock);
+		stock->keep_every = keep_every;
+		snug_workers_options crew = stock_options(stock, 1);
+		crew.pools.os = &os;
+		crew.pools.limit_bytes = (size_t)16 << 20;
+		crew.hook.evict = stock_evict;
+		stock->workers = crew_make(&crew);
+		snug_coordinator_options options = desk_options(stock->workers);
+		snug_coordinator *coordinator = desk_make(&options);
+		snug_response response = emergency(coordinator, 10u << 20, true);
+		assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
+		assert_false(response.complete);
+		assert_true(response.report.returns_refused > 0);
+		assert_int_equal(response.report.returned_bytes, 0);
+		assert_true(response.evicted_bytes <= 2u << 20);
+		if (keep_every == 2) assert_int_equal(response.evicted_bytes, 0);
+		desk_unmake(coordinator);
+		stock_close(stock);
+		free(stock);
+	}
+}
+
+/* Parts of huge pages stay: whole units are emptied, and what cannot be had in such is not promised. */
+static void huge_pages_go_whole(void **state) {
+	(void)state;
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	stock->keep_every = 2;
+	snug_workers_options crew = stock_options(stock, 1);
+	crew.pools.huge_pages = true;
+	crew.pools.limit_bytes = (size_t)16 << 20;
+	crew.hook.evict = stock_evict;
+	stock->workers = crew_make(&crew);
+	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator *coordinator = desk_make(&options);
+	snug_stats before = figures(coordinator);
+	assert_int_equal(before.return_unit_bytes, 2u << 20);
+	snug_response response = emergency(coordinator, 3u << 20, true);
+	snug_stats after = figures(coordinator);
+	assert_int_equal(response.error, SNUG_OK);
+	assert_true(response.report.returned_bytes >= 3u << 20 && response.report.returned_bytes <= 6u << 20);
+	assert_int_equal(response.evicted_bytes, 0);
+	assert_returned(&before, &after, &response);
+	response = emergency(coordinator, 8u << 20, true);
+	assert_int_equal(response.error, SNUG_OK);
+	assert_true(response.report.returned_bytes >= 8u << 20);
+	assert_true(response.evicted_bytes > 0);
 	desk_unmake(coordinator);
 	stock_close(stock);
 	free(stock);
@@ -247,10 +395,13 @@ static void a_trigger_under_load_does_what_was_estimated(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_compaction_can_give_is_given),
-		cmocka_unit_test(what_it_cannot_give_is_said),
+		cmocka_unit_test(what_it_cannot_give_is_refused),
 		cmocka_unit_test(only_what_is_needed_is_evicted),
 		cmocka_unit_test(without_leave_nothing_is_evicted),
 		cmocka_unit_test(the_rich_give_first),
+		cmocka_unit_test(pins_are_counted_before_anything_goes),
+		cmocka_unit_test(an_os_that_takes_nothing_back_ends_it),
+		cmocka_unit_test(huge_pages_go_whole),
 		cmocka_unit_test(a_trigger_under_load_does_what_was_estimated),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,6 +24,7 @@ from cases import Skipped, run_tests
 
 SNUGCTL, SNUGD = sys.argv[1:3]
 PATIENCE_S = 30
+KIB = 1 << 10
 MIB = 1 << 20
 
 DONE, REFUSED, USAGE, UNREACHABLE = range(4)
@@ -183,13 +184,63 @@ def test_emergency():
         server.fragment()
         server.store((f"more{i}" for i in range(20000)), 1000)
         report = server.json("emergency", "4m")
-        assert report["reclaimed_bytes"] >= 4 * MIB and report["evicted_bytes"] == 0, report
-        server.json("defrag")
-        short = server.json("emergency", "8m", status=REFUSED)
-        assert short["result"] != "ok" and short["reclaimed_bytes"] < 8 * MIB, short
+        assert report["returned_bytes"] >= 4 * MIB and report["evicted_bytes"] == 0, report
+        assert report["asked_bytes"] == 4 * MIB <= report["possible_bytes"] and "why" not in report, report
+        estimate = server.json("estimate")
+        server.json("emergency", str(estimate["free_bytes"] + estimate["reclaimable_bytes"]))
+        items = server.json("stats")["curr_items"]
+        for words in (("8m",), ("60m", "evict")):
+            refused = server.json("emergency", *words, status=REFUSED)
+            assert refused["result"].startswith("refused") and "nothing was changed" in refused["why"], refused
+            assert refused["possible_bytes"] < refused["asked_bytes"], refused
+            assert refused["returned_bytes"] == refused["moved_objects"] == refused["evicted_items"] == 0, refused
+        assert server.json("stats")["curr_items"] == items
         report = server.json("emergency", "8m", "evict")
-        assert report["reclaimed_bytes"] >= 8 * MIB and report["evicted_bytes"] > 4 * MIB, report
+        assert report["returned_bytes"] >= 8 * MIB and report["evicted_bytes"] > 4 * MIB, report
+        assert server.json("stats")["curr_items"] == items - report["evicted_items"], report
         assert "error" in server.json("emergency", "1g", status=REFUSED)
+        assert server.json("report", "1"), "the refusal is on record"
+
+
+def test_an_emergency_makes_rss_fall():
+    """By what was asked for, with what the answer says, and not a moment later; also where the heap holds few units of 2 MiB."""
+    for threads, memory in ((1, 32), (2, 32), (3, 12)):
+        with Server("-t", str(threads), "-m", str(memory)) as server:
+            server.store((f"k{i}" for i in range(memory * 1400)), 1000)
+            assert server.json("stats")["evictions"] > 0
+            for asked in (MIB // 4, 2 * MIB, memory * MIB // 4):
+                resident, items = server.resident_bytes(), server.json("stats")["curr_items"]
+                report = server.json("emergency", str(asked), "evict")
+                fallen = resident - server.resident_bytes()
+                assert asked <= report["returned_bytes"] < asked + threads * 64 * KIB, report
+                assert abs(fallen - report["returned_bytes"]) < 256 * KIB, (threads, asked, fallen, report)
+                assert report["evicted_bytes"] < asked + MIB // 4, report
+                assert items - server.json("stats")["curr_items"] == report["evicted_items"], report
+            server.ctl("check")
+
+
+def test_what_is_free_goes_first():
+    """Deleted items leave free memory: an emergency returns that, and nothing is evicted for it."""
+    with Server("-t", "1", "-m", "48") as server:
+        server.store((f"k{i}" for i in range(45000)), 1000)
+        server.delete(f"k{i}" for i in range(45000) if i % 3 > 0)
+        items, resident = server.json("stats")["curr_items"], server.resident_bytes()
+        estimate = server.json("estimate")
+        assert estimate["free_bytes"] + estimate["reclaimable_bytes"] > 24 * MIB, estimate
+        report = server.json("emergency", "20m", "evict")
+        assert report["returned_bytes"] >= 20 * MIB and report["evicted_items"] == 0, report
+        assert server.json("stats")["curr_items"] == items
+        assert resident - server.resident_bytes() > 20 * MIB - 256 * KIB, (resident, server.resident_bytes())
+
+
+def test_nothing_is_evicted_with_M():
+    with Server("-M", "-t", "1", "-m", "16") as server:
+        server.store((f"k{i}" for i in range(10000)), 1000)
+        items = server.json("stats")["curr_items"]
+        refused = server.json("emergency", "8m", "evict", status=REFUSED)
+        assert "nothing is evicted" in refused["error"], refused
+        assert server.json("emergency", "10m", status=REFUSED)["evicted_items"] == 0
+        assert server.json("stats")["curr_items"] == items
 
 
 def test_a_lower_limit_lowers_what_is_resident():

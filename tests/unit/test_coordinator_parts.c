@@ -119,6 +119,7 @@ static void only_the_same_requests_join(void **state) {
 	DIFFERS(options.target_bytes, 1);
 	DIFFERS(options.merge_classes, true);
 	DIFFERS(options.retain_bytes, 1);
+	DIFFERS(options.return_bytes, 1);
 #undef DIFFERS
 }
 

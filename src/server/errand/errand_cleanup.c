@@ -10,7 +10,9 @@ struct cleanup {
 	struct errand errand; /* must be the first */
 	snug_ticket ticket;
 	snug_request_kind kind;
-	snug_error error; /* of taking the result */
+	uint64_t asked_bytes; /* EMERGENCY */
+	bool may_evict;       /* the same */
+	snug_error error;     /* of taking the result */
 	snug_response response;
 };
 
@@ -27,7 +29,9 @@ static void refuse(struct text *out, snug_error error) {
 }
 
 static void say_estimate(const snug_estimate_report *estimate, struct text *out) {
+	stat_u64(out, "free_bytes", estimate->free_bytes);
 	stat_u64(out, "reclaimable_bytes", estimate->reclaimable_bytes);
+	stat_u64(out, "evictable_bytes", estimate->evictable_bytes);
 	stat_u64(out, "coalesce_bytes", estimate->coalesce_bytes);
 	stat_u64(out, "moves", estimate->moves);
 	stat_u64(out, "move_bytes", estimate->move_bytes);
@@ -41,9 +45,39 @@ static void say_estimate(const snug_estimate_report *estimate, struct text *out)
 	stat_text(out, "outcome", snug_outcome_text(estimate->outcome));
 }
 
-static void say_report(const snug_response *response, struct text *out) {
+/* Why an emergency returned less than was asked for. The first that applies. */
+static const char *why_short(const struct cleanup *cleanup) {
+	const snug_report *report = &cleanup->response.report;
+	if (cleanup->response.error == SNUG_ERROR_GOAL)
+		return cleanup->may_evict ? "all that could be evicted would not give so much: nothing was changed"
+								  : "so much is not free, nor to be had by compacting: nothing was changed";
+	if (cleanup->response.error != SNUG_ERROR_NO_MEMORY) return "it was ended before it was done";
+	if (report->returns_refused > 0) return "the system does not take memory back: it is locked, perhaps";
+	if (report->pinned_objects > 0) return "items that are being sent or stored are in the way";
+	if (!cleanup->may_evict) return "compacting gave less than it might have: only evicting would give more";
+	return "what was stored meanwhile has taken it";
+}
+
+static void say_emergency(const struct cleanup *cleanup, struct text *out) {
+	const snug_response *response = &cleanup->response;
+	stat_u64(out, "asked_bytes", cleanup->asked_bytes);
+	stat_u64(out, "possible_bytes", response->possible_bytes);
+	stat_u64(out, "evicted_items", response->evicted_objects);
+	if (response->error) stat_text(out, "why", why_short(cleanup));
+}
+
+static const char *result_text(snug_request_kind kind, snug_error error) {
+	if (error == SNUG_OK) return "ok";
+	if (kind == SNUG_REQUEST_EMERGENCY && error == SNUG_ERROR_GOAL) return "refused: so much cannot be returned";
+	if (kind == SNUG_REQUEST_EMERGENCY && error == SNUG_ERROR_NO_MEMORY) return "less than was asked for";
+	return snug_error_text(error);
+}
+
+static void say_report(const struct cleanup *cleanup, struct text *out) {
+	const snug_response *response = &cleanup->response;
 	const snug_report *report = &response->report;
-	stat_text(out, "result", response->error == SNUG_OK ? "ok" : snug_error_text(response->error));
+	stat_text(out, "result", result_text(cleanup->kind, response->error));
+	if (cleanup->kind == SNUG_REQUEST_EMERGENCY) say_emergency(cleanup, out);
 	stat_text(out, "outcome", snug_outcome_text(report->outcome));
 	stat_text(out, "complete", response->complete ? "yes" : "no");
 	stat_text(out, "joined", response->joined ? "yes" : "no");
@@ -93,7 +127,7 @@ static void answer(struct errand *errand, struct text *out) {
 	if (cleanup->kind == SNUG_REQUEST_ESTIMATE)
 		say_estimate(&response->estimate, out);
 	else
-		say_report(response, out);
+		say_report(cleanup, out);
 	text_say(out, "END");
 }
 
@@ -103,6 +137,8 @@ static struct errand *submit(struct server *server, const snug_request *request,
 	cleanup->errand.is_ready = is_ready;
 	cleanup->errand.answer = answer;
 	cleanup->kind = request->kind;
+	cleanup->asked_bytes = request->min_bytes;
+	cleanup->may_evict = request->may_evict;
 	snug_error error = snug_coordinator_submit(server->coordinator, request, &cleanup->ticket);
 	if (!error) return &cleanup->errand;
 	errand_free(&cleanup->errand);
@@ -162,6 +198,10 @@ static struct errand *emergency(struct server *server, const struct words *words
 	bool evict = words_is(words, 2, "evict");
 	if (!words_bytes(words, 1, &request.min_bytes) || words->count > (evict ? 3u : 2u))
 		return usage(out, "emergency BYTES [evict]");
+	if (evict && server->settings.no_eviction) {
+		text_say(out, "CLIENT_ERROR snugd was started with -M: nothing is evicted");
+		return NULL;
+	}
 	request.may_evict = evict;
 	return submit(server, &request, out);
 }
@@ -269,6 +309,7 @@ static void say_entry(const snug_audit_entry *entry, struct text *out) {
 		text_print(out, "STAT %s:outcome %s\r\n", name, snug_outcome_text(entry->outcome));
 	text_print(out, "STAT %s:complete %s\r\n", name, entry->complete != 0 ? "yes" : "no");
 	text_print(out, "STAT %s:reclaimed_bytes %llu\r\n", name, (unsigned long long)entry->reclaimed_bytes);
+	text_print(out, "STAT %s:returned_bytes %llu\r\n", name, (unsigned long long)entry->returned_bytes);
 	text_print(out, "STAT %s:evicted_bytes %llu\r\n", name, (unsigned long long)entry->evicted_bytes);
 	text_print(out, "STAT %s:total_ns %llu\r\n", name, (unsigned long long)entry->total_ns);
 }
