@@ -126,6 +126,7 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	if (server == NULL) return SNUG_ERROR_OS_MEMORY;
 	server->settings = *settings;
 	server->listeners = listeners;
+	server->log = *log;
 	server->worker_count = settings->threads;
 	server->started_s = (int64_t)time(NULL);
 	settings_live_init(&server->live, settings);

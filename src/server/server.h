@@ -39,7 +39,8 @@ struct connection_counts {
 	uint64_t rejected; /* more than -c */
 	uint64_t read_bytes;
 	uint64_t written_bytes;
-	uint64_t buffer_bytes; /* that connections hold now: part of the shard's limit */
+	uint64_t buffer_bytes;  /* of connection memory that is in use now */
+	uint64_t memory_closed; /* because connection memory was short and they held most */
 	uint64_t idle_kicks;
 	uint64_t yields;       /* turns that a connection gave away so that others get theirs */
 	uint64_t requests_out; /* to other workers */
@@ -79,6 +80,7 @@ struct server {
 	snug_workers *workers;
 	snug_coordinator *coordinator;
 	const struct listeners *listeners;
+	snug_log log;
 	int64_t started_s;   /* seconds since 1970 */
 	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/log_line.h"
 #include "os/local_time.h"
 #include "os/threads.h"
 #include "server/connection/connection.h"
@@ -86,6 +87,7 @@ static void look_at_clock(struct server_worker *worker) {
 	worker->turn->now_s = (uint32_t)worker->wall_s;
 	kick_idle(worker);
 	keep_limit(worker);
+	connection_memory_tick(&worker->turn->buffers.memory);
 }
 
 /* ------------------------------------------------------------------ requests --------------- */
@@ -192,14 +194,22 @@ void server_worker_run(struct server_worker *worker, void *const *requests, size
 
 /* ------------------------------------------------------------------ a turn ----------------- */
 
-/* Those of whom each waited for a record, and may have one now. The others wait on: some of what is taken may never be given back. */
+static bool lacks_memory(const struct connection *connection) {
+	return !buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false));
+}
+
+/* Those of whom each waited for a record or for memory, and may have it now. The others wait on: some of what is taken may never be given
+ * back. */
 static void resume_blocked(struct turn *turn) {
 	struct connection *connection = turn->blocked;
 	if (LIKELY(connection == NULL)) return;
+	bool is_short = false;
 	turn->blocked = NULL;
 	while (connection != NULL) {
 		struct connection *next = connection->next_blocked;
-		if (!connection->is_closing && buffers_left(&turn->buffers.records, connection->records) == 0) {
+		bool lacks = lacks_memory(connection);
+		is_short |= lacks && !connection->is_closing;
+		if (!connection->is_closing && (lacks || buffers_left(&turn->buffers.records, connection->records) == 0)) {
 			connection->next_blocked = turn->blocked;
 			turn->blocked = connection;
 		} else {
@@ -211,6 +221,51 @@ static void resume_blocked(struct turn *turn) {
 		}
 		connection = next;
 	}
+	if (!is_short)
+		turn->short_since_ns = 0;
+	else if (turn->short_since_ns == 0)
+		turn->short_since_ns = os_now_ns();
+}
+
+#define SHORT_PATIENCE_NS UINT64_C(100000000) /* whoever reads has given some back by then */
+#define RELIEF_SHARE 8u                       /* of the budget: as much is to be free then */
+
+/* The one that holds most, the operator's aside; and what those hold that are on their way out. */
+static struct connection *heaviest(struct server_worker *worker, uint64_t *leaving_bytes) {
+	struct connection *most = NULL;
+	*leaving_bytes = 0;
+	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
+		if (at->is_closing)
+			*leaving_bytes += connection_held_bytes(at);
+		else if (at->door != LISTENER_CONTROL &&
+				 (most == NULL || connection_held_bytes(at) > connection_held_bytes(most)))
+			most = at;
+	}
+	return most;
+}
+
+static void tell_closed(struct server_worker *worker, uint64_t bytes) {
+	if (worker->turn->told_closed_s == worker->turn->now_s) return;
+	worker->turn->told_closed_s = worker->turn->now_s;
+	snug_log_line(
+		&worker->server->log, SNUG_LOG_WARNING,
+		"worker %u: connection memory is short: closed the connection that held most, %llu bytes; %llu so far",
+		worker->index, (unsigned long long)bytes, (unsigned long long)worker->connections.memory_closed);
+}
+
+/* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it. */
+static void relieve(struct server_worker *worker, uint64_t now_ns) {
+	struct turn *turn = worker->turn;
+	uint64_t wanted_bytes = buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE, leaving_bytes;
+	if (LIKELY(turn->short_since_ns == 0) || now_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
+	for (;;) {
+		struct connection *most = heaviest(worker, &leaving_bytes);
+		if (most == NULL || connection_memory_left(&turn->buffers.memory) + leaving_bytes >= wanted_bytes) break;
+		worker->connections.memory_closed++;
+		tell_closed(worker, connection_held_bytes(most));
+		connection_close(most);
+	}
+	turn->short_since_ns = now_ns; /* what they held comes back within a few turns */
 }
 
 /* All is said, and nothing more will be asked. */
@@ -308,6 +363,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	bool worked = turn->away > 0 && take_answers(worker);
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
 	resume_blocked(turn);
+	relieve(worker, began_ns);
 	worked |= io_poll(turn->io);
 	bool has_news = worked;
 	worked |= send_requests(worker);
@@ -319,7 +375,8 @@ bool server_worker_turn(struct server_worker *worker) {
 		worked |= errands_poll(worker);
 		worked |= send_requests(worker);
 	}
-	worker->connections.buffer_bytes = turn->buffers.held_bytes;
+	worker->connections.buffer_bytes = buffers_held_bytes(&turn->buffers);
+	worked |= connection_memory_trim(&turn->buffers.memory);
 	uint64_t now_ns = os_now_ns();
 	if (has_news) snug_histogram_add(&worker->turn_ns, now_ns - began_ns);
 	worked |= upkeep_turn(&turn->upkeep, worker->shard, now_ns, worked);
@@ -329,7 +386,8 @@ bool server_worker_turn(struct server_worker *worker) {
 void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
 	struct turn *turn = worker->turn;
 	if (!turn->watches_inbox) turn->watches_inbox = io_watch(turn->io, wake_fd);
-	uint64_t most_ns = turn->errands != NULL || !turn->is_listening || (turn->is_ending && !turn->is_drained)
+	uint64_t most_ns = turn->errands != NULL || turn->short_since_ns != 0 || !turn->is_listening ||
+							   (turn->is_ending && !turn->is_drained)
 						   ? SHORT_WAIT_NS
 						   : UPKEEP_WAIT_NS;
 	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
@@ -343,6 +401,7 @@ void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t tim
 
 static void give_back(struct turn *turn) {
 	io_destroy(turn->io);
+	buffers_deinit(&turn->buffers);
 	if (turn->replies != NULL) channel_close(turn->replies);
 	channel_destroy(turn->replies);
 	free(turn->outbox);
@@ -360,8 +419,16 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
 	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
-	buffers_init(&turn->buffers, worker->shard, limit_bytes, RECORDS_AWAY_MAX);
-	snug_error error = turn->outbox == NULL || turn->outbox_last == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
+	uint64_t connection_bytes = settings->connection_memory_bytes / worker->server->worker_count;
+	snug_error error = buffers_init(&turn->buffers, connection_bytes, RECORDS_AWAY_MAX);
+	if (error) {
+		free(turn->outbox);
+		free(turn->outbox_last);
+		free(turn);
+		worker->turn = NULL;
+		return error;
+	}
+	if (turn->outbox == NULL || turn->outbox_last == NULL) error = SNUG_ERROR_OS_MEMORY;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
 	if (!error) error = io_create(settings->io, limit_bytes, &events, worker, &turn->io);
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
@@ -387,7 +454,6 @@ void server_worker_end(struct server_worker *worker) {
 		if (!errands_poll(worker) && turn->errands != NULL) os_thread_sleep(1000000);
 	}
 	snug_shard_discharge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
-	buffers_deinit(&turn->buffers);
 	give_back(turn);
 	worker->turn = NULL;
 }

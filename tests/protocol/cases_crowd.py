@@ -113,6 +113,33 @@ def clients_that_never_read_small_answers(server):
     require_service(server)
 
 
+def readers_evict_nothing(server):
+    """Four hundred that ask and never read use up what connections may hold: the items stay, everybody else is served, and what was held goes."""
+    held = Conversation(server.connect())
+    held.ask(store(b"set", b"wide", b"w" * 8000), STORED)
+    for first in range(0, 2000, 100):
+        held.ask(b"".join(store(b"set", b"kept%d" % i, b"k" * 1000) for i in range(first, first + 100)), STORED * 100)
+    before = ask_stats(held)
+    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(400)]
+    try:
+        for connection in connections:
+            connection.setblocking(False)
+            try:
+                connection.send(b"get wide\r\n" * 3000)
+            except (BlockingIOError, ConnectionError):
+                pass
+        for _ in range(20):
+            require_service(server)
+        stats = ask_stats(held)
+        if stats["evictions"] != before["evictions"] or int(stats["curr_items"]) < int(before["curr_items"]):
+            raise Failure(f"  items {before['curr_items']} -> {stats['curr_items']}, evictions {stats['evictions']}")
+    finally:
+        for connection in connections:
+            reset(connection)
+    held.close()
+    require_service(server)
+
+
 def reads_at_last(server):
     """A client that did not read for a while gets everything."""
     conversation = Conversation(server.connect())
@@ -309,6 +336,7 @@ CASES = [
     clients_that_never_read,
     many_clients_that_never_read,
     clients_that_never_read_small_answers,
+    readers_evict_nothing,
     reads_at_last,
     slow_writers,
     values_that_do_not_come,

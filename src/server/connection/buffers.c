@@ -1,4 +1,4 @@
-/* server/connection/buffers.c: see server/connection/buffers.h. */
+/* server/connection/buffers.c: see buffers.h. */
 #include "server/connection/buffers.h"
 
 #include "base/assert.h"
@@ -6,107 +6,93 @@
 
 #include <stdlib.h>
 
-#define KEEP_SHARE 256u /* of the limit: what free blocks may hold, and free records */
-#define KEEP_MAX 512u
-#define RECORDS_SHARE 8u
+#define RECORDS_SHARE 4u /* of the budget, at most, are the records that are shared */
 #define RECORDS_MIN 16u
+#define ANSWER_BLOCKS 3u
 
-static uint32_t keep_of(uint64_t limit_bytes, uint32_t bytes) {
-	uint64_t keep = limit_bytes / KEEP_SHARE / bytes;
-	return keep < 2 ? 2 : keep > KEEP_MAX ? KEEP_MAX : (uint32_t)keep;
-}
-
-/* What waits for others must not drive out the items: an eighth of the limit, if no more connections wait than can have one each. */
-static uint32_t shared_records_of(uint64_t limit_bytes, uint32_t records_max) {
-	uint64_t records = limit_bytes / RECORDS_SHARE / RECORD_BYTES;
+/* What waits for others must not take what the answers need. */
+static uint32_t shared_records_of(uint64_t bytes, uint32_t records_max) {
+	uint64_t records = bytes / RECORDS_SHARE / RECORD_BYTES;
 	return records < RECORDS_MIN ? RECORDS_MIN : records > records_max / 2 ? records_max / 2 : (uint32_t)records;
 }
 
-void buffers_init(struct buffers *buffers, snug_shard *shard, uint64_t limit_bytes, uint32_t records_max) {
-	uint32_t shared = shared_records_of(limit_bytes, records_max);
-	*buffers = (struct buffers){
-		.shard = shard,
-		.blocks = {.bytes = BUFFER_BYTES, .keep = keep_of(limit_bytes, BUFFER_BYTES), .taken_max = UINT32_MAX},
-		.records = {.bytes = RECORD_BYTES,
-					.keep = keep_of(limit_bytes, RECORD_BYTES),
-					.taken_max = 2 * shared,
-					.shared_max = shared},
-	};
-}
-
-void *buffers_alloc(struct buffers *buffers, size_t bytes) {
-	if (snug_shard_charge(buffers->shard, bytes) != SNUG_OK) return NULL;
-	void *memory = malloc(bytes);
-	if (memory == NULL)
-		snug_shard_discharge(buffers->shard, bytes);
-	else
-		buffers->held_bytes += bytes;
-	return memory;
-}
-
-void buffers_free(struct buffers *buffers, void *memory, size_t bytes) {
-	free(memory);
-	buffers->held_bytes -= bytes;
-	snug_shard_discharge(buffers->shard, bytes);
-}
-
-void *buffers_take(struct buffers *buffers, struct buffer_stock *stock) {
-	if (stock->taken == stock->taken_max) return NULL;
-	struct buffer *buffer = stock->free;
-	if (LIKELY(buffer != NULL)) {
-		stock->free = buffer->next_free;
-		stock->free_count--;
-		__builtin_prefetch(stock->free, 1); /* the next one */
-	} else {
-		buffer = buffers_alloc(buffers, stock->bytes);
-		if (buffer == NULL) return NULL;
-	}
-	stock->taken++;
-	return buffer;
-}
-
-void buffers_give(struct buffers *buffers, struct buffer_stock *stock, void *memory) {
-	struct buffer *buffer = memory;
-	SNUG_ASSERT(stock->taken > 0);
-	stock->taken--;
-	if (UNLIKELY(stock->free_count >= stock->keep)) {
-		buffers_free(buffers, buffer, stock->bytes);
-		return;
-	}
-	buffer->next_free = stock->free;
-	stock->free = buffer;
-	stock->free_count++;
-}
-
-uint32_t buffers_left(const struct buffer_stock *stock, uint32_t held) {
-	uint32_t left = stock->shared_max > stock->taken ? stock->shared_max - stock->taken : 0;
-	if (LIKELY(left > held)) return left - held;
-	return held == 0 && stock->taken < stock->taken_max ? 1 : 0;
-}
-
-bool buffers_prepare(struct buffers *buffers, struct buffer_stock *stock, uint32_t count) {
-	if (UNLIKELY(stock->taken_max - stock->taken < count)) return false;
-	while (UNLIKELY(stock->free_count < count)) {
-		struct buffer *buffer = buffers_alloc(buffers, stock->bytes);
-		if (buffer == NULL) return false;
-		buffer->next_free = stock->free;
-		stock->free = buffer;
-		stock->free_count++;
-	}
-	return true;
-}
-
-static void drop_free(struct buffers *buffers, struct buffer_stock *stock) {
-	while (stock->free != NULL) {
-		struct buffer *buffer = stock->free;
-		stock->free = buffer->next_free;
-		buffers_free(buffers, buffer, stock->bytes);
-	}
+snug_error buffers_init(struct buffers *buffers, uint64_t bytes, uint32_t records_max) {
+	uint32_t shared = shared_records_of(bytes, records_max);
+	buffers->large_bytes = 0;
+	buffers->records = (struct record_stock){.taken_max = 2 * shared, .shared_max = shared};
+	return connection_memory_init(&buffers->memory, bytes);
 }
 
 void buffers_deinit(struct buffers *buffers) {
-	SNUG_ASSERT(buffers->blocks.taken == 0 && buffers->records.taken == 0);
-	drop_free(buffers, &buffers->blocks);
-	drop_free(buffers, &buffers->records);
-	SNUG_ASSERT(buffers->held_bytes == 0);
+	SNUG_ASSERT(buffers->records.taken == 0 && buffers->large_bytes == 0);
+	SNUG_ASSERT(connection_memory_check(&buffers->memory) == NULL);
+	connection_memory_deinit(&buffers->memory);
+}
+
+void *buffers_take_record(struct buffers *buffers, enum cell_right right) {
+	if (buffers->records.taken == buffers->records.taken_max) return NULL;
+	void *record = connection_cell_take(&buffers->memory, CELL_RECORD, right);
+	if (record != NULL) buffers->records.taken++;
+	return record;
+}
+
+void buffers_give_record(struct buffers *buffers, void *record) {
+	SNUG_ASSERT(buffers->records.taken > 0);
+	buffers->records.taken--;
+	connection_cell_give(&buffers->memory, CELL_RECORD, record);
+}
+
+uint32_t buffers_left(const struct record_stock *records, uint32_t held) {
+	uint32_t left = records->shared_max > records->taken ? records->shared_max - records->taken : 0;
+	if (LIKELY(left > held)) return left - held;
+	return held == 0 && records->taken < records->taken_max ? 1 : 0;
+}
+
+bool buffers_are_there(const struct buffers *buffers, enum cell_right right) {
+	return buffers->records.taken < buffers->records.taken_max &&
+		   cells_are_there(&buffers->memory, 1, ANSWER_BLOCKS, right);
+}
+
+static enum cell_kind input_kind(uint32_t bytes) {
+	return bytes <= CONNECTION_BYTES ? CELL_CONNECTION
+		   : bytes <= RECORD_BYTES   ? CELL_RECORD
+		   : bytes <= BLOCK_BYTES    ? CELL_BLOCK
+									 : CELL_LARGE;
+}
+
+/* What was on its way when its connection was paused may be more than a chunk. */
+static void *take_large(struct buffers *buffers, uint32_t *bytes) {
+	uint32_t room = CHUNK_BYTES;
+	while (room < *bytes && room < UINT32_MAX / 2) room *= 2;
+	if (room < *bytes || buffers->large_bytes + room > connection_memory_left(&buffers->memory)) return NULL;
+	void *input = malloc(room);
+	if (input == NULL) return NULL;
+	buffers->large_bytes += room;
+	*bytes = room;
+	return input;
+}
+
+void *buffers_take_input(struct buffers *buffers, uint32_t *bytes, enum cell_right right) {
+	if (UNLIKELY(*bytes > CHUNK_BYTES)) return take_large(buffers, bytes);
+	enum cell_kind kind = input_kind(*bytes);
+	void *input = connection_cell_take(&buffers->memory, kind, right);
+	if (input != NULL) *bytes = connection_cell_bytes(kind);
+	return input;
+}
+
+void buffers_give_input(struct buffers *buffers, void *input, uint32_t bytes) {
+	if (UNLIKELY(bytes > CHUNK_BYTES)) {
+		free(input);
+		buffers->large_bytes -= bytes;
+		return;
+	}
+	connection_cell_give(&buffers->memory, input_kind(bytes), input);
+}
+
+uint64_t buffers_held_bytes(const struct buffers *buffers) {
+	return connection_memory_used(&buffers->memory) + buffers->large_bytes;
+}
+
+uint64_t buffers_limit_bytes(const struct buffers *buffers) {
+	return (uint64_t)buffers->memory.chunk_count * CHUNK_BYTES;
 }

@@ -1,53 +1,46 @@
-/* server/connection/buffers.h: the memory that connections use: blocks for bytes on their way out, records for answers that are not there yet, and
- * whatever size for input that is not whole yet. All of it is charged to the shard, which evicts for it if need be: so it counts towards the
- * limit. Some free blocks and records are kept, warm ones first. Belongs to one worker. */
+/* server/connection/buffers.h: who among a worker's connections may take how much of its connection memory.
+ *
+ * Nothing is taken from the items. Records are shared by need, half of them; the others are for who has none. Input that is larger
+ * than a chunk comes from malloc, and counts all the same. Belongs to one worker. */
 #ifndef SNUG_SERVER_BUFFERS_H
 #define SNUG_SERVER_BUFFERS_H
 
-#include <snug/shard.h>
+#include "server/connection/connection_memory.h"
 
-#define BUFFER_BYTES 16384u /* of a block, its head included */
-#define RECORD_BYTES 4096u  /* of a record, its head included */
-
-struct buffer {
-	struct buffer *next_free;
-};
-
-struct buffer_stock {
-	struct buffer *free;
-	uint32_t free_count;
-	uint32_t keep; /* free ones at most; those beyond go back */
-	uint32_t bytes;
+struct record_stock {
 	uint32_t taken;
 	uint32_t taken_max;
 	uint32_t shared_max; /* as many are shared by need; those beyond are for who has none */
 };
 
 struct buffers {
-	snug_shard *shard;
-	uint64_t held_bytes; /* charged now, free ones included */
-	struct buffer_stock blocks;
-	struct buffer_stock records;
+	struct connection_memory memory;
+	uint64_t large_bytes; /* input beyond CHUNK_BYTES */
+	struct record_stock records;
 };
 
-/* `records_max` records may be taken at a time, or fewer where the limit is low; half of them are shared. */
-void buffers_init(struct buffers *buffers, snug_shard *shard, uint64_t limit_bytes, uint32_t records_max);
+/* `records_max` records may be taken at a time, or fewer where the budget is low; half of them are shared. OS_MEMORY. */
+SNUG_NODISCARD snug_error buffers_init(struct buffers *buffers, uint64_t bytes, uint32_t records_max);
 /* All must have been given back. */
 void buffers_deinit(struct buffers *buffers);
 
-/* Undefined content. NULL: no memory, or too many. */
-void *buffers_take(struct buffers *buffers, struct buffer_stock *stock);
-void buffers_give(struct buffers *buffers, struct buffer_stock *stock, void *memory);
+/* Undefined content. NULL: the budget is used up, or too many are taken. */
+void *buffers_take_record(struct buffers *buffers, enum cell_right right);
+void buffers_give_record(struct buffers *buffers, void *record);
 
 /* How many who holds `held` may take besides: together no more than are left to all others, so that those who never give theirs back leave some; and one,
  * if he holds none, as long as there are any. */
-uint32_t buffers_left(const struct buffer_stock *stock, uint32_t held);
+uint32_t buffers_left(const struct record_stock *records, uint32_t held);
 
-/* True when `count` can be taken without taking memory, which moves and evicts items. */
-bool buffers_prepare(struct buffers *buffers, struct buffer_stock *stock, uint32_t count);
+/* True: a command can be carried out and answered: a record, and blocks for the longest answer that is copied. */
+bool buffers_are_there(const struct buffers *buffers, enum cell_right right);
 
-/* Any size. NULL: no memory. */
-void *buffers_alloc(struct buffers *buffers, size_t bytes);
-void buffers_free(struct buffers *buffers, void *memory, size_t bytes);
+/* Room for at least `*bytes` of input; tells how much. NULL: the budget is used up. */
+void *buffers_take_input(struct buffers *buffers, uint32_t *bytes, enum cell_right right);
+void buffers_give_input(struct buffers *buffers, void *input, uint32_t bytes);
+
+/* Bytes that connections hold now, and that all of them may hold. */
+uint64_t buffers_held_bytes(const struct buffers *buffers);
+uint64_t buffers_limit_bytes(const struct buffers *buffers);
 
 #endif

@@ -46,14 +46,14 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 	if (turn_away(worker, fd)) return;
 	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	struct buffers *buffers = &worker->turn->buffers;
-	struct connection *connection = buffers_alloc(buffers, sizeof *connection);
+	struct connection *connection = connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_RESERVED);
 	if (connection != NULL) {
 		memset(connection, 0, sizeof *connection);
 		connection->worker = worker;
 		connection->door = (uint8_t)door;
 		connection->last_active_s = worker->turn->now_s;
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
-		if (!connection->is_open) buffers_free(buffers, connection, sizeof *connection);
+		if (!connection->is_open) connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
 	}
 	if (connection == NULL || !connection->is_open) {
 		atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
@@ -78,7 +78,7 @@ void connection_close(struct connection *connection) {
 
 static void drop_input(struct connection *connection) {
 	if (connection->input_room == 0) return;
-	buffers_free(&turn_of(connection)->buffers, connection->input, connection->input_room);
+	buffers_give_input(&turn_of(connection)->buffers, connection->input, connection->input_room);
 	connection->input = NULL;
 	connection->input_bytes = connection->input_room = 0;
 }
@@ -99,7 +99,7 @@ void connection_reap(struct connection *connection) {
 		return;
 	SNUG_ASSERT(connection->first_out == NULL && connection->input_room == 0);
 	unlink_it(connection->worker, connection);
-	buffers_free(&turn_of(connection)->buffers, connection, sizeof *connection);
+	connection_cell_give(&turn_of(connection)->buffers.memory, CELL_CONNECTION, connection);
 }
 
 /* ------------------------------------------------------------------ input ------------------ */
@@ -138,9 +138,8 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 static bool ensure_input_room(struct connection *connection, size_t bytes) {
 	struct buffers *buffers = &turn_of(connection)->buffers;
 	if (bytes <= connection->input_room) return true;
-	uint32_t room = connection->input_room < 256 ? 256 : connection->input_room;
-	while (room < bytes) room *= 2;
-	char *input = buffers_alloc(buffers, room);
+	uint32_t room = (uint32_t)bytes;
+	char *input = buffers_take_input(buffers, &room, connection_right(connection, bytes <= RECORD_BYTES));
 	if (input == NULL) return false;
 	if (connection->input_bytes > 0) memcpy(input, connection->input, connection->input_bytes);
 	uint32_t kept_bytes = connection->input_bytes;
@@ -204,6 +203,7 @@ void connection_received(struct connection *connection, const char *bytes, size_
 
 void connection_resume(struct connection *connection) {
 	if (connection->is_closing) return;
+	answers_drain(connection); /* they may have waited for memory */
 	if (connection->input_bytes > 0) consume_input(connection);
 	pause_or_resume(connection);
 	connection_mark_dirty(connection);

@@ -9,7 +9,8 @@
  *                          -> another worker's key:              a record, and a request to the owner
  *
  * A connection that has much to send, or for which there is no record, is blocked: it parses nothing and is not received from. So its memory
- * is bounded: OUTPUT_BYTES_MAX and an answer, its records, an unfinished command.
+ * is bounded: OUTPUT_BYTES_MAX and an answer, its records, an unfinished command. All of them together are bounded by the worker's
+ * connection memory (buffers.h). When that is short they wait; when the wait lasts, the one that holds most is closed, and the others go on.
  *
  * Who closes it only says so; it goes when the io has let go of it and the last request of its own has come back. */
 #ifndef SNUG_SERVER_CONNECTION_H
@@ -45,7 +46,7 @@ struct block {
 	char bytes[];
 };
 
-#define BLOCK_ROOM (BUFFER_BYTES - (uint32_t)sizeof(struct block))
+#define BLOCK_ROOM (BLOCK_BYTES - (uint32_t)sizeof(struct block))
 
 /* ------------------------------------------------------------------ what is waited for ----- */
 
@@ -121,6 +122,7 @@ struct connection {
 	bool line_end_is_bad;
 	struct record *sink;
 	uint32_t records;      /* that belong to it */
+	uint32_t blocks;       /* of output */
 	uint32_t output_bytes; /* queued, leased values not counted */
 	struct record *first_answer;
 	struct record *last_answer;
@@ -128,6 +130,8 @@ struct connection {
 	struct out *last_out;
 	struct iovec pieces[PIECES];
 };
+
+_Static_assert(sizeof(struct connection) <= CONNECTION_BYTES, "a connection is a cell");
 
 /* ------------------------------------------------------------------ a worker's turn -------- */
 
@@ -141,8 +145,10 @@ struct turn {
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;
 	struct connection *blocked;
-	struct record *errands; /* that are not ready yet, through next_errand */
-	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
+	uint64_t short_since_ns; /* somebody waits for memory since then; 0: nobody does */
+	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
+	struct record *errands;  /* that are not ready yet, through next_errand */
+	struct record **outbox;  /* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox_last;
 	uint32_t away;            /* requests out */
 	uint32_t now_s;           /* the wall clock at the beginning of the turn */
@@ -157,6 +163,18 @@ struct turn {
 
 static inline struct turn *turn_of(const struct connection *connection) {
 	return connection->worker->turn;
+}
+
+/* The reserve is the operator's, and for what is needed to end what was begun: a first block for answers that come back, the beginning of a
+ * command. No new command begins on it. */
+static inline enum cell_right connection_right(const struct connection *connection, bool ends_what_was_begun) {
+	return connection->door == LISTENER_CONTROL || ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
+}
+
+/* Of the worker's connection memory. */
+static inline uint64_t connection_held_bytes(const struct connection *connection) {
+	return (uint64_t)connection->records * RECORD_BYTES + (uint64_t)connection->blocks * BLOCK_BYTES +
+		   connection->input_room + CONNECTION_BYTES;
 }
 
 /* connection.c: begins to serve a socket that was accepted; closes it if that can't be. */
@@ -177,6 +195,9 @@ static inline bool connection_has_room(const struct connection *connection) {
 }
 /* It has something to send, or may go on, or may have come to its end. */
 void connection_mark_dirty(struct connection *connection);
+
+/* Waits for memory: until somebody gives some back, or the one that holds most is closed. */
+void connection_block(struct connection *connection);
 
 /* connection_commands.c: parses and executes; tells how many bytes were used up. */
 size_t connection_commands(struct connection *connection, const char *bytes, size_t length);

@@ -24,7 +24,7 @@ static const char line_end[2] = {'\r', '\n'};
 
 struct record *record_take(struct connection *connection, enum record_purpose purpose) {
 	struct turn *turn = turn_of(connection);
-	struct record *record = buffers_take(&turn->buffers, &turn->buffers.records);
+	struct record *record = buffers_take_record(&turn->buffers, connection_right(connection, connection->records == 0));
 	if (record == NULL) return NULL;
 	record->connection = connection;
 	record->next = NULL;
@@ -44,7 +44,7 @@ void record_give(struct record *record) {
 	struct connection *connection = record->connection;
 	struct turn *turn = turn_of(connection);
 	SNUG_ASSERT(!record->is_away);
-	buffers_give(&turn->buffers, &turn->buffers.records, record);
+	buffers_give_record(&turn->buffers, record);
 	connection->records--;
 	if (connection->is_held) connection_mark_dirty(connection);
 	connection_reap(connection);
@@ -119,7 +119,7 @@ void answers_say(struct connection *connection, const char *text, size_t length)
 	if (record != NULL) record_append(record, text, length);
 }
 
-/* A value of the own shard that was just found; nothing in between takes memory from the shard (buffers_prepare). */
+/* A value of the own shard that was just found; nothing in between takes memory from the shard. */
 static void copy_value(struct connection *connection, const snug_item *item) {
 	snug_shard *shard = connection->worker->shard;
 	snug_extent extent;
@@ -205,12 +205,6 @@ static void say_later(struct connection *connection, struct command *command) {
 
 void answers_execute(struct connection *connection, struct command *command) {
 	struct server_worker *worker = connection->worker;
-	struct buffers *buffers = &worker->turn->buffers;
-	/* Now: later it could move or evict what was found. */
-	if (UNLIKELY(!buffers_prepare(buffers, &buffers->blocks, 3) || !buffers_prepare(buffers, &buffers->records, 1))) {
-		connection_close(connection);
-		return;
-	}
 	operation_execute(worker->shard, &command->operation, &worker->counts);
 	if (LIKELY(connection->first_answer == NULL))
 		say_now(connection, command);
@@ -312,8 +306,18 @@ static bool say_text(struct connection *connection, struct record *record) {
 	return true;
 }
 
+/* For the longest answer that is copied. */
+static bool lacks_blocks(const struct connection *connection) {
+	enum cell_right right = connection_right(connection, connection->blocks == 0);
+	return !cells_are_there(&turn_of(connection)->buffers.memory, 0, 1, right);
+}
+
 void answers_drain(struct connection *connection) {
 	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing) {
+		if (UNLIKELY(lacks_blocks(connection))) {
+			connection_block(connection);
+			break;
+		}
 		struct record *record = connection->first_answer;
 		bool in_use = false;
 		connection->first_answer = record->next;

@@ -210,8 +210,7 @@ static bool act(struct connection *connection, struct command *command) {
 
 /* ------------------------------------------------------------------ all of them ------------ */
 
-/* Until somebody gives records back. */
-static void block(struct connection *connection) {
+void connection_block(struct connection *connection) {
 	struct turn *turn = turn_of(connection);
 	if (connection->is_blocked) return;
 	connection->is_blocked = true;
@@ -219,11 +218,11 @@ static void block(struct connection *connection) {
 	turn->blocked = connection;
 }
 
-/* There is no memory for a record now, but there will be: others are in use. */
-static bool waits_for_record(struct connection *connection) {
-	struct buffers *buffers = &turn_of(connection)->buffers;
-	if (LIKELY(buffers_prepare(buffers, &buffers->records, 1)) || buffers->records.taken == 0) return false;
-	block(connection);
+/* There is no memory for the next command's record and answer now, but there will be: others give theirs back, or the one that holds most is
+ * closed. */
+static bool waits_for_memory(struct connection *connection) {
+	if (LIKELY(buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false)))) return false;
+	connection_block(connection);
 	return true;
 }
 
@@ -231,7 +230,7 @@ static bool waits_for_record(struct connection *connection) {
 static uint32_t room_for_commands(struct connection *connection) {
 	if (!connection_has_room(connection)) return 0;
 	uint32_t left = buffers_left(&turn_of(connection)->buffers.records, connection->records);
-	if (UNLIKELY(left == 0)) block(connection);
+	if (UNLIKELY(left == 0)) connection_block(connection);
 	return left < BATCH_COMMANDS ? left : BATCH_COMMANDS;
 }
 
@@ -240,7 +239,7 @@ static uint32_t carry_out(struct connection *connection, const struct batch *bat
 	struct turn *turn = turn_of(connection);
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
-		if (UNLIKELY(waits_for_record(connection))) return i;
+		if (UNLIKELY(waits_for_memory(connection))) return i;
 		act(connection, &turn->batch[i]);
 		if (UNLIKELY(connection->is_closing)) return i;
 	}

@@ -5,6 +5,8 @@
  * Its connection parses nothing meanwhile: what an errand does to all workers must not overtake what was asked before it, nor be overtaken. If
  * the connection goes, the errand goes on, and is dropped at its end. */
 #include "server/connection/connection.h"
+
+#include "base/assert.h"
 #include "server/errand/errand.h"
 
 #include <stdlib.h>
@@ -104,12 +106,8 @@ static struct errand *say_later(struct text *text) {
 
 void answers_begin_errand(struct connection *connection, const struct command *command) {
 	struct text text = {0};
-	struct buffers *buffers = &turn_of(connection)->buffers;
 	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
-	if (!buffers_prepare(buffers, &buffers->records, 1)) {
-		connection_close(connection);
-		return;
-	}
+	SNUG_ASSERT(buffers_are_there(&turn_of(connection)->buffers, CELLS_RESERVED));
 	struct errand *errand = errand_begin(connection->worker, command, &text);
 	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
 	if (errand == NULL && is_long && !text.failed && !command->reply.is_quiet) {

@@ -42,10 +42,17 @@ static uint64_t lease_left(const struct record *record) {
 	return record->request.operation.lease.value_bytes - record->lease_offset;
 }
 
+static void give_block(struct connection *connection, void *block) {
+	connection->blocks--;
+	connection_cell_give(&turn_of(connection)->buffers.memory, CELL_BLOCK, block);
+}
+
 static struct block *append_block(struct connection *connection) {
 	struct turn *turn = turn_of(connection);
-	struct block *block = buffers_take(&turn->buffers, &turn->buffers.blocks);
+	struct block *block =
+		connection_cell_take(&turn->buffers.memory, CELL_BLOCK, connection_right(connection, connection->blocks == 0));
 	if (block == NULL) return NULL;
+	connection->blocks++;
 	block->out.is_lease = false;
 	block->begin = block->end = block->sending = 0;
 	append(connection, &block->out);
@@ -157,14 +164,13 @@ static size_t gather(struct connection *connection) {
 
 /* Tells whether what comes behind it may have gone too. */
 static bool block_sent(struct connection *connection, struct block *block) {
-	struct turn *turn = turn_of(connection);
 	uint32_t bytes = block->sending - block->begin;
 	connection->output_bytes -= bytes;
 	connection->worker->connections.written_bytes += bytes;
 	block->begin = block->sending;
 	if (block->begin < block->end) return false;
 	drop_first(connection);
-	buffers_give(&turn->buffers, &turn->buffers.blocks, block);
+	give_block(connection, block);
 	return true;
 }
 
@@ -194,11 +200,10 @@ static void pieces_sent(struct connection *connection) {
 
 /* Room that was taken for an answer, and then there was nothing to say. */
 static bool drop_empty_block(struct connection *connection) {
-	struct turn *turn = turn_of(connection);
 	struct out *out = connection->first_out;
 	if (out->is_lease || block_of(out)->begin < block_of(out)->end) return false;
 	drop_first(connection);
-	buffers_give(&turn->buffers, &turn->buffers.blocks, out);
+	give_block(connection, out);
 	return true;
 }
 
@@ -224,12 +229,11 @@ void connection_sent(struct connection *connection) {
 }
 
 void output_drop(struct connection *connection) {
-	struct turn *turn = turn_of(connection);
 	while (connection->first_out != NULL) {
 		struct out *out = connection->first_out;
 		drop_first(connection);
 		if (!out->is_lease)
-			buffers_give(&turn->buffers, &turn->buffers.blocks, out);
+			give_block(connection, out);
 		else if (!lease_of(out)->is_away)
 			release(lease_of(out));
 	}

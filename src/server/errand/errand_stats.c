@@ -45,6 +45,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->written_bytes += from->written_bytes;
 	to->buffer_bytes += from->buffer_bytes;
 	to->idle_kicks += from->idle_kicks;
+	to->memory_closed += from->memory_closed;
 	to->yields += from->yields;
 	to->requests_out += from->requests_out;
 	to->requests_in += from->requests_in;
@@ -193,6 +194,7 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_metadata_bytes", pools->metadata_bytes);
 	stat_u64(out, "snug_charged_bytes", pools->charged_bytes);
 	stat_u64(out, "snug_buffer_bytes", sum->connections.buffer_bytes);
+	stat_u64(out, "snug_memory_closed", sum->connections.memory_closed);
 	stat_u64(out, "snug_available_bytes", pools->available_bytes);
 	stat_u64(out, "snug_reclaimable_bytes", pools->total.reclaimable_bytes);
 	stat_ppm(out, "snug_internal_fragmentation",

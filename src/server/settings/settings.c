@@ -108,6 +108,26 @@ static bool was_given(const struct settings_reader *reader, const char *name) {
 	return reader->given[settings_find_name(name, strlen(name)) - settings_options];
 }
 
+#define CONNECTION_SHARE 16u /* of the memory limit */
+#define CONNECTION_DEFAULT_MIN_BYTES ((uint64_t)16 << 20)
+#define CONNECTION_WORKER_BYTES ((uint64_t)4 << 20)
+#define CONNECTION_DEFAULT_MAX_BYTES ((uint64_t)1 << 30)
+
+static bool fits_connections(struct settings_reader *reader) {
+	struct settings *settings = reader->settings;
+	uint64_t bytes = settings->memory_bytes / CONNECTION_SHARE;
+	if (settings->connection_memory_bytes == 0) {
+		if (bytes < CONNECTION_DEFAULT_MIN_BYTES) bytes = CONNECTION_DEFAULT_MIN_BYTES;
+		if (bytes > CONNECTION_DEFAULT_MAX_BYTES) bytes = CONNECTION_DEFAULT_MAX_BYTES;
+		if (bytes < CONNECTION_WORKER_BYTES * settings->threads) bytes = CONNECTION_WORKER_BYTES * settings->threads;
+		settings->connection_memory_bytes = bytes;
+	}
+	if (settings->connection_memory_bytes / settings->threads < SETTINGS_CONNECTION_MIN_BYTES)
+		return settings_refuse(reader, "--connection-memory: too little for %u workers: each needs 1m at least",
+							   settings->threads);
+	return true;
+}
+
 static bool fits_memory(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	if (settings->threads == 0) {
@@ -139,7 +159,7 @@ static bool fits_memory(struct settings_reader *reader) {
 				(unsigned long long)share_bytes);
 		settings->item_max_bytes = share_bytes / 2;
 	}
-	return true;
+	return fits_connections(reader);
 }
 
 static bool is_relative(const char *path) {

@@ -16,15 +16,16 @@ struct settings_list {
 };
 
 struct settings {
-	uint64_t memory_bytes;           /* -m: MiB; of everything, over all workers */
-	uint64_t memory_max_bytes;       /* --memory-max: as far as `snug limit` may go; default: memory */
-	uint32_t threads;                /* -t */
-	uint32_t connections_max;        /* -c */
-	uint64_t item_max_bytes;         /* -I */
-	bool no_eviction;                /* -M */
-	snug_evict_for evict_for;        /* --evict-for hits|bytes */
-	bool no_flush;                   /* -F: flush_all is refused */
-	bool huge_pages;                 /* -L */
+	uint64_t memory_bytes;            /* -m: MiB; of everything, over all workers */
+	uint64_t connection_memory_bytes; /* --connection-memory: of all workers' connections together */
+	uint64_t memory_max_bytes;        /* --memory-max: as far as `snug limit` may go; default: memory */
+	uint32_t threads;                 /* -t */
+	uint32_t connections_max;         /* -c */
+	uint64_t item_max_bytes;          /* -I */
+	bool no_eviction;                 /* -M */
+	snug_evict_for evict_for;         /* --evict-for hits|bytes */
+	bool no_flush;                    /* -F: flush_all is refused */
+	bool huge_pages;                  /* -L */
 	uint16_t port;                   /* -p; 0: a free one, which is printed; TCP off when there is only a unix socket */
 	bool has_port;                   /* -p was given */
 	struct settings_list listen;     /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */

@@ -20,6 +20,7 @@
 
 #define SETTINGS_MEMORY_MAX_BYTES ((uint64_t)SNUG_LIMIT_MAX_BYTES * SNUG_WORKERS_MAX)
 #define SETTINGS_ITEM_MIN_BYTES 1024u
+#define SETTINGS_CONNECTION_MIN_BYTES ((uint64_t)1 << 20) /* of each worker */
 #define SETTINGS_THREADS_DEFAULT_MAX 4u /* as memcached: without -t, as many as processors, but no more than this */
 
 /* X(symbol, "title in the help") */
@@ -65,11 +66,16 @@ enum settings_kind {
 #define SETTINGS_TABLE(X)                                                                                             \
 	X(MEMORY, 'm', "memory-limit", MIB, SETTINGS_FIELD(memory_bytes), "64", SNUG_LIMIT_MIN_BYTES,                     \
 	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes",                                                                   \
-	  "memory for everything, over all workers: items, index, bookkeeping, connections; a hard limit, at least 256k " \
+	  "memory for everything, over all workers: items, index, bookkeeping; a hard limit, at least 256k "              \
 	  "for each worker")                                                                                              \
 	X(MEMORY, 0, "memory-max", MIB, SETTINGS_FIELD(memory_max_bytes), "", SNUG_LIMIT_MIN_BYTES,                       \
 	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes_ceiling",                                                           \
 	  "as far as the limit may be raised while snugd runs; default: the memory limit")                                \
+	X(MEMORY, 0, "connection-memory", BYTES, SETTINGS_FIELD(connection_memory_bytes), "",                             \
+	  SETTINGS_CONNECTION_MIN_BYTES, SETTINGS_MEMORY_MAX_BYTES, "BYTES", "connection_memory",                         \
+	  "memory for what connections hold, over all workers, beside -m: when it is short, whoever holds most is "       \
+	  "closed; "                                                                                                      \
+	  "at least 1m for each worker; default: a sixteenth of -m, at least 16m and 4m for each worker, at most 1g")     \
 	X(MEMORY, 'I', "max-item-size", BYTES, SETTINGS_FIELD(item_max_bytes), "1m", SETTINGS_ITEM_MIN_BYTES,             \
 	  SNUG_VALUE_BYTES_MAX, "BYTES", "item_size_max",                                                                 \
 	  "the largest item, 1k to 1g; at most half of a worker's memory, to which the default is lowered")               \
