@@ -17,7 +17,7 @@ expired_unfetched evicted_unfetched evictions reclaimed""".split()
 # memcached's own settings that tools ask for.
 SETTINGS = "maxbytes maxconns tcpport udpport verbosity evictions num_threads item_size_max cas_enabled flush_enabled".split()
 ITEM_FIELDS = (
-    "number age evicted evicted_nonzero evicted_time outofmemory tailrepairs reclaimed expired_unfetched evicted_unfetched".split()
+    "number evicted outofmemory tailrepairs reclaimed expired_unfetched evicted_unfetched".split()
 )
 SLAB_FIELDS = """chunk_size chunks_per_page total_pages total_chunks used_chunks free_chunks get_hits cmd_set delete_hits incr_hits
 decr_hits cas_hits cas_badval touch_hits""".split()
@@ -274,7 +274,19 @@ def in_a_pipeline(server, conversation):
     )
 
 
+@with_connection
+def unknown_figures_are_absent(server, conversation):
+    """Better none than one that is not true; and none twice under another name, which exporters refuse."""
+    conversation.ask(b"set figures 0 0 1\r\nx\r\n", STORED)
+    items, slabs = ask_stats(conversation, b"items"), ask_stats(conversation, b"slabs")
+    for name in ("age", "age_hot", "age_warm", "evicted_nonzero", "evicted_time"):
+        require(f"items:1:{name}" not in items, f"stats items: {name} is not known")
+    require("items:1:mem_requested" in items, "stats items: no mem_requested")
+    require(not [name for name in slabs if name.endswith("mem_requested")], "stats slabs: mem_requested, which memcached has in items alone")
+
+
 CASES = [
+    unknown_figures_are_absent,
     general_fields,
     general_values,
     counters,

@@ -33,6 +33,7 @@ FAMILIES = [
     "cases_arithmetic",
     "cases_admin",
     "cases_bad_input",
+    "cases_strangers",
     "cases_meta_get",
     "cases_meta_stale",
     "cases_meta_set",

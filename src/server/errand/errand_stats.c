@@ -143,6 +143,7 @@ static void say_process(const struct server *server, struct text *out) {
 	stat_u64(out, "uptime", now_s > server->started_s ? (uint64_t)(now_s - server->started_s) : 0);
 	stat_u64(out, "time", (uint64_t)now_s);
 	stat_text(out, "version", PROTOCOL_VERSION_TEXT);
+	stat_text(out, "snug_version", SNUG_VERSION_TEXT);
 	stat_u64(out, "pointer_size", 8 * sizeof(void *));
 	text_print(out, "STAT rusage_user %lld.%06ld\r\n", (long long)usage.ru_utime.tv_sec, (long)usage.ru_utime.tv_usec);
 	text_print(out, "STAT rusage_system %lld.%06ld\r\n", (long long)usage.ru_stime.tv_sec,
@@ -241,17 +242,13 @@ static void answer_general(struct errand *errand, struct text *out) {
 
 /* ------------------------------------------------------------------ pools as classes ------- */
 
+/* What is not known is left out: the age of the oldest item, how long ago an evicted one was used, how many of those had an expiry. */
 static void answer_items(struct errand *errand, struct text *out) {
 	const snug_shard_stats *shard = &stats_of(errand)->sum.shard;
 	if (shard->items > 0) {
 		stat_u64(out, "items:1:number", shard->items);
-		stat_u64(out, "items:1:age", 0);
-		stat_u64(out, "items:1:age_hot", 0);
-		stat_u64(out, "items:1:age_warm", 0);
 		stat_u64(out, "items:1:mem_requested", shard->item_bytes);
 		stat_u64(out, "items:1:evicted", shard->evictions);
-		stat_u64(out, "items:1:evicted_nonzero", 0);
-		stat_u64(out, "items:1:evicted_time", 0);
 		stat_u64(out, "items:1:evicted_unfetched", shard->evicted_unfetched);
 		stat_u64(out, "items:1:expired_unfetched", shard->expired_unfetched);
 		stat_u64(out, "items:1:outofmemory", shard->refused);
@@ -283,7 +280,6 @@ static void say_slab(struct text *out, uint32_t number, const snug_stats *stats,
 	SAY(total_chunks, pool->objects + free_chunks);
 	SAY(used_chunks, pool->objects);
 	SAY(free_chunks, free_chunks);
-	SAY(mem_requested, pool->payload_bytes);
 	SAY(snug_hole_bytes, pool->hole_bytes);
 	SAY(snug_reclaimable_bytes, pool->reclaimable_bytes);
 #undef SAY

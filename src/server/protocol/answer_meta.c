@@ -22,6 +22,8 @@ static char *put_flag(const struct reply *reply, const struct operation *operati
 		at = put_bytes(at, reply->shown_key, reply->shown_key_bytes);
 		return reply->is_base64 ? put_bytes(at, " b", 2) : at;
 	}
+	/* Where nothing was stored the number is 0, as in memcached. */
+	if (!found && letter == 'c' && reply->form == ANSWER_META_STORE) return put_bytes(at, " c0", 3);
 	if (!found) return at;
 	if (reply->form == ANSWER_META_STORE && letter != 'c' && letter != 's') return at;
 	if (reply->form == ANSWER_META_NUMBER && letter != 'c' && letter != 't') return at;

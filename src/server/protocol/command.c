@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define BINARY_MAGIC 0x80
+/* A line's end included; what is shorter, and no command, has another answer in memcached. */
+#define LINE_BYTES_MIN 4u
 
 /* ------------------------------------------------------------------ parts ------------------ */
 
@@ -192,23 +194,47 @@ static bool fail(struct command *command, const char *text, size_t text_bytes, s
 	return true;
 }
 
-/* There is no whole line. Only a list of keys may be longer than LINE_BYTES_MAX. */
+/* There is no line's end within the bound. Only a list of keys may be longer; it is answered key by key then, also if its end is there. */
 static bool unfinished(struct parser *parser, const char *bytes, size_t length, struct command *command, size_t *used) {
+	static const char too_long[] = "CLIENT_ERROR line too long\r\n";
 	static const char binary[] = "CLIENT_ERROR binary protocol is not supported\r\n";
 	struct parser list;
 	*used = 0;
 	if (length > 0 && (unsigned char)bytes[0] == BINARY_MAGIC)
 		return fail(command, binary, sizeof binary - 1, length, used);
 	if (length <= LINE_BYTES_MAX) return false;
-	size_t word = list_word(bytes, length, &list);
-	if (word == 0 || list.touches) return fail(command, NULL, 0, length, used);
+	const char *end = bytes + LINE_BYTES_MAX;
+	const char *begin = skip_blanks(bytes, end);
+	size_t word = list_word(begin, (size_t)(end - begin), &list);
+	if (word == 0) return fail(command, too_long, sizeof too_long - 1, length, used);
+	command_begin(command);
+	const char *keys = begin_list(&list, begin + word, end, command);
+	/* What stands before the keys has the bound, too: the time of gat might go on behind it. */
+	if (keys == end) return fail(command, too_long, sizeof too_long - 1, length, used);
+	if (keys == NULL) {
+		command->kind = COMMAND_FAIL;
+		*used = length;
+		return true;
+	}
 	*parser = list;
-	bool whole = next_key(parser, bytes + word, length - word, command, used);
-	*used += word;
+	bool whole = next_key(parser, keys, (size_t)(bytes + length - keys), command, used);
+	*used += (size_t)(keys - bytes);
 	return whole;
 }
 
-static void parse_line(const char *begin, const char *end, uint64_t item_max_bytes, char *decoded,
+static bool word_begins(struct word word, const char *text, size_t length) {
+	return word.length >= length && memcmp(word.bytes, text, length) == 0;
+}
+
+/* What a browser sends on behalf of any page: a request line ("POST / HTTP/1.1"), or a header. Its body must not be carried out as commands. */
+static bool is_http(const struct line *line) {
+	if (line->count == 0) return false;
+	struct word first = line->word[0], last = line->word[line->count - 1];
+	if (WORD_IS(first, "POST") || WORD_IS(first, "Host:")) return true;
+	return line->count > 1 && word_begins(last, "HTTP/", 5);
+}
+
+static void parse_line(const char *begin, const char *end, size_t line_bytes, uint64_t item_max_bytes, char *decoded,
 					   struct command *command) {
 	struct line line;
 	bool is_known = false;
@@ -219,13 +245,22 @@ static void parse_line(const char *begin, const char *end, uint64_t item_max_byt
 		is_known = command_text(&line, item_max_bytes, command);
 	if (is_known) return;
 	command->reply.is_quiet = false;
-	SAY(command, "ERROR\r\n");
+	if (UNLIKELY(is_http(&line))) {
+		command_say(command, NULL, 0);
+		command->kind = COMMAND_FAIL;
+		return;
+	}
+	if (line_bytes < LINE_BYTES_MIN)
+		SAY(command, BAD_FORMAT);
+	else
+		SAY(command, "ERROR\r\n");
 }
 
 bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes, char *decoded,
 				 struct command *command, size_t *used) {
 	if (parser->list != 0) return next_key(parser, bytes, length, command, used);
-	const char *newline = memchr(bytes, '\n', length);
+	/* The bound holds for a line that is there as a whole as for one that comes in pieces. */
+	const char *newline = memchr(bytes, '\n', length <= LINE_BYTES_MAX ? length : LINE_BYTES_MAX + 1);
 	if (UNLIKELY(newline == NULL || (unsigned char)bytes[0] == BINARY_MAGIC))
 		return unfinished(parser, bytes, length, command, used);
 	const char *end = newline > bytes && newline[-1] == '\r' ? newline - 1 : newline;
@@ -235,7 +270,7 @@ bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64
 	command_begin(command);
 	*used = (size_t)(newline + 1 - bytes);
 	if (word == 0) {
-		parse_line(begin, end, item_max_bytes, decoded, command);
+		parse_line(begin, end, *used, item_max_bytes, decoded, command);
 		return true;
 	}
 	const char *keys = begin_list(&list, begin + word, end, command);

@@ -12,10 +12,11 @@
 
 #include <snug/version.h>
 
-/* What clients are told: the memcached that is spoken, for they decide by its numbers what they may ask, and refuse a version 0; then ours. */
-#define PROTOCOL_VERSION_TEXT "1.6.18-snugd-" SNUG_VERSION_TEXT
+/* What clients are told: the memcached that is spoken, for they decide by its numbers what they may ask. Three numbers and nothing else: some
+ * cannot read more. Our own version stands in `stats` as snug_version. */
+#define PROTOCOL_VERSION_TEXT "1.6.45"
 
-#define LINE_BYTES_MAX 2048u /* of a line that is not a list of keys */
+#define LINE_BYTES_MAX 2048u /* of a line that is not a list of keys, its end left out; however it was cut */
 
 enum command_kind {
 	COMMAND_OPERATION, /* `operation`; a STORE's value of operation.value_bytes and "\r\n" follow in the input */
@@ -27,7 +28,7 @@ enum command_kind {
 	COMMAND_STATS,     /* `text`: what stands behind "stats", without blanks around it */
 	COMMAND_SNUG,      /* `text`: what stands behind "snug", likewise */
 	COMMAND_QUIT,      /* closes, after what was asked before was answered */
-	COMMAND_FAIL,      /* the same, after `text` was said: binary protocol, a line without end */
+	COMMAND_FAIL, /* the same, after `text` was said, if there is any: binary protocol, HTTP, a line that is too long */
 };
 
 enum answer_form {

@@ -8,43 +8,55 @@ typedef void (*parse_function)(const struct line *line, size_t words, uint64_t i
 
 /* ------------------------------------------------------------------ storing ---------------- */
 
-static bool take_length(struct word word, uint64_t item_max_bytes, struct command *command) {
-	uint64_t length;
-	if (!word_to_u64(word, &length) || length > LENGTH_MAX) {
+/* As memcached takes it: 64 bits are read, of which the low 32 count, so 4294967295 is -1. A date after 2038 is the one exception: there it would be
+ * taken for one long past. */
+static bool take_exptime(struct word word, int64_t *exptime) {
+	uint64_t value;
+	bool is_negative = word.length > 0 && word.bytes[0] == '-';
+	if (is_negative) word = (struct word){word.bytes + 1, word.length - 1};
+	if (!word_to_u64(word, &value) || value > (uint64_t)INT64_MAX) return false;
+	bool is_date = !is_negative && value < UINT32_MAX;
+	*exptime = is_date ? (int64_t)value : (int32_t)(uint32_t)(is_negative ? 0 - value : value);
+	return true;
+}
+
+/* The words of a storing line; its length was read before them, so that the value of a line that is refused is not taken for commands. */
+static bool take_store_words(const struct line *line, struct command *command) {
+	struct operation *operation = &command->operation;
+	uint64_t client_flags;
+	if (!command_take_key(command, line->word[1])) return false;
+	bool is_right = word_to_u64(line->word[2], &client_flags) && take_exptime(line->word[3], &operation->exptime);
+	if (is_right && operation->options & OPERATION_HAS_CAS_COMPARE)
+		is_right = line->count > 5 && word_to_u64(line->word[5], &operation->cas_compare);
+	if (is_right)
+		operation->client_flags = (uint32_t)client_flags; /* the low 32 bits, as in memcached */
+	else
 		SAY(command, BAD_FORMAT);
-		return false;
-	}
-	if (length + command->operation.key.length <= item_max_bytes) {
-		command->operation.value_bytes = (uint32_t)length;
-		return true;
-	}
-	SAY(command, TOO_LARGE);
-	command->kind = COMMAND_SAY_SKIP;
-	command->is_too_large = true;
-	command->skip_bytes = length + 2;
-	bool replaces = command->operation.mode == STORE_SET && command->operation.options == 0;
-	if (!replaces) command->operation.key.length = 0;
-	return false;
+	return is_right;
 }
 
 static void store(const struct line *line, enum store_mode mode, uint64_t item_max_bytes, struct command *command) {
 	struct operation *operation = &command->operation;
-	uint64_t client_flags;
-	if (!command_take_key(command, line->word[1])) return;
+	uint64_t length;
 	operation->kind = OPERATION_STORE;
 	operation->mode = (uint8_t)mode;
 	command->reply.form = ANSWER_STORE;
-	if (!word_to_u64(line->word[2], &client_flags) || client_flags > UINT32_MAX ||
-		!word_to_i32(line->word[3], &operation->exptime)) {
+	if (!word_to_u64(line->word[4], &length) || length > LENGTH_MAX) {
 		SAY(command, BAD_FORMAT);
 		return;
 	}
-	operation->client_flags = (uint32_t)client_flags;
-	if (operation->options & OPERATION_HAS_CAS_COMPARE && !word_to_u64(line->word[5], &operation->cas_compare)) {
-		SAY(command, BAD_FORMAT);
+	bool is_right = take_store_words(line, command);
+	if (is_right && length + operation->key.length <= item_max_bytes) {
+		command->kind = COMMAND_OPERATION;
+		operation->value_bytes = (uint32_t)length;
 		return;
 	}
-	if (take_length(line->word[4], item_max_bytes, command)) command->kind = COMMAND_OPERATION;
+	command->is_too_large = is_right;
+	if (is_right) SAY(command, TOO_LARGE);
+	bool removes_old = is_right && mode == STORE_SET && operation->options == 0;
+	if (!removes_old) operation->key.length = 0;
+	command->kind = COMMAND_SAY_SKIP;
+	command->skip_bytes = length + 2;
 }
 
 static void parse_set(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
@@ -203,12 +215,12 @@ struct text_command {
 	{ #name, sizeof(#name) - 1, min, max, quiet, parse_##name }
 
 static const struct text_command text_commands[] = {
-	TEXT_COMMAND(set, 5, 6, true),
-	TEXT_COMMAND(add, 5, 6, true),
-	TEXT_COMMAND(replace, 5, 6, true),
-	TEXT_COMMAND(append, 5, 6, true),
-	TEXT_COMMAND(prepend, 5, 6, true),
-	TEXT_COMMAND(cas, 6, 7, true),
+	TEXT_COMMAND(set, 5, WORDS_MAX, true),
+	TEXT_COMMAND(add, 5, WORDS_MAX, true),
+	TEXT_COMMAND(replace, 5, WORDS_MAX, true),
+	TEXT_COMMAND(append, 5, WORDS_MAX, true),
+	TEXT_COMMAND(prepend, 5, WORDS_MAX, true),
+	TEXT_COMMAND(cas, 5, WORDS_MAX, true),
 	TEXT_COMMAND(delete, 2, 4, true),
 	TEXT_COMMAND(incr, 3, 4, true),
 	TEXT_COMMAND(decr, 3, 4, true),
