@@ -6,7 +6,11 @@
 #include "http/http_crowd.h"
 #include "http/http_json.h"
 #include "http/http_library.h"
+#include "http/http_memory.h"
+#include "http/http_metrics.h"
 #include "http/http_routes.h"
+#include "http/http_shared.h"
+#include "os/threads.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -16,9 +20,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* What all connections together may hold: with those that are on their way out, 160 threads, buffers of CONNECTION_BYTES, and answers. */
-#define CONNECTIONS_MAX 128u
-#define CONNECTIONS_OF_NETWORK_MAX 64u
+/* With those that are on their way out 160 threads and buffers of CONNECTION_BYTES. */
+#define CONNECTIONS_MAX HTTP_CONNECTIONS_MAX
+#define CONNECTIONS_OF_NETWORK_MAX (CONNECTIONS_MAX / 2u)
 #define CONNECTIONS_LEAVING_MAX 32u
 #define CONNECTION_BYTES 16384u    /* of a request's head */
 #define THREAD_STACK_BYTES 262144u /* of which a request touches little; the system's own default is 8 MiB */
@@ -37,31 +41,12 @@ struct http {
 	struct http_library library;
 	struct asks asks;
 	struct crowd crowd;
+	struct http_memory memory;
+	struct shared shared[ROUTES_MAX];
 	char token[TOKEN_BYTES_MAX];
 	uint32_t door_count;
 	struct door door[];
 };
-
-/* ------------------------------------------------------------------ a request -------------- */
-
-struct exchange {
-	const struct http_library *library;
-	struct MHD_Connection *connection;
-};
-
-static const char *header(const struct exchange *exchange, const char *name) {
-	return exchange->library->lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
-}
-
-static const char *parameter(void *context, const char *name) {
-	const struct exchange *exchange = context;
-	return exchange->library->lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-static struct guest *guest_of(const struct exchange *exchange) {
-	return exchange->library->get_connection_info(exchange->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-		->socket_context;
-}
 
 /* Nothing else is loaded by the page, framed around it, or told to other sites. */
 static bool add_headers(const struct http_library *library, struct MHD_Response *response,
@@ -80,19 +65,100 @@ static bool add_headers(const struct http_library *library, struct MHD_Response 
 	return true;
 }
 
-static enum MHD_Result respond(const struct exchange *exchange, struct http_answer *answer) {
-	const struct http_library *library = exchange->library;
+/* ------------------------------------------------------------------ an answer -------------- */
+
+static void free_text(void *context) {
+	struct text *text = context;
+	text_deinit(text);
+	free(text);
+}
+
+/* The text is the response's from then on, and goes back when the last connection has sent it. NULL: no memory, and nothing has changed. */
+static struct MHD_Response *wrap_text(const struct http_library *library, struct text *text) {
+	struct text *kept = text->failed ? NULL : malloc(sizeof *kept);
+	if (kept == NULL) return NULL;
+	*kept = *text;
 	struct MHD_Response *response =
-		answer->page != NULL
-			? library->create_response_from_buffer(answer->page_length, (void *)(uintptr_t)answer->page,
-												   MHD_RESPMEM_PERSISTENT)
-			: library->create_response_from_buffer(answer->text.length, answer->text.bytes, MHD_RESPMEM_MUST_COPY);
-	enum MHD_Result result = MHD_NO;
-	if (response != NULL && !answer->text.failed && add_headers(library, response, answer))
-		result = library->queue_response(exchange->connection, answer->status, response);
-	if (response != NULL) library->destroy_response(response);
+		library->create_response_from_buffer_with_free_callback_cls(kept->length, kept->bytes, free_text, kept);
+	if (response == NULL)
+		free(kept);
+	else
+		*text = (struct text){.account = kept->account};
+	return response;
+}
+
+static struct MHD_Response *wrap_page(const struct http_library *library, const char *page, size_t length) {
+	return library->create_response_from_buffer(length, (void *)(uintptr_t)page, MHD_RESPMEM_PERSISTENT);
+}
+
+/* An answer for which there was no memory says so in a text that needs none. */
+static void make_response(const struct http_library *library, struct http_answer *answer, struct made *out) {
+	static const char no_memory[] = "{\"error\":\"no memory for the answer: try again\"}\n";
+	*out = (struct made){.status = answer->status, .account = answer->text.account};
+	if (answer->page != NULL) {
+		out->response = wrap_page(library, answer->page, answer->page_length);
+	} else {
+		out->bytes = answer->text.room;
+		out->response = wrap_text(library, &answer->text);
+	}
+	if (out->response == NULL) {
+		out->status = 503;
+		out->bytes = 0;
+		answer->content_type = "application/json";
+		out->response = wrap_page(library, no_memory, sizeof no_memory - 1);
+	}
 	text_deinit(&answer->text);
-	return result;
+	if (out->response != NULL && !add_headers(library, out->response, answer)) {
+		library->destroy_response(out->response);
+		out->response = NULL;
+	}
+}
+
+/* ------------------------------------------------------------------ to a client ------------ */
+
+/* One request, whose answer is made alone or for others too. */
+struct exchange {
+	struct http *http;
+	struct MHD_Connection *connection;
+	struct guest *guest;
+	const struct route *route;
+	enum MHD_Result result;
+};
+
+static void use(void *context, const struct made *made) {
+	struct exchange *exchange = context;
+	exchange->result = MHD_NO;
+	if (made->response == NULL) return;
+	crowd_hold(&exchange->http->crowd, exchange->guest, made->account, made->bytes, os_now_ns());
+	exchange->result = exchange->http->library.queue_response(exchange->connection, made->status, made->response);
+}
+
+static void drop(void *context, struct made *made) {
+	const struct exchange *exchange = context;
+	exchange->http->library.destroy_response(made->response);
+}
+
+static void respond(struct exchange *exchange, struct http_answer *answer) {
+	struct made made;
+	make_response(&exchange->http->library, answer, &made);
+	use(exchange, &made);
+	if (made.response != NULL) drop(exchange, &made);
+}
+
+/* ------------------------------------------------------------------ a request -------------- */
+
+static const char *header(const struct exchange *exchange, const char *name) {
+	return exchange->http->library.lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+static const char *parameter(void *context, const char *name) {
+	const struct exchange *exchange = context;
+	return exchange->http->library.lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+static struct guest *guest_of(const struct exchange *exchange) {
+	return exchange->http->library.get_connection_info(exchange->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+		->socket_context;
 }
 
 static void refuse(struct http_answer *out, unsigned status, const char *sentence) {
@@ -101,25 +167,67 @@ static void refuse(struct http_answer *out, unsigned status, const char *sentenc
 	json_write_error(sentence, &out->text);
 }
 
-static void answer(struct door *door, struct exchange *exchange, const char *method, const char *path,
-				   struct http_answer *out) {
+/* Urgent answers draw on their own account, and end with what HTTP knows of itself. */
+static void make_answer(struct exchange *exchange, struct http_answer *out) {
+	struct http *http = exchange->http;
+	bool is_urgent = route_is_urgent(exchange->route);
+	out->text.account = is_urgent ? &http->memory.urgent : &http->memory.answers;
+	(void)http_memory_make_room(&http->memory, out->text.account, route_need_bytes(exchange->route));
+	route_answer(exchange->route, &http->asks, parameter, exchange, out);
+	const struct http_figures figures = {
+		.limit_bytes = HTTP_MEMORY_BYTES,
+		.used_bytes = http->memory.answers.used_bytes + http->memory.urgent.used_bytes,
+		.closed = http->memory.closed,
+	};
+	if (route_is_metrics(exchange->route) && out->status == 200) metrics_write_http(&figures, &out->text);
+}
+
+static void make(void *context, struct made *out) {
+	struct exchange *exchange = context;
+	struct http_answer answer = {0};
+	make_answer(exchange, &answer);
+	make_response(&exchange->http->library, &answer, out);
+}
+
+static void answer_route(struct exchange *exchange) {
+	static const struct shared_hooks hooks = {make, use, drop};
+	struct http *http = exchange->http;
+	struct http_answer out = {0};
+	if (!crowd_begin_answer(&http->crowd, exchange->guest, route_is_urgent(exchange->route))) {
+		refuse(&out, 503, "too many requests wait for their answers: try again");
+		respond(exchange, &out);
+	} else if (route_is_shared(exchange->route)) {
+		shared_answer(&http->shared[route_index(exchange->route)], &hooks, exchange);
+	} else {
+		make_answer(exchange, &out);
+		respond(exchange, &out);
+	}
+	crowd_end_answer(&http->crowd, exchange->guest);
+}
+
+static void answer(struct door *door, struct exchange *exchange, const char *method, const char *path) {
 	const struct http_request request = {.host = header(exchange, "Host"),
 										 .origin = header(exchange, "Origin"),
 										 .site = header(exchange, "Sec-Fetch-Site"),
 										 .mark = header(exchange, "X-Snug-Request"),
 										 .authorization = header(exchange, "Authorization")};
+	struct http_answer out = {0};
 	bool is_other_method = false;
-	const struct route *route = route_find(method, path, &is_other_method, &out->allow);
-	const char *refusal = route != NULL && route_acts(route) ? http_access_act(&door->rules, &request)
-															 : http_access_read(&door->rules, &request);
+	exchange->route = route_find(method, path, &is_other_method, &out.allow);
+	const char *refusal = exchange->route != NULL && route_acts(exchange->route)
+							  ? http_access_act(&door->rules, &request)
+							  : http_access_read(&door->rules, &request);
+	if (refusal == NULL && exchange->route != NULL) {
+		answer_route(exchange);
+		return;
+	}
 	if (refusal != NULL)
-		refuse(out, 403, refusal);
-	else if (is_other_method && route == NULL)
-		refuse(out, 405, "not with this method");
-	else if (route == NULL)
-		refuse(out, 404, "there is no such path");
+		refuse(&out, 403, refusal);
+	else if (is_other_method)
+		refuse(&out, 405, "not with this method");
 	else
-		route_answer(route, &door->http->asks, parameter, exchange, out);
+		refuse(&out, 404, "there is no such path");
+	respond(exchange, &out);
 }
 
 /* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. One that says
@@ -129,9 +237,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 								  const char *method, const char *version, const char *body, size_t *body_bytes,
 								  void **state) {
 	struct door *door = context;
-	struct exchange exchange = {&door->http->library, connection};
+	struct exchange exchange = {.http = door->http, .connection = connection, .result = MHD_NO};
 	struct guest *guest = guest_of(&exchange);
 	struct http_answer out = {0};
+	exchange.guest = guest;
 	(void)version;
 	(void)body;
 	if (guest == NULL) return MHD_NO; /* it was turned away, and had sent its request already */
@@ -141,7 +250,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		guest->body_bytes = 0;
 		if (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX) return MHD_YES;
 		refuse(&out, 413, "parameters stand in the query, not in a body");
-		return respond(&exchange, &out);
+		respond(&exchange, &out);
+		return exchange.result;
 	}
 	if (*body_bytes > 0) {
 		guest->body_bytes += *body_bytes;
@@ -149,11 +259,17 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return guest->body_bytes <= BODY_BYTES_MAX ? MHD_YES : MHD_NO;
 	}
 	door->http->library.set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, CONNECTION_IDLE_S);
-	crowd_begin_answer(&door->http->crowd, guest);
-	answer(door, &exchange, method, path, &out);
-	enum MHD_Result result = respond(&exchange, &out);
-	crowd_end_answer(&door->http->crowd, guest);
-	return result;
+	answer(door, &exchange, method, path);
+	return exchange.result;
+}
+
+/* His answer is taken, or was cut off. */
+static void on_completed(void *context, struct MHD_Connection *connection, void **state,
+						 enum MHD_RequestTerminationCode how) {
+	struct door *door = context;
+	(void)connection;
+	(void)how;
+	if (*state != NULL) crowd_hold(&door->http->crowd, *state, NULL, 0, 0);
 }
 
 /* ------------------------------------------------------------------ a connection ----------- */
@@ -222,10 +338,10 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 	if (fd >= 0)
 		door->daemon = http->library.start_daemon(
 			flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
-			MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_LISTEN_SOCKET, fd,
-			MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX + CONNECTIONS_LEAVING_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-			FIRST_REQUEST_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-			MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_END);
+			MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_NOTIFY_COMPLETED, on_completed, door,
+			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX + CONNECTIONS_LEAVING_MAX,
+			MHD_OPTION_CONNECTION_TIMEOUT, FIRST_REQUEST_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+			(size_t)CONNECTION_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_END);
 	if (door->daemon != NULL) {
 		http->door_count++;
 		return true;
@@ -235,7 +351,8 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 	return false;
 }
 
-bool http_create(struct server *server, const struct listeners *listeners, struct text *why, struct http **out) {
+bool http_create(struct server *server, const struct listeners *listeners, const snug_log *log, struct text *why,
+				 struct http **out) {
 	const struct settings *settings = &server->settings;
 	*out = NULL;
 	if (settings->http[0] == '\0') return true;
@@ -246,6 +363,8 @@ bool http_create(struct server *server, const struct listeners *listeners, struc
 	}
 	asks_init(&http->asks, server);
 	crowd_init(&http->crowd, CONNECTIONS_MAX, CONNECTIONS_OF_NETWORK_MAX);
+	http_memory_init(&http->memory, &http->crowd, log);
+	for (size_t i = 0; i < ROUTES_MAX; i++) shared_init(&http->shared[i]);
 	bool is_fine = http_library_load(&http->library);
 	if (!is_fine) text_print(why, "--http: libmicrohttpd.so.12 is not installed");
 	is_fine =
@@ -266,6 +385,7 @@ void http_stop(struct http *http) {
 void http_destroy(struct http *http) {
 	if (http == NULL) return;
 	http_stop(http);
+	for (size_t i = 0; i < ROUTES_MAX; i++) shared_deinit(&http->shared[i]);
 	crowd_deinit(&http->crowd);
 	asks_deinit(&http->asks);
 	explicit_bzero(http->token, sizeof http->token);

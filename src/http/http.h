@@ -3,6 +3,8 @@
  *     http.c           the daemons (libmicrohttpd), one for each address; a thread for each connection
  *     http_library.c   libmicrohttpd, loaded
  *     http_crowd.c     the connections, and who must go when there is no room
+ *     http_memory.c    what answers may hold, and who pays when it is not enough
+ *     http_shared.c    one answer for all who asked before its making began
  *     http_access.c    who may do what: pure
  *     http_routes.c    what there is, as a table
  *     http_ask.c       an errand, run from a thread that is no worker's
@@ -10,8 +12,8 @@
  *     http_metrics.c   STAT lines as metrics, from a table
  *     dashboard.*      the page: what it says, how it looks, what it does; embed.py makes one of the three
  *
- * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. Its memory is its own and does
- * not count towards the limit: it is bounded by the number of connections (http.c), each with a thread, a buffer of some KiB and its answer. */
+ * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. What
+ * connections and answers hold is bounded by HTTP_MEMORY_BYTES (http_memory.h), beside the items. */
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 
@@ -23,7 +25,8 @@ struct http;
 
 /* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and true. The listeners' descriptors stay theirs. False: `why` has a
  * sentence, and `*out` what is to be destroyed all the same. */
-bool http_create(struct server *server, const struct listeners *listeners, struct text *why, struct http **out);
+bool http_create(struct server *server, const struct listeners *listeners, const snug_log *log, struct text *why,
+				 struct http **out);
 
 /* Accepts no more and lets answers that are under way end, each of which waits some seconds for a worker at most. Before server_stop. NULL is ignored. */
 void http_stop(struct http *http);

@@ -85,23 +85,62 @@ struct guest *crowd_enter(struct crowd *crowd, int fd, const struct sockaddr *ad
 	return NULL;
 }
 
-void crowd_begin_answer(struct crowd *crowd, struct guest *guest) {
+bool crowd_begin_answer(struct crowd *crowd, struct guest *guest, bool is_urgent) {
 	pthread_mutex_lock(&crowd->mutex);
+	bool is_taken = is_urgent || crowd->answered < crowd->room - crowd->room / 4;
 	guest->is_answered = true;
+	crowd->answered++;
 	pthread_mutex_unlock(&crowd->mutex);
+	return is_taken;
 }
 
 void crowd_end_answer(struct crowd *crowd, struct guest *guest) {
 	pthread_mutex_lock(&crowd->mutex);
+	SNUG_ASSERT(guest->is_answered && crowd->answered > 0);
 	guest->is_answered = false;
+	crowd->answered--;
 	detach(crowd, guest);
 	append(crowd, guest);
 	pthread_mutex_unlock(&crowd->mutex);
 }
 
+/* ------------------------------------------------------------------ what answers hold ------ */
+
+void crowd_hold(struct crowd *crowd, struct guest *guest, const struct text_account *account, size_t bytes,
+				uint64_t now_ns) {
+	pthread_mutex_lock(&crowd->mutex);
+	guest->account = account;
+	guest->held_bytes = bytes;
+	guest->held_since_ns = now_ns;
+	pthread_mutex_unlock(&crowd->mutex);
+}
+
+static double cost_of(const struct guest *guest, uint64_t now_ns) {
+	return (double)guest->held_bytes * ((double)(now_ns - guest->held_since_ns) + 1);
+}
+
+size_t crowd_show_out_costliest(struct crowd *crowd, const struct text_account *account, uint64_t now_ns) {
+	struct guest *costliest = NULL;
+	pthread_mutex_lock(&crowd->mutex);
+	for (struct guest *guest = crowd->oldest; guest != NULL; guest = guest->newer) {
+		if (guest->is_shown_out || guest->held_bytes == 0 || guest->account != account) continue;
+		if (costliest == NULL || cost_of(guest, now_ns) > cost_of(costliest, now_ns)) costliest = guest;
+	}
+	size_t bytes = costliest == NULL ? 0 : costliest->held_bytes;
+	if (costliest != NULL) {
+		costliest->is_shown_out = true;
+		(void)shutdown(costliest->fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&crowd->mutex);
+	return bytes;
+}
+
+/* ------------------------------------------------------------------ leave ------------------ */
+
 void crowd_leave(struct crowd *crowd, struct guest *guest) {
 	if (guest == NULL) return;
 	pthread_mutex_lock(&crowd->mutex);
+	if (guest->is_answered) crowd->answered--;
 	detach(crowd, guest);
 	pthread_mutex_unlock(&crowd->mutex);
 	free(guest);

@@ -39,6 +39,10 @@ static const struct metric of_server[] = {
 	 "Connections turned away because there were too many."},
 	{"conn_yields", "memcached_connections_yielded_total", "", "counter",
 	 "Turns that a connection gave away so that others get theirs."},
+	{"snug_memory_closed", "snug_connections_closed_for_memory_total", "", "counter",
+	 "Connections closed because they held most when connection memory was short."},
+	{"snug_log_dropped", "snug_log_dropped_total", "", "counter",
+	 "Log lines dropped because nobody read them in time."},
 	{"threads", "snug_workers", "", "gauge", "Worker threads."},
 	{"curr_items", "memcached_current_items", "", "gauge", "Items stored now."},
 	{"total_items", "memcached_items_total", "", "counter", "Items ever stored."},
@@ -228,4 +232,18 @@ void metrics_write(const struct text *stats, const struct text *metrics, struct 
 	write_server(stats, out);
 	write_each(of_worker, sizeof of_worker / sizeof *of_worker, false, metrics, out);
 	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);
+}
+
+static void write_one(const char *name, const char *type, const char *help, uint64_t value, struct text *out) {
+	const struct metric metric = {"", name, "", type, help};
+	write_head(&metric, out);
+	text_print(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+void metrics_write_http(const struct http_figures *figures, struct text *out) {
+	write_one("snug_http_limit_bytes", "gauge", "What HTTP's connections and answers may hold.", figures->limit_bytes,
+			  out);
+	write_one("snug_http_answer_bytes", "gauge", "What its answers hold.", figures->used_bytes, out);
+	write_one("snug_http_closed_for_memory_total", "counter",
+			  "HTTP clients closed because they did not read and others needed the memory.", figures->closed, out);
 }

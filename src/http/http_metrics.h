@@ -5,6 +5,16 @@
 
 #include "base/text.h"
 
+#include <stdint.h>
+
+/* What the HTTP side knows of itself. */
+struct http_figures {
+	uint64_t limit_bytes; /* of answers and connections */
+	uint64_t used_bytes;  /* by answers */
+	uint64_t closed;
+};
+
+void metrics_write_http(const struct http_figures *figures, struct text *out);
 void metrics_write(const struct text *stats, const struct text *metrics, struct text *out);
 
 #endif

@@ -81,6 +81,29 @@ bool route_acts(const struct route *route) {
 	return strcmp(route->method, "POST") == 0;
 }
 
+_Static_assert(sizeof routes / sizeof *routes <= ROUTES_MAX, "each has its place");
+
+size_t route_index(const struct route *route) {
+	return (size_t)(route - routes);
+}
+
+bool route_is_urgent(const struct route *route) {
+	return route->kind == ANSWER_HEALTH || route->kind == ANSWER_METRICS;
+}
+
+bool route_is_metrics(const struct route *route) {
+	return route->kind == ANSWER_METRICS;
+}
+
+bool route_is_shared(const struct route *route) {
+	return !route_acts(route) && route->kind != ANSWER_PAGE && route->parameters[0].form == FORM_NONE;
+}
+
+/* A map of 8,192 pages has 125 bytes for each, as text and as JSON. */
+size_t route_need_bytes(const struct route *route) {
+	return route->kind == ANSWER_MAP ? (size_t)2560 << 10 : (size_t)256 << 10;
+}
+
 /* ------------------------------------------------------------------ words ------------------ */
 
 /* A value is one word: nothing in it could end the line or begin another. */
@@ -124,7 +147,7 @@ static void say(struct http_answer *out, unsigned status, const char *sentence) 
 
 static void answer_command(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
 						   struct http_answer *out) {
-	struct text words = {0}, answer = {0};
+	struct text words = {0}, answer = {.account = out->text.account};
 	const char *wrong = write_words(route, parameter, context, &words);
 	if (wrong != NULL || words.failed) {
 		struct text sentence = {0};
@@ -137,7 +160,8 @@ static void answer_command(const struct route *route, struct asks *asks, http_pa
 		asks_perform(asks, route->is_stats, words.bytes, PATIENCE_NS, &answer);
 		enum json_status result =
 			route->kind == ANSWER_MAP ? json_write_map(&answer, &out->text) : json_write_answer(&answer, &out->text);
-		out->status = answer.failed ? 503 : status[result];
+		out->text.failed |= answer.failed;
+		out->status = status[result];
 		out->content_type = "application/json";
 	}
 	text_deinit(&words);
@@ -145,7 +169,7 @@ static void answer_command(const struct route *route, struct asks *asks, http_pa
 }
 
 static void answer_metrics(struct asks *asks, struct http_answer *out) {
-	struct text stats = {0}, metrics = {0};
+	struct text stats = {.account = out->text.account}, metrics = {.account = out->text.account};
 	asks_perform(asks, true, "", PATIENCE_NS, &stats);
 	asks_perform(asks, false, "metrics", PATIENCE_NS, &metrics);
 	bool is_whole = !stats.failed && !metrics.failed && stats.length > 5 && memcmp(stats.bytes, "STAT ", 5) == 0 &&

@@ -22,6 +22,16 @@ struct route;
 const struct route *route_find(const char *method, const char *path, bool *is_other_method, const char **allow);
 /* It does something, and may be asked for by those alone who may act. */
 bool route_acts(const struct route *route);
+/* It tells whether all is well, and has memory and a place of its own. */
+bool route_is_urgent(const struct route *route);
+bool route_is_metrics(const struct route *route);
+/* Its answer depends on nothing that the request says, so that one may be for many. */
+bool route_is_shared(const struct route *route);
+/* What is needed at most while it is made. */
+size_t route_need_bytes(const struct route *route);
+#define ROUTES_MAX 32u
+/* Below ROUTES_MAX. */
+size_t route_index(const struct route *route);
 void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
 				  struct http_answer *out);
 

@@ -14,6 +14,9 @@
 #include "server/server.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <snug/version.h>
@@ -48,6 +51,18 @@ static uint64_t now_ns(void) {
 	struct timespec now;
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+/* Large texts go back to the machine when they are freed, and threads that come and go leave no arenas of their own behind. glibc would raise its
+ * threshold with each large block that is freed, and keep what is below it. Before any other thread is. */
+static void bound_heap(uint32_t workers) {
+#ifdef __GLIBC__
+	(void)mallopt(M_MMAP_THRESHOLD, 65536);
+	(void)mallopt(M_TRIM_THRESHOLD, 131072);
+	(void)mallopt(M_ARENA_MAX, (int)workers + 1);
+#else
+	(void)workers;
+#endif
 }
 
 /* Each line of a text by itself. */
@@ -128,7 +143,7 @@ static bool start(struct snugd *snugd) {
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
 		return false;
 	}
-	if (!http_create(snugd->server, &snugd->listeners, why, &snugd->http)) {
+	if (!http_create(snugd->server, &snugd->listeners, &snugd->log, why, &snugd->http)) {
 		stop_all(snugd);
 		return false;
 	}
@@ -238,6 +253,7 @@ int main(int argument_count, char **arguments) {
 	snugd.log = log_stderr_create(snugd.settings.verbosity, snugd.settings.log_json);
 	log_lines(&snugd.log, SNUG_LOG_INFO, &snugd.why);
 	snugd.why.length = 0;
+	bound_heap(snugd.settings.threads);
 	block_signals(&snugd);
 	if (!start(&snugd)) return finish(&snugd, EX_OSERR);
 	end(&snugd, wait_for_end(&snugd));

@@ -390,6 +390,121 @@ def test_who_does_not_take_his_answer_keeps_nobody_out():
             stream.close()
 
 
+def rss_mib(served):
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{served.server.process.pid}/status").read()).group(1)) / 1024
+
+
+def figure(served, name):
+    return int(re.search(rf"^{name} (\d+)$", served.get("/metrics"), re.M).group(1))
+
+
+def who_do_not_read(served, count, path, pause_s):
+    """Clients with small windows, each of which asks several times."""
+    streams = []
+    for i in range(count):
+        stream = socket.socket()
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        stream.bind((f"127.0.0.{2 + i % 3}", 0))
+        stream.connect(("127.0.0.1", served.port))
+        stream.sendall(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % path.encode() * 4)
+        streams.append(stream)
+        time.sleep(pause_s)
+    return streams
+
+
+def test_answers_that_nobody_reads_stay_in_the_budget():
+    with Http("-m", "128") as served:
+        served.store(b"".join(b"set k%d 0 0 1000 noreply\r\n%s\r\n" % (i, b"v" * 1000) for i in range(90000)))
+        whole = len(served.ask("GET", "/api/map")[1])
+        assert whole > 500000, whole
+        before_mib = rss_mib(served)
+        # All at once: one map is for many. One after the other: each has his own.
+        for count, pause_s in ((128, 0), (60, 0.02)):
+            streams = who_do_not_read(served, count, "/api/map", pause_s)
+            for path in ("/healthz", "/metrics", "/api/stats"):
+                began = time.monotonic()
+                served.get(path)
+                assert time.monotonic() - began < 2, path
+            assert len(served.ask("GET", "/api/map")[1]) == whole, "who reads is not served"
+            assert rss_mib(served) - before_mib < 20, (count, before_mib, rss_mib(served))
+            for stream in streams:
+                stream.close()
+        assert figure(served, "snug_http_closed_for_memory_total") > 30
+        told = [line for line in served.server.log_text().splitlines() if "did not read its answer" in line]
+        assert 1 <= len(told) <= 3, told
+        until = time.monotonic() + 10
+        while figure(served, "snug_http_answer_bytes") > 65536:
+            assert time.monotonic() < until, "answers are kept that nobody waits for"
+            time.sleep(0.05)
+        assert rss_mib(served) - before_mib < 12, (before_mib, rss_mib(served))
+
+
+def test_many_at_once():
+    with Http("-m", "64") as served:
+        served.store(b"".join(b"set k%d 0 0 1000 noreply\r\n%s\r\n" % (i, b"v" * 1000) for i in range(30000)))
+        streams = []
+        for i in range(256):
+            stream = socket.socket()
+            stream.settimeout(10)
+            stream.bind((f"127.0.0.{2 + i % 4}", 0))
+            stream.connect(("127.0.0.1", served.port))
+            stream.sendall(b"GET /api/stats HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            streams.append(stream)
+        answered = 0
+        for stream in streams:
+            try:
+                answered += stream.recv(4096).startswith(b"HTTP/1.1 200")
+            except OSError:
+                pass
+            stream.close()
+        assert answered >= 64, answered
+        assert served.get("/healthz") == "ok\n"
+
+
+def test_requests_in_pieces_and_in_a_row():
+    with Http() as served:
+        request = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as stream:
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(len(request)):
+                stream.sendall(request[at : at + 1])
+                time.sleep(0.002)
+            assert stream.recv(4096).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as stream:
+            stream.sendall(request * 20)
+            got = b""
+            while got.count(b"HTTP/1.1 200") < 20:
+                part = stream.recv(65536)
+                assert part, got
+                got += part
+        for head in (b"X-Long: " + b"a" * 60000, b"\r\n".join(b"X-%d: y" % i for i in range(5000))):
+            with socket.create_connection(("127.0.0.1", served.port), timeout=10) as stream:
+                try:
+                    stream.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + head + b"\r\n\r\n")
+                    answer = stream.recv(4096)
+                except OSError:
+                    answer = b""
+                assert answer == b"" or re.match(rb"HTTP/1.1 4", answer), answer
+        assert served.get("/healthz") == "ok\n"
+
+
+def test_slow_heads_do_not_keep_a_place():
+    """One byte a second is never idle, and goes first when somebody comes."""
+    with Http() as served:
+        slow = [socket.create_connection(("127.0.0.1", served.port), timeout=10, source_address=("127.0.0.2", 0)) for _ in range(64)]
+        slow += [socket.create_connection(("127.0.0.1", served.port), timeout=10, source_address=("127.0.0.3", 0)) for _ in range(64)]
+        for _ in range(3):
+            for stream in slow:
+                with contextlib.suppress(OSError):
+                    stream.sendall(b"G")
+            began = time.monotonic()
+            assert served.get("/healthz") == "ok\n"
+            assert time.monotonic() - began < 1
+            time.sleep(0.3)
+        for stream in slow:
+            stream.close()
+
+
 def chunked(served, body_chunks):
     """What comes back for a body in chunks; None: the connection was cut."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=10) as stream:

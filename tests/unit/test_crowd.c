@@ -1,4 +1,5 @@
 /* Who must go when there is no room on the HTTP side: http/http_crowd.h, with socket pairs. */
+#include "base/text.h"
 #include "cmocka_all.h"
 #include "http/http_crowd.h"
 
@@ -49,8 +50,8 @@ static void the_longest_waiting_goes_first(void **state) {
 	struct visit visit[8];
 	for (size_t i = 0; i < 4; i++) visit[i] = come(&crowd, "10.0.0.1");
 	/* 0 is being answered, 1 was: so 2 has let us wait the longest. */
-	crowd_begin_answer(&crowd, visit[0].guest);
-	crowd_begin_answer(&crowd, visit[1].guest);
+	assert_true(crowd_begin_answer(&crowd, visit[0].guest, true));
+	assert_true(crowd_begin_answer(&crowd, visit[1].guest, true));
 	crowd_end_answer(&crowd, visit[1].guest);
 	const size_t goes[] = {2, 3, 1};
 	for (size_t i = 0; i < 3; i++) {
@@ -72,7 +73,7 @@ static void who_is_answered_stays_and_the_newcomer_is_turned_away(void **state) 
 	struct visit visit[6];
 	for (size_t i = 0; i < ROOM; i++) {
 		visit[i] = come(&crowd, "10.0.0.1");
-		crowd_begin_answer(&crowd, visit[i].guest);
+		assert_true(crowd_begin_answer(&crowd, visit[i].guest, true));
 	}
 	visit[4] = come(&crowd, "10.0.0.2");
 	assert_null(visit[4].guest);
@@ -106,11 +107,52 @@ static void a_network_that_has_its_share_shows_out_its_own(void **state) {
 	}
 }
 
+static void who_has_cost_most_is_shown_out_for_memory(void **state) {
+	(void)state;
+	struct crowd crowd;
+	struct text_account account = {0}, other = {0};
+	struct visit visit[4];
+	crowd_init(&crowd, ROOM, ROOM);
+	for (size_t i = 0; i < 4; i++) visit[i] = come(&crowd, "10.0.0.1");
+	assert_int_equal(crowd_show_out_costliest(&crowd, &account, 1), 0); /* nobody holds anything */
+	crowd_hold(&crowd, visit[0].guest, &account, 1000, 9000);           /* much, but just now */
+	crowd_hold(&crowd, visit[1].guest, &account, 100, 1000);
+	crowd_hold(&crowd, visit[2].guest, &account, 90, 1000);
+	crowd_hold(&crowd, visit[3].guest, &other, 100000, 0);
+	assert_int_equal(crowd_show_out_costliest(&crowd, &account, 9010), 100);
+	assert_true(is_shut(&visit[1]));
+	assert_int_equal(crowd_show_out_costliest(&crowd, &account, 9010), 90);
+	crowd_hold(&crowd, visit[0].guest, &account, 0, 0); /* he has taken it */
+	assert_int_equal(crowd_show_out_costliest(&crowd, &account, 9020), 0);
+	assert_false(is_shut(&visit[0]));
+	assert_false(is_shut(&visit[3]));
+	for (size_t i = 0; i < 4; i++) go(&crowd, &visit[i]);
+	crowd_deinit(&crowd);
+}
+
+static void a_quarter_of_the_room_is_for_probes(void **state) {
+	(void)state;
+	struct crowd crowd;
+	struct visit visit[4];
+	crowd_init(&crowd, ROOM, ROOM);
+	for (size_t i = 0; i < 4; i++) visit[i] = come(&crowd, "10.0.0.1");
+	for (size_t i = 0; i < 3; i++) assert_true(crowd_begin_answer(&crowd, visit[i].guest, false));
+	assert_false(crowd_begin_answer(&crowd, visit[3].guest, false));
+	crowd_end_answer(&crowd, visit[3].guest);
+	assert_true(crowd_begin_answer(&crowd, visit[3].guest, true));
+	crowd_end_answer(&crowd, visit[0].guest);
+	assert_false(crowd_begin_answer(&crowd, visit[0].guest, false));
+	for (size_t i = 0; i < 4; i++) go(&crowd, &visit[i]);
+	crowd_deinit(&crowd);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_longest_waiting_goes_first),
 		cmocka_unit_test(who_is_answered_stays_and_the_newcomer_is_turned_away),
 		cmocka_unit_test(a_network_that_has_its_share_shows_out_its_own),
+		cmocka_unit_test(who_has_cost_most_is_shown_out_for_memory),
+		cmocka_unit_test(a_quarter_of_the_room_is_for_probes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,6 +210,7 @@ static struct memory *begin(struct server *server, void (*visit)(struct errand *
 	memory->errand.visit = visit;
 	memory->errand.answer = answer;
 	memory->errand.destroy = destroy;
+	memory->text.account = out->account;
 	return memory;
 }
 

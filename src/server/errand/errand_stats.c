@@ -351,6 +351,7 @@ struct errand *errand_stats(struct server *server, const char *what, size_t leng
 		stats->errand.visit = forms[i].visit;
 		stats->errand.answer = forms[i].answer;
 		stats->errand.destroy = destroy;
+		stats->text.account = out->account;
 		return &stats->errand;
 	}
 	if (is(what, length, "settings")) return say_settings(server, out);
