@@ -230,6 +230,14 @@ static void resume_blocked(struct turn *turn) {
 #define SHORT_PATIENCE_NS UINT64_C(100000000) /* whoever reads has given some back by then */
 #define RELIEF_SHARE 8u                       /* of the budget: as much is to be free then */
 
+/* Those that take nothing come before those that do. */
+static bool pays_before(const struct connection *one, const struct connection *other, uint64_t now_ns) {
+	bool one_stalls = now_ns - one->progress_ns >= SHORT_PATIENCE_NS;
+	bool other_stalls = now_ns - other->progress_ns >= SHORT_PATIENCE_NS;
+	if (one_stalls != other_stalls) return one_stalls;
+	return connection_held_bytes(one) > connection_held_bytes(other);
+}
+
 /* The one that holds most, the operator's aside; and what those hold that are on their way out. */
 static struct connection *heaviest(struct server_worker *worker, uint64_t *leaving_bytes) {
 	struct connection *most = NULL;
@@ -237,8 +245,7 @@ static struct connection *heaviest(struct server_worker *worker, uint64_t *leavi
 	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
 		if (at->is_closing)
 			*leaving_bytes += connection_held_bytes(at);
-		else if (at->door != LISTENER_CONTROL &&
-				 (most == NULL || connection_held_bytes(at) > connection_held_bytes(most)))
+		else if (at->door != LISTENER_CONTROL && (most == NULL || pays_before(at, most, worker->turn->began_ns)))
 			most = at;
 	}
 	return most;
@@ -253,14 +260,17 @@ static void tell_closed(struct server_worker *worker, uint64_t bytes) {
 		worker->index, (unsigned long long)bytes, (unsigned long long)worker->connections.memory_closed);
 }
 
-/* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it. */
+/* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it. What comes back may lie in pieces of
+ * another kind: then one more is closed the next time, and not all at once. */
 static void relieve(struct server_worker *worker, uint64_t now_ns) {
 	struct turn *turn = worker->turn;
 	uint64_t wanted_bytes = buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE, leaving_bytes;
 	if (LIKELY(turn->short_since_ns == 0) || now_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
-	for (;;) {
+	for (bool is_first = true;; is_first = false) {
 		struct connection *most = heaviest(worker, &leaving_bytes);
-		if (most == NULL || connection_memory_left(&turn->buffers.memory) + leaving_bytes >= wanted_bytes) break;
+		const struct connection_memory *memory = &turn->buffers.memory;
+		uint64_t free_bytes = connection_memory_left(memory) + connection_memory_free_cell_bytes(memory);
+		if (most == NULL || (!is_first && free_bytes + leaving_bytes >= wanted_bytes)) break;
 		worker->connections.memory_closed++;
 		tell_closed(worker, connection_held_bytes(most));
 		connection_close(most);
@@ -358,6 +368,7 @@ static void drain(struct server_worker *worker) {
 bool server_worker_turn(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	uint64_t began_ns = os_now_ns();
+	turn->began_ns = began_ns;
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	bool worked = turn->away > 0 && take_answers(worker);

@@ -52,6 +52,7 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 		connection->worker = worker;
 		connection->door = (uint8_t)door;
 		connection->last_active_s = worker->turn->now_s;
+		connection->progress_ns = worker->turn->began_ns;
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
 		if (!connection->is_open) connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
 	}

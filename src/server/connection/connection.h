@@ -103,9 +103,10 @@ struct connection {
 	struct connection *next_dirty;
 	struct connection *next_blocked;
 	uint32_t last_active_s;
-	uint8_t input_state; /* enum connection_input_state */
-	bool is_open;        /* the io knows it */
-	bool is_closing;     /* nothing is said or heard any more */
+	uint64_t progress_ns; /* when it last took what was sent to it */
+	uint8_t input_state;  /* enum connection_input_state */
+	bool is_open;         /* the io knows it */
+	bool is_closing;      /* nothing is said or heard any more */
 	bool is_sending;
 	bool is_paused;
 	bool is_held;    /* parses nothing until some of what it has asked was answered and sent */
@@ -145,6 +146,7 @@ struct turn {
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;
 	struct connection *blocked;
+	uint64_t began_ns;       /* the turn */
 	uint64_t short_since_ns; /* somebody waits for memory since then; 0: nobody does */
 	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
 	struct record *errands;  /* that are not ready yet, through next_errand */

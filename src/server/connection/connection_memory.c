@@ -156,6 +156,12 @@ uint64_t connection_memory_left(const struct connection_memory *memory) {
 	return (uint64_t)free_chunks(memory, CELLS_SHARED) * CHUNK_BYTES;
 }
 
+uint64_t connection_memory_free_cell_bytes(const struct connection_memory *memory) {
+	uint64_t bytes = 0;
+	for (uint32_t kind = 0; kind < CELL_KINDS; kind++) bytes += (uint64_t)memory->free_cells[kind] * bytes_of[kind];
+	return bytes;
+}
+
 /* ------------------------------------------------------------------ back to the system ----- */
 
 void connection_memory_tick(struct connection_memory *memory) {

@@ -87,6 +87,8 @@ static inline uint64_t connection_memory_used(const struct connection_memory *me
 	return (uint64_t)memory->used_count * CHUNK_BYTES;
 }
 uint64_t connection_memory_left(const struct connection_memory *memory);
+/* And of the free cells in chunks that are in use. */
+uint64_t connection_memory_free_cell_bytes(const struct connection_memory *memory);
 
 /* Once a second: what was not needed since the last time is to go back. */
 void connection_memory_tick(struct connection_memory *memory);

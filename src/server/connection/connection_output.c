@@ -189,6 +189,7 @@ static bool lease_sent(struct connection *connection, struct record *record) {
 /* All pieces of the last send have gone: those of the blocks and leases at the front. */
 static void pieces_sent(struct connection *connection) {
 	bool goes_on = true;
+	connection->progress_ns = turn_of(connection)->began_ns;
 	while (goes_on && connection->first_out != NULL) {
 		struct out *out = connection->first_out;
 		if (out->is_lease)
