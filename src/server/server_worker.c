@@ -295,6 +295,10 @@ static bool waits_for_more(const struct connection *connection) {
 
 static void flush_one(struct connection *connection) {
 	if (!waits_for_more(connection)) output_flush(connection);
+	/* Those that waited until some of the output had gone. */
+	if (connection->output_bytes < OUTPUT_BYTES_MAX && connection->first_answer != NULL &&
+		connection->first_answer->is_ready)
+		answers_drain(connection);
 	if (connection->is_held && !connection->is_blocked && connection_has_room(connection)) {
 		connection->is_held = false;
 		connection_resume(connection);

@@ -388,26 +388,6 @@ def test_the_focus_stays_where_the_user_went():
         assert page.script("document.getElementById('need').value") == "7m"
 
 
-def test_an_emergency_by_keyboard():
-    with Page(2) as page:
-        page.tab_to("need")
-        page.press("2m", Keys.ENTER)
-        page.outcome("ok")
-        done = page.done()
-        assert done["asked for"][1] == "2m of whole pages" and bytes_of(done["reclaimed"][1]) >= 2 << 20 and done["evicted"][1] == "0 B", done
-        items = page.figure("items")
-        page.browser.find_element("id", "need").clear()
-        page.tab_to("need")
-        page.press("8m", Keys.TAB, Keys.SPACE)
-        page.request_by_keyboard("Emergency", "ok")
-        page.until(lambda: page.done()["asked for"][1] == "8m of whole pages, evicting if needed")
-        assert bytes_of(page.done()["evicted"][1]) > 0 and bytes_of(page.done()["reclaimed"][1]) > 0, page.done()
-        page.until(lambda: page.figure("items") != items)
-        evicted = page.done()["evicted"][1]
-        page.until(lambda: page.script("document.querySelectorAll('#reports tr').length") == 2)
-        assert page.script("[...document.querySelectorAll('#reports tr')].map(r => r.cells[5].textContent)") == [evicted, "0 B"]
-
-
 def test_the_token_is_asked_for_and_kept():
     with tempfile.NamedTemporaryFile("w", suffix=".token") as file:
         file.write("0123456789abcdef\n")

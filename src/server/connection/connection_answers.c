@@ -313,7 +313,8 @@ static bool lacks_blocks(const struct connection *connection) {
 }
 
 void answers_drain(struct connection *connection) {
-	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing) {
+	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing &&
+		   connection->output_bytes < OUTPUT_BYTES_MAX) {
 		if (UNLIKELY(lacks_blocks(connection))) {
 			connection_block(connection);
 			break;
