@@ -21,6 +21,11 @@ function timeText(ns) {
 	if (ns < 1e9) return `${(ns / 1e6).toFixed(1)} ms`;
 	return `${(ns / 1e9).toFixed(2)} s`;
 }
+// What the user wrote: "64m".
+function bytesOf(text) {
+	const [, digits, unit] = /^(\d+)([kmg]?)$/i.exec(text);
+	return Number(digits) * 1024 ** ["", "k", "m", "g"].indexOf(unit.toLowerCase());
+}
 const shareText = (share) => `${(100 * share).toFixed(1)} %`;
 const countText = (n) => Math.round(n).toLocaleString("en");
 
@@ -250,21 +255,24 @@ function showResult(done, asked) {
 	const of = (answer, name, text) => right(answer && answer[name] !== undefined ? text(answer[name]) : "-");
 	byId("result").replaceChildren(
 		row(["asked for", right("all that can be gained"), right(done ? asked : "-")]),
+		row(["returned to the machine", right(done && done.asked_bytes !== undefined ? bytesText(estimated.free_bytes + estimated.reclaimable_bytes) : "-"),
+			of(done, "returned_bytes", bytesText)]),
 		row(["reclaimed", of(estimated, "reclaimable_bytes", bytesText), of(done, "reclaimed_bytes", bytesText)]),
 		row(["objects moved", of(estimated, "moves", countText), of(done, "moved_objects", countText)]),
 		row(["bytes moved", of(estimated, "move_bytes", bytesText), of(done, "moved_bytes", bytesText)]),
 		row(["work", of(estimated, "predicted_ns", timeText), of(done, "work_ns", timeText)]),
 		row(["longest step", of(estimated, "longest_step_ns", timeText), of(done, "longest_step_ns", timeText)]),
-		row(["evicted", right("-"), of(done, "evicted_bytes", bytesText)]));
+		row(["evicted", right("-"), of(done, "evicted_bytes", bytesText)]),
+		row(["items evicted", right("-"), of(done, "evicted_items", countText)]));
 	const outcome = byId("outcome");
 	outcome.className = "";
-	outcome.textContent = done ? `${done.result}: ${done.outcome}` : `Estimate of all that can be gained, without a budget: ${estimated.outcome}`;
+	outcome.textContent = done ? `${done.result}: ${done.why ?? done.outcome}` : `Estimate of all that can be gained, without a budget: ${estimated.outcome}`;
 }
 
 // One thing at a time. The buttons only say that they are busy: one that is disabled would lose the focus.
 async function act(work) {
 	if (isActing) return;
-	const buttons = document.querySelectorAll("button:not(#access button)"), asker = document.activeElement;
+	const buttons = document.querySelectorAll("button:not(#access button, #confirm button)"), asker = document.activeElement;
 	isActing = true;
 	buttons.forEach((button) => { button.setAttribute("aria-disabled", "true"); });
 	byId("outcome").className = "";
@@ -304,6 +312,21 @@ byId("estimate").addEventListener("click", () => act(async () => {
 	showResult(null, "");
 }));
 
+// What loses items is told beforehand: what it would give, and cost. Resolves to whether the user wants it; Escape is no.
+function confirmed(title, lines, note) {
+	const dialog = byId("confirm");
+	byId("confirm-title").textContent = title;
+	byId("confirm-lines").replaceChildren(...lines.map(([name, text]) => row([name, right(text)])));
+	byId("confirm-note").textContent = note;
+	dialog.returnValue = "";
+	dialog.showModal();
+	return new Promise((resolve) => { dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }); });
+}
+byId("confirm-no").addEventListener("click", () => byId("confirm").close(""));
+byId("confirm-yes").addEventListener("click", () => byId("confirm").close("yes"));
+
+const leaveIt = () => { byId("outcome").textContent = "Nothing was changed"; };
+
 // Estimates, does, shows both.
 function actBeside(path, query, asked) {
 	return act(async () => {
@@ -323,9 +346,36 @@ byId("defrag").addEventListener("submit", (event) => {
 });
 byId("emergency").addEventListener("submit", (event) => {
 	event.preventDefault();
-	const query = { bytes: byId("need").value }, asked = [`${query.bytes} of whole pages`];
-	if (byId("evict").checked) { query.evict = "1"; asked.push("evicting if needed"); }
-	actBeside("/api/emergency", query, asked.join(", "));
+	const need = byId("need").value, mayEvict = byId("evict").checked, needBytes = bytesOf(need);
+	act(async () => {
+		estimated = await look("/api/estimate");
+		const gentle = estimated.free_bytes + estimated.reclaimable_bytes, lacking = Math.max(0, needBytes - gentle);
+		const isRefused = lacking > (mayEvict ? estimated.evictable_bytes : 0);
+		const note = isRefused ? "That is more than can be returned: it will be refused, and nothing changed."
+			: lacking > 0 ? `About ${bytesText(lacking)} of items will be lost.` : "No item will be lost.";
+		const lines = [["asked for", bytesText(needBytes)], ["free already", bytesText(estimated.free_bytes)],
+			["by compacting", bytesText(estimated.reclaimable_bytes)],
+			["by evicting", mayEvict ? `${bytesText(isRefused ? 0 : lacking)} of ${bytesText(estimated.evictable_bytes)}` : "not allowed"]];
+		if (!await confirmed(`Return ${bytesText(needBytes)} to the machine?`, lines, note)) return leaveIt();
+		const query = mayEvict ? { bytes: need, evict: "1" } : { bytes: need };
+		showResult(await ask("POST", `/api/emergency?${new URLSearchParams(query)}`), `${need} for the machine${mayEvict ? ", evicting if needed" : ""}`);
+	});
+});
+byId("limit").addEventListener("submit", (event) => {
+	event.preventDefault();
+	const wanted = byId("wanted").value, wantedBytes = bytesOf(wanted);
+	act(async () => {
+		const [estimate, now] = await Promise.all([look("/api/estimate"), look("/api/limit")]);
+		const lost = Math.max(0, now.used_bytes - estimate.reclaimable_bytes - wantedBytes);
+		const note = wantedBytes > now.limit_max_bytes ? "That is more than --memory-max allows: it will be refused."
+			: lost > 0 ? `Up to ${bytesText(lost)} of items will be lost.` : "No item will be lost.";
+		const lines = [["limit now", bytesText(now.limit_bytes)], ["in use", bytesText(now.used_bytes)], ["by compacting", bytesText(estimate.reclaimable_bytes)],
+			["by evicting, at most", bytesText(lost)]];
+		if (!await confirmed(`A limit of ${bytesText(wantedBytes)} from now on?`, lines, note)) return leaveIt();
+		const done = await ask("POST", `/api/limit?${new URLSearchParams({ bytes: wanted })}`);
+		byId("outcome").className = "";
+		byId("outcome").textContent = `The limit is to be ${bytesText(done.limit_goal_bytes)}; ${bytesText(done.used_bytes)} are in use.`;
+	});
 });
 
 // ---- once a second ---------------------------------------------------------------------------------------------------

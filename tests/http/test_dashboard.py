@@ -214,6 +214,13 @@ class Page:
         self.press(Keys.ENTER)
         self.outcome(begins)
 
+    def confirm(self, note, key="confirm-yes"):
+        """Answers the question, whose note says this, by keyboard."""
+        self.until(lambda: self.script("document.getElementById('confirm').open"))
+        assert note in self.text("confirm-note"), self.text("confirm-note")
+        self.tab_to(key)
+        self.press(Keys.ENTER)
+
     def done(self):
         """What the last request said of itself, by the row's name."""
         lines = self.script("[...document.querySelectorAll('#result tr')].map(r => [...r.cells].map(c => c.textContent))")
@@ -268,7 +275,43 @@ def test_updates_and_budgets():
         described = page.script("document.getElementById(document.getElementById('estimate').getAttribute('aria-describedby')).textContent")
         assert "whatever budget" in described, described
         page.browser.find_element("id", "need").send_keys("900m", Keys.ENTER)
+        page.confirm("it will be refused")
         page.outcome("Not done")
+
+
+def test_what_loses_items_is_asked_first():
+    with Page(2) as page:
+        items = page.script("points.at(-1).payload")
+        page.browser.find_element("id", "need").send_keys("2m")
+        page.browser.find_element("id", "evict").click()
+        # Not wanted: by the button, and by Escape.
+        page.tab_to("Emergency")
+        page.press(Keys.ENTER)
+        page.until(lambda: page.focused() == "confirm-no")
+        lines = page.script("Object.fromEntries([...document.querySelectorAll('#confirm-lines tr')].map(r => [...r.cells].map(c => c.textContent)))")
+        assert lines["asked for"] == "2.00 MiB" and bytes_of(lines["free already"]) + bytes_of(lines["by compacting"]) > 0, lines
+        assert " of " in lines["by evicting"], lines
+        page.press(Keys.ENTER)
+        page.outcome("Nothing was changed")
+        assert page.focused() == "Emergency", page.focused()
+        page.press(Keys.ENTER)
+        page.until(lambda: page.focused() == "confirm-no")
+        page.press(Keys.ESCAPE)
+        page.outcome("Nothing was changed")
+        page.until_looks(2)
+        assert page.script("points.at(-1).payload") == items and "emergency" not in page.text("reports")
+        page.press(Keys.ENTER)
+        page.confirm("")
+        page.outcome("ok")
+        done = page.done()
+        assert done["asked for"][1] == "2m for the machine, evicting if needed" and bytes_of(done["returned to the machine"][1]) >= 2 << 20, done
+        page.browser.find_element("id", "wanted").send_keys("4m", Keys.ENTER)
+        page.confirm("of items will be lost")
+        page.outcome("The limit is to be 4.00 MiB")
+        page.browser.find_element("id", "wanted").clear()
+        page.browser.find_element("id", "wanted").send_keys("64m", Keys.ENTER)
+        page.confirm("No item will be lost")
+        page.outcome("The limit is to be 64.0 MiB")
 
 
 def test_seconds_without_gets_have_no_hit_rate():
@@ -364,6 +407,10 @@ def test_narrow_and_dark():
             for bad in (False, True):
                 if bad:
                     page.browser.find_element("id", "need").send_keys("900m", Keys.ENTER)
+                    page.until(lambda: page.script("document.getElementById('confirm').open"))
+                    seen, pale = page.browser.execute_script(PALE_TEXTS)
+                    assert not pale, (scheme, "dialog", pale)
+                    page.confirm("it will be refused")
                     page.outcome("Not done")
                 seen, pale = page.browser.execute_script(PALE_TEXTS)
                 assert seen > 80 and not pale, (scheme, seen, pale)

@@ -391,7 +391,16 @@ def test_who_does_not_take_his_answer_keeps_nobody_out():
 
 
 def rss_mib(served):
-    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{served.server.process.pid}/status").read()).group(1)) / 1024
+    return served.server.rss_bytes() / (1 << 20)
+
+
+def served_within(served, path, seconds):
+    """While others' requests have all the places that are not for probes, it is refused at once; so it is asked again."""
+    until = time.monotonic() + seconds
+    while (got := served.ask("GET", path))[0] == 503 and b"too many" in got[1]:
+        assert time.monotonic() < until, got
+    assert got[0] == 200 and time.monotonic() < until, (path, got[0])
+    return got[1]
 
 
 def figure(served, name):
@@ -421,11 +430,12 @@ def test_answers_that_nobody_reads_stay_in_the_budget():
         # All at once: one map is for many. One after the other: each has his own.
         for count, pause_s in ((128, 0), (60, 0.02)):
             streams = who_do_not_read(served, count, "/api/map", pause_s)
-            for path in ("/healthz", "/metrics", "/api/stats"):
+            for path in ("/healthz", "/metrics"):
                 began = time.monotonic()
                 served.get(path)
                 assert time.monotonic() - began < 2, path
-            assert len(served.ask("GET", "/api/map")[1]) == whole, "who reads is not served"
+            served_within(served, "/api/stats", 3)
+            assert abs(len(served_within(served, "/api/map", 5)) - whole) < whole / 50, "who reads is not served"
             assert rss_mib(served) - before_mib < 20, (count, before_mib, rss_mib(served))
             for stream in streams:
                 stream.close()
