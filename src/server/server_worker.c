@@ -245,7 +245,8 @@ static struct connection *heaviest(struct server_worker *worker, uint64_t *leavi
 	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
 		if (at->is_closing)
 			*leaving_bytes += connection_held_bytes(at);
-		else if (at->door != LISTENER_CONTROL && (most == NULL || pays_before(at, most, worker->turn->began_ns)))
+		else if (at->door != LISTENER_CONTROL && connection_held_bytes(at) > CONNECTION_BYTES &&
+				 (most == NULL || pays_before(at, most, worker->turn->began_ns)))
 			most = at;
 	}
 	return most;

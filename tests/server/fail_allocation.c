@@ -1,7 +1,9 @@
 /* fail_allocation.c: preloaded into a server, makes the Nth request for memory of the program itself fail: malloc, calloc, realloc; counted from the
- * moment when the file $SNUG_FAIL_AFTER exists, if that is given, else from the start. $SNUG_FAIL_AT is N. So a sweep over all N meets each of
+ * moment when the file $SNUG_FAIL_AFTER exists, if that is given, else from the start. $SNUG_FAIL_AT is N; when it has failed, the file
+ * $SNUG_FAILED exists. So a sweep over all N meets each of
  * them once. What the C library asks for on the program's behalf is let through: glibc's look-up of users, for one, does not survive it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -38,6 +40,9 @@ static bool fails_now(const void *caller) {
 	const char *at = getenv("SNUG_FAIL_AT"), *after = getenv("SNUG_FAIL_AFTER");
 	if (at == NULL || (after != NULL && access(after, F_OK) != 0)) return false;
 	if (atomic_fetch_add(&asked, 1) + 1 != strtol(at, NULL, 10)) return false;
+	const char *failed = getenv("SNUG_FAILED");
+	int mark = failed == NULL ? -1 : open(failed, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (mark >= 0) close(mark);
 	errno = ENOMEM;
 	return true;
 }

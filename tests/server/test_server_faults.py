@@ -99,19 +99,23 @@ def require(condition, what):
 
 
 def sweep_start(snugd, library):
-    """Until it is the first client that meets the failure: then the start asks for no more."""
+    """Until nothing fails any more before the first clients were served: then the start asks for no more, and neither do they."""
     at, refused = 0, 0
     while True:
         at += 1
-        server = Server(snugd, library, {"SNUG_FAIL_AT": str(at)})
+        mark = tempfile.mktemp(prefix="snug-failed-")
+        server = Server(snugd, library, {"SNUG_FAIL_AT": str(at), "SNUG_FAILED": mark})
         if server.wait_ready():
-            is_first_clients = not talk(server, SCRIPTS[0])
+            talk(server, SCRIPTS[0])
+            has_failed = os.path.exists(mark)
             require(talk(server, SCRIPTS[0]), f"start, {at}: it does not serve: {server.text()}")
             require(server.end() == 0, f"start, {at}: ends with {server.process.returncode}: {server.text()}")
-            if is_first_clients:
+            if not has_failed:
                 require(refused > 0, "nothing was ever refused: this proves nothing")
                 return f"{at - 1} requests for memory at the start, {refused} of them ended it"
+            os.unlink(mark)
             continue
+        os.unlink(mark)
         status = server.end()
         refused += 1
         require(0 < status < 128, f"start, {at}: ends by signal or with {status}: {server.text()}")

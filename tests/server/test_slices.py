@@ -67,6 +67,9 @@ def fill(server, items=ITEMS):
     return client
 
 
+CHECKS = 5  # in one piece each lets two answers through; in slices, dozens, fewer where the machine is busy
+
+
 def answered_beside(server, client, command):
     """How many gets and sets are answered before the command is."""
     asker = server.connect()
@@ -90,9 +93,12 @@ def test_clients_are_answered_while_memory_is_checked():
     for threads in 1, 2:
         with Server("-t", str(threads)) as server:
             client = fill(server)
-            answered, answer = answered_beside(server, client, b"snug check")
-            assert answer.count(b":check ok\r\n") == threads, answer
-            assert answered >= 50, f"{threads} workers: {answered} answers during the check"
+            total = 0
+            for _ in range(CHECKS):
+                answered, answer = answered_beside(server, client, b"snug check")
+                assert answer.count(b":check ok\r\n") == threads, answer
+                total += answered
+            assert total >= 50, f"{threads} workers: {total} answers during {CHECKS} checks"
 
 
 def test_checks_of_many_clients_end():

@@ -185,6 +185,7 @@ void connection_received(struct connection *connection, const char *bytes, size_
 	if (connection->is_closing) return;
 	connection->last_active_s = connection->worker->turn->now_s;
 	connection->worker->connections.read_bytes += length;
+	if (connection->records == 0 && connection->blocks == 0) connection->progress_ns = turn_of(connection)->began_ns;
 	if (length == 0) {
 		connection->has_ended = true;
 		if (connection->input_bytes > 0) consume_input(connection);

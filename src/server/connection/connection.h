@@ -103,7 +103,7 @@ struct connection {
 	struct connection *next_dirty;
 	struct connection *next_blocked;
 	uint32_t last_active_s;
-	uint64_t progress_ns; /* when it last took what was sent to it */
+	uint64_t progress_ns; /* when it last took what was sent to it, or held nothing */
 	uint8_t input_state;  /* enum connection_input_state */
 	bool is_open;         /* the io knows it */
 	bool is_closing;      /* nothing is said or heard any more */
