@@ -8,6 +8,9 @@ typedef void (*parse_function)(const struct line *line, size_t words, uint64_t i
 
 /* ------------------------------------------------------------------ storing ---------------- */
 
+/* The last month of the 32 bits is no date: libmemcached writes -5 as 4294967291. */
+#define DATE_MAX ((uint64_t)UINT32_MAX - 30u * 24 * 3600)
+
 /* As memcached takes it: 64 bits are read, of which the low 32 count, so 4294967295 is -1. A date after 2038 is the one exception: there it would be
  * taken for one long past. */
 static bool take_exptime(struct word word, int64_t *exptime) {
@@ -15,7 +18,7 @@ static bool take_exptime(struct word word, int64_t *exptime) {
 	bool is_negative = word.length > 0 && word.bytes[0] == '-';
 	if (is_negative) word = (struct word){word.bytes + 1, word.length - 1};
 	if (!word_to_u64(word, &value) || value > (uint64_t)INT64_MAX) return false;
-	bool is_date = !is_negative && value < UINT32_MAX;
+	bool is_date = !is_negative && value < DATE_MAX;
 	*exptime = is_date ? (int64_t)value : (int32_t)(uint32_t)(is_negative ? 0 - value : value);
 	return true;
 }
