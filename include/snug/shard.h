@@ -179,10 +179,12 @@ SNUG_NODISCARD snug_error snug_shard_lease_view(snug_shard *shard, const snug_le
 
 /* ------------------------------------------------------------------ memory ------------------------------------------------ */
 
-/* Evicts items of about so many bytes, the least valuable first; tells how many bytes it were; 0: nothing can go. For emergencies. */
+/* Evicts items of about so many bytes, the least valuable first; tells how many bytes it were; 0: nothing can go. For emergencies.
+ * With no_eviction nothing can. */
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
 
-/* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain. As snug_pools_set_limit. */
+/* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain; with no_eviction as far as packing goes,
+ * and further as items are deleted or expire. As snug_pools_set_limit. */
 SNUG_NODISCARD snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes);
 
 /* Counts memory of the caller's, such as buffers, towards the limit, evicting items for it. NO_MEMORY: nothing more can be evicted. */

@@ -169,7 +169,7 @@ void shard_fit_ghosts(snug_shard *shard) {
 
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 	uint64_t evicted_bytes = 0;
-	if (shard == NULL) return 0;
+	if (shard == NULL || shard->options.no_eviction) return 0;
 	while (evicted_bytes < bytes) {
 		uint32_t gained_bytes = shard_evict_one(shard);
 		if (gained_bytes == 0) break;

@@ -2,7 +2,8 @@
  *
  * The sweep for expired and flushed items walks the index, one place a slice, as long as there are items that may be dead; it reads the
  * items, which look-ups do anyway for the popular ones. A lower limit is reached by evicting until what is left would fit, while a
- * defragmentation gains pages, which the pools give back at once (mem/limit.h). */
+ * defragmentation gains pages, which the pools give back at once (mem/limit.h). Where nothing may be evicted it is approached by packing alone,
+ * size classes merged too; what that leaves above it stays, and shrinks as items are deleted or expire. */
 #include "base/bits.h"
 #include "cache/shard_state.h"
 
@@ -14,8 +15,10 @@
 snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
 	snug_error error = snug_pools_set_limit(shard->pools, limit_bytes);
-	if (!error) rank_set_limit(&shard->rank, limit_bytes);
-	return error;
+	if (error) return error;
+	rank_set_limit(&shard->rank, limit_bytes);
+	shard->has_merged = false;
+	return SNUG_OK;
 }
 
 /* ------------------------------------------------------------------ sweep ------------------ */
@@ -101,6 +104,7 @@ static bool gain_pages(snug_shard *shard) {
 	if (!shard->gains_pages) {
 		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 		options.retain_bytes = 0;
+		options.merge_classes = shard->options.no_eviction;
 		shard->gains_pages = snug_defragment_begin(shard->pools, &options) == SNUG_OK;
 		if (!shard->gains_pages) return false; /* somebody else's is under way, and gains as well */
 	}
@@ -108,8 +112,20 @@ static bool gain_pages(snug_shard *shard) {
 	if (!done) return true;
 	snug_report report;
 	shard->gains_pages = false;
+	shard->has_merged = shard->options.no_eviction;
 	if (snug_defragment_end(shard->pools, &report) != SNUG_OK) return false;
 	return report.reclaimed_bytes + report.returned_bytes > 0;
+}
+
+/* Without eviction it is not begun for nothing. */
+static bool may_gain_pages(const snug_shard *shard, const snug_stats *stats) {
+	if (!shard->options.no_eviction || shard->gains_pages || !shard->has_merged) return true;
+	return stats->free_page_bytes + stats->total.reclaimable_bytes > 0;
+}
+
+/* What lies free would do: only the OS does not take it back. */
+static bool is_enough_free(const snug_stats *stats) {
+	return stats->free_page_bytes >= stats->limit_bytes - stats->limit_goal_bytes;
 }
 
 static bool approach_limit(snug_shard *shard) {
@@ -121,7 +137,8 @@ static bool approach_limit(snug_shard *shard) {
 		shard->gains_pages = false;
 		return snug_defragment_end(shard->pools, &report) == SNUG_OK;
 	}
-	if (gain_pages(shard)) return true;
+	if (may_gain_pages(shard, &stats) && gain_pages(shard)) return true;
+	if (shard->options.no_eviction || is_enough_free(&stats)) return false;
 	for (uint32_t evicted = 0; evicted < LIMIT_EVICTIONS; evicted++)
 		if (shard_evict_one(shard) == 0) return false; /* all is pinned */
 	(void)shard_index_step(shard);

@@ -53,6 +53,7 @@ struct snug_shard {
 	uint64_t cas_last;
 	uint32_t generation;    /* of the items that are not flushed */
 	bool gains_pages;       /* for a lower limit a defragmentation is under way */
+	bool has_merged;        /* without eviction: classes were merged for this limit, which is not tried again */
 	int64_t flush_at_s;     /* 0: none to come */
 	snug_ref watched;       /* what must not be evicted, and is followed when it moves; 0: nothing */
 	uint64_t sweep_hand;    /* as `hand`, of the sweep for what is dead */

@@ -243,6 +243,44 @@ def test_nothing_is_evicted_with_M():
         assert server.json("stats")["curr_items"] == items
 
 
+def test_a_lower_limit_evicts_nothing_with_M():
+    """It is approached by packing; what is missing is told, and shrinks as items go. All else goes on."""
+    with Server("-M", "-t", "2", "-m", "32") as server:
+        server.store((f"k{i}" for i in range(60000)), 200)
+        server.delete(f"k{i}" for i in range(60000) if i % 2)
+        full, items = server.resident_bytes(), 30000
+        told = server.json("limit", "4m")
+        assert told["limit_goal_bytes"] == 4 * MIB and told["missing_bytes"] > MIB and "-M" in told["missing"], told
+        until = time.monotonic() + PATIENCE_S
+        while server.json("limit")["used_bytes"] > 9 * MIB:
+            assert time.monotonic() < until, server.json("limit")
+            time.sleep(0.05)
+        told, stats = server.json("limit"), server.json("stats")
+        assert abs(told["used_bytes"] - told["limit_goal_bytes"] - told["missing_bytes"]) < MIB // 4, told
+        assert stats["curr_items"] == items and stats["evictions"] == 0, stats
+        assert full - server.resident_bytes() > 4 * MIB, (full, server.resident_bytes())
+        with server.connect() as client:
+            wire = client.makefile("rwb")
+            for line, answer in (
+                (b"set new 0 0 5000\r\n" + b"x" * 5000 + b"\r\n", b"SERVER_ERROR out of memory storing object\r\n"),
+                (b"mg k2 s\r\n", b"HD s200\r\n"),
+                (b"touch k2 0\r\n", b"TOUCHED\r\n"),
+                (b"delete k2\r\n", b"DELETED\r\n"),
+            ):
+                wire.write(line)
+                wire.flush()
+                assert wire.readline() == answer, line
+        server.delete(f"k{i}" for i in range(0, 60000, 2) if i % 10 > 0)
+        while "missing" in (told := server.json("limit")) or told["limit_bytes"] > 4 * MIB:
+            assert time.monotonic() < until, told
+            time.sleep(0.05)
+        assert told["used_bytes"] <= 4 * MIB and told["missing_bytes"] == 0, told
+        assert server.json("stats")["evictions"] == 0
+        server.store(["new"], 5000)
+        assert server.ask("mg new s") == ["HD s5000"]
+        server.ctl("check")
+
+
 def test_a_lower_limit_lowers_what_is_resident():
     with Server() as server:
         server.store((f"k{i}" for i in range(300000)), 200)

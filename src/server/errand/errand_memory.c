@@ -13,7 +13,8 @@ struct memory {
 	uint64_t goal_bytes;  /* sums */
 	uint64_t now_bytes;
 	uint64_t used_bytes;
-	uint32_t changed; /* workers that have the new limit */
+	uint64_t missing_bytes; /* above the limit, and not to be had by packing */
+	uint32_t changed;       /* workers that have the new limit */
 	snug_error error;
 };
 
@@ -146,7 +147,11 @@ static void visit_limit(struct errand *errand, struct server_worker *worker) {
 	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
 	memory->goal_bytes += stats.pools.limit_goal_bytes;
 	memory->now_bytes += stats.pools.limit_bytes;
-	memory->used_bytes += stats.pools.committed_bytes + stats.pools.metadata_bytes + stats.pools.charged_bytes;
+	uint64_t used_bytes = stats.pools.committed_bytes + stats.pools.metadata_bytes + stats.pools.charged_bytes;
+	uint64_t packed_bytes = used_bytes - stats.pools.free_page_bytes - stats.pools.total.reclaimable_bytes;
+	memory->used_bytes += used_bytes;
+	if (packed_bytes > stats.pools.limit_goal_bytes)
+		memory->missing_bytes += packed_bytes - stats.pools.limit_goal_bytes;
 }
 
 static void answer_limit(struct errand *errand, struct text *out) {
@@ -160,6 +165,12 @@ static void answer_limit(struct errand *errand, struct text *out) {
 	stat_u64(out, "limit_bytes", memory->now_bytes);
 	stat_u64(out, "used_bytes", memory->used_bytes);
 	stat_u64(out, "limit_max_bytes", errand->server->settings.memory_max_bytes);
+	stat_u64(out, "missing_bytes", memory->missing_bytes);
+	if (memory->missing_bytes > 0)
+		stat_text(out, "missing",
+				  errand->server->settings.no_eviction
+					  ? "nothing is evicted (-M): until items are deleted or expire, stores are refused"
+					  : "items are evicted for it, step by step");
 	text_say(out, "END");
 }
 
