@@ -7,8 +7,7 @@
 static const char *const help[] = {
 	"snug estimate [coalesce|compact]                          what a defragmentation would gain; touches nothing",
 	"snug defrag [coalesce|compact] [bytes N] [ms N] [return]  defragments; budgets per worker; return: memory to OS",
-	"snug emergency BYTES [evict]                              returns so many bytes to the machine, by evicting too "
-	"if that is said",
+	"snug emergency BYTES [evict]                              returns bytes to the machine; evict: evicts for it",
 	"snug schedule HH:MM-HH:MM|every TIME [target PERCENT]     defragments daily in that window, or at intervals",
 	"snug schedules                                            the schedules, their runs, and when the next is due",
 	"snug cancel ID                                            ends a schedule",
