@@ -71,7 +71,7 @@ static const struct metric of_server[] = {
 	COMMAND("cmd_flush", "flush", "hit"),
 	{"snug_committed_bytes", "snug_committed_bytes", "", "gauge", "Pages in use by the pools."},
 	{"snug_metadata_bytes", "snug_metadata_bytes", "", "gauge", "Bookkeeping of the pools."},
-	{"snug_buffer_bytes", "snug_buffer_bytes", "", "gauge", "Connections' buffers, part of the limit."},
+	{"snug_buffer_bytes", "snug_buffer_bytes", "", "gauge", "What connections hold, beside the limit."},
 	{"snug_reclaimable_bytes", "snug_reclaimable_bytes", "", "gauge", "What a defragmentation would reclaim now."},
 	{"snug_internal_fragmentation", "snug_internal_fragmentation_ratio", "", "gauge",
 	 "Share of the objects' slots that holds nothing."},

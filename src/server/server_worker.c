@@ -194,22 +194,25 @@ void server_worker_run(struct server_worker *worker, void *const *requests, size
 
 /* ------------------------------------------------------------------ a turn ----------------- */
 
-static bool lacks_memory(const struct connection *connection) {
-	return !buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false));
+/* For memory, or for a record, of which others have all that there are for those who hold some. */
+static bool still_waits(const struct connection *connection, bool *is_short) {
+	const struct record *next = connection->first_answer;
+	if (connection->is_closing) return false;
+	if (connection_lacks_memory(connection)) return *is_short = true;
+	if (next != NULL && next->is_ready) return false;
+	return buffers_left(&turn_of(connection)->buffers.records, connection->records) == 0;
 }
 
 /* Those of whom each waited for a record or for memory, and may have it now. The others wait on: some of what is taken may never be given
  * back. */
 static void resume_blocked(struct turn *turn) {
 	struct connection *connection = turn->blocked;
-	if (LIKELY(connection == NULL)) return;
-	bool is_short = false;
+	bool is_short = connection_memory_is_short(&turn->buffers.memory);
+	if (LIKELY(connection == NULL && !is_short && turn->short_since_ns == 0)) return;
 	turn->blocked = NULL;
 	while (connection != NULL) {
 		struct connection *next = connection->next_blocked;
-		bool lacks = lacks_memory(connection);
-		is_short |= lacks && !connection->is_closing;
-		if (!connection->is_closing && (lacks || buffers_left(&turn->buffers.records, connection->records) == 0)) {
+		if (still_waits(connection, &is_short)) {
 			connection->next_blocked = turn->blocked;
 			turn->blocked = connection;
 		} else {
@@ -221,14 +224,17 @@ static void resume_blocked(struct turn *turn) {
 		}
 		connection = next;
 	}
-	if (!is_short)
+	if (!is_short) {
 		turn->short_since_ns = 0;
-	else if (turn->short_since_ns == 0)
-		turn->short_since_ns = os_now_ns();
+		turn->relieves = false;
+	} else if (turn->short_since_ns == 0) {
+		turn->short_since_ns = turn->began_ns;
+	}
 }
 
 #define SHORT_PATIENCE_NS UINT64_C(100000000) /* whoever reads has given some back by then */
 #define RELIEF_SHARE 8u                       /* of the budget: as much is to be free then */
+#define RELIEF_CLOSES 4u                      /* in one turn: each takes a look at all connections */
 
 /* Those that take nothing come before those that do. */
 static bool pays_before(const struct connection *one, const struct connection *other, uint64_t now_ns) {
@@ -263,20 +269,24 @@ static void tell_closed(struct server_worker *worker, uint64_t bytes) {
 
 /* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it. What comes back may lie in pieces of
  * another kind: then one more is closed the next time, and not all at once. */
-static void relieve(struct server_worker *worker, uint64_t now_ns) {
+static void relieve(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
+	const struct connection_memory *memory = &turn->buffers.memory;
 	uint64_t wanted_bytes = buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE, leaving_bytes;
-	if (LIKELY(turn->short_since_ns == 0) || now_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
-	for (bool is_first = true;; is_first = false) {
+	if (LIKELY(turn->short_since_ns == 0) || turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
+	for (uint32_t closed = 0; closed < RELIEF_CLOSES; closed++) {
 		struct connection *most = heaviest(worker, &leaving_bytes);
-		const struct connection_memory *memory = &turn->buffers.memory;
 		uint64_t free_bytes = connection_memory_left(memory) + connection_memory_free_cell_bytes(memory);
-		if (most == NULL || (!is_first && free_bytes + leaving_bytes >= wanted_bytes)) break;
+		if (most == NULL || (turn->relieves && free_bytes + leaving_bytes >= wanted_bytes)) {
+			turn->relieves = false;
+			turn->short_since_ns = turn->began_ns; /* what they held comes back within a few turns */
+			return;
+		}
+		turn->relieves = true;
 		worker->connections.memory_closed++;
 		tell_closed(worker, connection_held_bytes(most));
 		connection_close(most);
 	}
-	turn->short_since_ns = now_ns; /* what they held comes back within a few turns */
 }
 
 /* All is said, and nothing more will be asked. */
@@ -379,7 +389,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	bool worked = turn->away > 0 && take_answers(worker);
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
 	resume_blocked(turn);
-	relieve(worker, began_ns);
+	relieve(worker);
 	worked |= io_poll(turn->io);
 	bool has_news = worked;
 	worked |= send_requests(worker);
@@ -402,11 +412,11 @@ bool server_worker_turn(struct server_worker *worker) {
 void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
 	struct turn *turn = worker->turn;
 	if (!turn->watches_inbox) turn->watches_inbox = io_watch(turn->io, wake_fd);
-	uint64_t most_ns = turn->errands != NULL || turn->short_since_ns != 0 || !turn->is_listening ||
-							   (turn->is_ending && !turn->is_drained)
+	uint64_t most_ns = turn->errands != NULL || !turn->is_listening || (turn->is_ending && !turn->is_drained)
 						   ? SHORT_WAIT_NS
 						   : UPKEEP_WAIT_NS;
 	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
+	if (turn->short_since_ns != 0) most_ns = smaller(most_ns, SHORT_PATIENCE_NS);
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
 	io_wait(turn->io, timeout_ns);

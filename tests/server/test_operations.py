@@ -279,6 +279,44 @@ def test_what_was_received_is_answered_before_the_end():
         assert snugd.process.wait(PATIENCE_S) == 0
 
 
+def test_half_commands_lock_nobody_out():
+    """Six hundred begin a command and do not end it: they hold more than there is, and nobody else waits for memory. New clients come in all the same, within a moment."""
+    with Snugd("memory-limit = 64", "connection-memory = 2m", "threads = 1", "conn-limit = 2000") as snugd:
+        held = [snugd.connect() for _ in range(600)]
+        for client in held:
+            try:
+                client.sendall(b"set half 0 0 3900\r\n" + b"h" * 3000)
+            except OSError:
+                pass  # it was closed: it is one of those that pay
+        until = time.monotonic() + PATIENCE_S
+        served = []  # and they stay
+        while len(served) < 200:
+            assert time.monotonic() < until, f"{len(served)} new clients were served"
+            client = snugd.connect()
+            got = b""
+            try:
+                client.sendall(b"set key 0 0 1\r\nx\r\nget key\r\n")
+                while part := client.recv(4096):
+                    got += part
+                    if got.endswith(b"END\r\n"):
+                        break
+            except OSError:
+                pass
+            if got.endswith(b"END\r\n"):
+                served.append(client)
+            else:
+                client.close()
+                time.sleep(0.01)
+        with snugd.connect() as client:
+            client.sendall(b"stats\r\n")
+            got = b""
+            while not got.endswith(b"END\r\n"):
+                got += client.recv(65536)
+        assert int(got.split(b"STAT snug_memory_closed ")[1].split()[0]) > 0
+        for client in held + served:
+            client.close()
+
+
 def test_a_reload_is_logged_as_json_too():
     with Snugd("log-format = json") as snugd:
         said = [json.loads(line) for line in snugd.reload("log-format = json", "idle-timeout = 9")]

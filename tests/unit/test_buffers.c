@@ -135,6 +135,30 @@ static void the_reserve_is_for_those_who_may(void **state) {
 	connection_memory_deinit(&memory);
 }
 
+/* Input beyond a chunk comes from malloc: both together stay within the budget. */
+static void what_is_borrowed_counts(void **state) {
+	(void)state;
+	struct buffers buffers;
+	uint32_t bytes = 3 * CHUNK_BYTES, more = (uint32_t)BUDGET;
+	assert_int_equal(buffers_init(&buffers, BUDGET, 2048), SNUG_OK);
+	void *input = buffers_take_input(&buffers, &bytes, CELLS_SHARED);
+	assert_non_null(input);
+	assert_int_equal(bytes, 4 * CHUNK_BYTES);
+	assert_int_equal(buffers_held_bytes(&buffers), bytes);
+	assert_null(buffers_take_input(&buffers, &more, CELLS_SHARED));
+	void *large[BUDGET / CHUNK_BYTES];
+	uint32_t count = 0;
+	while ((large[count] = connection_cell_take(&buffers.memory, CELL_LARGE, CELLS_RESERVED)) != NULL) count++;
+	assert_int_equal(count, BUDGET / CHUNK_BYTES - 4);
+	assert_true(connection_memory_is_short(&buffers.memory));
+	assert_lawful(&buffers.memory);
+	while (count > 0) connection_cell_give(&buffers.memory, CELL_LARGE, large[--count]);
+	buffers_give_input(&buffers, input, bytes);
+	assert_false(connection_memory_is_short(&buffers.memory));
+	assert_int_equal(buffers_held_bytes(&buffers), 0);
+	buffers_deinit(&buffers);
+}
+
 static void what_was_not_needed_for_a_second_goes_back(void **state) {
 	(void)state;
 	struct connection_memory memory;
@@ -175,6 +199,7 @@ int main(void) {
 		cmocka_unit_test(little_memory_has_fewer_records),
 		cmocka_unit_test(random_takes_and_gives_keep_the_laws),
 		cmocka_unit_test(the_reserve_is_for_those_who_may),
+		cmocka_unit_test(what_is_borrowed_counts),
 		cmocka_unit_test(what_was_not_needed_for_a_second_goes_back),
 		cmocka_unit_test(the_walker_sees_a_wrong_count),
 	};

@@ -18,13 +18,12 @@ static uint32_t shared_records_of(uint64_t bytes, uint32_t records_max) {
 
 snug_error buffers_init(struct buffers *buffers, uint64_t bytes, uint32_t records_max) {
 	uint32_t shared = shared_records_of(bytes, records_max);
-	buffers->large_bytes = 0;
 	buffers->records = (struct record_stock){.taken_max = 2 * shared, .shared_max = shared};
 	return connection_memory_init(&buffers->memory, bytes);
 }
 
 void buffers_deinit(struct buffers *buffers) {
-	SNUG_ASSERT(buffers->records.taken == 0 && buffers->large_bytes == 0);
+	SNUG_ASSERT(buffers->records.taken == 0);
 	SNUG_ASSERT(connection_memory_check(&buffers->memory) == NULL);
 	connection_memory_deinit(&buffers->memory);
 }
@@ -64,10 +63,12 @@ static enum cell_kind input_kind(uint32_t bytes) {
 static void *take_large(struct buffers *buffers, uint32_t *bytes) {
 	uint32_t room = CHUNK_BYTES;
 	while (room < *bytes && room < UINT32_MAX / 2) room *= 2;
-	if (room < *bytes || buffers->large_bytes + room > connection_memory_left(&buffers->memory)) return NULL;
+	if (room < *bytes || !connection_memory_borrow(&buffers->memory, room / CHUNK_BYTES)) return NULL;
 	void *input = malloc(room);
-	if (input == NULL) return NULL;
-	buffers->large_bytes += room;
+	if (input == NULL) {
+		connection_memory_repay(&buffers->memory, room / CHUNK_BYTES);
+		return NULL;
+	}
 	*bytes = room;
 	return input;
 }
@@ -83,14 +84,14 @@ void *buffers_take_input(struct buffers *buffers, uint32_t *bytes, enum cell_rig
 void buffers_give_input(struct buffers *buffers, void *input, uint32_t bytes) {
 	if (UNLIKELY(bytes > CHUNK_BYTES)) {
 		free(input);
-		buffers->large_bytes -= bytes;
+		connection_memory_repay(&buffers->memory, bytes / CHUNK_BYTES);
 		return;
 	}
 	connection_cell_give(&buffers->memory, input_kind(bytes), input);
 }
 
 uint64_t buffers_held_bytes(const struct buffers *buffers) {
-	return connection_memory_used(&buffers->memory) + buffers->large_bytes;
+	return connection_memory_used(&buffers->memory);
 }
 
 uint64_t buffers_limit_bytes(const struct buffers *buffers) {

@@ -1,7 +1,7 @@
 /* server/connection/buffers.h: who among a worker's connections may take how much of its connection memory.
  *
  * Nothing is taken from the items. Records are shared by need, half of them; the others are for who has none. Input that is larger
- * than a chunk comes from malloc, and counts all the same. Belongs to one worker. */
+ * than a chunk comes from malloc, and counts as so many chunks. Belongs to one worker. */
 #ifndef SNUG_SERVER_BUFFERS_H
 #define SNUG_SERVER_BUFFERS_H
 
@@ -15,7 +15,6 @@ struct record_stock {
 
 struct buffers {
 	struct connection_memory memory;
-	uint64_t large_bytes; /* input beyond CHUNK_BYTES */
 	struct record_stock records;
 };
 

@@ -58,6 +58,7 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 	}
 	if (connection == NULL || !connection->is_open) {
 		atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+		worker->connections.rejected++;
 		close(fd);
 		return;
 	}

@@ -147,7 +147,8 @@ struct turn {
 	struct connection *dirty;
 	struct connection *blocked;
 	uint64_t began_ns;       /* the turn */
-	uint64_t short_since_ns; /* somebody waits for memory since then; 0: nobody does */
+	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
+	bool relieves;           /* connections are being closed for it, some in each turn */
 	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
 	struct record *errands;  /* that are not ready yet, through next_errand */
 	struct record **outbox;  /* for each worker: what is to be sent to it, through next_away; and the last one */
@@ -200,6 +201,8 @@ void connection_mark_dirty(struct connection *connection);
 
 /* Waits for memory: until somebody gives some back, or the one that holds most is closed. */
 void connection_block(struct connection *connection);
+/* What a blocked one waits for is not there: room for the answer that comes next, if that is ready, or else for the next command. */
+bool connection_lacks_memory(const struct connection *connection);
 
 /* connection_commands.c: parses and executes; tells how many bytes were used up. */
 size_t connection_commands(struct connection *connection, const char *bytes, size_t length);
@@ -226,6 +229,9 @@ void answers_drain(struct connection *connection);
 void answers_drop(struct connection *connection);
 /* A request has come back. */
 void record_returned(struct record *record);
+
+/* There is no block for what comes next. */
+bool answers_lack_blocks(const struct connection *connection);
 
 /* connection_errands.c: what is done by visiting all workers, or by the coordinator. */
 void answers_begin_errand(struct connection *connection, const struct command *command);

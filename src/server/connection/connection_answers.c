@@ -306,8 +306,7 @@ static bool say_text(struct connection *connection, struct record *record) {
 	return true;
 }
 
-/* For the longest answer that is copied. */
-static bool lacks_blocks(const struct connection *connection) {
+bool answers_lack_blocks(const struct connection *connection) {
 	enum cell_right right = connection_right(connection, connection->blocks == 0);
 	return !cells_are_there(&turn_of(connection)->buffers.memory, 0, 1, right);
 }
@@ -315,9 +314,9 @@ static bool lacks_blocks(const struct connection *connection) {
 void answers_drain(struct connection *connection) {
 	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing &&
 		   connection->output_bytes < OUTPUT_BYTES_MAX) {
-		if (UNLIKELY(lacks_blocks(connection))) {
-			connection_block(connection);
-			break;
+		if (UNLIKELY(answers_lack_blocks(connection))) {
+			connection_block(connection); /* which goes on by itself */
+			return;
 		}
 		struct record *record = connection->first_answer;
 		bool in_use = false;

@@ -218,10 +218,19 @@ void connection_block(struct connection *connection) {
 	turn->blocked = connection;
 }
 
+static bool lacks_command_memory(const struct connection *connection) {
+	return !buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false));
+}
+
+bool connection_lacks_memory(const struct connection *connection) {
+	const struct record *next = connection->first_answer;
+	return next != NULL && next->is_ready ? answers_lack_blocks(connection) : lacks_command_memory(connection);
+}
+
 /* There is no memory for the next command's record and answer now, but there will be: others give theirs back, or the one that holds most is
  * closed. */
 static bool waits_for_memory(struct connection *connection) {
-	if (LIKELY(buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false)))) return false;
+	if (LIKELY(!lacks_command_memory(connection))) return false;
 	connection_block(connection);
 	return true;
 }

@@ -107,7 +107,10 @@ static struct errand *say_later(struct text *text) {
 void answers_begin_errand(struct connection *connection, const struct command *command) {
 	struct text text = {0};
 	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
-	SNUG_ASSERT(buffers_are_there(&turn_of(connection)->buffers, CELLS_RESERVED));
+	if (!SNUG_GUARD(buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false)))) {
+		connection_close(connection); /* waits_for_memory() has looked */
+		return;
+	}
 	struct errand *errand = errand_begin(connection->worker, command, &text);
 	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
 	if (errand == NULL && is_long && !text.failed && !command->reply.is_quiet) {

@@ -72,7 +72,7 @@ snug_error connection_memory_init(struct connection_memory *memory, uint64_t byt
 
 void connection_memory_deinit(struct connection_memory *memory) {
 	size_t region_bytes = (size_t)memory->chunk_count * CHUNK_BYTES;
-	SNUG_ASSERT(memory->used_count == 0);
+	SNUG_ASSERT(memory->used_count == 0 && memory->outside_count == 0);
 	unpoison(memory->region, region_bytes);
 	(void)munmap(memory->region, region_bytes);
 	free(memory->chunk);
@@ -82,6 +82,7 @@ void connection_memory_deinit(struct connection_memory *memory) {
 
 static uint32_t free_chunks(const struct connection_memory *memory, enum cell_right right) {
 	uint32_t count = memory->warm.count + memory->cold.count;
+	count = count > memory->outside_count ? count - memory->outside_count : 0;
 	if (right == CELLS_RESERVED) return count;
 	return count > memory->reserve_count ? count - memory->reserve_count : 0;
 }
@@ -152,6 +153,21 @@ bool cells_are_there(const struct connection_memory *memory, uint32_t records, u
 	return LIKELY(chunks == 0) || chunks <= free_chunks(memory, right);
 }
 
+bool connection_memory_borrow(struct connection_memory *memory, uint32_t chunks) {
+	if (free_chunks(memory, CELLS_SHARED) < chunks) return false;
+	memory->outside_count += chunks;
+	return true;
+}
+
+void connection_memory_repay(struct connection_memory *memory, uint32_t chunks) {
+	SNUG_ASSERT(memory->outside_count >= chunks);
+	memory->outside_count -= chunks;
+}
+
+bool connection_memory_is_short(const struct connection_memory *memory) {
+	return UNLIKELY(free_chunks(memory, CELLS_RESERVED) < memory->reserve_count);
+}
+
 uint64_t connection_memory_left(const struct connection_memory *memory) {
 	return (uint64_t)free_chunks(memory, CELLS_SHARED) * CHUNK_BYTES;
 }
@@ -206,6 +222,6 @@ const char *connection_memory_check(const struct connection_memory *memory) {
 		const char *law = check_kind(memory, kind, &used);
 		if (law != NULL) return law;
 	}
-	if (used != memory->used_count) return "M2";
+	if (used != memory->used_count || used + memory->outside_count > memory->chunk_count) return "M2";
 	return used + memory->warm.count + memory->cold.count == memory->chunk_count ? NULL : "M2";
 }

@@ -59,6 +59,7 @@ struct connection_memory {
 	uint32_t chunk_count;   /* the budget */
 	uint32_t reserve_count; /* of them */
 	uint32_t used_count;
+	uint32_t outside_count;                /* as many as were taken elsewhere, by malloc; they count as used */
 	struct chunk_list warm;                /* free and resident */
 	struct chunk_list cold;                /* free and given back */
 	uint32_t warm_min;                     /* the fewest warm ones since the last second began: not needed */
@@ -82,13 +83,20 @@ uint32_t connection_cell_bytes(enum cell_kind kind);
 /* True: so many records and blocks can be taken now. */
 bool cells_are_there(const struct connection_memory *memory, uint32_t records, uint32_t blocks, enum cell_right right);
 
+/* Memory that is taken elsewhere counts as so many chunks. False: the budget is used up. */
+SNUG_NODISCARD bool connection_memory_borrow(struct connection_memory *memory, uint32_t chunks);
+void connection_memory_repay(struct connection_memory *memory, uint32_t chunks);
+
 /* Bytes of chunks in use, and of those that are left to CELLS_SHARED. */
 static inline uint64_t connection_memory_used(const struct connection_memory *memory) {
-	return (uint64_t)memory->used_count * CHUNK_BYTES;
+	return (uint64_t)(memory->used_count + memory->outside_count) * CHUNK_BYTES;
 }
 uint64_t connection_memory_left(const struct connection_memory *memory);
 /* And of the free cells in chunks that are in use. */
 uint64_t connection_memory_free_cell_bytes(const struct connection_memory *memory);
+
+/* True: the reserve is being used. */
+bool connection_memory_is_short(const struct connection_memory *memory);
 
 /* Once a second: what was not needed since the last time is to go back. */
 void connection_memory_tick(struct connection_memory *memory);
