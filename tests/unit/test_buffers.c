@@ -46,8 +46,8 @@ static void little_memory_has_fewer_records(void **state) {
 	struct buffers little, much;
 	assert_int_equal(buffers_init(&little, (uint64_t)1 << 20, 2048), SNUG_OK);
 	assert_int_equal(buffers_init(&much, (uint64_t)1 << 30, 2048), SNUG_OK);
-	assert_int_equal(little.records.shared_max, 64);
-	assert_int_equal(little.records.taken_max, 128);
+	assert_int_equal(little.records.shared_max, ((uint32_t)1 << 20) / 4 / RECORD_BYTES);
+	assert_int_equal(little.records.taken_max, 2 * little.records.shared_max);
 	assert_int_equal(much.records.shared_max, 1024);
 	assert_int_equal(much.records.taken_max, 2048);
 	buffers_deinit(&little);

@@ -15,9 +15,9 @@
 #define RESERVE_MIN 2u
 
 static const uint32_t bytes_of[CELL_KINDS] = {CONNECTION_BYTES, RECORD_BYTES, BLOCK_BYTES, CHUNK_BYTES};
-static const uint32_t cells_of[CELL_KINDS] = {CHUNK_BYTES / CONNECTION_BYTES, CHUNK_BYTES / RECORD_BYTES,
-											  CHUNK_BYTES / BLOCK_BYTES, 1};
-_Static_assert(CHUNK_BYTES / CONNECTION_BYTES <= CHUNK_CELLS_MAX, "the bitmap has a bit for each cell");
+static const uint32_t cells_of[CELL_KINDS] = {CHUNK_CELLS_MAX, CHUNK_BYTES / RECORD_BYTES, CHUNK_BYTES / BLOCK_BYTES,
+											  1};
+_Static_assert(CHUNK_CELLS_MAX <= CHUNK_BYTES / CONNECTION_BYTES, "a chunk holds as many as the bitmap has bits");
 
 uint32_t connection_cell_bytes(enum cell_kind kind) {
 	return bytes_of[kind];
@@ -116,7 +116,12 @@ void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind
 	while (chunk->free[word] == 0) word++; /* free_count says that one is not */
 	uint32_t cell = word * 64 + (uint32_t)__builtin_ctzll(chunk->free[word]);
 	chunk->free[word] &= chunk->free[word] - 1;
-	if (--chunk->free_count == 0) drop(memory, partial, number);
+	if (--chunk->free_count == 0)
+		drop(memory, partial, number);
+	else if (LIKELY(chunk->free[word] != 0)) /* the next one */
+		__builtin_prefetch(memory->region + (size_t)number * CHUNK_BYTES +
+							   (size_t)(word * 64 + (uint32_t)__builtin_ctzll(chunk->free[word])) * bytes_of[kind],
+						   1);
 	memory->free_cells[kind]--;
 	memory->taken[kind]++;
 	char *at = memory->region + (size_t)number * CHUNK_BYTES + (size_t)cell * bytes_of[kind];
@@ -128,7 +133,7 @@ void connection_cell_give(struct connection_memory *memory, enum cell_kind kind,
 	size_t offset = (size_t)((char *)cell - memory->region);
 	uint32_t number = (uint32_t)(offset / CHUNK_BYTES), at = (uint32_t)(offset % CHUNK_BYTES) / bytes_of[kind];
 	struct chunk *chunk = &memory->chunk[number];
-	SNUG_ASSERT(number < memory->chunk_count && chunk->kind == kind && offset % bytes_of[kind] == 0);
+	SNUG_ASSERT(number < memory->chunk_count && chunk->kind == kind && offset % CHUNK_BYTES % bytes_of[kind] == 0);
 	SNUG_ASSERT((chunk->free[at / 64] >> at % 64 & 1) == 0);
 	poison_slot(cell, bytes_of[kind]);
 	chunk->free[at / 64] |= UINT64_C(1) << at % 64;

@@ -27,9 +27,11 @@
 #define CHUNK_BYTES 65536u
 #define CHUNK_CELLS_MAX 128u
 
-#define CONNECTION_BYTES 512u
-#define RECORD_BYTES 4096u /* of a record, its head included */
-#define BLOCK_BYTES 16384u /* of a block, its head included */
+/* No power of two, which would put the heads of all cells into the same few sets of the processor's cache (gets of 24 over two workers cost
+ * 1.05 times as much). Whole cache lines. */
+#define CONNECTION_BYTES 448u
+#define RECORD_BYTES 4032u /* of a record, its head included */
+#define BLOCK_BYTES 16320u /* of a block, its head included */
 
 enum cell_kind { CELL_CONNECTION, CELL_RECORD, CELL_BLOCK, CELL_LARGE, CELL_KINDS };
 
