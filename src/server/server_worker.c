@@ -236,10 +236,14 @@ static void resume_blocked(struct turn *turn) {
 #define RELIEF_SHARE 8u                       /* of the budget: as much is to be free then */
 #define RELIEF_CLOSES 4u                      /* in one turn: each takes a look at all connections */
 
+/* It takes nothing of what is there for it. Who only waits to be served does not stall. */
+static bool stalls(const struct connection *connection, uint64_t now_ns) {
+	return connection->first_out != NULL && now_ns - connection->progress_ns >= SHORT_PATIENCE_NS;
+}
+
 /* Those that take nothing come before those that do. */
 static bool pays_before(const struct connection *one, const struct connection *other, uint64_t now_ns) {
-	bool one_stalls = now_ns - one->progress_ns >= SHORT_PATIENCE_NS;
-	bool other_stalls = now_ns - other->progress_ns >= SHORT_PATIENCE_NS;
+	bool one_stalls = stalls(one, now_ns), other_stalls = stalls(other, now_ns);
 	if (one_stalls != other_stalls) return one_stalls;
 	return connection_held_bytes(one) > connection_held_bytes(other);
 }
@@ -283,9 +287,8 @@ static void relieve(struct server_worker *worker) {
 			return;
 		}
 		turn->relieves = true;
-		worker->connections.memory_closed++;
 		tell_closed(worker, connection_held_bytes(most));
-		connection_close(most);
+		connection_close_for_memory(most);
 	}
 }
 

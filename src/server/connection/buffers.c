@@ -8,7 +8,7 @@
 
 #define RECORDS_SHARE 4u /* of the budget, at most, are the records that are shared */
 #define RECORDS_MIN 16u
-#define ANSWER_BLOCKS 3u
+#define COMMAND_BLOCKS 3u /* a head, a value that is copied, a line's end */
 
 /* What waits for others must not take what the answers need. */
 static uint32_t shared_records_of(uint64_t bytes, uint32_t records_max) {
@@ -49,7 +49,7 @@ uint32_t buffers_left(const struct record_stock *records, uint32_t held) {
 
 bool buffers_are_there(const struct buffers *buffers, enum cell_right right) {
 	return buffers->records.taken < buffers->records.taken_max &&
-		   cells_are_there(&buffers->memory, 1, ANSWER_BLOCKS, right);
+		   cells_are_there(&buffers->memory, 1, COMMAND_BLOCKS, right);
 }
 
 static enum cell_kind input_kind(uint32_t bytes) {

@@ -52,7 +52,6 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 		connection->worker = worker;
 		connection->door = (uint8_t)door;
 		connection->last_active_s = worker->turn->now_s;
-		connection->progress_ns = worker->turn->began_ns;
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
 		if (!connection->is_open) connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
 	}
@@ -76,6 +75,11 @@ void connection_close(struct connection *connection) {
 	connection->worker->connections.current--;
 	atomic_fetch_sub_explicit(&connection->worker->server->connection_count, 1, memory_order_relaxed);
 	io_close(turn_of(connection)->io, &connection->stream);
+}
+
+void connection_close_for_memory(struct connection *connection) {
+	if (!connection->is_closing) connection->worker->connections.memory_closed++;
+	connection_close(connection);
 }
 
 static void drop_input(struct connection *connection) {
@@ -154,7 +158,7 @@ static bool ensure_input_room(struct connection *connection, size_t bytes) {
 
 static void append_input(struct connection *connection, const char *bytes, size_t length) {
 	if (!ensure_input_room(connection, connection->input_bytes + length)) {
-		connection_close(connection);
+		connection_close_for_memory(connection);
 		return;
 	}
 	memcpy(connection->input + connection->input_bytes, bytes, length);
@@ -186,7 +190,6 @@ void connection_received(struct connection *connection, const char *bytes, size_
 	if (connection->is_closing) return;
 	connection->last_active_s = connection->worker->turn->now_s;
 	connection->worker->connections.read_bytes += length;
-	if (connection->records == 0 && connection->blocks == 0) connection->progress_ns = turn_of(connection)->began_ns;
 	if (length == 0) {
 		connection->has_ended = true;
 		if (connection->input_bytes > 0) consume_input(connection);

@@ -103,7 +103,7 @@ struct connection {
 	struct connection *next_dirty;
 	struct connection *next_blocked;
 	uint32_t last_active_s;
-	uint64_t progress_ns; /* when it last took what was sent to it, or held nothing */
+	uint64_t progress_ns; /* when the output began, or some of it went */
 	uint8_t input_state;  /* enum connection_input_state */
 	bool is_open;         /* the io knows it */
 	bool is_closing;      /* nothing is said or heard any more */
@@ -168,7 +168,9 @@ static inline struct turn *turn_of(const struct connection *connection) {
 	return connection->worker->turn;
 }
 
-/* The reserve is the operator's, and for what is needed to end what was begun: a first block for answers that come back, the beginning of a
+#define ANSWER_BLOCKS 2u /* that an answer takes besides at most: before and behind a leased value */
+
+/* The reserve is the operator's, and for what is needed to end what was begun: the first blocks for answers that come back, the beginning of a
  * command. No new command begins on it. */
 static inline enum cell_right connection_right(const struct connection *connection, bool ends_what_was_begun) {
 	return connection->door == LISTENER_CONTROL || ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
@@ -184,6 +186,8 @@ static inline uint64_t connection_held_bytes(const struct connection *connection
 void connection_begin(struct server_worker *worker, int fd, enum listener_kind door);
 /* Ends it. It may be gone on return. */
 void connection_close(struct connection *connection);
+/* The same, because there is no memory for what it asks; counted. */
+void connection_close_for_memory(struct connection *connection);
 /* What the io says. */
 void connection_received(struct connection *connection, const char *bytes, size_t length);
 void connection_sent(struct connection *connection);

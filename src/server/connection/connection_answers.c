@@ -92,7 +92,7 @@ static struct record *text_record(struct connection *connection, size_t bytes) {
 		return last;
 	struct record *record = record_take(connection, RECORD_TEXT);
 	if (record == NULL) {
-		connection_close(connection);
+		connection_close_for_memory(connection);
 		return NULL;
 	}
 	record->is_ready = true;
@@ -247,7 +247,7 @@ struct record *record_for_command(struct connection *connection, const struct co
 								  enum record_purpose purpose) {
 	struct record *record = record_take(connection, purpose);
 	if (record == NULL) {
-		connection_close(connection);
+		connection_close_for_memory(connection);
 		return NULL;
 	}
 	keep_command(record, command);
@@ -308,7 +308,7 @@ static bool say_text(struct connection *connection, struct record *record) {
 
 bool answers_lack_blocks(const struct connection *connection) {
 	enum cell_right right = connection_right(connection, connection->blocks == 0);
-	return !cells_are_there(&turn_of(connection)->buffers.memory, 0, 1, right);
+	return !cells_are_there(&turn_of(connection)->buffers.memory, 0, ANSWER_BLOCKS, right);
 }
 
 void answers_drain(struct connection *connection) {

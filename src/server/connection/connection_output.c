@@ -14,10 +14,12 @@
 
 static void append(struct connection *connection, struct out *out) {
 	out->next = NULL;
-	if (connection->last_out == NULL)
+	if (connection->last_out == NULL) {
 		connection->first_out = out;
-	else
+		connection->progress_ns = turn_of(connection)->began_ns;
+	} else {
 		connection->last_out->next = out;
+	}
 	connection->last_out = out;
 	connection_mark_dirty(connection);
 }
@@ -49,8 +51,8 @@ static void give_block(struct connection *connection, void *block) {
 
 static struct block *append_block(struct connection *connection) {
 	struct turn *turn = turn_of(connection);
-	struct block *block =
-		connection_cell_take(&turn->buffers.memory, CELL_BLOCK, connection_right(connection, connection->blocks == 0));
+	struct block *block = connection_cell_take(&turn->buffers.memory, CELL_BLOCK,
+											   connection_right(connection, connection->blocks < ANSWER_BLOCKS));
 	if (block == NULL) return NULL;
 	connection->blocks++;
 	block->out.is_lease = false;
@@ -65,7 +67,7 @@ char *output_room(struct connection *connection, uint32_t bytes) {
 	struct block *block = last == NULL || last->is_lease ? NULL : block_of(last);
 	if (block == NULL || BLOCK_ROOM - block->end < bytes) block = append_block(connection);
 	if (block == NULL) {
-		connection_close(connection);
+		connection_close_for_memory(connection);
 		return NULL;
 	}
 	return block->bytes + block->end;
