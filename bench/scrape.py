@@ -28,7 +28,7 @@ def worker_ns(pid):
 
 
 def measure(threads):
-    command = [PROGRAM, "-p", "0", "-m", "256", "-t", str(threads), "--http", "127.0.0.1:0"]
+    command = [PROGRAM, "-p", "-1", "-m", "256", "-t", str(threads), "--http", "127.0.0.1:0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         url = re.search(r"http://[0-9.:]+", server.stderr.readline()).group(0) + "/metrics"

@@ -10,6 +10,7 @@
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 #include "server/process/pid_file.h"
+#include "server/process/port_file.h"
 #include "server/process/process.h"
 #include "server/server.h"
 
@@ -116,6 +117,14 @@ static void learn_port(struct snugd *snugd) {
 		}
 }
 
+/* Whoever waits for the file would wait for ever without it; but memcached serves all the same, and so do we. */
+static void tell_ports(struct snugd *snugd) {
+	const char *path = getenv(PORT_FILE_VARIABLE);
+	struct text why = {0};
+	if (path != NULL && !port_file_write(path, &snugd->listeners, &why)) log_lines(&snugd->log, SNUG_LOG_WARNING, &why);
+	text_deinit(&why);
+}
+
 static void stop_all(struct snugd *snugd) {
 	http_stop(snugd->http);
 	server_stop(snugd->server);
@@ -131,6 +140,7 @@ static bool start(struct snugd *snugd) {
 	if (!pid_file_open(&snugd->pid_file, settings->pid_file, why)) return false;
 	if (!listeners_open(settings, &snugd->listeners, why)) return false;
 	learn_port(snugd);
+	tell_ports(snugd);
 	if (!process_drop_privileges(settings, &snugd->listeners, &snugd->log, why)) return false;
 	if (settings->core_dumps) process_allow_core();
 	if (!log_stderr_start(settings->log_json)) {

@@ -95,7 +95,7 @@ class Server:
         self.path = os.path.join(scratch, "socket")
         user = ["-u", "root"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(
-            [os.path.join(PROGRAMS, "snugd"), "-s", self.path, "-p", "0", "-m", "64", "--memory-max", "1024", "-t", "2", "--http", "127.0.0.1:0", *user],
+            [os.path.join(PROGRAMS, "snugd"), "-s", self.path, "-p", "-1", "-m", "64", "--memory-max", "1024", "-t", "2", "--http", "127.0.0.1:0", *user],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
         self.ports = {}
         while "port" not in self.ports or "http" not in self.ports:

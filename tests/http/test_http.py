@@ -261,7 +261,7 @@ def test_actions_from_elsewhere_need_the_token():
         file.write("short\n")
         file.flush()
         for path in (file.name, "/nowhere"):
-            command = [PROGRAM, "-p", "0", "-m", "16", "--http", "127.0.0.1:0", "--http-token-file", path]
+            command = [PROGRAM, "-p", "-1", "-m", "16", "--http", "127.0.0.1:0", "--http-token-file", path]
             done = subprocess.run(command, capture_output=True, text=True, timeout=20)
             assert done.returncode == 71 and f"--http-token-file: {path}" in done.stderr, done
 
@@ -605,10 +605,10 @@ def test_the_end_under_open_connections():
 
 
 def test_listens_where_it_is_told():
-    done = subprocess.run([PROGRAM, "-p", "0", "-m", "16", "--http", "999.1.1.1"], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([PROGRAM, "-p", "-1", "-m", "16", "--http", "999.1.1.1"], capture_output=True, text=True, timeout=20)
     assert done.returncode == 71 and "999.1.1.1" in done.stderr, done
     with Http() as served:
-        command = [PROGRAM, "-p", "0", "-m", "16", "--http", f"127.0.0.1:{served.port}"]
+        command = [PROGRAM, "-p", "-1", "-m", "16", "--http", f"127.0.0.1:{served.port}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)
         assert done.returncode == 71 and "Address already in use" in done.stderr, done
 

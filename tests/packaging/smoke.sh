@@ -49,7 +49,7 @@ inside snugd --config /etc/snugd.conf --check-config >/dev/null || fail "the con
 ok "has its files; the config is fine"
 
 mkdir -p "$root/run/snugd"
-chroot "$root" /usr/bin/snugd --config /etc/snugd.conf -p 0 -u root 2>"$work/log" &
+chroot "$root" /usr/bin/snugd --config /etc/snugd.conf -p -1 -u root 2>"$work/log" &
 server=$!
 for _ in $(seq 100); do
 	port=$(sed -n 's/.*127\.0\.0\.1:\([0-9]*\).*/\1/p' "$work/log" | head -1)

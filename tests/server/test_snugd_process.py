@@ -44,7 +44,7 @@ class Snugd:
     def __init__(self, *arguments, command=None, user=USER):
         as_user = ["-u", user] if user else []
         self.process = subprocess.Popen(
-            [*(command or [PROGRAM, "-p", "0"]), *as_user, *arguments],
+            [*(command or [PROGRAM, "-p", "-1"]), *as_user, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.said = []
@@ -141,7 +141,7 @@ def test_other_signals_do_no_harm():
 
 def test_signals_that_a_shell_ignores_in_its_background():
     """As in `snugd &` in a script: SIGINT is ignored from birth."""
-    command = ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", PROGRAM, "-p", "0"]
+    command = ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", PROGRAM, "-p", "-1"]
     with Snugd("-t", "1", command=command) as snugd:
         snugd.end(signal.SIGINT)
 
@@ -155,7 +155,7 @@ def test_sockets_and_pid_file_come_and_go():
             assert stat.S_IMODE(os.stat(control).st_mode) == 0o600
             assert answers(path, socket.AF_UNIX) and answers(control, socket.AF_UNIX)
             assert int(pathlib.Path(pid).read_text()) == snugd.process.pid
-            refused = run("-p", "0", "-P", pid, "-u", USER, status=EX_OSERR)
+            refused = run("-p", "-1", "-P", pid, "-u", USER, status=EX_OSERR)
             assert f"in use by process {snugd.process.pid}" in refused.stderr, refused.stderr
             refused = run("-s", path, "-u", USER, status=EX_OSERR)
             assert "another process listens there" in refused.stderr, refused.stderr
@@ -182,7 +182,7 @@ def test_control_only():
                 answer = b"".join(iter(lambda: stream.recv(65536), b""))
             assert refusal not in answer and b"STAT moves 0" in answer and b"STAT 0:limit_bytes" in answer, answer
             snugd.end()
-    refused = run("--control-only", "-p", "0", "-u", USER, status=EX_USAGE)
+    refused = run("--control-only", "-p", "-1", "-u", USER, status=EX_USAGE)
     assert "name one with --control" in refused.stderr, refused.stderr
 
 
@@ -238,7 +238,7 @@ def test_the_daemon_serves_when_its_parent_returns():
             assert int(fields[3]) != pid and int(fields[3]) != os.getsid(0), "neither leader of a session nor in ours"
             assert os.readlink(f"/proc/{pid}/cwd") == "/"
             assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)} == {"/dev/null"}
-            refused = run("-d", "-p", "0", "-P", pid_path, "-u", USER, status=EX_OSERR)
+            refused = run("-d", "-p", "-1", "-P", pid_path, "-u", USER, status=EX_OSERR)
             assert "in use by process" in refused.stderr, refused.stderr
         finally:
             os.kill(pid, signal.SIGTERM)
@@ -287,8 +287,8 @@ def test_root_becomes_nobody():
 
 def test_only_root_becomes_somebody_else():
     if os.geteuid() != 0:
-        assert "only root" in run("-p", "0", "-u", "root", status=EX_OSERR).stderr
-    assert "no user 'no-such-user'" in run("-p", "0", "-u", "no-such-user", status=EX_OSERR).stderr
+        assert "only root" in run("-p", "-1", "-u", "root", status=EX_OSERR).stderr
+    assert "no user 'no-such-user'" in run("-p", "-1", "-u", "no-such-user", status=EX_OSERR).stderr
 
 
 def test_json_lines():
@@ -304,11 +304,11 @@ def test_json_lines():
 
 def test_too_many_connections_for_the_system():
     limited = ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh", PROGRAM]
-    done = subprocess.run([*limited, "-p", "0", "-u", USER, "-c", "100000000"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*limited, "-p", "-1", "-u", USER, "-c", "100000000"], capture_output=True, text=True, check=False)
     assert done.returncode == EX_USAGE
     if os.geteuid() == 0:
         return  # may raise the limit
-    done = subprocess.run([*limited, "-p", "0", "-c", "1000"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*limited, "-p", "-1", "-c", "1000"], capture_output=True, text=True, check=False)
     assert done.returncode == EX_OSERR and "ulimit -Hn" in done.stderr, done.stderr
 
 
@@ -321,9 +321,45 @@ def test_help_version_manual_and_bad_options():
         assert done.stdout == "" and re.fullmatch(r"snugd: .+\nTry: snugd --help\n", done.stderr), done.stderr
 
 
+def test_port_0_is_no_tcp():
+    with tempfile.TemporaryDirectory() as directory:
+        path, ports = os.path.join(directory, "socket"), os.path.join(directory, "ports")
+        os.environ["MEMCACHED_PORT_FILENAME"] = ports
+        try:
+            with Snugd("-s", path, "-p", "0", command=[PROGRAM]) as snugd:
+                assert f"listening on {path}, " in snugd.ready, snugd.ready
+                assert answers(path, socket.AF_UNIX)
+                snugd.end()
+        finally:
+            del os.environ["MEMCACHED_PORT_FILENAME"]
+        assert os.listdir(directory) == []
+    refused = run("-p", "0", "-u", USER, status=EX_USAGE)
+    assert "nobody could connect" in refused.stderr, refused.stderr
+
+
+def test_the_ports_file_says_which_port_it_is():
+    with tempfile.TemporaryDirectory() as directory:
+        ports = pathlib.Path(directory, "ports")
+        beside = pathlib.Path(directory, "ports.lck")
+        beside.symlink_to("/dev/full")  # never followed
+        os.environ["MEMCACHED_PORT_FILENAME"] = str(ports)
+        try:
+            with Snugd("-t", "2") as snugd:
+                assert ports.read_text() == f"TCP INET: {snugd.port}\n", ports.read_text()
+                assert os.listdir(directory) == ["ports"]
+                snugd.end()
+            os.environ["MEMCACHED_PORT_FILENAME"] = os.path.join(directory, "nowhere", "ports")
+            with Snugd("-t", "1") as snugd:
+                assert any("MEMCACHED_PORT_FILENAME: " in line for line in snugd.said), snugd.said
+                assert answers(("127.0.0.1", snugd.port))
+                snugd.end()
+        finally:
+            del os.environ["MEMCACHED_PORT_FILENAME"]
+
+
 def test_config_file():
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
-        file.write(f"# of the test\nport = 0\nthreads = 1\nmemory-limit = 16\nuser = {USER}\n")
+        file.write(f"# of the test\nport = -1\nthreads = 1\nmemory-limit = 16\nuser = {USER}\n")
         file.flush()
         with Snugd("--config", file.name, command=[PROGRAM], user=None) as snugd:
             assert "1 worker, 16 MiB" in snugd.ready, snugd.ready

@@ -40,7 +40,7 @@ static int remove_place(void **state) {
 	return result;
 }
 
-static struct settings tcp(const char *address, uint16_t port, uint32_t threads) {
+static struct settings tcp(const char *address, int32_t port, uint32_t threads) {
 	struct settings settings = {
 		.threads = threads, .backlog = 16, .has_port = true, .port = port, .listen = {.count = 1}};
 	(void)snprintf(settings.listen.entry[0], sizeof settings.listen.entry[0], "%s", address);
@@ -108,7 +108,7 @@ static bool has_v6(void) {
 
 static void one_worker_has_one_socket(void **state) {
 	(void)state;
-	struct settings settings = tcp("127.0.0.1", 0, 1);
+	struct settings settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, 1);
 	struct listeners listeners = opened(&settings);
 	assert_int_equal(listeners.count, 1);
 	const struct listener *listener = &listeners.listener[0];
@@ -128,7 +128,7 @@ static void one_worker_has_one_socket(void **state) {
 
 static void four_workers_share_the_port_that_the_kernel_chose(void **state) {
 	(void)state;
-	struct settings settings = tcp("127.0.0.1", 0, 4);
+	struct settings settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, 4);
 	struct listeners listeners = opened(&settings);
 	const struct listener *listener = &listeners.listener[0];
 	assert_int_equal(listener->fd_count, 4);
@@ -148,7 +148,7 @@ static void four_workers_share_the_port_that_the_kernel_chose(void **state) {
 static void an_address_in_use_is_refused(void **state) {
 	(void)state;
 	for (uint32_t threads = 1; threads <= 2; threads++) {
-		struct settings settings = tcp("127.0.0.1", 0, threads);
+		struct settings settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, threads);
 		struct listeners listeners = opened(&settings);
 		for (uint32_t others = 1; others <= 2; others++) {
 			struct settings same = tcp("127.0.0.1", listeners.listener[0].port, others);
@@ -170,7 +170,7 @@ static void v6_is_v6_alone(void **state) {
 	assert_string_equal(listeners.listener[0].name, name);
 	assert_true(connects_to(AF_INET6, port));
 	listeners_close(&listeners);
-	settings = tcp("::", 0, 1);
+	settings = tcp("::", SETTINGS_PORT_ANY, 1);
 	listeners = opened(&settings);
 	assert_true(connects_to(AF_INET6, listeners.listener[0].port));
 	assert_false(connects_to(AF_INET, listeners.listener[0].port));
@@ -179,7 +179,7 @@ static void v6_is_v6_alone(void **state) {
 
 static void a_star_is_every_address(void **state) {
 	(void)state;
-	struct settings settings = tcp("*", 0, 2);
+	struct settings settings = tcp("*", SETTINGS_PORT_ANY, 2);
 	struct listeners listeners = opened(&settings);
 	uint16_t port = listeners.listener[0].port;
 	assert_true(connects_to(AF_INET, port));
@@ -195,7 +195,7 @@ static void a_star_is_every_address(void **state) {
 static void half_a_star_is_refused(void **state) {
 	(void)state;
 	if (!has_v6()) skip();
-	struct settings settings = tcp("::1", 0, 1);
+	struct settings settings = tcp("::1", SETTINGS_PORT_ANY, 1);
 	struct listeners listeners = opened(&settings);
 	settings = tcp("*", listeners.listener[0].port, 1);
 	refused(&settings, "[::]", "Address already in use");
@@ -204,7 +204,7 @@ static void half_a_star_is_refused(void **state) {
 
 static void several_addresses_take_one_port(void **state) {
 	(void)state;
-	struct settings settings = tcp("127.0.0.1", 0, 2);
+	struct settings settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, 2);
 	strcpy(settings.listen.entry[1], "127.0.0.2");
 	strcpy(settings.listen.entry[2], "127.0.0.3:0");
 	strcpy(settings.listen.entry[3], "127.0.0.4");
@@ -222,7 +222,7 @@ static void names_are_looked_up(void **state) {
 	struct addrinfo *found;
 	if (getaddrinfo("localhost", NULL, NULL, &found) != 0) skip(); /* a bare chroot knows no names */
 	freeaddrinfo(found);
-	struct settings settings = tcp("localhost", 0, 1);
+	struct settings settings = tcp("localhost", SETTINGS_PORT_ANY, 1);
 	struct listeners listeners = opened(&settings);
 	assert_true(listeners.count >= 1);
 	assert_true(connects_to(AF_INET, listeners.listener[0].port) || connects_to(AF_INET6, listeners.listener[0].port));
@@ -234,14 +234,14 @@ static void what_is_no_address_is_refused(void **state) {
 	const char *const texts[] = {"[::1",         "[::1]x", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
 								 "127.0.0.1:+1", ":1",     "[]:1"};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-		struct settings settings = tcp(texts[i], 0, 1);
+		struct settings settings = tcp(texts[i], SETTINGS_PORT_ANY, 1);
 		refused(&settings, texts[i], "not an address");
 	}
 	/* TEST-NET-1: no machine has it. */
-	struct settings settings = tcp("192.0.2.1", 0, 2);
+	struct settings settings = tcp("192.0.2.1", SETTINGS_PORT_ANY, 2);
 	refused(&settings, "192.0.2.1:0", "Cannot assign");
 	/* What was opened before is closed again. */
-	settings = tcp("127.0.0.1", 0, 1);
+	settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, 1);
 	strcpy(settings.listen.entry[1], "192.0.2.1");
 	settings.listen.count = 2;
 	refused(&settings, "192.0.2.1", "Cannot assign");

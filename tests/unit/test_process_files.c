@@ -6,6 +6,7 @@
 #include "server/process/log_queue.h"
 #include "server/process/log_stderr.h"
 #include "server/process/pid_file.h"
+#include "server/process/port_file.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -68,6 +69,41 @@ static void what_a_crash_left_is_taken_over(void **state) {
 	assert_true(pid_file_open(&file, "", &why));
 	pid_file_close(&file);
 	text_deinit(&why);
+}
+
+/* Of a socket that is there, and of one that is not TCP's. */
+static void the_port_file_has_a_line_for_each_tcp_listener(void **state) {
+	(void)state;
+	struct settings settings = {.threads = 2, .backlog = 16, .has_port = true, .port = SETTINGS_PORT_ANY};
+	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0], "127.0.0.1");
+	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0], "127.0.0.2");
+	(void)snprintf(settings.http, sizeof settings.http, "127.0.0.1:0");
+	char directory[] = "/tmp/snugd-ports-XXXXXX";
+	char path[64];
+	char content[128];
+	char expected[128];
+	assert_non_null(mkdtemp(directory));
+	(void)snprintf(path, sizeof path, "%s/ports", directory);
+	struct listeners listeners;
+	struct text why = {0};
+	assert_true(listeners_open(&settings, &listeners, &why));
+	assert_true(port_file_write(path, &listeners, &why));
+	assert_true(port_file_write(path, &listeners, &why)); /* again: replaced */
+	read_all(path, content, sizeof content);
+	(void)snprintf(expected, sizeof expected, "TCP INET: %u\nTCP INET: %u\n", listeners.listener[0].port,
+				   listeners.listener[1].port);
+	assert_string_equal(content, expected);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(why.length, 0);
+	assert_false(port_file_write("/nowhere/ports", &listeners, &why));
+	assert_non_null(strstr(why.bytes, "MEMCACHED_PORT_FILENAME: /nowhere/ports: No such file"));
+	char too_long[4100];
+	memset(too_long, 'x', sizeof too_long - 1);
+	too_long[sizeof too_long - 1] = '\0';
+	assert_false(port_file_write(too_long, &listeners, &why));
+	text_deinit(&why);
+	listeners_close(&listeners);
+	assert_int_equal(rmdir(directory), 0); /* nothing was left beside it */
 }
 
 /* What a line looks like on standard error; empty if it is kept back. */
@@ -280,6 +316,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_pid_file_is_held_by_one),
 		cmocka_unit_test(what_a_crash_left_is_taken_over),
+		cmocka_unit_test(the_port_file_has_a_line_for_each_tcp_listener),
 		cmocka_unit_test(plain_lines_name_what_is_wrong),
 		cmocka_unit_test(json_lines_are_json),
 		cmocka_unit_test(the_verbosity_may_change),

@@ -129,7 +129,7 @@ static void a_unix_socket_alone_turns_tcp_off(void **state) {
 	(void)state;
 	struct settings s = accepted("-s /tmp/s");
 	assert_false(settings_want_tcp(&s));
-	s = accepted("-s /tmp/s -p 0");
+	s = accepted("-s /tmp/s -p -1");
 	assert_true(settings_want_tcp(&s));
 	assert_string_equal(s.listen.entry[0], "127.0.0.1");
 	s = accepted("-s /tmp/s -l ::1");
@@ -137,6 +137,25 @@ static void a_unix_socket_alone_turns_tcp_off(void **state) {
 	assert_int_equal(s.listen.count, 1);
 	s = accepted("--control /tmp/s");
 	assert_true(settings_want_tcp(&s));
+}
+
+static void port_0_is_no_tcp_and_minus_1_any(void **state) {
+	(void)state;
+	const char *without[] = {"-s /tmp/s -p 0", "-s /tmp/s -p 0 -l ::1", "--control /c -p0",
+							 "--http 127.0.0.1 --port=0"};
+	for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) {
+		struct settings s = accepted(without[i]);
+		assert_false(settings_want_tcp(&s));
+	}
+	const char *with[] = {"-p -1", "-p-1", "--port=-1", "--port -1", "-s /tmp/s -p -1"};
+	for (size_t i = 0; i < sizeof with / sizeof with[0]; i++) {
+		struct settings s = accepted(with[i]);
+		assert_true(settings_want_tcp(&s));
+		assert_int_equal(s.port, SETTINGS_PORT_ANY);
+		assert_string_equal(s.listen.entry[0], "127.0.0.1");
+	}
+	refused("-p 0", "--port: 0 means no TCP, and there is no unix socket (-s): nobody could connect");
+	refused("-p 0 -l ::1", "--port: 0 means no TCP, and there is no unix socket (-s): nobody could connect");
 }
 
 static void an_item_fits_in_half_of_a_worker(void **state) {
@@ -159,11 +178,12 @@ static void refuses_with_a_sentence(void **state) {
 		{"-", "'-': not an option"},
 		{"-p", "-p: needs a value"},
 		{"--port", "--port: needs a value"},
-		{"--port=", "--port: '' is not a number from 0 to 65535"},
-		{"-p 65536", "-p: '65536' is not a number from 0 to 65535"},
-		{"-p -1", "-p: '-1' is not a number from 0 to 65535"},
-		{"-p 1x", "-p: '1x' is not a number from 0 to 65535"},
-		{"-p 18446744073709551617", "-p: '18446744073709551617' is not a number from 0 to 65535"},
+		{"--port=", "--port: '' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"-p 65536", "-p: '65536' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"-p -2", "-p: '-2' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"-p 1x", "-p: '1x' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"-p 18446744073709551617",
+		 "-p: '18446744073709551617' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
 		{"-t 0", "-t: '0' is not a number from 1 to 64"},
 		{"-t 65", "-t: '65' is not a number from 1 to 64"},
 		{"-c 0", "-c: '0' is not a number from 1 to 1000000"},
@@ -295,7 +315,7 @@ static void reads_a_config_file(void **state) {
 	char path[32];
 	char line[128];
 	write_config(path, "# comment\n\n  memory-limit = 128  \nthreads=2\nlisten = 1.2.3.4,::1\nlisten = 5.6.7.8\n"
-					   "disable-evictions = on\ndaemon = off\nverbose = 2\nport = 0\nio\t=\tepoll\nudp-port = 0\n"
+					   "disable-evictions = on\ndaemon = off\nverbose = 2\nport = -1\nio\t=\tepoll\nudp-port = 0\n"
 					   "user = last line without an end");
 	(void)snprintf(line, sizeof line, "--config %s", path);
 	struct settings s = accepted(line);
@@ -364,7 +384,7 @@ static void refuses_a_config_file_by_line(void **state) {
 		{"frobnicate = 1", "1: frobnicate: unknown option"},
 		{"config = /etc/x", "1: config: only on the command line"},
 		{"help = on", "1: help: only on the command line"},
-		{"port =", "1: port: '' is not a number from 0 to 65535"},
+		{"port =", "1: port: '' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
 		{"daemon = true", "1: daemon: 'true' is not on or off"},
 		{"= 3", "1: : unknown option"},
 		{"m = 3", "1: m: unknown option"},
@@ -495,6 +515,7 @@ int main(void) {
 		cmocka_unit_test(reads_what_memcached_reads),
 		cmocka_unit_test(reads_what_is_ours),
 		cmocka_unit_test(a_unix_socket_alone_turns_tcp_off),
+		cmocka_unit_test(port_0_is_no_tcp_and_minus_1_any),
 		cmocka_unit_test(an_item_fits_in_half_of_a_worker),
 		cmocka_unit_test(refuses_with_a_sentence),
 		cmocka_unit_test(refuses_texts_that_are_too_long),

@@ -4,7 +4,7 @@
  * wake for the same one. SO_REUSEPORT would also let a second snugd of the same user share the port unnoticed; so the first socket of an
  * address is bound and tried out without it: bound exclusively, listening, closed at once. What remains is the moment between the two.
  *
- * A name such as "localhost", or "*", may stand for several addresses; each that this machine has becomes a listener. With port 0 the kernel
+ * A name such as "localhost", or "*", may stand for several addresses; each that this machine has becomes a listener. With -p -1 the kernel
  * chooses at the first one, and all others, workers and addresses, take that port.
  *
  * Unix: the file gets its access bits as it is made, by the umask, so that it is never open to more. A file that is there already
@@ -282,7 +282,7 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 /* ------------------------------------------------------------------ all of them -------------------------------------------- */
 
 static bool open_all(const struct settings *settings, struct listeners *out, struct text *why) {
-	uint16_t port = settings->port;
+	uint16_t port = settings->port == SETTINGS_PORT_ANY ? 0 : (uint16_t)settings->port;
 	uint32_t count = settings_want_tcp(settings) ? settings->listen.count : 0;
 	for (uint32_t i = 0; i < count; i++)
 		if (!open_name(settings, out, settings->listen.entry[i], &port, why)) return false;

@@ -178,12 +178,21 @@ static bool fits_paths(struct settings_reader *reader) {
 	return true;
 }
 
-static void settle_listen(struct settings_reader *reader) {
+/* A server that nobody can reach is a mistake, not a wish. */
+static bool fits_listen(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	settings->has_port = was_given(reader, "port");
-	if (!settings_want_tcp(settings) || settings->listen.count > 0) return;
+	bool has_other_door =
+		settings->socket_path[0] != '\0' || settings->control_path[0] != '\0' || settings->http[0] != '\0';
+	if (!settings_want_tcp(settings)) {
+		if (has_other_door) return true;
+		return settings_refuse(reader,
+							   "--port: 0 means no TCP, and there is no unix socket (-s): nobody could connect");
+	}
+	if (settings->listen.count > 0) return true;
 	(void)snprintf(settings->listen.entry[0], sizeof settings->listen.entry[0], "127.0.0.1");
 	settings->listen.count = 1;
+	return true;
 }
 
 void settings_begin(struct settings_reader *reader, struct settings *out, struct text *text) {
@@ -193,8 +202,7 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 }
 
 bool settings_settle(struct settings_reader *reader) {
-	settle_listen(reader);
-	return fits_memory(reader) && fits_paths(reader);
+	return fits_listen(reader) && fits_memory(reader) && fits_paths(reader);
 }
 
 void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),

@@ -8,6 +8,8 @@
 #include <snug/shard.h>
 
 #define SETTINGS_LIST_MAX 16u
+#define SETTINGS_PORT_NONE 0 /* no TCP */
+#define SETTINGS_PORT_ANY -1 /* one that the kernel chooses */
 
 /* An option that may have several values. */
 struct settings_list {
@@ -26,15 +28,15 @@ struct settings {
 	snug_evict_for evict_for;         /* --evict-for hits|bytes */
 	bool no_flush;                    /* -F: flush_all is refused */
 	bool huge_pages;                  /* -L */
-	uint16_t port;                   /* -p; 0: a free one, which is printed; TCP off when there is only a unix socket */
-	bool has_port;                   /* -p was given */
-	struct settings_list listen;     /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
-	char socket_path[108];           /* -s; "": none */
-	uint32_t socket_mask;            /* -a: octal access bits */
-	char control_path[108];          /* --control: the same protocol on a socket for the owner alone; "": none */
-	bool control_only;               /* --control-only: commands that begin with snug are refused elsewhere */
-	char http[128];                  /* --http: the address for metrics, health and the dashboard; "": none */
-	struct settings_list http_hosts; /* --http-host: names by which it may be asked, beside that of --http */
+	int32_t port;                     /* -p: a port, PORT_NONE or PORT_ANY; once snugd listens, the port that it got */
+	bool has_port;                    /* -p was given */
+	struct settings_list listen;      /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
+	char socket_path[108];            /* -s; "": none */
+	uint32_t socket_mask;             /* -a: octal access bits */
+	char control_path[108];           /* --control: the same protocol on a socket for the owner alone; "": none */
+	bool control_only;                /* --control-only: commands that begin with snug are refused elsewhere */
+	char http[128];                   /* --http: the address for metrics, health and the dashboard; "": none */
+	struct settings_list http_hosts;  /* --http-host: names by which it may be asked, beside that of --http */
 	char http_token_file[256];
 	uint32_t backlog;         /* -b */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
@@ -63,8 +65,9 @@ enum settings_wish settings_parse(int argument_count, char *const *arguments, st
 void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
 					void *context);
 
-/* A unix socket alone turns TCP off, unless a port or an address was asked for. */
+/* Port 0 turns TCP off, as does a unix socket alone, unless a port or an address was asked for. */
 static inline bool settings_want_tcp(const struct settings *settings) {
+	if (settings->port == SETTINGS_PORT_NONE) return false;
 	return settings->socket_path[0] == '\0' || settings->has_port || settings->listen.count > 0;
 }
 

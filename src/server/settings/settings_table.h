@@ -41,6 +41,7 @@ enum settings_kind {
 	KIND_BYTES,    /* uint64_t or uint32_t: a number with an optional suffix k, m or g */
 	KIND_MIB,      /* the same, but a bare number is MiB */
 	KIND_COUNT,    /* uint32_t or uint16_t */
+	KIND_PORT,     /* int32_t: SETTINGS_PORT_ANY, SETTINGS_PORT_NONE, or a port */
 	KIND_OCTAL,    /* uint32_t */
 	KIND_PER_CENT, /* uint32_t, kept in millionths; bounds in millionths */
 	KIND_FLAG,     /* bool; on the command line without a value */
@@ -87,8 +88,8 @@ enum settings_kind {
 	  "ask the system for 2 MiB pages")                                                                               \
 	X(MEMORY, 'F', "disable-flush-all", FLAG, SETTINGS_FIELD(no_flush), "", 0, 1, "yes|no", "flush_enabled",          \
 	  "refuse the command flush_all")                                                                                 \
-	X(NETWORK, 'p', "port", COUNT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER", "tcpport",                 \
-	  "TCP port; 0: one that is free, which is printed")                                                              \
+	X(NETWORK, 'p', "port", PORT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER", "tcpport",                  \
+	  "TCP port; 0: no TCP; -1: one that is free, which is printed")                                                  \
 	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",                          \
 	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; default: 127.0.0.1 alone. "  \
 	  "Nobody who connects is asked who he is")                                                                       \

@@ -91,6 +91,13 @@ static bool read_word(const char *words, const char *text, uint64_t *out) {
 	}
 }
 
+static bool read_port(const char *text, uint64_t *out) {
+	uint64_t value = (uint32_t)SETTINGS_PORT_ANY;
+	if (strcmp(text, "-1") != 0 && (!read_number(text, 10, &value) || value > UINT16_MAX)) return false;
+	*out = value;
+	return true;
+}
+
 static bool read_value(const struct settings_option *option, const char *text, uint64_t *out) {
 	switch (option->kind) {
 	case KIND_BYTES:
@@ -100,6 +107,8 @@ static bool read_value(const struct settings_option *option, const char *text, u
 	case KIND_COUNT:
 	case KIND_RISE:
 		return read_number(text, 10, out);
+	case KIND_PORT:
+		return read_port(text, out);
 	case KIND_OCTAL:
 		return read_number(text, 8, out);
 	case KIND_PER_CENT:
@@ -136,6 +145,9 @@ static void print_expected(struct text *out, const struct settings_option *optio
 		settings_print_size(out, maximum);
 		if (option->kind == KIND_MIB) text_print(out, "; a number without k, m or g is MiB");
 		break;
+	case KIND_PORT:
+		text_print(out, "a port from 1 to %llu, 0 for none, or -1 for one that is free", maximum);
+		break;
 	case KIND_OCTAL:
 		text_print(out, "an octal number from %llo to %llo", minimum, maximum);
 		break;
@@ -168,7 +180,7 @@ static bool set_number(struct settings_reader *reader, const struct settings_opt
 					   const char *text) {
 	uint64_t value;
 	if (!read_value(option, text, &value)) return refuse_value(reader, option, where, text);
-	bool has_bounds = option->kind != KIND_CHOICE && option->kind != KIND_FLAG;
+	bool has_bounds = option->kind != KIND_CHOICE && option->kind != KIND_FLAG && option->kind != KIND_PORT;
 	if (has_bounds && (value < option->minimum || value > option->maximum))
 		return refuse_value(reader, option, where, text);
 	store_number(reader->settings, option, value);
@@ -239,6 +251,9 @@ void settings_show(const struct settings *settings, const struct settings_option
 	case KIND_CHOICE:
 	case KIND_FLAG:
 		show_word(out, option->argument, load_number(settings, option));
+		break;
+	case KIND_PORT:
+		text_print(out, "%d", (int)(int32_t)load_number(settings, option));
 		break;
 	case KIND_OCTAL:
 		text_print(out, "%llo", (unsigned long long)load_number(settings, option));
