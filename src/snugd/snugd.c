@@ -98,6 +98,7 @@ static void print_ready(const struct snugd *snugd) {
 	text_print(&line, "listening on ");
 	for (uint32_t i = 0; i < snugd->listeners.count; i++)
 		text_print(&line, "%s%s", i > 0 ? " and " : "", snugd->listeners.listener[i].name);
+	if (snugd->listeners.count == 0) text_print(&line, "nothing");
 	text_print(&line, ", %u worker%s, %llu MiB, %s", snugd->settings.threads, snugd->settings.threads > 1 ? "s" : "",
 			   (unsigned long long)(snugd->settings.memory_bytes >> 20), snugd->server->io_name);
 	text_append(&line, "", 1);
@@ -117,11 +118,13 @@ static void learn_port(struct snugd *snugd) {
 		}
 }
 
-/* Whoever waits for the file would wait for ever without it; but memcached serves all the same, and so do we. */
+/* As memcached: a unix socket alone writes none, and a file that cannot be written ends nothing. */
 static void tell_ports(struct snugd *snugd) {
 	const char *path = getenv(PORT_FILE_VARIABLE);
+	bool is_wanted = settings_want_tcp(&snugd->settings) || snugd->settings.socket_path[0] == '\0';
 	struct text why = {0};
-	if (path != NULL && !port_file_write(path, &snugd->listeners, &why)) log_lines(&snugd->log, SNUG_LOG_WARNING, &why);
+	if (path != NULL && is_wanted && !port_file_write(path, &snugd->listeners, &why))
+		log_lines(&snugd->log, SNUG_LOG_WARNING, &why);
 	text_deinit(&why);
 }
 

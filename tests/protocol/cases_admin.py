@@ -25,6 +25,18 @@ CASES = [
     case("verbosity noreply", (b"verbosity 0 noreply\r\nmn\r\n", MN)),
     case("verbosity without level", (b"verbosity\r\n", WRONG_COUNT)),
     case("verbosity with a bad level", (b"verbosity x\r\n", BAD_FORMAT)),
+    case(
+        "cache_memlimit",
+        (b"cache_memlimit 64\r\n", OK),
+        (b"cache_memlimit 64 noreply\r\nmn\r\n", MN),
+        (b"cache_memlimit 7\r\n", b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"),
+        (b"cache_memlimit 0\r\n", b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n"),
+        (b"cache_memlimit 1000000001\r\n", b"MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n"),
+        (b"cache_memlimit\r\n", ERROR),
+        (b"cache_memlimit x\r\n", ERROR),
+        (b"cache_memlimit 4294967296\r\n", (ERROR, b"MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n")),  # 1.6.18: 32 bits
+        (b"cache_memlimit noreply\r\nmn\r\n", MN),
+    ),
     case("quit", (b"quit\r\n", b"<eof>")),
     case("quit leaves earlier answers", (b"get @\r\nquit\r\n", END + b"<eof>")),
     case("quit forgets later commands", (b"mn\r\nquit\r\n" + store(b"set", b"quit_forgets", b"x"), MN + b"<eof>")),

@@ -333,8 +333,19 @@ def test_port_0_is_no_tcp():
         finally:
             del os.environ["MEMCACHED_PORT_FILENAME"]
         assert os.listdir(directory) == []
-    refused = run("-p", "0", "-u", USER, status=EX_USAGE)
-    assert "nobody could connect" in refused.stderr, refused.stderr
+
+
+def test_port_0_without_a_socket_is_as_memcached_has_it():
+    with tempfile.TemporaryDirectory() as directory:
+        ports = pathlib.Path(directory, "ports")
+        os.environ["MEMCACHED_PORT_FILENAME"] = str(ports)
+        try:
+            with Snugd("-v", "-p", "0", command=[PROGRAM]) as snugd:
+                assert "snugd: --port: 0 is no TCP, and there is no unix socket (-s): nobody can connect" in snugd.said
+                assert ports.read_text() == ""
+                snugd.end()
+        finally:
+            del os.environ["MEMCACHED_PORT_FILENAME"]
 
 
 def test_the_ports_file_says_which_port_it_is():

@@ -216,6 +216,36 @@ static void test_a_limit_that_one_worker_cannot_keep(void **state) {
 	free(text);
 }
 
+/* memcached's words for the same. */
+static void assert_memlimit(uint64_t mebibytes, const char *expected) {
+	char *text = ask_with((struct command){.kind = COMMAND_MEMLIMIT, .operation = {.delta = mebibytes}}, 0);
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void test_cache_memlimit(void **state) {
+	(void)state;
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388608\r\n");
+	assert_memlimit(7, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n");
+	assert_memlimit(1000000001, "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n");
+	assert_memlimit(17, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n");
+	assert_says(COMMAND_SNUG, "limit 6m", "STAT limit_goal_bytes 6291456\r\n");
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 6291456\r\n");
+	assert_memlimit(8, "OK\r\n");
+	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 8388608\r\n");
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388608\r\n");
+	assert_memlimit(16, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n"); /* one worker cannot */
+	/* A reload that does not name another limit leaves it. */
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_SNUG, "limit 6m", "STAT limit_goal_bytes 6291456\r\n");
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 6291456\r\n");
+	server.settings.memory_bytes = 2 * LIMIT_BYTES - 2;
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388606\r\n");
+}
+
 static void test_map_metrics_check(void **state) {
 	(void)state;
 	store(1, "a");
@@ -295,6 +325,7 @@ int main(void) {
 		TEST(test_verbosity),
 		TEST(test_limit),
 		TEST(test_a_limit_that_one_worker_cannot_keep),
+		TEST(test_cache_memlimit),
 		TEST(test_map_metrics_check),
 		TEST(test_the_coordinator_is_asked),
 		TEST(test_wrong_use),

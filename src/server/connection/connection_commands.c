@@ -188,6 +188,7 @@ static bool act(struct connection *connection, struct command *command) {
 	case COMMAND_SAY_SKIP:
 		skip(connection, command);
 		return false;
+	case COMMAND_MEMLIMIT:
 	case COMMAND_SNUG:
 		if (is_refused(connection, command)) return true;
 		answers_begin_errand(connection, command);

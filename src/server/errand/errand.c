@@ -100,6 +100,8 @@ struct errand *errand_begin(struct server_worker *asker, const struct command *c
 		return flush_all(asker, command->operation.exptime, out);
 	case COMMAND_VERBOSITY:
 		return set_verbosity(command->operation.delta, out);
+	case COMMAND_MEMLIMIT:
+		return errand_memlimit(asker->server, command->operation.delta, out);
 	case COMMAND_STATS:
 		return errand_stats(asker->server, command->text, command->text_bytes, out);
 	case COMMAND_SNUG:

@@ -32,7 +32,7 @@ struct errand {
 	struct server *server; /* for all of them */
 };
 
-/* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_STATS, COMMAND_SNUG. NULL: `out` has the answer already, which may be a refusal. Any worker's
+/* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_STATS, COMMAND_SNUG. NULL: `out` has the answer already, which may be a refusal. Any worker's
  * thread. `asker` is the worker whose connection asks. The command's bytes are not referred to after the return. */
 struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out);
 

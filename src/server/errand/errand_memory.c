@@ -1,4 +1,5 @@
-/* server/errand/errand_memory.c: what `snug` asks of the workers themselves: metrics, map, limit, check. */
+/* server/errand/errand_memory.c: what `snug` asks of the workers themselves: metrics, map, limit, check; and memcached's
+ * cache_memlimit, which is `snug limit` in other words. */
 #include "mem/dump.h"
 #include "server/errand/errand_parts.h"
 
@@ -9,7 +10,7 @@ struct memory {
 	struct text text;
 	bool has_begun; /* with the worker that is visited */
 	struct dump dump;
-	uint64_t limit_bytes; /* of each worker, to be set; 0: only told */
+	uint64_t limit_bytes; /* of all workers together, to be set; 0: only told */
 	uint64_t goal_bytes;  /* sums */
 	uint64_t now_bytes;
 	uint64_t used_bytes;
@@ -141,7 +142,8 @@ static void visit_limit(struct errand *errand, struct server_worker *worker) {
 	struct memory *memory = memory_of(errand);
 	snug_shard_stats stats;
 	if (memory->limit_bytes > 0 && !memory->error) {
-		memory->error = snug_shard_set_limit(worker->shard, (size_t)memory->limit_bytes);
+		memory->error =
+			snug_shard_set_limit(worker->shard, (size_t)(memory->limit_bytes / errand->server->worker_count));
 		if (!memory->error) memory->changed++;
 	}
 	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
@@ -154,8 +156,16 @@ static void visit_limit(struct errand *errand, struct server_worker *worker) {
 		memory->missing_bytes += packed_bytes - stats.pools.limit_goal_bytes;
 }
 
+/* All workers have it: `stats settings` says so from now on. */
+static void note_limit(const struct memory *memory) {
+	struct server *server = memory->errand.server;
+	if (memory->limit_bytes == 0 || memory->error) return;
+	atomic_store_explicit(&server->live.memory_asked_bytes, memory->limit_bytes, memory_order_relaxed);
+}
+
 static void answer_limit(struct errand *errand, struct text *out) {
 	const struct memory *memory = memory_of(errand);
+	note_limit(memory);
 	if (memory->error) {
 		text_print(out, "SERVER_ERROR %s; %u of %u workers have the new limit\r\n", snug_error_text(memory->error),
 				   memory->changed, errand->server->worker_count);
@@ -246,7 +256,38 @@ static struct errand *limit(struct server *server, const struct words *words, st
 	}
 	struct memory *memory = begin(server, visit_limit, answer_limit, out);
 	if (memory == NULL) return NULL;
-	memory->limit_bytes = share;
+	memory->limit_bytes = bytes;
+	return &memory->errand;
+}
+
+static const char cannot_adjust[] = "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust";
+
+static void answer_memlimit(struct errand *errand, struct text *out) {
+	const struct memory *memory = memory_of(errand);
+	note_limit(memory);
+	text_say(out, memory->error ? cannot_adjust : "OK");
+}
+
+/* In memcached's words. */
+#define MEMLIMIT_MIN_MIB 8u
+#define MEMLIMIT_MAX_MIB 1000000000u
+
+struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out) {
+	const char *refusal = NULL;
+	if (mebibytes < MEMLIMIT_MIN_MIB)
+		refusal = "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m";
+	else if (mebibytes > MEMLIMIT_MAX_MIB)
+		refusal = "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes";
+	else if (mebibytes > server->settings.memory_max_bytes >> 20 ||
+			 (mebibytes << 20) / server->worker_count < SNUG_LIMIT_MIN_BYTES)
+		refusal = cannot_adjust;
+	if (refusal != NULL) {
+		text_say(out, refusal);
+		return NULL;
+	}
+	struct memory *memory = begin(server, visit_limit, answer_memlimit, out);
+	if (memory == NULL) return NULL;
+	memory->limit_bytes = mebibytes << 20;
 	return &memory->errand;
 }
 

@@ -23,6 +23,7 @@ bool words_seconds(const struct words *words, size_t at, uint64_t *seconds);
 
 struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out);
 struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out);
+struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out);
 
 /* Memory for an errand of this size, zeroed, of which struct errand is the first member; freed by errand_free, its destroy. NULL: `out` has the
  * refusal. */

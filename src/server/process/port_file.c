@@ -51,7 +51,7 @@ bool port_file_write(const char *path, const struct listeners *listeners, struct
 	if (ports.failed) {
 		errno = ENOMEM;
 		is_written = failed(path, why);
-	} else if (ports.length > 0 && (!write_text(beside, &ports) || rename(beside, path) != 0)) {
+	} else if (!write_text(beside, &ports) || rename(beside, path) != 0) {
 		is_written = failed(path, why);
 		(void)unlink(beside);
 	}

@@ -11,7 +11,10 @@
 #include <string.h>
 
 void settings_live_init(struct settings_live *live, const struct settings *settings) {
-	atomic_store_explicit(&live->memory_bytes, settings->memory_bytes, memory_order_relaxed);
+	/* A reload that says nothing new leaves what was asked for meanwhile. */
+	uint64_t was_bytes = atomic_exchange_explicit(&live->memory_bytes, settings->memory_bytes, memory_order_relaxed);
+	if (was_bytes != settings->memory_bytes)
+		atomic_store_explicit(&live->memory_asked_bytes, settings->memory_bytes, memory_order_relaxed);
 	atomic_store_explicit(&live->connections_max, settings->connections_max, memory_order_relaxed);
 	atomic_store_explicit(&live->idle_timeout_s, settings->idle_timeout_s, memory_order_relaxed);
 	atomic_store_explicit(&live->no_flush, settings->no_flush, memory_order_relaxed);

@@ -11,6 +11,7 @@
 
 struct settings_live {
 	_Atomic uint64_t memory_bytes;
+	_Atomic uint64_t memory_asked_bytes; /* the same, or what an operator has asked for since: errands set it */
 	_Atomic uint32_t connections_max;
 	_Atomic uint32_t idle_timeout_s;
 	_Atomic bool no_flush;
@@ -21,7 +22,7 @@ void settings_live_init(struct settings_live *live, const struct settings *setti
 /* The settings as they are now: `settings` with what has changed since. */
 static inline struct settings settings_live_now(const struct settings_live *live, const struct settings *settings) {
 	struct settings now = *settings;
-	now.memory_bytes = atomic_load_explicit(&live->memory_bytes, memory_order_relaxed);
+	now.memory_bytes = atomic_load_explicit(&live->memory_asked_bytes, memory_order_relaxed);
 	now.connections_max = atomic_load_explicit(&live->connections_max, memory_order_relaxed);
 	now.idle_timeout_s = atomic_load_explicit(&live->idle_timeout_s, memory_order_relaxed);
 	now.no_flush = atomic_load_explicit(&live->no_flush, memory_order_relaxed);

@@ -25,6 +25,7 @@ enum command_kind {
 						  item, if operation.key is given (length > 0), goes: a client must not read what he thinks he has replaced */
 	COMMAND_FLUSH,     /* operation.exptime: the delay, 0: now; answered with OK when all workers have done it */
 	COMMAND_VERBOSITY, /* operation.delta: the level; answered with OK */
+	COMMAND_MEMLIMIT,  /* operation.delta: the memory limit in MiB; answered with OK when all workers have it */
 	COMMAND_STATS,     /* `text`: what stands behind "stats", without blanks around it */
 	COMMAND_SNUG,      /* `text`: what stands behind "snug", likewise */
 	COMMAND_QUIT,      /* closes, after what was asked before was answered */

@@ -169,6 +169,18 @@ static void parse_verbosity(const struct line *line, size_t words, uint64_t item
 	command->kind = COMMAND_VERBOSITY;
 }
 
+/* What is too little or too much is said by who knows how much there is. */
+static void parse_cache_memlimit(const struct line *line, size_t words, uint64_t item_max_bytes,
+								 struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	if (!word_to_u64(line->word[1], &command->operation.delta) || command->operation.delta > UINT32_MAX) {
+		SAY(command, "ERROR\r\n");
+		return;
+	}
+	command->kind = COMMAND_MEMLIMIT;
+}
+
 static void parse_version(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
 	(void)line;
 	(void)words;
@@ -230,6 +242,7 @@ static const struct text_command text_commands[] = {
 	TEXT_COMMAND(touch, 3, 4, true),
 	TEXT_COMMAND(flush_all, 1, 3, true),
 	TEXT_COMMAND(verbosity, 2, 3, true),
+	TEXT_COMMAND(cache_memlimit, 2, WORDS_MAX, true),
 	TEXT_COMMAND(version, 1, WORDS_MAX, false),
 	TEXT_COMMAND(quit, 1, WORDS_MAX, false),
 	TEXT_COMMAND(stats, 1, WORDS_MAX, false),

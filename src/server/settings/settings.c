@@ -178,21 +178,20 @@ static bool fits_paths(struct settings_reader *reader) {
 	return true;
 }
 
-/* A server that nobody can reach is a mistake, not a wish. */
-static bool fits_listen(struct settings_reader *reader) {
+/* Whoever wants no TCP and gives no socket gets what he asked for, as from memcached, and is told. */
+static void settle_listen(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	settings->has_port = was_given(reader, "port");
 	bool has_other_door =
 		settings->socket_path[0] != '\0' || settings->control_path[0] != '\0' || settings->http[0] != '\0';
 	if (!settings_want_tcp(settings)) {
-		if (has_other_door) return true;
-		return settings_refuse(reader,
-							   "--port: 0 means no TCP, and there is no unix socket (-s): nobody could connect");
+		if (!has_other_door)
+			text_print(reader->text, "--port: 0 is no TCP, and there is no unix socket (-s): nobody can connect\n");
+		return;
 	}
-	if (settings->listen.count > 0) return true;
+	if (settings->listen.count > 0) return;
 	(void)snprintf(settings->listen.entry[0], sizeof settings->listen.entry[0], "127.0.0.1");
 	settings->listen.count = 1;
-	return true;
 }
 
 void settings_begin(struct settings_reader *reader, struct settings *out, struct text *text) {
@@ -202,7 +201,8 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 }
 
 bool settings_settle(struct settings_reader *reader) {
-	return fits_listen(reader) && fits_memory(reader) && fits_paths(reader);
+	settle_listen(reader);
+	return fits_memory(reader) && fits_paths(reader);
 }
 
 void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
