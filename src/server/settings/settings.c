@@ -25,7 +25,9 @@ static const struct settings_stranger strangers[] = {
 
 static const struct settings_stranger extended_strangers[] = {
 #define EXTENDED_ROW(name, only, why) {0, name, only, why, false},
-	SETTINGS_NEEDLESS_EXTENDED(EXTENDED_ROW)
+#define REFUSED_ROW(names, why) {0, names, SETTINGS_ANY_VALUE, why, true},
+	SETTINGS_NEEDLESS_EXTENDED(EXTENDED_ROW) SETTINGS_REFUSED_EXTENDED(REFUSED_ROW)
+#undef REFUSED_ROW
 #undef EXTENDED_ROW
 };
 
@@ -42,6 +44,18 @@ static const struct {
 
 static bool is_name(const char *name, const char *text, size_t length) {
 	return strlen(name) == length && memcmp(name, text, length) == 0;
+}
+
+/* Among "one|two|three_*". */
+static bool is_among(const char *words, const char *text, size_t length) {
+	for (const char *word = words;; word++) {
+		size_t word_bytes = strcspn(word, "|");
+		bool is_open = word_bytes > 0 && word[word_bytes - 1] == '*';
+		size_t compared = is_open ? word_bytes - 1 : word_bytes;
+		if ((is_open ? length > compared : length == compared) && memcmp(word, text, compared) == 0) return true;
+		word += word_bytes;
+		if (*word == '\0') return false;
+	}
 }
 
 const struct settings_option *settings_find_name(const char *name, size_t length) {
@@ -65,7 +79,7 @@ const struct settings_stranger *settings_find_stranger(char letter, const char *
 
 const struct settings_stranger *settings_find_extended_stranger(const char *name, size_t length) {
 	for (size_t i = 0; i < COUNT_OF(extended_strangers); i++)
-		if (is_name(extended_strangers[i].name, name, length)) return &extended_strangers[i];
+		if (is_among(extended_strangers[i].name, name, length)) return &extended_strangers[i];
 	return NULL;
 }
 
@@ -84,11 +98,13 @@ bool settings_refuse(struct settings_reader *reader, const char *format, ...) {
 bool settings_meet_stranger(struct settings_reader *reader, const struct settings_stranger *stranger, const char *where,
 							const char *value) {
 	if (stranger->refused) return settings_refuse(reader, "%s: not supported: %s", where, stranger->why);
-	if (stranger->only == NULL && value != NULL) return settings_refuse(reader, "%s: takes no value", where);
-	if (stranger->only != NULL && value == NULL) return settings_refuse(reader, "%s: needs a value", where);
-	if (value != NULL && stranger->only[0] != '\0' && strcmp(value, stranger->only) != 0)
-		return settings_refuse(reader, "%s: '%s' is not supported, only '%s': %s", where, value, stranger->only,
-							   stranger->why);
+	const char *only = stranger->only;
+	bool is_free = only != NULL && (strcmp(only, SETTINGS_ANY_VALUE) == 0 || strcmp(only, SETTINGS_MAYBE_VALUE) == 0);
+	bool may_lack = only == SETTINGS_NO_VALUE || strcmp(only, SETTINGS_MAYBE_VALUE) == 0;
+	if (only == SETTINGS_NO_VALUE && value != NULL) return settings_refuse(reader, "%s: takes no value", where);
+	if (!may_lack && value == NULL) return settings_refuse(reader, "%s: needs a value", where);
+	if (value != NULL && !is_free && !is_among(only, value, strlen(value)))
+		return settings_refuse(reader, "%s: '%s' is not supported, only '%s': %s", where, value, only, stranger->why);
 	text_print(reader->text, "%s has no effect: %s\n", where, stranger->why);
 	return true;
 }

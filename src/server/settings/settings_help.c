@@ -58,7 +58,7 @@ static void print_stranger(struct text *out, char letter, const char *name, cons
 		(void)snprintf(head, sizeof head, "  -%c, --%s%s%s", letter, name, has_value ? "=" : "",
 					   has_value ? value : "");
 	else
-		(void)snprintf(head, sizeof head, "  -o %s%s", name, value != NULL ? "=N" : "");
+		(void)snprintf(head, sizeof head, "  -o %s%s", name, settings_value_hint(value));
 	print_head(out, head);
 	print_wrapped(out, why, HELP_COLUMN);
 }
@@ -87,7 +87,10 @@ void settings_help(struct text *out) {
 #undef NEEDLESS_HELP
 	text_print(out, "\nOf memcached's, refused:\n");
 #define REFUSED_HELP(letter, name, why) print_stranger(out, letter, name, NULL, why);
+#define EXTENDED_HELP(names, why) print_stranger(out, 0, names, NULL, why);
 	SETTINGS_REFUSED(REFUSED_HELP)
+	SETTINGS_REFUSED_EXTENDED(EXTENDED_HELP)
+#undef EXTENDED_HELP
 #undef REFUSED_HELP
 	text_print(out, "\nSizes take k, m and g. Exit status: 0 after SIGINT or SIGTERM, 64 for a wrong\n"
 					"option, 71 when the system refuses what is needed.\n");

@@ -39,7 +39,7 @@ static void print_stranger(struct text *out, char letter, const char *name, cons
 		print_roff(out, name);
 		text_print(out, "\\fR%s%s\n", value != NULL && value[0] != '\0' ? "=" : "", value != NULL ? value : "");
 	} else {
-		text_print(out, "\\-o %s\\fR%s\n", name, value != NULL ? "=\\fIN\\fR" : "");
+		text_print(out, "\\-o %s\\fR%s\n", name, settings_value_hint(value));
 	}
 	print_roff(out, why);
 	text_print(out, ".\n");
@@ -66,7 +66,10 @@ static void print_options(struct text *out) {
 #undef NEEDLESS_MANUAL
 	text_print(out, ".SS Of memcached's, refused\n");
 #define REFUSED_MANUAL(letter, name, why) print_stranger(out, letter, name, NULL, why);
+#define EXTENDED_MANUAL(names, why) print_stranger(out, 0, names, NULL, why);
 	SETTINGS_REFUSED(REFUSED_MANUAL)
+	SETTINGS_REFUSED_EXTENDED(EXTENDED_MANUAL)
+#undef EXTENDED_MANUAL
 #undef REFUSED_MANUAL
 }
 

@@ -148,23 +148,38 @@ enum settings_kind {
 	X(LOG, 0, "man", MANUAL, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print the manual page, for man -l")                \
 	X(LOG, 'V', "version", VERSION, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print the version")
 
-/* memcached's options that ask for what is so here anyway. X(letter, "name", only, "why it has no effect"); only: the one value that is taken,
- * ANY_VALUE, or NULL for none. */
+/* memcached's options that ask for what is so here anyway. X(letter, "name", only, "why it has no effect"); only: the values that are taken, with | between
+ * them, or one of these: */
+#define SETTINGS_NO_VALUE NULL
 #define SETTINGS_ANY_VALUE ""
-#define SETTINGS_NEEDLESS(X)                                                \
-	X('U', "udp-port", "0", "there is no UDP")                              \
-	X('B', "protocol", "ascii", "it is the one protocol that snugd speaks") \
-	X('X', "disable-dumping", NULL, "no command dumps the keys")            \
-	X('W', "disable-watch", NULL, "there is no command watch")
+#define SETTINGS_MAYBE_VALUE "?"
+#define SETTINGS_NEEDLESS(X)                                                              \
+	X('U', "udp-port", "0", "there is no UDP")                                            \
+	X('B', "protocol", "auto|ascii", "the text and meta commands are all that is spoken") \
+	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")             \
+	X('W', "disable-watch", SETTINGS_NO_VALUE, "there is no command watch")
 
-/* The same, as names in the list of -o. X("name", only, "why") */
-#define SETTINGS_NEEDLESS_EXTENDED(X)                                                \
-	X("modern", NULL, "what it turns on is how snugd works")                         \
-	X("maxconns_fast", NULL, "snugd closes what is too many at once")                \
-	X("hashpower", SETTINGS_ANY_VALUE, "the index grows and shrinks with the items") \
-	X("slab_reassign", NULL, "memory goes to whatever size needs it")                \
-	X("lru_crawler", NULL, "items that have expired are removed by themselves")      \
-	X("lru_maintainer", NULL, "eviction keeps no lists that need it")
+/* The same, as names in the list of -o. X("names", only, "why"): names with | between them, of which one may end in * for all that begin so. */
+#define SETTINGS_NEEDLESS_EXTENDED(X)                                                                                  \
+	X("modern|no_modern", SETTINGS_NO_VALUE, "what it turns on is how snugd works")                                    \
+	X("maxconns_fast", SETTINGS_MAYBE_VALUE, "snugd closes what is too many at once")                                  \
+	X("hashpower", SETTINGS_ANY_VALUE, "the index grows and shrinks with the items")                                   \
+	X("no_hashexpand", SETTINGS_MAYBE_VALUE, "the index grows and shrinks with the items, a group at a time")          \
+	X("hash_algorithm", SETTINGS_ANY_VALUE, "keys are hashed by XXH3")                                                 \
+	X("slab_reassign|no_slab_reassign", SETTINGS_MAYBE_VALUE, "memory goes to whatever size needs it")                 \
+	X("slab_automove|no_slab_automove|slab_automove_*", SETTINGS_MAYBE_VALUE, "memory goes to whatever size needs it") \
+	X("slab_chunk_max", SETTINGS_ANY_VALUE, "a large value is stored in pieces of any size")                           \
+	X("no_chunked_items", SETTINGS_MAYBE_VALUE, "a large value is stored in pieces of any size")                       \
+	X("lru_crawler|no_lru_crawler|lru_crawler_*", SETTINGS_MAYBE_VALUE,                                                \
+	  "items that have expired are removed by themselves")                                                             \
+	X("lru_maintainer|no_lru_maintainer|hot_*|warm_*|temporary_ttl", SETTINGS_MAYBE_VALUE,                             \
+	  "eviction keeps no lists that need it")                                                                          \
+	X("tail_repair_time", SETTINGS_ANY_VALUE, "eviction keeps no lists that need it")                                  \
+	X("read_buf_mem_limit|resp_obj_mem_limit", SETTINGS_ANY_VALUE, "--connection-memory bounds what connections hold") \
+	X("watcher_logbuf_size|worker_logbuf_size", SETTINGS_ANY_VALUE, "there is no command watch")                       \
+	X("track_sizes", SETTINGS_MAYBE_VALUE, "stats sizes tells nothing")                                                \
+	X("inline_ascii_resp|no_inline_ascii_resp", SETTINGS_MAYBE_VALUE, "answers are made when they are asked for")      \
+	X("no_drop_privileges", SETTINGS_MAYBE_VALUE, "snugd installs no filter of system calls")
 
 /* memcached's options that snugd refuses. X(letter, "name", "why") */
 #define SETTINGS_REFUSED(X)                                                                                 \
@@ -180,6 +195,16 @@ enum settings_kind {
 	X('D', "prefix-delimiter", "there are no statistics by prefix")                                         \
 	X('e', "memory-file", "items do not outlive the process")                                               \
 	X('N', "napi-ids", "connections are spread by the kernel over the workers")
+
+/* The same, as names in the list of -o. X("names", "why") */
+#define SETTINGS_REFUSED_EXTENDED(X)                                                                        \
+	X("ext_*", "items are kept in memory alone")                                                            \
+	X("ssl_*", "there is no TLS; put a TLS proxy in front")                                                 \
+	X("proxy_*", "there is no proxy; put mcrouter or nutcracker in front")                                  \
+	X("slab_sizes", "there are no slab classes to choose: objects are moved together instead")              \
+	X("no_maxconns_fast", "a connection above -c is told so and closed, it does not wait")                  \
+	X("drop_privileges", "snugd installs no filter of system calls; the packaged unit for systemd has one") \
+	X("sock_cookie_id", "sockets get no cookie")
 
 /* What `stats settings` says besides: true of every snugd. X("name", "value") */
 #define SETTINGS_CONSTANTS(X)      \
@@ -255,6 +280,10 @@ struct settings_stranger {
 	const char *why;
 	bool refused;
 };
+/* Behind the name of an extended one in the help. */
+static inline const char *settings_value_hint(const char *only) {
+	return only == SETTINGS_NO_VALUE ? "" : *only == *SETTINGS_MAYBE_VALUE ? "[=N]" : "=N";
+}
 const struct settings_stranger *settings_find_stranger(char letter, const char *name, size_t length);
 const struct settings_stranger *settings_find_extended_stranger(const char *name, size_t length);
 bool settings_meet_stranger(struct settings_reader *reader, const struct settings_stranger *stranger, const char *where,
