@@ -78,7 +78,7 @@ class Polite(threading.Thread):
 def main():
     port = free_port()
     megabytes = max(64, ITEMS * 110 // (1 << 20) + 64)
-    server = subprocess.Popen([PROGRAM, "-p", str(port), "-l", "127.0.0.1", "-U", "0", "-t", WORKERS, "-m", str(megabytes), "-u", "root"])
+    server = subprocess.Popen([PROGRAM, "-p", str(port), "-l", "127.0.0.1", "-U", "0", "-t", WORKERS, "-m", str(megabytes), "-u", "root", "--open-commands"])
     try:
         connect(port).close()
         fill(port)

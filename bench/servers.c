@@ -150,7 +150,9 @@ static struct server_process start_memcached(const struct settings *settings) {
 }
 
 static struct server_process start_snugd(const struct settings *settings) {
-	const char *words[] = {settings->snugd, "-m", LIMIT_MIB, "-t", settings->workers, NULL};
+	/* Builds of before know no such option. */
+	const char *open_commands = settings->churn ? "--open-commands" : NULL;
+	const char *words[] = {settings->snugd, "-m", LIMIT_MIB, "-t", settings->workers, open_commands, NULL};
 	return server_start(words);
 }
 

@@ -122,7 +122,7 @@ REDIS_ACTIVE = ("CONFIG SET activedefrag yes", "CONFIG SET active-defrag-ignore-
 
 def known(name, build):
     """A target by its name; KeyError."""
-    snugd = os.path.join(build, "snugd") + " -p {port} -m {limit} -t 1"
+    snugd = os.path.join(build, "snugd") + " -p {port} -m {limit} -t 1 --open-commands"
     user = " -u nobody" if os.geteuid() == 0 else ""
     cache = os.path.join(build, "bench", "malloc-cache") + " {port} {limit}"
     targets = {

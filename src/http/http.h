@@ -7,7 +7,6 @@
  *     http_shared.c    one answer for all who asked before its making began
  *     http_access.c    who may do what: pure
  *     http_routes.c    what there is, as a table
- *     http_ask.c       an errand, run from a thread that is no worker's
  *     http_json.c      STAT lines as JSON
  *     http_metrics.c   STAT lines as metrics, from a table
  *     dashboard.*      the page: what it says, how it looks, what it does; embed.py makes one of the three

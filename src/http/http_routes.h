@@ -2,7 +2,7 @@
 #ifndef SNUG_HTTP_HTTP_ROUTES_H
 #define SNUG_HTTP_HTTP_ROUTES_H
 
-#include "http/http_ask.h"
+#include "server/errand/errand_ask.h"
 
 struct http_answer {
 	unsigned status;

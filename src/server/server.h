@@ -5,6 +5,7 @@
  *     settings/    what it was told, from one table
  *     process/     what of it may change while it runs; what the process does to itself and to the outside: descriptors, user, pid file, log, listeners
  *     errand/      what needs all workers, or the coordinator
+ *     operator/    the operator's door: the control socket, served by threads of its own
  *     connection/  one client: bytes in, commands, answers in their order, bytes out
  *     server_worker.c  one worker's turn: answers from others, sockets, requests to others, sends, upkeep
  *     server.c         the workers and their coordinator: create, stop

@@ -7,6 +7,8 @@
  *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us with it */
 #include "base/log_line.h"
 #include "http/http.h"
+#include "server/operator/operator.h"
+#include "server/process/control_socket.h"
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 #include "server/process/pid_file.h"
@@ -42,6 +44,7 @@ struct snugd {
 	struct listeners listeners;
 	struct server *server;
 	struct http *http;
+	struct operator_door *operators;
 	int ready; /* of the daemon; -1: in the foreground */
 	sigset_t signals;
 	pthread_t main_thread;
@@ -96,9 +99,15 @@ static void print_ready(const struct snugd *snugd) {
 	struct text line = {0};
 	(void)log_stderr_flush(LOG_PATIENCE_NS);
 	text_print(&line, "listening on ");
-	for (uint32_t i = 0; i < snugd->listeners.count; i++)
-		text_print(&line, "%s%s", i > 0 ? " and " : "", snugd->listeners.listener[i].name);
-	if (snugd->listeners.count == 0) text_print(&line, "nothing");
+	const char *before = "";
+	for (uint32_t i = 0; i < snugd->listeners.count; i++) {
+		const struct listener *listener = &snugd->listeners.listener[i];
+		/* Where it was not asked for it is no news; the log at -v and `stats settings` tell. */
+		if (listener->kind == LISTENER_CONTROL && snugd->reread.control_path[0] == '\0') continue;
+		text_print(&line, "%s%s", before, listener->name);
+		before = " and ";
+	}
+	if (*before == '\0') text_print(&line, "nothing");
 	text_print(&line, ", %u worker%s, %llu MiB, %s", snugd->settings.threads, snugd->settings.threads > 1 ? "s" : "",
 			   (unsigned long long)(snugd->settings.memory_bytes >> 20), snugd->server->io_name);
 	text_append(&line, "", 1);
@@ -128,10 +137,27 @@ static void tell_ports(struct snugd *snugd) {
 	text_deinit(&why);
 }
 
+/* snugd runs without it; who wants it for certain names a path. */
+static void open_control(struct snugd *snugd) {
+	struct settings *settings = &snugd->settings;
+	struct text why = {0};
+	if (!control_socket_open(settings, &snugd->listeners, &why))
+		snug_log_line(&snugd->log, SNUG_LOG_WARNING, "no control socket: %.*s; name a path with --control",
+					  (int)why.length, why.length > 0 ? why.bytes : "");
+	text_deinit(&why);
+	/* From here on where it is. */
+	const struct listener *control = listeners_control(&snugd->listeners);
+	(void)snprintf(settings->control_path, sizeof settings->control_path, "%.107s",
+				   control != NULL ? control->name : SETTINGS_NO_CONTROL);
+	if (control != NULL) snug_log_line(&snugd->log, SNUG_LOG_INFO, "control socket: %s", control->name);
+}
+
 static void stop_all(struct snugd *snugd) {
 	http_stop(snugd->http);
+	operator_stop(snugd->operators);
 	server_stop(snugd->server);
 	http_destroy(snugd->http);
+	operator_destroy(snugd->operators);
 	server_destroy(snugd->server);
 }
 
@@ -144,6 +170,7 @@ static bool start(struct snugd *snugd) {
 	if (!listeners_open(settings, &snugd->listeners, why)) return false;
 	learn_port(snugd);
 	tell_ports(snugd);
+	open_control(snugd);
 	if (!process_drop_privileges(settings, &snugd->listeners, &snugd->log, why)) return false;
 	if (settings->core_dumps) process_allow_core();
 	if (!log_stderr_start(settings->log_json)) {
@@ -157,6 +184,11 @@ static bool start(struct snugd *snugd) {
 		return false;
 	}
 	if (!http_create(snugd->server, &snugd->listeners, &snugd->log, why, &snugd->http)) {
+		stop_all(snugd);
+		return false;
+	}
+	if (!operator_create(snugd->server, &snugd->listeners, &snugd->operators)) {
+		text_print(why, "%s: cannot be served: no memory, or no thread", settings->control_path);
 		stop_all(snugd);
 		return false;
 	}

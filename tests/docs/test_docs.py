@@ -40,6 +40,7 @@ REPLACEMENTS = [
     (r"'http://127\.0\.0\.1:8211(/[^']*)'", r'"http://127.0.0.1:$HTTP\1"'),
     (r"-X POST", "-sSf -X POST"),
     (r"\$NODES", "$SNUGD"),
+    (r"ssh \$node ", ""),
     (r"defrag ms 500", "defrag ms 5"),
 ]
 
@@ -95,7 +96,7 @@ class Server:
         self.path = os.path.join(scratch, "socket")
         user = ["-u", "root"] if os.geteuid() == 0 else []
         self.process = subprocess.Popen(
-            [os.path.join(PROGRAMS, "snugd"), "-s", self.path, "-p", "-1", "-m", "64", "--memory-max", "1024", "-t", "2", "--http", "127.0.0.1:0", *user],
+            [os.path.join(PROGRAMS, "snugd"), "-s", self.path, "-p", "-1", "--control", os.path.join(scratch, "control"), "-m", "64", "--memory-max", "1024", "-t", "2", "--http", "127.0.0.1:0", *user],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
         self.ports = {}
         while "port" not in self.ports or "http" not in self.ports:
@@ -105,13 +106,18 @@ class Server:
             for name, pattern in (("http", r"http://127\.0\.0\.1:(\d+)"), ("port", r" 127\.0\.0\.1:(\d+)")):
                 if found := re.search(pattern, line):
                     self.ports[name] = found.group(1)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE_S)
+            client.connect(self.path)
+            for i in range(4000):
+                client.sendall(b"set key%d 0 0 100 noreply\r\n%s\r\n" % (i, b"x" * 100))
+            client.sendall(b"mn\r\n")
+            assert client.recv(10) == b"MN\r\n"
+        # What the documents have, an operator asks for.
         self.client = socket.socket(socket.AF_UNIX)
         self.client.settimeout(PATIENCE_S)
-        self.client.connect(self.path)
+        self.client.connect(os.path.join(scratch, "control"))
         self.file = self.client.makefile("rb")
-        for i in range(4000):
-            self.client.sendall(b"set key%d 0 0 100 noreply\r\n%s\r\n" % (i, b"x" * 100))
-        self.ask("version")
 
     def ask(self, line):
         """The lines of the answer."""

@@ -125,7 +125,7 @@ def test_full_disk_for_logs():
         server.process.kill()
         server.process.wait()
         server.address = ("127.0.0.1", free_port())
-        command = [PROGRAM, "-vv", "-l", "127.0.0.1", "-p", str(server.address[1]), *(["-u", "root"] if os.geteuid() == 0 else []), *server.args]
+        command = [PROGRAM, "-vv", "--open-commands", "-l", "127.0.0.1", "-p", str(server.address[1]), *(["-u", "root"] if os.geteuid() == 0 else []), *server.args]
         with open("/dev/full", "wb") as full:
             server.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=full, stderr=full, start_new_session=True)
         assert server._accepts()

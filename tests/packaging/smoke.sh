@@ -62,7 +62,7 @@ printf 'set k 0 0 5\r\nhello\r\nget k\r\nquit\r\n' >&3
 answer=$(timeout 10 cat <&3 | tr -d '\r' | tr '\n' ' ')
 [[ $answer == "STORED VALUE k 0 5 hello END " ]] || fail "set and get: $answer"
 ok "serves"
-inside snugctl -s /run/snugd/control defrag >"$work/defrag" 2>&1 || { cat "$work/defrag"; fail "snugctl defrag"; }
+inside snugctl defrag >"$work/defrag" 2>&1 || { cat "$work/defrag"; fail "snugctl defrag"; }
 ok "snugctl defrag"
 kill -HUP "$server"
 sleep 0.3

@@ -50,7 +50,7 @@ class Snugd:
         self.config = os.path.join(self.directory.name, "snugd.conf")
         self.write(*lines)
         self.process = subprocess.Popen(
-            [PROGRAM, "-p", "-1", "-t", "2", "-u", USER, "--config", self.config, *arguments],
+            [PROGRAM, "-p", "-1", "-t", "2", "-u", USER, "--open-commands", "--config", self.config, *arguments],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 

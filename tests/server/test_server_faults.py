@@ -32,7 +32,7 @@ class Server:
         self.directory = tempfile.mkdtemp(prefix="snug-faults-")
         self.path = os.path.join(self.directory, "socket")
         self.log = open(os.path.join(self.directory, "log"), "w+b")
-        words = [snugd, "-s", self.path, "-m", "16", "-t", "2", *(["-u", "root"] if os.geteuid() == 0 else [])]
+        words = [snugd, "-s", self.path, "-m", "16", "-t", "2", "--open-commands", *(["-u", "root"] if os.geteuid() == 0 else [])]
         environment = {**os.environ, **environment, "LD_PRELOAD": library}
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
 

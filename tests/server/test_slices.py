@@ -23,7 +23,7 @@ ITEMS = 300_000
 class Server:
     def __init__(self, *arguments):
         self.process = subprocess.Popen(
-            [PROGRAM, "-p", "-1", "-l", "127.0.0.1", "-u", USER, "-v", "-m", "128", *arguments],
+            [PROGRAM, "-p", "-1", "-l", "127.0.0.1", "-u", USER, "--open-commands", "-v", "-m", "128", *arguments],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         for line in self.process.stderr:

@@ -395,7 +395,7 @@ def test_a_long_answer_behind_others_that_are_not_there_yet():
 
 
 def test_stats_forms():
-    with Server() as server:
+    with Server("--open-commands") as server:
         stats = server.json("stats")
         assert stats["pid"] == server.process.pid and stats["threads"] == 2 and stats["snug_internal_fragmentation"] == 0, stats
         assert server.ask("stats reset") == ["RESET"] and server.ask("verbosity 1") == ["OK"] and server.ask("flush_all") == ["OK"]

@@ -164,28 +164,6 @@ def test_sockets_and_pid_file_come_and_go():
         assert os.listdir(directory) == [], os.listdir(directory)
 
 
-def test_control_only():
-    """What begins with snug is the control socket's alone; all else goes on everywhere, on the same connection."""
-    with tempfile.TemporaryDirectory() as directory:
-        control = os.path.join(directory, "control")
-        with Snugd("--control", control, "--control-only") as snugd:
-            refusal = b"CLIENT_ERROR snug commands are taken on the control socket alone\r\n"
-            lines = b"set k 0 0 1\r\nv\r\nsnug estimate\r\nsnug metrics\r\nget k\r\nquit\r\n"
-            with socket.create_connection(("127.0.0.1", snugd.port), timeout=10) as stream:
-                stream.sendall(lines)
-                answer = b"".join(iter(lambda: stream.recv(65536), b""))
-            assert answer == b"STORED\r\n" + 2 * refusal + b"VALUE k 0 1\r\nv\r\nEND\r\n", answer
-            with socket.socket(socket.AF_UNIX) as stream:
-                stream.settimeout(10)
-                stream.connect(control)
-                stream.sendall(lines)
-                answer = b"".join(iter(lambda: stream.recv(65536), b""))
-            assert refusal not in answer and b"STAT moves 0" in answer and b"STAT 0:limit_bytes" in answer, answer
-            snugd.end()
-    refused = run("--control-only", "-p", "-1", "-u", USER, status=EX_USAGE)
-    assert "name one with --control" in refused.stderr, refused.stderr
-
-
 def test_a_long_pipeline_with_little_memory():
     """Commands for other workers take records, and what waits takes buffers: more than there is, so it has to wait, and the client loses nothing."""
     lines = b"".join(b"set k%d 0 0 200 noreply\r\n%s\r\n" % (i, b"v" * 200) for i in range(4000)) + b"mn\r\n"
@@ -202,7 +180,7 @@ def test_starts_over_what_a_crash_left():
         path, pid = (os.path.join(directory, name) for name in ("socket", "pid"))
         with Snugd("-s", path, "-P", pid, command=[PROGRAM]) as snugd:
             snugd.end(signal.SIGKILL, status=-signal.SIGKILL)
-        assert sorted(os.listdir(directory)) == ["pid", "socket"]
+        assert sorted(os.listdir(directory)) == ["pid", "socket", "socket.control"]
         with Snugd("-s", path, "-P", pid, command=[PROGRAM]) as snugd:
             assert answers(path, socket.AF_UNIX)
             snugd.end()

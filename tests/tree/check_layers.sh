@@ -39,7 +39,7 @@ upward_includes() {
 upward_includes_of_rooms() {
 	quoted_includes "$1/src/server" 2>/dev/null | awk -F: -v prefix="$1/src/server/" '
 		function room(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : path == "server.h" ? path : "top" }
-		BEGIN { count = split("protocol io settings process server.h errand connection top", names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
+		BEGIN { count = split("protocol io settings process server.h errand operator connection top", names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
 		$3 !~ /^server\// { next }
 		{
 			from = room(substr($1, length(prefix) + 1))

@@ -6,6 +6,7 @@
 #include "server/process/log_stderr.h"
 #include "server/server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,6 +198,64 @@ static void test_verbosity(void **state) {
 	free(text);
 }
 
+/* Whether it is told elsewhere than at the operator's door. */
+static bool is_open(const struct settings *settings, enum command_kind kind, const char *text) {
+	struct command command = {.kind = (uint8_t)kind, .text = text, .text_bytes = strlen(text)};
+	char refusal[ERRAND_REFUSAL_ROOM];
+	return errand_refusal(settings, &command, refusal) == 0;
+}
+
+static void assert_refused_with(const struct settings *settings, enum command_kind kind, const char *said) {
+	struct command command = {.kind = (uint8_t)kind, .text = "check", .text_bytes = 5};
+	char refusal[ERRAND_REFUSAL_ROOM];
+	size_t length = errand_refusal(settings, &command, refusal);
+	assert_int_equal(length, strlen(said));
+	assert_memory_equal(refusal, said, length);
+}
+
+/* Whoever may use the socket shall not have to search for it. */
+static void test_a_refusal_names_the_socket(void **state) {
+	struct settings settings = {.control_path = "/run/snugd/control"};
+	char said[ERRAND_REFUSAL_ROOM];
+	(void)state;
+	assert_refused_with(&settings, COMMAND_SNUG,
+						"CLIENT_ERROR an operator's command; the control socket takes it: /run/snugd/control\r\n");
+	assert_refused_with(&settings, COMMAND_SHUTDOWN,
+						"ERROR: shutdown not enabled; the control socket takes it: /run/snugd/control\r\n");
+	strcpy(settings.control_path, SETTINGS_NO_CONTROL);
+	assert_refused_with(&settings, COMMAND_VERBOSITY,
+						"CLIENT_ERROR an operator's command; there is no control socket\r\n");
+	memset(settings.control_path, 'x', sizeof settings.control_path - 1);
+	settings.control_path[sizeof settings.control_path - 1] = '\0';
+	(void)snprintf(said, sizeof said, "CLIENT_ERROR an operator's command; the control socket takes it: %s\r\n",
+				   settings.control_path);
+	assert_refused_with(&settings, COMMAND_SNUG, said);
+}
+
+static void test_what_is_the_operators(void **state) {
+	static const char *const changing[] = {
+		"limit", "limit 8m", "defrag compact", "emergency 1m evict", "schedule every 1h", "cancel 1", "check"};
+	static const char *const telling[] = {"",          "estimate", "metrics", "map",   "report 3",
+										  "schedules", "help",     "checks",  "limits"};
+	struct settings settings = {0};
+	(void)state;
+	for (int open = 0; open < 2; open++) {
+		settings.open_commands = open == 1;
+		for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
+			assert_int_equal(is_open(&settings, COMMAND_SNUG, changing[i]), open);
+		for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
+			assert_true(is_open(&settings, COMMAND_SNUG, telling[i]));
+		assert_int_equal(is_open(&settings, COMMAND_VERBOSITY, ""), open);
+		assert_int_equal(is_open(&settings, COMMAND_MEMLIMIT, ""), open);
+		assert_false(is_open(&settings, COMMAND_SHUTDOWN, ""));
+		assert_true(is_open(&settings, COMMAND_FLUSH, "") && is_open(&settings, COMMAND_STATS, ""));
+	}
+	settings = (struct settings){.control_only = true, .enable_shutdown = true};
+	for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
+		assert_false(is_open(&settings, COMMAND_SNUG, telling[i]));
+	assert_true(is_open(&settings, COMMAND_SHUTDOWN, "") && is_open(&settings, COMMAND_STATS, ""));
+}
+
 static void test_limit(void **state) {
 	(void)state;
 	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 8388608\r\nSTAT limit_bytes 8388608\r\nSTAT used_bytes ");
@@ -323,6 +382,8 @@ int main(void) {
 		TEST(test_an_empty_cache_is_not_fragmented),
 		TEST(test_flush_reaches_all_workers),
 		TEST(test_verbosity),
+		TEST(test_what_is_the_operators),
+		TEST(test_a_refusal_names_the_socket),
 		TEST(test_limit),
 		TEST(test_a_limit_that_one_worker_cannot_keep),
 		TEST(test_cache_memlimit),

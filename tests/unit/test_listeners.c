@@ -1,10 +1,12 @@
 /* test_listeners.c: src/server/process/listeners.c: sockets as they are asked for, and a sentence when they are not to be had. */
 #include "cmocka_all.h"
 
+#include "server/process/control_socket.h"
 #include "server/process/listeners.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -276,9 +278,10 @@ static void unix_sockets_have_their_access_bits(void **state) {
 	assert_int_equal(listeners.listener[1].kind, LISTENER_CONTROL);
 	assert_string_equal(listeners.listener[0].name, place->path);
 	for (uint32_t i = 0; i < 2; i++) assert_ready(listeners.listener[i].fds[0]);
-	/* All watch the one, only the first the other. */
+	/* All watch the one, none the other: the operator's door has threads of its own. */
 	assert_int_equal(listener_fd(&listeners.listener[0], 2), listeners.listener[0].fds[0]);
-	assert_int_equal(listener_fd(&listeners.listener[1], 0), listeners.listener[1].fds[0]);
+	assert_int_equal(listener_fd(&listeners.listener[1], 0), -1);
+	assert_ptr_equal(listeners_control(&listeners), &listeners.listener[1]);
 	assert_int_equal(listener_fd(&listeners.listener[1], 1), -1);
 	assert_true(connects_to_path(place->path));
 	listeners_close(&listeners);
@@ -339,6 +342,72 @@ static void what_is_busy_is_left_alone(void **state) {
 	listeners_close(&listeners);
 }
 
+static struct listeners with_control(const struct settings *settings, bool is_fine) {
+	struct text why = {0};
+	struct listeners listeners = opened(settings);
+	uint32_t before = listeners.count;
+	assert_int_equal(control_socket_open(settings, &listeners, &why), is_fine);
+	assert_true(is_fine ? why.length == 0 : why.length > 0);
+	assert_int_equal(listeners.count, before + is_fine);
+	text_deinit(&why);
+	return listeners;
+}
+
+static void the_control_socket_is_where_the_server_is(void **state) {
+	const struct place *place = *state;
+	char path[128];
+	/* Beside a unix socket that is all there is. */
+	struct settings settings = unix_socket(place, 0700);
+	struct listeners listeners = with_control(&settings, true);
+	(void)snprintf(path, sizeof path, "%s.control", place->path);
+	assert_string_equal(listeners_control(&listeners)->name, path);
+	assert_int_equal(mode_of(path), 0600);
+	listeners_close(&listeners);
+	assert_int_equal(access(path, F_OK), -1);
+	/* By the port in the user's own directory, if it is his. */
+	assert_int_equal(setenv("XDG_RUNTIME_DIR", place->directory, 1), 0);
+	settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, 1);
+	listeners = with_control(&settings, true);
+	(void)snprintf(path, sizeof path, "%s/snugd-%u.sock", place->directory, listeners.listener[0].port);
+	assert_string_equal(listeners_control(&listeners)->name, path);
+	assert_true(connects_to_path(path));
+	/* Taken: the second goes without, and leaves the first alone. */
+	struct settings second = tcp("127.0.0.2", listeners.listener[0].port, 1);
+	struct listeners others = with_control(&second, false);
+	assert_null(listeners_control(&others));
+	assert_true(connects_to_path(path));
+	listeners_close(&others);
+	listeners_close(&listeners);
+	/* There is nothing to name it after. */
+	second = tcp("127.0.0.1", SETTINGS_PORT_NONE, 1);
+	listeners = with_control(&second, false);
+	assert_int_equal(listeners.count, 0);
+	listeners_close(&listeners);
+	/* None is wanted. */
+	strcpy(settings.control_path, SETTINGS_NO_CONTROL);
+	listeners = opened(&settings);
+	struct text why = {0};
+	assert_true(control_socket_open(&settings, &listeners, &why));
+	assert_null(listeners_control(&listeners));
+	listeners_close(&listeners);
+	assert_int_equal(unsetenv("XDG_RUNTIME_DIR"), 0);
+}
+
+static void a_group_may_be_let_in(void **state) {
+	const struct place *place = *state;
+	struct settings settings = unix_socket(place, 0700);
+	const struct group *own = getgrgid(getegid());
+	if (own == NULL) skip();
+	strcpy(settings.control_path, place->control);
+	(void)snprintf(settings.control_group, sizeof settings.control_group, "%s", own->gr_name);
+	struct listeners listeners = opened(&settings);
+	assert_int_equal(mode_of(place->control), 0660);
+	listeners_close(&listeners);
+	strcpy(settings.control_group, "no-such-group");
+	refused(&settings, "no-such-group", "--control-group: there is no group");
+	assert_int_equal(access(place->control, F_OK), -1);
+}
+
 /* A failure after the first socket takes that one away again. */
 static void nothing_is_left_of_a_failure(void **state) {
 	const struct place *place = *state;
@@ -363,6 +432,8 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(what_a_crash_left_is_removed, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_is_in_use_is_left_alone, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_is_busy_is_left_alone, make_place, remove_place),
+		cmocka_unit_test_setup_teardown(the_control_socket_is_where_the_server_is, make_place, remove_place),
+		cmocka_unit_test_setup_teardown(a_group_may_be_let_in, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(nothing_is_left_of_a_failure, make_place, remove_place),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

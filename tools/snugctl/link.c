@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define DEFAULT_PORT "11211"
-#define HOST_ROOM 256
 
 /* ------------------------------------------------------------------ time ------------------- */
 
@@ -63,8 +62,7 @@ static int connect_unix(const char *path) {
 	return connect_to((const struct sockaddr *)&address, sizeof address, now_ms());
 }
 
-/* Host and port of "host", "host:port", "[address]:port". */
-static bool split_address(const char *text, char host[HOST_ROOM], const char **port) {
+bool link_split_address(const char *text, char host[LINK_HOST_ROOM], const char **port) {
 	const char *end = text + strlen(text), *begin = text;
 	*port = DEFAULT_PORT;
 	if (*text == '[') {
@@ -80,7 +78,7 @@ static bool split_address(const char *text, char host[HOST_ROOM], const char **p
 		}
 	}
 	size_t length = (size_t)(end - begin);
-	if (length >= HOST_ROOM) return false;
+	if (length >= LINK_HOST_ROOM) return false;
 	memcpy(host, begin, length);
 	host[length] = '\0';
 	return true;
@@ -88,11 +86,11 @@ static bool split_address(const char *text, char host[HOST_ROOM], const char **p
 
 static int connect_tcp(const char *address, int timeout_ms, const char **why) {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-	char host[HOST_ROOM];
+	char host[LINK_HOST_ROOM];
 	const char *port;
 	int fd = -1;
 	*why = "not an address";
-	if (!split_address(address, host, &port)) return -1;
+	if (!link_split_address(address, host, &port)) return -1;
 	int failed = getaddrinfo(*host == '\0' ? "127.0.0.1" : host, port, &hints, &found);
 	if (failed != 0) {
 		*why = gai_strerror(failed);
@@ -109,11 +107,17 @@ static int connect_tcp(const char *address, int timeout_ms, const char **why) {
 bool link_open(struct link *link, const char *address, int timeout_ms) {
 	const char *why = NULL;
 	bool is_path = strchr(address, '/') != NULL;
-	link->timeout_ms = timeout_ms;
+	*link = (struct link){.timeout_ms = timeout_ms};
 	link->fd = is_path ? connect_unix(address) : connect_tcp(address, timeout_ms, &why);
 	if (link->fd >= 0) return true;
 	fprintf(stderr, "snugctl: %s: %s\n", address, is_path ? strerror(errno) : why);
 	return false;
+}
+
+bool link_try_path(struct link *link, const char *path, int timeout_ms) {
+	*link = (struct link){.timeout_ms = timeout_ms};
+	link->fd = connect_unix(path);
+	return link->fd >= 0;
 }
 
 void link_close(struct link *link) {
@@ -165,7 +169,8 @@ static bool receive_some(struct link *link, struct reply *reply, size_t *room, i
 	ssize_t got = recv(link->fd, reply->text + reply->length, *room - reply->length - 1, 0);
 	if (got > 0) reply->length += (size_t)got;
 	if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return true;
-	fprintf(stderr, "snugctl: the server closed the connection\n");
+	link->has_ended = true;
+	if (!link->expects_end) fprintf(stderr, "snugctl: the server closed the connection\n");
 	return false;
 }
 
@@ -213,6 +218,12 @@ bool link_ask(struct link *link, const char *command, struct reply *reply) {
 	fprintf(stderr, "snugctl: out of memory\n");
 	reply_free(reply);
 	return false;
+}
+
+enum link_end link_ask_end(struct link *link, const char *command, struct reply *reply) {
+	link->expects_end = true;
+	if (link_ask(link, command, reply)) return LINK_ANSWERED;
+	return link->has_ended ? LINK_CLOSED : LINK_FAILED;
 }
 
 void reply_free(struct reply *reply) {

@@ -7,12 +7,20 @@
 
 struct link {
 	int fd;
-	int timeout_ms; /* to connect, and for each whole answer */
+	int timeout_ms;   /* to connect, and for each whole answer */
+	bool expects_end; /* that the server closes it is no mistake */
+	bool has_ended;   /* it has */
 };
 
 /* "HOST", "HOST:PORT", "[ADDRESS]:PORT", or a path, which holds a slash. False: a sentence is on standard error. */
 bool link_open(struct link *link, const char *address, int timeout_ms);
+/* The same for a path, without a word. False: errno says why. */
+bool link_try_path(struct link *link, const char *path, int timeout_ms);
 void link_close(struct link *link);
+
+/* Host and port of "host", "host:port", "[address]:port"; a missing port is that of memcached. False: no such form. */
+#define LINK_HOST_ROOM 256
+bool link_split_address(const char *text, char host[LINK_HOST_ROOM], const char **port);
 
 struct field {
 	char *name;
@@ -28,6 +36,11 @@ struct reply {
 	size_t line_count;
 	const char *error; /* "CLIENT_ERROR ...", "SERVER_ERROR ...", "ERROR"; NULL: none */
 };
+
+enum link_end { LINK_CLOSED, LINK_ANSWERED, LINK_FAILED };
+/* Sends a command that ends the server. CLOSED: it has closed the connection, as it does. ANSWERED: `reply` says what it says instead. FAILED: as
+ * link_ask. */
+enum link_end link_ask_end(struct link *link, const char *command, struct reply *reply);
 
 /* Sends the command, a line without its end, and reads the answer. False: the connection is of no more use; a sentence is on standard
  * error. */

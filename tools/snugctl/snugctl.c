@@ -1,5 +1,6 @@
 /* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's own protocol: whatever it can do, a line sent by
  * hand can do as well. */
+#include "door.h"
 #include "show.h"
 
 #include <getopt.h>
@@ -14,7 +15,8 @@ enum status { STATUS_DONE = 0, STATUS_REFUSED = 1, STATUS_USAGE = 2, STATUS_UNRE
 #define COMMAND_ROOM 512
 
 struct options {
-	const char *address;
+	const char *address;   /* NULL: whichever is found on this machine */
+	char port_address[32]; /* of --port */
 	const char *svg_path;
 	double timeout_s;
 	double interval_s;
@@ -41,10 +43,14 @@ static const char help[] =
 	"  map                                 the memory map\n"
 	"  limit [BYTES]                       the memory limit; another one from now on\n"
 	"  check                               walks all memory and tells whether it is sound\n"
+	"  verbosity N                         what the log says: 0 errors and warnings .. 3\n"
+	"  flush_all [SECONDS]                 every item has expired\n"
+	"  shutdown                            ends the server in order\n"
 	"  stats [items|slabs|conns|settings]  memcached's statistics\n"
 	"  top                                 what the server does, again and again; q ends\n"
 	"\n"
-	"  -s, --server ADDRESS  HOST, HOST:PORT, [ADDRESS]:PORT, or the path of a unix socket; default: 127.0.0.1:11211\n"
+	"  -p, --port NUMBER     the snugd on this machine that serves that port; default: 11211\n"
+	"  -s, --server ADDRESS  HOST, HOST:PORT, [ADDRESS]:PORT, or the path of a unix socket\n"
 	"  -j, --json            one JSON object\n"
 	"      --svg FILE        map: draws it into a file\n"
 	"      --timeout S       seconds to wait for an answer; default: 60\n"
@@ -52,6 +58,8 @@ static const char help[] =
 	"      --rounds N        top: ends after so many looks\n"
 	"  -h, --help            this\n"
 	"  -V, --version\n"
+	"\n"
+	"Its control socket is found by itself on this machine; what changes the server is taken there alone.\n"
 	"\n"
 	"Exit status: 0 done; 1 refused, or done in part only; 2 wrong use; 3 no server there, or no answer in time.\n";
 
@@ -63,10 +71,20 @@ static bool take_seconds(const char *text, double *seconds) {
 	return end != text && *end == '\0' && *seconds > 0 && *seconds <= 1e6;
 }
 
+static bool take_port(const char *text, struct options *options) {
+	char *end;
+	unsigned long port = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || port == 0 || port > 65535) return false;
+	(void)snprintf(options->port_address, sizeof options->port_address, "127.0.0.1:%lu", port);
+	options->address = options->port_address;
+	return true;
+}
+
 /* Tells the exit status if there is nothing more to do; -1: go on. */
 static int parse(int argument_count, char **arguments, struct options *options) {
 	enum { OPTION_SVG = 256, OPTION_TIMEOUT, OPTION_INTERVAL, OPTION_ROUNDS };
-	static const struct option known[] = {{"server", required_argument, NULL, 's'},
+	static const struct option known[] = {{"port", required_argument, NULL, 'p'},
+										  {"server", required_argument, NULL, 's'},
 										  {"json", no_argument, NULL, 'j'},
 										  {"svg", required_argument, NULL, OPTION_SVG},
 										  {"timeout", required_argument, NULL, OPTION_TIMEOUT},
@@ -76,10 +94,13 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 										  {"version", no_argument, NULL, 'V'},
 										  {NULL, 0, NULL, 0}};
 	bool right = true;
-	for (int letter; right && (letter = getopt_long(argument_count, arguments, "s:jhV", known, NULL)) != -1;) {
+	for (int letter; right && (letter = getopt_long(argument_count, arguments, "p:s:jhV", known, NULL)) != -1;) {
 		switch (letter) {
 		case 's':
 			options->address = optarg;
+			break;
+		case 'p':
+			right = take_port(optarg, options);
 			break;
 		case 'j':
 			options->json = true;
@@ -160,29 +181,64 @@ static enum status show(const struct options *options, const char *command, cons
 	return show_map(reply, options->svg_path) ? status : STATUS_REFUSED;
 }
 
-static enum status run(const struct options *options, struct link *link, char **words, int count) {
+/* Commands that memcached has too; the others begin with snug. */
+static bool is_memcached_command(const char *word) {
+	static const char *const known[] = {"stats", "verbosity", "flush_all", "shutdown"};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(word, known[i]) == 0) return true;
+	return false;
+}
+
+/* No answer, but the connection's end, when it has begun to stop. */
+static enum status shut_down(struct link *link, struct door *door, const char *command) {
+	struct reply reply;
+	enum link_end end = link_ask_end(link, command, &reply);
+	if (end == LINK_ANSWERED && door_ask(link, door)) {
+		reply_free(&reply);
+		end = link_ask_end(link, command, &reply);
+	}
+	if (end == LINK_CLOSED) return STATUS_DONE;
+	if (end == LINK_FAILED) return STATUS_UNREACHABLE;
+	fprintf(stderr, "snugctl: %s\n", reply.error != NULL ? reply.error : "not understood");
+	reply_free(&reply);
+	return STATUS_REFUSED;
+}
+
+/* What was refused at the port, and where it would be taken. */
+static void tell_of_door(const struct door *door, const struct reply *reply) {
+	if (door->refusal == 0 || !door_is_elsewhere(reply)) return;
+	fprintf(stderr, "snugctl: %s: %s\n", door->control, strerror(door->refusal));
+}
+
+static enum status run(const struct options *options, struct door *door, struct link *link, char **words, int count) {
 	char command[COMMAND_ROOM];
 	struct reply reply;
-	bool is_stats = strcmp(words[0], "stats") == 0;
 	if (strcmp(words[0], "top") == 0) return (enum status)show_top(link, options->interval_s, options->rounds);
-	if (!join(command, is_stats ? "" : "snug", words, count)) {
+	if (!join(command, is_memcached_command(words[0]) ? "" : "snug", words, count)) {
 		fputs("snugctl: the command is too long\n", stderr);
 		return STATUS_USAGE;
 	}
+	if (strcmp(words[0], "shutdown") == 0) return shut_down(link, door, command);
 	if (!link_ask(link, command, &reply)) return STATUS_UNREACHABLE;
+	if (door_is_elsewhere(&reply) && door_ask(link, door)) {
+		reply_free(&reply);
+		if (!link_ask(link, command, &reply)) return STATUS_UNREACHABLE;
+	}
 	enum status status = show(options, command, &reply);
+	tell_of_door(door, &reply);
 	reply_free(&reply);
 	return status;
 }
 
 int main(int argument_count, char **arguments) {
-	struct options options = {.address = "127.0.0.1", .timeout_s = 60, .interval_s = 1};
+	struct options options = {.timeout_s = 60, .interval_s = 1};
 	struct link link;
+	struct door door;
 	(void)setlocale(LC_CTYPE, "");
 	int status = parse(argument_count, arguments, &options);
 	if (status >= 0) return status;
-	if (!link_open(&link, options.address, (int)(options.timeout_s * 1000))) return STATUS_UNREACHABLE;
-	status = (int)run(&options, &link, arguments + optind, argument_count - optind);
+	if (!door_open(&link, &door, options.address, (int)(options.timeout_s * 1000))) return STATUS_UNREACHABLE;
+	status = (int)run(&options, &door, &link, arguments + optind, argument_count - optind);
 	link_close(&link);
 	return status;
 }

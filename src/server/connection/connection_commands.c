@@ -5,6 +5,7 @@
  * batch forgets what it has parsed ahead, and parses it again when it goes on. */
 #include "base/bits.h"
 #include "server/connection/connection.h"
+#include "server/errand/errand.h"
 #include "server/protocol/answer.h"
 
 #include <string.h>
@@ -164,12 +165,14 @@ static void skip(struct connection *connection, struct command *command) {
 	answers_say(connection, text, text_bytes);
 }
 
-/* --control-only: what looks into or changes the server's memory is the operator's alone. */
+_Static_assert(ERRAND_REFUSAL_ROOM <= RECORD_ROOM, "a record holds any refusal");
+
+/* Clients that are no operators. */
 static bool is_refused(struct connection *connection, const struct command *command) {
-	static const char text[] = "CLIENT_ERROR snug commands are taken on the control socket alone\r\n";
-	if (!connection->worker->server->settings.control_only || connection->door == LISTENER_CONTROL) return false;
-	if (!command->reply.is_quiet) answers_say(connection, text, sizeof text - 1);
-	return true;
+	char refusal[ERRAND_REFUSAL_ROOM];
+	size_t length = errand_refusal(&connection->worker->server->settings, command, refusal);
+	if (length > 0 && !command->reply.is_quiet) answers_say(connection, refusal, length);
+	return length > 0;
 }
 
 /* Tells whether the input goes on as before. */
@@ -189,12 +192,13 @@ static bool act(struct connection *connection, struct command *command) {
 		skip(connection, command);
 		return false;
 	case COMMAND_MEMLIMIT:
+	case COMMAND_SHUTDOWN:
 	case COMMAND_SNUG:
+	case COMMAND_VERBOSITY:
 		if (is_refused(connection, command)) return true;
 		answers_begin_errand(connection, command);
 		return false;
 	case COMMAND_FLUSH:
-	case COMMAND_VERBOSITY:
 	case COMMAND_STATS:
 		answers_begin_errand(connection, command);
 		return false;

@@ -1,10 +1,12 @@
-/* server/errand/errand.c: which errand a command is; flush_all and verbosity. See server/errand/errand.h. */
+/* server/errand/errand.c: which errand a command is; flush_all, verbosity, shutdown. See server/errand/errand.h. */
 #include "server/errand/errand_parts.h"
 #include "server/process/log_stderr.h"
 
+#include <signal.h>
 #include <snug/coordinator.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ------------------------------------------------------------------ shared ----------------- */
 
@@ -59,11 +61,13 @@ void *errand_new(struct server *server, size_t bytes, struct text *out) {
 
 struct flush {
 	struct errand errand; /* must be the first */
-	int64_t at_s;
+	int64_t delay_s;      /* or a date, if it is more than 30 days */
 };
 
 static void flush_visit(struct errand *errand, struct server_worker *worker) {
-	snug_shard_flush(worker->shard, ((struct flush *)(void *)errand)->at_s);
+	int64_t delay_s = ((struct flush *)(void *)errand)->delay_s;
+	bool is_relative = delay_s <= INT64_C(60) * 60 * 24 * 30;
+	snug_shard_flush(worker->shard, delay_s <= 0 ? 0 : is_relative ? worker->wall_s + delay_s : delay_s);
 }
 
 static void answer_ok(struct errand *errand, struct text *out) {
@@ -71,18 +75,16 @@ static void answer_ok(struct errand *errand, struct text *out) {
 	text_say(out, "OK");
 }
 
-static struct errand *flush_all(struct server_worker *asker, int64_t delay_s, struct text *out) {
-	asker->connections.flush_commands++;
-	if (atomic_load_explicit(&asker->server->live.no_flush, memory_order_relaxed)) {
+static struct errand *flush_all(struct server *server, int64_t delay_s, struct text *out) {
+	if (atomic_load_explicit(&server->live.no_flush, memory_order_relaxed)) {
 		text_say(out, "CLIENT_ERROR flush_all not allowed");
 		return NULL;
 	}
-	struct flush *flush = errand_new(asker->server, sizeof *flush, out);
+	struct flush *flush = errand_new(server, sizeof *flush, out);
 	if (flush == NULL) return NULL;
 	flush->errand.visit = flush_visit;
 	flush->errand.answer = answer_ok;
-	bool is_relative = delay_s <= INT64_C(60) * 60 * 24 * 30;
-	flush->at_s = delay_s <= 0 ? 0 : is_relative ? asker->wall_s + delay_s : delay_s;
+	flush->delay_s = delay_s;
 	return &flush->errand;
 }
 
@@ -94,20 +96,36 @@ static struct errand *set_verbosity(uint64_t level, struct text *out) {
 	return NULL;
 }
 
-struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out) {
+/* As memcached: no answer; the connection ends with the server. */
+static struct errand *shut_down(enum command_shutdown mode, struct text *out) {
+	if (mode == SHUTDOWN_UNKNOWN)
+		text_say(out, "CLIENT_ERROR invalid shutdown mode");
+	else
+		(void)kill(getpid(), SIGTERM);
+	return NULL;
+}
+
+struct errand *errand_command(struct server *server, const struct command *command, struct text *out) {
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_FLUSH:
-		return flush_all(asker, command->operation.exptime, out);
+		return flush_all(server, command->operation.exptime, out);
 	case COMMAND_VERBOSITY:
 		return set_verbosity(command->operation.delta, out);
 	case COMMAND_MEMLIMIT:
-		return errand_memlimit(asker->server, command->operation.delta, out);
+		return errand_memlimit(server, command->operation.delta, out);
+	case COMMAND_SHUTDOWN:
+		return shut_down((enum command_shutdown)command->operation.delta, out);
 	case COMMAND_STATS:
-		return errand_stats(asker->server, command->text, command->text_bytes, out);
+		return errand_stats(server, command->text, command->text_bytes, out);
 	case COMMAND_SNUG:
-		return errand_snug(asker->server, command->text, command->text_bytes, out);
+		return errand_snug(server, command->text, command->text_bytes, out);
 	default:
 		text_say(out, "ERROR");
 		return NULL;
 	}
+}
+
+struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out) {
+	if (command->kind == COMMAND_FLUSH) asker->connections.flush_commands++;
+	return errand_command(asker->server, command, out);
 }

@@ -18,6 +18,7 @@
 #include "os/threads.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -30,6 +31,8 @@
 #include <unistd.h>
 
 #define CONTROL_MASK 0600u
+#define CONTROL_MASK_WITH_GROUP 0660u
+#define CONTROL_BACKLOG 16
 #define TAKEN_TRIES 7             /* each takes a place in the queue of who listens there */
 #define TAKEN_PAUSE_NS 100000000u /* between two tries */
 
@@ -55,6 +58,21 @@ static struct listener *add_listener(struct listeners *listeners, enum listener_
 	struct listener *listener = &grown[listeners->count++];
 	*listener = (struct listener){.kind = kind, .fd_count = fd_count, .fds = fds};
 	return listener;
+}
+
+/* Closing alone is not enough: until the kernel has ended the io_uring that was accepting here, it would go on taking connections
+ * which nobody serves, even after our end. */
+static void end_listening(int fd) {
+	(void)shutdown(fd, SHUT_RDWR);
+	(void)close(fd);
+}
+
+static void close_one(struct listener *listener) {
+	for (uint32_t i = 0; i < listener->fd_count; i++)
+		if (listener->fds[i] >= 0) end_listening(listener->fds[i]);
+	bool is_path = listener->kind == LISTENER_UNIX || listener->kind == LISTENER_CONTROL;
+	if (is_path && listener->name[0] != '\0') (void)unlink(listener->name);
+	free(listener->fds);
 }
 
 /* ------------------------------------------------------------------ TCP ---------------------------------------------------- */
@@ -258,6 +276,35 @@ static bool open_unix(struct listeners *listeners, enum listener_kind kind, cons
 	return listen(fd, backlog) == 0 || failed(why, path, "cannot listen");
 }
 
+/* ------------------------------------------------------------------ the operator's socket ---------------------------------- */
+
+/* The group first, and only then the bits: nobody is let in for a moment who is not of it. */
+static bool admit_group(const char *path, const char *name, struct text *why) {
+	errno = 0;
+	const struct group *group = getgrnam(name);
+	if (group == NULL) {
+		text_print(why, "--control-group: there is no group '%s'", name);
+		return false;
+	}
+	if (lchown(path, (uid_t)-1, group->gr_gid) == 0 && chmod(path, CONTROL_MASK_WITH_GROUP) == 0) return true;
+	return failed(why, path, "cannot be given to the group of --control-group");
+}
+
+bool listeners_add_control(const struct settings *settings, struct listeners *listeners, const char *path,
+						   struct text *why) {
+	uint32_t before = listeners->count;
+	bool is_open = open_unix(listeners, LISTENER_CONTROL, path, CONTROL_MASK, CONTROL_BACKLOG, why);
+	if (is_open && settings->control_group[0] != '\0') is_open = admit_group(path, settings->control_group, why);
+	if (!is_open && listeners->count > before) close_one(&listeners->listener[--listeners->count]);
+	return is_open;
+}
+
+const struct listener *listeners_control(const struct listeners *listeners) {
+	for (uint32_t i = 0; i < listeners->count; i++)
+		if (listeners->listener[i].kind == LISTENER_CONTROL) return &listeners->listener[i];
+	return NULL;
+}
+
 /* ------------------------------------------------------------------ HTTP --------------------------------------------------- */
 
 #define HTTP_PORT 8211
@@ -282,6 +329,10 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 /* ------------------------------------------------------------------ all of them -------------------------------------------- */
 
 static bool open_all(const struct settings *settings, struct listeners *out, struct text *why) {
+	if (settings->control_group[0] != '\0' && getgrnam(settings->control_group) == NULL) {
+		text_print(why, "--control-group: there is no group '%s'", settings->control_group);
+		return false;
+	}
 	uint16_t port = settings->port == SETTINGS_PORT_ANY ? 0 : (uint16_t)settings->port;
 	uint32_t count = settings_want_tcp(settings) ? settings->listen.count : 0;
 	for (uint32_t i = 0; i < count; i++)
@@ -290,9 +341,8 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 	if (settings->socket_path[0] != '\0' &&
 		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))
 		return false;
-	if (settings->control_path[0] != '\0' &&
-		!open_unix(out, LISTENER_CONTROL, settings->control_path, CONTROL_MASK, backlog, why))
-		return false;
+	bool has_control = settings->control_path[0] != '\0' && strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
+	if (has_control && !listeners_add_control(settings, out, settings->control_path, why)) return false;
 	return settings->http[0] == '\0' || open_http(settings, out, why);
 }
 
@@ -307,22 +357,8 @@ bool listeners_open(const struct settings *settings, struct listeners *out, stru
 	return true;
 }
 
-/* Closing alone is not enough: until the kernel has ended the io_uring that was accepting here, it would go on taking connections
- * which nobody serves, even after our end. */
-static void end_listening(int fd) {
-	(void)shutdown(fd, SHUT_RDWR);
-	(void)close(fd);
-}
-
 void listeners_close(struct listeners *listeners) {
-	for (uint32_t i = 0; i < listeners->count; i++) {
-		struct listener *listener = &listeners->listener[i];
-		for (uint32_t k = 0; k < listener->fd_count; k++)
-			if (listener->fds[k] >= 0) end_listening(listener->fds[k]);
-		bool is_path = listener->kind == LISTENER_UNIX || listener->kind == LISTENER_CONTROL;
-		if (is_path && listener->name[0] != '\0') (void)unlink(listener->name);
-		free(listener->fds);
-	}
+	for (uint32_t i = 0; i < listeners->count; i++) close_one(&listeners->listener[i]);
 	free(listeners->listener);
 	*listeners = (struct listeners){0};
 }

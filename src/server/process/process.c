@@ -15,7 +15,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define SPARE_DESCRIPTORS 64u      /* standard ones, log, pid file, libraries */
+#define SPARE_DESCRIPTORS 64u                              /* standard ones, log, pid file, libraries */
+#define DESCRIPTORS_OF_OPERATORS (OPERATORS_MAX * 2u + 2u) /* each with a wake-up */
 #define DESCRIPTORS_OF_A_WORKER 8u /* its io, its wake-up, its share of the listeners and of the coordinator */
 
 void process_fill_standard(void) {
@@ -26,8 +27,8 @@ void process_fill_standard(void) {
 }
 
 bool process_allow_descriptors(const struct settings *settings, struct text *why) {
-	rlim_t fixed =
-		SPARE_DESCRIPTORS + settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen.count * 2);
+	rlim_t fixed = SPARE_DESCRIPTORS + DESCRIPTORS_OF_OPERATORS +
+				   settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen.count * 2);
 	rlim_t wanted = fixed + settings->connections_max;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
@@ -55,11 +56,14 @@ void process_allow_core(void) {
 	(void)prctl(PR_SET_DUMPABLE, 1);
 }
 
-static bool give_sockets(const struct listeners *listeners, const struct passwd *user, struct text *why) {
+static bool give_sockets(const struct listeners *listeners, const char *control_group, const struct passwd *user,
+						 struct text *why) {
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		const struct listener *listener = &listeners->listener[i];
 		if (listener->kind == LISTENER_TCP || listener->kind == LISTENER_HTTP) continue;
-		if (chown(listener->name, user->pw_uid, user->pw_gid) != 0) {
+		/* The group of the operator's socket, if one was named, stays. */
+		bool keeps_group = listener->kind == LISTENER_CONTROL && control_group[0] != '\0';
+		if (lchown(listener->name, user->pw_uid, keeps_group ? (gid_t)-1 : user->pw_gid) != 0) {
 			text_print(why, "%s: cannot be given to %s: %s", listener->name, user->pw_name, strerror(errno));
 			return false;
 		}
@@ -88,7 +92,7 @@ bool process_drop_privileges(const struct settings *settings, const struct liste
 		text_print(why, "--user: only root can become '%s'", name);
 		return false;
 	}
-	if (is_asked && !give_sockets(listeners, user, why)) return false;
+	if (is_asked && !give_sockets(listeners, settings->control_group, user, why)) return false;
 	if (user != NULL && become(user)) {
 		snug_log_line(log, SNUG_LOG_INFO, "running as %s", name);
 		return true;

@@ -26,11 +26,15 @@ enum command_kind {
 	COMMAND_FLUSH,     /* operation.exptime: the delay, 0: now; answered with OK when all workers have done it */
 	COMMAND_VERBOSITY, /* operation.delta: the level; answered with OK */
 	COMMAND_MEMLIMIT,  /* operation.delta: the memory limit in MiB; answered with OK when all workers have it */
+	COMMAND_SHUTDOWN,  /* operation.delta: enum command_shutdown */
 	COMMAND_STATS,     /* `text`: what stands behind "stats", without blanks around it */
 	COMMAND_SNUG,      /* `text`: what stands behind "snug", likewise */
 	COMMAND_QUIT,      /* closes, after what was asked before was answered */
 	COMMAND_FAIL, /* the same, after `text` was said, if there is any: binary protocol, HTTP, a line that is too long */
 };
+
+/* memcached's two are one here: the end is always in order. */
+enum command_shutdown { SHUTDOWN_PLAIN, SHUTDOWN_GRACEFUL, SHUTDOWN_UNKNOWN };
 
 enum answer_form {
 	ANSWER_GET,   /* VALUE key flags bytes; nothing if there is none */

@@ -195,6 +195,13 @@ static void parse_quit(const struct line *line, size_t words, uint64_t item_max_
 	command->kind = COMMAND_QUIT;
 }
 
+static void parse_shutdown(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+	(void)item_max_bytes;
+	bool is_graceful = words == 2 && WORD_IS(line->word[1], "graceful");
+	command->kind = COMMAND_SHUTDOWN;
+	command->operation.delta = words == 1 ? SHUTDOWN_PLAIN : is_graceful ? SHUTDOWN_GRACEFUL : SHUTDOWN_UNKNOWN;
+}
+
 /* What stands behind the first word, as a whole. */
 static void take_rest(const struct line *line, enum command_kind kind, struct command *command) {
 	const struct word *last = &line->word[line->count - 1];
@@ -245,6 +252,7 @@ static const struct text_command text_commands[] = {
 	TEXT_COMMAND(cache_memlimit, 2, WORDS_MAX, true),
 	TEXT_COMMAND(version, 1, WORDS_MAX, false),
 	TEXT_COMMAND(quit, 1, WORDS_MAX, false),
+	TEXT_COMMAND(shutdown, 1, 2, false),
 	TEXT_COMMAND(stats, 1, WORDS_MAX, false),
 	TEXT_COMMAND(snug, 1, WORDS_MAX, false),
 };

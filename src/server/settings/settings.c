@@ -186,10 +186,16 @@ static bool fits_paths(struct settings_reader *reader) {
 	const struct settings *settings = reader->settings;
 	if (settings->socket_path[0] != '\0' && strcmp(settings->socket_path, settings->control_path) == 0)
 		return settings_refuse(reader, "--control: the same path as --unix-socket");
-	if (settings->control_only && settings->control_path[0] == '\0')
+	bool has_control = strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
+	if (settings->control_only && !has_control)
 		return settings_refuse(reader, "--control-only: there is no control socket; name one with --control");
+	if (settings->control_only && settings->open_commands)
+		return settings_refuse(reader, "--open-commands: the opposite of --control-only");
+	if (settings->control_group[0] != '\0' && !has_control)
+		return settings_refuse(reader, "--control-group: there is no control socket; name one with --control");
 	if (!settings->daemonize) return true;
-	if (is_relative(settings->socket_path) || is_relative(settings->control_path) || is_relative(settings->pid_file))
+	if (is_relative(settings->socket_path) || (has_control && is_relative(settings->control_path)) ||
+		is_relative(settings->pid_file))
 		return settings_refuse(reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
 	return true;
 }

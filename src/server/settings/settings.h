@@ -8,8 +8,10 @@
 #include <snug/shard.h>
 
 #define SETTINGS_LIST_MAX 16u
-#define SETTINGS_PORT_NONE 0 /* no TCP */
-#define SETTINGS_PORT_ANY -1 /* one that the kernel chooses */
+#define SETTINGS_PORT_NONE 0       /* no TCP */
+#define SETTINGS_PORT_ANY -1       /* one that the kernel chooses */
+#define OPERATORS_MAX 8u           /* connections to the control socket at a time; conn-limit does not count them */
+#define SETTINGS_NO_CONTROL "none" /* as a path of the control socket */
 
 /* An option that may have several values. */
 struct settings_list {
@@ -33,8 +35,11 @@ struct settings {
 	struct settings_list listen;      /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
 	char socket_path[108];            /* -s; "": none */
 	uint32_t socket_mask;             /* -a: octal access bits */
-	char control_path[108];           /* --control: the same protocol on a socket for the owner alone; "": none */
-	bool control_only;                /* --control-only: commands that begin with snug are refused elsewhere */
+	char control_path[108];           /* --control: the operator's socket; "": where it is by default; "none" */
+	char control_group[64];           /* --control-group: who may use it beside the owner; "": nobody */
+	bool control_only;                /* --control-only: all commands that begin with snug are refused elsewhere */
+	bool open_commands;               /* --open-commands: none is */
+	bool enable_shutdown;             /* -A: clients may end the server */
 	char http[128];                   /* --http: the address for metrics, health and the dashboard; "": none */
 	struct settings_list http_hosts;  /* --http-host: names by which it may be asked, beside that of --http */
 	char http_token_file[256];

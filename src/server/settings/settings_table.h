@@ -98,9 +98,18 @@ enum settings_kind {
 	X(NETWORK, 'a', "unix-mask", OCTAL, SETTINGS_FIELD(socket_mask), "700", 0, 0777, "BITS", "umask",                 \
 	  "access bits of the unix socket, octal")                                                                        \
 	X(NETWORK, 0, "control", TEXT, SETTINGS_FIELD(control_path), "", 0, 0, "PATH", "control_socket",                  \
-	  "one more unix socket, for the owner alone")                                                                    \
+	  "the operator's socket, where snug limit, defrag, emergency, schedule, cancel, check, verbosity, cache_memlimit and shutdown "  \
+	  "are "                                                                                                          \
+	  "taken, and nowhere else; none: no such socket; default: snugd-PORT.sock in $XDG_RUNTIME_DIR, /run or "         \
+	  "/tmp/snugd-UID, or the unix socket's path and .control, where snugctl finds it")                               \
+	X(NETWORK, 0, "control-group", TEXT, SETTINGS_FIELD(control_group), "", 0, 0, "NAME", "control_group",            \
+	  "whose members may use the operator's socket; default: its owner alone")                                        \
 	X(NETWORK, 0, "control-only", FLAG, SETTINGS_FIELD(control_only), "", 0, 1, "no|yes", "control_only",             \
-	  "take the commands that begin with snug on the control socket alone")                                           \
+	  "take all commands that begin with snug on the operator's socket alone, also those that only tell")             \
+	X(NETWORK, 0, "open-commands", FLAG, SETTINGS_FIELD(open_commands), "", 0, 1, "no|yes", "open_commands",          \
+	  "take the operator's commands, but shutdown, from every client")                                                \
+	X(NETWORK, 'A', "enable-shutdown", FLAG, SETTINGS_FIELD(enable_shutdown), "", 0, 1, "no|yes", "shutdown_command", \
+	  "take the command shutdown from every client, not from the operator's socket alone")                            \
 	X(NETWORK, 0, "http", TEXT, SETTINGS_FIELD(http), "", 0, 0, "ADDRESS", "http",                                    \
 	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 unless given; "         \
 	  "default: not at all")                                                                                          \
@@ -186,7 +195,6 @@ enum settings_kind {
 	X('S', "enable-sasl", "there is no authentication; limit who can connect instead (-l, -s, -a)")         \
 	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)")           \
 	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                                       \
-	X('A', "enable-shutdown", "no client may end the server; send it SIGTERM")                              \
 	X('k', "lock-memory", "memory that goes back to the system cannot be locked; turn off swap for snugd")  \
 	X('C', "disable-cas", "a CAS number takes memory only once somebody has asked for it")                  \
 	X('f', "slab-growth-factor", "there are no slab classes to choose: objects are moved together instead") \

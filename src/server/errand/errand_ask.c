@@ -1,5 +1,5 @@
-/* http/http_ask.c: see http_ask.h. */
-#include "http/http_ask.h"
+/* server/errand/errand_ask.c: see errand_ask.h. */
+#include "server/errand/errand_ask.h"
 
 #include "base/assert.h"
 #include "cache/request.h"
@@ -12,12 +12,14 @@
 
 #define READY_NS UINT64_C(60000000000) /* as long the coordinator has */
 #define PAUSE_NS UINT64_C(1000000)
+#define PROBE_NS UINT64_C(1000000000)
 #define LATE_MAX 16u
 
 struct ask {
 	struct ask *next;
-	snug_client *client;      /* what it has in flight, some worker has, or will */
-	struct errand *errand;    /* NULL: a probe */
+	snug_client *client;   /* what it has in flight, some worker has, or will */
+	struct errand *errand; /* NULL: a probe */
+	uint32_t silent;       /* of one put aside: the worker that did not answer; SNUG_WORKERS_MAX: none in particular */
 	struct request request[]; /* of an errand one, which goes from worker to worker; of a probe one for each */
 };
 
@@ -92,16 +94,29 @@ void asks_deinit(struct asks *asks) {
 
 /* ------------------------------------------------------------------ begin ------------------ */
 
+/* For whom most recent ones wait. */
+static void say_too_many(struct asks *asks, struct text *out) {
+	pthread_mutex_lock(&asks->mutex);
+	uint32_t silent = asks->late != NULL ? asks->late->silent : SNUG_WORKERS_MAX;
+	pthread_mutex_unlock(&asks->mutex);
+	text_print(out, "SERVER_ERROR ");
+	if (silent < SNUG_WORKERS_MAX) text_print(out, "worker %u does not answer: ", silent);
+	text_print(out, "%u requests wait already\r\n", LATE_MAX);
+}
+
 /* NULL: `out` has the refusal. */
 static struct ask *begin(struct asks *asks, uint32_t request_count, struct text *out) {
 	if (look_after(asks) >= LATE_MAX) {
-		text_print(out, "SERVER_ERROR too many requests wait for workers that do not answer\r\n");
+		say_too_many(asks, out);
 		return NULL;
 	}
 	struct ask *ask = calloc(1, sizeof *ask + request_count * sizeof ask->request[0]);
 	snug_error error =
 		ask == NULL ? SNUG_ERROR_OS_MEMORY : snug_client_create(asks->server->workers, NULL, &ask->client);
-	if (!error) return ask;
+	if (!error) {
+		ask->silent = SNUG_WORKERS_MAX;
+		return ask;
+	}
 	free(ask);
 	text_print(out, "SERVER_ERROR %s\r\n", snug_error_text(error));
 	return NULL;
@@ -109,6 +124,68 @@ static struct ask *begin(struct asks *asks, uint32_t request_count, struct text 
 
 static snug_operation run_on(uint32_t worker, struct request *request) {
 	return (snug_operation){.kind = SNUG_OPERATION_RUN, .object.worker = worker, .buffer = request};
+}
+
+/* ------------------------------------------------------------------ probe ------------------ */
+
+static void look_in(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+	(void)context;
+	(void)index;
+	(void)shard;
+	(void)counts;
+}
+
+/* Waits for room in its inbox, if it must. */
+static snug_error send_probe(struct ask *ask, uint32_t worker, uint64_t deadline_ns, snug_ticket *ticket) {
+	snug_operation operation = run_on(worker, &ask->request[worker]);
+	snug_error error;
+	ask->request[worker] = (struct request){.kind = REQUEST_VISIT, .owner = worker, .visit = look_in};
+	while ((error = snug_client_submit(ask->client, &operation, 1, ticket)) == SNUG_ERROR_QUEUE_FULL &&
+		   os_remaining_ns(deadline_ns) > 0)
+		os_thread_sleep(PAUSE_NS);
+	return error;
+}
+
+/* What each worker answers within `patience_ns` in total. False: it could not be asked, and `out` has the refusal. */
+static bool probe_all(struct asks *asks, uint64_t patience_ns, snug_error error[SNUG_WORKERS_MAX], struct text *out) {
+	uint32_t count = asks->server->worker_count;
+	uint64_t deadline_ns = os_deadline_ns(patience_ns);
+	snug_ticket ticket[SNUG_WORKERS_MAX];
+	struct ask *ask = begin(asks, count, out);
+	if (ask == NULL) return false;
+	for (uint32_t i = 0; i < count; i++) error[i] = send_probe(ask, i, deadline_ns, &ticket[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		snug_result result;
+		if (!error[i]) error[i] = snug_client_wait(ask->client, ticket[i], os_remaining_ns(deadline_ns), &result);
+		if (!error[i]) error[i] = result.error;
+		if (error[i]) ask->silent = i;
+	}
+	end_or_put_aside(asks, ask);
+	return true;
+}
+
+bool asks_probe(struct asks *asks, uint64_t patience_ns, struct text *out) {
+	snug_error error[SNUG_WORKERS_MAX];
+	uint32_t failed = 0;
+	if (!probe_all(asks, patience_ns, error, out)) return false;
+	for (uint32_t i = 0; i < asks->server->worker_count; i++) {
+		if (!error[i]) continue;
+		failed++;
+		text_print(out, "worker %u: %s\n", i, snug_error_text(error[i]));
+	}
+	return failed == 0;
+}
+
+/* The first worker that does not answer; worker_count: all do. */
+static uint32_t find_silent(struct asks *asks, uint64_t patience_ns) {
+	struct text refusal = {0};
+	snug_error error[SNUG_WORKERS_MAX];
+	uint32_t worker = 0;
+	bool is_asked = probe_all(asks, patience_ns, error, &refusal);
+	text_deinit(&refusal);
+	if (!is_asked) return asks->server->worker_count;
+	while (worker < asks->server->worker_count && !error[worker]) worker++;
+	return worker;
 }
 
 /* ------------------------------------------------------------------ perform ---------------- */
@@ -139,26 +216,39 @@ static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *wor
 	return SNUG_OK;
 }
 
-static bool wait_ready(const struct asks *asks, const struct ask *ask) {
+/* What all workers do together is not waited for when one of them does nothing: `*silent` is that one, or worker_count. */
+static bool wait_ready(struct asks *asks, const struct ask *ask, uint64_t patience_ns, uint32_t *silent) {
 	uint64_t until_ns = os_now_ns() + READY_NS;
+	uint64_t patient_until_ns = os_now_ns() + patience_ns;
+	*silent = asks->server->worker_count;
 	while (!is_ready(ask)) {
-		if (os_now_ns() > until_ns || asks->is_stopping) return false;
+		uint64_t now_ns = os_now_ns();
+		if (now_ns > until_ns || asks->is_stopping) return false;
+		if (now_ns > patient_until_ns) {
+			*silent = find_silent(asks, PROBE_NS);
+			if (*silent < asks->server->worker_count) return false;
+			patient_until_ns = os_now_ns() + patience_ns;
+		}
 		os_thread_sleep(PAUSE_NS);
 	}
 	return true;
 }
 
 static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct text *out) {
-	uint32_t worker = 0;
+	uint32_t worker = 0, silent;
 	snug_error error = visit_all(ask, patience_ns, &worker);
 	if (error) {
-		text_print(out, "SERVER_ERROR worker %u: %s\r\n", worker, snug_error_text(error));
+		text_print(out, "SERVER_ERROR worker %u does not answer: %s\r\n", worker, snug_error_text(error));
+		ask->silent = worker;
 		end_or_put_aside(asks, ask);
-	} else if (wait_ready(asks, ask)) {
+	} else if (wait_ready(asks, ask, patience_ns, &silent)) {
 		ask->errand->answer(ask->errand, out);
 		end(ask);
 	} else {
-		text_print(out, "SERVER_ERROR it takes longer, and goes on; the report will tell of it\r\n");
+		text_print(out, "SERVER_ERROR ");
+		if (silent < asks->server->worker_count) text_print(out, "worker %u does not answer: ", silent);
+		text_print(out, "it takes longer, and goes on; the report will tell of it\r\n");
+		if (silent < asks->server->worker_count) ask->silent = silent;
 		put_aside(asks, ask);
 	}
 }
@@ -173,42 +263,12 @@ void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t 
 		run(asks, ask, patience_ns, out);
 }
 
-/* ------------------------------------------------------------------ probe ------------------ */
-
-static void look_in(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
-	(void)context;
-	(void)index;
-	(void)shard;
-	(void)counts;
-}
-
-/* Waits for room in its inbox, if it must. */
-static snug_error send_probe(struct ask *ask, uint32_t worker, uint64_t deadline_ns, snug_ticket *ticket) {
-	snug_operation operation = run_on(worker, &ask->request[worker]);
-	snug_error error;
-	ask->request[worker] = (struct request){.kind = REQUEST_VISIT, .owner = worker, .visit = look_in};
-	while ((error = snug_client_submit(ask->client, &operation, 1, ticket)) == SNUG_ERROR_QUEUE_FULL &&
-		   os_remaining_ns(deadline_ns) > 0)
-		os_thread_sleep(PAUSE_NS);
-	return error;
-}
-
-bool asks_probe(struct asks *asks, uint64_t patience_ns, struct text *out) {
-	uint32_t count = asks->server->worker_count, failed = 0;
-	uint64_t deadline_ns = os_deadline_ns(patience_ns);
-	snug_ticket ticket[SNUG_WORKERS_MAX];
-	snug_error error[SNUG_WORKERS_MAX];
-	struct ask *ask = begin(asks, count, out);
-	if (ask == NULL) return false;
-	for (uint32_t i = 0; i < count; i++) error[i] = send_probe(ask, i, deadline_ns, &ticket[i]);
-	for (uint32_t i = 0; i < count; i++) {
-		snug_result result;
-		if (!error[i]) error[i] = snug_client_wait(ask->client, ticket[i], os_remaining_ns(deadline_ns), &result);
-		if (!error[i]) error[i] = result.error;
-		if (!error[i]) continue;
-		failed++;
-		text_print(out, "worker %u: %s\n", i, snug_error_text(error[i]));
-	}
-	end_or_put_aside(asks, ask);
-	return failed == 0;
+void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns, struct text *out) {
+	struct ask *ask = begin(asks, 1, out);
+	if (ask == NULL) return;
+	ask->errand = errand_command(asks->server, command, out);
+	if (ask->errand == NULL)
+		end(ask);
+	else
+		run(asks, ask, patience_ns, out);
 }

@@ -1,0 +1,57 @@
+/* server/errand/errand_door.c: which commands are the operator's.
+ *
+ *     taken                           on the control socket    elsewhere
+ *     snug limit, defrag, emergency,  always                   with --open-commands
+ *       schedule, cancel, check
+ *     verbosity, cache_memlimit       always                   with --open-commands
+ *     shutdown                        always                   with --enable-shutdown (-A), as in memcached
+ *     other snug commands, which tell always                   unless --control-only
+ *
+ * What is above changes the server, or has it work for long: whoever can reach a port of a cache may change its items, and shall not be able to stop
+ * or shrink it. The refusal names the socket: whoever may use it shall not have to search. HTTP has rules of its own (http/http_access.h). */
+#include "base/assert.h"
+#include "server/errand/errand_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool changes_server(const struct command *command) {
+	static const char *const names[] = {"limit", "defrag", "emergency", "schedule", "cancel", "check"};
+	const char *end = memchr(command->text, ' ', command->text_bytes);
+	size_t length = end != NULL ? (size_t)(end - command->text) : command->text_bytes;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strlen(names[i]) == length && memcmp(names[i], command->text, length) == 0) return true;
+	return false;
+}
+
+/* memcached's words first: its clients know them. */
+static const char shutdown_sentence[] = "ERROR: shutdown not enabled";
+static const char sentence[] = "CLIENT_ERROR an operator's command";
+
+/* The sentence that the command is refused with; NULL: it is taken. */
+static const char *find_sentence(const struct settings *settings, const struct command *command) {
+	switch ((enum command_kind)command->kind) {
+	case COMMAND_SHUTDOWN:
+		return settings->enable_shutdown ? NULL : shutdown_sentence;
+	case COMMAND_MEMLIMIT:
+	case COMMAND_VERBOSITY:
+		return settings->open_commands ? NULL : sentence;
+	case COMMAND_SNUG:
+		if (settings->control_only) return sentence;
+		return settings->open_commands || !changes_server(command) ? NULL : sentence;
+	default:
+		return NULL;
+	}
+}
+
+size_t errand_refusal(const struct settings *settings, const struct command *command,
+					  char refusal[ERRAND_REFUSAL_ROOM]) {
+	const char *begin = find_sentence(settings, command);
+	if (begin == NULL) return 0;
+	bool has_socket = settings->control_path[0] != '\0' && strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
+	int length = has_socket ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; the control socket takes it: %s\r\n", begin,
+									   settings->control_path)
+							: snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; there is no control socket\r\n", begin);
+	SNUG_ASSERT(length > 0 && (size_t)length < ERRAND_REFUSAL_ROOM);
+	return (size_t)length;
+}
