@@ -98,8 +98,8 @@ struct server {
 	_Atomic uint32_t listen_error; /* atomic: what one of them was told: snug_error */
 };
 
-/* What `stats conns` says of each connection, at most `most` of them: from the first on, or from where the last call ended. Tells whether there
- * are more. Connections may come and go in between: each that stays is told of once. connection.c. */
+/* What `stats conns` says of the worker's listeners and of each connection, at most `most` of them: from the first on, or from where the last call ended. Tells whether there
+ * are more. Connections may come and go in between: each that stays is told of once. connection_describe.c. */
 struct text;
 bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
 

@@ -245,6 +245,63 @@ def conns(server, conversation):
     require(any(name.endswith(":secs_since_last_cmd") for name in fields), "stats conns: no secs_since_last_cmd")
 
 
+def described(fields):
+    """Of stats conns: {number: {field: content}}."""
+    found = {}
+    for name, content in fields.items():
+        number, field = name.split(":")
+        found.setdefault(number, {})[field] = content
+    return found
+
+
+def ask_until_described(server, is_right):
+    """The server may have read what was sent, or not yet. Each time on a connection of its own."""
+    for _ in range(100):
+        conversation = Conversation(server.connect())
+        told = described(ask_stats(conversation, b"conns"))
+        conversation.close()
+        if is_right(told):
+            return told
+        time.sleep(0.05)
+    raise Failure(f"  stats conns: {told}")
+
+
+def conns_tell_addresses_and_states(server):
+    """Listeners with their own address, connections with the peer's and with the one they came to, and what each is doing."""
+    with server.connect() as idle, server.connect() as storing, server.connect() as large, server.connect() as begun:
+        storing.sendall(b"set conns_a 0 0 6\r\nxx")
+        large.sendall(b"set conns_b 0 0 900000\r\n" + 100000 * b"x")
+        begun.sendall(b"get conns")
+        ours = f"unix:{server.address}" if server.unix else "tcp:127.0.0.1:%d" % server.address[1]
+        sent = {storing: "conn_nread", large: "conn_nread", begun: "conn_read"}
+
+        def theirs(told, client):
+            if server.unix:  # clients have no name
+                return [each for each in told.values() if each["state"] != "conn_listening"]
+            return [each for each in told.values() if each["addr"] == "tcp:127.0.0.1:%d" % client.getsockname()[1]]
+
+        def is_right(told):
+            if server.unix:
+                states = sorted(each["state"] for each in theirs(told, idle))
+                return states.count("conn_nread") == 2 and len(states) >= 5
+            return all([each["state"] for each in theirs(told, client)] == [state] for client, state in sent.items())
+
+        told = ask_until_described(server, is_right)
+        listeners = [each for each in told.values() if each["state"] == "conn_listening"]
+        # memcached cuts off the path of its socket.
+        require(any(ours.startswith(each["addr"]) for each in listeners), f"stats conns: no listener {ours}: {listeners}")
+        require(all("listen_addr" not in each for each in listeners), f"stats conns: {listeners}")
+        connections = [each for each in told.values() if each["state"] != "conn_listening"]
+        require(all(each["listen_addr"] == ours for each in connections), f"stats conns: {connections}")
+        require(sum(each["state"] == "conn_parse_cmd" for each in connections) == 1, f"stats conns: no asker: {connections}")
+        for each in connections:
+            require(int(each.get("held_bytes", 1)) > 0, f"stats conns: {each}")  # memcached does not tell it
+        if not server.unix:
+            held = [int(theirs(told, client)[0].get("held_bytes", i)) for i, client in enumerate((idle, begun))]
+            require(held[0] < held[1], f"stats conns: held_bytes {held}")
+    require(ask_until_described(server, lambda told: sum("listen_addr" in each for each in told.values()) <= 2), "stats conns: they stay")
+
+
 @with_connection
 def reset(server, conversation):
     conversation.ask(b"set r 0 0 1\r\nx\r\nget r\r\nget none_r\r\n", STORED + hit(b"r", b"x") + END)
@@ -298,6 +355,7 @@ CASES = [
     slabs,
     sizes,
     conns,
+    conns_tell_addresses_and_states,
     in_a_pipeline,
     unknown_arguments,
     reset,

@@ -346,6 +346,22 @@ def test_the_ports_file_says_which_port_it_is():
             del os.environ["MEMCACHED_PORT_FILENAME"]
 
 
+def test_a_peer_s_path_ends_no_line():
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "socket")
+        with Snugd("-s", path, "-t", "1", command=[PROGRAM]) as snugd, socket.socket(socket.AF_UNIX) as peer:
+            peer.bind(os.path.join(directory, "a\r\nEND\r\n\x1b b"))
+            peer.connect(path)
+            peer.settimeout(PATIENCE_S)
+            peer.sendall(b"stats conns\r\nmn\r\n")
+            answer = b""
+            while not answer.endswith(b"MN\r\n"):
+                answer += peer.recv(65536)
+            assert answer.count(b"END\r\n") == 1, answer
+            assert f":addr unix:{directory}/a??END????b\r\n".encode() in answer, answer
+            snugd.end()
+
+
 def test_config_file():
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write(f"# of the test\nport = -1\nthreads = 1\nmemory-limit = 16\nuser = {USER}\n")

@@ -3,7 +3,6 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "base/text.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -221,41 +220,4 @@ void connection_mark_dirty(struct connection *connection) {
 	connection->is_dirty = true;
 	connection->next_dirty = turn->dirty;
 	turn->dirty = connection;
-}
-
-/* ------------------------------------------------------------------ figures ---------------- */
-
-static const char *state_text(const struct connection *connection) {
-	if (connection->is_closing) return "conn_closing";
-	switch ((enum connection_input_state)connection->input_state) {
-	case INPUT_SKIP:
-		return "conn_swallow";
-	case INPUT_FILL:
-		return "conn_nread";
-	case INPUT_OVER:
-		return "conn_closing";
-	case INPUT_WAIT:
-	case INPUT_ERRAND:
-		return "conn_io_pending";
-	case INPUT_COMMANDS:
-		break;
-	}
-	return connection->first_out != NULL ? "conn_mwrite" : "conn_read";
-}
-
-static void describe(const struct connection *connection, uint32_t now_s, struct text *out) {
-	int fd = connection->stream.fd;
-	text_print(out, "STAT %d:addr %s\r\n", fd, connection->door == LISTENER_TCP ? "tcp" : "unix");
-	text_print(out, "STAT %d:state %s\r\n", fd, state_text(connection));
-	text_print(out, "STAT %d:secs_since_last_cmd %u\r\n", fd, now_s - connection->last_active_s);
-}
-
-/* New connections come before the first, so who goes on does not meet them. */
-bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out) {
-	if (from_first) worker->described = worker->connection_list;
-	for (; worker->described != NULL && most > 0; most--) {
-		if (!worker->described->is_closing) describe(worker->described, worker->turn->now_s, out);
-		worker->described = worker->described->next;
-	}
-	return worker->described != NULL;
 }

@@ -119,7 +119,7 @@ static void reset(struct errand *errand, struct server_worker *worker) {
 	(void)error; /* it has a shard */
 }
 
-#define CONNECTIONS_A_SLICE 96u /* some 100 us */
+#define CONNECTIONS_A_SLICE 48u /* some 100 us */
 
 /* Whoever lost his place in the list begins again with this worker. */
 static void describe_connections(struct errand *errand, struct server_worker *worker) {
