@@ -102,6 +102,17 @@ CASES = [
     case("and silently", (b"cas @ 0 0 9 noreply\r\nflush_all\r\nset @ x 0 9 noreply\r\nflush_all\r\nmn\r\n", MN)),
     case("numbers that are larger than their field", *swallowed(TAKEN, STORED)),
     case("exptime 4294967295 is -1", (b"set @ 0 4294967295 1\r\nx\r\nget @\r\n", STORED + END)),
+    case(
+        "what touches takes 31 bits and a sign",
+        (b"set @ 0 0 1\r\nx\r\n", STORED),
+        (b"touch @ 4294967295\r\n", BAD_EXPTIME),
+        (b"gat 4294967295 @\r\n", BAD_EXPTIME),
+        (b"gats 2147483648 @\r\n", BAD_EXPTIME),
+        (b"mg @ T4294967295\r\n", BAD_TOKEN),
+        (b"get @\r\n", hit(b"@", b"x")),
+        (b"touch @ 2147483647\r\n", TOUCHED),
+        (b"touch @ -1\r\nget @\r\n", TOUCHED + END),
+    ),
     case("of flags the low 32 bits count", (b"set @ 4294967301 0 1\r\nx\r\nget @\r\n", STORED + hit(b"@", b"x", flags=5))),
     case("a date after 2038", (b"set @ 0 2208988800 1\r\nx\r\nget @\r\n", STORED + hit(b"@", b"x"))),
     case(

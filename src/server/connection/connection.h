@@ -68,6 +68,8 @@ struct record {
 	bool is_ready;       /* ANSWER, TEXT, ERRAND: can be said */
 	bool is_mute;        /* ANSWER: nothing is said */
 	uint32_t text_bytes;
+	uint32_t list_bytes;   /* TEXT: so many of the first ones are of `list` */
+	uint64_t list;         /* ANSWER, TEXT: the list of keys that it is part of, or begins with; 0: none */
 	uint32_t lease_offset; /* LEASE: what has been sent; SINK: what has been filled */
 	uint32_t window_at;    /* the window's extent that comes next */
 	uint32_t window_used;  /* SINK: how much of it is filled */
@@ -109,11 +111,15 @@ struct connection {
 	bool is_closing;      /* nothing is said or heard any more */
 	bool is_sending;
 	bool is_paused;
-	bool is_held;    /* parses nothing until some of what it has asked was answered and sent */
-	bool is_dirty;   /* on the list of those with something to send */
-	bool is_blocked; /* on the list of those that wait for records */
-	bool has_ended;  /* the peer has sent all it will */
-	uint8_t door;    /* enum listener_kind: which kind of listener accepted it */
+	bool is_held;          /* parses nothing until some of what it has asked was answered and sent */
+	bool is_dirty;         /* on the list of those with something to send */
+	bool is_blocked;       /* on the list of those that wait for records */
+	bool has_ended;        /* the peer has sent all it will */
+	uint8_t door;          /* enum listener_kind: which kind of listener accepted it */
+	bool is_listing;       /* what is being carried out is of a list of keys */
+	uint64_t lists;        /* of keys, that have ended */
+	uint64_t failed_list;  /* connection_list(): an error was said in place of what was left of it; 0: of none */
+	uint64_t refused_list; /* the same, but the error waits in a text for those before it */
 	struct parser parser;
 	uint64_t skip_bytes;
 	char *input; /* the unfinished command, and what came behind it */
@@ -133,6 +139,11 @@ struct connection {
 };
 
 _Static_assert(sizeof(struct connection) <= CONNECTION_BYTES, "a connection is a cell");
+
+/* The list of keys that is being carried out; 0: none is. */
+static inline uint64_t connection_list(const struct connection *connection) {
+	return connection->is_listing ? connection->lists + 1 : 0;
+}
 
 /* ------------------------------------------------------------------ a worker's turn -------- */
 

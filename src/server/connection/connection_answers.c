@@ -2,7 +2,11 @@
  *
  *     first_answer -> [away] -> [text, ready] -> [away] -> [ready]          nothing is said before the first one is ready
  *
- * As long as no answer is waited for, an answer of the own shard goes straight into the output and no record is needed. */
+ * As long as no answer is waited for, an answer of the own shard goes straight into the output and no record is needed.
+ *
+ * What is asked with a list of keys is one answer to the client. If a value of it cannot be had, the error is said in place of it and of all that
+ * would follow, END included: whoever reads the error reads nothing more for that line. What was said before cannot be taken back. So each answer knows
+ * its list, and a text how much of it is of the list that it began in. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "server/connection/connection.h"
@@ -30,7 +34,8 @@ struct record *record_take(struct connection *connection, enum record_purpose pu
 	record->next = NULL;
 	record->purpose = (uint8_t)purpose;
 	record->is_away = record->is_ready = record->is_mute = false;
-	record->text_bytes = 0;
+	record->text_bytes = record->list_bytes = 0;
+	record->list = connection_list(connection);
 	record->errand = NULL;
 	record->request.operation.lease.ref = 0;
 	record->request.window = record->window;
@@ -100,9 +105,21 @@ static struct record *text_record(struct connection *connection, size_t bytes) {
 	return record;
 }
 
+/* `length` bytes were put behind the record's text. */
+static void record_wrote(struct record *record, size_t length) {
+	bool goes_on = record->list != 0 && record->list == connection_list(record->connection);
+	if (goes_on && record->list_bytes == record->text_bytes) record->list_bytes += (uint32_t)length;
+	record->text_bytes += (uint32_t)length;
+}
+
 static void record_append(struct record *record, const char *text, size_t length) {
 	memcpy(record->bytes + record->text_bytes, text, length);
-	record->text_bytes += (uint32_t)length;
+	record_wrote(record, length);
+}
+
+/* What was said of the operation is an error: `*failed` is that list from now on. */
+static void note_failure(uint64_t *failed, uint64_t list, const struct operation *operation) {
+	if (UNLIKELY(operation->status == STATUS_NO_MEMORY) && list != 0) *failed = list;
 }
 
 void answers_say(struct connection *connection, const char *text, size_t length) {
@@ -174,6 +191,7 @@ static void say_now(struct connection *connection, struct command *command) {
 	}
 	if (length == 0) return;
 	output_wrote(connection, (uint32_t)length);
+	note_failure(&connection->failed_list, connection_list(connection), &command->operation);
 	if (!has_value) return;
 	if (lease != NULL)
 		output_append_lease(connection, lease);
@@ -194,10 +212,11 @@ static void say_later(struct connection *connection, struct command *command) {
 	struct record *record = text_record(connection, is_leased ? RECORD_ROOM : whole);
 	if (record == NULL) return;
 	if (is_leased && !lease_value(record, item)) length = refuse_value(command, head, &has_value);
+	note_failure(&connection->refused_list, connection_list(connection), &command->operation);
 	record_append(record, head, length);
 	if (!has_value || is_leased) return;
 	request_copy_value(connection->worker->shard, item, record->bytes + record->text_bytes);
-	record->text_bytes += (uint32_t)value_bytes;
+	record_wrote(record, value_bytes);
 	record_append(record, line_end, sizeof line_end);
 }
 
@@ -277,15 +296,21 @@ void answers_request(struct connection *connection, const struct command *comman
 
 /* ------------------------------------------------------------------ draining --------------- */
 
+static bool is_passed_over(const struct connection *connection, const struct record *record) {
+	return UNLIKELY(record->list != 0 && record->list == connection->failed_list);
+}
+
 /* Into the output. Tells whether the record is still in use there. */
 static bool say_answer(struct connection *connection, struct record *record) {
 	const struct operation *operation = &record->request.operation;
 	bool has_value = false;
+	if (is_passed_over(connection, record)) return false;
 	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_BYTES_MAX);
 	if (head == NULL) return false;
 	size_t length = answer_head(&record->reply, operation, head, &has_value);
 	if (length == 0) return false;
 	output_wrote(connection, (uint32_t)length);
+	note_failure(&connection->failed_list, record->list, operation);
 	if (!has_value) return false;
 	bool is_leased = !record->request.value_in_room && operation->lease.ref != 0;
 	if (is_leased)
@@ -299,7 +324,9 @@ static bool say_answer(struct connection *connection, struct record *record) {
 }
 
 static bool say_text(struct connection *connection, struct record *record) {
-	output_append(connection, record->bytes, record->text_bytes);
+	uint32_t passed_over_bytes = is_passed_over(connection, record) ? record->list_bytes : 0;
+	output_append(connection, record->bytes + passed_over_bytes, record->text_bytes - passed_over_bytes);
+	if (passed_over_bytes > 0 && record->request.operation.lease.ref != 0) return false;
 	if (record->request.operation.lease.ref == 0 || connection->is_closing) return false;
 	output_append_lease(connection, record);
 	output_append(connection, line_end, sizeof line_end);

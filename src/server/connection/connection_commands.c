@@ -213,6 +213,16 @@ static bool act(struct connection *connection, struct command *command) {
 	return true;
 }
 
+/* What is left of a list, after an error was said in place of it, is nothing. */
+static void perform(struct connection *connection, struct command *command) {
+	connection->is_listing = command->is_listed;
+	uint64_t list = connection_list(connection);
+	bool is_passed_over = list != 0 && (connection->failed_list == list || connection->refused_list == list);
+	if (LIKELY(!is_passed_over)) (void)act(connection, command);
+	connection->is_listing = false;
+	connection->lists += command->ends_list;
+}
+
 /* ------------------------------------------------------------------ all of them ------------ */
 
 void connection_block(struct connection *connection) {
@@ -254,7 +264,7 @@ static uint32_t carry_out(struct connection *connection, const struct batch *bat
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
 		if (UNLIKELY(waits_for_memory(connection))) return i;
-		act(connection, &turn->batch[i]);
+		perform(connection, &turn->batch[i]);
 		if (UNLIKELY(connection->is_closing)) return i;
 	}
 	return batch->count;

@@ -70,7 +70,7 @@ bool command_take_key(struct command *command, struct word key) {
 static void command_begin(struct command *command) {
 	command->reply.is_quiet = command->reply.is_base64 = false;
 	command->reply.wants_value = false;
-	command->is_too_large = false;
+	command->is_too_large = command->is_listed = command->ends_list = false;
 	command->reply.flag_count = 0;
 	command->reply.opaque = NULL;
 	command->reply.opaque_bytes = 0;
@@ -116,6 +116,7 @@ static void end_list(struct parser *parser, struct command *command) {
 		command_say(command, NULL, 0);
 	else
 		SAY(command, "END\r\n");
+	command->is_listed = command->ends_list = true;
 	parser->list = 0;
 }
 
@@ -136,6 +137,7 @@ static bool next_key(struct parser *parser, const char *bytes, size_t length, st
 	if (key_end == end && newline == NULL && key_bytes <= SNUG_KEY_BYTES_MAX + 1) return false;
 	*used += key_bytes;
 	command_begin(command);
+	command->is_listed = true;
 	parser->is_broken = !command_take_key(command, (struct word){at, key_bytes});
 	if (LIKELY(!parser->is_broken)) take_listed(parser, command);
 	return true;

@@ -72,6 +72,8 @@ struct reply {
 struct command {
 	uint8_t kind;      /* enum command_kind */
 	bool is_too_large; /* SAY_SKIP: that is why */
+	bool is_listed;    /* of the list of keys of a get line */
+	bool ends_list;    /* the last of them: what is said at the line's end */
 	struct reply reply;
 	const char *text;
 	size_t text_bytes;
