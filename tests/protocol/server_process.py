@@ -30,6 +30,8 @@ class ServerDied(Exception):
 class Server:
     """with Server(path, args) as server: server.connect()"""
 
+    opens_commands = True
+
     def __init__(self, path, args=(), unix=False):
         self.path = path
         self.args = list(args)
@@ -67,10 +69,10 @@ class Server:
             command += ["-l", "127.0.0.1", "-p", str(self.address[1]), "-U", "0"]
         if os.geteuid() == 0:
             command += ["-u", "root"]
-        if os.path.basename(self.path) == "snugd":
+        if self.opens_commands and os.path.basename(self.path) == "snugd":
             # What is an operator's by default is asked for at the port, as memcached's clients do.
             command.append("--open-commands")
-        self.log = open(os.path.join(self.directory, "log"), "w+b")
+        self.log = self.open_log()
         self.process = subprocess.Popen(
             command + self.args,
             stdin=subprocess.DEVNULL,
@@ -79,6 +81,10 @@ class Server:
             start_new_session=True,
             env={**os.environ, "XDG_RUNTIME_DIR": self.directory},
         )
+
+    def open_log(self):
+        """What the server's standard output and error are."""
+        return open(os.path.join(self.directory, "log"), "w+b")
 
     def _accepts(self):
         until = time.monotonic() + START_SECONDS

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""snugd among strangers: one line, one reset or five hundred slow readers hurt nobody else. Each case has a server of its own.
+
+    test_strangers.py SNUGD [--server-args "-t 3"] [-k REGULAR_EXPRESSION] [--jobs N] [--crowd]
+
+SNUG_PATIENCE=6 waits longer, and permits that much more processor time: for builds with sanitizers.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import io
+import multiprocessing
+import re
+import shlex
+import sys
+import time
+import traceback
+
+import strange_bytes
+import strange_limits
+import strange_readers
+import strange_stalls
+from house import Form
+
+QUIET = strange_bytes.CASES + strange_readers.CASES + strange_limits.CASES + strange_stalls.QUIET_CASES
+CROWD = strange_readers.CROWD
+# What they measure is processor time and waits: one after the other, when the others are done.
+MEASURING = strange_stalls.CASES
+
+
+def run_case(case, form):
+    """In a process of its own. The problem, or None, and what the case has printed."""
+    told = io.StringIO()
+    began = time.monotonic()
+    problem = None
+    with contextlib.redirect_stdout(told):
+        try:
+            case(form)
+        except Exception:
+            problem = traceback.format_exc()
+    return problem, told.getvalue(), time.monotonic() - began
+
+
+def report(case, problem, told, seconds):
+    print("".join(f"  {line}\n" for line in told.splitlines()), end="")
+    name = case.__name__.replace("_", " ")
+    if problem is None:
+        print(f"[       OK ] {name} ({seconds:.1f} s)", flush=True)
+    else:
+        print(f"{problem}[  FAILED  ] {name} ({seconds:.1f} s)", flush=True)
+    return problem is not None
+
+
+def run_all(cases, form, jobs):
+    """How many failed."""
+    failed = 0
+    with concurrent.futures.ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+        running = {pool.submit(run_case, case, form): case for case in cases}
+        for done in concurrent.futures.as_completed(running):
+            failed += report(running[done], *done.result())
+    return failed
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("snugd")
+    parser.add_argument("--server-args", default=[], type=shlex.split, help="more arguments for it, as one word")
+    parser.add_argument("-k", dest="filter", default="", help="only cases whose names hold this regular expression")
+    parser.add_argument("--crowd", action="store_true", help="only the case with hundreds of readers")
+    parser.add_argument("--jobs", default=3, type=int, help="cases side by side")
+    options = parser.parse_args()
+    form = Form(options.snugd, options.server_args)
+    quiet, measuring = ([case for case in cases if re.search(options.filter, case.__name__)] for cases in (QUIET, MEASURING))
+    if options.crowd:
+        quiet, measuring = CROWD, []
+    print(f"[==========] Running {len(quiet) + len(measuring)} test(s).", flush=True)
+    failed = run_all(quiet, form, options.jobs) + run_all(measuring, form, 1)
+    print(f"{len(quiet) + len(measuring) - failed} passed, {failed} failed")
+    return 1 if failed or not quiet + measuring else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
