@@ -196,6 +196,20 @@ static void drain_units(struct twin *twin, size_t limit_bytes) {
 	twin_compare_all(twin);
 }
 
+/* Holes beside objects that may not move: what stands in the way must be told in each run, and chance alone did not see to it. */
+static void pin_what_stands_in_the_way(struct twin *twin) {
+	if (twin->defragmentation.running) twin_end(twin);
+	for (size_t i = twin->count; i-- > 0;) {
+		if (i % 2 == 0 && twin->objects[i].pins == 0) REQUIRE_OK(twin_free(twin, i));
+	}
+	for (size_t i = 0; i < twin->count && twin_pin(twin, i) == SNUG_OK; i++) {
+	}
+	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	twin_defragment(twin, &options);
+	twin_defragment(twin, &options); /* what could be gained is gained */
+	twin_check(twin);
+}
+
 static void run_configuration(void **state) {
 	const struct configuration *configuration = *state;
 	const char *only = getenv("SNUG_CONFIGURATION");
@@ -215,6 +229,7 @@ static void run_configuration(void **state) {
 	uint64_t count = operations_of(configuration);
 	run_operations(configuration, &operations, count);
 	drain_units(&twin, configuration->options.limit_bytes);
+	pin_what_stands_in_the_way(&twin);
 	add_totals(&operations, count);
 	twin_destroy(&twin);
 	assert_int_equal(fake->mistakes, 0);
