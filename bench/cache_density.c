@@ -137,6 +137,8 @@ int main(int argc, char **argv) {
 	static const size_t limits[] = {64 * MIB, 512 * MIB};
 	bench_options options = bench_options_parse(argc, argv, 1);
 	struct figures figures;
+	static const uint64_t secret[2] = {1, 2};
+	bench_expect_ok(snug_hash_secret_set(secret), "snug_hash_secret_set");
 	if (!options.json) {
 		printf("A shard filled with %.1f times its limit; seed %llu\n", OVERFILL, (unsigned long long)options.seed);
 		printf("%-20s %8s %7s %6s %6s %7s %9s %6s %6s %6s %9s %7s %8s %8s\n", "sizes", "limit", "payload", "heads%",

@@ -41,8 +41,14 @@ typedef struct snug_key {
 	uint64_t hash;
 } snug_key;
 
-/* XXH3 of the bytes. Any thread. */
+/* XXH3 of the bytes, with the process's secret: good for all shards of the process, and for nothing outside of it. Any thread. */
 snug_key snug_shard_key(const void *bytes, size_t length);
+
+/* The secret is random: who does not know it cannot choose keys that meet in one place of the index, where they would make it slow. Set it to
+ * repeat a run, or a measurement, exactly: before keys are made, and from the one thread there is then. NULL; IN_USE: a shard, or workers, have
+ * been made. */
+#define SNUG_HASH_SECRET_BYTES 16u
+SNUG_NODISCARD snug_error snug_hash_secret_set(const void *secret);
 
 /* What eviction keeps low: the share of requests that miss, or that of the bytes asked for. By bytes large items are kept as long as small
  * ones that are used as often: for what costs by the byte to fetch anew. */
@@ -143,8 +149,8 @@ uint64_t snug_shard_next_cas(snug_shard *shard);
 /* NOT_FOUND. */
 SNUG_NODISCARD snug_error snug_shard_delete(snug_shard *shard, const snug_key *key);
 
-/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. Takes no time, unless it is the fourth
- * since maintenance was last around, with stores between all of them: then it goes around itself. */
+/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. Takes no time:
+ * what is gone is removed by those who come by, and by maintenance. */
 void snug_shard_flush(snug_shard *shard, int64_t at_s);
 
 /* ------------------------------------------------------------------ values in pieces -------------------------------------- */

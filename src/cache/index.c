@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define GRAIN ((size_t)4096)
-#define GROUP_ENTRIES_MAX 256u /* with all spill: more are refused, so that a step is bounded */
+#define GROUP_ENTRIES (GROUP_BUCKETS * BUCKET_ENTRIES + BUCKET_ENTRIES) /* without extra spill buckets */
+#define GROUP_TARGETS_MAX 3u /* where a group's entries go: a sixteenth more or fewer groups, or one that becomes two */
 #define SPILL_NEXT_MASK (((uint64_t)1 << SPILL_HOME_SHIFT) - 1)
 
 /* ------------------------------------------------------------------ memory ---------------- */
@@ -61,8 +62,9 @@ static void decommit_high(struct index *index, size_t begin) {
 }
 
 snug_error index_init(struct index *index, snug_pools *pools, const snug_os *os, size_t limit_max_bytes,
-					  index_hash_function hash_of, void *hash_context) {
-	*index = (struct index){.pools = pools, .os = os, .hash_of = hash_of, .hash_context = hash_context};
+					  index_hash_function hash_of, index_filter_function drop_flushed, void *context) {
+	*index =
+		(struct index){.pools = pools, .os = os, .hash_of = hash_of, .drop_flushed = drop_flushed, .context = context};
 	index->reserved_bytes = round_up(limit_max_bytes, GRAIN);
 	index->spills_reserved_bytes = index->reserved_bytes;
 	index->groups = os->reserve(os->context, index->reserved_bytes, GRAIN);
@@ -134,10 +136,15 @@ static void spill_give(struct index *index, uint32_t number) {
 	index->spills_free_count++;
 }
 
+/* A slot with an entry, or BUCKET_ENTRIES. */
+static uint32_t taken_slot(const struct bucket *bucket) {
+	uint32_t slot = 0;
+	while (slot < BUCKET_ENTRIES && bucket->entry[slot] == 0) slot++;
+	return slot;
+}
+
 static bool bucket_is_empty(const struct bucket *bucket) {
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		if (bucket->entry[slot] != 0) return false;
-	return true;
+	return taken_slot(bucket) == BUCKET_ENTRIES;
 }
 
 /* A free slot of a bucket, or BUCKET_ENTRIES. */
@@ -147,30 +154,27 @@ static uint32_t free_slot(const struct bucket *bucket) {
 	return slot;
 }
 
-/* Behind the last spill bucket of the group. */
-static struct bucket *spill_append(struct index *index, struct bucket *last) {
+/* An extra one before all others of the group: only the first of them may have free slots, so that nothing is searched for one. */
+static struct bucket *spill_prepend(struct index *index, struct bucket *own) {
 	uint32_t number = spill_take(index);
-	spill_link(last, number);
-	return spill_at(index, number);
+	struct bucket *spill = spill_at(index, number);
+	spill_link(spill, spill_next(own));
+	spill_link(own, number);
+	return spill;
 }
 
 static snug_error spill_add(struct index *index, struct bucket *home, uint32_t home_number, uint64_t entry) {
-	uint32_t buckets = 1;
-	for (struct bucket *spill = &group_of(home, home_number)->spill;; buckets++) {
-		uint32_t slot = free_slot(spill), next = spill_next(spill);
-		if (slot == BUCKET_ENTRIES && next == 0) {
-			if ((GROUP_BUCKETS + buckets + 1) * BUCKET_ENTRIES > GROUP_ENTRIES_MAX) return SNUG_ERROR_NO_MEMORY;
-			if (!SNUG_GUARD(index->spills_free_count > 0)) return SNUG_ERROR_CORRUPT; /* index_prepare was not called */
-			spill = spill_append(index, spill);
-			slot = 0;
-		}
-		if (slot < BUCKET_ENTRIES) {
-			spill_put(spill, slot, home_number, entry);
-			home->word++;
-			return SNUG_OK;
-		}
-		spill = spill_at(index, next);
+	struct bucket *own = &group_of(home, home_number)->spill, *first = spill_after(index, own);
+	struct bucket *spill = first == NULL ? own : first;
+	uint32_t slot = free_slot(spill);
+	if (slot == BUCKET_ENTRIES) {
+		if (!SNUG_GUARD(index->spills_free_count > 0)) return SNUG_ERROR_CORRUPT; /* index_prepare was not called */
+		spill = spill_prepend(index, own);
+		slot = 0;
 	}
+	spill_put(spill, slot, home_number, entry);
+	home->word++;
+	return SNUG_OK;
 }
 
 bool probe_spill(struct probe *probe) {
@@ -198,6 +202,7 @@ bool probe_spill(struct probe *probe) {
 static snug_error put(struct index *index, uint64_t hash, uint64_t entry) {
 	uint64_t place = index_place(index, hash);
 	struct bucket *bucket = index_bucket(index, place);
+	if (UNLIKELY(index_is_flushed(index, bucket))) index_settle(index, bucket, place % GROUP_BUCKETS);
 	uint32_t slot = free_slot(bucket);
 	if (UNLIKELY(slot == BUCKET_ENTRIES)) return spill_add(index, bucket, place % GROUP_BUCKETS, entry);
 	bucket->entry[slot] = entry;
@@ -215,17 +220,20 @@ snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t 
 	return error;
 }
 
-/* Takes an entry out of a spill bucket; an extra one that is empty then goes. */
+/* Takes an entry out of a spill bucket. One of the first extra bucket takes its place, which goes when it is empty. */
 static void spill_clear(struct index *index, struct group *group, struct bucket *spill, uint32_t slot) {
+	struct bucket *first = spill_after(index, &group->spill);
 	spill->entry[slot] = 0;
-	if (spill == &group->spill || !bucket_is_empty(spill)) return;
-	struct bucket *before = &group->spill;
-	uint32_t number = spill_next(before);
-	while (spill_at(index, number) != spill) {
-		before = spill_at(index, number);
-		number = spill_next(before);
+	if (first == NULL) return;
+	if (spill != first) {
+		uint32_t from = taken_slot(first);
+		SNUG_ASSERT(from < BUCKET_ENTRIES);
+		spill_put(spill, slot, spill_home(first, from), first->entry[from]);
+		first->entry[from] = 0;
 	}
-	spill_link(before, spill_next(spill));
+	if (!bucket_is_empty(first)) return;
+	uint32_t number = spill_next(&group->spill);
+	spill_link(&group->spill, spill_next(first));
 	spill_give(index, number);
 }
 
@@ -252,37 +260,60 @@ void index_remove(struct index *index, const struct probe *probe) {
 		return;
 	}
 	*probe->entry = 0;
-	if (UNLIKELY(probe->home->word > 0)) unspill_one(index, probe->home, probe->home_number, slot);
+	if (UNLIKELY(bucket_spilled(probe->home) > 0)) unspill_one(index, probe->home, probe->home_number, slot);
+}
+
+/* ------------------------------------------------------------------ what goes by the bucket */
+
+/* A slot of the spill bucket with an entry of this home's that the filter drops, or BUCKET_ENTRIES. */
+static uint32_t spill_dropped(const struct bucket *spill, uint32_t home_number, index_filter_function filter,
+							  void *context) {
+	uint32_t slot = 0;
+	for (; slot < BUCKET_ENTRIES; slot++)
+		if (spill->entry[slot] != 0 && spill_home(spill, slot) == home_number && filter(context, spill->entry[slot]))
+			break;
+	return slot;
+}
+
+/* The bucket that was looked at may be gone with its last entry; what filled an emptied slot may not have been looked at. */
+static void filter_spilled(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
+						   void *context) {
+	struct group *group = group_of(home, home_number);
+	struct bucket *spill = &group->spill;
+	while (spill != NULL && bucket_spilled(home) > 0) {
+		uint32_t slot = spill_dropped(spill, home_number, filter, context);
+		if (slot == BUCKET_ENTRIES) {
+			spill = spill_after(index, spill);
+			continue;
+		}
+		bool was_first = spill == spill_after(index, &group->spill);
+		home->word--;
+		index->count--;
+		spill_clear(index, group, spill, slot);
+		if (was_first && spill != spill_after(index, &group->spill)) spill = spill_after(index, &group->spill);
+	}
+}
+
+void index_filter(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
+				  void *context) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+		while (home->entry[slot] != 0 && filter(context, home->entry[slot])) {
+			home->entry[slot] = 0;
+			index->count--;
+			if (bucket_spilled(home) > 0) unspill_one(index, home, home_number, slot);
+		}
+	}
+	filter_spilled(index, home, home_number, filter, context);
+}
+
+void index_settle(struct index *index, struct bucket *home, uint32_t home_number) {
+	if (!index_is_flushed(index, home)) return;
+	index_filter(index, home, home_number, index->drop_flushed, index->context);
+	SNUG_ASSERT(bucket_spilled(home) == 0);
+	home->word = (uint64_t)index->epoch << EPOCH_SHIFT;
 }
 
 /* ------------------------------------------------------------------ growing, shrinking ---- */
-
-struct gathered {
-	uint64_t entry[GROUP_ENTRIES_MAX];
-	uint32_t count;
-};
-
-static void gather_bucket(const struct bucket *bucket, struct gathered *gathered) {
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		if (bucket->entry[slot] != 0) gathered->entry[gathered->count++] = bucket->entry[slot];
-}
-
-static void gather(const struct index *index, const struct group *group, struct gathered *gathered) {
-	gathered->count = 0;
-	for (uint32_t number = 0; number < GROUP_BUCKETS; number++) gather_bucket(&group->bucket[number], gathered);
-	for (const struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill))
-		gather_bucket(spill, gathered);
-	SNUG_ASSERT(gathered->count <= GROUP_ENTRIES_MAX);
-}
-
-static void clear_group(struct index *index, struct group *group) {
-	for (uint32_t number = spill_next(&group->spill); number != 0;) {
-		uint32_t next = spill_next(spill_at(index, number));
-		spill_give(index, number);
-		number = next;
-	}
-	memset(group, 0, sizeof *group);
-}
 
 static snug_error begin_change(struct index *index) {
 	uint32_t part = index_part(index->from);
@@ -321,24 +352,46 @@ static snug_error end_change(struct index *index) {
 	return SNUG_OK;
 }
 
-static snug_error move_group(struct index *index, uint32_t number) {
-	struct gathered gathered;
-	uint64_t hashes[GROUP_ENTRIES_MAX];
-	struct group *group = &index->groups[number];
-	snug_error error = spills_ensure(index, GROUP_ENTRIES_MAX / BUCKET_ENTRIES + 4);
-	if (error) return error;
-	gather(index, group, &gathered); /* now: making room moves objects */
-	for (uint32_t i = 0; i < gathered.count; i++)
-		__builtin_prefetch(snug_ref_at(index->pools, entry_ref(gathered.entry[i])));
-	for (uint32_t i = 0; i < gathered.count; i++)
-		hashes[i] = index->hash_of(index->hash_context, entry_ref(gathered.entry[i]));
-	clear_group(index, group);
-	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
-	for (uint32_t i = 0; i < gathered.count; i++) {
-		error = put(index, hashes[i], gathered.entry[i]);
-		SNUG_ASSERT(!error);
+static void prefetch_items(const struct index *index, const struct bucket *bucket) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
+		if (bucket->entry[slot] != 0) __builtin_prefetch(snug_ref_at(index->pools, entry_ref(bucket->entry[slot])));
+}
+
+/* Each entry to where its hash belongs now. */
+static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+		uint64_t entry = bucket->entry[slot];
+		if (entry == 0) continue;
+		snug_error error = put(index, index->hash_of(index->context, entry_ref(entry)), entry);
+		if (error) return error;
 	}
 	return SNUG_OK;
+}
+
+/* The group's content is taken off it whole, and put in bucket after bucket. An extra spill bucket is given back before the next one is put in, and
+ * of the extra ones of a group only the first has free slots: so however many the group has, those that lie free at the beginning do. */
+static snug_error move_group(struct index *index, uint32_t number) {
+	struct group *group = &index->groups[number];
+	snug_error error = spills_ensure(index, GROUP_ENTRIES / BUCKET_ENTRIES + GROUP_TARGETS_MAX + 1);
+	if (error) return error;
+	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) index_settle(index, &group->bucket[home], home);
+	struct group content = *group; /* now: making room moves objects */
+	memset(group, 0, sizeof *group);
+	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++) prefetch_items(index, &content.bucket[bucket]);
+	prefetch_items(index, &content.spill);
+	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
+	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS && !error; bucket++)
+		error = put_bucket(index, &content.bucket[bucket]);
+	if (!error) error = put_bucket(index, &content.spill);
+	for (uint32_t extra = spill_next(&content.spill); extra != 0 && !error;) {
+		struct bucket spilled = *spill_at(index, extra);
+		prefetch_items(index, &spilled);
+		spill_give(index, extra);
+		extra = spill_next(&spilled);
+		error = put_bucket(index, &spilled);
+	}
+	SNUG_ASSERT(!error);
+	return error;
 }
 
 snug_error index_step(struct index *index) {
@@ -372,20 +425,23 @@ static const char *check_group(const struct index *index, uint32_t number, uint6
 			if (*extra > index->spills_made) return "the spill buckets of a group have no end";
 			if (bucket_is_empty(spill)) return "an extra spill bucket is empty";
 		}
+		bool is_first = spill == spill_after(index, &group->spill);
+		if (spill_next(&group->spill) != 0 && !is_first && free_slot(spill) < BUCKET_ENTRIES)
+			return "a spill bucket has room that is not the first extra one";
 		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
 			if (spill->entry[slot] != 0) spilled[spill_home(spill, slot)]++;
 	} while ((spill = spill_after(index, spill)) != NULL);
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) {
 		const struct bucket *bucket = &group->bucket[home];
-		if (bucket->word != spilled[home]) return "a bucket's count of spilled entries is wrong";
-		if (bucket->word > 0 && free_slot(bucket) < BUCKET_ENTRIES) return "a bucket with room has spilled entries";
+		if (bucket_spilled(bucket) != spilled[home]) return "a bucket's count of spilled entries is wrong";
+		if (spilled[home] > 0 && free_slot(bucket) < BUCKET_ENTRIES) return "a bucket with room has spilled entries";
 		*count += spilled[home];
 	}
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
 		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 			uint64_t entry = group->bucket[home].entry[slot];
 			if (entry == 0) continue;
-			uint64_t hash = index->hash_of(index->hash_context, entry_ref(entry));
+			uint64_t hash = index->hash_of(index->context, entry_ref(entry));
 			if (index_place(index, hash) != (uint64_t)number * GROUP_BUCKETS + home) return "an entry is misplaced";
 			if (entry >> TAG_SHIFT != (hash & 0xFFF)) return "a tag is not its hash's";
 			*count += 1;
@@ -423,41 +479,42 @@ static bool visit_bucket(const struct bucket *bucket, index_visitor visit, void 
 	return true;
 }
 
-static void visit_group(const struct index *index, const struct group *group, index_visitor visit, void *context) {
+static bool visit_group(const struct index *index, const struct group *group, index_visitor visit, void *context) {
 	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
-		if (!visit_bucket(&group->bucket[bucket], visit, context)) return;
+		if (!visit_bucket(&group->bucket[bucket], visit, context)) return false;
 	for (const struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill))
-		if (!visit_bucket(spill, visit, context)) return;
+		if (!visit_bucket(spill, visit, context)) return false;
+	return true;
 }
 
 void index_visit(const struct index *index, index_visitor visit, void *context) {
-	for (uint32_t number = 0; number < groups_of(index); number++) {
-		if (!is_there(index, number)) continue;
-		const struct group *group = &index->groups[number];
-		for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
-			if (!visit_bucket(&group->bucket[bucket], visit, context)) return;
-		for (const struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill))
-			if (!visit_bucket(spill, visit, context)) return;
-	}
+	for (uint32_t number = 0; number < groups_of(index); number++)
+		if (is_there(index, number) && !visit_group(index, &index->groups[number], visit, context)) return;
 }
 
-/* The first hash of a group, among so many; 0 behind the last. */
-static uint64_t hash_of_group(uint64_t group, uint64_t groups) {
+/* The first hash of a part, among so many alike; 0 behind the last. */
+static uint64_t hash_of_part(uint64_t part, uint64_t parts) {
 	__extension__ typedef unsigned __int128 wide;
-	return (uint64_t)((((wide)group << 64) + groups - 1) / groups);
+	return (uint64_t)((((wide)part << 64) + parts - 1) / parts);
 }
 
-/* Where the hashes end that are in the same group now; those that have moved are a range of their own. */
-static uint64_t group_end(const struct index *index, uint64_t hash) {
+/* Where the hashes end that are in the same group, or bucket, now; those that have moved are a range of their own, which may end or begin within
+ * one. */
+static uint64_t part_end(const struct index *index, uint64_t hash, uint64_t parts_of_group) {
+	uint64_t from = index->from * parts_of_group, to = index->to * parts_of_group;
 	uint64_t group = index_scale(hash, index->from);
 	bool moved = index->change == INDEX_GROWING     ? group >= index->cursor
 				 : index->change == INDEX_SHRINKING ? group < index->cursor
 													: false;
-	if (!moved) return hash_of_group(group + 1, index->from);
-	uint64_t end = hash_of_group(index_scale(hash, index->to) + 1, index->to);
+	if (!moved) return hash_of_part(index_scale(hash, from) + 1, from);
+	uint64_t end = hash_of_part(index_scale(hash, to) + 1, to);
 	if (index->change == INDEX_GROWING) return end;
-	uint64_t border = hash_of_group(index->cursor, index->from);
+	uint64_t border = hash_of_part(index->cursor, index->from);
 	return border != 0 && (end == 0 || end > border) ? border : end;
+}
+
+uint64_t index_bucket_end(const struct index *index, uint64_t hash) {
+	return part_end(index, hash, GROUP_BUCKETS);
 }
 
 static bool prefetch_entry(void *context, uint64_t entry) {
@@ -474,10 +531,10 @@ const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *n
 		const struct index *constant;
 		void *context;
 	} own = {index};
-	visit_group(index, group, prefetch_entry, own.context);
+	(void)visit_group(index, group, prefetch_entry, own.context);
 	const char *wrong = check_group(index, number, &count, &extra);
 	if (wrong != NULL) return wrong;
-	visit_group(index, group, visit, context);
-	*next = group_end(index, hash);
+	(void)visit_group(index, group, visit, context);
+	*next = part_end(index, hash, 1);
 	return NULL;
 }

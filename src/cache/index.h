@@ -2,22 +2,26 @@
  *
  *     entry     | tag 12 | meta 12 | reference 40 |          0: free
  *     bucket    7 entries and a word of its own; a look-up reads one line, nearly always
- *     group     8 buckets, and a ninth for what they spill; more spill buckets, from a range of their own, if that is full
+ *     group     8 buckets, and a ninth for what they spill; more spill buckets, from a range of their own, if that is full: as many as the
+ *               group needs, so that chosen keys make it slow, and lose nothing. Of these only the first has free slots.
  *
- *         | bucket 0 | bucket 1 | ... | bucket 7 | spill |     bucket's word: how many of its entries are in the spill buckets
- *                                                    |          spill's word: next 32 | home of each entry 3 x 7
+ *         | bucket 0 | bucket 1 | ... | bucket 7 | spill |     bucket's word: epoch 32 | how many of its entries are in spill buckets 32
+ *                                                    |          spill's word: home of each entry 3 x 7 | next 32
  *                                                    '-> more spill
  *
  * A hash's bucket is hash * buckets / 2^64, so buckets are loaded evenly at any number of them: 6.3 to 6.9 entries each, 11.2 to 11.9
  * bytes an item with all spill. The tag is the hash's low bits.
  *
  * GROWING by a sixteenth: group after group, from the last one down, each one's entries go to their new places, which are never below it,
- * where everything has gone already. SHRINKING the other way, from the first one up. A step is one group, some 55 keys to read; there is
- * no second table and no pause. Memory follows the steps.
+ * where everything has gone already. SHRINKING the other way, from the first one up. A step is one group, some 55 keys to read (more only if
+ * they were chosen by somebody who knows the secret of work/key_hash.h); there is no second table and no pause. Memory follows the steps.
  *
  *     |<---- old places ---->|cursor|   not used   |<---- new places ---->|
  *
  * Linear hashing (Litwin, 1980) with an expansion of all buckets alike; Larson's partial expansions (1980) are the idea's parent.
+ *
+ * A FLUSH begins an epoch, and is over: what a bucket of an earlier epoch holds is dead, and goes when somebody comes by: a look-up, the sweep,
+ * the eviction, a step.
  *
  * Memory is the pools' by charge: it counts towards their limit. Belongs to one thread. */
 #ifndef SNUG_CACHE_INDEX_H
@@ -47,16 +51,21 @@ enum index_change { INDEX_STEADY, INDEX_GROWING, INDEX_SHRINKING };
 /* What the index must be told of an item, to find its new place. */
 typedef uint64_t (*index_hash_function)(void *context, snug_ref ref);
 
+/* True: the entry's item is gone, and so shall the entry be. */
+typedef bool (*index_filter_function)(void *context, uint64_t entry);
+
 struct index {
 	snug_pools *pools; /* who is charged */
 	const snug_os *os;
 	index_hash_function hash_of;
-	void *hash_context;
+	index_filter_function drop_flushed; /* always true */
+	void *context;                      /* of both */
 	struct group *groups;
 	uint64_t count;  /* entries */
 	uint32_t from;   /* groups */
 	uint32_t to;     /* groups, after the change; = from when steady */
 	uint32_t cursor; /* growing: old groups from here on have moved; shrinking: those below */
+	uint32_t epoch;
 	enum index_change change;
 	size_t reserved_bytes;
 	size_t low_bytes;      /* committed from the beginning */
@@ -72,7 +81,7 @@ struct index {
 
 /* Addresses for as many items as a limit allows. OS_MEMORY, NO_MEMORY. */
 snug_error index_init(struct index *index, snug_pools *pools, const snug_os *os, size_t limit_max_bytes,
-					  index_hash_function hash_of, void *hash_context);
+					  index_hash_function hash_of, index_filter_function drop_flushed, void *context);
 void index_deinit(struct index *index);
 
 static inline snug_ref entry_ref(uint64_t entry) {
@@ -107,12 +116,27 @@ static inline uint64_t index_place(const struct index *index, uint64_t hash) {
 	return moved ? index_scale(hash, (uint64_t)index->to * GROUP_BUCKETS) : place;
 }
 
+/* The first hash behind those of its bucket, as things are; 0: there is none. Who walks by hashes meets each entry once, however the index grows
+ * or shrinks in between. */
+uint64_t index_bucket_end(const struct index *index, uint64_t hash);
+
 static inline struct bucket *index_bucket(const struct index *index, uint64_t place) {
 	return &index->groups[place / GROUP_BUCKETS].bucket[place % GROUP_BUCKETS];
 }
 
 static inline struct group *group_of(struct bucket *home, uint32_t home_number) {
 	return (struct group *)(void *)(home - home_number);
+}
+
+static inline uint32_t bucket_spilled(const struct bucket *home) {
+	return (uint32_t)home->word;
+}
+
+#define EPOCH_SHIFT 32
+
+/* All it holds was flushed. */
+static inline bool index_is_flushed(const struct index *index, const struct bucket *home) {
+	return home->word >> EPOCH_SHIFT != index->epoch;
 }
 
 #define SPILL_HOME_SHIFT 32
@@ -172,7 +196,7 @@ bool probe_spill(struct probe *probe);
 /* False: no more. */
 static inline bool probe_next(struct probe *probe) {
 	while (probe->matches == 0)
-		if (probe->home->word == 0 || !probe_spill(probe)) return false;
+		if (bucket_spilled(probe->home) == 0 || !probe_spill(probe)) return false;
 	probe->entry = &probe->bucket->entry[__builtin_ctz(probe->matches)];
 	probe->matches &= probe->matches - 1;
 	return true;
@@ -183,11 +207,23 @@ static inline bool probe_next(struct probe *probe) {
 /* Memory for whatever the next index_add may need. Objects may be moved. NO_MEMORY, OS_MEMORY. */
 snug_error index_prepare(struct index *index);
 
-/* After index_prepare. NO_MEMORY: the hash's group has as many entries as a group may. */
+/* After index_prepare, without which it may answer CORRUPT. */
 snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t meta);
 
 /* What the probe has found. */
 void index_remove(struct index *index, const struct probe *probe);
+
+/* Whatever is there is dead from now on. A bucket that is met once in 2^32 flushes at least never takes what is dead for alive. */
+static inline void index_flush(struct index *index) {
+	index->epoch++;
+}
+
+/* What was flushed of a bucket's entries, told to drop_flushed, goes. */
+void index_settle(struct index *index, struct bucket *home, uint32_t home_number);
+
+/* Each of the bucket's entries, those that it has spilled too, goes if the filter says so. */
+void index_filter(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
+				  void *context);
 
 /* More than 6.9 entries a bucket: a sixteenth more groups. */
 static inline bool index_is_crowded(const struct index *index) {

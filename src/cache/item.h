@@ -3,9 +3,8 @@
  *     | marks 1 | key length 1 | value length 1-5 | expiry 4 | client flags 4 | CAS 8 | key | value |
  *                                               '-------- each only if marked --------'
  *
- * marks: which fields there are, what the meta commands know of the item, and the generation: items of another generation than the
- * shard's were flushed. The value's length has 7 bits a byte, the low ones first. Fields are read and written bytewise: items have no
- * alignment.
+ * marks: which fields there are, and what the meta commands know of the item. The value's length has 7 bits a byte, the low ones first.
+ * Fields are read and written bytewise: items have no alignment.
  *
  * Law: head and key lie in one extent (shard_alloc.c sees to it); so whoever has the address can read both without asking the pools,
  * as `moved` must. */
@@ -22,8 +21,6 @@
 #define MARK_FETCHED 8u
 #define MARK_STALE 16u
 #define MARK_WON 32u
-#define GENERATION_SHIFT 6u
-#define GENERATIONS 4u
 
 #define KEY_UNLINKED 255u /* in the place of the key's length: no index entry any more, alive for its pins only */
 #define HEAD_BYTES_MAX (2u + 5u + 4u + 4u + 8u)
@@ -48,10 +45,6 @@ static inline uint32_t item_head_bytes(uint32_t marks, uint32_t value_bytes) {
 
 static inline uint32_t item_bytes(const struct item_head *head) {
 	return head->head_bytes + head->key_bytes + head->value_bytes;
-}
-
-static inline uint32_t item_generation(const struct item_head *head) {
-	return head->marks >> GENERATION_SHIFT;
 }
 
 static inline struct item_head item_read(const void *item) {

@@ -149,7 +149,7 @@ static void get_specially(snug_shard *shard, struct operation *operation, bool i
 }
 
 static void get(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
-	uint64_t expired = shard->stats.expired, flushed = shard->stats.flushed;
+	uint64_t expired = shard->stats.expired, flushed = shard->flushed_met;
 	bool uses = (operation->options & OPERATION_NO_USE) == 0;
 	snug_error error = uses ? snug_shard_get(shard, &operation->key, &operation->item)
 							: snug_shard_find(shard, &operation->key, &operation->item);
@@ -157,7 +157,7 @@ static void get(snug_shard *shard, struct operation *operation, struct operation
 	operation->status = error ? STATUS_NOT_FOUND : STATUS_FOUND;
 	if (UNLIKELY(error)) {
 		counts->get_expired += shard->stats.expired - expired;
-		counts->get_flushed += shard->stats.flushed - flushed;
+		counts->get_flushed += shard->flushed_met - flushed;
 	}
 	if (operation->options != OPERATION_NO_STALE && (!error || error == SNUG_ERROR_NOT_FOUND))
 		get_specially(shard, operation, !error);

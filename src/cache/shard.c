@@ -3,31 +3,30 @@
 #include "base/bits.h"
 #include "cache/shard_state.h"
 #include "os/local_time.h"
+#include "work/key_hash.h"
 
 #include <stdlib.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #define GRAIN ((size_t)4096)
 
 /* ------------------------------------------------------------------ what the pools ask ---- */
 
-snug_key snug_shard_key(const void *bytes, size_t length) {
-	return (snug_key){bytes, length, bytes == NULL ? 0 : XXH3_64bits(bytes, length)};
+static uint64_t hash_of_item(const snug_shard *shard, snug_ref ref) {
+	const void *item = snug_ref_at(shard->pools, ref);
+	struct item_head head = item_read(item);
+	return key_hash(item_key(item, &head), head.key_bytes);
 }
 
 static uint64_t hash_of(void *context, snug_ref ref) {
-	const snug_shard *shard = context;
-	const void *item = snug_ref_at(shard->pools, ref);
-	struct item_head head = item_read(item);
-	return XXH3_64bits(item_key(item, &head), head.key_bytes);
+	return hash_of_item(context, ref);
 }
+
+static bool drop_flushed(void *context, uint64_t entry);
 
 /* An item that is not in the index is being stored, or read to be stored anew: whoever does that follows it by `watched`. */
 static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	snug_shard *shard = context;
-	struct probe probe = index_probe(&shard->index, hash_of(shard, to));
+	struct probe probe = index_probe(&shard->index, hash_of_item(shard, to));
 	(void)size;
 	if (shard->watched == from) shard->watched = to;
 	while (probe_next(&probe)) {
@@ -59,6 +58,7 @@ static bool options_make_sense(const snug_shard_options *options) {
 snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *pools_options, snug_shard **out) {
 	if (options == NULL || pools_options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
+	key_hash_settle();
 	const snug_os *os = options->pools.os != NULL ? options->pools.os : snug_os_linux();
 	size_t bytes = round_up(sizeof(snug_shard), GRAIN);
 	snug_shard *shard = os->reserve(os->context, bytes, GRAIN);
@@ -70,6 +70,7 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *p
 	*shard = (snug_shard){.options = *options, .os = os, .reserved_bytes = bytes};
 	if (shard->options.now_s == NULL) shard->options.now_s = wall_clock_s;
 	shard->random = os->now_ns(os->context) * 0x9E3779B97F4A7C15u | 1;
+	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
 	pools_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
 	*out = shard;
 	return SNUG_OK;
@@ -92,7 +93,7 @@ snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
 	if (error) return error;
 	size_t most_bytes = shard->options.pools.limit_max_bytes;
 	if (most_bytes < stats.limit_bytes) most_bytes = stats.limit_bytes;
-	error = index_init(&shard->index, pools, shard->os, most_bytes, hash_of, shard);
+	error = index_init(&shard->index, pools, shard->os, most_bytes, hash_of, drop_flushed, shard);
 	if (error) {
 		snug_error undone = snug_pools_discharge(pools, shard->reserved_bytes);
 		SNUG_ASSERT(!undone);
@@ -142,17 +143,30 @@ snug_pools *snug_shard_pools(snug_shard *shard) {
 
 /* ------------------------------------------------------------------ removing --------------- */
 
+static void count_in_tally(struct tally *tally, const struct item_head *head, bool in) {
+	uint64_t bytes = item_bytes(head);
+	tally->items += in ? 1 : UINT64_MAX;
+	tally->bytes += in ? bytes : -bytes;
+}
+
+/* What has been walked by the check; without a check nothing is. */
+static bool is_checked(const snug_shard *shard, uint64_t hash) {
+	return UNLIKELY(hash < shard->check.hash);
+}
+
 void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
-	uint64_t one = in ? 1 : UINT64_MAX, bytes = item_bytes(head);
+	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_s != 0 ? one : 0;
 	shard->linked += one;
-	shard->generation_items[item_generation(head)] += one;
-	shard->generation_bytes[item_generation(head)] += in ? bytes : -bytes;
-	if (head->expires_s != 0) shard->expiring += one;
-	struct shard_check *check = &shard->check;
-	if (LIKELY(hash >= check->hash)) return; /* not walked yet; without a check none is */
-	check->items[item_generation(head)] += one;
-	check->bytes[item_generation(head)] += in ? bytes : -bytes;
-	if (head->expires_s != 0) check->expiring += one;
+	shard->expiring += expiring;
+	count_in_tally(&shard->live, head, in);
+	if (in && head->expires_s != 0) {
+		if (head->expires_s < shard->earliest_s) shard->earliest_s = head->expires_s;
+		if (head->expires_s < shard->round_earliest_s) shard->round_earliest_s = head->expires_s;
+	}
+	if (!is_checked(shard, hash)) return;
+	shard->check.linked += one;
+	shard->check.expiring += expiring;
+	count_in_tally(&shard->check.live, head, in);
 }
 
 static void count_drop(snug_shard *shard, const struct item_head *head, enum drop_reason reason) {
@@ -161,21 +175,49 @@ static void count_drop(snug_shard *shard, const struct item_head *head, enum dro
 		shard->stats.evictions++;
 		shard->stats.evicted_bytes += item_bytes(head);
 		shard->stats.evicted_unfetched += unfetched;
-	} else if (reason == DROP_DEAD && item_generation(head) != shard->generation) {
-		shard->stats.flushed++;
-	} else if (reason == DROP_DEAD) {
+	} else if (reason == DROP_EXPIRED) {
 		shard->stats.expired++;
 		shard->stats.expired_unfetched += unfetched;
 	}
 }
 
-void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head, enum drop_reason reason) {
-	snug_ref ref = entry_ref(*probe->entry);
-	count_drop(shard, head, reason);
-	shard_count(shard, shard->check.hash == 0 ? 0 : hash_of(shard, ref), head, false);
-	index_remove(&shard->index, probe);
+static void free_item(snug_shard *shard, snug_ref ref, const struct item_head *head) {
 	if (snug_ref_free(shard->pools, ref, item_bytes(head)) == SNUG_ERROR_PINNED)
 		((unsigned char *)snug_ref_at(shard->pools, ref))[1] = KEY_UNLINKED;
+}
+
+/* The hash is read from the item only if a check wants to know it. */
+static uint64_t hash_for_check(const snug_shard *shard, snug_ref ref) {
+	return shard->check.hash == 0 ? 0 : hash_of_item(shard, ref);
+}
+
+void shard_let_go(snug_shard *shard, snug_ref ref, const struct item_head *head, enum drop_reason reason) {
+	count_drop(shard, head, reason);
+	shard_count(shard, hash_for_check(shard, ref), head, false);
+	free_item(shard, ref, head);
+}
+
+void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head, enum drop_reason reason) {
+	snug_ref ref = entry_ref(*probe->entry);
+	index_remove(&shard->index, probe);
+	shard_let_go(shard, ref, head, reason);
+}
+
+static bool drop_flushed(void *context, uint64_t entry) {
+	snug_shard *shard = context;
+	snug_ref ref = entry_ref(entry);
+	struct item_head head = item_read(snug_ref_at(shard->pools, ref));
+	bool expires = head.expires_s != 0;
+	shard->stats.flushed++;
+	shard->flushed_bytes += item_bytes(&head);
+	shard->linked--;
+	shard->expiring -= expires;
+	if (is_checked(shard, hash_for_check(shard, ref))) {
+		shard->check.linked--;
+		shard->check.expiring -= expires;
+	}
+	free_item(shard, ref, &head);
+	return true;
 }
 
 /* ------------------------------------------------------------------ finding ---------------- */
@@ -187,13 +229,28 @@ static bool is_key(const snug_shard *shard, snug_ref ref, const snug_key *key, s
 	return memcmp(item_key(item, head), key->bytes, key->length) == 0;
 }
 
+/* What was flushed is not found, and goes with all that its bucket holds. */
+static void meet_flushed(snug_shard *shard, const snug_key *key, struct probe *probe) {
+	struct item_head head;
+	while (probe_next(probe)) {
+		if (!is_key(shard, entry_ref(*probe->entry), key, &head)) continue;
+		shard->flushed_met++;
+		break;
+	}
+	index_settle(&shard->index, probe->home, probe->home_number);
+}
+
 bool shard_look_up(snug_shard *shard, const snug_key *key, struct probe *probe, struct item_head *head) {
 	shard_tick(shard);
 	*probe = index_probe(&shard->index, key->hash);
+	if (UNLIKELY(index_is_flushed(&shard->index, probe->home))) {
+		meet_flushed(shard, key, probe);
+		return false;
+	}
 	while (probe_next(probe)) {
 		if (!is_key(shard, entry_ref(*probe->entry), key, head)) continue;
-		if (!shard_is_dead(shard, head)) return true;
-		shard_drop(shard, probe, head, DROP_DEAD);
+		if (!shard_is_expired(shard, head)) return true;
+		shard_drop(shard, probe, head, DROP_EXPIRED);
 		return false;
 	}
 	return false;

@@ -5,6 +5,7 @@
 #include "mem/chain.h"
 #include "mem/pins.h"
 #include "mem/slab.h"
+#include "work/key_hash.h"
 
 #define HAND_ENTRIES 7u /* that the hand passes for each eviction */
 
@@ -43,7 +44,9 @@ static uint32_t see_bucket(snug_shard *shard, struct bucket *bucket) {
 static uint32_t pass_bucket(snug_shard *shard, uint64_t places) {
 	uint64_t place = index_place(&shard->index, shard->hand);
 	struct bucket *bucket = index_bucket(&shard->index, place);
-	uint32_t number = place % GROUP_BUCKETS, seen = see_bucket(shard, bucket);
+	uint32_t number = place % GROUP_BUCKETS;
+	if (UNLIKELY(index_is_flushed(&shard->index, bucket))) index_settle(&shard->index, bucket, number);
+	uint32_t seen = see_bucket(shard, bucket);
 	shard->hand += UINT64_MAX / places;
 	if (number + 1 < GROUP_BUCKETS) return seen;
 	struct bucket *spill = &group_of(bucket, number)->spill;
@@ -72,28 +75,43 @@ static struct probe probe_at(const snug_shard *shard, uint64_t *at, uint64_t has
 	return probe;
 }
 
-static bool find_victim(snug_shard *shard, struct candidate *victim) {
+enum found { FOUND_NOTHING, FOUND_FLUSHED, FOUND_VICTIM };
+
+/* What was flushed makes room as well, and costs nobody anything: then there is no victim. */
+static enum found find_victim(snug_shard *shard, struct candidate *victim) {
 	const struct index *index = &shard->index;
 	uint64_t places = (uint64_t)(index->from > index->to ? index->from : index->to) * GROUP_BUCKETS;
-	if (index->count == 0) return false;
+	uint64_t flushed_bytes = shard->flushed_bytes;
+	if (index->count == 0) return FOUND_NOTHING;
 	/* Once around at most, and one more: all may be pinned. */
 	for (uint64_t left = places + 1; left > 0;) {
-		for (uint32_t seen = 0; seen < HAND_ENTRIES && left > 0; left--) seen += pass_bucket(shard, places);
+		for (uint32_t seen = 0; seen < HAND_ENTRIES && left > 0; left--) {
+			seen += pass_bucket(shard, places);
+			if (UNLIKELY(shard->flushed_bytes != flushed_bytes)) return FOUND_FLUSHED;
+		}
 		while (candidates_take(&shard->candidates, victim))
-			if (is_evictable(shard, victim)) return true;
+			if (is_evictable(shard, victim)) return FOUND_VICTIM;
 	}
-	return false;
+	return FOUND_NOTHING;
 }
 
-uint32_t shard_evict_one(snug_shard *shard) {
+uint64_t shard_evict_one(snug_shard *shard) {
 	struct candidate victim;
-	if (!find_victim(shard, &victim)) return 0;
+	uint64_t flushed_bytes = shard->flushed_bytes;
+	switch (find_victim(shard, &victim)) {
+	case FOUND_NOTHING:
+		return 0;
+	case FOUND_FLUSHED:
+		return shard->flushed_bytes - flushed_bytes;
+	case FOUND_VICTIM:
+		break;
+	}
 	const void *item = snug_ref_at(shard->pools, entry_ref(victim.entry));
 	struct item_head head = item_read(item);
-	uint64_t hash = snug_shard_key(item_key(item, &head), head.key_bytes).hash;
+	uint64_t hash = key_hash(item_key(item, &head), head.key_bytes);
 	struct probe probe = probe_at(shard, (uint64_t *)(uintptr_t)victim.place, hash);
-	if (shard_is_dead(shard, &head)) {
-		shard_drop(shard, &probe, &head, DROP_DEAD);
+	if (shard_is_expired(shard, &head)) {
+		shard_drop(shard, &probe, &head, DROP_EXPIRED);
 	} else {
 		ghosts_remember(&shard->ghosts, hash, rank_class((rank_meta)entry_meta(victim.entry)));
 		shard_drop(shard, &probe, &head, DROP_EVICTED);
@@ -122,10 +140,13 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, sn
 		snug_error error = contiguous ? snug_ref_alloc_with(shard->pools, bytes, &options, out)
 									  : snug_ref_alloc(shard->pools, bytes, out);
 		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
-		if (shard->options.no_eviction) return error;
+		if (shard->options.no_eviction) {
+			if (shard_remove_dead(shard)) continue;
+			return error;
+		}
 		/* As many bytes as are wanted, before asking again: a large item takes the place of many small ones. */
-		for (size_t evicted_bytes = 0; evicted_bytes < bytes;) {
-			uint32_t gained_bytes = shard_evict_one(shard);
+		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
+			uint64_t gained_bytes = shard_evict_one(shard);
 			if (gained_bytes == 0) return error;
 			evicted_bytes += gained_bytes;
 		}
@@ -171,10 +192,11 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 	uint64_t evicted_bytes = 0;
 	if (shard == NULL || shard->options.no_eviction) return 0;
 	while (evicted_bytes < bytes) {
-		uint32_t gained_bytes = shard_evict_one(shard);
+		uint64_t gained_bytes = shard_evict_one(shard);
 		if (gained_bytes == 0) break;
-		evicted_bytes += gained_bytes;
+		uint64_t flushed_bytes = shard->flushed_bytes;
 		(void)shard_index_step(shard);
+		evicted_bytes += gained_bytes + (shard->flushed_bytes - flushed_bytes);
 	}
 	return evicted_bytes;
 }
@@ -192,8 +214,8 @@ snug_error snug_shard_charge(snug_shard *shard, size_t bytes) {
 	snug_error error = snug_pools_charge(shard->pools, bytes);
 	if (error == SNUG_ERROR_NO_MEMORY && can_never_fit(shard, bytes)) return error;
 	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction) {
-		for (size_t evicted_bytes = 0; evicted_bytes < bytes;) {
-			uint32_t gained_bytes = shard_evict_one(shard);
+		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
+			uint64_t gained_bytes = shard_evict_one(shard);
 			if (gained_bytes == 0) return error;
 			evicted_bytes += gained_bytes;
 		}

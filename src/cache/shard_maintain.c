@@ -1,7 +1,7 @@
 /* cache/shard_maintain.c: what is done beside serving, a slice at a time: the index's size, what has expired, a lower limit.
  *
- * The sweep for expired and flushed items walks the index, one place a slice, as long as there are items that may be dead; it reads the
- * items, which look-ups do anyway for the popular ones. A lower limit is reached by evicting until what is left would fit, while a
+ * The sweep walks the index, one place a slice: without a pause while there are flushed items, and now and then for expired ones, once the earliest
+ * expiry of all has passed. For those it reads the items, which look-ups do anyway for the popular ones. A lower limit is reached by evicting until what is left would fit, while a
  * defragmentation gains pages, which the pools give back at once (mem/limit.h). Where nothing may be evicted it is approached by packing alone,
  * size classes merged too; what that leaves above it stays, and shrinks as items are deleted or expire. */
 #include "base/bits.h"
@@ -11,6 +11,7 @@
 
 #define LIMIT_EVICTIONS 4u /* in a slice */
 #define SWEEP_PAUSE_S 60u  /* from one round to the next */
+#define DEAD_PLACES 1024u  /* that a store without eviction looks at for what is dead */
 
 snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
@@ -23,59 +24,46 @@ snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 
 /* ------------------------------------------------------------------ sweep ------------------ */
 
-static bool may_be_dead(const snug_shard *shard) {
-	return shard->expiring > 0 || shard->linked > shard->generation_items[shard->generation];
+static bool is_flushed_left(const snug_shard *shard) {
+	return shard->linked > shard->live.items;
 }
 
-static bool drop_if_dead(snug_shard *shard, struct bucket *home, uint32_t home_number, struct bucket *bucket,
-						 uint32_t slot) {
-	uint64_t entry = bucket->entry[slot];
-	if (entry == 0 || entry_ref(entry) == shard->watched) return false;
-	struct item_head head = item_read(snug_ref_at(shard->pools, entry_ref(entry)));
-	if (!shard_is_dead(shard, &head)) return false;
-	struct probe probe = {.index = &shard->index,
-						  .home = home,
-						  .bucket = bucket,
-						  .entry = &bucket->entry[slot],
-						  .home_number = (uint8_t)home_number};
-	shard_drop(shard, &probe, &head, DROP_DEAD);
-	return true;
-}
-
-/* One of the bucket's spilled items that is dead; false: there is none. */
-static bool sweep_spilled(snug_shard *shard, struct bucket *home, uint32_t number) {
-	struct bucket *spill = &group_of(home, number)->spill;
-	for (; spill != NULL; spill = spill_after(&shard->index, spill))
-		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-			if (spill_home(spill, slot) == number && drop_if_dead(shard, home, number, spill, slot)) return true;
+static bool drop_if_expired(void *context, uint64_t entry) {
+	snug_shard *shard = context;
+	snug_ref ref = entry_ref(entry);
+	if (ref == shard->watched) return false;
+	struct item_head head = item_read(snug_ref_at(shard->pools, ref));
+	if (shard_is_expired(shard, &head)) {
+		shard_let_go(shard, ref, &head, DROP_EXPIRED);
+		return true;
+	}
+	if (head.expires_s != 0 && head.expires_s < shard->round_earliest_s) shard->round_earliest_s = head.expires_s;
 	return false;
 }
 
-/* The slot that was emptied may be filled from the spill bucket at once: so it is looked at again. */
 static void sweep_place(snug_shard *shard, uint64_t place) {
 	uint32_t number = place % GROUP_BUCKETS;
 	struct bucket *home = index_bucket(&shard->index, place);
+	index_settle(&shard->index, home, number);
+	if (shard->expiring == 0) return;
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
 		if (home->entry[slot] != 0) __builtin_prefetch(snug_ref_at(shard->pools, entry_ref(home->entry[slot])));
-	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		while (drop_if_dead(shard, home, number, home, slot)) continue;
-	while (home->word > 0 && sweep_spilled(shard, home, number)) continue;
+	index_filter(&shard->index, home, number, drop_if_expired, shard);
 }
 
-/* One place; at the end of a round it pauses until something changes: see sweep_hand. */
+/* One place. False: that was the last one of a round. */
 static bool sweep(snug_shard *shard) {
-	if (!may_be_dead(shard)) return false;
-	const struct index *index = &shard->index;
-	uint64_t places = (uint64_t)(index->from > index->to ? index->from : index->to) * GROUP_BUCKETS;
-	uint64_t before = shard->sweep_hand;
-	sweep_place(shard, index_place(index, shard->sweep_hand));
-	shard->sweep_hand += UINT64_MAX / places;
-	if (shard->sweep_hand >= before) return true;
-	/* Once around: what was flushed is gone. What expires later is for the next round, a while from now. */
+	if (shard->sweep_hand == 0) shard->round_earliest_s = UINT32_MAX;
+	uint64_t end = index_bucket_end(&shard->index, shard->sweep_hand);
+	sweep_place(shard, index_place(&shard->index, shard->sweep_hand));
+	shard->sweep_hand = end;
+	if (end != 0) return true;
 	shard->sweep_round_s = shard_now_s(shard);
+	shard->earliest_s = shard->round_earliest_s;
 	return false;
 }
 
+/* While there is something left of earlier flushes a bucket is swept for each: so each bucket is long before epochs repeat. */
 void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 	if (shard == NULL) return;
 	if (at_s > (int64_t)shard_now_s(shard)) {
@@ -84,16 +72,27 @@ void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 		return;
 	}
 	shard->flush_at_s = 0;
-	if (shard->generation_items[shard->generation] == 0) return; /* all there is has been flushed before */
-	uint32_t next = (shard->generation + 1) % GENERATIONS;
-	/* What was flushed three times ago must be gone before its number is used again: usually it is. */
-	while (shard->generation_items[next] > 0) (void)sweep(shard);
-	shard->generation = next;
+	if (shard->live.items == 0) return; /* all there is has been flushed before */
+	if (is_flushed_left(shard)) (void)sweep(shard);
+	index_flush(&shard->index);
+	shard->live = shard->check.live = (struct tally){0};
 }
 
+/* What expires is swept when something has, but not too often: a look-up does not find it anyway. */
 static bool sweep_is_due(const snug_shard *shard) {
-	return shard->sweep_hand != 0 || shard->sweep_round_s + SWEEP_PAUSE_S <= shard_now_s(shard) ||
-		   shard->linked > shard->generation_items[shard->generation];
+	if (is_flushed_left(shard)) return true;
+	if (shard->expiring == 0) return false;
+	uint32_t now_s = shard_now_s(shard);
+	return shard->sweep_hand != 0 || (shard->earliest_s <= now_s && shard->sweep_round_s + SWEEP_PAUSE_S <= now_s);
+}
+
+bool shard_remove_dead(snug_shard *shard) {
+	uint64_t before = shard->linked;
+	for (uint32_t places = 0; places < DEAD_PLACES && shard->linked == before; places++) {
+		if (!is_flushed_left(shard) && shard->earliest_s > shard_now_s(shard)) return false;
+		(void)sweep(shard);
+	}
+	return shard->linked < before;
 }
 
 /* ------------------------------------------------------------------ a lower limit ---------- */
@@ -148,7 +147,7 @@ static bool approach_limit(snug_shard *shard) {
 /* ------------------------------------------------------------------ a slice ---------------- */
 
 bool snug_shard_may_expire(const snug_shard *shard) {
-	return shard != NULL && (may_be_dead(shard) || shard->flush_at_s != 0);
+	return shard != NULL && (shard->expiring > 0 || is_flushed_left(shard) || shard->flush_at_s != 0);
 }
 
 bool snug_shard_maintain(snug_shard *shard) {

@@ -12,7 +12,7 @@
  *
  * Laws, walked by snug_shard_check:
  *   K1  each index entry names a live item of that key, found where its hash says, once
- *   K2  items and bytes of each generation are as many as counted; the pools hold the items, what leases hold, and nothing else
+ *   K2  items and bytes that were not flushed are as many as counted; the pools hold the items, what leases hold, and nothing else
  * A reference may change in every call that takes memory: `moved` writes the index entry and `watched`. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
@@ -25,12 +25,18 @@
 
 #define STAMPS (1u << RANK_STAMP_BITS)
 
-/* A check in slices: items whose hash is below `hash` were walked, and are counted here; shard_count goes on counting them. */
+/* Items and their bytes. */
+struct tally {
+	uint64_t items;
+	uint64_t bytes;
+};
+
+/* A check in slices: items whose hash is below `hash` were walked, and are counted here; what changes among them goes on being counted. */
 struct shard_check {
 	uint8_t phase; /* shard_check.c; 0: none */
 	uint64_t hash;
-	uint64_t items[GENERATIONS];
-	uint64_t bytes[GENERATIONS];
+	struct tally live;
+	uint64_t linked;
 	uint64_t expiring;
 	bool broken;
 	snug_check_result result;
@@ -51,17 +57,19 @@ struct snug_shard {
 	bool owns_pools;
 	uint64_t random;
 	uint64_t cas_last;
-	uint32_t generation;    /* of the items that are not flushed */
-	bool gains_pages;       /* for a lower limit a defragmentation is under way */
-	bool has_merged;        /* without eviction: classes were merged for this limit, which is not tried again */
-	int64_t flush_at_s;     /* 0: none to come */
-	snug_ref watched;       /* what must not be evicted, and is followed when it moves; 0: nothing */
-	uint64_t sweep_hand;    /* as `hand`, of the sweep for what is dead */
-	uint32_t sweep_round_s; /* when it was last around */
-	uint64_t expiring;      /* items with an expiry */
-	uint64_t linked;        /* items, whatever their generation */
-	uint64_t generation_items[GENERATIONS];
-	uint64_t generation_bytes[GENERATIONS];
+	bool gains_pages;          /* for a lower limit a defragmentation is under way */
+	bool has_merged;           /* without eviction: classes were merged for this limit, which is not tried again */
+	int64_t flush_at_s;        /* 0: none to come */
+	snug_ref watched;          /* what must not be evicted, and is followed when it moves; 0: nothing */
+	uint64_t sweep_hand;       /* as `hand`, of the sweep for what is dead; 0 between rounds */
+	uint32_t sweep_round_s;    /* when it was last around */
+	uint32_t earliest_s;       /* no item expires before; UINT32_MAX: none does */
+	uint32_t round_earliest_s; /* the same, of what the round has passed and what was stored since it began */
+	uint64_t expiring;         /* items with an expiry */
+	uint64_t linked;           /* items, those too that were flushed and are not removed yet */
+	struct tally live;         /* without those */
+	uint64_t flushed_met;      /* look-ups that would have found what was flushed: it only grows */
+	uint64_t flushed_bytes;    /* of items that were flushed and are removed: it only grows */
 	struct shard_check check;
 	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
 };
@@ -95,10 +103,8 @@ static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t has
 	return meta;
 }
 
-/* Flushed or expired. */
-static inline bool shard_is_dead(const struct snug_shard *shard, const struct item_head *head) {
-	return item_generation(head) != shard->generation ||
-		   (head->expires_s != 0 && head->expires_s <= shard_now_s(shard));
+static inline bool shard_is_expired(const struct snug_shard *shard, const struct item_head *head) {
+	return head->expires_s != 0 && head->expires_s <= shard_now_s(shard);
 }
 
 /* A flush whose time has come. */
@@ -107,7 +113,7 @@ static inline void shard_tick(struct snug_shard *shard) {
 		snug_shard_flush(shard, 0);
 }
 
-enum drop_reason { DROP_REMOVED, DROP_EVICTED, DROP_DEAD };
+enum drop_reason { DROP_REMOVED, DROP_EVICTED, DROP_EXPIRED };
 
 /* The live item of this key; removes a dead one. */
 bool shard_look_up(struct snug_shard *shard, const snug_key *key, struct probe *probe, struct item_head *head);
@@ -116,15 +122,21 @@ bool shard_look_up(struct snug_shard *shard, const snug_key *key, struct probe *
 void shard_drop(struct snug_shard *shard, const struct probe *probe, const struct item_head *head,
 				enum drop_reason reason);
 
-/* Counts an item in or out; the hash is that of its key. */
+/* The same without the index's entry, which is the caller's to remove. */
+void shard_let_go(struct snug_shard *shard, snug_ref ref, const struct item_head *head, enum drop_reason reason);
+
+/* Counts an item that was not flushed in or out; the hash is that of its key. */
 void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head *head, bool in);
 
 /* Room for an item whose first `head_bytes` are head and key, evicting if need be, never `watched`. Moves objects. NO_MEMORY, OS_MEMORY,
  * SIZE_TOO_LARGE. */
 snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, snug_ref *out);
 
-/* Evicts the least valuable of a sample; tells its bytes; 0: nothing can be evicted. */
-uint32_t shard_evict_one(struct snug_shard *shard);
+/* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing can be evicted. */
+uint64_t shard_evict_one(struct snug_shard *shard);
+
+/* Removes what is dead in a bounded share of the index. True: it was something. */
+bool shard_remove_dead(struct snug_shard *shard);
 
 /* The table of ghosts follows the number of items, a grain a call. Moves objects, evicts for it. */
 void shard_fit_ghosts(struct snug_shard *shard);

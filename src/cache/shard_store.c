@@ -7,6 +7,9 @@
 #include "mem/extents.h"
 #include "mem/pins.h"
 
+#define CAS_FOLLOWED_MAX \
+	(UINT64_MAX / 2) /* a larger number from outside stays that item's alone, or our own would soon begin anew */
+
 snug_error shard_begin_store(snug_shard *shard, const snug_key *key, size_t value_bytes) {
 	if (shard == NULL || key == NULL || key->bytes == NULL) return SNUG_ERROR_NULL;
 	shard_tick(shard);
@@ -21,7 +24,6 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 	static const snug_attributes none = {0};
 	const snug_attributes *given = attributes == NULL ? &none : attributes;
 	struct item_head head = {
-		.marks = (uint8_t)(shard->generation << GENERATION_SHIFT),
 		.key_bytes = (uint8_t)key->length,
 		.value_bytes = (uint32_t)value_bytes,
 		.expires_s = given->expires_s,
@@ -33,7 +35,7 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 	if (head.cas != 0) head.marks |= MARK_CAS;
 	if (given->is_stale) head.marks |= MARK_STALE;
 	if (given->is_won) head.marks |= MARK_WON;
-	if (head.cas > shard->cas_last) shard->cas_last = head.cas;
+	if (head.cas > shard->cas_last && head.cas <= CAS_FOLLOWED_MAX) shard->cas_last = head.cas;
 	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
 	return head;
 }

@@ -161,6 +161,17 @@ static void stop_all(struct snugd *snugd) {
 	server_destroy(snugd->server);
 }
 
+/* Digits that the settings have found good; "": the random one stays. */
+static snug_error set_hash_secret(const char *digits) {
+	unsigned char secret[SNUG_HASH_SECRET_BYTES];
+	if (digits[0] == '\0') return SNUG_OK;
+	for (size_t i = 0; i < sizeof secret; i++) {
+		const char pair[3] = {digits[2 * i], digits[2 * i + 1], '\0'};
+		secret[i] = (unsigned char)strtoul(pair, NULL, 16);
+	}
+	return snug_hash_secret_set(secret);
+}
+
 static bool start(struct snugd *snugd) {
 	struct settings *settings = &snugd->settings;
 	struct text *why = &snugd->why;
@@ -177,7 +188,8 @@ static bool start(struct snugd *snugd) {
 		text_print(why, "cannot start the thread that writes the log");
 		return false;
 	}
-	snug_error error = server_create(settings, &snugd->listeners, &snugd->log, &snugd->server);
+	snug_error error = set_hash_secret(settings->hash_secret);
+	if (!error) error = server_create(settings, &snugd->listeners, &snugd->log, &snugd->server);
 	if (error != SNUG_OK) {
 		text_print(why, "cannot start %u workers with %llu MiB: %s", settings->threads,
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));

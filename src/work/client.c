@@ -9,13 +9,11 @@
  * channel alone. It ends when no answer is to come any more; closing the channel waits for a worker that is still leaving it. */
 #include "base/bits.h"
 #include "work/flights.h"
+#include "work/key_hash.h"
 #include "work/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #define FLIGHT_DEFAULT 256u
 #define REPLY_BATCH 32u
@@ -84,7 +82,7 @@ snug_error snug_client_destroy(snug_client *client) {
 
 uint32_t snug_client_place(const snug_client *client, const void *key, size_t key_bytes) {
 	if (client == NULL || (key == NULL && key_bytes > 0)) return 0;
-	uint64_t hash = XXH3_64bits(key, key_bytes);
+	uint64_t hash = key_hash(key, key_bytes);
 	return (uint32_t)((hash >> 32) * client->workers->options.count >> 32);
 }
 

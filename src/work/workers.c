@@ -5,6 +5,7 @@
  * them, because a thread can be joined once. */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "work/key_hash.h"
 #include "work/worker.h"
 
 #include <stdlib.h>
@@ -96,6 +97,7 @@ snug_error snug_workers_create(const snug_workers_options *options, snug_workers
 	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_error error = check(options);
 	if (error) return error;
+	key_hash_settle();
 	size_t bytes = round_up(sizeof(snug_workers) + options->count * sizeof(struct worker), _Alignof(struct worker));
 	snug_workers *workers = aligned_alloc(_Alignof(struct worker), bytes);
 	if (workers == NULL) return SNUG_ERROR_OS_MEMORY;

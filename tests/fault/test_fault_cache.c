@@ -9,6 +9,7 @@
 #include "os/fake.h"
 #include "support/require.h"
 #include "support/test_random.h"
+#include "support/test_secret.h"
 #include "unit/cmocka_all.h"
 
 #include <snug/defragment.h>
@@ -321,6 +322,7 @@ int main(void) {
 									   {"without eviction", run_sweep, NULL, NULL, &growing}};
 	stepping.state = test_environment_number("SNUG_SEED", (uint64_t)time(NULL));
 	stride = test_environment_number("SNUG_STRIDE", 1);
+	test_set_secret(stepping.state);
 	printf("SNUG_SEED=0x%llx SNUG_STRIDE=%llu\n", (unsigned long long)stepping.state, (unsigned long long)stride);
 	return cmocka_run_group_tests_name("fault_cache", tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "os/fake.h"
 #include "support/require.h"
 #include "support/test_random.h"
+#include "support/test_secret.h"
 #include "unit/cmocka_all.h"
 
 #include <ctype.h>
@@ -623,6 +624,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(with_room_for_all), cmocka_unit_test(evicting)};
 	base_seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
 	operations_each = test_environment_number("SNUG_OPS", 60000);
+	test_set_secret(base_seed);
 	printf("operation model: SNUG_SEED=0x%llx SNUG_OPS=%llu\n", (unsigned long long)base_seed,
 		   (unsigned long long)operations_each);
 	return cmocka_run_group_tests_name("operation_model", tests, NULL, NULL);

@@ -24,6 +24,14 @@ static uint64_t hash_of(void *context, snug_ref ref) {
 	return ((const struct table *)context)->hashes[ref];
 }
 
+static bool drop_flushed(void *context, uint64_t entry) {
+	struct table *table = context;
+	REQUIRE(table->there[entry_ref(entry)], "dropped twice");
+	table->there[entry_ref(entry)] = false;
+	table->count--;
+	return true;
+}
+
 static bool find(const struct index *index, const struct table *table, snug_ref ref, struct probe *probe) {
 	*probe = index_probe(index, table->hashes[ref]);
 	while (probe_next(probe))
@@ -82,7 +90,7 @@ static void run(bool refuse) {
 	REQUIRE_OK(snug_pools_create(&options, &pools));
 	snug_stats before, after;
 	REQUIRE_OK(snug_stats_get(pools, &before));
-	REQUIRE_OK(index_init(&index, pools, &fake.os, options.limit_bytes, hash_of, table));
+	REQUIRE_OK(index_init(&index, pools, &fake.os, options.limit_bytes, hash_of, drop_flushed, table));
 	uint32_t largest = 0, refused = 0;
 	for (uint32_t turn = 0; turn < 4; turn++) {
 		for (uint32_t done = 0; done < 4 * REFS; done++) {
@@ -118,48 +126,178 @@ static void survives_refusals(void **state) {
 	run(true);
 }
 
-/* Many entries of one group: they spill, each is found, and at the group's most the next is refused. */
-static void a_group_overflows(void **state) {
-	(void)state;
-	struct table *table = calloc(1, sizeof *table);
-	REQUIRE(table != NULL, "the test ran out of memory");
-	for (uint32_t ref = 1; ref <= REFS; ref++) table->hashes[ref] = ref; /* all in the first bucket */
-	snug_options options = {.limit_bytes = (size_t)8 << 20};
+/* ------------------------------------------------------------------ one group -------------- */
+
+#define CHOSEN 2000u /* entries of one bucket, as somebody who knows the secret could choose them */
+
+struct one_group {
+	struct table *table;
 	snug_pools *pools;
 	struct index index;
+};
+
+static void begin_one_group(struct one_group *test, size_t limit_bytes) {
+	test->table = calloc(1, sizeof *test->table);
+	REQUIRE(test->table != NULL, "the test ran out of memory");
+	test_random random = {test_environment_number("SNUG_SEED", 5)};
+	for (uint32_t ref = 1; ref <= REFS; ref++)
+		test->table->hashes[ref] = ref <= CHOSEN ? ref : test_random_next(&random);
+	snug_options options = {.limit_bytes = limit_bytes};
+	REQUIRE_OK(snug_pools_create(&options, &test->pools));
+	REQUIRE_OK(index_init(&test->index, test->pools, snug_os_linux(), limit_bytes, hash_of, drop_flushed, test->table));
+}
+
+static void end_one_group(struct one_group *test) {
+	index_deinit(&test->index);
+	snug_pools_destroy(test->pools);
+	free(test->table);
+}
+
+static void remove_one(struct one_group *test, snug_ref ref) {
 	struct probe probe;
-	REQUIRE_OK(snug_pools_create(&options, &pools));
-	REQUIRE_OK(index_init(&index, pools, snug_os_linux(), options.limit_bytes, hash_of, table));
-	snug_ref ref = 1;
-	for (;; ref++) {
-		REQUIRE_OK(index_prepare(&index));
-		snug_error error = index_add(&index, table->hashes[ref], ref, 0);
-		if (error) {
-			REQUIRE(error == SNUG_ERROR_NO_MEMORY, "%s", snug_error_text(error));
-			break;
-		}
-		table->there[ref] = true;
-		table->count++;
+	REQUIRE(find(&test->index, test->table, ref, &probe), "reference %llu is lost", (unsigned long long)ref);
+	index_remove(&test->index, &probe);
+	test->table->there[ref] = false;
+	test->table->count--;
+}
+
+/* Until it has the size it should have. Nothing may be lost in the middle. */
+static void step_all(struct one_group *test) {
+	for (uint32_t step = 0; index_wants_step(&test->index); step++) {
+		REQUIRE_OK(index_step(&test->index));
+		if (step % 16 == 0) require_same(&test->index, test->table);
 	}
-	REQUIRE(ref > 100 && ref < 300, "%llu entries in a group", (unsigned long long)ref);
-	require_same(&index, table);
-	for (snug_ref gone = 1; gone < ref; gone += 2) {
-		REQUIRE(find(&index, table, gone, &probe), "lost");
-		index_remove(&index, &probe);
-		table->there[gone] = false;
-		table->count--;
-		require_same(&index, table);
+	require_same(&test->index, test->table);
+}
+
+static void one_group_takes_all_its_keys(void **state) {
+	(void)state;
+	struct one_group test;
+	begin_one_group(&test, (size_t)8 << 20);
+	for (snug_ref ref = 1; ref <= CHOSEN; ref++) add(&test.index, test.table, ref, 0);
+	require_same(&test.index, test.table);
+	step_all(&test);
+	for (snug_ref ref = CHOSEN + 1; ref <= REFS; ref++) {
+		add(&test.index, test.table, ref, 0);
+		if (index_wants_step(&test.index)) REQUIRE_OK(index_step(&test.index));
 	}
-	index_deinit(&index);
-	snug_pools_destroy(pools);
-	free(table);
+	step_all(&test);
+	REQUIRE(test.table->count == REFS, "%llu were added", (unsigned long long)test.table->count);
+	for (snug_ref ref = REFS; ref > CHOSEN; ref--) {
+		remove_one(&test, ref);
+		if (index_wants_step(&test.index)) REQUIRE_OK(index_step(&test.index));
+	}
+	step_all(&test);
+	for (snug_ref ref = 1; ref <= CHOSEN; ref += 2) {
+		remove_one(&test, ref);
+		if (ref % 32 == 1) require_same(&test.index, test.table);
+	}
+	step_all(&test);
+	end_one_group(&test);
+}
+
+struct dropping {
+	struct table *table;
+	test_random random;
+	uint32_t per_mille;
+	bool is_met[CHOSEN + 1];
+};
+
+static bool drop_some(void *context, uint64_t entry) {
+	struct dropping *dropping = context;
+	snug_ref ref = entry_ref(entry);
+	REQUIRE(dropping->table->there[ref], "met after it was dropped");
+	dropping->is_met[ref] = true;
+	if (!test_random_chance(&dropping->random, dropping->per_mille)) return false;
+	dropping->table->there[ref] = false;
+	dropping->table->count--;
+	return true;
+}
+
+static void filter_home(struct one_group *test, struct dropping *dropping, uint32_t home) {
+	for (snug_ref ref = 1; ref <= CHOSEN; ref++) dropping->is_met[ref] = !test->table->there[ref] || ref % 3 != home;
+	index_filter(&test->index, &test->index.groups[0].bucket[home], home, drop_some, dropping);
+	require_same(&test->index, test->table);
+	for (snug_ref ref = 1; ref <= CHOSEN; ref++)
+		REQUIRE(dropping->is_met[ref], "reference %llu was not met", (unsigned long long)ref);
+}
+
+/* Entries of three homes in one group's spill buckets, of which each filter drops a share of one home's. */
+static void a_filter_meets_all_of_a_bucket(void **state) {
+	(void)state;
+	struct one_group test;
+	begin_one_group(&test, (size_t)8 << 20);
+	struct dropping dropping = {.table = test.table, .random = {test_environment_number("SNUG_SEED", 8)}};
+	for (snug_ref ref = 1; ref <= CHOSEN; ref++) test.table->hashes[ref] |= (uint64_t)(ref % 3) << 61;
+	for (uint32_t round = 0; round < 200; round++) {
+		for (snug_ref ref = 1; ref <= CHOSEN; ref++)
+			if (!test.table->there[ref] && test_random_chance(&dropping.random, 100))
+				add(&test.index, test.table, ref, 0);
+		dropping.per_mille = (uint32_t)test_random_below(&dropping.random, 1001);
+		filter_home(&test, &dropping, (uint32_t)test_random_below(&dropping.random, 3));
+	}
+	end_one_group(&test);
+}
+
+static bool drop_spilled(void *context, uint64_t entry) {
+	struct table *table = context;
+	if (entry_ref(entry) <= 3 * BUCKET_ENTRIES) return false;
+	table->there[entry_ref(entry)] = false;
+	table->count--;
+	return true;
+}
+
+/* The last entry of the first spill bucket goes, and the bucket with it, before the others are looked at. */
+static void a_filter_goes_on_behind_a_bucket_that_is_gone(void **state) {
+	(void)state;
+	struct one_group test;
+	begin_one_group(&test, (size_t)8 << 20);
+	for (snug_ref ref = 1; ref <= 5 * BUCKET_ENTRIES; ref++) { /* two buckets of home 0, then of home 1 */
+		test.table->hashes[ref] |= ref <= 2 * BUCKET_ENTRIES ? 0 : (uint64_t)1 << 61;
+		add(&test.index, test.table, ref, 0);
+	}
+	test.table->hashes[100] |= (uint64_t)1 << 61;
+	add(&test.index, test.table, 100, 0);
+	index_filter(&test.index, &test.index.groups[0].bucket[1], 1, drop_spilled, test.table);
+	require_same(&test.index, test.table);
+	REQUIRE(test.table->count == 3 * BUCKET_ENTRIES, "%llu are left", (unsigned long long)test.table->count);
+	end_one_group(&test);
+}
+
+/* Of what was flushed each is told once, wherever it was met: adding, growing, or settling. */
+static void what_was_flushed_goes(void **state) {
+	(void)state;
+	struct one_group test;
+	begin_one_group(&test, (size_t)8 << 20);
+	for (snug_ref ref = 1; ref <= REFS / 2; ref++) {
+		add(&test.index, test.table, ref, 0);
+		if (index_wants_step(&test.index)) REQUIRE_OK(index_step(&test.index));
+	}
+	index_flush(&test.index);
+	require_same(&test.index, test.table); /* still there, but dead */
+	for (snug_ref ref = REFS / 2 + 1; ref <= REFS; ref++) {
+		add(&test.index, test.table, ref, 0);
+		if (index_wants_step(&test.index)) REQUIRE_OK(index_step(&test.index));
+	}
+	require_same(&test.index, test.table);
+	for (uint32_t number = 0; number < test.index.from; number++)
+		for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
+			if (test.index.change == INDEX_STEADY)
+				index_settle(&test.index, &test.index.groups[number].bucket[home], home);
+	step_all(&test);
+	for (snug_ref ref = 1; ref <= REFS; ref++)
+		REQUIRE(test.table->there[ref] == (ref > REFS / 2), "reference %llu", (unsigned long long)ref);
+	end_one_group(&test);
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grows_and_shrinks),
 		cmocka_unit_test(survives_refusals),
-		cmocka_unit_test(a_group_overflows),
+		cmocka_unit_test(one_group_takes_all_its_keys),
+		cmocka_unit_test(a_filter_meets_all_of_a_bucket),
+		cmocka_unit_test(a_filter_goes_on_behind_a_bucket_that_is_gone),
+		cmocka_unit_test(what_was_flushed_goes),
 	};
 	return cmocka_run_group_tests_name("index", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "cache/operation.h"
 #include "cmocka_all.h"
 #include "os/fake.h"
+#include "support/test_secret.h"
 
 #include <snug/pools.h>
 #include <stdio.h>
@@ -160,7 +161,10 @@ static const struct script scripts[] = {
 	  {GET_WITH(WANTS_C, "b"), .same = 2},
 	  {STORE(STORE_SET, "c", STATUS_EXISTS), .options = HAS_C, .cas_compare = 500},
 	  {SET("c"), .options = WANTS_C, .newer = 1},
-	  {SET("d"), .options = OPERATION_HAS_CAS_NEW | WANTS_C, .cas_new = 0, .newer = 1}}},
+	  {SET("d"), .options = OPERATION_HAS_CAS_NEW | WANTS_C, .cas_new = 0, .newer = 1, .keeps = 3},
+	  {SET("e"), .options = OPERATION_HAS_CAS_NEW, .cas_new = UINT64_MAX},
+	  {GET_WITH(HAS_C, "e"), .cas_compare = UINT64_MAX, .marks = OPERATION_CAS_MATCHES},
+	  {SET("f"), .options = WANTS_C, .newer = 3}}},
 	{"a value that the asker has already",
 	 false,
 	 {{SET("a"), .options = WANTS_C, .keeps = 1},
@@ -725,6 +729,7 @@ static void misses_say_why(void **state) {
 }
 
 int main(void) {
+	test_set_secret(1);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_given_directly),
 		cmocka_unit_test(values_in_leases),

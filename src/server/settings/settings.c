@@ -200,6 +200,14 @@ static bool fits_paths(struct settings_reader *reader) {
 	return true;
 }
 
+static bool fits_secret(struct settings_reader *reader) {
+	const char *digits = reader->settings->hash_secret;
+	if (digits[0] == '\0') return true;
+	if (strlen(digits) != 2 * SNUG_HASH_SECRET_BYTES || strspn(digits, "0123456789abcdefABCDEF") != strlen(digits))
+		return settings_refuse(reader, "--hash-secret: not %u hexadecimal digits", 2 * SNUG_HASH_SECRET_BYTES);
+	return true;
+}
+
 /* Whoever wants no TCP and gives no socket gets what he asked for, as from memcached, and is told. */
 static void settle_listen(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
@@ -224,7 +232,7 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 
 bool settings_settle(struct settings_reader *reader) {
 	settle_listen(reader);
-	return fits_memory(reader) && fits_paths(reader);
+	return fits_memory(reader) && fits_paths(reader) && fits_secret(reader);
 }
 
 void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),

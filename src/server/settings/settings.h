@@ -45,6 +45,7 @@ struct settings {
 	char http_token_file[256];
 	uint32_t backlog;         /* -b */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
+	char hash_secret[33];     /* --hash-secret: 32 hexadecimal digits; "": random */
 	bool core_dumps;          /* -r */
 	bool daemonize;           /* -d */
 	char user[64];            /* -u */

@@ -142,6 +142,9 @@ enum settings_kind {
 	  "keep the process number in this file, locked while snugd runs")                                                \
 	X(PROCESS, 'r', "enable-coredumps", FLAG, SETTINGS_FIELD(core_dumps), "", 0, 1, "no|yes", "core_dumps",           \
 	  "let a crash leave a core file as large as the system allows")                                                  \
+	X(PROCESS, 0, "hash-secret", TEXT, SETTINGS_FIELD(hash_secret), "", 0, 0, "HEX", "",                              \
+	  "the secret that keys are hashed with, 32 hexadecimal digits, to repeat a run: who knows it can choose keys "   \
+	  "that slow look-ups down; default: random")                                                                     \
 	X(PROCESS, 0, "config", CONFIG, SETTINGS_NO_FIELD, "", 0, 0, "FILE", "",                                          \
 	  "read options from a file, one a line: long name = value, on or off for a switch, # begins a comment; the "     \
 	  "command line wins")                                                                                            \

@@ -1,0 +1,127 @@
+/* What is dead goes beside serving, when it is time: expired items once the earliest has passed, flushed ones at once; between, the sweep rests. */
+#include "cache/shard_state.h"
+#include "os/fake.h"
+#include "support/require.h"
+#include "support/test_secret.h"
+#include "unit/cmocka_all.h"
+
+#include <snug/shard.h>
+#include <stdio.h>
+
+#define BEGIN_S 1000000
+#define ITEMS 2000u
+#define SLICES_MAX 100000u
+
+static int64_t now_s;
+
+static int64_t now_of(void *context) {
+	(void)context;
+	return now_s;
+}
+
+static snug_shard *open_shard(size_t limit_bytes, bool no_eviction) {
+	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	options.pools.limit_bytes = limit_bytes;
+	options.no_eviction = no_eviction;
+	options.now_s = now_of;
+	snug_shard *shard;
+	now_s = BEGIN_S;
+	REQUIRE_OK(snug_shard_create(&options, &shard));
+	return shard;
+}
+
+static void close_shard(snug_shard *shard) {
+	REQUIRE_OK(snug_shard_check(shard, NULL));
+	snug_shard_destroy(shard);
+}
+
+static snug_error set(snug_shard *shard, uint32_t number, uint32_t expires_s, size_t bytes) {
+	static const char value[4096];
+	char name[16];
+	snug_key key = snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", number));
+	snug_attributes attributes = {.expires_s = expires_s};
+	return snug_shard_set(shard, &key, &attributes, value, bytes);
+}
+
+/* Until there is nothing to do now. */
+static uint32_t rest(snug_shard *shard) {
+	uint32_t slices = 0;
+	while (snug_shard_maintain(shard)) REQUIRE(++slices < SLICES_MAX, "the sweep does not rest");
+	return slices;
+}
+
+static void what_expires_goes_when_it_is_time(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, (i % 2 == 0) ? 0 : BEGIN_S + 100 + i % 4 * 1000, 10));
+	rest(shard);
+	REQUIRE(shard->linked == ITEMS, "gone too early");
+	for (now_s = BEGIN_S + 1; now_s < BEGIN_S + 1100; now_s += 100)
+		REQUIRE(rest(shard) == 0, "swept at %lld, though nothing can have expired", (long long)(now_s - BEGIN_S));
+	now_s = BEGIN_S + 1101;
+	REQUIRE(rest(shard) > 0, "not swept");
+	REQUIRE(shard->linked == ITEMS * 3 / 4, "%llu are left", (unsigned long long)shard->linked);
+	for (; now_s < BEGIN_S + 3100; now_s += 100)
+		REQUIRE(rest(shard) == 0, "swept at %lld, though nothing can have expired", (long long)(now_s - BEGIN_S));
+	now_s = BEGIN_S + 3101;
+	rest(shard);
+	REQUIRE(shard->linked == ITEMS / 2 && shard->expiring == 0, "%llu are left", (unsigned long long)shard->linked);
+	close_shard(shard);
+}
+
+/* Stored in the middle of a round, behind the hand: for the next one. */
+static void what_is_stored_meanwhile_is_not_forgotten(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, BEGIN_S + 10, 10));
+	rest(shard);
+	now_s = BEGIN_S + 100;
+	for (uint32_t slice = 0; slice < 50; slice++) REQUIRE(snug_shard_maintain(shard), "no round");
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, ITEMS + i, BEGIN_S + 200, 10));
+	rest(shard);
+	REQUIRE(shard->linked == ITEMS, "%llu are left", (unsigned long long)shard->linked);
+	now_s = BEGIN_S + 1000;
+	rest(shard);
+	REQUIRE(shard->linked == 0, "%llu are left", (unsigned long long)shard->linked);
+	close_shard(shard);
+}
+
+static void what_was_flushed_goes_at_once(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, 0, 10));
+	rest(shard);
+	snug_shard_flush(shard, 0);
+	REQUIRE(shard->linked == ITEMS, "the flush itself removed items");
+	REQUIRE_OK(set(shard, ITEMS, 0, 10));
+	rest(shard);
+	REQUIRE(shard->linked == 1, "%llu are left", (unsigned long long)shard->linked);
+	close_shard(shard);
+}
+
+/* Without eviction what is dead still makes room. */
+static void dead_items_refuse_no_store(void **state) {
+	(void)state;
+	for (uint32_t flushed = 0; flushed < 2; flushed++) {
+		snug_shard *shard = open_shard((size_t)1 << 20, true);
+		uint32_t stored = 0;
+		while (set(shard, stored, flushed ? 0 : BEGIN_S + 10, 2000) == SNUG_OK) stored++;
+		REQUIRE(stored > 300, "%u items", stored);
+		REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, set(shard, stored, 0, 2000));
+		now_s += 10;
+		if (flushed) snug_shard_flush(shard, 0);
+		for (uint32_t i = 0; i < stored; i++) REQUIRE_OK(set(shard, stored + i, 0, 2000));
+		close_shard(shard);
+	}
+}
+
+int main(void) {
+	test_set_secret(1);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_expires_goes_when_it_is_time),
+		cmocka_unit_test(what_is_stored_meanwhile_is_not_forgotten),
+		cmocka_unit_test(what_was_flushed_goes_at_once),
+		cmocka_unit_test(dead_items_refuse_no_store),
+	};
+	return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
+}
