@@ -1,0 +1,198 @@
+/* simulate/simulated_memory.c: memory that is refused by choice, and counted: snug_os, malloc and its family, and what else a process is given.
+ *
+ * The linker puts the __wrap_ functions in place of the C library's (--wrap). They look at who calls: the test's own memory is neither refused nor
+ * counted. What the server has allocated stands in a table until it frees it, so that a leak is found in every build. */
+#include "simulate/world.h"
+
+#include "base/bits.h"
+#include "os/files.h"
+#include "os/threads.h"
+#include "work/channel.h"
+
+#include <snug/client.h>
+#include <snug/os.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+void *__real_aligned_alloc(size_t alignment, size_t bytes);
+void __real_free(void *memory);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
+void __wrap_free(void *memory);
+
+/* ------------------------------------------------------------------ what is out ------------ */
+
+#define TABLE_SLOTS 65536u
+#define GONE ((void *)(uintptr_t)1)
+
+static void *table[TABLE_SLOTS];
+static uint64_t in_table;
+
+static size_t place_of(const void *memory) {
+	return (size_t)(((uintptr_t)memory >> 4) * UINT64_C(0x9e3779b97f4a7c15) >> 48);
+}
+
+static void *note(void *memory) {
+	if (memory == NULL || !world_in_server()) return memory;
+	if (in_table >= TABLE_SLOTS / 2) world_fail("the server holds more than %u blocks", TABLE_SLOTS / 2);
+	size_t at = place_of(memory);
+	while (table[at % TABLE_SLOTS] != NULL && table[at % TABLE_SLOTS] != GONE) at++;
+	table[at % TABLE_SLOTS] = memory;
+	in_table++;
+	return memory;
+}
+
+static void forget(const void *memory) {
+	if (memory == NULL) return;
+	size_t at = place_of(memory);
+	for (size_t looked = 0; table[at % TABLE_SLOTS] != NULL && looked < TABLE_SLOTS; at++, looked++) {
+		if (table[at % TABLE_SLOTS] != memory) continue;
+		table[at % TABLE_SLOTS] = GONE;
+		in_table--;
+		return;
+	}
+}
+
+uint64_t world_blocks(void) {
+	return in_table;
+}
+
+/* ------------------------------------------------------------------ malloc ----------------- */
+
+static bool is_refused(uint32_t per_mille) {
+	return per_mille > 0 && world_in_server() && world_is_armed() && chance(world_choice(), per_mille);
+}
+
+static bool is_memory_refused(void) {
+	return world_in_server() && is_refused(world_weather()->refuse_memory);
+}
+
+void *__wrap_malloc(size_t bytes) {
+	return is_memory_refused() ? NULL : note(__real_malloc(bytes));
+}
+
+void *__wrap_calloc(size_t count, size_t bytes) {
+	return is_memory_refused() ? NULL : note(__real_calloc(count, bytes));
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes) {
+	return is_memory_refused() ? NULL : note(__real_aligned_alloc(alignment, bytes));
+}
+
+void *__wrap_realloc(void *memory, size_t bytes) {
+	if (is_memory_refused()) return NULL;
+	forget(memory);
+	return note(__real_realloc(memory, bytes));
+}
+
+void __wrap_free(void *memory) {
+	forget(memory);
+	__real_free(memory);
+}
+
+void *plain_realloc(void *memory, size_t bytes) {
+	void *grown = __real_realloc(memory, bytes);
+	if (grown == NULL) world_fail("no memory for the simulator itself");
+	return grown;
+}
+
+void plain_free(void *memory) {
+	__real_free(memory);
+}
+
+/* ------------------------------------------------------------------ snug_os ---------------- */
+
+#define PAGE_BYTES ((size_t)4096)
+
+static void *reserve(void *context, size_t bytes, size_t alignment) {
+	(void)context;
+	size_t slack_bytes = alignment > PAGE_BYTES ? alignment : 0;
+	char *mapped =
+		mmap(NULL, bytes + slack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mapped == MAP_FAILED) return NULL;
+	size_t before_bytes = round_up((uintptr_t)mapped, alignment) - (uintptr_t)mapped;
+	if (before_bytes > 0) munmap(mapped, before_bytes);
+	if (slack_bytes > before_bytes) munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
+	return mapped + before_bytes;
+}
+
+static void release(void *context, void *address, size_t bytes) {
+	(void)context;
+	munmap(address, bytes);
+}
+
+static bool commit(void *context, void *address, size_t bytes) {
+	(void)context;
+	(void)address;
+	(void)bytes;
+	return !is_refused(world_weather()->refuse_commit);
+}
+
+static bool decommit(void *context, void *address, size_t bytes) {
+	(void)context;
+	return !is_refused(world_weather()->refuse_commit) && madvise(address, bytes, MADV_DONTNEED) == 0;
+}
+
+static void advise_huge(void *context, void *address, size_t bytes) {
+	(void)context;
+	(void)address;
+	(void)bytes;
+}
+
+static bool populate(void *context, void *address, size_t bytes) {
+	(void)context;
+	(void)address;
+	(void)bytes;
+	return true;
+}
+
+static uint64_t now_ns(void *context) {
+	(void)context;
+	return os_now_ns();
+}
+
+const snug_os *snug_os_linux(void) {
+	static const snug_os functions = {
+		.reserve = reserve,
+		.release = release,
+		.commit = commit,
+		.decommit = decommit,
+		.advise_huge = advise_huge,
+		.populate = populate,
+		.now_ns = now_ns,
+	};
+	return &functions;
+}
+
+/* ------------------------------------------------------------------ the rest --------------- */
+
+/* The machine says nothing of itself. */
+bool os_read_file(const char *path, char *text, size_t room) {
+	(void)path;
+	(void)text;
+	(void)room;
+	return false;
+}
+
+/* A secret of the process is part of the run. */
+ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned int flags);
+ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned int flags) {
+	(void)flags;
+	test_random_fill(buffer, bytes, choose(world_choice(), UINT64_MAX));
+	return (ssize_t)bytes;
+}
+
+/* An inbox holds more than the clients of a run can fill. What is on its way to be answered is what may find it full; answers may not. */
+snug_error __real_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
+snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
+snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count) {
+	bool is_request =
+		count > 0 && messages->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN && messages->reply != channel;
+	if (is_request && is_refused(world_weather()->refuse_request)) return SNUG_ERROR_QUEUE_FULL;
+	return __real_channel_try_send_batch(channel, messages, count);
+}
