@@ -1,0 +1,193 @@
+/* simulate/client.c: see simulate/client.h. */
+#include "simulate/client.h"
+
+#include "simulate/simulated_sockets.h"
+#include "simulate/world.h"
+
+#include <string.h>
+
+#define MS UINT64_C(1000000)
+#define LONG_PATIENCE_NS (30000 * MS) /* of what the coordinator does, and of all workers */
+#define WILD_PATIENCE_NS (50 * MS)
+
+static bool happens(uint32_t per_mille) {
+	return chance(world_choice(), per_mille);
+}
+
+/* ------------------------------------------------------------------ a connection ----------- */
+
+static void connect(struct client *client) {
+	int listener = client->is_operator ? LISTENER_CONTROL_NUMBER : (int)choose(world_choice(), client->run->workers);
+	client->socket = socket_connect(LISTENER_FIRST + listener);
+	client->is_connected = true;
+	client->in_bytes = 0;
+}
+
+static void leave(struct client *client, bool is_reset) {
+	socket_leave(client->socket, is_reset);
+	client->is_connected = false;
+	judge_abandon(client);
+}
+
+static bool send_some(struct client *client, size_t until) {
+	if (client->sent_bytes >= until) return false;
+	size_t length = until - client->sent_bytes;
+	if (happens(300)) length = 1 + choose(world_choice(), length);
+	size_t sent = socket_put(client->socket, client->out + client->sent_bytes, length);
+	client->sent_bytes += sent;
+	return sent > 0;
+}
+
+static bool receive_some(struct client *client) {
+	char bytes[4096];
+	size_t got = socket_take(client->socket, bytes, happens(200) ? 1 + choose(world_choice(), 100) : sizeof bytes);
+	if (client->in_bytes + got > client->in_room) {
+		client->in_room = (client->in_bytes + got) * 2;
+		client->in = plain_realloc(client->in, client->in_room);
+	}
+	memcpy(client->in + client->in_bytes, bytes, got);
+	client->in_bytes += got;
+	return got > 0;
+}
+
+static bool may_go_on(void *context) {
+	const struct client *client = context;
+	if (client->sent_bytes < client->out_bytes && socket_has_room(client->socket)) return true;
+	return socket_has_bytes(client->socket) || socket_is_over(client->socket);
+}
+
+/* A sleeper may be woken for nothing. */
+static bool wait_for(bool (*is_ready)(void *context), struct client *client, uint64_t patience_ns) {
+	uint64_t deadline_ns = world_now_ns() + patience_ns;
+	while (!world_wait(is_ready, client, deadline_ns - world_now_ns()))
+		if (world_now_ns() >= deadline_ns) return false;
+	return true;
+}
+
+static void dawdle(const struct client *client) {
+	if (client->run->is_slow && happens(100)) os_thread_sleep(choose(world_choice(), 40 * MS));
+}
+
+/* ------------------------------------------------------------------ a batch ---------------- */
+
+static uint64_t patience_of(const struct client *client) {
+	return client->is_patient ? LONG_PATIENCE_NS : client->run->patience_ns;
+}
+
+static void fail_waiting(const struct client *client) {
+	const struct asked *asked = &client->asked[client->answered];
+	char state[64];
+	socket_describe(client->socket, state, sizeof state);
+	world_fail("client %u waits for the answer to: %s (%zu of %zu bytes sent, %u of %u answered; %s)", client->index,
+			   asked->line, client->sent_bytes, client->out_bytes, client->answered, client->asked_count, state);
+}
+
+/* The server has closed it. It may, when it refuses; else there is no reason. */
+static void lose(struct client *client) {
+	const struct asked *asked = &client->asked[client->answered];
+	if (!client->run->rules.refuses)
+		world_fail("client %u: the server closed the connection before it answered: %s", client->index, asked->line);
+	leave(client, false);
+}
+
+/* Until all is answered; or the connection has ended. */
+static void exchange(struct client *client) {
+	while (client->is_connected && client->answered < client->asked_count) {
+		bool is_over = socket_is_over(client->socket);
+		bool any = send_some(client, client->out_bytes);
+		dawdle(client);
+		any |= receive_some(client);
+		while (judge_take(client)) any = true;
+		if (client->answered == client->asked_count || any) continue;
+		if (is_over)
+			lose(client);
+		else if (!wait_for(may_go_on, client, patience_of(client)))
+			fail_waiting(client);
+	}
+	if (client->is_connected && client->in_bytes > 0) world_fail("client %u: an answer to nothing", client->index);
+}
+
+/* The server ends what its client has ended, when it has answered. */
+static bool is_over(void *context) {
+	const struct client *client = context;
+	return socket_is_over(client->socket);
+}
+
+static void end_politely(struct client *client) {
+	while (send_some(client, client->out_bytes)) {}
+	if (client->sent_bytes == client->out_bytes) socket_end(client->socket);
+	exchange(client);
+	if (!client->is_connected) return;
+	socket_end(client->socket);
+	if (!wait_for(is_over, client, client->run->patience_ns))
+		world_fail("client %u: the connection stays open after its end", client->index);
+	if (socket_has_bytes(client->socket)) world_fail("client %u: an answer to nothing, at the end", client->index);
+	leave(client, false);
+}
+
+/* Some of the batch, no matter where it is cut, and away. */
+static void end_rudely(struct client *client) {
+	size_t until = choose(world_choice(), client->out_bytes + 1);
+	for (uint64_t tries = choose(world_choice(), 40); tries > 0 && client->answered < client->asked_count; tries--) {
+		(void)send_some(client, until);
+		if (happens(300)) (void)receive_some(client);
+		while (judge_take(client)) {}
+		if (happens(300)) os_thread_sleep(choose(world_choice(), MS / 5));
+	}
+	leave(client, happens(500));
+}
+
+/* Nothing of it is judged: that the server lives, and others do not notice, is all that is asked. */
+static void go_wild(struct client *client) {
+	commands_fill_wild(client);
+	while (!(client->in_bytes >= 4 && memcmp(client->in + client->in_bytes - 4, "MN\r\n", 4) == 0)) {
+		bool any = send_some(client, client->out_bytes);
+		dawdle(client);
+		any |= receive_some(client);
+		if (any) continue;
+		if (socket_is_over(client->socket) || !wait_for(may_go_on, client, WILD_PATIENCE_NS)) break;
+	}
+	leave(client, happens(300));
+}
+
+static void begin_batch(struct client *client) {
+	client->out_bytes = client->sent_bytes = 0;
+	client->asked_count = client->answered = 0;
+	client->is_patient = false;
+}
+
+static void do_batch(struct client *client) {
+	begin_batch(client);
+	if (!client->is_connected) connect(client);
+	if (!client->is_operator && happens(60)) {
+		go_wild(client);
+		return;
+	}
+	commands_fill(client);
+	if (happens(60))
+		end_rudely(client);
+	else if (happens(60))
+		end_politely(client);
+	else
+		exchange(client);
+}
+
+void client_run(void *context) {
+	struct client *client = context;
+	(void)world_enter_server(false);
+	for (uint32_t batch = 0; batch < client->run->batches; batch++) {
+		do_batch(client);
+		if (happens(200)) os_thread_sleep(choose(world_choice(), 20 * MS));
+		if (client->run->has_expiry && happens(50)) os_thread_sleep(choose(world_choice(), 3000 * MS));
+	}
+	if (client->is_connected) leave(client, happens(500));
+}
+
+void client_ask(struct client *client, const char *line, enum verb verb) {
+	begin_batch(client);
+	connect(client);
+	(void)commands_add(client, verb, line);
+	client->is_patient = true;
+	exchange(client);
+	if (client->is_connected) leave(client, false);
+}

@@ -1,0 +1,386 @@
+/* simulate/commands.c: what clients say: see simulate/client.h. */
+#include "simulate/client.h"
+#include "simulate/world.h"
+
+#include "os/local_time.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t below(uint64_t bound) {
+	return choose(world_choice(), bound);
+}
+
+static bool happens(uint32_t per_mille) {
+	return chance(world_choice(), per_mille);
+}
+
+/* ------------------------------------------------------------------ bytes ------------------ */
+
+static void put(struct client *client, const char *bytes, size_t length) {
+	if (client->out_bytes + length > client->out_room) {
+		client->out_room = (client->out_bytes + length) * 2;
+		client->out = plain_realloc(client->out, client->out_room);
+	}
+	if (length > 0) memcpy(client->out + client->out_bytes, bytes, length);
+	client->out_bytes += length;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(struct client *client, const char *format, ...) {
+	char line[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	int length = vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	put(client, line, (size_t)length);
+}
+
+/* The next of the batch; its bytes are put behind. */
+static struct asked *begin(struct client *client, enum verb verb) {
+	struct asked *asked = &client->asked[client->asked_count++];
+	char *bytes = asked->value.bytes;
+	*asked = (struct asked){.verb = verb, .sent_s = os_wall_s(), .begin = world_tick(), .value.bytes = bytes};
+	return asked;
+}
+
+/* What the report will show of it. */
+static void note(const struct client *client, struct asked *asked, size_t from) {
+	size_t length = 0;
+	while (length < sizeof asked->line - 1 && from + length < client->out_bytes && client->out[from + length] != '\r') length++;
+	memcpy(asked->line, client->out + from, length);
+	asked->line[length] = '\0';
+}
+
+struct asked *commands_add(struct client *client, enum verb verb, const char *line) {
+	size_t from = client->out_bytes;
+	struct asked *asked = begin(client, verb);
+	say(client, "%s\r\n", line);
+	note(client, asked, from);
+	return asked;
+}
+
+/* ------------------------------------------------------------------ parts ------------------ */
+
+static struct own_key *some_own(struct client *client, bool is_number) {
+	return is_number ? &client->own[below(2)] : &client->own[2 + below(OWN_KEYS - 2)];
+}
+
+static void make_value(const struct own_key *key, const struct run *run, struct value *out) {
+	size_t length = below(50);
+	if (happens(500)) length = below(1500);
+	if (happens(150)) length = below(20000);
+	if (happens(40)) length = below(run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2 : 250000);
+	char digits[24];
+	if (key->is_number)
+		length = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)below(happens(200) ? UINT64_MAX : 2000));
+	out->bytes = plain_realloc(out->bytes, length + 1);
+	out->length = length;
+	out->flags = happens(500) ? 0 : (uint32_t)below(UINT32_MAX);
+	if (key->is_number)
+		memcpy(out->bytes, digits, length);
+	else
+		test_random_fill((unsigned char *)out->bytes, length, below(UINT64_MAX));
+}
+
+static int64_t some_exptime(const struct run *run) {
+	if (!run->has_expiry || happens(600)) return 0;
+	return happens(100) ? -1 : (int64_t)(1 + below(4));
+}
+
+static const char *quiet_word(const struct asked *asked) {
+	return !asked->is_quiet ? "" : asked->is_meta ? " q" : " noreply";
+}
+
+/* ------------------------------------------------------------------ store ------------------ */
+
+static enum mode some_mode(const struct own_key *key) {
+	if (key->is_number) return happens(700) ? MODE_SET : MODE_ADD;
+	if (happens(450)) return MODE_SET;
+	enum mode mode = (enum mode)below(MODE_CAS + 1);
+	return mode == MODE_CAS && key->cas == 0 ? MODE_SET : mode;
+}
+
+static void say_store(struct client *client, struct asked *asked, const char *name) {
+	static const char *const words[] = {"set", "add", "replace", "append", "prepend", "cas"};
+	static const char letters[] = "SERAPS";
+	const struct value *value = &asked->value;
+	if (asked->is_meta) {
+		say(client, "ms %s %zu", name, value->length);
+		if (asked->mode != MODE_SET || happens(500)) say(client, " M%c", letters[asked->mode]);
+		if (value->flags != 0) say(client, " F%u", value->flags);
+		if (asked->exptime_s != 0) say(client, " T%lld", (long long)asked->exptime_s);
+		if (asked->mode == MODE_CAS) say(client, " C%llu", (unsigned long long)asked->token);
+		if (asked->opaque != 0) say(client, " O%llu", (unsigned long long)asked->opaque);
+	} else {
+		say(client, "%s %s %u %lld %zu", words[asked->mode], name, value->flags, (long long)asked->exptime_s, value->length);
+		if (asked->mode == MODE_CAS) say(client, " %llu", (unsigned long long)asked->token);
+	}
+	say(client, "%s\r\n", quiet_word(asked));
+	put(client, value->bytes, value->length);
+	put(client, "\r\n", 2);
+}
+
+static void store_own(struct client *client, struct asked *asked) {
+	const struct run *run = client->run;
+	struct own_key *key = some_own(client, happens(150));
+	asked->key[0].own = key;
+	asked->mode = some_mode(key);
+	asked->token = happens(800) ? key->cas : key->cas + 1000000;
+	asked->is_quiet = asked->mode == MODE_SET && !run->rules.loses && happens(200);
+	make_value(key, run, &asked->value);
+	if (asked->mode == MODE_APPEND || asked->mode == MODE_PREPEND) {
+		if (asked->value.length > 1500) asked->value.length = 1500;
+	} else {
+		asked->exptime_s = some_exptime(run);
+	}
+	say_store(client, asked, key->name);
+}
+
+static void store_shared(struct client *client, struct asked *asked) {
+	struct shared_key *key = &client->run->shared[below(SHARED_KEYS)];
+	uint64_t id = ++client->run->last_id;
+	shared_value(key, id, 20 + below(happens(100) ? 60000 : 400), &asked->value);
+	asked->key[0] = (struct target){.shared = key, .write = shared_begin(key, id, WRITTEN_VALUE)};
+	say_store(client, asked, key->name);
+}
+
+static void add_store(struct client *client) {
+	struct asked *asked = begin(client, ASK_STORE);
+	asked->key_count = 1;
+	asked->is_meta = happens(400);
+	if (asked->is_meta && happens(500)) asked->opaque = 1 + below(1000000);
+	size_t from = client->out_bytes;
+	if (happens(250))
+		store_shared(client, asked);
+	else
+		store_own(client, asked);
+	note(client, asked, from);
+}
+
+/* ------------------------------------------------------------------ the others ------------- */
+
+static const char *choose_key(struct client *client, struct asked *asked) {
+	struct target *target = &asked->key[asked->key_count++];
+	*target = (struct target){0};
+	if (happens(200)) {
+		target->shared = &client->run->shared[below(SHARED_KEYS)];
+		return target->shared->name;
+	}
+	target->own = some_own(client, happens(150));
+	return target->own->name;
+}
+
+static void add_get(struct client *client) {
+	struct asked *asked = begin(client, ASK_GET);
+	size_t from = client->out_bytes, keys = happens(500) ? 1 : 1 + below(KEYS_OF_GET);
+	asked->mode = happens(300) ? MODE_CAS : MODE_SET; /* gets */
+	asked->touches = client->run->has_expiry && happens(100);
+	if (asked->touches) {
+		asked->exptime_s = some_exptime(client->run);
+		say(client, "%s %lld", asked->mode == MODE_CAS ? "gats" : "gat", (long long)asked->exptime_s);
+		keys = 1;
+	} else {
+		say(client, "%s", asked->mode == MODE_CAS ? "gets" : "get");
+	}
+	for (size_t i = 0; i < keys; i++) say(client, " %s", choose_key(client, asked));
+	say(client, "\r\n");
+	note(client, asked, from);
+}
+
+static void add_meta_get(struct client *client) {
+	struct asked *asked = begin(client, ASK_GET);
+	size_t from = client->out_bytes, told = 0;
+	asked->is_meta = true;
+	say(client, "mg %s", choose_key(client, asked));
+	asked->wants_value = happens(700);
+	if (asked->wants_value) say(client, " v");
+	asked->opaque = 1 + ++client->run->last_id;
+	asked->is_quiet = happens(300);
+	for (const char *letter = "sfctk"; *letter != '\0'; letter++)
+		if (happens(400)) {
+			asked->returned[told++] = *letter;
+			say(client, " %c", *letter);
+		}
+	asked->returned[told] = 'O';
+	say(client, " O%llu%s", (unsigned long long)asked->opaque, asked->is_quiet ? " q" : "");
+	asked->touches = client->run->has_expiry && happens(100);
+	if (asked->touches) {
+		asked->exptime_s = some_exptime(client->run);
+		say(client, " T%lld", (long long)asked->exptime_s);
+	}
+	say(client, "\r\n");
+	note(client, asked, from);
+}
+
+static void add_delete(struct client *client) {
+	struct asked *asked = begin(client, ASK_DELETE);
+	size_t from = client->out_bytes;
+	asked->is_meta = happens(400);
+	const char *name = choose_key(client, asked);
+	struct target *target = &asked->key[0];
+	if (target->shared != NULL)
+		target->write = shared_begin(target->shared, ++client->run->last_id, WRITTEN_NOTHING);
+	else
+		asked->is_quiet = !client->run->rules.refuses && happens(300);
+	if (asked->is_meta) {
+		asked->opaque = 1 + ++client->run->last_id;
+		say(client, "md %s O%llu%s\r\n", name, (unsigned long long)asked->opaque, quiet_word(asked));
+	} else {
+		say(client, "delete %s%s\r\n", name, quiet_word(asked));
+	}
+	note(client, asked, from);
+}
+
+static void add_touch(struct client *client) {
+	struct asked *asked = begin(client, ASK_TOUCH);
+	size_t from = client->out_bytes;
+	asked->key[0].own = some_own(client, happens(150));
+	asked->key_count = 1;
+	asked->touches = true;
+	asked->exptime_s = some_exptime(client->run);
+	say(client, "touch %s %lld\r\n", asked->key[0].own->name, (long long)asked->exptime_s);
+	note(client, asked, from);
+}
+
+static void add_count(struct client *client) {
+	struct asked *asked = begin(client, ASK_COUNT);
+	size_t from = client->out_bytes;
+	asked->key[0].own = some_own(client, true);
+	asked->key_count = 1;
+	asked->is_down = happens(400);
+	asked->delta = below(happens(100) ? UINT64_MAX : 1000);
+	asked->is_meta = happens(400);
+	const char *name = asked->key[0].own->name;
+	unsigned long long delta = asked->delta;
+	if (asked->is_meta)
+		say(client, "ma %s v D%llu M%c\r\n", name, delta, asked->is_down ? 'D' : 'I');
+	else
+		say(client, "%s %s %llu\r\n", asked->is_down ? "decr" : "incr", name, delta);
+	note(client, asked, from);
+}
+
+static void add_error(struct client *client) {
+	static const char *const lines[] = {
+		"nonsense", "incr number abc", "touch key", "mg", "get", "mg key v v", "ms key abc", "mn2 and more words than it takes",
+		"cas key 0 0 x 1", "ma key Dx", "md key Oabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", "delete", "snug nothing",
+	};
+	if (happens(300)) {
+		char line[KEY_BYTES_MAX + 800], *at = line + 4;
+		memcpy(line, happens(500) ? "get " : "mg  ", 4);
+		memset(at, 'k', sizeof line - 5);
+		at[KEY_BYTES_MAX + 1 + below(500)] = '\0';
+		(void)commands_add(client, ASK_ERROR, line);
+		return;
+	}
+	(void)commands_add(client, ASK_ERROR, lines[below(sizeof lines / sizeof *lines)]);
+}
+
+static void add_line(struct client *client, const char *line, const char *wanted) {
+	commands_add(client, ASK_LINE, line)->wanted = wanted;
+}
+
+/* What all workers are asked for, and what the coordinator does. */
+static void add_errand(struct client *client) {
+	static const char *const lines[] = {
+		"stats", "stats items", "stats settings", "stats slabs", "stats conns", "stats sizes", "snug estimate", "snug defrag", "snug metrics",
+		"snug map", "snug report", "snug defrag coalesce", "snug help", "snug limit", "snug schedules", "snug emergency 100k",
+	};
+	client->is_patient = true;
+	if (happens(150))
+		(void)commands_add(client, ASK_CHECK, "snug check");
+	else
+		(void)commands_add(client, ASK_TEXT, lines[below(sizeof lines / sizeof *lines)]);
+}
+
+static void add_flush(struct client *client) {
+	client->is_patient = true;
+	(void)commands_add(client, ASK_FLUSH, "flush_all");
+}
+
+/* ------------------------------------------------------------------ a batch ---------------- */
+
+static void add_something(struct client *client) {
+	uint64_t what = below(1000);
+	if (what < 330)
+		add_store(client);
+	else if (what < 560)
+		add_get(client);
+	else if (what < 720)
+		add_meta_get(client);
+	else if (what < 790)
+		add_delete(client);
+	else if (what < 830)
+		add_touch(client);
+	else if (what < 910)
+		add_count(client);
+	else if (what < 940)
+		add_error(client);
+	else if (what < 960)
+		add_line(client, "version", "VERSION ");
+	else if (what < 980 && client->run->has_flush)
+		add_flush(client);
+	else if (what < 990)
+		add_errand(client);
+	else
+		add_line(client, "mn", "MN");
+}
+
+void commands_fill(struct client *client) {
+	size_t count = happens(400) ? 1 : 1 + below(BATCH_MAX - 1);
+	if (client->is_operator) count = 1;
+	while (client->asked_count < count) {
+		if (client->is_operator)
+			add_errand(client);
+		else
+			add_something(client);
+	}
+	if (client->asked[client->asked_count - 1].is_quiet) add_line(client, "mn", "MN");
+}
+
+/* ------------------------------------------------------------------ what nobody should send - */
+
+static void say_long(struct client *client, const char *head, const char *piece, size_t bytes) {
+	say(client, "%s", head);
+	while (bytes > 0) {
+		size_t length = strlen(piece) < bytes ? strlen(piece) : bytes;
+		put(client, piece, length);
+		bytes -= length;
+	}
+	say(client, "\r\n");
+}
+
+static void say_wild(struct client *client) {
+	static const char *const heads[] = {"mg w v T", "ms w 5 T", "md w q T", "ma w D", "get ", "set w ", "mg ", "", "gat 0 ", "ms w 1000 b O"};
+	static const char *const pieces[] = {"0", "a", "w ", "w1 ", " v", "\t", "AAAA", "k f s c "};
+	static const char *const lines[] = {
+		"ms dw== 3 b\r\nabc", "mg dw== b v k", "set w 0 0 3\r\nabcdef", "ms w 2 q\r\nabc", "set w 0 0 99999999999", "set w 0 0 -1", "ms w 3 I\r\nabc",
+		"mg w v E99 N30 R30 q", "md w I T30", "add w 0 0 2 noreply\r\nxy", "append w 0 0 2 noreply\r\nxy", "incr w 1 noreply", "ma w N0 J13 q v",
+		"mg w t l h k q s f c v", "flush_all noreply", "verbosity 0 noreply", "quit",
+	};
+	unsigned char noise[300];
+	switch (below(6)) {
+	case 0:
+	case 1:
+		say_long(client, heads[below(sizeof heads / sizeof *heads)], pieces[below(sizeof pieces / sizeof *pieces)], below(happens(500) ? 2300 : 20000));
+		break;
+	case 2:
+		test_random_fill(noise, sizeof noise, below(UINT64_MAX));
+		put(client, (const char *)noise, below(sizeof noise));
+		say(client, "\r\n");
+		break;
+	case 3:
+		say(client, "ms w%llu %llu\r\n", (unsigned long long)below(20), (unsigned long long)below(400000));
+		break;
+	default: {
+		uint64_t which = below(sizeof lines / sizeof *lines);
+		if (!client->run->has_flush && strncmp(lines[which], "flush", 5) == 0) which = 0;
+		say(client, "%s\r\n", lines[which]);
+	}
+	}
+}
+
+void commands_fill_wild(struct client *client) {
+	for (size_t left = 1 + below(12); left > 0; left--) say_wild(client);
+	say(client, "mn\r\n");
+}

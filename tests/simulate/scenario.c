@@ -1,0 +1,192 @@
+/* simulate/scenario.c: one run: a server, its clients, and what must be so when they have gone. See simulate/scenario.h. */
+#include "simulate/scenario.h"
+
+#include "server/connection/connection.h"
+#include "server/server.h"
+#include "simulate/client.h"
+#include "simulate/simulated_sockets.h"
+#include "simulate/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CLIENTS_MAX 7u
+#define MS UINT64_C(1000000)
+#define END_PATIENCE_NS (10000 * MS)
+
+struct scenario {
+	bool is_told; /* what the server logs is shown */
+	char memory[16];
+	char threads[16];
+	struct world_weather weather;
+	struct run run;
+	struct client client[CLIENTS_MAX];
+	struct server *server;
+};
+
+/* ------------------------------------------------------------------ what kind of run ------- */
+
+/* Memory is refused, commits and inboxes too: everything may fail, nothing may break. */
+static void make_refusing(struct scenario *scenario, struct choice *choice) {
+	scenario->weather.refuse_memory = (uint32_t)choose(choice, 60);
+	scenario->weather.refuse_commit = (uint32_t)choose(choice, 60);
+	scenario->weather.refuse_request = (uint32_t)choose(choice, 300);
+	scenario->run.rules.refuses = scenario->run.rules.loses = true;
+}
+
+static void make_weather(struct scenario *scenario, struct choice *choice) {
+	struct run *run = &scenario->run;
+	scenario->weather.preempt = 5 + (uint32_t)choose(choice, 100);
+	if (chance(choice, 400)) scenario->weather.wake_early = (uint32_t)choose(choice, 10);
+	if (chance(choice, 300)) {
+		scenario->weather.stall = 1 + (uint32_t)choose(choice, 3);
+		scenario->weather.stall_ns = 1 + choose(choice, 20 * MS);
+	}
+	run->patience_ns = 300 * MS + scenario->weather.stall_ns * 100;
+	if (chance(choice, 250)) make_refusing(scenario, choice);
+	if (run->rules.refuses) run->patience_ns = 20000 * MS;
+}
+
+static void make_run(struct scenario *scenario, struct choice *choice) {
+	struct run *run = &scenario->run;
+	run->rules.item_max_bytes = 1u << 20;
+	run->workers = 1 + (uint32_t)choose(choice, 3);
+	run->client_count = 1 + (uint32_t)choose(choice, CLIENTS_MAX - 1);
+	run->batches = 20 + (uint32_t)choose(choice, 100);
+	run->has_flush = chance(choice, 250);
+	run->has_expiry = chance(choice, 400);
+	run->is_slow = chance(choice, 300);
+	uint64_t memory_mib = 64 * run->workers;
+	if (chance(choice, 300)) {
+		memory_mib = run->workers * choose_between(choice, 1, 3);
+		run->rules.loses = true;
+		run->rules.item_max_bytes = 200000;
+	}
+	if (run->has_flush) run->rules.loses = true;
+	make_weather(scenario, choice);
+	snprintf(scenario->memory, sizeof scenario->memory, "%llu", (unsigned long long)memory_mib);
+	snprintf(scenario->threads, sizeof scenario->threads, "%u", run->workers);
+}
+
+/* ------------------------------------------------------------------ server ----------------- */
+
+static void log_line(void *context, snug_log_level level, const char *line) {
+	const struct scenario *scenario = context;
+	if (scenario->is_told) fprintf(stderr, "%llu ns, %d: %s\n", (unsigned long long)world_now_ns(), (int)level, line);
+}
+
+static struct settings read_settings(struct scenario *scenario) {
+	char program[] = "snugd", memory[] = "-m", threads[] = "-t";
+	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads};
+	struct settings settings;
+	struct text said = {0};
+	if (settings_parse((int)(sizeof arguments / sizeof *arguments), arguments, &settings, &said) != SETTINGS_RUN)
+		world_fail("settings: %.*s", (int)said.length, said.length > 0 ? said.bytes : "");
+	text_deinit(&said);
+	return settings;
+}
+
+static struct server *start_server(struct scenario *scenario, const struct listeners *listeners) {
+	struct server *server = NULL;
+	struct settings settings = read_settings(scenario);
+	const snug_log log = {.write = log_line, .context = scenario, .level = SNUG_LOG_DEBUG};
+	(void)world_enter_server(true);
+	snug_error error = server_create(&settings, listeners, &log, &server);
+	(void)world_enter_server(false);
+	if (error) world_fail("the server does not start: %s", snug_error_text(error));
+	return server;
+}
+
+/* ------------------------------------------------------------------ clients ---------------- */
+
+static void make_shared(struct run *run) {
+	for (uint32_t i = 0; i < SHARED_KEYS; i++)
+		run->shared[i].name_bytes = (size_t)snprintf(run->shared[i].name, sizeof run->shared[i].name, "S%u", i);
+}
+
+static void make_client(struct scenario *scenario, uint32_t index) {
+	struct client *client = &scenario->client[index];
+	client->run = &scenario->run;
+	client->index = index;
+	client->is_operator = index == scenario->run.client_count;
+	for (uint32_t i = 0; i < OWN_KEYS; i++) {
+		client->own[i] = (struct own_key){.client = index, .number = i, .is_number = i < 2};
+		own_rename(&client->own[i]);
+	}
+}
+
+/* The last of them is the operator, at a door of his own. */
+static void run_clients(struct scenario *scenario) {
+	for (uint32_t i = 0; i <= scenario->run.client_count; i++) {
+		make_client(scenario, i);
+		if (!os_thread_start(&scenario->client[i].thread, client_run, &scenario->client[i]))
+			world_fail("no thread for a client");
+	}
+	for (uint32_t i = 0; i <= scenario->run.client_count; i++) os_thread_join(&scenario->client[i].thread);
+}
+
+/* ------------------------------------------------------------------ the end ---------------- */
+
+static bool is_quiet(void *context) {
+	const struct scenario *scenario = context;
+	for (uint32_t i = 0; i < scenario->run.workers; i++)
+		if (scenario->server->worker[i].connection_list != NULL) return false;
+	return true;
+}
+
+/* Whoever goes gives all back. */
+static void require_nothing_held(const struct scenario *scenario) {
+	for (uint32_t i = 0; i < scenario->run.workers; i++) {
+		const struct server_worker *worker = &scenario->server->worker[i];
+		const struct connection_memory *memory = &worker->turn->buffers.memory;
+		const char *broken = connection_memory_check(memory);
+		if (broken != NULL) world_fail("worker %u: law %s of connection memory is broken", i, broken);
+		for (uint32_t kind = 0; kind < CELL_KINDS; kind++)
+			if (memory->taken[kind] > 0) world_fail("worker %u: %u cells of kind %u are held by nobody", i, memory->taken[kind], kind);
+		if (worker->connections.current != 0 || worker->turn->away != 0) world_fail("worker %u: a count is not 0 at the end", i);
+	}
+	if (scenario->server->connection_count != 0) world_fail("the count of connections is not 0 at the end");
+}
+
+static void look_at_end(struct scenario *scenario) {
+	world_disarm();
+	world_calm();
+	struct client *client = &scenario->client[scenario->run.client_count];
+	client_ask(client, "snug check", ASK_CHECK);
+	client_ask(client, "stats", ASK_TEXT);
+	if (!world_wait(is_quiet, scenario, END_PATIENCE_NS)) world_fail("connections stay when their clients have gone");
+	require_nothing_held(scenario);
+}
+
+static void run_scenario(void *context) {
+	struct scenario *scenario = context;
+	int tcp[SNUG_WORKERS_MAX], control = LISTENER_FIRST + LISTENER_CONTROL_NUMBER;
+	for (uint32_t i = 0; i < scenario->run.workers; i++) tcp[i] = LISTENER_FIRST + (int)i;
+	struct listener listener[] = {
+		{.kind = LISTENER_TCP, .fd_count = scenario->run.workers, .fds = tcp},
+		{.kind = LISTENER_CONTROL, .fd_count = 1, .fds = &control},
+	};
+	const struct listeners listeners = {.count = 2, .listener = listener};
+	scenario->server = start_server(scenario, &listeners);
+	world_arm();
+	run_clients(scenario);
+	look_at_end(scenario);
+	(void)world_enter_server(true);
+	server_destroy(scenario->server);
+	(void)world_enter_server(false);
+	if (world_blocks() != 0) world_fail("%llu blocks of memory are never freed", (unsigned long long)world_blocks());
+}
+
+void scenario_run(struct choice *choice, bool is_told, struct scenario_figures *out) {
+	static struct scenario scenario;
+	scenario.is_told = is_told;
+	make_run(&scenario, choice);
+	make_shared(&scenario.run);
+	const struct run *run = &scenario.run;
+	if (is_told)
+		fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s\n", run->workers, scenario.memory, run->client_count,
+				run->batches, run->rules.loses ? ", loses" : "", run->rules.refuses ? ", refuses" : "",
+				run->has_flush ? ", flushes" : "", run->has_expiry ? ", expires" : "", run->is_slow ? ", slow readers" : "");
+	world_run(choice, &scenario.weather, run_scenario, &scenario);
+	*out = (struct scenario_figures){.answers = run->answers, .trace = run->trace ^ world_now_ns(), .now_ns = world_now_ns()};
+}

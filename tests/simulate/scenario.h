@@ -1,0 +1,16 @@
+/* simulate/scenario.h: one run of a simulated server: how many workers, how much memory, which clients, what weather: all from one choice. */
+#ifndef SIMULATE_SCENARIO_H
+#define SIMULATE_SCENARIO_H
+
+#include "simulate/choice.h"
+
+struct scenario_figures {
+	uint64_t answers;
+	uint64_t trace; /* of all that was said, and when */
+	uint64_t now_ns;
+};
+
+/* Once in a process. Returns only if nothing was wrong (world_fail). */
+void scenario_run(struct choice *choice, bool is_told, struct scenario_figures *out);
+
+#endif
