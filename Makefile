@@ -6,6 +6,8 @@ LIBDIR ?= lib
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 MINUTES ?= 10
+SEED ?= 1
+SEEDS ?= 2000
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
 PEERS_OPTIONS ?=
@@ -23,7 +25,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long bench bench-peers bench-defrag count-instructions drill soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate bench bench-peers bench-defrag count-instructions drill soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -40,6 +42,7 @@ help:
 	@echo "make count-instructions   writes docs/instruction-counts.md"
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
+	@echo "make simulate      the whole server in one thread, driven by a seed, for SEEDS seeds (now $(SEEDS)) from SEED on; a failing one is printed"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
@@ -142,6 +145,10 @@ drill: need-test build/build.ninja
 soak: need-test build/build.ninja
 	@$(ninja) --quiet -C build snugd
 	@/usr/bin/python3 tests/soak/soak.py --server build/snugd --minutes $(MINUTES)
+
+simulate: need-test build-debug/build.ninja
+	@$(ninja) --quiet -C build-debug tests/simulate/simulate
+	@build-debug/tests/simulate/simulate $(SEED) $(SEEDS)
 
 fuzz: need-clang build-fuzz/build.ninja
 	@$(ninja) -C build-fuzz

@@ -20,6 +20,7 @@ static void connect(struct client *client) {
 	int listener = client->is_operator ? LISTENER_CONTROL_NUMBER : (int)choose(world_choice(), client->run->workers);
 	client->socket = socket_connect(LISTENER_FIRST + listener);
 	client->is_connected = true;
+	client->is_confused = false;
 	client->in_bytes = 0;
 }
 
@@ -74,8 +75,12 @@ static uint64_t patience_of(const struct client *client) {
 	return client->is_patient ? LONG_PATIENCE_NS : client->run->patience_ns;
 }
 
+static const struct asked *next_asked(const struct client *client) {
+	return &client->asked[client->answered < client->asked_count ? client->answered : client->asked_count - 1];
+}
+
 static void fail_waiting(const struct client *client) {
-	const struct asked *asked = &client->asked[client->answered];
+	const struct asked *asked = next_asked(client);
 	char state[64];
 	socket_describe(client->socket, state, sizeof state);
 	world_fail("client %u waits for the answer to: %s (%zu of %zu bytes sent, %u of %u answered; %s)", client->index,
@@ -84,21 +89,27 @@ static void fail_waiting(const struct client *client) {
 
 /* The server has closed it. It may, when it refuses; else there is no reason. */
 static void lose(struct client *client) {
-	const struct asked *asked = &client->asked[client->answered];
+	const struct asked *asked = next_asked(client);
 	if (!client->run->rules.refuses)
 		world_fail("client %u: the server closed the connection before it answered: %s", client->index, asked->line);
 	leave(client, false);
 }
 
-/* Until all is answered; or the connection has ended. */
+/* A value may be refused before it was sent. */
+static bool is_done(const struct client *client) {
+	return client->answered == client->asked_count && client->sent_bytes == client->out_bytes;
+}
+
+/* Until all is sent and answered; or the connection has ended. */
 static void exchange(struct client *client) {
-	while (client->is_connected && client->answered < client->asked_count) {
+	while (client->is_connected && !is_done(client)) {
 		bool is_over = socket_is_over(client->socket);
 		bool any = send_some(client, client->out_bytes);
 		dawdle(client);
 		any |= receive_some(client);
 		while (judge_take(client)) any = true;
-		if (client->answered == client->asked_count || any) continue;
+		if (client->is_confused) leave(client, true);
+		if (!client->is_connected || is_done(client) || any) continue;
 		if (is_over)
 			lose(client);
 		else if (!wait_for(may_go_on, client, patience_of(client)))
@@ -114,7 +125,8 @@ static bool is_over(void *context) {
 }
 
 static void end_politely(struct client *client) {
-	while (send_some(client, client->out_bytes)) {}
+	while (send_some(client, client->out_bytes)) {
+	}
 	if (client->sent_bytes == client->out_bytes) socket_end(client->socket);
 	exchange(client);
 	if (!client->is_connected) return;
@@ -131,7 +143,8 @@ static void end_rudely(struct client *client) {
 	for (uint64_t tries = choose(world_choice(), 40); tries > 0 && client->answered < client->asked_count; tries--) {
 		(void)send_some(client, until);
 		if (happens(300)) (void)receive_some(client);
-		while (judge_take(client)) {}
+		while (judge_take(client)) {
+		}
 		if (happens(300)) os_thread_sleep(choose(world_choice(), MS / 5));
 	}
 	leave(client, happens(500));

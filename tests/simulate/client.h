@@ -83,7 +83,8 @@ struct client {
 	uint32_t index;
 	bool is_operator;
 	bool is_connected;
-	bool is_patient; /* this batch asks for what may take long */
+	bool is_confused; /* an answer cannot be told from another's: the connection is of no more use */
+	bool is_patient;  /* this batch asks for what may take long */
 	uint32_t socket;
 	struct own_key own[OWN_KEYS];
 	char *out;

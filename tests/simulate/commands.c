@@ -47,7 +47,8 @@ static struct asked *begin(struct client *client, enum verb verb) {
 /* What the report will show of it. */
 static void note(const struct client *client, struct asked *asked, size_t from) {
 	size_t length = 0;
-	while (length < sizeof asked->line - 1 && from + length < client->out_bytes && client->out[from + length] != '\r') length++;
+	while (length < sizeof asked->line - 1 && from + length < client->out_bytes && client->out[from + length] != '\r')
+		length++;
 	memcpy(asked->line, client->out + from, length);
 	asked->line[length] = '\0';
 }
@@ -73,7 +74,8 @@ static void make_value(const struct own_key *key, const struct run *run, struct 
 	if (happens(40)) length = below(run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2 : 250000);
 	char digits[24];
 	if (key->is_number)
-		length = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)below(happens(200) ? UINT64_MAX : 2000));
+		length = (size_t)snprintf(digits, sizeof digits, "%llu",
+								  (unsigned long long)below(happens(200) ? UINT64_MAX : 2000));
 	out->bytes = plain_realloc(out->bytes, length + 1);
 	out->length = length;
 	out->flags = happens(500) ? 0 : (uint32_t)below(UINT32_MAX);
@@ -113,7 +115,8 @@ static void say_store(struct client *client, struct asked *asked, const char *na
 		if (asked->mode == MODE_CAS) say(client, " C%llu", (unsigned long long)asked->token);
 		if (asked->opaque != 0) say(client, " O%llu", (unsigned long long)asked->opaque);
 	} else {
-		say(client, "%s %s %u %lld %zu", words[asked->mode], name, value->flags, (long long)asked->exptime_s, value->length);
+		say(client, "%s %s %u %lld %zu", words[asked->mode], name, value->flags, (long long)asked->exptime_s,
+			value->length);
 		if (asked->mode == MODE_CAS) say(client, " %llu", (unsigned long long)asked->token);
 	}
 	say(client, "%s\r\n", quiet_word(asked));
@@ -175,16 +178,22 @@ static void add_get(struct client *client) {
 	struct asked *asked = begin(client, ASK_GET);
 	size_t from = client->out_bytes, keys = happens(500) ? 1 : 1 + below(KEYS_OF_GET);
 	asked->mode = happens(300) ? MODE_CAS : MODE_SET; /* gets */
-	asked->touches = client->run->has_expiry && happens(100);
-	if (asked->touches) {
-		asked->exptime_s = some_exptime(client->run);
-		say(client, "%s %lld", asked->mode == MODE_CAS ? "gats" : "gat", (long long)asked->exptime_s);
-		keys = 1;
-	} else {
-		say(client, "%s", asked->mode == MODE_CAS ? "gets" : "get");
-	}
+	say(client, "%s", asked->mode == MODE_CAS ? "gets" : "get");
 	for (size_t i = 0; i < keys; i++) say(client, " %s", choose_key(client, asked));
 	say(client, "\r\n");
+	note(client, asked, from);
+}
+
+static void add_get_and_touch(struct client *client) {
+	struct asked *asked = begin(client, ASK_GET);
+	size_t from = client->out_bytes;
+	asked->mode = happens(300) ? MODE_CAS : MODE_SET;
+	asked->touches = true;
+	asked->exptime_s = some_exptime(client->run);
+	asked->key[0].own = some_own(client, happens(150));
+	asked->key_count = 1;
+	const char *word = asked->mode == MODE_CAS ? "gats" : "gat";
+	say(client, "%s %lld %s\r\n", word, (long long)asked->exptime_s, asked->key[0].own->name);
 	note(client, asked, from);
 }
 
@@ -204,7 +213,7 @@ static void add_meta_get(struct client *client) {
 		}
 	asked->returned[told] = 'O';
 	say(client, " O%llu%s", (unsigned long long)asked->opaque, asked->is_quiet ? " q" : "");
-	asked->touches = client->run->has_expiry && happens(100);
+	asked->touches = client->run->has_expiry && asked->key[0].own != NULL && happens(100);
 	if (asked->touches) {
 		asked->exptime_s = some_exptime(client->run);
 		say(client, " T%lld", (long long)asked->exptime_s);
@@ -262,8 +271,19 @@ static void add_count(struct client *client) {
 
 static void add_error(struct client *client) {
 	static const char *const lines[] = {
-		"nonsense", "incr number abc", "touch key", "mg", "get", "mg key v v", "ms key abc", "mn2 and more words than it takes",
-		"cas key 0 0 x 1", "ma key Dx", "md key Oabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", "delete", "snug nothing",
+		"nonsense",
+		"incr number abc",
+		"touch key",
+		"mg",
+		"get",
+		"mg key v v",
+		"ms key abc",
+		"mn2 and more words than it takes",
+		"cas key 0 0 x 1",
+		"ma key Dx",
+		"md key Oabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz",
+		"delete",
+		"snug nothing",
 	};
 	if (happens(300)) {
 		char line[KEY_BYTES_MAX + 800], *at = line + 4;
@@ -283,8 +303,10 @@ static void add_line(struct client *client, const char *line, const char *wanted
 /* What all workers are asked for, and what the coordinator does. */
 static void add_errand(struct client *client) {
 	static const char *const lines[] = {
-		"stats", "stats items", "stats settings", "stats slabs", "stats conns", "stats sizes", "snug estimate", "snug defrag", "snug metrics",
-		"snug map", "snug report", "snug defrag coalesce", "snug help", "snug limit", "snug schedules", "snug emergency 100k",
+		"stats",        "stats items", "stats settings", "stats slabs",
+		"stats conns",  "stats sizes", "snug estimate",  "snug defrag",
+		"snug metrics", "snug map",    "snug report",    "snug defrag coalesce",
+		"snug help",    "snug limit",  "snug schedules", "snug emergency 100k",
 	};
 	client->is_patient = true;
 	if (happens(150))
@@ -304,8 +326,10 @@ static void add_something(struct client *client) {
 	uint64_t what = below(1000);
 	if (what < 330)
 		add_store(client);
-	else if (what < 560)
+	else if (what < 535)
 		add_get(client);
+	else if (what < 560)
+		add_get_and_touch(client);
 	else if (what < 720)
 		add_meta_get(client);
 	else if (what < 790)
@@ -351,18 +375,34 @@ static void say_long(struct client *client, const char *head, const char *piece,
 }
 
 static void say_wild(struct client *client) {
-	static const char *const heads[] = {"mg w v T", "ms w 5 T", "md w q T", "ma w D", "get ", "set w ", "mg ", "", "gat 0 ", "ms w 1000 b O"};
+	static const char *const heads[] = {"mg w v T", "ms w 5 T", "md w q T", "ma w D", "get ",
+										"set w ",   "mg ",      "",         "gat 0 ", "ms w 1000 b O"};
 	static const char *const pieces[] = {"0", "a", "w ", "w1 ", " v", "\t", "AAAA", "k f s c "};
 	static const char *const lines[] = {
-		"ms dw== 3 b\r\nabc", "mg dw== b v k", "set w 0 0 3\r\nabcdef", "ms w 2 q\r\nabc", "set w 0 0 99999999999", "set w 0 0 -1", "ms w 3 I\r\nabc",
-		"mg w v E99 N30 R30 q", "md w I T30", "add w 0 0 2 noreply\r\nxy", "append w 0 0 2 noreply\r\nxy", "incr w 1 noreply", "ma w N0 J13 q v",
-		"mg w t l h k q s f c v", "flush_all noreply", "verbosity 0 noreply", "quit",
+		"ms dw== 3 b\r\nabc",
+		"mg dw== b v k",
+		"set w 0 0 3\r\nabcdef",
+		"ms w 2 q\r\nabc",
+		"set w 0 0 99999999999",
+		"set w 0 0 -1",
+		"ms w 3 I\r\nabc",
+		"mg w v E99 N30 R30 q",
+		"md w I T30",
+		"add w 0 0 2 noreply\r\nxy",
+		"append w 0 0 2 noreply\r\nxy",
+		"incr w 1 noreply",
+		"ma w N0 J13 q v",
+		"mg w t l h k q s f c v",
+		"flush_all noreply",
+		"verbosity 0 noreply",
+		"quit",
 	};
 	unsigned char noise[300];
 	switch (below(6)) {
 	case 0:
 	case 1:
-		say_long(client, heads[below(sizeof heads / sizeof *heads)], pieces[below(sizeof pieces / sizeof *pieces)], below(happens(500) ? 2300 : 20000));
+		say_long(client, heads[below(sizeof heads / sizeof *heads)], pieces[below(sizeof pieces / sizeof *pieces)],
+				 below(happens(500) ? 2300 : 20000));
 		break;
 	case 2:
 		test_random_fill(noise, sizeof noise, below(UINT64_MAX));

@@ -55,13 +55,15 @@ __attribute__((noreturn)) static void fail(const struct judged *judged, const ch
 static uint64_t number_at(const char *bytes, size_t length, size_t *used) {
 	uint64_t number = 0;
 	size_t at = 0;
-	for (; at < length && bytes[at] >= '0' && bytes[at] <= '9'; at++) number = number * 10 + (uint64_t)(bytes[at] - '0');
+	for (; at < length && bytes[at] >= '0' && bytes[at] <= '9'; at++)
+		number = number * 10 + (uint64_t)(bytes[at] - '0');
 	*used = at;
 	return number;
 }
 
 static void take(struct client *client, size_t bytes) {
-	for (size_t i = 0; i < bytes; i++) client->run->trace = (client->run->trace ^ (unsigned char)client->in[i]) * UINT64_C(1099511628211);
+	for (size_t i = 0; i < bytes; i++)
+		client->run->trace = (client->run->trace ^ (unsigned char)client->in[i]) * UINT64_C(1099511628211);
 	client->run->trace ^= world_now_ns();
 	client->in_bytes -= bytes;
 	memmove(client->in, client->in + bytes, client->in_bytes);
@@ -208,7 +210,8 @@ static size_t judge_value_line(const struct judged *judged) {
 	judge_hit(judged, target, judged->client->in + head_bytes, length);
 	if (target->own != NULL && target->own->value.flags != flags) fail(judged, "other client flags");
 	if ((space < end) != (asked->mode == MODE_CAS)) fail(judged, "a CAS number is told, or not, against the wish");
-	if (space < end && target->own != NULL) judge_cas(judged, target->own, number_at(space + 1, (size_t)(end - space - 1), &used));
+	if (space < end && target->own != NULL)
+		judge_cas(judged, target->own, number_at(space + 1, (size_t)(end - space - 1), &used));
 	if (memcmp(judged->client->in + all_bytes - 2, "\r\n", 2) != 0) fail(judged, "no end of line behind a value");
 	return all_bytes;
 }
@@ -223,7 +226,11 @@ static bool judge_get(struct judged *judged, bool *is_done) {
 		return bytes > 0;
 	}
 	*is_done = true;
-	if (begins(&judged->line, "SERVER_ERROR ") && judged->client->run->rules.loses) return take_line(judged);
+	if (begins(&judged->line, "SERVER_ERROR ") && judged->client->run->rules.loses) {
+		/* What follows may be the answer's rest or the next answer. A careful client begins anew. */
+		judged->client->is_confused = true;
+		return take_line(judged);
+	}
 	if (!is_line(&judged->line, "END")) fail(judged, "no answer to a get");
 	for (; asked->keys_answered < asked->key_count; asked->keys_answered++)
 		judge_miss(judged, &asked->key[asked->keys_answered]);
@@ -244,7 +251,8 @@ static void judge_told(const struct judged *judged, const char *at, size_t lengt
 		size_t used, name_bytes;
 		const char *name = name_of(target, &name_bytes);
 		if (is_miss && *letter != 'k' && *letter != 'O') continue;
-		if (end - at < 3 || at[0] != ' ' || at[1] != *letter) fail(judged, "a flag's answer is missing, or out of order");
+		if (end - at < 3 || at[0] != ' ' || at[1] != *letter)
+			fail(judged, "a flag's answer is missing, or out of order");
 		const char *word = at += 2;
 		while (at < end && *at != ' ') at++;
 		uint64_t number = number_at(word, (size_t)(at - word), &used);
@@ -279,7 +287,8 @@ static bool judge_meta_get(const struct judged *judged) {
 		judge_hit(judged, target, judged->client->in + bytes, length);
 		bytes += length + 2;
 	} else if (target->own != NULL) {
-		if (!own_may_be_there(target->own, judged->when)) fail(judged, "a key is there that was removed or has expired");
+		if (!own_may_be_there(target->own, judged->when))
+			fail(judged, "a key is there that was removed or has expired");
 		if (asked->touches) own_expire(target->own, asked->exptime_s, judged->when);
 	}
 	judge_told(judged, at, length, false);
@@ -306,7 +315,8 @@ static bool judge_presence(const struct judged *judged, const char *there, const
 	require_opaque(judged);
 	if (target->own == NULL) {
 		if (!is_there) shared_require_absent(target->shared, rules, judged->asked->begin);
-	} else if (is_there ? !own_may_be_there(target->own, judged->when) : !own_may_be_absent(target->own, rules, judged->when)) {
+	} else if (is_there ? !own_may_be_there(target->own, judged->when)
+						: !own_may_be_absent(target->own, rules, judged->when)) {
 		fail(judged, is_there ? "a key is there that was removed or has expired" : "a key is lost");
 	}
 	return is_there;
@@ -359,7 +369,8 @@ static bool judge_count(const struct judged *judged) {
 	struct value value = {.bytes = wanted, .flags = key->value.flags};
 	value.length = (size_t)snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)counted(key, asked));
 	while (number.length > 0 && number.bytes[number.length - 1] == ' ') number.length--;
-	if (number.length != value.length || memcmp(number.bytes, wanted, value.length) != 0) fail(judged, "another number");
+	if (number.length != value.length || memcmp(number.bytes, wanted, value.length) != 0)
+		fail(judged, "another number");
 	int64_t may_die_s = key->may_die_s, must_die_s = key->must_die_s;
 	own_set(key, &value);
 	key->may_die_s = may_die_s;
@@ -403,7 +414,7 @@ static void settle_quiet(struct judged *judged) {
 static bool is_its_own(const struct judged *judged) {
 	char wanted[32];
 	if (judged->asked->opaque == 0) return false;
-	if (begins(&judged->line, "SERVER_ERROR ")) fail(judged, "which command this answers cannot be known");
+	judged->client->is_confused = begins(&judged->line, "SERVER_ERROR "); /* which command it answers cannot be known */
 	int length = snprintf(wanted, sizeof wanted, " O%llu", (unsigned long long)judged->asked->opaque);
 	size_t at = judged->line.length - (size_t)length;
 	return judged->line.length > (size_t)length && memcmp(judged->line.bytes + at, wanted, (size_t)length) == 0;
@@ -439,12 +450,14 @@ static bool judge_one(struct judged *judged, bool *is_done) {
 
 bool judge_take(struct client *client) {
 	struct judged judged = {.client = client};
-	if (client->answered == client->asked_count || !next_line(client, 0, &judged.line)) return false;
+	if (client->is_confused || client->answered == client->asked_count || !next_line(client, 0, &judged.line))
+		return false;
 	bool is_done;
 	for (;; client->answered++) {
 		judged.asked = &client->asked[client->answered];
 		judged.when = (struct span){judged.asked->sent_s, os_wall_s()};
 		if (!judged.asked->is_quiet || is_its_own(&judged)) break;
+		if (client->is_confused) return false;
 		settle_quiet(&judged);
 	}
 	if (!judge_one(&judged, &is_done)) return false;

@@ -12,8 +12,8 @@
 void own_rename(struct own_key *key) {
 	own_remove(key);
 	key->generation++;
-	int length = snprintf(key->name, sizeof key->name, "%c%u.%u.%u.", key->is_number ? 'n' : 'o', key->client, key->number,
-						  key->generation);
+	int length = snprintf(key->name, sizeof key->name, "%c%u.%u.%u.", key->is_number ? 'n' : 'o', key->client,
+						  key->number, key->generation);
 	key->name_bytes = (size_t)length;
 	size_t wanted = key->number % 5 == 4 ? KEY_BYTES_MAX : key->name_bytes + key->number * 3;
 	while (key->name_bytes < wanted) key->name[key->name_bytes++] = 'x';
@@ -113,7 +113,8 @@ void shared_value(const struct shared_key *key, uint64_t id, size_t length, stru
 	out->length = length;
 	out->flags = (uint32_t)id;
 	memcpy(out->bytes, head, (size_t)head_bytes);
-	for (size_t i = (size_t)head_bytes; i < length; i++) out->bytes[i] = (char)('a' + (id * 7 + i * (1 + id % 13)) % 26);
+	for (size_t i = (size_t)head_bytes; i < length; i++)
+		out->bytes[i] = (char)('a' + (id * 7 + i * (1 + id % 13)) % 26);
 }
 
 static const struct write *write_of(const struct shared_key *key, uint64_t id) {
@@ -142,8 +143,8 @@ void shared_require(const struct shared_key *key, const char *bytes, size_t leng
 	for (size_t i = 0; i < key->count; i++) {
 		const struct write *other = &key->writes[i];
 		if (other->is_done && other->begin > source->end && other->end < begin)
-			world_fail("key %s: write %llu is answered, which was overwritten by %llu before it was asked for", key->name,
-					   (unsigned long long)id, (unsigned long long)other->id);
+			world_fail("key %s: write %llu is answered, which was overwritten by %llu before it was asked for",
+					   key->name, (unsigned long long)id, (unsigned long long)other->id);
 	}
 }
 

@@ -18,8 +18,8 @@
 
 /* What a run allows. */
 struct rules {
-	bool loses;      /* items may be evicted, flushed or refused at any time */
-	bool refuses;    /* commands may be answered with SERVER_ERROR, and connections closed */
+	bool loses;   /* items may be evicted, flushed or refused at any time */
+	bool refuses; /* commands may be answered with SERVER_ERROR, and connections closed */
 	uint64_t item_max_bytes;
 };
 
@@ -44,9 +44,9 @@ struct own_key {
 	bool is_number; /* its values are numbers, for incr and decr */
 	bool is_present;
 	struct value value;
-	uint64_t cas;         /* 0: not known */
-	int64_t may_die_s;    /* from then on it may have expired */
-	int64_t must_die_s;   /* from then on it must */
+	uint64_t cas;       /* 0: not known */
+	int64_t may_die_s;  /* from then on it may have expired */
+	int64_t must_die_s; /* from then on it must */
 };
 
 /* A name that was never used. */

@@ -142,8 +142,10 @@ static void require_nothing_held(const struct scenario *scenario) {
 		const char *broken = connection_memory_check(memory);
 		if (broken != NULL) world_fail("worker %u: law %s of connection memory is broken", i, broken);
 		for (uint32_t kind = 0; kind < CELL_KINDS; kind++)
-			if (memory->taken[kind] > 0) world_fail("worker %u: %u cells of kind %u are held by nobody", i, memory->taken[kind], kind);
-		if (worker->connections.current != 0 || worker->turn->away != 0) world_fail("worker %u: a count is not 0 at the end", i);
+			if (memory->taken[kind] > 0)
+				world_fail("worker %u: %u cells of kind %u are held by nobody", i, memory->taken[kind], kind);
+		if (worker->connections.current != 0 || worker->turn->away != 0)
+			world_fail("worker %u: a count is not 0 at the end", i);
 	}
 	if (scenario->server->connection_count != 0) world_fail("the count of connections is not 0 at the end");
 }
@@ -184,9 +186,11 @@ void scenario_run(struct choice *choice, bool is_told, struct scenario_figures *
 	make_shared(&scenario.run);
 	const struct run *run = &scenario.run;
 	if (is_told)
-		fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s\n", run->workers, scenario.memory, run->client_count,
-				run->batches, run->rules.loses ? ", loses" : "", run->rules.refuses ? ", refuses" : "",
-				run->has_flush ? ", flushes" : "", run->has_expiry ? ", expires" : "", run->is_slow ? ", slow readers" : "");
+		fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s\n", run->workers, scenario.memory,
+				run->client_count, run->batches, run->rules.loses ? ", loses" : "",
+				run->rules.refuses ? ", refuses" : "", run->has_flush ? ", flushes" : "",
+				run->has_expiry ? ", expires" : "", run->is_slow ? ", slow readers" : "");
 	world_run(choice, &scenario.weather, run_scenario, &scenario);
-	*out = (struct scenario_figures){.answers = run->answers, .trace = run->trace ^ world_now_ns(), .now_ns = world_now_ns()};
+	*out = (struct scenario_figures){
+		.answers = run->answers, .trace = run->trace ^ world_now_ns(), .now_ns = world_now_ns()};
 }

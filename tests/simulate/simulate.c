@@ -17,6 +17,13 @@
 #define SEED_SECONDS 120u
 #define TWICE_EVERY 16u
 
+/* time() is the simulation's. */
+static uint64_t real_s(void) {
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
 static struct scenario_figures run_seed(uint64_t seed, bool is_told) {
 	struct choice choice = {.random = {seed * UINT64_C(0x9e3779b97f4a7c15)}};
 	struct scenario_figures figures;
@@ -41,7 +48,8 @@ static bool run_apart(uint64_t seed, struct scenario_figures *out) {
 	bool is_whole = child > 0 && read(ends[0], out, sizeof *out) == (ssize_t)sizeof *out;
 	(void)close(ends[0]);
 	if (child > 0) (void)waitpid(child, &status, 0);
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) fprintf(stderr, "simulation: no end after %u seconds\n", SEED_SECONDS);
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+		fprintf(stderr, "simulation: no end after %u seconds\n", SEED_SECONDS);
 	return is_whole && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -52,23 +60,25 @@ static bool run_one(uint64_t seed, const char *program, struct scenario_figures 
 		fprintf(stderr, "simulation: two runs of one seed differ\n");
 		is_fine = false;
 	}
-	if (!is_fine) printf("seed %llu failed; again: %s %llu\n", (unsigned long long)seed, program, (unsigned long long)seed);
+	if (!is_fine)
+		printf("seed %llu failed; again: %s %llu\n", (unsigned long long)seed, program, (unsigned long long)seed);
 	return is_fine;
 }
 
 static int run_many(const char *program, uint64_t first, uint64_t count, uint64_t seconds) {
 	uint64_t failed = 0, done = 0, answers = 0, simulated_ns = 0;
-	time_t began = time(NULL);
+	uint64_t began_s = real_s();
 	printf("[==========] Running 1 test(s).\n");
-	for (; done < count && (uint64_t)(time(NULL) - began) < seconds; done++) {
+	for (; done < count && real_s() - began_s < seconds; done++) {
 		struct scenario_figures figures = {0};
 		if (!run_one(first + done, program, &figures)) failed++;
 		answers += figures.answers;
 		simulated_ns += figures.now_ns;
 	}
-	printf("%llu seeds from %llu on, %llu answers judged, %llu s simulated in %llu s, %llu failed\n", (unsigned long long)done,
-		   (unsigned long long)first, (unsigned long long)answers, (unsigned long long)(simulated_ns / 1000000000u),
-		   (unsigned long long)(time(NULL) - began), (unsigned long long)failed);
+	printf("%llu seeds from %llu on, %llu answers judged, %llu s simulated in %llu s, %llu failed\n",
+		   (unsigned long long)done, (unsigned long long)first, (unsigned long long)answers,
+		   (unsigned long long)(simulated_ns / 1000000000u), (unsigned long long)(real_s() - began_s),
+		   (unsigned long long)failed);
 	printf(failed == 0 && done > 0 ? "[       OK ] simulation\n" : "[  FAILED  ] simulation\n");
 	return failed == 0 && done > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -72,7 +72,7 @@ static void simulated_pause(struct io *io, struct io_stream *stream) {
 
 static void simulated_resume(struct io *io, struct io_stream *stream) {
 	(void)io;
-	stream->state &= (uint16_t)~(STREAM_PAUSED | STREAM_LATE);
+	stream->state &= (uint16_t) ~(STREAM_PAUSED | STREAM_LATE);
 }
 
 static bool may_receive(const struct io_stream *stream) {
@@ -87,13 +87,25 @@ static void break_stream(struct simulated_io *self, struct io_stream *stream) {
 
 /* ------------------------------------------------------------------ send ------------------- */
 
-/* FNV-1a over all pieces, addresses included. */
+static uint64_t mix(uint64_t sum, uint64_t word) {
+	sum = (sum ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return sum ^ sum >> 29;
+}
+
+/* Over all pieces, addresses included. */
 static uint64_t sum_of(const struct iovec *pieces, size_t count) {
-	uint64_t sum = UINT64_C(14695981039346656037);
+	uint64_t sum = count;
 	for (size_t i = 0; i < count; i++) {
-		const unsigned char *bytes = pieces[i].iov_base;
-		sum = (sum ^ (uintptr_t)bytes ^ pieces[i].iov_len) * UINT64_C(1099511628211);
-		for (size_t at = 0; at < pieces[i].iov_len; at++) sum = (sum ^ bytes[at]) * UINT64_C(1099511628211);
+		const char *bytes = pieces[i].iov_base;
+		size_t left = pieces[i].iov_len;
+		sum = mix(mix(sum, (uintptr_t)bytes), left);
+		for (uint64_t word = 0; left > 0; word = 0) {
+			size_t part = left < sizeof word ? left : sizeof word;
+			memcpy(&word, bytes, part);
+			sum = mix(sum, word);
+			bytes += part;
+			left -= part;
+		}
 	}
 	return sum;
 }
@@ -125,7 +137,8 @@ static bool simulated_send(struct io *io, struct io_stream *stream, const struct
 	stream->pieces = pieces;
 	stream->piece_count = count;
 	stream->sent_bytes = 0;
-	if (!socket->client_is_gone && happens(600) && send_some(stream, happens(500) ? 1 + choose(world_choice(), 3000) : SIZE_MAX))
+	if (!socket->client_is_gone && happens(600) &&
+		send_some(stream, happens(500) ? 1 + choose(world_choice(), 3000) : SIZE_MAX))
 		return true;
 	socket->sending_sum = sum_of(pieces, count);
 	stream->state |= STREAM_SENDING;
@@ -139,12 +152,12 @@ static bool may_send(const struct io_stream *stream) {
 }
 
 static void go_on_sending(struct simulated_io *self, struct io_stream *stream) {
-	require_unchanged(stream);
 	if (socket_of(stream->fd)->client_is_gone) {
 		break_stream(self, stream);
 		return;
 	}
 	if (!send_some(stream, happens(500) ? 1 + choose(world_choice(), 3000) : SIZE_MAX)) return;
+	require_unchanged(stream);
 	stream->state &= (uint16_t)~STREAM_SENDING;
 	self->io.events->sent(self->io.context, stream);
 }

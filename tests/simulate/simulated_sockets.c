@@ -100,7 +100,8 @@ bool socket_is_over(uint32_t number) {
 
 void socket_describe(uint32_t number, char *text, size_t room) {
 	const struct simulated_socket *one = client_side(number);
-	snprintf(text, room, "%s, %zu bytes not received", one->is_accepted ? "accepted" : "not accepted", pipe_bytes(&one->to_server));
+	snprintf(text, room, "%s, %zu bytes not received", one->is_accepted ? "accepted" : "not accepted",
+			 pipe_bytes(&one->to_server));
 }
 
 void socket_end(uint32_t number) {

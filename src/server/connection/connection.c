@@ -52,9 +52,12 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 		connection->door = (uint8_t)door;
 		connection->last_active_s = worker->turn->now_s;
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
-		if (!connection->is_open) connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
+		if (!connection->is_open) {
+			connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
+			connection = NULL;
+		}
 	}
-	if (connection == NULL || !connection->is_open) {
+	if (connection == NULL) {
 		atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
 		worker->connections.rejected++;
 		close(fd);
@@ -202,7 +205,8 @@ void connection_received(struct connection *connection, const char *bytes, size_
 		append_input(connection, bytes, length);
 		if (!connection->is_closing) consume_input(connection);
 	}
-	if (UNLIKELY(connection->input_bytes > 0)) pause_or_resume(connection);
+	/* What comes after a pause may be the last that was held back. */
+	if (UNLIKELY(connection->input_bytes > 0 || connection->is_paused)) pause_or_resume(connection);
 	if (connection->input_state == INPUT_OVER) connection_mark_dirty(connection);
 }
 
