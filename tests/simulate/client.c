@@ -17,8 +17,7 @@ static bool happens(uint32_t per_mille) {
 /* ------------------------------------------------------------------ a connection ----------- */
 
 static void connect(struct client *client) {
-	int listener = client->is_operator ? LISTENER_CONTROL_NUMBER : (int)choose(world_choice(), client->run->workers);
-	client->socket = socket_connect(LISTENER_FIRST + listener);
+	client->socket = socket_connect(LISTENER_FIRST + (int)choose(world_choice(), client->run->workers));
 	client->is_connected = true;
 	client->is_confused = false;
 	client->in_bytes = 0;

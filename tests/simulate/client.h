@@ -15,7 +15,6 @@
 #define KEYS_OF_GET 12u
 #define OWN_KEYS 10u
 #define SHARED_KEYS 6u
-#define LISTENER_CONTROL_NUMBER 64
 
 enum verb {
 	ASK_GET,

@@ -76,8 +76,8 @@ static void log_line(void *context, snug_log_level level, const char *line) {
 }
 
 static struct settings read_settings(struct scenario *scenario) {
-	char program[] = "snugd", memory[] = "-m", threads[] = "-t";
-	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads};
+	char program[] = "snugd", memory[] = "-m", threads[] = "-t", open[] = "--open-commands";
+	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads, open};
 	struct settings settings;
 	struct text said = {0};
 	if (settings_parse((int)(sizeof arguments / sizeof *arguments), arguments, &settings, &said) != SETTINGS_RUN)
@@ -115,7 +115,7 @@ static void make_client(struct scenario *scenario, uint32_t index) {
 	}
 }
 
-/* The last of them is the operator, at a door of his own. */
+/* The last of them is the operator. */
 static void run_clients(struct scenario *scenario) {
 	for (uint32_t i = 0; i <= scenario->run.client_count; i++) {
 		make_client(scenario, i);
@@ -162,13 +162,10 @@ static void look_at_end(struct scenario *scenario) {
 
 static void run_scenario(void *context) {
 	struct scenario *scenario = context;
-	int tcp[SNUG_WORKERS_MAX], control = LISTENER_FIRST + LISTENER_CONTROL_NUMBER;
+	int tcp[SNUG_WORKERS_MAX];
 	for (uint32_t i = 0; i < scenario->run.workers; i++) tcp[i] = LISTENER_FIRST + (int)i;
-	struct listener listener[] = {
-		{.kind = LISTENER_TCP, .fd_count = scenario->run.workers, .fds = tcp},
-		{.kind = LISTENER_CONTROL, .fd_count = 1, .fds = &control},
-	};
-	const struct listeners listeners = {.count = 2, .listener = listener};
+	struct listener listener = {.kind = LISTENER_TCP, .fd_count = scenario->run.workers, .fds = tcp};
+	const struct listeners listeners = {.count = 1, .listener = &listener};
 	scenario->server = start_server(scenario, &listeners);
 	world_arm();
 	run_clients(scenario);
