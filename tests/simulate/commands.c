@@ -1,5 +1,5 @@
-/* simulate/commands.c: what clients say: see simulate/client.h. */
-#include "simulate/client.h"
+/* simulate/commands.c: what clients say: see simulate/simulated_client.h. */
+#include "simulate/simulated_client.h"
 #include "simulate/world.h"
 
 #include "os/local_time.h"

@@ -1,8 +1,8 @@
-/* simulate/judge.c: answers against the model: see simulate/client.h.
+/* simulate/judge.c: answers against the model: see simulate/simulated_client.h.
  *
  * Commands without an answer are judged when the answer behind them has come: then they were carried out. A quiet meta command has an answer if
  * its opaque number comes next: a get's hit, a delete's miss. */
-#include "simulate/client.h"
+#include "simulate/simulated_client.h"
 #include "simulate/world.h"
 
 #include "os/local_time.h"

@@ -3,7 +3,7 @@
 
 #include "server/connection/connection.h"
 #include "server/server.h"
-#include "simulate/client.h"
+#include "simulate/simulated_client.h"
 #include "simulate/simulated_sockets.h"
 #include "simulate/world.h"
 

@@ -1,5 +1,5 @@
-/* simulate/client.c: see simulate/client.h. */
-#include "simulate/client.h"
+/* simulate/simulated_client.c: see simulate/simulated_client.h. */
+#include "simulate/simulated_client.h"
 
 #include "simulate/simulated_sockets.h"
 #include "simulate/world.h"

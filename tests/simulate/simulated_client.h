@@ -1,7 +1,7 @@
-/* simulate/client.h: one client of a simulated server: what it has asked, in order, and what it thinks of the answers.
+/* simulate/simulated_client.h: one client of a simulated server: what it has asked, in order, and what it thinks of the answers.
  *
  *     commands.c  fills a batch: bytes to send, and for each command what was asked       (struct asked)
- *     client.c    sends, receives, waits; ends connections in bad ways; says who waits for ever
+ *     simulated_client.c    sends, receives, waits; ends connections in bad ways; says who waits for ever
  *     judge.c     takes one answer after the other, and compares it with the model
  *
  * A client is a thread of the simulation, so its code waits as a client's does. */
