@@ -153,6 +153,7 @@ static void takes_memcached_s_extended_options(void **state) {
 	}
 	(void)accepted("-o slab_reassign,slab_automove,lru_crawler,lru_maintainer,maxconns_fast,hash_algorithm=murmur3");
 	(void)accepted("-B ascii -B auto");
+	(void)accepted("-C -R 20 -f 1.05 -n 72 -R500 --slab-growth-factor=1.25 --disable-cas");
 }
 
 static void reads_what_is_ours(void **state) {

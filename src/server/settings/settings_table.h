@@ -98,7 +98,8 @@ enum settings_kind {
 	X(NETWORK, 'a', "unix-mask", OCTAL, SETTINGS_FIELD(socket_mask), "700", 0, 0777, "BITS", "umask",                 \
 	  "access bits of the unix socket, octal")                                                                        \
 	X(NETWORK, 0, "control", TEXT, SETTINGS_FIELD(control_path), "", 0, 0, "PATH", "control_socket",                  \
-	  "the operator's socket, where snug limit, defrag, emergency, schedule, cancel, check, verbosity, cache_memlimit and shutdown "  \
+	  "the operator's socket, where snug limit, defrag, emergency, schedule, cancel, check, verbosity, "              \
+	  "cache_memlimit and shutdown "                                                                                  \
 	  "are "                                                                                                          \
 	  "taken, and nowhere else; none: no such socket; default: snugd-PORT.sock in $XDG_RUNTIME_DIR, /run or "         \
 	  "/tmp/snugd-UID, or the unix socket's path and .control, where snugctl finds it")                               \
@@ -165,10 +166,16 @@ enum settings_kind {
 #define SETTINGS_NO_VALUE NULL
 #define SETTINGS_ANY_VALUE ""
 #define SETTINGS_MAYBE_VALUE "?"
-#define SETTINGS_NEEDLESS(X)                                                              \
-	X('U', "udp-port", "0", "there is no UDP")                                            \
-	X('B', "protocol", "auto|ascii", "the text and meta commands are all that is spoken") \
-	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")             \
+#define SETTINGS_NEEDLESS(X)                                                                                  \
+	X('U', "udp-port", "0", "there is no UDP")                                                                \
+	X('B', "protocol", "auto|ascii", "the text and meta commands are all that is spoken")                     \
+	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")                                 \
+	X('C', "disable-cas", SETTINGS_NO_VALUE, "a CAS number takes memory only once somebody has asked for it") \
+	X('R', "max-reqs-per-event", SETTINGS_ANY_VALUE, "turns are bounded by themselves")                       \
+	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                                                          \
+	  "there are no slab classes to choose: objects are moved together instead")                              \
+	X('n', "slab-min-size", SETTINGS_ANY_VALUE,                                                               \
+	  "there are no slab classes to choose: objects are moved together instead")                              \
 	X('W', "disable-watch", SETTINGS_NO_VALUE, "there is no command watch")
 
 /* The same, as names in the list of -o. X("names", only, "why"): names with | between them, of which one may end in * for all that begin so. */
@@ -194,17 +201,13 @@ enum settings_kind {
 	X("no_drop_privileges", SETTINGS_MAYBE_VALUE, "snugd installs no filter of system calls")
 
 /* memcached's options that snugd refuses. X(letter, "name", "why") */
-#define SETTINGS_REFUSED(X)                                                                                 \
-	X('S', "enable-sasl", "there is no authentication; limit who can connect instead (-l, -s, -a)")         \
-	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)")           \
-	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                                       \
-	X('k', "lock-memory", "memory that goes back to the system cannot be locked; turn off swap for snugd")  \
-	X('C', "disable-cas", "a CAS number takes memory only once somebody has asked for it")                  \
-	X('f', "slab-growth-factor", "there are no slab classes to choose: objects are moved together instead") \
-	X('n', "slab-min-size", "there are no slab classes to choose: objects are moved together instead")      \
-	X('R', "max-reqs-per-event", "turns are bounded by themselves")                                         \
-	X('D', "prefix-delimiter", "there are no statistics by prefix")                                         \
-	X('e', "memory-file", "items do not outlive the process")                                               \
+#define SETTINGS_REFUSED(X)                                                                                \
+	X('S', "enable-sasl", "there is no authentication; limit who can connect instead (-l, -s, -a)")        \
+	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)")          \
+	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                                      \
+	X('k', "lock-memory", "memory that goes back to the system cannot be locked; turn off swap for snugd") \
+	X('D', "prefix-delimiter", "there are no statistics by prefix")                                        \
+	X('e', "memory-file", "items do not outlive the process")                                              \
 	X('N', "napi-ids", "connections are spread by the kernel over the workers")
 
 /* The same, as names in the list of -o. X("names", "why") */
