@@ -104,7 +104,7 @@ typedef struct snug_attributes {
 typedef struct snug_item {
 	snug_attributes attributes;
 	size_t value_bytes;
-	uint32_t idle_s;  /* since it was used or stored, roughly */
+	uint32_t idle_s;  /* since it was used or stored; for what was not used lately perhaps more */
 	bool was_fetched; /* found by a get since it was stored */
 	/* The shard's: */
 	snug_ref ref;

@@ -261,7 +261,8 @@ static snug_error check_key(const snug_shard *shard, const snug_key *key) {
 	return key->length == 0 || key->length > SNUG_KEY_BYTES_MAX ? SNUG_ERROR_KEY : SNUG_OK;
 }
 
-void shard_fill_item(const snug_shard *shard, uint64_t entry, const struct item_head *head, snug_item *out) {
+void shard_fill_item(const snug_shard *shard, uint64_t hash, uint64_t entry, const struct item_head *head,
+					 snug_item *out) {
 	*out = (snug_item){
 		.attributes =
 			{
@@ -272,7 +273,7 @@ void shard_fill_item(const snug_shard *shard, uint64_t entry, const struct item_
 				.is_won = (head->marks & MARK_WON) != 0,
 			},
 		.value_bytes = head->value_bytes,
-		.idle_s = shard_idle_s(shard, (rank_meta)entry_meta(entry)),
+		.idle_s = shard_idle_s(shard, hash, (rank_meta)entry_meta(entry)),
 		.was_fetched = (head->marks & MARK_FETCHED) != 0,
 		.ref = entry_ref(entry),
 		.item_bytes = item_bytes(head),
@@ -287,15 +288,16 @@ snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *ou
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
 	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
-	shard_fill_item(shard, *probe.entry, &head, out);
+	shard_fill_item(shard, key->hash, *probe.entry, &head, out);
 	return SNUG_OK;
 }
 
-static void use(snug_shard *shard, const struct probe *probe) {
+static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
 	uint64_t entry = *probe->entry;
 	unsigned char *item = snug_ref_at(shard->pools, entry_ref(entry));
 	*probe->entry = entry_with_meta(entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry)));
 	item[0] |= MARK_FETCHED;
+	recent_use(&shard->recent, hash, shard_now_s(shard));
 }
 
 snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out) {
@@ -305,8 +307,8 @@ snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
 	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
-	shard_fill_item(shard, *probe.entry, &head, out);
-	use(shard, &probe);
+	shard_fill_item(shard, key->hash, *probe.entry, &head, out);
+	use(shard, key->hash, &probe);
 	return SNUG_OK;
 }
 
@@ -315,7 +317,7 @@ void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *ite
 	struct probe probe = index_probe(&shard->index, key->hash);
 	while (probe_next(&probe)) {
 		if (entry_ref(*probe.entry) != item->ref) continue;
-		use(shard, &probe);
+		use(shard, key->hash, &probe);
 		return;
 	}
 }

@@ -3,6 +3,7 @@
  *     item.h            how an item lies in memory
  *     index.h           key -> reference
  *     rank.h            what is least worth its bytes; candidates.h, ghosts.h: what helps it
+ *     recent.h          when the keys that were used last were
  *     shard.c           life, finding, removing
  *     shard_evict.c     room for an item, by eviction if need be
  *     shard_store.c     storing, and storing anew what must grow a field
@@ -22,6 +23,7 @@
 #include "cache/index.h"
 #include "cache/item.h"
 #include "cache/rank.h"
+#include "cache/recent.h"
 
 #define STAMPS (1u << RANK_STAMP_BITS)
 
@@ -46,6 +48,7 @@ struct snug_shard {
 	snug_pools *pools;
 	struct index index;
 	struct rank rank;
+	struct recent recent;
 	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
 	struct ghosts ghosts;
 	size_t ghosts_reserved_bytes; /* addresses */
@@ -86,9 +89,10 @@ static inline uint64_t shard_random(struct snug_shard *shard) {
 	return shard->random = x;
 }
 
-/* When it was last used, to a tick: seconds ago. */
-static inline uint32_t shard_idle_s(const struct snug_shard *shard, rank_meta meta) {
+/* When it was last used, seconds ago: to the second if it was not long ago, else to a tick. */
+static inline uint32_t shard_idle_s(const struct snug_shard *shard, uint64_t hash, rank_meta meta) {
 	uint32_t at_s = shard->tick_s[meta % STAMPS], now_s = shard_now_s(shard);
+	(void)recent_recall(&shard->recent, hash, &at_s);
 	return now_s > at_s ? now_s - at_s : 0;
 }
 
@@ -151,7 +155,8 @@ struct item_head shard_head(struct snug_shard *shard, const snug_key *key, const
 /* Before a head is made: a flush whose time has come is done. NULL, KEY, SIZE_TOO_LARGE. */
 snug_error shard_begin_store(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
 
-void shard_fill_item(const struct snug_shard *shard, uint64_t entry, const struct item_head *head, snug_item *out);
+void shard_fill_item(const struct snug_shard *shard, uint64_t hash, uint64_t entry, const struct item_head *head,
+					 snug_item *out);
 
 /* A bounded share of the index's growing or shrinking. False: there is nothing to do, or no memory for it: later; the index is denser
  * meanwhile. */

@@ -76,6 +76,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 	struct probe probe;
 	struct item_head old;
 	shard->stats.stores++;
+	recent_use(&shard->recent, key->hash, shard_now_s(shard));
 	if (shard_look_up(shard, key, &probe, &old)) {
 		snug_ref old_ref = entry_ref(*probe.entry);
 		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
@@ -147,6 +148,7 @@ snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_att
 		*probe.entry = entry_with_meta(*probe.entry, rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry)));
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);
+		recent_use(&shard->recent, key->hash, shard_now_s(shard));
 		shard->stats.stores++;
 		return SNUG_OK;
 	}
@@ -211,18 +213,20 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 		item_write(snug_ref_at(shard->pools, item->ref), &head);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);
-		shard_fill_item(shard, *probe.entry, &head, item);
+		shard_fill_item(shard, key->hash, *probe.entry, &head, item);
 		return SNUG_OK;
 	}
 	uint32_t meta = entry_meta(*probe.entry);
+	struct recent_note note = *recent_at(&shard->recent, key->hash);
 	snug_ref ref;
 	error = copy_item(shard, key, item, &head, 0, &ref);
 	if (!error) error = shard_link(shard, key, ref, &head);
+	*recent_at(&shard->recent, key->hash) = note;
 	if (error) return error;
 	shard->stats.stores--;                                                      /* nothing was stored */
 	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND; /* its new expiry has passed */
 	*probe.entry = entry_with_meta(*probe.entry, meta);
-	shard_fill_item(shard, *probe.entry, &head, item);
+	shard_fill_item(shard, key->hash, *probe.entry, &head, item);
 	return SNUG_OK;
 }
 

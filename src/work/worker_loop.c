@@ -125,7 +125,6 @@ static void rest(struct worker *worker) {
 
 static void loop(struct worker *worker) {
 	const snug_workers *workers = worker->workers;
-	bool yielded = false;
 	while (!atomic_load_explicit(&workers->stopping, memory_order_acquire)) {
 		bool worked = serve(worker);
 		uint64_t now_ns = os_now_ns();
@@ -133,9 +132,7 @@ static void loop(struct worker *worker) {
 		if (worked) worker->duty.traffic_ns = now_ns;
 		if (jobs_pending(worker)) maintain(worker, now_ns);
 		if (now_ns - worker->published_ns >= PUBLISH_EVERY_NS) worker_publish(worker, now_ns);
-		if (!worked && yielded) rest(worker);
-		if (!worked && !yielded) os_thread_yield();
-		yielded = !worked && !yielded;
+		if (!worked) rest(worker);
 	}
 }
 

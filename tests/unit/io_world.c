@@ -111,7 +111,7 @@ static void on_broken(void *context, struct io_stream *stream) {
 	assert_false(link->is_closing);
 	link->broken++;
 	world->broken++;
-	if (link->conduct != CONDUCT_KEEP) link_close(link);
+	if (link->conduct != CONDUCT_KEEP && !link->is_closing) link_close(link);
 }
 
 static void on_closed(void *context, struct io_stream *stream) {

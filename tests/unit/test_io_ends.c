@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -89,6 +91,54 @@ static void a_reset_is_told_once(void **state) {
 	drive_for(world, 50000000);
 	assert_in_range(world->turns - before, 1, 20);
 	assert_int_equal(link->broken, 1);
+}
+
+#define CALLERS 400u
+
+/* Sends and resets at once, again and again, while another thread receives. */
+static void *call_and_reset(void *context) {
+	const struct world *world = context;
+	static const size_t lengths[] = {1, 5000, 17000, 99000};
+	static char bytes[99000];
+	for (uint32_t caller = 0; caller < CALLERS; caller++) {
+		int client = client_begin(world, FAMILY_V4);
+		size_t length = lengths[caller % 4];
+		struct pollfd room = {.fd = client, .events = POLLOUT};
+		while (length > 0 && poll(&room, 1, 1000) == 1) {
+			ssize_t sent = send(client, bytes, length, MSG_NOSIGNAL);
+			if (sent <= 0) break;
+			length -= (size_t)sent;
+		}
+		client_reset(client);
+	}
+	return NULL;
+}
+
+static void close_told(struct world *world) {
+	for (struct link *link = world->first; link != NULL; link = link->next) {
+		if (link->is_closing) continue;
+		if (link->broken + link->ended > 0)
+			link_close(link);
+		else if (link->conduct == CONDUCT_PAUSE)
+			io_resume(world->io, &link->stream);
+	}
+}
+
+static void resets_behind_bytes(struct world *world, enum conduct conduct) {
+	pthread_t caller;
+	world->conduct = conduct;
+	assert_int_equal(pthread_create(&caller, NULL, call_and_reset, world), 0);
+	UNTIL(world, (close_told(world), world->closed == CALLERS));
+	assert_int_equal(pthread_join(caller, NULL), 0);
+}
+
+/* However both meet: the end is never lost behind the bytes. */
+static void a_reset_that_comes_with_bytes_is_told(void **state) {
+	resets_behind_bytes(world_of(state), CONDUCT_KEEP);
+}
+
+static void a_reset_between_pause_and_resume_is_told(void **state) {
+	resets_behind_bytes(world_of(state), CONDUCT_PAUSE);
 }
 
 /* In the midst of a send that waits for the peer, who never reads; the link leaves the stream open for a while. */
@@ -317,6 +367,10 @@ int main(void) {
 		FOR_BOTH(an_end_during_a_pause_is_told_after_it),
 		FOR_BOTH(an_end_after_much_is_told_behind_it),
 		FOR_BOTH(a_reset_is_told_once),
+		FOR_BOTH(a_reset_that_comes_with_bytes_is_told),
+		FOR_LITTLE_MEMORY(a_reset_that_comes_with_bytes_is_told),
+		FOR_BOTH(a_reset_between_pause_and_resume_is_told),
+		FOR_LITTLE_MEMORY(a_reset_between_pause_and_resume_is_told),
 		FOR_BOTH(a_reset_ends_a_send),
 		FOR_BOTH(a_send_to_nobody_breaks),
 		FOR_BOTH(closed_in_the_midst),
