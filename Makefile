@@ -8,6 +8,7 @@ FUZZ_SECONDS ?= 60
 MINUTES ?= 10
 SEED ?= 1
 SEEDS ?= 2000
+MEMCACHED_SOURCE ?= memcached
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
 PEERS_OPTIONS ?=
@@ -25,7 +26,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate bench bench-peers bench-defrag count-instructions drill soak fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -43,6 +44,7 @@ help:
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make simulate      the whole server in one thread, driven by a seed, for SEEDS seeds (now $(SEEDS)) from SEED on; a failing one is printed"
+	@echo "make check-memcached  memcached's own tests against snugd; MEMCACHED_SOURCE=directory, NAMES='metaget cas' for some"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
@@ -149,6 +151,10 @@ soak: need-test build/build.ninja
 simulate: need-test build-debug/build.ninja
 	@$(ninja) --quiet -C build-debug tests/simulate/simulate
 	@build-debug/tests/simulate/simulate $(SEED) $(SEEDS)
+
+check-memcached: build/build.ninja
+	@$(ninja) --quiet -C build snugd
+	@/usr/bin/python3 tests/memcached/check_memcached.py build/snugd "$(MEMCACHED_SOURCE)" $(NAMES)
 
 fuzz: need-clang build-fuzz/build.ninja
 	@$(ninja) -C build-fuzz
