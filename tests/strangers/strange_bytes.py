@@ -1,4 +1,4 @@
-"""What one stranger sends: lines that are too long, and answers that are broken off."""
+"""What one stranger sends: lines that are too long, and stores and answers that are broken off."""
 
 import itertools
 
@@ -76,6 +76,33 @@ def long_meta_lines(form):
         house.require_sound()
 
 
+def broken_off(number, state):
+    """What a client has sent of a large store when it resets."""
+    announced = b"set k%d 0 0 100000\r\n" % number
+    return [
+        announced + b"v" * 17_000,
+        announced,
+        b"ms k%d 100000\r\n" % number + b"v" * 99_000,
+        announced + b"v" * 100_000 + b"\r\nget k%d\r\n" % number * 3 + announced + b"v" * 17_000,
+    ][state]
+
+
+def resets_amid_large_stores(form):
+    """Others have announced all that may be held, so that the room for a value is refused, or comes when nobody is there any more."""
+    with House(form, "-m", "8") as house:
+        for round_ in range(4):
+            holders = [house.connect() for _ in range(60 if round_ % 2 else 0)]
+            for number, holder in enumerate(holders):
+                holder.sendall(b"set held%d 0 0 100000\r\n" % number)
+            for number in range(1000):
+                stranger = house.connect()
+                send_some(stranger, broken_off(number, number % 4 if round_ > 1 else 0))
+                reset(stranger)
+            for holder in holders:
+                reset(holder)
+        require_nothing_held(house)
+
+
 def resets_amid_large_answers(form):
     """Clients that ask for large values of all workers, and go away when a part of them has come."""
     with House(form, "-m", "16", "-I", "512k") as house:
@@ -101,4 +128,4 @@ def require_nothing_held(house):
     guest.close()
 
 
-CASES = [long_meta_lines, resets_amid_large_answers]
+CASES = [long_meta_lines, resets_amid_large_stores, resets_amid_large_answers]

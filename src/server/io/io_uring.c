@@ -35,16 +35,6 @@
 
 #define COMPLETIONS_MAX 256u /* handled in one poll */
 
-enum stream_state {
-	STREAM_RECEIVING = 1, /* armed */
-	STREAM_SENDING = 2,   /* the kernel has it */
-	STREAM_PAUSED = 4,
-	STREAM_ENDED = 8,   /* the peer's end was told */
-	STREAM_BROKEN = 16, /* was told */
-	STREAM_CLOSED = 32,
-	STREAM_GONE = 64, /* on the list of those whose end is to be told */
-};
-
 static struct uring_io *uring_of(struct io *io) {
 	return (struct uring_io *)(void *)io;
 }
@@ -248,6 +238,7 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 	}
 	bool is_heard = (stream->state & (STREAM_CLOSED | STREAM_BROKEN | STREAM_ENDED)) == 0;
 	if (is_heard && cqe->res > 0) {
+		uring_heard(self, stream);
 		self->io.events->received(self->io.context, stream, uring_buffer(self, number), (size_t)cqe->res);
 	} else if (is_heard && cqe->res == 0) {
 		stream->state |= STREAM_ENDED;
@@ -257,6 +248,11 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 	}
 	if (has_buffer) uring_give_buffer(self, number);
 	arm_receive(self, stream);
+}
+
+/* The completion of the cancelled one arms it. */
+void uring_receive_anew(struct uring_io *self, struct io_stream *stream) {
+	if (stream->state & STREAM_RECEIVING) cancel(self, stream, WHAT_RECEIVE);
 }
 
 /* ------------------------------------------------------------------ close ------------------ */
@@ -273,6 +269,7 @@ static void let_go(struct uring_io *self, struct io_stream *stream) {
 static void uring_close(struct io *io, struct io_stream *stream) {
 	struct uring_io *self = uring_of(io);
 	if (stream->state & STREAM_CLOSED) return;
+	uring_forget(stream);
 	stream->state |= STREAM_CLOSED;
 	if (stream->state & STREAM_RECEIVING) cancel(self, stream, WHAT_RECEIVE);
 	if (stream->state & STREAM_SENDING) cancel(self, stream, WHAT_SEND);
@@ -344,6 +341,7 @@ static bool uring_poll(struct io *io) {
 	struct io_uring_cqe *completions[COMPLETIONS_MAX];
 	bool any = false;
 	accept_again(self);
+	uring_look_in_poll(self);
 	enter(self);
 	unsigned count = io_uring_peek_batch_cqe(&self->ring, completions, COMPLETIONS_MAX);
 	for (unsigned i = 0; i < count; i++) {
@@ -358,6 +356,7 @@ static bool uring_poll(struct io *io) {
 static void uring_rest(struct io *io, uint64_t timeout_ns) {
 	struct uring_io *self = uring_of(io);
 	if (self->closed != NULL) return;
+	uring_look(self);
 	for (uint32_t i = 0; i < self->watched_count; i++) arm_watch(self, &self->watched[i]);
 	if (self->accept_again_ns != 0) timeout_ns = smaller(timeout_ns, ACCEPT_PAUSE_NS);
 	struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / 1000000000),
@@ -386,6 +385,7 @@ snug_error io_uring_create(uint64_t memory_bytes, struct io **out) {
 	snug_error error = uring_ring_create(memory_bytes, &self);
 	if (error) return error;
 	self->io.backend = &backend;
+	uring_look_begin(self);
 	*out = &self->io;
 	return SNUG_OK;
 }

@@ -1,4 +1,5 @@
-/* server/io/io_uring_parts.h: what io_uring.c, which serves sockets, and io_uring_ring.c, which makes the ring, share. */
+/* server/io/io_uring_parts.h: what io_uring.c, which serves sockets, io_uring_ring.c, which makes the ring, and io_uring_look.c, which looks after
+ * streams that the kernel has forgotten, share. */
 #ifndef SNUG_SERVER_IO_URING_PARTS_H
 #define SNUG_SERVER_IO_URING_PARTS_H
 
@@ -22,6 +23,17 @@ enum what {
 };
 #define WHAT_MASK UINT64_C(7)
 
+enum stream_state {
+	STREAM_RECEIVING = 1, /* armed */
+	STREAM_SENDING = 2,   /* the kernel has it */
+	STREAM_PAUSED = 4,
+	STREAM_ENDED = 8,   /* the peer's end was told */
+	STREAM_BROKEN = 16, /* was told */
+	STREAM_CLOSED = 32,
+	STREAM_GONE = 64,   /* on the list of those whose end is to be told */
+	STREAM_HEARD = 128, /* on one of io_uring_look.c's lists */
+};
+
 struct listening {
 	_Alignas(8) int fd;
 	uint32_t tag;
@@ -44,6 +56,10 @@ struct uring_io {
 	uint32_t watched_count;
 	bool is_stopped;          /* accepts no more */
 	uint64_t accept_again_ns; /* no descriptors were left: not before then */
+	uint32_t polls;           /* made; io_uring_look.c's, from here on */
+	uint64_t look_ns;         /* no round of looks begins before then */
+	struct io_stream heard; /* ring of those that were received from since they were looked at; this one is its ends */
+	struct io_stream looking; /* the same, of those that this round has still to look at */
 	struct listening listener[LISTENERS_MAX];
 	struct watched watched[WATCHED_MAX];
 };
@@ -56,6 +72,16 @@ size_t uring_ring_bytes(const struct uring_io *self);
 /* A buffer that the kernel has picked, and giving it back. */
 char *uring_buffer(const struct uring_io *self, uint32_t number);
 void uring_give_buffer(struct uring_io *self, uint32_t number);
+
+/* io_uring_look.c: `heard` after each receive, `forget` before the end of a stream. */
+void uring_look_begin(struct uring_io *self);
+void uring_heard(struct uring_io *self, struct io_stream *stream);
+void uring_forget(struct io_stream *stream);
+/* In each poll, and before a rest, when there is time: looks after some of them. */
+void uring_look_in_poll(struct uring_io *self);
+void uring_look(struct uring_io *self);
+/* io_uring.c: ends the receive that is armed, which is then armed anew. */
+void uring_receive_anew(struct uring_io *self, struct io_stream *stream);
 
 /* A receive into picked buffers that goes on by itself. */
 void uring_prepare_receive(struct io_uring_sqe *sqe, int fd);
