@@ -120,6 +120,10 @@ static snug_error open_doors(struct server *server) {
 	return (snug_error)atomic_load_explicit(&server->listen_error, memory_order_relaxed);
 }
 
+/* For some maps of memory at a time, which are the longest but for the list of connections; and for that. */
+#define TEXT_BYTES ((size_t)16 << 20)
+#define TEXT_BYTES_A_CONNECTION ((size_t)256)
+
 snug_error server_create(const struct settings *settings, const struct listeners *listeners, const snug_log *log,
 						 struct server **out) {
 	struct server *server = calloc(1, sizeof *server);
@@ -128,6 +132,7 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	server->listeners = listeners;
 	server->log = *log;
 	server->worker_count = settings->threads;
+	server->texts.limit_bytes = TEXT_BYTES + settings->connections_max * TEXT_BYTES_A_CONNECTION;
 	server->started_s = (int64_t)time(NULL);
 	settings_live_init(&server->live, settings);
 	server->worker = calloc(settings->threads, sizeof *server->worker);

@@ -19,6 +19,7 @@
 #ifndef SNUG_SERVER_SERVER_H
 #define SNUG_SERVER_SERVER_H
 
+#include "base/text.h"
 #include "cache/operation.h"
 #include "server/process/settings_live.h"
 #include "server/settings/settings.h"
@@ -86,6 +87,8 @@ struct server {
 	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;
+	/* Answers that errands make for clients draw on it. Atomic: any worker. */
+	struct text_account texts;
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
 	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */
 	_Atomic uint32_t connection_count;
@@ -100,7 +103,6 @@ struct server {
 
 /* What `stats conns` says of the worker's listeners and of each connection, at most `most` of them: from the first on, or from where the last call ended. Tells whether there
  * are more. Connections may come and go in between: each that stays is told of once. connection_describe.c. */
-struct text;
 bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
 
 struct listeners;

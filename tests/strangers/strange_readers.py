@@ -98,7 +98,7 @@ def answers_nobody_reads(form):
         before = house.stats()
         rss_before = house.rss_bytes()
         house.forget_peak()
-        asked = [b"stats conns\r\n", b"snug metrics\r\nstats\r\n" * 20, b"get " + b" ".join(b"k%d" % key for key in range(400)) + b"\r\n"]
+        asked = [b"snug map\r\n", b"stats conns\r\n", b"snug metrics\r\nstats\r\n" * 20, b"get " + b" ".join(b"k%d" % key for key in range(400)) + b"\r\n"]
         strangers = [small(house) for _ in range(800)]
         try:
             for number, stranger in enumerate(strangers):

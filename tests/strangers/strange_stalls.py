@@ -1,4 +1,4 @@
-"""What one stranger asks for takes no time from the others: a check of all memory, and a log that nobody reads."""
+"""What one stranger asks for takes no time from the others: a check of all memory, a flush, and a log that nobody reads."""
 
 import fcntl
 import os
@@ -7,7 +7,7 @@ import struct
 import threading
 import time
 
-from house import PATIENCE, House
+from house import PATIENCE, House, wait_until
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -76,6 +76,24 @@ def a_check_of_all_memory(form):
         raise AssertionError(f"{TRIES} times a get waited for more than a tenth of a check")
 
 
+def flushes_one_after_the_other(form):
+    """None of ten takes longer for those before it, of which the sweep may not have seen anything yet."""
+    allowed = 10 * MS * PATIENCE
+    with House(form, "-m", "128") as house:
+        guest = house.guest()
+        guest.fill(b"k", 1_000_000, 5, 2000)
+        spent = []
+        for number in range(10):
+            before = house.cpu_ns()
+            assert guest.line(b"flush_all\r\n") == b"OK\r\n"
+            spent.append(house.cpu_ns() - before)
+            assert guest.line(b"get k%d\r\n" % number) == b"END\r\n"
+            assert guest.line(b"set k%d 0 0 1\r\nx\r\n" % number) == b"STORED\r\n"
+        print("ms of processor for each flush:", ", ".join(f"{ns / MS:.2f}" for ns in spent))
+        assert max(spent) <= allowed, f"flush {spent.index(max(spent)) + 1} took {max(spent) / MS:.0f} ms"
+        wait_until(lambda: house.number("curr_items") <= 20, "what was flushed is swept", 30)
+
+
 class Unread(House):
     """Nobody reads what it says, in a pipe that is soon full."""
 
@@ -103,5 +121,5 @@ def a_log_that_nobody_reads(form):
         print(f"{dropped} lines dropped; a get waited {max(waits) / MS:.1f} ms at most")
 
 
-CASES = [a_check_of_all_memory]
+CASES = [a_check_of_all_memory, flushes_one_after_the_other]
 QUIET_CASES = [a_log_that_nobody_reads]

@@ -50,6 +50,9 @@ static void advance(struct record *record) {
 	if (!record->is_ready) wait(worker->turn, record);
 }
 
+/* What many ask for at a time, such as the map, finds no more room in the server's account of such texts. */
+static const char no_memory[] = "SERVER_ERROR out of memory\r\n";
+
 /* Into the output, when all before it was said. */
 void errand_say(struct record *record) {
 	struct connection *connection = record->connection;
@@ -57,8 +60,8 @@ void errand_say(struct record *record) {
 	record->errand->answer(record->errand, &text);
 	record->errand->destroy(record->errand);
 	record->errand = NULL;
-	if (text.failed)
-		connection_close(connection);
+	if (!record->is_mute && text.failed)
+		output_append(connection, no_memory, sizeof no_memory - 1);
 	else if (!record->is_mute)
 		output_append(connection, text.bytes, text.length);
 	text_deinit(&text);
@@ -105,7 +108,7 @@ static struct errand *say_later(struct text *text) {
 }
 
 void answers_begin_errand(struct connection *connection, const struct command *command) {
-	struct text text = {0};
+	struct text text = {.account = &connection->worker->server->texts};
 	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
 	if (!SNUG_GUARD(buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false)))) {
 		connection_close(connection); /* waits_for_memory() has looked */
@@ -119,7 +122,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 	}
 	if (errand == NULL) {
 		if (text.failed)
-			connection_close(connection);
+			answers_say(connection, no_memory, sizeof no_memory - 1);
 		else if (!command->reply.is_quiet)
 			answers_say(connection, text.bytes, text.length);
 		text_deinit(&text);
