@@ -85,6 +85,13 @@ def lists_have_none(server):
         for at in range(0, len(whole), PIECE_BYTES):
             conversation.send(whole[at : at + PIECE_BYTES])
         conversation.expect(hit(b"list", b"x")[: -len(END)] * 1000 + END, begin)
+    for blanks in (LINE_BYTES_MAX - 4, LINE_BYTES_MAX, 3 * LINE_BYTES_MAX):
+        for keys, answer in ((b"list", hit(b"list", b"x")), (b"list nolist", hit(b"list", b"x")), (b"", WRONG_COUNT)):
+            whole = b"get " + b" " * blanks + keys + b"\r\n"
+            conversation.ask(whole, answer)
+            for at in range(0, len(whole), PIECE_BYTES):
+                conversation.send(whole[at : at + PIECE_BYTES])
+            conversation.expect(answer, whole)
     conversation.close()
 
 

@@ -114,6 +114,8 @@ static void end_list(struct parser *parser, struct command *command) {
 	command_begin(command);
 	if (parser->is_broken)
 		command_say(command, NULL, 0);
+	else if (UNLIKELY(parser->is_keyless))
+		SAY(command, "ERROR\r\n");
 	else
 		SAY(command, "END\r\n");
 	command->is_listed = command->ends_list = true;
@@ -138,6 +140,7 @@ static bool next_key(struct parser *parser, const char *bytes, size_t length, st
 	*used += key_bytes;
 	command_begin(command);
 	command->is_listed = true;
+	parser->is_keyless = false;
 	parser->is_broken = !command_take_key(command, (struct word){at, key_bytes});
 	if (LIKELY(!parser->is_broken)) take_listed(parser, command);
 	return true;
@@ -210,9 +213,10 @@ static bool unfinished(struct parser *parser, const char *bytes, size_t length, 
 	size_t word = list_word(begin, (size_t)(end - begin), &list);
 	if (word == 0) return fail(command, too_long, sizeof too_long - 1, length, used);
 	command_begin(command);
-	const char *keys = begin_list(&list, begin + word, end, command);
+	list.is_keyless = !list.touches && skip_blanks(begin + word, end) == end;
+	const char *keys = list.is_keyless ? end : begin_list(&list, begin + word, end, command);
 	/* What stands before the keys has the bound, too: the time of gat might go on behind it. */
-	if (keys == end) return fail(command, too_long, sizeof too_long - 1, length, used);
+	if (keys == end && !list.is_keyless) return fail(command, too_long, sizeof too_long - 1, length, used);
 	if (keys == NULL) {
 		command->kind = COMMAND_FAIL;
 		*used = length;

@@ -84,9 +84,10 @@ struct command {
 
 /* What the parser is in the midst of: zero in the beginning. */
 struct parser {
-	uint8_t list;   /* keys of a get line are to come: 1 + enum answer_form; 0: none */
-	bool touches;   /* gat, gats */
-	bool is_broken; /* a key of the list was wrong, and that was answered: what is left of the line is passed over */
+	uint8_t list;    /* keys of a get line are to come: 1 + enum answer_form; 0: none */
+	bool touches;    /* gat, gats */
+	bool is_keyless; /* blanks alone so far, more than the bound: no key may come */
+	bool is_broken;  /* a key of the list was wrong, and that was answered: what is left of the line is passed over */
 	int64_t exptime;
 };
 
