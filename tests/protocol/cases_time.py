@@ -119,6 +119,15 @@ CASES = [
     ),
     case("t runs down", (meta_set(b"@", b"x", b"T100"), HD), 2.0, (b"mg @ t\r\n", b"HD t<t:98>\r\n")),
     case("l runs up", (meta_set(b"@", b"x"), HD), 2.0, (b"mg @ l u\r\n", b"HD l<t:2>\r\n"), (b"mg @ l\r\n", b"HD l<t:2>\r\n")),
+    case(
+        "l and la begin anew with each use",
+        (meta_set(b"@", b"x"), HD),
+        2.0,
+        (b"mg @ l\r\nmg @ l\r\n", b"HD l<t:2>\r\nHD l<t:0>\r\n"),
+        2.0,
+        (b"get @\r\nmg @ l u\r\n", hit(b"@", b"x") + b"HD l<t:0>\r\n"),
+        (b"me @\r\n", b"ME @ exp=-1 la=<t:0> cas=<n> fetch=yes cls=<n> size=<n>\r\n"),
+    ),
     case("l begins anew with a set", (meta_set(b"@", b"x"), HD), 2.0, (meta_set(b"@", b"x"), HD), (b"mg @ l\r\n", b"HD l<t:0>\r\n")),
     case(
         "recache when the end comes near",

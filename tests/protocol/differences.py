@@ -6,7 +6,6 @@ Every entry is a decision: what is not here must be answered as memcached answer
 # These cases are for memcached only.
 SNUGD_DIFFERS = {
     "meta_get: an item remembers that its key came in base64": "snugd does not keep how a key was written; it answers as it was asked",
-    "time: l begins anew with a set": "snugd keeps the time of the last use in 3 bits, which the next use, not a set, renews: l is about right",
 }
 
 # These are for snugd only.
@@ -17,5 +16,6 @@ MEMCACHED_DIFFERS = {
     "strangers: one bound for lines": "memcached carries out a long line that comes in one piece, up to 16 KiB",
     "strangers: lists have none": "memcached hangs up at a long gat that comes in pieces",
     "stats: unknown figures are absent": "memcached knows them",
+    "time: l and la begin anew with each use": "memcached begins anew with some uses",
     "crowd: a refused value leaves no old one": "memcached says why in other words, and keeps the old value of a large item that it refuses",
 }
