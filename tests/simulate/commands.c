@@ -70,8 +70,9 @@ static struct own_key *some_own(struct client *client, bool is_number) {
 static void make_value(const struct own_key *key, const struct run *run, struct value *out) {
 	size_t length = below(50);
 	if (happens(500)) length = below(1500);
-	if (happens(150)) length = below(20000);
-	if (happens(40)) length = below(run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2 : 250000);
+	if (happens(run->is_large ? 300 : 150)) length = below(20000);
+	if (happens(run->is_large ? 400 : 40))
+		length = below(run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2 : 250000);
 	char digits[24];
 	if (key->is_number)
 		length = (size_t)snprintf(digits, sizeof digits, "%llu",
@@ -143,7 +144,7 @@ static void store_own(struct client *client, struct asked *asked) {
 static void store_shared(struct client *client, struct asked *asked) {
 	struct shared_key *key = &client->run->shared[below(SHARED_KEYS)];
 	uint64_t id = ++client->run->last_id;
-	shared_value(key, id, 20 + below(happens(100) ? 60000 : 400), &asked->value);
+	shared_value(key, id, 20 + below(happens(client->run->is_large ? 600 : 100) ? 60000 : 400), &asked->value);
 	asked->key[0] = (struct target){.shared = key, .write = shared_begin(key, id, WRITTEN_VALUE)};
 	say_store(client, asked, key->name);
 }
@@ -375,8 +376,9 @@ static void say_long(struct client *client, const char *head, const char *piece,
 }
 
 static void say_wild(struct client *client) {
-	static const char *const heads[] = {"mg w v T", "ms w 5 T", "md w q T", "ma w D", "get ",
-										"set w ",   "mg ",      "",         "gat 0 ", "ms w 1000 b O"};
+	static const char *const heads[] = {
+		"mg w v T", "ms w 5 T",      "md w q T", "ma w D",      "get ",   "set w ",    "mg ",          "",
+		"gat 0 ",   "ms w 1000 b O", "mg w v O", "mg w1 q k O", "md w O", "ma w N0 O", "ms w 20000 O", "ms dw== 3 b O"};
 	static const char *const pieces[] = {"0", "a", "w ", "w1 ", " v", "\t", "AAAA", "k f s c "};
 	static const char *const lines[] = {
 		"ms dw== 3 b\r\nabc",

@@ -226,11 +226,8 @@ static bool judge_get(struct judged *judged, bool *is_done) {
 		return bytes > 0;
 	}
 	*is_done = true;
-	if (begins(&judged->line, "SERVER_ERROR ") && judged->client->run->rules.loses) {
-		/* What follows may be the answer's rest or the next answer. A careful client begins anew. */
-		judged->client->is_confused = true;
-		return take_line(judged);
-	}
+	/* In place of all that is left of it, END included. */
+	if (begins(&judged->line, "SERVER_ERROR ") && judged->client->run->rules.loses) return take_line(judged);
 	if (!is_line(&judged->line, "END")) fail(judged, "no answer to a get");
 	for (; asked->keys_answered < asked->key_count; asked->keys_answered++)
 		judge_miss(judged, &asked->key[asked->keys_answered]);

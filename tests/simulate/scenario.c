@@ -56,6 +56,8 @@ static void make_run(struct scenario *scenario, struct choice *choice) {
 	run->has_flush = chance(choice, 250);
 	run->has_expiry = chance(choice, 400);
 	run->is_slow = chance(choice, 300);
+	run->is_large = chance(choice, 300);
+	run->is_rude = chance(choice, 300);
 	uint64_t memory_mib = 64 * run->workers;
 	if (chance(choice, 300)) {
 		memory_mib = run->workers * choose_between(choice, 1, 3);
@@ -86,10 +88,18 @@ static struct settings read_settings(struct scenario *scenario) {
 	return settings;
 }
 
+/* Which keys share a worker and a group is a matter of chance, too. */
+static void choose_hash_secret(void) {
+	unsigned char secret[SNUG_HASH_SECRET_BYTES];
+	test_random_fill(secret, sizeof secret, choose(world_choice(), UINT64_MAX));
+	if (snug_hash_secret_set(secret) != SNUG_OK) world_fail("the hash secret cannot be set");
+}
+
 static struct server *start_server(struct scenario *scenario, const struct listeners *listeners) {
 	struct server *server = NULL;
 	struct settings settings = read_settings(scenario);
 	const snug_log log = {.write = log_line, .context = scenario, .level = SNUG_LOG_DEBUG};
+	choose_hash_secret();
 	(void)world_enter_server(true);
 	snug_error error = server_create(&settings, listeners, &log, &server);
 	(void)world_enter_server(false);
@@ -134,6 +144,12 @@ static bool is_quiet(void *context) {
 	return true;
 }
 
+static const char *worker_name(uint32_t index) {
+	static char name[32];
+	snprintf(name, sizeof name, "snugd-%u", index);
+	return name;
+}
+
 /* Whoever goes gives all back. */
 static void require_nothing_held(const struct scenario *scenario) {
 	for (uint32_t i = 0; i < scenario->run.workers; i++) {
@@ -144,6 +160,12 @@ static void require_nothing_held(const struct scenario *scenario) {
 		for (uint32_t kind = 0; kind < CELL_KINDS; kind++)
 			if (memory->taken[kind] > 0)
 				world_fail("worker %u: %u cells of kind %u are held by nobody", i, memory->taken[kind], kind);
+		snug_shard_stats stats;
+		world_impersonate(worker_name(i));
+		snug_error error = snug_shard_stats_get(worker->shard, &stats);
+		world_impersonate(NULL);
+		if (error || stats.leases > 0)
+			world_fail("worker %u: %llu leases are held by nobody", i, (unsigned long long)stats.leases);
 		if (worker->connections.current != 0 || worker->turn->away != 0)
 			world_fail("worker %u: a count is not 0 at the end", i);
 	}
@@ -183,10 +205,11 @@ void scenario_run(struct choice *choice, bool is_told, struct scenario_figures *
 	make_shared(&scenario.run);
 	const struct run *run = &scenario.run;
 	if (is_told)
-		fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s\n", run->workers, scenario.memory,
-				run->client_count, run->batches, run->rules.loses ? ", loses" : "",
+		fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s%s%s\n", run->workers,
+				scenario.memory, run->client_count, run->batches, run->rules.loses ? ", loses" : "",
 				run->rules.refuses ? ", refuses" : "", run->has_flush ? ", flushes" : "",
-				run->has_expiry ? ", expires" : "", run->is_slow ? ", slow readers" : "");
+				run->has_expiry ? ", expires" : "", run->is_slow ? ", slow" : "", run->is_large ? ", large" : "",
+				run->is_rude ? ", rude" : "");
 	world_run(choice, &scenario.weather, run_scenario, &scenario);
 	*out = (struct scenario_figures){
 		.answers = run->answers, .trace = run->trace ^ world_now_ns(), .now_ns = world_now_ns()};

@@ -176,7 +176,7 @@ static void do_batch(struct client *client) {
 		return;
 	}
 	commands_fill(client);
-	if (happens(60))
+	if (happens(client->run->is_rude ? 300 : 60))
 		end_rudely(client);
 	else if (happens(60))
 		end_politely(client);

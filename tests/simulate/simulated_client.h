@@ -1,8 +1,8 @@
 /* simulate/simulated_client.h: one client of a simulated server: what it has asked, in order, and what it thinks of the answers.
  *
- *     commands.c  fills a batch: bytes to send, and for each command what was asked       (struct asked)
- *     simulated_client.c    sends, receives, waits; ends connections in bad ways; says who waits for ever
- *     judge.c     takes one answer after the other, and compares it with the model
+ *     commands.c          fills a batch: bytes to send, and for each command what was asked (struct asked)
+ *     simulated_client.c  sends, receives, waits; ends connections in bad ways; says who waits for ever
+ *     judge.c             takes one answer after the other, and compares it with the model
  *
  * A client is a thread of the simulation, so its code waits as a client's does. */
 #ifndef SIMULATE_CLIENT_H
@@ -65,7 +65,9 @@ struct run {
 	struct rules rules;
 	bool has_flush;
 	bool has_expiry;
-	bool is_slow; /* clients dawdle */
+	bool is_slow;  /* clients dawdle */
+	bool is_large; /* most values are too large to be copied */
+	bool is_rude;  /* many connections end in the midst of something */
 	uint32_t workers;
 	uint32_t client_count;
 	uint32_t batches;
