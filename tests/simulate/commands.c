@@ -72,7 +72,9 @@ static void make_value(const struct own_key *key, const struct run *run, struct 
 	if (happens(500)) length = below(1500);
 	if (happens(run->is_large ? 300 : 150)) length = below(20000);
 	if (happens(run->is_large ? 400 : 40))
-		length = below(run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2 : 250000);
+		length = below(run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2
+					   : happens(200)                     ? 700000
+														  : 100000);
 	char digits[24];
 	if (key->is_number)
 		length = (size_t)snprintf(digits, sizeof digits, "%llu",
@@ -375,6 +377,19 @@ static void say_long(struct client *client, const char *head, const char *piece,
 	say(client, "\r\n");
 }
 
+/* A large value, whole. */
+static void say_large(struct client *client) {
+	static char value[1000];
+	size_t length = 16000 + below(happens(300) ? 500000 : 100000);
+	say(client, "set w%llu 0 0 %zu\r\n", (unsigned long long)below(20), length);
+	memset(value, 'w', sizeof value);
+	for (size_t left = length, part; left > 0; left -= part) {
+		part = left < sizeof value ? left : sizeof value;
+		put(client, value, part);
+	}
+	say(client, "\r\n");
+}
+
 static void say_wild(struct client *client) {
 	static const char *const heads[] = {
 		"mg w v T", "ms w 5 T",      "md w q T", "ma w D",      "get ",   "set w ",    "mg ",          "",
@@ -395,12 +410,15 @@ static void say_wild(struct client *client) {
 		"incr w 1 noreply",
 		"ma w N0 J13 q v",
 		"mg w t l h k q s f c v",
+		"get w w1 w2 w3 w4",
+		"get w5 w6 w7 w8 w9",
+		"mg w3 v",
 		"flush_all noreply",
 		"verbosity 0 noreply",
 		"quit",
 	};
 	unsigned char noise[300];
-	switch (below(6)) {
+	switch (below(8)) {
 	case 0:
 	case 1:
 		say_long(client, heads[below(sizeof heads / sizeof *heads)], pieces[below(sizeof pieces / sizeof *pieces)],
@@ -412,6 +430,9 @@ static void say_wild(struct client *client) {
 		say(client, "\r\n");
 		break;
 	case 3:
+		say_large(client);
+		break;
+	case 4:
 		say(client, "ms w%llu %llu\r\n", (unsigned long long)below(20), (unsigned long long)below(400000));
 		break;
 	default: {

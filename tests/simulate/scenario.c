@@ -29,7 +29,7 @@ struct scenario {
 /* Memory is refused, commits and inboxes too: everything may fail, nothing may break. */
 static void make_refusing(struct scenario *scenario, struct choice *choice) {
 	scenario->weather.refuse_memory = (uint32_t)choose(choice, 60);
-	scenario->weather.refuse_commit = (uint32_t)choose(choice, 60);
+	scenario->weather.refuse_commit = (uint32_t)choose(choice, chance(choice, 300) ? 700 : 60);
 	scenario->weather.refuse_request = (uint32_t)choose(choice, 300);
 	scenario->run.rules.refuses = scenario->run.rules.loses = true;
 }
@@ -37,6 +37,7 @@ static void make_refusing(struct scenario *scenario, struct choice *choice) {
 static void make_weather(struct scenario *scenario, struct choice *choice) {
 	struct run *run = &scenario->run;
 	scenario->weather.preempt = 5 + (uint32_t)choose(choice, 100);
+	scenario->weather.late_close = (uint32_t)choose(choice, 950);
 	if (chance(choice, 400)) scenario->weather.wake_early = (uint32_t)choose(choice, 10);
 	if (chance(choice, 300)) {
 		scenario->weather.stall = 1 + (uint32_t)choose(choice, 3);

@@ -9,6 +9,7 @@
 #define MS UINT64_C(1000000)
 #define LONG_PATIENCE_NS (30000 * MS) /* of what the coordinator does, and of all workers */
 #define WILD_PATIENCE_NS (50 * MS)
+#define WILD_BYTES_MAX ((size_t)2 << 20) /* a line of keys may ask for hundreds of times as much */
 
 static bool happens(uint32_t per_mille) {
 	return chance(world_choice(), per_mille);
@@ -41,13 +42,14 @@ static bool send_some(struct client *client, size_t until) {
 static bool receive_some(struct client *client) {
 	char bytes[4096];
 	size_t got = socket_take(client->socket, bytes, happens(200) ? 1 + choose(world_choice(), 100) : sizeof bytes);
+	if (got == 0) return false;
 	if (client->in_bytes + got > client->in_room) {
 		client->in_room = (client->in_bytes + got) * 2;
 		client->in = plain_realloc(client->in, client->in_room);
 	}
 	memcpy(client->in + client->in_bytes, bytes, got);
 	client->in_bytes += got;
-	return got > 0;
+	return true;
 }
 
 static bool may_go_on(void *context) {
@@ -151,15 +153,17 @@ static void end_rudely(struct client *client) {
 
 /* Nothing of it is judged: that the server lives, and others do not notice, is all that is asked. */
 static void go_wild(struct client *client) {
+	bool runs = happens(500); /* as soon as all is said */
 	commands_fill_wild(client);
 	while (!(client->in_bytes >= 4 && memcmp(client->in + client->in_bytes - 4, "MN\r\n", 4) == 0)) {
 		bool any = send_some(client, client->out_bytes);
 		dawdle(client);
 		any |= receive_some(client);
+		if ((runs && client->sent_bytes == client->out_bytes) || client->in_bytes > WILD_BYTES_MAX) break;
 		if (any) continue;
 		if (socket_is_over(client->socket) || !wait_for(may_go_on, client, WILD_PATIENCE_NS)) break;
 	}
-	leave(client, happens(300));
+	leave(client, happens(600));
 }
 
 static void begin_batch(struct client *client) {
@@ -171,7 +175,7 @@ static void begin_batch(struct client *client) {
 static void do_batch(struct client *client) {
 	begin_batch(client);
 	if (!client->is_connected) connect(client);
-	if (!client->is_operator && happens(60)) {
+	if (!client->is_operator && happens(client->run->is_rude ? 300 : 60)) {
 		go_wild(client);
 		return;
 	}

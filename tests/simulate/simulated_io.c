@@ -213,7 +213,7 @@ static bool tell_closed(struct simulated_io *self) {
 	while (told != NULL) {
 		struct io_stream *stream = told;
 		told = stream->next;
-		if (happens(300)) {
+		if (happens(world_weather()->late_close)) {
 			stream->next = self->closed;
 			self->closed = stream;
 			continue;

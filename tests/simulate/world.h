@@ -23,6 +23,7 @@ struct world_weather {
 	uint32_t stall;          /* at a step: a thread does not run for a while */
 	uint64_t stall_ns;       /* .. at most so long */
 	uint32_t wake_early;     /* a sleeper wakes for nothing */
+	uint32_t late_close;     /* a closed socket is told of one poll later */
 	uint32_t refuse_memory;  /* of malloc, once world_arm was called */
 	uint32_t refuse_commit;  /* of snug_os, likewise */
 	uint32_t refuse_request; /* batches to an inbox find it full, likewise */
