@@ -4,7 +4,7 @@
     check_memcached.py PROGRAM SOURCE [NAME..]     SOURCE: memcached's source, of 1.6.45 or near it; NAME: some of the tests, without .t
 
 Each test gets a directory in which snugd is memcached-debug (as_memcached.py). Printed are which pass, which do not apply, and which fail in how many of
-their assertions. docs/memcached-tests.md lists those that fail, with the reason. The exit status is 0 if exactly these fail, in exactly as many assertions.
+their assertions. docs/memcached-tests.md lists those that fail, with the reason. The exit status is 0 if these fail and no others, in as many assertions as it says.
 """
 
 import os
@@ -22,7 +22,7 @@ TIMEOUT_S = 90
 
 
 def known_failures():
-    """{test: "N of M", "some", or "stops"}, from the page's table."""
+    """{test: "N of M", "some", "at times", or "stops"}, from the page's table."""
     rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
     return {name: how.strip() for name, how in rows}
 
@@ -82,8 +82,8 @@ def judge(said, status):
 def is_expected(result, expected):
     if expected == "ok":
         return result == "ok" or result.startswith("does not apply")
-    if expected == "some":
-        return re.fullmatch(r"\d+ of \d+", result) is not None
+    if expected in ("some", "at times"):
+        return re.fullmatch(r"\d+ of \d+", result) is not None or (result == "ok" and expected == "at times")
     return result == expected
 
 
