@@ -15,6 +15,7 @@
 #include "work/channel.h"
 #include "work/duty.h"
 #include "work/job.h"
+#include "work/yielding.h"
 
 #include <snug/workers.h>
 #include <stdatomic.h>
@@ -100,6 +101,7 @@ struct worker {
 	/* owner only */
 	snug_pools *pools;
 	struct duty duty;
+	struct yielding yielding;
 	struct held_job jobs[JOB_PRIORITY_COUNT];
 	uint32_t jobs_held;
 	uint64_t published_ns;

@@ -5,7 +5,7 @@
  * maintenance there is no time-out: an idle worker does not wake up.
  *
  * Before a worker sleeps it gives its processor away once and looks again: a client that is about to send on a busy machine then
- * pays no wake-up.
+ * pays no wake-up. Where others than clients want the processor it does not (work/yielding.h).
  *
  * THE END. Whoever stops sets `stopping` and closes the inboxes, which wakes the worker. The worker closes its inbox itself as well,
  * because only the return of close says that no sender is inside any more: what it receives from then on is the rest. So nothing that was
@@ -125,14 +125,18 @@ static void rest(struct worker *worker) {
 
 static void loop(struct worker *worker) {
 	const snug_workers *workers = worker->workers;
+	bool yielded = false;
 	while (!atomic_load_explicit(&workers->stopping, memory_order_acquire)) {
 		bool worked = serve(worker);
 		uint64_t now_ns = os_now_ns();
 		mark_turn(worker, now_ns);
+		if (yielded) yielding_judge(&worker->yielding, now_ns);
 		if (worked) worker->duty.traffic_ns = now_ns;
 		if (jobs_pending(worker)) maintain(worker, now_ns);
 		if (now_ns - worker->published_ns >= PUBLISH_EVERY_NS) worker_publish(worker, now_ns);
-		if (!worked) rest(worker);
+		bool may_rest = !worked && (yielded || !yielding_try(&worker->yielding));
+		if (may_rest) rest(worker);
+		yielded = !worked && !may_rest;
 	}
 }
 
