@@ -315,6 +315,13 @@ bool operator_create(struct server *server, const struct listeners *listeners, s
 	return true;
 }
 
+static bool has_thread(struct operator_door *door, const struct seat *seat) {
+	pthread_mutex_lock(&door->mutex);
+	bool is_taken = seat->state != SEAT_FREE;
+	pthread_mutex_unlock(&door->mutex);
+	return is_taken;
+}
+
 void operator_stop(struct operator_door *door) {
 	if (door == NULL || door->is_stopped) return;
 	door->is_stopped = true;
@@ -322,7 +329,7 @@ void operator_stop(struct operator_door *door) {
 	os_event_signal(door->stop_event);
 	os_thread_join(&door->doorkeeper);
 	for (uint32_t i = 0; i < OPERATORS_MAX; i++)
-		if (door->seat[i].state != SEAT_FREE) os_thread_join(&door->seat[i].thread);
+		if (has_thread(door, &door->seat[i])) os_thread_join(&door->seat[i].thread);
 }
 
 void operator_destroy(struct operator_door *door) {
