@@ -30,7 +30,7 @@ struct scenario {
 static void make_refusing(struct scenario *scenario, struct choice *choice) {
 	scenario->weather.refuse_memory = (uint32_t)choose(choice, 60);
 	scenario->weather.refuse_commit = (uint32_t)choose(choice, chance(choice, 300) ? 700 : 60);
-	scenario->weather.refuse_request = (uint32_t)choose(choice, 300);
+	scenario->weather.refuse_request = (uint32_t)choose(choice, chance(choice, 400) ? 960 : 300);
 	scenario->run.rules.refuses = scenario->run.rules.loses = true;
 }
 

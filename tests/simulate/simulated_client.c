@@ -141,7 +141,8 @@ static void end_politely(struct client *client) {
 /* Some of the batch, no matter where it is cut, and away. */
 static void end_rudely(struct client *client) {
 	size_t until = choose(world_choice(), client->out_bytes + 1);
-	for (uint64_t tries = choose(world_choice(), 40); tries > 0 && client->answered < client->asked_count; tries--) {
+	for (uint64_t tries = choose(world_choice(), happens(300) ? 400 : 40);
+		 tries > 0 && client->answered < client->asked_count; tries--) {
 		(void)send_some(client, until);
 		if (happens(300)) (void)receive_some(client);
 		while (judge_take(client)) {
@@ -154,12 +155,13 @@ static void end_rudely(struct client *client) {
 /* Nothing of it is judged: that the server lives, and others do not notice, is all that is asked. */
 static void go_wild(struct client *client) {
 	bool runs = happens(500); /* as soon as all is said */
+	size_t most_bytes = happens(500) ? choose(world_choice(), WILD_BYTES_MAX) : WILD_BYTES_MAX;
 	commands_fill_wild(client);
 	while (!(client->in_bytes >= 4 && memcmp(client->in + client->in_bytes - 4, "MN\r\n", 4) == 0)) {
 		bool any = send_some(client, client->out_bytes);
 		dawdle(client);
 		any |= receive_some(client);
-		if ((runs && client->sent_bytes == client->out_bytes) || client->in_bytes > WILD_BYTES_MAX) break;
+		if ((runs && client->sent_bytes == client->out_bytes) || client->in_bytes > most_bytes) break;
 		if (any) continue;
 		if (socket_is_over(client->socket) || !wait_for(may_go_on, client, WILD_PATIENCE_NS)) break;
 	}
