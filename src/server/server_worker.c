@@ -307,16 +307,29 @@ static bool waits_for_more(const struct connection *connection) {
 		   connection->output_bytes < SEND_SOON_BYTES;
 }
 
+/* With its share of this turn, if it has not had it yet. */
+static void go_on(struct connection *connection) {
+	if (connection_has_share(connection)) {
+		connection->is_held = false;
+		connection_resume(connection);
+	} else {
+		connection_mark_dirty(connection);
+	}
+}
+
+/* Its next share comes with the next turn, and what it has asked by then goes in one send. */
+static bool waits_for_its_turn(struct connection *connection) {
+	return connection->is_held && !connection->is_blocked && connection_has_room(connection) &&
+		   !connection_has_share(connection) && (connection->last_out == NULL || !connection->last_out->is_lease);
+}
+
 static void flush_one(struct connection *connection) {
-	if (!waits_for_more(connection)) output_flush(connection);
+	if (!waits_for_more(connection) && !waits_for_its_turn(connection)) output_flush(connection);
 	/* Those that waited until some of the output had gone. */
 	if (connection->output_bytes < OUTPUT_BYTES_MAX && connection->first_answer != NULL &&
 		connection->first_answer->is_ready)
 		answers_drain(connection);
-	if (connection->is_held && !connection->is_blocked && connection_has_room(connection)) {
-		connection->is_held = false;
-		connection_resume(connection);
-	}
+	if (connection->is_held && !connection->is_blocked && connection_has_room(connection)) go_on(connection);
 	if (is_over(connection)) connection_close(connection);
 }
 
@@ -387,6 +400,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	uint64_t began_ns = os_now_ns();
 	turn->began_ns = began_ns;
+	turn->number++;
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	bool worked = turn->away > 0 && take_answers(worker);

@@ -7,6 +7,7 @@
 import os
 import pwd
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -132,6 +133,35 @@ def test_each_connection_is_told_of_once_while_others_come_and_go():
             states = re.findall(rb"STAT (\d+):state ", answer)
             assert len(states) == len(set(states)) and 501 <= len(states) <= 541 + 40, (asked, len(states))
         assert len(stay) == 500
+
+
+FLOOD = 5000
+
+
+def test_a_flooder_leaves_the_others_their_turns():
+    """Both have asked when the server looks: the number tells how many of the flooder's commands came before the other's only one."""
+    for form in (["--io", "uring"], ["--io", "epoll"]):
+        try:
+            server = Server("-t", "1", *form)
+        except AssertionError:
+            assert form == ["--io", "uring"], form  # a kernel that does not let us
+            continue
+        with server:
+            flooder, polite = server.connect(), server.connect()
+            assert ask(polite, b"set n 0 0 1\r\n0\r\nget n").startswith(b"STORED\r\nVALUE n")
+            assert ask(flooder, b"get n").startswith(b"VALUE n")
+            server.process.send_signal(signal.SIGSTOP)
+            flooder.sendall(b"incr n 1\r\n" * FLOOD)
+            polite.sendall(b"incr n 1\r\n")
+            server.process.send_signal(signal.SIGCONT)
+            before = int(take(polite, b"\r\n"))
+            assert before <= 200, (form, before)
+            answers = b""
+            while answers.count(b"\r\n") < FLOOD:
+                answers += take(flooder, b"\r\n")
+            numbers = [int(number) for number in answers.split()]
+            assert numbers == [number + (number >= before) for number in range(1, FLOOD + 1)], form
+            assert int(re.search(rb"conn_yields (\d+)", ask(polite, b"stats"))[1]) > FLOOD / 100, form
 
 
 sys.exit(run_tests(globals()))

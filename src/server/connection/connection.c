@@ -88,7 +88,7 @@ static void drop_input(struct connection *connection) {
 	if (connection->input_room == 0) return;
 	buffers_give_input(&turn_of(connection)->buffers, connection->input, connection->input_room);
 	connection->input = NULL;
-	connection->input_bytes = connection->input_room = 0;
+	connection->input_at = connection->input_bytes = connection->input_room = 0;
 }
 
 void connection_closed(struct connection *connection) {
@@ -112,6 +112,19 @@ void connection_reap(struct connection *connection) {
 
 /* ------------------------------------------------------------------ input ------------------ */
 
+void connection_yield(struct connection *connection) {
+	if (!connection->is_held) connection->worker->connections.yields++;
+	connection->is_held = true;
+	connection_mark_dirty(connection);
+}
+
+/* What comes for a value, or is skipped, takes of the connection's share of the turn, too. */
+static bool may_take_bytes(struct connection *connection) {
+	if (LIKELY(connection_has_share(connection))) return true;
+	connection_yield(connection);
+	return false;
+}
+
 /* Takes what can be taken now; tells how many bytes. */
 static size_t consume(struct connection *connection, const char *bytes, size_t length) {
 	size_t at = 0;
@@ -123,6 +136,7 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 			at += connection_commands(connection, bytes + at, length - at);
 			break;
 		case INPUT_SKIP: {
+			if (!may_take_bytes(connection)) return at;
 			uint64_t part = connection->skip_bytes < length - at ? connection->skip_bytes : length - at;
 			connection->skip_bytes -= part;
 			at += part;
@@ -130,6 +144,7 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 			break;
 		}
 		case INPUT_FILL:
+			if (!may_take_bytes(connection)) return at;
 			at += sink_take(connection, bytes + at, length - at);
 			break;
 		case INPUT_WAIT:
@@ -139,17 +154,24 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 			return length;
 		}
 		if (at == before && connection->input_state == state) break;
+		connection_spend(connection, at - before);
 	}
 	return at;
 }
 
+/* Behind what there is; what has been taken makes room first. */
 static bool ensure_input_room(struct connection *connection, size_t bytes) {
 	struct buffers *buffers = &turn_of(connection)->buffers;
-	if (bytes <= connection->input_room) return true;
+	if (connection->input_at + bytes <= connection->input_room) return true;
+	if (bytes <= connection->input_room) {
+		memmove(connection->input, connection->input + connection->input_at, connection->input_bytes);
+		connection->input_at = 0;
+		return true;
+	}
 	uint32_t room = (uint32_t)bytes;
 	char *input = buffers_take_input(buffers, &room, connection_right(connection, bytes <= RECORD_BYTES));
 	if (input == NULL) return false;
-	if (connection->input_bytes > 0) memcpy(input, connection->input, connection->input_bytes);
+	if (connection->input_bytes > 0) memcpy(input, connection->input + connection->input_at, connection->input_bytes);
 	uint32_t kept_bytes = connection->input_bytes;
 	drop_input(connection);
 	connection->input = input;
@@ -158,23 +180,34 @@ static bool ensure_input_room(struct connection *connection, size_t bytes) {
 	return true;
 }
 
-static void append_input(struct connection *connection, const char *bytes, size_t length) {
-	if (!ensure_input_room(connection, connection->input_bytes + length)) {
-		connection_close_for_memory(connection);
-		return;
-	}
-	memcpy(connection->input + connection->input_bytes, bytes, length);
+static bool append_input(struct connection *connection, const char *bytes, size_t length) {
+	if (!ensure_input_room(connection, connection->input_bytes + length)) return false;
+	memcpy(connection->input + connection->input_at + connection->input_bytes, bytes, length);
 	connection->input_bytes += (uint32_t)length;
+	return true;
+}
+
+/* Where there is no memory to keep what is more than a share, it is carried out at once: nobody is closed for what others hold. */
+static void take_directly(struct connection *connection, const char *bytes, size_t length) {
+	size_t used = consume(connection, bytes, length);
+	while (used < length && !connection->is_closing && !append_input(connection, bytes + used, length - used)) {
+		if (connection_has_share(connection)) {
+			connection_close_for_memory(connection);
+			return;
+		}
+		connection_renew_share(connection);
+		used += consume(connection, bytes + used, length - used);
+	}
 }
 
 static void consume_input(struct connection *connection) {
-	size_t used = consume(connection, connection->input, connection->input_bytes);
+	size_t used = consume(connection, connection->input + connection->input_at, connection->input_bytes);
 	if (used == connection->input_bytes) {
 		drop_input(connection);
 		return;
 	}
+	connection->input_at += (uint32_t)used;
 	connection->input_bytes -= (uint32_t)used;
-	if (used > 0) memmove(connection->input, connection->input + used, connection->input_bytes);
 }
 
 /* Whoever sends faster than he is served waits in his own kernel. */
@@ -199,11 +232,11 @@ void connection_received(struct connection *connection, const char *bytes, size_
 		return;
 	}
 	if (LIKELY(connection->input_bytes == 0)) {
-		size_t used = consume(connection, bytes, length);
-		if (used < length && !connection->is_closing) append_input(connection, bytes + used, length - used);
+		take_directly(connection, bytes, length);
+	} else if (append_input(connection, bytes, length)) {
+		consume_input(connection);
 	} else {
-		append_input(connection, bytes, length);
-		if (!connection->is_closing) consume_input(connection);
+		connection_close_for_memory(connection);
 	}
 	/* What comes after a pause may be the last that was held back. */
 	if (UNLIKELY(connection->input_bytes > 0 || connection->is_paused)) pause_or_resume(connection);

@@ -105,24 +105,28 @@ struct connection {
 	struct connection *next_dirty;
 	struct connection *next_blocked;
 	uint32_t last_active_s;
+	uint32_t turn_number; /* whose share the next two are of */
+	uint32_t turn_keys;
+	uint32_t turn_bytes;
 	uint64_t progress_ns; /* when the output began, or some of it went */
 	uint8_t input_state;  /* enum connection_input_state */
 	bool is_open;         /* the io knows it */
 	bool is_closing;      /* nothing is said or heard any more */
 	bool is_sending;
 	bool is_paused;
-	bool is_held;          /* parses nothing until some of what it has asked was answered and sent */
-	bool is_dirty;         /* on the list of those with something to send */
-	bool is_blocked;       /* on the list of those that wait for records */
-	bool has_ended;        /* the peer has sent all it will */
-	uint8_t door;          /* enum listener_kind: which kind of listener accepted it */
-	bool is_listing;       /* what is being carried out is of a list of keys */
-	uint64_t lists;        /* of keys, that have ended */
+	bool is_held;    /* parses nothing until some of what it has asked was answered and sent, or until its next turn */
+	bool is_dirty;   /* on the list of those with something to send */
+	bool is_blocked; /* on the list of those that wait for records */
+	bool has_ended;  /* the peer has sent all it will */
+	uint8_t door;    /* enum listener_kind: which kind of listener accepted it */
+	bool is_listing; /* what is being carried out is of a list of keys */
+	uint64_t lists;  /* of keys, that have ended */
 	uint64_t failed_list;  /* connection_list(): an error was said in place of what was left of it; 0: of none */
 	uint64_t refused_list; /* the same, but the error waits in a text for those before it */
 	struct parser parser;
 	uint64_t skip_bytes;
-	char *input; /* the unfinished command, and what came behind it */
+	char *input;       /* the unfinished command, and what came behind it */
+	uint32_t input_at; /* where it begins; before it lies what has been taken */
 	uint32_t input_bytes;
 	uint32_t input_room;
 	uint32_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came */
@@ -157,6 +161,7 @@ struct turn {
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;
 	struct connection *blocked;
+	uint32_t number;         /* of the turn; comes round */
 	uint64_t began_ns;       /* the turn */
 	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
 	bool relieves;           /* connections are being closed for it, some in each turn */
@@ -207,6 +212,30 @@ void connection_closed(struct connection *connection);
 void connection_reap(struct connection *connection);
 /* Goes on with what was received and held back. */
 void connection_resume(struct connection *connection);
+
+/* A connection's share of a turn: settings.turn_commands, of which each counts for as many keys of a list, and bytes of values. */
+#define TURN_KEYS 8u
+#define TURN_BYTES 262144u
+
+static inline void connection_renew_share(struct connection *connection) {
+	connection->turn_number = turn_of(connection)->number;
+	connection->turn_keys = connection->worker->server->settings.turn_commands * TURN_KEYS;
+	connection->turn_bytes = TURN_BYTES;
+}
+
+/* Whether it may have more carried out in this turn. */
+static inline bool connection_has_share(struct connection *connection) {
+	if (connection->turn_number != turn_of(connection)->number) connection_renew_share(connection);
+	return connection->turn_keys > 0 && connection->turn_bytes > 0;
+}
+
+static inline void connection_spend(struct connection *connection, size_t bytes) {
+	connection->turn_bytes = bytes < connection->turn_bytes ? connection->turn_bytes - (uint32_t)bytes : 0;
+}
+
+/* Its share is used up: it goes on in the next turn, after the others. */
+void connection_yield(struct connection *connection);
+
 /* Nothing more is parsed where this is false. */
 static inline bool connection_has_room(const struct connection *connection) {
 	return connection->output_bytes < OUTPUT_BYTES_MAX && connection->records < RECORDS_MAX;

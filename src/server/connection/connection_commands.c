@@ -2,7 +2,9 @@
  *
  * Commands are parsed ahead, up to BATCH_COMMANDS, until one that needs more than its line. Then the index lines and items that they will touch
  * are asked for all at once (hash all, prefetch all), and they are carried out in order. A connection that gets blocked in the midst of a
- * batch forgets what it has parsed ahead, and parses it again when it goes on. */
+ * batch forgets what it has parsed ahead, and parses it again when it goes on.
+ *
+ * A connection whose share of the turn is used up yields after the batch: half of a batch would bring half as much at once from memory. */
 #include "base/bits.h"
 #include "server/connection/connection.h"
 #include "server/errand/errand.h"
@@ -258,6 +260,12 @@ static uint32_t room_for_commands(struct connection *connection) {
 	return left < BATCH_COMMANDS ? left : BATCH_COMMANDS;
 }
 
+/* Keys of a list are found together, and cost less than a command each; the word behind their answers is no command of its own. */
+static void count_command(struct connection *connection, const struct command *command) {
+	uint32_t cost = !command->is_listed ? TURN_KEYS : command->ends_list ? 0 : 1;
+	connection->turn_keys -= cost < connection->turn_keys ? cost : connection->turn_keys;
+}
+
 /* Carries out the batch. Tells how many of its commands; fewer than all: the connection is blocked or closed. */
 static uint32_t carry_out(struct connection *connection, const struct batch *batch) {
 	struct turn *turn = turn_of(connection);
@@ -265,6 +273,7 @@ static uint32_t carry_out(struct connection *connection, const struct batch *bat
 		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
 		if (UNLIKELY(waits_for_memory(connection))) return i;
 		perform(connection, &turn->batch[i]);
+		count_command(connection, &turn->batch[i]);
 		if (UNLIKELY(connection->is_closing)) return i;
 	}
 	return batch->count;
@@ -275,8 +284,15 @@ size_t connection_commands(struct connection *connection, const char *bytes, siz
 	size_t at = 0;
 	while (at < length && connection->input_state == INPUT_COMMANDS && !connection->is_closing) {
 		uint32_t most = room_for_commands(connection);
-		connection->is_held = most == 0;
-		if (most == 0) break;
+		if (most == 0) {
+			connection->is_held = true;
+			break;
+		}
+		if (!connection_has_share(connection)) {
+			connection_yield(connection);
+			break;
+		}
+		connection->is_held = false;
 		parse(connection, &batch, at, bytes, length, most);
 		if (batch.count > 1) prefetch(connection, &batch);
 		uint32_t done = carry_out(connection, &batch);

@@ -84,7 +84,7 @@ static int peer_address(int fd, struct sockaddr *address, socklen_t *length) {
 /* A whole line that was not carried out, and nothing to be sent before it: its value is to come. */
 static bool awaits_value(const struct connection *connection) {
 	size_t bytes = connection->input_bytes < LINE_BYTES_MAX ? connection->input_bytes : LINE_BYTES_MAX;
-	return bytes > 0 && memchr(connection->input, '\n', bytes) != NULL;
+	return bytes > 0 && memchr(connection->input + connection->input_at, '\n', bytes) != NULL;
 }
 
 static const char *state_text(const struct connection *connection) {

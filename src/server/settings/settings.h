@@ -44,6 +44,7 @@ struct settings {
 	struct settings_list http_hosts;  /* --http-host: names by which it may be asked, beside that of --http */
 	char http_token_file[256];
 	uint32_t backlog;         /* -b */
+	uint32_t turn_commands;   /* -R: of one connection, before others get their turn */
 	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
 	char hash_secret[33];     /* --hash-secret: 32 hexadecimal digits; "": random */
 	bool core_dumps;          /* -r */

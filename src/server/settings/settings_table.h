@@ -123,6 +123,9 @@ enum settings_kind {
 	  "connections at a time; more are told so and closed")                                                           \
 	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER", "tcp_backlog",      \
 	  "connections that may wait to be accepted")                                                                     \
+	X(NETWORK, 'R', "max-reqs-per-event", COUNT, SETTINGS_FIELD(turn_commands), "20", 1, 1000000, "NUMBER",           \
+	  "reqs_per_event",                                                                                               \
+	  "commands of one connection that are carried out before others get their turn; 8 keys of one get count as one") \
 	X(NETWORK, 0, "idle-timeout", COUNT, SETTINGS_FIELD(idle_timeout_s), "0", 0, 31536000, "SECONDS", "idle_timeout", \
 	  "close connections that have been idle for so long; 0: never")                                                  \
 	X(NETWORK, 0, "io", CHOICE, SETTINGS_FIELD(io), "auto", 0, 0, "auto|uring|epoll", "io",                           \
@@ -171,7 +174,6 @@ enum settings_kind {
 	X('B', "protocol", "auto|ascii", "the text and meta commands are all that is spoken")                     \
 	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")                                 \
 	X('C', "disable-cas", SETTINGS_NO_VALUE, "a CAS number takes memory only once somebody has asked for it") \
-	X('R', "max-reqs-per-event", SETTINGS_ANY_VALUE, "turns are bounded by themselves")                       \
 	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                                                          \
 	  "there are no slab classes to choose: objects are moved together instead")                              \
 	X('n', "slab-min-size", SETTINGS_ANY_VALUE,                                                               \
