@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
@@ -138,6 +139,17 @@ def test_each_connection_is_told_of_once_while_others_come_and_go():
 FLOOD = 5000
 
 
+def stop(process):
+    """Until each of its threads stands still."""
+    process.send_signal(signal.SIGSTOP)
+    until = time.monotonic() + PATIENCE_S
+    states = {"R"}
+    while states != {"T"} and time.monotonic() < until:
+        tasks = [f"/proc/{process.pid}/task/{task}/stat" for task in os.listdir(f"/proc/{process.pid}/task")]
+        states = {open(task).read().rpartition(")")[2].split()[0] for task in tasks}
+    assert states == {"T"}, states
+
+
 def test_a_flooder_leaves_the_others_their_turns():
     """Both have asked when the server looks: the number tells how many of the flooder's commands came before the other's only one."""
     for form in (["--io", "uring"], ["--io", "epoll"]):
@@ -150,7 +162,7 @@ def test_a_flooder_leaves_the_others_their_turns():
             flooder, polite = server.connect(), server.connect()
             assert ask(polite, b"set n 0 0 1\r\n0\r\nget n").startswith(b"STORED\r\nVALUE n")
             assert ask(flooder, b"get n").startswith(b"VALUE n")
-            server.process.send_signal(signal.SIGSTOP)
+            stop(server.process)
             flooder.sendall(b"incr n 1\r\n" * FLOOD)
             polite.sendall(b"incr n 1\r\n")
             server.process.send_signal(signal.SIGCONT)

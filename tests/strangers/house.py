@@ -109,6 +109,16 @@ class House(Server):
         super().__init__(form.path, [*form.args, *args])
         self.own_args = self.args
 
+    def _accepts(self):
+        """The control socket opens after the port."""
+        return super()._accepts() and self._has_control()
+
+    def _has_control(self):
+        until = time.monotonic() + ANSWER_S
+        while not os.path.exists(self.control_path) and time.monotonic() < until:
+            time.sleep(0.01)
+        return os.path.exists(self.control_path)
+
     def _start(self):
         self.control_path = os.path.join(self.directory, "control")
         self.args = [*self.own_args, "--control", self.control_path]
