@@ -284,7 +284,10 @@ def conns_tell_addresses_and_states(server):
             if server.unix:
                 states = sorted(each["state"] for each in theirs(told, idle))
                 return states.count("conn_nread") == 2 and len(states) >= 5
-            return all([each["state"] for each in theirs(told, client)] == [state] for client, state in sent.items())
+            if any([each["state"] for each in theirs(told, client)] != [state] for client, state in sent.items()):
+                return False
+            held = [int(each.get("held_bytes", i)) for i, client in enumerate((idle, begun)) for each in theirs(told, client)]
+            return len(held) == 2 and held[0] < held[1]  # what was begun has come; memcached does not tell it
 
         told = ask_until_described(server, is_right)
         listeners = [each for each in told.values() if each["state"] == "conn_listening"]
@@ -296,9 +299,6 @@ def conns_tell_addresses_and_states(server):
         require(sum(each["state"] == "conn_parse_cmd" for each in connections) == 1, f"stats conns: no asker: {connections}")
         for each in connections:
             require(int(each.get("held_bytes", 1)) > 0, f"stats conns: {each}")  # memcached does not tell it
-        if not server.unix:
-            held = [int(theirs(told, client)[0].get("held_bytes", i)) for i, client in enumerate((idle, begun))]
-            require(held[0] < held[1], f"stats conns: held_bytes {held}")
     require(ask_until_described(server, lambda told: sum("listen_addr" in each for each in told.values()) <= 2), "stats conns: they stay")
 
 
