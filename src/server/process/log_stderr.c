@@ -42,6 +42,7 @@ static struct {
 	bool as_json;             /* constant while it runs */
 	_Atomic bool is_running;  /* atomic: start and stop write; lines go into the queue */
 	_Atomic bool is_ending;   /* atomic: stop sets it */
+	_Atomic bool has_ended;   /* atomic: the writer's, the last that it does */
 	_Atomic uint32_t state;   /* atomic: enum writer_state */
 	_Atomic uint32_t written; /* atomic: the writer's; lines of the queue that are out */
 } writer;
@@ -135,13 +136,14 @@ static void run_writer(void *context) {
 		bool is_ending = atomic_load_explicit(&writer.is_ending, memory_order_acquire);
 		while (log_queue_take(&writer.queue, &entry)) write_entry(&entry, &told);
 		tell_dropped(&told, log_queue_dropped(&writer.queue));
-		if (is_ending) return;
+		if (is_ending) break;
 		atomic_store_explicit(&writer.state, WRITER_ASLEEP, memory_order_relaxed);
 		atomic_thread_fence(memory_order_seq_cst);
 		if (!log_queue_has(&writer.queue) && !atomic_load_explicit(&writer.is_ending, memory_order_relaxed))
 			os_wait_on(&writer.state, WRITER_ASLEEP, OS_FOREVER);
 		atomic_store_explicit(&writer.state, WRITER_AWAKE, memory_order_relaxed);
 	}
+	atomic_store_explicit(&writer.has_ended, true, memory_order_release);
 }
 
 static void wake_writer(void) {
@@ -155,6 +157,7 @@ bool log_stderr_start(bool as_json) {
 	log_queue_init(&writer.queue);
 	writer.as_json = as_json;
 	atomic_store(&writer.is_ending, false);
+	atomic_store(&writer.has_ended, false);
 	atomic_store(&writer.state, WRITER_AWAKE);
 	atomic_store(&writer.written, 0);
 	if (!os_thread_start(&writer.thread, run_writer, NULL)) return false;
@@ -175,10 +178,16 @@ bool log_stderr_flush(uint64_t patience_ns) {
 
 bool log_stderr_stop(uint64_t patience_ns) {
 	if (!atomic_load_explicit(&writer.is_running, memory_order_acquire)) return true;
+	uint64_t deadline_ns = os_deadline_ns(patience_ns);
 	if (!log_stderr_flush(patience_ns)) return false;
-	atomic_store_explicit(&writer.is_running, false, memory_order_release);
 	atomic_store_explicit(&writer.is_ending, true, memory_order_release);
 	wake_writer();
+	while (!atomic_load_explicit(&writer.has_ended, memory_order_acquire)) {
+		if (os_remaining_ns(deadline_ns) == 0)
+			return false; /* it is in the midst of a line, maybe that of what was dropped */
+		os_thread_sleep(FLUSH_PAUSE_NS);
+	}
+	atomic_store_explicit(&writer.is_running, false, memory_order_release);
 	os_thread_join(&writer.thread);
 	return true;
 }
