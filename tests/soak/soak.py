@@ -126,9 +126,9 @@ class Client(threading.Thread):
             line = self.line.line()
             if line == b"END":
                 return
-            if line.startswith(b"SERVER_ERROR"):
+            if line.startswith(b"SERVER_ERROR"):  # ends the answer, as memcached's does
                 self.refused += 1
-                continue
+                return
             key = line.split(b" ")[1]
             if key not in left:
                 raise Wrong(f"an answer to {key!r}, which was not asked for")
@@ -185,8 +185,7 @@ class Client(threading.Thread):
             line = self.line.line()
             if line.startswith(b"SERVER_ERROR"):
                 self.refused += 1
-                line = self.line.line()
-            if line != b"END":
+            elif line != b"END":
                 self.take_value(key, line)
                 if self.line.line() != b"END":
                     raise Wrong("no END")
