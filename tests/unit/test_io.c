@@ -175,6 +175,30 @@ static void a_paused_stream_gets_nothing(void **state) {
 	free(bytes);
 }
 
+#define TURN_RECEIVES_MAX 65536u /* of one stream that was paused for what it had sent */
+
+/* Whoever was paused and sends on does not get all of the io's buffers in one turn: there would be no room to keep that. */
+static void after_a_pause_little_comes_in_a_turn(void **state) {
+	struct world *world = world_of(state);
+	const size_t length = 4000000;
+	char *bytes = calloc(1, length);
+	struct link *link;
+	assert_non_null(bytes);
+	int client = client_open(world, FAMILY_V4, &link);
+	io_pause(world->io, &link->stream);
+	drive_for(world, 5000000);
+	(void)send(client, bytes, length, MSG_NOSIGNAL); /* what the sockets hold */
+	io_resume(world->io, &link->stream);
+	for (uint32_t turn = 0; turn < 200; turn++) {
+		size_t before = link->got_bytes;
+		drive(world);
+		assert_in_range(link->got_bytes - before, 0, TURN_RECEIVES_MAX);
+	}
+	assert_true(link->got_bytes > TURN_RECEIVES_MAX);
+	close(client);
+	free(bytes);
+}
+
 /* A stream that is paused in the callback gets at most what was ready: no more than the io's own buffers hold. */
 static void a_pause_within_the_callback_holds(void **state) {
 	struct world *world = world_of(state);
@@ -302,6 +326,7 @@ int main(void) {
 		FOR_BOTH(many_pieces_to_a_slow_reader_over_unix),
 		FOR_BOTH(a_slow_reader_stops_nobody),
 		FOR_BOTH(a_paused_stream_gets_nothing),
+		FOR_BOTH(after_a_pause_little_comes_in_a_turn),
 		FOR_BOTH(a_pause_within_the_callback_holds),
 		FOR_BOTH(pauses_and_resumes_lose_nothing),
 		FOR_BOTH(many_streams_at_once),

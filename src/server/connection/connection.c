@@ -118,13 +118,6 @@ void connection_yield(struct connection *connection) {
 	connection_mark_dirty(connection);
 }
 
-/* What comes for a value, or is skipped, takes of the connection's share of the turn, too. */
-static bool may_take_bytes(struct connection *connection) {
-	if (LIKELY(connection_has_share(connection))) return true;
-	connection_yield(connection);
-	return false;
-}
-
 /* Takes what can be taken now; tells how many bytes. */
 static size_t consume(struct connection *connection, const char *bytes, size_t length) {
 	size_t at = 0;
@@ -136,7 +129,6 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 			at += connection_commands(connection, bytes + at, length - at);
 			break;
 		case INPUT_SKIP: {
-			if (!may_take_bytes(connection)) return at;
 			uint64_t part = connection->skip_bytes < length - at ? connection->skip_bytes : length - at;
 			connection->skip_bytes -= part;
 			at += part;
@@ -144,7 +136,6 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 			break;
 		}
 		case INPUT_FILL:
-			if (!may_take_bytes(connection)) return at;
 			at += sink_take(connection, bytes + at, length - at);
 			break;
 		case INPUT_WAIT:
@@ -154,7 +145,6 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 			return length;
 		}
 		if (at == before && connection->input_state == state) break;
-		connection_spend(connection, at - before);
 	}
 	return at;
 }

@@ -105,9 +105,8 @@ struct connection {
 	struct connection *next_dirty;
 	struct connection *next_blocked;
 	uint32_t last_active_s;
-	uint32_t turn_number; /* whose share the next two are of */
+	uint32_t turn_number; /* whose share that is: */
 	uint32_t turn_keys;
-	uint32_t turn_bytes;
 	uint64_t progress_ns; /* when the output began, or some of it went */
 	uint8_t input_state;  /* enum connection_input_state */
 	bool is_open;         /* the io knows it */
@@ -213,24 +212,19 @@ void connection_reap(struct connection *connection);
 /* Goes on with what was received and held back. */
 void connection_resume(struct connection *connection);
 
-/* A connection's share of a turn: settings.turn_commands, of which each counts for as many keys of a list, and bytes of values. */
+/* A connection's share of a turn: settings.turn_commands, of which each counts for as many keys of a list. Bytes have none: to keep them costs
+ * as much as to take them, and the io hands out a bounded amount of them in one turn. */
 #define TURN_KEYS 8u
-#define TURN_BYTES 262144u
 
 static inline void connection_renew_share(struct connection *connection) {
 	connection->turn_number = turn_of(connection)->number;
 	connection->turn_keys = connection->worker->server->settings.turn_commands * TURN_KEYS;
-	connection->turn_bytes = TURN_BYTES;
 }
 
 /* Whether it may have more carried out in this turn. */
 static inline bool connection_has_share(struct connection *connection) {
 	if (connection->turn_number != turn_of(connection)->number) connection_renew_share(connection);
-	return connection->turn_keys > 0 && connection->turn_bytes > 0;
-}
-
-static inline void connection_spend(struct connection *connection, size_t bytes) {
-	connection->turn_bytes = bytes < connection->turn_bytes ? connection->turn_bytes - (uint32_t)bytes : 0;
+	return connection->turn_keys > 0;
 }
 
 /* Its share is used up: it goes on in the next turn, after the others. */

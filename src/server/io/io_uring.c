@@ -59,7 +59,7 @@ static void arm_receive(struct uring_io *self, struct io_stream *stream) {
 	const uint16_t never = STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
 	if (stream->state & never) return;
 	struct io_uring_sqe *sqe = next_sqe(self);
-	uring_prepare_receive(sqe, stream->fd);
+	uring_prepare_receive(sqe, stream->fd, (stream->state & STREAM_CROWDS) != 0);
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_RECEIVE));
 	stream->state |= STREAM_RECEIVING;
 	stream->pending++;
@@ -150,7 +150,7 @@ static bool uring_open(struct io *io, struct io_stream *stream, int fd) {
 
 static void uring_pause(struct io *io, struct io_stream *stream) {
 	if (stream->state & STREAM_PAUSED) return;
-	stream->state |= STREAM_PAUSED;
+	stream->state |= STREAM_PAUSED | STREAM_CROWDS;
 	if (stream->state & STREAM_RECEIVING) cancel(uring_of(io), stream, WHAT_RECEIVE);
 }
 
@@ -229,6 +229,15 @@ static bool receives_again(int error) {
 	return error == ENOBUFS || error == ECANCELED || error == EINTR || error == EAGAIN;
 }
 
+/* What the kernel takes in one go is up to half of all buffers; who has been paused has shown that he sends more than he is served. */
+static void note_crowding(const struct uring_io *self, struct io_stream *stream, int result) {
+	if (LIKELY((stream->state & STREAM_CROWDS) == 0) || stream->state & STREAM_PAUSED || result < 0) return;
+	if ((size_t)result < self->buffer_bytes)
+		stream->state -= STREAM_CROWDS_ONE;
+	else
+		stream->state |= STREAM_CROWDS;
+}
+
 static void received(struct uring_io *self, struct io_stream *stream, const struct io_uring_cqe *cqe) {
 	bool has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
 	uint32_t number = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
@@ -237,6 +246,7 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 		stream->pending--;
 	}
 	bool is_heard = (stream->state & (STREAM_CLOSED | STREAM_BROKEN | STREAM_ENDED)) == 0;
+	note_crowding(self, stream, cqe->res);
 	if (is_heard && cqe->res > 0) {
 		uring_heard(self, stream);
 		self->io.events->received(self->io.context, stream, uring_buffer(self, number), (size_t)cqe->res);

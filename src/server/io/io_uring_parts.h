@@ -32,6 +32,9 @@ enum stream_state {
 	STREAM_CLOSED = 32,
 	STREAM_GONE = 64,   /* on the list of those whose end is to be told */
 	STREAM_HEARD = 128, /* on one of io_uring_look.c's lists */
+	/* It was paused for what had come: a buffer at a time, until three receives in a row have not filled theirs. Two bits. */
+	STREAM_CROWDS_ONE = 256,
+	STREAM_CROWDS = 768,
 };
 
 struct listening {
@@ -83,7 +86,7 @@ void uring_look(struct uring_io *self);
 /* io_uring.c: ends the receive that is armed, which is then armed anew. */
 void uring_receive_anew(struct uring_io *self, struct io_stream *stream);
 
-/* A receive into picked buffers that goes on by itself. */
-void uring_prepare_receive(struct io_uring_sqe *sqe, int fd);
+/* A receive into a picked buffer, or into one after the other. */
+void uring_prepare_receive(struct io_uring_sqe *sqe, int fd, bool once);
 
 #endif
