@@ -18,6 +18,7 @@ struct scenario {
 	bool is_told; /* what the server logs is shown */
 	char memory[16];
 	char threads[16];
+	char share[16]; /* of a connection in a turn: -R */
 	struct world_weather weather;
 	struct run run;
 	struct client client[CLIENTS_MAX];
@@ -69,6 +70,8 @@ static void make_run(struct scenario *scenario, struct choice *choice) {
 	make_weather(scenario, choice);
 	snprintf(scenario->memory, sizeof scenario->memory, "%llu", (unsigned long long)memory_mib);
 	snprintf(scenario->threads, sizeof scenario->threads, "%u", run->workers);
+	snprintf(scenario->share, sizeof scenario->share, "%u",
+			 chance(choice, 500) ? 20 : (uint32_t)choose_between(choice, 1, 8));
 }
 
 /* ------------------------------------------------------------------ server ----------------- */
@@ -79,8 +82,8 @@ static void log_line(void *context, snug_log_level level, const char *line) {
 }
 
 static struct settings read_settings(struct scenario *scenario) {
-	char program[] = "snugd", memory[] = "-m", threads[] = "-t", open[] = "--open-commands";
-	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads, open};
+	char program[] = "snugd", memory[] = "-m", threads[] = "-t", share[] = "-R", open[] = "--open-commands";
+	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads, share, scenario->share, open};
 	struct settings settings;
 	struct text said = {0};
 	if (settings_parse((int)(sizeof arguments / sizeof *arguments), arguments, &settings, &said) != SETTINGS_RUN)
