@@ -132,7 +132,8 @@ SNUG_NODISCARD snug_error snug_shard_view(snug_shard *shard, const snug_item *it
 SNUG_NODISCARD snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
 										 const void *value, size_t length);
 
-/* The value with these bytes behind it, or before it, and other attributes. `item` must just have been found. */
+/* The value with these bytes behind it, or before it, and other attributes. `item` must just have been found. As snug_shard_set; NOT_FOUND: a flush
+ * has come due since. */
 SNUG_NODISCARD snug_error snug_shard_extend(snug_shard *shard, const snug_key *key, const snug_item *item,
 											const snug_attributes *attributes, const void *bytes, size_t length,
 											bool in_front);
@@ -169,7 +170,7 @@ SNUG_NODISCARD snug_error snug_shard_reserve(snug_shard *shard, const snug_key *
 											 snug_lease *out);
 SNUG_NODISCARD snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
 											snug_lease *lease);
-/* The value that is there (`item` must just have been found) with the reserved one behind or before it. */
+/* The value that is there (`item` must just have been found) with the reserved one behind or before it. As snug_shard_extend. */
 SNUG_NODISCARD snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, const snug_item *item,
 													 const snug_attributes *attributes, snug_lease *lease,
 													 bool in_front);

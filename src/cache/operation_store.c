@@ -122,8 +122,9 @@ static snug_error extend(snug_shard *shard, struct operation *operation, const s
 static void failed(snug_shard *shard, struct operation *operation, enum verdict verdict, snug_error error,
 				   struct operation_counts *counts) {
 	operation->status = (uint8_t)operation_status_of(error);
-	if (verdict == VERDICT_EXTEND && operation->status == STATUS_TOO_LARGE) {
-		operation->status = STATUS_NOT_STORED; /* what is there stays */
+	/* What is there stays; or a flush has come due, and nothing is there. */
+	if (verdict == VERDICT_EXTEND && (operation->status == STATUS_TOO_LARGE || error == SNUG_ERROR_NOT_FOUND)) {
+		operation->status = STATUS_NOT_STORED;
 		return;
 	}
 	if (operation->status == STATUS_TOO_LARGE) counts->store_too_large++;

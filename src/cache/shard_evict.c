@@ -110,6 +110,11 @@ uint64_t shard_evict_one(snug_shard *shard) {
 	struct item_head head = item_read(item);
 	uint64_t hash = key_hash(item_key(item, &head), head.key_bytes);
 	struct probe probe = probe_at(shard, (uint64_t *)(uintptr_t)victim.place, hash);
+	/* Its bucket was passed before the flush, or has spilled it and is still to be passed. */
+	if (UNLIKELY(index_is_flushed(&shard->index, probe.home))) {
+		index_settle(&shard->index, probe.home, probe.home_number);
+		return shard->flushed_bytes - flushed_bytes;
+	}
 	if (shard_is_expired(shard, &head)) {
 		shard_drop(shard, &probe, &head, DROP_EXPIRED);
 	} else {

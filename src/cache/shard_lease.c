@@ -115,8 +115,11 @@ snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_
 static snug_error join(snug_shard *shard, const snug_key *key, const snug_item *item, const snug_attributes *attributes,
 					   const snug_lease *lease, bool in_front) {
 	size_t bytes = item->value_bytes + lease->value_bytes;
+	struct probe probe;
+	struct item_head found;
 	snug_error error = shard_begin_store(shard, key, bytes);
 	if (error) return error;
+	if (!shard_find_again(shard, key, &probe, &found, item->ref)) return SNUG_ERROR_NOT_FOUND;
 	struct item_head head = shard_head(shard, key, attributes, bytes);
 	size_t value_offset = (size_t)head.head_bytes + head.key_bytes;
 	snug_ref ref;

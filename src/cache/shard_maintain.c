@@ -31,9 +31,8 @@ static bool is_flushed_left(const snug_shard *shard) {
 static bool drop_if_expired(void *context, uint64_t entry) {
 	snug_shard *shard = context;
 	snug_ref ref = entry_ref(entry);
-	if (ref == shard->watched) return false;
 	struct item_head head = item_read(snug_ref_at(shard->pools, ref));
-	if (shard_is_expired(shard, &head)) {
+	if (shard_is_expired(shard, &head) && ref != shard->watched) {
 		shard_let_go(shard, ref, &head, DROP_EXPIRED);
 		return true;
 	}

@@ -12,7 +12,7 @@
  *     shard_check.c     figures and laws
  *
  * Laws, walked by snug_shard_check:
- *   K1  each index entry names a live item of that key, found where its hash says, once
+ *   K1  each index entry names a live item of that key, found where its hash says, once; none expires before the earliest
  *   K2  items and bytes that were not flushed are as many as counted; the pools hold the items, what leases hold, and nothing else
  * A reference may change in every call that takes memory: `moved` writes the index entry and `watched`. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
@@ -121,6 +121,12 @@ enum drop_reason { DROP_REMOVED, DROP_EVICTED, DROP_EXPIRED };
 
 /* The live item of this key; removes a dead one. */
 bool shard_look_up(struct snug_shard *shard, const snug_key *key, struct probe *probe, struct item_head *head);
+
+/* The same, if it is still at `ref`: a flush may have come due since it was found. */
+static inline bool shard_find_again(struct snug_shard *shard, const snug_key *key, struct probe *probe,
+									struct item_head *head, snug_ref ref) {
+	return shard_look_up(shard, key, probe, head) && entry_ref(*probe->entry) == ref;
+}
 
 /* Takes what the probe names out of the index, and frees it unless a lease holds it. */
 void shard_drop(struct snug_shard *shard, const struct probe *probe, const struct item_head *head,

@@ -183,20 +183,17 @@ snug_error snug_shard_extend(snug_shard *shard, const snug_key *key, const snug_
 							 const snug_attributes *attributes, const void *bytes, size_t length, bool in_front) {
 	if (item == NULL || (bytes == NULL && length > 0)) return SNUG_ERROR_NULL;
 	if (length > SNUG_VALUE_BYTES_MAX) return SNUG_ERROR_SIZE_TOO_LARGE;
+	struct probe probe;
+	struct item_head old;
 	snug_error error = shard_begin_store(shard, key, item->value_bytes + length);
 	if (error) return error;
+	if (!shard_find_again(shard, key, &probe, &old, item->ref)) return SNUG_ERROR_NOT_FOUND;
 	struct item_head head = shard_head(shard, key, attributes, item->value_bytes + length);
 	snug_ref ref;
 	error = copy_item(shard, key, item, &head, in_front ? length : 0, &ref);
 	if (error) return error;
 	write_value(shard, ref, &head, in_front ? 0 : item->value_bytes, bytes, length);
 	return shard_link(shard, key, ref, &head);
-}
-
-/* What changes besides the fields. */
-static bool find_again(snug_shard *shard, const snug_key *key, struct probe *probe, struct item_head *head,
-					   snug_ref ref) {
-	return shard_look_up(shard, key, probe, head) && entry_ref(*probe->entry) == ref;
 }
 
 snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *item,
@@ -206,7 +203,7 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	if (item == NULL || attributes == NULL) return SNUG_ERROR_NULL;
 	snug_error error = shard_begin_store(shard, key, 0);
 	if (error) return error;
-	if (!find_again(shard, key, &probe, &old, item->ref)) return SNUG_ERROR_NOT_FOUND;
+	if (!shard_find_again(shard, key, &probe, &old, item->ref)) return SNUG_ERROR_NOT_FOUND;
 	struct item_head head = shard_head(shard, key, attributes, item->value_bytes);
 	head.marks |= old.marks & MARK_FETCHED;
 	if (head.head_bytes == old.head_bytes && (head.marks & 7) == (old.marks & 7)) {

@@ -89,6 +89,18 @@ static void k1_an_entry_names_the_item_of_its_key(void **state) {
 	}
 }
 
+static void k1_nothing_expires_before_the_earliest(void **state) {
+	(void)state;
+	snug_key key = key_of(0);
+	snug_attributes attributes = {.expires_s = UINT32_MAX - 1};
+	REQUIRE_OK(snug_shard_set(shard, &key, &attributes, "x", 1));
+	require_well();
+	shard->earliest_s++;
+	require_law("K1");
+	shard->earliest_s--;
+	require_well();
+}
+
 static void k2_items_are_counted(void **state) {
 	(void)state;
 	uint64_t *const counts[] = {&shard->live.items, &shard->live.bytes, &shard->linked, &shard->expiring};
@@ -192,6 +204,7 @@ int main(void) {
 	test_set_secret(1);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(k1_an_entry_names_the_item_of_its_key),
+		cmocka_unit_test(k1_nothing_expires_before_the_earliest),
 		cmocka_unit_test(k2_items_are_counted),
 		cmocka_unit_test(k2_the_pools_hold_nothing_else),
 		cmocka_unit_test(k2_what_the_index_has_taken_is_charged),

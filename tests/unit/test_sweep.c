@@ -115,6 +115,81 @@ static void dead_items_refuse_no_store(void **state) {
 	}
 }
 
+/* ------------------------------------------------------------------ flushes amid other things */
+
+static uint32_t stored_number;
+
+static void store_some(snug_shard *shard, uint32_t count) {
+	static const char value[80000];
+	for (uint32_t i = 0; i < count; i++) {
+		char name[16];
+		snug_key key = snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", stored_number++));
+		snug_error error = snug_shard_set(shard, &key, NULL, value, 20000 + stored_number % 7 * 10000);
+		REQUIRE(!error || error == SNUG_ERROR_NO_MEMORY, "%s", snug_error_text(error));
+	}
+}
+
+/* The eviction keeps addresses of entries, and meets spilled ones, that a flush has made dead: they are counted as what they are. */
+static void flushed_items_are_not_evicted(void **state) {
+	(void)state;
+	for (uint32_t round = 0; round < 12; round++) {
+		snug_shard *shard = open_shard((size_t)2 << 20, false);
+		for (uint32_t turn = 0; turn < 30; turn++) {
+			store_some(shard, 200);
+			snug_shard_flush(shard, 0);
+			store_some(shard, 200);
+			REQUIRE_OK(snug_shard_check(shard, NULL));
+		}
+		close_shard(shard);
+	}
+}
+
+/* A flush whose time has come between finding a value and extending it: it is gone, and not half of it. */
+static void a_flush_that_has_come_due_extends_nothing(void **state) {
+	(void)state;
+	static char bytes[100000];
+	snug_key key = snug_shard_key("the key", 7);
+	for (uint32_t form = 0; form < 2; form++) {
+		snug_shard *shard = open_shard((size_t)2 << 20, false);
+		snug_item item;
+		snug_lease lease;
+		store_some(shard, 60);
+		REQUIRE_OK(snug_shard_set(shard, &key, NULL, bytes, 50000));
+		REQUIRE_OK(snug_shard_find(shard, &key, &item));
+		if (form == 1) REQUIRE_OK(snug_shard_reserve(shard, &key, sizeof bytes, &lease));
+		if (form == 1) REQUIRE_OK(snug_shard_find(shard, &key, &item));
+		snug_shard_flush(shard, now_s + 1);
+		now_s += 2;
+		REQUIRE_ERROR(SNUG_ERROR_NOT_FOUND,
+					  form == 0 ? snug_shard_extend(shard, &key, &item, NULL, bytes, sizeof bytes, false)
+								: snug_shard_commit_extended(shard, &key, &item, NULL, &lease, false));
+		REQUIRE_ERROR(SNUG_ERROR_NOT_FOUND, snug_shard_find(shard, &key, &item));
+		close_shard(shard);
+	}
+}
+
+/* A round that ends while an item is followed does not forget when that expires. */
+static void what_is_followed_expires_too(void **state) {
+	(void)state;
+	static char bytes[30000];
+	snug_shard *shard = open_shard((size_t)1 << 20, true);
+	snug_key key = snug_shard_key("the key", 7);
+	snug_attributes attributes = {.expires_s = BEGIN_S + 500};
+	snug_item item;
+	REQUIRE_OK(snug_shard_set(shard, &key, &attributes, bytes, 300));
+	REQUIRE_OK(set(shard, 0, BEGIN_S + 1, 300));
+	for (uint32_t i = 1; set(shard, i, 0, 4000) == SNUG_OK;) i++;
+	now_s += 10;
+	REQUIRE_OK(snug_shard_find(shard, &key, &item));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_shard_extend(shard, &key, &item, &attributes, bytes, sizeof bytes, false));
+	REQUIRE(shard->earliest_s <= attributes.expires_s, "forgotten");
+	REQUIRE_OK(snug_shard_check(shard, NULL));
+	now_s = BEGIN_S + 1000;
+	rest(shard);
+	REQUIRE(shard->expiring == 0, "%llu are left", (unsigned long long)shard->expiring);
+	close_shard(shard);
+}
+
 int main(void) {
 	test_set_secret(1);
 	const struct CMUnitTest tests[] = {
@@ -122,6 +197,9 @@ int main(void) {
 		cmocka_unit_test(what_is_stored_meanwhile_is_not_forgotten),
 		cmocka_unit_test(what_was_flushed_goes_at_once),
 		cmocka_unit_test(dead_items_refuse_no_store),
+		cmocka_unit_test(flushed_items_are_not_evicted),
+		cmocka_unit_test(a_flush_that_has_come_due_extends_nothing),
+		cmocka_unit_test(what_is_followed_expires_too),
 	};
 	return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
 }
