@@ -116,8 +116,8 @@ static inline uint64_t index_place(const struct index *index, uint64_t hash) {
 	return moved ? index_scale(hash, (uint64_t)index->to * GROUP_BUCKETS) : place;
 }
 
-/* The first hash behind those of its bucket, as things are; 0: there is none. Who walks by hashes meets each entry once, however the index grows
- * or shrinks in between. */
+/* The first hash behind those of its bucket, as things are; 0: there is none. Who walks by hashes meets each entry once at least, however
+ * the index grows or shrinks in between. */
 uint64_t index_bucket_end(const struct index *index, uint64_t hash);
 
 static inline struct bucket *index_bucket(const struct index *index, uint64_t place) {

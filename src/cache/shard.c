@@ -11,6 +11,17 @@
 
 /* ------------------------------------------------------------------ what the pools ask ---- */
 
+snug_key snug_shard_key(const void *bytes, size_t length) {
+	return (snug_key){bytes, length, bytes == NULL ? 0 : key_hash(bytes, length)};
+}
+
+_Static_assert(SNUG_HASH_SECRET_BYTES == KEY_HASH_SECRET_BYTES, "the secret is the hash's");
+
+snug_error snug_hash_secret_set(const void *secret) {
+	if (secret == NULL) return SNUG_ERROR_NULL;
+	return key_hash_set_secret(secret) ? SNUG_OK : SNUG_ERROR_IN_USE;
+}
+
 static uint64_t hash_of_item(const snug_shard *shard, snug_ref ref) {
 	const void *item = snug_ref_at(shard->pools, ref);
 	struct item_head head = item_read(item);
@@ -154,19 +165,23 @@ static bool is_checked(const snug_shard *shard, uint64_t hash) {
 	return UNLIKELY(hash < shard->check.hash);
 }
 
-void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
+/* Of whatever is linked, dead or alive. */
+static void count_link(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
 	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_s != 0 ? one : 0;
 	shard->linked += one;
 	shard->expiring += expiring;
-	count_in_tally(&shard->live, head, in);
-	if (in && head->expires_s != 0) {
-		if (head->expires_s < shard->earliest_s) shard->earliest_s = head->expires_s;
-		if (head->expires_s < shard->round_earliest_s) shard->round_earliest_s = head->expires_s;
-	}
 	if (!is_checked(shard, hash)) return;
 	shard->check.linked += one;
 	shard->check.expiring += expiring;
-	count_in_tally(&shard->check.live, head, in);
+}
+
+void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
+	count_link(shard, hash, head, in);
+	count_in_tally(&shard->live, head, in);
+	if (is_checked(shard, hash)) count_in_tally(&shard->check.live, head, in);
+	if (!in || head->expires_s == 0) return;
+	if (head->expires_s < shard->earliest_s) shard->earliest_s = head->expires_s;
+	if (head->expires_s < shard->round_earliest_s) shard->round_earliest_s = head->expires_s;
 }
 
 static void count_drop(snug_shard *shard, const struct item_head *head, enum drop_reason reason) {
@@ -207,15 +222,9 @@ static bool drop_flushed(void *context, uint64_t entry) {
 	snug_shard *shard = context;
 	snug_ref ref = entry_ref(entry);
 	struct item_head head = item_read(snug_ref_at(shard->pools, ref));
-	bool expires = head.expires_s != 0;
 	shard->stats.flushed++;
 	shard->flushed_bytes += item_bytes(&head);
-	shard->linked--;
-	shard->expiring -= expires;
-	if (is_checked(shard, hash_for_check(shard, ref))) {
-		shard->check.linked--;
-		shard->check.expiring -= expires;
-	}
+	count_link(shard, hash_for_check(shard, ref), &head, false);
 	free_item(shard, ref, &head);
 	return true;
 }

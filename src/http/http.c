@@ -378,7 +378,7 @@ bool http_create(struct server *server, const struct listeners *listeners, const
 
 void http_stop(struct http *http) {
 	if (http == NULL) return;
-	http->asks.is_stopping = true;
+	asks_stop(&http->asks);
 	for (; http->door_count > 0; http->door_count--) http->library.stop_daemon(http->door[http->door_count - 1].daemon);
 }
 

@@ -31,17 +31,6 @@ uint64_t os_now_ns(void) {
 	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
 }
 
-uint64_t os_deadline_ns(uint64_t timeout_ns) {
-	uint64_t now_ns = timeout_ns == OS_FOREVER ? 0 : os_now_ns();
-	return timeout_ns >= OS_FOREVER - now_ns ? OS_FOREVER : now_ns + timeout_ns;
-}
-
-uint64_t os_remaining_ns(uint64_t deadline_ns) {
-	if (deadline_ns == OS_FOREVER) return OS_FOREVER;
-	uint64_t now_ns = os_now_ns();
-	return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-}
-
 /* NULL, as the kernel wants it, for no limit. */
 static const struct timespec *to_timespec(uint64_t duration_ns, struct timespec *out) {
 	if (duration_ns / NS_PER_SECOND >= SECONDS_MAX) return NULL;

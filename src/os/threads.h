@@ -19,10 +19,17 @@
 uint64_t os_now_ns(void);
 
 /* When a time-out that begins now ends; OS_FOREVER stays OS_FOREVER. */
-uint64_t os_deadline_ns(uint64_t timeout_ns);
+static inline uint64_t os_deadline_ns(uint64_t timeout_ns) {
+	uint64_t now_ns = timeout_ns == OS_FOREVER ? 0 : os_now_ns();
+	return timeout_ns >= OS_FOREVER - now_ns ? OS_FOREVER : now_ns + timeout_ns;
+}
 
 /* How long it is until then; 0: it has passed. */
-uint64_t os_remaining_ns(uint64_t deadline_ns);
+static inline uint64_t os_remaining_ns(uint64_t deadline_ns) {
+	if (deadline_ns == OS_FOREVER) return OS_FOREVER;
+	uint64_t now_ns = os_now_ns();
+	return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+}
 
 /* ------------------------------------------------------------------ threads ----------------- */
 

@@ -248,14 +248,14 @@ static bool pays_before(const struct connection *one, const struct connection *o
 	return connection_held_bytes(one) > connection_held_bytes(other);
 }
 
-/* The one that holds most, the operator's aside; and what those hold that are on their way out. */
+/* The one that holds most; and what those hold that are on their way out. */
 static struct connection *heaviest(struct server_worker *worker, uint64_t *leaving_bytes) {
 	struct connection *most = NULL;
 	*leaving_bytes = 0;
 	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
 		if (at->is_closing)
 			*leaving_bytes += connection_held_bytes(at);
-		else if (at->door != LISTENER_CONTROL && connection_held_bytes(at) > CONNECTION_BYTES &&
+		else if (connection_held_bytes(at) > CONNECTION_BYTES &&
 				 (most == NULL || pays_before(at, most, worker->turn->began_ns)))
 			most = at;
 	}

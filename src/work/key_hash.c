@@ -1,8 +1,6 @@
 /* work/key_hash.c: see work/key_hash.h. */
 #include "work/key_hash.h"
 
-#include <snug/shard.h>
-
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -18,20 +16,20 @@ static _Alignas(64) unsigned char spread[SPREAD_BYTES];
 static atomic_bool is_settled;
 
 static void set_secret(const void *secret) {
-	XXH_errorcode error = XXH3_generateSecret(spread, sizeof spread, secret, SNUG_HASH_SECRET_BYTES);
+	XXH_errorcode error = XXH3_generateSecret(spread, sizeof spread, secret, KEY_HASH_SECRET_BYTES);
 	(void)error; /* of a spread that is too short alone */
 }
 
 /* The kernel gives each process 16 random bytes at its start: they do where it refuses others, as a filter of system calls may. */
 static void take_random(unsigned char *secret) {
-	if (getrandom(secret, SNUG_HASH_SECRET_BYTES, 0) == SNUG_HASH_SECRET_BYTES) return;
+	if (getrandom(secret, KEY_HASH_SECRET_BYTES, 0) == KEY_HASH_SECRET_BYTES) return;
 	const void *given = (const void *)(uintptr_t)getauxval(AT_RANDOM);
-	if (given != NULL) memcpy(secret, given, SNUG_HASH_SECRET_BYTES);
+	if (given != NULL) memcpy(secret, given, KEY_HASH_SECRET_BYTES);
 }
 
 /* Before other constructors, which may make keys. */
 __attribute__((constructor(101))) static void begin(void) {
-	unsigned char secret[SNUG_HASH_SECRET_BYTES] = {0};
+	unsigned char secret[KEY_HASH_SECRET_BYTES] = {0};
 	take_random(secret);
 	set_secret(secret);
 }
@@ -40,17 +38,12 @@ uint64_t key_hash(const void *bytes, size_t length) {
 	return XXH3_64bits_withSecret(bytes, length, spread, sizeof spread);
 }
 
-snug_key snug_shard_key(const void *bytes, size_t length) {
-	return (snug_key){bytes, length, bytes == NULL ? 0 : key_hash(bytes, length)};
-}
-
 void key_hash_settle(void) {
 	atomic_store_explicit(&is_settled, true, memory_order_relaxed);
 }
 
-snug_error snug_hash_secret_set(const void *secret) {
-	if (secret == NULL) return SNUG_ERROR_NULL;
-	if (atomic_load_explicit(&is_settled, memory_order_relaxed)) return SNUG_ERROR_IN_USE;
+bool key_hash_set_secret(const void *secret) {
+	if (atomic_load_explicit(&is_settled, memory_order_relaxed)) return false;
 	set_secret(secret);
-	return SNUG_OK;
+	return true;
 }

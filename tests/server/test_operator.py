@@ -413,4 +413,19 @@ def test_it_ends_with_the_server_whoever_is_connected():
         assert os.listdir(snugd.runtime) == []
 
 
+def test_the_end_waits_for_one_command_and_not_for_all_that_were_sent():
+    """A million items take a while to check, and that a thousand times: only the one that is under way is waited for."""
+    with Snugd("-m", "128") as snugd, snugd.at_port() as port, snugd.at_control() as control:
+        for first in range(0, 1_000_000, 1000):
+            port.sendall(b"".join(b"set k%d 0 0 1 noreply\r\nx\r\n" % number for number in range(first, first + 1000)))
+        ask(port, b"mn")
+        control.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            control.send(b"snug check\r\n" * 1000)
+        time.sleep(0.2)
+        began = time.monotonic()
+        snugd.process.terminate()
+        assert snugd.ends() and time.monotonic() - began < 5, time.monotonic() - began
+
+
 sys.exit(run_tests(globals()))

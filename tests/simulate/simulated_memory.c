@@ -69,7 +69,7 @@ static bool is_refused(uint32_t per_mille) {
 }
 
 static bool is_memory_refused(void) {
-	return world_in_server() && is_refused(world_weather()->refuse_memory);
+	return is_refused(world_weather()->refuse_memory);
 }
 
 void *__wrap_malloc(size_t bytes) {

@@ -29,16 +29,6 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
-#ifdef WITH_TSAN
-#include <sanitizer/tsan_interface.h>
-#endif
 
 #define THREADS_MAX 16u
 #define EVENTS_MAX 64u
@@ -79,7 +69,6 @@ static struct {
 	struct thread *current;
 	const struct thread *impersonated;
 	uint64_t now_ns;
-	int64_t wall_shift_s;
 	uint64_t tick;
 	uint64_t longest_stall_ns;
 	bool is_armed;
@@ -96,10 +85,6 @@ static void leave_home(struct thread *to) {
 #ifdef WITH_ASAN
 	__sanitizer_start_switch_fiber(&world.home_sanitizer, to->stack, STACK_BYTES);
 #endif
-#ifdef WITH_TSAN
-	world.home_sanitizer = __tsan_get_current_fiber();
-	__tsan_switch_to_fiber(to->sanitizer, 0);
-#endif
 	world.current = to;
 	swapcontext(&world.home, &to->context);
 #ifdef WITH_ASAN
@@ -111,9 +96,6 @@ static void leave_home(struct thread *to) {
 static void go_home(struct thread *from, bool for_ever) {
 #ifdef WITH_ASAN
 	__sanitizer_start_switch_fiber(for_ever ? NULL : &from->sanitizer, world.home_stack, world.home_stack_bytes);
-#endif
-#ifdef WITH_TSAN
-	__tsan_switch_to_fiber(world.home_sanitizer, 0);
 #endif
 	(void)for_ever;
 	swapcontext(&from->context, &world.home);
@@ -154,16 +136,10 @@ static struct thread *begin(void (*run)(void *), void *argument) {
 	thread->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (thread->stack == MAP_FAILED) world_fail("no memory for a stack");
 	prepare(thread);
-#ifdef WITH_TSAN
-	thread->sanitizer = __tsan_create_fiber(0);
-#endif
 	return thread;
 }
 
 static void end(struct thread *thread) {
-#ifdef WITH_TSAN
-	__tsan_destroy_fiber(thread->sanitizer);
-#endif
 #ifdef WITH_ASAN
 	__asan_unpoison_memory_region(thread->stack, STACK_BYTES);
 #endif
@@ -275,10 +251,6 @@ uint64_t world_now_ns(void) {
 	return world.now_ns;
 }
 
-void world_shift_wall(int64_t seconds) {
-	world.wall_shift_s += seconds;
-}
-
 int64_t world_stall_s(void) {
 	return (int64_t)((world.longest_stall_ns + NS_PER_S - 1) / NS_PER_S);
 }
@@ -351,19 +323,8 @@ uint64_t os_now_ns(void) {
 	return world.now_ns;
 }
 
-uint64_t os_deadline_ns(uint64_t timeout_ns) {
-	uint64_t now_ns = timeout_ns == OS_FOREVER ? 0 : os_now_ns();
-	return timeout_ns >= OS_FOREVER - now_ns ? OS_FOREVER : now_ns + timeout_ns;
-}
-
-uint64_t os_remaining_ns(uint64_t deadline_ns) {
-	if (deadline_ns == OS_FOREVER) return OS_FOREVER;
-	uint64_t now_ns = os_now_ns();
-	return deadline_ns > now_ns ? deadline_ns - now_ns : 0;
-}
-
 int64_t os_wall_s(void) {
-	return WALL_BEGIN_S + (int64_t)(world.now_ns / NS_PER_S) + world.wall_shift_s;
+	return WALL_BEGIN_S + (int64_t)(world.now_ns / NS_PER_S);
 }
 
 int32_t os_local_offset_s(int64_t at_s) {

@@ -42,8 +42,6 @@ struct choice *world_choice(void);
 /* A count that grows with each event that somebody may tell apart from another: what orders a history. */
 uint64_t world_tick(void);
 uint64_t world_now_ns(void);
-/* The wall clock jumps, back too. */
-void world_shift_wall(int64_t seconds);
 /* The longest that a thread was kept from running, in whole seconds, rounded up: how old a look at the clock may be. */
 int64_t world_stall_s(void);
 /* The threads run on without adventures: no more stalls, preemption, early wakes, refusals. */

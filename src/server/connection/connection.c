@@ -49,7 +49,6 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 	if (connection != NULL) {
 		memset(connection, 0, sizeof *connection);
 		connection->worker = worker;
-		connection->door = (uint8_t)door;
 		connection->last_active_s = worker->turn->now_s;
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
 		if (!connection->is_open) {
@@ -159,7 +158,7 @@ static bool ensure_input_room(struct connection *connection, size_t bytes) {
 		return true;
 	}
 	uint32_t room = (uint32_t)bytes;
-	char *input = buffers_take_input(buffers, &room, connection_right(connection, bytes <= RECORD_BYTES));
+	char *input = buffers_take_input(buffers, &room, connection_right(bytes <= RECORD_BYTES));
 	if (input == NULL) return false;
 	if (connection->input_bytes > 0) memcpy(input, connection->input + connection->input_at, connection->input_bytes);
 	uint32_t kept_bytes = connection->input_bytes;

@@ -117,7 +117,6 @@ struct connection {
 	bool is_dirty;   /* on the list of those with something to send */
 	bool is_blocked; /* on the list of those that wait for records */
 	bool has_ended;  /* the peer has sent all it will */
-	uint8_t door;    /* enum listener_kind: which kind of listener accepted it */
 	bool is_listing; /* what is being carried out is of a list of keys */
 	uint64_t lists;  /* of keys, that have ended */
 	uint64_t failed_list;  /* connection_list(): an error was said in place of what was left of it; 0: of none */
@@ -185,10 +184,10 @@ static inline struct turn *turn_of(const struct connection *connection) {
 
 #define ANSWER_BLOCKS 2u /* that an answer takes besides at most: before and behind a leased value */
 
-/* The reserve is the operator's, and for what is needed to end what was begun: the first blocks for answers that come back, the beginning of a
- * command. No new command begins on it. */
-static inline enum cell_right connection_right(const struct connection *connection, bool ends_what_was_begun) {
-	return connection->door == LISTENER_CONTROL || ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
+/* The reserve is for new connections, and for what is needed to end what was begun: the first blocks for answers that come back, the beginning of
+ * a command. No new command begins on it. */
+static inline enum cell_right connection_right(bool ends_what_was_begun) {
+	return ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
 }
 
 /* Of the worker's connection memory. */

@@ -28,7 +28,7 @@ static const char line_end[2] = {'\r', '\n'};
 
 struct record *record_take(struct connection *connection, enum record_purpose purpose) {
 	struct turn *turn = turn_of(connection);
-	struct record *record = buffers_take_record(&turn->buffers, connection_right(connection, connection->records == 0));
+	struct record *record = buffers_take_record(&turn->buffers, connection_right(connection->records == 0));
 	if (record == NULL) return NULL;
 	record->connection = connection;
 	record->next = NULL;
@@ -334,7 +334,7 @@ static bool say_text(struct connection *connection, struct record *record) {
 }
 
 bool answers_lack_blocks(const struct connection *connection) {
-	enum cell_right right = connection_right(connection, connection->blocks == 0);
+	enum cell_right right = connection_right(connection->blocks == 0);
 	return !cells_are_there(&turn_of(connection)->buffers.memory, 0, ANSWER_BLOCKS, right);
 }
 

@@ -236,7 +236,7 @@ void connection_block(struct connection *connection) {
 }
 
 static bool lacks_command_memory(const struct connection *connection) {
-	return !buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false));
+	return !buffers_are_there(&turn_of(connection)->buffers, connection_right(false));
 }
 
 bool connection_lacks_memory(const struct connection *connection) {

@@ -110,7 +110,7 @@ static struct errand *say_later(struct text *text) {
 void answers_begin_errand(struct connection *connection, const struct command *command) {
 	struct text text = {.account = &connection->worker->server->texts};
 	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
-	if (!SNUG_GUARD(buffers_are_there(&turn_of(connection)->buffers, connection_right(connection, false)))) {
+	if (!SNUG_GUARD(buffers_are_there(&turn_of(connection)->buffers, connection_right(false)))) {
 		connection_close(connection); /* waits_for_memory() has looked */
 		return;
 	}

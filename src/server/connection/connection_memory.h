@@ -8,7 +8,7 @@
  * which are free is a bitmap in the chunk's descriptor.
  *
  * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree
- *         M2  chunks in use are never more than the budget has; the last of them, the reserve, are for new connections and the operator
+ *         M2  chunks in use are never more than the budget has; the last of them, the reserve, are for new connections and for what was begun
  *         M3  chunks that were not needed for a second go back to the system, a few in a turn
  *
  * Cost    a cell is taken or given in some ten instructions; no call of the system but for M3.
@@ -38,7 +38,7 @@ enum cell_kind { CELL_CONNECTION, CELL_RECORD, CELL_BLOCK, CELL_LARGE, CELL_KIND
 /* Who asks. */
 enum cell_right {
 	CELLS_SHARED,  /* not from the reserve */
-	CELLS_RESERVED /* a new connection's, the operator's */
+	CELLS_RESERVED /* a new connection's, or for what was begun */
 };
 
 struct chunk {

@@ -51,8 +51,8 @@ static void give_block(struct connection *connection, void *block) {
 
 static struct block *append_block(struct connection *connection) {
 	struct turn *turn = turn_of(connection);
-	struct block *block = connection_cell_take(&turn->buffers.memory, CELL_BLOCK,
-											   connection_right(connection, connection->blocks < ANSWER_BLOCKS));
+	struct block *block =
+		connection_cell_take(&turn->buffers.memory, CELL_BLOCK, connection_right(connection->blocks < ANSWER_BLOCKS));
 	if (block == NULL) return NULL;
 	connection->blocks++;
 	block->out.is_lease = false;

@@ -1,12 +1,12 @@
 /* server/errand/errand.h: what one command cannot be answered with at once: figures of all workers, or something that the coordinator does.
  *
  *     errand_begin -> visit on worker 0 -> visit on worker 1 -> ... -> ready? .. ready? -> answer -> destroy
- *                     each on that worker's own thread, one after the other    '----- on the asking worker's thread -----'
+ *                     each on that worker's own thread, one after the other    '--------- on the asker's thread ---------'
  *
  * What takes longer than a turn may is cut in slices: a visit that is not finished is made again, a turn later, until it is. Between two slices
  * the worker serves its connections, so what the slices look at changes.
  *
- * An errand belongs to the connection that asked; while others look at it, it waits. It has memory of its own, which is little and short-lived. */
+ * An errand belongs to who asked: a connection, or a thread that is no worker's (errand_ask.h). While others look at it, it waits. It has memory of its own, which is little and short-lived. */
 #ifndef SNUG_SERVER_ERRAND_H
 #define SNUG_SERVER_ERRAND_H
 

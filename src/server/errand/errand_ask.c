@@ -85,6 +85,14 @@ void asks_init(struct asks *asks, struct server *server) {
 	pthread_mutex_init(&asks->mutex, NULL);
 }
 
+void asks_stop(struct asks *asks) {
+	atomic_store_explicit(&asks->is_stopping, true, memory_order_relaxed);
+}
+
+bool asks_is_stopping(const struct asks *asks) {
+	return atomic_load_explicit(&asks->is_stopping, memory_order_relaxed);
+}
+
 void asks_deinit(struct asks *asks) {
 	uint32_t left = look_after(asks);
 	SNUG_ASSERT(left == 0);
@@ -223,7 +231,7 @@ static bool wait_ready(struct asks *asks, const struct ask *ask, uint64_t patien
 	*silent = asks->server->worker_count;
 	while (!is_ready(ask)) {
 		uint64_t now_ns = os_now_ns();
-		if (now_ns > until_ns || asks->is_stopping) return false;
+		if (now_ns > until_ns || asks_is_stopping(asks)) return false;
 		if (now_ns > patient_until_ns) {
 			*silent = find_silent(asks, PROBE_NS);
 			if (*silent < asks->server->worker_count) return false;
@@ -253,22 +261,24 @@ static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct
 	}
 }
 
-void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out) {
-	struct ask *ask = begin(asks, 1, out);
-	if (ask == NULL) return;
-	ask->errand = (is_stats ? errand_stats : errand_snug)(asks->server, words, strlen(words), out);
-	if (ask->errand == NULL)
-		end(ask); /* the answer is there */
+/* No errand: the answer is there. */
+static void run_or_end(struct asks *asks, struct ask *ask, struct errand *errand, uint64_t patience_ns,
+					   struct text *out) {
+	ask->errand = errand;
+	if (errand == NULL)
+		end(ask);
 	else
 		run(asks, ask, patience_ns, out);
 }
 
-void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns, struct text *out) {
+void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out) {
 	struct ask *ask = begin(asks, 1, out);
 	if (ask == NULL) return;
-	ask->errand = errand_command(asks->server, command, out);
-	if (ask->errand == NULL)
-		end(ask);
-	else
-		run(asks, ask, patience_ns, out);
+	run_or_end(asks, ask, (is_stats ? errand_stats : errand_snug)(asks->server, words, strlen(words), out), patience_ns,
+			   out);
+}
+
+void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns, struct text *out) {
+	struct ask *ask = begin(asks, 1, out);
+	if (ask != NULL) run_or_end(asks, ask, errand_command(asks->server, command, out), patience_ns, out);
 }

@@ -1,5 +1,5 @@
-/* server/errand/errand_ask.h: an errand (server/errand/errand.h) from a thread that is no worker's: it visits the workers one after the other by message, waits until
- * it is ready, and takes the answer, each within a time. And the question whether the workers answer at all, to all of them at once.
+/* server/errand/errand_ask.h: an errand (server/errand/errand.h) from a thread that is no worker's: it visits the workers one after the other by
+ * message, waits until it is ready, and takes the answer, each within a time. And the question whether the workers answer at all, to all of them at once.
  *
  * What does not answer in time is not given up but put aside, for a worker may yet come to it; it is looked after at later calls. At the end
  * nobody waits for it here: when the server has stopped (server_stop), every message is answered and every ticket, and all that was put aside is
@@ -20,10 +20,13 @@ struct asks {
 	pthread_mutex_t mutex; /* of: */
 	struct ask *late;      /* put aside */
 	uint32_t late_count;
-	_Atomic bool is_stopping; /* atomic: the end sets it; then nobody waits for the coordinator */
+	_Atomic bool is_stopping; /* atomic: asks_stop sets it */
 };
 
 void asks_init(struct asks *asks, struct server *server);
+/* From now on nobody waits for the coordinator, and who asks one thing after the other asks no more (asks_is_stopping). Any thread. */
+void asks_stop(struct asks *asks);
+bool asks_is_stopping(const struct asks *asks);
 /* When nobody asks any more, and the server has stopped: ends what was put aside, without waiting. */
 void asks_deinit(struct asks *asks);
 

@@ -48,10 +48,10 @@ size_t errand_refusal(const struct settings *settings, const struct command *com
 					  char refusal[ERRAND_REFUSAL_ROOM]) {
 	const char *begin = find_sentence(settings, command);
 	if (begin == NULL) return 0;
-	bool has_socket = settings->control_path[0] != '\0' && strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
-	int length = has_socket ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; the control socket takes it: %s\r\n", begin,
-									   settings->control_path)
-							: snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; there is no control socket\r\n", begin);
+	int length = settings_has_control_path(settings)
+					 ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; the control socket takes it: %s\r\n", begin,
+								settings->control_path)
+					 : snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; there is no control socket\r\n", begin);
 	SNUG_ASSERT(length > 0 && (size_t)length < ERRAND_REFUSAL_ROOM);
 	return (size_t)length;
 }

@@ -138,14 +138,18 @@ static void visit_map(struct errand *errand, struct server_worker *worker) {
 
 /* ------------------------------------------------------------------ limit ------------------ */
 
+/* When all workers have it `stats settings` says so, whether the one who asked still waits or not. */
+static void set_limit(struct memory *memory, struct server_worker *worker) {
+	struct server *server = memory->errand.server;
+	memory->error = snug_shard_set_limit(worker->shard, (size_t)(memory->limit_bytes / server->worker_count));
+	if (!memory->error && ++memory->changed == server->worker_count)
+		atomic_store_explicit(&server->live.memory_asked_bytes, memory->limit_bytes, memory_order_relaxed);
+}
+
 static void visit_limit(struct errand *errand, struct server_worker *worker) {
 	struct memory *memory = memory_of(errand);
 	snug_shard_stats stats;
-	if (memory->limit_bytes > 0 && !memory->error) {
-		memory->error =
-			snug_shard_set_limit(worker->shard, (size_t)(memory->limit_bytes / errand->server->worker_count));
-		if (!memory->error) memory->changed++;
-	}
+	if (memory->limit_bytes > 0 && !memory->error) set_limit(memory, worker);
 	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
 	memory->goal_bytes += stats.pools.limit_goal_bytes;
 	memory->now_bytes += stats.pools.limit_bytes;
@@ -156,16 +160,8 @@ static void visit_limit(struct errand *errand, struct server_worker *worker) {
 		memory->missing_bytes += packed_bytes - stats.pools.limit_goal_bytes;
 }
 
-/* All workers have it: `stats settings` says so from now on. */
-static void note_limit(const struct memory *memory) {
-	struct server *server = memory->errand.server;
-	if (memory->limit_bytes == 0 || memory->error) return;
-	atomic_store_explicit(&server->live.memory_asked_bytes, memory->limit_bytes, memory_order_relaxed);
-}
-
 static void answer_limit(struct errand *errand, struct text *out) {
 	const struct memory *memory = memory_of(errand);
-	note_limit(memory);
 	if (memory->error) {
 		text_print(out, "SERVER_ERROR %s; %u of %u workers have the new limit\r\n", snug_error_text(memory->error),
 				   memory->changed, errand->server->worker_count);
@@ -264,7 +260,6 @@ static const char cannot_adjust[] = "MEMLIMIT_ADJUST_FAILED out of bounds or una
 
 static void answer_memlimit(struct errand *errand, struct text *out) {
 	const struct memory *memory = memory_of(errand);
-	note_limit(memory);
 	text_say(out, memory->error ? cannot_adjust : "OK");
 }
 

@@ -78,9 +78,14 @@ void uring_look(struct uring_io *self) {
 		look[count] = (struct pollfd){.fd = stream->fd, .events = POLLRDHUP};
 		streams[count++] = stream;
 	}
-	if (count == 0 || poll(look, count, 0) <= 0) return;
-	for (uint32_t i = 0; i < count; i++)
-		if (look[i].revents != 0) uring_receive_anew(self, streams[i]);
+	if (count == 0) return;
+	bool is_answered = poll(look, count, 0) >= 0;
+	for (uint32_t i = 0; i < count; i++) {
+		if (!is_answered)
+			uring_heard(self, streams[i]); /* for the next round */
+		else if (look[i].revents != 0)
+			uring_receive_anew(self, streams[i]);
+	}
 }
 
 void uring_look_in_poll(struct uring_io *self) {

@@ -197,9 +197,9 @@ static void run_seat(void *context) {
 	bool goes_on = true;
 	os_thread_set_name("snugd-operator");
 	while (goes_on && wait_for_bytes(seat, fd) && receive(fd, &session) && become(seat, SEAT_BUSY)) {
-		while (goes_on && serve_one(seat, fd, &session, &goes_on)) continue;
+		while (goes_on && !asks_is_stopping(&seat->door->asks) && serve_one(seat, fd, &session, &goes_on)) continue;
 		/* A list of keys whose line has no end does not fill it for ever: the parser takes key by key, and ends any other line. */
-		SNUG_ASSERT(!goes_on || session.length < LINE_ROOM);
+		SNUG_ASSERT(!goes_on || session.length < LINE_ROOM || asks_is_stopping(&seat->door->asks));
 		goes_on = become(seat, SEAT_IDLE) && goes_on;
 	}
 	(void)become(seat, SEAT_OVER);
@@ -325,7 +325,7 @@ static bool has_thread(struct operator_door *door, const struct seat *seat) {
 void operator_stop(struct operator_door *door) {
 	if (door == NULL || door->is_stopped) return;
 	door->is_stopped = true;
-	door->asks.is_stopping = true;
+	asks_stop(&door->asks);
 	os_event_signal(door->stop_event);
 	os_thread_join(&door->doorkeeper);
 	for (uint32_t i = 0; i < OPERATORS_MAX; i++)

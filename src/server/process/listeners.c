@@ -341,8 +341,8 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 	if (settings->socket_path[0] != '\0' &&
 		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))
 		return false;
-	bool has_control = settings->control_path[0] != '\0' && strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
-	if (has_control && !listeners_add_control(settings, out, settings->control_path, why)) return false;
+	if (settings_has_control_path(settings) && !listeners_add_control(settings, out, settings->control_path, why))
+		return false;
 	return settings->http[0] == '\0' || open_http(settings, out, why);
 }
 

@@ -186,7 +186,7 @@ static bool fits_paths(struct settings_reader *reader) {
 	const struct settings *settings = reader->settings;
 	if (settings->socket_path[0] != '\0' && strcmp(settings->socket_path, settings->control_path) == 0)
 		return settings_refuse(reader, "--control: the same path as --unix-socket");
-	bool has_control = strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
+	bool has_control = settings_wants_control(settings);
 	if (settings->control_only && !has_control)
 		return settings_refuse(reader, "--control-only: there is no control socket; name one with --control");
 	if (settings->control_only && settings->open_commands)

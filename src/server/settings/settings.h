@@ -6,10 +6,11 @@
 #include "server/io/io.h"
 
 #include <snug/shard.h>
+#include <string.h>
 
 #define SETTINGS_LIST_MAX 16u
 #define SETTINGS_PORT_NONE 0       /* no TCP */
-#define SETTINGS_PORT_ANY -1       /* one that the kernel chooses */
+#define SETTINGS_PORT_ANY (-1)     /* one that the kernel chooses */
 #define OPERATORS_MAX 8u           /* connections to the control socket at a time; conn-limit does not count them */
 #define SETTINGS_NO_CONTROL "none" /* as a path of the control socket */
 
@@ -71,6 +72,16 @@ enum settings_wish settings_parse(int argument_count, char *const *arguments, st
 /* Name and value of each setting, for `stats settings`: memcached's names where it has them. */
 void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
 					void *context);
+
+/* A control socket is named, or has been found a place. */
+static inline bool settings_has_control_path(const struct settings *settings) {
+	return settings->control_path[0] != '\0' && strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
+}
+
+/* It is not turned off; it may still have no place. */
+static inline bool settings_wants_control(const struct settings *settings) {
+	return strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
+}
 
 /* Port 0 turns TCP off, as does a unix socket alone, unless a port or an address was asked for. */
 static inline bool settings_want_tcp(const struct settings *settings) {

@@ -100,8 +100,8 @@ enum settings_kind {
 	X(NETWORK, 0, "control", TEXT, SETTINGS_FIELD(control_path), "", 0, 0, "PATH", "control_socket",                  \
 	  "the operator's socket, where snug limit, defrag, emergency, schedule, cancel, check, verbosity, "              \
 	  "cache_memlimit and shutdown "                                                                                  \
-	  "are "                                                                                                          \
-	  "taken, and nowhere else; none: no such socket; default: snugd-PORT.sock in $XDG_RUNTIME_DIR, /run or "         \
+	  "are taken, by default nowhere else; none: no such socket; default: snugd-PORT.sock in $XDG_RUNTIME_DIR, /run " \
+	  "or "                                                                                                           \
 	  "/tmp/snugd-UID, or the unix socket's path and .control, where snugctl finds it")                               \
 	X(NETWORK, 0, "control-group", TEXT, SETTINGS_FIELD(control_group), "", 0, 0, "NAME", "control_group",            \
 	  "whose members may use the operator's socket; default: its owner alone")                                        \
