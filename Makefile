@@ -33,7 +33,7 @@ all: build/build.ninja
 
 help:
 	@echo "make               build the library and the programs in build/"
-	@echo "make run           start snugd, the server, until Ctrl-C; RUN_OPTIONS='-m 1024' for options, PORT=number for a port"
+	@echo "make run           start snugd, the server, until Ctrl-C; RUN_OPTIONS='-m 1024' for options, PORT=number, HTTP_PORT=number for ports"
 	@echo "make demo          the demonstration: production sizes, fragmentation, defragmentation, beside other allocators"
 	@echo "make test          all tests, in a release and in a debug build; ends with 'N passed, N failed'"
 	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
@@ -52,7 +52,7 @@ help:
 	@echo "make check-model   the models of channels, tickets and the stop, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
-	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snug-replay"
+	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snugctl, snug-replay"
 	@echo "make deb           Debian's packages of snugd and the library, in build-deb/; make check-deb tries them in a bare Debian 12 and under a systemd, as root"
 	@echo "make clean         removes the build directories"
 	@echo "Each target installs from Debian's packages what it needs and is missing; tools/install-deps --list GROUP shows what."
@@ -99,7 +99,7 @@ need-%:
 	@tools/install-deps $*
 
 run: need-run build/build.ninja
-	@$(ninja) --quiet -C build snugd
+	@$(ninja) --quiet -C build snugd snugctl
 	@tools/run-server.sh build $(RUN_OPTIONS)
 
 demo: need-demo build/build.ninja
@@ -152,7 +152,7 @@ simulate: need-test build-debug/build.ninja
 	@$(ninja) --quiet -C build-debug tests/simulate/simulate
 	@build-debug/tests/simulate/simulate $(SEED) $(SEEDS)
 
-check-memcached: build/build.ninja
+check-memcached: need-test build/build.ninja
 	@$(ninja) --quiet -C build snugd
 	@/usr/bin/python3 tests/memcached/check_memcached.py build/snugd "$(MEMCACHED_SOURCE)" $(NAMES)
 

@@ -149,6 +149,7 @@ def test_reload_changes_what_can_change():
                             "disable-flush-all = on")  # fmt: skip
         for name in ("memory-limit", "conn-limit", "idle-timeout", "disable-flush-all"):
             assert any(f"reload: {name}:" in line and "restart" not in line for line in said), (name, said)
+        assert "snugd: warning: reload: disable-flush-all: on, was off" in said, said
         assert len(said) == 5, said
         wait_until(lambda: snugd.statistics(b"snug limit")["limit_goal_bytes"] == str(48 * MIB))
         told = snugd.statistics(b"stats settings")

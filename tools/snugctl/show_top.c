@@ -115,7 +115,7 @@ static void print_rates(const struct look *before, const struct look *now) {
 
 static void print_look(const struct reply *stats, const struct reply *metrics, const struct look *before,
 					   const struct look *now) {
-	const char *version = reply_value(stats, "version");
+	const char *version = reply_value(stats, "snug_version");
 	printf("snugd %s   up %.0f s   %.0f connections   %.0f workers\n", version == NULL ? "?" : version,
 		   reply_number(stats, "uptime"), reply_number(stats, "curr_connections"), reply_number(stats, "threads"));
 	printf("limit %s   committed %s   free within the limit %s   buffers %s   items %s\n",

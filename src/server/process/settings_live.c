@@ -63,7 +63,7 @@ static bool follows_memory(const struct settings_option *option, const struct se
 }
 
 static void show(const struct settings *settings, const struct settings_option *option, struct text *out) {
-	settings_show(settings, option, out);
+	settings_show_as_given(settings, option, out);
 	text_append(out, "", 1);
 }
 

@@ -102,12 +102,7 @@ void settings_describe(const struct settings *settings, struct text *out) {
 		const struct settings_option *option = &settings_options[i];
 		if (!settings_kept(option)) continue;
 		text_print(out, "    %-20s ", option->name);
-		/* As a switch of the command line, where the statistics may say the opposite. */
-		if (option->kind == KIND_FLAG)
-			text_print(out, "%s",
-					   *(const bool *)(const void *)((const char *)settings + option->offset) ? "on" : "off");
-		else
-			settings_show(settings, option, out);
+		settings_show_as_given(settings, option, out);
 		text_print(out, "\n");
 	}
 }

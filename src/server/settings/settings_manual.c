@@ -124,8 +124,8 @@ static const char closing[] =
 	".SH SIGNALS\n"
 	".TP\n"
 	"SIGINT, SIGTERM\n"
-	"An orderly end: what was asked is answered, sockets and the pid file are removed. A second one ends snugd at "
-	"once.\n"
+	"An orderly end: what was asked is answered; sockets and the pid file are removed, where the user that snugd has "
+	"become may do that. A second one ends snugd at once.\n"
 	".TP\n"
 	"SIGHUP\n"
 	"The options and the config file are read again. Changed while snugd runs:\n"
@@ -134,7 +134,8 @@ static const char closing[] =
 	".BR memory\\-max ,\n"
 	".BR conn\\-limit ,\n"
 	".BR idle\\-timeout ,\n"
-	".BR disable\\-flush\\-all .\n"
+	".BR disable\\-flush\\-all ,\n"
+	".BR verbose .\n"
 	"What else differs is logged by name and waits for a restart. A config file with a mistake changes nothing; the "
 	"log "
 	"says\n"
@@ -156,6 +157,7 @@ static const char closing[] =
 	"    printf 'set k 0 0 5\\\\r\\\\nhello\\\\r\\\\nget k\\\\r\\\\nquit\\\\r\\\\n' | nc 127.0.0.1 11211\n"
 	".fi\n"
 	".SH SEE ALSO\n"
+	".BR snugctl (1),\n"
 	".BR libsnug (3)\n";
 
 void settings_manual(struct text *out) {

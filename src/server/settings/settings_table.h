@@ -285,6 +285,8 @@ bool settings_set(struct settings_reader *reader, const struct settings_option *
 				  const char *value);
 /* The value as `stats settings` shows it. */
 void settings_show(const struct settings *settings, const struct settings_option *option, struct text *out);
+/* The same as the config file says it: a switch is on or off, where the statistics may say the opposite. */
+void settings_show_as_given(const struct settings *settings, const struct settings_option *option, struct text *out);
 /* 1536 as "1536", 65536 as "64k". */
 void settings_print_size(struct text *out, uint64_t bytes);
 

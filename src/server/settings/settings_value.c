@@ -263,3 +263,10 @@ void settings_show(const struct settings *settings, const struct settings_option
 		break;
 	}
 }
+
+void settings_show_as_given(const struct settings *settings, const struct settings_option *option, struct text *out) {
+	if (option->kind == KIND_FLAG)
+		text_print(out, "%s", load_number(settings, option) != 0 ? "on" : "off");
+	else
+		settings_show(settings, option, out);
+}
