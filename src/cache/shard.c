@@ -114,6 +114,7 @@ snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
 	shard->pools = pools;
 	rank_init(&shard->rank, stats.limit_bytes, shard->random);
 	make_ghosts(shard, most_bytes);
+	shard_keep_for_pins(shard);
 	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
 	return SNUG_OK;
 }

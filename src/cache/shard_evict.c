@@ -126,6 +126,10 @@ uint64_t shard_evict_one(snug_shard *shard) {
 
 /* ------------------------------------------------------------------ room ------------------- */
 
+uint64_t shard_make_room(snug_shard *shard) {
+	return shard->options.no_eviction ? shard_remove_dead(shard) : shard_evict_one(shard);
+}
+
 /* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to promise. */
 static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref, size_t head_bytes) {
 	snug_extent extent;
@@ -145,13 +149,9 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, sn
 		snug_error error = contiguous ? snug_ref_alloc_with(shard->pools, bytes, &options, out)
 									  : snug_ref_alloc(shard->pools, bytes, out);
 		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
-		if (shard->options.no_eviction) {
-			if (shard_remove_dead(shard)) continue;
-			return error;
-		}
 		/* As many bytes as are wanted, before asking again: a large item takes the place of many small ones. */
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
-			uint64_t gained_bytes = shard_evict_one(shard);
+			uint64_t gained_bytes = shard_make_room(shard);
 			if (gained_bytes == 0) return error;
 			evicted_bytes += gained_bytes;
 		}
@@ -218,9 +218,9 @@ snug_error snug_shard_charge(snug_shard *shard, size_t bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
 	snug_error error = snug_pools_charge(shard->pools, bytes);
 	if (error == SNUG_ERROR_NO_MEMORY && can_never_fit(shard, bytes)) return error;
-	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction) {
+	while (error == SNUG_ERROR_NO_MEMORY) {
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
-			uint64_t gained_bytes = shard_evict_one(shard);
+			uint64_t gained_bytes = shard_make_room(shard);
 			if (gained_bytes == 0) return error;
 			evicted_bytes += gained_bytes;
 		}

@@ -37,10 +37,36 @@ static bool may_lease(const snug_shard *shard, size_t bytes) {
 }
 
 #define PIN_TABLE_GRAIN ((size_t)4096) /* by which it may have to grow */
+#define PIN_TABLE_SHARE \
+	256u /* of the limit: for all values of 4 KiB and more that may be leased at once, and while the table doubles */
+
+static size_t pin_table_bytes(const snug_shard *shard) {
+	return shard->pools->pins.capacity * sizeof(uint64_t);
+}
+
+void shard_keep_for_pins(snug_shard *shard) {
+	if (!shard->options.no_eviction) return;
+	size_t wanted_bytes = round_up(shard->pools->arena.limit_goal_bytes / PIN_TABLE_SHARE, PIN_TABLE_GRAIN);
+	while (shard->kept_for_pins_bytes + pin_table_bytes(shard) < wanted_bytes &&
+		   snug_pools_charge(shard->pools, PIN_TABLE_GRAIN) == SNUG_OK)
+		shard->kept_for_pins_bytes += PIN_TABLE_GRAIN;
+}
+
+/* While the table grows there are two of it. */
+static snug_error pin_on_what_is_kept(snug_shard *shard, snug_ref ref, size_t bytes) {
+	size_t grown_bytes = pin_table_bytes(shard) == 0 ? PIN_TABLE_GRAIN : 2 * pin_table_bytes(shard);
+	if (shard->kept_for_pins_bytes < grown_bytes) return SNUG_ERROR_NO_MEMORY;
+	snug_shard_discharge(shard, grown_bytes);
+	shard->kept_for_pins_bytes -= grown_bytes;
+	snug_error error = snug_ref_pin(shard->pools, ref, bytes);
+	shard_keep_for_pins(shard);
+	return error;
+}
 
 /* The table of pins needs memory too, which items make room for as for anything else. `*ref` may move for that. */
 static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
 	snug_error error = snug_ref_pin(shard->pools, *ref, bytes);
+	if (error == SNUG_ERROR_NO_MEMORY) error = pin_on_what_is_kept(shard, *ref, bytes);
 	if (error != SNUG_ERROR_NO_MEMORY) return error;
 	shard->watched = *ref;
 	error = snug_shard_charge(shard, PIN_TABLE_GRAIN);
@@ -82,6 +108,7 @@ static void unpin(snug_shard *shard, snug_lease *lease) {
 	(void)error;
 	shard->stats.leases--;
 	lease->ref = 0;
+	shard_keep_for_pins(shard);
 }
 
 void snug_shard_release(snug_shard *shard, snug_lease *lease) {

@@ -18,6 +18,7 @@ snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 	snug_error error = snug_pools_set_limit(shard->pools, limit_bytes);
 	if (error) return error;
 	rank_set_limit(&shard->rank, limit_bytes);
+	shard_keep_for_pins(shard);
 	shard->has_merged = false;
 	return SNUG_OK;
 }
@@ -85,13 +86,13 @@ static bool sweep_is_due(const snug_shard *shard) {
 	return shard->sweep_hand != 0 || (shard->earliest_s <= now_s && shard->sweep_round_s + SWEEP_PAUSE_S <= now_s);
 }
 
-bool shard_remove_dead(snug_shard *shard) {
-	uint64_t before = shard->linked;
-	for (uint32_t places = 0; places < DEAD_PLACES && shard->linked == before; places++) {
-		if (!is_flushed_left(shard) && shard->earliest_s > shard_now_s(shard)) return false;
+uint64_t shard_remove_dead(snug_shard *shard) {
+	uint64_t linked = shard->linked, live_bytes = shard->live.bytes, flushed_bytes = shard->flushed_bytes;
+	for (uint32_t places = 0; places < DEAD_PLACES && shard->linked == linked; places++) {
+		if (!is_flushed_left(shard) && shard->earliest_s > shard_now_s(shard)) break;
 		(void)sweep(shard);
 	}
-	return shard->linked < before;
+	return live_bytes - shard->live.bytes + shard->flushed_bytes - flushed_bytes;
 }
 
 /* ------------------------------------------------------------------ a lower limit ---------- */

@@ -60,19 +60,20 @@ struct snug_shard {
 	bool owns_pools;
 	uint64_t random;
 	uint64_t cas_last;
-	bool gains_pages;          /* for a lower limit a defragmentation is under way */
-	bool has_merged;           /* without eviction: classes were merged for this limit, which is not tried again */
-	int64_t flush_at_s;        /* 0: none to come */
-	snug_ref watched;          /* what must not be evicted, and is followed when it moves; 0: nothing */
-	uint64_t sweep_hand;       /* as `hand`, of the sweep for what is dead; 0 between rounds */
-	uint32_t sweep_round_s;    /* when it was last around */
-	uint32_t earliest_s;       /* no item expires before; UINT32_MAX: none does */
-	uint32_t round_earliest_s; /* the same, of what the round has passed and what was stored since it began */
-	uint64_t expiring;         /* items with an expiry */
-	uint64_t linked;           /* items, those too that were flushed and are not removed yet */
-	struct tally live;         /* without those */
-	uint64_t flushed_met;      /* look-ups that would have found what was flushed: it only grows */
-	uint64_t flushed_bytes;    /* of items that were flushed and are removed: it only grows */
+	bool gains_pages;           /* for a lower limit a defragmentation is under way */
+	bool has_merged;            /* without eviction: classes were merged for this limit, which is not tried again */
+	int64_t flush_at_s;         /* 0: none to come */
+	snug_ref watched;           /* what must not be evicted, and is followed when it moves; 0: nothing */
+	uint64_t sweep_hand;        /* as `hand`, of the sweep for what is dead; 0 between rounds */
+	uint32_t sweep_round_s;     /* when it was last around */
+	uint32_t earliest_s;        /* no item expires before; UINT32_MAX: none does */
+	uint32_t round_earliest_s;  /* the same, of what the round has passed and what was stored since it began */
+	uint64_t expiring;          /* items with an expiry */
+	uint64_t linked;            /* items, those too that were flushed and are not removed yet */
+	struct tally live;          /* without those */
+	size_t kept_for_pins_bytes; /* charged */
+	uint64_t flushed_met;       /* look-ups that would have found what was flushed: it only grows */
+	uint64_t flushed_bytes;     /* of items that were flushed and are removed: it only grows */
 	struct shard_check check;
 	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
 };
@@ -145,8 +146,15 @@ snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes
 /* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing can be evicted. */
 uint64_t shard_evict_one(struct snug_shard *shard);
 
-/* Removes what is dead in a bounded share of the index. True: it was something. */
-bool shard_remove_dead(struct snug_shard *shard);
+/* Removes what is dead in a bounded share of the index; tells its bytes. */
+uint64_t shard_remove_dead(struct snug_shard *shard);
+
+/* By eviction, or where nothing may be evicted by what is dead. The bytes; 0: nothing more can go. */
+uint64_t shard_make_room(struct snug_shard *shard);
+
+/* Without eviction some memory is kept for the table of pins, so that what is there can be read when nothing is free: as much of it as the table
+ * does not have. After what may have changed that. */
+void shard_keep_for_pins(struct snug_shard *shard);
 
 /* The table of ghosts follows the number of items, a grain a call. Moves objects, evicts for it. */
 void shard_fit_ghosts(struct snug_shard *shard);

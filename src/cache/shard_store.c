@@ -43,13 +43,12 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 /* ------------------------------------------------------------------ into the index --------- */
 
 /* In a full cache nothing is free, so that an index that waited for memory would never get any, and where small items take the place of
- * large ones its groups would fill up until they refuse. So items go for it. */
+ * large ones its groups would fill up until they are slow. So items go for it. */
 static void step_index(snug_shard *shard) {
 	if (LIKELY(!index_wants_step(&shard->index))) return;
 	bool sparse = index_is_sparse(&shard->index);
 	snug_error error = index_step(&shard->index);
-	while (error == SNUG_ERROR_NO_MEMORY && !sparse && !shard->options.no_eviction && shard_evict_one(shard) > 0)
-		error = index_step(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && !sparse && shard_make_room(shard) > 0) error = index_step(&shard->index);
 	shard->candidates.count = 0;
 }
 
@@ -59,8 +58,7 @@ static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
 	shard_fit_ghosts(shard);
 	step_index(shard);
 	snug_error error = index_prepare(&shard->index);
-	while (error == SNUG_ERROR_NO_MEMORY && !shard->options.no_eviction && shard_evict_one(shard) > 0)
-		error = index_prepare(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && shard_make_room(shard) > 0) error = index_prepare(&shard->index);
 	*ref = shard->watched;
 	shard->watched = 0;
 	return error;

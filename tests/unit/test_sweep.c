@@ -190,6 +190,37 @@ static void what_is_followed_expires_too(void **state) {
 	close_shard(shard);
 }
 
+/* Without eviction, and full: what is there can be read, as many at a time as may be leased. */
+static void what_is_full_can_be_read(void **state) {
+	(void)state;
+	for (uint32_t dead = 0; dead < 2; dead++) {
+		snug_shard *shard = open_shard((size_t)8 << 20, true);
+		uint32_t stored = 0;
+		while (set(shard, stored, dead && stored % 4 == 0 ? BEGIN_S + 10 : 0, 4000) == SNUG_OK) stored++;
+		REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, set(shard, stored, 0, 100));
+		now_s += 100;
+		for (uint32_t round = 0; round < 2; round++) {
+			static snug_lease leases[4096];
+			uint32_t leased = 0;
+			for (uint32_t i = 1; i < stored; i += 2) {
+				char name[16];
+				snug_key key = snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", i));
+				snug_item item;
+				REQUIRE_OK(snug_shard_find(shard, &key, &item));
+				snug_error error = snug_shard_pin(shard, &item, &leases[leased]);
+				if (error == SNUG_ERROR_NO_MEMORY && leased > 1000) break; /* half of all memory */
+				REQUIRE(!error, "%u leased: %s", leased, snug_error_text(error));
+				leased++;
+			}
+			REQUIRE(leased > 900, "%u leased", leased);
+			REQUIRE_OK(snug_shard_check(shard, NULL));
+			for (uint32_t i = 0; i < leased; i++) snug_shard_release(shard, &leases[i]);
+			REQUIRE_OK(snug_shard_check(shard, NULL));
+		}
+		close_shard(shard);
+	}
+}
+
 int main(void) {
 	test_set_secret(1);
 	const struct CMUnitTest tests[] = {
@@ -200,6 +231,7 @@ int main(void) {
 		cmocka_unit_test(flushed_items_are_not_evicted),
 		cmocka_unit_test(a_flush_that_has_come_due_extends_nothing),
 		cmocka_unit_test(what_is_followed_expires_too),
+		cmocka_unit_test(what_is_full_can_be_read),
 	};
 	return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
 }
