@@ -128,4 +128,20 @@ def require_nothing_held(house):
     guest.close()
 
 
-CASES = [long_meta_lines, resets_amid_large_stores, resets_amid_large_answers]
+BURST = 400
+
+
+def stores_in_one_burst(form):
+    """Each is whole, and all are less than the memory of connections: nobody is closed for want of it."""
+    with House(form, "-m", "64") as house:
+        for _ in range(3):
+            guests = [house.guest() for _ in range(BURST)]
+            for number, guest in enumerate(guests):
+                guest.send(b"set burst%d 0 0 20000\r\n%s\r\n" % (number, b"z" * 20000))
+            answers = [guest.line() for guest in guests]
+            assert answers == [b"STORED\r\n"] * BURST, [answer for answer in answers if answer != b"STORED\r\n"]
+            for guest in guests:
+                guest.close()
+
+
+CASES = [stores_in_one_burst, long_meta_lines, resets_amid_large_stores, resets_amid_large_answers]

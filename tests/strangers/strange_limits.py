@@ -1,6 +1,7 @@
 """A cache that is full: with -M it still serves whoever comes, and an emergency gives memory back to the machine."""
 
 import contextlib
+import itertools
 import time
 
 from house import MIB, House, mib
@@ -106,4 +107,21 @@ def an_emergency_takes_what_is_free_first(form):
         print(figures(report), f"resident memory fell by {mib(fallen)}")
 
 
-CASES = [connections_while_nothing_may_be_evicted, an_emergency_returns_memory_to_the_machine, an_emergency_takes_what_is_free_first]
+def what_is_full_can_be_read(form):
+    """Large values are leased while they are sent, which takes memory of its own."""
+    with House(form, "-m", "16", "-M") as house:
+        guest = house.guest()
+        stored, refused = [], 0
+        for number in itertools.count():
+            size = 9000 if number % 4 == 0 else 500
+            answer = guest.line(b"set k%d 0 0 %d\r\n%s\r\n" % (number, size, b"z" * size))
+            refused += answer != b"STORED\r\n"
+            if answer == b"STORED\r\n" and size == 9000:
+                stored.append(b"k%d" % number)
+            if refused >= 100:
+                break
+        lost = [key for key in stored if len(guest.get([key]).get(key, b"")) != 9000]
+        assert not lost, f"{len(lost)} of {len(stored)} large values cannot be read"
+
+
+CASES = [what_is_full_can_be_read, connections_while_nothing_may_be_evicted, an_emergency_returns_memory_to_the_machine, an_emergency_takes_what_is_free_first]

@@ -122,7 +122,7 @@ static void the_reserve_is_for_those_who_may(void **state) {
 	assert_int_equal(connection_memory_init(&memory, BUDGET), SNUG_OK);
 	void *large[BUDGET / CHUNK_BYTES];
 	uint32_t count = 0;
-	while ((large[count] = connection_cell_take(&memory, CELL_LARGE, CELLS_SHARED)) != NULL) count++;
+	while ((large[count] = connection_cell_take(&memory, CELL_CHUNK, CELLS_SHARED)) != NULL) count++;
 	assert_int_equal(count, BUDGET / CHUNK_BYTES - 2);
 	assert_false(cells_are_there(&memory, 1, 0, CELLS_SHARED));
 	assert_true(cells_are_there(&memory, 1, 3, CELLS_RESERVED));
@@ -131,7 +131,7 @@ static void the_reserve_is_for_those_who_may(void **state) {
 	/* A chunk that somebody has cut from the reserve is anybody's until it is full. */
 	assert_lawful(&memory);
 	connection_cell_give(&memory, CELL_CONNECTION, connection);
-	while (count > 0) connection_cell_give(&memory, CELL_LARGE, large[--count]);
+	while (count > 0) connection_cell_give(&memory, CELL_CHUNK, large[--count]);
 	connection_memory_deinit(&memory);
 }
 
@@ -148,11 +148,11 @@ static void what_is_borrowed_counts(void **state) {
 	assert_null(buffers_take_input(&buffers, &more, CELLS_SHARED));
 	void *large[BUDGET / CHUNK_BYTES];
 	uint32_t count = 0;
-	while ((large[count] = connection_cell_take(&buffers.memory, CELL_LARGE, CELLS_RESERVED)) != NULL) count++;
+	while ((large[count] = connection_cell_take(&buffers.memory, CELL_CHUNK, CELLS_RESERVED)) != NULL) count++;
 	assert_int_equal(count, BUDGET / CHUNK_BYTES - 4);
 	assert_true(connection_memory_is_short(&buffers.memory));
 	assert_lawful(&buffers.memory);
-	while (count > 0) connection_cell_give(&buffers.memory, CELL_LARGE, large[--count]);
+	while (count > 0) connection_cell_give(&buffers.memory, CELL_CHUNK, large[--count]);
 	buffers_give_input(&buffers, input, bytes);
 	assert_false(connection_memory_is_short(&buffers.memory));
 	assert_int_equal(buffers_held_bytes(&buffers), 0);
@@ -164,8 +164,8 @@ static void what_was_not_needed_for_a_second_goes_back(void **state) {
 	struct connection_memory memory;
 	assert_int_equal(connection_memory_init(&memory, BUDGET), SNUG_OK);
 	void *large[20];
-	for (uint32_t i = 0; i < 20; i++) large[i] = connection_cell_take(&memory, CELL_LARGE, CELLS_SHARED);
-	for (uint32_t i = 0; i < 20; i++) connection_cell_give(&memory, CELL_LARGE, large[i]);
+	for (uint32_t i = 0; i < 20; i++) large[i] = connection_cell_take(&memory, CELL_CHUNK, CELLS_SHARED);
+	for (uint32_t i = 0; i < 20; i++) connection_cell_give(&memory, CELL_CHUNK, large[i]);
 	assert_int_equal(memory.warm.count, 20);
 	connection_memory_tick(&memory);
 	assert_false(connection_memory_trim(&memory)); /* they were needed in the second that has just ended */

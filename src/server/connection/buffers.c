@@ -52,11 +52,11 @@ bool buffers_are_there(const struct buffers *buffers, enum cell_right right) {
 		   cells_are_there(&buffers->memory, 1, COMMAND_BLOCKS, right);
 }
 
+/* The smallest that does: cells are in the order of their sizes. */
 static enum cell_kind input_kind(uint32_t bytes) {
-	return bytes <= CONNECTION_BYTES ? CELL_CONNECTION
-		   : bytes <= RECORD_BYTES   ? CELL_RECORD
-		   : bytes <= BLOCK_BYTES    ? CELL_BLOCK
-									 : CELL_LARGE;
+	uint32_t kind = CELL_CONNECTION;
+	while (kind < CELL_CHUNK && bytes > connection_cell_bytes((enum cell_kind)kind)) kind++;
+	return (enum cell_kind)kind;
 }
 
 /* What was on its way when its connection was paused may be more than a chunk. */

@@ -14,8 +14,14 @@
 #define RESERVE_SHARE 16u /* of the budget */
 #define RESERVE_MIN 2u
 
-static const uint32_t bytes_of[CELL_KINDS] = {CONNECTION_BYTES, RECORD_BYTES, BLOCK_BYTES, CHUNK_BYTES};
-static const uint32_t cells_of[CELL_KINDS] = {CHUNK_CELLS_MAX, CHUNK_BYTES / RECORD_BYTES, CHUNK_BYTES / BLOCK_BYTES,
+static const uint32_t bytes_of[CELL_KINDS] = {CONNECTION_BYTES, RECORD_BYTES,    INPUT_8K_BYTES, BLOCK_BYTES,
+											  INPUT_21K_BYTES,  INPUT_32K_BYTES, CHUNK_BYTES};
+static const uint32_t cells_of[CELL_KINDS] = {CHUNK_CELLS_MAX,
+											  CHUNK_BYTES / RECORD_BYTES,
+											  CHUNK_BYTES / INPUT_8K_BYTES,
+											  CHUNK_BYTES / BLOCK_BYTES,
+											  CHUNK_BYTES / INPUT_21K_BYTES,
+											  CHUNK_BYTES / INPUT_32K_BYTES,
 											  1};
 _Static_assert(CHUNK_CELLS_MAX <= CHUNK_BYTES / CONNECTION_BYTES, "a chunk holds as many as the bitmap has bits");
 

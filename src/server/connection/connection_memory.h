@@ -3,8 +3,8 @@
  *     region   [ chunk ][ chunk ][ chunk ] ...        64 KiB each, reserved once
  *     chunk    [cell][cell][cell] ...                 of one kind; or free, and then warm or given back to the system
  *
- * Everything that a client makes the server hold lies in cells of four sizes: connections, records, blocks of input and output, and
- * input that is larger. So nothing fragments: a chunk whose cells are all free serves any kind again. Nothing is written into free cells;
+ * Everything that a client makes the server hold lies in cells of a few sizes: connections, records, blocks of output, and input, which
+ * takes the smallest that does. So nothing fragments: a chunk whose cells are all free serves any kind again. Nothing is written into free cells;
  * which are free is a bitmap in the chunk's descriptor.
  *
  * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree
@@ -33,7 +33,21 @@
 #define RECORD_BYTES 4032u /* of a record, its head included */
 #define BLOCK_BYTES 16320u /* of a block, its head included */
 
-enum cell_kind { CELL_CONNECTION, CELL_RECORD, CELL_BLOCK, CELL_LARGE, CELL_KINDS };
+/* Of input alone: an eighth, a third and half of a chunk. */
+#define INPUT_8K_BYTES 8128u
+#define INPUT_21K_BYTES 21824u
+#define INPUT_32K_BYTES 32704u
+
+enum cell_kind {
+	CELL_CONNECTION,
+	CELL_RECORD,
+	CELL_INPUT_8K,
+	CELL_BLOCK,
+	CELL_INPUT_21K,
+	CELL_INPUT_32K,
+	CELL_CHUNK,
+	CELL_KINDS
+};
 
 /* Who asks. */
 enum cell_right {
