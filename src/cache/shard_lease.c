@@ -50,6 +50,11 @@ void shard_keep_for_pins(snug_shard *shard) {
 	while (shard->kept_for_pins_bytes + pin_table_bytes(shard) < wanted_bytes &&
 		   snug_pools_charge(shard->pools, PIN_TABLE_GRAIN) == SNUG_OK)
 		shard->kept_for_pins_bytes += PIN_TABLE_GRAIN;
+	/* The limit is lower than it was. */
+	while (shard->kept_for_pins_bytes > 0 && shard->kept_for_pins_bytes + pin_table_bytes(shard) > wanted_bytes) {
+		snug_shard_discharge(shard, PIN_TABLE_GRAIN);
+		shard->kept_for_pins_bytes -= PIN_TABLE_GRAIN;
+	}
 }
 
 /* While the table grows there are two of it. */

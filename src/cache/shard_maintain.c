@@ -83,7 +83,8 @@ static bool sweep_is_due(const snug_shard *shard) {
 	if (is_flushed_left(shard)) return true;
 	if (shard->expiring == 0) return false;
 	uint32_t now_s = shard_now_s(shard);
-	return shard->sweep_hand != 0 || (shard->earliest_s <= now_s && shard->sweep_round_s + SWEEP_PAUSE_S <= now_s);
+	bool has_paused = now_s < shard->sweep_round_s || now_s - shard->sweep_round_s >= SWEEP_PAUSE_S; /* set back, too */
+	return shard->sweep_hand != 0 || (shard->earliest_s <= now_s && has_paused);
 }
 
 uint64_t shard_remove_dead(snug_shard *shard) {

@@ -81,10 +81,14 @@ static void keep_limit(struct server_worker *worker) {
 	if (snug_shard_set_limit(worker->shard, (size_t)bytes) == SNUG_OK) worker->limit_bytes = bytes;
 }
 
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+/* Items expire by the wall clock; what connections wait for goes by one that nobody sets. */
 static void look_at_clock(struct server_worker *worker) {
+	struct turn *turn = worker->turn;
 	worker->wall_s = os_wall_s();
-	if (LIKELY((uint32_t)worker->wall_s == worker->turn->now_s)) return;
-	worker->turn->now_s = (uint32_t)worker->wall_s;
+	if (LIKELY(turn->began_ns / NS_PER_SECOND == turn->now_s)) return;
+	turn->now_s = (uint32_t)(turn->began_ns / NS_PER_SECOND);
 	kick_idle(worker);
 	keep_limit(worker);
 	connection_memory_tick(&worker->turn->buffers.memory);
@@ -186,7 +190,7 @@ static bool take_answers(struct server_worker *worker) {
 }
 
 void server_worker_run(struct server_worker *worker, void *const *requests, size_t count) {
-	look_at_clock(worker); /* it may come out of a sleep, before its turn */
+	worker->wall_s = os_wall_s(); /* it may come out of a sleep, before its turn */
 	worker->connections.requests_in += count;
 	requests_serve(worker->shard, worker->index, &worker->counts, (struct request *const *)(const void *)requests,
 				   count);
@@ -458,7 +462,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	if (turn == NULL) return SNUG_ERROR_OS_MEMORY;
 	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
-	turn->now_s = (uint32_t)os_wall_s();
+	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
 	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;

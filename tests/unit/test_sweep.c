@@ -115,6 +115,23 @@ static void dead_items_refuse_no_store(void **state) {
 	}
 }
 
+/* The wall clock was ahead, and is set right: what expires afterwards does not wait until it has caught up. */
+static void a_clock_that_is_set_back_stops_no_sweep(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	now_s += 7200;
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, (uint32_t)now_s + 1, 10));
+	now_s += 1;
+	rest(shard);
+	REQUIRE(shard->linked == 0, "%llu are left", (unsigned long long)shard->linked);
+	now_s -= 7200;
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, (uint32_t)now_s + 2, 10));
+	now_s += 100;
+	rest(shard);
+	REQUIRE(shard->linked == 0, "%llu are left", (unsigned long long)shard->linked);
+	close_shard(shard);
+}
+
 /* ------------------------------------------------------------------ flushes amid other things */
 
 static uint32_t stored_number;
@@ -228,6 +245,7 @@ int main(void) {
 		cmocka_unit_test(what_is_stored_meanwhile_is_not_forgotten),
 		cmocka_unit_test(what_was_flushed_goes_at_once),
 		cmocka_unit_test(dead_items_refuse_no_store),
+		cmocka_unit_test(a_clock_that_is_set_back_stops_no_sweep),
 		cmocka_unit_test(flushed_items_are_not_evicted),
 		cmocka_unit_test(a_flush_that_has_come_due_extends_nothing),
 		cmocka_unit_test(what_is_followed_expires_too),

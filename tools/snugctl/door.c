@@ -36,22 +36,23 @@ static bool try_path(struct link *link, struct door *door, const char *path, int
 	return false;
 }
 
-static bool is_ours_alone(const char *directory) {
+static bool is_ours(const char *directory, unsigned others) {
 	struct stat status;
 	return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
-		   (status.st_mode & 077u) == 0;
+		   (status.st_mode & others) == 0;
 }
 
 static bool try_places(struct link *link, struct door *door, const char *port, int timeout_ms) {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	char directory[64], path[PATH_ROOM];
-	if (runtime != NULL && runtime[0] == '/') {
+	/* After su it may be another's, who would answer us. */
+	if (runtime != NULL && runtime[0] == '/' && is_ours(runtime, 022)) {
 		(void)snprintf(path, sizeof path, "%.200s/snugd-%.8s.sock", runtime, port);
 		if (try_path(link, door, path, timeout_ms)) return true;
 	}
 	(void)snprintf(directory, sizeof directory, "/tmp/snugd-%lu", (unsigned long)geteuid());
 	(void)snprintf(path, sizeof path, "%s/snugd-%.8s.sock", directory, port);
-	if (is_ours_alone(directory) && try_path(link, door, path, timeout_ms)) return true;
+	if (is_ours(directory, 077) && try_path(link, door, path, timeout_ms)) return true;
 	(void)snprintf(path, sizeof path, "/run/snugd-%.8s.sock", port);
 	return try_path(link, door, path, timeout_ms);
 }

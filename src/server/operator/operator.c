@@ -14,6 +14,7 @@
 #include "server/operator/operator.h"
 
 #include "base/assert.h"
+#include "base/bits.h"
 #include "os/threads.h"
 #include "server/errand/errand.h"
 #include "server/errand/errand_ask.h"
@@ -22,11 +23,14 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE_NS UINT64_C(5000000000)      /* for each worker, to come to a request */
-#define SEND_PATIENCE_NS UINT64_C(5000000000) /* for the operator, to take some of an answer */
+#define PATIENCE_NS UINT64_C(5000000000)         /* for each worker, to come to a request */
+#define SEND_PATIENCE_NS UINT64_C(5000000000)    /* for the operator, to take some of an answer */
+#define ANSWER_PATIENCE_NS UINT64_C(60000000000) /* for him to take all of it */
+#define STOP_PATIENCE_NS UINT64_C(1000000000)    /* the same, once the door is being stopped */
 #define LINE_ROOM (LINE_BYTES_MAX + 2u)
 #define PAUSE_NS UINT64_C(100000000) /* before the next try when the system has no descriptor or thread */
 
@@ -64,15 +68,24 @@ static bool wait_for_bytes(const struct seat *seat, int fd) {
 	}
 }
 
-static bool send_all(int fd, const char *bytes, size_t length) {
+/* Until there is room for more; false: it is late. The stop's event stays readable, so it is waited for only until it has come. */
+static bool wait_for_room(const struct operator_door *door, int fd, uint64_t *deadline_ns) {
+	bool is_stopping = asks_is_stopping(&door->asks);
+	struct pollfd wait[2] = {{.fd = fd, .events = POLLOUT}, {.fd = door->stop_event, .events = POLLIN}};
+	if (is_stopping) *deadline_ns = smaller(*deadline_ns, os_deadline_ns(STOP_PATIENCE_NS));
+	uint64_t patience_ns = smaller(SEND_PATIENCE_NS, os_remaining_ns(*deadline_ns));
+	return patience_ns > 0 && poll(wait, is_stopping ? 1 : 2, (int)(patience_ns / 1000000)) != 0;
+}
+
+static bool send_all(const struct operator_door *door, int fd, const char *bytes, size_t length) {
+	uint64_t deadline_ns = os_deadline_ns(ANSWER_PATIENCE_NS);
 	while (length > 0) {
 		ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-		struct pollfd wait = {.fd = fd, .events = POLLOUT};
 		if (sent > 0) {
 			bytes += sent;
 			length -= (size_t)sent;
 		} else if (errno == EAGAIN) {
-			if (poll(&wait, 1, (int)(SEND_PATIENCE_NS / 1000000)) == 0) return false;
+			if (!wait_for_room(door, fd, &deadline_ns)) return false;
 		} else if (errno != EINTR) {
 			return false;
 		}
@@ -160,7 +173,7 @@ static bool serve_one(struct seat *seat, int fd, struct session *session, bool *
 	if (is_whole) {
 		*goes_on = carry_out(door, session, &command, &answer);
 		/* An answer that was not all there is none. */
-		*goes_on = !answer.failed && send_all(fd, answer.bytes, answer.length) && *goes_on;
+		*goes_on = !answer.failed && send_all(door, fd, answer.bytes, answer.length) && *goes_on;
 	}
 	text_deinit(&answer);
 	forget(session, used);
@@ -207,11 +220,18 @@ static void run_seat(void *context) {
 
 /* ------------------------------------------------------------------ the doorkeeper --------- */
 
+/* What it has asked is still to be read. */
+static bool has_asked(const struct seat *seat) {
+	int bytes = 0;
+	return ioctl(seat->fd, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 /* Under the mutex: the seat in that state; of idle ones that which has been so longest. NULL: none. */
 static struct seat *find(struct operator_door *door, enum seat_state state) {
 	struct seat *found = NULL;
 	for (uint32_t i = 0; i < OPERATORS_MAX; i++) {
 		struct seat *seat = &door->seat[i];
+		if (state == SEAT_IDLE && seat->state == SEAT_IDLE && has_asked(seat)) continue;
 		if (seat->state == state && (found == NULL || seat->idle_since_ns < found->idle_since_ns)) found = seat;
 	}
 	return found;
@@ -272,7 +292,7 @@ static void admit(struct operator_door *door) {
 		return;
 	}
 	if (seat_client(door, fd)) return;
-	(void)send_all(fd, sorry, sizeof sorry - 1);
+	(void)send_all(door, fd, sorry, sizeof sorry - 1);
 	(void)close(fd);
 }
 

@@ -22,9 +22,11 @@
 #define NAME_ROOM sizeof("/snugd-65535.sock")
 #define PATH_ROOM (sizeof((struct settings *)0)->control_path)
 
+/* Where nobody else can put anything. */
 static bool is_our_directory(const char *path) {
 	struct stat status;
-	return path[0] == '/' && lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
+	return path[0] == '/' && lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
+		   (status.st_mode & 022u) == 0;
 }
 
 /* In /tmp anybody may have been there before us. */
