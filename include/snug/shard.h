@@ -150,8 +150,9 @@ uint64_t snug_shard_next_cas(snug_shard *shard);
 /* NOT_FOUND. */
 SNUG_NODISCARD snug_error snug_shard_delete(snug_shard *shard, const snug_key *key);
 
-/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. Takes no time:
- * what is gone is removed by those who come by, and by maintenance. */
+/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. It replaces an earlier time that is still
+ * to come. Takes no time: what is gone is removed by those who come by, and by maintenance. */
+#define SNUG_FLUSH_NEVER INT64_MAX /* only takes back the time that is still to come */
 void snug_shard_flush(snug_shard *shard, int64_t at_s);
 
 /* ------------------------------------------------------------------ values in pieces -------------------------------------- */

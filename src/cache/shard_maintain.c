@@ -68,7 +68,7 @@ void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 	if (shard == NULL) return;
 	if (at_s > (int64_t)shard_now_s(shard)) {
 		shard_tick(shard); /* an earlier one whose time has come while nobody asked */
-		shard->flush_at_s = at_s;
+		shard->flush_at_s = at_s == SNUG_FLUSH_NEVER ? 0 : at_s;
 		return;
 	}
 	shard->flush_at_s = 0;

@@ -28,6 +28,14 @@ def with_a_date(server):
     conversation.close()
 
 
+def with_a_date_since_the_start(server):
+    conversation = Conversation(server.connect())
+    conversation.ask(*FILLED)
+    conversation.ask(b"flush_all %d\r\n" % (time.time() - 1), OK)
+    conversation.ask(*GONE)
+    conversation.close()
+
+
 def is_seen_by_other_connections(server):
     first, second = Conversation(server.connect()), Conversation(server.connect())
     first.ask(*FILLED)
@@ -40,6 +48,7 @@ def is_seen_by_other_connections(server):
 
 CASES = [
     with_a_date,
+    with_a_date_since_the_start,
     is_seen_by_other_connections,
     case("at once", FILLED, (b"flush_all\r\n", OK), GONE),
     case(
@@ -52,6 +61,8 @@ CASES = [
     case("several times in a second", *((b"flush_all\r\n" + FRESH[0] + FRESH_IS_THERE[0], OK + FRESH[1] + FRESH_IS_THERE[1]),) * 10),
     case("0", FILLED, (b"flush_all 0\r\n", OK), GONE),
     case("negative", FILLED, (b"flush_all -1\r\n", OK), GONE),
+    case("a date before the server's start", FILLED, (b"flush_all 2592001\r\n", OK), (ALL, FULL), (b"flush_all 1500000000\r\n", OK), (ALL, FULL)),
+    case("a date before the start replaces a delay", FILLED, (b"flush_all 2\r\n", OK), (b"flush_all 2592001\r\n", OK), 3.2, (ALL, FULL)),
     case("noreply", FILLED, (b"flush_all noreply\r\n" + ALL, END)),
     case("0 noreply", FILLED, (b"flush_all 0 noreply\r\n" + ALL, END)),
     case("with a delay", FILLED, (b"flush_all 2\r\n", OK), (ALL, FULL), FRESH, 3.2, GONE, (b"get fresh\r\n", END), FRESH, FRESH_IS_THERE),

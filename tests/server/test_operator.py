@@ -69,7 +69,7 @@ class Snugd:
 
     @property
     def no_shutdown(self):
-        return f"ERROR: shutdown not enabled; the control socket takes it: {self.control}\r\n".encode()
+        return b"SERVER_ERROR: shutdown not enabled\r\n"
 
     @property
     def control(self):

@@ -169,6 +169,22 @@ static void test_an_empty_cache_is_not_fragmented(void **state) {
 	assert_answer(COMMAND_STATS, "foo", "ERROR\r\n");
 }
 
+/* memcached: the memory allocated to slab pages. Pages that lie free are not, though they are committed. */
+static void test_total_malloced_is_of_pages_in_use(void **state) {
+	static char bytes[100000];
+	snug_key key = snug_shard_key("large", 5);
+	snug_stats stats;
+	char said[64];
+	(void)state;
+	store(0, "a");
+	assert_int_equal(snug_shard_set(workers[0].shard, &key, NULL, bytes, sizeof bytes), SNUG_OK);
+	assert_int_equal(snug_shard_delete(workers[0].shard, &key), SNUG_OK);
+	assert_int_equal(snug_stats_get(snug_shard_pools(workers[0].shard), &stats), SNUG_OK);
+	assert_true(stats.committed_bytes > stats.total.slab_bytes && stats.total.slab_bytes > 0);
+	(void)snprintf(said, sizeof said, "STAT total_malloced %llu\r\n", (unsigned long long)stats.total.slab_bytes);
+	assert_says(COMMAND_STATS, "slabs", said);
+}
+
 static void test_flush_reaches_all_workers(void **state) {
 	(void)state;
 	store(0, "a");
@@ -188,6 +204,31 @@ static void test_flush_reaches_all_workers(void **state) {
 	free(text);
 	get(1, "c", STATUS_FOUND);
 	assert_says(COMMAND_STATS, "", "STAT cmd_flush 2\r\n");
+}
+
+static void flush_at(int32_t date_s) {
+	char *text = ask_with((struct command){.kind = COMMAND_FLUSH, .operation = {.exptime = date_s}}, 0);
+	assert_string_equal(text, "OK\r\n");
+	free(text);
+}
+
+/* memcached's rule: nothing is as old as that, and no time comes that was named before. */
+static void test_a_date_before_the_start_flushes_nothing(void **state) {
+	(void)state;
+	store(0, "a");
+	flush_at(60 * 60 * 24 * 30 + 1);
+	get(0, "a", STATUS_FOUND);
+	flush_at((int32_t)(BEGIN_S - 61));
+	get(0, "a", STATUS_FOUND);
+	flush_at(10);
+	flush_at((int32_t)(BEGIN_S - 61));
+	workers[0].wall_s += 10;
+	get(0, "a", STATUS_FOUND);
+	flush_at((int32_t)(BEGIN_S - 60));
+	get(0, "a", STATUS_NOT_FOUND);
+	store(0, "a");
+	flush_at((int32_t)BEGIN_S + 5);
+	get(0, "a", STATUS_NOT_FOUND);
 }
 
 static void test_verbosity(void **state) {
@@ -221,7 +262,7 @@ static void test_a_refusal_names_the_socket(void **state) {
 	assert_refused_with(&settings, COMMAND_SNUG,
 						"CLIENT_ERROR an operator's command; the control socket takes it: /run/snugd/control\r\n");
 	assert_refused_with(&settings, COMMAND_SHUTDOWN,
-						"ERROR: shutdown not enabled; the control socket takes it: /run/snugd/control\r\n");
+						"SERVER_ERROR: shutdown not enabled\r\n"); /* memcached's, to the letter */
 	strcpy(settings.control_path, SETTINGS_NO_CONTROL);
 	assert_refused_with(&settings, COMMAND_VERBOSITY,
 						"CLIENT_ERROR an operator's command; there is no control socket\r\n");
@@ -380,7 +421,9 @@ int main(void) {
 		TEST(test_stats_are_all_workers_sum),
 		TEST(test_reset_keeps_what_is_there),
 		TEST(test_an_empty_cache_is_not_fragmented),
+		TEST(test_total_malloced_is_of_pages_in_use),
 		TEST(test_flush_reaches_all_workers),
+		TEST(test_a_date_before_the_start_flushes_nothing),
 		TEST(test_verbosity),
 		TEST(test_what_is_the_operators),
 		TEST(test_a_refusal_names_the_socket),

@@ -185,6 +185,25 @@ static void a_flush_that_has_come_due_extends_nothing(void **state) {
 	}
 }
 
+static void a_flush_to_come_is_taken_back(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, 0, 10));
+	snug_shard_flush(shard, now_s + 10);
+	REQUIRE(snug_shard_may_expire(shard), "nothing is to come");
+	snug_shard_flush(shard, SNUG_FLUSH_NEVER);
+	REQUIRE(!snug_shard_may_expire(shard), "something is still to come");
+	now_s += 11;
+	rest(shard);
+	REQUIRE(shard->linked == ITEMS, "flushed after all");
+	snug_shard_flush(shard, now_s + 10);
+	now_s += 11;
+	snug_shard_flush(shard, SNUG_FLUSH_NEVER);
+	rest(shard);
+	REQUIRE(shard->linked == 0, "its time had come before it was taken back");
+	close_shard(shard);
+}
+
 /* A round that ends while an item is followed does not forget when that expires. */
 static void what_is_followed_expires_too(void **state) {
 	(void)state;
@@ -248,6 +267,7 @@ int main(void) {
 		cmocka_unit_test(a_clock_that_is_set_back_stops_no_sweep),
 		cmocka_unit_test(flushed_items_are_not_evicted),
 		cmocka_unit_test(a_flush_that_has_come_due_extends_nothing),
+		cmocka_unit_test(a_flush_to_come_is_taken_back),
 		cmocka_unit_test(what_is_followed_expires_too),
 		cmocka_unit_test(what_is_full_can_be_read),
 	};

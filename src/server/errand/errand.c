@@ -64,10 +64,18 @@ struct flush {
 	int64_t delay_s;      /* or a date, if it is more than 30 days */
 };
 
+/* memcached takes itself to be so much older than it is. */
+#define AGE_AT_START_S 61
+
+/* When: 0 is now. As in memcached a date before the server's start flushes nothing, and takes a delay back that was set before. */
+static int64_t flush_time(const struct server_worker *worker, int64_t delay_s) {
+	if (delay_s <= 0) return 0;
+	if (delay_s <= INT64_C(60) * 60 * 24 * 30) return worker->wall_s + delay_s;
+	return delay_s <= worker->server->started_s - AGE_AT_START_S ? SNUG_FLUSH_NEVER : delay_s;
+}
+
 static void flush_visit(struct errand *errand, struct server_worker *worker) {
-	int64_t delay_s = ((struct flush *)(void *)errand)->delay_s;
-	bool is_relative = delay_s <= INT64_C(60) * 60 * 24 * 30;
-	snug_shard_flush(worker->shard, delay_s <= 0 ? 0 : is_relative ? worker->wall_s + delay_s : delay_s);
+	snug_shard_flush(worker->shard, flush_time(worker, ((struct flush *)(void *)errand)->delay_s));
 }
 
 static void answer_ok(struct errand *errand, struct text *out) {

@@ -8,7 +8,7 @@
  *     other snug commands, which tell always                   unless --control-only
  *
  * What is above changes the server, or has it work for long: whoever can reach a port of a cache may change its items, and shall not be able to stop
- * or shrink it. The refusal names the socket: whoever may use it shall not have to search. HTTP has rules of its own (http/http_access.h). */
+ * or shrink it. The refusal names the socket: whoever may use it shall not have to search. That of shutdown does not, because memcached's clients know it. HTTP has rules of its own (http/http_access.h). */
 #include "base/assert.h"
 #include "server/errand/errand_parts.h"
 
@@ -24,8 +24,8 @@ static bool changes_server(const struct command *command) {
 	return false;
 }
 
-/* memcached's words first: its clients know them. */
-static const char shutdown_sentence[] = "ERROR: shutdown not enabled";
+/* memcached's words, and no others: its clients compare them. */
+static const char shutdown_sentence[] = "SERVER_ERROR: shutdown not enabled";
 static const char sentence[] = "CLIENT_ERROR an operator's command";
 
 /* The sentence that the command is refused with; NULL: it is taken. */
@@ -48,7 +48,8 @@ size_t errand_refusal(const struct settings *settings, const struct command *com
 					  char refusal[ERRAND_REFUSAL_ROOM]) {
 	const char *begin = find_sentence(settings, command);
 	if (begin == NULL) return 0;
-	int length = settings_has_control_path(settings)
+	int length = begin == shutdown_sentence ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s\r\n", begin)
+				 : settings_has_control_path(settings)
 					 ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; the control socket takes it: %s\r\n", begin,
 								settings->control_path)
 					 : snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; there is no control socket\r\n", begin);

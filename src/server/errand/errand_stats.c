@@ -295,7 +295,7 @@ static void answer_slabs(struct errand *errand, struct text *out) {
 		say_slab(out, pool + 1, stats, &stats->pool[pool]);
 	}
 	stat_u64(out, "active_slabs", active);
-	stat_u64(out, "total_malloced", stats->committed_bytes);
+	stat_u64(out, "total_malloced", stats->total.slab_bytes);
 	text_say(out, "END");
 }
 
