@@ -229,8 +229,8 @@ static void resume_blocked(struct turn *turn) {
 		connection = next;
 	}
 	if (!is_short) {
-		turn->short_since_ns = 0;
-		turn->relieves = false;
+		turn->short_since_ns = turn->relief_ns = 0;
+		turn->relieves = turn->has_relieved = false;
 	} else if (turn->short_since_ns == 0) {
 		turn->short_since_ns = turn->began_ns;
 	}
@@ -239,6 +239,7 @@ static void resume_blocked(struct turn *turn) {
 #define SHORT_PATIENCE_NS UINT64_C(100000000) /* whoever reads has given some back by then */
 #define RELIEF_SHARE 8u                       /* of the budget: as much is to be free then */
 #define RELIEF_CLOSES 4u                      /* in one turn: each takes a look at all connections */
+#define RELIEF_PAUSE_NS UINT64_C(5000000)     /* between two looks for the next one to close */
 
 /* It takes nothing of what is there for it. Who only waits to be served does not stall. */
 static bool stalls(const struct connection *connection, uint64_t now_ns) {
@@ -275,19 +276,42 @@ static void tell_closed(struct server_worker *worker, uint64_t bytes) {
 		worker->index, (unsigned long long)bytes, (unsigned long long)worker->connections.memory_closed);
 }
 
-/* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it. What comes back may lie in pieces of
- * another kind: then one more is closed the next time, and not all at once. */
+/* What is free by now, or comes back within a few turns, is what a round is to bring. */
+static bool round_is_over(const struct turn *turn, uint64_t leaving_bytes) {
+	const struct connection_memory *memory = &turn->buffers.memory;
+	uint64_t free_bytes = connection_memory_left(memory) + connection_memory_free_cell_bytes(memory);
+	return free_bytes + leaving_bytes >= buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE;
+}
+
+/* Who has taken nothing for so long has had his time; the others get theirs anew after each round. */
+static bool may_close(const struct turn *turn, const struct connection *connection) {
+	return turn->began_ns - turn->short_since_ns >= SHORT_PATIENCE_NS ||
+		   (turn->has_relieved && stalls(connection, turn->began_ns));
+}
+
+static void end_round(struct turn *turn) {
+	turn->relieves = false;
+	turn->has_relieved = true;
+	turn->short_since_ns = turn->began_ns;
+	turn->relief_ns = turn->began_ns + RELIEF_PAUSE_NS;
+}
+
+/* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it, in rounds. What a round brings may lie in pieces
+ * of another kind, or be taken by the next one who gives nothing back: then the next round follows as soon as it has come. */
 static void relieve(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
-	const struct connection_memory *memory = &turn->buffers.memory;
-	uint64_t wanted_bytes = buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE, leaving_bytes;
-	if (LIKELY(turn->short_since_ns == 0) || turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
+	uint64_t leaving_bytes;
+	if (LIKELY(turn->short_since_ns == 0) || turn->began_ns < turn->relief_ns) return;
+	if (!turn->has_relieved && turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
 	for (uint32_t closed = 0; closed < RELIEF_CLOSES; closed++) {
 		struct connection *most = heaviest(worker, &leaving_bytes);
-		uint64_t free_bytes = connection_memory_left(memory) + connection_memory_free_cell_bytes(memory);
-		if (most == NULL || (turn->relieves && free_bytes + leaving_bytes >= wanted_bytes)) {
-			turn->relieves = false;
-			turn->short_since_ns = turn->began_ns; /* what they held comes back within a few turns */
+		bool begins = !turn->relieves;
+		if (begins && (leaving_bytes > 0 || most == NULL || !may_close(turn, most))) {
+			turn->relief_ns = turn->began_ns + RELIEF_PAUSE_NS;
+			return;
+		}
+		if (most == NULL || (!begins && round_is_over(turn, leaving_bytes))) {
+			end_round(turn);
 			return;
 		}
 		turn->relieves = true;
@@ -437,7 +461,8 @@ void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t tim
 						   ? SHORT_WAIT_NS
 						   : UPKEEP_WAIT_NS;
 	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
-	if (turn->short_since_ns != 0) most_ns = smaller(most_ns, SHORT_PATIENCE_NS);
+	if (turn->short_since_ns != 0)
+		most_ns = smaller(most_ns, turn->has_relieved || turn->relieves ? RELIEF_PAUSE_NS : SHORT_PATIENCE_NS);
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
 	io_wait(turn->io, timeout_ns);

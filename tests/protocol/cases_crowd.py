@@ -113,13 +113,11 @@ def clients_that_never_read_small_answers(server):
     require_service(server)
 
 
-def readers_evict_nothing(server):
-    """Four hundred that ask and never read use up what connections may hold: the items stay, everybody else is served, and what was held goes."""
-    held = Conversation(server.connect())
-    held.ask(store(b"set", b"wide", b"w" * 8000), STORED)
-    for first in range(0, 2000, 100):
-        held.ask(b"".join(store(b"set", b"kept%d" % i, b"k" * 1000) for i in range(first, first + 100)), STORED * 100)
-    before = ask_stats(held)
+def with_readers_that_do_not_read(server, look):
+    """Four hundred that ask for much and never read use up what connections may hold, while `look` looks."""
+    conversation = Conversation(server.connect())
+    conversation.ask(store(b"set", b"wide", b"w" * 8000), STORED)
+    conversation.close()
     connections = [server.connect(receive_buffer_bytes=4096) for _ in range(400)]
     try:
         for connection in connections:
@@ -128,15 +126,45 @@ def readers_evict_nothing(server):
                 connection.send(b"get wide\r\n" * 3000)
             except (BlockingIOError, ConnectionError):
                 pass
+        look()
+    finally:
+        for connection in connections:
+            reset(connection)
+    require_service(server)
+
+
+def readers_evict_nothing(server):
+    """The items stay, everybody else is served, and what was held goes."""
+    held = Conversation(server.connect())
+    for first in range(0, 2000, 100):
+        held.ask(b"".join(store(b"set", b"kept%d" % i, b"k" * 1000) for i in range(first, first + 100)), STORED * 100)
+    before = ask_stats(held)
+
+    def look():
         for _ in range(20):
             require_service(server)
         stats = ask_stats(held)
         if stats["evictions"] != before["evictions"] or int(stats["curr_items"]) < int(before["curr_items"]):
             raise Failure(f"  items {before['curr_items']} -> {stats['curr_items']}, evictions {stats['evictions']}")
-    finally:
-        for connection in connections:
-            reset(connection)
+
+    with_readers_that_do_not_read(server, look)
     held.close()
+
+
+def room_in_pieces_of_another_kind(server):
+    """What connections may hold is used up by readers that do not read, and there is room enough in pieces that no answer fits: whoever takes nothing is
+    closed at once all the same, not one after another at long intervals."""
+    unfinished = [server.connect() for _ in range(320)]
+    for connection in unfinished:
+        connection.sendall(b"set piece 0 0 8000\r\n" + b"p" * 6000)
+    require_service(server)
+    kept = unfinished[::6]
+    for number, connection in enumerate(unfinished):
+        if number % 6 != 0:
+            connection.close()
+    with_readers_that_do_not_read(server, lambda: [require_service(server, 1.5) for _ in range(20)])
+    for connection in kept:
+        connection.close()
     require_service(server)
 
 
@@ -337,6 +365,7 @@ CASES = [
     many_clients_that_never_read,
     clients_that_never_read_small_answers,
     readers_evict_nothing,
+    room_in_pieces_of_another_kind,
     reads_at_last,
     slow_writers,
     values_that_do_not_come,

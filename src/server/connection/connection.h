@@ -162,7 +162,9 @@ struct turn {
 	uint32_t number;         /* of the turn; comes round */
 	uint64_t began_ns;       /* the turn */
 	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
-	bool relieves;           /* connections are being closed for it, some in each turn */
+	uint64_t relief_ns;      /* nobody is closed for it before then */
+	bool relieves;           /* connections are being closed for it, some in each turn: a round */
+	bool has_relieved;       /* one round at least since it is short */
 	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
 	struct record *errands;  /* that are not ready yet, through next_errand */
 	struct record **outbox;  /* for each worker: what is to be sent to it, through next_away; and the last one */
