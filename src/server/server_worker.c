@@ -435,6 +435,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
 	resume_blocked(turn);
 	relieve(worker);
+	if (UNLIKELY(turn->holds_input)) connection_hold_input(turn);
 	worked |= io_poll(turn->io);
 	bool has_news = worked;
 	worked |= send_requests(worker);

@@ -3,6 +3,7 @@
 import re
 import socket
 import struct
+import threading
 import time
 
 from answers import *
@@ -149,6 +150,27 @@ def readers_evict_nothing(server):
 
     with_readers_that_do_not_read(server, look)
     held.close()
+
+
+def a_burst_of_large_stores(server):
+    """Five hundred send a value at once, of which the most belong to another worker: the bytes wait in the kernel for it, and nobody is closed."""
+    for length in (30000, 50000):
+        connections = [server.connect() for _ in range(500)]
+        value = b"v" * length
+        senders = [threading.Thread(target=send_all, args=(connections[i::8], store(b"set", b"burst", value))) for i in range(8)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        for connection in connections:
+            Conversation(connection).expect(STORED, b"set burst", 20)
+            connection.close()
+    require_service(server)
+
+
+def send_all(connections, data):
+    for connection in connections:
+        connection.sendall(data)
 
 
 def room_in_pieces_of_another_kind(server):
@@ -366,6 +388,7 @@ CASES = [
     clients_that_never_read_small_answers,
     readers_evict_nothing,
     room_in_pieces_of_another_kind,
+    a_burst_of_large_stores,
     reads_at_last,
     slow_writers,
     values_that_do_not_come,

@@ -32,6 +32,7 @@ struct simulated_io {
 	int listener[LISTENERS_MAX];
 	uint32_t tag[LISTENERS_MAX];
 	int watched[WATCHED_MAX];
+	bool is_held;             /* nobody is received from */
 	struct io_stream *open;   /* through next and previous */
 	struct io_stream *closed; /* to be told, through next */
 };
@@ -73,6 +74,10 @@ static void simulated_pause(struct io *io, struct io_stream *stream) {
 static void simulated_resume(struct io *io, struct io_stream *stream) {
 	(void)io;
 	stream->state &= (uint16_t) ~(STREAM_PAUSED | STREAM_LATE);
+}
+
+static void simulated_hold(struct io *io, bool is_held) {
+	self_of(io)->is_held = is_held;
 }
 
 static bool may_receive(const struct io_stream *stream) {
@@ -164,8 +169,8 @@ static void go_on_sending(struct simulated_io *self, struct io_stream *stream) {
 
 /* ------------------------------------------------------------------ receive ---------------- */
 
-static bool has_news(const struct io_stream *stream) {
-	if (!may_receive(stream)) return false;
+static bool has_news(const struct simulated_io *self, const struct io_stream *stream) {
+	if (self->is_held || !may_receive(stream)) return false;
 	const struct simulated_socket *socket = socket_of(stream->fd);
 	return socket->is_reset || socket->client_has_ended || pipe_bytes(&socket->to_server) > 0;
 }
@@ -259,7 +264,7 @@ static bool serve(struct simulated_io *self, struct io_stream *stream) {
 		go_on_sending(self, stream);
 		any = true;
 	}
-	if (has_news(stream) && happens(800)) {
+	if (has_news(self, stream) && happens(800)) {
 		receive(self, stream);
 		any = true;
 	}
@@ -295,7 +300,7 @@ static bool is_woken(void *context) {
 	for (uint32_t i = 0; i < self->listener_count; i++)
 		if (socket_waits(self->listener[i])) return true;
 	for (const struct io_stream *at = self->open; at != NULL; at = at->next)
-		if (may_send(at) || has_news(at)) return true;
+		if (may_send(at) || has_news(self, at)) return true;
 	return false;
 }
 
@@ -325,6 +330,7 @@ static const struct io_backend backend = {
 	.open = simulated_open,
 	.pause = simulated_pause,
 	.resume = simulated_resume,
+	.hold = simulated_hold,
 	.send = simulated_send,
 	.close = simulated_close,
 	.poll = simulated_poll,

@@ -199,6 +199,22 @@ static void consume_input(struct connection *connection) {
 	connection->input_bytes -= (uint32_t)used;
 }
 
+#define HOLD_SHARE 4u /* of the memory */
+
+/* A value on its way to another worker waits for its room there, and the bytes that come meanwhile are to be kept. Where memory runs out for that, they
+ * wait in the kernel: owners answer soon, and without any input. Where nobody waits for an owner, only input could give memory back, and so it is
+ * taken. */
+void connection_hold_input(struct turn *turn) {
+	const struct buffers *buffers = &turn->buffers;
+	bool holds = turn->away > 0 && connection_memory_left(&buffers->memory) < buffers_limit_bytes(buffers) / HOLD_SHARE;
+	if (holds == turn->holds_input) return;
+	turn->holds_input = holds;
+	if (holds)
+		io_hold(turn->io);
+	else
+		io_release(turn->io);
+}
+
 /* Whoever sends faster than he is served waits in his own kernel. */
 static void pause_or_resume(struct connection *connection) {
 	bool pause = connection->input_bytes >= INPUT_PAUSE_BYTES;
@@ -229,6 +245,7 @@ void connection_received(struct connection *connection, const char *bytes, size_
 	}
 	/* What comes after a pause may be the last that was held back. */
 	if (UNLIKELY(connection->input_bytes > 0 || connection->is_paused)) pause_or_resume(connection);
+	if (UNLIKELY(connection->input_bytes > 0)) connection_hold_input(turn_of(connection));
 	if (connection->input_state == INPUT_OVER) connection_mark_dirty(connection);
 }
 

@@ -163,6 +163,7 @@ struct turn {
 	uint64_t began_ns;       /* the turn */
 	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
 	uint64_t relief_ns;      /* nobody is closed for it before then */
+	bool holds_input;        /* nothing is received */
 	bool relieves;           /* connections are being closed for it, some in each turn: a round */
 	bool has_relieved;       /* one round at least since it is short */
 	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
@@ -210,6 +211,8 @@ void connection_sent(struct connection *connection);
 void connection_closed(struct connection *connection);
 /* Frees it if nothing refers to it any more. */
 void connection_reap(struct connection *connection);
+/* Whether anything is received at all, by what is left of the memory. */
+void connection_hold_input(struct turn *turn);
 /* Goes on with what was received and held back. */
 void connection_resume(struct connection *connection);
 

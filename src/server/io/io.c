@@ -79,6 +79,14 @@ void io_resume(struct io *io, struct io_stream *stream) {
 	io->backend->resume(io, stream);
 }
 
+void io_hold(struct io *io) {
+	io->backend->hold(io, true);
+}
+
+void io_release(struct io *io) {
+	io->backend->hold(io, false);
+}
+
 bool io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
 	return io->backend->send(io, stream, pieces, count);
 }

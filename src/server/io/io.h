@@ -71,6 +71,10 @@ SNUG_NODISCARD bool io_open(struct io *io, struct io_stream *stream, int fd);
 void io_pause(struct io *io, struct io_stream *stream);
 void io_resume(struct io *io, struct io_stream *stream);
 
+/* Receives nothing from anybody until io_release: bytes, and ends, wait in the kernel. What it had ready comes still, a bounded amount. */
+void io_hold(struct io *io);
+void io_release(struct io *io);
+
 /* Sends all pieces (at most IO_PIECES_MAX; the array and the bytes stay the caller's and unchanged until then). True: they are gone
  * already. False: `sent` will tell, or `broken`; until then no other send on this stream. */
 SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count);

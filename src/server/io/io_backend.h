@@ -13,6 +13,7 @@ struct io_backend {
 	bool (*open)(struct io *io, struct io_stream *stream, int fd);
 	void (*pause)(struct io *io, struct io_stream *stream);
 	void (*resume)(struct io *io, struct io_stream *stream);
+	void (*hold)(struct io *io, bool is_held);
 	bool (*send)(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count);
 	void (*close)(struct io *io, struct io_stream *stream);
 	bool (*poll)(struct io *io);

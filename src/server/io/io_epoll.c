@@ -50,6 +50,8 @@ struct epoll_io {
 	bool accepts_are_left;    /* a listener was not emptied */
 	uint64_t accept_again_ns; /* no descriptors were left: not before then */
 	struct io_stream *ready;  /* may be received from, or be worth another try to send */
+	struct io_stream *held;   /* may be received from, but nobody is */
+	bool is_held;
 	struct io_stream *taken;  /* those of them that this poll has not come to yet */
 	struct io_stream *closed; /* to be told */
 	struct listening listener[LISTENERS_MAX];
@@ -63,13 +65,17 @@ static struct epoll_io *epoll_of(struct io *io) {
 
 /* ------------------------------------------------------------------ ready list ------------- */
 
-static void list(struct epoll_io *self, struct io_stream *stream) {
+static void put(struct io_stream **first, struct io_stream *stream) {
 	if (stream->state & (STREAM_LISTED | STREAM_CLOSED | STREAM_BROKEN)) return;
 	stream->state |= STREAM_LISTED;
 	stream->previous = NULL;
-	stream->next = self->ready;
-	if (self->ready != NULL) self->ready->previous = stream;
-	self->ready = stream;
+	stream->next = *first;
+	if (*first != NULL) (*first)->previous = stream;
+	*first = stream;
+}
+
+static void list(struct epoll_io *self, struct io_stream *stream) {
+	put(&self->ready, stream);
 }
 
 static void unlist(struct epoll_io *self, struct io_stream *stream) {
@@ -80,6 +86,8 @@ static void unlist(struct epoll_io *self, struct io_stream *stream) {
 		stream->previous->next = stream->next;
 	else if (self->ready == stream)
 		self->ready = stream->next;
+	else if (self->held == stream)
+		self->held = stream->next;
 	else
 		self->taken = stream->next;
 }
@@ -189,6 +197,16 @@ static void epoll_pause(struct io *io, struct io_stream *stream) {
 static void epoll_resume(struct io *io, struct io_stream *stream) {
 	stream->state &= (uint16_t)~STREAM_PAUSED;
 	if (stream->state & STREAM_READABLE) list(epoll_of(io), stream);
+}
+
+static void epoll_hold(struct io *io, bool is_held) {
+	struct epoll_io *self = epoll_of(io);
+	self->is_held = is_held;
+	while (!is_held && self->held != NULL) {
+		struct io_stream *stream = self->held;
+		unlist(self, stream);
+		list(self, stream);
+	}
 }
 
 static void receive(struct epoll_io *self, struct io_stream *stream) {
@@ -313,7 +331,11 @@ static bool receive_ready(struct epoll_io *self) {
 		unlist(self, stream);
 		if (UNLIKELY(stream->state & STREAM_SENDING)) go_on_sending(self, stream);
 		if (UNLIKELY(stream->state & (STREAM_CLOSED | STREAM_BROKEN | STREAM_PAUSED | STREAM_ENDED))) continue;
-		if (stream->state & STREAM_READABLE) receive(self, stream);
+		if ((stream->state & STREAM_READABLE) == 0) continue;
+		if (UNLIKELY(self->is_held))
+			put(&self->held, stream);
+		else
+			receive(self, stream);
 	}
 	return any;
 }
@@ -356,8 +378,8 @@ static void epoll_rest(struct io *io, uint64_t timeout_ns) {
 }
 
 static const struct io_backend backend = {
-	"epoll",      epoll_destroy, epoll_memory_bytes, epoll_listen, epoll_stop_listening, epoll_open, epoll_pause,
-	epoll_resume, epoll_send,    epoll_close,        epoll_poll,   epoll_watch,          epoll_rest,
+	"epoll",      epoll_destroy, epoll_memory_bytes, epoll_listen, epoll_stop_listening, epoll_open,  epoll_pause,
+	epoll_resume, epoll_hold,    epoll_send,         epoll_close,  epoll_poll,           epoll_watch, epoll_rest,
 };
 
 snug_error io_epoll_create(struct io **out) {

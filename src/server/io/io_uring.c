@@ -159,6 +159,19 @@ static void uring_resume(struct io *io, struct io_stream *stream) {
 	arm_receive(uring_of(io), stream);
 }
 
+/* Buffers are kept from the kernel, so that it stops by itself; whose receive ends of that is armed again with the release. */
+static void uring_hold(struct io *io, bool is_held) {
+	struct uring_io *self = uring_of(io);
+	struct io_stream *stream;
+	self->is_held = is_held;
+	if (is_held) return;
+	while (self->kept_count > 0) uring_give_buffer(self, self->kept[--self->kept_count]);
+	while ((stream = uring_starved(self)) != NULL) {
+		arm_receive(self, stream);
+		uring_heard(self, stream); /* its end may have come meanwhile */
+	}
+}
+
 static void break_stream(struct uring_io *self, struct io_stream *stream) {
 	if (stream->state & (STREAM_BROKEN | STREAM_CLOSED)) return;
 	stream->state |= STREAM_BROKEN;
@@ -256,8 +269,14 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 	} else if (is_heard && !receives_again(-cqe->res)) {
 		break_stream(self, stream);
 	}
-	if (has_buffer) uring_give_buffer(self, number);
-	arm_receive(self, stream);
+	if (has_buffer && UNLIKELY(self->is_held))
+		self->kept[self->kept_count++] = (uint16_t)number;
+	else if (has_buffer)
+		uring_give_buffer(self, number);
+	if (UNLIKELY(cqe->res == -ENOBUFS && self->is_held) && is_heard)
+		uring_starve(self, stream);
+	else
+		arm_receive(self, stream);
 }
 
 /* The completion of the cancelled one arms it. */
@@ -386,8 +405,8 @@ static size_t uring_memory_bytes(const struct io *io) {
 }
 
 static const struct io_backend backend = {
-	"io_uring",   uring_destroy, uring_memory_bytes, uring_listen, uring_stop_listening, uring_open, uring_pause,
-	uring_resume, uring_send,    uring_close,        uring_poll,   uring_watch,          uring_rest,
+	"io_uring",   uring_destroy, uring_memory_bytes, uring_listen, uring_stop_listening, uring_open,  uring_pause,
+	uring_resume, uring_hold,    uring_send,         uring_close,  uring_poll,           uring_watch, uring_rest,
 };
 
 snug_error io_uring_create(uint64_t memory_bytes, struct io **out) {

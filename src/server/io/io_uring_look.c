@@ -37,6 +37,7 @@ static void ring_put(struct io_stream *ring, struct io_stream *stream) {
 void uring_look_begin(struct uring_io *self) {
 	ring_begin(&self->heard);
 	ring_begin(&self->looking);
+	ring_begin(&self->starved);
 }
 
 void uring_heard(struct uring_io *self, struct io_stream *stream) {
@@ -51,6 +52,19 @@ void uring_forget(struct io_stream *stream) {
 	stream->next->previous = stream->previous;
 	stream->previous->next = stream->next;
 	stream->next = stream->previous = NULL;
+}
+
+void uring_starve(struct uring_io *self, struct io_stream *stream) {
+	uring_forget(stream);
+	stream->state |= STREAM_HEARD;
+	ring_put(&self->starved, stream);
+}
+
+struct io_stream *uring_starved(struct uring_io *self) {
+	if (ring_is_empty(&self->starved)) return NULL;
+	struct io_stream *stream = self->starved.next;
+	uring_forget(stream);
+	return stream;
 }
 
 /* False: nothing is to be looked at now. */

@@ -8,6 +8,8 @@
 #include <liburing.h>
 
 #define BUFFER_GROUP 0
+#define BUFFERS \
+	64u /* more than the 32 that the kernel fills for one stream before it looks at the next: one that floods leaves some */
 #define LISTENERS_MAX 32u
 #define WATCHED_MAX 2u
 
@@ -31,7 +33,7 @@ enum stream_state {
 	STREAM_BROKEN = 16, /* was told */
 	STREAM_CLOSED = 32,
 	STREAM_GONE = 64,   /* on the list of those whose end is to be told */
-	STREAM_HEARD = 128, /* on one of io_uring_look.c's lists */
+	STREAM_HEARD = 128, /* on a ring of io_uring_look.c's */
 	/* It was paused for what had come: a buffer at a time, until three receives in a row have not filled theirs. Two bits. */
 	STREAM_CROWDS_ONE = 256,
 	STREAM_CROWDS = 768,
@@ -61,6 +63,10 @@ struct uring_io {
 	uint64_t accept_again_ns; /* no descriptors were left: not before then */
 	uint32_t polls;           /* made; io_uring_look.c's, from here on */
 	uint64_t look_ns;         /* no round of looks begins before then */
+	bool is_held;
+	uint16_t kept_count; /* buffers that go back to the kernel with the release */
+	uint16_t kept[BUFFERS];
+	struct io_stream starved; /* ring of those whose receive has ended because the kernel had no buffers */
 	struct io_stream heard; /* ring of those that were received from since they were looked at; this one is its ends */
 	struct io_stream looking; /* the same, of those that this round has still to look at */
 	struct listening listener[LISTENERS_MAX];
@@ -80,6 +86,9 @@ void uring_give_buffer(struct uring_io *self, uint32_t number);
 void uring_look_begin(struct uring_io *self);
 void uring_heard(struct uring_io *self, struct io_stream *stream);
 void uring_forget(struct io_stream *stream);
+/* Waits for the release; the next of those that do, which waits no more, or NULL. */
+void uring_starve(struct uring_io *self, struct io_stream *stream);
+struct io_stream *uring_starved(struct uring_io *self);
 /* In each poll, and before a rest, when there is time: looks after some of them. */
 void uring_look_in_poll(struct uring_io *self);
 void uring_look(struct uring_io *self);

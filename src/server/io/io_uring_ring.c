@@ -12,8 +12,6 @@
 
 #define QUEUE_ENTRIES 1024u
 #define COMPLETION_ENTRIES 8192u
-#define BUFFERS \
-	64u /* more than the 32 that the kernel fills for one stream before it looks at the next: one that floods leaves some */
 #define BUFFERS_SHARE 16u /* of the memory, at most */
 #define BUFFER_BYTES_MIN ((size_t)1024)
 #define BUFFER_BYTES_MAX ((size_t)16384)
