@@ -56,16 +56,53 @@ static void hand_over(snug_shard *shard, struct request *request) {
 	request_fill_window(shard, request);
 }
 
+#define SLICE_BYTES 32768u
+#define ROUNDS_MAX 9u
+#define ROUND_SHARE 8u
+
+/* The first round makes room for all of it; what is missing then, because holes lie apart, is little. */
+static uint32_t round_bytes(const struct request *request) {
+	const struct operation *operation = &request->operation;
+	size_t bytes = operation->value_bytes + operation->key.length + HEAD_BYTES_MAX;
+	return (uint32_t)(request->rounds == 0 ? bytes : bytes / ROUND_SHARE);
+}
+
+static uint64_t evict_slice(snug_shard *shard, struct request *request) {
+	uint64_t most = smaller(request->evict_bytes, SLICE_BYTES), gained = 0, part = 1;
+	for (; part > 0 && gained < most; gained += part) part = shard_make_room(shard);
+	request->evict_bytes -= (uint32_t)smaller(gained, request->evict_bytes);
+	return gained;
+}
+
+/* A large value takes the place of many small ones: a slice at a time, between which others are served (law 12). Each round evicts as much as it
+ * needs; after a few it is done at once, so that those who take what was freed do not keep it from its end. */
+static snug_error reserve_slice(snug_shard *shard, struct request *request) {
+	struct operation *operation = &request->operation;
+	size_t bytes = operation->value_bytes;
+	request->is_unfinished = false;
+	if (bytes > SLICE_BYTES && request->evict_bytes == 0) {
+		snug_error error = shard_reserve_free(shard, &operation->key, bytes, &operation->lease);
+		if (error != SNUG_ERROR_NO_MEMORY) return error;
+		if (shard_may_lease(shard, bytes) && request->rounds < ROUNDS_MAX) request->evict_bytes = round_bytes(request);
+		request->rounds++;
+	}
+	if (request->evict_bytes == 0 || evict_slice(shard, request) == 0)
+		return snug_shard_reserve(shard, &operation->key, bytes, &operation->lease);
+	request->is_unfinished = true;
+	operation->lease.ref = 0;
+	return SNUG_OK;
+}
+
 static void reserve(snug_shard *shard, struct operation_counts *counts, struct request *request) {
 	struct operation *operation = &request->operation;
-	snug_error error = snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
+	snug_error error = reserve_slice(shard, request);
 	if (error) {
 		operation_store_refused(shard, operation, error, counts);
 		return;
 	}
 	operation->status = STATUS_STORED;
 	request->window_offset = 0;
-	request_fill_window(shard, request);
+	if (!request->is_unfinished) request_fill_window(shard, request);
 }
 
 static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts, struct request *request) {

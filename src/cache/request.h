@@ -10,7 +10,8 @@
 
 enum request_kind {
 	REQUEST_OPERATION, /* `operation`; a found value goes to `room`, or into a lease */
-	REQUEST_RESERVE, /* a STORE's lease, to be filled, and its first window. Status STORED: it is there; else the STORE has failed */
+	REQUEST_RESERVE, /* a STORE's lease, to be filled, and its first window. Status STORED: it is there, unless it is to come again; else the
+						STORE has failed */
 	REQUEST_WINDOW,  /* operation.lease: the extents from window_offset on */
 	REQUEST_RELEASE, /* operation.lease ends */
 	REQUEST_VISIT,   /* calls `visit` on the owner's thread */
@@ -23,7 +24,10 @@ struct request {
 	uint8_t kind;        /* enum request_kind */
 	bool keeps_no_lease; /* GET: a value that does not fit is not leased: only its size is told */
 	bool value_in_room;  /* answered: GET: it is */
-	uint32_t owner;      /* the worker */
+	bool is_unfinished;  /* answered: RESERVE: a slice of the room was made; the request is to be sent again as it is */
+	uint8_t rounds;      /* RESERVE: the owner's; 0 at first, as is: */
+	uint32_t evict_bytes;
+	uint32_t owner; /* the worker */
 	void *room;
 	uint32_t room_bytes;
 	uint32_t window_count;  /* answered: extents that are used */

@@ -143,12 +143,12 @@ static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref r
 	return error;
 }
 
-static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, snug_ref *out) {
+static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bool evicts, snug_ref *out) {
 	snug_alloc_options options = {.contiguous = contiguous};
 	for (;;) {
 		snug_error error = contiguous ? snug_ref_alloc_with(shard->pools, bytes, &options, out)
 									  : snug_ref_alloc(shard->pools, bytes, out);
-		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)) return error;
 		/* As many bytes as are wanted, before asking again: a large item takes the place of many small ones. */
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint64_t gained_bytes = shard_make_room(shard);
@@ -158,12 +158,12 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, sn
 	}
 }
 
-snug_error shard_alloc(snug_shard *shard, size_t bytes, size_t head_bytes, snug_ref *out) {
+snug_error shard_alloc(snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts, snug_ref *out) {
 	snug_ref ref;
-	snug_error error = alloc_any(shard, bytes, false, &ref);
+	snug_error error = alloc_any(shard, bytes, false, evicts, &ref);
 	if (error) return error;
 	error = require_whole_head(shard, bytes, ref, head_bytes);
-	if (error == SNUG_ERROR_TOO_MANY_EXTENTS) error = alloc_any(shard, bytes, true, &ref);
+	if (error == SNUG_ERROR_TOO_MANY_EXTENTS) error = alloc_any(shard, bytes, true, evicts, &ref);
 	if (!error) *out = ref;
 	return error;
 }

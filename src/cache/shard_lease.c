@@ -31,7 +31,7 @@ static struct item_head full_head(snug_shard *shard, const snug_key *key, const 
 
 /* What is leased can neither move nor be evicted: all of it together is half of the memory at most, so that there is always some to serve
  * with, however many clients do not take, or do not send, what they asked for. One lease may be larger than that. */
-static bool may_lease(const snug_shard *shard, size_t bytes) {
+bool shard_may_lease(const snug_shard *shard, size_t bytes) {
 	uint64_t leased_bytes = shard->pools->pins.payload_bytes;
 	return leased_bytes == 0 || leased_bytes + bytes <= shard->pools->arena.limit_bytes / 2;
 }
@@ -82,7 +82,7 @@ static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
 	return snug_ref_pin(shard->pools, *ref, bytes);
 }
 
-snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
+static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, bool evicts, snug_lease *out) {
 	snug_error error = shard_begin_store(shard, key, value_bytes);
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
@@ -90,20 +90,29 @@ snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t val
 	uint32_t value_offset = head.head_bytes + (uint32_t)head.key_bytes;
 	snug_ref ref;
 	error = SNUG_ERROR_NO_MEMORY;
-	if (may_lease(shard, item_bytes(&head))) error = shard_alloc(shard, item_bytes(&head), value_offset, &ref);
+	if (shard_may_lease(shard, item_bytes(&head)))
+		error = shard_alloc(shard, item_bytes(&head), value_offset, evicts, &ref);
 	if (!error) {
 		item_write(snug_ref_at(shard->pools, ref), &head);
 		error = pin(shard, &ref, item_bytes(&head));
 		if (error) give_back(shard, ref, item_bytes(&head));
 	}
 	if (error) {
-		shard->stats.refused++;
+		shard->stats.refused += evicts;
 		return error;
 	}
 	mark_unlinked(shard, ref);
 	shard->stats.leases++;
 	*out = (snug_lease){ref, item_bytes(&head), value_offset, (uint32_t)value_bytes};
 	return SNUG_OK;
+}
+
+snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
+	return reserve(shard, key, value_bytes, true, out);
+}
+
+snug_error shard_reserve_free(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
+	return reserve(shard, key, value_bytes, false, out);
 }
 
 /* The pin ends; the item is the caller's to link or free. */
@@ -156,7 +165,7 @@ static snug_error join(snug_shard *shard, const snug_key *key, const snug_item *
 	size_t value_offset = (size_t)head.head_bytes + head.key_bytes;
 	snug_ref ref;
 	shard->watched = item->ref;
-	error = shard_alloc(shard, item_bytes(&head), value_offset, &ref);
+	error = shard_alloc(shard, item_bytes(&head), value_offset, true, &ref);
 	snug_ref old = shard->watched;
 	shard->watched = 0;
 	if (error) {
@@ -188,7 +197,7 @@ snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, co
 snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *out) {
 	if (shard == NULL || item == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_ref ref = item->ref;
-	if (!may_lease(shard, item->item_bytes)) return SNUG_ERROR_NO_MEMORY;
+	if (!shard_may_lease(shard, item->item_bytes)) return SNUG_ERROR_NO_MEMORY;
 	snug_error error = pin(shard, &ref, item->item_bytes);
 	if (error) return error;
 	shard->stats.leases++;

@@ -139,9 +139,13 @@ void shard_let_go(struct snug_shard *shard, snug_ref ref, const struct item_head
 /* Counts an item that was not flushed in or out; the hash is that of its key. */
 void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head *head, bool in);
 
-/* Room for an item whose first `head_bytes` are head and key, evicting if need be, never `watched`. Moves objects. NO_MEMORY, OS_MEMORY,
- * SIZE_TOO_LARGE. */
-snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, snug_ref *out);
+/* Room for an item whose first `head_bytes` are head and key; if it may, evicting if need be, never `watched`. Moves objects. NO_MEMORY,
+ * OS_MEMORY, SIZE_TOO_LARGE. */
+snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts, snug_ref *out);
+
+/* As snug_shard_reserve, which may not evict: NO_MEMORY is not counted. False: a lease of so many bytes is not to be had, whatever went. */
+snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out);
+bool shard_may_lease(const struct snug_shard *shard, size_t bytes);
 
 /* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing can be evicted. */
 uint64_t shard_evict_one(struct snug_shard *shard);

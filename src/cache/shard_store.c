@@ -127,7 +127,7 @@ static bool fits_in_place(const snug_shard *shard, snug_ref ref, const struct it
 }
 
 static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_ref *out) {
-	snug_error error = shard_alloc(shard, item_bytes(head), (size_t)head->head_bytes + head->key_bytes, out);
+	snug_error error = shard_alloc(shard, item_bytes(head), (size_t)head->head_bytes + head->key_bytes, true, out);
 	if (error) shard->stats.refused++;
 	return error;
 }

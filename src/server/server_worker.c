@@ -23,6 +23,7 @@
 
 #define RECORDS_AWAY_MAX 2048u /* also the room of the channel that they come back on */
 #define OUTBOX_BATCH 16u
+#define UNFINISHED_A_TURN 4u
 #define SEND_SOON_BYTES 4096u
 #define SHORT_WAIT_NS UINT64_C(2000000)
 #define UPKEEP_WAIT_NS UINT64_C(1000000000)
@@ -113,6 +114,35 @@ bool turn_request(struct server_worker *worker, struct record *record) {
 	turn->away++;
 	worker->connections.requests_out++;
 	return false;
+}
+
+void turn_request_again(struct server_worker *worker, struct record *record) {
+	struct turn *turn = worker->turn;
+	if (record->request.owner != worker->index) {
+		(void)turn_request(worker, record); /* false: another's */
+		return;
+	}
+	record->is_away = true;
+	record->next_away = NULL;
+	if (turn->unfinished == NULL)
+		turn->unfinished = record;
+	else
+		turn->unfinished_last->next_away = record;
+	turn->unfinished_last = record;
+}
+
+/* In their order, some in each turn: however many there are, others wait no longer. */
+static bool serve_unfinished(struct server_worker *worker) {
+	struct turn *turn = worker->turn;
+	uint32_t served = 0;
+	for (; turn->unfinished != NULL && served < UNFINISHED_A_TURN; served++) {
+		struct record *record = turn->unfinished;
+		struct request *request = &record->request;
+		turn->unfinished = record->next_away;
+		if (!record->connection->is_closing) requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
+		record_returned(record);
+	}
+	return served > 0;
 }
 
 static struct record *record_of(void *request) {
@@ -432,6 +462,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	bool worked = turn->away > 0 && take_answers(worker);
+	if (UNLIKELY(turn->unfinished != NULL)) worked |= serve_unfinished(worker);
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
 	resume_blocked(turn);
 	relieve(worker);

@@ -217,6 +217,111 @@ static void large_values_pass_through_windows(void **state) {
 	free(value);
 }
 
+/* ------------------------------------------------------------------ in slices -------------- */
+
+#define SLICE_BYTES 32768u
+#define SMALL_BYTES 100u
+
+static snug_shard_stats stats_of(const struct stage *stage) {
+	snug_shard_stats stats;
+	assert_int_equal(snug_shard_stats_get(stage->shard, &stats), SNUG_OK);
+	return stats;
+}
+
+/* Until something had to go for it. */
+static void fill_with_small(struct stage *stage) {
+	unsigned char value[SMALL_BYTES] = {0};
+	for (uint32_t i = 0; stats_of(stage).evictions < 100; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "small%u", i);
+		set(stage, name, value, sizeof value);
+	}
+}
+
+/* Law 12: no message costs more than a slice of evictions, however large the value is. */
+static void a_large_value_takes_its_room_in_slices(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[REQUEST_EXTENTS];
+	stage_begin(&stage, false);
+	fill_with_small(&stage);
+	struct request request = {.kind = REQUEST_RESERVE,
+							  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+							  .window = window};
+	uint64_t evicted_bytes = stats_of(&stage).evicted_bytes, begun_bytes = evicted_bytes;
+	uint32_t slices = 0;
+	do {
+		serve(&stage, &request);
+		assert_int_equal(request.operation.status, STATUS_STORED);
+		uint64_t now_bytes = stats_of(&stage).evicted_bytes;
+		assert_in_range(now_bytes - evicted_bytes, 0, SLICE_BYTES + 2 * SMALL_BYTES);
+		evicted_bytes = now_bytes;
+		assert_true(request.is_unfinished == (request.operation.lease.ref == 0));
+	} while (request.is_unfinished && ++slices < 1000);
+	assert_in_range(slices, LARGE_BYTES / SLICE_BYTES, LARGE_BYTES / SLICE_BYTES * 2);
+	assert_in_range(evicted_bytes - begun_bytes, LARGE_BYTES / 2, LARGE_BYTES * 3 / 2);
+	request.kind = REQUEST_RELEASE;
+	serve(&stage, &request);
+	stage_end(&stage);
+}
+
+/* Whoever takes all that was freed does not keep it from its end. */
+static void others_between_the_slices_do_not_starve_it(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[REQUEST_EXTENTS];
+	unsigned char value[SMALL_BYTES] = {0};
+	stage_begin(&stage, false);
+	fill_with_small(&stage);
+	struct request request = {.kind = REQUEST_RESERVE,
+							  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+							  .window = window};
+	uint32_t slices = 0, number = 0;
+	do {
+		serve(&stage, &request);
+		for (uint32_t i = 0; i < 2 * SLICE_BYTES / SMALL_BYTES; i++) {
+			char name[16];
+			snprintf(name, sizeof name, "other%u", number++);
+			set(&stage, name, value, sizeof value);
+		}
+	} while (request.is_unfinished && ++slices < 1000);
+	assert_in_range(slices, 1, LARGE_BYTES / SLICE_BYTES * 3);
+	assert_int_equal(request.operation.status, STATUS_STORED);
+	request.kind = REQUEST_RELEASE;
+	serve(&stage, &request);
+	stage_end(&stage);
+}
+
+/* Where no lease of this size is to be had, nothing goes for it. */
+static void what_can_not_be_leased_evicts_nothing(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[REQUEST_EXTENTS];
+	struct request held[8];
+	stage_begin(&stage, false);
+	uint32_t count = 0;
+	for (; count < 8; count++) {
+		held[count] = (struct request){.kind = REQUEST_RESERVE,
+									   .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+									   .window = window};
+		serve(&stage, &held[count]);
+		if (held[count].operation.status != STATUS_STORED) break;
+	}
+	assert_in_range(count, 1, 7);
+	fill_with_small(&stage);
+	uint64_t evictions = stats_of(&stage).evictions;
+	held[count].rounds = 0;
+	serve(&stage, &held[count]);
+	assert_int_equal(held[count].operation.status, STATUS_NO_MEMORY);
+	assert_false(held[count].is_unfinished);
+	assert_int_equal(stats_of(&stage).evictions, evictions);
+	for (uint32_t i = 0; i < count; i++) {
+		held[i].kind = REQUEST_RELEASE;
+		serve(&stage, &held[i]);
+	}
+	stage_end(&stage);
+}
+
 static bool is_there(struct stage *stage, const char *key) {
 	char room[16];
 	struct request request = get_of(key, room, sizeof room, NULL);
@@ -403,6 +508,9 @@ int main(void) {
 		cmocka_unit_test(values_that_fit_are_copied),
 		cmocka_unit_test(a_value_is_taken_before_its_end),
 		cmocka_unit_test(large_values_pass_through_windows),
+		cmocka_unit_test(a_large_value_takes_its_room_in_slices),
+		cmocka_unit_test(others_between_the_slices_do_not_starve_it),
+		cmocka_unit_test(what_can_not_be_leased_evicts_nothing),
 		cmocka_unit_test(reservations_are_refused_with_a_reason),
 		cmocka_unit_test(a_batch_is_done_in_its_order),
 		cmocka_unit_test(each_worker_owns_its_share),

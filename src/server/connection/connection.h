@@ -159,16 +159,18 @@ struct turn {
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;
 	struct connection *blocked;
-	uint32_t number;         /* of the turn; comes round */
-	uint64_t began_ns;       /* the turn */
-	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
-	uint64_t relief_ns;      /* nobody is closed for it before then */
-	bool holds_input;        /* nothing is received */
-	bool relieves;           /* connections are being closed for it, some in each turn: a round */
-	bool has_relieved;       /* one round at least since it is short */
-	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
-	struct record *errands;  /* that are not ready yet, through next_errand */
-	struct record **outbox;  /* for each worker: what is to be sent to it, through next_away; and the last one */
+	uint32_t number;           /* of the turn; comes round */
+	uint64_t began_ns;         /* the turn */
+	uint64_t short_since_ns;   /* memory is short since then; 0: it is not */
+	uint64_t relief_ns;        /* nobody is closed for it before then */
+	bool holds_input;          /* nothing is received */
+	bool relieves;             /* connections are being closed for it, some in each turn: a round */
+	bool has_relieved;         /* one round at least since it is short */
+	uint32_t told_closed_s;    /* when the log was last told that one was closed for memory */
+	struct record *errands;    /* that are not ready yet, through next_errand */
+	struct record *unfinished; /* the own worker's to go on with, through next_away; and the last one */
+	struct record *unfinished_last;
+	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox_last;
 	uint32_t away;            /* requests out */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
@@ -307,5 +309,7 @@ void sink_drop(struct connection *connection);
 /* server_worker.c: hands the record's request to its owner. True: that is the own worker, it is served already. False: record_returned
  * follows. */
 bool turn_request(struct server_worker *worker, struct record *record);
+/* The same, of what has come back unfinished: the own worker serves it in its next turn. record_returned follows. */
+void turn_request_again(struct server_worker *worker, struct record *record);
 
 #endif

@@ -17,6 +17,8 @@ void sink_begin(struct connection *connection, const struct command *command) {
 	struct record *record = record_for_command(connection, command, owner, RECORD_SINK);
 	if (record == NULL) return;
 	record->request.kind = REQUEST_RESERVE;
+	record->request.rounds = 0;
+	record->request.evict_bytes = 0;
 	record->lease_offset = 0;
 	connection->sink = record;
 	connection->input_state = INPUT_WAIT;
@@ -44,7 +46,9 @@ static void refuse(struct connection *connection, struct record *record) {
 
 static void reserve_answered(struct record *record) {
 	struct connection *connection = record->connection;
-	if (record->request.operation.status == STATUS_STORED)
+	if (record->request.is_unfinished)
+		turn_request_again(connection->worker, record);
+	else if (record->request.operation.status == STATUS_STORED)
 		begin_window(connection, record);
 	else
 		refuse(connection, record);
