@@ -185,6 +185,19 @@ static void test_total_malloced_is_of_pages_in_use(void **state) {
 	assert_says(COMMAND_STATS, "slabs", said);
 }
 
+/* memcached-tool joins both by the class, and shows a class that has no pages not at all. */
+static void test_items_are_of_a_class_that_has_pages(void **state) {
+	static char bytes[100000];
+	snug_key key = snug_shard_key("large", 5);
+	(void)state;
+	assert_int_equal(snug_shard_set(workers[0].shard, &key, NULL, bytes, sizeof bytes), SNUG_OK);
+	assert_says(COMMAND_STATS, "items", "STAT items:3:number 1\r\n");
+	assert_says(COMMAND_STATS, "slabs", "STAT 3:used_chunks ");
+	assert_says(COMMAND_STATS, "slabs", "STAT 3:cmd_set 0\r\n");
+	store(1, "a");
+	assert_says(COMMAND_STATS, "items", "STAT items:1:number 2\r\n");
+}
+
 static void test_flush_reaches_all_workers(void **state) {
 	(void)state;
 	store(0, "a");
@@ -422,6 +435,7 @@ int main(void) {
 		TEST(test_reset_keeps_what_is_there),
 		TEST(test_an_empty_cache_is_not_fragmented),
 		TEST(test_total_malloced_is_of_pages_in_use),
+		TEST(test_items_are_of_a_class_that_has_pages),
 		TEST(test_flush_reaches_all_workers),
 		TEST(test_a_date_before_the_start_flushes_nothing),
 		TEST(test_verbosity),

@@ -242,23 +242,32 @@ static void answer_general(struct errand *errand, struct text *out) {
 
 /* ------------------------------------------------------------------ pools as classes ------- */
 
+/* What is counted for all sizes together is told of one class: the first that has pages, which tools that join `stats items` to `stats slabs` show. */
+static uint32_t counted_class(const snug_stats *stats) {
+	uint32_t pool = 0;
+	while (pool < SNUG_POOL_COUNT && stats->pool[pool].slabs == 0) pool++;
+	return pool < SNUG_POOL_COUNT ? pool + 1 : 1;
+}
+
 /* What is not known is left out: the age of the oldest item, how long ago an evicted one was used, how many of those had an expiry. */
 static void answer_items(struct errand *errand, struct text *out) {
 	const snug_shard_stats *shard = &stats_of(errand)->sum.shard;
+	uint32_t number = counted_class(&shard->pools);
+#define SAY(name, value) text_print(out, "STAT items:%u:" #name " %llu\r\n", number, (unsigned long long)(value))
 	if (shard->items > 0) {
-		stat_u64(out, "items:1:number", shard->items);
-		stat_u64(out, "items:1:mem_requested", shard->item_bytes);
-		stat_u64(out, "items:1:evicted", shard->evictions);
-		stat_u64(out, "items:1:evicted_unfetched", shard->evicted_unfetched);
-		stat_u64(out, "items:1:expired_unfetched", shard->expired_unfetched);
-		stat_u64(out, "items:1:outofmemory", shard->refused);
-		stat_u64(out, "items:1:tailrepairs", 0);
-		stat_u64(out, "items:1:reclaimed", shard->expired);
+		SAY(number, shard->items);
+		SAY(mem_requested, shard->item_bytes);
+		SAY(evicted, shard->evictions);
+		SAY(evicted_unfetched, shard->evicted_unfetched);
+		SAY(expired_unfetched, shard->expired_unfetched);
+		SAY(outofmemory, shard->refused);
+		SAY(tailrepairs, 0);
+		SAY(reclaimed, shard->expired);
 	}
+#undef SAY
 	text_say(out, "END");
 }
 
-/* Operations are counted for all sizes together; the first class shows them. */
 static void say_slab_counts(struct text *out, uint32_t number, const struct operation_counts *counts) {
 #define SAY(name, value) text_print(out, "STAT %u:" #name " %llu\r\n", number, (unsigned long long)(value))
 	SAY(get_hits, counts->get_hits);
@@ -288,10 +297,11 @@ static void say_slab(struct text *out, uint32_t number, const snug_stats *stats,
 static void answer_slabs(struct errand *errand, struct text *out) {
 	const snug_stats *stats = &stats_of(errand)->sum.shard.pools;
 	const struct operation_counts none = {0}, *counts = &stats_of(errand)->sum.counts;
-	uint32_t active = 0;
+	uint32_t active = 0, counted = counted_class(stats);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if (stats->pool[pool].slabs == 0) continue;
-		say_slab_counts(out, pool + 1, active++ == 0 ? counts : &none);
+		active++;
+		say_slab_counts(out, pool + 1, pool + 1 == counted ? counts : &none);
 		say_slab(out, pool + 1, stats, &stats->pool[pool]);
 	}
 	stat_u64(out, "active_slabs", active);
