@@ -48,11 +48,15 @@ size_t json_take_part(const char *text, size_t length, char out[JSON_PART_BYTES]
 		(void)snprintf(out, JSON_PART_BYTES, "\\%c", first);
 		return 1;
 	}
-	if (first < 0x20) {
+	if (first < 0x20 || first == 0x7F) {
 		(void)snprintf(out, JSON_PART_BYTES, "\\u%04x", first);
 		return 1;
 	}
 	size_t taken = first < 0x80 ? 1 : utf8_length((const uint8_t *)text, length);
+	if (first == 0xC2 && taken == 2 && (uint8_t)text[1] < 0xA0) { /* U+0080 to U+009F */
+		(void)snprintf(out, JSON_PART_BYTES, "\\u%04x", (uint8_t)text[1]);
+		return 2;
+	}
 	if (taken == 0) {
 		(void)snprintf(out, JSON_PART_BYTES, "\\ufffd");
 		return 1;

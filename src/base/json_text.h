@@ -13,7 +13,7 @@ bool json_is_number(const char *text, size_t length);
 #define JSON_PART_BYTES 8u /* with the NUL */
 
 /* The first character of a text that is not empty, as it stands between the quotes of a JSON string, goes to `out`; how many of the text's bytes that was
- * is returned. UTF-8 passes as it is. A byte that is none, as in a path that somebody chose, becomes U+FFFD: JSON must be UTF-8. */
+ * is returned. UTF-8 passes as it is, but for control characters, which a terminal would obey. A byte that is none, as in a path that somebody chose, becomes U+FFFD: JSON must be UTF-8. */
 size_t json_take_part(const char *text, size_t length, char out[JSON_PART_BYTES]);
 
 #endif

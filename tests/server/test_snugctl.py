@@ -171,6 +171,50 @@ def test_json_is_utf8_whatever_a_setting_is():
         assert server.json("stats", "settings")["http_host"] == 'caf\u00e9,\ufffd",\x01\\'
 
 
+# Escape, a sequence that renames the window, the same begun by one byte, delete, a line's begin, and what is no UTF-8.
+HOSTILE = b"\x1b[2J\x1b]0;mine\x07 \xc2\x9b31m \x7f\x08 a\rb \xff\x9b caf\xc3\xa9"
+SHOWN = "\\x1b[2J\\x1b]0;mine\\x07 \\xc2\\x9b31m \\x7f\\x08 a\\x0db \\xff\\x9b caf\u00e9"
+
+
+def ask_hostile(answer, *words):
+    """What snugctl prints and what it says besides, as bytes, of a server that answers each request with that."""
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as server:
+        path = directory + "/hostile"
+        server.bind(path)
+        server.listen(1)
+        asker = subprocess.Popen([SNUGCTL, "-s", path, "--timeout", "5", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        client, _ = server.accept()
+        while client.recv(1000):
+            client.sendall(answer)
+        shown, said = asker.communicate(timeout=PATIENCE_S)
+        client.close()
+        return shown, said
+
+
+def test_a_shutdown_that_is_refused_tells_where_it_is_taken():
+    with Server("--control", "none") as server:
+        said = server.ctl("shutdown", status=REFUSED).stderr
+        assert said.startswith("snugctl: SERVER_ERROR: shutdown not enabled\n") and "control socket" in said, said
+
+
+def test_a_terminal_gets_no_control_bytes():
+    stat, line = b"STAT 0:%s %s\r\nSTAT snug_version %s\r\n" % (HOSTILE.replace(b" ", b"_"), HOSTILE, HOSTILE), HOSTILE + b"\r\n"
+    answers = [stat + line + b"END\r\n", b"SERVER_ERROR " + line, b'STAT 0:map_stride_pages 1\r\nMAP 0 {"' + line + b"END\r\n"]
+    for answer in answers:
+        for words in (["stats"], ["metrics"], ["check"], ["map"], ["shutdown"], ["top", "--rounds", "1"]):
+            for form in ([], ["--json"]):
+                shown = b"".join(ask_hostile(answer, *form, *words))
+                assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", shown), (words, form, shown)
+                shown.decode()
+
+
+def test_what_is_escaped_is_told():
+    shown, _ = ask_hostile(b"STAT name " + HOSTILE + b"\r\nEND\r\n", "stats")
+    assert shown.decode().split(maxsplit=1)[1].rstrip("\n") == SHOWN, shown
+    _, said = ask_hostile(b"SERVER_ERROR " + HOSTILE + b"\r\n", "stats")
+    assert said.decode() == f"snugctl: SERVER_ERROR {SHOWN}\n", said
+
+
 def test_a_budget_makes_it_partial():
     with Server() as server:
         server.fragment()

@@ -54,9 +54,17 @@ static void assert_escaped(const char *text, size_t length, const char *wanted) 
 static void strings_are_escaped(void **state) {
 	(void)state;
 	ESCAPED("", "");
-	ESCAPED("a \"b\" c:\\d/\x7f", "a \\\"b\\\" c:\\\\d/\x7f");
+	ESCAPED("a \"b\" c:\\d/", "a \\\"b\\\" c:\\\\d/");
 	ESCAPED("\t\n\x01\x1f", "\\u0009\\u000a\\u0001\\u001f");
 	ESCAPED("a\0b", "a\\u0000b");
+}
+
+/* JSON would let them pass. A terminal takes them for commands. */
+static void other_control_characters_are_escaped(void **state) {
+	(void)state;
+	ESCAPED("a\x7f", "a\\u007f");
+	ESCAPED("\xC2\x80\xC2\x9Bz\xC2\x9F", "\\u0080\\u009bz\\u009f");
+	ESCAPED("\xC2\xA0", "\xC2\xA0");
 }
 
 static void utf8_passes_and_nothing_else_does(void **state) {
@@ -82,6 +90,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_those_that_no_reader_rounds),
 		cmocka_unit_test(strings_are_escaped),
+		cmocka_unit_test(other_control_characters_are_escaped),
 		cmocka_unit_test(utf8_passes_and_nothing_else_does),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "show.h"
 
 #include "base/json_text.h"
+#include "plain.h"
 #include "units.h"
 
 #include <stdio.h>
@@ -17,9 +18,10 @@ static bool is_number(const char *text) {
 	return json_is_number(text, strlen(text));
 }
 
+/* A number, with its unit. */
 static struct unit_text readable(const char *name, const char *value) {
 	struct unit_text text;
-	if (is_number(value) && *value != '-') {
+	if (*value != '-') {
 		if (ends(name, "bytes")) return bytes_text(strtoull(value, NULL, 10));
 		if (ends(name, "_ns")) return duration_text(strtoull(value, NULL, 10));
 		if (strstr(name, "fragmentation") != NULL) return share_text(strtod(value, NULL));
@@ -32,9 +34,9 @@ static struct unit_text readable(const char *name, const char *value) {
 }
 
 /* How much of a name is its group: "3:small:" of "3:small:objects". */
-static int group_length(const char *name) {
+static size_t group_length(const char *name) {
 	const char *colon = strrchr(name, ':');
-	return colon == NULL ? 0 : (int)(colon - name) + 1;
+	return colon == NULL ? 0 : (size_t)(colon - name) + 1;
 }
 
 static size_t widest(const struct reply *reply) {
@@ -46,21 +48,38 @@ static size_t widest(const struct reply *reply) {
 	return width;
 }
 
+static void show_plain(const char *text) {
+	print_plain(stdout, text, strlen(text));
+}
+
+static void show_field(const struct field *field, size_t group, size_t width) {
+	const char *name = field->name + group;
+	fputs(group > 0 ? "  " : "", stdout);
+	show_plain(name);
+	for (size_t i = strlen(name); i < width + 2; i++) putchar(' ');
+	show_plain(is_number(field->value) ? readable(field->name, field->value).text : field->value);
+	putchar('\n');
+}
+
 void show_table(const struct reply *reply) {
-	int width = (int)widest(reply), group_before = 0;
+	size_t width = widest(reply), group_before = 0;
 	const char *before = "";
 	for (size_t i = 0; i < reply->field_count; i++) {
 		const struct field *field = &reply->fields[i];
-		int group = group_length(field->name);
-		if (group > 0 && (group != group_before || strncmp(field->name, before, (size_t)group) != 0))
-			printf("%s%.*s\n", i > 0 ? "\n" : "", group - 1, field->name);
+		size_t group = group_length(field->name);
+		if (group > 0 && (group != group_before || strncmp(field->name, before, group) != 0)) {
+			if (i > 0) putchar('\n');
+			print_plain(stdout, field->name, group - 1);
+			putchar('\n');
+		}
 		before = field->name;
 		group_before = group;
-		struct unit_text value = readable(field->name, field->value);
-		bool is_cut = strlen(field->value) >= UNIT_TEXT_ROOM && !is_number(field->value);
-		printf("%s%-*s  %s\n", group > 0 ? "  " : "", width, field->name + group, is_cut ? field->value : value.text);
+		show_field(field, group, width);
 	}
-	for (size_t i = 0; i < reply->line_count; i++) puts(reply->lines[i]);
+	for (size_t i = 0; i < reply->line_count; i++) {
+		show_plain(reply->lines[i]);
+		putchar('\n');
+	}
 }
 
 static void put_string(const char *text) {

@@ -1,5 +1,6 @@
 /* show_map.c: the memory maps of all workers: lines "MAP <worker> <JSON>". */
 #include "memory_map.h"
+#include "plain.h"
 #include "show.h"
 #include "svg.h"
 
@@ -104,7 +105,9 @@ void show_map_json(const struct reply *reply) {
 	for (size_t i = 0; i < reply->line_count; i++) {
 		const char *json = json_of(reply->lines[i], &worker);
 		if (json == NULL) continue;
-		printf("%s{\"worker\":%u,\"stride_pages\":%u,\"map\":%s}", comma, worker, stride_of(reply, worker), json);
+		printf("%s{\"worker\":%u,\"stride_pages\":%u,\"map\":", comma, worker, stride_of(reply, worker));
+		print_plain(stdout, json, strlen(json)); /* as it is: maps hold no strings */
+		putchar('}');
 		comma = ",";
 	}
 	puts("]}");

@@ -1,7 +1,7 @@
 /* show_top.c: what the server does, line by line or on one screen: operations a second between two looks, hit rate, and for each pool how it
  * is used and fragmented. On a terminal the screen is drawn anew; else each look is printed below the last. */
+#include "plain.h"
 #include "show.h"
-
 #include "units.h"
 
 #include <poll.h>
@@ -116,8 +116,11 @@ static void print_rates(const struct look *before, const struct look *now) {
 static void print_look(const struct reply *stats, const struct reply *metrics, const struct look *before,
 					   const struct look *now) {
 	const char *version = reply_value(stats, "snug_version");
-	printf("snugd %s   up %.0f s   %.0f connections   %.0f workers\n", version == NULL ? "?" : version,
-		   reply_number(stats, "uptime"), reply_number(stats, "curr_connections"), reply_number(stats, "threads"));
+	if (version == NULL) version = "?";
+	fputs("snugd ", stdout);
+	print_plain(stdout, version, strlen(version));
+	printf("   up %.0f s   %.0f connections   %.0f workers\n", reply_number(stats, "uptime"),
+		   reply_number(stats, "curr_connections"), reply_number(stats, "threads"));
 	printf("limit %s   committed %s   free within the limit %s   buffers %s   items %s\n",
 		   number(stats, "limit_maxbytes").text, number(stats, "snug_committed_bytes").text,
 		   number(stats, "snug_available_bytes").text, number(stats, "snug_buffer_bytes").text,

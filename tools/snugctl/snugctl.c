@@ -1,6 +1,7 @@
 /* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's own protocol: whatever it can do, a line sent by
  * hand can do as well. */
 #include "door.h"
+#include "plain.h"
 #include "show.h"
 
 #include <getopt.h>
@@ -160,6 +161,13 @@ static enum status status_of(const struct reply *reply) {
 	return STATUS_DONE;
 }
 
+/* A sentence of the server's. */
+static void say(const char *text) {
+	fputs("snugctl: ", stderr);
+	print_plain(stderr, text, strlen(text));
+	fputc('\n', stderr);
+}
+
 static enum status show(const struct options *options, const char *command, const struct reply *reply) {
 	enum status status = status_of(reply);
 	bool is_map = strcmp(command, "snug map") == 0 && reply->error == NULL;
@@ -171,7 +179,7 @@ static enum status show(const struct options *options, const char *command, cons
 		return status;
 	}
 	if (reply->error != NULL) {
-		fprintf(stderr, "snugctl: %s\n", reply->error);
+		say(reply->error);
 		return status;
 	}
 	if (!is_map) {
@@ -189,6 +197,14 @@ static bool is_memcached_command(const char *word) {
 	return false;
 }
 
+/* Where what was refused at the port would be taken. */
+static void tell_of_door(const struct door *door) {
+	if (door->refusal == 0) return;
+	fputs("snugctl: ", stderr);
+	print_plain(stderr, door->control, strlen(door->control));
+	fprintf(stderr, ": %s\n", strerror(door->refusal));
+}
+
 /* No answer, but the connection's end, when it has begun to stop. */
 static enum status shut_down(struct link *link, struct door *door, const char *command) {
 	struct reply reply;
@@ -199,15 +215,12 @@ static enum status shut_down(struct link *link, struct door *door, const char *c
 	}
 	if (end == LINK_CLOSED) return STATUS_DONE;
 	if (end == LINK_FAILED) return STATUS_UNREACHABLE;
-	fprintf(stderr, "snugctl: %s\n", reply.error != NULL ? reply.error : "not understood");
+	say(reply.error != NULL ? reply.error : "not understood");
+	tell_of_door(door);
+	if (door->refusal == 0)
+		say("on its own machine the control socket takes it; elsewhere only with --enable-shutdown");
 	reply_free(&reply);
 	return STATUS_REFUSED;
-}
-
-/* What was refused at the port, and where it would be taken. */
-static void tell_of_door(const struct door *door, const struct reply *reply) {
-	if (door->refusal == 0 || !door_is_elsewhere(reply)) return;
-	fprintf(stderr, "snugctl: %s: %s\n", door->control, strerror(door->refusal));
 }
 
 static enum status run(const struct options *options, struct door *door, struct link *link, char **words, int count) {
@@ -225,7 +238,7 @@ static enum status run(const struct options *options, struct door *door, struct 
 		if (!link_ask(link, command, &reply)) return STATUS_UNREACHABLE;
 	}
 	enum status status = show(options, command, &reply);
-	tell_of_door(door, &reply);
+	if (door_is_elsewhere(&reply)) tell_of_door(door);
 	reply_free(&reply);
 	return status;
 }
