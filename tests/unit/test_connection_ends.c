@@ -1,0 +1,304 @@
+/* test_connection_ends.c: how connections of two workers end: by a reset at each point of all that can be under way, by the client's end, by quit,
+ * for want of memory. Whatever was under way, all is given back: world_end looks. How they live is in test_connection.c. */
+#include "support/client_text.h"
+#include "support/require.h"
+#include "support/test_secret.h"
+
+static char own_key[4][WORLD_KEY_BYTES];
+static char far_key[4][WORLD_KEY_BYTES]; /* the other worker's */
+
+/* ------------------------------------------------------------------ reset at each point ---- */
+
+/* What a client says and how he reads, and what was stored before. */
+struct scene {
+	const char *name;
+	void (*says)(struct words *words);
+	uint64_t memory_bytes; /* of each shard */
+	size_t piece_bytes;    /* received at a time; 0: all */
+	size_t window_bytes;   /* read in each round; 0: nothing at all */
+	bool sends_later;
+	bool receives_once;
+};
+
+#define LARGE_BYTES 900000u /* several windows */
+
+static void store(struct words *words, const char *key, size_t bytes) {
+	words_print(words, "set %s 5 0 %zu\r\n", key, bytes);
+	words_value(words, bytes, 1);
+	words_append(words, "\r\n", 2);
+}
+
+static void gets_of_large_values(struct words *words) {
+	words_print(words, "get %s\r\nget %s\r\nget %s %s %s\r\n", own_key[0], far_key[0], far_key[0], own_key[0],
+				far_key[1]);
+}
+
+static void a_get_of_the_others(struct words *words) {
+	words_print(words, "get %s\r\n", far_key[0]);
+}
+
+static void a_store_of_the_others(struct words *words) {
+	store(words, far_key[2], 400000);
+	store(words, own_key[2], 400000);
+	words_print(words, "get %s\r\n", far_key[2]);
+}
+
+static void a_store_that_ends_wrong(struct words *words) {
+	store(words, far_key[2], 30000);
+	words->length -= 2;
+	words_print(words, "xxget %s\r\n", far_key[2]);
+}
+
+static void stores_that_are_refused(struct words *words) {
+	store(words, far_key[2], LARGE_BYTES);
+	store(words, own_key[2], LARGE_BYTES);
+	words_print(words, "get %s\r\n", far_key[2]);
+}
+
+static void a_pipeline(struct words *words) {
+	for (uint32_t i = 0; i < 40; i++) {
+		words_print(words, "set %s 0 0 2\r\nxx\r\nget %s\r\nget %s\r\n", far_key[2], far_key[2], own_key[1]);
+		words_print(words, "mg %s v\r\nbogus\r\nget %s %s\r\n", far_key[1], far_key[1], own_key[1]);
+	}
+}
+
+static void errands(struct words *words) {
+	words_print(words, "get %s\r\nstats\r\nget %s\r\nflush_all\r\nstats conns\r\n", far_key[1], far_key[2]);
+	words_print(words, "get %s\r\nsnug check\r\nsnug map\r\nflush_all 10\r\nstats settings\r\n", far_key[2]);
+}
+
+static void a_quit_behind_answers(struct words *words) {
+	words_print(words, "get %s\r\nget %s\r\nquit\r\n", far_key[0], own_key[0]);
+}
+
+static const struct scene scenes[] = {
+	{"a get of the other's", a_get_of_the_others, .window_bytes = 60000},
+	{"a get of the other's, sent later", a_get_of_the_others, .window_bytes = 60000, .sends_later = true},
+	{"gets of large values", gets_of_large_values, .window_bytes = 100000},
+	{"gets of large values that are not read", gets_of_large_values, .window_bytes = 0},
+	{"a store of the other's", a_store_of_the_others, .piece_bytes = 20000, .window_bytes = 50000},
+	{"a store that ends wrong", a_store_that_ends_wrong, .piece_bytes = 7000, .window_bytes = 50000},
+	{"stores that are refused", stores_that_are_refused, .memory_bytes = (uint64_t)1 << 20, .piece_bytes = 50000,
+	 .window_bytes = 50000},
+	{"a pipeline", a_pipeline, .window_bytes = 100000},
+	{"a pipeline that is not read", a_pipeline, .window_bytes = 0, .receives_once = true},
+	{"errands", errands, .window_bytes = 20000, .piece_bytes = 11, .sends_later = true},
+	{"a quit behind answers", a_quit_behind_answers, .window_bytes = 300000},
+};
+
+/* What is asked for is there, if it fits. */
+static void fill(const struct scene *scene) {
+	struct words words = {0};
+	uint32_t client = world_connect(0);
+	bool is_small = scene->memory_bytes > 0;
+	for (uint32_t i = 0; i < 2; i++) {
+		store(&words, own_key[i], i == 0 && !is_small ? LARGE_BYTES : 9000);
+		store(&words, far_key[i], i == 0 && !is_small ? LARGE_BYTES : 9000);
+	}
+	fake_send(client, words.bytes, words.length);
+	world_settle();
+	expect(client, "STORED\r\nSTORED\r\nSTORED\r\nSTORED\r\n");
+	words_clear(&words);
+	fake_reset_all();
+	world_settle();
+	fake_sockets_forget();
+}
+
+/* One of the things that can happen next. */
+static void step(uint32_t number, uint32_t client, const struct scene *scene) {
+	switch (number % 5) {
+	case 0:
+		world_turn(0);
+		break;
+	case 1:
+		(void)world_serve(1, 2);
+		break;
+	case 2:
+		world_turn(1);
+		break;
+	case 3:
+		(void)world_serve(0, 2);
+		break;
+	default:
+		fake_socket(client)->window_bytes = scene->window_bytes;
+	}
+}
+
+#define ROUNDS_AFTER_THE_END 3u
+
+/* The client goes after so many steps; his socket's end is told at once, or when all that is away has come back. Tells whether all was over
+ * before. */
+static bool play(const struct scene *scene, uint32_t steps, bool closes_late) {
+	struct words words = {0};
+	(void)world_begin(&(struct world_options){.memory_bytes = scene->memory_bytes});
+	fill(scene);
+	uint32_t client = world_connect(0), quiet_steps = 0, number = 0;
+	struct fake_socket *socket = fake_socket(client);
+	scene->says(&words);
+	socket->piece_bytes = scene->piece_bytes > 0 ? scene->piece_bytes : FAKE_UNLIMITED;
+	socket->window_bytes = scene->window_bytes;
+	socket->sends_later = scene->sends_later;
+	socket->receives_once = scene->receives_once;
+	fake_send(client, words.bytes, words.length);
+	size_t heard = 0, sent = 0;
+	for (; number < steps && quiet_steps < 5 * ROUNDS_AFTER_THE_END; number++) {
+		step(number, client, scene);
+		bool is_quiet = heard == heard_bytes(client) && sent == socket->to_server.begin && !world_waits(0);
+		quiet_steps = is_quiet ? quiet_steps + 1 : 0;
+		heard = heard_bytes(client);
+		sent = socket->to_server.begin;
+	}
+	socket->is_closing_late = closes_late;
+	socket->is_reset = true;
+	if (socket->is_paused) socket->is_late = true;
+	world_settle();
+	world_end();
+	words_clear(&words);
+	return number < steps;
+}
+
+static void a_reset_at_any_point_leaves_nothing(void **state) {
+	(void)state;
+	for (uint32_t i = 0; i < sizeof scenes / sizeof *scenes; i++) {
+		uint32_t steps = 0;
+		require_note(scenes[i].name);
+		while (!play(&scenes[i], steps, false) && !play(&scenes[i], steps, true)) steps++;
+		assert_in_range(steps, 15, 5000);
+	}
+	require_note(NULL);
+}
+
+/* ------------------------------------------------------------------ other ends ------------- */
+
+static int begin(void **state) {
+	(void)state;
+	(void)world_begin(&(struct world_options){0});
+	return 0;
+}
+
+static int end(void **state) {
+	(void)state;
+	world_end();
+	return 0;
+}
+
+/* What he has asked is answered, and then he is let go; so is who says quit. */
+static void what_was_asked_before_the_end_is_answered(void **state) {
+	(void)state;
+	for (uint32_t quits = 0; quits < 2; quits++)
+		for (uint32_t late = 0; late < 2; late++) {
+			struct words words = {0}, answers = {0};
+			uint32_t client = world_connect(0);
+			store(&words, far_key[0], 20000);
+			store(&words, own_key[0], 12000);
+			words_print(&words, "get %s\r\nget %s\r\n", far_key[0], own_key[0]);
+			if (quits) words_print(&words, "quit\r\nversion\r\n");
+			words_print(&answers, "STORED\r\nSTORED\r\nVALUE %s 5 20000\r\n", far_key[0]);
+			words_value(&answers, 20000, 1);
+			words_print(&answers, "\r\nEND\r\nVALUE %s 5 12000\r\n", own_key[0]);
+			words_value(&answers, 12000, 1);
+			words_print(&answers, "\r\nEND\r\n");
+			fake_socket(client)->sends_later = late;
+			fake_socket(client)->has_ended = !quits;
+			fake_send(client, words.bytes, words.length);
+			for (uint32_t i = 0; i < 5; i++) world_turn(0);
+			assert_false(fake_socket(client)->is_closed);
+			world_settle();
+			assert_true(fake_socket(client)->is_closed);
+			expect_bytes(client, answers.bytes, answers.length);
+			words_clear(&words);
+			words_clear(&answers);
+		}
+}
+
+/* The end comes in the midst of a command, or of a value. */
+static void an_end_amid_a_command_is_an_end(void **state) {
+	static const char *const begun[] = {"get k", "set k 0 0 5\r\nab", "set k 0 0 200000\r\nab", "mg",
+										"set k 0 0 9999999\r\nab"};
+	(void)state;
+	for (uint32_t i = 0; i < sizeof begun / sizeof *begun; i++) {
+		uint32_t client = world_connect(i % 2);
+		say(client, begun[i]);
+		fake_socket(client)->has_ended = true;
+		world_settle();
+		assert_true(fake_socket(client)->is_closed);
+		assert_int_equal(world_held_bytes(i % 2), 0);
+	}
+}
+
+/* The output is full, and the kernel lets him go late: nothing is said to him, and the others are served. */
+static void who_goes_does_not_hold_up_others(void **state) {
+	(void)state;
+	uint32_t gone = world_connect(0), other = world_connect(0);
+	struct words words = {0};
+	store(&words, own_key[0], 9000);
+	for (uint32_t i = 0; i < 200; i++) words_print(&words, "get %s\r\nget %s\r\n", own_key[0], far_key[0]);
+	fake_socket(gone)->window_bytes = 0;
+	fake_socket(gone)->is_closing_late = true;
+	fake_send(gone, words.bytes, words.length);
+	world_settle();
+	fake_socket(gone)->is_reset = true;
+	fake_socket(gone)->is_late = true;
+	world_turn(0);
+	say(other, "mn\r\n");
+	world_settle();
+	expect(other, "MN\r\n");
+	words_clear(&words);
+}
+
+#define READERS 20u
+#define PASS_NS UINT64_C(20000000)
+
+static void let_time_pass(struct world *world, uint32_t rounds) {
+	for (uint32_t i = 0; i < rounds; i++) {
+		world->now_ns += PASS_NS;
+		world_turn(0);
+		(void)world_serve(1, 16);
+	}
+}
+
+/* Connection memory is short, and nobody gives any back: whoever holds most and does not read goes, and who reads is answered. */
+static void who_holds_most_pays_when_memory_is_short(void **state) {
+	(void)state;
+	struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+	uint32_t reader[READERS], polite = world_connect(0), closed = 0;
+	struct words words = {0};
+	store(&words, own_key[0], 8000);
+	fake_send(polite, words.bytes, words.length);
+	world_settle();
+	expect(polite, "STORED\r\n");
+	words_clear(&words);
+	for (uint32_t i = 0; i < 100; i++) words_print(&words, "get %s\r\nget %s\r\n", own_key[0], far_key[0]);
+	for (uint32_t i = 0; i < READERS; i++) {
+		reader[i] = world_connect(0);
+		fake_socket(reader[i])->window_bytes = 0;
+		fake_send(reader[i], words.bytes, words.length);
+	}
+	let_time_pass(world, 50);
+	for (uint32_t i = 0; i < READERS; i++) closed += fake_socket(reader[i])->is_closed;
+	assert_in_range(closed, 1, READERS - 1);
+	assert_int_equal(world->worker[0].connections.memory_closed, closed);
+	say(polite, "mn\r\n");
+	let_time_pass(world, 50);
+	expect(polite, "MN\r\n");
+	words_clear(&words);
+	world_end();
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reset_at_any_point_leaves_nothing),
+		TEST(what_was_asked_before_the_end_is_answered),
+		TEST(an_end_amid_a_command_is_an_end),
+		TEST(who_goes_does_not_hold_up_others),
+		cmocka_unit_test(who_holds_most_pays_when_memory_is_short),
+	};
+	test_set_secret(1);
+	for (uint32_t i = 0; i < 4; i++) {
+		world_key(0, i, own_key[i]);
+		world_key(1, i, far_key[i]);
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
