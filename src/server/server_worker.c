@@ -100,6 +100,7 @@ static void look_at_clock(struct server_worker *worker) {
 bool turn_request(struct server_worker *worker, struct record *record) {
 	struct turn *turn = worker->turn;
 	struct request *request = &record->request;
+	SNUG_ASSERT(record->owner != RECORD_HELD && !record->is_away); /* who lends it has it on his list */
 	if (request->owner == worker->index) {
 		requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
 		return true;
@@ -361,7 +362,7 @@ static bool is_over(const struct connection *connection) {
 /* Another worker's answer comes next, and soon: what is there goes with it, in one send. */
 static bool waits_for_more(const struct connection *connection) {
 	const struct record *next = connection->first_answer;
-	return next != NULL && next->purpose == RECORD_ANSWER && next->is_away &&
+	return next != NULL && next->says == SAYS_OPERATION && next->is_away &&
 		   connection->output_bytes < SEND_SOON_BYTES;
 }
 

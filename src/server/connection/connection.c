@@ -91,8 +91,8 @@ static void drop_input(struct connection *connection) {
 }
 
 void connection_closed(struct connection *connection) {
-	SNUG_ASSERT(connection->is_closing);
-	connection->is_sending = false;
+	SNUG_ASSERT(connection->is_closing && connection->is_open);
+	connection->is_sending = false; /* the io has let go of all that was being sent */
 	sink_drop(connection);
 	output_drop(connection);
 	answers_drop(connection);
@@ -104,7 +104,8 @@ void connection_closed(struct connection *connection) {
 void connection_reap(struct connection *connection) {
 	if (LIKELY(connection->is_open) || connection->records > 0 || connection->is_dirty || connection->is_blocked)
 		return;
-	SNUG_ASSERT(connection->first_out == NULL && connection->input_room == 0);
+	SNUG_ASSERT(connection->is_closing && connection->first_answer == NULL && connection->sink == NULL);
+	SNUG_ASSERT(connection->first_out == NULL && connection->blocks == 0 && connection->input_room == 0);
 	unlink_it(connection->worker, connection);
 	connection_cell_give(&turn_of(connection)->buffers.memory, CELL_CONNECTION, connection);
 }
@@ -227,6 +228,7 @@ static void pause_or_resume(struct connection *connection) {
 }
 
 void connection_received(struct connection *connection, const char *bytes, size_t length) {
+	SNUG_ASSERT(connection->is_open);
 	if (connection->is_closing) return;
 	connection->last_active_s = connection->worker->turn->now_s;
 	connection->worker->connections.read_bytes += length;

@@ -16,6 +16,7 @@
 #ifndef SNUG_SERVER_CONNECTION_H
 #define SNUG_SERVER_CONNECTION_H
 
+#include "base/assert.h"
 #include "cache/request.h"
 #include "cache/upkeep.h"
 #include "server/connection/buffers.h"
@@ -50,27 +51,35 @@ struct block {
 
 /* ------------------------------------------------------------------ what is waited for ----- */
 
-enum record_purpose {
-	RECORD_ANSWER,  /* in the connection's answers: a command's, executed by the owner */
-	RECORD_TEXT,    /* the same: `text` is the answer, and then a lease, if there is one */
-	RECORD_ERRAND,  /* the same: an errand's */
-	RECORD_SINK,    /* the lease that is being filled */
-	RECORD_LEASE,   /* in the output: a value that is being sent from where it lies */
-	RECORD_RELEASE, /* on its way to give a lease back */
+/* Who has it, and hands it on or ends it. The table of all that can become of it is in connection_record.c. */
+enum record_owner {
+	RECORD_HELD,    /* the function at work, which hands it on before it returns */
+	RECORD_ANSWERS, /* the connection's answers */
+	RECORD_SINK,    /* the connection's sink: its lease is being filled */
+	RECORD_OUTPUT,  /* the connection's output: its lease is being sent */
+	RECORD_LEAVING, /* nobody: it ends when it is back */
+};
+
+/* What an answer says. */
+enum record_says {
+	SAYS_OPERATION, /* a command's, executed by the owner of the key */
+	SAYS_TEXT,      /* `text`, and then a lease, if there is one */
+	SAYS_ERRAND,    /* an errand's */
 };
 
 struct record {
 	struct out out; /* must be the first: see struct out */
 	struct connection *connection;
 	struct record *next; /* in the answers */
-	uint8_t purpose;     /* enum record_purpose */
-	bool is_away;        /* the request is the owner's */
-	bool is_ready;       /* ANSWER, TEXT, ERRAND: can be said */
-	bool is_mute;        /* ANSWER: nothing is said */
+	uint8_t owner;       /* enum record_owner; record_pass */
+	uint8_t says;        /* enum record_says */
+	bool is_away;        /* the request is lent to the key's owner */
+	bool is_ready;       /* can be said */
+	bool is_mute;        /* nothing is said */
 	uint32_t text_bytes;
-	uint32_t list_bytes;   /* TEXT: so many of the first ones are of `list` */
-	uint64_t list;         /* ANSWER, TEXT: the list of keys that it is part of, or begins with; 0: none */
-	uint32_t lease_offset; /* LEASE: what has been sent; SINK: what has been filled */
+	uint32_t list_bytes;   /* SAYS_TEXT: so many of the first ones are of `list` */
+	uint64_t list;         /* the list of keys that it is part of, or begins with; 0: none */
+	uint32_t lease_offset; /* OUTPUT: what has been sent; SINK: what has been filled */
 	uint32_t window_at;    /* the window's extent that comes next */
 	uint32_t window_used;  /* SINK: how much of it is filled */
 	uint32_t sending_bytes;
@@ -251,14 +260,24 @@ bool connection_lacks_memory(const struct connection *connection);
 /* connection_commands.c: parses and executes; tells how many bytes were used up. */
 size_t connection_commands(struct connection *connection, const char *bytes, size_t length);
 
+/* connection_record.c: who owns a record. */
+/* NULL: no memory. Else the caller holds it, and hands it on. */
+struct record *record_take(struct connection *connection);
+/* From one owner to the next. */
+static inline void record_pass(struct record *record, enum record_owner from, enum record_owner to) {
+	SNUG_ASSERT(record->owner == from && !record->is_away);
+	record->owner = (uint8_t)to;
+}
+/* Of who holds it: the lease is given back, then the record. May be the end of its connection. */
+void record_end(struct record *record);
+/* The same by `owner`, who has taken it off his list because the connection has gone: what is under way ends when it comes back. */
+void record_drop(struct record *record, enum record_owner owner);
+/* A request has come back. */
+void record_returned(struct record *record);
+
 /* connection_answers.c: the answers' order. */
-struct record *record_take(struct connection *connection, enum record_purpose purpose);
-/* May be the end of its connection. Dispose: its answer is not wanted any more; a lease is given back first. */
-void record_give(struct record *record);
-void record_dispose(struct record *record);
 /* A record with copies of the reply and the operation, and of what they refer to, which must fit. NULL: the connection is closed. */
-struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,
-								  enum record_purpose purpose);
+struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner);
 bool answers_fits_record(const struct command *command);
 void answers_append(struct connection *connection, struct record *record);
 /* Says `text` after all that was asked before. */
@@ -271,8 +290,6 @@ void answers_request(struct connection *connection, const struct command *comman
 void answers_drain(struct connection *connection);
 /* Nobody listens any more: those that are away end when they come back. */
 void answers_drop(struct connection *connection);
-/* A request has come back. */
-void record_returned(struct record *record);
 
 /* There is no block for what comes next. */
 bool answers_lack_blocks(const struct connection *connection);
@@ -295,8 +312,6 @@ void output_append_lease(struct connection *connection, struct record *record);
 void output_flush(struct connection *connection);
 /* All that is queued goes nowhere. */
 void output_drop(struct connection *connection);
-/* The next window of a leased value is there. */
-void output_window_came(struct record *record);
 
 /* connection_sink.c: a large value in. */
 /* The command's value does not lie in the input as a whole: makes room for it. */

@@ -24,50 +24,10 @@ _Static_assert(RECORD_ROOM >= REPLY_KEPT_BYTES_MAX, "any command fits, its value
 
 static const char line_end[2] = {'\r', '\n'};
 
-/* ------------------------------------------------------------------ records ---------------- */
-
-struct record *record_take(struct connection *connection, enum record_purpose purpose) {
-	struct turn *turn = turn_of(connection);
-	struct record *record = buffers_take_record(&turn->buffers, connection_right(connection->records == 0));
-	if (record == NULL) return NULL;
-	record->connection = connection;
-	record->next = NULL;
-	record->purpose = (uint8_t)purpose;
-	record->is_away = record->is_ready = record->is_mute = false;
-	record->text_bytes = record->list_bytes = 0;
-	record->list = connection_list(connection);
-	record->errand = NULL;
-	record->request.operation.lease.ref = 0;
-	record->request.window = record->window;
-	record->request.window_count = 0;
-	record->request.window_offset = 0;
-	connection->records++;
-	return record;
-}
-
-void record_give(struct record *record) {
-	struct connection *connection = record->connection;
-	struct turn *turn = turn_of(connection);
-	SNUG_ASSERT(!record->is_away);
-	buffers_give_record(&turn->buffers, record);
-	connection->records--;
-	if (connection->is_held) connection_mark_dirty(connection);
-	connection_reap(connection);
-}
-
-void record_dispose(struct record *record) {
-	if (record->errand != NULL) record->errand->destroy(record->errand);
-	record->errand = NULL;
-	if (record->request.operation.lease.ref == 0) {
-		record_give(record);
-		return;
-	}
-	record->purpose = RECORD_RELEASE;
-	record->request.kind = REQUEST_RELEASE;
-	if (turn_request(record->connection->worker, record)) record_give(record);
-}
+/* ------------------------------------------------------------------ the list --------------- */
 
 void answers_append(struct connection *connection, struct record *record) {
+	SNUG_ASSERT(record->owner == RECORD_ANSWERS && record->connection == connection);
 	record->next = NULL;
 	if (connection->last_answer == NULL)
 		connection->first_answer = record;
@@ -81,7 +41,7 @@ void answers_drop(struct connection *connection) {
 	connection->first_answer = connection->last_answer = NULL;
 	while (record != NULL) {
 		struct record *next = record->next;
-		if (record->is_ready) record_dispose(record);
+		record_drop(record, RECORD_ANSWERS);
 		record = next;
 	}
 }
@@ -92,15 +52,16 @@ void answers_drop(struct connection *connection) {
  * no record; the connection is closed. */
 static struct record *text_record(struct connection *connection, size_t bytes) {
 	struct record *last = connection->last_answer;
-	if (last->purpose == RECORD_TEXT && last->request.operation.lease.ref == 0 &&
-		last->text_bytes + bytes <= RECORD_ROOM)
+	if (last->says == SAYS_TEXT && last->request.operation.lease.ref == 0 && last->text_bytes + bytes <= RECORD_ROOM)
 		return last;
-	struct record *record = record_take(connection, RECORD_TEXT);
+	struct record *record = record_take(connection);
 	if (record == NULL) {
 		connection_close_for_memory(connection);
 		return NULL;
 	}
+	record->says = SAYS_TEXT;
 	record->is_ready = true;
+	record_pass(record, RECORD_HELD, RECORD_ANSWERS);
 	answers_append(connection, record);
 	return record;
 }
@@ -166,9 +127,9 @@ static bool lease_value(struct record *record, const snug_item *item) {
 
 /* A record that holds the value until it was sent. NULL: it cannot be held. */
 static struct record *take_lease(struct connection *connection, const snug_item *item) {
-	struct record *record = record_take(connection, RECORD_LEASE);
+	struct record *record = record_take(connection);
 	if (record == NULL || lease_value(record, item)) return record;
-	record_give(record);
+	record_end(record);
 	return NULL;
 }
 
@@ -262,9 +223,8 @@ bool answers_fits_record(const struct command *command) {
 	return REPLY_KEPT_BYTES_MAX + command->operation.value_bytes <= RECORD_ROOM;
 }
 
-struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner,
-								  enum record_purpose purpose) {
-	struct record *record = record_take(connection, purpose);
+struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner) {
+	struct record *record = record_take(connection);
 	if (record == NULL) {
 		connection_close_for_memory(connection);
 		return NULL;
@@ -279,7 +239,7 @@ struct record *record_for_command(struct connection *connection, const struct co
 }
 
 void answers_request(struct connection *connection, const struct command *command, uint32_t owner, bool is_mute) {
-	struct record *record = record_for_command(connection, command, owner, RECORD_ANSWER);
+	struct record *record = record_for_command(connection, command, owner);
 	if (record == NULL) return;
 	struct operation *operation = &record->request.operation;
 	if (operation->kind == OPERATION_STORE && operation->value_bytes > 0 && operation->value != NULL) {
@@ -287,6 +247,7 @@ void answers_request(struct connection *connection, const struct command *comman
 		operation->value = record->request.room;
 	}
 	record->is_mute = is_mute;
+	record_pass(record, RECORD_HELD, RECORD_ANSWERS);
 	answers_append(connection, record);
 	if (turn_request(connection->worker, record)) {
 		record->is_ready = true;
@@ -347,44 +308,17 @@ void answers_drain(struct connection *connection) {
 		}
 		struct record *record = connection->first_answer;
 		bool in_use = false;
+		SNUG_ASSERT(record->connection == connection);
 		connection->first_answer = record->next;
 		if (record->next == NULL) connection->last_answer = NULL;
-		if (record->purpose == RECORD_ANSWER)
+		record_pass(record, RECORD_ANSWERS, RECORD_HELD);
+		if (record->says == SAYS_OPERATION)
 			in_use = say_answer(connection, record);
-		else if (record->purpose == RECORD_TEXT)
+		else if (record->says == SAYS_TEXT)
 			in_use = say_text(connection, record);
 		else
 			errand_say(record);
-		if (!in_use) record_dispose(record);
+		if (!in_use) record_end(record);
 	}
 	connection_mark_dirty(connection); /* it may go on, or be over */
-}
-
-/* ------------------------------------------------------------------ coming back ------------ */
-
-void record_returned(struct record *record) {
-	struct connection *connection = record->connection;
-	record->is_away = false;
-	switch ((enum record_purpose)record->purpose) {
-	case RECORD_ANSWER:
-	case RECORD_TEXT:
-		record->is_ready = true;
-		if (!connection->is_open)
-			record_dispose(record); /* it is on no list any more */
-		else if (connection->first_answer == record)
-			answers_drain(connection);
-		break;
-	case RECORD_ERRAND:
-		errand_advance(record);
-		break;
-	case RECORD_SINK:
-		sink_returned(record);
-		break;
-	case RECORD_LEASE:
-		output_window_came(record);
-		break;
-	case RECORD_RELEASE:
-		record_give(record);
-		break;
-	}
 }

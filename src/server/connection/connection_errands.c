@@ -28,6 +28,7 @@ static bool is_visiting(const struct record *record) {
 
 /* It is looked at again in the next turn, or soon. */
 static void wait(struct turn *turn, struct record *record) {
+	SNUG_ASSERT(!record->is_away && !record->is_ready);
 	record->next_errand = turn->errands;
 	turn->errands = record;
 }
@@ -55,6 +56,7 @@ static const char no_memory[] = "SERVER_ERROR out of memory\r\n";
 
 /* Into the output, when all before it was said. */
 void errand_say(struct record *record) {
+	SNUG_ASSERT(record->owner == RECORD_HELD && record->is_ready && record->errand != NULL);
 	struct connection *connection = record->connection;
 	struct text text = {0};
 	record->errand->answer(record->errand, &text);
@@ -73,8 +75,8 @@ void errand_say(struct record *record) {
 
 /* A ready errand's record is said, or, if nobody listens any more, given back. */
 static void errand_done(struct record *record) {
-	if (!record->connection->is_open)
-		record_dispose(record); /* it is on no list any more */
+	if (record->owner == RECORD_LEAVING)
+		record_end(record);
 	else
 		answers_drain(record->connection);
 }
@@ -129,16 +131,18 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 		return;
 	}
 	text_deinit(&text);
-	struct record *record = record_take(connection, RECORD_ERRAND);
+	struct record *record = record_take(connection);
 	if (record == NULL) {
 		errand->destroy(errand);
 		connection_close(connection);
 		return;
 	}
+	record->says = SAYS_ERRAND;
 	record->errand = errand;
 	record->errand_worker = 0;
 	record->is_mute = command->reply.is_quiet;
 	connection->input_state = INPUT_ERRAND;
+	record_pass(record, RECORD_HELD, RECORD_ANSWERS);
 	answers_append(connection, record);
 	advance(record);
 	if (record->is_ready) answers_drain(connection);

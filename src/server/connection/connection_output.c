@@ -45,6 +45,7 @@ static uint64_t lease_left(const struct record *record) {
 }
 
 static void give_block(struct connection *connection, void *block) {
+	SNUG_ASSERT(connection->blocks > 0);
 	connection->blocks--;
 	connection_cell_give(&turn_of(connection)->buffers.memory, CELL_BLOCK, block);
 }
@@ -74,6 +75,7 @@ char *output_room(struct connection *connection, uint32_t bytes) {
 }
 
 void output_wrote(struct connection *connection, uint32_t bytes) {
+	SNUG_ASSERT(bytes <= BLOCK_ROOM - block_of(connection->last_out)->end);
 	block_of(connection->last_out)->end += bytes;
 	connection->output_bytes += bytes;
 	connection_mark_dirty(connection);
@@ -96,7 +98,8 @@ bool output_append(struct connection *connection, const char *bytes, size_t leng
 }
 
 void output_append_lease(struct connection *connection, struct record *record) {
-	record->purpose = RECORD_LEASE;
+	SNUG_ASSERT(record->connection == connection && record->request.operation.lease.ref != 0);
+	record_pass(record, RECORD_HELD, RECORD_OUTPUT);
 	record->out.is_lease = true;
 	record->lease_offset = 0;
 	record->window_at = 0;
@@ -107,28 +110,15 @@ void output_append_lease(struct connection *connection, struct record *record) {
 
 /* ------------------------------------------------------------------ leased values ---------- */
 
-static void release(struct record *record) {
-	record->purpose = RECORD_RELEASE;
-	record->request.kind = REQUEST_RELEASE;
-	if (turn_request(record->connection->worker, record)) record_give(record);
-}
-
 /* The next extents, if all of the last ones have gone. */
 static void want_window(struct record *record) {
+	SNUG_ASSERT(record->owner == RECORD_OUTPUT);
 	if (record->is_away || record->window_at < record->request.window_count) return;
 	record->request.kind = REQUEST_WINDOW;
 	record->request.window_offset = record->lease_offset;
 	record->window_at = 0;
 	record->request.window_count = 0;
 	(void)turn_request(record->connection->worker, record);
-}
-
-void output_window_came(struct record *record) {
-	struct connection *connection = record->connection;
-	if (!connection->is_open)
-		release(record);
-	else
-		connection_mark_dirty(connection); /* a connection that is closing drops it with all its output */
 }
 
 /* ------------------------------------------------------------------ sending ---------------- */
@@ -167,6 +157,7 @@ static size_t gather(struct connection *connection) {
 /* Tells whether what comes behind it may have gone too. */
 static bool block_sent(struct connection *connection, struct block *block) {
 	uint32_t bytes = block->sending - block->begin;
+	SNUG_ASSERT(bytes <= connection->output_bytes && block->sending <= block->end);
 	connection->output_bytes -= bytes;
 	connection->worker->connections.written_bytes += bytes;
 	block->begin = block->sending;
@@ -178,13 +169,15 @@ static bool block_sent(struct connection *connection, struct block *block) {
 
 static bool lease_sent(struct connection *connection, struct record *record) {
 	uint32_t bytes = record->sending_bytes;
+	SNUG_ASSERT(bytes <= lease_left(record) && bytes <= connection->output_bytes);
 	record->sending_bytes = 0;
 	record->lease_offset += bytes;
 	connection->output_bytes -= bytes;
 	connection->worker->connections.written_bytes += bytes;
 	if (record->is_away || lease_left(record) > 0) return false;
 	drop_first(connection);
-	release(record);
+	record_pass(record, RECORD_OUTPUT, RECORD_HELD);
+	record_end(record);
 	return true;
 }
 
@@ -226,19 +219,21 @@ void output_flush(struct connection *connection) {
 }
 
 void connection_sent(struct connection *connection) {
+	SNUG_ASSERT(connection->is_sending && !connection->is_closing);
 	connection->is_sending = false;
 	pieces_sent(connection);
 	connection_mark_dirty(connection);
 }
 
 void output_drop(struct connection *connection) {
+	SNUG_ASSERT(!connection->is_sending);
 	while (connection->first_out != NULL) {
 		struct out *out = connection->first_out;
 		drop_first(connection);
 		if (!out->is_lease)
 			give_block(connection, out);
-		else if (!lease_of(out)->is_away)
-			release(lease_of(out));
+		else
+			record_drop(lease_of(out), RECORD_OUTPUT);
 	}
 	connection->output_bytes = 0;
 }

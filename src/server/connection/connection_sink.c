@@ -14,8 +14,10 @@ static void reserve_answered(struct record *record);
 
 void sink_begin(struct connection *connection, const struct command *command) {
 	uint32_t owner = request_owner(command->operation.key.hash, connection->worker->server->worker_count);
-	struct record *record = record_for_command(connection, command, owner, RECORD_SINK);
+	struct record *record = record_for_command(connection, command, owner);
 	if (record == NULL) return;
+	SNUG_ASSERT(connection->sink == NULL);
+	record_pass(record, RECORD_HELD, RECORD_SINK);
 	record->request.kind = REQUEST_RESERVE;
 	record->request.rounds = 0;
 	record->request.evict_bytes = 0;
@@ -26,6 +28,7 @@ void sink_begin(struct connection *connection, const struct command *command) {
 }
 
 static void begin_window(struct connection *connection, struct record *record) {
+	SNUG_ASSERT(connection->sink == record && record->owner == RECORD_SINK && !record->is_away);
 	record->window_at = 0;
 	record->window_used = 0;
 	connection->line_end_bytes = 0;
@@ -38,7 +41,7 @@ static void refuse(struct connection *connection, struct record *record) {
 	connection->sink = NULL;
 	connection->input_state = INPUT_SKIP;
 	connection->skip_bytes = (uint64_t)record->request.operation.value_bytes + 2;
-	record->purpose = RECORD_ANSWER;
+	record_pass(record, RECORD_SINK, RECORD_ANSWERS);
 	record->is_ready = true;
 	answers_append(connection, record);
 	answers_drain(connection);
@@ -57,7 +60,8 @@ static void reserve_answered(struct record *record) {
 /* The value is there as a whole. */
 static void store(struct connection *connection, struct record *record) {
 	record->request.kind = REQUEST_OPERATION;
-	record->purpose = RECORD_ANSWER;
+	SNUG_ASSERT(record->lease_offset == record->request.operation.lease.value_bytes);
+	record_pass(record, RECORD_SINK, RECORD_ANSWERS);
 	connection->sink = NULL;
 	connection->input_state = INPUT_COMMANDS;
 	answers_append(connection, record);
@@ -65,12 +69,6 @@ static void store(struct connection *connection, struct record *record) {
 		record->is_ready = true;
 		answers_drain(connection);
 	}
-}
-
-static void release(struct record *record) {
-	record->purpose = RECORD_RELEASE;
-	record->request.kind = REQUEST_RELEASE;
-	if (turn_request(record->connection->worker, record)) record_give(record);
 }
 
 static size_t take_line_end(struct connection *connection, const char *bytes, size_t length) {
@@ -87,7 +85,8 @@ static size_t take_line_end(struct connection *connection, const char *bytes, si
 	bool is_quiet = answer_hides_errors(&record->reply);
 	connection->sink = NULL;
 	connection->input_state = INPUT_COMMANDS;
-	release(record);
+	record_pass(record, RECORD_SINK, RECORD_HELD);
+	record_end(record);
 	if (!is_quiet) answers_say(connection, bad_chunk, sizeof bad_chunk - 1);
 	return taken;
 }
@@ -95,6 +94,8 @@ static size_t take_line_end(struct connection *connection, const char *bytes, si
 /* Into the window's next extent; tells how many bytes. */
 static size_t fill(struct record *record, const char *bytes, size_t length) {
 	const snug_extent *extent = &record->window[record->window_at];
+	SNUG_ASSERT(record->window_at < record->request.window_count && record->window_used < extent->length);
+	SNUG_ASSERT(record->request.operation.lease.ref != 0);
 	size_t room = extent->length - record->window_used;
 	size_t part = length < room ? length : room;
 	memcpy((char *)extent->data + record->window_used, bytes, part);
@@ -117,7 +118,7 @@ static void want_window(struct connection *connection, struct record *record) {
 size_t sink_take(struct connection *connection, const char *bytes, size_t length) {
 	struct record *record = connection->sink;
 	size_t taken = 0;
-	SNUG_ASSERT(record != NULL && !record->is_away);
+	SNUG_ASSERT(record != NULL && record->owner == RECORD_SINK && !record->is_away);
 	while (taken < length && connection->input_state == INPUT_FILL) {
 		if (record->lease_offset == record->request.operation.lease.value_bytes)
 			return taken + take_line_end(connection, bytes + taken, length - taken);
@@ -131,10 +132,8 @@ size_t sink_take(struct connection *connection, const char *bytes, size_t length
 
 void sink_returned(struct record *record) {
 	struct connection *connection = record->connection;
-	if (connection->is_closing) {
-		if (connection->sink != record) release(record); /* else it is sink_drop's, with the end of the connection */
-		return;
-	}
+	SNUG_ASSERT(connection->sink == record);
+	if (connection->is_closing) return; /* sink_drop ends it, with the connection */
 	if (record->request.kind == REQUEST_RESERVE)
 		reserve_answered(record);
 	else
@@ -145,5 +144,5 @@ void sink_returned(struct record *record) {
 void sink_drop(struct connection *connection) {
 	struct record *record = connection->sink;
 	connection->sink = NULL;
-	if (record != NULL && !record->is_away) release(record);
+	if (record != NULL) record_drop(record, RECORD_SINK);
 }
