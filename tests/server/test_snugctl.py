@@ -184,8 +184,11 @@ def ask_hostile(answer, *words):
         server.listen(1)
         asker = subprocess.Popen([SNUGCTL, "-s", path, "--timeout", "5", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         client, _ = server.accept()
-        while client.recv(1000):
-            client.sendall(answer)
+        for _ in client.makefile("rb"):  # a line, in however many pieces it comes
+            try:
+                client.sendall(answer)
+            except BrokenPipeError:  # the asker has heard enough
+                break
         shown, said = asker.communicate(timeout=PATIENCE_S)
         client.close()
         return shown, said
