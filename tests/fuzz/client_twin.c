@@ -70,8 +70,8 @@ static void answer(struct client_twin *twin, const char *text) {
 /* ------------------------------------------------------------------ storing ---------------- */
 
 /* Around the bounds at which a value takes another road, and one that is refused. */
-static const uint32_t sizes[] = {0,    1,     5,     100,   3000,  3300,  4000,   8192,
-								 8193, 12000, 16384, 16385, 20000, 40000, 100000, TWIN_ITEM_BYTES_MAX + 9};
+static const uint32_t sizes[] = {0,    1,     140000, 100,   3000,  3300,   4000,   8192,
+								 8193, 12000, 16384,  16385, 20000, 140000, 100000, TWIN_ITEM_BYTES_MAX + 9};
 #define SIZES (sizeof sizes / sizeof *sizes)
 
 static uint32_t size_of(uint8_t what) {

@@ -6,7 +6,7 @@
 #include "support/two_workers.h"
 
 #define TWIN_KEYS 4u                /* of one client: by turns of one owner and of the other */
-#define TWIN_ITEM_BYTES_MAX 131072u /* what the server is to refuse is longer */
+#define TWIN_ITEM_BYTES_MAX 262144u /* what the server is to refuse is longer */
 #define TWIN_ANYTHING_TO_END '\x01' /* in what is expected: anything, up to END and its line's end: figures */
 
 struct twin_bytes {

@@ -17,6 +17,7 @@
 #define SLOTS 4u
 #define CONNECTS_MAX 24u
 #define SCRIPT_BYTES_MAX 4096u
+#define PAGE_BYTES 4096u /* so that a value of 140,000 bytes takes more than one window */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -263,6 +264,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	run = (struct run){.is_wild = form & 1, .is_short = form & 2};
 	run.world = world_begin(&(struct world_options){
 		.memory_bytes = (uint64_t)64 << 20,
+		.page_bytes = PAGE_BYTES,
 		.item_max_bytes = TWIN_ITEM_BYTES_MAX,
 		.connection_memory_bytes = run.is_short ? CONNECTION_MEMORY_MIN_BYTES : 0,
 	});

@@ -246,8 +246,14 @@ static bool is_of(const struct io *io, const struct io_stream *stream) {
 	return stream != NULL && (const void *)stream->next == (const void *)io;
 }
 
+/* Of a close is told in a later poll, as io_uring does: what has come back meanwhile finds a connection that is closing. */
 static bool fake_poll(struct io *io) {
 	bool any = false;
+	for (uint32_t i = 0; i < FAKE_SOCKETS_MAX; i++)
+		if (is_of(io, sockets[i].told) && !sockets[i].is_closing_late) {
+			tell_closed(io, &sockets[i]);
+			any = true;
+		}
 	for (uint32_t i = 0; i < FAKE_SOCKETS_MAX; i++) {
 		struct fake_socket *socket = &sockets[i];
 		if (is_of(io, socket->stream) && !socket->is_broken && can_send(socket)) {
@@ -259,11 +265,6 @@ static bool fake_poll(struct io *io) {
 			any = true;
 		}
 	}
-	for (uint32_t i = 0; i < FAKE_SOCKETS_MAX; i++)
-		if (is_of(io, sockets[i].told) && !sockets[i].is_closing_late) {
-			tell_closed(io, &sockets[i]);
-			any = true;
-		}
 	return any;
 }
 

@@ -54,7 +54,7 @@ static uint64_t or_default(uint64_t given, uint64_t otherwise) {
 	return given > 0 ? given : otherwise;
 }
 
-static void begin_worker(uint32_t index) {
+static void begin_worker(uint32_t index, uint32_t page_bytes) {
 	struct server_worker *worker = &world.worker[index];
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	worker->server = &world.server;
@@ -63,6 +63,7 @@ static void begin_worker(uint32_t index) {
 	worker->limit_bytes = world.server.settings.memory_bytes / WORLD_WORKERS;
 	snug_histogram_init(&worker->turn_ns);
 	options.pools.limit_bytes = (size_t)worker->limit_bytes;
+	options.pools.page_bytes = page_bytes;
 	options.pools.os = &os;
 	options.item_max_bytes = world.server.settings.item_max_bytes;
 	options.now_s = shard_now_s;
@@ -102,7 +103,7 @@ struct world *world_begin(const struct world_options *options) {
 	server->started_s = WORLD_BEGIN_S;
 	server->texts.limit_bytes = (size_t)16 << 20;
 	settings_live_init(&server->live, &server->settings);
-	for (uint32_t i = 0; i < WORLD_WORKERS; i++) begin_worker(i);
+	for (uint32_t i = 0; i < WORLD_WORKERS; i++) begin_worker(i, options->page_bytes);
 	server->is_complete = true;
 	return &world;
 }

@@ -18,6 +18,7 @@ struct world_options {
 	uint64_t memory_bytes;            /* of each shard; 0: 32 MiB */
 	uint64_t connection_memory_bytes; /* of each worker; 0: 16 MiB */
 	uint64_t item_max_bytes;          /* 0: 1 MiB */
+	uint32_t page_bytes;              /* of the shards; 0: chosen from their memory */
 };
 
 struct world {
