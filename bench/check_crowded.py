@@ -2,7 +2,8 @@
 """How long a get takes where other work wants the processors: one client, one connection, one get after the other, of snugd and of memcached in
 turns, beside busy loops of the same priority.
 
-    check_crowded.py SNUGD [--memcached PATH] [--workers N,..] [--loops N,..] [--rounds N] [--seconds S] [--think MS] [--max RATIO]
+    check_crowded.py SNUGD [--memcached PATH] [--workers N,..] [--loops N,..] [--rounds N] [--seconds S] [--think MS] [--pipeline N]
+                     [--max RATIO]
 
 The same loops run beside both, and the turns are short, so both meet the same machine. A client that shares its processor with others is
 slow by itself; the ratio is what the server does to it. --loops 0 is the quiet machine. --think has the client pause between two gets, as one
@@ -35,6 +36,7 @@ def parse():
     parser.add_argument("--rounds", type=int, default=40, help="turns of each server; default: %(default)s")
     parser.add_argument("--seconds", type=float, default=0.25, help="of a turn; default: %(default)s")
     parser.add_argument("--think", type=float, default=0, help="milliseconds between an answer and the next get; default: %(default)s")
+    parser.add_argument("--pipeline", type=int, default=1, help="gets that are sent at once; default: %(default)s")
     parser.add_argument("--max", type=float, help="the ratio that is still good")
     return parser.parse_args()
 
@@ -48,7 +50,7 @@ class Server:
         self.client = self.connect(port)
         for key in range(KEYS):
             self.client.sendall(b"set key:%d 0 0 100 noreply\r\n%0100d\r\n" % (key, key))
-        self.get(0)
+        self.get([0])
         self.waits_ns = []
         self.medians_ns = []
 
@@ -62,22 +64,25 @@ class Server:
                 time.sleep(0.05)
         raise SystemExit("the server does not listen")
 
-    def get(self, key):
-        self.client.sendall(b"get key:%d\r\n" % key)
-        answer = b""
-        while not answer.endswith(b"END\r\n"):
-            part = self.client.recv(4096)
+    def get(self, keys):
+        self.client.sendall(b"".join(b"get key:%d\r\n" % key for key in keys))
+        left, tail = len(keys), b""
+        while left > 0:
+            part = self.client.recv(65536)
             if not part:
                 raise SystemExit("the server has gone")
-            answer += part
+            part = tail + part
+            left -= part.count(b"END\r\n")
+            tail = part[-4:]
 
-    def turn(self, seconds, think_s):
+    def turn(self, seconds, think_s, pipeline):
         waits_ns, key = [], 0
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            key = (key + 7) % KEYS
+            keys = [(key + 7 * i) % KEYS for i in range(1, pipeline + 1)]
+            key = keys[-1]
             begin = time.perf_counter_ns()
-            self.get(key)
+            self.get(keys)
             waits_ns.append(time.perf_counter_ns() - begin)
             if think_s > 0:
                 time.sleep(think_s)
@@ -103,7 +108,7 @@ def compare(options, workers, loop_count):
     try:
         for _ in range(options.rounds):
             for server in servers.values():
-                server.turn(options.seconds, options.think / 1000)
+                server.turn(options.seconds, options.think / 1000, options.pipeline)
     finally:
         for process in loops:
             process.kill()

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "cache/upkeep.h"
 #include "os/threads.h"
+#include "server/server_outbox.h"
 #include "server/server_worker.h"
 
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static void run(void *context, uint32_t index, snug_pools *pools, void *const *r
 				size_t count) {
 	(void)pools;
 	(void)errors;
-	server_worker_run(worker_of(context, index), requests, count);
+	outbox_run(worker_of(context, index), requests, count);
 }
 
 static void stop(void *context, uint32_t index, snug_pools *pools) {
