@@ -17,7 +17,7 @@
  * EVICTION is over all sizes: what is least worth its bytes goes, be it large or small, and compaction turns the holes into room for what
  * comes. So a store fails only if it could never fit, if eviction is off, or if what is in the way is pinned.
  *
- * TIME is seconds since 1970, from options.now_s. Out-parameters are written on SNUG_OK only. */
+ * TIME is seconds since 1970, from options.now_s. What is to live for a minute does, whoever sets the clock on the wall. Out-parameters are written on SNUG_OK only. */
 #ifndef SNUG_SHARD_H
 #define SNUG_SHARD_H
 
@@ -62,17 +62,19 @@ typedef struct snug_shard_options {
 	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
 	bool no_eviction;      /* NO_MEMORY instead */
 	snug_evict_for evict_for;
-	/* The wall clock; must not be earlier than before by more than what a leap second is. NULL: time(). */
+	/* Now; must neither go back nor jump. NULL: the wall clock as it was when the shard was made, and the time that has passed since. */
 	int64_t (*now_s)(void *context);
 	void *now_context;
+	/* The wall clock, by which dates are told; it may be set. The same context. NULL: now_s; if that is NULL too, time(). */
+	int64_t (*wall_s)(void *context);
 } snug_shard_options;
 
 #ifdef __cplusplus
 #define SNUG_SHARD_DEFAULTS \
-	{ {}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL }
+	{ {}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL, NULL }
 #else
 #define SNUG_SHARD_DEFAULTS \
-	{ {0}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL }
+	{ {0}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL, NULL }
 #endif
 
 /* NULL, OPTION (item_max_bytes, evict_for, or an owner is given), and what snug_pools_create answers. */

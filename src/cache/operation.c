@@ -16,8 +16,10 @@
 uint32_t operation_expires_s(const snug_shard *shard, int64_t exptime) {
 	if (exptime == 0) return 0;
 	if (exptime < 0) return 1; /* 1970 */
-	if (exptime > RELATIVE_MAX_S) return exptime > UINT32_MAX ? UINT32_MAX : (uint32_t)exptime;
-	return shard_now_s(shard) + (uint32_t)exptime;
+	if (exptime <= RELATIVE_MAX_S) return shard_now_s(shard) + (uint32_t)exptime;
+	if (exptime > UINT32_MAX) return UINT32_MAX;
+	int64_t moment_s = shard_moment_s(shard, exptime);
+	return moment_s < 1 ? 1 : moment_s > UINT32_MAX ? UINT32_MAX : (uint32_t)moment_s;
 }
 
 uint64_t operation_new_cas(snug_shard *shard, const struct operation *operation) {

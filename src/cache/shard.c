@@ -60,6 +60,28 @@ static int64_t wall_clock_s(void *context) {
 	return os_wall_s();
 }
 
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+/* The wall clock as it was, and what has passed since. */
+static int64_t own_clock_s(void *context) {
+	const snug_shard *shard = context;
+	uint64_t passed_ns = shard->os->now_ns(shard->os->context) - shard->started_ns;
+	return shard->started_s + (int64_t)(passed_ns / NS_PER_SECOND);
+}
+
+static void set_clocks(snug_shard *shard) {
+	snug_shard_options *options = &shard->options;
+	if (options->now_s == NULL) {
+		shard->started_s = os_wall_s();
+		shard->started_ns =
+			shard->os->now_ns(shard->os->context) - os_wall_fraction_ns(); /* their seconds change together */
+		options->now_s = own_clock_s;
+		options->now_context = shard;
+		options->wall_s = wall_clock_s;
+	}
+	if (options->wall_s == NULL) options->wall_s = options->now_s;
+}
+
 static bool options_make_sense(const snug_shard_options *options) {
 	return (uint32_t)options->evict_for < SNUG_EVICT_FOR_COUNT && options->item_max_bytes > 0 &&
 		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX && options->pools.owner.moved == NULL &&
@@ -79,7 +101,7 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *p
 		return SNUG_ERROR_OS_MEMORY;
 	}
 	*shard = (snug_shard){.options = *options, .os = os, .reserved_bytes = bytes};
-	if (shard->options.now_s == NULL) shard->options.now_s = wall_clock_s;
+	set_clocks(shard);
 	shard->random = os->now_ns(os->context) * 0x9E3779B97F4A7C15u | 1;
 	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
 	pools_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};

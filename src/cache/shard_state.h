@@ -53,8 +53,10 @@ struct snug_shard {
 	struct ghosts ghosts;
 	size_t ghosts_reserved_bytes; /* addresses */
 	uint64_t hand;                /* of the eviction: a hash; the place it stands for comes next */
-	uint32_t tick_s[STAMPS];      /* the wall clock when each of the last ticks began */
+	uint32_t tick_s[STAMPS];      /* when each of the last ticks began */
 	snug_shard_options options;
+	int64_t started_s; /* of the clock that a shard has by default */
+	uint64_t started_ns;
 	const snug_os *os;
 	size_t reserved_bytes;
 	bool owns_pools;
@@ -80,6 +82,12 @@ struct snug_shard {
 
 static inline uint32_t shard_now_s(const struct snug_shard *shard) {
 	return (uint32_t)shard->options.now_s(shard->options.now_context);
+}
+
+/* The moment of a date, which is told by the clock on the wall. */
+static inline int64_t shard_moment_s(const struct snug_shard *shard, int64_t date_s) {
+	int64_t ahead_s = shard->options.wall_s(shard->options.now_context) - (int64_t)shard_now_s(shard);
+	return date_s - ahead_s;
 }
 
 static inline uint64_t shard_random(struct snug_shard *shard) {

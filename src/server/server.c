@@ -3,12 +3,12 @@
 
 #include "base/assert.h"
 #include "cache/upkeep.h"
+#include "os/local_time.h"
 #include "os/threads.h"
 #include "server/server_outbox.h"
 #include "server/server_worker.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 /* ------------------------------------------------------------------ the hook --------------- */
 
@@ -18,6 +18,11 @@ static struct server_worker *worker_of(void *context, uint32_t index) {
 }
 
 static int64_t now_s(void *context) {
+	const struct server_worker *worker = context;
+	return worker->clock_s;
+}
+
+static int64_t wall_s(void *context) {
 	const struct server_worker *worker = context;
 	return worker->wall_s;
 }
@@ -31,8 +36,9 @@ static void configure(void *context, uint32_t index, snug_options *pools_options
 	options.no_eviction = settings->no_eviction;
 	options.evict_for = settings->evict_for;
 	options.now_s = now_s;
+	options.wall_s = wall_s;
 	options.now_context = worker;
-	worker->wall_s = (int64_t)time(NULL);
+	outbox_look_at_clocks(worker, os_now_ns());
 	if (snug_shard_prepare(&options, pools_options, &worker->shard) != SNUG_OK) worker->shard = NULL;
 }
 
@@ -134,7 +140,8 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	server->log = *log;
 	server->worker_count = settings->threads;
 	server->texts.limit_bytes = TEXT_BYTES + settings->connections_max * TEXT_BYTES_A_CONNECTION;
-	server->started_s = (int64_t)time(NULL);
+	server->started_s = os_wall_s();
+	server->started_ns = os_now_ns() - os_wall_fraction_ns(); /* their seconds change together */
 	settings_live_init(&server->live, settings);
 	server->worker = calloc(settings->threads, sizeof *server->worker);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;

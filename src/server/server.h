@@ -65,7 +65,8 @@ struct server_worker {
 	/* owner only, but that the shard, its clock and what it counts are lent while he sleeps: server_outbox.c */
 	struct loan loan;
 	snug_shard *shard;
-	int64_t wall_s;         /* seconds since 1970, as of this turn: the shard's clock */
+	int64_t clock_s;        /* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
+	int64_t wall_s;         /* by the one on the wall, which tells dates */
 	uint64_t lent_since_ns; /* since he offered them they were taken, first then; 0: they were not */
 	struct operation_counts counts;
 	struct connection_counts connections;
@@ -89,6 +90,7 @@ struct server {
 	const struct listeners *listeners;
 	snug_log log;
 	int64_t started_s;   /* seconds since 1970 */
+	uint64_t started_ns; /* when that second began */
 	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;

@@ -119,8 +119,16 @@ static bool send_batch(struct server_worker *worker, uint32_t owner) {
 
 /* ------------------------------------------------------------------ loans ------------------ */
 
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+void outbox_look_at_clocks(struct server_worker *worker, uint64_t now_ns) {
+	const struct server *server = worker->server;
+	worker->clock_s = server->started_s + (int64_t)((now_ns - server->started_ns) / NS_PER_SECOND);
+	worker->wall_s = os_wall_s();
+}
+
 void outbox_run(struct server_worker *worker, void *const *requests, size_t count) {
-	worker->wall_s = os_wall_s(); /* it may come out of a sleep, before its turn */
+	outbox_look_at_clocks(worker, os_now_ns()); /* it may come out of a sleep, before its turn */
 	worker->connections.requests_in += count;
 	requests_serve(worker->shard, worker->index, &worker->counts, (struct request *const *)(const void *)requests,
 				   count);

@@ -19,6 +19,8 @@ bool outbox_serve_unfinished(struct server_worker *worker);
 /* To whom it is for, or carried out where he sleeps. Tells whether there may be more: carried out, or left for a full inbox. */
 bool outbox_send(struct server_worker *worker);
 
+/* What time it is on the shard of `worker`: by whoever has it, before anything is asked of it. */
+void outbox_look_at_clocks(struct server_worker *worker, uint64_t now_ns);
 /* Others' requests, on the shard of `worker`: by himself, or by who has his loan. */
 void outbox_run(struct server_worker *worker, void *const *requests, size_t count);
 

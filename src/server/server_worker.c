@@ -11,7 +11,6 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
-#include "os/local_time.h"
 #include "os/threads.h"
 #include "server/connection/connection.h"
 #include "server/process/listeners.h"
@@ -81,10 +80,9 @@ static void keep_limit(struct server_worker *worker) {
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-/* Items expire by the wall clock; what connections wait for goes by one that nobody sets. */
 static void look_at_clock(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
-	worker->wall_s = os_wall_s();
+	outbox_look_at_clocks(worker, turn->began_ns);
 	if (LIKELY(turn->began_ns / NS_PER_SECOND == turn->now_s)) return;
 	turn->now_s = (uint32_t)(turn->began_ns / NS_PER_SECOND);
 	kick_idle(worker);

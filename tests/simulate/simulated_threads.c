@@ -71,6 +71,7 @@ static struct {
 	uint64_t now_ns;
 	uint64_t tick;
 	uint64_t longest_stall_ns;
+	int64_t wall_shift_s;
 	bool is_armed;
 	struct {
 		bool is_used;
@@ -188,12 +189,15 @@ static struct thread *next_thread(void) {
 	}
 }
 
+static void stall(struct thread *thread, uint64_t duration_ns) {
+	if (duration_ns > world.longest_stall_ns) world.longest_stall_ns = duration_ns;
+	thread->stalled_until_ns = world.now_ns + duration_ns;
+}
+
 /* The first thread is the test's own. */
 static void maybe_stall(struct thread *thread) {
 	if (thread == &world.threads[0] || !chance(world.choice, world.weather.stall)) return;
-	uint64_t stall_ns = 1 + choose(world.choice, world.weather.stall_ns);
-	if (stall_ns > world.longest_stall_ns) world.longest_stall_ns = stall_ns;
-	thread->stalled_until_ns = world.now_ns + stall_ns;
+	stall(thread, 1 + choose(world.choice, world.weather.stall_ns));
 }
 
 void world_run(struct choice *choice, const struct world_weather *weather, void (*main)(void *), void *context) {
@@ -251,6 +255,14 @@ uint64_t world_now_ns(void) {
 	return world.now_ns;
 }
 
+int64_t world_now_s(void) {
+	return (int64_t)(world.now_ns / NS_PER_S);
+}
+
+void world_shift_wall(int64_t seconds) {
+	world.wall_shift_s += seconds;
+}
+
 int64_t world_stall_s(void) {
 	return (int64_t)((world.longest_stall_ns + NS_PER_S - 1) / NS_PER_S);
 }
@@ -265,11 +277,19 @@ bool world_in_server(void) {
 	return world.current != NULL && world.current->is_server;
 }
 
+static struct thread *thread_of(const char *name) {
+	for (uint32_t i = 0; i < THREADS_MAX; i++)
+		if (world.threads[i].is_used && strcmp(world.threads[i].name, name) == 0) return &world.threads[i];
+	return NULL;
+}
+
 void world_impersonate(const char *thread_name) {
-	world.impersonated = NULL;
-	for (uint32_t i = 0; thread_name != NULL && i < THREADS_MAX; i++)
-		if (world.threads[i].is_used && strcmp(world.threads[i].name, thread_name) == 0)
-			world.impersonated = &world.threads[i];
+	world.impersonated = thread_name == NULL ? NULL : thread_of(thread_name);
+}
+
+void world_stall(const char *thread_name, uint64_t duration_ns) {
+	struct thread *thread = thread_of(thread_name);
+	if (thread != NULL) stall(thread, duration_ns);
 }
 
 void world_fail(const char *format, ...) {
@@ -324,7 +344,11 @@ uint64_t os_now_ns(void) {
 }
 
 int64_t os_wall_s(void) {
-	return WALL_BEGIN_S + (int64_t)(world.now_ns / NS_PER_S);
+	return WALL_BEGIN_S + (int64_t)(world.now_ns / NS_PER_S) + world.wall_shift_s;
+}
+
+uint64_t os_wall_fraction_ns(void) {
+	return world.now_ns % NS_PER_S;
 }
 
 int32_t os_local_offset_s(int64_t at_s) {

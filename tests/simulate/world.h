@@ -23,10 +23,11 @@ struct world_weather {
 	uint32_t stall;          /* at a step: a thread does not run for a while */
 	uint64_t stall_ns;       /* .. at most so long */
 	uint32_t wake_early;     /* a sleeper wakes for nothing */
-	uint32_t late_close;     /* a closed socket is told of one poll later */
+	uint32_t late_close;     /* that a socket is closed is told some time later */
 	uint32_t refuse_memory;  /* of malloc, once world_arm was called */
 	uint32_t refuse_commit;  /* of snug_os, likewise */
 	uint32_t refuse_request; /* batches to an inbox find it full, likewise */
+	uint32_t slow_owner;     /* who gets a batch of requests comes to it later */
 };
 
 /* Runs `main` as the first thread of a new world, until it returns. */
@@ -42,6 +43,12 @@ struct choice *world_choice(void);
 /* A count that grows with each event that somebody may tell apart from another: what orders a history. */
 uint64_t world_tick(void);
 uint64_t world_now_ns(void);
+/* The same in seconds: the clock that nobody sets. */
+int64_t world_now_s(void);
+/* A thread of this name does not run for so long. */
+void world_stall(const char *thread_name, uint64_t duration_ns);
+/* Sets the clock on the wall, by so much, forward or back. */
+void world_shift_wall(int64_t seconds);
 /* The longest that a thread was kept from running, in whole seconds, rounded up: how old a look at the clock may be. */
 int64_t world_stall_s(void);
 /* The threads run on without adventures: no more stalls, preemption, early wakes, refusals. */

@@ -27,12 +27,12 @@ bool connections_describe(struct server_worker *worker, bool from_first, uint32_
 
 static int64_t now_s(void *context) {
 	const struct server_worker *worker = context;
-	return worker->wall_s;
+	return worker->clock_s;
 }
 
 static void begin_worker(uint32_t index, size_t limit_max_bytes) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	workers[index] = (struct server_worker){.server = &server, .index = index, .wall_s = BEGIN_S};
+	workers[index] = (struct server_worker){.server = &server, .index = index, .clock_s = BEGIN_S, .wall_s = BEGIN_S};
 	options.pools.limit_bytes = LIMIT_BYTES;
 	options.pools.limit_max_bytes = limit_max_bytes;
 	options.now_s = now_s;
@@ -198,6 +198,13 @@ static void test_items_are_of_a_class_that_has_pages(void **state) {
 	assert_says(COMMAND_STATS, "items", "STAT items:1:number 2\r\n");
 }
 
+static void pass(int64_t seconds) {
+	for (uint32_t i = 0; i < 2; i++) {
+		workers[i].clock_s += seconds;
+		workers[i].wall_s += seconds;
+	}
+}
+
 static void test_flush_reaches_all_workers(void **state) {
 	(void)state;
 	store(0, "a");
@@ -206,8 +213,7 @@ static void test_flush_reaches_all_workers(void **state) {
 	assert_string_equal(text, "OK\r\n");
 	free(text);
 	get(0, "a", STATUS_FOUND);
-	workers[0].wall_s += 10;
-	workers[1].wall_s += 10;
+	pass(10);
 	get(0, "a", STATUS_NOT_FOUND);
 	get(1, "b", STATUS_NOT_FOUND);
 	store(1, "c");
@@ -235,12 +241,31 @@ static void test_a_date_before_the_start_flushes_nothing(void **state) {
 	get(0, "a", STATUS_FOUND);
 	flush_at(10);
 	flush_at((int32_t)(BEGIN_S - 61));
-	workers[0].wall_s += 10;
+	pass(10);
 	get(0, "a", STATUS_FOUND);
 	flush_at((int32_t)(BEGIN_S - 60));
 	get(0, "a", STATUS_NOT_FOUND);
 	store(0, "a");
 	flush_at((int32_t)BEGIN_S + 5);
+	get(0, "a", STATUS_NOT_FOUND);
+}
+
+/* A delay passes as it does, and a date is told by the clock on the wall. */
+static void test_a_flush_by_a_clock_that_was_set(void **state) {
+	(void)state;
+	workers[0].wall_s += 100000;
+	store(0, "a");
+	flush_at(10);
+	workers[0].wall_s -= 200000;
+	pass(9);
+	get(0, "a", STATUS_FOUND);
+	pass(1);
+	get(0, "a", STATUS_NOT_FOUND);
+	store(0, "a");
+	flush_at((int32_t)workers[0].wall_s + 10);
+	pass(9);
+	get(0, "a", STATUS_FOUND);
+	pass(1);
 	get(0, "a", STATUS_NOT_FOUND);
 }
 
@@ -438,6 +463,7 @@ int main(void) {
 		TEST(test_items_are_of_a_class_that_has_pages),
 		TEST(test_flush_reaches_all_workers),
 		TEST(test_a_date_before_the_start_flushes_nothing),
+		TEST(test_a_flush_by_a_clock_that_was_set),
 		TEST(test_verbosity),
 		TEST(test_what_is_the_operators),
 		TEST(test_a_refusal_names_the_socket),

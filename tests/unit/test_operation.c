@@ -340,6 +340,7 @@ struct stage {
 	snug_shard *shard;
 	struct operation_counts counts;
 	int64_t now_s;
+	int64_t wall_ahead_s; /* the clock on the wall was set */
 	uint64_t kept[NUMBERS];
 	enum form form;
 	char where[160];
@@ -347,6 +348,10 @@ struct stage {
 
 static int64_t now_of(void *context) {
 	return ((const struct stage *)context)->now_s;
+}
+
+static int64_t wall_of(void *context) {
+	return now_of(context) + ((const struct stage *)context)->wall_ahead_s;
 }
 
 static void stage_begin(struct stage *stage, enum form form) {
@@ -357,6 +362,7 @@ static void stage_begin(struct stage *stage, enum form form) {
 	options.pools.page_bytes = 4096;
 	options.pools.os = &stage->fake.os;
 	options.now_s = now_of;
+	options.wall_s = wall_of;
 	options.now_context = stage;
 	stage->form = form;
 	stage->now_s = BEGIN_S;
@@ -710,6 +716,55 @@ static void what_is_counted(void **state) {
 	}
 }
 
+static void expect_to_live(struct stage *stage, const char *key, int64_t exptime, int64_t seconds) {
+	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = exptime};
+	assert_int_equal(run(stage, &operation, key), STATUS_STORED);
+	for (int64_t shift_s = -100000; shift_s <= 100000; shift_s += 100000) {
+		stage->wall_ahead_s += shift_s;
+		assert_int_equal(get(stage, key), STATUS_FOUND);
+	}
+	stage->now_s += seconds - 1;
+	assert_int_equal(get(stage, key), STATUS_FOUND);
+	stage->now_s++;
+	assert_int_equal(get(stage, key), STATUS_NOT_FOUND);
+}
+
+/* A date is told by the clock on the wall, as it is when the item is stored. Nothing else is. */
+static void nobody_who_sets_the_clock_changes_what_is_to_live(void **state) {
+	(void)state;
+	struct stage stage;
+	stage_begin(&stage, FORM_DIRECT);
+	expect_to_live(&stage, "seconds", 60, 60);
+	expect_to_live(&stage, "date", BEGIN_S + 60 + 1000, 1000);
+	stage.wall_ahead_s = -50000;
+	expect_to_live(&stage, "date of a clock set back", stage.now_s - 50000 + 10, 10);
+	stage.wall_ahead_s = 50000;
+	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = stage.now_s + 10};
+	assert_int_equal(run(&stage, &operation, "past"), STATUS_STORED);
+	assert_int_equal(get(&stage, "past"), STATUS_NOT_FOUND);
+	stage_end(&stage);
+}
+
+/* The clock that a shard has by itself goes by the system's that nobody sets. */
+static void a_shard_of_its_own_clock_sees_time_pass(void **state) {
+	(void)state;
+	struct fake_os fake;
+	struct stage stage = {0};
+	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	fake_os_init(&fake);
+	options.pools.limit_bytes = (size_t)4 << 20;
+	options.pools.os = &fake.os;
+	assert_int_equal(snug_shard_create(&options, &stage.shard), SNUG_OK);
+	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = 60};
+	assert_int_equal(run(&stage, &operation, "k"), STATUS_STORED);
+	fake.time_ns += UINT64_C(58000000000);
+	assert_int_equal(get(&stage, "k"), STATUS_FOUND);
+	fake.time_ns += UINT64_C(2000000000);
+	assert_int_equal(get(&stage, "k"), STATUS_NOT_FOUND);
+	snug_shard_destroy(stage.shard);
+	fake_os_deinit(&fake);
+}
+
 static void misses_say_why(void **state) {
 	(void)state;
 	struct stage stage;
@@ -740,6 +795,8 @@ int main(void) {
 		cmocka_unit_test(an_inspection_counts_as_nothing),
 		cmocka_unit_test(what_is_counted),
 		cmocka_unit_test(misses_say_why),
+		cmocka_unit_test(nobody_who_sets_the_clock_changes_what_is_to_live),
+		cmocka_unit_test(a_shard_of_its_own_clock_sees_time_pass),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

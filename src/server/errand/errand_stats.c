@@ -2,12 +2,13 @@
  *
  * Names are memcached's where they mean the same, so that dashboards and exporters read them; what is ours begins with snug_. Its slab classes
  * are our three pools. */
+#include "os/local_time.h"
+#include "os/threads.h"
 #include "server/errand/errand_parts.h"
 #include "server/process/log_stderr.h"
 
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What all workers have counted. */
@@ -137,11 +138,10 @@ static void describe_connections(struct errand *errand, struct server_worker *wo
 
 static void say_process(const struct server *server, struct text *out) {
 	struct rusage usage = {0};
-	int64_t now_s = (int64_t)time(NULL);
 	(void)getrusage(RUSAGE_SELF, &usage);
 	stat_u64(out, "pid", (uint64_t)getpid());
-	stat_u64(out, "uptime", now_s > server->started_s ? (uint64_t)(now_s - server->started_s) : 0);
-	stat_u64(out, "time", (uint64_t)now_s);
+	stat_u64(out, "uptime", (os_now_ns() - server->started_ns) / UINT64_C(1000000000));
+	stat_u64(out, "time", (uint64_t)os_wall_s());
 	stat_text(out, "version", PROTOCOL_VERSION_TEXT);
 	stat_text(out, "snug_version", SNUG_VERSION_TEXT);
 	stat_u64(out, "pointer_size", 8 * sizeof(void *));
