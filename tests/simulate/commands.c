@@ -2,18 +2,17 @@
 #include "simulate/simulated_client.h"
 #include "simulate/world.h"
 
-#include "os/local_time.h"
-
+#include <snug/pools.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t below(uint64_t bound) {
-	return choose(world_choice(), bound);
+static uint64_t below(struct client *client, uint64_t bound) {
+	return choose(&client->choice, bound);
 }
 
-static bool happens(uint32_t per_mille) {
-	return chance(world_choice(), per_mille);
+static bool happens(struct client *client, uint32_t per_mille) {
+	return chance(&client->choice, per_mille);
 }
 
 /* ------------------------------------------------------------------ bytes ------------------ */
@@ -40,7 +39,7 @@ __attribute__((format(printf, 2, 3))) static void say(struct client *client, con
 static struct asked *begin(struct client *client, enum verb verb) {
 	struct asked *asked = &client->asked[client->asked_count++];
 	char *bytes = asked->value.bytes;
-	*asked = (struct asked){.verb = verb, .sent_s = os_wall_s(), .begin = world_tick(), .value.bytes = bytes};
+	*asked = (struct asked){.verb = verb, .sent_s = world_now_s(), .begin = world_tick(), .value.bytes = bytes};
 	return asked;
 }
 
@@ -64,33 +63,34 @@ struct asked *commands_add(struct client *client, enum verb verb, const char *li
 /* ------------------------------------------------------------------ parts ------------------ */
 
 static struct own_key *some_own(struct client *client, bool is_number) {
-	return is_number ? &client->own[below(2)] : &client->own[2 + below(OWN_KEYS - 2)];
+	return is_number ? &client->own[below(client, 2)] : &client->own[2 + below(client, OWN_KEYS - 2)];
 }
 
-static void make_value(const struct own_key *key, const struct run *run, struct value *out) {
-	size_t length = below(50);
-	if (happens(500)) length = below(1500);
-	if (happens(run->is_large ? 300 : 150)) length = below(20000);
-	if (happens(run->is_large ? 400 : 40))
-		length = below(run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2
-					   : happens(200)                     ? 700000
-														  : 100000);
+static void make_value(struct client *client, const struct own_key *key, struct value *out) {
+	const struct run *run = client->run;
+	size_t length = below(client, 50);
+	if (happens(client, 500)) length = below(client, 1500);
+	if (happens(client, run->is_large ? 300 : 150)) length = below(client, 20000);
+	if (happens(client, run->is_large ? 400 : 40))
+		length = below(client, run->rules.item_max_bytes < 500000 ? run->rules.item_max_bytes / 2
+							   : happens(client, 200)             ? 700000
+																  : 100000);
 	char digits[24];
 	if (key->is_number)
 		length = (size_t)snprintf(digits, sizeof digits, "%llu",
-								  (unsigned long long)below(happens(200) ? UINT64_MAX : 2000));
+								  (unsigned long long)below(client, happens(client, 200) ? UINT64_MAX : 2000));
 	out->bytes = plain_realloc(out->bytes, length + 1);
 	out->length = length;
-	out->flags = happens(500) ? 0 : (uint32_t)below(UINT32_MAX);
+	out->flags = happens(client, 500) ? 0 : (uint32_t)below(client, UINT32_MAX);
 	if (key->is_number)
 		memcpy(out->bytes, digits, length);
 	else
-		test_random_fill((unsigned char *)out->bytes, length, below(UINT64_MAX));
+		test_random_fill((unsigned char *)out->bytes, length, below(client, UINT64_MAX));
 }
 
-static int64_t some_exptime(const struct run *run) {
-	if (!run->has_expiry || happens(600)) return 0;
-	return happens(100) ? -1 : (int64_t)(1 + below(4));
+static int64_t some_exptime(struct client *client) {
+	if (!client->run->has_expiry || happens(client, 600)) return 0;
+	return happens(client, 100) ? -1 : (int64_t)(1 + below(client, 4));
 }
 
 static const char *quiet_word(const struct asked *asked) {
@@ -99,10 +99,10 @@ static const char *quiet_word(const struct asked *asked) {
 
 /* ------------------------------------------------------------------ store ------------------ */
 
-static enum mode some_mode(const struct own_key *key) {
-	if (key->is_number) return happens(700) ? MODE_SET : MODE_ADD;
-	if (happens(450)) return MODE_SET;
-	enum mode mode = (enum mode)below(MODE_CAS + 1);
+static enum mode some_mode(struct client *client, const struct own_key *key) {
+	if (key->is_number) return happens(client, 700) ? MODE_SET : MODE_ADD;
+	if (happens(client, 450)) return MODE_SET;
+	enum mode mode = (enum mode)below(client, MODE_CAS + 1);
 	return mode == MODE_CAS && key->cas == 0 ? MODE_SET : mode;
 }
 
@@ -112,7 +112,7 @@ static void say_store(struct client *client, struct asked *asked, const char *na
 	const struct value *value = &asked->value;
 	if (asked->is_meta) {
 		say(client, "ms %s %zu", name, value->length);
-		if (asked->mode != MODE_SET || happens(500)) say(client, " M%c", letters[asked->mode]);
+		if (asked->mode != MODE_SET || happens(client, 500)) say(client, " M%c", letters[asked->mode]);
 		if (value->flags != 0) say(client, " F%u", value->flags);
 		if (asked->exptime_s != 0) say(client, " T%lld", (long long)asked->exptime_s);
 		if (asked->mode == MODE_CAS) say(client, " C%llu", (unsigned long long)asked->token);
@@ -129,24 +129,25 @@ static void say_store(struct client *client, struct asked *asked, const char *na
 
 static void store_own(struct client *client, struct asked *asked) {
 	const struct run *run = client->run;
-	struct own_key *key = some_own(client, happens(150));
+	struct own_key *key = some_own(client, happens(client, 150));
 	asked->key[0].own = key;
-	asked->mode = some_mode(key);
-	asked->token = happens(800) ? key->cas : key->cas + 1000000;
-	asked->is_quiet = asked->mode == MODE_SET && !run->rules.loses && happens(200);
-	make_value(key, run, &asked->value);
+	asked->mode = some_mode(client, key);
+	asked->token = happens(client, 800) ? key->cas : key->cas + 1000000;
+	asked->is_quiet = asked->mode == MODE_SET && !run->rules.is_full && happens(client, 200);
+	make_value(client, key, &asked->value);
 	if (asked->mode == MODE_APPEND || asked->mode == MODE_PREPEND) {
 		if (asked->value.length > 1500) asked->value.length = 1500;
 	} else {
-		asked->exptime_s = some_exptime(run);
+		asked->exptime_s = some_exptime(client);
 	}
 	say_store(client, asked, key->name);
 }
 
 static void store_shared(struct client *client, struct asked *asked) {
-	struct shared_key *key = &client->run->shared[below(SHARED_KEYS)];
+	struct shared_key *key = &client->run->shared[below(client, SHARED_KEYS)];
 	uint64_t id = ++client->run->last_id;
-	shared_value(key, id, 20 + below(happens(client->run->is_large ? 600 : 100) ? 60000 : 400), &asked->value);
+	shared_value(key, id, 20 + below(client, happens(client, client->run->is_large ? 600 : 100) ? 60000 : 400),
+				 &asked->value);
 	asked->key[0] = (struct target){.shared = key, .write = shared_begin(key, id, WRITTEN_VALUE)};
 	say_store(client, asked, key->name);
 }
@@ -154,10 +155,10 @@ static void store_shared(struct client *client, struct asked *asked) {
 static void add_store(struct client *client) {
 	struct asked *asked = begin(client, ASK_STORE);
 	asked->key_count = 1;
-	asked->is_meta = happens(400);
-	if (asked->is_meta && happens(500)) asked->opaque = 1 + below(1000000);
+	asked->is_meta = happens(client, 400);
+	if (asked->is_meta && happens(client, 500)) asked->opaque = 1 + below(client, 1000000);
 	size_t from = client->out_bytes;
-	if (happens(250))
+	if (happens(client, 250))
 		store_shared(client, asked);
 	else
 		store_own(client, asked);
@@ -169,18 +170,18 @@ static void add_store(struct client *client) {
 static const char *choose_key(struct client *client, struct asked *asked) {
 	struct target *target = &asked->key[asked->key_count++];
 	*target = (struct target){0};
-	if (happens(200)) {
-		target->shared = &client->run->shared[below(SHARED_KEYS)];
+	if (happens(client, 200)) {
+		target->shared = &client->run->shared[below(client, SHARED_KEYS)];
 		return target->shared->name;
 	}
-	target->own = some_own(client, happens(150));
+	target->own = some_own(client, happens(client, 150));
 	return target->own->name;
 }
 
 static void add_get(struct client *client) {
 	struct asked *asked = begin(client, ASK_GET);
-	size_t from = client->out_bytes, keys = happens(500) ? 1 : 1 + below(KEYS_OF_GET);
-	asked->mode = happens(300) ? MODE_CAS : MODE_SET; /* gets */
+	size_t from = client->out_bytes, keys = happens(client, 500) ? 1 : 1 + below(client, KEYS_OF_GET);
+	asked->mode = happens(client, 300) ? MODE_CAS : MODE_SET; /* gets */
 	say(client, "%s", asked->mode == MODE_CAS ? "gets" : "get");
 	for (size_t i = 0; i < keys; i++) say(client, " %s", choose_key(client, asked));
 	say(client, "\r\n");
@@ -190,10 +191,10 @@ static void add_get(struct client *client) {
 static void add_get_and_touch(struct client *client) {
 	struct asked *asked = begin(client, ASK_GET);
 	size_t from = client->out_bytes;
-	asked->mode = happens(300) ? MODE_CAS : MODE_SET;
+	asked->mode = happens(client, 300) ? MODE_CAS : MODE_SET;
 	asked->touches = true;
-	asked->exptime_s = some_exptime(client->run);
-	asked->key[0].own = some_own(client, happens(150));
+	asked->exptime_s = some_exptime(client);
+	asked->key[0].own = some_own(client, happens(client, 150));
 	asked->key_count = 1;
 	const char *word = asked->mode == MODE_CAS ? "gats" : "gat";
 	say(client, "%s %lld %s\r\n", word, (long long)asked->exptime_s, asked->key[0].own->name);
@@ -205,20 +206,20 @@ static void add_meta_get(struct client *client) {
 	size_t from = client->out_bytes, told = 0;
 	asked->is_meta = true;
 	say(client, "mg %s", choose_key(client, asked));
-	asked->wants_value = happens(700);
+	asked->wants_value = happens(client, 700);
 	if (asked->wants_value) say(client, " v");
 	asked->opaque = 1 + ++client->run->last_id;
-	asked->is_quiet = happens(300);
+	asked->is_quiet = happens(client, 300);
 	for (const char *letter = "sfctk"; *letter != '\0'; letter++)
-		if (happens(400)) {
+		if (happens(client, 400)) {
 			asked->returned[told++] = *letter;
 			say(client, " %c", *letter);
 		}
 	asked->returned[told] = 'O';
 	say(client, " O%llu%s", (unsigned long long)asked->opaque, asked->is_quiet ? " q" : "");
-	asked->touches = client->run->has_expiry && asked->key[0].own != NULL && happens(100);
+	asked->touches = client->run->has_expiry && asked->key[0].own != NULL && happens(client, 100);
 	if (asked->touches) {
-		asked->exptime_s = some_exptime(client->run);
+		asked->exptime_s = some_exptime(client);
 		say(client, " T%lld", (long long)asked->exptime_s);
 	}
 	say(client, "\r\n");
@@ -228,13 +229,13 @@ static void add_meta_get(struct client *client) {
 static void add_delete(struct client *client) {
 	struct asked *asked = begin(client, ASK_DELETE);
 	size_t from = client->out_bytes;
-	asked->is_meta = happens(400);
+	asked->is_meta = happens(client, 400);
 	const char *name = choose_key(client, asked);
 	struct target *target = &asked->key[0];
 	if (target->shared != NULL)
 		target->write = shared_begin(target->shared, ++client->run->last_id, WRITTEN_NOTHING);
 	else
-		asked->is_quiet = !client->run->rules.refuses && happens(300);
+		asked->is_quiet = !client->run->rules.refuses && happens(client, 300);
 	if (asked->is_meta) {
 		asked->opaque = 1 + ++client->run->last_id;
 		say(client, "md %s O%llu%s\r\n", name, (unsigned long long)asked->opaque, quiet_word(asked));
@@ -247,10 +248,10 @@ static void add_delete(struct client *client) {
 static void add_touch(struct client *client) {
 	struct asked *asked = begin(client, ASK_TOUCH);
 	size_t from = client->out_bytes;
-	asked->key[0].own = some_own(client, happens(150));
+	asked->key[0].own = some_own(client, happens(client, 150));
 	asked->key_count = 1;
 	asked->touches = true;
-	asked->exptime_s = some_exptime(client->run);
+	asked->exptime_s = some_exptime(client);
 	say(client, "touch %s %lld\r\n", asked->key[0].own->name, (long long)asked->exptime_s);
 	note(client, asked, from);
 }
@@ -260,9 +261,9 @@ static void add_count(struct client *client) {
 	size_t from = client->out_bytes;
 	asked->key[0].own = some_own(client, true);
 	asked->key_count = 1;
-	asked->is_down = happens(400);
-	asked->delta = below(happens(100) ? UINT64_MAX : 1000);
-	asked->is_meta = happens(400);
+	asked->is_down = happens(client, 400);
+	asked->delta = below(client, happens(client, 100) ? UINT64_MAX : 1000);
+	asked->is_meta = happens(client, 400);
 	const char *name = asked->key[0].own->name;
 	unsigned long long delta = asked->delta;
 	if (asked->is_meta)
@@ -288,15 +289,15 @@ static void add_error(struct client *client) {
 		"delete",
 		"snug nothing",
 	};
-	if (happens(300)) {
+	if (happens(client, 300)) {
 		char line[KEY_BYTES_MAX + 800], *at = line + 4;
-		memcpy(line, happens(500) ? "get " : "mg  ", 4);
+		memcpy(line, happens(client, 500) ? "get " : "mg  ", 4);
 		memset(at, 'k', sizeof line - 5);
-		at[KEY_BYTES_MAX + 1 + below(500)] = '\0';
+		at[KEY_BYTES_MAX + 1 + below(client, 500)] = '\0';
 		(void)commands_add(client, ASK_ERROR, line);
 		return;
 	}
-	(void)commands_add(client, ASK_ERROR, lines[below(sizeof lines / sizeof *lines)]);
+	(void)commands_add(client, ASK_ERROR, lines[below(client, sizeof lines / sizeof *lines)]);
 }
 
 static void add_line(struct client *client, const char *line, const char *wanted) {
@@ -312,21 +313,68 @@ static void add_errand(struct client *client) {
 		"snug help",    "snug limit",  "snug schedules", "snug emergency 100k",
 	};
 	client->is_patient = true;
-	if (happens(150))
+	if (happens(client, 150))
 		(void)commands_add(client, ASK_CHECK, "snug check");
 	else
-		(void)commands_add(client, ASK_TEXT, lines[below(sizeof lines / sizeof *lines)]);
+		(void)commands_add(client, ASK_TEXT, lines[below(client, sizeof lines / sizeof *lines)]);
 }
 
+/* Now, or in some seconds. */
 static void add_flush(struct client *client) {
+	struct run *run = client->run;
+	char line[32];
 	client->is_patient = true;
-	(void)commands_add(client, ASK_FLUSH, "flush_all");
+	int64_t delay_s =
+		run->has_late_flush && (!run->has_flush || happens(client, 400)) ? (int64_t)(1 + below(client, 4)) : 0;
+	snprintf(line, sizeof line, delay_s > 0 ? "flush_all %lld" : "flush_all", (long long)delay_s);
+	struct asked *asked = commands_add(client, ASK_FLUSH, line);
+	asked->exptime_s = delay_s;
+	run->flushes++;
+	asked->flushes = run->flushes_out++ == 0 ? run->flushes : 0;
+	rules_begin_flush(&run->rules, delay_s);
+}
+
+/* The limit: told, lowered and raised again; in memcached's words, too. */
+static void add_limit(struct client *client) {
+	const struct run *run = client->run;
+	char line[64];
+	uint64_t least_bytes = (uint64_t)SNUG_LIMIT_MIN_BYTES * run->workers;
+	uint64_t bytes =
+		happens(client, 250) ? run->memory_bytes : least_bytes + below(client, run->memory_bytes - least_bytes + 1);
+	if (happens(client, 400)) bytes = least_bytes + (bytes - least_bytes) / 16;
+	client->is_patient = true;
+	client->limit_bytes = 0;
+	snprintf(line, sizeof line, happens(client, 700) ? "snug limit %llu" : "snug limit", (unsigned long long)bytes);
+	if (happens(client, 800) || bytes < (8u << 20)) {
+		(void)commands_add(client, ASK_LIMIT, line);
+		return;
+	}
+	snprintf(line, sizeof line, "cache_memlimit %llu", (unsigned long long)(bytes >> 20));
+	add_line(client, line, "");
+}
+
+static void add_emergency(struct client *client) {
+	char line[64];
+	client->is_patient = true;
+	snprintf(line, sizeof line, "snug emergency %llu%s", (unsigned long long)below(client, client->run->memory_bytes),
+			 happens(client, 600) ? " evict" : "");
+	(void)commands_add(client, ASK_TEXT, line);
+}
+
+static void add_operators(struct client *client) {
+	bool is_of_memory = client->run->has_limits && happens(client, 600);
+	if (!is_of_memory)
+		add_errand(client);
+	else if (happens(client, 750))
+		add_limit(client);
+	else
+		add_emergency(client);
 }
 
 /* ------------------------------------------------------------------ a batch ---------------- */
 
 static void add_something(struct client *client) {
-	uint64_t what = below(1000);
+	uint64_t what = below(client, 1000);
 	if (what < 330)
 		add_store(client);
 	else if (what < 535)
@@ -345,7 +393,7 @@ static void add_something(struct client *client) {
 		add_error(client);
 	else if (what < 960)
 		add_line(client, "version", "VERSION ");
-	else if (what < 980 && client->run->has_flush)
+	else if (what < 980 && (client->run->has_flush || client->run->has_late_flush))
 		add_flush(client);
 	else if (what < 990)
 		add_errand(client);
@@ -354,15 +402,19 @@ static void add_something(struct client *client) {
 }
 
 void commands_fill(struct client *client) {
-	size_t count = happens(400) ? 1 : 1 + below(BATCH_MAX - 1);
+	const struct script *script = &client->run->script;
+	size_t count = happens(client, 400) ? 1 : 1 + below(client, BATCH_MAX - 1);
 	if (client->is_operator) count = 1;
-	while (client->asked_count < count) {
+	for (uint32_t i = 0; i < count; i++) {
+		if (script->said != NULL) (*script->said)[client->index][client->batch] |= 1u << i;
+		if (!script_keeps(script, client->index, client->batch, i)) continue;
+		client->choice = script_choice(script, client->index, client->batch, i);
 		if (client->is_operator)
-			add_errand(client);
+			add_operators(client);
 		else
 			add_something(client);
 	}
-	if (client->asked[client->asked_count - 1].is_quiet) add_line(client, "mn", "MN");
+	if (client->asked_count > 0 && client->asked[client->asked_count - 1].is_quiet) add_line(client, "mn", "MN");
 }
 
 /* ------------------------------------------------------------------ what nobody should send - */
@@ -377,11 +429,9 @@ static void say_long(struct client *client, const char *head, const char *piece,
 	say(client, "\r\n");
 }
 
-/* A large value, whole. */
-static void say_large(struct client *client) {
+static void say_value(struct client *client, const char *name, size_t length) {
 	static char value[1000];
-	size_t length = 16000 + below(happens(300) ? 500000 : 100000);
-	say(client, "set w%llu 0 0 %zu\r\n", (unsigned long long)below(20), length);
+	say(client, "set %s 0 0 %zu\r\n", name, length);
 	memset(value, 'w', sizeof value);
 	for (size_t left = length, part; left > 0; left -= part) {
 		part = left < sizeof value ? left : sizeof value;
@@ -390,10 +440,18 @@ static void say_large(struct client *client) {
 	say(client, "\r\n");
 }
 
+/* A large value, whole. */
+static void say_large(struct client *client) {
+	char name[16];
+	snprintf(name, sizeof name, "w%u", (unsigned)below(client, 20));
+	say_value(client, name, 16000 + below(client, happens(client, 300) ? 500000 : 100000));
+}
+
 static void say_wild(struct client *client) {
-	static const char *const heads[] = {
-		"mg w v T", "ms w 5 T",      "md w q T", "ma w D",      "get ",   "set w ",    "mg ",          "",
-		"gat 0 ",   "ms w 1000 b O", "mg w v O", "mg w1 q k O", "md w O", "ma w N0 O", "ms w 20000 O", "ms dw== 3 b O"};
+	static const char *const heads[] = {"mg w v T",    "ms w 5 T", "md w q T",  "ma w D",        "get ",
+										"set w ",      "mg ",      "",          "gat 0 ",        "mg w v P",
+										"ms w 5 P",    "md w q L", "ma w P",    "ms w 1000 b O", "mg w v O",
+										"mg w1 q k O", "md w O",   "ma w N0 O", "ms w 20000 O",  "ms dw== 3 b O"};
 	static const char *const pieces[] = {"0", "a", "w ", "w1 ", " v", "\t", "AAAA", "k f s c "};
 	static const char *const lines[] = {
 		"ms dw== 3 b\r\nabc",
@@ -418,32 +476,58 @@ static void say_wild(struct client *client) {
 		"quit",
 	};
 	unsigned char noise[300];
-	switch (below(8)) {
+	switch (below(client, 8)) {
 	case 0:
 	case 1:
-		say_long(client, heads[below(sizeof heads / sizeof *heads)], pieces[below(sizeof pieces / sizeof *pieces)],
-				 below(happens(500) ? 2300 : 20000));
+		say_long(client, heads[below(client, sizeof heads / sizeof *heads)],
+				 pieces[below(client, sizeof pieces / sizeof *pieces)],
+				 below(client, happens(client, 500) ? 2300 : 20000));
 		break;
 	case 2:
-		test_random_fill(noise, sizeof noise, below(UINT64_MAX));
-		put(client, (const char *)noise, below(sizeof noise));
+		test_random_fill(noise, sizeof noise, below(client, UINT64_MAX));
+		put(client, (const char *)noise, below(client, sizeof noise));
 		say(client, "\r\n");
 		break;
 	case 3:
 		say_large(client);
 		break;
 	case 4:
-		say(client, "ms w%llu %llu\r\n", (unsigned long long)below(20), (unsigned long long)below(400000));
+		say(client, "ms w%llu %llu\r\n", (unsigned long long)below(client, 20),
+			(unsigned long long)below(client, 400000));
 		break;
 	default: {
-		uint64_t which = below(sizeof lines / sizeof *lines);
-		if (!client->run->has_flush && strncmp(lines[which], "flush", 5) == 0) which = 0;
+		uint64_t which = below(client, sizeof lines / sizeof *lines);
+		bool is_flush = strncmp(lines[which], "flush", 5) == 0;
+		if (is_flush && !client->run->has_flush) which = 0;
+		if (is_flush && client->run->has_flush) client->run->flushes_are_lost = true;
 		say(client, "%s\r\n", lines[which]);
 	}
 	}
 }
 
+#define READ_NAMES 6u
+
+/* They come to the reader a window of extents at a time: most have several. */
+void commands_fill_reading(struct client *client) {
+	uint64_t most = client->run->rules.item_max_bytes;
+	for (uint64_t i = 0, count = 1 + below(client, 3); i < count; i++) {
+		char name[24];
+		snprintf(name, sizeof name, "r%u", (unsigned)below(client, READ_NAMES));
+		if (happens(client, 250)) say_value(client, name, most / 2 + below(client, most / 2 - 1000));
+		say(client, happens(client, 500) ? "get %s\r\n" : "mg %s v\r\n", name);
+	}
+}
+
+/* The beginning of a large value. */
+void commands_fill_writing(struct client *client) {
+	char name[24];
+	uint64_t most = client->run->rules.item_max_bytes;
+	snprintf(name, sizeof name, "r%u", (unsigned)below(client, READ_NAMES));
+	say_value(client, name, most / 2 + below(client, most / 2 - 1000));
+	client->out_bytes = 40 + below(client, happens(client, 500) ? 1000 : client->out_bytes - 40);
+}
+
 void commands_fill_wild(struct client *client) {
-	for (size_t left = 1 + below(12); left > 0; left--) say_wild(client);
+	for (size_t left = 1 + below(client, 12); left > 0; left--) say_wild(client);
 	say(client, "mn\r\n");
 }

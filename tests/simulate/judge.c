@@ -5,8 +5,6 @@
 #include "simulate/simulated_client.h"
 #include "simulate/world.h"
 
-#include "os/local_time.h"
-
 #include <stdio.h>
 #include <string.h>
 
@@ -44,6 +42,10 @@ static bool is_line(const struct line *line, const char *text) {
 
 static bool is_error(const struct line *line) {
 	return begins(line, "ERROR") || begins(line, "CLIENT_ERROR ") || begins(line, "SERVER_ERROR ");
+}
+
+static const struct rules *rules_of(const struct judged *judged) {
+	return &judged->client->run->rules;
 }
 
 __attribute__((noreturn)) static void fail(const struct judged *judged, const char *why) {
@@ -84,7 +86,7 @@ static enum outcome outcome_of(const struct judged *judged) {
 	const struct line *line = &judged->line;
 	for (enum outcome outcome = STORED; outcome < REFUSED; outcome++)
 		if (judged->asked->is_meta ? begins(line, codes[outcome]) : is_line(line, words[outcome])) return outcome;
-	if (!begins(line, "SERVER_ERROR ") || !judged->client->run->rules.loses) fail(judged, "no answer to a store");
+	if (!begins(line, "SERVER_ERROR ") || !rules_of(judged)->is_full) fail(judged, "no answer to a store");
 	return REFUSED;
 }
 
@@ -115,13 +117,14 @@ static void apply_store(const struct asked *asked, enum outcome outcome, struct 
 	struct own_key *key = asked->key[0].own;
 	bool joins = asked->mode == MODE_APPEND || asked->mode == MODE_PREPEND;
 	if (outcome == STORED && joins) {
-		own_join(key, &asked->value, asked->mode == MODE_PREPEND);
+		own_join(key, &asked->value, asked->mode == MODE_PREPEND, when);
 	} else if (outcome == STORED) {
-		own_set(key, &asked->value);
+		own_set(key, &asked->value, when);
 		own_expire(key, asked->exptime_s, when);
 	} else if (outcome == NOT_FOUND || (outcome == NOT_STORED && asked->mode != MODE_ADD)) {
 		own_remove(key);
-	} else if (outcome == REFUSED && asked->mode == MODE_SET) {
+	} else if (outcome == REFUSED && (asked->mode == MODE_SET || (asked->is_meta && !joins))) {
+		/* What would have been replaced must not be read for the new value. */
 		own_remove(key);
 	}
 }
@@ -146,9 +149,8 @@ static bool judge_store(const struct judged *judged) {
 		return take_line(judged);
 	}
 	bool fits = outcome == REFUSED;
-	if (outcome == outcome_if_there(asked)) fits |= own_may_be_there(target->own, judged->when);
-	if (outcome == outcome_if_absent(asked))
-		fits |= own_may_be_absent(target->own, &judged->client->run->rules, judged->when);
+	if (outcome == outcome_if_there(asked)) fits |= own_may_be_there(target->own, rules_of(judged), judged->when);
+	if (outcome == outcome_if_absent(asked)) fits |= own_may_be_absent(target->own, rules_of(judged), judged->when);
 	if (!fits) fail(judged, "what the key holds does not let a store say so");
 	apply_store(asked, outcome, judged->when);
 	return take_line(judged);
@@ -162,7 +164,7 @@ static const char *name_of(const struct target *target, size_t *length) {
 }
 
 static void judge_miss(const struct judged *judged, const struct target *target) {
-	const struct rules *rules = &judged->client->run->rules;
+	const struct rules *rules = rules_of(judged);
 	if (target->shared != NULL) {
 		shared_require_absent(target->shared, rules, judged->asked->begin);
 		return;
@@ -181,7 +183,7 @@ static void judge_hit(const struct judged *judged, const struct target *target, 
 		shared_require(target->shared, bytes, length, judged->asked->begin);
 		return;
 	}
-	own_require(target->own, bytes, length, judged->when);
+	own_require(target->own, rules_of(judged), bytes, length, judged->when);
 	if (judged->asked->touches) own_expire(target->own, judged->asked->exptime_s, judged->when);
 }
 
@@ -227,7 +229,7 @@ static bool judge_get(struct judged *judged, bool *is_done) {
 	}
 	*is_done = true;
 	/* In place of all that is left of it, END included. */
-	if (begins(&judged->line, "SERVER_ERROR ") && judged->client->run->rules.loses) return take_line(judged);
+	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full) return take_line(judged);
 	if (!is_line(&judged->line, "END")) fail(judged, "no answer to a get");
 	for (; asked->keys_answered < asked->key_count; asked->keys_answered++)
 		judge_miss(judged, &asked->key[asked->keys_answered]);
@@ -272,7 +274,7 @@ static bool judge_meta_get(const struct judged *judged) {
 		judge_miss(judged, target);
 		return take_line(judged);
 	}
-	if (begins(&judged->line, "SERVER_ERROR ") && judged->client->run->rules.loses) return take_line(judged);
+	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full) return take_line(judged);
 	if (!begins(&judged->line, asked->wants_value ? "VA " : "HD")) fail(judged, "no answer to mg");
 	const char *at = judged->line.bytes + 2;
 	size_t length = 0, used, bytes = judged->line.length + 2;
@@ -284,7 +286,7 @@ static bool judge_meta_get(const struct judged *judged) {
 		judge_hit(judged, target, judged->client->in + bytes, length);
 		bytes += length + 2;
 	} else if (target->own != NULL) {
-		if (!own_may_be_there(target->own, judged->when))
+		if (!own_may_be_there(target->own, rules_of(judged), judged->when))
 			fail(judged, "a key is there that was removed or has expired");
 		if (asked->touches) own_expire(target->own, asked->exptime_s, judged->when);
 	}
@@ -306,13 +308,13 @@ static void apply_touch(const struct judged *judged, bool is_there) {
 /* Which of two words; what the key holds must allow it. */
 static bool judge_presence(const struct judged *judged, const char *there, const char *absent) {
 	const struct target *target = &judged->asked->key[0];
-	const struct rules *rules = &judged->client->run->rules;
+	const struct rules *rules = rules_of(judged);
 	if (!begins(&judged->line, there) && !begins(&judged->line, absent)) fail(judged, "no answer to this");
 	bool is_there = begins(&judged->line, there);
 	require_opaque(judged);
 	if (target->own == NULL) {
 		if (!is_there) shared_require_absent(target->shared, rules, judged->asked->begin);
-	} else if (is_there ? !own_may_be_there(target->own, judged->when)
+	} else if (is_there ? !own_may_be_there(target->own, rules_of(judged), judged->when)
 						: !own_may_be_absent(target->own, rules, judged->when)) {
 		fail(judged, is_there ? "a key is there that was removed or has expired" : "a key is lost");
 	}
@@ -322,7 +324,7 @@ static bool judge_presence(const struct judged *judged, const char *there, const
 static bool judge_delete(const struct judged *judged) {
 	const struct target *target = &judged->asked->key[0];
 	bool is_meta = judged->asked->is_meta;
-	if (is_error(&judged->line) && judged->client->run->rules.refuses) fail(judged, "a delete is refused");
+	if (is_error(&judged->line) && rules_of(judged)->refuses) fail(judged, "a delete is refused");
 	bool was_there = judge_presence(judged, is_meta ? "HD" : "DELETED", is_meta ? "NF" : "NOT_FOUND");
 	if (target->shared != NULL)
 		shared_end(target->shared, target->write, WRITTEN_NOTHING, was_there);
@@ -332,7 +334,7 @@ static bool judge_delete(const struct judged *judged) {
 }
 
 static bool judge_touch(const struct judged *judged) {
-	if (begins(&judged->line, "SERVER_ERROR ") && judged->client->run->rules.loses) return take_line(judged);
+	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full) return take_line(judged);
 	apply_touch(judged, judge_presence(judged, "TOUCHED", "NOT_FOUND"));
 	return take_line(judged);
 }
@@ -347,9 +349,9 @@ static uint64_t counted(const struct own_key *key, const struct asked *asked) {
 static bool judge_count(const struct judged *judged) {
 	const struct asked *asked = judged->asked;
 	struct own_key *key = asked->key[0].own;
-	const struct rules *rules = &judged->client->run->rules;
+	const struct rules *rules = rules_of(judged);
 	struct line number = judged->line;
-	if (begins(&number, "SERVER_ERROR ") && rules->loses) return take_line(judged);
+	if (begins(&number, "SERVER_ERROR ") && rules->is_full) return take_line(judged);
 	if (is_line(&number, asked->is_meta ? "NF" : "NOT_FOUND")) {
 		if (!own_may_be_absent(key, rules, judged->when)) fail(judged, "a key is lost");
 		own_remove(key);
@@ -361,7 +363,7 @@ static bool judge_count(const struct judged *judged) {
 		if (!next_line(judged->client, taken, &number)) return false;
 		taken += number.length + 2;
 	}
-	if (!own_may_be_there(key, judged->when)) fail(judged, "a key is there that was removed or has expired");
+	if (!own_may_be_there(key, rules, judged->when)) fail(judged, "a key is there that was removed or has expired");
 	char wanted[24];
 	struct value value = {.bytes = wanted, .flags = key->value.flags};
 	value.length = (size_t)snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)counted(key, asked));
@@ -369,7 +371,7 @@ static bool judge_count(const struct judged *judged) {
 	if (number.length != value.length || memcmp(number.bytes, wanted, value.length) != 0)
 		fail(judged, "another number");
 	int64_t may_die_s = key->may_die_s, must_die_s = key->must_die_s;
-	own_set(key, &value);
+	own_set(key, &value, judged->when);
 	key->may_die_s = may_die_s;
 	key->must_die_s = must_die_s;
 	take(judged->client, taken);
@@ -377,12 +379,36 @@ static bool judge_count(const struct judged *judged) {
 }
 
 static bool judge_flush(const struct judged *judged) {
+	struct run *run = judged->client->run;
+	const struct asked *asked = judged->asked;
+	run->flushes_out--;
 	if (!is_line(&judged->line, "OK")) {
-		if (!judged->client->run->rules.refuses) fail(judged, "no answer to flush_all");
+		if (!rules_of(judged)->refuses) fail(judged, "no answer to flush_all");
+		run->flushes_are_lost = true;
 		return take_line(judged);
 	}
-	for (uint32_t i = 0; i < OWN_KEYS; i++) own_remove(&judged->client->own[i]);
+	if (asked->exptime_s == 0)
+		for (uint32_t i = 0; i < OWN_KEYS; i++) own_remove(&judged->client->own[i]);
+	if (asked->exptime_s > 0 && asked->flushes == run->flushes && !run->flushes_are_lost)
+		rules_end_flush(&run->rules, judged->when.from_s + asked->exptime_s, judged->when.to_s + asked->exptime_s);
 	return take_line(judged);
+}
+
+/* "STAT name number", if it is that. */
+static bool is_stat(const struct line *line, const char *name, uint64_t *number) {
+	size_t used, at = strlen("STAT ") + strlen(name) + 1;
+	if (!begins(line, "STAT ") || line->length <= at || memcmp(line->bytes + 5, name, strlen(name)) != 0) return false;
+	if (line->bytes[at - 1] != ' ') return false;
+	*number = number_at(line->bytes + at, line->length - at, &used);
+	return true;
+}
+
+/* The limit is told before what is used. */
+static void judge_limit(const struct judged *judged) {
+	uint64_t used_bytes = 0;
+	if (is_stat(&judged->line, "limit_bytes", &judged->client->limit_bytes)) return;
+	if (is_stat(&judged->line, "used_bytes", &used_bytes) && used_bytes > judged->client->limit_bytes)
+		fail(judged, "more is used than the limit");
 }
 
 /* Lines up to END, each taken by itself. */
@@ -391,6 +417,7 @@ static bool judge_text(const struct judged *judged, bool *is_done) {
 	if (judged->asked->verb == ASK_CHECK && !is_refused && !is_line(&judged->line, "END") &&
 		(judged->line.length < 3 || memcmp(judged->line.bytes + judged->line.length - 3, " ok", 3) != 0))
 		fail(judged, "a law is broken");
+	if (judged->asked->verb == ASK_LIMIT) judge_limit(judged);
 	*is_done = is_refused || is_line(&judged->line, "END");
 	return take_line(judged);
 }
@@ -440,6 +467,7 @@ static bool judge_one(struct judged *judged, bool *is_done) {
 		return take_line(judged);
 	case ASK_TEXT:
 	case ASK_CHECK:
+	case ASK_LIMIT:
 		return judge_text(judged, is_done);
 	}
 	return false;
@@ -452,7 +480,7 @@ bool judge_take(struct client *client) {
 	bool is_done;
 	for (;; client->answered++) {
 		judged.asked = &client->asked[client->answered];
-		judged.when = (struct span){judged.asked->sent_s, os_wall_s()};
+		judged.when = (struct span){judged.asked->sent_s, world_now_s()};
 		if (!judged.asked->is_quiet || is_its_own(&judged)) break;
 		if (client->is_confused) return false;
 		settle_quiet(&judged);
@@ -465,12 +493,18 @@ bool judge_take(struct client *client) {
 	return true;
 }
 
+/* Who only reads leaves all as it was. */
+static bool changes_keys(const struct asked *asked) {
+	return asked->verb != ASK_GET || asked->touches;
+}
+
 void judge_abandon(struct client *client) {
 	for (; client->answered < client->asked_count; client->answered++) {
 		const struct asked *asked = &client->asked[client->answered];
-		for (uint32_t i = 0; i < asked->key_count; i++)
+		for (uint32_t i = 0; changes_keys(asked) && i < asked->key_count; i++)
 			if (asked->key[i].own != NULL) own_rename(asked->key[i].own);
-		if (asked->verb == ASK_FLUSH)
-			for (uint32_t k = 0; k < OWN_KEYS; k++) own_rename(&client->own[k]);
+		if (asked->verb != ASK_FLUSH) continue;
+		client->run->flushes_are_lost = true;
+		for (uint32_t k = 0; k < OWN_KEYS; k++) own_rename(&client->own[k]);
 	}
 }

@@ -6,6 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ------------------------------------------------------------------ flushes ---------------- */
+
+/* A flush replaces the one that waits for its moment, if that has not come. */
+void rules_begin_flush(struct rules *rules, int64_t delay_s) {
+	struct late_flush *late = &rules->late_flush;
+	int64_t now_s = world_now_s(), from_s = now_s + delay_s - world_stall_s() - 1;
+	if (late->is_certain && now_s > late->to_s && late->from_s > rules->flushed_to_s)
+		rules->flushed_to_s = late->from_s;
+	late->is_certain = false;
+	if (from_s < rules->loses_from_s) rules->loses_from_s = from_s;
+}
+
+void rules_end_flush(struct rules *rules, int64_t from_s, int64_t to_s) {
+	rules->late_flush = (struct late_flush){
+		.is_certain = true, .from_s = from_s - world_stall_s() - 1, .to_s = to_s + world_stall_s() + 1};
+}
+
 /* ------------------------------------------------------------------ own -------------------- */
 
 /* Short names and long ones, up to what is allowed. */
@@ -20,12 +37,20 @@ void own_rename(struct own_key *key) {
 	key->name[key->name_bytes] = '\0';
 }
 
-bool own_may_be_there(const struct own_key *key, struct span when) {
-	return key->is_present && (key->must_die_s == NEVER_S || when.from_s - world_stall_s() < key->must_die_s);
+static bool is_flushed(const struct own_key *key, const struct rules *rules, struct span when) {
+	const struct late_flush *late = &rules->late_flush;
+	if (key->written_s < rules->flushed_to_s) return true;
+	return late->is_certain && key->written_s < late->from_s && when.from_s - world_stall_s() > late->to_s;
+}
+
+bool own_may_be_there(const struct own_key *key, const struct rules *rules, struct span when) {
+	if (!key->is_present || is_flushed(key, rules, when)) return false;
+	return key->must_die_s == NEVER_S || when.from_s - world_stall_s() < key->must_die_s;
 }
 
 bool own_may_be_absent(const struct own_key *key, const struct rules *rules, struct span when) {
-	return rules->loses || !key->is_present || (key->may_die_s != NEVER_S && when.to_s >= key->may_die_s);
+	if (rules->loses || !key->is_present || when.to_s >= rules->loses_from_s) return true;
+	return key->may_die_s != NEVER_S && when.to_s >= key->may_die_s;
 }
 
 static void take_value(struct own_key *key, size_t length) {
@@ -35,15 +60,17 @@ static void take_value(struct own_key *key, size_t length) {
 	key->cas = 0;
 }
 
-void own_set(struct own_key *key, const struct value *value) {
+void own_set(struct own_key *key, const struct value *value, struct span when) {
 	take_value(key, value->length);
 	if (value->length > 0) memcpy(key->value.bytes, value->bytes, value->length);
 	key->value.flags = value->flags;
+	key->written_s = when.to_s;
 	key->may_die_s = key->must_die_s = NEVER_S;
 }
 
-void own_join(struct own_key *key, const struct value *value, bool in_front) {
+void own_join(struct own_key *key, const struct value *value, bool in_front, struct span when) {
 	size_t before = key->value.length;
+	key->written_s = when.to_s;
 	take_value(key, before + value->length);
 	if (value->length == 0) return;
 	if (in_front) memmove(key->value.bytes + value->length, key->value.bytes, before);
@@ -74,8 +101,9 @@ static size_t without_spaces(const char *bytes, size_t length) {
 	return length;
 }
 
-void own_require(struct own_key *key, const char *bytes, size_t length, struct span when) {
-	if (!own_may_be_there(key, when)) world_fail("key %s is answered, and was removed or has expired", key->name);
+void own_require(struct own_key *key, const struct rules *rules, const char *bytes, size_t length, struct span when) {
+	if (!own_may_be_there(key, rules, when))
+		world_fail("key %s is answered, and was removed or has expired", key->name);
 	size_t wanted = key->value.length, got = length;
 	if (key->is_number) {
 		wanted = without_spaces(key->value.bytes, wanted);
@@ -156,7 +184,7 @@ static bool is_excused(const struct shared_key *key, const struct write *write) 
 }
 
 void shared_require_absent(const struct shared_key *key, const struct rules *rules, uint64_t begin) {
-	if (rules->loses) return;
+	if (rules->loses || world_now_s() >= rules->loses_from_s) return;
 	for (size_t i = 0; i < key->count; i++) {
 		const struct write *write = &key->writes[i];
 		if (write->what == WRITTEN_VALUE && write->is_done && write->end < begin && !is_excused(key, write))

@@ -16,12 +16,27 @@
 #define NEVER_S INT64_MAX
 #define KEY_BYTES_MAX 250u
 
+/* A flush_all that takes effect later: at a moment that lies between the two. */
+struct late_flush {
+	bool is_certain; /* no other can have replaced it */
+	int64_t from_s;
+	int64_t to_s;
+};
+
 /* What a run allows. */
 struct rules {
-	bool loses;   /* items may be evicted, flushed or refused at any time */
-	bool refuses; /* commands may be answered with SERVER_ERROR, and connections closed */
+	bool loses;           /* items may be evicted or flushed at any time */
+	bool is_full;         /* stores may be refused; what is there stays there, unless it loses */
+	bool refuses;         /* commands may be answered with SERVER_ERROR, and connections closed */
+	int64_t loses_from_s; /* from then on a late flush may have taken effect */
+	struct late_flush late_flush;
+	int64_t flushed_to_s; /* what was written before then is gone */
 	uint64_t item_max_bytes;
 };
+
+/* A flush, late or not, begins; it has been answered, and none that began meanwhile can have come after it. */
+void rules_begin_flush(struct rules *rules, int64_t delay_s);
+void rules_end_flush(struct rules *rules, int64_t from_s, int64_t to_s);
 
 struct value {
 	char *bytes; /* plain_realloc's */
@@ -29,7 +44,7 @@ struct value {
 	uint32_t flags;
 };
 
-/* When something was asked and answered, by the wall clock. */
+/* When something was asked and answered, by the clock that nobody sets: what is to live for a minute does, whoever sets the one on the wall. */
 struct span {
 	int64_t from_s;
 	int64_t to_s;
@@ -47,19 +62,20 @@ struct own_key {
 	uint64_t cas;       /* 0: not known */
 	int64_t may_die_s;  /* from then on it may have expired */
 	int64_t must_die_s; /* from then on it must */
+	int64_t written_s;  /* not after that */
 };
 
 /* A name that was never used. */
 void own_rename(struct own_key *key);
-bool own_may_be_there(const struct own_key *key, struct span when);
+bool own_may_be_there(const struct own_key *key, const struct rules *rules, struct span when);
 bool own_may_be_absent(const struct own_key *key, const struct rules *rules, struct span when);
-void own_set(struct own_key *key, const struct value *value);
-void own_join(struct own_key *key, const struct value *value, bool in_front);
+void own_set(struct own_key *key, const struct value *value, struct span when);
+void own_join(struct own_key *key, const struct value *value, bool in_front, struct span when);
 void own_remove(struct own_key *key);
 /* Expires `seconds` after; 0: never; below: at once. */
 void own_expire(struct own_key *key, int64_t seconds, struct span when);
 /* Fails the run if this is not what a read may return. */
-void own_require(struct own_key *key, const char *bytes, size_t length, struct span when);
+void own_require(struct own_key *key, const struct rules *rules, const char *bytes, size_t length, struct span when);
 
 enum written { WRITTEN_VALUE, WRITTEN_NOTHING /* a delete, or a refused set */ };
 

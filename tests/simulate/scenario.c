@@ -10,15 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CLIENTS_MAX 7u
 #define MS UINT64_C(1000000)
 #define END_PATIENCE_NS (10000 * MS)
 
 struct scenario {
-	bool is_told; /* what the server logs is shown */
 	char memory[16];
 	char threads[16];
 	char share[16]; /* of a connection in a turn: -R */
+	bool keeps;     /* nothing is evicted: -M */
+	uint64_t hash_seed;
 	struct world_weather weather;
 	struct run run;
 	struct client client[CLIENTS_MAX];
@@ -32,70 +32,94 @@ static void make_refusing(struct scenario *scenario, struct choice *choice) {
 	scenario->weather.refuse_memory = (uint32_t)choose(choice, 60);
 	scenario->weather.refuse_commit = (uint32_t)choose(choice, chance(choice, 300) ? 700 : 60);
 	scenario->weather.refuse_request = (uint32_t)choose(choice, chance(choice, 400) ? 960 : 300);
-	scenario->run.rules.refuses = scenario->run.rules.loses = true;
+	scenario->run.rules.refuses = scenario->run.rules.loses = scenario->run.rules.is_full = true;
 }
 
 static void make_weather(struct scenario *scenario, struct choice *choice) {
 	struct run *run = &scenario->run;
-	scenario->weather.preempt = 5 + (uint32_t)choose(choice, 100);
-	scenario->weather.late_close = (uint32_t)choose(choice, 950);
-	if (chance(choice, 400)) scenario->weather.wake_early = (uint32_t)choose(choice, 10);
+	struct world_weather *weather = &scenario->weather;
+	weather->preempt = 5 + (uint32_t)choose(choice, 100);
+	weather->late_close = (uint32_t)choose(choice, 950);
+	if (chance(choice, 400)) weather->wake_early = (uint32_t)choose(choice, 10);
 	if (chance(choice, 300)) {
-		scenario->weather.stall = 1 + (uint32_t)choose(choice, 3);
-		scenario->weather.stall_ns = 1 + choose(choice, 20 * MS);
+		weather->stall = 1 + (uint32_t)choose(choice, 3);
+		weather->stall_ns = 1 + choose(choice, 20 * MS);
 	}
-	run->patience_ns = 300 * MS + scenario->weather.stall_ns * 100;
+	run->patience_ns = 300 * MS + weather->stall_ns * 100;
+	if (chance(choice, 300) || run->has_readers) weather->slow_owner = (uint32_t)choose(choice, 500);
 	if (chance(choice, 250)) make_refusing(scenario, choice);
 	if (run->rules.refuses) run->patience_ns = 20000 * MS;
+#define X(name) \
+	if (script_is_calm(&run->script, CALM_##name)) weather->name = 0;
+	CALM_TABLE(X)
+#undef X
+}
+
+/* So little that not all has room. Either what is there goes, or what is new is refused. */
+static void make_narrow(struct scenario *scenario, struct choice *choice) {
+	struct run *run = &scenario->run;
+	run->memory_bytes = run->workers * choose_between(choice, 1, 3) << 20;
+	run->rules.item_max_bytes = 200000;
+	run->rules.is_full = true;
+	scenario->keeps = chance(choice, run->has_readers ? 700 : 300);
+	run->rules.loses = !scenario->keeps;
 }
 
 static void make_run(struct scenario *scenario, struct choice *choice) {
 	struct run *run = &scenario->run;
 	run->rules.item_max_bytes = 1u << 20;
+	run->rules.loses_from_s = NEVER_S;
 	run->workers = 1 + (uint32_t)choose(choice, 3);
-	run->client_count = 1 + (uint32_t)choose(choice, CLIENTS_MAX - 1);
+	run->client_count = 1 + (uint32_t)choose(choice, CLIENTS_MAX - 2);
 	run->batches = 20 + (uint32_t)choose(choice, 100);
 	run->has_flush = chance(choice, 250);
+	run->has_late_flush = chance(choice, 250);
 	run->has_expiry = chance(choice, 400);
+	run->has_limits = chance(choice, 250);
+	run->has_jumps = chance(choice, 300);
+	run->has_readers = chance(choice, 350);
+	if (run->has_readers) run->workers = 2 + (uint32_t)choose(choice, 2);
 	run->is_slow = chance(choice, 300);
 	run->is_large = chance(choice, 300);
 	run->is_rude = chance(choice, 300);
-	uint64_t memory_mib = 64 * run->workers;
-	if (chance(choice, 300)) {
-		memory_mib = run->workers * choose_between(choice, 1, 3);
-		run->rules.loses = true;
-		run->rules.item_max_bytes = 200000;
-	}
-	if (run->has_flush) run->rules.loses = true;
+	run->memory_bytes = UINT64_C(64) * run->workers << 20;
+	if (chance(choice, run->has_readers ? 400 : 300)) make_narrow(scenario, choice);
+	if (run->has_limits) run->rules.is_full = true;
+	if (run->has_flush || (run->has_limits && !scenario->keeps)) run->rules.loses = true;
 	make_weather(scenario, choice);
-	snprintf(scenario->memory, sizeof scenario->memory, "%llu", (unsigned long long)memory_mib);
+	snprintf(scenario->memory, sizeof scenario->memory, "%llu", (unsigned long long)(run->memory_bytes >> 20));
 	snprintf(scenario->threads, sizeof scenario->threads, "%u", run->workers);
 	snprintf(scenario->share, sizeof scenario->share, "%u",
 			 chance(choice, 500) ? 20 : (uint32_t)choose_between(choice, 1, 8));
+	scenario->hash_seed = choose(choice, UINT64_MAX);
 }
 
 /* ------------------------------------------------------------------ server ----------------- */
 
 static void log_line(void *context, snug_log_level level, const char *line) {
 	const struct scenario *scenario = context;
-	if (scenario->is_told) fprintf(stderr, "%llu ns, %d: %s\n", (unsigned long long)world_now_ns(), (int)level, line);
+	if (scenario->run.is_told)
+		fprintf(stderr, "%llu ns, %d: %s\n", (unsigned long long)world_now_ns(), (int)level, line);
 }
 
 static struct settings read_settings(struct scenario *scenario) {
-	char program[] = "snugd", memory[] = "-m", threads[] = "-t", share[] = "-R", open[] = "--open-commands";
-	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads, share, scenario->share, open};
+	char program[] = "snugd", memory[] = "-m", threads[] = "-t", share[] = "-R", open[] = "--open-commands",
+		 keeps[] = "-M";
+	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads, share, scenario->share,
+						 open,    keeps};
+	int count = (int)(sizeof arguments / sizeof *arguments) - (scenario->keeps ? 0 : 1);
 	struct settings settings;
 	struct text said = {0};
-	if (settings_parse((int)(sizeof arguments / sizeof *arguments), arguments, &settings, &said) != SETTINGS_RUN)
+	if (settings_parse(count, arguments, &settings, &said) != SETTINGS_RUN)
 		world_fail("settings: %.*s", (int)said.length, said.length > 0 ? said.bytes : "");
 	text_deinit(&said);
 	return settings;
 }
 
 /* Which keys share a worker and a group is a matter of chance, too. */
-static void choose_hash_secret(void) {
+static void set_hash_secret(const struct scenario *scenario) {
 	unsigned char secret[SNUG_HASH_SECRET_BYTES];
-	test_random_fill(secret, sizeof secret, choose(world_choice(), UINT64_MAX));
+	test_random_fill(secret, sizeof secret, scenario->hash_seed);
 	if (snug_hash_secret_set(secret) != SNUG_OK) world_fail("the hash secret cannot be set");
 }
 
@@ -103,7 +127,7 @@ static struct server *start_server(struct scenario *scenario, const struct liste
 	struct server *server = NULL;
 	struct settings settings = read_settings(scenario);
 	const snug_log log = {.write = log_line, .context = scenario, .level = SNUG_LOG_DEBUG};
-	choose_hash_secret();
+	set_hash_secret(scenario);
 	(void)world_enter_server(true);
 	snug_error error = server_create(&settings, listeners, &log, &server);
 	(void)world_enter_server(false);
@@ -141,6 +165,22 @@ static void run_clients(struct scenario *scenario) {
 
 /* ------------------------------------------------------------------ the end ---------------- */
 
+static const char *worker_name(uint32_t index) {
+	static char name[32];
+	snprintf(name, sizeof name, "snugd-%u", index);
+	return name;
+}
+
+static void look_at_shard(const struct scenario *scenario, uint32_t index, snug_shard_stats *stats) {
+	world_impersonate(worker_name(index));
+	snug_shard *shard = scenario->server->worker[index].shard;
+	/* Another may have had it last, while the worker slept. */
+	snug_error error = snug_pools_adopt(snug_shard_pools(shard));
+	if (!error) error = snug_shard_stats_get(shard, stats);
+	world_impersonate(NULL);
+	if (error) world_fail("worker %u: a shard does not tell its figures", index);
+}
+
 static bool is_quiet(void *context) {
 	const struct scenario *scenario = context;
 	for (uint32_t i = 0; i < scenario->run.workers; i++)
@@ -148,10 +188,15 @@ static bool is_quiet(void *context) {
 	return true;
 }
 
-static const char *worker_name(uint32_t index) {
-	static char name[32];
-	snprintf(name, sizeof name, "snugd-%u", index);
-	return name;
+/* A lower limit is reached, when nobody holds anything any more; but not by giving up what was to be kept. */
+static bool is_within_limits(void *context) {
+	const struct scenario *scenario = context;
+	for (uint32_t i = 0; i < scenario->run.workers && !scenario->keeps; i++) {
+		snug_shard_stats stats;
+		look_at_shard(scenario, i, &stats);
+		if (stats.pools.limit_bytes > stats.pools.limit_goal_bytes) return false;
+	}
+	return true;
 }
 
 /* Whoever goes gives all back. */
@@ -165,12 +210,8 @@ static void require_nothing_held(const struct scenario *scenario) {
 			if (memory->taken[kind] > 0)
 				world_fail("worker %u: %u cells of kind %u are held by nobody", i, memory->taken[kind], kind);
 		snug_shard_stats stats;
-		world_impersonate(worker_name(i));
-		/* Another may have had it last, while the worker slept. */
-		snug_error error = snug_pools_adopt(snug_shard_pools(worker->shard));
-		if (!error) error = snug_shard_stats_get(worker->shard, &stats);
-		world_impersonate(NULL);
-		if (error || stats.leases > 0)
+		look_at_shard(scenario, i, &stats);
+		if (stats.leases > 0)
 			world_fail("worker %u: %llu leases are held by nobody", i, (unsigned long long)stats.leases);
 		if (worker->connections.current != 0 || worker->turn->away != 0)
 			world_fail("worker %u: a count is not 0 at the end", i);
@@ -186,6 +227,7 @@ static void look_at_end(struct scenario *scenario) {
 	client_ask(client, "stats", ASK_TEXT);
 	if (!world_wait(is_quiet, scenario, END_PATIENCE_NS)) world_fail("connections stay when their clients have gone");
 	require_nothing_held(scenario);
+	if (!world_wait(is_within_limits, scenario, END_PATIENCE_NS)) world_fail("a lower limit is not reached");
 }
 
 static void run_scenario(void *context) {
@@ -204,19 +246,28 @@ static void run_scenario(void *context) {
 	if (world_blocks() != 0) world_fail("%llu blocks of memory are never freed", (unsigned long long)world_blocks());
 }
 
-void scenario_run(struct choice *choice, bool is_told, struct scenario_figures *out) {
+static void tell_run(const struct scenario *scenario) {
+	const struct run *run = &scenario->run;
+	fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s%s%s%s%s%s%s%s\n", run->workers,
+			scenario->memory, run->client_count, run->batches, run->rules.loses ? ", loses" : "",
+			scenario->keeps ? ", keeps" : "", run->rules.refuses ? ", refuses" : "", run->has_flush ? ", flushes" : "",
+			run->has_late_flush ? ", flushes later" : "", run->has_expiry ? ", expires" : "",
+			run->has_limits ? ", limits" : "", run->has_jumps ? ", clocks" : "", run->has_readers ? ", readers" : "",
+			run->is_slow ? ", slow" : "", run->is_large ? ", large" : "", run->is_rude ? ", rude" : "");
+}
+
+#define OF_THE_RUN UINT64_MAX
+
+void scenario_run(const struct script *script, bool is_told, struct scenario_figures *out) {
 	static struct scenario scenario;
-	scenario.is_told = is_told;
-	make_run(&scenario, choice);
-	make_shared(&scenario.run);
-	const struct run *run = &scenario.run;
-	if (is_told)
-		fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s%s%s\n", run->workers,
-				scenario.memory, run->client_count, run->batches, run->rules.loses ? ", loses" : "",
-				run->rules.refuses ? ", refuses" : "", run->has_flush ? ", flushes" : "",
-				run->has_expiry ? ", expires" : "", run->is_slow ? ", slow" : "", run->is_large ? ", large" : "",
-				run->is_rude ? ", rude" : "");
-	world_run(choice, &scenario.weather, run_scenario, &scenario);
+	struct choice setup = script_choice(script, OF_THE_RUN, OF_THE_RUN, 0), order = script_order(script);
+	struct run *run = &scenario.run;
+	run->script = *script;
+	run->is_told = is_told;
+	make_run(&scenario, &setup);
+	make_shared(run);
+	if (is_told) tell_run(&scenario);
+	world_run(&order, &scenario.weather, run_scenario, &scenario);
 	*out = (struct scenario_figures){
 		.answers = run->answers, .trace = run->trace ^ world_now_ns(), .now_ns = world_now_ns()};
 }

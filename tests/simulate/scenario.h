@@ -1,8 +1,9 @@
-/* simulate/scenario.h: one run of a simulated server: how many workers, how much memory, which clients, what weather: all from one choice. */
+/* simulate/scenario.h: one run of a simulated server: how many workers, how much memory, which clients, what weather: all from
+ * one script. */
 #ifndef SIMULATE_SCENARIO_H
 #define SIMULATE_SCENARIO_H
 
-#include "simulate/choice.h"
+#include "simulate/script.h"
 
 struct scenario_figures {
 	uint64_t answers;
@@ -11,6 +12,6 @@ struct scenario_figures {
 };
 
 /* Once in a process. Returns only if nothing was wrong (world_fail). */
-void scenario_run(struct choice *choice, bool is_told, struct scenario_figures *out);
+void scenario_run(const struct script *script, bool is_told, struct scenario_figures *out);
 
 #endif

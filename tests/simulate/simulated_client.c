@@ -4,6 +4,7 @@
 #include "simulate/simulated_sockets.h"
 #include "simulate/world.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MS UINT64_C(1000000)
@@ -11,14 +12,15 @@
 #define WILD_PATIENCE_NS (50 * MS)
 #define WILD_BYTES_MAX ((size_t)2 << 20) /* a line of keys may ask for hundreds of times as much */
 
-static bool happens(uint32_t per_mille) {
-	return chance(world_choice(), per_mille);
+static bool happens(struct client *client, uint32_t per_mille) {
+	return chance(&client->choice, per_mille);
 }
 
 /* ------------------------------------------------------------------ a connection ----------- */
 
 static void connect(struct client *client) {
-	client->socket = socket_connect(LISTENER_FIRST + (int)choose(world_choice(), client->run->workers));
+	client->socket =
+		socket_connect(LISTENER_FIRST + (int)choose(&client->choice, client->run->workers), &client->choice);
 	client->is_connected = true;
 	client->is_confused = false;
 	client->in_bytes = 0;
@@ -33,7 +35,7 @@ static void leave(struct client *client, bool is_reset) {
 static bool send_some(struct client *client, size_t until) {
 	if (client->sent_bytes >= until) return false;
 	size_t length = until - client->sent_bytes;
-	if (happens(300)) length = 1 + choose(world_choice(), length);
+	if (happens(client, 300)) length = 1 + choose(&client->choice, length);
 	size_t sent = socket_put(client->socket, client->out + client->sent_bytes, length);
 	client->sent_bytes += sent;
 	return sent > 0;
@@ -41,7 +43,8 @@ static bool send_some(struct client *client, size_t until) {
 
 static bool receive_some(struct client *client) {
 	char bytes[4096];
-	size_t got = socket_take(client->socket, bytes, happens(200) ? 1 + choose(world_choice(), 100) : sizeof bytes);
+	size_t got =
+		socket_take(client->socket, bytes, happens(client, 200) ? 1 + choose(&client->choice, 100) : sizeof bytes);
 	if (got == 0) return false;
 	if (client->in_bytes + got > client->in_room) {
 		client->in_room = (client->in_bytes + got) * 2;
@@ -66,8 +69,8 @@ static bool wait_for(bool (*is_ready)(void *context), struct client *client, uin
 	return true;
 }
 
-static void dawdle(const struct client *client) {
-	if (client->run->is_slow && happens(100)) os_thread_sleep(choose(world_choice(), 40 * MS));
+static void dawdle(struct client *client) {
+	if (client->run->is_slow && happens(client, 100)) os_thread_sleep(choose(&client->choice, 40 * MS));
 }
 
 /* ------------------------------------------------------------------ a batch ---------------- */
@@ -140,22 +143,22 @@ static void end_politely(struct client *client) {
 
 /* Some of the batch, no matter where it is cut, and away. */
 static void end_rudely(struct client *client) {
-	size_t until = choose(world_choice(), client->out_bytes + 1);
-	for (uint64_t tries = choose(world_choice(), happens(300) ? 400 : 40);
+	size_t until = choose(&client->choice, client->out_bytes + 1);
+	for (uint64_t tries = choose(&client->choice, happens(client, 300) ? 400 : 40);
 		 tries > 0 && client->answered < client->asked_count; tries--) {
 		(void)send_some(client, until);
-		if (happens(300)) (void)receive_some(client);
+		if (happens(client, 300)) (void)receive_some(client);
 		while (judge_take(client)) {
 		}
-		if (happens(300)) os_thread_sleep(choose(world_choice(), MS / 5));
+		if (happens(client, 300)) os_thread_sleep(choose(&client->choice, MS / 5));
 	}
-	leave(client, happens(500));
+	leave(client, happens(client, 500));
 }
 
 /* Nothing of it is judged: that the server lives, and others do not notice, is all that is asked. */
 static void go_wild(struct client *client) {
-	bool runs = happens(500); /* as soon as all is said */
-	size_t most_bytes = happens(500) ? choose(world_choice(), WILD_BYTES_MAX) : WILD_BYTES_MAX;
+	bool runs = happens(client, 500); /* as soon as all is said */
+	size_t most_bytes = happens(client, 500) ? choose(&client->choice, WILD_BYTES_MAX) : WILD_BYTES_MAX;
 	commands_fill_wild(client);
 	while (!(client->in_bytes >= 4 && memcmp(client->in + client->in_bytes - 4, "MN\r\n", 4) == 0)) {
 		bool any = send_some(client, client->out_bytes);
@@ -165,7 +168,50 @@ static void go_wild(struct client *client) {
 		if (any) continue;
 		if (socket_is_over(client->socket) || !wait_for(may_go_on, client, WILD_PATIENCE_NS)) break;
 	}
-	leave(client, happens(600));
+	leave(client, happens(client, 600));
+}
+
+#define MOMENT_NS UINT64_C(30000)
+
+/* Takes large values, as fast as they come or slowly, and goes in the midst of them: most often when nothing comes for a moment, since then the
+ * server has sent one window of a value and waits for the next. Or begins to send one, and goes when nothing is taken. */
+static void read_and_run(struct client *client) {
+	bool writes = happens(client, 350);
+	size_t least_bytes = writes ? 0 : choose(&client->choice, client->run->rules.item_max_bytes / 2);
+	uint32_t runs = happens(client, 700) ? 300 : 20; /* of the moments when nothing comes */
+	if (writes)
+		commands_fill_writing(client);
+	else
+		commands_fill_reading(client);
+	for (bool rests = false;;) {
+		bool any = send_some(client, client->out_bytes);
+		any |= receive_some(client);
+		dawdle(client);
+		rests = !any && !rests;
+		if (rests) {
+			os_thread_sleep(choose(&client->choice, MOMENT_NS));
+			continue;
+		}
+		if (any) continue;
+		if (client->in_bytes >= least_bytes && happens(client, runs)) break;
+		if (socket_is_over(client->socket) || !wait_for(may_go_on, client, WILD_PATIENCE_NS)) break;
+	}
+	leave(client, happens(client, 900));
+}
+
+/* Backwards as well as forwards, by a little or by days. */
+static void set_the_clock(struct client *client) {
+	int64_t seconds = 1 + (int64_t)choose(&client->choice, happens(client, 500) ? 200000 : 5);
+	world_shift_wall(happens(client, 500) ? -seconds : seconds);
+}
+
+/* ------------------------------------------------------------------ the script ------------- */
+
+/* Beside the commands of a batch. */
+enum part { PART_WHICH = 100, PART_HOW, PART_PAUSE };
+
+static void begin_part(struct client *client, enum part part) {
+	client->choice = script_choice(&client->run->script, client->index, client->batch, part);
 }
 
 static void begin_batch(struct client *client) {
@@ -174,17 +220,47 @@ static void begin_batch(struct client *client) {
 	client->is_patient = false;
 }
 
+/* What is no list of commands counts as one. */
+static bool do_odd_batch(struct client *client) {
+	const struct run *run = client->run;
+	begin_part(client, PART_WHICH);
+	bool sets_clock = client->is_operator && run->has_jumps && happens(client, 200);
+	bool reads = !client->is_operator && run->has_readers && happens(client, 400);
+	bool is_wild = !client->is_operator && !reads && happens(client, run->is_rude ? 300 : 60);
+	if (!sets_clock && !reads && !is_wild) return false;
+	if (run->script.said != NULL) (*run->script.said)[client->index][client->batch] = 1;
+	if (!script_keeps(&run->script, client->index, client->batch, 0)) return true;
+	if (run->is_told)
+		fprintf(stderr, "%llu ns, client %u, batch %u: %s\n", (unsigned long long)world_now_ns(), client->index,
+				client->batch,
+				sets_clock ? "sets the clock"
+				: reads    ? "reads and runs"
+						   : "goes wild");
+	if (sets_clock)
+		set_the_clock(client);
+	else if (reads)
+		read_and_run(client);
+	else
+		go_wild(client);
+	return true;
+}
+
+static void tell_commands(const struct client *client) {
+	for (uint32_t i = 0; client->run->is_told && i < client->asked_count; i++)
+		fprintf(stderr, "%llu ns, client %u, batch %u: %s\n", (unsigned long long)world_now_ns(), client->index,
+				client->batch, client->asked[i].line);
+}
+
 static void do_batch(struct client *client) {
 	begin_batch(client);
 	if (!client->is_connected) connect(client);
-	if (!client->is_operator && happens(client->run->is_rude ? 300 : 60)) {
-		go_wild(client);
-		return;
-	}
+	if (do_odd_batch(client)) return;
 	commands_fill(client);
-	if (happens(client->run->is_rude ? 300 : 60))
+	tell_commands(client);
+	begin_part(client, PART_HOW);
+	if (happens(client, client->run->is_rude ? 300 : 60))
 		end_rudely(client);
-	else if (happens(60))
+	else if (happens(client, 60))
 		end_politely(client);
 	else
 		exchange(client);
@@ -192,17 +268,21 @@ static void do_batch(struct client *client) {
 
 void client_run(void *context) {
 	struct client *client = context;
+	const struct run *run = client->run;
 	(void)world_enter_server(false);
-	for (uint32_t batch = 0; batch < client->run->batches; batch++) {
+	for (; client->batch < run->batches; client->batch++) {
+		if (run->script.keep[client->index][client->batch] == 0) continue;
 		do_batch(client);
-		if (happens(200)) os_thread_sleep(choose(world_choice(), 20 * MS));
-		if (client->run->has_expiry && happens(50)) os_thread_sleep(choose(world_choice(), 3000 * MS));
+		begin_part(client, PART_PAUSE);
+		if (happens(client, 200)) os_thread_sleep(choose(&client->choice, 20 * MS));
+		if (run->has_expiry && happens(client, 50)) os_thread_sleep(choose(&client->choice, 3000 * MS));
 	}
-	if (client->is_connected) leave(client, happens(500));
+	if (client->is_connected) leave(client, happens(client, 500));
 }
 
 void client_ask(struct client *client, const char *line, enum verb verb) {
 	begin_batch(client);
+	begin_part(client, PART_HOW);
 	connect(client);
 	(void)commands_add(client, verb, line);
 	client->is_patient = true;

@@ -9,7 +9,9 @@
 #define SIMULATE_CLIENT_H
 
 #include "os/threads.h"
+#include "simulate/choice.h"
 #include "simulate/model.h"
+#include "simulate/script.h"
 
 #define BATCH_MAX 24u
 #define KEYS_OF_GET 12u
@@ -27,6 +29,7 @@ enum verb {
 	ASK_ERROR, /* one line that tells of an error */
 	ASK_TEXT,  /* lines to END, or an error */
 	ASK_CHECK, /* the same, and nothing in it may be broken */
+	ASK_LIMIT, /* the same, and no more is used than the limit allows */
 };
 
 enum mode { MODE_SET, MODE_ADD, MODE_REPLACE, MODE_APPEND, MODE_PREPEND, MODE_CAS };
@@ -53,7 +56,8 @@ struct asked {
 	int64_t sent_s;
 	uint64_t begin; /* the tick */
 	struct value value;
-	uint64_t token; /* CAS */
+	uint64_t flushes; /* that had begun, with this one; 0: another was under way */
+	uint64_t token;   /* CAS */
 	uint64_t delta;
 	uint64_t opaque;    /* 0: none */
 	char returned[8];   /* meta: the letters of what is to be told, in order */
@@ -62,17 +66,27 @@ struct asked {
 };
 
 struct run {
+	struct script script;
 	struct rules rules;
 	bool has_flush;
+	bool has_late_flush; /* flush_all with a delay */
 	bool has_expiry;
-	bool is_slow;  /* clients dawdle */
-	bool is_large; /* most values are too large to be copied */
-	bool is_rude;  /* many connections end in the midst of something */
+	bool has_readers; /* of large values, who go in the midst of them */
+	bool has_limits;  /* the limit is lowered and raised, and memory given back in emergencies */
+	bool has_jumps;   /* the wall clock is set */
+	bool is_told;     /* what clients say is shown */
+	bool is_slow;     /* clients dawdle */
+	bool is_large;    /* most values are too large to be copied */
+	bool is_rude;     /* many connections end in the midst of something */
 	uint32_t workers;
 	uint32_t client_count;
 	uint32_t batches;
 	uint64_t patience_ns; /* for an answer */
 	uint64_t last_id;
+	uint64_t memory_bytes; /* the limit, as it began */
+	uint64_t flushes;      /* that have begun */
+	uint64_t flushes_out;  /* and have no answer yet */
+	bool flushes_are_lost; /* one was never answered: when it takes effect is not known */
 	uint64_t answers;
 	uint64_t trace; /* of all that was answered: two runs of a seed have the same */
 	struct shared_key shared[SHARED_KEYS];
@@ -81,7 +95,9 @@ struct run {
 struct client {
 	struct run *run;
 	struct os_thread thread;
+	struct choice choice; /* of the part of the script that is said */
 	uint32_t index;
+	uint32_t batch;
 	bool is_operator;
 	bool is_connected;
 	bool is_confused; /* an answer cannot be told from another's: the connection is of no more use */
@@ -97,6 +113,7 @@ struct client {
 	size_t in_room;
 	uint32_t asked_count;
 	uint32_t answered;
+	uint64_t limit_bytes; /* ASK_LIMIT: what was told so far */
 	struct asked asked[BATCH_MAX];
 };
 
@@ -107,6 +124,9 @@ void client_ask(struct client *client, const char *line, enum verb verb);
 
 /* commands.c: a batch of commands that are judged. */
 void commands_fill(struct client *client);
+/* Makes and gets large values, which nobody judges. */
+void commands_fill_reading(struct client *client);
+void commands_fill_writing(struct client *client);
 /* Bytes of which anything may become, the last line of which is "mn". */
 void commands_fill_wild(struct client *client);
 struct asked *commands_add(struct client *client, enum verb verb, const char *line);

@@ -1,7 +1,7 @@
 /* simulate/simulated_io.c: what stands behind server/io/io.h in a simulation, in place of io_epoll.c and io_uring.c: sockets in memory.
  *
  * It does what either of the two may do, by choice: receives less than there is, once more after a pause, later than it could; sends at once, in
- * part, or later; tells of a close some polls after it. So what the server takes for granted of one of them shows. And it looks at what io.h asks
+ * part, or later; tells of a close some time after it. So what the server takes for granted of one of them shows. And it looks at what io.h asks
  * of the server: pieces that are being sent stay as they are, streams are closed once, descriptors are open. */
 #include "server/io/io_backend.h"
 #include "simulate/simulated_sockets.h"
@@ -15,6 +15,7 @@
 #define LISTENERS_MAX 8u
 #define WATCHED_MAX 2u
 #define RECEIVE_MAX 65536u
+#define LATE_CLOSE_NS UINT64_C(500000)
 
 enum stream_state {
 	STREAM_PAUSED = 1,
@@ -208,21 +209,24 @@ static void simulated_close(struct io *io, struct io_stream *stream) {
 	stream->state |= STREAM_CLOSED;
 	stream->next = self->closed;
 	self->closed = stream;
+	socket_of(stream->fd)->tell_closed_ns =
+		world_now_ns() + (happens(world_weather()->late_close) ? choose(world_choice(), LATE_CLOSE_NS) : 0);
 }
 
 /* The kernel may read what it was to send until then. */
 static bool tell_closed(struct simulated_io *self) {
 	struct io_stream *told = self->closed;
 	self->closed = NULL;
-	bool any = told != NULL;
+	bool any = false;
 	while (told != NULL) {
 		struct io_stream *stream = told;
 		told = stream->next;
-		if (happens(world_weather()->late_close)) {
+		if (socket_of(stream->fd)->tell_closed_ns > world_now_ns()) {
 			stream->next = self->closed;
 			self->closed = stream;
 			continue;
 		}
+		any = true;
 		if (stream->state & STREAM_SENDING) require_unchanged(stream);
 		socket_close(stream->fd);
 		self->io.events->closed(self->io.context, stream);
@@ -292,9 +296,16 @@ static bool simulated_watch(struct io *io, int fd) {
 	return true;
 }
 
+static uint64_t next_close_ns(const struct simulated_io *self) {
+	uint64_t next_ns = UINT64_MAX;
+	for (const struct io_stream *at = self->closed; at != NULL; at = at->next)
+		if (socket_of(at->fd)->tell_closed_ns < next_ns) next_ns = socket_of(at->fd)->tell_closed_ns;
+	return next_ns;
+}
+
 static bool is_woken(void *context) {
 	const struct simulated_io *self = context;
-	if (self->closed != NULL) return true;
+	if (next_close_ns(self) <= world_now_ns()) return true;
 	for (uint32_t i = 0; i < self->watched_count; i++)
 		if (world_event_is_set(self->watched[i])) return true;
 	for (uint32_t i = 0; i < self->listener_count; i++)
@@ -305,7 +316,9 @@ static bool is_woken(void *context) {
 }
 
 static void simulated_wait(struct io *io, uint64_t timeout_ns) {
-	(void)world_wait(is_woken, self_of(io), timeout_ns);
+	uint64_t close_ns = next_close_ns(self_of(io)), now_ns = world_now_ns();
+	uint64_t until_close_ns = close_ns > now_ns ? close_ns - now_ns : 0;
+	(void)world_wait(is_woken, self_of(io), until_close_ns < timeout_ns ? until_close_ns : timeout_ns);
 }
 
 /* ------------------------------------------------------------------ create ----------------- */

@@ -4,14 +4,13 @@
  * counted. What the server has allocated stands in a table until it frees it, so that a leak is found in every build. */
 #include "simulate/world.h"
 
-#include "base/bits.h"
 #include "os/files.h"
 #include "os/threads.h"
 #include "work/channel.h"
 
 #include <snug/client.h>
 #include <snug/os.h>
-#include <sys/mman.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 void *__real_malloc(size_t bytes);
@@ -107,35 +106,16 @@ void plain_free(void *memory) {
 
 /* ------------------------------------------------------------------ snug_os ---------------- */
 
-#define PAGE_BYTES ((size_t)4096)
-
-static void *reserve(void *context, size_t bytes, size_t alignment) {
-	(void)context;
-	size_t slack_bytes = alignment > PAGE_BYTES ? alignment : 0;
-	char *mapped =
-		mmap(NULL, bytes + slack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (mapped == MAP_FAILED) return NULL;
-	size_t before_bytes = round_up((uintptr_t)mapped, alignment) - (uintptr_t)mapped;
-	if (before_bytes > 0) munmap(mapped, before_bytes);
-	if (slack_bytes > before_bytes) munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
-	return mapped + before_bytes;
-}
-
-static void release(void *context, void *address, size_t bytes) {
-	(void)context;
-	munmap(address, bytes);
-}
+/* The real one, src/os/linux.c, behind choices. Huge pages and pages that are touched beforehand would only cost time. */
+const snug_os *__real_snug_os_linux(void);
+const snug_os *__wrap_snug_os_linux(void);
 
 static bool commit(void *context, void *address, size_t bytes) {
-	(void)context;
-	(void)address;
-	(void)bytes;
-	return !is_refused(world_weather()->refuse_commit);
+	return !is_refused(world_weather()->refuse_commit) && __real_snug_os_linux()->commit(context, address, bytes);
 }
 
 static bool decommit(void *context, void *address, size_t bytes) {
-	(void)context;
-	return !is_refused(world_weather()->refuse_commit) && madvise(address, bytes, MADV_DONTNEED) == 0;
+	return !is_refused(world_weather()->refuse_commit) && __real_snug_os_linux()->decommit(context, address, bytes);
 }
 
 static void advise_huge(void *context, void *address, size_t bytes) {
@@ -156,16 +136,14 @@ static uint64_t now_ns(void *context) {
 	return os_now_ns();
 }
 
-const snug_os *snug_os_linux(void) {
-	static const snug_os functions = {
-		.reserve = reserve,
-		.release = release,
-		.commit = commit,
-		.decommit = decommit,
-		.advise_huge = advise_huge,
-		.populate = populate,
-		.now_ns = now_ns,
-	};
+const snug_os *__wrap_snug_os_linux(void) {
+	static snug_os functions;
+	functions = *__real_snug_os_linux();
+	functions.commit = commit;
+	functions.decommit = decommit;
+	functions.advise_huge = advise_huge;
+	functions.populate = populate;
+	functions.now_ns = now_ns;
 	return &functions;
 }
 
@@ -187,6 +165,15 @@ ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned int flags) {
 	return (ssize_t)bytes;
 }
 
+#define SLOW_NS UINT64_C(100000)
+
+static void maybe_slow_down(uint32_t owner) {
+	char name[16];
+	if (!world_is_armed() || !chance(world_choice(), world_weather()->slow_owner)) return;
+	snprintf(name, sizeof name, "snugd-%u", owner);
+	world_stall(name, choose(world_choice(), SLOW_NS));
+}
+
 /* An inbox holds more than the clients of a run can fill. What is on its way to be answered is what may find it full; answers may not. */
 snug_error __real_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
 snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
@@ -194,5 +181,6 @@ snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct m
 	bool is_request =
 		count > 0 && messages->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN && messages->reply != channel;
 	if (is_request && is_refused(world_weather()->refuse_request)) return SNUG_ERROR_QUEUE_FULL;
+	if (is_request) maybe_slow_down(messages->worker);
 	return __real_channel_try_send_batch(channel, messages, count);
 }

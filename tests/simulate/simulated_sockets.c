@@ -45,20 +45,20 @@ size_t pipe_take(struct pipe *pipe, char *bytes, size_t room) {
 /* ------------------------------------------------------------------ life ------------------- */
 
 /* Kernels differ, and so do their users: from a few bytes, which show each seam, to more than any answer. */
-static size_t choose_room(void) {
+static size_t choose_room(struct choice *choice) {
 	static const size_t rooms[] = {262144, 65536, 16384, 4096, 700, 64};
-	return rooms[choose(world_choice(), sizeof rooms / sizeof *rooms)];
+	return rooms[choose(choice, sizeof rooms / sizeof *rooms)];
 }
 
-uint32_t socket_connect(int listener) {
+uint32_t socket_connect(int listener, struct choice *choice) {
 	uint32_t number = 0;
 	while (number < SOCKETS_MAX && sockets[number].is_used) number++;
 	if (number == SOCKETS_MAX) world_fail("more than %u sockets: the server does not close them", SOCKETS_MAX);
 	sockets[number] = (struct simulated_socket){
 		.is_used = true,
 		.listener = listener,
-		.to_server.room = choose_room(),
-		.to_client.room = choose_room(),
+		.to_server.room = choose_room(choice),
+		.to_client.room = choose_room(choice),
 	};
 	return number;
 }

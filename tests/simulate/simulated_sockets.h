@@ -8,6 +8,8 @@
 #ifndef SIMULATE_SOCKETS_H
 #define SIMULATE_SOCKETS_H
 
+#include "simulate/choice.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,13 +35,14 @@ struct simulated_socket {
 	bool client_is_gone;   /* and reads nothing more */
 	bool is_reset;         /* what was on its way may be lost */
 	bool server_is_gone;
-	uint64_t sending_sum; /* of the pieces that are being sent: they may not change meanwhile */
+	uint64_t tell_closed_ns; /* its close is told of then */
+	uint64_t sending_sum;    /* of the pieces that are being sent: they may not change meanwhile */
 };
 
 /* ------------------------------------------------------------------ the client's side ------ */
 
-/* The number of a new one, which waits to be accepted. */
-uint32_t socket_connect(int listener);
+/* The number of a new one, which waits to be accepted; how much its pipes hold is chosen. */
+uint32_t socket_connect(int listener, struct choice *choice);
 /* How many bytes found room, or were there. */
 size_t socket_put(uint32_t number, const char *bytes, size_t length);
 size_t socket_take(uint32_t number, char *bytes, size_t room);

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Puts known faults back, one at a time, and says how many seeds find each, and the first of them: `make simulate-faults SEEDS=n`.
+
+It works on a copy of the tree. A fault is a few lines of src/ in the words of today. Where they are not found any more, this says so and fails:
+whoever changes those lines says here what the fault looks like now. With --pin the first finding of each fault is written to pinned.txt, which
+make test runs first."""
+
+import argparse
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PINNED = ROOT / "tests/simulate/pinned.txt"
+CONNECTION = "src/server/connection/"
+
+# name -> what it is, and edits: file, what is there, what is there with the fault
+FAULTS = {
+    "window-came": (
+        "the window of a value comes after its reader's reset: given back twice",
+        [(CONNECTION + "connection_output.c", "	if (!connection->is_open)\n		release(record);", "	if (connection->is_closing)\n		release(record);")],
+    ),
+    "refused-reservation": (
+        "a refused reservation's record is given back twice after a reset",
+        [
+            (
+                CONNECTION + "connection_sink.c",
+                "		if (connection->sink != record) release(record);",
+                "		if (record->request.operation.lease.ref != 0)\n			release(record);\n		else\n			record_give(record);",
+            )
+        ],
+    ),
+    "long-meta-line": (
+        "a meta line has no bound, and is kept in a record",
+        [
+            ("src/server/protocol/command.h", "#define LINE_BYTES_MAX 2048u", "#define LINE_BYTES_MAX 30000u"),
+            ("src/server/protocol/command.h", "	uint8_t opaque_bytes;", "	uint8_t opaque_bytes;\n	uint32_t kept_bytes;\n	const char *kept;"),
+            ("src/server/protocol/command.c", "	command->reply.opaque_bytes = 0;", "	command->reply.opaque_bytes = 0;\n	command->reply.kept_bytes = 0;"),
+            (
+                "src/server/protocol/command_meta.c",
+                "		note_flag(&command->reply, line->word[i]);\n	}",
+                "		note_flag(&command->reply, line->word[i]);\n		command->reply.kept = line->word[first].bytes;\n"
+                "		command->reply.kept_bytes = (uint32_t)(line->word[i].bytes + line->word[i].length - line->word[first].bytes);\n	}",
+            ),
+            (
+                CONNECTION + "connection_answers.c",
+                "	at += reply->opaque_bytes;",
+                "	at += reply->opaque_bytes;\n	if (reply->kept_bytes > 0) memcpy(at, reply->kept, reply->kept_bytes);\n	at += reply->kept_bytes;",
+            ),
+        ],
+    ),
+    "answer-overtakes": (
+        "an answer overtakes one that is away",
+        [(CONNECTION + "connection_answers.c", "	if (LIKELY(connection->first_answer == NULL))\n		say_now", "	if (connection->records < 1000)\n		say_now")],
+    ),
+    "stays-paused": (
+        "a connection stays paused when what came late was the last held back",
+        [(CONNECTION + "connection.c", "if (UNLIKELY(connection->input_bytes > 0 || connection->is_paused)) pause", "if (connection->input_bytes > 0) pause")],
+    ),
+    "lease-is-kept": (
+        "a lease is not given back",
+        [(CONNECTION + "connection_output.c", "	drop_first(connection);\n	release(record);", "	drop_first(connection);\n	record_give(record);")],
+    ),
+    "output-freed-early": (
+        "output is freed before its socket is closed",
+        [(CONNECTION + "connection.c", "	io_close(turn_of(connection)->io, &connection->stream);", "	output_drop(connection);\n	io_close(turn_of(connection)->io, &connection->stream);")],
+    ),
+    "flush-leaves-out": (
+        "`flush_all` leaves out a worker",
+        [("src/server/errand/errand.c", "	bool is_relative = delay_s", "	if (worker->index == 1) return;\n	bool is_relative = delay_s")],
+    ),
+    "late-flush-leaves-out": (
+        "`flush_all` with a delay leaves out a worker",
+        [("src/server/errand/errand.c", "	bool is_relative = delay_s", "	if (worker->index == 1 && delay_s > 0) return;\n	bool is_relative = delay_s")],
+    ),
+    "wall-clock": (
+        "items expire by the clock on the wall",
+        [("src/server/server.c", "	return worker->clock_s;", "	return worker->wall_s;")],
+    ),
+    "limit-is-far": (
+        "a lower limit is not approached",
+        [("src/cache/shard_maintain.c", "	more |= approach_limit(shard);", "	more |= approach_limit != approach_limit;")],
+    ),
+    "keeps-nothing": (
+        "-M evicts",
+        [("src/server/server.c", "	options.no_eviction = settings->no_eviction;", "	options.no_eviction = false;")],
+    ),
+}
+
+
+PARTS = ("src", "include", "tests", "tools", "examples", "bench", "docs", "packaging", "data", "models")
+FILES = ("meson.build", "meson_options.txt", "README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md", "CONTRIBUTING.md", "Makefile")
+
+
+def copy_changed(source, to):
+    """With the time of now, so that what was built of another content is built anew."""
+    if not to.exists() or source.read_bytes() != to.read_bytes():
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, to)
+
+
+def copy_tree(to):
+    for part in PARTS:
+        for source in (ROOT / part).rglob("*"):
+            if source.is_file():
+                copy_changed(source, to / source.relative_to(ROOT))
+    for file in FILES:
+        copy_changed(ROOT / file, to / file)
+
+
+def build(tree):
+    """Whether it can be built; says nothing more, but where it can't."""
+    if not (tree / "build").exists():
+        subprocess.run(["meson", "setup", "--buildtype=debugoptimized", "-Dassertions=debug", "-Dwerror=false", "build"], cwd=tree, check=True, stdout=subprocess.DEVNULL)
+    made = subprocess.run(["ninja", "-C", "build", "tests/simulate/simulate"], cwd=tree, capture_output=True, text=True)
+    if made.returncode != 0:
+        print(made.stdout[-3000:])
+    return made.returncode == 0
+
+
+def put_back(tree, edits):
+    """The texts as they were, by file; None: what is to be changed is not there."""
+    before = {}
+    for file, old, new in edits:
+        path = tree / file
+        text = path.read_text()
+        before.setdefault(path, text)
+        if text.count(old) != 1:
+            print(f"{file} has not once: {old!r}")
+            restore(before)
+            return None
+        path.write_text(text.replace(old, new))
+    return before
+
+
+def restore(before):
+    for path, text in before.items():
+        path.write_text(text)
+
+
+def try_fault(tree, edits, first, count):
+    """How many seeds failed, of how many, the first that did, and what it said; None: it could not be tried."""
+    before = put_back(tree, edits)
+    if before is None:
+        return None
+    try:
+        if not build(tree):
+            return None
+        said = subprocess.run([tree / "build/tests/simulate/simulate", "--plain", str(first), str(count)], cwd=tree, capture_output=True, text=True, errors="replace")
+    finally:
+        restore(before)
+    failed = [int(seed) for seed in re.findall(r"^seed (\d+) failed", said.stdout, re.M)]
+    ran = re.search(r"^(\d+) seeds from", said.stdout, re.M)
+    why = re.findall(r"^seed \d+ failed: (.*)$", said.stdout, re.M)
+    return failed, int(ran.group(1)) if ran else 0, why
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--pin", action="store_true")
+    parser.add_argument("--tree", help="the copy, which is kept; else a temporary one")
+    parser.add_argument("names", nargs="*", help="of faults; all")
+    options = parser.parse_args()
+    passed, pins = True, {}
+    with tempfile.TemporaryDirectory(prefix="snug-faults-") as directory:
+        tree = pathlib.Path(options.tree or directory)
+        tree.mkdir(exist_ok=True)
+        copy_tree(tree)
+        for name in options.names or FAULTS:
+            what, edits = FAULTS[name]
+            found = try_fault(tree, edits, options.first, options.seeds)
+            if found is None or not found[0]:
+                print(f"FAILED  {name}: {'not tried' if found is None else f'not found by {found[1]} seeds'}", flush=True)
+                passed = False
+                continue
+            failed, ran, why = found
+            pins[name] = failed[0]
+            print(f"| {what} | {len(failed)} of {ran} | {failed[0]} | {why[0][:100] if why else ''} |", flush=True)
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
