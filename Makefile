@@ -26,7 +26,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -44,6 +44,7 @@ help:
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make simulate      the whole server in one thread, driven by a seed, for SEEDS seeds (now $(SEEDS)) from SEED on; a failing one is printed"
+	@echo "make simulate-faults  known faults put back, one at a time: which of SEEDS seeds find them"
 	@echo "make check-memcached  memcached's own tests against snugd; MEMCACHED_SOURCE=directory, NAMES='metaget cas' for some"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -150,7 +151,10 @@ soak: need-test build/build.ninja
 
 simulate: need-test build-debug/build.ninja
 	@$(ninja) --quiet -C build-debug tests/simulate/simulate
-	@build-debug/tests/simulate/simulate $(SEED) $(SEEDS)
+	@build-debug/tests/simulate/simulate --pinned tests/simulate/pinned.txt $(SEED) $(SEEDS)
+
+simulate-faults: need-test
+	@/usr/bin/python3 tests/simulate/faults.py --seeds $(SEEDS) $(PIN)
 
 check-memcached: need-test build/build.ninja
 	@$(ninja) --quiet -C build snugd

@@ -505,14 +505,17 @@ static void say_wild(struct client *client) {
 	}
 }
 
-#define READ_NAMES 6u
+/* More than there is room for, where little is. */
+static uint64_t read_names(const struct run *run) {
+	return run->memory_bytes / run->rules.item_max_bytes < 64 ? 60 : 6;
+}
 
 /* They come to the reader a window of extents at a time: most have several. */
 void commands_fill_reading(struct client *client) {
 	uint64_t most = client->run->rules.item_max_bytes;
 	for (uint64_t i = 0, count = 1 + below(client, 3); i < count; i++) {
 		char name[24];
-		snprintf(name, sizeof name, "r%u", (unsigned)below(client, READ_NAMES));
+		snprintf(name, sizeof name, "r%u", (unsigned)below(client, read_names(client->run)));
 		if (happens(client, 250)) say_value(client, name, most / 2 + below(client, most / 2 - 1000));
 		say(client, happens(client, 500) ? "get %s\r\n" : "mg %s v\r\n", name);
 	}
@@ -522,7 +525,7 @@ void commands_fill_reading(struct client *client) {
 void commands_fill_writing(struct client *client) {
 	char name[24];
 	uint64_t most = client->run->rules.item_max_bytes;
-	snprintf(name, sizeof name, "r%u", (unsigned)below(client, READ_NAMES));
+	snprintf(name, sizeof name, "r%u", (unsigned)below(client, read_names(client->run)));
 	say_value(client, name, most / 2 + below(client, most / 2 - 1000));
 	client->out_bytes = 40 + below(client, happens(client, 500) ? 1000 : client->out_bytes - 40);
 }

@@ -158,6 +158,13 @@ def try_fault(tree, edits, first, count):
     return failed, int(ran.group(1)) if ran else 0, why
 
 
+def pin(found):
+    """Found: name -> seed. Lines of other faults, and of what was found otherwise, stay."""
+    lines = [line for line in PINNED.read_text().splitlines() if not any(f"# {name}: " in line for name in found)]
+    lines += [f"{seed} # {name}: {FAULTS[name][0]}" for name, seed in found.items()]
+    PINNED.write_text("\n".join(lines) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--first", type=int, default=1)
@@ -181,6 +188,8 @@ def main():
             failed, ran, why = found
             pins[name] = failed[0]
             print(f"| {what} | {len(failed)} of {ran} | {failed[0]} | {why[0][:100] if why else ''} |", flush=True)
+    if options.pin:
+        pin(pins)
     return 0 if passed else 1
 
 

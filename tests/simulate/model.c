@@ -12,8 +12,7 @@
 void rules_begin_flush(struct rules *rules, int64_t delay_s) {
 	struct late_flush *late = &rules->late_flush;
 	int64_t now_s = world_now_s(), from_s = now_s + delay_s - world_stall_s() - 1;
-	if (late->is_certain && now_s > late->to_s && late->from_s > rules->flushed_to_s)
-		rules->flushed_to_s = late->from_s;
+	if (late->is_certain && now_s > late->to_s) rules->flushed = *late;
 	late->is_certain = false;
 	if (from_s < rules->loses_from_s) rules->loses_from_s = from_s;
 }
@@ -37,10 +36,13 @@ void own_rename(struct own_key *key) {
 	key->name[key->name_bytes] = '\0';
 }
 
+/* When it was asked for it had gone. */
+static bool is_flushed_by(const struct late_flush *flush, const struct own_key *key, struct span when) {
+	return flush->is_certain && key->written_s < flush->from_s && when.from_s - world_stall_s() > flush->to_s;
+}
+
 static bool is_flushed(const struct own_key *key, const struct rules *rules, struct span when) {
-	const struct late_flush *late = &rules->late_flush;
-	if (key->written_s < rules->flushed_to_s) return true;
-	return late->is_certain && key->written_s < late->from_s && when.from_s - world_stall_s() > late->to_s;
+	return is_flushed_by(&rules->late_flush, key, when) || is_flushed_by(&rules->flushed, key, when);
 }
 
 bool own_may_be_there(const struct own_key *key, const struct rules *rules, struct span when) {
@@ -176,10 +178,15 @@ void shared_require(const struct shared_key *key, const char *bytes, size_t leng
 	}
 }
 
+/* A store that was not answered may have been refused. */
+static bool may_have_removed(const struct write *write, const struct rules *rules) {
+	return write->what == WRITTEN_NOTHING || (rules->is_full && write->end == UINT64_MAX);
+}
+
 /* Somebody may have removed it after the write had begun and before this was answered. */
-static bool is_excused(const struct shared_key *key, const struct write *write) {
+static bool is_excused(const struct shared_key *key, const struct rules *rules, const struct write *write) {
 	for (size_t i = 0; i < key->count; i++)
-		if (key->writes[i].what == WRITTEN_NOTHING && key->writes[i].end > write->begin) return true;
+		if (may_have_removed(&key->writes[i], rules) && key->writes[i].end > write->begin) return true;
 	return false;
 }
 
@@ -187,7 +194,7 @@ void shared_require_absent(const struct shared_key *key, const struct rules *rul
 	if (rules->loses || world_now_s() >= rules->loses_from_s) return;
 	for (size_t i = 0; i < key->count; i++) {
 		const struct write *write = &key->writes[i];
-		if (write->what == WRITTEN_VALUE && write->is_done && write->end < begin && !is_excused(key, write))
+		if (write->what == WRITTEN_VALUE && write->is_done && write->end < begin && !is_excused(key, rules, write))
 			world_fail("key %s: write %llu is lost", key->name, (unsigned long long)write->id);
 	}
 }

@@ -30,7 +30,7 @@ struct rules {
 	bool refuses;         /* commands may be answered with SERVER_ERROR, and connections closed */
 	int64_t loses_from_s; /* from then on a late flush may have taken effect */
 	struct late_flush late_flush;
-	int64_t flushed_to_s; /* what was written before then is gone */
+	struct late_flush flushed; /* the last that is over */
 	uint64_t item_max_bytes;
 };
 
