@@ -344,9 +344,11 @@ static void add_limit(struct client *client) {
 	if (happens(client, 400)) bytes = least_bytes + (bytes - least_bytes) / 16;
 	client->is_patient = true;
 	client->limit_bytes = 0;
-	snprintf(line, sizeof line, happens(client, 700) ? "snug limit %llu" : "snug limit", (unsigned long long)bytes);
+	bool is_set = happens(client, 700);
+	snprintf(line, sizeof line, is_set ? "snug limit %llu" : "snug limit", (unsigned long long)bytes);
 	if (happens(client, 800) || bytes < (8u << 20)) {
-		(void)commands_add(client, ASK_LIMIT, line);
+		struct asked *asked = commands_add(client, ASK_LIMIT, line);
+		asked->delta = is_set ? bytes : 0;
 		return;
 	}
 	snprintf(line, sizeof line, "cache_memlimit %llu", (unsigned long long)(bytes >> 20));
@@ -356,14 +358,21 @@ static void add_limit(struct client *client) {
 static void add_emergency(struct client *client) {
 	char line[64];
 	client->is_patient = true;
-	snprintf(line, sizeof line, "snug emergency %llu%s", (unsigned long long)below(client, client->run->memory_bytes),
+	uint64_t bytes = 1 + below(client, client->run->memory_bytes) / (happens(client, 700) ? 16 : 1);
+	snprintf(line, sizeof line, "snug emergency %llu%s", (unsigned long long)bytes,
 			 happens(client, 600) ? " evict" : "");
-	(void)commands_add(client, ASK_TEXT, line);
+	client->is_met = false;
+	struct asked *asked = commands_add(client, ASK_EMERGENCY, line);
+	asked->delta = bytes;
+	asked->token = world_returned_bytes();
 }
 
 static void add_operators(struct client *client) {
-	bool is_of_memory = client->run->has_limits && happens(client, 600);
-	if (!is_of_memory)
+	bool flushes = client->run->has_late_flush && happens(client, 200); /* he answers for it: nobody else may be sure */
+	bool is_of_memory = !flushes && client->run->has_limits && happens(client, 600);
+	if (flushes)
+		add_flush(client);
+	else if (!is_of_memory)
 		add_errand(client);
 	else if (happens(client, 750))
 		add_limit(client);
@@ -393,7 +402,7 @@ static void add_something(struct client *client) {
 		add_error(client);
 	else if (what < 960)
 		add_line(client, "version", "VERSION ");
-	else if (what < 980 && (client->run->has_flush || client->run->has_late_flush))
+	else if (what < 980 && client->run->has_flush)
 		add_flush(client);
 	else if (what < 990)
 		add_errand(client);

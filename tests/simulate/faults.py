@@ -70,11 +70,11 @@ FAULTS = {
     ),
     "flush-leaves-out": (
         "`flush_all` leaves out a worker",
-        [("src/server/errand/errand.c", "	bool is_relative = delay_s", "	if (worker->index == 1) return;\n	bool is_relative = delay_s")],
+        [("src/server/errand/errand.c", "static void flush_visit(struct errand *errand, struct server_worker *worker) {\n", "static void flush_visit(struct errand *errand, struct server_worker *worker) {\n	if (worker->index == 1) return;\n")],
     ),
     "late-flush-leaves-out": (
         "`flush_all` with a delay leaves out a worker",
-        [("src/server/errand/errand.c", "	bool is_relative = delay_s", "	if (worker->index == 1 && delay_s > 0) return;\n	bool is_relative = delay_s")],
+        [("src/server/errand/errand.c", "static void flush_visit(struct errand *errand, struct server_worker *worker) {\n", "static void flush_visit(struct errand *errand, struct server_worker *worker) {\n	if (worker->index == 1 && ((struct flush *)(void *)errand)->delay_s > 0) return;\n")],
     ),
     "wall-clock": (
         "items expire by the clock on the wall",
@@ -83,6 +83,10 @@ FAULTS = {
     "limit-is-far": (
         "a lower limit is not approached",
         [("src/cache/shard_maintain.c", "	more |= approach_limit(shard);", "	more |= approach_limit != approach_limit;")],
+    ),
+    "limit-leaves-out": (
+        "a new limit leaves out a worker",
+        [("src/server/errand/errand_memory.c", "	memory->error = snug_shard_set_limit(", "	if (worker->index != 1) memory->error = snug_shard_set_limit(")],
     ),
     "keeps-nothing": (
         "-M evicts",

@@ -403,9 +403,23 @@ static bool is_stat(const struct line *line, const char *name, uint64_t *number)
 	return true;
 }
 
+/* Whether it was met is told before how much it was. */
+static void judge_emergency(const struct judged *judged) {
+	const struct asked *asked = judged->asked;
+	uint64_t returned_bytes = 0;
+	if (is_line(&judged->line, "STAT result ok")) judged->client->is_met = true;
+	if (!is_stat(&judged->line, "returned_bytes", &returned_bytes)) return;
+	if (judged->client->is_met && returned_bytes < asked->delta) fail(judged, "less is returned than was asked for");
+	if (returned_bytes > world_returned_bytes() - asked->token) fail(judged, "more is told than was returned");
+}
+
 /* The limit is told before what is used. */
 static void judge_limit(const struct judged *judged) {
-	uint64_t used_bytes = 0;
+	uint64_t used_bytes = 0, goal_bytes = 0, asked_bytes = judged->asked->delta;
+	uint64_t workers = judged->client->run->workers;
+	if (asked_bytes > 0 && is_stat(&judged->line, "limit_goal_bytes", &goal_bytes) &&
+		goal_bytes != asked_bytes / workers * workers)
+		fail(judged, "another limit than was asked for");
 	if (is_stat(&judged->line, "limit_bytes", &judged->client->limit_bytes)) return;
 	if (is_stat(&judged->line, "used_bytes", &used_bytes) && used_bytes > judged->client->limit_bytes)
 		fail(judged, "more is used than the limit");
@@ -418,6 +432,7 @@ static bool judge_text(const struct judged *judged, bool *is_done) {
 		(judged->line.length < 3 || memcmp(judged->line.bytes + judged->line.length - 3, " ok", 3) != 0))
 		fail(judged, "a law is broken");
 	if (judged->asked->verb == ASK_LIMIT) judge_limit(judged);
+	if (judged->asked->verb == ASK_EMERGENCY) judge_emergency(judged);
 	*is_done = is_refused || is_line(&judged->line, "END");
 	return take_line(judged);
 }
@@ -467,6 +482,7 @@ static bool judge_one(struct judged *judged, bool *is_done) {
 		return take_line(judged);
 	case ASK_TEXT:
 	case ASK_CHECK:
+	case ASK_EMERGENCY:
 	case ASK_LIMIT:
 		return judge_text(judged, is_done);
 	}

@@ -58,11 +58,16 @@ static void make_weather(struct scenario *scenario, struct choice *choice) {
 /* So little that not all has room. Either what is there goes, or what is new is refused. */
 static void make_narrow(struct scenario *scenario, struct choice *choice) {
 	struct run *run = &scenario->run;
-	run->memory_bytes = run->workers * choose_between(choice, 1, 3) << 20;
+	run->memory_bytes = run->workers * choose_between(choice, 1, 2) << 20;
+	run->client_count = (uint32_t)choose_between(choice, 3, CLIENTS_MAX - 1);
+	run->is_large = chance(choice, 700);
 	run->rules.item_max_bytes = 200000;
 	run->rules.is_full = true;
 	scenario->keeps = chance(choice, run->has_readers ? 700 : 300);
 	run->rules.loses = !scenario->keeps;
+	if (!scenario->keeps) return;
+	run->memory_bytes = run->workers * UINT64_C(1) << 20;
+	run->has_late_flush = false; /* or all may go */
 }
 
 static void make_run(struct scenario *scenario, struct choice *choice) {
@@ -219,14 +224,32 @@ static void require_nothing_held(const struct scenario *scenario) {
 	if (scenario->server->connection_count != 0) world_fail("the count of connections is not 0 at the end");
 }
 
+static void tell_end(const struct scenario *scenario) {
+	for (uint32_t i = 0; scenario->run.is_told && i < scenario->run.workers; i++) {
+		snug_shard_stats stats;
+		look_at_shard(scenario, i, &stats);
+		fprintf(stderr, "at the end worker %u has %llu items of %llu bytes, has evicted %llu, refused %llu stores\n", i,
+				(unsigned long long)stats.items, (unsigned long long)stats.item_bytes,
+				(unsigned long long)stats.evictions,
+				(unsigned long long)scenario->server->worker[i].counts.store_no_memory);
+	}
+}
+
 static void look_at_end(struct scenario *scenario) {
 	world_disarm();
 	world_calm();
 	struct client *client = &scenario->client[scenario->run.client_count];
 	client_ask(client, "snug check", ASK_CHECK);
 	client_ask(client, "stats", ASK_TEXT);
+	if (scenario->run.has_limits) {
+		char line[64];
+		snprintf(line, sizeof line, "snug limit %llu",
+				 (unsigned long long)SNUG_LIMIT_MIN_BYTES * scenario->run.workers);
+		client_ask(client, line, ASK_LIMIT);
+	}
 	if (!world_wait(is_quiet, scenario, END_PATIENCE_NS)) world_fail("connections stay when their clients have gone");
 	require_nothing_held(scenario);
+	tell_end(scenario);
 	if (!world_wait(is_within_limits, scenario, END_PATIENCE_NS)) world_fail("a lower limit is not reached");
 }
 

@@ -258,7 +258,7 @@ static void do_batch(struct client *client) {
 	commands_fill(client);
 	tell_commands(client);
 	begin_part(client, PART_HOW);
-	if (happens(client, client->run->is_rude ? 300 : 60))
+	if (!client->is_operator && happens(client, client->run->is_rude ? 300 : 60))
 		end_rudely(client);
 	else if (happens(client, 60))
 		end_politely(client);
@@ -275,7 +275,10 @@ void client_run(void *context) {
 		do_batch(client);
 		begin_part(client, PART_PAUSE);
 		if (happens(client, 200)) os_thread_sleep(choose(&client->choice, 20 * MS));
-		if (run->has_expiry && happens(client, 50)) os_thread_sleep(choose(&client->choice, 3000 * MS));
+		bool waits_for_time = run->has_expiry || run->has_late_flush;
+		if (waits_for_time && happens(client, 50)) os_thread_sleep(choose(&client->choice, 3000 * MS));
+		if (run->has_late_flush && client->is_operator && happens(client, 300))
+			os_thread_sleep(choose(&client->choice, 6000 * MS));
 	}
 	if (client->is_connected) leave(client, happens(client, 500));
 }

@@ -25,11 +25,12 @@ enum verb {
 	ASK_TOUCH,
 	ASK_COUNT, /* incr, decr */
 	ASK_FLUSH,
-	ASK_LINE,  /* one line that begins with `wanted` */
-	ASK_ERROR, /* one line that tells of an error */
-	ASK_TEXT,  /* lines to END, or an error */
-	ASK_CHECK, /* the same, and nothing in it may be broken */
-	ASK_LIMIT, /* the same, and no more is used than the limit allows */
+	ASK_LINE,      /* one line that begins with `wanted` */
+	ASK_ERROR,     /* one line that tells of an error */
+	ASK_TEXT,      /* lines to END, or an error */
+	ASK_CHECK,     /* the same, and nothing in it may be broken */
+	ASK_EMERGENCY, /* the same, and what is told to be returned was returned */
+	ASK_LIMIT,     /* the same, and no more is used than the limit allows */
 };
 
 enum mode { MODE_SET, MODE_ADD, MODE_REPLACE, MODE_APPEND, MODE_PREPEND, MODE_CAS };
@@ -114,6 +115,7 @@ struct client {
 	uint32_t asked_count;
 	uint32_t answered;
 	uint64_t limit_bytes; /* ASK_LIMIT: what was told so far */
+	bool is_met;          /* ASK_EMERGENCY: likewise */
 	struct asked asked[BATCH_MAX];
 };
 

@@ -110,12 +110,21 @@ void plain_free(void *memory) {
 const snug_os *__real_snug_os_linux(void);
 const snug_os *__wrap_snug_os_linux(void);
 
+static uint64_t returned_bytes;
+
+uint64_t world_returned_bytes(void) {
+	return returned_bytes;
+}
+
 static bool commit(void *context, void *address, size_t bytes) {
 	return !is_refused(world_weather()->refuse_commit) && __real_snug_os_linux()->commit(context, address, bytes);
 }
 
 static bool decommit(void *context, void *address, size_t bytes) {
-	return !is_refused(world_weather()->refuse_commit) && __real_snug_os_linux()->decommit(context, address, bytes);
+	if (is_refused(world_weather()->refuse_commit)) return false;
+	bool is_returned = __real_snug_os_linux()->decommit(context, address, bytes);
+	if (is_returned) returned_bytes += bytes;
+	return is_returned;
 }
 
 static void advise_huge(void *context, void *address, size_t bytes) {

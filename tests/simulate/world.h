@@ -64,6 +64,8 @@ bool world_enter_server(bool is_server);
 bool world_in_server(void);
 /* Blocks that the server has allocated and not freed. */
 uint64_t world_blocks(void);
+/* Bytes that the system has been given back, so far. */
+uint64_t world_returned_bytes(void);
 /* pthread_self is that of a worker, for who looks at its shard while it sleeps; NULL: one's own again. */
 void world_impersonate(const char *thread_name);
 
