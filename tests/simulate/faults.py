@@ -21,15 +21,21 @@ CONNECTION = "src/server/connection/"
 FAULTS = {
     "window-came": (
         "the window of a value comes after its reader's reset: given back twice",
-        [(CONNECTION + "connection_output.c", "	if (!connection->is_open)\n		release(record);", "	if (connection->is_closing)\n		release(record);")],
+        [
+            (
+                CONNECTION + "connection_record.c",
+                "	case RECORD_OUTPUT:\n",
+                "	case RECORD_OUTPUT:\n		if (record->connection->is_closing) {\n			record->owner = RECORD_LEAVING;\n			record_end(record);\n			break;\n		}\n",
+            )
+        ],
     ),
     "refused-reservation": (
-        "a refused reservation's record is given back twice after a reset",
+        "a reservation's record is given back twice after a reset",
         [
             (
                 CONNECTION + "connection_sink.c",
-                "		if (connection->sink != record) release(record);",
-                "		if (record->request.operation.lease.ref != 0)\n			release(record);\n		else\n			record_give(record);",
+                "	if (connection->is_closing) return;",
+                "	if (connection->is_closing) {\n		record->owner = RECORD_LEAVING;\n		record_end(record);\n		return;\n	}",
             )
         ],
     ),
@@ -62,7 +68,7 @@ FAULTS = {
     ),
     "lease-is-kept": (
         "a lease is not given back",
-        [(CONNECTION + "connection_output.c", "	drop_first(connection);\n	release(record);", "	drop_first(connection);\n	record_give(record);")],
+        [(CONNECTION + "connection_output.c", "	record_pass(record, RECORD_OUTPUT, RECORD_HELD);\n	record_end", "	record_pass(record, RECORD_OUTPUT, RECORD_HELD);\n	record->request.operation.lease.ref = 0;\n	record_end")],
     ),
     "output-freed-early": (
         "output is freed before its socket is closed",
