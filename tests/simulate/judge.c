@@ -113,9 +113,18 @@ static enum outcome outcome_if_absent(const struct asked *asked) {
 	}
 }
 
+static bool joins_values(const struct asked *asked) {
+	return asked->mode == MODE_APPEND || asked->mode == MODE_PREPEND;
+}
+
+/* As in memcached what would become too large, for a heap that may have been made smaller, is not stored, and what is there stays. */
+static bool may_be_too_large(const struct judged *judged, enum outcome outcome) {
+	return outcome == NOT_STORED && joins_values(judged->asked) && rules_of(judged)->is_full;
+}
+
 static void apply_store(const struct asked *asked, enum outcome outcome, struct span when) {
 	struct own_key *key = asked->key[0].own;
-	bool joins = asked->mode == MODE_APPEND || asked->mode == MODE_PREPEND;
+	bool joins = joins_values(asked);
 	if (outcome == STORED && joins) {
 		own_join(key, &asked->value, asked->mode == MODE_PREPEND, when);
 	} else if (outcome == STORED) {
@@ -148,6 +157,7 @@ static bool judge_store(const struct judged *judged) {
 		shared_end(target->shared, target->write, outcome == STORED ? WRITTEN_VALUE : WRITTEN_NOTHING, true);
 		return take_line(judged);
 	}
+	if (may_be_too_large(judged, outcome)) return take_line(judged);
 	bool fits = outcome == REFUSED;
 	if (outcome == outcome_if_there(asked)) fits |= own_may_be_there(target->own, rules_of(judged), judged->when);
 	if (outcome == outcome_if_absent(asked)) fits |= own_may_be_absent(target->own, rules_of(judged), judged->when);
