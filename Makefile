@@ -50,7 +50,7 @@ help:
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
 	@echo "make check-clang   the tests, built with clang"
-	@echo "make check-model   the models of channels, tickets, loans and the stop, with spin; ends with 'N passed, N failed'"
+	@echo "make check-model   the models of channels, tickets and the stop, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
 	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snugctl, snug-replay"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the models with spin: each good variant must hold, each broken one must fail. The last line is "N passed, N failed".
 #
-#     models/check.sh [MODEL]...        channel, ticket, stop, loan; none: all
+#     models/check.sh [MODEL]...        channel, ticket, stop; none: all
 #     SNUG_MODELS=long models/check.sh  with the larger bounds too (minutes, and some GiB)
 #
 # A model is a C program that spin writes and gcc compiles; it visits every state that the bounds allow. It must finish: a search that
@@ -49,7 +49,7 @@ expect() {
 	fi
 }
 
-wanted=${*:-channel ticket stop loan}
+wanted=${*:-channel ticket stop}
 
 expect holds channel
 expect holds channel ANSWERS
@@ -97,17 +97,6 @@ expect fails stop STOP_FORGETS_JOB
 expect fails stop STOP_DROPS_INBOX
 expect fails stop STOP_BEFORE_CLOSE_ENDS
 expect fails stop CLIENT_LEAVES_EARLY
-
-expect holds loan
-expect holds loan WAKES_EARLY=true
-expect fails loan TAKE_IN_TWO_STEPS
-expect fails loan RECALL_IN_TWO_STEPS
-expect fails loan RECALL_DOES_NOT_WAIT
-expect fails loan RETURN_FORGETS_RECALL
-expect fails loan RETURN_WAKES_NOBODY
-expect fails loan WAKE_FIRST
-expect fails loan SLEEPS_WITHOUT_A_LOOK
-expect fails loan OFFERS_BEFORE_USE_ENDS
 
 if [[ ${SNUG_MODELS:-} == long ]]; then
 	expect holds channel CLOSE

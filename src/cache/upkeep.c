@@ -5,7 +5,10 @@
 #include "os/threads.h"
 
 bool upkeep_turn(struct upkeep *upkeep, snug_shard *shard, uint64_t now_ns, bool is_serving) {
-	if (is_serving) upkeep_served(upkeep, now_ns);
+	if (is_serving) {
+		upkeep->duty.traffic_ns = now_ns;
+		upkeep->has_more = true;
+	}
 	if (now_ns < upkeep->look_ns || duty_wait_ns(&upkeep->duty, now_ns) > 0) return false;
 	upkeep->has_more = snug_shard_maintain(shard);
 	uint64_t end_ns = os_now_ns();

@@ -22,12 +22,6 @@ static inline void upkeep_init(struct upkeep *upkeep) {
 	*upkeep = (struct upkeep){.duty = {.ppm = UPKEEP_DUTY_PPM, .idle_ns = 200000}};
 }
 
-/* The shard was used. */
-static inline void upkeep_served(struct upkeep *upkeep, uint64_t now_ns) {
-	upkeep->duty.traffic_ns = now_ns;
-	upkeep->has_more = true;
-}
-
 /* A slice, if it is time for one. `is_serving`: there was other work in this turn. Tells whether there is more to do. */
 bool upkeep_turn(struct upkeep *upkeep, snug_shard *shard, uint64_t now_ns, bool is_serving);
 

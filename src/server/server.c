@@ -5,7 +5,6 @@
 #include "cache/upkeep.h"
 #include "os/local_time.h"
 #include "os/threads.h"
-#include "server/server_outbox.h"
 #include "server/server_worker.h"
 
 #include <stdlib.h>
@@ -38,7 +37,7 @@ static void configure(void *context, uint32_t index, snug_options *pools_options
 	options.now_s = now_s;
 	options.wall_s = wall_s;
 	options.now_context = worker;
-	outbox_look_at_clocks(worker, os_now_ns());
+	server_worker_look_at_clocks(worker, os_now_ns());
 	if (snug_shard_prepare(&options, pools_options, &worker->shard) != SNUG_OK) worker->shard = NULL;
 }
 
@@ -73,7 +72,7 @@ static void run(void *context, uint32_t index, snug_pools *pools, void *const *r
 				size_t count) {
 	(void)pools;
 	(void)errors;
-	outbox_run(worker_of(context, index), requests, count);
+	server_worker_run(worker_of(context, index), requests, count);
 }
 
 static void stop(void *context, uint32_t index, snug_pools *pools) {

@@ -7,7 +7,6 @@
  *     errand/      what needs all workers, or the coordinator
  *     operator/    the operator's door: the control socket, served by threads of its own
  *     connection/  one client: bytes in, commands, answers in their order, bytes out
- *     server_outbox.c  what a worker asks others for: by message, or carried out by itself on the shard of one that sleeps
  *     server_worker.c  one worker's turn: answers from others, sockets, requests to others, sends, upkeep
  *     server.c         the workers and their coordinator: create, stop
  *
@@ -15,7 +14,6 @@
  *
  *     client --bytes--> worker A: parse -> own key:      execute on the own shard ---------------------> answer
  *                                      -> another's key: request --inbox of B--> execute --A's replies-> answer
- *                                                                 B sleeps: execute on B's shard, which it lends -----> answer
  *
  * Each worker owns its connections, its shard and its io. Nothing here is shared but what says so. */
 #ifndef SNUG_SERVER_SERVER_H
@@ -25,7 +23,6 @@
 #include "cache/operation.h"
 #include "server/process/settings_live.h"
 #include "server/settings/settings.h"
-#include "work/loan.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>
@@ -62,12 +59,10 @@ struct slices {
 struct server_worker {
 	struct server *server; /* constant after create */
 	uint32_t index;        /* constant after create */
-	/* owner only, but that the shard, its clock and what it counts are lent while he sleeps: server_outbox.c */
-	struct loan loan;
+	/* owner only */
 	snug_shard *shard;
 	int64_t clock_s;        /* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
 	int64_t wall_s;         /* by the one on the wall, which tells dates */
-	uint64_t lent_since_ns; /* since he offered them they were taken, first then; 0: they were not */
 	struct operation_counts counts;
 	struct connection_counts connections;
 	snug_shard_stats shard_base;        /* its counters at the last `stats reset` */

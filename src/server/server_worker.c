@@ -2,24 +2,28 @@
  *
  *     turn:   answers of others -> sockets: parse, execute, ask others -> requests out, a batch to each -> sends, one to each connection
  *
- * How requests go out and answers come back: server_outbox.h.
+ * A request goes to its owner's inbox as a message that carries its address, and comes back the same way over this worker's own channel, which
+ * has room for all that can be away: so no owner ever waits to answer. If an inbox is full, what is for it waits in the outbox, in order.
  *
- * Before it sleeps the worker announces that to both of its channels; each has a descriptor that the io watches with the sockets. Then, last
- * of all, it lends its shard until it is awake: between the two it touches only the io. */
+ * Before it sleeps the worker announces that to both of its channels; each has a descriptor that the io watches with the sockets. */
 #include "server/server_worker.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
+#include "os/local_time.h"
 #include "os/threads.h"
 #include "server/connection/connection.h"
 #include "server/process/listeners.h"
-#include "server/server_outbox.h"
-#include "work/channel.h"
+#include "work/worker.h"
 
+#include <snug/client.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#define RECORDS_AWAY_MAX 2048u /* also the room of the channel that they come back on */
+#define OUTBOX_BATCH 16u
+#define UNFINISHED_A_TURN 4u
 #define SEND_SOON_BYTES 4096u
 #define SHORT_WAIT_NS UINT64_C(2000000)
 #define UPKEEP_WAIT_NS UINT64_C(1000000000)
@@ -80,14 +84,152 @@ static void keep_limit(struct server_worker *worker) {
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
+void server_worker_look_at_clocks(struct server_worker *worker, uint64_t now_ns) {
+	const struct server *server = worker->server;
+	worker->clock_s = server->started_s + (int64_t)((now_ns - server->started_ns) / NS_PER_SECOND);
+	worker->wall_s = os_wall_s();
+}
+
 static void look_at_clock(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
-	outbox_look_at_clocks(worker, turn->began_ns);
+	server_worker_look_at_clocks(worker, turn->began_ns);
 	if (LIKELY(turn->began_ns / NS_PER_SECOND == turn->now_s)) return;
 	turn->now_s = (uint32_t)(turn->began_ns / NS_PER_SECOND);
 	kick_idle(worker);
 	keep_limit(worker);
 	connection_memory_tick(&worker->turn->buffers.memory);
+}
+
+/* ------------------------------------------------------------------ requests --------------- */
+
+bool turn_request(struct server_worker *worker, struct record *record) {
+	struct turn *turn = worker->turn;
+	struct request *request = &record->request;
+	SNUG_ASSERT(record->owner != RECORD_HELD && !record->is_away); /* who lends it has it on his list */
+	if (request->owner == worker->index) {
+		requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
+		return true;
+	}
+	record->is_away = true;
+	record->next_away = NULL;
+	if (turn->outbox_last[request->owner] == NULL)
+		turn->outbox[request->owner] = record;
+	else
+		turn->outbox_last[request->owner]->next_away = record;
+	turn->outbox_last[request->owner] = record;
+	turn->away++;
+	worker->connections.requests_out++;
+	return false;
+}
+
+void turn_request_again(struct server_worker *worker, struct record *record) {
+	struct turn *turn = worker->turn;
+	if (record->request.owner != worker->index) {
+		(void)turn_request(worker, record); /* false: another's */
+		return;
+	}
+	record->is_away = true;
+	record->next_away = NULL;
+	if (turn->unfinished == NULL)
+		turn->unfinished = record;
+	else
+		turn->unfinished_last->next_away = record;
+	turn->unfinished_last = record;
+}
+
+/* In their order, some in each turn: however many there are, others wait no longer. */
+static bool serve_unfinished(struct server_worker *worker) {
+	struct turn *turn = worker->turn;
+	uint32_t served = 0;
+	for (; turn->unfinished != NULL && served < UNFINISHED_A_TURN; served++) {
+		struct record *record = turn->unfinished;
+		struct request *request = &record->request;
+		turn->unfinished = record->next_away;
+		if (!record->connection->is_closing) requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
+		record_returned(record);
+	}
+	return served > 0;
+}
+
+static struct record *record_of(void *request) {
+	return (struct record *)(void *)((char *)request - offsetof(struct record, request));
+}
+
+/* The owner is gone: nobody will answer. */
+static void come_back_unanswered(struct server_worker *worker, struct record *record) {
+	record->request.operation.status = STATUS_NO_MEMORY;
+	record->request.operation.lease.ref = 0;
+	record->request.window_count = 0;
+	worker->turn->away--;
+	record_returned(record);
+}
+
+/* A batch to one owner. False: its inbox is full. */
+static bool send_batch(struct server_worker *worker, uint32_t owner) {
+	struct turn *turn = worker->turn;
+	struct message messages[OUTBOX_BATCH];
+	size_t count = 0;
+	struct record *record = turn->outbox[owner];
+	for (; record != NULL && count < OUTBOX_BATCH; record = record->next_away)
+		messages[count++] = (struct message){.kind = MESSAGE_OPERATION + SNUG_OPERATION_RUN,
+											 .worker = owner,
+											 .data = &record->request,
+											 .reply = turn->replies};
+	struct channel *inbox = workers_inbox(worker->server->workers, owner);
+	snug_error error = channel_try_send_batch(inbox, messages, count);
+	if (error == SNUG_ERROR_QUEUE_FULL) return false;
+	turn->outbox[owner] = record;
+	if (record == NULL) turn->outbox_last[owner] = NULL;
+	for (size_t i = 0; error && i < count; i++) come_back_unanswered(worker, record_of(messages[i].data));
+	return true;
+}
+
+/* Tells whether something is left for a full inbox. */
+static bool send_requests(struct server_worker *worker) {
+	bool is_left = false;
+	for (uint32_t owner = 0; owner < worker->server->worker_count; owner++)
+		while (worker->turn->outbox[owner] != NULL) {
+			if (send_batch(worker, owner)) continue;
+			is_left = true;
+			break;
+		}
+	return is_left;
+}
+
+#define LINE_BYTES 64u
+#define HEAD_LINES ((offsetof(struct record, window) + LINE_BYTES - 1) / LINE_BYTES)
+#define ANSWERED_LINES 6u /* of what came into a record's room: a usual value */
+
+/* What the owners have written, and what was kept beside it. */
+static void prefetch_answers(const struct message *answers, size_t count) {
+	for (size_t i = 0; i < count; i++) {
+		const struct record *record = record_of(answers[i].data);
+		for (size_t line = 0; line < HEAD_LINES; line++) __builtin_prefetch((const char *)record + line * LINE_BYTES);
+		for (size_t line = 0; line < ANSWERED_LINES; line++) __builtin_prefetch(record->bytes + line * LINE_BYTES);
+	}
+}
+
+static bool take_answers(struct server_worker *worker) {
+	struct message answers[OUTBOX_BATCH * 2];
+	struct turn *turn = worker->turn;
+	size_t count, total = 0;
+	while (turn->away > 0 && total < RECORDS_AWAY_MAX &&
+		   (count = channel_receive(turn->replies, answers, sizeof answers / sizeof *answers)) > 0) {
+		total += count;
+		prefetch_answers(answers, count);
+		for (size_t i = 0; i < count; i++) {
+			turn->away--;
+			record_returned(record_of(answers[i].data));
+		}
+	}
+	return total > 0;
+}
+
+void server_worker_run(struct server_worker *worker, void *const *requests, size_t count) {
+	server_worker_look_at_clocks(worker, os_now_ns()); /* it may come out of a sleep, before its turn */
+	worker->connections.requests_in += count;
+	requests_serve(worker->shard, worker->index, &worker->counts, (struct request *const *)(const void *)requests,
+				   count);
 }
 
 /* ------------------------------------------------------------------ a turn ----------------- */
@@ -325,22 +467,22 @@ bool server_worker_turn(struct server_worker *worker) {
 	turn->number++;
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
-	bool worked = turn->away > 0 && outbox_take_answers(worker);
-	if (UNLIKELY(turn->unfinished != NULL)) worked |= outbox_serve_unfinished(worker);
+	bool worked = turn->away > 0 && take_answers(worker);
+	if (UNLIKELY(turn->unfinished != NULL)) worked |= serve_unfinished(worker);
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
 	resume_blocked(turn);
 	relieve(worker);
 	if (UNLIKELY(turn->holds_input)) connection_hold_input(turn);
 	worked |= io_poll(turn->io);
 	bool has_news = worked;
-	worked |= outbox_send(worker);
+	worked |= send_requests(worker);
 	worked |= turn->dirty != NULL;
 	flush_dirty(turn);
 	/* After the answers, which need not wait for a slice. */
 	worker->slice_ns = 0;
 	if (UNLIKELY(turn->errands != NULL)) {
 		worked |= errands_poll(worker);
-		worked |= outbox_send(worker);
+		worked |= send_requests(worker);
 	}
 	worker->connections.buffer_bytes = buffers_held_bytes(&turn->buffers);
 	worked |= connection_memory_trim(&turn->buffers.memory);
@@ -352,8 +494,6 @@ bool server_worker_turn(struct server_worker *worker) {
 
 void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
 	struct turn *turn = worker->turn;
-	/* With a time-out jobs of the coordinator's wait for their time. */
-	bool may_lend = worker->server->worker_count > 1 && timeout_ns == SNUG_FOREVER;
 	if (!turn->watches_inbox) turn->watches_inbox = io_watch(turn->io, wake_fd);
 	uint64_t most_ns = turn->errands != NULL || !turn->is_listening || (turn->is_ending && !turn->is_drained)
 						   ? SHORT_WAIT_NS
@@ -363,9 +503,7 @@ void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t tim
 		most_ns = smaller(most_ns, turn->has_relieved || turn->relieves ? RELIEF_PAUSE_NS : SHORT_PATIENCE_NS);
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
-	if (may_lend) outbox_lend(worker);
 	io_wait(turn->io, timeout_ns);
-	if (may_lend && outbox_recall(worker)) upkeep_served(&turn->upkeep, os_now_ns());
 	(void)channel_rouse(turn->replies);
 }
 
@@ -378,7 +516,6 @@ static void give_back(struct turn *turn) {
 	channel_destroy(turn->replies);
 	free(turn->outbox);
 	free(turn->outbox_last);
-	free(turn->asked);
 	free(turn);
 }
 
@@ -388,7 +525,6 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	if (turn == NULL) return SNUG_ERROR_OS_MEMORY;
 	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
-	turn->asked = calloc(worker->server->worker_count, sizeof *turn->asked);
 	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
@@ -398,12 +534,11 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	if (error) {
 		free(turn->outbox);
 		free(turn->outbox_last);
-		free(turn->asked);
 		free(turn);
 		worker->turn = NULL;
 		return error;
 	}
-	if (turn->outbox == NULL || turn->outbox_last == NULL || turn->asked == NULL) error = SNUG_ERROR_OS_MEMORY;
+	if (turn->outbox == NULL || turn->outbox_last == NULL) error = SNUG_ERROR_OS_MEMORY;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
 	if (!error) error = io_create(settings->io, limit_bytes, &events, worker, &turn->io);
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);

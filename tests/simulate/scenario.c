@@ -179,9 +179,7 @@ static const char *worker_name(uint32_t index) {
 static void look_at_shard(const struct scenario *scenario, uint32_t index, snug_shard_stats *stats) {
 	world_impersonate(worker_name(index));
 	snug_shard *shard = scenario->server->worker[index].shard;
-	/* Another may have had it last, while the worker slept. */
-	snug_error error = snug_pools_adopt(snug_shard_pools(shard));
-	if (!error) error = snug_shard_stats_get(shard, stats);
+	snug_error error = snug_shard_stats_get(shard, stats);
 	world_impersonate(NULL);
 	if (error) world_fail("worker %u: a shard does not tell its figures", index);
 }

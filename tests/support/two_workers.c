@@ -2,7 +2,6 @@
 #include "support/two_workers.h"
 
 #include "os/threads.h"
-#include "server/server_outbox.h"
 #include "server/server_worker.h"
 #include "support/require.h"
 #include "work/worker.h"
@@ -127,7 +126,7 @@ uint32_t world_serve(uint32_t worker, uint32_t most) {
 	void *requests[INBOX_BATCH];
 	size_t count = channel_receive(workers->worker[worker].inbox, messages, most < INBOX_BATCH ? most : INBOX_BATCH);
 	for (size_t i = 0; i < count; i++) requests[i] = messages[i].data;
-	if (count > 0) outbox_run(&world.worker[worker], requests, count);
+	if (count > 0) server_worker_run(&world.worker[worker], requests, count);
 	for (size_t i = 0; i < count; i++) REQUIRE_OK(channel_try_send(messages[i].reply, &messages[i]));
 	return (uint32_t)count;
 }

@@ -181,7 +181,6 @@ struct turn {
 	struct record *unfinished_last;
 	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox_last;
-	uint32_t *asked;          /* for each worker: requests that are with it, or on the way */
 	uint32_t away;            /* requests out */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
@@ -322,7 +321,7 @@ size_t sink_take(struct connection *connection, const char *bytes, size_t length
 void sink_returned(struct record *record);
 void sink_drop(struct connection *connection);
 
-/* server_outbox.c: hands the record's request to its owner. True: that is the own worker, it is served already. False: record_returned
+/* server_worker.c: hands the record's request to its owner. True: that is the own worker, it is served already. False: record_returned
  * follows. */
 bool turn_request(struct server_worker *worker, struct record *record);
 /* The same, of what has come back unfinished: the own worker serves it in its next turn. record_returned follows. */
