@@ -25,13 +25,7 @@ class Node(Server):
     """A server that can come back at the same port."""
 
     def __init__(self, port):
-        super().__init__(PROGRAM, ["-m", "16", "-t", "1"])
-        self.args += ["-p", str(port)]  # the last one counts
-        self.port = port
-
-    def _start(self):
-        super()._start()
-        self.address = ("127.0.0.1", self.port)
+        super().__init__(PROGRAM, ["-m", "16", "-t", "1"], port=port)
 
     def die(self):
         self.process.send_signal(signal.SIGKILL)
