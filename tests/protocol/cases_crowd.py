@@ -15,6 +15,7 @@ SERVER_ARGS = ["-c", "600"]
 GROWTH_BYTES = 48 << 20
 LIMIT_BYTES = 64 << 20  # memcached's default for -m
 OUT_OF_MEMORY = b"SERVER_ERROR out of memory storing object\r\n"
+SANITIZED_TIMES = 8  # as long
 TOO_MANY = b"ERROR Too many open connections\r\n"
 
 
@@ -23,7 +24,7 @@ def require_service(server, seconds=2):
     conversation = Conversation(server.connect())
     conversation.ask(b"set service 0 0 1\r\nx\r\nget service\r\n", STORED + hit(b"service", b"x"))
     conversation.close()
-    if time.monotonic() - begin > seconds:
+    if time.monotonic() - begin > seconds * (SANITIZED_TIMES if server.is_sanitized() else 1):
         raise Failure(f"  a bystander waited {time.monotonic() - begin:.1f} s")
 
 
