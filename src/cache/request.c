@@ -60,11 +60,16 @@ static void hand_over(snug_shard *shard, struct request *request) {
 #define ROUNDS_MAX 9u
 #define ROUND_SHARE 8u
 
+static void end_promise(snug_shard *shard, struct request *request) {
+	shard_end_promise(shard, request->promised_bytes);
+	request->promised_bytes = 0;
+}
+
 /* The first round makes room for all of it; what is missing then, because holes lie apart, is little. */
-static uint32_t round_bytes(const struct request *request) {
-	const struct operation *operation = &request->operation;
-	size_t bytes = operation->value_bytes + operation->key.length + HEAD_BYTES_MAX;
-	return (uint32_t)(request->rounds == 0 ? bytes : bytes / ROUND_SHARE);
+static void begin_round(struct request *request) {
+	uint32_t bytes = request->promised_bytes;
+	request->evict_bytes = request->rounds == 0 ? bytes : bytes / ROUND_SHARE;
+	request->rounds++;
 }
 
 static uint64_t evict_slice(snug_shard *shard, struct request *request) {
@@ -74,23 +79,32 @@ static uint64_t evict_slice(snug_shard *shard, struct request *request) {
 	return gained;
 }
 
-/* A large value takes the place of many small ones: a slice at a time, between which others are served (law 12). Each round evicts as much as it
- * needs; after a few it is done at once, so that those who take what was freed do not keep it from its end. */
+/* As a whole, with what must go for it. */
+static snug_error reserve_at_once(snug_shard *shard, struct request *request) {
+	struct operation *operation = &request->operation;
+	return snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
+}
+
+/* A large value takes the place of many small ones: a slice at a time, between which others are served (law 12). Nothing goes for a lease that may not
+ * be had in the end, so it is promised before. Each round evicts as much as is missing; after a few it is done at once, so that those who take what
+ * was freed do not keep it from its end. */
 static snug_error reserve_slice(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;
 	size_t bytes = operation->value_bytes;
 	request->is_unfinished = false;
-	if (bytes > SLICE_BYTES && request->evict_bytes == 0) {
-		snug_error error = shard_reserve_free(shard, &operation->key, bytes, &operation->lease);
-		if (error != SNUG_ERROR_NO_MEMORY) return error;
-		if (shard_may_lease(shard, bytes) && request->rounds < ROUNDS_MAX) request->evict_bytes = round_bytes(request);
-		request->rounds++;
-	}
-	if (request->evict_bytes == 0 || evict_slice(shard, request) == 0)
-		return snug_shard_reserve(shard, &operation->key, bytes, &operation->lease);
-	request->is_unfinished = true;
 	operation->lease.ref = 0;
-	return SNUG_OK;
+	end_promise(shard, request);
+	if (bytes <= SLICE_BYTES) return reserve_at_once(shard, request);
+	if (request->evict_bytes == 0) {
+		snug_error error = shard_reserve_free(shard, &operation->key, bytes, &operation->lease);
+		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+	}
+	request->promised_bytes = shard_promise_lease(shard, &operation->key, bytes);
+	if (request->promised_bytes > 0 && request->evict_bytes == 0 && request->rounds < ROUNDS_MAX) begin_round(request);
+	request->is_unfinished = request->promised_bytes > 0 && request->evict_bytes > 0 && evict_slice(shard, request) > 0;
+	if (request->is_unfinished) return SNUG_OK;
+	end_promise(shard, request);
+	return reserve_at_once(shard, request);
 }
 
 static void reserve(snug_shard *shard, struct operation_counts *counts, struct request *request) {
@@ -121,6 +135,7 @@ static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *c
 		request_fill_window(shard, request);
 		break;
 	case REQUEST_RELEASE:
+		end_promise(shard, request);
 		snug_shard_release(shard, &operation->lease);
 		break;
 	case REQUEST_VISIT:

@@ -25,9 +25,10 @@ struct request {
 	bool keeps_no_lease; /* GET: a value that does not fit is not leased: only its size is told */
 	bool value_in_room;  /* answered: GET: it is */
 	bool is_unfinished;  /* answered: RESERVE: a slice of the room was made; the request is to be sent again as it is */
-	uint8_t rounds;      /* RESERVE: the owner's; 0 at first, as is: */
+	uint8_t rounds;      /* RESERVE: the owner's, as are the next two; 0 at first */
 	uint32_t evict_bytes;
-	uint32_t owner; /* the worker */
+	uint32_t promised_bytes; /* RELEASE ends the promise as well */
+	uint32_t owner;          /* the worker */
 	void *room;
 	uint32_t room_bytes;
 	uint32_t window_count;  /* answered: extents that are used */

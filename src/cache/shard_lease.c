@@ -31,8 +31,8 @@ static struct item_head full_head(snug_shard *shard, const snug_key *key, const 
 
 /* What is leased can neither move nor be evicted: all of it together is half of the memory at most, so that there is always some to serve
  * with, however many clients do not take, or do not send, what they asked for. One lease may be larger than that. */
-bool shard_may_lease(const snug_shard *shard, size_t bytes) {
-	uint64_t leased_bytes = shard->pools->pins.payload_bytes;
+static bool may_lease(const snug_shard *shard, size_t bytes) {
+	uint64_t leased_bytes = shard->pools->pins.payload_bytes + shard->promised_bytes;
 	return leased_bytes == 0 || leased_bytes + bytes <= shard->pools->arena.limit_bytes / 2;
 }
 
@@ -90,8 +90,7 @@ static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_b
 	uint32_t value_offset = head.head_bytes + (uint32_t)head.key_bytes;
 	snug_ref ref;
 	error = SNUG_ERROR_NO_MEMORY;
-	if (shard_may_lease(shard, item_bytes(&head)))
-		error = shard_alloc(shard, item_bytes(&head), value_offset, evicts, &ref);
+	if (may_lease(shard, item_bytes(&head))) error = shard_alloc(shard, item_bytes(&head), value_offset, evicts, &ref);
 	if (!error) {
 		item_write(snug_ref_at(shard->pools, ref), &head);
 		error = pin(shard, &ref, item_bytes(&head));
@@ -113,6 +112,18 @@ snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t val
 
 snug_error shard_reserve_free(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
 	return reserve(shard, key, value_bytes, false, out);
+}
+
+uint32_t shard_promise_lease(snug_shard *shard, const snug_key *key, size_t value_bytes) {
+	struct item_head head = full_head(shard, key, NULL, value_bytes);
+	if (!may_lease(shard, item_bytes(&head))) return 0;
+	shard->promised_bytes += item_bytes(&head);
+	return item_bytes(&head);
+}
+
+void shard_end_promise(snug_shard *shard, uint32_t bytes) {
+	SNUG_ASSERT(bytes <= shard->promised_bytes);
+	shard->promised_bytes -= bytes;
 }
 
 /* The pin ends; the item is the caller's to link or free. */
@@ -197,7 +208,7 @@ snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, co
 snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *out) {
 	if (shard == NULL || item == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_ref ref = item->ref;
-	if (!shard_may_lease(shard, item->item_bytes)) return SNUG_ERROR_NO_MEMORY;
+	if (!may_lease(shard, item->item_bytes)) return SNUG_ERROR_NO_MEMORY;
 	snug_error error = pin(shard, &ref, item->item_bytes);
 	if (error) return error;
 	shard->stats.leases++;

@@ -59,6 +59,7 @@ struct snug_shard {
 	uint64_t started_ns;
 	const snug_os *os;
 	size_t reserved_bytes;
+	uint64_t promised_bytes; /* of leases to come */
 	bool owns_pools;
 	uint64_t random;
 	uint64_t cas_last;
@@ -151,9 +152,12 @@ void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head
  * OS_MEMORY, SIZE_TOO_LARGE. */
 snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts, snug_ref *out);
 
-/* As snug_shard_reserve, which may not evict: NO_MEMORY is not counted. False: a lease of so many bytes is not to be had, whatever went. */
+/* As snug_shard_reserve, but no item goes for the value (for the table of pins some may). A refusal is not counted. */
 snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out);
-bool shard_may_lease(const struct snug_shard *shard, size_t bytes);
+
+/* Nobody else gets a lease that would leave this one none. Its bytes; 0: there is no room for it among the leases, whatever item went. */
+uint32_t shard_promise_lease(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
+void shard_end_promise(struct snug_shard *shard, uint32_t bytes);
 
 /* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing can be evicted. */
 uint64_t shard_evict_one(struct snug_shard *shard);

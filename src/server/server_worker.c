@@ -118,6 +118,7 @@ bool turn_request(struct server_worker *worker, struct record *record) {
 		turn->outbox_last[request->owner]->next_away = record;
 	turn->outbox_last[request->owner] = record;
 	turn->away++;
+	turn->visits_away += request->kind == REQUEST_VISIT;
 	worker->connections.requests_out++;
 	return false;
 }
@@ -155,12 +156,19 @@ static struct record *record_of(void *request) {
 	return (struct record *)(void *)((char *)request - offsetof(struct record, request));
 }
 
+static void note_back(struct turn *turn, const struct record *record) {
+	turn->away--;
+	turn->visits_away -= record->request.kind == REQUEST_VISIT;
+}
+
 /* The owner is gone: nobody will answer. */
 static void come_back_unanswered(struct server_worker *worker, struct record *record) {
 	record->request.operation.status = STATUS_NO_MEMORY;
 	record->request.operation.lease.ref = 0;
 	record->request.window_count = 0;
-	worker->turn->away--;
+	record->request.is_unfinished = false;
+	record->request.promised_bytes = 0;
+	note_back(worker->turn, record);
 	record_returned(record);
 }
 
@@ -218,8 +226,9 @@ static bool take_answers(struct server_worker *worker) {
 		total += count;
 		prefetch_answers(answers, count);
 		for (size_t i = 0; i < count; i++) {
-			turn->away--;
-			record_returned(record_of(answers[i].data));
+			struct record *record = record_of(answers[i].data);
+			note_back(turn, record);
+			record_returned(record);
 		}
 	}
 	return total > 0;
@@ -243,16 +252,17 @@ static bool still_waits(const struct connection *connection, bool *is_short) {
 	return buffers_left(&turn_of(connection)->buffers.records, connection->records) == 0;
 }
 
+#define HOLDS_LITTLE_BYTES (CONNECTION_BYTES + 2u * RECORD_BYTES)
+
 /* Those of whom each waited for a record or for memory, and may have it now. The others wait on: some of what is taken may never be given
  * back. */
-static void resume_blocked(struct turn *turn) {
+static void resume_some(struct turn *turn, bool of_little, bool *is_short) {
 	struct connection *connection = turn->blocked;
-	bool is_short = connection_memory_is_short(&turn->buffers.memory);
-	if (LIKELY(connection == NULL && !is_short && turn->short_since_ns == 0)) return;
 	turn->blocked = NULL;
 	while (connection != NULL) {
 		struct connection *next = connection->next_blocked;
-		if (still_waits(connection, &is_short)) {
+		bool holds_little = connection_held_bytes(connection) <= HOLDS_LITTLE_BYTES;
+		if ((of_little && !holds_little) || still_waits(connection, is_short)) {
 			connection->next_blocked = turn->blocked;
 			turn->blocked = connection;
 		} else {
@@ -264,6 +274,14 @@ static void resume_blocked(struct turn *turn) {
 		}
 		connection = next;
 	}
+}
+
+/* Who holds little goes first: what others give back would go to those who take most, again and again. */
+static void resume_blocked(struct turn *turn) {
+	bool is_short = connection_memory_is_short(&turn->buffers.memory);
+	if (LIKELY(turn->blocked == NULL && !is_short && turn->short_since_ns == 0)) return;
+	resume_some(turn, true, &is_short);
+	resume_some(turn, false, &is_short);
 	if (!is_short) {
 		turn->short_since_ns = turn->relief_ns = 0;
 		turn->relieves = turn->has_relieved = false;
@@ -329,7 +347,6 @@ static void end_round(struct turn *turn) {
 	turn->relieves = false;
 	turn->has_relieved = true;
 	turn->short_since_ns = turn->began_ns;
-	turn->relief_ns = turn->began_ns + RELIEF_PAUSE_NS;
 }
 
 /* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it, in rounds. What a round brings may lie in pieces
@@ -341,19 +358,23 @@ static void relieve(struct server_worker *worker) {
 	if (!turn->has_relieved && turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
 	for (uint32_t closed = 0; closed < RELIEF_CLOSES; closed++) {
 		struct connection *most = heaviest(worker, &leaving_bytes);
-		bool begins = !turn->relieves;
-		if (begins && (leaving_bytes > 0 || most == NULL || !may_close(turn, most))) {
-			turn->relief_ns = turn->began_ns + RELIEF_PAUSE_NS;
-			return;
-		}
-		if (most == NULL || (!begins && round_is_over(turn, leaving_bytes))) {
-			end_round(turn);
+		bool is_patient = turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS;
+		bool has_enough = turn->relieves ? round_is_over(turn, leaving_bytes) : is_patient && leaving_bytes > 0;
+		if (most == NULL || has_enough || !may_close(turn, most)) {
+			if (turn->relieves) end_round(turn);
+			turn->relief_ns = turn->began_ns + (most == NULL ? SHORT_PATIENCE_NS : RELIEF_PAUSE_NS);
 			return;
 		}
 		turn->relieves = true;
 		tell_closed(worker, connection_held_bytes(most));
 		connection_close_for_memory(most);
 	}
+}
+
+/* Until somebody may have to be closed. */
+static uint64_t relief_rest_ns(const struct turn *turn, uint64_t now_ns) {
+	uint64_t at_ns = turn->has_relieved ? turn->relief_ns : turn->short_since_ns + SHORT_PATIENCE_NS;
+	return at_ns > now_ns ? at_ns - now_ns : RELIEF_PAUSE_NS;
 }
 
 /* All is said, and nothing more will be asked. */
@@ -499,8 +520,7 @@ void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t tim
 						   ? SHORT_WAIT_NS
 						   : UPKEEP_WAIT_NS;
 	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
-	if (turn->short_since_ns != 0)
-		most_ns = smaller(most_ns, turn->has_relieved || turn->relieves ? RELIEF_PAUSE_NS : SHORT_PATIENCE_NS);
+	if (turn->short_since_ns != 0) most_ns = smaller(most_ns, relief_rest_ns(turn, os_now_ns()));
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
 	io_wait(turn->io, timeout_ns);

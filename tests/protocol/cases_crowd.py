@@ -154,7 +154,12 @@ def readers_evict_nothing(server):
 
 
 def a_burst_of_large_stores(server):
-    """Five hundred send a value at once, of which the most belong to another worker: the bytes wait in the kernel for it, and nobody is closed."""
+    """Five hundred send a value at once, and each waits for its room, at another worker or behind what must go for it: the bytes wait in the kernel, and
+    nobody is closed."""
+    filling = Conversation(server.connect())
+    for number in range(80):
+        filling.ask(store(b"set", b"filling%d" % number, b"f" * 900000), STORED)
+    filling.close()
     for length in (30000, 50000):
         connections = [server.connect() for _ in range(500)]
         value = b"v" * length
@@ -185,7 +190,7 @@ def room_in_pieces_of_another_kind(server):
     for number, connection in enumerate(unfinished):
         if number % 6 != 0:
             connection.close()
-    with_readers_that_do_not_read(server, lambda: [require_service(server, 1.5) for _ in range(20)])
+    with_readers_that_do_not_read(server, lambda: [require_service(server) for _ in range(20)])
     for connection in kept:
         connection.close()
     require_service(server)

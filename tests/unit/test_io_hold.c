@@ -52,7 +52,7 @@ static void require_rest(struct world *world, struct flood *flood) {
 		got += flood->link[i]->got_bytes;
 		assert_true(flood->sent[i] < LENGTH);
 	}
-	assert_in_range(got, 0, HAD_READY_BYTES);
+	assert_in_range(got, 0, world->kind == IO_EPOLL ? 0 : HAD_READY_BYTES);
 }
 
 static void require_all(struct world *world, struct flood *flood, uint32_t i) {
@@ -65,12 +65,15 @@ static void require_all(struct world *world, struct flood *flood, uint32_t i) {
 static void nobody_is_received_from(void **state) {
 	struct world *world = world_of(state);
 	struct flood flood;
-	char text[6] = {0};
 	begin(world, &flood);
 	require_rest(world, &flood);
-	(void)link_send(flood.link[0], "hello", 5, 1);
-	client_read(world, flood.client[0], text, 5);
-	assert_string_equal(text, "hello");
+	/* More than goes at once. */
+	char *text = malloc(LENGTH);
+	assert_non_null(text);
+	(void)link_send(flood.link[0], flood.bytes, LENGTH, 3);
+	client_read(world, flood.client[0], text, LENGTH);
+	assert_memory_equal(text, flood.bytes, LENGTH);
+	free(text);
 	io_release(world->io);
 	for (uint32_t i = 0; i < STREAMS; i++) require_all(world, &flood, i);
 	UNTIL(world, flood.link[0]->ended == 1 && flood.link[1]->ended == 1 && flood.link[2]->ended == 1);

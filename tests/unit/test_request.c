@@ -292,6 +292,119 @@ static void others_between_the_slices_do_not_starve_it(void **state) {
 	stage_end(&stage);
 }
 
+/* Several at once, of which not all may be leased together: for those that are refused nothing has gone. */
+static void what_is_refused_in_the_end_has_evicted_nothing(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[8][REQUEST_EXTENTS];
+	struct request request[8];
+	const uint32_t value_bytes = 400000;
+	stage_begin(&stage, false);
+	fill_with_small(&stage);
+	uint64_t begun_bytes = stats_of(&stage).evicted_bytes;
+	uint32_t left = 8, stored = 0;
+	for (uint32_t i = 0; i < 8; i++)
+		request[i] = (struct request){.kind = REQUEST_RESERVE,
+									  .operation = {.key = snug_shard_key("large", 5), .value_bytes = value_bytes},
+									  .window = window[i],
+									  .is_unfinished = true};
+	while (left > 0)
+		for (uint32_t i = 0; i < 8; i++) {
+			if (!request[i].is_unfinished) continue;
+			serve(&stage, &request[i]);
+			left -= !request[i].is_unfinished;
+		}
+	for (uint32_t i = 0; i < 8; i++) {
+		stored += request[i].operation.status == STATUS_STORED;
+		request[i].kind = REQUEST_RELEASE;
+		serve(&stage, &request[i]);
+	}
+	assert_in_range(stored, 3, 5);
+	assert_in_range(stats_of(&stage).evicted_bytes - begun_bytes, 0, (uint64_t)stored * value_bytes * 5 / 4);
+	stage_end(&stage);
+}
+
+/* Whoever goes in the midst of it gives back what it was promised. */
+static void a_promise_ends_with_its_request(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[REQUEST_EXTENTS];
+	stage_begin(&stage, false);
+	fill_with_small(&stage);
+	for (uint32_t i = 0; i < 20; i++) {
+		struct request request = {.kind = REQUEST_RESERVE,
+								  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+								  .window = window};
+		serve(&stage, &request);
+		assert_int_equal(request.operation.status, STATUS_STORED);
+		request.kind = REQUEST_RELEASE;
+		serve(&stage, &request);
+		assert_int_equal(request.promised_bytes, 0);
+	}
+	stage_end(&stage);
+}
+
+/* At the edge of what may be leased beside others, its head and key count too. */
+static void the_edge_of_what_may_be_leased(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[2][REQUEST_EXTENTS];
+	stage_begin(&stage, false);
+	fill_with_small(&stage);
+	for (uint32_t bytes = 2 * MIB - LARGE_BYTES - 200; bytes < 2 * MIB - LARGE_BYTES + 200; bytes += 10) {
+		struct request held = {.kind = REQUEST_RESERVE,
+							   .operation = {.key = snug_shard_key("held", 4), .value_bytes = LARGE_BYTES},
+							   .window = window[0]};
+		struct request request = {.kind = REQUEST_RESERVE,
+								  .operation = {.key = snug_shard_key("k", 1), .value_bytes = bytes},
+								  .window = window[1]};
+		do serve(&stage, &held);
+		while (held.is_unfinished);
+		uint64_t begun_bytes = stats_of(&stage).evicted_bytes;
+		do serve(&stage, &request);
+		while (request.is_unfinished);
+		if (request.operation.status != STATUS_STORED) assert_int_equal(stats_of(&stage).evicted_bytes, begun_bytes);
+		held.kind = request.kind = REQUEST_RELEASE;
+		serve(&stage, &held);
+		serve(&stage, &request);
+	}
+	stage_end(&stage);
+}
+
+/* Where the system refuses memory, items go as for anything else. */
+static void a_system_that_refuses_memory_is_met_by_slices(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[REQUEST_EXTENTS];
+	unsigned char value[SMALL_BYTES] = {0};
+	stage_begin(&stage, false);
+	for (uint32_t i = 0; i < 15000; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "small%u", i);
+		set(&stage, name, value, sizeof value);
+	}
+	assert_int_equal(stats_of(&stage).evictions, 0);
+	/* The table of pins is there already. */
+	struct request first = {.kind = REQUEST_RESERVE,
+							.operation = {.key = snug_shard_key("first", 5), .value_bytes = SLICE_BYTES},
+							.window = window};
+	serve(&stage, &first);
+	stage.fake.commit.calls = 0;
+	stage.fake.commit.fail_at = 1;
+	stage.fake.commit.fail_onwards = true;
+	struct request request = {.kind = REQUEST_RESERVE,
+							  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+							  .window = window};
+	do serve(&stage, &request);
+	while (request.is_unfinished);
+	assert_int_equal(request.operation.status, STATUS_STORED);
+	assert_true(stats_of(&stage).evictions > 0);
+	request.kind = first.kind = REQUEST_RELEASE;
+	serve(&stage, &request);
+	serve(&stage, &first);
+	stage_end(&stage);
+}
+
 /* Where no lease of this size is to be had, nothing goes for it. */
 static void what_can_not_be_leased_evicts_nothing(void **state) {
 	(void)state;
@@ -511,6 +624,10 @@ int main(void) {
 		cmocka_unit_test(a_large_value_takes_its_room_in_slices),
 		cmocka_unit_test(others_between_the_slices_do_not_starve_it),
 		cmocka_unit_test(what_can_not_be_leased_evicts_nothing),
+		cmocka_unit_test(what_is_refused_in_the_end_has_evicted_nothing),
+		cmocka_unit_test(a_promise_ends_with_its_request),
+		cmocka_unit_test(the_edge_of_what_may_be_leased),
+		cmocka_unit_test(a_system_that_refuses_memory_is_met_by_slices),
 		cmocka_unit_test(reservations_are_refused_with_a_reason),
 		cmocka_unit_test(a_batch_is_done_in_its_order),
 		cmocka_unit_test(each_worker_owns_its_share),

@@ -45,7 +45,7 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 	if (turn_away(worker, fd)) return;
 	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	struct buffers *buffers = &worker->turn->buffers;
-	struct connection *connection = connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_RESERVED);
+	struct connection *connection = connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_LAST);
 	if (connection != NULL) {
 		memset(connection, 0, sizeof *connection);
 		connection->worker = worker;
@@ -159,7 +159,7 @@ static bool ensure_input_room(struct connection *connection, size_t bytes) {
 		return true;
 	}
 	uint32_t room = (uint32_t)bytes;
-	char *input = buffers_take_input(buffers, &room, connection_right(bytes <= RECORD_BYTES));
+	char *input = buffers_take_input(buffers, &room, bytes <= RECORD_BYTES ? CELLS_LAST : CELLS_SHARED);
 	if (input == NULL) return false;
 	if (connection->input_bytes > 0) memcpy(input, connection->input + connection->input_at, connection->input_bytes);
 	uint32_t kept_bytes = connection->input_bytes;
@@ -202,12 +202,13 @@ static void consume_input(struct connection *connection) {
 
 #define HOLD_SHARE 4u /* of the memory */
 
-/* A value on its way to another worker waits for its room there, and the bytes that come meanwhile are to be kept. Where memory runs out for that, they
- * wait in the kernel: owners answer soon, and without any input. Where nobody waits for an owner, only input could give memory back, and so it is
- * taken. */
+/* A large value waits for its room at its owner, and the bytes that come meanwhile are to be kept. Where memory runs out for that, they wait in the
+ * kernel: owners answer soon, and without any input; only visits may last. Where nobody waits for an owner, only input could give memory back, and
+ * so it is taken. */
 void connection_hold_input(struct turn *turn) {
 	const struct buffers *buffers = &turn->buffers;
-	bool holds = turn->away > 0 && connection_memory_left(&buffers->memory) < buffers_limit_bytes(buffers) / HOLD_SHARE;
+	bool waits = turn->away > turn->visits_away || turn->unfinished != NULL;
+	bool holds = waits && connection_memory_left(&buffers->memory) < buffers_limit_bytes(buffers) / HOLD_SHARE;
 	if (holds == turn->holds_input) return;
 	turn->holds_input = holds;
 	if (holds)

@@ -182,6 +182,7 @@ struct turn {
 	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox_last;
 	uint32_t away;            /* requests out */
+	uint32_t visits_away;     /* of them */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
 	bool watches_inbox;
@@ -198,8 +199,8 @@ static inline struct turn *turn_of(const struct connection *connection) {
 
 #define ANSWER_BLOCKS 2u /* that an answer takes besides at most: before and behind a leased value */
 
-/* The reserve is for new connections, and for what is needed to end what was begun: the first blocks for answers that come back, the beginning of
- * a command. No new command begins on it. */
+/* The reserve is for what is needed to end what was begun: the first blocks for answers that come back. No new command begins on it. The last half of
+ * it is for new connections and the beginning of a command alone. */
 static inline enum cell_right connection_right(bool ends_what_was_begun) {
 	return ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
 }

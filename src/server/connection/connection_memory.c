@@ -89,8 +89,10 @@ void connection_memory_deinit(struct connection_memory *memory) {
 static uint32_t free_chunks(const struct connection_memory *memory, enum cell_right right) {
 	uint32_t count = memory->warm.count + memory->cold.count;
 	count = count > memory->outside_count ? count - memory->outside_count : 0;
-	if (right == CELLS_RESERVED) return count;
-	return count > memory->reserve_count ? count - memory->reserve_count : 0;
+	uint32_t kept = right == CELLS_SHARED     ? memory->reserve_count
+					: right == CELLS_RESERVED ? memory->reserve_count / 2
+											  : 0;
+	return count > kept ? count - kept : 0;
 }
 
 /* A free chunk becomes one of this kind. */
@@ -176,7 +178,7 @@ void connection_memory_repay(struct connection_memory *memory, uint32_t chunks) 
 }
 
 bool connection_memory_is_short(const struct connection_memory *memory) {
-	return UNLIKELY(free_chunks(memory, CELLS_RESERVED) < memory->reserve_count);
+	return UNLIKELY(free_chunks(memory, CELLS_LAST) < memory->reserve_count);
 }
 
 uint64_t connection_memory_left(const struct connection_memory *memory) {

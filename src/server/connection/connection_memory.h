@@ -51,8 +51,9 @@ enum cell_kind {
 
 /* Who asks. */
 enum cell_right {
-	CELLS_SHARED,  /* not from the reserve */
-	CELLS_RESERVED /* a new connection's, or for what was begun */
+	CELLS_SHARED,   /* not from the reserve */
+	CELLS_RESERVED, /* not from its last half: for what was begun */
+	CELLS_LAST      /* a new connection's */
 };
 
 struct chunk {

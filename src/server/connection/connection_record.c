@@ -16,7 +16,8 @@
  *     ANSWERS ->  HELD       SINK -> ANSWERS, HELD       OUTPUT -> HELD          when it is not away
  *     ANSWERS, SINK, OUTPUT  ->  LEAVING                                         the connection has gone, and it is away, or its errand is not ready
  *
- * record_end is the one end: it ends the errand, gives the lease back to its owner, which may take a message and a return, and then the cell. */
+ * record_end is the one end: it ends the errand, gives the lease, or the promise of one, back to its owner, which may take a message and a return, and
+ * then the cell. */
 #include "base/assert.h"
 #include "server/connection/connection.h"
 #include "server/errand/errand.h"
@@ -36,6 +37,8 @@ struct record *record_take(struct connection *connection) {
 	record->list = connection_list(connection);
 	record->errand = NULL;
 	record->request.operation.lease.ref = 0;
+	record->request.promised_bytes = 0;
+	record->request.is_unfinished = false;
 	record->request.window = record->window;
 	record->request.window_count = 0;
 	record->request.window_offset = 0;
@@ -43,12 +46,17 @@ struct record *record_take(struct connection *connection) {
 	return record;
 }
 
+/* A lease, or the promise of one. */
+static bool holds_of_shard(const struct record *record) {
+	return record->request.operation.lease.ref != 0 || record->request.promised_bytes != 0;
+}
+
 /* May be the end of its connection. */
 static void give(struct record *record) {
 	struct connection *connection = record->connection;
 	struct turn *turn = turn_of(connection);
 	SNUG_ASSERT(record->owner == RECORD_LEAVING && !record->is_away);
-	SNUG_ASSERT(record->errand == NULL && record->request.operation.lease.ref == 0);
+	SNUG_ASSERT(record->errand == NULL && !holds_of_shard(record));
 	SNUG_ASSERT(connection->records > 0);
 	buffers_give_record(&turn->buffers, record);
 	connection->records--;
@@ -62,7 +70,7 @@ void record_end(struct record *record) {
 	record->owner = RECORD_LEAVING;
 	if (record->errand != NULL) record->errand->destroy(record->errand);
 	record->errand = NULL;
-	if (record->request.operation.lease.ref != 0) {
+	if (holds_of_shard(record)) {
 		record->request.kind = REQUEST_RELEASE;
 		if (!turn_request(record->connection->worker, record)) return;
 	}

@@ -265,6 +265,7 @@ static bool epoll_send(struct io *io, struct io_stream *stream, const struct iov
 	stream->piece_count = count;
 	stream->sent_bytes = sent > 0 ? (size_t)sent : 0;
 	stream->state |= STREAM_SENDING;
+	unlist(epoll_of(io), stream); /* it may be on the list of those that are held */
 	list(epoll_of(io), stream);
 	return false;
 }
