@@ -1,5 +1,6 @@
 /* two_workers.c: see two_workers.h. The clocks of src/os are replaced at the link, by --wrap; the workers' threads are not begun. */
 #include "support/two_workers.h"
+#include "cache/shard_state.h"
 
 #include "os/threads.h"
 #include "server/server_worker.h"
@@ -43,7 +44,7 @@ static uint64_t shard_now_ns(void *context) {
 	return __wrap_os_now_ns();
 }
 
-static int64_t shard_now_s(void *context) {
+static int64_t world_s(void *context) {
 	const struct server_worker *worker = context;
 	return worker->wall_s;
 }
@@ -66,7 +67,7 @@ static void begin_worker(uint32_t index, uint32_t page_bytes) {
 	options.pools.page_bytes = page_bytes;
 	options.pools.os = &os;
 	options.item_max_bytes = world.server.settings.item_max_bytes;
-	options.now_s = shard_now_s;
+	options.now_s = world_s;
 	options.now_context = worker;
 	workers->worker[index].workers = workers;
 	workers->worker[index].index = index;
@@ -174,6 +175,8 @@ static void require_nothing_is_held(const struct server_worker *worker) {
 	REQUIRE(connection_memory_check(&buffers->memory) == NULL, "worker %u: law %s", worker->index,
 			connection_memory_check(&buffers->memory));
 	REQUIRE(world_leases(worker->index) == 0, "worker %u: a lease is held", worker->index);
+	REQUIRE(worker->shard->promised_bytes == 0, "worker %u: a lease is promised", worker->index);
+	REQUIRE(worker->turn->unfinished == NULL && !worker->turn->holds_input, "worker %u holds its input", worker->index);
 	REQUIRE_OK(snug_shard_check(worker->shard, &result));
 }
 
