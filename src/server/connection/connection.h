@@ -325,7 +325,7 @@ void sink_drop(struct connection *connection);
 /* server_worker.c: hands the record's request to its owner. True: that is the own worker, it is served already. False: record_returned
  * follows. */
 bool turn_request(struct server_worker *worker, struct record *record);
-/* The same, of what has come back unfinished: the own worker serves it in its next turn. record_returned follows. */
+/* The same, of what has come back unfinished: the own worker goes on with some of them in each turn. record_returned follows. */
 void turn_request_again(struct server_worker *worker, struct record *record);
 
 #endif

@@ -64,7 +64,7 @@ struct flush {
 	int64_t delay_s;      /* or a date, if it is more than 30 days */
 };
 
-/* memcached takes itself to be so much older than it is. */
+/* memcached counts its start 62 s early, and a flush the second before its date: dates from then on flush. */
 #define AGE_AT_START_S 61
 
 /* When: 0 is now. As in memcached a date before the server's start flushes nothing, and takes a delay back that was set before. */

@@ -71,7 +71,7 @@ SNUG_NODISCARD bool io_open(struct io *io, struct io_stream *stream, int fd);
 void io_pause(struct io *io, struct io_stream *stream);
 void io_resume(struct io *io, struct io_stream *stream);
 
-/* Receives nothing from anybody until io_release: bytes, and ends, wait in the kernel. What it had ready comes still, a bounded amount. */
+/* Receives nothing from anybody until io_release: bytes, and ends, wait in the kernel. io_uring still fills the buffers that it has, 1 MiB at most. */
 void io_hold(struct io *io);
 void io_release(struct io *io);
 
