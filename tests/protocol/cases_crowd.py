@@ -163,7 +163,7 @@ def a_burst_of_large_stores(server):
     for length in (30000, 50000):
         connections = [server.connect() for _ in range(500)]
         value = b"v" * length
-        senders = [threading.Thread(target=send_all, args=(connections[i::8], store(b"set", b"burst", value))) for i in range(8)]
+        senders = [threading.Thread(target=send_stores, args=(connections[i::8], b"burst%d-" % i, value)) for i in range(8)]
         for sender in senders:
             sender.start()
         for sender in senders:
@@ -174,9 +174,9 @@ def a_burst_of_large_stores(server):
     require_service(server)
 
 
-def send_all(connections, data):
-    for connection in connections:
-        connection.sendall(data)
+def send_stores(connections, prefix, value):
+    for number, connection in enumerate(connections):
+        connection.sendall(store(b"set", prefix + b"%d" % number, value))
 
 
 def room_in_pieces_of_another_kind(server):

@@ -200,7 +200,8 @@ static void consume_input(struct connection *connection) {
 	connection->input_bytes -= (uint32_t)used;
 }
 
-#define HOLD_SHARE 4u /* of the memory */
+/* The io brings up to 1 MiB after it was held, and a chunk is kept for what is more than half of one. Of a small memory the half. */
+#define HOLD_BYTES (64u * CHUNK_BYTES)
 
 /* A large value waits for its room at its owner, and the bytes that come meanwhile are to be kept. Where memory runs out for that, they wait in the
  * kernel: owners answer soon, and without any input; only visits may last. Where nobody waits for an owner, only input could give memory back, and
@@ -208,7 +209,8 @@ static void consume_input(struct connection *connection) {
 void connection_hold_input(struct turn *turn) {
 	const struct buffers *buffers = &turn->buffers;
 	bool waits = turn->away > turn->visits_away || turn->unfinished != NULL;
-	bool holds = waits && connection_memory_left(&buffers->memory) < buffers_limit_bytes(buffers) / HOLD_SHARE;
+	uint64_t needed_bytes = smaller(HOLD_BYTES, buffers_limit_bytes(buffers) / 2);
+	bool holds = waits && connection_memory_left(&buffers->memory) < needed_bytes;
 	if (holds == turn->holds_input) return;
 	turn->holds_input = holds;
 	if (holds)
