@@ -12,7 +12,7 @@
 #define NO_CHUNK UINT32_MAX
 #define TRIM_CHUNKS 8u    /* in one turn */
 #define RESERVE_SHARE 16u /* of the budget */
-#define RESERVE_MIN 2u
+#define RESERVE_MIN 3u    /* a record and blocks for what was begun; connections */
 
 static const uint32_t bytes_of[CELL_KINDS] = {CONNECTION_BYTES, RECORD_BYTES,    INPUT_8K_BYTES, BLOCK_BYTES,
 											  INPUT_21K_BYTES,  INPUT_32K_BYTES, CHUNK_BYTES};

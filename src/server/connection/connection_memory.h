@@ -8,7 +8,8 @@
  * which are free is a bitmap in the chunk's descriptor.
  *
  * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree
- *         M2  chunks in use are never more than the budget has; the last of them, the reserve, are for new connections and for what was begun
+ *         M2  chunks in use are never more than the budget has; the last of them, the reserve, are for what was begun, and half of
+ *             those for new connections alone
  *         M3  chunks that were not needed for a second go back to the system, a few in a turn
  *
  * Cost    a cell is taken or given in some ten instructions; no call of the system but for M3.
