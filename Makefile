@@ -44,7 +44,7 @@ help:
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make simulate      the whole server in one thread, driven by a seed, for SEEDS seeds (now $(SEEDS)) from SEED on; a failing one is printed"
-	@echo "make simulate-faults  known faults put back, one at a time: which of SEEDS seeds find them"
+	@echo "make simulate-faults  known faults put back, one at a time: which of SEEDS seeds find them; 200 take minutes for each"
 	@echo "make check-memcached  memcached's own tests against snugd; MEMCACHED_SOURCE=directory, NAMES='metaget cas' for some"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"

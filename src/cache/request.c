@@ -85,7 +85,7 @@ static snug_error reserve_at_once(snug_shard *shard, struct request *request) {
 	return snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
 }
 
-/* A large value takes the place of many small ones: a slice at a time, between which others are served (law 12). Nothing goes for a lease that may not
+/* A large value takes the place of many small ones: a slice at a time, between which others are served. Nothing goes for a lease that may not
  * be had in the end, so it is promised before. Each round evicts as much as is missing; after a few it is done at once, so that those who take what
  * was freed do not keep it from its end. */
 static snug_error reserve_slice(snug_shard *shard, struct request *request) {

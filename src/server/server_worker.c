@@ -349,7 +349,7 @@ static void end_round(struct turn *turn) {
 	turn->short_since_ns = turn->began_ns;
 }
 
-/* Law 11: whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it, in rounds. What a round brings may lie in pieces
+/* Whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it, in rounds. What a round brings may lie in pieces
  * of another kind, or be taken by the next one who gives nothing back: then the next round follows as soon as it has come. */
 static void relieve(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
@@ -366,8 +366,9 @@ static void relieve(struct server_worker *worker) {
 			return;
 		}
 		turn->relieves = true;
-		tell_closed(worker, connection_held_bytes(most));
+		uint64_t held_bytes = connection_held_bytes(most);
 		connection_close_for_memory(most);
+		tell_closed(worker, held_bytes);
 	}
 }
 
@@ -388,8 +389,7 @@ static bool is_over(const struct connection *connection) {
 /* Another worker's answer comes next, and soon: what is there goes with it, in one send. */
 static bool waits_for_more(const struct connection *connection) {
 	const struct record *next = connection->first_answer;
-	return next != NULL && next->says == SAYS_OPERATION && next->is_away &&
-		   connection->output_bytes < SEND_SOON_BYTES;
+	return next != NULL && next->says == SAYS_OPERATION && next->is_away && connection->output_bytes < SEND_SOON_BYTES;
 }
 
 /* With its share of this turn, if it has not had it yet. */

@@ -355,7 +355,7 @@ static void rounds_of_relief_follow_each_other(void **state) {
 		assert_in_range(passed, 1, 5);
 		let_time_pass(world, 25 - passed);
 		for (uint32_t i = 0; i < 60; i++) closed += fake_socket(reader[i])->is_closed;
-		assert_in_range(closed, form == 0 ? 30 : 10, 60);
+		assert_in_range(closed, form == 0 ? 24 : 10, 60);
 		expect(polite, "MN\r\n");
 		fake_socket(leaver)->is_closing_late = false;
 		words_clear(&words);

@@ -238,7 +238,7 @@ static void fill_with_small(struct stage *stage) {
 	}
 }
 
-/* Law 12: no message costs more than a slice of evictions, however large the value is. */
+/* No message costs more than a slice of evictions, however large the value is. */
 static void a_large_value_takes_its_room_in_slices(void **state) {
 	(void)state;
 	struct stage stage;

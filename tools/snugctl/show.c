@@ -24,7 +24,8 @@ static struct unit_text readable(const char *name, const char *value) {
 	if (*value != '-') {
 		if (ends(name, "bytes")) return bytes_text(strtoull(value, NULL, 10));
 		if (ends(name, "_ns")) return duration_text(strtoull(value, NULL, 10));
-		if (strstr(name, "fragmentation") != NULL) return share_text(strtod(value, NULL));
+		if (strstr(name, "external_fragmentation") != NULL || strstr(name, "internal_fragmentation") != NULL)
+			return share_text(strtod(value, NULL));
 		bool is_name = ends(name, "time") || ends(name, "pid");
 		if (!is_name && strchr(value, '.') == NULL && strlen(value) > 4 && strlen(value) < 16)
 			return count_text(strtoull(value, NULL, 10));
