@@ -67,7 +67,9 @@ static const struct io_events events = {on_accepted, on_received, on_sent, on_br
 static void kick_idle(struct server_worker *worker) {
 	uint32_t timeout_s = atomic_load_explicit(&worker->server->live.idle_timeout_s, memory_order_relaxed);
 	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
-		if (at->is_closing || at->last_active_s + timeout_s > worker->turn->now_s) continue;
+		/* Whole seconds: the one more makes sure of all of them. Who waits for an answer is not idle. */
+		if (at->is_closing || at->last_active_s + timeout_s >= worker->turn->now_s || at->first_answer != NULL)
+			continue;
 		worker->connections.idle_kicks++;
 		connection_close(at);
 	}
@@ -102,6 +104,10 @@ static void look_at_clock(struct server_worker *worker) {
 
 /* ------------------------------------------------------------------ requests --------------- */
 
+static bool asks_for_room(const struct request *request) {
+	return request->kind == REQUEST_RESERVE || request->kind == REQUEST_WINDOW;
+}
+
 bool turn_request(struct server_worker *worker, struct record *record) {
 	struct turn *turn = worker->turn;
 	struct request *request = &record->request;
@@ -118,7 +124,7 @@ bool turn_request(struct server_worker *worker, struct record *record) {
 		turn->outbox_last[request->owner]->next_away = record;
 	turn->outbox_last[request->owner] = record;
 	turn->away++;
-	turn->visits_away += request->kind == REQUEST_VISIT;
+	turn->rooms_away += asks_for_room(request);
 	worker->connections.requests_out++;
 	return false;
 }
@@ -158,7 +164,7 @@ static struct record *record_of(void *request) {
 
 static void note_back(struct turn *turn, const struct record *record) {
 	turn->away--;
-	turn->visits_away -= record->request.kind == REQUEST_VISIT;
+	turn->rooms_away -= asks_for_room(&record->request);
 }
 
 /* The owner is gone: nobody will answer. */

@@ -363,6 +363,63 @@ static void rounds_of_relief_follow_each_other(void **state) {
 	}
 }
 
+/* A large value that waits for its room at the other worker holds input where memory is low; a get that is away does not. */
+static void input_is_held_for_room_alone(void **state) {
+	(void)state;
+	for (uint32_t form = 0; form < 2; form++) {
+		struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+		uint32_t asker = world_connect(0), writer = world_connect(0);
+		char line[64];
+		for (uint32_t i = 0; i < 80; i++) {
+			uint32_t client = world_connect(0);
+			fake_send(client, "set k 0 0 8000\r\n", 16);
+			fake_send(client, (const char[7000]){0}, 7000);
+		}
+		world_turn(0);
+		int length = snprintf(line, sizeof line, form == 0 ? "get %s\r\n" : "set %s 0 0 100000\r\nxx", far_key[0]);
+		fake_send(asker, line, (size_t)length);
+		world_turn(0);
+		assert_true(world->worker[0].turn->away > 0);
+		fake_send(writer, "set k 0", 7);
+		world_turn(0);
+		assert_int_equal(world->worker[0].turn->holds_input, form == 1);
+		world_end();
+	}
+}
+
+/* Idle is who has neither asked nor been answered for that long; not who reads what he is sent, nor who waits for an answer. */
+static void who_is_not_idle_stays(void **state) {
+	(void)state;
+	struct world *world = world_begin(&(struct world_options){0});
+	struct words words = {0};
+	uint32_t busy = world_connect(0), silent = world_connect(0), reader = world_connect(0), waiter = world_connect(0);
+	store(&words, own_key[0], LARGE_BYTES);
+	fake_send(busy, words.bytes, words.length);
+	world_settle();
+	expect(busy, "STORED\r\n");
+	words_clear(&words);
+	atomic_store(&world->server.live.idle_timeout_s, 1);
+	fake_socket(reader)->window_bytes = 0;
+	say(reader, "get ");
+	fake_send(reader, own_key[0], strlen(own_key[0]));
+	say(reader, "\r\n");
+	say(waiter, "get ");
+	fake_send(waiter, far_key[0], strlen(far_key[0]));
+	say(waiter, "\r\n");
+	for (uint32_t i = 0; i < 200; i++) {
+		world->now_ns += PASS_NS;
+		if (i % 45 == 0) say(busy, "mn\r\n"); /* each .9 s */
+		fake_socket(reader)->window_bytes = 3000;
+		world_turn(0);
+		assert_false(i < 48 && fake_socket(silent)->is_closed);
+	}
+	assert_true(fake_socket(silent)->is_closed);
+	assert_false(fake_socket(busy)->is_closed);
+	assert_false(fake_socket(reader)->is_closed);
+	assert_false(fake_socket(waiter)->is_closed);
+	world_end();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -373,6 +430,8 @@ int main(void) {
 		TEST(who_goes_does_not_hold_up_others),
 		cmocka_unit_test(who_holds_most_pays_when_memory_is_short),
 		cmocka_unit_test(rounds_of_relief_follow_each_other),
+		cmocka_unit_test(input_is_held_for_room_alone),
+		cmocka_unit_test(who_is_not_idle_stays),
 	};
 	test_set_secret(1);
 	for (uint32_t i = 0; i < 4; i++) {

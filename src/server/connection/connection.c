@@ -204,11 +204,11 @@ static void consume_input(struct connection *connection) {
 #define HOLD_BYTES (64u * CHUNK_BYTES)
 
 /* A large value waits for its room at its owner, and the bytes that come meanwhile are to be kept. Where memory runs out for that, they wait in the
- * kernel: owners answer soon, and without any input; only visits may last. Where nobody waits for an owner, only input could give memory back, and
- * so it is taken. */
+ * kernel: owners answer soon, and without any input. Where nobody waits for room, only input could give memory back, and so it is taken. Whatever else
+ * is away does not hold it: with many who pipeline something always is, and whoever is new would wait for all of them. */
 void connection_hold_input(struct turn *turn) {
 	const struct buffers *buffers = &turn->buffers;
-	bool waits = turn->away > turn->visits_away || turn->unfinished != NULL;
+	bool waits = turn->rooms_away > 0 || turn->unfinished != NULL;
 	uint64_t needed_bytes = smaller(HOLD_BYTES, buffers_limit_bytes(buffers) / 2);
 	bool holds = waits && connection_memory_left(&buffers->memory) < needed_bytes;
 	if (holds == turn->holds_input) return;

@@ -182,7 +182,7 @@ struct turn {
 	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox_last;
 	uint32_t away;            /* requests out */
-	uint32_t visits_away;     /* of them */
+	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
 	bool watches_inbox;

@@ -221,6 +221,7 @@ void output_flush(struct connection *connection) {
 void connection_sent(struct connection *connection) {
 	SNUG_ASSERT(connection->is_sending && !connection->is_closing);
 	connection->is_sending = false;
+	connection->last_active_s = turn_of(connection)->now_s;
 	pieces_sent(connection);
 	connection_mark_dirty(connection);
 }
