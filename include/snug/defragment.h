@@ -32,7 +32,7 @@ typedef enum snug_defragment_mode {
 /* Initialise with SNUG_DEFRAGMENT_DEFAULTS, then change. */
 typedef struct snug_defragment_options {
 	snug_defragment_mode mode;
-	uint32_t pools; /* mask of SNUG_POOL_BIT(); 0: all */
+	uint32_t pool_mask; /* of SNUG_POOL_BIT(); 0: all */
 	/* A step ends after the move that reaches step_bytes, so it copies less than step_bytes plus one slot (at most a page),
 	 * and after the batch (at most 4 KiB and 32 moves) in which step_ns have passed. */
 	uint64_t step_bytes;

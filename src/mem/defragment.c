@@ -58,7 +58,7 @@ static void run_flush(snug_pools *pools, struct allowance *allowance) {
 		}
 		if (target_reached(pools)) return;
 		struct size_class *class = pools->classes.active[--defragment->cursor];
-		if ((defragment->options.pools >> class->pool & 1) == 0) continue;
+		if ((defragment->options.pool_mask >> class->pool & 1) == 0) continue;
 		if (class_reclaimable_unpinned(class) == 0) continue;
 		uint64_t released = pools->totals.released_slabs;
 		magazine_flush(pools, class);
@@ -81,7 +81,7 @@ static void evacuate_some(snug_pools *pools, struct allowance *allowance, bool m
 /* Moves within the allowance. False: nothing left to move. */
 static bool run_moves(snug_pools *pools, struct allowance *allowance, bool merge) {
 	if (pools->victim == PAGE_NONE) {
-		uint32_t mask = pools->defragment.options.pools;
+		uint32_t mask = pools->defragment.options.pool_mask;
 		return merge ? victim_pick_merge(pools, mask) : victim_pick(pools, mask);
 	}
 	evacuate_some(pools, allowance, merge);
@@ -114,7 +114,7 @@ static uint64_t retained_bytes(const struct defragment *defragment) {
 static bool may_drain(const struct defragment *defragment) {
 	snug_outcome outcome = defragment->report.outcome;
 	bool ended = outcome == SNUG_OUTCOME_DONE || (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(defragment) > 0);
-	return ended && defragment->options.mode == SNUG_COMPACT && defragment->options.pools == ALL_POOLS;
+	return ended && defragment->options.mode == SNUG_COMPACT && defragment->options.pool_mask == ALL_POOLS;
 }
 
 /* Some runs of pages for return_bytes. */
@@ -225,7 +225,7 @@ snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_option
 	/* One that pacing left may lie outside of these pools. */
 	if (pools->victim != PAGE_NONE) victim_put_back(pools);
 	uint64_t unpinned_pages;
-	uint64_t pages = reclaimable_pages(pools, options.pools, &unpinned_pages);
+	uint64_t pages = reclaimable_pages(pools, options.pool_mask, &unpinned_pages);
 	bool gain = pages > 0;
 	bool merge = options.mode == SNUG_COMPACT && options.merge_classes;
 	*defragment = (struct defragment){
@@ -307,7 +307,7 @@ static void set_target(snug_pools *pools) {
 static void end_at_budget(snug_pools *pools) {
 	struct defragment *defragment = &pools->defragment;
 	uint64_t unpinned_pages;
-	bool more = reclaimable_pages(pools, defragment->options.pools, &unpinned_pages) > 0;
+	bool more = reclaimable_pages(pools, defragment->options.pool_mask, &unpinned_pages) > 0;
 	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
 		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(defragment) > 0; /* what was gained */
 		if (returns && pools->victim != PAGE_NONE) victim_put_back(pools);
@@ -375,11 +375,11 @@ snug_error snug_defragment_step(snug_pools *pools, bool *done) {
 
 static void close_report(snug_pools *pools, snug_report *report) {
 	uint64_t unpinned_pages;
-	uint64_t pages = reclaimable_pages(pools, pools->defragment.options.pools, &unpinned_pages);
+	uint64_t pages = reclaimable_pages(pools, pools->defragment.options.pool_mask, &unpinned_pages);
 	if (report->compacted) report->unmovable_bytes = page_bytes_of(pools, unpinned_pages - pages);
 	report->abandoned_slabs = pools->totals.abandoned_slabs - pools->defragment.abandoned_at_begin;
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
-		if ((pools->defragment.options.pools >> pool & 1) == 0) continue;
+		if ((pools->defragment.options.pool_mask >> pool & 1) == 0) continue;
 		report->pinned_objects += pools->pins.pool_count[pool];
 		report->pinned_bytes += pools->pins.pool_payload_bytes[pool];
 		report->pinned_slabs += report->after.pool[pool].pinned_slabs;

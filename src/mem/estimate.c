@@ -41,8 +41,8 @@ snug_error defragment_options_check(const snug_defragment_options *given, snug_d
 	static const snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
 	*out = given != NULL ? *given : defaults;
 	if (out->mode != SNUG_COMPACT && out->mode != SNUG_COALESCE) return SNUG_ERROR_OPTION;
-	if ((out->pools & ~ALL_POOLS) != 0) return SNUG_ERROR_OPTION;
-	if (out->pools == 0) out->pools = ALL_POOLS;
+	if ((out->pool_mask & ~ALL_POOLS) != 0) return SNUG_ERROR_OPTION;
+	if (out->pool_mask == 0) out->pool_mask = ALL_POOLS;
 	if (out->step_bytes == 0 || out->step_ns == 0) return SNUG_ERROR_BUDGET_ZERO;
 	if (out->budget_bytes == 0 || out->budget_ns == 0 || out->target_bytes == 0) return SNUG_ERROR_BUDGET_ZERO;
 	return SNUG_OK;
@@ -115,7 +115,7 @@ static void add_return(const snug_pools *pools, const snug_defragment_options *o
 	if (options->retain_bytes > free_bytes || arena->committed_bytes == 0) return;
 	uint64_t units = (free_bytes - options->retain_bytes) / REGION_BYTES;
 	report->returnable_bytes = units * REGION_BYTES;
-	if (options->mode != SNUG_COMPACT || options->pools != ALL_POOLS) return;
+	if (options->mode != SNUG_COMPACT || options->pool_mask != ALL_POOLS) return;
 	uint64_t used_bytes = arena->committed_bytes - smaller(free_bytes, arena->committed_bytes);
 	double used_share = (double)used_bytes / (double)arena->committed_bytes;
 	report->relocate_bytes = (uint64_t)((double)report->returnable_bytes * used_share);
@@ -159,18 +159,18 @@ snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *given
 	if (error) return error;
 	snug_estimate_report report = {.outcome = SNUG_OUTCOME_NOTHING};
 	uint64_t unpinned_pages;
-	uint64_t pages = reclaimable_pages(pools, options.pools, &unpinned_pages);
+	uint64_t pages = reclaimable_pages(pools, options.pool_mask, &unpinned_pages);
 	if (options.mode == SNUG_COMPACT) report.unmovable_bytes = (unpinned_pages - pages) << pools->arena.page_shift;
 	uint64_t target_pages = UINT64_MAX;
 	if (options.target_bytes != SNUG_NO_BUDGET) target_pages = divide_up(options.target_bytes, pools->arena.page_bytes);
 	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
 		const struct size_class *class = pools->classes.active[index];
-		if (options.pools >> class->pool & 1) {
+		if (options.pool_mask >> class->pool & 1) {
 			add_class(pools, class, options.mode, &target_pages, &report);
 		}
 	}
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
-		if (options.pools >> pool & 1) report.pinned_bytes += pools->pins.pool_payload_bytes[pool];
+		if (options.pool_mask >> pool & 1) report.pinned_bytes += pools->pins.pool_payload_bytes[pool];
 	}
 	add_for_emergency(pools, &report);
 	if (options.retain_bytes != SNUG_NO_BUDGET) add_return(pools, &options, &report);

@@ -54,7 +54,7 @@ const char *snug_origin_text(snug_origin origin) {
 /* As snug_defragment would, but before anything is sent. */
 static snug_error check_options(const snug_defragment_options *options) {
 	if ((uint32_t)options->mode > SNUG_COALESCE) return SNUG_ERROR_OPTION;
-	if (options->pools >> SNUG_POOL_COUNT != 0) return SNUG_ERROR_OPTION;
+	if (options->pool_mask >> SNUG_POOL_COUNT != 0) return SNUG_ERROR_OPTION;
 	bool works = options->step_bytes > 0 && options->step_ns > 0 && options->budget_bytes > 0 &&
 				 options->budget_ns > 0 && options->target_bytes > 0;
 	return works ? SNUG_OK : SNUG_ERROR_BUDGET_ZERO;
@@ -72,7 +72,7 @@ snug_error request_check(const snug_request *request, uint32_t workers) {
 }
 
 static bool same_options(const snug_defragment_options *a, const snug_defragment_options *b) {
-	return a->mode == b->mode && a->pools == b->pools && a->step_bytes == b->step_bytes && a->step_ns == b->step_ns &&
+	return a->mode == b->mode && a->pool_mask == b->pool_mask && a->step_bytes == b->step_bytes && a->step_ns == b->step_ns &&
 		   a->budget_bytes == b->budget_bytes && a->budget_ns == b->budget_ns && a->target_bytes == b->target_bytes &&
 		   a->merge_classes == b->merge_classes && a->retain_bytes == b->retain_bytes &&
 		   a->return_bytes == b->return_bytes;

@@ -135,7 +135,7 @@ static bool fragmentation_is_low(struct worker *worker, const struct held_job *h
 	uint64_t target_ppm = held->job->target_fragmentation_ppm;
 	snug_stats stats;
 	if (target_ppm == 0 || snug_stats_get(worker->pools, &stats) != SNUG_OK) return false;
-	return fragmentation_ppm_of(&stats, held->job->options.pools) <= target_ppm;
+	return fragmentation_ppm_of(&stats, held->job->options.pool_mask) <= target_ppm;
 }
 
 /* An interrupted job whose parts have used up a budget, or met the target, has no further part. False: it has. */

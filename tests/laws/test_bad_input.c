@@ -457,7 +457,7 @@ static void defragment_options(void **state) {
 	}
 	snug_defragment_options wrong[2] = {good, good};
 	wrong[0].mode = (snug_defragment_mode)2;
-	wrong[1].pools = SNUG_POOL_BIT(SNUG_POOL_COUNT);
+	wrong[1].pool_mask = SNUG_POOL_BIT(SNUG_POOL_COUNT);
 	for (size_t i = 0; i < 2; i++) {
 		REFUSED(SNUG_ERROR_OPTION, snug_defragment(pools, &wrong[i], &report));
 		REFUSED(SNUG_ERROR_OPTION, snug_defragment_begin(pools, &wrong[i]));

@@ -145,7 +145,7 @@ static void one_pool_only(void **state) {
 		recount before;
 		recount after;
 		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
-		options.pools = SNUG_POOL_BIT(pool);
+		options.pool_mask = SNUG_POOL_BIT(pool);
 		recount_pools(herd.pools, &before);
 		snug_report report = defragment(&options);
 		recount_pools(herd.pools, &after);
@@ -462,7 +462,7 @@ static void pins_of_the_pools_in_scope(void **state) {
 	herd_pin(&herd, 30);
 	for (int pool = SNUG_POOL_SMALL; pool <= SNUG_POOL_MEDIUM; pool++) {
 		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
-		options.pools = SNUG_POOL_BIT(pool);
+		options.pool_mask = SNUG_POOL_BIT(pool);
 		snug_report report = defragment(&options);
 		uint64_t expected = pool == SNUG_POOL_SMALL ? 200 : 2030;
 		REQUIRE(report.pinned_bytes == expected && report.pinned_objects == (pool == SNUG_POOL_SMALL ? 2 : 1),

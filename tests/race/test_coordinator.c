@@ -143,11 +143,11 @@ static void one_worker_one_pool_and_budgets(void **state) {
 	snug_coordinator *coordinator = desk_make(&options);
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	request.worker = 1;
-	request.options.pools = SNUG_POOL_BIT(SNUG_POOL_SMALL);
+	request.options.pool_mask = SNUG_POOL_BIT(SNUG_POOL_SMALL);
 	snug_response response = desk_call(coordinator, &request);
 	assert_int_equal(response.parts, 1);
 	assert_int_equal(response.report.reclaimed_bytes, 0); /* the objects are elsewhere */
-	request.options.pools = 0;
+	request.options.pool_mask = 0;
 	request.options.mode = SNUG_COALESCE;
 	response = desk_call(coordinator, &request);
 	assert_int_equal(response.report.moved_objects, 0);
@@ -177,7 +177,7 @@ static void bad_requests_are_refused_and_audited(void **state) {
 	request.worker = 2;
 	assert_int_equal(desk_refused(coordinator, &request), SNUG_ERROR_WORKER);
 	request.worker = 0;
-	request.options.pools = 8;
+	request.options.pool_mask = 8;
 	assert_int_equal(desk_refused(coordinator, &request), SNUG_ERROR_OPTION);
 	snug_request emergency = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
 	assert_int_equal(desk_refused(coordinator, &emergency), SNUG_ERROR_BUDGET_ZERO);

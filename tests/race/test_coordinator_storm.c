@@ -66,7 +66,7 @@ static snug_request random_request(struct rider *rider) {
 	if (test_random_chance(random, 200)) request.options.mode = SNUG_COALESCE;
 	if (test_random_chance(random, 300)) request.options.budget_bytes = test_random_between(random, 1, 100000);
 	if (test_random_chance(random, 200)) request.options.target_bytes = test_random_between(random, 1, 100000);
-	if (test_random_chance(random, 100)) request.options.pools = (uint32_t)test_random_between(random, 1, 7);
+	if (test_random_chance(random, 100)) request.options.pool_mask = (uint32_t)test_random_between(random, 1, 7);
 	if (test_random_chance(random, 20)) request.worker = 99;
 	if (request.kind == SNUG_REQUEST_EMERGENCY) {
 		request.min_bytes = test_random_between(random, 0, 300000);

@@ -239,7 +239,7 @@ static void nonsense_is_refused(void **state) {
 	job.options.budget_ns = 0;
 	assert_int_equal(ask(&scene, &job), SNUG_ERROR_BUDGET_ZERO);
 	job = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_DEMAND);
-	job.options.pools = 1u << SNUG_POOL_COUNT;
+	job.options.pool_mask = 1u << SNUG_POOL_COUNT;
 	assert_int_equal(ask(&scene, &job), SNUG_ERROR_OPTION);
 	job.kind = JOB_ESTIMATE;
 	assert_int_equal(ask(&scene, &job), SNUG_ERROR_OPTION);

@@ -296,7 +296,7 @@ static snug_defragment_options choose_options(struct operations *operations) {
 	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 	uint64_t some = operations->limit_bytes / 4;
 	options.mode = choose_chance(choices, 900) ? SNUG_COMPACT : SNUG_COALESCE;
-	options.pools = choose_chance(choices, 300) ? (uint32_t)choose_below(choices, 1u << SNUG_POOL_COUNT) : 0;
+	options.pool_mask = choose_chance(choices, 300) ? (uint32_t)choose_below(choices, 1u << SNUG_POOL_COUNT) : 0;
 	options.step_bytes = step_bytes[choose_below(choices, sizeof step_bytes / sizeof *step_bytes)];
 	options.step_ns = choose_budget(operations, 200, 10000);
 	options.budget_bytes = choose_budget(operations, 150, some);

@@ -75,7 +75,7 @@ static void require_report_laws(struct twin *twin, const snug_defragment_options
 			"%llu objects of %llu bytes moved", (unsigned long long)report->moved_objects,
 			(unsigned long long)report->moved_bytes);
 	REQUIRE(report->longest_step_ns <= report->work_ns && report->work_ns <= report->total_ns, "times do not add up");
-	REQUIRE(options->pools != 0 ||
+	REQUIRE(options->pool_mask != 0 ||
 				(report->pinned_objects == twin->pinned_objects && report->pinned_bytes == twin->pinned_bytes),
 			"the report counts %llu pinned objects of %llu bytes", (unsigned long long)report->pinned_objects,
 			(unsigned long long)report->pinned_bytes);

@@ -78,7 +78,7 @@ static void requests_are_checked(void **state) {
 	REFUSED(kind, SNUG_REQUEST_COUNT, SNUG_ERROR_OPTION);
 	REFUSED(worker, 2, SNUG_ERROR_WORKER);
 	REFUSED(options.mode, (snug_defragment_mode)2, SNUG_ERROR_OPTION);
-	REFUSED(options.pools, 8, SNUG_ERROR_OPTION);
+	REFUSED(options.pool_mask, 8, SNUG_ERROR_OPTION);
 	REFUSED(options.step_bytes, 0, SNUG_ERROR_BUDGET_ZERO);
 	REFUSED(options.step_ns, 0, SNUG_ERROR_BUDGET_ZERO);
 	REFUSED(options.budget_bytes, 0, SNUG_ERROR_BUDGET_ZERO);
@@ -87,7 +87,7 @@ static void requests_are_checked(void **state) {
 	REFUSED(kind, SNUG_REQUEST_EMERGENCY, SNUG_ERROR_BUDGET_ZERO);
 	REFUSED(kind, SNUG_REQUEST_SCHEDULE, SNUG_ERROR_SCHEDULE);
 	REFUSED(worker, 1, SNUG_OK);
-	REFUSED(options.pools, 7, SNUG_OK);
+	REFUSED(options.pool_mask, 7, SNUG_OK);
 #undef REFUSED
 	snug_request cancel = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
 	cancel.worker = 99; /* not asked of any */
@@ -111,7 +111,7 @@ static void only_the_same_requests_join(void **state) {
 	DIFFERS(min_bytes, 1);
 	DIFFERS(may_evict, true);
 	DIFFERS(options.mode, SNUG_COALESCE);
-	DIFFERS(options.pools, 1);
+	DIFFERS(options.pool_mask, 1);
 	DIFFERS(options.step_bytes, 1);
 	DIFFERS(options.step_ns, 1);
 	DIFFERS(options.budget_bytes, 1);
