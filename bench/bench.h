@@ -79,8 +79,8 @@ size_t bench_meta_size(bench_random *random, size_t max_bytes);
 
 /* Owner-named pools and the table that their owner keeps: an object's first four bytes are its id, table[id] its reference.
  * `moved` reads the id and writes the entry: the least that a real index has to do. */
-typedef struct bench_heap {
-	snug_pools *pools;
+typedef struct bench_herd {
+	snug_heap *heap;
 	snug_ref *refs;     /* by id; 0: no such object */
 	uint32_t *sizes;    /* by id */
 	uint32_t *free_ids; /* a stack of ids below `ids` without an object */
@@ -88,24 +88,24 @@ typedef struct bench_heap {
 	size_t ids; /* ids ever given */
 	size_t free_id_count;
 	uint64_t live_bytes;
-} bench_heap;
+} bench_herd;
 
 /* `min_object_bytes` bounds the number of objects and with it the tables. */
-void bench_heap_create(bench_heap *heap, const snug_options *options, size_t min_object_bytes);
-void bench_heap_destroy(bench_heap *heap);
-/* Allocates an object and writes all of it. False: the pools are full. */
-bool bench_heap_add(bench_heap *heap, size_t size);
-void bench_heap_remove(bench_heap *heap, size_t id);
+void bench_herd_create(bench_herd *herd, const snug_options *options, size_t min_object_bytes);
+void bench_herd_destroy(bench_herd *herd);
+/* Allocates an object and writes all of it. False: the heap are full. */
+bool bench_herd_add(bench_herd *herd, size_t size);
+void bench_herd_remove(bench_herd *herd, size_t id);
 /* The id of a live object, picked at random; the heap must not be empty. */
-size_t bench_heap_pick(const bench_heap *heap, bench_random *random);
-/* Objects of `size` (0: Meta's sizes up to `max_bytes`) until the pools are full. */
-void bench_heap_fill(bench_heap *heap, bench_random *random, size_t size, size_t max_bytes);
+size_t bench_herd_pick(const bench_herd *herd, bench_random *random);
+/* Objects of `size` (0: Meta's sizes up to `max_bytes`) until the heap are full. */
+void bench_herd_fill(bench_herd *herd, bench_random *random, size_t size, size_t max_bytes);
 
 typedef enum bench_pattern {
 	BENCH_RANDOM,      /* each object goes with probability 1/2 */
 	BENCH_CHECKERBOARD /* every second one goes, in the order of allocation */
 } bench_pattern;
 
-void bench_heap_thin(bench_heap *heap, bench_random *random, bench_pattern pattern);
+void bench_herd_thin(bench_herd *herd, bench_random *random, bench_pattern pattern);
 
 #endif

@@ -4,7 +4,7 @@
  * has connections and code beside it, so this is the most that a server's density can be. The last row of a limit shifts: 30 + 100 bytes,
  * 40 bytes + 1-2 KiB, 30 + 100 bytes again; its figure is that of the end, and must be the first one's.
  *
- * The parts, in percent of the limit: heads of items, index, ghosts and the shard itself, tables of the pools, slots larger than what is in
+ * The parts, in percent of the limit: heads of items, index, ghosts and the shard itself, tables of the heap, slots larger than what is in
  * them ("slots"), free slots and ends of pages ("holes"), pages that are free or not yet taken ("free"). */
 #include "bench.h"
 
@@ -80,8 +80,8 @@ static uint64_t count(snug_shard *shard, const struct sizes *sizes, uint64_t fir
 static snug_shard *make_shard(size_t limit_bytes, const bench_options *options) {
 	snug_shard_options with = SNUG_SHARD_DEFAULTS;
 	snug_shard *shard;
-	with.pools.limit_bytes = limit_bytes;
-	with.pools.huge_pages = options->huge_pages;
+	with.heap.limit_bytes = limit_bytes;
+	with.heap.huge_pages = options->huge_pages;
 	bench_expect_ok(snug_shard_create(&with, &shard), "snug_shard_create");
 	return shard;
 }
@@ -106,15 +106,15 @@ static void run(size_t limit_bytes, const struct sizes *const *phases, size_t ph
 
 static void print_row(const char *name, size_t limit_bytes, const struct figures *of, const bench_options *options) {
 	const snug_shard_stats *stats = &of->stats;
-	const snug_stats *pools = &stats->pools;
+	const snug_stats *heap = &stats->heap;
 	double limit = (double)limit_bytes;
 	double payload = (double)of->payload_bytes / limit;
 	double heads = (double)(stats->item_bytes - of->payload_bytes) / limit;
 	double index = (double)stats->index_bytes / limit;
-	double charged = (double)(pools->charged_bytes - stats->index_bytes) / limit;
-	double metadata = (double)pools->metadata_bytes / limit;
-	double slots = (double)(pools->total.slot_bytes - stats->item_bytes) / limit;
-	double holes = (double)(pools->total.slab_bytes - pools->total.slot_bytes) / limit;
+	double charged = (double)(heap->charged_bytes - stats->index_bytes) / limit;
+	double metadata = (double)heap->metadata_bytes / limit;
+	double slots = (double)(heap->total.slot_bytes - stats->item_bytes) / limit;
+	double holes = (double)(heap->total.slab_bytes - heap->total.slot_bytes) / limit;
 	double free = 1 - payload - heads - index - charged - metadata - slots - holes;
 	if (options->json) {
 		printf("{\"bench\":\"cache-density\",\"sizes\":\"%s\",\"limit_bytes\":%zu,\"payload\":%.5f,\"heads\":%.5f,"

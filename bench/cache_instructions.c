@@ -1,4 +1,4 @@
-/* cache_instructions.c: bench-cache-instructions: calls of a shard for callgrind to count, as bench-instructions does for the pools: inside the
+/* cache_instructions.c: bench-cache-instructions: calls of a shard for callgrind to count, as bench-instructions does for the heap: inside the
  * functions whose names begin with counted_, divided by the number that is printed.
  *
  *     bench-cache-instructions keys|hits|misses|replacements|evictions      counted_NAME
@@ -74,8 +74,8 @@ int main(int argc, char **argv) {
 	static const uint64_t secret[2] = {1, 2}; /* counts that can be repeated */
 	bench_expect_ok(snug_hash_secret_set(secret), "snug_hash_secret_set");
 	bool evicting = strcmp(argv[1], "evictions") == 0;
-	options.pools.limit_bytes = (evicting ? 4 : 64) * MIB;
-	options.pools.page_bytes = 16 * KIB; /* a large cache's */
+	options.heap.limit_bytes = (evicting ? 4 : 64) * MIB;
+	options.heap.page_bytes = 16 * KIB; /* a large cache's */
 	bench_expect_ok(snug_shard_create(&options, &shard), "snug_shard_create");
 	make_texts(texts[0], 0);
 	make_texts(texts[1], ITEMS);

@@ -34,11 +34,11 @@ static const char *const subject_names[SUBJECT_COUNT] = {"none", "malloc", "ref"
 
 #define COUNTED __attribute__((noinline)) void
 
-COUNTED counted_allocations(snug_pools *pools, subject what, uint64_t *names, size_t count);
-COUNTED counted_frees(snug_pools *pools, subject what, const uint64_t *names, size_t count);
-COUNTED counted_moves(snug_pools *pools, snug_report *report);
+COUNTED counted_allocations(snug_heap *heap, subject what, uint64_t *names, size_t count);
+COUNTED counted_frees(snug_heap *heap, subject what, const uint64_t *names, size_t count);
+COUNTED counted_moves(snug_heap *heap, snug_report *report);
 COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count, size_t object_bytes);
-COUNTED counted_asks(snug_pools *pools, bool stats, size_t count);
+COUNTED counted_asks(snug_heap *heap, bool stats, size_t count);
 
 /* ------------------------------------------------------------------ pairs ------------------------------------------------ */
 
@@ -48,19 +48,19 @@ static const size_t batch_sizes[BATCH_COUNT] = {
 	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
 };
 
-COUNTED counted_allocations(snug_pools *pools, subject what, uint64_t *names, size_t count) {
+COUNTED counted_allocations(snug_heap *heap, subject what, uint64_t *names, size_t count) {
 	bool failed = false;
 	if (what == SUBJECT_BATCH) {
 		for (size_t i = 0; i < count; i += BATCH_COUNT) {
-			failed |= snug_ref_alloc_batch(pools, batch_sizes, BATCH_COUNT, names + i) != SNUG_OK;
+			failed |= snug_ref_alloc_batch(heap, batch_sizes, BATCH_COUNT, names + i) != SNUG_OK;
 		}
 	} else if (what == SUBJECT_REF) {
 		for (size_t i = 0; i < count; i++) {
-			failed |= snug_ref_alloc(pools, OBJECT_BYTES, &names[i]) != SNUG_OK;
+			failed |= snug_ref_alloc(heap, OBJECT_BYTES, &names[i]) != SNUG_OK;
 		}
 	} else if (what == SUBJECT_HANDLE) {
 		for (size_t i = 0; i < count; i++) {
-			failed |= snug_alloc(pools, OBJECT_BYTES, &names[i]) != SNUG_OK;
+			failed |= snug_alloc(heap, OBJECT_BYTES, &names[i]) != SNUG_OK;
 		}
 	} else if (what == SUBJECT_MALLOC) {
 		for (size_t i = 0; i < count; i++) {
@@ -78,19 +78,19 @@ COUNTED counted_allocations(snug_pools *pools, subject what, uint64_t *names, si
 	}
 }
 
-COUNTED counted_frees(snug_pools *pools, subject what, const uint64_t *names, size_t count) {
+COUNTED counted_frees(snug_heap *heap, subject what, const uint64_t *names, size_t count) {
 	bool failed = false;
 	if (what == SUBJECT_BATCH) {
 		for (size_t i = 0; i < count; i += BATCH_COUNT) {
-			failed |= snug_ref_free_batch(pools, names + i, batch_sizes, BATCH_COUNT) != SNUG_OK;
+			failed |= snug_ref_free_batch(heap, names + i, batch_sizes, BATCH_COUNT) != SNUG_OK;
 		}
 	} else if (what == SUBJECT_REF) {
 		for (size_t i = 0; i < count; i++) {
-			failed |= snug_ref_free(pools, names[i], OBJECT_BYTES) != SNUG_OK;
+			failed |= snug_ref_free(heap, names[i], OBJECT_BYTES) != SNUG_OK;
 		}
 	} else if (what == SUBJECT_HANDLE) {
 		for (size_t i = 0; i < count; i++) {
-			failed |= snug_free(pools, names[i]) != SNUG_OK;
+			failed |= snug_free(heap, names[i]) != SNUG_OK;
 		}
 	} else if (what == SUBJECT_MALLOC) {
 		for (size_t i = 0; i < count; i++) {
@@ -125,7 +125,7 @@ static void shuffle(uint64_t *names, bench_random *random) {
 /* 1024 objects live; in each turn `turn_count` random ones are freed, then as many allocated. */
 static void run_pairs(const char *name, size_t turn_count, bench_random *random) {
 	static uint64_t names[LIVE_COUNT];
-	snug_pools *pools = NULL;
+	snug_heap *heap = NULL;
 	snug_options options = {.limit_bytes = LIMIT_BYTES};
 	subject what = SUBJECT_NONE;
 	while (what < SUBJECT_COUNT && strcmp(name, subject_names[what]) != 0) {
@@ -137,23 +137,23 @@ static void run_pairs(const char *name, size_t turn_count, bench_random *random)
 	if (what == SUBJECT_REF || what == SUBJECT_BATCH) {
 		options.owner.moved = ignore_move; /* never called: nothing is compacted here */
 	}
-	bench_expect_ok(snug_pools_create(&options, &pools), "snug_pools_create");
-	counted_allocations(pools, what, names, LIVE_COUNT);
+	bench_expect_ok(snug_heap_create(&options, &heap), "snug_heap_create");
+	counted_allocations(heap, what, names, LIVE_COUNT);
 	size_t turns = FREED_COUNT / turn_count;
 	for (size_t turn = 0; turn < turns; turn++) {
 		shuffle(names, random);
-		counted_frees(pools, what, names, turn_count);
-		counted_allocations(pools, what, names, turn_count);
+		counted_frees(heap, what, names, turn_count);
+		counted_allocations(heap, what, names, turn_count);
 	}
 	printf("allocations %zu\nfrees %zu\n", LIVE_COUNT + turns * turn_count, turns * turn_count);
-	snug_pools_destroy(pools);
+	snug_heap_destroy(heap);
 }
 
 /* ------------------------------------------------------------------ moves ------------------------------------------------ */
 
-COUNTED counted_moves(snug_pools *pools, snug_report *report) {
+COUNTED counted_moves(snug_heap *heap, snug_report *report) {
 	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
-	bench_expect_ok(snug_defragment(pools, &options, report), "snug_defragment");
+	bench_expect_ok(snug_defragment(heap, &options, report), "snug_defragment");
 }
 
 COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count, size_t object_bytes) {
@@ -175,48 +175,48 @@ static void run_copies(size_t object_bytes, bench_random *random) {
 }
 
 static void run_moves(const char *name, size_t object_bytes, bench_random *random) {
-	bench_heap heap;
+	bench_herd herd;
 	snug_options options = {.limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
 	snug_report report;
 	if (strcmp(name, "none") == 0) {
 		run_copies(object_bytes, random);
 		return;
 	}
-	bench_heap_create(&heap, &options, object_bytes);
-	bench_heap_fill(&heap, random, object_bytes, object_bytes);
-	bench_heap_thin(&heap, random, BENCH_RANDOM);
-	counted_moves(heap.pools, &report);
+	bench_herd_create(&herd, &options, object_bytes);
+	bench_herd_fill(&herd, random, object_bytes, object_bytes);
+	bench_herd_thin(&herd, random, BENCH_RANDOM);
+	counted_moves(herd.heap, &report);
 	printf("moves %llu\n", (unsigned long long)report.moved_objects);
-	bench_heap_destroy(&heap);
+	bench_herd_destroy(&herd);
 }
 
 /* ------------------------------------------------------------------ asks ------------------------------------------------- */
 
-COUNTED counted_asks(snug_pools *pools, bool stats, size_t count) {
+COUNTED counted_asks(snug_heap *heap, bool stats, size_t count) {
 	static snug_stats snapshot;
 	static snug_report report;
 	for (size_t i = 0; i < count; i++) {
 		if (stats) {
-			bench_expect_ok(snug_stats_get(pools, &snapshot), "snug_stats_get");
+			bench_expect_ok(snug_stats_get(heap, &snapshot), "snug_stats_get");
 		} else {
-			bench_expect_ok(snug_defragment(pools, NULL, &report), "snug_defragment");
+			bench_expect_ok(snug_defragment(heap, NULL, &report), "snug_defragment");
 		}
 	}
 }
 
 /* A heap full of Meta's sizes that was thinned and compacted. */
 static void run_asks(bool stats, bench_random *random) {
-	bench_heap heap;
+	bench_herd herd;
 	snug_options options = {.limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
 	snug_report report;
 	size_t count = 1000;
-	bench_heap_create(&heap, &options, 64);
-	bench_heap_fill(&heap, random, 0, 16 * KIB);
-	bench_heap_thin(&heap, random, BENCH_RANDOM);
-	bench_expect_ok(snug_defragment(heap.pools, NULL, &report), "snug_defragment");
-	counted_asks(heap.pools, stats, count);
+	bench_herd_create(&herd, &options, 64);
+	bench_herd_fill(&herd, random, 0, 16 * KIB);
+	bench_herd_thin(&herd, random, BENCH_RANDOM);
+	bench_expect_ok(snug_defragment(herd.heap, NULL, &report), "snug_defragment");
+	counted_asks(herd.heap, stats, count);
 	printf("asks %zu\n", count);
-	bench_heap_destroy(&heap);
+	bench_herd_destroy(&herd);
 }
 
 static size_t count_of(const char *text, size_t most) {

@@ -20,8 +20,8 @@ typedef struct figures {
 	snug_stats after;
 } figures;
 
-static void stats_of(const bench_heap *heap, snug_stats *out) {
-	bench_expect_ok(snug_stats_get(heap->pools, out), "snug_stats_get");
+static void stats_of(const bench_herd *herd, snug_stats *out) {
+	bench_expect_ok(snug_stats_get(herd->heap, out), "snug_stats_get");
 }
 
 /* Drawn beforehand, because drawing costs as much as allocating. */
@@ -35,23 +35,23 @@ static void draw_sizes(bench_random *random, size_t max_bytes) {
 }
 
 /* Allocates `bytes` more into a full heap. */
-static void churn(bench_heap *heap, bench_random *random, size_t limit_bytes, uint64_t bytes, figures *out) {
+static void churn(bench_herd *herd, bench_random *random, size_t limit_bytes, uint64_t bytes, figures *out) {
 	uint64_t allocated_bytes = 0;
 	uint64_t allocations = 0;
 	uint64_t evictions = 0;
 	uint64_t refusals = 0;
-	uint64_t least_live_bytes = heap->live_bytes;
+	uint64_t least_live_bytes = herd->live_bytes;
 	double sum_live_bytes = 0;
 	uint64_t start_ns = bench_cpu_ns();
 	while (allocated_bytes < bytes) {
 		size_t size = drawn_sizes[allocations % SIZE_COUNT];
-		for (bool full = true; !bench_heap_add(heap, size); full = false) {
+		for (bool full = true; !bench_herd_add(herd, size); full = false) {
 			if (full) {
 				refusals++;
-				sum_live_bytes += (double)heap->live_bytes;
-				least_live_bytes = heap->live_bytes < least_live_bytes ? heap->live_bytes : least_live_bytes;
+				sum_live_bytes += (double)herd->live_bytes;
+				least_live_bytes = herd->live_bytes < least_live_bytes ? herd->live_bytes : least_live_bytes;
 			}
-			bench_heap_remove(heap, bench_heap_pick(heap, random));
+			bench_herd_remove(herd, bench_herd_pick(herd, random));
 			evictions++;
 		}
 		allocated_bytes += size;
@@ -64,17 +64,17 @@ static void churn(bench_heap *heap, bench_random *random, size_t limit_bytes, ui
 }
 
 static void run(size_t limit_bytes, size_t max_bytes, const bench_options *options, figures *out) {
-	bench_heap heap;
+	bench_herd herd;
 	bench_random random;
-	snug_options pools = {.limit_bytes = limit_bytes, .huge_pages = options->huge_pages};
+	snug_options heap_options = {.limit_bytes = limit_bytes, .huge_pages = options->huge_pages};
 	bench_random_init(&random, options->seed);
-	bench_heap_create(&heap, &pools, META_MIN_BYTES);
-	bench_heap_fill(&heap, &random, 0, max_bytes);
-	stats_of(&heap, &out->before);
+	bench_herd_create(&herd, &heap_options, META_MIN_BYTES);
+	bench_herd_fill(&herd, &random, 0, max_bytes);
+	stats_of(&herd, &out->before);
 	draw_sizes(&random, max_bytes);
-	churn(&heap, &random, limit_bytes, 2 * limit_bytes, out);
-	stats_of(&heap, &out->after);
-	bench_heap_destroy(&heap);
+	churn(&herd, &random, limit_bytes, 2 * limit_bytes, out);
+	stats_of(&herd, &out->after);
+	bench_herd_destroy(&herd);
 }
 
 static void print_row(size_t limit_bytes, size_t max_bytes, const figures *of, const bench_options *options) {

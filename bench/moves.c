@@ -62,16 +62,17 @@ static double stream_gbps(const copy_buffer *buffer) {
 
 static void compact(double *figures, size_t object_bytes, bench_pattern pattern, size_t heap_bytes,
 					const bench_options *options, bench_random *random) {
-	bench_heap heap;
-	snug_options pools = {.limit_bytes = heap_bytes, .huge_pages = options->huge_pages, .no_compaction_in_alloc = true};
+	bench_herd herd;
+	snug_options heap_options = {
+		.limit_bytes = heap_bytes, .huge_pages = options->huge_pages, .no_compaction_in_alloc = true};
 	snug_defragment_options whole = SNUG_DEFRAGMENT_DEFAULTS;
 	snug_report report;
 	whole.step_bytes = MIB;
-	bench_heap_create(&heap, &pools, object_bytes);
-	bench_heap_fill(&heap, random, object_bytes, object_bytes);
-	bench_heap_thin(&heap, random, pattern);
+	bench_herd_create(&herd, &heap_options, object_bytes);
+	bench_herd_fill(&herd, random, object_bytes, object_bytes);
+	bench_herd_thin(&herd, random, pattern);
 	uint64_t start_ns = bench_cpu_ns();
-	bench_expect_ok(snug_defragment(heap.pools, &whole, &report), "snug_defragment");
+	bench_expect_ok(snug_defragment(herd.heap, &whole, &report), "snug_defragment");
 	double elapsed_ns = (double)(bench_cpu_ns() - start_ns);
 	if (report.moved_objects == 0) {
 		bench_fail("nothing moved: %s", snug_outcome_text(report.outcome));
@@ -79,7 +80,7 @@ static void compact(double *figures, size_t object_bytes, bench_pattern pattern,
 	figures[MOVE_NS] = elapsed_ns / (double)report.moved_objects;
 	figures[MOVE_BYTES] = (double)report.moved_bytes / (double)report.moved_objects;
 	figures[MOVE_GBPS] = (double)report.moved_bytes / elapsed_ns;
-	bench_heap_destroy(&heap);
+	bench_herd_destroy(&herd);
 }
 
 static void measure(double *figures, size_t object_bytes, bench_pattern pattern, const copy_buffer *buffer,

@@ -17,7 +17,7 @@
 #define SIZE_TABLE_COUNT 4096
 
 typedef struct pairs_heap {
-	snug_pools *pools;
+	snug_heap *heap;
 	uint64_t *names; /* 0: no object, between the two halves of a batch */
 	size_t count;
 	bench_random random;
@@ -27,13 +27,13 @@ typedef struct pairs_heap {
 
 #define INLINED static inline __attribute__((always_inline))
 
-typedef uint64_t allocate_function(pairs_heap *heap, size_t size, size_t index);
-typedef void free_function(pairs_heap *heap, uint64_t name);
-typedef void allocate_many_function(pairs_heap *heap, const size_t *indexes, const size_t *sizes, size_t count);
-typedef void free_many_function(pairs_heap *heap, const size_t *indexes, size_t count);
+typedef uint64_t allocate_function(pairs_heap *herd, size_t size, size_t index);
+typedef void free_function(pairs_heap *herd, uint64_t name);
+typedef void allocate_many_function(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count);
+typedef void free_many_function(pairs_heap *herd, const size_t *indexes, size_t count);
 
-INLINED size_t draw_size(pairs_heap *heap) {
-	return heap->sizes[heap->next_size++ % SIZE_TABLE_COUNT];
+INLINED size_t draw_size(pairs_heap *herd) {
+	return herd->sizes[herd->next_size++ % SIZE_TABLE_COUNT];
 }
 
 static void require(bool condition, const char *what) {
@@ -44,9 +44,9 @@ static void require(bool condition, const char *what) {
 
 /* ------------------------------------------------------------------ malloc ----------------------------------------------- */
 
-INLINED uint64_t malloc_allocate(pairs_heap *heap, size_t size, size_t index) {
+INLINED uint64_t malloc_allocate(pairs_heap *herd, size_t size, size_t index) {
 	uint64_t *object = malloc(size);
-	(void)heap;
+	(void)herd;
 	if (object == NULL) {
 		abort();
 	}
@@ -54,8 +54,8 @@ INLINED uint64_t malloc_allocate(pairs_heap *heap, size_t size, size_t index) {
 	return (uint64_t)(uintptr_t)object;
 }
 
-INLINED void malloc_free(pairs_heap *heap, uint64_t name) {
-	(void)heap;
+INLINED void malloc_free(pairs_heap *herd, uint64_t name) {
+	(void)herd;
 	free((void *)(uintptr_t)name);
 }
 
@@ -73,181 +73,181 @@ INLINED size_t size_of(uint64_t name) {
 	return (size_t)(name >> SNUG_REF_BITS);
 }
 
-INLINED uint64_t ref_allocate(pairs_heap *heap, size_t size, size_t index) {
+INLINED uint64_t ref_allocate(pairs_heap *herd, size_t size, size_t index) {
 	snug_ref ref = 0;
 	uint64_t stored = index;
-	if (snug_ref_alloc(heap->pools, size, &ref) != SNUG_OK) {
+	if (snug_ref_alloc(herd->heap, size, &ref) != SNUG_OK) {
 		abort();
 	}
-	memcpy(snug_ref_at(heap->pools, ref), &stored, sizeof stored);
+	memcpy(snug_ref_at(herd->heap, ref), &stored, sizeof stored);
 	return name_of(ref, size);
 }
 
-INLINED void ref_free(pairs_heap *heap, uint64_t name) {
-	if (snug_ref_free(heap->pools, ref_of(name), size_of(name)) != SNUG_OK) {
+INLINED void ref_free(pairs_heap *herd, uint64_t name) {
+	if (snug_ref_free(herd->heap, ref_of(name), size_of(name)) != SNUG_OK) {
 		abort();
 	}
 }
 
-INLINED void ref_allocate_many(pairs_heap *heap, const size_t *indexes, const size_t *sizes, size_t count) {
+INLINED void ref_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count) {
 	snug_ref refs[PAIRS_BATCH_COUNT];
-	if (snug_ref_alloc_batch(heap->pools, sizes, count, refs) != SNUG_OK) {
+	if (snug_ref_alloc_batch(herd->heap, sizes, count, refs) != SNUG_OK) {
 		abort();
 	}
 	for (size_t i = 0; i < count; i++) {
 		uint64_t stored = indexes[i];
-		memcpy(snug_ref_at(heap->pools, refs[i]), &stored, sizeof stored);
-		heap->names[indexes[i]] = name_of(refs[i], sizes[i]);
+		memcpy(snug_ref_at(herd->heap, refs[i]), &stored, sizeof stored);
+		herd->names[indexes[i]] = name_of(refs[i], sizes[i]);
 	}
 }
 
-INLINED void ref_free_many(pairs_heap *heap, const size_t *indexes, size_t count) {
+INLINED void ref_free_many(pairs_heap *herd, const size_t *indexes, size_t count) {
 	snug_ref refs[PAIRS_BATCH_COUNT];
 	size_t sizes[PAIRS_BATCH_COUNT];
 	for (size_t i = 0; i < count; i++) {
-		refs[i] = ref_of(heap->names[indexes[i]]);
-		sizes[i] = size_of(heap->names[indexes[i]]);
-		heap->names[indexes[i]] = 0;
+		refs[i] = ref_of(herd->names[indexes[i]]);
+		sizes[i] = size_of(herd->names[indexes[i]]);
+		herd->names[indexes[i]] = 0;
 	}
-	if (snug_ref_free_batch(heap->pools, refs, sizes, count) != SNUG_OK) {
+	if (snug_ref_free_batch(herd->heap, refs, sizes, count) != SNUG_OK) {
 		abort();
 	}
 }
 
 static void ref_moved(void *context, snug_ref from, snug_ref to, size_t size) {
-	pairs_heap *heap = context;
+	pairs_heap *herd = context;
 	uint64_t index;
 	(void)from;
 	(void)size;
-	memcpy(&index, snug_ref_at(heap->pools, to), sizeof index);
-	heap->names[index] = name_of(to, size_of(heap->names[index]));
+	memcpy(&index, snug_ref_at(herd->heap, to), sizeof index);
+	herd->names[index] = name_of(to, size_of(herd->names[index]));
 }
 
 /* ------------------------------------------------------------------ handles ---------------------------------------------- */
 
-INLINED uint64_t handle_allocate(pairs_heap *heap, size_t size, size_t index) {
+INLINED uint64_t handle_allocate(pairs_heap *herd, size_t size, size_t index) {
 	snug_handle handle = 0;
 	uint64_t stored = index;
 	void *object = NULL;
-	if (snug_alloc(heap->pools, size, &handle) != SNUG_OK) {
+	if (snug_alloc(herd->heap, size, &handle) != SNUG_OK) {
 		abort();
 	}
-	if (snug_ptr(heap->pools, handle, &object) == SNUG_OK) {
+	if (snug_ptr(herd->heap, handle, &object) == SNUG_OK) {
 		memcpy(object, &stored, sizeof stored);
-	} else if (snug_write(heap->pools, handle, 0, &stored, sizeof stored) != SNUG_OK) {
+	} else if (snug_write(herd->heap, handle, 0, &stored, sizeof stored) != SNUG_OK) {
 		abort(); /* stored in fragments, then */
 	}
 	return handle;
 }
 
-INLINED void handle_free(pairs_heap *heap, uint64_t name) {
-	if (snug_free(heap->pools, name) != SNUG_OK) {
+INLINED void handle_free(pairs_heap *herd, uint64_t name) {
+	if (snug_free(herd->heap, name) != SNUG_OK) {
 		abort();
 	}
 }
 
 /* ------------------------------------------------------------------ the loops -------------------------------------------- */
 
-INLINED void run_single(pairs_heap *heap, uint64_t pairs, allocate_function *allocate, free_function *release) {
+INLINED void run_single(pairs_heap *herd, uint64_t pairs, allocate_function *allocate, free_function *release) {
 	for (uint64_t i = 0; i < pairs; i++) {
-		size_t index = bench_random_below(&heap->random, heap->count);
-		release(heap, heap->names[index]);
-		heap->names[index] = allocate(heap, draw_size(heap), index);
+		size_t index = bench_random_below(&herd->random, herd->count);
+		release(herd, herd->names[index]);
+		herd->names[index] = allocate(herd, draw_size(herd), index);
 	}
 }
 
-INLINED void allocate_each(pairs_heap *heap, const size_t *indexes, const size_t *sizes, size_t count,
+INLINED void allocate_each(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count,
 						   allocate_function *allocate) {
 	for (size_t i = 0; i < count; i++) {
-		heap->names[indexes[i]] = allocate(heap, sizes[i], indexes[i]);
+		herd->names[indexes[i]] = allocate(herd, sizes[i], indexes[i]);
 	}
 }
 
-INLINED void free_each(pairs_heap *heap, const size_t *indexes, size_t count, free_function *release) {
+INLINED void free_each(pairs_heap *herd, const size_t *indexes, size_t count, free_function *release) {
 	for (size_t i = 0; i < count; i++) {
-		release(heap, heap->names[indexes[i]]);
-		heap->names[indexes[i]] = 0;
+		release(herd, herd->names[indexes[i]]);
+		herd->names[indexes[i]] = 0;
 	}
 }
 
 /* Distinct random objects: every batch starts at a random place and takes random strides of its own. */
-INLINED void pick_distinct(pairs_heap *heap, size_t *indexes, size_t count) {
-	size_t stride = heap->count / count;
-	size_t base = bench_random_below(&heap->random, heap->count);
+INLINED void pick_distinct(pairs_heap *herd, size_t *indexes, size_t count) {
+	size_t stride = herd->count / count;
+	size_t base = bench_random_below(&herd->random, herd->count);
 	for (size_t i = 0; i < count; i++) {
-		size_t index = base + i * stride + bench_random_below(&heap->random, stride);
-		index -= index >= heap->count ? heap->count : 0;
+		size_t index = base + i * stride + bench_random_below(&herd->random, stride);
+		index -= index >= herd->count ? herd->count : 0;
 		indexes[i] = index;
 	}
 }
 
-INLINED void run_batches(pairs_heap *heap, uint64_t pairs, allocate_many_function *allocate_many,
+INLINED void run_batches(pairs_heap *herd, uint64_t pairs, allocate_many_function *allocate_many,
 						 free_many_function *free_many) {
 	for (uint64_t done = 0; done < pairs; done += PAIRS_BATCH_COUNT) {
 		size_t indexes[PAIRS_BATCH_COUNT];
 		size_t sizes[PAIRS_BATCH_COUNT];
-		pick_distinct(heap, indexes, PAIRS_BATCH_COUNT);
+		pick_distinct(herd, indexes, PAIRS_BATCH_COUNT);
 		for (size_t i = 0; i < PAIRS_BATCH_COUNT; i++) {
-			sizes[i] = draw_size(heap);
+			sizes[i] = draw_size(herd);
 		}
-		free_many(heap, indexes, PAIRS_BATCH_COUNT);
-		allocate_many(heap, indexes, sizes, PAIRS_BATCH_COUNT);
+		free_many(herd, indexes, PAIRS_BATCH_COUNT);
+		allocate_many(herd, indexes, sizes, PAIRS_BATCH_COUNT);
 	}
 }
 
-INLINED void malloc_allocate_many(pairs_heap *heap, const size_t *indexes, const size_t *sizes, size_t count) {
-	allocate_each(heap, indexes, sizes, count, malloc_allocate);
+INLINED void malloc_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count) {
+	allocate_each(herd, indexes, sizes, count, malloc_allocate);
 }
 
-INLINED void malloc_free_many(pairs_heap *heap, const size_t *indexes, size_t count) {
-	free_each(heap, indexes, count, malloc_free);
+INLINED void malloc_free_many(pairs_heap *herd, const size_t *indexes, size_t count) {
+	free_each(herd, indexes, count, malloc_free);
 }
 
-INLINED void handle_allocate_many(pairs_heap *heap, const size_t *indexes, const size_t *sizes, size_t count) {
-	allocate_each(heap, indexes, sizes, count, handle_allocate);
+INLINED void handle_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count) {
+	allocate_each(herd, indexes, sizes, count, handle_allocate);
 }
 
-INLINED void handle_free_many(pairs_heap *heap, const size_t *indexes, size_t count) {
-	free_each(heap, indexes, count, handle_free);
+INLINED void handle_free_many(pairs_heap *herd, const size_t *indexes, size_t count) {
+	free_each(herd, indexes, count, handle_free);
 }
 
-typedef void run_function(pairs_heap *heap, uint64_t pairs);
+typedef void run_function(pairs_heap *herd, uint64_t pairs);
 
-static void run_malloc_single(pairs_heap *heap, uint64_t pairs) {
-	run_single(heap, pairs, malloc_allocate, malloc_free);
+static void run_malloc_single(pairs_heap *herd, uint64_t pairs) {
+	run_single(herd, pairs, malloc_allocate, malloc_free);
 }
 
-static void run_ref_single(pairs_heap *heap, uint64_t pairs) {
-	run_single(heap, pairs, ref_allocate, ref_free);
+static void run_ref_single(pairs_heap *herd, uint64_t pairs) {
+	run_single(herd, pairs, ref_allocate, ref_free);
 }
 
-static void run_handle_single(pairs_heap *heap, uint64_t pairs) {
-	run_single(heap, pairs, handle_allocate, handle_free);
+static void run_handle_single(pairs_heap *herd, uint64_t pairs) {
+	run_single(herd, pairs, handle_allocate, handle_free);
 }
 
-static void run_malloc_batches(pairs_heap *heap, uint64_t pairs) {
-	run_batches(heap, pairs, malloc_allocate_many, malloc_free_many);
+static void run_malloc_batches(pairs_heap *herd, uint64_t pairs) {
+	run_batches(herd, pairs, malloc_allocate_many, malloc_free_many);
 }
 
-static void run_ref_batches(pairs_heap *heap, uint64_t pairs) {
-	run_batches(heap, pairs, ref_allocate_many, ref_free_many);
+static void run_ref_batches(pairs_heap *herd, uint64_t pairs) {
+	run_batches(herd, pairs, ref_allocate_many, ref_free_many);
 }
 
-static void run_handle_batches(pairs_heap *heap, uint64_t pairs) {
-	run_batches(heap, pairs, handle_allocate_many, handle_free_many);
+static void run_handle_batches(pairs_heap *herd, uint64_t pairs) {
+	run_batches(herd, pairs, handle_allocate_many, handle_free_many);
 }
 
 /* ------------------------------------------------------------------ the child -------------------------------------------- */
 
-static void draw_sizes(pairs_heap *heap, pairs_sizes kind) {
+static void draw_sizes(pairs_heap *herd, pairs_sizes kind) {
 	for (size_t i = 0; i < SIZE_TABLE_COUNT; i++) {
 		size_t size = 100;
 		if (kind == PAIRS_64_TO_256) {
-			size = 64 + bench_random_below(&heap->random, 193);
+			size = 64 + bench_random_below(&herd->random, 193);
 		} else if (kind == PAIRS_META) {
-			size = bench_meta_size(&heap->random, PAIRS_META_MAX_BYTES);
+			size = bench_meta_size(&herd->random, PAIRS_META_MAX_BYTES);
 		}
-		heap->sizes[i] = (uint32_t)size;
+		herd->sizes[i] = (uint32_t)size;
 	}
 }
 
@@ -255,27 +255,27 @@ static void draw_sizes(pairs_heap *heap, pairs_sizes kind) {
  * decides the page size, and is the same for few live bytes: those stand for the part of a large heap that is in use just now. */
 #define LIMIT_BYTES (320 * MIB)
 
-static void create_pools(pairs_heap *heap, const pairs_setup *setup) {
+static void create_heap(pairs_heap *herd, const pairs_setup *setup) {
 	snug_options options = {.limit_bytes = LIMIT_BYTES, .huge_pages = setup->huge_pages};
 	if (setup->reference) {
-		options.owner = (snug_owner){.moved = ref_moved, .context = heap};
+		options.owner = (snug_owner){.moved = ref_moved, .context = herd};
 	}
-	bench_expect_ok(snug_pools_create(&options, &heap->pools), "snug_pools_create");
+	bench_expect_ok(snug_heap_create(&options, &herd->heap), "snug_heap_create");
 }
 
-static void fill(pairs_heap *heap, const pairs_setup *setup) {
+static void fill(pairs_heap *herd, const pairs_setup *setup) {
 	uint64_t sum = 0;
 	for (size_t i = 0; i < SIZE_TABLE_COUNT; i++) {
-		sum += heap->sizes[i];
+		sum += herd->sizes[i];
 	}
-	heap->count = (size_t)(setup->live_bytes * SIZE_TABLE_COUNT / sum);
-	heap->names = bench_map(heap->count * sizeof heap->names[0], setup->huge_pages);
-	for (size_t i = 0; i < heap->count; i++) {
-		size_t size = draw_size(heap);
+	herd->count = (size_t)(setup->live_bytes * SIZE_TABLE_COUNT / sum);
+	herd->names = bench_map(herd->count * sizeof herd->names[0], setup->huge_pages);
+	for (size_t i = 0; i < herd->count; i++) {
+		size_t size = draw_size(herd);
 		if (setup->malloc) {
-			heap->names[i] = malloc_allocate(heap, size, i);
+			herd->names[i] = malloc_allocate(herd, size, i);
 		} else {
-			heap->names[i] = setup->reference ? ref_allocate(heap, size, i) : handle_allocate(heap, size, i);
+			herd->names[i] = setup->reference ? ref_allocate(herd, size, i) : handle_allocate(herd, size, i);
 		}
 	}
 }
@@ -289,26 +289,26 @@ static void answer(int output, uint64_t elapsed_ns) {
 }
 
 void pairs_child_run(const pairs_setup *setup, int input, int output) {
-	static pairs_heap heap;
+	static pairs_heap herd;
 	run_function *single = run_malloc_single;
 	run_function *batches = run_malloc_batches;
-	bench_random_init(&heap.random, setup->seed);
-	draw_sizes(&heap, setup->sizes);
+	bench_random_init(&herd.random, setup->seed);
+	draw_sizes(&herd, setup->sizes);
 	if (!setup->malloc) {
-		create_pools(&heap, setup);
+		create_heap(&herd, setup);
 		single = setup->reference ? run_ref_single : run_handle_single;
 		batches = setup->reference ? run_ref_batches : run_handle_batches;
 	}
-	fill(&heap, setup);
-	single(&heap, 2 * heap.count); /* shuffles: addresses are then random in the order of the table */
+	fill(&herd, setup);
+	single(&herd, 2 * herd.count); /* shuffles: addresses are then random in the order of the table */
 	answer(output, 0);
 	pairs_command command;
 	while (read_command(input, &command)) {
 		uint64_t start_ns = bench_cpu_ns();
 		if (command.mode == PAIRS_SINGLE) {
-			single(&heap, command.pairs);
+			single(&herd, command.pairs);
 		} else {
-			batches(&heap, command.pairs);
+			batches(&herd, command.pairs);
 		}
 		answer(output, bench_cpu_ns() - start_ns);
 	}

@@ -29,35 +29,35 @@ typedef struct pauses {
 	uint64_t reclaimed_bytes;
 } pauses;
 
-static void compact_in_steps(bench_heap *heap, pauses *out) {
+static void compact_in_steps(bench_herd *herd, pauses *out) {
 	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 	snug_report report;
 	bool done = false;
 	uint64_t start_ns = bench_now_ns();
-	bench_expect_ok(snug_defragment_begin(heap->pools, &options), "snug_defragment_begin");
+	bench_expect_ok(snug_defragment_begin(herd->heap, &options), "snug_defragment_begin");
 	snug_histogram_add(&out->begins, bench_now_ns() - start_ns);
 	while (!done) {
 		start_ns = bench_now_ns();
-		bench_expect_ok(snug_defragment_step(heap->pools, &done), "snug_defragment_step");
+		bench_expect_ok(snug_defragment_step(herd->heap, &done), "snug_defragment_step");
 		snug_histogram_add(&out->steps, bench_now_ns() - start_ns);
 	}
 	start_ns = bench_now_ns();
-	bench_expect_ok(snug_defragment_end(heap->pools, &report), "snug_defragment_end");
+	bench_expect_ok(snug_defragment_end(herd->heap, &report), "snug_defragment_end");
 	snug_histogram_add(&out->ends, bench_now_ns() - start_ns);
 	out->moved_objects += report.moved_objects;
 	out->reclaimed_bytes += report.reclaimed_bytes;
 }
 
 static void run(const workload *what, const bench_options *options, bench_random *random, pauses *out) {
-	bench_heap heap;
-	snug_options pools = {.limit_bytes = options->quick ? 16 * MIB : 256 * MIB,
-						  .huge_pages = options->huge_pages,
-						  .no_compaction_in_alloc = true};
-	bench_heap_create(&heap, &pools, what->object_bytes != 0 ? what->object_bytes : META_MIN_BYTES);
-	bench_heap_fill(&heap, random, what->object_bytes, META_MAX_BYTES);
-	bench_heap_thin(&heap, random, BENCH_RANDOM);
-	compact_in_steps(&heap, out);
-	bench_heap_destroy(&heap);
+	bench_herd herd;
+	snug_options heap_options = {.limit_bytes = options->quick ? 16 * MIB : 256 * MIB,
+								 .huge_pages = options->huge_pages,
+								 .no_compaction_in_alloc = true};
+	bench_herd_create(&herd, &heap_options, what->object_bytes != 0 ? what->object_bytes : META_MIN_BYTES);
+	bench_herd_fill(&herd, random, what->object_bytes, META_MAX_BYTES);
+	bench_herd_thin(&herd, random, BENCH_RANDOM);
+	compact_in_steps(&herd, out);
+	bench_herd_destroy(&herd);
 }
 
 static void run_memcpy(const bench_options *options, bench_random *random, pauses *out) {

@@ -21,7 +21,7 @@ typedef enum condition { HOT, COLD, CHURNED, CONDITION_COUNT } condition;
 static const char *const condition_names[CONDITION_COUNT] = {"hot", "cold", "after churn"};
 
 typedef struct probe {
-	bench_heap *heap;
+	bench_herd *herd;
 	bench_random *random;
 	unsigned char *evict;
 	uint64_t found_work; /* calls that were not about nothing */
@@ -31,28 +31,28 @@ typedef bool ask_function(probe *on); /* false: it found something to do, its ti
 
 static bool ask_stats(probe *on) {
 	snug_stats stats;
-	bench_expect_ok(snug_stats_get(on->heap->pools, &stats), "snug_stats_get");
+	bench_expect_ok(snug_stats_get(on->herd->heap, &stats), "snug_stats_get");
 	return true;
 }
 
 static bool ask_defragment(probe *on) {
 	static snug_report report;
-	bench_expect_ok(snug_defragment(on->heap->pools, NULL, &report), "snug_defragment");
+	bench_expect_ok(snug_defragment(on->herd->heap, NULL, &report), "snug_defragment");
 	return report.outcome == SNUG_OUTCOME_NOTHING && report.moved_objects == 0;
 }
 
 static bool ask_estimate(probe *on) {
 	snug_estimate_report report;
-	bench_expect_ok(snug_estimate(on->heap->pools, NULL, &report), "snug_estimate");
+	bench_expect_ok(snug_estimate(on->herd->heap, NULL, &report), "snug_estimate");
 	return report.outcome == SNUG_OUTCOME_NOTHING;
 }
 
 static void replace_objects(probe *on, size_t count) {
 	for (size_t i = 0; i < count; i++) {
-		size_t id = bench_heap_pick(on->heap, on->random);
-		size_t size = on->heap->sizes[id];
-		bench_heap_remove(on->heap, id);
-		if (!bench_heap_add(on->heap, size)) {
+		size_t id = bench_herd_pick(on->herd, on->random);
+		size_t size = on->herd->sizes[id];
+		bench_herd_remove(on->herd, id);
+		if (!bench_herd_add(on->herd, size)) {
 			bench_fail("an object's own room was not free again");
 		}
 	}
@@ -97,50 +97,50 @@ static void measure(const char *name, probe *on, ask_function *ask, condition st
 	}
 }
 
-/* Objects of every size up to a page, until the pools are full. */
-static void fill_evenly(bench_heap *heap, bench_random *random) {
-	size_t max_bytes = snug_contiguous_max(heap->pools);
-	while (bench_heap_add(heap, 8 + bench_random_below(random, max_bytes - 7))) {
+/* Objects of every size up to a page, until the heap are full. */
+static void fill_evenly(bench_herd *herd, bench_random *random) {
+	size_t max_bytes = snug_contiguous_max(herd->heap);
+	while (bench_herd_add(herd, 8 + bench_random_below(random, max_bytes - 7))) {
 	}
 }
 
 static void measure_stats(probe *on, const bench_options *options) {
-	bench_heap heap;
-	snug_options pools = {.limit_bytes = options->quick ? 16 * MIB : 256 * MIB};
-	bench_heap_create(&heap, &pools, META_MIN_BYTES);
-	on->heap = &heap;
-	bench_heap_fill(&heap, on->random, 0, META_MAX_BYTES);
-	for (size_t id = 0; id < heap.ids; id += 3) {
-		bench_heap_remove(&heap, id);
+	bench_herd herd;
+	snug_options heap_options = {.limit_bytes = options->quick ? 16 * MIB : 256 * MIB};
+	bench_herd_create(&herd, &heap_options, META_MIN_BYTES);
+	on->herd = &herd;
+	bench_herd_fill(&herd, on->random, 0, META_MAX_BYTES);
+	for (size_t id = 0; id < herd.ids; id += 3) {
+		bench_herd_remove(&herd, id);
 	}
-	fill_evenly(&heap, on->random);
+	fill_evenly(&herd, on->random);
 	snug_stats stats;
-	bench_expect_ok(snug_stats_get(heap.pools, &stats), "snug_stats_get");
+	bench_expect_ok(snug_stats_get(herd.heap, &stats), "snug_stats_get");
 	if (!options->json) {
 		printf("(%u size classes active, %llu objects)\n", stats.total.active_classes,
 			   (unsigned long long)stats.objects);
 	}
 	measure("stats", on, ask_stats, HOT, options);
 	measure("stats", on, ask_stats, COLD, options);
-	bench_heap_destroy(&heap);
+	bench_herd_destroy(&herd);
 }
 
 static void measure_nothing(probe *on, const bench_options *options) {
-	bench_heap heap;
-	snug_options pools = {.limit_bytes = options->quick ? 64 * MIB : 1024 * MIB};
+	bench_herd herd;
+	snug_options heap_options = {.limit_bytes = options->quick ? 64 * MIB : 1024 * MIB};
 	snug_report report;
-	bench_heap_create(&heap, &pools, META_MIN_BYTES);
-	on->heap = &heap;
-	bench_heap_fill(&heap, on->random, 0, META_MAX_BYTES);
-	bench_heap_thin(&heap, on->random, BENCH_RANDOM);
-	bench_expect_ok(snug_defragment(heap.pools, NULL, &report), "snug_defragment");
+	bench_herd_create(&herd, &heap_options, META_MIN_BYTES);
+	on->herd = &herd;
+	bench_herd_fill(&herd, on->random, 0, META_MAX_BYTES);
+	bench_herd_thin(&herd, on->random, BENCH_RANDOM);
+	bench_expect_ok(snug_defragment(herd.heap, NULL, &report), "snug_defragment");
 	for (condition state = HOT; state < CONDITION_COUNT; state++) {
 		measure("defragment, nothing to gain", on, ask_defragment, state, options);
 	}
 	for (condition state = HOT; state <= COLD; state++) {
 		measure("estimate, nothing to gain", on, ask_estimate, state, options);
 	}
-	bench_heap_destroy(&heap);
+	bench_herd_destroy(&herd);
 }
 
 int main(int argc, char **argv) {

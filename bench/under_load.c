@@ -40,11 +40,11 @@ struct probe {
 	snug_histogram turns[MODES];
 };
 
-static bool note_turn(void *context, uint32_t worker, snug_pools *pools) {
+static bool note_turn(void *context, uint32_t worker, snug_heap *heap) {
 	struct probe *probe = context;
 	uint64_t now_ns = bench_now_ns();
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	if (probe->last_ns != 0) snug_histogram_add(&probe->turns[atomic_load(&probe->mode)], now_ns - probe->last_ns);
 	probe->last_ns = now_ns;
 	return false;
@@ -162,7 +162,7 @@ static void *run_load(void *context) {
 	return NULL;
 }
 
-/* Fills nearly nine tenths of the pools, then frees a random half. */
+/* Fills nearly nine tenths of the heap, then frees a random half. */
 static void fragment(struct load *load, size_t limit_bytes) {
 	snug_operation operations[BATCH];
 	uint64_t live_bytes = 0;
@@ -297,7 +297,7 @@ static double idle_share(time_t seconds) {
 	snug_coordinator_options coordinator_options = SNUG_COORDINATOR_DEFAULTS;
 	snug_coordinator *coordinator;
 	options.count = IDLE_WORKERS;
-	options.pools.limit_bytes = MIB;
+	options.heap.limit_bytes = MIB;
 	bench_expect_ok(snug_workers_create(&options, &coordinator_options.workers), "create workers");
 	bench_expect_ok(snug_coordinator_create(&coordinator_options, &coordinator), "create coordinator");
 	struct timespec settle = {.tv_nsec = 50000000}, pause = {.tv_sec = seconds};
@@ -369,8 +369,8 @@ int main(int argc, char **argv) {
 		snug_histogram_init(&probe.turns[mode]);
 		snug_histogram_init(&load.latency_ns[mode]);
 	}
-	workers.pools.limit_bytes = limit_bytes;
-	workers.pools.populate = true;
+	workers.heap.limit_bytes = limit_bytes;
+	workers.heap.populate = true;
 	workers.hook = (snug_worker_hook){.context = &probe, .turn = note_turn, .sleep = sleep_unnoted};
 	bench_expect_ok(snug_workers_create(&workers, &stage.workers), "create workers");
 	coordinator.workers = stage.workers;

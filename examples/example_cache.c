@@ -32,12 +32,12 @@ static void print_figures(snug_shard *shard, const char *when) {
 	check(snug_shard_stats_get(shard, &stats), "stats");
 	printf("%-28s %8" PRIu64 " items, %5.1f MiB of them, %8" PRIu64 " evicted, %4.1f%% of the limit is items\n", when,
 		   stats.items, (double)stats.item_bytes / (1 << 20), stats.evictions,
-		   100.0 * (double)stats.item_bytes / (double)stats.pools.limit_bytes);
+		   100.0 * (double)stats.item_bytes / (double)stats.heap.limit_bytes);
 }
 
 int main(void) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	options.pools.limit_bytes = (size_t)16 << 20; /* everything: items, index, bookkeeping */
+	options.heap.limit_bytes = (size_t)16 << 20; /* everything: items, index, bookkeeping */
 	snug_shard *shard;
 	check(snug_shard_create(&options, &shard), "create");
 

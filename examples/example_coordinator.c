@@ -1,4 +1,4 @@
-/* example_coordinator.c: two workers with fragmented pools, and a coordinator that says what cleaning them up would gain, does it,
+/* example_coordinator.c: two workers with fragmented heaps, and a coordinator that says what cleaning them up would gain, does it,
  * keeps a schedule, and shows its audit.
  *
  *     cc example_coordinator.c $(pkg-config --cflags --libs snug) && ./a.out
@@ -55,7 +55,7 @@ static void print_audit(snug_coordinator *coordinator) {
 int main(void) {
 	snug_workers_options crew = SNUG_WORKERS_DEFAULTS;
 	crew.count = 2;
-	crew.pools.limit_bytes = (size_t)4 << 20; /* of each worker */
+	crew.heap.limit_bytes = (size_t)4 << 20; /* of each worker */
 	snug_workers *workers;
 	check(snug_workers_create(&crew, &workers), "create workers");
 	make_holes(workers);

@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define MESSAGE "all of this left the pools without being copied\n"
+#define MESSAGE "all of this left the heap without being copied\n"
 #define EXTENTS_MAX 16
 
 static void require(snug_error error, const char *what) {
@@ -23,26 +23,26 @@ int main(void) {
 	snug_options options = {0};
 	options.limit_bytes = 1 << 20;
 	options.page_bytes = 4096;
-	snug_pools *pools;
-	require(snug_pools_create(&options, &pools), "create");
+	snug_heap *heap;
+	require(snug_heap_create(&options, &heap), "create");
 
 	/* 20000 bytes: more than a page, so several extents. */
 	size_t line = sizeof MESSAGE - 1;
 	size_t size = 20000 / line * line;
 	snug_handle handle;
-	require(snug_alloc(pools, size, &handle), "alloc");
+	require(snug_alloc(heap, size, &handle), "alloc");
 	for (size_t offset = 0; offset < size; offset += line) {
-		require(snug_write(pools, handle, offset, MESSAGE, line), "write");
+		require(snug_write(heap, handle, offset, MESSAGE, line), "write");
 	}
 
-	require(snug_pin(pools, handle), "pin");
+	require(snug_pin(heap, handle), "pin");
 	snug_extent extents[EXTENTS_MAX];
 	size_t count = EXTENTS_MAX;
-	require(snug_view(pools, handle, 0, size, extents, &count), "view");
+	require(snug_view(heap, handle, 0, size, extents, &count), "view");
 
-	/* Whatever happens to the pools now, these addresses hold. */
+	/* Whatever happens to the heap now, these addresses hold. */
 	snug_report report;
-	require(snug_defragment(pools, NULL, &report), "defragment");
+	require(snug_defragment(heap, NULL, &report), "defragment");
 
 	struct iovec vector[EXTENTS_MAX];
 	for (size_t i = 0; i < count; i++) {
@@ -54,10 +54,10 @@ int main(void) {
 		perror("writev");
 		return 1;
 	}
-	require(snug_unpin(pools, handle), "unpin");
+	require(snug_unpin(heap, handle), "unpin");
 	fprintf(stderr, "%zd bytes in %zu extents\n", written, count);
 
-	require(snug_free(pools, handle), "free");
-	snug_pools_destroy(pools);
+	require(snug_free(heap, handle), "free");
+	snug_heap_destroy(heap);
 	return written > 0 && count > 1 ? 0 : 1;
 }

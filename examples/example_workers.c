@@ -1,4 +1,4 @@
-/* example_workers.c: two threads that own their pools, and a client that keeps objects on them by message.
+/* example_workers.c: two threads that own their heaps, and a client that keeps objects on them by message.
  *
  *     cc example_workers.c $(pkg-config --cflags --libs snug) && ./a.out */
 #include <snug/snug.h>
@@ -39,7 +39,7 @@ static void store_many(snug_client *client) {
 int main(void) {
 	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
 	options.count = 2;
-	options.pools.limit_bytes = (size_t)16 << 20; /* of each worker */
+	options.heap.limit_bytes = (size_t)16 << 20; /* of each worker */
 	snug_workers *workers;
 	snug_client *client;
 	check(snug_workers_create(&options, &workers), "create workers");
@@ -64,7 +64,7 @@ int main(void) {
 		snug_worker_stats stats;
 		check(snug_workers_stats(workers, i, &stats), "statistics");
 		printf("worker %u: %llu messages, %llu objects\n", i, (unsigned long long)stats.messages,
-			   (unsigned long long)stats.pools.objects);
+			   (unsigned long long)stats.heap.objects);
 	}
 	check(snug_workers_destroy(workers), "destroy workers");
 	return error == SNUG_ERROR_HANDLE ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,4 +1,4 @@
-/* snug/client.h: a thread's endpoint to the workers: objects on their pools, by message.
+/* snug/client.h: a thread's endpoint to the workers: objects on their heaps, by message.
  *
  *     snug_client *client;
  *     if (snug_client_create(workers, NULL, &client) != SNUG_OK) ...
@@ -35,7 +35,7 @@ typedef struct snug_client snug_client;
 /* Names an operation in flight, or a request to a coordinator; 0 is never one. */
 typedef uint64_t snug_ticket;
 
-/* An object on a worker's pools. A handle of one worker is an error on another one. */
+/* An object on a worker's heap. A handle of one worker is an error on another one. */
 typedef struct snug_object {
 	snug_handle handle;
 	uint32_t worker;

@@ -1,4 +1,4 @@
-/* snug/coordinator.h: cleanup of the workers' pools, asked for from any thread and answered with the truth.
+/* snug/coordinator.h: cleanup of the workers' heaps, asked for from any thread and answered with the truth.
  *
  *     snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
  *     options.workers = workers;
@@ -93,7 +93,7 @@ typedef struct snug_schedule {
 typedef struct snug_request {
 	snug_request_kind kind;
 	uint32_t worker; /* or SNUG_ALL_WORKERS */
-	/* Each worker's own: mode, pools, budgets, steps (which the workers' own bounds may make shorter), retain_bytes. */
+	/* Each worker's own: mode, pool_mask, budgets, steps (which the workers' own bounds may make shorter), retain_bytes. */
 	snug_defragment_options options;
 	uint64_t min_bytes;
 	bool may_evict;
@@ -200,7 +200,7 @@ SNUG_NODISCARD snug_error snug_coordinator_destroy(snug_coordinator *coordinator
 /* ------------------------------------------------------------------ submit, poll, wait: any thread --------------------- */
 
 /* Hands a request over; never waits. The request is copied. `ticket` NULL: nobody will ask for the result; it is audited and logged
- * like any other. NULL, OPTION (kind, mode, pools, a target fragmentation of 1000000 or more), BUDGET_ZERO (also min_bytes 0),
+ * like any other. NULL, OPTION (kind, mode, pool_mask, a target fragmentation of 1000000 or more), BUDGET_ZERO (also min_bytes 0),
  * WORKER, GOAL (min_bytes is more than the workers' limits), SCHEDULE, QUEUE_FULL, STOPPED. Nothing is done then, and the
  * refusal is audited. */
 SNUG_NODISCARD snug_error snug_coordinator_submit(snug_coordinator *coordinator, const snug_request *request,

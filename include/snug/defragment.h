@@ -5,7 +5,7 @@
  * returns whole free 2 MiB units to the OS as far as asked, in an emergency smaller runs of pages too. Each move fills a hole: at most one byte is copied for each byte of
  * page gained. It starts only if a page is certain to be gained, and so it always ends.
  *
- * Whole:     snug_defragment(pools, NULL, &report);
+ * Whole:     snug_defragment(heap, NULL, &report);
  * In slices: snug_defragment_begin, then snug_defragment_step until `*done`, then snug_defragment_end. Between two steps the
  *            owner may do anything but begin another one; what it allocates may take holes the work counted on, which then
  *            gains less. End before done cancels: the report says partial, and what was gained stays gained. */
@@ -13,7 +13,7 @@
 #define SNUG_DEFRAGMENT_H
 
 #include <snug/error.h>
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <snug/stats.h>
 
 #ifdef __cplusplus
@@ -100,16 +100,15 @@ typedef struct snug_report {
 	snug_stats after;
 } snug_report;
 
-/* NULL options: the defaults. NULL (pools, report), OPTION (mode, pools), BUDGET_ZERO (step_bytes, step_ns, budget_*,
+/* NULL options: the defaults. NULL (heap, report), OPTION (mode, pool_mask), BUDGET_ZERO (step_bytes, step_ns, budget_*,
  * target_bytes), BUSY, REENTERED, WRONG_THREAD. Having nothing to gain is SNUG_OK and 0 bytes with the reason. */
-SNUG_NODISCARD snug_error snug_defragment(snug_pools *pools, const snug_defragment_options *options,
-										  snug_report *report);
+SNUG_NODISCARD snug_error snug_defragment(snug_heap *heap, const snug_defragment_options *options, snug_report *report);
 
-SNUG_NODISCARD snug_error snug_defragment_begin(snug_pools *pools, const snug_defragment_options *options);
+SNUG_NODISCARD snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options *options);
 /* `*done`: nothing left to do. NOT_RUNNING. */
-SNUG_NODISCARD snug_error snug_defragment_step(snug_pools *pools, bool *done);
+SNUG_NODISCARD snug_error snug_defragment_step(snug_heap *heap, bool *done);
 /* Ends or cancels; may copy the rest of one slab that is being relocated. NOT_RUNNING. */
-SNUG_NODISCARD snug_error snug_defragment_end(snug_pools *pools, snug_report *report);
+SNUG_NODISCARD snug_error snug_defragment_end(snug_heap *heap, snug_report *report);
 
 /* What a defragmentation with these options would do now; touches nothing. */
 typedef struct snug_estimate_report {
@@ -125,14 +124,14 @@ typedef struct snug_estimate_report {
 	uint64_t returnable_bytes;
 	uint64_t relocate_bytes;
 	uint64_t steps;
-	uint64_t predicted_ns; /* from the speed measured so far on these pools */
+	uint64_t predicted_ns; /* from the speed measured so far on this heap */
 	uint64_t longest_step_ns;
 	uint64_t pinned_bytes;    /* of pinned objects, in the pools in scope */
 	uint64_t unmovable_bytes; /* what could be reclaimed besides, were nothing pinned */
 	snug_outcome outcome;     /* DONE, or why nothing can be gained */
 } snug_estimate_report;
 
-SNUG_NODISCARD snug_error snug_estimate(snug_pools *pools, const snug_defragment_options *options,
+SNUG_NODISCARD snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *options,
 										snug_estimate_report *out);
 
 #ifdef __cplusplus

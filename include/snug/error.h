@@ -19,7 +19,7 @@ extern "C" {
 	X(SNUG_ERROR_SIZE_TOO_LARGE, "the object is larger than the limit or the format allows")              \
 	X(SNUG_ERROR_NO_MEMORY, "no room for this within the limit, even after compaction")                   \
 	X(SNUG_ERROR_OS_MEMORY, "the operating system refused memory")                                        \
-	X(SNUG_ERROR_HANDLE, "the handle names no object: it is stale, forged or of other pools")             \
+	X(SNUG_ERROR_HANDLE, "the handle names no object: it is stale, forged or of another heap")            \
 	X(SNUG_ERROR_REFERENCE, "the reference names no live object")                                         \
 	X(SNUG_ERROR_RANGE, "offset and length reach beyond the object")                                      \
 	X(SNUG_ERROR_PINNED, "the object is pinned")                                                          \
@@ -28,13 +28,13 @@ extern "C" {
 	X(SNUG_ERROR_NOT_CONTIGUOUS, "the object is stored in several extents and has no one address")        \
 	X(SNUG_ERROR_TOO_MANY_EXTENTS, "the object has more extents than the caller's array")                 \
 	X(SNUG_ERROR_ALIGNMENT, "the alignment is not 1, 8 or 16, or cannot be had at this size")             \
-	X(SNUG_ERROR_MODE, "these pools name objects the other way (handles or owner's references)")          \
-	X(SNUG_ERROR_WRONG_THREAD, "these pools belong to another thread")                                    \
+	X(SNUG_ERROR_MODE, "this heap names objects the other way (handles or owner's references)")           \
+	X(SNUG_ERROR_WRONG_THREAD, "this heap belongs to another thread")                                     \
 	X(SNUG_ERROR_REENTERED, "called from inside an owner's callback")                                     \
-	X(SNUG_ERROR_BUSY, "a defragmentation is already running on these pools")                             \
-	X(SNUG_ERROR_NOT_RUNNING, "no defragmentation is running on these pools")                             \
+	X(SNUG_ERROR_BUSY, "a defragmentation is already running on this heap")                               \
+	X(SNUG_ERROR_NOT_RUNNING, "no defragmentation is running on this heap")                               \
 	X(SNUG_ERROR_BUDGET_ZERO, "a budget of zero can do no work")                                          \
-	X(SNUG_ERROR_CORRUPT, "an invariant is broken: the pools' memory was overwritten")                    \
+	X(SNUG_ERROR_CORRUPT, "an invariant is broken: the heap's memory was overwritten")                    \
 	X(SNUG_ERROR_IN_USE, "objects are still live")                                                        \
 	X(SNUG_ERROR_WRITE, "the caller's write function refused the output")                                 \
 	X(SNUG_ERROR_OS_THREAD, "the operating system refused a thread or a descriptor")                      \

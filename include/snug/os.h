@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/* All calls come from the thread that owns the pools. Addresses and sizes are multiples of 4096 bytes. */
+/* All calls come from the thread that owns the heap. Addresses and sizes are multiples of 4096 bytes. */
 typedef struct snug_os {
 	void *context;
 	/* Reserves `bytes` of address space, aligned to `alignment` (a power of two); nothing is resident yet. NULL: refused. */

@@ -1,7 +1,7 @@
 /* snug/shard.h: a cache in one thread: keys and values under one hard limit, packed, with eviction and expiry.
  *
  *     snug_shard_options options = SNUG_SHARD_DEFAULTS;
- *     options.pools.limit_bytes = 64 << 20;                 // everything: values, index, bookkeeping
+ *     options.heap.limit_bytes = 64 << 20;                 // everything: values, index, bookkeeping
  *     snug_shard *shard;
  *     if (snug_shard_create(&options, &shard) != SNUG_OK) ...
  *     snug_key key = snug_shard_key("name", 4);
@@ -22,7 +22,7 @@
 #define SNUG_SHARD_H
 
 #include <snug/error.h>
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <snug/stats.h>
 
 #ifdef __cplusplus
@@ -56,9 +56,9 @@ typedef enum snug_evict_for { SNUG_EVICT_FOR_HITS, SNUG_EVICT_FOR_BYTES, SNUG_EV
 
 /* Initialise with SNUG_SHARD_DEFAULTS, then change. */
 typedef struct snug_shard_options {
-	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for pools; the owner is the shard. The limit is
+	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for the heap; the owner is the shard. The limit is
 	 * that of everything. */
-	snug_options pools;
+	snug_options heap;
 	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
 	bool no_eviction;      /* NO_MEMORY instead */
 	snug_evict_for evict_for;
@@ -77,20 +77,20 @@ typedef struct snug_shard_options {
 	{ {0}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL, NULL }
 #endif
 
-/* NULL, OPTION (item_max_bytes, evict_for, or an owner is given), and what snug_pools_create answers. */
+/* NULL, OPTION (item_max_bytes, evict_for, or an owner is given), and what snug_heap_create answers. */
 SNUG_NODISCARD snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out);
 
-/* For pools that somebody else creates, such as a worker: prepare makes the shard and fills in `pools_options` (the owner); attach begins its
- * life on the pools that were created with them, which must outlive the shard. */
-SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *pools_options,
+/* For a heap that somebody else creates, such as a worker: prepare makes the shard and fills in `heap_options` (the owner); attach begins its
+ * life on the heap that was created with them, which must outlive the shard. */
+SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *heap_options,
 											 snug_shard **out);
-SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools);
+SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap);
 
 /* Gives everything back. NULL is ignored. */
 void snug_shard_destroy(snug_shard *shard);
 
-/* The pools, to defragment, estimate and look at; not to allocate from. */
-snug_pools *snug_shard_pools(snug_shard *shard);
+/* The heap, to defragment, estimate and look at; not to allocate from. */
+snug_heap *snug_shard_heap(snug_shard *shard);
 
 /* ------------------------------------------------------------------ items ------------------------------------------------- */
 
@@ -194,7 +194,7 @@ SNUG_NODISCARD snug_error snug_shard_lease_view(snug_shard *shard, const snug_le
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
 
 /* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain; with no_eviction as far as packing goes,
- * and further as items are deleted or expire. As snug_pools_set_limit. */
+ * and further as items are deleted or expire. As snug_heap_set_limit. */
 SNUG_NODISCARD snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes);
 
 /* Counts memory of the caller's, such as buffers, towards the limit, evicting items for it. NO_MEMORY: nothing more can be evicted. */
@@ -213,7 +213,7 @@ bool snug_shard_may_expire(const snug_shard *shard);
 typedef struct snug_shard_stats {
 	uint64_t items;
 	uint64_t item_bytes;  /* of those: heads, keys, values */
-	uint64_t index_bytes; /* committed; part of pools.charged_bytes */
+	uint64_t index_bytes; /* committed; part of heap.charged_bytes */
 	uint64_t leases;
 	/* Since creation: */
 	uint64_t stores;
@@ -224,15 +224,15 @@ typedef struct snug_shard_stats {
 	uint64_t expired_unfetched;
 	uint64_t flushed;
 	uint64_t refused; /* stores for which there was no room */
-	snug_stats pools;
+	snug_stats heap;
 } snug_shard_stats;
 
 SNUG_NODISCARD snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out);
 
-/* Walks everything, the pools too: CORRUPT, with what is wrong. For tests and for doubt. `out` may be NULL. */
+/* Walks everything, the heap too: CORRUPT, with what is wrong. For tests and for doubt. `out` may be NULL. */
 SNUG_NODISCARD snug_error snug_shard_check(snug_shard *shard, snug_check_result *out);
 
-/* The same in slices, as snug_check_begin, _step and _end; the pools' check, which must not be under way, is part of it. What is stored and
+/* The same in slices, as snug_check_begin, _step and _end; the heap's check, which must not be under way, is part of it. What is stored and
  * removed between the steps is counted with what was walked: the items of the whole cache are compared exactly. */
 SNUG_NODISCARD snug_error snug_shard_check_begin(snug_shard *shard);
 SNUG_NODISCARD snug_error snug_shard_check_step(snug_shard *shard, uint64_t step_ns, bool *done);

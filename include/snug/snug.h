@@ -7,10 +7,10 @@
 #include <snug/coordinator.h>
 #include <snug/defragment.h>
 #include <snug/error.h>
+#include <snug/heap.h>
 #include <snug/histogram.h>
 #include <snug/log.h>
 #include <snug/os.h>
-#include <snug/pools.h>
 #include <snug/shard.h>
 #include <snug/stats.h>
 #include <snug/version.h>

@@ -1,4 +1,4 @@
-/* snug/stats.h: what the pools hold, how it is fragmented, whether all invariants hold, and a map of it.
+/* snug/stats.h: what a heap holds, how it is fragmented, whether all invariants hold, and a map of it.
  *
  *     limit >= committed + metadata + charged
  *     committed = slab pages + free pages
@@ -9,7 +9,7 @@
 #define SNUG_STATS_H
 
 #include <snug/error.h>
-#include <snug/pools.h>
+#include <snug/heap.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,8 +35,8 @@ typedef struct snug_stats {
 	uint64_t page_bytes;
 	uint64_t return_unit_bytes; /* what can go back to the OS at the least: page_bytes, or 2 MiB with huge pages */
 	uint64_t committed_bytes;   /* pages taken from the OS and not returned */
-	uint64_t metadata_bytes;    /* the pools' tables */
-	uint64_t charged_bytes;     /* memory of the owner's that counts towards the limit: snug_pools_charge */
+	uint64_t metadata_bytes;    /* the heap's tables */
+	uint64_t charged_bytes;     /* memory of the owner's that counts towards the limit: snug_heap_charge */
 	uint64_t free_page_bytes;   /* committed pages that belong to no slab */
 	uint64_t available_bytes;   /* free pages plus what the limit still allows to commit */
 	uint64_t peak_bytes;        /* the most that committed + metadata + charged ever were */
@@ -60,7 +60,7 @@ typedef struct snug_stats {
 } snug_stats;
 
 /* A snapshot; some hundred nanoseconds. NULL, WRONG_THREAD. */
-SNUG_NODISCARD snug_error snug_stats_get(snug_pools *pools, snug_stats *out);
+SNUG_NODISCARD snug_error snug_stats_get(snug_heap *heap, snug_stats *out);
 
 /* Walks everything, counts again from the bitmaps and compares with every counter. SNUG_OK, or SNUG_ERROR_CORRUPT with the law
  * that broke (docs/invariants.md) and stored against counted, logged too at SNUG_LOG_ERROR. `out` may be NULL.
@@ -69,21 +69,21 @@ typedef struct snug_check_result {
 	char law[8]; /* "S1" */
 	char message[160];
 } snug_check_result;
-snug_error snug_check(snug_pools *pools, snug_check_result *out);
+snug_error snug_check(snug_heap *heap, snug_check_result *out);
 
 /* The same in slices: begin, then step until `*done`, then end, which tells what was found: SNUG_OK, CORRUPT, or CANCELLED if it was not done.
  * A step ends when step_ns have passed, to a few microseconds; the last one adds up, at some 50 us a GiB. In between the owner may do anything.
  * Each slab, region and table entry is seen at an instant of its own, sums of counters at one; sums over all objects are compared by snug_check
  * alone: docs/invariants.md. BUSY: one is under way. NOT_RUNNING, BUDGET_ZERO, NULL. */
-SNUG_NODISCARD snug_error snug_check_begin(snug_pools *pools);
-SNUG_NODISCARD snug_error snug_check_step(snug_pools *pools, uint64_t step_ns, bool *done);
-SNUG_NODISCARD snug_error snug_check_end(snug_pools *pools, snug_check_result *out);
+SNUG_NODISCARD snug_error snug_check_begin(snug_heap *heap);
+SNUG_NODISCARD snug_error snug_check_step(snug_heap *heap, uint64_t step_ns, bool *done);
+SNUG_NODISCARD snug_error snug_check_end(snug_heap *heap, snug_check_result *out);
 
 /* Writes the memory map as JSON through `write`, which returns false to stop (SNUG_ERROR_WRITE):
  * {"page_bytes":N,"limit_bytes":N,"pages":[{"page":0,"state":"slab","pool":"small","slot_bytes":100,"slots":163,"live":160,
  * "pinned":0},{"page":1,"state":"free"},...]}. States: slab, victim, target (takes a relocated victim's place: the two are one slab), stacked, free, and cold (not committed: returned, or never used). Regions never used are not listed. */
 typedef bool (*snug_write_function)(void *context, const char *text, size_t length);
-SNUG_NODISCARD snug_error snug_dump(snug_pools *pools, snug_write_function write, void *context);
+SNUG_NODISCARD snug_error snug_dump(snug_heap *heap, snug_write_function write, void *context);
 
 #ifdef __cplusplus
 }

@@ -1,15 +1,15 @@
-/* snug/workers.h: threads that own their pools.
+/* snug/workers.h: threads that own their heaps.
  *
  *     snug_workers_options options = SNUG_WORKERS_DEFAULTS;
  *     options.count = 2;
- *     options.pools.limit_bytes = 256 << 20;          // of each worker
+ *     options.heap.limit_bytes = 256 << 20;          // of each worker
  *     snug_workers *workers;
  *     if (snug_workers_create(&options, &workers) != SNUG_OK) ...
  *     ... clients (snug/client.h) and a coordinator (snug/coordinator.h) talk to them by message ...
  *     snug_workers_stop(workers, SNUG_FOREVER);
  *     snug_workers_destroy(workers);
  *
- * Each worker is one thread with one `pools` that no other thread ever touches, and one inbox. Everything that others want of it
+ * Each worker is one thread with one heap that no other thread ever touches, and one inbox. Everything that others want of it
  * is a message; it answers on a channel that the asker owns. What it has to say about itself it publishes as a snapshot.
  *
  * A turn of its loop: a batch of the inbox, the user's hook, a slice of maintenance within the duty cycle, and sleep when none of
@@ -18,8 +18,8 @@
 #define SNUG_WORKERS_H
 
 #include <snug/error.h>
+#include <snug/heap.h>
 #include <snug/log.h>
-#include <snug/pools.h>
 #include <snug/stats.h>
 
 #ifdef __cplusplus
@@ -31,36 +31,36 @@ typedef struct snug_workers snug_workers;
 #define SNUG_WORKERS_MAX 64u
 #define SNUG_FOREVER UINT64_MAX /* as a time-out in nanoseconds: none */
 
-/* What a user adds to a worker's life. All functions run on the worker's thread, with its own pools; each may be NULL. They may use the
- * pools as they like; a defragmentation of their own is BUSY while one that was asked for is under way, and must have ended when
+/* What a user adds to a worker's life. All functions run on the worker's thread, with its own heap; each may be NULL. They may use the
+ * heap as they like; a defragmentation of their own is BUSY while one that was asked for is under way, and must have ended when
  * they return. */
 typedef struct snug_worker_hook {
 	void *context;
-	/* Before the worker's pools are created: may change their options (such as the owner's context), worker by worker. */
+	/* Before the worker's heap is created: may change their options (such as the owner's context), worker by worker. */
 	void (*configure)(void *context, uint32_t worker, snug_options *options);
 	/* After they are created. An error ends snug_workers_create with it. */
-	snug_error (*start)(void *context, uint32_t worker, snug_pools *pools);
+	snug_error (*start)(void *context, uint32_t worker, snug_heap *heap);
 	/* Once a turn: a bounded amount of I/O or other work. Tells whether it did anything. */
-	bool (*turn)(void *context, uint32_t worker, snug_pools *pools);
+	bool (*turn)(void *context, uint32_t worker, snug_heap *heap);
 	/* Sleeps in the worker's place: until wake_fd can be read (the worker reads it), something of its own is ready, or timeout_ns have
 	 * passed (SNUG_FOREVER: no limit). Lets an event loop of the user's watch its own descriptors and the inbox at once. */
 	void (*sleep)(void *context, uint32_t worker, int wake_fd, uint64_t timeout_ns);
 	/* Asks to free objects of about `bytes` payload, the least valuable first; tells how many bytes were freed, 0 if nothing can be.
 	 * Called by emergency cleanups (snug/coordinator.h), again and again until the goal is met. NULL where nothing may ever be evicted. */
-	uint64_t (*evict)(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes);
+	uint64_t (*evict)(void *context, uint32_t worker, snug_heap *heap, uint64_t bytes);
 	/* Answers requests of the user's own, which clients sent with SNUG_OPERATION_RUN (snug/client.h): `requests` holds their buffers, in
 	 * order; `errors`, all SNUG_OK before, takes what each client is told. Several at a time, so that their cache misses can
 	 * overlap. Must be bounded: what comes after it in the inbox waits. */
-	void (*run)(void *context, uint32_t worker, snug_pools *pools, void *const *requests, snug_error *errors,
+	void (*run)(void *context, uint32_t worker, snug_heap *heap, void *const *requests, snug_error *errors,
 				size_t count);
-	/* Before the worker's pools are destroyed. */
-	void (*stop)(void *context, uint32_t worker, snug_pools *pools);
+	/* Before the worker's heap is destroyed. */
+	void (*stop)(void *context, uint32_t worker, snug_heap *heap);
 } snug_worker_hook;
 
 /* Initialise with SNUG_WORKERS_DEFAULTS, then change. Copied; processors and os need not, respectively must outlive the workers. */
 typedef struct snug_workers_options {
 	uint32_t count;             /* 1 .. SNUG_WORKERS_MAX */
-	snug_options pools;         /* of each worker: limit_bytes is one worker's */
+	snug_options heap;          /* of each worker: limit_bytes is one worker's */
 	const char *name;           /* threads are called NAME-0, NAME-1, ...; at most 11 bytes; NULL: "snug" */
 	const uint32_t *processors; /* `count` processor numbers to bind the threads to; NULL: not bound */
 	uint32_t inbox_messages;    /* a power of two, 16 .. 65536 */
@@ -75,7 +75,7 @@ typedef struct snug_workers_options {
 	snug_log log; /* called on any worker's thread, one at a time for each worker */
 } snug_workers_options;
 
-/* One worker, 1024 messages, 3 %, 200 us, 4 KiB, 50 us; only pools.limit_bytes has no default. */
+/* One worker, 1024 messages, 3 %, 200 us, 4 KiB, 50 us; only heap.limit_bytes has no default. */
 #ifdef __cplusplus
 #define SNUG_WORKERS_DEFAULTS                                      \
 	{                                                              \
@@ -108,7 +108,7 @@ uint32_t snug_workers_count(const snug_workers *workers);
 
 /* What a worker last published: at least once a second while it works, and each time before it sleeps. */
 typedef struct snug_worker_stats {
-	snug_stats pools;      /* all of one instant */
+	snug_stats heap;       /* all of one instant */
 	uint64_t published_ns; /* when: CLOCK_MONOTONIC */
 	uint64_t turns;
 	uint64_t messages;

@@ -13,32 +13,32 @@ static struct cache_worker *worker_of(void *context, uint32_t index) {
 	return &cache->worker[index];
 }
 
-static void configure(void *context, uint32_t index, snug_options *pools_options) {
+static void configure(void *context, uint32_t index, snug_options *heap_options) {
 	snug_cache *cache = context;
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	options.pools = *pools_options;
+	options.heap = *heap_options;
 	options.item_max_bytes = cache->item_max_bytes;
 	options.no_eviction = cache->no_eviction;
 	options.evict_for = cache->evict_for;
-	if (snug_shard_prepare(&options, pools_options, &cache->worker[index].shard) != SNUG_OK)
+	if (snug_shard_prepare(&options, heap_options, &cache->worker[index].shard) != SNUG_OK)
 		cache->worker[index].shard = NULL;
 }
 
-static snug_error start(void *context, uint32_t index, snug_pools *pools) {
+static snug_error start(void *context, uint32_t index, snug_heap *heap) {
 	struct cache_worker *worker = worker_of(context, index);
 	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
 	upkeep_init(&worker->upkeep);
-	snug_error error = snug_shard_attach(worker->shard, pools);
+	snug_error error = snug_shard_attach(worker->shard, heap);
 	if (!error) return SNUG_OK;
 	snug_shard_destroy(worker->shard);
 	worker->shard = NULL;
 	return error;
 }
 
-static bool turn(void *context, uint32_t index, snug_pools *pools) {
+static bool turn(void *context, uint32_t index, snug_heap *heap) {
 	struct cache_worker *worker = worker_of(context, index);
 	bool served = worker->has_served;
-	(void)pools;
+	(void)heap;
 	worker->has_served = false;
 	return upkeep_turn(&worker->upkeep, worker->shard, os_now_ns(), served);
 }
@@ -48,24 +48,24 @@ static void rest(void *context, uint32_t index, int wake_fd, uint64_t timeout_ns
 	os_event_wait(wake_fd, smaller(timeout_ns, upkeep_rest_ns(&worker->upkeep, worker->shard, os_now_ns())));
 }
 
-static uint64_t evict(void *context, uint32_t index, snug_pools *pools, uint64_t bytes) {
-	(void)pools;
+static uint64_t evict(void *context, uint32_t index, snug_heap *heap, uint64_t bytes) {
+	(void)heap;
 	return upkeep_evict(worker_of(context, index)->shard, bytes);
 }
 
-static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests,
+static void run(void *context, uint32_t index, snug_heap *heap, void *const *requests,
 				snug_error *errors, /* NOLINT(readability-non-const-parameter): the hook's type */
 				size_t count) {
 	struct cache_worker *worker = worker_of(context, index);
-	(void)pools;
+	(void)heap;
 	(void)errors;
 	worker->has_served = true;
 	requests_serve(worker->shard, index, &worker->counts, (struct request *const *)(const void *)requests, count);
 }
 
-static void stop(void *context, uint32_t index, snug_pools *pools) {
+static void stop(void *context, uint32_t index, snug_heap *heap) {
 	struct cache_worker *worker = worker_of(context, index);
-	(void)pools;
+	(void)heap;
 	snug_shard_destroy(worker->shard);
 	worker->shard = NULL;
 }
@@ -78,9 +78,9 @@ static snug_workers_options workers_options(const snug_cache_options *options, s
 	workers.name = options->name;
 	workers.processors = options->processors;
 	workers.log = options->log;
-	workers.pools.limit_bytes = options->limit_bytes / options->workers;
-	workers.pools.limit_max_bytes = options->limit_max_bytes / options->workers;
-	workers.pools.huge_pages = options->huge_pages;
+	workers.heap.limit_bytes = options->limit_bytes / options->workers;
+	workers.heap.limit_max_bytes = options->limit_max_bytes / options->workers;
+	workers.heap.huge_pages = options->huge_pages;
 	workers.hook = (snug_worker_hook){.context = cache,
 									  .configure = configure,
 									  .start = start,

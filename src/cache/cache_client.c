@@ -339,11 +339,11 @@ static void add_stats(void *context, uint32_t worker, snug_shard *shard, struct 
 	sum->stores += stats.stores;
 	sum->evictions += stats.evictions;
 	sum->expired += stats.expired;
-	sum->limit_bytes += stats.pools.limit_bytes;
-	sum->committed_bytes += stats.pools.committed_bytes;
-	sum->metadata_bytes += stats.pools.metadata_bytes;
-	sum->reclaimable_bytes += stats.pools.total.reclaimable_bytes;
-	sum->moves += stats.pools.moves;
+	sum->limit_bytes += stats.heap.limit_bytes;
+	sum->committed_bytes += stats.heap.committed_bytes;
+	sum->metadata_bytes += stats.heap.metadata_bytes;
+	sum->reclaimable_bytes += stats.heap.total.reclaimable_bytes;
+	sum->moves += stats.heap.moves;
 }
 
 snug_error snug_cache_stats_get(snug_cache_client *client, snug_cache_stats *out) {

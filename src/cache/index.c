@@ -14,10 +14,10 @@
 /* ------------------------------------------------------------------ memory ---------------- */
 
 static snug_error commit(struct index *index, void *address, size_t bytes) {
-	snug_error error = snug_pools_charge(index->pools, bytes);
+	snug_error error = snug_heap_charge(index->heap, bytes);
 	if (error) return error;
 	if (index->os->commit(index->os->context, address, bytes)) return SNUG_OK;
-	error = snug_pools_discharge(index->pools, bytes);
+	error = snug_heap_discharge(index->heap, bytes);
 	SNUG_ASSERT(!error);
 	return SNUG_ERROR_OS_MEMORY;
 }
@@ -25,7 +25,7 @@ static snug_error commit(struct index *index, void *address, size_t bytes) {
 /* False: it was kept, and still counts. */
 static bool decommit(struct index *index, void *address, size_t bytes) {
 	if (!index->os->decommit(index->os->context, address, bytes)) return false;
-	snug_error error = snug_pools_discharge(index->pools, bytes);
+	snug_error error = snug_heap_discharge(index->heap, bytes);
 	SNUG_ASSERT(!error);
 	(void)error;
 	return true;
@@ -61,10 +61,10 @@ static void decommit_high(struct index *index, size_t begin) {
 	if (decommit(index, bytes_of(index) + index->high_bytes, begin - index->high_bytes)) index->high_bytes = begin;
 }
 
-snug_error index_init(struct index *index, snug_pools *pools, const snug_os *os, size_t limit_max_bytes,
+snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os, size_t limit_max_bytes,
 					  index_hash_function hash_of, index_filter_function drop_flushed, void *context) {
 	*index =
-		(struct index){.pools = pools, .os = os, .hash_of = hash_of, .drop_flushed = drop_flushed, .context = context};
+		(struct index){.heap = heap, .os = os, .hash_of = hash_of, .drop_flushed = drop_flushed, .context = context};
 	index->reserved_bytes = round_up(limit_max_bytes, GRAIN);
 	index->spills_reserved_bytes = index->reserved_bytes;
 	index->groups = os->reserve(os->context, index->reserved_bytes, GRAIN);
@@ -354,7 +354,7 @@ static snug_error end_change(struct index *index) {
 
 static void prefetch_items(const struct index *index, const struct bucket *bucket) {
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		if (bucket->entry[slot] != 0) __builtin_prefetch(snug_ref_at(index->pools, entry_ref(bucket->entry[slot])));
+		if (bucket->entry[slot] != 0) __builtin_prefetch(snug_ref_at(index->heap, entry_ref(bucket->entry[slot])));
 }
 
 /* Each entry to where its hash belongs now. */
@@ -518,7 +518,7 @@ uint64_t index_bucket_end(const struct index *index, uint64_t hash) {
 }
 
 static bool prefetch_entry(void *context, uint64_t entry) {
-	__builtin_prefetch(snug_ref_at(((const struct index *)context)->pools, entry_ref(entry)));
+	__builtin_prefetch(snug_ref_at(((const struct index *)context)->heap, entry_ref(entry)));
 	return true;
 }
 

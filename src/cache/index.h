@@ -23,13 +23,13 @@
  * A FLUSH begins an epoch, and is over: what a bucket of an earlier epoch holds is dead, and goes when somebody comes by: a look-up, the sweep,
  * the eviction, a step.
  *
- * Memory is the pools' by charge: it counts towards their limit. Belongs to one thread. */
+ * Memory is the heap's by charge: it counts towards its limit. Belongs to one thread. */
 #ifndef SNUG_CACHE_INDEX_H
 #define SNUG_CACHE_INDEX_H
 
 #include <snug/error.h>
+#include <snug/heap.h>
 #include <snug/os.h>
-#include <snug/pools.h>
 
 #define BUCKET_ENTRIES 7u
 #define GROUP_BUCKETS 8u
@@ -55,7 +55,7 @@ typedef uint64_t (*index_hash_function)(void *context, snug_ref ref);
 typedef bool (*index_filter_function)(void *context, uint64_t entry);
 
 struct index {
-	snug_pools *pools; /* who is charged */
+	snug_heap *heap; /* who is charged */
 	const snug_os *os;
 	index_hash_function hash_of;
 	index_filter_function drop_flushed; /* always true */
@@ -80,7 +80,7 @@ struct index {
 };
 
 /* Addresses for as many items as a limit allows. OS_MEMORY, NO_MEMORY. */
-snug_error index_init(struct index *index, snug_pools *pools, const snug_os *os, size_t limit_max_bytes,
+snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os, size_t limit_max_bytes,
 					  index_hash_function hash_of, index_filter_function drop_flushed, void *context);
 void index_deinit(struct index *index);
 

@@ -6,7 +6,7 @@
  * marks: which fields there are, and what the meta commands know of the item. The value's length has 7 bits a byte, the low ones first.
  * Fields are read and written bytewise: items have no alignment.
  *
- * Law: head and key lie in one extent (shard_evict.c sees to it); so whoever has the address can read both without asking the pools,
+ * Law: head and key lie in one extent (shard_evict.c sees to it); so whoever has the address can read both without asking the heap,
  * as `moved` must. */
 #ifndef SNUG_CACHE_ITEM_H
 #define SNUG_CACHE_ITEM_H

@@ -273,7 +273,7 @@ static uint64_t calculate(const struct operation *operation, uint64_t value) {
 static void keep_fetched(snug_shard *shard, const snug_key *key) {
 	snug_item item;
 	if (snug_shard_find(shard, key, &item) != SNUG_OK) return;
-	unsigned char *marks = snug_ref_at(shard->pools, item.ref);
+	unsigned char *marks = snug_ref_at(shard->heap, item.ref);
 	*marks |= MARK_FETCHED;
 }
 

@@ -76,7 +76,7 @@ static enum verdict judge_missing(const snug_shard *shard, struct operation *ope
 /* An add that finds something is a use of it, though nobody has fetched it. */
 static void keep_longer(snug_shard *shard, const struct operation *operation) {
 	snug_shard_use(shard, &operation->key, &operation->item);
-	unsigned char *marks = snug_ref_at(shard->pools, operation->item.ref);
+	unsigned char *marks = snug_ref_at(shard->heap, operation->item.ref);
 	if (!operation->item.was_fetched) *marks &= (unsigned char)~MARK_FETCHED;
 }
 

@@ -9,7 +9,7 @@
 
 #define GRAIN ((size_t)4096)
 
-/* ------------------------------------------------------------------ what the pools ask ---- */
+/* ------------------------------------------------------------------ what the heap asks --- */
 
 snug_key snug_shard_key(const void *bytes, size_t length) {
 	return (snug_key){bytes, length, bytes == NULL ? 0 : key_hash(bytes, length)};
@@ -23,7 +23,7 @@ snug_error snug_hash_secret_set(const void *secret) {
 }
 
 static uint64_t hash_of_item(const snug_shard *shard, snug_ref ref) {
-	const void *item = snug_ref_at(shard->pools, ref);
+	const void *item = snug_ref_at(shard->heap, ref);
 	struct item_head head = item_read(item);
 	return key_hash(item_key(item, &head), head.key_bytes);
 }
@@ -84,15 +84,15 @@ static void set_clocks(snug_shard *shard) {
 
 static bool options_make_sense(const snug_shard_options *options) {
 	return (uint32_t)options->evict_for < SNUG_EVICT_FOR_COUNT && options->item_max_bytes > 0 &&
-		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX && options->pools.owner.moved == NULL &&
-		   options->pools.owner.size_of == NULL;
+		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX && options->heap.owner.moved == NULL &&
+		   options->heap.owner.size_of == NULL;
 }
 
-snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *pools_options, snug_shard **out) {
-	if (options == NULL || pools_options == NULL || out == NULL) return SNUG_ERROR_NULL;
+snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *heap_options, snug_shard **out) {
+	if (options == NULL || heap_options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
 	key_hash_settle();
-	const snug_os *os = options->pools.os != NULL ? options->pools.os : snug_os_linux();
+	const snug_os *os = options->heap.os != NULL ? options->heap.os : snug_os_linux();
 	size_t bytes = round_up(sizeof(snug_shard), GRAIN);
 	snug_shard *shard = os->reserve(os->context, bytes, GRAIN);
 	if (shard == NULL) return SNUG_ERROR_OS_MEMORY;
@@ -104,7 +104,7 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *p
 	set_clocks(shard);
 	shard->random = os->now_ns(os->context) * 0x9E3779B97F4A7C15u | 1;
 	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
-	pools_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
+	heap_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
 	*out = shard;
 	return SNUG_OK;
 }
@@ -117,23 +117,23 @@ static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
 	if (memory != NULL) shard->ghosts_reserved_bytes = bytes;
 }
 
-snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
-	if (shard == NULL || pools == NULL) return SNUG_ERROR_NULL;
-	if (shard->pools != NULL) return SNUG_ERROR_IN_USE;
+snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
+	if (shard == NULL || heap == NULL) return SNUG_ERROR_NULL;
+	if (shard->heap != NULL) return SNUG_ERROR_IN_USE;
 	snug_stats stats;
-	snug_error error = snug_stats_get(pools, &stats);
-	if (!error) error = snug_pools_charge(pools, shard->reserved_bytes);
+	snug_error error = snug_stats_get(heap, &stats);
+	if (!error) error = snug_heap_charge(heap, shard->reserved_bytes);
 	if (error) return error;
-	size_t most_bytes = shard->options.pools.limit_max_bytes;
+	size_t most_bytes = shard->options.heap.limit_max_bytes;
 	if (most_bytes < stats.limit_bytes) most_bytes = stats.limit_bytes;
-	error = index_init(&shard->index, pools, shard->os, most_bytes, hash_of, drop_flushed, shard);
+	error = index_init(&shard->index, heap, shard->os, most_bytes, hash_of, drop_flushed, shard);
 	if (error) {
-		snug_error undone = snug_pools_discharge(pools, shard->reserved_bytes);
+		snug_error undone = snug_heap_discharge(heap, shard->reserved_bytes);
 		SNUG_ASSERT(!undone);
 		(void)undone;
 		return error;
 	}
-	shard->pools = pools;
+	shard->heap = heap;
 	rank_init(&shard->rank, stats.limit_bytes, shard->random);
 	make_ghosts(shard, most_bytes);
 	shard_keep_for_pins(shard);
@@ -143,20 +143,20 @@ snug_error snug_shard_attach(snug_shard *shard, snug_pools *pools) {
 
 snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out) {
 	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
-	snug_options pools_options = options->pools;
+	snug_options heap_options = options->heap;
 	snug_shard *shard;
-	snug_pools *pools;
-	snug_error error = snug_shard_prepare(options, &pools_options, &shard);
+	snug_heap *heap;
+	snug_error error = snug_shard_prepare(options, &heap_options, &shard);
 	if (error) return error;
-	error = snug_pools_create(&pools_options, &pools);
+	error = snug_heap_create(&heap_options, &heap);
 	if (!error) {
-		error = snug_shard_attach(shard, pools);
+		error = snug_shard_attach(shard, heap);
 		if (!error) {
-			shard->owns_pools = true;
+			shard->owns_heap = true;
 			*out = shard;
 			return SNUG_OK;
 		}
-		snug_pools_destroy(pools);
+		snug_heap_destroy(heap);
 	}
 	snug_shard_destroy(shard);
 	return error;
@@ -164,15 +164,15 @@ snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out
 
 void snug_shard_destroy(snug_shard *shard) {
 	if (shard == NULL) return;
-	if (shard->pools != NULL) index_deinit(&shard->index);
+	if (shard->heap != NULL) index_deinit(&shard->index);
 	if (shard->ghosts_reserved_bytes > 0)
 		shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_reserved_bytes);
-	if (shard->owns_pools) snug_pools_destroy(shard->pools);
+	if (shard->owns_heap) snug_heap_destroy(shard->heap);
 	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
 }
 
-snug_pools *snug_shard_pools(snug_shard *shard) {
-	return shard == NULL ? NULL : shard->pools;
+snug_heap *snug_shard_heap(snug_shard *shard) {
+	return shard == NULL ? NULL : shard->heap;
 }
 
 /* ------------------------------------------------------------------ removing --------------- */
@@ -220,8 +220,8 @@ static void count_drop(snug_shard *shard, const struct item_head *head, enum dro
 }
 
 static void free_item(snug_shard *shard, snug_ref ref, const struct item_head *head) {
-	if (snug_ref_free(shard->pools, ref, item_bytes(head)) == SNUG_ERROR_PINNED)
-		((unsigned char *)snug_ref_at(shard->pools, ref))[1] = KEY_UNLINKED;
+	if (snug_ref_free(shard->heap, ref, item_bytes(head)) == SNUG_ERROR_PINNED)
+		((unsigned char *)snug_ref_at(shard->heap, ref))[1] = KEY_UNLINKED;
 }
 
 /* The hash is read from the item only if a check wants to know it. */
@@ -244,7 +244,7 @@ void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_
 static bool drop_flushed(void *context, uint64_t entry) {
 	snug_shard *shard = context;
 	snug_ref ref = entry_ref(entry);
-	struct item_head head = item_read(snug_ref_at(shard->pools, ref));
+	struct item_head head = item_read(snug_ref_at(shard->heap, ref));
 	shard->stats.flushed++;
 	shard->flushed_bytes += item_bytes(&head);
 	count_link(shard, hash_for_check(shard, ref), &head, false);
@@ -255,7 +255,7 @@ static bool drop_flushed(void *context, uint64_t entry) {
 /* ------------------------------------------------------------------ finding ---------------- */
 
 static bool is_key(const snug_shard *shard, snug_ref ref, const snug_key *key, struct item_head *head) {
-	const unsigned char *item = snug_ref_at(shard->pools, ref);
+	const unsigned char *item = snug_ref_at(shard->heap, ref);
 	if (item[1] != key->length) return false;
 	*head = item_read(item);
 	return memcmp(item_key(item, head), key->bytes, key->length) == 0;
@@ -326,7 +326,7 @@ snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *ou
 
 static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
 	uint64_t entry = *probe->entry;
-	unsigned char *item = snug_ref_at(shard->pools, entry_ref(entry));
+	unsigned char *item = snug_ref_at(shard->heap, entry_ref(entry));
 	*probe->entry = entry_with_meta(entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry)));
 	item[0] |= MARK_FETCHED;
 	recent_use(&shard->recent, hash, shard_now_s(shard));
@@ -358,7 +358,7 @@ void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *ite
 #define LINE_BYTES 64u
 
 static void prefetch_item(const snug_shard *shard, snug_ref ref) {
-	const char *item = snug_ref_at(shard->pools, ref);
+	const char *item = snug_ref_at(shard->heap, ref);
 	for (uint32_t at = 0; at < PREFETCH_BYTES; at += LINE_BYTES) __builtin_prefetch(item + at);
 }
 
@@ -375,7 +375,7 @@ void snug_shard_prefetch(snug_shard *shard, const uint64_t *hashes, size_t count
 snug_error snug_shard_read(snug_shard *shard, const snug_item *item, size_t offset, void *buffer, size_t length) {
 	if (shard == NULL || item == NULL) return SNUG_ERROR_NULL;
 	if (offset > item->value_bytes || length > item->value_bytes - offset) return SNUG_ERROR_RANGE;
-	return snug_ref_read(shard->pools, item->ref, item->item_bytes, item->value_offset + offset, buffer, length);
+	return snug_ref_read(shard->heap, item->ref, item->item_bytes, item->value_offset + offset, buffer, length);
 }
 
 snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offset, size_t length, snug_extent *extents,
@@ -383,12 +383,11 @@ snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offs
 	if (shard == NULL || item == NULL || extents == NULL || count == NULL) return SNUG_ERROR_NULL;
 	if (offset > item->value_bytes || length > item->value_bytes - offset) return SNUG_ERROR_RANGE;
 	if (LIKELY(snug_ref_is_contiguous(item->ref) && *count > 0 && length > 0)) {
-		extents[0] = (snug_extent){(char *)snug_ref_at(shard->pools, item->ref) + item->value_offset + offset, length};
+		extents[0] = (snug_extent){(char *)snug_ref_at(shard->heap, item->ref) + item->value_offset + offset, length};
 		*count = 1;
 		return SNUG_OK;
 	}
-	return snug_ref_view(shard->pools, item->ref, item->item_bytes, item->value_offset + offset, length, extents,
-						 count);
+	return snug_ref_view(shard->heap, item->ref, item->item_bytes, item->value_offset + offset, length, extents, count);
 }
 
 snug_error snug_shard_delete(snug_shard *shard, const snug_key *key) {

@@ -7,7 +7,7 @@
 snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out) {
 	if (shard == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_shard_stats stats = shard->stats;
-	snug_error error = snug_stats_get(shard->pools, &stats.pools);
+	snug_error error = snug_stats_get(shard->heap, &stats.heap);
 	if (error) return error;
 	stats.items = shard->live.items;
 	stats.item_bytes = shard->live.bytes;
@@ -29,7 +29,7 @@ struct walk {
 static bool check_item(void *context, uint64_t entry) {
 	struct walk *walk = context;
 	snug_shard *shard = walk->shard;
-	const void *item = snug_ref_at(shard->pools, entry_ref(entry));
+	const void *item = snug_ref_at(shard->heap, entry_ref(entry));
 	struct item_head head = item_read(item);
 	snug_extent extent;
 	size_t count = 1;
@@ -38,7 +38,7 @@ static bool check_item(void *context, uint64_t entry) {
 		walk->wrong = "an item's key has an impossible length";
 		return false;
 	}
-	if (snug_ref_view(shard->pools, entry_ref(entry), bytes, 0, (size_t)head.head_bytes + head.key_bytes, &extent,
+	if (snug_ref_view(shard->heap, entry_ref(entry), bytes, 0, (size_t)head.head_bytes + head.key_bytes, &extent,
 					  &count)) {
 		walk->wrong = "an item is not live, or its head and key are not in one piece";
 		return false;
@@ -47,7 +47,7 @@ static bool check_item(void *context, uint64_t entry) {
 	struct probe probe = index_probe(&shard->index, key.hash);
 	walk->wrong = "an item is not found by its key";
 	while (probe_next(&probe)) {
-		const void *other = snug_ref_at(shard->pools, entry_ref(*probe.entry));
+		const void *other = snug_ref_at(shard->heap, entry_ref(*probe.entry));
 		struct item_head other_head = item_read(other);
 		if (other_head.key_bytes != key.length || memcmp(item_key(other, &other_head), key.bytes, key.length) != 0)
 			continue;
@@ -71,7 +71,7 @@ static const char *check_counts(const snug_shard *shard, const struct walk *walk
 	if (walk->linked != shard->linked) return "the items that were flushed are not as many as counted";
 	if (walk->expiring != shard->expiring) return "the items with an expiry are not as many as counted";
 	if (stats->objects < shard->index.count || stats->objects > shard->index.count + shard->stats.leases)
-		return "the pools hold other objects than the index and the leases";
+		return "the heap holds other objects than the index and the leases";
 	if (stats->charged_bytes <
 		shard->reserved_bytes + ghosts_bytes(&shard->ghosts) + index_committed_bytes(&shard->index))
 		return "the index is not charged";
@@ -82,8 +82,8 @@ snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
 	struct walk walk = {.shard = shard};
 	snug_stats stats;
-	snug_error error = snug_check(shard->pools, out);
-	if (!error) error = snug_stats_get(shard->pools, &stats);
+	snug_error error = snug_check(shard->heap, out);
+	if (!error) error = snug_stats_get(shard->heap, &stats);
 	if (error) return error;
 	walk.wrong = index_check(&shard->index);
 	const char *law = "K1";
@@ -93,7 +93,7 @@ snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
 		walk.wrong = check_counts(shard, &walk, &stats);
 	}
 	if (walk.wrong == NULL) return SNUG_OK;
-	snug_log_line(&shard->options.pools.log, SNUG_LOG_ERROR, "law %s: %s", law, walk.wrong);
+	snug_log_line(&shard->options.heap.log, SNUG_LOG_ERROR, "law %s: %s", law, walk.wrong);
 	if (out != NULL) {
 		(void)snprintf(out->law, sizeof out->law, "%s", law);
 		(void)snprintf(out->message, sizeof out->message, "%s", walk.wrong);
@@ -119,12 +119,12 @@ static void found(struct shard_check *check, const char *law, const char *wrong)
 	(void)snprintf(check->result.message, sizeof check->result.message, "%s", wrong);
 }
 
-static void step_pools(snug_shard *shard, uint64_t step_ns) {
+static void step_heap(snug_shard *shard, uint64_t step_ns) {
 	struct shard_check *check = &shard->check;
 	bool done = false;
-	snug_error error = snug_check_step(shard->pools, step_ns, &done);
+	snug_error error = snug_check_step(shard->heap, step_ns, &done);
 	if (!error && !done) return;
-	if (!error) error = snug_check_end(shard->pools, &check->result);
+	if (!error) error = snug_check_end(shard->heap, &check->result);
 	check->phase = CHECK_ITEMS;
 	if (!error) return;
 	check->broken = true;
@@ -134,11 +134,11 @@ static void step_pools(snug_shard *shard, uint64_t step_ns) {
 /* All is walked: at this instant. */
 static void compare(snug_shard *shard, struct walk *walk) {
 	snug_stats stats;
-	const char *wrong = "the pools do not tell their figures";
+	const char *wrong = "the heap does not tell its figures";
 	walk->live = shard->check.live;
 	walk->linked = shard->check.linked;
 	walk->expiring = shard->check.expiring;
-	if (snug_stats_get(shard->pools, &stats) == SNUG_OK) wrong = check_counts(shard, walk, &stats);
+	if (snug_stats_get(shard->heap, &stats) == SNUG_OK) wrong = check_counts(shard, walk, &stats);
 	if (wrong == NULL && walk->linked != shard->index.count) wrong = "the index's entries are not as many as counted";
 	found(&shard->check, "K2", wrong);
 }
@@ -164,7 +164,7 @@ static void step_group(snug_shard *shard) {
 snug_error snug_shard_check_begin(snug_shard *shard) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
 	if (shard->check.phase != CHECK_NONE) return SNUG_ERROR_BUSY;
-	snug_error error = snug_check_begin(shard->pools);
+	snug_error error = snug_check_begin(shard->heap);
 	if (!error) shard->check = (struct shard_check){.phase = CHECK_POOLS};
 	return error;
 }
@@ -175,7 +175,7 @@ snug_error snug_shard_check_step(snug_shard *shard, uint64_t step_ns, bool *done
 	if (step_ns == 0) return SNUG_ERROR_BUDGET_ZERO;
 	uint64_t begin_ns = shard->os->now_ns(shard->os->context);
 	if (shard->check.phase == CHECK_POOLS) {
-		step_pools(shard, step_ns);
+		step_heap(shard, step_ns);
 	} else {
 		for (uint32_t groups = 0; shard->check.phase == CHECK_ITEMS && groups < GROUPS_MAX; groups++) {
 			step_group(shard);
@@ -192,12 +192,12 @@ snug_error snug_shard_check_end(snug_shard *shard, snug_check_result *out) {
 	if (check.phase == CHECK_NONE) return SNUG_ERROR_NOT_RUNNING;
 	shard->check = (struct shard_check){0};
 	if (check.phase == CHECK_POOLS) {
-		snug_error cancelled = snug_check_end(shard->pools, NULL);
+		snug_error cancelled = snug_check_end(shard->heap, NULL);
 		(void)cancelled; /* which is what it says */
 	}
 	if (!check.broken) return check.phase == CHECK_DONE ? SNUG_OK : SNUG_ERROR_CANCELLED;
 	if (check.result.law[0] == 'K')
-		snug_log_line(&shard->options.pools.log, SNUG_LOG_ERROR, "law %s: %s", check.result.law, check.result.message);
+		snug_log_line(&shard->options.heap.log, SNUG_LOG_ERROR, "law %s: %s", check.result.law, check.result.message);
 	if (out != NULL) *out = check.result;
 	return SNUG_ERROR_CORRUPT;
 }

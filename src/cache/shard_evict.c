@@ -1,4 +1,4 @@
-/* cache/shard_evict.c: room for an item. The pools compact by themselves; what they lack beyond that is made by evicting. */
+/* cache/shard_evict.c: room for an item. The heap compacts by itself; what it lacks beyond that is made by evicting. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard_state.h"
@@ -12,11 +12,11 @@
 /* The bytes that evicting it would free, without a look at the item itself unless it has several fragments. Hits of bytes for each byte that is
  * kept are hits: an item's size is nothing to them. */
 static uint32_t cost_of(const snug_shard *shard, snug_ref ref) {
-	const struct snug_pools *pools = shard->pools;
+	const struct snug_heap *heap = shard->heap;
 	if (shard->options.evict_for == SNUG_EVICT_FOR_BYTES) return 1;
 	uint64_t offset = ref & OFFSET_MASK;
-	if (!snug_ref_is_contiguous(ref)) return (uint32_t)chain_size(pools, offset);
-	return class_of_page(pools, page_of(&pools->arena, offset))->stride;
+	if (!snug_ref_is_contiguous(ref)) return (uint32_t)chain_size(heap, offset);
+	return class_of_page(heap, page_of(&heap->arena, offset))->stride;
 }
 
 /* ------------------------------------------------------------------ the hand --------------- */
@@ -61,7 +61,7 @@ static bool is_evictable(const snug_shard *shard, const struct candidate *candid
 	const uint64_t *at = (const uint64_t *)(uintptr_t)candidate->place;
 	snug_ref ref = entry_ref(candidate->entry);
 	if (*at != candidate->entry || ref == shard->watched) return false;
-	return LIKELY(shard->pools->pins.count == 0) || pin_count(&shard->pools->pins, ref & OFFSET_MASK) == 0;
+	return LIKELY(shard->heap->pins.count == 0) || pin_count(&shard->heap->pins, ref & OFFSET_MASK) == 0;
 }
 
 /* What looking for its key would have found. */
@@ -106,7 +106,7 @@ uint64_t shard_evict_one(snug_shard *shard) {
 	case FOUND_VICTIM:
 		break;
 	}
-	const void *item = snug_ref_at(shard->pools, entry_ref(victim.entry));
+	const void *item = snug_ref_at(shard->heap, entry_ref(victim.entry));
 	struct item_head head = item_read(item);
 	uint64_t hash = key_hash(item_key(item, &head), head.key_bytes);
 	struct probe probe = probe_at(shard, (uint64_t *)(uintptr_t)victim.place, hash);
@@ -135,9 +135,9 @@ static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref r
 	snug_extent extent;
 	size_t count = 1;
 	if (snug_ref_is_contiguous(ref)) return SNUG_OK;
-	snug_error error = snug_ref_view(shard->pools, ref, bytes, 0, head_bytes, &extent, &count);
+	snug_error error = snug_ref_view(shard->heap, ref, bytes, 0, head_bytes, &extent, &count);
 	if (!error) return SNUG_OK;
-	snug_error freed = snug_ref_free(shard->pools, ref, bytes);
+	snug_error freed = snug_ref_free(shard->heap, ref, bytes);
 	SNUG_ASSERT(!freed);
 	(void)freed;
 	return error;
@@ -146,8 +146,8 @@ static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref r
 static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bool evicts, snug_ref *out) {
 	snug_alloc_options options = {.contiguous = contiguous};
 	for (;;) {
-		snug_error error = contiguous ? snug_ref_alloc_with(shard->pools, bytes, &options, out)
-									  : snug_ref_alloc(shard->pools, bytes, out);
+		snug_error error = contiguous ? snug_ref_alloc_with(shard->heap, bytes, &options, out)
+									  : snug_ref_alloc(shard->heap, bytes, out);
 		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)) return error;
 		/* As many bytes as are wanted, before asking again: a large item takes the place of many small ones. */
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
@@ -210,13 +210,13 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 
 /* Even if all items went. */
 static bool can_never_fit(const snug_shard *shard, size_t bytes) {
-	uint64_t limit_bytes = shard->pools->arena.limit_goal_bytes, other_bytes = shard->pools->arena.charged_bytes;
+	uint64_t limit_bytes = shard->heap->arena.limit_goal_bytes, other_bytes = shard->heap->arena.charged_bytes;
 	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
 }
 
 snug_error snug_shard_charge(snug_shard *shard, size_t bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
-	snug_error error = snug_pools_charge(shard->pools, bytes);
+	snug_error error = snug_heap_charge(shard->heap, bytes);
 	if (error == SNUG_ERROR_NO_MEMORY && can_never_fit(shard, bytes)) return error;
 	while (error == SNUG_ERROR_NO_MEMORY) {
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
@@ -224,14 +224,14 @@ snug_error snug_shard_charge(snug_shard *shard, size_t bytes) {
 			if (gained_bytes == 0) return error;
 			evicted_bytes += gained_bytes;
 		}
-		error = snug_pools_charge(shard->pools, bytes);
+		error = snug_heap_charge(shard->heap, bytes);
 	}
 	return error;
 }
 
 void snug_shard_discharge(snug_shard *shard, size_t bytes) {
 	if (shard == NULL) return;
-	snug_error error = snug_pools_discharge(shard->pools, bytes);
+	snug_error error = snug_heap_discharge(shard->heap, bytes);
 	SNUG_ASSERT(!error);
 	(void)error;
 }

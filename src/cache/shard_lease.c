@@ -8,15 +8,15 @@
 #include "mem/extents.h"
 
 static void mark_unlinked(snug_shard *shard, snug_ref ref) {
-	((unsigned char *)snug_ref_at(shard->pools, ref))[1] = KEY_UNLINKED;
+	((unsigned char *)snug_ref_at(shard->heap, ref))[1] = KEY_UNLINKED;
 }
 
 static bool is_unlinked(const snug_shard *shard, snug_ref ref) {
-	return ((const unsigned char *)snug_ref_at(shard->pools, ref))[1] == KEY_UNLINKED;
+	return ((const unsigned char *)snug_ref_at(shard->heap, ref))[1] == KEY_UNLINKED;
 }
 
 static void give_back(snug_shard *shard, snug_ref ref, size_t bytes) {
-	snug_error error = snug_ref_free(shard->pools, ref, bytes);
+	snug_error error = snug_ref_free(shard->heap, ref, bytes);
 	SNUG_ASSERT(!error || error == SNUG_ERROR_PINNED); /* by another lease, which will free it */
 	(void)error;
 }
@@ -32,8 +32,8 @@ static struct item_head full_head(snug_shard *shard, const snug_key *key, const 
 /* What is leased can neither move nor be evicted: all of it together is half of the memory at most, so that there is always some to serve
  * with, however many clients do not take, or do not send, what they asked for. One lease may be larger than that. */
 static bool may_lease(const snug_shard *shard, size_t bytes) {
-	uint64_t leased_bytes = shard->pools->pins.payload_bytes + shard->promised_bytes;
-	return leased_bytes == 0 || leased_bytes + bytes <= shard->pools->arena.limit_bytes / 2;
+	uint64_t leased_bytes = shard->heap->pins.payload_bytes + shard->promised_bytes;
+	return leased_bytes == 0 || leased_bytes + bytes <= shard->heap->arena.limit_bytes / 2;
 }
 
 #define PIN_TABLE_GRAIN ((size_t)4096) /* by which it may have to grow */
@@ -41,14 +41,14 @@ static bool may_lease(const snug_shard *shard, size_t bytes) {
 	256u /* of the limit: for all values of 4 KiB and more that may be leased at once, and while the table doubles */
 
 static size_t pin_table_bytes(const snug_shard *shard) {
-	return shard->pools->pins.capacity * sizeof(uint64_t);
+	return shard->heap->pins.capacity * sizeof(uint64_t);
 }
 
 void shard_keep_for_pins(snug_shard *shard) {
 	if (!shard->options.no_eviction) return;
-	size_t wanted_bytes = round_up(shard->pools->arena.limit_goal_bytes / PIN_TABLE_SHARE, PIN_TABLE_GRAIN);
+	size_t wanted_bytes = round_up(shard->heap->arena.limit_goal_bytes / PIN_TABLE_SHARE, PIN_TABLE_GRAIN);
 	while (shard->kept_for_pins_bytes + pin_table_bytes(shard) < wanted_bytes &&
-		   snug_pools_charge(shard->pools, PIN_TABLE_GRAIN) == SNUG_OK)
+		   snug_heap_charge(shard->heap, PIN_TABLE_GRAIN) == SNUG_OK)
 		shard->kept_for_pins_bytes += PIN_TABLE_GRAIN;
 	/* The limit is lower than it was. */
 	while (shard->kept_for_pins_bytes > 0 && shard->kept_for_pins_bytes + pin_table_bytes(shard) > wanted_bytes) {
@@ -63,14 +63,14 @@ static snug_error pin_on_what_is_kept(snug_shard *shard, snug_ref ref, size_t by
 	if (shard->kept_for_pins_bytes < grown_bytes) return SNUG_ERROR_NO_MEMORY;
 	snug_shard_discharge(shard, grown_bytes);
 	shard->kept_for_pins_bytes -= grown_bytes;
-	snug_error error = snug_ref_pin(shard->pools, ref, bytes);
+	snug_error error = snug_ref_pin(shard->heap, ref, bytes);
 	shard_keep_for_pins(shard);
 	return error;
 }
 
 /* The table of pins needs memory too, which items make room for as for anything else. `*ref` may move for that. */
 static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
-	snug_error error = snug_ref_pin(shard->pools, *ref, bytes);
+	snug_error error = snug_ref_pin(shard->heap, *ref, bytes);
 	if (error == SNUG_ERROR_NO_MEMORY) error = pin_on_what_is_kept(shard, *ref, bytes);
 	if (error != SNUG_ERROR_NO_MEMORY) return error;
 	shard->watched = *ref;
@@ -79,7 +79,7 @@ static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
 	shard->watched = 0;
 	if (error) return error;
 	snug_shard_discharge(shard, PIN_TABLE_GRAIN);
-	return snug_ref_pin(shard->pools, *ref, bytes);
+	return snug_ref_pin(shard->heap, *ref, bytes);
 }
 
 static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, bool evicts, snug_lease *out) {
@@ -92,7 +92,7 @@ static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_b
 	error = SNUG_ERROR_NO_MEMORY;
 	if (may_lease(shard, item_bytes(&head))) error = shard_alloc(shard, item_bytes(&head), value_offset, evicts, &ref);
 	if (!error) {
-		item_write(snug_ref_at(shard->pools, ref), &head);
+		item_write(snug_ref_at(shard->heap, ref), &head);
 		error = pin(shard, &ref, item_bytes(&head));
 		if (error) give_back(shard, ref, item_bytes(&head));
 	}
@@ -128,7 +128,7 @@ void shard_end_promise(snug_shard *shard, uint32_t bytes) {
 
 /* The pin ends; the item is the caller's to link or free. */
 static void unpin(snug_shard *shard, snug_lease *lease) {
-	snug_error error = snug_ref_unpin(shard->pools, lease->ref, lease->item_bytes);
+	snug_error error = snug_ref_unpin(shard->heap, lease->ref, lease->item_bytes);
 	SNUG_ASSERT(!error);
 	(void)error;
 	shard->stats.leases--;
@@ -156,7 +156,7 @@ snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_
 		return error;
 	}
 	snug_ref ref = lease->ref;
-	char *item = snug_ref_at(shard->pools, ref);
+	char *item = snug_ref_at(shard->heap, ref);
 	item_write(item, &head);
 	memcpy(item + head.head_bytes, key->bytes, key->length);
 	unpin(shard, lease);
@@ -183,16 +183,16 @@ static snug_error join(snug_shard *shard, const snug_key *key, const snug_item *
 		shard->stats.refused++;
 		return error;
 	}
-	const snug_pools *pools = shard->pools;
+	const snug_heap *heap = shard->heap;
 	size_t old_at = value_offset + (in_front ? lease->value_bytes : 0);
 	size_t new_at = value_offset + (in_front ? 0 : item->value_bytes);
-	char *to = snug_ref_at(pools, ref);
+	char *to = snug_ref_at(heap, ref);
 	item_write(to, &head);
 	memcpy(to + head.head_bytes, key->bytes, key->length);
-	extents_copy(extents_of(pools, ref, old_at, item->value_bytes),
-				 extents_of(pools, old, item->value_offset, item->value_bytes));
-	extents_copy(extents_of(pools, ref, new_at, lease->value_bytes),
-				 extents_of(pools, lease->ref, lease->value_offset, lease->value_bytes));
+	extents_copy(extents_of(heap, ref, old_at, item->value_bytes),
+				 extents_of(heap, old, item->value_offset, item->value_bytes));
+	extents_copy(extents_of(heap, ref, new_at, lease->value_bytes),
+				 extents_of(heap, lease->ref, lease->value_offset, lease->value_bytes));
 	return shard_link(shard, key, ref, &head);
 }
 
@@ -221,6 +221,6 @@ snug_error snug_shard_lease_view(snug_shard *shard, const snug_lease *lease, siz
 	if (shard == NULL || lease == NULL) return SNUG_ERROR_NULL;
 	if (lease->ref == 0) return SNUG_ERROR_REFERENCE;
 	if (offset > lease->value_bytes || length > lease->value_bytes - offset) return SNUG_ERROR_RANGE;
-	return snug_ref_view(shard->pools, lease->ref, lease->item_bytes, lease->value_offset + offset, length, extents,
+	return snug_ref_view(shard->heap, lease->ref, lease->item_bytes, lease->value_offset + offset, length, extents,
 						 count);
 }

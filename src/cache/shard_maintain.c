@@ -2,7 +2,7 @@
  *
  * The sweep walks the index, one place a slice: without a pause while there are flushed items, and now and then for expired ones, once the earliest
  * expiry of all has passed. For those it reads the items, which look-ups do anyway for the popular ones. A lower limit is reached by evicting until
- * what is left would fit, while a defragmentation gains pages, which the pools give back at once (mem/limit.h). Where nothing may be evicted it is
+ * what is left would fit, while a defragmentation gains pages, which the heap gives back at once (mem/limit.h). Where nothing may be evicted it is
  * approached by packing alone, size classes merged too; what that leaves above it stays, and shrinks as items are deleted or expire. */
 #include "base/bits.h"
 #include "cache/shard_state.h"
@@ -15,7 +15,7 @@
 
 snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
-	snug_error error = snug_pools_set_limit(shard->pools, limit_bytes);
+	snug_error error = snug_heap_set_limit(shard->heap, limit_bytes);
 	if (error) return error;
 	rank_set_limit(&shard->rank, limit_bytes);
 	shard_keep_for_pins(shard);
@@ -32,7 +32,7 @@ static bool is_flushed_left(const snug_shard *shard) {
 static bool drop_if_expired(void *context, uint64_t entry) {
 	snug_shard *shard = context;
 	snug_ref ref = entry_ref(entry);
-	struct item_head head = item_read(snug_ref_at(shard->pools, ref));
+	struct item_head head = item_read(snug_ref_at(shard->heap, ref));
 	if (shard_is_expired(shard, &head) && ref != shard->watched) {
 		shard_let_go(shard, ref, &head, DROP_EXPIRED);
 		return true;
@@ -47,7 +47,7 @@ static void sweep_place(snug_shard *shard, uint64_t place) {
 	index_settle(&shard->index, home, number);
 	if (shard->expiring == 0) return;
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		if (home->entry[slot] != 0) __builtin_prefetch(snug_ref_at(shard->pools, entry_ref(home->entry[slot])));
+		if (home->entry[slot] != 0) __builtin_prefetch(snug_ref_at(shard->heap, entry_ref(home->entry[slot])));
 	index_filter(&shard->index, home, number, drop_if_expired, shard);
 }
 
@@ -105,15 +105,15 @@ static bool gain_pages(snug_shard *shard) {
 		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 		options.retain_bytes = 0;
 		options.merge_classes = shard->options.no_eviction;
-		shard->gains_pages = snug_defragment_begin(shard->pools, &options) == SNUG_OK;
+		shard->gains_pages = snug_defragment_begin(shard->heap, &options) == SNUG_OK;
 		if (!shard->gains_pages) return false; /* somebody else's is under way, and gains as well */
 	}
-	if (snug_defragment_step(shard->pools, &done) != SNUG_OK) done = true;
+	if (snug_defragment_step(shard->heap, &done) != SNUG_OK) done = true;
 	if (!done) return true;
 	snug_report report;
 	shard->gains_pages = false;
 	shard->has_merged = shard->options.no_eviction;
-	if (snug_defragment_end(shard->pools, &report) != SNUG_OK) return false;
+	if (snug_defragment_end(shard->heap, &report) != SNUG_OK) return false;
 	return report.reclaimed_bytes + report.returned_bytes > 0;
 }
 
@@ -130,12 +130,12 @@ static bool is_enough_free(const snug_stats *stats) {
 
 static bool approach_limit(snug_shard *shard) {
 	snug_stats stats;
-	bool over = snug_stats_get(shard->pools, &stats) == SNUG_OK && stats.limit_bytes > stats.limit_goal_bytes;
+	bool over = snug_stats_get(shard->heap, &stats) == SNUG_OK && stats.limit_bytes > stats.limit_goal_bytes;
 	if (!over) {
 		if (!shard->gains_pages) return false;
 		snug_report report;
 		shard->gains_pages = false;
-		return snug_defragment_end(shard->pools, &report) == SNUG_OK;
+		return snug_defragment_end(shard->heap, &report) == SNUG_OK;
 	}
 	if (may_gain_pages(shard, &stats) && gain_pages(shard)) return true;
 	if (shard->options.no_eviction || is_enough_free(&stats)) return false;

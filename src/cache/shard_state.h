@@ -13,7 +13,7 @@
  *
  * Laws, walked by snug_shard_check:
  *   K1  each index entry names a live item of that key, found where its hash says, once; none expires before the earliest
- *   K2  items and bytes that were not flushed are as many as counted; the pools hold the items, what leases hold, and nothing else
+ *   K2  items and bytes that were not flushed are as many as counted; the heap holds the items, what leases hold, and nothing else
  * A reference may change in every call that takes memory: `moved` writes the index entry and `watched`. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
@@ -45,7 +45,7 @@ struct shard_check {
 };
 
 struct snug_shard {
-	snug_pools *pools;
+	snug_heap *heap;
 	struct index index;
 	struct rank rank;
 	struct recent recent;
@@ -60,7 +60,7 @@ struct snug_shard {
 	const snug_os *os;
 	size_t reserved_bytes;
 	uint64_t promised_bytes; /* of leases to come */
-	bool owns_pools;
+	bool owns_heap;
 	uint64_t random;
 	uint64_t cas_last;
 	bool gains_pages;           /* for a lower limit a defragmentation is under way */

@@ -81,13 +81,13 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 		*probe.entry = entry_with_meta(entry_with_ref(*probe.entry, ref), meta);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, head, true);
-		if (snug_ref_free(shard->pools, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
-			((unsigned char *)snug_ref_at(shard->pools, old_ref))[1] = KEY_UNLINKED;
+		if (snug_ref_free(shard->heap, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
+			((unsigned char *)snug_ref_at(shard->heap, old_ref))[1] = KEY_UNLINKED;
 		return SNUG_OK;
 	}
 	snug_error error = add_to_index(shard, key, item_bytes(head), &ref);
 	if (error) {
-		snug_error freed = snug_ref_free(shard->pools, ref, item_bytes(head));
+		snug_error freed = snug_ref_free(shard->heap, ref, item_bytes(head));
 		SNUG_ASSERT(!freed);
 		(void)freed;
 		shard->stats.refused++;
@@ -104,16 +104,16 @@ static void write_value(snug_shard *shard, snug_ref ref, const struct item_head 
 	size_t at = (size_t)head->head_bytes + head->key_bytes + offset;
 	if (length == 0) return;
 	if (LIKELY(snug_ref_is_contiguous(ref))) {
-		memcpy((char *)snug_ref_at(shard->pools, ref) + at, bytes, length);
+		memcpy((char *)snug_ref_at(shard->heap, ref) + at, bytes, length);
 	} else {
-		snug_error error = snug_ref_write(shard->pools, ref, item_bytes(head), at, bytes, length);
+		snug_error error = snug_ref_write(shard->heap, ref, item_bytes(head), at, bytes, length);
 		SNUG_ASSERT(!error);
 		(void)error;
 	}
 }
 
 static void write_head(snug_shard *shard, snug_ref ref, const struct item_head *head, const snug_key *key) {
-	char *item = snug_ref_at(shard->pools, ref);
+	char *item = snug_ref_at(shard->heap, ref);
 	item_write(item, head);
 	memcpy(item + head->head_bytes, key->bytes, key->length);
 }
@@ -123,7 +123,7 @@ static bool fits_in_place(const snug_shard *shard, snug_ref ref, const struct it
 						  const struct item_head *head) {
 	return snug_ref_is_contiguous(ref) && old->head_bytes == head->head_bytes &&
 		   old->value_bytes == head->value_bytes &&
-		   (shard->pools->pins.count == 0 || pin_count(&shard->pools->pins, ref) == 0);
+		   (shard->heap->pins.count == 0 || pin_count(&shard->heap->pins, ref) == 0);
 }
 
 static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_ref *out) {
@@ -141,7 +141,7 @@ snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_att
 	struct probe probe;
 	if (shard_look_up(shard, key, &probe, &old) && fits_in_place(shard, entry_ref(*probe.entry), &old, &head)) {
 		snug_ref ref = entry_ref(*probe.entry);
-		item_write(snug_ref_at(shard->pools, ref), &head);
+		item_write(snug_ref_at(shard->heap, ref), &head);
 		write_value(shard, ref, &head, 0, value, length);
 		*probe.entry = entry_with_meta(*probe.entry, rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry)));
 		shard_count(shard, key->hash, &old, false);
@@ -171,8 +171,8 @@ static snug_error copy_item(snug_shard *shard, const snug_key *key, const snug_i
 	if (error) return error;
 	write_head(shard, ref, head, key);
 	size_t to_at = (size_t)head->head_bytes + head->key_bytes + value_at;
-	extents_copy(extents_of(shard->pools, ref, to_at, item->value_bytes),
-				 extents_of(shard->pools, from, item->value_offset, item->value_bytes));
+	extents_copy(extents_of(shard->heap, ref, to_at, item->value_bytes),
+				 extents_of(shard->heap, from, item->value_offset, item->value_bytes));
 	*out = ref;
 	return SNUG_OK;
 }
@@ -205,7 +205,7 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	struct item_head head = shard_head(shard, key, attributes, item->value_bytes);
 	head.marks |= old.marks & MARK_FETCHED;
 	if (head.head_bytes == old.head_bytes && (head.marks & 7) == (old.marks & 7)) {
-		item_write(snug_ref_at(shard->pools, item->ref), &head);
+		item_write(snug_ref_at(shard->heap, item->ref), &head);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);
 		shard_fill_item(shard, key->hash, *probe.entry, &head, item);

@@ -69,8 +69,8 @@ static const struct metric of_server[] = {
 	COMMAND("touch_hits", "touch", "hit"),
 	COMMAND("touch_misses", "touch", "miss"),
 	COMMAND("cmd_flush", "flush", "hit"),
-	{"snug_committed_bytes", "snug_committed_bytes", "", "gauge", "Pages in use by the pools."},
-	{"snug_metadata_bytes", "snug_metadata_bytes", "", "gauge", "Bookkeeping of the pools."},
+	{"snug_committed_bytes", "snug_committed_bytes", "", "gauge", "Pages in use by the heap."},
+	{"snug_metadata_bytes", "snug_metadata_bytes", "", "gauge", "Bookkeeping of the heap."},
 	{"snug_buffer_bytes", "snug_buffer_bytes", "", "gauge", "What connections hold, beside the limit."},
 	{"snug_reclaimable_bytes", "snug_reclaimable_bytes", "", "gauge", "What a defragmentation would reclaim now."},
 	{"snug_internal_fragmentation", "snug_internal_fragmentation_ratio", "", "gauge",
@@ -107,7 +107,7 @@ static const struct metric of_server[] = {
 static const struct metric of_worker[] = {
 	{"limit_bytes", "snug_worker_limit_bytes", "", "gauge", "The worker's share of the memory limit."},
 	{"committed_bytes", "snug_worker_committed_bytes", "", "gauge", "Pages in use."},
-	{"metadata_bytes", "snug_worker_metadata_bytes", "", "gauge", "Bookkeeping of the pools."},
+	{"metadata_bytes", "snug_worker_metadata_bytes", "", "gauge", "Bookkeeping of the heap."},
 	{"index_bytes", "snug_worker_index_bytes", "", "gauge", "The index of keys."},
 	{"buffer_bytes", "snug_worker_buffer_bytes", "", "gauge", "Connections' buffers."},
 	{"available_bytes", "snug_worker_available_bytes", "", "gauge", "What may still be used under the limit."},
@@ -208,17 +208,17 @@ static void write_value(const struct stat_line *line, struct text *out) {
 		text_print(out, "} %.*s\n", (int)line->value_length, line->value);
 }
 
-static void write_each(const struct metric *table, size_t count, bool is_pools, const struct text *metrics,
+static void write_each(const struct metric *table, size_t count, bool is_heap, const struct text *metrics,
 					   struct text *out) {
 	for (size_t i = 0; i < count; i++) {
 		struct stat_line line;
 		struct path path;
 		write_head(&table[i], out);
 		for (size_t at = 0; stat_next(metrics, &at, &line);) {
-			if (line.name == NULL || !split(&line, &path) || (path.pool_length > 0) != is_pools) continue;
+			if (line.name == NULL || !split(&line, &path) || (path.pool_length > 0) != is_heap) continue;
 			if (!is(path.field, path.field_length, table[i].statistic)) continue;
 			text_print(out, "%s{worker=\"%.*s\"", table[i].name, path.worker_length, line.name);
-			if (is_pools) text_print(out, ",pool=\"%.*s\"", path.pool_length, path.pool);
+			if (is_heap) text_print(out, ",pool=\"%.*s\"", path.pool_length, path.pool);
 			write_value(&line, out);
 		}
 	}

@@ -24,28 +24,28 @@ struct chain_plan {
 	uint64_t slot_bytes; /* of all */
 };
 
-void chain_plan_make(const snug_pools *pools, size_t size, struct chain_plan *plan);
+void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan);
 
 /* `owner`: the handle's index, or 0. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
-snug_error chain_alloc(snug_pools *pools, size_t size, uint32_t owner, bool may_compact, uint64_t *head);
-void chain_free(snug_pools *pools, uint64_t head);
+snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact, uint64_t *head);
+void chain_free(snug_heap *heap, uint64_t head);
 
 /* Changes the size, keeping the leading bytes and, where they stay, the leading whole pages; the head may change. */
-snug_error chain_resize(snug_pools *pools, uint64_t *head, size_t new_size);
+snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size);
 
 /* Cuts the object off after `new_size` bytes without allocating anything. */
-void chain_truncate(snug_pools *pools, uint64_t head, size_t new_size);
+void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size);
 
-static inline uint64_t chain_next(const snug_pools *pools, uint64_t offset) {
-	return fragment_trailer_read(pools, fragment_trailer_at(pools, offset)).next;
+static inline uint64_t chain_next(const snug_heap *heap, uint64_t offset) {
+	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).next;
 }
 
-static inline size_t chain_size(const snug_pools *pools, uint64_t head) {
-	return fragment_trailer_read(pools, fragment_trailer_at(pools, head)).object_size;
+static inline size_t chain_size(const snug_heap *heap, uint64_t head) {
+	return fragment_trailer_read(heap, fragment_trailer_at(heap, head)).object_size;
 }
 
-static inline uint32_t whole_fragment_bytes(const snug_pools *pools) {
-	return pools->arena.page_bytes - pools->classes.fragment_trailer_bytes;
+static inline uint32_t whole_fragment_bytes(const snug_heap *heap) {
+	return heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
 }
 
 #endif

@@ -29,16 +29,16 @@ bool check_that(struct check *check, const char *law, const char *what, uint64_t
 	return false;
 }
 
-void check_tell(snug_pools *pools, const snug_check_result *result) {
-	snug_log_line(&pools->log, SNUG_LOG_ERROR, "law %s is broken: %s", result->law, result->message);
+void check_tell(snug_heap *heap, const snug_check_result *result) {
+	snug_log_line(&heap->log, SNUG_LOG_ERROR, "law %s is broken: %s", result->law, result->message);
 }
 
-snug_error snug_check(snug_pools *pools, snug_check_result *out) {
-	snug_error error = gate_enter_any(pools);
+snug_error snug_check(snug_heap *heap, snug_check_result *out) {
+	snug_error error = gate_enter_any(heap);
 	if (error) return error;
-	struct check check = {.pools = pools};
+	struct check check = {.heap = heap};
 	if (check_arena(&check) && check_slabs(&check) && check_objects(&check)) return SNUG_OK;
-	check_tell(pools, &check.result);
+	check_tell(heap, &check.result);
 	if (out != NULL) *out = check.result;
 	return SNUG_ERROR_CORRUPT;
 }

@@ -6,7 +6,7 @@
 #include "mem/types.h"
 
 struct check {
-	const snug_pools *pools;
+	const snug_heap *heap;
 	bool broken;
 	uint32_t chain_max; /* fragments of one object that are walked; 0: all */
 	snug_check_result result;
@@ -15,7 +15,7 @@ struct check {
 /* Notes that `law` is broken if stored and counted differ (or the condition fails). False once any law is broken. */
 bool check_equal(struct check *check, const char *law, const char *what, uint64_t stored, uint64_t counted);
 /* Logs it. */
-void check_tell(snug_pools *pools, const snug_check_result *result);
+void check_tell(snug_heap *heap, const snug_check_result *result);
 bool check_that(struct check *check, const char *law, const char *what, uint64_t where, bool condition);
 
 /* Places that were counted, of pages and of slots; and what all regions say. */
@@ -56,7 +56,7 @@ bool check_list_mask(struct check *check, const struct size_class *class);
 bool check_bookmark(struct check *check);
 
 /* And the sums: `counts` by class_table.active. */
-void count_slab(const snug_pools *pools, page_number number, struct slab_counts *counts);
+void count_slab(const snug_heap *heap, page_number number, struct slab_counts *counts);
 bool check_class_counts(struct check *check, const struct size_class *class, const struct slab_counts *counts);
 bool check_region_lists(struct check *check);
 bool check_account(struct check *check, const struct page_counts *counts, uint64_t touched);

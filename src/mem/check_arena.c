@@ -7,7 +7,7 @@
 
 static bool check_page_place(struct check *check, page_number number, bool free_bit, bool cold_bit,
 							 struct page_counts *counts) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	bool described = (number + 1) * sizeof(struct page) <= arena->page_range.committed_bytes;
 	uint8_t state = described ? arena->pages[number].state : (uint8_t)PAGE_COLD;
 	counts->free += free_bit;
@@ -18,7 +18,7 @@ static bool check_page_place(struct check *check, page_number number, bool free_
 }
 
 bool check_region(struct check *check, uint32_t number, struct page_counts *total) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	const struct region *region = arena_region(arena, number);
 	struct page_counts counts = {0};
 	uint32_t most = 1u << arena->region_shift;
@@ -48,7 +48,7 @@ bool check_region(struct check *check, uint32_t number, struct page_counts *tota
 }
 
 bool check_region_lists(struct check *check) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	uint64_t listed = 0;
 	uint64_t with_free = 0;
 	for (uint32_t number = 0; number < arena->region_count; number++) {
@@ -70,7 +70,7 @@ bool check_region_lists(struct check *check) {
 }
 
 static bool check_stack(struct check *check, uint64_t stacked) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	uint64_t length = 0;
 	for (page_number page = arena->stack; page != PAGE_NONE; page = arena->pages[page].next) {
 		bool sound = page < arena->described && arena->pages[page].state == PAGE_STACKED && length++ < stacked;
@@ -81,12 +81,12 @@ static bool check_stack(struct check *check, uint64_t stacked) {
 }
 
 bool check_account(struct check *check, const struct page_counts *counts, uint64_t touched) {
-	const snug_pools *pools = check->pools;
-	const struct arena *arena = &pools->arena;
-	uint64_t metadata_bytes = pools->fixed.committed_bytes + arena->page_range.committed_bytes +
-							  arena->region_range.committed_bytes + pools->cells.range.committed_bytes +
-							  pools->handles.range.committed_bytes + pools->pins.ranges[0].committed_bytes +
-							  pools->pins.ranges[1].committed_bytes;
+	const snug_heap *heap = check->heap;
+	const struct arena *arena = &heap->arena;
+	uint64_t metadata_bytes = heap->fixed.committed_bytes + arena->page_range.committed_bytes +
+							  arena->region_range.committed_bytes + heap->cells.range.committed_bytes +
+							  heap->handles.range.committed_bytes + heap->pins.ranges[0].committed_bytes +
+							  heap->pins.ranges[1].committed_bytes;
 	return check_equal(check, "A4", "free pages", arena->free_pages, counts->free) &&
 		   check_equal(check, "A4", "committed bytes", arena->committed_bytes,
 					   (touched - counts->cold) << arena->page_shift) &&
@@ -99,7 +99,7 @@ bool check_account(struct check *check, const struct page_counts *counts, uint64
 }
 
 bool check_arena(struct check *check) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	struct page_counts counts = {0};
 	uint64_t touched = 0;
 	for (uint32_t number = 0; number < arena->region_count; number++) {

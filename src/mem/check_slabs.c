@@ -4,7 +4,7 @@
 #include "mem/slab.h"
 
 static bool check_bitmap(struct check *check, const struct size_class *class, page_number number) {
-	struct page *page = &check->pools->arena.pages[number];
+	struct page *page = &check->heap->arena.pages[number];
 	const uint64_t *bits = free_bits_of(page, class);
 	uint64_t counted = 0;
 	for (uint32_t word = 0; word * 64 < class->slots; word++) counted += bit_count(bits[word]);
@@ -20,9 +20,9 @@ static uint8_t expected_list(const struct size_class *class, const struct page *
 	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
 }
 
-void count_slab(const snug_pools *pools, page_number number, struct slab_counts *counts) {
-	const struct page *page = &pools->arena.pages[number];
-	const struct size_class *class = pools->classes.state[page->class_id];
+void count_slab(const snug_heap *heap, page_number number, struct slab_counts *counts) {
+	const struct page *page = &heap->arena.pages[number];
+	const struct size_class *class = heap->classes.state[page->class_id];
 	struct slab_counts *of_class = &counts[class->active_index];
 	bool victim = page->state == PAGE_VICTIM, target = page->state == PAGE_TARGET;
 	of_class->slabs += !target;
@@ -34,24 +34,24 @@ void count_slab(const snug_pools *pools, page_number number, struct slab_counts 
 }
 
 bool check_slab(struct check *check, page_number number, struct slab_counts *counts) {
-	const snug_pools *pools = check->pools;
-	const struct page *page = &pools->arena.pages[number];
-	bool known = page->class_id < pools->classes.first[FAMILY_COUNT] && pools->classes.state[page->class_id] != NULL;
+	const snug_heap *heap = check->heap;
+	const struct page *page = &heap->arena.pages[number];
+	bool known = page->class_id < heap->classes.first[FAMILY_COUNT] && heap->classes.state[page->class_id] != NULL;
 	if (!check_that(check, "S2", "slab of a class that is not active", number, known)) return false;
-	const struct size_class *class = pools->classes.state[page->class_id];
+	const struct size_class *class = heap->classes.state[page->class_id];
 	if (!check_bitmap(check, class, number)) return false;
 	bool victim = page->state == PAGE_VICTIM;
-	if (!check_that(check, "S7", "more or another victim than is known", number, victim == (pools->victim == number))) {
+	if (!check_that(check, "S7", "more or another victim than is known", number, victim == (heap->victim == number))) {
 		return false;
 	}
 	bool target = page->state == PAGE_TARGET;
-	if (!check_that(check, "S7", "more or another target than is known", number, target == (pools->target == number))) {
+	if (!check_that(check, "S7", "more or another target than is known", number, target == (heap->target == number))) {
 		return false;
 	}
 	if (!check_that(check, "S2", "slab is on the wrong list", number, page->list == expected_list(class, page))) {
 		return false;
 	}
-	count_slab(pools, number, counts);
+	count_slab(heap, number, counts);
 	return true;
 }
 
@@ -65,10 +65,10 @@ bool check_list_mask(struct check *check, const struct size_class *class) {
 
 /* What a slab can see of its list: both neighbours name it, or it is the first. */
 bool check_links(struct check *check, page_number number) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	const struct page *page = &arena->pages[number];
 	if (page->state != PAGE_SLAB) return true;
-	const struct size_class *class = class_of_page(check->pools, number);
+	const struct size_class *class = class_of_page(check->heap, number);
 	bool is_first = page->previous == PAGE_NONE;
 	page_number before = is_first ? class->lists[page->list]
 								  : (page->previous < arena->described ? arena->pages[page->previous].next : PAGE_NONE);
@@ -81,13 +81,13 @@ bool check_links(struct check *check, page_number number) {
 }
 
 static bool check_lists(struct check *check, const struct size_class *class, uint64_t expected) {
-	const struct page *pages = check->pools->arena.pages;
+	const struct page *pages = check->heap->arena.pages;
 	uint64_t listed = 0;
 	if (!check_list_mask(check, class)) return false;
 	for (uint32_t list = 0; list < LIST_COUNT; list++) {
 		page_number previous = PAGE_NONE;
 		for (page_number page = class->lists[list]; page != PAGE_NONE; page = pages[page].next) {
-			bool sound = page < check->pools->arena.described && pages[page].list == list &&
+			bool sound = page < check->heap->arena.described && pages[page].list == list &&
 						 pages[page].class_id == class->id && pages[page].previous == previous && listed++ < expected;
 			if (!check_that(check, "S2", "slab list is broken", page, sound)) return false;
 			previous = page;
@@ -97,7 +97,7 @@ static bool check_lists(struct check *check, const struct size_class *class, uin
 }
 
 bool check_magazine(struct check *check, struct size_class *class) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	if (!check_that(check, "S6", "magazine holds more than it can", class->id,
 					class->magazine_count <= class->magazine_capacity)) {
 		return false;
@@ -137,7 +137,7 @@ static bool check_class(struct check *check, struct size_class *class, const str
 }
 
 bool check_serving(struct check *check) {
-	const struct class_table *table = &check->pools->classes;
+	const struct class_table *table = &check->heap->classes;
 	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
 		struct size_class *next = NULL;
 		for (uint32_t id = table->first[family + 1]; id-- > table->first[family];) {
@@ -162,25 +162,25 @@ bool check_serving(struct check *check) {
 }
 
 bool check_slabs(struct check *check) {
-	const snug_pools *pools = check->pools;
+	const snug_heap *heap = check->heap;
 	struct slab_counts counts[CLASS_COUNT_MAX] = {{0}};
 	if (!check_serving(check)) return false;
-	page_number described = (page_number)(pools->arena.page_range.committed_bytes / sizeof(struct page));
-	bool victim_seen = pools->victim == PAGE_NONE;
-	bool target_seen = pools->target == PAGE_NONE;
-	for (page_number number = 1; number < described && number <= pools->arena.page_count; number++) {
-		if (pools->arena.pages[number].state < PAGE_SLAB) continue;
+	page_number described = (page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
+	bool victim_seen = heap->victim == PAGE_NONE;
+	bool target_seen = heap->target == PAGE_NONE;
+	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {
+		if (heap->arena.pages[number].state < PAGE_SLAB) continue;
 		if (!check_slab(check, number, counts)) return false;
-		victim_seen |= pools->victim == number;
-		target_seen |= pools->target == number;
+		victim_seen |= heap->victim == number;
+		target_seen |= heap->target == number;
 	}
-	if (!check_that(check, "S7", "the victim is not a slab", pools->victim, victim_seen)) return false;
-	bool paired = pools->target == PAGE_NONE || (pools->victim != PAGE_NONE && class_of_page(pools, pools->victim) ==
-																				   class_of_page(pools, pools->target));
-	if (!check_that(check, "S7", "the target is not one of its victim", pools->target, target_seen && paired))
+	if (!check_that(check, "S7", "the victim is not a slab", heap->victim, victim_seen)) return false;
+	bool paired = heap->target == PAGE_NONE ||
+				  (heap->victim != PAGE_NONE && class_of_page(heap, heap->victim) == class_of_page(heap, heap->target));
+	if (!check_that(check, "S7", "the target is not one of its victim", heap->target, target_seen && paired))
 		return false;
-	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
-		if (!check_class(check, pools->classes.active[index], &counts[index])) return false;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		if (!check_class(check, heap->classes.active[index], &counts[index])) return false;
 	}
 	return true;
 }

@@ -24,13 +24,13 @@ enum { CHECK_NONE, CHECK_REGIONS, CHECK_CLASSES, CHECK_SLABS, CHECK_HANDLES, CHE
 
 static bool step_region(struct check *check, struct check_walk *walk) {
 	struct page_counts counts = {0};
-	if (walk->at >= check->pools->arena.region_count) return false;
+	if (walk->at >= check->heap->arena.region_count) return false;
 	(void)check_region(check, (uint32_t)walk->at++, &counts);
 	return true;
 }
 
 static bool step_slab(struct check *check, struct check_walk *walk, struct slab_counts *counts) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	struct object_counts objects = {{0}, 0, 0, 0, 0};
 	page_number number = (page_number)++walk->at;
 	if (number >= arena->described || number > arena->page_count) return false;
@@ -41,7 +41,7 @@ static bool step_slab(struct check *check, struct check_walk *walk, struct slab_
 }
 
 static bool step_class(struct check *check, struct check_walk *walk) {
-	const struct class_table *table = &check->pools->classes;
+	const struct class_table *table = &check->heap->classes;
 	if (walk->at >= table->first[FAMILY_COUNT]) return false;
 	struct size_class *class = table->state[walk->at++];
 	if (class != NULL) (void)(check_magazine(check, class) && check_list_mask(check, class));
@@ -49,7 +49,7 @@ static bool step_class(struct check *check, struct check_walk *walk) {
 }
 
 static bool step_handles(struct check *check, struct check_walk *walk) {
-	const struct handle_table *table = &check->pools->handles;
+	const struct handle_table *table = &check->heap->handles;
 	if (walk->at >= table->count) return false;
 	for (uint32_t i = 0; i < HANDLES_A_UNIT && walk->at < table->count; i++)
 		if (!check_handle(check, walk->at++)) break;
@@ -57,7 +57,7 @@ static bool step_handles(struct check *check, struct check_walk *walk) {
 }
 
 static bool step_pin(struct check *check, struct check_walk *walk) {
-	const struct pin_table *pins = &check->pools->pins;
+	const struct pin_table *pins = &check->heap->pins;
 	uint64_t page_pins = 0;
 	if (walk->at >= pins->capacity) return false;
 	uint64_t entry = pins->entries[walk->at++];
@@ -67,7 +67,7 @@ static bool step_pin(struct check *check, struct check_walk *walk) {
 
 /* From the top, as far as is followed. */
 static bool check_stack_top(struct check *check) {
-	const struct arena *arena = &check->pools->arena;
+	const struct arena *arena = &check->heap->arena;
 	uint64_t length = 0;
 	for (page_number page = arena->stack; page != PAGE_NONE && length < STACK_MAX; page = arena->pages[page].next) {
 		bool sound =
@@ -79,7 +79,7 @@ static bool check_stack_top(struct check *check) {
 
 /* Pins are few; if they are not, each was seen by itself. `marked`: by all slabs. */
 static bool check_pin_sums(struct check *check, uint64_t marked) {
-	const struct pin_table *pins = &check->pools->pins;
+	const struct pin_table *pins = &check->heap->pins;
 	uint64_t pinned = 0, page_pins = 0;
 	if (pins->capacity > PINS_MAX) return true;
 	check->chain_max = PINS_MAX;
@@ -94,7 +94,7 @@ static bool check_pin_sums(struct check *check, uint64_t marked) {
 }
 
 static bool check_free_handle(struct check *check) {
-	const struct handle_table *table = &check->pools->handles;
+	const struct handle_table *table = &check->heap->handles;
 	uint32_t head = table->free_head;
 	bool sound = head <= table->count && (head == 0 || (table->entries[head - 1] & ENTRY_LIVE) == 0);
 	return check_that(check, "H2", "list of free entries is broken", head, sound);
@@ -102,8 +102,8 @@ static bool check_free_handle(struct check *check) {
 
 /* All at one instant. */
 static bool check_sums(struct check *check, struct slab_counts *counts) {
-	const snug_pools *pools = check->pools;
-	const struct arena *arena = &pools->arena;
+	const snug_heap *heap = check->heap;
+	const struct arena *arena = &heap->arena;
 	struct page_counts pages = {0};
 	uint64_t touched = 0, victims = 0, targets = 0, marked = 0;
 	for (uint32_t number = 0; number < arena->region_count; number++) {
@@ -118,18 +118,18 @@ static bool check_sums(struct check *check, struct slab_counts *counts) {
 		if (state < PAGE_SLAB) continue;
 		victims += state == PAGE_VICTIM;
 		targets += state == PAGE_TARGET;
-		bool known = arena->pages[number].class_id < pools->classes.first[FAMILY_COUNT] &&
-					 pools->classes.state[arena->pages[number].class_id] != NULL;
+		bool known = arena->pages[number].class_id < heap->classes.first[FAMILY_COUNT] &&
+					 heap->classes.state[arena->pages[number].class_id] != NULL;
 		if (!check_that(check, "S2", "slab of a class that is not active", number, known)) return false;
 		marked += arena->pages[number].pins;
-		count_slab(pools, number, counts);
+		count_slab(heap, number, counts);
 	}
-	if (!check_equal(check, "S7", "victims", pools->victim != PAGE_NONE, victims) ||
-		!check_equal(check, "S7", "targets", pools->target != PAGE_NONE, targets) ||
+	if (!check_equal(check, "S7", "victims", heap->victim != PAGE_NONE, victims) ||
+		!check_equal(check, "S7", "targets", heap->target != PAGE_NONE, targets) ||
 		!check_equal(check, "A4", "stacked pages", arena->stacked_pages, pages.stacked))
 		return false;
-	for (uint32_t index = 0; index < pools->classes.active_count; index++)
-		if (!check_class_counts(check, pools->classes.active[index], &counts[index])) return false;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++)
+		if (!check_class_counts(check, heap->classes.active[index], &counts[index])) return false;
 	return check_stack_top(check) && check_region_lists(check) && check_account(check, &pages, touched) &&
 		   check_free_handle(check) && check_bookmark(check) && check_pin_sums(check, marked);
 }
@@ -163,23 +163,23 @@ static void step_unit(struct check *check, struct check_walk *walk, struct slab_
 	walk->at = 0;
 }
 
-snug_error snug_check_begin(snug_pools *pools) {
-	snug_error error = gate_enter_any(pools);
+snug_error snug_check_begin(snug_heap *heap) {
+	snug_error error = gate_enter_any(heap);
 	if (error) return error;
-	if (pools->check.phase != CHECK_NONE) return SNUG_ERROR_BUSY;
-	pools->check = (struct check_walk){.phase = CHECK_REGIONS};
+	if (heap->check.phase != CHECK_NONE) return SNUG_ERROR_BUSY;
+	heap->check = (struct check_walk){.phase = CHECK_REGIONS};
 	return SNUG_OK;
 }
 
-snug_error snug_check_step(snug_pools *pools, uint64_t step_ns, bool *done) {
-	snug_error error = gate_enter_any(pools);
+snug_error snug_check_step(snug_heap *heap, uint64_t step_ns, bool *done) {
+	snug_error error = gate_enter_any(heap);
 	if (error) return error;
 	if (done == NULL) return SNUG_ERROR_NULL;
-	struct check_walk *walk = &pools->check;
+	struct check_walk *walk = &heap->check;
 	if (walk->phase == CHECK_NONE) return SNUG_ERROR_NOT_RUNNING;
 	if (step_ns == 0) return SNUG_ERROR_BUDGET_ZERO;
-	const snug_os *os = pools->arena.os;
-	struct check check = {.pools = pools, .chain_max = CHAIN_MAX};
+	const snug_os *os = heap->arena.os;
+	struct check check = {.heap = heap, .chain_max = CHAIN_MAX};
 	struct slab_counts counts[CLASS_COUNT_MAX] = {{0}};
 	uint64_t begin_ns = os->now_ns(os->context);
 	for (uint32_t units = 0; walk->phase < CHECK_DONE && !check.broken && units < UNITS_MAX; units++) {
@@ -195,14 +195,14 @@ snug_error snug_check_step(snug_pools *pools, uint64_t step_ns, bool *done) {
 	return SNUG_OK;
 }
 
-snug_error snug_check_end(snug_pools *pools, snug_check_result *out) {
-	snug_error error = gate_enter_any(pools);
+snug_error snug_check_end(snug_heap *heap, snug_check_result *out) {
+	snug_error error = gate_enter_any(heap);
 	if (error) return error;
-	struct check_walk walk = pools->check;
+	struct check_walk walk = heap->check;
 	if (walk.phase == CHECK_NONE) return SNUG_ERROR_NOT_RUNNING;
-	pools->check = (struct check_walk){0};
+	heap->check = (struct check_walk){0};
 	if (!walk.broken) return walk.phase == CHECK_DONE ? SNUG_OK : SNUG_ERROR_CANCELLED;
-	check_tell(pools, &walk.result);
+	check_tell(heap, &walk.result);
 	if (out != NULL) *out = walk.result;
 	return SNUG_ERROR_CORRUPT;
 }

@@ -118,8 +118,8 @@ static bool is_coarse(const struct class_table *table, uint16_t id) {
 }
 
 /* What a group must waste to be looked at, and what an activation must save. */
-static uint32_t review_grain(const snug_pools *pools) {
-	return pools->arena.page_bytes / 4;
+static uint32_t review_grain(const snug_heap *heap) {
+	return heap->arena.page_bytes / 4;
 }
 
 static size_t state_bytes(uint32_t slots) {
@@ -142,12 +142,12 @@ static void refresh_serving(struct class_table *table, uint16_t id) {
 	}
 }
 
-static snug_error activate(snug_pools *pools, uint16_t id) {
-	struct class_table *table = &pools->classes;
+static snug_error activate(snug_heap *heap, uint16_t id) {
+	struct class_table *table = &heap->classes;
 	uint32_t stride = table->entry[id].stride;
-	uint32_t slots = pools->arena.page_bytes / stride;
+	uint32_t slots = heap->arena.page_bytes / stride;
 	void *cell;
-	snug_error error = cell_take(&pools->arena, &pools->cells, state_bytes(slots), &cell);
+	snug_error error = cell_take(&heap->arena, &heap->cells, state_bytes(slots), &cell);
 	if (error) return error;
 	struct size_class *class = cell;
 	class->id = id;
@@ -158,7 +158,7 @@ static snug_error activate(snug_pools *pools, uint16_t id) {
 	class->magazine_capacity = class_magazine_capacity(slots);
 	class->family = (uint8_t)class_family(table, id);
 	class->small_bytes = class->family == FAMILY_BYTES ? (uint32_t)smaller(stride, EXACT_SIZE_MAX) : 0;
-	class->review_bytes = review_grain(pools);
+	class->review_bytes = review_grain(heap);
 	class->pool = class->family == FAMILY_FRAGMENT ? SNUG_POOL_LARGE
 				  : stride <= SMALL_STRIDE_MAX     ? SNUG_POOL_SMALL
 												   : SNUG_POOL_MEDIUM;
@@ -166,16 +166,16 @@ static snug_error activate(snug_pools *pools, uint16_t id) {
 	table->active[table->active_count++] = class;
 	table->state[id] = class;
 	refresh_serving(table, id);
-	snug_log_line(&pools->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) activated", id, stride);
+	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) activated", id, stride);
 	return SNUG_OK;
 }
 
-snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out) {
-	struct class_table *table = &pools->classes;
+snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out) {
+	struct class_table *table = &heap->classes;
 	if (table->entry[id].serving == NULL) {
 		uint16_t coarse = id;
 		while (!is_coarse(table, coarse)) coarse++;
-		snug_error error = table->state[coarse] == NULL ? activate(pools, coarse) : SNUG_OK;
+		snug_error error = table->state[coarse] == NULL ? activate(heap, coarse) : SNUG_OK;
 		if (error) return error;
 		if (table->entry[id].serving == NULL) refresh_serving(table, id);
 	}
@@ -185,11 +185,11 @@ snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out
 }
 
 /* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of a page. */
-static uint16_t most_wanted(const snug_pools *pools, const struct size_class *host) {
-	const struct class_table *table = &pools->classes;
+static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host) {
+	const struct class_table *table = &heap->classes;
 	uint16_t first = host->id;
 	while (first > table->first[host->family] && table->state[first - 1] == NULL) first--;
-	uint64_t most_bytes = review_grain(pools);
+	uint64_t most_bytes = review_grain(heap);
 	uint64_t objects = 0;
 	uint16_t best = CLASS_NONE;
 	for (uint16_t id = first; id < host->id; id++) {
@@ -202,23 +202,23 @@ static uint16_t most_wanted(const snug_pools *pools, const struct size_class *ho
 	return best;
 }
 
-void class_review_group(snug_pools *pools, struct size_class *host) {
-	host->review_bytes = host->waste_bytes + review_grain(pools);
-	uint16_t wanted = most_wanted(pools, host);
+void class_review_group(snug_heap *heap, struct size_class *host) {
+	host->review_bytes = host->waste_bytes + review_grain(heap);
+	uint16_t wanted = most_wanted(heap, host);
 	/* Without room for one more cell the class stays inactive: nothing is lost but density. */
-	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(pools, wanted);
+	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(heap, wanted);
 	(void)error;
 }
 
-void class_retire_if_empty(snug_pools *pools, struct size_class *class) {
-	struct class_table *table = &pools->classes;
+void class_retire_if_empty(snug_heap *heap, struct size_class *class) {
+	struct class_table *table = &heap->classes;
 	if (class->slabs != 0 || class->magazine_count != 0 || is_coarse(table, class->id)) return;
 	uint16_t id = class->id;
 	struct size_class *last = table->active[--table->active_count];
 	table->active[class->active_index] = last;
 	last->active_index = class->active_index;
 	table->state[id] = NULL;
-	cell_give(&pools->cells, class, state_bytes(class->slots));
+	cell_give(&heap->cells, class, state_bytes(class->slots));
 	refresh_serving(table, id);
-	snug_log_line(&pools->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id, table->entry[id].stride);
+	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id, table->entry[id].stride);
 }

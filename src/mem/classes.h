@@ -44,32 +44,32 @@ static inline bool class_may_split(const struct class_table *table, uint16_t id,
 uint16_t class_find_below(const struct class_table *table, enum family family, size_t bytes);
 
 /* The active class that objects of `id` go to now; created if it was never used. NO_MEMORY, OS_MEMORY. */
-snug_error class_serving(snug_pools *pools, uint16_t id, struct size_class **out);
+snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out);
 
 /* Activates the class of the host's group that is worth it, if any. */
-void class_review_group(snug_pools *pools, struct size_class *host);
+void class_review_group(snug_heap *heap, struct size_class *host);
 
 /* An object of class `id` is allocated in a slot of `host`, whose group may then be due for a review.
  * Without a branch: whether an object is loose is as good as random when sizes are mixed. */
-static inline void class_count_in(snug_pools *pools, uint16_t id, struct size_class *host) {
-	struct class_entry *entry = &pools->classes.entry[id];
+static inline void class_count_in(snug_heap *heap, uint16_t id, struct size_class *host) {
+	struct class_entry *entry = &heap->classes.entry[id];
 	entry->live++;
 	host->waste_bytes += host->stride - entry->stride;
 }
 
 /* Each time a quarter of a page was wasted in the group. */
-static inline void class_review_if_due(snug_pools *pools, struct size_class *host) {
-	if (UNLIKELY(host->waste_bytes > host->review_bytes)) class_review_group(pools, host);
+static inline void class_review_if_due(snug_heap *heap, struct size_class *host) {
+	if (UNLIKELY(host->waste_bytes > host->review_bytes)) class_review_group(heap, host);
 }
 
 /* And freed. */
-static inline void class_count_out(snug_pools *pools, uint16_t id) {
-	SNUG_ASSERT(pools->classes.entry[id].live > 0);
-	pools->classes.entry[id].live--;
+static inline void class_count_out(snug_heap *heap, uint16_t id) {
+	SNUG_ASSERT(heap->classes.entry[id].live > 0);
+	heap->classes.entry[id].live--;
 }
 
 /* Ends a class that has neither slab nor magazine, unless it is of the coarse subset. */
-void class_retire_if_empty(snug_pools *pools, struct size_class *class);
+void class_retire_if_empty(snug_heap *heap, struct size_class *class);
 
 static inline uint32_t class_magazine_capacity(uint32_t slots) {
 	uint32_t capacity = slots / 4;

@@ -23,6 +23,6 @@ enum drain_result {
 };
 
 /* The next slab of the region that is being drained, or of the next one. There is no victim, and no page is stacked. */
-enum drain_result drain_next(snug_pools *pools, uint64_t retain_bytes);
+enum drain_result drain_next(snug_heap *heap, uint64_t retain_bytes);
 
 #endif

@@ -34,11 +34,11 @@ uint64_t class_reclaimable_unpinned(const struct size_class *class) {
 	return victim_count(class->slots, class->slabs, class_live_slots(class), 0);
 }
 
-uint64_t class_reclaimable(const snug_pools *pools, const struct size_class *class) {
+uint64_t class_reclaimable(const snug_heap *heap, const struct size_class *class) {
 	if (LIKELY(class->pinned_slabs == 0)) return class_reclaimable_unpinned(class);
 	uint64_t cached = 0;
 	for (uint32_t index = 0; index < class->magazine_count; index++) {
-		cached += pools->arena.pages[page_of(&pools->arena, class->magazine[index])].pins > 0;
+		cached += heap->arena.pages[page_of(&heap->arena, class->magazine[index])].pins > 0;
 	}
 	uint64_t pinned_holes = class->pinned_free_slots + cached;
 	uint64_t pinned_live = (uint64_t) class->pinned_slabs * class->slots - pinned_holes;
@@ -59,7 +59,7 @@ static struct class_candidate candidate_of(const struct size_class *class) {
 }
 
 /* The emptiest of the first few slabs in the emptiest list. PAGE_NONE: all are pinned. */
-static page_number emptiest_slab(const snug_pools *pools, const struct size_class *class) {
+static page_number emptiest_slab(const snug_heap *heap, const struct size_class *class) {
 	uint32_t lists = class->list_mask & ((1u << LIST_PINNED_PARTIAL) - 1);
 	if (lists == 0) return PAGE_NONE;
 	page_number numbers[SLABS_EXAMINED];
@@ -68,28 +68,28 @@ static page_number emptiest_slab(const snug_pools *pools, const struct size_clas
 	uint32_t most = class->slots <= FULLNESS_BUCKETS ? 1 : SLABS_EXAMINED;
 	uint32_t count = 0;
 	for (page_number number = class->lists[bit_lowest(lists)]; number != PAGE_NONE && count < most;
-		 number = pools->arena.pages[number].next) {
+		 number = heap->arena.pages[number].next) {
 		numbers[count] = number;
-		live[count++] = class->slots - pools->arena.pages[number].free_slots;
+		live[count++] = class->slots - heap->arena.pages[number].free_slots;
 	}
 	return numbers[victim_choose_slab(live, count)];
 }
 
-static void make_victim(snug_pools *pools, struct size_class *class, page_number number) {
-	struct page *page = &pools->arena.pages[number];
-	SNUG_ASSERT(pools->victim == PAGE_NONE && page->pins == 0);
-	slab_unlist(pools, class, number);
+static void make_victim(snug_heap *heap, struct size_class *class, page_number number) {
+	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(heap->victim == PAGE_NONE && page->pins == 0);
+	slab_unlist(heap, class, number);
 	page->state = PAGE_VICTIM;
 	class->free_slots -= page->free_slots;
-	pools->victim = number;
-	if (page->free_slots == class->slots) victim_release(pools);
+	heap->victim = number;
+	if (page->free_slots == class->slots) victim_release(heap);
 }
 
-bool victim_pick(snug_pools *pools, uint32_t pool_mask) {
+bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
 	struct class_candidate best = {.slots = 0};
 	struct size_class *best_class = NULL;
-	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
-		struct size_class *class = pools->classes.active[index];
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		struct size_class *class = heap->classes.active[index];
 		if ((pool_mask >> class->pool & 1) == 0) continue;
 		struct class_candidate candidate = candidate_of(class);
 		if (candidate.holes < candidate.slots) continue;
@@ -99,12 +99,12 @@ bool victim_pick(snug_pools *pools, uint32_t pool_mask) {
 		best_class = class;
 	}
 	if (best_class == NULL) return false;
-	magazine_flush(pools, best_class);
+	magazine_flush(heap, best_class);
 	/* Flushing may have emptied slabs: pages gained without a victim. */
 	if (best_class->free_slots >= best_class->slots) {
-		page_number number = emptiest_slab(pools, best_class);
+		page_number number = emptiest_slab(heap, best_class);
 		/* It may also have given up the last slab without pins. */
-		if (number != PAGE_NONE) make_victim(pools, best_class, number);
+		if (number != PAGE_NONE) make_victim(heap, best_class, number);
 	}
 	return true;
 }
@@ -112,28 +112,28 @@ bool victim_pick(snug_pools *pools, uint32_t pool_mask) {
 /* ------------------------------------------------------------------ merging classes --- */
 
 /* In reference mode without size_of a slot's payload is unknown and can't be carried from one pool's account to another's. */
-static bool sizes_are_known(const snug_pools *pools, const struct size_class *class) {
-	return class->family == FAMILY_FRAGMENT || pools->slot_trailer_bytes > 0 || pools->options.owner.size_of != NULL;
+static bool sizes_are_known(const snug_heap *heap, const struct size_class *class) {
+	return class->family == FAMILY_FRAGMENT || heap->slot_trailer_bytes > 0 || heap->options.owner.size_of != NULL;
 }
 
 /* The next larger class that objects of `class` may be merged into, after `id`; NULL at the end. */
-static struct size_class *next_host(const snug_pools *pools, const struct size_class *class, uint16_t *id) {
-	const struct class_table *table = &pools->classes;
+static struct size_class *next_host(const snug_heap *heap, const struct size_class *class, uint16_t *id) {
+	const struct class_table *table = &heap->classes;
 	uint16_t end = table->first[class->family + 1];
 	while (++*id < end && table->entry[*id].stride <= class->stride + class->stride / MERGE_PARTS) {
 		struct size_class *host = table->state[*id];
 		if (host == NULL || host->free_slots == 0) continue;
-		if (host->pool == class->pool || sizes_are_known(pools, class)) return host;
+		if (host->pool == class->pool || sizes_are_known(heap, class)) return host;
 	}
 	return NULL;
 }
 
 /* Bytes that `count` objects of the class would waste in the holes of larger classes; UINT64_MAX if those are too few. */
-static uint64_t merge_waste(const snug_pools *pools, const struct size_class *class, uint64_t count) {
+static uint64_t merge_waste(const snug_heap *heap, const struct size_class *class, uint64_t count) {
 	uint16_t id = class->id;
 	uint64_t waste_bytes = 0;
 	while (count > 0) {
-		const struct size_class *host = next_host(pools, class, &id);
+		const struct size_class *host = next_host(heap, class, &id);
 		if (host == NULL) return UINT64_MAX;
 		uint64_t here = host->free_slots < count ? host->free_slots : count;
 		waste_bytes += here * (host->stride - class->stride);
@@ -142,91 +142,91 @@ static uint64_t merge_waste(const snug_pools *pools, const struct size_class *cl
 	return waste_bytes;
 }
 
-bool victim_pick_merge(snug_pools *pools, uint32_t pool_mask) {
+bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask) {
 	struct size_class *best_class = NULL;
 	page_number best_number = PAGE_NONE;
-	uint64_t best_bytes = pools->arena.page_bytes / MERGE_WASTE_PARTS;
-	for (uint32_t index = 0; index < pools->classes.active_count; index++) {
-		struct size_class *class = pools->classes.active[index];
+	uint64_t best_bytes = heap->arena.page_bytes / MERGE_WASTE_PARTS;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		struct size_class *class = heap->classes.active[index];
 		if ((pool_mask >> class->pool & 1) == 0 || (class->list_mask & ((2u << MERGE_LIST_MAX) - 1)) == 0) continue;
-		page_number number = emptiest_slab(pools, class);
-		const struct page *page = &pools->arena.pages[number];
+		page_number number = emptiest_slab(heap, class);
+		const struct page *page = &heap->arena.pages[number];
 		uint64_t live = class->slots - page->free_slots;
 		uint64_t own_holes = class->free_slots - page->free_slots;
-		uint64_t waste_bytes = live <= own_holes ? 0 : merge_waste(pools, class, live - own_holes);
+		uint64_t waste_bytes = live <= own_holes ? 0 : merge_waste(heap, class, live - own_holes);
 		if (waste_bytes >= best_bytes) continue;
 		best_class = class;
 		best_number = number;
 		best_bytes = waste_bytes;
 	}
 	if (best_class == NULL) return false;
-	magazine_flush(pools, best_class);
-	if (pools->arena.pages[best_number].state == PAGE_SLAB) make_victim(pools, best_class, best_number);
+	magazine_flush(heap, best_class);
+	if (heap->arena.pages[best_number].state == PAGE_SLAB) make_victim(heap, best_class, best_number);
 	return true;
 }
 
 /* ------------------------------------------------------------------ ending --------- */
 
-void victim_relocate(snug_pools *pools, struct size_class *class, page_number number, page_number target) {
-	SNUG_ASSERT(pools->target == PAGE_NONE && pools->arena.pages[number].free_slots < class->slots);
-	make_victim(pools, class, number);
-	pools->target = target;
+void victim_relocate(snug_heap *heap, struct size_class *class, page_number number, page_number target) {
+	SNUG_ASSERT(heap->target == PAGE_NONE && heap->arena.pages[number].free_slots < class->slots);
+	make_victim(heap, class, number);
+	heap->target = target;
 }
 
 /* The target becomes a slab of its own, or a free page again if nothing lies in it. */
-static void end_target(snug_pools *pools, struct size_class *class) {
-	page_number number = pools->target;
-	struct page *page = &pools->arena.pages[number];
-	pools->target = PAGE_NONE;
+static void end_target(snug_heap *heap, struct size_class *class) {
+	page_number number = heap->target;
+	struct page *page = &heap->arena.pages[number];
+	heap->target = PAGE_NONE;
 	if (page->free_slots == class->slots) {
-		slab_drop(pools, class, number);
+		slab_drop(heap, class, number);
 		return;
 	}
 	page->state = PAGE_SLAB;
 	class->slabs++;
 	class->free_slots += page->free_slots;
-	slab_relist(pools, class, number);
+	slab_relist(heap, class, number);
 }
 
-void victim_release(snug_pools *pools) {
-	page_number number = pools->victim;
-	pools->victim = PAGE_NONE;
-	if (pools->target != PAGE_NONE) {
-		struct size_class *class = class_of_page(pools, number);
-		slab_release(pools, class, number);
-		pools->totals.relocated_slabs++;
-		end_target(pools, class);
+void victim_release(snug_heap *heap) {
+	page_number number = heap->victim;
+	heap->victim = PAGE_NONE;
+	if (heap->target != PAGE_NONE) {
+		struct size_class *class = class_of_page(heap, number);
+		slab_release(heap, class, number);
+		heap->totals.relocated_slabs++;
+		end_target(heap, class);
 		return;
 	}
 	/* Emptied by what the owner freed, or by an allocation's own compaction: the page is not the steps' gain. */
-	if (pools->defragment.phase != PHASE_IDLE && !pools->defragment.in_step) pools->totals.abandoned_slabs++;
-	slab_release(pools, class_of_page(pools, number), number);
+	if (heap->defragment.phase != PHASE_IDLE && !heap->defragment.in_step) heap->totals.abandoned_slabs++;
+	slab_release(heap, class_of_page(heap, number), number);
 }
 
-void victim_put_back(snug_pools *pools) {
-	page_number number = pools->victim;
-	struct page *page = &pools->arena.pages[number];
-	struct size_class *class = class_of_page(pools, number);
-	pools->victim = PAGE_NONE;
+void victim_put_back(snug_heap *heap) {
+	page_number number = heap->victim;
+	struct page *page = &heap->arena.pages[number];
+	struct size_class *class = class_of_page(heap, number);
+	heap->victim = PAGE_NONE;
 	page->state = PAGE_SLAB;
 	class->free_slots += page->free_slots;
-	pools->changes++;
-	slab_relist(pools, class, number);
-	if (pools->target != PAGE_NONE) end_target(pools, class);
+	heap->changes++;
+	slab_relist(heap, class, number);
+	if (heap->target != PAGE_NONE) end_target(heap, class);
 }
 
-void victim_abandon(snug_pools *pools) {
-	victim_put_back(pools);
-	pools->totals.abandoned_slabs++;
+void victim_abandon(snug_heap *heap) {
+	victim_put_back(heap);
+	heap->totals.abandoned_slabs++;
 }
 
 /* ------------------------------------------------------------------ collecting ----- */
 
-static uint32_t collect(const snug_pools *pools, const struct size_class *class, uint64_t byte_budget,
+static uint32_t collect(const snug_heap *heap, const struct size_class *class, uint64_t byte_budget,
 						struct move *moves) {
-	struct page *page = &pools->arena.pages[pools->victim];
+	struct page *page = &heap->arena.pages[heap->victim];
 	const uint64_t *bits = free_bits_of(page, class);
-	uint64_t base = page_offset(&pools->arena, pools->victim);
+	uint64_t base = page_offset(&heap->arena, heap->victim);
 	uint64_t most = divide_up(byte_budget, class->stride);
 	if (most > BATCH_SLOTS) most = BATCH_SLOTS;
 	uint32_t count = 0;
@@ -245,21 +245,21 @@ static uint32_t collect(const snug_pools *pools, const struct size_class *class,
 }
 
 /* Fills in the payload's size and own class, where they can be known. */
-static void learn_size(const snug_pools *pools, const struct size_class *class, struct move *move) {
-	uint32_t trailer_bytes = pools->slot_trailer_bytes;
+static void learn_size(const snug_heap *heap, const struct size_class *class, struct move *move) {
+	uint32_t trailer_bytes = heap->slot_trailer_bytes;
 	if (class->family == FAMILY_FRAGMENT) {
-		move->payload_bytes = fragment_trailer_read(pools, fragment_trailer_at(pools, move->from)).length;
-		trailer_bytes = pools->classes.fragment_trailer_bytes;
+		move->payload_bytes = fragment_trailer_read(heap, fragment_trailer_at(heap, move->from)).length;
+		trailer_bytes = heap->classes.fragment_trailer_bytes;
 	} else if (trailer_bytes > 0) {
-		struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(pools, class, move->from));
+		struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, move->from));
 		move->payload_bytes = class->stride - trailer_bytes - trailer.slack_bytes;
-	} else if (pools->options.owner.size_of != NULL) {
-		const snug_owner *owner = &pools->options.owner;
-		move->payload_bytes = (uint32_t)owner->size_of(owner->context, address_of(&pools->arena, move->from));
+	} else if (heap->options.owner.size_of != NULL) {
+		const snug_owner *owner = &heap->options.owner;
+		move->payload_bytes = (uint32_t)owner->size_of(owner->context, address_of(&heap->arena, move->from));
 	} else {
 		return;
 	}
-	move->id = class_find(&pools->classes, (enum family) class->family, move->payload_bytes + trailer_bytes);
+	move->id = class_find(&heap->classes, (enum family) class->family, move->payload_bytes + trailer_bytes);
 	SNUG_ASSERT(move->id <= class->id);
 }
 
@@ -267,24 +267,24 @@ static void learn_size(const snug_pools *pools, const struct size_class *class, 
 
 /* A tighter class takes an object back if that costs it no page that it could have gained. In a defragmentation also only if its
  * old class does not gain a page more by it: what was estimated is what is reclaimed. `leaving`: how many do already. */
-static bool reserve_tighter(snug_pools *pools, const struct size_class *class, struct move *move, uint32_t leaving) {
+static bool reserve_tighter(snug_heap *heap, const struct size_class *class, struct move *move, uint32_t leaving) {
 	if (move->id == CLASS_NONE || move->id == class->id) return false;
-	struct size_class *tighter = pools->classes.entry[move->id].serving;
+	struct size_class *tighter = heap->classes.entry[move->id].serving;
 	if (tighter == NULL || tighter == class || tighter->stride >= class->stride) return false;
 	if (tighter->free_slots == 0 || holes_of(tighter) % tighter->slots == 0) return false;
-	bool exact = pools->defragment.phase != PHASE_IDLE;
+	bool exact = heap->defragment.phase != PHASE_IDLE;
 	if (exact && holes_of(class) % class->slots + leaving + 1 >= class->slots) return false;
-	if (slab_take_pinned(pools, tighter, 1, &move->to) == 0) slab_take_fullest(pools, tighter, 1, &move->to);
+	if (slab_take_pinned(heap, tighter, 1, &move->to) == 0) slab_take_fullest(heap, tighter, 1, &move->to);
 	move->target = tighter;
 	return true;
 }
 
-static uint32_t reserve_in(snug_pools *pools, struct size_class *target, struct move *moves, uint32_t count) {
+static uint32_t reserve_in(snug_heap *heap, struct size_class *target, struct move *moves, uint32_t count) {
 	uint64_t offsets[BATCH_SLOTS];
 	uint32_t reserved = 0;
 	while (reserved < count) {
-		uint32_t taken = slab_take_pinned(pools, target, count - reserved, offsets);
-		if (taken == 0) taken = slab_take_fullest(pools, target, count - reserved, offsets);
+		uint32_t taken = slab_take_pinned(heap, target, count - reserved, offsets);
+		if (taken == 0) taken = slab_take_fullest(heap, target, count - reserved, offsets);
 		if (taken == 0) break;
 		for (uint32_t index = 0; index < taken; index++) {
 			moves[reserved].to = offsets[index];
@@ -295,12 +295,12 @@ static uint32_t reserve_in(snug_pools *pools, struct size_class *target, struct 
 }
 
 /* Slot n of the target for slot n of the victim: it is free, because nobody else uses the target. */
-static uint32_t reserve_in_target(snug_pools *pools, struct size_class *class, struct move *moves, uint32_t count) {
-	struct page *page = &pools->arena.pages[pools->target];
+static uint32_t reserve_in_target(snug_heap *heap, struct size_class *class, struct move *moves, uint32_t count) {
+	struct page *page = &heap->arena.pages[heap->target];
 	uint64_t *bits = free_bits_of(page, class);
-	uint64_t distance = page_offset(&pools->arena, pools->target) - page_offset(&pools->arena, pools->victim);
+	uint64_t distance = page_offset(&heap->arena, heap->target) - page_offset(&heap->arena, heap->victim);
 	for (uint32_t index = 0; index < count; index++) {
-		uint32_t slot = slot_of(&pools->arena, class, moves[index].from);
+		uint32_t slot = slot_of(&heap->arena, class, moves[index].from);
 		SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) != 0);
 		bits[slot / 64] &= ~((uint64_t)1 << (slot % 64));
 		moves[index].to = moves[index].from + distance;
@@ -312,133 +312,132 @@ static uint32_t reserve_in_target(snug_pools *pools, struct size_class *class, s
 }
 
 /* Puts the moves with a hole first; returns how many. */
-static uint32_t reserve(snug_pools *pools, struct size_class *class, struct move *moves, uint32_t count, bool merge) {
+static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *moves, uint32_t count, bool merge) {
 	uint32_t reserved = 0;
 	if (class->waste_bytes > 0) {
 		for (uint32_t index = 0; index < count; index++) {
-			if (!reserve_tighter(pools, class, &moves[index], reserved)) continue;
+			if (!reserve_tighter(heap, class, &moves[index], reserved)) continue;
 			struct move swap = moves[reserved];
 			moves[reserved++] = moves[index];
 			if (reserved - 1 != index) moves[index] = swap;
 		}
 	}
-	reserved += reserve_in(pools, class, moves + reserved, count - reserved);
+	reserved += reserve_in(heap, class, moves + reserved, count - reserved);
 	uint16_t id = class->id;
 	struct size_class *host;
-	while (merge && reserved < count && (host = next_host(pools, class, &id)) != NULL) {
-		reserved += reserve_in(pools, host, moves + reserved, count - reserved);
+	while (merge && reserved < count && (host = next_host(heap, class, &id)) != NULL) {
+		reserved += reserve_in(heap, host, moves + reserved, count - reserved);
 	}
 	return reserved;
 }
 
 /* ------------------------------------------------------------------ moving --------- */
 
-static uint32_t move_fragment(snug_pools *pools, const struct size_class *class, const struct move *move) {
-	char *from = address_of(&pools->arena, move->from);
-	char *to = address_of(&pools->arena, move->to);
+static uint32_t move_fragment(snug_heap *heap, const struct size_class *class, const struct move *move) {
+	char *from = address_of(&heap->arena, move->from);
+	char *to = address_of(&heap->arena, move->to);
 	struct fragment_trailer trailer =
-		fragment_trailer_read(pools, from + class->stride - pools->classes.fragment_trailer_bytes);
+		fragment_trailer_read(heap, from + class->stride - heap->classes.fragment_trailer_bytes);
 	copy_slot(to, from, trailer.length);
-	pools->bookmark.head = 0;
-	fragment_trailer_write(pools, to + move->target->stride - pools->classes.fragment_trailer_bytes, trailer);
+	heap->bookmark.head = 0;
+	fragment_trailer_write(heap, to + move->target->stride - heap->classes.fragment_trailer_bytes, trailer);
 	if (trailer.next != 0) {
-		char *at = fragment_trailer_at(pools, trailer.next);
-		struct fragment_trailer next = fragment_trailer_read(pools, at);
+		char *at = fragment_trailer_at(heap, trailer.next);
+		struct fragment_trailer next = fragment_trailer_read(heap, at);
 		SNUG_ASSERT(next.previous == move->from);
 		next.previous = move->to;
-		fragment_trailer_write(pools, at, next);
+		fragment_trailer_write(heap, at, next);
 	}
 	if (trailer.object_size == 0) {
-		char *at = fragment_trailer_at(pools, trailer.previous);
-		struct fragment_trailer previous = fragment_trailer_read(pools, at);
+		char *at = fragment_trailer_at(heap, trailer.previous);
+		struct fragment_trailer previous = fragment_trailer_read(heap, at);
 		SNUG_ASSERT(previous.next == move->from);
 		previous.next = move->to;
-		fragment_trailer_write(pools, at, previous);
-	} else if (pools->slot_trailer_bytes > 0) {
-		handle_moved(&pools->handles, trailer.owner, move->from, move->to);
+		fragment_trailer_write(heap, at, previous);
+	} else if (heap->slot_trailer_bytes > 0) {
+		handle_moved(&heap->handles, trailer.owner, move->from, move->to);
 	} else {
-		const snug_owner *owner = &pools->options.owner;
+		const snug_owner *owner = &heap->options.owner;
 		owner->moved(owner->context, move->from | REF_CHAINED, move->to | REF_CHAINED, trailer.object_size);
 	}
-	return trailer.length + pools->classes.fragment_trailer_bytes;
+	return trailer.length + heap->classes.fragment_trailer_bytes;
 }
 
-static uint32_t move_handled(snug_pools *pools, const struct size_class *class, const struct move *move) {
-	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(pools, class, move->from));
+static uint32_t move_handled(snug_heap *heap, const struct size_class *class, const struct move *move) {
+	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, move->from));
 	uint32_t bytes = class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
-	copy_slot(address_of(&pools->arena, move->to), address_of(&pools->arena, move->from), bytes);
+	copy_slot(address_of(&heap->arena, move->to), address_of(&heap->arena, move->from), bytes);
 	trailer.slack_bytes = (uint16_t)(move->target->stride - HANDLE_TRAILER_BYTES - bytes);
-	handle_trailer_write(handle_trailer_at(pools, move->target, move->to), trailer);
-	handle_moved(&pools->handles, trailer.index, move->from, move->to);
+	handle_trailer_write(handle_trailer_at(heap, move->target, move->to), trailer);
+	handle_moved(&heap->handles, trailer.index, move->from, move->to);
 	return bytes + HANDLE_TRAILER_BYTES;
 }
 
-static uint32_t move_referenced(snug_pools *pools, const struct size_class *class, const struct move *move) {
-	const snug_owner *owner = &pools->options.owner;
-	char *from = address_of(&pools->arena, move->from);
+static uint32_t move_referenced(snug_heap *heap, const struct size_class *class, const struct move *move) {
+	const snug_owner *owner = &heap->options.owner;
+	char *from = address_of(&heap->arena, move->from);
 	uint32_t bytes = move->payload_bytes;
 	if (bytes == 0) {
 		bytes = class->stride < move->target->stride ? class->stride : move->target->stride;
 		if (owner->size_of != NULL) bytes = (uint32_t)owner->size_of(owner->context, from);
 	}
-	copy_slot(address_of(&pools->arena, move->to), from, bytes);
+	copy_slot(address_of(&heap->arena, move->to), from, bytes);
 	owner->moved(owner->context, move->from, move->to, bytes);
 	return bytes;
 }
 
 /* Carries the accounts over when the copy lies in another class. */
-static void change_class(snug_pools *pools, struct size_class *class, const struct move *move) {
+static void change_class(snug_heap *heap, struct size_class *class, const struct move *move) {
 	struct size_class *target = move->target;
 	if (move->id == CLASS_NONE) return;
-	pools->payload_bytes[class->pool] -= move->payload_bytes;
-	pools->payload_bytes[target->pool] += move->payload_bytes;
-	if (target->stride > pools->classes.entry[move->id].stride)
-		target->waste_bytes |= 1; /* it has a loose object now */
+	heap->payload_bytes[class->pool] -= move->payload_bytes;
+	heap->payload_bytes[target->pool] += move->payload_bytes;
+	if (target->stride > heap->classes.entry[move->id].stride) target->waste_bytes |= 1; /* it has a loose object now */
 }
 
-static uint32_t move_slot(snug_pools *pools, struct size_class *class, const struct move *move) {
-	struct page *page = &pools->arena.pages[page_of(&pools->arena, move->from)];
-	if (UNLIKELY(move->from == pools->watched)) pools->watched = move->to;
-	unpoison_slot(address_of(&pools->arena, move->to), move->target->stride);
-	uint32_t bytes = class->family == FAMILY_FRAGMENT ? move_fragment(pools, class, move)
-					 : pools->slot_trailer_bytes > 0  ? move_handled(pools, class, move)
-													  : move_referenced(pools, class, move);
-	if (UNLIKELY(move->target != class)) change_class(pools, class, move);
-	uint32_t slot = slot_of(&pools->arena, class, move->from);
+static uint32_t move_slot(snug_heap *heap, struct size_class *class, const struct move *move) {
+	struct page *page = &heap->arena.pages[page_of(&heap->arena, move->from)];
+	if (UNLIKELY(move->from == heap->watched)) heap->watched = move->to;
+	unpoison_slot(address_of(&heap->arena, move->to), move->target->stride);
+	uint32_t bytes = class->family == FAMILY_FRAGMENT ? move_fragment(heap, class, move)
+					 : heap->slot_trailer_bytes > 0   ? move_handled(heap, class, move)
+													  : move_referenced(heap, class, move);
+	if (UNLIKELY(move->target != class)) change_class(heap, class, move);
+	uint32_t slot = slot_of(&heap->arena, class, move->from);
 	uint64_t *bits = free_bits_of(page, class);
 	SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) == 0);
 	bits[slot / 64] |= (uint64_t)1 << (slot % 64);
 	page->free_slots++;
 	class->used_slots--;
-	poison_slot(address_of(&pools->arena, move->from), class->stride);
+	poison_slot(address_of(&heap->arena, move->from), class->stride);
 	return bytes;
 }
 
-uint64_t victim_evacuate(snug_pools *pools, uint64_t byte_budget, bool merge) {
+uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, bool merge) {
 	struct move moves[BATCH_SLOTS];
-	struct size_class *class = class_of_page(pools, pools->victim);
-	struct page *page = &pools->arena.pages[pools->victim];
+	struct size_class *class = class_of_page(heap, heap->victim);
+	struct page *page = &heap->arena.pages[heap->victim];
 	SNUG_ASSERT(page->state == PAGE_VICTIM && page->free_slots < class->slots);
-	uint32_t collected = collect(pools, class, byte_budget, moves);
-	uint32_t gate = pools->gate;
-	pools->gate |= GATE_CALLBACK;
-	bool relocates = pools->target != PAGE_NONE;
+	uint32_t collected = collect(heap, class, byte_budget, moves);
+	uint32_t gate = heap->gate;
+	heap->gate |= GATE_CALLBACK;
+	bool relocates = heap->target != PAGE_NONE;
 	if (!relocates && (class->waste_bytes > 0 || merge)) {
-		for (uint32_t index = 0; index < collected; index++) learn_size(pools, class, &moves[index]);
+		for (uint32_t index = 0; index < collected; index++) learn_size(heap, class, &moves[index]);
 	}
 	uint32_t reserved =
-		relocates ? reserve_in_target(pools, class, moves, collected) : reserve(pools, class, moves, collected, merge);
+		relocates ? reserve_in_target(heap, class, moves, collected) : reserve(heap, class, moves, collected, merge);
 	uint64_t bytes = 0;
-	for (uint32_t index = 0; index < reserved; index++) bytes += move_slot(pools, class, &moves[index]);
-	pools->gate = gate;
-	pools->totals.moves += reserved;
-	pools->totals.moved_bytes += bytes;
-	pools->totals.relocated_moves += relocates ? reserved : 0;
-	pools->totals.relocated_bytes += relocates ? bytes : 0;
+	for (uint32_t index = 0; index < reserved; index++) bytes += move_slot(heap, class, &moves[index]);
+	heap->gate = gate;
+	heap->totals.moves += reserved;
+	heap->totals.moved_bytes += bytes;
+	heap->totals.relocated_moves += relocates ? reserved : 0;
+	heap->totals.relocated_bytes += relocates ? bytes : 0;
 	if (page->free_slots == class->slots) {
-		victim_release(pools);
+		victim_release(heap);
 	} else if (reserved < collected) {
-		victim_abandon(pools);
+		victim_abandon(heap);
 	}
 	return bytes;
 }

@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-struct extents extents_of(const snug_pools *pools, uint64_t location, size_t from, size_t length) {
+struct extents extents_of(const snug_heap *heap, uint64_t location, size_t from, size_t length) {
 	return (struct extents){
-		.pools = pools,
+		.heap = heap,
 		.offset = location & OFFSET_MASK,
 		.chained = (location & REF_CHAINED) != 0,
 		.skip_bytes = from,
@@ -15,17 +15,17 @@ struct extents extents_of(const snug_pools *pools, uint64_t location, size_t fro
 	};
 }
 
-struct extents extents_seek(snug_pools *pools, uint64_t location, size_t from, size_t length) {
-	struct extents extents = extents_of(pools, location, from, length);
-	struct bookmark *mark = &pools->bookmark;
+struct extents extents_seek(snug_heap *heap, uint64_t location, size_t from, size_t length) {
+	struct extents extents = extents_of(heap, location, from, length);
+	struct bookmark *mark = &heap->bookmark;
 	uint64_t head = extents.offset;
-	if (!extents.chained || from < pools->arena.page_bytes) return extents;
+	if (!extents.chained || from < heap->arena.page_bytes) return extents;
 	if (mark->head == head && mark->before_bytes <= from) {
 		extents.offset = mark->offset;
 		extents.skip_bytes = from - mark->before_bytes;
 	}
 	for (;;) {
-		struct fragment_trailer trailer = fragment_trailer_read(pools, fragment_trailer_at(pools, extents.offset));
+		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, extents.offset));
 		if (extents.skip_bytes < trailer.length || trailer.next == 0) break;
 		extents.skip_bytes -= trailer.length;
 		extents.offset = trailer.next;
@@ -41,7 +41,7 @@ bool extents_next(struct extents *extents, char **data, size_t *length) {
 		extents->offset = 0;
 		if (extents->chained) {
 			struct fragment_trailer trailer =
-				fragment_trailer_read(extents->pools, fragment_trailer_at(extents->pools, offset));
+				fragment_trailer_read(extents->heap, fragment_trailer_at(extents->heap, offset));
 			here_bytes = trailer.length;
 			extents->offset = trailer.next;
 		}
@@ -51,7 +51,7 @@ bool extents_next(struct extents *extents, char **data, size_t *length) {
 		}
 		here_bytes -= extents->skip_bytes;
 		*length = here_bytes < extents->left_bytes ? here_bytes : extents->left_bytes;
-		*data = address_of(&extents->pools->arena, offset) + extents->skip_bytes;
+		*data = address_of(&extents->heap->arena, offset) + extents->skip_bytes;
 		extents->skip_bytes = 0;
 		extents->left_bytes -= *length;
 		return true;

@@ -5,7 +5,7 @@
 #include "mem/types.h"
 
 struct extents {
-	const snug_pools *pools;
+	const snug_heap *heap;
 	uint64_t offset; /* slot of the next piece; 0: none left */
 	bool chained;
 	size_t skip_bytes; /* in that slot */
@@ -13,10 +13,10 @@ struct extents {
 };
 
 /* The bytes [from, from + length) of the object at `location`; they must lie inside it. */
-struct extents extents_of(const snug_pools *pools, uint64_t location, size_t from, size_t length);
+struct extents extents_of(const snug_heap *heap, uint64_t location, size_t from, size_t length);
 
 /* The same, quick where it follows the last one in the same object: see struct bookmark. */
-struct extents extents_seek(snug_pools *pools, uint64_t location, size_t from, size_t length);
+struct extents extents_seek(snug_heap *heap, uint64_t location, size_t from, size_t length);
 
 /* The next piece; false at the end. */
 bool extents_next(struct extents *extents, char **data, size_t *length);

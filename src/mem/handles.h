@@ -2,7 +2,7 @@
  *
  * A table of 8-byte entries in one growing array. A free bumps the entry's generation, so a stale handle differs from the
  * entry it points to; an entry whose 2^24 - 1 generations are used up is never used again, so a stale handle is an error for
- * ever, not for a while. The tag tells handles of other pools apart in 255 of 256 cases. */
+ * ever, not for a while. The tag tells handles of another heap apart in 255 of 256 cases. */
 #ifndef SNUG_MEM_HANDLES_H
 #define SNUG_MEM_HANDLES_H
 
@@ -17,7 +17,7 @@
 #define ENTRY_GENERATION_SHIFT (OFFSET_BITS + 2)
 
 /* Makes sure that the next handle_bind has an entry, and tells its index. NO_MEMORY, OS_MEMORY. */
-snug_error handle_prepare(snug_pools *pools, uint32_t *index);
+snug_error handle_prepare(snug_heap *heap, uint32_t *index);
 
 static inline uint32_t handle_index(snug_handle handle) {
 	return (uint32_t)handle;

@@ -53,9 +53,9 @@ static inline bool limit_is_workable(size_t limit_bytes, size_t page_bytes) {
 }
 
 /* The largest object that would fit if there were no other. */
-static inline size_t limit_object_bytes(const snug_pools *pools, size_t limit_bytes) {
-	size_t least_bytes = pools->fixed.committed_bytes + METADATA_GRAIN; /* metadata, when there is nothing yet */
-	return (limit_bytes - least_bytes) & ~((size_t)pools->arena.page_bytes - 1);
+static inline size_t limit_object_bytes(const snug_heap *heap, size_t limit_bytes) {
+	size_t least_bytes = heap->fixed.committed_bytes + METADATA_GRAIN; /* metadata, when there is nothing yet */
+	return (limit_bytes - least_bytes) & ~((size_t)heap->arena.page_bytes - 1);
 }
 
 #endif

@@ -31,11 +31,11 @@ uint32_t pin_count(const struct pin_table *pins, uint64_t offset) {
 	return (uint32_t)(pins->entries[probe(pins, offset)] >> OFFSET_BITS);
 }
 
-static snug_error grow(snug_pools *pools) {
-	struct pin_table *pins = &pools->pins;
+static snug_error grow(snug_heap *heap) {
+	struct pin_table *pins = &heap->pins;
 	uint32_t capacity = pins->capacity == 0 ? CAPACITY_MIN : pins->capacity * 2;
 	struct range *range = &pins->ranges[pins->current ^ 1];
-	snug_error error = range_ensure(&pools->arena, range, capacity * sizeof(uint64_t));
+	snug_error error = range_ensure(&heap->arena, range, capacity * sizeof(uint64_t));
 	if (error) return error;
 	struct pin_table grown = *pins;
 	grown.entries = (uint64_t *)(void *)range->base;
@@ -48,7 +48,7 @@ static snug_error grow(snug_pools *pools) {
 	pins->entries = grown.entries;
 	pins->capacity = capacity;
 	pins->current ^= 1;
-	range_drop(&pools->arena, &pins->ranges[pins->current ^ 1]);
+	range_drop(&heap->arena, &pins->ranges[pins->current ^ 1]);
 	return SNUG_OK;
 }
 
@@ -64,17 +64,17 @@ static void erase(struct pin_table *pins, uint32_t hole) {
 }
 
 /* Tells the slabs of all the object's slots. */
-static void mark_slabs(snug_pools *pools, uint64_t location, void (*mark)(snug_pools *, page_number)) {
+static void mark_slabs(snug_heap *heap, uint64_t location, void (*mark)(snug_heap *, page_number)) {
 	uint64_t offset = location & OFFSET_MASK;
 	do {
-		mark(pools, page_of(&pools->arena, offset));
-		offset = location & REF_CHAINED ? chain_next(pools, offset) : 0;
+		mark(heap, page_of(&heap->arena, offset));
+		offset = location & REF_CHAINED ? chain_next(heap, offset) : 0;
 	} while (offset != 0);
 }
 
-static void account(snug_pools *pools, uint64_t location, size_t size, int sign) {
-	struct pin_table *pins = &pools->pins;
-	uint32_t pool = class_of_page(pools, page_of(&pools->arena, location & OFFSET_MASK))->pool;
+static void account(snug_heap *heap, uint64_t location, size_t size, int sign) {
+	struct pin_table *pins = &heap->pins;
+	uint32_t pool = class_of_page(heap, page_of(&heap->arena, location & OFFSET_MASK))->pool;
 	uint64_t bytes = sign > 0 ? size : (uint64_t)0 - size;
 	pins->count += (uint32_t)sign;
 	pins->payload_bytes += bytes;
@@ -82,26 +82,26 @@ static void account(snug_pools *pools, uint64_t location, size_t size, int sign)
 	pins->pool_payload_bytes[pool] += bytes;
 }
 
-snug_error pin_add(snug_pools *pools, uint64_t location, size_t size) {
-	struct pin_table *pins = &pools->pins;
+snug_error pin_add(snug_heap *heap, uint64_t location, size_t size) {
+	struct pin_table *pins = &heap->pins;
 	uint64_t offset = location & OFFSET_MASK;
 	uint32_t count = pin_count(pins, offset);
 	if (count == PIN_COUNT_MAX) return SNUG_ERROR_TOO_MANY_PINS;
 	if (count == 0) {
 		if ((pins->count + 1) * 4ull > pins->capacity * 3ull) {
-			snug_error error = grow(pools);
+			snug_error error = grow(heap);
 			if (error) return error;
 		}
 		pins->entries[probe(pins, offset)] = offset;
-		account(pools, location, size, 1);
-		mark_slabs(pools, location, slab_pin);
+		account(heap, location, size, 1);
+		mark_slabs(heap, location, slab_pin);
 	}
 	pins->entries[probe(pins, offset)] += (uint64_t)1 << OFFSET_BITS;
 	return SNUG_OK;
 }
 
-snug_error pin_remove(snug_pools *pools, uint64_t location, size_t size) {
-	struct pin_table *pins = &pools->pins;
+snug_error pin_remove(snug_heap *heap, uint64_t location, size_t size) {
+	struct pin_table *pins = &heap->pins;
 	uint64_t offset = location & OFFSET_MASK;
 	uint32_t count = pin_count(pins, offset);
 	if (count == 0) return SNUG_ERROR_NOT_PINNED;
@@ -110,10 +110,10 @@ snug_error pin_remove(snug_pools *pools, uint64_t location, size_t size) {
 	if (count > 1) return SNUG_OK;
 	erase(pins, index);
 	SNUG_ASSERT(pins->payload_bytes >= size);
-	account(pools, location, size, -1);
-	mark_slabs(pools, location, slab_unpin);
+	account(heap, location, size, -1);
+	mark_slabs(heap, location, slab_unpin);
 	if (pins->count == 0) {
-		range_drop(&pools->arena, &pins->ranges[pins->current]);
+		range_drop(&heap->arena, &pins->ranges[pins->current]);
 		if (pins->ranges[pins->current].committed_bytes == 0) pins->capacity = 0;
 	}
 	return SNUG_OK;

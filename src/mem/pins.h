@@ -14,7 +14,7 @@
 uint32_t pin_count(const struct pin_table *pins, uint64_t offset);
 
 /* One pin more or less on the object at `location`. NO_MEMORY, OS_MEMORY, TOO_MANY_PINS; NOT_PINNED. */
-snug_error pin_add(snug_pools *pools, uint64_t location, size_t size);
-snug_error pin_remove(snug_pools *pools, uint64_t location, size_t size);
+snug_error pin_add(snug_heap *heap, uint64_t location, size_t size);
+snug_error pin_remove(snug_heap *heap, uint64_t location, size_t size);
 
 #endif

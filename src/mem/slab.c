@@ -13,12 +13,12 @@ static uint32_t bitmap_words(const struct size_class *class) {
 
 /* ------------------------------------------------------------------ lists ---------- */
 
-void slab_unlist(snug_pools *pools, struct size_class *class, page_number number) {
-	struct page *page = &pools->arena.pages[number];
+void slab_unlist(snug_heap *heap, struct size_class *class, page_number number) {
+	struct page *page = &heap->arena.pages[number];
 	if (page->list == LIST_NONE) return;
-	if (page->next) pools->arena.pages[page->next].previous = page->previous;
+	if (page->next) heap->arena.pages[page->next].previous = page->previous;
 	if (page->previous) {
-		pools->arena.pages[page->previous].next = page->next;
+		heap->arena.pages[page->previous].next = page->next;
 	} else {
 		class->lists[page->list] = page->next;
 		if (page->next == PAGE_NONE) class->list_mask &= ~(1u << page->list);
@@ -26,35 +26,35 @@ void slab_unlist(snug_pools *pools, struct size_class *class, page_number number
 	page->list = LIST_NONE;
 }
 
-void slab_relist(snug_pools *pools, struct size_class *class, page_number number) {
-	struct page *page = &pools->arena.pages[number];
+void slab_relist(snug_heap *heap, struct size_class *class, page_number number) {
+	struct page *page = &heap->arena.pages[number];
 	uint8_t list = slab_list_for(class, page);
 	if (list == page->list) return;
-	slab_unlist(pools, class, number);
+	slab_unlist(heap, class, number);
 	page->list = list;
 	page->previous = PAGE_NONE;
 	page->next = class->lists[list];
-	if (page->next) pools->arena.pages[page->next].previous = number;
+	if (page->next) heap->arena.pages[page->next].previous = number;
 	class->lists[list] = number;
 	class->list_mask |= 1u << list;
 }
 
 /* ------------------------------------------------------------------ pages ---------- */
 
-snug_error slab_blank(snug_pools *pools, const struct size_class *class, enum page_state state, page_number *out) {
+snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state, page_number *out) {
 	void *beside = NULL;
 	size_t bitmap_bytes = bitmap_words(class) * sizeof(uint64_t);
 	if (class->slots > INLINE_BITMAP_SLOTS) {
-		snug_error error = cell_take(&pools->arena, &pools->cells, bitmap_bytes, &beside);
+		snug_error error = cell_take(&heap->arena, &heap->cells, bitmap_bytes, &beside);
 		if (error) return error;
 	}
 	page_number number;
-	snug_error error = arena_take(&pools->arena, &number);
+	snug_error error = arena_take(&heap->arena, &number);
 	if (error) {
-		if (beside != NULL) cell_give(&pools->cells, beside, bitmap_bytes);
+		if (beside != NULL) cell_give(&heap->cells, beside, bitmap_bytes);
 		return error;
 	}
-	struct page *page = &pools->arena.pages[number];
+	struct page *page = &heap->arena.pages[number];
 	page->state = (uint8_t)state;
 	page->class_id = class->id;
 	page->free_slots = (uint16_t) class->slots;
@@ -66,51 +66,50 @@ snug_error slab_blank(snug_pools *pools, const struct size_class *class, enum pa
 	return SNUG_OK;
 }
 
-void slab_drop(snug_pools *pools, const struct size_class *class, page_number number) {
+void slab_drop(snug_heap *heap, const struct size_class *class, page_number number) {
 	if (class->slots > INLINE_BITMAP_SLOTS) {
-		void *beside = pools->arena.pages[number].free_bits.beside;
-		cell_give(&pools->cells, beside, bitmap_words(class) * sizeof(uint64_t));
+		void *beside = heap->arena.pages[number].free_bits.beside;
+		cell_give(&heap->cells, beside, bitmap_words(class) * sizeof(uint64_t));
 	}
-	arena_give(&pools->arena, number);
+	arena_give(&heap->arena, number);
 }
 
-snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out) {
+snug_error slab_create(snug_heap *heap, struct size_class *class, page_number *out) {
 	page_number number;
-	snug_error error = slab_blank(pools, class, PAGE_SLAB, &number);
+	snug_error error = slab_blank(heap, class, PAGE_SLAB, &number);
 	if (error) return error;
 	class->slabs++;
 	class->free_slots += class->slots;
-	slab_relist(pools, class, number);
+	slab_relist(heap, class, number);
 	*out = number;
 	return SNUG_OK;
 }
 
-void slab_release(snug_pools *pools, struct size_class *class, page_number number) {
-	struct page *page = &pools->arena.pages[number];
+void slab_release(snug_heap *heap, struct size_class *class, page_number number) {
+	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(page->free_slots == class->slots && page->pins == 0);
-	slab_unlist(pools, class, number);
+	slab_unlist(heap, class, number);
 	if (page->state == PAGE_SLAB) class->free_slots -= class->slots;
 	class->slabs--;
-	pools->totals.released_slabs++;
-	slab_drop(pools, class, number);
+	heap->totals.released_slabs++;
+	slab_drop(heap, class, number);
 }
 
-void slab_release_empty(snug_pools *pools, struct size_class *class) {
+void slab_release_empty(snug_heap *heap, struct size_class *class) {
 	page_number page = class->list_mask & 1 ? class->lists[0] : PAGE_NONE;
-	while (page != PAGE_NONE && pools->arena.pages[page].free_slots < class->slots)
-		page = pools->arena.pages[page].next;
-	if (page != PAGE_NONE) slab_release(pools, class, page);
+	while (page != PAGE_NONE && heap->arena.pages[page].free_slots < class->slots) page = heap->arena.pages[page].next;
+	if (page != PAGE_NONE) slab_release(heap, class, page);
 }
 
 /* ------------------------------------------------------------------ slots ---------- */
 
 /* Downwards, because a magazine is popped from its end: so slots are used in the order of their addresses. */
-static uint32_t take_from(snug_pools *pools, struct size_class *class, page_number number, uint32_t want,
+static uint32_t take_from(snug_heap *heap, struct size_class *class, page_number number, uint32_t want,
 						  uint64_t *offsets) {
-	struct page *page = &pools->arena.pages[number];
+	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots > 0);
 	uint64_t *bits = free_bits_of(page, class);
-	uint64_t base = page_offset(&pools->arena, number);
+	uint64_t base = page_offset(&heap->arena, number);
 	uint32_t taken = want < page->free_slots ? want : page->free_slots;
 	uint32_t left = taken;
 	for (uint32_t word = 0; left > 0; word++) {
@@ -124,61 +123,61 @@ static uint32_t take_from(snug_pools *pools, struct size_class *class, page_numb
 	class->free_slots -= taken;
 	class->used_slots += taken;
 	if (page->pins > 0) class->pinned_free_slots -= taken;
-	slab_relist(pools, class, number);
+	slab_relist(heap, class, number);
 	return taken;
 }
 
-uint32_t slab_take_fullest(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets) {
+uint32_t slab_take_fullest(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets) {
 	uint32_t partial = class->list_mask & PARTIAL_MASK;
 	if (partial == 0) return 0;
-	return take_from(pools, class, class->lists[bit_highest(partial)], want, offsets);
+	return take_from(heap, class, class->lists[bit_highest(partial)], want, offsets);
 }
 
-uint32_t slab_take_pinned(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets) {
+uint32_t slab_take_pinned(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets) {
 	page_number number = class->lists[LIST_PINNED_PARTIAL];
-	return number == PAGE_NONE ? 0 : take_from(pools, class, number, want, offsets);
+	return number == PAGE_NONE ? 0 : take_from(heap, class, number, want, offsets);
 }
 
-bool slab_slot_is_free(const snug_pools *pools, const struct size_class *class, uint64_t offset) {
-	struct page *page = &pools->arena.pages[page_of(&pools->arena, offset)];
-	uint32_t slot = slot_of(&pools->arena, class, offset);
+bool slab_slot_is_free(const snug_heap *heap, const struct size_class *class, uint64_t offset) {
+	struct page *page = &heap->arena.pages[page_of(&heap->arena, offset)];
+	uint32_t slot = slot_of(&heap->arena, class, offset);
 	return free_bits_of(page, class)[slot / 64] >> (slot % 64) & 1;
 }
 
-void slab_settle(snug_pools *pools, struct size_class *class, page_number number) {
-	struct page *page = &pools->arena.pages[number];
+void slab_settle(snug_heap *heap, struct size_class *class, page_number number) {
+	struct page *page = &heap->arena.pages[number];
 	if (page->state != PAGE_SLAB) {
 		class->free_slots--;
-		if (page->state == PAGE_VICTIM && page->free_slots == class->slots) victim_release(pools);
+		if (page->state == PAGE_VICTIM && page->free_slots == class->slots) victim_release(heap);
 		return;
 	}
 	if (page->pins > 0) class->pinned_free_slots++;
 	if (page->free_slots == class->slots && class->free_slots > class->slots) {
-		slab_release(pools, class, number);
+		slab_release(heap, class, number);
 	} else {
-		slab_relist(pools, class, number);
+		slab_relist(heap, class, number);
 	}
 }
 
 /* ------------------------------------------------------------------ pins ----------- */
 
-void slab_pin(snug_pools *pools, page_number number) {
-	struct page *page = &pools->arena.pages[number];
-	struct size_class *class = class_of_page(pools, number);
-	if (page->state != PAGE_SLAB) victim_abandon(pools);
+void slab_pin(snug_heap *heap, page_number number) {
+	struct page *page = &heap->arena.pages[number];
+	struct size_class *class = class_of_page(heap, number);
+	if (page->state != PAGE_SLAB) victim_abandon(heap);
 	if (page->pins++ > 0) return;
 	class->pinned_slabs++;
 	class->pinned_free_slots += page->free_slots;
-	slab_relist(pools, class, number);
+	slab_relist(heap, class, number);
 }
 
-void slab_unpin(snug_pools *pools, page_number number) {
-	struct page *page = &pools->arena.pages[number];
-	struct size_class *class = class_of_page(pools, number);
+void slab_unpin(snug_heap *heap, page_number number) {
+	struct page *page = &heap->arena.pages[number];
+	struct size_class *class = class_of_page(heap, number);
 	SNUG_ASSERT(page->pins > 0);
 	if (--page->pins > 0) return;
 	class->pinned_slabs--;
 	class->pinned_free_slots -= page->free_slots;
-	pools->changes++;
-	slab_relist(pools, class, number);
+	heap->changes++;
+	slab_relist(heap, class, number);
 }

@@ -15,35 +15,35 @@
 #include "mem/types.h"
 
 /* Takes a page for the class; all its slots are free. NO_MEMORY, OS_MEMORY. */
-snug_error slab_create(snug_pools *pools, struct size_class *class, page_number *out);
+snug_error slab_create(snug_heap *heap, struct size_class *class, page_number *out);
 
 /* A page for the class in the given state, all slots free, on no list and in no count; and such a page, or a slab's, given up. */
-snug_error slab_blank(snug_pools *pools, const struct size_class *class, enum page_state state, page_number *out);
-void slab_drop(snug_pools *pools, const struct size_class *class, page_number number);
+snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state, page_number *out);
+void slab_drop(snug_heap *heap, const struct size_class *class, page_number number);
 
 /* Gives the page of a slab without live slots back; it is on no list afterwards. */
-void slab_release(snug_pools *pools, struct size_class *class, page_number number);
+void slab_release(snug_heap *heap, struct size_class *class, page_number number);
 
 /* Releases the one empty slab that a class may keep for itself. */
-void slab_release_empty(snug_pools *pools, struct size_class *class);
+void slab_release_empty(snug_heap *heap, struct size_class *class);
 
 /* Puts the slab on the list where its holes and pins say it belongs; and takes it off. */
-void slab_relist(snug_pools *pools, struct size_class *class, page_number number);
-void slab_unlist(snug_pools *pools, struct size_class *class, page_number number);
+void slab_relist(snug_heap *heap, struct size_class *class, page_number number);
+void slab_unlist(snug_heap *heap, struct size_class *class, page_number number);
 
 /* Up to `want` free slots, from one slab of the given kind; returns how many, 0 if the class has none. */
-uint32_t slab_take_fullest(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets);
-uint32_t slab_take_pinned(snug_pools *pools, struct size_class *class, uint32_t want, uint64_t *offsets);
+uint32_t slab_take_fullest(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets);
+uint32_t slab_take_pinned(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets);
 
 /* Whether the bitmap says that this slot is free. */
-bool slab_slot_is_free(const snug_pools *pools, const struct size_class *class, uint64_t offset);
+bool slab_slot_is_free(const snug_heap *heap, const struct size_class *class, uint64_t offset);
 
 /* One pinned object more or less in this slab. */
-void slab_pin(snug_pools *pools, page_number number);
-void slab_unpin(snug_pools *pools, page_number number);
+void slab_pin(snug_heap *heap, page_number number);
+void slab_unpin(snug_heap *heap, page_number number);
 
 /* What else a slot that was just marked free changes: the slab's list, its pins' account, or its end. */
-void slab_settle(snug_pools *pools, struct size_class *class, page_number number);
+void slab_settle(snug_heap *heap, struct size_class *class, page_number number);
 
 static inline uint8_t slab_list_for(const struct size_class *class, const struct page *page) {
 	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
@@ -53,10 +53,10 @@ static inline uint8_t slab_list_for(const struct size_class *class, const struct
 
 /* Marks the slot free in its bitmap; releases the slab if that emptied it. Mostly the slab stays on its list: a sixteenth of its slots
  * lies between two. (A pinned slab's list, and none, are beyond the sixteenths, and so never the same.) */
-static inline void slab_return(snug_pools *pools, struct size_class *class, uint64_t offset) {
-	page_number number = page_of(&pools->arena, offset);
-	struct page *page = &pools->arena.pages[number];
-	uint32_t slot = slot_of(&pools->arena, class, offset);
+static inline void slab_return(snug_heap *heap, struct size_class *class, uint64_t offset) {
+	page_number number = page_of(&heap->arena, offset);
+	struct page *page = &heap->arena.pages[number];
+	uint32_t slot = slot_of(&heap->arena, class, offset);
 	uint64_t *word = &free_bits_of(page, class)[slot / 64];
 	SNUG_ASSERT((*word >> (slot % 64) & 1) == 0);
 	*word |= (uint64_t)1 << (slot % 64);
@@ -64,11 +64,11 @@ static inline void slab_return(snug_pools *pools, struct size_class *class, uint
 	class->used_slots--;
 	class->free_slots++;
 	uint32_t live = class->slots - page->free_slots;
-	if (UNLIKELY(live == 0 || (live * class->bucket_scale) >> 16 != page->list)) slab_settle(pools, class, number);
+	if (UNLIKELY(live == 0 || (live * class->bucket_scale) >> 16 != page->list)) slab_settle(heap, class, number);
 }
 
-static inline struct size_class *class_of_page(const snug_pools *pools, page_number number) {
-	return pools->classes.state[pools->arena.pages[number].class_id];
+static inline struct size_class *class_of_page(const snug_heap *heap, page_number number) {
+	return heap->classes.state[heap->arena.pages[number].class_id];
 }
 
 #endif

@@ -20,105 +20,105 @@
 #include "mem/slab.h"
 #include "mem/types.h"
 
-snug_error slot_alloc_slow(snug_pools *pools, uint16_t id, bool may_compact, uint64_t *offset, struct size_class **out);
+snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, bool may_compact, uint64_t *offset, struct size_class **out);
 
 /* Half a magazine of holes, from one slab; false if the class has none. The class has a magazine, at most half full. */
-bool magazine_refill(snug_pools *pools, struct size_class *class);
+bool magazine_refill(snug_heap *heap, struct size_class *class);
 
 /* slab_return, out of line: what most frees do not need. */
-void slot_return(snug_pools *pools, struct size_class *class, uint64_t offset);
+void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
 
 /* Returns all slots of the magazine to their slabs. */
-void magazine_flush(snug_pools *pools, struct size_class *class);
+void magazine_flush(snug_heap *heap, struct size_class *class);
 
 /* Pages that can be taken now. Where the OS has just refused memory, only those that are committed already. */
-uint64_t room_pages(const snug_pools *pools, bool os_refused);
+uint64_t room_pages(const snug_heap *heap, bool os_refused);
 
 /* Makes sure that there are so many, by compacting and merging; false if it can't. */
-bool room_make(snug_pools *pools, uint64_t pages, bool os_refused);
+bool room_make(snug_heap *heap, uint64_t pages, bool os_refused);
 
 /* One paced step, if pacing is asked for and memory is low; for each page that is about to be taken. */
-void room_pace(snug_pools *pools);
+void room_pace(snug_heap *heap);
 
 /* A slot for `payload_bytes` of an object or fragment of class `id`. NO_MEMORY, OS_MEMORY. */
-static inline snug_error slot_alloc(snug_pools *pools, uint16_t id, uint32_t payload_bytes, bool may_compact,
+static inline snug_error slot_alloc(snug_heap *heap, uint16_t id, uint32_t payload_bytes, bool may_compact,
 									uint64_t *offset, struct size_class **out) {
-	struct size_class *class = pools->classes.entry[id].serving;
+	struct size_class *class = heap->classes.entry[id].serving;
 	if (LIKELY(class != NULL && class->magazine_count > 0)) {
 		*offset = class->magazine[--class->magazine_count];
 	} else {
-		snug_error error = slot_alloc_slow(pools, id, may_compact, offset, &class);
+		snug_error error = slot_alloc_slow(heap, id, may_compact, offset, &class);
 		if (UNLIKELY(error)) return error;
 	}
-	pools->payload_bytes[class->pool] += payload_bytes;
-	unpoison_slot(address_of(&pools->arena, *offset), class->stride);
-	class_count_in(pools, id, class);
-	class_review_if_due(pools, class);
+	heap->payload_bytes[class->pool] += payload_bytes;
+	unpoison_slot(address_of(&heap->arena, *offset), class->stride);
+	class_count_in(heap, id, class);
+	class_review_if_due(heap, class);
 	*out = class;
 	return SNUG_OK;
 }
 
 /* The common case of allocation, inline: a small size of which nothing is split, and a slot in its magazine. `bytes` with what stands
  * behind the payload. False: nothing was done. After it, as the caller's last act: class_review_if_due. */
-static inline bool slot_alloc_small(snug_pools *pools, size_t bytes, size_t payload_bytes, uint64_t *offset,
+static inline bool slot_alloc_small(snug_heap *heap, size_t bytes, size_t payload_bytes, uint64_t *offset,
 									struct size_class **out) {
 	if (UNLIKELY(bytes - 1 >= EXACT_SIZE_MAX)) return false;
-	uint16_t id = pools->classes.exact[bytes];
+	uint16_t id = heap->classes.exact[bytes];
 	if (UNLIKELY(id >= EXACT_MAY_SPLIT)) return false;
-	struct size_class *class = pools->classes.entry[id].serving;
+	struct size_class *class = heap->classes.entry[id].serving;
 	if (UNLIKELY(class == NULL || class->magazine_count == 0)) return false;
 	*offset = class->magazine[--class->magazine_count];
-	pools->payload_bytes[class->pool] += payload_bytes;
-	unpoison_slot(address_of(&pools->arena, *offset), class->stride);
+	heap->payload_bytes[class->pool] += payload_bytes;
+	unpoison_slot(address_of(&heap->arena, *offset), class->stride);
 	*out = class;
-	class_count_in(pools, id, class);
+	class_count_in(heap, id, class);
 	return true;
 }
 
 /* The next common case: the magazine is empty, the class has a hole. True: slot_alloc_small will do. */
-static inline bool slot_refill_small(snug_pools *pools, size_t bytes) {
+static inline bool slot_refill_small(snug_heap *heap, size_t bytes) {
 	if (bytes - 1 >= EXACT_SIZE_MAX) return false;
-	uint16_t id = pools->classes.exact[bytes];
-	struct size_class *class = id < EXACT_MAY_SPLIT ? pools->classes.entry[id].serving : NULL;
-	return class != NULL && class->magazine_capacity > 0 && class->magazine_count == 0 && magazine_refill(pools, class);
+	uint16_t id = heap->classes.exact[bytes];
+	struct size_class *class = id < EXACT_MAY_SPLIT ? heap->classes.entry[id].serving : NULL;
+	return class != NULL && class->magazine_capacity > 0 && class->magazine_count == 0 && magazine_refill(heap, class);
 }
 
 /* Into the magazine while it has room, so that what is freed and allocated in turns stays in the processor's cache; else back to its
  * slab at once. Tried: spilling half the magazine instead (235 instructions a pair in turns of 64, where this takes 144); never
  * pushing (each free of a slot in a full slab then changes lists: four times slower in cache); a queue, so that an allocation does
  * not wait for the last free (no difference). */
-static inline void slot_give(snug_pools *pools, struct size_class *class, page_number number, uint64_t offset) {
-	struct page *page = &pools->arena.pages[number];
+static inline void slot_give(snug_heap *heap, struct size_class *class, page_number number, uint64_t offset) {
+	struct page *page = &heap->arena.pages[number];
 	if (class->magazine_count < class->magazine_capacity && page->state == PAGE_SLAB) {
 		class->magazine[class->magazine_count++] = offset;
 	} else {
-		slot_return(pools, class, offset);
+		slot_return(heap, class, offset);
 	}
 }
 
 /* `class` is that of the slot's page, `id` the one that the payload belongs to. */
-static inline void slot_free(snug_pools *pools, struct size_class *class, uint16_t id, uint32_t payload_bytes,
+static inline void slot_free(snug_heap *heap, struct size_class *class, uint16_t id, uint32_t payload_bytes,
 							 uint64_t offset) {
-	SNUG_ASSERT(pools->payload_bytes[class->pool] >= payload_bytes);
-	SNUG_ASSERT(!slab_slot_is_free(pools, class, offset));
-	pools->changes++;
-	pools->payload_bytes[class->pool] -= payload_bytes;
-	class_count_out(pools, id);
-	poison_slot(address_of(&pools->arena, offset), class->stride);
-	slot_give(pools, class, page_of(&pools->arena, offset), offset);
+	SNUG_ASSERT(heap->payload_bytes[class->pool] >= payload_bytes);
+	SNUG_ASSERT(!slab_slot_is_free(heap, class, offset));
+	heap->changes++;
+	heap->payload_bytes[class->pool] -= payload_bytes;
+	class_count_out(heap, id);
+	poison_slot(address_of(&heap->arena, offset), class->stride);
+	slot_give(heap, class, page_of(&heap->arena, offset), offset);
 }
 
 /* The payload in a slot changes its size without leaving the slot. */
-static inline void slot_repay(snug_pools *pools, struct size_class *class, uint32_t trailer_bytes, uint32_t old_bytes,
+static inline void slot_repay(snug_heap *heap, struct size_class *class, uint32_t trailer_bytes, uint32_t old_bytes,
 							  uint32_t new_bytes) {
 	enum family family = (enum family) class->family;
-	uint16_t old_id = class_find(&pools->classes, family, (size_t)old_bytes + trailer_bytes);
-	uint16_t new_id = class_find(&pools->classes, family, (size_t)new_bytes + trailer_bytes);
-	class_count_out(pools, old_id);
-	class_count_in(pools, new_id, class);
-	class_review_if_due(pools, class);
-	pools->payload_bytes[class->pool] -= old_bytes;
-	pools->payload_bytes[class->pool] += new_bytes;
+	uint16_t old_id = class_find(&heap->classes, family, (size_t)old_bytes + trailer_bytes);
+	uint16_t new_id = class_find(&heap->classes, family, (size_t)new_bytes + trailer_bytes);
+	class_count_out(heap, old_id);
+	class_count_in(heap, new_id, class);
+	class_review_if_due(heap, class);
+	heap->payload_bytes[class->pool] -= old_bytes;
+	heap->payload_bytes[class->pool] += new_bytes;
 }
 
 #endif

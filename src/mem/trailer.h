@@ -12,7 +12,7 @@
  *                      in the head: the object's size 32; in the others: previous, low 32 bits
  *
  * 16 bytes in both modes were tried first: objects of 1 to 2 KB, which are split more often than not, then filled 0.4 % less of a
- * heap. The handle's index stands in every fragment of handle mode, so that all trailers of some pools are alike. */
+ * heap. The handle's index stands in every fragment of handle mode, so that all trailers of a heap are alike. */
 #ifndef SNUG_MEM_TRAILER_H
 #define SNUG_MEM_TRAILER_H
 
@@ -26,8 +26,8 @@ struct handle_trailer {
 	uint16_t slack_bytes;
 };
 
-static inline char *handle_trailer_at(const snug_pools *pools, const struct size_class *class, uint64_t offset) {
-	return address_of(&pools->arena, offset) + class->stride - HANDLE_TRAILER_BYTES;
+static inline char *handle_trailer_at(const snug_heap *heap, const struct size_class *class, uint64_t offset) {
+	return address_of(&heap->arena, offset) + class->stride - HANDLE_TRAILER_BYTES;
 }
 
 static inline struct handle_trailer handle_trailer_read(const char *at) {
@@ -54,12 +54,12 @@ struct fragment_trailer {
 #define HEAD_SHIFT (LENGTH_SHIFT + 16)
 #define PREVIOUS_SHIFT (HEAD_SHIFT + 1)
 
-static inline char *fragment_trailer_at(const snug_pools *pools, uint64_t offset) {
-	const struct size_class *class = class_of_page(pools, page_of(&pools->arena, offset));
-	return address_of(&pools->arena, offset) + class->stride - pools->classes.fragment_trailer_bytes;
+static inline char *fragment_trailer_at(const snug_heap *heap, uint64_t offset) {
+	const struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
+	return address_of(&heap->arena, offset) + class->stride - heap->classes.fragment_trailer_bytes;
 }
 
-static inline struct fragment_trailer fragment_trailer_read(const snug_pools *pools, const char *at) {
+static inline struct fragment_trailer fragment_trailer_read(const snug_heap *heap, const char *at) {
 	uint64_t word;
 	uint32_t half;
 	struct fragment_trailer trailer = {0};
@@ -69,14 +69,14 @@ static inline struct fragment_trailer fragment_trailer_read(const snug_pools *po
 	trailer.length = (uint32_t)(word >> LENGTH_SHIFT & 0xFFFF);
 	if (word >> HEAD_SHIFT & 1) {
 		trailer.object_size = half;
-		if (pools->slot_trailer_bytes > 0) memcpy(&trailer.owner, at + FRAGMENT_TRAILER_BYTES, sizeof trailer.owner);
+		if (heap->slot_trailer_bytes > 0) memcpy(&trailer.owner, at + FRAGMENT_TRAILER_BYTES, sizeof trailer.owner);
 	} else {
 		trailer.previous = (word >> PREVIOUS_SHIFT & 0x3F) << 32 | half;
 	}
 	return trailer;
 }
 
-static inline void fragment_trailer_write(const snug_pools *pools, char *at, struct fragment_trailer trailer) {
+static inline void fragment_trailer_write(const snug_heap *heap, char *at, struct fragment_trailer trailer) {
 	uint64_t head = trailer.object_size != 0;
 	SNUG_ASSERT(!head || trailer.previous == 0);
 	uint64_t word = trailer.next | (uint64_t)trailer.length << LENGTH_SHIFT | head << HEAD_SHIFT |
@@ -84,7 +84,7 @@ static inline void fragment_trailer_write(const snug_pools *pools, char *at, str
 	uint32_t half = head ? trailer.object_size : (uint32_t)trailer.previous;
 	memcpy(at, &word, sizeof word);
 	memcpy(at + sizeof word, &half, sizeof half);
-	if (pools->slot_trailer_bytes > 0) memcpy(at + FRAGMENT_TRAILER_BYTES, &trailer.owner, sizeof trailer.owner);
+	if (heap->slot_trailer_bytes > 0) memcpy(at + FRAGMENT_TRAILER_BYTES, &trailer.owner, sizeof trailer.owner);
 }
 
 #endif

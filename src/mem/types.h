@@ -18,14 +18,14 @@
  *
  * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no malloc.
  *
- *   metadata reservation:  | snug_pools | class tables | descriptors | regions | cells | handles | pins | pins |
+ *   metadata reservation:  | snug_heap | class tables | descriptors | regions | cells | handles | pins | pins |
  *   arena reservation:     | page 1 | page 2 | ... |      (2 MiB aligned)
  */
 #ifndef SNUG_MEM_TYPES_H
 #define SNUG_MEM_TYPES_H
 
 #include <snug/defragment.h>
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <snug/stats.h>
 
 #include "base/bits.h"
@@ -62,8 +62,8 @@
 #define SLOTS_MAX (PAGE_BYTES_MAX / STRIDE_MIN)
 
 #define HANDLE_TRAILER_BYTES 6u
-#define FRAGMENT_TRAILER_BYTES 12u         /* of pools by reference */
-#define HANDLED_FRAGMENT_TRAILER_BYTES 16u /* of pools by handle: the head also names its table entry */
+#define FRAGMENT_TRAILER_BYTES 12u         /* of heaps by reference */
+#define HANDLED_FRAGMENT_TRAILER_BYTES 16u /* of heaps by handle: the head also names its table entry */
 #define TAIL_FRAGMENTS_MAX 4u
 
 #define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
@@ -234,7 +234,7 @@ struct handle_table {
 	uint32_t free_head; /* index + 1; 0: none */
 	uint32_t live;
 	uint32_t retired; /* entries whose generations are used up */
-	uint8_t tag;      /* marks these pools' handles */
+	uint8_t tag;      /* marks this heap's handles */
 };
 
 /* Open addressing; entry: offset 38 bits | count 26. Grows by copying from one range to the other. */
@@ -249,7 +249,7 @@ struct pin_table {
 	uint64_t pool_payload_bytes[SNUG_POOL_COUNT];
 };
 
-/* ---------------------------------------------------------------- pools ---- */
+/* ----------------------------------------------------------------- heap ---- */
 
 enum gate { GATE_HANDLES = 1, GATE_REFERENCES = 2, GATE_CALLBACK = 0x100 };
 
@@ -306,8 +306,8 @@ struct totals {
 	uint64_t timed_moves;
 };
 
-struct snug_pools {
-	uintptr_t bias; /* = arena.bias; first, because snug_ref_at in snug/pools.h reads it; constant after create */
+struct snug_heap {
+	uintptr_t bias; /* = arena.bias; first, because snug_ref_at in snug/heap.h reads it; constant after create */
 	uint32_t gate;  /* how objects are named, and whether a callback is running */
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
 	struct class_table classes;

@@ -3,7 +3,7 @@
  * Reserving maps the whole range readable and writable at once, without asking the kernel to set memory aside (MAP_NORESERVE):
  * a page costs nothing until its first touch. Hence commit has no work to do. Mapping PROT_NONE and opening pages one by one with
  * mprotect was rejected: it costs a system call for each page taken, splits the mapping into thousands of pieces, and, since
- * Linux overcommits, a success promises no memory either. The limit that counts is the one that the pools keep.
+ * Linux overcommits, a success promises no memory either. The limit that counts is the one that the heap keeps.
  *
  * Huge pages need a range aligned to 2 MiB; mmap aligns to 4 KiB only, so a reservation is made too large by the
  * alignment and trimmed at both ends. */

@@ -1,6 +1,6 @@
 /* os/threads.h: what threads and channels ask of the kernel: threads, sleep on a word, an event in a file descriptor, time.
  *
- * This is internal and apart from snug_os: a user who replaces the memory or the clock of pools has no reason to replace
+ * This is internal and apart from snug_os: a user who replaces the memory or the clock of a heap has no reason to replace
  * these. Every function may be called by any thread. */
 #ifndef SNUG_OS_THREADS_H
 #define SNUG_OS_THREADS_H

@@ -26,11 +26,11 @@ static int64_t wall_s(void *context) {
 	return worker->wall_s;
 }
 
-static void configure(void *context, uint32_t index, snug_options *pools_options) {
+static void configure(void *context, uint32_t index, snug_options *heap_options) {
 	struct server_worker *worker = worker_of(context, index);
 	const struct settings *settings = &worker->server->settings;
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	options.pools = *pools_options;
+	options.heap = *heap_options;
 	options.item_max_bytes = settings->item_max_bytes;
 	options.no_eviction = settings->no_eviction;
 	options.evict_for = settings->evict_for;
@@ -38,13 +38,13 @@ static void configure(void *context, uint32_t index, snug_options *pools_options
 	options.wall_s = wall_s;
 	options.now_context = worker;
 	server_worker_look_at_clocks(worker, os_now_ns());
-	if (snug_shard_prepare(&options, pools_options, &worker->shard) != SNUG_OK) worker->shard = NULL;
+	if (snug_shard_prepare(&options, heap_options, &worker->shard) != SNUG_OK) worker->shard = NULL;
 }
 
-static snug_error start(void *context, uint32_t index, snug_pools *pools) {
+static snug_error start(void *context, uint32_t index, snug_heap *heap) {
 	struct server_worker *worker = worker_of(context, index);
 	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
-	snug_error error = snug_shard_attach(worker->shard, pools);
+	snug_error error = snug_shard_attach(worker->shard, heap);
 	if (!error) error = server_worker_begin(worker);
 	if (error) {
 		snug_shard_destroy(worker->shard);
@@ -53,8 +53,8 @@ static snug_error start(void *context, uint32_t index, snug_pools *pools) {
 	return error;
 }
 
-static bool turn(void *context, uint32_t index, snug_pools *pools) {
-	(void)pools;
+static bool turn(void *context, uint32_t index, snug_heap *heap) {
+	(void)heap;
 	return server_worker_turn(worker_of(context, index));
 }
 
@@ -62,22 +62,22 @@ static void rest(void *context, uint32_t index, int wake_fd, uint64_t timeout_ns
 	server_worker_sleep(worker_of(context, index), wake_fd, timeout_ns);
 }
 
-static uint64_t evict(void *context, uint32_t index, snug_pools *pools, uint64_t bytes) {
-	(void)pools;
+static uint64_t evict(void *context, uint32_t index, snug_heap *heap, uint64_t bytes) {
+	(void)heap;
 	return upkeep_evict(worker_of(context, index)->shard, bytes);
 }
 
-static void run(void *context, uint32_t index, snug_pools *pools, void *const *requests,
+static void run(void *context, uint32_t index, snug_heap *heap, void *const *requests,
 				snug_error *errors, /* NOLINT(readability-non-const-parameter): the hook's type */
 				size_t count) {
-	(void)pools;
+	(void)heap;
 	(void)errors;
 	server_worker_run(worker_of(context, index), requests, count);
 }
 
-static void stop(void *context, uint32_t index, snug_pools *pools) {
+static void stop(void *context, uint32_t index, snug_heap *heap) {
 	struct server_worker *worker = worker_of(context, index);
-	(void)pools;
+	(void)heap;
 	server_worker_end(worker);
 	snug_shard_destroy(worker->shard);
 	worker->shard = NULL;
@@ -91,9 +91,9 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
 	options.count = server->worker_count;
 	options.name = "snugd";
-	options.pools.limit_bytes = (size_t)(settings->memory_bytes / server->worker_count);
-	options.pools.limit_max_bytes = (size_t)(settings->memory_max_bytes / server->worker_count);
-	options.pools.huge_pages = settings->huge_pages;
+	options.heap.limit_bytes = (size_t)(settings->memory_bytes / server->worker_count);
+	options.heap.limit_max_bytes = (size_t)(settings->memory_max_bytes / server->worker_count);
+	options.heap.huge_pages = settings->huge_pages;
 	options.inbox_messages = 4096;
 	if (settings->defrag_duty_ppm > 0) options.duty_ppm = settings->defrag_duty_ppm;
 	if (settings->defrag_step_bytes > 0) options.step_bytes = settings->defrag_step_bytes;

@@ -192,7 +192,7 @@ static snug_error check_goal(const snug_coordinator *coordinator, const snug_req
 		if (request->worker != SNUG_ALL_WORKERS && request->worker != worker) continue;
 		snug_error error = snug_workers_stats(coordinator->workers, worker, &stats);
 		if (error) return error;
-		limit_bytes += stats.pools.limit_bytes;
+		limit_bytes += stats.heap.limit_bytes;
 	}
 	return request->min_bytes <= limit_bytes ? SNUG_OK : SNUG_ERROR_GOAL;
 }

@@ -32,7 +32,7 @@ uint64_t emergency_gained(const snug_coordinator *coordinator, const struct task
 
 /* What the answer says for the next round. Only who met his share may have more. */
 void emergency_note(struct task_part *part, const struct job *job) {
-	part->stats = job->kind == JOB_ESTIMATE ? job->stats.pools : job->report.after;
+	part->stats = job->kind == JOB_ESTIMATE ? job->stats.heap : job->report.after;
 	if (job->kind == JOB_ESTIMATE)
 		part->result.report = (snug_report){/* should no share come to it, this is all there is to say of it */
 											.outcome = SNUG_OUTCOME_NOTHING,

@@ -110,9 +110,9 @@ static void join_part(snug_response *response, const snug_part *part) {
 	else
 		join_estimate_of_workers(&response->estimate, &part->estimate);
 	if (first)
-		response->stats = part->stats.pools;
+		response->stats = part->stats.heap;
 	else
-		join_stats_of_workers(&response->stats, &part->stats.pools);
+		join_stats_of_workers(&response->stats, &part->stats.heap);
 	response->evicted_bytes += part->evicted_bytes;
 	response->evicted_objects += part->evicted_objects;
 	response->complete = response->complete && part->error == SNUG_OK && part->complete;

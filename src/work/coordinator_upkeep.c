@@ -64,7 +64,7 @@ void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep, con
 static void clean_up(snug_coordinator *coordinator, uint32_t worker, const snug_worker_stats *stats, uint64_t now_ns) {
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
 	const snug_background *thresholds = &coordinator->options.background;
-	struct cleanup_wish wish = cleanup_wish_of(upkeep->wanted, thresholds, &stats->pools, coordinator->machine.pressed);
+	struct cleanup_wish wish = cleanup_wish_of(upkeep->wanted, thresholds, &stats->heap, coordinator->machine.pressed);
 	upkeep->wanted = wish.on;
 	bool may = upkeep->task == NULL && now_ns >= upkeep->pause_until_ns && !stats->stalled && !coordinator->stopping;
 	if (wish.run && may) begin_run(coordinator, worker, &wish);

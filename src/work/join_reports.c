@@ -39,7 +39,7 @@ static bool is_nothing(snug_outcome outcome) {
 /* ------------------------------------------------------------------ in time ---------------- */
 
 void join_report_in_time(snug_report *into, const snug_report *part) {
-	if (into->before.limit_bytes == 0) { /* no pools have that */
+	if (into->before.limit_bytes == 0) { /* no heap has that */
 		*into = *part;
 		return;
 	}

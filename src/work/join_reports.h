@@ -5,11 +5,11 @@
 #include <snug/defragment.h>
 #include <stdint.h>
 
-/* The same pools, `part` after `into`: a defragmentation that was interrupted and begun again. `into` may be all zero. Before is the first one's,
+/* The same heap, `part` after `into`: a defragmentation that was interrupted and begun again. `into` may be all zero. Before is the first one's,
  * what holds at the end is the last one's, the rest adds up. total_ns adds up too: the pauses between are the caller's to add. */
 void join_report_in_time(snug_report *into, const snug_report *part);
 
-/* Other pools at the same time: several workers. Everything adds up but times that pass side by side (total_ns, longest_step_ns: the
+/* Other heaps at the same time: several workers. Everything adds up but times that pass side by side (total_ns, longest_step_ns: the
  * longest), and the outcome is the one that leaves most undone. Begin with the first one's report, not with zeros. */
 void join_report_of_workers(snug_report *into, const snug_report *other);
 

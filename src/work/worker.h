@@ -53,7 +53,7 @@ struct held_job {
 	struct job *job;        /* NULL: none. Lent by who asked, until the answer */
 	struct message message; /* what is answered */
 	bool begun;             /* some part of it has run: `report` and `begin_ns` hold */
-	bool open;              /* its defragmentation is begun on the pools */
+	bool open;              /* its defragmentation is begun on the heap */
 	bool finishing;         /* the target is reached; what follows moving runs */
 	enum emergency_phase phase;
 	/* EMERGENCY */
@@ -99,7 +99,7 @@ struct worker {
 	pthread_t self;          /* the worker writes it before it is ready, others read it after create */
 	snug_error begin_error;  /* the same: why it could not begin */
 	/* owner only */
-	snug_pools *pools;
+	snug_heap *heap;
 	struct duty duty;
 	struct yielding yielding;
 	struct held_job jobs[JOB_PRIORITY_COUNT];

@@ -66,7 +66,7 @@ static snug_error free_slice(struct worker *worker, struct held_job *held, bool 
 /* Free pages count for the goal where any of them can go. Whole units must be drained, which only a compaction of everything does. */
 static snug_error compact_options(struct worker *worker, const struct held_job *held, snug_defragment_options *out) {
 	snug_stats stats;
-	snug_error error = snug_stats_get(worker->pools, &stats);
+	snug_error error = snug_stats_get(worker->heap, &stats);
 	if (error) return error;
 	uint64_t missing = missing_bytes(held);
 	*out = job_part_options(worker, held);
@@ -114,8 +114,8 @@ static snug_error compact_slice(struct worker *worker, struct held_job *held, bo
 static uint64_t evict(struct worker *worker, struct held_job *held, const snug_stats *before, uint64_t ask_bytes) {
 	const snug_worker_hook *hook = &worker->workers->options.hook;
 	snug_stats after = {0};
-	uint64_t freed_bytes = hook->evict(hook->context, worker->index, worker->pools, ask_bytes);
-	if (snug_stats_get(worker->pools, &after) == SNUG_OK) {
+	uint64_t freed_bytes = hook->evict(hook->context, worker->index, worker->heap, ask_bytes);
+	if (snug_stats_get(worker->heap, &after) == SNUG_OK) {
 		if (after.objects < before->objects) held->evicted_objects += before->objects - after.objects;
 		if (after.total.slab_bytes < before->total.slab_bytes) {
 			uint64_t gained_bytes = before->total.slab_bytes - after.total.slab_bytes;
@@ -136,7 +136,7 @@ static uint64_t portion_bytes(const snug_stats *stats, uint64_t missing) {
 
 static snug_error evict_slice(struct worker *worker, struct held_job *held) {
 	snug_stats stats;
-	snug_error error = snug_stats_get(worker->pools, &stats);
+	snug_error error = snug_stats_get(worker->heap, &stats);
 	if (error) return error;
 	uint64_t missing = missing_bytes(held);
 	uint64_t portion = portion_bytes(&stats, missing), have_bytes = goal_compact_bytes(&stats);

@@ -1,4 +1,4 @@
-/* work/worker_execute.c: a batch of messages on the worker's pools, and its answers.
+/* work/worker_execute.c: a batch of messages on the worker's heap, and its answers.
  *
  * The whole batch is executed, then answered: all answers to one asker go as one batch, so that an asker who sleeps is woken once.
  * An asker has never more in flight than its channel holds, so an answer always finds room (work/message.h); if one finds none, then
@@ -12,37 +12,37 @@
 /* ------------------------------------------------------------------ operations ------------- */
 
 /* All that a write could refuse is looked at first, so that no object is left without its content. */
-static snug_error alloc_with_content(snug_pools *pools, const struct message *message, snug_handle *out) {
+static snug_error alloc_with_content(snug_heap *heap, const struct message *message, snug_handle *out) {
 	if (message->length > 0 && message->data == NULL) return SNUG_ERROR_NULL;
 	if (message->length > message->size) return SNUG_ERROR_RANGE;
-	snug_error error = snug_alloc(pools, message->size, out);
+	snug_error error = snug_alloc(heap, message->size, out);
 	if (error || message->length == 0) return error;
-	error = snug_write(pools, *out, 0, message->data, message->length);
+	error = snug_write(heap, *out, 0, message->data, message->length);
 	SNUG_ASSERT(!error);
 	return error;
 }
 
-static snug_error size_of(snug_pools *pools, struct message *message) {
+static snug_error size_of(snug_heap *heap, struct message *message) {
 	size_t size = 0;
-	snug_error error = snug_size(pools, message->name, &size);
+	snug_error error = snug_size(heap, message->name, &size);
 	if (!error) message->size = size;
 	return error;
 }
 
-static snug_error run_operation(snug_pools *pools, struct message *message) {
+static snug_error run_operation(snug_heap *heap, struct message *message) {
 	switch (message->kind - MESSAGE_OPERATION) {
 	case SNUG_OPERATION_ALLOC:
-		return alloc_with_content(pools, message, &message->name);
+		return alloc_with_content(heap, message, &message->name);
 	case SNUG_OPERATION_FREE:
-		return snug_free(pools, message->name);
+		return snug_free(heap, message->name);
 	case SNUG_OPERATION_RESIZE:
-		return snug_resize(pools, message->name, message->size);
+		return snug_resize(heap, message->name, message->size);
 	case SNUG_OPERATION_READ:
-		return snug_read(pools, message->name, message->offset, message->data, message->length);
+		return snug_read(heap, message->name, message->offset, message->data, message->length);
 	case SNUG_OPERATION_WRITE:
-		return snug_write(pools, message->name, message->offset, message->data, message->length);
+		return snug_write(heap, message->name, message->offset, message->data, message->length);
 	case SNUG_OPERATION_SIZE:
-		return size_of(pools, message);
+		return size_of(heap, message);
 	default:
 		return SNUG_ERROR_OPTION;
 	}
@@ -62,7 +62,7 @@ static size_t run_requests(struct worker *worker, const struct message *batch, s
 		requests[taken] = batch[taken].data;
 		errors[taken] = hook->run == NULL ? SNUG_ERROR_OPTION : SNUG_OK;
 	}
-	if (hook->run != NULL) hook->run(hook->context, worker->index, worker->pools, requests, errors, taken);
+	if (hook->run != NULL) hook->run(hook->context, worker->index, worker->heap, requests, errors, taken);
 	for (size_t index = 0; index < taken; index++) {
 		answers[index] = batch[index];
 		answers[index].error = (uint16_t)errors[index];
@@ -115,7 +115,7 @@ void worker_execute(struct worker *worker, const struct message *batch, size_t c
 		} else {
 			struct message *answer = &answers[answered++];
 			*answer = *message;
-			answer->error = (uint16_t)run_operation(worker->pools, answer);
+			answer->error = (uint16_t)run_operation(worker->heap, answer);
 		}
 	}
 	worker->messages += count;

@@ -1,9 +1,9 @@
-/* work/worker_jobs.c: maintenance on the worker's own pools, a slice at a time.
+/* work/worker_jobs.c: maintenance on the worker's own heap, a slice at a time.
  *
  *     jobs[EMERGENCY] [DEMAND] [SCHEDULED] [BACKGROUND]      at most one each; the first that is there runs
  *
  * A slice is one step of the job's defragmentation, with the begin before it or the end after it. A job whose place is taken by a
- * higher one is interrupted: its defragmentation ends (pools can have one at a time), the part's report is kept, and its next turn begins a
+ * higher one is interrupted: its defragmentation ends (a heap can have one at a time), the part's report is kept, and its next turn begins a
  * new part with what is left of its budgets. So a job is a row of parts, and its report is theirs joined (work/join_reports.h).
  *
  * TARGET FRAGMENTATION is looked at after each step. Once it is met, a last part that moves nothing does what follows moving: merging
@@ -58,7 +58,7 @@ void jobs_accept(struct worker *worker, const struct message *message) {
 		if (!error) return;
 		break;
 	case JOB_ESTIMATE:
-		error = snug_estimate(worker->pools, &job->options, &job->estimate);
+		error = snug_estimate(worker->heap, &job->options, &job->estimate);
 		worker_describe(worker, os_now_ns(), &job->stats);
 		break;
 	case JOB_METRICS:
@@ -94,7 +94,7 @@ snug_defragment_options job_part_options(const struct worker *worker, const stru
 }
 
 static snug_error part_begin(struct worker *worker, struct held_job *held, const snug_defragment_options *options) {
-	snug_error error = snug_defragment_begin(worker->pools, options);
+	snug_error error = snug_defragment_begin(worker->heap, options);
 	if (error) return error;
 	held->open = true;
 	if (!held->begun) held->begin_ns = os_now_ns();
@@ -104,7 +104,7 @@ static snug_error part_begin(struct worker *worker, struct held_job *held, const
 
 void job_part_end(struct worker *worker, struct held_job *held) {
 	snug_report part;
-	snug_error error = snug_defragment_end(worker->pools, &part);
+	snug_error error = snug_defragment_end(worker->heap, &part);
 	held->open = false;
 	SNUG_ASSERT(!error); /* or a hook has ended what is not its own */
 	if (!error) join_report_in_time(&held->report, &part);
@@ -114,7 +114,7 @@ snug_error job_part_run(struct worker *worker, struct held_job *held, const snug
 						bool *done) {
 	snug_error error = held->open ? SNUG_OK : part_begin(worker, held, options);
 	bool finished = false;
-	if (!error) error = snug_defragment_step(worker->pools, &finished);
+	if (!error) error = snug_defragment_step(worker->heap, &finished);
 	if (error) {
 		if (held->open) job_part_end(worker, held);
 		return error;
@@ -134,7 +134,7 @@ static void set_outcome(struct held_job *held, snug_outcome outcome) {
 static bool fragmentation_is_low(struct worker *worker, const struct held_job *held) {
 	uint64_t target_ppm = held->job->target_fragmentation_ppm;
 	snug_stats stats;
-	if (target_ppm == 0 || snug_stats_get(worker->pools, &stats) != SNUG_OK) return false;
+	if (target_ppm == 0 || snug_stats_get(worker->heap, &stats) != SNUG_OK) return false;
 	return fragmentation_ppm_of(&stats, held->job->options.pool_mask) <= target_ppm;
 }
 

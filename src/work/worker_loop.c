@@ -32,16 +32,16 @@ static void mark_asleep(struct worker *worker) {
 
 /* ------------------------------------------------------------------ begin ------------------ */
 
-static snug_error start_pools(struct worker *worker) {
+static snug_error start_heap(struct worker *worker) {
 	const snug_workers_options *options = &worker->workers->options;
 	const snug_worker_hook *hook = &options->hook;
-	snug_options pools_options = options->pools;
-	if (pools_options.log.write == NULL) pools_options.log = options->log;
-	if (hook->configure != NULL) hook->configure(hook->context, worker->index, &pools_options);
-	snug_error error = snug_pools_create(&pools_options, &worker->pools);
+	snug_options heap_options = options->heap;
+	if (heap_options.log.write == NULL) heap_options.log = options->log;
+	if (hook->configure != NULL) hook->configure(hook->context, worker->index, &heap_options);
+	snug_error error = snug_heap_create(&heap_options, &worker->heap);
 	if (error) return error;
-	if (hook->start != NULL) error = hook->start(hook->context, worker->index, worker->pools);
-	if (error) snug_pools_destroy(worker->pools);
+	if (hook->start != NULL) error = hook->start(hook->context, worker->index, worker->heap);
+	if (error) snug_heap_destroy(worker->heap);
 	return error;
 }
 
@@ -53,7 +53,7 @@ static snug_error begin(struct worker *worker) {
 	worker->self = pthread_self();
 	bool bind = workers->options.processors != NULL;
 	if (bind && !os_thread_bind(workers->processors[worker->index])) return SNUG_ERROR_OS_THREAD;
-	snug_error error = start_pools(worker);
+	snug_error error = start_heap(worker);
 	if (error) return error;
 	worker->duty = (struct duty){.ppm = workers->options.duty_ppm, .idle_ns = workers->options.idle_ns};
 	mark_awake(worker);
@@ -65,7 +65,7 @@ static snug_error begin(struct worker *worker) {
 
 static bool call_hook(struct worker *worker) {
 	const snug_worker_hook *hook = &worker->workers->options.hook;
-	return hook->turn != NULL && hook->turn(hook->context, worker->index, worker->pools);
+	return hook->turn != NULL && hook->turn(hook->context, worker->index, worker->heap);
 }
 
 /* Runs a slice if there is one to run and it may. */
@@ -152,8 +152,8 @@ static void end(struct worker *worker) {
 	worker->turns++;
 	worker_publish(worker, os_now_ns());
 	mark_asleep(worker);
-	if (hook->stop != NULL) hook->stop(hook->context, worker->index, worker->pools);
-	snug_pools_destroy(worker->pools);
+	if (hook->stop != NULL) hook->stop(hook->context, worker->index, worker->heap);
+	snug_heap_destroy(worker->heap);
 	snug_log_line(&worker->workers->options.log, SNUG_LOG_DEBUG, "worker %u: stopped after %llu messages",
 				  worker->index, (unsigned long long)worker->messages);
 }

@@ -12,7 +12,7 @@
 
 void worker_describe(struct worker *worker, uint64_t now_ns, snug_worker_stats *out) {
 	memset(out, 0, sizeof *out); /* the padding too: it is published */
-	snug_error error = snug_stats_get(worker->pools, &out->pools);
+	snug_error error = snug_stats_get(worker->heap, &out->heap);
 	SNUG_ASSERT(!error);
 	(void)error;
 	out->published_ns = now_ns;

@@ -1,7 +1,7 @@
 /* test_fault.c: every scenario with the Nth call to the operating system refused, for every N until none is refused.
  *
  * The method is SQLite's: a scenario runs again and again, each time one call further is refused (once, or from there on), so
- * that every place that asks for memory is met in every state in which it asks. After a refusal the pools must answer with a
+ * that every place that asks for memory is met in every state in which it asks. After a refusal the heap must answer with a
  * typed error, hold every object as it was, pass snug_check, go on working, and in the end give everything back.
  *
  * The normal suite goes on by random steps of 1 to 2 * SNUG_STRIDE - 1 after the first refusals of a sweep, so that runs differ in
@@ -292,7 +292,7 @@ static bool run_with_refusal(const struct sweep *sweep, enum refusable which, ui
 		twin_destroy(&run->twin);
 	} else {
 		REQUIRE(error == SNUG_ERROR_OS_MEMORY && call->refused > 0, "create: %s", snug_error_text(error));
-		REQUIRE(run->twin.pools == NULL, "a refused create wrote its out-parameter");
+		REQUIRE(run->twin.heap == NULL, "a refused create wrote its out-parameter");
 	}
 	REQUIRE(run->fake.reserved_bytes == 0 && run->fake.committed_bytes == 0, "%zu bytes were left reserved",
 			run->fake.reserved_bytes);

@@ -219,7 +219,7 @@ static void step_beside(struct run *run, uint32_t at) {
 		snug_shard_discharge(run->shard, 50000);
 	}
 	if (at % 3 == 1) {
-		snug_error error = snug_defragment(snug_shard_pools(run->shard), NULL, &report);
+		snug_error error = snug_defragment(snug_shard_heap(run->shard), NULL, &report);
 		REQUIRE(!error || error == SNUG_ERROR_BUSY, "defragment: %s", snug_error_text(error));
 	}
 	for (uint32_t i = 0; i < 50 && snug_shard_maintain(run->shard); i++) continue;
@@ -268,9 +268,9 @@ static bool run_with_refusal(const struct sweep *sweep, uint32_t which, uint64_t
 	call->fail_at = nth;
 	call->fail_onwards = onwards;
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	options.pools.limit_bytes = sweep->limit_bytes;
-	options.pools.page_bytes = 4096;
-	options.pools.os = &run->fake.os;
+	options.heap.limit_bytes = sweep->limit_bytes;
+	options.heap.page_bytes = 4096;
+	options.heap.os = &run->fake.os;
 	options.no_eviction = !sweep->evicts;
 	options.now_s = now_of;
 	run->evicts = sweep->evicts;

@@ -33,8 +33,8 @@ static void verify_object(struct herd *herd, uint32_t number) {
 		size_t count = EXTENTS;
 		size_t length = object->size - offset < PIECE_BYTES ? object->size - offset : PIECE_BYTES;
 		REQUIRE_OK(herd->by_reference
-					   ? snug_ref_view(herd->pools, object->name, object->size, offset, length, extents, &count)
-					   : snug_view(herd->pools, object->name, offset, length, extents, &count));
+					   ? snug_ref_view(herd->heap, object->name, object->size, offset, length, extents, &count)
+					   : snug_view(herd->heap, object->name, offset, length, extents, &count));
 		REQUIRE(offset > 0 || object->pins == 0 || extents[0].data == object->pinned_at, "a pinned object was moved");
 		for (size_t i = 0; i < count; i++) {
 			REQUIRE(extent_equals(&extents[i], herd->buffer + offset), "object %u of %u bytes differs after byte %zu",
@@ -57,7 +57,7 @@ void herd_verify(struct herd *herd) {
 static void herd_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	struct herd *herd = context;
 	uint32_t number;
-	memcpy(&number, snug_ref_at(herd->pools, to), sizeof number);
+	memcpy(&number, snug_ref_at(herd->heap, to), sizeof number);
 	REQUIRE(herd->may_move && number < herd->count && herd->objects[number].name == from,
 			"`moved` for an unknown object");
 	REQUIRE(herd->objects[number].pins == 0, "a pinned object was moved");
@@ -75,11 +75,11 @@ void herd_init(struct herd *herd, bool by_reference, const snug_options *options
 		with_owner.owner.moved = herd_moved;
 		with_owner.owner.context = herd;
 	}
-	REQUIRE_OK(snug_pools_create(&with_owner, &herd->pools));
+	REQUIRE_OK(snug_heap_create(&with_owner, &herd->heap));
 }
 
 void herd_deinit(struct herd *herd) {
-	snug_pools_destroy(herd->pools);
+	snug_heap_destroy(herd->heap);
 	free(herd->objects);
 	free(herd->buffer);
 	memset(herd, 0, sizeof *herd);
@@ -87,13 +87,13 @@ void herd_deinit(struct herd *herd) {
 
 snug_stats herd_stats(struct herd *herd) {
 	snug_stats stats;
-	REQUIRE_OK(snug_stats_get(herd->pools, &stats));
+	REQUIRE_OK(snug_stats_get(herd->heap, &stats));
 	return stats;
 }
 
 snug_estimate_report herd_estimate(struct herd *herd, const snug_defragment_options *options) {
 	snug_estimate_report estimate;
-	REQUIRE_OK(snug_estimate(herd->pools, options, &estimate));
+	REQUIRE_OK(snug_estimate(herd->heap, options, &estimate));
 	return estimate;
 }
 
@@ -116,7 +116,7 @@ snug_error herd_add(struct herd *herd, size_t size) {
 	uint64_t name = 0;
 	herd->may_move = true;
 	snug_error error =
-		herd->by_reference ? snug_ref_alloc(herd->pools, size, &name) : snug_alloc(herd->pools, size, &name);
+		herd->by_reference ? snug_ref_alloc(herd->heap, size, &name) : snug_alloc(herd->heap, size, &name);
 	herd->may_move = false;
 	if (error != SNUG_OK) {
 		if (error == SNUG_ERROR_NO_MEMORY) {
@@ -132,8 +132,8 @@ snug_error herd_add(struct herd *herd, size_t size) {
 	uint32_t number = herd->count++;
 	herd->objects[number] = (struct herd_object){.name = name, .size = (uint32_t)size};
 	contents_of(herd, number, size);
-	REQUIRE_OK(herd->by_reference ? snug_ref_write(herd->pools, name, size, 0, herd->buffer, size)
-								  : snug_write(herd->pools, name, 0, herd->buffer, size));
+	REQUIRE_OK(herd->by_reference ? snug_ref_write(herd->heap, name, size, 0, herd->buffer, size)
+								  : snug_write(herd->heap, name, 0, herd->buffer, size));
 	herd->live++;
 	herd->live_bytes += size;
 	return SNUG_OK;
@@ -155,8 +155,8 @@ uint64_t herd_fill(struct herd *herd, uint64_t bytes, size_t low, size_t high) {
 
 void herd_remove(struct herd *herd, uint32_t number) {
 	struct herd_object *object = &herd->objects[number];
-	REQUIRE_OK(herd->by_reference ? snug_ref_free(herd->pools, object->name, object->size)
-								  : snug_free(herd->pools, object->name));
+	REQUIRE_OK(herd->by_reference ? snug_ref_free(herd->heap, object->name, object->size)
+								  : snug_free(herd->heap, object->name));
 	herd->live--;
 	herd->live_bytes -= object->size;
 	object->name = 0;
@@ -178,21 +178,21 @@ void herd_remove_all(struct herd *herd) {
 
 void herd_pin(struct herd *herd, uint32_t number) {
 	struct herd_object *object = &herd->objects[number];
-	REQUIRE_OK(herd->by_reference ? snug_ref_pin(herd->pools, object->name, object->size)
-								  : snug_pin(herd->pools, object->name));
+	REQUIRE_OK(herd->by_reference ? snug_ref_pin(herd->heap, object->name, object->size)
+								  : snug_pin(herd->heap, object->name));
 	if (object->pins++ == 0) {
 		snug_extent extent;
 		size_t count = 1;
-		REQUIRE_OK(herd->by_reference ? snug_ref_view(herd->pools, object->name, object->size, 0, 1, &extent, &count)
-									  : snug_view(herd->pools, object->name, 0, 1, &extent, &count));
+		REQUIRE_OK(herd->by_reference ? snug_ref_view(herd->heap, object->name, object->size, 0, 1, &extent, &count)
+									  : snug_view(herd->heap, object->name, 0, 1, &extent, &count));
 		object->pinned_at = extent.data;
 	}
 }
 
 void herd_unpin(struct herd *herd, uint32_t number) {
 	struct herd_object *object = &herd->objects[number];
-	REQUIRE_OK(herd->by_reference ? snug_ref_unpin(herd->pools, object->name, object->size)
-								  : snug_unpin(herd->pools, object->name));
+	REQUIRE_OK(herd->by_reference ? snug_ref_unpin(herd->heap, object->name, object->size)
+								  : snug_unpin(herd->heap, object->name));
 	object->pins--;
 }
 
@@ -207,7 +207,7 @@ static void step_to_the_end(struct herd *herd, const snug_defragment_options *op
 	for (uint64_t steps = 0; !done; steps++) {
 		REQUIRE(steps < steps_max, "no end after %llu steps", (unsigned long long)steps);
 		herd->may_move = true;
-		REQUIRE_OK(snug_defragment_step(herd->pools, &done));
+		REQUIRE_OK(snug_defragment_step(herd->heap, &done));
 		herd->may_move = false;
 		uint64_t moved = herd_stats(herd).moved_bytes;
 		REQUIRE(moved - moved_before < options->step_bytes + page_bytes, "a step copied %llu bytes",
@@ -218,7 +218,7 @@ static void step_to_the_end(struct herd *herd, const snug_defragment_options *op
 
 static void require_ok_check(struct herd *herd) {
 	snug_check_result result;
-	snug_error error = snug_check(herd->pools, &result);
+	snug_error error = snug_check(herd->heap, &result);
 	REQUIRE(error == SNUG_OK, "law %s: %s", result.law, result.message);
 }
 
@@ -228,13 +228,13 @@ snug_report herd_defragment(struct herd *herd, const snug_defragment_options *op
 	snug_report report;
 	uint64_t moved_calls = herd->moved_calls;
 	snug_estimate_report estimate = herd_estimate(herd, options);
-	recount_pools(herd->pools, &before);
+	recount_heap(herd->heap, &before);
 	herd->may_move = true;
-	REQUIRE_OK(snug_defragment_begin(herd->pools, options));
+	REQUIRE_OK(snug_defragment_begin(herd->heap, options));
 	step_to_the_end(herd, options, before.pages);
-	REQUIRE_OK(snug_defragment_end(herd->pools, &report));
+	REQUIRE_OK(snug_defragment_end(herd->heap, &report));
 	herd->may_move = false;
-	recount_pools(herd->pools, &after);
+	recount_heap(herd->heap, &after);
 	REQUIRE(report.complete, "not complete: %s", snug_outcome_text(report.outcome));
 	REQUIRE(report.reclaimed_bytes == (before.slab_pages - after.slab_pages) * after.page_bytes,
 			"the report says %llu bytes, the map %llu pages", (unsigned long long)report.reclaimed_bytes,

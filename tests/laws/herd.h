@@ -1,7 +1,7 @@
 /* herd.h: many objects whose contents follow from their numbers, for tests on heaps too large to keep a copy of.
  *
  * Object n is filled by a generator seeded with n, so it can be compared without a twin. Its first four bytes are n itself: by
- * them `moved` finds its row when the pools name objects by reference. Sizes are at least 4. */
+ * them `moved` finds its row when the heap names objects by reference. Sizes are at least 4. */
 #ifndef SNUG_TEST_HERD_H
 #define SNUG_TEST_HERD_H
 
@@ -17,7 +17,7 @@ struct herd_object {
 };
 
 struct herd {
-	snug_pools *pools;
+	snug_heap *heap;
 	bool by_reference;
 	bool may_move; /* inside a call in which `moved` may come */
 	struct herd_object *objects;

@@ -63,7 +63,7 @@ static void checkerboard(void **state) {
 		herd_remove(&herd, i);
 	}
 	recount before;
-	recount_pools(herd.pools, &before);
+	recount_heap(herd.heap, &before);
 	snug_report report = herd_defragment(&herd, &defaults);
 	uint64_t gained_pages = report.reclaimed_bytes / before.page_bytes;
 	REQUIRE(gained_pages >= before.slab_pages * 45 / 100, "%llu of %llu slabs were gained from a checkerboard",

@@ -13,7 +13,7 @@
 
 #define LIMIT ((size_t)1 << 20)
 
-static snug_pools *pools;
+static snug_heap *heap;
 static snug_handle object; /* 100 bytes */
 static snug_handle chain;  /* several extents */
 static const size_t chain_bytes = 20000;
@@ -21,7 +21,7 @@ static const size_t chain_bytes = 20000;
 static snug_stats stats_now(void) {
 	snug_stats stats;
 	memset(&stats, 0, sizeof stats);
-	REQUIRE_OK(snug_stats_get(pools, &stats));
+	REQUIRE_OK(snug_stats_get(heap, &stats));
 	return stats;
 }
 
@@ -38,19 +38,19 @@ static void require_equal_stats(const snug_stats *before, const snug_stats *afte
 		REQUIRE_ERROR(error, call);                       \
 		snug_stats stats_after = stats_now();             \
 		require_equal_stats(&stats_before, &stats_after); \
-		REQUIRE_OK(snug_check(pools, NULL));              \
+		REQUIRE_OK(snug_check(heap, NULL));               \
 	} while (0)
 
-static int open_pools(void **state) {
+static int open_heap(void **state) {
 	(void)state;
 	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096};
-	return snug_pools_create(&options, &pools) != SNUG_OK || snug_alloc(pools, 100, &object) != SNUG_OK ||
-		   snug_alloc(pools, chain_bytes, &chain) != SNUG_OK;
+	return snug_heap_create(&options, &heap) != SNUG_OK || snug_alloc(heap, 100, &object) != SNUG_OK ||
+		   snug_alloc(heap, chain_bytes, &chain) != SNUG_OK;
 }
 
-static int close_pools(void **state) {
+static int close_heap(void **state) {
 	(void)state;
-	snug_pools_destroy(pools);
+	snug_heap_destroy(heap);
 	return 0;
 }
 
@@ -70,17 +70,17 @@ static size_t size_one(void *context, const void *at) {
 }
 
 static void require_create_refused(snug_error expected, snug_options options) {
-	snug_pools *out = NULL;
-	REQUIRE_ERROR(expected, snug_pools_create(&options, &out));
+	snug_heap *out = NULL;
+	REQUIRE_ERROR(expected, snug_heap_create(&options, &out));
 	REQUIRE(out == NULL, "a refused create wrote its out-parameter");
 }
 
 static void create(void **state) {
 	(void)state;
 	snug_options good = {.limit_bytes = LIMIT};
-	snug_pools *out = NULL;
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_create(NULL, &out));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_create(&good, NULL));
+	snug_heap *out = NULL;
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_create(NULL, &out));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_create(&good, NULL));
 	assert_null(out);
 	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_options){.limit_bytes = 0});
 	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_options){.limit_bytes = SNUG_LIMIT_MIN_BYTES - 1});
@@ -96,7 +96,7 @@ static void create(void **state) {
 	require_create_refused(
 		SNUG_ERROR_OPTION,
 		(snug_options){.limit_bytes = LIMIT, .pace_low_water_bytes = LIMIT / 8, .no_compaction_in_alloc = true});
-	snug_pools_destroy(NULL);
+	snug_heap_destroy(NULL);
 }
 
 static void smallest_limit_works(void **state) {
@@ -104,18 +104,18 @@ static void smallest_limit_works(void **state) {
 	static const size_t page_bytes[] = {0, 4096};
 	for (size_t i = 0; i < 2; i++) {
 		snug_options options = {.limit_bytes = SNUG_LIMIT_MIN_BYTES, .page_bytes = page_bytes[i]};
-		snug_pools *smallest;
+		snug_heap *smallest;
 		snug_handle handle;
-		REQUIRE_OK(snug_pools_create(&options, &smallest));
+		REQUIRE_OK(snug_heap_create(&options, &smallest));
 		REQUIRE_OK(snug_alloc(smallest, 100, &handle));
 		REQUIRE_OK(snug_alloc(smallest, SNUG_LIMIT_MIN_BYTES / 2, &handle));
-		snug_pools_destroy(smallest);
+		snug_heap_destroy(smallest);
 	}
 }
 
 /* ------------------------------------------------------------------ NULL -------------------------------------------------- */
 
-static void null_pools(void **state) {
+static void null_heap(void **state) {
 	(void)state;
 	snug_handle out = 7;
 	char byte = 'x';
@@ -150,7 +150,7 @@ static void null_pools(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_extent_count(NULL, 1, 1, &number));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_pin(NULL, 1, 1));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ref_unpin(NULL, 1, 1));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_adopt(NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_adopt(NULL));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_stats_get(NULL, &stats));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_check(NULL, NULL));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment(NULL, NULL, &report));
@@ -166,24 +166,24 @@ static void null_out_parameters(void **state) {
 	(void)state;
 	size_t number = 1;
 	snug_extent extent = {0};
-	REFUSED(SNUG_ERROR_NULL, snug_alloc(pools, 1, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_alloc_with(pools, 1, NULL, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_size(pools, object, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_ptr(pools, object, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_read(pools, object, 0, NULL, 1));
-	REFUSED(SNUG_ERROR_NULL, snug_write(pools, object, 0, NULL, 1));
-	REFUSED(SNUG_ERROR_NULL, snug_view(pools, object, 0, 1, NULL, &number));
-	REFUSED(SNUG_ERROR_NULL, snug_view(pools, object, 0, 1, &extent, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_extent_count(pools, object, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_dump(pools, NULL, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_defragment(pools, NULL, NULL));
-	REFUSED(SNUG_ERROR_NULL, snug_estimate(pools, NULL, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_stats_get(pools, NULL));
-	REQUIRE_OK(snug_defragment_begin(pools, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_step(pools, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_end(pools, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_alloc(heap, 1, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_alloc_with(heap, 1, NULL, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_size(heap, object, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_ptr(heap, object, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_read(heap, object, 0, NULL, 1));
+	REFUSED(SNUG_ERROR_NULL, snug_write(heap, object, 0, NULL, 1));
+	REFUSED(SNUG_ERROR_NULL, snug_view(heap, object, 0, 1, NULL, &number));
+	REFUSED(SNUG_ERROR_NULL, snug_view(heap, object, 0, 1, &extent, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_extent_count(heap, object, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_dump(heap, NULL, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_defragment(heap, NULL, NULL));
+	REFUSED(SNUG_ERROR_NULL, snug_estimate(heap, NULL, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_stats_get(heap, NULL));
+	REQUIRE_OK(snug_defragment_begin(heap, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_step(heap, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_defragment_end(heap, NULL));
 	snug_report report;
-	REQUIRE_OK(snug_defragment_end(pools, &report));
+	REQUIRE_OK(snug_defragment_end(heap, &report));
 	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED, "ended before it was done, but: %s",
 			snug_outcome_text(report.outcome));
 }
@@ -195,14 +195,14 @@ static void sizes(void **state) {
 	snug_handle out = 7;
 	static const size_t too_large[] = {
 		LIMIT, LIMIT + 1, 16 * LIMIT, SNUG_OBJECT_MAX_BYTES, SNUG_OBJECT_MAX_BYTES + 1, SIZE_MAX / 2, SIZE_MAX};
-	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc(pools, 0, &out));
-	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc_with(pools, 0, NULL, &out));
-	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(pools, object, 0));
-	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(pools, chain, 0));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc(heap, 0, &out));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc_with(heap, 0, NULL, &out));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(heap, object, 0));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(heap, chain, 0));
 	for (size_t i = 0; i < sizeof too_large / sizeof *too_large; i++) {
-		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc(pools, too_large[i], &out));
-		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(pools, object, too_large[i]));
-		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(pools, chain, too_large[i]));
+		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc(heap, too_large[i], &out));
+		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(heap, object, too_large[i]));
+		REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(heap, chain, too_large[i]));
 	}
 	assert_int_equal(out, 7);
 }
@@ -213,16 +213,16 @@ static void alignment(void **state) {
 	static const uint32_t wrong[] = {2, 3, 4, 5, 7, 9, 12, 15, 17, 24, 32, 64, 4096, UINT32_MAX};
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		snug_alloc_options options = {.alignment = wrong[i]};
-		REFUSED(SNUG_ERROR_ALIGNMENT, snug_alloc_with(pools, 100, &options, &out));
+		REFUSED(SNUG_ERROR_ALIGNMENT, snug_alloc_with(heap, 100, &options, &out));
 	}
 	snug_alloc_options contiguous = {.contiguous = true};
-	size_t most = snug_contiguous_max(pools);
+	size_t most = snug_contiguous_max(heap);
 	assert_in_range(most, 4096 - 64, 4096);
-	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc_with(pools, most + 1, &contiguous, &out));
+	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc_with(heap, most + 1, &contiguous, &out));
 	assert_int_equal(out, 7);
-	REQUIRE_OK(snug_alloc_with(pools, most, &contiguous, &out));
+	REQUIRE_OK(snug_alloc_with(heap, most, &contiguous, &out));
 	snug_handle other;
-	REQUIRE_OK(snug_alloc_with(pools, 100, NULL, &other));
+	REQUIRE_OK(snug_alloc_with(heap, 100, NULL, &other));
 }
 
 static void ranges(void **state) {
@@ -230,18 +230,18 @@ static void ranges(void **state) {
 	char buffer[8] = "unread";
 	size_t count = 8;
 	snug_extent extents[8] = {{0}};
-	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, 0, buffer, 101));
-	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, 101, buffer, 0));
-	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, 98, buffer, 3));
-	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, object, SIZE_MAX, buffer, 2));
-	REFUSED(SNUG_ERROR_RANGE, snug_read(pools, chain, 2, buffer, SIZE_MAX));
-	REFUSED(SNUG_ERROR_RANGE, snug_write(pools, chain, chain_bytes, buffer, 1));
-	REFUSED(SNUG_ERROR_RANGE, snug_view(pools, chain, chain_bytes - 1, 2, extents, &count));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(heap, object, 0, buffer, 101));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(heap, object, 101, buffer, 0));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(heap, object, 98, buffer, 3));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(heap, object, SIZE_MAX, buffer, 2));
+	REFUSED(SNUG_ERROR_RANGE, snug_read(heap, chain, 2, buffer, SIZE_MAX));
+	REFUSED(SNUG_ERROR_RANGE, snug_write(heap, chain, chain_bytes, buffer, 1));
+	REFUSED(SNUG_ERROR_RANGE, snug_view(heap, chain, chain_bytes - 1, 2, extents, &count));
 	assert_string_equal(buffer, "unread");
 	assert_int_equal(count, 8);
 	assert_null(extents[0].data);
-	REQUIRE_OK(snug_read(pools, object, 100, buffer, 0));
-	REQUIRE_OK(snug_write(pools, object, 100, buffer, 0));
+	REQUIRE_OK(snug_read(heap, object, 100, buffer, 0));
+	REQUIRE_OK(snug_write(heap, object, 100, buffer, 0));
 }
 
 static void extents(void **state) {
@@ -249,17 +249,17 @@ static void extents(void **state) {
 	size_t count = 0;
 	void *address = &count;
 	snug_extent pieces[16];
-	REFUSED(SNUG_ERROR_NOT_CONTIGUOUS, snug_ptr(pools, chain, &address));
+	REFUSED(SNUG_ERROR_NOT_CONTIGUOUS, snug_ptr(heap, chain, &address));
 	assert_ptr_equal(address, &count);
-	REQUIRE_OK(snug_extent_count(pools, chain, &count));
+	REQUIRE_OK(snug_extent_count(heap, chain, &count));
 	assert_in_range(count, 5, 16);
 	size_t room = count - 1;
-	REFUSED(SNUG_ERROR_TOO_MANY_EXTENTS, snug_view(pools, chain, 0, chain_bytes, pieces, &room));
+	REFUSED(SNUG_ERROR_TOO_MANY_EXTENTS, snug_view(heap, chain, 0, chain_bytes, pieces, &room));
 	assert_int_equal(room, count - 1);
 	room = 0;
-	REFUSED(SNUG_ERROR_TOO_MANY_EXTENTS, snug_view(pools, chain, 0, 1, pieces, &room));
+	REFUSED(SNUG_ERROR_TOO_MANY_EXTENTS, snug_view(heap, chain, 0, 1, pieces, &room));
 	room = count;
-	REQUIRE_OK(snug_view(pools, chain, 0, chain_bytes, pieces, &room));
+	REQUIRE_OK(snug_view(heap, chain, 0, chain_bytes, pieces, &room));
 	assert_int_equal(room, count);
 }
 
@@ -268,36 +268,36 @@ static void extents(void **state) {
 static void handles(void **state) {
 	(void)state;
 	snug_handle other = object;
-	REQUIRE_OK(snug_alloc(pools, 100, &other));
-	REQUIRE_OK(snug_free(pools, other));
-	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, other)); /* a second time */
+	REQUIRE_OK(snug_alloc(heap, 100, &other));
+	REQUIRE_OK(snug_free(heap, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, other)); /* a second time */
 	snug_handle next = 0;
-	REQUIRE_OK(snug_alloc(pools, 100, &next)); /* may use the same table entry and the same slot */
+	REQUIRE_OK(snug_alloc(heap, 100, &next)); /* may use the same table entry and the same slot */
 	assert_true(next != other);
-	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, other));
-	REFUSED(SNUG_ERROR_HANDLE, snug_resize(pools, other, 200));
-	REFUSED(SNUG_ERROR_HANDLE, snug_pin(pools, other));
-	REFUSED(SNUG_ERROR_HANDLE, snug_unpin(pools, other));
-	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, 0));
-	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, UINT64_MAX));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_resize(heap, other, 200));
+	REFUSED(SNUG_ERROR_HANDLE, snug_pin(heap, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_unpin(heap, other));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, 0));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, UINT64_MAX));
 	for (unsigned bit = 0; bit < 64; bit++) {
 		snug_handle forged = object ^ (UINT64_C(1) << bit);
 		if (forged != chain && forged != next) {
-			REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, forged));
+			REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, forged));
 		}
 	}
 }
 
-static void handle_of_other_pools(void **state) {
+static void handle_of_another_heap(void **state) {
 	(void)state;
 	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096};
-	snug_pools *others;
+	snug_heap *others;
 	snug_handle theirs;
-	REQUIRE_OK(snug_pools_create(&options, &others));
+	REQUIRE_OK(snug_heap_create(&options, &others));
 	REQUIRE_OK(snug_alloc(others, 100, &theirs)); /* the first handle of each */
-	REFUSED(SNUG_ERROR_HANDLE, snug_free(pools, theirs));
+	REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, theirs));
 	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_free(others, object));
-	snug_pools_destroy(others);
+	snug_heap_destroy(others);
 }
 
 static void mode(void **state) {
@@ -307,23 +307,23 @@ static void mode(void **state) {
 	char byte = 'x';
 	size_t count = 1;
 	snug_extent extent = {0};
-	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc(pools, 10, &ref));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc_with(pools, 10, NULL, &ref));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc_batch(pools, &size, 1, &ref));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_free(pools, 4096, 10));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_free_batch(pools, &ref, &size, 1));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_resize(pools, &ref, 10, 20));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_read(pools, 4096, 10, 0, &byte, 1));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_write(pools, 4096, 10, 0, &byte, 1));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_view(pools, 4096, 10, 0, 1, &extent, &count));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_extent_count(pools, 4096, 10, &count));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_pin(pools, 4096, 10));
-	REFUSED(SNUG_ERROR_MODE, snug_ref_unpin(pools, 4096, 10));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc(heap, 10, &ref));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc_with(heap, 10, NULL, &ref));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_alloc_batch(heap, &size, 1, &ref));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_free(heap, 4096, 10));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_free_batch(heap, &ref, &size, 1));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_resize(heap, &ref, 10, 20));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_read(heap, 4096, 10, 0, &byte, 1));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_write(heap, 4096, 10, 0, &byte, 1));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_view(heap, 4096, 10, 0, 1, &extent, &count));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_extent_count(heap, 4096, 10, &count));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_pin(heap, 4096, 10));
+	REFUSED(SNUG_ERROR_MODE, snug_ref_unpin(heap, 4096, 10));
 	assert_int_equal(ref, 7);
 
 	snug_options options = {.limit_bytes = LIMIT, .owner = {.moved = ignore_move}};
-	snug_pools *by_reference;
-	REQUIRE_OK(snug_pools_create(&options, &by_reference));
+	snug_heap *by_reference;
+	REQUIRE_OK(snug_heap_create(&options, &by_reference));
 	snug_handle out = 7;
 	void *address = NULL;
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_alloc(by_reference, 10, &out));
@@ -336,48 +336,48 @@ static void mode(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_pin(by_reference, 1));
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_unpin(by_reference, 1));
 	assert_int_equal(out, 7);
-	snug_pools_destroy(by_reference);
+	snug_heap_destroy(by_reference);
 }
 
 /* ------------------------------------------------------------------ pins -------------------------------------------------- */
 
 static void pins(void **state) {
 	(void)state;
-	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, object));
-	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, chain));
-	REQUIRE_OK(snug_pin(pools, object));
-	REQUIRE_OK(snug_pin(pools, object));
-	REQUIRE_OK(snug_pin(pools, chain));
-	REFUSED(SNUG_ERROR_PINNED, snug_free(pools, object));
-	REFUSED(SNUG_ERROR_PINNED, snug_free(pools, chain));
-	REFUSED(SNUG_ERROR_PINNED, snug_resize(pools, object, 50));
-	REFUSED(SNUG_ERROR_PINNED, snug_resize(pools, object, 5000));
-	REFUSED(SNUG_ERROR_PINNED, snug_resize(pools, chain, chain_bytes - 1));
-	REQUIRE_OK(snug_unpin(pools, object));
-	REFUSED(SNUG_ERROR_PINNED, snug_free(pools, object)); /* pins nest */
-	REQUIRE_OK(snug_unpin(pools, object));
-	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, object));
-	REQUIRE_OK(snug_unpin(pools, chain));
-	REQUIRE_OK(snug_free(pools, chain));
-	REQUIRE_OK(snug_free(pools, object));
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(heap, object));
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(heap, chain));
+	REQUIRE_OK(snug_pin(heap, object));
+	REQUIRE_OK(snug_pin(heap, object));
+	REQUIRE_OK(snug_pin(heap, chain));
+	REFUSED(SNUG_ERROR_PINNED, snug_free(heap, object));
+	REFUSED(SNUG_ERROR_PINNED, snug_free(heap, chain));
+	REFUSED(SNUG_ERROR_PINNED, snug_resize(heap, object, 50));
+	REFUSED(SNUG_ERROR_PINNED, snug_resize(heap, object, 5000));
+	REFUSED(SNUG_ERROR_PINNED, snug_resize(heap, chain, chain_bytes - 1));
+	REQUIRE_OK(snug_unpin(heap, object));
+	REFUSED(SNUG_ERROR_PINNED, snug_free(heap, object)); /* pins nest */
+	REQUIRE_OK(snug_unpin(heap, object));
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(heap, object));
+	REQUIRE_OK(snug_unpin(heap, chain));
+	REQUIRE_OK(snug_free(heap, chain));
+	REQUIRE_OK(snug_free(heap, object));
 }
 
 static void too_many_pins(void **state) {
 	(void)state;
 	uint64_t count = 0;
 	snug_error error;
-	while ((error = snug_pin(pools, object)) == SNUG_OK) {
+	while ((error = snug_pin(heap, object)) == SNUG_OK) {
 		count++;
 		REQUIRE(count < UINT64_C(1) << 33, "pins have no end");
 	}
 	REQUIRE(error == SNUG_ERROR_TOO_MANY_PINS && count > 1000, "after %llu pins: %s", (unsigned long long)count,
 			snug_error_text(error));
-	REFUSED(SNUG_ERROR_TOO_MANY_PINS, snug_pin(pools, object));
+	REFUSED(SNUG_ERROR_TOO_MANY_PINS, snug_pin(heap, object));
 	for (uint64_t i = 0; i < count; i++) {
-		REQUIRE_OK(snug_unpin(pools, object));
+		REQUIRE_OK(snug_unpin(heap, object));
 	}
-	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(pools, object));
-	REQUIRE_OK(snug_free(pools, object));
+	REFUSED(SNUG_ERROR_NOT_PINNED, snug_unpin(heap, object));
+	REQUIRE_OK(snug_free(heap, object));
 }
 
 /* ------------------------------------------------------------------ references -------------------------------------------- */
@@ -385,33 +385,33 @@ static void too_many_pins(void **state) {
 static void batches(void **state) {
 	(void)state;
 	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = ignore_move}};
-	snug_pools *handle_pools = pools;
-	REQUIRE_OK(snug_pools_create(&options, &pools));
+	snug_heap *handle_heap = heap;
+	REQUIRE_OK(snug_heap_create(&options, &heap));
 	snug_ref refs[3] = {7, 8, 9};
 	static const size_t one_is_zero[] = {10, 0, 30};
 	static const size_t one_is_huge[] = {10, 20, SIZE_MAX};
 	static const size_t together_too_much[] = {LIMIT / 2, LIMIT / 2, 10};
 	static const size_t good[] = {10, 20, 9000};
-	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_ref_alloc_batch(pools, one_is_zero, 3, refs));
-	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_ref_alloc_batch(pools, one_is_huge, 3, refs));
-	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(pools, NULL, 3, refs));
-	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(pools, good, 3, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_ref_alloc_batch(pools, together_too_much, 3, refs));
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_ref_alloc_batch(heap, one_is_zero, 3, refs));
+	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_ref_alloc_batch(heap, one_is_huge, 3, refs));
+	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(heap, NULL, 3, refs));
+	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(heap, good, 3, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_ref_alloc_batch(heap, together_too_much, 3, refs));
 	REQUIRE(refs[0] == 7 && refs[1] == 8 && refs[2] == 9, "a refused batch wrote its out-parameter");
 	REQUIRE(stats_now().objects == 0, "a refused batch left objects");
-	REQUIRE_OK(snug_ref_alloc_batch(pools, good, 0, refs));
-	REQUIRE_OK(snug_ref_alloc_batch(pools, good, 3, refs));
-	REQUIRE_OK(snug_ref_pin(pools, refs[1], good[1]));
-	REFUSED(SNUG_ERROR_PINNED, snug_ref_free_batch(pools, refs, good, 3));
-	REFUSED(SNUG_ERROR_PINNED, snug_ref_free(pools, refs[1], good[1]));
+	REQUIRE_OK(snug_ref_alloc_batch(heap, good, 0, refs));
+	REQUIRE_OK(snug_ref_alloc_batch(heap, good, 3, refs));
+	REQUIRE_OK(snug_ref_pin(heap, refs[1], good[1]));
+	REFUSED(SNUG_ERROR_PINNED, snug_ref_free_batch(heap, refs, good, 3));
+	REFUSED(SNUG_ERROR_PINNED, snug_ref_free(heap, refs[1], good[1]));
 	snug_ref same = refs[1];
-	REFUSED(SNUG_ERROR_PINNED, snug_ref_resize(pools, &same, good[1], 4000));
+	REFUSED(SNUG_ERROR_PINNED, snug_ref_resize(heap, &same, good[1], 4000));
 	assert_int_equal(same, refs[1]);
-	REQUIRE_OK(snug_ref_unpin(pools, refs[1], good[1]));
-	REQUIRE_OK(snug_ref_free_batch(pools, refs, good, 3));
+	REQUIRE_OK(snug_ref_unpin(heap, refs[1], good[1]));
+	REQUIRE_OK(snug_ref_free_batch(heap, refs, good, 3));
 	assert_int_equal(stats_now().objects, 0);
-	snug_pools_destroy(pools);
-	pools = handle_pools;
+	snug_heap_destroy(heap);
+	heap = handle_heap;
 }
 
 /* Debug builds find wrong references; a release build trusts them. */
@@ -421,19 +421,19 @@ static void references(void **state) {
 	skip();
 #else
 	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = ignore_move}};
-	snug_pools *handle_pools = pools;
-	REQUIRE_OK(snug_pools_create(&options, &pools));
+	snug_heap *handle_heap = heap;
+	REQUIRE_OK(snug_heap_create(&options, &heap));
 	snug_ref ref;
 	char byte;
-	REQUIRE_OK(snug_ref_alloc(pools, 100, &ref));
-	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, 0, 100));
-	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, ref + 1, 100));
-	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, (UINT64_C(1) << SNUG_REF_BITS) - 1, 100));
-	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_read(pools, ref + 8 * LIMIT, 100, 0, &byte, 1));
-	REQUIRE_OK(snug_ref_free(pools, ref, 100));
-	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(pools, ref, 100));
-	snug_pools_destroy(pools);
-	pools = handle_pools;
+	REQUIRE_OK(snug_ref_alloc(heap, 100, &ref));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(heap, 0, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(heap, ref + 1, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(heap, (UINT64_C(1) << SNUG_REF_BITS) - 1, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_read(heap, ref + 8 * LIMIT, 100, 0, &byte, 1));
+	REQUIRE_OK(snug_ref_free(heap, ref, 100));
+	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(heap, ref, 100));
+	snug_heap_destroy(heap);
+	heap = handle_heap;
 #endif
 }
 
@@ -451,38 +451,38 @@ static void defragment_options(void **state) {
 	zero[3].budget_ns = 0;
 	zero[4].target_bytes = 0;
 	for (size_t i = 0; i < 5; i++) {
-		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_defragment(pools, &zero[i], &report));
-		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_defragment_begin(pools, &zero[i]));
-		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_estimate(pools, &zero[i], &estimate));
+		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_defragment(heap, &zero[i], &report));
+		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_defragment_begin(heap, &zero[i]));
+		REFUSED(SNUG_ERROR_BUDGET_ZERO, snug_estimate(heap, &zero[i], &estimate));
 	}
 	snug_defragment_options wrong[2] = {good, good};
 	wrong[0].mode = (snug_defragment_mode)2;
 	wrong[1].pool_mask = SNUG_POOL_BIT(SNUG_POOL_COUNT);
 	for (size_t i = 0; i < 2; i++) {
-		REFUSED(SNUG_ERROR_OPTION, snug_defragment(pools, &wrong[i], &report));
-		REFUSED(SNUG_ERROR_OPTION, snug_defragment_begin(pools, &wrong[i]));
-		REFUSED(SNUG_ERROR_OPTION, snug_estimate(pools, &wrong[i], &estimate));
+		REFUSED(SNUG_ERROR_OPTION, snug_defragment(heap, &wrong[i], &report));
+		REFUSED(SNUG_ERROR_OPTION, snug_defragment_begin(heap, &wrong[i]));
+		REFUSED(SNUG_ERROR_OPTION, snug_estimate(heap, &wrong[i], &estimate));
 	}
 	bool done = false;
-	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_step(pools, &done));
-	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(pools, &report));
-	REQUIRE_OK(snug_defragment_begin(pools, NULL));
-	REFUSED(SNUG_ERROR_BUSY, snug_defragment_begin(pools, NULL));
-	REFUSED(SNUG_ERROR_BUSY, snug_defragment(pools, NULL, &report));
-	REQUIRE_OK(snug_defragment_end(pools, &report));
-	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(pools, &report));
+	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_step(heap, &done));
+	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(heap, &report));
+	REQUIRE_OK(snug_defragment_begin(heap, NULL));
+	REFUSED(SNUG_ERROR_BUSY, snug_defragment_begin(heap, NULL));
+	REFUSED(SNUG_ERROR_BUSY, snug_defragment(heap, NULL, &report));
+	REQUIRE_OK(snug_defragment_end(heap, &report));
+	REFUSED(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(heap, &report));
 }
 
 static void destroy_while_pinned_and_running(void **state) {
 	(void)state;
 	snug_options options = {.limit_bytes = LIMIT};
-	snug_pools *running;
+	snug_heap *running;
 	snug_handle handle;
-	REQUIRE_OK(snug_pools_create(&options, &running));
+	REQUIRE_OK(snug_heap_create(&options, &running));
 	REQUIRE_OK(snug_alloc(running, 100, &handle));
 	REQUIRE_OK(snug_pin(running, handle));
 	REQUIRE_OK(snug_defragment_begin(running, NULL));
-	snug_pools_destroy(running);
+	snug_heap_destroy(running);
 }
 
 /* ------------------------------------------------------------------ the owner's thread and callback ----------------------- */
@@ -492,10 +492,10 @@ static void *call_from_elsewhere(void *context) {
 	snug_handle out = 7;
 	snug_stats stats;
 	snug_report report;
-	answers[0] = snug_alloc(pools, 10, &out);
-	answers[1] = snug_free(pools, object);
-	answers[2] = snug_stats_get(pools, &stats);
-	answers[3] = snug_defragment(pools, NULL, &report);
+	answers[0] = snug_alloc(heap, 10, &out);
+	answers[1] = snug_free(heap, object);
+	answers[2] = snug_stats_get(heap, &stats);
+	answers[3] = snug_defragment(heap, NULL, &report);
 	return NULL;
 }
 
@@ -521,7 +521,7 @@ static void wrong_thread(void **state) {
 
 /* An owner whose callback calls everything that it must not call. */
 struct reentering {
-	snug_pools *pools;
+	snug_heap *heap;
 	uint64_t calls;
 	snug_ref refs[3000];
 };
@@ -529,7 +529,7 @@ struct reentering {
 static void reenter(void *context, snug_ref from, snug_ref to, size_t size) {
 	struct reentering *owner = context;
 	uint32_t number;
-	memcpy(&number, snug_ref_at(owner->pools, to), sizeof number);
+	memcpy(&number, snug_ref_at(owner->heap, to), sizeof number);
 	REQUIRE(owner->refs[number] == from, "`moved` for the wrong object");
 	owner->refs[number] = to;
 	owner->calls++;
@@ -541,24 +541,24 @@ static void reenter(void *context, snug_ref from, snug_ref to, size_t size) {
 	snug_stats stats;
 	snug_report report;
 	snug_estimate_report estimate;
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc(owner->pools, 10, &ref));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc_with(owner->pools, 10, NULL, &ref));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc_batch(owner->pools, &size, 1, &ref));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free(owner->pools, to, 100));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free_batch(owner->pools, &to, &size, 1));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_resize(owner->pools, &ref, 100, 200));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_read(owner->pools, to, 100, 0, &byte, 1));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_write(owner->pools, to, 100, 0, &byte, 1));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_view(owner->pools, to, 100, 0, 1, &extent, &count));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_extent_count(owner->pools, to, 100, &count));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_pin(owner->pools, to, 100));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_unpin(owner->pools, to, 100));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_stats_get(owner->pools, &stats));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment(owner->pools, NULL, &report));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_begin(owner->pools, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_step(owner->pools, &done));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_end(owner->pools, &report));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_estimate(owner->pools, NULL, &estimate));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc(owner->heap, 10, &ref));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc_with(owner->heap, 10, NULL, &ref));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc_batch(owner->heap, &size, 1, &ref));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free(owner->heap, to, 100));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free_batch(owner->heap, &to, &size, 1));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_resize(owner->heap, &ref, 100, 200));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_read(owner->heap, to, 100, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_write(owner->heap, to, 100, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_view(owner->heap, to, 100, 0, 1, &extent, &count));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_extent_count(owner->heap, to, 100, &count));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_pin(owner->heap, to, 100));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_unpin(owner->heap, to, 100));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_stats_get(owner->heap, &stats));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment(owner->heap, NULL, &report));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_begin(owner->heap, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_step(owner->heap, &done));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_end(owner->heap, &report));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_estimate(owner->heap, NULL, &estimate));
 	REQUIRE(ref == 7 && byte == 'x' && count == 1, "a refused call wrote its out-parameter");
 }
 
@@ -566,35 +566,35 @@ static void reentry(void **state) {
 	(void)state;
 	static struct reentering owner;
 	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = reenter, .context = &owner}};
-	REQUIRE_OK(snug_pools_create(&options, &owner.pools));
+	REQUIRE_OK(snug_heap_create(&options, &owner.heap));
 	for (uint32_t i = 0; i < 3000; i++) {
-		REQUIRE_OK(snug_ref_alloc(owner.pools, 100, &owner.refs[i]));
-		REQUIRE_OK(snug_ref_write(owner.pools, owner.refs[i], 100, 0, &i, sizeof i));
+		REQUIRE_OK(snug_ref_alloc(owner.heap, 100, &owner.refs[i]));
+		REQUIRE_OK(snug_ref_write(owner.heap, owner.refs[i], 100, 0, &i, sizeof i));
 	}
 	for (uint32_t i = 0; i < 3000; i += 2) {
-		REQUIRE_OK(snug_ref_free(owner.pools, owner.refs[i], 100));
+		REQUIRE_OK(snug_ref_free(owner.heap, owner.refs[i], 100));
 	}
 	snug_report report;
-	REQUIRE_OK(snug_defragment(owner.pools, NULL, &report));
+	REQUIRE_OK(snug_defragment(owner.heap, NULL, &report));
 	REQUIRE(owner.calls > 0 && owner.calls == report.moved_objects, "%llu calls of `moved`, %llu moves",
 			(unsigned long long)owner.calls, (unsigned long long)report.moved_objects);
-	REQUIRE_OK(snug_check(owner.pools, NULL));
-	snug_pools_destroy(owner.pools);
+	REQUIRE_OK(snug_check(owner.heap, NULL));
+	snug_heap_destroy(owner.heap);
 }
 
 int main(void) {
-#define WITH_POOLS(function) cmocka_unit_test_setup_teardown(function, open_pools, close_pools)
+#define WITH_POOLS(function) cmocka_unit_test_setup_teardown(function, open_heap, close_heap)
 	const struct CMUnitTest tests[] = {
 		WITH_POOLS(create),
 		WITH_POOLS(smallest_limit_works),
-		WITH_POOLS(null_pools),
+		WITH_POOLS(null_heap),
 		WITH_POOLS(null_out_parameters),
 		WITH_POOLS(sizes),
 		WITH_POOLS(alignment),
 		WITH_POOLS(ranges),
 		WITH_POOLS(extents),
 		WITH_POOLS(handles),
-		WITH_POOLS(handle_of_other_pools),
+		WITH_POOLS(handle_of_another_heap),
 		WITH_POOLS(mode),
 		WITH_POOLS(pins),
 		WITH_POOLS(too_many_pins),

@@ -1,5 +1,5 @@
 /* test_heap_options.c: what snug_options can ask for happens: pacing, no compaction in allocations, populate, huge pages, page
- * size, log; and pools that change threads, or live beside others on other threads. */
+ * size, log; and heaps that change threads, or live beside others on other threads. */
 #include "herd.h"
 #include "os/fake.h"
 #include "support/require.h"
@@ -35,7 +35,7 @@ static void pacing_keeps_pages_at_hand(void **state) {
 	REQUIRE(stats.moves > moves, "pacing moved nothing");
 	REQUIRE(stats.available_bytes >= (200 << 10), "only %llu bytes are at hand",
 			(unsigned long long)stats.available_bytes);
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_verify(&herd);
 	herd_deinit(&herd);
 }
@@ -61,19 +61,19 @@ static void no_compaction_in_alloc(void **state) {
 	herd_init(&herd, false, &options);
 	static snug_handle handles[20000];
 	size_t count = 0;
-	while (snug_alloc(herd.pools, 100, &handles[count]) == SNUG_OK) {
+	while (snug_alloc(herd.heap, 100, &handles[count]) == SNUG_OK) {
 		count++;
 	}
 	for (size_t i = 0; i < count; i += 2) {
-		REQUIRE_OK(snug_free(herd.pools, handles[i]));
+		REQUIRE_OK(snug_free(herd.heap, handles[i]));
 	}
 	snug_handle large = 7;
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_alloc(herd.pools, 100000, &large));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_alloc(herd.heap, 100000, &large));
 	REQUIRE(large == 7 && herd_stats(&herd).moves == 0, "an allocation moved objects");
 	snug_report report;
-	REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
+	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 	REQUIRE(report.moved_objects > 0, "nothing moved");
-	REQUIRE_OK(snug_alloc(herd.pools, 100000, &large));
+	REQUIRE_OK(snug_alloc(herd.heap, 100000, &large));
 	herd_deinit(&herd);
 }
 
@@ -108,7 +108,7 @@ static void populate(void **state) {
 	herd_fill(&herd, 3 * MIB, 1000, 3000);
 	REQUIRE(fake.commit.calls - commits < 40, "%llu commits although all pages were populated",
 			(unsigned long long)(fake.commit.calls - commits));
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_deinit(&herd);
 	assert_int_equal(fake.reserved_bytes, 0);
 	assert_int_equal(fake.mistakes, 0);
@@ -129,7 +129,7 @@ static void huge_pages(void **state) {
 			(unsigned long long)committed);
 	uint64_t filled = herd_fill(&herd, UINT64_MAX, 100, 5000);
 	REQUIRE(filled > 11 * MIB, "only %llu bytes found room", (unsigned long long)filled);
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_verify(&herd);
 	herd_deinit(&herd);
 	assert_int_equal(fake.reserved_bytes, 0);
@@ -173,7 +173,7 @@ static void log_tells_of_defragmentations(void **state) {
 		herd_init(&herd, false, &options);
 		make_holes(&herd);
 		snug_report report;
-		REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
+		REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 		herd_deinit(&herd);
 		REQUIRE((lines.count[SNUG_LOG_INFO] > 0) == (level >= SNUG_LOG_INFO), "%u lines of information at level %d",
 				lines.count[SNUG_LOG_INFO], (int)level);
@@ -186,7 +186,7 @@ static void log_tells_of_defragmentations(void **state) {
 
 static void *adopt_and_use(void *context) {
 	struct herd *herd = context;
-	REQUIRE_OK(snug_pools_adopt(herd->pools));
+	REQUIRE_OK(snug_heap_adopt(herd->heap));
 	herd_fill(herd, MIB / 2, 50, 5000);
 	herd_thin_out(herd, 0, herd->count, 300);
 	herd_verify(herd);
@@ -204,9 +204,9 @@ static void adopted_by_another_thread(void **state) {
 	assert_int_equal(pthread_join(thread, NULL), 0);
 #ifdef SNUG_DEBUG
 	snug_stats stats;
-	REQUIRE_ERROR(SNUG_ERROR_WRONG_THREAD, snug_stats_get(herd.pools, &stats));
+	REQUIRE_ERROR(SNUG_ERROR_WRONG_THREAD, snug_stats_get(herd.heap, &stats));
 #endif
-	REQUIRE_OK(snug_pools_adopt(herd.pools));
+	REQUIRE_OK(snug_heap_adopt(herd.heap));
 	const snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
 	herd_defragment(&herd, &defaults);
 	herd_deinit(&herd);
@@ -221,17 +221,17 @@ static void *work_alone(void *context) {
 		herd_thin_out(&herd, 0, herd.count, 600);
 		snug_report report;
 		herd.may_move = true;
-		REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
+		REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 		herd.may_move = false;
 		herd_verify(&herd);
 	}
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_deinit(&herd);
 	return NULL;
 }
 
-/* Run under ThreadSanitizer too: two pools share nothing. */
-static void two_pools_on_two_threads(void **state) {
+/* Run under ThreadSanitizer too: two heaps share nothing. */
+static void two_heaps_on_two_threads(void **state) {
 	(void)state;
 	pthread_t threads[2];
 	bool by_reference[2] = {false, true};
@@ -254,7 +254,7 @@ int main(void) {
 		cmocka_unit_test(page_bytes),
 		cmocka_unit_test(log_tells_of_defragmentations),
 		cmocka_unit_test(adopted_by_another_thread),
-		cmocka_unit_test(two_pools_on_two_threads),
+		cmocka_unit_test(two_heaps_on_two_threads),
 	};
 	return cmocka_run_group_tests_name("heap_options", tests, NULL, NULL);
 }

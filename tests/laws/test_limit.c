@@ -23,21 +23,21 @@ static int close_heap(void **state) {
 
 static uint64_t in_use(void) {
 	snug_stats stats = herd_stats(&herd);
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	return stats.committed_bytes + stats.metadata_bytes + stats.charged_bytes;
 }
 
 static void options_make_sense(void **state) {
 	(void)state;
-	snug_pools *pools = NULL;
+	snug_heap *heap = NULL;
 	snug_options options = {.limit_bytes = LIMIT, .limit_max_bytes = LIMIT - 1};
-	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_pools_create(&options, &pools));
+	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_create(&options, &heap));
 	options.limit_max_bytes = SNUG_LIMIT_MAX_BYTES + 1;
-	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_pools_create(&options, &pools));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_set_limit(NULL, LIMIT));
-	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_pools_set_limit(herd.pools, LIMIT_MAX + 1));
-	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_pools_set_limit(herd.pools, SNUG_LIMIT_MIN_BYTES - 1));
-	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_pools_set_limit(herd.pools, 0));
+	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_create(&options, &heap));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_set_limit(NULL, LIMIT));
+	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_set_limit(herd.heap, LIMIT_MAX + 1));
+	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_heap_set_limit(herd.heap, SNUG_LIMIT_MIN_BYTES - 1));
+	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_heap_set_limit(herd.heap, 0));
 	REQUIRE(herd_stats(&herd).limit_bytes == LIMIT, "a refused limit was set");
 }
 
@@ -45,7 +45,7 @@ static void a_higher_limit_holds_at_once(void **state) {
 	(void)state;
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
 	uint64_t before = herd.live_bytes;
-	REQUIRE_OK(snug_pools_set_limit(herd.pools, LIMIT_MAX));
+	REQUIRE_OK(snug_heap_set_limit(herd.heap, LIMIT_MAX));
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
 	REQUIRE(herd.live_bytes > 3 * before, "%llu bytes fit, then %llu", (unsigned long long)before,
 			(unsigned long long)herd.live_bytes);
@@ -58,7 +58,7 @@ static void a_lower_limit_is_reached_as_objects_go(void **state) {
 	const size_t goal = 2 * MIB;
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
 	uint64_t used = in_use(), free_bytes = herd_stats(&herd).free_page_bytes;
-	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));
 	REQUIRE(herd_stats(&herd).limit_bytes == used && herd_stats(&herd).limit_goal_bytes == goal, "not what is in use");
 	REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, herd_add(&herd, goal));
 	while (herd_stats(&herd).limit_bytes > goal) {
@@ -82,7 +82,7 @@ static void a_lower_limit_is_reached_by_defragmentation(void **state) {
 	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 	herd_fill(&herd, UINT64_MAX, 100, 400);
 	herd_thin_out(&herd, 0, herd.count, 550);
-	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));
 	REQUIRE(herd_stats(&herd).limit_bytes > goal, "there was nothing to do");
 	options.retain_bytes = 0;
 	herd_defragment(&herd, &options);
@@ -96,13 +96,13 @@ static void who_waits_does_not_pay_for_a_lower_limit(void **state) {
 	const size_t goal = MIB;
 	herd_fill(&herd, UINT64_MAX, 100, 400);
 	herd_thin_out(&herd, 0, herd.count, 300);
-	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));
 	uint64_t limit = herd_stats(&herd).limit_bytes, moved = herd_stats(&herd).moved_bytes;
 	REQUIRE(limit > goal + MIB, "there is little to do");
 	for (uint32_t turn = 0; turn < 4; turn++) {
 		REQUIRE_OK(herd_add(&herd, 3000));
 		herd.may_move = true; /* for the charge, too */
-		REQUIRE_OK(snug_pools_charge(herd.pools, 100 << 10));
+		REQUIRE_OK(snug_heap_charge(herd.heap, 100 << 10));
 		herd.may_move = false;
 		snug_stats stats = herd_stats(&herd);
 		REQUIRE(stats.limit_bytes <= limit && stats.limit_bytes > goal + MIB, "%llu bytes are in use",
@@ -119,13 +119,13 @@ static void a_lower_limit_is_reached_after_a_wait(void **state) {
 	(void)state;
 	const size_t goal = MIB;
 	herd_fill(&herd, UINT64_MAX, 100, 400);
-	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));
 	herd_thin_out(&herd, 0, herd.count, 500);
 	herd.may_move = true;
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, goal + 1));
-	REQUIRE_OK(snug_pools_charge(herd.pools, goal));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, goal + 1));
+	REQUIRE_OK(snug_heap_charge(herd.heap, goal));
 	herd.may_move = false;
-	REQUIRE_OK(snug_pools_discharge(herd.pools, goal));
+	REQUIRE_OK(snug_heap_discharge(herd.heap, goal));
 	herd_remove_all(&herd);
 	snug_stats stats = herd_stats(&herd);
 	REQUIRE(stats.limit_bytes == goal, "%llu bytes are still in use", (unsigned long long)stats.limit_bytes);
@@ -137,40 +137,40 @@ static void what_was_kept_goes_in_the_next_steps(void **state) {
 	const size_t goal = MIB;
 	snug_report report;
 	herd_fill(&herd, UINT64_MAX, 100, 400);
-	REQUIRE_OK(snug_pools_set_limit(herd.pools, goal));
+	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));
 	herd.may_move = true;
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, goal));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, goal));
 	herd.may_move = false;
 	herd_remove_all(&herd);
 	snug_stats before = herd_stats(&herd);
 	REQUIRE(before.limit_bytes > goal, "nothing was kept");
-	REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
+	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 	snug_stats stats = herd_stats(&herd);
 	REQUIRE(report.returned_bytes == before.committed_bytes - stats.committed_bytes, "%llu bytes were reported",
 			(unsigned long long)report.returned_bytes);
-	for (uint32_t run = 0; run < 20; run++) REQUIRE_OK(snug_defragment(herd.pools, NULL, &report));
+	for (uint32_t run = 0; run < 20; run++) REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 	REQUIRE(herd_stats(&herd).limit_bytes == goal, "%llu bytes are still in use",
 			(unsigned long long)herd_stats(&herd).limit_bytes);
 }
 
 static void charges_count(void **state) {
 	(void)state;
-	REQUIRE_OK(snug_pools_charge(herd.pools, 3 * MIB));
+	REQUIRE_OK(snug_heap_charge(herd.heap, 3 * MIB));
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
 	REQUIRE(herd.live_bytes < MIB && in_use() <= LIMIT, "%llu bytes fit", (unsigned long long)herd.live_bytes);
 	REQUIRE(herd_stats(&herd).charged_bytes == 3 * MIB, "not what was charged");
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, MIB));
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, SIZE_MAX));
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_pools_charge(herd.pools, SIZE_MAX - 2 * MIB));
-	REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_pools_discharge(herd.pools, 3 * MIB + 1));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_charge(NULL, 1));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_pools_discharge(NULL, 1));
-	REQUIRE_OK(snug_pools_discharge(herd.pools, 2 * MIB));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, MIB));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, SIZE_MAX));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, SIZE_MAX - 2 * MIB));
+	REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_heap_discharge(herd.heap, 3 * MIB + 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_charge(NULL, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_discharge(NULL, 1));
+	REQUIRE_OK(snug_heap_discharge(herd.heap, 2 * MIB));
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
 	REQUIRE(herd.live_bytes > 2 * MIB && in_use() <= LIMIT, "%llu bytes fit", (unsigned long long)herd.live_bytes);
 	herd_remove_all(&herd);
 	/* Free pages make room for it. */
-	REQUIRE_OK(snug_pools_charge(herd.pools, 5 * MIB / 2));
+	REQUIRE_OK(snug_heap_charge(herd.heap, 5 * MIB / 2));
 	REQUIRE(in_use() <= LIMIT, "above the limit");
 }
 

@@ -34,7 +34,7 @@ static int close_herd(void **state) {
 
 /* Pages of the regions in use that are neither free nor returned, as the bitmaps say, nor on the stack. */
 static uint64_t used_pages_in_bitmaps(void) {
-	const struct arena *arena = &herd.pools->arena;
+	const struct arena *arena = &herd.heap->arena;
 	uint64_t used = 0;
 	for (uint32_t number = 0; number < arena->region_count; number++) {
 		const struct region *region = arena_region(arena, number);
@@ -49,7 +49,7 @@ static uint64_t used_pages_in_bitmaps(void) {
 
 static uint64_t slab_bytes(void) {
 	recount map;
-	recount_pools(herd.pools, &map);
+	recount_heap(herd.heap, &map);
 	REQUIRE(used_pages_in_bitmaps() == map.slab_pages + map.target_pages, "%llu pages are slabs, by the bitmaps %llu",
 			(unsigned long long)map.slab_pages, (unsigned long long)used_pages_in_bitmaps());
 	return map.slab_pages * map.page_bytes;
@@ -75,8 +75,8 @@ static void make_holes(void) {
 
 static snug_report defragment(const snug_defragment_options *options) {
 	snug_report report;
-	REQUIRE_OK(snug_defragment(herd.pools, options, &report));
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_defragment(herd.heap, options, &report));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_verify(&herd);
 	return report;
 }
@@ -146,9 +146,9 @@ static void one_pool_only(void **state) {
 		recount after;
 		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 		options.pool_mask = SNUG_POOL_BIT(pool);
-		recount_pools(herd.pools, &before);
+		recount_heap(herd.heap, &before);
 		snug_report report = defragment(&options);
-		recount_pools(herd.pools, &after);
+		recount_heap(herd.heap, &after);
 		REQUIRE(report.reclaimed_bytes == (before.pool[pool].slabs - after.pool[pool].slabs) * 4096,
 				"pool %u: %llu bytes", pool, (unsigned long long)report.reclaimed_bytes);
 		moved += report.moved_objects;
@@ -256,18 +256,18 @@ static void cancelled(void **state) {
 	uint64_t before = slab_bytes();
 	bool done = false;
 	snug_report report;
-	REQUIRE_OK(snug_defragment_begin(herd.pools, NULL));
+	REQUIRE_OK(snug_defragment_begin(herd.heap, NULL));
 	while (before - slab_bytes() < total / 2) {
-		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 		REQUIRE(!done, "done before half of it");
 	}
-	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
 	require_reclaimed(&report, before);
 	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED && !report.complete, "the outcome is: %s",
 			snug_outcome_text(report.outcome));
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	recount map;
-	recount_pools(herd.pools, &map);
+	recount_heap(herd.heap, &map);
 	REQUIRE(map.victim_pages == 0, "a victim was left behind");
 	herd_verify(&herd);
 	snug_report rest = defragment(NULL);
@@ -282,14 +282,14 @@ static void steps_alone_count(void **state) {
 	make_holes();
 	uint64_t gained = 0;
 	snug_report report;
-	REQUIRE_OK(snug_defragment_begin(herd.pools, NULL));
+	REQUIRE_OK(snug_defragment_begin(herd.heap, NULL));
 	for (bool done = false; !done;) {
 		uint64_t before = slab_bytes();
-		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 		gained += before - slab_bytes();
 		REQUIRE_OK(herd_add(&herd, 700));
 	}
-	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
 	REQUIRE(report.reclaimed_bytes == gained && gained > 0, "the report says %llu bytes, the steps gained %llu",
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)gained);
 	herd_verify(&herd);
@@ -297,7 +297,7 @@ static void steps_alone_count(void **state) {
 
 static uintptr_t page_address(uint32_t number) {
 	void *address;
-	REQUIRE_OK(snug_ptr(herd.pools, herd.objects[number].name, &address));
+	REQUIRE_OK(snug_ptr(herd.heap, herd.objects[number].name, &address));
 	return (uintptr_t)address / 4096;
 }
 
@@ -331,17 +331,17 @@ static void only_pinned_slabs_left(void **state) {
 	herd_fill(&herd, 45 * 400, 400, 400);
 	leave_one_unpinned_page(first);
 	bool done = false;
-	REQUIRE_OK(snug_defragment_begin(herd.pools, &slow));
-	REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &slow));
+	REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 	herd_thin_out(&herd, first, herd.count, 1000);
 	for (int i = 0; !done; i++) {
 		REQUIRE(i < 100000, "no end");
-		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 	}
 	snug_report report;
-	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
 	REQUIRE(report.moved_objects > 0 && report.pinned_slabs > 0, "nothing moved, or nothing was pinned");
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_verify(&herd);
 }
 
@@ -386,7 +386,7 @@ static void retains_what_was_asked(void **state) {
 	snug_defragment_options return_most = SNUG_DEFRAGMENT_DEFAULTS;
 	return_most.retain_bytes = 4 * MIB;
 	snug_report report;
-	REQUIRE_OK(snug_defragment(large.pools, &return_most, &report));
+	REQUIRE_OK(snug_defragment(large.heap, &return_most, &report));
 	uint64_t free_bytes = herd_stats(&large).free_page_bytes;
 	REQUIRE(free_bytes >= 4 * MIB && free_bytes < 6 * MIB, "%llu free bytes were retained of 4 MiB",
 			(unsigned long long)free_bytes);
@@ -399,22 +399,22 @@ static void pinned_in_the_middle(void **state) {
 	make_holes();
 	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
 	slow.step_bytes = 1;
-	REQUIRE_OK(snug_defragment_begin(herd.pools, &slow));
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &slow));
 	bool done = false;
 	herd.may_move = true;
 	for (uint64_t moves = herd_stats(&herd).moves; !done && herd_stats(&herd).moves < moves + 3;)
-		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 	recount map;
-	recount_pools(herd.pools, &map);
+	recount_heap(herd.heap, &map);
 	REQUIRE(!done && map.victim_pages == 1, "no slab is half evacuated");
 	for (uint32_t i = 0; i < herd.count; i++) {
 		if (herd.objects[i].name != 0) herd_pin(&herd, i);
 	}
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	uint64_t moves = herd_stats(&herd).moves;
-	while (!done) REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	while (!done) REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 	snug_report report;
-	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
 	herd.may_move = false;
 	REQUIRE(herd_stats(&herd).moves == moves && report.abandoned_slabs == 1,
 			"%llu moves after all was pinned, %llu abandoned", (unsigned long long)(herd_stats(&herd).moves - moves),
@@ -435,20 +435,20 @@ static void holes_taken_at_the_end_of_the_budget(void **state) {
 	options.step_bytes = 400;
 	options.budget_bytes = 400;
 	bool done = false;
-	REQUIRE_OK(snug_defragment_begin(herd.pools, &options));
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &options));
 	herd.may_move = true;
 	for (uint64_t moves = herd_stats(&herd).moves; !done && herd_stats(&herd).moves == moves;)
-		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 	herd.may_move = false;
 	REQUIRE(!done && herd_estimate(&herd, NULL).reclaimable_bytes > 0, "no slab is half evacuated");
 	while (herd_estimate(&herd, NULL).reclaimable_bytes > 0) REQUIRE_OK(herd_add(&herd, 400));
-	while (!done) REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	while (!done) REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 	snug_report report;
-	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
 	REQUIRE(report.complete && report.moved_bytes > 0 && report.abandoned_slabs == 1,
 			"%s: %llu bytes moved, %llu slabs abandoned", snug_outcome_text(report.outcome),
 			(unsigned long long)report.moved_bytes, (unsigned long long)report.abandoned_slabs);
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_verify(&herd);
 }
 
@@ -535,26 +535,26 @@ static void drain_cancelled(void **state) {
 	herd_thin_out(&large, 0, large.count, 500);
 	snug_report report;
 	large.may_move = true;
-	REQUIRE_OK(snug_defragment(large.pools, &(snug_defragment_options)SNUG_DEFRAGMENT_DEFAULTS, &report));
+	REQUIRE_OK(snug_defragment(large.heap, &(snug_defragment_options)SNUG_DEFRAGMENT_DEFAULTS, &report));
 	uint64_t before = herd_stats(&large).total.slab_bytes;
 	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
 	slow.retain_bytes = 0;
 	slow.step_bytes = 1;
-	REQUIRE_OK(snug_defragment_begin(large.pools, &slow));
+	REQUIRE_OK(snug_defragment_begin(large.heap, &slow));
 	uint64_t moves = herd_stats(&large).moves;
 	bool done = false;
-	while (!done && herd_stats(&large).moves < moves + 3) REQUIRE_OK(snug_defragment_step(large.pools, &done));
+	while (!done && herd_stats(&large).moves < moves + 3) REQUIRE_OK(snug_defragment_step(large.heap, &done));
 	recount map;
-	recount_pools(large.pools, &map);
+	recount_heap(large.heap, &map);
 	REQUIRE(!done && map.target_pages == 1 && map.victim_pages == 1, "nothing is being relocated");
-	REQUIRE_OK(snug_check(large.pools, NULL));
-	REQUIRE_OK(snug_defragment_end(large.pools, &report));
+	REQUIRE_OK(snug_check(large.heap, NULL));
+	REQUIRE_OK(snug_defragment_end(large.heap, &report));
 	large.may_move = false;
 	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED && report.reclaimed_bytes == 0 && report.returned_bytes == 0 &&
 				report.relocated_objects > 3,
 			"%s, %llu relocated", snug_outcome_text(report.outcome), (unsigned long long)report.relocated_objects);
 	REQUIRE(herd_stats(&large).total.slab_bytes == before, "a page was lost");
-	REQUIRE_OK(snug_check(large.pools, NULL));
+	REQUIRE_OK(snug_check(large.heap, NULL));
 	herd_verify(&large);
 	herd_deinit(&large);
 }
@@ -575,12 +575,12 @@ static void require_nothing(snug_outcome why) {
 	REQUIRE(before.moves == after.moves && before.total.slab_bytes == after.total.slab_bytes, "something moved");
 }
 
-static void nothing_in_empty_pools(void **state) {
+static void nothing_in_a_empty_heap(void **state) {
 	(void)state;
 	require_nothing(SNUG_OUTCOME_NOTHING);
 }
 
-static void nothing_in_full_pools(void **state) {
+static void nothing_in_a_full_heap(void **state) {
 	(void)state;
 	herd_fill(&herd, UINT64_MAX, 100, 100);
 	require_nothing(SNUG_OUTCOME_NOTHING);
@@ -638,7 +638,7 @@ static void returns_whole_units(void **state) {
 	snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
 	return_all.retain_bytes = 4 * MIB;
 	snug_report report;
-	REQUIRE_OK(snug_defragment(large.pools, &return_all, &report));
+	REQUIRE_OK(snug_defragment(large.heap, &return_all, &report));
 	snug_stats stats = herd_stats(&large);
 	REQUIRE(report.returned_bytes >= 8 * MIB && report.returned_bytes % (2 * MIB) == 0, "%llu bytes were returned",
 			(unsigned long long)report.returned_bytes);
@@ -648,7 +648,7 @@ static void returns_whole_units(void **state) {
 			resident - fake.committed_bytes);
 	REQUIRE(stats.free_page_bytes >= 4 * MIB, "only %llu free bytes were retained",
 			(unsigned long long)stats.free_page_bytes);
-	REQUIRE_OK(snug_check(large.pools, NULL));
+	REQUIRE_OK(snug_check(large.heap, NULL));
 	herd_verify(&large);
 	REQUIRE(herd_fill(&large, UINT64_MAX, 1000, 30000) > 8 * MIB, "returned memory cannot be taken again");
 	herd_verify(&large);
@@ -677,8 +677,8 @@ int main(void) {
 		WITH_HERD(drain_cancelled),
 		WITH_HERD(only_pinned_slabs_left),
 		WITH_HERD(cached_slots_on_pinned_slabs_count),
-		WITH_HERD(nothing_in_empty_pools),
-		WITH_HERD(nothing_in_full_pools),
+		WITH_HERD(nothing_in_a_empty_heap),
+		WITH_HERD(nothing_in_a_full_heap),
 		WITH_HERD(nothing_twice),
 		WITH_HERD(nothing_but_pinned),
 		WITH_HERD(merging_classes_gains_more),

@@ -29,8 +29,8 @@ static int close_heap(void **state) {
 static void read_tail(uint32_t number, unsigned char *to) {
 	const struct herd_object *object = &herd.objects[number];
 	size_t offset = object->size - TAIL_BYTES;
-	REQUIRE_OK(herd.by_reference ? snug_ref_read(herd.pools, object->name, object->size, offset, to, TAIL_BYTES)
-								 : snug_read(herd.pools, object->name, offset, to, TAIL_BYTES));
+	REQUIRE_OK(herd.by_reference ? snug_ref_read(herd.heap, object->name, object->size, offset, to, TAIL_BYTES)
+								 : snug_read(herd.heap, object->name, offset, to, TAIL_BYTES));
 }
 
 static uint32_t next_live(uint32_t number) {
@@ -44,10 +44,10 @@ static bool ends_in_victim(uint32_t number) {
 	snug_extent extent;
 	size_t count = 1;
 	REQUIRE_OK(herd.by_reference
-				   ? snug_ref_view(herd.pools, object->name, object->size, object->size - 1, 1, &extent, &count)
-				   : snug_view(herd.pools, object->name, object->size - 1, 1, &extent, &count));
-	uint64_t offset = (uintptr_t)extent.data - herd.pools->bias;
-	return page_of(&herd.pools->arena, offset) == herd.pools->victim;
+				   ? snug_ref_view(herd.heap, object->name, object->size, object->size - 1, 1, &extent, &count)
+				   : snug_view(herd.heap, object->name, object->size - 1, 1, &extent, &count));
+	uint64_t offset = (uintptr_t)extent.data - herd.heap->bias;
+	return page_of(&herd.heap->arena, offset) == herd.heap->victim;
 }
 
 /* One whose last fragment is about to move, if there is any. */
@@ -68,18 +68,18 @@ static void fragments_move(void **state) {
 	uint32_t number = 0;
 	bool done = false;
 	options.step_bytes = PAGE_BYTES / 2; /* now and then it ends in the middle of a victim */
-	REQUIRE_OK(snug_defragment_begin(herd.pools, &options));
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &options));
 	while (!done) {
 		number = choose(number);
 		read_tail(number, before);
 		herd.may_move = true;
-		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 		herd.may_move = false;
-		REQUIRE_OK(snug_check(herd.pools, NULL));
+		REQUIRE_OK(snug_check(herd.heap, NULL));
 		read_tail(number, after);
 		REQUIRE(memcmp(before, after, TAIL_BYTES) == 0, "the tail of object %u differs", number);
 	}
-	REQUIRE_OK(snug_defragment_end(herd.pools, &report));
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
 	REQUIRE(report.moved_objects > 50, "only %llu fragments moved", (unsigned long long)report.moved_objects);
 	herd_verify(&herd);
 }
@@ -94,7 +94,7 @@ static void slots_are_taken_again(void **state) {
 		read_tail(number, bytes);
 		herd_remove(&herd, number);
 		REQUIRE_OK(herd_add(&herd, size - round % 7 * 100));
-		REQUIRE_OK(snug_check(herd.pools, NULL));
+		REQUIRE_OK(snug_check(herd.heap, NULL));
 		read_tail(herd.count - 1, bytes);
 	}
 	herd_verify(&herd);

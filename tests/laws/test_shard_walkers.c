@@ -1,4 +1,4 @@
-/* test_shard_walkers.c: the laws that snug_shard_check walks beside those of the pools, each proved by breaking it: one field or byte is changed,
+/* test_shard_walkers.c: the laws that snug_shard_check walks beside those of the heap, each proved by breaking it: one field or byte is changed,
  * the check must answer with the law's number, the change is undone, and all is well again. */
 #include "cache/shard_state.h"
 #include "support/require.h"
@@ -20,7 +20,7 @@ static int open_shard(void **state) {
 	(void)state;
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	char value[400] = {0};
-	options.pools.limit_bytes = (size_t)4 << 20;
+	options.heap.limit_bytes = (size_t)4 << 20;
 	REQUIRE_OK(snug_shard_create(&options, &shard));
 	for (uint32_t i = 0; i < ITEMS; i++) {
 		snug_key key = key_of(i);
@@ -70,7 +70,7 @@ static void k1_an_entry_names_the_item_of_its_key(void **state) {
 	(void)state;
 	for (uint32_t i = 0; i < 40; i++) {
 		uint64_t *entry = entry_of(i), before = *entry;
-		unsigned char *item = snug_ref_at(shard->pools, entry_ref(before));
+		unsigned char *item = snug_ref_at(shard->heap, entry_ref(before));
 		struct item_head head = item_read(item);
 		unsigned char *key = item + head.head_bytes, length = item[1];
 		*entry = before ^ (uint64_t)1 << TAG_SHIFT;
@@ -115,11 +115,11 @@ static void k2_items_are_counted(void **state) {
 static void k2_the_pools_hold_nothing_else(void **state) {
 	(void)state;
 	snug_ref ref;
-	REQUIRE_OK(snug_ref_alloc(shard->pools, 20, &ref));
-	memset(snug_ref_at(shard->pools, ref), 0, 20);
-	((char *)snug_ref_at(shard->pools, ref))[1] = 17; /* so that its size can be told */
+	REQUIRE_OK(snug_ref_alloc(shard->heap, 20, &ref));
+	memset(snug_ref_at(shard->heap, ref), 0, 20);
+	((char *)snug_ref_at(shard->heap, ref))[1] = 17; /* so that its size can be told */
 	require_law("K2");
-	REQUIRE_OK(snug_ref_free(shard->pools, ref, 20));
+	REQUIRE_OK(snug_ref_free(shard->heap, ref, 20));
 	require_well();
 	snug_key key = key_of(1);
 	snug_lease lease;
@@ -136,9 +136,9 @@ static void k2_what_the_index_has_taken_is_charged(void **state) {
 	(void)state;
 	size_t bytes = index_committed_bytes(&shard->index);
 	REQUIRE(bytes > 0, "an index without memory");
-	REQUIRE_OK(snug_pools_discharge(shard->pools, bytes));
+	REQUIRE_OK(snug_heap_discharge(shard->heap, bytes));
 	require_law("K2");
-	REQUIRE_OK(snug_pools_charge(shard->pools, bytes));
+	REQUIRE_OK(snug_heap_charge(shard->heap, bytes));
 	require_well();
 }
 

@@ -26,8 +26,8 @@ static int open_heap(void **state) {
 	herd_fill(&herd, 400000, 1100, 3900);
 	herd_fill(&herd, 400000, 5000, 30000);
 	herd_thin_out(&herd, 0, herd.count, 500);
-	REQUIRE_OK(snug_defragment(herd.pools, NULL, &report)); /* free pages in runs */
-	herd_thin_out(&herd, 0, herd.count, 400);               /* and stacked ones */
+	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report)); /* free pages in runs */
+	herd_thin_out(&herd, 0, herd.count, 400);              /* and stacked ones */
 	for (uint32_t i = 0; i < herd.count; i++) {
 		if (herd.objects[i].name != 0 && i % 50 == 0) {
 			herd_pin(&herd, i);
@@ -35,12 +35,12 @@ static int open_heap(void **state) {
 	}
 	slow.step_bytes = 1;
 	bool done = false;
-	REQUIRE_OK(snug_defragment_begin(herd.pools, &slow));
-	while (herd.pools->victim == PAGE_NONE || herd_stats(&herd).moves == report.moved_objects) {
-		REQUIRE_OK(snug_defragment_step(herd.pools, &done));
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &slow));
+	while (herd.heap->victim == PAGE_NONE || herd_stats(&herd).moves == report.moved_objects) {
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
 		REQUIRE(!done, "no victim was half evacuated");
 	}
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 	return 0;
 }
 
@@ -55,9 +55,9 @@ static int close_heap(void **state) {
 /* A step as short as can be. */
 static snug_error check_in_slices(snug_check_result *result) {
 	bool done = false;
-	REQUIRE_OK(snug_check_begin(herd.pools));
-	while (!done) REQUIRE_OK(snug_check_step(herd.pools, 1, &done));
-	return snug_check_end(herd.pools, result);
+	REQUIRE_OK(snug_check_begin(herd.heap));
+	while (!done) REQUIRE_OK(snug_check_step(herd.heap, 1, &done));
+	return snug_check_end(herd.heap, result);
 }
 
 /* What a check in slices cannot see: docs/invariants.md. */
@@ -71,7 +71,7 @@ static bool is_sum_over_objects(const char *law, const char *what) {
 
 static void require_law(const char *law, const char *what) {
 	snug_check_result result = {"", ""};
-	snug_error error = snug_check(herd.pools, &result);
+	snug_error error = snug_check(herd.heap, &result);
 	REQUIRE(error == SNUG_ERROR_CORRUPT, "%s was changed and snug_check says: %s", what, snug_error_text(error));
 	REQUIRE(strcmp(result.law, law) == 0, "%s was changed: that is law %s, snug_check says %s: %s", what, law,
 			result.law, result.message);
@@ -94,12 +94,12 @@ static void require_law(const char *law, const char *what) {
 		*at = (__typeof__(field))(value);                                                        \
 		require_law(law, #field " = " #value);                                                   \
 		*at = kept;                                                                              \
-		REQUIRE_OK(snug_check(herd.pools, NULL));                                                \
+		REQUIRE_OK(snug_check(herd.heap, NULL));                                                 \
 	} while (0)
 
 /* The first page in `state`. */
 static page_number page_in_state(enum page_state state) {
-	const struct arena *arena = &herd.pools->arena;
+	const struct arena *arena = &herd.heap->arena;
 	for (page_number number = 1; number <= arena->page_count; number++) {
 		if (arena->pages[number].state == state) {
 			return number;
@@ -110,11 +110,11 @@ static page_number page_in_state(enum page_state state) {
 
 /* A slab, neither a victim nor pinned, with live and with free slots. */
 static page_number partial_slab(void) {
-	const struct arena *arena = &herd.pools->arena;
+	const struct arena *arena = &herd.heap->arena;
 	for (page_number number = 1; number <= arena->page_count; number++) {
 		const struct page *page = &arena->pages[number];
 		if (page->state == PAGE_SLAB && page->pins == 0 && page->free_slots > 1 && page->list < FULLNESS_BUCKETS &&
-			class_of_page(herd.pools, number)->slots - page->free_slots > 1) {
+			class_of_page(herd.heap, number)->slots - page->free_slots > 1) {
 			return number;
 		}
 	}
@@ -122,9 +122,9 @@ static page_number partial_slab(void) {
 }
 
 static struct size_class *class_where(bool (*holds)(const struct size_class *class)) {
-	for (uint32_t i = 0; i < herd.pools->classes.active_count; i++) {
-		if (holds(herd.pools->classes.active[i])) {
-			return herd.pools->classes.active[i];
+	for (uint32_t i = 0; i < herd.heap->classes.active_count; i++) {
+		if (holds(herd.heap->classes.active[i])) {
+			return herd.heap->classes.active[i];
 		}
 	}
 	require_failed(__FILE__, __LINE__, "no class is as the case needs it");
@@ -146,14 +146,14 @@ static bool has_slabs(const struct size_class *class) {
 
 static void a1_limit(void **state) {
 	(void)state;
-	struct arena *arena = &herd.pools->arena;
+	struct arena *arena = &herd.heap->arena;
 	BREAKS("A1", arena->limit_bytes, arena->committed_bytes + arena->metadata_bytes - 1);
 }
 
 static void a2_regions(void **state) {
 	(void)state;
-	struct region *region = arena_region(&herd.pools->arena, 0);
-	struct region *last = arena_region(&herd.pools->arena, herd.pools->arena.region_count - 1);
+	struct region *region = arena_region(&herd.heap->arena, 0);
+	struct region *last = arena_region(&herd.heap->arena, herd.heap->arena.region_count - 1);
 	BREAKS("A2", region->free_pages, region->free_pages + 1);
 	BREAKS("A2", region->cold_pages, region->cold_pages + 1);
 	BREAKS("A2", region->page_count, region->page_count - 1);
@@ -164,7 +164,7 @@ static void a2_regions(void **state) {
 
 static void a3_one_place(void **state) {
 	(void)state;
-	struct arena *arena = &herd.pools->arena;
+	struct arena *arena = &herd.heap->arena;
 	page_number free_page = page_in_state(PAGE_FREE);
 	page_number slab = page_in_state(PAGE_SLAB);
 	BREAKS("A3", arena->pages[free_page].state, PAGE_SLAB);
@@ -178,7 +178,7 @@ static void a3_one_place(void **state) {
 
 static void a4_free_pages(void **state) {
 	(void)state;
-	struct arena *arena = &herd.pools->arena;
+	struct arena *arena = &herd.heap->arena;
 	REQUIRE(arena->stack != PAGE_NONE, "no page is stacked");
 	BREAKS("A4", arena->stacked_pages, arena->stacked_pages + 1);
 	BREAKS("A4", arena->free_pages, arena->free_pages - 1);
@@ -190,7 +190,7 @@ static void a4_free_pages(void **state) {
 
 static void a5_region_lists(void **state) {
 	(void)state;
-	struct arena *arena = &herd.pools->arena;
+	struct arena *arena = &herd.heap->arena;
 	struct region *region = arena_region(arena, (page_in_state(PAGE_FREE) - 1) >> arena->region_shift);
 	BREAKS("A5", arena->region_mask, 0);
 	BREAKS("A5", arena->region_mask, arena->region_mask ^ 1u << region->bucket);
@@ -201,8 +201,8 @@ static void a5_region_lists(void **state) {
 
 static void a6_metadata(void **state) {
 	(void)state;
-	BREAKS("A6", herd.pools->arena.metadata_bytes, herd.pools->arena.metadata_bytes - 4096);
-	BREAKS("A6", herd.pools->cells.range.committed_bytes, herd.pools->cells.range.committed_bytes + 4096);
+	BREAKS("A6", herd.heap->arena.metadata_bytes, herd.heap->arena.metadata_bytes - 4096);
+	BREAKS("A6", herd.heap->cells.range.committed_bytes, herd.heap->cells.range.committed_bytes + 4096);
 }
 
 /* ------------------------------------------------------------------ S, C: slabs and classes ------------------------------- */
@@ -210,8 +210,8 @@ static void a6_metadata(void **state) {
 static void s1_bitmap(void **state) {
 	(void)state;
 	page_number number = partial_slab();
-	struct page *page = &herd.pools->arena.pages[number];
-	struct size_class *class = class_of_page(herd.pools, number);
+	struct page *page = &herd.heap->arena.pages[number];
+	struct size_class *class = class_of_page(herd.heap, number);
 	uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t slot = 0; slot < class->slots; slot++) {
 		BREAKS("S1", bits[slot / 64], bits[slot / 64] ^ (uint64_t)1 << (slot % 64));
@@ -224,13 +224,13 @@ static void s1_bitmap(void **state) {
 
 static void s2_lists(void **state) {
 	(void)state;
-	struct page *page = &herd.pools->arena.pages[partial_slab()];
-	struct size_class *class = herd.pools->classes.state[page->class_id];
+	struct page *page = &herd.heap->arena.pages[partial_slab()];
+	struct size_class *class = herd.heap->classes.state[page->class_id];
 	BREAKS("S2", page->list, page->list ^ 1);
 	BREAKS("S2", page->class_id, UINT16_MAX);
 	BREAKS("S2", page->previous, page->previous + 1);
 	BREAKS("S2", page->next, page_in_state(PAGE_FREE));
-	BREAKS("S2", page->next, page - herd.pools->arena.pages);
+	BREAKS("S2", page->next, page - herd.heap->arena.pages);
 	BREAKS("S2", class->list_mask, class->list_mask ^ 1u << page->list);
 	BREAKS("S2", class->lists[page->list], PAGE_NONE);
 }
@@ -250,20 +250,20 @@ static void s6_magazines(void **state) {
 	BREAKS("S6", *first, *first + 1);
 	BREAKS("S6", *first, class->magazine[1]);
 	BREAKS("S6", *first, 0);
-	BREAKS("S6", *first, (uint64_t)page_in_state(PAGE_FREE) << herd.pools->arena.page_shift);
+	BREAKS("S6", *first, (uint64_t)page_in_state(PAGE_FREE) << herd.heap->arena.page_shift);
 	BREAKS("S6", *first, UINT64_MAX);
 	BREAKS("S6", class->magazine_count, class->magazine_capacity + 1);
 }
 
 static void s7_victim(void **state) {
 	(void)state;
-	page_number victim = herd.pools->victim;
-	BREAKS("S7", herd.pools->victim, PAGE_NONE);
-	BREAKS("S7", herd.pools->victim, partial_slab());
-	BREAKS("S7", herd.pools->arena.pages[victim].state, PAGE_SLAB);
-	BREAKS("S7", herd.pools->arena.pages[partial_slab()].state, PAGE_VICTIM);
-	BREAKS("S7", herd.pools->arena.pages[partial_slab()].state, PAGE_TARGET);
-	BREAKS("S7", herd.pools->target, partial_slab());
+	page_number victim = herd.heap->victim;
+	BREAKS("S7", herd.heap->victim, PAGE_NONE);
+	BREAKS("S7", herd.heap->victim, partial_slab());
+	BREAKS("S7", herd.heap->arena.pages[victim].state, PAGE_SLAB);
+	BREAKS("S7", herd.heap->arena.pages[partial_slab()].state, PAGE_VICTIM);
+	BREAKS("S7", herd.heap->arena.pages[partial_slab()].state, PAGE_TARGET);
+	BREAKS("S7", herd.heap->target, partial_slab());
 }
 
 static void s8_pinned_slabs(void **state) {
@@ -275,7 +275,7 @@ static void s8_pinned_slabs(void **state) {
 
 static void c1_serving(void **state) {
 	(void)state;
-	struct class_table *table = &herd.pools->classes;
+	struct class_table *table = &herd.heap->classes;
 	struct size_class *class = class_where(has_slabs);
 	BREAKS("C1", table->entry[class->id].serving, table->active[class->active_index == 0 ? 1 : 0]);
 	BREAKS("C1", table->entry[class->id].serving, NULL);
@@ -285,7 +285,7 @@ static void c1_serving(void **state) {
 static void c2_payload(void **state) {
 	(void)state;
 	for (int pool = 0; pool < SNUG_POOL_COUNT; pool++) {
-		BREAKS("C2", herd.pools->payload_bytes[pool], herd.pools->payload_bytes[pool] + 1);
+		BREAKS("C2", herd.heap->payload_bytes[pool], herd.heap->payload_bytes[pool] + 1);
 	}
 }
 
@@ -293,7 +293,7 @@ static void c2_payload(void **state) {
 
 /* The offset of the first live object that is stored in several fragments, or in one slot. */
 static uint64_t object_offset(bool chained, uint32_t *index) {
-	const struct handle_table *table = &herd.pools->handles;
+	const struct handle_table *table = &herd.heap->handles;
 	for (uint32_t i = 0; i < table->count; i++) {
 		uint64_t entry = table->entries[i];
 		if ((entry & ENTRY_LIVE) != 0 && ((entry & ENTRY_CHAINED) != 0) == chained) {
@@ -305,21 +305,20 @@ static uint64_t object_offset(bool chained, uint32_t *index) {
 }
 
 static void require_law_for_fragment(const char *law, uint64_t offset, struct fragment_trailer changed) {
-	char *at = fragment_trailer_at(herd.pools, offset);
-	struct fragment_trailer kept = fragment_trailer_read(herd.pools, at);
-	fragment_trailer_write(herd.pools, at, changed);
+	char *at = fragment_trailer_at(herd.heap, offset);
+	struct fragment_trailer kept = fragment_trailer_read(herd.heap, at);
+	fragment_trailer_write(herd.heap, at, changed);
 	require_law(law, "a fragment's trailer");
-	fragment_trailer_write(herd.pools, at, kept);
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	fragment_trailer_write(herd.heap, at, kept);
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 }
 
 static void f1_fragments(void **state) {
 	(void)state;
 	uint32_t index;
 	uint64_t head = object_offset(true, &index);
-	const struct fragment_trailer first = fragment_trailer_read(herd.pools, fragment_trailer_at(herd.pools, head));
-	const struct fragment_trailer second =
-		fragment_trailer_read(herd.pools, fragment_trailer_at(herd.pools, first.next));
+	const struct fragment_trailer first = fragment_trailer_read(herd.heap, fragment_trailer_at(herd.heap, head));
+	const struct fragment_trailer second = fragment_trailer_read(herd.heap, fragment_trailer_at(herd.heap, first.next));
 	struct fragment_trailer changed = first;
 	changed.next = 0;
 	require_law_for_fragment("F1", head, changed);
@@ -341,7 +340,7 @@ static void f1_fragments(void **state) {
 
 static void f2_objects_in_fragments(void **state) {
 	(void)state;
-	BREAKS("F2", herd.pools->chains, herd.pools->chains + 1);
+	BREAKS("F2", herd.heap->chains, herd.heap->chains + 1);
 }
 
 static void f3_bookmark(void **state) {
@@ -353,8 +352,8 @@ static void f3_bookmark(void **state) {
 		if (other->name != 0 && (object == NULL || other->size > object->size)) object = other;
 	}
 	REQUIRE(object != NULL, "an empty heap");
-	REQUIRE_OK(snug_read(herd.pools, object->name, object->size - 1, &byte, 1));
-	struct bookmark *mark = &herd.pools->bookmark;
+	REQUIRE_OK(snug_read(herd.heap, object->name, object->size - 1, &byte, 1));
+	struct bookmark *mark = &herd.heap->bookmark;
 	REQUIRE(mark->head != 0 && mark->before_bytes >= 4000, "no bookmark");
 	BREAKS("F3", mark->before_bytes, mark->before_bytes + 1);
 	BREAKS("F3", mark->offset, mark->head);
@@ -364,7 +363,7 @@ static void h1_handles_and_objects(void **state) {
 	(void)state;
 	uint32_t index;
 	object_offset(false, &index);
-	uint64_t *entries = herd.pools->handles.entries;
+	uint64_t *entries = herd.heap->handles.entries;
 	BREAKS("H1", entries[index], entries[index] + 1);
 	BREAKS("H1", entries[index], entries[index] ^ ENTRY_CHAINED);
 	BREAKS("H1", entries[index], entries[index] ^ ENTRY_LIVE);
@@ -372,7 +371,7 @@ static void h1_handles_and_objects(void **state) {
 
 static void h2_table(void **state) {
 	(void)state;
-	struct handle_table *table = &herd.pools->handles;
+	struct handle_table *table = &herd.heap->handles;
 	REQUIRE(table->free_head != 0, "no entry is free");
 	BREAKS("H2", table->live, table->live + 1);
 	BREAKS("H2", table->retired, table->retired + 1);
@@ -386,8 +385,8 @@ static void h3_trailers(void **state) {
 	(void)state;
 	uint32_t index;
 	uint64_t offset = object_offset(false, &index);
-	struct size_class *class = class_of_page(herd.pools, page_of(&herd.pools->arena, offset));
-	char *at = handle_trailer_at(herd.pools, class, offset);
+	struct size_class *class = class_of_page(herd.heap, page_of(&herd.heap->arena, offset));
+	char *at = handle_trailer_at(herd.heap, class, offset);
 	struct handle_trailer kept = handle_trailer_read(at);
 	struct handle_trailer changed = {kept.index, UINT16_MAX};
 	handle_trailer_write(at, changed);
@@ -396,40 +395,40 @@ static void h3_trailers(void **state) {
 	handle_trailer_write(at, changed);
 	require_law("H1", "an object's handle index");
 	handle_trailer_write(at, kept);
-	REQUIRE_OK(snug_check(herd.pools, NULL));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
 }
 
 static void p1_p2_pins(void **state) {
 	(void)state;
-	struct pin_table *pins = &herd.pools->pins;
+	struct pin_table *pins = &herd.heap->pins;
 	uint32_t index = 0;
 	while (pins->entries[index] == 0) {
 		index++;
 	}
-	page_number pinned = page_of(&herd.pools->arena, pins->entries[index] & OFFSET_MASK);
+	page_number pinned = page_of(&herd.heap->arena, pins->entries[index] & OFFSET_MASK);
 	BREAKS("P1", pins->count, pins->count + 1);
 	BREAKS("P1", pins->entries[index], pins->entries[index] & OFFSET_MASK);
 	BREAKS("P1", pins->entries[index], 0);
-	BREAKS("P2", herd.pools->arena.pages[pinned].pins, herd.pools->arena.pages[pinned].pins + 1);
+	BREAKS("P2", herd.heap->arena.pages[pinned].pins, herd.heap->arena.pages[pinned].pins + 1);
 }
 
 /* A step of any length comes to the same; what is not begun has no step, and what is not done is cancelled. */
 static void a_check_in_slices_has_a_life(void **state) {
 	(void)state;
 	bool done = false;
-	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_check_step(herd.pools, 1, &done));
-	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_check_end(herd.pools, NULL));
-	REQUIRE_OK(snug_check_begin(herd.pools));
-	REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_check_begin(herd.pools));
-	REQUIRE_ERROR(SNUG_ERROR_BUDGET_ZERO, snug_check_step(herd.pools, 0, &done));
-	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_check_step(herd.pools, 1, NULL));
-	REQUIRE_OK(snug_check_step(herd.pools, 1, &done));
+	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_check_step(herd.heap, 1, &done));
+	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_check_end(herd.heap, NULL));
+	REQUIRE_OK(snug_check_begin(herd.heap));
+	REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_check_begin(herd.heap));
+	REQUIRE_ERROR(SNUG_ERROR_BUDGET_ZERO, snug_check_step(herd.heap, 0, &done));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_check_step(herd.heap, 1, NULL));
+	REQUIRE_OK(snug_check_step(herd.heap, 1, &done));
 	REQUIRE(!done, "one step was all");
-	REQUIRE_ERROR(SNUG_ERROR_CANCELLED, snug_check_end(herd.pools, NULL));
-	REQUIRE_OK(snug_check_begin(herd.pools));
-	REQUIRE_OK(snug_check_step(herd.pools, UINT64_MAX, &done));
+	REQUIRE_ERROR(SNUG_ERROR_CANCELLED, snug_check_end(herd.heap, NULL));
+	REQUIRE_OK(snug_check_begin(herd.heap));
+	REQUIRE_OK(snug_check_step(herd.heap, UINT64_MAX, &done));
 	REQUIRE(done, "a step without an end ended");
-	REQUIRE_OK(snug_check_end(herd.pools, NULL));
+	REQUIRE_OK(snug_check_end(herd.heap, NULL));
 }
 
 /* Each step sees another heap: half evacuated, filled, emptied, pinned. */
@@ -437,29 +436,29 @@ static void a_check_in_slices_bears_change(void **state) {
 	(void)state;
 	for (uint32_t round = 0; round < 6; round++) {
 		bool done = false, moved = false;
-		REQUIRE_OK(snug_check_begin(herd.pools));
+		REQUIRE_OK(snug_check_begin(herd.heap));
 		for (uint32_t step = 0; !done; step++) {
-			REQUIRE_OK(snug_check_step(herd.pools, 1, &done));
+			REQUIRE_OK(snug_check_step(herd.heap, 1, &done));
 			if (step % 7 == 0) herd_fill(&herd, 3000, 20, 9000);
 			if (step % 11 == 0) herd_thin_out(&herd, step % 100, herd.count, 20);
-			if (!moved && herd.pools->defragment.phase != PHASE_IDLE)
-				REQUIRE_OK(snug_defragment_step(herd.pools, &moved));
+			if (!moved && herd.heap->defragment.phase != PHASE_IDLE)
+				REQUIRE_OK(snug_defragment_step(herd.heap, &moved));
 		}
-		REQUIRE_OK(snug_check_end(herd.pools, NULL));
-		REQUIRE_OK(snug_check(herd.pools, NULL));
+		REQUIRE_OK(snug_check_end(herd.heap, NULL));
+		REQUIRE_OK(snug_check(herd.heap, NULL));
 	}
 }
 
 /* What the owner would see: the law and the numbers are logged too. */
 static void a_broken_law_is_logged(void **state) {
 	(void)state;
-	BREAKS("F2", herd.pools->chains, 0);
+	BREAKS("F2", herd.heap->chains, 0);
 	snug_check_result result;
-	uint64_t kept = herd.pools->chains;
-	herd.pools->chains = kept + 5;
-	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_check(herd.pools, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_check(herd.pools, &result));
-	herd.pools->chains = kept;
+	uint64_t kept = herd.heap->chains;
+	herd.heap->chains = kept + 5;
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_check(herd.heap, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_check(herd.heap, &result));
+	herd.heap->chains = kept;
 	assert_non_null(strstr(result.message, "stored"));
 	assert_non_null(strstr(result.message, "counted"));
 }

@@ -1,4 +1,4 @@
-/* test_model.c: millions of random operations on pools and their naive twin, in many configurations.
+/* test_model.c: millions of random operations on a heap and its naive twin, in many configurations.
  *
  * A run is determined by its seed. After a failure the note names it:
  *
@@ -137,7 +137,7 @@ static void add_counters(twin_counters *into, const twin_counters *from) {
 
 static void add_totals(const struct operations *operations, uint64_t count) {
 	snug_stats stats;
-	REQUIRE_OK(snug_stats_get(operations->twin->pools, &stats));
+	REQUIRE_OK(snug_stats_get(operations->twin->heap, &stats));
 	totals.operations += count;
 	for (size_t i = 0; i < OPERATION_COUNT; i++) {
 		totals.done[i] += operations->done[i];

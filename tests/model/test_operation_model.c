@@ -542,7 +542,7 @@ static void do_something(struct play *play) {
 	} else if (kind < 952) {
 		flush(play);
 	} else if (kind < 960) {
-		snug_error error = snug_defragment(snug_shard_pools(play->shard), NULL, &report);
+		snug_error error = snug_defragment(snug_shard_heap(play->shard), NULL, &report);
 		REQUIRE(!error || error == SNUG_ERROR_BUSY, "defragment: %s", snug_error_text(error));
 	} else {
 		(void)snug_shard_maintain(play->shard);
@@ -557,9 +557,9 @@ static void play_begin(struct play *play, size_t limit_bytes, bool evicts) {
 	for (uint32_t i = 0; i < KEYS; i++) REQUIRE((play->twin[i].value = malloc(VALUE_MAX)) != NULL, "no memory");
 	for (uint32_t i = 0; i < PINS; i++) REQUIRE((play->pinned[i].value = malloc(VALUE_MAX)) != NULL, "no memory");
 	fake_os_init(&play->fake);
-	options.pools.limit_bytes = limit_bytes;
-	options.pools.page_bytes = 4096;
-	options.pools.os = &play->fake.os;
+	options.heap.limit_bytes = limit_bytes;
+	options.heap.page_bytes = 4096;
+	options.heap.os = &play->fake.os;
 	options.item_max_bytes = ITEM_MAX;
 	options.no_eviction = !evicts;
 	options.now_s = now_of;

@@ -359,7 +359,7 @@ static void do_evict(struct play *play) {
 
 static void do_defragment(struct play *play) {
 	snug_report report;
-	snug_error error = snug_defragment(snug_shard_pools(play->shard), NULL, &report);
+	snug_error error = snug_defragment(snug_shard_heap(play->shard), NULL, &report);
 	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_BUSY, "defragment: %s", snug_error_text(error));
 }
 
@@ -388,11 +388,11 @@ static void run(size_t limit_mib, bool evicts, size_t page_bytes) {
 	struct play *play = calloc(1, sizeof *play);
 	REQUIRE(play != NULL, "the test ran out of memory");
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	options.pools.limit_bytes = limit_mib * MIB;
-	options.pools.limit_max_bytes = (limit_mib > 3 ? limit_mib : 3) * MIB;
-	options.pools.page_bytes = page_bytes;
+	options.heap.limit_bytes = limit_mib * MIB;
+	options.heap.limit_max_bytes = (limit_mib > 3 ? limit_mib : 3) * MIB;
+	options.heap.page_bytes = page_bytes;
 	fake_os_init(&fake);
-	options.pools.os = &fake.os;
+	options.heap.os = &fake.os;
 	options.no_eviction = !evicts;
 	options.evict_for = limit_mib % 2 == 0 ? SNUG_EVICT_FOR_HITS : SNUG_EVICT_FOR_BYTES;
 	options.now_s = now_of;
@@ -416,7 +416,7 @@ static void run(size_t limit_mib, bool evicts, size_t page_bytes) {
 		   limit_mib, evicts ? "" : " without eviction", page_bytes, (unsigned long long)play->hits,
 		   (unsigned long long)play->misses, (unsigned long long)play->refused, (unsigned long long)stats.evictions,
 		   (unsigned long long)stats.expired, (unsigned long long)stats.flushed, (unsigned long long)stats.items,
-		   (unsigned long long)stats.pools.moves);
+		   (unsigned long long)stats.heap.moves);
 	REQUIRE(evicts || stats.evictions == 0, "it evicts");
 	for (uint32_t i = 0; i < LEASES; i++) snug_shard_release(play->shard, &play->held[i].lease);
 	REQUIRE_OK(snug_shard_check(play->shard, NULL));

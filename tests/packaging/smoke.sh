@@ -42,7 +42,7 @@ tree >"$work/before"
 
 inside sh -c 'apt-get install -y --no-install-recommends /packages/*.deb' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "install"; }
 ok "installs"
-for file in usr/bin/snugd usr/bin/snugctl etc/snugd.conf lib/systemd/system/snugd.service usr/share/man/man1/snugd.1.gz usr/share/man/man1/snugctl.1.gz usr/share/man/man3/libsnug.3.gz usr/include/snug/pools.h; do
+for file in usr/bin/snugd usr/bin/snugctl etc/snugd.conf lib/systemd/system/snugd.service usr/share/man/man1/snugd.1.gz usr/share/man/man1/snugctl.1.gz usr/share/man/man3/libsnug.3.gz usr/include/snug/heap.h; do
 	[[ -e $root/$file ]] || fail "$file is missing"
 done
 inside snugd --config /etc/snugd.conf --check-config >/dev/null || fail "the config as installed"

@@ -13,7 +13,7 @@
 static inline snug_workers_options crew_options(uint32_t count) {
 	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
 	options.count = count;
-	options.pools.limit_bytes = (size_t)4 << 20;
+	options.heap.limit_bytes = (size_t)4 << 20;
 	return options;
 }
 

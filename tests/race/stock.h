@@ -1,4 +1,4 @@
-/* stock.h: workers whose pools hold 1 KiB objects in a checkerboard, a hook that can hold a worker still, slow it down and evict, and
+/* stock.h: workers whose heaps hold 1 KiB objects in a checkerboard, a hook that can hold a worker still, slow it down and evict, and
  * what is counted of it.
  *
  * Each object begins with its number; what is still there when the worker stops is compared, every byte. So an object that a cleanup lost, doubled
@@ -38,30 +38,30 @@ struct stock {
 	snug_ticket calls[STOCK_WORKERS_MAX];
 };
 
-static inline snug_error stock_start(void *context, uint32_t worker, snug_pools *pools) {
+static inline snug_error stock_start(void *context, uint32_t worker, snug_heap *heap) {
 	struct stock *stock = context;
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	unsigned char object[STOCK_OBJECT_BYTES];
 	memset(object, (int)worker, sizeof object);
 	while (shelf->count < (stock->most == 0 ? STOCK_ROOM : stock->most)) {
 		snug_handle handle;
-		if (snug_alloc(pools, sizeof object, &handle) != SNUG_OK) break;
+		if (snug_alloc(heap, sizeof object, &handle) != SNUG_OK) break;
 		memcpy(object, &shelf->count, sizeof shelf->count);
-		if (snug_write(pools, handle, 0, object, sizeof object) != SNUG_OK) return SNUG_ERROR_CORRUPT;
+		if (snug_write(heap, handle, 0, object, sizeof object) != SNUG_OK) return SNUG_ERROR_CORRUPT;
 		shelf->handles[shelf->count++] = handle;
 	}
 	for (uint32_t number = 0; number < shelf->count; number++) {
 		if (number % stock->keep_every == 0) continue;
-		if (snug_free(pools, shelf->handles[number]) != SNUG_OK) return SNUG_ERROR_CORRUPT;
+		if (snug_free(heap, shelf->handles[number]) != SNUG_OK) return SNUG_ERROR_CORRUPT;
 		shelf->handles[number] = 0;
 	}
 	return SNUG_OK;
 }
 
-static inline bool stock_turn(void *context, uint32_t worker, snug_pools *pools) {
+static inline bool stock_turn(void *context, uint32_t worker, snug_heap *heap) {
 	struct stock *stock = context;
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	if (atomic_load(&stock->held)) {
 		atomic_fetch_add(&stock->held_workers, 1);
 		while (atomic_load(&stock->held)) os_thread_sleep(MS / 5);
@@ -70,7 +70,7 @@ static inline bool stock_turn(void *context, uint32_t worker, snug_pools *pools)
 	return atomic_load(&stock->busy);
 }
 
-static inline uint64_t stock_evict(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes) {
+static inline uint64_t stock_evict(void *context, uint32_t worker, snug_heap *heap, uint64_t bytes) {
 	struct stock *stock = context;
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	uint64_t freed_bytes = 0;
@@ -78,7 +78,7 @@ static inline uint64_t stock_evict(void *context, uint32_t worker, snug_pools *p
 	for (; freed_bytes < bytes && shelf->evict_next < shelf->count; shelf->evict_next++) {
 		snug_handle *handle = &shelf->handles[shelf->evict_next];
 		if (*handle == 0) continue;
-		if (snug_free(pools, *handle) != SNUG_OK) shelf->mistakes++;
+		if (snug_free(heap, *handle) != SNUG_OK) shelf->mistakes++;
 		*handle = 0;
 		freed_bytes += STOCK_OBJECT_BYTES;
 	}
@@ -87,13 +87,13 @@ static inline uint64_t stock_evict(void *context, uint32_t worker, snug_pools *p
 }
 
 /* The same where some are pinned: those stay. */
-static inline uint64_t stock_evict_unpinned(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes) {
+static inline uint64_t stock_evict_unpinned(void *context, uint32_t worker, snug_heap *heap, uint64_t bytes) {
 	struct stock *stock = context;
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	uint64_t freed_bytes = 0;
 	for (; freed_bytes < bytes && shelf->evict_next < shelf->count; shelf->evict_next++) {
 		snug_handle *handle = &shelf->handles[shelf->evict_next];
-		if (*handle == 0 || snug_free(pools, *handle) != SNUG_OK) continue;
+		if (*handle == 0 || snug_free(heap, *handle) != SNUG_OK) continue;
 		*handle = 0;
 		freed_bytes += STOCK_OBJECT_BYTES;
 	}
@@ -101,14 +101,14 @@ static inline uint64_t stock_evict_unpinned(void *context, uint32_t worker, snug
 	return freed_bytes;
 }
 
-static inline void stock_stop(void *context, uint32_t worker, snug_pools *pools) {
+static inline void stock_stop(void *context, uint32_t worker, snug_heap *heap) {
 	struct stock *stock = context;
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	for (uint32_t number = 0; number < shelf->count; number++) {
 		unsigned char object[STOCK_OBJECT_BYTES];
 		unsigned char expected[STOCK_OBJECT_BYTES];
 		if (shelf->handles[number] == 0) continue;
-		if (snug_read(pools, shelf->handles[number], 0, object, sizeof object) != SNUG_OK) {
+		if (snug_read(heap, shelf->handles[number], 0, object, sizeof object) != SNUG_OK) {
 			shelf->mistakes++;
 			continue;
 		}
@@ -116,13 +116,13 @@ static inline void stock_stop(void *context, uint32_t worker, snug_pools *pools)
 		memcpy(expected, &number, sizeof number);
 		if (memcmp(object, expected, sizeof object) != 0) shelf->mistakes++;
 	}
-	if (snug_check(pools, NULL) != SNUG_OK) shelf->mistakes++;
+	if (snug_check(heap, NULL) != SNUG_OK) shelf->mistakes++;
 }
 
 static inline snug_workers_options stock_options(struct stock *stock, uint32_t workers) {
 	snug_workers_options options = crew_options(workers);
 	stock->keep_every = stock->keep_every == 0 ? 2 : stock->keep_every;
-	options.pools.no_compaction_in_alloc = true; /* nothing moves but by request */
+	options.heap.no_compaction_in_alloc = true; /* nothing moves but by request */
 	options.hook.context = stock;
 	options.hook.start = stock_start;
 	options.hook.turn = stock_turn;

@@ -171,7 +171,7 @@ static uint64_t used_bytes(snug_cache *cache) {
 	for (uint32_t i = 0; i < snug_workers_count(workers); i++) {
 		snug_worker_stats stats;
 		assert_int_equal(snug_workers_stats(workers, i, &stats), SNUG_OK);
-		sum += stats.pools.committed_bytes + stats.pools.metadata_bytes + stats.pools.charged_bytes;
+		sum += stats.heap.committed_bytes + stats.heap.metadata_bytes + stats.heap.charged_bytes;
 	}
 	return sum;
 }

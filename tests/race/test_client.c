@@ -18,10 +18,10 @@ struct gate {
 	_Atomic uint32_t holding; /* workers that stand */
 };
 
-static bool turn_gated(void *context, uint32_t worker, snug_pools *pools) {
+static bool turn_gated(void *context, uint32_t worker, snug_heap *heap) {
 	struct gate *gate = context;
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	if (!atomic_load(&gate->hold)) return false;
 	atomic_fetch_add(&gate->holding, 1);
 	while (atomic_load(&gate->hold)) os_thread_sleep(MS / 4);
@@ -167,8 +167,8 @@ static void a_refused_allocation_leaves_nothing(void **state) {
 	assert_int_equal(snug_client_alloc(scene.client, 0, (size_t)1 << 30, "12345", 5, &object),
 					 SNUG_ERROR_SIZE_TOO_LARGE);
 	CREW_WAIT_UNTIL(crew_stats(scene.workers, 0).messages == 3);
-	assert_int_equal(crew_stats(scene.workers, 0).pools.objects, 0);
-	assert_int_equal(crew_stats(scene.workers, 0).pools.allocations, 0);
+	assert_int_equal(crew_stats(scene.workers, 0).heap.objects, 0);
+	assert_int_equal(crew_stats(scene.workers, 0).heap.allocations, 0);
 	scene_unmake(&scene);
 }
 
@@ -205,7 +205,7 @@ static void a_refused_resize_leaves_the_object(void **state) {
 	assert_int_equal(result.object.handle, object.handle);
 	assert_object(client, object, "12345", 5);
 	CREW_WAIT_UNTIL(crew_stats(scene.workers, 0).messages == 11 + fillers);
-	assert_int_equal(crew_stats(scene.workers, 0).pools.objects, 1 + fillers);
+	assert_int_equal(crew_stats(scene.workers, 0).heap.objects, 1 + fillers);
 	assert_int_equal(snug_client_free(client, object), SNUG_OK);
 	scene_unmake(&scene);
 }
@@ -365,10 +365,10 @@ static bool refuses_to_wait(struct insider *insider) {
 		   snug_client_poll(insider->client, insider->ticket, &result) == SNUG_ERROR_TIMED_OUT;
 }
 
-static bool turn_insider(void *context, uint32_t worker, snug_pools *pools) {
+static bool turn_insider(void *context, uint32_t worker, snug_heap *heap) {
 	struct insider *insider = context;
 	snug_workers *workers = atomic_load(&insider->workers);
-	(void)pools;
+	(void)heap;
 	if (worker != 0 || workers == NULL || atomic_load(&insider->done)) return false;
 	if (insider->client == NULL) {
 		if (snug_client_create(workers, NULL, &insider->client) != SNUG_OK) atomic_fetch_add(&insider->mistakes, 1);
@@ -454,7 +454,7 @@ static void a_stop_answers_what_was_accepted(void **state) {
 	assert_int_equal(take_all(scene.client, SNUG_OK), 20);
 	assert_int_equal(snug_client_destroy(scene.client), SNUG_OK);
 	assert_int_equal(snug_workers_stop(scene.workers, HANG_NS), SNUG_OK);
-	uint64_t objects = crew_stats(scene.workers, 0).pools.objects + crew_stats(scene.workers, 1).pools.objects;
+	uint64_t objects = crew_stats(scene.workers, 0).heap.objects + crew_stats(scene.workers, 1).heap.objects;
 	assert_int_equal(objects, 22);
 	assert_int_equal(snug_workers_destroy(scene.workers), SNUG_OK);
 	free(scene.gate);

@@ -304,21 +304,21 @@ static void run_maintainer(void *context) {
 
 /* ------------------------------------------------------------------ the crowd --------------------------------------------------- */
 
-static void check_pools(void *context, uint32_t worker, snug_pools *pools) {
+static void check_heap(void *context, uint32_t worker, snug_heap *heap) {
 	_Atomic uint32_t *broken = context;
 	snug_check_result result;
 	(void)worker;
-	if (snug_check(pools, &result) != SNUG_OK) atomic_fetch_add(broken, 1);
+	if (snug_check(heap, &result) != SNUG_OK) atomic_fetch_add(broken, 1);
 }
 
 /* `stop_after_ns`: 0: when the clients are done. */
 static void crowd(uint32_t worker_count, uint32_t client_count, uint64_t operations, uint64_t stop_after_ns) {
 	_Atomic uint32_t running = client_count, broken = 0;
 	snug_workers_options options = crew_options(worker_count);
-	options.pools.limit_bytes = (size_t)1 << 20;
+	options.heap.limit_bytes = (size_t)1 << 20;
 	options.inbox_messages = 64;
 	options.duty_ppm = 300000;
-	options.hook = (snug_worker_hook){.context = (void *)&broken, .stop = check_pools};
+	options.hook = (snug_worker_hook){.context = (void *)&broken, .stop = check_heap};
 	snug_workers *workers = crew_make(&options);
 	struct crowd_client *clients = calloc(client_count, sizeof *clients);
 	struct twin_object *twins = calloc(OBJECTS, sizeof *twins);

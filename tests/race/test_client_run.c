@@ -24,7 +24,7 @@ struct request {
 	char read[4];
 };
 
-static void run_requests(void *context, uint32_t worker, snug_pools *pools, void *const *requests, snug_error *errors,
+static void run_requests(void *context, uint32_t worker, snug_heap *heap, void *const *requests, snug_error *errors,
 						 size_t count) {
 	struct seen *seen = &((struct seen *)context)[worker];
 	while (seen->go != NULL && !atomic_load(seen->go)) os_thread_sleep(MS / 4);
@@ -34,7 +34,7 @@ static void run_requests(void *context, uint32_t worker, snug_pools *pools, void
 		assert_int_equal(errors[index], SNUG_OK);
 		seen->values[seen->count++ % COUNT] = request->value;
 		request->worker = worker;
-		if (request->handle != 0) errors[index] = snug_read(pools, request->handle, 0, request->read, 4);
+		if (request->handle != 0) errors[index] = snug_read(heap, request->handle, 0, request->read, 4);
 		if (request->refused) errors[index] = SNUG_ERROR_RANGE;
 	}
 }

@@ -338,7 +338,7 @@ static void cancelling_at_each_moment(void **state) {
 	snug_ticket running = desk_submit(coordinator, &request);
 	request.options.merge_classes = true;
 	snug_ticket waiting = desk_submit(coordinator, &request);
-	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 10);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 10);
 	assert_int_equal(desk_cancel(coordinator, waiting).error, SNUG_OK);
 	snug_response response = desk_wait(coordinator, waiting);
 	assert_int_equal(response.error, SNUG_ERROR_CANCELLED);
@@ -396,8 +396,7 @@ static void an_emergency_overtakes(void **state) {
 	snug_coordinator *coordinator = desk_make(&options);
 	snug_request demand = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket slow = desk_submit(coordinator, &demand);
-	for (uint32_t worker = 0; worker < 2; worker++)
-		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.moves > 10);
+	for (uint32_t worker = 0; worker < 2; worker++) CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.moves > 10);
 	snug_request emergency = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
 	emergency.min_bytes = 1u << 20;
 	snug_response urgent = desk_call(coordinator, &emergency);
@@ -434,7 +433,7 @@ static void workers_that_stop_are_told(void **state) {
 	snug_coordinator *coordinator = desk_make(&options);
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket running = desk_submit(coordinator, &request);
-	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 0 && crew_stats(stock->workers, 1).pools.moves > 0);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0 && crew_stats(stock->workers, 1).heap.moves > 0);
 	assert_int_equal(snug_workers_stop(stock->workers, HANG_NS), SNUG_OK);
 	snug_response response = desk_wait(coordinator, running);
 	assert_int_equal(response.error, SNUG_ERROR_STOPPED);
@@ -486,7 +485,7 @@ static void a_stop_answers_all(void **state) {
 	}
 	snug_request untaken = SNUG_REQUEST(SNUG_REQUEST_METRICS);
 	desk_submit(coordinator, &untaken);
-	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 0);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0);
 	CREW_WAIT_UNTIL(atomic_load(&coordinator->takers) == 4);          /* no call may begin after destroy */
 	assert_int_equal(snug_coordinator_destroy(coordinator), SNUG_OK); /* with waiters inside and a result not taken */
 	uint32_t begun = 0;
@@ -541,9 +540,9 @@ static void look_inside(struct insider *insider) {
 	atomic_fetch_add(&insider->looks, 1);
 }
 
-static bool look_from_worker(void *context, uint32_t worker, snug_pools *pools) {
+static bool look_from_worker(void *context, uint32_t worker, snug_heap *heap) {
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	look_inside(context);
 	return false;
 }

@@ -212,11 +212,11 @@ static void the_rich_give_first(void **state) {
 
 /* ------------------------------------------------------------------ what stands in the way ----------------------------- */
 
-static snug_error pin_some(void *context, uint32_t worker, snug_pools *pools) {
+static snug_error pin_some(void *context, uint32_t worker, snug_heap *heap) {
 	struct stock *stock = context;
-	snug_error error = stock_start(context, worker, pools);
+	snug_error error = stock_start(context, worker, heap);
 	for (uint32_t number = 0; !error && number < stock->shelf[worker].count; number += 64)
-		error = snug_pin(pools, stock->shelf[worker].handles[number]);
+		error = snug_pin(heap, stock->shelf[worker].handles[number]);
 	return error;
 }
 
@@ -266,8 +266,8 @@ static void an_os_that_takes_nothing_back_ends_it(void **state) {
 		assert_non_null(stock);
 		stock->keep_every = keep_every;
 		snug_workers_options crew = stock_options(stock, 1);
-		crew.pools.os = &os;
-		crew.pools.limit_bytes = (size_t)16 << 20;
+		crew.heap.os = &os;
+		crew.heap.limit_bytes = (size_t)16 << 20;
 		crew.hook.evict = stock_evict;
 		stock->workers = crew_make(&crew);
 		snug_coordinator_options options = desk_options(stock->workers);
@@ -292,8 +292,8 @@ static void huge_pages_go_whole(void **state) {
 	assert_non_null(stock);
 	stock->keep_every = 2;
 	snug_workers_options crew = stock_options(stock, 1);
-	crew.pools.huge_pages = true;
-	crew.pools.limit_bytes = (size_t)16 << 20;
+	crew.heap.huge_pages = true;
+	crew.heap.limit_bytes = (size_t)16 << 20;
 	crew.hook.evict = stock_evict;
 	stock->workers = crew_make(&crew);
 	snug_coordinator_options options = desk_options(stock->workers);

@@ -77,7 +77,7 @@ static void a_cancel_that_finds_no_room_is_told_again(void **state) {
 	snug_coordinator *coordinator = desk_make(&options);
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
-	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 0);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0);
 	stock_hold(stock);
 	snug_client *client;
 	snug_ticket flights[INBOX];

@@ -3,7 +3,7 @@
  *
  * Required after each storm: every ticket gave exactly one result, the audit holds each of them as it was given, everything that was
  * taken in was answered, no object was hurt, and where nobody cancelled, the bytes that the runs report are the bytes that the
- * pools have counted.
+ * heaps have counted.
  *
  *     SNUG_SEED=4 SNUG_STORMS=60 tests/race/test_coordinator_storm      other choices, more storms of each kind */
 #include "stock.h"
@@ -198,7 +198,7 @@ static void require_audit(const struct storm *storm, const struct rider *riders)
 	}
 	uint64_t pool_bytes = 0;
 	for (uint32_t worker = 0; worker < storm->workers; worker++)
-		pool_bytes += crew_stats(storm->stock->workers, worker).pools.reclaimed_bytes;
+		pool_bytes += crew_stats(storm->stock->workers, worker).heap.reclaimed_bytes;
 	if (!storm->cancels) assert_int_equal(run_bytes, pool_bytes);
 	free(entries);
 }
@@ -216,7 +216,7 @@ static void storm(uint32_t workers, uint32_t threads, uint32_t rounds, bool canc
 	storm->stock = calloc(1, sizeof *storm->stock);
 	assert_non_null(storm->stock);
 	snug_workers_options crew = stock_options(storm->stock, workers);
-	crew.pools.limit_bytes = 1u << 20;
+	crew.heap.limit_bytes = 1u << 20;
 	crew.step_bytes = 1; /* many slices */
 	if (cancels) crew.hook.evict = stock_evict;
 	storm->stock->workers = crew_make(&crew);

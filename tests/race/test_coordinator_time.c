@@ -104,8 +104,8 @@ static void an_interval_runs_until_it_is_cancelled(void **state) {
 	snug_audit_entry entry = {0};
 	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) >= 1);
 	for (uint32_t worker = 0; worker < 2; worker++) {
-		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.total.external_fragmentation <= 0.3);
-		assert_true(crew_stats(stock->workers, worker).pools.total.external_fragmentation >
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.total.external_fragmentation <= 0.3);
+		assert_true(crew_stats(stock->workers, worker).heap.total.external_fragmentation >
 					0.25); /* no more than asked */
 	}
 	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) >= 3);
@@ -168,7 +168,7 @@ static void a_window_begins_and_ends_a_run(void **state) {
 	assert_int_equal(told(coordinator).next_s, 86400 * 20000 + 3600);
 	assert_int_equal(told(coordinator).last_s, 0);
 	atomic_store(&world.now_s, 86400 * 20000 + 3600);
-	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.moves > 0);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0);
 	CREW_WAIT_UNTIL(told(coordinator).running == 1);
 	assert_int_equal(told(coordinator).last_s, 86400 * 20000 + 3600);
 	assert_int_equal(told(coordinator).next_s, 86400 * 20001 + 3600);
@@ -213,8 +213,8 @@ static void background_work_starts_and_stops(void **state) {
 	snug_coordinator *coordinator = make_in(&options, &world);
 	snug_audit_entry entry = {0};
 	for (uint32_t worker = 0; worker < 2; worker++) {
-		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.total.reclaimable_bytes * 5 <
-						crew_stats(stock->workers, worker).pools.total.slab_bytes * 2);
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.total.reclaimable_bytes * 5 <
+						crew_stats(stock->workers, worker).heap.total.slab_bytes * 2);
 	}
 	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_BACKGROUND, &entry) >= 2);
 	assert_int_equal(entry.priority, SNUG_PRIORITY_BACKGROUND);
@@ -222,13 +222,13 @@ static void background_work_starts_and_stops(void **state) {
 	assert_true(entry.outcome == SNUG_OUTCOME_TARGET || entry.outcome == SNUG_OUTCOME_BUDGET);
 	for (uint32_t worker = 0; worker < 2;
 		 worker++) { /* it stopped where it should: about the threshold, not at the bottom */
-		snug_stats stats = crew_stats(stock->workers, worker).pools;
+		snug_stats stats = crew_stats(stock->workers, worker).heap;
 		assert_true(stats.total.reclaimable_bytes * 10 > stats.total.slab_bytes);
 	}
 	/* Pressure of the machine: everything is reclaimed, and free memory goes back. */
 	atomic_store(&world.stall_hundredths, 2000);
 	for (uint32_t worker = 0; worker < 2; worker++)
-		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).pools.total.reclaimable_bytes == 0);
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.total.reclaimable_bytes == 0);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).machine_pressure);
 	atomic_store(&world.stall_hundredths, 0);
 	CREW_WAIT_UNTIL(!desk_stats(coordinator).machine_pressure);
@@ -244,7 +244,7 @@ static void pressure_of_the_machine_returns_memory(void **state) {
 	struct stock *stock = calloc(1, sizeof *stock);
 	assert_non_null(stock);
 	snug_workers_options crew = stock_options(stock, 1);
-	crew.pools.limit_bytes = 16u << 20;
+	crew.heap.limit_bytes = 16u << 20;
 	stock->keep_every = 4;
 	stock->workers = crew_make(&crew);
 	struct fake_world world = {.now_s = 86400, .stall_hundredths = 5000};
@@ -253,7 +253,7 @@ static void pressure_of_the_machine_returns_memory(void **state) {
 	options.background.duty_ppm = 1000000;
 	options.background.retain_bytes = 1u << 20;
 	snug_coordinator *coordinator = make_in(&options, &world);
-	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).pools.returned_bytes >= 6u << 20);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.returned_bytes >= 6u << 20);
 	desk_unmake(coordinator);
 	close_stock(stock);
 }

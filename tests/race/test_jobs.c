@@ -19,7 +19,7 @@
 #define OBJECTS_MAX 8192u
 
 /* A worker's objects, its script, and what its evictor did. The worker's own until it has stopped, but for what is atomic. */
-struct heap {
+struct board {
 	snug_handle objects[OBJECTS_MAX];
 	uint32_t count;
 	struct channel *_Atomic inbox; /* the test writes: the script may begin */
@@ -33,70 +33,70 @@ struct heap {
 	_Atomic uint64_t check_failures;
 };
 
-static snug_error fill(void *context, uint32_t worker, snug_pools *pools) {
-	struct heap *heap = context;
+static snug_error fill(void *context, uint32_t worker, snug_heap *heap) {
+	struct board *board = context;
 	(void)worker;
 	snug_stats stats;
-	snug_error error = snug_stats_get(pools, &stats);
-	while (!error && heap->count < OBJECTS_MAX && stats.available_bytes > stats.limit_bytes / 16) {
-		error = snug_alloc(pools, OBJECT_BYTES, &heap->objects[heap->count++]);
-		if (!error) error = snug_stats_get(pools, &stats);
+	snug_error error = snug_stats_get(heap, &stats);
+	while (!error && board->count < OBJECTS_MAX && stats.available_bytes > stats.limit_bytes / 16) {
+		error = snug_alloc(heap, OBJECT_BYTES, &board->objects[board->count++]);
+		if (!error) error = snug_stats_get(heap, &stats);
 	}
-	for (uint32_t i = 0; i < heap->count && !error; i += 2) error = snug_free(pools, heap->objects[i]);
-	for (uint32_t i = 0; i < heap->count / 2; i++) heap->objects[i] = heap->objects[2 * i + 1];
-	heap->count /= 2;
+	for (uint32_t i = 0; i < board->count && !error; i += 2) error = snug_free(heap, board->objects[i]);
+	for (uint32_t i = 0; i < board->count / 2; i++) board->objects[i] = board->objects[2 * i + 1];
+	board->count /= 2;
 	return error;
 }
 
 /* Sends the script, a message a turn, once the first job has had `at_turn` slices. */
-static bool follow_script(void *context, uint32_t worker, snug_pools *pools) {
-	struct heap *heap = context;
+static bool follow_script(void *context, uint32_t worker, snug_heap *heap) {
+	struct board *board = context;
 	(void)worker;
-	struct channel *inbox = atomic_load(&heap->inbox);
-	if (inbox == NULL || heap->script_sent == heap->script_count) return false;
+	struct channel *inbox = atomic_load(&board->inbox);
+	if (inbox == NULL || board->script_sent == board->script_count) return false;
 	snug_stats stats = {.defragmentations = 0};
-	if (snug_stats_get(pools, &stats) != SNUG_OK || stats.defragmentations == 0) return false; /* not begun */
-	if (++heap->turns < heap->at_turn) return false;
-	snug_error error = channel_try_send(inbox, &heap->script[heap->script_sent++]);
-	if (error) atomic_fetch_add(&heap->check_failures, 1);
+	if (snug_stats_get(heap, &stats) != SNUG_OK || stats.defragmentations == 0) return false; /* not begun */
+	if (++board->turns < board->at_turn) return false;
+	snug_error error = channel_try_send(inbox, &board->script[board->script_sent++]);
+	if (error) atomic_fetch_add(&board->check_failures, 1);
 	return false;
 }
 
-static uint64_t evict(void *context, uint32_t worker, snug_pools *pools, uint64_t bytes) {
-	struct heap *heap = context;
+static uint64_t evict(void *context, uint32_t worker, snug_heap *heap, uint64_t bytes) {
+	struct board *board = context;
 	uint64_t freed_bytes = 0;
 	(void)worker;
-	heap->evict_calls++;
-	heap->asked_bytes += bytes;
-	while (freed_bytes < bytes && heap->count > 0) {
-		if (snug_free(pools, heap->objects[--heap->count]) != SNUG_OK) atomic_fetch_add(&heap->check_failures, 1);
+	board->evict_calls++;
+	board->asked_bytes += bytes;
+	while (freed_bytes < bytes && board->count > 0) {
+		if (snug_free(heap, board->objects[--board->count]) != SNUG_OK) atomic_fetch_add(&board->check_failures, 1);
 		freed_bytes += OBJECT_BYTES;
 	}
 	return freed_bytes;
 }
 
-static void check_at_end(void *context, uint32_t worker, snug_pools *pools) {
-	struct heap *heap = context;
+static void check_at_end(void *context, uint32_t worker, snug_heap *heap) {
+	struct board *board = context;
 	snug_check_result result;
 	(void)worker;
-	if (snug_check(pools, &result) != SNUG_OK) atomic_fetch_add(&heap->check_failures, 1);
+	if (snug_check(heap, &result) != SNUG_OK) atomic_fetch_add(&board->check_failures, 1);
 }
 
 /* ------------------------------------------------------------------ a worker with a heap, and whoever asks ------------------ */
 
 struct scene {
-	struct heap *heap;
+	struct board *board;
 	snug_workers *workers;
 	struct channel *inbox;
 	struct channel *answers;
 };
 
 static struct scene scene_make(void (*change)(snug_workers_options *options)) {
-	struct scene scene = {.heap = calloc(1, sizeof *scene.heap)};
-	assert_non_null(scene.heap);
+	struct scene scene = {.board = calloc(1, sizeof *scene.board)};
+	assert_non_null(scene.board);
 	snug_workers_options options = crew_options(1);
 	options.hook = (snug_worker_hook){
-		.context = scene.heap, .start = fill, .turn = follow_script, .evict = evict, .stop = check_at_end};
+		.context = scene.board, .start = fill, .turn = follow_script, .evict = evict, .stop = check_at_end};
 	if (change != NULL) change(&options);
 	scene.workers = crew_make(&options);
 	scene.inbox = workers_inbox(scene.workers, 0);
@@ -108,8 +108,8 @@ static void scene_unmake(struct scene *scene) {
 	crew_unmake(scene->workers);
 	channel_close(scene->answers);
 	channel_destroy(scene->answers);
-	assert_int_equal(scene->heap->check_failures, 0);
-	free(scene->heap);
+	assert_int_equal(scene->board->check_failures, 0);
+	free(scene->board);
 }
 
 static struct job job_of(enum job_kind kind, enum job_priority priority) {
@@ -143,7 +143,7 @@ static snug_error ask(const struct scene *scene, struct job *job) {
 static snug_stats stats_now(const struct scene *scene) {
 	struct job job = job_of(JOB_METRICS, JOB_PRIORITY_DEMAND);
 	assert_int_equal(ask(scene, &job), SNUG_OK);
-	return job.stats.pools;
+	return job.stats.heap;
 }
 
 static uint64_t estimate_bytes(const struct scene *scene) {
@@ -152,7 +152,7 @@ static uint64_t estimate_bytes(const struct scene *scene) {
 	return job.estimate.reclaimable_bytes;
 }
 
-/* What the report says is what the pools show. */
+/* What the report says is what the heap show. */
 static void assert_account(const snug_stats *before, const snug_stats *after, const snug_report *report) {
 	assert_int_equal(before->total.slab_bytes - after->total.slab_bytes, report->reclaimed_bytes);
 	assert_int_equal(after->moved_bytes - before->moved_bytes, report->moved_bytes + report->relocated_bytes);
@@ -258,11 +258,11 @@ static void nonsense_is_refused(void **state) {
 
 /* Lets the worker send this to itself; the first job is about to be sent. */
 static void direct(const struct scene *scene, uint32_t at_turn, const struct message *messages, uint32_t count) {
-	struct heap *heap = scene->heap;
-	heap->at_turn = at_turn;
-	heap->script_count = count;
-	for (uint32_t i = 0; i < count; i++) heap->script[i] = messages[i];
-	atomic_store(&heap->inbox, scene->inbox);
+	struct board *board = scene->board;
+	board->at_turn = at_turn;
+	board->script_count = count;
+	for (uint32_t i = 0; i < count; i++) board->script[i] = messages[i];
+	atomic_store(&board->inbox, scene->inbox);
 }
 
 static void a_higher_job_overtakes_and_both_reports_add_up(void **state) {
@@ -401,7 +401,7 @@ static void a_stop_ends_jobs_with_their_true_report(void **state) {
 	assert_int_equal(snug_workers_stop(scene.workers, HANG_NS), SNUG_OK);
 	assert_int_equal(answer_to(&scene, &begun), SNUG_OK);
 	assert_int_equal(answer_to(&scene, &waiting), SNUG_ERROR_STOPPED);
-	snug_stats after = crew_stats(scene.workers, 0).pools;
+	snug_stats after = crew_stats(scene.workers, 0).heap;
 	assert_int_equal(begun.report.outcome, SNUG_OUTCOME_CANCELLED);
 	assert_int_equal(begun.report.steps, 1);
 	assert_account(&before, &after, &begun.report);
@@ -431,7 +431,7 @@ static void an_emergency_is_met_without_evicting_if_it_can(void **state) {
 	assert_true(job.report.returned_bytes >= estimated_bytes - 100);
 	assert_int_equal(job.report.returned_bytes, before.committed_bytes - after.committed_bytes);
 	assert_int_equal(job.evicted_bytes, 0);
-	assert_int_equal(scene.heap->evict_calls, 0);
+	assert_int_equal(scene.board->evict_calls, 0);
 	assert_account(&before, &after, &job.report);
 	scene_unmake(&scene);
 }
@@ -471,7 +471,7 @@ static void an_emergency_beyond_the_heap_says_what_it_could(void **state) {
 	assert_true(job.report.returned_bytes > 0);
 	assert_int_equal(job.report.returned_bytes, before.committed_bytes - after.committed_bytes);
 	assert_int_equal(job.evicted_bytes, 0);
-	assert_int_equal(scene.heap->evict_calls, 0);
+	assert_int_equal(scene.board->evict_calls, 0);
 	scene_unmake(&scene);
 }
 
@@ -487,7 +487,7 @@ static void an_emergency_ends_with_its_budget(void **state) {
 	assert_int_equal(job.report.outcome, SNUG_OUTCOME_BUDGET);
 	assert_false(job.report.complete);
 	assert_true(job.report.work_ns > 1);
-	assert_int_equal(scene.heap->evict_calls, 0);
+	assert_int_equal(scene.board->evict_calls, 0);
 	scene_unmake(&scene);
 }
 
@@ -499,16 +499,16 @@ static void an_emergency_that_may_not_evict(void **state) {
 	assert_int_equal(ask(&scene, &job), SNUG_OK);
 	assert_int_equal(job.report.outcome, SNUG_OUTCOME_DONE);
 	assert_int_equal(job.report.reclaimed_bytes, estimated_bytes);
-	assert_int_equal(scene.heap->evict_calls, 0);
+	assert_int_equal(scene.board->evict_calls, 0);
 	scene_unmake(&scene);
 }
 
 /* ------------------------------------------------------------------ the duty cycle -------------------------------------------- */
 
-static bool always_busy(void *context, uint32_t worker, snug_pools *pools) {
+static bool always_busy(void *context, uint32_t worker, snug_heap *heap) {
 	(void)context;
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	os_thread_yield();
 	return true; /* as if there were I/O without end */
 }

@@ -38,8 +38,8 @@ static void bad_options_are_refused(void **state) {
 	REFUSED(duty_ppm, 1000001, SNUG_ERROR_OPTION);
 	REFUSED(step_bytes, 0, SNUG_ERROR_BUDGET_ZERO);
 	REFUSED(step_ns, 0, SNUG_ERROR_BUDGET_ZERO);
-	REFUSED(pools.limit_bytes, 4096, SNUG_ERROR_LIMIT_TOO_SMALL);
-	REFUSED(pools.page_bytes, 5000, SNUG_ERROR_OPTION);
+	REFUSED(heap.limit_bytes, 4096, SNUG_ERROR_LIMIT_TOO_SMALL);
+	REFUSED(heap.page_bytes, 5000, SNUG_ERROR_OPTION);
 #undef REFUSED
 	static const uint32_t nowhere[] = {0, 100000};
 	bad = good;
@@ -86,7 +86,7 @@ struct witness {
 	_Atomic uint32_t mistakes;
 	uint32_t fails_at; /* start: this worker refuses; CREW: none */
 	pthread_t thread[CREW];
-	snug_pools *pools[CREW];
+	snug_heap *heap[CREW];
 };
 
 static void configure(void *context, uint32_t worker, snug_options *options) {
@@ -96,28 +96,27 @@ static void configure(void *context, uint32_t worker, snug_options *options) {
 	atomic_fetch_add(&witness->configured, 1);
 }
 
-static snug_error start(void *context, uint32_t worker, snug_pools *pools) {
+static snug_error start(void *context, uint32_t worker, snug_heap *heap) {
 	struct witness *witness = context;
 	if (!pthread_equal(witness->thread[worker], pthread_self())) atomic_fetch_add(&witness->mistakes, 1);
-	witness->pools[worker] = pools;
+	witness->heap[worker] = heap;
 	if (worker == witness->fails_at) return SNUG_ERROR_MODE;
 	atomic_fetch_add(&witness->started, 1);
 	return SNUG_OK;
 }
 
-static bool turn(void *context, uint32_t worker, snug_pools *pools) {
+static bool turn(void *context, uint32_t worker, snug_heap *heap) {
 	struct witness *witness = context;
-	bool mine = pthread_equal(witness->thread[worker], pthread_self()) && witness->pools[worker] == pools;
+	bool mine = pthread_equal(witness->thread[worker], pthread_self()) && witness->heap[worker] == heap;
 	if (!mine) atomic_fetch_add(&witness->mistakes, 1);
 	atomic_fetch_add(&witness->turned, 1);
 	return false;
 }
 
-static void stop(void *context, uint32_t worker, snug_pools *pools) {
+static void stop(void *context, uint32_t worker, snug_heap *heap) {
 	struct witness *witness = context;
 	snug_check_result result;
-	if (witness->pools[worker] != pools || snug_check(pools, &result) != SNUG_OK)
-		atomic_fetch_add(&witness->mistakes, 1);
+	if (witness->heap[worker] != heap || snug_check(heap, &result) != SNUG_OK) atomic_fetch_add(&witness->mistakes, 1);
 	atomic_fetch_add(&witness->stopped, 1);
 }
 
@@ -134,7 +133,7 @@ static void hooks_run_on_the_worker_s_own_thread(void **state) {
 	assert_int_equal(witness.configured, CREW);
 	assert_int_equal(witness.started, CREW);
 	for (uint32_t i = 0; i < CREW; i++) {
-		assert_int_equal(crew_stats(workers, i).pools.limit_bytes, (uint64_t)(i + 1) << 20);
+		assert_int_equal(crew_stats(workers, i).heap.limit_bytes, (uint64_t)(i + 1) << 20);
 		for (uint32_t other = 0; other < i; other++)
 			assert_false(pthread_equal(witness.thread[i], witness.thread[other]));
 	}
@@ -175,10 +174,10 @@ static uint32_t threads_called(const char *prefix) {
 	return count;
 }
 
-static bool look_at_processor(void *context, uint32_t worker, snug_pools *pools) {
+static bool look_at_processor(void *context, uint32_t worker, snug_heap *heap) {
 	_Atomic uint32_t *elsewhere = context;
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	if (sched_getcpu() != 0) atomic_fetch_add(elsewhere, 1);
 	return false;
 }
@@ -223,10 +222,10 @@ struct brake {
 	_Atomic bool holding; /* the hook's */
 };
 
-static bool turn_braked(void *context, uint32_t worker, snug_pools *pools) {
+static bool turn_braked(void *context, uint32_t worker, snug_heap *heap) {
 	struct brake *brake = context;
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	while (atomic_load(&brake->hold)) {
 		atomic_store(&brake->holding, true);
 		os_thread_sleep(MS);
@@ -302,11 +301,11 @@ struct self_stop {
 	_Atomic uint32_t destroyed;
 };
 
-static bool stop_from_inside(void *context, uint32_t worker, snug_pools *pools) {
+static bool stop_from_inside(void *context, uint32_t worker, snug_heap *heap) {
 	struct self_stop *self = context;
 	snug_workers *workers = atomic_load(&self->workers);
 	(void)worker;
-	(void)pools;
+	(void)heap;
 	if (workers == NULL) return true; /* don't sleep */
 	atomic_store(&self->destroyed, snug_workers_destroy(workers));
 	atomic_store(&self->stopped, snug_workers_stop(workers, SNUG_FOREVER));
@@ -339,11 +338,11 @@ struct reader {
 };
 
 static bool belongs_together(const snug_worker_stats *stats, const snug_worker_stats *before) {
-	const snug_stats *pools = &stats->pools;
+	const snug_stats *heap = &stats->heap;
 	uint64_t slab_bytes = 0;
-	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) slab_bytes += pools->pool[pool].slab_bytes;
-	return slab_bytes == pools->total.slab_bytes && pools->committed_bytes == slab_bytes + pools->free_page_bytes &&
-		   pools->allocations - pools->frees == pools->objects && stats->messages >= before->messages &&
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) slab_bytes += heap->pool[pool].slab_bytes;
+	return slab_bytes == heap->total.slab_bytes && heap->committed_bytes == slab_bytes + heap->free_page_bytes &&
+		   heap->allocations - heap->frees == heap->objects && stats->messages >= before->messages &&
 		   stats->published_ns >= before->published_ns && stats->turns >= before->turns &&
 		   stats->sleeps >= before->sleeps && stats->wakes <= stats->sleeps;
 }
@@ -391,7 +390,7 @@ static void published_figures_are_of_one_instant(void **state) {
 		assert_int_equal(readers[i].mistakes, 0);
 	}
 	CREW_WAIT_UNTIL(crew_stats(workers, 0).messages == 2 * rounds - KEPT);
-	assert_int_equal(crew_stats(workers, 0).pools.objects, KEPT);
+	assert_int_equal(crew_stats(workers, 0).heap.objects, KEPT);
 	assert_int_equal(snug_workers_destroy(workers), SNUG_ERROR_IN_USE);
 	assert_int_equal(snug_client_destroy(client), SNUG_OK);
 	crew_unmake(workers);

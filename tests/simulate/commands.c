@@ -2,7 +2,7 @@
 #include "simulate/simulated_client.h"
 #include "simulate/world.h"
 
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

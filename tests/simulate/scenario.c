@@ -197,7 +197,7 @@ static bool is_within_limits(void *context) {
 	for (uint32_t i = 0; i < scenario->run.workers && !scenario->keeps; i++) {
 		snug_shard_stats stats;
 		look_at_shard(scenario, i, &stats);
-		if (stats.pools.limit_bytes > stats.pools.limit_goal_bytes) return false;
+		if (stats.heap.limit_bytes > stats.heap.limit_goal_bytes) return false;
 	}
 	return true;
 }

@@ -121,7 +121,7 @@ static snug_error do_free(struct operations *operations) {
 /* A size that can be contiguous, mostly. */
 static size_t choose_contiguous_size(struct operations *operations) {
 	size_t size = choose_size(operations);
-	size_t most = snug_contiguous_max(operations->twin->pools);
+	size_t most = snug_contiguous_max(operations->twin->heap);
 	return size <= most || choose_below(operations->choices, 20) == 0 ? size : 1 + size % most;
 }
 
@@ -130,7 +130,7 @@ static snug_error alloc_in_one_piece(struct operations *operations, uint32_t ali
 		return free_one(operations);
 	}
 	size_t size = choose_contiguous_size(operations);
-	size_t most = snug_contiguous_max(operations->twin->pools);
+	size_t most = snug_contiguous_max(operations->twin->heap);
 	snug_alloc_options options = {alignment, alignment <= 1};
 	if (size + (alignment > 1 ? 16 : 0) <= most) {
 		return alloc_one(operations, size, &options);
@@ -184,7 +184,7 @@ static snug_error do_free_batch(struct operations *operations) {
 static snug_error resize_to(struct operations *operations, size_t index, size_t size) {
 	struct twin *twin = operations->twin;
 	const twin_object *object = &twin->objects[index];
-	size_t most = snug_contiguous_max(twin->pools);
+	size_t most = snug_contiguous_max(twin->heap);
 	if (object->contiguous && (size > most || (object->alignment > 1 && size + 16 > most))) {
 		size = 1 + size % (most - 16);
 	}
@@ -312,7 +312,7 @@ static snug_defragment_options choose_options(struct operations *operations) {
 static snug_error do_begin(struct operations *operations) {
 	snug_defragment_options options = choose_options(operations);
 	if (operations->twin->defragmentation.running) {
-		REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_defragment_begin(operations->twin->pools, &options));
+		REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_defragment_begin(operations->twin->heap, &options));
 		return SNUG_ERROR_BUSY;
 	}
 	twin_begin(operations->twin, &options);
@@ -350,7 +350,7 @@ static snug_error do_estimate(struct operations *operations) {
 static snug_error defragment_whole(struct operations *operations, const snug_defragment_options *options) {
 	if (operations->twin->defragmentation.running) {
 		snug_report report;
-		REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_defragment(operations->twin->pools, options, &report));
+		REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_defragment(operations->twin->heap, options, &report));
 		return SNUG_ERROR_BUSY;
 	}
 	twin_defragment(operations->twin, options);
@@ -389,9 +389,9 @@ static bool refuse_later(void *context, const char *text, size_t length) {
 
 static snug_error do_dump_refused(struct operations *operations) {
 	uint64_t pieces = 0;
-	REQUIRE_ERROR(SNUG_ERROR_WRITE, snug_dump(operations->twin->pools, refuse_later, &pieces));
+	REQUIRE_ERROR(SNUG_ERROR_WRITE, snug_dump(operations->twin->heap, refuse_later, &pieces));
 	pieces = choose_below(operations->choices, 2) == 0 ? choose_below(operations->choices, 8) : UINT64_MAX;
-	snug_error error = snug_dump(operations->twin->pools, refuse_later, &pieces);
+	snug_error error = snug_dump(operations->twin->heap, refuse_later, &pieces);
 	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_WRITE, "a dump that is refused: %s", snug_error_text(error));
 	return error;
 }
@@ -417,7 +417,7 @@ static snug_error do_phase(struct operations *operations) {
 
 void operations_init(struct operations *operations, struct twin *twin, struct choices *choices) {
 	snug_stats stats;
-	REQUIRE_OK(snug_stats_get(twin->pools, &stats));
+	REQUIRE_OK(snug_stats_get(twin->heap, &stats));
 	*operations = (struct operations){.twin = twin,
 									  .choices = choices,
 									  .page_bytes = stats.page_bytes,

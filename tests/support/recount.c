@@ -124,10 +124,10 @@ static void count_page(const char **cursor, recount *out, uint64_t *next_page) {
 	take(cursor, "}");
 }
 
-void recount_pools(snug_pools *pools, recount *out) {
+void recount_heap(snug_heap *heap, recount *out) {
 	static text_buffer buffer; /* kept between calls: model tests recount very often */
 	buffer.length = 0;
-	REQUIRE_OK(snug_dump(pools, append_text, &buffer));
+	REQUIRE_OK(snug_dump(heap, append_text, &buffer));
 	REQUIRE(buffer.length > 0, "the map is empty");
 	*out = (recount){0};
 	const char *cursor = buffer.text;

@@ -29,6 +29,6 @@ typedef struct recount {
 } recount;
 
 /* Dumps and counts; requires the text to be the documented JSON, its pages in ascending order, each listed once. */
-void recount_pools(snug_pools *pools, recount *out);
+void recount_heap(snug_heap *heap, recount *out);
 
 #endif

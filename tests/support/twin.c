@@ -1,4 +1,4 @@
-/* twin.c: the operations of the twin; see twin.h. Each calls the pools first and follows with the table only when they agreed,
+/* twin.c: the operations of the twin; see twin.h. Each calls the heap first and follows with the table only when they agreed,
  * so that a refused call leaves both as they were. */
 #include "twin.h"
 
@@ -32,11 +32,11 @@ static void stamp_size(const struct twin *twin, twin_object *object) {
 static void try_to_reenter(struct twin *twin, snug_ref ref, size_t size) {
 	snug_ref out = 12345;
 	snug_stats stats;
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc(twin->pools, 10, &out));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free(twin->pools, ref, size));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_pin(twin->pools, ref, size));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_begin(twin->pools, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_stats_get(twin->pools, &stats));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc(twin->heap, 10, &out));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free(twin->heap, ref, size));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_pin(twin->heap, ref, size));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_defragment_begin(twin->heap, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_stats_get(twin->heap, &stats));
 	REQUIRE(out == 12345, "a refused call wrote its out-parameter");
 	twin->reenter = false;
 	twin->counters.reentries_tried++;
@@ -58,9 +58,9 @@ static void object_moved(void *context, snug_ref from, snug_ref to, size_t size)
 		REQUIRE(exact ? size == object->size : size >= object->size, "moved says %zu bytes, the object has %zu", size,
 				object->size);
 		if (!object->unwritten) {
-			REQUIRE(memcmp(snug_ref_at(twin->pools, to), object->bytes, object->size) == 0,
+			REQUIRE(memcmp(snug_ref_at(twin->heap, to), object->bytes, object->size) == 0,
 					"the bytes were not there when `moved` was called");
-			REQUIRE(memcmp(snug_ref_at(twin->pools, from), object->bytes, object->size) == 0,
+			REQUIRE(memcmp(snug_ref_at(twin->heap, from), object->bytes, object->size) == 0,
 					"the old place was overwritten before `moved` returned");
 		}
 	}
@@ -90,7 +90,7 @@ snug_error twin_create(struct twin *twin, twin_naming naming, const snug_options
 		twin->options.owner.size_of = naming == TWIN_REFERENCES_SIZED ? read_size : NULL;
 		twin->options.owner.context = twin;
 	}
-	snug_error error = snug_pools_create(&twin->options, &twin->pools);
+	snug_error error = snug_heap_create(&twin->options, &twin->heap);
 	if (error == SNUG_OK) {
 		name_index_init(&twin->names);
 	}
@@ -103,7 +103,7 @@ void twin_destroy(struct twin *twin) {
 	}
 	twin_free_all(twin);
 	twin_check(twin);
-	snug_pools_destroy(twin->pools);
+	snug_heap_destroy(twin->heap);
 	REQUIRE(twin->fake == NULL || twin->fake->reserved_bytes == 0, "destroy left %zu bytes reserved",
 			twin->fake->reserved_bytes);
 	name_index_deinit(&twin->names);
@@ -154,8 +154,8 @@ static void remove_row(struct twin *twin, size_t index) {
 static void write_bytes(struct twin *twin, twin_object *object, size_t offset, size_t length) {
 	snug_error error =
 		twin->naming == TWIN_HANDLES
-			? snug_write(twin->pools, object->name, offset, object->bytes + offset, length)
-			: snug_ref_write(twin->pools, object->name, object->size, offset, object->bytes + offset, length);
+			? snug_write(twin->heap, object->name, offset, object->bytes + offset, length)
+			: snug_ref_write(twin->heap, object->name, object->size, offset, object->bytes + offset, length);
 	REQUIRE(error == SNUG_OK, "writing %zu bytes at %zu of %zu: %s", length, offset, object->size,
 			snug_error_text(error));
 }
@@ -190,10 +190,10 @@ snug_error twin_alloc(struct twin *twin, size_t size, const snug_alloc_options *
 	snug_error error;
 	if (twin->naming == TWIN_HANDLES) {
 		error =
-			options == NULL ? snug_alloc(twin->pools, size, &name) : snug_alloc_with(twin->pools, size, options, &name);
+			options == NULL ? snug_alloc(twin->heap, size, &name) : snug_alloc_with(twin->heap, size, options, &name);
 	} else {
-		error = options == NULL ? snug_ref_alloc(twin->pools, size, &name)
-								: snug_ref_alloc_with(twin->pools, size, options, &name);
+		error = options == NULL ? snug_ref_alloc(twin->heap, size, &name)
+								: snug_ref_alloc_with(twin->heap, size, options, &name);
 	}
 	twin->in_call = false;
 	if (error != SNUG_OK) {
@@ -206,7 +206,7 @@ snug_error twin_alloc(struct twin *twin, size_t size, const snug_alloc_options *
 	twin_address(twin, index); /* requires alignment and contiguity */
 	twin->counters.fragmented_allocations +=
 		twin->naming != TWIN_HANDLES ? !snug_ref_is_contiguous(name)
-									 : snug_ptr(twin->pools, name, &(void *){NULL}) == SNUG_ERROR_NOT_CONTIGUOUS;
+									 : snug_ptr(twin->heap, name, &(void *){NULL}) == SNUG_ERROR_NOT_CONTIGUOUS;
 	return SNUG_OK;
 }
 
@@ -226,7 +226,7 @@ snug_error twin_alloc_batch(struct twin *twin, const size_t *sizes, size_t count
 		usable[i] = usable_size(twin, sizes[i]);
 	}
 	twin->in_call = true;
-	snug_error error = snug_ref_alloc_batch(twin->pools, usable, count, refs);
+	snug_error error = snug_ref_alloc_batch(twin->heap, usable, count, refs);
 	twin->in_call = false;
 	for (size_t i = 0; i < count; i++) {
 		if (error == SNUG_OK) {
@@ -247,8 +247,8 @@ snug_error twin_alloc_batch(struct twin *twin, const size_t *sizes, size_t count
 
 snug_error twin_free(struct twin *twin, size_t index) {
 	twin_object *object = &twin->objects[index];
-	snug_error error = twin->naming == TWIN_HANDLES ? snug_free(twin->pools, object->name)
-													: snug_ref_free(twin->pools, object->name, object->size);
+	snug_error error = twin->naming == TWIN_HANDLES ? snug_free(twin->heap, object->name)
+													: snug_ref_free(twin->heap, object->name, object->size);
 	REQUIRE(error == (object->pins > 0 ? SNUG_ERROR_PINNED : SNUG_OK), "freeing an object with %u pins: %s",
 			object->pins, snug_error_text(error));
 	if (error == SNUG_OK) {
@@ -275,7 +275,7 @@ snug_error twin_free_batch(struct twin *twin, size_t first, size_t count) {
 		sizes[i] = twin->objects[first + i].size;
 		pinned |= twin->objects[first + i].pins > 0;
 	}
-	REQUIRE_ERROR(pinned ? SNUG_ERROR_PINNED : SNUG_OK, snug_ref_free_batch(twin->pools, refs, sizes, count));
+	REQUIRE_ERROR(pinned ? SNUG_ERROR_PINNED : SNUG_OK, snug_ref_free_batch(twin->heap, refs, sizes, count));
 	for (size_t i = count; !pinned && i-- > 0;) {
 		remove_row(twin, first + i);
 	}
@@ -295,14 +295,14 @@ void twin_free_all(struct twin *twin) {
 
 /* ------------------------------------------------------------------ resize ------------------------------------------------ */
 
-static snug_error resize_in_pools(struct twin *twin, size_t index, size_t size) {
+static snug_error resize_in_heap(struct twin *twin, size_t index, size_t size) {
 	twin_object *object = &twin->objects[index];
 	if (twin->naming == TWIN_HANDLES) {
-		return snug_resize(twin->pools, object->name, size);
+		return snug_resize(twin->heap, object->name, size);
 	}
 	snug_ref given = object->name;
 	snug_ref ref = given;
-	snug_error error = snug_ref_resize(twin->pools, &ref, object->size, size);
+	snug_error error = snug_ref_resize(twin->heap, &ref, object->size, size);
 	if (error != SNUG_OK) {
 		REQUIRE(ref == given, "a refused resize wrote its out-parameter");
 		return error;
@@ -322,7 +322,7 @@ snug_error twin_resize(struct twin *twin, size_t index, size_t size) {
 	size_t old_size = object->size;
 	unsigned char *before = twin_address(twin, index);
 	twin->in_call = true;
-	snug_error error = resize_in_pools(twin, index, size);
+	snug_error error = resize_in_heap(twin, index, size);
 	twin->in_call = false;
 	if (object->pins > 0) {
 		REQUIRE(error == SNUG_ERROR_PINNED, "resizing a pinned object: %s", snug_error_text(error));
@@ -369,8 +369,8 @@ void twin_write(struct twin *twin, size_t index, size_t offset, size_t length) {
 
 snug_error twin_pin(struct twin *twin, size_t index) {
 	twin_object *object = &twin->objects[index];
-	snug_error error = twin->naming == TWIN_HANDLES ? snug_pin(twin->pools, object->name)
-													: snug_ref_pin(twin->pools, object->name, object->size);
+	snug_error error = twin->naming == TWIN_HANDLES ? snug_pin(twin->heap, object->name)
+													: snug_ref_pin(twin->heap, object->name, object->size);
 	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY ||
 				(error == SNUG_ERROR_TOO_MANY_PINS && object->pins > 100),
 			"pinning an object with %u pins: %s", object->pins, snug_error_text(error));
@@ -390,8 +390,8 @@ snug_error twin_unpin(struct twin *twin, size_t index) {
 	if (object->pins > 0) {
 		REQUIRE(twin_places(twin, index) == object->pinned_places, "a pinned object's addresses changed");
 	}
-	snug_error error = twin->naming == TWIN_HANDLES ? snug_unpin(twin->pools, object->name)
-													: snug_ref_unpin(twin->pools, object->name, object->size);
+	snug_error error = twin->naming == TWIN_HANDLES ? snug_unpin(twin->heap, object->name)
+													: snug_ref_unpin(twin->heap, object->name, object->size);
 	REQUIRE(error == (object->pins > 0 ? SNUG_OK : SNUG_ERROR_NOT_PINNED), "unpinning an object with %u pins: %s",
 			object->pins, snug_error_text(error));
 	if (error == SNUG_OK && --object->pins == 0) {
@@ -408,16 +408,16 @@ static void refuse_handle(struct twin *twin, snug_handle handle) {
 	size_t number = 77;
 	void *address = &byte;
 	snug_extent extent = {0};
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_free(twin->pools, handle));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_resize(twin->pools, handle, 10));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_size(twin->pools, handle, &number));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_ptr(twin->pools, handle, &address));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_read(twin->pools, handle, 0, &byte, 1));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_write(twin->pools, handle, 0, &byte, 1));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_view(twin->pools, handle, 0, 1, &extent, &number));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_extent_count(twin->pools, handle, &number));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_pin(twin->pools, handle));
-	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_unpin(twin->pools, handle));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_free(twin->heap, handle));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_resize(twin->heap, handle, 10));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_size(twin->heap, handle, &number));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_ptr(twin->heap, handle, &address));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_read(twin->heap, handle, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_write(twin->heap, handle, 0, &byte, 1));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_view(twin->heap, handle, 0, 1, &extent, &number));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_extent_count(twin->heap, handle, &number));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_pin(twin->heap, handle));
+	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_unpin(twin->heap, handle));
 	REQUIRE(byte == 'x' && number == 77 && address == (void *)&byte && extent.data == NULL,
 			"a refused call wrote its out-parameter");
 }

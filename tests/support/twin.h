@@ -1,8 +1,8 @@
-/* twin.h: pools and their naive twin, kept in step and compared.
+/* twin.h: a heap and its naive twin, kept in step and compared.
  *
- * The twin is a table of malloc'ed copies, one row for each live object. Every operation of this header does the same to the pools
+ * The twin is a table of malloc'ed copies, one row for each live object. Every operation of this header does the same to the heap
  * and to the table, requires the answer that the public headers promise, and compares. It serves the model test, the fault
- * sweep, the fuzz targets and the laws, in the three ways in which pools can name their objects:
+ * sweep, the fuzz targets and the laws, in the three ways in which a heap can name its objects:
  *
  *     TWIN_HANDLES           the handle never changes
  *     TWIN_REFERENCES        the twin is the owner: `moved` finds the row by the old reference and compares the bytes at once
@@ -68,10 +68,10 @@ typedef struct twin_defragmentation {
 } twin_defragmentation;
 
 struct twin {
-	snug_pools *pools;
+	snug_heap *heap;
 	twin_naming naming;
 	snug_options options;
-	struct fake_os *fake; /* NULL: the pools are on Linux */
+	struct fake_os *fake; /* NULL: the heap is on Linux */
 	uint64_t pattern;     /* what the next fill writes */
 	twin_object *objects;
 	size_t count;
@@ -84,7 +84,7 @@ struct twin {
 	uint32_t stale_count;
 	bool
 		law_seven; /* require that a refused allocation could not have been gathered (off while the OS refuses memory) */
-	bool reenter;  /* the next callback tries to call into the pools */
+	bool reenter;  /* the next callback tries to call into the heap */
 	bool in_call;  /* objects may move now: a callback at any other time is an error */
 	snug_extent *extents; /* scratch */
 	size_t extent_room;
@@ -92,10 +92,10 @@ struct twin {
 	twin_counters counters;
 };
 
-/* Fills in `options`' owner, and its os when a fake is given. The answer is snug_pools_create's; on an error there is nothing
+/* Fills in `options`' owner, and its os when a fake is given. The answer is snug_heap_create's; on an error there is nothing
  * to destroy. */
 snug_error twin_create(struct twin *twin, twin_naming naming, const snug_options *options, struct fake_os *fake);
-/* Unpins and frees all objects, requires the pools to be empty, destroys both. */
+/* Unpins and frees all objects, requires the heap to be empty, destroys both. */
 void twin_destroy(struct twin *twin);
 
 /* Allocates and fills. `options` may be NULL. The new row is the last one. */
@@ -132,7 +132,7 @@ void twin_check(struct twin *twin);
 void twin_compare_stats(struct twin *twin, const snug_stats *stats);
 /* The statistics against the map. */
 void twin_compare_recount(struct twin *twin);
-/* Requires that the pools cannot gather room for `size` bytes, after they refused it. */
+/* Requires that the heap cannot gather room for `size` bytes, after it was refused. */
 void twin_require_full(struct twin *twin, size_t size);
 /* The addresses and lengths of an object's extents, hashed. */
 uint64_t twin_places(struct twin *twin, size_t index);

@@ -1,4 +1,4 @@
-/* twin_compare.c: what must be equal between the pools and their twin at any moment; see twin.h. */
+/* twin_compare.c: what must be equal between the heap and its twin at any moment; see twin.h. */
 #include "require.h"
 #include "twin.h"
 
@@ -10,8 +10,8 @@
 /* The extents of a range, in twin->extents. */
 static size_t view_extents(struct twin *twin, const twin_object *object, size_t offset, size_t length) {
 	size_t count = 0;
-	REQUIRE_OK(twin->naming == TWIN_HANDLES ? snug_extent_count(twin->pools, object->name, &count)
-											: snug_ref_extent_count(twin->pools, object->name, object->size, &count));
+	REQUIRE_OK(twin->naming == TWIN_HANDLES ? snug_extent_count(twin->heap, object->name, &count)
+											: snug_ref_extent_count(twin->heap, object->name, object->size, &count));
 	REQUIRE(count > 0 && count <= object->size, "an object of %zu bytes has %zu extents", object->size, count);
 	REQUIRE(!object->contiguous || count == 1, "an object that was to be contiguous has %zu extents", count);
 	if (count > twin->extent_room) {
@@ -21,8 +21,8 @@ static size_t view_extents(struct twin *twin, const twin_object *object, size_t 
 	}
 	size_t used = twin->extent_room;
 	REQUIRE_OK(twin->naming == TWIN_HANDLES
-				   ? snug_view(twin->pools, object->name, offset, length, twin->extents, &used)
-				   : snug_ref_view(twin->pools, object->name, object->size, offset, length, twin->extents, &used));
+				   ? snug_view(twin->heap, object->name, offset, length, twin->extents, &used)
+				   : snug_ref_view(twin->heap, object->name, object->size, offset, length, twin->extents, &used));
 	REQUIRE(used <= count, "a view of part of an object has %zu extents, the whole %zu", used, count);
 	REQUIRE(length < object->size || used == count, "a view of the whole object has %zu extents, not %zu", used, count);
 	return used;
@@ -32,7 +32,7 @@ unsigned char *twin_address(struct twin *twin, size_t index) {
 	const twin_object *object = &twin->objects[index];
 	void *address = NULL;
 	if (twin->naming == TWIN_HANDLES) {
-		snug_error error = snug_ptr(twin->pools, object->name, &address);
+		snug_error error = snug_ptr(twin->heap, object->name, &address);
 		if (error != SNUG_OK) {
 			REQUIRE(error == SNUG_ERROR_NOT_CONTIGUOUS && !object->contiguous && address == NULL,
 					"the address of an object of %zu bytes: %s", object->size, snug_error_text(error));
@@ -40,7 +40,7 @@ unsigned char *twin_address(struct twin *twin, size_t index) {
 			address = twin->extents[0].data;
 		}
 	} else {
-		address = snug_ref_at(twin->pools, object->name);
+		address = snug_ref_at(twin->heap, object->name);
 		REQUIRE(!object->contiguous || snug_ref_is_contiguous(object->name), "a contiguous object became a chain");
 	}
 	REQUIRE((uintptr_t)address % object->alignment == 0, "an object aligned to %u lies at %p", object->alignment,
@@ -81,8 +81,8 @@ void twin_read(struct twin *twin, size_t index, size_t offset, size_t length) {
 	REQUIRE(buffer != NULL, "the test ran out of memory");
 	buffer[length] = 0x5a;
 	REQUIRE_OK(twin->naming == TWIN_HANDLES
-				   ? snug_read(twin->pools, object->name, offset, buffer, length)
-				   : snug_ref_read(twin->pools, object->name, object->size, offset, buffer, length));
+				   ? snug_read(twin->heap, object->name, offset, buffer, length)
+				   : snug_ref_read(twin->heap, object->name, object->size, offset, buffer, length));
 	REQUIRE(memcmp(buffer, object->bytes + offset, length) == 0, "reading %zu bytes at %zu of %zu gave others", length,
 			offset, object->size);
 	REQUIRE(buffer[length] == 0x5a, "reading wrote beyond the buffer");
@@ -101,22 +101,22 @@ void twin_refuse_ranges(struct twin *twin, size_t index) {
 		size_t offset = beyond[i][0] == SIZE_MAX ? SIZE_MAX : object->size + beyond[i][0];
 		size_t length = beyond[i][1];
 		if (twin->naming == TWIN_HANDLES) {
-			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_read(twin->pools, object->name, offset, &byte, length));
-			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_write(twin->pools, object->name, offset, &byte, length));
-			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_view(twin->pools, object->name, offset, length, &extent, &count));
+			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_read(twin->heap, object->name, offset, &byte, length));
+			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_write(twin->heap, object->name, offset, &byte, length));
+			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_view(twin->heap, object->name, offset, length, &extent, &count));
 		} else {
 			size_t size = object->size;
-			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_ref_read(twin->pools, object->name, size, offset, &byte, length));
-			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_ref_write(twin->pools, object->name, size, offset, &byte, length));
+			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_ref_read(twin->heap, object->name, size, offset, &byte, length));
+			REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_ref_write(twin->heap, object->name, size, offset, &byte, length));
 			REQUIRE_ERROR(SNUG_ERROR_RANGE,
-						  snug_ref_view(twin->pools, object->name, size, offset, length, &extent, &count));
+						  snug_ref_view(twin->heap, object->name, size, offset, length, &extent, &count));
 		}
 	}
 	if (view_extents(twin, object, 0, object->size) > 1) {
 		REQUIRE_ERROR(SNUG_ERROR_TOO_MANY_EXTENTS,
 					  twin->naming == TWIN_HANDLES
-						  ? snug_view(twin->pools, object->name, 0, object->size, &extent, &count)
-						  : snug_ref_view(twin->pools, object->name, object->size, 0, object->size, &extent, &count));
+						  ? snug_view(twin->heap, object->name, 0, object->size, &extent, &count)
+						  : snug_ref_view(twin->heap, object->name, object->size, 0, object->size, &extent, &count));
 	}
 	REQUIRE(byte == 'x' && count == 1 && extent.data == NULL, "a refused call wrote its out-parameter");
 }
@@ -125,7 +125,7 @@ void twin_compare_object(struct twin *twin, size_t index) {
 	const twin_object *object = &twin->objects[index];
 	if (twin->naming == TWIN_HANDLES) {
 		size_t size = 0;
-		REQUIRE_OK(snug_size(twin->pools, object->name, &size));
+		REQUIRE_OK(snug_size(twin->heap, object->name, &size));
 		REQUIRE(size == object->size, "the size is %zu, not %zu", size, object->size);
 	}
 	twin_address(twin, index);
@@ -214,10 +214,10 @@ void twin_compare_stats(struct twin *twin, const snug_stats *stats) {
 
 void twin_check(struct twin *twin) {
 	snug_check_result result = {0};
-	snug_error error = snug_check(twin->pools, &result);
+	snug_error error = snug_check(twin->heap, &result);
 	REQUIRE(error == SNUG_OK, "snug_check: %s: law %s: %s", snug_error_text(error), result.law, result.message);
 	snug_stats stats;
-	REQUIRE_OK(snug_stats_get(twin->pools, &stats));
+	REQUIRE_OK(snug_stats_get(twin->heap, &stats));
 	twin_compare_stats(twin, &stats);
 	if (twin->fake != NULL) {
 		REQUIRE(twin->fake->mistakes == 0, "mistake in using the OS: %s", twin->fake->first_mistake);
@@ -231,8 +231,8 @@ void twin_check(struct twin *twin) {
 void twin_compare_recount(struct twin *twin) {
 	recount map;
 	snug_stats stats;
-	recount_pools(twin->pools, &map);
-	REQUIRE_OK(snug_stats_get(twin->pools, &stats));
+	recount_heap(twin->heap, &map);
+	REQUIRE_OK(snug_stats_get(twin->heap, &stats));
 	REQUIRE_EQUAL(map.page_bytes, stats.page_bytes);
 	REQUIRE_EQUAL(map.limit_bytes, stats.limit_bytes);
 	REQUIRE_EQUAL(map.slab_pages, stats.total.slabs);
@@ -250,11 +250,11 @@ void twin_compare_recount(struct twin *twin) {
 
 void twin_require_full(struct twin *twin, size_t size) {
 	snug_stats stats;
-	REQUIRE_OK(snug_stats_get(twin->pools, &stats));
+	REQUIRE_OK(snug_stats_get(twin->heap, &stats));
 	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 	options.merge_classes = true;
 	snug_estimate_report estimate = {0};
-	REQUIRE_OK(snug_estimate(twin->pools, &options, &estimate));
+	REQUIRE_OK(snug_estimate(twin->heap, &options, &estimate));
 	uint64_t page = stats.page_bytes;
 	uint64_t gatherable = stats.available_bytes / page;
 	if (!twin->options.no_compaction_in_alloc) {

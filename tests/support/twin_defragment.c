@@ -1,4 +1,4 @@
-/* twin_defragment.c: defragmentations of the twin's pools, each held against a second account: the map before and after every
+/* twin_defragment.c: defragmentations of the twin's heap, each held against a second account: the map before and after every
  * call that may gain pages. See twin.h. */
 #include "require.h"
 #include "twin.h"
@@ -12,8 +12,8 @@ typedef struct account {
 } account;
 
 static void take_account(struct twin *twin, account *out) {
-	recount_pools(twin->pools, &out->map);
-	REQUIRE_OK(snug_stats_get(twin->pools, &out->stats));
+	recount_heap(twin->heap, &out->map);
+	REQUIRE_OK(snug_stats_get(twin->heap, &out->stats));
 }
 
 /* Adds what happened since `before` to the running defragmentation's second account. */
@@ -30,7 +30,7 @@ void twin_estimate(struct twin *twin, const snug_defragment_options *options, sn
 	account after;
 	take_account(twin, &before);
 	memset(out, 0, sizeof *out);
-	REQUIRE_OK(snug_estimate(twin->pools, options, out));
+	REQUIRE_OK(snug_estimate(twin->heap, options, out));
 	take_account(twin, &after);
 	REQUIRE(memcmp(&before.map, &after.map, sizeof before.map) == 0, "an estimate changed the map");
 	REQUIRE(before.stats.moves == after.stats.moves, "an estimate moved objects");
@@ -127,7 +127,7 @@ void twin_defragment(struct twin *twin, const snug_defragment_options *options) 
 	take_account(twin, &before);
 	bool exact = options == NULL || !options->merge_classes;
 	twin->in_call = true;
-	REQUIRE_OK(snug_defragment(twin->pools, options, &report));
+	REQUIRE_OK(snug_defragment(twin->heap, options, &report));
 	twin->in_call = false;
 	options = options != NULL ? options : &defaults;
 
@@ -151,9 +151,9 @@ void twin_begin(struct twin *twin, const snug_defragment_options *options) {
 	take_account(twin, &before);
 	twin->defragmentation = (twin_defragmentation){.running = true, .options = options != NULL ? *options : defaults};
 	twin->in_call = true;
-	REQUIRE_OK(snug_defragment_begin(twin->pools, options));
+	REQUIRE_OK(snug_defragment_begin(twin->heap, options));
 	twin->in_call = false;
-	REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_defragment_begin(twin->pools, options));
+	REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_defragment_begin(twin->heap, options));
 	add_to_account(twin, &before);
 }
 
@@ -162,7 +162,7 @@ void twin_step(struct twin *twin) {
 	take_account(twin, &before);
 	uint64_t moved_bytes = twin->defragmentation.moved_bytes;
 	twin->in_call = true;
-	REQUIRE_OK(snug_defragment_step(twin->pools, &twin->defragmentation.done));
+	REQUIRE_OK(snug_defragment_step(twin->heap, &twin->defragmentation.done));
 	twin->in_call = false;
 	add_to_account(twin, &before);
 	uint64_t copied = twin->defragmentation.moved_bytes - moved_bytes;
@@ -177,7 +177,7 @@ void twin_end(struct twin *twin) {
 	memset(&report, 0, sizeof report);
 	take_account(twin, &before);
 	twin->in_call = true; /* a slab that is half relocated is brought to its new place */
-	REQUIRE_OK(snug_defragment_end(twin->pools, &report));
+	REQUIRE_OK(snug_defragment_end(twin->heap, &report));
 	twin->in_call = false;
 	add_to_account(twin, &before);
 	REQUIRE(twin->defragmentation.done == (report.outcome != SNUG_OUTCOME_CANCELLED), "done is %d, the outcome: %s",
@@ -186,6 +186,6 @@ void twin_end(struct twin *twin) {
 	require_report_laws(twin, &twin->defragmentation.options, &report);
 	twin->defragmentation = (twin_defragmentation){0};
 	bool done = false;
-	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_defragment_step(twin->pools, &done));
-	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(twin->pools, &report));
+	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_defragment_step(twin->heap, &done));
+	REQUIRE_ERROR(SNUG_ERROR_NOT_RUNNING, snug_defragment_end(twin->heap, &report));
 }

@@ -63,9 +63,9 @@ static void begin_worker(uint32_t index, uint32_t page_bytes) {
 	worker->wall_s = WORLD_BEGIN_S;
 	worker->limit_bytes = world.server.settings.memory_bytes / WORLD_WORKERS;
 	snug_histogram_init(&worker->turn_ns);
-	options.pools.limit_bytes = (size_t)worker->limit_bytes;
-	options.pools.page_bytes = page_bytes;
-	options.pools.os = &os;
+	options.heap.limit_bytes = (size_t)worker->limit_bytes;
+	options.heap.page_bytes = page_bytes;
+	options.heap.os = &os;
 	options.item_max_bytes = world.server.settings.item_max_bytes;
 	options.now_s = world_s;
 	options.now_context = worker;

@@ -25,7 +25,7 @@ links_lead_to_files() {
 example_compiles() {
 	local body
 	body=$(awk '/^```c$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' "$root/README.md")
-	[[ $body == *snug_pools_create* ]] || return 1
+	[[ $body == *snug_heap_create* ]] || return 1
 	printf '#include <stdio.h>\n%s\nint main(void) {\n%s\nreturn 0;\n}\n' "$(grep '^#' <<<"$body")" "$(grep -v '^#' <<<"$body")" |
 		"$@" -std=c17 -Wall -Wextra -Werror -I "$root/include" -x c -fsyntax-only -
 }

@@ -74,8 +74,8 @@ finds_what_is_wrong() {
 	mkdir -p "$bad"/{include/snug,src/base,src/mem,src/server/io,tools}
 	echo '#include "server/connection/up.h"' >"$bad/src/server/io/deep.c"
 	echo '#include "mem/up.h"' >"$bad/src/base/low.c"
-	echo '#include <snug/pools.h>' >"$bad/src/mem/up.h"
-	echo '#include <sys/mman.h>' >"$bad/include/snug/pools.h"
+	echo '#include <snug/heap.h>' >"$bad/src/mem/up.h"
+	echo '#include <sys/mman.h>' >"$bad/include/snug/heap.h"
 	echo '#include "mem/up.h"' >"$bad/tools/low.c"
 	local all_found=0
 	for rule in upward_includes upward_includes_of_rooms private_includes_of_public_headers private_includes_of_programs repeated_file_names; do

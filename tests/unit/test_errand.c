@@ -33,8 +33,8 @@ static int64_t now_s(void *context) {
 static void begin_worker(uint32_t index, size_t limit_max_bytes) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	workers[index] = (struct server_worker){.server = &server, .index = index, .clock_s = BEGIN_S, .wall_s = BEGIN_S};
-	options.pools.limit_bytes = LIMIT_BYTES;
-	options.pools.limit_max_bytes = limit_max_bytes;
+	options.heap.limit_bytes = LIMIT_BYTES;
+	options.heap.limit_max_bytes = limit_max_bytes;
 	options.now_s = now_s;
 	options.now_context = &workers[index];
 	assert_int_equal(snug_shard_create(&options, &workers[index].shard), SNUG_OK);
@@ -179,7 +179,7 @@ static void test_total_malloced_is_of_pages_in_use(void **state) {
 	store(0, "a");
 	assert_int_equal(snug_shard_set(workers[0].shard, &key, NULL, bytes, sizeof bytes), SNUG_OK);
 	assert_int_equal(snug_shard_delete(workers[0].shard, &key), SNUG_OK);
-	assert_int_equal(snug_stats_get(snug_shard_pools(workers[0].shard), &stats), SNUG_OK);
+	assert_int_equal(snug_stats_get(snug_shard_heap(workers[0].shard), &stats), SNUG_OK);
 	assert_true(stats.committed_bytes > stats.total.slab_bytes && stats.total.slab_bytes > 0);
 	(void)snprintf(said, sizeof said, "STAT total_malloced %llu\r\n", (unsigned long long)stats.total.slab_bytes);
 	assert_says(COMMAND_STATS, "slabs", said);
@@ -398,7 +398,7 @@ static void test_the_coordinator_is_asked(void **state) {
 	(void)state;
 	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
 	snug_coordinator_options coordinator_options = SNUG_COORDINATOR_DEFAULTS;
-	options.pools.limit_bytes = LIMIT_BYTES;
+	options.heap.limit_bytes = LIMIT_BYTES;
 	assert_int_equal(snug_workers_create(&options, &server.workers), SNUG_OK);
 	coordinator_options.workers = server.workers;
 	coordinator_options.background.on = false;

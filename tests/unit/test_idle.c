@@ -18,7 +18,7 @@ static snug_shard *begin(void) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	snug_shard *shard;
 	wall_s = BEGIN_S;
-	options.pools.limit_bytes = (size_t)16 << 20;
+	options.heap.limit_bytes = (size_t)16 << 20;
 	options.now_s = now_s;
 	assert_int_equal(snug_shard_create(&options, &shard), SNUG_OK);
 	return shard;

@@ -85,12 +85,12 @@ static void run(bool refuse) {
 	struct fake_os fake;
 	fake_os_init(&fake);
 	snug_options options = {.limit_bytes = (size_t)8 << 20, .os = &fake.os};
-	snug_pools *pools;
+	snug_heap *heap;
 	struct index index;
-	REQUIRE_OK(snug_pools_create(&options, &pools));
+	REQUIRE_OK(snug_heap_create(&options, &heap));
 	snug_stats before, after;
-	REQUIRE_OK(snug_stats_get(pools, &before));
-	REQUIRE_OK(index_init(&index, pools, &fake.os, options.limit_bytes, hash_of, drop_flushed, table));
+	REQUIRE_OK(snug_stats_get(heap, &before));
+	REQUIRE_OK(index_init(&index, heap, &fake.os, options.limit_bytes, hash_of, drop_flushed, table));
 	uint32_t largest = 0, refused = 0;
 	for (uint32_t turn = 0; turn < 4; turn++) {
 		for (uint32_t done = 0; done < 4 * REFS; done++) {
@@ -107,10 +107,10 @@ static void run(bool refuse) {
 	}
 	REQUIRE(largest > 800 && index.from < largest / 4, "%u groups at most, %u at the end", largest, index.from);
 	REQUIRE(refused > 0 || !refuse, "nothing was refused");
-	REQUIRE_OK(snug_stats_get(pools, &after));
+	REQUIRE_OK(snug_stats_get(heap, &after));
 	REQUIRE(after.charged_bytes == before.charged_bytes + index_committed_bytes(&index), "charged wrongly");
 	index_deinit(&index);
-	snug_pools_destroy(pools);
+	snug_heap_destroy(heap);
 	REQUIRE(fake.mistakes == 0, "%s", fake.first_mistake);
 	fake_os_deinit(&fake);
 	free(table);
@@ -132,7 +132,7 @@ static void survives_refusals(void **state) {
 
 struct one_group {
 	struct table *table;
-	snug_pools *pools;
+	snug_heap *heap;
 	struct index index;
 };
 
@@ -143,13 +143,13 @@ static void begin_one_group(struct one_group *test, size_t limit_bytes) {
 	for (uint32_t ref = 1; ref <= REFS; ref++)
 		test->table->hashes[ref] = ref <= CHOSEN ? ref : test_random_next(&random);
 	snug_options options = {.limit_bytes = limit_bytes};
-	REQUIRE_OK(snug_pools_create(&options, &test->pools));
-	REQUIRE_OK(index_init(&test->index, test->pools, snug_os_linux(), limit_bytes, hash_of, drop_flushed, test->table));
+	REQUIRE_OK(snug_heap_create(&options, &test->heap));
+	REQUIRE_OK(index_init(&test->index, test->heap, snug_os_linux(), limit_bytes, hash_of, drop_flushed, test->table));
 }
 
 static void end_one_group(struct one_group *test) {
 	index_deinit(&test->index);
-	snug_pools_destroy(test->pools);
+	snug_heap_destroy(test->heap);
 	free(test->table);
 }
 

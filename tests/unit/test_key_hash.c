@@ -153,7 +153,7 @@ static void alike_keys_do_not_meet(void **state) {
 static void a_shard_settles_it(void **state) {
 	(void)state;
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	options.pools.limit_bytes = (size_t)1 << 20;
+	options.heap.limit_bytes = (size_t)1 << 20;
 	snug_shard *shard;
 	REQUIRE_OK(snug_shard_create(&options, &shard));
 	uint64_t secret[2] = {1, 2};

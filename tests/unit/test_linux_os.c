@@ -1,8 +1,8 @@
 /* test_linux_os.c: snug_os_linux() against what snug/os.h promises, with the kernel's own count of resident pages. */
 #include "cmocka_all.h"
 
+#include <snug/heap.h>
 #include <snug/os.h>
-#include <snug/pools.h>
 
 #include <string.h>
 #include <sys/mman.h>

@@ -7,7 +7,7 @@
 #include "os/fake.h"
 #include "support/test_secret.h"
 
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -358,9 +358,9 @@ static void stage_begin(struct stage *stage, enum form form) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	memset(stage, 0, sizeof *stage);
 	fake_os_init(&stage->fake);
-	options.pools.limit_bytes = (size_t)4 << 20;
-	options.pools.page_bytes = 4096;
-	options.pools.os = &stage->fake.os;
+	options.heap.limit_bytes = (size_t)4 << 20;
+	options.heap.page_bytes = 4096;
+	options.heap.os = &stage->fake.os;
 	options.now_s = now_of;
 	options.wall_s = wall_of;
 	options.now_context = stage;
@@ -570,9 +570,9 @@ static void without_eviction_there_is_an_end(void **state) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	stage_begin(&stage, FORM_DIRECT);
 	snug_shard_destroy(stage.shard);
-	options.pools.limit_bytes = (size_t)1 << 20;
-	options.pools.page_bytes = 4096;
-	options.pools.os = &stage.fake.os;
+	options.heap.limit_bytes = (size_t)1 << 20;
+	options.heap.page_bytes = 4096;
+	options.heap.os = &stage.fake.os;
 	options.no_eviction = true;
 	options.now_s = now_of;
 	options.now_context = &stage;
@@ -752,8 +752,8 @@ static void a_shard_of_its_own_clock_sees_time_pass(void **state) {
 	struct stage stage = {0};
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	fake_os_init(&fake);
-	options.pools.limit_bytes = (size_t)4 << 20;
-	options.pools.os = &fake.os;
+	options.heap.limit_bytes = (size_t)4 << 20;
+	options.heap.os = &fake.os;
 	assert_int_equal(snug_shard_create(&options, &stage.shard), SNUG_OK);
 	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = 60};
 	assert_int_equal(run(&stage, &operation, "k"), STATUS_STORED);

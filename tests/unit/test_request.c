@@ -7,7 +7,7 @@
 #include "support/test_random.h"
 #include "support/test_secret.h"
 
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,9 +31,9 @@ static void stage_begin(struct stage *stage, bool no_eviction) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	memset(stage, 0, sizeof *stage);
 	fake_os_init(&stage->fake);
-	options.pools.limit_bytes = 4 * MIB;
-	options.pools.page_bytes = 4096;
-	options.pools.os = &stage->fake.os;
+	options.heap.limit_bytes = 4 * MIB;
+	options.heap.page_bytes = 4096;
+	options.heap.os = &stage->fake.os;
 	options.no_eviction = no_eviction;
 	options.now_s = now_of;
 	assert_int_equal(snug_shard_create(&options, &stage->shard), SNUG_OK);
@@ -556,9 +556,9 @@ static void the_owners_memory_counts(void **state) {
 	assert_int_equal(snug_shard_stats_get(stage.shard, &before), SNUG_OK);
 	assert_int_equal(snug_shard_charge(stage.shard, MIB), SNUG_OK);
 	assert_int_equal(snug_shard_stats_get(stage.shard, &during), SNUG_OK);
-	assert_int_equal(during.pools.charged_bytes, before.pools.charged_bytes + MIB);
-	assert_true(during.pools.committed_bytes + during.pools.metadata_bytes <= during.pools.limit_bytes);
-	assert_true(stage.fake.committed_bytes + MIB <= during.pools.limit_bytes + 65536);
+	assert_int_equal(during.heap.charged_bytes, before.heap.charged_bytes + MIB);
+	assert_true(during.heap.committed_bytes + during.heap.metadata_bytes <= during.heap.limit_bytes);
+	assert_true(stage.fake.committed_bytes + MIB <= during.heap.limit_bytes + 65536);
 	assert_in_range(during.evictions - before.evictions, 900, 1500);
 	fill_up(&stage);
 	assert_int_equal(snug_shard_stats_get(stage.shard, &during), SNUG_OK);
@@ -566,7 +566,7 @@ static void the_owners_memory_counts(void **state) {
 	snug_shard_discharge(stage.shard, MIB);
 	fill_up(&stage);
 	assert_int_equal(snug_shard_stats_get(stage.shard, &after), SNUG_OK);
-	assert_int_equal(after.pools.charged_bytes, before.pools.charged_bytes);
+	assert_int_equal(after.heap.charged_bytes, before.heap.charged_bytes);
 	assert_true(after.items > before.items * 99 / 100);
 	/* More than there is: nothing goes for it. */
 	assert_int_equal(snug_shard_charge(stage.shard, 4 * MIB), SNUG_ERROR_NO_MEMORY);

@@ -21,7 +21,7 @@ static int64_t now_of(void *context) {
 
 static snug_shard *open_shard(size_t limit_bytes, bool no_eviction) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	options.pools.limit_bytes = limit_bytes;
+	options.heap.limit_bytes = limit_bytes;
 	options.no_eviction = no_eviction;
 	options.now_s = now_of;
 	snug_shard *shard;

@@ -2,7 +2,7 @@
 #ifndef TOOLS_MEMORY_MAP_H
 #define TOOLS_MEMORY_MAP_H
 
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

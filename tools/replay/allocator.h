@@ -20,14 +20,14 @@ struct allocator {
 	bool (*view)(struct allocator *self, uint64_t name, size_t size, size_t offset,
 				 struct snug_extent extents[EXTENT_ROOM], size_t *count);
 	void (*destroy)(struct allocator *self);
-	snug_pools *pools; /* NULL: a malloc */
+	snug_heap *heap; /* NULL: a malloc */
 	struct ledger *ledger;
 	uint64_t page_bytes;
 	uint64_t owner_errors; /* `moved` was told of an object that the ledger does not know under that name */
 	char problem[TEXT_ROOM];
 };
 
-/* False: `problem` says why the pools could not be created. */
+/* False: `problem` says why the heap could not be created. */
 bool allocator_snug_create(struct allocator *allocator, const struct job *job, struct ledger *ledger);
 void allocator_malloc_create(struct allocator *allocator);
 

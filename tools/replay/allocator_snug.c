@@ -1,4 +1,4 @@
-/* allocator_snug.c: libsnug's pools under test, objects named by reference (the ledger is the owner) or by handle.
+/* allocator_snug.c: libsnug's heap under test, objects named by reference (the ledger is the owner) or by handle.
  *
  * As the owner, the ledger is told of each move and finds its entry through the object's first bytes, as a cache's
  * index would find its own through the key. It checks what it is told: the entry must have known the object under its
@@ -23,7 +23,7 @@ static struct entry *entry_of(struct ledger *ledger, const void *object) {
 
 static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	struct allocator *self = context;
-	struct entry *entry = entry_of(self->ledger, snug_ref_at(self->pools, to));
+	struct entry *entry = entry_of(self->ledger, snug_ref_at(self->heap, to));
 	(void)size;
 	if (entry == NULL || entry->name != from)
 		self->owner_errors++;
@@ -47,21 +47,21 @@ static void log_line(void *context, snug_log_level level, const char *line) {
 /* ---- by reference ---- */
 
 static bool ref_allocate(struct allocator *self, size_t size, uint64_t *name) {
-	return snug_ref_alloc(self->pools, size, name) == SNUG_OK;
+	return snug_ref_alloc(self->heap, size, name) == SNUG_OK;
 }
 
 static bool ref_release(struct allocator *self, uint64_t name, size_t size) {
-	snug_error error = snug_ref_free(self->pools, name, size);
+	snug_error error = snug_ref_free(self->heap, name, size);
 	return error == SNUG_OK || refused(self, "free", error);
 }
 
 static bool ref_pin(struct allocator *self, uint64_t name, size_t size) {
-	snug_error error = snug_ref_pin(self->pools, name, size);
+	snug_error error = snug_ref_pin(self->heap, name, size);
 	return error == SNUG_OK || refused(self, "pin", error);
 }
 
 static bool ref_unpin(struct allocator *self, uint64_t name, size_t size) {
-	snug_error error = snug_ref_unpin(self->pools, name, size);
+	snug_error error = snug_ref_unpin(self->heap, name, size);
 	return error == SNUG_OK || refused(self, "unpin", error);
 }
 
@@ -74,48 +74,48 @@ static size_t window_bytes(const struct allocator *self, size_t size, size_t off
 static bool ref_view(struct allocator *self, uint64_t name, size_t size, size_t offset,
 					 struct snug_extent extents[EXTENT_ROOM], size_t *count) {
 	if (snug_ref_is_contiguous(name)) {
-		extents[0] = (struct snug_extent){(char *)snug_ref_at(self->pools, name) + offset, size - offset};
+		extents[0] = (struct snug_extent){(char *)snug_ref_at(self->heap, name) + offset, size - offset};
 		*count = 1;
 		return true;
 	}
 	*count = EXTENT_ROOM;
-	snug_error error = snug_ref_view(self->pools, name, size, offset, window_bytes(self, size, offset), extents, count);
+	snug_error error = snug_ref_view(self->heap, name, size, offset, window_bytes(self, size, offset), extents, count);
 	return error == SNUG_OK || refused(self, "view", error);
 }
 
 /* ---- by handle ---- */
 
 static bool handle_allocate(struct allocator *self, size_t size, uint64_t *name) {
-	return snug_alloc(self->pools, size, name) == SNUG_OK;
+	return snug_alloc(self->heap, size, name) == SNUG_OK;
 }
 
 static bool handle_release(struct allocator *self, uint64_t name, size_t size) {
 	(void)size;
-	snug_error error = snug_free(self->pools, name);
+	snug_error error = snug_free(self->heap, name);
 	return error == SNUG_OK || refused(self, "free", error);
 }
 
 static bool handle_pin(struct allocator *self, uint64_t name, size_t size) {
 	(void)size;
-	snug_error error = snug_pin(self->pools, name);
+	snug_error error = snug_pin(self->heap, name);
 	return error == SNUG_OK || refused(self, "pin", error);
 }
 
 static bool handle_unpin(struct allocator *self, uint64_t name, size_t size) {
 	(void)size;
-	snug_error error = snug_unpin(self->pools, name);
+	snug_error error = snug_unpin(self->heap, name);
 	return error == SNUG_OK || refused(self, "unpin", error);
 }
 
 static bool handle_view(struct allocator *self, uint64_t name, size_t size, size_t offset,
 						struct snug_extent extents[EXTENT_ROOM], size_t *count) {
 	*count = EXTENT_ROOM;
-	snug_error error = snug_view(self->pools, name, offset, window_bytes(self, size, offset), extents, count);
+	snug_error error = snug_view(self->heap, name, offset, window_bytes(self, size, offset), extents, count);
 	return error == SNUG_OK || refused(self, "view", error);
 }
 
 static void destroy(struct allocator *self) {
-	snug_pools_destroy(self->pools);
+	snug_heap_destroy(self->heap);
 }
 
 bool allocator_snug_create(struct allocator *allocator, const struct job *job, struct ledger *ledger) {
@@ -132,9 +132,9 @@ bool allocator_snug_create(struct allocator *allocator, const struct job *job, s
 							.log = {log_line, allocator, SNUG_LOG_ERROR}};
 	if (!job->by_handle) options.owner = (snug_owner){moved, size_of, allocator};
 	snug_stats stats;
-	snug_error error = snug_pools_create(&options, &allocator->pools);
-	if (error != SNUG_OK) return refused(allocator, "pools cannot be created", error);
-	error = snug_stats_get(allocator->pools, &stats);
+	snug_error error = snug_heap_create(&options, &allocator->heap);
+	if (error != SNUG_OK) return refused(allocator, "the heap cannot be created", error);
+	error = snug_stats_get(allocator->heap, &stats);
 	if (error != SNUG_OK) return refused(allocator, "statistics", error);
 	allocator->page_bytes = stats.page_bytes;
 	return true;

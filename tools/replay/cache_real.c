@@ -153,8 +153,8 @@ static snug_error make_shard(struct player *player, const struct policy *policy,
 	player->os = *snug_os_linux();
 	player->os.context = player; /* Linux's functions take none */
 	player->os.now_ns = now_ns;
-	options.pools.limit_bytes = (size_t)limit_bytes;
-	options.pools.os = &player->os;
+	options.heap.limit_bytes = (size_t)limit_bytes;
+	options.heap.os = &player->os;
 	options.item_max_bytes = SNUG_VALUE_BYTES_MAX;
 	options.evict_for = policy == &policy_shard_bytes ? SNUG_EVICT_FOR_BYTES : SNUG_EVICT_FOR_HITS;
 	options.now_s = now_s;

@@ -29,8 +29,8 @@ static void print_json_real(const struct cache_outcome *outcome) {
 		   (unsigned long long)outcome->wrong, (unsigned long long)outcome->value_bytes,
 		   (unsigned long long)outcome->refused, (unsigned long long)stats->items,
 		   (unsigned long long)stats->item_bytes, (unsigned long long)stats->index_bytes,
-		   (unsigned long long)stats->pools.metadata_bytes, (unsigned long long)stats->pools.charged_bytes,
-		   (unsigned long long)stats->pools.moved_bytes, (unsigned long long)stats->expired);
+		   (unsigned long long)stats->heap.metadata_bytes, (unsigned long long)stats->heap.charged_bytes,
+		   (unsigned long long)stats->heap.moved_bytes, (unsigned long long)stats->expired);
 }
 
 static void print_json_cell(const struct grid *grid, const struct cache_load *load, size_t policy, size_t limit,

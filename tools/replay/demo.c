@@ -14,7 +14,7 @@
 
 #define INDENT "    "
 #define BAR_COLUMNS 32
-/* The pools in act 2, the mallocs and the tight pools in act 4, the tight pools in act 5. */
+/* The heap in act 2, the mallocs and the tight heap in act 4, the tight heap in act 5. */
 #define RESULT_COUNT (ALLOCATOR_COUNT + 2)
 #define ROOMY_USE 0.5 /* room enough to see holes grow */
 #define TIGHT_USE 0.97
@@ -83,7 +83,7 @@ static void tell_rss(const char *who, uint64_t live_bytes, uint64_t rss_bytes, u
 	putchar('\n');
 }
 
-/* The mallocs' results, then that of the pools with a tight limit. */
+/* The mallocs' results, then that of the heap with a tight limit. */
 static void tell_mallocs(const struct result *results, size_t count) {
 	uint64_t most_bytes = 1;
 	for (size_t i = 0; i < count; i++)
@@ -137,7 +137,7 @@ static size_t run_acts(const struct options *options, struct result results[RESU
 	size_t count = 0;
 	char text[160];
 	job.no_compaction = job.want_map = true;
-	snprintf(text, sizeof text, "Fill and flip: %s live in pools of %s", bytes_text(job.live_bytes).text,
+	snprintf(text, sizeof text, "Fill and flip: %s live in a heap of %s", bytes_text(job.live_bytes).text,
 			 bytes_text(job.limit_bytes).text);
 	heading(2, text);
 	if (!job_run(&job, options->quiet, &results[count++])) return 0;
@@ -145,7 +145,7 @@ static size_t run_acts(const struct options *options, struct result results[RESU
 	tell_fill_and_flip(&results[0]);
 	heading(3, "Defragment: first the estimate, then the truth beside it");
 	tell_defragmentation(&results[0]);
-	heading(4, "The same allocations and frees under the mallocs, and in pools that may compact: resident memory");
+	heading(4, "The same allocations and frees under the mallocs, and in a heap that may compact: resident memory");
 	for (int kind = ALLOCATOR_GLIBC; kind < ALLOCATOR_COUNT; kind++) {
 		job.allocator = (enum allocator_kind)kind;
 		if (!job_run(&job, options->quiet, &results[count++])) return 0;
@@ -181,8 +181,8 @@ static bool tell_end(const struct result *results, size_t count) {
 int demo_run(const struct options *options) {
 	struct result *results = calloc(RESULT_COUNT, sizeof *results);
 	if (results == NULL) return EXIT_FAILURE;
-	printf("snug %s: memory pools whose objects may be moved. A tour with production sizes, seed %llu.\n",
-		   snug_version(), (unsigned long long)(options->seed_given ? options->seed : 1));
+	printf("snug %s: a heap whose objects may be moved. A tour with production sizes, seed %llu.\n", snug_version(),
+		   (unsigned long long)(options->seed_given ? options->seed : 1));
 	tell_sizes();
 	size_t count = run_acts(options, results);
 	bool fine = tell_end(results, count);

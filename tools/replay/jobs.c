@@ -117,7 +117,7 @@ static bool select_numbers(const struct options *options, struct selection *out)
 
 #define CLIENTS_MAX 256
 
-/* What needs the pools themselves, or all objects in one order, does not go with workers. */
+/* What needs the heap itself, or all objects in one order, does not go with workers. */
 static bool select_threads(const struct options *options, struct selection *out) {
 	struct job *base = &out->base;
 	if (options->workers == 0) return true;

@@ -160,7 +160,7 @@ void options_manual_page(void) {
 		 ".IR NAME ]\n"
 		 ".RI [ options ]\n"
 		 ".SH DESCRIPTION\n"
-		 "Runs workloads from production and from papers against libsnug's pools and, each in a process of its own, "
+		 "Runs workloads from production and from papers against libsnug's heap and, each in a process of its own, "
 		 "against\n"
 		 "glibc's malloc, jemalloc, mimalloc and tcmalloc. Every byte of every object is written and verified. Objects "
 		 "are\n"

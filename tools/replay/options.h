@@ -13,7 +13,7 @@
 	X(sizes, TEXT, "sizes", "FILE", "", "steady churn of sizes from FILE: lines upper_bytes,cumulative")               \
 	X(live, BYTES, "live", "BYTES", "256M", "payload that is kept live; suffixes K, M, G")                             \
 	X(use, TEXT, "use", "SHARE|max", "0.97",                                                                           \
-	  "limit of libsnug's pools = live / use; max: search the highest use, in steps of 0.001, without a failed "       \
+	  "limit of libsnug's heap = live / use; max: search the highest use, in steps of 0.001, without a failed "        \
 	  "allocation")                                                                                                    \
 	X(fill, FLAG, "fill", "", "", "limit = live, and the heap always full: free only when an allocation fails")        \
 	X(allocator, TEXT, "allocator", "NAME[,NAME]|all", "snug",                                                         \
@@ -24,7 +24,7 @@
 	X(factor, REAL, "factor", "N", "5", "a phase of churn allocates N times the live bytes")                           \
 	X(evict, TEXT, "evict", "random|fifo", "random", "what a trace's new objects displace")                            \
 	X(workers, COUNT, "workers", "N", "0",                                                                             \
-	  "libsnug's pools on N threads of their own, each with its share of the limit, reached by message; defragmented " \
+	  "libsnug's heaps on N threads of their own, each with its share of the limit, reached by message; defragmented " \
 	  "again and again meanwhile")                                                                                     \
 	X(clients, COUNT, "clients", "M", "1", "threads that ask the workers, each with its share of the live bytes")      \
 	X(cache, TEXT, "cache", "LOAD[,LOAD]|all", "",                                                                     \

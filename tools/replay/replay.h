@@ -46,13 +46,13 @@ struct job {
 	char sizes_path[PATH_ROOM]; /* empty: no sizes of the user's own */
 	enum allocator_kind allocator;
 	uint64_t live_bytes;  /* payload that is kept live */
-	uint64_t limit_bytes; /* of libsnug's pools; the mallocs know none */
+	uint64_t limit_bytes; /* of libsnug's heap; the mallocs know none */
 	uint64_t page_bytes;  /* 0: the library chooses */
 	uint64_t seed;
 	double use;          /* live / limit */
 	double factor;       /* a churn phase allocates so many times the live bytes */
 	uint32_t time_every; /* every so-many-th call is timed */
-	uint32_t workers;    /* 0: no threads, the pools are called directly */
+	uint32_t workers;    /* 0: no threads, the heap is called directly */
 	uint32_t clients;    /* of the workers */
 	bool by_handle;
 	bool fill;            /* no live bytes to keep: the heap is always full */

@@ -96,7 +96,7 @@ static void note_phase_end(struct run *run, const struct phase *phase, uint64_t 
 							  .phase_ns = clock_ns() - begin_ns};
 	phase_describe(phase, end->label, sizeof end->label);
 	snug_stats stats;
-	if (run->allocator.pools != NULL && snug_stats_get(run->allocator.pools, &stats) == SNUG_OK) {
+	if (run->allocator.heap != NULL && snug_stats_get(run->allocator.heap, &stats) == SNUG_OK) {
 		end->internal_fragmentation = stats.total.internal_fragmentation;
 		end->external_fragmentation = stats.total.external_fragmentation;
 	}
@@ -117,7 +117,7 @@ static void note_end(struct run *run) {
 	outcome->rss_utilisation_end = sample.rss_bytes == 0 ? 0 : (double)sample.live_bytes / (double)sample.rss_bytes;
 	if (outcome->utilisation_min == 0) outcome->utilisation_min = outcome->utilisation_mean = outcome->utilisation_end;
 	outcome->pair_ns = mean_ns(&run->alloc_times) + mean_ns(&run->free_times);
-	if (run->allocator.pools != NULL && snug_stats_get(run->allocator.pools, &outcome->stats) != SNUG_OK)
+	if (run->allocator.heap != NULL && snug_stats_get(run->allocator.heap, &outcome->stats) != SNUG_OK)
 		run_broken(run, "no statistics");
 }
 

@@ -45,7 +45,7 @@ static bool allocate_keeping(struct run *run, size_t size) {
 void run_churn(struct run *run, const struct phase *phase) {
 	double factor = phase->amount > 0 ? phase->amount : run->job->factor;
 	uint64_t wanted_bytes = (uint64_t)(factor * (double)run->job->live_bytes);
-	bool filling = run->job->fill && run->allocator.pools != NULL; /* a malloc knows no limit */
+	bool filling = run->job->fill && run->allocator.heap != NULL; /* a malloc knows no limit */
 	size_t largest_bytes = phase->sizes.kind == SIZES_WHOLE ? (size_t)run->job->live_bytes : run->largest_bytes;
 	if (largest_bytes > SNUG_OBJECT_MAX_BYTES) largest_bytes = SNUG_OBJECT_MAX_BYTES;
 	for (uint64_t done_bytes = 0; done_bytes < wanted_bytes && !run_is_over(run);) {

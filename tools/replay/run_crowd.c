@@ -43,25 +43,25 @@ static void crowd_broken(struct crowd *crowd, const char *format, ...) {
 
 /* ---- the workers' hooks ---- */
 
-static void check_pools(struct crowd *crowd, uint32_t worker, snug_pools *pools) {
+static void check_heap(struct crowd *crowd, uint32_t worker, snug_heap *heap) {
 	snug_check_result result;
-	if (snug_check(pools, &result) == SNUG_OK) return;
+	if (snug_check(heap, &result) == SNUG_OK) return;
 	if (crowd->law[worker][0] == '\0')
 		snprintf(crowd->law[worker], TEXT_ROOM, "worker %u: law %s: %s", worker, result.law, result.message);
 	crowd->laws_broken++;
 }
 
-static bool check_if_wanted(void *context, uint32_t worker, snug_pools *pools) {
+static bool check_if_wanted(void *context, uint32_t worker, snug_heap *heap) {
 	struct crowd *crowd = context;
 	uint32_t wanted = crowd->check_wanted;
 	if (crowd->checked[worker] == wanted) return false;
-	check_pools(crowd, worker, pools);
+	check_heap(crowd, worker, heap);
 	crowd->checked[worker] = wanted;
 	return true;
 }
 
-static void check_at_stop(void *context, uint32_t worker, snug_pools *pools) {
-	check_pools(context, worker, pools);
+static void check_at_stop(void *context, uint32_t worker, snug_heap *heap) {
+	check_heap(context, worker, heap);
 }
 
 /* ---- requests ---- */
@@ -195,9 +195,9 @@ static bool begin(struct crowd *crowd) {
 	for (size_t i = 0; i < crowd->workload.phase_count; i++)
 		if (!clients_have(crowd, &crowd->workload.phases[i])) return false;
 	workers.count = job->workers;
-	workers.pools.limit_bytes = job->limit_bytes / job->workers;
-	workers.pools.page_bytes = job->page_bytes;
-	workers.pools.no_compaction_in_alloc = job->no_compaction;
+	workers.heap.limit_bytes = job->limit_bytes / job->workers;
+	workers.heap.page_bytes = job->page_bytes;
+	workers.heap.no_compaction_in_alloc = job->no_compaction;
 	workers.hook = (snug_worker_hook){.context = crowd, .turn = check_if_wanted, .stop = check_at_stop};
 	snug_error error = snug_workers_create(&workers, &crowd->workers);
 	coordinator.workers = crowd->workers;
@@ -223,7 +223,7 @@ static void note_end(struct crowd *crowd) {
 	outcome->utilisation_min = outcome->utilisation_mean = outcome->utilisation_end;
 	outcome->rss_bytes = response.stats.committed_bytes + response.stats.metadata_bytes;
 	if (response.stats.total.payload_bytes != outcome->live_bytes || response.stats.objects != outcome->objects)
-		crowd_broken(crowd, "payload in the pools, in the ledgers: %llu, %llu",
+		crowd_broken(crowd, "payload in the heap, in the ledgers: %llu, %llu",
 					 (unsigned long long)response.stats.total.payload_bytes, (unsigned long long)outcome->live_bytes);
 }
 

@@ -13,15 +13,15 @@ static void expect(struct run *run, bool holds, const char *what, uint64_t left,
 }
 
 static bool steps(struct run *run, const snug_defragment_options *options, snug_report *report) {
-	snug_pools *pools = run->allocator.pools;
-	snug_error error = snug_defragment_begin(pools, options);
+	snug_heap *heap = run->allocator.heap;
+	snug_error error = snug_defragment_begin(heap, options);
 	bool done = false;
 	while (error == SNUG_OK && !done) {
 		uint64_t begin_ns = clock_ns();
-		error = snug_defragment_step(pools, &done);
+		error = snug_defragment_step(heap, &done);
 		snug_histogram_add(&run->shared->step_ns, clock_ns() - begin_ns);
 	}
-	if (error == SNUG_OK) error = snug_defragment_end(pools, report);
+	if (error == SNUG_OK) error = snug_defragment_end(heap, report);
 	if (error != SNUG_OK) run_broken(run, "defragment: %s", snug_error_text(error));
 	return error == SNUG_OK;
 }
@@ -47,27 +47,27 @@ static void keep_if_best(struct run *run, const snug_estimate_report *estimate, 
 	outcome->defragmented = true;
 	outcome->estimate = *estimate;
 	outcome->report = *report;
-	if (before != NULL && map_read(run->allocator.pools, before->pages, &outcome->after)) {
+	if (before != NULL && map_read(run->allocator.heap, before->pages, &outcome->after)) {
 		outcome->before = *before;
 		outcome->has_map = true;
 	}
 }
 
 void run_defragment(struct run *run) {
-	snug_pools *pools = run->allocator.pools;
-	if (pools == NULL) return;
+	snug_heap *heap = run->allocator.heap;
+	if (heap == NULL) return;
 	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
 	options.retain_bytes = 0;
 	snug_estimate_report estimate;
 	snug_report report;
 	snug_stats before, after;
 	struct memory_map *map = run->job->want_map ? bookkeeping_map(sizeof *map) : NULL;
-	if (map != NULL && !map_read(pools, 0, map)) run_broken(run, "the map cannot be read");
-	snug_error error = snug_estimate(pools, &options, &estimate);
-	if (error == SNUG_OK) error = snug_stats_get(pools, &before);
+	if (map != NULL && !map_read(heap, 0, map)) run_broken(run, "the map cannot be read");
+	snug_error error = snug_estimate(heap, &options, &estimate);
+	if (error == SNUG_OK) error = snug_stats_get(heap, &before);
 	if (error != SNUG_OK) {
 		run_broken(run, "estimate: %s", snug_error_text(error));
-	} else if (steps(run, &options, &report) && snug_stats_get(pools, &after) == SNUG_OK) {
+	} else if (steps(run, &options, &report) && snug_stats_get(heap, &after) == SNUG_OK) {
 		hold_to_account(run, &estimate, &report, &before, &after);
 		keep_if_best(run, &estimate, &report, map);
 	}
@@ -77,13 +77,13 @@ void run_defragment(struct run *run) {
 void run_check(struct run *run) {
 	snug_check_result result;
 	snug_stats stats;
-	snug_pools *pools = run->allocator.pools;
-	if (pools == NULL) return;
-	if (snug_check(pools, &result) != SNUG_OK) run_broken(run, "law %s: %s", result.law, result.message);
-	if (snug_stats_get(pools, &stats) != SNUG_OK) return;
-	expect(run, stats.objects == ledger_count(&run->ledger), "objects in the pools, in the ledger", stats.objects,
+	snug_heap *heap = run->allocator.heap;
+	if (heap == NULL) return;
+	if (snug_check(heap, &result) != SNUG_OK) run_broken(run, "law %s: %s", result.law, result.message);
+	if (snug_stats_get(heap, &stats) != SNUG_OK) return;
+	expect(run, stats.objects == ledger_count(&run->ledger), "objects in the heap, in the ledger", stats.objects,
 		   ledger_count(&run->ledger));
-	expect(run, stats.total.payload_bytes == run->ledger.live_bytes, "payload in the pools, in the ledger",
+	expect(run, stats.total.payload_bytes == run->ledger.live_bytes, "payload in the heap, in the ledger",
 		   stats.total.payload_bytes, run->ledger.live_bytes);
 	expect(run, run->allocator.owner_errors == 0, "moves of unknown objects", run->allocator.owner_errors, 0);
 }

@@ -39,7 +39,7 @@ struct sample sample_take(struct run *run) {
 	struct progress *progress = &run->shared->progress;
 	snug_stats stats;
 	sample.used_bytes = sample.committed_bytes = sample.rss_bytes;
-	if (run->allocator.pools != NULL && snug_stats_get(run->allocator.pools, &stats) == SNUG_OK) {
+	if (run->allocator.heap != NULL && snug_stats_get(run->allocator.heap, &stats) == SNUG_OK) {
 		sample.used_bytes = stats.total.slab_bytes + stats.metadata_bytes;
 		sample.committed_bytes = stats.committed_bytes + stats.metadata_bytes;
 		sample.reclaimed_bytes = stats.reclaimed_bytes;
@@ -57,7 +57,7 @@ struct sample sample_take(struct run *run) {
 }
 
 double sample_utilisation(const struct run *run, const struct sample *sample) {
-	uint64_t whole = run->allocator.pools != NULL ? run->job->limit_bytes : sample->rss_bytes;
+	uint64_t whole = run->allocator.heap != NULL ? run->job->limit_bytes : sample->rss_bytes;
 	return whole == 0 ? 0 : (double)sample->live_bytes / (double)whole;
 }
 
@@ -66,7 +66,7 @@ static void note_utilisation(struct run *run, const struct sample *sample) {
 	double utilisation = sample_utilisation(run, sample);
 	run->full_samples++;
 	outcome->utilisation_mean += (utilisation - outcome->utilisation_mean) / (double)run->full_samples;
-	bool by_failures = run->job->fill && run->allocator.pools != NULL; /* run_churn.c notes those, exactly */
+	bool by_failures = run->job->fill && run->allocator.heap != NULL; /* run_churn.c notes those, exactly */
 	if (!by_failures && (outcome->utilisation_min == 0 || utilisation < outcome->utilisation_min))
 		outcome->utilisation_min = utilisation;
 }

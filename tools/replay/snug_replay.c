@@ -88,7 +88,7 @@ static bool write_pictures(const struct options *options, const struct result *r
 	for (size_t i = 0; i < count; i++)
 		if (results[i].outcome.has_map)
 			return map_write_svg(options->map, &results[i].job, &results[i].outcome) && written;
-	fprintf(stderr, "snug-replay: --map: no defragmentation of libsnug's pools was run\n");
+	fprintf(stderr, "snug-replay: --map: no defragmentation of libsnug's heap was run\n");
 	return written;
 }
 

@@ -55,12 +55,12 @@ static void say_pool(struct text *out, uint32_t worker, const char *name, const 
 
 static void say_worker(struct text *out, const struct server_worker *worker, const snug_shard_stats *stats) {
 	uint32_t index = worker->index;
-	metric(out, index, "", "limit_bytes", stats->pools.limit_goal_bytes);
-	metric(out, index, "", "committed_bytes", stats->pools.committed_bytes);
-	metric(out, index, "", "metadata_bytes", stats->pools.metadata_bytes);
+	metric(out, index, "", "limit_bytes", stats->heap.limit_goal_bytes);
+	metric(out, index, "", "committed_bytes", stats->heap.committed_bytes);
+	metric(out, index, "", "metadata_bytes", stats->heap.metadata_bytes);
 	metric(out, index, "", "index_bytes", stats->index_bytes);
 	metric(out, index, "", "buffer_bytes", worker->connections.buffer_bytes);
-	metric(out, index, "", "available_bytes", stats->pools.available_bytes);
+	metric(out, index, "", "available_bytes", stats->heap.available_bytes);
 	metric(out, index, "", "items", stats->items);
 	metric(out, index, "", "item_bytes", stats->item_bytes);
 	metric(out, index, "", "evictions", stats->evictions);
@@ -82,7 +82,7 @@ static void visit_metrics(struct errand *errand, struct server_worker *worker) {
 	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
 	say_worker(out, worker, &stats);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
-		say_pool(out, worker->index, names[pool], &stats.pools.pool[pool]);
+		say_pool(out, worker->index, names[pool], &stats.heap.pool[pool]);
 }
 
 /* ------------------------------------------------------------------ map -------------------- */
@@ -107,7 +107,7 @@ static bool write_line(void *context, const char *text, size_t length) {
 
 /* A power of two, so that maps of different workers and moments show the same pages. */
 static uint32_t map_stride(const struct server_worker *worker) {
-	uint32_t pages = dump_page_count(snug_shard_pools(worker->shard)), stride = 1;
+	uint32_t pages = dump_page_count(snug_shard_heap(worker->shard)), stride = 1;
 	while (pages / stride > MAP_PAGES_MAX / worker->server->worker_count) stride *= 2;
 	return stride;
 }
@@ -117,7 +117,7 @@ static snug_error begin_map(struct memory *memory, const struct server_worker *w
 	metric(&memory->text, worker->index, "", "map_stride_pages", stride);
 	text_print(&memory->text, "MAP %u ", worker->index);
 	memory->has_begun = true;
-	return dump_begin(snug_shard_pools(worker->shard), stride, &memory->dump, write_line, &memory->text);
+	return dump_begin(snug_shard_heap(worker->shard), stride, &memory->dump, write_line, &memory->text);
 }
 
 static void visit_map(struct errand *errand, struct server_worker *worker) {
@@ -126,7 +126,7 @@ static void visit_map(struct errand *errand, struct server_worker *worker) {
 	if (!slice_begin(NULL, errand, worker, &holds)) return;
 	snug_error error = memory->has_begun ? SNUG_OK : begin_map(memory, worker);
 	if (!error)
-		error = dump_step(snug_shard_pools(worker->shard), &memory->dump, MAP_PAGES_A_SLICE, &done, write_line,
+		error = dump_step(snug_shard_heap(worker->shard), &memory->dump, MAP_PAGES_A_SLICE, &done, write_line,
 						  &memory->text);
 	if (error) memory->text.failed = done = true;
 	if (done) {
@@ -151,13 +151,12 @@ static void visit_limit(struct errand *errand, struct server_worker *worker) {
 	snug_shard_stats stats;
 	if (memory->limit_bytes > 0 && !memory->error) set_limit(memory, worker);
 	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
-	memory->goal_bytes += stats.pools.limit_goal_bytes;
-	memory->now_bytes += stats.pools.limit_bytes;
-	uint64_t used_bytes = stats.pools.committed_bytes + stats.pools.metadata_bytes + stats.pools.charged_bytes;
-	uint64_t packed_bytes = used_bytes - stats.pools.free_page_bytes - stats.pools.total.reclaimable_bytes;
+	memory->goal_bytes += stats.heap.limit_goal_bytes;
+	memory->now_bytes += stats.heap.limit_bytes;
+	uint64_t used_bytes = stats.heap.committed_bytes + stats.heap.metadata_bytes + stats.heap.charged_bytes;
+	uint64_t packed_bytes = used_bytes - stats.heap.free_page_bytes - stats.heap.total.reclaimable_bytes;
 	memory->used_bytes += used_bytes;
-	if (packed_bytes > stats.pools.limit_goal_bytes)
-		memory->missing_bytes += packed_bytes - stats.pools.limit_goal_bytes;
+	if (packed_bytes > stats.heap.limit_goal_bytes) memory->missing_bytes += packed_bytes - stats.heap.limit_goal_bytes;
 }
 
 static void answer_limit(struct errand *errand, struct text *out) {

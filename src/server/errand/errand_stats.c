@@ -65,7 +65,7 @@ static void add_pool(snug_pool_stats *to, const snug_pool_stats *from) {
 	to->active_classes += from->active_classes;
 }
 
-static void add_pools(snug_stats *to, const snug_stats *from) {
+static void add_heap(snug_stats *to, const snug_stats *from) {
 	to->limit_bytes += from->limit_bytes;
 	to->limit_goal_bytes += from->limit_goal_bytes;
 	to->page_bytes = from->page_bytes;
@@ -99,7 +99,7 @@ static void add_shard(snug_shard_stats *to, const snug_shard_stats *from, const 
 	to->expired_unfetched += from->expired_unfetched - base->expired_unfetched;
 	to->flushed += from->flushed - base->flushed;
 	to->refused += from->refused - base->refused;
-	add_pools(&to->pools, &from->pools);
+	add_heap(&to->heap, &from->heap);
 }
 
 static void gather(struct errand *errand, struct server_worker *worker) {
@@ -171,7 +171,7 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 
 static void say_items(const struct sum *sum, struct text *out) {
 	const snug_shard_stats *shard = &sum->shard;
-	stat_u64(out, "limit_maxbytes", shard->pools.limit_goal_bytes);
+	stat_u64(out, "limit_maxbytes", shard->heap.limit_goal_bytes);
 	stat_u64(out, "bytes", shard->item_bytes);
 	stat_u64(out, "curr_items", shard->items);
 	stat_u64(out, "total_items", shard->stores);
@@ -189,23 +189,23 @@ static double share(uint64_t part, uint64_t whole) {
 }
 
 static void say_memory(const struct sum *sum, struct text *out) {
-	const snug_stats *pools = &sum->shard.pools;
-	stat_u64(out, "snug_limit_bytes", pools->limit_bytes);
-	stat_u64(out, "snug_committed_bytes", pools->committed_bytes);
-	stat_u64(out, "snug_metadata_bytes", pools->metadata_bytes);
-	stat_u64(out, "snug_charged_bytes", pools->charged_bytes);
+	const snug_stats *heap = &sum->shard.heap;
+	stat_u64(out, "snug_limit_bytes", heap->limit_bytes);
+	stat_u64(out, "snug_committed_bytes", heap->committed_bytes);
+	stat_u64(out, "snug_metadata_bytes", heap->metadata_bytes);
+	stat_u64(out, "snug_charged_bytes", heap->charged_bytes);
 	stat_u64(out, "snug_buffer_bytes", sum->connections.buffer_bytes);
 	stat_u64(out, "snug_memory_closed", sum->connections.memory_closed);
-	stat_u64(out, "snug_available_bytes", pools->available_bytes);
-	stat_u64(out, "snug_reclaimable_bytes", pools->total.reclaimable_bytes);
+	stat_u64(out, "snug_available_bytes", heap->available_bytes);
+	stat_u64(out, "snug_reclaimable_bytes", heap->total.reclaimable_bytes);
 	stat_ppm(out, "snug_internal_fragmentation",
-			 share(pools->total.slot_bytes - pools->total.payload_bytes, pools->total.slot_bytes));
-	stat_ppm(out, "snug_external_fragmentation", share(pools->total.hole_bytes, pools->total.slab_bytes));
-	stat_u64(out, "snug_moves", pools->moves);
-	stat_u64(out, "snug_moved_bytes", pools->moved_bytes);
-	stat_u64(out, "snug_reclaimed_bytes", pools->reclaimed_bytes);
-	stat_u64(out, "snug_returned_bytes", pools->returned_bytes);
-	stat_u64(out, "snug_defragmentations", pools->defragmentations);
+			 share(heap->total.slot_bytes - heap->total.payload_bytes, heap->total.slot_bytes));
+	stat_ppm(out, "snug_external_fragmentation", share(heap->total.hole_bytes, heap->total.slab_bytes));
+	stat_u64(out, "snug_moves", heap->moves);
+	stat_u64(out, "snug_moved_bytes", heap->moved_bytes);
+	stat_u64(out, "snug_reclaimed_bytes", heap->reclaimed_bytes);
+	stat_u64(out, "snug_returned_bytes", heap->returned_bytes);
+	stat_u64(out, "snug_defragmentations", heap->defragmentations);
 	stat_u64(out, "snug_leases", sum->shard.leases);
 	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
 	stat_u64(out, "snug_log_dropped", log_stderr_dropped());
@@ -252,7 +252,7 @@ static uint32_t counted_class(const snug_stats *stats) {
 /* What is not known is left out: the age of the oldest item, how long ago an evicted one was used, how many of those had an expiry. */
 static void answer_items(struct errand *errand, struct text *out) {
 	const snug_shard_stats *shard = &stats_of(errand)->sum.shard;
-	uint32_t number = counted_class(&shard->pools);
+	uint32_t number = counted_class(&shard->heap);
 #define SAY(name, value) text_print(out, "STAT items:%u:" #name " %llu\r\n", number, (unsigned long long)(value))
 	if (shard->items > 0) {
 		SAY(number, shard->items);
@@ -295,7 +295,7 @@ static void say_slab(struct text *out, uint32_t number, const snug_stats *stats,
 }
 
 static void answer_slabs(struct errand *errand, struct text *out) {
-	const snug_stats *stats = &stats_of(errand)->sum.shard.pools;
+	const snug_stats *stats = &stats_of(errand)->sum.shard.heap;
 	const struct operation_counts none = {0}, *counts = &stats_of(errand)->sum.counts;
 	uint32_t active = 0, counted = counted_class(stats);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
@@ -366,7 +366,7 @@ struct errand *errand_stats(struct server *server, const char *what, size_t leng
 	}
 	if (is(what, length, "settings")) return say_settings(server, out);
 	if (is(what, length, "sizes")) {
-		/* Sizes are not tracked one by one; the pools' figures say what counts. */
+		/* Sizes are not tracked one by one; the heap's figures say what counts. */
 		stat_text(out, "sizes_status", "disabled");
 		text_say(out, "END");
 		return NULL;

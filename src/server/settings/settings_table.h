@@ -14,7 +14,7 @@
 
 #include "server/settings/settings.h"
 
-#include <snug/pools.h>
+#include <snug/heap.h>
 #include <snug/shard.h>
 #include <snug/workers.h>
 

@@ -1,4 +1,4 @@
-/* fuzz_pools.c: a fuzz target: the bytes of an input become operations on pools and their twin.
+/* fuzz_heap.c: a fuzz target: the bytes of an input become operations on a heap and its twin.
  *
  * The same operations as the model test's, chosen by the input instead of by random numbers, so that a fuzzer that watches the
  * coverage finds the sequences that matter. Built three times, with FUZZ_NAMING as TWIN_HANDLES, TWIN_REFERENCES and

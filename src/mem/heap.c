@@ -1,4 +1,4 @@
-/* mem/pools.c: creation and end: one reservation for the metadata, one for the arena, and the ranges in them. */
+/* mem/heap.c: creation and end: one reservation for the metadata, one for the arena, and the ranges in them. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "mem/arena.h"
@@ -44,49 +44,49 @@ static struct range carve(char *base, size_t *at, size_t bytes) {
 }
 
 /* Lays the metadata ranges out; with base NULL it only tells how many bytes they need. */
-static size_t lay_out(snug_pools *pools, char *base, size_t limit_max_bytes, size_t page_bytes) {
+static size_t lay_out(snug_heap *heap, char *base, size_t limit_max_bytes, size_t page_bytes) {
 	size_t page_count = limit_max_bytes / page_bytes;
 	size_t region_count = limit_max_bytes / REGION_BYTES + 1;
 	size_t at = 0;
-	pools->fixed = carve(base, &at, sizeof(snug_pools) + class_table_bytes((uint32_t)page_bytes));
-	pools->arena.page_range = carve(base, &at, (page_count + 2) * sizeof(struct page));
-	pools->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
+	heap->fixed = carve(base, &at, sizeof(snug_heap) + class_table_bytes((uint32_t)page_bytes));
+	heap->arena.page_range = carve(base, &at, (page_count + 2) * sizeof(struct page));
+	heap->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
 	/* Metadata can't exceed the limit, so nothing needs more addresses than that. */
-	pools->cells.range = carve(base, &at, limit_max_bytes);
-	pools->handles.range = carve(base, &at, limit_max_bytes);
-	pools->pins.ranges[0] = carve(base, &at, limit_max_bytes);
-	pools->pins.ranges[1] = carve(base, &at, limit_max_bytes);
+	heap->cells.range = carve(base, &at, limit_max_bytes);
+	heap->handles.range = carve(base, &at, limit_max_bytes);
+	heap->pins.ranges[0] = carve(base, &at, limit_max_bytes);
+	heap->pins.ranges[1] = carve(base, &at, limit_max_bytes);
 	return at;
 }
 
-static uint8_t tag_of(const snug_pools *pools) {
-	return (uint8_t)(((uintptr_t)pools * 0x9E3779B97F4A7C15u) >> 56);
+static uint8_t tag_of(const snug_heap *heap) {
+	return (uint8_t)(((uintptr_t)heap * 0x9E3779B97F4A7C15u) >> 56);
 }
 
-static void fill_in(snug_pools *pools, const snug_options *options, char *base, size_t page_bytes) {
+static void fill_in(snug_heap *heap, const snug_options *options, char *base, size_t page_bytes) {
 	bool by_reference = options->owner.moved != NULL;
-	pools->options = *options;
-	pools->options.limit_max_bytes = limit_max_of(options);
-	if (options->pace_step_bytes == 0) pools->options.pace_step_bytes = page_bytes;
-	pools->gate = by_reference ? GATE_REFERENCES : GATE_HANDLES;
-	pools->slot_trailer_bytes = by_reference ? 0 : HANDLE_TRAILER_BYTES;
-	pools->log = options->log;
-	pools->metadata_base = base;
-	pools->changes = 1;
-	pools->owner_thread = pthread_self();
-	pools->arena.page_bytes = (uint32_t)page_bytes;
-	pools->arena.page_shift = bit_lowest(page_bytes);
-	pools->arena.region_shift = bit_lowest(REGION_BYTES) - pools->arena.page_shift;
-	pools->arena.page_count = (uint32_t)(limit_max_of(options) / page_bytes);
-	pools->arena.huge_pages = options->huge_pages;
+	heap->options = *options;
+	heap->options.limit_max_bytes = limit_max_of(options);
+	if (options->pace_step_bytes == 0) heap->options.pace_step_bytes = page_bytes;
+	heap->gate = by_reference ? GATE_REFERENCES : GATE_HANDLES;
+	heap->slot_trailer_bytes = by_reference ? 0 : HANDLE_TRAILER_BYTES;
+	heap->log = options->log;
+	heap->metadata_base = base;
+	heap->changes = 1;
+	heap->owner_thread = pthread_self();
+	heap->arena.page_bytes = (uint32_t)page_bytes;
+	heap->arena.page_shift = bit_lowest(page_bytes);
+	heap->arena.region_shift = bit_lowest(REGION_BYTES) - heap->arena.page_shift;
+	heap->arena.page_count = (uint32_t)(limit_max_of(options) / page_bytes);
+	heap->arena.huge_pages = options->huge_pages;
 }
 
-snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
+snug_error snug_heap_create(const snug_options *options, snug_heap **out) {
 	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	size_t page_bytes;
 	snug_error error = check_options(options, &page_bytes);
 	if (error) return error;
-	snug_pools draft = {.arena = {.os = options->os != NULL ? options->os : snug_os_linux()}};
+	snug_heap draft = {.arena = {.os = options->os != NULL ? options->os : snug_os_linux()}};
 	const snug_os *os = draft.arena.os;
 	draft.arena.limit_bytes = options->limit_bytes;
 	draft.arena.limit_goal_bytes = options->limit_bytes;
@@ -99,18 +99,17 @@ snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
 	/* Page numbers start at 1; descriptor 0 is there, and cold, for references that are none. */
 	if (!error) error = range_ensure(&draft.arena, &draft.arena.page_range, sizeof(struct page));
 	if (!error) {
-		snug_pools *pools = (snug_pools *)(void *)base;
-		*pools = draft;
-		pools->handles.entries = (uint64_t *)(void *)pools->handles.range.base;
-		pools->handles.tag = tag_of(pools);
-		uint32_t trailer_bytes =
-			pools->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
-		class_table_init(&pools->classes, (uint32_t)page_bytes, trailer_bytes, pools + 1);
-		pools->object_max_bytes = limit_object_bytes(pools, options->limit_bytes);
-		error = arena_init(&pools->arena, options->populate);
-		pools->bias = pools->arena.bias;
+		snug_heap *heap = (snug_heap *)(void *)base;
+		*heap = draft;
+		heap->handles.entries = (uint64_t *)(void *)heap->handles.range.base;
+		heap->handles.tag = tag_of(heap);
+		uint32_t trailer_bytes = heap->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
+		class_table_init(&heap->classes, (uint32_t)page_bytes, trailer_bytes, heap + 1);
+		heap->object_max_bytes = limit_object_bytes(heap, options->limit_bytes);
+		error = arena_init(&heap->arena, options->populate);
+		heap->bias = heap->arena.bias;
 		if (!error) {
-			*out = pools;
+			*out = heap;
 			return SNUG_OK;
 		}
 	}
@@ -118,20 +117,20 @@ snug_error snug_pools_create(const snug_options *options, snug_pools **out) {
 	return error;
 }
 
-void snug_pools_destroy(snug_pools *pools) {
-	if (gate_enter_any(pools) != SNUG_OK) return;
-	const snug_os *os = pools->arena.os;
-	arena_deinit(&pools->arena);
-	os->release(os->context, pools->metadata_base, pools->metadata_reserved_bytes);
+void snug_heap_destroy(snug_heap *heap) {
+	if (gate_enter_any(heap) != SNUG_OK) return;
+	const snug_os *os = heap->arena.os;
+	arena_deinit(&heap->arena);
+	os->release(os->context, heap->metadata_base, heap->metadata_reserved_bytes);
 }
 
-snug_error snug_pools_adopt(snug_pools *pools) {
-	if (pools == NULL) return SNUG_ERROR_NULL;
-	if (pools->gate & GATE_CALLBACK) return SNUG_ERROR_REENTERED;
-	pools->owner_thread = pthread_self();
+snug_error snug_heap_adopt(snug_heap *heap) {
+	if (heap == NULL) return SNUG_ERROR_NULL;
+	if (heap->gate & GATE_CALLBACK) return SNUG_ERROR_REENTERED;
+	heap->owner_thread = pthread_self();
 	return SNUG_OK;
 }
 
-size_t snug_contiguous_max(const snug_pools *pools) {
-	return pools->arena.page_bytes - pools->slot_trailer_bytes;
+size_t snug_contiguous_max(const snug_heap *heap) {
+	return heap->arena.page_bytes - heap->slot_trailer_bytes;
 }
