@@ -7,6 +7,7 @@
  *     snug_cache_client *client;                               // one for each thread that uses the cache
  *     if (snug_cache_client_create(cache, &client) != SNUG_OK) ...
  *     snug_cache_set(client, "name", 4, "value", 5, NULL);
+ *     char buffer[100];
  *     snug_cache_value value;
  *     if (snug_cache_get(client, "name", 4, buffer, sizeof buffer, &value) == SNUG_OK)
  *         fwrite(buffer, 1, value.bytes, stdout);
@@ -22,7 +23,7 @@
  * CLEANUP: snug_cache_workers gives the workers, on which a coordinator (snug/coordinator.h) defragments, in the background too. An emergency
  * may evict.
  *
- * EXPIRY times are as memcached's: 0 never, negative: at once, up to 30 days: seconds from now, above: seconds since 1970. */
+ * EXPIRY is the second since 1970 from which on the item is no more; 0: never. One that has passed: at once. */
 #ifndef SNUG_CACHE_H
 #define SNUG_CACHE_H
 
@@ -84,13 +85,13 @@ SNUG_NODISCARD snug_error snug_cache_client_set_timeout(snug_cache_client *clien
  * was asked before is late; nothing was asked), OS_MEMORY. */
 
 typedef struct snug_cache_value {
-	size_t bytes; /* of the value; more than there was room for: then nothing was copied */
+	size_t bytes; /* of the value */
 	uint32_t client_flags;
-	uint32_t expires_s; /* seconds since 1970; 0: never */
-	uint64_t cas;       /* for a later store with `cas`; 0 where it was not asked for */
+	uint32_t expires_at_s; /* seconds since 1970; 0: never */
+	uint64_t cas;          /* for a later store with `cas`; 0 where it was not asked for */
 } snug_cache_value;
 
-/* Copies the value, if it fits. NOT_FOUND. */
+/* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: nothing was copied; `out` tells all the same, its bytes are the room to come again with. */
 SNUG_NODISCARD snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
 										 size_t room_bytes, snug_cache_value *out);
 /* The same, and the item's CAS number. */
@@ -113,7 +114,7 @@ SNUG_NODISCARD snug_error snug_cache_get_many(snug_cache_client *client, snug_ca
 /* What is stored besides. NULL: the default, zero. */
 typedef struct snug_cache_store_options {
 	uint32_t client_flags;
-	int64_t expiry;
+	uint32_t expires_at_s; /* seconds since 1970; 0: never */
 	uint64_t cas; /* only if the item has this number: EXISTS if it has another one, NOT_FOUND if there is none */
 } snug_cache_store_options;
 
@@ -138,7 +139,7 @@ SNUG_NODISCARD snug_error snug_cache_prepend(snug_cache_client *client, const vo
 /* NOT_FOUND. */
 SNUG_NODISCARD snug_error snug_cache_delete(snug_cache_client *client, const void *key, size_t key_bytes);
 SNUG_NODISCARD snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes,
-										   int64_t expiry);
+										   uint32_t expires_at_s);
 
 /* The value as a decimal number; wraps at 2^64, stops at 0. `result` may be NULL. NOT_FOUND, NOT_A_NUMBER. */
 SNUG_NODISCARD snug_error snug_cache_increment(snug_cache_client *client, const void *key, size_t key_bytes,

@@ -97,7 +97,7 @@ snug_heap *snug_shard_heap(snug_shard *shard);
 /* What is kept beside the value. Zero is the default. */
 typedef struct snug_attributes {
 	uint32_t client_flags; /* the user's own */
-	uint32_t expires_s;    /* 0: never */
+	uint32_t expires_at_s; /* 0: never */
 	uint64_t cas;          /* storing: 0 for none until somebody asks; found: 0 if nobody has asked */
 	bool is_stale;         /* to be made anew by whoever is told that he won */
 	bool is_won;           /* somebody was told */

@@ -130,13 +130,15 @@ static snug_error begin_get(snug_cache_client *client, struct request *request, 
 	return SNUG_OK;
 }
 
-static void tell_value(const struct operation *operation, snug_cache_value *out) {
+static snug_error tell_value(const struct request *request, snug_cache_value *out) {
+	const struct operation *operation = &request->operation;
 	*out = (snug_cache_value){
 		.bytes = operation->item.value_bytes,
 		.client_flags = operation->item.attributes.client_flags,
-		.expires_s = operation->item.attributes.expires_s,
+		.expires_at_s = operation->item.attributes.expires_at_s,
 		.cas = operation->cas,
 	};
+	return out->bytes > request->room_bytes ? SNUG_ERROR_BUFFER_TOO_SMALL : SNUG_OK;
 }
 
 static snug_error get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer, size_t room_bytes,
@@ -145,8 +147,7 @@ static snug_error get(snug_cache_client *client, const void *key, size_t key_byt
 	struct request *request = &client->request[0];
 	snug_error error = begin_get(client, request, key, key_bytes, buffer, room_bytes, options);
 	if (!error) error = ask_first(client);
-	if (!error) tell_value(&request->operation, out);
-	return error;
+	return error ? error : tell_value(request, out);
 }
 
 snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer, size_t room_bytes,
@@ -173,7 +174,7 @@ static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups
 	for (size_t i = 0; i < asked_count; i++) {
 		snug_cache_lookup *lookup = &lookups[asked[i]];
 		lookup->error = error_of(&client->request[i].operation);
-		if (!lookup->error) tell_value(&client->request[i].operation, &lookup->value);
+		if (!lookup->error) lookup->error = tell_value(&client->request[i], &lookup->value);
 	}
 	return SNUG_OK;
 }
@@ -189,6 +190,12 @@ snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *loo
 
 /* ------------------------------------------------------------------ storing ---------------- */
 
+/* To an operation, which counts as memcached does, the first 30 days of 1970 are times from now. */
+static int64_t exptime_of(uint32_t expires_at_s) {
+	const uint32_t from_now_s = 60 * 60 * 24 * 30;
+	return expires_at_s == 0 || expires_at_s > from_now_s ? (int64_t)expires_at_s : -1;
+}
+
 static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key, size_t key_bytes,
 						const void *value, size_t value_bytes, const snug_cache_store_options *options) {
 	if (client == NULL || (value == NULL && value_bytes > 0)) return SNUG_ERROR_NULL;
@@ -202,7 +209,7 @@ static snug_error store(snug_cache_client *client, enum store_mode mode, const v
 	operation->value_bytes = (uint32_t)value_bytes;
 	if (options != NULL) {
 		operation->client_flags = options->client_flags;
-		operation->exptime = options->expiry;
+		operation->exptime = exptime_of(options->expires_at_s);
 		operation->cas_compare = options->cas;
 		if (options->cas != 0) operation->options = OPERATION_HAS_CAS_COMPARE;
 	}
@@ -242,13 +249,13 @@ snug_error snug_cache_delete(snug_cache_client *client, const void *key, size_t 
 	return error ? error : ask_first(client);
 }
 
-snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes, int64_t expiry) {
+snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes, uint32_t expires_at_s) {
 	if (client == NULL) return SNUG_ERROR_NULL;
 	struct request *request = &client->request[0];
 	snug_error error = begin(client, request, OPERATION_GET, key, key_bytes);
 	if (error) return error;
 	request->operation.options = OPERATION_HAS_EXPTIME | OPERATION_IS_TOUCH | OPERATION_NO_STALE;
-	request->operation.exptime = expiry;
+	request->operation.exptime = exptime_of(expires_at_s);
 	return ask_first(client);
 }
 

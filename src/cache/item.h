@@ -31,7 +31,7 @@ struct item_head {
 	uint8_t key_bytes;
 	uint8_t head_bytes;
 	uint32_t value_bytes;
-	uint32_t expires_s;
+	uint32_t expires_at_s;
 	uint32_t client_flags;
 	uint64_t cas;
 };
@@ -57,8 +57,8 @@ static inline struct item_head item_read(const void *item) {
 		shift += 7;
 	} while (*at++ & 0x80);
 	if (head.marks & MARK_EXPIRY) {
-		memcpy(&head.expires_s, at, sizeof head.expires_s);
-		at += sizeof head.expires_s;
+		memcpy(&head.expires_at_s, at, sizeof head.expires_at_s);
+		at += sizeof head.expires_at_s;
 	}
 	if (head.marks & MARK_CLIENT_FLAGS) {
 		memcpy(&head.client_flags, at, sizeof head.client_flags);
@@ -81,8 +81,8 @@ static inline void item_write(void *item, const struct item_head *head) {
 	for (; value_bytes >= 0x80; value_bytes >>= 7) *at++ = (unsigned char)(value_bytes | 0x80);
 	*at++ = (unsigned char)value_bytes;
 	if (head->marks & MARK_EXPIRY) {
-		memcpy(at, &head->expires_s, sizeof head->expires_s);
-		at += sizeof head->expires_s;
+		memcpy(at, &head->expires_at_s, sizeof head->expires_at_s);
+		at += sizeof head->expires_at_s;
 	}
 	if (head->marks & MARK_CLIENT_FLAGS) {
 		memcpy(at, &head->client_flags, sizeof head->client_flags);

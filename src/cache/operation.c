@@ -13,7 +13,7 @@
 
 /* ------------------------------------------------------------------ parts ------------------ */
 
-uint32_t operation_expires_s(const snug_shard *shard, int64_t exptime) {
+uint32_t operation_expires_at_s(const snug_shard *shard, int64_t exptime) {
 	if (exptime == 0) return 0;
 	if (exptime < 0) return 1; /* 1970 */
 	if (exptime <= RELATIVE_MAX_S) return shard_now_s(shard) + (uint32_t)exptime;
@@ -42,8 +42,8 @@ enum operation_status operation_status_of(snug_error error) {
 }
 
 static void tell_ttl(const snug_shard *shard, struct operation *operation) {
-	uint32_t expires_s = operation->item.attributes.expires_s;
-	operation->ttl_s = expires_s == 0 ? -1 : (int64_t)expires_s - shard_now_s(shard);
+	uint32_t expires_at_s = operation->item.attributes.expires_at_s;
+	operation->ttl_s = expires_at_s == 0 ? -1 : (int64_t)expires_at_s - shard_now_s(shard);
 }
 
 /* What the item was like before it was used now. */
@@ -76,9 +76,9 @@ static void count_get(const struct operation *operation, struct operation_counts
 static void mark(const snug_shard *shard, struct operation *operation, snug_attributes *attributes) {
 	bool wins = false;
 	bool touched = (operation->options & OPERATION_TOUCHES_FIRST) != 0;
-	uint32_t expires_s = touched ? operation_expires_s(shard, operation->exptime) : attributes->expires_s;
-	if (operation->options & OPERATION_HAS_RECACHE && expires_s != 0 && !attributes->is_won)
-		wins = (int64_t)expires_s - shard_now_s(shard) < operation->recache_s;
+	uint32_t expires_at_s = touched ? operation_expires_at_s(shard, operation->exptime) : attributes->expires_at_s;
+	if (operation->options & OPERATION_HAS_RECACHE && expires_at_s != 0 && !attributes->is_won)
+		wins = (int64_t)expires_at_s - shard_now_s(shard) < operation->recache_s;
 	if (operation->options & OPERATION_NO_STALE) return;
 	if (attributes->is_won) operation->marks |= OPERATION_WON_BEFORE;
 	if (attributes->is_stale) {
@@ -91,16 +91,16 @@ static void mark(const snug_shard *shard, struct operation *operation, snug_attr
 }
 
 static bool differ(const snug_attributes *left, const snug_attributes *right) {
-	return left->expires_s != right->expires_s || left->is_won != right->is_won || left->cas != right->cas;
+	return left->expires_at_s != right->expires_at_s || left->is_won != right->is_won || left->cas != right->cas;
 }
 
 /* A time that has passed removes the item, but only when its value was taken. */
 static void touch(const snug_shard *shard, struct operation *operation, snug_attributes *attributes) {
-	uint32_t expires_s = operation_expires_s(shard, operation->exptime);
-	if (expires_s != 0 && expires_s <= shard_now_s(shard))
+	uint32_t expires_at_s = operation_expires_at_s(shard, operation->exptime);
+	if (expires_at_s != 0 && expires_at_s <= shard_now_s(shard))
 		operation->marks |= OPERATION_EXPIRES_NOW;
 	else
-		attributes->expires_s = expires_s;
+		attributes->expires_at_s = expires_at_s;
 }
 
 /* What is there. False: no memory for what must be added; then nothing has changed, and nobody has won. */
@@ -123,7 +123,7 @@ static bool get_found(snug_shard *shard, struct operation *operation) {
 
 /* What is not there, and is made, empty, for the asker to fill. */
 static void vivify(snug_shard *shard, struct operation *operation) {
-	snug_attributes attributes = {.expires_s = operation_expires_s(shard, operation->vivify_exptime),
+	snug_attributes attributes = {.expires_at_s = operation_expires_at_s(shard, operation->vivify_exptime),
 								  .cas = operation_new_cas(shard, operation),
 								  .is_won = true};
 	snug_error error = snug_shard_set(shard, &operation->key, &attributes, NULL, 0);
@@ -183,7 +183,7 @@ static snug_error clear_value(snug_shard *shard, struct operation *operation) {
 	if (attributes.cas == 0 || operation->options & OPERATION_HAS_CAS_NEW)
 		attributes.cas = operation_new_cas(shard, operation);
 	if (operation->options & OPERATION_HAS_EXPTIME)
-		attributes.expires_s = operation_expires_s(shard, operation->exptime);
+		attributes.expires_at_s = operation_expires_at_s(shard, operation->exptime);
 	snug_error error = snug_shard_set(shard, &operation->key, &attributes, NULL, 0);
 	if (error) return error;
 	operation->cas = attributes.cas;
@@ -199,7 +199,7 @@ static snug_error invalidate(snug_shard *shard, struct operation *operation) {
 	attributes.cas = operation_new_cas(shard, operation);
 	operation->cas = attributes.cas;
 	if (operation->options & OPERATION_HAS_EXPTIME)
-		attributes.expires_s = operation_expires_s(shard, operation->exptime);
+		attributes.expires_at_s = operation_expires_at_s(shard, operation->exptime);
 	snug_error error = snug_shard_change(shard, &operation->key, &operation->item, &attributes);
 	return error == SNUG_ERROR_NOT_FOUND ? SNUG_OK : error;
 }
@@ -307,7 +307,7 @@ static void arithmetic_missing(snug_shard *shard, struct operation *operation, s
 		count_arithmetic(operation, counts, false);
 		return;
 	}
-	snug_attributes attributes = {.expires_s = operation_expires_s(shard, operation->vivify_exptime),
+	snug_attributes attributes = {.expires_at_s = operation_expires_at_s(shard, operation->vivify_exptime),
 								  .cas = operation_new_cas(shard, operation)};
 	operation->number = operation->initial;
 	operation->ttl_s = -1; /* before it was given a time */
@@ -338,7 +338,7 @@ static void arithmetic(snug_shard *shard, struct operation *operation, struct op
 	if (operation->options & OPERATION_TELLS_OLD_TTL) tell_ttl(shard, operation);
 	attributes.cas = operation_new_cas(shard, operation);
 	if (operation->options & OPERATION_HAS_EXPTIME)
-		attributes.expires_s = operation_expires_s(shard, operation->exptime);
+		attributes.expires_at_s = operation_expires_at_s(shard, operation->exptime);
 	operation->number = calculate(operation, value);
 	count_arithmetic(operation, counts, true);
 	snug_error error = store_number(shard, operation, &attributes, length);

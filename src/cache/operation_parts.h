@@ -8,7 +8,7 @@
 #define ARITHMETIC_BYTES_MAX 256u /* no number has more, blanks included */
 
 /* The second in which an item with this exptime expires; 0: never; 1: long ago. */
-uint32_t operation_expires_s(const snug_shard *shard, int64_t exptime);
+uint32_t operation_expires_at_s(const snug_shard *shard, int64_t exptime);
 
 /* For what is stored now: 0 unless somebody wants to know or has said. */
 uint64_t operation_new_cas(snug_shard *shard, const struct operation *operation);

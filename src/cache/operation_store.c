@@ -33,7 +33,7 @@ static enum verdict judge_mismatch(const snug_shard *shard, struct operation *op
 	const snug_attributes *old = &operation->item.attributes;
 	if (operation->options & OPERATION_INVALIDATES && !is_extension(operation) && operation->cas_compare != 0 &&
 		is_older(shard, operation, old->cas)) {
-		attributes->expires_s = old->expires_s;
+		attributes->expires_at_s = old->expires_at_s;
 		attributes->is_stale = true;
 		attributes->is_won = old->is_won;
 		counts->cas_hits++;
@@ -54,7 +54,7 @@ static enum verdict judge_found(const snug_shard *shard, struct operation *opera
 	}
 	if (!is_extension(operation)) return VERDICT_STORE;
 	attributes->client_flags = old->client_flags;
-	attributes->expires_s = old->expires_s;
+	attributes->expires_at_s = old->expires_at_s;
 	return VERDICT_EXTEND;
 }
 
@@ -62,7 +62,7 @@ static enum verdict judge_missing(const snug_shard *shard, struct operation *ope
 								  struct operation_counts *counts) {
 	if (is_extension(operation)) {
 		if ((operation->options & OPERATION_HAS_VIVIFY) == 0) return refuse(operation, STATUS_NOT_STORED);
-		attributes->expires_s = operation_expires_s(shard, operation->vivify_exptime);
+		attributes->expires_at_s = operation_expires_at_s(shard, operation->vivify_exptime);
 		return VERDICT_STORE;
 	}
 	if (operation->mode == STORE_ADD) return VERDICT_STORE;
@@ -137,7 +137,7 @@ static void failed(snug_shard *shard, struct operation *operation, enum verdict 
 
 void operation_store(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
 	snug_attributes attributes = {.client_flags = operation->client_flags,
-								  .expires_s = operation_expires_s(shard, operation->exptime)};
+								  .expires_at_s = operation_expires_at_s(shard, operation->exptime)};
 	snug_error error = SNUG_OK;
 	counts->cmd_set++;
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;

@@ -190,7 +190,7 @@ static bool is_checked(const snug_shard *shard, uint64_t hash) {
 
 /* Of whatever is linked, dead or alive. */
 static void count_link(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
-	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_s != 0 ? one : 0;
+	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_at_s != 0 ? one : 0;
 	shard->linked += one;
 	shard->expiring += expiring;
 	if (!is_checked(shard, hash)) return;
@@ -202,9 +202,9 @@ void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head,
 	count_link(shard, hash, head, in);
 	count_in_tally(&shard->live, head, in);
 	if (is_checked(shard, hash)) count_in_tally(&shard->check.live, head, in);
-	if (!in || head->expires_s == 0) return;
-	if (head->expires_s < shard->earliest_s) shard->earliest_s = head->expires_s;
-	if (head->expires_s < shard->round_earliest_s) shard->round_earliest_s = head->expires_s;
+	if (!in || head->expires_at_s == 0) return;
+	if (head->expires_at_s < shard->earliest_s) shard->earliest_s = head->expires_at_s;
+	if (head->expires_at_s < shard->round_earliest_s) shard->round_earliest_s = head->expires_at_s;
 }
 
 static void count_drop(snug_shard *shard, const struct item_head *head, enum drop_reason reason) {
@@ -299,7 +299,7 @@ void shard_fill_item(const snug_shard *shard, uint64_t hash, uint64_t entry, con
 		.attributes =
 			{
 				.client_flags = head->client_flags,
-				.expires_s = head->expires_s,
+				.expires_at_s = head->expires_at_s,
 				.cas = head->cas,
 				.is_stale = (head->marks & MARK_STALE) != 0,
 				.is_won = (head->marks & MARK_WON) != 0,

@@ -56,8 +56,9 @@ static bool check_item(void *context, uint64_t entry) {
 	}
 	if (key.hash < walk->from) return walk->wrong == NULL;
 	walk->linked++;
-	walk->expiring += head.expires_s != 0;
-	if (head.expires_s != 0 && head.expires_s < shard->earliest_s) walk->wrong = "an item expires before the earliest";
+	walk->expiring += head.expires_at_s != 0;
+	if (head.expires_at_s != 0 && head.expires_at_s < shard->earliest_s)
+		walk->wrong = "an item expires before the earliest";
 	if (!index_is_flushed(&shard->index, probe.home)) {
 		walk->live.items++;
 		walk->live.bytes += bytes;

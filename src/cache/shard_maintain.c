@@ -37,7 +37,8 @@ static bool drop_if_expired(void *context, uint64_t entry) {
 		shard_let_go(shard, ref, &head, DROP_EXPIRED);
 		return true;
 	}
-	if (head.expires_s != 0 && head.expires_s < shard->round_earliest_s) shard->round_earliest_s = head.expires_s;
+	if (head.expires_at_s != 0 && head.expires_at_s < shard->round_earliest_s)
+		shard->round_earliest_s = head.expires_at_s;
 	return false;
 }
 

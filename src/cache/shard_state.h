@@ -118,7 +118,7 @@ static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t has
 }
 
 static inline bool shard_is_expired(const struct snug_shard *shard, const struct item_head *head) {
-	return head->expires_s != 0 && head->expires_s <= shard_now_s(shard);
+	return head->expires_at_s != 0 && head->expires_at_s <= shard_now_s(shard);
 }
 
 /* A flush whose time has come. */

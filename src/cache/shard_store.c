@@ -26,11 +26,11 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 	struct item_head head = {
 		.key_bytes = (uint8_t)key->length,
 		.value_bytes = (uint32_t)value_bytes,
-		.expires_s = given->expires_s,
+		.expires_at_s = given->expires_at_s,
 		.client_flags = given->client_flags,
 		.cas = given->cas,
 	};
-	if (head.expires_s != 0) head.marks |= MARK_EXPIRY;
+	if (head.expires_at_s != 0) head.marks |= MARK_EXPIRY;
 	if (head.client_flags != 0) head.marks |= MARK_CLIENT_FLAGS;
 	if (head.cas != 0) head.marks |= MARK_CAS;
 	if (given->is_stale) head.marks |= MARK_STALE;

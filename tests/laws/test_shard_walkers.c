@@ -24,7 +24,7 @@ static int open_shard(void **state) {
 	REQUIRE_OK(snug_shard_create(&options, &shard));
 	for (uint32_t i = 0; i < ITEMS; i++) {
 		snug_key key = key_of(i);
-		snug_attributes attributes = {.client_flags = i % 2, .expires_s = i % 3 == 0 ? UINT32_MAX : 0};
+		snug_attributes attributes = {.client_flags = i % 2, .expires_at_s = i % 3 == 0 ? UINT32_MAX : 0};
 		REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value, i % sizeof value));
 	}
 	REQUIRE_OK(snug_shard_check(shard, NULL));
@@ -92,7 +92,7 @@ static void k1_an_entry_names_the_item_of_its_key(void **state) {
 static void k1_nothing_expires_before_the_earliest(void **state) {
 	(void)state;
 	snug_key key = key_of(0);
-	snug_attributes attributes = {.expires_s = UINT32_MAX - 1};
+	snug_attributes attributes = {.expires_at_s = UINT32_MAX - 1};
 	REQUIRE_OK(snug_shard_set(shard, &key, &attributes, "x", 1));
 	require_well();
 	shard->earliest_s++;
@@ -156,7 +156,7 @@ static void a_check_in_slices_counts_what_changes(void **state) {
 			for (uint32_t i = 0; i < 40 && !done; i++) {
 				random = random * 1664525 + 1013904223;
 				snug_key key = key_of((random >> 8) % 10000);
-				snug_attributes attributes = {.expires_s = random % 5 == 0 ? UINT32_MAX : 0};
+				snug_attributes attributes = {.expires_at_s = random % 5 == 0 ? UINT32_MAX : 0};
 				if ((random >> 8) % 10000 < target)
 					REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value, (random >> 16) % sizeof value));
 				else

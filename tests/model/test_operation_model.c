@@ -33,8 +33,8 @@ struct twin {
 	bool stale;
 	bool won;
 	uint32_t flags;
-	int64_t expires_s; /* 0: never */
-	uint64_t cas;      /* 0: nobody knows it */
+	int64_t expires_at_s; /* 0: never */
+	uint64_t cas;         /* 0: nobody knows it */
 	uint32_t bytes;
 	unsigned char *value; /* VALUE_MAX */
 };
@@ -87,20 +87,20 @@ static bool has(const struct operation *operation, uint32_t option) {
 
 /* Removes what has expired. */
 static bool is_there(const struct play *play, struct twin *twin) {
-	if (twin->present && twin->expires_s != 0 && twin->expires_s <= play->now_s) twin->present = false;
+	if (twin->present && twin->expires_at_s != 0 && twin->expires_at_s <= play->now_s) twin->present = false;
 	return twin->present;
 }
 
 static int64_t ttl(const struct play *play, const struct twin *twin) {
-	return twin->expires_s == 0 ? -1 : twin->expires_s - play->now_s;
+	return twin->expires_at_s == 0 ? -1 : twin->expires_at_s - play->now_s;
 }
 
-static void put(struct twin *twin, const void *value, uint32_t bytes, uint32_t flags, int64_t expires_s) {
+static void put(struct twin *twin, const void *value, uint32_t bytes, uint32_t flags, int64_t expires_at_s) {
 	if (bytes > 0) memmove(twin->value, value, bytes);
 	twin->present = true;
 	twin->bytes = bytes;
 	twin->flags = flags;
-	twin->expires_s = expires_s;
+	twin->expires_at_s = expires_at_s;
 	twin->stale = twin->won = false;
 }
 
@@ -133,10 +133,10 @@ static void expect_get(struct play *play, struct twin *twin, const struct operat
 		renumber(play, twin, operation);
 		return;
 	}
-	int64_t old_ttl = ttl(play, twin), expires_s = twin->expires_s;
-	if (has(operation, OPERATION_HAS_EXPTIME)) expires_s = twin_time(play, operation->exptime);
+	int64_t old_ttl = ttl(play, twin), expires_at_s = twin->expires_at_s;
+	if (has(operation, OPERATION_HAS_EXPTIME)) expires_at_s = twin_time(play, operation->exptime);
 	if (!has(operation, OPERATION_NO_STALE)) {
-		int64_t counts = has(operation, OPERATION_TOUCHES_FIRST) ? expires_s : twin->expires_s;
+		int64_t counts = has(operation, OPERATION_TOUCHES_FIRST) ? expires_at_s : twin->expires_at_s;
 		bool soon = has(operation, OPERATION_HAS_RECACHE) && counts != 0 && counts - play->now_s < operation->recache_s;
 		if (twin->stale) marks |= OPERATION_STALE;
 		if (twin->won)
@@ -145,11 +145,11 @@ static void expect_get(struct play *play, struct twin *twin, const struct operat
 			marks |= OPERATION_WON;
 		if (marks & OPERATION_WON) twin->won = true;
 	}
-	bool ends = has(operation, OPERATION_HAS_EXPTIME) && expires_s != 0 && expires_s <= play->now_s;
+	bool ends = has(operation, OPERATION_HAS_EXPTIME) && expires_at_s != 0 && expires_at_s <= play->now_s;
 	if (ends)
 		marks |= OPERATION_EXPIRES_NOW;
 	else
-		twin->expires_s = expires_s;
+		twin->expires_at_s = expires_at_s;
 	if (has(operation, OPERATION_HAS_CAS_COMPARE) && twin->cas != 0 && twin->cas == operation->cas_compare)
 		marks |= OPERATION_CAS_MATCHES;
 	require_status(operation, STATUS_FOUND);
@@ -188,9 +188,9 @@ static enum operation_status judge_store(const struct play *play, struct twin *t
 static void do_put(struct play *play, struct twin *twin, const struct operation *operation, const void *value,
 				   uint32_t bytes, bool stays_stale) {
 	bool was_won = twin->won, there = twin->present;
-	int64_t expires_s = stays_stale ? twin->expires_s : twin_time(play, operation->exptime);
+	int64_t expires_at_s = stays_stale ? twin->expires_at_s : twin_time(play, operation->exptime);
 	if (operation->mode < STORE_APPEND) {
-		put(twin, value, bytes, operation->client_flags, expires_s);
+		put(twin, value, bytes, operation->client_flags, expires_at_s);
 	} else if (!there) {
 		put(twin, value, bytes, operation->client_flags, twin_time(play, operation->vivify_exptime));
 	} else {
@@ -233,18 +233,18 @@ static void expect_delete(struct play *play, struct twin *twin, const struct ope
 		return;
 	}
 	require_status(operation, STATUS_DONE);
-	int64_t expires_s = twin->expires_s;
+	int64_t expires_at_s = twin->expires_at_s;
 	uint64_t cas = twin->cas;
-	if (has(operation, OPERATION_HAS_EXPTIME)) expires_s = twin_time(play, operation->exptime);
+	if (has(operation, OPERATION_HAS_EXPTIME)) expires_at_s = twin_time(play, operation->exptime);
 	if (has(operation, OPERATION_CLEARS_VALUE)) {
-		put(twin, NULL, 0, operation->client_flags, has(operation, OPERATION_HAS_EXPTIME) ? expires_s : 0);
+		put(twin, NULL, 0, operation->client_flags, has(operation, OPERATION_HAS_EXPTIME) ? expires_at_s : 0);
 		bool keeps = cas != 0 && !has(operation, OPERATION_HAS_CAS_NEW | OPERATION_INVALIDATES);
 		if (!keeps) renumber(play, twin, operation);
 		REQUIRE(!has(operation, OPERATION_WANTS_CAS) || operation->cas == twin->cas, "another number");
 	}
 	if (has(operation, OPERATION_INVALIDATES)) {
 		if (!has(operation, OPERATION_CLEARS_VALUE)) {
-			twin->expires_s = expires_s;
+			twin->expires_at_s = expires_at_s;
 			renumber(play, twin, operation);
 		}
 		twin->stale = true;
@@ -303,7 +303,7 @@ static void expect_arithmetic(struct play *play, struct twin *twin, const struct
 	int length = snprintf(text, sizeof text, "%-*llu", (int)twin->bytes, (unsigned long long)number);
 	memcpy(twin->value, text, (size_t)length);
 	twin->bytes = (uint32_t)length;
-	if (has(operation, OPERATION_HAS_EXPTIME)) twin->expires_s = twin_time(play, operation->exptime);
+	if (has(operation, OPERATION_HAS_EXPTIME)) twin->expires_at_s = twin_time(play, operation->exptime);
 	renumber(play, twin, operation);
 }
 
@@ -330,7 +330,7 @@ static void compare(struct play *play, uint32_t number, bool may_be_lost) {
 	}
 	REQUIRE(is_there(play, twin), "key %u is there", number);
 	REQUIRE(item.value_bytes == twin->bytes, "key %u has %zu bytes, not %u", number, item.value_bytes, twin->bytes);
-	REQUIRE(item.attributes.client_flags == twin->flags && item.attributes.expires_s == twin->expires_s &&
+	REQUIRE(item.attributes.client_flags == twin->flags && item.attributes.expires_at_s == twin->expires_at_s &&
 				item.attributes.is_stale == twin->stale && item.attributes.is_won == twin->won &&
 				item.attributes.cas == twin->cas,
 			"key %u has other attributes", number);

@@ -83,14 +83,14 @@ static snug_attributes random_attributes(struct play *play) {
 	snug_attributes attributes = {0};
 	if (test_random_chance(&play->random, 300)) attributes.client_flags = (uint32_t)test_random_next(&play->random);
 	if (test_random_chance(&play->random, 200))
-		attributes.expires_s = (uint32_t)(play->now_s + (int64_t)test_random_between(&play->random, 1, 300));
+		attributes.expires_at_s = (uint32_t)(play->now_s + (int64_t)test_random_between(&play->random, 1, 300));
 	attributes.is_stale = test_random_chance(&play->random, 50);
 	attributes.is_won = attributes.is_stale && test_random_chance(&play->random, 500);
 	return attributes;
 }
 
 static bool is_dead(const struct play *play, const struct twin_item *item) {
-	return item->attributes.expires_s != 0 && item->attributes.expires_s <= play->now_s;
+	return item->attributes.expires_at_s != 0 && item->attributes.expires_at_s <= play->now_s;
 }
 
 static void twin_flush(struct play *play) {
@@ -124,7 +124,7 @@ static bool look(struct play *play, uint32_t number, bool use, snug_item *item) 
 	REQUIRE(twin->present && !is_dead(play, twin), "key %u is there, and should not be", number);
 	REQUIRE(item->value_bytes == twin->size, "key %u has %zu bytes, not %u", number, item->value_bytes, twin->size);
 	REQUIRE(item->attributes.client_flags == twin->attributes.client_flags &&
-				item->attributes.expires_s == twin->attributes.expires_s &&
+				item->attributes.expires_at_s == twin->attributes.expires_at_s &&
 				item->attributes.is_stale == twin->attributes.is_stale &&
 				item->attributes.is_won == twin->attributes.is_won,
 			"key %u has other attributes", number);
@@ -216,7 +216,7 @@ static void do_extend(struct play *play) {
 	size_t old_bytes = item.value_bytes;
 	test_random_fill(more, length, ++play->versions);
 	snug_attributes attributes = random_attributes(play);
-	attributes.expires_s = 0;
+	attributes.expires_at_s = 0;
 	snug_error error = snug_shard_extend(play->shard, &key, &item, &attributes, more, length, in_front);
 	if (error) {
 		REQUIRE(error == SNUG_ERROR_NO_MEMORY, "extend: %s", snug_error_text(error));

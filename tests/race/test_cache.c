@@ -56,7 +56,7 @@ static void calls_mean_what_they_say(void **state) {
 	assert_int_equal(number, 12);
 	assert_int_equal(snug_cache_decrement(client, "n", 1, 50, &number), SNUG_OK);
 	assert_int_equal(number, 0);
-	assert_int_equal(snug_cache_touch(client, "n", 1, -1), SNUG_OK);
+	assert_int_equal(snug_cache_touch(client, "n", 1, 60), SNUG_OK);
 	assert_int_equal(snug_cache_get(client, "n", 1, buffer, sizeof buffer, &value), SNUG_ERROR_NOT_FOUND);
 	assert_int_equal(snug_cache_delete(client, "k", 1), SNUG_OK);
 	assert_int_equal(snug_cache_delete(client, "k", 1), SNUG_ERROR_NOT_FOUND);
@@ -110,7 +110,7 @@ static void bad_input_is_refused(void **state) {
 	/* What does not fit is told, and not copied. */
 	assert_int_equal(snug_cache_set(client, "k", 1, "long", 4, NULL), SNUG_OK);
 	memset(small, '-', sizeof small);
-	assert_int_equal(snug_cache_get(client, "k", 1, small, sizeof small, &value), SNUG_OK);
+	assert_int_equal(snug_cache_get(client, "k", 1, small, sizeof small, &value), SNUG_ERROR_BUFFER_TOO_SMALL);
 	assert_int_equal(value.bytes, 4);
 	assert_memory_equal(small, "--", 2);
 	assert_int_equal(snug_cache_set_limit(client, 64 << 20), SNUG_ERROR_OPTION);
@@ -155,9 +155,9 @@ static void many_are_asked_at_once(void **state) {
 
 /* ------------------------------------------------------------------ beside serving --------- */
 
-static void fill_cache(snug_cache_client *client, uint32_t items, size_t bytes, int64_t expiry) {
+static void fill_cache(snug_cache_client *client, uint32_t items, size_t bytes, uint32_t expires_at_s) {
 	char value[2000] = {0}, name[16];
-	snug_cache_store_options options = {.expiry = expiry};
+	snug_cache_store_options options = {.expires_at_s = expires_at_s};
 	for (uint32_t i = 0; i < items; i++) {
 		int length = snprintf(name, sizeof name, "%u", i);
 		assert_int_equal(snug_cache_set(client, name, (size_t)length, value, bytes, &options), SNUG_OK);

@@ -35,11 +35,11 @@ static void close_shard(snug_shard *shard) {
 	snug_shard_destroy(shard);
 }
 
-static snug_error set(snug_shard *shard, uint32_t number, uint32_t expires_s, size_t bytes) {
+static snug_error set(snug_shard *shard, uint32_t number, uint32_t expires_at_s, size_t bytes) {
 	static const char value[4096];
 	char name[16];
 	snug_key key = snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", number));
-	snug_attributes attributes = {.expires_s = expires_s};
+	snug_attributes attributes = {.expires_at_s = expires_at_s};
 	return snug_shard_set(shard, &key, &attributes, value, bytes);
 }
 
@@ -210,7 +210,7 @@ static void what_is_followed_expires_too(void **state) {
 	static char bytes[30000];
 	snug_shard *shard = open_shard((size_t)1 << 20, true);
 	snug_key key = snug_shard_key("the key", 7);
-	snug_attributes attributes = {.expires_s = BEGIN_S + 500};
+	snug_attributes attributes = {.expires_at_s = BEGIN_S + 500};
 	snug_item item;
 	REQUIRE_OK(snug_shard_set(shard, &key, &attributes, bytes, 300));
 	REQUIRE_OK(set(shard, 0, BEGIN_S + 1, 300));
@@ -218,7 +218,7 @@ static void what_is_followed_expires_too(void **state) {
 	now_s += 10;
 	REQUIRE_OK(snug_shard_find(shard, &key, &item));
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_shard_extend(shard, &key, &item, &attributes, bytes, sizeof bytes, false));
-	REQUIRE(shard->earliest_s <= attributes.expires_s, "forgotten");
+	REQUIRE(shard->earliest_s <= attributes.expires_at_s, "forgotten");
 	REQUIRE_OK(snug_shard_check(shard, NULL));
 	now_s = BEGIN_S + 1000;
 	rest(shard);

@@ -28,7 +28,7 @@ const struct policy policy_shard_bytes = {.name = "shard-bytes",
 struct stored {
 	uint32_t stamp;
 	uint32_t value_bytes; /* NOTHING: deleted, or never stored */
-	uint32_t expires_s;
+	uint32_t expires_at_s;
 };
 
 struct player {
@@ -84,8 +84,8 @@ static bool matches(const struct player *player, const struct pattern *pattern, 
 static bool is_right(const struct player *player, uint32_t number, const snug_item *item) {
 	const struct stored *stored = &player->stored[number];
 	struct pattern pattern = value_pattern(player, number);
-	if (stored->value_bytes != item->value_bytes || stored->expires_s != item->attributes.expires_s) return false;
-	if (stored->expires_s != 0 && stored->expires_s <= player->now_s) return false;
+	if (stored->value_bytes != item->value_bytes || stored->expires_at_s != item->attributes.expires_at_s) return false;
+	if (stored->expires_at_s != 0 && stored->expires_at_s <= player->now_s) return false;
 	for (size_t offset = 0; offset < item->value_bytes; offset += VIEW_BYTES) {
 		size_t left = item->value_bytes - offset;
 		if (!matches(player, &pattern, item, offset, left < VIEW_BYTES ? left : VIEW_BYTES)) return false;
@@ -113,8 +113,8 @@ static bool get(struct player *player, const struct cache_request *request, cons
 static void set(struct player *player, const struct cache_request *request, const snug_key *key) {
 	struct stored *stored = &player->stored[request->key];
 	uint32_t bytes = value_bytes_of(player, request);
-	snug_attributes attributes = {.expires_s = request->lifetime == 0 ? 0 : player->now_s + request->lifetime};
-	*stored = (struct stored){stored->stamp + 1, bytes, attributes.expires_s};
+	snug_attributes attributes = {.expires_at_s = request->lifetime == 0 ? 0 : player->now_s + request->lifetime};
+	*stored = (struct stored){stored->stamp + 1, bytes, attributes.expires_at_s};
 	struct pattern pattern = value_pattern(player, request->key);
 	pattern_write(&pattern, 0, player->value, bytes);
 	if (snug_shard_set(player->shard, key, &attributes, player->value, bytes) == SNUG_OK) return;
