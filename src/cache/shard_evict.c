@@ -130,6 +130,11 @@ uint64_t shard_make_room(snug_shard *shard) {
 	return shard->options.no_eviction ? shard_remove_dead(shard) : shard_evict_one(shard);
 }
 
+bool shard_can_never_fit(const snug_shard *shard, size_t bytes) {
+	uint64_t limit_bytes = shard->heap->arena.limit_goal_bytes, other_bytes = shard->heap->arena.charged_bytes;
+	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
+}
+
 /* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to promise. */
 static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref, size_t head_bytes) {
 	snug_extent extent;
@@ -149,6 +154,7 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bo
 		snug_error error = contiguous ? snug_ref_alloc_with(shard->heap, bytes, &options, out)
 									  : snug_ref_alloc(shard->heap, bytes, out);
 		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)) return error;
+		if (shard_can_never_fit(shard, bytes)) return error;
 		/* As many bytes as are wanted, before asking again: a large item takes the place of many small ones. */
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint64_t gained_bytes = shard_make_room(shard);
@@ -208,16 +214,10 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {
 
 /* ------------------------------------------------------------------ the caller's memory ---- */
 
-/* Even if all items went. */
-static bool can_never_fit(const snug_shard *shard, size_t bytes) {
-	uint64_t limit_bytes = shard->heap->arena.limit_goal_bytes, other_bytes = shard->heap->arena.charged_bytes;
-	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
-}
-
 snug_error snug_shard_charge(snug_shard *shard, size_t bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
 	snug_error error = snug_heap_charge(shard->heap, bytes);
-	if (error == SNUG_ERROR_NO_MEMORY && can_never_fit(shard, bytes)) return error;
+	if (error == SNUG_ERROR_NO_MEMORY && shard_can_never_fit(shard, bytes)) return error;
 	while (error == SNUG_ERROR_NO_MEMORY) {
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint64_t gained_bytes = shard_make_room(shard);

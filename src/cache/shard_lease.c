@@ -116,7 +116,7 @@ snug_error shard_reserve_free(snug_shard *shard, const snug_key *key, size_t val
 
 uint32_t shard_promise_lease(snug_shard *shard, const snug_key *key, size_t value_bytes) {
 	struct item_head head = full_head(shard, key, NULL, value_bytes);
-	if (!may_lease(shard, item_bytes(&head))) return 0;
+	if (shard_can_never_fit(shard, item_bytes(&head)) || !may_lease(shard, item_bytes(&head))) return 0;
 	shard->promised_bytes += item_bytes(&head);
 	return item_bytes(&head);
 }

@@ -159,6 +159,9 @@ snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, siz
 uint32_t shard_promise_lease(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
 void shard_end_promise(struct snug_shard *shard, uint32_t bytes);
 
+/* Even if all items went: then none does. */
+bool shard_can_never_fit(const struct snug_shard *shard, size_t bytes);
+
 /* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing can be evicted. */
 uint64_t shard_evict_one(struct snug_shard *shard);
 

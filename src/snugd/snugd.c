@@ -127,7 +127,8 @@ static void learn_port(struct snugd *snugd) {
 		}
 }
 
-/* As memcached: a unix socket alone writes none, and a file that cannot be written ends nothing. */
+/* Once they are listened to, and by the user that snugd has become. As memcached: a unix socket alone writes none, and a file that cannot be written ends
+ * nothing. */
 static void tell_ports(struct snugd *snugd) {
 	const char *path = getenv(PORT_FILE_VARIABLE);
 	bool is_wanted = settings_want_tcp(&snugd->settings) || snugd->settings.socket_path[0] == '\0';
@@ -180,7 +181,6 @@ static bool start(struct snugd *snugd) {
 	if (!pid_file_open(&snugd->pid_file, settings->pid_file, why)) return false;
 	if (!listeners_open(settings, &snugd->listeners, why)) return false;
 	learn_port(snugd);
-	tell_ports(snugd);
 	open_control(snugd);
 	if (!process_drop_privileges(settings, &snugd->listeners, &snugd->log, why)) return false;
 	if (settings->core_dumps) process_allow_core();
@@ -204,6 +204,7 @@ static bool start(struct snugd *snugd) {
 		stop_all(snugd);
 		return false;
 	}
+	tell_ports(snugd);
 	print_ready(snugd);
 	if (snugd->ready >= 0) process_daemon_ready(snugd->ready);
 	return true;

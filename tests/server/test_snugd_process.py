@@ -326,6 +326,19 @@ def test_port_0_without_a_socket_is_as_memcached_has_it():
             del os.environ["MEMCACHED_PORT_FILENAME"]
 
 
+def test_a_start_that_fails_writes_no_ports_file():
+    """Who waits for the file would find nobody at that port."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["MEMCACHED_PORT_FILENAME"] = os.path.join(directory, "ports")
+        try:
+            # A quarter of a MiB is no room for a ring and its buffers; where there are no rings it fails, too.
+            done = run("-u", USER, "-l", "127.0.0.1", "-p", "-1", "-m", "1", "-t", "4", "--io", "uring", status=EX_OSERR)
+            assert "cannot start 4 workers" in done.stderr, done.stderr
+        finally:
+            del os.environ["MEMCACHED_PORT_FILENAME"]
+        assert os.listdir(directory) == []
+
+
 def test_the_ports_file_says_which_port_it_is():
     with tempfile.TemporaryDirectory() as directory:
         ports = pathlib.Path(directory, "ports")

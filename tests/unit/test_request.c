@@ -405,6 +405,35 @@ static void a_system_that_refuses_memory_is_met_by_slices(void **state) {
 	stage_end(&stage);
 }
 
+/* Nor for what would not fit if all else went, in pieces or at once. */
+static void what_can_never_fit_evicts_nothing(void **state) {
+	(void)state;
+	struct stage stage;
+	snug_extent window[REQUEST_EXTENTS];
+	unsigned char *value = calloc(1, LARGE_BYTES);
+	assert_non_null(value);
+	stage_begin(&stage, false);
+	assert_int_equal(snug_shard_charge(stage.shard, 4 * MIB - LARGE_BYTES), SNUG_OK);
+	fill_with_small(&stage);
+	uint64_t evictions = stats_of(&stage).evictions, items = stats_of(&stage).items;
+	for (uint32_t form = 0; form < 2; form++) {
+		struct request request = {.kind = form == 0 ? REQUEST_RESERVE : REQUEST_OPERATION,
+								  .operation = {.kind = OPERATION_STORE,
+												.key = snug_shard_key("large", 5),
+												.value = value,
+												.value_bytes = LARGE_BYTES},
+								  .window = window};
+		serve(&stage, &request);
+		assert_int_equal(request.operation.status, STATUS_NO_MEMORY);
+		assert_false(request.is_unfinished);
+	}
+	assert_int_equal(stats_of(&stage).evictions, evictions);
+	assert_int_equal(stats_of(&stage).items, items);
+	snug_shard_discharge(stage.shard, 4 * MIB - LARGE_BYTES);
+	stage_end(&stage);
+	free(value);
+}
+
 /* Where no lease of this size is to be had, nothing goes for it. */
 static void what_can_not_be_leased_evicts_nothing(void **state) {
 	(void)state;
@@ -623,6 +652,7 @@ int main(void) {
 		cmocka_unit_test(large_values_pass_through_windows),
 		cmocka_unit_test(a_large_value_takes_its_room_in_slices),
 		cmocka_unit_test(others_between_the_slices_do_not_starve_it),
+		cmocka_unit_test(what_can_never_fit_evicts_nothing),
 		cmocka_unit_test(what_can_not_be_leased_evicts_nothing),
 		cmocka_unit_test(what_is_refused_in_the_end_has_evicted_nothing),
 		cmocka_unit_test(a_promise_ends_with_its_request),
