@@ -77,7 +77,7 @@ size_t bench_meta_size(bench_random *random, size_t max_bytes);
 
 /* ------------------------------------------------------------------ a heap with its owner -------------------------------- */
 
-/* Owner-named pools and the table that their owner keeps: an object's first four bytes are its id, table[id] its reference.
+/* A heap by reference and the table that its owner keeps: an object's first four bytes are its id, table[id] its reference.
  * `moved` reads the id and writes the entry: the least that a real index has to do. */
 typedef struct bench_herd {
 	snug_heap *heap;
@@ -93,12 +93,12 @@ typedef struct bench_herd {
 /* `min_object_bytes` bounds the number of objects and with it the tables. */
 void bench_herd_create(bench_herd *herd, const snug_options *options, size_t min_object_bytes);
 void bench_herd_destroy(bench_herd *herd);
-/* Allocates an object and writes all of it. False: the heap are full. */
+/* Allocates an object and writes all of it. False: the heap is full. */
 bool bench_herd_add(bench_herd *herd, size_t size);
 void bench_herd_remove(bench_herd *herd, size_t id);
 /* The id of a live object, picked at random; the heap must not be empty. */
 size_t bench_herd_pick(const bench_herd *herd, bench_random *random);
-/* Objects of `size` (0: Meta's sizes up to `max_bytes`) until the heap are full. */
+/* Objects of `size` (0: Meta's sizes up to `max_bytes`) until the heap is full. */
 void bench_herd_fill(bench_herd *herd, bench_random *random, size_t size, size_t max_bytes);
 
 typedef enum bench_pattern {

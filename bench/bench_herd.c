@@ -1,4 +1,4 @@
-/* bench_herd.c: a heap by reference and the smallest table that an owner can keep for them. */
+/* bench_herd.c: a heap by reference and the smallest table that an owner can keep for it. */
 #include "bench.h"
 
 #include <string.h>

@@ -92,7 +92,7 @@ Mallocs: $(version libc6), $(version libjemalloc2), $(version libmimalloc2.0), $
 
 ## Allocation and free
 
-Objects of 100 bytes, 1024 live, in pools with a limit of 256 MiB. In each turn 16, 64 or 256 random ones are freed, then as many
+Objects of 100 bytes, 1024 live, in a heap with a limit of 256 MiB. In each turn 16, 64 or 256 random ones are freed, then as many
 allocated. Turns of 16 are what magazines and thread caches are made for; in turns of 256 they are emptied and filled again and
 again. The loop's own instructions are taken off; the jump through the procedure linkage table is counted for all.
 

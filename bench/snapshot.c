@@ -97,7 +97,7 @@ static void measure(const char *name, probe *on, ask_function *ask, condition st
 	}
 }
 
-/* Objects of every size up to a page, until the heap are full. */
+/* Objects of every size up to a page, until the heap is full. */
 static void fill_evenly(bench_herd *herd, bench_random *random) {
 	size_t max_bytes = snug_contiguous_max(herd->heap);
 	while (bench_herd_add(herd, 8 + bench_random_below(random, max_bytes - 7))) {

@@ -23,7 +23,8 @@
  * CLEANUP: snug_cache_workers gives the workers, on which a coordinator (snug/coordinator.h) defragments, in the background too. An emergency
  * may evict.
  *
- * EXPIRY is the second since 1970 from which on the item is no more; 0: never. One that has passed: at once. */
+ * EXPIRY is the second since 1970 from which on the item is no more, by the clock on the wall as it is when that is said; 0: never. One that has passed:
+ * at once. For a minute: (uint32_t)time(NULL) + 60. From then on it goes by a clock that nobody sets, and so it is told. */
 #ifndef SNUG_CACHE_H
 #define SNUG_CACHE_H
 
@@ -91,7 +92,8 @@ typedef struct snug_cache_value {
 	uint64_t cas;          /* for a later store with `cas`; 0 where it was not asked for */
 } snug_cache_value;
 
-/* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: nothing was copied; `out` tells all the same, its bytes are the room to come again with. */
+/* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: nothing was copied; `out` is written all the same, its bytes are the room to come again with.
+ * `buffer` may be NULL with a room of 0, to ask for that. */
 SNUG_NODISCARD snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
 										 size_t room_bytes, snug_cache_value *out);
 /* The same, and the item's CAS number. */

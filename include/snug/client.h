@@ -3,6 +3,7 @@
  *     snug_client *client;
  *     if (snug_client_create(workers, NULL, &client) != SNUG_OK) ...
  *     snug_object object;
+ *     char buffer[5];
  *     uint32_t worker = snug_client_place(client, key, key_bytes);
  *     if (snug_client_alloc(client, worker, 100, "hello", 5, &object) == SNUG_OK) {
  *         snug_client_read(client, object, 0, buffer, 5);

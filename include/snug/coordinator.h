@@ -14,7 +14,7 @@
  *     snug_coordinator_destroy(coordinator);
  *
  * The coordinator is a thread. It sends the workers jobs by message, joins what they answer, and keeps the schedules, the
- * background cleanup and the audit. It does no cleanup itself and never touches a pool.
+ * background cleanup and the audit. It does no cleanup itself and never touches a heap.
  *
  * PRIORITY: emergency > on demand > scheduled > background. A worker interrupts a lower job for a higher one and continues it after;
  * its report adds the parts up. Requests of one priority to one worker run one after the other, in the order of arrival.

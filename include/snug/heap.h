@@ -24,7 +24,7 @@
  *
  * WHEN OBJECTS MOVE: in a defragmentation step (snug/defragment.h), and in an allocation or resize that found no room and
  * compacted to make some (see options.no_compaction_in_alloc). So an address from snug_ptr or snug_view holds until the next
- * call of snug_alloc*, snug_resize or snug_defragment* (and their snug_ref_ forms) on the same heap; a pin makes it hold until
+ * call of snug_alloc*, snug_resize, snug_heap_charge or snug_defragment* (and their snug_ref_ forms) on the same heap; a pin makes it hold until
  * the unpin.
  *
  * Sizes are bytes. Every function returns a typed error; out-parameters are written on SNUG_OK only. */
@@ -109,7 +109,7 @@ SNUG_NODISCARD snug_error snug_heap_adopt(snug_heap *heap);
 
 /* Another limit. A higher one holds at once. A lower one too, unless more is in use: then the limit goes down as memory is given back. Pages
  * that become free go to the OS at once, page by page, but for as many as an allocation or a charge waits for; those, and what was free already,
- * go in the steps of a defragmentation, some in each, or as a whole with retain_bytes 0. snug_stats tells limit_bytes and limit_goal_bytes. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
+ * go in the steps of a defragmentation, some in each, or as a whole with retain_bytes 0. snug_stats_get tells limit_bytes and limit_goal_bytes. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
 SNUG_NODISCARD snug_error snug_heap_set_limit(snug_heap *heap, size_t limit_bytes);
 
 /* Counts memory of the owner's, such as an index or buffers, towards the limit. Free pages are given back to the OS to make room, and as

@@ -15,7 +15,7 @@ typedef enum snug_log_level {
 
 typedef struct snug_log {
 	/* One line without a newline, valid during the call only. Called on the thread that owns the heap; must not call
-	 * back into them. NULL: silent. */
+	 * back into it. NULL: silent. */
 	void (*write)(void *context, snug_log_level level, const char *line);
 	void *context;
 	snug_log_level level; /* lines above this level are not formatted */

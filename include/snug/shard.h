@@ -7,7 +7,8 @@
  *     snug_key key = snug_shard_key("name", 4);
  *     snug_shard_set(shard, &key, NULL, "value", 5);
  *     snug_item item;
- *     if (snug_shard_get(shard, &key, &item) == SNUG_OK)
+ *     char buffer[100];
+ *     if (snug_shard_get(shard, &key, &item) == SNUG_OK && item.value_bytes <= sizeof buffer)
  *         snug_shard_read(shard, &item, 0, buffer, item.value_bytes);
  *     snug_shard_destroy(shard);
  *
@@ -17,7 +18,8 @@
  * EVICTION is over all sizes: what is least worth its bytes goes, be it large or small, and compaction turns the holes into room for what
  * comes. So a store fails only if it could never fit, if eviction is off, or if what is in the way is pinned.
  *
- * TIME is seconds since 1970, from options.now_s. What is to live for a minute does, whoever sets the clock on the wall. Out-parameters are written on SNUG_OK only. */
+ * TIME is seconds since 1970 by the shard's clock, options.now_s, which nobody sets. What is to live for a minute is stored with snug_shard_now_s() + 60,
+ * and does, whoever sets the clock on the wall. Out-parameters are written on SNUG_OK only. */
 #ifndef SNUG_SHARD_H
 #define SNUG_SHARD_H
 
@@ -89,6 +91,9 @@ SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap);
 /* Gives everything back. NULL is ignored. */
 void snug_shard_destroy(snug_shard *shard);
 
+/* The shard's clock: seconds since 1970. NULL: 0. */
+int64_t snug_shard_now_s(const snug_shard *shard);
+
 /* The heap, to defragment, estimate and look at; not to allocate from. */
 snug_heap *snug_shard_heap(snug_shard *shard);
 
@@ -97,7 +102,7 @@ snug_heap *snug_shard_heap(snug_shard *shard);
 /* What is kept beside the value. Zero is the default. */
 typedef struct snug_attributes {
 	uint32_t client_flags; /* the user's own */
-	uint32_t expires_at_s; /* 0: never */
+	uint32_t expires_at_s; /* by snug_shard_now_s; 0: never */
 	uint64_t cas;          /* storing: 0 for none until somebody asks; found: 0 if nobody has asked */
 	bool is_stale;         /* to be made anew by whoever is told that he won */
 	bool is_won;           /* somebody was told */

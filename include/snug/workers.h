@@ -36,9 +36,9 @@ typedef struct snug_workers snug_workers;
  * they return. */
 typedef struct snug_worker_hook {
 	void *context;
-	/* Before the worker's heap is created: may change their options (such as the owner's context), worker by worker. */
+	/* Before the worker's heap is created: may change its options (such as the owner's context), worker by worker. */
 	void (*configure)(void *context, uint32_t worker, snug_options *options);
-	/* After they are created. An error ends snug_workers_create with it. */
+	/* After it is created. An error ends snug_workers_create with it. */
 	snug_error (*start)(void *context, uint32_t worker, snug_heap *heap);
 	/* Once a turn: a bounded amount of I/O or other work. Tells whether it did anything. */
 	bool (*turn)(void *context, uint32_t worker, snug_heap *heap);

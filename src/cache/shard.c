@@ -171,6 +171,10 @@ void snug_shard_destroy(snug_shard *shard) {
 	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
 }
 
+int64_t snug_shard_now_s(const snug_shard *shard) {
+	return shard == NULL ? 0 : shard_now_s(shard);
+}
+
 snug_heap *snug_shard_heap(snug_shard *shard) {
 	return shard == NULL ? NULL : shard->heap;
 }

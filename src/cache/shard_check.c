@@ -109,7 +109,7 @@ snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
 
 #define GROUPS_MAX 4096u /* a step ends by its count where the clock stands still */
 
-enum { CHECK_NONE, CHECK_POOLS, CHECK_ITEMS, CHECK_DONE };
+enum { CHECK_NONE, CHECK_HEAP, CHECK_ITEMS, CHECK_DONE };
 
 static void found(struct shard_check *check, const char *law, const char *wrong) {
 	check->phase = CHECK_DONE;
@@ -166,7 +166,7 @@ snug_error snug_shard_check_begin(snug_shard *shard) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
 	if (shard->check.phase != CHECK_NONE) return SNUG_ERROR_BUSY;
 	snug_error error = snug_check_begin(shard->heap);
-	if (!error) shard->check = (struct shard_check){.phase = CHECK_POOLS};
+	if (!error) shard->check = (struct shard_check){.phase = CHECK_HEAP};
 	return error;
 }
 
@@ -175,7 +175,7 @@ snug_error snug_shard_check_step(snug_shard *shard, uint64_t step_ns, bool *done
 	if (shard->check.phase == CHECK_NONE) return SNUG_ERROR_NOT_RUNNING;
 	if (step_ns == 0) return SNUG_ERROR_BUDGET_ZERO;
 	uint64_t begin_ns = shard->os->now_ns(shard->os->context);
-	if (shard->check.phase == CHECK_POOLS) {
+	if (shard->check.phase == CHECK_HEAP) {
 		step_heap(shard, step_ns);
 	} else {
 		for (uint32_t groups = 0; shard->check.phase == CHECK_ITEMS && groups < GROUPS_MAX; groups++) {
@@ -192,7 +192,7 @@ snug_error snug_shard_check_end(snug_shard *shard, snug_check_result *out) {
 	struct shard_check check = shard->check;
 	if (check.phase == CHECK_NONE) return SNUG_ERROR_NOT_RUNNING;
 	shard->check = (struct shard_check){0};
-	if (check.phase == CHECK_POOLS) {
+	if (check.phase == CHECK_HEAP) {
 		snug_error cancelled = snug_check_end(shard->heap, NULL);
 		(void)cancelled; /* which is what it says */
 	}

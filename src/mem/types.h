@@ -6,6 +6,8 @@
  *   run        neighbouring free pages, known by their bits in a region's bitmap
  *   slab       a page cut in equal slots of one size class
  *   slot       room for one object or fragment; a hole is a free slot in a slab
+ *   pool       the size classes of one range of slots: small, medium, large
+ *   heap       three pools, one arena, one limit, one owner
  *   size class the slabs of one slot size (stride) and family, and the magazine in front of them
  *   family     what a slot holds: byte strings, aligned structs, or fragments
  *   magazine   a small stack of free slots, still marked used in their slabs' bitmaps

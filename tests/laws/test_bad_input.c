@@ -583,27 +583,27 @@ static void reentry(void **state) {
 }
 
 int main(void) {
-#define WITH_POOLS(function) cmocka_unit_test_setup_teardown(function, open_heap, close_heap)
+#define WITH_HEAP(function) cmocka_unit_test_setup_teardown(function, open_heap, close_heap)
 	const struct CMUnitTest tests[] = {
-		WITH_POOLS(create),
-		WITH_POOLS(smallest_limit_works),
-		WITH_POOLS(null_heap),
-		WITH_POOLS(null_out_parameters),
-		WITH_POOLS(sizes),
-		WITH_POOLS(alignment),
-		WITH_POOLS(ranges),
-		WITH_POOLS(extents),
-		WITH_POOLS(handles),
-		WITH_POOLS(handle_of_another_heap),
-		WITH_POOLS(mode),
-		WITH_POOLS(pins),
-		WITH_POOLS(too_many_pins),
-		WITH_POOLS(batches),
-		WITH_POOLS(references),
-		WITH_POOLS(defragment_options),
-		WITH_POOLS(destroy_while_pinned_and_running),
-		WITH_POOLS(wrong_thread),
-		WITH_POOLS(reentry),
+		WITH_HEAP(create),
+		WITH_HEAP(smallest_limit_works),
+		WITH_HEAP(null_heap),
+		WITH_HEAP(null_out_parameters),
+		WITH_HEAP(sizes),
+		WITH_HEAP(alignment),
+		WITH_HEAP(ranges),
+		WITH_HEAP(extents),
+		WITH_HEAP(handles),
+		WITH_HEAP(handle_of_another_heap),
+		WITH_HEAP(mode),
+		WITH_HEAP(pins),
+		WITH_HEAP(too_many_pins),
+		WITH_HEAP(batches),
+		WITH_HEAP(references),
+		WITH_HEAP(defragment_options),
+		WITH_HEAP(destroy_while_pinned_and_running),
+		WITH_HEAP(wrong_thread),
+		WITH_HEAP(reentry),
 	};
 	return cmocka_run_group_tests_name("bad_input", tests, NULL, NULL);
 }

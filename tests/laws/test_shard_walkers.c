@@ -112,7 +112,7 @@ static void k2_items_are_counted(void **state) {
 	}
 }
 
-static void k2_the_pools_hold_nothing_else(void **state) {
+static void k2_the_heap_holds_nothing_else(void **state) {
 	(void)state;
 	snug_ref ref;
 	REQUIRE_OK(snug_ref_alloc(shard->heap, 20, &ref));
@@ -206,7 +206,7 @@ int main(void) {
 		cmocka_unit_test(k1_an_entry_names_the_item_of_its_key),
 		cmocka_unit_test(k1_nothing_expires_before_the_earliest),
 		cmocka_unit_test(k2_items_are_counted),
-		cmocka_unit_test(k2_the_pools_hold_nothing_else),
+		cmocka_unit_test(k2_the_heap_holds_nothing_else),
 		cmocka_unit_test(k2_what_the_index_has_taken_is_charged),
 		cmocka_unit_test(a_check_in_slices_counts_what_changes),
 		cmocka_unit_test(flushing_removes_a_bucket_at_most),

@@ -90,7 +90,7 @@ def is_expected(result, expected):
 def main():
     program, source = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
     if not (source / "t" / "lib" / "MemcachedTest.pm").exists():
-        sys.exit(f"{source}: no source of memcached; git clone https://github.com/memcached/memcached")
+        sys.exit(f"{source}: no source of memcached; git clone --depth 1 -b 1.6.45 https://github.com/memcached/memcached")
     os.environ["SNUGD"] = str(program)
     names = sys.argv[3:] or sorted(path.stem for path in (source / "t").glob("*.t"))
     known = known_failures()

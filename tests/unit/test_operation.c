@@ -761,6 +761,17 @@ static void a_shard_of_its_own_clock_sees_time_pass(void **state) {
 	assert_int_equal(get(&stage, "k"), STATUS_FOUND);
 	fake.time_ns += UINT64_C(2000000000);
 	assert_int_equal(get(&stage, "k"), STATUS_NOT_FOUND);
+	/* It tells its time, for who stores without exptime. */
+	snug_key key = snug_shard_key("own", 3);
+	int64_t begun_s = snug_shard_now_s(stage.shard);
+	snug_attributes attributes = {.expires_at_s = (uint32_t)(begun_s + 60)};
+	assert_int_equal(snug_shard_set(stage.shard, &key, &attributes, "v", 1), SNUG_OK);
+	fake.time_ns += UINT64_C(59000000000);
+	assert_int_equal(snug_shard_now_s(stage.shard), begun_s + 59);
+	assert_int_equal(get(&stage, "own"), STATUS_FOUND);
+	fake.time_ns += UINT64_C(1000000000);
+	assert_int_equal(get(&stage, "own"), STATUS_NOT_FOUND);
+	assert_int_equal(snug_shard_now_s(NULL), 0);
 	snug_shard_destroy(stage.shard);
 	fake_os_deinit(&fake);
 }

@@ -1,7 +1,7 @@
 /* run_crowd.c: leads a crowd (crowd.h): workers, clients, phases, and defragmentations while they run.
  *
  * While clients run, one defragmentation is asked for after the other; their reports are added up. Between phases, when all is quiet, each is
- * held to its estimate as in a run without threads. The laws of each pool are checked by its own worker, in its hook. */
+ * held to its estimate as in a run without threads. The laws of each heap are checked by its own worker, in its hook. */
 #include "clock.h"
 #include "crowd.h"
 #include "run.h"
