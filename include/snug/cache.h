@@ -24,7 +24,7 @@
  * may evict.
  *
  * EXPIRY is the second since 1970 from which on the item is no more, by the clock on the wall as it is when that is said; 0: never. One that has passed:
- * at once. For a minute: (uint32_t)time(NULL) + 60. From then on it goes by a clock that nobody sets, and so it is told. */
+ * at once. For a minute: (uint32_t)time(NULL) + 60. From then on it goes by a clock that nobody sets. What is told is a date, too. */
 #ifndef SNUG_CACHE_H
 #define SNUG_CACHE_H
 

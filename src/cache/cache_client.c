@@ -152,12 +152,13 @@ static snug_error get(snug_cache_client *client, const void *key, size_t key_byt
 
 snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer, size_t room_bytes,
 						  snug_cache_value *out) {
-	return get(client, key, key_bytes, buffer, room_bytes, OPERATION_NO_STALE, out);
+	return get(client, key, key_bytes, buffer, room_bytes, OPERATION_NO_STALE | OPERATION_TELLS_DATE, out);
 }
 
 snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
 						   size_t room_bytes, snug_cache_value *out) {
-	return get(client, key, key_bytes, buffer, room_bytes, OPERATION_NO_STALE | OPERATION_WANTS_CAS, out);
+	return get(client, key, key_bytes, buffer, room_bytes,
+			   OPERATION_NO_STALE | OPERATION_TELLS_DATE | OPERATION_WANTS_CAS, out);
 }
 
 /* Up to CACHE_MANY; a lookup that makes no sense is answered without being asked. */
@@ -166,7 +167,7 @@ static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups
 	for (size_t i = 0; i < count; i++) {
 		snug_cache_lookup *lookup = &lookups[i];
 		lookup->error = begin_get(client, &client->request[asked_count], lookup->key, lookup->key_bytes, lookup->buffer,
-								  lookup->room_bytes, OPERATION_NO_STALE);
+								  lookup->room_bytes, OPERATION_NO_STALE | OPERATION_TELLS_DATE);
 		if (!lookup->error) asked[asked_count++] = i;
 	}
 	snug_error error = asked_count == 0 ? SNUG_OK : ask(client, asked_count);
@@ -192,8 +193,7 @@ snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *loo
 
 /* To an operation, which counts as memcached does, the first 30 days of 1970 are times from now. */
 static int64_t exptime_of(uint32_t expires_at_s) {
-	const uint32_t from_now_s = 60 * 60 * 24 * 30;
-	return expires_at_s == 0 || expires_at_s > from_now_s ? (int64_t)expires_at_s : -1;
+	return expires_at_s == 0 || expires_at_s > EXPTIME_RELATIVE_MAX_S ? (int64_t)expires_at_s : -1;
 }
 
 static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key, size_t key_bytes,

@@ -8,7 +8,6 @@
 
 #include <string.h>
 
-#define RELATIVE_MAX_S (INT64_C(60) * 60 * 24 * 30)
 #define NUMBER_BYTES_MAX 20u
 
 /* ------------------------------------------------------------------ parts ------------------ */
@@ -16,7 +15,7 @@
 uint32_t operation_expires_at_s(const snug_shard *shard, int64_t exptime) {
 	if (exptime == 0) return 0;
 	if (exptime < 0) return 1; /* 1970 */
-	if (exptime <= RELATIVE_MAX_S) return shard_now_s(shard) + (uint32_t)exptime;
+	if (exptime <= EXPTIME_RELATIVE_MAX_S) return shard_now_s(shard) + (uint32_t)exptime;
 	if (exptime > UINT32_MAX) return UINT32_MAX;
 	int64_t moment_s = shard_moment_s(shard, exptime);
 	return moment_s < 1 ? 1 : moment_s > UINT32_MAX ? UINT32_MAX : (uint32_t)moment_s;
@@ -44,6 +43,12 @@ enum operation_status operation_status_of(snug_error error) {
 static void tell_ttl(const snug_shard *shard, struct operation *operation) {
 	uint32_t expires_at_s = operation->item.attributes.expires_at_s;
 	operation->ttl_s = expires_at_s == 0 ? -1 : (int64_t)expires_at_s - shard_now_s(shard);
+}
+
+static void tell_date(const snug_shard *shard, struct operation *operation) {
+	uint32_t *expires_at_s = &operation->item.attributes.expires_at_s;
+	int64_t date_s = *expires_at_s == 0 ? 0 : shard_date_s(shard, *expires_at_s);
+	*expires_at_s = date_s < 0 ? 0 : date_s > UINT32_MAX ? UINT32_MAX : (uint32_t)date_s;
 }
 
 /* What the item was like before it was used now. */
@@ -148,6 +153,7 @@ static void get_specially(snug_shard *shard, struct operation *operation, bool i
 	if (!is_there && operation->options & OPERATION_HAS_VIVIFY) vivify(shard, operation);
 	const uint16_t telling = operation->options & (OPERATION_IS_META | OPERATION_TELLS_OLD_TTL);
 	if (telling == OPERATION_IS_META && operation->status == STATUS_FOUND) tell_ttl(shard, operation);
+	if (operation->options & OPERATION_TELLS_DATE && operation->status == STATUS_FOUND) tell_date(shard, operation);
 }
 
 static void get(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {

@@ -44,8 +44,12 @@ enum operation_options {
 	OPERATION_NO_STALE = 1 << 11,      /* GET by a command that knows of no stale items: marks are left as they are */
 	OPERATION_NO_USE = 1 << 12,        /* GET: does not count as a use */
 	OPERATION_TELLS_OLD_TTL = 1 << 13, /* ttl_s is what it was before exptime was set */
+	OPERATION_TELLS_DATE = 1 << 15,    /* GET: the item's expiry is told by the clock on the wall, as a date is given */
 	OPERATION_TOUCHES_FIRST = 1 << 14, /* GET: recache_s looks at what is left after exptime was set */
 };
+
+/* An exptime up to this is a time from now; beyond it, a date. */
+#define EXPTIME_RELATIVE_MAX_S (INT64_C(60) * 60 * 24 * 30)
 
 enum operation_status {
 	STATUS_FOUND,        /* GET, INSPECT */

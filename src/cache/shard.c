@@ -60,21 +60,15 @@ static int64_t wall_clock_s(void *context) {
 	return os_wall_s();
 }
 
-#define NS_PER_SECOND UINT64_C(1000000000)
-
-/* The wall clock as it was, and what has passed since. */
 static int64_t own_clock_s(void *context) {
 	const snug_shard *shard = context;
-	uint64_t passed_ns = shard->os->now_ns(shard->os->context) - shard->started_ns;
-	return shard->started_s + (int64_t)(passed_ns / NS_PER_SECOND);
+	return os_epoch_s(&shard->epoch, shard->os->now_ns(shard->os->context));
 }
 
 static void set_clocks(snug_shard *shard) {
 	snug_shard_options *options = &shard->options;
 	if (options->now_s == NULL) {
-		shard->started_s = os_wall_s();
-		shard->started_ns =
-			shard->os->now_ns(shard->os->context) - os_wall_fraction_ns(); /* their seconds change together */
+		os_epoch_begin(&shard->epoch, shard->os->now_ns(shard->os->context));
 		options->now_s = own_clock_s;
 		options->now_context = shard;
 		options->wall_s = wall_clock_s;

@@ -24,6 +24,7 @@
 #include "cache/item.h"
 #include "cache/rank.h"
 #include "cache/recent.h"
+#include "os/local_time.h"
 
 #define STAMPS (1u << RANK_STAMP_BITS)
 
@@ -55,8 +56,7 @@ struct snug_shard {
 	uint64_t hand;                /* of the eviction: a hash; the place it stands for comes next */
 	uint32_t tick_s[STAMPS];      /* when each of the last ticks began */
 	snug_shard_options options;
-	int64_t started_s; /* of the clock that a shard has by default */
-	uint64_t started_ns;
+	struct os_epoch epoch; /* of the clock that a shard has by default */
 	const snug_os *os;
 	size_t reserved_bytes;
 	uint64_t promised_bytes; /* of leases to come */
@@ -85,10 +85,18 @@ static inline uint32_t shard_now_s(const struct snug_shard *shard) {
 	return (uint32_t)shard->options.now_s(shard->options.now_context);
 }
 
+static inline int64_t shard_wall_ahead_s(const struct snug_shard *shard) {
+	return shard->options.wall_s(shard->options.now_context) - (int64_t)shard_now_s(shard);
+}
+
 /* The moment of a date, which is told by the clock on the wall. */
 static inline int64_t shard_moment_s(const struct snug_shard *shard, int64_t date_s) {
-	int64_t ahead_s = shard->options.wall_s(shard->options.now_context) - (int64_t)shard_now_s(shard);
-	return date_s - ahead_s;
+	return date_s - shard_wall_ahead_s(shard);
+}
+
+/* And the date of a moment. */
+static inline int64_t shard_date_s(const struct snug_shard *shard, int64_t moment_s) {
+	return moment_s + shard_wall_ahead_s(shard);
 }
 
 static inline uint64_t shard_random(struct snug_shard *shard) {

@@ -9,10 +9,11 @@ int64_t os_wall_s(void) {
 	return now.tv_sec;
 }
 
-uint64_t os_wall_fraction_ns(void) {
+/* The seconds of both change together. */
+void os_epoch_begin(struct os_epoch *epoch, uint64_t now_ns) {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_nsec;
+	*epoch = (struct os_epoch){.begun_s = now.tv_sec, .begun_ns = now_ns - (uint64_t)now.tv_nsec};
 }
 
 /* localtime_r need not look at TZ by itself; tzset does. */

@@ -139,8 +139,7 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	server->log = *log;
 	server->worker_count = settings->threads;
 	server->texts.limit_bytes = TEXT_BYTES + settings->connections_max * TEXT_BYTES_A_CONNECTION;
-	server->started_s = os_wall_s();
-	server->started_ns = os_now_ns() - os_wall_fraction_ns(); /* their seconds change together */
+	os_epoch_begin(&server->started, os_now_ns());
 	settings_live_init(&server->live, settings);
 	server->worker = calloc(settings->threads, sizeof *server->worker);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;

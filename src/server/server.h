@@ -21,6 +21,7 @@
 
 #include "base/text.h"
 #include "cache/operation.h"
+#include "os/local_time.h"
 #include "server/process/settings_live.h"
 #include "server/settings/settings.h"
 
@@ -61,8 +62,8 @@ struct server_worker {
 	uint32_t index;        /* constant after create */
 	/* owner only */
 	snug_shard *shard;
-	int64_t clock_s;        /* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
-	int64_t wall_s;         /* by the one on the wall, which tells dates */
+	int64_t clock_s; /* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
+	int64_t wall_s;  /* by the one on the wall, which tells dates */
 	struct operation_counts counts;
 	struct connection_counts connections;
 	snug_shard_stats shard_base;        /* its counters at the last `stats reset` */
@@ -84,8 +85,7 @@ struct server {
 	snug_coordinator *coordinator;
 	const struct listeners *listeners;
 	snug_log log;
-	int64_t started_s;   /* seconds since 1970 */
-	uint64_t started_ns; /* when that second began */
+	struct os_epoch started;
 	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;

@@ -88,7 +88,7 @@ static void keep_limit(struct server_worker *worker) {
 
 void server_worker_look_at_clocks(struct server_worker *worker, uint64_t now_ns) {
 	const struct server *server = worker->server;
-	worker->clock_s = server->started_s + (int64_t)((now_ns - server->started_ns) / NS_PER_SECOND);
+	worker->clock_s = os_epoch_s(&server->started, now_ns);
 	worker->wall_s = os_wall_s();
 }
 
@@ -105,7 +105,8 @@ static void look_at_clock(struct server_worker *worker) {
 /* ------------------------------------------------------------------ requests --------------- */
 
 static bool asks_for_room(const struct request *request) {
-	return request->kind == REQUEST_RESERVE || request->kind == REQUEST_WINDOW;
+	return request->kind == REQUEST_RESERVE ||
+		   (request->kind == REQUEST_WINDOW && request->operation.kind == OPERATION_STORE);
 }
 
 bool turn_request(struct server_worker *worker, struct record *record) {
@@ -282,7 +283,8 @@ static void resume_some(struct turn *turn, bool of_little, bool *is_short) {
 	}
 }
 
-/* Who holds little goes first: what others give back would go to those who take most, again and again. */
+/* Who holds little goes first: what others give back would go to those who take most, again and again. Of equals who came last: so who
+ * has just come is answered, and who waits longest is served last, until relief has ended the shortage. */
 static void resume_blocked(struct turn *turn) {
 	bool is_short = connection_memory_is_short(&turn->buffers.memory);
 	if (LIKELY(turn->blocked == NULL && !is_short && turn->short_since_ns == 0)) return;
@@ -380,7 +382,8 @@ static void relieve(struct server_worker *worker) {
 
 /* Until somebody may have to be closed. */
 static uint64_t relief_rest_ns(const struct turn *turn, uint64_t now_ns) {
-	uint64_t at_ns = turn->has_relieved ? turn->relief_ns : turn->short_since_ns + SHORT_PATIENCE_NS;
+	uint64_t at_ns = turn->has_relieved ? 0 : turn->short_since_ns + SHORT_PATIENCE_NS;
+	if (turn->relief_ns > at_ns) at_ns = turn->relief_ns;
 	return at_ns > now_ns ? at_ns - now_ns : RELIEF_PAUSE_NS;
 }
 

@@ -72,10 +72,10 @@ snug_error request_check(const snug_request *request, uint32_t workers) {
 }
 
 static bool same_options(const snug_defragment_options *a, const snug_defragment_options *b) {
-	return a->mode == b->mode && a->pool_mask == b->pool_mask && a->step_bytes == b->step_bytes && a->step_ns == b->step_ns &&
-		   a->budget_bytes == b->budget_bytes && a->budget_ns == b->budget_ns && a->target_bytes == b->target_bytes &&
-		   a->merge_classes == b->merge_classes && a->retain_bytes == b->retain_bytes &&
-		   a->return_bytes == b->return_bytes;
+	return a->mode == b->mode && a->pool_mask == b->pool_mask && a->step_bytes == b->step_bytes &&
+		   a->step_ns == b->step_ns && a->budget_bytes == b->budget_bytes && a->budget_ns == b->budget_ns &&
+		   a->target_bytes == b->target_bytes && a->merge_classes == b->merge_classes &&
+		   a->retain_bytes == b->retain_bytes && a->return_bytes == b->return_bytes;
 }
 
 bool request_is_same(const snug_request *a, const snug_request *b) {

@@ -170,8 +170,17 @@ def try_fault(tree, edits, first, count):
 
 def pin(found):
     """Found: name -> seed. Lines of other faults, and of what was found otherwise, stay."""
-    lines = [line for line in PINNED.read_text().splitlines() if not any(f"# {name}: " in line for name in found)]
-    lines += [f"{seed} # {name}: {FAULTS[name][0]}" for name, seed in found.items()]
+    seeds = {}
+    lines = []
+    for line in PINNED.read_text().splitlines():
+        match = re.fullmatch(r"(\d+) # (.+)", line)
+        if match:
+            seeds.setdefault(int(match.group(1)), set()).update(set(match.group(2).split(", ")) - set(found))
+        else:
+            lines.append(line)
+    for name, seed in found.items():
+        seeds.setdefault(seed, set()).add(name)
+    lines += [f"{seed} # {', '.join(sorted(names))}" for seed, names in sorted(seeds.items()) if names]
     PINNED.write_text("\n".join(lines) + "\n")
 
 

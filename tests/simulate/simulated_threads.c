@@ -347,8 +347,8 @@ int64_t os_wall_s(void) {
 	return WALL_BEGIN_S + (int64_t)(world.now_ns / NS_PER_S) + world.wall_shift_s;
 }
 
-uint64_t os_wall_fraction_ns(void) {
-	return world.now_ns % NS_PER_S;
+void os_epoch_begin(struct os_epoch *epoch, uint64_t now_ns) {
+	*epoch = (struct os_epoch){.begun_s = os_wall_s(), .begun_ns = now_ns - world.now_ns % NS_PER_S};
 }
 
 int32_t os_local_offset_s(int64_t at_s) {

@@ -46,6 +46,11 @@ static uint64_t shard_now_ns(void *context) {
 
 static int64_t world_s(void *context) {
 	const struct server_worker *worker = context;
+	return worker->clock_s;
+}
+
+static int64_t wall_s(void *context) {
+	const struct server_worker *worker = context;
 	return worker->wall_s;
 }
 
@@ -60,7 +65,7 @@ static void begin_worker(uint32_t index, uint32_t page_bytes) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
 	worker->server = &world.server;
 	worker->index = index;
-	worker->wall_s = WORLD_BEGIN_S;
+	worker->clock_s = worker->wall_s = WORLD_BEGIN_S;
 	worker->limit_bytes = world.server.settings.memory_bytes / WORLD_WORKERS;
 	snug_histogram_init(&worker->turn_ns);
 	options.heap.limit_bytes = (size_t)worker->limit_bytes;
@@ -68,6 +73,7 @@ static void begin_worker(uint32_t index, uint32_t page_bytes) {
 	options.heap.os = &os;
 	options.item_max_bytes = world.server.settings.item_max_bytes;
 	options.now_s = world_s;
+	options.wall_s = wall_s;
 	options.now_context = worker;
 	workers->worker[index].workers = workers;
 	workers->worker[index].index = index;
@@ -101,7 +107,7 @@ struct world *world_begin(const struct world_options *options) {
 	server->listeners = &listeners;
 	server->worker_count = WORLD_WORKERS;
 	server->worker = world.worker;
-	server->started_s = WORLD_BEGIN_S;
+	server->started.begun_s = WORLD_BEGIN_S;
 	server->texts.limit_bytes = (size_t)16 << 20;
 	settings_live_init(&server->live, &server->settings);
 	for (uint32_t i = 0; i < WORLD_WORKERS; i++) begin_worker(i, options->page_bytes);

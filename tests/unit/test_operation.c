@@ -745,6 +745,31 @@ static void nobody_who_sets_the_clock_changes_what_is_to_live(void **state) {
 	stage_end(&stage);
 }
 
+/* What was given as a date is told as one, and may be given again, whatever the clock on the wall was set to in between. */
+static void a_date_is_told_as_it_was_given(void **state) {
+	(void)state;
+	struct stage stage;
+	stage_begin(&stage, FORM_DIRECT);
+	for (int64_t ahead_s = -100000; ahead_s <= 100000; ahead_s += 100000) {
+		stage.wall_ahead_s = ahead_s;
+		int64_t date_s = stage.now_s + ahead_s + 60;
+		struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = date_s};
+		assert_int_equal(run(&stage, &operation, "k"), STATUS_STORED);
+		struct operation look = {.kind = OPERATION_GET, .options = OPERATION_NO_STALE | OPERATION_TELLS_DATE};
+		assert_int_equal(run(&stage, &look, "k"), STATUS_FOUND);
+		assert_int_equal(look.item.attributes.expires_at_s, date_s);
+		stage.wall_ahead_s += 5000;
+		assert_int_equal(run(&stage, &look, "k"), STATUS_FOUND);
+		assert_int_equal(look.item.attributes.expires_at_s, date_s + 5000);
+	}
+	struct operation for_ever = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1};
+	assert_int_equal(run(&stage, &for_ever, "k"), STATUS_STORED);
+	struct operation look = {.kind = OPERATION_GET, .options = OPERATION_NO_STALE | OPERATION_TELLS_DATE};
+	assert_int_equal(run(&stage, &look, "k"), STATUS_FOUND);
+	assert_int_equal(look.item.attributes.expires_at_s, 0);
+	stage_end(&stage);
+}
+
 /* The clock that a shard has by itself goes by the system's that nobody sets. */
 static void a_shard_of_its_own_clock_sees_time_pass(void **state) {
 	(void)state;
@@ -807,6 +832,7 @@ int main(void) {
 		cmocka_unit_test(what_is_counted),
 		cmocka_unit_test(misses_say_why),
 		cmocka_unit_test(nobody_who_sets_the_clock_changes_what_is_to_live),
+		cmocka_unit_test(a_date_is_told_as_it_was_given),
 		cmocka_unit_test(a_shard_of_its_own_clock_sees_time_pass),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

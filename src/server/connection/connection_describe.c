@@ -117,7 +117,7 @@ static void describe_listeners(const struct server_worker *worker, struct text *
 		int fd = listener_fd(listener, worker->index);
 		bool is_another_s = listener->fd_count == 1 && worker->index > 0; /* all watch it: told of once */
 		if (fd < 0 || is_another_s) continue;
-		int64_t age_s = worker->clock_s - server->started_s;
+		int64_t age_s = worker->clock_s - server->started.begun_s;
 		say_address(out, fd, "addr", own_address);
 		text_print(out, "STAT %d:state conn_listening\r\n", fd);
 		text_print(out, "STAT %d:secs_since_last_cmd %lld\r\n", fd, (long long)(age_s > 0 ? age_s : 0));

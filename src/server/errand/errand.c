@@ -70,9 +70,9 @@ struct flush {
 /* When: 0 is now. As in memcached a date before the server's start flushes nothing, and takes a delay back that was set before. */
 static int64_t flush_time(const struct server_worker *worker, int64_t delay_s) {
 	if (delay_s <= 0) return 0;
-	if (delay_s <= INT64_C(60) * 60 * 24 * 30) return worker->clock_s + delay_s;
+	if (delay_s <= EXPTIME_RELATIVE_MAX_S) return worker->clock_s + delay_s;
 	int64_t moment_s = delay_s - (worker->wall_s - worker->clock_s); /* a date is told by the clock on the wall */
-	return moment_s <= worker->server->started_s - AGE_AT_START_S ? SNUG_FLUSH_NEVER : moment_s;
+	return moment_s <= worker->server->started.begun_s - AGE_AT_START_S ? SNUG_FLUSH_NEVER : moment_s;
 }
 
 static void flush_visit(struct errand *errand, struct server_worker *worker) {

@@ -140,7 +140,7 @@ static void say_process(const struct server *server, struct text *out) {
 	struct rusage usage = {0};
 	(void)getrusage(RUSAGE_SELF, &usage);
 	stat_u64(out, "pid", (uint64_t)getpid());
-	stat_u64(out, "uptime", (os_now_ns() - server->started_ns) / UINT64_C(1000000000));
+	stat_u64(out, "uptime", (os_now_ns() - server->started.begun_ns) / UINT64_C(1000000000));
 	stat_u64(out, "time", (uint64_t)os_wall_s());
 	stat_text(out, "version", PROTOCOL_VERSION_TEXT);
 	stat_text(out, "snug_version", SNUG_VERSION_TEXT);
