@@ -1,6 +1,6 @@
 /* meta_sizes.c: Meta's sizes for the benchmarks: the very table that snug-replay draws from. */
-#include "../tools/replay/sizes.h"
 #include "bench.h"
+#include "workloads/sizes.h"
 
 /* Draws in the table's own generator, seeded afresh by ours: slow, and never inside what is timed. */
 size_t bench_meta_size(bench_random *random, size_t max_bytes) {

@@ -1,9 +1,9 @@
 /* test_replay_parts.c: what the program's verdicts rest on, tested from inside: that the pattern finds one wrong byte
  * wherever it lies and however the object is cut, that the ledger finds its entries, that sizes come out as published. */
-#include "ledger.h"
-#include "pattern.h"
-#include "sizes.h"
+#include "ledger/ledger.h"
+#include "ledger/pattern.h"
 #include "units.h"
+#include "workloads/sizes.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -35,18 +35,30 @@ upward_includes() {
 		}'
 }
 
-# The same between the rooms of src/server. server.h, the map, lies below errand; the files beside it use all rooms.
-upward_includes_of_rooms() {
-	quoted_includes "$1/src/server" 2>/dev/null | awk -F: -v prefix="$1/src/server/" '
-		function room(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : path == "server.h" ? path : "top" }
-		BEGIN { count = split("protocol io settings process server.h errand operator connection top", names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
-		$3 !~ /^server\// { next }
+# The same between the rooms of a folder: FOLDER INCLUDE_PREFIX ROOM..., the lowest first, the map, a header beside them, in its place
+# among them. The other files beside them use all rooms.
+upward_includes_between() {
+	local folder=$1 include=$2
+	shift 2
+	quoted_includes "$folder" 2>/dev/null | awk -F: -v folder="$folder/" -v include="$include" -v rooms="$* top" '
+		function room(path) { return path ~ /\// ? substr(path, 1, index(path, "/") - 1) : path in height ? path : "top" }
+		BEGIN { count = split(rooms, names, " "); for (i = 1; i <= count; i++) height[names[i]] = i }
 		{
-			from = room(substr($1, length(prefix) + 1))
-			to = room(substr($3, length("server/") + 1))
+			from = room(substr($1, length(folder) + 1))
+			included = substr($3, length(include) + 1)
+			to = room(included)
 			if (!(from in height)) print $1 ":" $2 ": a directory that is no room"
-			else if (!(to in height) || height[to] > height[from]) print $1 ":" $2 ": " from " includes " to
+			else if (index($3, include) != 1 || !(to in height) || system("test -e \"" folder included "\"") != 0) next
+			else if (height[to] > height[from]) print $1 ":" $2 ": " from " includes " to
 		}'
+}
+
+upward_includes_of_rooms() {
+	upward_includes_between "$1/src/server" server/ protocol io settings process server.h errand operator connection
+}
+
+upward_includes_of_replay() {
+	upward_includes_between "$1/tools/replay" "" replay.h ledger options workloads policies allocators runs jobs report caches
 }
 
 private_includes_of_public_headers() {
@@ -55,7 +67,7 @@ private_includes_of_public_headers() {
 		grep -vE '<(snug/[a-z_]+|stdbool|stddef|stdint)\.h>'
 }
 
-# A quoted include is a neighbour of the file; the library's own are named by layer, so they hold a slash. Two pieces of code are pure and shared: the
+# A quoted include is a neighbour of the file or lies in a room of its program; the library's own begin with a layer. Two pieces of code are pure and shared: the
 # cache's eviction, which one program simulates by the cache's own (policy_snug.c), and how a value stands in JSON, which snugd and snugctl must agree on.
 private_includes_of_programs() {
 	for directory in tools examples; do
@@ -71,14 +83,16 @@ repeated_file_names() {
 finds_what_is_wrong() {
 	local bad rule
 	bad=$(mktemp -d)
-	mkdir -p "$bad"/{include/snug,src/base,src/mem,src/server/io,tools}
-	echo '#include "server/connection/up.h"' >"$bad/src/server/io/deep.c"
+	mkdir -p "$bad"/{include/snug,src/base,src/mem,src/server/io,src/server/connection,tools/replay/runs,tools/replay/jobs}
+	touch "$bad"/{src/server/connection/above.h,tools/replay/jobs/jobs.h}
+	echo '#include "server/connection/above.h"' >"$bad/src/server/io/deep.c"
 	echo '#include "mem/up.h"' >"$bad/src/base/low.c"
 	echo '#include <snug/heap.h>' >"$bad/src/mem/up.h"
 	echo '#include <sys/mman.h>' >"$bad/include/snug/heap.h"
 	echo '#include "mem/up.h"' >"$bad/tools/low.c"
+	echo '#include "jobs/jobs.h"' >"$bad/tools/replay/runs/run.c"
 	local all_found=0
-	for rule in upward_includes upward_includes_of_rooms private_includes_of_public_headers private_includes_of_programs repeated_file_names; do
+	for rule in upward_includes upward_includes_of_rooms upward_includes_of_replay private_includes_of_public_headers private_includes_of_programs repeated_file_names; do
 		if [[ $("$rule" "$bad" | wc -l) -ne 1 ]]; then
 			echo "$rule does not find the one mistake:"
 			"$rule" "$bad"
@@ -89,9 +103,10 @@ finds_what_is_wrong() {
 	return $all_found
 }
 
-begin_cases 6
+begin_cases 7
 run_case layers_include_downward_only prints_nothing upward_includes "$root"
 run_case rooms_of_the_server_include_downward_only prints_nothing upward_includes_of_rooms "$root"
+run_case rooms_of_snug_replay_include_downward_only prints_nothing upward_includes_of_replay "$root"
 run_case public_headers_stand_alone prints_nothing private_includes_of_public_headers "$root"
 run_case programs_use_the_public_headers_only prints_nothing private_includes_of_programs "$root"
 run_case file_names_are_unique prints_nothing repeated_file_names "$root"

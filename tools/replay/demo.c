@@ -2,11 +2,11 @@
  * it, and what happens when allocations may compact by themselves. It only tells; all that runs are ordinary jobs. */
 #include "demo.h"
 
-#include "allocator.h"
-#include "jobs.h"
-#include "map.h"
-#include "sizes.h"
+#include "allocators/allocators.h"
+#include "jobs/jobs.h"
+#include "report/report.h"
 #include "units.h"
+#include "workloads/sizes.h"
 
 #include <stdio.h>
 #include <stdlib.h>

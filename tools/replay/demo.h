@@ -2,7 +2,7 @@
 #ifndef REPLAY_DEMO_H
 #define REPLAY_DEMO_H
 
-#include "options.h"
+#include "options/options.h"
 
 /* Returns the exit status. --live, --seed, --map and --plot are heeded; without --seed it is 1, so that pictures can
  * be made again. */

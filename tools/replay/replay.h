@@ -1,4 +1,4 @@
-/* replay.h: the words of snug-replay and the structs that its files share.
+/* replay.h: the words of snug-replay, its rooms, and the structs that its files share.
  *
  * workload   a named list of phases, such as W3 of the RAMCloud paper
  * phase      one stretch of it: churn, delete, pin, unpin, defragment, ...
@@ -10,6 +10,20 @@
  * outcome    everything that a job found
  *
  *     options -> jobs -> child: workload phases -> ledger + allocator -> outcome -> table, JSON, plot, map
+ *
+ * Each folder is a room; the header of its name says what is in it. A room includes this file and the
+ * rooms above it in this table, none below (a test keeps it so).
+ *
+ * ledger/      the objects under test: who is live, which bytes they must hold; random numbers, the clock
+ * options/     the command line
+ * workloads/   what is allocated and freed: phases, sizes of objects, traces
+ * policies/    what a cache evicts, simulated without contents
+ * allocators/  libsnug and the mallocs behind one struct of functions
+ * runs/        one job, inside its child: phases, samples, checks
+ * jobs/        from options to jobs; the child's process, the progress line
+ * report/      what is told of outcomes: table, JSON, plot, memory map
+ * caches/      --cache: loads, libsnug's cache and the policies under them, what they miss
+ * (here)       the program, the tour
  *
  * The tool uses the public API (snug/snug.h) alone. Sizes are bytes, times nanoseconds. */
 #ifndef REPLAY_H
@@ -146,6 +160,12 @@ struct progress {
 	_Atomic uint64_t used_bytes;
 	_Atomic uint64_t failed_allocations;
 	_Atomic uint32_t fragmentation_ppm; /* external */
+};
+
+/* A job and what came of it. */
+struct result {
+	struct job job;
+	struct outcome outcome;
 };
 
 struct shared {

@@ -1,13 +1,13 @@
-/* snug_replay.c: the program. Options become jobs (jobs.c), each job runs in a child (child.c, run.c), its outcome is
- * told (report.c, json.c, plot_svg.c, map_svg.c). replay.h is the map. */
-#include "allocator.h"
-#include "cache_run.h"
-#include "child.h"
+/* snug_replay.c: the program. Options become jobs (jobs/), each job runs in a child (runs/), its outcome is told
+ * (report/). replay.h is the map. */
+#include "allocators/allocators.h"
+#include "caches/caches.h"
 #include "demo.h"
-#include "jobs.h"
-#include "map.h"
+#include "jobs/child.h"
+#include "jobs/jobs.h"
+#include "report/report.h"
 #include "units.h"
-#include "workload.h"
+#include "workloads/workloads.h"
 
 #include <locale.h>
 #include <snug/shard.h>

@@ -1,0 +1,127 @@
+/* load_shapes.c: the cache workloads that are built in.
+ *
+ * Synthetic ones have one size for all objects, so that nothing but the order of the requests decides. The others follow what was
+ * published of production caches:
+ *   meta:...      sizes, popularity and the share of keys that come once: facebook/CacheLib, CacheBench test_configs, Apache-2.0
+ *   twitter:...   twitter/cache-trace, table of 54 clusters (2020), CC BY 4.0; Yang, Yue, Rashmi, OSDI'20. Changed: ten rows (those whose objects live for seconds miss whatever the policy), seven
+ *                 columns. A week of requests is scaled down by leaving out keys: requests per key stay, and so does the time to live
+ *                 as a share of the week. Sizes are log-normal (sigma 1) around the mean value. */
+#include "caches/cache_load.h"
+
+#include "units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SYNTHETIC_VALUE_BYTES 270
+#define SYNTHETIC_KEY_BYTES 22
+#define SYNTHETIC_REQUESTS_PER_KEY 10
+#define WEEK_SECONDS 604800.0
+
+static const char *const names[] = {
+	"zipf:0.7",          "zipf:0.9",          "zipf:1.0",          "zipf:1.2",          "scan:1.0",
+	"loop:0.9",          "drift:0.9",         "drift:1.0",         "meta:kvcache",      "meta:graph",
+	"twitter:cluster7",  "twitter:cluster11", "twitter:cluster33", "twitter:cluster19", "twitter:cluster27",
+	"twitter:cluster29", "twitter:cluster49", "twitter:cluster41", "twitter:cluster45", "twitter:cluster53",
+};
+
+static const struct cluster {
+	uint16_t cluster, key_bytes;
+	uint32_t value_bytes;
+	double requests_per_key, exponent, set_share, lifetime_seconds;
+	double one_hit_keys; /* share of the keys that come once */
+} clusters[] = {
+	{7, 17, 1936, 72.9, 1.0666, .18, 6120, .0001},     {11, 24, 170, 45.7, 1.4891, .02, 432000, .0618},
+	{33, 24, 1118, 254.5, 1.3540, .01, 39600, .0099},  {19, 42, 101, 4.7, .7350, .25, 25200, .0746},
+	{27, 66, 8, 9.0, 1.0650, .15, 86400, .2221},       {29, 36, 799, 22.5, 1.2323, .13, 4800, .2304},
+	{49, 44, 10658, 154.2, 1.5095, .43, 86400, .0088}, {41, 44, 171, 11.8, .8542, .50, 28800, 0},
+	{45, 10, 120, 2.9, .6372, .15, 1296000, .4874},    {53, 36, 9213, 27.6, 1.2061, .12, 2592000, .1319},
+};
+
+static struct load_shape synthetic(double exponent) {
+	return (struct load_shape){.exponent = exponent,
+							   .requests_per_key = SYNTHETIC_REQUESTS_PER_KEY,
+							   .sizes = {.kind = SIZES_FIXED, .low_bytes = SYNTHETIC_VALUE_BYTES},
+							   .key_bytes = SYNTHETIC_KEY_BYTES};
+}
+
+static bool synthetic_shape(const char *kind, size_t length, double exponent, struct load_shape *out) {
+	static const struct {
+		const char *kind, *summary;
+		double loop_share, scan_share, drift;
+	} kinds[] = {
+		{"zipf", "the i-th key gets requests in proportion to i to the minus EXPONENT", 0, 0, 0},
+		{"scan", "the same, and a fifth of all requests are bursts of keys that come once", 0, .2, 0},
+		{"loop", "the same, and a third of all requests go round and round over keys of their own", .33, 0, 0},
+		{"drift", "the same, but a key is popular for some 50 requests only", 0, 0, .02},
+	};
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if (strlen(kinds[i].kind) != length || strncmp(kinds[i].kind, kind, length) != 0) continue;
+		*out = synthetic(exponent);
+		out->loop_share = kinds[i].loop_share;
+		out->scan_share = kinds[i].scan_share;
+		out->drift = kinds[i].drift;
+		snprintf(out->summary, sizeof out->summary, "%s", kinds[i].summary);
+		return true;
+	}
+	return false;
+}
+
+static bool meta_shape(const char *name, struct load_shape *out) {
+	static const struct load_shape shapes[] = {
+		{.name = "meta:kvcache",
+		 .summary = "Meta's key-value cache",
+		 .rows = &popularity_meta_kvcache,
+		 .key_bytes = 60,
+		 .lone_share = .1347},
+		{.name = "meta:graph",
+		 .summary = "Meta's social graph cache",
+		 .rows = &popularity_meta_graph,
+		 .key_bytes = 27,
+		 .lone_share = .2315},
+	};
+	for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+		if (strcmp(shapes[i].name, name) == 0) {
+			*out = shapes[i];
+			out->sizes = i == 0 ? sizes_meta_kvcache : sizes_meta_graph;
+			return true;
+		}
+	return false;
+}
+
+static bool twitter_shape(const char *name, struct load_shape *out) {
+	uint64_t number;
+	if (strncmp(name, "twitter:cluster", 15) != 0 || !parse_count(name + 15, &number)) return false;
+	for (size_t i = 0; i < sizeof clusters / sizeof clusters[0]; i++) {
+		const struct cluster *row = &clusters[i];
+		if (row->cluster != number) continue;
+		double lone_share = row->one_hit_keys / row->requests_per_key;
+		*out = (struct load_shape){.exponent = row->exponent,
+								   .requests_per_key =
+									   (row->requests_per_key - row->one_hit_keys) / (1 - row->one_hit_keys),
+								   .sizes = {.kind = SIZES_LOGNORMAL, .low_bytes = row->value_bytes},
+								   .key_bytes = row->key_bytes,
+								   .set_share = row->set_share,
+								   .lone_share = lone_share,
+								   .lifetime = row->lifetime_seconds / WEEK_SECONDS};
+		snprintf(out->summary, sizeof out->summary,
+				 "Zipf %.2f, values of %u B in the mean, %.0f %% writes, objects live %.0f s of a week", row->exponent,
+				 (unsigned)row->value_bytes, row->set_share * 100, row->lifetime_seconds);
+		return true;
+	}
+	return false;
+}
+
+bool load_shape_find(const char *name, struct load_shape *out) {
+	const char *colon = strchr(name, ':');
+	double exponent;
+	bool found = meta_shape(name, out) || twitter_shape(name, out) ||
+				 (colon != NULL && parse_real(colon + 1, &exponent) && exponent <= 10 &&
+				  synthetic_shape(name, (size_t)(colon - name), exponent, out));
+	if (found) snprintf(out->name, sizeof out->name, "%s", name);
+	return found;
+}
+
+const char *load_shape_name_at(size_t index) {
+	return index < sizeof names / sizeof names[0] ? names[index] : NULL;
+}

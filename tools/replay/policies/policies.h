@@ -1,0 +1,53 @@
+/* policies.h: the door of policies/, what a cache evicts, simulated without contents.
+ *
+ * simulation.h         requests against one policy under one limit, what is missed counted
+ * policies.c           the list of policies
+ * policy_snug.c        libsnug's, by the cache's own code
+ * policy_lru.c         LRU and FIFO
+ * policy_s3fifo.c, policy_sieve.c, policy_lhd.c, policy_hyperbolic.c   as published
+ * key_list.h           linked lists of keys, for those that need them */
+#ifndef REPLAY_POLICIES_H
+#define REPLAY_POLICIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define KEY_NONE UINT32_MAX
+
+struct simulation;
+
+/* A policy. `state` is its own; the simulation keeps the bytes. Each call but evict names the object it is about. */
+struct policy {
+	const char *name;
+	const char *summary;
+	/* NULL: no memory. */
+	void *(*create)(const struct simulation *simulation);
+	void (*destroy)(void *state);
+	/* The resident object was asked for, or written anew. */
+	void (*hit)(void *state, const struct simulation *simulation, uint32_t key);
+	/* The object becomes resident; there is room. */
+	void (*insert)(void *state, const struct simulation *simulation, uint32_t key);
+	/* Chooses a resident object and forgets it. At least one is resident. */
+	uint32_t (*evict)(void *state, const struct simulation *simulation);
+	/* The resident object was deleted or has expired. */
+	void (*remove)(void *state, const struct simulation *simulation, uint32_t key);
+	/* Bytes of the limit that the policy needs now for other than objects and what all policies need for each. NULL: none. */
+	uint64_t (*overhead)(const void *state);
+};
+
+/* NULL past the last. */
+const struct policy *policy_at(size_t index);
+/* NULL: none has this name. */
+const struct policy *policy_find(const char *name, size_t length);
+
+extern const struct policy policy_fifo;
+extern const struct policy policy_hyperbolic;
+extern const struct policy policy_lhd;
+extern const struct policy policy_lru;
+extern const struct policy policy_s3fifo;
+extern const struct policy policy_sieve;
+extern const struct policy policy_snug;
+extern const struct policy policy_snug_bytes;
+
+#endif

@@ -1,0 +1,115 @@
+/* policy_s3fifo.c: S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO Queues are All You Need for Cache Eviction", SOSP'23), with the paper's
+ * parameters: a tenth of the bytes for the small queue, counters to 3, from the small to the main queue if asked for more than once, a
+ * ghost queue of as many keys as the main queue holds objects. */
+#include "policies/key_list.h"
+
+#include <stdlib.h>
+
+#define SMALL_SHARE 10 /* one in so many bytes */
+#define COUNT_MOST 3
+#define PROMOTED_FROM 2 /* hits */
+
+enum place { NOWHERE, SMALL, MAIN, GHOST };
+
+struct s3fifo {
+	struct key_list small, main, ghost;
+	uint64_t small_bytes;
+	struct key_links *links;
+	struct {
+		uint8_t place, count;
+	} * objects; /* by key */
+};
+
+static void destroy(void *state) {
+	struct s3fifo *self = state;
+	free(self->links);
+	free(self->objects);
+	free(self);
+}
+
+static void *create(const struct simulation *simulation) {
+	struct s3fifo *self = calloc(1, sizeof *self);
+	if (self == NULL) return NULL;
+	self->small = self->main = self->ghost = KEY_LIST_EMPTY;
+	self->links = calloc(simulation->keys, sizeof self->links[0]);
+	self->objects = calloc(simulation->keys, sizeof self->objects[0]);
+	if (self->links != NULL && self->objects != NULL) return self;
+	destroy(self);
+	return NULL;
+}
+
+static void hit(void *state, const struct simulation *simulation, uint32_t key) {
+	struct s3fifo *self = state;
+	(void)simulation;
+	if (self->objects[key].count < COUNT_MOST) self->objects[key].count++;
+}
+
+static void enter(struct s3fifo *self, struct key_list *list, enum place place, uint32_t key) {
+	self->objects[key].place = (uint8_t)place;
+	key_list_push(list, self->links, key);
+}
+
+static void drop(void *state, const struct simulation *simulation, uint32_t key) {
+	struct s3fifo *self = state;
+	bool small = self->objects[key].place == SMALL;
+	if (small) self->small_bytes -= simulation->bytes[key];
+	key_list_remove(small ? &self->small : &self->main, self->links, key);
+	self->objects[key].place = NOWHERE;
+}
+
+static void insert(void *state, const struct simulation *simulation, uint32_t key) {
+	struct s3fifo *self = state;
+	self->objects[key].count = 0;
+	if (self->objects[key].place == GHOST) {
+		key_list_remove(&self->ghost, self->links, key);
+		enter(self, &self->main, MAIN, key);
+		return;
+	}
+	enter(self, &self->small, SMALL, key);
+	self->small_bytes += simulation->bytes[key];
+}
+
+static void remember(struct s3fifo *self, uint32_t key) {
+	enter(self, &self->ghost, GHOST, key);
+	while (self->ghost.count > self->main.count + 1) {
+		uint32_t oldest = self->ghost.oldest;
+		key_list_remove(&self->ghost, self->links, oldest);
+		self->objects[oldest].place = NOWHERE;
+	}
+}
+
+/* KEY_NONE: all of them were promoted. */
+static uint32_t evict_small(struct s3fifo *self, const struct simulation *simulation) {
+	while (self->small.count > 0) {
+		uint32_t key = self->small.oldest;
+		bool promoted = self->objects[key].count >= PROMOTED_FROM;
+		drop(self, simulation, key);
+		if (!promoted) {
+			remember(self, key);
+			return key;
+		}
+		self->objects[key].count = 0;
+		enter(self, &self->main, MAIN, key);
+	}
+	return KEY_NONE;
+}
+
+static uint32_t evict_main(struct s3fifo *self, const struct simulation *simulation) {
+	for (;;) {
+		uint32_t key = self->main.oldest;
+		drop(self, simulation, key);
+		if (self->objects[key].count == 0) return key;
+		self->objects[key].count--;
+		enter(self, &self->main, MAIN, key);
+	}
+}
+
+static uint32_t evict(void *state, const struct simulation *simulation) {
+	struct s3fifo *self = state;
+	uint32_t key = KEY_NONE;
+	if (self->small_bytes >= simulation->limit_bytes / SMALL_SHARE || self->main.count == 0)
+		key = evict_small(self, simulation);
+	return key != KEY_NONE ? key : evict_main(self, simulation);
+}
+
+const struct policy policy_s3fifo = {"s3fifo", "S3-FIFO (SOSP'23)", create, destroy, hit, insert, evict, drop, NULL};

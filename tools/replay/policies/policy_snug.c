@@ -1,0 +1,128 @@
+/* policy_snug.c: what libsnug's cache does, by the cache's own code (cache/rank.h, candidates.h and ghosts.h) on entries without objects.
+ *
+ * The index is a table in which each object has a random place, as in a hash table of buckets; the hand goes through it. The ghosts' memory
+ * is taken off the limit; the nine KiB of the rank's tables are not, because the simulated caches are small samples of large ones. */
+#include "cache/candidates.h"
+#include "cache/ghosts.h"
+#include "cache/rank.h"
+#include "ledger/random.h"
+#include "policies/simulation.h"
+
+#include <stdlib.h>
+
+/* A bucket has seven entries, of which a fifth is empty. */
+#define LOOKED_AT 6
+
+struct shard {
+	struct rank rank;
+	struct candidates candidates;
+	struct ghosts ghosts;
+	struct random random;
+	uint32_t items;
+	uint32_t hand;
+	void *ghost_memory;
+	uint32_t *entries; /* key by place */
+	uint32_t *places;  /* by key */
+	rank_meta *metas;  /* by key */
+};
+
+static void destroy(void *state) {
+	struct shard *self = state;
+	free(self->ghost_memory);
+	free(self->entries);
+	free(self->places);
+	free(self->metas);
+	free(self);
+}
+
+static void *create(const struct simulation *simulation) {
+	struct shard *self = calloc(1, sizeof *self);
+	if (self == NULL) return NULL;
+	self->ghost_memory = calloc(1, ghosts_most_bytes(simulation->limit_bytes) + 1);
+	self->entries = calloc(simulation->keys, sizeof self->entries[0]);
+	self->places = calloc(simulation->keys, sizeof self->places[0]);
+	self->metas = calloc(simulation->keys, sizeof self->metas[0]);
+	if (self->ghost_memory == NULL || self->entries == NULL || self->places == NULL || self->metas == NULL) {
+		destroy(self);
+		return NULL;
+	}
+	rank_init(&self->rank, simulation->limit_bytes, simulation->seed);
+	ghosts_init(&self->ghosts, self->ghost_memory);
+	random_init(&self->random, simulation->seed, 2);
+	return self;
+}
+
+static uint64_t overhead(const void *state) {
+	const struct shard *self = state;
+	return ghosts_bytes(&self->ghosts);
+}
+
+static void hit(void *state, const struct simulation *simulation, uint32_t key) {
+	struct shard *self = state;
+	(void)simulation;
+	self->metas[key] = rank_hit(&self->rank, self->metas[key]);
+}
+
+static void put(struct shard *self, uint32_t key, uint32_t place) {
+	self->entries[place] = key;
+	self->places[key] = place;
+}
+
+static void insert(void *state, const struct simulation *simulation, uint32_t key) {
+	struct shard *self = state;
+	uint32_t bytes = simulation->bytes[key];
+	uint32_t class;
+	self->metas[key] = ghosts_recall(&self->ghosts, mix64(key), &class)
+						   ? rank_readmit(&self->rank, class, bytes, self->items)
+						   : rank_insert(&self->rank, bytes, self->items);
+	uint32_t place = random_below(&self->random, (uint64_t)self->items + 1);
+	if (place < self->items) put(self, self->entries[place], self->items);
+	put(self, key, place);
+	self->items++;
+	enum ghosts_fit fit = ghosts_fit(&self->ghosts, simulation->limit_bytes, self->items);
+	if (fit == GHOSTS_GROW) ghosts_grow(&self->ghosts);
+	if (fit == GHOSTS_SHRINK) ghosts_shrink(&self->ghosts);
+}
+
+static void drop(void *state, const struct simulation *simulation, uint32_t key) {
+	struct shard *self = state;
+	(void)simulation;
+	put(self, self->entries[--self->items], self->places[key]);
+}
+
+/* What it takes to keep it, by what is wanted (as shard_evict.c). */
+static uint32_t cost_of(const struct simulation *simulation, uint32_t key) {
+	return simulation->policy == &policy_snug_bytes ? 1 : simulation->bytes[key];
+}
+
+/* In the cache the place is that of the entry and its word tells the object; here the key is both. */
+static void look(struct shard *self, const struct simulation *simulation) {
+	if (self->hand >= self->items) self->hand = 0;
+	uint32_t key = self->entries[self->hand++];
+	rank_meta meta = self->metas[key] = rank_settle(&self->rank, self->metas[key]);
+	rank_see(&self->rank, meta);
+	candidates_offer(&self->candidates,
+					 (struct candidate){key, meta, rank_score(&self->rank, meta, cost_of(simulation, key))});
+}
+
+static uint32_t evict(void *state, const struct simulation *simulation) {
+	struct shard *self = state;
+	struct candidate candidate;
+	uint32_t key;
+	for (uint32_t i = 0; i < LOOKED_AT; i++) look(self, simulation);
+	do {
+		while (!candidates_take(&self->candidates, &candidate)) look(self, simulation);
+		key = (uint32_t)candidate.place;
+	} while (simulation->bytes[key] == 0 || self->metas[key] != candidate.entry);
+	ghosts_remember(&self->ghosts, mix64(key), rank_class(self->metas[key]));
+	drop(state, simulation, key);
+	return key;
+}
+
+const struct policy policy_snug = {
+	"snug",  "libsnug's: learnt density of hits, sampled, with ghosts", create, destroy, hit, insert, evict, drop,
+	overhead};
+
+const struct policy policy_snug_bytes = {
+	"snug-bytes", "the same for bytes: snug_shard_options.evict_for", create, destroy, hit, insert, evict, drop,
+	overhead};

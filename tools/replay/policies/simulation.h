@@ -1,0 +1,46 @@
+/* simulation.h: caches without contents. A simulation plays requests against one eviction policy under one limit in bytes and counts
+ * what is missed; nothing is stored but what the policy needs to decide.
+ *
+ *     request -> simulation_request: expired? resident? -> policy: hit, or evict until it fits and insert
+ *
+ * Keys are dense numbers (the load numbers them), so that every table is an array by key. All policies get the same bytes: an object
+ * takes what its request says, key and value and a fixed overhead, whatever the policy would need for itself. The figures compare
+ * policies, not implementations. */
+#ifndef REPLAY_SIMULATION_H
+#define REPLAY_SIMULATION_H
+
+#include "policies/policies.h"
+
+enum cache_op { CACHE_GET, CACHE_SET, CACHE_DELETE };
+
+struct cache_request {
+	uint32_t key;
+	uint32_t bytes;    /* what the object takes in the cache */
+	uint32_t lifetime; /* in requests; 0: for ever */
+	enum cache_op op;
+};
+
+struct simulation {
+	const struct policy *policy;
+	void *state;
+	uint64_t limit_bytes;
+	uint64_t used_bytes;
+	uint64_t now;  /* requests so far */
+	uint64_t seed; /* of policies that draw lots */
+	uint32_t keys;
+	uint32_t residents;
+	uint32_t *bytes;   /* by key; 0: not resident */
+	uint64_t *expires; /* by key: the request at which it is stale; 0: never */
+	/* what came of it */
+	uint64_t gets, missed_gets;
+	uint64_t get_bytes, missed_bytes;
+	uint64_t evictions;
+};
+
+/* False: no memory. */
+bool simulation_create(struct simulation *simulation, const struct policy *policy, uint32_t keys, uint64_t limit_bytes,
+					   uint64_t seed);
+void simulation_destroy(struct simulation *simulation);
+void simulation_request(struct simulation *simulation, const struct cache_request *request);
+
+#endif
