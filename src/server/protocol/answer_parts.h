@@ -4,10 +4,25 @@
 
 #include "server/protocol/answer.h"
 
-char *put_u64(char *at, uint64_t number);
-char *put_bytes(char *at, const char *bytes, size_t length);
+#include <string.h>
 
-/* The status in words. */
+static inline char *put_u64(char *at, uint64_t number) {
+	char reversed[20];
+	size_t length = 0;
+	do {
+		reversed[length++] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	while (length > 0) *at++ = reversed[--length];
+	return at;
+}
+
+static inline char *put_bytes(char *at, const char *bytes, size_t length) {
+	memcpy(at, bytes, length);
+	return at + length;
+}
+
+/* answer_words.c: the status in words. */
 size_t answer_words(const struct operation *operation, char *text);
 
 /* answer_meta.c */

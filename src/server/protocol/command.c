@@ -11,61 +11,6 @@
 /* A line's end included; what is shorter, and no command, has another answer in memcached. */
 #define LINE_BYTES_MIN 4u
 
-/* ------------------------------------------------------------------ parts ------------------ */
-
-void line_split(struct line *line, const char *bytes, size_t length) {
-	const char *at = bytes, *end = bytes + length;
-	line->count = 0;
-	while (line->count < WORDS_MAX) {
-		while (at < end && *at == ' ') at++;
-		if (at == end) return;
-		const char *begin = at;
-		while (at < end && *at != ' ') at++;
-		line->word[line->count++] = (struct word){begin, (size_t)(at - begin)};
-	}
-	struct word *last = &line->word[WORDS_MAX - 1];
-	last->length = (size_t)(end - last->bytes);
-}
-
-bool word_to_u64(struct word word, uint64_t *number) {
-	uint64_t value = 0;
-	if (word.length == 0 || word.length > 20) return false;
-	for (size_t i = 0; i < word.length; i++) {
-		uint64_t digit = (uint64_t)(unsigned char)word.bytes[i] - '0';
-		if (digit > 9 || value > (UINT64_MAX - digit) / 10) return false;
-		value = value * 10 + digit;
-	}
-	*number = value;
-	return true;
-}
-
-bool word_to_i32(struct word word, int64_t *number) {
-	uint64_t value;
-	bool is_negative = word.length > 0 && word.bytes[0] == '-';
-	if (is_negative) word = (struct word){word.bytes + 1, word.length - 1};
-	if (!word_to_u64(word, &value) || value > (uint64_t)INT32_MAX + is_negative) return false;
-	*number = is_negative ? -(int64_t)value : (int64_t)value;
-	return true;
-}
-
-void command_say(struct command *command, const char *text, size_t length) {
-	command->kind = COMMAND_SAY;
-	command->text = text;
-	command->text_bytes = command->reply.is_quiet ? 0 : length;
-}
-
-bool command_take_key(struct command *command, struct word key) {
-	if (UNLIKELY(key.length > SNUG_KEY_BYTES_MAX)) {
-		SAY(command, BAD_FORMAT);
-		return false;
-	}
-	command->reply.shown_key = key.bytes;
-	command->reply.shown_key_bytes = (uint32_t)key.length;
-	command->operation.key.bytes = key.bytes;
-	command->operation.key.length = key.length;
-	return true;
-}
-
 /* Whatever a form does not set. */
 static void command_begin(struct command *command) {
 	command->reply.is_quiet = command->reply.is_base64 = false;

@@ -2,6 +2,7 @@
 #ifndef SNUG_SERVER_COMMAND_PARTS_H
 #define SNUG_SERVER_COMMAND_PARTS_H
 
+#include "base/bits.h"
 #include "server/protocol/command.h"
 
 #define WORDS_MAX 32u
@@ -30,20 +31,34 @@ static inline bool word_is(struct word word, const char *text, size_t length) {
 
 #define WORD_IS(word, text) word_is(word, text, sizeof(text) - 1)
 
+#define BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"
+#define TOO_LARGE "SERVER_ERROR object too large for cache\r\n"
+
+static inline void command_say(struct command *command, const char *text, size_t length) {
+	command->kind = COMMAND_SAY;
+	command->text = text;
+	command->text_bytes = command->reply.is_quiet ? 0 : length;
+}
+
 /* A command that answers a literal text with its "\r\n". */
 #define SAY(command, literal) command_say(command, literal, sizeof(literal) - 1)
 
-void command_say(struct command *command, const char *text, size_t length);
-
 /* One key: checked, and kept as it was given. False: the command says what is wrong. */
-bool command_take_key(struct command *command, struct word key);
+static inline bool command_take_key(struct command *command, struct word key) {
+	if (UNLIKELY(key.length > SNUG_KEY_BYTES_MAX)) {
+		SAY(command, BAD_FORMAT);
+		return false;
+	}
+	command->reply.shown_key = key.bytes;
+	command->reply.shown_key_bytes = (uint32_t)key.length;
+	command->operation.key.bytes = key.bytes;
+	command->operation.key.length = key.length;
+	return true;
+}
 
 /* command_text.c: commands with words of their own. False: no such command. */
 bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command);
 /* command_meta.c: m and a letter. */
 bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded, struct command *command);
-
-#define BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"
-#define TOO_LARGE "SERVER_ERROR object too large for cache\r\n"
 
 #endif

@@ -1,0 +1,37 @@
+/* server/protocol/command_words.c: a line in words, and a word as a number. See command_parts.h. */
+#include "server/protocol/command_parts.h"
+
+void line_split(struct line *line, const char *bytes, size_t length) {
+	const char *at = bytes, *end = bytes + length;
+	line->count = 0;
+	while (line->count < WORDS_MAX) {
+		while (at < end && *at == ' ') at++;
+		if (at == end) return;
+		const char *begin = at;
+		while (at < end && *at != ' ') at++;
+		line->word[line->count++] = (struct word){begin, (size_t)(at - begin)};
+	}
+	struct word *last = &line->word[WORDS_MAX - 1];
+	last->length = (size_t)(end - last->bytes);
+}
+
+bool word_to_u64(struct word word, uint64_t *number) {
+	uint64_t value = 0;
+	if (word.length == 0 || word.length > 20) return false;
+	for (size_t i = 0; i < word.length; i++) {
+		uint64_t digit = (uint64_t)(unsigned char)word.bytes[i] - '0';
+		if (digit > 9 || value > (UINT64_MAX - digit) / 10) return false;
+		value = value * 10 + digit;
+	}
+	*number = value;
+	return true;
+}
+
+bool word_to_i32(struct word word, int64_t *number) {
+	uint64_t value;
+	bool is_negative = word.length > 0 && word.bytes[0] == '-';
+	if (is_negative) word = (struct word){word.bytes + 1, word.length - 1};
+	if (!word_to_u64(word, &value) || value > (uint64_t)INT32_MAX + is_negative) return false;
+	*number = is_negative ? -(int64_t)value : (int64_t)value;
+	return true;
+}
