@@ -5,7 +5,7 @@
 #include "server/errand/errand.h"
 #include "server/server.h"
 
-/* Of what `snug` asks for: those that go to the coordinator (errand_cleanup.c), and those that visit the workers (errand_memory.c). */
+/* errand_words.c: what follows `snug`. What is behind the last word that there is room for is left out. */
 struct words {
 	size_t count;
 	struct {
@@ -13,6 +13,7 @@ struct words {
 		size_t length;
 	} word[12];
 };
+void words_split(struct words *words, const char *bytes, size_t length);
 bool words_is(const struct words *words, size_t at, const char *text);
 /* Digits alone. */
 bool words_number(const struct words *words, size_t at, uint64_t *number);
@@ -21,6 +22,7 @@ bool words_bytes(const struct words *words, size_t at, uint64_t *bytes);
 /* A number with an optional s, m or h behind it. */
 bool words_seconds(const struct words *words, size_t at, uint64_t *seconds);
 
+/* Of what `snug` asks for: those that go to the coordinator (errand_cleanup.c), and those that visit the workers (errand_memory.c). */
 struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out);
 struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out);
 struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out);

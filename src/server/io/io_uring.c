@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #define COMPLETIONS_MAX 256u /* handled in one poll */
+#define POLLS_A_LOOK 64u     /* of a worker that does not rest; a power of two */
 
 static struct uring_io *uring_of(struct io *io) {
 	return (struct uring_io *)(void *)io;
@@ -279,11 +280,6 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 		arm_receive(self, stream);
 }
 
-/* The completion of the cancelled one arms it. */
-void uring_receive_anew(struct uring_io *self, struct io_stream *stream) {
-	if (stream->state & STREAM_RECEIVING) cancel(self, stream, WHAT_RECEIVE);
-}
-
 /* ------------------------------------------------------------------ close ------------------ */
 
 static void let_go(struct uring_io *self, struct io_stream *stream) {
@@ -358,6 +354,14 @@ static bool handle(struct uring_io *self, const struct io_uring_cqe *cqe) {
 	return true;
 }
 
+/* Ends the receives behind which an end is, or was, hidden; the completion of a cancelled one arms it anew. */
+static void look_after_streams(struct uring_io *self) {
+	struct io_stream *anew[LOOKS_MAX];
+	uint32_t count = uring_look(self, anew);
+	for (uint32_t i = 0; i < count; i++)
+		if (anew[i]->state & STREAM_RECEIVING) cancel(self, anew[i], WHAT_RECEIVE);
+}
+
 /* Hands over what is queued and takes completions, if there is either. */
 static void enter(struct uring_io *self) {
 	unsigned said = IO_URING_READ_ONCE(*self->ring.sq.kflags);
@@ -370,7 +374,7 @@ static bool uring_poll(struct io *io) {
 	struct io_uring_cqe *completions[COMPLETIONS_MAX];
 	bool any = false;
 	accept_again(self);
-	uring_look_in_poll(self);
+	if (UNLIKELY(++self->polls % POLLS_A_LOOK == 0)) look_after_streams(self);
 	enter(self);
 	unsigned count = io_uring_peek_batch_cqe(&self->ring, completions, COMPLETIONS_MAX);
 	for (unsigned i = 0; i < count; i++) {
@@ -385,7 +389,7 @@ static bool uring_poll(struct io *io) {
 static void uring_rest(struct io *io, uint64_t timeout_ns) {
 	struct uring_io *self = uring_of(io);
 	if (self->closed != NULL) return;
-	uring_look(self);
+	look_after_streams(self);
 	for (uint32_t i = 0; i < self->watched_count; i++) arm_watch(self, &self->watched[i]);
 	if (self->accept_again_ns != 0) timeout_ns = smaller(timeout_ns, ACCEPT_PAUSE_NS);
 	struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / 1000000000),

@@ -16,8 +16,6 @@
 #include <poll.h>
 
 #define ROUND_NS UINT64_C(500000000)
-#define LOOKS_MAX 64u    /* in one poll */
-#define POLLS_A_LOOK 64u /* of a worker that does not rest; a power of two */
 
 static void ring_begin(struct io_stream *ring) {
 	ring->next = ring->previous = ring;
@@ -80,11 +78,11 @@ static bool begin_round(struct uring_io *self) {
 	return true;
 }
 
-void uring_look(struct uring_io *self) {
+uint32_t uring_look(struct uring_io *self, struct io_stream *anew[LOOKS_MAX]) {
 	struct pollfd look[LOOKS_MAX];
 	struct io_stream *streams[LOOKS_MAX];
-	uint32_t count = 0;
-	if (LIKELY(!begin_round(self))) return;
+	uint32_t count = 0, anew_count = 0;
+	if (LIKELY(!begin_round(self))) return 0;
 	while (count < LOOKS_MAX && !ring_is_empty(&self->looking)) {
 		struct io_stream *stream = self->looking.next;
 		uring_forget(stream);
@@ -92,16 +90,13 @@ void uring_look(struct uring_io *self) {
 		look[count] = (struct pollfd){.fd = stream->fd, .events = POLLRDHUP};
 		streams[count++] = stream;
 	}
-	if (count == 0) return;
+	if (count == 0) return 0;
 	bool is_answered = poll(look, count, 0) >= 0;
 	for (uint32_t i = 0; i < count; i++) {
 		if (!is_answered)
 			uring_heard(self, streams[i]); /* for the next round */
 		else if (look[i].revents != 0)
-			uring_receive_anew(self, streams[i]);
+			anew[anew_count++] = streams[i];
 	}
-}
-
-void uring_look_in_poll(struct uring_io *self) {
-	if (UNLIKELY(++self->polls % POLLS_A_LOOK == 0)) uring_look(self);
+	return anew_count;
 }

@@ -61,7 +61,7 @@ struct uring_io {
 	uint32_t watched_count;
 	bool is_stopped;          /* accepts no more */
 	uint64_t accept_again_ns; /* no descriptors were left: not before then */
-	uint32_t polls;           /* made; io_uring_look.c's, from here on */
+	uint32_t polls;           /* made */
 	uint64_t look_ns;         /* no round of looks begins before then */
 	bool is_held;
 	uint16_t kept_count; /* buffers that go back to the kernel with the release */
@@ -89,11 +89,9 @@ void uring_forget(struct io_stream *stream);
 /* Waits for the release; the next of those that do, which waits no more, or NULL. */
 void uring_starve(struct uring_io *self, struct io_stream *stream);
 struct io_stream *uring_starved(struct uring_io *self);
-/* In each poll, and before a rest, when there is time: looks after some of them. */
-void uring_look_in_poll(struct uring_io *self);
-void uring_look(struct uring_io *self);
-/* io_uring.c: ends the receive that is armed, which is then armed anew. */
-void uring_receive_anew(struct uring_io *self, struct io_stream *stream);
+/* Looks after some of them. Tells of how many the receive is to be armed anew, because an end is there: `anew`. */
+#define LOOKS_MAX 64u
+uint32_t uring_look(struct uring_io *self, struct io_stream *anew[LOOKS_MAX]);
 
 /* A receive into a picked buffer, or into one after the other. */
 void uring_prepare_receive(struct io_uring_sqe *sqe, int fd, bool once);

@@ -1,7 +1,8 @@
 /* server/settings/settings_table.h: the one table of snugd's options. The command line, the config file, --help, the manual page and `stats settings`
  * come from it, so they cannot drift apart.
  *
- *     settings.c         the table as data; defaults; what must fit together; `stats settings`
+ *     settings_table.c   the table as data; how a refusal is told
+ *     settings.c         defaults; what must fit together; `stats settings`
  *     settings_value.c   text <-> a field, by its kind and bounds
  *     settings_parse.c   the command line
  *     settings_config.c  the config file
