@@ -52,14 +52,11 @@ typedef struct snug_cache_options {
 	const char *name;           /* of the threads; NULL: "snug" */
 	const uint32_t *processors; /* as in snug_workers_options */
 	snug_log log;
+	const snug_os *os; /* beneath each worker's heap, called on its thread; must outlive the cache. NULL: Linux */
 } snug_cache_options;
 
-#define SNUG_CACHE_DEFAULTS                                                        \
-	{                                                                              \
-		1, 0, 0, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, false, NULL, NULL, { \
-			NULL, NULL, SNUG_LOG_ERROR                                             \
-		}                                                                          \
-	}
+#define SNUG_CACHE_DEFAULTS \
+	{ 1, 0, 0, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, false, NULL, NULL, {NULL, NULL, SNUG_LOG_ERROR}, NULL }
 
 /* Starts the workers. NULL, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY, OS_THREAD. */
 SNUG_NODISCARD snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out);
@@ -120,7 +117,8 @@ typedef struct snug_cache_store_options {
 	uint64_t cas; /* only if the item has this number: EXISTS if it has another one, NOT_FOUND if there is none */
 } snug_cache_store_options;
 
-/* Stores. SIZE_TOO_LARGE, NO_MEMORY: then what there was is gone, too, for it is not what it should be. */
+/* Stores. SIZE_TOO_LARGE, NO_MEMORY: then what there was is gone, too, for it is not what it should be. A refused set with `cas`, add, replace,
+ * append or prepend leaves what there was. snug_shard_set promises the same. */
 SNUG_NODISCARD snug_error snug_cache_set(snug_cache_client *client, const void *key, size_t key_bytes,
 										 const void *value, size_t value_bytes,
 										 const snug_cache_store_options *options);

@@ -1,8 +1,8 @@
 /* snug/error.h: every way in which a call can fail.
  *
  * One table yields the enum, the texts and the documentation. A call that fails changes nothing: its out-parameters keep
- * their values and every object stays as it was, but where the header says otherwise: BUFFER_TOO_SMALL tells the size, and a failed set of a cache
- * removes the old value. */
+ * their values and every object stays as it was, but where the header says otherwise: BUFFER_TOO_SMALL tells the size, and a set that a cache or a
+ * shard refuses for room or size removes the old value. */
 #ifndef SNUG_ERROR_H
 #define SNUG_ERROR_H
 

@@ -134,18 +134,18 @@ SNUG_NODISCARD snug_error snug_shard_read(snug_shard *shard, const snug_item *it
 SNUG_NODISCARD snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offset, size_t length,
 										  snug_extent *extents, size_t *count);
 
-/* Stores, in place of what there is. NULL attributes: the default. KEY, SIZE_TOO_LARGE (item_max_bytes, or it could never fit), NO_MEMORY,
- * OS_MEMORY; then what there was is still there. */
+/* Stores, in place of what there is. NULL attributes: the default. NULL, KEY: nothing has changed. SIZE_TOO_LARGE (item_max_bytes, or it could
+ * never fit), NO_MEMORY, OS_MEMORY: then what there was is gone, too, for it is not what it should be. snug_cache_set promises the same. */
 SNUG_NODISCARD snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
 										 const void *value, size_t length);
 
-/* The value with these bytes behind it, or before it, and other attributes. `item` must just have been found. As snug_shard_set; NOT_FOUND: a flush
- * has come due since. */
+/* The value with these bytes behind it, or before it, and other attributes. `item` must just have been found. The errors of snug_shard_set, but
+ * what there was stays; NOT_FOUND: a flush has come due since. */
 SNUG_NODISCARD snug_error snug_shard_extend(snug_shard *shard, const snug_key *key, const snug_item *item,
 											const snug_attributes *attributes, const void *bytes, size_t length,
 											bool in_front);
 
-/* Other attributes; `item` is updated. */
+/* Other attributes; `item` is updated. NO_MEMORY, OS_MEMORY: it is as it was. */
 SNUG_NODISCARD snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *item,
 											const snug_attributes *attributes);
 
@@ -173,7 +173,8 @@ typedef struct snug_lease {
 	uint32_t value_bytes;
 } snug_lease;
 
-/* Room for a value that nobody finds before it is committed. A commit ends the lease, whatever it answers. As snug_shard_set. */
+/* Room for a value that nobody finds before it is committed: until then, and if the room is refused, what there was stays. A commit ends the lease,
+ * whatever it answers; it is a set, and answers as snug_shard_set. */
 SNUG_NODISCARD snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes,
 											 snug_lease *out);
 SNUG_NODISCARD snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,

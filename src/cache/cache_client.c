@@ -3,6 +3,7 @@
  * Each call fills in requests, submits them, and takes the answers. A batch larger than CACHE_MANY goes in parts. What the requests point to is
  * the caller's own memory, unless he does not want to wait for ever: then cache_parcel.c copies it. */
 #include "base/assert.h"
+#include "base/bits.h"
 #include "cache/cache_parts.h"
 
 #include <stdlib.h>
@@ -202,11 +203,11 @@ static snug_error store(snug_cache_client *client, enum store_mode mode, const v
 	struct request *request = &client->request[0];
 	snug_error error = begin(client, request, OPERATION_STORE, key, key_bytes);
 	if (error) return error;
-	if (value_bytes > SNUG_VALUE_BYTES_MAX) return SNUG_ERROR_SIZE_TOO_LARGE;
 	struct operation *operation = &request->operation;
 	operation->mode = (uint8_t)mode;
 	operation->value = value == NULL ? "" : value;
-	operation->value_bytes = (uint32_t)value_bytes;
+	/* What is too large is asked for as well, and is too large by one byte: its owner knows what becomes of the old value. */
+	operation->value_bytes = (uint32_t)smaller(value_bytes, client->cache->item_max_bytes + 1);
 	if (options != NULL) {
 		operation->client_flags = options->client_flags;
 		operation->exptime = exptime_of(options->expires_at_s);

@@ -131,7 +131,7 @@ static void vivify(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = {.expires_at_s = operation_expires_at_s(shard, operation->vivify_exptime),
 								  .cas = operation_new_cas(shard, operation),
 								  .is_won = true};
-	snug_error error = snug_shard_set(shard, &operation->key, &attributes, NULL, 0);
+	snug_error error = shard_set(shard, &operation->key, &attributes, NULL, 0);
 	if (error) return;
 	operation->status = STATUS_FOUND;
 	operation->marks = OPERATION_WON;
@@ -190,7 +190,7 @@ static snug_error clear_value(snug_shard *shard, struct operation *operation) {
 		attributes.cas = operation_new_cas(shard, operation);
 	if (operation->options & OPERATION_HAS_EXPTIME)
 		attributes.expires_at_s = operation_expires_at_s(shard, operation->exptime);
-	snug_error error = snug_shard_set(shard, &operation->key, &attributes, NULL, 0);
+	snug_error error = shard_set(shard, &operation->key, &attributes, NULL, 0);
 	if (error) return error;
 	operation->cas = attributes.cas;
 	error = snug_shard_find(shard, &operation->key, &operation->item);
@@ -289,7 +289,7 @@ static snug_error store_number(snug_shard *shard, struct operation *operation, c
 	char text[ARITHMETIC_BYTES_MAX];
 	size_t length = write_number(operation->number, text);
 	for (; length < least_bytes; length++) text[length] = ' ';
-	snug_error error = snug_shard_set(shard, &operation->key, attributes, text, length);
+	snug_error error = shard_set(shard, &operation->key, attributes, text, length);
 	if (error) return error;
 	if (operation->item.was_fetched && least_bytes > 0) keep_fetched(shard, &operation->key);
 	operation->item.attributes = *attributes;

@@ -99,7 +99,7 @@ static snug_error store(snug_shard *shard, struct operation *operation, const sn
 		return error;
 	}
 	operation->item.value_bytes = operation->value_bytes;
-	return snug_shard_set(shard, &operation->key, attributes, operation->value, operation->value_bytes);
+	return shard_set(shard, &operation->key, attributes, operation->value, operation->value_bytes);
 }
 
 static snug_error extend(snug_shard *shard, struct operation *operation, const snug_attributes *attributes) {

@@ -153,14 +153,15 @@ snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_
 	if (!error && item_bytes(&head) != lease->item_bytes) error = SNUG_ERROR_KEY; /* another key */
 	if (error) {
 		snug_shard_release(shard, lease);
-		return error;
+		return shard_refuse_set(shard, key, error);
 	}
 	snug_ref ref = lease->ref;
 	char *item = snug_ref_at(shard->heap, ref);
 	item_write(item, &head);
 	memcpy(item + head.head_bytes, key->bytes, key->length);
 	unpin(shard, lease);
-	return shard_link(shard, key, ref, &head);
+	error = shard_link(shard, key, ref, &head);
+	return LIKELY(!error) ? SNUG_OK : shard_refuse_set(shard, key, error);
 }
 
 /* The old value and the new bytes, in their order, in a third item. */

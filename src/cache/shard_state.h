@@ -186,6 +186,13 @@ void shard_keep_for_pins(struct snug_shard *shard);
 /* The table of ghosts follows the number of items, a grain a call. Moves objects, evicts for it. */
 void shard_fit_ghosts(struct snug_shard *shard);
 
+/* Stores as snug_shard_set does, but a refusal leaves what there was: for what may not take it away, such as a condition or a count. */
+snug_error shard_set(struct snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+					 const void *value, size_t length);
+
+/* After a refused set: removes what it was to replace, if it was refused for room or size. Gives the error back. */
+snug_error shard_refuse_set(struct snug_shard *shard, const snug_key *key, snug_error error);
+
 /* Puts a finished item into the index, in place of what has its key. On an error it is freed. */
 snug_error shard_link(struct snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head);
 

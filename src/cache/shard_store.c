@@ -132,8 +132,8 @@ static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_re
 	return error;
 }
 
-snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes, const void *value,
-						  size_t length) {
+snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes, const void *value,
+					 size_t length) {
 	snug_error error = shard_begin_store(shard, key, length);
 	if (error) return error;
 	if (value == NULL && length > 0) return SNUG_ERROR_NULL;
@@ -156,6 +156,21 @@ snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_att
 	write_head(shard, ref, &head, key);
 	write_value(shard, ref, &head, 0, value, length);
 	return shard_link(shard, key, ref, &head);
+}
+
+/* It is not what it should be: nobody may read it for the new value. */
+snug_error shard_refuse_set(snug_shard *shard, const snug_key *key, snug_error error) {
+	if (error != SNUG_ERROR_SIZE_TOO_LARGE && error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)
+		return error;
+	snug_error removed = snug_shard_delete(shard, key);
+	(void)removed; /* there may have been none */
+	return error;
+}
+
+snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes, const void *value,
+						  size_t length) {
+	snug_error error = shard_set(shard, key, attributes, value, length);
+	return LIKELY(!error) ? SNUG_OK : shard_refuse_set(shard, key, error);
 }
 
 /* ------------------------------------------------------------------ storing anew ----------- */

@@ -144,6 +144,7 @@ static void note_stored(struct play *play, uint32_t number, uint32_t size, uint3
 					error == SNUG_ERROR_TOO_MANY_PINS,
 				"storing %u bytes: %s", size, snug_error_text(error));
 		play->refused++;
+		twin->present = false; /* a refused set leaves nothing to be read for the new value */
 		return;
 	}
 	*twin = (struct twin_item){true, size, version, *attributes, attributes->cas};
@@ -230,10 +231,7 @@ static void do_extend(struct play *play) {
 	note_stored(play, number, (uint32_t)old_bytes, ++play->versions, &attributes, SNUG_OK);
 	fill(play->value, (uint32_t)old_bytes, play->versions);
 	error = snug_shard_set(play->shard, &key, &attributes, play->value, old_bytes);
-	if (error) {
-		play->items[number].present = false;
-		REQUIRE_OK(snug_shard_delete(play->shard, &key));
-	}
+	if (error) play->items[number].present = false;
 }
 
 /* ------------------------------------------------------------------ leases ------------------------------------------------ */

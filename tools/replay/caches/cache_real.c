@@ -109,7 +109,7 @@ static bool get(struct player *player, const struct cache_request *request, cons
 	return true;
 }
 
-/* What was refused must not leave an older value behind. */
+/* What was refused leaves no older value behind. */
 static void set(struct player *player, const struct cache_request *request, const snug_key *key) {
 	struct stored *stored = &player->stored[request->key];
 	uint32_t bytes = value_bytes_of(player, request);
@@ -120,8 +120,6 @@ static void set(struct player *player, const struct cache_request *request, cons
 	if (snug_shard_set(player->shard, key, &attributes, player->value, bytes) == SNUG_OK) return;
 	stored->value_bytes = NOTHING;
 	player->outcome->refused++;
-	snug_error error = snug_shard_delete(player->shard, key);
-	if (error != SNUG_OK && error != SNUG_ERROR_NOT_FOUND) player->outcome->wrong++;
 }
 
 static void play(struct player *player, const struct cache_request *request) {
