@@ -49,6 +49,9 @@ static void version_is_that_of_the_headers(void **state) {
 	assert_string_equal(snug_version(), text);
 	assert_string_equal(snug_version(), SNUG_VERSION_TEXT);
 	assert_string_equal(snug_version(), MESON_PROJECT_VERSION);
+	assert_int_equal(snug_version_number(), SNUG_VERSION);
+	assert_true(SNUG_VERSION == SNUG_VERSION_OF(SNUG_VERSION_MAJOR, SNUG_VERSION_MINOR, SNUG_VERSION_PATCH));
+	assert_true(SNUG_VERSION_OF(0, 1, 0) == 1000 && SNUG_VERSION_OF(2, 3, 4) == 2003004);
 }
 
 int main(void) {
