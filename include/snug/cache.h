@@ -3,16 +3,18 @@
  *     snug_cache_options options = SNUG_CACHE_DEFAULTS;
  *     options.limit_bytes = 256 << 20;                         // everything: values, index, bookkeeping
  *     snug_cache *cache;
- *     if (snug_cache_create(&options, &cache) != SNUG_OK) ...
+ *     if (snug_cache_create(&options, &cache) != SNUG_OK) return 1;
  *     snug_cache_client *client;                               // one for each thread that uses the cache
- *     if (snug_cache_client_create(cache, &client) != SNUG_OK) ...
- *     snug_cache_set(client, "name", 4, "value", 5, NULL);
+ *     if (snug_cache_client_create(cache, &client) != SNUG_OK) return 1;
+ *
  *     char buffer[100];
  *     snug_cache_value value;
+ *     if (snug_cache_set(client, "name", 4, "value", 5, NULL) != SNUG_OK) return 1;
  *     if (snug_cache_get(client, "name", 4, buffer, sizeof buffer, &value) == SNUG_OK)
  *         fwrite(buffer, 1, value.bytes, stdout);
- *     snug_cache_client_destroy(client);
- *     snug_cache_destroy(cache);
+ *
+ *     if (snug_cache_client_destroy(client) != SNUG_OK) return 1;
+ *     if (snug_cache_destroy(cache) != SNUG_OK) return 1;
  *
  * A key belongs to one worker. A client asks by message and waits for the answer, which comes even if the cache is stopped (STOPPED); what costs
  * is the way to the other thread and back, so several keys at once (snug_cache_get_many) cost little more than one. For a cache in one thread

@@ -1,15 +1,15 @@
 /* snug/client.h: a thread's endpoint to the workers: objects on their heaps, by message.
  *
- *     snug_client *client;
- *     if (snug_client_create(workers, NULL, &client) != SNUG_OK) ...
+ *     snug_client *client;                                     // on snug_workers *workers
+ *     if (snug_client_create(workers, NULL, &client) != SNUG_OK) return 1;
  *     snug_object object;
  *     char buffer[5];
- *     uint32_t worker = snug_client_place(client, key, key_bytes);
- *     if (snug_client_alloc(client, worker, 100, "hello", 5, &object) == SNUG_OK) {
- *         snug_client_read(client, object, 0, buffer, 5);
- *         snug_client_free(client, object);
- *     }
- *     snug_client_destroy(client);
+ *     uint32_t worker = snug_client_place(client, "name", 4);
+ *     if (snug_client_alloc(client, worker, 100, "hello", 5, &object) != SNUG_OK) return 1;
+ *     if (snug_client_read(client, object, 0, buffer, sizeof buffer) == SNUG_OK)
+ *         fwrite(buffer, 1, sizeof buffer, stdout);
+ *     if (snug_client_free(client, object) != SNUG_OK) return 1;
+ *     if (snug_client_destroy(client) != SNUG_OK) return 1;
  *
  * A client belongs to one thread at a time. A worker's own (in its hook) must not wait, for it might wait for itself: what would have to
  * is answered with WRONG_THREAD. Three ways to ask:

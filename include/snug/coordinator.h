@@ -3,15 +3,16 @@
  *     snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
  *     options.workers = workers;
  *     snug_coordinator *coordinator;
- *     if (snug_coordinator_create(&options, &coordinator) != SNUG_OK) ...
+ *     if (snug_coordinator_create(&options, &coordinator) != SNUG_OK) return 1;
  *
  *     snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
  *     snug_ticket ticket;
  *     snug_response response;
- *     if (snug_coordinator_submit(coordinator, &request, &ticket) == SNUG_OK &&
- *         snug_coordinator_wait(coordinator, ticket, 1000000000, &response, NULL, NULL) == SNUG_OK && response.error == SNUG_OK)
+ *     if (snug_coordinator_submit(coordinator, &request, &ticket) != SNUG_OK) return 1;
+ *     if (snug_coordinator_wait(coordinator, ticket, SNUG_FOREVER, &response, NULL, NULL) == SNUG_OK && response.error == SNUG_OK)
  *         printf("%llu bytes reclaimed\n", (unsigned long long)response.report.reclaimed_bytes);
- *     snug_coordinator_destroy(coordinator);
+ *
+ *     if (snug_coordinator_destroy(coordinator) != SNUG_OK) return 1;
  *
  * The coordinator is a thread. It sends the workers jobs by message, joins what they answer, and keeps the schedules, the
  * background cleanup and the audit. It does no cleanup itself and never touches a heap.

@@ -5,10 +5,20 @@
  * returns whole free 2 MiB units to the OS as far as asked, in an emergency smaller runs of pages too. Each move fills a hole: at most one byte is copied for each byte of
  * page gained. It starts only if a page is certain to be gained, and so it always ends.
  *
- * Whole:     snug_defragment(heap, NULL, &report);
- * In slices: snug_defragment_begin, then snug_defragment_step until `*done`, then snug_defragment_end. Between two steps the
- *            owner may do anything but begin another one; what it allocates may take holes the work counted on, which then
- *            gains less. End before done cancels: the report says partial, and what was gained stays gained. */
+ * Whole, or in slices with other work in between:
+ *
+ *     snug_report report;                                      // of snug_heap *heap
+ *     if (snug_defragment(heap, NULL, &report) != SNUG_OK) return 1;
+ *     printf("%s: %llu bytes reclaimed\n", snug_outcome_text(report.outcome), (unsigned long long)report.reclaimed_bytes);
+ *
+ *     bool done = false;
+ *     if (snug_defragment_begin(heap, NULL) != SNUG_OK) return 1;
+ *     while (!done)
+ *         if (snug_defragment_step(heap, &done) != SNUG_OK) return 1;
+ *     if (snug_defragment_end(heap, &report) != SNUG_OK) return 1;
+ *
+ * Between two steps the owner may do anything but begin another one; what it allocates may take holes the work counted on, which then gains less.
+ * End before done cancels: the report says partial, and what was gained stays gained. */
 #ifndef SNUG_DEFRAGMENT_H
 #define SNUG_DEFRAGMENT_H
 

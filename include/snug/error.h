@@ -1,5 +1,8 @@
 /* snug/error.h: every way in which a call can fail.
  *
+ *     snug_error error = SNUG_ERROR_PINNED;                    // what a call has answered
+ *     if (error != SNUG_OK) printf("%s: %s\n", snug_error_name(error), snug_error_text(error));
+ *
  * One table yields the enum, the texts and the documentation. A call that fails changes nothing: its out-parameters keep
  * their values and every object stays as it was, but where the header says otherwise: BUFFER_TOO_SMALL tells the size, and a set that a cache or a
  * shard refuses for room or size removes the old value. */

@@ -1,13 +1,14 @@
 /* snug/heap.h: a heap of memory pools whose objects may be moved, so that free memory never stays in pieces.
  *
- *     snug_options options = {.limit_bytes = 64 << 20};
+ *     snug_options options;
+ *     memset(&options, 0, sizeof options);
+ *     options.limit_bytes = 64 << 20;                          // hard: objects and all bookkeeping
  *     snug_heap *heap;
- *     if (snug_heap_create(&options, &heap) != SNUG_OK) ...
+ *     if (snug_heap_create(&options, &heap) != SNUG_OK) return 1;
  *     snug_handle handle;
- *     if (snug_alloc(heap, 100, &handle) == SNUG_OK) {
- *         snug_write(heap, handle, 0, "hello", 5);
- *         snug_free(heap, handle);
- *     }
+ *     if (snug_alloc(heap, 100, &handle) != SNUG_OK) return 1;
+ *     if (snug_write(heap, handle, 0, "hello", 5) != SNUG_OK) return 1;
+ *     if (snug_free(heap, handle) != SNUG_OK) return 1;
  *     snug_heap_destroy(heap);
  *
  * A heap has one hard limit and three pools (small, medium, large) over one arena of uniform pages. One thread

@@ -1,4 +1,13 @@
-/* snug/log.h: the only way in which the library speaks. Silent unless the caller gives a function. */
+/* snug/log.h: the only way in which the library speaks. Silent unless the caller gives a function, as `log` in the options.
+ *
+ * `write` takes one line without a newline, and says on which stream or in which file it stands:
+ *
+ *     static void write_line(void *context, snug_log_level level, const char *line) {
+ *         fprintf((FILE *)context, "%d %s\n", (int)level, line);
+ *     }
+ *
+ *     snug_log log = {write_line, stderr, SNUG_LOG_INFO};
+ *     if (log.level >= SNUG_LOG_INFO) log.write(log.context, SNUG_LOG_INFO, "a line as the library would write it"); */
 #ifndef SNUG_LOG_H
 #define SNUG_LOG_H
 

@@ -1,4 +1,18 @@
-/* snug/os.h: what the library asks of the operating system, as one struct, so that a test can put a fake beneath it. */
+/* snug/os.h: what the library asks of the operating system, as one struct, so that something else can be put beneath it: a test's fake, or what
+ * wraps a function of the system's.
+ *
+ *     static bool commit(void *context, void *address, size_t bytes) {
+ *         *(size_t *)context += bytes;                         // counted, and passed on
+ *         return snug_os_linux()->commit(NULL, address, bytes);
+ *     }
+ *
+ *     size_t committed_bytes = 0;
+ *     snug_os os = *snug_os_linux();
+ *     os.context = &committed_bytes;
+ *     os.commit = commit;                                      // and then options.os = &os
+ *     void *address = os.reserve(os.context, 4096, 4096);
+ *     if (address == NULL || !os.commit(os.context, address, 4096) || committed_bytes != 4096) return 1;
+ *     os.release(os.context, address, 4096); */
 #ifndef SNUG_OS_H
 #define SNUG_OS_H
 

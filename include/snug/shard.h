@@ -1,15 +1,17 @@
 /* snug/shard.h: a cache in one thread: keys and values under one hard limit, packed, with eviction and expiry.
  *
  *     snug_shard_options options = SNUG_SHARD_DEFAULTS;
- *     options.heap.limit_bytes = 64 << 20;                 // everything: values, index, bookkeeping
+ *     options.heap.limit_bytes = 64 << 20;                     // everything: values, index, bookkeeping
  *     snug_shard *shard;
- *     if (snug_shard_create(&options, &shard) != SNUG_OK) ...
+ *     if (snug_shard_create(&options, &shard) != SNUG_OK) return 1;
+ *
  *     snug_key key = snug_shard_key("name", 4);
- *     snug_shard_set(shard, &key, NULL, "value", 5);
  *     snug_item item;
  *     char buffer[100];
- *     if (snug_shard_get(shard, &key, &item) == SNUG_OK && item.value_bytes <= sizeof buffer)
- *         snug_shard_read(shard, &item, 0, buffer, item.value_bytes);
+ *     if (snug_shard_set(shard, &key, NULL, "value", 5) != SNUG_OK) return 1;
+ *     if (snug_shard_get(shard, &key, &item) != SNUG_OK || item.value_bytes > sizeof buffer) return 1;
+ *     if (snug_shard_read(shard, &item, 0, buffer, item.value_bytes) == SNUG_OK)
+ *         fwrite(buffer, 1, item.value_bytes, stdout);
  *     snug_shard_destroy(shard);
  *
  * One thread owns a shard; there is no lock in it. What was found (a snug_item) holds until the next call that takes memory: set, extend,

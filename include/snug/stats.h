@@ -1,5 +1,13 @@
 /* snug/stats.h: what a heap holds, how it is fragmented, whether all invariants hold, and a map of it.
  *
+ *     snug_stats stats;                                        // of snug_heap *heap
+ *     if (snug_stats_get(heap, &stats) != SNUG_OK) return 1;
+ *     printf("%llu objects, %.1f %% of the memory is theirs\n", (unsigned long long)stats.objects, 100 * stats.utilisation);
+ *     snug_check_result result;
+ *     if (snug_check(heap, &result) != SNUG_OK) printf("law %s: %s\n", result.law, result.message);
+ *
+ * How they hang together:
+ *
  *     limit >= committed + metadata + charged
  *     committed = slab pages + free pages
  *     slab bytes = payload + internal waste + holes + page ends

@@ -2,12 +2,12 @@
  *
  *     snug_workers_options options = SNUG_WORKERS_DEFAULTS;
  *     options.count = 2;
- *     options.heap.limit_bytes = 256 << 20;          // of each worker
+ *     options.heap.limit_bytes = 64 << 20;                     // of each worker
  *     snug_workers *workers;
- *     if (snug_workers_create(&options, &workers) != SNUG_OK) ...
- *     ... clients (snug/client.h) and a coordinator (snug/coordinator.h) talk to them by message ...
- *     snug_workers_stop(workers, SNUG_FOREVER);
- *     snug_workers_destroy(workers);
+ *     if (snug_workers_create(&options, &workers) != SNUG_OK) return 1;
+ *     // clients (snug/client.h) and a coordinator (snug/coordinator.h) talk to them by message
+ *     if (snug_workers_stop(workers, SNUG_FOREVER) != SNUG_OK) return 1;
+ *     if (snug_workers_destroy(workers) != SNUG_OK) return 1;
  *
  * Each worker is one thread with one heap that no other thread ever touches, and one inbox. Everything that others want of it
  * is a message; it answers on a channel that the asker owns. What it has to say about itself it publishes as a snapshot.
