@@ -166,8 +166,7 @@ static bool make_room(struct crowd_client *client, size_t size) {
 
 static void churn(struct crowd_client *client) {
 	const struct phase *phase = client->phase;
-	double factor = phase->amount > 0 ? phase->amount : client->job->factor;
-	uint64_t wanted_bytes = (uint64_t)(factor * (double)client->live_bytes);
+	uint64_t wanted_bytes = phase_churn_bytes(phase, client->job->factor, client->live_bytes);
 	uint64_t failed = client->failed_allocations;
 	for (uint64_t done_bytes = 0; done_bytes < wanted_bytes && !over(client);) {
 		size_t size = sizes_draw(&phase->sizes, &client->size_random, client->largest_bytes);

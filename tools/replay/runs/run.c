@@ -4,36 +4,8 @@
 
 #include "ledger/clock.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* No object is larger than this share of the live bytes, or small heaps would hold a handful of Meta's objects. */
-#define LARGEST_SHARE 4
-
-void run_broken(struct run *run, const char *format, ...) {
-	struct outcome *outcome = run->outcome;
-	outcome->broken_laws++;
-	if (outcome->problem[0] != '\0') return;
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(outcome->problem, sizeof outcome->problem, format, arguments);
-	va_end(arguments);
-}
-
-bool run_is_over(const struct run *run) {
-	return run->job->stop_at_failure && run->outcome->failed_allocations > 0;
-}
-
-static uint64_t planned_units(const struct run *run) {
-	uint64_t units = run->trace.count;
-	for (size_t i = 0; i < run->workload.phase_count; i++) {
-		const struct phase *phase = &run->workload.phases[i];
-		if (phase->kind == PHASE_CHURN)
-			units += (uint64_t)((phase->amount > 0 ? phase->amount : run->job->factor) * (double)run->job->live_bytes);
-	}
-	return units;
-}
 
 static bool prepare(struct run *run, struct shared *shared) {
 	const struct job *job = &shared->job;
@@ -51,7 +23,7 @@ static bool prepare(struct run *run, struct shared *shared) {
 	if (!workload_find(job, &run->workload, outcome->problem, sizeof outcome->problem)) return false;
 	if (run->workload.phases[0].kind == PHASE_TRACE && !run_trace_prepare(run)) return false;
 	ledger_init(&run->ledger, job->live_bytes / OBJECT_MIN_BYTES + 1024);
-	run->planned_units = planned_units(run);
+	run->planned_units = run->trace.count + workload_planned_bytes(&run->workload, job);
 	shared->progress.planned_bytes = run->planned_units;
 	sample_begin(run);
 	if (job->allocator != ALLOCATOR_SNUG) {
@@ -118,7 +90,7 @@ static void note_end(struct run *run) {
 	if (outcome->utilisation_min == 0) outcome->utilisation_min = outcome->utilisation_mean = outcome->utilisation_end;
 	outcome->pair_ns = mean_ns(&run->alloc_times) + mean_ns(&run->free_times);
 	if (run->allocator.heap != NULL && snug_stats_get(run->allocator.heap, &outcome->stats) != SNUG_OK)
-		run_broken(run, "no statistics");
+		run_broken(run->outcome, "no statistics");
 }
 
 /* Verifies and frees every object, so that nothing is left. The outcome counts the workload's frees only. */

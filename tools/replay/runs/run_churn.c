@@ -43,8 +43,7 @@ static bool allocate_keeping(struct run *run, size_t size) {
 }
 
 void run_churn(struct run *run, const struct phase *phase) {
-	double factor = phase->amount > 0 ? phase->amount : run->job->factor;
-	uint64_t wanted_bytes = (uint64_t)(factor * (double)run->job->live_bytes);
+	uint64_t wanted_bytes = phase_churn_bytes(phase, run->job->factor, run->job->live_bytes);
 	bool filling = run->job->fill && run->allocator.heap != NULL; /* a malloc knows no limit */
 	size_t largest_bytes = phase->sizes.kind == SIZES_WHOLE ? (size_t)run->job->live_bytes : run->largest_bytes;
 	if (largest_bytes > SNUG_OBJECT_MAX_BYTES) largest_bytes = SNUG_OBJECT_MAX_BYTES;
@@ -95,7 +94,7 @@ void run_unpin(struct run *run, double share) {
 		uint32_t index = pinned->index[random_below(&run->victim_random, pinned->count)];
 		const struct entry *entry = &run->ledger.entries[index];
 		if (!run->allocator.unpin(&run->allocator, entry->name, entry->size)) {
-			run_broken(run, "%s", run->allocator.problem);
+			run_broken(run->outcome, "%s", run->allocator.problem);
 			break;
 		}
 		ledger_unpin(&run->ledger, index);

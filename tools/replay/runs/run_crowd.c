@@ -7,12 +7,10 @@
 #include "runs/runs.h"
 
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define LARGEST_SHARE 4
 #define REST_BETWEEN_NS 20000000L
 
 struct crowd {
@@ -28,18 +26,6 @@ struct crowd {
 	_Atomic uint32_t laws_broken;               /* workers count */
 	char law[SNUG_WORKERS_MAX][TEXT_ROOM];      /* each worker: the first one, before it counts */
 };
-
-static void crowd_broken(struct crowd *crowd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void crowd_broken(struct crowd *crowd, const char *format, ...) {
-	struct outcome *outcome = crowd->outcome;
-	outcome->broken_laws++;
-	if (outcome->problem[0] != '\0') return;
-	va_list arguments;
-	va_start(arguments, format);
-	vsnprintf(outcome->problem, sizeof outcome->problem, format, arguments);
-	va_end(arguments);
-}
 
 /* ---- the workers' hooks ---- */
 
@@ -72,7 +58,7 @@ static bool ask(struct crowd *crowd, snug_request_kind kind, snug_response *resp
 	request.options.retain_bytes = 0;
 	snug_error error = snug_coordinator_call(crowd->coordinator, &request, SNUG_FOREVER, response, &late);
 	if (error == SNUG_OK) error = response->error;
-	if (error != SNUG_OK) crowd_broken(crowd, "%s: %s", snug_request_kind_text(kind), snug_error_text(error));
+	if (error != SNUG_OK) run_broken(crowd->outcome, "%s: %s", snug_request_kind_text(kind), snug_error_text(error));
 	return error == SNUG_OK;
 }
 
@@ -90,9 +76,9 @@ static void defragment_quietly(struct crowd *crowd) {
 	snug_response estimate, done;
 	if (!ask(crowd, SNUG_REQUEST_ESTIMATE, &estimate) || !ask(crowd, SNUG_REQUEST_DEFRAGMENT, &done)) return;
 	if (estimate.estimate.reclaimable_bytes != done.report.reclaimed_bytes)
-		crowd_broken(crowd, "reclaimable by the estimate, reclaimed: %llu, %llu",
-					 (unsigned long long)estimate.estimate.reclaimable_bytes,
-					 (unsigned long long)done.report.reclaimed_bytes);
+		run_broken(crowd->outcome, "reclaimable by the estimate, reclaimed: %llu, %llu",
+				   (unsigned long long)estimate.estimate.reclaimable_bytes,
+				   (unsigned long long)done.report.reclaimed_bytes);
 	if (outcome->defragmented && done.report.reclaimed_bytes <= outcome->report.reclaimed_bytes) return;
 	outcome->defragmented = true;
 	outcome->estimate = estimate.estimate;
@@ -138,7 +124,7 @@ static void run_phase(struct crowd *crowd, const struct phase *phase) {
 		client->phase = phase;
 		client->done = false;
 		if (pthread_create(&client->thread, NULL, crowd_client_run, client) != 0) {
-			crowd_broken(crowd, "no thread for client %u", started);
+			run_broken(crowd->outcome, "no thread for client %u", started);
 			break;
 		}
 	}
@@ -152,20 +138,12 @@ static void run_phase(struct crowd *crowd, const struct phase *phase) {
 
 static bool clients_have(struct crowd *crowd, const struct phase *phase) {
 	bool fine = phase->kind != PHASE_PIN && phase->kind != PHASE_UNPIN && phase->kind != PHASE_TRACE;
-	if (!fine) crowd_broken(crowd, "clients of workers can neither pin nor share a trace: run it without --workers");
+	if (!fine)
+		run_broken(crowd->outcome, "clients of workers can neither pin nor share a trace: run it without --workers");
 	return fine;
 }
 
 /* ---- begin, end ---- */
-
-static uint64_t planned_bytes(const struct crowd *crowd) {
-	double factors = 0;
-	for (size_t i = 0; i < crowd->workload.phase_count; i++) {
-		const struct phase *phase = &crowd->workload.phases[i];
-		if (phase->kind == PHASE_CHURN) factors += phase->amount > 0 ? phase->amount : crowd->job->factor;
-	}
-	return (uint64_t)(factors * (double)crowd->job->live_bytes);
-}
 
 static bool begin_clients(struct crowd *crowd) {
 	const struct job *job = crowd->job;
@@ -179,7 +157,7 @@ static bool begin_clients(struct crowd *crowd) {
 		random_init(&client->size_random, job->seed, 1 + 2 * (uint64_t)i);
 		random_init(&client->victim_random, job->seed, 2 + 2 * (uint64_t)i);
 		if (!crowd_client_begin(client, crowd->workers)) {
-			crowd_broken(crowd, "%s", client->problem);
+			run_broken(crowd->outcome, "%s", client->problem);
 			return false;
 		}
 	}
@@ -203,8 +181,8 @@ static bool begin(struct crowd *crowd) {
 	coordinator.workers = crowd->workers;
 	coordinator.background.on = false; /* only what is asked for */
 	if (error == SNUG_OK) error = snug_coordinator_create(&coordinator, &crowd->coordinator);
-	if (error != SNUG_OK) crowd_broken(crowd, "workers cannot be created: %s", snug_error_text(error));
-	crowd->shared->progress.planned_bytes = planned_bytes(crowd);
+	if (error != SNUG_OK) run_broken(crowd->outcome, "workers cannot be created: %s", snug_error_text(error));
+	crowd->shared->progress.planned_bytes = workload_planned_bytes(&crowd->workload, job);
 	return error == SNUG_OK && begin_clients(crowd);
 }
 
@@ -223,8 +201,8 @@ static void note_end(struct crowd *crowd) {
 	outcome->utilisation_min = outcome->utilisation_mean = outcome->utilisation_end;
 	outcome->rss_bytes = response.stats.committed_bytes + response.stats.metadata_bytes;
 	if (response.stats.total.payload_bytes != outcome->live_bytes || response.stats.objects != outcome->objects)
-		crowd_broken(crowd, "payload in the heap, in the ledgers: %llu, %llu",
-					 (unsigned long long)response.stats.total.payload_bytes, (unsigned long long)outcome->live_bytes);
+		run_broken(crowd->outcome, "payload in the heap, in the ledgers: %llu, %llu",
+				   (unsigned long long)response.stats.total.payload_bytes, (unsigned long long)outcome->live_bytes);
 }
 
 /* Before what is left is freed. */
@@ -251,7 +229,7 @@ static void end_clients(struct crowd *crowd) {
 		crowd_client_end(client);
 		outcome->verified_bytes += client->verified_bytes;
 		outcome->integrity_errors += client->integrity_errors;
-		if (client->problem[0] != '\0') crowd_broken(crowd, "client %u: %s", i, client->problem);
+		if (client->problem[0] != '\0') run_broken(crowd->outcome, "client %u: %s", i, client->problem);
 	}
 }
 
@@ -259,9 +237,9 @@ static void end(struct crowd *crowd) {
 	end_clients(crowd);
 	snug_error error = snug_coordinator_destroy(crowd->coordinator);
 	if (error == SNUG_OK) error = snug_workers_destroy(crowd->workers);
-	if (error != SNUG_OK) crowd_broken(crowd, "workers cannot be destroyed: %s", snug_error_text(error));
+	if (error != SNUG_OK) run_broken(crowd->outcome, "workers cannot be destroyed: %s", snug_error_text(error));
 	for (uint32_t worker = 0; worker < crowd->job->workers; worker++)
-		if (crowd->law[worker][0] != '\0') crowd_broken(crowd, "%s", crowd->law[worker]);
+		if (crowd->law[worker][0] != '\0') run_broken(crowd->outcome, "%s", crowd->law[worker]);
 }
 
 void run_crowd(struct shared *shared) {

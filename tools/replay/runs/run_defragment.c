@@ -20,7 +20,7 @@ static bool map_read(snug_heap *heap, uint32_t pages, struct memory_map *out) {
 }
 
 static void expect(struct run *run, bool holds, const char *what, uint64_t left, uint64_t right) {
-	if (!holds) run_broken(run, "%s: %llu, %llu", what, (unsigned long long)left, (unsigned long long)right);
+	if (!holds) run_broken(run->outcome, "%s: %llu, %llu", what, (unsigned long long)left, (unsigned long long)right);
 }
 
 static bool steps(struct run *run, const snug_defragment_options *options, snug_report *report) {
@@ -33,7 +33,7 @@ static bool steps(struct run *run, const snug_defragment_options *options, snug_
 		snug_histogram_add(&run->shared->step_ns, clock_ns() - begin_ns);
 	}
 	if (error == SNUG_OK) error = snug_defragment_end(heap, report);
-	if (error != SNUG_OK) run_broken(run, "defragment: %s", snug_error_text(error));
+	if (error != SNUG_OK) run_broken(run->outcome, "defragment: %s", snug_error_text(error));
 	return error == SNUG_OK;
 }
 
@@ -73,11 +73,11 @@ void run_defragment(struct run *run) {
 	snug_report report;
 	snug_stats before, after;
 	struct memory_map *map = run->job->want_map ? bookkeeping_map(sizeof *map) : NULL;
-	if (map != NULL && !map_read(heap, 0, map)) run_broken(run, "the map cannot be read");
+	if (map != NULL && !map_read(heap, 0, map)) run_broken(run->outcome, "the map cannot be read");
 	snug_error error = snug_estimate(heap, &options, &estimate);
 	if (error == SNUG_OK) error = snug_stats_get(heap, &before);
 	if (error != SNUG_OK) {
-		run_broken(run, "estimate: %s", snug_error_text(error));
+		run_broken(run->outcome, "estimate: %s", snug_error_text(error));
 	} else if (steps(run, &options, &report) && snug_stats_get(heap, &after) == SNUG_OK) {
 		hold_to_account(run, &estimate, &report, &before, &after);
 		keep_if_best(run, &estimate, &report, map);
@@ -90,7 +90,7 @@ void run_check(struct run *run) {
 	snug_stats stats;
 	snug_heap *heap = run->allocator.heap;
 	if (heap == NULL) return;
-	if (snug_check(heap, &result) != SNUG_OK) run_broken(run, "law %s: %s", result.law, result.message);
+	if (snug_check(heap, &result) != SNUG_OK) run_broken(run->outcome, "law %s: %s", result.law, result.message);
 	if (snug_stats_get(heap, &stats) != SNUG_OK) return;
 	expect(run, stats.objects == ledger_count(&run->ledger), "objects in the heap, in the ledger", stats.objects,
 		   ledger_count(&run->ledger));

@@ -63,8 +63,8 @@ static bool visit(struct run *run, uint32_t index, bool write) {
 static void lost(struct run *run, uint32_t index, const char *what) {
 	const struct entry *entry = &run->ledger.entries[index];
 	run->outcome->integrity_errors++;
-	run_broken(run, "object %u (%u bytes): %s%s%s", index, entry->size, what, run->allocator.problem[0] ? ": " : "",
-			   run->allocator.problem);
+	run_broken(run->outcome, "object %u (%u bytes): %s%s%s", index, entry->size, what,
+			   run->allocator.problem[0] ? ": " : "", run->allocator.problem);
 }
 
 bool run_object_allocate(struct run *run, size_t size, uint32_t *out) {

@@ -45,7 +45,7 @@ struct sample sample_take(struct run *run) {
 		sample.reclaimed_bytes = stats.reclaimed_bytes;
 		progress->fragmentation_ppm = (uint32_t)(stats.total.external_fragmentation * 1e6);
 		if (sample.committed_bytes > stats.limit_bytes)
-			run_broken(run, "the limit is %llu bytes, %llu are taken", (unsigned long long)stats.limit_bytes,
+			run_broken(run->outcome, "the limit is %llu bytes, %llu are taken", (unsigned long long)stats.limit_bytes,
 					   (unsigned long long)sample.committed_bytes);
 	}
 	if (sample.rss_bytes > run->outcome->rss_peak_bytes) run->outcome->rss_peak_bytes = sample.rss_bytes;

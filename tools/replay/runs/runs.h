@@ -6,6 +6,7 @@
  * run_defragment.c  the phase that defragments, and the laws
  * run_object.c      one object: allocates, writes, verifies, frees; the calls that are timed
  * run_sample.c      what the heap takes, again and again
+ * run_broken.c      what went wrong, for all of them
  * crowd.h           the same with clients and workers: run_crowd.c leads, crowd_client.c is one client */
 #ifndef REPLAY_RUNS_H
 #define REPLAY_RUNS_H
@@ -15,6 +16,9 @@
 #include "replay.h"
 #include "workloads/trace.h"
 #include "workloads/workloads.h"
+
+/* No object is larger than this share of the live bytes, or small heaps would hold a handful of Meta's objects. */
+#define LARGEST_SHARE 4
 
 /* The sum of sampled call times. Every time_every-th call is timed, from the first moment on when objects had to be
  * freed to make room: before that, a heap only grows. */
@@ -63,13 +67,18 @@ struct run {
 	uint64_t full_samples; /* how many samples utilisation_mean is the mean of */
 };
 
-/* ---- run.c ---- */
-void run_job(struct shared *shared);
-/* Notes the first broken law or lost byte; the job goes on. */
-void run_broken(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 /* The job is to end early. */
-bool run_is_over(const struct run *run);
+static inline bool run_is_over(const struct run *run) {
+	return run->job->stop_at_failure && run->outcome->failed_allocations > 0;
+}
+
+/* ---- run_broken.c ---- */
+/* Counts a broken law or a lost byte, and notes the first; the job goes on. */
+void run_broken(struct outcome *outcome, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- run.c ---- */
+/* The whole job: the child's work. */
+void run_job(struct shared *shared);
 
 /* ---- run_object.c: one object ---- */
 /* Allocates, writes every byte. False: no memory, which is counted. */

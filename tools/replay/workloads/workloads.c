@@ -60,6 +60,14 @@ bool workload_find(const struct job *job, struct workload *out, char *problem, s
 	return false;
 }
 
+uint64_t workload_planned_bytes(const struct workload *workload, const struct job *job) {
+	uint64_t bytes = 0;
+	for (size_t i = 0; i < workload->phase_count; i++)
+		if (workload->phases[i].kind == PHASE_CHURN)
+			bytes += phase_churn_bytes(&workload->phases[i], job->factor, job->live_bytes);
+	return bytes;
+}
+
 void phase_describe(const struct phase *phase, char *text, size_t room) {
 	char sizes[NAME_ROOM + 16];
 	switch (phase->kind) {

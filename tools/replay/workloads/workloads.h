@@ -15,7 +15,7 @@
 #include "workloads/sizes.h"
 
 enum phase_kind {
-	PHASE_CHURN,            /* allocate `amount` times the live bytes (0: the job's factor); random objects make room */
+	PHASE_CHURN,            /* allocate phase_churn_bytes; random objects make room */
 	PHASE_DELETE,           /* free a random share of the objects */
 	PHASE_DELETE_ALTERNATE, /* free every second object, in the order of their allocation */
 	PHASE_PIN,              /* pin a random share of the objects */
@@ -45,6 +45,14 @@ bool workload_find(const struct job *job, struct workload *out, char *problem, s
 const char *workload_name_at(size_t index);
 /* How many of them `--workload all` runs. */
 size_t workload_all_count(void);
+
+/* What a phase of churn allocates: `amount` times the live bytes, or where it names none `factor` times. */
+static inline uint64_t phase_churn_bytes(const struct phase *phase, double factor, uint64_t live_bytes) {
+	return (uint64_t)((phase->amount > 0 ? phase->amount : factor) * (double)live_bytes);
+}
+
+/* The same of all phases. */
+uint64_t workload_planned_bytes(const struct workload *workload, const struct job *job);
 
 /* "churn, uniform 100-150 B" */
 void phase_describe(const struct phase *phase, char *text, size_t room);
