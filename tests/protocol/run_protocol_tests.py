@@ -3,7 +3,7 @@
 
     run_protocol_tests.py --server PATH [--server-args "ARGS"] [--unix] [-k FILTER] [--list]
 
-Each family (cases_*.py) is a table of cases (case.py) or of functions, and gets a server of its own; its cases run one after another,
+Each family (families/cases_*.py) is a table of cases (case.py) or of functions, and gets a server of its own; its cases run one after another,
 those of a family with PARALLEL at the same time, because they wait. Every failing case prints what was sent, expected and got. The last
 line is "N passed, N failed". Debian's memcached, which is where the expectations were taken from, must pass too; differences.py has the
 cases that are for one of both only.
@@ -12,6 +12,7 @@ cases that are for one of both only.
 import argparse
 import importlib
 import os
+import pathlib
 import re
 import shlex
 import sys
@@ -19,7 +20,8 @@ import threading
 import time
 import traceback
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "families")]
 sys.dont_write_bytecode = True
 
 from case import Case, Conversation, Failure, ends_closed
@@ -27,29 +29,7 @@ from differences import MEMCACHED_DIFFERS, SNUGD_DIFFERS
 from expectation import fill
 from server_process import Server, ServerDied
 
-FAMILIES = [
-    "cases_storage",
-    "cases_retrieval",
-    "cases_arithmetic",
-    "cases_admin",
-    "cases_bad_input",
-    "cases_strangers",
-    "cases_meta_get",
-    "cases_meta_stale",
-    "cases_meta_set",
-    "cases_meta_delete",
-    "cases_meta_arithmetic",
-    "cases_meta_misc",
-    "cases_newer",
-    "cases_sizes",
-    "cases_item_limit",
-    "cases_time",
-    "cases_stats",
-    "cases_flush",
-    "cases_split",
-    "cases_pipeline",
-    "cases_crowd",
-]
+FAMILIES = sorted(path.stem for path in (HERE / "families").glob("cases_*.py"))
 
 
 def run_table_case(case, server, word):

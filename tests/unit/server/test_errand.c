@@ -1,0 +1,478 @@
+/* test_errand.c: stats, flush_all, verbosity and snug's own commands: two workers' shards on one thread, visited in turn, and a coordinator
+ * over workers of its own. What a running server answers is in tests/server/test_snugctl.py and tests/protocol. */
+#include "cache/operation.h"
+#include "server/errand/errand.h"
+#include "server/process/log_stderr.h"
+#include "server/server.h"
+#include "unit/cmocka_all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT_BYTES ((size_t)4 << 20)
+#define BEGIN_S 1700000000
+
+static struct server server;
+static struct server_worker workers[2];
+
+/* Two connections a worker, one a slice. */
+bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out) {
+	static uint32_t at;
+	(void)most;
+	at = from_first ? 1 : at + 1;
+	text_print(out, "STAT %u:state conn_test%u\r\n", worker->index, at);
+	return at < 2;
+}
+
+static int64_t now_s(void *context) {
+	const struct server_worker *worker = context;
+	return worker->clock_s;
+}
+
+static void begin_worker(uint32_t index, size_t limit_max_bytes) {
+	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	workers[index] = (struct server_worker){.server = &server, .index = index, .clock_s = BEGIN_S, .wall_s = BEGIN_S};
+	options.heap.limit_bytes = LIMIT_BYTES;
+	options.heap.limit_max_bytes = limit_max_bytes;
+	options.now_s = now_s;
+	options.now_context = &workers[index];
+	assert_int_equal(snug_shard_create(&options, &workers[index].shard), SNUG_OK);
+}
+
+static int begin(void **state) {
+	(void)state;
+	memset(&server, 0, sizeof server);
+	server.worker_count = 2;
+	server.worker = workers;
+	server.started.begun_s = BEGIN_S;
+	server.settings.memory_bytes = 2 * LIMIT_BYTES;
+	server.settings.memory_max_bytes = 4 * LIMIT_BYTES;
+	begin_worker(0, 2 * LIMIT_BYTES);
+	begin_worker(1, LIMIT_BYTES); /* cannot grow as far as the settings say */
+	return 0;
+}
+
+static int end(void **state) {
+	(void)state;
+	for (uint32_t i = 0; i < 2; i++) snug_shard_destroy(workers[i].shard);
+	return 0;
+}
+
+static void run(uint32_t worker, struct operation operation, uint8_t status) {
+	operation.key = snug_shard_key(operation.key.bytes, operation.key.length);
+	operation_execute(workers[worker].shard, &operation, &workers[worker].counts);
+	assert_int_equal(operation.status, status);
+}
+
+static void store(uint32_t worker, const char *key) {
+	run(worker,
+		(struct operation){.kind = OPERATION_STORE,
+						   .mode = STORE_SET,
+						   .key = {.bytes = key, .length = strlen(key)},
+						   .value = "value",
+						   .value_bytes = 5},
+		STATUS_STORED);
+}
+
+static void get(uint32_t worker, const char *key, uint8_t status) {
+	run(worker, (struct operation){.kind = OPERATION_GET, .key = {.bytes = key, .length = strlen(key)}}, status);
+}
+
+/* A slice a turn. */
+static void visit_until_finished(struct errand *errand, struct server_worker *worker) {
+	do {
+		worker->slice_ns = 0;
+		errand->is_unfinished = false;
+		errand->visit(errand, worker);
+	} while (errand->is_unfinished);
+}
+
+/* The whole answer, ended by a NUL; freed by the caller. */
+static char *ask_with(struct command command, uint32_t asker) {
+	struct text text = {0};
+	struct errand *errand = errand_begin(&workers[asker], &command, &text);
+	if (errand != NULL) {
+		assert_int_equal(text.length, 0);
+		for (uint32_t i = 0; errand->visit != NULL && i < 2; i++) visit_until_finished(errand, &workers[i]);
+		while (errand->is_ready != NULL && !errand->is_ready(errand)) continue;
+		errand->answer(errand, &text);
+		errand->destroy(errand);
+	}
+	assert_false(text.failed);
+	text_append(&text, "", 1);
+	return text.bytes;
+}
+
+static char *ask(uint8_t kind, const char *words) {
+	return ask_with((struct command){.kind = kind, .text = words, .text_bytes = strlen(words)}, 1);
+}
+
+static void assert_answer(uint8_t kind, const char *words, const char *answer) {
+	char *text = ask(kind, words);
+	assert_string_equal(text, answer);
+	free(text);
+}
+
+static void assert_says(uint8_t kind, const char *words, const char *part) {
+	char *text = ask(kind, words);
+	if (strstr(text, part) == NULL) fail_msg("%s: no %s in\n%s", words, part, text);
+	free(text);
+}
+
+static void test_stats_are_all_workers_sum(void **state) {
+	(void)state;
+	store(0, "a");
+	store(1, "b");
+	store(1, "c");
+	get(0, "a", STATUS_FOUND);
+	get(1, "none", STATUS_NOT_FOUND);
+	workers[0].connections = (struct connection_counts){.current = 3, .total = 5, .read_bytes = 100, .yields = 2};
+	workers[1].connections =
+		(struct connection_counts){.current = 1, .total = 2, .read_bytes = 11, .rejected = 7, .yields = 4};
+	assert_says(COMMAND_STATS, "", "STAT cmd_set 3\r\n");
+	assert_says(COMMAND_STATS, "", "STAT get_hits 1\r\nSTAT get_misses 1\r\n");
+	assert_says(COMMAND_STATS, "",
+				"STAT curr_connections 4\r\nSTAT total_connections 7\r\nSTAT rejected_connections 7\r\n");
+	assert_says(COMMAND_STATS, "", "STAT bytes_read 111\r\n");
+	assert_says(COMMAND_STATS, "", "STAT conn_yields 6\r\n");
+	assert_says(COMMAND_STATS, "", "STAT curr_items 3\r\nSTAT total_items 3\r\n");
+	assert_says(COMMAND_STATS, "", "STAT limit_maxbytes 8388608\r\n");
+	assert_says(COMMAND_STATS, "items", "STAT items:1:number 3\r\n");
+	assert_says(COMMAND_STATS, "slabs", "STAT active_slabs 1\r\n");
+	assert_answer(COMMAND_STATS, "conns",
+				  "STAT 0:state conn_test1\r\nSTAT 0:state conn_test2\r\n"
+				  "STAT 1:state conn_test1\r\nSTAT 1:state conn_test2\r\nEND\r\n");
+}
+
+static void test_reset_keeps_what_is_there(void **state) {
+	(void)state;
+	store(0, "a");
+	store(1, "b");
+	workers[1].connections = (struct connection_counts){.current = 3, .total = 5, .buffer_bytes = 64};
+	assert_answer(COMMAND_STATS, "reset", "RESET\r\n");
+	assert_says(COMMAND_STATS, "", "STAT cmd_set 0\r\n");
+	assert_says(COMMAND_STATS, "", "STAT curr_items 2\r\nSTAT total_items 0\r\n");
+	assert_says(COMMAND_STATS, "", "STAT curr_connections 3\r\nSTAT total_connections 0\r\n");
+	assert_says(COMMAND_STATS, "", "STAT snug_buffer_bytes 64\r\n");
+	store(0, "c");
+	assert_says(COMMAND_STATS, "", "STAT curr_items 3\r\nSTAT total_items 1\r\n");
+}
+
+static void test_an_empty_cache_is_not_fragmented(void **state) {
+	(void)state;
+	assert_says(COMMAND_STATS, "",
+				"STAT snug_internal_fragmentation 0.000000\r\nSTAT snug_external_fragmentation 0.000000\r\n");
+	assert_answer(COMMAND_STATS, "items", "END\r\n");
+	assert_answer(COMMAND_STATS, "slabs", "STAT active_slabs 0\r\nSTAT total_malloced 0\r\nEND\r\n");
+	assert_answer(COMMAND_STATS, "sizes", "STAT sizes_status disabled\r\nEND\r\n");
+	assert_answer(COMMAND_STATS, "foo", "ERROR\r\n");
+}
+
+/* memcached: the memory allocated to slab pages. Pages that lie free are not, though they are committed. */
+static void test_total_malloced_is_of_pages_in_use(void **state) {
+	static char bytes[100000];
+	snug_key key = snug_shard_key("large", 5);
+	snug_stats stats;
+	char said[64];
+	(void)state;
+	store(0, "a");
+	assert_int_equal(snug_shard_set(workers[0].shard, &key, NULL, bytes, sizeof bytes), SNUG_OK);
+	assert_int_equal(snug_shard_delete(workers[0].shard, &key), SNUG_OK);
+	assert_int_equal(snug_stats_get(snug_shard_heap(workers[0].shard), &stats), SNUG_OK);
+	assert_true(stats.committed_bytes > stats.total.slab_bytes && stats.total.slab_bytes > 0);
+	(void)snprintf(said, sizeof said, "STAT total_malloced %llu\r\n", (unsigned long long)stats.total.slab_bytes);
+	assert_says(COMMAND_STATS, "slabs", said);
+}
+
+/* memcached-tool joins both by the class, and shows a class that has no pages not at all. */
+static void test_items_are_of_a_class_that_has_pages(void **state) {
+	static char bytes[100000];
+	snug_key key = snug_shard_key("large", 5);
+	(void)state;
+	assert_int_equal(snug_shard_set(workers[0].shard, &key, NULL, bytes, sizeof bytes), SNUG_OK);
+	assert_says(COMMAND_STATS, "items", "STAT items:3:number 1\r\n");
+	assert_says(COMMAND_STATS, "slabs", "STAT 3:used_chunks ");
+	assert_says(COMMAND_STATS, "slabs", "STAT 3:cmd_set 0\r\n");
+	store(1, "a");
+	assert_says(COMMAND_STATS, "items", "STAT items:1:number 2\r\n");
+}
+
+static void pass(int64_t seconds) {
+	for (uint32_t i = 0; i < 2; i++) {
+		workers[i].clock_s += seconds;
+		workers[i].wall_s += seconds;
+	}
+}
+
+static void test_flush_reaches_all_workers(void **state) {
+	(void)state;
+	store(0, "a");
+	store(1, "b");
+	char *text = ask_with((struct command){.kind = COMMAND_FLUSH, .operation = {.exptime = 10}}, 0);
+	assert_string_equal(text, "OK\r\n");
+	free(text);
+	get(0, "a", STATUS_FOUND);
+	pass(10);
+	get(0, "a", STATUS_NOT_FOUND);
+	get(1, "b", STATUS_NOT_FOUND);
+	store(1, "c");
+	atomic_store(&server.live.no_flush, true);
+	text = ask_with((struct command){.kind = COMMAND_FLUSH}, 0);
+	assert_string_equal(text, "CLIENT_ERROR flush_all not allowed\r\n");
+	free(text);
+	get(1, "c", STATUS_FOUND);
+	assert_says(COMMAND_STATS, "", "STAT cmd_flush 2\r\n");
+}
+
+static void flush_at(int32_t date_s) {
+	char *text = ask_with((struct command){.kind = COMMAND_FLUSH, .operation = {.exptime = date_s}}, 0);
+	assert_string_equal(text, "OK\r\n");
+	free(text);
+}
+
+/* memcached's rule: nothing is as old as that, and no time comes that was named before. */
+static void test_a_date_before_the_start_flushes_nothing(void **state) {
+	(void)state;
+	store(0, "a");
+	flush_at(60 * 60 * 24 * 30 + 1);
+	get(0, "a", STATUS_FOUND);
+	flush_at((int32_t)(BEGIN_S - 61));
+	get(0, "a", STATUS_FOUND);
+	flush_at(10);
+	flush_at((int32_t)(BEGIN_S - 61));
+	pass(10);
+	get(0, "a", STATUS_FOUND);
+	flush_at((int32_t)(BEGIN_S - 60));
+	get(0, "a", STATUS_NOT_FOUND);
+	store(0, "a");
+	flush_at((int32_t)BEGIN_S + 5);
+	get(0, "a", STATUS_NOT_FOUND);
+}
+
+/* A delay passes as it does, and a date is told by the clock on the wall. */
+static void test_a_flush_by_a_clock_that_was_set(void **state) {
+	(void)state;
+	workers[0].wall_s += 100000;
+	store(0, "a");
+	flush_at(10);
+	workers[0].wall_s -= 200000;
+	pass(9);
+	get(0, "a", STATUS_FOUND);
+	pass(1);
+	get(0, "a", STATUS_NOT_FOUND);
+	store(0, "a");
+	flush_at((int32_t)workers[0].wall_s + 10);
+	pass(9);
+	get(0, "a", STATUS_FOUND);
+	pass(1);
+	get(0, "a", STATUS_NOT_FOUND);
+}
+
+static void test_verbosity(void **state) {
+	(void)state;
+	char *text = ask_with((struct command){.kind = COMMAND_VERBOSITY, .operation = {.delta = 9}}, 0);
+	assert_string_equal(text, "OK\r\n");
+	assert_int_equal(log_stderr_verbosity(), 3);
+	free(text);
+}
+
+/* Whether it is told elsewhere than at the operator's door. */
+static bool is_open(const struct settings *settings, enum command_kind kind, const char *text) {
+	struct command command = {.kind = (uint8_t)kind, .text = text, .text_bytes = strlen(text)};
+	char refusal[ERRAND_REFUSAL_ROOM];
+	return errand_refusal(settings, &command, refusal) == 0;
+}
+
+static void assert_refused_with(const struct settings *settings, enum command_kind kind, const char *said) {
+	struct command command = {.kind = (uint8_t)kind, .text = "check", .text_bytes = 5};
+	char refusal[ERRAND_REFUSAL_ROOM];
+	size_t length = errand_refusal(settings, &command, refusal);
+	assert_int_equal(length, strlen(said));
+	assert_memory_equal(refusal, said, length);
+}
+
+/* Whoever may use the socket shall not have to search for it. */
+static void test_a_refusal_names_the_socket(void **state) {
+	struct settings settings = {.control_path = "/run/snugd/control"};
+	char said[ERRAND_REFUSAL_ROOM];
+	(void)state;
+	assert_refused_with(&settings, COMMAND_SNUG,
+						"CLIENT_ERROR an operator's command; the control socket takes it: /run/snugd/control\r\n");
+	assert_refused_with(&settings, COMMAND_SHUTDOWN,
+						"SERVER_ERROR: shutdown not enabled\r\n"); /* memcached's, to the letter */
+	strcpy(settings.control_path, SETTINGS_NO_CONTROL);
+	assert_refused_with(&settings, COMMAND_VERBOSITY,
+						"CLIENT_ERROR an operator's command; there is no control socket\r\n");
+	memset(settings.control_path, 'x', sizeof settings.control_path - 1);
+	settings.control_path[sizeof settings.control_path - 1] = '\0';
+	(void)snprintf(said, sizeof said, "CLIENT_ERROR an operator's command; the control socket takes it: %s\r\n",
+				   settings.control_path);
+	assert_refused_with(&settings, COMMAND_SNUG, said);
+}
+
+static void test_what_is_the_operators(void **state) {
+	static const char *const changing[] = {
+		"limit", "limit 8m", "defrag compact", "emergency 1m evict", "schedule every 1h", "cancel 1", "check"};
+	static const char *const telling[] = {"",          "estimate", "metrics", "map",   "report 3",
+										  "schedules", "help",     "checks",  "limits"};
+	struct settings settings = {0};
+	(void)state;
+	for (int open = 0; open < 2; open++) {
+		settings.open_commands = open == 1;
+		for (size_t i = 0; i < sizeof changing / sizeof *changing; i++)
+			assert_int_equal(is_open(&settings, COMMAND_SNUG, changing[i]), open);
+		for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
+			assert_true(is_open(&settings, COMMAND_SNUG, telling[i]));
+		assert_int_equal(is_open(&settings, COMMAND_VERBOSITY, ""), open);
+		assert_int_equal(is_open(&settings, COMMAND_MEMLIMIT, ""), open);
+		assert_false(is_open(&settings, COMMAND_SHUTDOWN, ""));
+		assert_true(is_open(&settings, COMMAND_FLUSH, "") && is_open(&settings, COMMAND_STATS, ""));
+	}
+	settings = (struct settings){.control_only = true, .enable_shutdown = true};
+	for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
+		assert_false(is_open(&settings, COMMAND_SNUG, telling[i]));
+	assert_true(is_open(&settings, COMMAND_SHUTDOWN, "") && is_open(&settings, COMMAND_STATS, ""));
+}
+
+static void test_limit(void **state) {
+	(void)state;
+	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 8388608\r\nSTAT limit_bytes 8388608\r\nSTAT used_bytes ");
+	assert_says(COMMAND_SNUG, "limit 4m", "STAT limit_goal_bytes 4194304\r\n");
+	assert_answer(COMMAND_SNUG, "limit 17m",
+				  "CLIENT_ERROR at most 16777216 bytes; --memory-max says how far it may go\r\n");
+	assert_answer(COMMAND_SNUG, "limit 511k", "CLIENT_ERROR at least 524288 bytes\r\n");
+	assert_answer(COMMAND_SNUG, "limit 4x", "CLIENT_ERROR usage: snug limit [BYTES]\r\n");
+	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 4194304\r\n");
+}
+
+static void test_a_limit_that_one_worker_cannot_keep(void **state) {
+	(void)state;
+	char *text = ask(COMMAND_SNUG, "limit 16m");
+	assert_memory_equal(text, "SERVER_ERROR ", 13);
+	assert_non_null(strstr(text, "; 1 of 2 workers have the new limit\r\n"));
+	free(text);
+}
+
+/* memcached's words for the same. */
+static void assert_memlimit(uint64_t mebibytes, const char *expected) {
+	char *text = ask_with((struct command){.kind = COMMAND_MEMLIMIT, .operation = {.delta = mebibytes}}, 0);
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void test_cache_memlimit(void **state) {
+	(void)state;
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388608\r\n");
+	assert_memlimit(7, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n");
+	assert_memlimit(1000000001, "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n");
+	assert_memlimit(17, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n");
+	assert_says(COMMAND_SNUG, "limit 6m", "STAT limit_goal_bytes 6291456\r\n");
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 6291456\r\n");
+	assert_memlimit(8, "OK\r\n");
+	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 8388608\r\n");
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388608\r\n");
+	assert_memlimit(16, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n"); /* one worker cannot */
+	/* A reload that does not name another limit leaves it. */
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_SNUG, "limit 6m", "STAT limit_goal_bytes 6291456\r\n");
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 6291456\r\n");
+	server.settings.memory_bytes = 2 * LIMIT_BYTES - 2;
+	settings_live_init(&server.live, &server.settings);
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388606\r\n");
+}
+
+static void test_map_metrics_check(void **state) {
+	(void)state;
+	store(1, "a");
+	assert_says(COMMAND_SNUG, "map", "STAT 1:map_stride_pages 1\r\nMAP 1 {\"page_bytes\":");
+	assert_says(COMMAND_SNUG, "map", "{\"page\":0,\"state\":\"slab\",\"pool\":\"small\",");
+	assert_says(COMMAND_SNUG, "metrics", "STAT 1:items 1\r\n");
+	assert_says(COMMAND_SNUG, "metrics", "STAT 1:small:objects 1\r\n");
+	assert_answer(COMMAND_SNUG, "check", "STAT 0:check ok\r\nSTAT 1:check ok\r\nEND\r\n");
+}
+
+static void test_the_coordinator_is_asked(void **state) {
+	(void)state;
+	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+	snug_coordinator_options coordinator_options = SNUG_COORDINATOR_DEFAULTS;
+	options.heap.limit_bytes = LIMIT_BYTES;
+	assert_int_equal(snug_workers_create(&options, &server.workers), SNUG_OK);
+	coordinator_options.workers = server.workers;
+	coordinator_options.background.on = false;
+	assert_int_equal(snug_coordinator_create(&coordinator_options, &server.coordinator), SNUG_OK);
+	assert_says(COMMAND_SNUG, "estimate", "STAT reclaimable_bytes 0\r\n");
+	assert_says(COMMAND_SNUG, "defrag coalesce bytes 1k ms 5 return", "STAT result ok\r\n");
+	assert_says(COMMAND_SNUG, "emergency 5m", "CLIENT_ERROR ");
+	assert_says(COMMAND_SNUG, "emergency 1m", "STAT complete no\r\n");
+	assert_answer(COMMAND_SNUG, "schedule every 30m", "STAT schedule 9223372036854775809\r\nEND\r\n");
+	assert_answer(COMMAND_SNUG, "schedule 02:00-04:00 target 10", "STAT schedule 9223372036854775810\r\nEND\r\n");
+	assert_says(COMMAND_SNUG, "schedules",
+				"STAT 9223372036854775809:when every 1800 s\r\n"
+				"STAT 9223372036854775809:target_percent 0\r\n"
+				"STAT 9223372036854775809:running no\r\n"
+				"STAT 9223372036854775809:runs 0\r\n"
+				"STAT 9223372036854775809:left_out 0\r\n"
+				"STAT 9223372036854775809:reclaimed_bytes 0\r\n"
+				"STAT 9223372036854775809:last_time 0\r\n"
+				"STAT 9223372036854775809:next_time ");
+	assert_says(COMMAND_SNUG, "schedules", "STAT 9223372036854775810:when 02:00-04:00\r\n");
+	assert_says(COMMAND_SNUG, "schedules", "STAT 9223372036854775810:target_percent 10\r\n");
+	assert_answer(COMMAND_SNUG, "cancel 9223372036854775809", "OK\r\n");
+	assert_says(COMMAND_SNUG, "cancel 9223372036854775809", "CLIENT_ERROR ");
+	assert_says(COMMAND_SNUG, "report 1", ":request cancel ");
+	assert_answer(COMMAND_SNUG, "cancel 9223372036854775810", "OK\r\n");
+	assert_answer(COMMAND_SNUG, "schedules", "END\r\n");
+	assert_int_equal(snug_coordinator_destroy(server.coordinator), SNUG_OK);
+	assert_int_equal(snug_workers_destroy(server.workers), SNUG_OK);
+}
+
+static void test_wrong_use(void **state) {
+	(void)state;
+	static const char *const wrong[] = {"estimate now",
+										"defrag bytes",
+										"defrag ms 5k",
+										"emergency",
+										"emergency 1m x",
+										"schedule 02:00-24:01",
+										"cancel",
+										"schedules all",
+										"cancel 1k",
+										"report 0",
+										"schedule every 1m 2m",
+										"limit 1 2",
+										"schedule every 5g",
+										"schedule every 71582789m",
+										"schedule every 1193047h"};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		assert_says(COMMAND_SNUG, wrong[i], "CLIENT_ERROR usage: snug ");
+	assert_answer(COMMAND_SNUG, "", "CLIENT_ERROR no such snug command; snug help lists them\r\n");
+	assert_says(COMMAND_SNUG, "help", "snug check");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		TEST(test_stats_are_all_workers_sum),
+		TEST(test_reset_keeps_what_is_there),
+		TEST(test_an_empty_cache_is_not_fragmented),
+		TEST(test_total_malloced_is_of_pages_in_use),
+		TEST(test_items_are_of_a_class_that_has_pages),
+		TEST(test_flush_reaches_all_workers),
+		TEST(test_a_date_before_the_start_flushes_nothing),
+		TEST(test_a_flush_by_a_clock_that_was_set),
+		TEST(test_verbosity),
+		TEST(test_what_is_the_operators),
+		TEST(test_a_refusal_names_the_socket),
+		TEST(test_limit),
+		TEST(test_a_limit_that_one_worker_cannot_keep),
+		TEST(test_cache_memlimit),
+		TEST(test_map_metrics_check),
+		TEST(test_the_coordinator_is_asked),
+		TEST(test_wrong_use),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
