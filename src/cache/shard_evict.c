@@ -2,9 +2,9 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard_state.h"
-#include "mem/chain.h"
-#include "mem/pins.h"
-#include "mem/slab.h"
+#include "mem/object/chain.h"
+#include "mem/object/pins.h"
+#include "mem/slab/slab.h"
 #include "work/key_hash.h"
 
 #define HAND_ENTRIES 7u /* that the hand passes for each eviction */

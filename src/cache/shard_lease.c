@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard_state.h"
-#include "mem/extents.h"
+#include "mem/object/extents.h"
 
 static void mark_unlinked(snug_shard *shard, snug_ref ref) {
 	((unsigned char *)snug_ref_at(shard->heap, ref))[1] = KEY_UNLINKED;

@@ -2,7 +2,7 @@
  *
  * The sweep walks the index, one place a slice: without a pause while there are flushed items, and now and then for expired ones, once the earliest
  * expiry of all has passed. For those it reads the items, which look-ups do anyway for the popular ones. A lower limit is reached by evicting until
- * what is left would fit, while a defragmentation gains pages, which the heap gives back at once (mem/limit.h). Where nothing may be evicted it is
+ * what is left would fit, while a defragmentation gains pages, which the heap gives back at once (mem/arena/limit.h). Where nothing may be evicted it is
  * approached by packing alone, size classes merged too; what that leaves above it stays, and shrinks as items are deleted or expire. */
 #include "base/bits.h"
 #include "cache/shard_state.h"

@@ -4,8 +4,8 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard_state.h"
-#include "mem/extents.h"
-#include "mem/pins.h"
+#include "mem/object/extents.h"
+#include "mem/object/pins.h"
 
 #define CAS_FOLLOWED_MAX \
 	(UINT64_MAX / 2) /* a larger number from outside stays that item's alone, or our own would soon begin anew */

@@ -4,7 +4,7 @@
  * of pages; not from the counters that the report is made of. */
 #include "base/bits.h"
 #include "herd.h"
-#include "mem/arena.h"
+#include "mem/arena/arena.h"
 #include "os/fake.h"
 #include "support/recount.h"
 #include "support/require.h"

@@ -4,11 +4,11 @@
  * dead entries, pins, a victim half evacuated. Each case changes one field or bit, requires that snug_check answers with the
  * law's number, undoes the change and requires that all is well again. The laws are listed in docs/invariants.md. */
 #include "herd.h"
-#include "mem/arena.h"
-#include "mem/chain.h"
-#include "mem/handles.h"
-#include "mem/slab.h"
-#include "mem/trailer.h"
+#include "mem/arena/arena.h"
+#include "mem/object/chain.h"
+#include "mem/slab/handles.h"
+#include "mem/slab/slab.h"
+#include "mem/slab/trailer.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 

@@ -3,7 +3,7 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
-#include "mem/poison.h"
+#include "mem/arena/poison.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* server/errand/errand_memory.c: what `snug` asks of the workers themselves: metrics, map, limit, check; and memcached's
  * cache_memlimit, which is `snug limit` in other words. */
-#include "mem/dump.h"
+#include "mem/check/dump.h"
 #include "server/errand/errand_parts.h"
 
 #include <string.h>

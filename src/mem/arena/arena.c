@@ -1,0 +1,359 @@
+/* mem/arena/arena.c: see mem/arena/arena.h for the life of a page.
+ *
+ * A region is touched in address order: until its first page is taken it has no descriptor. Regions with free pages hang in
+ * eight lists by how many of their pages are used; bucket 0 holds the wholly unused ones, which are what can be returned. */
+#include "mem/arena/arena.h"
+
+#include "base/assert.h"
+#include "mem/arena/limit.h"
+#include "mem/arena/poison.h"
+
+#include <string.h>
+
+static uint32_t region_of(const struct arena *arena, page_number page) {
+	return (page - 1) >> arena->region_shift;
+}
+
+static uint32_t bit_in_region(const struct arena *arena, page_number page) {
+	return (page - 1) & (region_pages(arena) - 1);
+}
+
+/* ------------------------------------------------------------------ region lists --- */
+
+static uint8_t bucket_of(const struct arena *arena, uint32_t number) {
+	const struct region *region = arena_region(arena, number);
+	if (region->free_pages == 0 || arena->draining == number + 1) return LIST_NONE;
+	uint32_t used = region_used_pages(region);
+	return used == 0 ? 0 : (uint8_t)(1 + ((used * (REGION_BUCKETS - 1) - 1) >> arena->region_shift));
+}
+
+static void region_unlist(struct arena *arena, uint32_t number) {
+	struct region *region = arena_region(arena, number);
+	if (region->bucket == LIST_NONE) return;
+	if (region->next) arena_region(arena, region->next - 1)->previous = region->previous;
+	if (region->previous) {
+		arena_region(arena, region->previous - 1)->next = region->next;
+	} else {
+		arena->region_heads[region->bucket] = region->next;
+		if (region->next == 0) arena->region_mask &= ~(1u << region->bucket);
+	}
+	region->bucket = LIST_NONE;
+}
+
+/* Puts the region where its counts say it belongs. */
+static void region_relist(struct arena *arena, uint32_t number) {
+	struct region *region = arena_region(arena, number);
+	uint8_t bucket = bucket_of(arena, number);
+	if (bucket == region->bucket) return;
+	region_unlist(arena, number);
+	if (bucket == LIST_NONE) return;
+	region->bucket = bucket;
+	region->previous = 0;
+	region->next = arena->region_heads[bucket];
+	if (region->next) arena_region(arena, region->next - 1)->previous = number + 1;
+	arena->region_heads[bucket] = number + 1;
+	arena->region_mask |= 1u << bucket;
+}
+
+static snug_error region_touch_next(struct arena *arena) {
+	if (arena->region_count == arena->region_limit) return SNUG_ERROR_NO_MEMORY;
+	uint32_t number = arena->region_count;
+	snug_error error = range_ensure(arena, &arena->region_range, (number + 1) * sizeof(struct region));
+	if (error) return error;
+	struct region *region = arena_region(arena, number);
+	uint32_t first_page = page_in_region(arena, number, 0);
+	uint32_t left = arena->page_count - first_page + 1;
+	uint32_t pages = left < region_pages(arena) ? left : region_pages(arena);
+	memset(region, 0, sizeof *region);
+	region->bucket = LIST_NONE;
+	region->page_count = (uint16_t)pages;
+	region->cold_pages = (uint16_t)pages;
+	for (uint32_t bit = 0; bit < pages; bit++) region->cold_bits[bit / 64] |= (uint64_t)1 << (bit % 64);
+	arena->region_count++;
+	return SNUG_OK;
+}
+
+/* ------------------------------------------------------------------ taking --------- */
+
+static uint32_t first_bit(const uint64_t *words) {
+	uint32_t word = 0;
+	while (words[word] == 0) word++;
+	return word * 64 + bit_lowest(words[word]);
+}
+
+static page_number take_free(struct arena *arena) {
+	uint32_t number = arena->region_heads[bit_highest(arena->region_mask)] - 1;
+	struct region *region = arena_region(arena, number);
+	uint32_t bit = first_bit(region->free_bits);
+	region->free_bits[bit / 64] &= ~((uint64_t)1 << (bit % 64));
+	region->free_pages--;
+	arena->free_pages--;
+	region_relist(arena, number);
+	return page_in_region(arena, number, bit);
+}
+
+/* Commits `count` neighbouring cold pages and makes them free pages of a run. */
+static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t first, uint32_t count) {
+	page_number page = page_in_region(arena, number, first);
+	size_t bytes = (size_t)count << arena->page_shift;
+	snug_error error = range_ensure(arena, &arena->page_range, (size_t)(page + count) * sizeof(struct page));
+	if (error) return error;
+	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
+	if (!limit_allows(arena, bytes)) return SNUG_ERROR_NO_MEMORY;
+	char *address = address_of(arena, page_offset(arena, page));
+	if (!arena->os->commit(arena->os->context, address, bytes)) return SNUG_ERROR_OS_MEMORY;
+	poison_free(address, bytes);
+	arena->committed_bytes += bytes;
+	limit_note_peak(arena);
+	struct region *region = arena_region(arena, number);
+	for (uint32_t bit = first; bit < first + count; bit++) {
+		uint64_t mask = (uint64_t)1 << (bit % 64);
+		region->cold_bits[bit / 64] &= ~mask;
+		region->free_bits[bit / 64] |= mask;
+		arena->pages[page_in_region(arena, number, bit)].state = PAGE_FREE;
+	}
+	region->cold_pages = (uint16_t)(region->cold_pages - count);
+	region->free_pages = (uint16_t)(region->free_pages + count);
+	arena->free_pages += count;
+	region_relist(arena, number);
+	return SNUG_OK;
+}
+
+/* A page of the lowest region that has cold ones, so that regions fill up one after the other. With huge pages a wholly cold
+ * region comes at once: its first touch makes all of it resident anyway. */
+static snug_error warm_next(struct arena *arena) {
+	if (!limit_allows(arena, arena->page_bytes)) return SNUG_ERROR_NO_MEMORY;
+	for (;; arena->cold_hint++) {
+		if (arena->cold_hint == arena->region_count) {
+			snug_error error = region_touch_next(arena);
+			if (error) return error;
+		}
+		struct region *region = arena_region(arena, arena->cold_hint);
+		if (region->cold_pages == 0) continue;
+		if (arena->huge_pages && region->cold_pages == region_pages(arena) && limit_allows(arena, REGION_BYTES)) {
+			snug_error error = warm_pages(arena, arena->cold_hint, 0, region_pages(arena));
+			if (error != SNUG_ERROR_NO_MEMORY) return error;
+		}
+		return warm_pages(arena, arena->cold_hint, first_bit(region->cold_bits), 1);
+	}
+}
+
+snug_error arena_take(struct arena *arena, page_number *out) {
+	page_number page = arena->stack;
+	if (page != PAGE_NONE) {
+		SNUG_ASSERT(arena->pages[page].state == PAGE_STACKED);
+		arena->stack = arena->pages[page].next;
+		arena->stacked_pages--;
+	} else {
+		if (arena->region_mask == 0) arena_drain_end(arena);
+		if (arena->region_mask == 0) {
+			snug_error error = warm_next(arena);
+			if (error) return error;
+		}
+		page = take_free(arena);
+	}
+	struct page *taken = &arena->pages[page];
+	memset(taken, 0, sizeof *taken);
+	taken->state = PAGE_SLAB;
+	taken->list = LIST_NONE;
+	*out = page;
+	return SNUG_OK;
+}
+
+uint64_t arena_available_pages(const struct arena *arena) {
+	size_t used_bytes = limit_account(arena);
+	uint64_t room_pages = arena->limit_bytes > used_bytes ? (arena->limit_bytes - used_bytes) >> arena->page_shift : 0;
+	uint64_t cold_pages = arena->page_count - (arena->committed_bytes >> arena->page_shift);
+	return arena_free_pages(arena) + (room_pages < cold_pages ? room_pages : cold_pages);
+}
+
+/* ------------------------------------------------------------------ giving --------- */
+
+/* The limit is above its goal. The page that is the last one in the way goes in any case. */
+static void trade_given(struct arena *arena) {
+	bool is_last = limit_account(arena) <= arena->limit_goal_bytes + arena->page_bytes;
+	if (is_last || arena_free_pages(arena) > arena->kept_pages) arena_trade_page(arena);
+}
+
+void arena_give(struct arena *arena, page_number page) {
+	struct page *given = &arena->pages[page];
+	SNUG_ASSERT(given->state >= PAGE_SLAB);
+	SNUG_ASSERT(given->list == LIST_NONE && given->pins == 0);
+	poison_free(address_of(arena, page_offset(arena, page)), arena->page_bytes);
+	given->state = PAGE_STACKED;
+	given->next = arena->stack;
+	arena->stack = page;
+	arena->stacked_pages++;
+	if (UNLIKELY(limit_is_exceeded(arena))) trade_given(arena);
+}
+
+static bool unstack_one(struct arena *arena) {
+	page_number page = arena->stack;
+	if (page == PAGE_NONE) return false;
+	arena->stack = arena->pages[page].next;
+	arena->stacked_pages--;
+	arena->pages[page].state = PAGE_FREE;
+	uint32_t number = region_of(arena, page);
+	uint32_t bit = bit_in_region(arena, page);
+	struct region *region = arena_region(arena, number);
+	SNUG_ASSERT((region->free_bits[bit / 64] >> (bit % 64) & 1) == 0);
+	region->free_bits[bit / 64] |= (uint64_t)1 << (bit % 64);
+	region->free_pages++;
+	arena->free_pages++;
+	region_relist(arena, number);
+	return true;
+}
+
+uint32_t arena_coalesce(struct arena *arena, uint32_t most) {
+	uint32_t merged = 0;
+	while (merged < most && unstack_one(arena)) merged++;
+	return merged;
+}
+
+/* ------------------------------------------------------------------ returning ------ */
+
+/* Drops the content of `count` neighbouring free pages and counts them as cold. */
+static bool chill_pages(struct arena *arena, uint32_t number, uint32_t first, uint32_t count) {
+	struct region *region = arena_region(arena, number);
+	char *address = address_of(arena, page_offset(arena, page_in_region(arena, number, first)));
+	size_t bytes = (size_t)count << arena->page_shift;
+	unpoison(address, bytes);
+	if (!arena->os->decommit(arena->os->context, address, bytes)) {
+		arena->returns_refused++;
+		poison_free(address, bytes);
+		return false;
+	}
+	for (uint32_t bit = first; bit < first + count; bit++) {
+		uint64_t mask = (uint64_t)1 << (bit % 64);
+		SNUG_ASSERT((region->free_bits[bit / 64] & mask) != 0);
+		region->free_bits[bit / 64] &= ~mask;
+		region->cold_bits[bit / 64] |= mask;
+		arena->pages[page_in_region(arena, number, bit)].state = PAGE_COLD;
+	}
+	region->free_pages = (uint16_t)(region->free_pages - count);
+	region->cold_pages = (uint16_t)(region->cold_pages + count);
+	arena->free_pages -= count;
+	arena->committed_bytes -= bytes;
+	limit_settle(arena);
+	if (number < arena->cold_hint) arena->cold_hint = number;
+	region_relist(arena, number);
+	return true;
+}
+
+static bool is_free(const struct region *region, uint32_t bit) {
+	return bit < region->page_count && (region->free_bits[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
+size_t arena_return_region(struct arena *arena) {
+	if ((arena->region_mask & 1) == 0) return 0;
+	size_t before_bytes = arena->committed_bytes;
+	uint32_t number = arena->region_heads[0] - 1;
+	const struct region *region = arena_region(arena, number);
+	/* What is not free is cold already: usually there is one run. */
+	for (uint32_t bit = 0; bit < region->page_count; bit++) {
+		uint32_t end = bit;
+		while (is_free(region, end)) end++;
+		if (end > bit && !chill_pages(arena, number, bit, end - bit)) break;
+		bit = end;
+	}
+	return before_bytes - arena->committed_bytes;
+}
+
+size_t arena_return_run(struct arena *arena, uint64_t most_pages) {
+	SNUG_ASSERT(!arena->huge_pages && most_pages > 0);
+	if (arena->region_mask == 0) arena_drain_end(arena);
+	if (arena->region_mask == 0) return 0;
+	uint32_t number = arena->region_heads[bit_lowest(arena->region_mask)] - 1;
+	const struct region *region = arena_region(arena, number);
+	uint32_t first = first_bit(region->free_bits), end = first + 1;
+	while (end - first < most_pages && is_free(region, end)) end++;
+	return chill_pages(arena, number, first, end - first) ? (size_t)(end - first) << arena->page_shift : 0;
+}
+
+void arena_drain_begin(struct arena *arena, uint32_t number) {
+	SNUG_ASSERT(arena->draining == 0);
+	arena->draining = number + 1;
+	region_relist(arena, number);
+}
+
+void arena_drain_end(struct arena *arena) {
+	if (arena->draining == 0) return;
+	uint32_t number = arena->draining - 1;
+	arena->draining = 0;
+	region_relist(arena, number);
+}
+
+bool arena_trade_page(struct arena *arena) {
+	if (arena->region_mask == 0) arena_drain_end(arena);
+	if (arena->region_mask == 0 && !unstack_one(arena)) return false;
+	uint32_t number = arena->region_heads[bit_highest(arena->region_mask)] - 1;
+	bool traded = chill_pages(arena, number, first_bit(arena_region(arena, number)->free_bits), 1);
+	arena->traded_pages += traded;
+	return traded;
+}
+
+/* ------------------------------------------------------------------ life ----------- */
+
+/* Commits and touches whole regions while the limit leaves room for the metadata that such a heap needs. */
+static snug_error arena_populate(struct arena *arena) {
+	size_t spare_bytes = arena->limit_bytes / 64;
+	while (limit_allows(arena, arena->page_bytes + spare_bytes)) {
+		snug_error error = warm_next(arena);
+		if (error == SNUG_ERROR_NO_MEMORY) break;
+		if (error) return error;
+	}
+	size_t used_bytes = (size_t)arena->region_count * REGION_BYTES;
+	if (used_bytes > arena->committed_bytes) used_bytes = arena->committed_bytes;
+	unpoison(arena->base, used_bytes);
+	bool populated = arena->os->populate(arena->os->context, arena->base, used_bytes);
+	poison_free(arena->base, used_bytes);
+	return populated ? SNUG_OK : SNUG_ERROR_OS_MEMORY;
+}
+
+snug_error arena_init(struct arena *arena, bool populate) {
+	arena->reserved_bytes = round_up((size_t)arena->page_count << arena->page_shift, REGION_BYTES);
+	arena->base = arena->os->reserve(arena->os->context, arena->reserved_bytes, REGION_BYTES);
+	if (arena->base == NULL) return SNUG_ERROR_OS_MEMORY;
+	arena->bias = (uintptr_t)arena->base - arena->page_bytes;
+	arena->pages = (struct page *)(void *)arena->page_range.base;
+	arena->region_limit = (uint32_t)(arena->reserved_bytes / REGION_BYTES);
+	if (arena->huge_pages) arena->os->advise_huge(arena->os->context, arena->base, arena->reserved_bytes);
+	snug_error error = populate ? arena_populate(arena) : SNUG_OK;
+	if (error) arena_deinit(arena);
+	return error;
+}
+
+void arena_deinit(struct arena *arena) {
+	unpoison(arena->base, arena->reserved_bytes);
+	arena->os->release(arena->os->context, arena->base, arena->reserved_bytes);
+}
+
+/* ------------------------------------------------------------------ metadata ------- */
+
+snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) {
+	if (LIKELY(bytes <= range->committed_bytes)) return SNUG_OK;
+	if (bytes > range->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
+	size_t target_bytes = round_up(bytes, METADATA_GRAIN);
+	size_t more_bytes = target_bytes - range->committed_bytes;
+	size_t allowed_bytes = arena->limit_bytes; /* which may follow what is traded for it */
+	while (limit_account(arena) + more_bytes > allowed_bytes) {
+		if (!arena_trade_page(arena)) return SNUG_ERROR_NO_MEMORY;
+	}
+	if (!arena->os->commit(arena->os->context, range->base + range->committed_bytes, more_bytes)) {
+		return SNUG_ERROR_OS_MEMORY;
+	}
+	range->committed_bytes = target_bytes;
+	arena->metadata_bytes += more_bytes;
+	limit_settle(arena);
+	limit_note_peak(arena);
+	SNUG_ASSERT(limit_allows(arena, 0));
+	return SNUG_OK;
+}
+
+void range_drop(struct arena *arena, struct range *range) {
+	if (range->committed_bytes == 0) return;
+	if (!arena->os->decommit(arena->os->context, range->base, range->committed_bytes)) return;
+	arena->metadata_bytes -= range->committed_bytes;
+	range->committed_bytes = 0;
+	limit_settle(arena);
+}

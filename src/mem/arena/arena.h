@@ -1,0 +1,83 @@
+/* mem/arena/arena.h: pages of one size out of one reservation.
+ *
+ * A free page is in one of three places:
+ *
+ *   stacked   freed lately, warm; taken first (LIFO)
+ *   free      a bit in its region: coalesced with its neighbours into runs; taken from the fullest region, so that others drain
+ *   cold      not committed; taken last, and only within the limit
+ *
+ *   page_take:  stack -> fullest region with free pages -> cold page (limit and OS are asked here)
+ *   page_give:  onto the stack
+ *   coalesce:   stack -> regions
+ *   return:     whole free regions -> cold; in an emergency any run of free pages
+ *   drain:      a region's free pages are handed out last, while mem/defragment/drain.h empties its used ones
+ *
+ * All operations are O(1) but coalescing (one bit a page) and returning (one system call a region). */
+#ifndef SNUG_MEM_ARENA_H
+#define SNUG_MEM_ARENA_H
+
+#include "mem/types.h"
+
+/* Reserves the addresses. The descriptor and region ranges are already reserved. OS_MEMORY. */
+snug_error arena_init(struct arena *arena, bool populate);
+void arena_deinit(struct arena *arena);
+
+/* A page without content, state PAGE_SLAB, on no list. NO_MEMORY (limit), OS_MEMORY. */
+snug_error arena_take(struct arena *arena, page_number *out);
+void arena_give(struct arena *arena, page_number page);
+
+/* Committed pages that nobody uses. */
+static inline uint64_t arena_free_pages(const struct arena *arena) {
+	return arena->free_pages + arena->stacked_pages;
+}
+
+/* Pages that arena_take could hand out without anything being freed. */
+uint64_t arena_available_pages(const struct arena *arena);
+
+/* Merges up to `most` stacked pages into runs; returns how many. */
+uint32_t arena_coalesce(struct arena *arena, uint32_t most);
+
+/* Returns one wholly free region to the OS; the bytes it gave, 0 if there is none or the OS refused. */
+size_t arena_return_region(struct arena *arena);
+
+/* Returns a run of at most `most_pages` free pages of the emptiest region that has any; the bytes it gave, 0 if no page is in a run or the OS
+ * refused. Only for what is wanted back now: the pages come back one fault at a time, and where they are parts of huge pages, they
+ * must not go. */
+size_t arena_return_run(struct arena *arena, uint64_t most_pages);
+
+/* Sets a region's free pages aside, and puts them back in line. An allocation that finds no other free page ends it too. */
+void arena_drain_begin(struct arena *arena, uint32_t number);
+void arena_drain_end(struct arena *arena);
+
+/* Gives one free page back to the OS to make room for metadata under the limit; false if none is free. */
+bool arena_trade_page(struct arena *arena);
+
+static inline uint32_t region_pages(const struct arena *arena) {
+	return 1u << arena->region_shift;
+}
+
+static inline page_number page_in_region(const struct arena *arena, uint32_t region, uint32_t bit) {
+	return (region << arena->region_shift) + bit + 1;
+}
+
+static inline uint32_t region_used_pages(const struct region *region) {
+	return (uint32_t)region->page_count - region->free_pages - region->cold_pages;
+}
+
+static inline struct region *arena_region(const struct arena *arena, uint32_t number) {
+	return (struct region *)arena->region_range.base + number;
+}
+
+/* ------------------------------------------------------------------ metadata -------
+ *
+ * Each kind of metadata is an array at a fixed address inside the metadata reservation and is committed from its start in
+ * grains of 4 KiB as it grows (mem/arena/limit.h has the account). When metadata must grow and the limit is reached while free
+ * pages are committed, free pages are given back to the OS for it one by one: the only time less than a region is returned. */
+
+/* Makes the first `bytes` of the range usable; they read as zeros when first used. NO_MEMORY, OS_MEMORY. */
+snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes);
+
+/* Gives all of the range back to the OS; it stays reserved. */
+void range_drop(struct arena *arena, struct range *range);
+
+#endif

@@ -1,0 +1,14 @@
+/* mem/check/check.c: snug_check: all laws, one after the other. See mem/check/check.h. */
+#include "mem/check/check.h"
+
+#include "mem/gate.h"
+
+snug_error snug_check(snug_heap *heap, snug_check_result *out) {
+	snug_error error = gate_enter_any(heap);
+	if (error) return error;
+	struct check check = {.heap = heap};
+	if (check_arena(&check) && check_slabs(&check) && check_objects(&check)) return SNUG_OK;
+	check_tell(heap, &check.result);
+	if (out != NULL) *out = check.result;
+	return SNUG_ERROR_CORRUPT;
+}

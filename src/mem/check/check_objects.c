@@ -1,0 +1,248 @@
+/* mem/check/check_objects.c: laws F1 and F2 (fragments), H1 to H3 (handles), P1 and P2 (pins), C2 (payload): every live slot is visited
+ * and what it says of itself is compared with who names it. */
+#include "base/bits.h"
+#include "mem/check/check.h"
+#include "mem/object/chain.h"
+#include "mem/object/pins.h"
+#include "mem/slab/handles.h"
+#include "mem/slab/slab.h"
+
+#include <string.h>
+
+/* ------------------------------------------------------------------ one slot ------- */
+
+static bool check_entry(struct check *check, uint64_t index, uint64_t location) {
+	const struct handle_table *table = &check->heap->handles;
+	if (!check_that(check, "H1", "object names no table entry", location, index < table->count)) return false;
+	uint64_t entry = table->entries[index];
+	return check_that(check, "H1", "table entry does not point back at the object", location,
+					  (entry & ENTRY_LIVE) != 0 && entry_location(entry) == location);
+}
+
+static bool check_plain(struct check *check, const struct size_class *class, uint64_t offset,
+						struct object_counts *counts) {
+	const snug_heap *heap = check->heap;
+	counts->plain++;
+	if (heap->slot_trailer_bytes == 0) return true;
+	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, offset));
+	if (!check_that(check, "H3", "slack is larger than the slot", offset,
+					trailer.slack_bytes + HANDLE_TRAILER_BYTES < class->stride)) {
+		return false;
+	}
+	counts->payload_bytes[class->pool] += class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
+	return check_entry(check, trailer.index, offset);
+}
+
+static bool is_live_fragment(const snug_heap *heap, uint64_t offset) {
+	page_number number = page_of(&heap->arena, offset);
+	if (number == PAGE_NONE || number > heap->arena.page_count) return false;
+	const struct page *page = &heap->arena.pages[number];
+	if (page->state < PAGE_SLAB) return false;
+	struct size_class *class = class_of_page(heap, number);
+	if (class->family != FAMILY_FRAGMENT) return false;
+	uint64_t slot = slot_of(&heap->arena, class, offset);
+	return slot < class->slots && page_offset(&heap->arena, number) + slot * class->stride == offset &&
+		   (free_bits_of((struct page *)page, class)[slot / 64] >> (slot % 64) & 1) == 0;
+}
+
+/* From a head to the end: each names the one before it, and the lengths add up. */
+static bool check_chain(struct check *check, uint64_t head, uint64_t object_size) {
+	const snug_heap *heap = check->heap;
+	uint64_t bytes = 0;
+	uint64_t previous = 0;
+	uint32_t walked = 0;
+	for (uint64_t offset = head; offset != 0;) {
+		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
+		if (!check_that(check, "F1", "fragment is followed by what is none", previous,
+						is_live_fragment(heap, offset))) {
+			return false;
+		}
+		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+		bool linked = previous == 0 || (trailer.previous == previous && trailer.object_size == 0);
+		if (!check_that(check, "F1", "fragment does not point back", offset, linked && trailer.length > 0))
+			return false;
+		bytes += trailer.length;
+		if (!check_that(check, "F1", "fragments are longer than their object", head, bytes <= object_size))
+			return false;
+		previous = offset;
+		offset = trailer.next;
+	}
+	return check_equal(check, "F1", "size of an object in fragments", object_size, bytes);
+}
+
+static bool check_fragment(struct check *check, const struct size_class *class, uint64_t offset,
+						   struct object_counts *counts) {
+	const snug_heap *heap = check->heap;
+	struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+	counts->fragments++;
+	counts->payload_bytes[class->pool] += trailer.length;
+	if (!check_that(check, "F1", "fragment is longer than its slot", offset,
+					trailer.length + heap->classes.fragment_trailer_bytes <= class->stride)) {
+		return false;
+	}
+	if (trailer.object_size == 0) {
+		if (!check_that(check, "F1", "fragment is preceded by what is none", offset,
+						is_live_fragment(heap, trailer.previous))) {
+			return false;
+		}
+		uint64_t next = fragment_trailer_read(heap, fragment_trailer_at(heap, trailer.previous)).next;
+		return check_equal(check, "F1", "next of the fragment before", next, offset);
+	}
+	counts->heads++;
+	if (heap->slot_trailer_bytes > 0 && !check_entry(check, trailer.owner, offset | REF_CHAINED)) return false;
+	return check_chain(check, offset, trailer.object_size);
+}
+
+/* ------------------------------------------------------------------ all slots ------ */
+
+/* Slots that are used only because the magazine holds them count as free. */
+static void fill_live_bits(const snug_heap *heap, struct size_class *class, page_number number, uint64_t *live) {
+	struct page *page = &heap->arena.pages[number];
+	const uint64_t *bits = free_bits_of(page, class);
+	uint32_t words = (class->slots + 63) / 64;
+	for (uint32_t word = 0; word < words; word++) live[word] = ~bits[word];
+	if (class->slots % 64 != 0) live[words - 1] &= ((uint64_t)1 << (class->slots % 64)) - 1;
+	for (uint32_t index = 0; index < class->magazine_count; index++) {
+		uint64_t offset = class->magazine[index];
+		if (page_of(&heap->arena, offset) != number) continue;
+		uint32_t slot = slot_of(&heap->arena, class, offset);
+		live[slot / 64] &= ~((uint64_t)1 << (slot % 64));
+	}
+}
+
+bool check_page_objects(struct check *check, page_number number, struct object_counts *counts) {
+	const snug_heap *heap = check->heap;
+	struct size_class *class = class_of_page(heap, number);
+	uint64_t live[SLOTS_MAX / 64] = {0};
+	fill_live_bits(heap, class, number, live);
+	counts->page_pins += heap->arena.pages[number].pins;
+	if (heap->slot_trailer_bytes == 0 && class->family != FAMILY_FRAGMENT) {
+		for (uint32_t word = 0; word * 64 < class->slots; word++) counts->plain += bit_count(live[word]);
+		return true;
+	}
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		if ((live[slot / 64] >> (slot % 64) & 1) == 0) continue;
+		uint64_t offset = page_offset(&heap->arena, number) + (uint64_t)slot * class->stride;
+		bool sound = class->family == FAMILY_FRAGMENT ? check_fragment(check, class, offset, counts)
+													  : check_plain(check, class, offset, counts);
+		if (!sound) return false;
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ tables --------- */
+
+/* A live entry names a live object that names it; a free one has a generation and links to another free one. */
+bool check_handle(struct check *check, uint64_t index) {
+	const snug_heap *heap = check->heap;
+	const struct handle_table *table = &heap->handles;
+	uint64_t entry = table->entries[index], offset = entry & OFFSET_MASK;
+	if (entry == 0) return true;
+	if ((entry & ENTRY_LIVE) == 0) {
+		uint32_t next = (uint32_t)entry;
+		bool sound = next <= table->count && next != index + 1 &&
+					 (next == 0 || (table->entries[next - 1] & ENTRY_LIVE) == 0) &&
+					 entry >> ENTRY_GENERATION_SHIFT != 0;
+		return check_that(check, "H2", "list of free entries is broken", index, sound);
+	}
+	page_number number = page_of(&heap->arena, offset);
+	bool names = number >= 1 && number < heap->arena.described && heap->arena.pages[number].state >= PAGE_SLAB;
+	if (names && (entry & ENTRY_CHAINED) != 0) {
+		names = is_live_fragment(heap, offset) &&
+				fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).owner == index;
+	} else if (names) {
+		struct size_class *class = class_of_page(heap, number);
+		names = class->family != FAMILY_FRAGMENT && slot_of(&heap->arena, class, offset) < class->slots &&
+				handle_trailer_read(handle_trailer_at(heap, class, offset)).index == index;
+	}
+	return check_that(check, "H1", "table entry names no object that names it", index, names);
+}
+
+static bool check_handles(struct check *check, const struct object_counts *counts) {
+	const struct handle_table *table = &check->heap->handles;
+	uint64_t live = 0;
+	uint64_t retired = 0;
+	for (uint32_t index = 0; index < table->count; index++) {
+		live += (table->entries[index] & ENTRY_LIVE) != 0;
+		retired += table->entries[index] == 0;
+	}
+	uint64_t free = 0;
+	for (uint32_t at = table->free_head; at != 0; at = (uint32_t)table->entries[at - 1]) {
+		bool sound = at <= table->count && (table->entries[at - 1] & ENTRY_LIVE) == 0 && free++ < table->count &&
+					 table->entries[at - 1] >> ENTRY_GENERATION_SHIFT != 0;
+		if (!check_that(check, "H2", "list of free entries is broken", at, sound)) return false;
+	}
+	return check_equal(check, "H2", "retired handles", table->retired, retired) &&
+		   check_equal(check, "H2", "live handles", table->live, live) &&
+		   check_equal(check, "H2", "handles ever used", table->count, live + retired + free) &&
+		   check_equal(check, "H1", "objects of live handles", live,
+					   check->heap->slot_trailer_bytes > 0 ? counts->plain + counts->heads : 0);
+}
+
+/* One object that is pinned, and the marks of its slabs. */
+bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins) {
+	const snug_heap *heap = check->heap;
+	uint64_t offset = entry & OFFSET_MASK;
+	page_number number = page_of(&heap->arena, offset);
+	bool slab = number >= 1 && number <= heap->arena.page_count && heap->arena.pages[number].state == PAGE_SLAB;
+	if (!check_that(check, "P1", "pin on what is no object", offset,
+					slab && entry >> OFFSET_BITS > 0 && pin_count(&heap->pins, offset) > 0)) {
+		return false;
+	}
+	bool chained = class_of_page(heap, number)->family == FAMILY_FRAGMENT;
+	uint32_t walked = 0;
+	for (; offset != 0; offset = chained ? chain_next(heap, offset) : 0) {
+		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
+		bool marked = heap->arena.pages[page_of(&heap->arena, offset)].pins > 0;
+		if (!check_that(check, "P2", "slab of a pinned object is not marked", offset, marked)) return false;
+		*page_pins += 1;
+	}
+	return true;
+}
+
+static bool check_pins(struct check *check, const struct object_counts *counts) {
+	const snug_heap *heap = check->heap;
+	const struct pin_table *pins = &heap->pins;
+	uint64_t pinned = 0;
+	uint64_t page_pins = 0;
+	for (uint32_t index = 0; index < pins->capacity; index++) {
+		uint64_t entry = pins->entries[index];
+		if (entry == 0) continue;
+		if (!check_pin(check, entry, &page_pins)) return false;
+		pinned++;
+	}
+	return check_equal(check, "P1", "pinned objects", pins->count, pinned) &&
+		   check_equal(check, "P2", "pins marked on slabs", counts->page_pins, page_pins);
+}
+
+bool check_bookmark(struct check *check) {
+	const snug_heap *heap = check->heap;
+	const struct bookmark *mark = &heap->bookmark;
+	uint64_t before_bytes = 0;
+	if (mark->head == 0) return true;
+	uint32_t walked = 0;
+	for (uint64_t offset = mark->head; offset != mark->offset && offset != 0; offset = chain_next(heap, offset)) {
+		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
+		before_bytes += fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).length;
+	}
+	return check_equal(check, "F3", "bytes before the bookmark", mark->before_bytes, before_bytes);
+}
+
+bool check_objects(struct check *check) {
+	const snug_heap *heap = check->heap;
+	struct object_counts counts = {{0}, 0, 0, 0, 0};
+	page_number described = (page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
+	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {
+		if (heap->arena.pages[number].state < PAGE_SLAB) continue;
+		if (!check_page_objects(check, number, &counts)) return false;
+	}
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		/* Without trailers only the owner knows the sizes. */
+		if (heap->slot_trailer_bytes == 0 && pool != SNUG_POOL_LARGE) continue;
+		if (!check_equal(check, "C2", "payload of a pool", heap->payload_bytes[pool], counts.payload_bytes[pool])) {
+			return false;
+		}
+	}
+	return check_equal(check, "F2", "objects in fragments", heap->chains, counts.heads) && check_bookmark(check) &&
+		   check_handles(check, &counts) && check_pins(check, &counts);
+}

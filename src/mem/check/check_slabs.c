@@ -1,0 +1,186 @@
+/* mem/check/check_slabs.c: laws S1 to S8: bitmaps, lists, magazines and the counters of each class; C1: which class serves which. */
+#include "base/bits.h"
+#include "mem/check/check.h"
+#include "mem/slab/slab.h"
+
+static bool check_bitmap(struct check *check, const struct size_class *class, page_number number) {
+	struct page *page = &check->heap->arena.pages[number];
+	const uint64_t *bits = free_bits_of(page, class);
+	uint64_t counted = 0;
+	for (uint32_t word = 0; word * 64 < class->slots; word++) counted += bit_count(bits[word]);
+	uint64_t beyond = class->slots % 64 == 0 ? 0 : bits[class->slots / 64] >> (class->slots % 64);
+	return check_that(check, "S1", "bitmap marks a slot beyond the slab", number, beyond == 0) &&
+		   check_equal(check, "S1", "free slots of a slab", page->free_slots, counted);
+}
+
+static uint8_t expected_list(const struct size_class *class, const struct page *page) {
+	if (page->state != PAGE_SLAB) return LIST_NONE;
+	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
+	if (page->free_slots == 0) return LIST_FULL;
+	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
+}
+
+void count_slab(const snug_heap *heap, page_number number, struct slab_counts *counts) {
+	const struct page *page = &heap->arena.pages[number];
+	const struct size_class *class = heap->classes.state[page->class_id];
+	struct slab_counts *of_class = &counts[class->active_index];
+	bool victim = page->state == PAGE_VICTIM, target = page->state == PAGE_TARGET;
+	of_class->slabs += !target;
+	of_class->used += class->slots - page->free_slots;
+	of_class->free += victim || target ? 0 : page->free_slots;
+	of_class->pinned_slabs += page->pins > 0;
+	of_class->pinned_free += page->pins > 0 ? page->free_slots : 0;
+	of_class->listed += !victim && !target;
+}
+
+bool check_slab(struct check *check, page_number number, struct slab_counts *counts) {
+	const snug_heap *heap = check->heap;
+	const struct page *page = &heap->arena.pages[number];
+	bool known = page->class_id < heap->classes.first[FAMILY_COUNT] && heap->classes.state[page->class_id] != NULL;
+	if (!check_that(check, "S2", "slab of a class that is not active", number, known)) return false;
+	const struct size_class *class = heap->classes.state[page->class_id];
+	if (!check_bitmap(check, class, number)) return false;
+	bool victim = page->state == PAGE_VICTIM;
+	if (!check_that(check, "S7", "more or another victim than is known", number, victim == (heap->victim == number))) {
+		return false;
+	}
+	bool target = page->state == PAGE_TARGET;
+	if (!check_that(check, "S7", "more or another target than is known", number, target == (heap->target == number))) {
+		return false;
+	}
+	if (!check_that(check, "S2", "slab is on the wrong list", number, page->list == expected_list(class, page))) {
+		return false;
+	}
+	count_slab(heap, number, counts);
+	return true;
+}
+
+bool check_list_mask(struct check *check, const struct size_class *class) {
+	for (uint32_t list = 0; list < LIST_COUNT; list++) {
+		bool masked = class->list_mask >> list & 1;
+		if (!check_that(check, "S2", "list mask", class->id, masked == (class->lists[list] != PAGE_NONE))) return false;
+	}
+	return true;
+}
+
+/* What a slab can see of its list: both neighbours name it, or it is the first. */
+bool check_links(struct check *check, page_number number) {
+	const struct arena *arena = &check->heap->arena;
+	const struct page *page = &arena->pages[number];
+	if (page->state != PAGE_SLAB) return true;
+	const struct size_class *class = class_of_page(check->heap, number);
+	bool is_first = page->previous == PAGE_NONE;
+	page_number before = is_first ? class->lists[page->list]
+								  : (page->previous < arena->described ? arena->pages[page->previous].next : PAGE_NONE);
+	const struct page *next =
+		page->next != PAGE_NONE && page->next < arena->described ? &arena->pages[page->next] : NULL;
+	bool sound =
+		before == number && (page->next == PAGE_NONE || (next != NULL && next->previous == number &&
+														 next->list == page->list && next->class_id == page->class_id));
+	return check_that(check, "S2", "slab's neighbours do not name it", number, sound);
+}
+
+static bool check_lists(struct check *check, const struct size_class *class, uint64_t expected) {
+	const struct page *pages = check->heap->arena.pages;
+	uint64_t listed = 0;
+	if (!check_list_mask(check, class)) return false;
+	for (uint32_t list = 0; list < LIST_COUNT; list++) {
+		page_number previous = PAGE_NONE;
+		for (page_number page = class->lists[list]; page != PAGE_NONE; page = pages[page].next) {
+			bool sound = page < check->heap->arena.described && pages[page].list == list &&
+						 pages[page].class_id == class->id && pages[page].previous == previous && listed++ < expected;
+			if (!check_that(check, "S2", "slab list is broken", page, sound)) return false;
+			previous = page;
+		}
+	}
+	return check_equal(check, "S2", "slabs on lists", listed, expected);
+}
+
+bool check_magazine(struct check *check, struct size_class *class) {
+	const struct arena *arena = &check->heap->arena;
+	if (!check_that(check, "S6", "magazine holds more than it can", class->id,
+					class->magazine_count <= class->magazine_capacity)) {
+		return false;
+	}
+	for (uint32_t index = 0; index < class->magazine_count; index++) {
+		uint64_t offset = class->magazine[index];
+		page_number number = page_of(arena, offset);
+		if (!check_that(check, "S6", "magazine names no page", number, number >= 1 && number <= arena->page_count)) {
+			return false;
+		}
+		struct page *page = &arena->pages[number];
+		uint32_t slot = slot_of(arena, class, offset);
+		bool sound = page->state == PAGE_SLAB && page->class_id == class->id && slot < class->slots &&
+					 page_offset(arena, number) + (uint64_t)slot * class->stride == offset &&
+					 (free_bits_of(page, class)[slot / 64] >> (slot % 64) & 1) == 0;
+		if (!check_that(check, "S6", "magazine names no used slot of a slab", offset, sound)) return false;
+		for (uint32_t other = 0; other < index; other++) {
+			if (!check_that(check, "S6", "slot is in the magazine twice", offset, class->magazine[other] != offset)) {
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+bool check_class_counts(struct check *check, const struct size_class *class, const struct slab_counts *counts) {
+	return check_equal(check, "S3", "slabs of a class", class->slabs, counts->slabs) &&
+		   check_equal(check, "S4", "free slots of a class", class->free_slots, counts->free) &&
+		   check_equal(check, "S5", "used slots of a class", class->used_slots, counts->used) &&
+		   check_equal(check, "S8", "pinned slabs of a class", class->pinned_slabs, counts->pinned_slabs) &&
+		   check_equal(check, "S8", "free slots in pinned slabs", class->pinned_free_slots, counts->pinned_free);
+}
+
+static bool check_class(struct check *check, struct size_class *class, const struct slab_counts *counts) {
+	return check_lists(check, class, counts->listed) && check_magazine(check, class) &&
+		   check_class_counts(check, class, counts);
+}
+
+bool check_serving(struct check *check) {
+	const struct class_table *table = &check->heap->classes;
+	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
+		struct size_class *next = NULL;
+		for (uint32_t id = table->first[family + 1]; id-- > table->first[family];) {
+			if (table->state[id] != NULL) next = table->state[id];
+			const struct size_class *serving = table->entry[id].serving;
+			bool sound = serving == NULL || serving == next;
+			if (!check_that(check, "C1", "class is not served by the next active one", id, sound)) return false;
+			if (!check_that(check, "C1", "active class does not serve itself", id,
+							table->state[id] == NULL || serving == table->state[id])) {
+				return false;
+			}
+		}
+	}
+	for (uint32_t index = 0; index < table->active_count; index++) {
+		const struct size_class *class = table->active[index];
+		if (!check_that(check, "C1", "active list", index,
+						class->active_index == index && table->state[class->id] == class)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool check_slabs(struct check *check) {
+	const snug_heap *heap = check->heap;
+	struct slab_counts counts[CLASS_COUNT_MAX] = {{0}};
+	if (!check_serving(check)) return false;
+	page_number described = (page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
+	bool victim_seen = heap->victim == PAGE_NONE;
+	bool target_seen = heap->target == PAGE_NONE;
+	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {
+		if (heap->arena.pages[number].state < PAGE_SLAB) continue;
+		if (!check_slab(check, number, counts)) return false;
+		victim_seen |= heap->victim == number;
+		target_seen |= heap->target == number;
+	}
+	if (!check_that(check, "S7", "the victim is not a slab", heap->victim, victim_seen)) return false;
+	bool paired = heap->target == PAGE_NONE ||
+				  (heap->victim != PAGE_NONE && class_of_page(heap, heap->victim) == class_of_page(heap, heap->target));
+	if (!check_that(check, "S7", "the target is not one of its victim", heap->target, target_seen && paired))
+		return false;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		if (!check_class(check, heap->classes.active[index], &counts[index])) return false;
+	}
+	return true;
+}

@@ -1,0 +1,167 @@
+/* mem/defragment/choose.c: see mem/defragment/choose.h. */
+#include "mem/defragment/choose.h"
+
+#include "mem/slab/magazine.h"
+#include "mem/slab/slab.h"
+
+#define SLABS_EXAMINED 32u
+#define MERGE_PARTS 8u       /* a class's objects may go to classes up to 1/8 larger */
+#define MERGE_WASTE_PARTS 4u /* if that wastes less than a quarter of the page gained; */
+#define MERGE_LIST_MAX 8u    /* only slabs at most half full are looked at */
+
+/* ------------------------------------------------------------------ policy --------- */
+
+uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live, uint64_t pinned_holes) {
+	if (unpinned_live <= pinned_holes) return unpinned_slabs;
+	uint64_t needed = (unpinned_live - pinned_holes + slots - 1) / slots;
+	return unpinned_slabs > needed ? unpinned_slabs - needed : 0;
+}
+
+static int has_gain(const struct class_candidate *candidate) {
+	return candidate->unpinned_slabs > 0 && candidate->holes >= candidate->slots;
+}
+
+int victim_class_is_better(const struct class_candidate *a, const struct class_candidate *b) {
+	if (!has_gain(a)) return 0;
+	if (!has_gain(b)) return 1;
+	if (a->emptiest != b->emptiest) return a->emptiest < b->emptiest;
+	return a->slots < b->slots;
+}
+
+uint32_t victim_choose_slab(const uint32_t *live_slots, uint32_t count) {
+	uint32_t best = VICTIM_NONE;
+	for (uint32_t index = 0; index < count; index++) {
+		if (best == VICTIM_NONE || live_slots[index] < live_slots[best]) best = index;
+	}
+	return best;
+}
+
+/* ------------------------------------------------------------------ what there is to gain --- */
+
+uint64_t class_holes(const struct size_class *class) {
+	return (uint64_t) class->slabs * class->slots - class_live_slots(class);
+}
+
+uint64_t class_reclaimable_unpinned(const struct size_class *class) {
+	return victim_count(class->slots, class->slabs, class_live_slots(class), 0);
+}
+
+uint64_t class_reclaimable(const snug_heap *heap, const struct size_class *class) {
+	if (LIKELY(class->pinned_slabs == 0)) return class_reclaimable_unpinned(class);
+	uint64_t cached = 0;
+	for (uint32_t index = 0; index < class->magazine_count; index++) {
+		cached += heap->arena.pages[page_of(&heap->arena, class->magazine[index])].pins > 0;
+	}
+	uint64_t pinned_holes = class->pinned_free_slots + cached;
+	uint64_t pinned_live = (uint64_t) class->pinned_slabs * class->slots - pinned_holes;
+	return victim_count(class->slots, class->slabs - class->pinned_slabs, class_live_slots(class) - pinned_live,
+						pinned_holes);
+}
+
+/* ------------------------------------------------------------------ picking -------- */
+
+static struct class_candidate candidate_of(const struct size_class *class) {
+	uint32_t lists = class->list_mask & ((1u << LIST_PINNED_PARTIAL) - 1);
+	return (struct class_candidate){
+		.slots = class->slots,
+		.emptiest = lists != 0 ? bit_lowest(lists) : LIST_FULL,
+		.holes = class_holes(class),
+		.unpinned_slabs = class->slabs - class->pinned_slabs,
+	};
+}
+
+/* The emptiest of the first few slabs in the emptiest list. PAGE_NONE: all are pinned. */
+static page_number emptiest_slab(const snug_heap *heap, const struct size_class *class) {
+	uint32_t lists = class->list_mask & ((1u << LIST_PINNED_PARTIAL) - 1);
+	if (lists == 0) return PAGE_NONE;
+	page_number numbers[SLABS_EXAMINED];
+	uint32_t live[SLABS_EXAMINED];
+	/* Where a list is one slot wide, its slabs are equally full. */
+	uint32_t most = class->slots <= FULLNESS_BUCKETS ? 1 : SLABS_EXAMINED;
+	uint32_t count = 0;
+	for (page_number number = class->lists[bit_lowest(lists)]; number != PAGE_NONE && count < most;
+		 number = heap->arena.pages[number].next) {
+		numbers[count] = number;
+		live[count++] = class->slots - heap->arena.pages[number].free_slots;
+	}
+	return numbers[victim_choose_slab(live, count)];
+}
+
+bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
+	struct class_candidate best = {.slots = 0};
+	struct size_class *best_class = NULL;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		struct size_class *class = heap->classes.active[index];
+		if ((pool_mask >> class->pool & 1) == 0) continue;
+		struct class_candidate candidate = candidate_of(class);
+		if (candidate.holes < candidate.slots) continue;
+		if (best_class != NULL && !victim_class_is_better(&candidate, &best)) continue;
+		if (candidate.unpinned_slabs == 0) continue;
+		best = candidate;
+		best_class = class;
+	}
+	if (best_class == NULL) return false;
+	magazine_flush(heap, best_class);
+	/* Flushing may have emptied slabs: pages gained without a victim. */
+	if (best_class->free_slots >= best_class->slots) {
+		page_number number = emptiest_slab(heap, best_class);
+		/* It may also have given up the last slab without pins. */
+		if (number != PAGE_NONE) victim_begin(heap, best_class, number);
+	}
+	return true;
+}
+
+/* ------------------------------------------------------------------ merging classes --- */
+
+/* In reference mode without size_of a slot's payload is unknown and can't be carried from one pool's account to another's. */
+static bool sizes_are_known(const snug_heap *heap, const struct size_class *class) {
+	return class->family == FAMILY_FRAGMENT || heap->slot_trailer_bytes > 0 || heap->options.owner.size_of != NULL;
+}
+
+struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id) {
+	const struct class_table *table = &heap->classes;
+	uint16_t end = table->first[class->family + 1];
+	while (++*id < end && table->entry[*id].stride <= class->stride + class->stride / MERGE_PARTS) {
+		struct size_class *host = table->state[*id];
+		if (host == NULL || host->free_slots == 0) continue;
+		if (host->pool == class->pool || sizes_are_known(heap, class)) return host;
+	}
+	return NULL;
+}
+
+/* Bytes that `count` objects of the class would waste in the holes of larger classes; UINT64_MAX if those are too few. */
+static uint64_t merge_waste(const snug_heap *heap, const struct size_class *class, uint64_t count) {
+	uint16_t id = class->id;
+	uint64_t waste_bytes = 0;
+	while (count > 0) {
+		const struct size_class *host = merge_host(heap, class, &id);
+		if (host == NULL) return UINT64_MAX;
+		uint64_t here = host->free_slots < count ? host->free_slots : count;
+		waste_bytes += here * (host->stride - class->stride);
+		count -= here;
+	}
+	return waste_bytes;
+}
+
+bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask) {
+	struct size_class *best_class = NULL;
+	page_number best_number = PAGE_NONE;
+	uint64_t best_bytes = heap->arena.page_bytes / MERGE_WASTE_PARTS;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		struct size_class *class = heap->classes.active[index];
+		if ((pool_mask >> class->pool & 1) == 0 || (class->list_mask & ((2u << MERGE_LIST_MAX) - 1)) == 0) continue;
+		page_number number = emptiest_slab(heap, class);
+		const struct page *page = &heap->arena.pages[number];
+		uint64_t live = class->slots - page->free_slots;
+		uint64_t own_holes = class->free_slots - page->free_slots;
+		uint64_t waste_bytes = live <= own_holes ? 0 : merge_waste(heap, class, live - own_holes);
+		if (waste_bytes >= best_bytes) continue;
+		best_class = class;
+		best_number = number;
+		best_bytes = waste_bytes;
+	}
+	if (best_class == NULL) return false;
+	magazine_flush(heap, best_class);
+	if (heap->arena.pages[best_number].state == PAGE_SLAB) victim_begin(heap, best_class, best_number);
+	return true;
+}

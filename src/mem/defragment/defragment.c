@@ -1,0 +1,455 @@
+/* mem/defragment/defragment.c: begin, step, end: which work comes next, within which budget, and the account of it.
+ *
+ *   FLUSH    magazines of classes that a page can be gained from go back to their slabs; empty slabs go
+ *   COMPACT  one victim after the other (mem/defragment/choose.c chooses, mem/defragment/evacuate.c moves)
+ *   MERGE    if asked for: last slabs of classes into larger classes
+ *   REBIN    stacked pages into runs, so that the next page comes from the fullest region
+ *   RETURN   if asked for: whole free regions to the OS, one a step; of return_bytes any runs of free pages, some a step
+ *   DRAIN    if that left too much: the emptiest region is emptied (mem/defragment/drain.h), then RETURN again
+ *
+ * When counting says that no page can be gained, it goes straight to REBIN: that costs one pass over the active classes.
+ * A step's figures are taken around its own work only: what the owner does between two steps is not in the report. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "base/log_line.h"
+#include "mem/arena/arena.h"
+#include "mem/arena/limit.h"
+#include "mem/defragment/drain.h"
+#include "mem/defragment/estimate.h"
+#include "mem/defragment/choose.h"
+#include "mem/defragment/evacuate.h"
+#include "mem/gate.h"
+#include "mem/slab/magazine.h"
+#include "mem/slab/classes.h"
+
+#define TIMED_BATCH_BYTES 4096u /* how much is copied between two looks at the clock */
+#define CLASSES_A_STEP 16u
+#define PAGES_A_STEP 256u
+#define RETURNS_A_STEP 16u /* of runs of pages: each costs a call of the system */
+
+/* What one step may still do. */
+struct allowance {
+	uint64_t bytes;
+	uint64_t deadline_ns; /* UINT64_MAX: none */
+	bool used_up;
+};
+
+static uint64_t now_ns(const snug_heap *heap) {
+	return heap->arena.os->now_ns(heap->arena.os->context);
+}
+
+static uint64_t page_bytes_of(const snug_heap *heap, uint64_t pages) {
+	return pages << heap->arena.page_shift;
+}
+
+/* ------------------------------------------------------------------ phases --------- */
+
+static bool target_reached(const snug_heap *heap) {
+	return heap->totals.released_slabs >= heap->defragment.stop_at_released;
+}
+
+static void run_flush(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	for (uint32_t count = 0; count < CLASSES_A_STEP; count++) {
+		/* Downwards: a class that retires between two steps leaves its place to the last one, which was visited. */
+		if (defragment->cursor > heap->classes.active_count) defragment->cursor = heap->classes.active_count;
+		if (defragment->cursor == 0) {
+			defragment->phase = defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
+			return;
+		}
+		if (target_reached(heap)) return;
+		struct size_class *class = heap->classes.active[--defragment->cursor];
+		if ((defragment->options.pool_mask >> class->pool & 1) == 0) continue;
+		if (class_reclaimable_unpinned(class) == 0) continue;
+		uint64_t released = heap->totals.released_slabs;
+		magazine_flush(heap, class);
+		slab_release_empty(heap, class);
+		released = heap->totals.released_slabs - released;
+		defragment->report.coalesce_reclaimed_bytes += page_bytes_of(heap, released);
+	}
+	allowance->used_up = true;
+}
+
+static void evacuate_some(snug_heap *heap, struct allowance *allowance, bool merge) {
+	uint64_t batch_bytes = allowance->bytes;
+	if (allowance->deadline_ns != UINT64_MAX) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
+	uint64_t moved_bytes = victim_evacuate(heap, batch_bytes, merge);
+	allowance->bytes -= smaller(allowance->bytes, moved_bytes);
+	if (allowance->bytes == 0) allowance->used_up = true;
+	if (allowance->deadline_ns != UINT64_MAX && now_ns(heap) >= allowance->deadline_ns) allowance->used_up = true;
+}
+
+/* Moves within the allowance. False: nothing left to move. */
+static bool run_moves(snug_heap *heap, struct allowance *allowance, bool merge) {
+	if (heap->victim == PAGE_NONE) {
+		uint32_t mask = heap->defragment.options.pool_mask;
+		return merge ? victim_pick_merge(heap, mask) : victim_pick(heap, mask);
+	}
+	evacuate_some(heap, allowance, merge);
+	return true;
+}
+
+static void run_rebin(snug_heap *heap, struct allowance *allowance) {
+	uint32_t merged = arena_coalesce(&heap->arena, PAGES_A_STEP);
+	heap->totals.coalesced_bytes += page_bytes_of(heap, merged);
+	if (merged == PAGES_A_STEP) {
+		allowance->used_up = true;
+		return;
+	}
+	const snug_defragment_options *options = &heap->defragment.options;
+	bool returns = options->retain_bytes != SNUG_NO_BUDGET || options->return_bytes > 0;
+	heap->defragment.phase = returns ? PHASE_RETURN : PHASE_DONE;
+}
+
+/* What return_bytes asks for and the steps before this one have not returned. */
+static uint64_t wanted_bytes(const struct defragment *defragment) {
+	uint64_t returned_bytes = defragment->report.returned_bytes;
+	return defragment->options.return_bytes > returned_bytes ? defragment->options.return_bytes - returned_bytes : 0;
+}
+
+static uint64_t retained_bytes(const struct defragment *defragment) {
+	return wanted_bytes(defragment) > 0 ? 0 : defragment->options.retain_bytes;
+}
+
+/* Draining moves objects, and so follows only a compaction of everything that came to its end, or to the end that was set for a return. */
+static bool may_drain(const struct defragment *defragment) {
+	snug_outcome outcome = defragment->report.outcome;
+	bool ended = outcome == SNUG_OUTCOME_DONE || (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(defragment) > 0);
+	return ended && defragment->options.mode == SNUG_COMPACT && defragment->options.pool_mask == ALL_POOLS;
+}
+
+/* Some runs of pages for return_bytes. */
+static void return_runs(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	uint64_t wanted_pages = divide_up(wanted_bytes(defragment), heap->arena.page_bytes);
+	uint64_t begin_pages = wanted_pages;
+	allowance->used_up = true;
+	(void)arena_coalesce(&heap->arena, PAGES_A_STEP); /* what was freed since the last step */
+	for (uint32_t run = 0; run < RETURNS_A_STEP && wanted_pages > 0; run++) {
+		uint64_t pages = arena_return_run(&heap->arena, wanted_pages) >> heap->arena.page_shift;
+		if (pages == 0) break;
+		wanted_pages -= smaller(pages, wanted_pages);
+		if (allowance->deadline_ns != UINT64_MAX && now_ns(heap) >= allowance->deadline_ns) break;
+	}
+	heap->totals.returned_bytes += page_bytes_of(heap, begin_pages - wanted_pages);
+	if (wanted_pages == begin_pages) defragment->phase = PHASE_DONE; /* nothing is free, or the OS refuses */
+}
+
+static void run_return(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	if (wanted_bytes(defragment) > 0 && !heap->arena.huge_pages) {
+		return_runs(heap, allowance);
+		return;
+	}
+	uint64_t free_bytes = page_bytes_of(heap, arena_free_pages(&heap->arena));
+	uint64_t retain_bytes = retained_bytes(defragment);
+	bool enough = free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes;
+	bool empty_region = (heap->arena.region_mask & 1) != 0;
+	size_t returned_bytes = enough && empty_region ? arena_return_region(&heap->arena) : 0;
+	heap->totals.returned_bytes += returned_bytes;
+	allowance->used_up = true;
+	if (returned_bytes > 0) return;
+	bool drain = enough && !empty_region && may_drain(defragment);
+	defragment->phase = drain ? PHASE_DRAIN : PHASE_DONE;
+}
+
+static void run_drain(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	if (heap->victim != PAGE_NONE) {
+		evacuate_some(heap, allowance, false);
+		return;
+	}
+	uint32_t merged = arena_coalesce(&heap->arena, PAGES_A_STEP);
+	if (merged == PAGES_A_STEP) {
+		allowance->used_up = true;
+		return;
+	}
+	enum drain_result result = drain_next(heap, retained_bytes(defragment));
+	if (result == DRAIN_EMPTY) defragment->phase = PHASE_RETURN;
+	if (result == DRAIN_NOTHING) defragment->phase = PHASE_DONE;
+}
+
+/* Ends the classes whose last slab was emptied. */
+static void retire_empty_classes(snug_heap *heap) {
+	for (uint32_t index = heap->classes.active_count; index-- > 0;) {
+		class_retire_if_empty(heap, heap->classes.active[index]);
+	}
+}
+
+static void end_compaction(snug_heap *heap) {
+	struct defragment *defragment = &heap->defragment;
+	retire_empty_classes(heap);
+	bool merge = defragment->options.mode == SNUG_COMPACT && defragment->options.merge_classes;
+	defragment->phase = merge ? PHASE_MERGE : PHASE_REBIN;
+}
+
+static void run_phase(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	switch (defragment->phase) {
+	case PHASE_FLUSH:
+		run_flush(heap, allowance);
+		break;
+	case PHASE_COMPACT:
+		if (!run_moves(heap, allowance, false)) end_compaction(heap);
+		break;
+	case PHASE_MERGE:
+		if (!run_moves(heap, allowance, true)) {
+			retire_empty_classes(heap);
+			defragment->phase = PHASE_REBIN;
+		}
+		break;
+	case PHASE_REBIN:
+		run_rebin(heap, allowance);
+		break;
+	case PHASE_RETURN:
+		run_return(heap, allowance);
+		break;
+	case PHASE_DRAIN:
+		run_drain(heap, allowance);
+		break;
+	case PHASE_IDLE:
+	case PHASE_DONE:
+		break;
+	}
+}
+
+/* ------------------------------------------------------------------ begin, end ----- */
+
+snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options *given) {
+	snug_error error = gate_enter_any(heap);
+	if (error) return error;
+	if (heap->defragment.phase != PHASE_IDLE) return SNUG_ERROR_BUSY;
+	snug_defragment_options options;
+	error = defragment_options_check(given, &options);
+	if (error) return error;
+	struct defragment *defragment = &heap->defragment;
+	/* One that pacing left may lie outside of these pools. */
+	if (heap->victim != PAGE_NONE) victim_put_back(heap);
+	uint64_t unpinned_pages;
+	uint64_t pages = reclaimable_pages(heap, options.pool_mask, &unpinned_pages);
+	bool gain = pages > 0;
+	bool merge = options.mode == SNUG_COMPACT && options.merge_classes;
+	*defragment = (struct defragment){
+		.phase = gain    ? PHASE_FLUSH
+				 : merge ? PHASE_MERGE
+						 : PHASE_REBIN,
+		.options = options,
+		.cursor = heap->classes.active_count,
+		.goal_bytes = page_bytes_of(heap, pages),
+		.begin_ns = now_ns(heap),
+		.abandoned_at_begin = heap->totals.abandoned_slabs,
+		.refused_at_begin = heap->arena.returns_refused,
+	};
+	defragment->report.compacted = options.mode == SNUG_COMPACT;
+	heap->totals.defragmentations++;
+	return snug_stats_get(heap, &defragment->report.before);
+}
+
+/* Budgets of the whole; false when one is used up. */
+static bool allow(const snug_heap *heap, uint64_t begin_ns, struct allowance *allowance) {
+	const struct defragment *defragment = &heap->defragment;
+	const snug_defragment_options *options = &defragment->options;
+	const snug_report *report = &defragment->report;
+	uint64_t copied_bytes = report->moved_bytes + report->relocated_bytes;
+	bool used_up = copied_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns;
+	/* What comes after moving is cheap, and is done in any case. */
+	if (used_up && (defragment->phase <= PHASE_MERGE || defragment->phase == PHASE_DRAIN)) return false;
+	uint64_t most_ns = used_up ? options->step_ns : smaller(options->step_ns, options->budget_ns - report->work_ns);
+	allowance->bytes = used_up ? 0 : smaller(options->step_bytes, options->budget_bytes - copied_bytes);
+	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
+	allowance->used_up = false;
+	return true;
+}
+
+static void account(snug_heap *heap, const struct totals *before, uint64_t begin_ns) {
+	struct totals *totals = &heap->totals;
+	snug_report *report = &heap->defragment.report;
+	uint64_t step_ns = now_ns(heap) - begin_ns;
+	uint64_t moves = totals->moves - before->moves;
+	uint64_t relocated = totals->relocated_moves - before->relocated_moves;
+	uint64_t relocated_bytes = totals->relocated_bytes - before->relocated_bytes;
+	uint64_t released = totals->released_slabs - before->released_slabs;
+	released -= totals->relocated_slabs - before->relocated_slabs;
+	report->moved_objects += moves - relocated;
+	report->moved_bytes += totals->moved_bytes - before->moved_bytes - relocated_bytes;
+	report->relocated_objects += relocated;
+	report->relocated_bytes += relocated_bytes;
+	report->released_slabs += released;
+	report->reclaimed_bytes += page_bytes_of(heap, released);
+	report->coalesced_bytes += totals->coalesced_bytes - before->coalesced_bytes;
+	report->returned_bytes += totals->returned_bytes - before->returned_bytes;
+	report->returns_refused = heap->arena.returns_refused - heap->defragment.refused_at_begin;
+	report->steps++;
+	report->work_ns += step_ns;
+	if (step_ns > report->longest_step_ns) report->longest_step_ns = step_ns;
+	totals->reclaimed_pages += released;
+	if (moves > 0) {
+		totals->timed_moves += moves;
+		totals->timed_bytes += totals->moved_bytes - before->moved_bytes;
+		totals->move_ns += step_ns;
+	}
+}
+
+/* How many slabs this step may release until the target is reached. Only moving and flushing stop for it. */
+static void set_target(snug_heap *heap) {
+	struct defragment *defragment = &heap->defragment;
+	defragment->stop_at_released = UINT64_MAX;
+	if (defragment->phase > PHASE_MERGE) return;
+	uint64_t stop_bytes = defragment->options.target_bytes;
+	if (defragment->phase <= PHASE_COMPACT) stop_bytes = smaller(stop_bytes, defragment->goal_bytes);
+	if (stop_bytes == SNUG_NO_BUDGET) return;
+	uint64_t left_bytes = stop_bytes - defragment->report.reclaimed_bytes;
+	uint64_t left_slabs = divide_up(left_bytes, heap->arena.page_bytes);
+	defragment->stop_at_released = heap->totals.released_slabs + left_slabs;
+}
+
+/* Partial, unless the budget was just enough: or unless what was allocated since has taken the holes that were left, and then a slab
+ * that is half evacuated is given up like any other. */
+static void end_at_budget(snug_heap *heap) {
+	struct defragment *defragment = &heap->defragment;
+	uint64_t unpinned_pages;
+	bool more = reclaimable_pages(heap, defragment->options.pool_mask, &unpinned_pages) > 0;
+	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
+		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(defragment) > 0; /* what was gained */
+		if (returns && heap->victim != PAGE_NONE) victim_put_back(heap);
+		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
+		defragment->phase = returns ? PHASE_REBIN : PHASE_DONE;
+	} else {
+		if (heap->victim != PAGE_NONE) victim_abandon(heap);
+		defragment->phase = PHASE_REBIN;
+	}
+}
+
+static void check_target(snug_heap *heap) {
+	struct defragment *defragment = &heap->defragment;
+	uint64_t reclaimed_bytes = defragment->report.reclaimed_bytes;
+	bool target = reclaimed_bytes >= defragment->options.target_bytes;
+	bool goal = defragment->phase <= PHASE_COMPACT && reclaimed_bytes >= defragment->goal_bytes;
+	if (defragment->phase > PHASE_MERGE || (!target && !goal)) return;
+	if (heap->victim != PAGE_NONE) victim_put_back(heap);
+	if (target) {
+		defragment->report.outcome = SNUG_OUTCOME_TARGET;
+		defragment->phase = PHASE_REBIN;
+	} else {
+		end_compaction(heap);
+	}
+}
+
+#define TRADED_PAGES 8u /* in a step: each costs a call of the system */
+
+/* No allocation waits now. */
+static void trade_kept(struct arena *arena) {
+	uint32_t traded = 0;
+	limit_keep_no_more(arena);
+	while (traded < TRADED_PAGES && limit_is_exceeded(arena) && arena_trade_page(arena)) traded++;
+}
+
+snug_error snug_defragment_step(snug_heap *heap, bool *done) {
+	snug_error error = gate_enter_any(heap);
+	if (error) return error;
+	if (done == NULL) return SNUG_ERROR_NULL;
+	struct defragment *defragment = &heap->defragment;
+	if (defragment->phase == PHASE_IDLE) return SNUG_ERROR_NOT_RUNNING;
+	uint64_t begin_ns = now_ns(heap);
+	struct allowance allowance;
+	if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance)) {
+		end_at_budget(heap);
+		if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance)) return SNUG_ERROR_CORRUPT;
+	}
+	if (defragment->phase != PHASE_DONE) {
+		struct totals before = heap->totals;
+		uint64_t traded_before = heap->arena.traded_pages;
+		defragment->in_step = true;
+		set_target(heap);
+		do {
+			run_phase(heap, &allowance);
+		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(heap));
+		if (UNLIKELY(limit_is_exceeded(&heap->arena))) trade_kept(&heap->arena);
+		heap->totals.returned_bytes += (heap->arena.traded_pages - traded_before) * heap->arena.page_bytes;
+		defragment->in_step = false;
+		account(heap, &before, begin_ns);
+		check_target(heap);
+	}
+	*done = defragment->phase == PHASE_DONE;
+	return SNUG_OK;
+}
+
+static void close_report(snug_heap *heap, snug_report *report) {
+	uint64_t unpinned_pages;
+	uint64_t pages = reclaimable_pages(heap, heap->defragment.options.pool_mask, &unpinned_pages);
+	if (report->compacted) report->unmovable_bytes = page_bytes_of(heap, unpinned_pages - pages);
+	report->abandoned_slabs = heap->totals.abandoned_slabs - heap->defragment.abandoned_at_begin;
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
+		if ((heap->defragment.options.pool_mask >> pool & 1) == 0) continue;
+		report->pinned_objects += heap->pins.pool_count[pool];
+		report->pinned_bytes += heap->pins.pool_payload_bytes[pool];
+		report->pinned_slabs += report->after.pool[pool].pinned_slabs;
+	}
+	if (heap->defragment.phase != PHASE_DONE) {
+		report->outcome = SNUG_OUTCOME_CANCELLED;
+	} else if (report->outcome == SNUG_OUTCOME_DONE && report->reclaimed_bytes + report->moved_objects == 0) {
+		report->outcome = report->unmovable_bytes > 0 ? SNUG_OUTCOME_NOTHING_PINNED : SNUG_OUTCOME_NOTHING;
+	}
+	report->complete = report->outcome != SNUG_OUTCOME_CANCELLED && report->outcome != SNUG_OUTCOME_BUDGET;
+	report->total_ns = now_ns(heap) - heap->defragment.begin_ns;
+}
+
+/* Half a slab here and half there would cost a page. */
+static void finish_relocation(snug_heap *heap) {
+	uint64_t begin_ns = now_ns(heap);
+	struct totals before = heap->totals;
+	heap->defragment.in_step = true;
+	while (heap->victim != PAGE_NONE) victim_evacuate(heap, heap->arena.page_bytes, false);
+	heap->defragment.in_step = false;
+	account(heap, &before, begin_ns);
+}
+
+snug_error snug_defragment_end(snug_heap *heap, snug_report *out) {
+	snug_error error = gate_enter_any(heap);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	if (heap->defragment.phase == PHASE_IDLE) return SNUG_ERROR_NOT_RUNNING;
+	if (heap->target != PAGE_NONE) finish_relocation(heap);
+	if (heap->victim != PAGE_NONE) victim_put_back(heap);
+	arena_drain_end(&heap->arena);
+	snug_report *report = &heap->defragment.report;
+	error = snug_stats_get(heap, &report->after);
+	SNUG_ASSERT(!error);
+	close_report(heap, report);
+	heap->defragment.phase = PHASE_IDLE;
+	snug_log_line(&heap->log, SNUG_LOG_INFO,
+				  "defragmentation: %llu bytes reclaimed, %llu returned, %llu moves, %llu steps, longest %llu ns: %s",
+				  (unsigned long long)report->reclaimed_bytes, (unsigned long long)report->returned_bytes,
+				  (unsigned long long)report->moved_objects, (unsigned long long)report->steps,
+				  (unsigned long long)report->longest_step_ns, snug_outcome_text(report->outcome));
+	*out = *report;
+	return SNUG_OK;
+}
+
+snug_error snug_defragment(snug_heap *heap, const snug_defragment_options *options, snug_report *report) {
+	if (report == NULL) return SNUG_ERROR_NULL;
+	snug_error error = snug_defragment_begin(heap, options);
+	bool done = false;
+	while (!error && !done) error = snug_defragment_step(heap, &done);
+	return error ? error : snug_defragment_end(heap, report);
+}
+
+const char *snug_outcome_text(snug_outcome outcome) {
+	switch (outcome) {
+	case SNUG_OUTCOME_DONE:
+		return "done, nothing more to gain";
+	case SNUG_OUTCOME_NOTHING:
+		return "nothing to gain: no size class has a slab's worth of holes";
+	case SNUG_OUTCOME_NOTHING_PINNED:
+		return "nothing to gain: the slabs with holes hold pinned objects";
+	case SNUG_OUTCOME_TARGET:
+		return "target reached";
+	case SNUG_OUTCOME_BUDGET:
+		return "partial: budget used up";
+	case SNUG_OUTCOME_CANCELLED:
+		return "partial: cancelled";
+	case SNUG_OUTCOME_COUNT:
+		break;
+	}
+	return "unknown outcome";
+}

@@ -1,0 +1,16 @@
+/* mem/defragment/estimate.h: what compaction would gain and cost, by counting. */
+#ifndef SNUG_MEM_ESTIMATE_H
+#define SNUG_MEM_ESTIMATE_H
+
+#include "mem/types.h"
+
+/* Pages that compaction frees in this heap now; and those it would if nothing were pinned. One pass over the active classes. */
+uint64_t reclaimable_pages(const snug_heap *heap, uint32_t pool_mask, uint64_t *unpinned_pages);
+
+/* Options as given, or the defaults for NULL, checked and with a mask of pools. OPTION, BUDGET_ZERO. */
+snug_error defragment_options_check(const snug_defragment_options *given, snug_defragment_options *out);
+
+/* Nanoseconds that so much moving takes, from what steps took so far. */
+uint64_t predict_ns(const snug_heap *heap, uint64_t moves, uint64_t bytes);
+
+#endif

@@ -1,0 +1,198 @@
+/* mem/object/by_handle.c: the public calls that name objects by handle (snug/heap.h). Each resolves the handle to location and size and
+ * hands on to mem/object/object.h. */
+#include "mem/gate.h"
+#include "mem/object/chain.h"
+#include "mem/object/object.h"
+#include "mem/object/pins.h"
+#include "mem/object/room.h"
+#include "mem/slab/handles.h"
+#include "mem/slab/trailer.h"
+
+struct target {
+	uint64_t location;
+	size_t size;
+	uint32_t index;
+};
+
+static snug_error enter(snug_heap *heap, snug_handle handle, struct target *target) {
+	snug_error error = gate_enter(heap, GATE_HANDLES);
+	if (UNLIKELY(error)) return error;
+	uint64_t location = handle_resolve(&heap->handles, handle);
+	if (UNLIKELY(location == 0)) return SNUG_ERROR_HANDLE;
+	target->location = location;
+	target->index = handle_index(handle);
+	if (location & REF_CHAINED) {
+		target->size = chain_size(heap, location & OFFSET_MASK);
+		return SNUG_OK;
+	}
+	const struct size_class *class = class_of_page(heap, page_of(&heap->arena, location));
+	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, location));
+	target->size = class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
+	return SNUG_GUARD(trailer.index == target->index) ? SNUG_OK : SNUG_ERROR_CORRUPT;
+}
+
+static bool is_pinned(const snug_heap *heap, const struct target *target) {
+	return heap->pins.count > 0 && pin_count(&heap->pins, target->location & OFFSET_MASK) > 0;
+}
+
+static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size, snug_handle *out) {
+	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK;
+	if (entered && heap->handles.free_head != 0 && slot_refill_small(heap, size + HANDLE_TRAILER_BYTES)) {
+		return snug_alloc(heap, size, out);
+	}
+	return snug_alloc_with(heap, size, NULL, out);
+}
+
+/* The common case first: a small object and a table entry that was used before. Whatever it does not cover, wrong arguments
+ * included, is found out by the general one. */
+snug_error snug_alloc(snug_heap *heap, size_t size, snug_handle *out) {
+	if (UNLIKELY(heap == NULL || out == NULL)) return SNUG_ERROR_NULL;
+	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK && size > 0;
+	struct size_class *class;
+	uint64_t offset;
+	uint32_t head = heap->handles.free_head;
+	if (UNLIKELY(!entered || head == 0 ||
+				 !slot_alloc_small(heap, size + HANDLE_TRAILER_BYTES, size, &offset, &class))) {
+		return alloc_any(heap, size, out);
+	}
+	object_trailer_write(heap, class, offset, size, head - 1);
+	*out = handle_bind(&heap->handles, offset);
+	class_review_if_due(heap, class);
+	return SNUG_OK;
+}
+
+snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_options *options, snug_handle *out) {
+	snug_error error = gate_enter(heap, GATE_HANDLES);
+	if (UNLIKELY(error)) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	error = object_check_request(heap, size, options);
+	if (UNLIKELY(error)) return error;
+	uint32_t index;
+	error = handle_prepare(heap, &index);
+	if (error == SNUG_ERROR_NO_MEMORY && room_make(heap, 1, false)) error = handle_prepare(heap, &index);
+	uint64_t location = 0;
+	if (LIKELY(!error)) error = object_alloc(heap, size, options, index, true, &location);
+	if (UNLIKELY(error)) {
+		heap->totals.failed_allocations++;
+		return error;
+	}
+	*out = handle_bind(&heap->handles, location);
+	return SNUG_OK;
+}
+
+/* The common case: a small object in one slot of a slab that nothing is pinned on. False: nothing was done. */
+static inline bool free_small(snug_heap *heap, snug_handle handle) {
+	uint64_t offset = handle_resolve(&heap->handles, handle);
+	if (UNLIKELY(offset == 0 || (offset & REF_CHAINED) != 0)) return false;
+	page_number number = page_of(&heap->arena, offset);
+	const struct page *page = &heap->arena.pages[number];
+	struct size_class *class = heap->classes.state[page->class_id];
+	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, offset));
+	uint32_t bytes = class->stride - trailer.slack_bytes;
+	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || bytes - 1 >= class->small_bytes)) return false;
+	if (!SNUG_GUARD(trailer.index == handle_index(handle) && bytes > HANDLE_TRAILER_BYTES)) return false;
+	heap->totals.frees++;
+	heap->payload_bytes[class->pool] -= bytes - HANDLE_TRAILER_BYTES;
+	class_count_out(heap, heap->classes.exact[bytes] & (uint16_t)~EXACT_MAY_SPLIT);
+	poison_slot(address_of(&heap->arena, offset), class->stride);
+	handle_unbind(&heap->handles, handle_index(handle));
+	slot_give(heap, class, number, offset);
+	return true;
+}
+
+static __attribute__((noinline)) snug_error free_any(snug_heap *heap, snug_handle handle) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (UNLIKELY(error)) return error;
+	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
+	object_free(heap, target.location, target.size);
+	handle_unbind(&heap->handles, target.index);
+	heap->totals.frees++;
+	return SNUG_OK;
+}
+
+/* The common case first, as in snug_alloc. */
+snug_error snug_free(snug_heap *heap, snug_handle handle) {
+	if (UNLIKELY(heap == NULL)) return SNUG_ERROR_NULL;
+	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK;
+	if (LIKELY(entered && free_small(heap, handle))) return SNUG_OK;
+	return free_any(heap, handle);
+}
+
+snug_error snug_resize(snug_heap *heap, snug_handle handle, size_t size) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	error = object_check_request(heap, size, NULL);
+	if (error) return error;
+	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
+	error = object_resize(heap, &target.location, target.size, size, target.index);
+	if (!error) handle_relocate(&heap->handles, target.index, target.location);
+	return error;
+}
+
+snug_error snug_size(snug_heap *heap, snug_handle handle, size_t *out) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	*out = target.size;
+	return SNUG_OK;
+}
+
+snug_error snug_ptr(snug_heap *heap, snug_handle handle, void **out) {
+	snug_error error = gate_enter(heap, GATE_HANDLES);
+	if (UNLIKELY(error)) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	uint64_t location = handle_resolve(&heap->handles, handle);
+	if (UNLIKELY(location == 0)) return SNUG_ERROR_HANDLE;
+	if (location & REF_CHAINED) return SNUG_ERROR_NOT_CONTIGUOUS;
+	*out = address_of(&heap->arena, location);
+	return SNUG_OK;
+}
+
+snug_error snug_read(snug_heap *heap, snug_handle handle, size_t offset, void *buffer, size_t length) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	return object_read(heap, target.location, target.size, offset, buffer, length);
+}
+
+snug_error snug_write(snug_heap *heap, snug_handle handle, size_t offset, const void *data, size_t length) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	return object_write(heap, target.location, target.size, offset, data, length);
+}
+
+snug_error snug_view(snug_heap *heap, snug_handle handle, size_t offset, size_t length, snug_extent *extents,
+					 size_t *count) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	if (extents == NULL || count == NULL) return SNUG_ERROR_NULL;
+	return object_view(heap, target.location, target.size, offset, length, extents, count);
+}
+
+snug_error snug_extent_count(snug_heap *heap, snug_handle handle, size_t *out) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	*out = object_extent_count(heap, target.location);
+	return SNUG_OK;
+}
+
+snug_error snug_pin(snug_heap *heap, snug_handle handle) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	return pin_add(heap, target.location, target.size);
+}
+
+snug_error snug_unpin(snug_heap *heap, snug_handle handle) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	return pin_remove(heap, target.location, target.size);
+}

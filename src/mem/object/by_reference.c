@@ -1,0 +1,235 @@
+/* mem/object/by_reference.c: the public calls that name objects by the owner's reference (snug/heap.h). */
+#include "mem/arena/arena.h"
+#include "mem/gate.h"
+#include "mem/object/chain.h"
+#include "mem/object/object.h"
+#include "mem/object/pins.h"
+#include "mem/object/room.h"
+
+/* Whether the reference points into a slab at all; in debug builds also, that its slot begins there and is live. */
+static inline snug_error check(const snug_heap *heap, snug_ref ref, size_t size) {
+	page_number number = page_of(&heap->arena, ref & ~REF_CHAINED);
+	if (UNLIKELY(number >= heap->arena.described)) return SNUG_ERROR_REFERENCE;
+	const struct page *page = &heap->arena.pages[number];
+	if (UNLIKELY(page->state < PAGE_SLAB)) return SNUG_ERROR_REFERENCE;
+	const struct size_class *class = heap->classes.state[page->class_id];
+	bool chained = (ref & REF_CHAINED) != 0;
+	if (UNLIKELY(chained != (class->family == FAMILY_FRAGMENT))) return SNUG_ERROR_REFERENCE;
+	if (UNLIKELY(!chained && size > class->stride)) return SNUG_ERROR_REFERENCE;
+#ifdef SNUG_DEBUG
+	uint64_t offset = ref & OFFSET_MASK;
+	uint64_t slot = slot_of(&heap->arena, class, offset);
+	if (page_offset(&heap->arena, number) + slot * class->stride != offset) return SNUG_ERROR_REFERENCE;
+	if (slot >= class->slots || slab_slot_is_free(heap, class, offset)) return SNUG_ERROR_REFERENCE;
+	for (uint32_t index = 0; index < class->magazine_count; index++) {
+		if (class->magazine[index] == offset) return SNUG_ERROR_REFERENCE;
+	}
+	if (chained && chain_size(heap, offset) != size) return SNUG_ERROR_REFERENCE;
+#endif
+	return SNUG_OK;
+}
+
+static inline snug_error enter(const snug_heap *heap, snug_ref ref, size_t size) {
+	snug_error error = gate_enter(heap, GATE_REFERENCES);
+	if (UNLIKELY(error)) return error;
+	if (UNLIKELY(size == 0)) return SNUG_ERROR_SIZE_ZERO;
+	return check(heap, ref, size);
+}
+
+static bool is_pinned(const snug_heap *heap, snug_ref ref) {
+	return UNLIKELY(heap->pins.count > 0) && pin_count(&heap->pins, ref & OFFSET_MASK) > 0;
+}
+
+static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size, snug_ref *out) {
+	bool entered = heap->gate == GATE_REFERENCES && gate_thread(heap) == SNUG_OK;
+	if (entered && slot_refill_small(heap, size)) return snug_ref_alloc(heap, size, out);
+	return snug_ref_alloc_with(heap, size, NULL, out);
+}
+
+/* The common case first; whatever it does not cover, wrong arguments included, is found out by the general one. */
+snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out) {
+	if (UNLIKELY(heap == NULL || out == NULL)) return SNUG_ERROR_NULL;
+	struct size_class *class;
+	bool entered = heap->gate == GATE_REFERENCES && gate_thread(heap) == SNUG_OK;
+	if (UNLIKELY(!entered || !slot_alloc_small(heap, size, size, out, &class))) return alloc_any(heap, size, out);
+	class_review_if_due(heap, class);
+	return SNUG_OK;
+}
+
+snug_error snug_ref_alloc_with(snug_heap *heap, size_t size, const snug_alloc_options *options, snug_ref *out) {
+	snug_error error = gate_enter(heap, GATE_REFERENCES);
+	if (UNLIKELY(error)) return error;
+	if (UNLIKELY(out == NULL)) return SNUG_ERROR_NULL;
+	error = object_check_request(heap, size, options);
+	if (UNLIKELY(error)) return error;
+	error = object_alloc(heap, size, options, 0, true, out);
+	heap->totals.failed_allocations += error != SNUG_OK;
+	return error;
+}
+
+static __attribute__((noinline)) snug_error free_any(snug_heap *heap, snug_ref ref, size_t size) {
+	snug_error error = enter(heap, ref, size);
+	if (UNLIKELY(error)) return error;
+	if (is_pinned(heap, ref)) return SNUG_ERROR_PINNED;
+	heap->totals.frees++;
+	object_free(heap, ref, size);
+	return SNUG_OK;
+}
+
+/* The common case: a small object without fragments, on a slab that nothing is pinned on. False: nothing was done. */
+static inline bool free_small(snug_heap *heap, snug_ref ref, size_t size) {
+	page_number number = (page_number)(ref >> heap->arena.page_shift); /* beyond all pages for REF_CHAINED */
+	if (UNLIKELY(number >= heap->arena.described)) return false;
+	const struct page *page = &heap->arena.pages[number];
+	struct size_class *class = heap->classes.state[page->class_id];
+	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || size - 1 >= class->small_bytes)) return false;
+	heap->totals.frees++;
+	heap->payload_bytes[class->pool] -= size;
+	class_count_out(heap, heap->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT);
+	poison_slot(address_of(&heap->arena, ref), class->stride);
+	slot_give(heap, class, number, ref);
+	return true;
+}
+
+/* Debug builds check every reference. */
+snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t size) {
+#ifndef SNUG_DEBUG
+	if (UNLIKELY(heap == NULL)) return SNUG_ERROR_NULL;
+	if (LIKELY(heap->gate == GATE_REFERENCES && free_small(heap, ref, size))) return SNUG_OK;
+#endif
+	return free_any(heap, ref, size);
+}
+
+/* All or none, without moving anything: the first objects of a batch have no owner yet who could be told. */
+static snug_error fill_batch(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *refs) {
+	struct size_class *class;
+	for (size_t index = 0; index < count; index++) {
+		if (LIKELY(slot_alloc_small(heap, sizes[index], sizes[index], &refs[index], &class))) {
+			class_review_if_due(heap, class);
+			continue;
+		}
+		snug_error error = object_alloc(heap, sizes[index], NULL, 0, false, &refs[index]);
+		if (LIKELY(!error)) continue;
+		while (index-- > 0) object_free(heap, refs[index], sizes[index]);
+		return error;
+	}
+	return SNUG_OK;
+}
+
+/* Gains page after page, from the whole pages that the batch must have to what it needs when it finds no hole at all. */
+static snug_error fill_batch_with_room(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *refs,
+									   snug_error error) {
+	uint64_t least_pages = 0;
+	uint64_t most_pages = 0;
+	for (size_t index = 0; index < count; index++) {
+		struct chain_plan plan;
+		chain_plan_make(heap, sizes[index], &plan);
+		least_pages += plan.whole;
+		most_pages += plan.whole + plan.tails + 1;
+	}
+	bool os_refused = error == SNUG_ERROR_OS_MEMORY;
+	uint64_t pages = room_pages(heap, os_refused) + 1;
+	if (pages < least_pages) pages = least_pages;
+	for (; (error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY) && pages <= most_pages; pages++) {
+		if (!room_make(heap, pages, os_refused)) return error;
+		error = fill_batch(heap, sizes, count, refs);
+	}
+	return error;
+}
+
+snug_error snug_ref_alloc_batch(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *out) {
+	snug_error error = gate_enter(heap, GATE_REFERENCES);
+	if (error) return error;
+	if (count > SNUG_BATCH_MAX) return SNUG_ERROR_RANGE;
+	if (count > 0 && (sizes == NULL || out == NULL)) return SNUG_ERROR_NULL;
+	for (size_t index = 0; index < count; index++) {
+		error = object_check_request(heap, sizes[index], NULL);
+		if (error) return error;
+	}
+	snug_ref refs[SNUG_BATCH_MAX];
+	error = fill_batch(heap, sizes, count, refs);
+	if (UNLIKELY(error)) error = fill_batch_with_room(heap, sizes, count, refs, error);
+	if (error) {
+		heap->totals.failed_allocations++;
+		return error;
+	}
+	memcpy(out, refs, count * sizeof *refs);
+	return SNUG_OK;
+}
+
+snug_error snug_ref_free_batch(snug_heap *heap, const snug_ref *refs, const size_t *sizes, size_t count) {
+	snug_error error = gate_enter(heap, GATE_REFERENCES);
+	if (error) return error;
+	if (count > SNUG_BATCH_MAX) return SNUG_ERROR_RANGE;
+	if (count > 0 && (sizes == NULL || refs == NULL)) return SNUG_ERROR_NULL;
+	for (size_t index = 0; index < count; index++) {
+		__builtin_prefetch(&heap->arena.pages[page_of(&heap->arena, refs[index] & OFFSET_MASK)], 1);
+	}
+	for (size_t index = 0; index < count; index++) {
+		if (sizes[index] == 0) return SNUG_ERROR_SIZE_ZERO;
+		error = check(heap, refs[index], sizes[index]);
+		if (error) return error;
+		if (is_pinned(heap, refs[index])) return SNUG_ERROR_PINNED;
+	}
+	for (size_t index = 0; index < count; index++) {
+		if (LIKELY(free_small(heap, refs[index], sizes[index]))) continue;
+		object_free(heap, refs[index], sizes[index]);
+		heap->totals.frees++;
+	}
+	return SNUG_OK;
+}
+
+snug_error snug_ref_resize(snug_heap *heap, snug_ref *ref, size_t size, size_t new_size) {
+	snug_error error = gate_enter(heap, GATE_REFERENCES);
+	if (error) return error;
+	if (ref == NULL) return SNUG_ERROR_NULL;
+	error = enter(heap, *ref, size);
+	if (error) return error;
+	error = object_check_request(heap, new_size, NULL);
+	if (error) return error;
+	if (is_pinned(heap, *ref)) return SNUG_ERROR_PINNED;
+	snug_ref resized = *ref;
+	error = object_resize(heap, &resized, size, new_size, 0);
+	if (!error) *ref = resized;
+	return error;
+}
+
+snug_error snug_ref_read(snug_heap *heap, snug_ref ref, size_t size, size_t offset, void *buffer, size_t length) {
+	snug_error error = enter(heap, ref, size);
+	if (error) return error;
+	return object_read(heap, ref, size, offset, buffer, length);
+}
+
+snug_error snug_ref_write(snug_heap *heap, snug_ref ref, size_t size, size_t offset, const void *data, size_t length) {
+	snug_error error = enter(heap, ref, size);
+	if (error) return error;
+	return object_write(heap, ref, size, offset, data, length);
+}
+
+snug_error snug_ref_view(snug_heap *heap, snug_ref ref, size_t size, size_t offset, size_t length, snug_extent *extents,
+						 size_t *count) {
+	snug_error error = enter(heap, ref, size);
+	if (error) return error;
+	if (extents == NULL || count == NULL) return SNUG_ERROR_NULL;
+	return object_view(heap, ref, size, offset, length, extents, count);
+}
+
+snug_error snug_ref_extent_count(snug_heap *heap, snug_ref ref, size_t size, size_t *out) {
+	snug_error error = enter(heap, ref, size);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	*out = object_extent_count(heap, ref);
+	return SNUG_OK;
+}
+
+snug_error snug_ref_pin(snug_heap *heap, snug_ref ref, size_t size) {
+	snug_error error = enter(heap, ref, size);
+	if (error) return error;
+	return pin_add(heap, ref, size);
+}
+
+snug_error snug_ref_unpin(snug_heap *heap, snug_ref ref, size_t size) {
+	snug_error error = enter(heap, ref, size);
+	if (error) return error;
+	return pin_remove(heap, ref, size);
+}

@@ -1,0 +1,289 @@
+/* mem/object/chain.c: see mem/object/chain.h. */
+#include "mem/object/chain.h"
+
+#include "base/assert.h"
+#include "mem/arena/arena.h"
+#include "mem/object/extents.h"
+#include "mem/object/room.h"
+
+#define SPLIT_PARTS_MAX 16u     /* the last piece before the tail may be a page / 1..16 */
+#define FRAGMENT_PRICE_BYTES 8u /* what one more fragment must save, besides its trailer: it is one more look-up */
+
+/* ------------------------------------------------------------------ planning ------- */
+
+/* A way to store the rest of an object, and what it costs in slot bytes and prices. */
+struct tails {
+	uint32_t count;
+	uint32_t cost_bytes;
+	uint16_t id[TAIL_FRAGMENTS_MAX]; /* all but the last are filled */
+};
+
+static uint32_t capacity_of(const struct class_table *table, uint16_t id) {
+	return table->entry[id].stride - table->fragment_trailer_bytes;
+}
+
+static void add_piece(const struct class_table *table, struct tails *tails, uint16_t id) {
+	tails->id[tails->count++] = id;
+	tails->cost_bytes += table->entry[id].stride + FRAGMENT_PRICE_BYTES;
+}
+
+static uint16_t slot_for(const struct class_table *table, uint32_t bytes) {
+	return class_find(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
+}
+
+/* `begun`, and behind it one slot for the `bytes` that are left, or a page / n slot and a tail if that is cheaper. */
+static struct tails finish(const struct class_table *table, struct tails begun, uint32_t bytes) {
+	uint16_t largest = (uint16_t)(table->first[FAMILY_COUNT] - 1);
+	struct tails best = begun;
+	add_piece(table, &best, slot_for(table, bytes));
+	if (begun.count + 2 > TAIL_FRAGMENTS_MAX) return best;
+	for (uint16_t part = 0; part < SPLIT_PARTS_MAX; part++) {
+		uint16_t id = (uint16_t)(largest - part);
+		if (capacity_of(table, id) >= bytes) continue;
+		struct tails split = begun;
+		add_piece(table, &split, id);
+		if (split.cost_bytes >= best.cost_bytes) continue;
+		add_piece(table, &split, slot_for(table, bytes - capacity_of(table, id)));
+		if (split.cost_bytes < best.cost_bytes) best = split;
+	}
+	return best;
+}
+
+/* The largest slots that are filled, as many of them as pay, then what finish() finds. */
+static struct tails plan_tails(const struct class_table *table, uint32_t bytes) {
+	struct tails begun = {0};
+	struct tails best = finish(table, begun, bytes);
+	while (begun.count + 2 <= TAIL_FRAGMENTS_MAX) {
+		uint16_t filled = class_find_below(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
+		if (filled == CLASS_NONE || capacity_of(table, filled) >= bytes) break;
+		add_piece(table, &begun, filled);
+		bytes -= capacity_of(table, filled);
+		if (begun.cost_bytes >= best.cost_bytes) break;
+		struct tails longer = finish(table, begun, bytes);
+		if (longer.cost_bytes < best.cost_bytes) best = longer;
+	}
+	return best;
+}
+
+void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan) {
+	const struct class_table *table = &heap->classes;
+	uint32_t whole_bytes = whole_fragment_bytes(heap);
+	uint32_t rest_bytes = (uint32_t)(size % whole_bytes);
+	plan->whole = size / whole_bytes;
+	plan->tails = 0;
+	plan->slot_bytes = plan->whole << heap->arena.page_shift;
+	if (rest_bytes == 0) return;
+	struct tails tails = plan_tails(table, rest_bytes);
+	for (; plan->tails < tails.count; plan->tails++) {
+		uint16_t id = tails.id[plan->tails];
+		uint32_t piece_bytes = capacity_of(table, id) < rest_bytes ? capacity_of(table, id) : rest_bytes;
+		plan->tail_id[plan->tails] = id;
+		plan->tail_bytes[plan->tails] = piece_bytes;
+		plan->slot_bytes += table->entry[id].stride;
+		rest_bytes -= piece_bytes;
+	}
+}
+
+/* ------------------------------------------------------------------ building ------- */
+
+static void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length) {
+	struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
+	uint16_t id = slot_for(&heap->classes, length);
+	slot_free(heap, class, id, length, offset);
+}
+
+/* Frees the fragments from `offset` to the end. */
+static void free_from(snug_heap *heap, uint64_t offset) {
+	heap->bookmark.head = 0;
+	while (offset != 0) {
+		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+		fragment_free(heap, offset, trailer.length);
+		offset = trailer.next;
+	}
+}
+
+static void link_next(snug_heap *heap, uint64_t offset, uint64_t next) {
+	char *at = fragment_trailer_at(heap, offset);
+	struct fragment_trailer trailer = fragment_trailer_read(heap, at);
+	trailer.next = next;
+	fragment_trailer_write(heap, at, trailer);
+}
+
+static void link_previous(snug_heap *heap, uint64_t offset, uint64_t previous) {
+	char *at = fragment_trailer_at(heap, offset);
+	struct fragment_trailer trailer = fragment_trailer_read(heap, at);
+	trailer.previous = previous;
+	trailer.owner = 0;
+	trailer.object_size = 0;
+	fragment_trailer_write(heap, at, trailer);
+}
+
+static void make_head(snug_heap *heap, uint64_t offset, uint32_t owner, size_t object_size) {
+	char *at = fragment_trailer_at(heap, offset);
+	struct fragment_trailer trailer = fragment_trailer_read(heap, at);
+	trailer.previous = 0;
+	trailer.owner = owner;
+	trailer.object_size = (uint32_t)object_size;
+	fragment_trailer_write(heap, at, trailer);
+}
+
+static snug_error append(snug_heap *heap, uint16_t id, uint32_t length, uint64_t *first, uint64_t *last) {
+	uint64_t offset;
+	struct size_class *class;
+	snug_error error = slot_alloc(heap, id, length, false, &offset, &class);
+	if (error) return error;
+	struct fragment_trailer trailer = {.previous = *last, .length = length};
+	fragment_trailer_write(
+		heap, address_of(&heap->arena, offset) + class->stride - heap->classes.fragment_trailer_bytes, trailer);
+	if (*last != 0) link_next(heap, *last, offset);
+	if (*first == 0) *first = offset;
+	*last = offset;
+	return SNUG_OK;
+}
+
+/* All fragments of the plan, linked, without a head; all or none. Moves nothing. */
+static snug_error build(snug_heap *heap, const struct chain_plan *plan, uint64_t *out) {
+	uint64_t first = 0;
+	uint64_t last = 0;
+	snug_error error = SNUG_OK;
+	uint16_t whole_id = (uint16_t)(heap->classes.first[FAMILY_COUNT] - 1);
+	for (uint64_t count = 0; count < plan->whole && !error; count++) {
+		error = append(heap, whole_id, whole_fragment_bytes(heap), &first, &last);
+	}
+	for (uint32_t tail = 0; tail < plan->tails && !error; tail++) {
+		error = append(heap, plan->tail_id[tail], plan->tail_bytes[tail], &first, &last);
+	}
+	if (error) {
+		free_from(heap, first);
+		return error;
+	}
+	*out = first;
+	return SNUG_OK;
+}
+
+/* Builds, gaining page after page until the tails, which may find no hole, have one each. */
+static snug_error build_gaining(snug_heap *heap, const struct chain_plan *plan, uint64_t *out) {
+	uint64_t most = plan->whole + plan->tails + 1;
+	uint64_t pages = plan->whole;
+	snug_error error = SNUG_ERROR_NO_MEMORY;
+	while (pages <= most && room_make(heap, pages, error == SNUG_ERROR_OS_MEMORY)) {
+		error = build(heap, plan, out);
+		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+		uint64_t had = room_pages(heap, error == SNUG_ERROR_OS_MEMORY);
+		pages = had >= pages ? had + 1 : pages + 1;
+	}
+	return error;
+}
+
+/* One slot for the whole tail: looser, but one page is enough for it where several tails may need one each. */
+static void simplify(const snug_heap *heap, struct chain_plan *plan) {
+	uint32_t bytes = 0;
+	while (plan->tails > 0) bytes += plan->tail_bytes[--plan->tails];
+	plan->tails = 1;
+	plan->tail_bytes[0] = bytes;
+	plan->tail_id[0] = slot_for(&heap->classes, bytes);
+}
+
+static snug_error build_with_room(snug_heap *heap, struct chain_plan *plan, uint64_t *out) {
+	for (uint64_t page = 0; page <= plan->whole; page++) room_pace(heap);
+	snug_error error = build_gaining(heap, plan, out);
+	bool page_left = arena_available_pages(&heap->arena) > plan->whole;
+	if (error != SNUG_ERROR_NO_MEMORY || plan->tails < 2 || !page_left) return error;
+	simplify(heap, plan);
+	return build_gaining(heap, plan, out);
+}
+
+snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact, uint64_t *head) {
+	struct chain_plan plan;
+	chain_plan_make(heap, size, &plan);
+	uint64_t first;
+	snug_error error = may_compact ? build_with_room(heap, &plan, &first) : build(heap, &plan, &first);
+	if (error) return error;
+	make_head(heap, first, owner, size);
+	heap->chains++;
+	*head = first;
+	return SNUG_OK;
+}
+
+void chain_free(snug_heap *heap, uint64_t head) {
+	free_from(heap, head);
+	heap->chains--;
+}
+
+/* ------------------------------------------------------------------ resizing ------- */
+
+/* The last fragment of the first `kept` whole ones (0 if none), and the one behind it. */
+static void split_point(const snug_heap *heap, uint64_t head, uint64_t kept, uint64_t *last_kept, uint64_t *rest) {
+	*last_kept = 0;
+	*rest = head;
+	for (; kept > 0; kept--) {
+		*last_kept = *rest;
+		*rest = chain_next(heap, *rest);
+	}
+}
+
+/* How many leading fragments are whole pages, at most `most`. */
+static uint64_t leading_whole(const snug_heap *heap, uint64_t head, uint64_t most) {
+	uint64_t count = 0;
+	for (uint64_t offset = head; offset != 0 && count < most; count++) {
+		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+		if (trailer.length != whole_fragment_bytes(heap)) break;
+		offset = trailer.next;
+	}
+	return count;
+}
+
+snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size) {
+	struct fragment_trailer head_trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, *head));
+	uint64_t kept = leading_whole(heap, *head, new_size / whole_fragment_bytes(heap));
+	size_t kept_bytes = kept * whole_fragment_bytes(heap);
+	uint64_t new_rest = 0;
+	if (kept_bytes < new_size) {
+		struct chain_plan plan;
+		chain_plan_make(heap, new_size - kept_bytes, &plan);
+		heap->watched = *head;
+		snug_error error = build_with_room(heap, &plan, &new_rest);
+		*head = heap->watched;
+		heap->watched = 0;
+		if (error) return error;
+	}
+	uint64_t last_kept;
+	uint64_t old_rest;
+	split_point(heap, *head, kept, &last_kept, &old_rest);
+	if (new_rest != 0 && old_rest != 0) {
+		extents_copy(extents_of(heap, new_rest | REF_CHAINED, 0, SIZE_MAX),
+					 extents_of(heap, old_rest | REF_CHAINED, 0, SIZE_MAX));
+	}
+	free_from(heap, old_rest);
+	if (last_kept != 0) {
+		link_next(heap, last_kept, new_rest);
+		if (new_rest != 0) link_previous(heap, new_rest, last_kept);
+	} else {
+		*head = new_rest;
+	}
+	make_head(heap, *head, head_trailer.owner, new_size);
+	return SNUG_OK;
+}
+
+void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size) {
+	make_head(heap, head, fragment_trailer_read(heap, fragment_trailer_at(heap, head)).owner, new_size);
+	uint64_t offset = head;
+	size_t left_bytes = new_size;
+	for (;;) {
+		char *at = fragment_trailer_at(heap, offset);
+		struct fragment_trailer trailer = fragment_trailer_read(heap, at);
+		if (left_bytes > trailer.length) {
+			left_bytes -= trailer.length;
+			offset = trailer.next;
+			continue;
+		}
+		struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
+		slot_repay(heap, class, heap->classes.fragment_trailer_bytes, trailer.length, (uint32_t)left_bytes);
+		uint64_t rest = trailer.next;
+		trailer.length = (uint32_t)left_bytes;
+		trailer.next = 0;
+		fragment_trailer_write(heap, at, trailer);
+		free_from(heap, rest);
+		return;
+	}
+}

@@ -1,0 +1,51 @@
+/* mem/object/chain.h: objects stored in several slots.
+ *
+ * What is larger than a page is whole pages and a tail; and so is what no slot fits to 1/64: slots of page / n bytes lie far apart
+ * where n is small. The tail is split further while its slot wastes more than another fragment's trailer costs.
+ *
+ *   24,000 bytes on 16 KiB pages:   [ 16372 | t ] -> [ 5449 | t ] -> [ 2179 | t ]
+ *                                   <- prev, next in the trailers t, 12 bytes each ->
+ *
+ * Every fragment but the tails fills its slot exactly. Each is moved alone: its trailer names its neighbours, the head's its
+ * owner. Costs: reading at an offset walks the fragments before it, unless it goes on where
+ * the last reading of the same object was. */
+#ifndef SNUG_MEM_CHAIN_H
+#define SNUG_MEM_CHAIN_H
+
+#include "mem/slab/trailer.h"
+#include "mem/types.h"
+
+/* How many bytes go into which classes: `whole` full pages, then the tails. */
+struct chain_plan {
+	uint64_t whole;
+	uint32_t tails;
+	uint16_t tail_id[TAIL_FRAGMENTS_MAX];
+	uint32_t tail_bytes[TAIL_FRAGMENTS_MAX];
+	uint64_t slot_bytes; /* of all */
+};
+
+void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan);
+
+/* `owner`: the handle's index, or 0. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
+snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact, uint64_t *head);
+void chain_free(snug_heap *heap, uint64_t head);
+
+/* Changes the size, keeping the leading bytes and, where they stay, the leading whole pages; the head may change. */
+snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size);
+
+/* Cuts the object off after `new_size` bytes without allocating anything. */
+void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size);
+
+static inline uint64_t chain_next(const snug_heap *heap, uint64_t offset) {
+	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).next;
+}
+
+static inline size_t chain_size(const snug_heap *heap, uint64_t head) {
+	return fragment_trailer_read(heap, fragment_trailer_at(heap, head)).object_size;
+}
+
+static inline uint32_t whole_fragment_bytes(const snug_heap *heap) {
+	return heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
+}
+
+#endif

@@ -1,0 +1,120 @@
+/* mem/object/pins.c: see mem/object/pins.h. Linear probing; removal shifts the rest of the cluster back, so there are no tombstones. */
+#include "mem/object/pins.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "mem/arena/arena.h"
+#include "mem/object/chain.h"
+#include "mem/slab/slab.h"
+
+#define CAPACITY_MIN 512u /* one grain of metadata */
+
+static uint64_t entry_offset(uint64_t entry) {
+	return entry & OFFSET_MASK;
+}
+
+static uint32_t home_of(const struct pin_table *pins, uint64_t offset) {
+	return (uint32_t)((offset * 0x9E3779B97F4A7C15u) >> 32) & (pins->capacity - 1);
+}
+
+/* The entry of `offset`, or the empty one where it would go. */
+static uint32_t probe(const struct pin_table *pins, uint64_t offset) {
+	uint32_t index = home_of(pins, offset);
+	while (pins->entries[index] != 0 && entry_offset(pins->entries[index]) != offset) {
+		index = (index + 1) & (pins->capacity - 1);
+	}
+	return index;
+}
+
+uint32_t pin_count(const struct pin_table *pins, uint64_t offset) {
+	if (pins->count == 0) return 0;
+	return (uint32_t)(pins->entries[probe(pins, offset)] >> OFFSET_BITS);
+}
+
+static snug_error grow(snug_heap *heap) {
+	struct pin_table *pins = &heap->pins;
+	uint32_t capacity = pins->capacity == 0 ? CAPACITY_MIN : pins->capacity * 2;
+	struct range *range = &pins->ranges[pins->current ^ 1];
+	snug_error error = range_ensure(&heap->arena, range, capacity * sizeof(uint64_t));
+	if (error) return error;
+	struct pin_table grown = *pins;
+	grown.entries = (uint64_t *)(void *)range->base;
+	grown.capacity = capacity;
+	for (uint32_t index = 0; index < capacity; index++) grown.entries[index] = 0;
+	for (uint32_t index = 0; index < pins->capacity; index++) {
+		uint64_t entry = pins->entries[index];
+		if (entry != 0) grown.entries[probe(&grown, entry_offset(entry))] = entry;
+	}
+	pins->entries = grown.entries;
+	pins->capacity = capacity;
+	pins->current ^= 1;
+	range_drop(&heap->arena, &pins->ranges[pins->current ^ 1]);
+	return SNUG_OK;
+}
+
+static void erase(struct pin_table *pins, uint32_t hole) {
+	uint32_t mask = pins->capacity - 1;
+	for (uint32_t index = (hole + 1) & mask; pins->entries[index] != 0; index = (index + 1) & mask) {
+		uint32_t home = home_of(pins, entry_offset(pins->entries[index]));
+		if (((index - home) & mask) < ((index - hole) & mask)) continue;
+		pins->entries[hole] = pins->entries[index];
+		hole = index;
+	}
+	pins->entries[hole] = 0;
+}
+
+/* Tells the slabs of all the object's slots. */
+static void mark_slabs(snug_heap *heap, uint64_t location, void (*mark)(snug_heap *, page_number)) {
+	uint64_t offset = location & OFFSET_MASK;
+	do {
+		mark(heap, page_of(&heap->arena, offset));
+		offset = location & REF_CHAINED ? chain_next(heap, offset) : 0;
+	} while (offset != 0);
+}
+
+static void account(snug_heap *heap, uint64_t location, size_t size, int sign) {
+	struct pin_table *pins = &heap->pins;
+	uint32_t pool = class_of_page(heap, page_of(&heap->arena, location & OFFSET_MASK))->pool;
+	uint64_t bytes = sign > 0 ? size : (uint64_t)0 - size;
+	pins->count += (uint32_t)sign;
+	pins->payload_bytes += bytes;
+	pins->pool_count[pool] += (uint32_t)sign;
+	pins->pool_payload_bytes[pool] += bytes;
+}
+
+snug_error pin_add(snug_heap *heap, uint64_t location, size_t size) {
+	struct pin_table *pins = &heap->pins;
+	uint64_t offset = location & OFFSET_MASK;
+	uint32_t count = pin_count(pins, offset);
+	if (count == PIN_COUNT_MAX) return SNUG_ERROR_TOO_MANY_PINS;
+	if (count == 0) {
+		if ((pins->count + 1) * 4ull > pins->capacity * 3ull) {
+			snug_error error = grow(heap);
+			if (error) return error;
+		}
+		pins->entries[probe(pins, offset)] = offset;
+		account(heap, location, size, 1);
+		mark_slabs(heap, location, slab_pin);
+	}
+	pins->entries[probe(pins, offset)] += (uint64_t)1 << OFFSET_BITS;
+	return SNUG_OK;
+}
+
+snug_error pin_remove(snug_heap *heap, uint64_t location, size_t size) {
+	struct pin_table *pins = &heap->pins;
+	uint64_t offset = location & OFFSET_MASK;
+	uint32_t count = pin_count(pins, offset);
+	if (count == 0) return SNUG_ERROR_NOT_PINNED;
+	uint32_t index = probe(pins, offset);
+	pins->entries[index] -= (uint64_t)1 << OFFSET_BITS;
+	if (count > 1) return SNUG_OK;
+	erase(pins, index);
+	SNUG_ASSERT(pins->payload_bytes >= size);
+	account(heap, location, size, -1);
+	mark_slabs(heap, location, slab_unpin);
+	if (pins->count == 0) {
+		range_drop(&heap->arena, &pins->ranges[pins->current]);
+		if (pins->ranges[pins->current].committed_bytes == 0) pins->capacity = 0;
+	}
+	return SNUG_OK;
+}

@@ -1,0 +1,224 @@
+/* mem/slab/classes.c: see mem/slab/classes.h. */
+#include "mem/slab/classes.h"
+
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "mem/arena/cells.h"
+
+#define RATIO_FINE 64u /* strides are thinned to 1 + 1/64 */
+#define ALIGNED_STRIDE 16u
+
+/* ------------------------------------------------------------------ the table ------ */
+
+/* Strides of a page, ascending; out NULL: counts only. `grain` is 1 or 16. */
+static uint32_t make_strides(uint32_t page_bytes, uint32_t grain, struct class_entry *out) {
+	uint32_t count = 0;
+	uint32_t last = 0;
+	uint32_t smallest = grain > STRIDE_MIN ? grain : STRIDE_MIN;
+	for (uint32_t slots = page_bytes / smallest; slots >= 1; slots--) {
+		uint32_t stride = page_bytes / slots / grain * grain;
+		if (stride == last) continue;
+		bool needed = last == 0 || slots <= RATIO_FINE || (stride - last) * RATIO_FINE >= last;
+		/* The next stride would leave a gap above the ratio: keep this one. */
+		uint32_t following = slots > 1 ? page_bytes / (slots - 1) / grain * grain : stride;
+		if (!needed && (following - last) * RATIO_FINE <= last) continue;
+		if (out != NULL) out[count].stride = stride;
+		count++;
+		last = stride;
+	}
+	return count;
+}
+
+static uint32_t total_classes(uint32_t page_bytes) {
+	return 2 * make_strides(page_bytes, 1, NULL) + make_strides(page_bytes, ALIGNED_STRIDE, NULL);
+}
+
+static uint32_t coarse_entries(uint32_t page_bytes) {
+	return page_bytes / 64 + 1;
+}
+
+size_t class_table_bytes(uint32_t page_bytes) {
+	size_t count = total_classes(page_bytes);
+	return count * (sizeof(struct class_entry) + 2 * sizeof(struct size_class *)) +
+		   (EXACT_SIZE_MAX + 1 + coarse_entries(page_bytes)) * sizeof(uint16_t);
+}
+
+static uint16_t search_up(const struct class_table *table, uint32_t from, size_t bytes) {
+	while (table->entry[from].stride < bytes) from++;
+	return (uint16_t)from;
+}
+
+void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t fragment_trailer_bytes, void *memory) {
+	uint32_t count = total_classes(page_bytes);
+	SNUG_ASSERT(count <= CLASS_COUNT_MAX);
+	table->entry = memory;
+	table->state = (struct size_class **)(table->entry + count);
+	table->active = table->state + count;
+	table->exact = (uint16_t *)(table->active + count);
+	table->coarse = table->exact + EXACT_SIZE_MAX + 1;
+	table->active_count = 0;
+	table->fragment_trailer_bytes = fragment_trailer_bytes;
+	table->first[FAMILY_BYTES] = 0;
+	table->first[FAMILY_ALIGNED] = (uint16_t)make_strides(page_bytes, 1, table->entry);
+	table->first[FAMILY_FRAGMENT] =
+		(uint16_t)(table->first[FAMILY_ALIGNED] +
+				   make_strides(page_bytes, ALIGNED_STRIDE, table->entry + table->first[1]));
+	table->first[FAMILY_COUNT] =
+		(uint16_t)(table->first[FAMILY_FRAGMENT] + make_strides(page_bytes, 1, table->entry + table->first[2]));
+	uint32_t id = 0;
+	for (uint32_t size = 0; size <= EXACT_SIZE_MAX; size++) {
+		id = search_up(table, id, size);
+		bool may_split = class_may_split(table, (uint16_t)id, size);
+		table->exact[size] = (uint16_t)(id | (may_split ? EXACT_MAY_SPLIT : 0));
+	}
+	id = 0;
+	for (uint32_t entry = 0; entry < coarse_entries(page_bytes); entry++) {
+		if (entry * 64 + 1 <= page_bytes) id = search_up(table, id, entry * 64 + 1);
+		table->coarse[entry] = (uint16_t)id;
+	}
+}
+
+uint16_t class_search(const struct class_table *table, enum family family, size_t bytes) {
+	uint32_t first = table->first[family];
+	if (bytes > table->entry[table->first[family + 1] - 1].stride) return CLASS_NONE;
+	if (family == FAMILY_ALIGNED) {
+		uint32_t low = first;
+		uint32_t high = table->first[family + 1] - 1u;
+		while (low < high) {
+			uint32_t middle = (low + high) / 2;
+			if (table->entry[middle].stride < bytes) {
+				low = middle + 1;
+			} else {
+				high = middle;
+			}
+		}
+		return (uint16_t)low;
+	}
+	return search_up(table, first + table->coarse[(bytes - 1) / 64], bytes);
+}
+
+uint16_t class_find_below(const struct class_table *table, enum family family, size_t bytes) {
+	uint16_t id = class_find(table, family, bytes);
+	if (id == CLASS_NONE) return (uint16_t)(table->first[family + 1] - 1);
+	if (table->entry[id].stride <= bytes) return id;
+	return id == table->first[family] ? CLASS_NONE : (uint16_t)(id - 1);
+}
+
+/* ------------------------------------------------------------------ activation ----- */
+
+/* A class of the coarse subset: the first at or above each power of 1.5, and each family's largest. */
+static bool is_coarse(const struct class_table *table, uint16_t id) {
+	enum family family = class_family(table, id);
+	if (id == table->first[family + 1] - 1) return true;
+	uint32_t below = id == table->first[family] ? 0 : table->entry[id - 1].stride;
+	for (uint32_t step = 16; step <= PAGE_BYTES_MAX; step += step / 2) {
+		if (below < step && step <= table->entry[id].stride) return true;
+	}
+	return false;
+}
+
+/* What a group must waste to be looked at, and what an activation must save. */
+static uint32_t review_grain(const snug_heap *heap) {
+	return heap->arena.page_bytes / 4;
+}
+
+static size_t state_bytes(uint32_t slots) {
+	return sizeof(struct size_class) + class_magazine_capacity(slots) * sizeof(uint64_t);
+}
+
+/* Lets `serving` of this class, and of the inactive ones below it, point to what is active now. */
+static void refresh_serving(struct class_table *table, uint16_t id) {
+	uint16_t last = (uint16_t)(table->first[class_family(table, id) + 1] - 1);
+	uint16_t first = table->first[class_family(table, id)];
+	struct size_class *serving = NULL;
+	for (uint16_t above = id; serving == NULL; above++) {
+		serving = table->state[above];
+		/* A coarse class that was never used still comes before the larger ones. */
+		if (serving == NULL && (is_coarse(table, above) || above == last)) break;
+	}
+	for (uint16_t below = id;; below--) {
+		table->entry[below].serving = serving;
+		if (below == first || table->state[below - 1] != NULL || is_coarse(table, (uint16_t)(below - 1))) break;
+	}
+}
+
+static snug_error activate(snug_heap *heap, uint16_t id) {
+	struct class_table *table = &heap->classes;
+	uint32_t stride = table->entry[id].stride;
+	uint32_t slots = heap->arena.page_bytes / stride;
+	void *cell;
+	snug_error error = cell_take(&heap->arena, &heap->cells, state_bytes(slots), &cell);
+	if (error) return error;
+	struct size_class *class = cell;
+	class->id = id;
+	class->stride = stride;
+	class->slots = slots;
+	class->reciprocal = (uint32_t)(((uint64_t)1 << 32) / stride + 1);
+	class->bucket_scale = (FULLNESS_BUCKETS << 16) / slots;
+	class->magazine_capacity = class_magazine_capacity(slots);
+	class->family = (uint8_t)class_family(table, id);
+	class->small_bytes = class->family == FAMILY_BYTES ? (uint32_t)smaller(stride, EXACT_SIZE_MAX) : 0;
+	class->review_bytes = review_grain(heap);
+	class->pool = class->family == FAMILY_FRAGMENT ? SNUG_POOL_LARGE
+				  : stride <= SMALL_STRIDE_MAX     ? SNUG_POOL_SMALL
+												   : SNUG_POOL_MEDIUM;
+	class->active_index = table->active_count;
+	table->active[table->active_count++] = class;
+	table->state[id] = class;
+	refresh_serving(table, id);
+	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) activated", id, stride);
+	return SNUG_OK;
+}
+
+snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out) {
+	struct class_table *table = &heap->classes;
+	if (table->entry[id].serving == NULL) {
+		uint16_t coarse = id;
+		while (!is_coarse(table, coarse)) coarse++;
+		snug_error error = table->state[coarse] == NULL ? activate(heap, coarse) : SNUG_OK;
+		if (error) return error;
+		if (table->entry[id].serving == NULL) refresh_serving(table, id);
+	}
+	*out = table->entry[id].serving;
+	SNUG_ASSERT(*out != NULL && (*out)->stride >= table->entry[id].stride);
+	return SNUG_OK;
+}
+
+/* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of a page. */
+static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host) {
+	const struct class_table *table = &heap->classes;
+	uint16_t first = host->id;
+	while (first > table->first[host->family] && table->state[first - 1] == NULL) first--;
+	uint64_t most_bytes = review_grain(heap);
+	uint64_t objects = 0;
+	uint16_t best = CLASS_NONE;
+	for (uint16_t id = first; id < host->id; id++) {
+		objects += table->entry[id].live;
+		uint64_t saved_bytes = objects * (host->stride - table->entry[id].stride);
+		if (saved_bytes <= most_bytes) continue;
+		most_bytes = saved_bytes;
+		best = id;
+	}
+	return best;
+}
+
+void class_review_group(snug_heap *heap, struct size_class *host) {
+	host->review_bytes = host->waste_bytes + review_grain(heap);
+	uint16_t wanted = most_wanted(heap, host);
+	/* Without room for one more cell the class stays inactive: nothing is lost but density. */
+	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(heap, wanted);
+	(void)error;
+}
+
+void class_retire_if_empty(snug_heap *heap, struct size_class *class) {
+	struct class_table *table = &heap->classes;
+	if (class->slabs != 0 || class->magazine_count != 0 || is_coarse(table, class->id)) return;
+	uint16_t id = class->id;
+	struct size_class *last = table->active[--table->active_count];
+	table->active[class->active_index] = last;
+	last->active_index = class->active_index;
+	table->state[id] = NULL;
+	cell_give(&heap->cells, class, state_bytes(class->slots));
+	refresh_serving(table, id);
+	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id, table->entry[id].stride);
+}

@@ -1,0 +1,86 @@
+/* mem/slab/handles.h: names that outlive addresses.
+ *
+ * A table of 8-byte entries in one growing array. A free bumps the entry's generation, so a stale handle differs from the
+ * entry it points to; an entry whose 2^24 - 1 generations are used up is never used again, so a stale handle is an error for
+ * ever, not for a while. The tag tells handles of another heap apart in 255 of 256 cases. */
+#ifndef SNUG_MEM_HANDLES_H
+#define SNUG_MEM_HANDLES_H
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "mem/types.h"
+
+#define GENERATION_BITS 24
+#define GENERATION_MAX ((1u << GENERATION_BITS) - 1)
+#define ENTRY_CHAINED ((uint64_t)1 << OFFSET_BITS)
+#define ENTRY_LIVE ((uint64_t)1 << (OFFSET_BITS + 1))
+#define ENTRY_GENERATION_SHIFT (OFFSET_BITS + 2)
+
+/* Makes sure that the next handle_bind has an entry, and tells its index. NO_MEMORY, OS_MEMORY. */
+snug_error handle_prepare(snug_heap *heap, uint32_t *index);
+
+static inline uint32_t handle_index(snug_handle handle) {
+	return (uint32_t)handle;
+}
+
+static inline uint64_t entry_location(uint64_t entry) {
+	return (entry & OFFSET_MASK) | ((entry & ENTRY_CHAINED) << (SNUG_REF_BITS - 1 - OFFSET_BITS));
+}
+
+static inline uint64_t location_entry(uint64_t location) {
+	return (location & OFFSET_MASK) | ((location & REF_CHAINED) >> (SNUG_REF_BITS - 1 - OFFSET_BITS));
+}
+
+/* Where the object is; 0 if the handle names none. */
+static inline uint64_t handle_resolve(const struct handle_table *table, snug_handle handle) {
+	uint32_t index = handle_index(handle);
+	if (UNLIKELY(index >= table->count || handle >> 56 != table->tag)) return 0;
+	uint64_t entry = table->entries[index];
+	uint64_t expected = (handle >> 32 & GENERATION_MAX) << 1 | 1;
+	if (UNLIKELY(entry >> (OFFSET_BITS + 1) != expected)) return 0;
+	return entry_location(entry);
+}
+
+static inline void handle_relocate(struct handle_table *table, uint32_t index, uint64_t location) {
+	uint64_t kept = table->entries[index] & ~(OFFSET_MASK | ENTRY_CHAINED);
+	table->entries[index] = kept | location_entry(location);
+}
+
+/* The object, or its first fragment, was moved. */
+static inline void handle_moved(struct handle_table *table, uint32_t index, uint64_t from, uint64_t to) {
+	SNUG_ASSERT(index < table->count && (table->entries[index] & ENTRY_LIVE) != 0);
+	SNUG_ASSERT((table->entries[index] & OFFSET_MASK) == from);
+	table->entries[index] ^= from ^ to;
+}
+
+/* Uses the prepared entry for the object at `location` (an offset, with REF_CHAINED if it has fragments). */
+static inline snug_handle handle_bind(struct handle_table *table, uint64_t location) {
+	uint32_t index;
+	uint64_t generation = 1;
+	if (LIKELY(table->free_head != 0)) {
+		index = table->free_head - 1;
+		uint64_t entry = table->entries[index];
+		generation = entry >> ENTRY_GENERATION_SHIFT;
+		table->free_head = (uint32_t)entry;
+	} else {
+		index = table->count++;
+	}
+	table->entries[index] = location_entry(location) | ENTRY_LIVE | generation << ENTRY_GENERATION_SHIFT;
+	table->live++;
+	return index | generation << 32 | (uint64_t)table->tag << 56;
+}
+
+/* Ends the handle; its entry may be used again under another generation. */
+static inline void handle_unbind(struct handle_table *table, uint32_t index) {
+	uint64_t generation = (table->entries[index] >> ENTRY_GENERATION_SHIFT) + 1;
+	table->live--;
+	if (UNLIKELY(generation > GENERATION_MAX)) {
+		table->entries[index] = 0;
+		table->retired++;
+		return;
+	}
+	table->entries[index] = generation << ENTRY_GENERATION_SHIFT | table->free_head;
+	table->free_head = index + 1;
+}
+
+#endif

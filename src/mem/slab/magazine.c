@@ -1,0 +1,20 @@
+/* mem/slab/magazine.c: see mem/slab/magazine.h. */
+#include "mem/slab/magazine.h"
+
+void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset) {
+	slab_return(heap, class, offset);
+}
+
+void magazine_flush(snug_heap *heap, struct size_class *class) {
+	while (class->magazine_count > 0) slab_return(heap, class, class->magazine[--class->magazine_count]);
+}
+
+bool magazine_refill(snug_heap *heap, struct size_class *class) {
+	uint32_t want = class->magazine_capacity / 2;
+	uint64_t *top = class->magazine + class->magazine_count;
+	SNUG_ASSERT(class->magazine_count <= class->magazine_capacity - want);
+	uint32_t taken = slab_take_fullest(heap, class, want, top);
+	if (taken == 0) taken = slab_take_pinned(heap, class, want, top);
+	class->magazine_count += taken;
+	return taken > 0;
+}
