@@ -1,6 +1,6 @@
 /* hops.c: bench-hops: what it costs to hand a message of one cache line to another thread.
  *
- *     channel    work/channel.h: sleeps when there is nothing, wakes only a sleeper
+ *     channel    work/channel/channel.h: sleeps when there is nothing, wakes only a sleeper
  *     bare ring  Concurrency Kit's ring alone, both sides spinning (and yielding after SPINS looks, else a busy machine stands still)
  *     condvar    a ring under a mutex with two condition variables
  *
@@ -10,7 +10,7 @@
  * message that arrived. The three run in turns; CPU is that of all threads, user and kernel. */
 #include "bench.h"
 
-#include "work/channel.h"
+#include "work/channel/channel.h"
 
 #include <ck_ring.h>
 #include <pthread.h>

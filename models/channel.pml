@@ -1,4 +1,4 @@
-/* channel.pml: sleep, wake and end of src/work/channel.c.
+/* channel.pml: sleep, wake and end of src/work/channel/channel.c.
  *
  * Stores that are not part of a read-modify-write lie in a store buffer (pending_...) until the process `memory` writes
  * them, at any time and in any order, but a slot's head after its message; a fence waits until one's own are written, and so does a

@@ -2,7 +2,7 @@
 #include "server/server.h"
 
 #include "base/assert.h"
-#include "cache/upkeep.h"
+#include "cache/shard/upkeep.h"
 #include "os/local_time.h"
 #include "os/threads.h"
 #include "server/server_worker.h"

@@ -20,7 +20,7 @@
 #define SNUG_SERVER_SERVER_H
 
 #include "base/text.h"
-#include "cache/operation.h"
+#include "cache/operation/operation.h"
 #include "os/local_time.h"
 #include "server/process/settings_live.h"
 #include "server/settings/settings.h"

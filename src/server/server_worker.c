@@ -15,7 +15,7 @@
 #include "os/threads.h"
 #include "server/connection/connection.h"
 #include "server/process/listeners.h"
-#include "work/worker.h"
+#include "work/worker/worker.h"
 
 #include <snug/client.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * end everything is given back.
  *
  *     SNUG_SEED=0x1234 SNUG_STRIDE=32 build/tests/fault/test_fault_cache     the same choices again */
-#include "cache/operation.h"
+#include "cache/operation/operation.h"
 #include "os/fake.h"
 #include "support/require.h"
 #include "support/test_random.h"

@@ -1,6 +1,6 @@
 /* test_shard_walkers.c: the laws that snug_shard_check walks beside those of the heap, each proved by breaking it: one field or byte is changed,
  * the check must answer with the law's number, the change is undone, and all is well again. */
-#include "cache/shard_state.h"
+#include "cache/shard/shard_find.h"
 #include "support/require.h"
 #include "support/test_secret.h"
 #include "unit/cmocka_all.h"

@@ -6,7 +6,7 @@
  *
  * The twin is a table of whole items in plain memory. CAS numbers are known to it once they were told: numbers that were not are only
  * known to be larger. Before each operation the twin asks whether the item was evicted, which it may have been if anything may. */
-#include "cache/operation.h"
+#include "cache/operation/operation.h"
 #include "os/fake.h"
 #include "support/require.h"
 #include "support/test_random.h"

@@ -6,7 +6,7 @@
 #define SNUG_TEST_NUMBERED_H
 
 #include "support/test_random.h"
-#include "work/message.h"
+#include "work/channel/message.h"
 
 #include <stdbool.h>
 

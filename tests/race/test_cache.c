@@ -1,6 +1,6 @@
 /* test_cache.c: the cache over workers: each call's meaning, its errors, and crowds of clients whose every byte is checked while a coordinator
  * defragments and the limit changes. */
-#include "cache/request.h"
+#include "cache/operation/request.h"
 #include "crew.h"
 #include "support/test_random.h"
 

@@ -7,7 +7,7 @@
 #include "numbered.h"
 #include "os/threads.h"
 #include "unit/cmocka_all.h"
-#include "work/channel.h"
+#include "work/channel/channel.h"
 
 #include <snug/workers.h>
 #include <stdatomic.h>

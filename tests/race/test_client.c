@@ -1,8 +1,8 @@
 /* test_client.c: what a client is told: each error of its header, the order of its operations, time-outs that lose nothing, submissions that go
  * whole or not at all, and the end while operations are in flight. */
 #include "crew.h"
-#include "work/channel.h"
-#include "work/worker.h"
+#include "work/channel/channel.h"
+#include "work/worker/worker.h"
 
 #include <snug/snug.h>
 #include <stdatomic.h>

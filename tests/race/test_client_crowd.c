@@ -7,9 +7,9 @@
  *     SNUG_CROWD_STOPS=N                                crowds that are stopped in the middle */
 #include "crew.h"
 #include "support/test_random.h"
-#include "work/channel.h"
-#include "work/job.h"
-#include "work/worker.h"
+#include "work/channel/channel.h"
+#include "work/worker/job.h"
+#include "work/worker/worker.h"
 
 #include <snug/snug.h>
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
 /* test_coordinator.c: what a coordinator answers: results, refusals, joins, cancels, time-outs, priorities, stops. */
 #include "stock.h"
 
-#include "work/coordination.h"
+#include "work/coordinator/coordination.h"
 
 #include <pthread.h>
 

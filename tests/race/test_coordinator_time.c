@@ -5,7 +5,7 @@
 #include "stock.h"
 
 #include "support/test_random.h"
-#include "work/coordination.h"
+#include "work/coordinator/coordination.h"
 
 #include <dirent.h>
 #include <time.h>

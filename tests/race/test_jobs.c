@@ -4,10 +4,10 @@
  * Each worker begins with a checkerboard: a heap full of objects of which every second one was freed. Where the order of events
  * matters, the worker's own hook sends the next message at a chosen turn: then there is no race to lose. */
 #include "crew.h"
-#include "work/channel.h"
-#include "work/job.h"
-#include "work/join_reports.h"
-#include "work/worker.h"
+#include "work/channel/channel.h"
+#include "work/worker/job.h"
+#include "work/policy/join_reports.h"
+#include "work/worker/worker.h"
 
 #include <snug/snug.h>
 #include <stdatomic.h>

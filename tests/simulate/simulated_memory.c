@@ -6,7 +6,7 @@
 
 #include "os/files.h"
 #include "os/threads.h"
-#include "work/channel.h"
+#include "work/channel/channel.h"
 
 #include <snug/client.h>
 #include <snug/os.h>

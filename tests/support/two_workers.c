@@ -1,11 +1,11 @@
 /* two_workers.c: see two_workers.h. The clocks of src/os are replaced at the link, by --wrap; the workers' threads are not begun. */
 #include "support/two_workers.h"
-#include "cache/shard_state.h"
+#include "cache/shard/shard_state.h"
 
 #include "os/threads.h"
 #include "server/server_worker.h"
 #include "support/require.h"
-#include "work/worker.h"
+#include "work/worker/worker.h"
 
 #include <snug/client.h>
 #include <stdio.h>
@@ -127,7 +127,7 @@ void world_turn(uint32_t worker) {
 	(void)server_worker_turn(&world.worker[worker]);
 }
 
-/* As work/worker_execute.c. */
+/* As work/worker/worker_execute.c. */
 uint32_t world_serve(uint32_t worker, uint32_t most) {
 	struct message messages[INBOX_BATCH];
 	void *requests[INBOX_BATCH];

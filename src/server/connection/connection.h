@@ -17,8 +17,8 @@
 #define SNUG_SERVER_CONNECTION_H
 
 #include "base/assert.h"
-#include "cache/request.h"
-#include "cache/upkeep.h"
+#include "cache/operation/request.h"
+#include "cache/shard/upkeep.h"
 #include "server/connection/buffers.h"
 #include "server/io/io.h"
 #include "server/process/listeners.h"

@@ -2,7 +2,7 @@
 #include "server/errand/errand_ask.h"
 
 #include "base/assert.h"
-#include "cache/request.h"
+#include "cache/operation/request.h"
 #include "os/threads.h"
 #include "server/errand/errand.h"
 

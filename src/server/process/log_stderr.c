@@ -13,7 +13,7 @@
  * O_NONBLOCK would be simpler than a thread, but it belongs to the open file, which we share with whoever started us: a shell, a service manager,
  * other programs on the same terminal. A second opening (/proc/self/fd/2) is not always allowed, and sockets cannot be opened again at all.
  *
- * SLEEP AND WAKE, as in work/channel.c: the writer says that it sleeps, then looks once more; whoever puts a line looks then whether it sleeps.
+ * SLEEP AND WAKE, as in work/channel/channel.c: the writer says that it sleeps, then looks once more; whoever puts a line looks then whether it sleeps.
  * Between the two steps of each side lies a full fence. Waking is a system call that does not wait. */
 #include "server/process/log_stderr.h"
 

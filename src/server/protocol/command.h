@@ -8,7 +8,7 @@
 #ifndef SNUG_SERVER_COMMAND_H
 #define SNUG_SERVER_COMMAND_H
 
-#include "cache/operation.h"
+#include "cache/operation/operation.h"
 
 #include <snug/version.h>
 

@@ -1,6 +1,6 @@
 /* test_index.c: the index of a cache against a table: growing and shrinking through many sizes, with memory refused now and then. References
  * are numbers here; the table knows their hashes. */
-#include "cache/index.h"
+#include "cache/index/index.h"
 #include "os/fake.h"
 #include "support/require.h"
 #include "support/test_random.h"

@@ -2,7 +2,7 @@
  *
  * What is expected was seen on memcached 1.6.18 and 1.6.45. Every script runs three times: values given directly, values in leases that
  * were filled before, and values behind a prefix that is larger than a page, where a value is not a number. */
-#include "cache/operation.h"
+#include "cache/operation/operation.h"
 #include "os/fake.h"
 #include "support/test_secret.h"
 #include "unit/cmocka_all.h"

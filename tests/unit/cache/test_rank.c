@@ -1,7 +1,7 @@
 /* test_rank.c: the eviction's parts: bits of an entry, learning, candidates, ghosts. */
-#include "cache/candidates.h"
-#include "cache/ghosts.h"
-#include "cache/rank.h"
+#include "cache/rank/candidates.h"
+#include "cache/rank/ghosts.h"
+#include "cache/rank/rank.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
 

@@ -1,5 +1,5 @@
 /* What is dead goes beside serving, when it is time: expired items once the earliest has passed, flushed ones at once; between, the sweep rests. */
-#include "cache/shard_state.h"
+#include "cache/shard/shard_state.h"
 #include "os/fake.h"
 #include "support/require.h"
 #include "support/test_secret.h"

@@ -1,6 +1,6 @@
 /* test_errand.c: stats, flush_all, verbosity and snug's own commands: two workers' shards on one thread, visited in turn, and a coordinator
  * over workers of its own. What a running server answers is in tests/server/test_snugctl.py and tests/protocol. */
-#include "cache/operation.h"
+#include "cache/operation/operation.h"
 #include "server/errand/errand.h"
 #include "server/process/log_stderr.h"
 #include "server/server.h"

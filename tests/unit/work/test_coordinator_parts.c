@@ -2,11 +2,11 @@
 #include "os/threads.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
-#include "work/audit.h"
-#include "work/coordination.h"
-#include "work/requests.h"
-#include "work/shares.h"
-#include "work/tickets.h"
+#include "work/coordinator/audit.h"
+#include "work/coordinator/coordination.h"
+#include "work/policy/requests.h"
+#include "work/policy/shares.h"
+#include "work/coordinator/tickets.h"
 
 #include <pthread.h>
 #include <stdio.h>

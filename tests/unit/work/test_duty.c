@@ -1,6 +1,6 @@
 /* test_duty.c: when the next slice of maintenance may run. */
 #include "unit/cmocka_all.h"
-#include "work/duty.h"
+#include "work/policy/duty.h"
 
 static struct duty serving(uint32_t ppm) {
 	return (struct duty){.ppm = ppm, .idle_ns = 200000, .traffic_ns = 1000000};

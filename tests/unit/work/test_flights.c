@@ -1,7 +1,7 @@
 /* test_flights.c: the table of tickets, by itself and against a naive list. */
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
-#include "work/flights.h"
+#include "work/worker/flights.h"
 
 #include <stdio.h>
 

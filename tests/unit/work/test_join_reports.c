@@ -1,7 +1,7 @@
 /* test_join_reports.c: reports joined in time and over workers. The counters are walked as words, so that a field which a later version
  * adds, and nobody joins, is found. */
 #include "unit/cmocka_all.h"
-#include "work/join_reports.h"
+#include "work/policy/join_reports.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* test_pressure.c: thresholds as tables, the kernel's files as texts, sound and not, and a machine made of such texts. */
 #include "unit/cmocka_all.h"
-#include "work/machine.h"
+#include "work/coordinator/machine.h"
 
 #include <stdio.h>
 #include <string.h>

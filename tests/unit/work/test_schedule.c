@@ -1,7 +1,7 @@
 /* test_schedule.c: when runs begin and end, as tables on a clock of the test's own, with and without changes of the clock. */
 #include "os/local_time.h"
 #include "unit/cmocka_all.h"
-#include "work/schedule.h"
+#include "work/policy/schedule.h"
 
 #include <stdio.h>
 #include <stdlib.h>

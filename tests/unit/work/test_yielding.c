@@ -1,6 +1,6 @@
 /* test_yielding.c: whether a thread gives its processor away before it sleeps. */
 #include "unit/cmocka_all.h"
-#include "work/yielding.h"
+#include "work/channel/yielding.h"
 
 #define US UINT64_C(1000)
 #define MS UINT64_C(1000000)

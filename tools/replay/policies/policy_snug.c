@@ -1,10 +1,10 @@
-/* policy_snug.c: what libsnug's cache does, by the cache's own code (cache/rank.h, candidates.h and ghosts.h) on entries without objects.
+/* policy_snug.c: what libsnug's cache does, by the cache's own code (cache/rank/rank.h, candidates.h and ghosts.h) on entries without objects.
  *
  * The index is a table in which each object has a random place, as in a hash table of buckets; the hand goes through it. The ghosts' memory
  * is taken off the limit; the nine KiB of the rank's tables are not, because the simulated caches are small samples of large ones. */
-#include "cache/candidates.h"
-#include "cache/ghosts.h"
-#include "cache/rank.h"
+#include "cache/rank/candidates.h"
+#include "cache/rank/ghosts.h"
+#include "cache/rank/rank.h"
 #include "ledger/random.h"
 #include "policies/simulation.h"
 

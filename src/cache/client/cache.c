@@ -1,0 +1,126 @@
+/* cache/client/cache.c: the cache over workers: a shard on each, which its hook serves. See snug/cache.h. */
+#include "cache/client/cache_parts.h"
+
+#include "base/bits.h"
+#include "os/threads.h"
+
+#include <stdlib.h>
+
+/* ------------------------------------------------------------------ the hook --------------- */
+
+static struct cache_worker *worker_of(void *context, uint32_t index) {
+	snug_cache *cache = context;
+	return &cache->worker[index];
+}
+
+static void configure(void *context, uint32_t index, snug_options *heap_options) {
+	snug_cache *cache = context;
+	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	options.heap = *heap_options;
+	options.item_max_bytes = cache->item_max_bytes;
+	options.no_eviction = cache->no_eviction;
+	options.evict_for = cache->evict_for;
+	if (snug_shard_prepare(&options, heap_options, &cache->worker[index].shard) != SNUG_OK)
+		cache->worker[index].shard = NULL;
+}
+
+static snug_error start(void *context, uint32_t index, snug_heap *heap) {
+	struct cache_worker *worker = worker_of(context, index);
+	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
+	upkeep_init(&worker->upkeep);
+	snug_error error = snug_shard_attach(worker->shard, heap);
+	if (!error) return SNUG_OK;
+	snug_shard_destroy(worker->shard);
+	worker->shard = NULL;
+	return error;
+}
+
+static bool turn(void *context, uint32_t index, snug_heap *heap) {
+	struct cache_worker *worker = worker_of(context, index);
+	bool served = worker->has_served;
+	(void)heap;
+	worker->has_served = false;
+	return upkeep_turn(&worker->upkeep, worker->shard, os_now_ns(), served);
+}
+
+static void rest(void *context, uint32_t index, int wake_fd, uint64_t timeout_ns) {
+	const struct cache_worker *worker = worker_of(context, index);
+	os_event_wait(wake_fd, smaller(timeout_ns, upkeep_rest_ns(&worker->upkeep, worker->shard, os_now_ns())));
+}
+
+static uint64_t evict(void *context, uint32_t index, snug_heap *heap, uint64_t bytes) {
+	(void)heap;
+	return upkeep_evict(worker_of(context, index)->shard, bytes);
+}
+
+static void run(void *context, uint32_t index, snug_heap *heap, void *const *requests,
+				snug_error *errors, /* NOLINT(readability-non-const-parameter): the hook's type */
+				size_t count) {
+	struct cache_worker *worker = worker_of(context, index);
+	(void)heap;
+	(void)errors;
+	worker->has_served = true;
+	requests_serve(worker->shard, index, &worker->counts, (struct request *const *)(const void *)requests, count);
+}
+
+static void stop(void *context, uint32_t index, snug_heap *heap) {
+	struct cache_worker *worker = worker_of(context, index);
+	(void)heap;
+	snug_shard_destroy(worker->shard);
+	worker->shard = NULL;
+}
+
+/* ------------------------------------------------------------------ create, destroy -------- */
+
+static snug_workers_options workers_options(const snug_cache_options *options, snug_cache *cache) {
+	snug_workers_options workers = SNUG_WORKERS_DEFAULTS;
+	workers.count = options->workers;
+	workers.name = options->name;
+	workers.processors = options->processors;
+	workers.log = options->log;
+	workers.heap.limit_bytes = options->limit_bytes / options->workers;
+	workers.heap.limit_max_bytes = options->limit_max_bytes / options->workers;
+	workers.heap.huge_pages = options->huge_pages;
+	workers.heap.os = options->os;
+	workers.hook = (snug_worker_hook){.context = cache,
+									  .configure = configure,
+									  .start = start,
+									  .turn = turn,
+									  .sleep = rest,
+									  .evict = options->no_eviction ? NULL : evict,
+									  .run = run,
+									  .stop = stop};
+	return workers;
+}
+
+snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out) {
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	if (options->workers == 0 || options->workers > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
+	if (options->item_max_bytes == 0 || options->item_max_bytes > SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
+		return SNUG_ERROR_OPTION;
+	if ((uint32_t)options->evict_for >= SNUG_EVICT_FOR_COUNT) return SNUG_ERROR_OPTION;
+	snug_cache *cache = calloc(1, sizeof *cache + options->workers * sizeof cache->worker[0]);
+	if (cache == NULL) return SNUG_ERROR_OS_MEMORY;
+	cache->item_max_bytes = options->item_max_bytes;
+	cache->no_eviction = options->no_eviction;
+	cache->evict_for = options->evict_for;
+	cache->worker_count = options->workers;
+	snug_workers_options workers = workers_options(options, cache);
+	snug_error error = snug_workers_create(&workers, &cache->workers);
+	if (error)
+		free(cache);
+	else
+		*out = cache;
+	return error;
+}
+
+snug_error snug_cache_destroy(snug_cache *cache) {
+	if (cache == NULL) return SNUG_OK;
+	snug_error error = snug_workers_destroy(cache->workers);
+	if (!error) free(cache);
+	return error;
+}
+
+snug_workers *snug_cache_workers(snug_cache *cache) {
+	return cache == NULL ? NULL : cache->workers;
+}

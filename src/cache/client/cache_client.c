@@ -1,0 +1,363 @@
+/* cache/client/cache_client.c: a thread's endpoint to the cache: requests in its own memory, sent as messages, answered before the call returns.
+ *
+ * Each call fills in requests, submits them, and takes the answers. A batch larger than CACHE_MANY goes in parts. What the requests point to is
+ * the caller's own memory, unless he does not want to wait for ever: then cache_parcel.c copies it. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "cache/client/cache_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ create, destroy -------- */
+
+snug_error snug_cache_client_create(snug_cache *cache, snug_cache_client **out) {
+	if (cache == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_cache_client *client = calloc(1, sizeof *client);
+	if (client == NULL) return SNUG_ERROR_OS_MEMORY;
+	snug_client_options options = {.flight_max = CACHE_FLIGHTS};
+	snug_error error = snug_client_create(cache->workers, &options, &client->client);
+	if (error) {
+		free(client);
+		return error;
+	}
+	client->cache = cache;
+	client->timeout_ns = SNUG_FOREVER;
+	*out = client;
+	return SNUG_OK;
+}
+
+snug_error snug_cache_client_destroy(snug_cache_client *client) {
+	if (client == NULL) return SNUG_OK;
+	snug_error error = parcels_wait(client);
+	if (!error) error = snug_client_destroy(client->client);
+	if (!error) free(client);
+	return error;
+}
+
+snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t timeout_ns) {
+	if (client == NULL) return SNUG_ERROR_NULL;
+	client->timeout_ns = timeout_ns;
+	return SNUG_OK;
+}
+
+/* ------------------------------------------------------------------ asking ----------------- */
+
+/* Room in the inboxes may be short for a moment: then one after the other, each waiting for room. */
+static snug_error ask_one_by_one(snug_cache_client *client, size_t count) {
+	snug_error first = SNUG_OK;
+	for (size_t i = 0; i < count; i++) {
+		snug_error error = snug_client_run(client->client, client->operation[i].object.worker, &client->request[i]);
+		if (error && !first) first = error;
+	}
+	return first;
+}
+
+/* The first `count` requests, until all are answered. */
+static snug_error ask(snug_cache_client *client, size_t count) {
+	snug_error first = SNUG_OK;
+	if (client->timeout_ns != SNUG_FOREVER) return parcel_ask(client, count);
+	snug_error error = parcels_wait(client);
+	if (error) return error;
+	for (size_t i = 0; i < count; i++)
+		client->operation[i] = (snug_operation){
+			.kind = SNUG_OPERATION_RUN, .object.worker = client->request[i].owner, .buffer = &client->request[i]};
+	error = snug_client_submit(client->client, client->operation, count, client->ticket);
+	if (error == SNUG_ERROR_QUEUE_FULL) return ask_one_by_one(client, count);
+	if (error) return error;
+	for (size_t i = 0; i < count; i++) {
+		snug_result result;
+		error = snug_client_wait(client->client, client->ticket[i], SNUG_FOREVER, &result);
+		if (!error) error = result.error;
+		if (error && !first) first = error;
+	}
+	return first;
+}
+
+static snug_error begin(snug_cache_client *client, struct request *request, enum operation_kind kind, const void *key,
+						size_t key_bytes) {
+	if (client == NULL || key == NULL) return SNUG_ERROR_NULL;
+	if (key_bytes == 0 || key_bytes > SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
+	memset(request, 0, sizeof *request);
+	request->kind = REQUEST_OPERATION;
+	request->keeps_no_lease = true;
+	request->operation.kind = (uint8_t)kind;
+	request->operation.key = snug_shard_key(key, key_bytes);
+	request->owner = request_owner(request->operation.key.hash, client->cache->worker_count);
+	return SNUG_OK;
+}
+
+/* What the status says, as an error. */
+static snug_error error_of(const struct operation *operation) {
+	switch ((enum operation_status)operation->status) {
+	case STATUS_FOUND:
+	case STATUS_STORED:
+	case STATUS_DONE:
+		return SNUG_OK;
+	case STATUS_NOT_FOUND:
+		return SNUG_ERROR_NOT_FOUND;
+	case STATUS_NOT_STORED:
+		return SNUG_ERROR_NOT_STORED;
+	case STATUS_EXISTS:
+		return SNUG_ERROR_EXISTS;
+	case STATUS_NOT_A_NUMBER:
+		return SNUG_ERROR_NOT_A_NUMBER;
+	case STATUS_TOO_LARGE:
+		return SNUG_ERROR_SIZE_TOO_LARGE;
+	case STATUS_BAD_KEY:
+		return SNUG_ERROR_KEY;
+	case STATUS_NO_MEMORY:
+	case STATUS_COUNT:
+		break;
+	}
+	return SNUG_ERROR_NO_MEMORY;
+}
+
+static snug_error ask_first(snug_cache_client *client) {
+	snug_error error = ask(client, 1);
+	return error ? error : error_of(&client->request[0].operation);
+}
+
+/* ------------------------------------------------------------------ getting ---------------- */
+
+static snug_error begin_get(snug_cache_client *client, struct request *request, const void *key, size_t key_bytes,
+							void *buffer, size_t room_bytes, uint16_t options) {
+	snug_error error = begin(client, request, OPERATION_GET, key, key_bytes);
+	if (error) return error;
+	if (buffer == NULL && room_bytes > 0) return SNUG_ERROR_NULL;
+	request->operation.options = options;
+	request->room = buffer;
+	request->room_bytes = room_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)room_bytes;
+	return SNUG_OK;
+}
+
+static snug_error tell_value(const struct request *request, snug_cache_value *out) {
+	const struct operation *operation = &request->operation;
+	*out = (snug_cache_value){
+		.bytes = operation->item.value_bytes,
+		.client_flags = operation->item.attributes.client_flags,
+		.expires_at_s = operation->item.attributes.expires_at_s,
+		.cas = operation->cas,
+	};
+	return out->bytes > request->room_bytes ? SNUG_ERROR_BUFFER_TOO_SMALL : SNUG_OK;
+}
+
+static snug_error get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer, size_t room_bytes,
+					  uint16_t options, snug_cache_value *out) {
+	if (client == NULL || out == NULL) return SNUG_ERROR_NULL;
+	struct request *request = &client->request[0];
+	snug_error error = begin_get(client, request, key, key_bytes, buffer, room_bytes, options);
+	if (!error) error = ask_first(client);
+	return error ? error : tell_value(request, out);
+}
+
+snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer, size_t room_bytes,
+						  snug_cache_value *out) {
+	return get(client, key, key_bytes, buffer, room_bytes, OPERATION_NO_STALE | OPERATION_TELLS_DATE, out);
+}
+
+snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
+						   size_t room_bytes, snug_cache_value *out) {
+	return get(client, key, key_bytes, buffer, room_bytes,
+			   OPERATION_NO_STALE | OPERATION_TELLS_DATE | OPERATION_WANTS_CAS, out);
+}
+
+/* Up to CACHE_MANY; a lookup that makes no sense is answered without being asked. */
+static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups, size_t count) {
+	size_t asked[CACHE_MANY], asked_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		snug_cache_lookup *lookup = &lookups[i];
+		lookup->error = begin_get(client, &client->request[asked_count], lookup->key, lookup->key_bytes, lookup->buffer,
+								  lookup->room_bytes, OPERATION_NO_STALE | OPERATION_TELLS_DATE);
+		if (!lookup->error) asked[asked_count++] = i;
+	}
+	snug_error error = asked_count == 0 ? SNUG_OK : ask(client, asked_count);
+	if (error) return error;
+	for (size_t i = 0; i < asked_count; i++) {
+		snug_cache_lookup *lookup = &lookups[asked[i]];
+		lookup->error = error_of(&client->request[i].operation);
+		if (!lookup->error) lookup->error = tell_value(&client->request[i], &lookup->value);
+	}
+	return SNUG_OK;
+}
+
+snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups, size_t count) {
+	if (client == NULL || (lookups == NULL && count > 0)) return SNUG_ERROR_NULL;
+	for (size_t at = 0; at < count; at += CACHE_MANY) {
+		snug_error error = get_part(client, lookups + at, count - at < CACHE_MANY ? count - at : CACHE_MANY);
+		if (error) return error;
+	}
+	return SNUG_OK;
+}
+
+/* ------------------------------------------------------------------ storing ---------------- */
+
+/* To an operation, which counts as memcached does, the first 30 days of 1970 are times from now. */
+static int64_t exptime_of(uint32_t expires_at_s) {
+	return expires_at_s == 0 || expires_at_s > EXPTIME_RELATIVE_MAX_S ? (int64_t)expires_at_s : -1;
+}
+
+static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key, size_t key_bytes,
+						const void *value, size_t value_bytes, const snug_cache_store_options *options) {
+	if (client == NULL || (value == NULL && value_bytes > 0)) return SNUG_ERROR_NULL;
+	struct request *request = &client->request[0];
+	snug_error error = begin(client, request, OPERATION_STORE, key, key_bytes);
+	if (error) return error;
+	struct operation *operation = &request->operation;
+	operation->mode = (uint8_t)mode;
+	operation->value = value == NULL ? "" : value;
+	/* What is too large is asked for as well, and is too large by one byte: its owner knows what becomes of the old value. */
+	operation->value_bytes = (uint32_t)smaller(value_bytes, client->cache->item_max_bytes + 1);
+	if (options != NULL) {
+		operation->client_flags = options->client_flags;
+		operation->exptime = exptime_of(options->expires_at_s);
+		operation->cas_compare = options->cas;
+		if (options->cas != 0) operation->options = OPERATION_HAS_CAS_COMPARE;
+	}
+	return ask_first(client);
+}
+
+snug_error snug_cache_set(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
+						  size_t value_bytes, const snug_cache_store_options *options) {
+	return store(client, STORE_SET, key, key_bytes, value, value_bytes, options);
+}
+
+snug_error snug_cache_add(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
+						  size_t value_bytes, const snug_cache_store_options *options) {
+	return store(client, STORE_ADD, key, key_bytes, value, value_bytes, options);
+}
+
+snug_error snug_cache_replace(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
+							  size_t value_bytes, const snug_cache_store_options *options) {
+	return store(client, STORE_REPLACE, key, key_bytes, value, value_bytes, options);
+}
+
+snug_error snug_cache_append(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
+							 size_t value_bytes) {
+	return store(client, STORE_APPEND, key, key_bytes, value, value_bytes, NULL);
+}
+
+snug_error snug_cache_prepend(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
+							  size_t value_bytes) {
+	return store(client, STORE_PREPEND, key, key_bytes, value, value_bytes, NULL);
+}
+
+/* ------------------------------------------------------------------ changing --------------- */
+
+snug_error snug_cache_delete(snug_cache_client *client, const void *key, size_t key_bytes) {
+	if (client == NULL) return SNUG_ERROR_NULL;
+	snug_error error = begin(client, &client->request[0], OPERATION_DELETE, key, key_bytes);
+	return error ? error : ask_first(client);
+}
+
+snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes, uint32_t expires_at_s) {
+	if (client == NULL) return SNUG_ERROR_NULL;
+	struct request *request = &client->request[0];
+	snug_error error = begin(client, request, OPERATION_GET, key, key_bytes);
+	if (error) return error;
+	request->operation.options = OPERATION_HAS_EXPTIME | OPERATION_IS_TOUCH | OPERATION_NO_STALE;
+	request->operation.exptime = exptime_of(expires_at_s);
+	return ask_first(client);
+}
+
+static snug_error calculate(snug_cache_client *client, const void *key, size_t key_bytes, uint64_t delta,
+							uint16_t options, uint64_t *result) {
+	if (client == NULL) return SNUG_ERROR_NULL;
+	struct request *request = &client->request[0];
+	snug_error error = begin(client, request, OPERATION_ARITHMETIC, key, key_bytes);
+	if (error) return error;
+	request->operation.options = options;
+	request->operation.delta = delta;
+	error = ask_first(client);
+	if (!error && result != NULL) *result = request->operation.number;
+	return error;
+}
+
+snug_error snug_cache_increment(snug_cache_client *client, const void *key, size_t key_bytes, uint64_t delta,
+								uint64_t *result) {
+	return calculate(client, key, key_bytes, delta, 0, result);
+}
+
+snug_error snug_cache_decrement(snug_cache_client *client, const void *key, size_t key_bytes, uint64_t delta,
+								uint64_t *result) {
+	return calculate(client, key, key_bytes, delta, OPERATION_DECREMENTS, result);
+}
+
+/* ------------------------------------------------------------------ all workers ------------ */
+
+/* `visit` on each worker's thread, one after the other: so its context needs no lock. */
+static snug_error visit_all(snug_cache_client *client,
+							void (*visit)(void *context, uint32_t worker, snug_shard *shard,
+										  struct operation_counts *counts),
+							void *context, uint32_t context_bytes) {
+	struct request *request = &client->request[0];
+	for (uint32_t worker = 0; worker < client->cache->worker_count; worker++) {
+		memset(request, 0, sizeof *request);
+		request->kind = REQUEST_VISIT;
+		request->owner = worker;
+		request->visit = visit;
+		request->visit_context = request->room = context;
+		request->room_bytes = context_bytes;
+		snug_error error = ask(client, 1);
+		if (error) return error;
+	}
+	return SNUG_OK;
+}
+
+static void flush(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+	(void)context;
+	(void)worker;
+	(void)counts;
+	snug_shard_flush(shard, 0);
+}
+
+snug_error snug_cache_flush(snug_cache_client *client) {
+	return client == NULL ? SNUG_ERROR_NULL : visit_all(client, flush, NULL, 0);
+}
+
+struct new_limit {
+	size_t bytes;
+	snug_error error;
+};
+
+static void set_limit(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+	struct new_limit *limit = context;
+	(void)worker;
+	(void)counts;
+	if (!limit->error) limit->error = snug_shard_set_limit(shard, limit->bytes);
+}
+
+snug_error snug_cache_set_limit(snug_cache_client *client, size_t limit_bytes) {
+	if (client == NULL) return SNUG_ERROR_NULL;
+	struct new_limit limit = {.bytes = limit_bytes / client->cache->worker_count};
+	snug_error error = visit_all(client, set_limit, &limit, sizeof limit);
+	return error ? error : limit.error;
+}
+
+static void add_stats(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+	snug_cache_stats *sum = context;
+	snug_shard_stats stats;
+	(void)worker;
+	if (snug_shard_stats_get(shard, &stats) != SNUG_OK) return;
+	sum->items += stats.items;
+	sum->item_bytes += stats.item_bytes;
+	sum->index_bytes += stats.index_bytes;
+	sum->hits += counts->get_hits;
+	sum->misses += counts->get_misses;
+	sum->stores += stats.stores;
+	sum->evictions += stats.evictions;
+	sum->expired += stats.expired;
+	sum->limit_bytes += stats.heap.limit_bytes;
+	sum->committed_bytes += stats.heap.committed_bytes;
+	sum->metadata_bytes += stats.heap.metadata_bytes;
+	sum->reclaimable_bytes += stats.heap.total.reclaimable_bytes;
+	sum->moves += stats.heap.moves;
+}
+
+snug_error snug_cache_stats_get(snug_cache_client *client, snug_cache_stats *out) {
+	if (client == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_cache_stats sum = {0};
+	snug_error error = visit_all(client, add_stats, &sum, sizeof sum);
+	if (!error) *out = sum;
+	return error;
+}

@@ -1,0 +1,168 @@
+/* cache/client/cache_parcel.c: requests of an asker who does not wait for ever: all that they need travels with them.
+ *
+ *     parcel   | requests | tickets | key, value, room of the first | of the second | ...       one piece of memory
+ *
+ * If the answers come in time they are copied back, and the parcel ends. If they do not, the parcel stays, late, until the last of them has come:
+ * a worker may write into it up to that moment. Each call looks first at what is late. */
+#include "cache/client/cache_parts.h"
+#include "os/threads.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct parcel {
+	struct parcel *next; /* late, and sent after it */
+	size_t count;
+	snug_ticket ticket[CACHE_MANY]; /* 0: not under way */
+	struct request request[CACHE_MANY];
+	char bytes[];
+};
+
+/* ------------------------------------------------------------------ packing ---------------- */
+
+static size_t bytes_of(const struct request *request) {
+	size_t value_bytes = request->operation.value == NULL ? 0 : request->operation.value_bytes;
+	return request->operation.key.length + value_bytes + request->room_bytes + _Alignof(max_align_t);
+}
+
+/* A room begins where anything may: a visit's context is one. */
+static char *align(struct parcel *parcel, const char *at) {
+	size_t offset = (size_t)(at - (const char *)parcel), grain = _Alignof(max_align_t);
+	return (char *)parcel + (offset + grain - 1) / grain * grain;
+}
+
+static char *pack(struct parcel *parcel, const struct request *from, struct request *to, char *at) {
+	*to = *from;
+	at = align(parcel, at);
+	if (from->room != NULL) to->room = at;
+	if (from->kind == REQUEST_VISIT) {
+		if (from->room_bytes > 0) memcpy(at, from->visit_context, from->room_bytes);
+		to->visit_context = at;
+	}
+	at += from->room_bytes;
+	if (from->operation.key.length > 0) memcpy(at, from->operation.key.bytes, from->operation.key.length);
+	to->operation.key.bytes = at;
+	at += from->operation.key.length;
+	if (from->operation.value == NULL) return at;
+	memcpy(at, from->operation.value, from->operation.value_bytes);
+	to->operation.value = at;
+	return at + from->operation.value_bytes;
+}
+
+static struct parcel *parcel_create(const snug_cache_client *client, size_t count) {
+	size_t bytes = sizeof(struct parcel) + _Alignof(max_align_t);
+	for (size_t i = 0; i < count; i++) bytes += bytes_of(&client->request[i]);
+	struct parcel *parcel = malloc(bytes);
+	if (parcel == NULL) return NULL;
+	parcel->next = NULL;
+	parcel->count = count;
+	char *at = parcel->bytes;
+	for (size_t i = 0; i < count; i++) {
+		parcel->ticket[i] = 0;
+		at = pack(parcel, &client->request[i], &parcel->request[i], at);
+	}
+	return parcel;
+}
+
+/* What was answered; whatever the caller gave is his again. */
+static void unpack(const struct request *from, struct request *to) {
+	const void *value = to->operation.value, *key_bytes = to->operation.key.bytes;
+	void *room = to->room, *context = to->visit_context;
+	if (from->kind == REQUEST_VISIT && from->room_bytes > 0) memcpy(context, from->visit_context, from->room_bytes);
+	if (from->value_in_room && from->operation.item.value_bytes > 0)
+		memcpy(room, from->room, from->operation.item.value_bytes);
+	*to = *from;
+	to->operation.value = value;
+	to->operation.key.bytes = key_bytes;
+	to->room = room;
+	to->visit_context = context;
+}
+
+/* ------------------------------------------------------------------ what is late ----------- */
+
+/* Takes the answers that have come by then. False: some have not. */
+static bool collect(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns, snug_error *first) {
+	bool is_complete = true;
+	for (size_t i = 0; i < parcel->count; i++) {
+		snug_result result = {.error = SNUG_OK};
+		if (parcel->ticket[i] == 0) continue;
+		snug_error error = snug_client_wait(client->client, parcel->ticket[i], os_remaining_ns(deadline_ns), &result);
+		if (error == SNUG_ERROR_TIMED_OUT || error == SNUG_ERROR_WRONG_THREAD) {
+			is_complete = false;
+			continue;
+		}
+		parcel->ticket[i] = 0;
+		if (!error) error = result.error;
+		if (error && !*first) *first = error;
+	}
+	return is_complete;
+}
+
+static void keep_late(snug_cache_client *client, struct parcel *parcel) {
+	if (client->last_late == NULL)
+		client->first_late = parcel;
+	else
+		client->last_late->next = parcel;
+	client->last_late = parcel;
+}
+
+/* Ends those whose answers have come by then: one after the other, for they mostly come in the order in which they were sent. */
+static bool end_late(snug_cache_client *client, uint64_t deadline_ns) {
+	snug_error unwanted = SNUG_OK;
+	while (client->first_late != NULL) {
+		struct parcel *parcel = client->first_late;
+		if (!collect(client, parcel, deadline_ns, &unwanted)) return false;
+		client->first_late = parcel->next;
+		if (parcel->next == NULL) client->last_late = NULL;
+		free(parcel);
+	}
+	return true;
+}
+
+snug_error parcels_wait(snug_cache_client *client) {
+	return end_late(client, os_deadline_ns(SNUG_FOREVER)) ? SNUG_OK : SNUG_ERROR_WRONG_THREAD;
+}
+
+/* ------------------------------------------------------------------ asking ----------------- */
+
+/* An inbox is full for a moment: one after the other, each waiting for room. */
+static snug_error send_one_by_one(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns) {
+	for (size_t i = 0; i < parcel->count; i++) {
+		snug_result result;
+		snug_ticket late;
+		snug_error error =
+			snug_client_call(client->client, &client->operation[i], os_remaining_ns(deadline_ns), &result, &late);
+		if (error == SNUG_ERROR_TIMED_OUT) parcel->ticket[i] = late;
+		if (error == SNUG_ERROR_QUEUE_FULL) error = SNUG_ERROR_TIMED_OUT; /* there was no room in time */
+		if (!error) error = result.error;
+		if (error) return error;
+	}
+	return SNUG_OK;
+}
+
+static snug_error send(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns) {
+	for (size_t i = 0; i < parcel->count; i++)
+		client->operation[i] = (snug_operation){
+			.kind = SNUG_OPERATION_RUN, .object.worker = parcel->request[i].owner, .buffer = &parcel->request[i]};
+	snug_error error = snug_client_submit(client->client, client->operation, parcel->count, client->ticket);
+	if (error == SNUG_ERROR_QUEUE_FULL) return send_one_by_one(client, parcel, deadline_ns);
+	if (!error) memcpy(parcel->ticket, client->ticket, parcel->count * sizeof parcel->ticket[0]);
+	return error;
+}
+
+snug_error parcel_ask(snug_cache_client *client, size_t count) {
+	uint64_t deadline_ns = os_deadline_ns(client->timeout_ns);
+	(void)end_late(client, 0);
+	if (snug_client_in_flight(client->client) + count > CACHE_FLIGHTS) return SNUG_ERROR_QUEUE_FULL;
+	struct parcel *parcel = parcel_create(client, count);
+	if (parcel == NULL) return SNUG_ERROR_OS_MEMORY;
+	snug_error error = send(client, parcel, deadline_ns), first = SNUG_OK;
+	if (!collect(client, parcel, deadline_ns, &first)) {
+		keep_late(client, parcel);
+		return error ? error : SNUG_ERROR_TIMED_OUT;
+	}
+	if (!error) error = first;
+	for (size_t i = 0; i < count && !error; i++) unpack(&parcel->request[i], &client->request[i]);
+	free(parcel);
+	return error;
+}

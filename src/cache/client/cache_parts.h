@@ -1,0 +1,54 @@
+/* cache/client/cache_parts.h: the inside of snug/cache.h: cache.c has the workers' side, cache_client.c the askers', cache_parcel.c what askers with
+ * a time-out send. */
+#ifndef SNUG_CACHE_CACHE_PARTS_H
+#define SNUG_CACHE_CACHE_PARTS_H
+
+#include "cache/operation/request.h"
+#include "cache/shard/upkeep.h"
+
+#include <snug/cache.h>
+#include <snug/client.h>
+
+/* Owner only, each. */
+struct cache_worker {
+	snug_shard *shard;
+	struct operation_counts counts;
+	struct upkeep upkeep;
+	bool has_served; /* in this turn */
+};
+
+struct snug_cache {
+	/* constant after create */
+	snug_workers *workers;
+	size_t item_max_bytes;
+	bool no_eviction;
+	snug_evict_for evict_for;
+	uint32_t worker_count;
+	struct cache_worker worker[];
+};
+
+#define CACHE_MANY 64u     /* requests asked at once */
+#define CACHE_FLIGHTS 256u /* requests under way, those that are late with them */
+
+struct parcel;
+
+/* One thread at a time. */
+struct snug_cache_client {
+	snug_cache *cache;
+	snug_client *client;
+	uint64_t timeout_ns;
+	struct parcel *first_late; /* in the order in which they were sent */
+	struct parcel *last_late;
+	struct request request[CACHE_MANY];
+	snug_operation operation[CACHE_MANY];
+	snug_ticket ticket[CACHE_MANY];
+};
+
+/* The first `count` requests, answered in place, within the client's time-out. TIMED_OUT: they are under way, and nothing of the caller's memory
+ * is theirs. QUEUE_FULL: too many are late; OS_MEMORY: nothing was sent. */
+snug_error parcel_ask(snug_cache_client *client, size_t count);
+
+/* Until nothing is late any more. */
+snug_error parcels_wait(snug_cache_client *client);
+
+#endif

@@ -1,0 +1,540 @@
+/* cache/index/index.c: see cache/index/index.h. */
+#include "cache/index/index.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <string.h>
+
+#define GRAIN ((size_t)4096)
+#define GROUP_ENTRIES (GROUP_BUCKETS * BUCKET_ENTRIES + BUCKET_ENTRIES) /* without extra spill buckets */
+#define GROUP_TARGETS_MAX 3u /* where a group's entries go: a sixteenth more or fewer groups, or one that becomes two */
+#define SPILL_NEXT_MASK (((uint64_t)1 << SPILL_HOME_SHIFT) - 1)
+
+/* ------------------------------------------------------------------ memory ---------------- */
+
+static snug_error commit(struct index *index, void *address, size_t bytes) {
+	snug_error error = snug_heap_charge(index->heap, bytes);
+	if (error) return error;
+	if (index->os->commit(index->os->context, address, bytes)) return SNUG_OK;
+	error = snug_heap_discharge(index->heap, bytes);
+	SNUG_ASSERT(!error);
+	return SNUG_ERROR_OS_MEMORY;
+}
+
+/* False: it was kept, and still counts. */
+static bool decommit(struct index *index, void *address, size_t bytes) {
+	if (!index->os->decommit(index->os->context, address, bytes)) return false;
+	snug_error error = snug_heap_discharge(index->heap, bytes);
+	SNUG_ASSERT(!error);
+	(void)error;
+	return true;
+}
+
+static char *bytes_of(const struct index *index) {
+	return (char *)index->groups;
+}
+
+/* Groups [0, groups) of a steady index. */
+static snug_error commit_low(struct index *index, uint32_t groups) {
+	size_t bytes = round_up(groups * sizeof(struct group), GRAIN);
+	if (bytes <= index->low_bytes) return SNUG_OK;
+	snug_error error = commit(index, bytes_of(index) + index->low_bytes, bytes - index->low_bytes);
+	if (!error) index->low_bytes = bytes;
+	return error;
+}
+
+/* Growing: the groups from `first` on. */
+static snug_error commit_high(struct index *index, uint32_t first) {
+	size_t begin = round_down(first * sizeof(struct group), GRAIN);
+	if (begin < index->low_bytes) begin = index->low_bytes;
+	if (begin >= index->high_bytes) return SNUG_OK;
+	snug_error error = commit(index, bytes_of(index) + begin, index->high_bytes - begin);
+	if (!error) index->high_bytes = begin;
+	return error;
+}
+
+/* Shrinking: what lies behind the new end and before `begin` is not used any more. What the OS does not take stays, for the next time. */
+static void decommit_high(struct index *index, size_t begin) {
+	if (begin > index->end_bytes) begin = index->end_bytes;
+	if (begin <= index->high_bytes) return;
+	if (decommit(index, bytes_of(index) + index->high_bytes, begin - index->high_bytes)) index->high_bytes = begin;
+}
+
+snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os, size_t limit_max_bytes,
+					  index_hash_function hash_of, index_filter_function drop_flushed, void *context) {
+	*index =
+		(struct index){.heap = heap, .os = os, .hash_of = hash_of, .drop_flushed = drop_flushed, .context = context};
+	index->reserved_bytes = round_up(limit_max_bytes, GRAIN);
+	index->spills_reserved_bytes = index->reserved_bytes;
+	index->groups = os->reserve(os->context, index->reserved_bytes, GRAIN);
+	if (index->groups == NULL) return SNUG_ERROR_OS_MEMORY;
+	index->spills = os->reserve(os->context, index->spills_reserved_bytes, GRAIN);
+	snug_error error = index->spills == NULL ? SNUG_ERROR_OS_MEMORY : commit_low(index, 1);
+	if (error) {
+		index_deinit(index);
+		return error;
+	}
+	index->from = index->to = 1;
+	index->high_bytes = index->end_bytes = index->low_bytes;
+	return SNUG_OK;
+}
+
+void index_deinit(struct index *index) {
+	const snug_os *os = index->os;
+	if (index->spills != NULL) os->release(os->context, index->spills, index->spills_reserved_bytes);
+	if (index->groups != NULL) os->release(os->context, index->groups, index->reserved_bytes);
+	index->groups = NULL;
+	index->spills = NULL;
+}
+
+/* ------------------------------------------------------------------ spill buckets --------- */
+
+static void spill_link(struct bucket *spill, uint32_t next) {
+	spill->word = (spill->word & ~SPILL_NEXT_MASK) | next;
+}
+
+static void spill_put(struct bucket *spill, uint32_t slot, uint32_t home, uint64_t entry) {
+	uint32_t shift = SPILL_HOME_SHIFT + 3 * slot;
+	spill->entry[slot] = entry;
+	spill->word = (spill->word & ~((uint64_t)7 << shift)) | (uint64_t)home << shift;
+}
+
+/* So many lie free. Moves objects. */
+static snug_error spills_ensure(struct index *index, uint32_t count) {
+	while (index->spills_free_count < count) {
+		size_t needed_bytes = (index->spills_made + 1) * sizeof(struct bucket);
+		if (needed_bytes > index->spills_bytes) {
+			if (index->spills_bytes == index->spills_reserved_bytes) return SNUG_ERROR_NO_MEMORY;
+			snug_error error = commit(index, (char *)index->spills + index->spills_bytes, GRAIN);
+			if (error) return error;
+			index->spills_bytes += GRAIN;
+		}
+		struct bucket *made = &index->spills[index->spills_made++];
+		memset(made, 0, sizeof *made);
+		made->word = index->spills_free;
+		index->spills_free = index->spills_made;
+		index->spills_free_count++;
+	}
+	return SNUG_OK;
+}
+
+static uint32_t spill_take(struct index *index) {
+	uint32_t number = index->spills_free;
+	struct bucket *spill = spill_at(index, number);
+	index->spills_free = spill_next(spill);
+	index->spills_free_count--;
+	memset(spill, 0, sizeof *spill);
+	return number;
+}
+
+static void spill_give(struct index *index, uint32_t number) {
+	struct bucket *spill = spill_at(index, number);
+	memset(spill, 0, sizeof *spill);
+	spill->word = index->spills_free;
+	index->spills_free = number;
+	index->spills_free_count++;
+}
+
+/* A slot with an entry, or BUCKET_ENTRIES. */
+static uint32_t taken_slot(const struct bucket *bucket) {
+	uint32_t slot = 0;
+	while (slot < BUCKET_ENTRIES && bucket->entry[slot] == 0) slot++;
+	return slot;
+}
+
+static bool bucket_is_empty(const struct bucket *bucket) {
+	return taken_slot(bucket) == BUCKET_ENTRIES;
+}
+
+/* A free slot of a bucket, or BUCKET_ENTRIES. */
+static uint32_t free_slot(const struct bucket *bucket) {
+	uint32_t slot = 0;
+	while (slot < BUCKET_ENTRIES && bucket->entry[slot] != 0) slot++;
+	return slot;
+}
+
+/* An extra one before all others of the group: only the first of them may have free slots, so that nothing is searched for one. */
+static struct bucket *spill_prepend(struct index *index, struct bucket *own) {
+	uint32_t number = spill_take(index);
+	struct bucket *spill = spill_at(index, number);
+	spill_link(spill, spill_next(own));
+	spill_link(own, number);
+	return spill;
+}
+
+static snug_error spill_add(struct index *index, struct bucket *home, uint32_t home_number, uint64_t entry) {
+	struct bucket *own = &group_of(home, home_number)->spill, *first = spill_after(index, own);
+	struct bucket *spill = first == NULL ? own : first;
+	uint32_t slot = free_slot(spill);
+	if (slot == BUCKET_ENTRIES) {
+		if (!SNUG_GUARD(index->spills_free_count > 0)) return SNUG_ERROR_CORRUPT; /* index_prepare was not called */
+		spill = spill_prepend(index, own);
+		slot = 0;
+	}
+	spill_put(spill, slot, home_number, entry);
+	home->word++;
+	return SNUG_OK;
+}
+
+bool probe_spill(struct probe *probe) {
+	const struct index *index = probe->index;
+	struct bucket *spill;
+	if (probe->bucket == probe->home)
+		spill = &group_of(probe->home, probe->home_number)->spill;
+	else
+		spill = spill_after(index, probe->bucket);
+	for (; spill != NULL; spill = spill_after(index, spill)) {
+		uint32_t matches = bucket_matches(spill, probe->tag);
+		for (uint32_t left = matches; left != 0; left &= left - 1) {
+			uint32_t slot = bit_lowest(left);
+			if (spill_home(spill, slot) != probe->home_number) matches &= ~(1u << slot);
+		}
+		probe->bucket = spill;
+		probe->matches = matches;
+		if (matches != 0) return true;
+	}
+	return false;
+}
+
+/* ------------------------------------------------------------------ adding and removing --- */
+
+static snug_error put(struct index *index, uint64_t hash, uint64_t entry) {
+	uint64_t place = index_place(index, hash);
+	struct bucket *bucket = index_bucket(index, place);
+	if (UNLIKELY(index_is_flushed(index, bucket))) index_settle(index, bucket, place % GROUP_BUCKETS);
+	uint32_t slot = free_slot(bucket);
+	if (UNLIKELY(slot == BUCKET_ENTRIES)) return spill_add(index, bucket, place % GROUP_BUCKETS, entry);
+	bucket->entry[slot] = entry;
+	return SNUG_OK;
+}
+
+snug_error index_prepare(struct index *index) {
+	return LIKELY(index->spills_free_count > 0) ? SNUG_OK : spills_ensure(index, 1);
+}
+
+snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t meta) {
+	SNUG_ASSERT(ref != 0 && meta <= META_MAX);
+	snug_error error = put(index, hash, (hash & 0xFFF) << TAG_SHIFT | (uint64_t)meta << SNUG_REF_BITS | ref);
+	if (!error) index->count++;
+	return error;
+}
+
+/* Takes an entry out of a spill bucket. One of the first extra bucket takes its place, which goes when it is empty. */
+static void spill_clear(struct index *index, struct group *group, struct bucket *spill, uint32_t slot) {
+	struct bucket *first = spill_after(index, &group->spill);
+	spill->entry[slot] = 0;
+	if (first == NULL) return;
+	if (spill != first) {
+		uint32_t from = taken_slot(first);
+		SNUG_ASSERT(from < BUCKET_ENTRIES);
+		spill_put(spill, slot, spill_home(first, from), first->entry[from]);
+		first->entry[from] = 0;
+	}
+	if (!bucket_is_empty(first)) return;
+	uint32_t number = spill_next(&group->spill);
+	spill_link(&group->spill, spill_next(first));
+	spill_give(index, number);
+}
+
+/* Some entry of this bucket's that was spilled comes home. */
+static void unspill_one(struct index *index, struct bucket *home, uint32_t home_number, uint32_t to_slot) {
+	struct group *group = group_of(home, home_number);
+	for (struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill)) {
+		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+			if (spill->entry[slot] == 0 || spill_home(spill, slot) != home_number) continue;
+			home->entry[to_slot] = spill->entry[slot];
+			home->word--;
+			spill_clear(index, group, spill, slot);
+			return;
+		}
+	}
+}
+
+void index_remove(struct index *index, const struct probe *probe) {
+	uint32_t slot = (uint32_t)(probe->entry - probe->bucket->entry);
+	index->count--;
+	if (probe->bucket != probe->home) {
+		probe->home->word--;
+		spill_clear(index, group_of(probe->home, probe->home_number), probe->bucket, slot);
+		return;
+	}
+	*probe->entry = 0;
+	if (UNLIKELY(bucket_spilled(probe->home) > 0)) unspill_one(index, probe->home, probe->home_number, slot);
+}
+
+/* ------------------------------------------------------------------ what goes by the bucket */
+
+/* A slot of the spill bucket with an entry of this home's that the filter drops, or BUCKET_ENTRIES. */
+static uint32_t spill_dropped(const struct bucket *spill, uint32_t home_number, index_filter_function filter,
+							  void *context) {
+	uint32_t slot = 0;
+	for (; slot < BUCKET_ENTRIES; slot++)
+		if (spill->entry[slot] != 0 && spill_home(spill, slot) == home_number && filter(context, spill->entry[slot]))
+			break;
+	return slot;
+}
+
+/* The bucket that was looked at may be gone with its last entry; what filled an emptied slot may not have been looked at. */
+static void filter_spilled(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
+						   void *context) {
+	struct group *group = group_of(home, home_number);
+	struct bucket *spill = &group->spill;
+	while (spill != NULL && bucket_spilled(home) > 0) {
+		uint32_t slot = spill_dropped(spill, home_number, filter, context);
+		if (slot == BUCKET_ENTRIES) {
+			spill = spill_after(index, spill);
+			continue;
+		}
+		bool was_first = spill == spill_after(index, &group->spill);
+		home->word--;
+		index->count--;
+		spill_clear(index, group, spill, slot);
+		if (was_first && spill != spill_after(index, &group->spill)) spill = spill_after(index, &group->spill);
+	}
+}
+
+void index_filter(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
+				  void *context) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+		while (home->entry[slot] != 0 && filter(context, home->entry[slot])) {
+			home->entry[slot] = 0;
+			index->count--;
+			if (bucket_spilled(home) > 0) unspill_one(index, home, home_number, slot);
+		}
+	}
+	filter_spilled(index, home, home_number, filter, context);
+}
+
+void index_settle(struct index *index, struct bucket *home, uint32_t home_number) {
+	if (!index_is_flushed(index, home)) return;
+	index_filter(index, home, home_number, index->drop_flushed, index->context);
+	SNUG_ASSERT(bucket_spilled(home) == 0);
+	home->word = (uint64_t)index->epoch << EPOCH_SHIFT;
+}
+
+/* ------------------------------------------------------------------ growing, shrinking ---- */
+
+static snug_error begin_change(struct index *index) {
+	uint32_t part = index_part(index->from);
+	bool grow = index_is_crowded(index);
+	uint32_t to = grow ? index->from + part : index->from - part;
+	size_t end_bytes = round_up((grow ? to : index->from) * sizeof(struct group), GRAIN);
+	if (end_bytes > index->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
+	index->to = to;
+	index->change = grow ? INDEX_GROWING : INDEX_SHRINKING;
+	index->cursor = grow ? index->from : 0;
+	index->end_bytes = end_bytes;
+	if (grow) {
+		if (end_bytes < index->low_bytes) index->end_bytes = index->low_bytes;
+		index->high_bytes = index->end_bytes;
+	} else {
+		/* What lies behind the new end is the high part now. */
+		size_t low_bytes = round_up(to * sizeof(struct group), GRAIN);
+		index->end_bytes = index->low_bytes;
+		index->high_bytes = low_bytes < index->low_bytes ? low_bytes : index->low_bytes;
+		index->low_bytes = index->high_bytes;
+	}
+	return SNUG_OK;
+}
+
+static snug_error end_change(struct index *index) {
+	if (index->change == INDEX_GROWING) {
+		SNUG_ASSERT(index->high_bytes == index->low_bytes); /* the two parts have met */
+		index->low_bytes = index->end_bytes;
+	} else {
+		decommit_high(index, index->end_bytes);
+		if (index->high_bytes < index->end_bytes) return SNUG_ERROR_OS_MEMORY;
+	}
+	index->high_bytes = index->end_bytes = index->low_bytes;
+	index->from = index->to;
+	index->change = INDEX_STEADY;
+	return SNUG_OK;
+}
+
+static void prefetch_items(const struct index *index, const struct bucket *bucket) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
+		if (bucket->entry[slot] != 0) __builtin_prefetch(snug_ref_at(index->heap, entry_ref(bucket->entry[slot])));
+}
+
+/* Each entry to where its hash belongs now. */
+static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+		uint64_t entry = bucket->entry[slot];
+		if (entry == 0) continue;
+		snug_error error = put(index, index->hash_of(index->context, entry_ref(entry)), entry);
+		if (error) return error;
+	}
+	return SNUG_OK;
+}
+
+/* The group's content is taken off it whole, and put in bucket after bucket. An extra spill bucket is given back before the next one is put in, and
+ * of the extra ones of a group only the first has free slots: so however many the group has, those that lie free at the beginning do. */
+static snug_error move_group(struct index *index, uint32_t number) {
+	struct group *group = &index->groups[number];
+	snug_error error = spills_ensure(index, GROUP_ENTRIES / BUCKET_ENTRIES + GROUP_TARGETS_MAX + 1);
+	if (error) return error;
+	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) index_settle(index, &group->bucket[home], home);
+	struct group content = *group; /* now: making room moves objects */
+	memset(group, 0, sizeof *group);
+	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++) prefetch_items(index, &content.bucket[bucket]);
+	prefetch_items(index, &content.spill);
+	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
+	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS && !error; bucket++)
+		error = put_bucket(index, &content.bucket[bucket]);
+	if (!error) error = put_bucket(index, &content.spill);
+	for (uint32_t extra = spill_next(&content.spill); extra != 0 && !error;) {
+		struct bucket spilled = *spill_at(index, extra);
+		prefetch_items(index, &spilled);
+		spill_give(index, extra);
+		extra = spill_next(&spilled);
+		error = put_bucket(index, &spilled);
+	}
+	SNUG_ASSERT(!error);
+	return error;
+}
+
+snug_error index_step(struct index *index) {
+	if (index->change == INDEX_STEADY) {
+		if (!index_wants_step(index)) return SNUG_OK;
+		return begin_change(index);
+	}
+	if (index->cursor == (index->change == INDEX_GROWING ? 0 : index->from)) {
+		return end_change(index);
+	}
+	if (index->change == INDEX_SHRINKING) {
+		snug_error error = move_group(index, index->cursor);
+		if (!error && index->cursor > index->to)
+			decommit_high(index, round_down(index->cursor * sizeof(struct group), GRAIN));
+		return error;
+	}
+	uint32_t number = index->cursor - 1;
+	snug_error error = commit_high(index, (uint32_t)((uint64_t)number * index->to / index->from));
+	return error ? error : move_group(index, number);
+}
+
+/* ------------------------------------------------------------------ check ----------------- */
+
+static const char *check_group(const struct index *index, uint32_t number, uint64_t *count, uint32_t *extra) {
+	const struct group *group = &index->groups[number];
+	uint64_t spilled[GROUP_BUCKETS] = {0};
+	const struct bucket *spill = &group->spill;
+	do {
+		if (spill != &group->spill) {
+			*extra += 1;
+			if (*extra > index->spills_made) return "the spill buckets of a group have no end";
+			if (bucket_is_empty(spill)) return "an extra spill bucket is empty";
+		}
+		bool is_first = spill == spill_after(index, &group->spill);
+		if (spill_next(&group->spill) != 0 && !is_first && free_slot(spill) < BUCKET_ENTRIES)
+			return "a spill bucket has room that is not the first extra one";
+		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
+			if (spill->entry[slot] != 0) spilled[spill_home(spill, slot)]++;
+	} while ((spill = spill_after(index, spill)) != NULL);
+	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) {
+		const struct bucket *bucket = &group->bucket[home];
+		if (bucket_spilled(bucket) != spilled[home]) return "a bucket's count of spilled entries is wrong";
+		if (spilled[home] > 0 && free_slot(bucket) < BUCKET_ENTRIES) return "a bucket with room has spilled entries";
+		*count += spilled[home];
+	}
+	for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
+		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
+			uint64_t entry = group->bucket[home].entry[slot];
+			if (entry == 0) continue;
+			uint64_t hash = index->hash_of(index->context, entry_ref(entry));
+			if (index_place(index, hash) != (uint64_t)number * GROUP_BUCKETS + home) return "an entry is misplaced";
+			if (entry >> TAG_SHIFT != (hash & 0xFFF)) return "a tag is not its hash's";
+			*count += 1;
+		}
+	return NULL;
+}
+
+/* Between the two parts of a changing index there is nothing. */
+static bool is_there(const struct index *index, uint32_t number) {
+	size_t begin = number * sizeof(struct group), end = begin + sizeof(struct group);
+	if (index->high_bytes <= index->low_bytes) return end <= index->end_bytes;
+	return end <= index->low_bytes || begin >= index->high_bytes;
+}
+
+static uint32_t groups_of(const struct index *index) {
+	return index->from > index->to ? index->from : index->to;
+}
+
+const char *index_check(const struct index *index) {
+	uint64_t count = 0;
+	uint32_t extra = 0;
+	for (uint32_t number = 0; number < groups_of(index); number++) {
+		if (!is_there(index, number)) continue;
+		const char *wrong = check_group(index, number, &count, &extra);
+		if (wrong != NULL) return wrong;
+	}
+	if (count != index->count) return "the entries are not as many as counted";
+	if (extra + index->spills_free_count != index->spills_made) return "spill buckets are lost";
+	return NULL;
+}
+
+static bool visit_bucket(const struct bucket *bucket, index_visitor visit, void *context) {
+	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
+		if (bucket->entry[slot] != 0 && !visit(context, bucket->entry[slot])) return false;
+	return true;
+}
+
+static bool visit_group(const struct index *index, const struct group *group, index_visitor visit, void *context) {
+	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
+		if (!visit_bucket(&group->bucket[bucket], visit, context)) return false;
+	for (const struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill))
+		if (!visit_bucket(spill, visit, context)) return false;
+	return true;
+}
+
+void index_visit(const struct index *index, index_visitor visit, void *context) {
+	for (uint32_t number = 0; number < groups_of(index); number++)
+		if (is_there(index, number) && !visit_group(index, &index->groups[number], visit, context)) return;
+}
+
+/* The first hash of a part, among so many alike; 0 behind the last. */
+static uint64_t hash_of_part(uint64_t part, uint64_t parts) {
+	__extension__ typedef unsigned __int128 wide;
+	return (uint64_t)((((wide)part << 64) + parts - 1) / parts);
+}
+
+/* Where the hashes end that are in the same group, or bucket, now; those that have moved are a range of their own, which may end or begin within
+ * one. */
+static uint64_t part_end(const struct index *index, uint64_t hash, uint64_t parts_of_group) {
+	uint64_t from = index->from * parts_of_group, to = index->to * parts_of_group;
+	uint64_t group = index_scale(hash, index->from);
+	bool moved = index->change == INDEX_GROWING     ? group >= index->cursor
+				 : index->change == INDEX_SHRINKING ? group < index->cursor
+													: false;
+	if (!moved) return hash_of_part(index_scale(hash, from) + 1, from);
+	uint64_t end = hash_of_part(index_scale(hash, to) + 1, to);
+	if (index->change == INDEX_GROWING) return end;
+	uint64_t border = hash_of_part(index->cursor, index->from);
+	return border != 0 && (end == 0 || end > border) ? border : end;
+}
+
+uint64_t index_bucket_end(const struct index *index, uint64_t hash) {
+	return part_end(index, hash, GROUP_BUCKETS);
+}
+
+static bool prefetch_entry(void *context, uint64_t entry) {
+	__builtin_prefetch(snug_ref_at(((const struct index *)context)->heap, entry_ref(entry)));
+	return true;
+}
+
+const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next, index_visitor visit,
+						   void *context) {
+	uint32_t number = (uint32_t)(index_place(index, hash) / GROUP_BUCKETS), extra = 0;
+	const struct group *group = &index->groups[number];
+	uint64_t count = 0;
+	union {
+		const struct index *constant;
+		void *context;
+	} own = {index};
+	(void)visit_group(index, group, prefetch_entry, own.context);
+	const char *wrong = check_group(index, number, &count, &extra);
+	if (wrong != NULL) return wrong;
+	(void)visit_group(index, group, visit, context);
+	*next = part_end(index, hash, 1);
+	return NULL;
+}

@@ -1,0 +1,166 @@
+/* cache/operation/request.c: others' requests, carried out by the shard's owner. See cache/operation/request.h. */
+#include "cache/operation/request.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "cache/operation/operation_parts.h"
+
+#include <string.h>
+
+#define PREFETCH_MAX 32u
+
+void request_fill_window(snug_shard *shard, struct request *request) {
+	const snug_lease *lease = &request->operation.lease;
+	size_t count = REQUEST_EXTENTS, bytes = lease->value_bytes - request->window_offset;
+	SNUG_ASSERT(lease->ref != 0 && request->window_offset <= lease->value_bytes);
+	request->window_count = 0;
+	request->window_bytes = 0;
+	/* What has more extents than the window is asked for by halves until they fit; all of a page at least does. */
+	while (snug_shard_lease_view(shard, lease, request->window_offset, bytes, request->window, &count) ==
+		   SNUG_ERROR_TOO_MANY_EXTENTS) {
+		bytes = bytes / 2;
+		count = REQUEST_EXTENTS;
+	}
+	request->window_count = (uint32_t)count;
+	request->window_bytes = (uint32_t)bytes;
+}
+
+void request_copy_value(snug_shard *shard, const snug_item *item, void *to) {
+	snug_extent extent;
+	size_t count = 1;
+	if (item->value_bytes == 0) return;
+	snug_error error = snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count);
+	if (LIKELY(!error))
+		memcpy(to, extent.data, extent.length);
+	else
+		error = snug_shard_read(shard, item, 0, to, item->value_bytes);
+	SNUG_ASSERT(!error);
+	(void)error;
+}
+
+/* The value of what was found: copied, or leased. */
+static void hand_over(snug_shard *shard, struct request *request) {
+	struct operation *operation = &request->operation;
+	size_t value_bytes = operation->item.value_bytes;
+	request->value_in_room = value_bytes <= request->room_bytes;
+	if (request->value_in_room) {
+		request_copy_value(shard, &operation->item, request->room);
+		return;
+	}
+	if (request->keeps_no_lease) return;
+	if (snug_shard_pin(shard, &operation->item, &operation->lease) != SNUG_OK) {
+		operation->status = STATUS_NO_MEMORY;
+		return;
+	}
+	request->window_offset = 0;
+	request_fill_window(shard, request);
+}
+
+#define SLICE_BYTES 32768u
+#define ROUNDS_MAX 9u
+#define ROUND_SHARE 8u
+
+static void end_promise(snug_shard *shard, struct request *request) {
+	shard_end_promise(shard, request->promised_bytes);
+	request->promised_bytes = 0;
+}
+
+/* The first round makes room for all of it; what is missing then, because holes lie apart, is little. */
+static void begin_round(struct request *request) {
+	uint32_t bytes = request->promised_bytes;
+	request->evict_bytes = request->rounds == 0 ? bytes : bytes / ROUND_SHARE;
+	request->rounds++;
+}
+
+static uint64_t evict_slice(snug_shard *shard, struct request *request) {
+	uint64_t most = smaller(request->evict_bytes, SLICE_BYTES), gained = 0, part = 1;
+	for (; part > 0 && gained < most; gained += part) part = shard_make_room(shard);
+	request->evict_bytes -= (uint32_t)smaller(gained, request->evict_bytes);
+	return gained;
+}
+
+/* As a whole, with what must go for it. */
+static snug_error reserve_at_once(snug_shard *shard, struct request *request) {
+	struct operation *operation = &request->operation;
+	return snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
+}
+
+/* A large value takes the place of many small ones: a slice at a time, between which others are served. Nothing goes for a lease that may not
+ * be had in the end, so it is promised before. Each round evicts as much as is missing; after a few it is done at once, so that those who take what
+ * was freed do not keep it from its end. */
+static snug_error reserve_slice(snug_shard *shard, struct request *request) {
+	struct operation *operation = &request->operation;
+	size_t bytes = operation->value_bytes;
+	request->is_unfinished = false;
+	operation->lease.ref = 0;
+	end_promise(shard, request);
+	if (bytes <= SLICE_BYTES) return reserve_at_once(shard, request);
+	if (request->evict_bytes == 0) {
+		snug_error error = shard_reserve_free(shard, &operation->key, bytes, &operation->lease);
+		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+	}
+	request->promised_bytes = shard_promise_lease(shard, &operation->key, bytes);
+	if (request->promised_bytes > 0 && request->evict_bytes == 0 && request->rounds < ROUNDS_MAX) begin_round(request);
+	request->is_unfinished = request->promised_bytes > 0 && request->evict_bytes > 0 && evict_slice(shard, request) > 0;
+	if (request->is_unfinished) return SNUG_OK;
+	end_promise(shard, request);
+	return reserve_at_once(shard, request);
+}
+
+static void reserve(snug_shard *shard, struct operation_counts *counts, struct request *request) {
+	struct operation *operation = &request->operation;
+	snug_error error = reserve_slice(shard, request);
+	if (error) {
+		operation_store_refused(shard, operation, error, counts);
+		return;
+	}
+	operation->status = STATUS_STORED;
+	request->window_offset = 0;
+	if (!request->is_unfinished) request_fill_window(shard, request);
+}
+
+static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts, struct request *request) {
+	struct operation *operation = &request->operation;
+	switch ((enum request_kind)request->kind) {
+	case REQUEST_OPERATION:
+		operation_execute(shard, operation, counts);
+		if (operation->kind == OPERATION_GET && operation->status == STATUS_FOUND && request->room != NULL)
+			hand_over(shard, request);
+		operation_end(shard, operation);
+		break;
+	case REQUEST_RESERVE:
+		reserve(shard, counts, request);
+		break;
+	case REQUEST_WINDOW:
+		request_fill_window(shard, request);
+		break;
+	case REQUEST_RELEASE:
+		end_promise(shard, request);
+		snug_shard_release(shard, &operation->lease);
+		break;
+	case REQUEST_VISIT:
+		request->visit(request->visit_context, worker, shard, counts);
+		break;
+	}
+}
+
+#define LINE_BYTES 64u
+
+/* The requests themselves were written by another processor; then what they ask for. */
+static void prefetch(snug_shard *shard, struct request *const *requests, size_t count) {
+	uint64_t hashes[PREFETCH_MAX];
+	size_t found = 0;
+	if (count <= 1) return;
+	for (size_t i = 0; i < count; i++)
+		for (size_t at = 0; at < sizeof **requests; at += LINE_BYTES)
+			__builtin_prefetch((const char *)requests[i] + at, 1);
+	for (size_t i = 0; i < count && found < PREFETCH_MAX; i++)
+		if (requests[i]->kind == REQUEST_OPERATION) hashes[found++] = requests[i]->operation.key.hash;
+	snug_shard_prefetch(shard, hashes, found);
+}
+
+void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
+					struct request *const *requests, size_t count) {
+	prefetch(shard, requests, count);
+	for (size_t i = 0; i < count; i++) serve(shard, worker, counts, requests[i]);
+}

@@ -1,0 +1,157 @@
+/* rank.c: see rank.h. The figures of a period (a quarter of a turnover) are folded into those of all, which fade by a twentieth; then the
+ * values follow, one class an insertion. Where little was seen, a prior decides: few hits long ago are worth little. */
+#include "cache/rank/rank.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+
+#include <string.h>
+
+#define STAMP_MASK ((1u << RANK_STAMP_BITS) - 1)
+#define AGE_MOST (STAMP_MASK - 15) /* settled: 15 ticks until it would wrap */
+#define PERIOD_TICKS 4
+#define FADING 0.95f
+#define PRIOR_OBJECTS 20.0f
+#define CLASS_NEW 0
+#define INTERVALS 8
+#define COUNT_MOST 3
+#define READMISSION_INTERVAL 4 /* about a turnover */
+
+/* 0 1 2 3 4-5 6-7 8-11 12-15 ... 96-127 */
+static uint32_t age_class(uint32_t age) {
+	if (age < 4) return age;
+	uint32_t power = bit_highest(age);
+	return 2 * power + (age >> (power - 1) & 1);
+}
+
+static float class_ticks(uint32_t age) {
+	return age < 4 ? 1.0f : (float)(1u << (age / 2 - 1));
+}
+
+static float class_middle(uint32_t age) {
+	if (age < 4) return (float)age + 0.5f;
+	uint32_t ticks = 1u << (age / 2 - 1);
+	return (float)((2 + age % 2) * ticks) + 0.5f * (float)ticks;
+}
+
+static rank_meta meta_of(uint32_t class, uint32_t tick) {
+	return (rank_meta)(class << RANK_STAMP_BITS | (tick & STAMP_MASK));
+}
+
+static uint32_t draw(struct rank *rank, uint32_t bits) {
+	rank->lots ^= rank->lots << 13;
+	rank->lots ^= rank->lots >> 7;
+	rank->lots ^= rank->lots << 17;
+	return (uint32_t)(rank->lots >> 20) & ((1u << bits) - 1);
+}
+
+/* Hits per tick of an object of which nothing is known but class and age. */
+static float prior_rate(uint32_t class, uint32_t age) {
+	uint32_t count = class / INTERVALS;
+	float middle = class_middle(age);
+	if (count == 0) return 0.3f / (middle + 0.5f * RANK_TICKS_PER_TURNOVER);
+	float interval = (float)(1u << class % INTERVALS) / 16.0f;
+	return ((float)count + 0.5f) / (middle + 0.3f * RANK_TICKS_PER_TURNOVER * (float)count * interval);
+}
+
+/* The value at each age: over all later ages at which to stop, the most hits per tick. An object at rate r is hit within t ticks with
+ * the chance r t / (1 + r t), taken instead of the exponential. The first age class is half over. */
+static void compute_values(struct rank *rank, uint32_t class) {
+	float rate[RANK_AGES];
+	for (uint32_t age = 0; age < RANK_AGES; age++) {
+		float weight = PRIOR_OBJECTS * class_ticks(age);
+		rate[age] = (rank->hits[class][age] + weight * prior_rate(class, age)) / (rank->exposure[class][age] + weight);
+	}
+	for (uint32_t from = 0; from < RANK_AGES; from++) {
+		float alive = 1;
+		float hits = 0;
+		float time = 0;
+		float best = 0;
+		for (uint32_t age = from; age < RANK_AGES; age++) {
+			float ticks = class_ticks(age) * (age == from ? 0.5f : 1.0f);
+			float left = alive / (1 + rate[age] * ticks);
+			hits += alive - left;
+			time += left * ticks;
+			alive = left;
+			if (hits > best * time) best = hits / time;
+		}
+		rank->value[class][from] = best;
+	}
+}
+
+/* A period without a census says nothing: hits are nothing without those among whom they happened. */
+static void fold_period(struct rank *rank, uint64_t items) {
+	float ticks = (float)(rank->tick - rank->period_begin);
+	float each = rank->sightings == 0 ? 0 : ticks * (float)items / (float)rank->sightings;
+	for (uint32_t class = 0; class < RANK_CLASSES; class ++)
+		for (uint32_t age = 0; age < RANK_AGES && each > 0; age++) {
+			rank->hits[class][age] = rank->hits[class][age] * FADING + (float)rank->hits_now[class][age];
+			rank->exposure[class][age] = rank->exposure[class][age] * FADING + (float)rank->seen_now[class][age] * each;
+		}
+	memset(rank->hits_now, 0, sizeof rank->hits_now);
+	memset(rank->seen_now, 0, sizeof rank->seen_now);
+	rank->sightings = 0;
+	rank->period_begin = rank->tick;
+	rank->stale = RANK_CLASSES;
+}
+
+static void advance(struct rank *rank, uint64_t bytes, uint64_t items) {
+	rank->inserted_bytes += bytes;
+	if (UNLIKELY(rank->inserted_bytes >= rank->tick_bytes)) {
+		rank->tick += (uint32_t)(rank->inserted_bytes / rank->tick_bytes);
+		rank->inserted_bytes %= rank->tick_bytes;
+		if (rank->tick - rank->period_begin >= PERIOD_TICKS) fold_period(rank, items);
+	}
+	if (rank->stale > 0) compute_values(rank, --rank->stale);
+}
+
+/* What the class of an object becomes that is used again after `age`. The interval is a running mean, rounded by lot. */
+static uint32_t next_class(struct rank *rank, uint32_t class, uint32_t interval) {
+	uint32_t count = class / INTERVALS;
+	if (class == CLASS_NEW) return INTERVALS + interval;
+	if (count == 1 || (count < COUNT_MOST && draw(rank, 2) == 0)) count++;
+	return count * INTERVALS + (3 * (class % INTERVALS) + interval + draw(rank, 2)) / 4;
+}
+
+void rank_init(struct rank *rank, uint64_t limit_bytes, uint64_t seed) {
+	*rank = (struct rank){.lots = seed * 2 + 1};
+	rank_set_limit(rank, limit_bytes);
+	for (uint32_t class = 0; class < RANK_CLASSES; class ++) compute_values(rank, class);
+}
+
+void rank_set_limit(struct rank *rank, uint64_t limit_bytes) {
+	uint64_t tick_bytes = limit_bytes / RANK_TICKS_PER_TURNOVER;
+	rank->tick_bytes = tick_bytes > 0 ? tick_bytes : 1;
+}
+
+rank_meta rank_insert(struct rank *rank, uint64_t bytes, uint64_t items) {
+	advance(rank, bytes, items);
+	return meta_of(CLASS_NEW, rank->tick);
+}
+
+rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t bytes, uint64_t items) {
+	SNUG_ASSERT(remembered_class < RANK_CLASSES);
+	advance(rank, bytes, items);
+	return meta_of(next_class(rank, remembered_class, READMISSION_INTERVAL), rank->tick);
+}
+
+rank_meta rank_hit(struct rank *rank, rank_meta meta) {
+	uint32_t age = age_class(rank_age(rank, meta));
+	uint32_t class = rank_class(meta);
+	rank->hits_now[class][age]++;
+	return meta_of(next_class(rank, class, age / 2), rank->tick);
+}
+
+void rank_see(struct rank *rank, rank_meta meta) {
+	rank->seen_now[rank_class(meta)][age_class(rank_age(rank, meta))]++;
+	rank->sightings++;
+}
+
+rank_meta rank_settle(const struct rank *rank, rank_meta meta) {
+	return rank_age(rank, meta) <= AGE_MOST ? meta : meta_of(rank_class(meta), rank->tick - AGE_MOST);
+}
+
+float rank_score(const struct rank *rank, rank_meta meta, uint64_t bytes) {
+	SNUG_ASSERT(bytes > 0);
+	return rank->value[rank_class(meta)][age_class(rank_age(rank, meta))] / (float)bytes;
+}

@@ -1,0 +1,166 @@
+/* cache/shard/shard.c: the life of a shard. See cache/shard/shard_state.h. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "cache/shard/shard_state.h"
+#include "os/local_time.h"
+#include "work/key_hash.h"
+
+#include <stdlib.h>
+
+#define GRAIN ((size_t)4096)
+
+/* ------------------------------------------------------------------ what the heap asks --- */
+
+snug_key snug_shard_key(const void *bytes, size_t length) {
+	return (snug_key){bytes, length, bytes == NULL ? 0 : key_hash(bytes, length)};
+}
+
+_Static_assert(SNUG_HASH_SECRET_BYTES == KEY_HASH_SECRET_BYTES, "the secret is the hash's");
+
+snug_error snug_hash_secret_set(const void *secret) {
+	if (secret == NULL) return SNUG_ERROR_NULL;
+	return key_hash_set_secret(secret) ? SNUG_OK : SNUG_ERROR_IN_USE;
+}
+
+static uint64_t hash_of(void *context, snug_ref ref) {
+	return shard_hash_of_item(context, ref);
+}
+
+/* An item that is not in the index is being stored, or read to be stored anew: whoever does that follows it by `watched`. */
+static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
+	snug_shard *shard = context;
+	struct probe probe = index_probe(&shard->index, shard_hash_of_item(shard, to));
+	(void)size;
+	if (shard->watched == from) shard->watched = to;
+	while (probe_next(&probe)) {
+		if (entry_ref(*probe.entry) != from) continue;
+		*probe.entry = entry_with_ref(*probe.entry, to);
+		return;
+	}
+}
+
+static size_t size_of(void *context, const void *object) {
+	struct item_head head = item_read(object);
+	(void)context;
+	return item_bytes(&head);
+}
+
+/* ------------------------------------------------------------------ life ------------------- */
+
+static int64_t wall_clock_s(void *context) {
+	(void)context;
+	return os_wall_s();
+}
+
+static int64_t own_clock_s(void *context) {
+	const snug_shard *shard = context;
+	return os_epoch_s(&shard->epoch, shard->os->now_ns(shard->os->context));
+}
+
+static void set_clocks(snug_shard *shard) {
+	snug_shard_options *options = &shard->options;
+	if (options->now_s == NULL) {
+		os_epoch_begin(&shard->epoch, shard->os->now_ns(shard->os->context));
+		options->now_s = own_clock_s;
+		options->now_context = shard;
+		options->wall_s = wall_clock_s;
+	}
+	if (options->wall_s == NULL) options->wall_s = options->now_s;
+}
+
+static bool options_make_sense(const snug_shard_options *options) {
+	return (uint32_t)options->evict_for < SNUG_EVICT_FOR_COUNT && options->item_max_bytes > 0 &&
+		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX && options->heap.owner.moved == NULL &&
+		   options->heap.owner.size_of == NULL;
+}
+
+snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *heap_options, snug_shard **out) {
+	if (options == NULL || heap_options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
+	key_hash_settle();
+	const snug_os *os = options->heap.os != NULL ? options->heap.os : snug_os_linux();
+	size_t bytes = round_up(sizeof(snug_shard), GRAIN);
+	snug_shard *shard = os->reserve(os->context, bytes, GRAIN);
+	if (shard == NULL) return SNUG_ERROR_OS_MEMORY;
+	if (!os->commit(os->context, shard, bytes)) {
+		os->release(os->context, shard, bytes);
+		return SNUG_ERROR_OS_MEMORY;
+	}
+	*shard = (snug_shard){.options = *options, .os = os, .reserved_bytes = bytes};
+	set_clocks(shard);
+	shard->random = os->now_ns(os->context) * 0x9E3779B97F4A7C15u | 1;
+	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
+	heap_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
+	*out = shard;
+	return SNUG_OK;
+}
+
+/* Addresses for as many as the limit may ever allow; memory follows the items. Without them the shard works as well, but for a few hits. */
+static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
+	size_t bytes = ghosts_most_bytes(limit_max_bytes);
+	void *memory = bytes == 0 ? NULL : shard->os->reserve(shard->os->context, bytes, GRAIN);
+	ghosts_init(&shard->ghosts, memory);
+	if (memory != NULL) shard->ghosts_reserved_bytes = bytes;
+}
+
+snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
+	if (shard == NULL || heap == NULL) return SNUG_ERROR_NULL;
+	if (shard->heap != NULL) return SNUG_ERROR_IN_USE;
+	snug_stats stats;
+	snug_error error = snug_stats_get(heap, &stats);
+	if (!error) error = snug_heap_charge(heap, shard->reserved_bytes);
+	if (error) return error;
+	size_t most_bytes = shard->options.heap.limit_max_bytes;
+	if (most_bytes < stats.limit_bytes) most_bytes = stats.limit_bytes;
+	error = index_init(&shard->index, heap, shard->os, most_bytes, hash_of, shard_drop_flushed, shard);
+	if (error) {
+		snug_error undone = snug_heap_discharge(heap, shard->reserved_bytes);
+		SNUG_ASSERT(!undone);
+		(void)undone;
+		return error;
+	}
+	shard->heap = heap;
+	rank_init(&shard->rank, stats.limit_bytes, shard->random);
+	make_ghosts(shard, most_bytes);
+	shard_keep_for_pins(shard);
+	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
+	return SNUG_OK;
+}
+
+snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out) {
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_options heap_options = options->heap;
+	snug_shard *shard;
+	snug_heap *heap;
+	snug_error error = snug_shard_prepare(options, &heap_options, &shard);
+	if (error) return error;
+	error = snug_heap_create(&heap_options, &heap);
+	if (!error) {
+		error = snug_shard_attach(shard, heap);
+		if (!error) {
+			shard->owns_heap = true;
+			*out = shard;
+			return SNUG_OK;
+		}
+		snug_heap_destroy(heap);
+	}
+	snug_shard_destroy(shard);
+	return error;
+}
+
+void snug_shard_destroy(snug_shard *shard) {
+	if (shard == NULL) return;
+	if (shard->heap != NULL) index_deinit(&shard->index);
+	if (shard->ghosts_reserved_bytes > 0)
+		shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_reserved_bytes);
+	if (shard->owns_heap) snug_heap_destroy(shard->heap);
+	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
+}
+
+int64_t snug_shard_now_s(const snug_shard *shard) {
+	return shard == NULL ? 0 : shard_now_s(shard);
+}
+
+snug_heap *snug_shard_heap(snug_shard *shard) {
+	return shard == NULL ? NULL : shard->heap;
+}

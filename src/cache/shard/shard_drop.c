@@ -1,0 +1,85 @@
+/* cache/shard/shard_drop.c: how an item ends: counted out, freed, or left to the lease that holds it. See cache/shard/shard_state.h. */
+#include "base/bits.h"
+#include "cache/shard/shard_state.h"
+#include "work/key_hash.h"
+
+uint64_t shard_hash_of_item(const snug_shard *shard, snug_ref ref) {
+	const void *item = snug_ref_at(shard->heap, ref);
+	struct item_head head = item_read(item);
+	return key_hash(item_key(item, &head), head.key_bytes);
+}
+
+static void count_in_tally(struct tally *tally, const struct item_head *head, bool in) {
+	uint64_t bytes = item_bytes(head);
+	tally->items += in ? 1 : UINT64_MAX;
+	tally->bytes += in ? bytes : -bytes;
+}
+
+/* What has been walked by the check; without a check nothing is. */
+static bool is_checked(const snug_shard *shard, uint64_t hash) {
+	return UNLIKELY(hash < shard->check.hash);
+}
+
+/* Of whatever is linked, dead or alive. */
+static void count_link(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
+	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_at_s != 0 ? one : 0;
+	shard->linked += one;
+	shard->expiring += expiring;
+	if (!is_checked(shard, hash)) return;
+	shard->check.linked += one;
+	shard->check.expiring += expiring;
+}
+
+void shard_count(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
+	count_link(shard, hash, head, in);
+	count_in_tally(&shard->live, head, in);
+	if (is_checked(shard, hash)) count_in_tally(&shard->check.live, head, in);
+	if (!in || head->expires_at_s == 0) return;
+	if (head->expires_at_s < shard->earliest_s) shard->earliest_s = head->expires_at_s;
+	if (head->expires_at_s < shard->round_earliest_s) shard->round_earliest_s = head->expires_at_s;
+}
+
+static void count_drop(snug_shard *shard, const struct item_head *head, enum drop_reason reason) {
+	bool unfetched = (head->marks & MARK_FETCHED) == 0;
+	if (reason == DROP_EVICTED) {
+		shard->stats.evictions++;
+		shard->stats.evicted_bytes += item_bytes(head);
+		shard->stats.evicted_unfetched += unfetched;
+	} else if (reason == DROP_EXPIRED) {
+		shard->stats.expired++;
+		shard->stats.expired_unfetched += unfetched;
+	}
+}
+
+static void free_item(snug_shard *shard, snug_ref ref, const struct item_head *head) {
+	if (snug_ref_free(shard->heap, ref, item_bytes(head)) == SNUG_ERROR_PINNED)
+		((unsigned char *)snug_ref_at(shard->heap, ref))[1] = KEY_UNLINKED;
+}
+
+/* The hash is read from the item only if a check wants to know it. */
+static uint64_t hash_for_check(const snug_shard *shard, snug_ref ref) {
+	return shard->check.hash == 0 ? 0 : shard_hash_of_item(shard, ref);
+}
+
+void shard_let_go(snug_shard *shard, snug_ref ref, const struct item_head *head, enum drop_reason reason) {
+	count_drop(shard, head, reason);
+	shard_count(shard, hash_for_check(shard, ref), head, false);
+	free_item(shard, ref, head);
+}
+
+void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head, enum drop_reason reason) {
+	snug_ref ref = entry_ref(*probe->entry);
+	index_remove(&shard->index, probe);
+	shard_let_go(shard, ref, head, reason);
+}
+
+bool shard_drop_flushed(void *context, uint64_t entry) {
+	snug_shard *shard = context;
+	snug_ref ref = entry_ref(entry);
+	struct item_head head = item_read(snug_ref_at(shard->heap, ref));
+	shard->stats.flushed++;
+	shard->flushed_bytes += item_bytes(&head);
+	count_link(shard, hash_for_check(shard, ref), &head, false);
+	free_item(shard, ref, &head);
+	return true;
+}

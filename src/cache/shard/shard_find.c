@@ -1,0 +1,152 @@
+/* cache/shard/shard_find.c: see cache/shard/shard_find.h. */
+#include "cache/shard/shard_find.h"
+
+#include "base/bits.h"
+#include "cache/shard/shard_sweep.h"
+
+static bool is_key(const snug_shard *shard, snug_ref ref, const snug_key *key, struct item_head *head) {
+	const unsigned char *item = snug_ref_at(shard->heap, ref);
+	if (item[1] != key->length) return false;
+	*head = item_read(item);
+	return memcmp(item_key(item, head), key->bytes, key->length) == 0;
+}
+
+/* What was flushed is not found, and goes with all that its bucket holds. */
+static void meet_flushed(snug_shard *shard, const snug_key *key, struct probe *probe) {
+	struct item_head head;
+	while (probe_next(probe)) {
+		if (!is_key(shard, entry_ref(*probe->entry), key, &head)) continue;
+		shard->flushed_met++;
+		break;
+	}
+	index_settle(&shard->index, probe->home, probe->home_number);
+}
+
+bool shard_look_up(snug_shard *shard, const snug_key *key, struct probe *probe, struct item_head *head) {
+	shard_tick(shard);
+	*probe = index_probe(&shard->index, key->hash);
+	if (UNLIKELY(index_is_flushed(&shard->index, probe->home))) {
+		meet_flushed(shard, key, probe);
+		return false;
+	}
+	while (probe_next(probe)) {
+		if (!is_key(shard, entry_ref(*probe->entry), key, head)) continue;
+		if (!shard_is_expired(shard, head)) return true;
+		shard_drop(shard, probe, head, DROP_EXPIRED);
+		return false;
+	}
+	return false;
+}
+
+static snug_error check_key(const snug_shard *shard, const snug_key *key) {
+	if (shard == NULL || key == NULL || key->bytes == NULL) return SNUG_ERROR_NULL;
+	return key->length == 0 || key->length > SNUG_KEY_BYTES_MAX ? SNUG_ERROR_KEY : SNUG_OK;
+}
+
+void shard_fill_item(const snug_shard *shard, uint64_t hash, uint64_t entry, const struct item_head *head,
+					 snug_item *out) {
+	*out = (snug_item){
+		.attributes =
+			{
+				.client_flags = head->client_flags,
+				.expires_at_s = head->expires_at_s,
+				.cas = head->cas,
+				.is_stale = (head->marks & MARK_STALE) != 0,
+				.is_won = (head->marks & MARK_WON) != 0,
+			},
+		.value_bytes = head->value_bytes,
+		.idle_s = shard_idle_s(shard, hash, (rank_meta)entry_meta(entry)),
+		.was_fetched = (head->marks & MARK_FETCHED) != 0,
+		.ref = entry_ref(entry),
+		.item_bytes = item_bytes(head),
+		.value_offset = head->head_bytes + (uint32_t)head->key_bytes,
+	};
+}
+
+snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *out) {
+	struct probe probe;
+	struct item_head head;
+	snug_error error = check_key(shard, key);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
+	shard_fill_item(shard, key->hash, *probe.entry, &head, out);
+	return SNUG_OK;
+}
+
+static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
+	uint64_t entry = *probe->entry;
+	unsigned char *item = snug_ref_at(shard->heap, entry_ref(entry));
+	*probe->entry = entry_with_meta(entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry)));
+	item[0] |= MARK_FETCHED;
+	recent_use(&shard->recent, hash, shard_now_s(shard));
+}
+
+snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out) {
+	struct probe probe;
+	struct item_head head;
+	snug_error error = check_key(shard, key);
+	if (error) return error;
+	if (out == NULL) return SNUG_ERROR_NULL;
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
+	shard_fill_item(shard, key->hash, *probe.entry, &head, out);
+	use(shard, key->hash, &probe);
+	return SNUG_OK;
+}
+
+void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *item) {
+	if (check_key(shard, key) || item == NULL) return;
+	struct probe probe = index_probe(&shard->index, key->hash);
+	while (probe_next(&probe)) {
+		if (entry_ref(*probe.entry) != item->ref) continue;
+		use(shard, key->hash, &probe);
+		return;
+	}
+}
+
+#define PREFETCH_BYTES 320u /* of an item: head, key and a usual value */
+#define LINE_BYTES 64u
+
+static void prefetch_item(const snug_shard *shard, snug_ref ref) {
+	const char *item = snug_ref_at(shard->heap, ref);
+	for (uint32_t at = 0; at < PREFETCH_BYTES; at += LINE_BYTES) __builtin_prefetch(item + at);
+}
+
+void snug_shard_prefetch(snug_shard *shard, const uint64_t *hashes, size_t count) {
+	if (shard == NULL || hashes == NULL) return;
+	for (size_t i = 0; i < count; i++)
+		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, hashes[i])));
+	for (size_t i = 0; i < count; i++) {
+		struct probe probe = index_probe(&shard->index, hashes[i]);
+		if (probe.matches != 0) prefetch_item(shard, entry_ref(probe.bucket->entry[bit_lowest(probe.matches)]));
+	}
+}
+
+snug_error snug_shard_read(snug_shard *shard, const snug_item *item, size_t offset, void *buffer, size_t length) {
+	if (shard == NULL || item == NULL) return SNUG_ERROR_NULL;
+	if (offset > item->value_bytes || length > item->value_bytes - offset) return SNUG_ERROR_RANGE;
+	return snug_ref_read(shard->heap, item->ref, item->item_bytes, item->value_offset + offset, buffer, length);
+}
+
+snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offset, size_t length, snug_extent *extents,
+						   size_t *count) {
+	if (shard == NULL || item == NULL || extents == NULL || count == NULL) return SNUG_ERROR_NULL;
+	if (offset > item->value_bytes || length > item->value_bytes - offset) return SNUG_ERROR_RANGE;
+	if (LIKELY(snug_ref_is_contiguous(item->ref) && *count > 0 && length > 0)) {
+		extents[0] = (snug_extent){(char *)snug_ref_at(shard->heap, item->ref) + item->value_offset + offset, length};
+		*count = 1;
+		return SNUG_OK;
+	}
+	return snug_ref_view(shard->heap, item->ref, item->item_bytes, item->value_offset + offset, length, extents, count);
+}
+
+snug_error snug_shard_delete(snug_shard *shard, const snug_key *key) {
+	struct probe probe;
+	struct item_head head;
+	snug_error error = check_key(shard, key);
+	if (error) return error;
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
+	shard_drop(shard, &probe, &head, DROP_REMOVED);
+	(void)shard_index_step(shard);
+	return SNUG_OK;
+}

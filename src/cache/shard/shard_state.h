@@ -1,0 +1,204 @@
+/* cache/shard/shard_state.h: a shard from within: the map of this room, which answers each get.
+ *
+ *     shard.c           its life, and what the heap asks of it
+ *     shard_check.c     figures and laws
+ *     upkeep            on a worker: when maintenance runs
+ *     shard_maintain.c  what is done beside serving
+ *     shard_lease.c     values in pieces
+ *     shard_store.c     storing, and storing anew what must grow a field
+ *     shard_evict.c     room for an item, by eviction if need be
+ *     shard_find        finding, reading, deleting
+ *     shard_sweep       what was flushed or has expired goes
+ *     shard_drop.c      how an item ends
+ *
+ * Each calls only what stands below it.
+ *
+ * Laws, walked by snug_shard_check:
+ *   K1  each index entry names a live item of that key, found where its hash says, once; none expires before the earliest
+ *   K2  items and bytes that were not flushed are as many as counted; the heap holds the items, what leases hold, and nothing else
+ * A reference may change in every call that takes memory: `moved` writes the index entry and `watched`. */
+#ifndef SNUG_CACHE_SHARD_STATE_H
+#define SNUG_CACHE_SHARD_STATE_H
+
+#include "cache/index/index.h"
+#include "cache/index/item.h"
+#include "cache/rank/candidates.h"
+#include "cache/rank/ghosts.h"
+#include "cache/rank/rank.h"
+#include "cache/rank/recent.h"
+#include "os/local_time.h"
+
+#define STAMPS (1u << RANK_STAMP_BITS)
+
+/* Items and their bytes. */
+struct tally {
+	uint64_t items;
+	uint64_t bytes;
+};
+
+/* A check in slices: items whose hash is below `hash` were walked, and are counted here; what changes among them goes on being counted. */
+struct shard_check {
+	uint8_t phase; /* shard_check.c; 0: none */
+	uint64_t hash;
+	struct tally live;
+	uint64_t linked;
+	uint64_t expiring;
+	bool broken;
+	snug_check_result result;
+};
+
+struct snug_shard {
+	snug_heap *heap;
+	struct index index;
+	struct rank rank;
+	struct recent recent;
+	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
+	struct ghosts ghosts;
+	size_t ghosts_reserved_bytes; /* addresses */
+	uint64_t hand;                /* of the eviction: a hash; the place it stands for comes next */
+	uint32_t tick_s[STAMPS];      /* when each of the last ticks began */
+	snug_shard_options options;
+	struct os_epoch epoch; /* of the clock that a shard has by default */
+	const snug_os *os;
+	size_t reserved_bytes;
+	uint64_t promised_bytes; /* of leases to come */
+	bool owns_heap;
+	uint64_t random;
+	uint64_t cas_last;
+	bool gains_pages;           /* for a lower limit a defragmentation is under way */
+	bool has_merged;            /* without eviction: classes were merged for this limit, which is not tried again */
+	int64_t flush_at_s;         /* 0: none to come */
+	snug_ref watched;           /* what must not be evicted, and is followed when it moves; 0: nothing */
+	uint64_t sweep_hand;        /* as `hand`, of the sweep for what is dead; 0 between rounds */
+	uint32_t sweep_round_s;     /* when it was last around */
+	uint32_t earliest_s;        /* no item expires before; UINT32_MAX: none does */
+	uint32_t round_earliest_s;  /* the same, of what the round has passed and what was stored since it began */
+	uint64_t expiring;          /* items with an expiry */
+	uint64_t linked;            /* items, those too that were flushed and are not removed yet */
+	struct tally live;          /* without those */
+	size_t kept_for_pins_bytes; /* charged */
+	uint64_t flushed_met;       /* look-ups that would have found what was flushed: it only grows */
+	uint64_t flushed_bytes;     /* of items that were flushed and are removed: it only grows */
+	struct shard_check check;
+	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
+};
+
+static inline uint32_t shard_now_s(const struct snug_shard *shard) {
+	return (uint32_t)shard->options.now_s(shard->options.now_context);
+}
+
+static inline int64_t shard_wall_ahead_s(const struct snug_shard *shard) {
+	return shard->options.wall_s(shard->options.now_context) - (int64_t)shard_now_s(shard);
+}
+
+/* The moment of a date, which is told by the clock on the wall. */
+static inline int64_t shard_moment_s(const struct snug_shard *shard, int64_t date_s) {
+	return date_s - shard_wall_ahead_s(shard);
+}
+
+/* And the date of a moment. */
+static inline int64_t shard_date_s(const struct snug_shard *shard, int64_t moment_s) {
+	return moment_s + shard_wall_ahead_s(shard);
+}
+
+static inline uint64_t shard_random(struct snug_shard *shard) {
+	uint64_t x = shard->random;
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return shard->random = x;
+}
+
+/* When it was last used, seconds ago: to the second if it was not long ago, else to a tick. */
+static inline uint32_t shard_idle_s(const struct snug_shard *shard, uint64_t hash, rank_meta meta) {
+	uint32_t at_s = shard->tick_s[meta % STAMPS], now_s = shard_now_s(shard);
+	(void)recent_recall(&shard->recent, hash, &at_s);
+	return now_s > at_s ? now_s - at_s : 0;
+}
+
+/* The meta of an item of so many bytes that is being stored and was not there. */
+static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t hash, uint32_t bytes) {
+	uint32_t tick = shard->rank.tick, class;
+	rank_meta meta = ghosts_recall(&shard->ghosts, hash, &class)
+						 ? rank_readmit(&shard->rank, class, bytes, shard->linked + 1)
+						 : rank_insert(&shard->rank, bytes, shard->linked + 1);
+	if (__builtin_expect(shard->rank.tick != tick, false))
+		shard->tick_s[shard->rank.tick % STAMPS] = shard_now_s(shard);
+	return meta;
+}
+
+static inline bool shard_is_expired(const struct snug_shard *shard, const struct item_head *head) {
+	return head->expires_at_s != 0 && head->expires_at_s <= shard_now_s(shard);
+}
+
+enum drop_reason { DROP_REMOVED, DROP_EVICTED, DROP_EXPIRED };
+
+/* Takes what the probe names out of the index, and frees it unless a lease holds it. */
+void shard_drop(struct snug_shard *shard, const struct probe *probe, const struct item_head *head,
+				enum drop_reason reason);
+
+/* The same without the index's entry, which is the caller's to remove. */
+void shard_let_go(struct snug_shard *shard, snug_ref ref, const struct item_head *head, enum drop_reason reason);
+
+/* For the index: removes what was flushed. `context` is the shard. */
+bool shard_drop_flushed(void *context, uint64_t entry);
+
+/* The hash of a stored item's key. */
+uint64_t shard_hash_of_item(const struct snug_shard *shard, snug_ref ref);
+
+/* Counts an item that was not flushed in or out; the hash is that of its key. */
+void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head *head, bool in);
+
+/* Room for an item whose first `head_bytes` are head and key; if it may, evicting if need be, never `watched`. Moves objects. NO_MEMORY,
+ * OS_MEMORY, SIZE_TOO_LARGE. */
+snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts, snug_ref *out);
+
+/* As snug_shard_reserve, but no item goes for the value (for the table of pins some may). A refusal is not counted. */
+snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out);
+
+/* Nobody else gets a lease that would leave this one none. Its bytes; 0: there is no room for it among the leases, whatever item went. */
+uint32_t shard_promise_lease(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
+void shard_end_promise(struct snug_shard *shard, uint32_t bytes);
+
+/* Even if all items went: then none does. */
+bool shard_can_never_fit(const struct snug_shard *shard, size_t bytes);
+
+/* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing can be evicted. */
+uint64_t shard_evict_one(struct snug_shard *shard);
+
+/* By eviction, or where nothing may be evicted by what is dead. The bytes; 0: nothing more can go. */
+uint64_t shard_make_room(struct snug_shard *shard);
+
+/* Without eviction some memory is kept for the table of pins, so that what is there can be read when nothing is free: as much of it as the table
+ * does not have. After what may have changed that. */
+void shard_keep_for_pins(struct snug_shard *shard);
+
+/* The table of ghosts follows the number of items, a grain a call. Moves objects, evicts for it. */
+void shard_fit_ghosts(struct snug_shard *shard);
+
+/* Stores as snug_shard_set does, but a refusal leaves what there was: for what may not take it away, such as a condition or a count. */
+snug_error shard_set(struct snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+					 const void *value, size_t length);
+
+/* After a refused set: removes what it was to replace, if it was refused for room or size. Gives the error back. */
+snug_error shard_refuse_set(struct snug_shard *shard, const snug_key *key, snug_error error);
+
+/* Puts a finished item into the index, in place of what has its key. On an error it is freed. */
+snug_error shard_link(struct snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head);
+
+/* The head that an item with these attributes has. */
+struct item_head shard_head(struct snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+							size_t value_bytes);
+
+/* Before a head is made: a flush whose time has come is done. NULL, KEY, SIZE_TOO_LARGE. */
+snug_error shard_begin_store(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
+
+/* A bounded share of the index's growing or shrinking. False: there is nothing to do, or no memory for it: later; the index is denser
+ * meanwhile. */
+static inline bool shard_index_step(struct snug_shard *shard) {
+	if (__builtin_expect(!index_wants_step(&shard->index), true)) return false;
+	shard->candidates.count = 0;
+	return index_step(&shard->index) == SNUG_OK;
+}
+
+#endif

@@ -1,0 +1,258 @@
+/* cache/shard/shard_store.c: storing: the new item is written whole, and then takes the place of the old one, so that a refusal loses nothing.
+ *
+ * Where the old item has the same head and size and nobody holds it, the new one is written over it. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "cache/shard/shard_find.h"
+#include "cache/shard/shard_sweep.h"
+#include "mem/object/extents.h"
+#include "mem/object/pins.h"
+
+#define CAS_FOLLOWED_MAX \
+	(UINT64_MAX / 2) /* a larger number from outside stays that item's alone, or our own would soon begin anew */
+
+snug_error shard_begin_store(snug_shard *shard, const snug_key *key, size_t value_bytes) {
+	if (shard == NULL || key == NULL || key->bytes == NULL) return SNUG_ERROR_NULL;
+	shard_tick(shard);
+	if (key->length == 0 || key->length > SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
+	return value_bytes > shard->options.item_max_bytes || key->length + value_bytes > shard->options.item_max_bytes
+			   ? SNUG_ERROR_SIZE_TOO_LARGE
+			   : SNUG_OK;
+}
+
+struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+							size_t value_bytes) {
+	static const snug_attributes none = {0};
+	const snug_attributes *given = attributes == NULL ? &none : attributes;
+	struct item_head head = {
+		.key_bytes = (uint8_t)key->length,
+		.value_bytes = (uint32_t)value_bytes,
+		.expires_at_s = given->expires_at_s,
+		.client_flags = given->client_flags,
+		.cas = given->cas,
+	};
+	if (head.expires_at_s != 0) head.marks |= MARK_EXPIRY;
+	if (head.client_flags != 0) head.marks |= MARK_CLIENT_FLAGS;
+	if (head.cas != 0) head.marks |= MARK_CAS;
+	if (given->is_stale) head.marks |= MARK_STALE;
+	if (given->is_won) head.marks |= MARK_WON;
+	if (head.cas > shard->cas_last && head.cas <= CAS_FOLLOWED_MAX) shard->cas_last = head.cas;
+	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
+	return head;
+}
+
+/* ------------------------------------------------------------------ into the index --------- */
+
+/* In a full cache nothing is free, so that an index that waited for memory would never get any, and where small items take the place of
+ * large ones its groups would fill up until they are slow. So items go for it. */
+static void step_index(snug_shard *shard) {
+	if (LIKELY(!index_wants_step(&shard->index))) return;
+	bool sparse = index_is_sparse(&shard->index);
+	snug_error error = index_step(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && !sparse && shard_make_room(shard) > 0) error = index_step(&shard->index);
+	shard->candidates.count = 0;
+}
+
+/* Items make room for the index and the ghosts too. `*ref`, in no index yet, may move. */
+static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
+	shard->watched = *ref;
+	shard_fit_ghosts(shard);
+	step_index(shard);
+	snug_error error = index_prepare(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && shard_make_room(shard) > 0) error = index_prepare(&shard->index);
+	*ref = shard->watched;
+	shard->watched = 0;
+	return error;
+}
+
+static snug_error add_to_index(snug_shard *shard, const snug_key *key, uint32_t bytes, snug_ref *ref) {
+	snug_error error = prepare_index(shard, ref);
+	if (error) return error;
+	return index_add(&shard->index, key->hash, *ref, shard_rank_insert(shard, key->hash, bytes));
+}
+
+snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head) {
+	struct probe probe;
+	struct item_head old;
+	shard->stats.stores++;
+	recent_use(&shard->recent, key->hash, shard_now_s(shard));
+	if (shard_look_up(shard, key, &probe, &old)) {
+		snug_ref old_ref = entry_ref(*probe.entry);
+		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
+		*probe.entry = entry_with_meta(entry_with_ref(*probe.entry, ref), meta);
+		shard_count(shard, key->hash, &old, false);
+		shard_count(shard, key->hash, head, true);
+		if (snug_ref_free(shard->heap, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
+			((unsigned char *)snug_ref_at(shard->heap, old_ref))[1] = KEY_UNLINKED;
+		return SNUG_OK;
+	}
+	snug_error error = add_to_index(shard, key, item_bytes(head), &ref);
+	if (error) {
+		snug_error freed = snug_ref_free(shard->heap, ref, item_bytes(head));
+		SNUG_ASSERT(!freed);
+		(void)freed;
+		shard->stats.refused++;
+		return error;
+	}
+	shard_count(shard, key->hash, head, true);
+	return SNUG_OK;
+}
+
+/* ------------------------------------------------------------------ storing ---------------- */
+
+static void write_value(snug_shard *shard, snug_ref ref, const struct item_head *head, size_t offset, const void *bytes,
+						size_t length) {
+	size_t at = (size_t)head->head_bytes + head->key_bytes + offset;
+	if (length == 0) return;
+	if (LIKELY(snug_ref_is_contiguous(ref))) {
+		memcpy((char *)snug_ref_at(shard->heap, ref) + at, bytes, length);
+	} else {
+		snug_error error = snug_ref_write(shard->heap, ref, item_bytes(head), at, bytes, length);
+		SNUG_ASSERT(!error);
+		(void)error;
+	}
+}
+
+static void write_head(snug_shard *shard, snug_ref ref, const struct item_head *head, const snug_key *key) {
+	char *item = snug_ref_at(shard->heap, ref);
+	item_write(item, head);
+	memcpy(item + head->head_bytes, key->bytes, key->length);
+}
+
+/* Same fields and lengths, and nobody looks at the old bytes. */
+static bool fits_in_place(const snug_shard *shard, snug_ref ref, const struct item_head *old,
+						  const struct item_head *head) {
+	return snug_ref_is_contiguous(ref) && old->head_bytes == head->head_bytes &&
+		   old->value_bytes == head->value_bytes &&
+		   (shard->heap->pins.count == 0 || pin_count(&shard->heap->pins, ref) == 0);
+}
+
+static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_ref *out) {
+	snug_error error = shard_alloc(shard, item_bytes(head), (size_t)head->head_bytes + head->key_bytes, true, out);
+	if (error) shard->stats.refused++;
+	return error;
+}
+
+snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes, const void *value,
+					 size_t length) {
+	snug_error error = shard_begin_store(shard, key, length);
+	if (error) return error;
+	if (value == NULL && length > 0) return SNUG_ERROR_NULL;
+	struct item_head head = shard_head(shard, key, attributes, length), old;
+	struct probe probe;
+	if (shard_look_up(shard, key, &probe, &old) && fits_in_place(shard, entry_ref(*probe.entry), &old, &head)) {
+		snug_ref ref = entry_ref(*probe.entry);
+		item_write(snug_ref_at(shard->heap, ref), &head);
+		write_value(shard, ref, &head, 0, value, length);
+		*probe.entry = entry_with_meta(*probe.entry, rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry)));
+		shard_count(shard, key->hash, &old, false);
+		shard_count(shard, key->hash, &head, true);
+		recent_use(&shard->recent, key->hash, shard_now_s(shard));
+		shard->stats.stores++;
+		return SNUG_OK;
+	}
+	snug_ref ref;
+	error = alloc(shard, &head, &ref);
+	if (error) return error;
+	write_head(shard, ref, &head, key);
+	write_value(shard, ref, &head, 0, value, length);
+	return shard_link(shard, key, ref, &head);
+}
+
+/* It is not what it should be: nobody may read it for the new value. */
+snug_error shard_refuse_set(snug_shard *shard, const snug_key *key, snug_error error) {
+	if (error != SNUG_ERROR_SIZE_TOO_LARGE && error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)
+		return error;
+	snug_error removed = snug_shard_delete(shard, key);
+	(void)removed; /* there may have been none */
+	return error;
+}
+
+snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes, const void *value,
+						  size_t length) {
+	snug_error error = shard_set(shard, key, attributes, value, length);
+	return LIKELY(!error) ? SNUG_OK : shard_refuse_set(shard, key, error);
+}
+
+/* ------------------------------------------------------------------ storing anew ----------- */
+
+/* An item like `item`, with another head and `gap` bytes before or behind its value, which the caller writes. `item->ref` is followed. */
+static snug_error copy_item(snug_shard *shard, const snug_key *key, const snug_item *item, const struct item_head *head,
+							size_t value_at, snug_ref *out) {
+	snug_ref ref;
+	shard->watched = item->ref;
+	snug_error error = alloc(shard, head, &ref);
+	snug_ref from = shard->watched;
+	shard->watched = 0;
+	if (error) return error;
+	write_head(shard, ref, head, key);
+	size_t to_at = (size_t)head->head_bytes + head->key_bytes + value_at;
+	extents_copy(extents_of(shard->heap, ref, to_at, item->value_bytes),
+				 extents_of(shard->heap, from, item->value_offset, item->value_bytes));
+	*out = ref;
+	return SNUG_OK;
+}
+
+snug_error snug_shard_extend(snug_shard *shard, const snug_key *key, const snug_item *item,
+							 const snug_attributes *attributes, const void *bytes, size_t length, bool in_front) {
+	if (item == NULL || (bytes == NULL && length > 0)) return SNUG_ERROR_NULL;
+	if (length > SNUG_VALUE_BYTES_MAX) return SNUG_ERROR_SIZE_TOO_LARGE;
+	struct probe probe;
+	struct item_head old;
+	snug_error error = shard_begin_store(shard, key, item->value_bytes + length);
+	if (error) return error;
+	if (!shard_find_again(shard, key, &probe, &old, item->ref)) return SNUG_ERROR_NOT_FOUND;
+	struct item_head head = shard_head(shard, key, attributes, item->value_bytes + length);
+	snug_ref ref;
+	error = copy_item(shard, key, item, &head, in_front ? length : 0, &ref);
+	if (error) return error;
+	write_value(shard, ref, &head, in_front ? 0 : item->value_bytes, bytes, length);
+	return shard_link(shard, key, ref, &head);
+}
+
+snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *item,
+							 const snug_attributes *attributes) {
+	struct probe probe;
+	struct item_head old;
+	if (item == NULL || attributes == NULL) return SNUG_ERROR_NULL;
+	snug_error error = shard_begin_store(shard, key, 0);
+	if (error) return error;
+	if (!shard_find_again(shard, key, &probe, &old, item->ref)) return SNUG_ERROR_NOT_FOUND;
+	struct item_head head = shard_head(shard, key, attributes, item->value_bytes);
+	head.marks |= old.marks & MARK_FETCHED;
+	if (head.head_bytes == old.head_bytes && (head.marks & 7) == (old.marks & 7)) {
+		item_write(snug_ref_at(shard->heap, item->ref), &head);
+		shard_count(shard, key->hash, &old, false);
+		shard_count(shard, key->hash, &head, true);
+		shard_fill_item(shard, key->hash, *probe.entry, &head, item);
+		return SNUG_OK;
+	}
+	uint32_t meta = entry_meta(*probe.entry);
+	struct recent_note note = *recent_at(&shard->recent, key->hash);
+	snug_ref ref;
+	error = copy_item(shard, key, item, &head, 0, &ref);
+	if (!error) error = shard_link(shard, key, ref, &head);
+	*recent_at(&shard->recent, key->hash) = note;
+	if (error) return error;
+	shard->stats.stores--;                                                      /* nothing was stored */
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND; /* its new expiry has passed */
+	*probe.entry = entry_with_meta(*probe.entry, meta);
+	shard_fill_item(shard, key->hash, *probe.entry, &head, item);
+	return SNUG_OK;
+}
+
+uint64_t snug_shard_next_cas(snug_shard *shard) {
+	return shard == NULL ? 0 : ++shard->cas_last;
+}
+
+snug_error snug_shard_cas(snug_shard *shard, const snug_key *key, snug_item *item, uint64_t *cas) {
+	if (shard == NULL || item == NULL || cas == NULL) return SNUG_ERROR_NULL;
+	if (item->attributes.cas == 0) {
+		snug_attributes attributes = item->attributes;
+		attributes.cas = snug_shard_next_cas(shard);
+		snug_error error = snug_shard_change(shard, key, item, &attributes);
+		if (error) return error;
+	}
+	*cas = item->attributes.cas;
+	return SNUG_OK;
+}

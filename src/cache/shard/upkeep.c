@@ -1,0 +1,29 @@
+/* cache/shard/upkeep.c: see cache/shard/upkeep.h. */
+#include "cache/shard/upkeep.h"
+
+#include "base/bits.h"
+#include "os/threads.h"
+
+bool upkeep_turn(struct upkeep *upkeep, snug_shard *shard, uint64_t now_ns, bool is_serving) {
+	if (is_serving) {
+		upkeep->duty.traffic_ns = now_ns;
+		upkeep->has_more = true;
+	}
+	if (now_ns < upkeep->look_ns || duty_wait_ns(&upkeep->duty, now_ns) > 0) return false;
+	upkeep->has_more = snug_shard_maintain(shard);
+	uint64_t end_ns = os_now_ns();
+	duty_note_slice(&upkeep->duty, now_ns, end_ns);
+	upkeep->look_ns = upkeep->has_more ? 0 : end_ns + UPKEEP_PAUSE_NS;
+	return upkeep->has_more;
+}
+
+uint64_t upkeep_rest_ns(const struct upkeep *upkeep, const snug_shard *shard, uint64_t now_ns) {
+	uint64_t look_ns = now_ns < upkeep->look_ns ? upkeep->look_ns - now_ns : 0;
+	uint64_t wait_ns = duty_wait_ns(&upkeep->duty, now_ns);
+	if (upkeep->has_more) return look_ns > wait_ns ? look_ns : wait_ns;
+	return snug_shard_may_expire(shard) ? UPKEEP_EXPIRY_NS : UINT64_MAX;
+}
+
+uint64_t upkeep_evict(snug_shard *shard, uint64_t bytes) {
+	return snug_shard_evict(shard, bytes);
+}

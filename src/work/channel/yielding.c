@@ -1,0 +1,33 @@
+/* work/channel/yielding.c: see yielding.h. */
+#include "work/channel/yielding.h"
+
+#include "base/bits.h"
+#include "os/threads.h"
+
+bool yielding_try(struct yielding *yielding) {
+	uint64_t begin_ns = os_now_ns();
+	if (begin_ns < yielding->next_ns) return false;
+	os_thread_yield();
+	yielding->begin_ns = begin_ns;
+	yielding->end_ns = os_now_ns();
+	return true;
+}
+
+static void pause_for(struct yielding *yielding, uint64_t took_ns, uint64_t now_ns) {
+	uint32_t times = yielding->pause_times > 0 ? yielding->pause_times : 1;
+	uint64_t pause_ns = smaller(took_ns, YIELD_PAUSE_MAX_NS) * times;
+	yielding->next_ns = now_ns + smaller(pause_ns, YIELD_PAUSE_MAX_NS);
+	yielding->good_since_ns = yielding->next_ns;
+	yielding->pause_times = times < YIELD_PAUSE_TIMES_MAX ? times * YIELD_PAUSE_GROWTH : times;
+}
+
+void yielding_judge(struct yielding *yielding, uint64_t now_ns) {
+	uint64_t took_ns = yielding->end_ns - yielding->begin_ns;
+	uint64_t work_ns = now_ns - yielding->end_ns;
+	if (took_ns > YIELD_LONG_NS && work_ns < YIELD_WORTH_NS) {
+		pause_for(yielding, took_ns, now_ns);
+	} else if (now_ns - yielding->good_since_ns >= YIELD_GOOD_NS) {
+		yielding->good_since_ns = now_ns;
+		yielding->pause_times /= 2;
+	}
+}

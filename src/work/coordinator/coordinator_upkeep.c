@@ -1,0 +1,87 @@
+/* work/coordinator/coordinator_upkeep.c: each tick, once a second: is background cleanup wanted (pressure.h), and does each worker turn?
+ *
+ * It reads what the workers have published and what the kernel says of memory: some fifty microseconds, and no worker is woken. There is no
+ * tick at all where there is nobody to do it for: background cleanup is off and no log takes warnings.
+ *
+ * DUTY. A run may use duty_ppm of a tick; what it used, the next one waits for in proportion. (The worker's own duty cycle holds too,
+ * while it serves; this one holds also when it is idle.) A run that gains nothing doubles the wait before the next, up to 64 ticks. */
+#include "base/bits.h"
+#include "base/log_line.h"
+#include "work/coordinator/coordination.h"
+
+#define MILLION UINT64_C(1000000)
+#define FAILURES_MAX 6u /* 2^6 ticks */
+
+static bool hears_warnings(const snug_log *log) {
+	return log->write != NULL && log->level >= SNUG_LOG_WARNING;
+}
+
+void upkeep_init(snug_coordinator *coordinator) {
+	const snug_coordinator_options *options = &coordinator->options;
+	bool ticks = options->background.on || hears_warnings(&options->log);
+	coordinator->tick_ns = ticks ? os_now_ns() : SNUG_FOREVER;
+	if (options->background.on) machine_init(&coordinator->machine, &coordinator->world.files, &options->log);
+}
+
+/* ------------------------------------------------------------------ watchdog --------------- */
+
+static void watch(snug_coordinator *coordinator, uint32_t worker, bool stalled) {
+	struct upkeep *upkeep = &coordinator->upkeep[worker];
+	if (upkeep->stalled == stalled) return;
+	upkeep->stalled = stalled;
+	snug_log_line(&coordinator->options.log, SNUG_LOG_WARNING, "coordinator: worker %u %s", worker,
+				  stalled ? "has not turned for a second" : "turns again");
+}
+
+/* ------------------------------------------------------------------ background ------------- */
+
+static void begin_run(snug_coordinator *coordinator, uint32_t worker, const struct cleanup_wish *wish) {
+	struct upkeep *upkeep = &coordinator->upkeep[worker];
+	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	request.worker = worker;
+	request.options.budget_ns = coordinator->world.tick_ns * coordinator->options.background.duty_ppm / MILLION;
+	request.options.target_bytes = wish->target_bytes;
+	request.options.retain_bytes = wish->retain_bytes;
+	struct task *task = task_new(coordinator, &request, SNUG_PRIORITY_BACKGROUND, SNUG_ORIGIN_BACKGROUND);
+	task->upkeep = upkeep;
+	upkeep->task = task;
+	count_one(&coordinator->counters.background_runs);
+	task_begin(coordinator, task);
+}
+
+void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep, const snug_response *response) {
+	const snug_report *report = &response->report;
+	bool gained = report->reclaimed_bytes + report->returned_bytes > 0;
+	bool cut = report->outcome == SNUG_OUTCOME_BUDGET; /* it may have moved what the next one gains by */
+	upkeep->task = NULL;
+	upkeep->failures = gained || cut ? 0 : (uint32_t)smaller(upkeep->failures + 1, FAILURES_MAX);
+	uint64_t pause_ns = report->work_ns * MILLION / coordinator->options.background.duty_ppm;
+	uint64_t wait_ns = upkeep->failures > 0 ? coordinator->world.tick_ns << upkeep->failures : 0;
+	upkeep->pause_until_ns = os_now_ns() + (wait_ns > pause_ns ? wait_ns : pause_ns);
+}
+
+/* A worker that stands still is not asked. */
+static void clean_up(snug_coordinator *coordinator, uint32_t worker, const snug_worker_stats *stats, uint64_t now_ns) {
+	struct upkeep *upkeep = &coordinator->upkeep[worker];
+	const snug_background *thresholds = &coordinator->options.background;
+	struct cleanup_wish wish = cleanup_wish_of(upkeep->wanted, thresholds, &stats->heap, coordinator->machine.pressed);
+	upkeep->wanted = wish.on;
+	bool may = upkeep->task == NULL && now_ns >= upkeep->pause_until_ns && !stats->stalled && !coordinator->stopping;
+	if (wish.run && may) begin_run(coordinator, worker, &wish);
+}
+
+void upkeep_tick(snug_coordinator *coordinator, uint64_t now_ns) {
+	if (now_ns < coordinator->tick_ns) return;
+	const snug_coordinator_options *options = &coordinator->options;
+	coordinator->tick_ns = now_ns + coordinator->world.tick_ns;
+	if (options->background.on) {
+		bool pressed = machine_look(&coordinator->machine, &options->background, &options->log);
+		atomic_store_explicit(&coordinator->counters.machine_pressure, pressed, memory_order_relaxed);
+	}
+	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
+		snug_worker_stats stats;
+		if (snug_workers_stats(coordinator->workers, worker, &stats) != SNUG_OK) continue;
+		watch(coordinator, worker, stats.stalled);
+		if (options->background.on) clean_up(coordinator, worker, &stats, now_ns);
+	}
+}

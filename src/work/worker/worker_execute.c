@@ -1,0 +1,90 @@
+/* work/worker/worker_execute.c: a batch of messages on the worker's heap. The whole batch is executed, then answered
+ * (worker_answer.c). */
+#include "base/assert.h"
+#include "work/worker/worker.h"
+
+#include <snug/client.h>
+
+/* ------------------------------------------------------------------ operations ------------- */
+
+/* All that a write could refuse is looked at first, so that no object is left without its content. */
+static snug_error alloc_with_content(snug_heap *heap, const struct message *message, snug_handle *out) {
+	if (message->length > 0 && message->data == NULL) return SNUG_ERROR_NULL;
+	if (message->length > message->size) return SNUG_ERROR_RANGE;
+	snug_error error = snug_alloc(heap, message->size, out);
+	if (error || message->length == 0) return error;
+	error = snug_write(heap, *out, 0, message->data, message->length);
+	SNUG_ASSERT(!error);
+	return error;
+}
+
+static snug_error size_of(snug_heap *heap, struct message *message) {
+	size_t size = 0;
+	snug_error error = snug_size(heap, message->name, &size);
+	if (!error) message->size = size;
+	return error;
+}
+
+static snug_error run_operation(snug_heap *heap, struct message *message) {
+	switch (message->kind - MESSAGE_OPERATION) {
+	case SNUG_OPERATION_ALLOC:
+		return alloc_with_content(heap, message, &message->name);
+	case SNUG_OPERATION_FREE:
+		return snug_free(heap, message->name);
+	case SNUG_OPERATION_RESIZE:
+		return snug_resize(heap, message->name, message->size);
+	case SNUG_OPERATION_READ:
+		return snug_read(heap, message->name, message->offset, message->data, message->length);
+	case SNUG_OPERATION_WRITE:
+		return snug_write(heap, message->name, message->offset, message->data, message->length);
+	case SNUG_OPERATION_SIZE:
+		return size_of(heap, message);
+	default:
+		return SNUG_ERROR_OPTION;
+	}
+}
+
+static bool is_request(const struct message *message) {
+	return message->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN;
+}
+
+/* The requests at the beginning of `batch`, in one call of the user's hook; tells how many. */
+static size_t run_requests(struct worker *worker, const struct message *batch, size_t count, struct message *answers) {
+	const snug_worker_hook *hook = &worker->workers->options.hook;
+	void *requests[INBOX_BATCH];
+	snug_error errors[INBOX_BATCH];
+	size_t taken = 0;
+	for (; taken < count && is_request(&batch[taken]); taken++) {
+		requests[taken] = batch[taken].data;
+		errors[taken] = hook->run == NULL ? SNUG_ERROR_OPTION : SNUG_OK;
+	}
+	if (hook->run != NULL) hook->run(hook->context, worker->index, worker->heap, requests, errors, taken);
+	for (size_t index = 0; index < taken; index++) {
+		answers[index] = batch[index];
+		answers[index].error = (uint16_t)errors[index];
+	}
+	return taken;
+}
+
+void worker_execute(struct worker *worker, const struct message *batch, size_t count) {
+	struct message answers[INBOX_BATCH];
+	size_t answered = 0;
+	SNUG_ASSERT(count <= INBOX_BATCH);
+	for (size_t index = 0, taken = 1; index < count; index += taken, taken = 1) {
+		const struct message *message = &batch[index];
+		if (message->kind == MESSAGE_JOB) {
+			jobs_accept(worker, message);
+		} else if (message->kind == MESSAGE_JOB_CANCEL) {
+			jobs_cancel(worker, message->data);
+		} else if (is_request(message)) {
+			taken = run_requests(worker, message, count - index, &answers[answered]);
+			answered += taken;
+		} else {
+			struct message *answer = &answers[answered++];
+			*answer = *message;
+			answer->error = (uint16_t)run_operation(worker->heap, answer);
+		}
+	}
+	worker->messages += count;
+	worker_answer_all(worker, answers, answered);
+}

@@ -1,0 +1,177 @@
+/* work/worker/worker_loop.c: a worker's thread, from its first act to its last.
+ *
+ * A turn is bounded: 16 messages, one call of the user's hook, one slice of maintenance. It ends in a rest when none of the three had
+ * work: until a message comes, the hook's own event, or the moment when pending maintenance may go on. Without pending
+ * maintenance there is no time-out: an idle worker does not wake up.
+ *
+ * Before a worker sleeps it gives its processor away once and looks again: a client that is about to send on a busy machine then
+ * pays no wake-up. Where others than clients want the processor it does not (work/channel/yielding.h).
+ *
+ * THE END. Whoever stops sets `stopping` and closes the inboxes, which wakes the worker. The worker closes its inbox itself as well,
+ * because only the return of close says that no sender is inside any more: what it receives from then on is the rest. So nothing that was
+ * accepted stays without an answer, and nothing is accepted that would. */
+#include "base/log_line.h"
+#include "work/worker/worker.h"
+
+#include <stdio.h>
+
+#define PUBLISH_EVERY_NS UINT64_C(500000000)
+#define THREAD_NAME_BYTES 16u
+
+/* The moment before the word: who reads that it is awake must not find an old turn with it. */
+static void mark_awake(struct worker *worker) {
+	worker->awake_ns = os_now_ns();
+	atomic_store_explicit(&worker->published.turned_ns, worker->awake_ns, memory_order_relaxed);
+	atomic_store_explicit(&worker->published.asleep, false, memory_order_release);
+}
+
+static void mark_asleep(struct worker *worker) {
+	worker->busy_ns += os_now_ns() - worker->awake_ns;
+	atomic_store_explicit(&worker->published.asleep, true, memory_order_release);
+}
+
+/* ------------------------------------------------------------------ begin ------------------ */
+
+static snug_error start_heap(struct worker *worker) {
+	const snug_workers_options *options = &worker->workers->options;
+	const snug_worker_hook *hook = &options->hook;
+	snug_options heap_options = options->heap;
+	if (heap_options.log.write == NULL) heap_options.log = options->log;
+	if (hook->configure != NULL) hook->configure(hook->context, worker->index, &heap_options);
+	snug_error error = snug_heap_create(&heap_options, &worker->heap);
+	if (error) return error;
+	if (hook->start != NULL) error = hook->start(hook->context, worker->index, worker->heap);
+	if (error) snug_heap_destroy(worker->heap);
+	return error;
+}
+
+static snug_error begin(struct worker *worker) {
+	const snug_workers *workers = worker->workers;
+	char name[THREAD_NAME_BYTES];
+	snprintf(name, sizeof name, "%s-%u", workers->name, worker->index);
+	os_thread_set_name(name);
+	worker->self = pthread_self();
+	bool bind = workers->options.processors != NULL;
+	if (bind && !os_thread_bind(workers->processors[worker->index])) return SNUG_ERROR_OS_THREAD;
+	snug_error error = start_heap(worker);
+	if (error) return error;
+	worker->duty = (struct duty){.ppm = workers->options.duty_ppm, .idle_ns = workers->options.idle_ns};
+	mark_awake(worker);
+	worker_publish(worker, worker->awake_ns);
+	return SNUG_OK;
+}
+
+/* ------------------------------------------------------------------ turns ------------------ */
+
+static bool call_hook(struct worker *worker) {
+	const snug_worker_hook *hook = &worker->workers->options.hook;
+	return hook->turn != NULL && hook->turn(hook->context, worker->index, worker->heap);
+}
+
+/* Runs a slice if there is one to run and it may. */
+static void maintain(struct worker *worker, uint64_t now_ns) {
+	if (!jobs_urgent(worker) && duty_wait_ns(&worker->duty, now_ns) > 0) return;
+	jobs_slice(worker);
+	uint64_t end_ns = os_now_ns();
+	uint64_t slice_ns = end_ns - now_ns;
+	duty_note_slice(&worker->duty, now_ns, end_ns);
+	worker->maintenance_ns += slice_ns;
+	if (slice_ns > worker->longest_slice_ns) worker->longest_slice_ns = slice_ns;
+}
+
+static void mark_turn(struct worker *worker, uint64_t now_ns) {
+	atomic_store_explicit(&worker->published.turned_ns, now_ns, memory_order_relaxed);
+	worker->turns++;
+}
+
+/* Messages and I/O; false: there were none. */
+static bool serve(struct worker *worker) {
+	struct message batch[INBOX_BATCH];
+	size_t count = channel_receive(worker->inbox, batch, INBOX_BATCH);
+	if (count > 0) worker_execute(worker, batch, count);
+	bool hook_worked = call_hook(worker);
+	return count > 0 || hook_worked;
+}
+
+/* ------------------------------------------------------------------ rest ------------------- */
+
+/* How long it may sleep; 0: not at all. */
+static uint64_t rest_ns(const struct worker *worker) {
+	if (!jobs_pending(worker)) return SNUG_FOREVER;
+	if (jobs_urgent(worker)) return 0;
+	return duty_wait_ns(&worker->duty, os_now_ns());
+}
+
+static void wait_for_news(struct worker *worker, uint64_t timeout_ns) {
+	const snug_worker_hook *hook = &worker->workers->options.hook;
+	int event = channel_fd(worker->inbox);
+	if (hook->sleep != NULL)
+		hook->sleep(hook->context, worker->index, event, timeout_ns);
+	else
+		os_event_wait(event, timeout_ns);
+}
+
+static void rest(struct worker *worker) {
+	uint64_t timeout_ns = rest_ns(worker);
+	if (timeout_ns == 0) return;
+	worker->sleeps++;
+	worker_publish(worker, os_now_ns());
+	if (!channel_doze(worker->inbox)) return;
+	mark_asleep(worker);
+	wait_for_news(worker, timeout_ns);
+	mark_awake(worker);
+	if (channel_rouse(worker->inbox)) worker->wakes++;
+}
+
+static void loop(struct worker *worker) {
+	const snug_workers *workers = worker->workers;
+	bool yielded = false;
+	while (!atomic_load_explicit(&workers->stopping, memory_order_acquire)) {
+		bool worked = serve(worker);
+		uint64_t now_ns = os_now_ns();
+		mark_turn(worker, now_ns);
+		if (yielded) yielding_judge(&worker->yielding, now_ns);
+		if (worked) worker->duty.traffic_ns = now_ns;
+		if (jobs_pending(worker)) maintain(worker, now_ns);
+		if (now_ns - worker->published_ns >= PUBLISH_EVERY_NS) worker_publish(worker, now_ns);
+		bool may_rest = !worked && (yielded || !yielding_try(&worker->yielding));
+		if (may_rest) rest(worker);
+		yielded = !worked && !may_rest;
+	}
+}
+
+/* ------------------------------------------------------------------ end -------------------- */
+
+static void end(struct worker *worker) {
+	const snug_worker_hook *hook = &worker->workers->options.hook;
+	struct message batch[INBOX_BATCH];
+	size_t count;
+	channel_close(worker->inbox);
+	while ((count = channel_receive(worker->inbox, batch, INBOX_BATCH)) > 0) worker_execute(worker, batch, count);
+	jobs_stop(worker);
+	worker->turns++;
+	worker_publish(worker, os_now_ns());
+	mark_asleep(worker);
+	if (hook->stop != NULL) hook->stop(hook->context, worker->index, worker->heap);
+	snug_heap_destroy(worker->heap);
+	snug_log_line(&worker->workers->options.log, SNUG_LOG_DEBUG, "worker %u: stopped after %llu messages",
+				  worker->index, (unsigned long long)worker->messages);
+}
+
+static void count_up(_Atomic uint32_t *counter) {
+	atomic_fetch_add_explicit(counter, 1, memory_order_release);
+	os_wake(counter, UINT32_MAX);
+}
+
+void worker_run(void *context) {
+	struct worker *worker = context;
+	snug_workers *workers = worker->workers;
+	snug_error error = begin(worker);
+	worker->begin_error = error;
+	count_up(&workers->ready);
+	if (!error) {
+		loop(worker);
+		end(worker);
+	}
+	count_up(&workers->ended);
+}
