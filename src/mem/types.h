@@ -18,6 +18,15 @@
  *   victim     the one slab that is being evacuated
  *   target     the empty page that takes a victim's place, slot for slot, when its region is drained
  *
+ * The rooms, each above those before it; this file and gate.h lie below all:
+ *
+ *   arena/       pages and metadata, under the limit
+ *   slab/        slots out of pages: size classes, slabs, magazines, and what stands behind an object
+ *   defragment/  what could be gained, which slab is emptied next, and the moving
+ *   object/      whole objects, by handle or by reference, and room for them
+ *   check/       the walkers
+ *   heap.c       creation, end, the limit
+ *
  * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no malloc.
  *
  *   metadata reservation:  | snug_heap | class tables | descriptors | regions | cells | handles | pins | pins |

@@ -1,5 +1,8 @@
-/* cache/client/cache_parts.h: the inside of snug/cache.h: cache.c has the workers' side, cache_client.c the askers', cache_parcel.c what askers with
- * a time-out send. */
+/* cache/client/cache_parts.h: the embedded cache, snug/cache.h, from within.
+ *
+ *   cache.c         the workers' side: a shard each, its requests and its upkeep
+ *   cache_client.c  the askers' side
+ *   cache_parcel.c  what askers with a time-out send: it outlives the asking */
 #ifndef SNUG_CACHE_CACHE_PARTS_H
 #define SNUG_CACHE_CACHE_PARTS_H
 

@@ -23,7 +23,9 @@
  * A FLUSH begins an epoch, and is over: what a bucket of an earlier epoch holds is dead, and goes when somebody comes by: a look-up, the sweep,
  * the eviction, a step.
  *
- * Memory is the heap's by charge: it counts towards its limit. Belongs to one thread. */
+ * Memory is the heap's by charge: it counts towards its limit. Belongs to one thread.
+ *
+ * Beside it in this room: item.h, how an item lies in memory. */
 #ifndef SNUG_CACHE_INDEX_H
 #define SNUG_CACHE_INDEX_H
 

@@ -6,7 +6,10 @@
  * protocol's (server/protocol/answer.h); what it says is in the struct.
  *
  * The value of a STORE is `value`, or, if it is large, in `lease`: an item that was reserved and filled before (REQUEST_RESERVE). The value that a
- * GET has found is named by `item`: it stays where it is until the shard's next call that takes memory. */
+ * GET has found is named by `item`: it stays where it is until the shard's next call that takes memory.
+ *
+ * The room: operation.c, all but storing, which is operation_store.c; operation_parts.h, what they share; request, an operation that one thread
+ * asks of the shard of another. */
 #ifndef SNUG_CACHE_OPERATION_H
 #define SNUG_CACHE_OPERATION_H
 

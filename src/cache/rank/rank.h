@@ -28,7 +28,10 @@
  *
  * Laws. The hand passes entries in the order of the index and not by their contents. It passes each within 15 ticks (it does when
  * an eviction looks at seven entries or more), or the ages of unseen entries wrap and they look young; nothing worse comes of that.
- * Floats, so two machines may differ in the last bit. All is the owner's only. */
+ * Floats, so two machines may differ in the last bit. All is the owner's only.
+ *
+ * Beside it in this room: candidates.h, the worst that the hand has passed; ghosts, what is remembered of the evicted; recent.h, when the
+ * keys that were used last were. */
 #ifndef SNUG_CACHE_RANK_H
 #define SNUG_CACHE_RANK_H
 

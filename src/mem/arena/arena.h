@@ -12,6 +12,8 @@
  *   return:     whole free regions -> cold; in an emergency any run of free pages
  *   drain:      a region's free pages are handed out last, while mem/defragment/drain.h empties its used ones
  *
+ * The room: limit.h, the one account that all of this is under; cells, small pieces of metadata; poison.h, what a sanitizer is told.
+ *
  * All operations are O(1) but coalescing (one bit a page) and returning (one system call a region). */
 #ifndef SNUG_MEM_ARENA_H
 #define SNUG_MEM_ARENA_H

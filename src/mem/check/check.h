@@ -1,5 +1,10 @@
 /* mem/check/check.h: the walkers. Each counts again from primary data (bitmaps, trailers, entries) and compares with what is stored. They
- * change nothing and never abort; the first broken law is reported by its number in docs/invariants.md. */
+ * change nothing and never abort; the first broken law is reported by its number in docs/invariants.md.
+ *
+ *   check.c, check_steps.c                   all laws at once; the same in slices, while the heap serves
+ *   check_arena, check_slabs, check_objects  the laws of pages, of slots, of objects
+ *   check_law.c                              how a broken law is told
+ *   dump                                     the memory map */
 #ifndef SNUG_MEM_CHECK_H
 #define SNUG_MEM_CHECK_H
 

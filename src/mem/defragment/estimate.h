@@ -1,4 +1,11 @@
-/* mem/defragment/estimate.h: what compaction would gain and cost, by counting. */
+/* mem/defragment/estimate.h: what compaction would gain and cost, by counting; with the map of this room.
+ *
+ *   defragment.c   what the owner calls: begin, step, end; its phases: merge free pages, compact, drain, return
+ *   drain          whole regions are emptied, so that they can go back to the OS
+ *   evacuate       the only code that moves objects; copy.h, one slot
+ *   choose         which slab to empty next, and how many pages that gains
+ *   estimate       what all of it would gain and cost
+ *   stats.c        the figures of the heap */
 #ifndef SNUG_MEM_ESTIMATE_H
 #define SNUG_MEM_ESTIMATE_H
 

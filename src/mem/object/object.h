@@ -1,5 +1,11 @@
 /* mem/object/object.h: whole objects, however they are named: in one slot, or in fragments. A location is an offset, with REF_CHAINED for
- * fragments; that is what references are and what the handle table holds. */
+ * fragments; that is what references are and what the handle table holds.
+ *
+ * The room:
+ *   by_handle.c, by_reference.c   what the owner calls
+ *   object, pins                  an object as a whole; which of them must stay where they are
+ *   chain, extents                its fragments; the pieces of memory that a stretch of it lies in
+ *   room                          what an allocation does when there is no room */
 #ifndef SNUG_MEM_OBJECT_H
 #define SNUG_MEM_OBJECT_H
 

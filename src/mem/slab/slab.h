@@ -7,6 +7,11 @@
  *   list 16       full
  *   list 17, 18   slabs with pinned objects, partly filled and full: never victims
  *
+ * The victim is the slab that is being emptied: it is on no list, and its holes are not handed out. Who empties it: mem/defragment.
+ *
+ * The room: classes, which slot sizes there are; magazine, slots in and out; trailer.h, what stands behind an object in its slot;
+ * handles, the names in it.
+ *
  * An empty slab gives its page back at once, unless it is the class's only slab with room. */
 #ifndef SNUG_MEM_SLAB_H
 #define SNUG_MEM_SLAB_H

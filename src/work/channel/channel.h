@@ -11,7 +11,9 @@
  *         poll(channel_fd(c), ...);
  *         channel_rouse(c);
  *     }
- */
+ *
+ * The room: message.h, what is said; yielding, whether a thread gives its processor away before it sleeps; snapshot.h, words that one thread
+ * writes and any thread copies out of. */
 #ifndef SNUG_WORK_CHANNEL_H
 #define SNUG_WORK_CHANNEL_H
 
