@@ -2,6 +2,7 @@
  * worker or for a whole defragmentation. See http/http.h. */
 #include "http/http.h"
 
+#include "base/number_text.h"
 #include "http/http_access.h"
 #include "http/http_crowd.h"
 #include "http/http_json.h"
@@ -248,7 +249,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		const char *length = header(&exchange, "Content-Length");
 		*state = guest;
 		guest->body_bytes = 0;
-		if (length == NULL || strtoull(length, NULL, 10) <= BODY_BYTES_MAX) return MHD_YES;
+		uint64_t stated_bytes = UINT64_MAX;
+		if (length != NULL) (void)number_read(length, strlen(length), &stated_bytes);
+		if (length == NULL || stated_bytes <= BODY_BYTES_MAX) return MHD_YES;
 		refuse(&out, 413, "parameters stand in the query, not in a body");
 		respond(&exchange, &out);
 		return exchange.result;

@@ -1,40 +1,33 @@
 /* http/http_access.c: see http_access.h. */
 #include "http/http_access.h"
 
+#include "base/address_text.h"
+
 #include <ctype.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
 
-/* Without the port: of "name:1", "[::1]:1", "name", "::1". */
-static size_t name_length(const char *host) {
-	if (host[0] == '[') {
-		const char *end = strchr(host, ']');
-		return end == NULL ? strlen(host) : (size_t)(end - host) + 1;
-	}
-	const char *colon = strrchr(host, ':');
-	return colon == NULL || strchr(host, ':') != colon ? strlen(host) : (size_t)(colon - host);
-}
-
 /* Names can be made to point anywhere; addresses cannot. The last label of a name is never a number, and only addresses have brackets. */
-static bool is_address(const char *host, size_t length) {
-	if (length == 0) return false;
-	if (host[0] == '[') return true;
-	for (size_t i = 0; i < length; i++)
-		if (!isdigit((unsigned char)host[i]) && host[i] != '.') return false;
-	return true;
+static bool is_address(const struct address_text *host) {
+	if (host->has_brackets) return true;
+	for (size_t i = 0; i < host->host_length; i++)
+		if (!isdigit((unsigned char)host->host[i]) && host->host[i] != '.') return false;
+	return host->host_length > 0;
 }
 
-static bool is_name(const char *host, size_t length, const char *name) {
-	return length == name_length(name) && strncasecmp(host, name, length) == 0;
+static bool is_name(const struct address_text *host, const char *name) {
+	struct address_text known;
+	return address_read(name, &known) && host->host_length == known.host_length &&
+		   strncasecmp(host->host, known.host, known.host_length) == 0;
 }
 
-static bool is_ours(const struct http_rules *rules, const char *host) {
-	size_t length = name_length(host);
-	if (is_address(host, length)) return true;
-	if (is_name(host, length, "localhost") || is_name(host, length, rules->name)) return true;
+static bool is_ours(const struct http_rules *rules, const char *text) {
+	struct address_text host;
+	if (!address_read(text, &host)) return false;
+	if (is_address(&host) || is_name(&host, "localhost") || is_name(&host, rules->name)) return true;
 	for (uint32_t i = 0; i < rules->hosts->count; i++)
-		if (is_name(host, length, rules->hosts->entry[i])) return true;
+		if (is_name(&host, rules->hosts->entry[i])) return true;
 	return false;
 }
 

@@ -2,6 +2,7 @@
  * rows with one name, is looked for in the answer by itself. */
 #include "http/http_metrics.h"
 
+#include "base/number_text.h"
 #include "http/http_json.h"
 
 #include <snug/version.h>
@@ -203,7 +204,7 @@ static void write_value(const struct stat_line *line, struct text *out) {
 	static const char unit[] = "_ns";
 	size_t length = sizeof unit - 1;
 	if (line->name_length > length && memcmp(line->name + line->name_length - length, unit, length) == 0)
-		text_print(out, "} %.9f\n", (double)strtoull(line->value, NULL, 10) / 1e9);
+		text_print(out, "} %.9f\n", (double)number_leading(line->value) / 1e9);
 	else
 		text_print(out, "} %.*s\n", (int)line->value_length, line->value);
 }

@@ -6,6 +6,7 @@
  *     SIGHUP            options and config file are read again; what may change while the workers run does (settings_live.h)
  *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us with it */
 #include "base/log_line.h"
+#include "base/number_text.h"
 #include "http/http.h"
 #include "server/operator/operator.h"
 #include "server/process/control_socket.h"
@@ -167,8 +168,9 @@ static snug_error set_hash_secret(const char *digits) {
 	unsigned char secret[SNUG_HASH_SECRET_BYTES];
 	if (digits[0] == '\0') return SNUG_OK;
 	for (size_t i = 0; i < sizeof secret; i++) {
-		const char pair[3] = {digits[2 * i], digits[2 * i + 1], '\0'};
-		secret[i] = (unsigned char)strtoul(pair, NULL, 16);
+		uint64_t byte = 0;
+		(void)number_scan(digits + 2 * i, 2, 16, &byte);
+		secret[i] = (unsigned char)byte;
 	}
 	return snug_hash_secret_set(secret);
 }

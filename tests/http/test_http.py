@@ -222,7 +222,7 @@ def test_other_sites_are_refused():
         ):
             assert served.post("/api/check", status=403, headers=headers)["error"], headers
         assert served.post("/api/check", headers={**ACT, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"})
-        for name in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", ""):
+        for name in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[evil.example", "[::1]evil.example", "localhost:x"):
             got = served.ask("GET", "/api/stats", {"Host": name}, skip_host=True)
             assert got[0] == 403, (name, got)
         for name in ("localhost:1", "LOCALHOST", "[::1]:80", "10.0.0.1"):

@@ -111,7 +111,7 @@ def test_help_and_version():
 
 
 def test_wrong_use():
-    for words in ([], ["--nonsense"], ["--timeout", "0", "check"], ["--rounds", "0", "top"], ["foo\r\nflush_all"]):
+    for words in ([], ["--nonsense"], ["--timeout", "0", "check"], ["--timeout", "1x", "check"], ["--rounds", "0", "top"], ["--rounds", "1x", "top"], ["-p", "+1", "check"], ["foo\r\nflush_all"]):
         with Server() as server:
             server.ctl(*words, status=USAGE)
 
@@ -368,8 +368,11 @@ def test_schedules():
         server.ctl("cancel", name, status=REFUSED)
         server.ctl("cancel", server.json("schedule", "02:00-04:00")["schedule"])
         server.ctl("cancel", server.json("schedule", "every", "30m", "target", "0")["schedule"])
-        for wrong in ("", "02:00", "02:00-02:00", "25:00-26:00", "2:00-4:00", "every", "every 0", "every 1x", "02:00-04:00 target 100", "every 1k"):
+        for wrong in ("", "02:00", "02:00-02:00", "25:00-26:00", "2:00-4:00", "every", "every 0", "every 1x", "02:00-04:00 target 100", "every 1k", "every 1500ms"):
             server.ctl("schedule", *wrong.split(), status=REFUSED)
+        name = server.json("schedule", "every", "1.5m", "target", "2.5%")["schedule"]
+        told = server.json("schedules")
+        assert told[f"{name}:when"] == "every 90 s" and told[f"{name}:target_percent"] == 2.5, told
 
 
 def test_map():

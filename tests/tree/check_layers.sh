@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The layering law: base < os < mem < work < cache < server < http < snugd; nothing includes upward. And: the public headers need only each other
-# and the C library, programs and examples use only the public headers, and each file name occurs once in the tree.
+# and the C library, programs and examples use only the public headers, numbers are read in one place, and each file name occurs once in the tree.
 #
 #     check_layers.sh SOURCE_ROOT
 #
@@ -70,12 +70,19 @@ private_includes_of_public_headers() {
 		grep -vE '<(snug/[a-z_]+|stdbool|stddef|stdint)\.h>'
 }
 
-# A quoted include is a neighbour of the file or lies in a room of its program; the library's own begin with a layer. Two pieces of code are pure and shared: the
-# cache's eviction, which one program simulates by the cache's own (policy_snug.c), and how a value stands in JSON, which snugd and snugctl must agree on.
+# A quoted include is a neighbour of the file or lies in a room of its program; the library's own begin with a layer. What is pure and shared may be included: the
+# cache's eviction, which one program simulates by the cache's own (policy_snug.c), and base/*_text.h. Those say how a thing is written (numbers,
+# strings of JSON): snugd and its tools must agree on it, and two copies would come apart.
 private_includes_of_programs() {
 	for directory in tools examples; do
-		[[ ! -d $1/$directory ]] || quoted_includes "$1/$directory" | awk -F: '$3 ~ /^(base|os|mem|work|cache|server|http|snugd)\// && $1 !~ /\/policy_snug\.c$/ && $3 != "base/json_text.h"'
+		[[ ! -d $1/$directory ]] || quoted_includes "$1/$directory" | awk -F: '$3 ~ /^(base|os|mem|work|cache|server|http|snugd)\// && $1 !~ /\/policy_snug\.c$/ && $3 !~ /^base\/[a-z]+_text\.h$/'
 	done
+}
+
+# base/number_text.h reads numbers; C's own functions take blanks, signs and overflow for numbers. tools/common/units.c reads reals.
+numbers_read_elsewhere() {
+	grep -rnE '\b(strto(l|ll|ul|ull|imax|umax|f|d|ld)|ato[ilf]l?|s?scanf|fscanf)\(' --include='*.[ch]' "$1/src" "$1/tools" |
+		grep -v '/tools/common/units\.c:'
 }
 
 repeated_file_names() {
@@ -93,9 +100,10 @@ finds_what_is_wrong() {
 	echo '#include <snug/heap.h>' >"$bad/src/mem/up.h"
 	echo '#include <sys/mman.h>' >"$bad/include/snug/heap.h"
 	echo '#include "mem/up.h"' >"$bad/tools/low.c"
+	echo 'int number = atoi(text);' >"$bad/src/base/number.c"
 	echo '#include "jobs/jobs.h"' >"$bad/tools/replay/runs/run.c"
 	local all_found=0
-	for rule in upward_includes upward_includes_of_rooms upward_includes_of_replay private_includes_of_public_headers private_includes_of_programs repeated_file_names; do
+	for rule in upward_includes upward_includes_of_rooms upward_includes_of_replay private_includes_of_public_headers private_includes_of_programs numbers_read_elsewhere repeated_file_names; do
 		if [[ $("$rule" "$bad" | wc -l) -ne 1 ]]; then
 			echo "$rule does not find the one mistake:"
 			"$rule" "$bad"
@@ -106,12 +114,13 @@ finds_what_is_wrong() {
 	return $all_found
 }
 
-begin_cases 7
+begin_cases 8
 run_case layers_include_downward_only prints_nothing upward_includes "$root"
 run_case rooms_include_downward_only prints_nothing upward_includes_of_rooms "$root"
 run_case rooms_of_snug_replay_include_downward_only prints_nothing upward_includes_of_replay "$root"
 run_case public_headers_stand_alone prints_nothing private_includes_of_public_headers "$root"
 run_case programs_use_the_public_headers_only prints_nothing private_includes_of_programs "$root"
+run_case numbers_are_read_in_one_place prints_nothing numbers_read_elsewhere "$root"
 run_case file_names_are_unique prints_nothing repeated_file_names "$root"
 run_case the_rules_can_fail finds_what_is_wrong
 end_cases

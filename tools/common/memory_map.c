@@ -4,7 +4,8 @@
  * pages have come free one by one, an average would show them all as nearly full. */
 #include "memory_map.h"
 
-#include <stdlib.h>
+#include "base/number_text.h"
+
 #include <string.h>
 
 /* The text after "name": or NULL. */
@@ -15,7 +16,7 @@ static const char *field(const char *object, const char *name) {
 
 static uint64_t number_field(const char *object, const char *name) {
 	const char *text = field(object, name);
-	return text == NULL ? 0 : strtoull(text, NULL, 10);
+	return text == NULL ? 0 : number_leading(text);
 }
 
 static bool field_begins(const char *object, const char *name, const char *value) {
@@ -44,7 +45,7 @@ static struct map_cell cell_of(const char *object) {
 static void take_page(struct map_reader *reader) {
 	const char *text = field(reader->object, "\"page\":");
 	if (text == NULL) return;
-	uint32_t page = (uint32_t)strtoull(text, NULL, 10);
+	uint32_t page = (uint32_t)number_leading(text);
 	if (page > reader->last_page) reader->last_page = page;
 	struct memory_map *map = reader->map;
 	if (map == NULL || page / map->stride >= map->cells) return;

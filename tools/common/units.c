@@ -1,12 +1,10 @@
 /* units.c: see units.h. */
 #include "units.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 bool parse_real(const char *text, double *out) {
 	char *end;
@@ -14,42 +12,6 @@ bool parse_real(const char *text, double *out) {
 	double value = strtod(text, &end);
 	if (end == text || *end != '\0' || errno != 0 || !isfinite(value) || value < 0) return false;
 	*out = value;
-	return true;
-}
-
-bool parse_count(const char *text, uint64_t *out) {
-	char *end;
-	if (!isdigit((unsigned char)text[0])) return false;
-	errno = 0;
-	unsigned long long value = strtoull(text, &end, 10);
-	if (*end != '\0' || errno != 0) return false;
-	*out = value;
-	return true;
-}
-
-static bool parse_multiple(const char *suffix, double *out) {
-	static const char letters[] = "kmgt";
-	if (suffix[0] == '\0') {
-		*out = 1;
-		return true;
-	}
-	const char *letter = strchr(letters, tolower((unsigned char)suffix[0]));
-	if (letter == NULL || (suffix[1] != '\0' && strcasecmp(suffix + 1, "ib") != 0 && strcasecmp(suffix + 1, "b") != 0))
-		return false;
-	*out = ldexp(1, 10 * ((int)(letter - letters) + 1));
-	return true;
-}
-
-bool parse_bytes(const char *text, uint64_t *out) {
-	char *end;
-	double multiple;
-	if (!isdigit((unsigned char)text[0])) return false;
-	errno = 0;
-	double value = strtod(text, &end);
-	if (errno != 0 || end != text + strspn(text, "0123456789.") || !parse_multiple(end, &multiple) ||
-		value * multiple >= 0x1p62)
-		return false;
-	*out = (uint64_t)(value * multiple);
 	return true;
 }
 

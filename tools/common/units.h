@@ -1,4 +1,4 @@
-/* units.h: bytes, shares and durations as people write and read them. */
+/* units.h: bytes, shares and durations as people read them. */
 #ifndef REPLAY_UNITS_H
 #define REPLAY_UNITS_H
 
@@ -12,9 +12,7 @@ struct unit_text {
 	char text[UNIT_TEXT_ROOM];
 };
 
-/* "256M", "64k", "1.5G", "4096": binary multiples. False: not a size. */
-bool parse_bytes(const char *text, uint64_t *out);
-bool parse_count(const char *text, uint64_t *out);
+/* A number that is no count, such as an exponent. Counts and sizes are read by base/number_text.h. */
 bool parse_real(const char *text, double *out);
 
 /* "256.0 MiB" */

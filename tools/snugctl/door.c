@@ -11,6 +11,8 @@
  * socket in somebody's directory, the control socket must have that socket's owner. */
 #include "door.h"
 
+#include "base/address_text.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,22 +44,24 @@ static bool is_ours(const char *directory, unsigned others) {
 		   (status.st_mode & others) == 0;
 }
 
-static bool try_places(struct link *link, struct door *door, const char *port, int timeout_ms) {
+static bool try_places(struct link *link, struct door *door, unsigned port, int timeout_ms) {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	char directory[64], path[PATH_ROOM];
 	/* After su it may be another's, who would answer us. */
 	if (runtime != NULL && runtime[0] == '/' && is_ours(runtime, 022)) {
-		(void)snprintf(path, sizeof path, "%.200s/snugd-%.8s.sock", runtime, port);
+		(void)snprintf(path, sizeof path, "%.200s/snugd-%u.sock", runtime, port);
 		if (try_path(link, door, path, timeout_ms)) return true;
 	}
 	(void)snprintf(directory, sizeof directory, "/tmp/snugd-%lu", (unsigned long)geteuid());
-	(void)snprintf(path, sizeof path, "%s/snugd-%.8s.sock", directory, port);
+	(void)snprintf(path, sizeof path, "%s/snugd-%u.sock", directory, port);
 	if (is_ours(directory, 077) && try_path(link, door, path, timeout_ms)) return true;
-	(void)snprintf(path, sizeof path, "/run/snugd-%.8s.sock", port);
+	(void)snprintf(path, sizeof path, "/run/snugd-%u.sock", port);
 	return try_path(link, door, path, timeout_ms);
 }
 
-static bool is_local(const char *host) {
+static bool is_local(const struct address_text *address) {
+	char host[LINK_HOST_ROOM];
+	if (!address_host(address, host, sizeof host)) return false;
 	return host[0] == '\0' || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
 		   strcmp(host, "localhost") == 0;
 }
@@ -90,12 +94,12 @@ static bool open_beside(struct link *link, struct door *door, const char *addres
 }
 
 bool door_open(struct link *link, struct door *door, const char *address, int timeout_ms) {
-	char host[LINK_HOST_ROOM];
-	const char *port;
+	struct address_text parts = {0};
 	*door = (struct door){0};
 	const char *reached = address != NULL ? address : DEFAULT_ADDRESS;
 	bool is_path = strchr(reached, '/') != NULL;
-	door->is_here = is_path || (link_split_address(reached, host, &port) && is_local(host));
+	door->is_here = is_path || (address_read(reached, &parts) && is_local(&parts));
+	unsigned port = parts.has_port ? parts.port : LINK_DEFAULT_PORT;
 	if (is_path && open_beside(link, door, reached, timeout_ms)) return true;
 	if (door->is_here && !is_path && try_places(link, door, port, timeout_ms)) return true;
 	if (address == NULL && try_path(link, door, PACKAGED_PATH, timeout_ms)) return true;

@@ -1,6 +1,9 @@
 /* link.c: see link.h. */
 #include "link.h"
 
+#include "base/address_text.h"
+#include "units.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -11,8 +14,6 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
-
-#define DEFAULT_PORT "11211"
 
 /* ------------------------------------------------------------------ time ------------------- */
 
@@ -62,35 +63,14 @@ static int connect_unix(const char *path) {
 	return connect_to((const struct sockaddr *)&address, sizeof address, now_ms());
 }
 
-bool link_split_address(const char *text, char host[LINK_HOST_ROOM], const char **port) {
-	const char *end = text + strlen(text), *begin = text;
-	*port = DEFAULT_PORT;
-	if (*text == '[') {
-		begin++;
-		end = strchr(text, ']');
-		if (end == NULL) return false;
-		if (end[1] == ':') *port = end + 2;
-	} else {
-		const char *colon = strrchr(text, ':');
-		if (colon != NULL && strchr(text, ':') == colon) {
-			end = colon;
-			*port = colon + 1;
-		}
-	}
-	size_t length = (size_t)(end - begin);
-	if (length >= LINK_HOST_ROOM) return false;
-	memcpy(host, begin, length);
-	host[length] = '\0';
-	return true;
-}
-
 static int connect_tcp(const char *address, int timeout_ms, const char **why) {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-	char host[LINK_HOST_ROOM];
-	const char *port;
+	char host[LINK_HOST_ROOM], port[8];
+	struct address_text parts;
 	int fd = -1;
-	*why = "not an address";
-	if (!link_split_address(address, host, &port)) return -1;
+	*why = "not an address: HOST, HOST:PORT, [IPv6]:PORT or the path of a socket";
+	if (!address_read(address, &parts) || !address_host(&parts, host, sizeof host)) return -1;
+	(void)snprintf(port, sizeof port, "%u", parts.has_port ? parts.port : LINK_DEFAULT_PORT);
 	int failed = getaddrinfo(*host == '\0' ? "127.0.0.1" : host, port, &hints, &found);
 	if (failed != 0) {
 		*why = gai_strerror(failed);
@@ -241,5 +221,7 @@ const char *reply_value(const struct reply *reply, const char *name) {
 
 double reply_number(const struct reply *reply, const char *name) {
 	const char *value = reply_value(reply, name);
-	return value == NULL ? 0 : strtod(value, NULL);
+	double number = 0;
+	if (value != NULL) (void)parse_real(value, &number);
+	return number;
 }

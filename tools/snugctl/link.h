@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define LINK_DEFAULT_PORT 11211u /* memcached's */
+#define LINK_HOST_ROOM ((size_t)256)
+
 struct link {
 	int fd;
 	int timeout_ms;   /* to connect, and for each whole answer */
@@ -17,10 +20,6 @@ bool link_open(struct link *link, const char *address, int timeout_ms);
 /* The same for a path, without a word. False: errno says why. */
 bool link_try_path(struct link *link, const char *path, int timeout_ms);
 void link_close(struct link *link);
-
-/* Host and port of "host", "host:port", "[address]:port"; a missing port is that of memcached. False: no such form. */
-#define LINK_HOST_ROOM 256
-bool link_split_address(const char *text, char host[LINK_HOST_ROOM], const char **port);
 
 struct field {
 	char *name;

@@ -2,11 +2,11 @@
 #include "show.h"
 
 #include "base/json_text.h"
+#include "base/number_text.h"
 #include "plain.h"
 #include "units.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static bool ends(const char *text, const char *with) {
@@ -21,14 +21,16 @@ static bool is_number(const char *text) {
 /* A number, with its unit. */
 static struct unit_text readable(const char *name, const char *value) {
 	struct unit_text text;
+	double share;
 	if (*value != '-') {
-		if (ends(name, "bytes")) return bytes_text(strtoull(value, NULL, 10));
-		if (ends(name, "_ns")) return duration_text(strtoull(value, NULL, 10));
-		if (strstr(name, "external_fragmentation") != NULL || strstr(name, "internal_fragmentation") != NULL)
-			return share_text(strtod(value, NULL));
+		if (ends(name, "bytes")) return bytes_text(number_leading(value));
+		if (ends(name, "_ns")) return duration_text(number_leading(value));
+		bool is_share =
+			strstr(name, "external_fragmentation") != NULL || strstr(name, "internal_fragmentation") != NULL;
+		if (is_share && parse_real(value, &share)) return share_text(share);
 		bool is_name = ends(name, "time") || ends(name, "pid");
 		if (!is_name && strchr(value, '.') == NULL && strlen(value) > 4 && strlen(value) < 16)
-			return count_text(strtoull(value, NULL, 10));
+			return count_text(number_leading(value));
 	}
 	snprintf(text.text, sizeof text.text, "%s", value);
 	return text;

@@ -1,4 +1,5 @@
 /* show_map.c: the memory maps of all workers: lines "MAP <worker> <JSON>". */
+#include "base/number_text.h"
 #include "memory_map.h"
 #include "plain.h"
 #include "show.h"
@@ -32,13 +33,19 @@ static bool read_map(const struct reply *reply, unsigned worker, const char *jso
 
 static uint64_t page_bytes(const char *json) {
 	const char *found = strstr(json, "\"page_bytes\":");
-	return found == NULL ? 0 : strtoull(found + strlen("\"page_bytes\":"), NULL, 10);
+	return found == NULL ? 0 : number_leading(found + strlen("\"page_bytes\":"));
 }
 
 /* The line's JSON; NULL: it is no map. */
 static const char *json_of(const char *line, unsigned *worker) {
-	int used = 0;
-	return sscanf(line, "MAP %u %n", worker, &used) == 1 && used > 0 ? line + used : NULL;
+	static const char before[] = "MAP ";
+	size_t length = sizeof before - 1, digits;
+	uint64_t number;
+	if (strncmp(line, before, length) != 0) return NULL;
+	digits = number_scan(line + length, strlen(line + length), 10, &number);
+	if (digits == 0 || line[length + digits] != ' ') return NULL;
+	*worker = (unsigned)number;
+	return line + length + digits + 1;
 }
 
 static void print_maps(const struct reply *reply) {

@@ -84,7 +84,8 @@ static double pool_sum(const struct reply *metrics, const char *pool, const char
 	snprintf(tail, sizeof tail, ":%s:%s", pool, figure);
 	for (size_t i = 0; i < metrics->field_count; i++) {
 		const char *colon = strchr(metrics->fields[i].name, ':');
-		if (colon != NULL && strcmp(colon, tail) == 0) sum += strtod(metrics->fields[i].value, NULL);
+		double value;
+		if (colon != NULL && strcmp(colon, tail) == 0 && parse_real(metrics->fields[i].value, &value)) sum += value;
 	}
 	return sum;
 }

@@ -1,5 +1,6 @@
 /* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's own protocol: whatever it can do, a line sent by
  * hand can do as well. */
+#include "base/number_text.h"
 #include "door.h"
 #include "plain.h"
 #include "show.h"
@@ -66,17 +67,26 @@ static const char help[] =
 
 /* ------------------------------------------------------------------ options ---------------- */
 
+#define SECONDS_MAX 1000000u
+
 static bool take_seconds(const char *text, double *seconds) {
-	char *end;
-	*seconds = strtod(text, &end);
-	return end != text && *end == '\0' && *seconds > 0 && *seconds <= 1e6;
+	uint64_t ns;
+	if (!number_read_time(text, strlen(text), NUMBER_SECOND_NS, &ns)) return false;
+	*seconds = (double)ns / NUMBER_SECOND_NS;
+	return ns > 0 && ns <= SECONDS_MAX * NUMBER_SECOND_NS;
+}
+
+static bool take_rounds(const char *text, unsigned *rounds) {
+	uint64_t number;
+	if (!number_read(text, strlen(text), &number) || number == 0 || number > UINT32_MAX) return false;
+	*rounds = (unsigned)number;
+	return true;
 }
 
 static bool take_port(const char *text, struct options *options) {
-	char *end;
-	unsigned long port = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || port == 0 || port > 65535) return false;
-	(void)snprintf(options->port_address, sizeof options->port_address, "127.0.0.1:%lu", port);
+	uint64_t port;
+	if (!number_read(text, strlen(text), &port) || port == 0 || port > UINT16_MAX) return false;
+	(void)snprintf(options->port_address, sizeof options->port_address, "127.0.0.1:%u", (unsigned)port);
 	options->address = options->port_address;
 	return true;
 }
@@ -116,8 +126,7 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 			right = take_seconds(optarg, &options->interval_s);
 			break;
 		case OPTION_ROUNDS:
-			options->rounds = (unsigned)strtoul(optarg, NULL, 10);
-			right = options->rounds > 0;
+			right = take_rounds(optarg, &options->rounds);
 			break;
 		case 'h':
 			fputs(help, stdout);

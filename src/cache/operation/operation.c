@@ -5,10 +5,9 @@
 #include "cache/operation/operation_parts.h"
 
 #include "base/bits.h"
+#include "base/number_text.h"
 
 #include <string.h>
-
-#define NUMBER_BYTES_MAX 20u
 
 /* ------------------------------------------------------------------ parts ------------------ */
 
@@ -217,29 +216,14 @@ static bool is_blank(char byte) {
 /* Blanks, a plus sign, digits, and then nothing, a blank or a 0: what memcached, which reads it as C does, takes for a number. */
 static bool read_number(const char *text, size_t length, uint64_t *number) {
 	size_t at = 0;
-	uint64_t value = 0;
+	uint64_t value;
 	while (at < length && is_blank(text[at])) at++;
 	if (at < length && text[at] == '+') at++;
-	size_t begin = at;
-	for (; at < length && text[at] >= '0' && text[at] <= '9'; at++) {
-		uint64_t digit = (uint64_t)(text[at] - '0');
-		if (value > (UINT64_MAX - digit) / 10) return false;
-		value = value * 10 + digit;
-	}
-	if (at == begin || (at < length && text[at] != '\0' && !is_blank(text[at]))) return false;
+	size_t digits = number_scan(text + at, length - at, 10, &value);
+	at += digits;
+	if (digits == 0 || (at < length && text[at] != '\0' && !is_blank(text[at]))) return false;
 	*number = value;
 	return true;
-}
-
-static size_t write_number(uint64_t number, char text[NUMBER_BYTES_MAX]) {
-	char reversed[NUMBER_BYTES_MAX];
-	size_t length = 0;
-	do {
-		reversed[length++] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	for (size_t i = 0; i < length; i++) text[i] = reversed[length - 1 - i];
-	return length;
 }
 
 static uint64_t calculate(const struct operation *operation, uint64_t value) {
@@ -259,7 +243,7 @@ static void keep_fetched(snug_shard *shard, const snug_key *key) {
 static snug_error store_number(snug_shard *shard, struct operation *operation, const snug_attributes *attributes,
 							   size_t least_bytes) {
 	char text[ARITHMETIC_BYTES_MAX];
-	size_t length = write_number(operation->number, text);
+	size_t length = number_write(operation->number, text);
 	for (; length < least_bytes; length++) text[length] = ' ';
 	snug_error error = shard_set(shard, &operation->key, attributes, text, length);
 	if (error) return error;

@@ -2,6 +2,8 @@
  * ticket that is looked at until its result is there; if the client goes meanwhile, the work goes on, and `snug report` tells of it. */
 #include "server/errand/errand_parts.h"
 
+#include "base/number_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,10 +210,8 @@ static struct errand *emergency(struct server *server, const struct words *words
 
 /* HH:MM, as a minute of the day; 24:00 is its end. */
 static bool take_minute(const char *bytes, uint16_t *minute) {
-	for (size_t i = 0; i < 5; i++)
-		if (i == 2 ? bytes[i] != ':' : (bytes[i] < '0' || bytes[i] > '9')) return false;
-	uint32_t hours = (uint32_t)(bytes[0] - '0') * 10 + (uint32_t)(bytes[1] - '0');
-	uint32_t minutes = (uint32_t)(bytes[3] - '0') * 10 + (uint32_t)(bytes[4] - '0');
+	uint64_t hours, minutes;
+	if (!number_read(bytes, 2, &hours) || bytes[2] != ':' || !number_read(bytes + 3, 2, &minutes)) return false;
 	if (minutes > 59 || hours * 60 + minutes > SNUG_MINUTES_A_DAY) return false;
 	*minute = (uint16_t)(hours * 60 + minutes);
 	return true;
@@ -230,15 +230,15 @@ static struct errand *schedule(struct server *server, const struct words *words,
 	size_t at = 2;
 	if (words_is(words, 1, "every")) {
 		if (!words_seconds(words, 2, &number) || number == 0 || number > UINT32_MAX) return usage(out, form);
-		request.schedule.interval_ns = number * 1000000000;
+		request.schedule.interval_ns = number * NUMBER_SECOND_NS;
 		at = 3;
 	} else {
 		if (!take_window(words, 1, &request.schedule.windows[0])) return usage(out, form);
 		request.schedule.window_count = 1;
 	}
 	if (words_is(words, at, "target")) {
-		if (!words_number(words, at + 1, &number) || number >= 100) return usage(out, form);
-		request.schedule.target_fragmentation_ppm = (uint32_t)number * 10000;
+		if (!words_share(words, at + 1, &number) || number >= 100 * NUMBER_PPM_PER_CENT) return usage(out, form);
+		request.schedule.target_fragmentation_ppm = (uint32_t)number;
 		at += 2;
 	}
 	if (at != words->count) return usage(out, form);
@@ -260,7 +260,8 @@ static void say_schedule(const snug_schedule_entry *entry, struct text *out) {
 	snprintf(name, sizeof name, "%llu", (unsigned long long)entry->name);
 	text_print(out, "STAT %s:when", name);
 	say_when(&entry->schedule, out);
-	text_print(out, "\r\nSTAT %s:target_percent %u\r\n", name, entry->schedule.target_fragmentation_ppm / 10000);
+	text_print(out, "\r\nSTAT %s:target_percent %g\r\n", name,
+			   (double)entry->schedule.target_fragmentation_ppm / NUMBER_PPM_PER_CENT);
 	text_print(out, "STAT %s:running %s\r\n", name, entry->running != 0 ? "yes" : "no");
 	text_print(out, "STAT %s:runs %llu\r\n", name, (unsigned long long)entry->runs);
 	text_print(out, "STAT %s:left_out %llu\r\n", name, (unsigned long long)entry->left_out);

@@ -17,10 +17,12 @@ void words_split(struct words *words, const char *bytes, size_t length);
 bool words_is(const struct words *words, size_t at, const char *text);
 /* Digits alone. */
 bool words_number(const struct words *words, size_t at, uint64_t *number);
-/* A number with an optional k, m or g behind it. */
+/* A size, as base/number_text.h says. */
 bool words_bytes(const struct words *words, size_t at, uint64_t *bytes);
-/* A number with an optional s, m or h behind it. */
+/* A time of whole seconds, the same. */
 bool words_seconds(const struct words *words, size_t at, uint64_t *seconds);
+/* Per cent, in millionths, the same. */
+bool words_share(const struct words *words, size_t at, uint64_t *ppm);
 
 /* Of what `snug` asks for: those that go to the coordinator (errand_cleanup.c), and those that visit the workers (errand_memory.c). */
 struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out);

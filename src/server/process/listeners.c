@@ -14,6 +14,7 @@
  * started again at once, 37 found the place taken. So what is taken is asked for again for a while. */
 #include "server/process/listeners.h"
 
+#include "base/address_text.h"
 #include "base/assert.h"
 #include "os/threads.h"
 
@@ -151,31 +152,12 @@ static bool open_address(const struct settings *settings, struct listeners *list
 	return true;
 }
 
-/* "host", "host:port", "[v6]", "[v6]:port", "v6", "*". False: no such form. `host` is "" for all addresses. */
+/* `host` is "" for all addresses; a port that the text does not tell stays. */
 static bool split(const char *text, char *host, size_t room, uint16_t *port) {
-	const char *end;
-	const char *colon = strrchr(text, ':');
-	if (text[0] == '[') {
-		text++;
-		end = strchr(text, ']');
-		if (end == NULL || (end[1] != '\0' && end[1] != ':')) return false;
-		colon = end[1] == ':' ? end + 1 : NULL;
-	} else {
-		/* More than one colon is a bare IPv6 address. */
-		if (colon != NULL && strchr(text, ':') != colon) colon = NULL;
-		end = colon != NULL ? colon : text + strlen(text);
-	}
-	size_t length = (size_t)(end - text);
-	if (length == 0 || length >= room) return false;
-	memcpy(host, text, length);
-	host[length] = '\0';
+	struct address_text address;
+	if (!address_read(text, &address) || address.host_length == 0 || !address_host(&address, host, room)) return false;
 	if (strcmp(host, "*") == 0) host[0] = '\0';
-	if (colon == NULL) return true;
-	char *after;
-	errno = 0;
-	unsigned long number = strtoul(colon + 1, &after, 10);
-	if (colon[1] < '0' || colon[1] > '9' || *after != '\0' || number > UINT16_MAX) return false;
-	*port = (uint16_t)number;
+	if (address.has_port) *port = address.port;
 	return true;
 }
 

@@ -2,19 +2,13 @@
 #ifndef SNUG_SERVER_ANSWER_PARTS_H
 #define SNUG_SERVER_ANSWER_PARTS_H
 
+#include "base/number_text.h"
 #include "server/protocol/answer.h"
 
 #include <string.h>
 
 static inline char *put_u64(char *at, uint64_t number) {
-	char reversed[20];
-	size_t length = 0;
-	do {
-		reversed[length++] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	while (length > 0) *at++ = reversed[--length];
-	return at;
+	return at + number_write(number, at);
 }
 
 static inline char *put_bytes(char *at, const char *bytes, size_t length) {

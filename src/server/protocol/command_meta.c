@@ -13,7 +13,6 @@
 _Static_assert(SHOWN_KEY_BYTES_MAX >= BASE64_BYTES(SNUG_KEY_BYTES_MAX), "a key of the longest in base64");
 
 #define FLAGS_MAX 20u
-#define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
 #define BAD_TOKEN "CLIENT_ERROR bad token in command line format\r\n"
 
 /* ------------------------------------------------------------------ flags ------------------ */

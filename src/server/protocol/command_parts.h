@@ -3,9 +3,13 @@
 #define SNUG_SERVER_COMMAND_PARTS_H
 
 #include "base/bits.h"
+#include "base/number_text.h"
 #include "server/protocol/command.h"
 
 #define WORDS_MAX 32u
+
+/* Of a value, as a line may state it. What is wrong with it makes what follows a line of its own, as in memcached. */
+#define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
 
 struct word {
 	const char *bytes;
@@ -20,9 +24,11 @@ struct line {
 
 void line_split(struct line *line, const char *bytes, size_t length);
 
-/* Decimal digits and nothing else. */
-bool word_to_u64(struct word word, uint64_t *number);
-/* The same, with a sign perhaps, within 32 bits. */
+static inline bool word_to_u64(struct word word, uint64_t *number) {
+	return number_read(word.bytes, word.length, number);
+}
+
+/* With a sign perhaps, within 32 bits. */
 bool word_to_i32(struct word word, int64_t *number);
 
 static inline bool word_is(struct word word, const char *text, size_t length) {

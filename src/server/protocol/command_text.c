@@ -1,9 +1,6 @@
 /* server/protocol/command_text.c: memcached's text commands, all but those that get. One table says which they are and how many words they have. */
 #include "server/protocol/command_parts.h"
 
-/* What is wrong with a length makes what follows a line of its own, as in memcached. */
-#define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
-
 typedef void (*parse_function)(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command);
 
 /* ------------------------------------------------------------------ storing ---------------- */

@@ -15,18 +15,6 @@ void line_split(struct line *line, const char *bytes, size_t length) {
 	last->length = (size_t)(end - last->bytes);
 }
 
-bool word_to_u64(struct word word, uint64_t *number) {
-	uint64_t value = 0;
-	if (word.length == 0 || word.length > 20) return false;
-	for (size_t i = 0; i < word.length; i++) {
-		uint64_t digit = (uint64_t)(unsigned char)word.bytes[i] - '0';
-		if (digit > 9 || value > (UINT64_MAX - digit) / 10) return false;
-		value = value * 10 + digit;
-	}
-	*number = value;
-	return true;
-}
-
 bool word_to_i32(struct word word, int64_t *number) {
 	uint64_t value;
 	bool is_negative = word.length > 0 && word.bytes[0] == '-';

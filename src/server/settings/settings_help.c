@@ -92,8 +92,8 @@ void settings_help(struct text *out) {
 	SETTINGS_REFUSED_EXTENDED(EXTENDED_HELP)
 #undef EXTENDED_HELP
 #undef REFUSED_HELP
-	text_print(out, "\nSizes take k, m and g. Exit status: 0 after SIGINT or SIGTERM, 64 for a wrong\n"
-					"option, 71 when the system refuses what is needed.\n");
+	text_print(out, "\nSizes take k, m, g and t, times s, m, h and d. Exit status: 0 after SIGINT or\n"
+					"SIGTERM, 64 for a wrong option, 71 when the system refuses what is needed.\n");
 }
 
 void settings_describe(const struct settings *settings, struct text *out) {

@@ -39,12 +39,13 @@ enum settings_group {
 };
 
 enum settings_kind {
-	KIND_BYTES,    /* uint64_t or uint32_t: a number with an optional suffix k, m or g */
+	KIND_BYTES,    /* uint64_t or uint32_t: a size, see base/number_text.h */
 	KIND_MIB,      /* the same, but a bare number is MiB */
 	KIND_COUNT,    /* uint32_t or uint16_t */
 	KIND_PORT,     /* int32_t: SETTINGS_PORT_ANY, SETTINGS_PORT_NONE, or a port */
 	KIND_OCTAL,    /* uint32_t */
 	KIND_PER_CENT, /* uint32_t, kept in millionths; bounds in millionths */
+	KIND_SECONDS,  /* uint32_t: a time of whole seconds */
 	KIND_FLAG,     /* bool; on the command line without a value */
 	KIND_RISE,     /* uint32_t: each mention adds one; in the config file a number */
 	KIND_CHOICE,   /* bool or an enum: the words of its values, in order */
@@ -127,8 +128,8 @@ enum settings_kind {
 	X(NETWORK, 'R', "max-reqs-per-event", COUNT, SETTINGS_FIELD(turn_commands), "20", 1, 1000000, "NUMBER",           \
 	  "reqs_per_event",                                                                                               \
 	  "commands of one connection that are carried out before others get their turn; 8 keys of one get count as one") \
-	X(NETWORK, 0, "idle-timeout", COUNT, SETTINGS_FIELD(idle_timeout_s), "0", 0, 31536000, "SECONDS", "idle_timeout", \
-	  "close connections that have been idle for so long; 0: never")                                                  \
+	X(NETWORK, 0, "idle-timeout", SECONDS, SETTINGS_FIELD(idle_timeout_s), "0", 0, 31536000, "SECONDS",               \
+	  "idle_timeout", "close connections that have been idle for so long, 90 or 5m; 0: never")                        \
 	X(NETWORK, 0, "io", CHOICE, SETTINGS_FIELD(io), "auto", 0, 0, "auto|uring|epoll", "io",                           \
 	  "how sockets are served; auto: io_uring where the kernel allows it")                                            \
 	X(CLEANUP, 0, "defrag", CHOICE, SETTINGS_FIELD(background), "on", 0, 0, "off|on", "defrag",                       \

@@ -2,10 +2,10 @@
 #include "server/settings/settings_table.h"
 
 #include "base/assert.h"
+#include "base/number_text.h"
 
 #include <string.h>
 
-#define PPM_PER_CENT 10000u
 #define NUMBER_BYTES 8u /* of the widest field that is a number */
 
 static void *field_of(struct settings *settings, const struct settings_option *option) {
@@ -26,54 +26,11 @@ static void store_number(struct settings *settings, const struct settings_option
 	memcpy(field_of(settings, option), &value, option->bytes);
 }
 
-/* Digits of `base` from the beginning; where they end. NULL: none, or too large a number. */
-static const char *read_digits(const char *text, unsigned base, uint64_t *out) {
-	uint64_t value = 0;
-	const char *at = text;
-	for (; *at >= '0' && *at < (char)('0' + base); at++) {
-		uint64_t digit = (uint64_t)(*at - '0');
-		if (value > (UINT64_MAX - digit) / base) return NULL;
-		value = value * base + digit;
-	}
-	if (at == text) return NULL;
+static bool read_octal(const char *text, uint64_t *out) {
+	size_t length = strlen(text);
+	uint64_t value;
+	if (length == 0 || number_scan(text, length, 8, &value) != length) return false;
 	*out = value;
-	return at;
-}
-
-static bool read_number(const char *text, unsigned base, uint64_t *out) {
-	const char *end = read_digits(text, base, out);
-	return end != NULL && *end == '\0';
-}
-
-static bool read_size(const char *text, unsigned bare_shift, uint64_t *out) {
-	uint64_t number;
-	const char *end = read_digits(text, 10, &number);
-	if (end == NULL) return false;
-	unsigned shift = bare_shift;
-	if (*end != '\0') {
-		const char suffixes[] = "kmgKMG";
-		const char *suffix = strchr(suffixes, *end);
-		if (suffix == NULL || end[1] != '\0') return false;
-		shift = 10 * ((unsigned)(suffix - suffixes) % 3 + 1);
-	}
-	if (number > UINT64_MAX >> shift) return false;
-	*out = number << shift;
-	return true;
-}
-
-/* "3", "0.25": millionths of the whole. */
-static bool read_per_cent(const char *text, uint64_t *out) {
-	uint64_t whole;
-	const char *at = read_digits(text, 10, &whole);
-	if (at == NULL || whole > 100) return false;
-	uint64_t ppm = whole * PPM_PER_CENT;
-	if (*at == '.') {
-		uint64_t unit = PPM_PER_CENT / 10;
-		for (at++; *at >= '0' && *at <= '9' && unit > 0; at++, unit /= 10) ppm += unit * (uint64_t)(*at - '0');
-	}
-	if (*at == '%') at++;
-	if (*at != '\0') return false;
-	*out = ppm;
 	return true;
 }
 
@@ -93,26 +50,29 @@ static bool read_word(const char *words, const char *text, uint64_t *out) {
 
 static bool read_port(const char *text, uint64_t *out) {
 	uint64_t value = (uint32_t)SETTINGS_PORT_ANY;
-	if (strcmp(text, "-1") != 0 && (!read_number(text, 10, &value) || value > UINT16_MAX)) return false;
+	if (strcmp(text, "-1") != 0 && (!number_read(text, strlen(text), &value) || value > UINT16_MAX)) return false;
 	*out = value;
 	return true;
 }
 
 static bool read_value(const struct settings_option *option, const char *text, uint64_t *out) {
+	size_t length = strlen(text);
 	switch (option->kind) {
 	case KIND_BYTES:
-		return read_size(text, 0, out);
+		return number_read_size(text, length, 1, out);
 	case KIND_MIB:
-		return read_size(text, 20, out);
+		return number_read_size(text, length, NUMBER_MIB, out);
 	case KIND_COUNT:
 	case KIND_RISE:
-		return read_number(text, 10, out);
+		return number_read(text, length, out);
 	case KIND_PORT:
 		return read_port(text, out);
 	case KIND_OCTAL:
-		return read_number(text, 8, out);
+		return read_octal(text, out);
 	case KIND_PER_CENT:
-		return read_per_cent(text, out);
+		return number_read_share(text, length, out);
+	case KIND_SECONDS:
+		return number_read_seconds(text, length, out);
 	case KIND_FLAG:
 		return read_word("off|on", text, out);
 	case KIND_CHOICE:
@@ -152,8 +112,11 @@ static void print_expected(struct text *out, const struct settings_option *optio
 		text_print(out, "an octal number from %llo to %llo", minimum, maximum);
 		break;
 	case KIND_PER_CENT:
-		text_print(out, "a per cent value from %g to %g", (double)minimum / PPM_PER_CENT,
-				   (double)maximum / PPM_PER_CENT);
+		text_print(out, "a per cent value from %g to %g", (double)minimum / NUMBER_PPM_PER_CENT,
+				   (double)maximum / NUMBER_PPM_PER_CENT);
+		break;
+	case KIND_SECONDS:
+		text_print(out, "a time from %llu to %llu seconds; s, m, h and d may stand behind it", minimum, maximum);
 		break;
 	case KIND_FLAG:
 		text_print(out, "on or off");

@@ -8,6 +8,7 @@
 #include "work/policy/pressure.h"
 
 #include "base/bits.h"
+#include "base/number_text.h"
 
 #include <string.h>
 
@@ -64,17 +65,9 @@ bool machine_is_pressed(bool pressed, const snug_background *t, const struct mac
 
 /* A decimal number; *end is what follows. False: none, or it does not fit. */
 static bool parse_number(const char *text, uint64_t *number, const char **end) {
-	uint64_t value = 0;
-	const char *at = text;
-	for (; *at >= '0' && *at <= '9'; at++) {
-		uint64_t digit = (uint64_t)(*at - '0');
-		if (value > (UINT64_MAX - digit) / 10) return false;
-		value = value * 10 + digit;
-	}
-	if (at == text) return false;
-	*number = value;
-	*end = at;
-	return true;
+	size_t digits = number_scan(text, strlen(text), 10, number);
+	*end = text + digits;
+	return digits > 0;
 }
 
 static bool is_line_end(const char *text) {

@@ -173,6 +173,8 @@ static void reads_what_is_ours(void **state) {
 	assert_int_equal(accepted("--defrag-duty 12.5%").defrag_duty_ppm, 125000);
 	assert_int_equal(accepted("--defrag-duty 100").defrag_duty_ppm, 1000000);
 	assert_int_equal(accepted("-m 2G -t 2").memory_bytes, 2ull << 30);
+	assert_int_equal(accepted("-m 1.5GiB -t 2").memory_bytes, 3ull << 29);
+	assert_int_equal(accepted("--idle-timeout 5m").idle_timeout_s, 300);
 	assert_int_equal(accepted("-o defrag=off,io=epoll").io, IO_EPOLL);
 }
 
@@ -259,7 +261,8 @@ static void refuses_with_a_sentence(void **state) {
 		{"--defrag-duty 101", "--defrag-duty: '101' is not a per cent value from 0.1 to 100"},
 		{"--defrag-duty 1.x", "--defrag-duty: '1.x' is not a per cent value from 0.1 to 100"},
 		{"--defrag-step 2m", "--defrag-step: '2m' is not a size from 1k to 1m"},
-		{"--idle-timeout 31536001", "--idle-timeout: '31536001' is not a number from 0 to 31536000"},
+		{"--idle-timeout 31536001",
+		 "--idle-timeout: '31536001' is not a time from 0 to 31536000 seconds; s, m, h and d may stand behind it"},
 		{"--verbose=2", "--verbose: takes no value"},
 		{"--daemon=x", "--daemon: 'x' is not on or off"},
 		{"--unix-socket=", "--unix-socket: is empty"},
@@ -269,7 +272,8 @@ static void refuses_with_a_sentence(void **state) {
 		{"-vq", "-q: unknown option"},
 		{"-o port=1", "-o port: not supported"},
 		{"-o idle_timeout", "-o idle_timeout: needs a value"},
-		{"-o idle_timeout=x", "-o idle_timeout: 'x' is not a number from 0 to 31536000"},
+		{"-o idle_timeout=x",
+		 "-o idle_timeout: 'x' is not a time from 0 to 31536000 seconds; s, m, h and d may stand behind it"},
 		{"-o ,", "-o: ',' is no list of NAME or NAME=VALUE"},
 		{"-o modern=1", "-o modern: takes no value"},
 		{"-o hashpower", "-o hashpower: needs a value"},

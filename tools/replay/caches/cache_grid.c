@@ -1,6 +1,7 @@
 /* cache_grid.c: see cache_grid.h. */
 #include "caches/cache_grid.h"
 
+#include "base/number_text.h"
 #include "ledger/clock.h"
 #include "units.h"
 
@@ -53,7 +54,7 @@ static bool add_limit(struct grid *grid, const char *name, size_t length) {
 	snprintf(number, sizeof number, "%.*s", (int)strcspn(limit.text, "%"), limit.text);
 	bool percent = length > 0 && limit.text[length - 1] == '%' && strlen(number) == length - 1;
 	if (percent ? !parse_real(number, &limit.share) || limit.share <= 0 || limit.share > 1000
-				: !parse_bytes(limit.text, &limit.bytes) || limit.bytes == 0)
+				: !number_read_size(limit.text, length, 1, &limit.bytes) || limit.bytes == 0)
 		return complain("limit", limit.text, "is neither bytes nor a percentage of the footprint");
 	limit.share /= 100;
 	grid->limits[grid->limit_count++] = limit;

@@ -8,6 +8,7 @@
  *                 as a share of the week. Sizes are log-normal (sigma 1) around the mean value. */
 #include "caches/cache_load.h"
 
+#include "base/number_text.h"
 #include "units.h"
 
 #include <stdio.h>
@@ -91,7 +92,7 @@ static bool meta_shape(const char *name, struct load_shape *out) {
 
 static bool twitter_shape(const char *name, struct load_shape *out) {
 	uint64_t number;
-	if (strncmp(name, "twitter:cluster", 15) != 0 || !parse_count(name + 15, &number)) return false;
+	if (strncmp(name, "twitter:cluster", 15) != 0 || !number_read(name + 15, strlen(name + 15), &number)) return false;
 	for (size_t i = 0; i < sizeof clusters / sizeof clusters[0]; i++) {
 		const struct cluster *row = &clusters[i];
 		if (row->cluster != number) continue;

@@ -4,6 +4,7 @@
 #include "jobs/child.h"
 
 #include "allocators/allocators.h"
+#include "base/number_text.h"
 #include "jobs/progress.h"
 #include "runs/crowd.h"
 #include "runs/runs.h"
@@ -59,7 +60,7 @@ static bool library_is_loaded(enum allocator_kind kind) {
 }
 
 int child_main(const char *file_number) {
-	struct shared *shared = map_shared(atoi(file_number));
+	struct shared *shared = map_shared((int)number_leading(file_number));
 	if (shared == NULL) return EXIT_FAILURE;
 	if (library_is_loaded(shared->job.allocator)) {
 		(shared->job.workers > 0 ? run_crowd : run_job)(shared);

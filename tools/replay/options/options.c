@@ -1,6 +1,7 @@
 /* options.c: see options.h. */
 #include "options/options.h"
 
+#include "base/number_text.h"
 #include "units.h"
 
 #include <snug/version.h>
@@ -35,9 +36,9 @@ static bool set(struct options *options, const struct option *option, const char
 		*(const char **)field = text;
 		return text[0] != '\0';
 	case BYTES:
-		return parse_bytes(text, field);
+		return number_read_size(text, strlen(text), 1, field);
 	case COUNT:
-		return parse_count(text, field);
+		return number_read(text, strlen(text), field);
 	case REAL:
 		return parse_real(text, field);
 	case FLAG:

@@ -5,8 +5,10 @@
  * and have no huge pages). So it is the heap's own memory, with its metadata. */
 #include "runs/runs.h"
 
+#include "base/number_text.h"
+
 #include <fcntl.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SAMPLES_WANTED 400
@@ -16,9 +18,8 @@ static uint64_t resident_bytes(const struct run *run) {
 	ssize_t length = pread(run->statm, text, sizeof text - 1, 0);
 	if (length <= 0) return 0;
 	text[length] = '\0';
-	char *after_total;
-	(void)strtoull(text, &after_total, 10);
-	return strtoull(after_total, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+	const char *blank = strchr(text, ' '); /* behind the total */
+	return blank == NULL ? 0 : number_leading(blank + 1) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t heap_resident_bytes(const struct run *run) {

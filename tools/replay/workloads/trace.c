@@ -3,6 +3,7 @@
  * 4000, which harms nothing here). */
 #include "workloads/trace.h"
 
+#include "base/number_text.h"
 #include "ledger/ledger.h"
 
 #include <fcntl.h>
@@ -54,14 +55,10 @@ static bool parse_op(struct field field, enum trace_op *out) {
 }
 
 static bool parse_size(struct field field, uint32_t *out) {
-	uint64_t value = 0;
-	if (field.length == 0 || field.length > 10) return false;
-	for (size_t i = 0; i < field.length; i++) {
-		if (field.text[i] < '0' || field.text[i] > '9') return false;
-		value = value * 10 + (uint64_t)(field.text[i] - '0');
-	}
+	uint64_t value;
+	if (!number_read(field.text, field.length, &value) || value > UINT32_MAX) return false;
 	*out = (uint32_t)value;
-	return value <= UINT32_MAX;
+	return true;
 }
 
 static uint32_t key_number(struct reader *reader, struct field key, uint32_t *keys) {
