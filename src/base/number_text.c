@@ -62,8 +62,8 @@ bool number_read_size(const char *text, size_t length, uint64_t bare_bytes, uint
 	{letter, 1ull << (shift)}, {letter "b", 1ull << (shift)}, { \
 		letter "ib", 1ull << (shift)                            \
 	}
-	static const struct unit units[] = {
-		UNITS_OF("k", 10), UNITS_OF("m", 20), UNITS_OF("g", 30), UNITS_OF("t", 40), {NULL, 0}};
+	static const struct unit units[] = {{"b", 1},          UNITS_OF("k", 10), UNITS_OF("m", 20),
+										UNITS_OF("g", 30), UNITS_OF("t", 40), {NULL, 0}};
 #undef UNITS_OF
 	uint64_t value;
 	if (!read_quantity(text, length, units, bare_bytes, &value) || value >= NUMBER_SIZE_END) return false;

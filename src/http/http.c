@@ -354,29 +354,31 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 	return false;
 }
 
-bool http_create(struct server *server, const struct listeners *listeners, const snug_log *log, struct text *why,
-				 struct http **out) {
+enum http_start http_create(struct server *server, const struct listeners *listeners, const snug_log *log,
+							struct text *why, struct http **out) {
 	const struct settings *settings = &server->settings;
 	*out = NULL;
-	if (settings->http[0] == '\0') return true;
+	if (settings->http[0] == '\0') return HTTP_STARTED;
 	struct http *http = calloc(1, sizeof *http + listeners->count * sizeof http->door[0]);
 	if (http == NULL) {
 		text_print(why, "--http: no memory");
-		return false;
+		return HTTP_REFUSED;
 	}
 	asks_init(&http->asks, server);
 	crowd_init(&http->crowd, CONNECTIONS_MAX, CONNECTIONS_OF_NETWORK_MAX);
 	http_memory_init(&http->memory, &http->crowd, log);
 	for (size_t i = 0; i < ROUTES_MAX; i++) shared_init(&http->shared[i]);
-	bool is_fine = http_library_load(&http->library);
-	if (!is_fine) text_print(why, "--http: libmicrohttpd.so.12 is not installed");
-	is_fine =
-		is_fine && (settings->http_token_file[0] == '\0' || read_token(settings->http_token_file, http->token, why));
-	for (uint32_t i = 0; is_fine && i < listeners->count; i++)
-		if (listeners->listener[i].kind == LISTENER_HTTP)
-			is_fine = open_door(http, settings, &listeners->listener[i], why);
-	*out = http; /* also if it is not: somebody may have asked at those that are open */
-	return is_fine;
+	*out = http; /* also if it does not start: somebody may have asked at those that are open */
+	if (!http_library_load(&http->library)) {
+		text_print(why, "--http: libmicrohttpd.so.12 is not installed");
+		return HTTP_REFUSED;
+	}
+	if (settings->http_token_file[0] != '\0' && !read_token(settings->http_token_file, http->token, why))
+		return HTTP_MISTAKEN;
+	for (uint32_t i = 0; i < listeners->count; i++)
+		if (listeners->listener[i].kind == LISTENER_HTTP && !open_door(http, settings, &listeners->listener[i], why))
+			return HTTP_REFUSED;
+	return HTTP_STARTED;
 }
 
 void http_stop(struct http *http) {

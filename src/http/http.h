@@ -22,10 +22,16 @@
 
 struct http;
 
-/* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and true. The listeners' descriptors stay theirs. False: `why` has a
+enum http_start {
+	HTTP_STARTED,
+	HTTP_MISTAKEN, /* what an option names is not what it should be */
+	HTTP_REFUSED   /* the system has not what is needed */
+};
+
+/* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and STARTED. The listeners' descriptors stay theirs. Else `why` has a
  * sentence, and `*out` what is to be destroyed all the same. */
-bool http_create(struct server *server, const struct listeners *listeners, const snug_log *log, struct text *why,
-				 struct http **out);
+enum http_start http_create(struct server *server, const struct listeners *listeners, const snug_log *log,
+							struct text *why, struct http **out);
 
 /* Accepts no more and lets answers that are under way end, each of which waits some seconds for a worker at most. Before server_stop. NULL is ignored. */
 void http_stop(struct http *http);

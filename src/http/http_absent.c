@@ -1,14 +1,14 @@
 /* http/http_absent.c: http.h, where libmicrohttpd was not there at the build. */
 #include "http/http.h"
 
-bool http_create(struct server *server, const struct listeners *listeners, const snug_log *log, struct text *why,
-				 struct http **out) {
+enum http_start http_create(struct server *server, const struct listeners *listeners, const snug_log *log,
+							struct text *why, struct http **out) {
 	(void)listeners;
 	(void)log;
 	*out = NULL;
-	if (server->settings.http[0] == '\0') return true;
+	if (server->settings.http[0] == '\0') return HTTP_STARTED;
 	text_print(why, "--http: this snugd was built without libmicrohttpd");
-	return false;
+	return HTTP_REFUSED;
 }
 
 void http_stop(struct http *http) {

@@ -46,7 +46,8 @@ struct snugd {
 	struct server *server;
 	struct http *http;
 	struct operator_door *operators;
-	int ready; /* of the daemon; -1: in the foreground */
+	int ready;  /* of the daemon, while its parent waits; -1: nobody does */
+	int status; /* with which it ends if it does not start */
 	sigset_t signals;
 	pthread_t main_thread;
 	_Atomic bool is_stopped; /* atomic: the stopping thread sets it, then wakes the main thread */
@@ -197,7 +198,9 @@ static bool start(struct snugd *snugd) {
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
 		return false;
 	}
-	if (!http_create(snugd->server, &snugd->listeners, &snugd->log, why, &snugd->http)) {
+	enum http_start http = http_create(snugd->server, &snugd->listeners, &snugd->log, why, &snugd->http);
+	if (http != HTTP_STARTED) {
+		if (http == HTTP_MISTAKEN) snugd->status = EX_USAGE;
 		stop_all(snugd);
 		return false;
 	}
@@ -208,7 +211,7 @@ static bool start(struct snugd *snugd) {
 	}
 	tell_ports(snugd);
 	print_ready(snugd);
-	if (snugd->ready >= 0) process_daemon_ready(snugd->ready);
+	process_daemon_ready(&snugd->ready);
 	return true;
 }
 
@@ -218,10 +221,11 @@ static bool start(struct snugd *snugd) {
 static void reload(struct snugd *snugd) {
 	struct settings wanted;
 	struct text said = {0};
+	snug_log news = log_stderr_news(snugd->settings.log_json);
 	switch (settings_parse(snugd->argument_count, snugd->arguments, &wanted, &said)) {
 	case SETTINGS_RUN:
-		settings_live_change(&snugd->server->live, &snugd->reread, &wanted, &snugd->log);
-		snug_log_line(&snugd->log, SNUG_LOG_WARNING, "reload: done");
+		settings_live_change(&snugd->server->live, &snugd->reread, &wanted, &news);
+		snug_log_line(&news, SNUG_LOG_INFO, "reload: done");
 		break;
 	case SETTINGS_REFUSE:
 	case SETTINGS_TELL:
@@ -286,6 +290,7 @@ static int finish(struct snugd *snugd, int status) {
 	}
 	remove_traces(snugd);
 	text_deinit(&snugd->why);
+	process_daemon_failed(&snugd->ready, status);
 	return status;
 }
 
@@ -297,8 +302,11 @@ static int tell(struct snugd *snugd) {
 }
 
 int main(int argument_count, char **arguments) {
-	struct snugd snugd = {
-		.pid_file = {.fd = -1}, .ready = -1, .argument_count = argument_count, .arguments = arguments};
+	struct snugd snugd = {.pid_file = {.fd = -1},
+						  .ready = -1,
+						  .status = EX_OSERR,
+						  .argument_count = argument_count,
+						  .arguments = arguments};
 	process_fill_standard();
 	switch (settings_parse(argument_count, arguments, &snugd.settings, &snugd.why)) {
 	case SETTINGS_TELL:
@@ -315,7 +323,7 @@ int main(int argument_count, char **arguments) {
 	snugd.why.length = 0;
 	bound_heap(snugd.settings.threads);
 	block_signals(&snugd);
-	if (!start(&snugd)) return finish(&snugd, EX_OSERR);
+	if (!start(&snugd)) return finish(&snugd, snugd.status);
 	end(&snugd, wait_for_end(&snugd));
 	snug_log_line(&snugd.log, SNUG_LOG_INFO, "stopped");
 	return finish(&snugd, EX_OK);

@@ -39,7 +39,7 @@ def check(*arguments, status=0):
 
 
 def value_of(text, name):
-    return re.search(rf"^ +{name} +(\S+)$", text, re.M).group(1)
+    return re.search(rf"^{name} += (\S+)$", text, re.M).group(1)
 
 
 class Snugd:
@@ -122,9 +122,18 @@ def test_check_config_tells_what_would_run():
         file.write("memory-limit = 100\ndisable-flush-all = on\n")
         file.flush()
         told = check("--config", file.name, "-t", "2", "-c", "77").stdout
-        assert value_of(told, "memory-limit") == str(100 * MIB), told
+        assert value_of(told, "memory-limit") == "100m", told
         assert value_of(told, "conn-limit") == "77" and value_of(told, "threads") == "2", told
         assert value_of(told, "disable-flush-all") == "on" and value_of(told, "daemon") == "off", told
+
+
+def test_check_config_takes_back_what_it_tells():
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        told = check("-U", "0", "-m", "100", "-t", "2", "-d", "-s", "/tmp/s", "--defrag-duty", "0.25", "--idle-timeout", "5m").stdout
+        file.write(told)
+        file.flush()
+        again = check("--config", file.name).stdout
+        assert again == told.split("\n", 1)[1], (told, again)  # without the note about -U
 
 
 def test_check_config_tells_what_is_wrong_and_where():
@@ -149,7 +158,7 @@ def test_reload_changes_what_can_change():
                             "disable-flush-all = on")  # fmt: skip
         for name in ("memory-limit", "conn-limit", "idle-timeout", "disable-flush-all"):
             assert any(f"reload: {name}:" in line and "restart" not in line for line in said), (name, said)
-        assert "snugd: warning: reload: disable-flush-all: on, was off" in said, said
+        assert "snugd: reload: disable-flush-all: on, was off" in said, said
         assert len(said) == 5, said
         wait_until(lambda: snugd.statistics(b"snug limit")["limit_goal_bytes"] == str(48 * MIB))
         told = snugd.statistics(b"stats settings")
@@ -209,13 +218,13 @@ def test_eviction_is_for_what_is_asked():
 def test_the_verbosity_changes_while_it_runs():
     with Snugd("memory-limit = 32") as snugd:
         said = snugd.reload("memory-limit = 32", "verbose = 1")
-        assert said == ["snugd: warning: reload: verbose: 1, was 0", "snugd: warning: reload: done"], said
+        assert said == ["snugd: reload: verbose: 1, was 0", "snugd: reload: done"], said
         snugd.ask(b"snug defrag")
         assert any("defragment (demand, caller)" in line for line in snugd.process.stderr)
         assert snugd.ask(b"verbosity 0", b"OK\r\n") == b"OK\r\n"
         assert snugd.statistics(b"stats settings")["verbosity"] == "0"
         snugd.ask(b"snug defrag")
-        assert snugd.reload("memory-limit = 32", "verbose = 1") == ["snugd: warning: reload: done"], "nothing was said of it"
+        assert snugd.reload("memory-limit = 32", "verbose = 1") == ["snugd: reload: done"], "nothing was said of it"
         assert snugd.ask(b"verbosity 1", b"OK\r\n") == b"OK\r\n"
         snugd.ask(b"snug defrag")
         assert any("defragment (demand, caller)" in line for line in snugd.process.stderr)
@@ -321,7 +330,7 @@ def test_half_commands_lock_nobody_out():
 def test_a_reload_is_logged_as_json_too():
     with Snugd("log-format = json") as snugd:
         said = [json.loads(line) for line in snugd.reload("log-format = json", "idle-timeout = 9")]
-        assert [line["level"] for line in said] == ["warning", "warning"], said
+        assert [line["level"] for line in said] == ["info", "info"], said
         assert said[0]["message"] == "reload: idle-timeout: 9, was 0" and "time" in said[0], said
 
 

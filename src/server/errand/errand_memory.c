@@ -230,23 +230,33 @@ static struct memory *begin(struct server *server, void (*visit)(struct errand *
 	return memory;
 }
 
-/* Each worker gets its share. What could not be kept is refused before any of them has changed. */
+/* The one rule, whatever command asks: each worker gets its share, which has a least, and --memory-max is the most. What could not be kept is refused
+ * before any of them has changed. */
+enum limit_fit { LIMIT_FITS, LIMIT_TOO_SMALL, LIMIT_TOO_LARGE };
+
+static uint64_t least_limit_bytes(const struct server *server) {
+	return (uint64_t)SNUG_LIMIT_MIN_BYTES * server->worker_count;
+}
+
+static enum limit_fit fit_limit(const struct server *server, uint64_t bytes) {
+	if (bytes > server->settings.memory_max_bytes) return LIMIT_TOO_LARGE;
+	return bytes < least_limit_bytes(server) ? LIMIT_TOO_SMALL : LIMIT_FITS;
+}
+
 static struct errand *limit(struct server *server, const struct words *words, struct text *out) {
-	const struct settings *settings = &server->settings;
 	uint64_t bytes = 0;
 	if (words->count > 2 || (words->count == 2 && !words_bytes(words, 1, &bytes))) {
 		text_say(out, "CLIENT_ERROR usage: snug limit [BYTES]");
 		return NULL;
 	}
-	uint64_t share = bytes / server->worker_count;
-	if (words->count == 2 && bytes > settings->memory_max_bytes) {
+	enum limit_fit fit = words->count == 2 ? fit_limit(server, bytes) : LIMIT_FITS;
+	if (fit == LIMIT_TOO_LARGE) {
 		text_print(out, "CLIENT_ERROR at most %llu bytes; --memory-max says how far it may go\r\n",
-				   (unsigned long long)settings->memory_max_bytes);
+				   (unsigned long long)server->settings.memory_max_bytes);
 		return NULL;
 	}
-	if (words->count == 2 && share < SNUG_LIMIT_MIN_BYTES) {
-		text_print(out, "CLIENT_ERROR at least %llu bytes\r\n",
-				   (unsigned long long)SNUG_LIMIT_MIN_BYTES * server->worker_count);
+	if (fit == LIMIT_TOO_SMALL) {
+		text_print(out, "CLIENT_ERROR at least %llu bytes\r\n", (unsigned long long)least_limit_bytes(server));
 		return NULL;
 	}
 	struct memory *memory = begin(server, visit_limit, answer_limit, out);
@@ -262,23 +272,24 @@ static void answer_memlimit(struct errand *errand, struct text *out) {
 	text_say(out, memory->error ? cannot_adjust : "OK");
 }
 
-/* In memcached's words. */
-#define MEMLIMIT_MIN_MIB 8u
 #define MEMLIMIT_MAX_MIB 1000000000u
 
+/* In memcached's words, whose own least is 8 MiB. */
+static bool refuse_memlimit(const struct server *server, uint64_t mebibytes, struct text *out) {
+	enum limit_fit fit = mebibytes > MEMLIMIT_MAX_MIB ? LIMIT_TOO_LARGE : fit_limit(server, mebibytes << 20);
+	if (fit == LIMIT_FITS) return false;
+	if (mebibytes > MEMLIMIT_MAX_MIB)
+		text_say(out, "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes");
+	else if (fit == LIMIT_TOO_LARGE)
+		text_say(out, cannot_adjust);
+	else
+		text_print(out, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than %llum\r\n",
+				   (unsigned long long)((least_limit_bytes(server) + (1u << 20) - 1) >> 20));
+	return true;
+}
+
 struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out) {
-	const char *refusal = NULL;
-	if (mebibytes < MEMLIMIT_MIN_MIB)
-		refusal = "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m";
-	else if (mebibytes > MEMLIMIT_MAX_MIB)
-		refusal = "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes";
-	else if (mebibytes > server->settings.memory_max_bytes >> 20 ||
-			 (mebibytes << 20) / server->worker_count < SNUG_LIMIT_MIN_BYTES)
-		refusal = cannot_adjust;
-	if (refusal != NULL) {
-		text_say(out, refusal);
-		return NULL;
-	}
+	if (refuse_memlimit(server, mebibytes, out)) return NULL;
 	struct memory *memory = begin(server, visit_limit, answer_memlimit, out);
 	if (memory == NULL) return NULL;
 	memory->limit_bytes = mebibytes << 20;

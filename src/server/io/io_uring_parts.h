@@ -55,7 +55,8 @@ struct uring_io {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffer_ring;
 	char *buffers;
-	size_t buffer_bytes;      /* of each */
+	size_t buffer_bytes; /* of each */
+	uint32_t queue_entries;
 	struct io_stream *closed; /* to be told */
 	uint32_t listener_count;
 	uint32_t watched_count;

@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define QUEUE_ENTRIES 1024u
-#define COMPLETION_ENTRIES 8192u
-#define BUFFERS_SHARE 16u /* of the memory, at most */
+#define QUEUE_ENTRIES_MIN 64u
+#define QUEUE_ENTRIES_MAX 1024u
+#define COMPLETIONS_AN_ENTRY 8u
+#define ENTRY_BYTES (sizeof(struct io_uring_sqe) + COMPLETIONS_AN_ENTRY * sizeof(struct io_uring_cqe))
+#define BUFFERS_SHARE 16u /* of the memory, at most: the buffers, and the queues */
 #define BUFFER_BYTES_MIN ((size_t)1024)
 #define BUFFER_BYTES_MAX ((size_t)16384)
 #define TRIAL_SECONDS 5
@@ -24,6 +26,14 @@ static size_t buffer_bytes_for(uint64_t memory_bytes) {
 	size_t bytes = BUFFER_BYTES_MAX;
 	while (memory_bytes > 0 && bytes > BUFFER_BYTES_MIN && BUFFERS * bytes > memory_bytes / BUFFERS_SHARE) bytes /= 2;
 	return bytes;
+}
+
+/* A queue that is full is handed over, and begun anew: a short one costs calls of the system, where it is used at all. */
+static uint32_t entries_for(uint64_t memory_bytes) {
+	uint32_t entries = QUEUE_ENTRIES_MAX;
+	while (memory_bytes > 0 && entries > QUEUE_ENTRIES_MIN && entries * ENTRY_BYTES > memory_bytes / BUFFERS_SHARE)
+		entries /= 2;
+	return entries;
 }
 
 char *uring_buffer(const struct uring_io *self, uint32_t number) {
@@ -100,19 +110,20 @@ void uring_ring_destroy(struct uring_io *self) {
 
 size_t uring_ring_bytes(const struct uring_io *self) {
 	return sizeof(struct uring_io) + BUFFERS * (self->buffer_bytes + sizeof(struct io_uring_buf)) +
-		   QUEUE_ENTRIES * sizeof(struct io_uring_sqe) + COMPLETION_ENTRIES * sizeof(struct io_uring_cqe);
+		   self->queue_entries * ENTRY_BYTES;
 }
 
 snug_error uring_ring_create(uint64_t memory_bytes, struct uring_io **out) {
 	struct uring_io *self = calloc(1, sizeof *self);
 	if (self == NULL) return SNUG_ERROR_OS_MEMORY;
 	self->buffer_bytes = buffer_bytes_for(memory_bytes);
+	self->queue_entries = entries_for(memory_bytes);
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 				 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-		.cq_entries = COMPLETION_ENTRIES,
+		.cq_entries = self->queue_entries * COMPLETIONS_AN_ENTRY,
 	};
-	if (io_uring_queue_init_params(QUEUE_ENTRIES, &self->ring, &params) != 0) {
+	if (io_uring_queue_init_params(self->queue_entries, &self->ring, &params) != 0) {
 		free(self);
 		return SNUG_ERROR_OS_THREAD;
 	}

@@ -198,13 +198,16 @@ uint64_t log_stderr_dropped(void) {
 
 /* ------------------------------------------------------------------ the snug_log ----------- */
 
-static void write_line(void *context, snug_log_level level, const char *line) {
-	if (level > log_stderr_level(log_stderr_verbosity())) return;
+static void write_news(void *context, snug_log_level level, const char *line) {
 	if (!atomic_load_explicit(&writer.is_running, memory_order_acquire)) {
 		log_stderr_say(context != NULL, level, line);
 	} else if (log_queue_put(&writer.queue, level, line)) {
 		wake_writer();
 	}
+}
+
+static void write_line(void *context, snug_log_level level, const char *line) {
+	if (level <= log_stderr_level(log_stderr_verbosity())) write_news(context, level, line);
 }
 
 void log_stderr_set_verbosity(uint32_t verbosity) {
@@ -222,4 +225,8 @@ snug_log_level log_stderr_level(uint32_t verbosity) {
 snug_log log_stderr_create(uint32_t verbosity, bool as_json) {
 	log_stderr_set_verbosity(verbosity);
 	return (snug_log){write_line, as_json ? (void *)(uintptr_t)&as_json_mark : NULL, SNUG_LOG_DEBUG};
+}
+
+snug_log log_stderr_news(bool as_json) {
+	return (snug_log){write_news, as_json ? (void *)(uintptr_t)&as_json_mark : NULL, SNUG_LOG_INFO};
 }

@@ -16,6 +16,9 @@ snug_log_level log_stderr_level(uint32_t verbosity);
  * keeps back what the verbosity does not ask for, which may change while threads write; so lines are formatted that nobody sees: they are rare. */
 snug_log log_stderr_create(uint32_t verbosity, bool as_json);
 
+/* The same, but the verbosity keeps nothing back: for answers to the operator, who has just asked by a signal. */
+snug_log log_stderr_news(bool as_json);
+
 /* A line whatever the verbosity is, written by the caller: it may wait. */
 void log_stderr_say(bool as_json, snug_log_level level, const char *line);
 

@@ -106,7 +106,7 @@ bool process_drop_privileges(const struct settings *settings, const struct liste
 	return true;
 }
 
-/* The process that was started: ends as the one in the background tells, which writes one byte when it is ready. */
+/* The process that was started: ends with the status that the one in the background tells, as one byte, when it is ready or has failed. */
 static _Noreturn void wait_for_ready(int ready, pid_t child) {
 	char byte;
 	ssize_t got;
@@ -143,12 +143,23 @@ bool process_daemonize(int *ready, struct text *why) {
 	return true;
 }
 
-void process_daemon_ready(int ready) {
+static void tell_parent(int *ready, int status) {
+	const unsigned char byte = (unsigned char)status;
+	(void)!write(*ready, &byte, 1);
+	(void)close(*ready);
+	*ready = -1;
+}
+
+void process_daemon_failed(int *ready, int status) {
+	if (*ready >= 0) tell_parent(ready, status);
+}
+
+void process_daemon_ready(int *ready) {
+	if (*ready < 0) return;
 	int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (nowhere >= 0) {
 		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) (void)dup2(nowhere, fd);
 		if (nowhere > STDERR_FILENO) (void)close(nowhere);
 	}
-	(void)!write(ready, "", 1); /* a byte of 0: the parent's status */
-	(void)close(ready);
+	tell_parent(ready, EX_OK);
 }

@@ -22,7 +22,9 @@ bool process_drop_privileges(const struct settings *settings, const struct liste
 /* Goes to the background: returns in the new process, whose `ready` is told once it serves; the process that was started waits for that, and ends
  * with 0, or with what its child ended with. False, with a sentence: no process was to be had. */
 bool process_daemonize(int *ready, struct text *why);
-/* Standard input, output and error lead nowhere from here on, and the parent ends. */
-void process_daemon_ready(int ready);
+/* Standard input, output and error lead nowhere from here on, and the parent ends. `*ready` is -1 then; where it is already, nobody waits. */
+void process_daemon_ready(int *ready);
+/* The parent ends with this status. */
+void process_daemon_failed(int *ready, int status);
 
 #endif

@@ -79,7 +79,7 @@ static void change_one(const struct settings_option *option, struct settings *ru
 	} else if (strcmp(was.bytes, is.bytes) != 0 && !follows_memory(option, wanted)) {
 		if (can_change(option, running, wanted, &why)) {
 			memcpy((char *)running + option->offset, (const char *)wanted + option->offset, option->bytes);
-			snug_log_line(log, SNUG_LOG_WARNING, "reload: %s: %s, was %s", option->name, is.bytes, was.bytes);
+			snug_log_line(log, SNUG_LOG_INFO, "reload: %s: %s, was %s", option->name, is.bytes, was.bytes);
 		} else {
 			snug_log_line(log, SNUG_LOG_WARNING, "reload: %s: %s needs a restart; still %s%s%.*s", option->name,
 						  is.bytes, was.bytes, why.length > 0 ? ": " : "", (int)why.length,

@@ -1,6 +1,7 @@
 /* server/settings/settings.c: the defaults, what must fit together once all is read, and the settings as statistics. */
 #include "server/settings/settings_table.h"
 
+#include "base/address_text.h"
 #include "base/assert.h"
 
 #include <stdio.h>
@@ -115,6 +116,21 @@ static bool fits_secret(struct settings_reader *reader) {
 	return true;
 }
 
+static bool is_address(struct settings_reader *reader, const char *option, const char *text) {
+	struct address_text address;
+	if (address_read(text, &address) && address.host_length > 0) return true;
+	return settings_refuse(reader, "--%s: '%s' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *", option, text);
+}
+
+static bool fits_addresses(struct settings_reader *reader) {
+	const struct settings *settings = reader->settings;
+	for (uint32_t i = 0; i < settings->listen.count; i++)
+		if (!is_address(reader, "listen", settings->listen.entry[i])) return false;
+	for (uint32_t i = 0; i < settings->http_hosts.count; i++)
+		if (!is_address(reader, "http-host", settings->http_hosts.entry[i])) return false;
+	return settings->http[0] == '\0' || is_address(reader, "http", settings->http);
+}
+
 /* Whoever wants no TCP and gives no socket gets what he asked for, as from memcached, and is told. */
 static void settle_listen(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
@@ -139,7 +155,7 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 
 bool settings_settle(struct settings_reader *reader) {
 	settle_listen(reader);
-	return fits_memory(reader) && fits_paths(reader) && fits_secret(reader);
+	return fits_memory(reader) && fits_paths(reader) && fits_addresses(reader) && fits_secret(reader);
 }
 
 void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),

@@ -96,13 +96,31 @@ void settings_help(struct text *out) {
 					"SIGTERM, 64 for a wrong option, 71 when the system refuses what is needed.\n");
 }
 
+/* Each line of the notes a comment. */
+static void comment_out(struct text *notes, struct text *out) {
+	for (size_t at = 0; at < notes->length;) {
+		const char *end = memchr(notes->bytes + at, '\n', notes->length - at);
+		size_t length = end != NULL ? (size_t)(end - notes->bytes) - at : notes->length - at;
+		text_print(out, "# %.*s\n", (int)length, notes->bytes + at);
+		at += length + 1;
+	}
+}
+
 void settings_describe(const struct settings *settings, struct text *out) {
-	text_print(out, "snugd would run with\n");
+	struct text notes = *out;
+	*out = (struct text){.account = notes.account};
+	comment_out(&notes, out);
+	text_deinit(&notes);
+	text_print(out, "# snugd would run with\n");
 	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++) {
 		const struct settings_option *option = &settings_options[i];
 		if (!settings_kept(option)) continue;
-		text_print(out, "    %-20s ", option->name);
-		settings_show_as_given(settings, option, out);
+		bool is_empty = settings_is_empty(settings, option);
+		text_print(out, is_empty ? "# %-18s =" : "%-20s = ", option->name);
+		if (option->kind == KIND_PORT && !settings_want_tcp(settings))
+			text_print(out, "%d", SETTINGS_PORT_NONE); /* that none was given would be lost */
+		else if (!is_empty)
+			settings_show_as_given(settings, option, out);
 		text_print(out, "\n");
 	}
 }

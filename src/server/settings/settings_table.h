@@ -155,7 +155,8 @@ enum settings_kind {
 	  "read options from a file, one a line: long name = value, on or off for a switch, # begins a comment; the "     \
 	  "command line wins")                                                                                            \
 	X(PROCESS, 0, "check-config", CHECK, SETTINGS_NO_FIELD, "", 0, 0, "", "",                                         \
-	  "read the options and the config file, print what would be run with or what is wrong, and end")                 \
+	  "read the options and the config file, print what would be run with, as a config file, or what is wrong, and "  \
+	  "end")                                                                                                          \
 	X(PROCESS, 'o', "extended", EXTENDED, SETTINGS_NO_FIELD, "", 0, 0, "NAME=N,..", "",                               \
 	  "memcached's list of extended options: idle_timeout=N, and what is named below")                                \
 	X(LOG, 'v', "verbose", RISE, SETTINGS_FIELD(verbosity), "0", 0, 3, "", "verbosity",                               \
@@ -287,8 +288,11 @@ bool settings_set(struct settings_reader *reader, const struct settings_option *
 				  const char *value);
 /* The value as `stats settings` shows it. */
 void settings_show(const struct settings *settings, const struct settings_option *option, struct text *out);
-/* The same as the config file says it: a switch is on or off, where the statistics may say the opposite. */
+/* The same as the config file says it, which takes it back: sizes and shares with their units; a switch is on or off, where the statistics
+ * may say the opposite. */
 void settings_show_as_given(const struct settings *settings, const struct settings_option *option, struct text *out);
+/* A text or a list that says nothing. */
+bool settings_is_empty(const struct settings *settings, const struct settings_option *option);
 /* 1536 as "1536", 65536 as "64k". */
 void settings_print_size(struct text *out, uint64_t bytes);
 
@@ -312,7 +316,7 @@ bool settings_meet_stranger(struct settings_reader *reader, const struct setting
 bool settings_read_config(struct settings_reader *reader, const char *path);
 bool settings_read_extended(struct settings_reader *reader, const char *where, const char *list);
 
-/* --check-config: every setting by its long name, a line each, after the notes. */
+/* --check-config: every setting by its long name, as a config file, which gives the same settings. `out` holds the notes; they become comments. */
 void settings_describe(const struct settings *settings, struct text *out);
 void settings_help(struct text *out);
 void settings_manual(struct text *out);

@@ -228,8 +228,28 @@ void settings_show(const struct settings *settings, const struct settings_option
 }
 
 void settings_show_as_given(const struct settings *settings, const struct settings_option *option, struct text *out) {
-	if (option->kind == KIND_FLAG)
+	uint64_t number;
+	switch (option->kind) {
+	case KIND_FLAG:
 		text_print(out, "%s", load_number(settings, option) != 0 ? "on" : "off");
-	else
+		break;
+	case KIND_BYTES:
+	case KIND_MIB:
+		number = load_number(settings, option);
+		settings_print_size(out, number);
+		if (option->kind == KIND_MIB && number % 1024 != 0) text_print(out, "b"); /* bare it would be MiB */
+		break;
+	case KIND_PER_CENT:
+		text_print(out, "%g", (double)load_number(settings, option) / NUMBER_PPM_PER_CENT);
+		break;
+	default:
 		settings_show(settings, option, out);
+		break;
+	}
+}
+
+bool settings_is_empty(const struct settings *settings, const struct settings_option *option) {
+	const char *field = (const char *)settings + option->offset;
+	if (option->kind == KIND_LIST) return ((const struct settings_list *)(const void *)field)->count == 0;
+	return option->kind == KIND_TEXT && field[0] == '\0';
 }

@@ -113,10 +113,10 @@ static void sizes_have_binary_units(void **state) {
 	};
 	reads(read_bytes, sizes, sizeof sizes / sizeof *sizes);
 	REFUSES(read_bytes, "", "M", "-1", "12Q", "1MM", "1 M", "0x10", "1e30", "nan", "1.5", "1.", "1.k", ".5k", "1.5.1k",
-			"1bib", "1kk", "1i", "1ki", "4194304t", "4611686018427387904", "18446744073709551615k",
+			"1.5b", "1bib", "1kk", "1i", "1ki", "4194304t", "4611686018427387904", "18446744073709551615k",
 			"18014398509481984k", "1%");
 	static const struct good mebibytes[] = {
-		{"64", 64u << 20}, {"1.5", 3u << 19}, {"1.5g", 3u << 29}, {"512k", 1u << 19}};
+		{"64", 64u << 20}, {"1.5", 3u << 19}, {"4096B", 4096}, {"1.5g", 3u << 29}, {"512k", 1u << 19}};
 	reads(read_mebibytes, mebibytes, sizeof mebibytes / sizeof *mebibytes);
 }
 

@@ -365,7 +365,12 @@ static void test_cache_memlimit(void **state) {
 	(void)state;
 	settings_live_init(&server.live, &server.settings);
 	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388608\r\n");
-	assert_memlimit(7, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m\r\n");
+	assert_memlimit(0, "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 1m\r\n");
+	assert_says(COMMAND_SNUG, "limit 524287", "CLIENT_ERROR at least 524288 bytes\r\n");
+	/* What `snug limit` takes it takes, too. */
+	assert_memlimit(7, "OK\r\n");
+	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 7340032\r\n");
+	assert_memlimit(8, "OK\r\n");
 	assert_memlimit(1000000001, "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes\r\n");
 	assert_memlimit(17, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n");
 	assert_says(COMMAND_SNUG, "limit 6m", "STAT limit_goal_bytes 6291456\r\n");

@@ -290,6 +290,10 @@ static void refuses_with_a_sentence(void **state) {
 		{"-o slab_automovers", "-o slab_automovers: not supported"},
 		{"-o hot_", "-o hot_: not supported"},
 		{"-Y /file", "-Y: not supported: there is no authentication; limit who can connect instead (-l, -s, -a)"},
+		{"-l ::1,[::1", "--listen: '[::1' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
+		{"--http localhost:x", "--http: 'localhost:x' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
+		{"--http :80", "--http: ':80' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
+		{"--http-host a:65536", "--http-host: 'a:65536' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
 		{"-m 1 -t 8",
 		 "--memory-limit: too little for 8 workers: each needs 256k at least, so 2048k; or give fewer threads "
 		 "(-t)"},
@@ -378,6 +382,50 @@ static void says_what_has_no_effect(void **state) {
 							  "-o hashpower has no effect: the index grows and shrinks with the items\n");
 	assert_int_equal(settings.verbosity, 1);
 	free(said);
+}
+
+static struct settings take_back(const char *line, char **told) {
+	struct settings settings;
+	char given[512];
+	(void)snprintf(given, sizeof given, "%s --check-config", line);
+	if (parse(given, &settings, told) != SETTINGS_TELL) fail_msg("%s: %s", given, *told);
+	return settings;
+}
+
+/* What --check-config prints is a config file, which gives the same settings and is printed the same. */
+static void takes_back_what_it_tells(void **state) {
+	(void)state;
+	static const char *const lines[] = {
+		"",
+		"-m 1.3 -t 1 --memory-max 7777777b -I 1025 --connection-memory 3000001 --defrag-duty 12.3456 --defrag-step "
+		"1027",
+		"-s /tmp/s",
+		"-s /tmp/s -p -1 -l ::1,*:7 -l localhost -a 7 -P /tmp/p -u nobody",
+		"-s /tmp/s -p 0 -l ::1",
+		"-m 2g -MFLrA -d -vvv -t 3 --control none --http 127.0.0.1:0 --http-host a,b --evict-for bytes --io epoll",
+		"--control /c --control-group g --control-only --log-format json --defrag off --idle-timeout 12h",
+		"-R 1 -b 2 -c 3 --open-commands --http-token-file /t --hash-secret 000102030405060708090a0b0c0d0e0f",
+		"-U 0 -o modern,hashpower=3",
+	};
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		char path[32], again[64], *told, *told_again;
+		struct settings first = take_back(lines[i], &told);
+		write_config(path, told);
+		(void)snprintf(again, sizeof again, "--config %s", path);
+		struct settings second = take_back(again, &told_again);
+		const char *settings_told = strstr(told, "# snugd would run with\n"); /* notes come before */
+		assert_non_null(settings_told);
+		assert_string_equal(settings_told, told_again);
+		assert_int_equal(settings_want_tcp(&first), settings_want_tcp(&second));
+		for (size_t option = 0; option < SETTINGS_OPTION_COUNT; option++) {
+			const struct settings_option *known = &settings_options[option];
+			if (known->kind == KIND_PORT) continue; /* 0 where no TCP was wanted anyway */
+			assert_memory_equal((char *)&first + known->offset, (char *)&second + known->offset, known->bytes);
+		}
+		assert_int_equal(unlink(path), 0);
+		free(told);
+		free(told_again);
+	}
 }
 
 static void reads_a_config_file(void **state) {
@@ -593,6 +641,7 @@ int main(void) {
 		cmocka_unit_test(each_option_refuses_nonsense),
 		cmocka_unit_test(refuses_each_of_memcached_s_by_name_with_a_reason),
 		cmocka_unit_test(says_what_has_no_effect),
+		cmocka_unit_test(takes_back_what_it_tells),
 		cmocka_unit_test(reads_a_config_file),
 		cmocka_unit_test(lists_do_not_touch_each_other),
 		cmocka_unit_test(each_config_file_has_its_own_addresses),
