@@ -155,7 +155,7 @@ static struct errand *usage(struct text *out, const char *form) {
 	return NULL;
 }
 
-static bool take_mode(const struct words *words, size_t *at, snug_request *request) {
+static bool take_mode(const struct line *words, size_t *at, snug_request *request) {
 	if (words_is(words, *at, "compact") || words_is(words, *at, "coalesce")) {
 		request->options.mode = words_is(words, *at, "coalesce") ? SNUG_COALESCE : SNUG_COMPACT;
 		++*at;
@@ -163,7 +163,7 @@ static bool take_mode(const struct words *words, size_t *at, snug_request *reque
 	return true;
 }
 
-static struct errand *estimate(struct server *server, const struct words *words, struct text *out) {
+static struct errand *estimate(struct server *server, const struct line *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
 	size_t at = 1;
 	take_mode(words, &at, &request);
@@ -171,7 +171,7 @@ static struct errand *estimate(struct server *server, const struct words *words,
 	return submit(server, &request, out);
 }
 
-static struct errand *defragment(struct server *server, const struct words *words, struct text *out) {
+static struct errand *defragment(struct server *server, const struct line *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
 	size_t at = 1;
 	bool right = take_mode(words, &at, &request);
@@ -195,7 +195,7 @@ static struct errand *defragment(struct server *server, const struct words *word
 	return submit(server, &request, out);
 }
 
-static struct errand *emergency(struct server *server, const struct words *words, struct text *out) {
+static struct errand *emergency(struct server *server, const struct line *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
 	bool evict = words_is(words, 2, "evict");
 	if (!words_bytes(words, 1, &request.min_bytes) || words->count > (evict ? 3u : 2u))
@@ -217,13 +217,13 @@ static bool take_minute(const char *bytes, uint16_t *minute) {
 	return true;
 }
 
-static bool take_window(const struct words *words, size_t at, snug_window *window) {
+static bool take_window(const struct line *words, size_t at, snug_window *window) {
 	if (at >= words->count || words->word[at].length != 11 || words->word[at].bytes[5] != '-') return false;
 	return take_minute(words->word[at].bytes, &window->from_minute) &&
 		   take_minute(words->word[at].bytes + 6, &window->to_minute);
 }
 
-static struct errand *schedule(struct server *server, const struct words *words, struct text *out) {
+static struct errand *schedule(struct server *server, const struct line *words, struct text *out) {
 	static const char form[] = "schedule HH:MM-HH:MM|every TIME [target PERCENT]";
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
 	uint64_t number;
@@ -273,7 +273,7 @@ static void say_schedule(const snug_schedule_entry *entry, struct text *out) {
 	text_print(out, "STAT %s:next_time %lld\r\n", name, (long long)entry->next_s);
 }
 
-static struct errand *schedules(struct server *server, const struct words *words, struct text *out) {
+static struct errand *schedules(struct server *server, const struct line *words, struct text *out) {
 	snug_schedule_entry entries[SNUG_SCHEDULES_MAX];
 	uint32_t count = SNUG_SCHEDULES_MAX;
 	if (words->count != 1) return usage(out, "schedules");
@@ -287,7 +287,7 @@ static struct errand *schedules(struct server *server, const struct words *words
 	return NULL;
 }
 
-static struct errand *cancel(struct server *server, const struct words *words, struct text *out) {
+static struct errand *cancel(struct server *server, const struct line *words, struct text *out) {
 	snug_request request = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
 	if (words->count != 2 || !words_number(words, 1, &request.target)) return usage(out, "cancel ID");
 	return submit(server, &request, out);
@@ -315,7 +315,7 @@ static void say_entry(const snug_audit_entry *entry, struct text *out) {
 	text_print(out, "STAT %s:total_ns %llu\r\n", name, (unsigned long long)entry->total_ns);
 }
 
-static struct errand *report(struct server *server, const struct words *words, struct text *out) {
+static struct errand *report(struct server *server, const struct line *words, struct text *out) {
 	uint64_t wanted = ENTRIES_DEFAULT;
 	if (words->count > 2 || (words->count == 2 && (!words_number(words, 1, &wanted) || wanted == 0)))
 		return usage(out, "report [N]");
@@ -336,10 +336,10 @@ static struct errand *report(struct server *server, const struct words *words, s
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out) {
+struct errand *errand_cleanup(struct server *server, const struct line *words, bool *known, struct text *out) {
 	static const struct {
 		const char *name;
-		struct errand *(*begin)(struct server *server, const struct words *words, struct text *out);
+		struct errand *(*begin)(struct server *server, const struct line *words, struct text *out);
 	} commands[] = {
 		{"estimate", estimate},   {"defrag", defragment}, {"emergency", emergency}, {"schedule", schedule},
 		{"schedules", schedules}, {"cancel", cancel},     {"report", report},

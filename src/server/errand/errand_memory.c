@@ -243,7 +243,7 @@ static enum limit_fit fit_limit(const struct server *server, uint64_t bytes) {
 	return bytes < least_limit_bytes(server) ? LIMIT_TOO_SMALL : LIMIT_FITS;
 }
 
-static struct errand *limit(struct server *server, const struct words *words, struct text *out) {
+static struct errand *limit(struct server *server, const struct line *words, struct text *out) {
 	uint64_t bytes = 0;
 	if (words->count > 2 || (words->count == 2 && !words_bytes(words, 1, &bytes))) {
 		text_say(out, "CLIENT_ERROR usage: snug limit [BYTES]");
@@ -296,7 +296,7 @@ struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct
 	return &memory->errand;
 }
 
-struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out) {
+struct errand *errand_memory(struct server *server, const struct line *words, bool *known, struct text *out) {
 	struct memory *memory = NULL;
 	*known = true;
 	if (words_is(words, 0, "limit")) return limit(server, words, out);

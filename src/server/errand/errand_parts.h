@@ -2,31 +2,24 @@
 #ifndef SNUG_SERVER_ERRAND_PARTS_H
 #define SNUG_SERVER_ERRAND_PARTS_H
 
+#include "base/line_text.h"
 #include "server/errand/errand.h"
 #include "server/server.h"
 
-/* errand_words.c: what follows `snug`. What is behind the last word that there is room for is left out. */
-struct words {
-	size_t count;
-	struct {
-		const char *bytes;
-		size_t length;
-	} word[12];
-};
-void words_split(struct words *words, const char *bytes, size_t length);
-bool words_is(const struct words *words, size_t at, const char *text);
+/* errand_words.c: a word of what follows `snug`. False: there is no such word, or it is none of that. */
+bool words_is(const struct line *words, size_t at, const char *text);
 /* Digits alone. */
-bool words_number(const struct words *words, size_t at, uint64_t *number);
+bool words_number(const struct line *words, size_t at, uint64_t *number);
 /* A size, as base/number_text.h says. */
-bool words_bytes(const struct words *words, size_t at, uint64_t *bytes);
+bool words_bytes(const struct line *words, size_t at, uint64_t *bytes);
 /* A time of whole seconds, the same. */
-bool words_seconds(const struct words *words, size_t at, uint64_t *seconds);
+bool words_seconds(const struct line *words, size_t at, uint64_t *seconds);
 /* Per cent, in millionths, the same. */
-bool words_share(const struct words *words, size_t at, uint64_t *ppm);
+bool words_share(const struct line *words, size_t at, uint64_t *ppm);
 
 /* Of what `snug` asks for: those that go to the coordinator (errand_cleanup.c), and those that visit the workers (errand_memory.c). */
-struct errand *errand_cleanup(struct server *server, const struct words *words, bool *known, struct text *out);
-struct errand *errand_memory(struct server *server, const struct words *words, bool *known, struct text *out);
+struct errand *errand_cleanup(struct server *server, const struct line *words, bool *known, struct text *out);
+struct errand *errand_memory(struct server *server, const struct line *words, bool *known, struct text *out);
 struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out);
 
 /* Memory for an errand of this size, zeroed, of which struct errand is the first member; freed by errand_free, its destroy. NULL: `out` has the

@@ -18,9 +18,9 @@ static const char *const help[] = {
 };
 
 struct errand *errand_snug(struct server *server, const char *what, size_t length, struct text *out) {
-	struct words words;
+	struct line words;
 	bool known = false;
-	words_split(&words, what, length);
+	line_split(&words, what, length);
 	if (words_is(&words, 0, "help")) {
 		for (size_t i = 0; i < sizeof help / sizeof *help; i++) text_say(out, help[i]);
 		text_say(out, "END");

@@ -1,28 +1,14 @@
-/* server/protocol/command_parts.h: a line in words, and what the files of the parser share. */
+/* server/protocol/command_parts.h: what the files of the parser share. */
 #ifndef SNUG_SERVER_COMMAND_PARTS_H
 #define SNUG_SERVER_COMMAND_PARTS_H
 
 #include "base/bits.h"
+#include "base/line_text.h"
 #include "base/number_text.h"
 #include "server/protocol/command.h"
 
-#define WORDS_MAX 32u
-
 /* Of a value, as a line may state it. What is wrong with it makes what follows a line of its own, as in memcached. */
 #define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
-
-struct word {
-	const char *bytes;
-	size_t length;
-};
-
-/* A line's words; the last one reaches to the line's end if there are more than fit. */
-struct line {
-	struct word word[WORDS_MAX];
-	size_t count;
-};
-
-void line_split(struct line *line, const char *bytes, size_t length);
 
 static inline bool word_to_u64(struct word word, uint64_t *number) {
 	return number_read(word.bytes, word.length, number);
@@ -30,12 +16,6 @@ static inline bool word_to_u64(struct word word, uint64_t *number) {
 
 /* With a sign perhaps, within 32 bits. */
 bool word_to_i32(struct word word, int64_t *number);
-
-static inline bool word_is(struct word word, const char *text, size_t length) {
-	return word.length == length && __builtin_memcmp(word.bytes, text, length) == 0;
-}
-
-#define WORD_IS(word, text) word_is(word, text, sizeof(text) - 1)
 
 #define BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"
 #define TOO_LARGE "SERVER_ERROR object too large for cache\r\n"

@@ -361,6 +361,20 @@ static void assert_memlimit(uint64_t mebibytes, const char *expected) {
 	free(text);
 }
 
+/* Words behind those that there is room for are not forgotten: the last one that fits holds them, and is none that is known. */
+static void test_a_word_too_many_is_wrong(void **state) {
+	(void)state;
+	static const char usage[] = "CLIENT_ERROR usage: snug defrag [coalesce|compact] [bytes N] [ms N] [return]\r\n";
+	char words[512] = "defrag";
+	for (size_t count = 1; count < 40; count++) {
+		char wrong[600];
+		(void)snprintf(wrong, sizeof wrong, "%s nonsense", words);
+		assert_answer(COMMAND_SNUG, wrong, usage);
+		strcat(words, " return");
+	}
+	assert_answer(COMMAND_SNUG, words, usage);
+}
+
 static void test_cache_memlimit(void **state) {
 	(void)state;
 	settings_live_init(&server.live, &server.settings);
@@ -474,6 +488,7 @@ int main(void) {
 		TEST(test_a_refusal_names_the_socket),
 		TEST(test_limit),
 		TEST(test_a_limit_that_one_worker_cannot_keep),
+		TEST(test_a_word_too_many_is_wrong),
 		TEST(test_cache_memlimit),
 		TEST(test_map_metrics_check),
 		TEST(test_the_coordinator_is_asked),
