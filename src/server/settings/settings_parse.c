@@ -1,23 +1,101 @@
-/* server/settings/settings_parse.c: the command line, as getopt_long reads it: -m64, -m 64, -vv, -dv, --threads 2, --threads=2. It is gone through
- * twice: first for the config files that it names, then for everything else, so that what stands on the command line wins wherever
- * --config stands in it. */
+/* server/settings/settings_parse.c: the command line, as memcached reads it, by getopt_long: -m64, -m 64, -vv, -dv, --threads 2, --threads=2, --thr=2.
+ * It is gone through twice: first for the config files that it names, then for everything else, so that what stands on the command line wins
+ * wherever --config stands in it.
+ *
+ * What getopt_long is given comes from the tables: a letter names its option by itself, a long name by its place, behind all letters.
+ *
+ *     0 ... 255               letters
+ *     OPTION_BASE + index     settings_options
+ *     STRANGER_BASE + index   settings_strangers, which are memcached's
+ *
+ * getopt_long prints nothing: what is wrong is told in the sentences of all other mistakes. It keeps its place in variables of the process, so one
+ * thread reads command lines, the main one. */
 #include "server/settings/settings_table.h"
 
+#include "base/assert.h"
+
+#include <getopt.h>
 #include <snug/version.h>
 #include <stdio.h>
 #include <string.h>
+
+#define OPTION_BASE 256
+#define STRANGER_BASE (OPTION_BASE + (int)SETTINGS_OPTION_COUNT)
+#define NAMED_COUNT ((size_t)SETTINGS_OPTION_COUNT + SETTINGS_STRANGER_COUNT)
+#define WHERE_BYTES 128u
+
+/* One of the two, or neither. */
+struct found {
+	const struct settings_option *option;
+	const struct settings_stranger *stranger;
+};
 
 struct walk {
 	struct settings_reader *reader;
 	int count;
 	char *const *arguments;
-	int next;        /* the argument after the one being read */
+	struct option names[NAMED_COUNT + 1]; /* the last is empty */
+	char letters[2 + 2 * NAMED_COUNT + 1];
 	bool for_config; /* the first round */
 };
+
+/* ------------------------------------------------------------------ what there is ---------- */
 
 static bool takes_value(const struct settings_option *option) {
 	return option->kind != KIND_FLAG && option->kind != KIND_RISE && option->kind < KIND_HELP;
 }
+
+/* What is refused is so at once, since whether it has a value is not known here. */
+static bool stranger_takes_value(const struct settings_stranger *stranger) {
+	return !stranger->refused && stranger->only != SETTINGS_NO_VALUE;
+}
+
+static void add_letter(struct walk *walk, char letter, bool has_value) {
+	size_t length = strlen(walk->letters);
+	if (letter == 0) return;
+	walk->letters[length] = letter;
+	if (has_value) walk->letters[length + 1] = ':';
+}
+
+/* A long name that needs no value may have one all the same: a switch takes on or off, the others say that they take none. */
+static void list_names(struct walk *walk) {
+	struct option *name = walk->names;
+	strcpy(walk->letters, "+:"); /* stops at what is no option, and tells a missing value apart */
+	for (int i = 0; i < (int)SETTINGS_OPTION_COUNT; i++) {
+		const struct settings_option *option = &settings_options[i];
+		*name++ = (struct option){option->name, takes_value(option) ? required_argument : optional_argument, NULL,
+								  OPTION_BASE + i};
+		add_letter(walk, option->letter, takes_value(option));
+	}
+	for (int i = 0; i < (int)SETTINGS_STRANGER_COUNT; i++) {
+		const struct settings_stranger *stranger = &settings_strangers[i];
+		bool has_value = stranger_takes_value(stranger);
+		*name++ =
+			(struct option){stranger->name, has_value ? required_argument : optional_argument, NULL, STRANGER_BASE + i};
+		add_letter(walk, stranger->letter, has_value);
+	}
+	SNUG_ASSERT(name == walk->names + NAMED_COUNT);
+}
+
+/* `where` is as what was written, without abbreviation: "-t", "--threads". */
+static struct found find(int code, char where[WHERE_BYTES]) {
+	struct found found = {NULL, NULL};
+	if (code >= STRANGER_BASE)
+		found.stranger = &settings_strangers[code - STRANGER_BASE];
+	else if (code >= OPTION_BASE)
+		found.option = &settings_options[code - OPTION_BASE];
+	else
+		found.option = settings_find_letter((char)code);
+	if (code < OPTION_BASE) {
+		if (found.option == NULL) found.stranger = settings_find_stranger((char)code, "", 0);
+		(void)snprintf(where, WHERE_BYTES, "-%c", code);
+	} else {
+		(void)snprintf(where, WHERE_BYTES, "--%s", found.option != NULL ? found.option->name : found.stranger->name);
+	}
+	return found;
+}
+
+/* ------------------------------------------------------------------ what it does ----------- */
 
 static bool tell(struct settings_reader *reader, enum settings_kind kind) {
 	text_deinit(reader->text);
@@ -39,6 +117,8 @@ static bool rise(struct settings_reader *reader, const struct settings_option *o
 static bool apply(const struct walk *walk, const struct settings_option *option, const char *where, const char *value) {
 	struct settings_reader *reader = walk->reader;
 	if (walk->for_config != (option->kind == KIND_CONFIG)) return true;
+	if (!takes_value(option) && option->kind != KIND_FLAG && value != NULL)
+		return settings_refuse(reader, "%s: takes no value", where);
 	switch (option->kind) {
 	case KIND_CONFIG:
 		return settings_read_config(reader, value);
@@ -54,81 +134,56 @@ static bool apply(const struct walk *walk, const struct settings_option *option,
 	case KIND_RISE:
 		return rise(reader, option);
 	default:
-		return settings_set(reader, option, where, value);
+		return settings_set(reader, option, where, value != NULL ? value : "on");
 	}
 }
 
-/* The value: what is joined to the option, else the next argument. NULL: there is none. */
-static const char *value_of(struct walk *walk, const char *joined) {
-	if (joined != NULL) return joined;
-	return walk->next < walk->count ? walk->arguments[walk->next++] : NULL;
-}
-
-static bool apply_stranger(struct walk *walk, const struct settings_stranger *stranger, const char *where,
-						   const char *joined) {
-	const char *value = stranger->only == NULL || stranger->refused ? joined : value_of(walk, joined);
-	/* What is refused is so at once, since whether it has a value is not known here. */
+static bool apply_stranger(const struct walk *walk, const struct settings_stranger *stranger, const char *where,
+						   const char *value) {
 	if (walk->for_config && !stranger->refused) return true;
 	return settings_meet_stranger(walk->reader, stranger, where, value);
 }
 
-static bool read_long(struct walk *walk, const char *argument) {
-	const char *name = argument + 2;
-	size_t length = strcspn(name, "=");
-	const char *joined = name[length] == '=' ? name + length + 1 : NULL;
-	char where[128];
-	(void)snprintf(where, sizeof where, "--%.*s", (int)(length < 100 ? length : 100), name);
-	const struct settings_option *option = settings_find_name(name, length);
-	if (option == NULL) {
-		const struct settings_stranger *stranger = settings_find_stranger(0, name, length);
-		if (stranger != NULL) return apply_stranger(walk, stranger, where, joined);
-		return settings_refuse(walk->reader, "%s: unknown option", where);
-	}
-	if (!takes_value(option)) {
-		if (joined != NULL && option->kind != KIND_FLAG)
-			return settings_refuse(walk->reader, "%s: takes no value", where);
-		return apply(walk, option, where, joined != NULL ? joined : "on");
-	}
-	const char *value = value_of(walk, joined);
-	if (value == NULL) return settings_refuse(walk->reader, "%s: needs a value", where);
-	return apply(walk, option, where, value);
+/* ------------------------------------------------------------------ what is wrong ---------- */
+
+/* "--mem": the beginning of several names, or of none. */
+static bool refuse_long(const struct walk *walk, const char *argument) {
+	struct text names = {0};
+	size_t length = strcspn(argument, "=");
+	for (size_t i = 0; i < NAMED_COUNT; i++)
+		if (strncmp(walk->names[i].name, argument + 2, length - 2) == 0)
+			text_print(&names, "%s--%s", names.length > 0 ? ", " : "", walk->names[i].name);
+	bool is_short_for_some = length > 2 && names.length > 0;
+	(void)settings_refuse(walk->reader, is_short_for_some ? "%.*s: could be %.*s" : "%.*s: unknown option",
+						  (int)(length < WHERE_BYTES ? length : WHERE_BYTES), argument, (int)names.length,
+						  names.bytes == NULL ? "" : names.bytes);
+	text_deinit(&names);
+	return false;
 }
 
-/* Letters in one argument; one that takes a value takes the rest of it. */
-static bool read_letters(struct walk *walk, const char *argument) {
-	for (const char *at = argument + 1; *at != '\0'; at++) {
-		const char where[] = {'-', *at, '\0'};
-		const char *joined = at[1] != '\0' ? at + 1 : NULL;
-		const struct settings_option *option = settings_find_letter(*at);
-		const struct settings_stranger *stranger = option == NULL ? settings_find_stranger(*at, "", 0) : NULL;
-		if (option == NULL && stranger == NULL) return settings_refuse(walk->reader, "%s: unknown option", where);
-		if (stranger != NULL) {
-			bool alone = stranger->only == NULL;
-			if (!apply_stranger(walk, stranger, where, alone ? NULL : joined)) return false;
-			if (!alone) return true;
-			continue;
-		}
-		if (!takes_value(option)) {
-			if (!apply(walk, option, where, "on")) return false;
-			continue;
-		}
-		const char *value = value_of(walk, joined);
-		if (value == NULL) return settings_refuse(walk->reader, "%s: needs a value", where);
-		return apply(walk, option, where, value);
-	}
-	return true;
+/* `optopt` is the letter or the number of what is known, 0 for a long name that is not. */
+static bool refuse(const struct walk *walk, int code) {
+	char where[WHERE_BYTES];
+	if (optopt == 0) return refuse_long(walk, walk->arguments[optind - 1]);
+	(void)find(optopt, where);
+	return settings_refuse(walk->reader, code == ':' ? "%s: needs a value" : "%s: unknown option", where);
 }
+
+/* ------------------------------------------------------------------ the command line ------- */
 
 static bool read_round(struct walk *walk, bool for_config) {
 	walk->for_config = for_config;
 	memset(walk->reader->listed, 0, sizeof walk->reader->listed);
-	walk->next = 1;
-	while (walk->next < walk->count) {
-		const char *argument = walk->arguments[walk->next++];
-		if (argument[0] != '-' || argument[1] == '\0')
-			return settings_refuse(walk->reader, "'%s': not an option", argument);
-		if (!(argument[1] == '-' ? read_long(walk, argument) : read_letters(walk, argument))) return false;
+	optind = 0; /* begins anew */
+	for (int code; (code = getopt_long(walk->count, walk->arguments, walk->letters, walk->names, NULL)) != -1;) {
+		char where[WHERE_BYTES];
+		if (code == ':' || code == '?') return refuse(walk, code);
+		struct found found = find(code, where);
+		bool is_fine = found.option != NULL ? apply(walk, found.option, where, optarg)
+											: apply_stranger(walk, found.stranger, where, optarg);
+		if (!is_fine) return false;
 	}
+	if (optind < walk->count) return settings_refuse(walk->reader, "'%s': not an option", walk->arguments[optind]);
 	return true;
 }
 
@@ -166,6 +221,7 @@ enum settings_wish settings_parse(int argument_count, char *const *arguments, st
 	struct settings_reader reader;
 	settings_begin(&reader, out, text);
 	struct walk walk = {.reader = &reader, .count = argument_count, .arguments = arguments};
+	list_names(&walk);
 	if (!read_round(&walk, true) || !read_round(&walk, false) || !settings_settle(&reader)) return reader.wish;
 	if (reader.only_checks) {
 		settings_describe(out, text);

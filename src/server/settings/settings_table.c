@@ -12,7 +12,7 @@ const struct settings_option settings_options[SETTINGS_OPTION_COUNT] = {
 #undef OPTION_ROW
 };
 
-static const struct settings_stranger strangers[] = {
+const struct settings_stranger settings_strangers[SETTINGS_STRANGER_COUNT] = {
 #define NEEDLESS_ROW(letter, name, only, why) {letter, name, only, why, false},
 #define REFUSED_ROW(letter, name, why) {letter, name, SETTINGS_ANY_VALUE, why, true},
 	SETTINGS_NEEDLESS(NEEDLESS_ROW) SETTINGS_REFUSED(REFUSED_ROW)
@@ -59,9 +59,10 @@ const struct settings_option *settings_find_letter(char letter) {
 }
 
 const struct settings_stranger *settings_find_stranger(char letter, const char *name, size_t length) {
-	for (size_t i = 0; i < COUNT_OF(strangers); i++)
-		if (letter != 0 ? strangers[i].letter == letter : is_name(strangers[i].name, name, length))
-			return &strangers[i];
+	for (size_t i = 0; i < SETTINGS_STRANGER_COUNT; i++) {
+		const struct settings_stranger *stranger = &settings_strangers[i];
+		if (letter != 0 ? stranger->letter == letter : is_name(stranger->name, name, length)) return stranger;
+	}
 	return NULL;
 }
 

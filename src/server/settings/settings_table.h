@@ -304,6 +304,10 @@ struct settings_stranger {
 	const char *why;
 	bool refused;
 };
+enum { SETTINGS_STRANGER_COUNT = SETTINGS_NEEDLESS(SETTINGS_COUNT_ROW) SETTINGS_REFUSED(SETTINGS_COUNT_ROW) };
+/* Those with a letter and a long name. */
+extern const struct settings_stranger settings_strangers[SETTINGS_STRANGER_COUNT];
+
 /* Behind the name of an extended one in the help. */
 static inline const char *settings_value_hint(const char *only) {
 	return only == SETTINGS_NO_VALUE ? "" : *only == *SETTINGS_MAYBE_VALUE ? "[=N]" : "=N";

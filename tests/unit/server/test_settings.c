@@ -156,6 +156,18 @@ static void takes_memcached_s_extended_options(void **state) {
 	(void)accepted("-C -R 20 -f 1.05 -n 72 -R500 --slab-growth-factor=1.25 --disable-cas");
 }
 
+/* memcached's command lines are read by getopt_long, which takes the beginning of a long name, and -- as the end. */
+static void takes_long_names_shortened(void **state) {
+	(void)state;
+	struct settings s = accepted("--thr 3 --memory-l=128 --conn-l=5 --verb --verb --listen ::1 --disable-ev --");
+	assert_int_equal(s.threads, 3);
+	assert_int_equal(s.memory_bytes, 128 << 20);
+	assert_int_equal(s.connections_max, 5);
+	assert_int_equal(s.verbosity, 2);
+	assert_true(s.no_eviction);
+	assert_int_equal(accepted("--").threads, accepted("").threads);
+}
+
 static void reads_what_is_ours(void **state) {
 	(void)state;
 	struct settings s =
@@ -270,6 +282,16 @@ static void refuses_with_a_sentence(void **state) {
 		{"--frobnicate=1", "--frobnicate: unknown option"},
 		{"-q", "-q: unknown option"},
 		{"-vq", "-q: unknown option"},
+		{"-m 64 -- x", "'x': not an option"},
+		{"x -q", "'x': not an option"},
+		{"--=1", "--: unknown option"},
+		{"--memory", "--memory: could be --memory-limit, --memory-max, --memory-file"},
+		{"--control=/c --control-g=x --control-o --control-", "--control-: could be --control-group, --control-only"},
+		{"--thread", "--threads: needs a value"},
+		{"--verb=2", "--verbose: takes no value"},
+		{"--help=2", "--help: takes no value"},
+		{"-dt", "-t: needs a value"},
+		{"-kvv", "-k: not supported: memory that goes back to the system cannot be locked; turn off swap for snugd"},
 		{"-o port=1", "-o port: not supported"},
 		{"-o idle_timeout", "-o idle_timeout: needs a value"},
 		{"-o idle_timeout=x",
@@ -632,6 +654,7 @@ int main(void) {
 		cmocka_unit_test(has_memcached_s_defaults),
 		cmocka_unit_test(reads_what_memcached_reads),
 		cmocka_unit_test(takes_memcached_s_extended_options),
+		cmocka_unit_test(takes_long_names_shortened),
 		cmocka_unit_test(reads_what_is_ours),
 		cmocka_unit_test(a_unix_socket_alone_turns_tcp_off),
 		cmocka_unit_test(port_0_is_no_tcp_and_minus_1_any),
