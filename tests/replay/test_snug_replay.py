@@ -239,7 +239,7 @@ def test_bad_options_are_refused():
         ["--workload", "W1", "--use", "1.5"], ["--workload", "W1", "--use", "often"], ["--workload", "W1", "--page", "5000"],
         ["--workload", "W1", "--allocator", "dlmalloc"], ["--workload", "W1", "--allocator", ""], ["--json=1"],
         ["--workload", "W1", "--names", "pointer"], ["--workload", "W1", "--factor", "0"], ["--workload", "W1", "--seed", "x"],
-        ["--workload", "W1", "--time-every", "0"], ["--trace", "/nonexistent.csv"], ["--sizes", "/nonexistent.csv"],
+        ["--workload", "W1", "--time-every", "0"], ["--work"], ["--w", "W1"], ["-q"], ["--trace", "/nonexistent.csv"], ["--sizes", "/nonexistent.csv"],
     ]  # fmt: skip
     for arguments in bad:
         done = run(*arguments, status=2)

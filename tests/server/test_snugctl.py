@@ -116,6 +116,20 @@ def test_wrong_use():
             server.ctl(*words, status=USAGE)
 
 
+def test_wrong_use_says_what_is_wrong():
+    for words, sentence in (
+        (["-p", "0", "check"], "'0' is not a port from 1 to 65535"),
+        (["--timeout", "1x", "check"], "'1x' is not a time of more than 0 and at most 1000000 seconds"),
+        (["top", "--rounds", "-1"], "'-1' is not a number from 1 on"),
+        (["check", "--s"], "--s: could be --server, --svg"),
+        (["check", "-qj"], "-q: unknown option"),
+        (["check", "--json=1"], "--json: takes no value"),
+        (["check", "--svg"], "--svg: needs a value"),
+        ([], "which command? --help lists them"),
+    ):
+        assert ctl(*words, status=USAGE).stderr.startswith(f"snugctl: {sentence}"), words
+
+
 def test_no_server():
     with tempfile.TemporaryDirectory() as directory:
         assert "No such file" in ctl("-s", directory + "/none", "check", status=UNREACHABLE).stderr

@@ -1,11 +1,11 @@
 /* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's own protocol: whatever it can do, a line sent by
  * hand can do as well. */
 #include "base/number_text.h"
+#include "base/option_text.h"
 #include "door.h"
 #include "plain.h"
 #include "show.h"
 
-#include <getopt.h>
 #include <locale.h>
 #include <snug/version.h>
 #include <stdio.h>
@@ -91,8 +91,16 @@ static bool take_port(const char *text, struct options *options) {
 	return true;
 }
 
+static int complain(int code, const struct option *known, char *const *arguments) {
+	char sentence[OPTION_SENTENCE_BYTES];
+	option_explain(code, known, arguments, sentence);
+	fprintf(stderr, "snugctl: %s; --help tells\n", sentence);
+	return STATUS_USAGE;
+}
+
 /* Tells the exit status if there is nothing more to do; -1: go on. */
 static int parse(int argument_count, char **arguments, struct options *options) {
+	static const char a_time[] = "a time of more than 0 and at most 1000000 seconds";
 	enum { OPTION_SVG = 256, OPTION_TIMEOUT, OPTION_INTERVAL, OPTION_ROUNDS };
 	static const struct option known[] = {{"port", required_argument, NULL, 'p'},
 										  {"server", required_argument, NULL, 's'},
@@ -104,14 +112,14 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 										  {"help", no_argument, NULL, 'h'},
 										  {"version", no_argument, NULL, 'V'},
 										  {NULL, 0, NULL, 0}};
-	bool right = true;
-	for (int letter; right && (letter = getopt_long(argument_count, arguments, "p:s:jhV", known, NULL)) != -1;) {
+	const char *expected = NULL; /* of the option's value, if it is not that */
+	for (int letter; (letter = getopt_long(argument_count, arguments, ":p:s:jhV", known, NULL)) != -1;) {
 		switch (letter) {
 		case 's':
 			options->address = optarg;
 			break;
 		case 'p':
-			right = take_port(optarg, options);
+			if (!take_port(optarg, options)) expected = "a port from 1 to 65535";
 			break;
 		case 'j':
 			options->json = true;
@@ -120,13 +128,13 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 			options->svg_path = optarg;
 			break;
 		case OPTION_TIMEOUT:
-			right = take_seconds(optarg, &options->timeout_s);
+			if (!take_seconds(optarg, &options->timeout_s)) expected = a_time;
 			break;
 		case OPTION_INTERVAL:
-			right = take_seconds(optarg, &options->interval_s);
+			if (!take_seconds(optarg, &options->interval_s)) expected = a_time;
 			break;
 		case OPTION_ROUNDS:
-			right = take_rounds(optarg, &options->rounds);
+			if (!take_rounds(optarg, &options->rounds)) expected = "a number from 1 on";
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -135,11 +143,15 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 			puts("snugctl " SNUG_VERSION_TEXT);
 			return STATUS_DONE;
 		default:
-			right = false;
+			return complain(letter, known, arguments);
+		}
+		if (expected != NULL) {
+			fprintf(stderr, "snugctl: '%.100s' is not %s; --help tells\n", optarg, expected);
+			return STATUS_USAGE;
 		}
 	}
-	if (right && optind < argument_count) return -1;
-	fputs(right ? "snugctl: which command? --help lists them\n" : "snugctl: wrong use; --help tells\n", stderr);
+	if (optind < argument_count) return -1;
+	fputs("snugctl: which command? --help lists them\n", stderr);
 	return STATUS_USAGE;
 }
 

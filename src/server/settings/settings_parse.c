@@ -13,8 +13,8 @@
 #include "server/settings/settings_table.h"
 
 #include "base/assert.h"
+#include "base/option_text.h"
 
-#include <getopt.h>
 #include <snug/version.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,32 +144,13 @@ static bool apply_stranger(const struct walk *walk, const struct settings_strang
 	return settings_meet_stranger(walk->reader, stranger, where, value);
 }
 
-/* ------------------------------------------------------------------ what is wrong ---------- */
-
-/* "--mem": the beginning of several names, or of none. */
-static bool refuse_long(const struct walk *walk, const char *argument) {
-	struct text names = {0};
-	size_t length = strcspn(argument, "=");
-	for (size_t i = 0; i < NAMED_COUNT; i++)
-		if (strncmp(walk->names[i].name, argument + 2, length - 2) == 0)
-			text_print(&names, "%s--%s", names.length > 0 ? ", " : "", walk->names[i].name);
-	bool is_short_for_some = length > 2 && names.length > 0;
-	(void)settings_refuse(walk->reader, is_short_for_some ? "%.*s: could be %.*s" : "%.*s: unknown option",
-						  (int)(length < WHERE_BYTES ? length : WHERE_BYTES), argument, (int)names.length,
-						  names.bytes == NULL ? "" : names.bytes);
-	text_deinit(&names);
-	return false;
-}
-
-/* `optopt` is the letter or the number of what is known, 0 for a long name that is not. */
-static bool refuse(const struct walk *walk, int code) {
-	char where[WHERE_BYTES];
-	if (optopt == 0) return refuse_long(walk, walk->arguments[optind - 1]);
-	(void)find(optopt, where);
-	return settings_refuse(walk->reader, code == ':' ? "%s: needs a value" : "%s: unknown option", where);
-}
-
 /* ------------------------------------------------------------------ the command line ------- */
+
+static bool refuse(const struct walk *walk, int code) {
+	char sentence[OPTION_SENTENCE_BYTES];
+	option_explain(code, walk->names, walk->arguments, sentence);
+	return settings_refuse(walk->reader, "%s", sentence);
+}
 
 static bool read_round(struct walk *walk, bool for_config) {
 	walk->for_config = for_config;

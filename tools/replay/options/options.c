@@ -2,6 +2,7 @@
 #include "options/options.h"
 
 #include "base/number_text.h"
+#include "base/option_text.h"
 #include "units.h"
 
 #include <snug/version.h>
@@ -12,7 +13,7 @@
 
 enum option_kind { TEXT, BYTES, COUNT, REAL, FLAG };
 
-struct option {
+struct known {
 	const char *name;
 	enum option_kind kind;
 	size_t offset; /* of the field in struct options */
@@ -21,7 +22,7 @@ struct option {
 	const char *help;
 };
 
-static const struct option table[] = {
+static const struct known table[] = {
 #define OPTION_ROW(field, kind, name, argument, preset, help) \
 	{name, kind, offsetof(struct options, field), argument, preset, help},
 	REPLAY_OPTIONS(OPTION_ROW)
@@ -29,7 +30,7 @@ static const struct option table[] = {
 };
 #define OPTION_COUNT (sizeof table / sizeof table[0])
 
-static bool set(struct options *options, const struct option *option, const char *text) {
+static bool set(struct options *options, const struct known *option, const char *text) {
 	void *field = (char *)options + option->offset;
 	switch (option->kind) {
 	case TEXT:
@@ -48,14 +49,8 @@ static bool set(struct options *options, const struct option *option, const char
 	return false;
 }
 
-static const struct option *find(const char *name, size_t length) {
-	for (size_t i = 0; i < OPTION_COUNT; i++)
-		if (strlen(table[i].name) == length && strncmp(table[i].name, name, length) == 0) return &table[i];
-	return NULL;
-}
-
-static bool complain(const char *what, const char *argument) {
-	fprintf(stderr, "snug-replay: %s: %s\nTry: snug-replay --help\n", argument, what);
+static bool complain(const char *sentence) {
+	fprintf(stderr, "snug-replay: %s\nTry: snug-replay --help\n", sentence);
 	return false;
 }
 
@@ -65,29 +60,34 @@ static void set_presets(struct options *out) {
 		if (table[i].kind != FLAG && table[i].preset[0] != '\0') (void)set(out, &table[i], table[i].preset);
 }
 
+static void list_names(struct option names[OPTION_COUNT + 1]) {
+	for (size_t i = 0; i < OPTION_COUNT; i++)
+		names[i] =
+			(struct option){table[i].name, table[i].kind == FLAG ? no_argument : required_argument, NULL, (int)i + 1};
+	names[OPTION_COUNT] = (struct option){NULL, 0, NULL, 0};
+}
+
 bool options_parse(int argument_count, char **arguments, struct options *out) {
+	struct option names[OPTION_COUNT + 1];
+	char sentence[OPTION_SENTENCE_BYTES];
+	list_names(names);
 	set_presets(out);
-	for (int i = 1; i < argument_count; i++) {
-		const char *argument = arguments[i];
-		if (strncmp(argument, "--", 2) != 0) return complain("not an option", argument);
-		size_t length = strcspn(argument + 2, "=");
-		bool inline_value = argument[2 + length] == '=';
-		const struct option *option = find(argument + 2, length);
-		if (option == NULL) return complain("unknown option", argument);
-		if (option->kind == FLAG && inline_value) return complain("takes no value", argument);
-		const char *value = inline_value ? argument + 3 + length : "";
-		if (option->kind != FLAG && !inline_value) {
-			if (i + 1 == argument_count) return complain("needs a value", argument);
-			value = arguments[++i];
+	for (int code; (code = getopt_long(argument_count, arguments, "+:", names, NULL)) != -1;) {
+		if (code == ':' || code == '?') {
+			option_explain(code, names, arguments, sentence);
+			return complain(sentence);
 		}
-		if (!set(out, option, value)) {
-			fprintf(stderr, "snug-replay: --%s: '%s' is not %s\nTry: snug-replay --help\n", option->name, value,
-					option->argument);
-			return false;
+		const struct known *option = &table[code - 1];
+		if (!set(out, option, optarg)) {
+			(void)snprintf(sentence, sizeof sentence, "--%s: '%.200s' is not %s", option->name, optarg,
+						   option->argument);
+			return complain(sentence);
 		}
 		out->seed_given = out->seed_given || strcmp(option->name, "seed") == 0;
 	}
-	return true;
+	if (optind == argument_count) return true;
+	(void)snprintf(sentence, sizeof sentence, "'%.200s': not an option", arguments[optind]);
+	return complain(sentence);
 }
 
 /* Prints `text` broken at spaces into lines of 76 columns at most, from column `indent` on. */
