@@ -97,7 +97,7 @@ class Run:
         return wire.PROTOCOLS[self.target.protocol](self.target.host, self.port)
 
     def wait_for_it(self):
-        until = time.monotonic() + 10
+        until = time.monotonic() + wire.HANG_S
         while True:
             try:
                 return self.connect()
@@ -120,11 +120,16 @@ REDIS_ACTIVE = ("CONFIG SET activedefrag yes", "CONFIG SET active-defrag-ignore-
                 "CONFIG SET active-defrag-cycle-min 25", "CONFIG SET active-defrag-cycle-max 75")
 
 
+def program(*path):
+    """As a word of a command, whatever the folder is called."""
+    return shlex.quote(os.path.join(*path).replace("{", "{{").replace("}", "}}"))
+
+
 def known(name, build):
     """A target by its name; KeyError."""
-    snugd = os.path.join(build, "snugd") + " -p {port} -m {limit} -t 1 --open-commands"
+    snugd = program(build, "snugd") + " -p {port} -m {limit} -t 1 --open-commands"
     user = " -u nobody" if os.geteuid() == 0 else ""
-    cache = os.path.join(build, "bench", "malloc-cache") + " {port} {limit}"
+    cache = program(build, "bench", "malloc-cache") + " {port} {limit}"
     targets = {
         "snugd": lambda: Target(name, snugd),
         "snugd-asked": lambda: Target(name, snugd, defrag="snug defrag return"),

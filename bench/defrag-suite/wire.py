@@ -10,8 +10,11 @@ class Closed(Exception):
     """The server closed the connection."""
 
 
+HANG_S = 120  # what takes longer hangs; what is only slow on a busy machine does not
+
+
 class Connection:
-    def __init__(self, host, port, timeout=60):
+    def __init__(self, host, port, timeout=HANG_S):
         self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb", 1 << 20)

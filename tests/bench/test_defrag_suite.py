@@ -20,11 +20,13 @@ sys.path.insert(0, SUITE)
 sys.path.insert(0, os.path.join(SOURCE, "tests", "protocol"))
 import report
 import score
+import target
 from server_process import Server
+from waits import RUN_HANG_S
 
 
 def run_suite(*arguments, status=0):
-    done = subprocess.run([sys.executable, os.path.join(SUITE, "suite.py"), "--build", BUILD, *arguments], capture_output=True, text=True, timeout=150)
+    done = subprocess.run([sys.executable, os.path.join(SUITE, "suite.py"), "--build", BUILD, *arguments], capture_output=True, text=True, timeout=RUN_HANG_S)
     assert done.returncode == status, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
     return done
 
@@ -140,6 +142,13 @@ def a_closed_connection_fails_the_scenario():
     assert failed == "Closed" or "reset" in failed or "Broken pipe" in failed, failed
 
 
+def programs_are_found_in_a_folder_of_any_name():
+    with tempfile.TemporaryDirectory(prefix="snug's {suite} ") as folder:
+        os.symlink(BUILD, os.path.join(folder, "build"))
+        with target.known("malloc", os.path.join(folder, "build")).run(8) as run:
+            assert run.process.poll() is None
+
+
 def a_server_that_does_not_start_fails_and_the_others_go_on():
     found = outcomes("--server", "none", "false {port}", "--targets", "malloc", "--scenarios", "checkerboard", status=1)
     assert "does not answer" in found["checkerboard"]["none"]["failed"]
@@ -150,12 +159,12 @@ def a_signal_leaves_no_server_behind():
     command = [sys.executable, os.path.join(SUITE, "suite.py"), "--build", BUILD, "--limit", "8", "--recover", "60", "--targets", "malloc"]
     suite = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     children = f"/proc/{suite.pid}/task/{suite.pid}/children"
-    until = time.monotonic() + 30
+    until = time.monotonic() + RUN_HANG_S
     while not (found := open(children).read().split()):
         assert time.monotonic() < until
         time.sleep(0.02)
     suite.terminate()
-    assert suite.wait(30) == 143
+    assert suite.wait(RUN_HANG_S) == 143
     assert not any(os.path.exists(f"/proc/{each}") for each in found)
 
 
@@ -169,7 +178,7 @@ def what_it_does_not_know_is_refused():
 TESTS = [mean_is_weighed_by_time, recovery_is_the_first_time_that_density_is_back, card_has_the_extremes_of_what_came_after_the_first_mark,
          score_card_counts_a_failure_as_nothing, all_scenarios_run_on_snugd_and_on_an_allocator, a_server_that_runs_already_is_emptied_and_driven,
          results_are_written_as_a_page_with_plots, a_wrong_value_fails_the_scenario, a_closed_connection_fails_the_scenario,
-         a_server_that_does_not_start_fails_and_the_others_go_on,
+         programs_are_found_in_a_folder_of_any_name, a_server_that_does_not_start_fails_and_the_others_go_on,
          a_signal_leaves_no_server_behind, what_it_does_not_know_is_refused]
 
 print(f"[==========] Running {len(TESTS)} test(s).", flush=True)

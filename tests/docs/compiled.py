@@ -7,10 +7,13 @@ import os
 import pathlib
 import shlex
 import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from waits import RUN_HANG_S
 
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror".split()
 STANDARDS = {"c": "-std=c17", "cpp": "-std=c++17"}
-PATIENCE_S = 120
 
 
 class Toolchain:
@@ -28,7 +31,7 @@ class Toolchain:
         build = [*self.compilers[suffix], STANDARDS[suffix], *WARNINGS, "-g", *self.flags, f"-I{self.root}/include", source, "-o", program,
                  f"-L{self.library}", "-lsnug", "-pthread"]  # fmt: skip
         for step in (build, [program]):
-            done = subprocess.run(step, capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "LD_LIBRARY_PATH": self.library})
+            done = subprocess.run(step, capture_output=True, text=True, timeout=RUN_HANG_S, env={**os.environ, "LD_LIBRARY_PATH": self.library})
             if done.returncode != 0:
                 return f"{step[0]}: status {done.returncode}\n{done.stdout}{done.stderr}"
         return ""

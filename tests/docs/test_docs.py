@@ -17,9 +17,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from waits import HANG_S
+
 PROGRAMS = os.path.abspath(sys.argv[1])
 ROOT = pathlib.Path(sys.argv[2])
-PATIENCE_S = 30
 COMMANDS_MIN = 40  # in all: fewer, and they are not found any more
 
 PROGRAM = re.compile(r"(\$ |sudo |make |build/|bench/|snugd |snugctl |snug-replay |printf |curl |cc |for [a-z]+ in |systemctl |nutcracker |pylibmc\.|suite\.py )")
@@ -107,7 +109,7 @@ class Server:
                 if found := re.search(pattern, line):
                     self.ports[name] = found.group(1)
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(PATIENCE_S)
+            client.settimeout(HANG_S)
             client.connect(self.path)
             for i in range(4000):
                 client.sendall(b"set key%d 0 0 100 noreply\r\n%s\r\n" % (i, b"x" * 100))
@@ -115,7 +117,7 @@ class Server:
             assert client.recv(10) == b"MN\r\n"
         # What the documents have, an operator asks for.
         self.client = socket.socket(socket.AF_UNIX)
-        self.client.settimeout(PATIENCE_S)
+        self.client.settimeout(HANG_S)
         self.client.connect(os.path.join(scratch, "control"))
         self.file = self.client.makefile("rb")
 
@@ -154,7 +156,7 @@ def run_line(server, scratch, line, is_marked):
     environment = {**os.environ, "SNUGD": server.path, "PORT": server.ports["port"], "HTTP": server.ports["http"], "SCRATCH": scratch,
                    "PATH": f"{PROGRAMS}:{PROGRAMS}/tools/snugctl:{os.environ['PATH']}"}
     done = subprocess.run(["sh", "-ec", line], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=PATIENCE_S)  # fmt: skip
+                          timeout=HANG_S)  # fmt: skip
     if done.returncode != 0 or done.stdout == "":
         raise Failed(f"{line}\nstatus {done.returncode}\n{done.stdout}{done.stderr}")
 
@@ -177,7 +179,7 @@ def run_row(server, command, fields):
 def run_path(server, method, path):
     """There is such a path, and it is asked for by this method."""
     path = path.split("?")[0]
-    client = http.client.HTTPConnection("127.0.0.1", int(server.ports["http"]), timeout=PATIENCE_S)
+    client = http.client.HTTPConnection("127.0.0.1", int(server.ports["http"]), timeout=HANG_S)
     client.request("HEAD" if method == "GET" else method, path, headers={"X-Snug-Request": "1", "Content-Length": "0"} if method == "POST" else {})
     status = client.getresponse().status
     client.close()

@@ -18,6 +18,8 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from preload import preloaded
+from waits import HANG_S
 from server_process import Server, free_port
 
 PROGRAM, CLOCK = sys.argv[1], os.path.abspath(sys.argv[2])
@@ -25,7 +27,7 @@ rows = []
 
 
 class Client:
-    def __init__(self, server, timeout=5):
+    def __init__(self, server, timeout=HANG_S):
         self.socket = server.connect()
         self.socket.settimeout(timeout)
         self.file = self.socket.makefile("rb")
@@ -68,7 +70,7 @@ class Load(threading.Thread):
     def run(self):
         source = random.Random(1)
         try:
-            with Client(self.server, timeout=30) as client:
+            with Client(self.server, timeout=HANG_S) as client:
                 while not self.is_over:
                     key = b"load:%d" % source.randrange(5000)
                     began = time.monotonic()
@@ -189,7 +191,7 @@ def test_limit_below_use():
             assert client.set(b"a", b"b") == b"STORED"
         load.end()
         assert load.error is None
-        until = time.monotonic() + 20
+        until = time.monotonic() + HANG_S
         while server.rss_bytes() > 80 << 20 and time.monotonic() < until:
             time.sleep(0.1)
         now = server.rss_bytes()
@@ -201,12 +203,14 @@ def test_clock_jumps():
     with tempfile.NamedTemporaryFile("w+") as shift:
         shift.write("0")
         shift.flush()
-        os.environ["LD_PRELOAD"], os.environ["SHIFT_CLOCK"] = CLOCK, shift.name
+        before = dict(os.environ)
+        os.environ.update(preloaded(CLOCK), SHIFT_CLOCK=shift.name)
         os.chmod(shift.name, 0o644)
         try:
             server = Server(PROGRAM, ["-m", "64", "-t", "2"]).__enter__()
         finally:
-            del os.environ["LD_PRELOAD"], os.environ["SHIFT_CLOCK"]
+            os.environ.clear()
+            os.environ.update(before)
         try:
             with Client(server) as client:
                 client.set(b"forever", b"1")
@@ -245,7 +249,7 @@ def test_one_worker_stalled():
         port = int(found.group(1))
 
         def health():
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_S)
             connection.request("GET", "/healthz")
             return connection.getresponse().status
 
@@ -274,14 +278,14 @@ def test_one_worker_stalled():
         before = cpu_s(server.process.pid)
         time.sleep(1)
         spent = cpu_s(server.process.pid) - before
-        until = time.monotonic() + 8
+        until = time.monotonic() + HANG_S
         while health() == 200 and time.monotonic() < until:
             time.sleep(0.2)
         sick = health()
         assert libc.ptrace(detach, stalled, None, None) == 0
         late = 0
         for client, key in waiting:
-            client.socket.settimeout(10)
+            client.socket.settimeout(HANG_S)
             answer = b""
             while not answer.endswith(b"END\r\n"):
                 answer += client.socket.recv(1000)

@@ -20,6 +20,7 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from waits import HANG_S
 from server_process import Server, free_port
 
 SKIPPED = 77  # what meson takes for "skipped"
@@ -156,7 +157,7 @@ class Page:
     def text(self, identifier):
         return self.script(f"document.getElementById('{identifier}').textContent")
 
-    def until(self, condition, seconds=20):
+    def until(self, condition, seconds=HANG_S):
         WebDriverWait(self.browser, seconds, poll_frequency=0.05).until(lambda _: condition())
 
     def figure(self, name):
@@ -467,7 +468,7 @@ def test_the_token_is_asked_for_and_kept():
 def test_a_map_too_large_to_show_whole():
     with Page(2, memory="256") as page:
         page.send(b"".join(b"set m%d 0 0 2000 noreply\r\n%s\r\n" % (i, b"v" * 2000) for i in range(90000)))
-        with urllib.request.urlopen(f"http://{page.address}/api/map", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{page.address}/api/map", timeout=HANG_S) as answer:
             workers = json.load(answer)["workers"]
         strides, pages = {worker["stride_pages"] for worker in workers}, [len(worker["map"]["pages"]) for worker in workers]
         assert strides == {2}, strides

@@ -12,6 +12,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from waits import HANG_S
 
 PROGRAM = sys.argv[1]
 PAGE = '<html><link rel="stylesheet" href="page.css"><p>gr\u00fc\u00df</p><script src="page.js"></script></html>\n'
@@ -23,7 +24,7 @@ def embed(page, style="p { color: red }\n", script="let a = 1;\n"):
         folder = pathlib.Path(directory)
         for name, text in (("page.html", page), ("page.css", style), ("page.js", script)):
             (folder / name).write_text(text, encoding="utf-8")
-        done = subprocess.run([sys.executable, PROGRAM, folder / "page.html", folder / "page.c"], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([sys.executable, PROGRAM, folder / "page.html", folder / "page.c"], capture_output=True, text=True, timeout=HANG_S)
         if done.returncode != 0:
             assert not (folder / "page.c").exists(), "a refused page leaves no file"
             return done.stderr

@@ -16,9 +16,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from waits import HANG_S
+
 HERE = pathlib.Path(__file__).resolve().parent
 PAGE = HERE.parent.parent / "docs" / "memcached-tests.md"
-TIMEOUT_S = 90
 
 
 def known_failures():
@@ -52,7 +54,7 @@ def run(directory, name):
             start_new_session=True,
         )
         try:
-            status = process.wait(TIMEOUT_S)
+            status = process.wait(HANG_S)
         except subprocess.TimeoutExpired:
             status = None
         try:

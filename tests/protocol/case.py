@@ -8,11 +8,15 @@ came, unless the server was expected to close.
 """
 
 import itertools
+import os
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from waits import HANG_S
 
 from expectation import COMPLETE, HOLE, INCOMPLETE, compare_any
 
-ANSWER_SECONDS = 5
 SHOWN_BYTES = 300
 LONG_BYTES = 65536
 
@@ -61,7 +65,7 @@ class Conversation:
         except (BrokenPipeError, ConnectionResetError):
             self.at_end = True
 
-    def expect(self, expected, sent=b"", seconds=ANSWER_SECONDS):
+    def expect(self, expected, sent=b"", seconds=HANG_S):
         alternatives = expected if isinstance(expected, tuple) else (expected,)
         until = time.monotonic() + seconds
         if len(alternatives) == 1 and len(alternatives[0]) > LONG_BYTES and not HOLE.search(alternatives[0]):
@@ -103,11 +107,11 @@ class Conversation:
         self.pending += data
         return True
 
-    def ask(self, data, expected, seconds=ANSWER_SECONDS):
+    def ask(self, data, expected, seconds=HANG_S):
         self.send(data)
         self.expect(expected, data, seconds)
 
-    def receive_until(self, ending, seconds=ANSWER_SECONDS):
+    def receive_until(self, ending, seconds=HANG_S):
         """All bytes up to and with `ending`, which must be the last that came."""
         until = time.monotonic() + seconds
         while not self.pending.endswith(ending):

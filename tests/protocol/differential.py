@@ -27,6 +27,7 @@ sys.dont_write_bytecode = True
 from case import Conversation, Failure
 from differential_commands import Commands, rewrite_cas
 from server_process import Server, ServerDied
+from waits import HANG_S
 
 BARRIER = b"mn\r\n"
 BARRIER_ANSWER = b"MN\r\n"
@@ -79,22 +80,25 @@ class Side:
         return b"\r\n".join(lines)
 
 
-def times_agree(left, right):
-    """Equal but for ~number~, which may differ by 2."""
+TIMES_DIFFER_BY = 2  # seconds
+
+
+def times_agree(left, right, differ_by=TIMES_DIFFER_BY):
+    """Equal but for ~number~, which may differ a little."""
     parts = re.split(rb"~(\d+)~", left), re.split(rb"~(\d+)~", right)
     if len(parts[0]) != len(parts[1]):
         return False
     for index, (one, other) in enumerate(zip(*parts)):
         if index % 2 == 0 and one != other:
             return False
-        if index % 2 == 1 and abs(int(one) - int(other)) > 2:
+        if index % 2 == 1 and abs(int(one) - int(other)) > differ_by:
             return False
     return True
 
 
 def receive_barriers(conversation, count):
     """What came up to each of `count` barriers. Values hold no barrier."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + HANG_S
     while conversation.pending.count(BARRIER_ANSWER) < count:
         if conversation.at_end or not conversation._receive(until):
             raise Failure(f"an answer is missing, closed: {conversation.at_end}; got {bytes(conversation.pending[-300:])!r}")
@@ -110,6 +114,7 @@ class Comparison:
         self.commands = Commands(self.source)
         self.history = []
         self.compared = 0
+        self.longest_round_s = 0
 
     def pieces(self, data):
         """Cut at up to three places, so that both servers read it in parts."""
@@ -121,7 +126,9 @@ class Comparison:
             for side in self.sides:
                 side.reconnect()
         batch = [self.commands.next() for _ in range(self.source.randrange(1, COMMANDS_A_ROUND))]
+        begin = time.monotonic()
         answers = [self.ask(side, batch) for side in self.sides]
+        self.longest_round_s = max(self.longest_round_s, time.monotonic() - begin)
         for command, left, right in zip(batch, *answers):
             self.compare(command, left, right)
             self.history.append(command)
@@ -139,7 +146,8 @@ class Comparison:
 
     def compare(self, command, left, right):
         left, right = self.sides[0].normal(command, left), self.sides[1].normal(command, right)
-        if not times_agree(left, right):
+        # What one side was given in one round and tells in another is as much older as it waited for its turn in each.
+        if not times_agree(left, right, TIMES_DIFFER_BY + int(2 * self.longest_round_s)):
             raise Failure(f"sent   {shown(command)}\nleft   {shown(left)}\nright  {shown(right)}\n{self.context(command)}")
         self.commands.learn(left)
         self.compared += 1

@@ -10,11 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
-START_SECONDS = 20
-SERVICE_SECONDS = 2
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from waits import HANG_S
+
 
 
 def free_port():
@@ -99,7 +101,7 @@ class Server:
         self.address = ("127.0.0.1", int(found.group(1)))
 
     def _accepts(self):
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + HANG_S
         while time.monotonic() < until and self.process.poll() is None:
             try:
                 connection = self.connect()
@@ -122,7 +124,7 @@ class Server:
         self.end()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def connect(self, receive_buffer_bytes=None, timeout=START_SECONDS):
+    def connect(self, receive_buffer_bytes=None, timeout=HANG_S):
         if self.address is None:
             self._find_port()
         if self.unix:
@@ -146,7 +148,7 @@ class Server:
     def is_serving(self):
         """Alive, and answers a new connection in time."""
         try:
-            with self.connect(timeout=SERVICE_SECONDS) as connection:
+            with self.connect(timeout=HANG_S) as connection:
                 connection.sendall(b"mn\r\n")
                 return connection.recv(4) != b""
         except OSError:

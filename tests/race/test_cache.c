@@ -182,7 +182,7 @@ static void a_lower_limit_is_reached_while_nobody_asks(void **state) {
 	snug_cache_client *client = enter(cache);
 	fill_cache(client, 12000, 1500, 0);
 	assert_int_equal(snug_cache_set_limit(client, 6 << 20), SNUG_OK);
-	uint64_t deadline_ns = os_deadline_ns(UINT64_C(20000) * MS);
+	uint64_t deadline_ns = os_deadline_ns(HANG_NS);
 	while (used_bytes(cache) > 6 << 20 && os_remaining_ns(deadline_ns) > 0) os_thread_sleep(MS);
 	assert_true(used_bytes(cache) <= 6 << 20);
 	/* Then they sleep. */

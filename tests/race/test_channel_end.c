@@ -13,7 +13,7 @@
 #include <time.h>
 
 #define MS UINT64_C(1000000)
-#define HANG_NS (10000 * MS)
+#define HANG_NS (120000 * MS)
 #define BATCH_MAX 16u
 
 static uint64_t seed;

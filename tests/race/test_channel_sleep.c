@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define MS UINT64_C(1000000)
-#define HANG_NS (10000 * MS)
+#define HANG_NS (120000 * MS)
 
 static uint64_t seed;
 
@@ -232,7 +232,7 @@ static void nobody_falls_asleep_on_a_message(void **state) {
 	unmake(duel.channel);
 }
 
-#define ROOM_WAIT_NS (3000 * MS)
+#define ROOM_WAIT_NS (30000 * MS)
 
 /* A send that was not woken finds the room when its time is over: it is late. Fills the channel again after that. */
 static void run_duel_for_room(void *context) {

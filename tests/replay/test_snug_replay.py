@@ -16,6 +16,7 @@ import xml.dom.minidom
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from waits import RUN_HANG_S
 
 PROGRAM = sys.argv[1]
 ROOT = pathlib.Path(sys.argv[2])
@@ -28,7 +29,7 @@ ADVERSARIAL = "checkerboard pinned-1% all-pinned half-full mixed-256B-12MB one-o
 
 
 def run(*arguments, status=0):
-    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=RUN_HANG_S, check=False)
     told = "\n".join(line[:1000] for line in (done.stdout + done.stderr).splitlines() if '"status":"done"' not in line)
     assert done.returncode == status, f"{arguments}: status {done.returncode}\n{told}"
     return done

@@ -10,11 +10,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from waits import HANG_S, wait_until
 from server_process import Server, free_port
 
 PROGRAM, RECIPE = sys.argv[1], sys.argv[2]
@@ -86,13 +86,6 @@ class Nutcracker:
         shutil.rmtree(self.directory)
 
 
-def until(condition, seconds=15):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
 def store_all(store):
     """How many were taken."""
     return sum(bool(store(f"key:{i}", f"value {i}")) for i in range(KEYS))
@@ -109,13 +102,13 @@ def count_found(fetch):
 
 
 def goes_on_without_one(nodes, store, fetch):
-    until(lambda: store_all(store) == KEYS)
+    wait_until(lambda: store_all(store) == KEYS)
     assert count_found(fetch) == KEYS
     shares = [node.items() for node in nodes]
     assert sum(shares) == KEYS and min(shares) > KEYS // 8, shares
     nodes[1].die()
     # A few requests fail until it is left out; then all are taken again, by the rest.
-    until(lambda: store_all(store) == KEYS)
+    wait_until(lambda: store_all(store) == KEYS)
     assert count_found(fetch) == KEYS
     rest = [nodes[0].items(), nodes[2].items()]
     assert sum(rest) >= KEYS and rest[0] >= shares[0] and rest[1] >= shares[2], (shares, rest)
@@ -125,8 +118,8 @@ def goes_on_without_one(nodes, store, fetch):
         store_all(store)
         return nodes[1].items() > KEYS // 8
 
-    until(is_back)
-    until(lambda: store_all(store) == KEYS)
+    wait_until(is_back)
+    wait_until(lambda: store_all(store) == KEYS)
     assert count_found(fetch) == KEYS
 
 
@@ -138,7 +131,7 @@ def test_behind_nutcracker():
     from pymemcache.exceptions import MemcacheError
 
     with Nodes() as nodes, Nutcracker(nodes) as proxy:
-        client = Client(("127.0.0.1", proxy.port), timeout=5, connect_timeout=5)
+        client = Client(("127.0.0.1", proxy.port), timeout=HANG_S, connect_timeout=HANG_S)
 
         def store(key, value):
             try:

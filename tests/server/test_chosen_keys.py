@@ -11,6 +11,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "protocol")]
 from cases import run_tests
+from waits import HANG_S
 from server_process import Server
 
 PROGRAM, CHOSEN_KEYS = sys.argv[1], sys.argv[2]
@@ -27,7 +28,7 @@ def chosen_keys(count=1000, width=0.0005):
 
 class Client:
     def __init__(self, server):
-        self.socket = server.connect(timeout=60)
+        self.socket = server.connect(timeout=HANG_S)
         self.file = self.socket.makefile("rwb")
 
     def ask(self, commands, lines):
@@ -111,7 +112,7 @@ def test_the_secret_is_told_nobody():
 
 def test_a_secret_of_another_form_is_refused():
     for secret in ("", "00", SECRET + "00", SECRET[:-1] + "g"):
-        ended = subprocess.run([PROGRAM, "-p", "-1", "--hash-secret", secret], stderr=subprocess.PIPE, text=True, timeout=20)
+        ended = subprocess.run([PROGRAM, "-p", "-1", "--hash-secret", secret], stderr=subprocess.PIPE, text=True, timeout=HANG_S)
         assert ended.returncode != 0 and "--hash-secret" in ended.stderr, (secret, ended)
 
 

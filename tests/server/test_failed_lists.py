@@ -15,6 +15,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "protocol")]
 from cases import run_tests
+from waits import HANG_S
 from server_process import Server
 
 PROGRAM = sys.argv[1]
@@ -79,7 +80,6 @@ def ask(server, lists, in_one):
     return failed
 
 
-PATIENCE_S = 20  # for the readers to have been served until there is no room for one more value
 
 
 def check(*args, must_fail=False):
@@ -96,7 +96,7 @@ def check(*args, must_fail=False):
             [b"bob", b"big7"],
             [b"bob"] * 40 + [b"big8"] + [b"alice"] * 40,
         ]
-        until, failed = time.monotonic() + PATIENCE_S, 0
+        until, failed = time.monotonic() + HANG_S, 0
         while True:
             failed += sum(ask(server, lists, in_one) for in_one in (False, True))
             if failed > 0 or not must_fail or time.monotonic() > until:

@@ -22,18 +22,18 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from waits import HANG_S, Soon, wait_until
 
 PROGRAM = sys.argv[1]
 ROOT = pathlib.Path(sys.argv[2])
 USER = pwd.getpwuid(os.geteuid()).pw_name
-PATIENCE_S = 20
 MIB = 1 << 20
 
 EX_USAGE = 64
 
 
 def check(*arguments, status=0):
-    done = subprocess.run([PROGRAM, *arguments, "--check-config"], capture_output=True, text=True, timeout=PATIENCE_S)
+    done = subprocess.run([PROGRAM, *arguments, "--check-config"], capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
     return done
 
@@ -82,7 +82,7 @@ class Snugd:
         raise AssertionError(f"ended: {said}")
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)
+        return socket.create_connection(("127.0.0.1", self.port), HANG_S)
 
     def ask(self, command, last=b"END\r\n"):
         with self.connect() as client:
@@ -96,13 +96,6 @@ class Snugd:
 
     def statistics(self, command):
         return dict(line.split(" ", 2)[1:] for line in self.ask(command).decode().splitlines() if "STAT" in line)
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def three_served(snugd, held):
@@ -233,16 +226,16 @@ def test_the_verbosity_changes_while_it_runs():
 def test_nobody_waits_for_who_reads_the_log():
     """Standard error is a pipe that nobody reads any more: clients are served, the lines are counted, and the end comes all the same."""
     with Snugd("memory-limit = 32", "verbose = 2") as snugd:
-        with socket.create_connection(("127.0.0.1", snugd.port), timeout=PATIENCE_S) as client:
+        with socket.create_connection(("127.0.0.1", snugd.port), timeout=HANG_S) as client:
             for _ in range(40):
                 client.sendall(b"snug defrag\r\n" * 50 + b"mn\r\n")
                 answer = b""
                 while not answer.endswith(b"MN\r\n"):
                     answer += client.recv(1 << 20)
         assert int(snugd.statistics(b"stats")["snug_log_dropped"]) > 0
-        begin = time.monotonic()
-        snugd.process.send_signal(signal.SIGTERM)
-        assert snugd.process.wait(PATIENCE_S) == 0 and time.monotonic() - begin < 10
+        with Soon(10, "the end"):
+            snugd.process.send_signal(signal.SIGTERM)
+            assert snugd.process.wait(HANG_S) == 0
 
 
 def test_reload_names_what_needs_a_restart():
@@ -276,7 +269,7 @@ def test_what_was_received_is_answered_before_the_end():
         for client in clients:
             client.sendall(b"get key\r\n" * count)
         for client in clients:
-            assert select.select([client], [], [], PATIENCE_S)[0]
+            assert select.select([client], [], [], HANG_S)[0]
         snugd.process.send_signal(signal.SIGTERM)
         one = len(b"VALUE key 0 %d\r\n" % size) + size + len(b"\r\nEND\r\n")
         for client in clients:
@@ -286,7 +279,7 @@ def test_what_was_received_is_answered_before_the_end():
                 end = (end + part)[-100:]
             client.close()
             assert got == one * count, (got, one * count, end)
-        assert snugd.process.wait(PATIENCE_S) == 0
+        assert snugd.process.wait(HANG_S) == 0
 
 
 def test_half_commands_lock_nobody_out():
@@ -298,7 +291,7 @@ def test_half_commands_lock_nobody_out():
                 client.sendall(b"set half 0 0 3900\r\n" + b"h" * 3000)
             except OSError:
                 pass  # it was closed: it is one of those that pay
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + HANG_S
         served = []  # and they stay
         while len(served) < 200:
             assert time.monotonic() < until, f"{len(served)} new clients were served"

@@ -23,10 +23,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import Skipped, run_tests
+from waits import HANG_S, Soon
 
 PROGRAM, SNUGCTL = sys.argv[1:3]
 USER = pwd.getpwuid(os.geteuid()).pw_name
-PATIENCE_S = 30
 CHANGING = b"limit,limit 8m,defrag,emergency 1m evict,schedule every 1h,cancel 7,check".split(b",")
 TELLING = b"estimate,metrics,map,report,schedules,help".split(b",")
 DONE, REFUSED, USAGE, UNREACHABLE = range(4)
@@ -76,21 +76,21 @@ class Snugd:
         return os.path.join(self.runtime, f"snugd-{self.port}.sock")
 
     def at_port(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=HANG_S)
 
     def at_control(self, path=None):
         stream = socket.socket(socket.AF_UNIX)
-        stream.settimeout(PATIENCE_S)
+        stream.settimeout(HANG_S)
         stream.connect(path or self.control)
         return stream
 
     def ctl(self, *words, status=DONE):
-        done = subprocess.run([SNUGCTL, *words], capture_output=True, text=True, timeout=PATIENCE_S, env=self.environment)
+        done = subprocess.run([SNUGCTL, *words], capture_output=True, text=True, timeout=HANG_S, env=self.environment)
         assert done.returncode == status, (words, done)
         return done
 
     def ends(self, status=0):
-        assert self.process.wait(PATIENCE_S) == status
+        assert self.process.wait(HANG_S) == status
         return True
 
 
@@ -205,8 +205,8 @@ def test_it_answers_beside_busy_workers():
         try:
             with snugd.at_control() as control:
                 for words in (b"stats", b"snug metrics", b"snug estimate", b"snug limit 12m"):
-                    began = time.monotonic()
-                    assert ask(control, words).endswith(b"END\r\n") and time.monotonic() - began < 5, words
+                    with Soon(5, words):
+                        assert ask(control, words).endswith(b"END\r\n"), words
         finally:
             is_over.set()
             for client in clients:
@@ -252,9 +252,9 @@ def assert_it_names_the_worker_when_many_wait(snugd, worker):
     for one in waiting:
         one.join()
     with snugd.at_control() as control:
-        began = time.monotonic()
-        answer = ask(control, b"snug metrics")
-        assert refused.match(answer) and b"wait already" in answer and time.monotonic() - began < 2, answer
+        with Soon(2, "a refusal"):
+            answer = ask(control, b"snug metrics")
+        assert refused.match(answer) and b"wait already" in answer, answer
         assert ask(control, b"verbosity 0") == b"OK\r\n"
 
 
@@ -276,9 +276,9 @@ def test_it_names_a_worker_that_is_stalled():
                 time.sleep(0.2)
                 with stalled(snugd, f"snugd-{worker}"), snugd.at_control() as control:
                     # What needs no worker is there at once.
-                    began = time.monotonic()
-                    assert b"STAT control_socket " in ask(control, b"stats settings")
-                    assert ask(control, b"verbosity 0") == b"OK\r\n" and time.monotonic() - began < 2
+                    with Soon(2, "what needs no worker"):
+                        assert b"STAT control_socket " in ask(control, b"stats settings")
+                        assert ask(control, b"verbosity 0") == b"OK\r\n"
                     answer = ask(control, b"snug metrics")
                     assert b"SERVER_ERROR worker " + worker.encode() in answer, answer
                     answer = ask(control, b"snug defrag")
@@ -287,7 +287,7 @@ def test_it_names_a_worker_that_is_stalled():
                     if worker == "1":
                         assert_it_names_the_worker_when_many_wait(snugd, worker)
                 with snugd.at_control() as control:
-                    until = time.monotonic() + PATIENCE_S
+                    until = time.monotonic() + HANG_S
                     while b"ERROR" in ask(control, b"snug metrics"):
                         assert time.monotonic() < until
                 client.join()
@@ -322,7 +322,7 @@ def assert_second_goes_without(snugd):
         return
     try:
         assert any("no control socket" in line and "another process listens there" in line for line in other.said), other.said
-        with socket.create_connection(("127.0.0.2", snugd.port), timeout=PATIENCE_S) as port:
+        with socket.create_connection(("127.0.0.2", snugd.port), timeout=HANG_S) as port:
             assert b"STAT control_socket none\r\n" in ask(port, b"stats settings")
     finally:
         other.__exit__()
@@ -372,7 +372,7 @@ def test_a_group_may_be_let_in():
                 script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({snugd.control!r}); s.send(b'mn\\r\\n'); print(s.recv(9))"
                 done = subprocess.run(["setpriv", "--reuid", "nobody", "--regid", "nogroup", *groups, sys.executable, "-c", script], capture_output=True)
                 assert said in done.stdout + done.stderr, (groups, done)
-    refused = subprocess.run([PROGRAM, "-p", "-1", "-u", USER, "--control-group", "no-such-group"], capture_output=True, timeout=PATIENCE_S)
+    refused = subprocess.run([PROGRAM, "-p", "-1", "-u", USER, "--control-group", "no-such-group"], capture_output=True, timeout=HANG_S)
     assert refused.returncode == 71 and b"there is no group 'no-such-group'" in refused.stderr, refused
 
 
@@ -423,9 +423,9 @@ def test_the_end_waits_for_one_command_and_not_for_all_that_were_sent():
         with contextlib.suppress(BlockingIOError):
             control.send(b"snug check\r\n" * 1000)
         time.sleep(0.2)
-        began = time.monotonic()
-        snugd.process.terminate()
-        assert snugd.ends() and time.monotonic() - began < 5, time.monotonic() - began
+        with Soon(5, "the end"):
+            snugd.process.terminate()
+            assert snugd.ends()
 
 
 sys.exit(run_tests(globals()))

@@ -6,12 +6,17 @@ next client as before.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from preload import preloaded
+from waits import HANG_S
 
 SCRIPTS = [
     b"set a 0 0 3\r\nabc\r\nget a\r\ngets a b c\r\nincr n 1\r\ndelete a\r\nversion\r\n",
@@ -33,12 +38,12 @@ class Server:
         self.path = os.path.join(self.directory, "socket")
         self.log = open(os.path.join(self.directory, "log"), "w+b")
         words = [snugd, "-s", self.path, "-m", "16", "-t", "2", "--open-commands", *(["-u", "root"] if os.geteuid() == 0 else [])]
-        environment = {**os.environ, **environment, "LD_PRELOAD": library}
+        environment = {**os.environ, **environment, **preloaded(library)}
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment)
 
     def wait_ready(self):
         """True: it serves; False: it has ended by itself."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + HANG_S
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 return False
@@ -49,7 +54,7 @@ class Server:
 
     def connect(self):
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(10)
+        connection.settimeout(HANG_S)
         try:
             connection.connect(self.path)
         except BaseException:
@@ -65,7 +70,7 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(by)
         try:
-            status = self.process.wait(20)
+            status = self.process.wait(HANG_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -148,10 +153,19 @@ def sweep_service(snugd, library, first, last):
     return f"{failed} failures while serving closed {closed} connections"
 
 
+def load_from_a_folder_with_a_space(library):
+    with tempfile.TemporaryDirectory(prefix="snug faults ") as folder:
+        copy = shutil.copy(library, folder)
+        maps = subprocess.run(["cat", "/proc/self/maps"], capture_output=True, text=True, check=True, env={**os.environ, **preloaded(copy)})
+        require(copy in maps.stdout, f"{copy} is not loaded: {maps.stderr}")
+        return "it is loaded"
+
+
 def main():
     snugd, library = sys.argv[1:3]
     first, last = (int(word) for word in (sys.argv[3] if len(sys.argv) > 3 else "1-60").split("-"))
-    sweeps = [("each_allocation_of_the_start", lambda: sweep_start(snugd, library))]
+    sweeps = [("the_library_in_a_folder_with_a_space", lambda: load_from_a_folder_with_a_space(library))]
+    sweeps += [("each_allocation_of_the_start", lambda: sweep_start(snugd, library))]
     sweeps += [("each_allocation_while_serving", lambda: sweep_service(snugd, library, first, last))]
     print(f"[==========] Running {len(sweeps)} test(s).")
     failures = 0

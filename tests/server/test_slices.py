@@ -15,10 +15,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from waits import HANG_S
 
 PROGRAM = sys.argv[1]
 USER = pwd.getpwuid(os.geteuid()).pw_name
-PATIENCE_S = 60
 ITEMS = 300_000
 
 
@@ -40,11 +40,11 @@ class Server:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.communicate(timeout=PATIENCE_S)
+        self.process.communicate(timeout=HANG_S)
         assert self.process.returncode == 0, self.process.returncode
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=HANG_S)
 
 
 def take(client, end=b"END\r\n"):
@@ -87,7 +87,7 @@ def answered_beside(server, client, command):
         client.sendall(b"set new%d 0 0 1\r\nx\r\nget %d\r\n" % (answered, answered % ITEMS))
         take(client)
         answered += 1
-    asker.settimeout(PATIENCE_S)
+    asker.settimeout(HANG_S)
     return answered, first if first.endswith(b"END\r\n") else first + take(asker)
 
 
@@ -142,7 +142,7 @@ FLOOD = 5000
 def stop(process):
     """Until each of its threads stands still."""
     process.send_signal(signal.SIGSTOP)
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + HANG_S
     states = {"R"}
     while states != {"T"} and time.monotonic() < until:
         tasks = [f"/proc/{process.pid}/task/{task}/stat" for task in os.listdir(f"/proc/{process.pid}/task")]

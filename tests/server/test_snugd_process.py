@@ -18,22 +18,21 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from waits import HANG_S, wait_until
 
 PROGRAM = sys.argv[1]
 ROOT = pathlib.Path(sys.argv[2])
 USER = pwd.getpwuid(os.geteuid()).pw_name
-PATIENCE_S = 20
 
 EX_USAGE = 64
 EX_OSERR = 71
 
 
 def run(*arguments, status=0):
-    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == status, f"{arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
     return done
 
@@ -75,25 +74,18 @@ class Snugd:
     def end(self, number=signal.SIGTERM, status=0):
         self.process.send_signal(number)
         self.said += self.process.stderr.read().splitlines()
-        assert self.process.wait(PATIENCE_S) == status, (self.process.returncode, self.said)
+        assert self.process.wait(HANG_S) == status, (self.process.returncode, self.said)
 
 
 def answers(address, family=socket.AF_INET):
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as client:
-        client.settimeout(PATIENCE_S)
+        client.settimeout(HANG_S)
         try:
             client.connect(address)
         except OSError:
             return False
         client.sendall(b"version\r\n")
         return client.recv(100).startswith(b"VERSION ")
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def is_alive(pid):
@@ -169,7 +161,7 @@ def test_a_long_pipeline_with_little_memory():
     lines = b"".join(b"set k%d 0 0 200 noreply\r\n%s\r\n" % (i, b"v" * 200) for i in range(4000)) + b"mn\r\n"
     for threads, mib in (("4", "8"), ("2", "4"), ("16", "32")):
         with Snugd("-t", threads, "-m", mib) as snugd:
-            with socket.create_connection(("127.0.0.1", snugd.port), timeout=PATIENCE_S) as stream:
+            with socket.create_connection(("127.0.0.1", snugd.port), timeout=HANG_S) as stream:
                 stream.sendall(lines)
                 assert stream.recv(100) == b"MN\r\n", (threads, mib)
             snugd.end()
@@ -229,7 +221,7 @@ def test_closed_standard_descriptors_do_no_harm():
     with tempfile.TemporaryDirectory() as directory:
         path, pid_path = (os.path.join(directory, name) for name in ("socket", "pid"))
         command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", PROGRAM, "-d", "-s", path, "-P", pid_path, "-u", USER]
-        done = subprocess.run(command, timeout=PATIENCE_S, check=False)
+        done = subprocess.run(command, timeout=HANG_S, check=False)
         pid = daemon_pid(pid_path)
         try:
             assert done.returncode == 0, done.returncode
@@ -387,7 +379,7 @@ def test_a_peer_s_path_ends_no_line():
         with Snugd("-s", path, "-t", "1", command=[PROGRAM]) as snugd, socket.socket(socket.AF_UNIX) as peer:
             peer.bind(os.path.join(directory, "a\r\nEND\r\n\x1b b"))
             peer.connect(path)
-            peer.settimeout(PATIENCE_S)
+            peer.settimeout(HANG_S)
             peer.sendall(b"stats conns\r\nmn\r\n")
             answer = b""
             while not answer.endswith(b"MN\r\n"):

@@ -20,9 +20,10 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
 from server_process import Server
+from waits import HANG_S
 
 KEYS = 200
-LATE_S = 20  # as long after its connection was killed a store may still be carried out
+LATE_S = HANG_S  # as long after its connection was killed a store may still be carried out
 SIZES = (0, 10, 100, 1000, 5000, 20000, 100000, 600000)
 
 
@@ -42,7 +43,7 @@ class Line:
 
     def __init__(self, server):
         self.socket = server.connect()
-        self.socket.settimeout(60)
+        self.socket.settimeout(HANG_S)
         self.pending = b""
 
     def close(self):

@@ -8,7 +8,7 @@
 A house must be left in order: at the end of each case it is told to end, and a status other than 0, or a word of a sanitizer, fails the case.
 
 What is measured is measured so that a busy machine does not change it: processor time in place of time, and the best of several tries where
-only a clock will do. Waits are multiplied by PATIENCE, which builds with sanitizers raise (SNUG_PATIENCE).
+only a clock will do. The processor time that is permitted is multiplied by PATIENCE, which builds with sanitizers raise (SNUG_PATIENCE).
 """
 
 import os
@@ -22,10 +22,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
 from server_process import Server
+from waits import HANG_S, wait_until
 
 PATIENCE = float(os.environ.get("SNUG_PATIENCE", "1"))
-ANSWER_S = 10 * PATIENCE
-END_S = 20 * PATIENCE
 MIB = 1 << 20
 # What the process may take beside the items' limit and the memory of connections: the program, stacks, the coordinator, texts of statistics.
 REST_BYTES = 24 * MIB
@@ -114,7 +113,7 @@ class House(Server):
         return super()._accepts() and self._has_control()
 
     def _has_control(self):
-        until = time.monotonic() + ANSWER_S
+        until = time.monotonic() + HANG_S
         while not os.path.exists(self.control_path) and time.monotonic() < until:
             time.sleep(0.01)
         return os.path.exists(self.control_path)
@@ -137,13 +136,13 @@ class House(Server):
         assert self.is_alive(), f"the server has died with {self.process.poll()}: {self.log_text()}"
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(END_S)
+            status = self.process.wait(HANG_S)
         except subprocess.TimeoutExpired:
             raise AssertionError("the server does not end") from None
         assert status == 0, f"the server ended with {status}: {self.log_text()}"
         assert "Sanitizer" not in self.log_text(), self.log_text()
 
-    def connect(self, receive_buffer_bytes=None, timeout=ANSWER_S):
+    def connect(self, receive_buffer_bytes=None, timeout=HANG_S):
         return super().connect(receive_buffer_bytes, timeout)
 
     def guest(self, connection=None):
@@ -151,7 +150,7 @@ class House(Server):
 
     def operator_guest(self):
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(6 * ANSWER_S)
+        connection.settimeout(HANG_S)
         connection.connect(self.control_path)
         return Guest(connection)
 
@@ -230,13 +229,6 @@ def reset(connection):
     """Closes with RST, whatever is still under way."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
-
-
-def wait_until(holds, what, seconds=10):
-    until = time.monotonic() + seconds * PATIENCE
-    while not holds():
-        assert time.monotonic() < until, f"not after {seconds * PATIENCE:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def mib(size):

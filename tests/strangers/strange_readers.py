@@ -6,7 +6,7 @@ import contextlib
 import socket
 import time
 
-from house import ANSWER_S, MIB, Guest, House, mib, reset, send_some, small, wait_until
+from house import HANG_S, MIB, Guest, House, mib, reset, send_some, small, wait_until
 
 KEYS = 50
 VALUE_BYTES = 20_000
@@ -74,7 +74,7 @@ def crowd_of_readers(house, count, polite_count):
     for guest in polite:
         guest.close()
     wait_until(lambda: house.number("curr_connections") <= 3, "the dead are forgotten")
-    wait_until(lambda: house.rss_bytes() <= rss_before + KEPT_BYTES, "what was held for them has gone back", 15)
+    wait_until(lambda: house.rss_bytes() <= rss_before + KEPT_BYTES, "what was held for them has gone back")
     print(f"{count} readers that do not read, {closed} of them closed: 2 x {polite_count} others all served;")
     print(f"items {before['curr_items']} before, {now['curr_items']} after, evictions {now['evictions']};")
     print(f"resident {mib(rss_before)} before, {mib(peak)} at most, of {mib(budget)}, {mib(house.rss_bytes())} after")
@@ -110,7 +110,7 @@ def answers_nobody_reads(form):
             assert peak <= budget, f"{mib(peak)} are resident, of {mib(budget)}"
         finally:
             give_up(strangers)
-        wait_until(lambda: house.rss_bytes() <= rss_before + KEPT_BYTES, "what was held for them has gone back", 15)
+        wait_until(lambda: house.rss_bytes() <= rss_before + KEPT_BYTES, "what was held for them has gone back")
         guest.fill(b"k", 45_000, 1000)
         require_items_kept(house, before)
         print(f"resident {mib(rss_before)} before, {mib(peak)} at most, of {mib(budget)}, {mib(house.rss_bytes())} after")
@@ -167,7 +167,7 @@ def an_answer_that_fails_is_one_answer(form):
 
 
 def ask_over_http(port, path):
-    with socket.create_connection(("127.0.0.1", port), timeout=ANSWER_S) as stream:
+    with socket.create_connection(("127.0.0.1", port), timeout=HANG_S) as stream:
         guest = Guest(stream)
         guest.send(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % path)
         with contextlib.closing(guest):

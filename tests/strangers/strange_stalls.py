@@ -92,7 +92,7 @@ def flushes_one_after_the_other(form):
             assert guest.line(b"set k%d 0 0 1\r\nx\r\n" % number) == b"STORED\r\n"
         print("ms of processor for each flush:", ", ".join(f"{ns / MS:.2f}" for ns in spent))
         assert max(spent) <= allowed, f"flush {spent.index(max(spent)) + 1} took {max(spent) / MS:.0f} ms"
-        wait_until(lambda: house.number("curr_items") <= 20, "what was flushed is swept", 30)
+        wait_until(lambda: house.number("curr_items") <= 20, "what was flushed is swept")
 
 
 class Unread(House):

@@ -3,7 +3,7 @@
 
     test_strangers.py SNUGD [--server-args "-t 3"] [-k REGULAR_EXPRESSION] [--jobs N] [--crowd]
 
-SNUG_PATIENCE=6 waits longer, and permits that much more processor time: for builds with sanitizers.
+SNUG_PATIENCE=6 permits that much more processor time: for builds with sanitizers.
 """
 
 import argparse

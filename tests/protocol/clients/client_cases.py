@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.dont_write_bytecode = True
 
 from server_process import Server, free_port
+from waits import HANG_S
 
 SKIPPED = 77  # what meson takes for "skipped"
 
@@ -43,7 +44,7 @@ def finish(passed, failed):
 
 def socket_to(host, port):
     """For what a case does beside its client."""
-    return socket.create_connection((host, port), timeout=20)
+    return socket.create_connection((host, port), timeout=HANG_S)
 
 
 def run(cases, connect, close, own_server=False):

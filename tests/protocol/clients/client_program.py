@@ -8,6 +8,7 @@ import subprocess
 
 import client_cases
 from client_cases import Server
+from waits import RUN_HANG_S
 
 PROGRAM_SECONDS = 50
 
@@ -16,7 +17,7 @@ def available(probe):
     """Whether `probe`, a command, can be run and succeeds."""
     if not shutil.which(probe[0]):
         return False
-    return subprocess.run(probe, capture_output=True, timeout=PROGRAM_SECONDS, check=False).returncode == 0
+    return subprocess.run(probe, capture_output=True, timeout=RUN_HANG_S, check=False).returncode == 0
 
 
 def run(command):
@@ -25,7 +26,7 @@ def run(command):
     with Server(chosen.server, chosen.server_args) as server:
         host, port = server.address
         try:
-            done = subprocess.run([*command, host, str(port)], timeout=PROGRAM_SECONDS, check=False)
+            done = subprocess.run([*command, host, str(port)], timeout=RUN_HANG_S, check=False)
         except subprocess.TimeoutExpired:
             print(f"no end within {PROGRAM_SECONDS} s")
             return 1

@@ -12,10 +12,10 @@ import traceback
 
 import client_cases
 from client_cases import Server
+from waits import HANG_S
 
 COLLECTD = shutil.which("collectd", path=os.environ.get("PATH", "") + ":/usr/sbin")
 PLUGINS = "/usr/lib/collectd"
-RUN_SECONDS = 30
 ROWS = 3  # the second is the first with rates
 
 CONFIG = """
@@ -99,7 +99,7 @@ def collect(connection, place, where):
     """What it has written when each file has its rows, or when the time is over; and its log."""
     with open(os.path.join(place, "config"), "w") as file:
         file.write(CONFIG.format(place=place, plugins=PLUGINS, where=where))
-    data, until = {}, time.monotonic() + RUN_SECONDS
+    data, until = {}, time.monotonic() + HANG_S
     process = subprocess.Popen([COLLECTD, "-f", "-C", file.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while time.monotonic() < until and process.poll() is None:

@@ -6,13 +6,14 @@ import sys
 
 import client_cases
 from client_cases import Server
+from waits import RUN_HANG_S
 
 
 def main():
     chosen = client_cases.options("--program")
     with Server(chosen.server, chosen.server_args) as server:
         host, port = server.address
-        return subprocess.run([chosen.program, host, str(port)], timeout=60, check=False).returncode
+        return subprocess.run([chosen.program, host, str(port)], timeout=RUN_HANG_S, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 import client_cases
+from waits import HANG_S
 
 TOOL = "/usr/share/memcached/scripts/memcached-tool"
-TOOL_SECONDS = 20
 
 
 class Tool:
@@ -30,7 +30,7 @@ class Tool:
 
     def says(self, *mode):
         command = ["perl", TOOL, self.address, *mode]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()
 

@@ -8,6 +8,7 @@ import sys
 
 import client_cases
 from client_cases import Server
+from waits import RUN_HANG_S
 
 
 def main():
@@ -23,7 +24,7 @@ def main():
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=RUN_HANG_S,
             check=False,
         )
     lines = re.findall(r"^(ascii .*?)\s*\[(pass|FAIL|NOT)", done.stdout, re.M)

@@ -10,9 +10,9 @@ import subprocess
 import sys
 
 import client_cases
+from waits import HANG_S
 
 CHECK = "/usr/lib/nagios/plugins/check_memcached"
-CHECK_SECONDS = 20
 OK, WARNING, CRITICAL = 0, 1, 2
 
 
@@ -29,7 +29,7 @@ class Site:
         """Its status, and its line: what a person reads, and the figures."""
         host, port = self.address
         command = [CHECK, "-H", host, "-p", str(port), "-T", "0", "-t", "10", *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
         text, _, figures = done.stdout.strip().partition("|")
         return done.returncode, text, dict(re.findall(r"(\w+)=(-?[\d.]+)", figures))
 
@@ -68,7 +68,7 @@ def as_rates(site):
 
 def no_server(site):
     free = client_cases.free_port()
-    done = subprocess.run([CHECK, "-H", "127.0.0.1", "-p", str(free)], capture_output=True, timeout=CHECK_SECONDS, check=False)
+    done = subprocess.run([CHECK, "-H", "127.0.0.1", "-p", str(free)], capture_output=True, timeout=HANG_S, check=False)
     assert done.returncode == CRITICAL, done.stdout
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 
 import client_cases
+from waits import HANG_S
 
 try:
     import pylibmc
@@ -130,7 +131,7 @@ def with_noreply(client):
         quiet.set(f"key{number}", number)
     quiet.delete("key0")
     quiet.disconnect_all()
-    until = time.monotonic() + 5
+    until = time.monotonic() + HANG_S
     while client.get("key199") is None and time.monotonic() < until:
         time.sleep(0.01)
     assert client.get("key199") == 199

@@ -5,6 +5,7 @@ import sys
 import time
 
 import client_cases
+from waits import HANG_S
 
 try:
     from pymemcache.client.base import Client, PooledClient
@@ -14,7 +15,7 @@ except ImportError:
 
 
 def connect(host, port):
-    client = Client((host, port), timeout=5, connect_timeout=5)
+    client = Client((host, port), timeout=HANG_S, connect_timeout=HANG_S)
     client.flush_all(noreply=False)
     return client
 

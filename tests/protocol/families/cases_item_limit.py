@@ -20,7 +20,7 @@ def five_megabytes_in_pieces(server):
         size = source.choice([1, 1000, 65536, 1000000])
         conversation.send(data[at : at + size])
         at += size
-    conversation.ask(b"\r\nget pieces\r\n", STORED + b"VALUE pieces 3 %d\r\n%s\r\n" % (len(data), data) + END, 20)
+    conversation.ask(b"\r\nget pieces\r\n", STORED + b"VALUE pieces 3 %d\r\n%s\r\n" % (len(data), data) + END)
     conversation.close()
 
 
@@ -36,7 +36,7 @@ def grows_by_appending(server):
         expected = expected + data if number % 2 == 0 else data + expected
         conversation.ask(b"%s grown 0 0 %d\r\n%s\r\n" % (word, half, data), STORED)
     conversation.ask(store(b"append", b"grown", b"x" * MEBIBYTE), (NOT_STORED, TOO_LARGE))
-    conversation.ask(b"get grown\r\n", b"VALUE grown 0 %d\r\n%s\r\n" % (len(expected), expected) + END, 20)
+    conversation.ask(b"get grown\r\n", b"VALUE grown 0 %d\r\n%s\r\n" % (len(expected), expected) + END)
     conversation.close()
 
 

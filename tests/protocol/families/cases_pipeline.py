@@ -103,7 +103,7 @@ def answers_larger_than_all_buffers(server):
     data = b"a" * 100000
     conversation.ask(store(b"set", b"huge", data), STORED)
     conversation.send(b"get huge\r\n" * 400 + b"mn\r\n")
-    answer = conversation.receive_until(MN, 30)
+    answer = conversation.receive_until(MN)
     if answer != hit(b"huge", data) * 400 + MN:
         raise Failure(f"  400 gets of 100000 bytes: {len(answer)} bytes came, {len(hit(b'huge', data)) * 400 + 4} expected, or others")
     conversation.close()
@@ -156,7 +156,7 @@ def half_closed_with_large_answers(server):
     conversation.ask(store(b"set", b"half", data), STORED)
     conversation.send(b"get half\r\n" * 100)
     conversation.connection.shutdown(socket.SHUT_WR)
-    conversation.expect(hit(b"half", data) * 100 + b"<eof>", b"100 gets of 100000 bytes", 30)
+    conversation.expect(hit(b"half", data) * 100 + b"<eof>", b"100 gets of 100000 bytes")
     conversation.close()
 
 
@@ -203,7 +203,7 @@ def incr_by_four_connections_at_once(server):
     def work():
         own = talk(server)
         own.send(b"incr shared 1 noreply\r\n" * 2000 + b"mn\r\n")
-        own.receive_until(MN, 20)
+        own.receive_until(MN)
         own.close()
 
     threads = [threading.Thread(target=work) for _ in range(4)]

@@ -5,6 +5,7 @@ import time
 
 from answers import *
 from case import Conversation, Failure
+from waits import HANG_S, wait_until
 
 SERVER_ARGS = ["-m", "64", "-t", "2", "-c", "512"]
 
@@ -84,7 +85,7 @@ def counted(conversation, commands, expected):
     before = ask_stats(conversation)
     conversation.send(commands + b"mn\r\n")
     conversation.receive_until(MN)
-    until = time.monotonic() + 2
+    until = time.monotonic() + HANG_S
     while True:
         after = ask_stats(conversation)
         differences = {name: int(after[name]) - int(before[name]) for name in expected}
@@ -164,7 +165,7 @@ def connections_are_counted(server, conversation):
     require(int(fields["total_connections"]) - int(before["total_connections"]) == 10, f"total_connections {fields['total_connections']}")
     for other in others:
         other.close()
-    until = time.monotonic() + 3
+    until = time.monotonic() + HANG_S
     while int(ask_stats(conversation)["curr_connections"]) > int(before["curr_connections"]):
         require(time.monotonic() < until, "curr_connections does not fall")
         time.sleep(0.02)
@@ -257,14 +258,17 @@ def described(fields):
 
 def ask_until_described(server, is_right):
     """The server may have read what was sent, or not yet. Each time on a connection of its own."""
-    for _ in range(100):
+    told = None
+
+    def ask():
+        nonlocal told
         conversation = Conversation(server.connect())
         told = described(ask_stats(conversation, b"conns"))
         conversation.close()
-        if is_right(told):
-            return told
-        time.sleep(0.05)
-    raise Failure(f"  stats conns: {told}")
+        return is_right(told)
+
+    wait_until(ask, lambda: f"stats conns: {told}")
+    return told
 
 
 def conns_tell_addresses_and_states(server):

@@ -80,7 +80,7 @@ void world_close_all(struct world *world);
 void drive(struct world *world);
 void drive_for(struct world *world, uint64_t duration_ns);
 
-#define PATIENCE_NS UINT64_C(10000000000)
+#define PATIENCE_NS UINT64_C(120000000000)
 /* Turns until `condition`; fails if it does not come true. */
 #define UNTIL(world, condition)                                                                               \
 	do {                                                                                                      \

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define MS UINT64_C(1000000)
+#define LATE_NS (10000 * MS) /* for what takes milliseconds, also on a busy machine */
 
 static uint64_t waited_ns(struct world *world, uint64_t timeout_ns) {
 	uint64_t before_ns = os_now_ns();
@@ -51,10 +52,10 @@ static void a_wait_ends_in_time(void **state) {
 	for (uint32_t i = 0; i < 5; i++) {
 		uint64_t before_ns = os_now_ns();
 		assert_true(is_idle(world, 20 * MS));
-		assert_true(os_now_ns() - before_ns < 2000 * MS);
+		assert_true(os_now_ns() - before_ns < LATE_NS);
 	}
 	assert_true(is_idle(world, 300000));
-	assert_true(waited_ns(world, 0) < 1000 * MS);
+	assert_true(waited_ns(world, 0) < LATE_NS);
 }
 
 /* There is something to handle: no wait, until it was handled. */
@@ -64,9 +65,9 @@ static void a_wait_is_short_when_bytes_have_come(void **state) {
 	int client = client_open(world, FAMILY_V4, &link);
 	settle(world);
 	client_write(world, client, "bytes", 5);
-	io_wait(world->io, 10000 * MS);
+	io_wait(world->io, PATIENCE_NS);
 	assert_int_equal(link->received, 0); /* handles nothing */
-	assert_true(waited_ns(world, 10000 * MS) < 5000 * MS);
+	assert_true(waited_ns(world, PATIENCE_NS) < PATIENCE_NS / 2);
 	UNTIL(world, link->got_bytes == 5);
 	settle(world);
 	assert_true(is_idle(world, 20 * MS));
@@ -83,8 +84,8 @@ static void a_wait_is_short_after_a_close(void **state) {
 		settle(world);
 		link_close(link);
 		uint64_t waits_ns = 0;
-		for (uint32_t i = 0; i < 4; i++) waits_ns += waited_ns(world, 3000 * MS);
-		assert_true(waits_ns < 2000 * MS);
+		for (uint32_t i = 0; i < 4; i++) waits_ns += waited_ns(world, PATIENCE_NS);
+		assert_true(waits_ns < PATIENCE_NS / 2);
 		UNTIL(world, world->closed == round + 1);
 		close(client);
 	}
@@ -100,7 +101,7 @@ static void a_wait_sends(void **state) {
 	(void)link_send(link, "bytes", 5, 1);
 	io_wait(world->io, 0);
 	struct pollfd readable = {.fd = client, .events = POLLIN};
-	assert_int_equal(poll(&readable, 1, 5000), 1);
+	assert_int_equal(poll(&readable, 1, (int)(PATIENCE_NS / MS)), 1);
 	assert_int_equal(recv(client, text, 5, 0), 5);
 	UNTIL(world, !link->is_sending);
 	close(client);
@@ -120,7 +121,7 @@ static void a_watched_descriptor_wakes_while_it_can_be_read(void **state) {
 		assert_true(is_idle(world, 20 * MS));
 		os_event_signal(round == 1 ? other : event);
 		for (uint32_t i = 0; i < 4; i++) {
-			assert_true(waited_ns(world, 10000 * MS) < 5000 * MS);
+			assert_true(waited_ns(world, PATIENCE_NS) < PATIENCE_NS / 2);
 			assert_false(io_poll(world->io)); /* it is no work */
 		}
 		assert_true(os_event_take(round == 1 ? other : event));
@@ -141,7 +142,7 @@ static void a_watch_sees_what_was_there(void **state) {
 	settle(world);
 	os_event_signal(event);
 	assert_true(io_watch(world->io, event));
-	assert_true(waited_ns(world, 10000 * MS) < 5000 * MS);
+	assert_true(waited_ns(world, PATIENCE_NS) < PATIENCE_NS / 2);
 	os_event_destroy(event);
 }
 
@@ -195,20 +196,25 @@ static void a_storm_over_two(void **state) {
 	world_end(&second_state);
 }
 
-/* One at a time, each accepted at once: a listener that several wait for must not make them pause. */
+#define ONE_BY_ONE 50u
+
+/* One at a time, each accepted at once: a listener that several wait for must not make them pause, 100 ms each time. On a busy machine some take
+ * as long; not most. */
 static void connections_one_by_one_over_two(void **state) {
 	struct world *world = world_of(state);
 	void *second_state = (void *)(uintptr_t)world->kind;
 	assert_int_equal(world_begin(&second_state), 0);
 	struct world *second = second_state;
 	assert_true(io_listen(second->io, world->listener[FAMILY_V4], FAMILY_V4));
-	uint64_t before_ns = os_now_ns();
-	for (uint32_t i = 0; i < 50; i++) {
+	uint32_t paused = 0;
+	for (uint32_t i = 0; i < ONE_BY_ONE; i++) {
+		uint64_t before_ns = os_now_ns();
 		int client = client_begin(world, FAMILY_V4);
 		UNTIL(world, (drive(second), world->accepted + second->accepted == i + 1));
 		close(client);
+		paused += os_now_ns() - before_ns >= 50 * MS;
 	}
-	assert_true(os_now_ns() - before_ns < 2500 * MS);
+	assert_true(paused < ONE_BY_ONE / 2);
 	world_end(&second_state);
 }
 
@@ -219,7 +225,7 @@ static void a_wait_is_short_while_connections_wait(void **state) {
 	settle(world);
 	for (uint32_t i = 0; i < STORM; i++) clients[i] = client_begin(world, FAMILY_UNIX);
 	while (world->accepted < STORM) {
-		assert_true(waited_ns(world, 10000 * MS) < 5000 * MS);
+		assert_true(waited_ns(world, PATIENCE_NS) < PATIENCE_NS / 2);
 		(void)io_poll(world->io);
 	}
 	for (uint32_t i = 0; i < STORM; i++) close(clients[i]);
@@ -268,7 +274,7 @@ static void no_descriptors_left(void **state) {
 	while (count > 0) close(fillers[--count]);
 	uint64_t freed_ns = os_now_ns();
 	UNTIL(world, world->accepted == 2);
-	assert_true(os_now_ns() - freed_ns < 2000 * MS);
+	assert_true(os_now_ns() - freed_ns < PATIENCE_NS / 2);
 	close(served);
 	close(waiting);
 }
