@@ -47,9 +47,9 @@ void allocator_explain_absence(enum allocator_kind kind, char *text, size_t room
 		snprintf(text, room, "its library is not here (apt install %s)", known[kind].package);
 }
 
-bool allocator_parse(const char *name, size_t length, enum allocator_kind *out) {
+bool allocator_parse(const char *name, enum allocator_kind *out) {
 	for (int kind = 0; kind < ALLOCATOR_COUNT; kind++)
-		if (strlen(known[kind].name) == length && strncmp(known[kind].name, name, length) == 0) {
+		if (strcmp(known[kind].name, name) == 0) {
 			*out = (enum allocator_kind)kind;
 			return true;
 		}

@@ -36,7 +36,7 @@ void allocator_malloc_create(struct allocator *allocator);
 
 /* "snug", "glibc", ... */
 const char *allocator_name(enum allocator_kind kind);
-bool allocator_parse(const char *name, size_t length, enum allocator_kind *out);
+bool allocator_parse(const char *name, enum allocator_kind *out);
 /* The shared library to preload, NULL when none is needed or none is found; `*found` tells the two apart. */
 const char *allocator_library(enum allocator_kind kind, bool *found);
 /* Why it cannot be preloaded here. */

@@ -7,104 +7,88 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define REQUESTS_LEAST 1000
 #define REQUESTS_MOST 200000000
 #define OVERHEAD_MOST_BYTES 1024
 
-static bool complain(const char *option, const char *value, const char *what) {
-	fprintf(stderr, "snug-replay: --%s: '%s' %s\nTry: snug-replay --help\n", option, value, what);
-	return false;
+static const struct policy *const real_policies[] = {&policy_shard, &policy_shard_bytes};
+#define REAL_POLICIES (sizeof real_policies / sizeof real_policies[0])
+
+const struct policy *grid_policy_at(size_t index) {
+	return index < REAL_POLICIES ? real_policies[index] : policy_at(index - REAL_POLICIES);
 }
 
-static bool add_load(struct grid *grid, const char *name, size_t length) {
+static bool add_load(void *context, const char *name) {
+	struct grid *grid = context;
 	struct load_shape shape;
-	char text[NAME_ROOM];
-	if (length >= sizeof text || grid->load_count == GRID_LOAD_MAX) return complain("cache", name, "is too long");
-	snprintf(text, sizeof text, "%.*s", (int)length, name);
-	if (strcmp(text, "trace") == 0 && grid->trace_path == NULL) return complain("cache", text, "needs --trace FILE");
-	if (strcmp(text, "trace") != 0 && !load_shape_find(text, &shape))
-		return complain("cache", text, "is not a load (see --list)");
-	memcpy(grid->loads[grid->load_count++], text, sizeof text);
+	if (grid->load_count == GRID_LOAD_MAX) return options_complain("cache", name, "is one too many");
+	if (strcmp(name, "trace") == 0 && grid->trace_path == NULL)
+		return options_complain("cache", name, "needs --trace FILE");
+	if (strcmp(name, "trace") != 0 && !load_shape_find(name, &shape))
+		return options_complain("cache", name, "is not a load (see --list)");
+	snprintf(grid->loads[grid->load_count++], NAME_ROOM, "%s", name);
 	return true;
 }
 
-static bool is_named(const struct policy *policy, const char *name, size_t length) {
-	return strlen(policy->name) == length && strncmp(policy->name, name, length) == 0;
+static bool add_policy(void *context, const char *name) {
+	struct grid *grid = context;
+	if (grid->policy_count == GRID_POLICY_MAX) return options_complain("policy", name, "is one too many");
+	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
+		if (strcmp(grid_policy_at(i)->name, name) == 0) {
+			grid->policies[grid->policy_count++] = grid_policy_at(i);
+			return true;
+		}
+	return options_complain("policy", name, "is not a policy (see --list)");
 }
 
-static bool add_policy(struct grid *grid, const char *name, size_t length) {
-	const struct policy *policy = is_named(&policy_shard, name, length)         ? &policy_shard
-								  : is_named(&policy_shard_bytes, name, length) ? &policy_shard_bytes
-																				: policy_find(name, length);
-	if (policy == NULL || grid->policy_count == GRID_POLICY_MAX)
-		return complain("policy", name, "is not a policy (see --list)");
-	grid->policies[grid->policy_count++] = policy;
-	return true;
-}
-
-static bool add_limit(struct grid *grid, const char *name, size_t length) {
+static bool add_limit(void *context, const char *name) {
+	struct grid *grid = context;
 	struct grid_limit limit = {.share = 0};
-	if (length >= sizeof limit.text || grid->limit_count == GRID_LIMIT_MAX)
-		return complain("limit", name, "is too long");
-	snprintf(limit.text, sizeof limit.text, "%.*s", (int)length, name);
+	size_t length = strlen(name);
+	if (length >= sizeof limit.text) return options_complain("limit", name, "is too long");
+	if (grid->limit_count == GRID_LIMIT_MAX) return options_complain("limit", name, "is one too many");
+	memcpy(limit.text, name, length);
 	char number[sizeof limit.text];
 	snprintf(number, sizeof number, "%.*s", (int)strcspn(limit.text, "%"), limit.text);
 	bool percent = length > 0 && limit.text[length - 1] == '%' && strlen(number) == length - 1;
 	if (percent ? !parse_real(number, &limit.share) || limit.share <= 0 || limit.share > 1000
 				: !number_read_size(limit.text, length, 1, &limit.bytes) || limit.bytes == 0)
-		return complain("limit", limit.text, "is neither bytes nor a percentage of the footprint");
+		return options_complain("limit", limit.text, "is neither bytes nor a percentage of the footprint");
 	limit.share /= 100;
 	grid->limits[grid->limit_count++] = limit;
 	return true;
 }
 
-static bool add_each(struct grid *grid, const char *names, bool (*add)(struct grid *, const char *, size_t)) {
-	for (;; names++) {
-		size_t length = strcspn(names, ",");
-		if (!add(grid, names, length)) return false;
-		names += length;
-		if (*names == '\0') return true;
-	}
-}
-
 static bool add_all_loads(struct grid *grid) {
 	for (size_t i = 0; load_shape_name_at(i) != NULL; i++)
-		if (!add_load(grid, load_shape_name_at(i), strlen(load_shape_name_at(i)))) return false;
-	return grid->trace_path == NULL || add_load(grid, "trace", 5);
+		if (!add_load(grid, load_shape_name_at(i))) return false;
+	return grid->trace_path == NULL || add_load(grid, "trace");
 }
 
 static bool add_all_policies(struct grid *grid) {
-	grid->policies[grid->policy_count++] = &policy_shard;
-	grid->policies[grid->policy_count++] = &policy_shard_bytes;
-	for (size_t i = 0; policy_at(i) != NULL; i++) grid->policies[grid->policy_count++] = policy_at(i);
+	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
+		if (!add_policy(grid, grid_policy_at(i)->name)) return false;
 	return true;
-}
-
-/* Short, so that it can be typed again. */
-static uint64_t draw_seed(void) {
-	uint32_t seed;
-	return getrandom(&seed, sizeof seed, 0) == (ssize_t)sizeof seed ? seed : 1;
 }
 
 bool grid_make(const struct options *options, struct grid *out) {
 	*out = (struct grid){.trace_path = options->trace,
 						 .requests = options->requests,
 						 .overhead_bytes = (uint32_t)options->overhead,
-						 .seed = options->seed_given ? options->seed : draw_seed()};
+						 .seed = options_seed(options)};
 	if (options->trace != NULL && access(options->trace, R_OK) != 0)
-		return complain("trace", options->trace, "cannot be read");
+		return options_complain("trace", options->trace, "cannot be read");
 	if (options->requests < REQUESTS_LEAST || options->requests > REQUESTS_MOST)
-		return complain("requests", count_text(options->requests).text, "is not within 1,000 and 200,000,000");
+		return options_complain("requests", count_text(options->requests).text, "is not within 1,000 and 200,000,000");
 	if (options->overhead > OVERHEAD_MOST_BYTES)
-		return complain("overhead", bytes_text(options->overhead).text, "is more than 1 KiB");
+		return options_complain("overhead", bytes_text(options->overhead).text, "is more than 1 KiB");
 	bool all_loads = strcmp(options->cache, "all") == 0;
 	bool all_policies = strcmp(options->policy, "all") == 0;
-	return (all_loads ? add_all_loads(out) : add_each(out, options->cache, add_load)) &&
-		   (all_policies ? add_all_policies(out) : add_each(out, options->policy, add_policy)) &&
-		   add_each(out, options->limit, add_limit);
+	return (all_loads ? add_all_loads(out) : options_each("cache", options->cache, add_load, out)) &&
+		   (all_policies ? add_all_policies(out) : options_each("policy", options->policy, add_policy, out)) &&
+		   options_each("limit", options->limit, add_limit, out);
 }
 
 bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {

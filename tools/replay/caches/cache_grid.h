@@ -47,6 +47,8 @@ struct grid_result {
 bool grid_make(const struct options *options, struct grid *out);
 /* How the load is called or read. False: a message is on standard error. */
 bool grid_load(const struct grid *grid, size_t index, struct cache_load *out);
+/* All that --policy names, the cache itself first; NULL past the last. */
+const struct policy *grid_policy_at(size_t index);
 /* Whether it is the cache itself and not a simulation. */
 static inline bool policy_is_real(const struct policy *policy) {
 	return policy == &policy_shard || policy == &policy_shard_bytes;

@@ -16,9 +16,8 @@ void cache_list(void) {
 		if (load_shape_find(load_shape_name_at(i), &shape)) printf("  %-20s %s\n", shape.name, shape.summary);
 	printf("  %-20s %s\n", "trace", "the file that --trace names");
 	puts("\nEviction policies (--policy; all but the first two are simulated):");
-	printf("  %-20s %s\n", policy_shard.name, policy_shard.summary);
-	printf("  %-20s %s\n", policy_shard_bytes.name, policy_shard_bytes.summary);
-	for (size_t i = 0; policy_at(i) != NULL; i++) printf("  %-20s %s\n", policy_at(i)->name, policy_at(i)->summary);
+	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
+		printf("  %-20s %s\n", grid_policy_at(i)->name, grid_policy_at(i)->summary);
 }
 
 /* What the cache itself tells beyond its misses. */

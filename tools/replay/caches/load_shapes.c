@@ -3,13 +3,16 @@
  * Synthetic ones have one size for all objects, so that nothing but the order of the requests decides. The others follow what was
  * published of production caches:
  *   meta:...      sizes, popularity and the share of keys that come once: facebook/CacheLib, CacheBench test_configs, Apache-2.0
- *   twitter:...   twitter/cache-trace, table of 54 clusters (2020), CC BY 4.0; Yang, Yue, Rashmi, OSDI'20. Changed: ten rows (those whose objects live for seconds miss whatever the policy), seven
- *                 columns. A week of requests is scaled down by leaving out keys: requests per key stay, and so does the time to live
+ *   twitter:...   twitter/cache-trace, table of 54 clusters (2020), CC BY 4.0; Yang, Yue, Rashmi, OSDI'20.
+ *                 Changed: ten rows (those whose objects live for seconds miss whatever the policy), seven columns,
+ *                 two of them in workload_twitter.c. A week of requests is scaled down by leaving out keys: requests
+ *                 per key stay, and so does the time to live
  *                 as a share of the week. Sizes are log-normal (sigma 1) around the mean value. */
 #include "caches/cache_load.h"
 
 #include "base/number_text.h"
 #include "units.h"
+#include "workloads/workloads.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,16 +30,15 @@ static const char *const names[] = {
 };
 
 static const struct cluster {
-	uint16_t cluster, key_bytes;
-	uint32_t value_bytes;
+	uint16_t cluster;
 	double requests_per_key, exponent, set_share, lifetime_seconds;
 	double one_hit_keys; /* share of the keys that come once */
 } clusters[] = {
-	{7, 17, 1936, 72.9, 1.0666, .18, 6120, .0001},     {11, 24, 170, 45.7, 1.4891, .02, 432000, .0618},
-	{33, 24, 1118, 254.5, 1.3540, .01, 39600, .0099},  {19, 42, 101, 4.7, .7350, .25, 25200, .0746},
-	{27, 66, 8, 9.0, 1.0650, .15, 86400, .2221},       {29, 36, 799, 22.5, 1.2323, .13, 4800, .2304},
-	{49, 44, 10658, 154.2, 1.5095, .43, 86400, .0088}, {41, 44, 171, 11.8, .8542, .50, 28800, 0},
-	{45, 10, 120, 2.9, .6372, .15, 1296000, .4874},    {53, 36, 9213, 27.6, 1.2061, .12, 2592000, .1319},
+	{7, 72.9, 1.0666, .18, 6120, .0001},    {11, 45.7, 1.4891, .02, 432000, .0618},
+	{33, 254.5, 1.3540, .01, 39600, .0099}, {19, 4.7, .7350, .25, 25200, .0746},
+	{27, 9.0, 1.0650, .15, 86400, .2221},   {29, 22.5, 1.2323, .13, 4800, .2304},
+	{49, 154.2, 1.5095, .43, 86400, .0088}, {41, 11.8, .8542, .50, 28800, 0},
+	{45, 2.9, .6372, .15, 1296000, .4874},  {53, 27.6, 1.2061, .12, 2592000, .1319},
 };
 
 static struct load_shape synthetic(double exponent) {
@@ -92,7 +94,10 @@ static bool meta_shape(const char *name, struct load_shape *out) {
 
 static bool twitter_shape(const char *name, struct load_shape *out) {
 	uint64_t number;
-	if (strncmp(name, "twitter:cluster", 15) != 0 || !number_read(name + 15, strlen(name + 15), &number)) return false;
+	uint32_t key_bytes, value_bytes;
+	if (strncmp(name, "twitter:cluster", 15) != 0 || !number_read(name + 15, strlen(name + 15), &number) ||
+		!twitter_bytes(number, &key_bytes, &value_bytes))
+		return false;
 	for (size_t i = 0; i < sizeof clusters / sizeof clusters[0]; i++) {
 		const struct cluster *row = &clusters[i];
 		if (row->cluster != number) continue;
@@ -100,14 +105,14 @@ static bool twitter_shape(const char *name, struct load_shape *out) {
 		*out = (struct load_shape){.exponent = row->exponent,
 								   .requests_per_key =
 									   (row->requests_per_key - row->one_hit_keys) / (1 - row->one_hit_keys),
-								   .sizes = {.kind = SIZES_LOGNORMAL, .low_bytes = row->value_bytes},
-								   .key_bytes = row->key_bytes,
+								   .sizes = {.kind = SIZES_LOGNORMAL, .low_bytes = value_bytes},
+								   .key_bytes = key_bytes,
 								   .set_share = row->set_share,
 								   .lone_share = lone_share,
 								   .lifetime = row->lifetime_seconds / WEEK_SECONDS};
 		snprintf(out->summary, sizeof out->summary,
 				 "Zipf %.2f, values of %u B in the mean, %.0f %% writes, objects live %.0f s of a week", row->exponent,
-				 (unsigned)row->value_bytes, row->set_share * 100, row->lifetime_seconds);
+				 (unsigned)value_bytes, row->set_share * 100, row->lifetime_seconds);
 		return true;
 	}
 	return false;

@@ -1,4 +1,5 @@
-/* options.h: the door of options/, the command line. One table gives the parser, the help and the manual page. */
+/* options.h: the door of options/, the command line. One table gives the parser, the help and the manual page
+ * (options.c); what reads a value further, as a list of names, has the means for it here (option_values.c). */
 #ifndef REPLAY_OPTIONS_H
 #define REPLAY_OPTIONS_H
 
@@ -69,6 +70,16 @@ struct options {
 
 /* Takes "--name value" and "--name=value". False: a message is on standard error. */
 bool options_parse(int argument_count, char **arguments, struct options *out);
+
+/* Tells on standard error what is wrong with an option's value. Always false. */
+bool options_complain(const char *option, const char *value, const char *what);
+
+/* Calls `take` with each word of "word,word", an empty one too, until one is not taken. False: then, or a word is too
+ * long for a name, which is told. */
+bool options_each(const char *option, const char *words, bool (*take)(void *context, const char *word), void *context);
+
+/* The seed that was given; else a new one, short, so that it can be typed again. */
+uint64_t options_seed(const struct options *options);
 
 void options_help(void);
 void options_manual_page(void);

@@ -5,7 +5,8 @@
  * policy_snug.c        libsnug's, by the cache's own code
  * policy_lru.c         LRU and FIFO
  * policy_s3fifo.c, policy_sieve.c, policy_lhd.c, policy_hyperbolic.c   as published
- * key_list.h           linked lists of keys, for those that need them */
+ * key_list.h           linked lists of keys, for those that need them
+ * residents.h          the residents in no order, for those that draw from them */
 #ifndef REPLAY_POLICIES_H
 #define REPLAY_POLICIES_H
 
@@ -38,8 +39,6 @@ struct policy {
 
 /* NULL past the last. */
 const struct policy *policy_at(size_t index);
-/* NULL: none has this name. */
-const struct policy *policy_find(const char *name, size_t length);
 
 extern const struct policy policy_fifo;
 extern const struct policy policy_hyperbolic;

@@ -5,12 +5,8 @@
  * from the hits and evictions of each age with a moving average, some objects (explorers) kept to the end of the ages so that those
  * are known too. Ages have 4096 units of a fiftieth of the residents, and the densities are computed anew each 2^15 requests, because the
  * simulated caches are small. */
-#include "ledger/random.h"
-#include "policies/simulation.h"
+#include "policies/residents.h"
 
-#include <stdlib.h>
-
-#define SAMPLE 64
 #define CLASSES 16
 #define AGES 4096
 #define UNITS_PER_RESIDENTS 50
@@ -21,15 +17,12 @@
 
 struct object {
 	uint64_t since;
-	uint32_t place;           /* among the residents */
 	uint32_t age, age_before; /* at the last hit and the one before, in requests; never hit: as old as can be */
 	bool explorer;
 };
 
 struct lhd {
-	struct random random;
-	uint32_t count;
-	uint32_t *residents;
+	struct residents residents;
 	struct object *objects; /* by key */
 	uint64_t unit, next_period, explorer_bytes;
 	float hits[CLASSES][AGES], evictions[CLASSES][AGES], density[CLASSES][AGES];
@@ -37,7 +30,7 @@ struct lhd {
 
 static void destroy(void *state) {
 	struct lhd *self = state;
-	free(self->residents);
+	residents_deinit(&self->residents);
 	free(self->objects);
 	free(self);
 }
@@ -51,13 +44,11 @@ static void begin_densities(struct lhd *self) {
 static void *create(const struct simulation *simulation) {
 	struct lhd *self = calloc(1, sizeof *self);
 	if (self == NULL) return NULL;
-	random_init(&self->random, simulation->seed, 4);
 	self->unit = 1;
 	self->next_period = PERIOD;
-	self->residents = calloc(simulation->keys, sizeof self->residents[0]);
 	self->objects = calloc(simulation->keys, sizeof self->objects[0]);
 	begin_densities(self);
-	if (self->residents != NULL && self->objects != NULL) return self;
+	if (residents_init(&self->residents, simulation, 4) && self->objects != NULL) return self;
 	destroy(self);
 	return NULL;
 }
@@ -105,7 +96,7 @@ static void rescale(float seen[AGES], uint64_t from, uint64_t to) {
 }
 
 static void begin_period(struct lhd *self, const struct simulation *simulation) {
-	uint64_t unit = self->count / UNITS_PER_RESIDENTS + 1;
+	uint64_t unit = self->residents.count / UNITS_PER_RESIDENTS + 1;
 	self->next_period = simulation->now + PERIOD;
 	if (unit > self->unit + self->unit / 4 || unit < self->unit - self->unit / 4) {
 		for (uint32_t class = 0; class < CLASSES; class ++) {
@@ -132,23 +123,22 @@ static void hit(void *state, const struct simulation *simulation, uint32_t key) 
 
 static void insert(void *state, const struct simulation *simulation, uint32_t key) {
 	struct lhd *self = state;
-	bool explorer = random_below(&self->random, EXPLORER_LOT) == 0 &&
+	bool explorer = random_below(&self->residents.random, EXPLORER_LOT) == 0 &&
 					self->explorer_bytes + simulation->bytes[key] < simulation->limit_bytes / EXPLORER_SHARE;
 	if (explorer) self->explorer_bytes += simulation->bytes[key];
-	self->objects[key] = (struct object){simulation->now, self->count, UINT32_MAX, UINT32_MAX, explorer};
-	self->residents[self->count++] = key;
+	self->objects[key] = (struct object){simulation->now, UINT32_MAX, UINT32_MAX, explorer};
+	residents_add(&self->residents, key);
 	if (simulation->now >= self->next_period) begin_period(self, simulation);
 }
 
 static void drop(void *state, const struct simulation *simulation, uint32_t key) {
 	struct lhd *self = state;
-	uint32_t place = self->objects[key].place, last = self->residents[--self->count];
 	if (self->objects[key].explorer) self->explorer_bytes -= simulation->bytes[key];
-	self->residents[place] = last;
-	self->objects[last].place = place;
+	residents_remove(&self->residents, key);
 }
 
-static float worth(const struct lhd *self, const struct simulation *simulation, uint32_t key) {
+static double worth(const void *state, const struct simulation *simulation, uint32_t key) {
+	const struct lhd *self = state;
 	uint32_t age = age_of(self, simulation, key);
 	if (self->objects[key].explorer && age < AGES - 1) return 2;
 	return self->density[class_of(self, key)][age] / (float)simulation->bytes[key];
@@ -156,15 +146,7 @@ static float worth(const struct lhd *self, const struct simulation *simulation, 
 
 static uint32_t evict(void *state, const struct simulation *simulation) {
 	struct lhd *self = state;
-	uint32_t least = self->residents[random_below(&self->random, self->count)];
-	float least_worth = worth(self, simulation, least);
-	for (uint32_t i = 1; i < SAMPLE; i++) {
-		uint32_t key = self->residents[random_below(&self->random, self->count)];
-		float key_worth = worth(self, simulation, key);
-		if (key_worth >= least_worth) continue;
-		least = key;
-		least_worth = key_worth;
-	}
+	uint32_t least = residents_least(&self->residents, simulation, worth, self);
 	self->evictions[class_of(self, least)][age_of(self, simulation, least)]++;
 	drop(state, simulation, least);
 	return least;

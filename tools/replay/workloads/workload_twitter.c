@@ -28,3 +28,13 @@ bool workload_twitter(size_t index, struct workload *out) {
 			 rows[index].key_bytes, (unsigned)rows[index].value_bytes);
 	return true;
 }
+
+bool twitter_bytes(uint64_t cluster, uint32_t *key_bytes, uint32_t *value_bytes) {
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (rows[i].cluster == cluster) {
+			*key_bytes = rows[i].key_bytes;
+			*value_bytes = rows[i].value_bytes;
+			return true;
+		}
+	return false;
+}

@@ -63,6 +63,9 @@ bool workload_meta(size_t index, struct workload *out);
 bool workload_adversarial(size_t index, struct workload *out);
 bool workload_twitter(size_t index, struct workload *out);
 
+/* Mean bytes of keys and values of one of Twitter's clusters. False: it is not in the table. */
+bool twitter_bytes(uint64_t cluster, uint32_t *key_bytes, uint32_t *value_bytes);
+
 #define SIZES_ALWAYS(bytes) \
 	{ .kind = SIZES_FIXED, .low_bytes = (bytes) }
 #define SIZES_BETWEEN(low, high) \

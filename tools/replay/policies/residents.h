@@ -1,0 +1,63 @@
+/* residents.h: the residents in no order, for policies that look at some of them drawn at random. Adding, removing and
+ * drawing are O(1). */
+#ifndef REPLAY_RESIDENTS_H
+#define REPLAY_RESIDENTS_H
+
+#include "ledger/random.h"
+#include "policies/simulation.h"
+
+#include <stdlib.h>
+
+#define RESIDENTS_LOOKED_AT 64
+
+struct residents {
+	struct random random;
+	uint32_t count;
+	uint32_t *keys;
+	uint32_t *places; /* by key */
+};
+
+/* What it is worth to keep the key. */
+typedef double (*residents_worth)(const void *state, const struct simulation *simulation, uint32_t key);
+
+/* False: no memory; deinit all the same. */
+static inline bool residents_init(struct residents *residents, const struct simulation *simulation, uint64_t stream) {
+	random_init(&residents->random, simulation->seed, stream);
+	residents->count = 0;
+	residents->keys = calloc(simulation->keys, sizeof residents->keys[0]);
+	residents->places = calloc(simulation->keys, sizeof residents->places[0]);
+	return residents->keys != NULL && residents->places != NULL;
+}
+
+static inline void residents_deinit(struct residents *residents) {
+	free(residents->keys);
+	free(residents->places);
+}
+
+static inline void residents_add(struct residents *residents, uint32_t key) {
+	residents->places[key] = residents->count;
+	residents->keys[residents->count++] = key;
+}
+
+static inline void residents_remove(struct residents *residents, uint32_t key) {
+	uint32_t place = residents->places[key], last = residents->keys[--residents->count];
+	residents->keys[place] = last;
+	residents->places[last] = place;
+}
+
+/* Of RESIDENTS_LOOKED_AT the one that is worth the least. */
+static inline uint32_t residents_least(struct residents *residents, const struct simulation *simulation,
+									   residents_worth worth, const void *state) {
+	uint32_t least = residents->keys[random_below(&residents->random, residents->count)];
+	double least_worth = worth(state, simulation, least);
+	for (uint32_t i = 1; i < RESIDENTS_LOOKED_AT; i++) {
+		uint32_t key = residents->keys[random_below(&residents->random, residents->count)];
+		double key_worth = worth(state, simulation, key);
+		if (key_worth >= least_worth) continue;
+		least = key;
+		least_worth = key_worth;
+	}
+	return least;
+}
+
+#endif
