@@ -1,4 +1,4 @@
-/* base/json_text.h: the one place that says how a value stands in JSON: for the log, for HTTP and for snugctl, which so cannot disagree. Pure; whoever
+/* base/json_text.h: the one place that says how a value stands in JSON: for the log, HTTP, snugctl and snug-replay, which so cannot disagree. Pure; whoever
  * writes has his own way of writing. It is no part of libsnug, which writes no JSON but maps, and those hold no strings. */
 #ifndef SNUG_BASE_JSON_TEXT_H
 #define SNUG_BASE_JSON_TEXT_H

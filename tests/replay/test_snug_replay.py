@@ -210,6 +210,20 @@ def test_cache_under_a_trace():
         assert cells["lru", "100K"]["miss_ratio_objects"] == 0.5, cells
 
 
+def test_json_names_any_file():
+    """A file's name is bytes: a quote, a tab, and what is no UTF-8."""
+    with tempfile.TemporaryDirectory() as directory:
+        trace = os.path.join(os.fsencode(directory), b'a"b\t\xff.csv')
+        with open(trace, "w") as file:
+            file.write("set,a,100\nget,a\n")
+        for cell in replay("--cache", "trace", "--trace", trace, "--limit", "1M", "--policy", "lru"):
+            assert cell["cache"] == 'trace:a"b\t\ufffd.csv', cell
+        with open(trace, "w") as file:
+            file.write("fly,a,100\n")
+        (result,) = replay("--trace", trace, "--live", "1M", status=1)
+        assert 'a"b\t\ufffd.csv:1: unknown operation' in result["problem"], result
+
+
 def test_cache_takes_small_items_after_large_ones():
     """Twelve times as many items as before need twelve times the index, in a cache that is full."""
     with tempfile.TemporaryDirectory() as directory:

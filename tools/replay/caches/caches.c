@@ -3,6 +3,7 @@
 #include "caches/caches.h"
 
 #include "caches/cache_grid.h"
+#include "report/json_line.h"
 #include "units.h"
 
 #include <stdio.h>
@@ -21,31 +22,47 @@ void cache_list(void) {
 }
 
 /* What the cache itself tells beyond its misses. */
-static void print_json_real(const struct cache_outcome *outcome) {
+static void json_real_cell(struct json_line *line, const struct cache_outcome *outcome) {
 	const snug_shard_stats *stats = &outcome->stats;
-	printf(",\"integrity_errors\":%llu,\"verified_bytes\":%llu,\"refused\":%llu,\"items\":%llu,\"item_bytes\":%llu,"
-		   "\"index_bytes\":%llu,\"metadata_bytes\":%llu,\"charged_bytes\":%llu,\"moved_bytes\":%llu,\"expired\":%llu",
-		   (unsigned long long)outcome->wrong, (unsigned long long)outcome->value_bytes,
-		   (unsigned long long)outcome->refused, (unsigned long long)stats->items,
-		   (unsigned long long)stats->item_bytes, (unsigned long long)stats->index_bytes,
-		   (unsigned long long)stats->heap.metadata_bytes, (unsigned long long)stats->heap.charged_bytes,
-		   (unsigned long long)stats->heap.moved_bytes, (unsigned long long)stats->expired);
+	json_count(line, "integrity_errors", outcome->wrong);
+	json_count(line, "verified_bytes", outcome->value_bytes);
+	json_count(line, "refused", outcome->refused);
+	json_count(line, "items", stats->items);
+	json_count(line, "item_bytes", stats->item_bytes);
+	json_count(line, "index_bytes", stats->index_bytes);
+	json_count(line, "metadata_bytes", stats->heap.metadata_bytes);
+	json_count(line, "charged_bytes", stats->heap.charged_bytes);
+	json_count(line, "moved_bytes", stats->heap.moved_bytes);
+	json_count(line, "expired", stats->expired);
+}
+
+static void json_misses(struct json_line *line, const struct grid_cell *cell) {
+	if (!cell->has_run) {
+		static const char *const unknown[] = {"miss_ratio_objects", "miss_ratio_bytes", "evictions", "request_ns"};
+		for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) json_null(line, unknown[i]);
+		return;
+	}
+	json_fixed(line, "miss_ratio_objects", cell->missed_objects, 6);
+	json_fixed(line, "miss_ratio_bytes", cell->missed_bytes, 6);
+	json_count(line, "evictions", cell->evictions);
+	json_fixed(line, "request_ns", cell->request_ns, 1);
 }
 
 static void print_json_cell(const struct grid *grid, const struct cache_load *load, size_t policy, size_t limit,
 							const struct grid_cell *cell) {
-	printf("{\"cache\":\"%s\",\"policy\":\"%s\",\"seed\":%llu,\"requests\":%zu,\"keys\":%u,"
-		   "\"footprint_bytes\":%llu,\"limit\":\"%s\",\"limit_bytes\":%llu,\"overhead_bytes\":%u",
-		   load->name, grid->policies[policy]->name, (unsigned long long)grid->seed, load->count, load->keys,
-		   (unsigned long long)load->footprint_bytes, grid->limits[limit].text, (unsigned long long)cell->limit_bytes,
-		   load->overhead_bytes);
-	if (cell->has_run)
-		printf(",\"miss_ratio_objects\":%.6f,\"miss_ratio_bytes\":%.6f,\"evictions\":%llu,\"request_ns\":%.1f",
-			   cell->missed_objects, cell->missed_bytes, (unsigned long long)cell->evictions, cell->request_ns);
-	else
-		printf(",\"miss_ratio_objects\":null,\"miss_ratio_bytes\":null,\"evictions\":null,\"request_ns\":null");
-	if (cell->has_run && grid_is_real(grid, policy)) print_json_real(&cell->outcome);
-	puts("}");
+	struct json_line line = json_begin();
+	json_text(&line, "cache", load->name);
+	json_text(&line, "policy", grid->policies[policy]->name);
+	json_count(&line, "seed", grid->seed);
+	json_count(&line, "requests", load->count);
+	json_count(&line, "keys", load->keys);
+	json_count(&line, "footprint_bytes", load->footprint_bytes);
+	json_text(&line, "limit", grid->limits[limit].text);
+	json_count(&line, "limit_bytes", cell->limit_bytes);
+	json_count(&line, "overhead_bytes", load->overhead_bytes);
+	json_misses(&line, cell);
+	if (cell->has_run && grid_is_real(grid, policy)) json_real_cell(&line, &cell->outcome);
+	json_end(&line);
 }
 
 static void print_json(const struct grid *grid, const struct grid_result *result) {

@@ -1,7 +1,7 @@
 /* report.h: the door of report/, how outcomes are told.
  *
  * report.c       a table for people, and a defragmentation's account
- * report_json.c  one JSON object a line, for programs
+ * report_json.c  one JSON object a line, for programs; json_line.h writes its fields, those of --cache too
  * plot_svg.c     memory over time, a picture
  * map_svg.c      the heap before and after a defragmentation, a picture */
 #ifndef REPLAY_REPORT_H
