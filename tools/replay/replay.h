@@ -89,11 +89,8 @@ struct sample {
 
 /* The state when a phase ended, for the story that the demo tells. */
 struct phase_end {
-	char label[NAME_ROOM];
 	struct sample sample;
-	uint64_t failed_allocations;
 	uint64_t phase_ns;
-	double internal_fragmentation;
 	double external_fragmentation;
 };
 

@@ -61,17 +61,12 @@ static void run_phase(struct run *run, const struct phase *phase) {
 	}
 }
 
-static void note_phase_end(struct run *run, const struct phase *phase, uint64_t begin_ns) {
+static void note_phase_end(struct run *run, uint64_t begin_ns) {
 	struct phase_end *end = &run->outcome->phases[run->outcome->phase_count++];
-	*end = (struct phase_end){.sample = sample_take(run),
-							  .failed_allocations = run->outcome->failed_allocations,
-							  .phase_ns = clock_ns() - begin_ns};
-	phase_describe(phase, end->label, sizeof end->label);
+	*end = (struct phase_end){.sample = sample_take(run), .phase_ns = clock_ns() - begin_ns};
 	snug_stats stats;
-	if (run->allocator.heap != NULL && snug_stats_get(run->allocator.heap, &stats) == SNUG_OK) {
-		end->internal_fragmentation = stats.total.internal_fragmentation;
+	if (run->allocator.heap != NULL && snug_stats_get(run->allocator.heap, &stats) == SNUG_OK)
 		end->external_fragmentation = stats.total.external_fragmentation;
-	}
 }
 
 static double mean_ns(const struct call_times *times) {
@@ -116,7 +111,7 @@ void run_job(struct shared *shared) {
 		shared->progress.phase = (uint32_t)i;
 		run_phase(&run, &run.workload.phases[i]);
 		if (shared->job.check) run_check(&run);
-		note_phase_end(&run, &run.workload.phases[i], phase_begin_ns);
+		note_phase_end(&run, phase_begin_ns);
 	}
 	outcome->elapsed_ns = clock_ns() - begin_ns;
 	note_end(&run);

@@ -23,8 +23,7 @@ struct crowd {
 	struct crowd_client *clients;
 	_Atomic uint32_t check_wanted;              /* the leader counts up */
 	_Atomic uint32_t checked[SNUG_WORKERS_MAX]; /* each worker: up to where it has checked */
-	_Atomic uint32_t laws_broken;               /* workers count */
-	char law[SNUG_WORKERS_MAX][TEXT_ROOM];      /* each worker: the first one, before it counts */
+	char law[SNUG_WORKERS_MAX][TEXT_ROOM];      /* each worker: the first one; read when it has stopped */
 };
 
 /* ---- the workers' hooks ---- */
@@ -34,7 +33,6 @@ static void check_heap(struct crowd *crowd, uint32_t worker, snug_heap *heap) {
 	if (snug_check(heap, &result) == SNUG_OK) return;
 	if (crowd->law[worker][0] == '\0')
 		snprintf(crowd->law[worker], TEXT_ROOM, "worker %u: law %s: %s", worker, result.law, result.message);
-	crowd->laws_broken++;
 }
 
 static bool check_if_wanted(void *context, uint32_t worker, snug_heap *heap) {

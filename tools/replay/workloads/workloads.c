@@ -67,31 +67,3 @@ uint64_t workload_planned_bytes(const struct workload *workload, const struct jo
 			bytes += phase_churn_bytes(&workload->phases[i], job->factor, job->live_bytes);
 	return bytes;
 }
-
-void phase_describe(const struct phase *phase, char *text, size_t room) {
-	char sizes[NAME_ROOM + 16];
-	switch (phase->kind) {
-	case PHASE_CHURN:
-		sizes_describe(&phase->sizes, sizes, sizeof sizes);
-		snprintf(text, room, "churn, %s", sizes);
-		break;
-	case PHASE_DELETE:
-		snprintf(text, room, "delete %.0f %% at random", phase->amount * 100);
-		break;
-	case PHASE_DELETE_ALTERNATE:
-		snprintf(text, room, "delete every second object");
-		break;
-	case PHASE_PIN:
-		snprintf(text, room, "pin %.0f %%", phase->amount * 100);
-		break;
-	case PHASE_UNPIN:
-		snprintf(text, room, "unpin %.0f %% of the pinned", phase->amount * 100);
-		break;
-	case PHASE_DEFRAGMENT:
-		snprintf(text, room, "defragment");
-		break;
-	case PHASE_TRACE:
-		snprintf(text, room, "replay the trace");
-		break;
-	}
-}

@@ -54,9 +54,6 @@ static inline uint64_t phase_churn_bytes(const struct phase *phase, double facto
 /* The same of all phases. */
 uint64_t workload_planned_bytes(const struct workload *workload, const struct job *job);
 
-/* "churn, uniform 100-150 B" */
-void phase_describe(const struct phase *phase, char *text, size_t room);
-
 /* Tables of their own files. */
 bool workload_ramcloud(size_t index, struct workload *out);
 bool workload_meta(size_t index, struct workload *out);
