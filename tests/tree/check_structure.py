@@ -157,6 +157,24 @@ def test_each_room_says_what_is_in_it():
                      for room in rooms_of(ROOT) for fault in faults_of_room(room)])
 
 
+def test_the_map_shows_each_room():
+    """docs/architecture.md lists the layers, and below each its rooms."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    shown = re.search(r"## Where things are\n\n```\n(.*?)```", text, re.S)[1]
+    layers = {path for path in (ROOT / "src").iterdir() if path.is_dir()}
+    rooms = {path.relative_to(ROOT) for path in rooms_of(ROOT) if path.parent in layers}
+    said, layer = set(), None
+    for line in shown.splitlines():
+        if line.startswith(" src/"):
+            layer = pathlib.Path(line.split()[0])
+            said.add(layer)
+        elif line.startswith("     ") and layer:
+            said.add(layer / line.split()[0])
+    assert said == rooms | {path.relative_to(ROOT) for path in layers}, (
+        "not the same: " + ", ".join(sorted(map(str, said ^ (rooms | {
+            path.relative_to(ROOT) for path in layers})))))
+
+
 def test_the_rules_can_fail():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
