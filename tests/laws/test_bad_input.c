@@ -582,6 +582,32 @@ static void reentry(void **state) {
 	snug_heap_destroy(owner.heap);
 }
 
+/* ------------------------------------------------------------------ sizes at the edges ------------------------------------ */
+
+/* A heap whose magazines are full and whose handles were used takes the fast path, which must look at a size before it adds to it. */
+static void sizes_at_the_edges(void **state) {
+	snug_handle used[64], out = 77;
+	(void)state;
+	for (size_t size = 1; size <= 40; size++) {
+		for (size_t i = 0; i < 64; i++) REQUIRE_OK(snug_alloc(heap, size, &used[i]));
+		for (size_t i = 0; i < 64; i++) REQUIRE_OK(snug_free(heap, used[i]));
+	}
+	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc(heap, 0, &out));
+	for (size_t below = 0; below <= 4096; below++) {
+		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc(heap, SIZE_MAX - below, &out));
+		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc_with(heap, SIZE_MAX - below, NULL, &out));
+		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(heap, object, SIZE_MAX - below));
+		char byte = 0;
+		REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_read(heap, object, 1, &byte, SIZE_MAX - below));
+		REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_write(heap, object, SIZE_MAX - below, &byte, 1));
+		REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_write(heap, chain, SIZE_MAX - below, &byte, below + 1));
+	}
+	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc(heap, SIZE_MAX, &out));
+	REFUSED(SNUG_ERROR_NO_MEMORY, snug_heap_charge(heap, SIZE_MAX));
+	REFUSED(SNUG_ERROR_RANGE, snug_heap_discharge(heap, SIZE_MAX));
+	assert_int_equal(out, 77);
+}
+
 int main(void) {
 #define WITH_HEAP(function) cmocka_unit_test_setup_teardown(function, open_heap, close_heap)
 	const struct CMUnitTest tests[] = {
@@ -590,6 +616,7 @@ int main(void) {
 		WITH_HEAP(null_heap),
 		WITH_HEAP(null_out_parameters),
 		WITH_HEAP(sizes),
+		WITH_HEAP(sizes_at_the_edges),
 		WITH_HEAP(alignment),
 		WITH_HEAP(ranges),
 		WITH_HEAP(extents),

@@ -14,13 +14,13 @@
 #include "base/log_line.h"
 #include "mem/arena/arena.h"
 #include "mem/arena/limit.h"
+#include "mem/defragment/choose.h"
 #include "mem/defragment/drain.h"
 #include "mem/defragment/estimate.h"
-#include "mem/defragment/choose.h"
 #include "mem/defragment/evacuate.h"
 #include "mem/gate.h"
-#include "mem/slab/magazine.h"
 #include "mem/slab/classes.h"
+#include "mem/slab/magazine.h"
 
 #define TIMED_BATCH_BYTES 4096u /* how much is copied between two looks at the clock */
 #define CLASSES_A_STEP 16u

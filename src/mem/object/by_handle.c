@@ -37,7 +37,7 @@ static bool is_pinned(const snug_heap *heap, const struct target *target) {
 
 static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size, snug_handle *out) {
 	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK;
-	if (entered && heap->handles.free_head != 0 && slot_refill_small(heap, size + HANDLE_TRAILER_BYTES)) {
+	if (entered && heap->handles.free_head != 0 && slot_refill_small(heap, size, HANDLE_TRAILER_BYTES)) {
 		return snug_alloc(heap, size, out);
 	}
 	return snug_alloc_with(heap, size, NULL, out);
@@ -47,12 +47,11 @@ static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t si
  * included, is found out by the general one. */
 snug_error snug_alloc(snug_heap *heap, size_t size, snug_handle *out) {
 	if (UNLIKELY(heap == NULL || out == NULL)) return SNUG_ERROR_NULL;
-	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK && size > 0;
+	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK;
 	struct size_class *class;
 	uint64_t offset;
 	uint32_t head = heap->handles.free_head;
-	if (UNLIKELY(!entered || head == 0 ||
-				 !slot_alloc_small(heap, size + HANDLE_TRAILER_BYTES, size, &offset, &class))) {
+	if (UNLIKELY(!entered || head == 0 || !slot_alloc_small(heap, size, HANDLE_TRAILER_BYTES, &offset, &class))) {
 		return alloc_any(heap, size, out);
 	}
 	object_trailer_write(heap, class, offset, size, head - 1);

@@ -42,7 +42,7 @@ static bool is_pinned(const snug_heap *heap, snug_ref ref) {
 
 static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size, snug_ref *out) {
 	bool entered = heap->gate == GATE_REFERENCES && gate_thread(heap) == SNUG_OK;
-	if (entered && slot_refill_small(heap, size)) return snug_ref_alloc(heap, size, out);
+	if (entered && slot_refill_small(heap, size, 0)) return snug_ref_alloc(heap, size, out);
 	return snug_ref_alloc_with(heap, size, NULL, out);
 }
 
@@ -51,7 +51,7 @@ snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out) {
 	if (UNLIKELY(heap == NULL || out == NULL)) return SNUG_ERROR_NULL;
 	struct size_class *class;
 	bool entered = heap->gate == GATE_REFERENCES && gate_thread(heap) == SNUG_OK;
-	if (UNLIKELY(!entered || !slot_alloc_small(heap, size, size, out, &class))) return alloc_any(heap, size, out);
+	if (UNLIKELY(!entered || !slot_alloc_small(heap, size, 0, out, &class))) return alloc_any(heap, size, out);
 	class_review_if_due(heap, class);
 	return SNUG_OK;
 }
@@ -104,7 +104,7 @@ snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t size) {
 static snug_error fill_batch(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *refs) {
 	struct size_class *class;
 	for (size_t index = 0; index < count; index++) {
-		if (LIKELY(slot_alloc_small(heap, sizes[index], sizes[index], &refs[index], &class))) {
+		if (LIKELY(slot_alloc_small(heap, sizes[index], 0, &refs[index], &class))) {
 			class_review_if_due(heap, class);
 			continue;
 		}

@@ -24,12 +24,13 @@ void magazine_flush(snug_heap *heap, struct size_class *class);
 /* slab_return, out of line: what most frees do not need. */
 void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
 
-/* The common case of allocation, inline: a small size of which nothing is split, and a slot in its magazine. `bytes` with what stands
- * behind the payload. False: nothing was done. After it, as the caller's last act: class_review_if_due. */
-static inline bool slot_alloc_small(snug_heap *heap, size_t bytes, size_t payload_bytes, uint64_t *offset,
+/* The common case of allocation, inline: a small size of which nothing is split, and a slot in its
+ * magazine. `trailer_bytes` stand behind the payload; a size is checked before they are added to it.
+ * False: nothing was done. After it, as the caller's last act: class_review_if_due. */
+static inline bool slot_alloc_small(snug_heap *heap, size_t payload_bytes, size_t trailer_bytes, uint64_t *offset,
 									struct size_class **out) {
-	if (UNLIKELY(bytes - 1 >= EXACT_SIZE_MAX)) return false;
-	uint16_t id = heap->classes.exact[bytes];
+	if (UNLIKELY(payload_bytes - 1 >= EXACT_SIZE_MAX - trailer_bytes)) return false;
+	uint16_t id = heap->classes.exact[payload_bytes + trailer_bytes];
 	if (UNLIKELY(id >= EXACT_MAY_SPLIT)) return false;
 	struct size_class *class = heap->classes.entry[id].serving;
 	if (UNLIKELY(class == NULL || class->magazine_count == 0)) return false;
@@ -42,9 +43,9 @@ static inline bool slot_alloc_small(snug_heap *heap, size_t bytes, size_t payloa
 }
 
 /* The next common case: the magazine is empty, the class has a hole. True: slot_alloc_small will do. */
-static inline bool slot_refill_small(snug_heap *heap, size_t bytes) {
-	if (bytes - 1 >= EXACT_SIZE_MAX) return false;
-	uint16_t id = heap->classes.exact[bytes];
+static inline bool slot_refill_small(snug_heap *heap, size_t payload_bytes, size_t trailer_bytes) {
+	if (payload_bytes - 1 >= EXACT_SIZE_MAX - trailer_bytes) return false;
+	uint16_t id = heap->classes.exact[payload_bytes + trailer_bytes];
 	struct size_class *class = id < EXACT_MAY_SPLIT ? heap->classes.entry[id].serving : NULL;
 	return class != NULL && class->magazine_capacity > 0 && class->magazine_count == 0 && magazine_refill(heap, class);
 }
