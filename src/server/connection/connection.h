@@ -22,7 +22,7 @@
 #include "server/connection/buffers.h"
 #include "server/io/io.h"
 #include "server/process/listeners.h"
-#include "server/protocol/command.h"
+#include "server/protocol/protocol.h"
 #include "server/server.h"
 
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */

@@ -11,7 +11,7 @@
 #define SNUG_SERVER_ERRAND_H
 
 #include "base/text.h"
-#include "server/protocol/command.h"
+#include "server/protocol/protocol.h"
 
 #include <stdbool.h>
 

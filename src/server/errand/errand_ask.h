@@ -8,7 +8,7 @@
 #define SNUG_SERVER_ERRAND_ASK_H
 
 #include "base/text.h"
-#include "server/protocol/command.h"
+#include "server/protocol/protocol.h"
 #include "server/server.h"
 
 #include <pthread.h>

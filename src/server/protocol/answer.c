@@ -1,4 +1,17 @@
-/* server/protocol/answer.c: answers in words; those of meta commands are answer_meta.c's. */
+/* server/protocol/answer.c: heads of answers to text commands, and which of the two a head is.
+ *
+ *     form                   found, done                       else
+ *     GET                    VALUE key flags bytes             nothing: the list's END is enough
+ *     GETS                   VALUE key flags bytes cas         the same
+ *     STORE, DELETE, TOUCH   STORED, DELETED, TOUCHED          NOT_STORED, NOT_FOUND, ..
+ *     NUMBER                 the number                        NOT_FOUND, CLIENT_ERROR ..
+ *     META_..                answer_meta.c
+ *
+ * noreply leaves out all of it, errors too. A get that there was no memory for says so: a client
+ * that is told nothing takes the key for missing, and may store an older value in its place.
+ *
+ * A head is written without a look at the room that is left. ANSWER_BYTES_MAX is more than any of
+ * them: the parser has bounded the key, the flags and the opaque token, a number has 20 digits. */
 #include "server/protocol/answer_parts.h"
 
 #include "base/bits.h"

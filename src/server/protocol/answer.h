@@ -1,10 +1,11 @@
-/* server/protocol/answer.h: what a client is told of an operation that was carried out: the words of memcached's protocol.
+/* server/protocol/answer.h: what a client is told of an operation that was carried out.
  *
  *     text   VALUE <key> <flags> <bytes> [<cas>]   \r\n <value> \r\n
  *     meta   VA <bytes> <flags ..>                 \r\n <value> \r\n         HD <flags ..> \r\n
  *
- * Pure functions: an answered operation in, bytes out. The value is not looked at: its sender puts it, and "\r\n", behind the
- * head. */
+ * Pure functions: an answered operation in, bytes out. The value is not looked at: its sender puts
+ * it, and "\r\n", behind the head. So a value is never copied for the sake of its head, and may
+ * still lie where it is stored. */
 #ifndef SNUG_SERVER_ANSWER_H
 #define SNUG_SERVER_ANSWER_H
 

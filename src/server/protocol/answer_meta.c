@@ -1,7 +1,20 @@
-/* server/protocol/answer_meta.c: answers to meta commands: a code of two letters, what the flags asked for in the order in which they were given, and
- * what the client must know beside: W (it is his to make the item anew), X (stale), Z (somebody else was told to).
+/* server/protocol/answer_meta.c: heads of answers to meta commands: a code of two letters, what the
+ * flags asked for in the order in which they were given, and what the client must know beside.
  *
- * q leaves out the answer that says that all went as it usually does: HD, and for mg EN. */
+ *     code   mg     VA with a value, HD without; EN: nothing there
+ *            ms     HD; NS: not stored; EX: another CAS number; NF: nothing to compare with
+ *            md     HD; NF; EX
+ *            ma     HD, or VA with the number; NF; EX
+ *            me     ME key exp= la= cas= fetch= cls= size=; EN
+ *     marks  W      it is the client's to make the item anew
+ *            X      the item is stale
+ *            Z      somebody else was told W
+ *
+ * q leaves out the answer that says that all went as it usually does: HD, and for mg EN. A row of
+ * mg with q and an mn behind them is answered with what is there and MN.
+ *
+ * A flag is answered if there is something to tell. Of what was not found O and k alone repeat what
+ * was said; after a store there are c and s besides, after arithmetic c and t. */
 #include "server/protocol/answer_parts.h"
 
 /* ------------------------------------------------------------------ flags ------------------ */

@@ -1,4 +1,6 @@
-/* server/protocol/answer_parts.h: what answer.c and answer_meta.c share. The writers tell where they have ended. */
+/* server/protocol/answer_parts.h: what answer.c and answer_meta.c share. The writers tell where
+ * they have ended. They are inline: with a constant text a copy is one or two stores. A call for
+ * each took 60 to 110 instructions of the 750 to 1150 of most meta commands. */
 #ifndef SNUG_SERVER_ANSWER_PARTS_H
 #define SNUG_SERVER_ANSWER_PARTS_H
 

@@ -1,4 +1,8 @@
-/* server/protocol/answer_words.c: what came of an operation, in memcached's words. See answer_parts.h. */
+/* server/protocol/answer_words.c: what came of an operation, in memcached's words. See
+ * answer_parts.h.
+ *
+ * Clients compare these texts, so they are memcached's to the letter, and commands of both kinds
+ * say errors with the same ones. A status has one text; that there was no memory says for what. */
 #include "server/protocol/answer_parts.h"
 
 #define WORDS(literal)               \

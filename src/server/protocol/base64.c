@@ -1,4 +1,7 @@
-/* server/protocol/base64.c: see server/base64.h. */
+/* server/protocol/base64.c: see server/protocol/base64.h.
+ *
+ * Strict: four letters at a time, padding at the end alone, and no bits that nobody would read. So
+ * a key has one text in base64, and what goes back to the client is what came. */
 #include "server/protocol/base64.h"
 
 #include <stdint.h>

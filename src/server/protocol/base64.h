@@ -1,4 +1,4 @@
-/* server/protocol/base64.h: keys in base64 (RFC 4648, with padding). */
+/* server/protocol/base64.h: keys in base64 (RFC 4648, with padding). Values are bytes. */
 #ifndef SNUG_SERVER_BASE64_H
 #define SNUG_SERVER_BASE64_H
 

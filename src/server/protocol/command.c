@@ -1,6 +1,26 @@
-/* server/protocol/command.c: the parser: lines, lists of keys, and which command a line is. See server/protocol/command.h.
+/* server/protocol/command.c: the parser: lines, lists of keys, and which command a line is. See
+ * server/protocol/command.h.
  *
- * The common lines are one memchr for the end of the line, one for the end of the key, and a few comparisons. */
+ *     parser.list   0                    the next line begins
+ *                   1 + answer form      in the midst of a list: each call gives its next key
+ *
+ *           .--- get, gets, gat, gats ---> list --key--> OPERATION --key--> .. --line's end--> END
+ *     line -+--- m and a letter ---------> command_meta.c
+ *           '--- anything else ----------> command_text.c, or ERROR
+ *
+ * Laws    - What is answered does not depend on how the bytes were cut. A line has LINE_BYTES_MAX,
+ *           whether it is there as a whole or comes in pieces.
+ *         - A list alone may be longer. Within the bound it is refused as a whole if a key is too
+ *           long, as by memcached; beyond it, key by key.
+ *         - What is refused is passed over to its end, so that it is never taken for commands: the
+ *           rest of a list, and the value of a store (command_text.c).
+ *         - Whoever speaks another protocol is cut off. A browser can be made to send anything in a
+ *           request's body; the line before it is HTTP's, and ends the connection.
+ *
+ * Cost    The common lines are one memchr for the end of the line, one for the end of each key, and
+ *         a few comparisons: 440 instructions for a get, 200 for each key of a long one. A list is
+ *         never split in words, for it may have any number of them. Other lines are: 640 for a set,
+ *         700 to 800 for a meta command (callgrind, gcc 12). */
 #include "server/protocol/command_parts.h"
 
 #include "base/bits.h"

@@ -1,20 +1,24 @@
-/* server/protocol/command.h: a command of a client, parsed; and the parser, which is told bytes and gives commands, one key each.
+/* server/protocol/command.h: a command of a client, parsed; and the parser, which is told bytes and
+ * gives commands, one key each.
  *
- * A line with several keys (get, gets, gat, gats) gives a command for each key and one for its END, so that it may be longer than what is
- * at hand; what is left of it is the parser's state. A storing line gives a command that says how many bytes follow: the value, and
- * "\r\n", are the connection's concern. Nothing is copied: a command's pointers lead into the bytes that were parsed.
+ *     get a b\r\n                ->  OPERATION a, OPERATION b, SAY "END"
+ *     set k 0 0 5\r\nhello\r\n   ->  OPERATION k; the value and "\r\n" are still in the input
+ *     set k 0 x 5\r\nhello\r\n   ->  SAY_SKIP "CLIENT_ERROR ..", and 7 bytes that nobody looks at
+ *     mn\r\n                     ->  SAY "MN"
+ *     stats items\r\n            ->  STATS "items"
  *
- * The parser reads nothing but the bytes it is given, allocates nothing, and never fails but by a command that says what to answer. */
+ * A line with several keys (get, gets, gat, gats) gives a command for each key and one for its END.
+ * So it may be longer than what is at hand. What is left of it is the parser's state. A storing
+ * line gives a command that says how many bytes follow: the value is the connection's concern.
+ * Nothing is copied: a command's pointers lead into the bytes that were parsed.
+ *
+ * The parser never fails but by a command that says what to answer. */
 #ifndef SNUG_SERVER_COMMAND_H
 #define SNUG_SERVER_COMMAND_H
 
 #include "cache/operation/operation.h"
 
 #include <snug/version.h>
-
-/* What clients are told: the memcached that is spoken, for they decide by its numbers what they may ask. Three numbers and nothing else: some
- * cannot read more. Our own version stands in `stats` as snug_version. */
-#define PROTOCOL_VERSION_TEXT "1.6.45"
 
 #define LINE_BYTES_MAX 2048u /* of a line that is not a list of keys, its end left out; however it was cut */
 

@@ -1,9 +1,24 @@
 /* server/protocol/command_meta.c: memcached's meta commands: mg ms md ma mn me.
  *
- *     mg <key> <flags>*        ms <key> <bytes> <flags>* \r\n <value>        md, ma <key> <flags>*        mn        me <key> [b]
+ *     mg <key> <flags>*              ms <key> <bytes> <flags>* \r\n <value>
+ *     md, ma <key> <flags>*          mn          me <key> [b]
  *
- * A flag is a letter, perhaps with a token behind it. Those that the answer repeats are kept, in their order (answer_meta.c); of the line
- * itself nothing is. */
+ * A flag is a letter, perhaps with a token behind it. It says one of three things:
+ *
+ *     what the answer tells       k O c f h l s t v q        kept in the reply, in its order
+ *     what the operation does     C E F T N R D J M I x u    kept in the operation
+ *     how the key is written      b
+ *
+ * Laws    - Each letter once, and FLAGS_MAX of them at most. With the bound on the opaque token
+ *           that bounds what is kept of a line (struct reply): it fits any record. Of the line
+ *           itself nothing is kept.
+ *         - Letters for others (P and L, for proxies) are taken and do nothing. Letters that nobody
+ *           has are refused.
+ *         - An error is always said: it takes q back. q leaves out only what usually comes
+ *           (answer_meta.c).
+ *         - T and N take effect where they stand: `t` before them is told the old time, `R` behind
+ *           T sees the new one.
+ *         - ms reads its length first, as storing lines do (command_text.c). */
 #include "server/protocol/command_parts.h"
 
 #include "server/protocol/base64.h"

@@ -1,5 +1,21 @@
-/* server/protocol/command_text.c: memcached's text commands, all but those that get. One table says which they are and how many words they have. */
+/* server/protocol/command_text.c: memcached's text commands, all but those that get.
+ *
+ *     line    set k 0 60 5 noreply
+ *     words   0   1 2 3  4 5           words_min to words_max of the table; noreply is not counted
+ *
+ * One table says which commands there are, how many words they have, whether they take noreply, and
+ * who reads their words. It is searched from its beginning, so storing commands come first.
+ *
+ * STORING LINES. The length of the value is read before anything else. A length that is wrong
+ * leaves what follows to be read as lines, as in memcached: where the value ends is not known. With
+ * a length that is right the value is passed over whatever else is wrong (SAY_SKIP), so that what a
+ * client stores is never carried out. A plain set that is too large takes the old value with it:
+ * the client must not read what he thinks he has replaced.
+ *
+ * NUMBERS are read as memcached reads them, for clients depend on it: client flags are the low 32
+ * bits of 64; so is an exptime, which is why libmemcached can write -5 as 4294967291. */
 #include "server/protocol/command_parts.h"
+#include "server/protocol/protocol.h"
 
 typedef void (*parse_function)(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command);
 
