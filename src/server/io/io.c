@@ -1,4 +1,10 @@
-/* server/io/io.c: chooses the way, and passes on. See server/io/io.h. */
+/* server/io/io.c: chooses the way, and passes each call on. See server/io/io.h.
+ *
+ * AUTO is io_uring where the kernel lets us have all that it needs, else epoll. Whoever asks for
+ * one of them by name gets that one or an error: a test of one way must not pass by the other.
+ *
+ * Cost    A call through a pointer for each call here. A worker makes a handful of them in a turn,
+ *         and a turn carries the bytes of many connections. */
 #include "server/io/io_backend.h"
 
 snug_error io_create(enum io_kind kind, uint64_t memory_bytes, const struct io_events *events, void *context,

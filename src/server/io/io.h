@@ -1,11 +1,31 @@
-/* server/io/io.h: what a worker asks of the kernel about its sockets. One interface, two ways beneath it: io_uring and epoll.
+/* server/io/io.h: what a worker asks of the kernel about its sockets. One interface, two ways
+ * beneath it. The door of this room:
  *
- *     io_uring   accept and receive are armed once and go on by themselves (multishot); bytes come in buffers that the kernel picks from a ring
- *                of ours; sends are queued and go with the next turn's one system call
- *     epoll      edge-triggered; receives into one buffer, sends at once
+ *     io.c               chooses the way, and passes each call on
+ *     io_backend.h, .c   a way as a table of functions, and what all ways share
+ *     io_epoll.c         epoll, edge-triggered: receives into one buffer, sends at once
+ *     io_uring.c         io_uring: accept and receive are armed once and go on by themselves
+ *                        (multishot); bytes come in buffers that the kernel picks from a ring of
+ *                        ours; sends are queued and go with the next turn's one system call
+ *     io_uring_ring.c    its ring and its buffers: made, tried out, given back
+ *     io_uring_look.c    streams whose end the kernel has forgotten to tell
+ *     io_uring_parts.h   what these three share
+ *     io_uring_absent.c  in their place where liburing was not there at the build
  *
- * An io belongs to one thread, the worker's, which creates it. Callbacks run inside io_poll (and `sent` never inside io_send). A stream is
- * the caller's memory, embedded in what he keeps for a connection, from io_open until `closed`. */
+ * A stream, as its user sees it:
+ *
+ *     io_open --> open <--io_pause, io_resume--> paused: nothing is received; sends go on
+ *                   |--received of length 0--> the peer has ended; sends go on
+ *                   |--broken--> nothing more comes or goes: it is to be closed
+ *                   '--io_close--> closed, told in a later io_poll: its memory is the user's again
+ *
+ * Laws    - An io belongs to one thread, the worker's, which creates it.
+ *         - Callbacks run inside io_poll alone, so nothing changes under a user who does not poll.
+ *         - A stream is the caller's memory, embedded in what he keeps for a connection, from
+ *           io_open until `closed`. Nothing is allocated for it.
+ *         - io_poll does a bounded amount. Bytes and ends that are left wait in the kernel.
+ *         - What a connection sees does not depend on the way. tests/unit/test_io.c runs over
+ *           both. */
 #ifndef SNUG_SERVER_IO_H
 #define SNUG_SERVER_IO_H
 

@@ -1,4 +1,5 @@
-/* server/io/io_backend.c: what all ways share, and the sockets of tests too. See io_backend.h. */
+/* server/io/io_backend.c: what all ways share, the sockets of tests too. See
+ * server/io/io_backend.h. */
 #include "server/io/io_backend.h"
 
 #include <errno.h>

@@ -1,29 +1,50 @@
 /* server/io/io_uring.c: sockets over io_uring.
  *
- *     accept, receive   armed once, each completion says whether it goes on by itself (multishot)
- *     received bytes    in buffers of a ring that the kernel picks from; each goes back as soon as its bytes were taken
- *     send              queued; all that is queued goes to the kernel with the one call of the next poll or wait
+ *     accept, receive   armed once; each completion says whether it goes on by itself (multishot)
+ *     received bytes    in buffers of a ring that the kernel picks from; each goes back as soon as
+ *                       its bytes were taken
+ *     send              queued; all that is queued goes to the kernel with the one call of the next
+ *                       poll or wait
  *     completions       are made in that call (DEFER_TASKRUN), not in the midst of our work
  *
- * A poll calls the kernel only if something is queued or the kernel says that it has something; where epoll needs a call for each receive and
- * each send, one call carries the sends of all connections and brings what they have sent meanwhile.
+ * A poll calls the kernel only if something is queued or the kernel says that it has something.
+ * Where epoll needs a call for each receive and each send, one call carries the sends of all
+ * connections and brings what they have sent meanwhile.
  *
- * What is under way for a stream is counted in `pending`. Closing cancels it; `closed` is told, and the descriptor closed, when the last
- * completion has come. Pausing cancels the receive; what lies in buffers by then still comes.
+ * STREAMS. What is under way for a stream is counted in `pending`; a completion brings its address
+ * back, and in the low bits what it is of.
  *
- * MEASURED (Linux 6.18, 2 processors, loopback, 50 connections in closed loop; processor time of the server, io_uring / epoll)
- *     snugd, a request at a time       .94 with one worker, .60 with two      medians of 7 pairs of runs, bench-servers with
- *     snugd, 16 at once                .98 with one worker, .92 with two      snugd over epoll in memcached's place
- *     sockets alone (bench-io-echo)    .95 to 1.04 over TCP, .89 to .96 over unix sockets; the sends, which are the kernel's own, are most of it
- *     sockets alone, one connection    1.0 to 1.3: where each exchange ends in a sleep, epoll is as good or better
- * so io_uring pays by what a turn gathers: with many connections, and most where workers wake each other.
+ *     RECEIVING   a receive is armed; its last completion ends that, and arms the next one
+ *     PAUSED      the receive is cancelled; what lies in buffers by then still comes
+ *     CROWDS      was paused for what had come, so it is received from a buffer at a time, and not
+ *                 half of all buffers in one go, until three receives have not filled theirs
+ *     CLOSED      all is cancelled; once pending is 0 it is GONE: the descriptor is closed, and
+ *                 `closed` is told
  *
- * Tried in bench-io-echo and left out, because no difference stood out of the noise of 5 %:
- *     128 buffers in place of 64, and 32 KiB in place of 16           (4 KiB cost half as much again for values of 100 kB; with 32 buffers one
- *                                                                      flood starves all others: io_uring_ring.c)
+ * A cancellation may find nothing, because the kernel is just going on with what it should cancel.
+ * It comes again, until what it is for has ended.
+ *
+ * HOLDING. io_hold keeps the buffers that come from then on, so that the kernel runs out of them
+ * and stops by itself. A receive that ends of that waits on a list, and is armed with the release.
+ *
+ * MEASURED (Linux 6.18, 2 processors, loopback, 50 connections in closed loop; processor time of
+ * the server, io_uring / epoll)
+ *     snugd, a request at a time      0.94 with one worker, 0.60 with two   medians of 7 pairs,
+ *     snugd, 16 at once               0.98 with one worker, 0.92 with two   by bench-servers
+ *     sockets alone (bench-io-echo)   0.95 to 1.04 over TCP, 0.89 to 0.96 over unix sockets; most
+ *                                     of it are the sends, the kernel's own
+ *     the same, one connection        1.0 to 1.3: where each exchange ends in a sleep, epoll is as
+ *                                     good or better
+ * So io_uring pays by what a turn gathers: with many connections, and most where workers wake each
+ * other.
+ *
+ * REJECTED, tried in bench-io-echo, because no difference stood out of the noise of 5 %:
+ *     128 buffers in place of 64, and 32 KiB in place of 16
  *     the ring's descriptor registered
- *     sends that complete without a word if all went                  (they make it harder to know when the caller's bytes are free)
- *     a poll that leaves what is queued to the wait's call            (one call less in a turn that ends in sleep) */
+ *     sends that complete without a word if all went; one knows less when the bytes are free
+ *     a poll that leaves what is queued to the wait's call: one call less before a sleep
+ * and because they were worse: buffers of 4 KiB (half as much again for values of 100 kB), and 32
+ * buffers (one flood starves all others). */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "os/threads.h"

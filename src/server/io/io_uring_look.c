@@ -1,14 +1,25 @@
 /* server/io/io_uring_look.c: looks after receives that the kernel has forgotten.
  *
- * A receive that goes on by itself (multishot) takes what is there, and then waits to be woken. Kernels lose a wake-up: when a peer's reset or end
- * comes just while the kernel takes the peer's bytes (seen on 6.18 where it has just interrupted itself after 32 buffers), it takes the bytes, and
- * then waits for a wake-up that it has had. Nothing else happens on such a socket, so the connection, and what it holds, would stay for ever: a
- * stranger that sends and resets, again and again, uses up all connections.
+ * A receive that goes on by itself (multishot) takes what is there, and then waits to be woken.
+ * Kernels lose a wake-up: when a peer's reset or end comes just while the kernel takes the peer's
+ * bytes (seen on 6.18 where it has just interrupted itself after 32 buffers), it takes the bytes,
+ * and then waits for a wake-up that it has had. Nothing else happens on such a socket, so the
+ * connection, and what it holds, would stay for ever: a stranger that sends and resets, again and
+ * again, uses up all connections.
  *
- *     received from --> heard --a round begins--> looking --poll(2), 64 at a time--> an end is there: its receive is armed anew, which finds it
- *                                                                                 '-> none: forgotten until the next bytes come
+ *     received from --> heard --a round begins--> looking --poll(2), LOOKS_MAX at a time--.
+ *                                                                                         |
+ *              its receive is to be armed anew, which finds the end  <--an end is there---+
+ *              forgotten until the next bytes come                   <--none--------------'
  *
- * Only bytes can hide an end, so a stream that says nothing is looked at once, and then costs nothing. A round begins twice a second at most. */
+ * Only bytes can hide an end, so a stream that says nothing is looked at once, and then costs
+ * nothing. A round begins twice a second at most. Cost: one system call for LOOKS_MAX streams that
+ * were received from, twice a second.
+ *
+ * A stream is on one of three rings (heard, looking, starved) or on none; STREAM_HEARD says that it
+ * is on one, so that it can leave without knowing which.
+ *
+ * Nothing is armed here: who looked is told which streams to arm (io_uring.c). */
 #include "base/bits.h"
 #include "os/threads.h"
 #include "server/io/io_uring_parts.h"

@@ -1,5 +1,6 @@
-/* server/io/io_uring_parts.h: what io_uring.c, which serves sockets, io_uring_ring.c, which makes the ring, and io_uring_look.c, which looks after
- * streams that the kernel has forgotten, share. */
+/* server/io/io_uring_parts.h: what io_uring.c, which serves sockets, io_uring_ring.c, which makes
+ * the ring, and io_uring_look.c, which looks after streams that the kernel has forgotten, share.
+ * The first is above the two others: they call nothing of it, but say what it is to do. */
 #ifndef SNUG_SERVER_IO_URING_PARTS_H
 #define SNUG_SERVER_IO_URING_PARTS_H
 

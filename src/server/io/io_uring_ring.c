@@ -1,8 +1,24 @@
 /* server/io/io_uring_ring.c: the ring of io_uring.c and its buffers: made, tried out, given back.
  *
- * The kernel may refuse any of it: a kernel that is too old (before 6.1), the setting kernel.io_uring_disabled, a sandbox that lets some of the three
- * system calls pass and others not, a limit. A ring that could be made proves little; so before it is handed out a byte goes through it:
- * a receive like those of the connections must bring it in a buffer, go on, and then tell the end. That takes 20 us, once for each worker. */
+ *     submissions   [ QUEUE_ENTRIES ]       ours -> kernel: what is to be done
+ *     completions   [ COMPLETION_ENTRIES ]  kernel -> ours: what came of it
+ *     buffer ring   [ BUFFERS ]             ours -> kernel: numbers of the buffers that it may fill
+ *     buffers       [16 KiB][16 KiB] ..     smaller where the worker has little memory: at most a
+ *                                           sixteenth of it, 1 KiB each at least
+ *
+ * What lies in buffers when a turn begins may all have to be kept in that turn. So they must fit
+ * the worker's memory, and are as few as serve: the kernel fills up to 32 for one stream before it
+ * looks at the next, so with 64 one that floods leaves some to the others.
+ *
+ * TRIAL. The kernel may refuse any of it: a kernel that is too old (before 6.1), the setting
+ * kernel.io_uring_disabled, a sandbox that lets some of the three system calls pass and others not,
+ * a limit. A ring that could be made proves little. So before it is handed out a byte goes through
+ * it: a receive like those of the connections must bring it in a buffer, go on, and then tell the
+ * end. That takes 20 us, once for each worker.
+ *
+ * The flags: one thread submits (SINGLE_ISSUER), completions are made when it asks for them
+ * (DEFER_TASKRUN) and it is told that there are some (TASKRUN_FLAG); without these io_uring was
+ * worse than epoll. */
 #include "server/io/io_uring_parts.h"
 
 #include <stdlib.h>

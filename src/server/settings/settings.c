@@ -1,4 +1,20 @@
-/* server/settings/settings.c: the defaults, what must fit together once all is read, and the settings as statistics. */
+/* server/settings/settings.c: the defaults, what must fit together once all is read, and the
+ * settings as statistics.
+ *
+ * DEFAULTS go the way of all values: the table's text is set like one that was given. So a default
+ * cannot be what nobody may give. Some follow from other settings, and are known only at the end:
+ *
+ *     threads             the processors, SETTINGS_THREADS_DEFAULT_MAX at most
+ *     memory-max          the memory limit: it cannot be raised
+ *     max-item-size       that of the table, or half of a worker's share if that is less
+ *     connection-memory   a sixteenth of the memory limit; 16 MiB, and 4 MiB a worker, at least;
+ *                         1 GiB at most, unless the workers need more
+ *     listen              127.0.0.1, where TCP is wanted
+ *
+ * WHAT MUST FIT: each worker's share of the memory and of the connections' memory, the largest item
+ * in a share, the bounds of the limit, paths that differ and are absolute for a daemon, options
+ * that contradict each other. What only looks odd is a note: no TCP and no socket is what was asked
+ * for. */
 #include "server/settings/settings_table.h"
 
 #include "base/address_text.h"

@@ -1,4 +1,23 @@
-/* server/settings/settings.h: what snugd was told to do: by its command line, its config file, or by default. */
+/* server/settings/settings.h: what snugd was told to do: by its command line, its config file, or
+ * by default. The door of this room:
+ *
+ *     settings.c            defaults, what must fit together once all is read, `stats settings`
+ *     settings_table.h      the one table of options, and what the files of this room share
+ *     settings_table.c      the table as data; finding in it; how a refusal is told
+ *     settings_value.c      text <-> a field, by its kind and bounds
+ *     settings_parse.c      the command line
+ *     settings_config.c     the config file
+ *     settings_help.c       --help and --check-config
+ *     settings_manual.c     --man
+ *
+ *     presets --> config files --> command line --> what must fit together --> struct settings
+ *
+ * What is told later wins. The struct is plain data: whoever has one may copy it, and it stays as
+ * it is. What may change while snugd runs is process/settings_live.h's.
+ *
+ * Whoever tells something wrong gets a sentence, and no settings: a server that ignored an option
+ * would do something else than it was told. What has no effect here is said in a note, and snugd
+ * starts. */
 #ifndef SNUG_SERVER_SETTINGS_H
 #define SNUG_SERVER_SETTINGS_H
 

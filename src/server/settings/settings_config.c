@@ -1,10 +1,14 @@
-/* server/settings/settings_config.c: the config file. A line is empty, a comment (#), or `long-name = value`; a switch is on or off. What is wrong is
- * told with file and line, in the words of the command line.
+/* server/settings/settings_config.c: the config file. A line is empty, a comment (#), or `long-name
+ * = value`; a switch is on or off. What is wrong is told with file and line, in the words of the
+ * command line.
  *
  *     # a cache for the web servers
  *     memory-limit = 4096
  *     listen       = 10.0.0.5
- *     daemon       = on */
+ *     daemon       = on
+ *
+ * A line's value is set as the command line's is, so bounds and sentences are the same. What is
+ * done rather than kept (help, another config file) stands on the command line alone. */
 #include "server/settings/settings_table.h"
 
 #include <ctype.h>

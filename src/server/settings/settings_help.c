@@ -1,4 +1,10 @@
-/* server/settings/settings_help.c: --help, from the table: options by group, in 80 columns, then what memcached has besides. */
+/* server/settings/settings_help.c: --help, from the table: options by group, in 80 columns, then
+ * what memcached has besides; and --check-config, every setting as a config file would say it.
+ *
+ *     |  -t, --threads=NUMBER        |worker threads, each with its own connections and items; ..|
+ *     0                              HELP_COLUMN                                        HELP_WIDTH
+ *
+ * An option whose head is too long for its column has its explanation in the next line. */
 #include "server/settings/settings_table.h"
 
 #include <stdio.h>

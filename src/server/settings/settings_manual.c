@@ -1,4 +1,6 @@
-/* server/settings/settings_manual.c: the manual page snugd(1), which the program writes itself (--man), so that its options are those of the table. */
+/* server/settings/settings_manual.c: the manual page snugd(1), which the program writes itself
+ * (--man), so that its options are those of the table. What is not about options stands here as
+ * text. */
 #include "server/settings/settings_table.h"
 
 #include <snug/version.h>

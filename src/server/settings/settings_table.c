@@ -1,4 +1,15 @@
-/* server/settings/settings_table.c: the table as data: an option by its name or letter, what memcached has besides, and how a refusal is told. */
+/* server/settings/settings_table.c: the table as data: an option by its name or letter, what
+ * memcached has besides, and how a refusal is told. The lowest file of this room.
+ *
+ * The tables are walked from their beginning. They are read at the start and at a reload, so
+ * nothing faster is worth its lines.
+ *
+ * STRANGERS are options that memcached has and snugd has not. `only` says which values are taken:
+ *
+ *     NO_VALUE   none may be given       "a|b"   one of these; a name or word ending in * is open
+ *     ANY_VALUE  one must be             MAYBE   with one or without
+ *
+ * A refusal takes back the notes that were made before it: what is read then is one sentence. */
 #include "server/settings/settings_table.h"
 
 #include <stdarg.h>

@@ -1,15 +1,14 @@
-/* server/settings/settings_table.h: the one table of snugd's options. The command line, the config file, --help, the manual page and `stats settings`
- * come from it, so they cannot drift apart.
+/* server/settings/settings_table.h: the one table of snugd's options. The command line, the config
+ * file, --help, the manual page and `stats settings` come from it, so they cannot drift apart.
  *
- *     settings_table.c   the table as data; how a refusal is told
- *     settings.c         defaults; what must fit together; `stats settings`
- *     settings_value.c   text <-> a field, by its kind and bounds
- *     settings_parse.c   the command line
- *     settings_config.c  the config file
- *     settings_help.c    --help and --man
+ *     X(MEMORY, 'm', "memory-limit",     help's group, letter, long name and config key
+ *       MIB, FIELD(memory_bytes),        how a value is read, and where it is kept
+ *       "64", minimum, maximum,          default and bounds, as a text and as numbers
+ *       "MiB", "maxbytes", "memory ..")  argument in the help, name in `stats settings`, explanation
  *
- * Names are memcached's where it has the option. What else it has stands in the tables after the first: some of it is taken because what it
- * asks for is so here anyway; the rest is refused with a reason, for a server that ignores an option does something else than it was told. */
+ * Names are memcached's where it has the option. What else it has stands in the tables after the
+ * first: some of it is taken because what it asks for is so here anyway; the rest is refused with a
+ * reason, for a server that ignores an option does something else than it was told. */
 #ifndef SNUG_SERVER_SETTINGS_TABLE_H
 #define SNUG_SERVER_SETTINGS_TABLE_H
 

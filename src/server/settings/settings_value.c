@@ -1,4 +1,19 @@
-/* server/settings/settings_value.c: between a text and a field, by the option's kind. A value that is refused is told with what would be right. */
+/* server/settings/settings_value.c: between a text and a field, by the option's kind. A value that
+ * is refused is told with what would be right.
+ *
+ *     kind                          text                     field
+ *     BYTES, MIB                    "64", "64m", "1g"        bytes
+ *     COUNT, RISE                   "4"                      a number
+ *     PORT                          "11211", "0", "-1"       int32_t
+ *     OCTAL                         "770"                    a number
+ *     PER_CENT                      "3", "0.25", "3%"        millionths
+ *     FLAG, CHOICE                  one of the words         its place among them
+ *     TEXT                          anything that fits       char[]
+ *     LIST                          "a,b"                    entries; a later source that names any
+ *                                                            replaces those of earlier ones
+ *
+ * Numbers are digits alone, and fit; strtoul would take blanks, signs and what does not fit. A field's
+ * width is the table's, so each kind is read and bounded once, as 64 bits. */
 #include "server/settings/settings_table.h"
 
 #include "base/assert.h"
