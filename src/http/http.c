@@ -1,5 +1,23 @@
-/* http/http.c: the daemons. libmicrohttpd reads requests and writes answers, in a thread for each connection, because an answer may have to wait for a
- * worker or for a whole defragmentation. See http/http.h. */
+/* http/http.c: the daemons. libmicrohttpd reads requests and writes answers, in a thread for each
+ * connection, because an answer may have to wait for a worker or for a whole defragmentation. See
+ * http/http.h.
+ *
+ *     on_connection   a guest of the crowd, or turned away
+ *     on_request      once for the head, once for each part of a body, once at its end:
+ *                     refused, or answered
+ *     on_completed    the answer is taken, or was cut off: it holds nothing more
+ *     on_connection   the guest leaves
+ *
+ * MEMORY. An answer's text becomes the response's buffer without a copy, and counts until the last
+ * byte has gone. An answer for which there was no memory says so in a text that needs none. So a
+ * client is told something as long as libmicrohttpd itself has memory.
+ *
+ * BOUNDS. Connections: CONNECTIONS_MAX, and some more that have been shown out and not left yet. A
+ * head has CONNECTION_BYTES. Bodies are not read: parameters stand in the query. A client that says
+ * nothing is cut off sooner before its first request than after it.
+ *
+ * Each answer forbids the browser to load anything from elsewhere, to be framed, and to keep the
+ * answer: the page is one file that asks for nothing (embed.py sees to that). */
 #include "http/http.h"
 
 #include "base/number_text.h"

@@ -1,18 +1,26 @@
-/* http/http.h: snugd's HTTP side: metrics for Prometheus, health, JSON of what snugctl knows, and the dashboard.
+/* http/http.h: snugd's HTTP side: metrics for Prometheus, health, JSON of what snugctl knows, and
+ * the dashboard. The door of this room:
  *
- *     http.c           the daemons (libmicrohttpd), one for each address; a thread for each connection
+ *     http.c           the daemons (libmicrohttpd), one for an address; a thread for a connection
+ *     http_absent.c    in place of all the others, where libmicrohttpd was not there at the build
  *     http_library.c   libmicrohttpd, loaded
  *     http_crowd.c     the connections, and who must go when there is no room
  *     http_memory.c    what answers may hold, and who pays when it is not enough
  *     http_shared.c    one answer for all who asked before its making began
  *     http_access.c    who may do what: pure
  *     http_routes.c    what there is, as a table
- *     http_json.c      STAT lines as JSON
- *     http_metrics.c   STAT lines as metrics, from a table
- *     dashboard.*      the page: what it says, how it looks, what it does; embed.py makes one of the three
+ *     http_json.c      STAT lines as JSON: pure
+ *     http_metrics.c   STAT lines as metrics, from a table: pure
+ *     page.h           the dashboard, compiled in
+ *     dashboard.*      the page: what it says, how it looks, what it does; embed.py makes one of
+ *                      the three
  *
- * It is a client like any other: it asks the workers by message and the coordinator by ticket, and owns nothing of theirs. What
- * connections and answers hold is bounded by HTTP_MEMORY_BYTES (http_memory.h), beside the items. */
+ *     request -> access: may he? -> route -> crowd: begin -> shared, or alone -> memory: make room
+ *             -> an errand (server/errand/errand_ask.h) -> STAT lines -> JSON, metrics -> response
+ *
+ * It is a client like any other: it asks the workers by message and the coordinator by ticket, and
+ * owns nothing of theirs. What connections and answers hold is bounded by HTTP_MEMORY_BYTES
+ * (http_memory.h), beside the items. */
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 

@@ -1,4 +1,5 @@
-/* http/http_absent.c: http.h, where libmicrohttpd was not there at the build. */
+/* http/http_absent.c: http.h, where libmicrohttpd was not there at the build: --http is refused
+ * with a sentence, and nothing else needs to know. */
 #include "http/http.h"
 
 enum http_start http_create(struct server *server, const struct listeners *listeners, const snug_log *log,

@@ -1,4 +1,12 @@
-/* http/http_access.c: see http_access.h. */
+/* http/http_access.c: see http/http_access.h.
+ *
+ * HOST IS OURS if it is an address, "localhost", or a name that --http or --http-host gives. An
+ * address cannot be made to point at us by somebody else, a name can (DNS rebinding): the browser
+ * would take the foreign page and us for one site.
+ *
+ * Whoever sends none of Host, Origin and Sec-Fetch-Site is no browser. No page made it ask, so
+ * these rules have nothing to say to it. A token is compared in a time that does not depend on
+ * where it differs. */
 #include "http/http_access.h"
 
 #include "base/address_text.h"

@@ -1,8 +1,14 @@
 /* http/http_access.h: who may ask, decided from what a request says of itself. Pure.
  *
- * A browser that shows a foreign page can send requests here in its user's name. What it cannot do: add a header of its own across sites without asking
- * first (which is refused), lie in Origin, or, with a name that was made to point at us, name an address in Host. So actions need all
- * three, and answers that tell something need the last. */
+ * A browser that shows a foreign page can send requests here in its user's name. What it cannot do:
+ * add a header of its own across sites without asking first (which is refused), lie in Origin, or,
+ * with a name that was made to point at us, name an address in Host. So actions need all three, and
+ * answers that tell something need the last.
+ *
+ *     what is asked      Host is ours   same site   X-Snug-Request   token
+ *     what only tells    yes            -           -                -
+ *     what does things   yes            yes         yes              if one is set; without one
+ *                                                                    only on loopback */
 #ifndef SNUG_HTTP_HTTP_ACCESS_H
 #define SNUG_HTTP_HTTP_ACCESS_H
 

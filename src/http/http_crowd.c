@@ -1,4 +1,11 @@
-/* http/http_crowd.c: see http_crowd.h. The list is walked on each arrival: it has some hundred entries at most. */
+/* http/http_crowd.c: see http/http_crowd.h.
+ *
+ * One mutex, one list in the order in which guests last had our attention: who was answered goes to
+ * its end. It is walked on each arrival, and on each answer that finds no memory: it has some
+ * hundred entries at most, where an arrival costs a thread.
+ *
+ * To show out is to shut the socket down. Its thread sees the end of the connection, and leaves by
+ * itself; nobody waits for it, and nothing of it is freed by others. */
 #include "http/http_crowd.h"
 
 #include "base/assert.h"

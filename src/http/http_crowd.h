@@ -1,16 +1,24 @@
-/* http/http_crowd.h: the connections to our HTTP side, and who of them must go when another one comes and there is no room.
+/* http/http_crowd.h: the connections to our HTTP side, and who of them must go when another one
+ * comes and there is no room.
  *
  *     oldest                                                        newest
- *     [silent for 4 s] <-> [half a head] <-> [being answered] <-> [just came]        each holds a thread, a buffer, perhaps an answer
- *          '-- goes first
+ *     [silent for 4 s] <-> [half a head] <-> [being answered] <-> [just came]
+ *          '-- goes first                        each holds a thread, a buffer, perhaps an answer
  *
- * A thread stands behind each connection, so there must be a limit; and whoever reaches the limit by saying nothing must not keep out who
- * would be answered in a millisecond. So a newcomer is let in always but when all others are being answered: for him goes who has let us wait
- * the longest, for a request, the rest of one, or for taking his answer. That is the same for clients that drip a byte now and then, which
- * never are idle. One network may have half of the room: it then shows out its own.
+ * A thread stands behind each connection, so there must be a limit; and whoever reaches the limit
+ * by saying nothing must not keep out who would be answered in a millisecond. So a newcomer is let
+ * in always but when all others are being answered: for him goes who has let us wait the longest,
+ * for a request, the rest of one, or for taking his answer. That is the same for clients that drip
+ * a byte now and then, which never are idle. One network may have half of the room: it then shows
+ * out its own.
  *
- * LAWS: at most `room` connections are here, and `network_room` of one network, beside those that were shown out and have not left yet. Who is being
- * answered is not shown out. At most three quarters of the room are being answered, beside those who ask whether all is well. A descriptor is touched only between enter and leave, so it is still that connection's. */
+ * Laws    - At most `room` connections are here, and `network_room` of one network, beside those
+ *           that were shown out and have not left yet.
+ *         - Who is being answered is not shown out.
+ *         - At most three quarters of the room are being answered, beside those who ask whether all
+ *           is well.
+ *         - A descriptor is touched only between enter and leave, so it is still that
+ *           connection's. */
 #ifndef SNUG_HTTP_HTTP_CROWD_H
 #define SNUG_HTTP_HTTP_CROWD_H
 

@@ -1,4 +1,13 @@
-/* http/http_json.c: see http_json.h. */
+/* http/http_json.c: see http/http_json.h.
+ *
+ *     STAT pid 17         {"pid":17,
+ *     STAT io io_uring     "io":"io_uring",
+ *     STAT 0:when 02:00    "0:when":"02:00"}
+ *     END
+ *
+ * A value that is a number as JSON writes it is one; all else is a string (base/json_text.h, which
+ * snugctl uses too). A refusal anywhere in the answer is the whole answer: what was written before
+ * it is taken back. */
 #include "http/http_json.h"
 
 #include "base/json_text.h"

@@ -1,4 +1,5 @@
-/* http/http_json.h: a client's answer, lines of "STAT name value" and END, as one JSON object: the one that `snugctl --json` prints. Pure. */
+/* http/http_json.h: a client's answer, lines of "STAT name value" and END, as one JSON object: the
+ * one that `snugctl --json` prints. Pure. */
 #ifndef SNUG_HTTP_HTTP_JSON_H
 #define SNUG_HTTP_HTTP_JSON_H
 

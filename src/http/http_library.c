@@ -1,4 +1,5 @@
-/* http/http_library.c: see http_library.h. */
+/* http/http_library.c: see http/http_library.h. A library that lacks one of the functions counts as
+ * not installed. It is never unloaded: its threads may still be on their way out. */
 #include "http/http_library.h"
 
 #include <dlfcn.h>

@@ -1,5 +1,7 @@
-/* http/http_library.h: libmicrohttpd, loaded when HTTP is asked for and not before: with what it brings along (TLS, which is not used) it has two MiB of
- * resident memory, which a server that serves no HTTP shall not pay. Its header is what it was built with; its functions are called through this table. */
+/* http/http_library.h: libmicrohttpd, loaded when HTTP is asked for and not before. With what it
+ * brings along (TLS, which is not used) it has two MiB of resident memory, which a server that
+ * serves no HTTP shall not pay. Its header is what it was built with; its functions are called
+ * through this table. */
 #ifndef SNUG_HTTP_HTTP_LIBRARY_H
 #define SNUG_HTTP_HTTP_LIBRARY_H
 

@@ -1,4 +1,12 @@
-/* http/http_memory.c: see http_memory.h. */
+/* http/http_memory.c: see http/http_memory.h.
+ *
+ *     no room --> the costliest client is shown out --> LEAVE_NS for him to go --> still none? the
+ *                                                       next; PATIENCE_NS in all
+ *
+ * Cost is bytes held times how long: a large answer that is being read counts less than a small one
+ * that nobody takes. Between two clients there is a pause, because a shared answer is held by
+ * several at once: the bytes come back with the last of them. The log has one line in ten seconds,
+ * the counter has all. */
 #include "http/http_memory.h"
 
 #include "base/log_line.h"

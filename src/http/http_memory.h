@@ -2,11 +2,14 @@
  *
  *     HTTP_MEMORY_BYTES  [ connections: 1/2 | answers: 3/8 | of /healthz and /metrics: 1/8 ]
  *
- * Answers are texts (base/text.h) that draw on an account from the errand's first byte until libmicrohttpd has sent the last. A client that does not read
- * holds his. Where a new answer finds no room, the client that has cost most so far is closed, counted and logged, until there is. What is made for the
- * one account is never held up by the other, so a probe is answered while others hold all they can.
+ * Answers are texts (base/text.h) that draw on an account from the errand's first byte until
+ * libmicrohttpd has sent the last. A client that does not read holds his. Where a new answer finds
+ * no room, the client that has cost most so far is closed, counted and logged, until there is. What
+ * is made for the one account is never held up by the other, so a probe is answered while others
+ * hold all they can.
  *
- * A connection costs a stack of which some pages are touched, libmicrohttpd's buffer and record: CONNECTION_COST_BYTES. So their number is their bound. */
+ * A connection costs a stack of which some pages are touched, libmicrohttpd's buffer and record:
+ * CONNECTION_COST_BYTES. So their number is their bound. */
 #ifndef SNUG_HTTP_HTTP_MEMORY_H
 #define SNUG_HTTP_HTTP_MEMORY_H
 

@@ -1,5 +1,12 @@
-/* http/http_metrics.c: see http_metrics.h. Tables say which statistic is which metric; samples of one metric must stand together, so each row, or run of
- * rows with one name, is looked for in the answer by itself. */
+/* http/http_metrics.c: see http/http_metrics.h. Three tables say which statistic is which metric:
+ *
+ *     of_server   STAT evictions 7           memcached_items_evicted_total 7
+ *     of_worker   STAT 0:evictions 7         snug_worker_evictions_total{worker="0"} 7
+ *     of_pool     STAT 0:small:slabs 7       snug_pool_slabs{worker="0",pool="small"} 7
+ *
+ * Samples of one metric must stand together, so each row, or run of rows with one name, is looked
+ * for in the answer by itself: rows times lines, some thousands of comparisons for a scrape. Times
+ * are told in seconds, as Prometheus wants them. */
 #include "http/http_metrics.h"
 
 #include "base/number_text.h"

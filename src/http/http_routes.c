@@ -1,4 +1,18 @@
-/* http/http_routes.c: see http_routes.h. Most paths are a command of the protocol, with the query's parameters as its words, and its answer as JSON. */
+/* http/http_routes.c: see http/http_routes.h. Most paths are a command of the protocol, with the
+ * query's parameters as its words, and its answer as JSON:
+ *
+ *     POST /api/defrag?mode=compact&ms=5&return=1
+ *      |     '-- the command: defrag
+ *      |     mode: FORM_VALUE -> "compact"; ms: FORM_NAMED -> "ms 5"; return: FORM_FLAG -> "return"
+ *      '-- acts, so it needs what http_access.h asks for
+ *
+ * One table says which there are. A parameter that it does not name is not looked at. A value is
+ * one word of letters, digits and a few marks, so nothing in it could end the line or begin
+ * another.
+ *
+ * Status    200 an answer, 400 CLIENT_ERROR, 503 SERVER_ERROR or no memory. /healthz is 200 if all
+ *           workers answer within HEALTH_PATIENCE_NS, and 503 with a line for each that does
+ *           not. */
 #include "http/http_routes.h"
 
 #include "http/http_json.h"

@@ -1,4 +1,8 @@
-/* http/http_shared.c: see http_shared.h. */
+/* http/http_shared.c: see http/http_shared.h.
+ *
+ * Makings are numbered. Who comes notes the number of the last that has begun, and uses the first
+ * with a higher one: if none is being made he makes it himself, without the mutex, while others
+ * wait for it. `here` counts those who wait, make or use; the last of them drops the answer. */
 #include "http/http_shared.h"
 
 #include "base/assert.h"

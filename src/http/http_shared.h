@@ -3,8 +3,8 @@
  *     asks:  A ------ B - C - D ----------------------
  *     made:  [ A's     ][ for B, C and D ]
  *
- * So a crowd that asks for the map costs the workers two maps and one text, and nobody is told what was true before he asked. The answer is dropped when
- * the last who waited has it. */
+ * So a crowd that asks for the map costs the workers two maps and one text, and nobody is told what
+ * was true before he asked. The answer is dropped when the last who waited has it. */
 #ifndef SNUG_HTTP_HTTP_SHARED_H
 #define SNUG_HTTP_HTTP_SHARED_H
 

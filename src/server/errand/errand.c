@@ -1,4 +1,17 @@
-/* server/errand/errand.c: which errand a command is; flush_all, verbosity, shutdown. See server/errand/errand.h. */
+/* server/errand/errand.c: which errand a command is; flush_all, verbosity, shutdown. See
+ * server/errand/errand.h.
+ *
+ *     command               errand
+ *     flush_all             visits each worker, which flushes its own shard
+ *     verbosity, shutdown   none: done at once
+ *     cache_memlimit        errand_memory.c
+ *     stats                 errand_stats.c
+ *     snug                  errand_snug.c
+ *
+ * FLUSH. Each worker reckons the moment by its own clock, which is the one that its items expire
+ * by. A date is told by the clock on the wall, so what lies between the two clocks is taken off.
+ * Until the last visit some workers have flushed and others have not; the client is answered after
+ * it. */
 #include "server/errand/errand_parts.h"
 #include "server/process/log_stderr.h"
 

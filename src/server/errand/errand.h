@@ -1,12 +1,33 @@
-/* server/errand/errand.h: what one command cannot be answered with at once: figures of all workers, or something that the coordinator does.
+/* server/errand/errand.h: what one command cannot be answered with at once: figures of all workers,
+ * or something that the coordinator does. The door of this room:
  *
- *     errand_begin -> visit on worker 0 -> visit on worker 1 -> ... -> ready? .. ready? -> answer -> destroy
- *                     each on that worker's own thread, one after the other    '--------- on the asker's thread ---------'
+ *     errand.c           which errand a command is; flush_all, verbosity, shutdown
+ *     errand_door.c      which commands are the operator's, and how they are refused to others
+ *     errand_stats.c     `stats` in all its forms
+ *     errand_snug.c      `snug ..`: which of the next two it is
+ *     errand_cleanup.c   what is asked of the coordinator: estimate, defrag, emergency, ..
+ *     errand_memory.c    what is asked of the workers themselves: metrics, map, limit, check
+ *     errand_ask.h, .c   an errand from a thread that is no worker's: HTTP's, an operator's
+ *     errand_slices.c    how visits share a worker's time
+ *     errand_words.c     a word of what follows `snug` as a number, a size, ..
+ *     errand_parts.h, .c what the errands share
  *
- * What takes longer than a turn may is cut in slices: a visit that is not finished is made again, a turn later, until it is. Between two slices
- * the worker serves its connections, so what the slices look at changes.
+ *     errand_begin -> visit on worker 0 -> visit on worker 1 -> .. -> ready? .. ready? -> answer
+ *                     each on that worker's own thread               on the asker's thread; destroy
  *
- * An errand belongs to who asked: a connection, or a thread that is no worker's (errand_ask.h). While others look at it, it waits. It has memory of its own, which is little and short-lived. */
+ * Laws    - A worker's own things are looked at on its own thread, by a visit. So nothing of a
+ *           shard is locked or atomic for the sake of statistics.
+ *         - Visits are one after the other: they write into the same errand.
+ *         - No visit takes longer than a slice (some 200 us). What takes longer is cut: a visit
+ *           that is not finished is made again, a turn later, until it is. Between two slices the
+ *           worker serves its connections, so what the slices look at changes.
+ *         - An errand belongs to who asked: a connection, or a thread that is no worker's. While
+ *           others look at it, it waits, and nobody frees it.
+ *         - The work that an errand has begun does not end with it: what the coordinator took goes
+ *           on, and `snug report` tells of it.
+ *
+ * It has memory of its own, which is little and short-lived. Its answer draws on the account of who
+ * asked (base/text.h), so that answers which nobody reads cannot fill the machine. */
 #ifndef SNUG_SERVER_ERRAND_H
 #define SNUG_SERVER_ERRAND_H
 

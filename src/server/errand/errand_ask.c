@@ -1,4 +1,24 @@
-/* server/errand/errand_ask.c: see errand_ask.h. */
+/* server/errand/errand_ask.c: see server/errand/errand_ask.h.
+ *
+ *     begin --visit, a message to each worker in turn--> ready? --> answer --> end
+ *       |              |                                   |
+ *       |              late                                late
+ *       |              '-------> put aside <---------------'
+ *       |                            |  what was in flight is back, and it is ready
+ *       '- LATE_MAX wait already:    '--> end, at a later call, or at the end of all
+ *          refused
+ *
+ * A message to a worker cannot be taken back: its memory is the ask's, and stays until the worker
+ * has had it. So an ask that is late is kept, and they are bounded: when LATE_MAX wait, a new one
+ * is refused, and is told for which worker.
+ *
+ * PATIENCE. Each visit has the caller's; a slice of a visit is a message of its own, so a long walk
+ * is late only if one of its slices is. The coordinator has READY_NS. While it is waited for, the
+ * workers are asked now and then whether they answer at all: what all of them do together is not
+ * waited for when one of them does nothing.
+ *
+ * A client of the workers (snug/client.h) is made for each ask: asks come some times a second at
+ * most, from people and scrapers. */
 #include "server/errand/errand_ask.h"
 
 #include "base/assert.h"

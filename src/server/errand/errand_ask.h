@@ -1,9 +1,13 @@
-/* server/errand/errand_ask.h: an errand (server/errand/errand.h) from a thread that is no worker's: it visits the workers one after the other by
- * message, waits until it is ready, and takes the answer, each within a time. And the question whether the workers answer at all, to all of them at once.
+/* server/errand/errand_ask.h: an errand (server/errand/errand.h) from a thread that is no worker's:
+ * it visits the workers one after the other by message, waits until it is ready, and takes the
+ * answer, each within a time. And the question whether the workers answer at all, to all of them at
+ * once.
  *
- * What does not answer in time is not given up but put aside, for a worker may yet come to it; it is looked after at later calls. At the end
- * nobody waits for it here: when the server has stopped (server_stop), every message is answered and every ticket, and all that was put aside is
- * back. So a worker that never answers holds up the one wait that cannot be bounded, that for its own thread. */
+ * What does not answer in time is not given up but put aside, for a worker may yet come to it; it
+ * is looked after at later calls. At the end nobody waits for it here: when the server has stopped
+ * (server_stop), every message is answered and every ticket, and all that was put aside is back. So
+ * a worker that never answers holds up the one wait that cannot be bounded, that for its own
+ * thread. */
 #ifndef SNUG_SERVER_ERRAND_ASK_H
 #define SNUG_SERVER_ERRAND_ASK_H
 

@@ -1,5 +1,17 @@
-/* server/errand/errand_cleanup.c: what `snug` asks of the coordinator: estimate, defrag, emergency, schedule(s), cancel, report. The errand is a
- * ticket that is looked at until its result is there; if the client goes meanwhile, the work goes on, and `snug report` tells of it. */
+/* server/errand/errand_cleanup.c: what `snug` asks of the coordinator: estimate, defrag, emergency,
+ * schedule(s), cancel, report.
+ *
+ *     words -> snug_request -> submit: a ticket -> poll .. poll -> snug_response -> STAT lines
+ *
+ * The errand is a ticket that is looked at until its result is there. It visits no worker: the
+ * coordinator does. If the client goes meanwhile, the work goes on, and `snug report` tells of it.
+ *
+ * Laws    - A request is read whole before it is made: one that is wrong does nothing.
+ *         - The answer tells what was done, also if that was less than was asked for; the line
+ *           `result` says so, and `why` tells the first reason that applies.
+ *         - CLIENT_ERROR is what the client can mend, SERVER_ERROR what he cannot.
+ *         - What only reads (schedules, report) is answered at once, by a copy of the
+ *           coordinator's. */
 #include "server/errand/errand_parts.h"
 
 #include "base/number_text.h"

@@ -4,11 +4,14 @@
  *     snug limit, defrag, emergency,  always                   with --open-commands
  *       schedule, cancel, check
  *     verbosity, cache_memlimit       always                   with --open-commands
- *     shutdown                        always                   with --enable-shutdown (-A), as in memcached
+ *     shutdown                        always                   with --enable-shutdown (-A), as in
+ *                                                              memcached
  *     other snug commands, which tell always                   unless --control-only
  *
- * What is above changes the server, or has it work for long: whoever can reach a port of a cache may change its items, and shall not be able to stop
- * or shrink it. The refusal names the socket: whoever may use it shall not have to search. That of shutdown does not, because memcached's clients know it. HTTP has rules of its own (http/http_access.h). */
+ * What is above changes the server, or has it work for long: whoever can reach a port of a cache
+ * may change its items, and shall not be able to stop or shrink it. The refusal names the socket:
+ * whoever may use it shall not have to search. That of shutdown does not, because memcached's
+ * clients know it. HTTP has rules of its own (http/http_access.h). */
 #include "base/assert.h"
 #include "server/errand/errand_parts.h"
 

@@ -1,5 +1,18 @@
-/* server/errand/errand_memory.c: what `snug` asks of the workers themselves: metrics, map, limit, check; and memcached's
- * cache_memlimit, which is `snug limit` in other words. */
+/* server/errand/errand_memory.c: what `snug` asks of the workers themselves: metrics, map, limit,
+ * check; and memcached's cache_memlimit, which is `snug limit` in other words.
+ *
+ *     command   a visit                                               slices a worker
+ *     metrics   writes its lines                                      one
+ *     map       MAP_PAGES_A_SLICE pages of the memory map             as many as it takes
+ *     limit     sets its share, if there is a new one; adds its sums  one
+ *     check     CHECK_STEP_NS of the walkers                          as many as they take
+ *
+ * A map has MAP_PAGES_MAX pages, all workers together: of larger heaps every second, fourth, ..
+ * page is shown, so that an answer has at most 1 MiB. The check has its place in the worker, and is
+ * made for one errand at a time (errand_slices.c); whoever lost it begins anew.
+ *
+ * LIMIT. What could not be kept is refused before any worker has changed. Where one of them cannot,
+ * those visited after it are left as they are, and the answer tells how many have the new limit. */
 #include "mem/check/dump.h"
 #include "server/errand/errand_parts.h"
 

@@ -1,4 +1,6 @@
-/* server/errand/errand_parts.c: what all errands share: their memory, and the lines of their answers. See errand_parts.h. */
+/* server/errand/errand_parts.c: what all errands share: their memory, and the lines of their
+ * answers. See server/errand/errand_parts.h. An answer is lines of "STAT name value" and END, as
+ * memcached's are, so whoever reads those reads these. */
 #include "server/errand/errand_parts.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* server/errand/errand_parts.h: the errands, each in its file, and what they share. */
+/* server/errand/errand_parts.h: what the errands share: the words of a command, an errand's memory,
+ * the lines of an answer, and the slices of a worker's time. */
 #ifndef SNUG_SERVER_ERRAND_PARTS_H
 #define SNUG_SERVER_ERRAND_PARTS_H
 

@@ -1,8 +1,16 @@
-/* server/errand/errand_slices.c: how visits share a worker's time. See server/errand/errand_parts.h.
+/* server/errand/errand_slices.c: how visits share a worker's time. See
+ * server/errand/errand_parts.h.
  *
- * A turn has SLICE_NS for slices, whoever asks for them: a hundred clients that ask for a map wait for each other, and nobody else waits for all of
- * them. What has its place in the worker, and not in the errand, is done for one errand at a time: the check, and the list of connections. Its
- * holder may be lost (it was asked for over HTTP, and the asker has given up); so who has had no slice for a while holds it no more. */
+ *     turn 1  [ sockets ][ A: slice ][ B: slice ] SLICE_NS are used up; C waits
+ *     turn 2  [ sockets ][ C: slice ] ..
+ *
+ * A turn has SLICE_NS for slices, whoever asks for them: a hundred clients that ask for a map wait
+ * for each other, and nobody else waits for all of them. A slice is not cut short, so a turn has
+ * SLICE_NS and one slice at most.
+ *
+ * What has its place in the worker, and not in the errand, is done for one errand at a time: the
+ * check, and the list of connections. Its holder may be lost (it was asked for over HTTP, and the
+ * asker has given up); so who has had no slice for a while holds it no more. */
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
 

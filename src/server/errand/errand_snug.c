@@ -1,5 +1,11 @@
-/* server/errand/errand_snug.c: `snug ...`: the commands that memcached does not have. Answers are lines of "STAT name value" and END, as those of stats,
- * so that what reads those reads these. */
+/* server/errand/errand_snug.c: `snug ..`: the commands that memcached does not have.
+ *
+ *     snug WORD ..  --> the coordinator knows it:  errand_cleanup.c
+ *                   --> a worker can tell or do it: errand_memory.c
+ *                   --> help, or a refusal
+ *
+ * Each of the two files has the table of its own words. The help stands here as a whole, because it
+ * is read as a whole. */
 #include "server/errand/errand_parts.h"
 
 static const char *const help[] = {

@@ -1,7 +1,21 @@
-/* server/errand/errand_stats.c: `stats` in all its forms: each worker adds what it has counted, on its own thread; the last one's sum is told.
+/* server/errand/errand_stats.c: `stats` in all its forms.
  *
- * Names are memcached's where they mean the same, so that dashboards and exporters read them; what is ours begins with snug_. Its slab classes
- * are our three pools. */
+ *     stats            a sum over the workers: each adds what it has counted, on its own thread
+ *     stats items      the same, told as memcached tells a slab class
+ *     stats slabs      the same, a class for each of our three pools
+ *     stats conns      each worker's connections, CONNECTIONS_A_SLICE in a slice
+ *     stats settings   at once
+ *     stats sizes      at once: sizes are not tracked
+ *     stats reset      each worker: its counters begin anew
+ *
+ * Names are memcached's where they mean the same, so that dashboards and exporters read them; what
+ * is ours begins with snug_.
+ *
+ * Workers are visited one after the other, so a sum is of no one instant: while the last is visited
+ * the first may have served some thousand requests more.
+ *
+ * A shard's own counters never go back. So `stats reset` keeps what they were, as shard_base, and
+ * sums are taken from there. */
 #include "os/local_time.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"

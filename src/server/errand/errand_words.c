@@ -1,4 +1,5 @@
-/* server/errand/errand_words.c: a word of what follows `snug`, as a number, a size or a time. See errand_parts.h. */
+/* server/errand/errand_words.c: a word of what follows `snug`, as a number, a size, a time or a
+ * share. See server/errand/errand_parts.h. How each is written is base/number_text.h's. */
 #include "server/errand/errand_parts.h"
 
 #include "base/number_text.h"

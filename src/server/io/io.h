@@ -24,7 +24,7 @@
  *         - A stream is the caller's memory, embedded in what he keeps for a connection, from
  *           io_open until `closed`. Nothing is allocated for it.
  *         - io_poll does a bounded amount. Bytes and ends that are left wait in the kernel.
- *         - What a connection sees does not depend on the way. tests/unit/test_io.c runs over
+ *         - What a connection sees does not depend on the way. test_io.c runs over
  *           both. */
 #ifndef SNUG_SERVER_IO_H
 #define SNUG_SERVER_IO_H

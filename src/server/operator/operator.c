@@ -1,16 +1,28 @@
-/* server/operator/operator.c: see operator.h.
+/* server/operator/operator.c: see server/operator/operator.h.
  *
- *     control socket --> the doorkeeper's thread: accept --> a seat, with a thread of its own: line -> command -> ask -> answer, one after the other
+ *     control socket --> the doorkeeper's thread: accept --> a seat, with a thread of its own:
+ *                                                            line -> command -> ask -> answer, one
+ *                                                            after the other
  *
- * SEATS. There are OPERATORS_MAX. When all are taken, whoever has been idle longest makes room; when all are at work, the newcomer is told so. A seat's
- * state changes under the mutex, and its descriptor is closed under it, so that nobody shuts down a descriptor that has become another's:
+ * SEATS. There are OPERATORS_MAX. When all are taken, whoever has been idle longest makes room;
+ * when all are at work, the newcomer is told so. A seat's state changes under the mutex, and its
+ * descriptor is closed under it, so that nobody shuts down a descriptor that has become another's:
  *
  *     FREE   no thread                     doorkeeper -> IDLE
  *     IDLE   waits for a line              seat -> BUSY, OVER
  *     BUSY   carries out, or answers       seat -> IDLE, OVER
  *     OVER   the thread ends by itself     doorkeeper -> FREE, when it has joined it
  *
- * Memory: a line's buffer on each thread's stack, and the answer while it is sent. Neither counts towards the limit of the items. */
+ * WAITS. A seat waits for bytes as long as its client likes: it costs a thread that sleeps.
+ * Everything else has an end: PATIENCE_NS for each worker, SEND_PATIENCE_NS for the client to take
+ * some of an answer, ANSWER_PATIENCE_NS to take all of it. The stop's event wakes them all, and
+ * shortens what is left.
+ *
+ * Memory: a line's buffer on each thread's stack, and the answer while it is sent. Neither counts
+ * towards the limit of the items.
+ *
+ * A thread for each, and not a loop over all: an ask may wait for a worker, and the others must
+ * not. */
 #include "server/operator/operator.h"
 
 #include "base/assert.h"

@@ -1,7 +1,9 @@
-/* server/operator/operator.h: the operator's door: the control socket, served by threads of its own.
+/* server/operator/operator.h: the operator's door: the control socket, served by threads of its own
+ * (operator.c).
  *
- * It must open when all else is full: it does not count towards -c, takes no memory of the items' and no turn of a worker, and waits for none that is
- * stalled, but says which it is. So no worker serves it. It asks the workers by message and the coordinator by ticket, as HTTP does
+ * It must open when all else is full: it does not count towards -c, takes no memory of the items'
+ * and no turn of a worker, and waits for none that is stalled, but says which it is. So no worker
+ * serves it. It asks the workers by message and the coordinator by ticket, as HTTP does
  * (server/errand/errand_ask.h). It serves commands of operators; items are served elsewhere. */
 #ifndef SNUG_SERVER_OPERATOR_H
 #define SNUG_SERVER_OPERATOR_H

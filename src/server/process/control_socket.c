@@ -1,15 +1,20 @@
-/* server/process/control_socket.c: see control_socket.h. The path follows from what the server is reached by, so that snugctl, which is told that too,
- * finds the door of the server it is asked about, with several on one machine (tools/snugctl/door.c looks in the same places):
+/* server/process/control_socket.c: see server/process/control_socket.h. The path follows from what
+ * the server is reached by, so that snugctl, which is told that too, finds the door of the server
+ * it is asked about, with several on one machine (tools/snugctl/door.c looks in the same places):
  *
- *     served on a port         DIRECTORY/snugd-PORT.sock, where DIRECTORY is the first of these that can be used
+ *     served on a port         DIRECTORY/snugd-PORT.sock; DIRECTORY is the first of these that can
+ *                              be used
  *                              $XDG_RUNTIME_DIR   if it is ours: a user's own, mode 0700
  *                              /run               for root
  *                              /tmp/snugd-UID     made by us, mode 0700
  *     on a unix socket alone   PATH.control, beside it
  *
- * The socket is for its owner alone (0600), and for the members of --control-group (0660). Two servers at one port of two addresses would have one
- * path; the second goes without, and says so. A name in the abstract namespace would need no directory and no cleaning up, but has no owner
- * and no bits: any process on the machine, of any user, could connect, and take the name before us. */
+ * The socket is for its owner alone (0600), and for the members of --control-group (0660). Two
+ * servers at one port of two addresses would have one path; the second goes without, and says so.
+ *
+ * Rejected: a name in the abstract namespace. It would need no directory and no cleaning up, but
+ * has no owner and no bits: any process on the machine, of any user, could connect, and take the
+ * name before us. */
 #include "server/process/control_socket.h"
 
 #include <errno.h>

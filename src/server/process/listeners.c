@@ -1,17 +1,24 @@
-/* server/process/listeners.c: see listeners.h.
+/* server/process/listeners.c: see server/process/listeners.h.
  *
- * TCP: one socket for each worker on the same address and port (SO_REUSEPORT), so that the kernel spreads connections and no two workers
- * wake for the same one. SO_REUSEPORT would also let a second snugd of the same user share the port unnoticed; so the first socket of an
- * address is bound and tried out without it: bound exclusively, listening, closed at once. What remains is the moment between the two.
+ * TCP: one socket for each worker on the same address and port (SO_REUSEPORT), so that the kernel
+ * spreads connections and no two workers wake for the same one. SO_REUSEPORT would also let a
+ * second snugd of the same user share the port unnoticed. So each address is first bound without
+ * it, tried out and closed at once. What remains is the moment between the two.
  *
- * A name such as "localhost", or "*", may stand for several addresses; each that this machine has becomes a listener. With -p -1 the kernel
- * chooses at the first one, and all others, workers and addresses, take that port.
+ * A name such as "localhost", or "*", may stand for several addresses; each that this machine has
+ * becomes a listener. With -p -1 the kernel chooses at the first one, and all others, workers and
+ * addresses, take that port.
  *
- * Unix: the file gets its access bits as it is made, by the umask, so that it is never open to more. A file that is there already
- * is removed only if it is a socket on which nobody answers: what a crash left.
+ * Unix: the file gets its access bits as it is made, by the umask, so that it is never open to
+ * more. A file that is there already is removed only if it is a socket on which nobody answers:
+ * what a crash left. Who asks finds out by connecting; only a refusal says that nobody listens.
  *
- * A process that was killed holds its sockets until the kernel has ended its io_uring too, which is after its death: of 40 that were
- * started again at once, 37 found the place taken. So what is taken is asked for again for a while. */
+ * A process that was killed holds its sockets until the kernel has ended its io_uring too, which is
+ * after its death: of 40 that were started again at once, 37 found the place taken. So what is
+ * taken is asked for again for a while (TAKEN_TRIES, TAKEN_PAUSE_NS).
+ *
+ * All or none: when one cannot be had those before it are closed, and their files removed. The
+ * control socket at its default path is the exception; without it snugd runs, and says so. */
 #include "server/process/listeners.h"
 
 #include "base/address_text.h"

@@ -1,5 +1,11 @@
-/* server/process/listeners.h: the sockets that snugd accepts on. Opened before the workers start, so that what is wrong with them is told at once, and
- * before privileges are dropped. */
+/* server/process/listeners.h: the sockets that snugd accepts on. Opened before the workers start,
+ * so that what is wrong with them is told at once, and before privileges are dropped.
+ *
+ *     kind      asked for by      descriptors        who accepts
+ *     TCP       -p, -l            one for a worker   each worker for itself
+ *     UNIX      -s                one                all workers
+ *     CONTROL   --control         one                the operator's door (server/operator)
+ *     HTTP      --http            one                libmicrohttpd's thread (src/http) */
 #ifndef SNUG_SERVER_LISTENERS_H
 #define SNUG_SERVER_LISTENERS_H
 

@@ -1,12 +1,17 @@
-/* server/process/log_queue.c: see log_queue.h. Vyukov's bounded queue, with one reader:
+/* server/process/log_queue.c: see server/process/log_queue.h. Vyukov's bounded queue, with one
+ * reader:
  *
  *     claimed ----v                 each slot's turn says whose it is
  *     [ p+1 ][ p+1 ][  p  ][  p  ]      p                    free for the line with number p
  *        ^---- taken                    p + 1                holds line p
  *                                       p + LOG_QUEUE_LINES  free for the next round
  *
- * A writer claims a number with one compare-and-swap, fills the slot, and sets its turn. One that loses its processor in between holds up the
- * reader at its slot, so that order is kept, and no other writer: the queue fills up behind it, and what finds no room is dropped. */
+ * A writer claims a number with one compare-and-swap, fills the slot, and sets its turn. One that
+ * loses its processor in between holds up the reader at its slot, so that order is kept, and no
+ * other writer: the queue fills up behind it, and what finds no room is dropped.
+ *
+ * Numbers come round after 2^32 lines; they are compared by their difference. The slots take 130
+ * KiB, whether there is anything to log or not: a line that is put allocates nothing. */
 #include "server/process/log_queue.h"
 
 #include "base/assert.h"

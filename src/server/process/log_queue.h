@@ -1,5 +1,6 @@
-/* server/process/log_queue.h: lines of the log on their way from any thread to the one that writes them. Bounded, and nobody waits: a line that finds no
- * room is dropped and counted, because a thread that serves clients must not wait for whoever reads the log. */
+/* server/process/log_queue.h: lines of the log on their way from any thread to the one that writes
+ * them. Bounded, and nobody waits: a line that finds no room is dropped and counted, because a
+ * thread that serves clients must not wait for whoever reads the log. */
 #ifndef SNUG_SERVER_LOG_QUEUE_H
 #define SNUG_SERVER_LOG_QUEUE_H
 

@@ -1,4 +1,4 @@
-/* server/process/log_stderr.c: see log_stderr.h. Plain:
+/* server/process/log_stderr.c: see server/process/log_stderr.h. Plain:
  *
  *     snugd: warning: half of -m 64 is in use by connections
  *
@@ -10,11 +10,19 @@
  *
  *     any thread -> verbosity -> queue -> the writer's thread -> standard error
  *
- * O_NONBLOCK would be simpler than a thread, but it belongs to the open file, which we share with whoever started us: a shell, a service manager,
- * other programs on the same terminal. A second opening (/proc/self/fd/2) is not always allowed, and sockets cannot be opened again at all.
+ * Laws    - No thread but the writer's waits for whoever reads the log.
+ *         - Lines come in the order of their places in the queue, each by one call.
+ *         - Lines that found no room are counted, and the gap is told where it is.
  *
- * SLEEP AND WAKE, as in work/channel/channel.c: the writer says that it sleeps, then looks once more; whoever puts a line looks then whether it sleeps.
- * Between the two steps of each side lies a full fence. Waking is a system call that does not wait. */
+ * The process has one standard error, so the writer and the verbosity are globals.
+ *
+ * SLEEP AND WAKE, as in work/channel/channel.c: the writer says that it sleeps, then looks once
+ * more; whoever puts a line looks then whether it sleeps. Between the two steps of each side lies a
+ * full fence. Waking is a system call that does not wait.
+ *
+ * Rejected: O_NONBLOCK in place of a thread. It belongs to the open file, which we share with
+ * whoever started us: a shell, a service manager, other programs on the same terminal. A second
+ * opening (/proc/self/fd/2) is not always allowed, and sockets cannot be opened again at all. */
 #include "server/process/log_stderr.h"
 
 #include "base/json_text.h"

@@ -1,7 +1,8 @@
 /* server/process/log_stderr.h: the log of snugd: lines on standard error, for people or as JSON.
  *
- * Standard error may be a pipe whose reader has stopped reading; a write to it then waits without end. So from log_stderr_start on a thread of the
- * log's own writes, and all others only put their lines into a queue (log_queue.h), which never waits. Before, lines are written at once. */
+ * Standard error may be a pipe whose reader has stopped reading; a write to it then waits without
+ * end. So from log_stderr_start on a thread of the log's own writes, and all others only put their
+ * lines into a queue (log_queue.h), which never waits. Before, lines are written at once. */
 #ifndef SNUG_SERVER_LOG_STDERR_H
 #define SNUG_SERVER_LOG_STDERR_H
 

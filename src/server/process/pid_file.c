@@ -1,4 +1,8 @@
-/* server/process/pid_file.c: see pid_file.h. */
+/* server/process/pid_file.c: see server/process/pid_file.h.
+ *
+ * The lock, and not the number, says that a server runs: the kernel drops it with the process,
+ * however that ends. The file is opened by the process that stays, once it is in the background. A
+ * link that stands at the path is not followed: snugd may be root at this moment. */
 #include "server/process/pid_file.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-/* server/process/pid_file.h: a file with the process number, locked as long as the process lives: so a file that a crash left is told from one in use,
- * even if somebody else has the number by now. */
+/* server/process/pid_file.h: a file with the process number, locked as long as the process lives.
+ * So a file that a crash left is told from one in use, even if somebody else has the number by
+ * now. */
 #ifndef SNUG_SERVER_PID_FILE_H
 #define SNUG_SERVER_PID_FILE_H
 

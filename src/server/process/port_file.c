@@ -1,5 +1,9 @@
-/* server/process/port_file.c: see port_file.h. The name while it is written is memcached's, PATH.lck. What stands there under that name is
- * replaced, never followed: snugd may be root at this moment. */
+/* server/process/port_file.c: see server/process/port_file.h.
+ *
+ *     PATH.lck --written whole, closed--> renamed to PATH
+ *
+ * Who waits for PATH reads all of it or nothing. The name while it is written is memcached's. What
+ * stands there under that name is replaced, never followed: snugd may be root at this moment. */
 #include "server/process/port_file.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* server/process/port_file.h: a file that says which TCP ports snugd got, for whoever started it with -p -1. The environment variable
- * MEMCACHED_PORT_FILENAME names it, as with memcached. */
+/* server/process/port_file.h: a file that says which TCP ports snugd got, for whoever started it
+ * with -p -1. The environment variable MEMCACHED_PORT_FILENAME names it, as with memcached. */
 #ifndef SNUG_SERVER_PORT_FILE_H
 #define SNUG_SERVER_PORT_FILE_H
 

@@ -1,4 +1,22 @@
-/* server/process/process.c: see process.h. */
+/* server/process/process.c: see server/process/process.h.
+ *
+ * DESCRIPTORS. One that is missing shows as a connection that is not served, hours later. So the
+ * limit is raised, or the start refused, for all that the settings allow at once:
+ *
+ *     connections + workers x (io, wake-ups, listeners) + operators x 2 + spare ones
+ *
+ * USER. Root becomes settings.user, or nobody; who asked for a user gets that one or no server.
+ * Unix sockets are given to the user first, for only root can. Without a user of that name, as in a
+ * small container, snugd stays root and says so.
+ *
+ * BACKGROUND. Two forks:
+ *
+ *     started process ---------------- waits on a pipe ----------> exits 0, or as its child did
+ *        '-- leader of a session, exits
+ *               '-- the daemon: can get no terminal any more -- serves -- writes one byte
+ *
+ * So whoever starts a daemon knows, by the exit status, that it serves. Until then its sentences go
+ * to the standard error that it was started with. */
 #include "server/process/process.h"
 
 #include "base/log_line.h"

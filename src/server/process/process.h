@@ -1,4 +1,24 @@
-/* server/process/process.h: what snugd asks of the system about itself: descriptors, core files, another user, the background. */
+/* server/process/process.h: what snugd asks of the system about itself: descriptors, core files,
+ * another user, the background. The door of this room, whose other files stand between the process
+ * and the machine:
+ *
+ *     process.c          the above
+ *     listeners.c        the sockets that snugd accepts on
+ *     control_socket.c   where the operator's socket is when nobody says where
+ *     port_file.c        a file that says which ports it got
+ *     pid_file.c         a file that says that it runs
+ *     log_stderr.c       the log: lines on standard error
+ *     log_queue.c        lines on their way from any thread to the one that writes them
+ *     settings_live.c    the settings that change while it runs
+ *
+ * The order of a start (snugd/snugd.c). Each step may end it with a sentence:
+ *
+ *     standard descriptors -> settings -> limit of descriptors -> background -> pid file
+ *     -> listeners -> privileges are dropped -> the log's thread -> workers -> HTTP, operators
+ *     -> port file, ready
+ *
+ * What needs root comes before root is given up. A fork comes before any thread. What others wait
+ * for comes last: it must be true when they see it. */
 #ifndef SNUG_SERVER_PROCESS_H
 #define SNUG_SERVER_PROCESS_H
 

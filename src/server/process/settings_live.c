@@ -1,7 +1,14 @@
-/* server/process/settings_live.c: see settings_live.h. Which setting differs is found by the options' table; which can change stands in one table here.
+/* server/process/settings_live.c: see server/process/settings_live.h.
  *
- * A memory limit lowered below what is used is brought down by each worker as `snug limit` does it: at once for new memory, and by upkeep
- * for what is there. */
+ *     as told at the start, and by reloads since --+--> a line in the log for each that differs
+ *     as told now (options and config file) -------+--> struct settings_live: those that can change
+ *
+ * What is compared is what was told, not what snugd made of it: a port that the kernel chose, or a
+ * limit that an operator set meanwhile, is no difference. Which setting differs is found by the
+ * options' table; which can change stands in one table here.
+ *
+ * A memory limit lowered below what is used is brought down by each worker as `snug limit` does it:
+ * at once for new memory, and by upkeep for what is there. */
 #include "server/process/settings_live.h"
 
 #include "base/log_line.h"

@@ -1,5 +1,6 @@
-/* server/process/settings_live.h: the settings that change while snugd runs. A reload stores them, one by one; workers read each where they need it, so
- * that no worker waits for another. Nothing depends on two of them at once, which is why their order is nobody's concern. */
+/* server/process/settings_live.h: the settings that change while snugd runs. A reload stores them,
+ * one by one; workers read each where they need it, so that no worker waits for another. Nothing
+ * depends on two of them at once, which is why their order is nobody's concern. */
 #ifndef SNUG_SERVER_SETTINGS_LIVE_H
 #define SNUG_SERVER_SETTINGS_LIVE_H
 

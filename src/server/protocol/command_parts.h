@@ -1,4 +1,6 @@
-/* server/protocol/command_parts.h: what the files of the parser share. */
+/* server/protocol/command_parts.h: what the files of the parser share. What is short and on the way
+ * of each command is inline. A line in words is base/line_text.h's, a number
+ * base/number_text.h's. */
 #ifndef SNUG_SERVER_COMMAND_PARTS_H
 #define SNUG_SERVER_COMMAND_PARTS_H
 

@@ -1,15 +1,18 @@
-/* server/settings/settings_parse.c: the command line, as memcached reads it, by getopt_long: -m64, -m 64, -vv, -dv, --threads 2, --threads=2, --thr=2.
- * It is gone through twice: first for the config files that it names, then for everything else, so that what stands on the command line wins
- * wherever --config stands in it.
+/* server/settings/settings_parse.c: the command line, as memcached reads it, by getopt_long: -m64,
+ * -m 64, -vv, -dv, --threads 2, --threads=2, --thr=2.
  *
- * What getopt_long is given comes from the tables: a letter names its option by itself, a long name by its place, behind all letters.
+ * It is gone through twice: first for the config files that it names, then for everything else, so
+ * that what stands on the command line wins wherever --config stands in it.
+ *
+ * What getopt_long is given comes from the tables: a letter names its option by itself, a long name
+ * by its place, behind all letters.
  *
  *     0 ... 255               letters
  *     OPTION_BASE + index     settings_options
  *     STRANGER_BASE + index   settings_strangers, which are memcached's
  *
- * getopt_long prints nothing: what is wrong is told in the sentences of all other mistakes. It keeps its place in variables of the process, so one
- * thread reads command lines, the main one. */
+ * getopt_long prints nothing: what is wrong is told in the sentences of all other mistakes. It
+ * keeps its place in variables of the process, so one thread reads command lines, the main one. */
 #include "server/settings/settings_table.h"
 
 #include "base/assert.h"

@@ -4,7 +4,7 @@
  *     X(MEMORY, 'm', "memory-limit",     help's group, letter, long name and config key
  *       MIB, FIELD(memory_bytes),        how a value is read, and where it is kept
  *       "64", minimum, maximum,          default and bounds, as a text and as numbers
- *       "MiB", "maxbytes", "memory ..")  argument in the help, name in `stats settings`, explanation
+ *       "MiB", "maxbytes", "memory ..")  argument in the help, statistic, explanation
  *
  * Names are memcached's where it has the option. What else it has stands in the tables after the
  * first: some of it is taken because what it asks for is so here anyway; the rest is refused with a

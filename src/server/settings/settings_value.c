@@ -12,8 +12,8 @@
  *     LIST                          "a,b"                    entries; a later source that names any
  *                                                            replaces those of earlier ones
  *
- * Numbers are digits alone, and fit; strtoul would take blanks, signs and what does not fit. A field's
- * width is the table's, so each kind is read and bounded once, as 64 bits. */
+ * How a number, a size and a share are written is base/number_text.h's. A field's width is the
+ * table's, so each kind is read and bounded once, as 64 bits. */
 #include "server/settings/settings_table.h"
 
 #include "base/assert.h"
