@@ -71,6 +71,8 @@ struct server_worker {
 	struct connection *described;       /* the one that connections_describe goes on with */
 	struct slices check_slices;         /* what is done in slices, for one errand at a time */
 	struct slices describe_slices;
+	/* connections_describe (connection.h), which lies above the errands that need it; constant after begin */
+	bool (*describe)(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
 	uint64_t slice_ns;       /* spent in slices since the turn began: errand_slices.c bounds it */
 	uint64_t slice_began_ns; /* the one under way */
 	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
@@ -102,10 +104,6 @@ struct server {
 	_Atomic uint32_t listening;    /* atomic: workers that have tried; create waits on it */
 	_Atomic uint32_t listen_error; /* atomic: what one of them was told: snug_error */
 };
-
-/* What `stats conns` says of the worker's listeners and of each connection, at most `most` of them: from the first on, or from where the last call ended. Tells whether there
- * are more. Connections may come and go in between: each that stays is told of once. connection_describe.c. */
-bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
 
 struct listeners;
 

@@ -557,6 +557,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
+	worker->describe = connections_describe;
 	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
 	uint64_t connection_bytes = settings->connection_memory_bytes / worker->server->worker_count;
 	snug_error error = buffers_init(&turn->buffers, connection_bytes, RECORDS_AWAY_MAX);

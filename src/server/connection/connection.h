@@ -303,6 +303,11 @@ void errand_say(struct record *record);
 /* Errands that may be ready by now, and the next slice of those that visit this worker; tells whether one of these has more to do at once. */
 bool errands_poll(struct server_worker *worker);
 
+/* connection_describe.c: what `stats conns` says of the worker's listeners and of each connection, at most `most` of
+ * them: from the first on, or from where the last call ended. Tells whether there are more. Connections may come and
+ * go in between: each that stays is told of once. */
+bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
+
 /* connection_output.c: bytes out. */
 /* Room for `bytes` (at most BLOCK_ROOM) in one piece; then output_wrote. NULL: no memory; the connection is closed. */
 char *output_room(struct connection *connection, uint32_t bytes);

@@ -144,7 +144,7 @@ static void describe_connections(struct errand *errand, struct server_worker *wo
 	bool goes_on = holds && stats->has_begun;
 	if (!stats->has_begun) stats->begun_length = stats->text.length;
 	if (!goes_on) stats->text.length = stats->begun_length;
-	stats->has_begun = connections_describe(worker, !goes_on, CONNECTIONS_A_SLICE, &stats->text);
+	stats->has_begun = worker->describe(worker, !goes_on, CONNECTIONS_A_SLICE, &stats->text);
 	slice_end(&worker->describe_slices, errand, worker, !stats->has_begun);
 }
 

@@ -17,7 +17,7 @@ static struct server server;
 static struct server_worker workers[2];
 
 /* Two connections a worker, one a slice. */
-bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out) {
+static bool describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out) {
 	static uint32_t at;
 	(void)most;
 	at = from_first ? 1 : at + 1;
@@ -32,7 +32,8 @@ static int64_t now_s(void *context) {
 
 static void begin_worker(uint32_t index, size_t limit_max_bytes) {
 	snug_shard_options options = SNUG_SHARD_DEFAULTS;
-	workers[index] = (struct server_worker){.server = &server, .index = index, .clock_s = BEGIN_S, .wall_s = BEGIN_S};
+	workers[index] = (struct server_worker){
+		.server = &server, .index = index, .clock_s = BEGIN_S, .wall_s = BEGIN_S, .describe = describe};
 	options.heap.limit_bytes = LIMIT_BYTES;
 	options.heap.limit_max_bytes = limit_max_bytes;
 	options.now_s = now_s;
