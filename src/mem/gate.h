@@ -1,5 +1,18 @@
-/* mem/gate.h: what every public call checks first, in one comparison: that the heap exists, names objects as the call does, and
- * are not inside an owner's callback. Debug builds also check the thread. */
+/* mem/gate.h: what every public call checks first.
+ *
+ * The gate is one word of the heap:
+ *
+ *   GATE_HANDLES or GATE_REFERENCES     how this heap names objects, for its whole life
+ *   | GATE_CALLBACK                     an owner's callback is running
+ *
+ * A call compares it with the one value under which it may run. So a call of the other mode, and a
+ * call from inside a callback, cost the usual caller nothing more: which of the two it was is found
+ * out only when the comparison has failed (MODE, REENTERED). A callback must be kept out because it
+ * runs in the middle of a move, when the object is in two places.
+ *
+ * Debug builds also compare the calling thread with the owner (WRONG_THREAD). Release builds do
+ * not: a heap is used without any synchronization, and the shortest calls are some 50
+ * instructions long. */
 #ifndef SNUG_MEM_GATE_H
 #define SNUG_MEM_GATE_H
 

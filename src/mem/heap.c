@@ -1,4 +1,32 @@
-/* mem/heap.c: creation and end: one reservation for the metadata, one for the arena, and the ranges in them. */
+/* mem/heap.c: creation and end, and the limit as the owner sets it.
+ *
+ * A heap is two reservations of addresses, of which little is committed at first:
+ *
+ *   metadata   | snug_heap, class tables | descriptors  | regions | cells | handles | pins | pins |
+ *              | fixed                   | 32 a page    | 152 a   | limit | limit   | limit| limit|
+ *              | 14 to 34 KB             |              | region  | each: they can never need more
+ *   arena      | page 1 | page 2 | ...                                      limit_max_bytes in all
+ *
+ * Each range is committed from its start in grains of 4 KiB as it grows, so a table grows in place
+ * and a pointer into it stays good. Addresses are the only thing that is taken for the worst case;
+ * they cost nothing. The two tables of pins are there because that table grows by copying.
+ *
+ * The heap struct lies in its own metadata: its memory counts towards the limit like all other. A
+ * draft of it on the stack commits the first range, and is copied there. If that fails nothing is
+ * left behind: one release undoes it.
+ *
+ * PAGE SIZE is chosen from the limit. Small pages waste less in half-filled slabs, of which each
+ * active class has one; large pages waste less at their ends and in descriptors. Pages of 32 KiB at
+ * 256 MiB hold 0.975 of it as payload, where 16 KiB hold 0.981 (docs/design/0001).
+ *
+ *   limit below     8 MiB    128 MiB    1 GiB    8 GiB    more
+ *   page            4 KiB      8 KiB   16 KiB   32 KiB   64 KiB
+ *
+ * THE LIMIT. A charge is memory of the owner's that counts as if it were the heap's. It makes room
+ * for itself as an allocation does: free pages are traded for it, then objects move. It takes no
+ * more than the goal: what can never fit is refused before anything moves.
+ *
+ * Destroying is two calls of the system, whatever the heap holds. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "mem/arena/arena.h"

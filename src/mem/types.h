@@ -1,36 +1,78 @@
-/* mem/types.h: the map of the memory core. Every central struct is here, and the words it is told in:
+/* mem/types.h: the map of the memory core. Every central struct is here, and every word.
  *
+ * Of pages:
  *   arena      one reserved range of addresses, handed out in pages of one size
- *   page       the unit of the arena; page numbers start at 1, so that 0 means none
+ *   page       the unit of the arena, 4 to 64 KiB; numbers start at 1, so that 0 means none
+ *   descriptor struct page: 32 bytes that say what a page is used for
  *   region     2 MiB of neighbouring pages: the unit in which memory goes back to the OS
  *   run        neighbouring free pages, known by their bits in a region's bitmap
+ *   stack      pages that were freed lately; they are taken again first, while they are warm
+ *   cold       not committed: never used, or given back to the OS
+ *   range      one kind of metadata: an array at a fixed address that is committed as it grows
+ *   cell       a small piece of metadata: a class state, or the bitmap of a slab of many slots
+ *   account    committed pages + metadata + what the owner charged; the limit is on this
+ *   goal       the limit that was asked for; the limit is above it while more is in use
+ *   trade      to give one free page back to the OS, so that something else fits under the limit
+ *
+ * Of slots:
  *   slab       a page cut in equal slots of one size class
  *   slot       room for one object or fragment; a hole is a free slot in a slab
+ *   stride     bytes from one slot to the next
+ *   family     what a slot holds: byte strings, aligned structs, or fragments
+ *   size class the slabs of one stride and family, and the magazine in front of them
+ *   active     said of a class that has slabs of its own; the others are served by the next larger
+ *   group      the inactive classes below an active one, which serves them: it is their host
+ *   loose      said of an object in a slot of a larger class than its own
+ *   magazine   a small stack of free slots, still marked used in their slabs' bitmaps
  *   pool       the size classes of one range of slots: small, medium, large
  *   heap       three pools, one arena, one limit, one owner
- *   size class the slabs of one slot size (stride) and family, and the magazine in front of them
- *   family     what a slot holds: byte strings, aligned structs, or fragments
- *   magazine   a small stack of free slots, still marked used in their slabs' bitmaps
+ *
+ * Of objects:
+ *   payload    the bytes that were asked for
+ *   slack      the unused bytes between the payload and what stands at the end of the slot
+ *   trailer    what stands at the end of a slot: the handle's index, the links of a fragment
  *   fragment   one piece of an object that is stored in several slots, linked to its neighbours
- *   reference  (page number * page size + offset in page): where an object is now
- *   handle     table index and generation: which object it is
- *   pin        a lease on an address; a slab with pinned objects is never a victim
+ *   chain      all fragments of one object; the first is the head, the last ones are the tails
+ *   extent     a stretch of an object that has one address
+ *   bookmark   a place far inside a chain, so that reading on need not begin at the head
+ *   offset     page number * page size + offset in the page: address = bias + offset
+ *   location   an offset, and a bit that says whether a chain begins there
+ *   reference  a location as the owner's table keeps it: where an object is until it moves
+ *   handle     table index and generation: which object it is, wherever it is
+ *   entry      8 bytes of the handle table: where the object of a handle is now
+ *   pin        a lease on an address: a pinned object does not move, its slab is never a victim
+ *
+ * Of moving:
+ *   gain       pages that compaction would free: known by counting, before anything moves
  *   victim     the one slab that is being evacuated
- *   target     the empty page that takes a victim's place, slot for slot, when its region is drained
+ *   evacuate   to move the victim's objects into holes, so that its page is free
+ *   target     the empty page that takes a victim's place, slot for slot, when a region is drained
+ *   drain      to empty a region, so that it can go back to the OS
+ *   merge      to move objects of one class into holes of slightly larger ones
+ *   borrow     to take a slot of a slightly larger class, when nothing else is left
+ *   owner      who holds the references and is told of each move; also the thread that may call
+ *   step       a bounded piece of a defragmentation; its phases are in defragment/defragment.c
  *
  * The rooms, each above those before it; this file and gate.h lie below all:
  *
  *   arena/       pages and metadata, under the limit
- *   slab/        slots out of pages: size classes, slabs, magazines, and what stands behind an object
+ *   slab/        slots out of pages: size classes, slabs, magazines, and what stands in a slot
  *   defragment/  what could be gained, which slab is emptied next, and the moving
  *   object/      whole objects, by handle or by reference, and room for them
  *   check/       the walkers
  *   heap.c       creation, end, the limit
  *
- * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no malloc.
+ * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no
+ * malloc.
  *
- *   metadata reservation:  | snug_heap | class tables | descriptors | regions | cells | handles | pins | pins |
- *   arena reservation:     | page 1 | page 2 | ... |      (2 MiB aligned)
+ *   metadata   | snug_heap | class tables | descriptors | regions | cells | handles | pins | pins |
+ *   arena      | page 1 | page 2 | ... |      (2 MiB aligned)
+ *
+ * What an object costs beside its payload: its slack, by reference nothing, by handle 6 bytes of
+ * trailer and 8 of table. What a page costs: its descriptor, 32 bytes, which is 0.8 % of a page of
+ * 4 KiB and 0.05 % of one of 64 KiB. A region costs 152 bytes, an active class 176 and 8 for each
+ * place of its magazine. In a heap of 256 MiB that is always full all of it together is below 0.3 %
+ * (docs/benchmarks.md, "A full heap").
  */
 #ifndef SNUG_MEM_TYPES_H
 #define SNUG_MEM_TYPES_H
@@ -73,8 +115,9 @@
 #define SLOTS_MAX (PAGE_BYTES_MAX / STRIDE_MIN)
 
 #define HANDLE_TRAILER_BYTES 6u
-#define FRAGMENT_TRAILER_BYTES 12u         /* of heaps by reference */
-#define HANDLED_FRAGMENT_TRAILER_BYTES 16u /* of heaps by handle: the head also names its table entry */
+#define FRAGMENT_TRAILER_BYTES 12u /* of heaps by reference */
+/* of heaps by handle: the head also names its table entry */
+#define HANDLED_FRAGMENT_TRAILER_BYTES 16u
 #define TAIL_FRAGMENTS_MAX 4u
 
 #define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
@@ -102,10 +145,12 @@ enum page_state {
 	PAGE_STACKED, /* on the stack of recently freed pages */
 	PAGE_SLAB,    /* on one of its class's lists */
 	PAGE_VICTIM,  /* being evacuated: on no list, its holes are not handed out */
-	PAGE_TARGET   /* takes the victim's place: the two count as one slab, which holds what either holds */
+	/* takes the victim's place: the two count as one slab, which holds what either holds */
+	PAGE_TARGET
 };
 
-/* 32 bytes, so that two share a cache line and 16 KiB pages pay 0.2 %. Slabs of at most 128 slots keep their bitmap inside. */
+/* 32 bytes, so that two share a cache line and 16 KiB pages pay 0.2 %. Slabs of at most 128 slots
+ * keep their bitmap inside. */
 struct page {
 	page_number next; /* in the class's list, or on the stack */
 	page_number previous;
@@ -141,7 +186,8 @@ struct arena {
 	uint32_t page_shift;
 	uint32_t region_shift; /* log2(pages in a region) */
 	uint32_t page_count;   /* page numbers are 1 .. page_count */
-	uint32_t described;    /* descriptors that are committed: page numbers below this may be looked at */
+	/* descriptors that are committed: page numbers below this may be looked at */
+	uint32_t described;
 	size_t reserved_bytes;
 	bool huge_pages;
 
@@ -152,7 +198,8 @@ struct arena {
 	uint32_t cold_hint; /* no region below it has cold pages */
 	uint32_t region_heads[REGION_BUCKETS];
 	uint32_t region_mask; /* non-empty buckets */
-	uint32_t draining;    /* region number + 1; 0: none. Its free pages are handed out last, it is on no list */
+	/* region number + 1; 0: none. Its free pages are handed out last, it is on no list */
+	uint32_t draining;
 
 	page_number stack;
 	uint32_t stacked_pages;
@@ -175,11 +222,12 @@ struct arena {
 enum family {
 	FAMILY_BYTES,    /* objects at any alignment */
 	FAMILY_ALIGNED,  /* strides are multiples of 16 */
-	FAMILY_FRAGMENT, /* pieces of objects, each with a trailer of 16 bytes */
+	FAMILY_FRAGMENT, /* pieces of objects, each with a trailer of 12 or 16 bytes */
 	FAMILY_COUNT
 };
 
-/* The state of a class that is active. Lives in a cell. The first cache line is what allocation, free and statistics read. */
+/* The state of a class that is active. Lives in a cell. The first cache line is what allocation,
+ * free and statistics read. */
 struct size_class {
 	uint32_t magazine_count;
 	uint32_t magazine_capacity; /* 0: the class has none */
@@ -192,14 +240,16 @@ struct size_class {
 	uint16_t id;
 	uint8_t family;
 	uint8_t pool;
-	uint32_t small_bytes; /* the largest object that the short way of freeing may take: 0 if the family is not bytes */
+	/* the largest object that the short way of freeing may take: 0 if the family is not bytes */
+	uint32_t small_bytes;
 	uint32_t pinned_slabs;
 	/* second line */
 	uint64_t pinned_free_slots;
 	uint32_t list_mask;    /* non-empty lists */
 	uint32_t bucket_scale; /* fullness bucket = live slots * bucket_scale >> 16 */
 	uint32_t active_index; /* its place in class_table.active */
-	uint64_t waste_bytes;  /* by all loose objects that were ever allocated in it; 0: it never had one */
+	/* by all loose objects that were ever allocated in it; 0: it never had one */
+	uint64_t waste_bytes;
 	uint64_t review_bytes; /* waste_bytes at which its group is looked at next */
 	page_number lists[LIST_COUNT];
 	uint64_t magazine[]; /* offsets */
@@ -212,8 +262,8 @@ struct class_entry {
 	uint32_t live;              /* its live objects and fragments, in whatever slots they are */
 };
 
-/* Which strides there are, which of them are active, and what the lack of the others costs. Classes of a family are numbered
- * in ascending stride, the families one after the other. */
+/* Which strides there are, which of them are active, and what the lack of the others costs. Classes
+ * of a family are numbered in ascending stride, the families one after the other. */
 struct class_table {
 	uint16_t first[FAMILY_COUNT + 1];
 	uint16_t active_count;
@@ -221,13 +271,15 @@ struct class_table {
 	struct class_entry *entry;       /* by class */
 	struct size_class **state;       /* by class; NULL: not active */
 	struct size_class **active;      /* dense */
-	uint16_t *exact;  /* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
+	/* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
+	uint16_t *exact;
 	uint16_t *coarse; /* by (size - 1) / 64: the smallest class that may fit */
 };
 
 /* ---------------------------------------------------------------- cells ---- */
 
-/* Small pieces of metadata (class states, side bitmaps), by multiples of 32 bytes, with a free list each. */
+/* Small pieces of metadata (class states, side bitmaps), by multiples of 32 bytes, with a free list
+ * each. */
 struct cells {
 	struct range range;
 	size_t used_bytes; /* of the range: bump */
@@ -236,8 +288,8 @@ struct cells {
 
 /* ---------------------------------------------------------------- handles -- */
 
-/* entry: offset 38 bits | chained 1 | live 1 | generation 24. A dead entry keeps its generation and links by index + 1.
- * handle: index 32 bits | generation 24, never 0 | tag 8. */
+/* entry: offset 38 bits | chained 1 | live 1 | generation 24. A dead entry keeps its generation and
+ * links by index + 1. handle: index 32 bits | generation 24, never 0 | tag 8. */
 struct handle_table {
 	struct range range;
 	uint64_t *entries;
@@ -248,7 +300,8 @@ struct handle_table {
 	uint8_t tag;      /* marks this heap's handles */
 };
 
-/* Open addressing; entry: offset 38 bits | count 26. Grows by copying from one range to the other. */
+/* Open addressing; entry: offset 38 bits | count 26. Grows by copying from one range to the
+ * other. */
 struct pin_table {
 	struct range ranges[2];
 	uint64_t *entries;
@@ -270,9 +323,11 @@ enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, P
 struct defragment {
 	enum phase phase;
 	snug_defragment_options options;
-	uint32_t cursor;           /* of the flush phase: the classes of class_table.active below it are still to do */
-	uint64_t goal_bytes;       /* what could be gained when it began: compaction ends there */
-	uint64_t stop_at_released; /* totals.released_slabs at which the target is reached in this step */
+	/* of the flush phase: the classes of class_table.active below it are still to do */
+	uint32_t cursor;
+	uint64_t goal_bytes; /* what could be gained when it began: compaction ends there */
+	/* totals.released_slabs at which the target is reached in this step */
+	uint64_t stop_at_released;
 	uint64_t begin_ns;
 	bool in_step;
 	uint64_t abandoned_at_begin; /* totals.abandoned_slabs */
@@ -288,15 +343,16 @@ struct check_walk {
 	snug_check_result result;
 };
 
-/* A place far inside an object in fragments, so that who reads on needs not walk from its head again. Forgotten when any fragment
- * moves or is freed. */
+/* A place far inside an object in fragments, so that who reads on needs not walk from its head
+ * again. Forgotten when any fragment moves or is freed. */
 struct bookmark {
 	uint64_t head;         /* 0: none */
 	uint64_t offset;       /* a fragment of it */
 	uint64_t before_bytes; /* payload in the fragments before that one */
 };
 
-/* Since creation; every mover and releaser adds here, a report takes differences around its own steps. */
+/* Since creation; every mover and releaser adds here, a report takes differences around its own
+ * steps. */
 struct totals {
 	uint64_t frees; /* allocations are these and the live objects */
 	uint64_t failed_allocations;
@@ -318,16 +374,18 @@ struct totals {
 };
 
 struct snug_heap {
-	uintptr_t bias; /* = arena.bias; first, because snug_ref_at in snug/heap.h reads it; constant after create */
-	uint32_t gate;  /* how objects are named, and whether a callback is running */
+	/* = arena.bias; first, because snug_ref_at in snug/heap.h reads it; constant after create */
+	uintptr_t bias;
+	uint32_t gate;               /* how objects are named, and whether a callback is running */
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
 	struct class_table classes;
 	struct arena arena;
 	page_number victim;
 	page_number target; /* PAGE_NONE: the victim's objects go to holes */
 	uint64_t watched;   /* offset of the object that is being resized: followed when it moves */
-	uint64_t
-		changes; /* besides totals.frees: freed slots, unpins and abandoned victims, which may make a page gainable */
+	/* Besides totals.frees: freed slots, unpins and abandoned victims, which may make a page
+	 * gainable. */
+	uint64_t changes;
 	uint64_t searched_at; /* all changes when a search for a page to gain last found none */
 	struct bookmark bookmark;
 	size_t object_max_bytes;

@@ -1,7 +1,36 @@
-/* mem/arena/arena.c: see mem/arena/arena.h for the life of a page.
+/* mem/arena/arena.c: how pages are found, and how they go back. For the life of a page: arena.h.
  *
- * A region is touched in address order: until its first page is taken it has no descriptor. Regions with free pages hang in
- * eight lists by how many of their pages are used; bucket 0 holds the wholly unused ones, which are what can be returned. */
+ * REGIONS. A region knows its pages by two bitmaps of 512 bits: which are free, which are cold. It
+ * is touched in address order: until its first page is taken it has no descriptor. Regions with
+ * free pages hang in eight lists by how many of their pages are used:
+ *
+ *   heads   [0]            [1]      [2]   ...   [7]
+ *           none used      up to    up to       nearly
+ *           |              1/7      2/7         full
+ *           v                                    v
+ *           returned first, taken last          taken first, returned last
+ *
+ * A mask of the lists that are not empty makes both ends one instruction. Taking from the fullest
+ * and returning from the emptiest is all the policy there is: what is nearly free becomes free. A
+ * list is a seventh of a region wide, so most pages that come and go leave it where it is.
+ *
+ * COLD PAGES come from the lowest region that has any, so regions fill up one after the other. The
+ * hint is the number below which no region has cold pages. With huge pages a wholly cold region is
+ * committed at once: its first touch makes all of it resident anyway.
+ *
+ * THE STACK is threaded through the descriptors of the pages that were freed last. Pages on it are
+ * in no bitmap; coalescing puts them there, up to `most` at a time. So a page that a class gives up
+ * and another one takes costs two stores, and its lines are still in the cache.
+ *
+ * TRADING gives a single page back to the OS. It is the only way by which less than a run goes, and
+ * it is for need alone: metadata must grow, the owner charges something, or the limit is above its
+ * goal. Each costs a call of the system, and a fault when the page is used again.
+ *
+ * RETURNING takes one region at a time, by the runs in it. In an emergency it takes runs of any
+ * length, the emptiest region's first. With huge pages only whole regions go: a hole in a huge page
+ * would split it.
+ *
+ * Laws A1 to A6 are counted from the bitmaps and the stack by mem/check/check_arena.c. */
 #include "mem/arena/arena.h"
 
 #include "base/assert.h"
@@ -119,8 +148,9 @@ static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t firs
 	return SNUG_OK;
 }
 
-/* A page of the lowest region that has cold ones, so that regions fill up one after the other. With huge pages a wholly cold
- * region comes at once: its first touch makes all of it resident anyway. */
+/* A page of the lowest region that has cold ones, so that regions fill up one after the other. With
+ * huge pages a wholly cold region comes at once: its first touch makes all of it resident
+ * anyway. */
 static snug_error warm_next(struct arena *arena) {
 	if (!limit_allows(arena, arena->page_bytes)) return SNUG_ERROR_NO_MEMORY;
 	for (;; arena->cold_hint++) {
@@ -294,7 +324,8 @@ bool arena_trade_page(struct arena *arena) {
 
 /* ------------------------------------------------------------------ life ----------- */
 
-/* Commits and touches whole regions while the limit leaves room for the metadata that such a heap needs. */
+/* Commits and touches whole regions while the limit leaves room for the metadata that such a heap
+ * needs. */
 static snug_error arena_populate(struct arena *arena) {
 	size_t spare_bytes = arena->limit_bytes / 64;
 	while (limit_allows(arena, arena->page_bytes + spare_bytes)) {

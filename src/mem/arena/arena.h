@@ -1,20 +1,30 @@
 /* mem/arena/arena.h: pages of one size out of one reservation.
  *
- * A free page is in one of three places:
+ * A page that nobody uses is in one of three places, and law A3 says in exactly one:
  *
  *   stacked   freed lately, warm; taken first (LIFO)
- *   free      a bit in its region: coalesced with its neighbours into runs; taken from the fullest region, so that others drain
+ *   free      a bit in its region: coalesced with its neighbours into runs; taken from the fullest
+ *             region, so that others drain
  *   cold      not committed; taken last, and only within the limit
  *
- *   page_take:  stack -> fullest region with free pages -> cold page (limit and OS are asked here)
- *   page_give:  onto the stack
- *   coalesce:   stack -> regions
- *   return:     whole free regions -> cold; in an emergency any run of free pages
- *   drain:      a region's free pages are handed out last, while mem/defragment/drain.h empties its used ones
+ *            commit (limit and OS are asked)           take
+ *     COLD -------------------------------> FREE ----------------> in use: SLAB, VICTIM, TARGET
+ *      ^                                    |  ^                        |       ^
+ *      |  return: whole free regions,       |  | coalesce               | give  | take, first
+ *      |  in an emergency any run;          |  |                        v       |
+ *      +------------------------------------+  +--------------------- STACKED --+
+ *         trade: one page, for metadata, a charge or a lower limit
  *
- * The room: limit.h, the one account that all of this is under; cells, small pieces of metadata; poison.h, what a sanitizer is told.
+ * A region that is drained has its free pages handed out last, while mem/defragment/drain.h empties
+ * its used ones.
  *
- * All operations are O(1) but coalescing (one bit a page) and returning (one system call a region). */
+ * The room: limit.h, the one account that all of this is under; cells, small pieces of metadata;
+ * poison.h, what a sanitizer is told.
+ *
+ * All operations are O(1) but coalescing (one bit a page) and returning (one call of the system for
+ * each run; a region is 0.1 to 0.3 ms). A page freed anywhere serves any use, so above the page
+ * there is no fragmentation of addresses, and no search for a fit. That is what one size buys; the
+ * price is that what is larger than a page lies in pieces (mem/object/chain.h). */
 #ifndef SNUG_MEM_ARENA_H
 #define SNUG_MEM_ARENA_H
 
@@ -39,19 +49,22 @@ uint64_t arena_available_pages(const struct arena *arena);
 /* Merges up to `most` stacked pages into runs; returns how many. */
 uint32_t arena_coalesce(struct arena *arena, uint32_t most);
 
-/* Returns one wholly free region to the OS; the bytes it gave, 0 if there is none or the OS refused. */
+/* Returns one wholly free region to the OS; the bytes it gave, 0 if there is none or the OS
+ * refused. */
 size_t arena_return_region(struct arena *arena);
 
-/* Returns a run of at most `most_pages` free pages of the emptiest region that has any; the bytes it gave, 0 if no page is in a run or the OS
- * refused. Only for what is wanted back now: the pages come back one fault at a time, and where they are parts of huge pages, they
- * must not go. */
+/* Returns a run of at most `most_pages` free pages of the emptiest region that has any; the bytes
+ * it gave, 0 if no page is in a run or the OS refused. Only for what is wanted back now: the pages
+ * come back one fault at a time, and where they are parts of huge pages, they must not go. */
 size_t arena_return_run(struct arena *arena, uint64_t most_pages);
 
-/* Sets a region's free pages aside, and puts them back in line. An allocation that finds no other free page ends it too. */
+/* Sets a region's free pages aside, and puts them back in line. An allocation that finds no other
+ * free page ends it too. */
 void arena_drain_begin(struct arena *arena, uint32_t number);
 void arena_drain_end(struct arena *arena);
 
-/* Gives one free page back to the OS to make room for metadata under the limit; false if none is free. */
+/* Gives one free page back to the OS to make room for metadata under the limit; false if none is
+ * free. */
 bool arena_trade_page(struct arena *arena);
 
 static inline uint32_t region_pages(const struct arena *arena) {
@@ -72,11 +85,13 @@ static inline struct region *arena_region(const struct arena *arena, uint32_t nu
 
 /* ------------------------------------------------------------------ metadata -------
  *
- * Each kind of metadata is an array at a fixed address inside the metadata reservation and is committed from its start in
- * grains of 4 KiB as it grows (mem/arena/limit.h has the account). When metadata must grow and the limit is reached while free
- * pages are committed, free pages are given back to the OS for it one by one: the only time less than a region is returned. */
+ * Each kind of metadata is an array at a fixed address inside the metadata reservation and is
+ * committed from its start in grains of 4 KiB as it grows (mem/arena/limit.h has the account). When
+ * metadata must grow and the limit is reached while free pages are committed, free pages are traded
+ * for it one by one. */
 
-/* Makes the first `bytes` of the range usable; they read as zeros when first used. NO_MEMORY, OS_MEMORY. */
+/* Makes the first `bytes` of the range usable; they read as zeros when first used. NO_MEMORY,
+ * OS_MEMORY. */
 snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes);
 
 /* Gives all of the range back to the OS; it stays reserved. */

@@ -1,4 +1,8 @@
-/* mem/arena/cells.c: see mem/arena/cells.h. */
+/* mem/arena/cells.c: a bump allocator with free lists; see mem/arena/cells.h.
+ *
+ * The list is chosen by rounding up, so a cell of 40 bytes and one of 64 are the same. The range is
+ * asked for more memory only when the list is empty, and that is the only way in which taking a
+ * cell can fail. */
 #include "mem/arena/cells.h"
 
 #include "base/assert.h"

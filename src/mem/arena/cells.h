@@ -1,7 +1,16 @@
-/* mem/arena/cells.h: small pieces of metadata inside the limit: class states and the bitmaps of slabs with many slots.
+/* mem/arena/cells.h: small pieces of metadata inside the limit: class states, and the bitmaps of
+ * slabs with more than 128 slots, whose descriptors have no room for them.
  *
- * A bump allocator with one free list for each multiple of 32 bytes up to 2 KiB. Cells are few (one per slab of small slots)
- * and of few sizes, so they are neither split nor merged: what was freed serves the next cell of its size. */
+ *   range    | cell | cell | free cell | cell | ... used so far | not committed ... |
+ *   lists    [32] [64] [96] ... [2048]        one for each multiple of 32 bytes
+ *
+ * Cells are few (one for each slab of small slots) and of few sizes (a class has one size of
+ * bitmap). So they are neither split nor merged: what was freed serves the next cell of its size. A
+ * free cell holds the link to the next in its first bytes.
+ *
+ * Both calls are O(1), and a cell is zeroed when it is handed out. A class state takes at most 704
+ * bytes, the bitmap of the smallest slots in the largest page 1,024. What was once a cell never
+ * goes back to the OS: the range only grows, by what the heap held at its most. */
 #ifndef SNUG_MEM_CELLS_H
 #define SNUG_MEM_CELLS_H
 

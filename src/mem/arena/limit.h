@@ -1,12 +1,26 @@
-/* mem/arena/limit.h: the one account of the limit.
+/* mem/arena/limit.h: the one account of the limit (law A1).
  *
  *     limit_bytes >= account = committed pages + metadata + what the owner has charged
  *
- * It is checked when a page or a grain of metadata is committed, when the owner charges something, and nowhere else. `limit_goal_bytes` is
- * what was asked for; the limit is above it only after it was lowered below what is in use: then it follows the account down, and each
- * page that becomes free goes back to the OS at once, until the goal is met. As many as an allocation waits for are kept until it has them, or,
- * if it was refused, until another one has what it waits for, or the next step of a defragmentation: if all went, it would have to make room for
- * itself down to the goal. */
+ * It is checked when a page or a grain of metadata is committed, when the owner charges something,
+ * and nowhere else. So allocating and freeing in pages that are there know nothing of it.
+ *
+ * `limit_goal_bytes` is what was asked for. The limit is above it only after it was lowered below
+ * what is in use:
+ *
+ *     limit       ____
+ *                     \___            follows the account down, and never up again
+ *     account     ________\___
+ *                             \_____
+ *     goal        ------------------  here limit = goal, and all is as before
+ *
+ * Until then each page that becomes free goes back to the OS at once. As many as an allocation or a
+ * charge waits for are kept until it has them; or, if it was refused, until another one has what it
+ * waits for, or the next step of a defragmentation. If all of them went, an allocation that frees
+ * pages for itself would have to free all down to the goal first.
+ *
+ * So a limit can be set at any time: what can be had at once is had, the rest follows, and nothing
+ * grows in the meantime. */
 #ifndef SNUG_MEM_LIMIT_H
 #define SNUG_MEM_LIMIT_H
 
@@ -54,7 +68,8 @@ static inline bool limit_is_workable(size_t limit_bytes, size_t page_bytes) {
 
 /* The largest object that would fit if there were no other. */
 static inline size_t limit_object_bytes(const snug_heap *heap, size_t limit_bytes) {
-	size_t least_bytes = heap->fixed.committed_bytes + METADATA_GRAIN; /* metadata, when there is nothing yet */
+	/* metadata, when there is nothing yet */
+	size_t least_bytes = heap->fixed.committed_bytes + METADATA_GRAIN;
 	return (limit_bytes - least_bytes) & ~((size_t)heap->arena.page_bytes - 1);
 }
 

@@ -1,5 +1,14 @@
-/* mem/arena/poison.h: helps the sanitizers and the debugger. Memory that holds no object is poisoned for AddressSanitizer, and in
- * debug builds filled with a pattern, so that a stale address shows itself at once. Nothing in release builds. */
+/* mem/arena/poison.h: what a sanitizer and a debugger are told.
+ *
+ *   build      a free slot         a fresh slot            a free page
+ *   release    untouched           untouched               untouched
+ *   debug      filled with 0xDF    filled with 0xCA        untouched
+ *   ASan       poisoned            unpoisoned              poisoned
+ *
+ * So an address that was kept across a move shows itself at the next read. A free page is never
+ * filled: that would make cold pages resident. Bitmaps beside the slots are what makes this
+ * possible: nothing of the heap's own lies in a free slot. In release builds all of it is
+ * nothing. */
 #ifndef SNUG_MEM_POISON_H
 #define SNUG_MEM_POISON_H
 

@@ -1,4 +1,6 @@
-/* mem/check/check.c: snug_check: all laws, one after the other. See mem/check/check.h. */
+/* mem/check/check.c: snug_check: all laws, one after the other: pages, slots, objects. Each layer
+ * believes what the one before has checked. O(pages + slots + entries), at one instant; for a heap
+ * that serves there is check_steps.c. */
 #include "mem/check/check.h"
 
 #include "mem/gate.h"

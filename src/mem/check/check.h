@@ -1,10 +1,15 @@
-/* mem/check/check.h: the walkers. Each counts again from primary data (bitmaps, trailers, entries) and compares with what is stored. They
- * change nothing and never abort; the first broken law is reported by its number in docs/invariants.md.
+/* mem/check/check.h: the walkers. Each counts again from primary data (bitmaps, trailers, entries)
+ * and compares with what is stored. They change nothing and never abort; the first broken law is
+ * reported by its number in docs/invariants.md, with what was stored and what was counted.
  *
- *   check.c, check_steps.c                   all laws at once; the same in slices, while the heap serves
+ *   check.c, check_steps.c                   all laws at once; the same in slices
  *   check_arena, check_slabs, check_objects  the laws of pages, of slots, of objects
  *   check_law.c                              how a broken law is told
- *   dump                                     the memory map */
+ *   dump                                     the memory map
+ *
+ * A walker believes nothing before it has checked it: a page number is bounded before its
+ * descriptor is read, a list is followed no further than there can be members. So it ends, also on
+ * a heap that is broken. tests/laws breaks each law and expects its number. */
 #ifndef SNUG_MEM_CHECK_H
 #define SNUG_MEM_CHECK_H
 
@@ -17,7 +22,8 @@ struct check {
 	snug_check_result result;
 };
 
-/* Notes that `law` is broken if stored and counted differ (or the condition fails). False once any law is broken. */
+/* Notes that `law` is broken if stored and counted differ (or the condition fails). False once any
+ * law is broken. */
 bool check_equal(struct check *check, const char *law, const char *what, uint64_t stored, uint64_t counted);
 /* Logs it. */
 void check_tell(snug_heap *heap, const snug_check_result *result);
@@ -47,7 +53,8 @@ struct object_counts {
 	uint64_t page_pins;
 };
 
-/* The laws that one region, slab, class, table entry can be seen to break, for a check in slices (check_steps.c). */
+/* The laws that one region, slab, class, table entry can be seen to break, for a check in slices
+ * (check_steps.c). */
 bool check_region(struct check *check, uint32_t number, struct page_counts *total);
 bool check_slab(struct check *check, page_number number, struct slab_counts *counts);
 bool check_links(struct check *check, page_number number);

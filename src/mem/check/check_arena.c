@@ -1,4 +1,9 @@
-/* mem/check/check_arena.c: laws A1 to A6: pages, regions and the account of the limit. */
+/* mem/check/check_arena.c: laws A1 to A6: pages, regions and the account of the limit.
+ *
+ * Primary are the two bitmaps of each region and the state in each descriptor. From them are
+ * counted: a region's own counts and its list, the lists' links and mask, the stack and its length,
+ * the pages that are free and committed in all, the metadata of all ranges, and the account. A page
+ * without a descriptor is cold: descriptors are committed before a page is first taken. */
 #include "mem/arena/arena.h"
 #include "mem/arena/limit.h"
 #include "mem/check/check.h"

@@ -1,4 +1,6 @@
-/* mem/check/check_law.c: how a broken law is told. See mem/check/check.h. */
+/* mem/check/check_law.c: how a broken law is told: its number, what it is about, and either what
+ * was stored and what was counted, or the place. Only the first is kept: what follows it is often
+ * its consequence. So all checks go on being called, and answer false, once one has failed. */
 #include "base/log_line.h"
 #include "mem/check/check.h"
 

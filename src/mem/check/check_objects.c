@@ -1,5 +1,14 @@
-/* mem/check/check_objects.c: laws F1 and F2 (fragments), H1 to H3 (handles), P1 and P2 (pins), C2 (payload): every live slot is visited
- * and what it says of itself is compared with who names it. */
+/* mem/check/check_objects.c: laws F1 to F3 (fragments), H1 to H3 (handles), P1 and P2 (pins), C2
+ * (payload): every live slot is visited, and what it says of itself is compared with who names it.
+ *
+ *   entry  ---->  slot  ----> its trailer ----> entry         H1: both ways
+ *   head -> next -> next        each names the one before     F1: both ways, and lengths add up
+ *   pin    ---->  slots ----> marks of their slabs            P2: as many marks as slots
+ *
+ * Live are the clear bits of a slab's bitmap without those that the magazine holds. By reference
+ * plain slots say nothing of themselves: there the owner's own check goes on (the cache's is
+ * shard_check.c). A chain is walked from its head, each fragment besides by itself, so also
+ * fragments that no head leads to are found. */
 #include "base/bits.h"
 #include "mem/check/check.h"
 #include "mem/object/chain.h"
@@ -132,7 +141,8 @@ bool check_page_objects(struct check *check, page_number number, struct object_c
 
 /* ------------------------------------------------------------------ tables --------- */
 
-/* A live entry names a live object that names it; a free one has a generation and links to another free one. */
+/* A live entry names a live object that names it; a free one has a generation and links to another
+ * free one. */
 bool check_handle(struct check *check, uint64_t index) {
 	const snug_heap *heap = check->heap;
 	const struct handle_table *table = &heap->handles;

@@ -1,4 +1,10 @@
-/* mem/check/check_slabs.c: laws S1 to S8: bitmaps, lists, magazines and the counters of each class; C1: which class serves which. */
+/* mem/check/check_slabs.c: laws S1 to S8: bitmaps, lists, magazines and the counters of each class;
+ * C1: which class serves which.
+ *
+ * Primary are the bitmaps, and the class number in each descriptor. One pass over the descriptors
+ * counts what each class has: slabs, free and used slots, pinned ones; then each class compares
+ * these with its own counters and follows its lists. The victim and its target are in no list and
+ * count as one slab. The class table is checked first, because all else looks classes up in it. */
 #include "base/bits.h"
 #include "mem/check/check.h"
 #include "mem/slab/slab.h"

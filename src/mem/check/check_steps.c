@@ -2,12 +2,18 @@
  *
  *     regions -> classes -> slabs, with what lies in them -> handles -> pins -> sums -> done
  *
- * Between two steps the heap changes, so each step looks only at what can be seen to be sound by itself, at one instant: a region with its pages,
- * a slab with its bitmap, neighbours and fragments, a class with its magazine, an entry with what it names. What was seen may change later, and
- * what changes was made by the same code. The sums come last, at one instant: the descriptors' own counts, each of which a step has compared with
- * its bitmap, must add up to the counters of the classes and of the arena. That one step reads 32 bytes a page: some 50 us a GiB.
+ * Between two steps the heap changes, so each step looks only at what can be seen to be sound by
+ * itself, at one instant: a region with its pages, a slab with its bitmap, neighbours and
+ * fragments, a class with its magazine, an entry with what it names. What was seen may change
+ * later, and what changes it was made by the same code. The sums come last, at one instant: the
+ * descriptors' own counts, each of which a step has compared with its bitmap, must add up to the
+ * counters of the classes and of the arena. That one step reads 32 bytes a page: some 50 us a GiB.
  *
- * What only snug_check sees is told in docs/invariants.md: sums over all objects, and rings apart from a list. */
+ * A journal of what changes meanwhile would tell more, but then every operation would pay for a
+ * check that runs seldom.
+ *
+ * What only snug_check sees is told in docs/invariants.md: sums over all objects, and rings apart
+ * from a list. */
 #include "mem/arena/arena.h"
 #include "mem/check/check.h"
 #include "mem/gate.h"

@@ -1,4 +1,6 @@
-/* mem/check/dump.c: the memory map as JSON, one object a page that was ever used. */
+/* mem/check/dump.c: the memory map as JSON, one object a page that was ever used; see dump.h. Some
+ * 100 bytes of text a slab, written through the caller's function, a line at a time; nothing is
+ * kept. */
 #include "mem/check/dump.h"
 
 #include "base/assert.h"
@@ -10,8 +12,8 @@
 static const char *const state_names[] = {"cold", "free", "stacked", "slab", "victim", "target"};
 static const char *const pool_names[] = {"small", "medium", "large"};
 
-/* Slots of the slab that are in use, those in a magazine included: counted in its bitmap and not taken from the descriptor's
- * counter, so that who adds the map up has a second witness. */
+/* Slots of the slab that are in use, those in a magazine included: counted in its bitmap and not
+ * taken from the descriptor's counter, so that who adds the map up has a second witness. */
 static uint32_t live_slots(struct page *page, const struct size_class *class) {
 	const uint64_t *free_bits = free_bits_of(page, class);
 	uint32_t live = class->slots;

@@ -1,4 +1,12 @@
-/* mem/check/dump.h: the memory map of large heaps, thinned out, and in slices. */
+/* mem/check/dump.h: the memory map of large heaps, thinned out, and in slices.
+ *
+ *   {"page_bytes":N,"limit_bytes":N,"pages":[
+ *   {"page":0,"state":"slab","pool":"small","slot_bytes":104,"slots":157,"live":150,"pinned":0},
+ *   {"page":1,"state":"free"}
+ *   ]}
+ *
+ * Pages are numbered from 0 here. `live` is counted in the bitmap, so that who adds the map up has
+ * a second witness beside the statistics. */
 #ifndef SNUG_MEM_DUMP_H
 #define SNUG_MEM_DUMP_H
 
@@ -10,8 +18,9 @@ struct dump {
 	uint32_t stride;
 };
 
-/* As snug_dump, but of the pages only each stride-th, from page 0 on; 1: all. Begin writes what stands before the first page, a step up to `most`
- * pages, the last step also what stands behind them. Each page is shown as it is in its step: the heap may change in between. Time and text in
+/* As snug_dump, but of the pages only each stride-th, from page 0 on; 1: all. Begin writes what
+ * stands before the first page, a step up to `most` pages, the last step also what stands behind
+ * them. Each page is shown as it is in its step: the heap may change in between. Time and text in
  * proportion to what is listed. */
 snug_error dump_begin(snug_heap *heap, uint32_t stride, struct dump *out, snug_write_function write, void *context);
 snug_error dump_step(snug_heap *heap, struct dump *dump, uint32_t most, bool *done, snug_write_function write,

@@ -1,4 +1,23 @@
-/* mem/defragment/choose.c: see mem/defragment/choose.h. */
+/* mem/defragment/choose.c: the policy, and the tables that it is asked with.
+ *
+ * THE GAIN of a class is what its live slots need less what it has. With L live slots in slabs
+ * without pins, H holes in those with pins and n slots a slab, (L - H) / n slabs, rounded up, must
+ * stay. That is exact: compaction ends with it, and the estimate says it before (law "The report is
+ * exact"). Slots in the magazine count as holes, because the magazine is flushed before a victim is
+ * chosen.
+ *
+ * PICKING looks at each active class once: a few hundred at most, of which one cache line each is
+ * read. The class has lists by sixteenths, so its emptiest slab is at the head of the first list
+ * that is not empty, or among the first 32 of it: looking further would make the choice depend on
+ * the heap's size. Flushing may empty slabs by itself; then a page is gained and no victim is
+ * begun.
+ *
+ * MERGING is for what compaction leaves: each class has up to a slab of holes. The emptiest slab of
+ * a class goes into holes of classes at most 1/8 larger, if that wastes less than a quarter of the
+ * page that it gains; only slabs at most half full are looked at. The least wasteful one of all
+ * classes is taken. An object may go to another pool only where its size is known, because the
+ * pools' payload is counted (law C2): by handle it always is, by reference if the owner has a
+ * size_of. */
 #include "mem/defragment/choose.h"
 
 #include "mem/slab/magazine.h"
@@ -113,7 +132,8 @@ bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
 
 /* ------------------------------------------------------------------ merging classes --- */
 
-/* In reference mode without size_of a slot's payload is unknown and can't be carried from one pool's account to another's. */
+/* In reference mode without size_of a slot's payload is unknown and can't be carried from one
+ * pool's account to another's. */
 static bool sizes_are_known(const snug_heap *heap, const struct size_class *class) {
 	return class->family == FAMILY_FRAGMENT || heap->slot_trailer_bytes > 0 || heap->options.owner.size_of != NULL;
 }
@@ -129,7 +149,8 @@ struct size_class *merge_host(const snug_heap *heap, const struct size_class *cl
 	return NULL;
 }
 
-/* Bytes that `count` objects of the class would waste in the holes of larger classes; UINT64_MAX if those are too few. */
+/* Bytes that `count` objects of the class would waste in the holes of larger classes; UINT64_MAX if
+ * those are too few. */
 static uint64_t merge_waste(const snug_heap *heap, const struct size_class *class, uint64_t count) {
 	uint16_t id = class->id;
 	uint64_t waste_bytes = 0;

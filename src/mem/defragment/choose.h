@@ -1,11 +1,23 @@
-/* mem/defragment/choose.h: which slab to empty next, and how many pages that gains. The policy itself is pure: tables in, an index
- * out, nothing touched.
+/* mem/defragment/choose.h: which slab to empty next, and how many pages that gains. The policy
+ * itself is pure: tables in, an index out, nothing touched.
  *
- * The class whose emptiest slab is emptiest gives a page for the fewest copied bytes; at equal emptiness the one with the fewest
- * slots, as each move costs something too. Within the class the slab with the fewest live slots. Any slab without pins may be the
- * victim of a class that has at least one slab's worth of holes: the others' holes then hold all that lives in it, and each
- * victim costs at most one page of copying (cf. Bendersky and Petrank, "Space overhead bounds for dynamic memory
- * management with partial compaction", POPL 2011, for what such bounded moving can reach). */
+ * The class whose emptiest slab is emptiest gives a page for the fewest copied bytes; at equal
+ * emptiness the one with the fewest slots, as each move costs something too. Within the class the
+ * slab with the fewest live slots. Any slab without pins may be the victim of a class that has at
+ * least one slab's worth of holes: the others' holes then hold all that lives in it, and each
+ * victim costs at most one page of copying.
+ *
+ *   class of 6 slots a slab, 8 holes:   [xxxxxx] [xxxx..] [xxx...] [xxx...]
+ *                                                                   victim: its 3 go into 5 holes
+ *
+ * That moving is bounded by what it gains is the point. A log cleaner that takes segments in turn
+ * copies many times what it frees when memory is nearly full; for what bounded moving can reach see
+ * Bendersky and Petrank, "Space overhead bounds for dynamic memory management with partial
+ * compaction", POPL 2011.
+ *
+ * Choosing victims by region, so that regions become free by themselves, was rejected: to empty a
+ * region of slabs that are four fifths full copies four bytes for each that it gains. Regions are
+ * emptied afterwards, if memory is to go back to the OS (drain.h). */
 #ifndef SNUG_MEM_VICTIM_H
 #define SNUG_MEM_VICTIM_H
 
@@ -21,10 +33,12 @@ struct class_candidate {
 	uint64_t unpinned_slabs;
 };
 
-/* Slabs that compaction frees in a class: what its live slots need less what it has, pinned slabs keeping their place. */
+/* Slabs that compaction frees in a class: what its live slots need less what it has, pinned slabs
+ * keeping their place. */
 uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live, uint64_t pinned_holes);
 
-/* True if `a` is a better class to take the next victim from than `b`; a class without a gain is never better. */
+/* True if `a` is a better class to take the next victim from than `b`; a class without a gain is
+ * never better. */
 int victim_class_is_better(const struct class_candidate *a, const struct class_candidate *b);
 
 /* Index of the smallest count; VICTIM_NONE for an empty table. */
@@ -35,18 +49,21 @@ uint32_t victim_choose_slab(const uint32_t *live_slots, uint32_t count);
 /* Free slots of the class, those in its magazine included. */
 uint64_t class_holes(const struct size_class *class);
 
-/* Slabs of this class that compaction would free now, by counting alone; and without regard to pins. */
+/* Slabs of this class that compaction would free now, by counting alone; and without regard to
+ * pins. */
 uint64_t class_reclaimable(const snug_heap *heap, const struct size_class *class);
 uint64_t class_reclaimable_unpinned(const struct size_class *class);
 
-/* Makes the most promising slab the victim; false if no page can be gained. May give pages back without any move. */
+/* Makes the most promising slab the victim; false if no page can be gained. May give pages back
+ * without any move. */
 bool victim_pick(snug_heap *heap, uint32_t pool_mask);
 
-/* As victim_pick, but the last slab of a class may go to the holes of classes up to 1/8 larger, if that wastes less than a quarter
- * of the page it gains. The least wasteful one is chosen. */
+/* As victim_pick, but the last slab of a class may go to the holes of classes up to 1/8 larger, if
+ * that wastes less than a quarter of the page it gains. The least wasteful one is chosen. */
 bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask);
 
-/* The next larger class that objects of `class` may be merged into, after `*id`; NULL at the end. */
+/* The next larger class that objects of `class` may be merged into, after `*id`; NULL at the
+ * end. */
 struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id);
 
 #endif

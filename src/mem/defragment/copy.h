@@ -1,5 +1,11 @@
-/* mem/defragment/copy.h: copying a slot. Most are 32 to 512 bytes, where the call and the dispatch of memcpy cost as much as the copy: so
- * whole vectors with an overlapping last one, inline. */
+/* mem/defragment/copy.h: copying a slot.
+ *
+ *   from   |<-- 32 -->|<-- 32 -->|<-- 32 -->|..|
+ *                                 |<-- 32 -->|        the last one overlaps the one before
+ *
+ * Most slots are 32 to 512 bytes, where the call and the dispatch of memcpy cost as much as the
+ * copy. So up to 256 bytes go by whole vectors, inline, without a branch on the remainder. Below 32
+ * and above 256 memcpy does it. A slot moves to another page, so the two never overlap. */
 #ifndef SNUG_MEM_COPY_H
 #define SNUG_MEM_COPY_H
 

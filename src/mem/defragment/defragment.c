@@ -1,14 +1,36 @@
-/* mem/defragment/defragment.c: begin, step, end: which work comes next, within which budget, and the account of it.
+/* mem/defragment/defragment.c: begin, step, end: which work comes next, within which budget, and
+ * the account of it.
  *
- *   FLUSH    magazines of classes that a page can be gained from go back to their slabs; empty slabs go
- *   COMPACT  one victim after the other (mem/defragment/choose.c chooses, mem/defragment/evacuate.c moves)
+ *              can anything be gained?
+ *   begin --yes--> FLUSH --> COMPACT --> MERGE --> REBIN --> RETURN <--> DRAIN --> DONE --> end
+ *      \----no----------------------------/--------^           if asked for
+ *
+ *   FLUSH    magazines of classes that can gain a page go back to their slabs; empty slabs go
+ *   COMPACT  one victim after the other (choose.c chooses, evacuate.c moves)
  *   MERGE    if asked for: last slabs of classes into larger classes
  *   REBIN    stacked pages into runs, so that the next page comes from the fullest region
- *   RETURN   if asked for: whole free regions to the OS, one a step; of return_bytes any runs of free pages, some a step
- *   DRAIN    if that left too much: the emptiest region is emptied (mem/defragment/drain.h), then RETURN again
+ *   RETURN   if asked for: whole free regions to the OS, one a step; for return_bytes any runs of
+ *            free pages, up to 16 a step
+ *   DRAIN    if that left too much: the emptiest region is emptied (drain.h), then RETURN again
  *
- * When counting says that no page can be gained, it goes straight to REBIN: that costs one pass over the active classes.
- * A step's figures are taken around its own work only: what the owner does between two steps is not in the report. */
+ * Coalescing alone is FLUSH, REBIN, RETURN. That nothing can be gained is found by one pass over
+ * the active classes: 3 us in cache, 8 us without (docs/benchmarks.md).
+ *
+ * A STEP ends when its bytes are used up or its time is over; the clock is looked at after each 4
+ * KiB copied. Each phase has its own bound besides: 16 classes, 256 pages, 16 runs, one region. So
+ * a step is bounded in bytes and in time, whatever the heap's size. It copies less than its budget
+ * and one slot. Between two steps the owner may allocate, free, resize and pin; a second begin is
+ * BUSY.
+ *
+ * WHEN IT ENDS. COMPACT ends at the goal that was counted at the beginning, so that a heap in use
+ * does not keep it going for ever; or at the caller's target or budget. At a budget what is cheap
+ * is still done: REBIN and RETURN give away what was gained. It ends by itself because each victim
+ * gained is one slab less, and a victim is begun only where a class has a slab's worth of holes.
+ *
+ * THE REPORT. Every mover and releaser adds to heap->totals. A step takes the difference around its
+ * own work, so what the owner does in between is in no report; what is reclaimed is slab pages
+ * before less slab pages after. A relocation that the end finds half done is finished first: half a
+ * slab here and half there would cost a page. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
@@ -51,7 +73,8 @@ static bool target_reached(const snug_heap *heap) {
 static void run_flush(snug_heap *heap, struct allowance *allowance) {
 	struct defragment *defragment = &heap->defragment;
 	for (uint32_t count = 0; count < CLASSES_A_STEP; count++) {
-		/* Downwards: a class that retires between two steps leaves its place to the last one, which was visited. */
+		/* Downwards: a class that retires between two steps leaves its place to the last one, which
+		 * was visited. */
 		if (defragment->cursor > heap->classes.active_count) defragment->cursor = heap->classes.active_count;
 		if (defragment->cursor == 0) {
 			defragment->phase = defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
@@ -111,7 +134,8 @@ static uint64_t retained_bytes(const struct defragment *defragment) {
 	return wanted_bytes(defragment) > 0 ? 0 : defragment->options.retain_bytes;
 }
 
-/* Draining moves objects, and so follows only a compaction of everything that came to its end, or to the end that was set for a return. */
+/* Draining moves objects, and so follows only a compaction of everything that came to its end, or
+ * to the end that was set for a return. */
 static bool may_drain(const struct defragment *defragment) {
 	snug_outcome outcome = defragment->report.outcome;
 	bool ended = outcome == SNUG_OUTCOME_DONE || (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(defragment) > 0);
@@ -132,7 +156,8 @@ static void return_runs(snug_heap *heap, struct allowance *allowance) {
 		if (allowance->deadline_ns != UINT64_MAX && now_ns(heap) >= allowance->deadline_ns) break;
 	}
 	heap->totals.returned_bytes += page_bytes_of(heap, begin_pages - wanted_pages);
-	if (wanted_pages == begin_pages) defragment->phase = PHASE_DONE; /* nothing is free, or the OS refuses */
+	/* nothing is free, or the OS refuses */
+	if (wanted_pages == begin_pages) defragment->phase = PHASE_DONE;
 }
 
 static void run_return(snug_heap *heap, struct allowance *allowance) {
@@ -290,7 +315,8 @@ static void account(snug_heap *heap, const struct totals *before, uint64_t begin
 	}
 }
 
-/* How many slabs this step may release until the target is reached. Only moving and flushing stop for it. */
+/* How many slabs this step may release until the target is reached. Only moving and flushing stop
+ * for it. */
 static void set_target(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
 	defragment->stop_at_released = UINT64_MAX;
@@ -303,14 +329,15 @@ static void set_target(snug_heap *heap) {
 	defragment->stop_at_released = heap->totals.released_slabs + left_slabs;
 }
 
-/* Partial, unless the budget was just enough: or unless what was allocated since has taken the holes that were left, and then a slab
- * that is half evacuated is given up like any other. */
+/* Partial, unless the budget was just enough: or unless what was allocated since has taken the
+ * holes that were left, and then a slab that is half evacuated is given up like any other. */
 static void end_at_budget(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
 	uint64_t unpinned_pages;
 	bool more = reclaimable_pages(heap, defragment->options.pool_mask, &unpinned_pages) > 0;
 	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
-		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(defragment) > 0; /* what was gained */
+		/* what was gained */
+		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(defragment) > 0;
 		if (returns && heap->victim != PAGE_NONE) victim_put_back(heap);
 		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
 		defragment->phase = returns ? PHASE_REBIN : PHASE_DONE;

@@ -1,4 +1,28 @@
-/* mem/defragment/drain.c: see mem/defragment/drain.h. */
+/* mem/defragment/drain.c: which region, and which slab of it next.
+ *
+ *   worth it? --no--> NOTHING
+ *      | yes
+ *   region that is drained, or the next emptiest --none left--> NOTHING
+ *      |
+ *   its first slab --none--> EMPTY: it can be returned
+ *      |   \--a slab is pinned--> give it up for this defragmentation, next region
+ *   flush its class's magazine --that emptied the slab--> AGAIN: the freed page is coalesced first
+ *      |
+ *   a blank page elsewhere --none--> NOTHING
+ *      |
+ *   VICTIM: evacuate.c moves it
+ *
+ * The emptiest region is the first of the first list, to a seventh. A region that was given up
+ * carries the number of this defragmentation, so that the next one looks at it again: its pins may
+ * be gone. At most 256 regions are looked at in one call, so that a heap in which all are pinned
+ * does not take a step's time to find that out.
+ *
+ * The target must be a free page that is committed. A page of the region itself would gain nothing,
+ * so its free ones are out of line; a cold one would be committed only to return another. Pages on
+ * the stack are coalesced first: one of them may lie in the region.
+ *
+ * Draining moves objects into empty pages and not into holes, though holes would cost no page:
+ * after a compaction less than a slab of them is left in each class. */
 #include "mem/defragment/drain.h"
 
 #include "base/assert.h"
@@ -15,7 +39,8 @@ static bool is_worth_it(const snug_heap *heap, uint64_t retain_bytes) {
 	return free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes;
 }
 
-/* The one with the fewest used pages, to a seventh, of those that were not given up in this defragmentation. */
+/* The one with the fewest used pages, to a seventh, of those that were not given up in this
+ * defragmentation. */
 static uint32_t choose_region(const snug_heap *heap) {
 	const struct arena *arena = &heap->arena;
 	uint32_t examined = 0;
@@ -47,7 +72,8 @@ static page_number find_slab(const struct arena *arena, uint32_t number, bool *p
 	return first;
 }
 
-/* A target needs a free page outside of the region: taking one of the region, or a cold one, would gain nothing. */
+/* A target needs a free page outside of the region: taking one of the region, or a cold one, would
+ * gain nothing. */
 static enum drain_result relocate(snug_heap *heap, page_number number) {
 	struct size_class *class = class_of_page(heap, number);
 	magazine_flush(heap, class);

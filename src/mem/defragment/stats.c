@@ -1,4 +1,14 @@
-/* mem/defragment/stats.c: the snapshot. Counters are kept by the operations; here they are only added up, one cache line a class. */
+/* mem/defragment/stats.c: the snapshot (snug/stats.h).
+ *
+ *   internal fragmentation   1 - payload / slots in use
+ *   external fragmentation   holes / slabs
+ *   reclaimable              whole pages that compaction would free now: what one would get
+ *   utilisation              payload / (committed + metadata)
+ *
+ * Counters are kept by the operations; here they are only added up, one cache line a class. So it
+ * takes 0.66 us with 196 active classes in cache and 3.7 us without (docs/benchmarks.md), and may
+ * be asked for as often as one likes. A victim and its target are one slab: the page of one of them
+ * will be free, and is counted so. */
 #include "base/bits.h"
 #include "mem/arena/arena.h"
 #include "mem/defragment/choose.h"

@@ -1,5 +1,25 @@
-/* mem/object/by_handle.c: the public calls that name objects by handle (snug/heap.h). Each resolves the handle to location and size and
- * hands on to mem/object/object.h. */
+/* mem/object/by_handle.c: the public calls that name objects by handle (snug/heap.h).
+ *
+ *   handle --resolve--> location --trailer--> size --> mem/object/object.h
+ *            table              slot
+ *
+ * Each call resolves the handle to location and size and hands on. A handle that names nothing is
+ * HANDLE, whatever it was: never given out, freed, of another heap. The slot names its entry as
+ * well; that they do not agree is CORRUPT, and is looked at in release builds too.
+ *
+ * THE SHORT WAY. snug_alloc and snug_free first try the common case in straight-line code: a small
+ * object that is not split, a magazine that has a slot or room for one, an entry that was used
+ * before, no pin on the slab. Whatever that does not cover, wrong arguments included, is found out
+ * by the general way, which is kept out of line. After an empty magazine has been refilled the
+ * short way is taken once more.
+ *
+ * ORDER. The entry is made sure of first, then the slot, then both are bound: so nothing that was
+ * taken has to be given back. Table and heap compete for the same limit; if the table can't grow,
+ * one page is gained for it.
+ *
+ * COST. 94 instructions to allocate and 98 to free, where by reference it is 48 and 47
+ * (docs/instruction-counts.md): the entry, the trailer, and the trailer's check. A free reads the
+ * entry and the end of the slot, one cache miss after the other. */
 #include "mem/gate.h"
 #include "mem/object/chain.h"
 #include "mem/object/object.h"
@@ -43,8 +63,8 @@ static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t si
 	return snug_alloc_with(heap, size, NULL, out);
 }
 
-/* The common case first: a small object and a table entry that was used before. Whatever it does not cover, wrong arguments
- * included, is found out by the general one. */
+/* The common case first: a small object and a table entry that was used before. Whatever it does
+ * not cover, wrong arguments included, is found out by the general one. */
 snug_error snug_alloc(snug_heap *heap, size_t size, snug_handle *out) {
 	if (UNLIKELY(heap == NULL || out == NULL)) return SNUG_ERROR_NULL;
 	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK;
@@ -79,7 +99,8 @@ snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_option
 	return SNUG_OK;
 }
 
-/* The common case: a small object in one slot of a slab that nothing is pinned on. False: nothing was done. */
+/* The common case: a small object in one slot of a slab that nothing is pinned on. False: nothing
+ * was done. */
 static inline bool free_small(snug_heap *heap, snug_handle handle) {
 	uint64_t offset = handle_resolve(&heap->handles, handle);
 	if (UNLIKELY(offset == 0 || (offset & REF_CHAINED) != 0)) return false;

@@ -1,4 +1,32 @@
-/* mem/object/chain.c: see mem/object/chain.h. */
+/* mem/object/chain.c: the plan of a chain, its building, and its changes.
+ *
+ * THE PLAN. First whole pages. For the rest, at most four fragments: the largest slots that it
+ * fills, as long as they pay, then either one slot for what is left, or one of the sixteen largest
+ * slots (a page / 1 to 16) and one behind it. Each fragment is charged 8 bytes besides its slot: it
+ * is one more look-up. All of that is arithmetic on the class table: at most some 50 look-ups, no
+ * heap is touched. What comes out on pages of 16 KiB, by reference:
+ *
+ *   object   the best single slot   fragments (payload / slot)               slots in all
+ *    1,200          1,260           1158/1170   42/54                            1,224
+ *    1,500          1,638           1477/1489   23/35                            1,524
+ *    2,500          2,730           2328/2340  172/184                           2,524
+ *    5,000          5,461           4084/4096  898/910   18/30                   5,036
+ *   10,000         16,384           8180/8192 1808/1820  12/24                  10,036
+ *
+ * Looking one step ahead, with 32 bytes that a fragment must save, was tried first: uniform sizes
+ * of 5,000 to 15,000 bytes then filled 0.962 of a heap of 256 MiB, and fill 0.990 so
+ * (docs/design/0001).
+ *
+ * BUILDING takes the slots of the plan one after the other and links them; if one can't be had, all
+ * go back, and nothing has moved. Where it may compact, pages are gained first, beginning with
+ * those that the whole fragments need, and one more after each failure: the tails usually find
+ * holes. If pages are there and the tails still find none, the plan is simplified to one slot for
+ * the tail: looser, but one page is enough for it.
+ *
+ * RESIZING keeps the leading fragments that are whole pages in both sizes. What follows is built
+ * anew, copied, and put in the old one's place; the head is a head until then, so the object is
+ * whole at each moment. Cutting off needs no memory at all: the length of one fragment changes, the
+ * fragments behind it are freed. It is what remains when there is no memory for a tighter chain. */
 #include "mem/object/chain.h"
 
 #include "base/assert.h"
@@ -6,8 +34,9 @@
 #include "mem/object/extents.h"
 #include "mem/object/room.h"
 
-#define SPLIT_PARTS_MAX 16u     /* the last piece before the tail may be a page / 1..16 */
-#define FRAGMENT_PRICE_BYTES 8u /* what one more fragment must save, besides its trailer: it is one more look-up */
+#define SPLIT_PARTS_MAX 16u /* the last piece before the tail may be a page / 1..16 */
+/* what one more fragment must save, besides its trailer: it is one more look-up */
+#define FRAGMENT_PRICE_BYTES 8u
 
 /* ------------------------------------------------------------------ planning ------- */
 
@@ -31,7 +60,8 @@ static uint16_t slot_for(const struct class_table *table, uint32_t bytes) {
 	return class_find(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
 }
 
-/* `begun`, and behind it one slot for the `bytes` that are left, or a page / n slot and a tail if that is cheaper. */
+/* `begun`, and behind it one slot for the `bytes` that are left, or a page / n slot and a tail if
+ * that is cheaper. */
 static struct tails finish(const struct class_table *table, struct tails begun, uint32_t bytes) {
 	uint16_t largest = (uint16_t)(table->first[FAMILY_COUNT] - 1);
 	struct tails best = begun;
@@ -175,7 +205,8 @@ static snug_error build_gaining(snug_heap *heap, const struct chain_plan *plan, 
 	return error;
 }
 
-/* One slot for the whole tail: looser, but one page is enough for it where several tails may need one each. */
+/* One slot for the whole tail: looser, but one page is enough for it where several tails may need
+ * one each. */
 static void simplify(const snug_heap *heap, struct chain_plan *plan) {
 	uint32_t bytes = 0;
 	while (plan->tails > 0) bytes += plan->tail_bytes[--plan->tails];

@@ -1,14 +1,18 @@
-/* mem/object/chain.h: objects stored in several slots.
+/* mem/object/chain.h: objects stored in several slots (laws F1 to F3).
  *
- * What is larger than a page is whole pages and a tail; and so is what no slot fits to 1/64: slots of page / n bytes lie far apart
- * where n is small. The tail is split further while its slot wastes more than another fragment's trailer costs.
+ * What is larger than a page is whole pages and a tail; and so is what no slot fits to 1/64: slots
+ * of page / n bytes lie far apart where n is small. The tail is split further while its slot wastes
+ * more than another fragment costs.
  *
- *   24,000 bytes on 16 KiB pages:   [ 16372 | t ] -> [ 5449 | t ] -> [ 2179 | t ]
- *                                   <- prev, next in the trailers t, 12 bytes each ->
+ *   24,000 bytes on 16 KiB pages:   [ 16372 | t ] -> [ 5449 | t ] -> [ 2036 | t ] -> [ 143 | t ]
+ *                                   <- previous, next in the trailers t, 12 bytes each ->
  *
- * Every fragment but the tails fills its slot exactly. Each is moved alone: its trailer names its neighbours, the head's its
- * owner. Costs: reading at an offset walks the fragments before it, unless it goes on where
- * the last reading of the same object was. */
+ * Every fragment but the last fills its slot exactly. Each is moved alone: its trailer names its
+ * neighbours, the head's its owner. So moving is bounded by a page, whatever the object's size.
+ *
+ * COST. 12 bytes a fragment, 16 in a heap by handle, and one look-up more for each. Reading at an
+ * offset walks the fragments before it, unless it goes on where the last reading of the same object
+ * was. The 24,000 bytes above take 24,049 bytes of slots. */
 #ifndef SNUG_MEM_CHAIN_H
 #define SNUG_MEM_CHAIN_H
 
@@ -30,7 +34,8 @@ void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan
 snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact, uint64_t *head);
 void chain_free(snug_heap *heap, uint64_t head);
 
-/* Changes the size, keeping the leading bytes and, where they stay, the leading whole pages; the head may change. */
+/* Changes the size, keeping the leading bytes and, where they stay, the leading whole pages; the
+ * head may change. */
 snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size);
 
 /* Cuts the object off after `new_size` bytes without allocating anything. */

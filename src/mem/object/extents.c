@@ -1,4 +1,18 @@
-/* mem/object/extents.c: see mem/object/extents.h. */
+/* mem/object/extents.c: walking an object, piece by piece.
+ *
+ *   object     |  fragment 0  |  fragment 1  |  fragment 2  |
+ *   stretch            |<---- from, length ---->|
+ *   extents            [ piece ][    piece     ][p]
+ *
+ * THE BOOKMARK. Fragments have no index: offset n is found by walking from the head, O(n / page).
+ * Who reads a large object piece by piece would walk 1 + 2 + 3 ... fragments. So the heap remembers
+ * one place: object, fragment, and how many bytes lie before it. A stretch that begins at or behind
+ * it in the same object begins there, and reading on costs one step. One bookmark is enough, as one
+ * object is read at a time; it is forgotten whenever any fragment moves or is freed (law F3),
+ * because checking whether it was this one would cost more than finding the place again.
+ *
+ * Stretches that begin in the first page do not touch it: the beginning of an object is often read
+ * by itself. */
 #include "mem/object/extents.h"
 
 #include "mem/object/chain.h"

@@ -1,4 +1,6 @@
-/* mem/object/extents.h: the pieces of memory that a stretch of an object lies in, whether it has one slot or many. */
+/* mem/object/extents.h: the pieces of memory that a stretch of an object lies in, whether it has
+ * one slot or many. An iterator over them, and copying by it; nothing is allocated, and nothing may
+ * move while one is in use. */
 #ifndef SNUG_MEM_EXTENTS_H
 #define SNUG_MEM_EXTENTS_H
 

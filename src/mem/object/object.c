@@ -1,4 +1,26 @@
-/* mem/object/object.c: see mem/object/object.h. */
+/* mem/object/object.c: how an object is stored, and how it changes its size.
+ *
+ * ONE SLOT OR FRAGMENTS. The class table says with one bit whether the best slot wastes more than
+ * 1/64 of the object. Mostly it does not, and that is all. If it does, a plan of fragments is made,
+ * and taken if it saves at least 8 bytes. Aligned and contiguous objects are never split; objects
+ * larger than a page always are.
+ *
+ * RESIZING, in the order in which it is tried:
+ *
+ *   in the slot   it fits, and wastes at most 1/8 of the new size: only the trailer changes
+ *   in the chain  fragments stay fragments: the leading whole pages stay where they are
+ *   elsewhere     a new place, the content copied, the old place freed
+ *   in place      smaller, but there was no memory: the slot stays too large, the chain is cut off
+ *
+ * The last row is why making an object smaller never fails. A contiguous object stays contiguous as
+ * long as a page holds it, and an aligned one stays aligned.
+ *
+ * THE OLD PLACE MAY MOVE while the new one is looked for, because that may compact. heap->watched
+ * is the offset of the object that is being resized; the mover keeps it up to date. A reference
+ * that the owner's callback has already changed is thus known here, too, without asking the owner.
+ *
+ * COST. Reading and writing are a copy for each extent. At an offset beyond the first page of a
+ * chain they walk the fragments before it, unless the bookmark is nearer (extents.c). */
 #include "mem/object/object.h"
 
 #include "base/assert.h"
@@ -21,7 +43,8 @@ snug_error object_check_request(const snug_heap *heap, size_t size, const snug_a
 	return SNUG_OK;
 }
 
-/* The class of one slot for the object; CLASS_NONE when fragments are the better or the only way. */
+/* The class of one slot for the object; CLASS_NONE when fragments are the better or the only
+ * way. */
 static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc_options *options) {
 	const struct class_table *table = &heap->classes;
 	size_t bytes = size + heap->slot_trailer_bytes;
@@ -54,7 +77,8 @@ snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *
 
 /* ------------------------------------------------------------------ resizing ------- */
 
-/* A new place, the content copied, the old place freed. Compaction may move the old one meanwhile. */
+/* A new place, the content copied, the old place freed. Compaction may move the old one
+ * meanwhile. */
 static snug_error relocate(snug_heap *heap, uint64_t *location, size_t size, size_t new_size,
 						   const snug_alloc_options *options, uint32_t owner) {
 	uint64_t chained = *location & REF_CHAINED;

@@ -1,5 +1,13 @@
-/* mem/object/object.h: whole objects, however they are named: in one slot, or in fragments. A location is an offset, with REF_CHAINED for
- * fragments; that is what references are and what the handle table holds.
+/* mem/object/object.h: whole objects, however they are named: in one slot, or in fragments. A
+ * location is an offset, with REF_CHAINED for fragments; that is what references are and what the
+ * handle table holds.
+ *
+ *   location & OFFSET_MASK ----> | payload          |t|        one slot: one address
+ *
+ *   location | REF_CHAINED ----> | piece |t| <-> | piece |t| <-> | rest |t|        a chain
+ *
+ * Who calls knows location and size, from a handle and its trailer or from the owner's table;
+ * nothing here asks which. A call that answers an error has changed nothing.
  *
  * The room:
  *   by_handle.c, by_reference.c   what the owner calls
@@ -17,7 +25,8 @@
 /* SIZE_ZERO, SIZE_TOO_LARGE, ALIGNMENT; `options` may be NULL. */
 snug_error object_check_request(const snug_heap *heap, size_t size, const snug_alloc_options *options);
 
-/* `owner`: the handle's index. The request must have been checked. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
+/* `owner`: the handle's index. The request must have been checked. Without `may_compact` nothing
+ * moves. NO_MEMORY, OS_MEMORY. */
 snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options, uint32_t owner,
 						bool may_compact, uint64_t *location);
 
@@ -38,7 +47,8 @@ static inline void object_free(snug_heap *heap, uint64_t location, size_t size) 
 	slot_free(heap, class, id, (uint32_t)size, location);
 }
 
-/* The location may change. Making it smaller never fails. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE (aligned, above a page). */
+/* The location may change. Making it smaller never fails. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE
+ * (aligned, above a page). */
 snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_t new_size, uint32_t owner);
 
 /* Shared by both APIs: they differ only in how they find location and size. */

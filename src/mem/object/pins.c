@@ -1,4 +1,14 @@
-/* mem/object/pins.c: see mem/object/pins.h. Linear probing; removal shifts the rest of the cluster back, so there are no tombstones. */
+/* mem/object/pins.c: the table of pins.
+ *
+ *   entry   | count 26 | offset 38 |      0: empty      at home: hash of the offset, or behind it
+ *
+ * Linear probing. Removal shifts the rest of the cluster back (Knuth, The Art of Computer
+ * Programming volume 3, 6.4, algorithm R), so there are no tombstones, and a table that was full
+ * once is as fast as a new one. It begins with 512 entries, one grain of metadata, and doubles by
+ * copying into the other of its two ranges; the old one goes back to the OS.
+ *
+ * The first pin of an object tells the slabs of all its slots, the last unpin does so again: O(1)
+ * for a plain object, O(fragments) for a chain. Pins in between only count. */
 #include "mem/object/pins.h"
 
 #include "base/assert.h"

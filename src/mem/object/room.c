@@ -1,4 +1,26 @@
-/* mem/object/room.c: see mem/object/room.h for the order in which room is looked for. */
+/* mem/object/room.c: making room. For the order in which it is looked for: room.h.
+ *
+ * A SEARCH THAT FOUND NOTHING is not repeated until something has changed. heap->changes and the
+ * number of frees count all that could make a page gainable: freed slots, unpins, victims that were
+ * put back. searched_at is their sum when the last search failed. So a program that goes on asking
+ * a full heap is refused with one comparison. Flushing all magazines before giving up was rejected:
+ * each refusal then cost 10 us and refilled them again.
+ *
+ * PAGES FOR LARGE OBJECTS (room_make) are gained one by one. Before the first it is counted whether
+ * there can be enough at all: what compaction would free for certain, and one more page for each
+ * class, which merging may. If not, nothing moves. Where the OS has refused memory, cold pages do
+ * not count: they can't be had.
+ *
+ * PACING (room_pace). An owner who asked for it pays for each page that he takes below a low-water
+ * mark with one step of compaction. Then no allocation has to make all the room at once.
+ *
+ * A VICTIM WITH A TARGET is the two halves of a slab that is relocated. They hold a page too much,
+ * so that page is taken back first. A victim without one may be of the class that needs a slot: its
+ * holes are better used than a page (3 in room.h).
+ *
+ * Pages that are gained here are counted as reclaimed, but in no report: reports are of steps that
+ * the owner asked for. limit_keep tells the account how many pages wait to be used, so that a limit
+ * that is on its way down does not take them. */
 #include "mem/object/room.h"
 
 #include "mem/arena/arena.h"

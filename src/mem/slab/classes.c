@@ -1,4 +1,36 @@
-/* mem/slab/classes.c: see mem/slab/classes.h. */
+/* mem/slab/classes.c: the tables, and when a class begins and ends. Why there are inactive ones:
+ * classes.h.
+ *
+ * STRIDES are made by walking n from page / 8 down to 1. Each page / n is taken if it is at least
+ * 1/64 above the last one taken, or if leaving it out would open a wider gap than that; from page /
+ * 64 up all are taken, as they lie further apart by themselves. The same walk serves the byte and
+ * the fragment family, a walk by multiples of 16 the aligned one.
+ *
+ *   ids   | byte strings, ascending | aligned, ascending | fragments, ascending |
+ *         first[0]                  first[1]             first[2]               first[3]
+ *
+ * LOOKING UP. exact[size] for sizes to 1 KiB: the class, and a bit that says whether fragments may
+ * store the size better, so that the common allocation decides both with one load. coarse[size /
+ * 64] and a few steps upward for larger ones. Aligned slots are rare and searched by halves.
+ *
+ * SERVING. Each class has a pointer to the active class that its objects go to, and only that is
+ * read by an allocation. Activating or retiring a class rewrites the pointers of its group:
+ * O(group), some dozens at most, and rare.
+ *
+ *   entry  ... a  b  c  D  e  f  G ...        capitals are active
+ *   serving    D  D  D  D  G  G  G            activating b:  a and b -> b, c stays with D
+ *
+ * A class of the coarse subset is activated when it is first needed; it is never served by a larger
+ * one, so the looseness of a heap that holds little is bounded by the ratio of 1.5.
+ *
+ * REVIEW. waste_bytes counts what all loose objects in the class's slots have ever wasted; it is
+ * only added to, without a branch. Each time it has grown by a quarter of a page the group is
+ * looked at: live objects of each inactive class, from the smallest on, times what they would save.
+ * The one that saves most is activated, if it saves a quarter of a page. So the exact question is
+ * asked seldom, and an allocation pays one addition for it.
+ *
+ * Without room for the state of one more class it stays inactive. Nothing is lost by that but
+ * density, so activating reports no error. */
 #include "mem/slab/classes.h"
 
 #include "base/assert.h"
@@ -106,7 +138,8 @@ uint16_t class_find_below(const struct class_table *table, enum family family, s
 
 /* ------------------------------------------------------------------ activation ----- */
 
-/* A class of the coarse subset: the first at or above each power of 1.5, and each family's largest. */
+/* A class of the coarse subset: the first at or above each power of 1.5, and each family's
+ * largest. */
 static bool is_coarse(const struct class_table *table, uint16_t id) {
 	enum family family = class_family(table, id);
 	if (id == table->first[family + 1] - 1) return true;
@@ -184,7 +217,8 @@ snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out) 
 	return SNUG_OK;
 }
 
-/* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of a page. */
+/* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of
+ * a page. */
 static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host) {
 	const struct class_table *table = &heap->classes;
 	uint16_t first = host->id;

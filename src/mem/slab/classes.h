@@ -1,18 +1,30 @@
 /* mem/slab/classes.h: which slot sizes there are, and which of them are worth their slabs.
  *
- * A stride is page / n rounded down (for aligned slots: to a multiple of 16), thinned out to a ratio of 1 + 1/64. Every active
- * class keeps about half a page of holes, so in a small heap fine classes waste more than they save. So a class starts inactive,
- * and its objects go to the next larger active one, which serves it. An object in a slot of a larger class is loose. The inactive
- * classes below an active one are its group; when the group's loose objects would waste a quarter of a page less with one
- * of its classes active, that class is activated (half a page: 0.2 % less payload at 64 MiB; a whole one: 0.4 %). It retires at the end of a
- * compaction or merge that left it without a slab. A coarse subset (ratio 1.5) never retires.
+ * A stride is page / n rounded down (for aligned slots: to a multiple of 16), thinned out to a
+ * ratio of 1 + 1/64. Every active class keeps about half a page of holes, so in a small heap fine
+ * classes waste more than they save. So a class starts inactive, and its objects go to the next
+ * larger active one, which serves it (law C1). An object in a slot of a larger class is loose. The
+ * inactive classes below an active one are its group. When the group's loose objects would waste a
+ * quarter of a page less with one of its classes active, that class is activated. It retires at the
+ * end of a compaction or merge that left it without a slab. A coarse subset (ratio 1.5) never
+ * retires.
  *
  *   strides   ... 96   97   99  100  102  104 ...        (16 KiB pages)
  *   active         *                        *
- *   serving       96  104  104  104  104  104            one object in 97, 99, 100 or 102 wastes 2 to 7 bytes
+ *   serving       96  104  104  104  104  104            97 to 102 waste 2 to 7 bytes an object
  *
- * Counting each class's waste alone was tried first: ten neighbours may each waste a little less than half a page for ever.
- * Measured on a 16 MiB heap of production sizes with 64 KiB pages: all classes active from the start hold 41 % payload. */
+ * COST. A size up to 1 KiB finds its class with one load, a larger one with a load and a few steps.
+ * The tables are part of the heap's fixed metadata:
+ *
+ *   page            4 KiB    8 KiB   16 KiB   32 KiB   64 KiB
+ *   byte classes      120      173      240      300      356     fragments have as many
+ *   aligned            31       44       63       89      127
+ *   tables         10.9 KB  14.8 KB  19.9 KB  25.1 KB  30.9 KB
+ *
+ * REJECTED. Counting each class's waste alone: ten neighbours may each waste a little less than
+ * half a page for ever. Activating at half a page: 0.2 % less payload at 64 MiB; at a whole one 0.4
+ * %. All classes active from the start: a heap of 16 MiB of production sizes with 64 KiB pages then
+ * holds 41 % payload. */
 #ifndef SNUG_MEM_CLASSES_H
 #define SNUG_MEM_CLASSES_H
 
@@ -40,17 +52,20 @@ static inline bool class_may_split(const struct class_table *table, uint16_t id,
 	return waste_bytes * 64 > bytes && waste_bytes > 8;
 }
 
-/* The largest class of the family whose slots are at most `bytes`; CLASS_NONE if even the smallest is larger. */
+/* The largest class of the family whose slots are at most `bytes`; CLASS_NONE if even the smallest
+ * is larger. */
 uint16_t class_find_below(const struct class_table *table, enum family family, size_t bytes);
 
-/* The active class that objects of `id` go to now; created if it was never used. NO_MEMORY, OS_MEMORY. */
+/* The active class that objects of `id` go to now; created if it was never used. NO_MEMORY,
+ * OS_MEMORY. */
 snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out);
 
 /* Activates the class of the host's group that is worth it, if any. */
 void class_review_group(snug_heap *heap, struct size_class *host);
 
-/* An object of class `id` is allocated in a slot of `host`, whose group may then be due for a review.
- * Without a branch: whether an object is loose is as good as random when sizes are mixed. */
+/* An object of class `id` is allocated in a slot of `host`, whose group may then be due for a
+ * review. Without a branch: whether an object is loose is as good as random when sizes are
+ * mixed. */
 static inline void class_count_in(snug_heap *heap, uint16_t id, struct size_class *host) {
 	struct class_entry *entry = &heap->classes.entry[id];
 	entry->live++;

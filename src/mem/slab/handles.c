@@ -1,4 +1,6 @@
-/* mem/slab/handles.c: see mem/slab/handles.h. */
+/* mem/slab/handles.c: an entry for the next object, before anything else is done for it. That is
+ * the only part of a handle's life that can fail, so it comes first: a slot that was found is then
+ * never given back. Everything else is inline in mem/slab/handles.h. */
 #include "mem/slab/handles.h"
 
 #include "mem/arena/arena.h"

@@ -1,4 +1,9 @@
-/* mem/slab/magazine.c: see mem/slab/magazine.h. */
+/* mem/slab/magazine.c: refilling and flushing: what most allocations and frees do not need.
+ *
+ * A refill takes half a magazine, so that as many frees still find room in it. All its slots come
+ * from one slab: the fullest, or one with pinned objects when there is no other. They come in the
+ * order of their addresses, and one slab changes lists once for all of them. A flush gives each
+ * slot back by itself: they may be of as many slabs. */
 #include "mem/slab/magazine.h"
 
 void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset) {

@@ -3,8 +3,22 @@
  *   allocate   pop from the magazine of the class that serves this size
  *   free       push to the magazine of the class that the page says
  *
- * A slot in a magazine stays marked used in its slab's bitmap and never lies in a victim: a class's magazine is flushed before one of
- * its slabs is chosen. What happens when the magazine is empty is told in mem/object/room.h. */
+ *   magazine  [ o | o | o | . | . | . ]     offsets of free slots: a quarter of a slab, at most 64
+ *                         ^ pop and push
+ *          refill: half of it, from one slab        full: this slot goes back to its slab
+ *
+ * A slot in a magazine stays marked used in its slab's bitmap and never lies in a victim: a class's
+ * magazine is flushed before one of its slabs is chosen (law S6). Classes of fewer than eight slots
+ * a slab have none: there it would hold a large part of a page. What happens when the magazine is
+ * empty is told in mem/object/room.h.
+ *
+ * COST. In turns of 16 an allocation takes 48 instructions by reference and a free 47; in turns of
+ * 256, in which magazines run empty and full, 73 and 89 (docs/instruction-counts.md).
+ *
+ * REJECTED, for a free into a full magazine. Spilling half of it: 235 instructions a pair in turns
+ * of 64, where giving the one slot back takes 147. Never pushing: each free of a slot in a full
+ * slab then changes lists, four times slower in cache. A queue instead of a stack, so that an
+ * allocation does not wait for the last free: no difference. */
 #ifndef SNUG_MEM_MAGAZINE_H
 #define SNUG_MEM_MAGAZINE_H
 
@@ -15,7 +29,8 @@
 #include "mem/slab/slab.h"
 #include "mem/types.h"
 
-/* Half a magazine of holes, from one slab; false if the class has none. The class has a magazine, at most half full. */
+/* Half a magazine of holes, from one slab; false if the class has none. The class has a magazine,
+ * at most half full. */
 bool magazine_refill(snug_heap *heap, struct size_class *class);
 
 /* Returns all slots of the magazine to their slabs. */
@@ -25,8 +40,8 @@ void magazine_flush(snug_heap *heap, struct size_class *class);
 void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
 
 /* The common case of allocation, inline: a small size of which nothing is split, and a slot in its
- * magazine. `trailer_bytes` stand behind the payload; a size is checked before they are added to it.
- * False: nothing was done. After it, as the caller's last act: class_review_if_due. */
+ * magazine. `trailer_bytes` stand behind the payload; a size is checked before they are added to
+ * it. False: nothing was done. After it, as the caller's last act: class_review_if_due. */
 static inline bool slot_alloc_small(snug_heap *heap, size_t payload_bytes, size_t trailer_bytes, uint64_t *offset,
 									struct size_class **out) {
 	if (UNLIKELY(payload_bytes - 1 >= EXACT_SIZE_MAX - trailer_bytes)) return false;
@@ -42,7 +57,8 @@ static inline bool slot_alloc_small(snug_heap *heap, size_t payload_bytes, size_
 	return true;
 }
 
-/* The next common case: the magazine is empty, the class has a hole. True: slot_alloc_small will do. */
+/* The next common case: the magazine is empty, the class has a hole. True: slot_alloc_small will
+ * do. */
 static inline bool slot_refill_small(snug_heap *heap, size_t payload_bytes, size_t trailer_bytes) {
 	if (payload_bytes - 1 >= EXACT_SIZE_MAX - trailer_bytes) return false;
 	uint16_t id = heap->classes.exact[payload_bytes + trailer_bytes];
@@ -50,9 +66,10 @@ static inline bool slot_refill_small(snug_heap *heap, size_t payload_bytes, size
 	return class != NULL && class->magazine_capacity > 0 && class->magazine_count == 0 && magazine_refill(heap, class);
 }
 
-/* Into the magazine while it has room, so that what is freed and allocated in turns stays in the processor's cache; else back to its
- * slab at once. Tried: spilling half the magazine instead (235 instructions a pair in turns of 64, where this takes 144); never
- * pushing (each free of a slot in a full slab then changes lists: four times slower in cache); a queue, so that an allocation does
+/* Into the magazine while it has room, so that what is freed and allocated in turns stays in the
+ * processor's cache; else back to its slab at once. Tried: spilling half the magazine instead (235
+ * instructions a pair in turns of 64, where this takes 144); never pushing (each free of a slot in
+ * a full slab then changes lists: four times slower in cache); a queue, so that an allocation does
  * not wait for the last free (no difference). */
 static inline void slot_give(snug_heap *heap, struct size_class *class, page_number number, uint64_t offset) {
 	struct page *page = &heap->arena.pages[number];

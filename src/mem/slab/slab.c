@@ -1,4 +1,31 @@
-/* mem/slab/slab.c: see mem/slab/slab.h. */
+/* mem/slab/slab.c: the life of a slab.
+ *
+ *              slab_create                victim_begin               emptied: victim_release
+ *     page ----------------> PAGE_SLAB ----------------> PAGE_VICTIM -----------------------> page
+ *       ^                     |     ^                         |
+ *       | empty, and there    |     |    victim_put_back,     |
+ *       | is other room       v     |    victim_abandon       |
+ *       +---------- slab_release    +-------------------------+
+ *
+ *     blank page --> PAGE_TARGET -- its victim has gone, or was put back --> PAGE_SLAB, or a page
+ *                                                                       again if nothing lies in it
+ *
+ * THE COUNTS. free_slots of a class leaves the victim's holes out, because nobody may take them; so
+ * `free_slots >= slots` says that the others have room for all that lies in the victim. used_slots
+ * and slabs count the victim too. A target and its victim are one slab: the target is in no count
+ * but used_slots until its victim has gone. So a report that is cut off at any moment is exact.
+ *
+ * WHO ABANDONS. A pin on an object of the victim, an allocation that needs its holes, and an
+ * evacuation that found none elsewhere. An abandonment is counted, in totals and in the report: it
+ * is work that was for nothing. A putting back is not: it is the end of the work.
+ *
+ * THE LIST of a slab is its live slots * bucket_scale >> 16: a multiplication in place of a
+ * division. A list is a sixteenth of the slots wide, so most frees leave a slab where it is;
+ * slab_return looks at nothing else then. The mask of lists that are not empty gives the fullest
+ * and the emptiest with one instruction each.
+ *
+ * TAKING fills the array from its end. A magazine is popped from its end as well, so slots are used
+ * in the order of their addresses. */
 #include "mem/slab/slab.h"
 
 #include "base/assert.h"
@@ -143,7 +170,8 @@ void victim_release(snug_heap *heap) {
 		end_target(heap, class);
 		return;
 	}
-	/* Emptied by what the owner freed, or by an allocation's own compaction: the page is not the steps' gain. */
+	/* Emptied by what the owner freed, or by an allocation's own compaction: the page is not the
+	 * steps' gain. */
 	if (heap->defragment.phase != PHASE_IDLE && !heap->defragment.in_step) heap->totals.abandoned_slabs++;
 	slab_release(heap, class_of_page(heap, number), number);
 }
@@ -167,7 +195,8 @@ void victim_abandon(snug_heap *heap) {
 
 /* ------------------------------------------------------------------ slots ---------- */
 
-/* Downwards, because a magazine is popped from its end: so slots are used in the order of their addresses. */
+/* Downwards, because a magazine is popped from its end: so slots are used in the order of their
+ * addresses. */
 static uint32_t take_from(snug_heap *heap, struct size_class *class, page_number number, uint32_t want,
 						  uint64_t *offsets) {
 	struct page *page = &heap->arena.pages[number];

@@ -1,18 +1,32 @@
 /* mem/slab/slab.h: a page cut in equal slots, and the lists of a class's slabs by fullness.
  *
- * Nothing is threaded through the slots: which are free is one bit each in (or beside) the page's descriptor, so freeing
- * touches no cold line and free slots can be poisoned.
+ *   page         | slot | slot | hole | slot | hole | ... | end of the page, less than a slot |
+ *   descriptor   free bits 0 0 1 0 1 ...; free_slots; pins; links of the list; class
  *
- *   lists 0..15   partly filled, by sixteenths; slots are taken from the fullest, victims from the emptiest
+ * Nothing is threaded through the slots: which are free is one bit each in the page's descriptor,
+ * or beside it for more than 128. So freeing touches no line of the object itself, and free slots
+ * can be poisoned.
+ *
+ *   lists 0..15   partly filled, by sixteenths; slots are taken from the fullest, victims from the
+ *                 emptiest
  *   list 16       full
  *   list 17, 18   slabs with pinned objects, partly filled and full: never victims
  *
- * The victim is the slab that is being emptied: it is on no list, and its holes are not handed out. Who empties it: mem/defragment.
+ * The victim is the slab that is being emptied: it is on no list, and its holes are not handed out.
+ * Who empties it: mem/defragment.
  *
- * The room: classes, which slot sizes there are; magazine, slots in and out; trailer.h, what stands behind an object in its slot;
- * handles, the names in it.
+ * An empty slab gives its page back at once, unless it is the class's only slab with room: a class
+ * that is used in turns would take and give a page each time.
  *
- * An empty slab gives its page back at once, unless it is the class's only slab with room. */
+ * Taking the fullest first is what lets compaction find work that is worth it. The emptiest slabs
+ * are left alone and empty themselves; what remains in them is moved for the fewest bytes. It is
+ * also what PostgreSQL's slab context and jemalloc's page sets do.
+ *
+ * Laws S1 to S8 hold here, and mem/check/check_slabs.c counts them. All operations are O(1) but
+ * taking slots: one word of the bitmap for each 64.
+ *
+ * The room: classes, which slot sizes there are; magazine, slots in and out; trailer.h, what stands
+ * behind an object in its slot; handles, the names in it. */
 #ifndef SNUG_MEM_SLAB_H
 #define SNUG_MEM_SLAB_H
 
@@ -22,7 +36,8 @@
 /* Takes a page for the class; all its slots are free. NO_MEMORY, OS_MEMORY. */
 snug_error slab_create(snug_heap *heap, struct size_class *class, page_number *out);
 
-/* A page for the class in the given state, all slots free, on no list and in no count; and such a page, or a slab's, given up. */
+/* A page for the class in the given state, all slots free, on no list and in no count; and such a
+ * page, or a slab's, given up. */
 snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state, page_number *out);
 void slab_drop(snug_heap *heap, const struct size_class *class, page_number number);
 
@@ -36,7 +51,8 @@ void slab_release_empty(snug_heap *heap, struct size_class *class);
 void slab_relist(snug_heap *heap, struct size_class *class, page_number number);
 void slab_unlist(snug_heap *heap, struct size_class *class, page_number number);
 
-/* Up to `want` free slots, from one slab of the given kind; returns how many, 0 if the class has none. */
+/* Up to `want` free slots, from one slab of the given kind; returns how many, 0 if the class has
+ * none. */
 uint32_t slab_take_fullest(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets);
 uint32_t slab_take_pinned(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets);
 
@@ -47,21 +63,25 @@ bool slab_slot_is_free(const snug_heap *heap, const struct size_class *class, ui
 void slab_pin(snug_heap *heap, page_number number);
 void slab_unpin(snug_heap *heap, page_number number);
 
-/* What else a slot that was just marked free changes: the slab's list, its pins' account, or its end. */
+/* What else a slot that was just marked free changes: the slab's list, its pins' account, or its
+ * end. */
 void slab_settle(snug_heap *heap, struct size_class *class, page_number number);
 
 /* ------------------------------------------------------------------ the victim ----- */
 
-/* Makes the slab the victim: off its list, its holes in no count. If it is empty already, its page goes back at once. */
+/* Makes the slab the victim: off its list, its holes in no count. If it is empty already, its page
+ * goes back at once. */
 void victim_begin(snug_heap *heap, struct size_class *class, page_number number);
 
-/* As victim_begin, with the blank page for its target: see mem/defragment/drain.h. The class's magazine is empty. */
+/* As victim_begin, with the blank page for its target: see mem/defragment/drain.h. The class's
+ * magazine is empty. */
 void victim_relocate(snug_heap *heap, struct size_class *class, page_number number, page_number target);
 
 /* Gives the emptied victim's page back. */
 void victim_release(snug_heap *heap);
 
-/* Puts the victim back on its list: because the work ends here; and because its holes were taken, which is counted. */
+/* Puts the victim back on its list: because the work ends here; and because its holes were taken,
+ * which is counted. */
 void victim_put_back(snug_heap *heap);
 void victim_abandon(snug_heap *heap);
 
@@ -73,8 +93,9 @@ static inline uint8_t slab_list_for(const struct size_class *class, const struct
 	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);
 }
 
-/* Marks the slot free in its bitmap; releases the slab if that emptied it. Mostly the slab stays on its list: a sixteenth of its slots
- * lies between two. (A pinned slab's list, and none, are beyond the sixteenths, and so never the same.) */
+/* Marks the slot free in its bitmap; releases the slab if that emptied it. Mostly the slab stays on
+ * its list: a sixteenth of its slots lies between two. (A pinned slab's list, and none, are beyond
+ * the sixteenths, and so never the same.) */
 static inline void slab_return(snug_heap *heap, struct size_class *class, uint64_t offset) {
 	page_number number = page_of(&heap->arena, offset);
 	struct page *page = &heap->arena.pages[number];
