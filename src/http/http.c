@@ -43,10 +43,11 @@
 #define CONNECTIONS_MAX HTTP_CONNECTIONS_MAX
 #define CONNECTIONS_OF_NETWORK_MAX (CONNECTIONS_MAX / 2u)
 #define CONNECTIONS_LEAVING_MAX 32u
-#define CONNECTION_BYTES 16384u    /* of a request's head */
-#define THREAD_STACK_BYTES 262144u /* of which a request touches little; the system's own default is 8 MiB */
-#define FIRST_REQUEST_IDLE_S 5u    /* until the first whole request: without a byte */
-#define CONNECTION_IDLE_S 30u      /* later */
+#define CONNECTION_BYTES 16384u /* of a request's head */
+#define THREAD_STACK_BYTES \
+	262144u /* of which a request touches little; the system's own default is 8 MiB */
+#define FIRST_REQUEST_IDLE_S 5u /* until the first whole request: without a byte */
+#define CONNECTION_IDLE_S 30u   /* later */
 #define BODY_BYTES_MAX 4096u
 #define TOKEN_BYTES_MAX 512u
 
@@ -70,16 +71,17 @@ struct http {
 /* Nothing else is loaded by the page, framed around it, or told to other sites. */
 static bool add_headers(const struct http_library *library, struct MHD_Response *response,
 						const struct http_answer *answer) {
-	static const char policy[] =
-		"default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:; "
-		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+	static const char policy[] = "default-src 'none'; script-src 'unsafe-inline'; style-src "
+								 "'unsafe-inline'; connect-src 'self'; img-src data:; "
+								 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 	const char *const fields[][2] = {
 		{"Content-Type", answer->content_type}, {"Cache-Control", "no-store"},
 		{"X-Content-Type-Options", "nosniff"},  {"Referrer-Policy", "no-referrer"},
 		{"Content-Security-Policy", policy},    {"Allow", answer->allow},
 	};
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-		if (fields[i][1] != NULL && library->add_response_header(response, fields[i][0], fields[i][1]) != MHD_YES)
+		if (fields[i][1] != NULL &&
+			library->add_response_header(response, fields[i][0], fields[i][1]) != MHD_YES)
 			return false;
 	return true;
 }
@@ -92,13 +94,14 @@ static void free_text(void *context) {
 	free(text);
 }
 
-/* The text is the response's from then on, and goes back when the last connection has sent it. NULL: no memory, and nothing has changed. */
+/* The text is the response's from then on, and goes back when the last connection has sent it.
+ * NULL: no memory, and nothing has changed. */
 static struct MHD_Response *wrap_text(const struct http_library *library, struct text *text) {
 	struct text *kept = text->failed ? NULL : malloc(sizeof *kept);
 	if (kept == NULL) return NULL;
 	*kept = *text;
-	struct MHD_Response *response =
-		library->create_response_from_buffer_with_free_callback_cls(kept->length, kept->bytes, free_text, kept);
+	struct MHD_Response *response = library->create_response_from_buffer_with_free_callback_cls(
+		kept->length, kept->bytes, free_text, kept);
 	if (response == NULL)
 		free(kept);
 	else
@@ -106,12 +109,15 @@ static struct MHD_Response *wrap_text(const struct http_library *library, struct
 	return response;
 }
 
-static struct MHD_Response *wrap_page(const struct http_library *library, const char *page, size_t length) {
-	return library->create_response_from_buffer(length, (void *)(uintptr_t)page, MHD_RESPMEM_PERSISTENT);
+static struct MHD_Response *wrap_page(const struct http_library *library, const char *page,
+									  size_t length) {
+	return library->create_response_from_buffer(length, (void *)(uintptr_t)page,
+												MHD_RESPMEM_PERSISTENT);
 }
 
 /* An answer for which there was no memory says so in a text that needs none. */
-static void make_response(const struct http_library *library, struct http_answer *answer, struct made *out) {
+static void make_response(const struct http_library *library, struct http_answer *answer,
+						  struct made *out) {
 	static const char no_memory[] = "{\"error\":\"no memory for the answer: try again\"}\n";
 	*out = (struct made){.status = answer->status, .account = answer->text.account};
 	if (answer->page != NULL) {
@@ -149,7 +155,8 @@ static void use(void *context, const struct made *made) {
 	exchange->result = MHD_NO;
 	if (made->response == NULL) return;
 	crowd_hold(&exchange->http->crowd, exchange->guest, made->account, made->bytes, os_now_ns());
-	exchange->result = exchange->http->library.queue_response(exchange->connection, made->status, made->response);
+	exchange->result =
+		exchange->http->library.queue_response(exchange->connection, made->status, made->response);
 }
 
 static void drop(void *context, struct made *made) {
@@ -167,16 +174,19 @@ static void respond(struct exchange *exchange, struct http_answer *answer) {
 /* ------------------------------------------------------------------ a request -------------- */
 
 static const char *header(const struct exchange *exchange, const char *name) {
-	return exchange->http->library.lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+	return exchange->http->library.lookup_connection_value(exchange->connection, MHD_HEADER_KIND,
+														   name);
 }
 
 static const char *parameter(void *context, const char *name) {
 	const struct exchange *exchange = context;
-	return exchange->http->library.lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+	return exchange->http->library.lookup_connection_value(exchange->connection,
+														   MHD_GET_ARGUMENT_KIND, name);
 }
 
 static struct guest *guest_of(const struct exchange *exchange) {
-	return exchange->http->library.get_connection_info(exchange->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+	return exchange->http->library
+		.get_connection_info(exchange->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)
 		->socket_context;
 }
 
@@ -191,14 +201,16 @@ static void make_answer(struct exchange *exchange, struct http_answer *out) {
 	struct http *http = exchange->http;
 	bool is_urgent = route_is_urgent(exchange->route);
 	out->text.account = is_urgent ? &http->memory.urgent : &http->memory.answers;
-	(void)http_memory_make_room(&http->memory, out->text.account, route_need_bytes(exchange->route));
+	(void)http_memory_make_room(&http->memory, out->text.account,
+								route_need_bytes(exchange->route));
 	route_answer(exchange->route, &http->asks, parameter, exchange, out);
 	const struct http_figures figures = {
 		.limit_bytes = HTTP_MEMORY_BYTES,
 		.used_bytes = http->memory.answers.used_bytes + http->memory.urgent.used_bytes,
 		.closed = http->memory.closed,
 	};
-	if (route_is_metrics(exchange->route) && out->status == 200) metrics_write_http(&figures, &out->text);
+	if (route_is_metrics(exchange->route) && out->status == 200)
+		metrics_write_http(&figures, &out->text);
 }
 
 static void make(void *context, struct made *out) {
@@ -224,7 +236,8 @@ static void answer_route(struct exchange *exchange) {
 	crowd_end_answer(&http->crowd, exchange->guest);
 }
 
-static void answer(struct door *door, struct exchange *exchange, const char *method, const char *path) {
+static void answer(struct door *door, struct exchange *exchange, const char *method,
+				   const char *path) {
 	const struct http_request request = {.host = header(exchange, "Host"),
 										 .origin = header(exchange, "Origin"),
 										 .site = header(exchange, "Sec-Fetch-Site"),
@@ -249,12 +262,13 @@ static void answer(struct door *door, struct exchange *exchange, const char *met
 	respond(exchange, &out);
 }
 
-/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read: parameters stand in the query. One that says
- * beforehand that it is too long is told so. One that does not say (in chunks) is cut off where it becomes too long: in the midst of a
- * body the library takes no answer. */
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path,
-								  const char *method, const char *version, const char *body, size_t *body_bytes,
-								  void **state) {
+/* Called once when the head is there, for each part of a body, and at its end. Bodies are not read:
+ * parameters stand in the query. One that says beforehand that it is too long is told so. One that
+ * does not say (in chunks) is cut off where it becomes too long: in the midst of a body the library
+ * takes no answer. */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+								  const char *path, const char *method, const char *version,
+								  const char *body, size_t *body_bytes, void **state) {
 	struct door *door = context;
 	struct exchange exchange = {.http = door->http, .connection = connection, .result = MHD_NO};
 	struct guest *guest = guest_of(&exchange);
@@ -279,7 +293,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		*body_bytes = 0;
 		return guest->body_bytes <= BODY_BYTES_MAX ? MHD_YES : MHD_NO;
 	}
-	door->http->library.set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, CONNECTION_IDLE_S);
+	door->http->library.set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+											  CONNECTION_IDLE_S);
 	answer(door, &exchange, method, path);
 	return exchange.result;
 }
@@ -305,8 +320,10 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 		*guest = NULL;
 		return;
 	}
-	const union MHD_ConnectionInfo *fd = library->get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	int number = fd->connect_fd; /* before the next question: the answer may stand in the same place */
+	const union MHD_ConnectionInfo *fd =
+		library->get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	/* before the next question: the answer may stand in the same place */
+	int number = fd->connect_fd;
 	const union MHD_ConnectionInfo *client =
 		library->get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	*guest = crowd_enter(&door->http->crowd, number, client->client_addr);
@@ -318,7 +335,9 @@ static bool read_token(const char *path, char *token, struct text *why) {
 	FILE *file = fopen(path, "re");
 	size_t length = file == NULL ? 0 : fread(token, 1, TOKEN_BYTES_MAX, file);
 	if (file != NULL) (void)fclose(file);
-	while (length > 0 && length < TOKEN_BYTES_MAX && (token[length - 1] == '\n' || token[length - 1] == '\r')) length--;
+	while (length > 0 && length < TOKEN_BYTES_MAX &&
+		   (token[length - 1] == '\n' || token[length - 1] == '\r'))
+		length--;
 	if (length < 16 || length == TOKEN_BYTES_MAX) {
 		text_print(why, "--http-token-file: %s: %s", path,
 				   file == NULL ? "cannot be read" : "not a token of 16 to 511 characters");
@@ -336,7 +355,8 @@ static bool is_loopback(int fd) {
 	if (getsockname(fd, (struct sockaddr *)&address, &length) != 0) return false;
 	if (address.ss_family == AF_INET)
 		return ntohl(((struct sockaddr_in *)(void *)&address)->sin_addr.s_addr) >> 24 == 127;
-	return address.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&address)->sin6_addr);
+	return address.ss_family == AF_INET6 &&
+		   IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&address)->sin6_addr);
 }
 
 static void log_nothing(void *context, const char *format, va_list arguments) {
@@ -346,8 +366,8 @@ static void log_nothing(void *context, const char *format, va_list arguments) {
 }
 
 /* The daemon closes its socket; the listener keeps its own. */
-static bool open_door(struct http *http, const struct settings *settings, const struct listener *listener,
-					  struct text *why) {
+static bool open_door(struct http *http, const struct settings *settings,
+					  const struct listener *listener, struct text *why) {
 	struct door *door = &http->door[http->door_count];
 	int fd = dup(listener->fds[0]);
 	door->http = http;
@@ -355,14 +375,16 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 									  .hosts = &settings->http_hosts,
 									  .token = http->token[0] == '\0' ? NULL : http->token,
 									  .is_loopback = is_loopback(listener->fds[0])};
-	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
+	const unsigned flags =
+		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
 	if (fd >= 0)
 		door->daemon = http->library.start_daemon(
 			flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
-			MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_NOTIFY_COMPLETED, on_completed, door,
-			MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX + CONNECTIONS_LEAVING_MAX,
-			MHD_OPTION_CONNECTION_TIMEOUT, FIRST_REQUEST_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-			(size_t)CONNECTION_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_END);
+			MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_NOTIFY_COMPLETED,
+			on_completed, door, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
+			CONNECTIONS_MAX + CONNECTIONS_LEAVING_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+			FIRST_REQUEST_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+			MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_END);
 	if (door->daemon != NULL) {
 		http->door_count++;
 		return true;
@@ -372,8 +394,8 @@ static bool open_door(struct http *http, const struct settings *settings, const 
 	return false;
 }
 
-enum http_start http_create(struct server *server, const struct listeners *listeners, const snug_log *log,
-							struct text *why, struct http **out) {
+enum http_start http_create(struct server *server, const struct listeners *listeners,
+							const snug_log *log, struct text *why, struct http **out) {
 	const struct settings *settings = &server->settings;
 	*out = NULL;
 	if (settings->http[0] == '\0') return HTTP_STARTED;
@@ -391,10 +413,12 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 		text_print(why, "--http: libmicrohttpd.so.12 is not installed");
 		return HTTP_REFUSED;
 	}
-	if (settings->http_token_file[0] != '\0' && !read_token(settings->http_token_file, http->token, why))
+	if (settings->http_token_file[0] != '\0' &&
+		!read_token(settings->http_token_file, http->token, why))
 		return HTTP_MISTAKEN;
 	for (uint32_t i = 0; i < listeners->count; i++)
-		if (listeners->listener[i].kind == LISTENER_HTTP && !open_door(http, settings, &listeners->listener[i], why))
+		if (listeners->listener[i].kind == LISTENER_HTTP &&
+			!open_door(http, settings, &listeners->listener[i], why))
 			return HTTP_REFUSED;
 	return HTTP_STARTED;
 }
@@ -402,7 +426,8 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 void http_stop(struct http *http) {
 	if (http == NULL) return;
 	asks_stop(&http->asks);
-	for (; http->door_count > 0; http->door_count--) http->library.stop_daemon(http->door[http->door_count - 1].daemon);
+	for (; http->door_count > 0; http->door_count--)
+		http->library.stop_daemon(http->door[http->door_count - 1].daemon);
 }
 
 void http_destroy(struct http *http) {

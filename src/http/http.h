@@ -36,14 +36,17 @@ enum http_start {
 	HTTP_REFUSED   /* the system has not what is needed */
 };
 
-/* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and STARTED. The listeners' descriptors stay theirs. Else `why` has a
- * sentence, and `*out` what is to be destroyed all the same. */
-enum http_start http_create(struct server *server, const struct listeners *listeners, const snug_log *log,
-							struct text *why, struct http **out);
+/* Serves what listeners of kind LISTENER_HTTP accept; none: `*out` is NULL, and STARTED. The
+ * listeners' descriptors stay theirs. Else `why` has a sentence, and `*out` what is to be destroyed
+ * all the same. */
+enum http_start http_create(struct server *server, const struct listeners *listeners,
+							const snug_log *log, struct text *why, struct http **out);
 
-/* Accepts no more and lets answers that are under way end, each of which waits some seconds for a worker at most. Before server_stop. NULL is ignored. */
+/* Accepts no more and lets answers that are under way end, each of which waits some seconds for a
+ * worker at most. Before server_stop. NULL is ignored. */
 void http_stop(struct http *http);
-/* Between server_stop, after which no worker holds anything of ours any more, and server_destroy. Stops, if that was not done. NULL is ignored. */
+/* Between server_stop, after which no worker holds anything of ours any more, and server_destroy.
+ * Stops, if that was not done. NULL is ignored. */
 void http_destroy(struct http *http);
 
 #endif

@@ -2,8 +2,8 @@
  * with a sentence, and nothing else needs to know. */
 #include "http/http.h"
 
-enum http_start http_create(struct server *server, const struct listeners *listeners, const snug_log *log,
-							struct text *why, struct http **out) {
+enum http_start http_create(struct server *server, const struct listeners *listeners,
+							const snug_log *log, struct text *why, struct http **out) {
 	(void)listeners;
 	(void)log;
 	*out = NULL;

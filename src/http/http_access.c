@@ -16,7 +16,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* Names can be made to point anywhere; addresses cannot. The last label of a name is never a number, and only addresses have brackets. */
+/* Names can be made to point anywhere; addresses cannot. The last label of a name is never a
+ * number, and only addresses have brackets. */
 static bool is_address(const struct address_text *host) {
 	if (host->has_brackets) return true;
 	for (size_t i = 0; i < host->host_length; i++)
@@ -33,7 +34,8 @@ static bool is_name(const struct address_text *host, const char *name) {
 static bool is_ours(const struct http_rules *rules, const char *text) {
 	struct address_text host;
 	if (!address_read(text, &host)) return false;
-	if (is_address(&host) || is_name(&host, "localhost") || is_name(&host, rules->name)) return true;
+	if (is_address(&host) || is_name(&host, "localhost") || is_name(&host, rules->name))
+		return true;
 	for (uint32_t i = 0; i < rules->hosts->count; i++)
 		if (is_name(&host, rules->hosts->entry[i])) return true;
 	return false;
@@ -41,7 +43,8 @@ static bool is_ours(const struct http_rules *rules, const char *text) {
 
 const char *http_access_read(const struct http_rules *rules, const struct http_request *request) {
 	if (request->host != NULL && !is_ours(rules, request->host))
-		return "this server is not known by that name: use its address, or a name that --http or --http-host gives";
+		return "this server is not known by that name: use its address, or a name that --http or "
+			   "--http-host gives";
 	return NULL;
 }
 
@@ -57,12 +60,14 @@ static bool is_equal(const char *given, const char *token) {
 static bool has_token(const struct http_rules *rules, const struct http_request *request) {
 	static const char scheme[] = "Bearer ";
 	size_t length = sizeof scheme - 1;
-	return request->authorization != NULL && strncasecmp(request->authorization, scheme, length) == 0 &&
+	return request->authorization != NULL &&
+		   strncasecmp(request->authorization, scheme, length) == 0 &&
 		   is_equal(request->authorization + length, rules->token);
 }
 
 static bool is_same_site(const struct http_request *request) {
-	if (request->site != NULL && strcmp(request->site, "same-origin") != 0 && strcmp(request->site, "none") != 0)
+	if (request->site != NULL && strcmp(request->site, "same-origin") != 0 &&
+		strcmp(request->site, "none") != 0)
 		return false;
 	if (request->origin == NULL) return true;
 	static const char scheme[] = "http://";
@@ -74,8 +79,11 @@ const char *http_access_act(const struct http_rules *rules, const struct http_re
 	const char *refusal = http_access_read(rules, request);
 	if (refusal != NULL) return refusal;
 	if (!is_same_site(request)) return "a request from another site";
-	if (request->mark == NULL || strcmp(request->mark, "1") != 0) return "actions need the header X-Snug-Request: 1";
+	if (request->mark == NULL || strcmp(request->mark, "1") != 0)
+		return "actions need the header X-Snug-Request: 1";
 	if (rules->token == NULL)
-		return rules->is_loopback ? NULL : "actions from elsewhere need a token: start snugd with --http-token-file";
+		return rules->is_loopback
+				   ? NULL
+				   : "actions from elsewhere need a token: start snugd with --http-token-file";
 	return has_token(rules, request) ? NULL : "actions need the token: Authorization: Bearer TOKEN";
 }

@@ -44,20 +44,26 @@ static void detach(struct crowd *crowd, struct guest *guest) {
 static void network_of(const struct sockaddr *address, uint8_t *network) {
 	memset(network, 0, NETWORK_BYTES);
 	if (address->sa_family == AF_INET) {
-		memcpy(network, &((const struct sockaddr_in *)(const void *)address)->sin_addr, sizeof(struct in_addr));
+		memcpy(network, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
+			   sizeof(struct in_addr));
 	} else if (address->sa_family == AF_INET6) {
-		const struct in6_addr *ip = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+		const struct in6_addr *ip =
+			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
 		bool is_mapped = IN6_IS_ADDR_V4MAPPED(ip);
-		memcpy(network, is_mapped ? &ip->s6_addr[12] : ip->s6_addr, is_mapped ? sizeof(struct in_addr) : NETWORK_BYTES);
+		memcpy(network, is_mapped ? &ip->s6_addr[12] : ip->s6_addr,
+			   is_mapped ? sizeof(struct in_addr) : NETWORK_BYTES);
 	}
 }
 
-/* How many are here, of that network or, with NULL, of all; and of them who has let us wait the longest. NULL: all are being answered. */
+/* How many are here, of that network or, with NULL, of all; and of them who has let us wait the
+ * longest. NULL: all are being answered. */
 static uint32_t count(const struct crowd *crowd, const uint8_t *network, struct guest **longest) {
 	uint32_t number = 0;
 	*longest = NULL;
 	for (struct guest *guest = crowd->oldest; guest != NULL; guest = guest->newer) {
-		if (guest->is_shown_out || (network != NULL && memcmp(guest->network, network, NETWORK_BYTES) != 0)) continue;
+		if (guest->is_shown_out ||
+			(network != NULL && memcmp(guest->network, network, NETWORK_BYTES) != 0))
+			continue;
 		if (!guest->is_answered && *longest == NULL) *longest = guest;
 		number++;
 	}
@@ -82,7 +88,8 @@ struct guest *crowd_enter(struct crowd *crowd, int fd, const struct sockaddr *ad
 		guest->fd = fd;
 		network_of(address, guest->network);
 		pthread_mutex_lock(&crowd->mutex);
-		bool has_room = make_room(crowd, guest->network, crowd->network_room) && make_room(crowd, NULL, crowd->room);
+		bool has_room = make_room(crowd, guest->network, crowd->network_room) &&
+						make_room(crowd, NULL, crowd->room);
 		if (has_room) append(crowd, guest);
 		pthread_mutex_unlock(&crowd->mutex);
 		if (has_room) return guest;
@@ -113,8 +120,8 @@ void crowd_end_answer(struct crowd *crowd, struct guest *guest) {
 
 /* ------------------------------------------------------------------ what answers hold ------ */
 
-void crowd_hold(struct crowd *crowd, struct guest *guest, const struct text_account *account, size_t bytes,
-				uint64_t now_ns) {
+void crowd_hold(struct crowd *crowd, struct guest *guest, const struct text_account *account,
+				size_t bytes, uint64_t now_ns) {
 	pthread_mutex_lock(&crowd->mutex);
 	guest->account = account;
 	guest->held_bytes = bytes;
@@ -126,12 +133,14 @@ static double cost_of(const struct guest *guest, uint64_t now_ns) {
 	return (double)guest->held_bytes * ((double)(now_ns - guest->held_since_ns) + 1);
 }
 
-size_t crowd_show_out_costliest(struct crowd *crowd, const struct text_account *account, uint64_t now_ns) {
+size_t crowd_show_out_costliest(struct crowd *crowd, const struct text_account *account,
+								uint64_t now_ns) {
 	struct guest *costliest = NULL;
 	pthread_mutex_lock(&crowd->mutex);
 	for (struct guest *guest = crowd->oldest; guest != NULL; guest = guest->newer) {
 		if (guest->is_shown_out || guest->held_bytes == 0 || guest->account != account) continue;
-		if (costliest == NULL || cost_of(guest, now_ns) > cost_of(costliest, now_ns)) costliest = guest;
+		if (costliest == NULL || cost_of(guest, now_ns) > cost_of(costliest, now_ns))
+			costliest = guest;
 	}
 	size_t bytes = costliest == NULL ? 0 : costliest->held_bytes;
 	if (costliest != NULL) {

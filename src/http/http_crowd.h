@@ -37,10 +37,11 @@ struct guest {
 	struct guest *older;
 	struct guest *newer;
 	int fd;
-	uint8_t network[NETWORK_BYTES]; /* an IPv4 address; of IPv6 the first 64 bits, which is what one customer has */
-	bool is_answered;               /* the turn is ours: a request is being answered */
-	bool is_shown_out;              /* its thread will see the end of the connection, and leave */
-	size_t held_bytes;              /* of an answer that is not taken yet; drawn on: */
+	/* an IPv4 address; of IPv6 the first 64 bits, which is what one customer has */
+	uint8_t network[NETWORK_BYTES];
+	bool is_answered;  /* the turn is ours: a request is being answered */
+	bool is_shown_out; /* its thread will see the end of the connection, and leave */
+	size_t held_bytes; /* of an answer that is not taken yet; drawn on: */
 	const struct text_account *account;
 	uint64_t held_since_ns;
 	size_t body_bytes; /* its own thread only: of the request that is being received */
@@ -61,15 +62,18 @@ void crowd_deinit(struct crowd *crowd);
 
 /* Any thread. NULL: there is no room, or no memory; the connection is shut down. */
 struct guest *crowd_enter(struct crowd *crowd, int fd, const struct sockaddr *address);
-/* A whole request is there. False: too many are being answered, and this one shall be refused at once; one that `is_urgent` never is. */
+/* A whole request is there. False: too many are being answered, and this one shall be refused at
+ * once; one that `is_urgent` never is. */
 bool crowd_begin_answer(struct crowd *crowd, struct guest *guest, bool is_urgent);
 /* Its answer is: now it is the client who is waited for. After each begin, refused or not. */
 void crowd_end_answer(struct crowd *crowd, struct guest *guest);
 /* He is to take an answer of so many bytes; 0: he has taken it. */
-void crowd_hold(struct crowd *crowd, struct guest *guest, const struct text_account *account, size_t bytes,
-				uint64_t now_ns);
-/* Shows out whose answer has cost this account most, by bytes and by time. Returns the bytes; 0: there is nobody. */
-size_t crowd_show_out_costliest(struct crowd *crowd, const struct text_account *account, uint64_t now_ns);
+void crowd_hold(struct crowd *crowd, struct guest *guest, const struct text_account *account,
+				size_t bytes, uint64_t now_ns);
+/* Shows out whose answer has cost this account most, by bytes and by time. Returns the bytes; 0:
+ * there is nobody. */
+size_t crowd_show_out_costliest(struct crowd *crowd, const struct text_account *account,
+								uint64_t now_ns);
 /* Before the descriptor is closed. NULL is ignored. */
 void crowd_leave(struct crowd *crowd, struct guest *guest);
 

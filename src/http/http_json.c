@@ -29,7 +29,8 @@ bool stat_next(const struct text *answer, size_t *at, struct stat_line *out) {
 	if (length > 0 && line[length - 1] == '\r') length--;
 	*out = (struct stat_line){.value = line, .value_length = length};
 	if (!begins(out, "STAT ")) return true;
-	const char *name = line + strlen("STAT "), *space = memchr(name, ' ', (size_t)(line + length - name));
+	const char *name = line + strlen("STAT "),
+			   *space = memchr(name, ' ', (size_t)(line + length - name));
 	if (space == NULL) space = line + length;
 	out->name = name;
 	out->name_length = (size_t)(space - name);

@@ -16,8 +16,8 @@ bool stat_next(const struct text *answer, size_t *at, struct stat_line *out);
 
 enum json_status { JSON_OK, JSON_WRONG, JSON_FAILED };
 
-/* Appends {"name":value,..}; of a map, {"workers":[{"worker":0,"stride_pages":1,"map":{..}},..]}; of a refusal, {"error":"sentence"}, and tells whose fault
- * it is. */
+/* Appends {"name":value,..}; of a map, {"workers":[{"worker":0,"stride_pages":1,"map":{..}},..]};
+ * of a refusal, {"error":"sentence"}, and tells whose fault it is. */
 enum json_status json_write_answer(const struct text *answer, struct text *out);
 enum json_status json_write_map(const struct text *answer, struct text *out);
 

@@ -9,14 +9,15 @@
 #include <stdbool.h>
 
 /* X(name, of the function without MHD_) */
-#define HTTP_LIBRARY_FUNCTIONS(X)  \
-	X(start_daemon)                \
-	X(stop_daemon)                 \
-	X(get_connection_info)         \
-	X(set_connection_option)       \
-	X(lookup_connection_value)     \
-	X(create_response_from_buffer) \
-	X(create_response_from_buffer_with_free_callback_cls) X(add_response_header) X(queue_response) X(destroy_response)
+#define HTTP_LIBRARY_FUNCTIONS(X)                         \
+	X(start_daemon)                                       \
+	X(stop_daemon)                                        \
+	X(get_connection_info)                                \
+	X(set_connection_option)                              \
+	X(lookup_connection_value)                            \
+	X(create_response_from_buffer)                        \
+	X(create_response_from_buffer_with_free_callback_cls) \
+	X(add_response_header) X(queue_response) X(destroy_response)
 
 struct http_library {
 #define HTTP_LIBRARY_FIELD(name) __typeof__(MHD_##name) *name;

@@ -15,8 +15,8 @@
 #include <string.h>
 
 #define PATIENCE_NS UINT64_C(500000000)
-#define LEAVE_NS \
-	UINT64_C(20000000) /* for one to leave, before the next is closed: what he held may be held by another as well */
+/* For one to leave, before the next is closed: what he held may be held by another as well. */
+#define LEAVE_NS UINT64_C(20000000)
 #define PAUSE_NS UINT64_C(1000000)
 #define LOG_PAUSE_NS UINT64_C(10000000000)
 
@@ -40,17 +40,20 @@ static void tell(struct http_memory *memory, size_t bytes) {
 	if (logged_ns != 0 && now_ns - logged_ns < LOG_PAUSE_NS) return;
 	if (!atomic_compare_exchange_strong(&memory->logged_ns, &logged_ns, now_ns)) return;
 	snug_log_line(&memory->log, SNUG_LOG_WARNING,
-				  "http: closed a client that did not read its answer of %zu bytes: no memory for others; %llu so far",
+				  "http: closed a client that did not read its answer of %zu bytes: no memory for "
+				  "others; %llu so far",
 				  bytes, (unsigned long long)closed);
 }
 
-bool http_memory_make_room(struct http_memory *memory, const struct text_account *account, size_t bytes) {
+bool http_memory_make_room(struct http_memory *memory, const struct text_account *account,
+						   size_t bytes) {
 	uint64_t until_ns = os_deadline_ns(PATIENCE_NS);
 	while (!has_room(account, bytes)) {
 		size_t held_bytes = crowd_show_out_costliest(memory->crowd, account, os_now_ns());
 		if (held_bytes > 0) tell(memory, held_bytes);
 		uint64_t leave_ns = os_deadline_ns(LEAVE_NS);
-		while (!has_room(account, bytes) && os_remaining_ns(leave_ns) > 0) os_thread_sleep(PAUSE_NS);
+		while (!has_room(account, bytes) && os_remaining_ns(leave_ns) > 0)
+			os_thread_sleep(PAUSE_NS);
 		if (os_remaining_ns(until_ns) == 0) return has_room(account, bytes);
 	}
 	return true;

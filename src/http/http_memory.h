@@ -18,7 +18,8 @@
 
 #include <snug/log.h>
 
-#define HTTP_MEMORY_BYTES ((size_t)16 << 20) /* at least 8 MiB: a map of the largest heap is made in 2.5 */
+#define HTTP_MEMORY_BYTES \
+	((size_t)16 << 20) /* at least 8 MiB: a map of the largest heap is made in 2.5 */
 #define CONNECTION_COST_BYTES ((size_t)64 << 10)
 #define HTTP_CONNECTIONS_MAX ((uint32_t)(HTTP_MEMORY_BYTES / 2 / CONNECTION_COST_BYTES))
 
@@ -32,8 +33,10 @@ struct http_memory {
 };
 
 void http_memory_init(struct http_memory *memory, struct crowd *crowd, const snug_log *log);
-/* Closes clients until the account has room for so many bytes, or nobody is left who could give any. Waits half a second at most: they leave in
- * threads of their own. False: there is less; a text will say by itself whether it was enough. Any thread but a worker's. */
-bool http_memory_make_room(struct http_memory *memory, const struct text_account *account, size_t bytes);
+/* Closes clients until the account has room for so many bytes, or nobody is left who could give
+ * any. Waits half a second at most: they leave in threads of their own. False: there is less; a
+ * text will say by itself whether it was enough. Any thread but a worker's. */
+bool http_memory_make_room(struct http_memory *memory, const struct text_account *account,
+						   size_t bytes);
 
 #endif

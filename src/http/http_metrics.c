@@ -25,23 +25,25 @@ struct metric {
 	const char *help;
 };
 
-#define COMMAND(statistic, command, status)                                                                  \
-	{                                                                                                        \
-		statistic, "memcached_commands_total", "{command=\"" command "\",status=\"" status "\"}", "counter", \
-			"Requests, by command and what came of them."                                                    \
+#define COMMAND(statistic, command, status)                                                       \
+	{                                                                                             \
+		statistic, "memcached_commands_total", "{command=\"" command "\",status=\"" status "\"}", \
+			"counter", "Requests, by command and what came of them."                              \
 	}
 
 /* Of `stats`. */
 static const struct metric of_server[] = {
 	{"uptime", "memcached_uptime_seconds", "", "gauge", "Seconds since the server started."},
 	{"time", "memcached_time_seconds", "", "gauge", "The server's clock, in seconds since 1970."},
-	{"rusage_user", "memcached_process_user_cpu_seconds_total", "", "counter", "Processor time of the process, user."},
+	{"rusage_user", "memcached_process_user_cpu_seconds_total", "", "counter",
+	 "Processor time of the process, user."},
 	{"rusage_system", "memcached_process_system_cpu_seconds_total", "", "counter",
 	 "Processor time of the process, system."},
 	{"bytes_read", "memcached_read_bytes_total", "", "counter", "Bytes received from clients."},
 	{"bytes_written", "memcached_written_bytes_total", "", "counter", "Bytes sent to clients."},
 	{"curr_connections", "memcached_current_connections", "", "gauge", "Open connections."},
-	{"max_connections", "memcached_max_connections", "", "gauge", "Connections that may be open at a time."},
+	{"max_connections", "memcached_max_connections", "", "gauge",
+	 "Connections that may be open at a time."},
 	{"total_connections", "memcached_connections_total", "", "counter", "Connections accepted."},
 	{"rejected_connections", "memcached_connections_rejected_total", "", "counter",
 	 "Connections turned away because there were too many."},
@@ -56,7 +58,8 @@ static const struct metric of_server[] = {
 	{"total_items", "memcached_items_total", "", "counter", "Items ever stored."},
 	{"bytes", "memcached_current_bytes", "", "gauge", "Bytes of the items, their heads included."},
 	{"limit_maxbytes", "memcached_limit_bytes", "", "gauge", "The memory limit, of everything."},
-	{"evictions", "memcached_items_evicted_total", "", "counter", "Items evicted before they expired."},
+	{"evictions", "memcached_items_evicted_total", "", "counter",
+	 "Items evicted before they expired."},
 	{"evicted_unfetched", "memcached_items_evicted_unfetched_total", "", "counter",
 	 "Items evicted that nobody had asked for."},
 	{"reclaimed", "memcached_items_reclaimed_total", "", "counter", "Items whose time was over."},
@@ -79,58 +82,73 @@ static const struct metric of_server[] = {
 	COMMAND("cmd_flush", "flush", "hit"),
 	{"snug_committed_bytes", "snug_committed_bytes", "", "gauge", "Pages in use by the heap."},
 	{"snug_metadata_bytes", "snug_metadata_bytes", "", "gauge", "Bookkeeping of the heap."},
-	{"snug_buffer_bytes", "snug_buffer_bytes", "", "gauge", "What connections hold, beside the limit."},
-	{"snug_reclaimable_bytes", "snug_reclaimable_bytes", "", "gauge", "What a defragmentation would reclaim now."},
+	{"snug_buffer_bytes", "snug_buffer_bytes", "", "gauge",
+	 "What connections hold, beside the limit."},
+	{"snug_reclaimable_bytes", "snug_reclaimable_bytes", "", "gauge",
+	 "What a defragmentation would reclaim now."},
 	{"snug_internal_fragmentation", "snug_internal_fragmentation_ratio", "", "gauge",
 	 "Share of the objects' slots that holds nothing."},
 	{"snug_external_fragmentation", "snug_external_fragmentation_ratio", "", "gauge",
 	 "Share of the slabs that is holes."},
-	{"snug_defragmentations", "snug_defragmentations_total", "", "counter", "Defragmentations begun, by all workers."},
+	{"snug_defragmentations", "snug_defragmentations_total", "", "counter",
+	 "Defragmentations begun, by all workers."},
 	{"snug_moves", "snug_moves_total", "", "counter", "Objects moved."},
 	{"snug_moved_bytes", "snug_moved_bytes_total", "", "counter", "Bytes moved."},
-	{"snug_reclaimed_bytes", "snug_reclaimed_bytes_total", "", "counter", "Bytes of whole pages reclaimed."},
-	{"snug_returned_bytes", "snug_returned_bytes_total", "", "counter", "Bytes given back to the system."},
+	{"snug_reclaimed_bytes", "snug_reclaimed_bytes_total", "", "counter",
+	 "Bytes of whole pages reclaimed."},
+	{"snug_returned_bytes", "snug_returned_bytes_total", "", "counter",
+	 "Bytes given back to the system."},
 	{"snug_requests_between_workers", "snug_requests_between_workers_total", "", "counter",
 	 "Requests sent from one worker to another."},
 	{"snug_coordinator_requests", "snug_coordinator_requests_total", "", "counter",
-	 "Requests that the coordinator took: defragmentations, estimates, emergencies, schedules, cancels."},
+	 "Requests that the coordinator took: defragmentations, estimates, emergencies, schedules, "
+	 "cancels."},
 	{"snug_coordinator_refused", "snug_coordinator_refused_total", "", "counter",
 	 "Requests that it refused, because they were wrong or too many."},
 	{"snug_coordinator_answers", "snug_coordinator_answers_total", "", "counter",
 	 "Requests that have ended; those taken and not ended wait or run."},
 	{"snug_coordinator_joins", "snug_coordinator_joins_total", "", "counter",
 	 "Requests that shared the work of an earlier one."},
-	{"snug_coordinator_jobs", "snug_coordinator_jobs_total", "", "counter", "Jobs that it sent to workers."},
+	{"snug_coordinator_jobs", "snug_coordinator_jobs_total", "", "counter",
+	 "Jobs that it sent to workers."},
 	{"snug_coordinator_background_runs", "snug_coordinator_background_runs_total", "", "counter",
 	 "Cleanups that it began by itself."},
 	{"snug_coordinator_turns", "snug_coordinator_turns_total", "", "counter", "Turns of its loop."},
 	{"snug_coordinator_tickets", "snug_coordinator_tickets", "", "gauge",
 	 "Requests that are not answered, or whose result was not taken."},
-	{"snug_coordinator_schedules", "snug_coordinator_schedules", "", "gauge", "Schedules that it keeps."},
+	{"snug_coordinator_schedules", "snug_coordinator_schedules", "", "gauge",
+	 "Schedules that it keeps."},
 	{"snug_coordinator_machine_pressure", "snug_coordinator_machine_pressure", "", "gauge",
 	 "1: the machine, or the cgroup, is short of memory."},
 };
 
 /* Of `snug metrics`, for each worker. */
 static const struct metric of_worker[] = {
-	{"limit_bytes", "snug_worker_limit_bytes", "", "gauge", "The worker's share of the memory limit."},
+	{"limit_bytes", "snug_worker_limit_bytes", "", "gauge",
+	 "The worker's share of the memory limit."},
 	{"committed_bytes", "snug_worker_committed_bytes", "", "gauge", "Pages in use."},
 	{"metadata_bytes", "snug_worker_metadata_bytes", "", "gauge", "Bookkeeping of the heap."},
 	{"index_bytes", "snug_worker_index_bytes", "", "gauge", "The index of keys."},
 	{"buffer_bytes", "snug_worker_buffer_bytes", "", "gauge", "Connections' buffers."},
-	{"available_bytes", "snug_worker_available_bytes", "", "gauge", "What may still be used under the limit."},
+	{"available_bytes", "snug_worker_available_bytes", "", "gauge",
+	 "What may still be used under the limit."},
 	{"items", "snug_worker_items", "", "gauge", "Items stored."},
-	{"item_bytes", "snug_worker_item_bytes", "", "gauge", "Bytes of the items, their heads included."},
-	{"evictions", "snug_worker_evictions_total", "", "counter", "Items evicted before they expired."},
+	{"item_bytes", "snug_worker_item_bytes", "", "gauge",
+	 "Bytes of the items, their heads included."},
+	{"evictions", "snug_worker_evictions_total", "", "counter",
+	 "Items evicted before they expired."},
 	{"connections", "snug_worker_connections", "", "gauge", "Open connections."},
 	{"get_hits", "snug_worker_get_hits_total", "", "counter", "Keys asked for and found."},
 	{"get_misses", "snug_worker_get_misses_total", "", "counter", "Keys asked for and not found."},
 	{"cmd_set", "snug_worker_stores_total", "", "counter", "Stores."},
 	{"turns", "snug_worker_turns_total", "", "counter",
 	 "Turns to which bytes from clients, or answers of other workers, came."},
-	{"turn_p50_ns", "snug_worker_turn_p50_seconds", "", "gauge", "Median duration of a turn since the start."},
-	{"turn_p99_ns", "snug_worker_turn_p99_seconds", "", "gauge", "99th percentile of a turn's duration."},
-	{"turn_p999_ns", "snug_worker_turn_p999_seconds", "", "gauge", "99.9th percentile of a turn's duration."},
+	{"turn_p50_ns", "snug_worker_turn_p50_seconds", "", "gauge",
+	 "Median duration of a turn since the start."},
+	{"turn_p99_ns", "snug_worker_turn_p99_seconds", "", "gauge",
+	 "99th percentile of a turn's duration."},
+	{"turn_p999_ns", "snug_worker_turn_p999_seconds", "", "gauge",
+	 "99.9th percentile of a turn's duration."},
 	{"turn_max_ns", "snug_worker_turn_max_seconds", "", "gauge", "The longest turn."},
 };
 
@@ -140,8 +158,10 @@ static const struct metric of_pool[] = {
 	{"payload_bytes", "snug_pool_payload_bytes", "", "gauge", "Bytes of the objects."},
 	{"slot_bytes", "snug_pool_slot_bytes", "", "gauge", "Bytes of the slots that objects lie in."},
 	{"slab_bytes", "snug_pool_slab_bytes", "", "gauge", "Bytes of the slabs that slots lie in."},
-	{"hole_bytes", "snug_pool_hole_bytes", "", "gauge", "Bytes of free slots in slabs that are in use."},
-	{"reclaimable_bytes", "snug_pool_reclaimable_bytes", "", "gauge", "What a defragmentation would reclaim now."},
+	{"hole_bytes", "snug_pool_hole_bytes", "", "gauge",
+	 "Bytes of free slots in slabs that are in use."},
+	{"reclaimable_bytes", "snug_pool_reclaimable_bytes", "", "gauge",
+	 "What a defragmentation would reclaim now."},
 	{"slabs", "snug_pool_slabs", "", "gauge", "Slabs."},
 	{"pinned_slabs", "snug_pool_pinned_slabs", "", "gauge", "Slabs that hold a pinned object."},
 	{"classes", "snug_pool_classes", "", "gauge", "Size classes in use."},
@@ -152,7 +172,8 @@ static const struct metric of_pool[] = {
 };
 
 static void write_head(const struct metric *metric, struct text *out) {
-	text_print(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name, metric->type);
+	text_print(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
+			   metric->type);
 }
 
 static bool is(const char *name, size_t length, const char *statistic) {
@@ -166,7 +187,8 @@ static void write_version(const struct text *stats, struct text *out) {
 		if (line.name != NULL && is(line.name, line.name_length, "version")) {
 			text_print(out, "# HELP memcached_version The version that clients are told.\n");
 			text_print(out, "# TYPE memcached_version gauge\n");
-			text_print(out, "memcached_version{version=\"%.*s\"} 1\n", (int)line.value_length, line.value);
+			text_print(out, "memcached_version{version=\"%.*s\"} 1\n", (int)line.value_length,
+					   line.value);
 		}
 }
 
@@ -179,7 +201,8 @@ static void write_server(const struct text *stats, struct text *out) {
 			if (line.name == NULL || !is(line.name, line.name_length, metric->statistic)) continue;
 			if (strcmp(before, metric->name) != 0) write_head(metric, out);
 			before = metric->name;
-			text_print(out, "%s%s %.*s\n", metric->name, metric->labels, (int)line.value_length, line.value);
+			text_print(out, "%s%s %.*s\n", metric->name, metric->labels, (int)line.value_length,
+					   line.value);
 			break;
 		}
 	}
@@ -195,7 +218,8 @@ struct path {
 };
 
 static bool split(const struct stat_line *line, struct path *out) {
-	const char *end = line->name + line->name_length, *colon = memchr(line->name, ':', line->name_length);
+	const char *end = line->name + line->name_length,
+			   *colon = memchr(line->name, ':', line->name_length);
 	if (colon == NULL) return false;
 	const char *second = memchr(colon + 1, ':', (size_t)(end - colon) - 1);
 	out->worker_length = (int)(colon - line->name);
@@ -210,20 +234,22 @@ static bool split(const struct stat_line *line, struct path *out) {
 static void write_value(const struct stat_line *line, struct text *out) {
 	static const char unit[] = "_ns";
 	size_t length = sizeof unit - 1;
-	if (line->name_length > length && memcmp(line->name + line->name_length - length, unit, length) == 0)
+	if (line->name_length > length &&
+		memcmp(line->name + line->name_length - length, unit, length) == 0)
 		text_print(out, "} %.9f\n", (double)number_leading(line->value) / 1e9);
 	else
 		text_print(out, "} %.*s\n", (int)line->value_length, line->value);
 }
 
-static void write_each(const struct metric *table, size_t count, bool is_heap, const struct text *metrics,
-					   struct text *out) {
+static void write_each(const struct metric *table, size_t count, bool is_heap,
+					   const struct text *metrics, struct text *out) {
 	for (size_t i = 0; i < count; i++) {
 		struct stat_line line;
 		struct path path;
 		write_head(&table[i], out);
 		for (size_t at = 0; stat_next(metrics, &at, &line);) {
-			if (line.name == NULL || !split(&line, &path) || (path.pool_length > 0) != is_heap) continue;
+			if (line.name == NULL || !split(&line, &path) || (path.pool_length > 0) != is_heap)
+				continue;
 			if (!is(path.field, path.field_length, table[i].statistic)) continue;
 			text_print(out, "%s{worker=\"%.*s\"", table[i].name, path.worker_length, line.name);
 			if (is_heap) text_print(out, ",pool=\"%.*s\"", path.pool_length, path.pool);
@@ -233,7 +259,8 @@ static void write_each(const struct metric *table, size_t count, bool is_heap, c
 }
 
 void metrics_write(const struct text *stats, const struct text *metrics, struct text *out) {
-	text_print(out, "# HELP memcached_up Whether the server answers.\n# TYPE memcached_up gauge\nmemcached_up 1\n");
+	text_print(out, "# HELP memcached_up Whether the server answers.\n# TYPE memcached_up "
+					"gauge\nmemcached_up 1\n");
 	text_print(out, "# HELP snug_build_info The version of snugd.\n# TYPE snug_build_info gauge\n");
 	text_print(out, "snug_build_info{version=\"%s\"} 1\n", snug_version());
 	write_version(stats, out);
@@ -242,16 +269,19 @@ void metrics_write(const struct text *stats, const struct text *metrics, struct 
 	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);
 }
 
-static void write_one(const char *name, const char *type, const char *help, uint64_t value, struct text *out) {
+static void write_one(const char *name, const char *type, const char *help, uint64_t value,
+					  struct text *out) {
 	const struct metric metric = {"", name, "", type, help};
 	write_head(&metric, out);
 	text_print(out, "%s %llu\n", name, (unsigned long long)value);
 }
 
 void metrics_write_http(const struct http_figures *figures, struct text *out) {
-	write_one("snug_http_limit_bytes", "gauge", "What HTTP's connections and answers may hold.", figures->limit_bytes,
+	write_one("snug_http_limit_bytes", "gauge", "What HTTP's connections and answers may hold.",
+			  figures->limit_bytes, out);
+	write_one("snug_http_answer_bytes", "gauge", "What its answers hold.", figures->used_bytes,
 			  out);
-	write_one("snug_http_answer_bytes", "gauge", "What its answers hold.", figures->used_bytes, out);
 	write_one("snug_http_closed_for_memory_total", "counter",
-			  "HTTP clients closed because they did not read and others needed the memory.", figures->closed, out);
+			  "HTTP clients closed because they did not read and others needed the memory.",
+			  figures->closed, out);
 }

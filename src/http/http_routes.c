@@ -67,7 +67,12 @@ static const struct route routes[] = {
 	 false,
 	 "defrag",
 	 {{"mode", FORM_VALUE}, {"bytes", FORM_NAMED}, {"ms", FORM_NAMED}, {"return", FORM_FLAG}}},
-	{"POST", "/api/emergency", ANSWER_JSON, false, "emergency", {{"bytes", FORM_VALUE}, {"evict", FORM_FLAG}}},
+	{"POST",
+	 "/api/emergency",
+	 ANSWER_JSON,
+	 false,
+	 "emergency",
+	 {{"bytes", FORM_VALUE}, {"evict", FORM_FLAG}}},
 	{"POST", "/api/limit", ANSWER_JSON, false, "limit", {{"bytes", FORM_VALUE}}},
 	{"POST",
 	 "/api/schedule",
@@ -79,7 +84,8 @@ static const struct route routes[] = {
 	{"POST", "/api/check", ANSWER_JSON, false, "check", {{0}}},
 };
 
-const struct route *route_find(const char *method, const char *path, bool *is_other_method, const char **allow) {
+const struct route *route_find(const char *method, const char *path, bool *is_other_method,
+							   const char **allow) {
 	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
 	*is_other_method = false;
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
@@ -110,7 +116,8 @@ bool route_is_metrics(const struct route *route) {
 }
 
 bool route_is_shared(const struct route *route) {
-	return !route_acts(route) && route->kind != ANSWER_PAGE && route->parameters[0].form == FORM_NONE;
+	return !route_acts(route) && route->kind != ANSWER_PAGE &&
+		   route->parameters[0].form == FORM_NONE;
 }
 
 /* A map of 8,192 pages has 125 bytes for each, as text and as JSON. */
@@ -130,7 +137,8 @@ static bool is_word(const char *value) {
 }
 
 /* NULL: all right. Else the name of the parameter that is not. */
-static const char *write_words(const struct route *route, http_parameter *parameter, void *context, struct text *out) {
+static const char *write_words(const struct route *route, http_parameter *parameter, void *context,
+							   struct text *out) {
 	text_print(out, "%s", route->words);
 	for (size_t i = 0; i < PARAMETERS_MAX && route->parameters[i].form != FORM_NONE; i++) {
 		const struct parameter *each = &route->parameters[i];
@@ -159,21 +167,23 @@ static void say(struct http_answer *out, unsigned status, const char *sentence) 
 	json_write_error(sentence, &out->text);
 }
 
-static void answer_command(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
-						   struct http_answer *out) {
+static void answer_command(const struct route *route, struct asks *asks, http_parameter *parameter,
+						   void *context, struct http_answer *out) {
 	struct text words = {0}, answer = {.account = out->text.account};
 	const char *wrong = write_words(route, parameter, context, &words);
 	if (wrong != NULL || words.failed) {
 		struct text sentence = {0};
 		text_print(&sentence, "not a value for the parameter %s", wrong == NULL ? "" : wrong);
 		text_append(&sentence, "", 1);
-		say(out, words.failed || sentence.failed ? 503 : 400, sentence.failed ? "no memory" : sentence.bytes);
+		say(out, words.failed || sentence.failed ? 503 : 400,
+			sentence.failed ? "no memory" : sentence.bytes);
 		text_deinit(&sentence);
 	} else {
 		static const unsigned status[] = {[JSON_OK] = 200, [JSON_WRONG] = 400, [JSON_FAILED] = 503};
 		asks_perform(asks, route->is_stats, words.bytes, PATIENCE_NS, &answer);
-		enum json_status result =
-			route->kind == ANSWER_MAP ? json_write_map(&answer, &out->text) : json_write_answer(&answer, &out->text);
+		enum json_status result = route->kind == ANSWER_MAP
+									  ? json_write_map(&answer, &out->text)
+									  : json_write_answer(&answer, &out->text);
 		out->text.failed |= answer.failed;
 		out->status = status[result];
 		out->content_type = "application/json";
@@ -186,8 +196,9 @@ static void answer_metrics(struct asks *asks, struct http_answer *out) {
 	struct text stats = {.account = out->text.account}, metrics = {.account = out->text.account};
 	asks_perform(asks, true, "", PATIENCE_NS, &stats);
 	asks_perform(asks, false, "metrics", PATIENCE_NS, &metrics);
-	bool is_whole = !stats.failed && !metrics.failed && stats.length > 5 && memcmp(stats.bytes, "STAT ", 5) == 0 &&
-					metrics.length > 5 && memcmp(metrics.bytes, "STAT ", 5) == 0;
+	bool is_whole = !stats.failed && !metrics.failed && stats.length > 5 &&
+					memcmp(stats.bytes, "STAT ", 5) == 0 && metrics.length > 5 &&
+					memcmp(metrics.bytes, "STAT ", 5) == 0;
 	out->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	out->status = is_whole ? 200 : 503;
 	if (is_whole)
@@ -205,8 +216,8 @@ static void answer_health(struct asks *asks, struct http_answer *out) {
 	if (is_well) text_print(&out->text, "ok\n");
 }
 
-void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
-				  struct http_answer *out) {
+void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter,
+				  void *context, struct http_answer *out) {
 	switch (route->kind) {
 	case ANSWER_JSON:
 	case ANSWER_MAP:

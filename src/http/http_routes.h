@@ -19,7 +19,8 @@ typedef const char *http_parameter(void *context, const char *name);
 struct route;
 
 /* NULL: there is no such path. */
-const struct route *route_find(const char *method, const char *path, bool *is_other_method, const char **allow);
+const struct route *route_find(const char *method, const char *path, bool *is_other_method,
+							   const char **allow);
 /* It does something, and may be asked for by those alone who may act. */
 bool route_acts(const struct route *route);
 /* It tells whether all is well, and has memory and a place of its own. */
@@ -32,7 +33,7 @@ size_t route_need_bytes(const struct route *route);
 #define ROUTES_MAX 32u
 /* Below ROUTES_MAX. */
 size_t route_index(const struct route *route);
-void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter, void *context,
-				  struct http_answer *out);
+void route_answer(const struct route *route, struct asks *asks, http_parameter *parameter,
+				  void *context, struct http_answer *out);
 
 #endif

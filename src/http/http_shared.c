@@ -44,7 +44,8 @@ void shared_answer(struct shared *shared, const struct shared_hooks *hooks, void
 	pthread_mutex_lock(&shared->mutex);
 	uint64_t begun = shared->begun;
 	shared->here++;
-	while (shared->is_making && shared->made_number <= begun) pthread_cond_wait(&shared->is_made, &shared->mutex);
+	while (shared->is_making && shared->made_number <= begun)
+		pthread_cond_wait(&shared->is_made, &shared->mutex);
 	if (shared->made_number <= begun) make(shared, hooks, context);
 	hooks->use(context, &shared->made);
 	if (--shared->here == 0) drop(shared, hooks, context);

@@ -1,4 +1,18 @@
-/* server/server.c: the server as a whole: workers with a shard each, and their coordinator. */
+/* server/server.c: the server as a whole: workers with a shard each, and their coordinator.
+ *
+ *     create   workers (each: shard, io, connections' memory) -> coordinator -> is_complete
+ *                -> each worker listens, and says so -> returns
+ *     stop     is_draining -> each worker answers what it has received, closes, says so
+ *                -> the coordinator stops -> the workers stop
+ *
+ * Laws    - Nobody is served before all is there that a command may refer to: workers listen only
+ *           when the server is complete.
+ *         - No worker stops before all have drained. They need each other to answer their clients.
+ *         - After server_stop every message is answered, and every ticket. So who has asked, and is
+ *           no worker (HTTP, operators), can take what is his without waiting.
+ *
+ * The hook (snug/workers.h) is all that the library knows of the server. Its functions do nothing
+ * but find the worker and call server_worker.h. */
 #include "server/server.h"
 
 #include "base/assert.h"
@@ -121,17 +135,19 @@ static snug_error start_coordinator(struct server *server, const snug_log *log) 
 static snug_error open_doors(struct server *server) {
 	atomic_store_explicit(&server->is_complete, true, memory_order_release);
 	uint32_t listening;
-	while ((listening = atomic_load_explicit(&server->listening, memory_order_acquire)) < server->worker_count)
+	while ((listening = atomic_load_explicit(&server->listening, memory_order_acquire)) <
+		   server->worker_count)
 		os_wait_on(&server->listening, listening, OS_FOREVER);
 	return (snug_error)atomic_load_explicit(&server->listen_error, memory_order_relaxed);
 }
 
-/* For some maps of memory at a time, which are the longest but for the list of connections; and for that. */
+/* For some maps of memory at a time, which are the longest but for the list of connections; and for
+ * that. */
 #define TEXT_BYTES ((size_t)16 << 20)
 #define TEXT_BYTES_A_CONNECTION ((size_t)256)
 
-snug_error server_create(const struct settings *settings, const struct listeners *listeners, const snug_log *log,
-						 struct server **out) {
+snug_error server_create(const struct settings *settings, const struct listeners *listeners,
+						 const snug_log *log, struct server **out) {
 	struct server *server = calloc(1, sizeof *server);
 	if (server == NULL) return SNUG_ERROR_OS_MEMORY;
 	server->settings = *settings;
@@ -161,26 +177,32 @@ snug_error server_create(const struct settings *settings, const struct listeners
 
 #define DRAIN_WAKE_NS UINT64_C(100000000)
 
-/* Workers need each other to answer their clients, so none stops before all have. A question to all of them wakes those that sleep; who does
- * not answer it in time is at work, and sees the flag by itself. */
+/* Workers need each other to answer their clients, so none stops before all have. A question to all
+ * of them wakes those that sleep; who does not answer it in time is at work, and sees the flag by
+ * itself. */
 static void drain(struct server *server) {
 	snug_request question = SNUG_REQUEST(SNUG_REQUEST_METRICS);
 	snug_ticket ticket;
 	snug_response response;
 	atomic_store_explicit(&server->is_draining, true, memory_order_release);
 	if (snug_coordinator_submit(server->coordinator, &question, &ticket) == SNUG_OK)
-		(void)!snug_coordinator_wait(server->coordinator, ticket, DRAIN_WAKE_NS, &response, NULL, NULL);
+		(void)!snug_coordinator_wait(server->coordinator, ticket, DRAIN_WAKE_NS, &response, NULL,
+									 NULL);
 	if (snug_coordinator_stop(server->coordinator, SNUG_FOREVER) != SNUG_OK) return;
 	uint32_t drained;
-	while ((drained = atomic_load_explicit(&server->drained, memory_order_acquire)) < server->worker_count)
+	while ((drained = atomic_load_explicit(&server->drained, memory_order_acquire)) <
+		   server->worker_count)
 		os_wait_on(&server->drained, drained, OS_FOREVER);
 }
 
 /* Again: what has stopped says so at once. */
 void server_stop(struct server *server) {
 	if (atomic_load_explicit(&server->is_complete, memory_order_acquire)) drain(server);
-	/* The coordinator answers what was asked of it; then the workers can answer their clients; then nobody asks any more. */
-	snug_error error = server->coordinator == NULL ? SNUG_OK : snug_coordinator_stop(server->coordinator, SNUG_FOREVER);
+	/* The coordinator answers what was asked of it; then the workers can answer their clients; then
+	 * nobody asks any more. */
+	snug_error error = server->coordinator == NULL
+						   ? SNUG_OK
+						   : snug_coordinator_stop(server->coordinator, SNUG_FOREVER);
 	if (!error && server->workers != NULL) error = snug_workers_stop(server->workers, SNUG_FOREVER);
 	SNUG_ASSERT(!error);
 	(void)error;

@@ -1,21 +1,26 @@
-/* server/server.h: snugd from within: the map of this directory.
+/* server/server.h: snugd from within: the map of this directory. Its rooms, each with a header of
+ * its own name that says what is in it:
  *
- *     protocol/    bytes to commands, answers to bytes; pure
- *     io/          sockets, over io_uring or epoll
- *     settings/    what it was told, from one table
- *     process/     what of it may change while it runs; what the process does to itself and to the outside: descriptors, user, pid file, log, listeners
- *     errand/      what needs all workers, or the coordinator
- *     operator/    the operator's door: the control socket, served by threads of its own
- *     connection/  one client: bytes in, commands, answers in their order, bytes out
- *     server_worker.c  one worker's turn: answers from others, sockets, requests to others, sends, upkeep
- *     server.c         the workers and their coordinator: create, stop
+ *     protocol/         bytes to commands, answers to bytes; pure
+ *     io/               sockets, over io_uring or epoll
+ *     settings/         what it was told, from one table
+ *     process/          between the process and the machine: descriptors, user, pid file, log,
+ *                       listeners; what of the settings may change while it runs
+ *     errand/           what needs all workers, or the coordinator
+ *     operator/         the operator's door: the control socket, served by threads of its own
+ *     connection/       one client: bytes in, commands, answers in their order, bytes out
+ *     server_worker.c   one worker's turn: answers from others, sockets, requests to others, sends
+ *     server.c          the workers and their coordinator: create, stop
  *
- * A room includes only those above it in this list (tests/tree/check_layers.sh); this file lies below errand/.
+ * A room includes only those above it in this list (tests/tree/check_layers.sh); this file lies
+ * below errand/.
  *
- *     client --bytes--> worker A: parse -> own key:      execute on the own shard ---------------------> answer
- *                                      -> another's key: request --inbox of B--> execute --A's replies-> answer
+ *     client --bytes--> worker A: parse -> own key: execute on the own shard ----------> answer
+ *                                       -> another's key: request --inbox of B--> execute
+ *                                          answer <--A's replies-----------------------'
  *
- * Each worker owns its connections, its shard and its io. Nothing here is shared but what says so. */
+ * Each worker owns its connections, its shard and its io. Nothing here is shared but what says
+ * so. */
 #ifndef SNUG_SERVER_SERVER_H
 #define SNUG_SERVER_SERVER_H
 
@@ -62,8 +67,9 @@ struct server_worker {
 	uint32_t index;        /* constant after create */
 	/* owner only */
 	snug_shard *shard;
-	int64_t clock_s; /* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
-	int64_t wall_s;  /* by the one on the wall, which tells dates */
+	/* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
+	int64_t clock_s;
+	int64_t wall_s; /* by the one on the wall, which tells dates */
 	struct operation_counts counts;
 	struct connection_counts connections;
 	snug_shard_stats shard_base;        /* its counters at the last `stats reset` */
@@ -71,8 +77,10 @@ struct server_worker {
 	struct connection *described;       /* the one that connections_describe goes on with */
 	struct slices check_slices;         /* what is done in slices, for one errand at a time */
 	struct slices describe_slices;
-	/* connections_describe (connection.h), which lies above the errands that need it; constant after begin */
-	bool (*describe)(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
+	/* connections_describe (connection.h), which lies above the errands that need it; constant
+	 * after begin */
+	bool (*describe)(struct server_worker *worker, bool from_first, uint32_t most,
+					 struct text *out);
 	uint64_t slice_ns;       /* spent in slices since the turn began: errand_slices.c bounds it */
 	uint64_t slice_began_ns; /* the one under way */
 	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
@@ -96,10 +104,11 @@ struct server {
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
 	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */
 	_Atomic uint32_t connection_count;
-	_Atomic bool
-		is_complete; /* atomic: create sets it, when all that commands refer to is there; then the workers listen */
-	_Atomic bool
-		is_draining; /* atomic: destroy sets it; workers answer what they have received, while all others still serve them */
+	/* atomic: create sets it, when all that commands refer to is there; then the workers listen */
+	_Atomic bool is_complete;
+	/* atomic: destroy sets it; workers answer what they have received, while all others still serve
+	 * them */
+	_Atomic bool is_draining;
 	_Atomic uint32_t drained;      /* atomic: workers that have; destroy waits on it */
 	_Atomic uint32_t listening;    /* atomic: workers that have tried; create waits on it */
 	_Atomic uint32_t listen_error; /* atomic: what one of them was told: snug_error */
@@ -107,16 +116,21 @@ struct server {
 
 struct listeners;
 
-/* Starts the workers, which accept from the listeners; returns when they do. The listeners stay the caller's, and must outlive the server. Errors
- * as of snug_workers_create and snug_coordinator_create, and OS_THREAD. */
-SNUG_NODISCARD snug_error server_create(const struct settings *settings, const struct listeners *listeners,
-										const snug_log *log, struct server **out);
+/* Starts the workers, which accept from the listeners; returns when they do. The listeners stay the
+ * caller's, and must outlive the server. Errors as of snug_workers_create and
+ * snug_coordinator_create, and OS_THREAD. */
+SNUG_NODISCARD snug_error server_create(const struct settings *settings,
+										const struct listeners *listeners, const snug_log *log,
+										struct server **out);
 
-/* Accepts no more, answers what was asked, closes the connections, ends the threads. Then every message to a worker is answered and every ticket of the
- * coordinator, so that who has sent some can take the results without waiting. It waits for a worker's thread without a limit: one that hangs can
- * be neither ended nor left behind in memory that is given back, so the process must end under it (a second SIGTERM, or the service manager). */
+/* Accepts no more, answers what was asked, closes the connections, ends the threads. Then every
+ * message to a worker is answered and every ticket of the coordinator, so that who has sent some
+ * can take the results without waiting. It waits for a worker's thread without a limit: one that
+ * hangs can be neither ended nor left behind in memory that is given back, so the process must end
+ * under it (a second SIGTERM, or the service manager). */
 void server_stop(struct server *server);
-/* Stops, if that was not done, and gives everything back. Clients of the workers must have ended. NULL is ignored. */
+/* Stops, if that was not done, and gives everything back. Clients of the workers must have ended.
+ * NULL is ignored. */
 void server_destroy(struct server *server);
 
 #endif

@@ -26,15 +26,19 @@ struct flush {
 	int64_t delay_s;      /* or a date, if it is more than 30 days */
 };
 
-/* memcached counts its start 62 s early, and a flush the second before its date: dates from then on flush. */
+/* memcached counts its start 62 s early, and a flush the second before its date: dates from then on
+ * flush. */
 #define AGE_AT_START_S 61
 
-/* When: 0 is now. As in memcached a date before the server's start flushes nothing, and takes a delay back that was set before. */
+/* When: 0 is now. As in memcached a date before the server's start flushes nothing, and takes a
+ * delay back that was set before. */
 static int64_t flush_time(const struct server_worker *worker, int64_t delay_s) {
 	if (delay_s <= 0) return 0;
 	if (delay_s <= EXPTIME_RELATIVE_MAX_S) return worker->clock_s + delay_s;
-	int64_t moment_s = delay_s - (worker->wall_s - worker->clock_s); /* a date is told by the clock on the wall */
-	return moment_s <= worker->server->started.begun_s - AGE_AT_START_S ? SNUG_FLUSH_NEVER : moment_s;
+	/* a date is told by the clock on the wall */
+	int64_t moment_s = delay_s - (worker->wall_s - worker->clock_s);
+	return moment_s <= worker->server->started.begun_s - AGE_AT_START_S ? SNUG_FLUSH_NEVER
+																		: moment_s;
 }
 
 static void flush_visit(struct errand *errand, struct server_worker *worker) {
@@ -76,7 +80,8 @@ static struct errand *shut_down(enum command_shutdown mode, struct text *out) {
 	return NULL;
 }
 
-struct errand *errand_command(struct server *server, const struct command *command, struct text *out) {
+struct errand *errand_command(struct server *server, const struct command *command,
+							  struct text *out) {
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_FLUSH:
 		return flush_all(server, command->operation.exptime, out);
@@ -96,7 +101,8 @@ struct errand *errand_command(struct server *server, const struct command *comma
 	}
 }
 
-struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out) {
+struct errand *errand_begin(struct server_worker *asker, const struct command *command,
+							struct text *out) {
 	if (command->kind == COMMAND_FLUSH) asker->connections.flush_commands++;
 	return errand_command(asker->server, command, out);
 }

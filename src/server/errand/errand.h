@@ -41,9 +41,11 @@ struct server_worker;
 struct settings;
 
 struct errand {
-	/* NULL: nobody is visited. A slice of bounded work, some 200 us at most: that worker's connections wait meanwhile. */
+	/* NULL: nobody is visited. A slice of bounded work, some 200 us at most: that worker's
+	 * connections wait meanwhile. */
 	void (*visit)(struct errand *errand, struct server_worker *worker);
-	/* Set by a visit that has not finished with its worker: it is made again, in a later turn of that worker. */
+	/* Set by a visit that has not finished with its worker: it is made again, in a later turn of
+	 * that worker. */
 	bool is_unfinished;
 	/* Asked again and again, some milliseconds apart, until it says true. NULL: at once. */
 	bool (*is_ready)(struct errand *errand);
@@ -54,19 +56,25 @@ struct errand {
 	struct server *server; /* for all of them */
 };
 
-/* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_SHUTDOWN, COMMAND_STATS, COMMAND_SNUG. NULL: `out` has the answer already,
- * which may be a refusal. Any thread. The command's bytes are not referred to after the return. */
-struct errand *errand_command(struct server *server, const struct command *command, struct text *out);
+/* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_SHUTDOWN, COMMAND_STATS,
+ * COMMAND_SNUG. NULL: `out` has the answer already, which may be a refusal. Any thread. The
+ * command's bytes are not referred to after the return. */
+struct errand *errand_command(struct server *server, const struct command *command,
+							  struct text *out);
 /* The same for a client of that worker, on its thread: counted there. */
-struct errand *errand_begin(struct server_worker *asker, const struct command *command, struct text *out);
+struct errand *errand_begin(struct server_worker *asker, const struct command *command,
+							struct text *out);
 
-/* What a client is told, in a whole line, who asks for an operator's command elsewhere than at the operator's door: its length, 0: he may have it. */
+/* What a client is told, in a whole line, who asks for an operator's command elsewhere than at the
+ * operator's door: its length, 0: he may have it. */
 #define ERRAND_REFUSAL_ROOM 192u
 size_t errand_refusal(const struct settings *settings, const struct command *command,
 					  char refusal[ERRAND_REFUSAL_ROOM]);
 
 /* What follows `stats`, and what follows `snug`. */
-struct errand *errand_stats(struct server *server, const char *what, size_t length, struct text *out);
-struct errand *errand_snug(struct server *server, const char *what, size_t length, struct text *out);
+struct errand *errand_stats(struct server *server, const char *what, size_t length,
+							struct text *out);
+struct errand *errand_snug(struct server *server, const char *what, size_t length,
+						   struct text *out);
 
 #endif

@@ -39,8 +39,10 @@ struct ask {
 	struct ask *next;
 	snug_client *client;   /* what it has in flight, some worker has, or will */
 	struct errand *errand; /* NULL: a probe */
-	uint32_t silent;       /* of one put aside: the worker that did not answer; SNUG_WORKERS_MAX: none in particular */
-	struct request request[]; /* of an errand one, which goes from worker to worker; of a probe one for each */
+	/* of one put aside: the worker that did not answer; SNUG_WORKERS_MAX: none in particular */
+	uint32_t silent;
+	/* of an errand one, which goes from worker to worker; of a probe one for each */
+	struct request request[];
 };
 
 /* ------------------------------------------------------------------ put aside -------------- */
@@ -54,7 +56,8 @@ static void end(struct ask *ask) {
 }
 
 static bool is_ready(const struct ask *ask) {
-	return ask->errand == NULL || ask->errand->is_ready == NULL || ask->errand->is_ready(ask->errand);
+	return ask->errand == NULL || ask->errand->is_ready == NULL ||
+		   ask->errand->is_ready(ask->errand);
 }
 
 /* Tells whether nobody has anything of it any more. */
@@ -139,8 +142,8 @@ static struct ask *begin(struct asks *asks, uint32_t request_count, struct text 
 		return NULL;
 	}
 	struct ask *ask = calloc(1, sizeof *ask + request_count * sizeof ask->request[0]);
-	snug_error error =
-		ask == NULL ? SNUG_ERROR_OS_MEMORY : snug_client_create(asks->server->workers, NULL, &ask->client);
+	snug_error error = ask == NULL ? SNUG_ERROR_OS_MEMORY
+								   : snug_client_create(asks->server->workers, NULL, &ask->client);
 	if (!error) {
 		ask->silent = SNUG_WORKERS_MAX;
 		return ask;
@@ -156,7 +159,8 @@ static snug_operation run_on(uint32_t worker, struct request *request) {
 
 /* ------------------------------------------------------------------ probe ------------------ */
 
-static void look_in(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+static void look_in(void *context, uint32_t index, snug_shard *shard,
+					struct operation_counts *counts) {
 	(void)context;
 	(void)index;
 	(void)shard;
@@ -164,18 +168,23 @@ static void look_in(void *context, uint32_t index, snug_shard *shard, struct ope
 }
 
 /* Waits for room in its inbox, if it must. */
-static snug_error send_probe(struct ask *ask, uint32_t worker, uint64_t deadline_ns, snug_ticket *ticket) {
+static snug_error send_probe(struct ask *ask, uint32_t worker, uint64_t deadline_ns,
+							 snug_ticket *ticket) {
 	snug_operation operation = run_on(worker, &ask->request[worker]);
 	snug_error error;
-	ask->request[worker] = (struct request){.kind = REQUEST_VISIT, .owner = worker, .visit = look_in};
-	while ((error = snug_client_submit(ask->client, &operation, 1, ticket)) == SNUG_ERROR_QUEUE_FULL &&
+	ask->request[worker] =
+		(struct request){.kind = REQUEST_VISIT, .owner = worker, .visit = look_in};
+	while ((error = snug_client_submit(ask->client, &operation, 1, ticket)) ==
+			   SNUG_ERROR_QUEUE_FULL &&
 		   os_remaining_ns(deadline_ns) > 0)
 		os_thread_sleep(PAUSE_NS);
 	return error;
 }
 
-/* What each worker answers within `patience_ns` in total. False: it could not be asked, and `out` has the refusal. */
-static bool probe_all(struct asks *asks, uint64_t patience_ns, snug_error error[SNUG_WORKERS_MAX], struct text *out) {
+/* What each worker answers within `patience_ns` in total. False: it could not be asked, and `out`
+ * has the refusal. */
+static bool probe_all(struct asks *asks, uint64_t patience_ns, snug_error error[SNUG_WORKERS_MAX],
+					  struct text *out) {
 	uint32_t count = asks->server->worker_count;
 	uint64_t deadline_ns = os_deadline_ns(patience_ns);
 	snug_ticket ticket[SNUG_WORKERS_MAX];
@@ -184,7 +193,9 @@ static bool probe_all(struct asks *asks, uint64_t patience_ns, snug_error error[
 	for (uint32_t i = 0; i < count; i++) error[i] = send_probe(ask, i, deadline_ns, &ticket[i]);
 	for (uint32_t i = 0; i < count; i++) {
 		snug_result result;
-		if (!error[i]) error[i] = snug_client_wait(ask->client, ticket[i], os_remaining_ns(deadline_ns), &result);
+		if (!error[i])
+			error[i] =
+				snug_client_wait(ask->client, ticket[i], os_remaining_ns(deadline_ns), &result);
 		if (!error[i]) error[i] = result.error;
 		if (error[i]) ask->silent = i;
 	}
@@ -218,7 +229,8 @@ static uint32_t find_silent(struct asks *asks, uint64_t patience_ns) {
 
 /* ------------------------------------------------------------------ perform ---------------- */
 
-static void visit(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+static void visit(void *context, uint32_t index, snug_shard *shard,
+				  struct operation_counts *counts) {
 	struct errand *errand = context;
 	(void)shard;
 	(void)counts;
@@ -233,10 +245,13 @@ static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *wor
 		snug_result result;
 		snug_ticket late;
 		do { /* each slice of a visit is a message; that long may each take */
-			ask->request[0] =
-				(struct request){.kind = REQUEST_VISIT, .owner = *worker, .visit = visit, .visit_context = ask->errand};
+			ask->request[0] = (struct request){.kind = REQUEST_VISIT,
+											   .owner = *worker,
+											   .visit = visit,
+											   .visit_context = ask->errand};
 			snug_operation operation = run_on(*worker, &ask->request[0]);
-			snug_error error = snug_client_call(ask->client, &operation, patience_ns, &result, &late);
+			snug_error error =
+				snug_client_call(ask->client, &operation, patience_ns, &result, &late);
 			if (!error) error = result.error;
 			if (error) return error;
 		} while (ask->errand->is_unfinished);
@@ -244,8 +259,10 @@ static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *wor
 	return SNUG_OK;
 }
 
-/* What all workers do together is not waited for when one of them does nothing: `*silent` is that one, or worker_count. */
-static bool wait_ready(struct asks *asks, const struct ask *ask, uint64_t patience_ns, uint32_t *silent) {
+/* What all workers do together is not waited for when one of them does nothing: `*silent` is that
+ * one, or worker_count. */
+static bool wait_ready(struct asks *asks, const struct ask *ask, uint64_t patience_ns,
+					   uint32_t *silent) {
 	uint64_t until_ns = os_now_ns() + READY_NS;
 	uint64_t patient_until_ns = os_now_ns() + patience_ns;
 	*silent = asks->server->worker_count;
@@ -266,7 +283,8 @@ static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct
 	uint32_t worker = 0, silent;
 	snug_error error = visit_all(ask, patience_ns, &worker);
 	if (error) {
-		text_print(out, "SERVER_ERROR worker %u does not answer: %s\r\n", worker, snug_error_text(error));
+		text_print(out, "SERVER_ERROR worker %u does not answer: %s\r\n", worker,
+				   snug_error_text(error));
 		ask->silent = worker;
 		end_or_put_aside(asks, ask);
 	} else if (wait_ready(asks, ask, patience_ns, &silent)) {
@@ -274,7 +292,8 @@ static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct
 		end(ask);
 	} else {
 		text_print(out, "SERVER_ERROR ");
-		if (silent < asks->server->worker_count) text_print(out, "worker %u does not answer: ", silent);
+		if (silent < asks->server->worker_count)
+			text_print(out, "worker %u does not answer: ", silent);
 		text_print(out, "it takes longer, and goes on; the report will tell of it\r\n");
 		if (silent < asks->server->worker_count) ask->silent = silent;
 		put_aside(asks, ask);
@@ -282,8 +301,8 @@ static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct
 }
 
 /* No errand: the answer is there. */
-static void run_or_end(struct asks *asks, struct ask *ask, struct errand *errand, uint64_t patience_ns,
-					   struct text *out) {
+static void run_or_end(struct asks *asks, struct ask *ask, struct errand *errand,
+					   uint64_t patience_ns, struct text *out) {
 	ask->errand = errand;
 	if (errand == NULL)
 		end(ask);
@@ -291,14 +310,18 @@ static void run_or_end(struct asks *asks, struct ask *ask, struct errand *errand
 		run(asks, ask, patience_ns, out);
 }
 
-void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out) {
+void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns,
+				  struct text *out) {
 	struct ask *ask = begin(asks, 1, out);
 	if (ask == NULL) return;
-	run_or_end(asks, ask, (is_stats ? errand_stats : errand_snug)(asks->server, words, strlen(words), out), patience_ns,
-			   out);
+	run_or_end(asks, ask,
+			   (is_stats ? errand_stats : errand_snug)(asks->server, words, strlen(words), out),
+			   patience_ns, out);
 }
 
-void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns, struct text *out) {
+void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns,
+				  struct text *out) {
 	struct ask *ask = begin(asks, 1, out);
-	if (ask != NULL) run_or_end(asks, ask, errand_command(asks->server, command, out), patience_ns, out);
+	if (ask != NULL)
+		run_or_end(asks, ask, errand_command(asks->server, command, out), patience_ns, out);
 }

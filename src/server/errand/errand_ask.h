@@ -28,20 +28,27 @@ struct asks {
 };
 
 void asks_init(struct asks *asks, struct server *server);
-/* From now on nobody waits for the coordinator, and who asks one thing after the other asks no more (asks_is_stopping). Any thread. */
+/* From now on nobody waits for the coordinator, and who asks one thing after the other asks no more
+ * (asks_is_stopping). Any thread. */
 void asks_stop(struct asks *asks);
 bool asks_is_stopping(const struct asks *asks);
-/* When nobody asks any more, and the server has stopped: ends what was put aside, without waiting. */
+/* When nobody asks any more, and the server has stopped: ends what was put aside, without
+ * waiting. */
 void asks_deinit(struct asks *asks);
 
-/* What follows `snug`, or with is_stats what follows `stats`. The answer, as a client of the server would get it, is appended to `out`; a refusal of
- * ours has the same form. Each worker has `patience_ns` to come to it. Any thread but a worker's. */
-void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns, struct text *out);
+/* What follows `snug`, or with is_stats what follows `stats`. The answer, as a client of the server
+ * would get it, is appended to `out`; a refusal of ours has the same form. Each worker has
+ * `patience_ns` to come to it. Any thread but a worker's. */
+void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns,
+				  struct text *out);
 
-/* A command of the protocol: one of those that errand_command takes (server/errand/errand.h). Else the same. */
-void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns, struct text *out);
+/* A command of the protocol: one of those that errand_command takes (server/errand/errand.h). Else
+ * the same. */
+void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns,
+				  struct text *out);
 
-/* Whether all workers answer within `patience_ns` in total; else a line about each that does not is appended to `out`. Any thread but a worker's. */
+/* Whether all workers answer within `patience_ns` in total; else a line about each that does not is
+ * appended to `out`. Any thread but a worker's. */
 bool asks_probe(struct asks *asks, uint64_t patience_ns, struct text *out);
 
 #endif

@@ -19,7 +19,8 @@
 #include <string.h>
 
 static bool changes_server(const struct command *command) {
-	static const char *const names[] = {"limit", "defrag", "emergency", "schedule", "cancel", "check"};
+	static const char *const names[] = {"limit",    "defrag", "emergency",
+										"schedule", "cancel", "check"};
 	const char *end = memchr(command->text, ' ', command->text_bytes);
 	size_t length = end != NULL ? (size_t)(end - command->text) : command->text_bytes;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -51,11 +52,12 @@ size_t errand_refusal(const struct settings *settings, const struct command *com
 					  char refusal[ERRAND_REFUSAL_ROOM]) {
 	const char *begin = find_sentence(settings, command);
 	if (begin == NULL) return 0;
-	int length = begin == shutdown_sentence ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s\r\n", begin)
-				 : settings_has_control_path(settings)
-					 ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; the control socket takes it: %s\r\n", begin,
-								settings->control_path)
-					 : snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; there is no control socket\r\n", begin);
+	int length =
+		begin == shutdown_sentence ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s\r\n", begin)
+		: settings_has_control_path(settings)
+			? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; the control socket takes it: %s\r\n",
+					   begin, settings->control_path)
+			: snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; there is no control socket\r\n", begin);
 	SNUG_ASSERT(length > 0 && (size_t)length < ERRAND_REFUSAL_ROOM);
 	return (size_t)length;
 }

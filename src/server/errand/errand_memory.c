@@ -48,11 +48,14 @@ static void answer_text(struct errand *errand, struct text *out) {
 
 /* ------------------------------------------------------------------ metrics ---------------- */
 
-static void metric(struct text *out, uint32_t worker, const char *pool, const char *name, uint64_t value) {
-	text_print(out, "STAT %u:%s%s%s %llu\r\n", worker, pool, *pool == '\0' ? "" : ":", name, (unsigned long long)value);
+static void metric(struct text *out, uint32_t worker, const char *pool, const char *name,
+				   uint64_t value) {
+	text_print(out, "STAT %u:%s%s%s %llu\r\n", worker, pool, *pool == '\0' ? "" : ":", name,
+			   (unsigned long long)value);
 }
 
-static void say_pool(struct text *out, uint32_t worker, const char *name, const snug_pool_stats *pool) {
+static void say_pool(struct text *out, uint32_t worker, const char *name,
+					 const snug_pool_stats *pool) {
 	metric(out, worker, name, "objects", pool->objects);
 	metric(out, worker, name, "payload_bytes", pool->payload_bytes);
 	metric(out, worker, name, "slot_bytes", pool->slot_bytes);
@@ -62,11 +65,14 @@ static void say_pool(struct text *out, uint32_t worker, const char *name, const 
 	metric(out, worker, name, "slabs", pool->slabs);
 	metric(out, worker, name, "pinned_slabs", pool->pinned_slabs);
 	metric(out, worker, name, "classes", pool->active_classes);
-	text_print(out, "STAT %u:%s:internal_fragmentation %.6f\r\n", worker, name, pool->internal_fragmentation);
-	text_print(out, "STAT %u:%s:external_fragmentation %.6f\r\n", worker, name, pool->external_fragmentation);
+	text_print(out, "STAT %u:%s:internal_fragmentation %.6f\r\n", worker, name,
+			   pool->internal_fragmentation);
+	text_print(out, "STAT %u:%s:external_fragmentation %.6f\r\n", worker, name,
+			   pool->external_fragmentation);
 }
 
-static void say_worker(struct text *out, const struct server_worker *worker, const snug_shard_stats *stats) {
+static void say_worker(struct text *out, const struct server_worker *worker,
+					   const snug_shard_stats *stats) {
 	uint32_t index = worker->index;
 	metric(out, index, "", "limit_bytes", stats->heap.limit_goal_bytes);
 	metric(out, index, "", "committed_bytes", stats->heap.committed_bytes);
@@ -130,7 +136,8 @@ static snug_error begin_map(struct memory *memory, const struct server_worker *w
 	metric(&memory->text, worker->index, "", "map_stride_pages", stride);
 	text_print(&memory->text, "MAP %u ", worker->index);
 	memory->has_begun = true;
-	return dump_begin(snug_shard_heap(worker->shard), stride, &memory->dump, write_line, &memory->text);
+	return dump_begin(snug_shard_heap(worker->shard), stride, &memory->dump, write_line,
+					  &memory->text);
 }
 
 static void visit_map(struct errand *errand, struct server_worker *worker) {
@@ -139,8 +146,8 @@ static void visit_map(struct errand *errand, struct server_worker *worker) {
 	if (!slice_begin(NULL, errand, worker, &holds)) return;
 	snug_error error = memory->has_begun ? SNUG_OK : begin_map(memory, worker);
 	if (!error)
-		error = dump_step(snug_shard_heap(worker->shard), &memory->dump, MAP_PAGES_A_SLICE, &done, write_line,
-						  &memory->text);
+		error = dump_step(snug_shard_heap(worker->shard), &memory->dump, MAP_PAGES_A_SLICE, &done,
+						  write_line, &memory->text);
 	if (error) memory->text.failed = done = true;
 	if (done) {
 		memory->has_begun = false;
@@ -151,12 +158,15 @@ static void visit_map(struct errand *errand, struct server_worker *worker) {
 
 /* ------------------------------------------------------------------ limit ------------------ */
 
-/* When all workers have it `stats settings` says so, whether the one who asked still waits or not. */
+/* When all workers have it `stats settings` says so, whether the one who asked still waits or
+ * not. */
 static void set_limit(struct memory *memory, struct server_worker *worker) {
 	struct server *server = memory->errand.server;
-	memory->error = snug_shard_set_limit(worker->shard, (size_t)(memory->limit_bytes / server->worker_count));
+	memory->error =
+		snug_shard_set_limit(worker->shard, (size_t)(memory->limit_bytes / server->worker_count));
 	if (!memory->error && ++memory->changed == server->worker_count)
-		atomic_store_explicit(&server->live.memory_asked_bytes, memory->limit_bytes, memory_order_relaxed);
+		atomic_store_explicit(&server->live.memory_asked_bytes, memory->limit_bytes,
+							  memory_order_relaxed);
 }
 
 static void visit_limit(struct errand *errand, struct server_worker *worker) {
@@ -166,17 +176,20 @@ static void visit_limit(struct errand *errand, struct server_worker *worker) {
 	if (snug_shard_stats_get(worker->shard, &stats) != SNUG_OK) return;
 	memory->goal_bytes += stats.heap.limit_goal_bytes;
 	memory->now_bytes += stats.heap.limit_bytes;
-	uint64_t used_bytes = stats.heap.committed_bytes + stats.heap.metadata_bytes + stats.heap.charged_bytes;
-	uint64_t packed_bytes = used_bytes - stats.heap.free_page_bytes - stats.heap.total.reclaimable_bytes;
+	uint64_t used_bytes =
+		stats.heap.committed_bytes + stats.heap.metadata_bytes + stats.heap.charged_bytes;
+	uint64_t packed_bytes =
+		used_bytes - stats.heap.free_page_bytes - stats.heap.total.reclaimable_bytes;
 	memory->used_bytes += used_bytes;
-	if (packed_bytes > stats.heap.limit_goal_bytes) memory->missing_bytes += packed_bytes - stats.heap.limit_goal_bytes;
+	if (packed_bytes > stats.heap.limit_goal_bytes)
+		memory->missing_bytes += packed_bytes - stats.heap.limit_goal_bytes;
 }
 
 static void answer_limit(struct errand *errand, struct text *out) {
 	const struct memory *memory = memory_of(errand);
 	if (memory->error) {
-		text_print(out, "SERVER_ERROR %s; %u of %u workers have the new limit\r\n", snug_error_text(memory->error),
-				   memory->changed, errand->server->worker_count);
+		text_print(out, "SERVER_ERROR %s; %u of %u workers have the new limit\r\n",
+				   snug_error_text(memory->error), memory->changed, errand->server->worker_count);
 		return;
 	}
 	stat_u64(out, "limit_goal_bytes", memory->goal_bytes);
@@ -185,10 +198,11 @@ static void answer_limit(struct errand *errand, struct text *out) {
 	stat_u64(out, "limit_max_bytes", errand->server->settings.memory_max_bytes);
 	stat_u64(out, "missing_bytes", memory->missing_bytes);
 	if (memory->missing_bytes > 0)
-		stat_text(out, "missing",
-				  errand->server->settings.no_eviction
-					  ? "nothing is evicted (-M): until items are deleted or expire, stores are refused"
-					  : "items are evicted for it, step by step");
+		stat_text(
+			out, "missing",
+			errand->server->settings.no_eviction
+				? "nothing is evicted (-M): until items are deleted or expire, stores are refused"
+				: "items are evicted for it, step by step");
 	text_say(out, "END");
 }
 
@@ -196,11 +210,13 @@ static void answer_limit(struct errand *errand, struct text *out) {
 
 #define CHECK_STEP_NS UINT64_C(120000)
 
-static void say_check(struct text *out, uint32_t worker, snug_error error, const snug_check_result *result) {
+static void say_check(struct text *out, uint32_t worker, snug_error error,
+					  const snug_check_result *result) {
 	if (!error)
 		text_print(out, "STAT %u:check ok\r\n", worker);
 	else if (error == SNUG_ERROR_CORRUPT)
-		text_print(out, "STAT %u:check law %s broken: %s\r\n", worker, result->law, result->message);
+		text_print(out, "STAT %u:check law %s broken: %s\r\n", worker, result->law,
+				   result->message);
 	else
 		text_print(out, "STAT %u:check %s\r\n", worker, snug_error_text(error));
 }
@@ -232,8 +248,10 @@ static void visit_check(struct errand *errand, struct server_worker *worker) {
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-static struct memory *begin(struct server *server, void (*visit)(struct errand *errand, struct server_worker *worker),
-							void (*answer)(struct errand *errand, struct text *out), struct text *out) {
+static struct memory *begin(struct server *server,
+							void (*visit)(struct errand *errand, struct server_worker *worker),
+							void (*answer)(struct errand *errand, struct text *out),
+							struct text *out) {
 	struct memory *memory = errand_new(server, sizeof *memory, out);
 	if (memory == NULL) return NULL;
 	memory->errand.visit = visit;
@@ -243,8 +261,8 @@ static struct memory *begin(struct server *server, void (*visit)(struct errand *
 	return memory;
 }
 
-/* The one rule, whatever command asks: each worker gets its share, which has a least, and --memory-max is the most. What could not be kept is refused
- * before any of them has changed. */
+/* The one rule, whatever command asks: each worker gets its share, which has a least, and
+ * --memory-max is the most. What could not be kept is refused before any of them has changed. */
 enum limit_fit { LIMIT_FITS, LIMIT_TOO_SMALL, LIMIT_TOO_LARGE };
 
 static uint64_t least_limit_bytes(const struct server *server) {
@@ -269,7 +287,8 @@ static struct errand *limit(struct server *server, const struct line *words, str
 		return NULL;
 	}
 	if (fit == LIMIT_TOO_SMALL) {
-		text_print(out, "CLIENT_ERROR at least %llu bytes\r\n", (unsigned long long)least_limit_bytes(server));
+		text_print(out, "CLIENT_ERROR at least %llu bytes\r\n",
+				   (unsigned long long)least_limit_bytes(server));
 		return NULL;
 	}
 	struct memory *memory = begin(server, visit_limit, answer_limit, out);
@@ -289,7 +308,8 @@ static void answer_memlimit(struct errand *errand, struct text *out) {
 
 /* In memcached's words, whose own least is 8 MiB. */
 static bool refuse_memlimit(const struct server *server, uint64_t mebibytes, struct text *out) {
-	enum limit_fit fit = mebibytes > MEMLIMIT_MAX_MIB ? LIMIT_TOO_LARGE : fit_limit(server, mebibytes << 20);
+	enum limit_fit fit =
+		mebibytes > MEMLIMIT_MAX_MIB ? LIMIT_TOO_LARGE : fit_limit(server, mebibytes << 20);
 	if (fit == LIMIT_FITS) return false;
 	if (mebibytes > MEMLIMIT_MAX_MIB)
 		text_say(out, "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes");
@@ -309,7 +329,8 @@ struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct
 	return &memory->errand;
 }
 
-struct errand *errand_memory(struct server *server, const struct line *words, bool *known, struct text *out) {
+struct errand *errand_memory(struct server *server, const struct line *words, bool *known,
+							 struct text *out) {
 	struct memory *memory = NULL;
 	*known = true;
 	if (words_is(words, 0, "limit")) return limit(server, words, out);

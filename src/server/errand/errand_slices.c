@@ -16,10 +16,11 @@
 
 #define HOLD_NS UINT64_C(10000000000)
 
-bool slice_begin(struct slices *slices, struct errand *errand, struct server_worker *worker, bool *holds) {
+bool slice_begin(struct slices *slices, struct errand *errand, struct server_worker *worker,
+				 bool *holds) {
 	uint64_t now_ns = os_now_ns();
-	bool is_free =
-		slices == NULL || slices->holder == NULL || slices->holder == errand || now_ns - slices->at_ns > HOLD_NS;
+	bool is_free = slices == NULL || slices->holder == NULL || slices->holder == errand ||
+				   now_ns - slices->at_ns > HOLD_NS;
 	if (worker->slice_ns >= SLICE_NS || !is_free) {
 		errand->is_unfinished = true;
 		return false;
@@ -29,7 +30,8 @@ bool slice_begin(struct slices *slices, struct errand *errand, struct server_wor
 	return true;
 }
 
-void slice_end(struct slices *slices, struct errand *errand, struct server_worker *worker, bool is_finished) {
+void slice_end(struct slices *slices, struct errand *errand, struct server_worker *worker,
+			   bool is_finished) {
 	uint64_t now_ns = os_now_ns();
 	worker->slice_ns += now_ns - worker->slice_began_ns;
 	errand->is_unfinished = !is_finished;

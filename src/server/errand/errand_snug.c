@@ -8,27 +8,37 @@
  * is read as a whole. */
 #include "server/errand/errand_parts.h"
 
-static const char *const help[] = {
-	"snug estimate [coalesce|compact]                          what a defragmentation would gain; touches nothing",
-	"snug defrag [coalesce|compact] [bytes N] [ms N] [return]  defragments; budgets per worker; return: memory to OS",
-	"snug emergency BYTES [evict]                              returns bytes to the machine; evict: evicts for it",
-	"snug schedule HH:MM-HH:MM|every TIME [target PERCENT]     defragments daily in that window, or at intervals",
-	"snug schedules                                            the schedules, their runs, and when the next is due",
-	"snug cancel ID                                            ends a schedule",
-	"snug report [N]                                           the last requests and what they did",
-	"snug metrics                                              figures of all pools, worker by worker",
-	"snug map                                                  the memory map, worker by worker, as JSON",
-	"snug limit [BYTES]                                        the memory limit; another one, from now on",
-	"snug check                                                walks all memory and says whether it is sound",
-	"snug help",
+#define HELP_COLUMNS 53 /* of a form, before what it tells */
+
+static const struct {
+	const char *form; /* behind "snug " */
+	const char *what;
+} help[] = {
+	{"estimate [coalesce|compact]", "what a defragmentation would gain; touches nothing"},
+	{"defrag [coalesce|compact] [bytes N] [ms N] [return]",
+	 "defragments; budgets per worker; return: memory to OS"},
+	{"emergency BYTES [evict]", "returns bytes to the machine; evict: evicts for it"},
+	{"schedule HH:MM-HH:MM|every TIME [target PERCENT]",
+	 "defragments daily in that window, or at intervals"},
+	{"schedules", "the schedules, their runs, and when the next is due"},
+	{"cancel ID", "ends a schedule"},
+	{"report [N]", "the last requests and what they did"},
+	{"metrics", "figures of all pools, worker by worker"},
+	{"map", "the memory map, worker by worker, as JSON"},
+	{"limit [BYTES]", "the memory limit; another one, from now on"},
+	{"check", "walks all memory and says whether it is sound"},
+	{"help", ""},
 };
 
-struct errand *errand_snug(struct server *server, const char *what, size_t length, struct text *out) {
+struct errand *errand_snug(struct server *server, const char *what, size_t length,
+						   struct text *out) {
 	struct line words;
 	bool known = false;
 	line_split(&words, what, length);
 	if (words_is(&words, 0, "help")) {
-		for (size_t i = 0; i < sizeof help / sizeof *help; i++) text_say(out, help[i]);
+		for (size_t i = 0; i < sizeof help / sizeof *help; i++)
+			text_print(out, "snug %-*s%s\r\n", *help[i].what == '\0' ? 0 : HELP_COLUMNS,
+					   help[i].form, help[i].what);
 		text_say(out, "END");
 		return NULL;
 	}

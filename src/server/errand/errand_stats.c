@@ -97,11 +97,13 @@ static void add_heap(snug_stats *to, const snug_stats *from) {
 	to->returned_bytes += from->returned_bytes;
 	to->defragmentations += from->defragmentations;
 	add_pool(&to->total, &from->total);
-	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) add_pool(&to->pool[pool], &from->pool[pool]);
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
+		add_pool(&to->pool[pool], &from->pool[pool]);
 }
 
 /* Counters since the last reset; what is held is held. */
-static void add_shard(snug_shard_stats *to, const snug_shard_stats *from, const snug_shard_stats *base) {
+static void add_shard(snug_shard_stats *to, const snug_shard_stats *from,
+					  const snug_shard_stats *base) {
 	to->items += from->items;
 	to->item_bytes += from->item_bytes;
 	to->index_bytes += from->index_bytes;
@@ -121,15 +123,16 @@ static void gather(struct errand *errand, struct server_worker *worker) {
 	snug_shard_stats shard;
 	add_counts(&sum->counts, &worker->counts);
 	add_connections(&sum->connections, &worker->connections);
-	if (snug_shard_stats_get(worker->shard, &shard) == SNUG_OK) add_shard(&sum->shard, &shard, &worker->shard_base);
+	if (snug_shard_stats_get(worker->shard, &shard) == SNUG_OK)
+		add_shard(&sum->shard, &shard, &worker->shard_base);
 }
 
 static void reset(struct errand *errand, struct server_worker *worker) {
 	struct connection_counts *connections = &worker->connections;
 	(void)errand;
 	worker->counts = (struct operation_counts){0};
-	*connections =
-		(struct connection_counts){.current = connections->current, .buffer_bytes = connections->buffer_bytes};
+	*connections = (struct connection_counts){.current = connections->current,
+											  .buffer_bytes = connections->buffer_bytes};
 	snug_error error = snug_shard_stats_get(worker->shard, &worker->shard_base);
 	(void)error; /* it has a shard */
 }
@@ -159,13 +162,15 @@ static void say_process(const struct server *server, struct text *out) {
 	stat_text(out, "version", PROTOCOL_VERSION_TEXT);
 	stat_text(out, "snug_version", SNUG_VERSION_TEXT);
 	stat_u64(out, "pointer_size", 8 * sizeof(void *));
-	text_print(out, "STAT rusage_user %lld.%06ld\r\n", (long long)usage.ru_utime.tv_sec, (long)usage.ru_utime.tv_usec);
+	text_print(out, "STAT rusage_user %lld.%06ld\r\n", (long long)usage.ru_utime.tv_sec,
+			   (long)usage.ru_utime.tv_usec);
 	text_print(out, "STAT rusage_system %lld.%06ld\r\n", (long long)usage.ru_stime.tv_sec,
 			   (long)usage.ru_stime.tv_usec);
 }
 
 static void say_connections(const struct server *server, const struct sum *sum, struct text *out) {
-	stat_u64(out, "max_connections", atomic_load_explicit(&server->live.connections_max, memory_order_relaxed));
+	stat_u64(out, "max_connections",
+			 atomic_load_explicit(&server->live.connections_max, memory_order_relaxed));
 	stat_u64(out, "curr_connections", sum->connections.current);
 	stat_u64(out, "total_connections", sum->connections.total);
 	stat_u64(out, "rejected_connections", sum->connections.rejected);
@@ -214,7 +219,8 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_reclaimable_bytes", heap->total.reclaimable_bytes);
 	stat_ppm(out, "snug_internal_fragmentation",
 			 share(heap->total.slot_bytes - heap->total.payload_bytes, heap->total.slot_bytes));
-	stat_ppm(out, "snug_external_fragmentation", share(heap->total.hole_bytes, heap->total.slab_bytes));
+	stat_ppm(out, "snug_external_fragmentation",
+			 share(heap->total.hole_bytes, heap->total.slab_bytes));
 	stat_u64(out, "snug_moves", heap->moves);
 	stat_u64(out, "snug_moved_bytes", heap->moved_bytes);
 	stat_u64(out, "snug_reclaimed_bytes", heap->reclaimed_bytes);
@@ -256,18 +262,21 @@ static void answer_general(struct errand *errand, struct text *out) {
 
 /* ------------------------------------------------------------------ pools as classes ------- */
 
-/* What is counted for all sizes together is told of one class: the first that has pages, which tools that join `stats items` to `stats slabs` show. */
+/* What is counted for all sizes together is told of one class: the first that has pages, which
+ * tools that join `stats items` to `stats slabs` show. */
 static uint32_t counted_class(const snug_stats *stats) {
 	uint32_t pool = 0;
 	while (pool < SNUG_POOL_COUNT && stats->pool[pool].slabs == 0) pool++;
 	return pool < SNUG_POOL_COUNT ? pool + 1 : 1;
 }
 
-/* What is not known is left out: the age of the oldest item, how long ago an evicted one was used, how many of those had an expiry. */
+/* What is not known is left out: the age of the oldest item, how long ago an evicted one was used,
+ * how many of those had an expiry. */
 static void answer_items(struct errand *errand, struct text *out) {
 	const snug_shard_stats *shard = &stats_of(errand)->sum.shard;
 	uint32_t number = counted_class(&shard->heap);
-#define SAY(name, value) text_print(out, "STAT items:%u:" #name " %llu\r\n", number, (unsigned long long)(value))
+#define SAY(name, value) \
+	text_print(out, "STAT items:%u:" #name " %llu\r\n", number, (unsigned long long)(value))
 	if (shard->items > 0) {
 		SAY(number, shard->items);
 		SAY(mem_requested, shard->item_bytes);
@@ -282,8 +291,10 @@ static void answer_items(struct errand *errand, struct text *out) {
 	text_say(out, "END");
 }
 
-static void say_slab_counts(struct text *out, uint32_t number, const struct operation_counts *counts) {
-#define SAY(name, value) text_print(out, "STAT %u:" #name " %llu\r\n", number, (unsigned long long)(value))
+static void say_slab_counts(struct text *out, uint32_t number,
+							const struct operation_counts *counts) {
+#define SAY(name, value) \
+	text_print(out, "STAT %u:" #name " %llu\r\n", number, (unsigned long long)(value))
 	SAY(get_hits, counts->get_hits);
 	SAY(cmd_set, counts->cmd_set);
 	SAY(delete_hits, counts->delete_hits);
@@ -294,8 +305,10 @@ static void say_slab_counts(struct text *out, uint32_t number, const struct oper
 	SAY(touch_hits, counts->touch_hits);
 }
 
-static void say_slab(struct text *out, uint32_t number, const snug_stats *stats, const snug_pool_stats *pool) {
-	uint64_t chunk_bytes = pool->objects == 0 ? stats->page_bytes : pool->slot_bytes / pool->objects;
+static void say_slab(struct text *out, uint32_t number, const snug_stats *stats,
+					 const snug_pool_stats *pool) {
+	uint64_t chunk_bytes =
+		pool->objects == 0 ? stats->page_bytes : pool->slot_bytes / pool->objects;
 	uint64_t free_chunks = chunk_bytes == 0 ? 0 : pool->hole_bytes / chunk_bytes;
 	SAY(chunk_size, chunk_bytes);
 	SAY(chunks_per_page, chunk_bytes == 0 ? 0 : stats->page_bytes / chunk_bytes);
@@ -367,7 +380,8 @@ static bool is(const char *what, size_t length, const char *name) {
 	return strlen(name) == length && memcmp(what, name, length) == 0;
 }
 
-struct errand *errand_stats(struct server *server, const char *what, size_t length, struct text *out) {
+struct errand *errand_stats(struct server *server, const char *what, size_t length,
+							struct text *out) {
 	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		if (!is(what, length, forms[i].name)) continue;
 		struct stats *stats = errand_new(server, sizeof *stats, out);

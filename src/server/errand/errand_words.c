@@ -15,13 +15,16 @@ bool words_number(const struct line *words, size_t at, uint64_t *number) {
 }
 
 bool words_bytes(const struct line *words, size_t at, uint64_t *bytes) {
-	return at < words->count && number_read_size(words->word[at].bytes, words->word[at].length, 1, bytes);
+	return at < words->count &&
+		   number_read_size(words->word[at].bytes, words->word[at].length, 1, bytes);
 }
 
 bool words_seconds(const struct line *words, size_t at, uint64_t *seconds) {
-	return at < words->count && number_read_seconds(words->word[at].bytes, words->word[at].length, seconds);
+	return at < words->count &&
+		   number_read_seconds(words->word[at].bytes, words->word[at].length, seconds);
 }
 
 bool words_share(const struct line *words, size_t at, uint64_t *ppm) {
-	return at < words->count && number_read_share(words->word[at].bytes, words->word[at].length, ppm);
+	return at < words->count &&
+		   number_read_share(words->word[at].bytes, words->word[at].length, ppm);
 }

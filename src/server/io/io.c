@@ -7,8 +7,8 @@
  *         and a turn carries the bytes of many connections. */
 #include "server/io/io_backend.h"
 
-snug_error io_create(enum io_kind kind, uint64_t memory_bytes, const struct io_events *events, void *context,
-					 struct io **out) {
+snug_error io_create(enum io_kind kind, uint64_t memory_bytes, const struct io_events *events,
+					 void *context, struct io **out) {
 	struct io *io = NULL;
 	snug_error error = kind == IO_EPOLL ? SNUG_ERROR_OS_THREAD : io_uring_create(memory_bytes, &io);
 	if (error && kind != IO_URING) error = io_epoll_create(&io);

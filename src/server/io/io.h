@@ -53,25 +53,29 @@ struct io_stream {
 };
 
 struct io_events {
-	/* A connection to the listener that was opened with `tag`: non-blocking; the receiver's to open as a stream, or to close. */
+	/* A connection to the listener that was opened with `tag`: non-blocking; the receiver's to open
+	 * as a stream, or to close. */
 	void (*accepted)(void *context, uint32_t tag, int fd);
-	/* Bytes from the peer, valid until the return. A length of 0: the peer has sent all it will (it may still read). Must take everything; to
-	 * get no more for a while, io_pause. */
+	/* Bytes from the peer, valid until the return. A length of 0: the peer has sent all it will (it
+	 * may still read). Must take everything; to get no more for a while, io_pause. */
 	void (*received)(void *context, struct io_stream *stream, const char *bytes, size_t length);
 	/* All pieces of the last io_send that answered false have gone out. */
 	void (*sent)(void *context, struct io_stream *stream);
-	/* The connection is of no more use (reset, ..): close it. Comes once, and neither received nor sent after it. */
+	/* The connection is of no more use (reset, ..): close it. Comes once, and neither received nor
+	 * sent after it. */
 	void (*broken)(void *context, struct io_stream *stream);
-	/* After io_close: the descriptor is closed, and the kernel and the io know the stream no more. */
+	/* After io_close: the descriptor is closed, and the kernel and the io know the stream no
+	 * more. */
 	void (*closed)(void *context, struct io_stream *stream);
 };
 
 enum io_kind { IO_AUTO, IO_URING, IO_EPOLL };
 
-/* AUTO: io_uring if the kernel lets us have all that it needs, else epoll. OS_THREAD (no descriptor, or URING and the kernel does not), OS_MEMORY.
- * Its receive buffers are smaller where `memory_bytes`, all that its user has, is little; 0: no matter. */
-SNUG_NODISCARD snug_error io_create(enum io_kind kind, uint64_t memory_bytes, const struct io_events *events,
-									void *context, struct io **out);
+/* AUTO: io_uring if the kernel lets us have all that it needs, else epoll. OS_THREAD (no
+ * descriptor, or URING and the kernel does not), OS_MEMORY. Its receive buffers are smaller where
+ * `memory_bytes`, all that its user has, is little; 0: no matter. */
+SNUG_NODISCARD snug_error io_create(enum io_kind kind, uint64_t memory_bytes,
+									const struct io_events *events, void *context, struct io **out);
 /* Streams must be closed; listeners are forgotten, and stay open. NULL is ignored. */
 void io_destroy(struct io *io);
 /* "epoll", "io_uring" */
@@ -79,25 +83,31 @@ const char *io_name(const struct io *io);
 /* Bytes of memory that it has of its own, buffers included. */
 size_t io_memory_bytes(const struct io *io);
 
-/* Accepts from a listening, non-blocking socket, which may be watched by several ios; its owner closes it. False: the OS refused. */
+/* Accepts from a listening, non-blocking socket, which may be watched by several ios; its owner
+ * closes it. False: the OS refused. */
 SNUG_NODISCARD bool io_listen(struct io *io, int fd, uint32_t tag);
 /* No more accepts, from any listener: for a stop. */
 void io_stop_listening(struct io *io);
 
-/* Begins to receive on a connected, non-blocking socket, which is the io's to close from then on. False, and nothing begun: the OS refused. */
+/* Begins to receive on a connected, non-blocking socket, which is the io's to close from then on.
+ * False, and nothing begun: the OS refused. */
 SNUG_NODISCARD bool io_open(struct io *io, struct io_stream *stream, int fd);
 
-/* Receives nothing until io_resume. What the kernel had ready may still come once. Both may be called again and again. */
+/* Receives nothing until io_resume. What the kernel had ready may still come once. Both may be
+ * called again and again. */
 void io_pause(struct io *io, struct io_stream *stream);
 void io_resume(struct io *io, struct io_stream *stream);
 
-/* Receives nothing from anybody until io_release: bytes, and ends, wait in the kernel. io_uring still fills the buffers that it has, 1 MiB at most. */
+/* Receives nothing from anybody until io_release: bytes, and ends, wait in the kernel. io_uring
+ * still fills the buffers that it has, 1 MiB at most. */
 void io_hold(struct io *io);
 void io_release(struct io *io);
 
-/* Sends all pieces (at most IO_PIECES_MAX; the array and the bytes stay the caller's and unchanged until then). True: they are gone
- * already. False: `sent` will tell, or `broken`; until then no other send on this stream. */
-SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count);
+/* Sends all pieces (at most IO_PIECES_MAX; the array and the bytes stay the caller's and unchanged
+ * until then). True: they are gone already. False: `sent` will tell, or `broken`; until then no
+ * other send on this stream. */
+SNUG_NODISCARD bool io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+							size_t count);
 
 /* Ends it, whatever is under way; `closed` comes later, inside io_poll. */
 void io_close(struct io *io, struct io_stream *stream);
@@ -108,8 +118,9 @@ bool io_poll(struct io *io);
 
 /* Also wakes io_wait when it can be read; nobody reads it here. Two at most. */
 SNUG_NODISCARD bool io_watch(struct io *io, int fd);
-/* Until something happens, a watched descriptor can be read, or timeout_ns have passed (UINT64_MAX: no limit); a signal to the thread ends it
- * too, as do rests of a ring that the thread had before. Handles nothing. */
+/* Until something happens, a watched descriptor can be read, or timeout_ns have passed (UINT64_MAX:
+ * no limit); a signal to the thread ends it too, as do rests of a ring that the thread had before.
+ * Handles nothing. */
 void io_wait(struct io *io, uint64_t timeout_ns);
 
 #endif

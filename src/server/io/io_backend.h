@@ -32,10 +32,12 @@ struct io {
 };
 
 snug_error io_epoll_create(struct io **out);
-/* OS_THREAD: the kernel does not have, or does not let us have, what it needs; or it was not built in. */
+/* OS_THREAD: the kernel does not have, or does not let us have, what it needs; or it was not built
+ * in. */
 snug_error io_uring_create(uint64_t memory_bytes, struct io **out);
 
-/* How long accepts rest when one has failed for a reason that does not pass by itself, such as too many open files. */
+/* How long accepts rest when one has failed for a reason that does not pass by itself, such as too
+ * many open files. */
 #define ACCEPT_PAUSE_NS UINT64_C(100000000)
 /* An accept failed because of who came, not because of us: the next may succeed. */
 bool io_accept_goes_on(int error);

@@ -78,7 +78,8 @@ static uint64_t data_of(const void *pointer, enum what what) {
 }
 
 static void arm_receive(struct uring_io *self, struct io_stream *stream) {
-	const uint16_t never = STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
+	const uint16_t never =
+		STREAM_RECEIVING | STREAM_PAUSED | STREAM_ENDED | STREAM_BROKEN | STREAM_CLOSED;
 	if (stream->state & never) return;
 	struct io_uring_sqe *sqe = next_sqe(self);
 	uring_prepare_receive(sqe, stream->fd, (stream->state & STREAM_CROWDS) != 0);
@@ -95,8 +96,9 @@ static void arm_accept(struct uring_io *self, struct listening *listener) {
 	listener->is_armed = true;
 }
 
-/* Once, for each wait: then the kernel looks, when the wait begins, whether it can be read already. Multishot would say only that it
- * has become so, and not say it again. It stays armed until it fires, so idle waits do not arm it again. */
+/* Once, for each wait: then the kernel looks, when the wait begins, whether it can be read already.
+ * Multishot would say only that it has become so, and not say it again. It stays armed until it
+ * fires, so idle waits do not arm it again. */
 static void arm_watch(struct uring_io *self, struct watched *watched) {
 	if (watched->is_armed) return;
 	struct io_uring_sqe *sqe = next_sqe(self);
@@ -108,7 +110,8 @@ static void arm_watch(struct uring_io *self, struct watched *watched) {
 static void cancel(struct uring_io *self, struct io_stream *stream, enum what what) {
 	struct io_uring_sqe *sqe = next_sqe(self);
 	io_uring_prep_cancel64(sqe, data_of(stream, what), 0);
-	io_uring_sqe_set_data64(sqe, data_of(stream, what == WHAT_SEND ? WHAT_SEND_CANCEL : WHAT_RECEIVE_CANCEL));
+	io_uring_sqe_set_data64(
+		sqe, data_of(stream, what == WHAT_SEND ? WHAT_SEND_CANCEL : WHAT_RECEIVE_CANCEL));
 	stream->pending++;
 }
 
@@ -142,7 +145,8 @@ static bool uring_watch(struct io *io, int fd) {
 }
 
 /* A failure that does not pass by itself, such as too many open files, is given some time. */
-static void accepted(struct uring_io *self, struct listening *listener, const struct io_uring_cqe *cqe) {
+static void accepted(struct uring_io *self, struct listening *listener,
+					 const struct io_uring_cqe *cqe) {
 	if ((cqe->flags & IORING_CQE_F_MORE) == 0) listener->is_armed = false;
 	if (cqe->res >= 0) {
 		if (self->is_stopped)
@@ -181,7 +185,8 @@ static void uring_resume(struct io *io, struct io_stream *stream) {
 	arm_receive(uring_of(io), stream);
 }
 
-/* Buffers are kept from the kernel, so that it stops by itself; whose receive ends of that is armed again with the release. */
+/* Buffers are kept from the kernel, so that it stops by itself; whose receive ends of that is armed
+ * again with the release. */
 static void uring_hold(struct io *io, bool is_held) {
 	struct uring_io *self = uring_of(io);
 	struct io_stream *stream;
@@ -205,11 +210,11 @@ static void queue_send(struct uring_io *self, struct io_stream *stream) {
 	const int flags = MSG_NOSIGNAL | MSG_WAITALL;
 	if (LIKELY(stream->piece_count == 1)) {
 		const char *bytes = stream->pieces->iov_base;
-		io_uring_prep_send(sqe, stream->fd, bytes + stream->sent_bytes, stream->pieces->iov_len - stream->sent_bytes,
-						   flags);
+		io_uring_prep_send(sqe, stream->fd, bytes + stream->sent_bytes,
+						   stream->pieces->iov_len - stream->sent_bytes, flags);
 	} else {
-		stream->message =
-			(struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)stream->pieces, .msg_iovlen = stream->piece_count};
+		stream->message = (struct msghdr){.msg_iov = (struct iovec *)(uintptr_t)stream->pieces,
+										  .msg_iovlen = stream->piece_count};
 		io_uring_prep_sendmsg(sqe, stream->fd, &stream->message, (unsigned)flags);
 	}
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_SEND));
@@ -217,7 +222,8 @@ static void queue_send(struct uring_io *self, struct io_stream *stream) {
 	stream->pending++;
 }
 
-static bool uring_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
+static bool uring_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+					   size_t count) {
 	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
 	stream->pieces = pieces;
 	stream->piece_count = count;
@@ -226,7 +232,8 @@ static bool uring_send(struct io *io, struct io_stream *stream, const struct iov
 	return false;
 }
 
-/* Whole pieces that have gone are left behind; what is left of one that has gone in part goes by itself, before the others. */
+/* Whole pieces that have gone are left behind; what is left of one that has gone in part goes by
+ * itself, before the others. */
 static bool skip_sent(struct io_stream *stream) {
 	while (stream->piece_count > 0 && stream->sent_bytes >= stream->pieces->iov_len) {
 		stream->sent_bytes -= stream->pieces->iov_len;
@@ -259,21 +266,25 @@ static void sent(struct uring_io *self, struct io_stream *stream, int result) {
 	self->io.events->sent(self->io.context, stream);
 }
 
-/* ENOBUFS: by the time the kernel hears of the receive that is armed again, what this poll handles has given its buffers back. */
+/* ENOBUFS: by the time the kernel hears of the receive that is armed again, what this poll handles
+ * has given its buffers back. */
 static bool receives_again(int error) {
 	return error == ENOBUFS || error == ECANCELED || error == EINTR || error == EAGAIN;
 }
 
-/* What the kernel takes in one go is up to half of all buffers; who has been paused has shown that he sends more than he is served. */
+/* What the kernel takes in one go is up to half of all buffers; who has been paused has shown that
+ * he sends more than he is served. */
 static void note_crowding(const struct uring_io *self, struct io_stream *stream, int result) {
-	if (LIKELY((stream->state & STREAM_CROWDS) == 0) || stream->state & STREAM_PAUSED || result < 0) return;
+	if (LIKELY((stream->state & STREAM_CROWDS) == 0) || stream->state & STREAM_PAUSED || result < 0)
+		return;
 	if ((size_t)result < self->buffer_bytes)
 		stream->state -= STREAM_CROWDS_ONE;
 	else
 		stream->state |= STREAM_CROWDS;
 }
 
-static void received(struct uring_io *self, struct io_stream *stream, const struct io_uring_cqe *cqe) {
+static void received(struct uring_io *self, struct io_stream *stream,
+					 const struct io_uring_cqe *cqe) {
 	bool has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
 	uint32_t number = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 	if ((cqe->flags & IORING_CQE_F_MORE) == 0) {
@@ -284,7 +295,8 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 	note_crowding(self, stream, cqe->res);
 	if (is_heard && cqe->res > 0) {
 		uring_heard(self, stream);
-		self->io.events->received(self->io.context, stream, uring_buffer(self, number), (size_t)cqe->res);
+		self->io.events->received(self->io.context, stream, uring_buffer(self, number),
+								  (size_t)cqe->res);
 	} else if (is_heard && cqe->res == 0) {
 		stream->state |= STREAM_ENDED;
 		self->io.events->received(self->io.context, stream, NULL, 0);
@@ -304,7 +316,8 @@ static void received(struct uring_io *self, struct io_stream *stream, const stru
 /* ------------------------------------------------------------------ close ------------------ */
 
 static void let_go(struct uring_io *self, struct io_stream *stream) {
-	if ((stream->state & (STREAM_CLOSED | STREAM_GONE)) != STREAM_CLOSED || stream->pending > 0) return;
+	if ((stream->state & (STREAM_CLOSED | STREAM_GONE)) != STREAM_CLOSED || stream->pending > 0)
+		return;
 	stream->state |= STREAM_GONE;
 	close(stream->fd);
 	stream->fd = -1;
@@ -334,9 +347,11 @@ static bool tell_closed(struct uring_io *self) {
 
 /* ------------------------------------------------------------------ poll and wait ---------- */
 
-/* It may have found nothing because the kernel was about to go on with what it should cancel, which then waits anew. It comes again, until
- * what it is for has ended: else a closed stream would be kept for as long as its peer likes, and a paused one would receive. */
-static void cancelled(struct uring_io *self, struct io_stream *stream, const struct io_uring_cqe *cqe) {
+/* It may have found nothing because the kernel was about to go on with what it should cancel, which
+ * then waits anew. It comes again, until what it is for has ended: else a closed stream would be
+ * kept for as long as its peer likes, and a paused one would receive. */
+static void cancelled(struct uring_io *self, struct io_stream *stream,
+					  const struct io_uring_cqe *cqe) {
 	bool is_send = (cqe->user_data & WHAT_MASK) == WHAT_SEND_CANCEL;
 	uint16_t unwanted = is_send ? STREAM_CLOSED : STREAM_CLOSED | STREAM_PAUSED;
 	bool is_under_way = (stream->state & (is_send ? STREAM_SENDING : STREAM_RECEIVING)) != 0;
@@ -375,7 +390,8 @@ static bool handle(struct uring_io *self, const struct io_uring_cqe *cqe) {
 	return true;
 }
 
-/* Ends the receives behind which an end is, or was, hidden; the completion of a cancelled one arms it anew. */
+/* Ends the receives behind which an end is, or was, hidden; the completion of a cancelled one arms
+ * it anew. */
 static void look_after_streams(struct uring_io *self) {
 	struct io_stream *anew[LOOKS_MAX];
 	uint32_t count = uring_look(self, anew);
@@ -386,7 +402,8 @@ static void look_after_streams(struct uring_io *self) {
 /* Hands over what is queued and takes completions, if there is either. */
 static void enter(struct uring_io *self) {
 	unsigned said = IO_URING_READ_ONCE(*self->ring.sq.kflags);
-	if (io_uring_sq_ready(&self->ring) > 0 || (said & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
+	if (io_uring_sq_ready(&self->ring) > 0 ||
+		(said & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0)
 		(void)io_uring_submit_and_get_events(&self->ring);
 }
 
@@ -416,7 +433,8 @@ static void uring_rest(struct io *io, uint64_t timeout_ns) {
 	struct __kernel_timespec timeout = {.tv_sec = (int64_t)(timeout_ns / 1000000000),
 										.tv_nsec = (long long)(timeout_ns % 1000000000)};
 	struct io_uring_cqe *first;
-	(void)io_uring_submit_and_wait_timeout(&self->ring, &first, 1, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+	(void)io_uring_submit_and_wait_timeout(&self->ring, &first, 1,
+										   timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
 }
 
 /* ------------------------------------------------------------------ create ----------------- */
@@ -430,8 +448,9 @@ static size_t uring_memory_bytes(const struct io *io) {
 }
 
 static const struct io_backend backend = {
-	"io_uring",   uring_destroy, uring_memory_bytes, uring_listen, uring_stop_listening, uring_open,  uring_pause,
-	uring_resume, uring_hold,    uring_send,         uring_close,  uring_poll,           uring_watch, uring_rest,
+	"io_uring",  uring_destroy, uring_memory_bytes, uring_listen, uring_stop_listening,
+	uring_open,  uring_pause,   uring_resume,       uring_hold,   uring_send,
+	uring_close, uring_poll,    uring_watch,        uring_rest,
 };
 
 snug_error io_uring_create(uint64_t memory_bytes, struct io **out) {

@@ -9,8 +9,9 @@
 #include <liburing.h>
 
 #define BUFFER_GROUP 0
-#define BUFFERS \
-	64u /* more than the 32 that the kernel fills for one stream before it looks at the next: one that floods leaves some */
+/* More than the 32 that the kernel fills for one stream before it looks at the next: one that
+ * floods leaves some. */
+#define BUFFERS 64u
 #define LISTENERS_MAX 32u
 #define WATCHED_MAX 2u
 
@@ -35,7 +36,8 @@ enum stream_state {
 	STREAM_CLOSED = 32,
 	STREAM_GONE = 64,   /* on the list of those whose end is to be told */
 	STREAM_HEARD = 128, /* on a ring of io_uring_look.c's */
-	/* It was paused for what had come: a buffer at a time, until three receives in a row have not filled theirs. Two bits. */
+	/* It was paused for what had come: a buffer at a time, until three receives in a row have not
+	 * filled theirs. Two bits. */
 	STREAM_CROWDS_ONE = 256,
 	STREAM_CROWDS = 768,
 };
@@ -68,8 +70,10 @@ struct uring_io {
 	bool is_held;
 	uint16_t kept_count; /* buffers that go back to the kernel with the release */
 	uint16_t kept[BUFFERS];
-	struct io_stream starved; /* ring of those whose receive has ended because the kernel had no buffers */
-	struct io_stream heard; /* ring of those that were received from since they were looked at; this one is its ends */
+	/* ring of those whose receive has ended because the kernel had no buffers */
+	struct io_stream starved;
+	/* ring of those that were received from since they were looked at; this one is its ends */
+	struct io_stream heard;
 	struct io_stream looking; /* the same, of those that this round has still to look at */
 	struct listening listener[LISTENERS_MAX];
 	struct watched watched[WATCHED_MAX];
@@ -91,7 +95,8 @@ void uring_forget(struct io_stream *stream);
 /* Waits for the release; the next of those that do, which waits no more, or NULL. */
 void uring_starve(struct uring_io *self, struct io_stream *stream);
 struct io_stream *uring_starved(struct uring_io *self);
-/* Looks after some of them. Tells of how many the receive is to be armed anew, because an end is there: `anew`. */
+/* Looks after some of them. Tells of how many the receive is to be armed anew, because an end is
+ * there: `anew`. */
 #define LOOKS_MAX 64u
 uint32_t uring_look(struct uring_io *self, struct io_stream *anew[LOOKS_MAX]);
 

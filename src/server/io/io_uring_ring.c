@@ -29,7 +29,8 @@
 #define QUEUE_ENTRIES_MIN 64u
 #define QUEUE_ENTRIES_MAX 1024u
 #define COMPLETIONS_AN_ENTRY 8u
-#define ENTRY_BYTES (sizeof(struct io_uring_sqe) + COMPLETIONS_AN_ENTRY * sizeof(struct io_uring_cqe))
+#define ENTRY_BYTES \
+	(sizeof(struct io_uring_sqe) + COMPLETIONS_AN_ENTRY * sizeof(struct io_uring_cqe))
 #define BUFFERS_SHARE 16u /* of the memory, at most: the buffers, and the queues */
 #define BUFFER_BYTES_MIN ((size_t)1024)
 #define BUFFER_BYTES_MAX ((size_t)16384)
@@ -37,17 +38,22 @@
 
 /* ------------------------------------------------------------------ buffers ---------------- */
 
-/* What a worker has not taken in yet lies in them, and what comes of that in a turn may have to be kept: it must fit his memory. */
+/* What a worker has not taken in yet lies in them, and what comes of that in a turn may have to be
+ * kept: it must fit his memory. */
 static size_t buffer_bytes_for(uint64_t memory_bytes) {
 	size_t bytes = BUFFER_BYTES_MAX;
-	while (memory_bytes > 0 && bytes > BUFFER_BYTES_MIN && BUFFERS * bytes > memory_bytes / BUFFERS_SHARE) bytes /= 2;
+	while (memory_bytes > 0 && bytes > BUFFER_BYTES_MIN &&
+		   BUFFERS * bytes > memory_bytes / BUFFERS_SHARE)
+		bytes /= 2;
 	return bytes;
 }
 
-/* A queue that is full is handed over, and begun anew: a short one costs calls of the system, where it is used at all. */
+/* A queue that is full is handed over, and begun anew: a short one costs calls of the system, where
+ * it is used at all. */
 static uint32_t entries_for(uint64_t memory_bytes) {
 	uint32_t entries = QUEUE_ENTRIES_MAX;
-	while (memory_bytes > 0 && entries > QUEUE_ENTRIES_MIN && entries * ENTRY_BYTES > memory_bytes / BUFFERS_SHARE)
+	while (memory_bytes > 0 && entries > QUEUE_ENTRIES_MIN &&
+		   entries * ENTRY_BYTES > memory_bytes / BUFFERS_SHARE)
 		entries /= 2;
 	return entries;
 }
@@ -57,8 +63,9 @@ char *uring_buffer(const struct uring_io *self, uint32_t number) {
 }
 
 void uring_give_buffer(struct uring_io *self, uint32_t number) {
-	io_uring_buf_ring_add(self->buffer_ring, uring_buffer(self, number), (unsigned)self->buffer_bytes,
-						  (unsigned short)number, io_uring_buf_ring_mask(BUFFERS), 0);
+	io_uring_buf_ring_add(self->buffer_ring, uring_buffer(self, number),
+						  (unsigned)self->buffer_bytes, (unsigned short)number,
+						  io_uring_buf_ring_mask(BUFFERS), 0);
 	io_uring_buf_ring_advance(self->buffer_ring, 1);
 }
 
@@ -71,8 +78,9 @@ static snug_error make_buffers(struct uring_io *self) {
 	self->buffer_ring = map(BUFFERS * sizeof(struct io_uring_buf));
 	self->buffers = map(BUFFERS * self->buffer_bytes);
 	if (self->buffer_ring == NULL || self->buffers == NULL) return SNUG_ERROR_OS_MEMORY;
-	struct io_uring_buf_reg registration = {
-		.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring, .ring_entries = BUFFERS, .bgid = BUFFER_GROUP};
+	struct io_uring_buf_reg registration = {.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring,
+											.ring_entries = BUFFERS,
+											.bgid = BUFFER_GROUP};
 	if (io_uring_register_buf_ring(&self->ring, &registration, 0) != 0) return SNUG_ERROR_OS_THREAD;
 	io_uring_buf_ring_init(self->buffer_ring);
 	for (uint32_t number = 0; number < BUFFERS; number++) uring_give_buffer(self, number);
@@ -94,9 +102,11 @@ void uring_prepare_receive(struct io_uring_sqe *sqe, int fd, bool once) {
 static bool brings(struct uring_io *self, int result, bool goes_on) {
 	struct io_uring_cqe *completion;
 	struct __kernel_timespec timeout = {.tv_sec = TRIAL_SECONDS};
-	if (io_uring_submit_and_wait_timeout(&self->ring, &completion, 1, &timeout, NULL) < 0) return false;
+	if (io_uring_submit_and_wait_timeout(&self->ring, &completion, 1, &timeout, NULL) < 0)
+		return false;
 	if (io_uring_peek_cqe(&self->ring, &completion) != 0) return false;
-	bool is_right = completion->res == result && ((completion->flags & IORING_CQE_F_MORE) != 0) == goes_on;
+	bool is_right =
+		completion->res == result && ((completion->flags & IORING_CQE_F_MORE) != 0) == goes_on;
 	bool has_buffer = (completion->flags & IORING_CQE_F_BUFFER) != 0;
 	if (has_buffer) uring_give_buffer(self, completion->flags >> IORING_CQE_BUFFER_SHIFT);
 	io_uring_cqe_seen(&self->ring, completion);
@@ -106,7 +116,9 @@ static bool brings(struct uring_io *self, int result, bool goes_on) {
 static bool try_out(struct uring_io *self) {
 	int pair[2];
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
-	if (sqe == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return false;
+	if (sqe == NULL ||
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
+		return false;
 	uring_prepare_receive(sqe, pair[0], false);
 	bool works = send(pair[1], "!", 1, MSG_NOSIGNAL) == 1 && brings(self, 1, true);
 	close(pair[1]);
@@ -135,8 +147,9 @@ snug_error uring_ring_create(uint64_t memory_bytes, struct uring_io **out) {
 	self->buffer_bytes = buffer_bytes_for(memory_bytes);
 	self->queue_entries = entries_for(memory_bytes);
 	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-				 IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+				 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+				 IORING_SETUP_CLAMP,
 		.cq_entries = self->queue_entries * COMPLETIONS_AN_ENTRY,
 	};
 	if (io_uring_queue_init_params(self->queue_entries, &self->ring, &params) != 0) {

@@ -44,7 +44,8 @@
 #define ANSWER_PATIENCE_NS UINT64_C(60000000000) /* for him to take all of it */
 #define STOP_PATIENCE_NS UINT64_C(1000000000)    /* the same, once the door is being stopped */
 #define LINE_ROOM (LINE_BYTES_MAX + 2u)
-#define PAUSE_NS UINT64_C(100000000) /* before the next try when the system has no descriptor or thread */
+#define PAUSE_NS \
+	UINT64_C(100000000) /* before the next try when the system has no descriptor or thread */
 
 enum seat_state { SEAT_FREE, SEAT_IDLE, SEAT_BUSY, SEAT_OVER };
 
@@ -73,17 +74,20 @@ struct operator_door {
 /* Until it can be read; false: the door is being stopped. */
 static bool wait_for_bytes(const struct seat *seat, int fd) {
 	for (;;) {
-		struct pollfd wait[2] = {{.fd = fd, .events = POLLIN}, {.fd = seat->door->stop_event, .events = POLLIN}};
+		struct pollfd wait[2] = {{.fd = fd, .events = POLLIN},
+								 {.fd = seat->door->stop_event, .events = POLLIN}};
 		int ready = poll(wait, 2, -1);
 		if (ready < 0 && errno != EINTR) return false;
 		if (ready > 0) return wait[1].revents == 0;
 	}
 }
 
-/* Until there is room for more; false: it is late. The stop's event stays readable, so it is waited for only until it has come. */
+/* Until there is room for more; false: it is late. The stop's event stays readable, so it is waited
+ * for only until it has come. */
 static bool wait_for_room(const struct operator_door *door, int fd, uint64_t *deadline_ns) {
 	bool is_stopping = asks_is_stopping(&door->asks);
-	struct pollfd wait[2] = {{.fd = fd, .events = POLLOUT}, {.fd = door->stop_event, .events = POLLIN}};
+	struct pollfd wait[2] = {{.fd = fd, .events = POLLOUT},
+							 {.fd = door->stop_event, .events = POLLIN}};
 	if (is_stopping) *deadline_ns = smaller(*deadline_ns, os_deadline_ns(STOP_PATIENCE_NS));
 	uint64_t patience_ns = smaller(SEND_PATIENCE_NS, os_remaining_ns(*deadline_ns));
 	return patience_ns > 0 && poll(wait, is_stopping ? 1 : 2, (int)(patience_ns / 1000000)) != 0;
@@ -119,14 +123,15 @@ struct session {
 static void refuse_item(struct session *session, const struct command *command, struct text *out) {
 	static const char sentence[] = "CLIENT_ERROR the control socket serves no items\r\n";
 	const struct operation *operation = &command->operation;
-	if (operation->kind == OPERATION_STORE) session->skip_bytes = (uint64_t)operation->value_bytes + 2;
+	if (operation->kind == OPERATION_STORE)
+		session->skip_bytes = (uint64_t)operation->value_bytes + 2;
 	session->parser.is_broken = true;
 	if (!command->reply.is_quiet) text_append(out, sentence, sizeof sentence - 1);
 }
 
 /* False: it was the last one. */
-static bool carry_out(struct operator_door *door, struct session *session, const struct command *command,
-					  struct text *out) {
+static bool carry_out(struct operator_door *door, struct session *session,
+					  const struct command *command, struct text *out) {
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_OPERATION:
 		refuse_item(session, command, out);
@@ -166,7 +171,8 @@ static void forget(struct session *session, size_t bytes) {
 }
 
 static void skip(struct session *session) {
-	size_t part = session->skip_bytes < session->length ? (size_t)session->skip_bytes : session->length;
+	size_t part =
+		session->skip_bytes < session->length ? (size_t)session->skip_bytes : session->length;
 	session->skip_bytes -= part;
 	forget(session, part);
 }
@@ -180,8 +186,9 @@ static bool serve_one(struct seat *seat, int fd, struct session *session, bool *
 	size_t used = 0;
 	skip(session);
 	if (session->length == 0) return false;
-	bool is_whole = parser_next(&session->parser, session->line, session->length,
-								door->asks.server->settings.item_max_bytes, decoded, &command, &used);
+	bool is_whole =
+		parser_next(&session->parser, session->line, session->length,
+					door->asks.server->settings.item_max_bytes, decoded, &command, &used);
 	if (is_whole) {
 		*goes_on = carry_out(door, session, &command, &answer);
 		/* An answer that was not all there is none. */
@@ -210,7 +217,8 @@ static bool become(struct seat *seat, enum seat_state state) {
 
 /* What came, behind what is there. False: the end. */
 static bool receive(int fd, struct session *session) {
-	ssize_t got = recv(fd, session->line + session->length, LINE_ROOM - session->length, MSG_DONTWAIT);
+	ssize_t got =
+		recv(fd, session->line + session->length, LINE_ROOM - session->length, MSG_DONTWAIT);
 	if (got > 0) session->length += (size_t)got;
 	return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
@@ -221,9 +229,13 @@ static void run_seat(void *context) {
 	int fd = seat->fd; /* it changes when this thread ends */
 	bool goes_on = true;
 	os_thread_set_name("snugd-operator");
-	while (goes_on && wait_for_bytes(seat, fd) && receive(fd, &session) && become(seat, SEAT_BUSY)) {
-		while (goes_on && !asks_is_stopping(&seat->door->asks) && serve_one(seat, fd, &session, &goes_on)) continue;
-		/* A list of keys whose line has no end does not fill it for ever: the parser takes key by key, and ends any other line. */
+	while (goes_on && wait_for_bytes(seat, fd) && receive(fd, &session) &&
+		   become(seat, SEAT_BUSY)) {
+		while (goes_on && !asks_is_stopping(&seat->door->asks) &&
+			   serve_one(seat, fd, &session, &goes_on))
+			continue;
+		/* A list of keys whose line has no end does not fill it for ever: the parser takes key by
+		 * key, and ends any other line. */
 		SNUG_ASSERT(!goes_on || session.length < LINE_ROOM || asks_is_stopping(&seat->door->asks));
 		goes_on = become(seat, SEAT_IDLE) && goes_on;
 	}
@@ -238,13 +250,15 @@ static bool has_asked(const struct seat *seat) {
 	return ioctl(seat->fd, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
-/* Under the mutex: the seat in that state; of idle ones that which has been so longest. NULL: none. */
+/* Under the mutex: the seat in that state; of idle ones that which has been so longest. NULL:
+ * none. */
 static struct seat *find(struct operator_door *door, enum seat_state state) {
 	struct seat *found = NULL;
 	for (uint32_t i = 0; i < OPERATORS_MAX; i++) {
 		struct seat *seat = &door->seat[i];
 		if (state == SEAT_IDLE && seat->state == SEAT_IDLE && has_asked(seat)) continue;
-		if (seat->state == state && (found == NULL || seat->idle_since_ns < found->idle_since_ns)) found = seat;
+		if (seat->state == state && (found == NULL || seat->idle_since_ns < found->idle_since_ns))
+			found = seat;
 	}
 	return found;
 }
@@ -312,7 +326,8 @@ static void keep_door(void *context) {
 	struct operator_door *door = context;
 	os_thread_set_name("snugd-door");
 	for (;;) {
-		struct pollfd wait[2] = {{.fd = door->listen_fd, .events = POLLIN}, {.fd = door->stop_event, .events = POLLIN}};
+		struct pollfd wait[2] = {{.fd = door->listen_fd, .events = POLLIN},
+								 {.fd = door->stop_event, .events = POLLIN}};
 		int ready = poll(wait, 2, -1);
 		if (ready > 0 && wait[1].revents != 0) return;
 		if (ready > 0) admit(door);
@@ -321,7 +336,8 @@ static void keep_door(void *context) {
 
 /* ------------------------------------------------------------------ create, stop, destroy -- */
 
-bool operator_create(struct server *server, const struct listeners *listeners, struct operator_door **out) {
+bool operator_create(struct server *server, const struct listeners *listeners,
+					 struct operator_door **out) {
 	const struct listener *listener = listeners_control(listeners);
 	*out = NULL;
 	if (listener == NULL) return true;

@@ -13,12 +13,16 @@
 
 struct operator_door;
 
-/* Serves the listener of kind LISTENER_CONTROL; none: `*out` is NULL, and true. The listener's descriptor stays its own. False: no memory, no thread. */
-bool operator_create(struct server *server, const struct listeners *listeners, struct operator_door **out);
+/* Serves the listener of kind LISTENER_CONTROL; none: `*out` is NULL, and true. The listener's
+ * descriptor stays its own. False: no memory, no thread. */
+bool operator_create(struct server *server, const struct listeners *listeners,
+					 struct operator_door **out);
 
-/* Accepts no more, and ends the connections, each of which waits some seconds for a worker at most. Before server_stop. NULL is ignored. */
+/* Accepts no more, and ends the connections, each of which waits some seconds for a worker at most.
+ * Before server_stop. NULL is ignored. */
 void operator_stop(struct operator_door *door);
-/* Between server_stop, after which no worker holds anything of ours any more, and server_destroy. Stops, if that was not done. NULL is ignored. */
+/* Between server_stop, after which no worker holds anything of ours any more, and server_destroy.
+ * Stops, if that was not done. NULL is ignored. */
 void operator_destroy(struct operator_door *door);
 
 #endif

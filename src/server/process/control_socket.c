@@ -30,8 +30,8 @@
 /* Where nobody else can put anything. */
 static bool is_our_directory(const char *path) {
 	struct stat status;
-	return path[0] == '/' && lstat(path, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
-		   (status.st_mode & 022u) == 0;
+	return path[0] == '/' && lstat(path, &status) == 0 && S_ISDIR(status.st_mode) &&
+		   status.st_uid == geteuid() && (status.st_mode & 022u) == 0;
 }
 
 /* In /tmp anybody may have been there before us. */
@@ -42,7 +42,8 @@ static bool make_directory(char *path, size_t room, struct text *why) {
 		text_print(why, "%s: %s", path, strerror(errno));
 		return false;
 	}
-	if (is_our_directory(path) && lstat(path, &status) == 0 && (status.st_mode & 077u) == 0) return true;
+	if (is_our_directory(path) && lstat(path, &status) == 0 && (status.st_mode & 077u) == 0)
+		return true;
 	text_print(why, "%s: is there already, and is not ours alone", path);
 	return false;
 }
@@ -60,27 +61,31 @@ static bool find_directory(char *path, size_t room, struct text *why) {
 	return make_directory(path, room, why);
 }
 
-static bool print_path(char *path, size_t room, struct text *why, const char *before, const char *after) {
+static bool print_path(char *path, size_t room, struct text *why, const char *before,
+					   const char *after) {
 	int length = snprintf(path, room, "%s%s", before, after);
 	if (length > 0 && (size_t)length < room) return true;
 	text_print(why, "%s%s: too long for a socket", before, after);
 	return false;
 }
 
-static bool find_path(const struct settings *settings, const struct listeners *listeners, char *path, size_t room,
-					  struct text *why) {
+static bool find_path(const struct settings *settings, const struct listeners *listeners,
+					  char *path, size_t room, struct text *why) {
 	char directory[PATH_ROOM], name[NAME_ROOM];
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		if (listeners->listener[i].kind != LISTENER_TCP) continue;
 		(void)snprintf(name, sizeof name, "/snugd-%u.sock", listeners->listener[i].port);
-		return find_directory(directory, sizeof directory, why) && print_path(path, room, why, directory, name);
+		return find_directory(directory, sizeof directory, why) &&
+			   print_path(path, room, why, directory, name);
 	}
-	if (settings->socket_path[0] != '\0') return print_path(path, room, why, settings->socket_path, ".control");
+	if (settings->socket_path[0] != '\0')
+		return print_path(path, room, why, settings->socket_path, ".control");
 	text_print(why, "neither a port nor a unix socket to name it after");
 	return false;
 }
 
-bool control_socket_open(const struct settings *settings, struct listeners *listeners, struct text *why) {
+bool control_socket_open(const struct settings *settings, struct listeners *listeners,
+						 struct text *why) {
 	char path[PATH_ROOM];
 	if (settings->control_path[0] != '\0') return true;
 	return find_path(settings, listeners, path, sizeof path, why) &&

@@ -53,8 +53,8 @@ static bool failed(struct text *why, const char *name, const char *what) {
 }
 
 /* A new entry at the end; NULL: no memory. */
-static struct listener *add_listener(struct listeners *listeners, enum listener_kind kind, uint32_t fd_count,
-									 struct text *why) {
+static struct listener *add_listener(struct listeners *listeners, enum listener_kind kind,
+									 uint32_t fd_count, struct text *why) {
 	struct listener *grown = realloc(listeners->listener, (listeners->count + 1) * sizeof *grown);
 	if (grown != NULL) listeners->listener = grown;
 	int *fds = grown == NULL ? NULL : malloc(fd_count * sizeof *fds);
@@ -68,8 +68,8 @@ static struct listener *add_listener(struct listeners *listeners, enum listener_
 	return listener;
 }
 
-/* Closing alone is not enough: until the kernel has ended the io_uring that was accepting here, it would go on taking connections
- * which nobody serves, even after our end. */
+/* Closing alone is not enough: until the kernel has ended the io_uring that was accepting here, it
+ * would go on taking connections which nobody serves, even after our end. */
 static void end_listening(int fd) {
 	(void)shutdown(fd, SHUT_RDWR);
 	(void)close(fd);
@@ -83,10 +83,12 @@ static void close_one(struct listener *listener) {
 	free(listener->fds);
 }
 
-/* ------------------------------------------------------------------ TCP ---------------------------------------------------- */
+/* ------------------------------------------------------------------ TCP
+ * ---------------------------------------------------- */
 
 static uint16_t port_of(const struct sockaddr *address) {
-	if (address->sa_family == AF_INET6) return ntohs(((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
+	if (address->sa_family == AF_INET6)
+		return ntohs(((const struct sockaddr_in6 *)(const void *)address)->sin6_port);
 	return ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
 }
 
@@ -97,7 +99,8 @@ static void set_port(struct sockaddr *address, uint16_t port) {
 		((struct sockaddr_in *)(void *)address)->sin_port = htons(port);
 }
 
-static void print_address(const struct sockaddr *address, socklen_t length, char *out, size_t room) {
+static void print_address(const struct sockaddr *address, socklen_t length, char *out,
+						  size_t room) {
 	char host[INET6_ADDRSTRLEN + 32] = "?";
 	(void)getnameinfo(address, length, host, sizeof host, NULL, 0, NI_NUMERICHOST);
 	bool is_v6 = address->sa_family == AF_INET6;
@@ -113,7 +116,8 @@ static int open_tcp(const struct sockaddr *address, socklen_t length, bool share
 	if (shared) is_fine = is_fine && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
 	if (address->sa_family == AF_INET6)
 		is_fine = is_fine && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0;
-	if (is_fine && bind(fd, address, length) == 0 && (backlog == 0 || listen(fd, backlog) == 0)) return fd;
+	if (is_fine && bind(fd, address, length) == 0 && (backlog == 0 || listen(fd, backlog) == 0))
+		return fd;
 	int error = errno;
 	(void)close(fd);
 	errno = error;
@@ -121,15 +125,18 @@ static int open_tcp(const struct sockaddr *address, socklen_t length, bool share
 }
 
 static bool learn_port(int fd, struct sockaddr *address) {
-	struct sockaddr_in6 bound = {0}; /* the longer of the two; the port stands at the same place in both */
+	/* the longer of the two; the port stands at the same place in both */
+	struct sockaddr_in6 bound = {0};
 	socklen_t length = sizeof bound;
 	if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0) return false;
-	_Static_assert(offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "");
+	_Static_assert(
+		offsetof(struct sockaddr_in, sin_port) == offsetof(struct sockaddr_in6, sin6_port), "");
 	set_port(address, ntohs(bound.sin6_port));
 	return true;
 }
 
-/* Whether the address is free for us alone; with port 0, which port it is to be. Does not listen: who connected in that moment would be lost. */
+/* Whether the address is free for us alone; with port 0, which port it is to be. Does not listen:
+ * who connected in that moment would be lost. */
 static bool try_out(struct sockaddr *address, socklen_t length) {
 	int fd = open_tcp(address, length, false, 0);
 	for (int tries = 1; fd < 0 && errno == EADDRINUSE && tries < TAKEN_TRIES; tries++) {
@@ -142,8 +149,8 @@ static bool try_out(struct sockaddr *address, socklen_t length) {
 	return is_fine;
 }
 
-static bool open_address(const struct settings *settings, struct listeners *listeners, struct sockaddr *address,
-						 socklen_t length, struct text *why) {
+static bool open_address(const struct settings *settings, struct listeners *listeners,
+						 struct sockaddr *address, socklen_t length, struct text *why) {
 	char name[sizeof listeners->listener->name];
 	print_address(address, length, name, sizeof name);
 	bool shared = settings->threads > 1;
@@ -162,15 +169,18 @@ static bool open_address(const struct settings *settings, struct listeners *list
 /* `host` is "" for all addresses; a port that the text does not tell stays. */
 static bool split(const char *text, char *host, size_t room, uint16_t *port) {
 	struct address_text address;
-	if (!address_read(text, &address) || address.host_length == 0 || !address_host(&address, host, room)) return false;
+	if (!address_read(text, &address) || address.host_length == 0 ||
+		!address_host(&address, host, room))
+		return false;
 	if (strcmp(host, "*") == 0) host[0] = '\0';
 	if (address.has_port) *port = address.port;
 	return true;
 }
 
-/* Opens what a name stands for; an address that this machine has not is left out if there is another. */
-static bool open_found(const struct settings *settings, struct listeners *listeners, const struct addrinfo *found,
-					   uint16_t *port, struct text *why) {
+/* Opens what a name stands for; an address that this machine has not is left out if there is
+ * another. */
+static bool open_found(const struct settings *settings, struct listeners *listeners,
+					   const struct addrinfo *found, uint16_t *port, struct text *why) {
 	uint32_t before = listeners->count;
 	for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
 		if (each->ai_family != AF_INET && each->ai_family != AF_INET6) continue;
@@ -187,8 +197,8 @@ static bool open_found(const struct settings *settings, struct listeners *listen
 	return listeners->count > before;
 }
 
-static bool open_name(const struct settings *settings, struct listeners *listeners, const char *text, uint16_t *port,
-					  struct text *why) {
+static bool open_name(const struct settings *settings, struct listeners *listeners,
+					  const char *text, uint16_t *port, struct text *why) {
 	char host[sizeof settings->listen.entry[0]];
 	uint16_t own_port = *port;
 	if (!split(text, host, sizeof host, &own_port)) {
@@ -209,18 +219,22 @@ static bool open_name(const struct settings *settings, struct listeners *listene
 	return is_fine;
 }
 
-/* ------------------------------------------------------------------ unix sockets ------------------------------------------- */
+/* ------------------------------------------------------------------ unix sockets
+ * ------------------------------------------- */
 
-/* Whether it was refused. EAGAIN: somebody listens, and has no room left. Only a refusal says that nobody does. */
+/* Whether it was refused. EAGAIN: somebody listens, and has no room left. Only a refusal says that
+ * nobody does. */
 static bool nobody_listens(const struct sockaddr_un *address, int fd) {
-	return connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 && errno == ECONNREFUSED;
+	return connect(fd, (const struct sockaddr *)address, sizeof *address) != 0 &&
+		   errno == ECONNREFUSED;
 }
 
 /* Makes way for a socket at the path: true if nothing is there any more. */
 static bool remove_stale(const struct sockaddr_un *address, struct text *why) {
 	const char *path = address->sun_path;
 	struct stat status;
-	if (lstat(path, &status) != 0) return errno == ENOENT || failed(why, path, "cannot be looked at");
+	if (lstat(path, &status) != 0)
+		return errno == ENOENT || failed(why, path, "cannot be looked at");
 	if (!S_ISSOCK(status.st_mode)) {
 		text_print(why, "%s: is there already, and is no socket", path);
 		return false;
@@ -240,11 +254,12 @@ static bool remove_stale(const struct sockaddr_un *address, struct text *why) {
 	return unlink(path) == 0 || failed(why, path, "cannot remove what an earlier process left");
 }
 
-static bool open_unix(struct listeners *listeners, enum listener_kind kind, const char *path, uint32_t mask,
-					  int backlog, struct text *why) {
+static bool open_unix(struct listeners *listeners, enum listener_kind kind, const char *path,
+					  uint32_t mask, int backlog, struct text *why) {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof address.sun_path) {
-		text_print(why, "%s: a path of a socket has at most %zu bytes", path, sizeof address.sun_path - 1);
+		text_print(why, "%s: a path of a socket has at most %zu bytes", path,
+				   sizeof address.sun_path - 1);
 		return false;
 	}
 	memcpy(address.sun_path, path, strlen(path));
@@ -265,7 +280,8 @@ static bool open_unix(struct listeners *listeners, enum listener_kind kind, cons
 	return listen(fd, backlog) == 0 || failed(why, path, "cannot listen");
 }
 
-/* ------------------------------------------------------------------ the operator's socket ---------------------------------- */
+/* ------------------------------------------------------------------ the operator's socket
+ * ---------------------------------- */
 
 /* The group first, and only then the bits: nobody is let in for a moment who is not of it. */
 static bool admit_group(const char *path, const char *name, struct text *why) {
@@ -275,15 +291,17 @@ static bool admit_group(const char *path, const char *name, struct text *why) {
 		text_print(why, "--control-group: there is no group '%s'", name);
 		return false;
 	}
-	if (lchown(path, (uid_t)-1, group->gr_gid) == 0 && chmod(path, CONTROL_MASK_WITH_GROUP) == 0) return true;
+	if (lchown(path, (uid_t)-1, group->gr_gid) == 0 && chmod(path, CONTROL_MASK_WITH_GROUP) == 0)
+		return true;
 	return failed(why, path, "cannot be given to the group of --control-group");
 }
 
-bool listeners_add_control(const struct settings *settings, struct listeners *listeners, const char *path,
-						   struct text *why) {
+bool listeners_add_control(const struct settings *settings, struct listeners *listeners,
+						   const char *path, struct text *why) {
 	uint32_t before = listeners->count;
 	bool is_open = open_unix(listeners, LISTENER_CONTROL, path, CONTROL_MASK, CONTROL_BACKLOG, why);
-	if (is_open && settings->control_group[0] != '\0') is_open = admit_group(path, settings->control_group, why);
+	if (is_open && settings->control_group[0] != '\0')
+		is_open = admit_group(path, settings->control_group, why);
 	if (!is_open && listeners->count > before) close_one(&listeners->listener[--listeners->count]);
 	return is_open;
 }
@@ -294,7 +312,8 @@ const struct listener *listeners_control(const struct listeners *listeners) {
 	return NULL;
 }
 
-/* ------------------------------------------------------------------ HTTP --------------------------------------------------- */
+/* ------------------------------------------------------------------ HTTP
+ * --------------------------------------------------- */
 
 #define HTTP_PORT 8211
 
@@ -315,7 +334,8 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 	return true;
 }
 
-/* ------------------------------------------------------------------ all of them -------------------------------------------- */
+/* ------------------------------------------------------------------ all of them
+ * -------------------------------------------- */
 
 static bool open_all(const struct settings *settings, struct listeners *out, struct text *why) {
 	if (settings->control_group[0] != '\0' && getgrnam(settings->control_group) == NULL) {
@@ -330,7 +350,8 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 	if (settings->socket_path[0] != '\0' &&
 		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))
 		return false;
-	if (settings_has_control_path(settings) && !listeners_add_control(settings, out, settings->control_path, why))
+	if (settings_has_control_path(settings) &&
+		!listeners_add_control(settings, out, settings->control_path, why))
 		return false;
 	return settings->http[0] == '\0' || open_http(settings, out, why);
 }

@@ -18,9 +18,11 @@ struct listener {
 	enum listener_kind kind;
 	uint16_t port; /* TCP: as bound */
 	uint32_t fd_count;
-	/* TCP: one for each worker (SO_REUSEPORT), so that each accepts for itself; else one. UNIX: all workers watch it; CONTROL, HTTP: none */
+	/* TCP: one for each worker (SO_REUSEPORT), so that each accepts for itself; else one. UNIX: all
+	 * workers watch it; CONTROL, HTTP: none */
 	int *fds;
-	char name[160]; /* as it is printed: "127.0.0.1:11211", "/run/snugd.sock", "http://127.0.0.1:8211" */
+	/* as it is printed: "127.0.0.1:11211", "/run/snugd.sock", "http://127.0.0.1:8211" */
+	char name[160];
 };
 
 struct listeners {
@@ -28,11 +30,13 @@ struct listeners {
 	struct listener *listener;
 };
 
-/* All of them, or false, with a sentence in `why`. The control socket only if a path was given for it. */
+/* All of them, or false, with a sentence in `why`. The control socket only if a path was given for
+ * it. */
 bool listeners_open(const struct settings *settings, struct listeners *out, struct text *why);
-/* One more, for the operator, with settings.control_group, at a path that is not in the settings. False: a sentence, and the others stay. */
-bool listeners_add_control(const struct settings *settings, struct listeners *listeners, const char *path,
-						   struct text *why);
+/* One more, for the operator, with settings.control_group, at a path that is not in the settings.
+ * False: a sentence, and the others stay. */
+bool listeners_add_control(const struct settings *settings, struct listeners *listeners,
+						   const char *path, struct text *why);
 /* The control socket; NULL: there is none. */
 const struct listener *listeners_control(const struct listeners *listeners);
 /* Closes, removes socket files. */

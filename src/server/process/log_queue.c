@@ -43,8 +43,8 @@ static struct log_slot *claim(struct log_queue *queue, uint32_t *number) {
 			wanted = atomic_load_explicit(&queue->claimed, memory_order_relaxed);
 			continue;
 		}
-		if (!atomic_compare_exchange_weak_explicit(&queue->claimed, &wanted, wanted + 1, memory_order_relaxed,
-												   memory_order_relaxed))
+		if (!atomic_compare_exchange_weak_explicit(&queue->claimed, &wanted, wanted + 1,
+												   memory_order_relaxed, memory_order_relaxed))
 			continue;
 		*number = wanted;
 		return slot;
@@ -70,7 +70,8 @@ bool log_queue_put(struct log_queue *queue, snug_log_level level, const char *li
 }
 
 bool log_queue_has(struct log_queue *queue) {
-	return atomic_load_explicit(&slot_of(queue, queue->taken)->turn, memory_order_acquire) == queue->taken + 1;
+	return atomic_load_explicit(&slot_of(queue, queue->taken)->turn, memory_order_acquire) ==
+		   queue->taken + 1;
 }
 
 bool log_queue_take(struct log_queue *queue, struct log_entry *out) {

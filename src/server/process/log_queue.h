@@ -15,8 +15,9 @@
 
 struct log_entry {
 	snug_log_level level;
-	struct timespec at;              /* wall clock, when it was said */
-	uint64_t dropped_before;         /* lines that had been dropped by then: the gap is told where it is */
+	struct timespec at; /* wall clock, when it was said */
+	/* lines that had been dropped by then: the gap is told where it is */
+	uint64_t dropped_before;
 	char line[LOG_QUEUE_LINE_BYTES]; /* ended by a NUL; what is longer is cut */
 };
 
@@ -38,7 +39,8 @@ void log_queue_init(struct log_queue *queue);
 /* Any thread, never waits. False: there was no room, and the line is counted as dropped. */
 bool log_queue_put(struct log_queue *queue, snug_log_level level, const char *line);
 
-/* The reader, one thread at a time: the oldest line. False: there is none, or its writer is still at it. */
+/* The reader, one thread at a time: the oldest line. False: there is none, or its writer is still
+ * at it. */
 bool log_queue_take(struct log_queue *queue, struct log_entry *out);
 
 /* The reader: whether there is one to take. */

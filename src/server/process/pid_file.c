@@ -23,7 +23,8 @@ bool pid_file_open(struct pid_file *file, const char *path, struct text *why) {
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		char number[24] = "";
 		if (read(fd, number, sizeof number - 1) < 0) number[0] = '\0';
-		text_print(why, "--pidfile: %s: in use by process %.*s", path, (int)strcspn(number, "\n"), number);
+		text_print(why, "--pidfile: %s: in use by process %.*s", path, (int)strcspn(number, "\n"),
+				   number);
 		(void)close(fd);
 		return false;
 	}

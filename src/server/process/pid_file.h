@@ -11,7 +11,8 @@ struct pid_file {
 	const char *path;
 };
 
-/* "" as a path: none. The path stays the caller's. False, with a sentence: in use, or not to be written. */
+/* "" as a path: none. The path stays the caller's. False, with a sentence: in use, or not to be
+ * written. */
 bool pid_file_open(struct pid_file *file, const char *path, struct text *why);
 /* Removed; emptied, if the directory does not let us. */
 void pid_file_close(struct pid_file *file);

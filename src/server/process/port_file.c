@@ -25,7 +25,8 @@ static void print_ports(const struct listeners *listeners, struct text *out) {
 		socklen_t length = sizeof bound;
 		if (listener->kind != LISTENER_TCP) continue;
 		if (getsockname(listener->fds[0], (struct sockaddr *)&bound, &length) != 0) continue;
-		text_print(out, "TCP %s: %u\n", bound.ss_family == AF_INET6 ? "INET6" : "INET", (unsigned)listener->port);
+		text_print(out, "TCP %s: %u\n", bound.ss_family == AF_INET6 ? "INET6" : "INET",
+				   (unsigned)listener->port);
 	}
 }
 

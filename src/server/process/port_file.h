@@ -8,8 +8,9 @@
 
 #define PORT_FILE_VARIABLE "MEMCACHED_PORT_FILENAME"
 
-/* A line for each TCP listener: "TCP INET: 11211" or "TCP INET6: 11211". Written beside the path and renamed, so that nobody reads half of it. Without
- * a TCP listener it is empty. False, with a sentence: it could not be written. */
+/* A line for each TCP listener: "TCP INET: 11211" or "TCP INET6: 11211". Written beside the path
+ * and renamed, so that nobody reads half of it. Without a TCP listener it is empty. False, with a
+ * sentence: it could not be written. */
 bool port_file_write(const char *path, const struct listeners *listeners, struct text *why);
 
 #endif

@@ -33,9 +33,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define SPARE_DESCRIPTORS 64u                              /* standard ones, log, pid file, libraries */
+#define SPARE_DESCRIPTORS 64u /* standard ones, log, pid file, libraries */
 #define DESCRIPTORS_OF_OPERATORS (OPERATORS_MAX * 2u + 2u) /* each with a wake-up */
-#define DESCRIPTORS_OF_A_WORKER 8u /* its io, its wake-up, its share of the listeners and of the coordinator */
+#define DESCRIPTORS_OF_A_WORKER \
+	8u /* its io, its wake-up, its share of the listeners and of the coordinator */
 
 void process_fill_standard(void) {
 	int fd;
@@ -45,8 +46,9 @@ void process_fill_standard(void) {
 }
 
 bool process_allow_descriptors(const struct settings *settings, struct text *why) {
-	rlim_t fixed = SPARE_DESCRIPTORS + DESCRIPTORS_OF_OPERATORS +
-				   settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen.count * 2);
+	rlim_t fixed =
+		SPARE_DESCRIPTORS + DESCRIPTORS_OF_OPERATORS +
+		settings->threads * (DESCRIPTORS_OF_A_WORKER + (rlim_t)settings->listen.count * 2);
 	rlim_t wanted = fixed + settings->connections_max;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
@@ -54,14 +56,16 @@ bool process_allow_descriptors(const struct settings *settings, struct text *why
 		return false;
 	}
 	if (limit.rlim_cur >= wanted) return true;
-	struct rlimit raised = {.rlim_cur = wanted, .rlim_max = limit.rlim_max < wanted ? wanted : limit.rlim_max};
+	struct rlimit raised = {.rlim_cur = wanted,
+							.rlim_max = limit.rlim_max < wanted ? wanted : limit.rlim_max};
 	if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return true;
 	unsigned long long connections = limit.rlim_max > fixed ? limit.rlim_max - fixed : 0;
-	text_print(
-		why,
-		"--conn-limit: %u connections need %llu descriptors, and the system allows %llu (ulimit -Hn), enough for "
-		"%llu",
-		settings->connections_max, (unsigned long long)wanted, (unsigned long long)limit.rlim_max, connections);
+	text_print(why,
+			   "--conn-limit: %u connections need %llu descriptors, and the system allows %llu "
+			   "(ulimit -Hn), enough for "
+			   "%llu",
+			   settings->connections_max, (unsigned long long)wanted,
+			   (unsigned long long)limit.rlim_max, connections);
 	return false;
 }
 
@@ -74,15 +78,16 @@ void process_allow_core(void) {
 	(void)prctl(PR_SET_DUMPABLE, 1);
 }
 
-static bool give_sockets(const struct listeners *listeners, const char *control_group, const struct passwd *user,
-						 struct text *why) {
+static bool give_sockets(const struct listeners *listeners, const char *control_group,
+						 const struct passwd *user, struct text *why) {
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		const struct listener *listener = &listeners->listener[i];
 		if (listener->kind == LISTENER_TCP || listener->kind == LISTENER_HTTP) continue;
 		/* The group of the operator's socket, if one was named, stays. */
 		bool keeps_group = listener->kind == LISTENER_CONTROL && control_group[0] != '\0';
 		if (lchown(listener->name, user->pw_uid, keeps_group ? (gid_t)-1 : user->pw_gid) != 0) {
-			text_print(why, "%s: cannot be given to %s: %s", listener->name, user->pw_name, strerror(errno));
+			text_print(why, "%s: cannot be given to %s: %s", listener->name, user->pw_name,
+					   strerror(errno));
 			return false;
 		}
 	}
@@ -90,11 +95,12 @@ static bool give_sockets(const struct listeners *listeners, const char *control_
 }
 
 static bool become(const struct passwd *user) {
-	return initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 && setuid(user->pw_uid) == 0;
+	return initgroups(user->pw_name, user->pw_gid) == 0 && setgid(user->pw_gid) == 0 &&
+		   setuid(user->pw_uid) == 0;
 }
 
-bool process_drop_privileges(const struct settings *settings, const struct listeners *listeners, const snug_log *log,
-							 struct text *why) {
+bool process_drop_privileges(const struct settings *settings, const struct listeners *listeners,
+							 const snug_log *log, struct text *why) {
 	bool is_asked = settings->user[0] != '\0';
 	bool is_root = geteuid() == 0;
 	if (!is_asked && !is_root) return true;
@@ -120,11 +126,13 @@ bool process_drop_privileges(const struct settings *settings, const struct liste
 		return false;
 	}
 	/* A container may have no other user than its root, which is none outside. */
-	snug_log_line(log, SNUG_LOG_WARNING, "running as root: cannot become nobody; name a user with -u");
+	snug_log_line(log, SNUG_LOG_WARNING,
+				  "running as root: cannot become nobody; name a user with -u");
 	return true;
 }
 
-/* The process that was started: ends with the status that the one in the background tells, as one byte, when it is ready or has failed. */
+/* The process that was started: ends with the status that the one in the background tells, as one
+ * byte, when it is ready or has failed. */
 static _Noreturn void wait_for_ready(int ready, pid_t child) {
 	char byte;
 	ssize_t got;

@@ -19,9 +19,11 @@
 
 void settings_live_init(struct settings_live *live, const struct settings *settings) {
 	/* A reload that says nothing new leaves what was asked for meanwhile. */
-	uint64_t was_bytes = atomic_exchange_explicit(&live->memory_bytes, settings->memory_bytes, memory_order_relaxed);
+	uint64_t was_bytes =
+		atomic_exchange_explicit(&live->memory_bytes, settings->memory_bytes, memory_order_relaxed);
 	if (was_bytes != settings->memory_bytes)
-		atomic_store_explicit(&live->memory_asked_bytes, settings->memory_bytes, memory_order_relaxed);
+		atomic_store_explicit(&live->memory_asked_bytes, settings->memory_bytes,
+							  memory_order_relaxed);
 	atomic_store_explicit(&live->connections_max, settings->connections_max, memory_order_relaxed);
 	atomic_store_explicit(&live->idle_timeout_s, settings->idle_timeout_s, memory_order_relaxed);
 	atomic_store_explicit(&live->no_flush, settings->no_flush, memory_order_relaxed);
@@ -30,15 +32,19 @@ void settings_live_init(struct settings_live *live, const struct settings *setti
 /* ------------------------------------------------------------------ what can change -------- */
 
 /* False: not now; the sentence says why. */
-typedef bool may_change(const struct settings *running, const struct settings *wanted, struct text *why);
+typedef bool may_change(const struct settings *running, const struct settings *wanted,
+						struct text *why);
 
-static bool may_limit(const struct settings *running, const struct settings *wanted, struct text *why) {
+static bool may_limit(const struct settings *running, const struct settings *wanted,
+					  struct text *why) {
 	if (wanted->memory_bytes <= running->memory_max_bytes) return true;
-	text_print(why, "more than memory-max, which is %llu bytes", (unsigned long long)running->memory_max_bytes);
+	text_print(why, "more than memory-max, which is %llu bytes",
+			   (unsigned long long)running->memory_max_bytes);
 	return false;
 }
 
-static bool may_connect(const struct settings *running, const struct settings *wanted, struct text *why) {
+static bool may_connect(const struct settings *running, const struct settings *wanted,
+						struct text *why) {
 	struct settings with = *running;
 	with.connections_max = wanted->connections_max;
 	return process_allow_descriptors(&with, why);
@@ -48,8 +54,10 @@ static const struct {
 	size_t offset;
 	may_change *may; /* NULL: always */
 } changeable[] = {
-	{offsetof(struct settings, memory_bytes), may_limit}, {offsetof(struct settings, connections_max), may_connect},
-	{offsetof(struct settings, idle_timeout_s), NULL},    {offsetof(struct settings, no_flush), NULL},
+	{offsetof(struct settings, memory_bytes), may_limit},
+	{offsetof(struct settings, connections_max), may_connect},
+	{offsetof(struct settings, idle_timeout_s), NULL},
+	{offsetof(struct settings, no_flush), NULL},
 	{offsetof(struct settings, verbosity), NULL},
 };
 
@@ -69,13 +77,14 @@ static bool follows_memory(const struct settings_option *option, const struct se
 		   wanted->item_max_bytes == wanted->memory_bytes / wanted->threads / 2;
 }
 
-static void show(const struct settings *settings, const struct settings_option *option, struct text *out) {
+static void show(const struct settings *settings, const struct settings_option *option,
+				 struct text *out) {
 	settings_show_as_given(settings, option, out);
 	text_append(out, "", 1);
 }
 
-static void change_one(const struct settings_option *option, struct settings *running, const struct settings *wanted,
-					   const snug_log *log) {
+static void change_one(const struct settings_option *option, struct settings *running,
+					   const struct settings *wanted, const snug_log *log) {
 	struct text was = {0};
 	struct text is = {0};
 	struct text why = {0};
@@ -85,12 +94,14 @@ static void change_one(const struct settings_option *option, struct settings *ru
 		snug_log_line(log, SNUG_LOG_WARNING, "reload: no memory to compare %s", option->name);
 	} else if (strcmp(was.bytes, is.bytes) != 0 && !follows_memory(option, wanted)) {
 		if (can_change(option, running, wanted, &why)) {
-			memcpy((char *)running + option->offset, (const char *)wanted + option->offset, option->bytes);
-			snug_log_line(log, SNUG_LOG_INFO, "reload: %s: %s, was %s", option->name, is.bytes, was.bytes);
+			memcpy((char *)running + option->offset, (const char *)wanted + option->offset,
+				   option->bytes);
+			snug_log_line(log, SNUG_LOG_INFO, "reload: %s: %s, was %s", option->name, is.bytes,
+						  was.bytes);
 		} else {
-			snug_log_line(log, SNUG_LOG_WARNING, "reload: %s: %s needs a restart; still %s%s%.*s", option->name,
-						  is.bytes, was.bytes, why.length > 0 ? ": " : "", (int)why.length,
-						  why.length > 0 ? why.bytes : "");
+			snug_log_line(log, SNUG_LOG_WARNING, "reload: %s: %s needs a restart; still %s%s%.*s",
+						  option->name, is.bytes, was.bytes, why.length > 0 ? ": " : "",
+						  (int)why.length, why.length > 0 ? why.bytes : "");
 		}
 	}
 	text_deinit(&was);
@@ -98,11 +109,12 @@ static void change_one(const struct settings_option *option, struct settings *ru
 	text_deinit(&why);
 }
 
-void settings_live_change(struct settings_live *live, struct settings *running, const struct settings *wanted,
-						  const snug_log *log) {
+void settings_live_change(struct settings_live *live, struct settings *running,
+						  const struct settings *wanted, const snug_log *log) {
 	uint32_t verbosity = running->verbosity;
 	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)
-		if (settings_kept(&settings_options[i])) change_one(&settings_options[i], running, wanted, log);
+		if (settings_kept(&settings_options[i]))
+			change_one(&settings_options[i], running, wanted, log);
 	settings_live_init(live, running);
 	if (running->verbosity != verbosity) log_stderr_set_verbosity(running->verbosity);
 }

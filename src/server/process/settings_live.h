@@ -12,7 +12,8 @@
 
 struct settings_live {
 	_Atomic uint64_t memory_bytes;
-	_Atomic uint64_t memory_asked_bytes; /* the same, or what an operator has asked for since: errands set it */
+	/* the same, or what an operator has asked for since: errands set it */
+	_Atomic uint64_t memory_asked_bytes;
 	_Atomic uint32_t connections_max;
 	_Atomic uint32_t idle_timeout_s;
 	_Atomic bool no_flush;
@@ -21,7 +22,8 @@ struct settings_live {
 void settings_live_init(struct settings_live *live, const struct settings *settings);
 
 /* The settings as they are now: `settings` with what has changed since. */
-static inline struct settings settings_live_now(const struct settings_live *live, const struct settings *settings) {
+static inline struct settings settings_live_now(const struct settings_live *live,
+												const struct settings *settings) {
 	struct settings now = *settings;
 	now.memory_bytes = atomic_load_explicit(&live->memory_asked_bytes, memory_order_relaxed);
 	now.connections_max = atomic_load_explicit(&live->connections_max, memory_order_relaxed);
@@ -31,9 +33,10 @@ static inline struct settings settings_live_now(const struct settings_live *live
 	return now;
 }
 
-/* Takes over what may change and has; a line for each setting that differs goes to the log: changed, or "needs a restart". `running` is what
- * snugd runs with, and afterwards what it runs with then. Any thread, one at a time. */
-void settings_live_change(struct settings_live *live, struct settings *running, const struct settings *wanted,
-						  const snug_log *log);
+/* Takes over what may change and has; a line for each setting that differs goes to the log:
+ * changed, or "needs a restart". `running` is what snugd runs with, and afterwards what it runs
+ * with then. Any thread, one at a time. */
+void settings_live_change(struct settings_live *live, struct settings *running,
+						  const struct settings *wanted, const snug_log *log);
 
 #endif

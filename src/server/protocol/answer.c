@@ -37,7 +37,8 @@ static size_t number(const struct operation *operation, char *text) {
 	return (size_t)(at - text);
 }
 
-size_t answer_head(const struct reply *reply, const struct operation *operation, char *text, bool *has_value) {
+size_t answer_head(const struct reply *reply, const struct operation *operation, char *text,
+				   bool *has_value) {
 	enum operation_status status = operation->status;
 	*has_value = false;
 	switch ((enum answer_form)reply->form) {

@@ -11,12 +11,15 @@
 
 #include "server/protocol/command.h"
 
-/* Room for any head: the echo of a key of 250 bytes, in base64 too, of all flags and opaque tokens, numbers. */
+/* Room for any head: the echo of a key of 250 bytes, in base64 too, of all flags and opaque tokens,
+ * numbers. */
 #define ANSWER_BYTES_MAX 2560u
 
-/* Writes the head, "\r\n" included, and tells its length; 0: nothing is to be said. `*has_value`: item.value_bytes of value and
- * "\r\n" follow (for ARITHMETIC the digits of the number stand in the head already, and this is false). */
-size_t answer_head(const struct reply *reply, const struct operation *operation, char *text, bool *has_value);
+/* Writes the head, "\r\n" included, and tells its length; 0: nothing is to be said. `*has_value`:
+ * item.value_bytes of value and "\r\n" follow (for ARITHMETIC the digits of the number stand in the
+ * head already, and this is false). */
+size_t answer_head(const struct reply *reply, const struct operation *operation, char *text,
+				   bool *has_value);
 
 /* noreply leaves out errors too; meta q does not. */
 static inline bool answer_hides_errors(const struct reply *reply) {

@@ -25,7 +25,8 @@ static char *put_ttl(char *at, int64_t ttl_s) {
 }
 
 /* One flag's answer. `found`: there is an item to tell of; else only what was said is repeated. */
-static char *put_flag(const struct reply *reply, const struct operation *operation, char *at, char letter, bool found) {
+static char *put_flag(const struct reply *reply, const struct operation *operation, char *at,
+					  char letter, bool found) {
 	if (letter == 'O') {
 		*at++ = ' ';
 		return put_bytes(at, reply->opaque, reply->opaque_bytes);
@@ -60,8 +61,10 @@ static char *put_flag(const struct reply *reply, const struct operation *operati
 	}
 }
 
-static char *put_flags(const struct reply *reply, const struct operation *operation, char *at, bool found) {
-	for (uint32_t i = 0; i < reply->flag_count; i++) at = put_flag(reply, operation, at, reply->flag[i], found);
+static char *put_flags(const struct reply *reply, const struct operation *operation, char *at,
+					   bool found) {
+	for (uint32_t i = 0; i < reply->flag_count; i++)
+		at = put_flag(reply, operation, at, reply->flag[i], found);
 	return at;
 }
 
@@ -75,15 +78,17 @@ static char *put_marks(const struct operation *operation, char *at) {
 
 /* ------------------------------------------------------------------ forms ------------------ */
 
-static size_t coded(const struct reply *reply, const struct operation *operation, char *text, const char *code,
-					bool found) {
+static size_t coded(const struct reply *reply, const struct operation *operation, char *text,
+					const char *code, bool found) {
 	char *at = put_flags(reply, operation, put_bytes(text, code, 2), found);
 	at = put_bytes(at, "\r\n", 2);
 	return (size_t)(at - text);
 }
 
-static size_t meta_get(const struct reply *reply, const struct operation *operation, char *text, bool *has_value) {
-	if (operation->status == STATUS_NOT_FOUND) return reply->is_quiet ? 0 : coded(reply, operation, text, "EN", false);
+static size_t meta_get(const struct reply *reply, const struct operation *operation, char *text,
+					   bool *has_value) {
+	if (operation->status == STATUS_NOT_FOUND)
+		return reply->is_quiet ? 0 : coded(reply, operation, text, "EN", false);
 	if (operation->status != STATUS_FOUND) return answer_words(operation, text);
 	*has_value = reply->wants_value && (operation->marks & OPERATION_CAS_MATCHES) == 0;
 	char *at = text;
@@ -98,7 +103,8 @@ static size_t meta_get(const struct reply *reply, const struct operation *operat
 	return (size_t)(at - text);
 }
 
-static size_t number_value(const struct reply *reply, const struct operation *operation, char *text) {
+static size_t number_value(const struct reply *reply, const struct operation *operation,
+						   char *text) {
 	char digits[20];
 	size_t length = (size_t)(put_u64(digits, operation->number) - digits);
 	char *at = put_bytes(text, "VA ", 3);
@@ -111,12 +117,14 @@ static size_t number_value(const struct reply *reply, const struct operation *op
 }
 
 /* ms, md, ma */
-static size_t meta_change(const struct reply *reply, const struct operation *operation, char *text) {
+static size_t meta_change(const struct reply *reply, const struct operation *operation,
+						  char *text) {
 	switch ((enum operation_status)operation->status) {
 	case STATUS_STORED:
 	case STATUS_DONE:
 		if (reply->is_quiet) return 0;
-		if (reply->form == ANSWER_META_NUMBER && reply->wants_value) return number_value(reply, operation, text);
+		if (reply->form == ANSWER_META_NUMBER && reply->wants_value)
+			return number_value(reply, operation, text);
 		return coded(reply, operation, text, "HD", true);
 	case STATUS_NOT_FOUND:
 		return coded(reply, operation, text, "NF", false);
@@ -145,7 +153,8 @@ static size_t meta_debug(const struct reply *reply, const struct operation *oper
 	return (size_t)(at - text);
 }
 
-size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text, bool *has_value) {
+size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text,
+				   bool *has_value) {
 	switch ((enum answer_form)reply->form) {
 	case ANSWER_META_GET:
 		return meta_get(reply, operation, text, has_value);

@@ -22,6 +22,7 @@ static inline char *put_bytes(char *at, const char *bytes, size_t length) {
 size_t answer_words(const struct operation *operation, char *text);
 
 /* answer_meta.c */
-size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text, bool *has_value);
+size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text,
+				   bool *has_value);
 
 #endif

@@ -39,8 +39,10 @@ static struct words words_of(const struct operation *operation) {
 	case STATUS_COUNT:
 		break;
 	}
-	if (operation->kind == OPERATION_STORE) return WORDS("SERVER_ERROR out of memory storing object\r\n");
-	if (operation->kind == OPERATION_GET) return WORDS("SERVER_ERROR out of memory writing get response\r\n");
+	if (operation->kind == OPERATION_STORE)
+		return WORDS("SERVER_ERROR out of memory storing object\r\n");
+	if (operation->kind == OPERATION_GET)
+		return WORDS("SERVER_ERROR out of memory writing get response\r\n");
 	return WORDS("SERVER_ERROR out of memory\r\n");
 }
 

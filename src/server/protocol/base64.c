@@ -26,7 +26,8 @@ bool base64_decode(const char *text, size_t length, char *to, size_t *to_bytes) 
 			if (value > 63) return false;
 			bits = bits << 6 | value;
 		}
-		if (missing > 0 && (bits & ((1u << 8 * missing) - 1)) != 0) return false; /* bits that nobody would read */
+		/* bits that nobody would read */
+		if (missing > 0 && (bits & ((1u << 8 * missing) - 1)) != 0) return false;
 		to[out++] = (char)(bits >> 16);
 		if (missing < 2) to[out++] = (char)(bits >> 8);
 		if (missing < 1) to[out++] = (char)bits;

@@ -19,8 +19,8 @@
  *
  * Cost    The common lines are one memchr for the end of the line, one for the end of each key, and
  *         a few comparisons: 440 instructions for a get, 200 for each key of a long one. A list is
- *         never split in words, for it may have any number of them. Other lines are: 640 for a set,
- *         700 to 800 for a meta command (callgrind, gcc 12). */
+ *         never split in words, for it may have any number of them. Other lines are: 610 for a set,
+ *         700 to 780 for a meta command (callgrind, gcc 12). */
 #include "server/protocol/command_parts.h"
 
 #include "base/bits.h"
@@ -88,7 +88,8 @@ static void end_list(struct parser *parser, struct command *command) {
 }
 
 /* The next key of a list, or its end. */
-static bool next_key(struct parser *parser, const char *bytes, size_t length, struct command *command, size_t *used) {
+static bool next_key(struct parser *parser, const char *bytes, size_t length,
+					 struct command *command, size_t *used) {
 	const char *newline = memchr(bytes, '\n', length);
 	const char *end = newline == NULL ? bytes + length : newline;
 	if (end > bytes && newline != NULL && end[-1] == '\r') end--;
@@ -111,8 +112,8 @@ static bool next_key(struct parser *parser, const char *bytes, size_t length, st
 	return true;
 }
 
-/* True if each word of the list is short enough for a key: then none is answered before the line is found wrong. Looks at one byte in some
- * hundred. */
+/* True if each word of the list is short enough for a key: then none is answered before the line is
+ * found wrong. Looks at one byte in some hundred. */
 static bool keys_are_short(const char *at, const char *end) {
 	while (end - at > (ptrdiff_t)SNUG_KEY_BYTES_MAX) {
 		const char *blank = memrchr(at, ' ', SNUG_KEY_BYTES_MAX + 1);
@@ -124,16 +125,20 @@ static bool keys_are_short(const char *at, const char *end) {
 
 /* What a list's first word says: get, gets, gat, gats. Tells its length; 0: it is none of them. */
 static size_t list_word(const char *bytes, size_t length, struct parser *list) {
-	if (length < 4 || bytes[0] != 'g' || bytes[2] != 't' || (bytes[1] != 'e' && bytes[1] != 'a')) return 0;
+	if (length < 4 || bytes[0] != 'g' || bytes[2] != 't' || (bytes[1] != 'e' && bytes[1] != 'a'))
+		return 0;
 	bool with_cas = bytes[3] == 's';
 	size_t word = with_cas ? 4 : 3;
 	if (length == word || bytes[word] != ' ') return 0;
-	*list = (struct parser){.list = (uint8_t)(1 + (with_cas ? ANSWER_GETS : ANSWER_GET)), .touches = bytes[1] == 'a'};
+	*list = (struct parser){.list = (uint8_t)(1 + (with_cas ? ANSWER_GETS : ANSWER_GET)),
+							.touches = bytes[1] == 'a'};
 	return word;
 }
 
-/* The line of a list, behind its first word. Tells where the keys begin; NULL: the command says what is wrong. */
-static const char *begin_list(struct parser *list, const char *at, const char *end, struct command *command) {
+/* The line of a list, behind its first word. Tells where the keys begin; NULL: the command says
+ * what is wrong. */
+static const char *begin_list(struct parser *list, const char *at, const char *end,
+							  struct command *command) {
 	at = skip_blanks(at, end);
 	if (at == end) {
 		SAY(command, "ERROR\r\n");
@@ -156,7 +161,8 @@ static const char *begin_list(struct parser *list, const char *at, const char *e
 
 /* ------------------------------------------------------------------ lines ------------------ */
 
-static bool fail(struct command *command, const char *text, size_t text_bytes, size_t length, size_t *used) {
+static bool fail(struct command *command, const char *text, size_t text_bytes, size_t length,
+				 size_t *used) {
 	command_begin(command);
 	command_say(command, text, text_bytes);
 	command->kind = COMMAND_FAIL;
@@ -164,8 +170,10 @@ static bool fail(struct command *command, const char *text, size_t text_bytes, s
 	return true;
 }
 
-/* There is no line's end within the bound. Only a list of keys may be longer; it is answered key by key then, also if its end is there. */
-static bool unfinished(struct parser *parser, const char *bytes, size_t length, struct command *command, size_t *used) {
+/* There is no line's end within the bound. Only a list of keys may be longer; it is answered key by
+ * key then, also if its end is there. */
+static bool unfinished(struct parser *parser, const char *bytes, size_t length,
+					   struct command *command, size_t *used) {
 	static const char too_long[] = "CLIENT_ERROR line too long\r\n";
 	static const char binary[] = "CLIENT_ERROR binary protocol is not supported\r\n";
 	struct parser list;
@@ -181,7 +189,8 @@ static bool unfinished(struct parser *parser, const char *bytes, size_t length, 
 	list.is_keyless = !list.touches && skip_blanks(begin + word, end) == end;
 	const char *keys = list.is_keyless ? end : begin_list(&list, begin + word, end, command);
 	/* What stands before the keys has the bound, too: the time of gat might go on behind it. */
-	if (keys == end && !list.is_keyless) return fail(command, too_long, sizeof too_long - 1, length, used);
+	if (keys == end && !list.is_keyless)
+		return fail(command, too_long, sizeof too_long - 1, length, used);
 	if (keys == NULL) {
 		command->kind = COMMAND_FAIL;
 		*used = length;
@@ -197,7 +206,8 @@ static bool word_begins(struct word word, const char *text, size_t length) {
 	return word.length >= length && memcmp(word.bytes, text, length) == 0;
 }
 
-/* What a browser sends on behalf of any page: a request line ("POST / HTTP/1.1"), or a header. Its body must not be carried out as commands. */
+/* What a browser sends on behalf of any page: a request line ("POST / HTTP/1.1"), or a header. Its
+ * body must not be carried out as commands. */
 static bool is_http(const struct line *line) {
 	if (line->count == 0) return false;
 	struct word first = line->word[0], last = line->word[line->count - 1];
@@ -205,8 +215,8 @@ static bool is_http(const struct line *line) {
 	return line->count > 1 && word_begins(last, "HTTP/", 5);
 }
 
-static void parse_line(const char *begin, const char *end, size_t line_bytes, uint64_t item_max_bytes, char *decoded,
-					   struct command *command) {
+static void parse_line(const char *begin, const char *end, size_t line_bytes,
+					   uint64_t item_max_bytes, char *decoded, struct command *command) {
 	struct line line;
 	bool is_known = false;
 	line_split(&line, begin, (size_t)(end - begin));
@@ -227,11 +237,12 @@ static void parse_line(const char *begin, const char *end, size_t line_bytes, ui
 		SAY(command, "ERROR\r\n");
 }
 
-bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes, char *decoded,
-				 struct command *command, size_t *used) {
+bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
+				 char *decoded, struct command *command, size_t *used) {
 	if (parser->list != 0) return next_key(parser, bytes, length, command, used);
 	/* The bound holds for a line that is there as a whole as for one that comes in pieces. */
-	const char *newline = memchr(bytes, '\n', length <= LINE_BYTES_MAX ? length : LINE_BYTES_MAX + 1);
+	const char *newline =
+		memchr(bytes, '\n', length <= LINE_BYTES_MAX ? length : LINE_BYTES_MAX + 1);
 	if (UNLIKELY(newline == NULL || (unsigned char)bytes[0] == BINARY_MAGIC))
 		return unfinished(parser, bytes, length, command, used);
 	const char *end = newline > bytes && newline[-1] == '\r' ? newline - 1 : newline;

@@ -9,7 +9,8 @@
 #include "base/number_text.h"
 #include "server/protocol/command.h"
 
-/* Of a value, as a line may state it. What is wrong with it makes what follows a line of its own, as in memcached. */
+/* Of a value, as a line may state it. What is wrong with it makes what follows a line of its own,
+ * as in memcached. */
 #define LENGTH_MAX ((uint64_t)INT32_MAX - 2)
 
 static inline bool word_to_u64(struct word word, uint64_t *number) {
@@ -47,6 +48,7 @@ static inline bool command_take_key(struct command *command, struct word key) {
 /* command_text.c: commands with words of their own. False: no such command. */
 bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command);
 /* command_meta.c: m and a letter. */
-bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded, struct command *command);
+bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded,
+				  struct command *command);
 
 #endif

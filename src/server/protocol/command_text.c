@@ -17,15 +17,16 @@
 #include "server/protocol/command_parts.h"
 #include "server/protocol/protocol.h"
 
-typedef void (*parse_function)(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command);
+typedef void (*parse_function)(const struct line *line, size_t words, uint64_t item_max_bytes,
+							   struct command *command);
 
 /* ------------------------------------------------------------------ storing ---------------- */
 
 /* The last month of the 32 bits is no date: libmemcached writes -5 as 4294967291. */
 #define DATE_MAX ((uint64_t)UINT32_MAX - 30u * 24 * 3600)
 
-/* As memcached takes it: 64 bits are read, of which the low 32 count, so 4294967295 is -1. A date after 2038 is the one exception: there it would be
- * taken for one long past. */
+/* As memcached takes it: 64 bits are read, of which the low 32 count, so 4294967295 is -1. A date
+ * after 2038 is the one exception: there it would be taken for one long past. */
 static bool take_exptime(struct word word, int64_t *exptime) {
 	uint64_t value;
 	bool is_negative = word.length > 0 && word.bytes[0] == '-';
@@ -36,12 +37,14 @@ static bool take_exptime(struct word word, int64_t *exptime) {
 	return true;
 }
 
-/* The words of a storing line; its length was read before them, so that the value of a line that is refused is not taken for commands. */
+/* The words of a storing line; its length was read before them, so that the value of a line that is
+ * refused is not taken for commands. */
 static bool take_store_words(const struct line *line, struct command *command) {
 	struct operation *operation = &command->operation;
 	uint64_t client_flags;
 	if (!command_take_key(command, line->word[1])) return false;
-	bool is_right = word_to_u64(line->word[2], &client_flags) && take_exptime(line->word[3], &operation->exptime);
+	bool is_right = word_to_u64(line->word[2], &client_flags) &&
+					take_exptime(line->word[3], &operation->exptime);
 	if (is_right && operation->options & OPERATION_HAS_CAS_COMPARE)
 		is_right = line->count > 5 && word_to_u64(line->word[5], &operation->cas_compare);
 	if (is_right)
@@ -51,7 +54,8 @@ static bool take_store_words(const struct line *line, struct command *command) {
 	return is_right;
 }
 
-static void store(const struct line *line, enum store_mode mode, uint64_t item_max_bytes, struct command *command) {
+static void store(const struct line *line, enum store_mode mode, uint64_t item_max_bytes,
+				  struct command *command) {
 	struct operation *operation = &command->operation;
 	uint64_t length;
 	operation->kind = OPERATION_STORE;
@@ -75,32 +79,38 @@ static void store(const struct line *line, enum store_mode mode, uint64_t item_m
 	command->skip_bytes = length + 2;
 }
 
-static void parse_set(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_set(const struct line *line, size_t words, uint64_t item_max_bytes,
+					  struct command *command) {
 	(void)words;
 	store(line, STORE_SET, item_max_bytes, command);
 }
 
-static void parse_add(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_add(const struct line *line, size_t words, uint64_t item_max_bytes,
+					  struct command *command) {
 	(void)words;
 	store(line, STORE_ADD, item_max_bytes, command);
 }
 
-static void parse_replace(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_replace(const struct line *line, size_t words, uint64_t item_max_bytes,
+						  struct command *command) {
 	(void)words;
 	store(line, STORE_REPLACE, item_max_bytes, command);
 }
 
-static void parse_append(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_append(const struct line *line, size_t words, uint64_t item_max_bytes,
+						 struct command *command) {
 	(void)words;
 	store(line, STORE_APPEND, item_max_bytes, command);
 }
 
-static void parse_prepend(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_prepend(const struct line *line, size_t words, uint64_t item_max_bytes,
+						  struct command *command) {
 	(void)words;
 	store(line, STORE_PREPEND, item_max_bytes, command);
 }
 
-static void parse_cas(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_cas(const struct line *line, size_t words, uint64_t item_max_bytes,
+					  struct command *command) {
 	(void)words;
 	command->operation.options = OPERATION_HAS_CAS_COMPARE;
 	store(line, STORE_SET, item_max_bytes, command);
@@ -108,7 +118,8 @@ static void parse_cas(const struct line *line, size_t words, uint64_t item_max_b
 
 /* ------------------------------------------------------------------ one key ---------------- */
 
-static void parse_delete(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_delete(const struct line *line, size_t words, uint64_t item_max_bytes,
+						 struct command *command) {
 	(void)item_max_bytes;
 	/* Old clients send a time of 0. */
 	if (words > 2 && !WORD_IS(line->word[2], "0")) {
@@ -133,19 +144,22 @@ static void calculate(const struct line *line, uint16_t options, struct command 
 	command->operation.options = options;
 }
 
-static void parse_incr(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_incr(const struct line *line, size_t words, uint64_t item_max_bytes,
+					   struct command *command) {
 	(void)words;
 	(void)item_max_bytes;
 	calculate(line, 0, command);
 }
 
-static void parse_decr(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_decr(const struct line *line, size_t words, uint64_t item_max_bytes,
+					   struct command *command) {
 	(void)words;
 	(void)item_max_bytes;
 	calculate(line, OPERATION_DECREMENTS, command);
 }
 
-static void parse_touch(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_touch(const struct line *line, size_t words, uint64_t item_max_bytes,
+						struct command *command) {
 	(void)words;
 	(void)item_max_bytes;
 	if (!command_take_key(command, line->word[1])) return;
@@ -161,7 +175,8 @@ static void parse_touch(const struct line *line, size_t words, uint64_t item_max
 
 /* ------------------------------------------------------------------ no key ----------------- */
 
-static void parse_flush_all(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_flush_all(const struct line *line, size_t words, uint64_t item_max_bytes,
+							struct command *command) {
 	(void)item_max_bytes;
 	command->operation.exptime = 0;
 	if (words > 1 && !word_to_i32(line->word[1], &command->operation.exptime)) {
@@ -172,7 +187,8 @@ static void parse_flush_all(const struct line *line, size_t words, uint64_t item
 	command->kind = COMMAND_FLUSH;
 }
 
-static void parse_verbosity(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_verbosity(const struct line *line, size_t words, uint64_t item_max_bytes,
+							struct command *command) {
 	(void)item_max_bytes;
 	command->operation.delta = 0;
 	if (words > 1 && !word_to_u64(line->word[1], &command->operation.delta)) {
@@ -187,32 +203,38 @@ static void parse_cache_memlimit(const struct line *line, size_t words, uint64_t
 								 struct command *command) {
 	(void)words;
 	(void)item_max_bytes;
-	if (!word_to_u64(line->word[1], &command->operation.delta) || command->operation.delta > UINT32_MAX) {
+	if (!word_to_u64(line->word[1], &command->operation.delta) ||
+		command->operation.delta > UINT32_MAX) {
 		SAY(command, "ERROR\r\n");
 		return;
 	}
 	command->kind = COMMAND_MEMLIMIT;
 }
 
-static void parse_version(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_version(const struct line *line, size_t words, uint64_t item_max_bytes,
+						  struct command *command) {
 	(void)line;
 	(void)words;
 	(void)item_max_bytes;
 	SAY(command, "VERSION " PROTOCOL_VERSION_TEXT "\r\n");
 }
 
-static void parse_quit(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_quit(const struct line *line, size_t words, uint64_t item_max_bytes,
+					   struct command *command) {
 	(void)line;
 	(void)words;
 	(void)item_max_bytes;
 	command->kind = COMMAND_QUIT;
 }
 
-static void parse_shutdown(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_shutdown(const struct line *line, size_t words, uint64_t item_max_bytes,
+						   struct command *command) {
 	(void)item_max_bytes;
 	bool is_graceful = words == 2 && WORD_IS(line->word[1], "graceful");
 	command->kind = COMMAND_SHUTDOWN;
-	command->operation.delta = words == 1 ? SHUTDOWN_PLAIN : is_graceful ? SHUTDOWN_GRACEFUL : SHUTDOWN_UNKNOWN;
+	command->operation.delta = words == 1    ? SHUTDOWN_PLAIN
+							   : is_graceful ? SHUTDOWN_GRACEFUL
+											 : SHUTDOWN_UNKNOWN;
 }
 
 /* What stands behind the first word, as a whole. */
@@ -223,13 +245,15 @@ static void take_rest(const struct line *line, enum command_kind kind, struct co
 	command->text_bytes = (size_t)(last->bytes + last->length - command->text);
 }
 
-static void parse_stats(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_stats(const struct line *line, size_t words, uint64_t item_max_bytes,
+						struct command *command) {
 	(void)words;
 	(void)item_max_bytes;
 	take_rest(line, COMMAND_STATS, command);
 }
 
-static void parse_snug(const struct line *line, size_t words, uint64_t item_max_bytes, struct command *command) {
+static void parse_snug(const struct line *line, size_t words, uint64_t item_max_bytes,
+					   struct command *command) {
 	(void)words;
 	(void)item_max_bytes;
 	take_rest(line, COMMAND_SNUG, command);

@@ -59,12 +59,14 @@ static bool fits_connections(struct settings_reader *reader) {
 	if (settings->connection_memory_bytes == 0) {
 		if (bytes < CONNECTION_DEFAULT_MIN_BYTES) bytes = CONNECTION_DEFAULT_MIN_BYTES;
 		if (bytes > CONNECTION_DEFAULT_MAX_BYTES) bytes = CONNECTION_DEFAULT_MAX_BYTES;
-		if (bytes < CONNECTION_WORKER_BYTES * settings->threads) bytes = CONNECTION_WORKER_BYTES * settings->threads;
+		if (bytes < CONNECTION_WORKER_BYTES * settings->threads)
+			bytes = CONNECTION_WORKER_BYTES * settings->threads;
 		settings->connection_memory_bytes = bytes;
 	}
 	if (settings->connection_memory_bytes / settings->threads < SETTINGS_CONNECTION_MIN_BYTES)
-		return settings_refuse(reader, "--connection-memory: too little for %u workers: each needs 1m at least",
-							   settings->threads);
+		return settings_refuse(
+			reader, "--connection-memory: too little for %u workers: each needs 1m at least",
+			settings->threads);
 	return true;
 }
 
@@ -72,31 +74,34 @@ static bool fits_memory(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	if (settings->threads == 0) {
 		long processors = sysconf(_SC_NPROCESSORS_ONLN);
-		settings->threads = processors < 1                                    ? 1
-							: processors > (long)SETTINGS_THREADS_DEFAULT_MAX ? SETTINGS_THREADS_DEFAULT_MAX
-																			  : (uint32_t)processors;
+		settings->threads = processors < 1 ? 1
+							: processors > (long)SETTINGS_THREADS_DEFAULT_MAX
+								? SETTINGS_THREADS_DEFAULT_MAX
+								: (uint32_t)processors;
 	}
 	uint64_t share_bytes = settings->memory_bytes / settings->threads;
 	if (share_bytes < SNUG_LIMIT_MIN_BYTES)
-		return settings_refuse(reader,
-							   "--memory-limit: too little for %u workers: each needs %zuk at least, so %zuk; or give "
-							   "fewer threads (-t)",
-							   settings->threads, SNUG_LIMIT_MIN_BYTES >> 10,
-							   (SNUG_LIMIT_MIN_BYTES >> 10) * settings->threads);
+		return settings_refuse(
+			reader,
+			"--memory-limit: too little for %u workers: each needs %zuk at least, so %zuk; or give "
+			"fewer threads (-t)",
+			settings->threads, SNUG_LIMIT_MIN_BYTES >> 10,
+			(SNUG_LIMIT_MIN_BYTES >> 10) * settings->threads);
 	if (settings->memory_max_bytes == 0) settings->memory_max_bytes = settings->memory_bytes;
 	if (settings->memory_max_bytes < settings->memory_bytes)
 		return settings_refuse(reader, "--memory-max: less than the memory limit");
 	if (settings->memory_max_bytes / settings->threads > SNUG_LIMIT_MAX_BYTES)
-		return settings_refuse(reader,
-							   "--memory-limit: too much for %u workers: each can use %zug; give more threads (-t)",
-							   settings->threads, SNUG_LIMIT_MAX_BYTES >> 30);
+		return settings_refuse(
+			reader,
+			"--memory-limit: too much for %u workers: each can use %zug; give more threads (-t)",
+			settings->threads, SNUG_LIMIT_MAX_BYTES >> 30);
 	if (settings->item_max_bytes > share_bytes / 2) {
 		if (was_given(reader, "max-item-size"))
-			return settings_refuse(
-				reader,
-				"--max-item-size: more than half of a worker's memory, which is %llu bytes; give more "
-				"memory (-m) or fewer threads (-t)",
-				(unsigned long long)share_bytes);
+			return settings_refuse(reader,
+								   "--max-item-size: more than half of a worker's memory, which is "
+								   "%llu bytes; give more "
+								   "memory (-m) or fewer threads (-t)",
+								   (unsigned long long)share_bytes);
 		settings->item_max_bytes = share_bytes / 2;
 	}
 	return fits_connections(reader);
@@ -108,34 +113,41 @@ static bool is_relative(const char *path) {
 
 static bool fits_paths(struct settings_reader *reader) {
 	const struct settings *settings = reader->settings;
-	if (settings->socket_path[0] != '\0' && strcmp(settings->socket_path, settings->control_path) == 0)
+	if (settings->socket_path[0] != '\0' &&
+		strcmp(settings->socket_path, settings->control_path) == 0)
 		return settings_refuse(reader, "--control: the same path as --unix-socket");
 	bool has_control = settings_wants_control(settings);
 	if (settings->control_only && !has_control)
-		return settings_refuse(reader, "--control-only: there is no control socket; name one with --control");
+		return settings_refuse(
+			reader, "--control-only: there is no control socket; name one with --control");
 	if (settings->control_only && settings->open_commands)
 		return settings_refuse(reader, "--open-commands: the opposite of --control-only");
 	if (settings->control_group[0] != '\0' && !has_control)
-		return settings_refuse(reader, "--control-group: there is no control socket; name one with --control");
+		return settings_refuse(
+			reader, "--control-group: there is no control socket; name one with --control");
 	if (!settings->daemonize) return true;
-	if (is_relative(settings->socket_path) || (has_control && is_relative(settings->control_path)) ||
-		is_relative(settings->pid_file))
-		return settings_refuse(reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
+	if (is_relative(settings->socket_path) ||
+		(has_control && is_relative(settings->control_path)) || is_relative(settings->pid_file))
+		return settings_refuse(
+			reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
 	return true;
 }
 
 static bool fits_secret(struct settings_reader *reader) {
 	const char *digits = reader->settings->hash_secret;
 	if (digits[0] == '\0') return true;
-	if (strlen(digits) != 2 * SNUG_HASH_SECRET_BYTES || strspn(digits, "0123456789abcdefABCDEF") != strlen(digits))
-		return settings_refuse(reader, "--hash-secret: not %u hexadecimal digits", 2 * SNUG_HASH_SECRET_BYTES);
+	if (strlen(digits) != 2 * SNUG_HASH_SECRET_BYTES ||
+		strspn(digits, "0123456789abcdefABCDEF") != strlen(digits))
+		return settings_refuse(reader, "--hash-secret: not %u hexadecimal digits",
+							   2 * SNUG_HASH_SECRET_BYTES);
 	return true;
 }
 
 static bool is_address(struct settings_reader *reader, const char *option, const char *text) {
 	struct address_text address;
 	if (address_read(text, &address) && address.host_length > 0) return true;
-	return settings_refuse(reader, "--%s: '%s' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *", option, text);
+	return settings_refuse(
+		reader, "--%s: '%s' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *", option, text);
 }
 
 static bool fits_addresses(struct settings_reader *reader) {
@@ -147,15 +159,18 @@ static bool fits_addresses(struct settings_reader *reader) {
 	return settings->http[0] == '\0' || is_address(reader, "http", settings->http);
 }
 
-/* Whoever wants no TCP and gives no socket gets what he asked for, as from memcached, and is told. */
+/* Whoever wants no TCP and gives no socket gets what he asked for, as from memcached, and is
+ * told. */
 static void settle_listen(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	settings->has_port = was_given(reader, "port");
-	bool has_other_door =
-		settings->socket_path[0] != '\0' || settings->control_path[0] != '\0' || settings->http[0] != '\0';
+	bool has_other_door = settings->socket_path[0] != '\0' || settings->control_path[0] != '\0' ||
+						  settings->http[0] != '\0';
 	if (!settings_want_tcp(settings)) {
 		if (!has_other_door)
-			text_print(reader->text, "--port: 0 is no TCP, and there is no unix socket (-s): nobody can connect\n");
+			text_print(
+				reader->text,
+				"--port: 0 is no TCP, and there is no unix socket (-s): nobody can connect\n");
 		return;
 	}
 	if (settings->listen.count > 0) return;
@@ -171,10 +186,12 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 
 bool settings_settle(struct settings_reader *reader) {
 	settle_listen(reader);
-	return fits_memory(reader) && fits_paths(reader) && fits_addresses(reader) && fits_secret(reader);
+	return fits_memory(reader) && fits_paths(reader) && fits_addresses(reader) &&
+		   fits_secret(reader);
 }
 
-void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
+void settings_visit(const struct settings *settings,
+					void (*visit)(void *context, const char *name, const char *value),
 					void *context) {
 	struct text value = {0};
 	for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++) {

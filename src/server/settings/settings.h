@@ -28,9 +28,10 @@
 #include <string.h>
 
 #define SETTINGS_LIST_MAX 16u
-#define SETTINGS_PORT_NONE 0       /* no TCP */
-#define SETTINGS_PORT_ANY (-1)     /* one that the kernel chooses */
-#define OPERATORS_MAX 8u           /* connections to the control socket at a time; conn-limit does not count them */
+#define SETTINGS_PORT_NONE 0   /* no TCP */
+#define SETTINGS_PORT_ANY (-1) /* one that the kernel chooses */
+#define OPERATORS_MAX \
+	8u /* connections to the control socket at a time; conn-limit does not count them */
 #define SETTINGS_NO_CONTROL "none" /* as a path of the control socket */
 
 /* An option that may have several values. */
@@ -40,28 +41,36 @@ struct settings_list {
 };
 
 struct settings {
-	uint64_t memory_bytes;            /* -m: MiB; of everything, over all workers */
-	uint64_t connection_memory_bytes; /* --connection-memory: of all workers' connections together */
-	uint64_t memory_max_bytes;        /* --memory-max: as far as `snug limit` may go; default: memory */
-	uint32_t threads;                 /* -t */
-	uint32_t connections_max;         /* -c */
-	uint64_t item_max_bytes;          /* -I */
-	bool no_eviction;                 /* -M */
-	snug_evict_for evict_for;         /* --evict-for hits|bytes */
-	bool no_flush;                    /* -F: flush_all is refused */
-	bool huge_pages;                  /* -L */
-	int32_t port;                     /* -p: a port, PORT_NONE or PORT_ANY; once snugd listens, the port that it got */
-	bool has_port;                    /* -p was given */
-	struct settings_list listen;      /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
-	char socket_path[108];            /* -s; "": none */
-	uint32_t socket_mask;             /* -a: octal access bits */
-	char control_path[108];           /* --control: the operator's socket; "": where it is by default; "none" */
-	char control_group[64];           /* --control-group: who may use it beside the owner; "": nobody */
-	bool control_only;                /* --control-only: all commands that begin with snug are refused elsewhere */
-	bool open_commands;               /* --open-commands: none is */
-	bool enable_shutdown;             /* -A: clients may end the server */
-	char http[128];                   /* --http: the address for metrics, health and the dashboard; "": none */
-	struct settings_list http_hosts;  /* --http-host: names by which it may be asked, beside that of --http */
+	uint64_t memory_bytes; /* -m: MiB; of everything, over all workers */
+	/* --connection-memory: of all workers' connections together */
+	uint64_t connection_memory_bytes;
+	/* --memory-max: as far as `snug limit` may go; default: memory */
+	uint64_t memory_max_bytes;
+	uint32_t threads;         /* -t */
+	uint32_t connections_max; /* -c */
+	uint64_t item_max_bytes;  /* -I */
+	bool no_eviction;         /* -M */
+	snug_evict_for evict_for; /* --evict-for hits|bytes */
+	bool no_flush;            /* -F: flush_all is refused */
+	bool huge_pages;          /* -L */
+	/* -p: a port, PORT_NONE or PORT_ANY; once snugd listens, the port that it got */
+	int32_t port;
+	bool has_port;               /* -p was given */
+	struct settings_list listen; /* -l: addresses, "127.0.0.1", "[::1]:11211", "localhost" */
+	char socket_path[108];       /* -s; "": none */
+	uint32_t socket_mask;        /* -a: octal access bits */
+	/* --control: the operator's socket; "": where it is by default; "none" */
+	char control_path[108];
+	/* --control-group: who may use it beside the owner; "": nobody */
+	char control_group[64];
+	/* --control-only: all commands that begin with snug are refused elsewhere */
+	bool control_only;
+	bool open_commands;   /* --open-commands: none is */
+	bool enable_shutdown; /* -A: clients may end the server */
+	/* --http: the address for metrics, health and the dashboard; "": none */
+	char http[128];
+	/* --http-host: names by which it may be asked, beside that of --http */
+	struct settings_list http_hosts;
 	char http_token_file[256];
 	uint32_t backlog;         /* -b */
 	uint32_t turn_commands;   /* -R: of one connection, before others get their turn */
@@ -80,21 +89,26 @@ struct settings {
 };
 
 enum settings_wish {
-	SETTINGS_RUN,   /* the settings are complete; the text holds notes, a line each, about what has no effect here */
+	/* the settings are complete; the text holds notes, a line each, about what has no effect
+	 * here */
+	SETTINGS_RUN,
 	SETTINGS_TELL,  /* the text (help, version, manual page) is to be printed, and that is all */
 	SETTINGS_REFUSE /* the text is a sentence that says why; the settings are not to be used */
 };
 
 /* Reads the config file that the command line names, then the command line, which wins. */
-enum settings_wish settings_parse(int argument_count, char *const *arguments, struct settings *out, struct text *text);
+enum settings_wish settings_parse(int argument_count, char *const *arguments, struct settings *out,
+								  struct text *text);
 
 /* Name and value of each setting, for `stats settings`: memcached's names where it has them. */
-void settings_visit(const struct settings *settings, void (*visit)(void *context, const char *name, const char *value),
+void settings_visit(const struct settings *settings,
+					void (*visit)(void *context, const char *name, const char *value),
 					void *context);
 
 /* A control socket is named, or has been found a place. */
 static inline bool settings_has_control_path(const struct settings *settings) {
-	return settings->control_path[0] != '\0' && strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
+	return settings->control_path[0] != '\0' &&
+		   strcmp(settings->control_path, SETTINGS_NO_CONTROL) != 0;
 }
 
 /* It is not turned off; it may still have no place. */

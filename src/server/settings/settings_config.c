@@ -29,7 +29,8 @@ static bool read_line(struct settings_reader *reader, const char *place, char *l
 	char *key = trim(line);
 	if (*key == '\0' || *key == '#') return true;
 	char *value = strchr(key, '=');
-	if (value == NULL) return settings_refuse(reader, "%s: '%s' is not of the form name = value", place, key);
+	if (value == NULL)
+		return settings_refuse(reader, "%s: '%s' is not of the form name = value", place, key);
 	*value++ = '\0';
 	key = trim(key);
 	value = trim(value);
@@ -56,7 +57,8 @@ bool settings_read_config(struct settings_reader *reader, const char *path) {
 		(void)snprintf(place, sizeof place, "%.380s:%u", path, ++number);
 		is_fine = read_line(reader, place, line);
 	}
-	if (is_fine && ferror(file)) is_fine = settings_refuse(reader, "--config: %s: %s", path, strerror(errno));
+	if (is_fine && ferror(file))
+		is_fine = settings_refuse(reader, "--config: %s: %s", path, strerror(errno));
 	free(line);
 	(void)fclose(file);
 	return is_fine;

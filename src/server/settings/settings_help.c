@@ -57,7 +57,8 @@ static void print_option(struct text *out, const struct settings_option *option)
 	print_wrapped(out, words, HELP_COLUMN);
 }
 
-static void print_stranger(struct text *out, char letter, const char *name, const char *value, const char *why) {
+static void print_stranger(struct text *out, char letter, const char *name, const char *value,
+						   const char *why) {
 	char head[80];
 	bool has_value = value != NULL && value[0] != '\0';
 	if (letter != 0)
@@ -75,10 +76,11 @@ void settings_help(struct text *out) {
 		SETTINGS_GROUPS(GROUP_TITLE)
 #undef GROUP_TITLE
 	};
-	text_print(out, "snugd: a cache that speaks memcached's protocol and whose memory stays packed.\n\n"
-					"    snugd                            127.0.0.1:11211, 64 MiB\n"
-					"    snugd -m 4096 -t 4 -l 10.0.0.5   4 GiB, four workers, one address\n"
-					"    snugd -s /run/snugd.sock -a 770  a unix socket alone\n");
+	text_print(out,
+			   "snugd: a cache that speaks memcached's protocol and whose memory stays packed.\n\n"
+			   "    snugd                            127.0.0.1:11211, 64 MiB\n"
+			   "    snugd -m 4096 -t 4 -l 10.0.0.5   4 GiB, four workers, one address\n"
+			   "    snugd -s /run/snugd.sock -a 770  a unix socket alone\n");
 	for (unsigned group = 0; group < GROUP_COUNT; group++) {
 		text_print(out, "\n%s:\n", titles[group]);
 		for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)
@@ -98,8 +100,9 @@ void settings_help(struct text *out) {
 	SETTINGS_REFUSED_EXTENDED(EXTENDED_HELP)
 #undef EXTENDED_HELP
 #undef REFUSED_HELP
-	text_print(out, "\nSizes take k, m, g and t, times s, m, h and d. Exit status: 0 after SIGINT or\n"
-					"SIGTERM, 64 for a wrong option, 71 when the system refuses what is needed.\n");
+	text_print(out,
+			   "\nSizes take k, m, g and t, times s, m, h and d. Exit status: 0 after SIGINT or\n"
+			   "SIGTERM, 64 for a wrong option, 71 when the system refuses what is needed.\n");
 }
 
 /* Each line of the notes a comment. */

@@ -6,7 +6,8 @@
 #include <snug/version.h>
 #include <string.h>
 
-/* In roff a minus that is to be typed is \-, and a line must not begin with a dot or an apostrophe. */
+/* In roff a minus that is to be typed is \-, and a line must not begin with a dot or an
+ * apostrophe. */
 static void print_roff(struct text *out, const char *words) {
 	if (*words == '.' || *words == '\'') text_print(out, "\\&");
 	for (; *words != '\0'; words++)
@@ -31,15 +32,18 @@ static void print_option(struct text *out, const struct settings_option *option)
 	text_print(out, "\n");
 	print_roff(out, option->help);
 	text_print(out, ".\n");
-	if (option->preset[0] != '\0' && option->kind != KIND_RISE) text_print(out, "Default: %s.\n", option->preset);
+	if (option->preset[0] != '\0' && option->kind != KIND_RISE)
+		text_print(out, "Default: %s.\n", option->preset);
 }
 
-static void print_stranger(struct text *out, char letter, const char *name, const char *value, const char *why) {
+static void print_stranger(struct text *out, char letter, const char *name, const char *value,
+						   const char *why) {
 	text_print(out, ".TP\n\\fB");
 	if (letter != 0) {
 		text_print(out, "\\-%c\\fR, \\fB\\-\\-", letter);
 		print_roff(out, name);
-		text_print(out, "\\fR%s%s\n", value != NULL && value[0] != '\0' ? "=" : "", value != NULL ? value : "");
+		text_print(out, "\\fR%s%s\n", value != NULL && value[0] != '\0' ? "=" : "",
+				   value != NULL ? value : "");
 	} else {
 		text_print(out, "\\-o %s\\fR%s\n", name, settings_value_hint(value));
 	}
@@ -90,9 +94,12 @@ static const char opening[] =
 	".IR ADDRESS ]\n"
 	".RI [ options ]\n"
 	".SH DESCRIPTION\n"
-	"Keeps keys with their values in a fixed amount of memory and answers memcached's text and meta commands over TCP\n"
-	"and unix sockets. What is least worth its bytes goes when memory is full, whatever its size; objects are moved\n"
-	"together in small steps, so that memory does not stay in pieces when the sizes of the values shift.\n"
+	"Keeps keys with their values in a fixed amount of memory and answers memcached's text and "
+	"meta commands over TCP\n"
+	"and unix sockets. What is least worth its bytes goes when memory is full, whatever its size; "
+	"objects are moved\n"
+	"together in small steps, so that memory does not stay in pieces when the sizes of the values "
+	"shift.\n"
 	".PP\n"
 	"When connections are taken, one line on standard error says where.\n";
 
@@ -118,7 +125,8 @@ static const char closing[] =
 	".SH ENVIRONMENT\n"
 	".TP\n"
 	"MEMCACHED_PORT_FILENAME\n"
-	"A file to which the TCP ports are written, as lines such as TCP INET: 11211. It is there once they can be "
+	"A file to which the TCP ports are written, as lines such as TCP INET: 11211. It is there once "
+	"they can be "
 	"connected "
 	"to. For\n"
 	".BR \"\\-p \\-1\" ,\n"
@@ -126,7 +134,8 @@ static const char closing[] =
 	".SH SIGNALS\n"
 	".TP\n"
 	"SIGINT, SIGTERM\n"
-	"An orderly end: what was asked is answered, for two seconds at most; sockets and the pid file are removed, where "
+	"An orderly end: what was asked is answered, for two seconds at most; sockets and the pid file "
+	"are removed, where "
 	"the user that snugd has "
 	"become may do that. A second one, a second or more later, ends snugd at once.\n"
 	".TP\n"
@@ -139,7 +148,8 @@ static const char closing[] =
 	".BR idle\\-timeout ,\n"
 	".BR disable\\-flush\\-all ,\n"
 	".BR verbose .\n"
-	"What else differs is logged by name and waits for a restart. A config file with a mistake changes nothing; the "
+	"What else differs is logged by name and waits for a restart. A config file with a mistake "
+	"changes nothing; the "
 	"log "
 	"says\n"
 	"where it is. Check it first with\n"
@@ -148,17 +158,20 @@ static const char closing[] =
 	"SIGUSR1, SIGPIPE\n"
 	"No effect.\n"
 	".SH SECURITY\n"
-	"Nobody who connects is asked who he is: whoever reaches the port can read, change and delete everything. Keep it "
+	"Nobody who connects is asked who he is: whoever reaches the port can read, change and delete "
+	"everything. Keep it "
 	"on\n"
 	"127.0.0.1, on a unix socket, or behind a firewall.\n"
 	".SH EXIT STATUS\n"
-	"0: ended by SIGINT or SIGTERM. 64: a wrong option, or a mistake in a file that one names. 71: the system refuses "
+	"0: ended by SIGINT or SIGTERM. 64: a wrong option, or a mistake in a file that one names. 71: "
+	"the system refuses "
 	"what is needed, such as an address or\n"
 	"memory.\n"
 	".SH EXAMPLES\n"
 	".nf\n"
 	"    snugd \\-m 4096 \\-t 4 \\-l 10.0.0.5\n"
-	"    printf 'set k 0 0 5\\\\r\\\\nhello\\\\r\\\\nget k\\\\r\\\\nquit\\\\r\\\\n' | nc 127.0.0.1 11211\n"
+	"    printf 'set k 0 0 5\\\\r\\\\nhello\\\\r\\\\nget k\\\\r\\\\nquit\\\\r\\\\n' | nc 127.0.0.1 "
+	"11211\n"
 	".fi\n"
 	".SH SEE ALSO\n"
 	".BR snugctl (1),\n"

@@ -17,8 +17,10 @@
 #include <string.h>
 
 const struct settings_option settings_options[SETTINGS_OPTION_COUNT] = {
-#define OPTION_ROW(group, letter, name, kind, field, preset, minimum, maximum, argument, statistic, help) \
-	{GROUP_##group, letter, name, KIND_##kind, field, preset, minimum, maximum, argument, statistic, help},
+#define OPTION_ROW(group, letter, name, kind, field, preset, minimum, maximum, argument, \
+				   statistic, help)                                                      \
+	{GROUP_##group, letter,  name,     KIND_##kind, field, preset,                       \
+	 minimum,       maximum, argument, statistic,   help},
 	SETTINGS_TABLE(OPTION_ROW)
 #undef OPTION_ROW
 };
@@ -51,7 +53,8 @@ static bool is_among(const char *words, const char *text, size_t length) {
 		size_t word_bytes = strcspn(word, "|");
 		bool is_open = word_bytes > 0 && word[word_bytes - 1] == '*';
 		size_t compared = is_open ? word_bytes - 1 : word_bytes;
-		if ((is_open ? length > compared : length == compared) && memcmp(word, text, compared) == 0) return true;
+		if ((is_open ? length > compared : length == compared) && memcmp(word, text, compared) == 0)
+			return true;
 		word += word_bytes;
 		if (*word == '\0') return false;
 	}
@@ -69,10 +72,12 @@ const struct settings_option *settings_find_letter(char letter) {
 	return NULL;
 }
 
-const struct settings_stranger *settings_find_stranger(char letter, const char *name, size_t length) {
+const struct settings_stranger *settings_find_stranger(char letter, const char *name,
+													   size_t length) {
 	for (size_t i = 0; i < SETTINGS_STRANGER_COUNT; i++) {
 		const struct settings_stranger *stranger = &settings_strangers[i];
-		if (letter != 0 ? stranger->letter == letter : is_name(stranger->name, name, length)) return stranger;
+		if (letter != 0 ? stranger->letter == letter : is_name(stranger->name, name, length))
+			return stranger;
 	}
 	return NULL;
 }
@@ -95,16 +100,21 @@ bool settings_refuse(struct settings_reader *reader, const char *format, ...) {
 	return false;
 }
 
-bool settings_meet_stranger(struct settings_reader *reader, const struct settings_stranger *stranger, const char *where,
+bool settings_meet_stranger(struct settings_reader *reader,
+							const struct settings_stranger *stranger, const char *where,
 							const char *value) {
-	if (stranger->refused) return settings_refuse(reader, "%s: not supported: %s", where, stranger->why);
+	if (stranger->refused)
+		return settings_refuse(reader, "%s: not supported: %s", where, stranger->why);
 	const char *only = stranger->only;
-	bool is_free = only != NULL && (strcmp(only, SETTINGS_ANY_VALUE) == 0 || strcmp(only, SETTINGS_MAYBE_VALUE) == 0);
+	bool is_free = only != NULL && (strcmp(only, SETTINGS_ANY_VALUE) == 0 ||
+									strcmp(only, SETTINGS_MAYBE_VALUE) == 0);
 	bool may_lack = only == SETTINGS_NO_VALUE || strcmp(only, SETTINGS_MAYBE_VALUE) == 0;
-	if (only == SETTINGS_NO_VALUE && value != NULL) return settings_refuse(reader, "%s: takes no value", where);
+	if (only == SETTINGS_NO_VALUE && value != NULL)
+		return settings_refuse(reader, "%s: takes no value", where);
 	if (!may_lack && value == NULL) return settings_refuse(reader, "%s: needs a value", where);
 	if (value != NULL && !is_free && !is_among(only, value, strlen(value)))
-		return settings_refuse(reader, "%s: '%s' is not supported, only '%s': %s", where, value, only, stranger->why);
+		return settings_refuse(reader, "%s: '%s' is not supported, only '%s': %s", where, value,
+							   only, stranger->why);
 	text_print(reader->text, "%s has no effect: %s\n", where, stranger->why);
 	return true;
 }

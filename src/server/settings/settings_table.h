@@ -21,7 +21,8 @@
 #define SETTINGS_MEMORY_MAX_BYTES ((uint64_t)SNUG_LIMIT_MAX_BYTES * SNUG_WORKERS_MAX)
 #define SETTINGS_ITEM_MIN_BYTES 1024u
 #define SETTINGS_CONNECTION_MIN_BYTES ((uint64_t)1 << 20) /* of each worker */
-#define SETTINGS_THREADS_DEFAULT_MAX 4u /* as memcached: without -t, as many as processors, but no more than this */
+#define SETTINGS_THREADS_DEFAULT_MAX \
+	4u /* as memcached: without -t, as many as processors, but no more than this */
 
 /* X(symbol, "title in the help") */
 #define SETTINGS_GROUPS(X)        \
@@ -49,7 +50,8 @@ enum settings_kind {
 	KIND_RISE,     /* uint32_t: each mention adds one; in the config file a number */
 	KIND_CHOICE,   /* bool or an enum: the words of its values, in order */
 	KIND_TEXT,     /* char[] */
-	KIND_LIST,     /* struct settings_list: values with commas between them; each mention adds to it */
+	/* struct settings_list: values with commas between them; each mention adds to it */
+	KIND_LIST,
 	/* What is done rather than kept: */
 	KIND_CONFIG,
 	KIND_EXTENDED, /* memcached's -o name[=value],... */
@@ -62,166 +64,204 @@ enum settings_kind {
 #define SETTINGS_FIELD(name) offsetof(struct settings, name), sizeof(((struct settings *)0)->name)
 #define SETTINGS_NO_FIELD 0, 0
 
-/* X(group, letter, "long name and config key", kind, field, "default", minimum, maximum, "argument", "statistic", "help")
- * The argument of a choice or a flag is the words of its values, from 0 on; a flag's are seen in the statistics alone, which may say the
- * opposite of the option ("evictions on"). A default of "" is told by the help's text. */
-#define SETTINGS_TABLE(X)                                                                                             \
-	X(MEMORY, 'm', "memory-limit", MIB, SETTINGS_FIELD(memory_bytes), "64", SNUG_LIMIT_MIN_BYTES,                     \
-	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes",                                                                   \
-	  "memory for everything, over all workers: items, index, bookkeeping; a hard limit, at least 256k "              \
-	  "for each worker")                                                                                              \
-	X(MEMORY, 0, "memory-max", MIB, SETTINGS_FIELD(memory_max_bytes), "", SNUG_LIMIT_MIN_BYTES,                       \
-	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes_ceiling",                                                           \
-	  "as far as the limit may be raised while snugd runs; default: the memory limit")                                \
-	X(MEMORY, 0, "connection-memory", BYTES, SETTINGS_FIELD(connection_memory_bytes), "",                             \
-	  SETTINGS_CONNECTION_MIN_BYTES, SETTINGS_MEMORY_MAX_BYTES, "BYTES", "connection_memory",                         \
-	  "memory for what connections hold, over all workers, beside -m: when it is short, whoever holds most is "       \
-	  "closed; "                                                                                                      \
-	  "at least 1m for each worker; default: a sixteenth of -m, at least 16m and 4m for each worker, at most 1g")     \
-	X(MEMORY, 'I', "max-item-size", BYTES, SETTINGS_FIELD(item_max_bytes), "1m", SETTINGS_ITEM_MIN_BYTES,             \
-	  SNUG_VALUE_BYTES_MAX, "BYTES", "item_size_max",                                                                 \
-	  "the largest item, 1k to 1g; at most half of a worker's memory, to which the default is lowered")               \
-	X(MEMORY, 'M', "disable-evictions", FLAG, SETTINGS_FIELD(no_eviction), "", 0, 1, "on|off", "evictions",           \
-	  "when memory is full, answer an error instead of evicting")                                                     \
-	X(MEMORY, 0, "evict-for", CHOICE, SETTINGS_FIELD(evict_for), "hits", 0, 0, "hits|bytes", "evict_for",             \
-	  "what eviction keeps low: the requests that miss, or the bytes of what is asked for and missed")                \
-	X(MEMORY, 'L', "enable-largepages", FLAG, SETTINGS_FIELD(huge_pages), "", 0, 1, "no|yes", "huge_pages",           \
-	  "ask the system for 2 MiB pages")                                                                               \
-	X(MEMORY, 'F', "disable-flush-all", FLAG, SETTINGS_FIELD(no_flush), "", 0, 1, "yes|no", "flush_enabled",          \
-	  "refuse the command flush_all")                                                                                 \
-	X(NETWORK, 'p', "port", PORT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER", "tcpport",                  \
-	  "TCP port; 0: no TCP; -1: one that is free, which is printed")                                                  \
-	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",                          \
-	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; default: 127.0.0.1 alone. "  \
-	  "Nobody who connects is asked who he is")                                                                       \
-	X(NETWORK, 's', "unix-socket", TEXT, SETTINGS_FIELD(socket_path), "", 0, 0, "PATH", "domain_socket",              \
-	  "listen on a unix socket, and on no TCP port unless -p or -l is given too")                                     \
-	X(NETWORK, 'a', "unix-mask", OCTAL, SETTINGS_FIELD(socket_mask), "700", 0, 0777, "BITS", "umask",                 \
-	  "access bits of the unix socket, octal")                                                                        \
-	X(NETWORK, 0, "control", TEXT, SETTINGS_FIELD(control_path), "", 0, 0, "PATH", "control_socket",                  \
-	  "the operator's socket, where snug limit, defrag, emergency, schedule, cancel, check, verbosity, "              \
-	  "cache_memlimit and shutdown "                                                                                  \
-	  "are taken, by default nowhere else; none: no such socket; default: snugd-PORT.sock in $XDG_RUNTIME_DIR, /run " \
-	  "or "                                                                                                           \
-	  "/tmp/snugd-UID, or the unix socket's path and .control, where snugctl finds it")                               \
-	X(NETWORK, 0, "control-group", TEXT, SETTINGS_FIELD(control_group), "", 0, 0, "NAME", "control_group",            \
-	  "whose members may use the operator's socket; default: its owner alone")                                        \
-	X(NETWORK, 0, "control-only", FLAG, SETTINGS_FIELD(control_only), "", 0, 1, "no|yes", "control_only",             \
-	  "take all commands that begin with snug on the operator's socket alone, also those that only tell")             \
-	X(NETWORK, 0, "open-commands", FLAG, SETTINGS_FIELD(open_commands), "", 0, 1, "no|yes", "open_commands",          \
-	  "take the operator's commands, but shutdown, from every client")                                                \
-	X(NETWORK, 'A', "enable-shutdown", FLAG, SETTINGS_FIELD(enable_shutdown), "", 0, 1, "no|yes", "shutdown_command", \
-	  "take the command shutdown from every client, not from the operator's socket alone")                            \
-	X(NETWORK, 0, "http", TEXT, SETTINGS_FIELD(http), "", 0, 0, "ADDRESS", "http",                                    \
-	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 unless given; "         \
-	  "default: not at all")                                                                                          \
-	X(NETWORK, 0, "http-host", LIST, SETTINGS_FIELD(http_hosts), "", 0, 0, "NAME,..", "http_host",                    \
-	  "names by which HTTP may be asked, such as cache1.example.org; may be repeated. Addresses, localhost and the "  \
-	  "name that --http gives need not be told; requests under other names are refused")                              \
-	X(NETWORK, 0, "http-token-file", TEXT, SETTINGS_FIELD(http_token_file), "", 0, 0, "FILE", "http_token_file",      \
-	  "who asks for actions over HTTP must know this file's one line; without it actions are for loopback alone")     \
-	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000, "NUMBER", "maxconns",   \
-	  "connections at a time; more are told so and closed")                                                           \
-	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER", "tcp_backlog",      \
-	  "connections that may wait to be accepted")                                                                     \
-	X(NETWORK, 'R', "max-reqs-per-event", COUNT, SETTINGS_FIELD(turn_commands), "20", 1, 1000000, "NUMBER",           \
-	  "reqs_per_event",                                                                                               \
-	  "commands of one connection that are carried out before others get their turn; 8 keys of one get count as one") \
-	X(NETWORK, 0, "idle-timeout", SECONDS, SETTINGS_FIELD(idle_timeout_s), "0", 0, 31536000, "SECONDS",               \
-	  "idle_timeout", "close connections that have been idle for so long, 90 or 5m; 0: never")                        \
-	X(NETWORK, 0, "io", CHOICE, SETTINGS_FIELD(io), "auto", 0, 0, "auto|uring|epoll", "io",                           \
-	  "how sockets are served; auto: io_uring where the kernel allows it")                                            \
-	X(CLEANUP, 0, "defrag", CHOICE, SETTINGS_FIELD(background), "on", 0, 0, "off|on", "defrag",                       \
-	  "defragment in the background when it gains something")                                                         \
-	X(CLEANUP, 0, "defrag-duty", PER_CENT, SETTINGS_FIELD(defrag_duty_ppm), "3", 1000, 1000000, "PERCENT",            \
-	  "defrag_duty_ppm", "share of a worker's time that it may take while the worker serves, 0.1 to 100")             \
-	X(CLEANUP, 0, "defrag-step", BYTES, SETTINGS_FIELD(defrag_step_bytes), "4k", 1024, 1u << 20, "BYTES",             \
-	  "defrag_step_bytes", "bytes that are moved in one step, during which requests wait")                            \
-	X(PROCESS, 't', "threads", COUNT, SETTINGS_FIELD(threads), "", 1, SNUG_WORKERS_MAX, "NUMBER", "num_threads",      \
-	  "workers, each a thread with a share of the keys; default: as many as processors, at most 4")                   \
-	X(PROCESS, 'd', "daemon", FLAG, SETTINGS_FIELD(daemonize), "", 0, 1, "no|yes", "daemonize",                       \
-	  "run in the background; returns when connections are taken. Paths must be absolute")                            \
-	X(PROCESS, 'u', "user", TEXT, SETTINGS_FIELD(user), "", 0, 0, "NAME", "user",                                     \
-	  "who to become when started by root; default: nobody")                                                          \
-	X(PROCESS, 'P', "pidfile", TEXT, SETTINGS_FIELD(pid_file), "", 0, 0, "PATH", "pid_file",                          \
-	  "keep the process number in this file, locked while snugd runs")                                                \
-	X(PROCESS, 'r', "enable-coredumps", FLAG, SETTINGS_FIELD(core_dumps), "", 0, 1, "no|yes", "core_dumps",           \
-	  "let a crash leave a core file as large as the system allows")                                                  \
-	X(PROCESS, 0, "hash-secret", TEXT, SETTINGS_FIELD(hash_secret), "", 0, 0, "HEX", "",                              \
-	  "the secret that keys are hashed with, 32 hexadecimal digits, to repeat a run: who knows it can choose keys "   \
-	  "that slow look-ups down; default: random")                                                                     \
-	X(PROCESS, 0, "config", CONFIG, SETTINGS_NO_FIELD, "", 0, 0, "FILE", "",                                          \
-	  "read options from a file, one a line: long name = value, on or off for a switch, # begins a comment; the "     \
-	  "command line wins")                                                                                            \
-	X(PROCESS, 0, "check-config", CHECK, SETTINGS_NO_FIELD, "", 0, 0, "", "",                                         \
-	  "read the options and the config file, print what would be run with, as a config file, or what is wrong, and "  \
-	  "end")                                                                                                          \
-	X(PROCESS, 'o', "extended", EXTENDED, SETTINGS_NO_FIELD, "", 0, 0, "NAME=N,..", "",                               \
-	  "memcached's list of extended options: idle_timeout=N, and what is named below")                                \
-	X(LOG, 'v', "verbose", RISE, SETTINGS_FIELD(verbosity), "0", 0, 3, "", "verbosity",                               \
-	  "-v: say what is done, such as a defragmentation and what it gained; -vv: in detail")                           \
-	X(LOG, 0, "log-format", CHOICE, SETTINGS_FIELD(log_json), "plain", 0, 0, "plain|json", "log_format",              \
-	  "lines on standard error for people, or a JSON object each")                                                    \
-	X(LOG, 'h', "help", HELP, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print this")                                      \
-	X(LOG, 0, "man", MANUAL, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print the manual page, for man -l")                \
+/* X(group, letter, "long name and config key", kind, field, "default", minimum, maximum,
+ * "argument", "statistic", "help") The argument of a choice or a flag is the words of its values,
+ * from 0 on; a flag's are seen in the statistics alone, which may say the opposite of the option
+ * ("evictions on"). A default of "" is told by the help's text. */
+#define SETTINGS_TABLE(X)                                                                          \
+	X(MEMORY, 'm', "memory-limit", MIB, SETTINGS_FIELD(memory_bytes), "64", SNUG_LIMIT_MIN_BYTES,  \
+	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes",                                                \
+	  "memory for everything, over all workers: items, index, bookkeeping; a hard limit, at "      \
+	  "least 256k "                                                                                \
+	  "for each worker")                                                                           \
+	X(MEMORY, 0, "memory-max", MIB, SETTINGS_FIELD(memory_max_bytes), "", SNUG_LIMIT_MIN_BYTES,    \
+	  SETTINGS_MEMORY_MAX_BYTES, "MiB", "maxbytes_ceiling",                                        \
+	  "as far as the limit may be raised while snugd runs; default: the memory limit")             \
+	X(MEMORY, 0, "connection-memory", BYTES, SETTINGS_FIELD(connection_memory_bytes), "",          \
+	  SETTINGS_CONNECTION_MIN_BYTES, SETTINGS_MEMORY_MAX_BYTES, "BYTES", "connection_memory",      \
+	  "memory for what connections hold, over all workers, beside -m: when it is short, whoever "  \
+	  "holds most is "                                                                             \
+	  "closed; "                                                                                   \
+	  "at least 1m for each worker; default: a sixteenth of -m, at least 16m and 4m for each "     \
+	  "worker, at most 1g")                                                                        \
+	X(MEMORY, 'I', "max-item-size", BYTES, SETTINGS_FIELD(item_max_bytes), "1m",                   \
+	  SETTINGS_ITEM_MIN_BYTES, SNUG_VALUE_BYTES_MAX, "BYTES", "item_size_max",                     \
+	  "the largest item, 1k to 1g; at most half of a worker's memory, to which the default is "    \
+	  "lowered")                                                                                   \
+	X(MEMORY, 'M', "disable-evictions", FLAG, SETTINGS_FIELD(no_eviction), "", 0, 1, "on|off",     \
+	  "evictions", "when memory is full, answer an error instead of evicting")                     \
+	X(MEMORY, 0, "evict-for", CHOICE, SETTINGS_FIELD(evict_for), "hits", 0, 0, "hits|bytes",       \
+	  "evict_for",                                                                                 \
+	  "what eviction keeps low: the requests that miss, or the bytes of what is asked for and "    \
+	  "missed")                                                                                    \
+	X(MEMORY, 'L', "enable-largepages", FLAG, SETTINGS_FIELD(huge_pages), "", 0, 1, "no|yes",      \
+	  "huge_pages", "ask the system for 2 MiB pages")                                              \
+	X(MEMORY, 'F', "disable-flush-all", FLAG, SETTINGS_FIELD(no_flush), "", 0, 1, "yes|no",        \
+	  "flush_enabled", "refuse the command flush_all")                                             \
+	X(NETWORK, 'p', "port", PORT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER",          \
+	  "tcpport", "TCP port; 0: no TCP; -1: one that is free, which is printed")                    \
+	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",       \
+	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; "         \
+	  "default: 127.0.0.1 alone. "                                                                 \
+	  "Nobody who connects is asked who he is")                                                    \
+	X(NETWORK, 's', "unix-socket", TEXT, SETTINGS_FIELD(socket_path), "", 0, 0, "PATH",            \
+	  "domain_socket", "listen on a unix socket, and on no TCP port unless -p or -l is given too") \
+	X(NETWORK, 'a', "unix-mask", OCTAL, SETTINGS_FIELD(socket_mask), "700", 0, 0777, "BITS",       \
+	  "umask", "access bits of the unix socket, octal")                                            \
+	X(NETWORK, 0, "control", TEXT, SETTINGS_FIELD(control_path), "", 0, 0, "PATH",                 \
+	  "control_socket",                                                                            \
+	  "the operator's socket, where snug limit, defrag, emergency, schedule, cancel, check, "      \
+	  "verbosity, "                                                                                \
+	  "cache_memlimit and shutdown "                                                               \
+	  "are taken, by default nowhere else; none: no such socket; default: snugd-PORT.sock in "     \
+	  "$XDG_RUNTIME_DIR, /run "                                                                    \
+	  "or "                                                                                        \
+	  "/tmp/snugd-UID, or the unix socket's path and .control, where snugctl finds it")            \
+	X(NETWORK, 0, "control-group", TEXT, SETTINGS_FIELD(control_group), "", 0, 0, "NAME",          \
+	  "control_group", "whose members may use the operator's socket; default: its owner alone")    \
+	X(NETWORK, 0, "control-only", FLAG, SETTINGS_FIELD(control_only), "", 0, 1, "no|yes",          \
+	  "control_only",                                                                              \
+	  "take all commands that begin with snug on the operator's socket alone, also those that "    \
+	  "only tell")                                                                                 \
+	X(NETWORK, 0, "open-commands", FLAG, SETTINGS_FIELD(open_commands), "", 0, 1, "no|yes",        \
+	  "open_commands", "take the operator's commands, but shutdown, from every client")            \
+	X(NETWORK, 'A', "enable-shutdown", FLAG, SETTINGS_FIELD(enable_shutdown), "", 0, 1, "no|yes",  \
+	  "shutdown_command",                                                                          \
+	  "take the command shutdown from every client, not from the operator's socket alone")         \
+	X(NETWORK, 0, "http", TEXT, SETTINGS_FIELD(http), "", 0, 0, "ADDRESS", "http",                 \
+	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 "    \
+	  "unless given; "                                                                             \
+	  "default: not at all")                                                                       \
+	X(NETWORK, 0, "http-host", LIST, SETTINGS_FIELD(http_hosts), "", 0, 0, "NAME,..", "http_host", \
+	  "names by which HTTP may be asked, such as cache1.example.org; may be repeated. Addresses, " \
+	  "localhost and the "                                                                         \
+	  "name that --http gives need not be told; requests under other names are refused")           \
+	X(NETWORK, 0, "http-token-file", TEXT, SETTINGS_FIELD(http_token_file), "", 0, 0, "FILE",      \
+	  "http_token_file",                                                                           \
+	  "who asks for actions over HTTP must know this file's one line; without it actions are for " \
+	  "loopback alone")                                                                            \
+	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000,      \
+	  "NUMBER", "maxconns", "connections at a time; more are told so and closed")                  \
+	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER",  \
+	  "tcp_backlog", "connections that may wait to be accepted")                                   \
+	X(NETWORK, 'R', "max-reqs-per-event", COUNT, SETTINGS_FIELD(turn_commands), "20", 1, 1000000,  \
+	  "NUMBER", "reqs_per_event",                                                                  \
+	  "commands of one connection that are carried out before others get their turn; 8 keys of "   \
+	  "one get count as one")                                                                      \
+	X(NETWORK, 0, "idle-timeout", SECONDS, SETTINGS_FIELD(idle_timeout_s), "0", 0, 31536000,       \
+	  "SECONDS", "idle_timeout",                                                                   \
+	  "close connections that have been idle for so long, 90 or 5m; 0: never")                     \
+	X(NETWORK, 0, "io", CHOICE, SETTINGS_FIELD(io), "auto", 0, 0, "auto|uring|epoll", "io",        \
+	  "how sockets are served; auto: io_uring where the kernel allows it")                         \
+	X(CLEANUP, 0, "defrag", CHOICE, SETTINGS_FIELD(background), "on", 0, 0, "off|on", "defrag",    \
+	  "defragment in the background when it gains something")                                      \
+	X(CLEANUP, 0, "defrag-duty", PER_CENT, SETTINGS_FIELD(defrag_duty_ppm), "3", 1000, 1000000,    \
+	  "PERCENT", "defrag_duty_ppm",                                                                \
+	  "share of a worker's time that it may take while the worker serves, 0.1 to 100")             \
+	X(CLEANUP, 0, "defrag-step", BYTES, SETTINGS_FIELD(defrag_step_bytes), "4k", 1024, 1u << 20,   \
+	  "BYTES", "defrag_step_bytes",                                                                \
+	  "bytes that are moved in one step, during which requests wait")                              \
+	X(PROCESS, 't', "threads", COUNT, SETTINGS_FIELD(threads), "", 1, SNUG_WORKERS_MAX, "NUMBER",  \
+	  "num_threads",                                                                               \
+	  "workers, each a thread with a share of the keys; default: as many as processors, at most "  \
+	  "4")                                                                                         \
+	X(PROCESS, 'd', "daemon", FLAG, SETTINGS_FIELD(daemonize), "", 0, 1, "no|yes", "daemonize",    \
+	  "run in the background; returns when connections are taken. Paths must be absolute")         \
+	X(PROCESS, 'u', "user", TEXT, SETTINGS_FIELD(user), "", 0, 0, "NAME", "user",                  \
+	  "who to become when started by root; default: nobody")                                       \
+	X(PROCESS, 'P', "pidfile", TEXT, SETTINGS_FIELD(pid_file), "", 0, 0, "PATH", "pid_file",       \
+	  "keep the process number in this file, locked while snugd runs")                             \
+	X(PROCESS, 'r', "enable-coredumps", FLAG, SETTINGS_FIELD(core_dumps), "", 0, 1, "no|yes",      \
+	  "core_dumps", "let a crash leave a core file as large as the system allows")                 \
+	X(PROCESS, 0, "hash-secret", TEXT, SETTINGS_FIELD(hash_secret), "", 0, 0, "HEX", "",           \
+	  "the secret that keys are hashed with, 32 hexadecimal digits, to repeat a run: who knows "   \
+	  "it can choose keys "                                                                        \
+	  "that slow look-ups down; default: random")                                                  \
+	X(PROCESS, 0, "config", CONFIG, SETTINGS_NO_FIELD, "", 0, 0, "FILE", "",                       \
+	  "read options from a file, one a line: long name = value, on or off for a switch, # begins " \
+	  "a comment; the "                                                                            \
+	  "command line wins")                                                                         \
+	X(PROCESS, 0, "check-config", CHECK, SETTINGS_NO_FIELD, "", 0, 0, "", "",                      \
+	  "read the options and the config file, print what would be run with, as a config file, or "  \
+	  "what is wrong, and "                                                                        \
+	  "end")                                                                                       \
+	X(PROCESS, 'o', "extended", EXTENDED, SETTINGS_NO_FIELD, "", 0, 0, "NAME=N,..", "",            \
+	  "memcached's list of extended options: idle_timeout=N, and what is named below")             \
+	X(LOG, 'v', "verbose", RISE, SETTINGS_FIELD(verbosity), "0", 0, 3, "", "verbosity",            \
+	  "-v: say what is done, such as a defragmentation and what it gained; -vv: in detail")        \
+	X(LOG, 0, "log-format", CHOICE, SETTINGS_FIELD(log_json), "plain", 0, 0, "plain|json",         \
+	  "log_format", "lines on standard error for people, or a JSON object each")                   \
+	X(LOG, 'h', "help", HELP, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print this")                   \
+	X(LOG, 0, "man", MANUAL, SETTINGS_NO_FIELD, "", 0, 0, "", "",                                  \
+	  "print the manual page, for man -l")                                                         \
 	X(LOG, 'V', "version", VERSION, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print the version")
 
-/* memcached's options that ask for what is so here anyway. X(letter, "name", only, "why it has no effect"); only: the values that are taken, with | between
- * them, or one of these: */
+/* memcached's options that ask for what is so here anyway. X(letter, "name", only, "why it has no
+ * effect"); only: the values that are taken, with | between them, or one of these: */
 #define SETTINGS_NO_VALUE NULL
 #define SETTINGS_ANY_VALUE ""
 #define SETTINGS_MAYBE_VALUE "?"
-#define SETTINGS_NEEDLESS(X)                                                                                  \
-	X('U', "udp-port", "0", "there is no UDP")                                                                \
-	X('B', "protocol", "auto|ascii", "the text and meta commands are all that is spoken")                     \
-	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")                                 \
-	X('C', "disable-cas", SETTINGS_NO_VALUE, "a CAS number takes memory only once somebody has asked for it") \
-	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                                                          \
-	  "there are no slab classes to choose: objects are moved together instead")                              \
-	X('n', "slab-min-size", SETTINGS_ANY_VALUE,                                                               \
-	  "there are no slab classes to choose: objects are moved together instead")                              \
+#define SETTINGS_NEEDLESS(X)                                                              \
+	X('U', "udp-port", "0", "there is no UDP")                                            \
+	X('B', "protocol", "auto|ascii", "the text and meta commands are all that is spoken") \
+	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")             \
+	X('C', "disable-cas", SETTINGS_NO_VALUE,                                              \
+	  "a CAS number takes memory only once somebody has asked for it")                    \
+	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                                      \
+	  "there are no slab classes to choose: objects are moved together instead")          \
+	X('n', "slab-min-size", SETTINGS_ANY_VALUE,                                           \
+	  "there are no slab classes to choose: objects are moved together instead")          \
 	X('W', "disable-watch", SETTINGS_NO_VALUE, "there is no command watch")
 
-/* The same, as names in the list of -o. X("names", only, "why"): names with | between them, of which one may end in * for all that begin so. */
-#define SETTINGS_NEEDLESS_EXTENDED(X)                                                                                  \
-	X("modern|no_modern", SETTINGS_NO_VALUE, "what it turns on is how snugd works")                                    \
-	X("maxconns_fast", SETTINGS_MAYBE_VALUE, "snugd closes what is too many at once")                                  \
-	X("hashpower", SETTINGS_ANY_VALUE, "the index grows and shrinks with the items")                                   \
-	X("no_hashexpand", SETTINGS_MAYBE_VALUE, "the index grows and shrinks with the items, a group at a time")          \
-	X("hash_algorithm", SETTINGS_ANY_VALUE, "keys are hashed by XXH3")                                                 \
-	X("slab_reassign|no_slab_reassign", SETTINGS_MAYBE_VALUE, "memory goes to whatever size needs it")                 \
-	X("slab_automove|no_slab_automove|slab_automove_*", SETTINGS_MAYBE_VALUE, "memory goes to whatever size needs it") \
-	X("slab_chunk_max", SETTINGS_ANY_VALUE, "a large value is stored in pieces of any size")                           \
-	X("no_chunked_items", SETTINGS_MAYBE_VALUE, "a large value is stored in pieces of any size")                       \
-	X("lru_crawler|no_lru_crawler|lru_crawler_*", SETTINGS_MAYBE_VALUE,                                                \
-	  "items that have expired are removed by themselves")                                                             \
-	X("lru_maintainer|no_lru_maintainer|hot_*|warm_*|temporary_ttl", SETTINGS_MAYBE_VALUE,                             \
-	  "eviction keeps no lists that need it")                                                                          \
-	X("tail_repair_time", SETTINGS_ANY_VALUE, "eviction keeps no lists that need it")                                  \
-	X("read_buf_mem_limit|resp_obj_mem_limit", SETTINGS_ANY_VALUE, "--connection-memory bounds what connections hold") \
-	X("watcher_logbuf_size|worker_logbuf_size", SETTINGS_ANY_VALUE, "there is no command watch")                       \
-	X("track_sizes", SETTINGS_MAYBE_VALUE, "stats sizes tells nothing")                                                \
-	X("inline_ascii_resp|no_inline_ascii_resp", SETTINGS_MAYBE_VALUE, "answers are made when they are asked for")      \
+/* The same, as names in the list of -o. X("names", only, "why"): names with | between them, of
+ * which one may end in * for all that begin so. */
+#define SETTINGS_NEEDLESS_EXTENDED(X)                                                            \
+	X("modern|no_modern", SETTINGS_NO_VALUE, "what it turns on is how snugd works")              \
+	X("maxconns_fast", SETTINGS_MAYBE_VALUE, "snugd closes what is too many at once")            \
+	X("hashpower", SETTINGS_ANY_VALUE, "the index grows and shrinks with the items")             \
+	X("no_hashexpand", SETTINGS_MAYBE_VALUE,                                                     \
+	  "the index grows and shrinks with the items, a group at a time")                           \
+	X("hash_algorithm", SETTINGS_ANY_VALUE, "keys are hashed by XXH3")                           \
+	X("slab_reassign|no_slab_reassign", SETTINGS_MAYBE_VALUE,                                    \
+	  "memory goes to whatever size needs it")                                                   \
+	X("slab_automove|no_slab_automove|slab_automove_*", SETTINGS_MAYBE_VALUE,                    \
+	  "memory goes to whatever size needs it")                                                   \
+	X("slab_chunk_max", SETTINGS_ANY_VALUE, "a large value is stored in pieces of any size")     \
+	X("no_chunked_items", SETTINGS_MAYBE_VALUE, "a large value is stored in pieces of any size") \
+	X("lru_crawler|no_lru_crawler|lru_crawler_*", SETTINGS_MAYBE_VALUE,                          \
+	  "items that have expired are removed by themselves")                                       \
+	X("lru_maintainer|no_lru_maintainer|hot_*|warm_*|temporary_ttl", SETTINGS_MAYBE_VALUE,       \
+	  "eviction keeps no lists that need it")                                                    \
+	X("tail_repair_time", SETTINGS_ANY_VALUE, "eviction keeps no lists that need it")            \
+	X("read_buf_mem_limit|resp_obj_mem_limit", SETTINGS_ANY_VALUE,                               \
+	  "--connection-memory bounds what connections hold")                                        \
+	X("watcher_logbuf_size|worker_logbuf_size", SETTINGS_ANY_VALUE, "there is no command watch") \
+	X("track_sizes", SETTINGS_MAYBE_VALUE, "stats sizes tells nothing")                          \
+	X("inline_ascii_resp|no_inline_ascii_resp", SETTINGS_MAYBE_VALUE,                            \
+	  "answers are made when they are asked for")                                                \
 	X("no_drop_privileges", SETTINGS_MAYBE_VALUE, "snugd installs no filter of system calls")
 
 /* memcached's options that snugd refuses. X(letter, "name", "why") */
-#define SETTINGS_REFUSED(X)                                                                                \
-	X('S', "enable-sasl", "there is no authentication; limit who can connect instead (-l, -s, -a)")        \
-	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)")          \
-	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                                      \
-	X('k', "lock-memory", "memory that goes back to the system cannot be locked; turn off swap for snugd") \
-	X('D', "prefix-delimiter", "there are no statistics by prefix")                                        \
-	X('e', "memory-file", "items do not outlive the process")                                              \
+#define SETTINGS_REFUSED(X)                                                                       \
+	X('S', "enable-sasl",                                                                         \
+	  "there is no authentication; limit who can connect instead (-l, -s, -a)")                   \
+	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)") \
+	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                             \
+	X('k', "lock-memory",                                                                         \
+	  "memory that goes back to the system cannot be locked; turn off swap for snugd")            \
+	X('D', "prefix-delimiter", "there are no statistics by prefix")                               \
+	X('e', "memory-file", "items do not outlive the process")                                     \
 	X('N', "napi-ids", "connections are spread by the kernel over the workers")
 
 /* The same, as names in the list of -o. X("names", "why") */
-#define SETTINGS_REFUSED_EXTENDED(X)                                                                        \
-	X("ext_*", "items are kept in memory alone")                                                            \
-	X("ssl_*", "there is no TLS; put a TLS proxy in front")                                                 \
-	X("proxy_*", "there is no proxy; put mcrouter or nutcracker in front")                                  \
-	X("slab_sizes", "there are no slab classes to choose: objects are moved together instead")              \
-	X("no_maxconns_fast", "a connection above -c is told so and closed, it does not wait")                  \
-	X("drop_privileges", "snugd installs no filter of system calls; the packaged unit for systemd has one") \
+#define SETTINGS_REFUSED_EXTENDED(X)                                                           \
+	X("ext_*", "items are kept in memory alone")                                               \
+	X("ssl_*", "there is no TLS; put a TLS proxy in front")                                    \
+	X("proxy_*", "there is no proxy; put mcrouter or nutcracker in front")                     \
+	X("slab_sizes", "there are no slab classes to choose: objects are moved together instead") \
+	X("no_maxconns_fast", "a connection above -c is told so and closed, it does not wait")     \
+	X("drop_privileges",                                                                       \
+	  "snugd installs no filter of system calls; the packaged unit for systemd has one")       \
 	X("sock_cookie_id", "sockets get no cookie")
 
 /* What `stats settings` says besides: true of every snugd. X("name", "value") */
@@ -263,7 +303,8 @@ struct settings_reader {
 	struct text *text; /* notes; when something is refused, why */
 	bool given[SETTINGS_OPTION_COUNT];
 	bool only_checks; /* --check-config */
-	/* By the source that is being read: its first entry of a list replaces what an earlier source said. */
+	/* By the source that is being read: its first entry of a list replaces what an earlier source
+	 * said. */
 	bool listed[SETTINGS_OPTION_COUNT];
 	enum settings_wish wish; /* REFUSE as soon as something is; TELL once the text is help */
 };
@@ -274,7 +315,8 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 bool settings_settle(struct settings_reader *reader);
 
 /* A sentence instead of the notes, and REFUSE. Always false. */
-bool settings_refuse(struct settings_reader *reader, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool settings_refuse(struct settings_reader *reader, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 const struct settings_option *settings_find_name(const char *name, size_t length);
 const struct settings_option *settings_find_letter(char letter);
@@ -282,20 +324,24 @@ static inline bool settings_kept(const struct settings_option *option) {
 	return option->kind < KIND_CONFIG;
 }
 
-/* `where` opens the sentence if the value is refused: "--threads", "snugd.conf:3: threads". False: refused. */
-bool settings_set(struct settings_reader *reader, const struct settings_option *option, const char *where,
-				  const char *value);
+/* `where` opens the sentence if the value is refused: "--threads", "snugd.conf:3: threads". False:
+ * refused. */
+bool settings_set(struct settings_reader *reader, const struct settings_option *option,
+				  const char *where, const char *value);
 /* The value as `stats settings` shows it. */
-void settings_show(const struct settings *settings, const struct settings_option *option, struct text *out);
-/* The same as the config file says it, which takes it back: sizes and shares with their units; a switch is on or off, where the statistics
- * may say the opposite. */
-void settings_show_as_given(const struct settings *settings, const struct settings_option *option, struct text *out);
+void settings_show(const struct settings *settings, const struct settings_option *option,
+				   struct text *out);
+/* The same as the config file says it, which takes it back: sizes and shares with their units; a
+ * switch is on or off, where the statistics may say the opposite. */
+void settings_show_as_given(const struct settings *settings, const struct settings_option *option,
+							struct text *out);
 /* A text or a list that says nothing. */
 bool settings_is_empty(const struct settings *settings, const struct settings_option *option);
 /* 1536 as "1536", 65536 as "64k". */
 void settings_print_size(struct text *out, uint64_t bytes);
 
-/* What memcached has and snugd has not: notes that it has no effect, or refuses. `value` may be NULL. */
+/* What memcached has and snugd has not: notes that it has no effect, or refuses. `value` may be
+ * NULL. */
 struct settings_stranger {
 	char letter;
 	const char *name;
@@ -303,7 +349,10 @@ struct settings_stranger {
 	const char *why;
 	bool refused;
 };
-enum { SETTINGS_STRANGER_COUNT = SETTINGS_NEEDLESS(SETTINGS_COUNT_ROW) SETTINGS_REFUSED(SETTINGS_COUNT_ROW) };
+enum {
+	SETTINGS_STRANGER_COUNT =
+		SETTINGS_NEEDLESS(SETTINGS_COUNT_ROW) SETTINGS_REFUSED(SETTINGS_COUNT_ROW)
+};
 /* Those with a letter and a long name. */
 extern const struct settings_stranger settings_strangers[SETTINGS_STRANGER_COUNT];
 
@@ -311,15 +360,18 @@ extern const struct settings_stranger settings_strangers[SETTINGS_STRANGER_COUNT
 static inline const char *settings_value_hint(const char *only) {
 	return only == SETTINGS_NO_VALUE ? "" : *only == *SETTINGS_MAYBE_VALUE ? "[=N]" : "=N";
 }
-const struct settings_stranger *settings_find_stranger(char letter, const char *name, size_t length);
+const struct settings_stranger *settings_find_stranger(char letter, const char *name,
+													   size_t length);
 const struct settings_stranger *settings_find_extended_stranger(const char *name, size_t length);
-bool settings_meet_stranger(struct settings_reader *reader, const struct settings_stranger *stranger, const char *where,
+bool settings_meet_stranger(struct settings_reader *reader,
+							const struct settings_stranger *stranger, const char *where,
 							const char *value);
 
 bool settings_read_config(struct settings_reader *reader, const char *path);
 bool settings_read_extended(struct settings_reader *reader, const char *where, const char *list);
 
-/* --check-config: every setting by its long name, as a config file, which gives the same settings. `out` holds the notes; they become comments. */
+/* --check-config: every setting by its long name, as a config file, which gives the same settings.
+ * `out` holds the notes; they become comments. */
 void settings_describe(const struct settings *settings, struct text *out);
 void settings_help(struct text *out);
 void settings_manual(struct text *out);
