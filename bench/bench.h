@@ -91,7 +91,7 @@ typedef struct bench_herd {
 } bench_herd;
 
 /* `min_object_bytes` bounds the number of objects and with it the tables. */
-void bench_herd_create(bench_herd *herd, const snug_options *options, size_t min_object_bytes);
+void bench_herd_create(bench_herd *herd, const snug_heap_options *options, size_t min_object_bytes);
 void bench_herd_destroy(bench_herd *herd);
 /* Allocates an object and writes all of it. False: the heap is full. */
 bool bench_herd_add(bench_herd *herd, size_t size);

@@ -14,8 +14,8 @@ static void heap_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	herd->refs[id] = to;
 }
 
-void bench_herd_create(bench_herd *herd, const snug_options *options, size_t min_object_bytes) {
-	snug_options owned = *options;
+void bench_herd_create(bench_herd *herd, const snug_heap_options *options, size_t min_object_bytes) {
+	snug_heap_options owned = *options;
 	owned.owner = (snug_owner){.moved = heap_moved, .context = herd};
 	*herd = (bench_herd){.capacity = options->limit_bytes / min_object_bytes + 1};
 	herd->refs = bench_map(herd->capacity * sizeof herd->refs[0], options->huge_pages);
@@ -25,7 +25,7 @@ void bench_herd_create(bench_herd *herd, const snug_options *options, size_t min
 }
 
 void bench_herd_destroy(bench_herd *herd) {
-	snug_heap_destroy(herd->heap);
+	bench_expect_ok(snug_heap_destroy(herd->heap), "the end");
 	bench_unmap(herd->refs, herd->capacity * sizeof herd->refs[0]);
 	bench_unmap(herd->sizes, herd->capacity * sizeof herd->sizes[0]);
 	bench_unmap(herd->free_ids, herd->capacity * sizeof herd->free_ids[0]);

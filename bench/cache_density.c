@@ -78,7 +78,7 @@ static uint64_t count(snug_shard *shard, const struct sizes *sizes, uint64_t fir
 }
 
 static snug_shard *make_shard(size_t limit_bytes, const bench_options *options) {
-	snug_shard_options with = SNUG_SHARD_DEFAULTS;
+	snug_shard_options with = snug_shard_options_default();
 	snug_shard *shard;
 	with.heap.limit_bytes = limit_bytes;
 	with.heap.huge_pages = options->huge_pages;
@@ -101,7 +101,7 @@ static void run(size_t limit_bytes, const struct sizes *const *phases, size_t ph
 	}
 	for (size_t i = 0; i < phase_count; i++) out->payload_bytes += count(shard, phases[i], ends[i], ends[i + 1]);
 	bench_expect_ok(snug_shard_stats_get(shard, &out->stats), "snug_shard_stats_get");
-	snug_shard_destroy(shard);
+	bench_expect_ok(snug_shard_destroy(shard), "the end");
 }
 
 static void print_row(const char *name, size_t limit_bytes, const struct figures *of, const bench_options *options) {

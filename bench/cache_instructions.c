@@ -68,7 +68,7 @@ int main(int argc, char **argv) {
 	static char texts[2][ITEMS][KEY_BYTES];
 	static snug_key keys[2][ITEMS];
 	static char value[VALUE_BYTES];
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	snug_shard *shard;
 	if (argc != 2) bench_fail("use: %s keys|hits|misses|replacements|evictions", argv[0]);
 	static const uint64_t secret[2] = {1, 2}; /* counts that can be repeated */
@@ -93,6 +93,6 @@ int main(int argc, char **argv) {
 	else if (strcmp(argv[1], "keys") != 0)
 		bench_fail("unknown: %s", argv[1]);
 	printf("%s %zu\n", argv[1], strcmp(argv[1], "keys") == 0 ? 2 * ITEMS : ITEMS);
-	snug_shard_destroy(shard);
+	bench_expect_ok(snug_shard_destroy(shard), "the end");
 	return 0;
 }

@@ -126,7 +126,7 @@ static void shuffle(uint64_t *names, bench_random *random) {
 static void run_pairs(const char *name, size_t turn_count, bench_random *random) {
 	static uint64_t names[LIVE_COUNT];
 	snug_heap *heap = NULL;
-	snug_options options = {.limit_bytes = LIMIT_BYTES};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT_BYTES};
 	subject what = SUBJECT_NONE;
 	while (what < SUBJECT_COUNT && strcmp(name, subject_names[what]) != 0) {
 		what++;
@@ -146,13 +146,13 @@ static void run_pairs(const char *name, size_t turn_count, bench_random *random)
 		counted_allocations(heap, what, names, turn_count);
 	}
 	printf("allocations %zu\nfrees %zu\n", LIVE_COUNT + turns * turn_count, turns * turn_count);
-	snug_heap_destroy(heap);
+	bench_expect_ok(snug_heap_destroy(heap), "the end");
 }
 
 /* ------------------------------------------------------------------ moves ------------------------------------------------ */
 
 COUNTED counted_moves(snug_heap *heap, snug_report *report) {
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	bench_expect_ok(snug_defragment(heap, &options, report), "snug_defragment");
 }
 
@@ -176,7 +176,8 @@ static void run_copies(size_t object_bytes, bench_random *random) {
 
 static void run_moves(const char *name, size_t object_bytes, bench_random *random) {
 	bench_herd herd;
-	snug_options options = {.limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
 	snug_report report;
 	if (strcmp(name, "none") == 0) {
 		run_copies(object_bytes, random);
@@ -207,7 +208,8 @@ COUNTED counted_asks(snug_heap *heap, bool stats, size_t count) {
 /* A heap full of Meta's sizes that was thinned and compacted. */
 static void run_asks(bool stats, bench_random *random) {
 	bench_herd herd;
-	snug_options options = {.limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
 	snug_report report;
 	size_t count = 1000;
 	bench_herd_create(&herd, &options, 64);

@@ -66,7 +66,8 @@ static void churn(bench_herd *herd, bench_random *random, size_t limit_bytes, ui
 static void run(size_t limit_bytes, size_t max_bytes, const bench_options *options, figures *out) {
 	bench_herd herd;
 	bench_random random;
-	snug_options heap_options = {.limit_bytes = limit_bytes, .huge_pages = options->huge_pages};
+	snug_heap_options heap_options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = limit_bytes, .huge_pages = options->huge_pages};
 	bench_random_init(&random, options->seed);
 	bench_herd_create(&herd, &heap_options, META_MIN_BYTES);
 	bench_herd_fill(&herd, &random, 0, max_bytes);

@@ -63,9 +63,11 @@ static double stream_gbps(const copy_buffer *buffer) {
 static void compact(double *figures, size_t object_bytes, bench_pattern pattern, size_t heap_bytes,
 					const bench_options *options, bench_random *random) {
 	bench_herd herd;
-	snug_options heap_options = {
-		.limit_bytes = heap_bytes, .huge_pages = options->huge_pages, .no_compaction_in_alloc = true};
-	snug_defragment_options whole = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_heap_options heap_options = {.struct_bytes = sizeof(snug_heap_options),
+									  .limit_bytes = heap_bytes,
+									  .huge_pages = options->huge_pages,
+									  .no_compaction_in_alloc = true};
+	snug_defragment_options whole = snug_defragment_options_default();
 	snug_report report;
 	whole.step_bytes = MIB;
 	bench_herd_create(&herd, &heap_options, object_bytes);

@@ -256,7 +256,8 @@ static void draw_sizes(pairs_heap *herd, pairs_sizes kind) {
 #define LIMIT_BYTES (320 * MIB)
 
 static void create_heap(pairs_heap *herd, const pairs_setup *setup) {
-	snug_options options = {.limit_bytes = LIMIT_BYTES, .huge_pages = setup->huge_pages};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT_BYTES, .huge_pages = setup->huge_pages};
 	if (setup->reference) {
 		options.owner = (snug_owner){.moved = ref_moved, .context = herd};
 	}

@@ -30,7 +30,7 @@ typedef struct pauses {
 } pauses;
 
 static void compact_in_steps(bench_herd *herd, pauses *out) {
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	snug_report report;
 	bool done = false;
 	uint64_t start_ns = bench_now_ns();
@@ -50,9 +50,10 @@ static void compact_in_steps(bench_herd *herd, pauses *out) {
 
 static void run(const workload *what, const bench_options *options, bench_random *random, pauses *out) {
 	bench_herd herd;
-	snug_options heap_options = {.limit_bytes = options->quick ? 16 * MIB : 256 * MIB,
-								 .huge_pages = options->huge_pages,
-								 .no_compaction_in_alloc = true};
+	snug_heap_options heap_options = {.struct_bytes = sizeof(snug_heap_options),
+									  .limit_bytes = options->quick ? 16 * MIB : 256 * MIB,
+									  .huge_pages = options->huge_pages,
+									  .no_compaction_in_alloc = true};
 	bench_herd_create(&herd, &heap_options, what->object_bytes != 0 ? what->object_bytes : META_MIN_BYTES);
 	bench_herd_fill(&herd, random, what->object_bytes, META_MAX_BYTES);
 	bench_herd_thin(&herd, random, BENCH_RANDOM);

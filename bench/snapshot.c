@@ -106,7 +106,8 @@ static void fill_evenly(bench_herd *herd, bench_random *random) {
 
 static void measure_stats(probe *on, const bench_options *options) {
 	bench_herd herd;
-	snug_options heap_options = {.limit_bytes = options->quick ? 16 * MIB : 256 * MIB};
+	snug_heap_options heap_options = {.struct_bytes = sizeof(snug_heap_options),
+									  .limit_bytes = options->quick ? 16 * MIB : 256 * MIB};
 	bench_herd_create(&herd, &heap_options, META_MIN_BYTES);
 	on->herd = &herd;
 	bench_herd_fill(&herd, on->random, 0, META_MAX_BYTES);
@@ -127,7 +128,8 @@ static void measure_stats(probe *on, const bench_options *options) {
 
 static void measure_nothing(probe *on, const bench_options *options) {
 	bench_herd herd;
-	snug_options heap_options = {.limit_bytes = options->quick ? 64 * MIB : 1024 * MIB};
+	snug_heap_options heap_options = {.struct_bytes = sizeof(snug_heap_options),
+									  .limit_bytes = options->quick ? 64 * MIB : 1024 * MIB};
 	snug_report report;
 	bench_herd_create(&herd, &heap_options, META_MIN_BYTES);
 	on->herd = &herd;

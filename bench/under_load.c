@@ -211,7 +211,7 @@ static snug_response ask(struct stage *stage, snug_request request) {
 }
 
 static snug_response defragment(struct stage *stage, uint64_t budget_ns, struct figures *figures) {
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	request.options.budget_ns = budget_ns;
 	atomic_store(&stage->probe->mode, BESIDE);
 	snug_response response = ask(stage, request);
@@ -261,7 +261,7 @@ static void run_in_slices(struct stage *stage, uint32_t duty_ppm, struct figures
 }
 
 static void run_whole(struct stage *stage, struct figures *figures) {
-	snug_request question = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
+	snug_request question = snug_request_default(SNUG_REQUEST_ESTIMATE);
 	figures->estimated_bytes += ask(stage, question).estimate.reclaimable_bytes;
 	figures->reclaimed_bytes += defragment(stage, SNUG_NO_BUDGET, figures).report.reclaimed_bytes;
 	figures->whole_rounds++;
@@ -293,20 +293,21 @@ static double process_seconds(void) {
 
 /* The share of one processor that idle workers and their coordinator take. */
 static double idle_share(time_t seconds) {
-	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
-	snug_coordinator_options coordinator_options = SNUG_COORDINATOR_DEFAULTS;
+	snug_workers_options options = snug_workers_options_default();
+	snug_coordinator_options coordinator_options = snug_coordinator_options_default();
+	snug_workers *workers;
 	snug_coordinator *coordinator;
 	options.count = IDLE_WORKERS;
 	options.heap.limit_bytes = MIB;
-	bench_expect_ok(snug_workers_create(&options, &coordinator_options.workers), "create workers");
-	bench_expect_ok(snug_coordinator_create(&coordinator_options, &coordinator), "create coordinator");
+	bench_expect_ok(snug_workers_create(&options, &workers), "create workers");
+	bench_expect_ok(snug_coordinator_create(workers, &coordinator_options, &coordinator), "create coordinator");
 	struct timespec settle = {.tv_nsec = 50000000}, pause = {.tv_sec = seconds};
 	nanosleep(&settle, NULL);
 	double before = process_seconds();
 	nanosleep(&pause, NULL);
 	double used = process_seconds() - before;
 	bench_expect_ok(snug_coordinator_destroy(coordinator), "destroy coordinator");
-	bench_expect_ok(snug_workers_destroy(coordinator_options.workers), "destroy workers");
+	bench_expect_ok(snug_workers_destroy(workers), "destroy workers");
 	return used / (double)seconds;
 }
 
@@ -362,8 +363,8 @@ int main(int argc, char **argv) {
 	bench_options options = bench_options_parse(argc, argv, 8);
 	size_t limit_bytes = options.quick ? 8 * MIB : 64 * MIB;
 	struct stage stage = {.probe = &probe, .load = &load};
-	snug_workers_options workers = SNUG_WORKERS_DEFAULTS;
-	snug_coordinator_options coordinator = SNUG_COORDINATOR_DEFAULTS;
+	snug_workers_options workers = snug_workers_options_default();
+	snug_coordinator_options coordinator = snug_coordinator_options_default();
 	bench_random_init(&load.random, options.seed);
 	for (int mode = 0; mode < MODES; mode++) {
 		snug_histogram_init(&probe.turns[mode]);
@@ -373,9 +374,8 @@ int main(int argc, char **argv) {
 	workers.heap.populate = true;
 	workers.hook = (snug_worker_hook){.context = &probe, .turn = note_turn, .sleep = sleep_unnoted};
 	bench_expect_ok(snug_workers_create(&workers, &stage.workers), "create workers");
-	coordinator.workers = stage.workers;
 	coordinator.background.on = false; /* only what is asked for */
-	bench_expect_ok(snug_coordinator_create(&coordinator, &stage.coordinator), "create coordinator");
+	bench_expect_ok(snug_coordinator_create(stage.workers, &coordinator, &stage.coordinator), "create coordinator");
 	bench_expect_ok(snug_client_create(stage.workers, NULL, &load.client), "create client");
 	load.capacity = limit_bytes / SIZE_MIN;
 	load.live = bench_map(load.capacity * sizeof *load.live, false);

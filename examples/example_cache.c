@@ -36,7 +36,7 @@ static void print_figures(snug_shard *shard, const char *when) {
 }
 
 int main(void) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap.limit_bytes = (size_t)16 << 20; /* everything: items, index, bookkeeping */
 	snug_shard *shard;
 	check(snug_shard_create(&options, &shard), "create");
@@ -57,6 +57,6 @@ int main(void) {
 	store_many(shard, 100, 200000);
 	print_figures(shard, "and of 100 bytes again:");
 
-	snug_shard_destroy(shard);
+	check(snug_shard_destroy(shard), "destroy");
 	return 0;
 }

@@ -53,22 +53,21 @@ static void print_audit(snug_coordinator *coordinator) {
 }
 
 int main(void) {
-	snug_workers_options crew = SNUG_WORKERS_DEFAULTS;
+	snug_workers_options crew = snug_workers_options_default();
 	crew.count = 2;
 	crew.heap.limit_bytes = (size_t)4 << 20; /* of each worker */
 	snug_workers *workers;
 	check(snug_workers_create(&crew, &workers), "create workers");
 	make_holes(workers);
 
-	snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
-	options.workers = workers;
+	snug_coordinator_options options = snug_coordinator_options_default();
 	options.background.on = false; /* or it might be first */
 	snug_coordinator *coordinator;
-	check(snug_coordinator_create(&options, &coordinator), "create coordinator");
+	check(snug_coordinator_create(workers, &options, &coordinator), "create coordinator");
 
-	snug_request estimate = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
-	snug_request emergency = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
-	snug_request defragment = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request estimate = snug_request_default(SNUG_REQUEST_ESTIMATE);
+	snug_request emergency = snug_request_default(SNUG_REQUEST_EMERGENCY);
+	snug_request defragment = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	emergency.min_bytes = 500000;
 	uint64_t estimated_bytes = ask(coordinator, &estimate).estimate.reclaimable_bytes;
 	uint64_t urgent_bytes = ask(coordinator, &emergency).report.returned_bytes;
@@ -77,12 +76,12 @@ int main(void) {
 		   " reclaimed after: %s\n",
 		   estimated_bytes, urgent_bytes, rest.report.reclaimed_bytes, snug_outcome_text(rest.report.outcome));
 
-	snug_request schedule = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+	snug_request schedule = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	schedule.schedule.target_fragmentation_ppm = 100000; /* 10 % */
 	schedule.schedule.window_count = 1;
 	schedule.schedule.windows[0].from_minute = 2 * 60; /* every night from two to four */
 	schedule.schedule.windows[0].to_minute = 4 * 60;
-	snug_request cancel = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
+	snug_request cancel = snug_request_default(SNUG_REQUEST_CANCEL);
 	cancel.target = ask(coordinator, &schedule).schedule;
 	ask(coordinator, &cancel);
 	print_audit(coordinator);

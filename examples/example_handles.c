@@ -18,7 +18,7 @@ static void require(snug_error error, const char *what) {
 }
 
 int main(void) {
-	snug_options options = {0};
+	snug_heap_options options = snug_heap_options_default();
 	options.limit_bytes = 4 << 20; /* hard: objects and all bookkeeping */
 	snug_heap *heap;
 	require(snug_heap_create(&options, &heap), "create");
@@ -48,6 +48,6 @@ int main(void) {
 	snug_error error = snug_read(heap, records[0], 0, text, 1);
 	printf("reading a freed one: %s\n", snug_error_text(error));
 
-	snug_heap_destroy(heap);
+	require(snug_heap_destroy(heap), "destroy");
 	return report.reclaimed_bytes > 0 && error == SNUG_ERROR_HANDLE ? 0 : 1;
 }

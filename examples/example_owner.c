@@ -47,7 +47,7 @@ static void add_word(struct word_index *index, uint32_t number) {
 
 int main(void) {
 	static struct word_index index;
-	snug_options options = {0};
+	snug_heap_options options = snug_heap_options_default();
 	options.limit_bytes = 1 << 20;
 	options.owner.moved = word_moved;
 	options.owner.context = &index;
@@ -70,6 +70,6 @@ int main(void) {
 			return 1;
 		}
 	}
-	snug_heap_destroy(index.heap);
+	require(snug_heap_destroy(index.heap), "destroy");
 	return report.moved_objects > 0 ? 0 : 1;
 }

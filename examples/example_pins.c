@@ -20,7 +20,7 @@ static void require(snug_error error, const char *what) {
 }
 
 int main(void) {
-	snug_options options = {0};
+	snug_heap_options options = snug_heap_options_default();
 	options.limit_bytes = 1 << 20;
 	options.page_bytes = 4096;
 	snug_heap *heap;
@@ -58,6 +58,6 @@ int main(void) {
 	fprintf(stderr, "%zd bytes in %zu extents\n", written, count);
 
 	require(snug_free(heap, handle), "free");
-	snug_heap_destroy(heap);
+	require(snug_heap_destroy(heap), "destroy");
 	return written > 0 && count > 1 ? 0 : 1;
 }

@@ -23,7 +23,7 @@ static void check(snug_error error, const char *what) {
 /* Stores, reads what it has stored, and counts in common with the others. */
 static void *visit(void *context) {
 	snug_cache_client *client;
-	check(snug_cache_client_create((snug_cache *)context, &client), "client");
+	check(snug_cache_client_create((snug_cache *)context, NULL, &client), "client");
 	for (uint32_t i = 0; i < ITEMS; i++) {
 		char key[32], stored[32], found[32];
 		int key_bytes = snprintf(key, sizeof key, "item:%" PRIu32, i);
@@ -39,13 +39,13 @@ static void *visit(void *context) {
 }
 
 int main(void) {
-	snug_cache_options options = SNUG_CACHE_DEFAULTS;
+	snug_cache_options options = snug_cache_options_default();
 	options.workers = 2;
 	options.limit_bytes = (size_t)32 << 20;
 	snug_cache *cache;
 	check(snug_cache_create(&options, &cache), "create");
 	snug_cache_client *client;
-	check(snug_cache_client_create(cache, &client), "client");
+	check(snug_cache_client_create(cache, NULL, &client), "client");
 	check(snug_cache_set(client, "visits", 6, "0", 1, NULL), "set");
 
 	pthread_t threads[THREADS];

@@ -37,7 +37,7 @@ static void store_many(snug_client *client) {
 }
 
 int main(void) {
-	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+	snug_workers_options options = snug_workers_options_default();
 	options.count = 2;
 	options.heap.limit_bytes = (size_t)16 << 20; /* of each worker */
 	snug_workers *workers;

@@ -1,11 +1,11 @@
 /* snug/cache.h: a cache over several threads: keys and values under one hard limit, spread over workers that own a shard each.
  *
- *     snug_cache_options options = SNUG_CACHE_DEFAULTS;
+ *     snug_cache_options options = snug_cache_options_default();
  *     options.limit_bytes = 256 << 20;                         // everything: values, index, bookkeeping
  *     snug_cache *cache;
  *     if (snug_cache_create(&options, &cache) != SNUG_OK) return 1;
  *     snug_cache_client *client;                               // one for each thread that uses the cache
- *     if (snug_cache_client_create(cache, &client) != SNUG_OK) return 1;
+ *     if (snug_cache_client_create(cache, NULL, &client) != SNUG_OK) return 1;
  *
  *     char buffer[100];
  *     snug_cache_value value;
@@ -42,8 +42,10 @@ extern "C" {
 typedef struct snug_cache snug_cache;
 typedef struct snug_cache_client snug_cache_client;
 
-/* Initialise with SNUG_CACHE_DEFAULTS, then change; limit_bytes has no default. */
+/* Begin with snug_cache_options_default, then change; only limit_bytes has no default. It may grow at its end: snug/version.h. The defaults: one
+ * worker, items of up to 1 MiB, eviction for hits. */
 typedef struct snug_cache_options {
+	size_t struct_bytes;    /* set by snug_cache_options_init */
 	uint32_t workers;       /* 1 .. SNUG_WORKERS_MAX */
 	size_t limit_bytes;     /* of all workers together */
 	size_t limit_max_bytes; /* as far as snug_cache_set_limit may go; 0: limit_bytes */
@@ -57,10 +59,14 @@ typedef struct snug_cache_options {
 	const snug_os *os; /* beneath each worker's heap, called on its thread; must outlive the cache. NULL: Linux */
 } snug_cache_options;
 
-#define SNUG_CACHE_DEFAULTS \
-	{ 1, 0, 0, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, false, NULL, NULL, {NULL, NULL, SNUG_LOG_ERROR}, NULL }
+void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes);
+static inline snug_cache_options snug_cache_options_default(void) {
+	snug_cache_options made;
+	snug_cache_options_init(&made, sizeof made);
+	return made;
+}
 
-/* Starts the workers. NULL, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY, OS_THREAD. */
+/* Starts the workers. NULL, VERSION, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY, OS_THREAD. */
 SNUG_NODISCARD snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out);
 
 /* Ends the workers; all items end with them. IN_USE, and nothing done: clients, or a coordinator, still exist. NULL: OK. */
@@ -71,8 +77,22 @@ snug_workers *snug_cache_workers(snug_cache *cache);
 
 /* ------------------------------------------------------------------ clients ----------------------------------------------- */
 
-/* A thread's endpoint: one thread at a time. NULL, STOPPED, OS_MEMORY, OS_THREAD. */
-SNUG_NODISCARD snug_error snug_cache_client_create(snug_cache *cache, snug_cache_client **out);
+/* Begin with snug_cache_client_options_default, then change. It may grow at its end: snug/version.h. */
+typedef struct snug_cache_client_options {
+	size_t struct_bytes; /* set by snug_cache_client_options_init */
+	uint64_t timeout_ns; /* as snug_cache_client_set_timeout; SNUG_FOREVER by default */
+} snug_cache_client_options;
+
+void snug_cache_client_options_init(snug_cache_client_options *options, size_t struct_bytes);
+static inline snug_cache_client_options snug_cache_client_options_default(void) {
+	snug_cache_client_options made;
+	snug_cache_client_options_init(&made, sizeof made);
+	return made;
+}
+
+/* A thread's endpoint: one thread at a time. NULL options: the defaults. NULL, VERSION, STOPPED, OS_MEMORY, OS_THREAD. */
+SNUG_NODISCARD snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_options *options,
+												   snug_cache_client **out);
 /* Waits for what is late. NULL: OK. */
 SNUG_NODISCARD snug_error snug_cache_client_destroy(snug_cache_client *client);
 
@@ -89,6 +109,7 @@ typedef struct snug_cache_value {
 	uint32_t client_flags;
 	uint32_t expires_at_s; /* seconds since 1970; 0: never */
 	uint64_t cas;          /* for a later store with `cas`; 0 where it was not asked for */
+	uint64_t reserved[2];  /* 0 */
 } snug_cache_value;
 
 /* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: nothing was copied; `out` is written all the same, its bytes are the room to come again with.
@@ -112,12 +133,21 @@ typedef struct snug_cache_lookup {
 /* OK: each lookup has its own error. Else nothing is known of them. */
 SNUG_NODISCARD snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups, size_t count);
 
-/* What is stored besides. NULL: the default, zero. */
+/* What is stored besides. Begin with snug_cache_store_options_default, which is all zero, as is NULL, then change. It may grow at its end:
+ * snug/version.h; VERSION. */
 typedef struct snug_cache_store_options {
+	size_t struct_bytes; /* set by snug_cache_store_options_init */
 	uint32_t client_flags;
 	uint32_t expires_at_s; /* seconds since 1970; 0: never */
 	uint64_t cas; /* only if the item has this number: EXISTS if it has another one, NOT_FOUND if there is none */
 } snug_cache_store_options;
+
+void snug_cache_store_options_init(snug_cache_store_options *options, size_t struct_bytes);
+static inline snug_cache_store_options snug_cache_store_options_default(void) {
+	snug_cache_store_options made;
+	snug_cache_store_options_init(&made, sizeof made);
+	return made;
+}
 
 /* Stores. SIZE_TOO_LARGE, NO_MEMORY: then what there was is gone, too, for it is not what it should be. A refused set with `cas`, add, replace,
  * append or prepend leaves what there was. snug_shard_set promises the same. */
@@ -170,7 +200,8 @@ typedef struct snug_cache_stats {
 	uint64_t committed_bytes;
 	uint64_t metadata_bytes;
 	uint64_t reclaimable_bytes;
-	uint64_t moves; /* of objects, since creation */
+	uint64_t moves;       /* of objects, since creation */
+	uint64_t reserved[6]; /* 0 */
 } snug_cache_stats;
 
 /* The sum over all workers, each asked in turn. */

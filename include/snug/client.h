@@ -70,12 +70,21 @@ typedef struct snug_result {
 
 #define SNUG_CLIENT_FLIGHT_MAX 4096u
 
+/* Begin with snug_client_options_default, then change. It may grow at its end: snug/version.h. */
 typedef struct snug_client_options {
+	size_t struct_bytes; /* set by snug_client_options_init */
 	uint32_t
 		flight_max; /* operations whose result was not taken yet; a power of two up to SNUG_CLIENT_FLIGHT_MAX; 0: 256 */
 } snug_client_options;
 
-/* NULL options: the defaults. NULL, OPTION, STOPPED, OS_MEMORY, OS_THREAD (no descriptor). */
+void snug_client_options_init(snug_client_options *options, size_t struct_bytes);
+static inline snug_client_options snug_client_options_default(void) {
+	snug_client_options made;
+	snug_client_options_init(&made, sizeof made);
+	return made;
+}
+
+/* NULL options: the defaults. NULL, VERSION, OPTION, STOPPED, OS_MEMORY, OS_THREAD (no descriptor). */
 SNUG_NODISCARD snug_error snug_client_create(snug_workers *workers, const snug_client_options *options,
 											 snug_client **out);
 

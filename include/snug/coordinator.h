@@ -1,11 +1,9 @@
 /* snug/coordinator.h: cleanup of the workers' heaps, asked for from any thread and answered with the truth.
  *
- *     snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
- *     options.workers = workers;
- *     snug_coordinator *coordinator;
- *     if (snug_coordinator_create(&options, &coordinator) != SNUG_OK) return 1;
+ *     snug_coordinator *coordinator;                           // of snug_workers *workers
+ *     if (snug_coordinator_create(workers, NULL, &coordinator) != SNUG_OK) return 1;
  *
- *     snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+ *     snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
  *     snug_ticket ticket;
  *     snug_response response;
  *     if (snug_coordinator_submit(coordinator, &request, &ticket) != SNUG_OK) return 1;
@@ -88,22 +86,29 @@ typedef struct snug_schedule {
 	uint32_t window_count;
 	snug_window windows[SNUG_WINDOWS_MAX]; /* which must not overlap */
 	uint64_t interval_ns; /* between the beginnings of runs; one that is due while the last one runs is left out */
+	uint64_t reserved[2]; /* 0 */
 } snug_schedule;
 
-/* Initialise with SNUG_REQUEST(kind), then change. */
+/* Begin with snug_request_default(kind), then change: all workers, the defaults of a defragmentation, the rest zero. It may grow: snug/version.h. */
 typedef struct snug_request {
+	size_t struct_bytes; /* set by snug_request_init */
 	snug_request_kind kind;
 	uint32_t worker; /* or SNUG_ALL_WORKERS */
-	/* Each worker's own: mode, pool_mask, budgets, steps (which the workers' own bounds may make shorter), retain_bytes. */
-	snug_defragment_options options;
 	uint64_t min_bytes;
 	bool may_evict;
 	snug_schedule schedule;
-	uint64_t target; /* a ticket, or the name of a schedule */
+	uint64_t target;      /* a ticket, or the name of a schedule */
+	uint64_t reserved[4]; /* 0 */
+	/* Each worker's own: mode, pool_mask, budgets, steps (which the workers' own bounds may make shorter), retain_bytes. */
+	snug_defragment_options options;
 } snug_request;
 
-#define SNUG_REQUEST(kind) \
-	{ (kind), SNUG_ALL_WORKERS, SNUG_DEFRAGMENT_DEFAULTS, 0, false, {0, 0, {{0, 0}, {0, 0}, {0, 0}, {0, 0}}, 0}, 0 }
+void snug_request_init(snug_request *request, size_t struct_bytes, snug_request_kind kind);
+static inline snug_request snug_request_default(snug_request_kind kind) {
+	snug_request made;
+	snug_request_init(&made, sizeof made, kind);
+	return made;
+}
 
 /* ------------------------------------------------------------------ results -------------------------------------------- */
 
@@ -119,6 +124,7 @@ typedef struct snug_part {
 	snug_worker_stats stats;       /* METRICS */
 	uint64_t evicted_bytes;        /* EMERGENCY: payload that the hook freed, */
 	uint64_t evicted_objects;      /* and how many objects that was */
+	uint64_t reserved[4];          /* 0 */
 } snug_part;
 
 typedef struct snug_response {
@@ -139,6 +145,7 @@ typedef struct snug_response {
 	uint64_t evicted_objects;
 	uint64_t possible_bytes; /* EMERGENCY: what could be returned when it began, at most */
 	uint64_t schedule;       /* SCHEDULE: its name, for CANCEL */
+	uint64_t reserved[6];    /* 0 */
 } snug_response;
 
 /* ------------------------------------------------------------------ create, stop, destroy ------------------------------ */
@@ -166,28 +173,32 @@ typedef struct snug_background {
 #define SNUG_SCHEDULES_MAX 64u
 #define SNUG_AUDIT_MAX 65536u
 
-/* Initialise with SNUG_COORDINATOR_DEFAULTS, then change. Copied; the workers must outlive the coordinator. */
+/* Begin with snug_coordinator_options_default, then change. Copied. It may grow: snug/version.h. The defaults: 64 tickets, 8 schedules, 256 entries; and
+ * a background cleanup that takes 5 % of each worker's time, from 20 % reclaimable (to 5 %), 5 % available (to 10 %), a stall of 10 % (to 2 %) or a
+ * cgroup at 95 % (to 90 %) on, and leaves each worker 4 MiB. */
 typedef struct snug_coordinator_options {
-	snug_workers *workers;
+	size_t struct_bytes; /* set by snug_coordinator_options_init */
 	uint32_t tickets;   /* requests not answered, or not taken, at a time; two more are kept for EMERGENCY and CANCEL */
 	uint32_t schedules; /* at a time */
 	uint32_t audit;     /* entries */
-	snug_background background;
 	/* Each request's result at SNUG_LOG_INFO, stalled workers at SNUG_LOG_WARNING. Called on the coordinator's thread; may submit
 	 * there but not wait. */
 	snug_log log;
+	uint64_t reserved[4]; /* 0 */
+	snug_background background;
 } snug_coordinator_options;
 
-#define SNUG_COORDINATOR_DEFAULTS                                                                                 \
-	{                                                                                                             \
-		NULL, 64, 8, 256, {true, 50000, 200000, 50000, 50000, 100000, 100000, 20000, 950000, 900000, 4u << 20}, { \
-			NULL, NULL, SNUG_LOG_ERROR                                                                            \
-		}                                                                                                         \
-	}
+void snug_coordinator_options_init(snug_coordinator_options *options, size_t struct_bytes);
+static inline snug_coordinator_options snug_coordinator_options_default(void) {
+	snug_coordinator_options made;
+	snug_coordinator_options_init(&made, sizeof made);
+	return made;
+}
 
-/* Starts the thread. NULL, OPTION, STOPPED (the workers have), OS_MEMORY, OS_THREAD. Memory is taken here and only here: about 2 KiB
+/* Starts the thread; the workers must outlive the coordinator. NULL options: the defaults. NULL, VERSION, OPTION, STOPPED (the workers have), OS_MEMORY, OS_THREAD. Memory is taken here and only here: about 2.4 KiB
  * for each ticket and worker, twice. */
-SNUG_NODISCARD snug_error snug_coordinator_create(const snug_coordinator_options *options, snug_coordinator **out);
+SNUG_NODISCARD snug_error snug_coordinator_create(snug_workers *workers, const snug_coordinator_options *options,
+												  snug_coordinator **out);
 
 /* An orderly stop: new requests are refused (STOPPED), what runs is cancelled, each ticket is answered, the thread ends. Results
  * can still be taken. TIMED_OUT: some worker did not answer in time; the stop goes on, and a later call waits again. Any thread,
@@ -201,7 +212,7 @@ SNUG_NODISCARD snug_error snug_coordinator_destroy(snug_coordinator *coordinator
 /* ------------------------------------------------------------------ submit, poll, wait: any thread --------------------- */
 
 /* Hands a request over; never waits. The request is copied. `ticket` NULL: nobody will ask for the result; it is audited and logged
- * like any other. NULL, OPTION (kind, mode, pool_mask, a target fragmentation of 1000000 or more), BUDGET_ZERO (also min_bytes 0),
+ * like any other. NULL, VERSION, OPTION (kind, mode, pool_mask, a target fragmentation of 1000000 or more), BUDGET_ZERO (also min_bytes 0),
  * WORKER, GOAL (min_bytes is more than the workers' limits), SCHEDULE, QUEUE_FULL, STOPPED. Nothing is done then, and the
  * refusal is audited. */
 SNUG_NODISCARD snug_error snug_coordinator_submit(snug_coordinator *coordinator, const snug_request *request,
@@ -243,6 +254,7 @@ typedef struct snug_audit_entry {
 	snug_outcome outcome; /* SNUG_OUTCOME_COUNT: nothing was begun, or none is due */
 	uint32_t complete;    /* 1: it was */
 	uint32_t refused;     /* 1: by submit, with `error` */
+	uint64_t reserved[4]; /* 0 */
 } snug_audit_entry;
 
 /* The last entries, the oldest first. `*count` gives the array's room and takes the number written. NULL. */
@@ -261,6 +273,7 @@ typedef struct snug_schedule_entry {
 	uint32_t worker;          /* or SNUG_ALL_WORKERS */
 	uint32_t running;         /* 1: a run is under way */
 	snug_error last_error;    /* of the last run that has ended */
+	uint64_t reserved[4];     /* 0 */
 } snug_schedule_entry;
 
 /* The schedules there are, the oldest first; what each says is of one moment. `*count` gives the array's room (SNUG_SCHEDULES_MAX is enough
@@ -280,6 +293,7 @@ typedef struct snug_coordinator_stats {
 	uint32_t tickets_in_use;
 	uint32_t schedules;
 	bool machine_pressure; /* as last looked at */
+	uint64_t reserved[6];  /* 0 */
 } snug_coordinator_stats;
 
 /* NULL. */

@@ -39,8 +39,10 @@ typedef enum snug_defragment_mode {
 #define SNUG_STEP_BYTES_DEFAULT ((size_t)4096)
 #define SNUG_NO_BUDGET UINT64_MAX
 
-/* Initialise with SNUG_DEFRAGMENT_DEFAULTS, then change. */
+/* Begin with snug_defragment_options_default, then change. It may grow at its end: snug/version.h. The defaults: everything, all pools, in steps of
+ * SNUG_STEP_BYTES_DEFAULT without any other bound; nothing is returned to the OS. */
 typedef struct snug_defragment_options {
+	size_t struct_bytes; /* set by snug_defragment_options_init */
 	snug_defragment_mode mode;
 	uint32_t pool_mask; /* of SNUG_POOL_BIT(); 0: all */
 	/* A step ends after the move that reaches step_bytes, so it copies less than step_bytes plus one slot (at most a page),
@@ -62,11 +64,12 @@ typedef struct snug_defragment_options {
 	uint64_t return_bytes;
 } snug_defragment_options;
 
-#define SNUG_DEFRAGMENT_DEFAULTS                                                                                  \
-	{                                                                                                             \
-		SNUG_COMPACT, 0, SNUG_STEP_BYTES_DEFAULT, SNUG_NO_BUDGET, SNUG_NO_BUDGET, SNUG_NO_BUDGET, SNUG_NO_BUDGET, \
-			false, SNUG_NO_BUDGET, 0                                                                              \
-	}
+void snug_defragment_options_init(snug_defragment_options *options, size_t struct_bytes);
+static inline snug_defragment_options snug_defragment_options_default(void) {
+	snug_defragment_options made;
+	snug_defragment_options_init(&made, sizeof made);
+	return made;
+}
 
 /* Why it stopped, in words: snug_outcome_text. */
 typedef enum snug_outcome {
@@ -108,9 +111,10 @@ typedef struct snug_report {
 	uint64_t longest_step_ns;
 	snug_stats before; /* when it began and when it ended: fragmentation per pool */
 	snug_stats after;
+	uint64_t reserved[6]; /* 0 */
 } snug_report;
 
-/* NULL options: the defaults. NULL (heap, report), OPTION (mode, pool_mask), BUDGET_ZERO (step_bytes, step_ns, budget_*,
+/* NULL options: the defaults. NULL (heap, report), VERSION, OPTION (mode, pool_mask), BUDGET_ZERO (step_bytes, step_ns, budget_*,
  * target_bytes), BUSY, REENTERED, WRONG_THREAD. Having nothing to gain is SNUG_OK and 0 bytes with the reason. */
 SNUG_NODISCARD snug_error snug_defragment(snug_heap *heap, const snug_defragment_options *options, snug_report *report);
 
@@ -139,6 +143,7 @@ typedef struct snug_estimate_report {
 	uint64_t pinned_bytes;    /* of pinned objects, in the pools in scope */
 	uint64_t unmovable_bytes; /* what could be reclaimed besides, were nothing pinned */
 	snug_outcome outcome;     /* DONE, or why nothing can be gained */
+	uint64_t reserved[6];     /* 0 */
 } snug_estimate_report;
 
 SNUG_NODISCARD snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *options,

@@ -55,7 +55,8 @@ extern "C" {
 	X(SNUG_ERROR_NOT_STORED, "not stored: there is an item already, or none, or it would grow too large")         \
 	X(SNUG_ERROR_EXISTS, "the item has another CAS number: somebody else has changed it")                         \
 	X(SNUG_ERROR_NOT_A_NUMBER, "the item's value is not a decimal number")                                        \
-	X(SNUG_ERROR_BUFFER_TOO_SMALL, "the value is larger than the caller's buffer")
+	X(SNUG_ERROR_BUFFER_TOO_SMALL, "the value is larger than the caller's buffer")                                \
+	X(SNUG_ERROR_VERSION, "a struct was not initialised, or asks for what this version does not know")
 
 typedef enum snug_error {
 #define SNUG_ERROR_ENUM(symbol, text) symbol,

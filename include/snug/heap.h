@@ -1,7 +1,6 @@
 /* snug/heap.h: a heap of memory pools whose objects may be moved, so that free memory never stays in pieces.
  *
- *     snug_options options;
- *     memset(&options, 0, sizeof options);
+ *     snug_heap_options options = snug_heap_options_default();
  *     options.limit_bytes = 64 << 20;                          // hard: objects and all bookkeeping
  *     snug_heap *heap;
  *     if (snug_heap_create(&options, &heap) != SNUG_OK) return 1;
@@ -9,7 +8,7 @@
  *     if (snug_alloc(heap, 100, &handle) != SNUG_OK) return 1;
  *     if (snug_write(heap, handle, 0, "hello", 5) != SNUG_OK) return 1;
  *     if (snug_free(heap, handle) != SNUG_OK) return 1;
- *     snug_heap_destroy(heap);
+ *     if (snug_heap_destroy(heap) != SNUG_OK) return 1;
  *
  * A heap has one hard limit and three pools (small, medium, large) over one arena of uniform pages. One thread
  * owns it; no call may come from another one. A debug build of the library checks that and answers SNUG_ERROR_WRONG_THREAD;
@@ -76,8 +75,10 @@ typedef struct snug_owner {
 	void *context;
 } snug_owner;
 
-/* Zero is the default for all but limit_bytes. The struct is copied; os must outlive the heap. */
-typedef struct snug_options {
+/* Begin with snug_heap_options_default, then change; only limit_bytes has no default. The struct is copied; os must outlive the heap. It may grow at its
+ * end: snug/version.h. */
+typedef struct snug_heap_options {
+	size_t struct_bytes; /* set by snug_heap_options_init */
 	/* Hard: pages, all metadata and what the owner charges, together. SNUG_LIMIT_MIN_BYTES .. SNUG_LIMIT_MAX_BYTES */
 	size_t limit_bytes;
 	size_t
@@ -95,14 +96,22 @@ typedef struct snug_options {
 	snug_owner owner;       /* moved set: objects are named by reference; else by handle */
 	const snug_os *os;      /* NULL: Linux */
 	snug_log log;           /* write NULL: silent */
-} snug_options;
+} snug_heap_options;
+
+/* The defaults, in a struct of so many bytes. Other languages than C and C++ call this one. */
+void snug_heap_options_init(snug_heap_options *options, size_t struct_bytes);
+static inline snug_heap_options snug_heap_options_default(void) {
+	snug_heap_options made;
+	snug_heap_options_init(&made, sizeof made);
+	return made;
+}
 
 /* Creates a heap owned by the calling thread. Nothing but metadata is resident yet.
- * NULL, OPTION (page_bytes, a size_of without moved, pace), LIMIT_TOO_SMALL, OS_MEMORY. */
-SNUG_NODISCARD snug_error snug_heap_create(const snug_options *options, snug_heap **out);
+ * NULL, VERSION, OPTION (page_bytes, a size_of without moved, pace), LIMIT_TOO_SMALL, OS_MEMORY. */
+SNUG_NODISCARD snug_error snug_heap_create(const snug_heap_options *options, snug_heap **out);
 
-/* Gives everything back to the OS; all objects end with it. NULL is ignored. Owning thread. */
-void snug_heap_destroy(snug_heap *heap);
+/* Gives everything back to the OS; all objects end with it. Owning thread. WRONG_THREAD, REENTERED, and nothing done. NULL: OK. */
+SNUG_NODISCARD snug_error snug_heap_destroy(snug_heap *heap);
 
 /* Makes the calling thread the owner. The thread that owned the heap must be done with it, and a message or a join must
  * lie between its last call and this one. */
@@ -118,7 +127,7 @@ SNUG_NODISCARD snug_error snug_heap_set_limit(snug_heap *heap, size_t limit_byte
 SNUG_NODISCARD snug_error snug_heap_charge(snug_heap *heap, size_t bytes);
 SNUG_NODISCARD snug_error snug_heap_discharge(snug_heap *heap, size_t bytes);
 
-/* How an object is to be stored. Zero is the default. */
+/* How an object is to be stored. All zero is the default (= {0} in C, = {} in C++). */
 typedef struct snug_alloc_options {
 	uint32_t alignment; /* of the first byte: 0 and 1 (byte strings), 8 or 16. More than 1 implies contiguous */
 	bool contiguous;    /* one extent with one address; at most snug_contiguous_max bytes */

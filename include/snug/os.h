@@ -41,6 +41,7 @@ typedef struct snug_os {
 	bool (*populate)(void *context, void *address, size_t bytes);
 	/* Nanoseconds of a clock that never goes backwards. */
 	uint64_t (*now_ns)(void *context);
+	void (*reserved[4])(void); /* NULL */
 } snug_os;
 
 /* The Linux functions (mmap, madvise, CLOCK_MONOTONIC). A constant without state: any thread, for ever. */

@@ -1,6 +1,6 @@
 /* snug/shard.h: a cache in one thread: keys and values under one hard limit, packed, with eviction and expiry.
  *
- *     snug_shard_options options = SNUG_SHARD_DEFAULTS;
+ *     snug_shard_options options = snug_shard_options_default();
  *     options.heap.limit_bytes = 64 << 20;                     // everything: values, index, bookkeeping
  *     snug_shard *shard;
  *     if (snug_shard_create(&options, &shard) != SNUG_OK) return 1;
@@ -12,7 +12,7 @@
  *     if (snug_shard_get(shard, &key, &item) != SNUG_OK || item.value_bytes > sizeof buffer) return 1;
  *     if (snug_shard_read(shard, &item, 0, buffer, item.value_bytes) == SNUG_OK)
  *         fwrite(buffer, 1, item.value_bytes, stdout);
- *     snug_shard_destroy(shard);
+ *     if (snug_shard_destroy(shard) != SNUG_OK) return 1;
  *
  * One thread owns a shard; there is no lock in it. What was found (a snug_item) holds until the next call that takes memory: set, extend,
  * change, cas, reserve, commit, pin, evict, charge, maintain, set_limit. A pin makes it hold until the release, even if the item is replaced.
@@ -58,11 +58,10 @@ SNUG_NODISCARD snug_error snug_hash_secret_set(const void *secret);
  * ones that are used as often: for what costs by the byte to fetch anew. */
 typedef enum snug_evict_for { SNUG_EVICT_FOR_HITS, SNUG_EVICT_FOR_BYTES, SNUG_EVICT_FOR_COUNT } snug_evict_for;
 
-/* Initialise with SNUG_SHARD_DEFAULTS, then change. */
+/* Begin with snug_shard_options_default, then change; only heap.limit_bytes has no default. It may grow: snug/version.h. The defaults: items of up to
+ * 1 MiB, eviction for hits. */
 typedef struct snug_shard_options {
-	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for the heap; the owner is the shard. The limit is
-	 * that of everything. */
-	snug_options heap;
+	size_t struct_bytes;   /* set by snug_shard_options_init */
 	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
 	bool no_eviction;      /* NO_MEMORY instead */
 	snug_evict_for evict_for;
@@ -71,27 +70,30 @@ typedef struct snug_shard_options {
 	void *now_context;
 	/* The wall clock, by which dates are told; it may be set. The same context. NULL: now_s; if that is NULL too, time(). */
 	int64_t (*wall_s)(void *context);
+	uint64_t reserved[4]; /* 0 */
+	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for the heap; the owner is the shard. The limit is
+	 * that of everything. */
+	snug_heap_options heap;
 } snug_shard_options;
 
-#ifdef __cplusplus
-#define SNUG_SHARD_DEFAULTS \
-	{ {}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL, NULL }
-#else
-#define SNUG_SHARD_DEFAULTS \
-	{ {0}, (size_t)1 << 20, false, SNUG_EVICT_FOR_HITS, NULL, NULL, NULL }
-#endif
+void snug_shard_options_init(snug_shard_options *options, size_t struct_bytes);
+static inline snug_shard_options snug_shard_options_default(void) {
+	snug_shard_options made;
+	snug_shard_options_init(&made, sizeof made);
+	return made;
+}
 
-/* NULL, OPTION (item_max_bytes, evict_for, or an owner is given), and what snug_heap_create answers. */
+/* NULL, VERSION, OPTION (item_max_bytes, evict_for, or an owner is given), and what snug_heap_create answers. */
 SNUG_NODISCARD snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out);
 
 /* For a heap that somebody else creates, such as a worker: prepare makes the shard and fills in `heap_options` (the owner); attach begins its
  * life on the heap that was created with them, which must outlive the shard. */
-SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *heap_options,
+SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_options *heap_options,
 											 snug_shard **out);
 SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap);
 
-/* Gives everything back. NULL is ignored. */
-void snug_shard_destroy(snug_shard *shard);
+/* Gives everything back. As snug_heap_destroy: WRONG_THREAD, REENTERED, and nothing done. NULL: OK. */
+SNUG_NODISCARD snug_error snug_shard_destroy(snug_shard *shard);
 
 /* The shard's clock: seconds since 1970. NULL: 0. */
 int64_t snug_shard_now_s(const snug_shard *shard);
@@ -101,7 +103,7 @@ snug_heap *snug_shard_heap(snug_shard *shard);
 
 /* ------------------------------------------------------------------ items ------------------------------------------------- */
 
-/* What is kept beside the value. Zero is the default. */
+/* What is kept beside the value. All zero is the default (= {0} in C, = {} in C++). */
 typedef struct snug_attributes {
 	uint32_t client_flags; /* the user's own */
 	uint32_t expires_at_s; /* by snug_shard_now_s; 0: never */
@@ -233,6 +235,7 @@ typedef struct snug_shard_stats {
 	uint64_t flushed;
 	uint64_t refused; /* stores for which there was no room */
 	snug_stats heap;
+	uint64_t reserved[6]; /* 0 */
 } snug_shard_stats;
 
 SNUG_NODISCARD snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out);

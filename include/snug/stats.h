@@ -35,6 +35,7 @@ typedef struct snug_pool_stats {
 	uint32_t active_classes;
 	double internal_fragmentation; /* 1 - payload / slot bytes; 0 when empty */
 	double external_fragmentation; /* hole bytes / slab bytes; 0 when empty */
+	uint64_t reserved[2];          /* 0 */
 } snug_pool_stats;
 
 typedef struct snug_stats {
@@ -63,6 +64,7 @@ typedef struct snug_stats {
 	uint64_t reclaimed_bytes;
 	uint64_t returned_bytes;
 	uint64_t defragmentations;
+	uint64_t reserved[6]; /* 0 */
 	snug_pool_stats total;
 	snug_pool_stats pool[SNUG_POOL_COUNT];
 } snug_stats;

@@ -1,6 +1,6 @@
 /* snug/workers.h: threads that own their heaps.
  *
- *     snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+ *     snug_workers_options options = snug_workers_options_default();
  *     options.count = 2;
  *     options.heap.limit_bytes = 64 << 20;                     // of each worker
  *     snug_workers *workers;
@@ -37,7 +37,7 @@ typedef struct snug_workers snug_workers;
 typedef struct snug_worker_hook {
 	void *context;
 	/* Before the worker's heap is created: may change its options (such as the owner's context), worker by worker. */
-	void (*configure)(void *context, uint32_t worker, snug_options *options);
+	void (*configure)(void *context, uint32_t worker, snug_heap_options *options);
 	/* After it is created. An error ends snug_workers_create with it. */
 	snug_error (*start)(void *context, uint32_t worker, snug_heap *heap);
 	/* Once a turn: a bounded amount of I/O or other work. Tells whether it did anything. */
@@ -55,12 +55,14 @@ typedef struct snug_worker_hook {
 				size_t count);
 	/* Before the worker's heap is destroyed. */
 	void (*stop)(void *context, uint32_t worker, snug_heap *heap);
+	void (*reserved[4])(void); /* NULL */
 } snug_worker_hook;
 
-/* Initialise with SNUG_WORKERS_DEFAULTS, then change. Copied; processors and os need not, respectively must outlive the workers. */
+/* Begin with snug_workers_options_default, then change; only heap.limit_bytes has no default. Copied; processors need not outlive the workers, os
+ * must. It may grow: snug/version.h. The defaults: one worker, 1024 messages, 3 %, 200 us, 4 KiB, 50 us. */
 typedef struct snug_workers_options {
+	size_t struct_bytes;        /* set by snug_workers_options_init */
 	uint32_t count;             /* 1 .. SNUG_WORKERS_MAX */
-	snug_options heap;          /* of each worker: limit_bytes is one worker's */
 	const char *name;           /* threads are called NAME-0, NAME-1, ...; at most 11 bytes; NULL: "snug" */
 	const uint32_t *processors; /* `count` processor numbers to bind the threads to; NULL: not bound */
 	uint32_t inbox_messages;    /* a power of two, 16 .. 65536 */
@@ -72,27 +74,20 @@ typedef struct snug_workers_options {
 	uint64_t step_bytes;
 	uint64_t step_ns;
 	snug_worker_hook hook;
-	snug_log log; /* called on any worker's thread, one at a time for each worker */
+	snug_log log;           /* called on any worker's thread, one at a time for each worker */
+	uint64_t reserved[4];   /* 0 */
+	snug_heap_options heap; /* of each worker: limit_bytes is one worker's */
 } snug_workers_options;
 
-/* One worker, 1024 messages, 3 %, 200 us, 4 KiB, 50 us; only heap.limit_bytes has no default. */
-#ifdef __cplusplus
-#define SNUG_WORKERS_DEFAULTS                                      \
-	{                                                              \
-		1, {}, NULL, NULL, 1024, 30000, 200000, 4096, 50000, {}, { \
-		}                                                          \
-	}
-#else
-#define SNUG_WORKERS_DEFAULTS                                        \
-	{                                                                \
-		1, {0}, NULL, NULL, 1024, 30000, 200000, 4096, 50000, {0}, { \
-			0                                                        \
-		}                                                            \
-	}
-#endif
+void snug_workers_options_init(snug_workers_options *options, size_t struct_bytes);
+static inline snug_workers_options snug_workers_options_default(void) {
+	snug_workers_options made;
+	snug_workers_options_init(&made, sizeof made);
+	return made;
+}
 
 /* Starts the threads; returns when all of them are ready, or with the first one's error and none running.
- * NULL, OPTION, LIMIT_TOO_SMALL, OS_MEMORY, OS_THREAD (the OS refused a thread or a descriptor), what hook.start answered. */
+ * NULL, VERSION, OPTION, LIMIT_TOO_SMALL, OS_MEMORY, OS_THREAD (the OS refused a thread or a descriptor), what hook.start answered. */
 SNUG_NODISCARD snug_error snug_workers_create(const snug_workers_options *options, snug_workers **out);
 
 /* An orderly stop: new messages are refused (STOPPED), those in the inboxes are answered, running maintenance ends as cancelled, the
@@ -119,7 +114,8 @@ typedef struct snug_worker_stats {
 	uint64_t longest_slice_ns;
 	uint32_t inbox_depth; /* now */
 	uint32_t inbox_high_water;
-	bool stalled; /* has not turned for a second, and is not asleep */
+	bool stalled;         /* has not turned for a second, and is not asleep */
+	uint64_t reserved[6]; /* 0 */
 } snug_worker_stats;
 
 /* Any thread, at any time before destroy. NULL, WORKER (no such worker). */

@@ -29,6 +29,7 @@
  * Destroying is two calls of the system, whatever the heap holds. */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/grown.h"
 #include "mem/arena/arena.h"
 #include "mem/arena/limit.h"
 #include "mem/gate.h"
@@ -44,7 +45,7 @@ static size_t choose_page_bytes(size_t limit_bytes) {
 	return 65536;
 }
 
-static snug_error check_options(const snug_options *options, size_t *page_bytes) {
+static snug_error check_options(const snug_heap_options *options, size_t *page_bytes) {
 	if (options->limit_bytes > SNUG_LIMIT_MAX_BYTES) return SNUG_ERROR_OPTION;
 	if (options->limit_max_bytes > SNUG_LIMIT_MAX_BYTES) return SNUG_ERROR_OPTION;
 	if (options->limit_max_bytes != 0 && options->limit_max_bytes < options->limit_bytes) return SNUG_ERROR_OPTION;
@@ -60,7 +61,21 @@ static snug_error check_options(const snug_options *options, size_t *page_bytes)
 	return SNUG_OK;
 }
 
-static size_t limit_max_of(const snug_options *options) {
+void snug_heap_options_init(snug_heap_options *options, size_t struct_bytes) {
+	static const snug_heap_options defaults = {.log = {.level = SNUG_LOG_ERROR}};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+}
+
+static bool asks_the_unknown(const snug_heap_options *options) {
+	return options->os != NULL && !grown_is_zero(options->os->reserved, sizeof options->os->reserved);
+}
+
+static snug_error read_options(const snug_heap_options *given, snug_heap_options *out) {
+	*out = snug_heap_options_default();
+	return grown_read(given, out, sizeof *out) && !asks_the_unknown(out) ? SNUG_OK : SNUG_ERROR_VERSION;
+}
+
+static size_t limit_max_of(const snug_heap_options *options) {
 	return options->limit_max_bytes != 0 ? options->limit_max_bytes : options->limit_bytes;
 }
 
@@ -91,7 +106,7 @@ static uint8_t tag_of(const snug_heap *heap) {
 	return (uint8_t)(((uintptr_t)heap * 0x9E3779B97F4A7C15u) >> 56);
 }
 
-static void fill_in(snug_heap *heap, const snug_options *options, char *base, size_t page_bytes) {
+static void fill_in(snug_heap *heap, const snug_heap_options *options, char *base, size_t page_bytes) {
 	bool by_reference = options->owner.moved != NULL;
 	heap->options = *options;
 	heap->options.limit_max_bytes = limit_max_of(options);
@@ -109,8 +124,7 @@ static void fill_in(snug_heap *heap, const snug_options *options, char *base, si
 	heap->arena.huge_pages = options->huge_pages;
 }
 
-snug_error snug_heap_create(const snug_options *options, snug_heap **out) {
-	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+static snug_error create(const snug_heap_options *options, snug_heap **out) {
 	size_t page_bytes;
 	snug_error error = check_options(options, &page_bytes);
 	if (error) return error;
@@ -145,11 +159,21 @@ snug_error snug_heap_create(const snug_options *options, snug_heap **out) {
 	return error;
 }
 
-void snug_heap_destroy(snug_heap *heap) {
-	if (gate_enter_any(heap) != SNUG_OK) return;
+snug_error snug_heap_create(const snug_heap_options *options, snug_heap **out) {
+	snug_heap_options known;
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_error error = read_options(options, &known);
+	return error ? error : create(&known, out);
+}
+
+snug_error snug_heap_destroy(snug_heap *heap) {
+	if (heap == NULL) return SNUG_OK;
+	snug_error error = gate_enter_any(heap);
+	if (error) return error;
 	const snug_os *os = heap->arena.os;
 	arena_deinit(&heap->arena);
 	os->release(os->context, heap->metadata_base, heap->metadata_reserved_bytes);
+	return SNUG_OK;
 }
 
 snug_error snug_heap_adopt(snug_heap *heap) {

@@ -397,7 +397,7 @@ struct snug_heap {
 	struct totals totals;
 	struct defragment defragment;
 	struct check_walk check;
-	snug_options options;
+	snug_heap_options options;
 	struct range fixed; /* this struct and the class tables */
 	char *metadata_base;
 	size_t metadata_reserved_bytes;

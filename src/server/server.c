@@ -40,10 +40,10 @@ static int64_t wall_s(void *context) {
 	return worker->wall_s;
 }
 
-static void configure(void *context, uint32_t index, snug_options *heap_options) {
+static void configure(void *context, uint32_t index, snug_heap_options *heap_options) {
 	struct server_worker *worker = worker_of(context, index);
 	const struct settings *settings = &worker->server->settings;
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap = *heap_options;
 	options.item_max_bytes = settings->item_max_bytes;
 	options.no_eviction = settings->no_eviction;
@@ -55,15 +55,20 @@ static void configure(void *context, uint32_t index, snug_options *heap_options)
 	if (snug_shard_prepare(&options, heap_options, &worker->shard) != SNUG_OK) worker->shard = NULL;
 }
 
+/* On its own thread, outside of every callback. */
+static void end_shard(struct server_worker *worker) {
+	snug_error error = snug_shard_destroy(worker->shard);
+	SNUG_ASSERT(!error);
+	(void)error;
+	worker->shard = NULL;
+}
+
 static snug_error start(void *context, uint32_t index, snug_heap *heap) {
 	struct server_worker *worker = worker_of(context, index);
 	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
 	snug_error error = snug_shard_attach(worker->shard, heap);
 	if (!error) error = server_worker_begin(worker);
-	if (error) {
-		snug_shard_destroy(worker->shard);
-		worker->shard = NULL;
-	}
+	if (error) end_shard(worker);
 	return error;
 }
 
@@ -93,8 +98,7 @@ static void stop(void *context, uint32_t index, snug_heap *heap) {
 	struct server_worker *worker = worker_of(context, index);
 	(void)heap;
 	server_worker_end(worker);
-	snug_shard_destroy(worker->shard);
-	worker->shard = NULL;
+	end_shard(worker);
 }
 
 /* ------------------------------------------------------------------ create, destroy -------- */
@@ -102,7 +106,7 @@ static void stop(void *context, uint32_t index, snug_heap *heap) {
 static snug_error start_workers(struct server *server, const snug_log *log) {
 	const struct settings *settings = &server->settings;
 	SNUG_ASSERT(server->worker_count > 0);
-	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+	snug_workers_options options = snug_workers_options_default();
 	options.count = server->worker_count;
 	options.name = "snugd";
 	options.heap.limit_bytes = (size_t)(settings->memory_bytes / server->worker_count);
@@ -124,11 +128,10 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 }
 
 static snug_error start_coordinator(struct server *server, const snug_log *log) {
-	snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
-	options.workers = server->workers;
+	snug_coordinator_options options = snug_coordinator_options_default();
 	options.background.on = server->settings.background;
 	options.log = *log;
-	return snug_coordinator_create(&options, &server->coordinator);
+	return snug_coordinator_create(server->workers, &options, &server->coordinator);
 }
 
 /* The workers are told to listen, and have done so. */
@@ -181,7 +184,7 @@ snug_error server_create(const struct settings *settings, const struct listeners
  * of them wakes those that sleep; who does not answer it in time is at work, and sees the flag by
  * itself. */
 static void drain(struct server *server) {
-	snug_request question = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request question = snug_request_default(SNUG_REQUEST_METRICS);
 	snug_ticket ticket;
 	snug_response response;
 	atomic_store_explicit(&server->is_draining, true, memory_order_release);

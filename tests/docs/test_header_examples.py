@@ -18,21 +18,20 @@ from compiled import Toolchain, report
 WITHOUT = {"snug.h"}
 
 WORKERS = """
-	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+	snug_workers_options options = snug_workers_options_default();
 	snug_workers *workers;
 	options.count = 2;
 	options.heap.limit_bytes = (size_t)8 << 20;
 	if (snug_workers_create(&options, &workers) != SNUG_OK) return 1;
 """
 HEAP = """
-	snug_options options;
+	snug_heap_options options = snug_heap_options_default();
 	snug_heap *heap;
-	memset(&options, 0, sizeof options);
 	options.limit_bytes = (size_t)8 << 20;
 	if (snug_heap_create(&options, &heap) != SNUG_OK) return 1;
 """
 END_WORKERS = "	if (snug_workers_destroy(workers) != SNUG_OK) return 1;\n"
-END_HEAP = "	snug_heap_destroy(heap);\n"
+END_HEAP = "	if (snug_heap_destroy(heap) != SNUG_OK) return 1;\n"
 
 # What an example says that it is given: its parameters, how main makes them, how main ends them.
 GIVEN = {

@@ -154,7 +154,7 @@ static void pins(struct run *run) {
 }
 
 static void defragmentation(struct run *run) {
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	fill(run, 1600, 1, 500);
 	thin_out(run, 2);
 	defragment(run, NULL);
@@ -207,7 +207,7 @@ static void overflow(struct run *run) {
 
 /* Whole units of 2 MiB go back to the OS and are taken again. */
 static void return_to_os(struct run *run) {
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.retain_bytes = 0;
 	for (int round = 0; round < 2; round++) {
 		fill(run, 100, 50000, 80000);
@@ -235,7 +235,7 @@ static void anything(struct run *run) {
 struct scenario {
 	const char *name;
 	void (*play)(struct run *run);
-	snug_options options;
+	snug_heap_options options;
 };
 
 static const struct scenario scenarios[] = {

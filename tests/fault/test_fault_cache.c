@@ -267,7 +267,7 @@ static bool run_with_refusal(const struct sweep *sweep, uint32_t which, uint64_t
 	struct fake_call *call = which == 0 ? &run->fake.reserve : which == 1 ? &run->fake.commit : &run->fake.decommit;
 	call->fail_at = nth;
 	call->fail_onwards = onwards;
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap.limit_bytes = sweep->limit_bytes;
 	options.heap.page_bytes = 4096;
 	options.heap.os = &run->fake.os;
@@ -281,7 +281,7 @@ static bool run_with_refusal(const struct sweep *sweep, uint32_t which, uint64_t
 		play(run);
 		REQUIRE_OK(snug_shard_check(run->shard, NULL));
 		for (uint32_t i = 0; i < KEYS; i++) compare(run, i);
-		snug_shard_destroy(run->shard);
+		REQUIRE_OK(snug_shard_destroy(run->shard));
 	}
 	REQUIRE(run->fake.reserved_bytes == 0 && run->fake.committed_bytes == 0, "%zu bytes were left reserved",
 			run->fake.reserved_bytes);

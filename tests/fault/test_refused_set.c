@@ -58,16 +58,16 @@ static void open_side(struct side *side, bool is_cache) {
 	side->os.os.context = &side->os;
 	side->os.os.commit = commit;
 	if (is_cache) {
-		snug_cache_options options = SNUG_CACHE_DEFAULTS;
+		snug_cache_options options = snug_cache_options_default();
 		options.limit_bytes = LIMIT_BYTES;
 		options.item_max_bytes = ITEM_MAX_BYTES;
 		options.no_eviction = true;
 		options.os = &side->os.os;
 		REQUIRE_OK(snug_cache_create(&options, &side->cache));
-		REQUIRE_OK(snug_cache_client_create(side->cache, &side->client));
+		REQUIRE_OK(snug_cache_client_create(side->cache, NULL, &side->client));
 		return;
 	}
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap.limit_bytes = LIMIT_BYTES;
 	options.heap.os = &side->os.os;
 	options.item_max_bytes = ITEM_MAX_BYTES;
@@ -77,7 +77,7 @@ static void open_side(struct side *side, bool is_cache) {
 
 static void close_side(struct side *side) {
 	if (side->cache == NULL) {
-		snug_shard_destroy(side->shard);
+		REQUIRE_OK(snug_shard_destroy(side->shard));
 		return;
 	}
 	REQUIRE_OK(snug_cache_client_destroy(side->client));
@@ -246,7 +246,7 @@ static void a_condition_leaves_it(void **state) {
 	REQUIRE_OK(set(&side, "key", "old", 3));
 	fill(&side);
 	REQUIRE_OK(snug_cache_gets(side.client, "key", 3, buffer, sizeof buffer, &value));
-	snug_cache_store_options options = {.cas = value.cas};
+	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options), .cas = value.cas};
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_cache_set(side.client, "key", 3, large, sizeof large, &options));
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_cache_replace(side.client, "key", 3, large, sizeof large, NULL));
 	REQUIRE_ERROR(SNUG_ERROR_NOT_STORED, snug_cache_add(side.client, "key", 3, large, sizeof large, NULL));

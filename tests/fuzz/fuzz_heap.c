@@ -18,10 +18,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static snug_options choose_heap(struct choices *choices) {
+static snug_heap_options choose_heap(struct choices *choices) {
 	static const uint16_t limit_kib[] = {256, 256, 300, 384, 512, 1000, 1024, 4096};
 	static const uint8_t page_kib[] = {4, 4, 4, 4, 8, 8, 16, 64};
-	snug_options options = {0};
+	snug_heap_options options = snug_heap_options_default();
 	options.limit_bytes = (size_t)limit_kib[choose_below(choices, sizeof limit_kib / sizeof *limit_kib)] << 10;
 	options.page_bytes = (size_t)page_kib[choose_below(choices, sizeof page_kib)] << 10;
 	uint64_t flags = choose_below(choices, 256);
@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		return 0;
 	}
 	struct choices choices = {.bytes = data, .left = size};
-	snug_options options = choose_heap(&choices);
+	snug_heap_options options = choose_heap(&choices);
 	static struct fake_os fake;
 	fake_os_init(&fake);
 	fake.advance_ns = 100;

@@ -66,11 +66,11 @@ static void herd_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	herd->moved_calls++;
 }
 
-void herd_init(struct herd *herd, bool by_reference, const snug_options *options) {
+void herd_init(struct herd *herd, bool by_reference, const snug_heap_options *options) {
 	memset(herd, 0, sizeof *herd);
 	herd->by_reference = by_reference;
 	herd->random.state = 7;
-	snug_options with_owner = *options;
+	snug_heap_options with_owner = *options;
 	if (by_reference) {
 		with_owner.owner.moved = herd_moved;
 		with_owner.owner.context = herd;
@@ -79,7 +79,7 @@ void herd_init(struct herd *herd, bool by_reference, const snug_options *options
 }
 
 void herd_deinit(struct herd *herd) {
-	snug_heap_destroy(herd->heap);
+	REQUIRE_OK(snug_heap_destroy(herd->heap));
 	free(herd->objects);
 	free(herd->buffer);
 	memset(herd, 0, sizeof *herd);
@@ -100,7 +100,7 @@ snug_estimate_report herd_estimate(struct herd *herd, const snug_defragment_opti
 /* ------------------------------------------------------------------ objects ----------------------------------------------- */
 
 static void require_full(struct herd *herd, size_t size) {
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.merge_classes = true;
 	snug_stats stats = herd_stats(herd);
 	snug_estimate_report estimate = herd_estimate(herd, &options);
@@ -223,6 +223,8 @@ static void require_ok_check(struct herd *herd) {
 }
 
 snug_report herd_defragment(struct herd *herd, const snug_defragment_options *options) {
+	const snug_defragment_options defaults = snug_defragment_options_default();
+	if (options == NULL) options = &defaults;
 	recount before;
 	recount after;
 	snug_report report;

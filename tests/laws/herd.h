@@ -31,7 +31,7 @@ struct herd {
 	test_random random;
 };
 
-void herd_init(struct herd *herd, bool by_reference, const snug_options *options);
+void herd_init(struct herd *herd, bool by_reference, const snug_heap_options *options);
 void herd_deinit(struct herd *herd);
 
 /* A refusal is held against law 7: what compaction could gather must not have been enough. */

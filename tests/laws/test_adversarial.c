@@ -20,11 +20,9 @@ struct heap {
 };
 
 static void open_heap(struct herd *herd, const struct heap *heap) {
-	snug_options options = {.limit_bytes = (size_t)heap->limit};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = (size_t)heap->limit};
 	herd_init(herd, heap->by_reference, &options);
 }
-
-static const snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
 
 /* Full of one size, then of another, and back: the share of the limit that is payload must stay high. */
 static void size_flip(void **state) {
@@ -49,7 +47,7 @@ static void size_flip(void **state) {
 	REQUIRE(stats.moves > 0 && stats.compacting_allocations > 0, "no allocation compacted");
 	herd_verify(&herd);
 	herd_thin_out(&herd, 0, herd.count, 500);
-	snug_report report = herd_defragment(&herd, &defaults);
+	snug_report report = herd_defragment(&herd, NULL);
 	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "nothing was gained");
 	herd_deinit(&herd);
 }
@@ -64,7 +62,7 @@ static void checkerboard(void **state) {
 	}
 	recount before;
 	recount_heap(herd.heap, &before);
-	snug_report report = herd_defragment(&herd, &defaults);
+	snug_report report = herd_defragment(&herd, NULL);
 	uint64_t gained_pages = report.reclaimed_bytes / before.page_bytes;
 	REQUIRE(gained_pages >= before.slab_pages * 45 / 100, "%llu of %llu slabs were gained from a checkerboard",
 			(unsigned long long)gained_pages, (unsigned long long)before.slab_pages);
@@ -90,7 +88,7 @@ static void one_per_cent_pinned(void **state) {
 		}
 	}
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
-	snug_report report = herd_defragment(&herd, &defaults);
+	snug_report report = herd_defragment(&herd, NULL);
 	REQUIRE(report.pinned_objects == pinned && pinned > 0, "%llu pinned objects were reported, %llu are",
 			(unsigned long long)report.pinned_objects, (unsigned long long)pinned);
 	REQUIRE(report.pinned_slabs > 0 && report.unmovable_bytes == estimate.unmovable_bytes,
@@ -103,7 +101,7 @@ static void one_per_cent_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
-	report = herd_defragment(&herd, &defaults);
+	report = herd_defragment(&herd, NULL);
 	REQUIRE(report.reclaimed_bytes == unmovable, "%llu bytes were lost to pins; without them %llu were gained",
 			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);
@@ -115,7 +113,7 @@ static void all_pinned(void **state) {
 	open_heap(&herd, heap);
 	herd_fill(&herd, heap->limit * 6 / 10, heap->small, 3 * heap->small);
 	herd_thin_out(&herd, 0, herd.count, 600);
-	snug_defragment_options coalesce = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options coalesce = snug_defragment_options_default();
 	coalesce.mode = SNUG_COALESCE;
 	herd_defragment(&herd, &coalesce);
 	for (uint32_t i = 0; i < herd.count; i++) {
@@ -123,7 +121,7 @@ static void all_pinned(void **state) {
 			herd_pin(&herd, i);
 		}
 	}
-	snug_report report = herd_defragment(&herd, &defaults);
+	snug_report report = herd_defragment(&herd, NULL);
 	REQUIRE(report.outcome == SNUG_OUTCOME_NOTHING_PINNED && report.moved_objects == 0 && report.reclaimed_bytes == 0,
 			"all is pinned: %s, %llu moved", snug_outcome_text(report.outcome),
 			(unsigned long long)report.moved_objects);
@@ -137,7 +135,7 @@ static void all_pinned(void **state) {
 			herd_unpin(&herd, i);
 		}
 	}
-	report = herd_defragment(&herd, &defaults);
+	report = herd_defragment(&herd, NULL);
 	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes == unmovable,
 			"%llu bytes were unmovable, %llu were gained", (unsigned long long)unmovable,
 			(unsigned long long)report.reclaimed_bytes);
@@ -166,7 +164,7 @@ static void stagnation(void **state) {
 	REQUIRE(herd_stats(&herd).moves > moves, "nothing moved");
 	herd_verify(&herd);
 	herd_thin_out(&herd, 0, herd.count, 300);
-	snug_report report = herd_defragment(&herd, &defaults);
+	snug_report report = herd_defragment(&herd, NULL);
 	REQUIRE(report.moved_objects > 0, "nothing moved");
 	herd_deinit(&herd);
 }
@@ -191,7 +189,7 @@ static void small_and_huge(void **state) {
 		herd_fill(&herd, UINT64_MAX, 256, 256);
 	}
 	herd_thin_out(&herd, 0, herd.count, 500);
-	snug_report report = herd_defragment(&herd, &defaults);
+	snug_report report = herd_defragment(&herd, NULL);
 	REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "nothing moved");
 	herd_deinit(&herd);
 }

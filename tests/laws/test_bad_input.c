@@ -43,14 +43,14 @@ static void require_equal_stats(const snug_stats *before, const snug_stats *afte
 
 static int open_heap(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .page_bytes = 4096};
 	return snug_heap_create(&options, &heap) != SNUG_OK || snug_alloc(heap, 100, &object) != SNUG_OK ||
 		   snug_alloc(heap, chain_bytes, &chain) != SNUG_OK;
 }
 
 static int close_heap(void **state) {
 	(void)state;
-	snug_heap_destroy(heap);
+	REQUIRE_OK(snug_heap_destroy(heap));
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static size_t size_one(void *context, const void *at) {
 	return 1;
 }
 
-static void require_create_refused(snug_error expected, snug_options options) {
+static void require_create_refused(snug_error expected, snug_heap_options options) {
 	snug_heap *out = NULL;
 	REQUIRE_ERROR(expected, snug_heap_create(&options, &out));
 	REQUIRE(out == NULL, "a refused create wrote its out-parameter");
@@ -77,39 +77,54 @@ static void require_create_refused(snug_error expected, snug_options options) {
 
 static void create(void **state) {
 	(void)state;
-	snug_options good = {.limit_bytes = LIMIT};
+	snug_heap_options good = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT};
 	snug_heap *out = NULL;
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_create(NULL, &out));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_create(&good, NULL));
 	assert_null(out);
-	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_options){.limit_bytes = 0});
-	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_options){.limit_bytes = SNUG_LIMIT_MIN_BYTES - 1});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = SNUG_LIMIT_MAX_BYTES + 1});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = SIZE_MAX});
+	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL,
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 0});
+	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+																		   .limit_bytes = SNUG_LIMIT_MIN_BYTES - 1});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+																  .limit_bytes = SNUG_LIMIT_MAX_BYTES + 1});
+	require_create_refused(SNUG_ERROR_OPTION,
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = SIZE_MAX});
 	static const size_t page_bytes[] = {1, 2048, 4095, 4097, 12288, 131072, SIZE_MAX};
 	for (size_t i = 0; i < sizeof page_bytes / sizeof *page_bytes; i++) {
-		require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .page_bytes = page_bytes[i]});
+		require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+																	  .limit_bytes = LIMIT,
+																	  .page_bytes = page_bytes[i]});
 	}
-	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .owner = {.size_of = size_one}});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .pace_low_water_bytes = 2 * LIMIT});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_options){.limit_bytes = LIMIT, .pace_step_bytes = 4096});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+																  .limit_bytes = LIMIT,
+																  .owner = {.size_of = size_one}});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+																  .limit_bytes = LIMIT,
+																  .pace_low_water_bytes = 2 * LIMIT});
 	require_create_refused(
 		SNUG_ERROR_OPTION,
-		(snug_options){.limit_bytes = LIMIT, .pace_low_water_bytes = LIMIT / 8, .no_compaction_in_alloc = true});
-	snug_heap_destroy(NULL);
+		(snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .pace_step_bytes = 4096});
+	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+																  .limit_bytes = LIMIT,
+																  .pace_low_water_bytes = LIMIT / 8,
+																  .no_compaction_in_alloc = true});
+	REQUIRE_OK(snug_heap_destroy(NULL));
 }
 
 static void smallest_limit_works(void **state) {
 	(void)state;
 	static const size_t page_bytes[] = {0, 4096};
 	for (size_t i = 0; i < 2; i++) {
-		snug_options options = {.limit_bytes = SNUG_LIMIT_MIN_BYTES, .page_bytes = page_bytes[i]};
+		snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+									 .limit_bytes = SNUG_LIMIT_MIN_BYTES,
+									 .page_bytes = page_bytes[i]};
 		snug_heap *smallest;
 		snug_handle handle;
 		REQUIRE_OK(snug_heap_create(&options, &smallest));
 		REQUIRE_OK(snug_alloc(smallest, 100, &handle));
 		REQUIRE_OK(snug_alloc(smallest, SNUG_LIMIT_MIN_BYTES / 2, &handle));
-		snug_heap_destroy(smallest);
+		REQUIRE_OK(snug_heap_destroy(smallest));
 	}
 }
 
@@ -290,14 +305,14 @@ static void handles(void **state) {
 
 static void handle_of_another_heap(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .page_bytes = 4096};
 	snug_heap *others;
 	snug_handle theirs;
 	REQUIRE_OK(snug_heap_create(&options, &others));
 	REQUIRE_OK(snug_alloc(others, 100, &theirs)); /* the first handle of each */
 	REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, theirs));
 	REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_free(others, object));
-	snug_heap_destroy(others);
+	REQUIRE_OK(snug_heap_destroy(others));
 }
 
 static void mode(void **state) {
@@ -321,7 +336,8 @@ static void mode(void **state) {
 	REFUSED(SNUG_ERROR_MODE, snug_ref_unpin(heap, 4096, 10));
 	assert_int_equal(ref, 7);
 
-	snug_options options = {.limit_bytes = LIMIT, .owner = {.moved = ignore_move}};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .owner = {.moved = ignore_move}};
 	snug_heap *by_reference;
 	REQUIRE_OK(snug_heap_create(&options, &by_reference));
 	snug_handle out = 7;
@@ -336,7 +352,7 @@ static void mode(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_pin(by_reference, 1));
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_unpin(by_reference, 1));
 	assert_int_equal(out, 7);
-	snug_heap_destroy(by_reference);
+	REQUIRE_OK(snug_heap_destroy(by_reference));
 }
 
 /* ------------------------------------------------------------------ pins -------------------------------------------------- */
@@ -384,7 +400,10 @@ static void too_many_pins(void **state) {
 
 static void batches(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = ignore_move}};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT,
+								 .page_bytes = 4096,
+								 .owner = {.moved = ignore_move}};
 	snug_heap *handle_heap = heap;
 	REQUIRE_OK(snug_heap_create(&options, &heap));
 	snug_ref refs[3] = {7, 8, 9};
@@ -410,7 +429,7 @@ static void batches(void **state) {
 	REQUIRE_OK(snug_ref_unpin(heap, refs[1], good[1]));
 	REQUIRE_OK(snug_ref_free_batch(heap, refs, good, 3));
 	assert_int_equal(stats_now().objects, 0);
-	snug_heap_destroy(heap);
+	REQUIRE_OK(snug_heap_destroy(heap));
 	heap = handle_heap;
 }
 
@@ -420,7 +439,10 @@ static void references(void **state) {
 #ifndef SNUG_DEBUG
 	skip();
 #else
-	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = ignore_move}};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT,
+								 .page_bytes = 4096,
+								 .owner = {.moved = ignore_move}};
 	snug_heap *handle_heap = heap;
 	REQUIRE_OK(snug_heap_create(&options, &heap));
 	snug_ref ref;
@@ -432,7 +454,7 @@ static void references(void **state) {
 	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_read(heap, ref + 8 * LIMIT, 100, 0, &byte, 1));
 	REQUIRE_OK(snug_ref_free(heap, ref, 100));
 	REFUSED(SNUG_ERROR_REFERENCE, snug_ref_free(heap, ref, 100));
-	snug_heap_destroy(heap);
+	REQUIRE_OK(snug_heap_destroy(heap));
 	heap = handle_heap;
 #endif
 }
@@ -443,7 +465,7 @@ static void defragment_options(void **state) {
 	(void)state;
 	snug_report report;
 	snug_estimate_report estimate;
-	const snug_defragment_options good = SNUG_DEFRAGMENT_DEFAULTS;
+	const snug_defragment_options good = snug_defragment_options_default();
 	snug_defragment_options zero[5] = {good, good, good, good, good};
 	zero[0].step_bytes = 0;
 	zero[1].step_ns = 0;
@@ -475,14 +497,14 @@ static void defragment_options(void **state) {
 
 static void destroy_while_pinned_and_running(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = LIMIT};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT};
 	snug_heap *running;
 	snug_handle handle;
 	REQUIRE_OK(snug_heap_create(&options, &running));
 	REQUIRE_OK(snug_alloc(running, 100, &handle));
 	REQUIRE_OK(snug_pin(running, handle));
 	REQUIRE_OK(snug_defragment_begin(running, NULL));
-	snug_heap_destroy(running);
+	REQUIRE_OK(snug_heap_destroy(running));
 }
 
 /* ------------------------------------------------------------------ the owner's thread and callback ----------------------- */
@@ -565,7 +587,10 @@ static void reenter(void *context, snug_ref from, snug_ref to, size_t size) {
 static void reentry(void **state) {
 	(void)state;
 	static struct reentering owner;
-	snug_options options = {.limit_bytes = LIMIT, .page_bytes = 4096, .owner = {.moved = reenter, .context = &owner}};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT,
+								 .page_bytes = 4096,
+								 .owner = {.moved = reenter, .context = &owner}};
 	REQUIRE_OK(snug_heap_create(&options, &owner.heap));
 	for (uint32_t i = 0; i < 3000; i++) {
 		REQUIRE_OK(snug_ref_alloc(owner.heap, 100, &owner.refs[i]));
@@ -579,7 +604,7 @@ static void reentry(void **state) {
 	REQUIRE(owner.calls > 0 && owner.calls == report.moved_objects, "%llu calls of `moved`, %llu moves",
 			(unsigned long long)owner.calls, (unsigned long long)report.moved_objects);
 	REQUIRE_OK(snug_check(owner.heap, NULL));
-	snug_heap_destroy(owner.heap);
+	REQUIRE_OK(snug_heap_destroy(owner.heap));
 }
 
 /* ------------------------------------------------------------------ sizes at the edges ------------------------------------ */

@@ -1,4 +1,4 @@
-/* test_heap_options.c: what snug_options can ask for happens: pacing, no compaction in allocations, populate, huge pages, page
+/* test_heap_options.c: what snug_heap_options can ask for happens: pacing, no compaction in allocations, populate, huge pages, page
  * size, log; and heaps that change threads, or live beside others on other threads. */
 #include "herd.h"
 #include "os/fake.h"
@@ -22,7 +22,10 @@ static void make_holes(struct herd *herd) {
 
 static void pacing_keeps_pages_at_hand(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = 2 * MIB, .page_bytes = 4096, .pace_low_water_bytes = 256 << 10};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 2 * MIB,
+								 .page_bytes = 4096,
+								 .pace_low_water_bytes = 256 << 10};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	herd_fill(&herd, 3 * MIB / 2, 100, 100);
@@ -42,7 +45,7 @@ static void pacing_keeps_pages_at_hand(void **state) {
 
 static void without_pacing_nothing_moves_early(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = 2 * MIB, .page_bytes = 4096};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	herd_fill(&herd, MIB, 100, 100);
@@ -56,7 +59,10 @@ static void without_pacing_nothing_moves_early(void **state) {
 
 static void no_compaction_in_alloc(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = 2 * MIB, .page_bytes = 4096, .no_compaction_in_alloc = true};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 2 * MIB,
+								 .page_bytes = 4096,
+								 .no_compaction_in_alloc = true};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	static snug_handle handles[20000];
@@ -79,7 +85,7 @@ static void no_compaction_in_alloc(void **state) {
 
 static void an_allocation_compacts(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = 2 * MIB, .page_bytes = 4096};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096};
 	struct herd herd;
 	herd_init(&herd, true, &options);
 	make_holes(&herd);
@@ -97,7 +103,8 @@ static void populate(void **state) {
 	(void)state;
 	struct fake_os fake;
 	fake_os_init(&fake);
-	snug_options options = {.limit_bytes = 4 * MIB, .populate = true, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 4 * MIB, .populate = true, .os = &fake.os};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	REQUIRE(fake.populate.calls > 0, "populate was not asked for");
@@ -119,7 +126,8 @@ static void huge_pages(void **state) {
 	(void)state;
 	struct fake_os fake;
 	fake_os_init(&fake);
-	snug_options options = {.limit_bytes = 16 * MIB, .huge_pages = true, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 16 * MIB, .huge_pages = true, .os = &fake.os};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	REQUIRE_OK(herd_add(&herd, 100));
@@ -140,13 +148,14 @@ static void huge_pages(void **state) {
 static void page_bytes(void **state) {
 	(void)state;
 	for (size_t bytes = 4096; bytes <= 65536; bytes *= 2) {
-		snug_options options = {.limit_bytes = 8 * MIB, .page_bytes = bytes};
+		snug_heap_options options = {
+			.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 8 * MIB, .page_bytes = bytes};
 		struct herd herd;
 		herd_init(&herd, bytes > 8192, &options);
 		assert_int_equal(herd_stats(&herd).page_bytes, bytes);
 		herd_fill(&herd, UINT64_MAX, 4, 3000);
 		herd_thin_out(&herd, 0, herd.count, 500);
-		const snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
+		const snug_defragment_options defaults = snug_defragment_options_default();
 		snug_report report = herd_defragment(&herd, &defaults);
 		REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "pages of %zu bytes: nothing was gained",
 				bytes);
@@ -168,7 +177,8 @@ static void log_tells_of_defragmentations(void **state) {
 	(void)state;
 	for (snug_log_level level = SNUG_LOG_ERROR; level <= SNUG_LOG_DEBUG; level++) {
 		struct log_lines lines = {{0}};
-		snug_options options = {.limit_bytes = 2 * MIB, .log = {count_line, &lines, level}};
+		snug_heap_options options = {
+			.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .log = {count_line, &lines, level}};
 		struct herd herd;
 		herd_init(&herd, false, &options);
 		make_holes(&herd);
@@ -195,7 +205,7 @@ static void *adopt_and_use(void *context) {
 
 static void adopted_by_another_thread(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = 4 * MIB};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 4 * MIB};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	herd_fill(&herd, MIB / 2, 50, 5000);
@@ -207,14 +217,14 @@ static void adopted_by_another_thread(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_WRONG_THREAD, snug_stats_get(herd.heap, &stats));
 #endif
 	REQUIRE_OK(snug_heap_adopt(herd.heap));
-	const snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
+	const snug_defragment_options defaults = snug_defragment_options_default();
 	herd_defragment(&herd, &defaults);
 	herd_deinit(&herd);
 }
 
 static void *work_alone(void *context) {
 	struct herd herd;
-	snug_options options = {.limit_bytes = 2 * MIB};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB};
 	herd_init(&herd, *(bool *)context, &options);
 	for (int round = 0; round < 10; round++) {
 		herd_fill(&herd, UINT64_MAX, 50, round % 2 == 0 ? 500 : 5000);

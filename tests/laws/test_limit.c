@@ -10,7 +10,10 @@
 static struct herd herd;
 
 static int open_heap(void **state) {
-	snug_options options = {.limit_bytes = LIMIT, .limit_max_bytes = LIMIT_MAX, .page_bytes = 4096};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT,
+								 .limit_max_bytes = LIMIT_MAX,
+								 .page_bytes = 4096};
 	herd_init(&herd, *(const bool *)*state, &options);
 	return 0;
 }
@@ -30,7 +33,8 @@ static uint64_t in_use(void) {
 static void options_make_sense(void **state) {
 	(void)state;
 	snug_heap *heap = NULL;
-	snug_options options = {.limit_bytes = LIMIT, .limit_max_bytes = LIMIT - 1};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .limit_max_bytes = LIMIT - 1};
 	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_create(&options, &heap));
 	options.limit_max_bytes = SNUG_LIMIT_MAX_BYTES + 1;
 	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_create(&options, &heap));
@@ -79,7 +83,7 @@ static void a_lower_limit_is_reached_as_objects_go(void **state) {
 static void a_lower_limit_is_reached_by_defragmentation(void **state) {
 	(void)state;
 	const size_t goal = 5 * MIB / 2;
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	herd_fill(&herd, UINT64_MAX, 100, 400);
 	herd_thin_out(&herd, 0, herd.count, 550);
 	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));

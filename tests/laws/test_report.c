@@ -19,7 +19,8 @@ static int open_herd(void **state) {
 	(void)state;
 	fake_os_init(&fake);
 	fake.advance_ns = 1000; /* each look at the clock takes a microsecond */
-	snug_options options = {.limit_bytes = 2 * MIB, .page_bytes = 4096, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096, .os = &fake.os};
 	herd_init(&herd, false, &options);
 	return 0;
 }
@@ -89,7 +90,7 @@ static void require_reclaimed(const snug_report *report, uint64_t before) {
 
 static void coalesce_only(void **state) {
 	(void)state;
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.mode = SNUG_COALESCE;
 	/* One object a size, freed again: its slot stays cached, and so its slab stays a slab, until coalescing takes it back. */
 	for (uint32_t size = 50; size < 3000; size += 50) {
@@ -144,7 +145,7 @@ static void one_pool_only(void **state) {
 	for (unsigned pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		recount before;
 		recount after;
-		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+		snug_defragment_options options = snug_defragment_options_default();
 		options.pool_mask = SNUG_POOL_BIT(pool);
 		recount_heap(herd.heap, &before);
 		snug_report report = defragment(&options);
@@ -186,7 +187,7 @@ static void with_pins(void **state) {
 static void partial_bytes(void **state) {
 	(void)state;
 	make_holes();
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.budget_bytes = 20000;
 	uint64_t total = herd_estimate(&herd, NULL).reclaimable_bytes;
 	uint64_t sum = 0;
@@ -210,7 +211,7 @@ static void partial_bytes(void **state) {
 static void partial_time(void **state) {
 	(void)state;
 	make_holes();
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.budget_ns = 20000;
 	uint64_t before = slab_bytes();
 	snug_report report = defragment(&options);
@@ -223,7 +224,7 @@ static void partial_time(void **state) {
 static void steps_end_in_time(void **state) {
 	(void)state;
 	make_holes();
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.step_bytes = SNUG_NO_BUDGET;
 	options.step_ns = 5000;
 	snug_report report = defragment(&options);
@@ -236,7 +237,7 @@ static void steps_end_in_time(void **state) {
 static void target(void **state) {
 	(void)state;
 	make_holes();
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.target_bytes = 10 * 4096;
 	uint64_t before = slab_bytes();
 	snug_report report = defragment(&options);
@@ -324,7 +325,7 @@ static void leave_one_unpinned_page(uint32_t first) {
  * back is what frees the slab. The pinned slabs have holes for more than a slab, but none of them may become a victim. */
 static void only_pinned_slabs_left(void **state) {
 	(void)state;
-	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options slow = snug_defragment_options_default();
 	slow.step_bytes = 1;
 	make_holes(); /* so that a victim of another class is at work when it happens */
 	uint32_t first = herd.count;
@@ -348,7 +349,7 @@ static void only_pinned_slabs_left(void **state) {
 /* Two slots that were just freed on a pinned slab are still cached: the estimate must count them as the holes that they become. */
 static void cached_slots_on_pinned_slabs_count(void **state) {
 	(void)state;
-	snug_defragment_options coalesce = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options coalesce = snug_defragment_options_default();
 	coalesce.mode = SNUG_COALESCE;
 	herd_fill(&herd, 45 * 400, 400, 400);
 	uintptr_t pinned = page_address(25);
@@ -379,11 +380,12 @@ static void cached_slots_on_pinned_slabs_count(void **state) {
 static void retains_what_was_asked(void **state) {
 	(void)state;
 	struct herd large;
-	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 1000, 30000);
 	herd_remove_all(&large);
-	snug_defragment_options return_most = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options return_most = snug_defragment_options_default();
 	return_most.retain_bytes = 4 * MIB;
 	snug_report report;
 	REQUIRE_OK(snug_defragment(large.heap, &return_most, &report));
@@ -397,7 +399,7 @@ static void retains_what_was_asked(void **state) {
 static void pinned_in_the_middle(void **state) {
 	(void)state;
 	make_holes();
-	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options slow = snug_defragment_options_default();
 	slow.step_bytes = 1;
 	REQUIRE_OK(snug_defragment_begin(herd.heap, &slow));
 	bool done = false;
@@ -431,7 +433,7 @@ static void holes_taken_at_the_end_of_the_budget(void **state) {
 	(void)state;
 	herd_fill(&herd, 40 * 400, 400, 400);
 	for (uint32_t i = 0; i < herd.count; i += 2) herd_remove(&herd, i);
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.step_bytes = 400;
 	options.budget_bytes = 400;
 	bool done = false;
@@ -461,7 +463,7 @@ static void pins_of_the_pools_in_scope(void **state) {
 	herd_pin(&herd, 1);
 	herd_pin(&herd, 30);
 	for (int pool = SNUG_POOL_SMALL; pool <= SNUG_POOL_MEDIUM; pool++) {
-		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+		snug_defragment_options options = snug_defragment_options_default();
 		options.pool_mask = SNUG_POOL_BIT(pool);
 		snug_report report = defragment(&options);
 		uint64_t expected = pool == SNUG_POOL_SMALL ? 200 : 2030;
@@ -479,13 +481,16 @@ static void drains_scattered_units(void **state) {
 	(void)state;
 	for (size_t page_bytes = 4096; page_bytes <= 65536; page_bytes *= 4) {
 		struct herd large;
-		snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = page_bytes, .os = &fake.os};
+		snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+									 .limit_bytes = 24 * MIB,
+									 .page_bytes = page_bytes,
+									 .os = &fake.os};
 		herd_init(&large, page_bytes == 16384, &options);
 		herd_fill(&large, UINT64_MAX, 50, 3000);
 		herd_thin_out(&large, 0, large.count, 500);
 		uint64_t committed = herd_stats(&large).committed_bytes;
 		size_t resident = fake.committed_bytes;
-		snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
+		snug_defragment_options return_all = snug_defragment_options_default();
 		return_all.retain_bytes = 0;
 		snug_report report = herd_defragment(&large, &return_all);
 		snug_stats stats = herd_stats(&large);
@@ -508,14 +513,15 @@ static void drains_scattered_units(void **state) {
 static void drains_around_pins(void **state) {
 	(void)state;
 	struct herd large;
-	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 500, 3000);
 	herd_thin_out(&large, 0, large.count, 500);
 	uint32_t pinned = 0;
 	while (large.objects[pinned].name == 0) pinned++;
 	herd_pin(&large, pinned);
-	snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options return_all = snug_defragment_options_default();
 	return_all.retain_bytes = 0;
 	snug_report report = herd_defragment(&large, &return_all);
 	REQUIRE(report.returned_bytes >= 6 * MIB && report.pinned_objects == 1, "%llu bytes were returned",
@@ -529,15 +535,16 @@ static void drains_around_pins(void **state) {
 static void drain_cancelled(void **state) {
 	(void)state;
 	struct herd large;
-	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 50, 3000);
 	herd_thin_out(&large, 0, large.count, 500);
 	snug_report report;
 	large.may_move = true;
-	REQUIRE_OK(snug_defragment(large.heap, &(snug_defragment_options)SNUG_DEFRAGMENT_DEFAULTS, &report));
+	REQUIRE_OK(snug_defragment(large.heap, NULL, &report));
 	uint64_t before = herd_stats(&large).total.slab_bytes;
-	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options slow = snug_defragment_options_default();
 	slow.retain_bytes = 0;
 	slow.step_bytes = 1;
 	REQUIRE_OK(snug_defragment_begin(large.heap, &slow));
@@ -596,7 +603,7 @@ static void nothing_twice(void **state) {
 
 static void nothing_but_pinned(void **state) {
 	(void)state;
-	snug_defragment_options coalesce = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options coalesce = snug_defragment_options_default();
 	coalesce.mode = SNUG_COALESCE;
 	make_holes();
 	defragment(&coalesce);
@@ -613,7 +620,7 @@ static void nothing_but_pinned(void **state) {
 
 static void merging_classes_gains_more(void **state) {
 	(void)state;
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	herd_fill(&herd, UINT64_MAX, 40, 1000); /* enough of everything for many classes to become active */
 	herd_thin_out(&herd, 0, herd.count, 970);
 	defragment(NULL);
@@ -629,13 +636,14 @@ static void merging_classes_gains_more(void **state) {
 static void returns_whole_units(void **state) {
 	(void)state;
 	struct herd large;
-	snug_options options = {.limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 1000, 30000);
 	uint64_t committed = herd_stats(&large).committed_bytes;
 	size_t resident = fake.committed_bytes;
 	herd_thin_out(&large, 0, large.count * 4 / 5, 1000); /* the oldest: neighbours, so that whole units become free */
-	snug_defragment_options return_all = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options return_all = snug_defragment_options_default();
 	return_all.retain_bytes = 4 * MIB;
 	snug_report report;
 	REQUIRE_OK(snug_defragment(large.heap, &return_all, &report));

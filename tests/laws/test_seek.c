@@ -13,7 +13,8 @@
 static struct herd herd;
 
 static int open_heap(void **state) {
-	snug_options options = {.limit_bytes = (size_t)4 << 20, .page_bytes = PAGE_BYTES};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = (size_t)4 << 20, .page_bytes = PAGE_BYTES};
 	herd_init(&herd, *(const bool *)*state, &options);
 	herd_fill(&herd, 3000000, PAGE_BYTES + 800, 3 * PAGE_BYTES);
 	herd_thin_out(&herd, 0, herd.count, 500);
@@ -62,7 +63,7 @@ static uint32_t choose(uint32_t number) {
 /* Before each step the tail of an object is read, and after the step again. */
 static void fragments_move(void **state) {
 	(void)state;
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	snug_report report;
 	unsigned char before[TAIL_BYTES], after[TAIL_BYTES];
 	uint32_t number = 0;

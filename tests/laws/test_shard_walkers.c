@@ -18,7 +18,7 @@ static snug_key key_of(uint32_t number) {
 
 static int open_shard(void **state) {
 	(void)state;
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	char value[400] = {0};
 	options.heap.limit_bytes = (size_t)4 << 20;
 	REQUIRE_OK(snug_shard_create(&options, &shard));
@@ -33,7 +33,7 @@ static int open_shard(void **state) {
 
 static int close_shard(void **state) {
 	(void)state;
-	snug_shard_destroy(shard);
+	REQUIRE_OK(snug_shard_destroy(shard));
 	return 0;
 }
 

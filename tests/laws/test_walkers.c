@@ -18,8 +18,9 @@ static struct herd herd;
 
 static int open_heap(void **state) {
 	(void)state;
-	snug_options options = {.limit_bytes = (size_t)3 << 20, .page_bytes = 4096};
-	snug_defragment_options slow = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = (size_t)3 << 20, .page_bytes = 4096};
+	snug_defragment_options slow = snug_defragment_options_default();
 	snug_report report;
 	herd_init(&herd, false, &options);
 	herd_fill(&herd, 400000, 20, 900);

@@ -27,7 +27,7 @@
 struct configuration {
 	const char *name;
 	twin_naming naming;
-	snug_options options;
+	snug_heap_options options;
 	uint32_t check_every;
 	uint32_t compare_every; /* operations between two comparisons of every byte */
 	uint32_t phase_rarity;
@@ -189,7 +189,7 @@ static void drain_units(struct twin *twin, size_t limit_bytes) {
 	for (size_t i = twin->count; i-- > 0;) {
 		if (i % 2 == 0) REQUIRE_OK(twin_free(twin, i));
 	}
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.retain_bytes = 0;
 	twin_defragment(twin, &options);
 	twin_check(twin);
@@ -204,7 +204,7 @@ static void pin_what_stands_in_the_way(struct twin *twin) {
 	}
 	for (size_t i = 0; i < twin->count && twin_pin(twin, i) == SNUG_OK; i++) {
 	}
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	twin_defragment(twin, &options);
 	twin_defragment(twin, &options); /* what could be gained is gained */
 	twin_check(twin);

@@ -553,7 +553,7 @@ static uint64_t base_seed;
 static uint64_t operations_each;
 
 static void play_begin(struct play *play, size_t limit_bytes, bool evicts) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	for (uint32_t i = 0; i < KEYS; i++) REQUIRE((play->twin[i].value = malloc(VALUE_MAX)) != NULL, "no memory");
 	for (uint32_t i = 0; i < PINS; i++) REQUIRE((play->pinned[i].value = malloc(VALUE_MAX)) != NULL, "no memory");
 	fake_os_init(&play->fake);
@@ -576,7 +576,7 @@ static void play_end(struct play *play) {
 		free(play->pinned[i].value);
 	}
 	REQUIRE_OK(snug_shard_check(play->shard, NULL));
-	snug_shard_destroy(play->shard);
+	REQUIRE_OK(snug_shard_destroy(play->shard));
 	REQUIRE(play->fake.mistakes == 0 && play->fake.reserved_bytes == 0, "mistakes or leaks at the OS");
 	fake_os_deinit(&play->fake);
 	for (uint32_t i = 0; i < KEYS; i++) free(play->twin[i].value);

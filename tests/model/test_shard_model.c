@@ -385,7 +385,7 @@ static void run(size_t limit_mib, bool evicts, size_t page_bytes) {
 	struct fake_os fake;
 	struct play *play = calloc(1, sizeof *play);
 	REQUIRE(play != NULL, "the test ran out of memory");
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap.limit_bytes = limit_mib * MIB;
 	options.heap.limit_max_bytes = (limit_mib > 3 ? limit_mib : 3) * MIB;
 	options.heap.page_bytes = page_bytes;
@@ -418,7 +418,7 @@ static void run(size_t limit_mib, bool evicts, size_t page_bytes) {
 	REQUIRE(evicts || stats.evictions == 0, "it evicts");
 	for (uint32_t i = 0; i < LEASES; i++) snug_shard_release(play->shard, &play->held[i].lease);
 	REQUIRE_OK(snug_shard_check(play->shard, NULL));
-	snug_shard_destroy(play->shard);
+	REQUIRE_OK(snug_shard_destroy(play->shard));
 	REQUIRE(fake.mistakes == 0, "%s", fake.first_mistake);
 	REQUIRE(fake.reserved_bytes == 0, "%zu bytes leaked", fake.reserved_bytes);
 	fake_os_deinit(&fake);

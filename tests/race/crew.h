@@ -11,7 +11,7 @@
 #define HANG_NS (UINT64_C(120000) * MS) /* ends a hang; a busy machine is only slow */
 
 static inline snug_workers_options crew_options(uint32_t count) {
-	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
+	snug_workers_options options = snug_workers_options_default();
 	options.count = count;
 	options.heap.limit_bytes = (size_t)4 << 20;
 	return options;

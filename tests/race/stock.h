@@ -161,16 +161,15 @@ static inline void stock_close(struct stock *stock) {
 
 /* ------------------------------------------------------------------ a coordinator over it ------------------------------ */
 
-static inline snug_coordinator_options desk_options(snug_workers *workers) {
-	snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
-	options.workers = workers;
+static inline snug_coordinator_options desk_options(void) {
+	snug_coordinator_options options = snug_coordinator_options_default();
 	options.background.on = false;
 	return options;
 }
 
-static inline snug_coordinator *desk_make(const snug_coordinator_options *options) {
+static inline snug_coordinator *desk_make(snug_workers *workers, const snug_coordinator_options *options) {
 	snug_coordinator *coordinator = NULL;
-	assert_int_equal(snug_coordinator_create(options, &coordinator), SNUG_OK);
+	assert_int_equal(snug_coordinator_create(workers, options, &coordinator), SNUG_OK);
 	return coordinator;
 }
 
@@ -204,7 +203,7 @@ static inline snug_error desk_refused(snug_coordinator *coordinator, const snug_
 }
 
 static inline snug_response desk_cancel(snug_coordinator *coordinator, uint64_t target) {
-	snug_request cancel = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
+	snug_request cancel = snug_request_default(SNUG_REQUEST_CANCEL);
 	cancel.target = target;
 	return desk_call(coordinator, &cancel);
 }

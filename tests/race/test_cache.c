@@ -11,7 +11,7 @@
 #include <string.h>
 
 static snug_cache *make(uint32_t workers, size_t limit_bytes) {
-	snug_cache_options options = SNUG_CACHE_DEFAULTS;
+	snug_cache_options options = snug_cache_options_default();
 	snug_cache *cache = NULL;
 	options.workers = workers;
 	options.limit_bytes = limit_bytes;
@@ -21,7 +21,7 @@ static snug_cache *make(uint32_t workers, size_t limit_bytes) {
 
 static snug_cache_client *enter(snug_cache *cache) {
 	snug_cache_client *client = NULL;
-	assert_int_equal(snug_cache_client_create(cache, &client), SNUG_OK);
+	assert_int_equal(snug_cache_client_create(cache, NULL, &client), SNUG_OK);
 	return client;
 }
 
@@ -70,7 +70,7 @@ static void a_number_decides_who_was_first(void **state) {
 	snug_cache_client *client = enter(cache);
 	char buffer[8];
 	snug_cache_value value;
-	snug_cache_store_options options = {.client_flags = 77};
+	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options), .client_flags = 77};
 	assert_int_equal(snug_cache_set(client, "k", 1, "v", 1, &options), SNUG_OK);
 	assert_int_equal(snug_cache_gets(client, "k", 1, buffer, sizeof buffer, &value), SNUG_OK);
 	assert_int_equal(value.client_flags, 77);
@@ -86,7 +86,7 @@ static void a_number_decides_who_was_first(void **state) {
 
 static void bad_input_is_refused(void **state) {
 	(void)state;
-	snug_cache_options options = SNUG_CACHE_DEFAULTS;
+	snug_cache_options options = snug_cache_options_default();
 	snug_cache *cache = NULL;
 	char key[SNUG_KEY_BYTES_MAX + 1] = {0}, small[2];
 	snug_cache_value value;
@@ -157,7 +157,7 @@ static void many_are_asked_at_once(void **state) {
 
 static void fill_cache(snug_cache_client *client, uint32_t items, size_t bytes, uint32_t expires_at_s) {
 	char value[2000] = {0}, name[16];
-	snug_cache_store_options options = {.expires_at_s = expires_at_s};
+	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options), .expires_at_s = expires_at_s};
 	for (uint32_t i = 0; i < items; i++) {
 		int length = snprintf(name, sizeof name, "%u", i);
 		assert_int_equal(snug_cache_set(client, name, (size_t)length, value, bytes, &options), SNUG_OK);
@@ -362,14 +362,13 @@ static void *visit(void *context) {
 
 /* Meanwhile: defragmentations, emergencies that evict, another limit. */
 static uint64_t disturb(snug_cache *cache, _Atomic uint32_t *left) {
-	snug_coordinator_options options = SNUG_COORDINATOR_DEFAULTS;
+	snug_coordinator_options options = snug_coordinator_options_default();
 	snug_coordinator *coordinator;
 	snug_cache_client *client = enter(cache);
 	snug_cache_stats stats;
-	options.workers = snug_cache_workers(cache);
-	assert_int_equal(snug_coordinator_create(&options, &coordinator), SNUG_OK);
+	assert_int_equal(snug_coordinator_create(snug_cache_workers(cache), &options, &coordinator), SNUG_OK);
 	for (uint32_t round = 0; atomic_load(left) > 0; round++) {
-		snug_request request = SNUG_REQUEST(round % 4 == 3 ? SNUG_REQUEST_EMERGENCY : SNUG_REQUEST_DEFRAGMENT);
+		snug_request request = snug_request_default(round % 4 == 3 ? SNUG_REQUEST_EMERGENCY : SNUG_REQUEST_DEFRAGMENT);
 		snug_response response;
 		snug_ticket late;
 		request.min_bytes = 65536;
@@ -444,7 +443,7 @@ static void a_stop_answers_everybody(void **state) {
 	assert_int_equal(snug_workers_stop(snug_cache_workers(cache), HANG_NS), SNUG_OK);
 	for (uint32_t i = 0; i < 4; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
 	snug_cache_client *client = NULL;
-	assert_int_equal(snug_cache_client_create(cache, &client), SNUG_ERROR_STOPPED);
+	assert_int_equal(snug_cache_client_create(cache, NULL, &client), SNUG_ERROR_STOPPED);
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
 

@@ -36,7 +36,7 @@ struct scene {
 };
 
 static snug_client *client_make(snug_workers *workers, uint32_t flight_max) {
-	snug_client_options options = {.flight_max = flight_max};
+	snug_client_options options = {.struct_bytes = sizeof(snug_client_options), .flight_max = flight_max};
 	snug_client *client = NULL;
 	assert_int_equal(snug_client_create(workers, &options, &client), SNUG_OK);
 	return client;
@@ -98,8 +98,8 @@ static void bad_calls_are_answered(void **state) {
 	(void)state;
 	struct scene scene = scene_make(2);
 	snug_client *client = NULL;
-	snug_client_options odd = {.flight_max = 100};
-	snug_client_options large = {.flight_max = 2 * SNUG_CLIENT_FLIGHT_MAX};
+	snug_client_options odd = {.struct_bytes = sizeof(snug_client_options), .flight_max = 100};
+	snug_client_options large = {.struct_bytes = sizeof(snug_client_options), .flight_max = 2 * SNUG_CLIENT_FLIGHT_MAX};
 	assert_int_equal(snug_client_create(NULL, NULL, &client), SNUG_ERROR_NULL);
 	assert_int_equal(snug_client_create(scene.workers, NULL, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_client_create(scene.workers, &odd, &client), SNUG_ERROR_OPTION);

@@ -223,7 +223,7 @@ static bool is_wanted(const struct crowd_client *client) {
 static void run_client(void *context) {
 	struct crowd_client *client = context;
 	snug_client *endpoint = NULL;
-	snug_client_options options = {.flight_max = 64};
+	snug_client_options options = {.struct_bytes = sizeof(snug_client_options), .flight_max = 64};
 	snug_error error = snug_client_create(client->workers, &options, &endpoint);
 	if (error == SNUG_ERROR_STOPPED) client->stopped = true;
 	bool fine = error == SNUG_OK;
@@ -261,7 +261,7 @@ static bool one_round(struct maintainer *maintainer, struct job jobs[WORKERS_MAX
 		struct job *job = &jobs[worker];
 		*job = (struct job){.kind = test_random_chance(&maintainer->random, 700) ? JOB_DEFRAGMENT : JOB_EMERGENCY,
 							.priority = (enum job_priority)test_random_below(&maintainer->random, JOB_PRIORITY_COUNT),
-							.options = SNUG_DEFRAGMENT_DEFAULTS,
+							.options = snug_defragment_options_default(),
 							.min_bytes = 4096};
 		job->options.step_bytes = 1 + test_random_below(&maintainer->random, 10000);
 		struct message message = {.kind = MESSAGE_JOB, .data = job, .reply = maintainer->answers};

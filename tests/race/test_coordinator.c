@@ -31,15 +31,14 @@ static void bad_options_are_refused(void **state) {
 	(void)state;
 	snug_workers_options crew = crew_options(1);
 	snug_workers *workers = crew_make(&crew);
-	snug_coordinator_options good = SNUG_COORDINATOR_DEFAULTS;
+	snug_coordinator_options good = snug_coordinator_options_default();
 	snug_coordinator *coordinator = NULL;
-	assert_int_equal(snug_coordinator_create(&good, &coordinator), SNUG_ERROR_NULL);
-	good.workers = workers;
-	assert_int_equal(snug_coordinator_create(NULL, &coordinator), SNUG_ERROR_NULL);
-	assert_int_equal(snug_coordinator_create(&good, NULL), SNUG_ERROR_NULL);
+	assert_int_equal(snug_coordinator_create(NULL, &good, &coordinator), SNUG_ERROR_NULL);
+	assert_int_equal(snug_coordinator_create(workers, &good, NULL), SNUG_ERROR_NULL);
 	snug_coordinator_options bad;
-#define REFUSED(field, value) \
-	(bad = good, bad.field = (value), assert_int_equal(snug_coordinator_create(&bad, &coordinator), SNUG_ERROR_OPTION))
+#define REFUSED(field, value)         \
+	(bad = good, bad.field = (value), \
+	 assert_int_equal(snug_coordinator_create(workers, &bad, &coordinator), SNUG_ERROR_OPTION))
 	REFUSED(tickets, 0);
 	REFUSED(tickets, SNUG_TICKETS_MAX + 1);
 	REFUSED(schedules, SNUG_SCHEDULES_MAX + 1);
@@ -48,17 +47,17 @@ static void bad_options_are_refused(void **state) {
 	REFUSED(background.duty_ppm, 0);
 #undef REFUSED
 	assert_null(coordinator);
-	coordinator = desk_make(&good);
+	coordinator = desk_make(workers, &good);
 	assert_int_equal(snug_workers_destroy(workers), SNUG_ERROR_IN_USE);
 	desk_unmake(coordinator);
 	assert_int_equal(snug_workers_stop(workers, HANG_NS), SNUG_OK);
-	assert_int_equal(snug_coordinator_create(&good, &coordinator), SNUG_ERROR_STOPPED);
+	assert_int_equal(snug_coordinator_create(workers, &good, &coordinator), SNUG_ERROR_STOPPED);
 	assert_int_equal(snug_workers_destroy(workers), SNUG_OK);
 }
 
 static void null_is_answered(void **state) {
 	(void)state;
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request request = snug_request_default(SNUG_REQUEST_METRICS);
 	snug_ticket ticket = 0;
 	snug_response response;
 	snug_part part;
@@ -75,8 +74,8 @@ static void null_is_answered(void **state) {
 	assert_int_equal(snug_coordinator_stop(NULL, 0), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_destroy(NULL), SNUG_OK);
 	struct stock *stock = open_stock(1);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	assert_int_equal(snug_coordinator_submit(coordinator, NULL, &ticket), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_wait(coordinator, 1, 0, NULL, NULL, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_wait(coordinator, 1, 0, &response, &part, NULL), SNUG_ERROR_NULL);
@@ -95,11 +94,11 @@ static void a_defragmentation_does_what_was_estimated(void **state) {
 	for (size_t row = 0; row < 3; row++) {
 		uint32_t workers = counts[row];
 		struct stock *stock = open_stock(workers);
-		snug_coordinator_options options = desk_options(stock->workers);
-		snug_coordinator *coordinator = desk_make(&options);
-		snug_request estimate = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
-		snug_request defragment = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
-		snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+		snug_coordinator_options options = desk_options();
+		snug_coordinator *coordinator = desk_make(stock->workers, &options);
+		snug_request estimate = snug_request_default(SNUG_REQUEST_ESTIMATE);
+		snug_request defragment = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
+		snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 		snug_response estimated = desk_call(coordinator, &estimate);
 		snug_response before = desk_call(coordinator, &metrics);
 		assert_int_equal(estimated.error, SNUG_OK);
@@ -139,9 +138,9 @@ static void a_defragmentation_does_what_was_estimated(void **state) {
 static void one_worker_one_pool_and_budgets(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	request.worker = 1;
 	request.options.pool_mask = SNUG_POOL_BIT(SNUG_POOL_SMALL);
 	snug_response response = desk_call(coordinator, &request);
@@ -158,7 +157,7 @@ static void one_worker_one_pool_and_budgets(void **state) {
 	assert_false(response.complete);
 	assert_int_equal(response.report.outcome, SNUG_OUTCOME_BUDGET);
 	assert_true(response.report.moved_bytes >= 10000 && response.report.moved_bytes < 100000);
-	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	metrics.worker = 0;
 	assert_int_equal(desk_call(coordinator, &metrics).stats.moves, 0); /* not asked */
 	desk_unmake(coordinator);
@@ -170,16 +169,16 @@ static void one_worker_one_pool_and_budgets(void **state) {
 static void bad_requests_are_refused_and_audited(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator_options options = desk_options();
 	options.schedules = 1;
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	request.worker = 2;
 	assert_int_equal(desk_refused(coordinator, &request), SNUG_ERROR_WORKER);
 	request.worker = 0;
 	request.options.pool_mask = 8;
 	assert_int_equal(desk_refused(coordinator, &request), SNUG_ERROR_OPTION);
-	snug_request emergency = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_request emergency = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	assert_int_equal(desk_refused(coordinator, &emergency), SNUG_ERROR_BUDGET_ZERO);
 	emergency.min_bytes = (8u << 20) + 1;
 	assert_int_equal(desk_refused(coordinator, &emergency), SNUG_ERROR_GOAL);
@@ -188,7 +187,7 @@ static void bad_requests_are_refused_and_audited(void **state) {
 	emergency.worker = 1;
 	emergency.min_bytes = (4u << 20) + 1;
 	assert_int_equal(desk_refused(coordinator, &emergency), SNUG_ERROR_GOAL);
-	snug_request schedule = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+	snug_request schedule = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	assert_int_equal(desk_refused(coordinator, &schedule), SNUG_ERROR_SCHEDULE);
 	schedule.schedule.interval_ns = 3600000 * MS;
 	snug_response accepted = desk_call(coordinator, &schedule);
@@ -221,18 +220,18 @@ static void bad_requests_are_refused_and_audited(void **state) {
 static void a_full_table_refuses_but_the_urgent(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(1);
-	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator_options options = desk_options();
 	options.tickets = 4;
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	stock_hold(stock);
 	snug_ticket tickets[4];
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	for (uint32_t index = 0; index < 4; index++) {
 		request.options.target_bytes = 4096 * (index + 1); /* none like another */
 		tickets[index] = desk_submit(coordinator, &request);
 	}
 	assert_int_equal(desk_refused(coordinator, &request), SNUG_ERROR_QUEUE_FULL);
-	snug_request emergency = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_request emergency = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	emergency.min_bytes = 4096;
 	snug_ticket urgent = desk_submit(coordinator, &emergency);
 	assert_int_equal(desk_cancel(coordinator, tickets[3]).error, SNUG_OK);
@@ -254,8 +253,8 @@ static void a_full_inbox_delays_only(void **state) {
 	snug_workers_options crew = stock_options(stock, 2);
 	crew.inbox_messages = 16;
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	stock_hold(stock);
 	snug_client *client;
 	snug_ticket flights[16];
@@ -264,7 +263,7 @@ static void a_full_inbox_delays_only(void **state) {
 	snug_operation operation = {.kind = SNUG_OPERATION_SIZE, .object = {.handle = 1, .worker = 0}};
 	while (sent < 16 && snug_client_submit(client, &operation, 1, &flights[sent]) == SNUG_OK) sent++;
 	assert_true(sent >= 15); /* one may be that of stock_hold */
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
 	snug_response response;
 	assert_int_equal(snug_coordinator_wait(coordinator, ticket, 20 * MS, &response, NULL, NULL), SNUG_ERROR_TIMED_OUT);
@@ -287,16 +286,16 @@ static void a_full_inbox_delays_only(void **state) {
 static void identical_requests_share_one_run(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	stock_hold(stock);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket first = desk_submit(coordinator, &request);
 	snug_ticket second = desk_submit(coordinator, &request);
 	snug_ticket third = desk_submit(coordinator, &request);
 	request.worker = 0;
 	snug_ticket other = desk_submit(coordinator, &request);
-	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	snug_ticket question = desk_submit(coordinator, &metrics);
 	snug_ticket later = desk_submit(coordinator, &metrics); /* the workers were asked already: not joined */
 	assert_int_equal(desk_cancel(coordinator, second).error, SNUG_OK);
@@ -318,7 +317,7 @@ static void identical_requests_share_one_run(void **state) {
 	assert_int_equal(desk_wait(coordinator, other).report.reclaimed_bytes, 0);
 	assert_false(desk_wait(coordinator, question).joined);
 	assert_false(desk_wait(coordinator, later).joined);
-	snug_request all = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request all = snug_request_default(SNUG_REQUEST_METRICS);
 	assert_int_equal(desk_call(coordinator, &all).stats.reclaimed_bytes, one.report.reclaimed_bytes); /* once */
 	desk_unmake(coordinator);
 	close_stock(stock);
@@ -332,9 +331,9 @@ static void cancelling_at_each_moment(void **state) {
 	crew.duty_ppm = SLOW_PPM;
 	stock->workers = crew_make(&crew);
 	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket running = desk_submit(coordinator, &request);
 	request.options.merge_classes = true;
 	snug_ticket waiting = desk_submit(coordinator, &request);
@@ -350,7 +349,7 @@ static void cancelling_at_each_moment(void **state) {
 	assert_int_equal(response.report.outcome, SNUG_OUTCOME_CANCELLED);
 	assert_false(response.complete || response.report.complete);
 	assert_true(response.report.moved_objects > 10); /* what was done is told */
-	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	assert_int_equal(desk_call(coordinator, &metrics).stats.reclaimed_bytes, response.report.reclaimed_bytes);
 	assert_int_equal(desk_cancel(coordinator, running).error, SNUG_ERROR_TICKET);
 	atomic_store(&stock->busy, false);
@@ -365,10 +364,10 @@ static void cancelling_at_each_moment(void **state) {
 static void a_time_out_loses_nothing(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	stock_hold(stock);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_response response;
 	snug_ticket late = 0;
 	assert_int_equal(snug_coordinator_call(coordinator, &request, 5 * MS, &response, &late), SNUG_ERROR_TIMED_OUT);
@@ -392,12 +391,12 @@ static void an_emergency_overtakes(void **state) {
 	crew.duty_ppm = SLOW_PPM;
 	stock->workers = crew_make(&crew);
 	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request demand = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request demand = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket slow = desk_submit(coordinator, &demand);
 	for (uint32_t worker = 0; worker < 2; worker++) CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.moves > 10);
-	snug_request emergency = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_request emergency = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	emergency.min_bytes = 1u << 20;
 	snug_response urgent = desk_call(coordinator, &emergency);
 	snug_response response;
@@ -412,7 +411,7 @@ static void an_emergency_overtakes(void **state) {
 	assert_int_equal(response.error, SNUG_OK);
 	assert_true(response.complete);
 	assert_true(parts[0].interruptions + parts[1].interruptions >= 1);
-	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	snug_response sums = desk_call(coordinator, &metrics);
 	assert_int_equal(sums.stats.reclaimed_bytes, response.report.reclaimed_bytes + urgent.report.reclaimed_bytes);
 	assert_int_equal(sums.stats.moves, response.report.moved_objects + urgent.report.moved_objects);
@@ -429,9 +428,9 @@ static void workers_that_stop_are_told(void **state) {
 	crew.duty_ppm = SLOW_PPM;
 	stock->workers = crew_make(&crew);
 	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket running = desk_submit(coordinator, &request);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0 && crew_stats(stock->workers, 1).heap.moves > 0);
 	assert_int_equal(snug_workers_stop(stock->workers, HANG_NS), SNUG_OK);
@@ -440,7 +439,7 @@ static void workers_that_stop_are_told(void **state) {
 	assert_true(response.report.moved_objects > 0);
 	assert_false(response.complete);
 	for (int kind = 0; kind < SNUG_REQUEST_COUNT; kind++) {
-		snug_request later = SNUG_REQUEST((snug_request_kind)kind);
+		snug_request later = snug_request_default((snug_request_kind)kind);
 		if (kind == SNUG_REQUEST_SCHEDULE || kind == SNUG_REQUEST_CANCEL) continue;
 		later.min_bytes = kind == SNUG_REQUEST_EMERGENCY ? 4096 : 0;
 		response = desk_call(coordinator, &later);
@@ -473,17 +472,17 @@ static void a_stop_answers_all(void **state) {
 	crew.duty_ppm = SLOW_PPM;
 	stock->workers = crew_make(&crew);
 	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	struct waiter waiters[4];
 	pthread_t threads[4];
 	for (uint32_t index = 0; index < 4; index++) {
-		snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+		snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 		request.options.budget_bytes = (uint64_t)(index + 1) << 30;
 		waiters[index] = (struct waiter){.coordinator = coordinator, .ticket = desk_submit(coordinator, &request)};
 		pthread_create(&threads[index], NULL, wait_for_ever, &waiters[index]);
 	}
-	snug_request untaken = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request untaken = snug_request_default(SNUG_REQUEST_METRICS);
 	desk_submit(coordinator, &untaken);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0);
 	CREW_WAIT_UNTIL(atomic_load(&coordinator->takers) == 4);          /* no call may begin after destroy */
@@ -502,10 +501,10 @@ static void a_stop_answers_all(void **state) {
 static void a_stop_that_times_out_goes_on(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(1);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	stock_hold(stock);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).jobs == 1);
 	assert_int_equal(snug_coordinator_stop(coordinator, 2 * MS), SNUG_ERROR_TIMED_OUT);
@@ -530,7 +529,7 @@ struct insider {
 static void look_inside(struct insider *insider) {
 	snug_coordinator *coordinator = atomic_load(&insider->coordinator);
 	if (coordinator == NULL || !atomic_exchange(&insider->armed, false)) return;
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_response response;
 	snug_ticket ticket;
 	if (snug_coordinator_submit(coordinator, &request, &ticket) != SNUG_OK) atomic_fetch_add(&insider->mistakes, 1);
@@ -560,11 +559,11 @@ static void insiders_do_not_wait(void **state) {
 	crew.hook.context = &insider;
 	crew.hook.turn = look_from_worker;
 	snug_workers *workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options(workers);
+	snug_coordinator_options options = desk_options();
 	options.log = (snug_log){look_from_log, &insider, SNUG_LOG_INFO};
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator *coordinator = desk_make(workers, &options);
 	atomic_store(&insider.coordinator, coordinator);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request request = snug_request_default(SNUG_REQUEST_METRICS);
 	for (uint32_t round = 1; round <= 20; round++) {
 		atomic_store(&insider.armed, true);
 		desk_call(coordinator, &request);
@@ -579,10 +578,10 @@ static void insiders_do_not_wait(void **state) {
 static void two_coordinators_share_the_workers(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinators[2] = {desk_make(&options), desk_make(&options)};
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinators[2] = {desk_make(stock->workers, &options), desk_make(stock->workers, &options)};
 	stock_hold(stock);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket tickets[2];
 	for (uint32_t index = 0; index < 2; index++) tickets[index] = desk_submit(coordinators[index], &request);
 	stock_let_go(stock);

@@ -19,21 +19,21 @@ static struct stock *open_stock(uint32_t workers, bool evicts, uint32_t keep_eve
 }
 
 static snug_response emergency(snug_coordinator *coordinator, uint64_t min_bytes, bool may_evict) {
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_request request = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	request.min_bytes = min_bytes;
 	request.may_evict = may_evict;
 	return desk_call(coordinator, &request);
 }
 
 static snug_stats figures(snug_coordinator *coordinator) {
-	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	snug_response response = desk_call(coordinator, &metrics);
 	assert_int_equal(response.error, SNUG_OK);
 	return response.stats;
 }
 
 static snug_estimate_report whole_estimate(snug_coordinator *coordinator) {
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
+	snug_request request = snug_request_default(SNUG_REQUEST_ESTIMATE);
 	return desk_call(coordinator, &request).estimate;
 }
 
@@ -55,8 +55,8 @@ static void what_compaction_can_give_is_given(void **state) {
 	static const uint64_t goals[] = {1, 4096, 100000, 1000000};
 	for (size_t row = 0; row < 3; row++) {
 		struct stock *stock = open_stock(counts[row], true, 2);
-		snug_coordinator_options options = desk_options(stock->workers);
-		snug_coordinator *coordinator = desk_make(&options);
+		snug_coordinator_options options = desk_options();
+		snug_coordinator *coordinator = desk_make(stock->workers, &options);
 		for (size_t goal = 0; goal < 4; goal++) {
 			snug_stats before = figures(coordinator);
 			snug_response response = emergency(coordinator, goals[goal], true);
@@ -94,8 +94,8 @@ static void what_it_cannot_give_is_refused(void **state) {
 	for (size_t row = 0; row < 3; row++) {
 		for (int may_evict = 0; may_evict < 2; may_evict++) {
 			struct stock *stock = open_stock(counts[row], false, 2); /* may evict, but nobody can */
-			snug_coordinator_options options = desk_options(stock->workers);
-			snug_coordinator *coordinator = desk_make(&options);
+			snug_coordinator_options options = desk_options();
+			snug_coordinator *coordinator = desk_make(stock->workers, &options);
 			uint64_t most = estimate(coordinator);
 			snug_stats before = figures(coordinator);
 			snug_response response = emergency(coordinator, most + (UINT64_C(1) << 20), may_evict == 1);
@@ -123,8 +123,8 @@ static void only_what_is_needed_is_evicted(void **state) {
 	static const uint32_t counts[] = {1, 2, 8};
 	for (size_t row = 0; row < 3; row++) {
 		struct stock *stock = open_stock(counts[row], true, 2);
-		snug_coordinator_options options = desk_options(stock->workers);
-		snug_coordinator *coordinator = desk_make(&options);
+		snug_coordinator_options options = desk_options();
+		snug_coordinator *coordinator = desk_make(stock->workers, &options);
 		uint64_t most = estimate(coordinator);
 		uint64_t more = (uint64_t)counts[row] * 400000;
 		snug_response response = emergency(coordinator, most + more, true);
@@ -145,8 +145,8 @@ static void only_what_is_needed_is_evicted(void **state) {
 static void without_leave_nothing_is_evicted(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, true, 1); /* full: no holes at all */
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	snug_response response = emergency(coordinator, 1000000, false);
 	assert_int_equal(response.error, SNUG_ERROR_GOAL);
 	assert_int_equal(atomic_load(&stock->evict_calls), 0);
@@ -174,12 +174,12 @@ static void without_leave_nothing_is_evicted(void **state) {
 static void the_rich_give_first(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, true, 2);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request tidy = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request tidy = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	tidy.worker = 0;
 	assert_true(desk_call(coordinator, &tidy).report.reclaimed_bytes > 0);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_request request = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	request.min_bytes = 1000000;
 	request.may_evict = true;
 	snug_part parts[2];
@@ -231,8 +231,8 @@ static void pins_are_counted_before_anything_goes(void **state) {
 	crew.hook.start = pin_some;
 	crew.hook.evict = stock_evict_unpinned;
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	snug_stats before = figures(coordinator);
 	assert_true(before.total.pinned_slabs > 0);
 	uint64_t free_of_pins =
@@ -270,8 +270,8 @@ static void an_os_that_takes_nothing_back_ends_it(void **state) {
 		crew.heap.limit_bytes = (size_t)16 << 20;
 		crew.hook.evict = stock_evict;
 		stock->workers = crew_make(&crew);
-		snug_coordinator_options options = desk_options(stock->workers);
-		snug_coordinator *coordinator = desk_make(&options);
+		snug_coordinator_options options = desk_options();
+		snug_coordinator *coordinator = desk_make(stock->workers, &options);
 		snug_response response = emergency(coordinator, 10u << 20, true);
 		assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
 		assert_false(response.complete);
@@ -296,8 +296,8 @@ static void huge_pages_go_whole(void **state) {
 	crew.heap.limit_bytes = (size_t)16 << 20;
 	crew.hook.evict = stock_evict;
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	snug_stats before = figures(coordinator);
 	assert_int_equal(before.return_unit_bytes, 2u << 20);
 	snug_response response = emergency(coordinator, 3u << 20, true);
@@ -362,8 +362,8 @@ static void a_trigger_under_load_does_what_was_estimated(void **state) {
 	stock->most = 3000; /* and a quarter of the heap for the clients */
 	snug_workers_options crew = stock_options(stock, 2);
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	_Atomic bool done = false;
 	struct traffic traffic[CLIENTS];
 	pthread_t threads[CLIENTS];
@@ -373,7 +373,7 @@ static void a_trigger_under_load_does_what_was_estimated(void **state) {
 	}
 	CREW_WAIT_UNTIL(figures(coordinator).allocations >= 2 * 3000 + CLIENTS * TRAFFIC_OBJECTS);
 	uint64_t estimated_bytes = estimate(coordinator);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_response response = desk_call(coordinator, &request);
 	atomic_store(&done, true);
 	for (uint32_t index = 0; index < CLIENTS; index++) {

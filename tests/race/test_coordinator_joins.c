@@ -24,10 +24,10 @@ static void close_stock(struct stock *stock) {
 static void what_was_cancelled_is_not_joined(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(1, 0);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	stock_hold(stock);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket first = desk_submit(coordinator, &request);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).jobs == 1);
 	assert_int_equal(desk_cancel(coordinator, first).error, SNUG_OK);
@@ -48,10 +48,10 @@ static void what_was_cancelled_is_not_joined(void **state) {
 static void a_schedule_s_run_is_not_joined(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(1, 0);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request schedule = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request schedule = snug_request_default(SNUG_REQUEST_SCHEDULE);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	schedule.schedule.interval_ns = 10 * MS;
 	stock_hold(stock);
 	snug_response accepted = desk_call(coordinator, &schedule);
@@ -73,9 +73,9 @@ static void a_cancel_that_finds_no_room_is_told_again(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(1, SLOW_PPM);
 	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0);
 	stock_hold(stock);

@@ -61,7 +61,7 @@ static snug_request random_request(struct rider *rider) {
 		SNUG_REQUEST_METRICS,    SNUG_REQUEST_ESTIMATE,   SNUG_REQUEST_CANCEL,     SNUG_REQUEST_SCHEDULE,
 	};
 	size_t count = storm->cancels ? 8 : 6;
-	snug_request request = SNUG_REQUEST(kinds[test_random_below(random, count)]);
+	snug_request request = snug_request_default(kinds[test_random_below(random, count)]);
 	if (test_random_chance(random, 300)) request.worker = (uint32_t)test_random_below(random, storm->workers);
 	if (test_random_chance(random, 200)) request.options.mode = SNUG_COALESCE;
 	if (test_random_chance(random, 300)) request.options.budget_bytes = test_random_between(random, 1, 100000);
@@ -220,12 +220,12 @@ static void storm(uint32_t workers, uint32_t threads, uint32_t rounds, bool canc
 	crew.step_bytes = 1; /* many slices */
 	if (cancels) crew.hook.evict = stock_evict;
 	storm->stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options(storm->stock->workers);
+	snug_coordinator_options options = desk_options();
 	options.tickets = (uint32_t)test_random_between(&random, 2, 200);
 	options.schedules = 4;
 	options.audit = AUDIT_ENTRIES;
 	options.background.on = cancels;
-	storm->coordinator = desk_make(&options);
+	storm->coordinator = desk_make(storm->stock->workers, &options);
 	for (uint32_t number = 0; number < threads; number++) {
 		riders[number].storm = storm;
 		riders[number].number = number;

@@ -67,7 +67,8 @@ static bool fake_read(void *context, const char *path, char *text, size_t room) 
 	return true;
 }
 
-static snug_coordinator *make_in(const snug_coordinator_options *options, struct fake_world *world) {
+static snug_coordinator *make_in(snug_workers *workers, const snug_coordinator_options *options,
+								 struct fake_world *world) {
 	const struct surroundings surroundings = {
 		.clock = {.context = world, .now_s = fake_now_s, .offset_s = fake_offset_s},
 		.files = {.context = world, .read = fake_read},
@@ -75,7 +76,7 @@ static snug_coordinator *make_in(const snug_coordinator_options *options, struct
 		.tick_ns = TICK_NS,
 	};
 	snug_coordinator *coordinator = NULL;
-	assert_int_equal(coordinator_create_in(options, &surroundings, &coordinator), SNUG_OK);
+	assert_int_equal(coordinator_create_in(workers, options, &surroundings, &coordinator), SNUG_OK);
 	return coordinator;
 }
 
@@ -93,9 +94,9 @@ static snug_schedule_entry told(const snug_coordinator *coordinator) {
 static void an_interval_runs_until_it_is_cancelled(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, 0);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request request = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	request.schedule.interval_ns = 20 * MS;
 	request.schedule.target_fragmentation_ppm = 300000;
 	snug_response accepted = desk_call(coordinator, &request);
@@ -135,14 +136,14 @@ static void an_interval_without_end_never_runs(void **state) {
 	(void)state;
 	static const uint64_t intervals[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX / 2};
 	struct stock *stock = open_stock(1, 0);
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = desk_make(&options);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
 	for (size_t row = 0; row < sizeof intervals / sizeof intervals[0]; row++) {
-		snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+		snug_request request = snug_request_default(SNUG_REQUEST_SCHEDULE);
 		request.schedule.interval_ns = intervals[row];
 		assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK);
 	}
-	snug_request metrics = SNUG_REQUEST(SNUG_REQUEST_METRICS);
+	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	for (uint32_t turn = 0; turn < 3; turn++) assert_int_equal(desk_call(coordinator, &metrics).error, SNUG_OK);
 	assert_int_equal(desk_stats(coordinator).schedules, 3);
 	assert_int_equal(desk_stats(coordinator).jobs, 3); /* the questions */
@@ -157,9 +158,9 @@ static void a_window_begins_and_ends_a_run(void **state) {
 	struct stock *stock = open_stock(2, 100);
 	atomic_store(&stock->busy, true);
 	struct fake_world world = {.now_s = 86400 * 20000 + 59 * 60 + 50};
-	snug_coordinator_options options = desk_options(stock->workers);
-	snug_coordinator *coordinator = make_in(&options, &world);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+	snug_coordinator_options options = desk_options();
+	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
+	snug_request request = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	request.schedule.window_count = 1;
 	request.schedule.windows[0] = (snug_window){120, 180};
 	assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK);
@@ -203,14 +204,14 @@ static void background_work_starts_and_stops(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, 0);
 	struct fake_world world = {.now_s = 86400};
-	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator_options options = desk_options();
 	options.background.on = true;
 	options.background.duty_ppm = 500000;
 	options.background.start_reclaimable_ppm = 300000;
 	options.background.stop_reclaimable_ppm = 200000;
 	options.background.start_available_ppm = 0;
 	options.background.stop_available_ppm = 0;
-	snug_coordinator *coordinator = make_in(&options, &world);
+	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
 	snug_audit_entry entry = {0};
 	for (uint32_t worker = 0; worker < 2; worker++) {
 		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.total.reclaimable_bytes * 5 <
@@ -248,11 +249,11 @@ static void pressure_of_the_machine_returns_memory(void **state) {
 	stock->keep_every = 4;
 	stock->workers = crew_make(&crew);
 	struct fake_world world = {.now_s = 86400, .stall_hundredths = 5000};
-	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator_options options = desk_options();
 	options.background.on = true;
 	options.background.duty_ppm = 1000000;
 	options.background.retain_bytes = 1u << 20;
-	snug_coordinator *coordinator = make_in(&options, &world);
+	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.returned_bytes >= 6u << 20);
 	desk_unmake(coordinator);
 	close_stock(stock);
@@ -280,12 +281,12 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 	struct stock *stock = open_stock(2, 0);
 	struct heard heard = {0};
 	struct fake_world world = {.missing = true};
-	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator_options options = desk_options();
 	options.background.on = true;
 	options.log = (snug_log){hear, &heard, SNUG_LOG_INFO};
 	stock_hold(stock);
 	for (uint32_t worker = 0; worker < 2; worker++) CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).stalled);
-	snug_coordinator *coordinator = make_in(&options, &world);
+	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
 	CREW_WAIT_UNTIL(atomic_load(&heard.stalls) == 2);
 	assert_int_equal(atomic_load(&heard.turns), 0);
 	os_thread_sleep(30 * TICK_NS);
@@ -295,7 +296,7 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 	CREW_WAIT_UNTIL(atomic_load(&heard.turns) == 2);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).background_runs >= 2);
 	assert_int_equal(atomic_load(&heard.missing), 2);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	for (int round = 0; round < 3; round++) desk_call(coordinator, &request);
 	assert_int_equal(atomic_load(&heard.results), 3); /* a line for each, before its answer */
 	desk_unmake(coordinator);
@@ -376,10 +377,10 @@ static struct idleness look(struct stock *stock, snug_coordinator *coordinator) 
 /* The coordinator may sleep and wake `most_sleeps` times, the workers not at all. */
 static void idle(bool background, uint64_t idle_ms, uint64_t most_sleeps) {
 	struct stock *stock = open_stock(IDLE_WORKERS, 0);
-	snug_coordinator_options options = desk_options(stock->workers);
+	snug_coordinator_options options = desk_options();
 	options.background.on = background;
-	snug_coordinator *coordinator = desk_make(&options);
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK); /* nothing to gain is left */
 	CREW_WAIT_UNTIL(look(stock, coordinator).asleep == IDLE_WORKERS);
 	struct idleness before = look(stock, coordinator);

@@ -5,8 +5,8 @@
  * matters, the worker's own hook sends the next message at a chosen turn: then there is no race to lose. */
 #include "crew.h"
 #include "work/channel/channel.h"
-#include "work/worker/job.h"
 #include "work/policy/join_reports.h"
+#include "work/worker/job.h"
 #include "work/worker/worker.h"
 
 #include <snug/snug.h>
@@ -113,7 +113,7 @@ static void scene_unmake(struct scene *scene) {
 }
 
 static struct job job_of(enum job_kind kind, enum job_priority priority) {
-	return (struct job){.kind = kind, .priority = priority, .options = SNUG_DEFRAGMENT_DEFAULTS};
+	return (struct job){.kind = kind, .priority = priority, .options = snug_defragment_options_default()};
 }
 
 static struct message job_message(const struct scene *scene, struct job *job, uint16_t kind) {

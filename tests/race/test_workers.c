@@ -89,7 +89,7 @@ struct witness {
 	snug_heap *heap[CREW];
 };
 
-static void configure(void *context, uint32_t worker, snug_options *options) {
+static void configure(void *context, uint32_t worker, snug_heap_options *options) {
 	struct witness *witness = context;
 	witness->thread[worker] = pthread_self();
 	options->limit_bytes = (size_t)(worker + 1) << 20;

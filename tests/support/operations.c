@@ -293,7 +293,7 @@ static uint64_t choose_budget(struct operations *operations, uint32_t per_mille,
 static snug_defragment_options choose_options(struct operations *operations) {
 	static const uint64_t step_bytes[] = {1, 100, 1000, SNUG_STEP_BYTES_DEFAULT, 65536, SNUG_NO_BUDGET};
 	struct choices *choices = operations->choices;
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	uint64_t some = operations->limit_bytes / 4;
 	options.mode = choose_chance(choices, 900) ? SNUG_COMPACT : SNUG_COALESCE;
 	options.pool_mask = choose_chance(choices, 300) ? (uint32_t)choose_below(choices, 1u << SNUG_POOL_COUNT) : 0;
@@ -364,7 +364,7 @@ static snug_error do_defragment(struct operations *operations) {
 }
 
 static snug_error do_coalesce(struct operations *operations) {
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.mode = SNUG_COALESCE;
 	return defragment_whole(operations, &options);
 }

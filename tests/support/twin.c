@@ -75,10 +75,11 @@ static void object_moved(void *context, snug_ref from, snug_ref to, size_t size)
 
 /* ------------------------------------------------------------------ create, destroy --------------------------------------- */
 
-snug_error twin_create(struct twin *twin, twin_naming naming, const snug_options *options, struct fake_os *fake) {
+snug_error twin_create(struct twin *twin, twin_naming naming, const snug_heap_options *options, struct fake_os *fake) {
 	memset(twin, 0, sizeof *twin);
 	twin->naming = naming;
 	twin->options = *options;
+	twin->options.struct_bytes = sizeof *options; /* the tables of tests leave it out */
 	twin->fake = fake;
 	if (fake != NULL) {
 		twin->options.os = &fake->os;
@@ -103,7 +104,7 @@ void twin_destroy(struct twin *twin) {
 	}
 	twin_free_all(twin);
 	twin_check(twin);
-	snug_heap_destroy(twin->heap);
+	REQUIRE_OK(snug_heap_destroy(twin->heap));
 	REQUIRE(twin->fake == NULL || twin->fake->reserved_bytes == 0, "destroy left %zu bytes reserved",
 			twin->fake->reserved_bytes);
 	name_index_deinit(&twin->names);

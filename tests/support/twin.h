@@ -70,7 +70,7 @@ typedef struct twin_defragmentation {
 struct twin {
 	snug_heap *heap;
 	twin_naming naming;
-	snug_options options;
+	snug_heap_options options;
 	struct fake_os *fake; /* NULL: the heap is on Linux */
 	uint64_t pattern;     /* what the next fill writes */
 	twin_object *objects;
@@ -94,7 +94,7 @@ struct twin {
 
 /* Fills in `options`' owner, and its os when a fake is given. The answer is snug_heap_create's; on an error there is nothing
  * to destroy. */
-snug_error twin_create(struct twin *twin, twin_naming naming, const snug_options *options, struct fake_os *fake);
+snug_error twin_create(struct twin *twin, twin_naming naming, const snug_heap_options *options, struct fake_os *fake);
 /* Unpins and frees all objects, requires the heap to be empty, destroys both. */
 void twin_destroy(struct twin *twin);
 

@@ -251,7 +251,7 @@ void twin_compare_recount(struct twin *twin) {
 void twin_require_full(struct twin *twin, size_t size) {
 	snug_stats stats;
 	REQUIRE_OK(snug_stats_get(twin->heap, &stats));
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.merge_classes = true;
 	snug_estimate_report estimate = {0};
 	REQUIRE_OK(snug_estimate(twin->heap, &options, &estimate));

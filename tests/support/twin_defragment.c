@@ -118,7 +118,7 @@ static void require_estimate(const snug_estimate_report *estimate, const snug_re
 }
 
 void twin_defragment(struct twin *twin, const snug_defragment_options *options) {
-	snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options defaults = snug_defragment_options_default();
 	snug_estimate_report estimate;
 	account before;
 	snug_report report;
@@ -146,7 +146,7 @@ void twin_defragment(struct twin *twin, const snug_defragment_options *options) 
 }
 
 void twin_begin(struct twin *twin, const snug_defragment_options *options) {
-	snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options defaults = snug_defragment_options_default();
 	account before;
 	take_account(twin, &before);
 	twin->defragmentation = (twin_defragmentation){.running = true, .options = options != NULL ? *options : defaults};

@@ -62,7 +62,7 @@ static uint64_t or_default(uint64_t given, uint64_t otherwise) {
 
 static void begin_worker(uint32_t index, uint32_t page_bytes) {
 	struct server_worker *worker = &world.worker[index];
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	worker->server = &world.server;
 	worker->index = index;
 	worker->clock_s = worker->wall_s = WORLD_BEGIN_S;
@@ -194,7 +194,7 @@ void world_end(void) {
 	REQUIRE(world.server.texts.used_bytes == 0, "a text is held");
 	for (uint32_t i = 0; i < WORLD_WORKERS; i++) {
 		server_worker_end(&world.worker[i]);
-		snug_shard_destroy(world.worker[i].shard);
+		REQUIRE_OK(snug_shard_destroy(world.worker[i].shard));
 		channel_close(workers->worker[i].inbox);
 		channel_destroy(workers->worker[i].inbox);
 	}

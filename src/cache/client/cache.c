@@ -1,7 +1,9 @@
 /* cache/client/cache.c: the cache over workers: a shard on each, which its hook serves. See snug/cache.h. */
 #include "cache/client/cache_parts.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
+#include "base/grown.h"
 #include "os/threads.h"
 
 #include <stdlib.h>
@@ -13,9 +15,9 @@ static struct cache_worker *worker_of(void *context, uint32_t index) {
 	return &cache->worker[index];
 }
 
-static void configure(void *context, uint32_t index, snug_options *heap_options) {
+static void configure(void *context, uint32_t index, snug_heap_options *heap_options) {
 	snug_cache *cache = context;
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap = *heap_options;
 	options.item_max_bytes = cache->item_max_bytes;
 	options.no_eviction = cache->no_eviction;
@@ -24,14 +26,20 @@ static void configure(void *context, uint32_t index, snug_options *heap_options)
 		cache->worker[index].shard = NULL;
 }
 
+/* On its own thread, outside of every callback. */
+static void end_shard(struct cache_worker *worker) {
+	snug_error error = snug_shard_destroy(worker->shard);
+	SNUG_ASSERT(!error);
+	(void)error;
+	worker->shard = NULL;
+}
+
 static snug_error start(void *context, uint32_t index, snug_heap *heap) {
 	struct cache_worker *worker = worker_of(context, index);
 	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
 	upkeep_init(&worker->upkeep);
 	snug_error error = snug_shard_attach(worker->shard, heap);
-	if (!error) return SNUG_OK;
-	snug_shard_destroy(worker->shard);
-	worker->shard = NULL;
+	if (error) end_shard(worker);
 	return error;
 }
 
@@ -66,14 +74,13 @@ static void run(void *context, uint32_t index, snug_heap *heap, void *const *req
 static void stop(void *context, uint32_t index, snug_heap *heap) {
 	struct cache_worker *worker = worker_of(context, index);
 	(void)heap;
-	snug_shard_destroy(worker->shard);
-	worker->shard = NULL;
+	end_shard(worker);
 }
 
 /* ------------------------------------------------------------------ create, destroy -------- */
 
 static snug_workers_options workers_options(const snug_cache_options *options, snug_cache *cache) {
-	snug_workers_options workers = SNUG_WORKERS_DEFAULTS;
+	snug_workers_options workers = snug_workers_options_default();
 	workers.count = options->workers;
 	workers.name = options->name;
 	workers.processors = options->processors;
@@ -93,8 +100,16 @@ static snug_workers_options workers_options(const snug_cache_options *options, s
 	return workers;
 }
 
-snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out) {
-	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes) {
+	static const snug_cache_options defaults = {
+		.workers = 1,
+		.item_max_bytes = (size_t)1 << 20,
+		.evict_for = SNUG_EVICT_FOR_HITS,
+	};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+}
+
+static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	if (options->workers == 0 || options->workers > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
 	if (options->item_max_bytes == 0 || options->item_max_bytes > SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
 		return SNUG_ERROR_OPTION;
@@ -112,6 +127,12 @@ snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out
 	else
 		*out = cache;
 	return error;
+}
+
+snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out) {
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_cache_options known = snug_cache_options_default();
+	return grown_read(options, &known, sizeof known) ? create(&known, out) : SNUG_ERROR_VERSION;
 }
 
 snug_error snug_cache_destroy(snug_cache *cache) {

@@ -4,6 +4,7 @@
  * the caller's own memory, unless he does not want to wait for ever: then cache_parcel.c copies it. */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/grown.h"
 #include "cache/client/cache_parts.h"
 
 #include <stdlib.h>
@@ -11,18 +12,27 @@
 
 /* ------------------------------------------------------------------ create, destroy -------- */
 
-snug_error snug_cache_client_create(snug_cache *cache, snug_cache_client **out) {
+void snug_cache_client_options_init(snug_cache_client_options *options, size_t struct_bytes) {
+	static const snug_cache_client_options defaults = {.timeout_ns = SNUG_FOREVER};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+}
+
+snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_options *options,
+									snug_cache_client **out) {
 	if (cache == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_cache_client_options known = snug_cache_client_options_default();
+	if (options != NULL && !grown_read(options, &known, sizeof known)) return SNUG_ERROR_VERSION;
 	snug_cache_client *client = calloc(1, sizeof *client);
 	if (client == NULL) return SNUG_ERROR_OS_MEMORY;
-	snug_client_options options = {.flight_max = CACHE_FLIGHTS};
-	snug_error error = snug_client_create(cache->workers, &options, &client->client);
+	snug_client_options endpoint = snug_client_options_default();
+	endpoint.flight_max = CACHE_FLIGHTS;
+	snug_error error = snug_client_create(cache->workers, &endpoint, &client->client);
 	if (error) {
 		free(client);
 		return error;
 	}
 	client->cache = cache;
-	client->timeout_ns = SNUG_FOREVER;
+	client->timeout_ns = known.timeout_ns;
 	*out = client;
 	return SNUG_OK;
 }
@@ -197,9 +207,23 @@ static int64_t exptime_of(uint32_t expires_at_s) {
 	return expires_at_s == 0 || expires_at_s > EXPTIME_RELATIVE_MAX_S ? (int64_t)expires_at_s : -1;
 }
 
+void snug_cache_store_options_init(snug_cache_store_options *options, size_t struct_bytes) {
+	static const snug_cache_store_options defaults = {.cas = 0};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+}
+
+static void apply(const snug_cache_store_options *options, struct operation *operation) {
+	operation->client_flags = options->client_flags;
+	operation->exptime = exptime_of(options->expires_at_s);
+	operation->cas_compare = options->cas;
+	if (options->cas != 0) operation->options = OPERATION_HAS_CAS_COMPARE;
+}
+
 static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key, size_t key_bytes,
 						const void *value, size_t value_bytes, const snug_cache_store_options *options) {
+	snug_cache_store_options known = snug_cache_store_options_default();
 	if (client == NULL || (value == NULL && value_bytes > 0)) return SNUG_ERROR_NULL;
+	if (options != NULL && !grown_read(options, &known, sizeof known)) return SNUG_ERROR_VERSION;
 	struct request *request = &client->request[0];
 	snug_error error = begin(client, request, OPERATION_STORE, key, key_bytes);
 	if (error) return error;
@@ -208,12 +232,7 @@ static snug_error store(snug_cache_client *client, enum store_mode mode, const v
 	operation->value = value == NULL ? "" : value;
 	/* What is too large is asked for as well, and is too large by one byte: its owner knows what becomes of the old value. */
 	operation->value_bytes = (uint32_t)smaller(value_bytes, client->cache->item_max_bytes + 1);
-	if (options != NULL) {
-		operation->client_flags = options->client_flags;
-		operation->exptime = exptime_of(options->expires_at_s);
-		operation->cas_compare = options->cas;
-		if (options->cas != 0) operation->options = OPERATION_HAS_CAS_COMPARE;
-	}
+	apply(&known, operation);
 	return ask_first(client);
 }
 

@@ -1,13 +1,16 @@
 /* cache/shard/shard.c: the life of a shard. See cache/shard/shard_state.h. */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/grown.h"
 #include "cache/shard/shard_state.h"
+#include "mem/gate.h"
 #include "os/local_time.h"
 #include "work/key_hash.h"
 
 #include <stdlib.h>
 
 #define GRAIN ((size_t)4096)
+#define ITEM_MAX_BYTES_DEFAULT ((size_t)1 << 20)
 
 /* ------------------------------------------------------------------ what the heap asks --- */
 
@@ -68,14 +71,29 @@ static void set_clocks(snug_shard *shard) {
 	if (options->wall_s == NULL) options->wall_s = options->now_s;
 }
 
+void snug_shard_options_init(snug_shard_options *options, size_t struct_bytes) {
+	static const snug_shard_options defaults = {
+		.item_max_bytes = ITEM_MAX_BYTES_DEFAULT,
+		.evict_for = SNUG_EVICT_FOR_HITS,
+	};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+	grown_init_part(options, struct_bytes, offsetof(snug_shard_options, heap));
+}
+
+static snug_error read_options(const snug_shard_options *given, snug_shard_options *out) {
+	*out = snug_shard_options_default();
+	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved);
+	out->heap.struct_bytes = sizeof out->heap;
+	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
+}
+
 static bool options_make_sense(const snug_shard_options *options) {
 	return (uint32_t)options->evict_for < SNUG_EVICT_FOR_COUNT && options->item_max_bytes > 0 &&
 		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX && options->heap.owner.moved == NULL &&
 		   options->heap.owner.size_of == NULL;
 }
 
-snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *heap_options, snug_shard **out) {
-	if (options == NULL || heap_options == NULL || out == NULL) return SNUG_ERROR_NULL;
+static snug_error prepare(const snug_shard_options *options, snug_owner *owner, snug_shard **out) {
 	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
 	key_hash_settle();
 	const snug_os *os = options->heap.os != NULL ? options->heap.os : snug_os_linux();
@@ -90,9 +108,16 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_options *h
 	set_clocks(shard);
 	shard->random = os->now_ns(os->context) * 0x9E3779B97F4A7C15u | 1;
 	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
-	heap_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
+	*owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
 	*out = shard;
 	return SNUG_OK;
+}
+
+snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_options *heap_options, snug_shard **out) {
+	snug_shard_options known;
+	if (options == NULL || heap_options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_error error = read_options(options, &known);
+	return error ? error : prepare(&known, &heap_options->owner, out);
 }
 
 /* Addresses for as many as the limit may ever allow; memory follows the items. Without them the shard works as well, but for a few hits. */
@@ -127,12 +152,23 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 	return SNUG_OK;
 }
 
+/* All but the heap, which reads the items no more. */
+static void give_back(snug_shard *shard) {
+	if (shard->heap != NULL) index_deinit(&shard->index);
+	if (shard->ghosts_reserved_bytes > 0)
+		shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_reserved_bytes);
+	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
+}
+
 snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out) {
-	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
-	snug_options heap_options = options->heap;
+	snug_shard_options known;
 	snug_shard *shard;
 	snug_heap *heap;
-	snug_error error = snug_shard_prepare(options, &heap_options, &shard);
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_error error = read_options(options, &known);
+	if (error) return error;
+	snug_heap_options heap_options = known.heap;
+	error = prepare(&known, &heap_options.owner, &shard);
 	if (error) return error;
 	error = snug_heap_create(&heap_options, &heap);
 	if (!error) {
@@ -142,19 +178,21 @@ snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out
 			*out = shard;
 			return SNUG_OK;
 		}
-		snug_heap_destroy(heap);
+		snug_error ended = snug_heap_destroy(heap);
+		SNUG_ASSERT(!ended);
+		(void)ended;
 	}
-	snug_shard_destroy(shard);
+	give_back(shard);
 	return error;
 }
 
-void snug_shard_destroy(snug_shard *shard) {
-	if (shard == NULL) return;
-	if (shard->heap != NULL) index_deinit(&shard->index);
-	if (shard->ghosts_reserved_bytes > 0)
-		shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_reserved_bytes);
-	if (shard->owns_heap) snug_heap_destroy(shard->heap);
-	shard->os->release(shard->os->context, shard, shard->reserved_bytes);
+snug_error snug_shard_destroy(snug_shard *shard) {
+	if (shard == NULL) return SNUG_OK;
+	snug_error error = shard->heap == NULL ? SNUG_OK : gate_enter_any(shard->heap);
+	if (error) return error;
+	snug_heap *own_heap = shard->owns_heap ? shard->heap : NULL;
+	give_back(shard);
+	return snug_heap_destroy(own_heap);
 }
 
 int64_t snug_shard_now_s(const snug_shard *shard) {

@@ -26,7 +26,7 @@ snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 static bool gain_pages(snug_shard *shard) {
 	bool done = false;
 	if (!shard->gains_pages) {
-		snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+		snug_defragment_options options = snug_defragment_options_default();
 		options.retain_bytes = 0;
 		options.merge_classes = shard->options.no_eviction;
 		shard->gains_pages = snug_defragment_begin(shard->heap, &options) == SNUG_OK;

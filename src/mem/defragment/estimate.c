@@ -18,6 +18,8 @@
  * (docs/benchmarks.md). */
 #include "mem/defragment/estimate.h"
 
+#include "base/grown.h"
+
 #include "mem/arena/arena.h"
 #include "mem/defragment/choose.h"
 #include "mem/gate.h"
@@ -54,9 +56,22 @@ uint64_t predict_ns(const snug_heap *heap, uint64_t moves, uint64_t bytes) {
 	return (uint64_t)((double)guess_ns * (double)heap->totals.move_ns / (double)past_ns);
 }
 
+void snug_defragment_options_init(snug_defragment_options *options, size_t struct_bytes) {
+	static const snug_defragment_options defaults = {
+		.mode = SNUG_COMPACT,
+		.step_bytes = SNUG_STEP_BYTES_DEFAULT,
+		.step_ns = SNUG_NO_BUDGET,
+		.budget_bytes = SNUG_NO_BUDGET,
+		.budget_ns = SNUG_NO_BUDGET,
+		.target_bytes = SNUG_NO_BUDGET,
+		.retain_bytes = SNUG_NO_BUDGET,
+	};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+}
+
 snug_error defragment_options_check(const snug_defragment_options *given, snug_defragment_options *out) {
-	static const snug_defragment_options defaults = SNUG_DEFRAGMENT_DEFAULTS;
-	*out = given != NULL ? *given : defaults;
+	*out = snug_defragment_options_default();
+	if (given != NULL && !grown_read(given, out, sizeof *out)) return SNUG_ERROR_VERSION;
 	if (out->mode != SNUG_COMPACT && out->mode != SNUG_COALESCE) return SNUG_ERROR_OPTION;
 	if ((out->pool_mask & ~ALL_POOLS) != 0) return SNUG_ERROR_OPTION;
 	if (out->pool_mask == 0) out->pool_mask = ALL_POOLS;

@@ -145,7 +145,7 @@ static bool borrow(snug_heap *heap, uint16_t id, uint64_t *offset, struct size_c
 
 /* Pays for each page taken below the low-water mark with a step of compaction. */
 void room_pace(snug_heap *heap) {
-	const snug_options *options = &heap->options;
+	const snug_heap_options *options = &heap->options;
 	if (LIKELY(options->pace_low_water_bytes == 0) || nothing_to_gain(heap)) return;
 	if (arena_available_pages(&heap->arena) << heap->arena.page_shift >= options->pace_low_water_bytes) return;
 	if (heap->target != PAGE_NONE) return;

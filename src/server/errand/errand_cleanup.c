@@ -176,7 +176,7 @@ static bool take_mode(const struct line *words, size_t *at, snug_request *reques
 }
 
 static struct errand *estimate(struct server *server, const struct line *words, struct text *out) {
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_ESTIMATE);
+	snug_request request = snug_request_default(SNUG_REQUEST_ESTIMATE);
 	size_t at = 1;
 	take_mode(words, &at, &request);
 	if (at != words->count) return usage(out, "estimate [coalesce|compact]");
@@ -184,7 +184,7 @@ static struct errand *estimate(struct server *server, const struct line *words, 
 }
 
 static struct errand *defragment(struct server *server, const struct line *words, struct text *out) {
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	size_t at = 1;
 	bool right = take_mode(words, &at, &request);
 	while (right && at < words->count) {
@@ -208,7 +208,7 @@ static struct errand *defragment(struct server *server, const struct line *words
 }
 
 static struct errand *emergency(struct server *server, const struct line *words, struct text *out) {
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_request request = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	bool evict = words_is(words, 2, "evict");
 	if (!words_bytes(words, 1, &request.min_bytes) || words->count > (evict ? 3u : 2u))
 		return usage(out, "emergency BYTES [evict]");
@@ -237,7 +237,7 @@ static bool take_window(const struct line *words, size_t at, snug_window *window
 
 static struct errand *schedule(struct server *server, const struct line *words, struct text *out) {
 	static const char form[] = "schedule HH:MM-HH:MM|every TIME [target PERCENT]";
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_SCHEDULE);
+	snug_request request = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	uint64_t number;
 	size_t at = 2;
 	if (words_is(words, 1, "every")) {
@@ -300,7 +300,7 @@ static struct errand *schedules(struct server *server, const struct line *words,
 }
 
 static struct errand *cancel(struct server *server, const struct line *words, struct text *out) {
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
+	snug_request request = snug_request_default(SNUG_REQUEST_CANCEL);
 	if (words->count != 2 || !words_number(words, 1, &request.target)) return usage(out, "cancel ID");
 	return submit(server, &request, out);
 }

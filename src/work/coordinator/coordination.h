@@ -207,8 +207,8 @@ static inline void count_one(_Atomic uint64_t *counter) {
 /* ------------------------------------------------------------------ coordinator.c ---------- */
 
 /* As snug_coordinator_create, in surroundings of the caller's. */
-snug_error coordinator_create_in(const snug_coordinator_options *options, const struct surroundings *world,
-								 snug_coordinator **out);
+snug_error coordinator_create_in(snug_workers *workers, const snug_coordinator_options *given,
+								 const struct surroundings *world, snug_coordinator **out);
 
 /* ------------------------------------------------------------------ coordinator_loop.c ----- */
 

@@ -8,6 +8,7 @@
  *     takers       inside poll or wait                     destroy waits for them; by then each ticket is answered */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/grown.h"
 #include "os/files.h"
 #include "os/local_time.h"
 #include "work/channel/snapshot.h"
@@ -20,6 +21,34 @@
 #define LEAVE_SLEEP_NS UINT64_C(20000)
 
 /* ------------------------------------------------------------------ create ----------------- */
+
+void snug_coordinator_options_init(snug_coordinator_options *options, size_t struct_bytes) {
+	static const snug_coordinator_options defaults = {
+		.tickets = 64,
+		.schedules = 8,
+		.audit = 256,
+		.background = {.on = true,
+					   .duty_ppm = 50000,
+					   .start_reclaimable_ppm = 200000,
+					   .stop_reclaimable_ppm = 50000,
+					   .start_available_ppm = 50000,
+					   .stop_available_ppm = 100000,
+					   .start_stall_ppm = 100000,
+					   .stop_stall_ppm = 20000,
+					   .start_cgroup_ppm = 950000,
+					   .stop_cgroup_ppm = 900000,
+					   .retain_bytes = 4u << 20},
+	};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+}
+
+/* NULL: the defaults. */
+static snug_error read_options(const snug_coordinator_options *given, snug_coordinator_options *out) {
+	*out = snug_coordinator_options_default();
+	if (given == NULL) return SNUG_OK;
+	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved);
+	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
+}
 
 static snug_error check_options(const snug_coordinator_options *options) {
 	bool sound = options->tickets > 0 && options->tickets <= SNUG_TICKETS_MAX &&
@@ -87,22 +116,23 @@ static snug_error start(snug_coordinator *coordinator) {
 	return started ? SNUG_OK : SNUG_ERROR_OS_THREAD;
 }
 
-snug_error coordinator_create_in(const snug_coordinator_options *options, const struct surroundings *world,
-								 snug_coordinator **out) {
-	if (options == NULL || out == NULL || options->workers == NULL) return SNUG_ERROR_NULL;
-	snug_error error = check_options(options);
-	if (error) return error;
-	error = workers_attach(options->workers);
+snug_error coordinator_create_in(snug_workers *workers, const snug_coordinator_options *given,
+								 const struct surroundings *world, snug_coordinator **out) {
+	snug_coordinator_options options;
+	if (workers == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_error error = read_options(given, &options);
+	if (!error) error = check_options(&options);
+	if (!error) error = workers_attach(workers);
 	if (error) return error;
 	snug_coordinator *coordinator = calloc(1, sizeof *coordinator);
 	if (coordinator == NULL) {
-		workers_detach(options->workers);
+		workers_detach(workers);
 		return SNUG_ERROR_OS_MEMORY;
 	}
-	coordinator->options = *options;
+	coordinator->options = options;
 	coordinator->world = *world;
-	coordinator->workers = options->workers;
-	coordinator->worker_count = snug_workers_count(options->workers);
+	coordinator->workers = workers;
+	coordinator->worker_count = snug_workers_count(workers);
 	coordinator->plans_next_ns = SNUG_FOREVER;
 	coordinator->tick_ns = SNUG_FOREVER;
 	error = start(coordinator);
@@ -129,14 +159,15 @@ static bool real_read(void *context, const char *path, char *text, size_t room) 
 	return os_read_file(path, text, room);
 }
 
-snug_error snug_coordinator_create(const snug_coordinator_options *options, snug_coordinator **out) {
+snug_error snug_coordinator_create(snug_workers *workers, const snug_coordinator_options *options,
+								   snug_coordinator **out) {
 	const struct surroundings world = {
 		.clock = {.now_s = real_wall_s, .offset_s = real_offset_s},
 		.files = {.read = real_read},
 		.look_ns = LOOK_NS,
 		.tick_ns = NS_PER_SECOND,
 	};
-	return coordinator_create_in(options, &world, out);
+	return coordinator_create_in(workers, options, &world, out);
 }
 
 /* ------------------------------------------------------------------ stop, destroy ---------- */
@@ -233,6 +264,7 @@ static void leave(snug_coordinator *coordinator) {
 }
 
 snug_error snug_coordinator_submit(snug_coordinator *coordinator, const snug_request *request, snug_ticket *ticket) {
+	snug_request known;
 	if (coordinator == NULL || request == NULL) return SNUG_ERROR_NULL;
 	uint32_t before = atomic_fetch_add_explicit(&coordinator->submitters, 1, memory_order_acquire);
 	if ((before & SUBMITTERS_CLOSED) != 0) {
@@ -240,10 +272,11 @@ snug_error snug_coordinator_submit(snug_coordinator *coordinator, const snug_req
 		leave(coordinator);
 		return SNUG_ERROR_STOPPED;
 	}
-	snug_error error = request_check(request, coordinator->worker_count);
-	if (!error && request->kind == SNUG_REQUEST_EMERGENCY) error = check_goal(coordinator, request);
-	if (!error) error = send_request(coordinator, request, ticket);
-	if (error) note_refusal(coordinator, request, error);
+	snug_error error = request_read(request, &known);
+	if (!error) error = request_check(&known, coordinator->worker_count);
+	if (!error && known.kind == SNUG_REQUEST_EMERGENCY) error = check_goal(coordinator, &known);
+	if (!error) error = send_request(coordinator, &known, ticket);
+	if (error) note_refusal(coordinator, &known, error);
 	leave(coordinator);
 	return error;
 }

@@ -37,7 +37,7 @@ static void watch(snug_coordinator *coordinator, uint32_t worker, bool stalled) 
 
 static void begin_run(snug_coordinator *coordinator, uint32_t worker, const struct cleanup_wish *wish) {
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	request.worker = worker;
 	request.options.budget_ns = coordinator->world.tick_ns * coordinator->options.background.duty_ppm / MILLION;
 	request.options.target_bytes = wish->target_bytes;

@@ -1,6 +1,7 @@
 /* work/policy/requests.c: see work/policy/requests.h. */
 #include "work/policy/requests.h"
 
+#include "base/grown.h"
 #include "work/policy/schedule.h"
 
 const char *snug_request_kind_text(snug_request_kind kind) {
@@ -58,6 +59,22 @@ static snug_error check_options(const snug_defragment_options *options) {
 	bool works = options->step_bytes > 0 && options->step_ns > 0 && options->budget_bytes > 0 &&
 				 options->budget_ns > 0 && options->target_bytes > 0;
 	return works ? SNUG_OK : SNUG_ERROR_BUDGET_ZERO;
+}
+
+void snug_request_init(snug_request *request, size_t struct_bytes, snug_request_kind kind) {
+	snug_request defaults = {.kind = kind, .worker = SNUG_ALL_WORKERS, .options = snug_defragment_options_default()};
+	grown_init(request, struct_bytes, &defaults, sizeof defaults);
+	grown_init_part(request, struct_bytes, offsetof(snug_request, options));
+}
+
+snug_error request_read(const snug_request *given, snug_request *out) {
+	*out = snug_request_default(SNUG_REQUEST_COUNT);
+	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved) &&
+					grown_is_zero(out->schedule.reserved, sizeof out->schedule.reserved);
+	out->options.struct_bytes = sizeof out->options;
+	if (is_known) return SNUG_OK;
+	*out = snug_request_default(SNUG_REQUEST_COUNT);
+	return SNUG_ERROR_VERSION;
 }
 
 snug_error request_check(const snug_request *request, uint32_t workers) {

@@ -4,6 +4,9 @@
 
 #include <snug/coordinator.h>
 
+/* A caller's request as this library knows it. VERSION: it was not initialised, or asks for what is not known; then it is of no kind. */
+snug_error request_read(const snug_request *given, snug_request *out);
+
 /* All that can be wrong with a request but its target and the workers' limits. `workers`: how many there are. */
 snug_error request_check(const snug_request *request, uint32_t workers);
 

@@ -8,6 +8,7 @@
  * worker that sleeps is woken once. Nothing here is shared: the client belongs to its thread, and the workers know its
  * channel alone. It ends when no answer is to come any more; closing the channel waits for a worker that is still leaving it. */
 #include "base/bits.h"
+#include "base/grown.h"
 #include "work/key_hash.h"
 #include "work/worker/flights.h"
 #include "work/worker/worker.h"
@@ -51,9 +52,16 @@ static snug_error take_memory(uint32_t flight_max, snug_client **out) {
 	return SNUG_OK;
 }
 
+void snug_client_options_init(snug_client_options *options, size_t struct_bytes) {
+	static const snug_client_options defaults = {.flight_max = 0};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+}
+
 snug_error snug_client_create(snug_workers *workers, const snug_client_options *options, snug_client **out) {
 	if (workers == NULL || out == NULL) return SNUG_ERROR_NULL;
-	uint32_t flight_max = options != NULL && options->flight_max != 0 ? options->flight_max : FLIGHT_DEFAULT;
+	snug_client_options known = snug_client_options_default();
+	if (options != NULL && !grown_read(options, &known, sizeof known)) return SNUG_ERROR_VERSION;
+	uint32_t flight_max = known.flight_max != 0 ? known.flight_max : FLIGHT_DEFAULT;
 	if (!is_power_of_two(flight_max) || flight_max > SNUG_CLIENT_FLIGHT_MAX) return SNUG_ERROR_OPTION;
 	snug_client *client;
 	snug_error error = workers_attach(workers);

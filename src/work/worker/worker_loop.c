@@ -10,6 +10,7 @@
  * THE END. Whoever stops sets `stopping` and closes the inboxes, which wakes the worker. The worker closes its inbox itself as well,
  * because only the return of close says that no sender is inside any more: what it receives from then on is the rest. So nothing that was
  * accepted stays without an answer, and nothing is accepted that would. */
+#include "base/assert.h"
 #include "base/log_line.h"
 #include "work/worker/worker.h"
 
@@ -32,16 +33,23 @@ static void mark_asleep(struct worker *worker) {
 
 /* ------------------------------------------------------------------ begin ------------------ */
 
+/* Its own, and outside of every callback. */
+static void end_heap(struct worker *worker) {
+	snug_error error = snug_heap_destroy(worker->heap);
+	SNUG_ASSERT(!error);
+	(void)error;
+}
+
 static snug_error start_heap(struct worker *worker) {
 	const snug_workers_options *options = &worker->workers->options;
 	const snug_worker_hook *hook = &options->hook;
-	snug_options heap_options = options->heap;
+	snug_heap_options heap_options = options->heap;
 	if (heap_options.log.write == NULL) heap_options.log = options->log;
 	if (hook->configure != NULL) hook->configure(hook->context, worker->index, &heap_options);
 	snug_error error = snug_heap_create(&heap_options, &worker->heap);
 	if (error) return error;
 	if (hook->start != NULL) error = hook->start(hook->context, worker->index, worker->heap);
-	if (error) snug_heap_destroy(worker->heap);
+	if (error) end_heap(worker);
 	return error;
 }
 
@@ -153,7 +161,7 @@ static void end(struct worker *worker) {
 	worker_publish(worker, os_now_ns());
 	mark_asleep(worker);
 	if (hook->stop != NULL) hook->stop(hook->context, worker->index, worker->heap);
-	snug_heap_destroy(worker->heap);
+	end_heap(worker);
 	snug_log_line(&worker->workers->options.log, SNUG_LOG_DEBUG, "worker %u: stopped after %llu messages",
 				  worker->index, (unsigned long long)worker->messages);
 }

@@ -5,6 +5,7 @@
  * them, because a thread can be joined once. */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/grown.h"
 #include "work/key_hash.h"
 #include "work/worker/worker.h"
 
@@ -12,6 +13,27 @@
 #include <string.h>
 
 /* ------------------------------------------------------------------ options ---------------- */
+
+void snug_workers_options_init(snug_workers_options *options, size_t struct_bytes) {
+	static const snug_workers_options defaults = {
+		.count = 1,
+		.inbox_messages = 1024,
+		.duty_ppm = 30000,
+		.idle_ns = 200000,
+		.step_bytes = 4096,
+		.step_ns = 50000,
+	};
+	grown_init(options, struct_bytes, &defaults, sizeof defaults);
+	grown_init_part(options, struct_bytes, offsetof(snug_workers_options, heap));
+}
+
+static snug_error read_options(const snug_workers_options *given, snug_workers_options *out) {
+	*out = snug_workers_options_default();
+	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved) &&
+					grown_is_zero(out->hook.reserved, sizeof out->hook.reserved);
+	out->heap.struct_bytes = sizeof out->heap;
+	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
+}
 
 static snug_error check(const snug_workers_options *options) {
 	if (options->count == 0 || options->count > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
@@ -93,8 +115,7 @@ static snug_error start_all(snug_workers *workers) {
 	return error ? error : first_begin_error(workers);
 }
 
-snug_error snug_workers_create(const snug_workers_options *options, snug_workers **out) {
-	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+static snug_error create(const snug_workers_options *options, snug_workers **out) {
 	snug_error error = check(options);
 	if (error) return error;
 	key_hash_settle();
@@ -111,6 +132,13 @@ snug_error snug_workers_create(const snug_workers_options *options, snug_workers
 	}
 	*out = workers;
 	return SNUG_OK;
+}
+
+snug_error snug_workers_create(const snug_workers_options *options, snug_workers **out) {
+	snug_workers_options known;
+	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
+	snug_error error = read_options(options, &known);
+	return error ? error : create(&known, out);
 }
 
 /* ------------------------------------------------------------------ stop, destroy ---------- */

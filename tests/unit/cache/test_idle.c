@@ -15,7 +15,7 @@ static int64_t now_s(void *context) {
 }
 
 static snug_shard *begin(void) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	snug_shard *shard;
 	wall_s = BEGIN_S;
 	options.heap.limit_bytes = (size_t)16 << 20;
@@ -67,7 +67,7 @@ static void begins_anew_with_each_use(void **state) {
 	assert_int_equal(idle_s(shard, "a"), 1003);
 	wall_s -= 5; /* the clock was set back */
 	assert_int_equal(idle_s(shard, "b"), 0);
-	snug_shard_destroy(shard);
+	assert_int_equal(snug_shard_destroy(shard), SNUG_OK);
 }
 
 /* A CAS number is added to an item: that is no use. */
@@ -82,7 +82,7 @@ static void what_is_no_use_begins_nothing(void **state) {
 	assert_int_equal(snug_shard_find(shard, &key, &item), SNUG_OK);
 	assert_int_equal(snug_shard_cas(shard, &key, &item, &cas), SNUG_OK);
 	assert_int_equal(idle_s(shard, "a"), 7);
-	snug_shard_destroy(shard);
+	assert_int_equal(snug_shard_destroy(shard), SNUG_OK);
 }
 
 /* Whoever is not among the last is told by the eviction's clock: at least as long as it is. */
@@ -107,7 +107,7 @@ static void is_never_told_too_short(void **state) {
 		exact += told_s == 100u - used_s[i];
 	}
 	assert_in_range(exact, 100, KEYS); /* some 512 places, and those of the first second */
-	snug_shard_destroy(shard);
+	assert_int_equal(snug_shard_destroy(shard), SNUG_OK);
 }
 
 int main(void) {

@@ -84,7 +84,8 @@ static void run(bool refuse) {
 	for (uint32_t ref = 1; ref <= REFS; ref++) table->hashes[ref] = test_random_next(&random);
 	struct fake_os fake;
 	fake_os_init(&fake);
-	snug_options options = {.limit_bytes = (size_t)8 << 20, .os = &fake.os};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = (size_t)8 << 20, .os = &fake.os};
 	snug_heap *heap;
 	struct index index;
 	REQUIRE_OK(snug_heap_create(&options, &heap));
@@ -110,7 +111,7 @@ static void run(bool refuse) {
 	REQUIRE_OK(snug_stats_get(heap, &after));
 	REQUIRE(after.charged_bytes == before.charged_bytes + index_committed_bytes(&index), "charged wrongly");
 	index_deinit(&index);
-	snug_heap_destroy(heap);
+	REQUIRE_OK(snug_heap_destroy(heap));
 	REQUIRE(fake.mistakes == 0, "%s", fake.first_mistake);
 	fake_os_deinit(&fake);
 	free(table);
@@ -142,14 +143,14 @@ static void begin_one_group(struct one_group *test, size_t limit_bytes) {
 	test_random random = {test_environment_number("SNUG_SEED", 5)};
 	for (uint32_t ref = 1; ref <= REFS; ref++)
 		test->table->hashes[ref] = ref <= CHOSEN ? ref : test_random_next(&random);
-	snug_options options = {.limit_bytes = limit_bytes};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = limit_bytes};
 	REQUIRE_OK(snug_heap_create(&options, &test->heap));
 	REQUIRE_OK(index_init(&test->index, test->heap, snug_os_linux(), limit_bytes, hash_of, drop_flushed, test->table));
 }
 
 static void end_one_group(struct one_group *test) {
 	index_deinit(&test->index);
-	snug_heap_destroy(test->heap);
+	REQUIRE_OK(snug_heap_destroy(test->heap));
 	free(test->table);
 }
 

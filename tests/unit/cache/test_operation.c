@@ -355,7 +355,7 @@ static int64_t wall_of(void *context) {
 }
 
 static void stage_begin(struct stage *stage, enum form form) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	memset(stage, 0, sizeof *stage);
 	fake_os_init(&stage->fake);
 	options.heap.limit_bytes = (size_t)4 << 20;
@@ -375,7 +375,7 @@ static void stage_end(struct stage *stage) {
 	assert_int_equal(snug_shard_check(stage->shard, NULL), SNUG_OK);
 	assert_int_equal(snug_shard_stats_get(stage->shard, &stats), SNUG_OK);
 	assert_int_equal(stats.leases, 0);
-	snug_shard_destroy(stage->shard);
+	assert_int_equal(snug_shard_destroy(stage->shard), SNUG_OK);
 	assert_int_equal(stage->fake.reserved_bytes, 0);
 	fake_os_deinit(&stage->fake);
 }
@@ -567,9 +567,9 @@ static void what_is_too_large_takes_the_old_value_with_it(void **state) {
 static void without_eviction_there_is_an_end(void **state) {
 	(void)state;
 	struct stage stage;
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	stage_begin(&stage, FORM_DIRECT);
-	snug_shard_destroy(stage.shard);
+	assert_int_equal(snug_shard_destroy(stage.shard), SNUG_OK);
 	options.heap.limit_bytes = (size_t)1 << 20;
 	options.heap.page_bytes = 4096;
 	options.heap.os = &stage.fake.os;
@@ -775,7 +775,7 @@ static void a_shard_of_its_own_clock_sees_time_pass(void **state) {
 	(void)state;
 	struct fake_os fake;
 	struct stage stage = {0};
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	fake_os_init(&fake);
 	options.heap.limit_bytes = (size_t)4 << 20;
 	options.heap.os = &fake.os;
@@ -797,7 +797,7 @@ static void a_shard_of_its_own_clock_sees_time_pass(void **state) {
 	fake.time_ns += UINT64_C(1000000000);
 	assert_int_equal(get(&stage, "own"), STATUS_NOT_FOUND);
 	assert_int_equal(snug_shard_now_s(NULL), 0);
-	snug_shard_destroy(stage.shard);
+	assert_int_equal(snug_shard_destroy(stage.shard), SNUG_OK);
 	fake_os_deinit(&fake);
 }
 

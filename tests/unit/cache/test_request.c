@@ -28,7 +28,7 @@ static int64_t now_of(void *context) {
 }
 
 static void stage_begin_with(struct stage *stage, bool no_eviction, size_t item_max_bytes) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	memset(stage, 0, sizeof *stage);
 	fake_os_init(&stage->fake);
 	options.heap.limit_bytes = 4 * MIB;
@@ -50,7 +50,7 @@ static void stage_end(struct stage *stage) {
 	if (snug_shard_check(stage->shard, &wrong) != SNUG_OK) fail_msg("law %s: %s", wrong.law, wrong.message);
 	assert_int_equal(snug_shard_stats_get(stage->shard, &stats), SNUG_OK);
 	assert_int_equal(stats.leases, 0);
-	snug_shard_destroy(stage->shard);
+	assert_int_equal(snug_shard_destroy(stage->shard), SNUG_OK);
 	assert_int_equal(stage->fake.reserved_bytes, 0);
 	fake_os_deinit(&stage->fake);
 }

@@ -20,7 +20,7 @@ static int64_t now_of(void *context) {
 }
 
 static snug_shard *open_shard(size_t limit_bytes, bool no_eviction) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap.limit_bytes = limit_bytes;
 	options.no_eviction = no_eviction;
 	options.now_s = now_of;
@@ -32,7 +32,7 @@ static snug_shard *open_shard(size_t limit_bytes, bool no_eviction) {
 
 static void close_shard(snug_shard *shard) {
 	REQUIRE_OK(snug_shard_check(shard, NULL));
-	snug_shard_destroy(shard);
+	REQUIRE_OK(snug_shard_destroy(shard));
 }
 
 static snug_error set(snug_shard *shard, uint32_t number, uint32_t expires_at_s, size_t bytes) {

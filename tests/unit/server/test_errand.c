@@ -31,7 +31,7 @@ static int64_t now_s(void *context) {
 }
 
 static void begin_worker(uint32_t index, size_t limit_max_bytes) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	workers[index] = (struct server_worker){
 		.server = &server, .index = index, .clock_s = BEGIN_S, .wall_s = BEGIN_S, .describe = describe};
 	options.heap.limit_bytes = LIMIT_BYTES;
@@ -56,7 +56,7 @@ static int begin(void **state) {
 
 static int end(void **state) {
 	(void)state;
-	for (uint32_t i = 0; i < 2; i++) snug_shard_destroy(workers[i].shard);
+	for (uint32_t i = 0; i < 2; i++) assert_int_equal(snug_shard_destroy(workers[i].shard), SNUG_OK);
 	return 0;
 }
 
@@ -416,13 +416,12 @@ static void test_map_metrics_check(void **state) {
 
 static void test_the_coordinator_is_asked(void **state) {
 	(void)state;
-	snug_workers_options options = SNUG_WORKERS_DEFAULTS;
-	snug_coordinator_options coordinator_options = SNUG_COORDINATOR_DEFAULTS;
+	snug_workers_options options = snug_workers_options_default();
+	snug_coordinator_options coordinator_options = snug_coordinator_options_default();
 	options.heap.limit_bytes = LIMIT_BYTES;
 	assert_int_equal(snug_workers_create(&options, &server.workers), SNUG_OK);
-	coordinator_options.workers = server.workers;
 	coordinator_options.background.on = false;
-	assert_int_equal(snug_coordinator_create(&coordinator_options, &server.coordinator), SNUG_OK);
+	assert_int_equal(snug_coordinator_create(server.workers, &coordinator_options, &server.coordinator), SNUG_OK);
 	assert_says(COMMAND_SNUG, "estimate", "STAT reclaimable_bytes 0\r\n");
 	assert_says(COMMAND_SNUG, "defrag coalesce bytes 1k ms 5 return", "STAT result ok\r\n");
 	assert_says(COMMAND_SNUG, "emergency 5m", "CLIENT_ERROR ");

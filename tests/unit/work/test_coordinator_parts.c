@@ -4,9 +4,9 @@
 #include "unit/cmocka_all.h"
 #include "work/coordinator/audit.h"
 #include "work/coordinator/coordination.h"
+#include "work/coordinator/tickets.h"
 #include "work/policy/requests.h"
 #include "work/policy/shares.h"
-#include "work/coordinator/tickets.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -70,7 +70,7 @@ static void shares_meet_the_goal_within_a_unit(void **state) {
 
 static void requests_are_checked(void **state) {
 	(void)state;
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_DEFRAGMENT);
+	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	assert_int_equal(request_check(&request, 2), SNUG_OK);
 	snug_request bad;
 #define REFUSED(field, value, error) \
@@ -89,7 +89,7 @@ static void requests_are_checked(void **state) {
 	REFUSED(worker, 1, SNUG_OK);
 	REFUSED(options.pool_mask, 7, SNUG_OK);
 #undef REFUSED
-	snug_request cancel = SNUG_REQUEST(SNUG_REQUEST_CANCEL);
+	snug_request cancel = snug_request_default(SNUG_REQUEST_CANCEL);
 	cancel.worker = 99; /* not asked of any */
 	assert_int_equal(request_check(&cancel, 2), SNUG_OK);
 }
@@ -97,14 +97,14 @@ static void requests_are_checked(void **state) {
 static void only_the_same_requests_join(void **state) {
 	(void)state;
 	for (int kind = 0; kind < SNUG_REQUEST_COUNT; kind++) {
-		snug_request one = SNUG_REQUEST((snug_request_kind)kind);
+		snug_request one = snug_request_default((snug_request_kind)kind);
 		snug_request other = one;
 		bool joins = kind != SNUG_REQUEST_SCHEDULE && kind != SNUG_REQUEST_CANCEL;
 		assert_int_equal(request_is_same(&one, &other), joins);
 		other.worker = 0;
 		assert_false(request_is_same(&one, &other));
 	}
-	snug_request request = SNUG_REQUEST(SNUG_REQUEST_EMERGENCY);
+	snug_request request = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	snug_request other;
 #define DIFFERS(field, value) (other = request, other.field = (value), assert_false(request_is_same(&request, &other)))
 	DIFFERS(kind, SNUG_REQUEST_DEFRAGMENT);

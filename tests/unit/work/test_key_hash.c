@@ -152,13 +152,13 @@ static void alike_keys_do_not_meet(void **state) {
 /* The last case: the secret is settled for the rest of the process. */
 static void a_shard_settles_it(void **state) {
 	(void)state;
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	options.heap.limit_bytes = (size_t)1 << 20;
 	snug_shard *shard;
 	REQUIRE_OK(snug_shard_create(&options, &shard));
 	uint64_t secret[2] = {1, 2};
 	REQUIRE_ERROR(SNUG_ERROR_IN_USE, snug_hash_secret_set(secret));
-	snug_shard_destroy(shard);
+	REQUIRE_OK(snug_shard_destroy(shard));
 	REQUIRE_ERROR(SNUG_ERROR_IN_USE, snug_hash_secret_set(secret));
 }
 

@@ -115,7 +115,8 @@ static bool handle_view(struct allocator *self, uint64_t name, size_t size, size
 }
 
 static void destroy(struct allocator *self) {
-	snug_heap_destroy(self->heap);
+	snug_error error = snug_heap_destroy(self->heap);
+	if (error != SNUG_OK) (void)refused(self, "the heap's end", error);
 }
 
 bool allocator_snug_create(struct allocator *allocator, const struct job *job, struct ledger *ledger) {
@@ -126,10 +127,11 @@ bool allocator_snug_create(struct allocator *allocator, const struct job *job, s
 									.view = job->by_handle ? handle_view : ref_view,
 									.destroy = destroy,
 									.ledger = ledger};
-	snug_options options = {.limit_bytes = job->limit_bytes,
-							.page_bytes = job->page_bytes,
-							.no_compaction_in_alloc = job->no_compaction,
-							.log = {log_line, allocator, SNUG_LOG_ERROR}};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = job->limit_bytes,
+								 .page_bytes = job->page_bytes,
+								 .no_compaction_in_alloc = job->no_compaction,
+								 .log = {log_line, allocator, SNUG_LOG_ERROR}};
 	if (!job->by_handle) options.owner = (snug_owner){moved, size_of, allocator};
 	snug_stats stats;
 	snug_error error = snug_heap_create(&options, &allocator->heap);

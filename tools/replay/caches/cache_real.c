@@ -147,7 +147,7 @@ static bool make_tables(struct player *player) {
 }
 
 static snug_error make_shard(struct player *player, const struct policy *policy, uint64_t limit_bytes) {
-	snug_shard_options options = SNUG_SHARD_DEFAULTS;
+	snug_shard_options options = snug_shard_options_default();
 	player->os = *snug_os_linux();
 	player->os.context = player; /* Linux's functions take none */
 	player->os.now_ns = now_ns;
@@ -169,7 +169,8 @@ bool cache_real_play(const struct cache_load *load, const struct policy *policy,
 	if (!error) {
 		for (size_t i = 0; i < load->count; i++) play(&player, &load->requests[i]);
 		error = snug_shard_stats_get(player.shard, &out->stats);
-		snug_shard_destroy(player.shard);
+		snug_error ended = snug_shard_destroy(player.shard);
+		if (!error) error = ended;
 	}
 	if (error) snprintf(problem, room, "%s", made ? snug_error_text(error) : "no memory");
 	free(player.stored);

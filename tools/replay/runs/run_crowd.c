@@ -51,7 +51,7 @@ static void check_at_stop(void *context, uint32_t worker, snug_heap *heap) {
 /* ---- requests ---- */
 
 static bool ask(struct crowd *crowd, snug_request_kind kind, snug_response *response) {
-	snug_request request = SNUG_REQUEST(kind);
+	snug_request request = snug_request_default(kind);
 	snug_ticket late;
 	request.options.retain_bytes = 0;
 	snug_error error = snug_coordinator_call(crowd->coordinator, &request, SNUG_FOREVER, response, &late);
@@ -165,8 +165,8 @@ static bool begin_clients(struct crowd *crowd) {
 static bool begin(struct crowd *crowd) {
 	const struct job *job = crowd->job;
 	struct outcome *outcome = crowd->outcome;
-	snug_workers_options workers = SNUG_WORKERS_DEFAULTS;
-	snug_coordinator_options coordinator = SNUG_COORDINATOR_DEFAULTS;
+	snug_workers_options workers = snug_workers_options_default();
+	snug_coordinator_options coordinator = snug_coordinator_options_default();
 	if (!workload_find(job, &crowd->workload, outcome->problem, sizeof outcome->problem)) return false;
 	for (size_t i = 0; i < crowd->workload.phase_count; i++)
 		if (!clients_have(crowd, &crowd->workload.phases[i])) return false;
@@ -176,9 +176,8 @@ static bool begin(struct crowd *crowd) {
 	workers.heap.no_compaction_in_alloc = job->no_compaction;
 	workers.hook = (snug_worker_hook){.context = crowd, .turn = check_if_wanted, .stop = check_at_stop};
 	snug_error error = snug_workers_create(&workers, &crowd->workers);
-	coordinator.workers = crowd->workers;
 	coordinator.background.on = false; /* only what is asked for */
-	if (error == SNUG_OK) error = snug_coordinator_create(&coordinator, &crowd->coordinator);
+	if (error == SNUG_OK) error = snug_coordinator_create(crowd->workers, &coordinator, &crowd->coordinator);
 	if (error != SNUG_OK) run_broken(crowd->outcome, "workers cannot be created: %s", snug_error_text(error));
 	crowd->shared->progress.planned_bytes = workload_planned_bytes(&crowd->workload, job);
 	return error == SNUG_OK && begin_clients(crowd);

@@ -67,7 +67,7 @@ static void keep_if_best(struct run *run, const snug_estimate_report *estimate, 
 void run_defragment(struct run *run) {
 	snug_heap *heap = run->allocator.heap;
 	if (heap == NULL) return;
-	snug_defragment_options options = SNUG_DEFRAGMENT_DEFAULTS;
+	snug_defragment_options options = snug_defragment_options_default();
 	options.retain_bytes = 0;
 	snug_estimate_report estimate;
 	snug_report report;
