@@ -16,7 +16,7 @@ declared() {
 		sed 's/[[:space:]]*(.*//' | sort -u
 }
 
-names_of() { awk 'NF == 3 && $2 != "A" { print $3 }' | sort -u; }
+names_of() { awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u; }
 exported_by_shared() { nm --dynamic --defined-only "$shared" | names_of; }
 exported_by_static() { nm --extern-only --defined-only "$static" | names_of; }
 
@@ -29,10 +29,19 @@ same_as_declared() {
 	return 1
 }
 
+# Each in a node of src/libsnug.map, and the library is called as the programs that were linked with it ask.
+has_versions() {
+	local without
+	without=$(nm --dynamic --defined-only "$shared" | awk 'NF == 3 && $2 != "A" && $3 !~ /@@SNUG_0\.[0-9]+$/ { print $3 }')
+	[[ -z $without ]] || { printf 'without a version:\n%s\n' "$without" && return 1; }
+	readelf --dynamic "$shared" | grep -q 'SONAME.*\[libsnug\.so\.0\]'
+}
+
 declares_something() { [[ $(declared "$@" | wc -l) -gt 20 ]]; }
 
-begin_cases 3
+begin_cases 4
 run_case declarations_are_found declares_something "$@"
 run_case shared_library_shows_the_declared same_as_declared exported_by_shared "$@"
+run_case each_has_a_version has_versions
 run_case static_library_shows_the_declared same_as_declared exported_by_static "$@"
 end_cases
