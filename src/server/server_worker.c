@@ -266,143 +266,6 @@ void server_worker_run(struct server_worker *worker, void *const *requests, size
 
 /* ------------------------------------------------------------------ a turn ----------------- */
 
-/* For memory, or for a record, of which others have all that there are for those who hold some. */
-static bool still_waits(const struct connection *connection, bool *is_short) {
-	const struct record *next = connection->first_answer;
-	if (connection->is_closing) return false;
-	if (connection_lacks_memory(connection)) return *is_short = true;
-	if (next != NULL && next->is_ready) return false;
-	return buffers_left(&turn_of(connection)->buffers.records, connection->records) == 0;
-}
-
-#define HOLDS_LITTLE_BYTES (CONNECTION_BYTES + 2u * RECORD_BYTES)
-
-/* Those of whom each waited for a record or for memory, and may have it now. The others wait on: some of what is taken may never be given
- * back. */
-static void resume_some(struct turn *turn, bool of_little, bool *is_short) {
-	struct connection *connection = turn->blocked;
-	turn->blocked = NULL;
-	while (connection != NULL) {
-		struct connection *next = connection->next_blocked;
-		bool holds_little = connection_held_bytes(connection) <= HOLDS_LITTLE_BYTES;
-		if ((of_little && !holds_little) || still_waits(connection, is_short)) {
-			connection->next_blocked = turn->blocked;
-			turn->blocked = connection;
-		} else {
-			connection->is_blocked = false;
-			if (connection->is_closing)
-				connection_reap(connection);
-			else
-				connection_resume(connection);
-		}
-		connection = next;
-	}
-}
-
-/* Who holds little goes first: what others give back would go to those who take most, again and again. Of equals who came last: so who
- * has just come is answered, and who waits longest is served last, until relief has ended the shortage. */
-static void resume_blocked(struct turn *turn) {
-	bool is_short = connection_memory_is_short(&turn->buffers.memory);
-	if (LIKELY(turn->blocked == NULL && !is_short && turn->short_since_ns == 0)) return;
-	resume_some(turn, true, &is_short);
-	resume_some(turn, false, &is_short);
-	if (!is_short) {
-		turn->short_since_ns = turn->relief_ns = 0;
-		turn->relieves = turn->has_relieved = false;
-	} else if (turn->short_since_ns == 0) {
-		turn->short_since_ns = turn->began_ns;
-	}
-}
-
-#define SHORT_PATIENCE_NS UINT64_C(100000000) /* whoever reads has given some back by then */
-#define RELIEF_SHARE 8u                       /* of the budget: as much is to be free then */
-#define RELIEF_CLOSES 4u                      /* in one turn: each takes a look at all connections */
-#define RELIEF_PAUSE_NS UINT64_C(5000000)     /* between two looks for the next one to close */
-
-/* It takes nothing of what is there for it. Who only waits to be served does not stall. */
-static bool stalls(const struct connection *connection, uint64_t now_ns) {
-	return connection->first_out != NULL && now_ns - connection->progress_ns >= SHORT_PATIENCE_NS;
-}
-
-/* Those that take nothing come before those that do. */
-static bool pays_before(const struct connection *one, const struct connection *other, uint64_t now_ns) {
-	bool one_stalls = stalls(one, now_ns), other_stalls = stalls(other, now_ns);
-	if (one_stalls != other_stalls) return one_stalls;
-	return connection_held_bytes(one) > connection_held_bytes(other);
-}
-
-/* The one that holds most; and what those hold that are on their way out. */
-static struct connection *heaviest(struct server_worker *worker, uint64_t *leaving_bytes) {
-	struct connection *most = NULL;
-	*leaving_bytes = 0;
-	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
-		if (at->is_closing)
-			*leaving_bytes += connection_held_bytes(at);
-		else if (connection_held_bytes(at) > CONNECTION_BYTES &&
-				 (most == NULL || pays_before(at, most, worker->turn->began_ns)))
-			most = at;
-	}
-	return most;
-}
-
-static void tell_closed(struct server_worker *worker, uint64_t bytes) {
-	if (worker->turn->told_closed_s == worker->turn->now_s) return;
-	worker->turn->told_closed_s = worker->turn->now_s;
-	snug_log_line(
-		&worker->server->log, SNUG_LOG_WARNING,
-		"worker %u: connection memory is short: closed the connection that held most, %llu bytes; %llu so far",
-		worker->index, (unsigned long long)bytes, (unsigned long long)worker->connections.memory_closed);
-}
-
-/* What is free by now, or comes back within a few turns, is what a round is to bring. */
-static bool round_is_over(const struct turn *turn, uint64_t leaving_bytes) {
-	const struct connection_memory *memory = &turn->buffers.memory;
-	uint64_t free_bytes = connection_memory_left(memory) + connection_memory_free_cell_bytes(memory);
-	return free_bytes + leaving_bytes >= buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE;
-}
-
-/* Who has taken nothing for so long has had his time; the others get theirs anew after each round. */
-static bool may_close(const struct turn *turn, const struct connection *connection) {
-	return turn->began_ns - turn->short_since_ns >= SHORT_PATIENCE_NS ||
-		   (turn->has_relieved && stalls(connection, turn->began_ns));
-}
-
-static void end_round(struct turn *turn) {
-	turn->relieves = false;
-	turn->has_relieved = true;
-	turn->short_since_ns = turn->began_ns;
-}
-
-/* Whoever costs, pays. Memory that nobody gives back is taken from whoever holds most of it, in rounds. What a round brings may lie in pieces
- * of another kind, or be taken by the next one who gives nothing back: then the next round follows as soon as it has come. */
-static void relieve(struct server_worker *worker) {
-	struct turn *turn = worker->turn;
-	uint64_t leaving_bytes;
-	if (LIKELY(turn->short_since_ns == 0) || turn->began_ns < turn->relief_ns) return;
-	if (!turn->has_relieved && turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS) return;
-	for (uint32_t closed = 0; closed < RELIEF_CLOSES; closed++) {
-		struct connection *most = heaviest(worker, &leaving_bytes);
-		bool is_patient = turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS;
-		bool has_enough = turn->relieves ? round_is_over(turn, leaving_bytes) : is_patient && leaving_bytes > 0;
-		if (most == NULL || has_enough || !may_close(turn, most)) {
-			if (turn->relieves) end_round(turn);
-			turn->relief_ns = turn->began_ns + (most == NULL ? SHORT_PATIENCE_NS : RELIEF_PAUSE_NS);
-			return;
-		}
-		turn->relieves = true;
-		uint64_t held_bytes = connection_held_bytes(most);
-		connection_close_for_memory(most);
-		tell_closed(worker, held_bytes);
-	}
-}
-
-/* Until somebody may have to be closed. */
-static uint64_t relief_rest_ns(const struct turn *turn, uint64_t now_ns) {
-	uint64_t at_ns = turn->has_relieved ? 0 : turn->short_since_ns + SHORT_PATIENCE_NS;
-	if (turn->relief_ns > at_ns) at_ns = turn->relief_ns;
-	return at_ns > now_ns ? at_ns - now_ns : RELIEF_PAUSE_NS;
-}
-
 /* All is said, and nothing more will be asked. */
 static bool is_over(const struct connection *connection) {
 	if (connection->first_answer != NULL || connection->first_out != NULL || connection->is_sending) return false;
@@ -516,14 +379,14 @@ bool server_worker_turn(struct server_worker *worker) {
 	bool worked = turn->away > 0 && take_answers(worker);
 	if (UNLIKELY(turn->unfinished != NULL)) worked |= serve_unfinished(worker);
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
-	resume_blocked(turn);
-	relieve(worker);
+	relief_resume(turn);
 	if (UNLIKELY(turn->holds_input)) connection_hold_input(turn);
 	worked |= io_poll(turn->io);
 	bool has_news = worked;
 	worked |= send_requests(worker);
 	worked |= turn->dirty != NULL;
 	flush_dirty(turn);
+	relief_close(worker);
 	/* After the answers, which need not wait for a slice. */
 	worker->slice_ns = 0;
 	if (UNLIKELY(turn->errands != NULL)) {
@@ -545,7 +408,7 @@ void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t tim
 						   ? SHORT_WAIT_NS
 						   : UPKEEP_WAIT_NS;
 	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
-	if (turn->short_since_ns != 0) most_ns = smaller(most_ns, relief_rest_ns(turn, os_now_ns()));
+	most_ns = smaller(most_ns, relief_rest_ns(turn, os_now_ns()));
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
 	io_wait(turn->io, timeout_ns);

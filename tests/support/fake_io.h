@@ -13,7 +13,7 @@
 
 #include "server/io/io.h"
 
-#define FAKE_SOCKETS_MAX 160u
+#define FAKE_SOCKETS_MAX 320u
 #define FAKE_UNLIMITED SIZE_MAX
 
 /* Bytes in the order they came. */

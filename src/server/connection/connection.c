@@ -149,6 +149,14 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 	return at;
 }
 
+/* A short command is kept as long as there is anything, and so is one for which somebody waits who is known to read: to serve them is for us. Half lines,
+ * and what a crowd of strangers asks for, must not take what is for those. */
+static enum cell_right input_right(const struct connection *connection, size_t bytes) {
+	if (bytes > RECORD_BYTES) return CELLS_SHARED;
+	bool is_last = bytes <= CONNECTION_BYTES || (connection->is_known && connection_is_owed(connection));
+	return is_last ? CELLS_LAST : CELLS_RESERVED;
+}
+
 /* Behind what there is; what has been taken makes room first. */
 static bool ensure_input_room(struct connection *connection, size_t bytes) {
 	struct buffers *buffers = &turn_of(connection)->buffers;
@@ -159,7 +167,7 @@ static bool ensure_input_room(struct connection *connection, size_t bytes) {
 		return true;
 	}
 	uint32_t room = (uint32_t)bytes;
-	char *input = buffers_take_input(buffers, &room, bytes <= RECORD_BYTES ? CELLS_LAST : CELLS_SHARED);
+	char *input = buffers_take_input(buffers, &room, input_right(connection, bytes));
 	if (input == NULL) return false;
 	if (connection->input_bytes > 0) memcpy(input, connection->input + connection->input_at, connection->input_bytes);
 	uint32_t kept_bytes = connection->input_bytes;
@@ -219,9 +227,10 @@ void connection_hold_input(struct turn *turn) {
 		io_release(turn->io);
 }
 
-/* Whoever sends faster than he is served waits in his own kernel. */
+/* Whoever sends faster than he is served waits in his own kernel; and so does who waits for memory, where there is none to keep more. */
 static void pause_or_resume(struct connection *connection) {
-	bool pause = connection->input_bytes >= INPUT_PAUSE_BYTES;
+	bool is_full = connection->is_blocked && connection_memory_left(&turn_of(connection)->buffers.memory) == 0;
+	bool pause = is_full || connection->input_bytes >= INPUT_PAUSE_BYTES;
 	if (pause == connection->is_paused || connection->is_closing) return;
 	connection->is_paused = pause;
 	if (pause)
@@ -234,6 +243,8 @@ void connection_received(struct connection *connection, const char *bytes, size_
 	SNUG_ASSERT(connection->is_open);
 	if (connection->is_closing) return;
 	connection->last_active_s = connection->worker->turn->now_s;
+	if (!connection->is_sending) connection->progress_ns = connection->worker->turn->began_ns;
+	connection->is_known |= connection->is_answered && connection->first_out == NULL && !connection_is_owed(connection);
 	connection->worker->connections.read_bytes += length;
 	if (length == 0) {
 		connection->has_ended = true;

@@ -116,18 +116,20 @@ struct connection {
 	uint32_t last_active_s;
 	uint32_t turn_number; /* whose share that is: */
 	uint32_t turn_keys;
-	uint64_t progress_ns; /* when the output began, or some of it went */
+	uint64_t progress_ns; /* when a send began, or has gone; or, while none is under way, when bytes came */
 	uint8_t input_state;  /* enum connection_input_state */
 	bool is_open;         /* the io knows it */
 	bool is_closing;      /* nothing is said or heard any more */
 	bool is_sending;
 	bool is_paused;
-	bool is_held;    /* parses nothing until some of what it has asked was answered and sent, or until its next turn */
-	bool is_dirty;   /* on the list of those with something to send */
-	bool is_blocked; /* on the list of those that wait for records */
-	bool has_ended;  /* the peer has sent all it will */
-	bool is_listing; /* what is being carried out is of a list of keys */
-	uint64_t lists;  /* of keys, that have ended */
+	bool is_held;     /* parses nothing until some of what it has asked was answered and sent, or until its next turn */
+	bool is_dirty;    /* on the list of those with something to send */
+	bool is_blocked;  /* on the list of those that wait for records */
+	bool has_ended;   /* the peer has sent all it will */
+	bool is_listing;  /* what is being carried out is of a list of keys */
+	bool is_answered; /* something was sent to it */
+	bool is_known;    /* has asked again after that, with nothing under way: it takes its answers */
+	uint64_t lists;   /* of keys, that have ended */
 	uint64_t failed_list;  /* connection_list(): an error was said in place of what was left of it; 0: of none */
 	uint64_t refused_list; /* the same, but the error waits in a text for those before it */
 	struct parser parser;
@@ -200,7 +202,7 @@ static inline struct turn *turn_of(const struct connection *connection) {
 #define ANSWER_BLOCKS 2u /* that an answer takes besides at most: before and behind a leased value */
 
 /* The reserve is for what is needed to end what was begun: the first blocks for answers that come back. No new command begins on it. The last half of
- * it is for new connections and the beginning of a command alone. */
+ * it is for new connections and for input: connection.c's input_right. */
 static inline enum cell_right connection_right(bool ends_what_was_begun) {
 	return ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
 }
@@ -209,6 +211,12 @@ static inline enum cell_right connection_right(bool ends_what_was_begun) {
 static inline uint64_t connection_held_bytes(const struct connection *connection) {
 	return (uint64_t)connection->records * RECORD_BYTES + (uint64_t)connection->blocks * BLOCK_BYTES +
 		   connection->input_room + CONNECTION_BYTES;
+}
+
+/* He has asked, and waits for us: for an answer, for memory, for his next turn, for room for a value. */
+static inline bool connection_is_owed(const struct connection *connection) {
+	return connection->first_answer != NULL || connection->is_blocked || connection->is_held || connection->is_paused ||
+		   connection->input_state == INPUT_WAIT;
 }
 
 /* connection.c: begins to serve a socket that was accepted; closes it if that can't be. */
@@ -257,6 +265,13 @@ void connection_mark_dirty(struct connection *connection);
 void connection_block(struct connection *connection);
 /* What a blocked one waits for is not there: room for the answer that comes next, if that is ready, or else for the next command. */
 bool connection_lacks_memory(const struct connection *connection);
+
+/* connection_relief.c: those that waited for memory go on, as far as there is some. */
+void relief_resume(struct turn *turn);
+/* Closes some of those that hold what others wait for. */
+void relief_close(struct server_worker *worker);
+/* Until somebody may have to be closed; UINT64_MAX: memory is not short. */
+uint64_t relief_rest_ns(const struct turn *turn, uint64_t now_ns);
 
 /* connection_commands.c: parses and executes; tells how many bytes were used up. */
 size_t connection_commands(struct connection *connection, const char *bytes, size_t length);

@@ -12,7 +12,7 @@
 #define NO_CHUNK UINT32_MAX
 #define TRIM_CHUNKS 8u    /* in one turn */
 #define RESERVE_SHARE 16u /* of the budget */
-#define RESERVE_MIN 3u    /* a record and blocks for what was begun; connections */
+#define RESERVE_MIN 4u    /* records and blocks for what was begun; connections, and the input of who is known */
 
 static const uint32_t bytes_of[CELL_KINDS] = {CONNECTION_BYTES, RECORD_BYTES,    INPUT_8K_BYTES, BLOCK_BYTES,
 											  INPUT_21K_BYTES,  INPUT_32K_BYTES, CHUNK_BYTES};
@@ -183,12 +183,6 @@ bool connection_memory_is_short(const struct connection_memory *memory) {
 
 uint64_t connection_memory_left(const struct connection_memory *memory) {
 	return (uint64_t)free_chunks(memory, CELLS_SHARED) * CHUNK_BYTES;
-}
-
-uint64_t connection_memory_free_cell_bytes(const struct connection_memory *memory) {
-	uint64_t bytes = 0;
-	for (uint32_t kind = 0; kind < CELL_KINDS; kind++) bytes += (uint64_t)memory->free_cells[kind] * bytes_of[kind];
-	return bytes;
 }
 
 /* ------------------------------------------------------------------ back to the system ----- */

@@ -9,7 +9,7 @@
  *
  * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree
  *         M2  chunks in use are never more than the budget has; the last of them, the reserve, are for what was begun, and half of
- *             those for new connections and the beginning of a command alone
+ *             those for new connections, short commands, and the commands of known clients that wait
  *         M3  chunks that were not needed for a second go back to the system, a few in a turn
  *
  * Cost    a cell is taken or given in some ten instructions; no call of the system but for M3.
@@ -54,7 +54,7 @@ enum cell_kind {
 enum cell_right {
 	CELLS_SHARED,   /* not from the reserve */
 	CELLS_RESERVED, /* not from its last half: for what was begun */
-	CELLS_LAST      /* a new connection's, or for the beginning of a command */
+	CELLS_LAST      /* a new connection's, or for a short command, or of who is known and waits */
 };
 
 struct chunk {
@@ -110,8 +110,6 @@ static inline uint64_t connection_memory_used(const struct connection_memory *me
 	return (uint64_t)(memory->used_count + memory->outside_count) * CHUNK_BYTES;
 }
 uint64_t connection_memory_left(const struct connection_memory *memory);
-/* And of the free cells in chunks that are in use. */
-uint64_t connection_memory_free_cell_bytes(const struct connection_memory *memory);
 
 /* True: the reserve is being used. */
 bool connection_memory_is_short(const struct connection_memory *memory);

@@ -14,12 +14,10 @@
 
 static void append(struct connection *connection, struct out *out) {
 	out->next = NULL;
-	if (connection->last_out == NULL) {
+	if (connection->last_out == NULL)
 		connection->first_out = out;
-		connection->progress_ns = turn_of(connection)->began_ns;
-	} else {
+	else
 		connection->last_out->next = out;
-	}
 	connection->last_out = out;
 	connection_mark_dirty(connection);
 }
@@ -185,6 +183,7 @@ static bool lease_sent(struct connection *connection, struct record *record) {
 static void pieces_sent(struct connection *connection) {
 	bool goes_on = true;
 	connection->progress_ns = turn_of(connection)->began_ns;
+	connection->is_answered = true;
 	while (goes_on && connection->first_out != NULL) {
 		struct out *out = connection->first_out;
 		if (out->is_lease)
@@ -212,6 +211,7 @@ void output_flush(struct connection *connection) {
 		}
 		if (!io_send(turn_of(connection)->io, &connection->stream, connection->pieces, count)) {
 			connection->is_sending = true;
+			connection->progress_ns = turn_of(connection)->began_ns;
 			return;
 		}
 		pieces_sent(connection);

@@ -363,6 +363,90 @@ static void rounds_of_relief_follow_each_other(void **state) {
 	}
 }
 
+#define HALF_LINES 250u /* more than find room */
+#define HALF_LINE_BYTES 1100u
+#define POLITE 4u
+
+/* Each has begun a line that he never ends. */
+static void crowd_with_half_lines(uint32_t count) {
+	static char half_line[HALF_LINE_BYTES];
+	memset(half_line, 'k', sizeof half_line);
+	memcpy(half_line, "get ", 4);
+	for (uint32_t i = 100; i < sizeof half_line; i += 100) half_line[i] = ' ';
+	for (uint32_t i = 0; i < count; i++) fake_send(world_connect(0), half_line, sizeof half_line);
+}
+
+/* Asks, and waits for the answer; tells how many times PASS_NS that took, `most` at most. */
+static uint32_t wait_for_answer(struct world *world, uint32_t client, const char *question, uint32_t most) {
+	size_t before = heard_bytes(client);
+	uint32_t passed = 0;
+	say(client, question);
+	while (passed < most && heard_bytes(client) == before) {
+		let_time_pass(world, 1);
+		passed++;
+	}
+	return passed;
+}
+
+/* Half lines use up what connections may hold. What they give back is pieces that no answer fits, until a whole chunk of them has come: relief goes on
+ * until it has. */
+static void half_lines_hold_up_nobody(void **state) {
+	(void)state;
+	struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+	uint32_t polite[POLITE];
+	for (uint32_t i = 0; i < POLITE; i++) polite[i] = world_connect(0);
+	crowd_with_half_lines(HALF_LINES);
+	let_time_pass(world, 1);
+	for (uint32_t round = 0; round < 10; round++) {
+		for (uint32_t i = 0; i < POLITE; i++) {
+			assert_in_range(wait_for_answer(world, polite[i], "mn\r\n", 50), 1, 12);
+			expect(polite[i], "MN\r\n");
+		}
+		if (round < 4) crowd_with_half_lines(15);
+	}
+	world_end();
+}
+
+/* Whoever comes while half lines hold all that they may is kept until he is served, and whoever was served and reads is not the one who pays: not even in
+ * the moment in which he holds what he is about to be sent. */
+static void half_lines_end_nobody_else(void **state) {
+	(void)state;
+	for (uint32_t form = 0; form < 2; form++) {
+		struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+		uint32_t polite[40], count = 0;
+		struct words words = {0};
+		store(&words, own_key[0], 8000);
+		polite[count++] = world_connect(0);
+		fake_send(polite[0], words.bytes, words.length);
+		world_settle();
+		expect(polite[0], "STORED\r\n");
+		words_clear(&words);
+		words_print(&words, "get %s\r\n", own_key[0]);
+		fake_send(polite[0], words.bytes, words.length);
+		crowd_with_half_lines(HALF_LINES);
+		let_time_pass(world, 1);
+		for (uint32_t turn = 0; turn < 30; turn++) {
+			for (uint32_t i = 0; i < count; i++)
+				if (heard_bytes(polite[i]) > 0) {
+					fake_socket(polite[i])->answers.begin = fake_socket(polite[i])->answers.end;
+					fake_send(polite[i], words.bytes, words.length);
+				}
+			polite[count] = world_connect(0);
+			fake_socket(polite[count])->sends_later = form == 1;
+			fake_send(polite[count++], words.bytes, words.length);
+			let_time_pass(world, 1);
+		}
+		let_time_pass(world, 20);
+		for (uint32_t i = 0; i < count; i++) {
+			assert_false(fake_socket(polite[i])->is_closed);
+			assert_true(heard_bytes(polite[i]) > 8000);
+		}
+		assert_true(world->worker[0].connections.memory_closed > 0);
+		words_clear(&words);
+		world_end();
+	}
+}
+
 /* A large value that waits for its room at the other worker holds input where memory is low; a get that is away, or the next window of what is read,
  * does not. */
 static void input_is_held_for_room_alone(void **state) {
@@ -378,7 +462,7 @@ static void input_is_held_for_room_alone(void **state) {
 		expect(writer, "STORED\r\n");
 		words_clear(&words);
 		char line[64];
-		for (uint32_t i = 0; i < 80; i++) {
+		for (uint32_t i = 0; i < 72; i++) {
 			uint32_t client = world_connect(0);
 			fake_send(client, "set k 0 0 8000\r\n", 16);
 			fake_send(client, (const char[7000]){0}, 7000);
@@ -444,6 +528,8 @@ int main(void) {
 		TEST(who_goes_does_not_hold_up_others),
 		cmocka_unit_test(who_holds_most_pays_when_memory_is_short),
 		cmocka_unit_test(rounds_of_relief_follow_each_other),
+		cmocka_unit_test(half_lines_end_nobody_else),
+		cmocka_unit_test(half_lines_hold_up_nobody),
 		cmocka_unit_test(input_is_held_for_room_alone),
 		cmocka_unit_test(who_is_not_idle_stays),
 	};
