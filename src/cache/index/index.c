@@ -530,7 +530,7 @@ const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *n
 	union {
 		const struct index *constant;
 		void *context;
-	} own = {index};
+	} own = {.constant = index};
 	(void)visit_group(index, group, prefetch_entry, own.context);
 	const char *wrong = check_group(index, number, &count, &extra);
 	if (wrong != NULL) return wrong;

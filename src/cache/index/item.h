@@ -23,7 +23,6 @@
 #define MARK_WON 32u
 
 #define KEY_UNLINKED 255u /* in the place of the key's length: no index entry any more, alive for its pins only */
-#define HEAD_BYTES_MAX (2u + 5u + 4u + 4u + 8u)
 
 /* A head, unpacked. */
 struct item_head {

@@ -106,7 +106,6 @@ static snug_error prepare(const snug_shard_options *options, snug_owner *owner, 
 	}
 	*shard = (snug_shard){.options = *options, .os = os, .reserved_bytes = bytes};
 	set_clocks(shard);
-	shard->random = os->now_ns(os->context) * 0x9E3779B97F4A7C15u | 1;
 	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
 	*owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
 	*out = shard;
@@ -145,7 +144,8 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 		return error;
 	}
 	shard->heap = heap;
-	rank_init(&shard->rank, stats.limit_bytes, shard->random);
+	uint64_t seed = shard->os->now_ns(shard->os->context) * 0x9E3779B97F4A7C15u | 1;
+	rank_init(&shard->rank, stats.limit_bytes, seed);
 	make_ghosts(shard, most_bytes);
 	shard_keep_for_pins(shard);
 	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);

@@ -63,7 +63,6 @@ struct snug_shard {
 	size_t reserved_bytes;
 	uint64_t promised_bytes; /* of leases to come */
 	bool owns_heap;
-	uint64_t random;
 	uint64_t cas_last;
 	bool gains_pages;           /* for a lower limit a defragmentation is under way */
 	bool has_merged;            /* without eviction: classes were merged for this limit, which is not tried again */
@@ -99,14 +98,6 @@ static inline int64_t shard_moment_s(const struct snug_shard *shard, int64_t dat
 /* And the date of a moment. */
 static inline int64_t shard_date_s(const struct snug_shard *shard, int64_t moment_s) {
 	return moment_s + shard_wall_ahead_s(shard);
-}
-
-static inline uint64_t shard_random(struct snug_shard *shard) {
-	uint64_t x = shard->random;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return shard->random = x;
 }
 
 /* When it was last used, seconds ago: to the second if it was not long ago, else to a tick. */

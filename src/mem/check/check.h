@@ -47,8 +47,7 @@ struct slab_counts {
 
 struct object_counts {
 	uint64_t payload_bytes[SNUG_POOL_COUNT];
-	uint64_t plain;     /* live slots outside the large pool */
-	uint64_t fragments; /* live slots of the large pool */
+	uint64_t plain; /* live slots outside the large pool */
 	uint64_t heads;
 	uint64_t page_pins;
 };

@@ -83,7 +83,6 @@ static bool check_fragment(struct check *check, const struct size_class *class, 
 						   struct object_counts *counts) {
 	const snug_heap *heap = check->heap;
 	struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
-	counts->fragments++;
 	counts->payload_bytes[class->pool] += trailer.length;
 	if (!check_that(check, "F1", "fragment is longer than its slot", offset,
 					trailer.length + heap->classes.fragment_trailer_bytes <= class->stride)) {
@@ -240,7 +239,7 @@ bool check_bookmark(struct check *check) {
 
 bool check_objects(struct check *check) {
 	const snug_heap *heap = check->heap;
-	struct object_counts counts = {{0}, 0, 0, 0, 0};
+	struct object_counts counts = {{0}, 0, 0, 0};
 	page_number described = (page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
 	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {
 		if (heap->arena.pages[number].state < PAGE_SLAB) continue;

@@ -37,7 +37,7 @@ static bool step_region(struct check *check, struct check_walk *walk) {
 
 static bool step_slab(struct check *check, struct check_walk *walk, struct slab_counts *counts) {
 	const struct arena *arena = &check->heap->arena;
-	struct object_counts objects = {{0}, 0, 0, 0, 0};
+	struct object_counts objects = {{0}, 0, 0, 0};
 	page_number number = (page_number)++walk->at;
 	if (number >= arena->described || number > arena->page_count) return false;
 	if (arena->pages[number].state < PAGE_SLAB) return true;

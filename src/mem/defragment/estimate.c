@@ -49,7 +49,8 @@ static uint64_t model_ns(uint64_t moves, uint64_t bytes) {
 	return moves * MOVE_NS_GUESS + bytes * KIB_NS_GUESS / 1024;
 }
 
-uint64_t predict_ns(const snug_heap *heap, uint64_t moves, uint64_t bytes) {
+/* Nanoseconds that so much moving takes, from what steps took so far. */
+static uint64_t predict_ns(const snug_heap *heap, uint64_t moves, uint64_t bytes) {
 	uint64_t guess_ns = model_ns(moves, bytes);
 	uint64_t past_ns = model_ns(heap->totals.timed_moves, heap->totals.timed_bytes);
 	if (past_ns == 0) return guess_ns;

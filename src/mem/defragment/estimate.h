@@ -22,7 +22,4 @@ uint64_t reclaimable_pages(const snug_heap *heap, uint32_t pool_mask, uint64_t *
  * BUDGET_ZERO. */
 snug_error defragment_options_check(const snug_defragment_options *given, snug_defragment_options *out);
 
-/* Nanoseconds that so much moving takes, from what steps took so far. */
-uint64_t predict_ns(const snug_heap *heap, uint64_t moves, uint64_t bytes);
-
 #endif

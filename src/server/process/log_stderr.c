@@ -214,8 +214,13 @@ static void write_news(void *context, snug_log_level level, const char *line) {
 	}
 }
 
+/* What -v stands for: errors and warnings always, what was done from 1 on, details from 2 on. */
+static snug_log_level level_of(uint32_t verbosity) {
+	return verbosity == 0 ? SNUG_LOG_WARNING : verbosity == 1 ? SNUG_LOG_INFO : SNUG_LOG_DEBUG;
+}
+
 static void write_line(void *context, snug_log_level level, const char *line) {
-	if (level <= log_stderr_level(log_stderr_verbosity())) write_news(context, level, line);
+	if (level <= level_of(log_stderr_verbosity())) write_news(context, level, line);
 }
 
 void log_stderr_set_verbosity(uint32_t verbosity) {
@@ -224,10 +229,6 @@ void log_stderr_set_verbosity(uint32_t verbosity) {
 
 uint32_t log_stderr_verbosity(void) {
 	return atomic_load_explicit(&verbosity_now, memory_order_relaxed);
-}
-
-snug_log_level log_stderr_level(uint32_t verbosity) {
-	return verbosity == 0 ? SNUG_LOG_WARNING : verbosity == 1 ? SNUG_LOG_INFO : SNUG_LOG_DEBUG;
 }
 
 snug_log log_stderr_create(uint32_t verbosity, bool as_json) {

@@ -10,9 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Which level -v stands for: errors and warnings always, what was done from 1 on, details from 2 on. */
-snug_log_level log_stderr_level(uint32_t verbosity);
-
 /* A snug_log that writes to standard error, each line by one call, so that threads do not mix theirs. It is handed lines of all levels and
  * keeps back what the verbosity does not ask for, which may change while threads write; so lines are formatted that nobody sees: they are rare. */
 snug_log log_stderr_create(uint32_t verbosity, bool as_json);

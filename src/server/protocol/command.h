@@ -82,7 +82,6 @@ struct command {
 	const char *text;
 	size_t text_bytes;
 	uint64_t skip_bytes;
-	char *decoded_key; /* the parser's memory: where a key in base64 was decoded to; operation.key points there */
 	struct operation operation;
 };
 

@@ -170,7 +170,6 @@ static bool take_meta_key(const struct line *line, size_t first_flag, char *deco
 	if (key.length > BASE64_BYTES(SNUG_KEY_BYTES_MAX)) return WRONG(command, BAD_FORMAT);
 	if (!base64_decode(key.bytes, key.length, decoded, &length) || length == 0 || length > SNUG_KEY_BYTES_MAX)
 		return WRONG(command, "CLIENT_ERROR error decoding key\r\n");
-	command->decoded_key = decoded;
 	command->operation.key.bytes = decoded;
 	command->operation.key.length = length;
 	return true;

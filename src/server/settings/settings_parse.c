@@ -116,6 +116,36 @@ static bool rise(struct settings_reader *reader, const struct settings_option *o
 	return true;
 }
 
+/* -o NAME[=VALUE],...: memcached's extended options write _ where the long ones write -. */
+static bool read_extended(struct settings_reader *reader, const char *where, const char *list) {
+	for (const char *at = list;; at++) {
+		size_t length = strcspn(at, ",");
+		char entry[128];
+		if (length == 0 || length >= sizeof entry)
+			return settings_refuse(reader, "%s: '%s' is no list of NAME or NAME=VALUE", where, list);
+		memcpy(entry, at, length);
+		entry[length] = '\0';
+		char *value = strchr(entry, '=');
+		if (value != NULL) *value++ = '\0';
+		char here[WHERE_BYTES + sizeof entry];
+		(void)snprintf(here, sizeof here, "%s %s", where, entry);
+		const struct settings_stranger *stranger = settings_find_extended_stranger(entry, strlen(entry));
+		if (stranger != NULL) {
+			if (!settings_meet_stranger(reader, stranger, here, value)) return false;
+		} else {
+			for (char *c = entry; *c != '\0'; c++)
+				if (*c == '_') *c = '-';
+			const struct settings_option *option = settings_find_name(entry, strlen(entry));
+			if (option == NULL || !settings_kept(option) || option->letter != 0)
+				return settings_refuse(reader, "%s: not supported", here);
+			if (value == NULL) return settings_refuse(reader, "%s: needs a value", here);
+			if (!settings_set(reader, option, here, value)) return false;
+		}
+		at += length;
+		if (*at == '\0') return true;
+	}
+}
+
 /* False ends the walk: refused, or there is something to tell. */
 static bool apply(const struct walk *walk, const struct settings_option *option, const char *where, const char *value) {
 	struct settings_reader *reader = walk->reader;
@@ -126,7 +156,7 @@ static bool apply(const struct walk *walk, const struct settings_option *option,
 	case KIND_CONFIG:
 		return settings_read_config(reader, value);
 	case KIND_EXTENDED:
-		return settings_read_extended(reader, where, value);
+		return read_extended(reader, where, value);
 	case KIND_HELP:
 	case KIND_MANUAL:
 	case KIND_VERSION:
@@ -169,36 +199,6 @@ static bool read_round(struct walk *walk, bool for_config) {
 	}
 	if (optind < walk->count) return settings_refuse(walk->reader, "'%s': not an option", walk->arguments[optind]);
 	return true;
-}
-
-/* -o NAME[=VALUE],...: memcached's extended options write _ where the long ones write -. */
-bool settings_read_extended(struct settings_reader *reader, const char *where, const char *list) {
-	for (const char *at = list;; at++) {
-		size_t length = strcspn(at, ",");
-		char entry[128];
-		if (length == 0 || length >= sizeof entry)
-			return settings_refuse(reader, "%s: '%s' is no list of NAME or NAME=VALUE", where, list);
-		memcpy(entry, at, length);
-		entry[length] = '\0';
-		char *value = strchr(entry, '=');
-		if (value != NULL) *value++ = '\0';
-		char here[160];
-		(void)snprintf(here, sizeof here, "%s %s", where, entry);
-		const struct settings_stranger *stranger = settings_find_extended_stranger(entry, strlen(entry));
-		if (stranger != NULL) {
-			if (!settings_meet_stranger(reader, stranger, here, value)) return false;
-		} else {
-			for (char *c = entry; *c != '\0'; c++)
-				if (*c == '_') *c = '-';
-			const struct settings_option *option = settings_find_name(entry, strlen(entry));
-			if (option == NULL || !settings_kept(option) || option->letter != 0)
-				return settings_refuse(reader, "%s: not supported", here);
-			if (value == NULL) return settings_refuse(reader, "%s: needs a value", here);
-			if (!settings_set(reader, option, here, value)) return false;
-		}
-		at += length;
-		if (*at == '\0') return true;
-	}
 }
 
 enum settings_wish settings_parse(int argument_count, char *const *arguments, struct settings *out, struct text *text) {

@@ -337,8 +337,6 @@ void settings_show_as_given(const struct settings *settings, const struct settin
 							struct text *out);
 /* A text or a list that says nothing. */
 bool settings_is_empty(const struct settings *settings, const struct settings_option *option);
-/* 1536 as "1536", 65536 as "64k". */
-void settings_print_size(struct text *out, uint64_t bytes);
 
 /* What memcached has and snugd has not: notes that it has no effect, or refuses. `value` may be
  * NULL. */
@@ -368,7 +366,6 @@ bool settings_meet_stranger(struct settings_reader *reader,
 							const char *value);
 
 bool settings_read_config(struct settings_reader *reader, const char *path);
-bool settings_read_extended(struct settings_reader *reader, const char *where, const char *list);
 
 /* --check-config: every setting by its long name, as a config file, which gives the same settings.
  * `out` holds the notes; they become comments. */

@@ -97,7 +97,8 @@ static bool read_value(const struct settings_option *option, const char *text, u
 	}
 }
 
-void settings_print_size(struct text *out, uint64_t bytes) {
+/* 1536 as "1536", 65536 as "64k". */
+static void print_size(struct text *out, uint64_t bytes) {
 	static const char *const suffixes[] = {"", "k", "m", "g"};
 	unsigned unit = 0;
 	while (unit < 3 && bytes >= 1024 && bytes % 1024 == 0) {
@@ -115,9 +116,9 @@ static void print_expected(struct text *out, const struct settings_option *optio
 	case KIND_BYTES:
 	case KIND_MIB:
 		text_print(out, "a size from ");
-		settings_print_size(out, minimum);
+		print_size(out, minimum);
 		text_print(out, " to ");
-		settings_print_size(out, maximum);
+		print_size(out, maximum);
 		if (option->kind == KIND_MIB) text_print(out, "; a number without k, m or g is MiB");
 		break;
 	case KIND_PORT:
@@ -251,7 +252,7 @@ void settings_show_as_given(const struct settings *settings, const struct settin
 	case KIND_BYTES:
 	case KIND_MIB:
 		number = load_number(settings, option);
-		settings_print_size(out, number);
+		print_size(out, number);
 		if (option->kind == KIND_MIB && number % 1024 != 0) text_print(out, "b"); /* bare it would be MiB */
 		break;
 	case KIND_PER_CENT:

@@ -32,7 +32,6 @@ bool tickets_init(struct tickets *tickets, uint32_t count, uint32_t parts_each) 
 	tickets->slots = calloc(count, sizeof *tickets->slots);
 	tickets->parts = calloc((size_t)count * parts_each, sizeof *tickets->parts);
 	tickets->count = count;
-	tickets->parts_each = parts_each;
 	if (tickets->slots == NULL || tickets->parts == NULL) return false;
 	for (uint32_t index = 0; index < count; index++) {
 		tickets->slots[index].index = index;

@@ -42,7 +42,6 @@ struct tickets {
 	struct ticket_slot *slots; /* constant after create */
 	snug_part *parts;          /* the same */
 	uint32_t count;            /* the same: with the reserved ones */
-	uint32_t parts_each;       /* the same */
 	_Atomic uint32_t in_use;   /* atomic: slots that are not free */
 	_Atomic uint32_t hint;     /* atomic: where the next search begins */
 };
