@@ -113,10 +113,8 @@ static inline bool free_small(snug_heap *heap, snug_handle handle) {
 	if (!SNUG_GUARD(trailer.index == handle_index(handle) && bytes > HANDLE_TRAILER_BYTES)) return false;
 	heap->totals.frees++;
 	heap->payload_bytes[class->pool] -= bytes - HANDLE_TRAILER_BYTES;
-	class_count_out(heap, heap->classes.exact[bytes] & (uint16_t)~EXACT_MAY_SPLIT);
-	poison_slot(address_of(&heap->arena, offset), class->stride);
 	handle_unbind(&heap->handles, handle_index(handle));
-	slot_give(heap, class, number, offset);
+	slot_take_back(heap, class, heap->classes.exact[bytes] & (uint16_t)~EXACT_MAY_SPLIT, number, offset);
 	return true;
 }
 

@@ -110,9 +110,7 @@ static inline bool free_small(snug_heap *heap, snug_ref ref, size_t size) {
 	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || size - 1 >= class->small_bytes)) return false;
 	heap->totals.frees++;
 	heap->payload_bytes[class->pool] -= size;
-	class_count_out(heap, heap->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT);
-	poison_slot(address_of(&heap->arena, ref), class->stride);
-	slot_give(heap, class, number, ref);
+	slot_take_back(heap, class, heap->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT, number, ref);
 	return true;
 }
 

@@ -46,9 +46,7 @@ static inline snug_error slot_alloc(snug_heap *heap, uint16_t id, uint32_t paylo
 		snug_error error = slot_alloc_slow(heap, id, may_compact, offset, &class);
 		if (UNLIKELY(error)) return error;
 	}
-	heap->payload_bytes[class->pool] += payload_bytes;
-	unpoison_slot(address_of(&heap->arena, *offset), class->stride);
-	class_count_in(heap, id, class);
+	slot_hand_out(heap, class, id, payload_bytes, *offset);
 	class_review_if_due(heap, class);
 	*out = class;
 	return SNUG_OK;

@@ -39,6 +39,14 @@ void magazine_flush(snug_heap *heap, struct size_class *class);
 /* slab_return, out of line: what most frees do not need. */
 void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
 
+/* What all allocations end with. `class` is that of the slot's page, `id` the one that the payload belongs to. */
+static inline void slot_hand_out(snug_heap *heap, struct size_class *class, uint16_t id, size_t payload_bytes,
+								 uint64_t offset) {
+	heap->payload_bytes[class->pool] += payload_bytes;
+	unpoison_slot(address_of(&heap->arena, offset), class->stride);
+	class_count_in(heap, id, class);
+}
+
 /* The common case of allocation, inline: a small size of which nothing is split, and a slot in its
  * magazine. `trailer_bytes` stand behind the payload; a size is checked before they are added to
  * it. False: nothing was done. After it, as the caller's last act: class_review_if_due. */
@@ -50,10 +58,8 @@ static inline bool slot_alloc_small(snug_heap *heap, size_t payload_bytes, size_
 	struct size_class *class = heap->classes.entry[id].serving;
 	if (UNLIKELY(class == NULL || class->magazine_count == 0)) return false;
 	*offset = class->magazine[--class->magazine_count];
-	heap->payload_bytes[class->pool] += payload_bytes;
-	unpoison_slot(address_of(&heap->arena, *offset), class->stride);
 	*out = class;
-	class_count_in(heap, id, class);
+	slot_hand_out(heap, class, id, payload_bytes, *offset);
 	return true;
 }
 
@@ -80,16 +86,21 @@ static inline void slot_give(snug_heap *heap, struct size_class *class, page_num
 	}
 }
 
-/* `class` is that of the slot's page, `id` the one that the payload belongs to. */
+/* What all frees end with. The same of `class` and `id`. */
+static inline void slot_take_back(snug_heap *heap, struct size_class *class, uint16_t id, page_number number,
+								  uint64_t offset) {
+	class_count_out(heap, id);
+	poison_slot(address_of(&heap->arena, offset), class->stride);
+	slot_give(heap, class, number, offset);
+}
+
 static inline void slot_free(snug_heap *heap, struct size_class *class, uint16_t id, uint32_t payload_bytes,
 							 uint64_t offset) {
 	SNUG_ASSERT(heap->payload_bytes[class->pool] >= payload_bytes);
 	SNUG_ASSERT(!slab_slot_is_free(heap, class, offset));
 	heap->changes++;
 	heap->payload_bytes[class->pool] -= payload_bytes;
-	class_count_out(heap, id);
-	poison_slot(address_of(&heap->arena, offset), class->stride);
-	slot_give(heap, class, page_of(&heap->arena, offset), offset);
+	slot_take_back(heap, class, id, page_of(&heap->arena, offset), offset);
 }
 
 /* The payload in a slot changes its size without leaving the slot. */
