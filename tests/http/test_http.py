@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import ctypes
 import http.client
 import json
 import os
@@ -21,6 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "protocol"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from stopped import stopped
 from waits import HANG_S, Soon, wait_until
 from server_process import Server
 
@@ -83,36 +83,6 @@ class Http:
             while not answer.endswith(b"MN\r\n"):
                 answer += stream.recv(65536)
             return answer
-
-
-PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
-WAIT_FOR_THREADS = 0x40000000  # __WALL
-
-
-def ptrace(request, thread):
-    c = ctypes.CDLL(None, use_errno=True)
-    if c.ptrace(ctypes.c_long(request), ctypes.c_long(thread), ctypes.c_void_p(0), ctypes.c_void_p(0)) != 0:
-        raise OSError(ctypes.get_errno(), "ptrace")
-
-
-@contextlib.contextmanager
-def stuck(served, workers):
-    """The threads of these workers do not move, as a debugger stops them, while all others do."""
-    tasks = f"/proc/{served.server.process.pid}/task"
-    names = {open(f"{tasks}/{task}/comm").read().strip(): int(task) for task in os.listdir(tasks)}
-    threads = [names[f"snugd-{worker}"] for worker in workers]
-    for thread in threads:
-        ptrace(PTRACE_SEIZE, thread)
-        ptrace(PTRACE_INTERRUPT, thread)
-        os.waitpid(thread, WAIT_FOR_THREADS)
-    try:
-        yield
-    finally:
-        for thread in threads:
-            try:
-                ptrace(PTRACE_DETACH, thread)
-            except ProcessLookupError:  # it ends, with the process, which is not over before this is known
-                os.waitpid(thread, WAIT_FOR_THREADS)
 
 
 def make_holes(served):
@@ -537,7 +507,7 @@ def test_a_body_in_chunks_has_the_same_limit():
 
 def test_health_asks_all_workers_at_once():
     with Http("-t", "4") as served:
-        with stuck(served, (1, 2, 3)):
+        with stopped(served.server.process.pid, "snugd-1", "snugd-2", "snugd-3"):
             began = time.monotonic()
             with Soon(1.5, "the question to three workers that are stuck"):
                 status, text, _ = served.ask("GET", "/healthz")
@@ -549,7 +519,7 @@ def test_health_asks_all_workers_at_once():
 def test_the_end_waits_for_late_workers_alone():
     """What a worker still holds of ours is safe until it has been there, and then nothing else is waited for."""
     with Http() as served:
-        with stuck(served, (1,)):
+        with stopped(served.server.process.pid, "snugd-1"):
             for _ in range(2):
                 assert served.ask("GET", "/healthz")[0] == 503
             served.server.process.terminate()
@@ -557,7 +527,7 @@ def test_the_end_waits_for_late_workers_alone():
             assert served.server.process.poll() is None
         assert served.server.process.wait(HANG_S) == 0
     with Http() as served:
-        with stuck(served, (1,)):
+        with stopped(served.server.process.pid, "snugd-1"):
             assert served.ask("GET", "/healthz")[0] == 503
             served.server.process.terminate()
             time.sleep(1.2)

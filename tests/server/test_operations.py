@@ -22,6 +22,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from foreground import Foreground
 from waits import HANG_S, Soon, wait_until
 
 PROGRAM = sys.argv[1]
@@ -42,32 +43,20 @@ def value_of(text, name):
     return re.search(rf"^{name} += (\S+)$", text, re.M).group(1)
 
 
-class Snugd:
+class Snugd(Foreground):
     """With a config file that can be written anew."""
 
     def __init__(self, *lines, arguments=()):
         self.directory = tempfile.TemporaryDirectory(prefix="snugd-")
         self.config = os.path.join(self.directory.name, "snugd.conf")
         self.write(*lines)
-        self.process = subprocess.Popen(
-            [PROGRAM, "-p", "-1", "-t", "2", "-u", USER, "--open-commands", "--config", self.config, *arguments],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        super().__init__([PROGRAM, "-p", "-1", "-t", "2", "-u", USER, "--open-commands", "--config", self.config, *arguments])
 
     def write(self, *lines):
         pathlib.Path(self.config).write_text("".join(f"{line}\n" for line in lines))
 
-    def __enter__(self):
-        for line in self.process.stderr:
-            if "listening on" in line:
-                self.port = int(re.search(r"127\.0\.0\.1:(\d+)", line).group(1))
-                return self
-        raise AssertionError(f"snugd is not ready, status {self.process.wait()}")
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
+    def __exit__(self, *what):
+        super().__exit__(*what)
         self.directory.cleanup()
 
     def reload(self, *lines):

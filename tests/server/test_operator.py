@@ -7,7 +7,6 @@ Prints as the cmocka programs do, because tests/run_tests.sh counts cases by the
 """
 
 import contextlib
-import ctypes
 import grp
 import os
 import pwd
@@ -22,7 +21,9 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cases import Skipped, run_tests
+from cases import run_tests
+from foreground import Foreground
+from stopped import stopped
 from waits import HANG_S, Soon
 
 PROGRAM, SNUGCTL = sys.argv[1:3]
@@ -32,35 +33,20 @@ TELLING = b"estimate,metrics,map,report,schedules,help".split(b",")
 DONE, REFUSED, USAGE, UNREACHABLE = range(4)
 
 
-class Snugd:
+class Snugd(Foreground):
     """On a port of its own, with a runtime directory of its own, where the control socket goes by default."""
 
     def __init__(self, *arguments, place=("-p", "-1"), runtime=None):
         self.directory = tempfile.TemporaryDirectory(prefix="snug-door-")
         self.runtime = runtime or self.directory.name
-        self.said = []
-        self.process = subprocess.Popen(
-            [PROGRAM, *place, "-t", "2", "-m", "16", "-u", USER, *arguments],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=self.environment,
-        )  # fmt: skip
+        super().__init__([PROGRAM, *place, "-t", "2", "-m", "16", "-u", USER, *arguments], env=self.environment)
 
     @property
     def environment(self):
         return {**os.environ, "XDG_RUNTIME_DIR": self.runtime}
 
-    def __enter__(self):
-        for line in self.process.stderr:
-            self.said.append(line.rstrip("\n"))
-            if "listening on" in line:
-                found = re.search(r"127\.0\.0\.\d+:(\d+)", line)
-                self.port = int(found.group(1)) if found else None
-                return self
-        raise AssertionError(f"status {self.process.wait()}: {self.said}")
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
+    def __exit__(self, *what):
+        super().__exit__(*what)
         self.directory.cleanup()
 
     @property
@@ -213,30 +199,6 @@ def test_it_answers_beside_busy_workers():
                 client.join()
 
 
-PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
-WAIT_FOR_THREADS = 0x40000000  # __WALL
-
-
-def ptrace(request, thread):
-    c = ctypes.CDLL(None, use_errno=True)
-    if c.ptrace(ctypes.c_long(request), ctypes.c_long(thread), ctypes.c_void_p(0), ctypes.c_void_p(0)) != 0:
-        raise Skipped(f"no ptrace here: {os.strerror(ctypes.get_errno())}")
-
-
-@contextlib.contextmanager
-def stalled(snugd, name):
-    """That thread does not move, as a debugger stops it, while all others do."""
-    tasks = f"/proc/{snugd.process.pid}/task"
-    thread = next(int(task) for task in os.listdir(tasks) if open(f"{tasks}/{task}/comm").read().strip() == name)
-    ptrace(PTRACE_SEIZE, thread)
-    ptrace(PTRACE_INTERRUPT, thread)
-    os.waitpid(thread, WAIT_FOR_THREADS)
-    try:
-        yield
-    finally:
-        ptrace(PTRACE_DETACH, thread)
-
-
 def assert_it_names_the_worker_when_many_wait(snugd, worker):
     """Sixteen requests may wait for a worker. Those that come then are refused, with its number; what needs no worker is done."""
     refused = re.compile(b"SERVER_ERROR worker %s does not answer" % worker.encode())
@@ -274,7 +236,7 @@ def test_it_names_a_worker_that_is_stalled():
                 client = threading.Thread(target=load)
                 client.start()
                 time.sleep(0.2)
-                with stalled(snugd, f"snugd-{worker}"), snugd.at_control() as control:
+                with stopped(snugd.process.pid, f"snugd-{worker}"), snugd.at_control() as control:
                     # What needs no worker is there at once.
                     with Soon(2, "what needs no worker"):
                         assert b"STAT control_socket " in ask(control, b"stats settings")

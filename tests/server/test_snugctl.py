@@ -21,6 +21,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import Skipped, run_tests
+from foreground import Foreground
 from waits import HANG_S, Soon, wait_until
 
 SNUGCTL, SNUGD = sys.argv[1:3]
@@ -30,28 +31,17 @@ MIB = 1 << 20
 DONE, REFUSED, USAGE, UNREACHABLE = range(4)
 
 
-class Server:
+class Server(Foreground):
     """snugd on a unix socket, without a background that would clean up before it is asked to."""
 
     def __init__(self, *arguments):
         self.directory = tempfile.TemporaryDirectory(prefix="snugctl-")
         self.socket = os.path.join(self.directory.name, "socket")
         user = ["-u", "root"] if os.geteuid() == 0 else []
-        self.process = subprocess.Popen(
-            [SNUGD, "-s", self.socket, "-m", "64", "-t", "2", "--defrag", "off", *user, *arguments],
-            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        super().__init__([SNUGD, "-s", self.socket, "-m", "64", "-t", "2", "--defrag", "off", *user, *arguments])
 
-    def __enter__(self):
-        for line in self.process.stderr:
-            if "listening on" in line:
-                return self
-        raise AssertionError(f"snugd is not ready, status {self.process.wait()}")
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stderr.close()
+    def __exit__(self, *what):
+        super().__exit__(*what)
         self.directory.cleanup()
 
     def ctl(self, *words, status=DONE):

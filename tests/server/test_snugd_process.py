@@ -21,6 +21,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
+from foreground import Foreground
 from waits import HANG_S, wait_until
 
 PROGRAM = sys.argv[1]
@@ -37,39 +38,12 @@ def run(*arguments, status=0):
     return done
 
 
-class Snugd:
+class Snugd(Foreground):
     """One that runs in the foreground, until the end of `with`."""
 
     def __init__(self, *arguments, command=None, user=USER):
         as_user = ["-u", user] if user else []
-        self.process = subprocess.Popen(
-            [*(command or [PROGRAM, "-p", "-1"]), *as_user, *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.said = []
-
-    def __enter__(self):
-        for line in self.process.stderr:
-            self.said.append(line.rstrip("\n"))
-            if "listening on" in line:
-                return self
-        self.__exit__()
-        raise AssertionError(f"not ready, status {self.process.returncode}: {self.said}")
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        self.process.stderr.close()
-
-    @property
-    def ready(self):
-        return self.said[-1]
-
-    @property
-    def port(self):
-        return int(re.search(r"127\.0\.0\.1:(\d+)", self.ready).group(1))
+        super().__init__([*(command or [PROGRAM, "-p", "-1"]), *as_user, *arguments], stdout=subprocess.PIPE)
 
     def end(self, number=signal.SIGTERM, status=0):
         self.process.send_signal(number)
@@ -331,7 +305,7 @@ def test_a_quarter_of_a_mebibyte_is_enough_for_a_worker():
         if form == "uring" and not has_rings():
             continue
         with Snugd("-m", "1", "-t", "4", "--io", form) as snugd:
-            with socket.create_connection(("127.0.0.1", snugd.port), timeout=PATIENCE_S) as client:
+            with socket.create_connection(("127.0.0.1", snugd.port), timeout=HANG_S) as client:
                 for number in range(40):
                     client.sendall(b"set key%d 0 0 100\r\n%s\r\nget key%d\r\n" % (number, b"v" * 100, number))
                     answer = b""
