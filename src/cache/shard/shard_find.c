@@ -65,15 +65,20 @@ void shard_fill_item(const snug_shard *shard, uint64_t hash, uint64_t entry, con
 	};
 }
 
-snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *out) {
-	struct probe probe;
+/* `probe` is at its entry. */
+static inline snug_error find(snug_shard *shard, const snug_key *key, struct probe *probe, snug_item *out) {
 	struct item_head head;
 	snug_error error = check_key(shard, key);
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
-	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
-	shard_fill_item(shard, key->hash, *probe.entry, &head, out);
+	if (!shard_look_up(shard, key, probe, &head)) return SNUG_ERROR_NOT_FOUND;
+	shard_fill_item(shard, key->hash, *probe->entry, &head, out);
 	return SNUG_OK;
+}
+
+snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *out) {
+	struct probe probe;
+	return find(shard, key, &probe, out);
 }
 
 static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
@@ -86,12 +91,8 @@ static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
 
 snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out) {
 	struct probe probe;
-	struct item_head head;
-	snug_error error = check_key(shard, key);
+	snug_error error = find(shard, key, &probe, out);
 	if (error) return error;
-	if (out == NULL) return SNUG_ERROR_NULL;
-	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
-	shard_fill_item(shard, key->hash, *probe.entry, &head, out);
 	use(shard, key->hash, &probe);
 	return SNUG_OK;
 }

@@ -42,6 +42,17 @@ snug_error io_uring_create(uint64_t memory_bytes, struct io **out);
 /* An accept failed because of who came, not because of us: the next may succeed. */
 bool io_accept_goes_on(int error);
 
+/* Tells of the streams that are in this list, linked by `next`, and empties it. Whether there were any. A stream may be gone once it was told. */
+static inline bool io_tell_closed(struct io *io, struct io_stream **closed) {
+	bool any = *closed != NULL;
+	while (*closed != NULL) {
+		struct io_stream *stream = *closed;
+		*closed = stream->next;
+		io->events->closed(io->context, stream);
+	}
+	return any;
+}
+
 /* The message of what is left: `room` takes the pieces, of which the first may be cut. */
 size_t io_pieces_left(const struct io_stream *stream, struct iovec *room);
 

@@ -358,16 +358,6 @@ static bool receive_ready(struct epoll_io *self) {
 	return any;
 }
 
-static bool tell_closed(struct epoll_io *self) {
-	bool any = self->closed != NULL;
-	while (self->closed != NULL) {
-		struct io_stream *stream = self->closed;
-		self->closed = stream->next;
-		self->io.events->closed(self->io.context, stream);
-	}
-	return any;
-}
-
 static bool epoll_poll(struct io *io) {
 	struct epoll_io *self = epoll_of(io);
 	if (self->fetched == 0) fetch(self, 0);
@@ -376,7 +366,7 @@ static bool epoll_poll(struct io *io) {
 	self->fetched = 0;
 	any |= receive_ready(self); /* first: who has gone makes room for who comes */
 	any |= accept_all(self);
-	any |= tell_closed(self);
+	any |= io_tell_closed(&self->io, &self->closed);
 	return any;
 }
 

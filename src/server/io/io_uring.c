@@ -335,16 +335,6 @@ static void uring_close(struct io *io, struct io_stream *stream) {
 	let_go(self, stream);
 }
 
-static bool tell_closed(struct uring_io *self) {
-	bool any = self->closed != NULL;
-	while (self->closed != NULL) {
-		struct io_stream *stream = self->closed;
-		self->closed = stream->next;
-		self->io.events->closed(self->io.context, stream);
-	}
-	return any;
-}
-
 /* ------------------------------------------------------------------ poll and wait ---------- */
 
 /* It may have found nothing because the kernel was about to go on with what it should cancel, which
@@ -420,7 +410,7 @@ static bool uring_poll(struct io *io) {
 		any |= handle(self, &completion);
 	}
 	io_uring_cq_advance(&self->ring, count);
-	any |= tell_closed(self);
+	any |= io_tell_closed(&self->io, &self->closed);
 	return any;
 }
 
