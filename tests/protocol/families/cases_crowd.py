@@ -1,5 +1,6 @@
 """Clients that behave badly, and many of them: none may cost the others their answers or the server its memory."""
 
+import contextlib
 import functools
 import re
 import socket
@@ -67,6 +68,29 @@ def reset(connection):
     connection.close()
 
 
+@contextlib.contextmanager
+def that_never_read(server, count):
+    """So many connections. At the end they are reset, and everybody else is served."""
+    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(count)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            reset(connection)
+    require_service(server)
+
+
+def send_what_goes(connection, data, may_be_closed=False):
+    connection.setblocking(False)
+    try:
+        connection.send(data)
+    except BlockingIOError:
+        pass
+    except ConnectionError:
+        if not may_be_closed:
+            raise
+
+
 def send_until_blocked(connection, data, limit_bytes):
     """As much as the server takes; returns how much that was."""
     connection.setblocking(False)
@@ -83,25 +107,24 @@ def send_until_blocked(connection, data, limit_bytes):
     return sent
 
 
+def require_little_memory_for_unread(server, data, limit_bytes):
+    before = server.rss_bytes()
+    with that_never_read(server, 10) as connections:
+        for connection in connections:
+            send_until_blocked(connection, data, limit_bytes)
+        require_service(server)
+        grown = server.rss_bytes() - before
+        if grown > GROWTH_BYTES:
+            raise Failure(f"  10 clients that do not read: the server grew by {grown} bytes")
+
+
 def clients_that_never_read(server):
     """Ten of them ask for a value of 100000 bytes as often as the server listens."""
     conversation = Conversation(server.connect())
     conversation.ask(b"set unread 0 0 100000\r\n" + b"u" * 100000 + b"\r\n", STORED)
     conversation.close()
     require_service(server)
-    before = server.rss_bytes()
-    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(10)]
-    try:
-        for connection in connections:
-            send_until_blocked(connection, b"get unread\r\n" * 1000, 2 << 20)
-        require_service(server)
-        grown = server.rss_bytes() - before
-        if grown > GROWTH_BYTES:
-            raise Failure(f"  10 clients that do not read: the server grew by {grown} bytes")
-    finally:
-        for connection in connections:
-            reset(connection)
-    require_service(server)
+    require_little_memory_for_unread(server, b"get unread\r\n" * 1000, 2 << 20)
 
 
 def many_clients_that_never_read(server):
@@ -111,41 +134,20 @@ def many_clients_that_never_read(server):
     conversation = Conversation(server.connect())
     conversation.ask(b"".join(store(b"set", b"unread%d" % i, value) for i in range(4)), STORED * 4)
     conversation.close()
-    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(60)]
-    try:
+    with that_never_read(server, 60) as connections:
         for connection in connections:
-            connection.setblocking(False)
-            try:
-                connection.send(b"get unread0\r\nget unread1\r\nget unread2\r\nget unread3\r\n" * 500)
-            except BlockingIOError:
-                pass
+            send_what_goes(connection, b"get unread0\r\nget unread1\r\nget unread2\r\nget unread3\r\n" * 500)
         for _ in range(12):
             conversation = Conversation(server.connect())
             for key in range(8):
                 name = b"bystander%d" % key
                 conversation.ask(b"set %s 0 0 1\r\nx\r\nget %s none\r\n" % (name, name), STORED + hit(name, b"x"))
             conversation.close()
-    finally:
-        for connection in connections:
-            reset(connection)
-    require_service(server)
 
 
 def clients_that_never_read_small_answers(server):
     """Answers that are errors, misses and numbers, not values."""
-    before = server.rss_bytes()
-    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(10)]
-    try:
-        for connection in connections:
-            send_until_blocked(connection, b"get a b c d\r\nbogus\r\nmn\r\nversion\r\nmg none k O123\r\n" * 200, 3 << 20)
-        require_service(server)
-        grown = server.rss_bytes() - before
-        if grown > GROWTH_BYTES:
-            raise Failure(f"  10 clients that do not read: the server grew by {grown} bytes")
-    finally:
-        for connection in connections:
-            reset(connection)
-    require_service(server)
+    require_little_memory_for_unread(server, b"get a b c d\r\nbogus\r\nmn\r\nversion\r\nmg none k O123\r\n" * 200, 3 << 20)
 
 
 def with_readers_that_do_not_read(server, look):
@@ -153,19 +155,10 @@ def with_readers_that_do_not_read(server, look):
     conversation = Conversation(server.connect())
     conversation.ask(store(b"set", b"wide", b"w" * 8000), STORED)
     conversation.close()
-    connections = [server.connect(receive_buffer_bytes=4096) for _ in range(400)]
-    try:
+    with that_never_read(server, 400) as connections:
         for connection in connections:
-            connection.setblocking(False)
-            try:
-                connection.send(b"get wide\r\n" * 3000)
-            except (BlockingIOError, ConnectionError):
-                pass
+            send_what_goes(connection, b"get wide\r\n" * 3000, may_be_closed=True)
         look()
-    finally:
-        for connection in connections:
-            reset(connection)
-    require_service(server)
 
 
 def readers_evict_nothing(server):
