@@ -57,7 +57,7 @@ static void print_options(struct text *out) {
 		SETTINGS_GROUPS(GROUP_TITLE)
 #undef GROUP_TITLE
 	};
-	text_print(out, ".SH OPTIONS\nSizes take the suffixes k, m and g.\n");
+	text_print(out, ".SH OPTIONS\nSizes take the suffixes k, m, g and t, times s, m, h and d.\n");
 	for (unsigned group = 0; group < GROUP_COUNT; group++) {
 		text_print(out, ".SS %s\n", titles[group]);
 		for (size_t i = 0; i < SETTINGS_OPTION_COUNT; i++)

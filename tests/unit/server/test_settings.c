@@ -419,8 +419,8 @@ static void takes_back_what_it_tells(void **state) {
 	(void)state;
 	static const char *const lines[] = {
 		"",
-		"-m 1.3 -t 1 --memory-max 7777777b -I 1025 --connection-memory 3000001 --defrag-duty 12.3456 --defrag-step "
-		"1027",
+		"-m 1.3 -t 1 --memory-max 7777777b -I 1025 --connection-memory 3000001",
+		"--defrag-duty 12.3456 --defrag-step 1027",
 		"-s /tmp/s",
 		"-s /tmp/s -p -1 -l ::1,*:7 -l localhost -a 7 -P /tmp/p -u nobody",
 		"-s /tmp/s -p 0 -l ::1",
