@@ -163,19 +163,11 @@ static size_t run_acts(const struct options *options, struct result results[RESU
 /* Returns whether all went well. */
 static bool tell_end(const struct result *results, size_t count) {
 	uint64_t verified_bytes = 0;
-	bool fine = count > 0;
-	for (size_t i = 0; i < count; i++) {
-		const struct outcome *outcome = &results[i].outcome;
-		verified_bytes += outcome->verified_bytes;
-		if (outcome->status != JOB_BROKEN) continue;
-		printf("\nBROKEN: %s on %s: %s\n", results[i].job.workload, allocator_name(results[i].job.allocator),
-			   outcome->problem);
-		fine = false;
-	}
-	if (fine)
-		printf("\nEvery byte of every object was verified on the way: %s, no error, and all invariants held.\n",
-			   bytes_text(verified_bytes).text);
-	return fine;
+	if (report_broken(results, count) || count == 0) return false;
+	for (size_t i = 0; i < count; i++) verified_bytes += results[i].outcome.verified_bytes;
+	printf("\nEvery byte of every object was verified on the way: %s, no error, and all invariants held.\n",
+		   bytes_text(verified_bytes).text);
+	return true;
 }
 
 int demo_run(const struct options *options) {

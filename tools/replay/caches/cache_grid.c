@@ -108,40 +108,40 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 	return made;
 }
 
-static bool run_real_cell(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
-						  struct grid_cell *cell) {
+static bool run_real(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
+					 struct grid_cell *cell) {
 	char problem[TEXT_ROOM];
-	struct cache_outcome *outcome = &cell->outcome;
-	if (cell->limit_bytes < SNUG_LIMIT_MIN_BYTES) return true;
-	uint64_t begin_ns = clock_ns();
-	if (!cache_real_play(load, policy, cell->limit_bytes, grid->seed, outcome, problem, sizeof problem)) {
+	if (!cache_real_play(load, policy, cell->limit_bytes, grid->seed, &cell->outcome, problem, sizeof problem)) {
 		fprintf(stderr, "snug-replay: the cache: %s\n", problem);
 		return false;
 	}
-	cell->request_ns = (double)(clock_ns() - begin_ns) / (double)load->count;
-	cell->evictions = outcome->stats.evictions;
-	cell->missed_objects = ratio(outcome->missed_gets, outcome->gets);
-	cell->missed_bytes = ratio(outcome->missed_bytes, outcome->get_bytes);
-	cell->has_run = true;
+	cell->misses = cell->outcome.misses;
+	cell->evictions = cell->outcome.stats.evictions;
+	return true;
+}
+
+static bool run_simulation(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
+						   struct grid_cell *cell) {
+	struct simulation simulation;
+	if (!simulation_create(&simulation, policy, load->keys, cell->limit_bytes, grid->seed)) {
+		fprintf(stderr, "snug-replay: no memory for a simulation\n");
+		return false;
+	}
+	for (size_t i = 0; i < load->count; i++) simulation_request(&simulation, &load->requests[i]);
+	cell->misses = simulation.misses;
+	cell->evictions = simulation.evictions;
+	simulation_destroy(&simulation);
 	return true;
 }
 
 static bool run_cell(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
 					 struct grid_cell *cell) {
-	struct simulation simulation;
-	if (policy_is_real(policy)) return run_real_cell(grid, load, policy, cell);
-	if (!simulation_create(&simulation, policy, load->keys, cell->limit_bytes, grid->seed)) {
-		fprintf(stderr, "snug-replay: no memory for a simulation\n");
-		return false;
-	}
+	bool real = policy_is_real(policy);
+	if (real && cell->limit_bytes < SNUG_LIMIT_MIN_BYTES) return true;
 	uint64_t begin_ns = clock_ns();
-	for (size_t i = 0; i < load->count; i++) simulation_request(&simulation, &load->requests[i]);
+	if (!(real ? run_real : run_simulation)(grid, load, policy, cell)) return false;
 	cell->request_ns = (double)(clock_ns() - begin_ns) / (double)load->count;
-	cell->evictions = simulation.evictions;
-	cell->missed_objects = ratio(simulation.missed_gets, simulation.gets);
-	cell->missed_bytes = ratio(simulation.missed_bytes, simulation.get_bytes);
 	cell->has_run = true;
-	simulation_destroy(&simulation);
 	return true;
 }
 

@@ -31,7 +31,7 @@ struct grid {
 struct grid_cell {
 	uint64_t limit_bytes;
 	uint64_t evictions;
-	double missed_objects, missed_bytes; /* shares of what was asked for */
+	struct misses misses;
 	double request_ns;
 	bool has_run;                 /* not: the cache needs a limit of SNUG_LIMIT_MIN_BYTES */
 	struct cache_outcome outcome; /* of the cache itself: what is below its misses */

@@ -113,7 +113,7 @@ bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t
 		load.requests[i] = (struct cache_request){.key = key,
 												  .bytes = maker.sizes[key],
 												  .lifetime = (uint32_t)(shape->lifetime * (double)requests),
-												  .op = set ? CACHE_SET : CACHE_GET};
+												  .op = set ? TRACE_SET : TRACE_GET};
 	}
 	if (load.requests != NULL) maker_deinit(&maker);
 	if (!made) {
@@ -135,11 +135,9 @@ bool cache_load_read(const char *path, struct cache_load *out, char *problem, si
 	snprintf(load.name, sizeof load.name, "trace:%.50s", slash != NULL ? slash + 1 : path);
 	if (load.requests == NULL) return out_of_memory(problem, room);
 	for (size_t i = 0; i < trace.count; i++) {
-		static const enum cache_op ops[] = {
-			[TRACE_GET] = CACHE_GET, [TRACE_SET] = CACHE_SET, [TRACE_DELETE] = CACHE_DELETE};
 		const struct trace_request *request = &trace.requests[i];
 		/* What a disk writes is asked for like what it reads; in a trace of a cache a set is the answer to a miss. */
-		enum cache_op op = trace.block_trace ? CACHE_GET : ops[request->op];
+		enum trace_op op = trace.block_trace ? TRACE_GET : request->op;
 		load.requests[i] = (struct cache_request){request->key, request->size + CACHE_TRACE_KEY_BYTES, 0, op};
 	}
 	munmap(trace.requests, trace.count * sizeof trace.requests[0]);

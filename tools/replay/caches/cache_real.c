@@ -97,13 +97,8 @@ static bool get(struct player *player, const struct cache_request *request, cons
 	struct cache_outcome *outcome = player->outcome;
 	snug_item item;
 	bool hit = snug_shard_get(player->shard, key, &item) == SNUG_OK;
-	outcome->gets++;
-	outcome->get_bytes += request->bytes;
-	if (!hit) {
-		outcome->missed_gets++;
-		outcome->missed_bytes += request->bytes;
-		return false;
-	}
+	misses_count(&outcome->misses, request->bytes, hit);
+	if (!hit) return false;
 	outcome->wrong += !is_right(player, request->key, &item);
 	outcome->value_bytes += item.value_bytes;
 	return true;
@@ -126,10 +121,10 @@ static void play(struct player *player, const struct cache_request *request) {
 	snug_key key = key_of(player, request->key);
 	player->now_s++;
 	if (player->now_s % REQUESTS_PER_SLICE == 0) (void)snug_shard_maintain(player->shard);
-	if (request->op == CACHE_DELETE) {
+	if (request->op == TRACE_DELETE) {
 		player->stored[request->key].value_bytes = NOTHING;
 		(void)!snug_shard_delete(player->shard, &key);
-	} else if (request->op == CACHE_SET || !get(player, request, &key)) {
+	} else if (request->op == TRACE_SET || !get(player, request, &key)) {
 		set(player, request, &key);
 	}
 }

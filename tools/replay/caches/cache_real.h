@@ -13,8 +13,7 @@ extern const struct policy policy_shard;
 extern const struct policy policy_shard_bytes;
 
 struct cache_outcome {
-	uint64_t gets, missed_gets;
-	uint64_t get_bytes, missed_bytes;
+	struct misses misses;
 	uint64_t refused;       /* stores */
 	uint64_t wrong;         /* hits that were not the bytes last stored, or of what was deleted or had expired */
 	uint64_t value_bytes;   /* verified */

@@ -21,6 +21,15 @@ void cache_list(void) {
 		printf("  %-20s %s\n", grid_policy_at(i)->name, grid_policy_at(i)->summary);
 }
 
+/* Shares of what was asked for. */
+static double missed_objects(const struct grid_cell *cell) {
+	return ratio(cell->misses.missed_gets, cell->misses.gets);
+}
+
+static double missed_bytes(const struct grid_cell *cell) {
+	return ratio(cell->misses.missed_bytes, cell->misses.get_bytes);
+}
+
 /* What the cache itself tells beyond its misses. */
 static void json_real_cell(struct json_line *line, const struct cache_outcome *outcome) {
 	const snug_shard_stats *stats = &outcome->stats;
@@ -42,8 +51,8 @@ static void json_misses(struct json_line *line, const struct grid_cell *cell) {
 		for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) json_null(line, unknown[i]);
 		return;
 	}
-	json_fixed(line, "miss_ratio_objects", cell->missed_objects, 6);
-	json_fixed(line, "miss_ratio_bytes", cell->missed_bytes, 6);
+	json_fixed(line, "miss_ratio_objects", missed_objects(cell), 6);
+	json_fixed(line, "miss_ratio_bytes", missed_bytes(cell), 6);
 	json_count(line, "evictions", cell->evictions);
 	json_fixed(line, "request_ns", cell->request_ns, 1);
 }
@@ -78,7 +87,7 @@ static void print_real(const struct grid *grid, const struct grid_cell *cells) {
 	for (size_t limit = 0; limit < grid->limit_count; limit++) {
 		const struct grid_cell *cell = &cells[limit];
 		const struct cache_outcome *outcome = &cell->outcome;
-		hits += outcome->gets - outcome->missed_gets;
+		hits += outcome->misses.gets - outcome->misses.missed_gets;
 		bytes += outcome->value_bytes;
 		wrong += outcome->wrong;
 		refused += outcome->refused;
@@ -102,7 +111,7 @@ static void print_table(const struct grid *grid, const struct grid_result *resul
 		for (size_t limit = 0; limit < grid->limit_count; limit++) {
 			const struct grid_cell *cell = &result->cells[policy][limit];
 			if (cell->has_run)
-				printf("  %.4f (%.2f)", cell->missed_objects, cell->missed_bytes);
+				printf("  %.4f (%.2f)", missed_objects(cell), missed_bytes(cell));
 			else
 				printf("  %13s", "-");
 		}

@@ -18,23 +18,24 @@
 
 struct simulation;
 
-/* A policy. `state` is its own; the simulation keeps the bytes. Each call but evict names the object it is about. */
+/* A policy. It has a state and tables of its own; the simulation keeps the bytes. Each call but begin and evict names
+ * the object that it is about. */
 struct policy {
 	const char *name;
 	const char *summary;
-	/* NULL: no memory. */
-	void *(*create)(const struct simulation *simulation);
-	void (*destroy)(void *state);
+	size_t state_bytes;
+	/* Sets up simulation->state, which is all zero, and takes its tables (simulation_take); writes to none of them. */
+	void (*begin)(struct simulation *simulation);
 	/* The resident object was asked for, or written anew. */
-	void (*hit)(void *state, const struct simulation *simulation, uint32_t key);
+	void (*hit)(struct simulation *simulation, uint32_t key);
 	/* The object becomes resident; there is room. */
-	void (*insert)(void *state, const struct simulation *simulation, uint32_t key);
+	void (*insert)(struct simulation *simulation, uint32_t key);
 	/* Chooses a resident object and forgets it. At least one is resident. */
-	uint32_t (*evict)(void *state, const struct simulation *simulation);
+	uint32_t (*evict)(struct simulation *simulation);
 	/* The resident object was deleted or has expired. */
-	void (*remove)(void *state, const struct simulation *simulation, uint32_t key);
+	void (*remove)(struct simulation *simulation, uint32_t key);
 	/* Bytes of the limit that the policy needs now for other than objects and what all policies need for each. NULL: none. */
-	uint64_t (*overhead)(const void *state);
+	uint64_t (*overhead)(const struct simulation *simulation);
 };
 
 /* NULL past the last. */

@@ -11,54 +11,48 @@ struct hyperbolic {
 	} * objects; /* by key */
 };
 
-static void destroy(void *state) {
-	struct hyperbolic *self = state;
-	residents_deinit(&self->residents);
-	free(self->objects);
-	free(self);
+static void begin(struct simulation *simulation) {
+	struct hyperbolic *self = simulation->state;
+	residents_begin(&self->residents, simulation, 3);
+	self->objects = simulation_take(simulation, simulation->keys, sizeof self->objects[0]);
 }
 
-static void *create(const struct simulation *simulation) {
-	struct hyperbolic *self = calloc(1, sizeof *self);
-	if (self == NULL) return NULL;
-	self->objects = calloc(simulation->keys, sizeof self->objects[0]);
-	if (residents_init(&self->residents, simulation, 3) && self->objects != NULL) return self;
-	destroy(self);
-	return NULL;
-}
-
-static void hit(void *state, const struct simulation *simulation, uint32_t key) {
-	struct hyperbolic *self = state;
-	(void)simulation;
+static void hit(struct simulation *simulation, uint32_t key) {
+	struct hyperbolic *self = simulation->state;
 	self->objects[key].requests++;
 }
 
-static void insert(void *state, const struct simulation *simulation, uint32_t key) {
-	struct hyperbolic *self = state;
+static void insert(struct simulation *simulation, uint32_t key) {
+	struct hyperbolic *self = simulation->state;
 	self->objects[key].since = simulation->now;
 	self->objects[key].requests = 1;
 	residents_add(&self->residents, key);
 }
 
-static void drop(void *state, const struct simulation *simulation, uint32_t key) {
-	struct hyperbolic *self = state;
-	(void)simulation;
+static void drop(struct simulation *simulation, uint32_t key) {
+	struct hyperbolic *self = simulation->state;
 	residents_remove(&self->residents, key);
 }
 
-static double worth(const void *state, const struct simulation *simulation, uint32_t key) {
-	const struct hyperbolic *self = state;
+static double worth(const struct simulation *simulation, uint32_t key) {
+	const struct hyperbolic *self = simulation->state;
 	double age = (double)(simulation->now - self->objects[key].since) + 1;
 	return self->objects[key].requests / (age * simulation->bytes[key]);
 }
 
-static uint32_t evict(void *state, const struct simulation *simulation) {
-	struct hyperbolic *self = state;
-	uint32_t least = residents_least(&self->residents, simulation, worth, self);
+static uint32_t evict(struct simulation *simulation) {
+	struct hyperbolic *self = simulation->state;
+	uint32_t least = residents_least(&self->residents, simulation, worth);
 	residents_remove(&self->residents, least);
 	return least;
 }
 
-const struct policy policy_hyperbolic = {
-	"hyperbolic", "hyperbolic caching, by bytes (ATC'17), 64 looked at", create, destroy, hit, insert, evict, drop,
-	NULL};
+const struct policy policy_hyperbolic = {"hyperbolic",
+										 "hyperbolic caching, by bytes (ATC'17), 64 looked at",
+										 sizeof(struct hyperbolic),
+										 begin,
+										 hit,
+										 insert,
+										 evict,
+										 drop,
+										 NULL};

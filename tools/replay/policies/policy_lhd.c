@@ -28,29 +28,19 @@ struct lhd {
 	float hits[CLASSES][AGES], evictions[CLASSES][AGES], density[CLASSES][AGES];
 };
 
-static void destroy(void *state) {
-	struct lhd *self = state;
-	residents_deinit(&self->residents);
-	free(self->objects);
-	free(self);
-}
-
 /* Nothing is known yet: the sooner used the better, the more often the better. */
 static void begin_densities(struct lhd *self) {
 	for (uint32_t class = 0; class < CLASSES; class ++)
 		for (uint32_t age = 0; age < AGES; age++) self->density[class][age] = (float)(class + 1) / (float)(age + 1);
 }
 
-static void *create(const struct simulation *simulation) {
-	struct lhd *self = calloc(1, sizeof *self);
-	if (self == NULL) return NULL;
+static void begin(struct simulation *simulation) {
+	struct lhd *self = simulation->state;
+	residents_begin(&self->residents, simulation, 4);
+	self->objects = simulation_take(simulation, simulation->keys, sizeof self->objects[0]);
 	self->unit = 1;
 	self->next_period = PERIOD;
-	self->objects = calloc(simulation->keys, sizeof self->objects[0]);
 	begin_densities(self);
-	if (residents_init(&self->residents, simulation, 4) && self->objects != NULL) return self;
-	destroy(self);
-	return NULL;
 }
 
 static uint32_t age_of(const struct lhd *self, const struct simulation *simulation, uint32_t key) {
@@ -108,8 +98,8 @@ static void begin_period(struct lhd *self, const struct simulation *simulation) 
 	compute_densities(self);
 }
 
-static void hit(void *state, const struct simulation *simulation, uint32_t key) {
-	struct lhd *self = state;
+static void hit(struct simulation *simulation, uint32_t key) {
+	struct lhd *self = simulation->state;
 	struct object *object = &self->objects[key];
 	uint64_t age = simulation->now - object->since;
 	self->hits[class_of(self, key)][age_of(self, simulation, key)]++;
@@ -121,8 +111,8 @@ static void hit(void *state, const struct simulation *simulation, uint32_t key) 
 	if (simulation->now >= self->next_period) begin_period(self, simulation);
 }
 
-static void insert(void *state, const struct simulation *simulation, uint32_t key) {
-	struct lhd *self = state;
+static void insert(struct simulation *simulation, uint32_t key) {
+	struct lhd *self = simulation->state;
 	bool explorer = random_below(&self->residents.random, EXPLORER_LOT) == 0 &&
 					self->explorer_bytes + simulation->bytes[key] < simulation->limit_bytes / EXPLORER_SHARE;
 	if (explorer) self->explorer_bytes += simulation->bytes[key];
@@ -131,26 +121,27 @@ static void insert(void *state, const struct simulation *simulation, uint32_t ke
 	if (simulation->now >= self->next_period) begin_period(self, simulation);
 }
 
-static void drop(void *state, const struct simulation *simulation, uint32_t key) {
-	struct lhd *self = state;
+static void drop(struct simulation *simulation, uint32_t key) {
+	struct lhd *self = simulation->state;
 	if (self->objects[key].explorer) self->explorer_bytes -= simulation->bytes[key];
 	residents_remove(&self->residents, key);
 }
 
-static double worth(const void *state, const struct simulation *simulation, uint32_t key) {
-	const struct lhd *self = state;
+static double worth(const struct simulation *simulation, uint32_t key) {
+	const struct lhd *self = simulation->state;
 	uint32_t age = age_of(self, simulation, key);
 	if (self->objects[key].explorer && age < AGES - 1) return 2;
 	return self->density[class_of(self, key)][age] / (float)simulation->bytes[key];
 }
 
-static uint32_t evict(void *state, const struct simulation *simulation) {
-	struct lhd *self = state;
-	uint32_t least = residents_least(&self->residents, simulation, worth, self);
+static uint32_t evict(struct simulation *simulation) {
+	struct lhd *self = simulation->state;
+	uint32_t least = residents_least(&self->residents, simulation, worth);
 	self->evictions[class_of(self, least)][age_of(self, simulation, least)]++;
-	drop(state, simulation, least);
+	drop(simulation, least);
 	return least;
 }
 
 const struct policy policy_lhd = {
-	"lhd", "least hit density, by bytes (NSDI'18), 64 looked at", create, destroy, hit, insert, evict, drop, NULL};
+	"lhd", "least hit density, by bytes (NSDI'18), 64 looked at", sizeof(struct lhd), begin, hit, insert, evict, drop,
+	NULL};

@@ -3,8 +3,6 @@
  * ghost queue of as many keys as the main queue holds objects. */
 #include "policies/key_list.h"
 
-#include <stdlib.h>
-
 #define SMALL_SHARE 10 /* one in so many bytes */
 #define COUNT_MOST 3
 #define PROMOTED_FROM 2 /* hits */
@@ -20,27 +18,15 @@ struct s3fifo {
 	} * objects; /* by key */
 };
 
-static void destroy(void *state) {
-	struct s3fifo *self = state;
-	free(self->links);
-	free(self->objects);
-	free(self);
-}
-
-static void *create(const struct simulation *simulation) {
-	struct s3fifo *self = calloc(1, sizeof *self);
-	if (self == NULL) return NULL;
+static void begin(struct simulation *simulation) {
+	struct s3fifo *self = simulation->state;
 	self->small = self->main = self->ghost = KEY_LIST_EMPTY;
-	self->links = calloc(simulation->keys, sizeof self->links[0]);
-	self->objects = calloc(simulation->keys, sizeof self->objects[0]);
-	if (self->links != NULL && self->objects != NULL) return self;
-	destroy(self);
-	return NULL;
+	self->links = simulation_take(simulation, simulation->keys, sizeof self->links[0]);
+	self->objects = simulation_take(simulation, simulation->keys, sizeof self->objects[0]);
 }
 
-static void hit(void *state, const struct simulation *simulation, uint32_t key) {
-	struct s3fifo *self = state;
-	(void)simulation;
+static void hit(struct simulation *simulation, uint32_t key) {
+	struct s3fifo *self = simulation->state;
 	if (self->objects[key].count < COUNT_MOST) self->objects[key].count++;
 }
 
@@ -49,16 +35,16 @@ static void enter(struct s3fifo *self, struct key_list *list, enum place place, 
 	key_list_push(list, self->links, key);
 }
 
-static void drop(void *state, const struct simulation *simulation, uint32_t key) {
-	struct s3fifo *self = state;
+static void drop(struct simulation *simulation, uint32_t key) {
+	struct s3fifo *self = simulation->state;
 	bool small = self->objects[key].place == SMALL;
 	if (small) self->small_bytes -= simulation->bytes[key];
 	key_list_remove(small ? &self->small : &self->main, self->links, key);
 	self->objects[key].place = NOWHERE;
 }
 
-static void insert(void *state, const struct simulation *simulation, uint32_t key) {
-	struct s3fifo *self = state;
+static void insert(struct simulation *simulation, uint32_t key) {
+	struct s3fifo *self = simulation->state;
 	self->objects[key].count = 0;
 	if (self->objects[key].place == GHOST) {
 		key_list_remove(&self->ghost, self->links, key);
@@ -79,11 +65,12 @@ static void remember(struct s3fifo *self, uint32_t key) {
 }
 
 /* KEY_NONE: all of them were promoted. */
-static uint32_t evict_small(struct s3fifo *self, const struct simulation *simulation) {
+static uint32_t evict_small(struct simulation *simulation) {
+	struct s3fifo *self = simulation->state;
 	while (self->small.count > 0) {
 		uint32_t key = self->small.oldest;
 		bool promoted = self->objects[key].count >= PROMOTED_FROM;
-		drop(self, simulation, key);
+		drop(simulation, key);
 		if (!promoted) {
 			remember(self, key);
 			return key;
@@ -94,22 +81,24 @@ static uint32_t evict_small(struct s3fifo *self, const struct simulation *simula
 	return KEY_NONE;
 }
 
-static uint32_t evict_main(struct s3fifo *self, const struct simulation *simulation) {
+static uint32_t evict_main(struct simulation *simulation) {
+	struct s3fifo *self = simulation->state;
 	for (;;) {
 		uint32_t key = self->main.oldest;
-		drop(self, simulation, key);
+		drop(simulation, key);
 		if (self->objects[key].count == 0) return key;
 		self->objects[key].count--;
 		enter(self, &self->main, MAIN, key);
 	}
 }
 
-static uint32_t evict(void *state, const struct simulation *simulation) {
-	struct s3fifo *self = state;
+static uint32_t evict(struct simulation *simulation) {
+	struct s3fifo *self = simulation->state;
 	uint32_t key = KEY_NONE;
 	if (self->small_bytes >= simulation->limit_bytes / SMALL_SHARE || self->main.count == 0)
-		key = evict_small(self, simulation);
-	return key != KEY_NONE ? key : evict_main(self, simulation);
+		key = evict_small(simulation);
+	return key != KEY_NONE ? key : evict_main(simulation);
 }
 
-const struct policy policy_s3fifo = {"s3fifo", "S3-FIFO (SOSP'23)", create, destroy, hit, insert, evict, drop, NULL};
+const struct policy policy_s3fifo = {
+	"s3fifo", "S3-FIFO (SOSP'23)", sizeof(struct s3fifo), begin, hit, insert, evict, drop, NULL};

@@ -8,8 +8,6 @@
 #include "ledger/random.h"
 #include "policies/simulation.h"
 
-#include <stdlib.h>
-
 /* A bucket has seven entries, of which a fifth is empty. */
 #define LOOKED_AT 6
 
@@ -20,46 +18,28 @@ struct shard {
 	struct random random;
 	uint32_t items;
 	uint32_t hand;
-	void *ghost_memory;
 	uint32_t *entries; /* key by place */
 	uint32_t *places;  /* by key */
 	rank_meta *metas;  /* by key */
 };
 
-static void destroy(void *state) {
-	struct shard *self = state;
-	free(self->ghost_memory);
-	free(self->entries);
-	free(self->places);
-	free(self->metas);
-	free(self);
-}
-
-static void *create(const struct simulation *simulation) {
-	struct shard *self = calloc(1, sizeof *self);
-	if (self == NULL) return NULL;
-	self->ghost_memory = calloc(1, ghosts_most_bytes(simulation->limit_bytes) + 1);
-	self->entries = calloc(simulation->keys, sizeof self->entries[0]);
-	self->places = calloc(simulation->keys, sizeof self->places[0]);
-	self->metas = calloc(simulation->keys, sizeof self->metas[0]);
-	if (self->ghost_memory == NULL || self->entries == NULL || self->places == NULL || self->metas == NULL) {
-		destroy(self);
-		return NULL;
-	}
+static void begin(struct simulation *simulation) {
+	struct shard *self = simulation->state;
+	self->entries = simulation_take(simulation, simulation->keys, sizeof self->entries[0]);
+	self->places = simulation_take(simulation, simulation->keys, sizeof self->places[0]);
+	self->metas = simulation_take(simulation, simulation->keys, sizeof self->metas[0]);
+	ghosts_init(&self->ghosts, simulation_take(simulation, ghosts_most_bytes(simulation->limit_bytes) + 1, 1));
 	rank_init(&self->rank, simulation->limit_bytes, simulation->seed);
-	ghosts_init(&self->ghosts, self->ghost_memory);
 	random_init(&self->random, simulation->seed, 2);
-	return self;
 }
 
-static uint64_t overhead(const void *state) {
-	const struct shard *self = state;
+static uint64_t overhead(const struct simulation *simulation) {
+	const struct shard *self = simulation->state;
 	return ghosts_bytes(&self->ghosts);
 }
 
-static void hit(void *state, const struct simulation *simulation, uint32_t key) {
-	struct shard *self = state;
-	(void)simulation;
+static void hit(struct simulation *simulation, uint32_t key) {
+	struct shard *self = simulation->state;
 	self->metas[key] = rank_hit(&self->rank, self->metas[key]);
 }
 
@@ -68,8 +48,8 @@ static void put(struct shard *self, uint32_t key, uint32_t place) {
 	self->places[key] = place;
 }
 
-static void insert(void *state, const struct simulation *simulation, uint32_t key) {
-	struct shard *self = state;
+static void insert(struct simulation *simulation, uint32_t key) {
+	struct shard *self = simulation->state;
 	uint32_t bytes = simulation->bytes[key];
 	uint32_t class;
 	self->metas[key] = ghosts_recall(&self->ghosts, mix64(key), &class)
@@ -84,9 +64,8 @@ static void insert(void *state, const struct simulation *simulation, uint32_t ke
 	if (fit == GHOSTS_SHRINK) ghosts_shrink(&self->ghosts);
 }
 
-static void drop(void *state, const struct simulation *simulation, uint32_t key) {
-	struct shard *self = state;
-	(void)simulation;
+static void drop(struct simulation *simulation, uint32_t key) {
+	struct shard *self = simulation->state;
 	put(self, self->entries[--self->items], self->places[key]);
 }
 
@@ -105,8 +84,8 @@ static void look(struct shard *self, const struct simulation *simulation) {
 					 (struct candidate){key, meta, rank_score(&self->rank, meta, cost_of(simulation, key))});
 }
 
-static uint32_t evict(void *state, const struct simulation *simulation) {
-	struct shard *self = state;
+static uint32_t evict(struct simulation *simulation) {
+	struct shard *self = simulation->state;
 	struct candidate candidate;
 	uint32_t key;
 	for (uint32_t i = 0; i < LOOKED_AT; i++) look(self, simulation);
@@ -115,14 +94,26 @@ static uint32_t evict(void *state, const struct simulation *simulation) {
 		key = (uint32_t)candidate.place;
 	} while (simulation->bytes[key] == 0 || self->metas[key] != candidate.entry);
 	ghosts_remember(&self->ghosts, mix64(key), rank_class(self->metas[key]));
-	drop(state, simulation, key);
+	drop(simulation, key);
 	return key;
 }
 
-const struct policy policy_snug = {
-	"snug",  "libsnug's: learnt density of hits, sampled, with ghosts", create, destroy, hit, insert, evict, drop,
-	overhead};
+const struct policy policy_snug = {"snug",
+								   "libsnug's: learnt density of hits, sampled, with ghosts",
+								   sizeof(struct shard),
+								   begin,
+								   hit,
+								   insert,
+								   evict,
+								   drop,
+								   overhead};
 
-const struct policy policy_snug_bytes = {
-	"snug-bytes", "the same for bytes: snug_shard_options.evict_for", create, destroy, hit, insert, evict, drop,
-	overhead};
+const struct policy policy_snug_bytes = {"snug-bytes",
+										 "the same for bytes: snug_shard_options.evict_for",
+										 sizeof(struct shard),
+										 begin,
+										 hit,
+										 insert,
+										 evict,
+										 drop,
+										 overhead};

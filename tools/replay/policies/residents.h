@@ -6,8 +6,6 @@
 #include "ledger/random.h"
 #include "policies/simulation.h"
 
-#include <stdlib.h>
-
 #define RESIDENTS_LOOKED_AT 64
 
 struct residents {
@@ -18,20 +16,13 @@ struct residents {
 };
 
 /* What it is worth to keep the key. */
-typedef double (*residents_worth)(const void *state, const struct simulation *simulation, uint32_t key);
+typedef double (*residents_worth)(const struct simulation *simulation, uint32_t key);
 
-/* False: no memory; deinit all the same. */
-static inline bool residents_init(struct residents *residents, const struct simulation *simulation, uint64_t stream) {
+static inline void residents_begin(struct residents *residents, struct simulation *simulation, uint64_t stream) {
 	random_init(&residents->random, simulation->seed, stream);
 	residents->count = 0;
-	residents->keys = calloc(simulation->keys, sizeof residents->keys[0]);
-	residents->places = calloc(simulation->keys, sizeof residents->places[0]);
-	return residents->keys != NULL && residents->places != NULL;
-}
-
-static inline void residents_deinit(struct residents *residents) {
-	free(residents->keys);
-	free(residents->places);
+	residents->keys = simulation_take(simulation, simulation->keys, sizeof residents->keys[0]);
+	residents->places = simulation_take(simulation, simulation->keys, sizeof residents->places[0]);
 }
 
 static inline void residents_add(struct residents *residents, uint32_t key) {
@@ -47,12 +38,12 @@ static inline void residents_remove(struct residents *residents, uint32_t key) {
 
 /* Of RESIDENTS_LOOKED_AT the one that is worth the least. */
 static inline uint32_t residents_least(struct residents *residents, const struct simulation *simulation,
-									   residents_worth worth, const void *state) {
+									   residents_worth worth) {
 	uint32_t least = residents->keys[random_below(&residents->random, residents->count)];
-	double least_worth = worth(state, simulation, least);
+	double least_worth = worth(simulation, least);
 	for (uint32_t i = 1; i < RESIDENTS_LOOKED_AT; i++) {
 		uint32_t key = residents->keys[random_below(&residents->random, residents->count)];
-		double key_worth = worth(state, simulation, key);
+		double key_worth = worth(simulation, key);
 		if (key_worth >= least_worth) continue;
 		least = key;
 		least_worth = key_worth;

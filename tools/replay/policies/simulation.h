@@ -10,19 +10,36 @@
 #define REPLAY_SIMULATION_H
 
 #include "policies/policies.h"
+#include "workloads/trace.h"
 
-enum cache_op { CACHE_GET, CACHE_SET, CACHE_DELETE };
+#define SIMULATION_TABLES_MAX 4 /* of a policy */
 
 struct cache_request {
 	uint32_t key;
 	uint32_t bytes;    /* what the object takes in the cache */
 	uint32_t lifetime; /* in requests; 0: for ever */
-	enum cache_op op;
+	enum trace_op op;
 };
+
+/* Gets, and what of them was not there. */
+struct misses {
+	uint64_t gets, missed_gets;
+	uint64_t get_bytes, missed_bytes;
+};
+
+static inline void misses_count(struct misses *misses, uint32_t bytes, bool hit) {
+	misses->gets++;
+	misses->get_bytes += bytes;
+	misses->missed_gets += !hit;
+	misses->missed_bytes += hit ? 0 : bytes;
+}
 
 struct simulation {
 	const struct policy *policy;
-	void *state;
+	void *state; /* of the policy, and its tables */
+	void *tables[SIMULATION_TABLES_MAX];
+	size_t table_count;
+	bool lacks_memory; /* for one of them */
 	uint64_t limit_bytes;
 	uint64_t used_bytes;
 	uint64_t now;  /* requests so far */
@@ -32,14 +49,16 @@ struct simulation {
 	uint32_t *bytes;   /* by key; 0: not resident */
 	uint64_t *expires; /* by key: the request at which it is stale; 0: never */
 	/* what came of it */
-	uint64_t gets, missed_gets;
-	uint64_t get_bytes, missed_bytes;
+	struct misses misses;
 	uint64_t evictions;
 };
 
 /* False: no memory. */
 bool simulation_create(struct simulation *simulation, const struct policy *policy, uint32_t keys, uint64_t limit_bytes,
 					   uint64_t seed);
+/* For a policy that begins: memory that is all zero and lives as long as the simulation. Without any it is NULL, and the
+ * simulation is not created. */
+void *simulation_take(struct simulation *simulation, size_t count, size_t bytes);
 void simulation_destroy(struct simulation *simulation);
 void simulation_request(struct simulation *simulation, const struct cache_request *request);
 

@@ -68,6 +68,17 @@ void report_table_row(const struct result *result) {
 		   outcome->pair_ns, duration_text(outcome->alloc_ns.p999).text, moves, moved);
 }
 
+bool report_broken(const struct result *results, size_t count) {
+	bool any = false;
+	for (size_t i = 0; i < count; i++) {
+		if (results[i].outcome.status != JOB_BROKEN) continue;
+		printf("\nBROKEN: %s on %s: %s\n", results[i].job.workload, allocator_name(results[i].job.allocator),
+			   results[i].outcome.problem);
+		any = true;
+	}
+	return any;
+}
+
 void report_table_foot(const struct result *results, size_t count) {
 	uint64_t verified_bytes = 0;
 	uint64_t integrity_errors = 0;
@@ -75,10 +86,8 @@ void report_table_foot(const struct result *results, size_t count) {
 		const struct outcome *outcome = &results[i].outcome;
 		verified_bytes += outcome->verified_bytes;
 		integrity_errors += outcome->integrity_errors;
-		if (outcome->status == JOB_BROKEN)
-			printf("\nBROKEN: %s on %s: %s\n", results[i].job.workload, allocator_name(results[i].job.allocator),
-				   outcome->problem);
 	}
+	(void)report_broken(results, count);
 	if (count > 0 && results[0].job.workers > 0)
 		printf(
 			"\nuse: live / limit. p50 to max: from the submission of an operation's batch until its result was taken. "

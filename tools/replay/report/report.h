@@ -18,6 +18,9 @@ void report_table_row(const struct result *result);
 /* The notes below a table: how to read it, what broke. */
 void report_table_foot(const struct result *results, size_t count);
 
+/* A line for each result whose run broke. Returns whether there is one. */
+bool report_broken(const struct result *results, size_t count);
+
 /* The report of a defragmentation beside its estimate. */
 void report_defragmentation(const struct outcome *outcome, const char *indent);
 
