@@ -120,47 +120,6 @@ static void look_at_clock(struct server_worker *worker) {
 
 /* ------------------------------------------------------------------ requests --------------- */
 
-static bool asks_for_room(const struct request *request) {
-	return request->kind == REQUEST_RESERVE ||
-		   (request->kind == REQUEST_WINDOW && request->operation.kind == OPERATION_STORE);
-}
-
-bool turn_request(struct server_worker *worker, struct record *record) {
-	struct turn *turn = worker->turn;
-	struct request *request = &record->request;
-	SNUG_ASSERT(record->owner != RECORD_HELD && !record->is_away); /* who lends it has it on his list */
-	if (request->owner == worker->index) {
-		requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
-		return true;
-	}
-	record->is_away = true;
-	record->next_away = NULL;
-	if (turn->outbox_last[request->owner] == NULL)
-		turn->outbox[request->owner] = record;
-	else
-		turn->outbox_last[request->owner]->next_away = record;
-	turn->outbox_last[request->owner] = record;
-	turn->away++;
-	turn->rooms_away += asks_for_room(request);
-	worker->connections.requests_out++;
-	return false;
-}
-
-void turn_request_again(struct server_worker *worker, struct record *record) {
-	struct turn *turn = worker->turn;
-	if (record->request.owner != worker->index) {
-		(void)turn_request(worker, record); /* false: another's */
-		return;
-	}
-	record->is_away = true;
-	record->next_away = NULL;
-	if (turn->unfinished == NULL)
-		turn->unfinished = record;
-	else
-		turn->unfinished_last->next_away = record;
-	turn->unfinished_last = record;
-}
-
 /* In their order, some in each turn: however many there are, others wait no longer. */
 static bool serve_unfinished(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
@@ -179,11 +138,6 @@ static struct record *record_of(void *request) {
 	return (struct record *)(void *)((char *)request - offsetof(struct record, request));
 }
 
-static void note_back(struct turn *turn, const struct record *record) {
-	turn->away--;
-	turn->rooms_away -= asks_for_room(&record->request);
-}
-
 /* The owner is gone: nobody will answer. */
 static void come_back_unanswered(struct server_worker *worker, struct record *record) {
 	record->request.operation.status = STATUS_NO_MEMORY;
@@ -191,7 +145,7 @@ static void come_back_unanswered(struct server_worker *worker, struct record *re
 	record->request.window_count = 0;
 	record->request.is_unfinished = false;
 	record->request.promised_bytes = 0;
-	note_back(worker->turn, record);
+	outbox_note_back(worker->turn, record);
 	record_returned(record);
 }
 
@@ -250,7 +204,7 @@ static bool take_answers(struct server_worker *worker) {
 		prefetch_answers(answers, count);
 		for (size_t i = 0; i < count; i++) {
 			struct record *record = record_of(answers[i].data);
-			note_back(turn, record);
+			outbox_note_back(turn, record);
 			record_returned(record);
 		}
 	}

@@ -23,7 +23,7 @@ FAULTS = {
         "the window of a value comes after its reader's reset: given back twice",
         [
             (
-                CONNECTION + "connection_record.c",
+                CONNECTION + "connection_return.c",
                 "	case RECORD_OUTPUT:\n",
                 "	case RECORD_OUTPUT:\n		if (record->connection->is_closing) {\n			record->owner = RECORD_LEAVING;\n			record_end(record);\n			break;\n		}\n",
             )
@@ -64,7 +64,7 @@ FAULTS = {
     ),
     "stays-paused": (
         "a connection stays paused when what came late was the last held back",
-        [(CONNECTION + "connection.c", "if (UNLIKELY(connection->input_bytes > 0 || connection->is_paused)) pause", "if (connection->input_bytes > 0) pause")],
+        [(CONNECTION + "connection_input.c", "if (UNLIKELY(connection->input_bytes > 0 || connection->is_paused)) pause", "if (connection->input_bytes > 0) pause")],
     ),
     "lease-is-kept": (
         "a lease is not given back",
@@ -72,7 +72,7 @@ FAULTS = {
     ),
     "output-freed-early": (
         "output is freed before its socket is closed",
-        [(CONNECTION + "connection.c", "	io_close(turn_of(connection)->io, &connection->stream);", "	output_drop(connection);\n	io_close(turn_of(connection)->io, &connection->stream);")],
+        [(CONNECTION + "connection_marks.c", "	io_close(turn_of(connection)->io, &connection->stream);", "	output_drop(connection);\n	io_close(turn_of(connection)->io, &connection->stream);")],
     ),
     "flush-leaves-out": (
         "`flush_all` leaves out a worker",
@@ -92,7 +92,7 @@ FAULTS = {
     ),
     "limit-leaves-out": (
         "a new limit leaves out a worker",
-        [("src/server/errand/errand_memory.c", "	memory->error = snug_shard_set_limit(", "	if (worker->index != 1) memory->error = snug_shard_set_limit(")],
+        [("src/server/errand/errand_memory.c", "&& !memory->error) set_limit(", "&& !memory->error && worker->index != 1) set_limit(")],
     ),
     "keeps-nothing": (
         "-M evicts",
@@ -184,14 +184,24 @@ def pin(found):
     PINNED.write_text("\n".join(lines) + "\n")
 
 
+def look():
+    """Whether each fault still fits the source; builds nothing."""
+    misfits = [f"{name}: {file} has not once: {old!r}" for name, (_, edits) in FAULTS.items() for file, old, _ in edits if (ROOT / file).read_text().count(old) != 1]
+    print("\n".join(misfits))
+    return 1 if misfits else 0
+
+
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--look", action="store_true", help="only whether the faults fit the source")
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--pin", action="store_true")
     parser.add_argument("--tree", help="the copy, which is kept; else a temporary one")
     parser.add_argument("names", nargs="*", help="of faults; all")
     options = parser.parse_args()
+    if options.look:
+        return look()
     passed, pins = True, {}
     with tempfile.TemporaryDirectory(prefix="snug-faults-") as directory:
         tree = pathlib.Path(options.tree or directory)

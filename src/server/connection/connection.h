@@ -8,6 +8,23 @@
  *                          -> own key, but some are waited for:  executed, the answer waits in a record
  *                          -> another worker's key:              a record, and a request to the owner
  *
+ * The room, each file above those that it calls:
+ *
+ *     connection_relief    memory is short: who goes on first, and who pays
+ *     connection_return    a request has come back
+ *     connection_life      begin, and what is dropped at the end
+ *     connection_input     bytes in: what is taken at once, and what is kept
+ *     connection_commands  bytes to commands, in batches, and what is done about each
+ *     connection_sink      a large value in
+ *     connection_errands   what needs all workers, or the coordinator
+ *     connection_answers   the order of the answers; executing
+ *     connection_output    bytes out
+ *     connection_record    who owns a record
+ *     connection_outbox    requests to the owners of keys
+ *     connection_marks     dirty, blocked, held, closing; and the end: connection_reap
+ *     connection_describe  `stats conns`
+ *     buffers, connection_memory  the worker's connection memory
+ *
  * A connection that has much to send, or for which there is no record, is blocked: it parses nothing and is not received from. So its memory
  * is bounded: OUTPUT_BYTES_MAX and an answer, its records, an unfinished command. All of them together are bounded by the worker's
  * connection memory (buffers.h). When that is short they wait; when the wait lasts, the one that holds most is closed, and the others go on.
@@ -202,7 +219,7 @@ static inline struct turn *turn_of(const struct connection *connection) {
 #define ANSWER_BLOCKS 2u /* that an answer takes besides at most: before and behind a leased value */
 
 /* The reserve is for what is needed to end what was begun: the first blocks for answers that come back. No new command begins on it. The last half of
- * it is for new connections and for input: connection.c's input_right. */
+ * it is for new connections and for input: connection_input.c's input_right. */
 static inline enum cell_right connection_right(bool ends_what_was_begun) {
 	return ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
 }
@@ -219,7 +236,7 @@ static inline bool connection_is_owed(const struct connection *connection) {
 		   connection->input_state == INPUT_WAIT;
 }
 
-/* connection.c: begins to serve a socket that was accepted; closes it if that can't be. */
+/* connection_life.c: begins to serve a socket that was accepted; closes it if that can't be. */
 void connection_begin(struct server_worker *worker, int fd, enum listener_kind door);
 /* Ends it. It may be gone on return. */
 void connection_close(struct connection *connection);
@@ -231,10 +248,12 @@ void connection_sent(struct connection *connection);
 void connection_closed(struct connection *connection);
 /* Frees it if nothing refers to it any more. */
 void connection_reap(struct connection *connection);
-/* Whether anything is received at all, by what is left of the memory. */
+/* connection_input.c: whether anything is received at all, by what is left of the memory. */
 void connection_hold_input(struct turn *turn);
 /* Goes on with what was received and held back. */
 void connection_resume(struct connection *connection);
+/* What is kept goes nowhere. */
+void input_drop(struct connection *connection);
 
 /* A connection's share of a turn: settings.turn_commands, of which each counts for as many keys of a list. Bytes have none: to keep them costs
  * as much as to take them, and the io hands out a bounded amount of them in one turn. */
@@ -288,7 +307,7 @@ static inline void record_pass(struct record *record, enum record_owner from, en
 void record_end(struct record *record);
 /* The same by `owner`, who has taken it off his list because the connection has gone: what is under way ends when it comes back. */
 void record_drop(struct record *record, enum record_owner owner);
-/* A request has come back. */
+/* connection_return.c: a request has come back. */
 void record_returned(struct record *record);
 
 /* connection_answers.c: the answers' order. */
@@ -310,11 +329,13 @@ void answers_drop(struct connection *connection);
 /* There is no block for what comes next. */
 bool answers_lack_blocks(const struct connection *connection);
 
+/* What many ask for at a time, such as the map, finds no more room in the server's account of such texts. */
+#define ERRAND_NO_MEMORY "SERVER_ERROR out of memory\r\n"
+
 /* connection_errands.c: what is done by visiting all workers, or by the coordinator. */
 void answers_begin_errand(struct connection *connection, const struct command *command);
 /* On to the next worker, or to waiting, or to the answer. */
 void errand_advance(struct record *record);
-void errand_say(struct record *record);
 /* Errands that may be ready by now, and the next slice of those that visit this worker; tells whether one of these has more to do at once. */
 bool errands_poll(struct server_worker *worker);
 
@@ -342,10 +363,12 @@ size_t sink_take(struct connection *connection, const char *bytes, size_t length
 void sink_returned(struct record *record);
 void sink_drop(struct connection *connection);
 
-/* server_worker.c: hands the record's request to its owner. True: that is the own worker, it is served already. False: record_returned
- * follows. */
+/* connection_outbox.c: hands the record's request to its owner. True: that is the own worker, it is
+ * served already. False: record_returned follows. */
 bool turn_request(struct server_worker *worker, struct record *record);
 /* The same, of what has come back unfinished: the own worker goes on with some of them in each turn. record_returned follows. */
 void turn_request_again(struct server_worker *worker, struct record *record);
+/* Another worker has given it back. */
+void outbox_note_back(struct turn *turn, const struct record *record);
 
 #endif

@@ -294,6 +294,25 @@ static bool say_text(struct connection *connection, struct record *record) {
 	return true;
 }
 
+/* Into the output, when all before it was said. */
+static void say_errand(struct record *record) {
+	SNUG_ASSERT(record->owner == RECORD_HELD && record->is_ready && record->errand != NULL);
+	struct connection *connection = record->connection;
+	struct text text = {0};
+	record->errand->answer(record->errand, &text);
+	record->errand->destroy(record->errand);
+	record->errand = NULL;
+	if (!record->is_mute && text.failed)
+		output_append(connection, ERRAND_NO_MEMORY, sizeof ERRAND_NO_MEMORY - 1);
+	else if (!record->is_mute)
+		output_append(connection, text.bytes, text.length);
+	text_deinit(&text);
+	if (connection->input_state != INPUT_ERRAND) return;
+	connection->input_state = INPUT_COMMANDS;
+	connection->is_held = true; /* goes on with the next flush */
+	connection_mark_dirty(connection);
+}
+
 bool answers_lack_blocks(const struct connection *connection) {
 	enum cell_right right = connection_right(connection->blocks == 0);
 	return !cells_are_there(&turn_of(connection)->buffers.memory, 0, ANSWER_BLOCKS, right);
@@ -317,7 +336,7 @@ void answers_drain(struct connection *connection) {
 		else if (record->says == SAYS_TEXT)
 			in_use = say_text(connection, record);
 		else
-			errand_say(record);
+			say_errand(record);
 		if (!in_use) record_end(record);
 	}
 	connection_mark_dirty(connection); /* it may go on, or be over */

@@ -227,14 +227,6 @@ static void perform(struct connection *connection, struct command *command) {
 
 /* ------------------------------------------------------------------ all of them ------------ */
 
-void connection_block(struct connection *connection) {
-	struct turn *turn = turn_of(connection);
-	if (connection->is_blocked) return;
-	connection->is_blocked = true;
-	connection->next_blocked = turn->blocked;
-	turn->blocked = connection;
-}
-
 static bool lacks_command_memory(const struct connection *connection) {
 	return !buffers_are_there(&turn_of(connection)->buffers, connection_right(false));
 }

@@ -51,28 +51,6 @@ static void advance(struct record *record) {
 	if (!record->is_ready) wait(worker->turn, record);
 }
 
-/* What many ask for at a time, such as the map, finds no more room in the server's account of such texts. */
-static const char no_memory[] = "SERVER_ERROR out of memory\r\n";
-
-/* Into the output, when all before it was said. */
-void errand_say(struct record *record) {
-	SNUG_ASSERT(record->owner == RECORD_HELD && record->is_ready && record->errand != NULL);
-	struct connection *connection = record->connection;
-	struct text text = {0};
-	record->errand->answer(record->errand, &text);
-	record->errand->destroy(record->errand);
-	record->errand = NULL;
-	if (!record->is_mute && text.failed)
-		output_append(connection, no_memory, sizeof no_memory - 1);
-	else if (!record->is_mute)
-		output_append(connection, text.bytes, text.length);
-	text_deinit(&text);
-	if (connection->input_state != INPUT_ERRAND) return;
-	connection->input_state = INPUT_COMMANDS;
-	connection->is_held = true; /* goes on with the next flush */
-	connection_mark_dirty(connection);
-}
-
 /* A ready errand's record is said, or, if nobody listens any more, given back. */
 static void errand_done(struct record *record) {
 	if (record->owner == RECORD_LEAVING)
@@ -124,7 +102,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 	}
 	if (errand == NULL) {
 		if (text.failed)
-			answers_say(connection, no_memory, sizeof no_memory - 1);
+			answers_say(connection, ERRAND_NO_MEMORY, sizeof ERRAND_NO_MEMORY - 1);
 		else if (!command->reply.is_quiet)
 			answers_say(connection, text.bytes, text.length);
 		text_deinit(&text);

@@ -83,35 +83,3 @@ void record_drop(struct record *record, enum record_owner owner) {
 	record->owner = RECORD_LEAVING;
 	if (!is_under_way) record_end(record);
 }
-
-/* What was asked for the front of the answers can be said. */
-static void answer_returned(struct record *record) {
-	record->is_ready = true;
-	if (record->connection->first_answer == record) answers_drain(record->connection);
-}
-
-void record_returned(struct record *record) {
-	SNUG_ASSERT(record->is_away);
-	record->is_away = false;
-	if (record->errand != NULL) {
-		errand_advance(record);
-		return;
-	}
-	switch ((enum record_owner)record->owner) {
-	case RECORD_ANSWERS:
-		answer_returned(record);
-		break;
-	case RECORD_SINK:
-		sink_returned(record);
-		break;
-	case RECORD_OUTPUT:
-		connection_mark_dirty(record->connection); /* the next window is there */
-		break;
-	case RECORD_LEAVING:
-		record_end(record);
-		break;
-	case RECORD_HELD:
-		SNUG_ASSERT(false); /* what is away was handed on before */
-		break;
-	}
-}

@@ -138,7 +138,6 @@ void sink_returned(struct record *record) {
 		reserve_answered(record);
 	else
 		begin_window(connection, record);
-	connection_resume(connection);
 }
 
 void sink_drop(struct connection *connection) {

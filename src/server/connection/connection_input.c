@@ -1,121 +1,29 @@
-/* server/connection/connection.c: a client's life: begin, input, blocked and going on, end. See server/connection/connection.h. */
+/* server/connection/connection_input.c: bytes in: what is taken at once, and what is kept.
+ *
+ *     received -> nothing kept: taken where the io has them; what is no whole command is kept
+ *              -> some kept:    behind it, and then what can be taken of both
+ *
+ * Who takes the bytes depends on the state: commands (connection_commands.c), a large value
+ * (connection_sink.c), bytes to be skipped, or nobody, while an answer is waited for.
+ *
+ * Laws    - What is kept is bounded: from INPUT_PAUSE_BYTES on nothing more is received, and the
+ *           client's kernel makes him wait.
+ *         - Nobody is closed for memory that others hold as long as what he has sent can be
+ *           carried out instead of kept. */
 #include "server/connection/connection.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define INPUT_PAUSE_BYTES 32768u /* with so much waiting, a blocked connection receives no more */
 
-/* ------------------------------------------------------------------ begin ------------------ */
-
-static bool turn_away(struct server_worker *worker, int fd) {
-	static const char sorry[] = "ERROR Too many open connections\r\n";
-	uint32_t before = atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
-	if (before < atomic_load_explicit(&worker->server->live.connections_max, memory_order_relaxed)) return false;
-	atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
-	worker->connections.rejected++;
-	(void)!write(fd, sorry, sizeof sorry - 1);
-	close(fd);
-	return true;
-}
-
-static void link_in(struct server_worker *worker, struct connection *connection) {
-	connection->next = worker->connection_list;
-	if (connection->next != NULL) connection->next->previous = connection;
-	worker->connection_list = connection;
-}
-
-static void unlink_it(struct server_worker *worker, struct connection *connection) {
-	if (connection->next != NULL) connection->next->previous = connection->previous;
-	if (connection->previous != NULL)
-		connection->previous->next = connection->next;
-	else
-		worker->connection_list = connection->next;
-	if (UNLIKELY(worker->described == connection)) worker->described = connection->next;
-}
-
-void connection_begin(struct server_worker *worker, int fd, enum listener_kind door) {
-	int on = 1;
-	if (turn_away(worker, fd)) return;
-	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	struct buffers *buffers = &worker->turn->buffers;
-	struct connection *connection = connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_LAST);
-	if (connection != NULL) {
-		memset(connection, 0, sizeof *connection);
-		connection->worker = worker;
-		connection->last_active_s = worker->turn->now_s;
-		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
-		if (!connection->is_open) {
-			connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
-			connection = NULL;
-		}
-	}
-	if (connection == NULL) {
-		atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
-		worker->connections.rejected++;
-		close(fd);
-		return;
-	}
-	link_in(worker, connection);
-	worker->connections.current++;
-	worker->connections.total++;
-}
-
-/* ------------------------------------------------------------------ end -------------------- */
-
-void connection_close(struct connection *connection) {
-	if (connection->is_closing) return;
-	connection->is_closing = true;
-	connection->input_state = INPUT_OVER;
-	connection->worker->connections.current--;
-	atomic_fetch_sub_explicit(&connection->worker->server->connection_count, 1, memory_order_relaxed);
-	io_close(turn_of(connection)->io, &connection->stream);
-}
-
-void connection_close_for_memory(struct connection *connection) {
-	if (!connection->is_closing) connection->worker->connections.memory_closed++;
-	connection_close(connection);
-}
-
-static void drop_input(struct connection *connection) {
+void input_drop(struct connection *connection) {
 	if (connection->input_room == 0) return;
 	buffers_give_input(&turn_of(connection)->buffers, connection->input, connection->input_room);
 	connection->input = NULL;
 	connection->input_at = connection->input_bytes = connection->input_room = 0;
-}
-
-void connection_closed(struct connection *connection) {
-	SNUG_ASSERT(connection->is_closing && connection->is_open);
-	connection->is_sending = false; /* the io has let go of all that was being sent */
-	sink_drop(connection);
-	output_drop(connection);
-	answers_drop(connection);
-	drop_input(connection);
-	connection->is_open = false;
-	connection_reap(connection);
-}
-
-void connection_reap(struct connection *connection) {
-	if (LIKELY(connection->is_open) || connection->records > 0 || connection->is_dirty || connection->is_blocked)
-		return;
-	SNUG_ASSERT(connection->is_closing && connection->first_answer == NULL && connection->sink == NULL);
-	SNUG_ASSERT(connection->first_out == NULL && connection->blocks == 0 && connection->input_room == 0);
-	unlink_it(connection->worker, connection);
-	connection_cell_give(&turn_of(connection)->buffers.memory, CELL_CONNECTION, connection);
-}
-
-/* ------------------------------------------------------------------ input ------------------ */
-
-void connection_yield(struct connection *connection) {
-	if (!connection->is_held) connection->worker->connections.yields++;
-	connection->is_held = true;
-	connection_mark_dirty(connection);
 }
 
 /* Takes what can be taken now; tells how many bytes. */
@@ -171,7 +79,7 @@ static bool ensure_input_room(struct connection *connection, size_t bytes) {
 	if (input == NULL) return false;
 	if (connection->input_bytes > 0) memcpy(input, connection->input + connection->input_at, connection->input_bytes);
 	uint32_t kept_bytes = connection->input_bytes;
-	drop_input(connection);
+	input_drop(connection);
 	connection->input = input;
 	connection->input_room = room;
 	connection->input_bytes = kept_bytes;
@@ -201,7 +109,7 @@ static void take_directly(struct connection *connection, const char *bytes, size
 static void consume_input(struct connection *connection) {
 	size_t used = consume(connection, connection->input + connection->input_at, connection->input_bytes);
 	if (used == connection->input_bytes) {
-		drop_input(connection);
+		input_drop(connection);
 		return;
 	}
 	connection->input_at += (uint32_t)used;
@@ -271,12 +179,4 @@ void connection_resume(struct connection *connection) {
 	if (connection->input_bytes > 0) consume_input(connection);
 	pause_or_resume(connection);
 	connection_mark_dirty(connection);
-}
-
-void connection_mark_dirty(struct connection *connection) {
-	if (connection->is_dirty || connection->is_closing) return;
-	struct turn *turn = turn_of(connection);
-	connection->is_dirty = true;
-	connection->next_dirty = turn->dirty;
-	turn->dirty = connection;
 }

@@ -1,0 +1,75 @@
+/* server/connection/connection_life.c: a connection begins with a socket that was accepted, and is
+ * cleared when the io has let go of it.
+ *
+ *     accepted -> too many? a line, and closed -> a cell, and the io's stream -> on the worker's list
+ *     closing  -> the io has let go: input, output and answers are dropped -> connection_reap
+ *
+ * What is away when it ends is not waited for: its record comes back by itself and is the last thing
+ * that holds the connection (connection_record.c). */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "server/connection/connection.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------ begin ------------------ */
+
+static bool turn_away(struct server_worker *worker, int fd) {
+	static const char sorry[] = "ERROR Too many open connections\r\n";
+	uint32_t before = atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+	if (before < atomic_load_explicit(&worker->server->live.connections_max, memory_order_relaxed)) return false;
+	atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+	worker->connections.rejected++;
+	(void)!write(fd, sorry, sizeof sorry - 1);
+	close(fd);
+	return true;
+}
+
+static void link_in(struct server_worker *worker, struct connection *connection) {
+	connection->next = worker->connection_list;
+	if (connection->next != NULL) connection->next->previous = connection;
+	worker->connection_list = connection;
+}
+
+void connection_begin(struct server_worker *worker, int fd, enum listener_kind door) {
+	int on = 1;
+	if (turn_away(worker, fd)) return;
+	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	struct buffers *buffers = &worker->turn->buffers;
+	struct connection *connection = connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_LAST);
+	if (connection != NULL) {
+		memset(connection, 0, sizeof *connection);
+		connection->worker = worker;
+		connection->last_active_s = worker->turn->now_s;
+		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
+		if (!connection->is_open) {
+			connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
+			connection = NULL;
+		}
+	}
+	if (connection == NULL) {
+		atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+		worker->connections.rejected++;
+		close(fd);
+		return;
+	}
+	link_in(worker, connection);
+	worker->connections.current++;
+	worker->connections.total++;
+}
+
+/* ------------------------------------------------------------------ end -------------------- */
+
+void connection_closed(struct connection *connection) {
+	SNUG_ASSERT(connection->is_closing && connection->is_open);
+	connection->is_sending = false; /* the io has let go of all that was being sent */
+	sink_drop(connection);
+	output_drop(connection);
+	answers_drop(connection);
+	input_drop(connection);
+	connection->is_open = false;
+	connection_reap(connection);
+}

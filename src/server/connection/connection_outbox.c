@@ -1,0 +1,56 @@
+/* server/connection/connection_outbox.c: requests on their way to the owners of their keys.
+ *
+ *     record -> own worker: served here and now
+ *            -> another's:  turn->outbox[owner] --a batch a turn--> inbox ... replies -> connection_return.c
+ *            -> own, but unfinished: turn->unfinished, some of them in each turn
+ *
+ * The turn (server_worker.c) sends what stands here, and takes what comes back. Who lends a record has
+ * it on a list of his own meanwhile. */
+#include "base/assert.h"
+#include "server/connection/connection.h"
+
+static bool asks_for_room(const struct request *request) {
+	return request->kind == REQUEST_RESERVE ||
+		   (request->kind == REQUEST_WINDOW && request->operation.kind == OPERATION_STORE);
+}
+
+bool turn_request(struct server_worker *worker, struct record *record) {
+	struct turn *turn = worker->turn;
+	struct request *request = &record->request;
+	SNUG_ASSERT(record->owner != RECORD_HELD && !record->is_away); /* who lends it has it on his list */
+	if (request->owner == worker->index) {
+		requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
+		return true;
+	}
+	record->is_away = true;
+	record->next_away = NULL;
+	if (turn->outbox_last[request->owner] == NULL)
+		turn->outbox[request->owner] = record;
+	else
+		turn->outbox_last[request->owner]->next_away = record;
+	turn->outbox_last[request->owner] = record;
+	turn->away++;
+	turn->rooms_away += asks_for_room(request);
+	worker->connections.requests_out++;
+	return false;
+}
+
+void turn_request_again(struct server_worker *worker, struct record *record) {
+	struct turn *turn = worker->turn;
+	if (record->request.owner != worker->index) {
+		(void)turn_request(worker, record); /* false: another's */
+		return;
+	}
+	record->is_away = true;
+	record->next_away = NULL;
+	if (turn->unfinished == NULL)
+		turn->unfinished = record;
+	else
+		turn->unfinished_last->next_away = record;
+	turn->unfinished_last = record;
+}
+
+void outbox_note_back(struct turn *turn, const struct record *record) {
+	turn->away--;
+	turn->rooms_away -= asks_for_room(&record->request);
+}
