@@ -1,4 +1,12 @@
-/* work/key_hash.c: see work/key_hash.h. */
+/* work/key_hash.c: the process's one secret, and the only global that the library writes.
+ *
+ * It is made by a constructor that runs before those of the program, which may make keys already.
+ * The order is: getrandom; where that is refused, as by a filter of system calls, the 16 bytes that
+ * the kernel gave the process at its start (AT_RANDOM). They are good for one process, which is
+ * what is needed.
+ *
+ * `is_settled` is atomic because workers may be created on several threads at once; the secret is
+ * not: it may be set only before there are others. */
 #include "work/key_hash.h"
 
 #include <stdatomic.h>
@@ -20,7 +28,8 @@ static void set_secret(const void *secret) {
 	(void)error; /* of a spread that is too short alone */
 }
 
-/* The kernel gives each process 16 random bytes at its start: they do where it refuses others, as a filter of system calls may. */
+/* The kernel gives each process 16 random bytes at its start: they do where it refuses others, as a
+ * filter of system calls may. */
 static void take_random(unsigned char *secret) {
 	if (getrandom(secret, KEY_HASH_SECRET_BYTES, 0) == KEY_HASH_SECRET_BYTES) return;
 	const void *given = (const void *)(uintptr_t)getauxval(AT_RANDOM);

@@ -1,44 +1,68 @@
-/* work/channel/channel.c: see work/channel/channel.h. A ring of slots, of which senders claim positions; each says by itself when its message
- * is there.
+/* work/channel/channel.c: a ring of slots, of which senders claim positions; each slot says by
+ * itself when its message is there.
  *
- *     gate       [ claimed so far : 32 | closed : 1 | senders inside : 31 ]     one word, so that a send is one RMW in, one out
- *     released   [ received so far : 32 ]                                       room = claimed - released at most `messages`
- *     slots      [ head : 64 | 56 bytes ] x messages                            position p lies in slot p mod messages
- *       head     [ worker : 32 | error : 16 | lap : 1 | void : 1 | kind : 14 ]  the last word written, the first one read
- *     state      AWAKE | ASLEEP | NEWS                                          the receiver's
- *     waiting    senders found no room and sleep on `moved`, a count that changes when they should look again
+ *     gate       [ claimed so far : 32 | closed : 1 | senders inside : 31 ]
+ *                one word, so that a send is one RMW in, one out
+ *     released   [ received so far : 32 ]              claimed - released is at most `messages`
+ *     slots      [ head : 64 | 56 bytes ] x messages   position p lies in slot p mod messages
+ *       head     [ worker : 32 | error : 16 | lap : 1 | void : 1 | kind : 14 ]
+ *                the last word written, the first one read
+ *     state      AWAKE | ASLEEP | NEWS                 the receiver's
+ *     waiting    senders found no room and sleep on `moved`, a count that changes when they should
+ *                look again
  *
- * PLACE. A sender claims positions for its whole batch with one compare-and-swap on the gate: a batch goes in whole or not at all, and
- * lies together. It then writes each message and at last its head, with the parity of the lap: whether p / messages is even or odd.
- * The receiver takes positions in order, while heads carry the parity that it expects; a slot that nobody has written in this lap
- * carries the other one. Claims that are given back are rolled back, or become void messages, which the receiver passes over, if others
- * have claimed after them. (Vyukov's bounded queue
- * does the same with a sequence number in each slot; with the room counted in the gate one bit of it is enough.)
+ * PLACE. A sender claims positions for its whole batch with one compare-and-swap on the gate: a
+ * batch goes in whole or not at all, and lies together. It then writes each message and at last its
+ * head, with the parity of the lap: whether p / messages is even or odd. The receiver takes
+ * positions in order, while heads carry the parity that it expects; a slot that nobody has written
+ * in this lap carries the other one.
  *
- * NO SENDER EVER WAITS FOR ANOTHER. One that loses its processor between claim and head delays only what was claimed after it, and
- * only until it runs again; nobody spins for it. Concurrency Kit's ring stood here before: its senders publish in the order of reservation,
- * each spinning until its turn comes. With more threads than processors that is a convoy that never ends, every message
+ *     room for 16         slot   14   15    0    1    2    3
+ *                     position   14   15   16   17   18   19
+ *              parity expected    1    1    0    0    0    0
+ *               parity carried    1    1    0    0    1    1      18 is claimed and not there yet
+ *
+ * Claims that are given back are rolled back, or, if others have claimed after them, become void
+ * messages, which the receiver passes over. (Vyukov's bounded queue does the same with a sequence
+ * number in each slot; with the room counted in the gate one bit of it is enough.)
+ *
+ * NO SENDER EVER WAITS FOR ANOTHER. One that loses its processor between claim and head delays only
+ * what was claimed after it, and only until it runs again; nobody spins for it. Concurrency Kit's
+ * ring stood here before: its senders publish in the order of reservation, each spinning until its
+ * turn comes. With more threads than processors that is a convoy that never ends, every message
  * costs a time slice (docs/design/0002-threads-and-messages.md has the figures).
  *
  * SLEEP AND WAKE (models/channel.pml). Both sides write, fence, and read what the other wrote:
  *
- *     sender:    head of the message;  fence;  ASLEEP?  -> swap to AWAKE; whoever swapped signals the event
+ *     sender:    head of the message;  fence;  ASLEEP?  -> swap to AWAKE; whoever swapped signals
  *     receiver:  state = ASLEEP;       fence;  a message?  -> back to AWAKE, no sleep
  *
- * Without a fence each could read before its own write is visible, and the receiver would sleep on a message. NEWS is what the
- * receiver must look at although no message came: the channel was closed, the last sender has gone. It outlasts a receiver that is
- * awake, and its next doze is refused once.
+ * Without a fence each could read before its own write is visible, and the receiver would sleep on
+ * a message. NEWS is what the receiver must look at although no message came: the channel was
+ * closed, the last sender has gone. It outlasts a receiver that is awake, and its next doze is
+ * refused once.
  *
- * Senders without room do the same with `waiting` and `released`, and sleep on `moved`. They are woken together, when half of the room
- * is free: woken one by one for each message received, they and the receiver would change places at each message.
+ * Senders without room do the same with `waiting` and `released`, and sleep on `moved`. They are
+ * woken together, when half of the room is free: woken one by one for each message received, they
+ * and the receiver would change places at each message.
  *
- * THE END (laws W4 and W5). Each sender counts itself in before it touches anything else, and out as its last act. Close sets the closed bit
- * in the word that they count in: who came before is counted, who comes after is refused. When the count is zero nobody is left who
- * could publish or signal, and whoever knows of no sender still on its way here may destroy the channel. In particular an asker that
- * has got all of its answers may: the answerer counted itself in before it published the last of them.
+ * ORDER. What travels between threads, and by which pair:
  *
- * COST. A send: two RMW on the gate, one fence, and the line of the slot; a receive: one fence, for up to `most` messages. No system
- * call while the receiver is awake and there is room. */
+ *     a message        head stored with release     head loaded with acquire
+ *     a free slot      released, with release       released, with acquire, before the gate
+ *     who is inside    counted out with release     close reads the gate with acquire
+ *     sleep and wake   sequentially consistent fences, five of them: one on each side of the two
+ *                      pairs above, and one where a claim is rolled back
+ *
+ * THE END (laws W4 and W5). Each sender counts itself in before it touches anything else, and out
+ * as its last act. Close sets the closed bit in the word that they count in: who came before is
+ * counted, who comes after is refused. When the count is zero nobody is left who could publish or
+ * signal, and whoever knows of no sender still on its way here may destroy the channel. In
+ * particular an asker that has got all of its answers may: the answerer counted itself in before it
+ * published the last of them.
+ *
+ * COST. A send: two RMW on the gate, one fence, and the line of the slot; a receive: one fence, for
+ * up to `most` messages. No system call while the receiver is awake and there is room. */
 #include "work/channel/channel.h"
 
 #include "base/bits.h"
@@ -94,7 +118,8 @@ struct channel {
 	/* atomic: the receiver, waking senders and close write; every sender reads */
 	_Alignas(LINE_BYTES) _Atomic uint32_t state; /* enum receiver_state */
 	_Atomic uint64_t wakes;
-	/* atomic: senders that find no room set `waiting`, the receiver takes it back; it and close write `moved` */
+	/* atomic: senders that find no room set `waiting`, the receiver takes it back; it and close
+	 * write `moved` */
 	_Alignas(LINE_BYTES) _Atomic bool waiting;
 	_Atomic uint32_t moved;
 	/* atomic: senders write, anyone reads */
@@ -158,7 +183,8 @@ static struct slot *slot_at(const struct channel *channel, uint32_t position) {
 	return &channel->slots[position & (channel->room - 1)];
 }
 
-/* Slots begin with parity 0, so the first lap has 1. `room` is a power of two: parities also alternate when positions wrap. */
+/* Slots begin with parity 0, so the first lap has 1. `room` is a power of two: parities also
+ * alternate when positions wrap. */
 static uint64_t lap_of(const struct channel *channel, uint32_t position) {
 	return (position >> channel->room_log2) % 2 == 0 ? HEAD_LAP : 0;
 }
@@ -215,7 +241,8 @@ static void wake_senders(struct channel *channel) {
 	os_wake(&channel->moved, UINT32_MAX);
 }
 
-/* Senders wait, and room has come back: lets them in if half of the room is free, else a later receive will. */
+/* Senders wait, and room has come back: lets them in if half of the room is free, else a later
+ * receive will. */
 static void let_senders_in(struct channel *channel) {
 	if (depth(channel) <= channel->room / 2 && atomic_exchange(&channel->waiting, false)) wake_senders(channel);
 }
@@ -227,10 +254,11 @@ static void leave(struct channel *channel) {
 	atomic_fetch_sub_explicit(&channel->gate, 1, memory_order_release);
 }
 
-/* Claims room for `count` messages, from *position on, and counts `entering` senders (0 or 1) in. Not OK: nothing changed.
- * `released` is read first: claims that are older than it are then in the gate too. It is full only if nothing was released in
- * between, else it might never have been. A claim has release order, so that whoever finds it in the gate and then looks at `released`
- * again sees nothing older than its claimer did. */
+/* Claims room for `count` messages, from *position on, and counts `entering` senders (0 or 1) in.
+ * Not OK: nothing changed. `released` is read first: claims that are older than it are then in the
+ * gate too. It is full only if nothing was released in between, else it might never have been. A
+ * claim has release order, so that whoever finds it in the gate and then looks at `released` again
+ * sees nothing older than its claimer did. */
 static snug_error claim(struct channel *channel, uint32_t count, uint32_t entering, uint32_t *position) {
 	SNUG_ASSERT(count <= channel->room);
 	for (;;) {
@@ -272,7 +300,8 @@ static bool roll_back(struct channel *channel, uint32_t position, uint32_t count
 	return true;
 }
 
-/* Either way room comes back, as by a receive, and who waits for it is told: here, or by the receiver when it passes over. */
+/* Either way room comes back, as by a receive, and who waits for it is told: here, or by the
+ * receiver when it passes over. */
 void channel_unclaim(struct channel *channel, uint32_t position, size_t count) {
 	if (roll_back(channel, position, (uint32_t)count)) {
 		atomic_thread_fence(memory_order_seq_cst);
@@ -295,8 +324,8 @@ snug_error channel_try_send(struct channel *channel, const struct message *messa
 	return channel_try_send_batch(channel, message, 1);
 }
 
-/* Claims room for one message; the caller is inside. The count is read before the announcement: who takes the announcement back
- * changes the count afterwards, so that a sleep on the old one ends. */
+/* Claims room for one message; the caller is inside. The count is read before the announcement: who
+ * takes the announcement back changes the count afterwards, so that a sleep on the old one ends. */
 static snug_error claim_by(struct channel *channel, uint64_t deadline_ns, uint32_t *position) {
 	for (;;) {
 		uint32_t seen = atomic_load(&channel->moved);
@@ -338,7 +367,8 @@ void channel_attach(struct channel *channel) {
 }
 
 void channel_detach(struct channel *channel) {
-	atomic_fetch_add_explicit(&channel->gate, 1, memory_order_relaxed); /* inside, also after close */
+	/* inside, also after close */
+	atomic_fetch_add_explicit(&channel->gate, 1, memory_order_relaxed);
 	uint32_t before = atomic_fetch_sub(&channel->senders, 1);
 	SNUG_ASSERT(before > 0);
 	if (before == 1) tell_receiver(channel);
@@ -367,21 +397,24 @@ size_t channel_receive(struct channel *channel, struct message *messages, size_t
 	return count;
 }
 
-/* Nothing will come any more. Closed and nobody inside would not do instead of `ended`: one that is being refused may be inside
- * for a moment, and the receiver would sleep with the news already taken (models/channel.pml found it). */
+/* Nothing will come any more. Closed and nobody inside would not do instead of `ended`: one that is
+ * being refused may be inside for a moment, and the receiver would sleep with the news already
+ * taken (models/channel.pml found it). */
 static bool is_over(struct channel *channel) {
 	if (atomic_load(&channel->ended)) return true;
 	return atomic_load(&channel->had_senders) && atomic_load(&channel->senders) == 0;
 }
 
-/* One yield before the sleep: a sender that shares the processor goes on, and often there is no need to sleep; with a processor
- * of one's own it is a cheap second look. Round trips take a third less with it. None where strangers would take it (work/channel/yielding.h). */
+/* One yield before the sleep: a sender that shares the processor goes on, and often there is no
+ * need to sleep; with a processor of one's own it is a cheap second look. Round trips take a third
+ * less with it. None where strangers would take it (work/channel/yielding.h). */
 snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most, uint64_t timeout_ns,
 								size_t *count) {
 	size_t received = channel_receive(channel, messages, most);
 	if (received == 0 && timeout_ns > 0 && yielding_try(&channel->yielding)) {
 		received = channel_receive(channel, messages, most);
-		yielding_judge(&channel->yielding, channel->yielding.end_ns); /* beside a long one a wake-up is nothing */
+		/* beside a long one a wake-up is nothing */
+		yielding_judge(&channel->yielding, channel->yielding.end_ns);
 	}
 	uint64_t deadline_ns = received == 0 ? os_deadline_ns(timeout_ns) : 0;
 	while (received == 0) {
@@ -391,7 +424,8 @@ snug_error channel_receive_wait(struct channel *channel, struct message *message
 		if (over && depth(channel) == 0) return SNUG_ERROR_STOPPED;
 		uint64_t remaining_ns = os_remaining_ns(deadline_ns);
 		if (remaining_ns == 0) return SNUG_ERROR_TIMED_OUT;
-		if (over) { /* somebody is between claim and message: the news is taken, so no sleep for that moment */
+		/* somebody is between claim and message: the news is taken, so no sleep for that moment */
+		if (over) {
 			os_thread_yield();
 		} else if (channel_doze(channel)) {
 			os_event_wait(channel->event, remaining_ns);
@@ -416,8 +450,8 @@ bool channel_doze(struct channel *channel) {
 	return false;
 }
 
-/* A sender that took the announcement back may signal only after this: then the next wait ends early, and here again the signal
- * is taken whatever the state was. */
+/* A sender that took the announcement back may signal only after this: then the next wait ends
+ * early, and here again the signal is taken whatever the state was. */
 bool channel_rouse(struct channel *channel) {
 	bool woken = atomic_exchange(&channel->state, AWAKE) != ASLEEP;
 	os_event_take(channel->event);

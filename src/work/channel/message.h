@@ -1,8 +1,52 @@
-/* work/channel/message.h: what threads say to each other: one cache line, copied into and out of a channel.
+/* work/channel/message.h: what threads say to each other, and the words of this layer.
  *
- * What `data` points to stays the sender's; it lends it to the receiver until the answer has come. The answer is the same
- * message, changed, sent to `reply`: a channel that the asker owns and that has room for it, because the asker never has more in
- * flight than fit. So nobody blocks on answering, and a full inbox can't become a deadlock. */
+ * A message is one cache line, copied into and out of a channel. What `data` points to stays the
+ * sender's; it lends it to the receiver until the answer has come. The answer is the same message,
+ * changed, sent to `reply`: a channel that the asker owns and that has room for it, because the
+ * asker never has more in flight than fit (law W7). So nobody blocks on answering, and a full inbox
+ * can't become a deadlock.
+ *
+ *   kind 2, error 2, worker 4 | name 8 | size 8 | offset 8 | length 8 | data 8 | reply 8 | cookie 8
+ *
+ * Who talks:
+ *   worker       a thread that owns one heap, and in a cache one shard
+ *   inbox        the channel that a worker, or the coordinator, receives from
+ *   client       a thread's endpoint: what asks workers for operations
+ *   asker        whoever has sent what is to be answered
+ *   owner        the worker that a key or object belongs to
+ *   coordinator  the thread that takes requests, sends jobs and joins what comes back
+ *   hook         the user's functions that a worker calls: a shard, a server
+ *
+ * What they say:
+ *   operation    one thing to be done to an object, or what the hook's `run` makes of it
+ *   request      what is asked of a coordinator; in a cache, of another worker's shard
+ *   job          maintenance that a coordinator asks of a worker
+ *   ticket       the name of what is under way: index and generation, so that a stale one is known
+ *   flight       an operation from its submission until its result is taken
+ *   claim        room in a channel that is the sender's before it has sent
+ *   answer       the same message on its way back; each accepted one has exactly one (law W6)
+ *   lend         to give a pointer away until the answer
+ *
+ * When:
+ *   turn         one round of a worker's loop: messages, hook, a slice of maintenance
+ *   slice        the piece of maintenance in one turn: one step of a defragmentation
+ *   duty         the share of the time that slices may take while there is other work
+ *   doze, rouse  to announce that one sleeps, and to take that back
+ *   tick         once a second: the coordinator looks at what was published
+ *   publish      to write figures that any thread may copy out, all of one moment
+ *
+ * In the coordinator:
+ *   task         one piece of work, asked for by one slot or several
+ *   slot         where a request goes in and its result comes back (tickets.h)
+ *   part         what a task asks of one worker; also: a piece of a job that was interrupted
+ *   lane         one worker's queue of one priority, of which at most one part is out
+ *   out          said of a part whose job is lent to the worker
+ *   hold         to keep a task from ending
+ *   join         to make one report of several, and of two alike requests one task
+ *   plan         a schedule that is being kept; an occurrence is one of its windows
+ *   round        one exchange with all workers in an emergency
+ *   share        what a worker is to give of an emergency's goal
+ *   willing      said of a worker that may have more to give */
 #ifndef SNUG_WORK_MESSAGE_H
 #define SNUG_WORK_MESSAGE_H
 
@@ -16,8 +60,9 @@ enum message_kind {
 	MESSAGE_JOB,        /* data: struct job (work/worker/job.h); answered when it has ended */
 	MESSAGE_JOB_CANCEL, /* data: the same struct job; not answered: the job's own answer tells */
 	MESSAGE_REQUEST,    /* to a coordinator; data: struct ticket_slot */
-	MESSAGE_REFUSED, /* to a coordinator, for its audit: a request that submit refused; name: its kind, worker, error */
-	MESSAGE_STOP     /* to a coordinator: end */
+	/* to a coordinator, for its audit: what submit refused; name: its kind, worker, error */
+	MESSAGE_REFUSED,
+	MESSAGE_STOP /* to a coordinator: end */
 };
 
 struct message {

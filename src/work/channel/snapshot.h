@@ -1,11 +1,17 @@
-/* work/channel/snapshot.h: some words that one thread writes and any thread copies out of, all of one moment.
+/* work/channel/snapshot.h: some words that one thread writes and any thread copies out of, all of
+ * one moment (law W9).
  *
  *     writer:  sequence odd | words, each with release order | sequence even
- *     reader:  sequence, words, each with acquire order | sequence again: unchanged and even, or once more
+ *     reader:  sequence, words, each with acquire order | sequence: the same and even, or again
  *
- * A reader that got a word of a later snapshot has also got, with it, the odd sequence before that, and retries. This is the sequence
- * lock of Hans Boehm ("Can seqlocks get along with programming language memory models?", 2012) without fences: the stores cost
- * nothing more on x86-64 and a store-release each on arm64. The writer never waits. */
+ * A reader that got a word of a later snapshot has also got, with it, the odd sequence before that,
+ * and retries. This is the sequence lock of Hans Boehm ("Can seqlocks get along with programming
+ * language memory models?", MSPC 2012) without fences: the stores cost nothing more on x86-64 and a
+ * store-release each on arm64. The writer never waits; a reader waits only for a writer that has
+ * lost its processor in the middle, and gives its own away for it.
+ *
+ * A lock was no choice: the writer is a worker, and a reader that is preempted with the lock would
+ * stop it. */
 #ifndef SNUG_WORK_SNAPSHOT_H
 #define SNUG_WORK_SNAPSHOT_H
 

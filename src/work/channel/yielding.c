@@ -1,4 +1,10 @@
-/* work/channel/yielding.c: see yielding.h. */
+/* work/channel/yielding.c: the two moments of a yield.
+ *
+ *     yielding_try     may it?  -> yield, noting when it began and ended
+ *     (the caller works on what has come)
+ *     yielding_judge   was it worth it?  -> the pause before the next, or a step of forgiving
+ *
+ * Two readings of the clock and one system call for a yield; one reading where it may not. */
 #include "work/channel/yielding.h"
 
 #include "base/bits.h"

@@ -1,17 +1,20 @@
-/* work/channel/yielding.h: whether a thread gives its processor away before it sleeps.
+/* work/channel/yielding.h: whether a thread gives its processor away before it sleeps (law W11).
  *
- * Where only those run that a thread works with, a yield is the better sleep: they go on, send more, and no wake-up is paid. With four workers and a
- * client of fifty connections on two processors a request costs a third of the time with it. Where a stranger wants the processor, the yield is
- * his: it lasts his whole turn, 3 to 4 ms on Linux, and what came in the meantime waits, while a sleeper would be woken within microseconds.
+ * Where only those run that a thread works with, a yield is the better sleep: they go on, send
+ * more, and no wake-up is paid. With four workers and a client of fifty connections on two
+ * processors a request costs a third of the time with it. Where a stranger wants the processor, the
+ * yield is his: it lasts his whole turn, 3 to 4 ms on Linux, and what came in the meantime waits,
+ * while a sleeper would be woken within microseconds.
  *
- * The two are told apart by what a yield took and brought. A dozen requests that came in the meantime are worth the wait, whoever ran: one wake-up
- * each would cost more. One request is not. So a yield is lost if it took more than 1 ms, and brought less than 15 us of work.
+ * The two are told apart by what a yield took and brought. A dozen requests that came in the
+ * meantime are worth the wait, whoever ran: one wake-up each would cost more. One request is not.
+ * So a yield is lost if it took more than 1 ms, and brought less than 15 us of work.
  *
- *     lost                           no yield for its length, times `pause_times`, which grows: 1, 4, 16 .. 1024
- *     none lost for 100 ms           `pause_times` halves
+ *     lost                    no yield for its length, times `pause_times`: 1, 4, 16 .. 1024
+ *     none lost for 100 ms    `pause_times` halves
  *
- * A single stray one costs some sleeps. Strangers that stay cost a thousandth of the time after the first six, and are noticed to have gone
- * after 5 s at the latest. */
+ * A single stray one costs some sleeps. Strangers that stay cost a thousandth of the time after the
+ * first six, and are noticed to have gone after 5 s at the latest. */
 #ifndef SNUG_WORK_YIELDING_H
 #define SNUG_WORK_YIELDING_H
 

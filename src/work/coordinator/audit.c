@@ -1,4 +1,8 @@
-/* work/coordinator/audit.c: see work/coordinator/audit.h. */
+/* work/coordinator/audit.c: a sequence lock in each cell; see audit.h.
+ *
+ * The sequence contains the id, and not only a parity: so a reader that expects entry i knows entry
+ * i + length in its place for what it is, and not for a torn i. Ids begin with 1 and have no gaps;
+ * the last one is published after its entry stands. */
 #include "work/coordinator/audit.h"
 
 #include "base/bits.h"

@@ -1,9 +1,12 @@
-/* work/coordinator/audit.h: the last results, in a ring that one thread writes and any thread copies out of.
+/* work/coordinator/audit.h: the last results, in a ring that one thread writes and any thread
+ * copies out of (law R7).
  *
- *     cell of id i: ring[i % length]     sequence = 2 i + 1 while entry i is being written, 2 i + 2 when it stands
+ *     cell of id i: ring[i % length]     sequence = 2 i + 1 while entry i is being written,
+ *                                        2 i + 2 when it stands
  *
- * A reader that finds another sequence than it expects, before or after copying, leaves the entry out: it was overwritten. So nobody
- * waits for anybody. The words are atomic, each stored with release and loaded with acquire order (as in snapshot.h). */
+ * A reader that finds another sequence than it expects, before or after copying, leaves the entry
+ * out: it was overwritten. So nobody waits for anybody. The words are atomic, each stored with
+ * release and loaded with acquire order (as in snapshot.h). 112 bytes an entry. */
 #ifndef SNUG_WORK_AUDIT_H
 #define SNUG_WORK_AUDIT_H
 

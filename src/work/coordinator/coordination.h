@@ -1,4 +1,5 @@
-/* work/coordinator/coordination.h: the inside of snug/coordinator.h: what its thread owns, and which file does which part.
+/* work/coordinator/coordination.h: the inside of snug/coordinator.h: what its thread owns, and
+ * which file does which part. For the words: work/channel/message.h.
  *
  *     coordinator.c             create, submit, wait, stop, destroy: what other threads call
  *     coordinator_loop.c        the thread: requests in, answers in, sleep, end
@@ -7,22 +8,31 @@
  *     coordinator_tasks.c       a task: begun, joined, left, cancelled, ended
  *     coordinator_answers.c     its response, its askers' answers, the audit
  *     coordinator_emergency.c   an emergency's rounds
- *     coordinator_lanes.c       what is sent to each worker, one at a time for each priority, and what comes back
- *     tickets, audit, snapshot  tables that other threads see too
+ *     coordinator_lanes.c       what is sent to each worker, one at a time for each priority, and
+ *                               what comes back
+ *     tickets, audit            tables that other threads see too
  *     machine                   the kernel's files about memory pressure
  *
- *     ticket slots            task: one piece of work                     lanes of worker w
- *     [slot]--next--[slot] <- askers                                      emergency   [part] <- [part]    job out, job out
- *                             part 0 | part 1 | ... one for each worker -> demand      [part]              (one struct job
- *     [slot] <--------------- askers of another task                      scheduled                        for each lane)
- *                             part 0 | ...                                background
- *                                                                         questions   [part] <- [part]
+ *     ticket slots            task: one piece of work               lanes of worker w
+ *     [slot]--next--[slot] <- askers                                emergency   [part] <- [part]
+ *                             part 0 | part 1 | ... one a worker -> demand      [part]
+ *     [slot] <--------------- askers of another task                scheduled
+ *                             part 0 | ...                          background
+ *                                                                   questions   [part] <- [part]
+ *                                     each lane has a struct job; one part of it is out at most
  *
  * Each file calls only those below it. What is decided is in work/policy.
  *
- * A part is in at most one lane's queue, or out: its lane's job is lent to the worker until the answer. A task ends when none of its parts
- * waits or is out: then it is in the list of those that have ended, until the loop has answered it. A task without askers goes on only if it is a schedule's or background
- * work. Everything here but what is marked atomic or constant is the coordinator's thread's own. */
+ * A part is in at most one lane's queue, or out: its lane's job is lent to the worker until the
+ * answer (law R4). A task ends when none of its parts waits or is out: then it is in the list of
+ * those that have ended, until the loop has answered it. A task without askers goes on only if it
+ * is a schedule's or background work. Everything here but what is marked atomic or constant is the
+ * coordinator's thread's own.
+ *
+ * COST. All memory is taken at creation: for each ticket 2 KB, and for each ticket and worker 2 KB
+ * where its result goes and 2.5 KB in its task; 10 KB for each worker's five lanes. Reports are
+ * large, and a slot or part that were allocated when needed could be refused in an emergency, which
+ * is when they are. */
 #ifndef SNUG_WORK_COORDINATION_H
 #define SNUG_WORK_COORDINATION_H
 
@@ -46,7 +56,8 @@
 struct surroundings {
 	struct wall_clock clock;
 	struct file_reader files;
-	uint64_t look_ns; /* the wall clock may be set at any time: how often schedules look at it at least */
+	/* the wall clock may be set at any time: how often schedules look at it at least */
+	uint64_t look_ns;
 	uint64_t tick_ns; /* between two looks at the workers and at the machine's memory */
 };
 
@@ -165,8 +176,8 @@ struct snug_coordinator {
 	struct surroundings world;
 	snug_workers *workers;
 	uint32_t worker_count;
-	struct channel
-		*inbox; /* submitters and workers send, the coordinator receives; room for all that can be on its way */
+	/* submitters and workers send, the coordinator receives; room for all that can be on its way */
+	struct channel *inbox;
 	struct os_thread thread; /* creator, destroyer */
 	/* atomic or with rules of their own */
 	struct tickets tickets;
@@ -176,8 +187,10 @@ struct snug_coordinator {
 	_Atomic uint32_t submitters; /* inside submit, and the closed bit: see coordinator.c */
 	_Atomic uint32_t takers;     /* inside poll or wait */
 	_Atomic uint32_t refusals;   /* notes on their way */
-	_Atomic uint32_t ended;      /* the coordinator sets it to 1 as its last act; stops wait on it */
-	_Atomic uint64_t self;       /* the thread's pthread_t, for "is it me?"; it writes it first of all */
+	/* the coordinator sets it to 1 as its last act; stops wait on it */
+	_Atomic uint32_t ended;
+	/* the thread's pthread_t, for "is it me?"; it writes it first of all */
+	_Atomic uint64_t self;
 	/* the coordinator's thread */
 	bool stopping;
 	uint32_t task_count; /* in the list */
@@ -216,7 +229,8 @@ void coordinator_run(void *context);
 
 /* ------------------------------------------------------------------ coordinator_tasks.c ---- */
 
-/* A free task for the request. There always is one: each ticket, schedule and worker has room for its own. */
+/* A free task for the request. There always is one: each ticket, schedule and worker has room for
+ * its own. */
 struct task *task_new(snug_coordinator *coordinator, const snug_request *request, snug_priority priority,
 					  snug_origin origin);
 /* Sends its parts off. */
@@ -228,7 +242,8 @@ void task_leave(snug_coordinator *coordinator, struct ticket_slot *slot);
 /* What waits is dropped, what is out is told to end. */
 void task_cancel(snug_coordinator *coordinator, struct task *task, snug_error error);
 void tasks_cancel(snug_coordinator *coordinator, snug_error error);
-/* The next one that has ended, in the order in which they did; begins an emergency's next round instead, if there is one. NULL: none. */
+/* The next one that has ended, in the order in which they did; begins an emergency's next round
+ * instead, if there is one. NULL: none. */
 struct task *tasks_next_ended(snug_coordinator *coordinator);
 /* Answers those who asked for it, and frees it. */
 void task_end(snug_coordinator *coordinator, struct task *task, const snug_response *response);

@@ -1,11 +1,24 @@
-/* work/coordinator/coordinator.c: the coordinator as other threads see it: created, asked, waited for, stopped, destroyed.
+/* work/coordinator/coordinator.c: the coordinator as other threads see it: created, asked, waited
+ * for, stopped, destroyed.
  *
- * SUBMIT claims a slot, fills it and sends one message; it never waits. The inbox has room for all that can be on its way: a message for
- * each slot, an answer for each lane of each worker, the notes of refusals (counted; more are not sent) and one stop.
+ * SUBMIT claims a slot, fills it and sends one message; it never waits (law R5). The inbox has room
+ * for all that can be on its way: a message for each slot, an answer for each lane of each worker,
+ * the notes of refusals (counted; more are not sent) and one stop. So no send here can find it
+ * full.
  *
- *     submitters   [ closed : 1 | inside submit : 31 ]     one word: who counts himself in sees whether it is closed, and who closes
- *                                                          it can wait for those that came before
- *     takers       inside poll or wait                     destroy waits for them; by then each ticket is answered */
+ *     submitters   [ closed : 1 | inside submit : 31 ]   one word: who counts himself in sees
+ *                                                        whether it is closed, and who closes it
+ *                                                        can wait for those that came before
+ *     takers       inside poll or wait                   destroy waits for them; by then each
+ *                                                        ticket is answered
+ *
+ * An EMERGENCY whose goal is beyond the limits of the workers it concerns is refused before it is
+ * sent (GOAL). Emergencies and cancels have two slots in reserve: a table full of slow requests
+ * must not keep them out. What is refused is noted in the audit as well, if there is room for the
+ * note.
+ *
+ * The clock on the wall, the kernel's files and the two intervals come in by one struct, so that a
+ * test runs a day of schedules in a moment. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
@@ -343,7 +356,8 @@ static uint64_t load(const _Atomic uint64_t *counter) {
 snug_error snug_coordinator_stats_get(const snug_coordinator *coordinator, snug_coordinator_stats *out) {
 	if (coordinator == NULL || out == NULL) return SNUG_ERROR_NULL;
 	const struct coordinator_counters *counters = &coordinator->counters;
-	uint64_t answers = atomic_load_explicit(&counters->answers, memory_order_acquire); /* first: never more of them */
+	/* first: never more of them */
+	uint64_t answers = atomic_load_explicit(&counters->answers, memory_order_acquire);
 	*out = (snug_coordinator_stats){
 		.answers = answers,
 		.requests = load(&counters->requests),

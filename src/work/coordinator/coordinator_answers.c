@@ -1,9 +1,14 @@
 /* work/coordinator/coordinator_answers.c: what askers are told, and what is written down of it.
  *
- * When a task has ended its parts are joined to one response, of which each asker gets a copy, with the parts.
+ *     parts, one a worker --join--> response --copy--> each asker's slot, with the parts
+ *                                      \-----------> audit, one entry for each asker; log
  *
- * THE ERROR of a response is the first that applies: an emergency that met its goal is OK whatever happened on the way; why it was cancelled;
- * the first part's error; GOAL or NO_MEMORY of an emergency. It is CANCELLED only if something was left undone. */
+ * When a task has ended its parts are joined to one response, of which each asker gets a copy, with
+ * the parts. The audit is written first: who has the answer finds it there (law R7).
+ *
+ * THE ERROR of a response is the first that applies: an emergency that met its goal is OK whatever
+ * happened on the way; why it was cancelled; the first part's error; GOAL or NO_MEMORY of an
+ * emergency. It is CANCELLED only if something was left undone. */
 #include "base/bits.h"
 #include "base/log_line.h"
 #include "work/coordinator/coordination.h"
@@ -119,7 +124,8 @@ static void answer(snug_coordinator *coordinator, struct ticket_slot *slot, cons
 	entry.submitted_ns = slot->submitted_ns;
 	entry.submitted_s = slot->submitted_s;
 	write_down(coordinator, &entry);
-	atomic_fetch_add_explicit(&coordinator->counters.answers, 1, memory_order_release); /* after `requests` */
+	/* after `requests` */
+	atomic_fetch_add_explicit(&coordinator->counters.answers, 1, memory_order_release);
 	ticket_answer(&coordinator->tickets, slot);
 }
 

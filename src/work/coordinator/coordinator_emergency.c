@@ -1,14 +1,23 @@
-/* work/coordinator/coordinator_emergency.c: min_bytes for the machine from the workers, by the mildest means that do.
+/* work/coordinator/coordinator_emergency.c: min_bytes for the machine from the workers, by the
+ * mildest means that do (laws R8 and R9).
  *
- *     ASK      what could each return: free, by compacting, by evicting? If all of it would not do, the emergency is refused here: nothing was
- *              moved, returned or evicted
- *     COMPACT  shares by that, what is free first; nobody evicts. What is missing then is shared by those that met their share
+ *     ASK      what could each return: free, by compacting, by evicting? If all of it would not
+ *              do, the emergency is refused here: nothing was moved, returned or evicted
+ *     COMPACT  shares by that, what is free first; nobody evicts. What is missing then is shared
+ *              by those that met their share
  *     EVICT    only if it may: what is still missing, by what each has to evict, the same way
  *
- * Shares are whole units (shares.h), so that all together return less than a unit more than was asked for, and a worker is not made to evict
- * what another has lying about free. It ends: each round returns at least a page, or leaves fewer workers willing,
- * and EVICT follows COMPACT once. Clients may take and give meanwhile, so an answer of ASK may not hold; that is what the further rounds are for.
- * What merging classes may give is only known when it is tried: a goal that needs it is not refused, and may be missed. */
+ *     8 MiB from       worker 0     worker 1
+ *     free             5 MiB        1 MiB           shares of what is free: 5 and 1
+ *     by compacting    6            3               of the 2 that are missing: 0.7 and 1.3
+ *     in all           5.7          2.3             and nothing is evicted
+ *
+ * Shares are whole units (shares.h), so that all together return less than a unit more than was
+ * asked for, and a worker is not made to evict what another has lying about free. It ends: each
+ * round returns at least a page, or leaves fewer workers willing, and EVICT follows COMPACT once.
+ * Clients may take and give meanwhile, so an answer of ASK may not hold; that is what the further
+ * rounds are for. What merging classes may give is only known when it is tried: a goal that needs
+ * it is not refused, and may be missed. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "work/coordinator/coordination.h"
@@ -72,7 +81,8 @@ static uint64_t unit_of(const struct task_part *part) {
 	return has_answered(part) ? part->stats.return_unit_bytes : 0;
 }
 
-/* Of what all have to give of a kind, each gives in proportion; `*missing_bytes` is what that leaves. */
+/* Of what all have to give of a kind, each gives in proportion; `*missing_bytes` is what that
+ * leaves. */
 static void share_kind(const struct task *task, uint32_t count, giver most, giver before, uint64_t *missing_bytes,
 					   uint64_t *shares) {
 	uint64_t weights[SNUG_WORKERS_MAX] = {0};

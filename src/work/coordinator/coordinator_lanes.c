@@ -1,19 +1,30 @@
-/* work/coordinator/coordinator_lanes.c: what the coordinator has with each worker: a lane for each priority and one for questions.
+/* work/coordinator/coordinator_lanes.c: what the coordinator has with each worker: a lane for each
+ * priority and one for questions.
  *
- * A worker holds at most one job of each priority, so each lane has one job out at most, and the others queue here, where they can still be
- * dropped. Questions are answered as soon as they are received; their lane keeps the number of answers on their way bounded.
+ *     part_queue        advance: job filled, sent    the answer
+ *     [part] [part] --> first is OUT, job lent --> worker --> result taken, part ENDED, next out
+ *        ^                                           |
+ *        +-- first in the queue again, after a pause-+  BUSY: somebody else defragments there
  *
- * The coordinator does not wait for a worker: a worker's inbox that stays full for a moment, or a defragmentation of somebody else's in the way
- * (another coordinator's, a hook's), is tried again a little later, while it goes on with the others. */
+ * A worker holds at most one job of each priority, so each lane has one job out at most (law R4),
+ * and the others queue here, where they can still be dropped. Questions are answered as soon as
+ * they are received; their lane keeps the number of answers on their way bounded.
+ *
+ * The coordinator does not wait for a worker: a worker's inbox that stays full for a moment, or a
+ * defragmentation of somebody else's in the way (another coordinator's, a hook's), is tried again a
+ * little later, while it goes on with the others. A full inbox is waited at for 0.2 ms, because a
+ * waiting sender stands in line and one that only tries does not; then it is tried again after 1
+ * ms. BUSY is tried again after 1 ms, then 2, 4 .. 64, a hundred times in all, which takes some six
+ * seconds; then it is the asker's answer. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "work/coordinator/coordination.h"
 
-#define SEND_WAIT_NS \
-	UINT64_C(200000)               /* a waiting sender stands in line with the others, one that only tries does not */
+/* a waiting sender stands in line with the others, one that only tries does not */
+#define SEND_WAIT_NS UINT64_C(200000)
 #define RETRY_NS UINT64_C(1000000) /* after a full inbox */
 #define BUSY_RETRY_MAX_NS (64 * RETRY_NS)
-#define BUSY_RETRIES_MAX 100u /* then it is the asker's answer: after some five seconds */
+#define BUSY_RETRIES_MAX 100u /* then it is the asker's answer: after some six seconds */
 
 static struct lane *lane_of(snug_coordinator *coordinator, const struct task_part *part) {
 	return &coordinator->lanes[part->result.worker * LANE_COUNT + part->lane];
@@ -164,12 +175,10 @@ static snug_error error_of(const struct task_part *part, const struct job *job, 
 /* What the answer says for the next round. Only who met his share may have more. */
 static void note_for_emergency(struct task_part *part, const struct job *job) {
 	part->stats = job->kind == JOB_ESTIMATE ? job->stats.heap : job->report.after;
+	/* Should no share come to it, this is all there is to say of it. */
 	if (job->kind == JOB_ESTIMATE)
-		part->result.report = (snug_report){/* should no share come to it, this is all there is to say of it */
-											.outcome = SNUG_OUTCOME_NOTHING,
-											.complete = true,
-											.before = part->stats,
-											.after = part->stats};
+		part->result.report = (snug_report){
+			.outcome = SNUG_OUTCOME_NOTHING, .complete = true, .before = part->stats, .after = part->stats};
 	uint64_t gained_bytes = part->result.report.returned_bytes - part->before_bytes;
 	part->willing = job->kind == JOB_ESTIMATE || gained_bytes >= part->min_bytes;
 }

@@ -1,12 +1,20 @@
 /* work/coordinator/coordinator_loop.c: the coordinator's thread.
  *
- * It sleeps until a request or a worker's answer comes, the next schedule, tick or retry is due; without any of these, without a
- * time-out.
+ *     turn: up to 16 messages, after each of them the tasks that it ended
+ *           -> tick, if due -> plans that are due -> lanes to be tried again
+ *           -> tasks that these ended -> sleep, if no message came
  *
- * THE END. Stop closes the gate of submit and sends one message. From then on the coordinator waits for the submitters that are still inside
- * (they never wait), answers what they sent as stopped, cancels all tasks, and goes on until the workers have answered each job:
- * a job is lent, and the inbox that answers come to must outlive them. A worker answers each job that it accepted, be it stopping
- * itself; so this ends unless a worker's own hook never returns. */
+ * It sleeps until a request or a worker's answer comes, the next schedule, tick or retry is due;
+ * without any of these, without a time-out (law R10).
+ *
+ * What has ended is answered here, and only here, between two things: so nothing that begins, joins
+ * or cancels a task finds it gone in the middle (coordinator_tasks.c).
+ *
+ * THE END. Stop closes the gate of submit and sends one message. From then on the coordinator waits
+ * for the submitters that are still inside (they never wait), answers what they sent as stopped,
+ * cancels all tasks, and goes on until the workers have answered each job: a job is lent, and the
+ * inbox that answers come to must outlive them. A worker answers each job that it accepted, be it
+ * stopping itself; so this ends unless a worker's own hook never returns. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"

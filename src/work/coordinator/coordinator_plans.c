@@ -1,8 +1,21 @@
-/* work/coordinator/coordinator_plans.c: schedules: begun when their time comes, ended when it is over.
+/* work/coordinator/coordinator_plans.c: schedules: begun when their time comes, ended when it is
+ * over.
  *
- * Windows are on the clock on the wall, which may be set at any time: while there is a schedule with windows the coordinator looks at it at
- * least every `look_ns` (a minute), and exactly at the edges that it foresees. Intervals are on the clock that only goes
- * forward. What is said of a schedule to other threads is published whenever it changes. */
+ * Windows are on the clock on the wall, which may be set at any time: while there is a schedule
+ * with windows the coordinator looks at it at least every `look_ns` (a minute), and exactly at the
+ * edges that it foresees. Intervals are on the clock that only goes forward.
+ *
+ *     window     [ begins: a run, if the last one has ended | ends: what still runs is cancelled )
+ *                done_until: this window has had its run, and begins no other
+ *     interval   | run |        | run ....... | left out    | run |        never two at a time
+ *
+ * A run that its window cuts off ends as the outcome says, without an error: it did what there was
+ * time for. A clock that was set back by more than two days makes done_until void, or a schedule
+ * would not run until then.
+ *
+ * What is said of a schedule to other threads is published whenever it changes
+ * (work/channel/snapshot.h). Its name has the highest bit set, which no ticket has: so a cancel
+ * takes either. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
@@ -56,7 +69,8 @@ static void publish(snug_coordinator *coordinator, const struct plan *plan) {
 snug_error plan_add(snug_coordinator *coordinator, const snug_request *request, uint64_t *name) {
 	for (uint32_t index = 0; index < coordinator->options.schedules; index++) {
 		struct plan *plan = &coordinator->plans[index];
-		if (plan->name != 0 || plan->task != NULL) continue; /* one that was ended may still have a run */
+		/* one that was ended may still have a run */
+		if (plan->name != 0 || plan->task != NULL) continue;
 		uint64_t now_ns = os_now_ns();
 		*plan = (struct plan){.name = NAME_BIT | ++coordinator->plans_named, .request = *request};
 		plan->first_ns = os_deadline_ns(request->schedule.interval_ns);

@@ -1,11 +1,25 @@
 /* work/coordinator/coordinator_tasks.c: a task: begun, joined, left, cancelled, ended.
  *
- * A task has a part for each worker concerned. It ends when its last part has ended: then each asker gets a copy of the response on his
- * own ticket (coordinator_answers.c). Whoever cancels leaves; when the last asker has left, what waits is dropped, what is out is told to
- * end, and he is answered when it has: with what was gained until then.
+ *     request --the same as a task's?--yes--> one more asker
+ *        \------no--> new task, a part for each worker concerned --> lanes
+ *                         | open counts parts that wait or are out, and who holds it
+ *                         v 0
+ *                     list of ended ones --> an emergency's next round, or: joined, answered, freed
  *
- * Nothing ends inside of a call here. What has nothing open any more is put on a list, and the coordinator's loop takes it from there
- * after each thing it does (tasks_next_ended): so whoever holds a task keeps it until he is done. */
+ * A task has a part for each worker concerned. It ends when its last part has ended: then each
+ * asker gets a copy of the response on his own ticket (coordinator_answers.c). Whoever cancels
+ * leaves; when the last asker has left, what waits is dropped, what is out is told to end, and he
+ * is answered when it has: with what was gained until then.
+ *
+ * A question that has been asked of anybody is not joined: part of the answer may be older than
+ * this asker.
+ *
+ * Nothing ends inside of a call here. What has nothing open any more is put on a list, and the
+ * coordinator's loop takes it from there after each thing it does (tasks_next_ended): so whoever
+ * holds a task keeps it until he is done. Before, the last part's answer ended the task from
+ * wherever it was called, and the files of this room called each other in a circle.
+ *
+ * There is a task for each slot, plan and worker, so a new one never has to be refused. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "work/coordinator/coordination.h"
@@ -84,7 +98,8 @@ void task_begin(snug_coordinator *coordinator, struct task *task) {
 
 /* ------------------------------------------------------------------ join, leave, cancel ---- */
 
-/* A question that was asked of anybody is not joined: part of the answer may be older than this asker. */
+/* A question that was asked of anybody is not joined: part of the answer may be older than this
+ * asker. */
 static struct task *find_same(const snug_coordinator *coordinator, const snug_request *request) {
 	for (struct task *task = coordinator->first_task; task != NULL; task = task->next) {
 		if (task->origin != SNUG_ORIGIN_CALLER || task->cancelled) continue;

@@ -1,10 +1,17 @@
-/* work/coordinator/coordinator_upkeep.c: each tick, once a second: is background cleanup wanted (pressure.h), and does each worker turn?
+/* work/coordinator/coordinator_upkeep.c: each tick, once a second: is background cleanup wanted
+ * (pressure.h), and does each worker turn?
  *
- * It reads what the workers have published and what the kernel says of memory: some fifty microseconds, and no worker is woken. There is no
- * tick at all where there is nobody to do it for: background cleanup is off and no log takes warnings.
+ * It reads what the workers have published and what the kernel says of memory: some fifty
+ * microseconds, and no worker is woken. There is no tick at all where there is nobody to do it for:
+ * background cleanup is off and no log takes warnings (law R10).
  *
- * DUTY. A run may use duty_ppm of a tick; what it used, the next one waits for in proportion. (The worker's own duty cycle holds too,
- * while it serves; this one holds also when it is idle.) A run that gains nothing doubles the wait before the next, up to 64 ticks. */
+ * DUTY. A run may use duty_ppm of a tick; what it used, the next one waits for in proportion. (The
+ * worker's own duty cycle holds too, while it serves; this one holds also when it is idle.) A run
+ * that gains nothing doubles the wait before the next, up to 64 ticks (law R9); one that its budget
+ * cut short does not, for it may have moved what the next one gains by.
+ *
+ * WATCHDOG. A worker that stands still is told in the log, once when it begins and once when it
+ * ends, and is not asked for anything meanwhile. */
 #include "base/bits.h"
 #include "base/log_line.h"
 #include "work/coordinator/coordination.h"
@@ -52,7 +59,8 @@ static void begin_run(snug_coordinator *coordinator, uint32_t worker, const stru
 void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep, const snug_response *response) {
 	const snug_report *report = &response->report;
 	bool gained = report->reclaimed_bytes + report->returned_bytes > 0;
-	bool cut = report->outcome == SNUG_OUTCOME_BUDGET; /* it may have moved what the next one gains by */
+	/* it may have moved what the next one gains by */
+	bool cut = report->outcome == SNUG_OUTCOME_BUDGET;
 	upkeep->task = NULL;
 	upkeep->failures = gained || cut ? 0 : (uint32_t)smaller(upkeep->failures + 1, FAILURES_MAX);
 	uint64_t pause_ns = report->work_ns * MILLION / coordinator->options.background.duty_ppm;

@@ -1,8 +1,16 @@
-/* work/coordinator/machine.c: see work/coordinator/machine.h.
+/* work/coordinator/machine.c: which files are read, and where they are.
  *
- * The files of a cgroup lie below /sys/fs/cgroup, or below /sys/fs/cgroup/unified where the old hierarchies are mounted too; there the
- * memory controller may belong to an old one, and then version 2 has no memory files. Only the own cgroup is read: a lower limit
- * above it shows in memory stalls. */
+ *     /proc/pressure/memory                                 memory stalls of the machine (PSI)
+ *     /proc/self/cgroup  "0::PATH"                          which cgroup is ours, in version 2
+ *     /sys/fs/cgroup/PATH/memory.current, .high, .max       what it uses, and may
+ *     /sys/fs/cgroup/PATH/memory.events                     how often it was held to that
+ *
+ * The files of a cgroup lie below /sys/fs/cgroup, or below /sys/fs/cgroup/unified where the old
+ * hierarchies are mounted too; there the memory controller may belong to an old one, and then
+ * version 2 has no memory files. Only the own cgroup is read: a lower limit above it shows in
+ * memory stalls.
+ *
+ * Five small files a second, each read whole. */
 #include "work/coordinator/machine.h"
 
 #include "base/assert.h"

@@ -1,5 +1,6 @@
-/* work/coordinator/machine.h: is the machine, or our cgroup, short of memory? Reads the kernel's files through one function, so that a test can
- * write them. What is not there is said once in the log, and not looked for again. */
+/* work/coordinator/machine.h: is the machine, or our cgroup, short of memory? Reads the kernel's
+ * files through one function, so that a test can write them. What is not there is said once in the
+ * log, and not looked for again. */
 #ifndef SNUG_WORK_MACHINE_H
 #define SNUG_WORK_MACHINE_H
 

@@ -1,4 +1,22 @@
-/* work/coordinator/tickets.c: see work/coordinator/tickets.h. */
+/* work/coordinator/tickets.c: how a slot passes from hand to hand.
+ *
+ *     word     | generation 61 | state 3 |
+ *     ticket   | 0 | generation 50 | index + 1, 13 |      the highest bit is set in
+ *                                                                a plan's name alone
+ *
+ * Two of the steps are between threads that compete, and are compare-and-swaps: claiming a free
+ * slot, taking an answer. The others are stores of whoever has the slot. Acquire and release order
+ * on the word carry the slot's content along.
+ *
+ * CLAIM begins its search at a count that all submitters share, so that they do not all try the
+ * same slots. It is O(slots) when nearly all are taken; the last two are looked at for urgent ones
+ * only.
+ *
+ * TAKE reads the bell before the word: whatever changes the word rings later, so a sleep on the old
+ * bell ends. After its deadline it gives up and has touched nothing (law R3).
+ *
+ * FIND is the coordinator's, for a cancel. It looks at `task` only in a slot that is the
+ * coordinator's: a request that is still in the inbox has none, and is not found. */
 #include "work/coordinator/tickets.h"
 
 #include "base/assert.h"
@@ -108,8 +126,8 @@ snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t dea
 	struct ticket_slot *slot = slot_of(tickets, ticket);
 	if (slot == NULL) return SNUG_ERROR_TICKET;
 	for (;;) {
-		uint32_t bell =
-			atomic_load_explicit(&slot->bell, memory_order_acquire); /* before the word: what changes it rings later */
+		/* before the word: what changes it rings later */
+		uint32_t bell = atomic_load_explicit(&slot->bell, memory_order_acquire);
 		uint64_t word = atomic_load_explicit(&slot->word, memory_order_acquire);
 		if (ticket_of(slot, word) != ticket) return SNUG_ERROR_TICKET;
 		enum ticket_state state = state_of(word);
@@ -132,7 +150,8 @@ snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t dea
 
 /* ------------------------------------------------------------------ the coordinator -------- */
 
-/* `task` is looked at only in a slot that is the coordinator's; one that is on its way here has none yet. */
+/* `task` is looked at only in a slot that is the coordinator's; one that is on its way here has
+ * none yet. */
 struct ticket_slot *ticket_find(struct tickets *tickets, snug_ticket ticket) {
 	struct ticket_slot *slot = slot_of(tickets, ticket);
 	if (slot == NULL) return NULL;

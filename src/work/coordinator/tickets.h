@@ -1,15 +1,18 @@
-/* work/coordinator/tickets.h: the table in which requests go to the coordinator and results come back.
+/* work/coordinator/tickets.h: the table in which requests go to the coordinator and results come
+ * back (laws R1 to R3).
  *
- *              claim            submit              answer              take
- *     FREE ------------> CLAIMED ------> SUBMITTED -------> ANSWERED -------> TAKING ------> FREE, next generation
- *      ^                 submitter's     coordinator's      whoever has       one taker's
- *      |                    |                               the ticket
- *      |                    +----------> FORGOTTEN ---------------------------------------> FREE
+ *            claim           submit            answer            take
+ *     FREE ----------> CLAIMED ------> SUBMITTED ------> ANSWERED ------> TAKING ----> FREE, next
+ *      ^               submitter's     coordinator's     whoever has      one taker's  generation
+ *      |                  |                              the ticket
+ *      |                  +----------> FORGOTTEN -----------------------------------> FREE
  *      +--- release (could not be sent)  coordinator's; nobody has a ticket
  *
- * One atomic word, generation and state, says whose a slot is; everything else in it belongs to that one and is not atomic. So a time-out
- * has nothing to undo, and of several takers one gets the result. A ticket is the slot's index and generation: 50 bits of
- * generation do not come round. Waiters sleep on `bell`, which the coordinator rings after it changed the word. (models/ticket.pml) */
+ * One atomic word, generation and state, says whose a slot is; everything else in it belongs to
+ * that one and is not atomic. So a time-out has nothing to undo, and of several takers one gets the
+ * result. A ticket is the slot's index and generation: 50 bits of generation do not come round.
+ * Waiters sleep on `bell`, which the coordinator rings after it changed the word
+ * (models/ticket.pml). */
 #ifndef SNUG_WORK_TICKETS_H
 #define SNUG_WORK_TICKETS_H
 
@@ -59,7 +62,8 @@ snug_ticket ticket_submit(struct ticket_slot *slot, bool forget);
 /* A slot that could not be sent. */
 void ticket_release(struct tickets *tickets, struct ticket_slot *slot);
 
-/* Takes the result, waiting for it until the deadline. TICKET, TIMED_OUT; WRONG_THREAD instead of waiting, where it must not. */
+/* Takes the result, waiting for it until the deadline. TICKET, TIMED_OUT; WRONG_THREAD instead of
+ * waiting, where it must not. */
 snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t deadline_ns, bool may_wait,
 					   snug_response *response, snug_part *parts, uint32_t *count);
 

@@ -1,10 +1,14 @@
-/* work/policy/goals.h: what an emergency can have from a heap, by its figures. All of it is bytes that go back to the OS, so whole units of them (a page;
- * 2 MiB with huge pages). Pure functions.
+/* work/policy/goals.h: what an emergency can have from a heap, by its figures. All of it is bytes
+ * that go back to the OS, so whole units of them (a page; 2 MiB with huge pages). Pure functions.
  *
  *     free      is free and resident: costs nothing
  *     compact   and what moving objects is certain to free
  *     merge     and what merging size classes may free besides: at most
- *     evict     and what evicting all there is would free: all but slabs with pinned objects */
+ *     evict     and what evicting all there is would free: all but slabs with pinned objects
+ *
+ * Each contains those before it. The first two are exact, the third is an upper bound, because what
+ * merging gives is only known when it is tried; the last counts each pinned slab as a whole unit
+ * that stays. */
 #ifndef SNUG_WORK_GOALS_H
 #define SNUG_WORK_GOALS_H
 

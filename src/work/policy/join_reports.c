@@ -1,4 +1,19 @@
-/* work/policy/join_reports.c: see work/policy/join_reports.h. */
+/* work/policy/join_reports.c: what becomes of each figure.
+ *
+ *     figure                      in time: one heap, again     of workers: heaps side by side
+ *     bytes, objects, steps       added                        added
+ *     work_ns                     added                        added
+ *     longest_step_ns             the longest                  the longest
+ *     total_ns                    added                        the longest
+ *     before                      the first one's              added
+ *     after, pinned, unmovable    the last one's               added
+ *     outcome                     the last one's               the one that leaves most undone
+ *     complete                    by the outcome               all are
+ *     shares (fragmentation ...)  the last one's               computed anew from the sums
+ *
+ * The outcome of a part that found nothing to do does not hide what those before it did: it is DONE
+ * then. By what is left undone, outcomes are ordered: cancelled, budget, target, done, nothing for
+ * pins, nothing. */
 #include "work/policy/join_reports.h"
 
 #include "base/bits.h"

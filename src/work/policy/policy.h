@@ -1,9 +1,10 @@
-/* work/policy/policy.h: what is decided about maintenance, as pure functions: figures in, a decision out; the clock is the caller's. So
- * each rule is tested as a table.
+/* work/policy/policy.h: what is decided about maintenance, as pure functions: figures in, a
+ * decision out; the clock is the caller's. So each rule is tested as a table, without threads and
+ * without waiting.
  *
  *     requests       is a request sound, and the same as another
  *     schedule       when a schedule's runs begin and end
- *     pressure       when background cleanup is wanted, and what the kernel's files say about memory
+ *     pressure       when background cleanup is wanted, and what the kernel's files say of memory
  *     shares         how an emergency is divided over workers
  *     goals          what an emergency can have from a heap
  *     duty           when a worker's next slice may run

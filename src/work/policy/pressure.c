@@ -1,10 +1,21 @@
-/* work/policy/pressure.c: see work/policy/pressure.h.
+/* work/policy/pressure.c: hysteresis, and the parsers of what the kernel writes.
  *
- * Each value has two thresholds, and the state between them is the one before: so a value that trembles at one of them changes nothing.
+ * Each value has two thresholds, and the state between them is the one before: so a value that
+ * trembles at one of them changes nothing.
  *
  *     off ----- some value crosses its start -----> on
  *     on  --- all values are back across stop ----> off
- *     on, and nothing can be gained: on, but no run (a run that can only gain nothing would be begun for ever) */
+ *     on, and nothing can be gained: on, but no run (it would be begun for ever)
+ *
+ *     of a worker      reclaimable / slabs, available / limit: by what it has published
+ *     of the machine   memory stalls (PSI), the cgroup's use / limit, and events, which only count
+ *                      upward: new ones mean pressure, whatever the shares say
+ *
+ * Under pressure of the machine a run has no target, and returns what is free. Else it is to
+ * reclaim what is missing to the stop, at least a page.
+ *
+ * The texts are read strictly: what is not exactly what the kernel writes is not known, and what is
+ * not known starts nothing. Numbers that do not fit are refused, not cut. */
 #include "work/policy/pressure.h"
 
 #include "base/bits.h"

@@ -1,4 +1,9 @@
-/* work/policy/requests.c: see work/policy/requests.h. */
+/* work/policy/requests.c: what submit looks at before anything is sent, and what joins.
+ *
+ * A request is checked whole on the submitter's thread: so one that could never be carried out
+ * costs no message and no slot. Two requests are the same if one run would do for both: same kind,
+ * worker and options. Metrics and estimates join as well; schedules and cancels never do, for each
+ * has an effect of its own. */
 #include "work/policy/requests.h"
 
 #include "base/grown.h"

@@ -1,13 +1,23 @@
-/* work/policy/schedule.c: see work/policy/schedule.h.
+/* work/policy/schedule.c: windows on the clock on the wall, and intervals on a grid.
  *
- * A window is defined by what the clock on the wall shows: a moment is in it when its local minute of the day is. So nothing needs to
- * know what summer time is: a window of which the clock skips a part is shorter that day, one that it skips wholly does not occur,
- * one that it repeats occurs twice.
+ * A window is defined by what the clock on the wall shows: a moment is in it when its local minute
+ * of the day is. So nothing needs to know what summer time is: a window of which the clock skips a
+ * part is shorter that day, one that it skips wholly does not occur, one that it repeats occurs
+ * twice.
  *
- * To find a window's next edge, go as many minutes forward as the clock is away from it. If local time is ahead of UTC by the same
- * amount there, that was it. Else the clock was changed in between: look for the change by bisection, stop at the edge if it comes
- * before the change, and go on from the change if not. (mktime was rejected: for a local time that does not exist, or exists
- * twice, each C library answers something else.) */
+ *     clock     01:30   02:00 -> 03:00   03:30             set forward an hour
+ *     window    [ 01:30 ........ 03:30 )                    lasts one hour that night
+ *     window            [02:00, 03:00)                      does not occur that night
+ *
+ * To find a window's next edge, go as many minutes forward as the clock is away from it. If local
+ * time is ahead of UTC by the same amount there, that was it. Else the clock was changed in
+ * between: look for the change by bisection, stop at the edge if it comes before the change, and go
+ * on from the change if not. That is some 17 looks at the table of time zones for each change, and
+ * three without one. (mktime was rejected: for a local time that does not exist, or exists twice,
+ * each C library answers something else.)
+ *
+ * An interval's runs are on the grid first, first + interval, ...: one that runs late does not
+ * shift those after it. */
 #include "work/policy/schedule.h"
 
 #include "base/assert.h"
@@ -37,7 +47,8 @@ static const snug_window *window_at(const snug_schedule *schedule, uint32_t minu
 
 /* ------------------------------------------------------------------ check ------------------ */
 
-/* The end of the day and its beginning are one: from 0 to 1440 is a whole day, from 0 to 0 nothing. */
+/* The end of the day and its beginning are one: from 0 to 1440 is a whole day, from 0 to 0
+ * nothing. */
 static bool window_is_sound(const snug_window *window) {
 	return window->from_minute < SNUG_MINUTES_A_DAY && window->to_minute <= SNUG_MINUTES_A_DAY &&
 		   window->from_minute != window->to_minute;
@@ -79,8 +90,8 @@ static int64_t change_between(const struct wall_clock *clock, int64_t from_s, in
 	return to_s;
 }
 
-/* Where the clock, at_s, will show the beginning of `minute` next (a whole day on, if it is that now), or the change of the clock
- * before that. */
+/* Where the clock, at_s, will show the beginning of `minute` next (a whole day on, if it is that
+ * now), or the change of the clock before that. */
 static int64_t forward_to(const struct wall_clock *clock, int64_t at_s, uint32_t minute) {
 	int32_t offset_s = clock->offset_s(clock->context, at_s);
 	int64_t second = (((at_s + offset_s) % SECONDS_A_DAY) + SECONDS_A_DAY) % SECONDS_A_DAY;

@@ -1,4 +1,5 @@
-/* work/policy/schedule.h: when a schedule's runs begin and end. Pure functions: the clock is the caller's. */
+/* work/policy/schedule.h: when a schedule's runs begin and end. Pure functions: the clock is the
+ * caller's. */
 #ifndef SNUG_WORK_SCHEDULE_H
 #define SNUG_WORK_SCHEDULE_H
 
@@ -19,12 +20,13 @@ struct occurrence {
 	int64_t end_s;
 };
 
-/* SCHEDULE: neither windows nor an interval, or both; too many windows; a window that is empty, beyond the day or overlaps another one;
- * an interval shorter than SNUG_INTERVAL_MIN_NS. OPTION: target_fragmentation_ppm of a million or more. */
+/* SCHEDULE: neither windows nor an interval, or both; too many windows; a window that is empty,
+ * beyond the day or overlaps another one; an interval shorter than SNUG_INTERVAL_MIN_NS. OPTION:
+ * target_fragmentation_ppm of a million or more. */
 snug_error schedule_check(const snug_schedule *schedule);
 
-/* The occurrence that `now_s` lies in (begin_s is then now_s: what was before does not matter), or the next one. False: none within
- * three days. */
+/* The occurrence that `now_s` lies in (begin_s is then now_s: what was before does not matter), or
+ * the next one. False: none within three days. */
 bool schedule_occurrence(const snug_schedule *schedule, const struct wall_clock *clock, int64_t now_s,
 						 struct occurrence *out);
 

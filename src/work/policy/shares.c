@@ -1,11 +1,20 @@
-/* work/policy/shares.c: see work/policy/shares.h. First the whole units of everybody's proportion; what is left over then goes, a unit each, to those
- * whose proportion was cut the most. There are at most as many units left over as there are workers, so that is short. */
+/* work/policy/shares.c: proportional shares in whole units. First the whole units of everybody's
+ * proportion; what is left over then goes, a unit each, to those whose proportion was cut the most.
+ *
+ *     goal 10 units, weights 5 : 3 : 3      exact 4.55 : 2.73 : 2.73
+ *     whole units                           4 : 2 : 2        two are left over
+ *     to who lacks most                     4 : 3 : 3
+ *
+ * This is the largest-remainder method of elections. There are at most as many units left over as
+ * there are workers, so O(workers^2) is short: at most 64. Doubles lose bits of shares above 2^53
+ * bytes; the last loop runs until the goal is met, so that the sum is right all the same. */
 #include "work/policy/shares.h"
 
 #include "base/assert.h"
 #include "base/bits.h"
 
-/* Who lacks most of his proportion, as it would be without whole units. `count`: nobody weighs anything. */
+/* Who lacks most of his proportion, as it would be without whole units. `count`: nobody weighs
+ * anything. */
 static size_t neediest(uint64_t goal_bytes, double whole, const uint64_t *weights, size_t count,
 					   const uint64_t *shares) {
 	size_t found = count;

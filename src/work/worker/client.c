@@ -1,12 +1,26 @@
-/* work/worker/client.c: a thread's endpoint: what it has in flight, and the channel on which it is answered.
+/* work/worker/client.c: a thread's endpoint: what it has in flight, and the channel on which it is
+ * answered.
  *
  *     flights   what is in flight: work/worker/flights.h
  *     replies   a channel with room for all of it, so that a worker never waits to answer
  *     outbox    one submission
  *
- * A submission is sorted by worker, claims room in every inbox it needs, and only then sends: so all of it goes or none, and each
- * worker that sleeps is woken once. Nothing here is shared: the client belongs to its thread, and the workers know its
- * channel alone. It ends when no answer is to come any more; closing the channel waits for a worker that is still leaving it. */
+ *     operations   w1 w0 w1 w2                   sorted by worker, stable
+ *     outbox       [w0] [w1 w1] [w2]             claim room in inbox 0, 1, 2: all, or none
+ *     inboxes       |     |      |               then send: each worker that sleeps is woken once
+ *     replies      <------+------+               in any order; tickets tell which is which
+ *
+ * A submission is sorted by worker, claims room in every inbox it needs, and only then sends: so
+ * all of it goes or none (law W3). Operations of one worker keep their order (law W8); across
+ * workers there is none. Nothing here is shared: the client belongs to its thread, and the workers
+ * know its channel alone. It ends when no answer is to come any more; closing the channel waits for
+ * a worker that is still leaving it (law W5).
+ *
+ * A worker that waits for workers may wait for itself: on a worker's thread nothing waits
+ * (WRONG_THREAD).
+ *
+ * COST. 184 bytes for each operation that may be in flight: its flight, a message in the outbox and
+ * one in the channel. All of it is taken at creation; submitting and collecting take no memory. */
 #include "base/bits.h"
 #include "base/grown.h"
 #include "work/key_hash.h"

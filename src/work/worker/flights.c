@@ -1,4 +1,15 @@
-/* work/worker/flights.c: see work/worker/flights.h. */
+/* work/worker/flights.c: the states of a flight.
+ *
+ *              begin              land                take
+ *     FREE ------------> FLYING ------------> DONE ------------> FREE, next generation
+ *       ^                  |
+ *       +------ undo ------+      it was never sent
+ *
+ *     ticket   | generation 32, never 0 | index 32 |
+ *
+ * Done flights are on a list linked both ways: `next` takes the oldest, but a caller may wait for
+ * any one. After 2^32 - 1 uses of one index its generations begin anew. A ticket is of use only
+ * until its result is taken, so a caller would have to keep one that long to be mistaken. */
 #include "work/worker/flights.h"
 
 #include "base/assert.h"

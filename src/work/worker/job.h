@@ -1,8 +1,14 @@
-/* work/worker/job.h: maintenance that a coordinator asks of a worker. The coordinator owns the struct and lends it with MESSAGE_JOB until
- * the worker's answer; the worker writes the result part only.
+/* work/worker/job.h: maintenance that a coordinator asks of a worker. The coordinator owns the
+ * struct and lends it with MESSAGE_JOB until the worker's answer; the worker writes the result part
+ * only.
  *
- * A worker holds at most one job of each priority and runs the highest; one that is overtaken ends its defragmentation, keeps what
- * it has reported so far and begins again when its turn comes. */
+ *     coordinator --MESSAGE_JOB, lent--> worker ... slices ... --the same message--> coordinator
+ *                  \--MESSAGE_JOB_CANCEL--^   not answered
+ *
+ * A worker holds at most one job of each priority and runs the highest; one that is overtaken ends
+ * its defragmentation, keeps what it has reported so far and begins again when its turn comes. That
+ * there is one of each at most is what bounds the worker's memory and the coordinator's inbox (law
+ * R4). 2 KB. */
 #ifndef SNUG_WORK_JOB_H
 #define SNUG_WORK_JOB_H
 
@@ -11,7 +17,9 @@
 
 enum job_kind {
 	JOB_DEFRAGMENT, /* options; priority */
-	JOB_EMERGENCY, /* min_bytes: return what is free, compact, and if may_evict then evict and compact again, until so much was returned */
+	/* min_bytes: return what is free, compact, and if may_evict then evict and compact again, until
+	 * so much was returned */
+	JOB_EMERGENCY,
 	JOB_ESTIMATE, /* options */
 	JOB_METRICS
 };
@@ -28,8 +36,8 @@ struct job {
 	enum job_kind kind;
 	enum job_priority priority;
 	snug_defragment_options options;
-	uint64_t
-		target_fragmentation_ppm; /* JOB_DEFRAGMENT: done once external fragmentation is at most this; 0: no such target */
+	/* JOB_DEFRAGMENT: done once external fragmentation is at most this; 0: no such target */
+	uint64_t target_fragmentation_ppm;
 	uint64_t min_bytes;
 	bool may_evict;
 	/* result, written by the worker before it answers */

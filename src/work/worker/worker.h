@@ -1,17 +1,22 @@
-/* work/worker/worker.h: the inside of snug/workers.h: what a worker is, and which file does which part of its life.
+/* work/worker/worker.h: the inside of snug/workers.h: what a worker is, and which file does which
+ * part of its life. For the words: work/channel/message.h.
  *
  *     workers.c             create, stop, destroy, statistics: what other threads call
  *     client.c              what asks: submits, collects; flights: its operations under way
  *     worker_loop.c         the thread: begin, turn after turn, rest, end
  *     worker_execute.c      a batch of messages: operations on the heap
- *     worker_jobs.c         maintenance: which job runs, one slice of it, overtaking, cancelling, answering
- *     worker_emergency.c    the job that returns so many bytes to the machine, if need be by evicting
+ *     worker_jobs.c         maintenance: which job runs, one slice of it, overtaking, cancelling
+ *     worker_emergency.c    the job that returns bytes to the machine, if need be by evicting
  *     worker_parts.c        one part of a job: a defragmentation within budgets
  *     worker_answer.c       answers, grouped by asker
  *     worker_publish.c      the snapshot that other threads read
  *     job.h                 what a coordinator asks
  *
- *     one turn:   inbox (16 messages) -> answers -> hook.turn -> one slice of maintenance, if due -> rest, if none had work */
+ *     one turn:   inbox (16 messages) -> answers -> hook.turn -> one slice of maintenance, if due
+ *                 -> rest, if none had work
+ *
+ * A worker is 6 KB and its inbox. What others read of it is in struct published: atomic, and on
+ * lines of its own. Everything else belongs to its thread. */
 #ifndef SNUG_WORK_WORKER_H
 #define SNUG_WORK_WORKER_H
 
@@ -35,10 +40,12 @@ struct worker;
 _Static_assert(sizeof(snug_worker_stats) % sizeof(uint64_t) == 0, "published word by word");
 
 struct published {
-	_Atomic uint64_t sequence;               /* atomic: owner writes, anyone reads; odd while being written */
+	/* atomic: owner writes, anyone reads; odd while being written */
+	_Atomic uint64_t sequence;
 	_Atomic uint64_t words[PUBLISHED_WORDS]; /* the same: a snug_worker_stats */
 	_Atomic uint64_t turned_ns;              /* the same: when it last turned */
-	_Atomic bool asleep;                     /* the same: not expected to turn: asleep, not begun, or ended */
+	/* the same: not expected to turn: asleep, not begun, or ended */
+	_Atomic bool asleep;
 };
 
 /* Writes the snapshot. Owner. */
@@ -61,8 +68,9 @@ struct held_job {
 	bool finishing;         /* the target is reached; what follows moving runs */
 	enum emergency_phase phase;
 	/* EMERGENCY */
-	bool evicted_all;         /* nothing is left to evict, or it would be for nothing */
-	bool must_evict;          /* before it compacts again: the last time nothing could be returned */
+	bool evicted_all; /* nothing is left to evict, or it would be for nothing */
+	/* before it compacts again: the last time nothing could be returned */
+	bool must_evict;
 	uint64_t returned_before; /* the last compaction */
 	uint64_t evicted_objects;
 	uint64_t begin_ns;
@@ -84,7 +92,8 @@ void jobs_stop(struct worker *worker);
 
 /* Steps within the worker's bounds and the request's. */
 snug_defragment_options job_part_options(const struct worker *worker, const struct held_job *held);
-/* Begins a part, or runs one step of the one that is open; *done: it has ended, and its report was added. */
+/* Begins a part, or runs one step of the one that is open; *done: it has ended, and its report was
+ * added. */
 snug_error job_part_run(struct worker *worker, struct held_job *held, const snug_defragment_options *options,
 						bool *done);
 void job_part_end(struct worker *worker, struct held_job *held);
@@ -100,8 +109,9 @@ struct worker {
 	struct channel *inbox; /* any thread sends, the worker receives */
 	uint32_t index;
 	struct os_thread thread; /* creator only */
-	pthread_t self;          /* the worker writes it before it is ready, others read it after create */
-	snug_error begin_error;  /* the same: why it could not begin */
+	/* the worker writes it before it is ready, others read it after create */
+	pthread_t self;
+	snug_error begin_error; /* the same: why it could not begin */
 	/* owner only */
 	snug_heap *heap;
 	struct duty duty;
@@ -127,14 +137,16 @@ struct snug_workers {
 	uint32_t processors[SNUG_WORKERS_MAX];
 	uint32_t started; /* threads; creator only */
 	/* atomic */
-	_Atomic bool stopping;  /* any thread sets it, once; the workers read it each turn */
-	_Atomic uint32_t ready; /* threads that have begun or failed to: they count, the creator waits on it */
+	_Atomic bool stopping; /* any thread sets it, once; the workers read it each turn */
+	/* threads that have begun or failed to: they count, the creator waits on it */
+	_Atomic uint32_t ready;
 	_Atomic uint32_t ended; /* threads that are done: they count, stops wait on it */
 	_Atomic uint32_t users; /* clients and coordinators: they count themselves */
 	struct worker worker[];
 };
 
-/* For clients and coordinators: they count as users while they exist (STOPPED: too late), and send to inboxes. */
+/* For clients and coordinators: they count as users while they exist (STOPPED: too late), and send
+ * to inboxes. */
 snug_error workers_attach(snug_workers *workers);
 void workers_detach(snug_workers *workers);
 struct channel *workers_inbox(const snug_workers *workers, uint32_t worker);

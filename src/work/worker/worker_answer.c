@@ -1,8 +1,14 @@
-/* work/worker/worker_answer.c: answers of a worker.
+/* work/worker/worker_answer.c: answers of a worker (law W7).
  *
- * All answers to one asker go as one batch, so that an asker who sleeps is woken once. An asker has never more in flight than its
- * channel holds, so an answer always finds room (work/channel/message.h); if one finds none, then the asker broke that rule, and
- * the answer is dropped with a line in the log rather than the worker blocked. */
+ *     batch     a1  b1  a2  c1  a3  b2        answers to the askers a, b, c
+ *     sent      [a1 a2 a3]  [b1 b2]  [c1]     one batch each, in the order of execution
+ *
+ * All answers to one asker go as one batch, so that an asker who sleeps is woken once. An asker has
+ * never more in flight than its channel holds, so an answer always finds room
+ * (work/channel/message.h). If one finds none, the asker broke that rule, and the answer is dropped
+ * with a line in the log rather than the worker blocked.
+ *
+ * Grouping is quadratic in a batch of 16, which is less than a table of askers would cost. */
 #include "base/assert.h"
 #include "base/log_line.h"
 #include "work/worker/worker.h"

@@ -1,4 +1,5 @@
-/* work/worker/worker_emergency.c: the job that must return min_bytes to the machine, by the mildest means that do.
+/* work/worker/worker_emergency.c: the job that must return min_bytes to the machine, by the mildest
+ * means that do.
  *
  *     free ---enough---> done
  *      \--> compact (merging classes too) --enough--> done
@@ -7,22 +8,26 @@
  *              |                        ^-------------- not yet ------------------+  |
  *              +---------------------------------------------------------------------+
  *
- * Each part returns what it has gained at once: what lies about free is taken up by the next store. For the same reason it evicts in portions, of an
- * eighth of what is missing; and so it has evicted no more than one of them when the OS turns out to refuse.
+ * Each part returns what it has gained at once: what lies about free is taken up by the next store.
+ * For the same reason it evicts in portions, of an eighth of what is missing and at least a MiB;
+ * and so it has evicted no more than one of them when the OS turns out to refuse.
  *
- * No more is evicted than is needed beyond what compacting gives: what can be gained is known exactly, and looked at after each bit. An evictor
- * frees whole objects, whose free slots are holes at first; some of their pages come free by that alone, and are counted as
- * reclaimed with those that the steps reclaim. Before each bit it looks whether all that is left would still do: if what is pinned stands in the
- * way, no more is given up for nothing.
+ * No more is evicted than is needed beyond what compacting gives: what can be gained is known
+ * exactly, and looked at after each bit. An evictor frees whole objects, whose free slots are holes
+ * at first; some of their pages come free by that alone, and are counted as reclaimed with those
+ * that the steps reclaim. Before each bit it looks whether all that is left would still do: if what
+ * is pinned stands in the way, no more is given up for nothing.
  *
- * It is not capped by the duty cycle, but it too is done in slices, with the inbox served after each. It ends: each round returns pages,
- * or evicts at least a byte, until the goal is met or the evictor frees nothing. */
+ * It is not capped by the duty cycle, but it too is done in slices, with the inbox served after
+ * each: a step, or 16 KiB asked of the evictor. It ends: each round returns pages, or evicts at
+ * least a byte, until the goal is met or the evictor frees nothing. */
 #include "base/bits.h"
 #include "work/policy/goals.h"
 #include "work/worker/worker.h"
 
 #define EVICT_SLICE_BYTES UINT64_C(16384) /* asked of the evictor in one slice */
-#define PORTION_BYTES (UINT64_C(1) << 20) /* evicted for at least, before it is compacted and returned */
+/* evicted for at least, before it is compacted and returned */
+#define PORTION_BYTES (UINT64_C(1) << 20)
 #define PORTIONS 8u
 
 static uint64_t missing_bytes(const struct held_job *held) {
@@ -63,7 +68,8 @@ static snug_error free_slice(struct worker *worker, struct held_job *held, bool 
 
 /* ------------------------------------------------------------------ compact ---------------- */
 
-/* Free pages count for the goal where any of them can go. Whole units must be drained, which only a compaction of everything does. */
+/* Free pages count for the goal where any of them can go. Whole units must be drained, which only a
+ * compaction of everything does. */
 static snug_error compact_options(struct worker *worker, const struct held_job *held, snug_defragment_options *out) {
 	snug_stats stats;
 	snug_error error = snug_stats_get(worker->heap, &stats);

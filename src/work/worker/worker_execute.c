@@ -1,5 +1,15 @@
-/* work/worker/worker_execute.c: a batch of messages on the worker's heap. The whole batch is executed, then answered
- * (worker_answer.c). */
+/* work/worker/worker_execute.c: a batch of messages on the worker's heap, in the order in which
+ * they came (law W8). The whole batch is executed, then answered (worker_answer.c).
+ *
+ *     operation on an object   carried out here; the message becomes its answer
+ *     request for the hook     those that stand together go to it in one call, so that it can
+ *                              fetch what all of them need from memory at once
+ *     job                      kept, or answered by itself (worker_jobs.c)
+ *     cancel                   not answered: the job's own answer tells
+ *
+ * An allocation with content looks at all that a write could refuse before it allocates, so that no
+ * object is left without its content. What a message points to is the asker's: it is read and
+ * written here, and not kept. */
 #include "base/assert.h"
 #include "work/worker/worker.h"
 
@@ -7,7 +17,8 @@
 
 /* ------------------------------------------------------------------ operations ------------- */
 
-/* All that a write could refuse is looked at first, so that no object is left without its content. */
+/* All that a write could refuse is looked at first, so that no object is left without its
+ * content. */
 static snug_error alloc_with_content(snug_heap *heap, const struct message *message, snug_handle *out) {
 	if (message->length > 0 && message->data == NULL) return SNUG_ERROR_NULL;
 	if (message->length > message->size) return SNUG_ERROR_RANGE;

@@ -1,15 +1,24 @@
-/* work/worker/worker_jobs.c: maintenance on the worker's own heap, a slice at a time.
+/* work/worker/worker_jobs.c: maintenance on the worker's own heap, a slice at a time (law W10).
  *
- *     jobs[EMERGENCY] [DEMAND] [SCHEDULED] [BACKGROUND]      at most one each; the first that is there runs
+ *     jobs[EMERGENCY] [DEMAND] [SCHEDULED] [BACKGROUND]    at most one each; the first of them runs
  *
- * A slice is one step of the job's defragmentation, with the begin before it or the end after it. A job whose place is taken by a
- * higher one is interrupted: its defragmentation ends (a heap can have one at a time), the part's report is kept, and its next turn begins a
- * new part with what is left of its budgets. So a job is a row of parts, and its report is theirs joined (work/policy/join_reports.h).
+ *     DEMAND      part 1 ===|                      |=== part 2 ===| answer: part 1 and 2 joined
+ *     EMERGENCY              |==== all of it =====| answer
+ *                            ^ comes in: part 1 ends with its report
  *
- * TARGET FRAGMENTATION is looked at after each step. Once it is met, a last part that moves nothing does what follows moving: merging
- * free pages, returning memory.
+ * A slice is one step of the job's defragmentation, with the begin before it or the end after it. A
+ * job whose place is taken by a higher one is interrupted: its defragmentation ends (a heap can
+ * have one at a time), the part's report is kept, and its next turn begins a new part with what is
+ * left of its budgets. So a job is a row of parts, and its report is theirs joined
+ * (work/policy/join_reports.h).
  *
- * ESTIMATE and METRICS take microseconds and are answered where they are received. */
+ * TARGET FRAGMENTATION is looked at after each step. Once it is met, a last part that moves nothing
+ * does what follows moving: merging free pages, returning memory.
+ *
+ * ESTIMATE and METRICS take microseconds and are answered where they are received.
+ *
+ * ENDING EARLY. A job that was cancelled, or is held when the worker stops, is answered all the
+ * same: OK with the report of what it did if it had begun, else CANCELLED or STOPPED. */
 #include "work/policy/join_reports.h"
 #include "work/worker/worker.h"
 
@@ -83,7 +92,8 @@ static bool fragmentation_is_low(struct worker *worker, const struct held_job *h
 	return fragmentation_ppm_of(&stats, held->job->options.pool_mask) <= target_ppm;
 }
 
-/* An interrupted job whose parts have used up a budget, or met the target, has no further part. False: it has. */
+/* An interrupted job whose parts have used up a budget, or met the target, has no further part.
+ * False: it has. */
 static bool ends_without_part(struct held_job *held, const snug_defragment_options *options) {
 	if (!held->begun) return false;
 	if (options->target_bytes == 0)

@@ -1,15 +1,28 @@
 /* work/worker/worker_loop.c: a worker's thread, from its first act to its last.
  *
- * A turn is bounded: 16 messages, one call of the user's hook, one slice of maintenance. It ends in a rest when none of the three had
- * work: until a message comes, the hook's own event, or the moment when pending maintenance may go on. Without pending
- * maintenance there is no time-out: an idle worker does not wake up.
+ *     begin --could not--> counted as ready, with the error; ended
+ *       |
+ *     turn: serve (16 messages, hook) -> maintain (a slice, if due) -> publish (twice a second)
+ *       |  ^                                    |
+ *       |  |  there was work                    | none of it had work
+ *       |  +------------------------------------+--> yield once --> turn --still none--> rest
+ *     stopping
+ *       |
+ *     end: close the inbox, execute what is in it, answer all jobs
  *
- * Before a worker sleeps it gives its processor away once and looks again: a client that is about to send on a busy machine then
- * pays no wake-up. Where others than clients want the processor it does not (work/channel/yielding.h).
+ * A turn is bounded: 16 messages, one call of the user's hook, one slice of maintenance. It ends in
+ * a rest when none of the three had work: until a message comes, the hook's own event, or the
+ * moment when pending maintenance may go on. Without pending maintenance there is no time-out: an
+ * idle worker does not wake up (law W9).
  *
- * THE END. Whoever stops sets `stopping` and closes the inboxes, which wakes the worker. The worker closes its inbox itself as well,
- * because only the return of close says that no sender is inside any more: what it receives from then on is the rest. So nothing that was
- * accepted stays without an answer, and nothing is accepted that would. */
+ * Before a worker sleeps it gives its processor away once and looks again: a client that is about
+ * to send on a busy machine then pays no wake-up. Where others than clients want the processor it
+ * does not (work/channel/yielding.h).
+ *
+ * THE END (law W6). Whoever stops sets `stopping` and closes the inboxes, which wakes the worker.
+ * The worker closes its inbox itself as well, because only the return of close says that no sender
+ * is inside any more: what it receives from then on is the rest. So nothing that was accepted stays
+ * without an answer, and nothing is accepted that would (models/stop.pml). */
 #include "base/assert.h"
 #include "base/log_line.h"
 #include "work/worker/worker.h"

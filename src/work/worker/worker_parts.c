@@ -1,6 +1,13 @@
-/* work/worker/worker_parts.c: one part of a job: a defragmentation of the worker's heap, begun, stepped and ended, within what earlier parts
- * have left of the job's budgets and within the worker's own bounds. A job has several if it is interrupted, or must do several things
- * (worker_jobs.c, worker_emergency.c); its report is theirs joined (work/policy/join_reports.h). */
+/* work/worker/worker_parts.c: one part of a job: a defragmentation of the worker's heap, begun,
+ * stepped and ended, within what earlier parts have left of the job's budgets and within the
+ * worker's own bounds.
+ *
+ *     step     the smaller of the job's and the worker's, in bytes and in time
+ *     budget   the job's, less what its parts have used: bytes moved, ns worked, bytes reclaimed
+ *     finish   a part that moves nothing and has no budget: for what follows moving
+ *
+ * A job has several parts if it is interrupted, or must do several things (worker_jobs.c,
+ * worker_emergency.c); its report is theirs joined (work/policy/join_reports.h). */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "work/policy/join_reports.h"

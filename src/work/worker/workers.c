@@ -1,8 +1,17 @@
-/* work/worker/workers.c: the set of workers as other threads see it: created, asked for figures, stopped, destroyed.
+/* work/worker/workers.c: the set of workers as other threads see it: created, asked for figures,
+ * stopped, destroyed.
  *
- * Creation waits for every thread's word on whether it could begin; one that could not ends all. Stopping closes the inboxes,
- * which wakes the threads, and waits until all have counted themselves out; any number of threads may stop at once. Only destroy joins
- * them, because a thread can be joined once. */
+ *     create   threads start --ready counts up--> all have begun, or one has failed: then all end
+ *     stop     inboxes closed --ended counts up--> all have answered what they accepted
+ *     destroy  no users --> stop --> join, free
+ *
+ * Creation waits for every thread's word on whether it could begin; one that could not ends all.
+ * Stopping closes the inboxes, which wakes the threads, and waits until all have counted themselves
+ * out; any number of threads may stop at once. Only destroy joins them, because a thread can be
+ * joined once.
+ *
+ * Clients and coordinators are users: they count themselves, and destroy is refused while there are
+ * any (IN_USE). A worker's own thread may begin a stop, but not wait for it. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
