@@ -1,4 +1,14 @@
-/* cache/client/cache.c: the cache over workers: a shard on each, which its hook serves. See snug/cache.h. */
+/* cache/client/cache.c: the cache over workers: a shard on each, which its hook serves.
+ *
+ *     hook          on the worker's thread
+ *     configure     the shard is prepared: the heap's options name it as the owner
+ *     start, stop   it is attached to the heap; destroyed
+ *     run           a batch of requests (operation/request.c)
+ *     turn, sleep   upkeep, and how long the worker may rest for its sake (shard/upkeep.h)
+ *     evict         for an emergency; not where nothing may be evicted
+ *
+ * A key belongs to one worker, by bits of its hash, for the cache's whole life. The limit is
+ * divided evenly, as the hash divides the keys. */
 #include "cache/client/cache_parts.h"
 
 #include "base/assert.h"

@@ -1,7 +1,18 @@
-/* cache/client/cache_client.c: a thread's endpoint to the cache: requests in its own memory, sent as messages, answered before the call returns.
+/* cache/client/cache_client.c: a thread's endpoint to the cache: requests in its own memory, sent
+ * as messages, answered before the call returns.
  *
- * Each call fills in requests, submits them, and takes the answers. A batch larger than CACHE_MANY goes in parts. What the requests point to is
- * the caller's own memory, unless he does not want to wait for ever: then cache_parcel.c copies it. */
+ *     call -> requests filled in -> submitted, each to its key's owner -> answers waited for
+ *                  \--with a time-out: copied into a parcel (cache_parcel.c) --^
+ *
+ * A batch larger than CACHE_MANY goes in parts. What the requests point to is the caller's own
+ * memory, unless he does not want to wait for ever: then cache_parcel.c copies it (law K7). Where
+ * an inbox is full for a moment a batch goes one by one, each waiting for room.
+ *
+ * What concerns all workers (flush, limit, figures) visits them one after the other, each on its
+ * own thread: so the visit's context needs no lock, and what is told is not of one instant.
+ *
+ * COST. A call is a message there and back: two wake-ups where both sides sleep (docs/design/0007).
+ * Keys that are asked together share them. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
@@ -53,7 +64,8 @@ snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t tim
 
 /* ------------------------------------------------------------------ asking ----------------- */
 
-/* Room in the inboxes may be short for a moment: then one after the other, each waiting for room. */
+/* Room in the inboxes may be short for a moment: then one after the other, each waiting for
+ * room. */
 static snug_error ask_one_by_one(snug_cache_client *client, size_t count) {
 	snug_error first = SNUG_OK;
 	for (size_t i = 0; i < count; i++) {
@@ -230,7 +242,8 @@ static snug_error store(snug_cache_client *client, enum store_mode mode, const v
 	struct operation *operation = &request->operation;
 	operation->mode = (uint8_t)mode;
 	operation->value = value == NULL ? "" : value;
-	/* What is too large is asked for as well, and is too large by one byte: its owner knows what becomes of the old value. */
+	/* What is too large is asked for as well, and is too large by one byte: its owner knows what
+	 * becomes of the old value. */
 	operation->value_bytes = (uint32_t)smaller(value_bytes, client->cache->item_max_bytes + 1);
 	apply(&known, operation);
 	return ask_first(client);

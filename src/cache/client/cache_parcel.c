@@ -1,9 +1,17 @@
-/* cache/client/cache_parcel.c: requests of an asker who does not wait for ever: all that they need travels with them.
+/* cache/client/cache_parcel.c: requests of an asker who does not wait for ever: all that they need
+ * travels with them.
  *
- *     parcel   | requests | tickets | key, value, room of the first | of the second | ...       one piece of memory
+ *     parcel   | requests | tickets | key, value, room of the first | of the second | ... |
  *
- * If the answers come in time they are copied back, and the parcel ends. If they do not, the parcel stays, late, until the last of them has come:
- * a worker may write into it up to that moment. Each call looks first at what is late. */
+ *     sent --all answers in time--> copied back, freed
+ *       \--not in time--> late: TIMED_OUT; freed when the last answer has come
+ *
+ * A worker may write into a parcel up to its last answer, so it stays until then; the caller's own
+ * memory is free at once. Each call looks first at what is late. Late requests are under way and
+ * count: with 256 of them a call is refused.
+ *
+ * COST. One malloc and a copy of key and value, and of the value back. Who waits for ever pays
+ * neither. */
 #include "cache/client/cache_parts.h"
 #include "os/threads.h"
 
@@ -106,7 +114,8 @@ static void keep_late(snug_cache_client *client, struct parcel *parcel) {
 	client->last_late = parcel;
 }
 
-/* Ends those whose answers have come by then: one after the other, for they mostly come in the order in which they were sent. */
+/* Ends those whose answers have come by then: one after the other, for they mostly come in the
+ * order in which they were sent. */
 static bool end_late(snug_cache_client *client, uint64_t deadline_ns) {
 	snug_error unwanted = SNUG_OK;
 	while (client->first_late != NULL) {
@@ -133,7 +142,8 @@ static snug_error send_one_by_one(snug_cache_client *client, struct parcel *parc
 		snug_error error =
 			snug_client_call(client->client, &client->operation[i], os_remaining_ns(deadline_ns), &result, &late);
 		if (error == SNUG_ERROR_TIMED_OUT) parcel->ticket[i] = late;
-		if (error == SNUG_ERROR_QUEUE_FULL) error = SNUG_ERROR_TIMED_OUT; /* there was no room in time */
+		/* there was no room in time */
+		if (error == SNUG_ERROR_QUEUE_FULL) error = SNUG_ERROR_TIMED_OUT;
 		if (!error) error = result.error;
 		if (error) return error;
 	}

@@ -2,7 +2,9 @@
  *
  *   cache.c         the workers' side: a shard each, its requests and its upkeep
  *   cache_client.c  the askers' side
- *   cache_parcel.c  what askers with a time-out send: it outlives the asking */
+ *   cache_parcel.c  what askers with a time-out send: it outlives the asking
+ *
+ * A client is 22 KB: 64 requests, which is how many are asked at once. */
 #ifndef SNUG_CACHE_CACHE_PARTS_H
 #define SNUG_CACHE_CACHE_PARTS_H
 
@@ -47,8 +49,9 @@ struct snug_cache_client {
 	snug_ticket ticket[CACHE_MANY];
 };
 
-/* The first `count` requests, answered in place, within the client's time-out. TIMED_OUT: they are under way, and nothing of the caller's memory
- * is theirs. QUEUE_FULL: too many are late; OS_MEMORY: nothing was sent. */
+/* The first `count` requests, answered in place, within the client's time-out. TIMED_OUT: they are
+ * under way, and nothing of the caller's memory is theirs. QUEUE_FULL: too many are late;
+ * OS_MEMORY: nothing was sent. */
 snug_error parcel_ask(snug_cache_client *client, size_t count);
 
 /* Until nothing is late any more. */

@@ -1,4 +1,45 @@
-/* cache/index/index.c: see cache/index/index.h. */
+/* cache/index/index.c: how the index spills, grows, shrinks and is walked. For what it looks like:
+ * index.h.
+ *
+ * MEMORY. Two ranges of addresses, each as long as the limit could ever need. Of the groups' range
+ * the beginning is committed; in the middle of a change a second piece, further up:
+ *
+ *     steady      [ low ................ )
+ *     growing     [ low ....... )          [ high ......... end )
+ *                 high grows down as groups move there; when it meets low, all is low
+ *     shrinking   [ low .... )[ high ................... end )
+ *                 high is given back from its beginning as its groups are emptied
+ *
+ * Each commit is charged to the heap first. A charge may move objects, and so change entries: that
+ * is why all that a step will need is taken before it looks at the first entry. What the OS does
+ * not take back stays, and stays charged.
+ *
+ * PLACE. A hash's group is hash * groups / 2^64. While the index changes the cursor says which
+ * groups have moved already: a hash's old place decides by which number of groups it is found.
+ *
+ *     growing from 4 to 5   old groups   0    1    2 |  3        cursor 3: hashes of group 3 are at
+ *                           new groups   0    1   2  |  3    4   their new places, the others not
+ *
+ * SPILLING. A bucket that is full puts its entry into its group's spill bucket, and counts it in
+ * its own word; so a look-up goes there only for buckets that have spilled. If that is full too,
+ * extra ones follow it. A new one is put before the others, and a slot that becomes free anywhere
+ * is filled from the first: so only the first has free slots, adding and removing never search for
+ * one, and no chain of half-empty buckets stays behind.
+ *
+ *     spill -> extra 3 (two free) -> extra 2 (full) -> extra 1 (full)
+ *
+ * A bucket that gets a free slot takes one of its spilled entries home at once. So law: no bucket
+ * with room has spilled entries (index_check looks at it).
+ *
+ * A STEP OF CHANGE takes a group's content off it whole, and puts it in bucket by bucket at its new
+ * places, by the hash of each item's key. 13 spill buckets lie in reserve before it begins: 9 for
+ * all that a group without extra ones holds, 3 for as many groups as it may go to, and one. Extra
+ * ones are given back before what they held is put in, so the reserve is enough however many there
+ * are. The step never fails half-way.
+ *
+ * WALKING. Who walks the index while it changes walks by hashes, not by places: it asks where the
+ * hashes end that share a bucket, or a group, as things are. Each entry is then met once at least,
+ * whatever moved in between. */
 #include "cache/index/index.h"
 
 #include "base/assert.h"
@@ -7,8 +48,10 @@
 #include <string.h>
 
 #define GRAIN ((size_t)4096)
-#define GROUP_ENTRIES (GROUP_BUCKETS * BUCKET_ENTRIES + BUCKET_ENTRIES) /* without extra spill buckets */
-#define GROUP_TARGETS_MAX 3u /* where a group's entries go: a sixteenth more or fewer groups, or one that becomes two */
+/* without extra spill buckets */
+#define GROUP_ENTRIES (GROUP_BUCKETS * BUCKET_ENTRIES + BUCKET_ENTRIES)
+/* where a group's entries go: a sixteenth more or fewer groups, or one that becomes two */
+#define GROUP_TARGETS_MAX 3u
 #define SPILL_NEXT_MASK (((uint64_t)1 << SPILL_HOME_SHIFT) - 1)
 
 /* ------------------------------------------------------------------ memory ---------------- */
@@ -54,7 +97,8 @@ static snug_error commit_high(struct index *index, uint32_t first) {
 	return error;
 }
 
-/* Shrinking: what lies behind the new end and before `begin` is not used any more. What the OS does not take stays, for the next time. */
+/* Shrinking: what lies behind the new end and before `begin` is not used any more. What the OS does
+ * not take stays, for the next time. */
 static void decommit_high(struct index *index, size_t begin) {
 	if (begin > index->end_bytes) begin = index->end_bytes;
 	if (begin <= index->high_bytes) return;
@@ -154,7 +198,8 @@ static uint32_t free_slot(const struct bucket *bucket) {
 	return slot;
 }
 
-/* An extra one before all others of the group: only the first of them may have free slots, so that nothing is searched for one. */
+/* An extra one before all others of the group: only the first of them may have free slots, so that
+ * nothing is searched for one. */
 static struct bucket *spill_prepend(struct index *index, struct bucket *own) {
 	uint32_t number = spill_take(index);
 	struct bucket *spill = spill_at(index, number);
@@ -168,7 +213,8 @@ static snug_error spill_add(struct index *index, struct bucket *home, uint32_t h
 	struct bucket *spill = first == NULL ? own : first;
 	uint32_t slot = free_slot(spill);
 	if (slot == BUCKET_ENTRIES) {
-		if (!SNUG_GUARD(index->spills_free_count > 0)) return SNUG_ERROR_CORRUPT; /* index_prepare was not called */
+		/* index_prepare was not called */
+		if (!SNUG_GUARD(index->spills_free_count > 0)) return SNUG_ERROR_CORRUPT;
 		spill = spill_prepend(index, own);
 		slot = 0;
 	}
@@ -220,7 +266,8 @@ snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t 
 	return error;
 }
 
-/* Takes an entry out of a spill bucket. One of the first extra bucket takes its place, which goes when it is empty. */
+/* Takes an entry out of a spill bucket. One of the first extra bucket takes its place, which goes
+ * when it is empty. */
 static void spill_clear(struct index *index, struct group *group, struct bucket *spill, uint32_t slot) {
 	struct bucket *first = spill_after(index, &group->spill);
 	spill->entry[slot] = 0;
@@ -265,7 +312,8 @@ void index_remove(struct index *index, const struct probe *probe) {
 
 /* ------------------------------------------------------------------ what goes by the bucket */
 
-/* A slot of the spill bucket with an entry of this home's that the filter drops, or BUCKET_ENTRIES. */
+/* A slot of the spill bucket with an entry of this home's that the filter drops, or
+ * BUCKET_ENTRIES. */
 static uint32_t spill_dropped(const struct bucket *spill, uint32_t home_number, index_filter_function filter,
 							  void *context) {
 	uint32_t slot = 0;
@@ -275,7 +323,8 @@ static uint32_t spill_dropped(const struct bucket *spill, uint32_t home_number, 
 	return slot;
 }
 
-/* The bucket that was looked at may be gone with its last entry; what filled an emptied slot may not have been looked at. */
+/* The bucket that was looked at may be gone with its last entry; what filled an emptied slot may
+ * not have been looked at. */
 static void filter_spilled(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
 						   void *context) {
 	struct group *group = group_of(home, home_number);
@@ -368,8 +417,9 @@ static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
 	return SNUG_OK;
 }
 
-/* The group's content is taken off it whole, and put in bucket after bucket. An extra spill bucket is given back before the next one is put in, and
- * of the extra ones of a group only the first has free slots: so however many the group has, those that lie free at the beginning do. */
+/* The group's content is taken off it whole, and put in bucket after bucket. An extra spill bucket
+ * is given back before the next one is put in, and of the extra ones of a group only the first has
+ * free slots: so however many the group has, those that lie free at the beginning do. */
 static snug_error move_group(struct index *index, uint32_t number) {
 	struct group *group = &index->groups[number];
 	snug_error error = spills_ensure(index, GROUP_ENTRIES / BUCKET_ENTRIES + GROUP_TARGETS_MAX + 1);
@@ -498,8 +548,8 @@ static uint64_t hash_of_part(uint64_t part, uint64_t parts) {
 	return (uint64_t)((((wide)part << 64) + parts - 1) / parts);
 }
 
-/* Where the hashes end that are in the same group, or bucket, now; those that have moved are a range of their own, which may end or begin within
- * one. */
+/* Where the hashes end that are in the same group, or bucket, now; those that have moved are a
+ * range of their own, which may end or begin within one. */
 static uint64_t part_end(const struct index *index, uint64_t hash, uint64_t parts_of_group) {
 	uint64_t from = index->from * parts_of_group, to = index->to * parts_of_group;
 	uint64_t group = index_scale(hash, index->from);

@@ -2,26 +2,35 @@
  *
  *     entry     | tag 12 | meta 12 | reference 40 |          0: free
  *     bucket    7 entries and a word of its own; a look-up reads one line, nearly always
- *     group     8 buckets, and a ninth for what they spill; more spill buckets, from a range of their own, if that is full: as many as the
- *               group needs, so that chosen keys make it slow, and lose nothing. Of these only the first has free slots.
+ *     group     8 buckets, and a ninth for what they spill; more spill buckets, from a range of
+ *               their own, if that is full: as many as the group needs, so that chosen keys make it
+ *               slow, and lose nothing. Of these only the first has free slots
  *
- *         | bucket 0 | bucket 1 | ... | bucket 7 | spill |     bucket's word: epoch 32 | how many of its entries are in spill buckets 32
- *                                                    |          spill's word: home of each entry 3 x 7 | next 32
- *                                                    '-> more spill
+ *         | bucket 0 | bucket 1 | ... | bucket 7 | spill |
+ *           word: epoch 32 | entries                 |    word: home of each entry 3 x 7 | next 32
+ *           in spill buckets 32                      '-> more spill
  *
- * A hash's bucket is hash * buckets / 2^64, so buckets are loaded evenly at any number of them: 6.3 to 6.9 entries each, 11.2 to 11.9
- * bytes an item with all spill. The tag is the hash's low bits.
+ * A hash's bucket is hash * buckets / 2^64, so buckets are loaded evenly at any number of them: 6.3
+ * to 6.9 entries each, 11.2 to 11.9 bytes an item with all spill. The tag is the hash's low bits,
+ * so of 4,096 other keys in a bucket one is looked at for nothing.
  *
- * GROWING by a sixteenth: group after group, from the last one down, each one's entries go to their new places, which are never below it,
- * where everything has gone already. SHRINKING the other way, from the first one up. A step is one group, some 55 keys to read (more only if
- * they were chosen by somebody who knows the secret of work/key_hash.h); there is no second table and no pause. Memory follows the steps.
+ * GROWING by a sixteenth: group after group, from the last one down, each one's entries go to their
+ * new places, which are never below it, where everything has gone already. SHRINKING the other way,
+ * from the first one up. A step is one group, some 55 keys to read (more only if they were chosen
+ * by somebody who knows the secret of work/key_hash.h); there is no second table and no pause.
+ * Memory follows the steps.
  *
  *     |<---- old places ---->|cursor|   not used   |<---- new places ---->|
  *
- * Linear hashing (Litwin, 1980) with an expansion of all buckets alike; Larson's partial expansions (1980) are the idea's parent.
+ * Linear hashing (Litwin, 1980) with an expansion of all buckets alike; Larson's partial expansions
+ * (1980) are the idea's parent. Litwin's own order, which splits one bucket after the other, leaves
+ * half of the table twice as full as the rest; here all buckets are alike at each size.
  *
- * A FLUSH begins an epoch, and is over: what a bucket of an earlier epoch holds is dead, and goes when somebody comes by: a look-up, the sweep,
- * the eviction, a step.
+ * A FLUSH begins an epoch, and is over: what a bucket of an earlier epoch holds is dead, and goes
+ * when somebody comes by: a look-up, the sweep, the eviction, a step.
+ *
+ * REJECTED (docs/design/0006). A cap on a group, which refuses stores. Moving entries to other
+ * groups, as cuckoo hashing does: a look-up would have to read two lines.
  *
  * Memory is the heap's by charge: it counts towards its limit. Belongs to one thread.
  *
@@ -118,8 +127,8 @@ static inline uint64_t index_place(const struct index *index, uint64_t hash) {
 	return moved ? index_scale(hash, (uint64_t)index->to * GROUP_BUCKETS) : place;
 }
 
-/* The first hash behind those of its bucket, as things are; 0: there is none. Who walks by hashes meets each entry once at least, however
- * the index grows or shrinks in between. */
+/* The first hash behind those of its bucket, as things are; 0: there is none. Who walks by hashes
+ * meets each entry once at least, however the index grows or shrinks in between. */
 uint64_t index_bucket_end(const struct index *index, uint64_t hash);
 
 static inline struct bucket *index_bucket(const struct index *index, uint64_t place) {
@@ -162,9 +171,10 @@ static inline struct bucket *spill_after(const struct index *index, const struct
 	return next == 0 ? NULL : spill_at(index, next);
 }
 
-/* ------------------------------------------------------------------ looking up ----------------------------------------- */
+/* ------------------------------------------------------------------ looking up ------ */
 
-/* Walks the entries that may be the key's: those of its bucket with its tag, then the spilled ones. */
+/* Walks the entries that may be the key's: those of its bucket with its tag, then the spilled
+ * ones. */
 struct probe {
 	const struct index *index;
 	struct bucket *home;
@@ -204,7 +214,7 @@ static inline bool probe_next(struct probe *probe) {
 	return true;
 }
 
-/* ------------------------------------------------------------------ changing ------------------------------------------- */
+/* ------------------------------------------------------------------ changing -------- */
 
 /* Memory for whatever the next index_add may need. Objects may be moved. NO_MEMORY, OS_MEMORY. */
 snug_error index_prepare(struct index *index);
@@ -215,7 +225,8 @@ snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t 
 /* What the probe has found. */
 void index_remove(struct index *index, const struct probe *probe);
 
-/* Whatever is there is dead from now on. A bucket that is met once in 2^32 flushes at least never takes what is dead for alive. */
+/* Whatever is there is dead from now on. A bucket that is met once in 2^32 flushes at least never
+ * takes what is dead for alive. */
 static inline void index_flush(struct index *index) {
 	index->epoch++;
 }
@@ -247,7 +258,8 @@ static inline bool index_wants_step(const struct index *index) {
 	return index->change != INDEX_STEADY || index_is_crowded(index) || index_is_sparse(index);
 }
 
-/* One group. Objects may be moved. NO_MEMORY, OS_MEMORY: nothing was done, and all is well; later. */
+/* One group. Objects may be moved. NO_MEMORY, OS_MEMORY: nothing was done, and all is well;
+ * later. */
 snug_error index_step(struct index *index);
 
 static inline size_t index_committed_bytes(const struct index *index) {
@@ -258,8 +270,9 @@ static inline size_t index_committed_bytes(const struct index *index) {
 typedef bool (*index_visitor)(void *context, uint64_t entry);
 void index_visit(const struct index *index, index_visitor visit, void *context);
 
-/* The group that holds a hash, alone, and the entries in it: the first hash behind the group's is told (0: there is none), so that who walks by hashes
- * meets each entry once, however the index grows or shrinks in between. A sentence about what is wrong, or NULL. */
+/* The group that holds a hash, alone, and the entries in it: the first hash behind the group's is
+ * told (0: there is none), so that who walks by hashes meets each entry once, however the index
+ * grows or shrinks in between. A sentence about what is wrong, or NULL. */
 const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next, index_visitor visit,
 						   void *context);
 

@@ -1,7 +1,25 @@
-/* cache/operation/operation.c: one operation on one key, except storing (operation_store.c). See cache/operation/operation.h.
+/* cache/operation/operation.c: one operation on one key, except storing (operation_store.c).
  *
- * A plain get is the common case and costs no more than snug_shard_get. All others look first and then change what must be changed; a
- * change may move the item, so what is told of it is looked up anew. */
+ * A plain get is the common case and costs no more than snug_shard_get. All others look first and
+ * then change what must be changed; a change may move the item, so what is told of it is looked up
+ * anew.
+ *
+ * A GET with conditions, in this order:
+ *
+ *     found       what its time to live was -> who is to make it anew (won, stale) -> its expiry
+ *                 -> its CAS number -> all of that stored at once, or nothing of it: without memory
+ *                 nobody has won (law K3)
+ *     not found   made, empty and won by the asker, if he wants that
+ *
+ * An expiry that has passed removes the item, but only when its value was taken: operation_end (law
+ * K6).
+ *
+ * A NUMBER is text. It is read as memcached reads it, blanks and a plus sign included, and never
+ * written back into fewer bytes than it had, but with blanks behind it: so counting down moves
+ * nothing. It wraps at 2^64 going up and stops at 0 going down.
+ *
+ * COUNTS are memcached's, by its names and its rules, odd ones included: a get that touches counts
+ * as a touch, an item that was made for the asker as a hit. */
 #include "cache/operation/operation_parts.h"
 
 #include "base/bits.h"
@@ -33,7 +51,8 @@ static snug_error change_item(snug_shard *shard, struct operation *operation, co
 
 /* ------------------------------------------------------------------ get -------------------- */
 
-/* As memcached does: what touches is no get, unless it is a meta command that finds nothing; what was made for the asker is a hit. */
+/* As memcached does: what touches is no get, unless it is a meta command that finds nothing; what
+ * was made for the asker is a hit. */
 static void count_get(const struct operation *operation, struct operation_counts *counts) {
 	bool hit = operation->status == STATUS_FOUND, is_meta = (operation->options & OPERATION_IS_META) != 0;
 	counts->cmd_meta += is_meta;
@@ -79,7 +98,8 @@ static void touch(const snug_shard *shard, struct operation *operation, snug_att
 		attributes->expires_at_s = expires_at_s;
 }
 
-/* What is there. False: no memory for what must be added; then nothing has changed, and nobody has won. */
+/* What is there. False: no memory for what must be added; then nothing has changed, and nobody has
+ * won. */
 static bool get_found(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = operation->item.attributes;
 	bool wants_cas = (operation->options & OPERATION_WANTS_CAS) != 0;
@@ -199,7 +219,8 @@ static void delete (snug_shard *shard, struct operation *operation, struct opera
 		counts->delete_misses++;
 	} else if (operation->options & OPERATION_HAS_CAS_COMPARE &&
 			   (operation->cas_compare == 0 || operation->item.attributes.cas != operation->cas_compare)) {
-		operation->status = STATUS_EXISTS; /* 0 is no item's number, though it stands for none here */
+		/* 0 is no item's number, though it stands for none here */
+		operation->status = STATUS_EXISTS;
 		counts->delete_misses++;
 	} else {
 		error = remove_found(shard, operation, counts);
@@ -213,7 +234,8 @@ static bool is_blank(char byte) {
 	return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* Blanks, a plus sign, digits, and then nothing, a blank or a 0: what memcached, which reads it as C does, takes for a number. */
+/* Blanks, a plus sign, digits, and then nothing, a blank or a 0: what memcached, which reads it as
+ * C does, takes for a number. */
 static bool read_number(const char *text, size_t length, uint64_t *number) {
 	size_t at = 0;
 	uint64_t value;

@@ -1,15 +1,22 @@
-/* cache/operation/operation.h: what is asked about one key, by whichever protocol or API: one struct, and one function that carries it out on the
- * shard that owns the key.
+/* cache/operation/operation.h: what is asked about one key, by whichever protocol or API: one
+ * struct, and one function that carries it out on the shard that owns the key.
  *
- * The semantics are memcached's, those of its meta commands included, of which the older commands are special cases. What depends on time
- * (expiry) or on the item (CAS numbers) is decided here, by the owner, at the moment of execution. How an answer looks is the
- * protocol's (server/protocol/answer.h); what it says is in the struct.
+ *     get, mg, gat ...   \
+ *     set, ms, cas ...    +--> struct operation --> operation_execute --> status, marks, item ...
+ *     snug_cache_get ... /     216 bytes            on the owner's thread: for its own connection,
+ *                                                   or as another's request (request.h)
  *
- * The value of a STORE is `value`, or, if it is large, in `lease`: an item that was reserved and filled before (REQUEST_RESERVE). The value that a
- * GET has found is named by `item`: it stays where it is until the shard's next call that takes memory.
+ * The semantics are memcached's, those of its meta commands included, of which the older commands
+ * are special cases. What depends on time (expiry) or on the item (CAS numbers) is decided here, by
+ * the owner, at the moment of execution. How an answer looks is the protocol's
+ * (server/protocol/answer.h); what it says is in the struct.
  *
- * The room: operation.c, all but storing, which is operation_store.c; operation_parts.h, what they share; request, an operation that one thread
- * asks of the shard of another. */
+ * The value of a STORE is `value`, or, if it is large, in `lease`: an item that was reserved and
+ * filled before (REQUEST_RESERVE). The value that a GET has found is named by `item`: it stays
+ * where it is until the shard's next call that takes memory.
+ *
+ * The room: operation.c, all but storing, which is operation_store.c; operation_parts.h, what they
+ * share; request, an operation that one thread asks of the shard of another. */
 #ifndef SNUG_CACHE_OPERATION_H
 #define SNUG_CACHE_OPERATION_H
 
@@ -28,37 +35,43 @@ enum store_mode { STORE_SET, STORE_ADD, STORE_REPLACE, STORE_APPEND, STORE_PREPE
 
 /* What is given, and what is wanted. */
 enum operation_options {
-	OPERATION_HAS_EXPTIME =
-		1 << 0, /* exptime: GET touches with it, ARITHMETIC, DELETE and INVALIDATE set it; STORE always has one */
-	OPERATION_HAS_VIVIFY =
-		1
-		<< 1, /* vivify_exptime: what is missing is made: GET (empty, and won), ARITHMETIC (initial), APPEND, PREPEND */
+	/* exptime: GET touches with it, ARITHMETIC, DELETE and INVALIDATE set it; STORE always has
+	 * one */
+	OPERATION_HAS_EXPTIME = 1 << 0,
+	/* vivify_exptime: what is missing is made: GET (empty, and won), ARITHMETIC (initial), APPEND,
+	 * PREPEND */
+	OPERATION_HAS_VIVIFY = 1 << 1,
 	OPERATION_HAS_RECACHE = 1 << 2,     /* recache_s: GET wins if less than this is left to live */
 	OPERATION_HAS_CAS_COMPARE = 1 << 3, /* cas_compare: only if the item has this number */
 	OPERATION_HAS_CAS_NEW = 1 << 4,     /* cas_new: the number it gets, instead of the next */
 	OPERATION_WANTS_CAS = 1 << 5,       /* cas is answered; the item gets a number if it has none */
-	OPERATION_INVALIDATES =
-		1 << 6, /* DELETE: marks the item stale instead; STORE: one whose CAS number is older than the item's is
-										   stored, as stale */
-	OPERATION_CLEARS_VALUE = 1 << 7,   /* DELETE: the item stays, without its value and client flags */
-	OPERATION_DECREMENTS = 1 << 8,     /* ARITHMETIC: subtracts, not below 0 */
-	OPERATION_IS_TOUCH = 1 << 9,       /* GET: counts as a touch, not as a get: touch */
-	OPERATION_IS_META = 1 << 10,       /* counts as a meta command too */
-	OPERATION_NO_STALE = 1 << 11,      /* GET by a command that knows of no stale items: marks are left as they are */
+	/* DELETE: marks the item stale instead; STORE: one whose CAS number is older than the item's is
+	 * stored, as stale */
+	OPERATION_INVALIDATES = 1 << 6,
+	/* DELETE: the item stays, without its value and client flags */
+	OPERATION_CLEARS_VALUE = 1 << 7,
+	OPERATION_DECREMENTS = 1 << 8, /* ARITHMETIC: subtracts, not below 0 */
+	OPERATION_IS_TOUCH = 1 << 9,   /* GET: counts as a touch, not as a get: touch */
+	OPERATION_IS_META = 1 << 10,   /* counts as a meta command too */
+	/* GET by a command that knows of no stale items: marks are left as they are */
+	OPERATION_NO_STALE = 1 << 11,
 	OPERATION_NO_USE = 1 << 12,        /* GET: does not count as a use */
 	OPERATION_TELLS_OLD_TTL = 1 << 13, /* ttl_s is what it was before exptime was set */
-	OPERATION_TELLS_DATE = 1 << 15,    /* GET: the item's expiry is told by the clock on the wall, as a date is given */
-	OPERATION_TOUCHES_FIRST = 1 << 14, /* GET: recache_s looks at what is left after exptime was set */
+	/* GET: the item's expiry is told by the clock on the wall, as a date is given */
+	OPERATION_TELLS_DATE = 1 << 15,
+	/* GET: recache_s looks at what is left after exptime was set */
+	OPERATION_TOUCHES_FIRST = 1 << 14,
 };
 
 /* An exptime up to this is a time from now; beyond it, a date. */
 #define EXPTIME_RELATIVE_MAX_S (INT64_C(60) * 60 * 24 * 30)
 
 enum operation_status {
-	STATUS_FOUND,        /* GET, INSPECT */
-	STATUS_STORED,       /* STORE */
-	STATUS_DONE,         /* DELETE, ARITHMETIC */
-	STATUS_NOT_FOUND,    /* nothing there: GET, DELETE, ARITHMETIC, INSPECT; STORE with CAS compare */
+	STATUS_FOUND,  /* GET, INSPECT */
+	STATUS_STORED, /* STORE */
+	STATUS_DONE,   /* DELETE, ARITHMETIC */
+	/* nothing there: GET, DELETE, ARITHMETIC, INSPECT; STORE with CAS compare */
+	STATUS_NOT_FOUND,
 	STATUS_NOT_STORED,   /* ADD of what is there; REPLACE, APPEND, PREPEND of what is not */
 	STATUS_EXISTS,       /* another CAS number */
 	STATUS_NOT_A_NUMBER, /* ARITHMETIC on what is none */
@@ -70,12 +83,14 @@ enum operation_status {
 
 /* What a GET tells about the item beside its fields. */
 enum operation_marks {
-	OPERATION_WON = 1,         /* the asker is to make the item anew */
-	OPERATION_STALE = 2,       /* the item is stale */
-	OPERATION_WON_BEFORE = 4,  /* another asker was told so */
-	OPERATION_CAS_MATCHES = 8, /* the item has the number in cas_compare: the asker has its value already */
-	OPERATION_EXPIRES_NOW =
-		16, /* it was touched with a time that has passed: operation_end removes it when its value was taken */
+	OPERATION_WON = 1,        /* the asker is to make the item anew */
+	OPERATION_STALE = 2,      /* the item is stale */
+	OPERATION_WON_BEFORE = 4, /* another asker was told so */
+	/* the item has the number in cas_compare: the asker has its value already */
+	OPERATION_CAS_MATCHES = 8,
+	/* it was touched with a time that has passed: operation_end removes it when its value was
+	 * taken */
+	OPERATION_EXPIRES_NOW = 16,
 };
 
 struct operation {
@@ -88,8 +103,9 @@ struct operation {
 	const void *value;
 	uint32_t value_bytes;
 	snug_lease lease; /* STORE: ref 0: none; ended by the execution, whatever it answers */
-	int64_t
-		exptime; /* as memcached takes it: 0 never, negative: expired, up to 30 days: seconds from now, above: seconds since 1970 */
+	/* as memcached takes it: 0 never, negative: expired, up to 30 days: seconds from now, above:
+	 * seconds since 1970 */
+	int64_t exptime;
 	int64_t vivify_exptime;
 	int64_t recache_s;
 	uint64_t cas_compare;
@@ -97,9 +113,10 @@ struct operation {
 	uint64_t delta;
 	uint64_t initial;
 	/* answered */
-	uint8_t status;  /* enum operation_status */
-	uint8_t marks;   /* enum operation_marks */
-	snug_item item;  /* of what was found or stored: fields, size; `idle_s` and `was_fetched` as they were before */
+	uint8_t status; /* enum operation_status */
+	uint8_t marks;  /* enum operation_marks */
+	/* of what was found or stored: fields, size; `idle_s` and `was_fetched` as they were before */
+	snug_item item;
 	uint64_t cas;    /* 0: was not wanted */
 	int64_t ttl_s;   /* left to live; -1: for ever */
 	uint64_t number; /* ARITHMETIC: the result */

@@ -1,4 +1,5 @@
-/* cache/operation/operation_parts.h: what the files of cache/operation/operation.h share. */
+/* cache/operation/operation_parts.h: what the files of cache/operation/operation.h share: times as
+ * memcached takes them, CAS numbers, errors as statuses. */
 #ifndef SNUG_CACHE_OPERATION_PARTS_H
 #define SNUG_CACHE_OPERATION_PARTS_H
 

@@ -1,7 +1,22 @@
-/* cache/operation/operation_store.c: set, add, replace, append, prepend, with and without a condition on the CAS number.
+/* cache/operation/operation_store.c: set, add, replace, append, prepend, with and without a
+ * condition on the CAS number.
  *
- * A plain set does not look at what is there. The value is either bytes of the caller's or a lease that was filled before, which ends here
- * whatever the answer is. */
+ *     mode              there is an item                          there is none
+ *     set               store                                     store
+ *     add               NOT_STORED; a use of the item             store
+ *     replace           store                                     NOT_STORED
+ *     append, prepend   extend, with the item's flags and expiry  NOT_STORED; with vivify store
+ *     with a CAS        the same number: as above                 set and replace: NOT_FOUND
+ *     number            another: EXISTS; or, if it invalidates
+ *                       and is older, store as stale
+ *
+ * A plain set does not look at what is there. The value is either bytes of the caller's or a lease
+ * that was filled before, which ends here whatever the answer is.
+ *
+ * A set that fails for room or size takes the old value with it, and so do all stores of the meta
+ * protocol; a conditional one of the older commands, and an extension, leave it. That is
+ * memcached's rule, and the reason is that who meant to replace a value must not read the old one
+ * for the new. */
 #include "cache/operation/operation_parts.h"
 
 /* What is stored, and in which way. */
@@ -118,7 +133,8 @@ static snug_error extend(snug_shard *shard, struct operation *operation, const s
 	return error;
 }
 
-/* There was no room, or it is too large: what the client meant to replace must not be read for the new value. */
+/* There was no room, or it is too large: what the client meant to replace must not be read for the
+ * new value. */
 static void failed(snug_shard *shard, struct operation *operation, enum verdict verdict, snug_error error,
 				   struct operation_counts *counts) {
 	operation->status = (uint8_t)operation_status_of(error);

@@ -1,4 +1,22 @@
-/* cache/operation/request.c: others' requests, carried out by the shard's owner. See cache/operation/request.h. */
+/* cache/operation/request.c: others' requests, carried out by the shard's owner, a batch at a time.
+ *
+ * BATCH. The requests were written by another processor, so their lines are fetched first, then the
+ * buckets and items that they ask for, all at once. Then they are carried out in order.
+ *
+ * WINDOW. Of the rest of a leased value as many bytes as have at most 32 extents: all of it is
+ * tried, then half, then a quarter.
+ *
+ * RESERVING A LARGE VALUE takes the place of many small ones: in slices of 32 KiB, between which
+ * others are served. The request comes back unfinished and is sent again.
+ *
+ *     try without evicting --it fits--> lease
+ *         \--no--> promise (or refuse: nothing goes for a lease that may not be had in the end)
+ *                    \--> round: evict what it takes, a slice at a time --> try again
+ *                           first all its bytes; each later round an eighth; after nine: at once
+ *
+ * The first round makes room for all of it; what is missing then, because holes lie apart, is
+ * little. After nine rounds it is done at once, so that those who take what was freed do not keep
+ * it from its end. */
 #include "cache/operation/request.h"
 
 #include "base/assert.h"
@@ -15,7 +33,8 @@ void request_fill_window(snug_shard *shard, struct request *request) {
 	SNUG_ASSERT(lease->ref != 0 && request->window_offset <= lease->value_bytes);
 	request->window_count = 0;
 	request->window_bytes = 0;
-	/* What has more extents than the window is asked for by halves until they fit; all of a page at least does. */
+	/* What has more extents than the window is asked for by halves until they fit; all of a page at
+	 * least does. */
 	while (snug_shard_lease_view(shard, lease, request->window_offset, bytes, request->window, &count) ==
 		   SNUG_ERROR_TOO_MANY_EXTENTS) {
 		bytes = bytes / 2;
@@ -65,7 +84,8 @@ static void end_promise(snug_shard *shard, struct request *request) {
 	request->promised_bytes = 0;
 }
 
-/* The first round makes room for all of it; what is missing then, because holes lie apart, is little. */
+/* The first round makes room for all of it; what is missing then, because holes lie apart, is
+ * little. */
 static void begin_round(struct request *request) {
 	uint32_t bytes = request->promised_bytes;
 	request->evict_bytes = request->rounds == 0 ? bytes : bytes / ROUND_SHARE;
@@ -85,8 +105,9 @@ static snug_error reserve_at_once(snug_shard *shard, struct request *request) {
 	return snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
 }
 
-/* A large value takes the place of many small ones: a slice at a time, between which others are served. Nothing goes for a lease that may not
- * be had in the end, so it is promised before. Each round evicts as much as is missing; after a few it is done at once, so that those who take what
+/* A large value takes the place of many small ones: a slice at a time, between which others are
+ * served. Nothing goes for a lease that may not be had in the end, so it is promised before. Each
+ * round evicts as much as is missing; after a few it is done at once, so that those who take what
  * was freed do not keep it from its end. */
 static snug_error reserve_slice(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;

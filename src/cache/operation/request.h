@@ -1,8 +1,16 @@
-/* cache/operation/request.h: what one thread asks of the shard of another: the request's memory is the asker's, lent until the answer; the
- * message that carries its address is MESSAGE_OPERATION + SNUG_OPERATION_RUN (work/channel/message.h), of which a worker executes a batch at a time.
+/* cache/operation/request.h: what one thread asks of the shard of another: the request's memory is
+ * the asker's, lent until the answer (law K7); the message that carries its address is
+ * MESSAGE_OPERATION + SNUG_OPERATION_RUN (work/channel/message.h), of which a worker executes a
+ * batch at a time.
  *
- * A value that fits goes through the request. A larger one is leased: the owner pins it, the asker reads or fills the extents that
- * the owner names, a window at a time, and gives it back: between the messages the bytes are the asker's alone. */
+ * A value that fits goes through the request. A larger one is leased: the owner pins it, the asker
+ * reads or fills the extents that the owner names, a window at a time, and gives it back: between
+ * the messages the bytes are the asker's alone.
+ *
+ *     get    OPERATION -> found, lease, window -> (read) -> WINDOW -> (read) -> ... -> RELEASE
+ *     set    RESERVE -> lease, window -> (fill) -> WINDOW -> (fill) -> ... -> OPERATION, the end
+ *
+ * 288 bytes, without the window. */
 #ifndef SNUG_CACHE_REQUEST_H
 #define SNUG_CACHE_REQUEST_H
 
@@ -10,8 +18,9 @@
 
 enum request_kind {
 	REQUEST_OPERATION, /* `operation`; a found value goes to `room`, or into a lease */
-	REQUEST_RESERVE, /* a STORE's lease, to be filled, and its first window. Status STORED: it is there, unless it is to come again; else the
-						STORE has failed */
+	/* a STORE's lease, to be filled, and its first window. Status STORED: it is there, unless it is
+	 * to come again; else the STORE has failed */
+	REQUEST_RESERVE,
 	REQUEST_WINDOW,  /* operation.lease: the extents from window_offset on */
 	REQUEST_RELEASE, /* operation.lease ends */
 	REQUEST_VISIT,   /* calls `visit` on the owner's thread */
@@ -24,8 +33,9 @@ struct request {
 	uint8_t kind;        /* enum request_kind */
 	bool keeps_no_lease; /* GET: a value that does not fit is not leased: only its size is told */
 	bool value_in_room;  /* answered: GET: it is */
-	bool is_unfinished;  /* answered: RESERVE: a slice of the room was made; the request is to be sent again as it is */
-	uint8_t rounds;      /* RESERVE: the owner's, as are the next two; 0 at first */
+	/* answered: RESERVE: a slice of the room was made; the request is to be sent again as it is */
+	bool is_unfinished;
+	uint8_t rounds; /* RESERVE: the owner's, as are the next two; 0 at first */
 	uint32_t evict_bytes;
 	uint32_t promised_bytes; /* RELEASE ends the promise as well */
 	uint32_t owner;          /* the worker */
@@ -34,8 +44,9 @@ struct request {
 	uint32_t window_count;  /* answered: extents that are used */
 	uint32_t window_offset; /* in the value */
 	uint32_t window_bytes;  /* answered: of all of them */
-	snug_extent
-		*window; /* REQUEST_EXTENTS of them, the asker's memory; for a leased value; may be NULL with keeps_no_lease */
+	/* REQUEST_EXTENTS of them, the asker's memory; for a leased value; may be NULL with
+	 * keeps_no_lease */
+	snug_extent *window;
 	void (*visit)(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts);
 	void *visit_context;
 };
@@ -50,8 +61,8 @@ void request_copy_value(snug_shard *shard, const snug_item *item, void *to);
 /* The window's extents for a lease of this thread's own shard. */
 void request_fill_window(snug_shard *shard, struct request *request);
 
-/* The worker that owns a key: by bits of the hash that neither the index's places (the high ones) nor its tags (the 12 low ones) use, so
- * that each shard's index is evenly filled. */
+/* The worker that owns a key: by bits of the hash that neither the index's places (the high ones)
+ * nor its tags (the 12 low ones) use, so that each shard's index is evenly filled. */
 static inline uint32_t request_owner(uint64_t hash, uint32_t workers) {
 	return (uint32_t)(((hash >> 12) & 0xFFFFF) * workers >> 20);
 }

@@ -1,5 +1,19 @@
-/* ghosts.c: see ghosts.h. The fingerprint is the hash's upper bits, the set its lower ones. Both of ghost's parts 0 would mean "none", so
- * the fingerprint is never 0. */
+/* cache/rank/ghosts.c: finding a ghost in its set.
+ *
+ * The fingerprint is the hash's upper bits, the set its lower ones. Both of a ghost's parts 0 would
+ * mean "none", so the fingerprint is never 0.
+ *
+ *     set    hash mod 2^(n+1); if there are not so many yet, hash mod 2^n
+ *     word   | ghost | ghost | ghost | ghost |   four lanes of 16 bits, compared at once: xor with
+ *                                                the fingerprint makes the one that is sought 0
+ *
+ * The lowest lane that is 0 is found by what borrowing does to its upper bit (Mycroft's test for a
+ * zero byte). So a set of 32 is searched by eight steps, and nothing but it is touched: one cache
+ * miss.
+ *
+ * GROWING copies the set that is split, whole: half of the copies are never found, and are written
+ * over in time. To sort them would need the hashes, which are not kept. SHRINKING forgets the last
+ * sets. */
 #include "cache/rank/ghosts.h"
 
 #include "base/assert.h"
@@ -61,8 +75,8 @@ static ghost fingerprint_of(uint64_t hash) {
 #define EACH_GHOST UINT64_C(0x0001000100010001) /* of the four in a word */
 #define WORD_GHOSTS 4u
 
-/* The first place with this fingerprint (0: the first empty one), or GHOST_SET. Four at a time: of a word's lanes the lowest that is 0 is found
- * by what borrowing does to its upper bit. */
+/* The first place with this fingerprint (0: the first empty one), or GHOST_SET. Four at a time: of
+ * a word's lanes the lowest that is 0 is found by what borrowing does to its upper bit. */
 static uint32_t place_of(const ghost *set, ghost fingerprint) {
 	for (uint32_t place = 0; place < GHOST_SET; place += WORD_GHOSTS) {
 		uint64_t word;

@@ -1,5 +1,25 @@
-/* rank.c: see rank.h. The figures of a period (a quarter of a turnover) are folded into those of all, which fade by a twentieth; then the
- * values follow, one class an insertion. Where little was seen, a prior decides: few hits long ago are worth little. */
+/* cache/rank/rank.c: learning, and what is computed from it.
+ *
+ *     hits_now, seen_now    counted in this period: a quarter of a turnover
+ *          | end of the period: seen * ticks * items / sightings = object-ticks: the hand samples
+ *          v
+ *     hits, exposure        of all periods, fading by a twentieth each
+ *          | one class an insertion
+ *          v
+ *     value[class][age]     the most hits per tick, over all moments at which to stop
+ *
+ * A rate is hits / exposure; where little was seen, a prior decides, as if 20 objects had been
+ * watched: few hits long ago are worth little. An object at rate r is hit within t ticks with the
+ * chance r t / (1 + r t), which is taken in place of the exponential: it is cheaper, and kinder to
+ * rates that are uncertain. Values of a class are 14 * 14 / 2 steps of that, below 1 us; 32
+ * insertions bring all classes up to date.
+ *
+ * CLASSES. Once hit, an object has a count (1, some, many) and a running mean of its intervals, in
+ * eight steps of a power of two. The mean is rounded by lot, and so "many" is reached by lot: there
+ * are no bits for fractions, and a mean that is rounded always the same way would never arrive.
+ *
+ * FADING by a tenth or a fifth in place of a twentieth is 0.001 worse on Twitter's clusters, and
+ * wins back half of what a sudden change of sizes costs (docs/design/0004). */
 #include "cache/rank/rank.h"
 
 #include "base/assert.h"
@@ -54,8 +74,9 @@ static float prior_rate(uint32_t class, uint32_t age) {
 	return ((float)count + 0.5f) / (middle + 0.3f * RANK_TICKS_PER_TURNOVER * (float)count * interval);
 }
 
-/* The value at each age: over all later ages at which to stop, the most hits per tick. An object at rate r is hit within t ticks with
- * the chance r t / (1 + r t), taken instead of the exponential. The first age class is half over. */
+/* The value at each age: over all later ages at which to stop, the most hits per tick. An object at
+ * rate r is hit within t ticks with the chance r t / (1 + r t), taken instead of the exponential.
+ * The first age class is half over. */
 static void compute_values(struct rank *rank, uint32_t class) {
 	float rate[RANK_AGES];
 	for (uint32_t age = 0; age < RANK_AGES; age++) {
@@ -79,7 +100,8 @@ static void compute_values(struct rank *rank, uint32_t class) {
 	}
 }
 
-/* A period without a census says nothing: hits are nothing without those among whom they happened. */
+/* A period without a census says nothing: hits are nothing without those among whom they
+ * happened. */
 static void fold_period(struct rank *rank, uint64_t items) {
 	float ticks = (float)(rank->tick - rank->period_begin);
 	float each = rank->sightings == 0 ? 0 : ticks * (float)items / (float)rank->sightings;
@@ -105,7 +127,8 @@ static void advance(struct rank *rank, uint64_t bytes, uint64_t items) {
 	if (rank->stale > 0) compute_values(rank, --rank->stale);
 }
 
-/* What the class of an object becomes that is used again after `age`. The interval is a running mean, rounded by lot. */
+/* What the class of an object becomes that is used again after `age`. The interval is a running
+ * mean, rounded by lot. */
 static uint32_t next_class(struct rank *rank, uint32_t class, uint32_t interval) {
 	uint32_t count = class / INTERVALS;
 	if (class == CLASS_NEW) return INTERVALS + interval;

@@ -1,37 +1,48 @@
-/* cache/rank/rank.h: which cached object is worth least, from 12 bits an object and what the shard has learnt.
+/* cache/rank/rank.h: which cached object is worth least, from 12 bits an object and what the shard
+ * has learnt.
  *
- * An index entry has 12 bits for eviction, a rank_meta. It says when the object was last used and what kind of object it is:
+ * An index entry has 12 bits for eviction, a rank_meta. It says when the object was last used and
+ * what kind of object it is:
  *
  *     11       7 6           0
- *     +---------+-------------+     stamp   the shard's tick at its last use, modulo 128
- *     |  class  |    stamp    |     class   0: never hit; else how often (once, some, many) and how soon (eight intervals)
- *     +---------+-------------+
+ *     +---------+-------------+   stamp   the shard's tick at its last use, modulo 128
+ *     |  class  |    stamp    |   class   0: never hit; else how often (once, some, many) and how
+ *     +---------+-------------+           soon (eight intervals)
  *
- * A tick is a sixteenth of the limit in inserted bytes, so the clock stands when nothing is inserted, and 128 ticks are eight
- * turnovers of the whole cache. Ages are gathered in 14 age classes, two to a power of two.
+ * A tick is a sixteenth of the limit in inserted bytes, so the clock stands when nothing is
+ * inserted, and 128 ticks are eight turnovers of the whole cache. Ages are gathered in 14 age
+ * classes, two to a power of two.
  *
- * For each class and age class the shard learns how often such objects are hit: hits are counted when they happen, and the objects
- * among which they happened when the eviction hand passes them (rank_see: a census, so it also knows of objects that are never
- * hit). From these rates follows the value of keeping an object: the most hits per tick that it can be expected to give from here
- * to the best moment to give it up (an index as Gittins' for bandits). It looks ahead, so an object of a loop that comes round in
- * ten ticks is worth more at nine than at two, and what was scanned once is worth nothing at any age. Divided by the object's bytes
- * it is the score; the least score leaves. (Where bytes are to be hit rather than objects, it is worth its bytes as well, so nothing is divided.)
+ * For each class and age class the shard learns how often such objects are hit: hits are counted
+ * when they happen, and the objects among which they happened when the eviction hand passes them
+ * (rank_see: a census, so it also knows of objects that are never hit). From these rates follows
+ * the value of keeping an object: the most hits per tick that it can be expected to give from here
+ * to the best moment to give it up (an index as Gittins' for bandits). It looks ahead, so an object
+ * of a loop that comes round in ten ticks is worth more at nine than at two, and what was scanned
+ * once is worth nothing at any age. Divided by the object's bytes it is the score; the least score
+ * leaves. (Where bytes are to be hit rather than objects, it is worth its bytes as well, so nothing
+ * is divided.)
  *
- * This is Beckmann, Chen and Cidon's LHD ("Improving hit rate by maximizing hit density", NSDI'18) with a census instead of recorded
- * evictions, with counts and intervals instead of the last two ages, and with the best moment instead of the usual one.
+ * This is Beckmann, Chen and Cidon's LHD ("Improving hit rate by maximizing hit density", NSDI'18)
+ * with a census instead of recorded evictions, with counts and intervals instead of the last two
+ * ages, and with the best moment instead of the usual one.
  *
- *     hit       rank_hit                     writes the entry and one counter; some 3 ns
- *     insert    rank_insert, or with         one class of the table is computed anew by each insertion while a period's figures
- *               ghosts rank_readmit          are new (below 1 us), so no call does much
- *     evict     rank_see, rank_settle,       for each candidate that the hand passes; no memory but the entry and the tables
- *               rank_score                   (some 9 KiB) is touched
+ *     hit       rank_hit                writes the entry and one counter; some 3 ns
+ *     insert    rank_insert, or with    one class of the table is computed anew by each insertion
+ *               ghosts rank_readmit     while a period's figures are new (below 1 us)
+ *     evict     rank_see, rank_settle,  for each candidate that the hand passes; no memory but the
+ *               rank_score              entry and the tables (some 9 KiB) is touched
  *
- * Laws. The hand passes entries in the order of the index and not by their contents. It passes each within 15 ticks (it does when
- * an eviction looks at seven entries or more), or the ages of unseen entries wrap and they look young; nothing worse comes of that.
- * Floats, so two machines may differ in the last bit. All is the owner's only.
+ * Laws. The hand passes entries in the order of the index and not by their contents. It passes each
+ * within 15 ticks (it does when an eviction looks at seven entries or more), or the ages of unseen
+ * entries wrap and they look young; nothing worse comes of that. Floats, so two machines may differ
+ * in the last bit. All is the owner's only.
  *
- * Beside it in this room: candidates.h, the worst that the hand has passed; ghosts, what is remembered of the evicted; recent.h, when the
- * keys that were used last were. */
+ * What it misses, beside LRU, S3-FIFO, SIEVE and others, and why those were rejected:
+ * docs/design/0004-eviction.md.
+ *
+ * Beside it in this room: candidates.h, the worst that the hand has passed; ghosts, what is
+ * remembered of the evicted; recent.h, when the keys that were used last were. */
 #ifndef SNUG_CACHE_RANK_H
 #define SNUG_CACHE_RANK_H
 
@@ -69,10 +80,12 @@ void rank_init(struct rank *rank, uint64_t limit_bytes, uint64_t seed);
 /* The limit is another from now on; what was learnt stays. */
 void rank_set_limit(struct rank *rank, uint64_t limit_bytes);
 
-/* An object of `bytes` becomes one of `items` cached ones (as many as there are now, with or without it). Its meta. */
+/* An object of `bytes` becomes one of `items` cached ones (as many as there are now, with or
+ * without it). Its meta. */
 rank_meta rank_insert(struct rank *rank, uint64_t bytes, uint64_t items);
 
-/* The same, of an object whose class a ghost remembered: one that was evicted not long ago and is wanted again. */
+/* The same, of an object whose class a ghost remembered: one that was evicted not long ago and is
+ * wanted again. */
 rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t bytes, uint64_t items);
 
 /* The object was used: its new meta. */
@@ -81,10 +94,12 @@ rank_meta rank_hit(struct rank *rank, rank_meta meta);
 /* The eviction hand passes an object. */
 void rank_see(struct rank *rank, rank_meta meta);
 
-/* The same meta, or if its age is about to wrap, the one of the greatest age: to be written back by who visits entries. */
+/* The same meta, or if its age is about to wrap, the one of the greatest age: to be written back by
+ * who visits entries. */
 rank_meta rank_settle(const struct rank *rank, rank_meta meta);
 
-/* What keeping the object is worth for each of its bytes; `bytes` above 0, to some 10 % is good enough. */
+/* What keeping the object is worth for each of its bytes; `bytes` above 0, to some 10 % is good
+ * enough. */
 float rank_score(const struct rank *rank, rank_meta meta, uint64_t bytes);
 
 /* The class alone, for ghosts. */

@@ -1,12 +1,15 @@
 /* cache/rank/recent.h: when the keys that were used last were used, to the second.
  *
- * The index knows an item's last use by a tick (rank.h), and ticks pass with what is inserted: in a cache that is not full they stand, and an item that
- * was used a moment ago would be told as idle since the tick began. So the last uses are noted here, by the key's hash. A note holds until
- * another key with the same place is used: whoever is not noted is told by his tick, which is never too short. A use costs a store of 8 bytes.
+ * The index knows an item's last use by a tick (rank.h), and ticks pass with what is inserted: in a
+ * cache that is not full they stand, and an item that was used a moment ago would be told as idle
+ * since the tick began. So the last uses are noted here, by the key's hash. A note holds until
+ * another key with the same place is used: whoever is not noted is told by his tick, which is never
+ * too short. A use costs a store of 8 bytes.
  *
  *     hash | mark 32 | .. | place 9 | tag of the index 12 |
  *
- * A field in each item would be exact, and cost every item 4 bytes for what few ask. All is the owner's only. */
+ * A field in each item would be exact, and cost every item 4 bytes for what few ask. 512 notes, 4
+ * KiB. All is the owner's only. */
 #ifndef SNUG_CACHE_RECENT_H
 #define SNUG_CACHE_RECENT_H
 

@@ -1,4 +1,24 @@
-/* cache/shard/shard.c: the life of a shard. See cache/shard/shard_state.h. */
+/* cache/shard/shard.c: the life of a shard, and what its heap asks of it.
+ *
+ *     snug_shard_prepare   the struct, and the heap's options with `moved` and `size_of`
+ *     (somebody creates the heap: a worker on its own thread, or snug_shard_create)
+ *     snug_shard_attach    the index, the rank, the ghosts
+ *
+ * In three steps, because a heap must know its owner when it is created and belongs to the thread
+ * that creates it.
+ *
+ * MOVED. The heap tells of each move, for each item that goes: so this is the cache's part of a
+ * move's cost. The key's hash is computed from the copy, the entry is looked for, its reference
+ * changed: one line of the index. An item that is in no index is being stored or stored anew, and
+ * is followed by `watched`. To keep the hash in the item would save computing it, and cost each
+ * item 8 bytes.
+ *
+ * CLOCKS. Expiry is counted in seconds of a clock that nobody sets; dates that clients give are on
+ * the clock on the wall, and are translated when they come and go (shard_moment_s, shard_date_s).
+ * So setting the clock ends nothing that is to live for a while.
+ *
+ * The struct is taken from the OS in whole pages and charged, like all else: a shard has no
+ * malloc. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
@@ -29,7 +49,8 @@ static uint64_t hash_of(void *context, snug_ref ref) {
 	return shard_hash_of_item(context, ref);
 }
 
-/* An item that is not in the index is being stored, or read to be stored anew: whoever does that follows it by `watched`. */
+/* An item that is not in the index is being stored, or read to be stored anew: whoever does that
+ * follows it by `watched`. */
 static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	snug_shard *shard = context;
 	struct probe probe = index_probe(&shard->index, shard_hash_of_item(shard, to));
@@ -119,7 +140,8 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_optio
 	return error ? error : prepare(&known, &heap_options->owner, out);
 }
 
-/* Addresses for as many as the limit may ever allow; memory follows the items. Without them the shard works as well, but for a few hits. */
+/* Addresses for as many as the limit may ever allow; memory follows the items. Without them the
+ * shard works as well, but for a few hits. */
 static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
 	size_t bytes = ghosts_most_bytes(limit_max_bytes);
 	void *memory = bytes == 0 ? NULL : shard->os->reserve(shard->os->context, bytes, GRAIN);

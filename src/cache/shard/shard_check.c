@@ -1,4 +1,17 @@
-/* cache/shard/shard_check.c: figures, and the laws of cache/shard/shard_state.h walked. */
+/* cache/shard/shard_check.c: figures, and the laws K1 and K2 walked.
+ *
+ * At once: the heap's laws, the index's, then each entry: the item is live, its head and key in one
+ * piece, its key is found, and found here, so it is there once. Sums are compared at the end.
+ *
+ * In slices: the index is walked group by group, in the order of hashes. Items below
+ * shard->check.hash are counted; what is stored and removed there in between is counted with them
+ * (shard_drop.c). So at the end the counts are those of one instant, however busy the shard was:
+ *
+ *     hashes   0 ............ check.hash ............. 2^64
+ *              counted, and    |  not walked yet
+ *              kept counted    |
+ *
+ * A flush in the middle sets what was counted to 0, as it does with the shard's own count. */
 #include "base/log_line.h"
 #include "cache/shard/shard_state.h"
 
@@ -104,8 +117,9 @@ snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
 
 /* ------------------------------------------------------------------ in slices -------------- */
 
-/* The index is walked group by group, in the order of hashes. Items below shard->check.hash are counted; what is stored and removed there in between
- * is counted with them (shard.c). So at the end the counts are those of one instant, however busy the shard was. */
+/* The index is walked group by group, in the order of hashes. Items below shard->check.hash are
+ * counted; what is stored and removed there in between is counted with them (shard.c). So at the
+ * end the counts are those of one instant, however busy the shard was. */
 
 #define GROUPS_MAX 4096u /* a step ends by its count where the clock stands still */
 

@@ -1,4 +1,19 @@
-/* cache/shard/shard_drop.c: how an item ends: counted out, freed, or left to the lease that holds it. See cache/shard/shard_state.h. */
+/* cache/shard/shard_drop.c: how an item ends.
+ *
+ *                 reserve                commit, link            drop, replace
+ *     memory ----------------> UNLINKED --------------> LINKED --------------------> free
+ *                               |   ^                     |
+ *                               |   +---------------------+  if a lease holds it
+ *                               +--> free, by the last release
+ *
+ * An item leaves by one of five roads: deleted, replaced, evicted, expired, flushed. Each takes it
+ * off the index, counts it out, and frees it; the heap refuses to free what is pinned, and then the
+ * mark of an unlinked item is put in the place of its key's length. So nobody finds it any more,
+ * and its bytes stay as they are (law K4).
+ *
+ * Counting in and out is here alone: items, bytes, those with an expiry, the earliest expiry of
+ * all, and what a check in slices has walked already. A hash is read from the item only if such a
+ * check wants to know it. */
 #include "base/bits.h"
 #include "cache/shard/shard_state.h"
 #include "work/key_hash.h"

@@ -1,4 +1,27 @@
-/* cache/shard/shard_evict.c: room for an item. The heap compacts by itself; what it lacks beyond that is made by evicting. */
+/* cache/shard/shard_evict.c: room for an item. The heap compacts by itself; what it lacks beyond
+ * that is made by evicting.
+ *
+ *     index    | bucket | bucket | bucket | bucket | ...
+ *                 ^ hand: goes on by seven entries an eviction, around and around
+ *     each entry   seen (census), settled (age), scored, offered to the candidates
+ *     candidates   the sixteen worst that were seen -> the worst that is unchanged is the victim
+ *
+ * The hand goes in the order of the index, that is of hashes, and so in no order of anything else.
+ * It reads no item: what an item is worth is in its entry, what it costs is its slot, by the page's
+ * descriptor. So an eviction touches some lines of index and one item, the victim; it has no list
+ * to keep and costs an item no byte. Eviction is over all sizes: compaction makes the room of
+ * whatever size is wanted.
+ *
+ * WHAT IS NOT EVICTED: what is pinned, and `watched`. A flushed bucket that the hand meets gives
+ * its bytes first: that costs nobody anything. After one time around without a victim there is
+ * none.
+ *
+ * ROOM FOR AN ITEM is asked for, and if there is none, as many bytes are evicted as are wanted, and
+ * it is asked again: a large item takes the place of many small ones, whose holes become pages only
+ * together. What could not fit if all items went is refused before any goes (law K9). What is
+ * charged makes room in the same way.
+ *
+ * Where nothing may be evicted, what is dead is removed instead. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_sweep.h"
@@ -9,8 +32,9 @@
 
 #define HAND_ENTRIES 7u /* that the hand passes for each eviction */
 
-/* The bytes that evicting it would free, without a look at the item itself unless it has several fragments. Hits of bytes for each byte that is
- * kept are hits: an item's size is nothing to them. */
+/* The bytes that evicting it would free, without a look at the item itself unless it has several
+ * fragments. Hits of bytes for each byte that is kept are hits: an item's size is nothing to
+ * them. */
 static uint32_t cost_of(const snug_shard *shard, snug_ref ref) {
 	const struct snug_heap *heap = shard->heap;
 	if (shard->options.evict_for == SNUG_EVICT_FOR_BYTES) return 1;
@@ -40,7 +64,8 @@ static uint32_t see_bucket(snug_shard *shard, struct bucket *bucket) {
 	return seen;
 }
 
-/* The next bucket in the order of the index; with the last one of a group, what the group has spilled. */
+/* The next bucket in the order of the index; with the last one of a group, what the group has
+ * spilled. */
 static uint32_t pass_bucket(snug_shard *shard, uint64_t places) {
 	uint64_t place = index_place(&shard->index, shard->hand);
 	struct bucket *bucket = index_bucket(&shard->index, place);
@@ -135,7 +160,8 @@ bool shard_can_never_fit(const snug_shard *shard, size_t bytes) {
 	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
 }
 
-/* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to promise. */
+/* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to
+ * promise. */
 static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref, size_t head_bytes) {
 	snug_extent extent;
 	size_t count = 1;
@@ -155,7 +181,8 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bo
 									  : snug_ref_alloc(shard->heap, bytes, out);
 		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)) return error;
 		if (shard_can_never_fit(shard, bytes)) return error;
-		/* As many bytes as are wanted, before asking again: a large item takes the place of many small ones. */
+		/* As many bytes as are wanted, before asking again: a large item takes the place of many
+		 * small ones. */
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint64_t gained_bytes = shard_make_room(shard);
 			if (gained_bytes == 0) return error;

@@ -1,4 +1,5 @@
-/* cache/shard/shard_find.h: the item of a key, and what is done with it where it lies. */
+/* cache/shard/shard_find.h: the item of a key, and what is done with it where it lies: told, used,
+ * read, deleted. */
 #ifndef SNUG_CACHE_SHARD_FIND_H
 #define SNUG_CACHE_SHARD_FIND_H
 

@@ -1,7 +1,24 @@
-/* cache/shard/shard_lease.c: values in pieces: items that are pinned while bytes go in or out.
+/* cache/shard/shard_lease.c: values in pieces: items that are pinned while bytes go in or out (law
+ * K4).
  *
- * A reserved item is in no index: its key's length says so. It has room for every field, so that its head is known before the attributes
- * are. A pinned item that is replaced or removed meanwhile leaves the index and gets the same mark; the last release frees it. */
+ *     storing    reserve: an item in no index, pinned -> filled, bit by bit -> commit: linked
+ *     reading    pin: an item of the index            -> read, bit by bit   -> release
+ *
+ * A reserved item's key length says that it is unlinked. It has room for every field, so that its
+ * head is known before the attributes are. A pinned item that is replaced or removed meanwhile
+ * leaves the index and gets the same mark; the last release frees it.
+ *
+ * HALF OF THE MEMORY may be leased at most, so that there is always some to serve with, however
+ * many clients do not take, or do not send, what they asked for. What is leased can neither move
+ * nor be evicted. One lease may be larger than that, if it is alone. A promise counts like a lease:
+ * a value for which room is being made in slices is not overtaken by others.
+ *
+ * THE TABLE OF PINS needs memory too. Items make room for it as for anything else; where nothing
+ * may be evicted, a 256th of the limit is kept charged for it, so that what is there can be read
+ * when nothing is free.
+ *
+ * APPENDING to a value that came in pieces makes a third item of both: the old one's readers keep
+ * what they have. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_find.h"
@@ -29,16 +46,18 @@ static struct item_head full_head(snug_shard *shard, const snug_key *key, const 
 	return head;
 }
 
-/* What is leased can neither move nor be evicted: all of it together is half of the memory at most, so that there is always some to serve
- * with, however many clients do not take, or do not send, what they asked for. One lease may be larger than that. */
+/* What is leased can neither move nor be evicted: all of it together is half of the memory at most,
+ * so that there is always some to serve with, however many clients do not take, or do not send,
+ * what they asked for. One lease may be larger than that. */
 static bool may_lease(const snug_shard *shard, size_t bytes) {
 	uint64_t leased_bytes = shard->heap->pins.payload_bytes + shard->promised_bytes;
 	return leased_bytes == 0 || leased_bytes + bytes <= shard->heap->arena.limit_bytes / 2;
 }
 
 #define PIN_TABLE_GRAIN ((size_t)4096) /* by which it may have to grow */
-#define PIN_TABLE_SHARE \
-	256u /* of the limit: for all values of 4 KiB and more that may be leased at once, and while the table doubles */
+/* of the limit: for all values of 4 KiB and more that may be leased at once, and while the table
+ * doubles */
+#define PIN_TABLE_SHARE 256u
 
 static size_t pin_table_bytes(const snug_shard *shard) {
 	return shard->heap->pins.capacity * sizeof(uint64_t);
@@ -68,7 +87,8 @@ static snug_error pin_on_what_is_kept(snug_shard *shard, snug_ref ref, size_t by
 	return error;
 }
 
-/* The table of pins needs memory too, which items make room for as for anything else. `*ref` may move for that. */
+/* The table of pins needs memory too, which items make room for as for anything else. `*ref` may
+ * move for that. */
 static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
 	snug_error error = snug_ref_pin(shard->heap, *ref, bytes);
 	if (error == SNUG_ERROR_NO_MEMORY) error = pin_on_what_is_kept(shard, *ref, bytes);

@@ -1,8 +1,14 @@
-/* cache/shard/shard_maintain.c: what is done beside serving, a slice at a time: the index's size, what has expired, a lower limit.
+/* cache/shard/shard_maintain.c: what is done beside serving, a slice at a time: the index's size,
+ * what has expired, a lower limit.
  *
- * A lower limit is reached by evicting until
- * what is left would fit, while a defragmentation gains pages, which the heap gives back at once (mem/arena/limit.h). Where nothing may be evicted it is
- * approached by packing alone, size classes merged too; what that leaves above it stays, and shrinks as items are deleted or expire. */
+ *     slice    one group of the index | one place of the sweep | one step towards the limit
+ *
+ * A LOWER LIMIT is reached by evicting until what is left would fit, while a defragmentation gains
+ * pages, which the heap gives back at once (mem/arena/limit.h). First pages are gained, and only
+ * when there are none items go, four a slice. If what lies free would do, and only the OS does not
+ * take it, nothing goes. Where nothing may be evicted the limit is approached by packing alone,
+ * size classes merged too, once for each limit; what that leaves above it stays, and shrinks as
+ * items are deleted or expire. */
 #include "base/bits.h"
 #include "cache/shard/shard_sweep.h"
 
@@ -22,7 +28,8 @@ snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 
 /* ------------------------------------------------------------------ a lower limit ---------- */
 
-/* A step of a defragmentation that gains pages and gives back what is free. False: nothing more to gain that way. */
+/* A step of a defragmentation that gains pages and gives back what is free. False: nothing more to
+ * gain that way. */
 static bool gain_pages(snug_shard *shard) {
 	bool done = false;
 	if (!shard->gains_pages) {

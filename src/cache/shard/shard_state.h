@@ -13,10 +13,43 @@
  *
  * Each calls only what stands below it.
  *
+ * The words of src/cache:
+ *   item        head, key and value: one object of the heap
+ *   entry       8 bytes of the index that name an item
+ *   place       the number of a bucket, by the hash and the index's size
+ *   tag, meta   an entry's bits of the hash; its bits for the rank
+ *   home        the bucket that an entry belongs to, where it was spilled elsewhere
+ *   linked      in the index; unlinked: alive for a lease only, or not stored yet
+ *   live        linked and not flushed; dead: flushed, or its expiry has passed
+ *   flush       to end all that is there at once; epoch: the number by which buckets know it
+ *   hand        where the eviction looks next, a hash; the sweep has one as well
+ *   sweep       the walk that removes what is dead
+ *   rank        what keeping an item is worth, learnt from hits
+ *   stamp, tick when an item was last used, in sixteenths of a turnover
+ *   turnover    as many bytes stored as the limit has
+ *   candidate   an entry that the hand found worth little
+ *   ghost       what is remembered of an item that was evicted
+ *   lease       an item that is pinned while bytes go in or out
+ *   reserve     to take an item's memory before its value has come; commit: to link it when it has
+ *   promise     room among the leases that is kept for one to come
+ *   window      up to 32 extents of a leased value, as many as are told at a time
+ *   watched     the reference that is followed while memory is taken, and not evicted
+ *   operation   what is asked about one key; request: the same, asked of another thread's shard
+ *   visit       a function that is called on the shard's own thread
+ *   parcel      requests with all that they need, of an asker who does not wait for ever; late: it
+ *               is still under way
+ *   upkeep      the shard's maintenance within a worker's turns
+ *
  * Laws, walked by snug_shard_check:
- *   K1  each index entry names a live item of that key, found where its hash says, once; none expires before the earliest
- *   K2  items and bytes that were not flushed are as many as counted; the heap holds the items, what leases hold, and nothing else
- * A reference may change in every call that takes memory: `moved` writes the index entry and `watched`. */
+ *   K1  each index entry names a live item of that key, found where its hash says, once; none
+ *       expires before the earliest
+ *   K2  items and bytes that were not flushed are as many as counted; the heap holds the items,
+ *       what leases hold, and nothing else
+ * A reference may change in every call that takes memory: `moved` writes the index entry and
+ * `watched`.
+ *
+ * COST. A shard is 15 KB: 9 of the rank's tables, 4 of the last uses. An item costs its head, some
+ * 11.5 bytes of index and 2 of ghosts. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
 
@@ -36,7 +69,8 @@ struct tally {
 	uint64_t bytes;
 };
 
-/* A check in slices: items whose hash is below `hash` were walked, and are counted here; what changes among them goes on being counted. */
+/* A check in slices: items whose hash is below `hash` were walked, and are counted here; what
+ * changes among them goes on being counted. */
 struct shard_check {
 	uint8_t phase; /* shard_check.c; 0: none */
 	uint64_t hash;
@@ -52,7 +86,8 @@ struct snug_shard {
 	struct index index;
 	struct rank rank;
 	struct recent recent;
-	struct candidates candidates; /* addresses of entries: forgotten when the index changes its size */
+	/* addresses of entries: forgotten when the index changes its size */
+	struct candidates candidates;
 	struct ghosts ghosts;
 	size_t ghosts_reserved_bytes; /* addresses */
 	uint64_t hand;                /* of the eviction: a hash; the place it stands for comes next */
@@ -64,14 +99,17 @@ struct snug_shard {
 	uint64_t promised_bytes; /* of leases to come */
 	bool owns_heap;
 	uint64_t cas_last;
-	bool gains_pages;           /* for a lower limit a defragmentation is under way */
-	bool has_merged;            /* without eviction: classes were merged for this limit, which is not tried again */
-	int64_t flush_at_s;         /* 0: none to come */
-	snug_ref watched;           /* what must not be evicted, and is followed when it moves; 0: nothing */
-	uint64_t sweep_hand;        /* as `hand`, of the sweep for what is dead; 0 between rounds */
-	uint32_t sweep_round_s;     /* when it was last around */
-	uint32_t earliest_s;        /* no item expires before; UINT32_MAX: none does */
-	uint32_t round_earliest_s;  /* the same, of what the round has passed and what was stored since it began */
+	bool gains_pages; /* for a lower limit a defragmentation is under way */
+	/* without eviction: classes were merged for this limit, which is not tried again */
+	bool has_merged;
+	int64_t flush_at_s; /* 0: none to come */
+	/* what must not be evicted, and is followed when it moves; 0: nothing */
+	snug_ref watched;
+	uint64_t sweep_hand;    /* as `hand`, of the sweep for what is dead; 0 between rounds */
+	uint32_t sweep_round_s; /* when it was last around */
+	uint32_t earliest_s;    /* no item expires before; UINT32_MAX: none does */
+	/* the same, of what the round has passed and what was stored since it began */
+	uint32_t round_earliest_s;
 	uint64_t expiring;          /* items with an expiry */
 	uint64_t linked;            /* items, those too that were flushed and are not removed yet */
 	struct tally live;          /* without those */
@@ -140,38 +178,45 @@ uint64_t shard_hash_of_item(const struct snug_shard *shard, snug_ref ref);
 /* Counts an item that was not flushed in or out; the hash is that of its key. */
 void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head *head, bool in);
 
-/* Room for an item whose first `head_bytes` are head and key; if it may, evicting if need be, never `watched`. Moves objects. NO_MEMORY,
- * OS_MEMORY, SIZE_TOO_LARGE. */
+/* Room for an item whose first `head_bytes` are head and key; if it may, evicting if need be, never
+ * `watched`. Moves objects. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE. */
 snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts, snug_ref *out);
 
-/* As snug_shard_reserve, but no item goes for the value (for the table of pins some may). A refusal is not counted. */
+/* As snug_shard_reserve, but no item goes for the value (for the table of pins some may). A refusal
+ * is not counted. */
 snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out);
 
-/* Nobody else gets a lease that would leave this one none. Its bytes; 0: there is no room for it among the leases, whatever item went. */
+/* Nobody else gets a lease that would leave this one none. Its bytes; 0: there is no room for it
+ * among the leases, whatever item went. */
 uint32_t shard_promise_lease(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
 void shard_end_promise(struct snug_shard *shard, uint32_t bytes);
 
 /* Even if all items went: then none does. */
 bool shard_can_never_fit(const struct snug_shard *shard, size_t bytes);
 
-/* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing can be evicted. */
+/* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing
+ * can be evicted. */
 uint64_t shard_evict_one(struct snug_shard *shard);
 
-/* By eviction, or where nothing may be evicted by what is dead. The bytes; 0: nothing more can go. */
+/* By eviction, or where nothing may be evicted by what is dead. The bytes; 0: nothing more can
+ * go. */
 uint64_t shard_make_room(struct snug_shard *shard);
 
-/* Without eviction some memory is kept for the table of pins, so that what is there can be read when nothing is free: as much of it as the table
- * does not have. After what may have changed that. */
+/* Without eviction some memory is kept for the table of pins, so that what is there can be read
+ * when nothing is free: as much of it as the table does not have. After what may have changed
+ * that. */
 void shard_keep_for_pins(struct snug_shard *shard);
 
 /* The table of ghosts follows the number of items, a grain a call. Moves objects, evicts for it. */
 void shard_fit_ghosts(struct snug_shard *shard);
 
-/* Stores as snug_shard_set does, but a refusal leaves what there was: for what may not take it away, such as a condition or a count. */
+/* Stores as snug_shard_set does, but a refusal leaves what there was: for what may not take it
+ * away, such as a condition or a count. */
 snug_error shard_set(struct snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
 					 const void *value, size_t length);
 
-/* After a refused set: removes what it was to replace, if it was refused for room or size. Gives the error back. */
+/* After a refused set: removes what it was to replace, if it was refused for room or size. Gives
+ * the error back. */
 snug_error shard_refuse_set(struct snug_shard *shard, const snug_key *key, snug_error error);
 
 /* Puts a finished item into the index, in place of what has its key. On an error it is freed. */
@@ -184,8 +229,8 @@ struct item_head shard_head(struct snug_shard *shard, const snug_key *key, const
 /* Before a head is made: a flush whose time has come is done. NULL, KEY, SIZE_TOO_LARGE. */
 snug_error shard_begin_store(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
 
-/* A bounded share of the index's growing or shrinking. False: there is nothing to do, or no memory for it: later; the index is denser
- * meanwhile. */
+/* A bounded share of the index's growing or shrinking. False: there is nothing to do, or no memory
+ * for it: later; the index is denser meanwhile. */
 static inline bool shard_index_step(struct snug_shard *shard) {
 	if (__builtin_expect(!index_wants_step(&shard->index), true)) return false;
 	shard->candidates.count = 0;

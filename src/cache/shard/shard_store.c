@@ -1,6 +1,31 @@
-/* cache/shard/shard_store.c: storing: the new item is written whole, and then takes the place of the old one, so that a refusal loses nothing.
+/* cache/shard/shard_store.c: storing: the new item is written whole, and then takes the place of
+ * the old one, so that a refusal loses nothing (law K3).
  *
- * Where the old item has the same head and size and nobody holds it, the new one is written over it. */
+ *     1. key and size are checked; a flush whose time has come is done
+ *     2. memory for the item, compacting and evicting if need be
+ *     3. head, key and value are written
+ *     4. linked: the entry of the old item names the new one, or a new entry, for which the index
+ *        may need memory too
+ *     5. the old item is freed, or left to its lease
+ *
+ * Where the old item has the same head and size and nobody holds it, the new one is written over
+ * it: no memory is taken, and the entry stays.
+ *
+ * Taking memory may move or evict anything. What must survive it is `watched`: followed, and not
+ * evicted. In step 2 that is the old item when its value is needed for the new one (append, a new
+ * field), in step 4 the new item itself.
+ *
+ * A SET that is refused for room or size takes the old value with it: who meant to replace it must
+ * not read it for the new one. The refusal of shard_set leaves what there was: for conditional
+ * stores and numbers.
+ *
+ * A FULL CACHE makes room for its index as well. If the index waited until memory is free it would
+ * never grow, and small items that take the place of large ones would fill its groups until they
+ * are slow.
+ *
+ * A CAS number is given when somebody asks for it: an item that has none is stored anew with one.
+ * Numbers from outside are followed, so that the next own one is greater, but for those above 2^63,
+ * or the own ones would soon begin anew. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_find.h"
@@ -8,8 +33,8 @@
 #include "mem/object/extents.h"
 #include "mem/object/pins.h"
 
-#define CAS_FOLLOWED_MAX \
-	(UINT64_MAX / 2) /* a larger number from outside stays that item's alone, or our own would soon begin anew */
+/* a larger number from outside stays that item's alone, or our own would soon begin anew */
+#define CAS_FOLLOWED_MAX (UINT64_MAX / 2)
 
 snug_error shard_begin_store(snug_shard *shard, const snug_key *key, size_t value_bytes) {
 	if (shard == NULL || key == NULL || key->bytes == NULL) return SNUG_ERROR_NULL;
@@ -43,8 +68,9 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 
 /* ------------------------------------------------------------------ into the index --------- */
 
-/* In a full cache nothing is free, so that an index that waited for memory would never get any, and where small items take the place of
- * large ones its groups would fill up until they are slow. So items go for it. */
+/* In a full cache nothing is free, so that an index that waited for memory would never get any, and
+ * where small items take the place of large ones its groups would fill up until they are slow. So
+ * items go for it. */
 static void step_index(snug_shard *shard) {
 	if (LIKELY(!index_wants_step(&shard->index))) return;
 	bool sparse = index_is_sparse(&shard->index);
@@ -176,7 +202,8 @@ snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_att
 
 /* ------------------------------------------------------------------ storing anew ----------- */
 
-/* An item like `item`, with another head and `gap` bytes before or behind its value, which the caller writes. `item->ref` is followed. */
+/* An item like `item`, with another head and `gap` bytes before or behind its value, which the
+ * caller writes. `item->ref` is followed. */
 static snug_error copy_item(snug_shard *shard, const snug_key *key, const snug_item *item, const struct item_head *head,
 							size_t value_at, snug_ref *out) {
 	snug_ref ref;
@@ -234,8 +261,10 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	if (!error) error = shard_link(shard, key, ref, &head);
 	*recent_at(&shard->recent, key->hash) = note;
 	if (error) return error;
-	shard->stats.stores--;                                                      /* nothing was stored */
-	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND; /* its new expiry has passed */
+	/* nothing was stored */
+	shard->stats.stores--;
+	/* its new expiry has passed */
+	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;
 	*probe.entry = entry_with_meta(*probe.entry, meta);
 	shard_fill_item(shard, key->hash, *probe.entry, &head, item);
 	return SNUG_OK;

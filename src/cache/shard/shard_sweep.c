@@ -1,4 +1,18 @@
-/* cache/shard/shard_sweep.c: see cache/shard/shard_sweep.h. */
+/* cache/shard/shard_sweep.c: one place after the other, in the order of hashes.
+ *
+ *     round     hash 0 -> ... -> 2^64      earliest_s = the earliest expiry that the round has met
+ *     pause     60 s at least, and until something can have expired
+ *
+ * `earliest_s` is what makes rounds rare: no item expires before it, so there is nothing to find
+ * until then. It is lowered by each store with an expiry and raised only by a whole round. Items
+ * that are deleted do not raise it; at worst a round finds nothing.
+ *
+ * FLUSHED items are counted as linked and not as live: while the two differ there is something to
+ * sweep. A flush that comes while that is so sweeps a place by itself, so that each bucket is met
+ * long before the 2^32 epochs repeat.
+ *
+ * To group items by expiry, as Segcache does (NSDI'21), would free all of a group at once; but then
+ * each group has half-empty slabs of each size. */
 #include "cache/shard/shard_sweep.h"
 
 #define SWEEP_PAUSE_S 60u /* from one round to the next */
@@ -43,7 +57,8 @@ static bool sweep(snug_shard *shard) {
 	return false;
 }
 
-/* While there is something left of earlier flushes a bucket is swept for each: so each bucket is long before epochs repeat. */
+/* While there is something left of earlier flushes a bucket is swept for each: so each bucket is
+ * long before epochs repeat. */
 void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 	if (shard == NULL) return;
 	if (at_s > (int64_t)shard_now_s(shard)) {
@@ -58,12 +73,14 @@ void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 	shard->live = shard->check.live = (struct tally){0};
 }
 
-/* What expires is swept when something has, but not too often: a look-up does not find it anyway. */
+/* What expires is swept when something has, but not too often: a look-up does not find it
+ * anyway. */
 static bool sweep_is_due(const snug_shard *shard) {
 	if (is_flushed_left(shard)) return true;
 	if (shard->expiring == 0) return false;
 	uint32_t now_s = shard_now_s(shard);
-	bool has_paused = now_s < shard->sweep_round_s || now_s - shard->sweep_round_s >= SWEEP_PAUSE_S; /* set back, too */
+	/* set back, too */
+	bool has_paused = now_s < shard->sweep_round_s || now_s - shard->sweep_round_s >= SWEEP_PAUSE_S;
 	return shard->sweep_hand != 0 || (shard->earliest_s <= now_s && has_paused);
 }
 

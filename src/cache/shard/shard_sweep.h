@@ -1,8 +1,9 @@
 /* cache/shard/shard_sweep.h: what is dead goes: what was flushed, what has expired.
  *
- * A flush marks everything there is at once, by the index's epoch; the sweep removes it. The sweep walks the index, one place a
- * slice: without a pause while there are flushed items, and now and then for expired ones, once the earliest expiry of all has
- * passed. For those it reads the items, which look-ups do anyway for the popular ones. */
+ * A flush marks everything there is at once, by the index's epoch; the sweep removes it. The sweep
+ * walks the index, one place a slice: without a pause while there are flushed items, and now and
+ * then for expired ones, once the earliest expiry of all has passed. For those it reads the items,
+ * which look-ups do anyway for the popular ones. */
 #ifndef SNUG_CACHE_SHARD_SWEEP_H
 #define SNUG_CACHE_SHARD_SWEEP_H
 

@@ -1,4 +1,13 @@
-/* cache/shard/upkeep.c: see cache/shard/upkeep.h. */
+/* cache/shard/upkeep.c: when a slice is due, and how long the worker may sleep.
+ *
+ *     there was work in this turn      something may be to do; slices within 5 % of the time
+ *     a slice found more to do         the next one, within the same share
+ *     a slice found nothing            not for 0.1 s
+ *     at rest, items may expire        one look a second
+ *     at rest, nothing can expire      sleep until woken
+ *
+ * It is not a job of the worker's (work/worker/worker_jobs.c): those are asked for, have a report,
+ * and end. */
 #include "cache/shard/upkeep.h"
 
 #include "base/bits.h"
