@@ -1,9 +1,10 @@
-/* base/address_text.h: the one place that says how an address is written, for snugd's listeners, for the Host of an HTTP request and for snugctl:
+/* base/address_text.h: the one place that says how an address is written, for snugd's listeners,
+ * for the Host of an HTTP request and for snugctl:
  *
  *     host    host:port    :port    v6    [v6]    [v6]:port
  *
- * Several colons without brackets are a bare IPv6 address, which has no port. What a host means is the reader's affair: nothing is looked up
- * here. Pure, and no part of libsnug. */
+ * Several colons without brackets are a bare IPv6 address, which has no port. What a host means is
+ * the reader's affair: nothing is looked up here. Pure, and no part of libsnug. */
 #ifndef SNUG_BASE_ADDRESS_TEXT_H
 #define SNUG_BASE_ADDRESS_TEXT_H
 

@@ -1,5 +1,9 @@
-/* base/bits.h: counting bits, rounding, dividing, and which way a branch mostly goes. Each is one or two instructions; none
- * checks its argument beyond an assertion. */
+/* base/bits.h: counting bits, rounding, dividing, and which way a branch mostly goes. Each is one
+ * or two instructions; none checks its argument beyond an assertion.
+ *
+ * What an argument must not be is said at each: the compiler's built-ins are undefined for a word
+ * of 0, and rounding up may find no multiple in a size_t. Callers look before, where it can
+ * happen. */
 #ifndef SNUG_BASE_BITS_H
 #define SNUG_BASE_BITS_H
 
@@ -32,7 +36,8 @@ static inline bool is_power_of_two(size_t value) {
 	return value != 0 && (value & (value - 1)) == 0;
 }
 
-/* The next multiple of `alignment` (a power of two) at or above `value`; 0 if there is none in a size_t. */
+/* The next multiple of `alignment` (a power of two) at or above `value`; 0 if there is none in a
+ * size_t. */
 static inline size_t round_up(size_t value, size_t alignment) {
 	SNUG_ASSERT(is_power_of_two(alignment));
 	return (value + (alignment - 1)) & ~(alignment - 1);

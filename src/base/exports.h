@@ -1,8 +1,12 @@
 /* base/exports.h: what the shared library exports, decided by the public headers themselves.
  *
- * The library is compiled with -fvisibility=hidden and this file is included before each of its sources (see src/meson.build).
- * A function keeps the visibility of its first declaration, so everything that a public header declares is exported and
- * nothing else is. tests/tree/check_exports.sh compares the two lists. */
+ * The library is compiled with -fvisibility=hidden and this file is included before each of its
+ * sources (see src/meson.build). A function keeps the visibility of its first declaration, so
+ * everything that a public header declares is exported and nothing else is.
+ * tests/tree/check_exports.sh compares the two lists.
+ *
+ * A macro before each declaration, or a list of names for the linker, would say the same a second
+ * time. */
 #ifndef SNUG_BASE_EXPORTS_H
 #define SNUG_BASE_EXPORTS_H
 

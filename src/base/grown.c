@@ -1,4 +1,5 @@
-/* base/grown.c: the size that a struct begins with decides how much of it is read or written. See base/grown.h. */
+/* base/grown.c: the size that a struct begins with decides how much of it is read or written. See
+ * base/grown.h. */
 #include "base/grown.h"
 
 #include <string.h>

@@ -6,14 +6,16 @@
  *     shift  = bit_highest(value) - 5 from there on, 1 .. 58
  *     bucket = 32 * shift + (value >> shift)
  *
- * From 64 on, value >> shift lies in 32..63, so the buckets of one shift follow those of the shift before without a gap:
+ * From 64 on, value >> shift lies in 32..63, so the buckets of one shift follow those of the shift
+ * before without a gap:
  *
  *     values    0..63   64..127   128..255  ...  2^63..2^64-1
  *     shift     0       1         2              58
  *     width     1       2         4              2^58
  *     buckets   0..63   64..95    96..127   ...  1888..1919
  *
- * A bucket's width is 2^shift and its lowest value at least 32 * 2^shift: reporting its upper end is wrong by less than 1/32.
+ * A bucket's width is 2^shift and its lowest value at least 32 * 2^shift: reporting its upper end
+ * is wrong by less than 1/32.
  *
  * `sum` wraps at 2^64: for nanoseconds that is 584 years of measured time. */
 #include <snug/histogram.h>
@@ -60,8 +62,8 @@ void snug_histogram_merge(snug_histogram *into, const snug_histogram *from) {
 	if (from->max > into->max) into->max = from->max;
 }
 
-/* How many of `count` ordered values lie at or below the quantile: ceil(quantile * count), within 1 .. count. A quantile
- * that is not a number counts as 0. */
+/* How many of `count` ordered values lie at or below the quantile: ceil(quantile * count), within 1
+ * .. count. A quantile that is not a number counts as 0. */
 static uint64_t rank_of(double quantile, uint64_t count) {
 	if (!(quantile > 0.0)) return 1;
 	if (quantile >= 1.0) return count;

@@ -1,4 +1,14 @@
-/* base/json_text.c: see json_text.h. */
+/* base/json_text.c: numbers and strings as JSON has them.
+ *
+ *     in the text                        in the JSON string
+ *     a quote, a backslash               behind a backslash
+ *     control characters, U+0080-9F too  \u and four digits: a terminal would obey them
+ *     UTF-8                              as it is
+ *     a byte that is no UTF-8            U+FFFD, one for each byte
+ *
+ * A number is one that each reader has as it stands: 15 digits before the point at most, of which a
+ * double holds every one, no leading zero, no exponent. What has more digits is written as a
+ * string. */
 #include "base/json_text.h"
 
 #include <stdint.h>
@@ -25,8 +35,9 @@ bool json_is_number(const char *text, size_t length) {
 	return text[whole] == '.' && rest > 0 && count_digits(text + whole + 1, rest) == rest;
 }
 
-/* The length of the character of UTF-8 that begins here, beyond ASCII; 0: there is none. The second byte's bounds leave out overlong forms, surrogates
- * and what is beyond U+10FFFF (Unicode, table 3-7). */
+/* The length of the character of UTF-8 that begins here, beyond ASCII; 0: there is none. The second
+ * byte's bounds leave out overlong forms, surrogates and what is beyond U+10FFFF (Unicode, table
+ * 3-7). */
 static size_t utf8_length(const uint8_t *text, size_t length) {
 	uint8_t first = text[0];
 	size_t wanted = first >= 0xC2 && first <= 0xDF   ? 2

@@ -1,5 +1,6 @@
-/* base/line_text.h: the one place that cuts a line into words: for the protocol's commands, and for what follows `snug`. Words are parted by blanks, one
- * or more. A line of more words than fit loses none: the last word reaches to the line's end, so that no command takes it for fewer.
+/* base/line_text.h: the one place that cuts a line into words: for the protocol's commands, and for
+ * what follows `snug`. Words are parted by blanks, one or more. A line of more words than fit loses
+ * none: the last word reaches to the line's end, so that no command takes it for fewer.
  *
  * Pure; it is in each command's way, and so inline. No part of libsnug. */
 #ifndef SNUG_BASE_LINE_TEXT_H

@@ -1,4 +1,5 @@
-/* base/log_line.c: one line on the stack, to the caller's function. No allocation, no lock, no state. */
+/* base/log_line.c: one line on the stack, to the caller's function. No allocation, no lock, no
+ * state. */
 #include "base/log_line.h"
 
 #include <stdarg.h>

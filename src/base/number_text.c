@@ -1,5 +1,6 @@
-/* base/number_text.c: see number_text.h. A quantity is digits, perhaps a point and more digits, and a unit out of a table. It is computed in whole numbers:
- * what floating point would round, such as 0.1 of a TiB, is here the same on every machine. */
+/* base/number_text.c: see number_text.h. A quantity is digits, perhaps a point and more digits, and
+ * a unit out of a table. It is computed in whole numbers: what floating point would round, such as
+ * 0.1 of a TiB, is here the same on every machine. */
 #include "base/number_text.h"
 
 #include <string.h>

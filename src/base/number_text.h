@@ -1,14 +1,17 @@
-/* base/number_text.h: the one place that says how a number is written: as digits, as a size, as a time, as a share. The protocol, the command lines,
- * the config file, the operator's commands and the tools read numbers here and nowhere else, so that "64k" is the same everywhere.
+/* base/number_text.h: the one place that says how a number is written: as digits, as a size, as a
+ * time, as a share. The protocol, the command lines, the config file, the operator's commands and
+ * the tools read numbers here and nowhere else, so that "64k" is the same everywhere.
  *
  *     number    12                 digits alone: no sign, no blank
  *     size      12  1.5g  64KiB    k, m, g or t, large or small, perhaps with B or iB behind: binary multiples; b: bytes
  *     time      12  1.5h  500ms    ns, us, ms, s, m (minutes), h or d
  *     share     12  0.25  3%       per cent
  *
- * A number without a unit counts in the unit that the reader names. What is less than the smallest step (a byte, a nanosecond, a millionth) is cut off; a fraction of
- * bytes that bear no unit is refused. All are pure and read no further than `length`. A text that is not wholly what it should be, and a number that does not
- * fit, is false; nothing is written then. What is hot is inline. It is no part of libsnug's own interface. */
+ * A number without a unit counts in the unit that the reader names. What is less than the smallest
+ * step (a byte, a nanosecond, a millionth) is cut off; a fraction of bytes that bear no unit is
+ * refused. All are pure and read no further than `length`. A text that is not wholly what it should
+ * be, and a number that does not fit, is false; nothing is written then. What is hot is inline. It
+ * is no part of libsnug's own interface. */
 #ifndef SNUG_BASE_NUMBER_TEXT_H
 #define SNUG_BASE_NUMBER_TEXT_H
 
@@ -23,7 +26,8 @@
 #define NUMBER_MIB (1ull << 20)
 #define NUMBER_SECOND_NS 1000000000ull
 
-/* Digits of `base`, at most 16, at the beginning of the text: how many. 0: there is none, or the number does not fit. */
+/* Digits of `base`, at most 16, at the beginning of the text: how many. 0: there is none, or the
+ * number does not fit. */
 static inline size_t number_scan(const char *text, size_t length, unsigned base, uint64_t *out) {
 	uint64_t value = 0;
 	size_t at = 0;
@@ -48,7 +52,8 @@ static inline bool number_read(const char *text, size_t length, uint64_t *out) {
 	return true;
 }
 
-/* What stands at the beginning of a text that ends with a NUL; 0: no number. Of what a program wrote, and nobody typed. */
+/* What stands at the beginning of a text that ends with a NUL; 0: no number. Of what a program
+ * wrote, and nobody typed. */
 static inline uint64_t number_leading(const char *text) {
 	uint64_t number = 0;
 	size_t length = 0;
@@ -73,7 +78,8 @@ static inline size_t number_write(uint64_t number, char text[NUMBER_DIGITS_MAX])
 bool number_read_size(const char *text, size_t length, uint64_t bare_bytes, uint64_t *bytes);
 /* A bare number counts `bare_ns`. */
 bool number_read_time(const char *text, size_t length, uint64_t bare_ns, uint64_t *ns);
-/* The same, of whole seconds: that is what a bare number counts, and a fraction of one is refused. */
+/* The same, of whole seconds: that is what a bare number counts, and a fraction of one is
+ * refused. */
 bool number_read_seconds(const char *text, size_t length, uint64_t *seconds);
 /* Per cent, in millionths of the whole. */
 bool number_read_share(const char *text, size_t length, uint64_t *ppm);

@@ -1,6 +1,8 @@
-/* base/option_text.c: see option_text.h. What getopt_long leaves behind: `optopt` is the letter, or the number of a long name that is known; 0 stands for a
- * long name that is not, or not clear. The argument with the long name is the one before `optind`. For a letter that may be an earlier
- * one, since `optind` stays while letters are left: so an argument is only believed if it holds the name. */
+/* base/option_text.c: see option_text.h. What getopt_long leaves behind: `optopt` is the letter, or
+ * the number of a long name that is known; 0 stands for a long name that is not, or not clear. The
+ * argument with the long name is the one before `optind`. For a letter that may be an earlier one,
+ * since `optind` stays while letters are left: so an argument is only believed if it holds the
+ * name. */
 #include "base/option_text.h"
 
 #include <stdbool.h>

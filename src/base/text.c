@@ -1,7 +1,13 @@
-/* base/text.c: see text.h. After a refusal a text takes nothing more, so what is there is always a beginning of the whole.
+/* base/text.c: how a text grows, and what it is charged.
  *
- * Room doubles while it is small. A large text grows by an eighth: its block has pages of its own, which realloc moves without copying, and what is
- * charged stays near what is used. */
+ * After a refusal a text takes nothing more, so what is there is always a beginning of the whole.
+ *
+ * Room doubles while it is small. A large text grows by an eighth: its block has pages of its own,
+ * which realloc moves without copying, and what is charged stays near what is used. So appending is
+ * O(1) on average, and a text of n bytes is charged at most 2 n, or n and an eighth from 64 KiB on.
+ *
+ * An account is shared by any number of texts in any thread: one compare-and-swap each time that a
+ * text's room grows, and none for what fits. */
 #include "base/text.h"
 
 #include <stdarg.h>

@@ -1,4 +1,12 @@
-/* base/text.h: a string that grows: answers that are written piece by piece. */
+/* base/text.h: a string that grows: answers that are written piece by piece.
+ *
+ *     struct text text = {.account = &account};
+ *     text_print(&text, "%llu\n", number);
+ *     ...
+ *     if (!text.failed) send(text.bytes, text.length);
+ *     text_deinit(&text);
+ *
+ * Who writes looks at `failed` once, at the end, and not after each piece. */
 #ifndef SNUG_BASE_TEXT_H
 #define SNUG_BASE_TEXT_H
 

@@ -1,6 +1,14 @@
-/* os/fake.c: see os/fake.h. It maps real memory through the Linux functions and takes the access away wherever nothing is
- * committed, with mprotect. Each change between committed and not splits the kernel's mapping, of which a process may have 65530:
- * enough for heaps of some hundred MiB in a checkerboard. */
+/* os/fake.c: real memory, whose access is taken away wherever nothing is committed.
+ *
+ *     reservation   | rw | rw | none | rw | none | none | ...   a bit a page says what it should be
+ *
+ * It maps through the Linux functions and changes access with mprotect. Each change between
+ * committed and not splits the kernel's mapping, of which a process may have 65530: enough for
+ * heaps of some hundred MiB in a checkerboard.
+ *
+ * A mistake is noted and not ended at: the test that made it goes on, says so at its end with the
+ * first mistake's name, and the figures stay right, because each page is counted by what it was
+ * before. */
 #include "os/fake.h"
 
 #include "base/bits.h"
@@ -51,7 +59,8 @@ static bool all_pages_are(const struct fake_reservation *reservation, const char
 	return true;
 }
 
-/* Counts the range as committed or not, from what each page was before: a mistaken call leaves the figures right. */
+/* Counts the range as committed or not, from what each page was before: a mistaken call leaves the
+ * figures right. */
 static void mark_pages(struct fake_os *fake, struct fake_reservation *reservation, const char *address, size_t bytes,
 					   bool committed) {
 	size_t first = (size_t)(address - reservation->address) / FAKE_OS_PAGE_BYTES;

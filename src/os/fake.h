@@ -1,8 +1,9 @@
 /* os/fake.h: an operating system for tests, to put beneath the heap (snug_heap_options.os = &fake.os).
  *
- * It refuses when told to, counts every call, keeps a clock that the test moves, and holds the library to the rules of
- * snug/os.h: memory that is not committed is mapped without access, so that touching it ends the test at once, and a commit of
- * committed memory, a decommit of memory that is not, or an address outside each reservation is a mistake, counted and named.
+ * It refuses when told to, counts every call, keeps a clock that the test moves, and holds the
+ * library to the rules of snug/os.h: memory that is not committed is mapped without access, so that
+ * touching it ends the test at once, and a commit of committed memory, a decommit of memory that is
+ * not, or an address outside each reservation is a mistake, counted and named.
  *
  *     struct fake_os fake;
  *     fake_os_init(&fake);

@@ -1,12 +1,17 @@
 /* os/linux.c: snug_os on Linux.
  *
- * Reserving maps the whole range readable and writable at once, without asking the kernel to set memory aside (MAP_NORESERVE):
- * a page costs nothing until its first touch. Hence commit has no work to do. Mapping PROT_NONE and opening pages one by one with
- * mprotect was rejected: it costs a system call for each page taken, splits the mapping into thousands of pieces, and, since
- * Linux overcommits, a success promises no memory either. The limit that counts is the one that the heap keeps.
+ * Reserving maps the whole range readable and writable at once, without asking the kernel to set
+ * memory aside (MAP_NORESERVE): a page costs nothing until its first touch. Hence commit has no
+ * work to do. Mapping PROT_NONE and opening pages one by one with mprotect was rejected: it costs a
+ * system call for each page taken, splits the mapping into thousands of pieces, and, since Linux
+ * overcommits, a success promises no memory either. The limit that counts is the one that the heap
+ * keeps.
  *
- * Huge pages need a range aligned to 2 MiB; mmap aligns to 4 KiB only, so a reservation is made too large by the
- * alignment and trimmed at both ends. */
+ * Decommitting is MADV_DONTNEED: the memory is gone when the call returns, and what comes back is
+ * zeros, which is what metadata rely on.
+ *
+ * Huge pages need a range aligned to 2 MiB; mmap aligns to 4 KiB only, so a reservation is made too
+ * large by the alignment and trimmed at both ends. */
 #include <snug/os.h>
 
 #include "base/bits.h"
@@ -53,7 +58,8 @@ static void linux_advise_huge(void *context, void *address, size_t bytes) {
 	(void)madvise(address, bytes, MADV_HUGEPAGE);
 }
 
-/* Kernels before 5.14 know no MADV_POPULATE_WRITE; writing each page's first byte back does the same, one fault at a time. */
+/* Kernels before 5.14 know no MADV_POPULATE_WRITE; writing each page's first byte back does the
+ * same, one fault at a time. */
 static void touch_each_page(void *address, size_t bytes) {
 	for (size_t offset = 0; offset < bytes; offset += OS_PAGE_BYTES) {
 		volatile char *byte = (char *)address + offset;

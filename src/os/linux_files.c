@@ -1,4 +1,6 @@
-/* os/linux_files.c: os/files.h on Linux. Files of /proc and of cgroups come whole from one read; others may take several. */
+/* os/linux_files.c: os/files.h on Linux. Files of /proc and of cgroups come whole from one read;
+ * others may take several. A file that is longer than the room is cut there, which its parser then
+ * sees. */
 #include "os/files.h"
 
 #include "base/assert.h"

@@ -1,4 +1,6 @@
-/* os/linux_local_time.c: os/local_time.h with the C library's table of time zones. */
+/* os/linux_local_time.c: os/local_time.h with the C library's table of time zones. What local time
+ * is ahead of UTC is asked for a moment of UTC, which has one answer; the other way round has none,
+ * or two, when clocks are changed (work/policy/schedule.c). */
 #include "os/local_time.h"
 
 #include <time.h>

@@ -1,10 +1,12 @@
 /* os/linux_threads.c: os/threads.h on Linux: pthreads, futex, eventfd.
  *
- * Waiting on a word is a futex and no condition variable: who wakes pays one load when nobody waits, and needs no lock. It is
- * a bare futex rather than Concurrency Kit's event count (ck_ec): that one polls with growing pauses where one futex call
- * waits, steals a bit of the count, and is the only part of Concurrency Kit that would have to be linked.
+ * Waiting on a word is a futex and no condition variable: who wakes pays one load when nobody
+ * waits, and needs no lock. It is a bare futex rather than Concurrency Kit's event count (ck_ec):
+ * that one polls with growing pauses where one futex call waits, steals a bit of the count, and is
+ * the only part of Concurrency Kit that would have to be linked.
  *
- * An event is an eventfd that never blocks. A wait with a time-out is ppoll, which takes nanoseconds. */
+ * An event is an eventfd that never blocks. A wait with a time-out is ppoll, which takes
+ * nanoseconds. */
 #include "os/threads.h"
 
 #include "base/assert.h"

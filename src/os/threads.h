@@ -1,7 +1,12 @@
-/* os/threads.h: what threads and channels ask of the kernel: threads, sleep on a word, an event in a file descriptor, time.
+/* os/threads.h: what threads and channels ask of the kernel: threads, sleep on a word, an event in
+ * a file descriptor, time.
  *
- * This is internal and apart from snug_os: a user who replaces the memory or the clock of a heap has no reason to replace
- * these. Every function may be called by any thread. */
+ * This is internal and apart from snug_os: a user who replaces the memory or the clock of a heap
+ * has no reason to replace these. Every function may be called by any thread.
+ *
+ * Two ways to sleep, because there are two things to sleep for. A word (futex) wakes any number of
+ * threads and costs nothing to have; an event is a file descriptor, so that a worker sleeps on its
+ * inbox and its sockets in one call. */
 #ifndef SNUG_OS_THREADS_H
 #define SNUG_OS_THREADS_H
 
@@ -40,11 +45,13 @@ struct os_thread {
 	void *context;       /* constant after start */
 };
 
-/* All signals are blocked in the thread, so that those of the host program go to its own. False: the OS refused it. */
+/* All signals are blocked in the thread, so that those of the host program go to its own. False:
+ * the OS refused it. */
 bool os_thread_start(struct os_thread *thread, void (*run)(void *context), void *context);
 void os_thread_join(struct os_thread *thread);
 
-/* Of the calling thread. A name is cut after 15 bytes. False: there is no such processor, or it is not ours. */
+/* Of the calling thread. A name is cut after 15 bytes. False: there is no such processor, or it is
+ * not ours. */
 void os_thread_set_name(const char *name);
 bool os_thread_bind(uint32_t processor);
 
@@ -53,7 +60,8 @@ void os_thread_sleep(uint64_t duration_ns);
 
 /* ------------------------------------------------------------------ sleep on a word --------- */
 
-/* Returns at once if *word is not `value`, else when woken, after timeout_ns, or for no reason: the caller looks again. */
+/* Returns at once if *word is not `value`, else when woken, after timeout_ns, or for no reason: the
+ * caller looks again. */
 void os_wait_on(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
 /* Wakes up to `most` threads that wait on the word. */
 void os_wake(const _Atomic uint32_t *word, uint32_t most);
