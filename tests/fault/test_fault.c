@@ -10,7 +10,7 @@
  *     SNUG_SCENARIO=handles build/tests/fault/test_fault     only those whose name contains it
  *     SNUG_SEED=0x1234 SNUG_STRIDE=32                        the same choices again */
 #include "os/fake.h"
-#include "support/operations.h"
+#include "support/twin/operations.h"
 #include "support/require.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"

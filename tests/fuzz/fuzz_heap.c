@@ -8,7 +8,7 @@
  *
  * A failure prints how many operations were done and aborts. Run one input again: fuzz_handles FILE. */
 #include "os/fake.h"
-#include "support/operations.h"
+#include "support/twin/operations.h"
 #include "support/require.h"
 
 #include <stdio.h>

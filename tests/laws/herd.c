@@ -1,7 +1,7 @@
 /* herd.c: see herd.h. */
 #include "herd.h"
 
-#include "support/recount.h"
+#include "support/twin/recount.h"
 #include "support/require.h"
 
 #include <stdlib.h>

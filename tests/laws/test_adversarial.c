@@ -5,7 +5,7 @@
  *
  *     SNUG_HEAP_MIB=4096 build/tests/laws/test_adversarial */
 #include "herd.h"
-#include "support/recount.h"
+#include "support/twin/recount.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 

@@ -6,7 +6,7 @@
 #include "herd.h"
 #include "mem/arena/arena.h"
 #include "os/fake.h"
-#include "support/recount.h"
+#include "support/twin/recount.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 

@@ -10,7 +10,7 @@
  * Small heaps are checked (snug_check and all statistics) after every operation, larger ones after some hundred. The totals
  * at the end make an operation that silently does nothing visible, and the run requires that each rare event did happen. */
 #include "os/fake.h"
-#include "support/operations.h"
+#include "support/twin/operations.h"
 #include "support/require.h"
 
 #include "unit/cmocka_all.h"

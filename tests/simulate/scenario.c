@@ -3,9 +3,9 @@
 
 #include "server/connection/connection.h"
 #include "server/server.h"
-#include "simulate/simulated_client.h"
-#include "simulate/simulated_sockets.h"
-#include "simulate/world.h"
+#include "simulate/clients/simulated_client.h"
+#include "simulate/world/simulated_sockets.h"
+#include "simulate/world/world.h"
 
 #include <stdio.h>
 #include <string.h>

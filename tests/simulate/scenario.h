@@ -3,7 +3,7 @@
 #ifndef SIMULATE_SCENARIO_H
 #define SIMULATE_SCENARIO_H
 
-#include "simulate/script.h"
+#include "simulate/clients/script.h"
 
 struct scenario_figures {
 	uint64_t answers;

@@ -1,5 +1,5 @@
-/* test_script.c: what the simulator prints of a script it takes again, and means the same by it (simulate/script.h). */
-#include "simulate/script.h"
+/* test_script.c: what the simulator prints of a script it takes again, and means the same by it (simulate/clients/script.h). */
+#include "simulate/clients/script.h"
 #include "unit/cmocka_all.h"
 
 #include <stdio.h>

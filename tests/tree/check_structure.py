@@ -109,9 +109,9 @@ def circles_in(root, folder):
 
 
 def rooms_of(root):
-    """The folders below a layer of src, and below tools, that hold C files."""
-    for folder in ("src", "tools"):
-        for path in sorted((root / folder).glob("*/*")):
+    """The folders below a layer of src, below tools, and of tests those that many tests share."""
+    for rooms in ("src/*/*", "tools/*/*", "tests/simulate/*", "tests/support/*"):
+        for path in sorted(root.glob(rooms)):
             if path.is_dir() and any(path.glob("*.[ch]")):
                 yield path
 

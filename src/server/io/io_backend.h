@@ -1,7 +1,7 @@
 /* server/io/io_backend.h: what stands behind server/io/io.h: a table of functions for each way to
  * do it. io.c fills in the events; a way creates itself with its table, and calls the events. Tests
  * put sockets in memory behind the same table (tests/support/fake_io.c,
- * tests/simulate/simulated_io.c). */
+ * tests/simulate/world/simulated_io.c). */
 #ifndef SNUG_SERVER_IO_BACKEND_H
 #define SNUG_SERVER_IO_BACKEND_H
 

@@ -1,7 +1,7 @@
-/* simulate/simulated_sockets.c: see simulate/simulated_sockets.h. */
-#include "simulate/simulated_sockets.h"
+/* simulate/world/simulated_sockets.c: see simulate/world/simulated_sockets.h. */
+#include "simulate/world/simulated_sockets.h"
 
-#include "simulate/world.h"
+#include "simulate/world/world.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* twin.c: the operations of the twin; see twin.h. Each calls the heap first and follows with the table only when they agreed,
  * so that a refused call leaves both as they were. */
-#include "twin.h"
+#include "support/twin/twin.h"
 
-#include "require.h"
+#include "support/require.h"
 
 #include <stdlib.h>
 #include <string.h>

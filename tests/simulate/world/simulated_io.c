@@ -1,11 +1,11 @@
-/* simulate/simulated_io.c: what stands behind server/io/io.h in a simulation, in place of io_epoll.c and io_uring.c: sockets in memory.
+/* simulate/world/simulated_io.c: what stands behind server/io/io.h in a simulation, in place of io_epoll.c and io_uring.c: sockets in memory.
  *
  * It does what either of the two may do, by choice: receives less than there is, once more after a pause, later than it could; sends at once, in
  * part, or later; tells of a close some time after it. So what the server takes for granted of one of them shows. And it looks at what io.h asks
  * of the server: pieces that are being sent stay as they are, streams are closed once, descriptors are open. */
 #include "server/io/io_backend.h"
-#include "simulate/simulated_sockets.h"
-#include "simulate/world.h"
+#include "simulate/world/simulated_sockets.h"
+#include "simulate/world/world.h"
 
 #include "os/threads.h"
 

@@ -1,4 +1,4 @@
-/* simulate/simulated_sockets.h: sockets of a simulated server: two pipes in memory, and a queue of those that wait to be accepted.
+/* simulate/world/simulated_sockets.h: sockets of a simulated server: two pipes in memory, and a queue of those that wait to be accepted.
  *
  *     client  --socket_put-->  [ to the server ]  --simulated_io.c-->  server
  *             <-socket_take--  [ to the client ]  <------------------
@@ -8,7 +8,7 @@
 #ifndef SIMULATE_SOCKETS_H
 #define SIMULATE_SOCKETS_H
 
-#include "simulate/choice.h"
+#include "simulate/world/choice.h"
 
 #include <stdbool.h>
 #include <stddef.h>

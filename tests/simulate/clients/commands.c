@@ -1,6 +1,6 @@
-/* simulate/commands.c: what clients say: see simulate/simulated_client.h. */
-#include "simulate/simulated_client.h"
-#include "simulate/world.h"
+/* simulate/clients/commands.c: what clients say: see simulate/clients/simulated_client.h. */
+#include "simulate/clients/simulated_client.h"
+#include "simulate/world/world.h"
 
 #include <snug/heap.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
-/* simulate/world.h: the operating system of a simulated server: its threads, its clocks, its sleep and its memory, all in one real thread.
+/* simulate/world/world.h: the operating system of a simulated server: its threads, its clocks, its sleep and its memory, all in one real thread.
  *
  *     os/threads.h, os/local_time.h    simulated_threads.c    a thread is a stack of its own; one runs at a time; who is next is chosen
  *     snug_os, malloc, getrandom       simulated_memory.c     refuses by choice; counts what was not given back
  *     server/io/io.h                   simulated_io.c         over simulated_sockets.h
+ *     what is left to chance           choice.h               a seed
  *
  * The server is linked as it is: its workers, channels and coordinator call src/os, and find this instead. So every thread of the server, its
  * creation and its stop are in the simulation, and no line of it knows.
@@ -12,7 +13,7 @@
 #ifndef SIMULATE_WORLD_H
 #define SIMULATE_WORLD_H
 
-#include "simulate/choice.h"
+#include "simulate/world/choice.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,8 +6,8 @@
 #ifndef SNUG_TEST_OPERATIONS_H
 #define SNUG_TEST_OPERATIONS_H
 
-#include "test_random.h"
-#include "twin.h"
+#include "support/test_random.h"
+#include "support/twin/twin.h"
 
 /* Where decisions come from. */
 struct choices {

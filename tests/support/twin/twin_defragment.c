@@ -1,7 +1,7 @@
 /* twin_defragment.c: defragmentations of the twin's heap, each held against a second account: the map before and after every
  * call that may gain pages. See twin.h. */
-#include "require.h"
-#include "twin.h"
+#include "support/require.h"
+#include "support/twin/twin.h"
 
 #include <string.h>
 

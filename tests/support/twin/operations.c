@@ -1,8 +1,8 @@
 /* operations.c: see operations.h. Each function does one operation on the twin, which compares; here only the arguments are
  * chosen, and an answer that is not right for them is a failure. */
-#include "operations.h"
+#include "support/twin/operations.h"
 
-#include "require.h"
+#include "support/require.h"
 
 #define BATCH_MAX 70u /* more than a magazine holds */
 

@@ -1,4 +1,4 @@
-/* simulate/simulated_threads.c: os/threads.h and os/local_time.h for a world of one real thread. See simulate/world.h.
+/* simulate/world/simulated_threads.c: os/threads.h and os/local_time.h for a world of one real thread. See simulate/world/world.h.
  *
  *     home: the scheduler  --choose--> thread 0 (the test)      each on a stack of its own (ucontext)
  *                                      thread 1 (a worker)      runs until it waits, yields or is preempted: then home again
@@ -8,7 +8,7 @@
 #include "os/threads.h"
 
 #include "os/local_time.h"
-#include "simulate/world.h"
+#include "simulate/world/world.h"
 
 #include <stdarg.h>
 #include <stdio.h>

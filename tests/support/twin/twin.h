@@ -8,13 +8,20 @@
  *     TWIN_REFERENCES        the twin is the owner: `moved` finds the row by the old reference and compares the bytes at once
  *     TWIN_REFERENCES_SIZED  the same, and each object begins with its size (4 bytes), which size_of reads
  *
+ *     twin.c             the operations
+ *     twin_defragment.c  defragmentations, against a second account
+ *     twin_compare.c     what must be equal at any moment
+ *     operations.h       random operations on a twin
+ *     name_index.h       from a name to a row
+ *     recount.h          the pages counted again, from the map that snug_dump writes
+ *
  * Rows are dense: the last one takes a freed one's place, so `index < twin->count` names any live object. */
 #ifndef SNUG_TEST_TWIN_H
 #define SNUG_TEST_TWIN_H
 
-#include "name_index.h"
-#include "recount.h"
-#include "test_random.h"
+#include "support/test_random.h"
+#include "support/twin/name_index.h"
+#include "support/twin/recount.h"
 
 #include <snug/snug.h>
 

@@ -1,6 +1,6 @@
 /* twin_compare.c: what must be equal between the heap and its twin at any moment; see twin.h. */
-#include "require.h"
-#include "twin.h"
+#include "support/require.h"
+#include "support/twin/twin.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* simulate/script.c: see simulate/script.h. */
-#include "simulate/script.h"
+/* simulate/clients/script.c: see simulate/clients/script.h. */
+#include "simulate/clients/script.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,17 +1,19 @@
-/* simulate/simulated_client.h: one client of a simulated server: what it has asked, in order, and what it thinks of the answers.
+/* simulate/clients/simulated_client.h: one client of a simulated server: what it has asked, in order, and what it thinks of the answers.
  *
  *     commands.c          fills a batch: bytes to send, and for each command what was asked (struct asked)
  *     simulated_client.c  sends, receives, waits; ends connections in bad ways; says who waits for ever
  *     judge.c             takes one answer after the other, and compares it with the model
+ *     model.h             what the server may answer
+ *     script.h            which commands are said, of those that a seed makes
  *
  * A client is a thread of the simulation, so its code waits as a client's does. */
 #ifndef SIMULATE_CLIENT_H
 #define SIMULATE_CLIENT_H
 
 #include "os/threads.h"
-#include "simulate/choice.h"
-#include "simulate/model.h"
-#include "simulate/script.h"
+#include "simulate/clients/model.h"
+#include "simulate/clients/script.h"
+#include "simulate/world/choice.h"
 
 #define BATCH_MAX 24u
 #define KEYS_OF_GET 12u

@@ -1,7 +1,7 @@
 /* name_index.c: see name_index.h. Grows at a load of one half. */
-#include "name_index.h"
+#include "support/twin/name_index.h"
 
-#include "require.h"
+#include "support/require.h"
 
 #include <stdlib.h>
 

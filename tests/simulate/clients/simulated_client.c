@@ -1,8 +1,8 @@
-/* simulate/simulated_client.c: see simulate/simulated_client.h. */
-#include "simulate/simulated_client.h"
+/* simulate/clients/simulated_client.c: see simulate/clients/simulated_client.h. */
+#include "simulate/clients/simulated_client.h"
 
-#include "simulate/simulated_sockets.h"
-#include "simulate/world.h"
+#include "simulate/world/simulated_sockets.h"
+#include "simulate/world/world.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,9 +1,9 @@
-/* simulate/judge.c: answers against the model: see simulate/simulated_client.h.
+/* simulate/clients/judge.c: answers against the model: see simulate/clients/simulated_client.h.
  *
  * Commands without an answer are judged when the answer behind them has come: then they were carried out. A quiet meta command has an answer if
  * its opaque number comes next: a get's hit, a delete's miss. */
-#include "simulate/simulated_client.h"
-#include "simulate/world.h"
+#include "simulate/clients/simulated_client.h"
+#include "simulate/world/world.h"
 
 #include <stdio.h>
 #include <string.h>

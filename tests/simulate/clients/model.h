@@ -1,4 +1,4 @@
-/* simulate/model.h: what the server may answer: a model of keys that one client owns, and one of keys that all share.
+/* simulate/clients/model.h: what the server may answer: a model of keys that one client owns, and one of keys that all share.
  *
  *     own      only its client writes it, over one connection at a time, so its content is known to the byte: a key is the value of the last
  *              command that was answered, or it is absent. In a run that loses nothing (struct rules) it may be absent only for a reason

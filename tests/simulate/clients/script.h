@@ -1,4 +1,4 @@
-/* simulate/script.h: what a run is: a seed, what is left out of it, and which order its threads take.
+/* simulate/clients/script.h: what a run is: a seed, what is left out of it, and which order its threads take.
  *
  *     seed      how many workers and clients, which weather, and what each client says and does
  *     salt      which thread is next, what is refused, when: another salt is another order of the same script
@@ -11,7 +11,7 @@
 #ifndef SIMULATE_SCRIPT_H
 #define SIMULATE_SCRIPT_H
 
-#include "simulate/choice.h"
+#include "simulate/world/choice.h"
 
 #include <stdbool.h>
 #include <stddef.h>

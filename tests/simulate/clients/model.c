@@ -1,7 +1,7 @@
-/* simulate/model.c: see simulate/model.h. */
-#include "simulate/model.h"
+/* simulate/clients/model.c: see simulate/clients/model.h. */
+#include "simulate/clients/model.h"
 
-#include "simulate/world.h"
+#include "simulate/world/world.h"
 
 #include <stdio.h>
 #include <string.h>

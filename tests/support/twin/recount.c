@@ -1,8 +1,8 @@
 /* recount.c: see recount.h. The parser knows exactly the documented form of the map and nothing else of JSON: a deviation is a
  * failure, since tools are written against that form. */
-#include "recount.h"
+#include "support/twin/recount.h"
 
-#include "require.h"
+#include "support/require.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* simulate/simulated_memory.c: memory that is refused by choice, and counted: snug_os, malloc and its family, and what else a process is given.
+/* simulate/world/simulated_memory.c: memory that is refused by choice, and counted: snug_os, malloc and its family, and what else a process is given.
  *
  * The linker puts the __wrap_ functions in place of the C library's (--wrap). They look at who calls: the test's own memory is neither refused nor
  * counted. What the server has allocated stands in a table until it frees it, so that a leak is found in every build. */
-#include "simulate/world.h"
+#include "simulate/world/world.h"
 
 #include "os/files.h"
 #include "os/threads.h"
