@@ -1,4 +1,12 @@
-/* server/connection/buffers.c: see buffers.h. */
+/* server/connection/buffers.c: see server/connection/buffers.h.
+ *
+ * RECORDS. A quarter of the budget at most are those that are shared, and as many again are for who
+ * has none, one each. So those who never give theirs back leave some, and whoever comes gets one
+ * command through. A connection that holds n may take more while more than n of the shared ones are
+ * left.
+ *
+ * INPUT above a chunk is rare: what was on its way when its connection was paused. It is borrowed
+ * from the budget as so many chunks, and lies in malloc's memory. */
 #include "server/connection/buffers.h"
 
 #include "base/assert.h"

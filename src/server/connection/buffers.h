@@ -1,7 +1,10 @@
-/* server/connection/buffers.h: who among a worker's connections may take how much of its connection memory.
+/* server/connection/buffers.h: who among a worker's connections may take how much of its connection
+ * memory.
  *
- * Nothing is taken from the items. Records are shared by need, half of them; the others are for who has none. Input that is larger
- * than a chunk comes from malloc, and counts as so many chunks. Belongs to one worker. */
+ *     records   [ shared by need: half ][ one each, for who has none: half ]
+ *     input     cells up to a chunk; above that malloc, counted as so many chunks
+ *
+ * Nothing is taken from the items. Belongs to one worker. */
 #ifndef SNUG_SERVER_BUFFERS_H
 #define SNUG_SERVER_BUFFERS_H
 

@@ -1,12 +1,15 @@
-/* server/connection/connection.h: one client: what has come and is no whole command yet, what goes out, and what waits for others.
+/* server/connection/connection.h: one client: what has come and is no whole command yet, what goes
+ * out, and what waits for others.
  *
- *     input    the bytes of an unfinished command, or a large value on its way into a leased item (the sink)
- *     answers  records, in the order of the commands: answers that are not there yet, and those behind them
+ *     input    the bytes of an unfinished command, or a large value on its way into a leased item
+ *              (the sink)
+ *     answers  records, in the order of the commands: answers that are not there yet, and those
+ *              behind them
  *     output   blocks of bytes and leased values, in order, on their way out
  *
- *     received -> commands -> no answer is waited for, own key:  executed, the answer goes straight to the output
- *                          -> own key, but some are waited for:  executed, the answer waits in a record
- *                          -> another worker's key:              a record, and a request to the owner
+ *     received -> commands -> own key, nothing is waited for: executed, answered into the output
+ *                          -> own key, some are waited for: executed, the answer waits in a record
+ *                          -> another worker's key: a record, and a request to the owner
  *
  * The room, each file above those that it calls:
  *
@@ -25,11 +28,14 @@
  *     connection_describe  `stats conns`
  *     buffers, connection_memory  the worker's connection memory
  *
- * A connection that has much to send, or for which there is no record, is blocked: it parses nothing and is not received from. So its memory
- * is bounded: OUTPUT_BYTES_MAX and an answer, its records, an unfinished command. All of them together are bounded by the worker's
- * connection memory (buffers.h). When that is short they wait; when the wait lasts, the one that holds most is closed, and the others go on.
+ * A connection that has much to send, or for which there is no record, is blocked: it parses
+ * nothing and is not received from. So its memory is bounded: OUTPUT_BYTES_MAX and an answer, its
+ * records, an unfinished command. All of them together are bounded by the worker's connection
+ * memory (buffers.h). When that is short they wait; when the wait lasts, the one that holds most is
+ * closed, and the others go on.
  *
- * Who closes it only says so; it goes when the io has let go of it and the last request of its own has come back. */
+ * Who closes it only says so; it goes when the io has let go of it and the last request of its own
+ * has come back. */
 #ifndef SNUG_SERVER_CONNECTION_H
 #define SNUG_SERVER_CONNECTION_H
 

@@ -1,12 +1,20 @@
-/* server/connection/connection_answers.c: what is asked is answered in the order of the commands, whoever answers it.
+/* server/connection/connection_answers.c: what is asked is answered in the order of the commands,
+ * whoever answers it.
  *
- *     first_answer -> [away] -> [text, ready] -> [away] -> [ready]          nothing is said before the first one is ready
+ *     first_answer -> [away] -> [text, ready] -> [away] -> [ready]
+ *                     nothing is said before the first one is ready
  *
- * As long as no answer is waited for, an answer of the own shard goes straight into the output and no record is needed.
+ *     own key, nothing is waited for   executed, the answer goes straight into the output
+ *     own key, some are waited for     executed, the answer waits in a record, with its value
+ *     another's key                    a record with copies of all that the owner looks at
  *
- * What is asked with a list of keys is one answer to the client. If a value of it cannot be had, the error is said in place of it and of all that
- * would follow, END included: whoever reads the error reads nothing more for that line. What was said before cannot be taken back. So each answer knows
- * its list, and a text how much of it is of the list that it began in. */
+ * VALUES up to COPY_BYTES_MAX are copied into the output. A larger one is pinned, and sent from
+ * where it lies (connection_output.c); its record holds the lease.
+ *
+ * LISTS. What is asked with a list of keys is one answer to the client. If a value of it cannot be
+ * had, the error is said in place of it and of all that would follow, END included: whoever reads
+ * the error reads nothing more for that line. What was said before cannot be taken back. So each
+ * answer knows its list, and a text how much of it is of the list that it began in. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "server/connection/connection.h"

@@ -1,10 +1,21 @@
 /* server/connection/connection_commands.c: from bytes to commands to what is done about them.
  *
- * Commands are parsed ahead, up to BATCH_COMMANDS, until one that needs more than its line. Then the index lines and items that they will touch
- * are asked for all at once (hash all, prefetch all), and they are carried out in order. A connection that gets blocked in the midst of a
- * batch forgets what it has parsed ahead, and parses it again when it goes on.
+ *     bytes --parse, up to BATCH_COMMANDS--> batch --hash all, prefetch all--> carried out in order
+ *             ends before one that needs more than its line: a value to come, an errand, quit
  *
- * A connection whose share of the turn is used up yields after the batch: half of a batch would bring half as much at once from memory. */
+ * A look-up costs cache misses more than anything else, so those of a batch overlap: the index
+ * lines and items that it will touch are asked for all at once.
+ *
+ * A connection that gets blocked in the midst of a batch forgets what it has parsed ahead, and
+ * parses it again when it goes on. A command that was carried out is never parsed again.
+ *
+ * A connection whose share of the turn is used up yields after the batch: half of a batch would
+ * bring half as much at once from memory.
+ *
+ * Laws    - Nothing is carried out that cannot be answered: a record and blocks are there before.
+ *         - A value is taken as a whole, from the input; or, where it is large or for another
+ *           worker, by the sink (connection_sink.c).
+ *         - Who is no operator is refused here (errand/errand_door.c). */
 #include "base/bits.h"
 #include "server/connection/connection.h"
 #include "server/errand/errand.h"

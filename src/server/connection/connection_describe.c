@@ -1,4 +1,5 @@
-/* server/connection/connection_describe.c: what `stats conns` tells: each worker's listeners, then its connections, in memcached's words.
+/* server/connection/connection_describe.c: what `stats conns` tells: each worker's listeners, then
+ * its connections, in memcached's words.
  *
  *     STAT 14:addr tcp:127.0.0.1:48568            the peer's address; of a listener its own
  *     STAT 14:listen_addr tcp:127.0.0.1:11211     ours, not of a listener
@@ -6,8 +7,9 @@
  *     STAT 14:held_bytes 1024                     of connection memory; memcached does not tell it
  *     STAT 14:secs_since_last_cmd 1
  *
- * Addresses are asked of the kernel when they are told, so that a connection keeps none. A peer chooses the path of its own unix socket: what of it
- * could end a line, or is no plain text, is a question mark. */
+ * Addresses are asked of the kernel when they are told, so that a connection keeps none. A peer
+ * chooses the path of its own unix socket: what of it could end a line, or is no plain text, is a
+ * question mark. */
 #include "server/connection/connection.h"
 
 #include "base/text.h"

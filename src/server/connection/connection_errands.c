@@ -1,9 +1,14 @@
-/* server/connection/connection_errands.c: an errand's way: from worker to worker, then it waits until it is ready, then its answer is said in its turn.
+/* server/connection/connection_errands.c: an errand's way: from worker to worker, then it waits
+ * until it is ready, then its answer is said in its turn.
  *
- * A visit that is not finished is made again: to another worker by message, to the own one in the next turn, of which errands_poll tells.
+ *     begin -> visits, each a request to that worker -> waits on turn.errands -> ready -> said
  *
- * Its connection parses nothing meanwhile: what an errand does to all workers must not overtake what was asked before it, nor be overtaken. If
- * the connection goes, the errand goes on, and is dropped at its end. */
+ * A visit that is not finished is made again: to another worker by message, to the own one in the
+ * next turn, of which errands_poll tells.
+ *
+ * Its connection parses nothing meanwhile: what an errand does to all workers must not overtake
+ * what was asked before it, nor be overtaken. If the connection goes, the errand goes on, and is
+ * dropped at its end. */
 #include "server/connection/connection.h"
 
 #include "base/assert.h"

@@ -1,4 +1,17 @@
-/* server/connection/connection_memory.c: see connection_memory.h. */
+/* server/connection/connection_memory.c: see server/connection/connection_memory.h. What a chunk
+ * is:
+ *
+ *     cold      free, and given back to the system
+ *     warm      free, and resident
+ *     partial   of one kind, with a free cell; the first of them serves the next one who asks
+ *     full      of one kind; on no list
+ *
+ *     cold, warm --a cell is wanted, and no chunk of its kind has one--> partial <--> full
+ *     partial --its last cell is given back--> warm --not needed for a second--> cold
+ *
+ * Lists hang together by numbers of chunks: a descriptor has 32 bytes, and free memory is never
+ * touched for the sake of a list. Which cells are free is a bitmap, so the lowest is taken
+ * first. */
 #include "server/connection/connection_memory.h"
 
 #include "base/assert.h"

@@ -1,20 +1,25 @@
-/* server/connection/connection_memory.h: what one worker's connections hold, apart from the items: its share of --connection-memory.
+/* server/connection/connection_memory.h: what one worker's connections hold, apart from the items:
+ * its share of --connection-memory.
  *
- *     region   [ chunk ][ chunk ][ chunk ] ...        64 KiB each, reserved once
- *     chunk    [cell][cell][cell] ...                 of one kind; or free, and then warm or given back to the system
+ *     region   [ chunk ][ chunk ][ chunk ] ...   64 KiB each, reserved once
+ *     chunk    [cell][cell][cell] ...            of one kind; or free, and then warm or given back
+ *                                                to the system
  *
- * Everything that a client makes the server hold lies in cells of a few sizes: connections, records, blocks of output, and input, which
- * takes the smallest that does. So nothing fragments: a chunk whose cells are all free serves any kind again. Nothing is written into free cells;
- * which are free is a bitmap in the chunk's descriptor.
+ * Everything that a client makes the server hold lies in cells of a few sizes: connections,
+ * records, blocks of output, and input, which takes the smallest that does. So nothing fragments: a
+ * chunk whose cells are all free serves any kind again. Nothing is written into free cells; which
+ * are free is a bitmap in the chunk's descriptor.
  *
- * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree
- *         M2  chunks in use are never more than the budget has; the last of them, the reserve, are for what was begun, and half of
- *             those for new connections, short commands, and the commands of known clients that wait
+ * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree M2 
+ *         chunks in use are never more than the budget has; the last of them, the reserve, are
+ *             for what was begun, and half of those for new connections, short commands, and the
+ *             commands of known clients that wait
  *         M3  chunks that were not needed for a second go back to the system, a few in a turn
  *
  * Cost    a cell is taken or given in some ten instructions; no call of the system but for M3.
- * Tried   malloc for each buffer, charged to the items' memory while in use: the process kept 0.4 to 1 times -m of pieces after a burst,
- *         and clients that did not read evicted the items of all others.
+ * Tried   malloc for each buffer, charged to the items' memory while in use: the process kept 0.4
+ *         to 1 times -m of pieces after a burst, and clients that did not read evicted the items of
+ *         all others.
  *
  * Belongs to one worker. */
 #ifndef SNUG_SERVER_CONNECTION_MEMORY_H

@@ -1,9 +1,15 @@
 /* server/connection/connection_output.c: bytes out: blocks and leased values, in order.
  *
- *     first_out -> [block: VALUE k 0 100000] -> [lease: window of extents] -> [block: \r\n END \r\n]
+ *     first_out -> [block: VALUE k 0 100000] -> [lease: window of extents] -> [block: \r\n END]
+ *     block        begin ........ sending ........ end
+ *                  is being sent  |  queued behind it meanwhile
  *
- * What is queued in a turn goes in one send, as far as PIECES reach. While a send is under way more may be queued behind it; a block knows how
- * far it is being sent. A leased value is sent window by window, and given back to its owner when the last byte has gone. */
+ * What is queued in a turn goes in one send, as far as PIECES reach. While a send is under way more
+ * may be queued behind it; a block knows how far it is being sent. A leased value is sent window by
+ * window, and given back to its owner when the last byte has gone.
+ *
+ * Bytes that are being sent are not moved and not given back: the kernel may look at them until the
+ * io says that they have gone, or that it has let go of the stream. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "server/connection/connection.h"

@@ -1,23 +1,28 @@
 /* server/connection/connection_record.c: who owns a record, and how it changes hands.
  *
- * A record has one owner at a time, in its field `owner`: whoever that is has it on his list, and hands it on or ends it. To be away is no change of
- * hands: the request is lent to the worker that owns the key, and the record stays whose it is; nobody ends it before it is back.
+ * A record has one owner at a time, in its field `owner`: whoever that is has it on his list, and
+ * hands it on or ends it. To be away is no change of hands: the request is lent to the worker that
+ * owns the key, and the record stays whose it is; nobody ends it before it is back.
  *
- *     owner      who has it                   away for                       goes on to
- *     -------------------------------------------------------------------------------------------------------------------------
- *     HELD       the function at work         -                              whoever it is for, before that function returns
- *     ANSWERS    the connection's answers     its operation, or a visit      HELD, to be said, when all before it are said
- *     SINK       the connection's sink        the reservation, or a window   ANSWERS: stored, or refused; HELD: a wrong end
- *     OUTPUT     the connection's output      a window                       HELD: all of it has gone
- *     LEAVING    nobody: its own return       its lease's release, or what   the end, when it is back
- *                                             it was away for
+ *     owner     who has it                away for                     goes on to
+ *     --------------------------------------------------------------------------------------------
+ *     HELD      the function at work      -                            whoever it is for, before
+ *                                                                      that function returns
+ *     ANSWERS   the connection's answers  its operation, or a visit    HELD, to be said, when all
+ *                                                                      before it are said
+ *     SINK      the connection's sink     the reservation, or a        ANSWERS: stored, or refused;
+ *                                         window                       HELD: a wrong end
+ *     OUTPUT    the connection's output   a window                     HELD: all of it has gone
+ *     LEAVING   nobody: its own return    its lease's release, or      the end, when it is back
+ *                                         what it was away for
  *
- *     HELD    ->  ANSWERS, SINK, OUTPUT, or record_end
- *     ANSWERS ->  HELD       SINK -> ANSWERS, HELD       OUTPUT -> HELD          when it is not away
- *     ANSWERS, SINK, OUTPUT  ->  LEAVING                                         the connection has gone, and it is away, or its errand is not ready
+ *     HELD    -> ANSWERS, SINK, OUTPUT, or record_end
+ *     ANSWERS -> HELD     SINK -> ANSWERS, HELD     OUTPUT -> HELD     when it is not away
+ *     ANSWERS, SINK, OUTPUT -> LEAVING     the connection has gone, and it is away, or its errand
+ *                                          is not ready
  *
- * record_end is the one end: it ends the errand, gives the lease, or the promise of one, back to its owner, which may take a message and a return, and
- * then the cell. */
+ * record_end is the one end: it ends the errand, gives the lease, or the promise of one, back to
+ * its owner, which may take a message and a return, and then the cell. */
 #include "base/assert.h"
 #include "server/connection/connection.h"
 #include "server/errand/errand.h"

@@ -1,22 +1,29 @@
-/* server/connection/connection_relief.c: connection memory is short: who goes on first, and who pays.
+/* server/connection/connection_relief.c: connection memory is short: who goes on first, and who
+ * pays.
  *
- *     short -> who waits is served, who holds little first -> 0.1 s later: a round closes who holds most, until an eighth is free or comes back
- *                    ^                                                       '-> the next round, as long as it is short
- *                    '-------------------------------------------------------- memory has come back
+ *     short --> who waits is served, who holds little first
+ *       ^         0.1 s later: a round closes who holds most, until an eighth is free or comes back
+ *       |           '-> the next round, as long as it is short
+ *       '- until memory has come back
  *
  * Whoever costs, pays. Who is closed, in this order:
  *
- *     1  we have waited for him for 0.1 s: he takes nothing of what is being sent, or has begun a command and sends nothing more of it
- *     2  of these, and then of the others, who holds most; to the others what one command takes is not counted: they give that back as
- *        soon as we let them
- *     3  of equals who is not known to take his answers; then who lies highest in memory: so whole chunks come back, and not pieces of many
+ *     1  we have waited for him for 0.1 s: he takes nothing of what is being sent, or has begun a
+ *        command and sends nothing more of it
+ *     2  of these, and then of the others, who holds most; to the others what one command takes is
+ *        not counted: they give that back as soon as we let them
+ *     3  of equals who is not known to take his answers; then who lies highest in memory: so whole
+ *        chunks come back, and not pieces of many
  *
- * A round is over when whole chunks are free: a piece of another kind serves nobody who waits. What a round brings may lie in pieces, or be taken by the
- * next one who gives nothing back: then the next round follows as soon as it has come.
+ * A round is over when whole chunks are free: a piece of another kind serves nobody who waits. What
+ * a round brings may lie in pieces, or be taken by the next one who gives nothing back: then the
+ * next round follows as soon as it has come.
  *
- * It comes last in a turn: who was served in it has been sent his answer by then, and holds nothing of it any more.
+ * It comes last in a turn: who was served in it has been sent his answer by then, and holds nothing
+ * of it any more.
  *
- * Cost    nothing while memory is not short; else a look at all connections for each RELIEF_CLOSES that are closed. */
+ * Cost    nothing while memory is not short; else a look at all connections for each RELIEF_CLOSES
+ *         that are closed. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"

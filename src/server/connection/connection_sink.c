@@ -1,9 +1,14 @@
 /* server/connection/connection_sink.c: a large value in: received into where it will lie.
  *
- *     reserve (the owner) -> fill a window -> the next window (the owner) -> ... -> line end -> store (the owner)
- *                                                                                  '-> wrong: release, "bad data chunk"
+ *     reserve (the owner) -> fill a window -> the next window (the owner) -> .. -> line end
+ *            |                                                                       |
+ *            no room: the answer says so,                 right: store (the owner) <-+
+ *            the bytes are skipped                        wrong: release, "bad data chunk"
  *
- * The record of the sink becomes that of the answer. If there is no room for the value, its bytes are skipped. */
+ * So a value of many MiB takes no memory of the connection's, and is copied once. The old value is
+ * there until the new one is stored: a client that goes in the midst of it leaves the old one.
+ *
+ * The record of the sink becomes that of the answer. */
 #include "base/assert.h"
 #include "server/connection/connection.h"
 #include "server/protocol/answer.h"
