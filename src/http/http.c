@@ -44,8 +44,8 @@
 #define CONNECTIONS_OF_NETWORK_MAX (CONNECTIONS_MAX / 2u)
 #define CONNECTIONS_LEAVING_MAX 32u
 #define CONNECTION_BYTES 16384u /* of a request's head */
-#define THREAD_STACK_BYTES \
-	262144u /* of which a request touches little; the system's own default is 8 MiB */
+/* Of which a request touches little; the system's own default is 8 MiB. */
+#define THREAD_STACK_BYTES 262144u
 #define FIRST_REQUEST_IDLE_S 5u /* until the first whole request: without a byte */
 #define CONNECTION_IDLE_S 30u   /* later */
 #define BODY_BYTES_MAX 4096u

@@ -18,8 +18,8 @@
 
 #include <snug/log.h>
 
-#define HTTP_MEMORY_BYTES \
-	((size_t)16 << 20) /* at least 8 MiB: a map of the largest heap is made in 2.5 */
+/* At least 8 MiB: a map of the largest heap is made in 2.5. */
+#define HTTP_MEMORY_BYTES ((size_t)16 << 20)
 #define CONNECTION_COST_BYTES ((size_t)64 << 10)
 #define HTTP_CONNECTIONS_MAX ((uint32_t)(HTTP_MEMORY_BYTES / 2 / CONNECTION_COST_BYTES))
 

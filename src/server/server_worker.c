@@ -8,16 +8,15 @@
  * same way over this worker's own channel, which has room for all that can be away: so no owner
  * ever waits to answer. If an inbox is full, what is for it waits in the outbox, in order.
  *
- *     record --turn_request--> own key: served at once
- *                          '-> outbox[owner] --a batch--> owner's inbox: served --> replies
- *                                                                  record_returned <---'
- *                unfinished (own, and cut in slices): UNFINISHED_A_TURN of them in each turn
+ *     outbox[owner] (connection_outbox.c) --a batch--> owner's inbox: served --> replies
+ *                                            record_returned (connection_return.c) <---'
+ *     unfinished: the own worker's, cut in slices: UNFINISHED_A_TURN of them in each turn
  *
  * Laws    - A turn does a bounded amount of each, so none of it waits for all of another.
  *         - Whatever is sent in a turn to one connection goes in one send, and to one owner in
  *           batches: a call of the system is dearer than a command.
  *         - A connection that has something to send, or may go on, is on the list of dirty ones. So
- *           a turn looks at those that something happened to, and not at all.
+ *           a turn looks at those that something happened to, and at no others.
  *         - Slices of errands come after the answers, which need not wait for them.
  *
  * Before it sleeps the worker announces that to both of its channels; each has a descriptor that

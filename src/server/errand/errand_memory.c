@@ -162,8 +162,8 @@ static void visit_map(struct errand *errand, struct server_worker *worker) {
  * not. */
 static void set_limit(struct memory *memory, struct server_worker *worker) {
 	struct server *server = memory->errand.server;
-	memory->error =
-		snug_shard_set_limit(worker->shard, (size_t)(memory->limit_bytes / server->worker_count));
+	size_t share_bytes = (size_t)(memory->limit_bytes / server->worker_count);
+	memory->error = snug_shard_set_limit(worker->shard, share_bytes);
 	if (!memory->error && ++memory->changed == server->worker_count)
 		atomic_store_explicit(&server->live.memory_asked_bytes, memory->limit_bytes,
 							  memory_order_relaxed);

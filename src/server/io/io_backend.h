@@ -42,7 +42,8 @@ snug_error io_uring_create(uint64_t memory_bytes, struct io **out);
 /* An accept failed because of who came, not because of us: the next may succeed. */
 bool io_accept_goes_on(int error);
 
-/* Tells of the streams that are in this list, linked by `next`, and empties it. Whether there were any. A stream may be gone once it was told. */
+/* Tells of the streams that are in this list, linked by `next`, and empties it. Whether there were
+ * any. A stream may be gone once it was told. */
 static inline bool io_tell_closed(struct io *io, struct io_stream **closed) {
 	bool any = *closed != NULL;
 	while (*closed != NULL) {

@@ -1,10 +1,12 @@
 /* server/io/io_uring_ring.c: the ring of io_uring.c and its buffers: made, tried out, given back.
  *
- *     submissions   [ QUEUE_ENTRIES ]       ours -> kernel: what is to be done
- *     completions   [ COMPLETION_ENTRIES ]  kernel -> ours: what came of it
- *     buffer ring   [ BUFFERS ]             ours -> kernel: numbers of the buffers that it may fill
- *     buffers       [16 KiB][16 KiB] ..     smaller where the worker has little memory: at most a
- *                                           sixteenth of it, 1 KiB each at least
+ *     submissions   64 to 1024            ours -> kernel: what is to be done
+ *     completions   8 for each of them    kernel -> ours: what came of it
+ *     buffer ring   [ BUFFERS ]           ours -> kernel: numbers of the buffers that it may fill
+ *     buffers       [16 KiB][16 KiB] ..   1 KiB each at least
+ *
+ * Where the worker has little memory, queues and buffers are smaller: each of the two takes a
+ * sixteenth of it at most.
  *
  * What lies in buffers when a turn begins may all have to be kept in that turn. So they must fit
  * the worker's memory, and are as few as serve: the kernel fills up to 32 for one stream before it

@@ -44,8 +44,8 @@
 #define ANSWER_PATIENCE_NS UINT64_C(60000000000) /* for him to take all of it */
 #define STOP_PATIENCE_NS UINT64_C(1000000000)    /* the same, once the door is being stopped */
 #define LINE_ROOM (LINE_BYTES_MAX + 2u)
-#define PAUSE_NS \
-	UINT64_C(100000000) /* before the next try when the system has no descriptor or thread */
+/* Before the next try when the system has no descriptor or thread. */
+#define PAUSE_NS UINT64_C(100000000)
 
 enum seat_state { SEAT_FREE, SEAT_IDLE, SEAT_BUSY, SEAT_OVER };
 

@@ -94,7 +94,8 @@ static void write_out(const char *bytes, size_t length) {
 	}
 }
 
-static void say_at(bool as_json, const struct timespec *at, snug_log_level level, const char *line) {
+static void say_at(bool as_json, const struct timespec *at, snug_log_level level,
+				   const char *line) {
 	struct text out = {0};
 	if (!as_json) {
 		text_print(&out, "snugd: %s%s%s\n", level <= SNUG_LOG_WARNING ? level_name(level) : "",
@@ -122,7 +123,8 @@ void log_stderr_say(bool as_json, snug_log_level level, const char *line) {
 static void tell_dropped(uint64_t *told, uint64_t dropped) {
 	char line[128];
 	if (dropped == *told) return;
-	(void)snprintf(line, sizeof line, "%llu lines of this log were dropped: it was not read fast enough",
+	(void)snprintf(line, sizeof line,
+				   "%llu lines of this log were dropped: it was not read fast enough",
 				   (unsigned long long)(dropped - *told));
 	*told = dropped;
 	log_stderr_say(writer.as_json, SNUG_LOG_WARNING, line);
@@ -147,7 +149,8 @@ static void run_writer(void *context) {
 		if (is_ending) break;
 		atomic_store_explicit(&writer.state, WRITER_ASLEEP, memory_order_relaxed);
 		atomic_thread_fence(memory_order_seq_cst);
-		if (!log_queue_has(&writer.queue) && !atomic_load_explicit(&writer.is_ending, memory_order_relaxed))
+		if (!log_queue_has(&writer.queue) &&
+			!atomic_load_explicit(&writer.is_ending, memory_order_relaxed))
 			os_wait_on(&writer.state, WRITER_ASLEEP, OS_FOREVER);
 		atomic_store_explicit(&writer.state, WRITER_AWAKE, memory_order_relaxed);
 	}
@@ -157,7 +160,8 @@ static void run_writer(void *context) {
 static void wake_writer(void) {
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&writer.state, memory_order_relaxed) != WRITER_ASLEEP) return;
-	if (atomic_exchange_explicit(&writer.state, WRITER_AWAKE, memory_order_relaxed) == WRITER_ASLEEP)
+	if (atomic_exchange_explicit(&writer.state, WRITER_AWAKE, memory_order_relaxed) ==
+		WRITER_ASLEEP)
 		os_wake(&writer.state, 1);
 }
 
@@ -233,7 +237,8 @@ uint32_t log_stderr_verbosity(void) {
 
 snug_log log_stderr_create(uint32_t verbosity, bool as_json) {
 	log_stderr_set_verbosity(verbosity);
-	return (snug_log){write_line, as_json ? (void *)(uintptr_t)&as_json_mark : NULL, SNUG_LOG_DEBUG};
+	return (snug_log){write_line, as_json ? (void *)(uintptr_t)&as_json_mark : NULL,
+					  SNUG_LOG_DEBUG};
 }
 
 snug_log log_stderr_news(bool as_json) {

@@ -35,8 +35,8 @@
 
 #define SPARE_DESCRIPTORS 64u /* standard ones, log, pid file, libraries */
 #define DESCRIPTORS_OF_OPERATORS (OPERATORS_MAX * 2u + 2u) /* each with a wake-up */
-#define DESCRIPTORS_OF_A_WORKER \
-	8u /* its io, its wake-up, its share of the listeners and of the coordinator */
+/* Its io, its wake-up, its share of the listeners and of the coordinator. */
+#define DESCRIPTORS_OF_A_WORKER 8u
 
 void process_fill_standard(void) {
 	int fd;

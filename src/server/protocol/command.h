@@ -20,21 +20,29 @@
 
 #include <snug/version.h>
 
-#define LINE_BYTES_MAX 2048u /* of a line that is not a list of keys, its end left out; however it was cut */
+/* Of a line that is not a list of keys, its end left out; however it was cut. */
+#define LINE_BYTES_MAX 2048u
 
 enum command_kind {
-	COMMAND_OPERATION, /* `operation`; a STORE's value of operation.value_bytes and "\r\n" follow in the input */
-	COMMAND_SAY,       /* `text` is the answer */
-	COMMAND_SAY_SKIP, /* the same, and skip_bytes of the input after the line are not looked at: the value of a store that is refused; the old
-						  item, if operation.key is given (length > 0), goes: a client must not read what he thinks he has replaced */
-	COMMAND_FLUSH,     /* operation.exptime: the delay, 0: now; answered with OK when all workers have done it */
+	/* `operation`; a STORE's value of operation.value_bytes and "\r\n" follow in the input */
+	COMMAND_OPERATION,
+	COMMAND_SAY, /* `text` is the answer */
+	/* the same, and skip_bytes of the input after the line are not looked at: the value of a store
+	 * that is refused; the old item, if operation.key is given (length > 0), goes: a client must
+	 * not read what he thinks he has replaced */
+	COMMAND_SAY_SKIP,
+	/* operation.exptime: the delay, 0: now; answered with OK when all workers have done it */
+	COMMAND_FLUSH,
 	COMMAND_VERBOSITY, /* operation.delta: the level; answered with OK */
-	COMMAND_MEMLIMIT,  /* operation.delta: the memory limit in MiB; answered with OK when all workers have it */
-	COMMAND_SHUTDOWN,  /* operation.delta: enum command_shutdown */
-	COMMAND_STATS,     /* `text`: what stands behind "stats", without blanks around it */
-	COMMAND_SNUG,      /* `text`: what stands behind "snug", likewise */
-	COMMAND_QUIT,      /* closes, after what was asked before was answered */
-	COMMAND_FAIL, /* the same, after `text` was said, if there is any: binary protocol, HTTP, a line that is too long */
+	/* operation.delta: the memory limit in MiB; answered with OK when all workers have it */
+	COMMAND_MEMLIMIT,
+	COMMAND_SHUTDOWN, /* operation.delta: enum command_shutdown */
+	COMMAND_STATS,    /* `text`: what stands behind "stats", without blanks around it */
+	COMMAND_SNUG,     /* `text`: what stands behind "snug", likewise */
+	COMMAND_QUIT,     /* closes, after what was asked before was answered */
+	/* the same, after `text` was said, if there is any: binary protocol, HTTP, a line that is too
+	 * long */
+	COMMAND_FAIL,
 };
 
 /* memcached's two are one here: the end is always in order. */
@@ -58,11 +66,13 @@ enum answer_form {
 #define OPAQUE_BYTES_MAX 32u     /* its letter included */
 #define SHOWN_KEY_BYTES_MAX 336u /* of a key in base64 */
 
-/* How an operation is answered. All of it is bounded, whatever the line was: what is kept of it fits any record. */
+/* How an operation is answered. All of it is bounded, whatever the line was: what is kept of it
+ * fits any record. */
 struct reply {
 	uint8_t form; /* enum answer_form */
-	bool
-		is_quiet; /* noreply: nothing is answered, errors included; meta q: nothing when all went as it usually does (answer.h) */
+	/* noreply: nothing is answered, errors included; meta q: nothing when all went as it usually
+	 * does (answer.h) */
+	bool is_quiet;
 	bool is_base64; /* the key came, and goes back, in base64 */
 	bool wants_value;
 	uint8_t flag_count;
@@ -90,19 +100,23 @@ struct parser {
 	uint8_t list;    /* keys of a get line are to come: 1 + enum answer_form; 0: none */
 	bool touches;    /* gat, gats */
 	bool is_keyless; /* blanks alone so far, more than the bound: no key may come */
-	bool is_broken;  /* a key of the list was wrong, and that was answered: what is left of the line is passed over */
+	/* a key of the list was wrong, and that was answered: what is left of the line is passed over */
+	bool is_broken;
 	int64_t exptime;
 };
 
 #define DECODED_KEY_BYTES (SNUG_KEY_BYTES_MAX + 2u)
 
-/* What a command holds besides depends on its kind: OPERATION: reply, operation as its kind needs; others: text. Always set: reply.is_quiet,
- * reply.shown_key, operation.key, .options, .value, .value_bytes, .lease.ref. */
+/* What a command holds besides depends on its kind: OPERATION: reply, operation as its kind needs;
+ * others: text. Always set: reply.is_quiet, reply.shown_key, operation.key, .options, .value,
+ * .value_bytes, .lease.ref. */
 
-/* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it took, line end included, value excluded.
- * `decoded` is DECODED_KEY_BYTES of room for a key in base64, which the command refers to. False: there is no whole command there yet; `*used`
- * bytes may be dropped all the same. The hash of operation.key is not made here. item_max_bytes: longer values are refused. */
-bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes, char *decoded,
-				 struct command *command, size_t *used);
+/* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it
+ * took, line end included, value excluded. `decoded` is DECODED_KEY_BYTES of room for a key in
+ * base64, which the command refers to. False: there is no whole command there yet; `*used` bytes
+ * may be dropped all the same. The hash of operation.key is not made here. item_max_bytes: longer
+ * values are refused. */
+bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
+				 char *decoded, struct command *command, size_t *used);
 
 #endif

@@ -25,7 +25,8 @@
 
 #include <string.h>
 
-_Static_assert(SHOWN_KEY_BYTES_MAX >= BASE64_BYTES(SNUG_KEY_BYTES_MAX), "a key of the longest in base64");
+_Static_assert(SHOWN_KEY_BYTES_MAX >= BASE64_BYTES(SNUG_KEY_BYTES_MAX),
+			   "a key of the longest in base64");
 
 #define FLAGS_MAX 20u
 #define BAD_TOKEN "CLIENT_ERROR bad token in command line format\r\n"
@@ -45,7 +46,8 @@ static bool say_false(struct command *command, const char *text, size_t length) 
 
 #define WRONG(command, literal) say_false(command, literal, sizeof(literal) - 1)
 
-static bool take_u64(struct command *command, struct word token, uint16_t option, uint64_t *number) {
+static bool take_u64(struct command *command, struct word token, uint16_t option,
+					 uint64_t *number) {
 	if (!word_to_u64(token, number)) return WRONG(command, BAD_TOKEN);
 	command->operation.options |= option;
 	return true;
@@ -80,7 +82,8 @@ static bool take_flag(struct flags *flags, struct word word) {
 	case 'L':
 		return true;
 	case 'O':
-		return word.length <= OPAQUE_BYTES_MAX || WRONG(command, "CLIENT_ERROR opaque token too long\r\n");
+		return word.length <= OPAQUE_BYTES_MAX ||
+			   WRONG(command, "CLIENT_ERROR opaque token too long\r\n");
 	case 'q':
 		command->reply.is_quiet = true;
 		return true;
@@ -115,7 +118,8 @@ static bool take_flag(struct flags *flags, struct word word) {
 		return word_to_u64(token, &operation->initial) ||
 			   WRONG(command, "CLIENT_ERROR invalid numeric initial value\r\n");
 	case 'D':
-		return word_to_u64(token, &operation->delta) || WRONG(command, "CLIENT_ERROR invalid numeric delta value\r\n");
+		return word_to_u64(token, &operation->delta) ||
+			   WRONG(command, "CLIENT_ERROR invalid numeric delta value\r\n");
 	case 'M':
 		flags->mode = (char)(token.length > 0 ? token.bytes[0] : '?');
 		return true;
@@ -139,7 +143,8 @@ static bool take_flags(const struct line *line, size_t first, struct flags *flag
 	struct command *command = flags->command;
 	uint64_t seen[2] = {0, 0};
 	if (line->count <= first) return true;
-	if (line->count - first > FLAGS_MAX) return WRONG(command, "CLIENT_ERROR options flags are too long\r\n");
+	if (line->count - first > FLAGS_MAX)
+		return WRONG(command, "CLIENT_ERROR options flags are too long\r\n");
 	for (size_t i = first; i < line->count; i++) {
 		unsigned char letter = (unsigned char)line->word[i].bytes[0];
 		if (letter >= 127 || seen[letter / 64] >> letter % 64 & 1)
@@ -160,7 +165,8 @@ static bool has_flag(const struct line *line, size_t first, char letter) {
 /* ------------------------------------------------------------------ keys ------------------- */
 
 /* In base64 where the flags say so. */
-static bool take_meta_key(const struct line *line, size_t first_flag, char *decoded, struct command *command) {
+static bool take_meta_key(const struct line *line, size_t first_flag, char *decoded,
+						  struct command *command) {
 	struct word key = line->word[1];
 	if (!has_flag(line, first_flag, 'b')) return command_take_key(command, key);
 	size_t length = 0;
@@ -168,7 +174,8 @@ static bool take_meta_key(const struct line *line, size_t first_flag, char *deco
 	command->reply.shown_key = key.bytes;
 	command->reply.shown_key_bytes = (uint32_t)key.length;
 	if (key.length > BASE64_BYTES(SNUG_KEY_BYTES_MAX)) return WRONG(command, BAD_FORMAT);
-	if (!base64_decode(key.bytes, key.length, decoded, &length) || length == 0 || length > SNUG_KEY_BYTES_MAX)
+	if (!base64_decode(key.bytes, key.length, decoded, &length) || length == 0 ||
+		length > SNUG_KEY_BYTES_MAX)
 		return WRONG(command, "CLIENT_ERROR error decoding key\r\n");
 	command->operation.key.bytes = decoded;
 	command->operation.key.length = length;
@@ -176,8 +183,8 @@ static bool take_meta_key(const struct line *line, size_t first_flag, char *deco
 }
 
 /* What all of them have. False: the command says what is wrong. */
-static bool take_all(const struct line *line, size_t first_flag, enum operation_kind kind, enum answer_form answer,
-					 char *decoded, struct flags *flags) {
+static bool take_all(const struct line *line, size_t first_flag, enum operation_kind kind,
+					 enum answer_form answer, char *decoded, struct flags *flags) {
 	struct command *command = flags->command;
 	struct operation *operation = &command->operation;
 	operation->kind = (uint8_t)kind;
@@ -210,7 +217,8 @@ static void order_touch(const struct line *line, struct operation *operation) {
 
 static void parse_mg(const struct line *line, char *decoded, struct command *command) {
 	struct flags flags = {.command = command};
-	if (take_all(line, 2, OPERATION_GET, ANSWER_META_GET, decoded, &flags)) order_touch(line, &command->operation);
+	if (take_all(line, 2, OPERATION_GET, ANSWER_META_GET, decoded, &flags))
+		order_touch(line, &command->operation);
 }
 
 static bool take_store_mode(struct flags *flags) {
@@ -238,15 +246,18 @@ static bool take_store_mode(struct flags *flags) {
 	}
 }
 
-/* The length is looked at first, so that the value behind a line that is wrong otherwise is not taken for commands. */
-static void parse_ms(const struct line *line, uint64_t item_max_bytes, char *decoded, struct command *command) {
+/* The length is looked at first, so that the value behind a line that is wrong otherwise is not
+ * taken for commands. */
+static void parse_ms(const struct line *line, uint64_t item_max_bytes, char *decoded,
+					 struct command *command) {
 	struct flags flags = {.command = command};
 	uint64_t length;
 	if (line->count < 3 || !word_to_u64(line->word[2], &length) || length > LENGTH_MAX) {
 		SAY(command, BAD_FORMAT);
 		return;
 	}
-	bool is_right = take_all(line, 3, OPERATION_STORE, ANSWER_META_STORE, decoded, &flags) && take_store_mode(&flags);
+	bool is_right = take_all(line, 3, OPERATION_STORE, ANSWER_META_STORE, decoded, &flags) &&
+					take_store_mode(&flags);
 	if (is_right && length + command->operation.key.length <= item_max_bytes) {
 		command->operation.value_bytes = (uint32_t)length;
 		return;
@@ -287,7 +298,8 @@ static void parse_me(const struct line *line, char *decoded, struct command *com
 	command->operation.options = OPERATION_IS_META;
 }
 
-bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded, struct command *command) {
+bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded,
+				  struct command *command) {
 	char letter = line->word[0].bytes[1];
 	if (letter == 'n') {
 		SAY(command, "MN\r\n");

@@ -30,8 +30,8 @@
 #define SETTINGS_LIST_MAX 16u
 #define SETTINGS_PORT_NONE 0   /* no TCP */
 #define SETTINGS_PORT_ANY (-1) /* one that the kernel chooses */
-#define OPERATORS_MAX \
-	8u /* connections to the control socket at a time; conn-limit does not count them */
+/* Connections to the control socket at a time; conn-limit does not count them. */
+#define OPERATORS_MAX 8u
 #define SETTINGS_NO_CONTROL "none" /* as a path of the control socket */
 
 /* An option that may have several values. */

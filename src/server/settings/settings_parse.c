@@ -60,21 +60,23 @@ static void add_letter(struct walk *walk, char letter, bool has_value) {
 	if (has_value) walk->letters[length + 1] = ':';
 }
 
-/* A long name that needs no value may have one all the same: a switch takes on or off, the others say that they take none. */
+/* A long name that needs no value may have one all the same: a switch takes on or off, the others
+ * say that they take none. */
 static void list_names(struct walk *walk) {
 	struct option *name = walk->names;
 	strcpy(walk->letters, "+:"); /* stops at what is no option, and tells a missing value apart */
 	for (int i = 0; i < (int)SETTINGS_OPTION_COUNT; i++) {
 		const struct settings_option *option = &settings_options[i];
-		*name++ = (struct option){option->name, takes_value(option) ? required_argument : optional_argument, NULL,
+		*name++ = (struct option){option->name,
+								  takes_value(option) ? required_argument : optional_argument, NULL,
 								  OPTION_BASE + i};
 		add_letter(walk, option->letter, takes_value(option));
 	}
 	for (int i = 0; i < (int)SETTINGS_STRANGER_COUNT; i++) {
 		const struct settings_stranger *stranger = &settings_strangers[i];
 		bool has_value = stranger_takes_value(stranger);
-		*name++ =
-			(struct option){stranger->name, has_value ? required_argument : optional_argument, NULL, STRANGER_BASE + i};
+		*name++ = (struct option){stranger->name, has_value ? required_argument : optional_argument,
+								  NULL, STRANGER_BASE + i};
 		add_letter(walk, stranger->letter, has_value);
 	}
 	SNUG_ASSERT(name == walk->names + NAMED_COUNT);
@@ -93,7 +95,8 @@ static struct found find(int code, char where[WHERE_BYTES]) {
 		if (found.option == NULL) found.stranger = settings_find_stranger((char)code, "", 0);
 		(void)snprintf(where, WHERE_BYTES, "-%c", code);
 	} else {
-		(void)snprintf(where, WHERE_BYTES, "--%s", found.option != NULL ? found.option->name : found.stranger->name);
+		(void)snprintf(where, WHERE_BYTES, "--%s",
+					   found.option != NULL ? found.option->name : found.stranger->name);
 	}
 	return found;
 }
@@ -122,14 +125,16 @@ static bool read_extended(struct settings_reader *reader, const char *where, con
 		size_t length = strcspn(at, ",");
 		char entry[128];
 		if (length == 0 || length >= sizeof entry)
-			return settings_refuse(reader, "%s: '%s' is no list of NAME or NAME=VALUE", where, list);
+			return settings_refuse(reader, "%s: '%s' is no list of NAME or NAME=VALUE", where,
+								   list);
 		memcpy(entry, at, length);
 		entry[length] = '\0';
 		char *value = strchr(entry, '=');
 		if (value != NULL) *value++ = '\0';
 		char here[WHERE_BYTES + sizeof entry];
 		(void)snprintf(here, sizeof here, "%s %s", where, entry);
-		const struct settings_stranger *stranger = settings_find_extended_stranger(entry, strlen(entry));
+		const struct settings_stranger *stranger =
+			settings_find_extended_stranger(entry, strlen(entry));
 		if (stranger != NULL) {
 			if (!settings_meet_stranger(reader, stranger, here, value)) return false;
 		} else {
@@ -147,7 +152,8 @@ static bool read_extended(struct settings_reader *reader, const char *where, con
 }
 
 /* False ends the walk: refused, or there is something to tell. */
-static bool apply(const struct walk *walk, const struct settings_option *option, const char *where, const char *value) {
+static bool apply(const struct walk *walk, const struct settings_option *option, const char *where,
+				  const char *value) {
 	struct settings_reader *reader = walk->reader;
 	if (walk->for_config != (option->kind == KIND_CONFIG)) return true;
 	if (!takes_value(option) && option->kind != KIND_FLAG && value != NULL)
@@ -171,8 +177,8 @@ static bool apply(const struct walk *walk, const struct settings_option *option,
 	}
 }
 
-static bool apply_stranger(const struct walk *walk, const struct settings_stranger *stranger, const char *where,
-						   const char *value) {
+static bool apply_stranger(const struct walk *walk, const struct settings_stranger *stranger,
+						   const char *where, const char *value) {
 	if (walk->for_config && !stranger->refused) return true;
 	return settings_meet_stranger(walk->reader, stranger, where, value);
 }
@@ -189,7 +195,8 @@ static bool read_round(struct walk *walk, bool for_config) {
 	walk->for_config = for_config;
 	memset(walk->reader->listed, 0, sizeof walk->reader->listed);
 	optind = 0; /* begins anew */
-	for (int code; (code = getopt_long(walk->count, walk->arguments, walk->letters, walk->names, NULL)) != -1;) {
+	for (int code; (code = getopt_long(walk->count, walk->arguments, walk->letters, walk->names,
+									   NULL)) != -1;) {
 		char where[WHERE_BYTES];
 		if (code == ':' || code == '?') return refuse(walk, code);
 		struct found found = find(code, where);
@@ -197,16 +204,19 @@ static bool read_round(struct walk *walk, bool for_config) {
 											: apply_stranger(walk, found.stranger, where, optarg);
 		if (!is_fine) return false;
 	}
-	if (optind < walk->count) return settings_refuse(walk->reader, "'%s': not an option", walk->arguments[optind]);
+	if (optind < walk->count)
+		return settings_refuse(walk->reader, "'%s': not an option", walk->arguments[optind]);
 	return true;
 }
 
-enum settings_wish settings_parse(int argument_count, char *const *arguments, struct settings *out, struct text *text) {
+enum settings_wish settings_parse(int argument_count, char *const *arguments, struct settings *out,
+								  struct text *text) {
 	struct settings_reader reader;
 	settings_begin(&reader, out, text);
 	struct walk walk = {.reader = &reader, .count = argument_count, .arguments = arguments};
 	list_names(&walk);
-	if (!read_round(&walk, true) || !read_round(&walk, false) || !settings_settle(&reader)) return reader.wish;
+	if (!read_round(&walk, true) || !read_round(&walk, false) || !settings_settle(&reader))
+		return reader.wish;
 	if (reader.only_checks) {
 		settings_describe(out, text);
 		reader.wish = SETTINGS_TELL;

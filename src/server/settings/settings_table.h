@@ -21,8 +21,8 @@
 #define SETTINGS_MEMORY_MAX_BYTES ((uint64_t)SNUG_LIMIT_MAX_BYTES * SNUG_WORKERS_MAX)
 #define SETTINGS_ITEM_MIN_BYTES 1024u
 #define SETTINGS_CONNECTION_MIN_BYTES ((uint64_t)1 << 20) /* of each worker */
-#define SETTINGS_THREADS_DEFAULT_MAX \
-	4u /* as memcached: without -t, as many as processors, but no more than this */
+/* As memcached: without -t, as many as processors, but no more than this. */
+#define SETTINGS_THREADS_DEFAULT_MAX 4u
 
 /* X(symbol, "title in the help") */
 #define SETTINGS_GROUPS(X)        \

@@ -36,7 +36,8 @@ static uint64_t load_number(const struct settings *settings, const struct settin
 	return value;
 }
 
-static void store_number(struct settings *settings, const struct settings_option *option, uint64_t value) {
+static void store_number(struct settings *settings, const struct settings_option *option,
+						 uint64_t value) {
 	SNUG_ASSERT(option->bytes <= NUMBER_BYTES);
 	memcpy(field_of(settings, option), &value, option->bytes);
 }
@@ -65,7 +66,8 @@ static bool read_word(const char *words, const char *text, uint64_t *out) {
 
 static bool read_port(const char *text, uint64_t *out) {
 	uint64_t value = (uint32_t)SETTINGS_PORT_ANY;
-	if (strcmp(text, "-1") != 0 && (!number_read(text, strlen(text), &value) || value > UINT16_MAX)) return false;
+	if (strcmp(text, "-1") != 0 && (!number_read(text, strlen(text), &value) || value > UINT16_MAX))
+		return false;
 	*out = value;
 	return true;
 }
@@ -132,7 +134,8 @@ static void print_expected(struct text *out, const struct settings_option *optio
 				   (double)maximum / NUMBER_PPM_PER_CENT);
 		break;
 	case KIND_SECONDS:
-		text_print(out, "a time from %llu to %llu seconds; s, m, h and d may stand behind it", minimum, maximum);
+		text_print(out, "a time from %llu to %llu seconds; s, m, h and d may stand behind it",
+				   minimum, maximum);
 		break;
 	case KIND_FLAG:
 		text_print(out, "on or off");
@@ -146,49 +149,53 @@ static void print_expected(struct text *out, const struct settings_option *optio
 	}
 }
 
-static bool refuse_value(struct settings_reader *reader, const struct settings_option *option, const char *where,
-						 const char *value) {
+static bool refuse_value(struct settings_reader *reader, const struct settings_option *option,
+						 const char *where, const char *value) {
 	struct text expected = {0};
 	print_expected(&expected, option);
-	(void)settings_refuse(reader, "%s: '%s' is not %.*s", where, value, (int)expected.length, expected.bytes);
+	(void)settings_refuse(reader, "%s: '%s' is not %.*s", where, value, (int)expected.length,
+						  expected.bytes);
 	text_deinit(&expected);
 	return false;
 }
 
-static bool set_number(struct settings_reader *reader, const struct settings_option *option, const char *where,
-					   const char *text) {
+static bool set_number(struct settings_reader *reader, const struct settings_option *option,
+					   const char *where, const char *text) {
 	uint64_t value;
 	if (!read_value(option, text, &value)) return refuse_value(reader, option, where, text);
-	bool has_bounds = option->kind != KIND_CHOICE && option->kind != KIND_FLAG && option->kind != KIND_PORT;
+	bool has_bounds =
+		option->kind != KIND_CHOICE && option->kind != KIND_FLAG && option->kind != KIND_PORT;
 	if (has_bounds && (value < option->minimum || value > option->maximum))
 		return refuse_value(reader, option, where, text);
 	store_number(reader->settings, option, value);
 	return true;
 }
 
-static bool set_text(struct settings_reader *reader, const struct settings_option *option, const char *where,
-					 const char *text) {
+static bool set_text(struct settings_reader *reader, const struct settings_option *option,
+					 const char *where, const char *text) {
 	size_t length = strlen(text);
 	if (length == 0) return settings_refuse(reader, "%s: is empty", where);
 	if (length >= option->bytes)
-		return settings_refuse(reader, "%s: '%s' is longer than %zu bytes", where, text, option->bytes - 1);
+		return settings_refuse(reader, "%s: '%s' is longer than %zu bytes", where, text,
+							   option->bytes - 1);
 	memcpy(field_of(reader->settings, option), text, length + 1);
 	return true;
 }
 
 /* Entries with commas between them. */
-static bool add_entries(struct settings_reader *reader, const struct settings_option *option, const char *where,
-						const char *entries) {
+static bool add_entries(struct settings_reader *reader, const struct settings_option *option,
+						const char *where, const char *entries) {
 	struct settings_list *list = field_of(reader->settings, option);
 	bool *is_begun = &reader->listed[option - settings_options];
 	if (!*is_begun) list->count = 0;
 	*is_begun = true;
 	for (const char *at = entries;; at++) {
 		size_t length = strcspn(at, ",");
-		if (length == 0) return settings_refuse(reader, "%s: '%s' has an empty entry", where, entries);
+		if (length == 0)
+			return settings_refuse(reader, "%s: '%s' has an empty entry", where, entries);
 		if (length >= sizeof list->entry[0])
-			return settings_refuse(reader, "%s: '%.*s' is longer than %zu bytes", where, (int)length, at,
-								   sizeof list->entry[0] - 1);
+			return settings_refuse(reader, "%s: '%.*s' is longer than %zu bytes", where,
+								   (int)length, at, sizeof list->entry[0] - 1);
 		if (list->count == SETTINGS_LIST_MAX)
 			return settings_refuse(reader, "%s: more than %u entries", where, SETTINGS_LIST_MAX);
 		char *entry = list->entry[list->count++];
@@ -200,12 +207,13 @@ static bool add_entries(struct settings_reader *reader, const struct settings_op
 }
 
 static void show_entries(struct text *out, const struct settings_list *list) {
-	for (uint32_t i = 0; i < list->count; i++) text_print(out, "%s%s", i > 0 ? "," : "", list->entry[i]);
+	for (uint32_t i = 0; i < list->count; i++)
+		text_print(out, "%s%s", i > 0 ? "," : "", list->entry[i]);
 	if (list->count == 0) text_print(out, "NULL");
 }
 
-bool settings_set(struct settings_reader *reader, const struct settings_option *option, const char *where,
-				  const char *value) {
+bool settings_set(struct settings_reader *reader, const struct settings_option *option,
+				  const char *where, const char *value) {
 	bool is_set = option->kind == KIND_LIST   ? add_entries(reader, option, where, value)
 				  : option->kind == KIND_TEXT ? set_text(reader, option, where, value)
 											  : set_number(reader, option, where, value);
@@ -218,7 +226,8 @@ static void show_word(struct text *out, const char *words, uint64_t index) {
 	text_append(out, words, strcspn(words, "|"));
 }
 
-void settings_show(const struct settings *settings, const struct settings_option *option, struct text *out) {
+void settings_show(const struct settings *settings, const struct settings_option *option,
+				   struct text *out) {
 	const char *field = (const char *)settings + option->offset;
 	switch (option->kind) {
 	case KIND_TEXT:
@@ -243,7 +252,8 @@ void settings_show(const struct settings *settings, const struct settings_option
 	}
 }
 
-void settings_show_as_given(const struct settings *settings, const struct settings_option *option, struct text *out) {
+void settings_show_as_given(const struct settings *settings, const struct settings_option *option,
+							struct text *out) {
 	uint64_t number;
 	switch (option->kind) {
 	case KIND_FLAG:
@@ -253,7 +263,8 @@ void settings_show_as_given(const struct settings *settings, const struct settin
 	case KIND_MIB:
 		number = load_number(settings, option);
 		print_size(out, number);
-		if (option->kind == KIND_MIB && number % 1024 != 0) text_print(out, "b"); /* bare it would be MiB */
+		if (option->kind == KIND_MIB && number % 1024 != 0)
+			text_print(out, "b"); /* bare it would be MiB */
 		break;
 	case KIND_PER_CENT:
 		text_print(out, "%g", (double)load_number(settings, option) / NUMBER_PPM_PER_CENT);
@@ -266,6 +277,7 @@ void settings_show_as_given(const struct settings *settings, const struct settin
 
 bool settings_is_empty(const struct settings *settings, const struct settings_option *option) {
 	const char *field = (const char *)settings + option->offset;
-	if (option->kind == KIND_LIST) return ((const struct settings_list *)(const void *)field)->count == 0;
+	if (option->kind == KIND_LIST)
+		return ((const struct settings_list *)(const void *)field)->count == 0;
 	return option->kind == KIND_TEXT && field[0] == '\0';
 }
