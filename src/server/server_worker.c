@@ -79,12 +79,19 @@ static const struct io_events events = {on_accepted, on_received, on_sent, on_br
 
 /* ------------------------------------------------------------------ clock ------------------ */
 
+/* Who takes nothing of what he is sent is idle; else nobody is who waits for us: for an answer, for
+ * memory, for room, or for us to hear him. */
+static bool is_idle(const struct connection *connection, uint32_t timeout_s) {
+	const struct turn *turn = connection->worker->turn;
+	/* Whole seconds: the one more makes sure of all of them. */
+	if (connection->is_closing || connection->last_active_s + timeout_s >= turn->now_s) return false;
+	return connection->is_sending || (!turn->holds_input && !connection_is_owed(connection));
+}
+
 static void kick_idle(struct server_worker *worker) {
 	uint32_t timeout_s = atomic_load_explicit(&worker->server->live.idle_timeout_s, memory_order_relaxed);
 	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
-		/* Whole seconds: the one more makes sure of all of them. Who waits for an answer is not idle. */
-		if (at->is_closing || at->last_active_s + timeout_s >= worker->turn->now_s || at->first_answer != NULL)
-			continue;
+		if (!is_idle(at, timeout_s)) continue;
 		worker->connections.idle_kicks++;
 		connection_close(at);
 	}
@@ -380,6 +387,14 @@ static void give_back(struct turn *turn) {
 	free(turn);
 }
 
+#define IO_TIMES 4u
+
+/* What lies in the io's buffers comes in at once, and may have to be kept: they must be a quarter of
+ * connection memory at most. They are a sixteenth of what the io is told. */
+static uint64_t io_bytes(uint64_t limit_bytes, uint64_t connection_bytes) {
+	return smaller(limit_bytes, IO_TIMES * connection_bytes);
+}
+
 snug_error server_worker_begin(struct server_worker *worker) {
 	const struct settings *settings = &worker->server->settings;
 	struct turn *turn = calloc(1, sizeof *turn);
@@ -402,7 +417,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	}
 	if (turn->outbox == NULL || turn->outbox_last == NULL) error = SNUG_ERROR_OS_MEMORY;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
-	if (!error) error = io_create(settings->io, limit_bytes, &events, worker, &turn->io);
+	if (!error) error = io_create(settings->io, io_bytes(limit_bytes, connection_bytes), &events, worker, &turn->io);
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
 	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
 	if (!error) error = snug_shard_charge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));

@@ -328,8 +328,10 @@ snug_error io_epoll_create(struct io **out) {
 	return SNUG_OK;
 }
 
+uint64_t fake_io_memory_bytes;
+
 snug_error io_uring_create(uint64_t memory_bytes, struct io **out) {
-	(void)memory_bytes;
+	fake_io_memory_bytes = memory_bytes;
 	(void)out;
 	return SNUG_ERROR_OS_THREAD;
 }

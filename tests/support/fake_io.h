@@ -49,6 +49,9 @@ struct fake_socket {
 	char *copy; /* of what is being sent */
 };
 
+/* What the last io was told that its user has. */
+extern uint64_t fake_io_memory_bytes;
+
 /* A new socket, which is nobody's stream yet: its number. */
 uint32_t fake_socket_open(void);
 struct fake_socket *fake_socket(uint32_t number);

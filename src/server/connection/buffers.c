@@ -67,10 +67,11 @@ static enum cell_kind input_kind(uint32_t bytes) {
 	return (enum cell_kind)kind;
 }
 
-/* What was on its way when its connection was paused may be more than a chunk. */
+/* What was on its way when its connection was paused may be more than a chunk. Whole chunks, and no
+ * more: the old room and the new one are there at the same time, and a small memory has no room
+ * for twice as much. */
 static void *take_large(struct buffers *buffers, uint32_t *bytes) {
-	uint32_t room = CHUNK_BYTES;
-	while (room < *bytes && room < UINT32_MAX / 2) room *= 2;
+	uint32_t room = *bytes > UINT32_MAX - CHUNK_BYTES ? 0 : (*bytes + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
 	if (room < *bytes || !connection_memory_borrow(&buffers->memory, room / CHUNK_BYTES)) return NULL;
 	void *input = malloc(room);
 	if (input == NULL) {

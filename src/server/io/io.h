@@ -72,8 +72,8 @@ struct io_events {
 enum io_kind { IO_AUTO, IO_URING, IO_EPOLL };
 
 /* AUTO: io_uring if the kernel lets us have all that it needs, else epoll. OS_THREAD (no
- * descriptor, or URING and the kernel does not), OS_MEMORY. Its receive buffers are smaller where
- * `memory_bytes`, all that its user has, is little; 0: no matter. */
+ * descriptor, or URING and the kernel does not), OS_MEMORY. Its receive buffers take a sixteenth of
+ * `memory_bytes` at most, but 64 KiB at least; 0: no matter. */
 SNUG_NODISCARD snug_error io_create(enum io_kind kind, uint64_t memory_bytes,
 									const struct io_events *events, void *context, struct io **out);
 /* Streams must be closed; listeners are forgotten, and stay open. NULL is ignored. */

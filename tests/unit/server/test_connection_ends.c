@@ -518,6 +518,61 @@ static void who_is_not_idle_stays(void **state) {
 	world_end();
 }
 
+/* While nobody is received from, for a value that waits for its room, nobody is idle: he may have asked. Nor is who sends that value. But who takes nothing of
+ * what he is sent is, whatever else he has asked. */
+static void who_is_not_heard_is_not_idle(void **state) {
+	(void)state;
+	struct world *world =
+		world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20, .page_bytes = 4096});
+	uint32_t silent = world_connect(0), asker = world_connect(0), reader = world_connect(0);
+	struct words words = {0};
+	store(&words, own_key[0], 8000);
+	fake_send(reader, words.bytes, words.length);
+	world_settle();
+	expect(reader, "STORED\r\n");
+	words_clear(&words);
+	fake_socket(reader)->window_bytes = 0;
+	words_print(&words, "get %s\r\nget %s\r\n", own_key[0], far_key[0]);
+	fake_send(reader, words.bytes, words.length);
+	for (uint32_t i = 0; i < 72; i++) {
+		uint32_t client = world_connect(0);
+		fake_send(client, "set k 0 0 8000\r\n", 16);
+		fake_send(client, (const char[7000]){0}, 7000);
+	}
+	world_turn(0);
+	words_clear(&words);
+	words_print(&words, "set %s 0 0 100000\r\nxx", far_key[0]);
+	fake_send(asker, words.bytes, words.length);
+	world_turn(0);
+	assert_true(world->worker[0].turn->holds_input);
+	say(silent, "mn\r\n");
+	atomic_store(&world->server.live.idle_timeout_s, 1);
+	for (uint32_t i = 0; i < 200; i++) {
+		world->now_ns += PASS_NS;
+		world_turn(0);
+	}
+	assert_false(fake_socket(silent)->is_closed);
+	assert_false(fake_socket(asker)->is_closed);
+	assert_true(fake_socket(reader)->is_closed);
+	assert_int_equal(world->worker[0].connections.idle_kicks, 1);
+	atomic_store(&world->server.live.idle_timeout_s, 0);
+	world_settle();
+	expect(silent, "MN\r\n");
+	words_clear(&words);
+	world_end();
+}
+
+/* What has come to the io's buffers must be kept when it is held back: it is little where connection memory is. */
+static void the_buffers_fit_connection_memory(void **state) {
+	(void)state;
+	(void)world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+	assert_in_range(fake_io_memory_bytes, 1, (uint64_t)4 << 20);
+	world_end();
+	(void)world_begin(&(struct world_options){.memory_bytes = (uint64_t)2 << 20});
+	assert_in_range(fake_io_memory_bytes, 1, (uint64_t)2 << 20);
+	world_end();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void) {
@@ -532,6 +587,8 @@ int main(void) {
 		cmocka_unit_test(half_lines_hold_up_nobody),
 		cmocka_unit_test(input_is_held_for_room_alone),
 		cmocka_unit_test(who_is_not_idle_stays),
+		cmocka_unit_test(who_is_not_heard_is_not_idle),
+		cmocka_unit_test(the_buffers_fit_connection_memory),
 	};
 	test_set_secret(1);
 	for (uint32_t i = 0; i < 4; i++) {
