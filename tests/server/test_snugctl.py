@@ -199,6 +199,24 @@ def ask_hostile(answer, *words):
         return shown, said
 
 
+def test_an_answer_without_end_is_cut_off():
+    with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as server:
+        path = directory + "/endless"
+        server.bind(path)
+        server.listen(1)
+        asker = subprocess.Popen([SNUGCTL, "-s", path, "stats"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        client, _ = server.accept()
+        sent = 0
+        try:
+            while sent < 512 << 20:
+                sent += client.send(b"STAT name value\r\n" * 4096)
+        except OSError:  # it has heard enough
+            pass
+        client.close()
+        _, said = asker.communicate(timeout=HANG_S)
+        assert sent < 256 << 20 and asker.returncode == UNREACHABLE and said.startswith("snugctl: the answer is longer than"), (sent, said)
+
+
 def test_a_shutdown_that_is_refused_tells_where_it_is_taken():
     with Server("--control", "none") as server:
         said = server.ctl("shutdown", status=REFUSED).stderr

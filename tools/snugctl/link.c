@@ -132,20 +132,32 @@ static bool is_complete(const struct reply *reply) {
 		   starts(last, "ERROR") || starts(last, "CLIENT_ERROR") || starts(last, "SERVER_ERROR");
 }
 
+/* Texts of snugd's are 16 MiB, and 256 bytes for each connection, at most. */
+#define REPLY_BYTES_MAX ((size_t)64 << 20)
+
+/* Room for what comes next, and a NUL. */
+static bool make_room(struct reply *reply, size_t *room) {
+	if (*room - reply->length >= 65536) return true;
+	if (reply->length >= REPLY_BYTES_MAX) {
+		fprintf(stderr, "snugctl: the answer is longer than %zu MiB: this is no snugd\n", REPLY_BYTES_MAX >> 20);
+		return false;
+	}
+	char *text = realloc(reply->text, *room * 2 + 65536);
+	if (text == NULL) {
+		fprintf(stderr, "snugctl: out of memory\n");
+		return false;
+	}
+	*room = *room * 2 + 65536;
+	reply->text = text;
+	return true;
+}
+
 static bool receive_some(struct link *link, struct reply *reply, size_t *room, int64_t deadline_ms) {
 	if (!wait_for(link->fd, POLLIN, deadline_ms)) {
 		fprintf(stderr, "snugctl: no answer in time; what was asked for may go on, and `snugctl report` tells\n");
 		return false;
 	}
-	if (*room - reply->length < 65536) {
-		char *text = realloc(reply->text, *room * 2 + 65536);
-		if (text == NULL) {
-			fprintf(stderr, "snugctl: out of memory\n");
-			return false;
-		}
-		*room = *room * 2 + 65536;
-		reply->text = text;
-	}
+	if (!make_room(reply, room)) return false;
 	ssize_t got = recv(link->fd, reply->text + reply->length, *room - reply->length - 1, 0);
 	if (got > 0) reply->length += (size_t)got;
 	if (got > 0 || (got < 0 && (errno == EINTR || errno == EAGAIN))) return true;
@@ -181,13 +193,25 @@ static bool take_apart(struct reply *reply) {
 	return true;
 }
 
+/* There are words to be read of a server that has closed. Leaves errno as it was. */
+static bool says_why(const struct link *link, int64_t deadline_ms) {
+	int error = errno;
+	char byte;
+	bool is_there = wait_for(link->fd, POLLIN, deadline_ms) && recv(link->fd, &byte, 1, MSG_PEEK) > 0;
+	errno = error;
+	return is_there;
+}
+
 bool link_ask(struct link *link, const char *command, struct reply *reply) {
 	size_t room = 0;
 	*reply = (struct reply){0};
 	int64_t deadline_ms = now_ms() + link->timeout_ms;
 	if (!send_all(link->fd, command, strlen(command), deadline_ms) || !send_all(link->fd, "\r\n", 2, deadline_ms)) {
-		fprintf(stderr, "snugctl: %s\n", strerror(errno));
-		return false;
+		/* A server that has no room for us says so, and closes, before it has read anything. */
+		if ((errno != EPIPE && errno != ECONNRESET) || !says_why(link, deadline_ms)) {
+			fprintf(stderr, "snugctl: %s\n", strerror(errno));
+			return false;
+		}
 	}
 	while (!is_complete(reply))
 		if (!receive_some(link, reply, &room, deadline_ms)) {

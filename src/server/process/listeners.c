@@ -40,7 +40,7 @@
 
 #define CONTROL_MASK 0600u
 #define CONTROL_MASK_WITH_GROUP 0660u
-#define CONTROL_BACKLOG 16
+#define CONTROL_BACKLOG 128
 #define TAKEN_TRIES 7             /* each takes a place in the queue of who listens there */
 #define TAKEN_PAUSE_NS 100000000u /* between two tries */
 
