@@ -159,6 +159,34 @@ static inline void stock_close(struct stock *stock) {
 	for (uint32_t worker = 0; worker < STOCK_WORKERS_MAX; worker++) assert_int_equal(stock->shelf[worker].mistakes, 0);
 }
 
+static inline struct stock *stock_new(void) {
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	return stock;
+}
+
+/* With so many workers, and of their time so much for maintenance; 0: as by default. */
+static inline struct stock *stock_open(uint32_t workers, uint32_t duty_ppm) {
+	struct stock *stock = stock_new();
+	snug_workers_options options = stock_options(stock, workers);
+	if (duty_ppm > 0) options.duty_ppm = duty_ppm;
+	stock->workers = crew_make(&options);
+	return stock;
+}
+
+/* The hook is busy all the time: a run takes seconds, until it is no longer. */
+#define STOCK_SLOW_PPM 200u
+static inline struct stock *stock_open_busy(uint32_t workers) {
+	struct stock *stock = stock_open(workers, STOCK_SLOW_PPM);
+	atomic_store(&stock->busy, true);
+	return stock;
+}
+
+static inline void stock_delete(struct stock *stock) {
+	stock_close(stock);
+	free(stock);
+}
+
 /* ------------------------------------------------------------------ a coordinator over it ------------------------------ */
 
 static inline snug_coordinator_options desk_options(void) {
@@ -173,9 +201,20 @@ static inline snug_coordinator *desk_make(snug_workers *workers, const snug_coor
 	return coordinator;
 }
 
+/* Of the default options. */
+static inline snug_coordinator *desk_open(snug_workers *workers) {
+	snug_coordinator_options options = desk_options();
+	return desk_make(workers, &options);
+}
+
 static inline void desk_unmake(snug_coordinator *coordinator) {
 	assert_int_equal(snug_coordinator_stop(coordinator, HANG_NS), SNUG_OK);
 	assert_int_equal(snug_coordinator_destroy(coordinator), SNUG_OK);
+}
+
+static inline void desk_close(snug_coordinator *coordinator, struct stock *stock) {
+	desk_unmake(coordinator);
+	stock_delete(stock);
 }
 
 static inline snug_ticket desk_submit(snug_coordinator *coordinator, const snug_request *request) {

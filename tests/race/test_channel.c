@@ -4,37 +4,14 @@
  * test says what was lost.
  *
  *     SNUG_SEED=0x... tests/race/test_channel     the same random choices again; threads still interleave as they like */
+#include "channels.h"
 #include "numbered.h"
-#include "os/threads.h"
-#include "unit/cmocka_all.h"
-#include "work/channel/channel.h"
 
 #include <snug/workers.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <time.h>
 
-#define MS UINT64_C(1000000)
-#define HANG_NS (120000 * MS)
 #define CHANNELS_MAX 8u
 #define BATCH_MAX 16u
-
-static uint64_t seed;
-
-static struct channel *make(uint32_t messages) {
-	struct channel *channel = NULL;
-	assert_int_equal(channel_create(messages, &channel), SNUG_OK);
-	return channel;
-}
-
-static void unmake(struct channel *channel) {
-	channel_close(channel);
-	channel_destroy(channel);
-}
-
-static void start(struct os_thread *thread, void (*run)(void *), void *context) {
-	assert_true(os_thread_start(thread, run, context));
-}
 
 /* ------------------------------------------------------------------ many senders, few channels ---------------------------- */
 
@@ -284,13 +261,6 @@ static void time_outs_are_neither_early_nor_endless(void **state) {
 	}
 	assert_int_equal(channel_depth(channel), 16);
 	unmake(channel);
-}
-
-static int print_seed(void **state) {
-	(void)state;
-	seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
-	printf("channel: SNUG_SEED=0x%llx\n", (unsigned long long)seed);
-	return 0;
 }
 
 int main(void) {

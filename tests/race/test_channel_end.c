@@ -1,32 +1,14 @@
 /* test_channel_end.c: how channels end: closed in the middle, left by their senders, destroyed as soon as that is allowed.
  *
  *     SNUG_SEED=0x... tests/race/test_channel_end */
+#include "channels.h"
 #include "numbered.h"
-#include "os/threads.h"
-#include "unit/cmocka_all.h"
-#include "work/channel/channel.h"
 
 #include <snug/workers.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
-#define MS UINT64_C(1000000)
-#define HANG_NS (120000 * MS)
 #define BATCH_MAX 16u
-
-static uint64_t seed;
-
-static struct channel *make(uint32_t messages) {
-	struct channel *channel = NULL;
-	assert_int_equal(channel_create(messages, &channel), SNUG_OK);
-	return channel;
-}
-
-static void start(struct os_thread *thread, void (*run)(void *), void *context) {
-	assert_true(os_thread_start(thread, run, context));
-}
 
 static void bad_rooms_and_a_full_system_are_refused(void **state) {
 	(void)state;
@@ -275,13 +257,6 @@ static void an_asker_destroys_its_channel_after_the_last_answer(void **state) {
 	channel_close(inbox);
 	os_thread_join(&answerer);
 	channel_destroy(inbox);
-}
-
-static int print_seed(void **state) {
-	(void)state;
-	seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
-	printf("channel end: SNUG_SEED=0x%llx\n", (unsigned long long)seed);
-	return 0;
 }
 
 int main(void) {

@@ -4,37 +4,13 @@
  * test says what was lost.
  *
  *     SNUG_SEED=0x... tests/race/test_channel_sleep     the same random choices again; threads still interleave as they like */
+#include "channels.h"
 #include "numbered.h"
-#include "os/threads.h"
-#include "unit/cmocka_all.h"
-#include "work/channel/channel.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <time.h>
-
-#define MS UINT64_C(1000000)
-#define HANG_NS (120000 * MS)
-
-static uint64_t seed;
-
-static struct channel *make(uint32_t messages) {
-	struct channel *channel = NULL;
-	assert_int_equal(channel_create(messages, &channel), SNUG_OK);
-	return channel;
-}
-
-static void unmake(struct channel *channel) {
-	channel_close(channel);
-	channel_destroy(channel);
-}
-
-static void start(struct os_thread *thread, void (*run)(void *), void *context) {
-	assert_true(os_thread_start(thread, run, context));
-}
 
 /* ------------------------------------------------------------------ sleep and wake ---------------------------------------- */
 
@@ -318,13 +294,6 @@ static void a_sleeping_receiver_is_always_woken(void **state) {
 	assert_int_equal(duel.mistakes, 0);
 	assert_int_equal(log.mistakes, 0);
 	unmake(duel.channel);
-}
-
-static int print_seed(void **state) {
-	(void)state;
-	seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
-	printf("channel sleep: SNUG_SEED=0x%llx\n", (unsigned long long)seed);
-	return 0;
 }
 
 int main(void) {

@@ -5,26 +5,6 @@
 
 #include <pthread.h>
 
-#define SLOW_PPM 200u /* a run takes seconds while the hook is busy */
-
-static struct stock *stock_new(void) {
-	struct stock *stock = calloc(1, sizeof *stock);
-	assert_non_null(stock);
-	return stock;
-}
-
-static struct stock *open_stock(uint32_t workers) {
-	struct stock *stock = stock_new();
-	snug_workers_options options = stock_options(stock, workers);
-	stock->workers = crew_make(&options);
-	return stock;
-}
-
-static void close_stock(struct stock *stock) {
-	stock_close(stock);
-	free(stock);
-}
-
 /* ------------------------------------------------------------------ create --------------------------------------------- */
 
 static void bad_options_are_refused(void **state) {
@@ -73,16 +53,14 @@ static void null_is_answered(void **state) {
 	assert_int_equal(snug_coordinator_stats_get(NULL, &stats), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_stop(NULL, 0), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_destroy(NULL), SNUG_OK);
-	struct stock *stock = open_stock(1);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open(1, 0);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	assert_int_equal(snug_coordinator_submit(coordinator, NULL, &ticket), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_wait(coordinator, 1, 0, NULL, NULL, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_wait(coordinator, 1, 0, &response, &part, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_call(coordinator, &request, 0, NULL, &ticket), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_audit(coordinator, NULL, &count), SNUG_ERROR_NULL);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ results -------------------------------------------- */
@@ -93,9 +71,8 @@ static void a_defragmentation_does_what_was_estimated(void **state) {
 	static const uint32_t counts[] = {1, 2, 8};
 	for (size_t row = 0; row < 3; row++) {
 		uint32_t workers = counts[row];
-		struct stock *stock = open_stock(workers);
-		snug_coordinator_options options = desk_options();
-		snug_coordinator *coordinator = desk_make(stock->workers, &options);
+		struct stock *stock = stock_open(workers, 0);
+		snug_coordinator *coordinator = desk_open(stock->workers);
 		snug_request estimate = snug_request_default(SNUG_REQUEST_ESTIMATE);
 		snug_request defragment = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 		snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
@@ -130,16 +107,14 @@ static void a_defragmentation_does_what_was_estimated(void **state) {
 		assert_int_equal(again.report.outcome, SNUG_OUTCOME_NOTHING);
 		assert_int_equal(again.report.reclaimed_bytes, 0);
 		assert_true(again.complete);
-		desk_unmake(coordinator);
-		close_stock(stock);
+		desk_close(coordinator, stock);
 	}
 }
 
 static void one_worker_one_pool_and_budgets(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open(2, 0);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	request.worker = 1;
 	request.options.pool_mask = SNUG_POOL_BIT(SNUG_POOL_SMALL);
@@ -160,15 +135,14 @@ static void one_worker_one_pool_and_budgets(void **state) {
 	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	metrics.worker = 0;
 	assert_int_equal(desk_call(coordinator, &metrics).stats.moves, 0); /* not asked */
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ bad input ------------------------------------------ */
 
 static void bad_requests_are_refused_and_audited(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2);
+	struct stock *stock = stock_open(2, 0);
 	snug_coordinator_options options = desk_options();
 	options.schedules = 1;
 	snug_coordinator *coordinator = desk_make(stock->workers, &options);
@@ -213,13 +187,12 @@ static void bad_requests_are_refused_and_audited(void **state) {
 	assert_int_equal(snug_coordinator_stop(coordinator, HANG_NS), SNUG_OK);
 	assert_int_equal(desk_refused(coordinator, &schedule), SNUG_ERROR_STOPPED);
 	assert_int_equal(snug_coordinator_stop(coordinator, HANG_NS), SNUG_OK);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 static void a_full_table_refuses_but_the_urgent(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(1);
+	struct stock *stock = stock_open(1, 0);
 	snug_coordinator_options options = desk_options();
 	options.tickets = 4;
 	snug_coordinator *coordinator = desk_make(stock->workers, &options);
@@ -242,8 +215,7 @@ static void a_full_table_refuses_but_the_urgent(void **state) {
 	for (uint32_t index = 0; index < 4; index++)
 		assert_int_equal(desk_wait(coordinator, tickets[index]).error, SNUG_OK);
 	assert_int_equal(desk_stats(coordinator).tickets_in_use, 0);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* A worker whose inbox is full delays its own part only, and that comes through in the end. */
@@ -253,8 +225,7 @@ static void a_full_inbox_delays_only(void **state) {
 	snug_workers_options crew = stock_options(stock, 2);
 	crew.inbox_messages = 16;
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	stock_hold(stock);
 	snug_client *client;
 	snug_ticket flights[16];
@@ -277,17 +248,15 @@ static void a_full_inbox_delays_only(void **state) {
 		assert_int_equal(snug_client_wait(client, flights[index], HANG_NS, &result), SNUG_OK);
 	}
 	assert_int_equal(snug_client_destroy(client), SNUG_OK);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ join, cancel, time out ----------------------------- */
 
 static void identical_requests_share_one_run(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open(2, 0);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	stock_hold(stock);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket first = desk_submit(coordinator, &request);
@@ -319,20 +288,14 @@ static void identical_requests_share_one_run(void **state) {
 	assert_false(desk_wait(coordinator, later).joined);
 	snug_request all = snug_request_default(SNUG_REQUEST_METRICS);
 	assert_int_equal(desk_call(coordinator, &all).stats.reclaimed_bytes, one.report.reclaimed_bytes); /* once */
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* Waiting, running and over. */
 static void cancelling_at_each_moment(void **state) {
 	(void)state;
-	struct stock *stock = stock_new();
-	snug_workers_options crew = stock_options(stock, 1);
-	crew.duty_ppm = SLOW_PPM;
-	stock->workers = crew_make(&crew);
-	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open_busy(1);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket running = desk_submit(coordinator, &request);
 	request.options.merge_classes = true;
@@ -357,15 +320,13 @@ static void cancelling_at_each_moment(void **state) {
 	CREW_WAIT_UNTIL(desk_stats(coordinator).tickets_in_use == 1 && desk_stats(coordinator).answers == 7);
 	assert_int_equal(desk_cancel(coordinator, over).error, SNUG_ERROR_TICKET); /* its result is there */
 	assert_int_equal(desk_wait(coordinator, over).error, SNUG_OK);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 static void a_time_out_loses_nothing(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open(2, 0);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	stock_hold(stock);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_response response;
@@ -378,21 +339,15 @@ static void a_time_out_loses_nothing(void **state) {
 	assert_int_equal(snug_coordinator_poll(coordinator, late, &response, NULL, NULL), SNUG_OK);
 	assert_true(response.report.reclaimed_bytes > 0);
 	assert_int_equal(snug_coordinator_poll(coordinator, late, &response, NULL, NULL), SNUG_ERROR_TICKET);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ priorities ----------------------------------------- */
 
 static void an_emergency_overtakes(void **state) {
 	(void)state;
-	struct stock *stock = stock_new();
-	snug_workers_options crew = stock_options(stock, 2);
-	crew.duty_ppm = SLOW_PPM;
-	stock->workers = crew_make(&crew);
-	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open_busy(2);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request demand = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket slow = desk_submit(coordinator, &demand);
 	for (uint32_t worker = 0; worker < 2; worker++) CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.moves > 10);
@@ -415,21 +370,15 @@ static void an_emergency_overtakes(void **state) {
 	snug_response sums = desk_call(coordinator, &metrics);
 	assert_int_equal(sums.stats.reclaimed_bytes, response.report.reclaimed_bytes + urgent.report.reclaimed_bytes);
 	assert_int_equal(sums.stats.moves, response.report.moved_objects + urgent.report.moved_objects);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ ends ----------------------------------------------- */
 
 static void workers_that_stop_are_told(void **state) {
 	(void)state;
-	struct stock *stock = stock_new();
-	snug_workers_options crew = stock_options(stock, 2);
-	crew.duty_ppm = SLOW_PPM;
-	stock->workers = crew_make(&crew);
-	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open_busy(2);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket running = desk_submit(coordinator, &request);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0 && crew_stats(stock->workers, 1).heap.moves > 0);
@@ -447,8 +396,7 @@ static void workers_that_stop_are_told(void **state) {
 		assert_int_equal(response.parts, 2);
 		assert_false(response.complete);
 	}
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 struct waiter {
@@ -467,13 +415,8 @@ static void *wait_for_ever(void *context) {
 
 static void a_stop_answers_all(void **state) {
 	(void)state;
-	struct stock *stock = stock_new();
-	snug_workers_options crew = stock_options(stock, 1);
-	crew.duty_ppm = SLOW_PPM;
-	stock->workers = crew_make(&crew);
-	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open_busy(1);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	struct waiter waiters[4];
 	pthread_t threads[4];
 	for (uint32_t index = 0; index < 4; index++) {
@@ -495,14 +438,13 @@ static void a_stop_answers_all(void **state) {
 		begun += waiters[index].response.report.moved_objects > 0;
 	}
 	assert_int_equal(begun, 1);
-	close_stock(stock);
+	stock_delete(stock);
 }
 
 static void a_stop_that_times_out_goes_on(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(1);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open(1, 0);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	stock_hold(stock);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
@@ -512,8 +454,7 @@ static void a_stop_that_times_out_goes_on(void **state) {
 	stock_let_go(stock);
 	assert_int_equal(snug_coordinator_stop(coordinator, HANG_NS), SNUG_OK);
 	assert_int_equal(desk_wait(coordinator, ticket).error, SNUG_ERROR_STOPPED); /* still to be taken */
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ on the wrong threads ------------------------------- */
@@ -577,7 +518,7 @@ static void insiders_do_not_wait(void **state) {
 /* Two coordinators get in each other's way, and both get through. */
 static void two_coordinators_share_the_workers(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2);
+	struct stock *stock = stock_open(2, 0);
 	snug_coordinator_options options = desk_options();
 	snug_coordinator *coordinators[2] = {desk_make(stock->workers, &options), desk_make(stock->workers, &options)};
 	stock_hold(stock);
@@ -593,7 +534,7 @@ static void two_coordinators_share_the_workers(void **state) {
 	}
 	assert_true(reclaimed_bytes > 1u << 20);
 	for (uint32_t index = 0; index < 2; index++) desk_unmake(coordinators[index]);
-	close_stock(stock);
+	stock_delete(stock);
 }
 
 int main(void) {

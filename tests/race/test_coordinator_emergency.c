@@ -9,8 +9,7 @@
 #define PAGE_BYTES UINT64_C(8192) /* of these heaps, or less */
 
 static struct stock *open_stock(uint32_t workers, bool evicts, uint32_t keep_every) {
-	struct stock *stock = calloc(1, sizeof *stock);
-	assert_non_null(stock);
+	struct stock *stock = stock_new();
 	stock->keep_every = keep_every;
 	snug_workers_options options = stock_options(stock, workers);
 	if (evicts) options.hook.evict = stock_evict;
@@ -55,8 +54,7 @@ static void what_compaction_can_give_is_given(void **state) {
 	static const uint64_t goals[] = {1, 4096, 100000, 1000000};
 	for (size_t row = 0; row < 3; row++) {
 		struct stock *stock = open_stock(counts[row], true, 2);
-		snug_coordinator_options options = desk_options();
-		snug_coordinator *coordinator = desk_make(stock->workers, &options);
+		snug_coordinator *coordinator = desk_open(stock->workers);
 		for (size_t goal = 0; goal < 4; goal++) {
 			snug_stats before = figures(coordinator);
 			snug_response response = emergency(coordinator, goals[goal], true);
@@ -71,9 +69,7 @@ static void what_compaction_can_give_is_given(void **state) {
 			assert_int_equal(response.report.before.limit_bytes, (uint64_t)counts[row] << 22); /* each is told of */
 		}
 		assert_int_equal(atomic_load(&stock->evict_calls), 0);
-		desk_unmake(coordinator);
-		stock_close(stock);
-		free(stock);
+		desk_close(coordinator, stock);
 	}
 }
 
@@ -94,8 +90,7 @@ static void what_it_cannot_give_is_refused(void **state) {
 	for (size_t row = 0; row < 3; row++) {
 		for (int may_evict = 0; may_evict < 2; may_evict++) {
 			struct stock *stock = open_stock(counts[row], false, 2); /* may evict, but nobody can */
-			snug_coordinator_options options = desk_options();
-			snug_coordinator *coordinator = desk_make(stock->workers, &options);
+			snug_coordinator *coordinator = desk_open(stock->workers);
 			uint64_t most = estimate(coordinator);
 			snug_stats before = figures(coordinator);
 			snug_response response = emergency(coordinator, most + (UINT64_C(1) << 20), may_evict == 1);
@@ -110,9 +105,7 @@ static void what_it_cannot_give_is_refused(void **state) {
 			response = emergency(coordinator, before.limit_bytes / 2, may_evict == 1); /* little is left */
 			after = figures(coordinator);
 			assert_refused(&before, &after, &response);
-			desk_unmake(coordinator);
-			stock_close(stock);
-			free(stock);
+			desk_close(coordinator, stock);
 		}
 	}
 }
@@ -123,8 +116,7 @@ static void only_what_is_needed_is_evicted(void **state) {
 	static const uint32_t counts[] = {1, 2, 8};
 	for (size_t row = 0; row < 3; row++) {
 		struct stock *stock = open_stock(counts[row], true, 2);
-		snug_coordinator_options options = desk_options();
-		snug_coordinator *coordinator = desk_make(stock->workers, &options);
+		snug_coordinator *coordinator = desk_open(stock->workers);
 		uint64_t most = estimate(coordinator);
 		uint64_t more = (uint64_t)counts[row] * 400000;
 		snug_response response = emergency(coordinator, most + more, true);
@@ -136,17 +128,14 @@ static void only_what_is_needed_is_evicted(void **state) {
 			   (unsigned long long)response.evicted_bytes);
 		assert_true(response.evicted_bytes >= more / 2);
 		assert_true(response.evicted_bytes <= more + counts[row] * (2 * PAGE_BYTES + UINT64_C(65536)));
-		desk_unmake(coordinator);
-		stock_close(stock);
-		free(stock);
+		desk_close(coordinator, stock);
 	}
 }
 
 static void without_leave_nothing_is_evicted(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, true, 1); /* full: no holes at all */
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_response response = emergency(coordinator, 1000000, false);
 	assert_int_equal(response.error, SNUG_ERROR_GOAL);
 	assert_int_equal(atomic_load(&stock->evict_calls), 0);
@@ -165,17 +154,14 @@ static void without_leave_nothing_is_evicted(void **state) {
 	assert_int_equal(response.error, SNUG_OK);
 	assert_int_equal(figures(coordinator).total.payload_bytes, 0);
 	assert_int_equal(figures(coordinator).committed_bytes, 0);
-	desk_unmake(coordinator);
-	stock_close(stock);
-	free(stock);
+	desk_close(coordinator, stock);
 }
 
 /* The worker that has its pages free gives them before the other one moves anything; and nobody evicts what another has lying about. */
 static void the_rich_give_first(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, true, 2);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request tidy = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	tidy.worker = 0;
 	assert_true(desk_call(coordinator, &tidy).report.reclaimed_bytes > 0);
@@ -205,9 +191,7 @@ static void the_rich_give_first(void **state) {
 	assert_int_equal(parts[0].report.moved_objects, 0);
 	assert_true(parts[1].report.returned_bytes > 0 && parts[1].report.moved_objects > 0);
 	assert_int_equal(atomic_load(&stock->evict_calls), 0);
-	desk_unmake(coordinator);
-	stock_close(stock);
-	free(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ what stands in the way ----------------------------- */
@@ -223,16 +207,14 @@ static snug_error pin_some(void *context, uint32_t worker, snug_heap *heap) {
 /* Evicting all that is not pinned would not do: so nothing is evicted. What the pins leave is given. */
 static void pins_are_counted_before_anything_goes(void **state) {
 	(void)state;
-	struct stock *stock = calloc(1, sizeof *stock);
-	assert_non_null(stock);
+	struct stock *stock = stock_new();
 	stock->keep_every = 1;
 	stock->most = 3000; /* so that there is room for the pins' table */
 	snug_workers_options crew = stock_options(stock, 2);
 	crew.hook.start = pin_some;
 	crew.hook.evict = stock_evict_unpinned;
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_stats before = figures(coordinator);
 	assert_true(before.total.pinned_slabs > 0);
 	uint64_t free_of_pins =
@@ -244,9 +226,7 @@ static void pins_are_counted_before_anything_goes(void **state) {
 	response = emergency(coordinator, free_of_pins / 2, true);
 	assert_int_equal(response.error, SNUG_OK);
 	assert_true(response.report.returned_bytes >= free_of_pins / 2);
-	desk_unmake(coordinator);
-	stock_close(stock);
-	free(stock);
+	desk_close(coordinator, stock);
 }
 
 static bool refuse_decommit(void *context, void *address, size_t bytes) {
@@ -262,16 +242,14 @@ static void an_os_that_takes_nothing_back_ends_it(void **state) {
 	snug_os os = *snug_os_linux();
 	os.decommit = refuse_decommit;
 	for (uint32_t keep_every = 1; keep_every <= 2; keep_every++) {
-		struct stock *stock = calloc(1, sizeof *stock);
-		assert_non_null(stock);
+		struct stock *stock = stock_new();
 		stock->keep_every = keep_every;
 		snug_workers_options crew = stock_options(stock, 1);
 		crew.heap.os = &os;
 		crew.heap.limit_bytes = (size_t)16 << 20;
 		crew.hook.evict = stock_evict;
 		stock->workers = crew_make(&crew);
-		snug_coordinator_options options = desk_options();
-		snug_coordinator *coordinator = desk_make(stock->workers, &options);
+		snug_coordinator *coordinator = desk_open(stock->workers);
 		snug_response response = emergency(coordinator, 10u << 20, true);
 		assert_int_equal(response.error, SNUG_ERROR_NO_MEMORY);
 		assert_false(response.complete);
@@ -279,25 +257,21 @@ static void an_os_that_takes_nothing_back_ends_it(void **state) {
 		assert_int_equal(response.report.returned_bytes, 0);
 		assert_true(response.evicted_bytes <= 2u << 20);
 		if (keep_every == 2) assert_int_equal(response.evicted_bytes, 0);
-		desk_unmake(coordinator);
-		stock_close(stock);
-		free(stock);
+		desk_close(coordinator, stock);
 	}
 }
 
 /* Parts of huge pages stay: whole units are emptied, and what cannot be had in such is not promised. */
 static void huge_pages_go_whole(void **state) {
 	(void)state;
-	struct stock *stock = calloc(1, sizeof *stock);
-	assert_non_null(stock);
+	struct stock *stock = stock_new();
 	stock->keep_every = 2;
 	snug_workers_options crew = stock_options(stock, 1);
 	crew.heap.huge_pages = true;
 	crew.heap.limit_bytes = (size_t)16 << 20;
 	crew.hook.evict = stock_evict;
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_stats before = figures(coordinator);
 	assert_int_equal(before.return_unit_bytes, 2u << 20);
 	snug_response response = emergency(coordinator, 3u << 20, true);
@@ -310,9 +284,7 @@ static void huge_pages_go_whole(void **state) {
 	assert_int_equal(response.error, SNUG_OK);
 	assert_true(response.report.returned_bytes >= 8u << 20);
 	assert_true(response.evicted_bytes > 0);
-	desk_unmake(coordinator);
-	stock_close(stock);
-	free(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ while clients run ---------------------------------- */
@@ -357,13 +329,11 @@ static void *run_traffic(void *context) {
 static void a_trigger_under_load_does_what_was_estimated(void **state) {
 	(void)state;
 	enum { CLIENTS = 3 };
-	struct stock *stock = calloc(1, sizeof *stock);
-	assert_non_null(stock);
+	struct stock *stock = stock_new();
 	stock->most = 3000; /* and a quarter of the heap for the clients */
 	snug_workers_options crew = stock_options(stock, 2);
 	stock->workers = crew_make(&crew);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	_Atomic bool done = false;
 	struct traffic traffic[CLIENTS];
 	pthread_t threads[CLIENTS];
@@ -387,9 +357,7 @@ static void a_trigger_under_load_does_what_was_estimated(void **state) {
 		   (unsigned long long)response.report.reclaimed_bytes);
 	assert_true(response.report.reclaimed_bytes * 10 >= estimated_bytes * 9);
 	assert_true(response.report.reclaimed_bytes * 10 <= estimated_bytes * 11);
-	desk_unmake(coordinator);
-	stock_close(stock);
-	free(stock);
+	desk_close(coordinator, stock);
 }
 
 int main(void) {

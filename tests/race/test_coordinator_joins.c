@@ -2,12 +2,10 @@
  * worker's inbox full. */
 #include "stock.h"
 
-#define SLOW_PPM 200u /* a run takes seconds while the hook is busy */
 #define INBOX 16u
 
 static struct stock *open_stock(uint32_t workers, uint32_t duty_ppm) {
-	struct stock *stock = calloc(1, sizeof *stock);
-	assert_non_null(stock);
+	struct stock *stock = stock_new();
 	snug_workers_options options = stock_options(stock, workers);
 	options.inbox_messages = INBOX;
 	if (duty_ppm > 0) options.duty_ppm = duty_ppm;
@@ -15,17 +13,11 @@ static struct stock *open_stock(uint32_t workers, uint32_t duty_ppm) {
 	return stock;
 }
 
-static void close_stock(struct stock *stock) {
-	stock_close(stock);
-	free(stock);
-}
-
 /* The cancelled one is still out when the same is asked for again. */
 static void what_was_cancelled_is_not_joined(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(1, 0);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	stock_hold(stock);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket first = desk_submit(coordinator, &request);
@@ -40,16 +32,14 @@ static void what_was_cancelled_is_not_joined(void **state) {
 	assert_true(response.complete);
 	assert_false(response.joined);
 	assert_true(response.report.reclaimed_bytes > 1u << 20);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* A schedule's run is the same work, but may end with its window, and its target is its own. */
 static void a_schedule_s_run_is_not_joined(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(1, 0);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request schedule = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	schedule.schedule.interval_ns = 10 * MS;
@@ -64,17 +54,15 @@ static void a_schedule_s_run_is_not_joined(void **state) {
 	assert_true(response.complete);
 	assert_false(response.joined);
 	assert_int_equal(desk_stats(coordinator).joins, 0);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* The worker is told later: the run ends long before it would by itself. */
 static void a_cancel_that_finds_no_room_is_told_again(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(1, SLOW_PPM);
+	struct stock *stock = open_stock(1, STOCK_SLOW_PPM);
 	atomic_store(&stock->busy, true);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0);
@@ -97,8 +85,7 @@ static void a_cancel_that_finds_no_room_is_told_again(void **state) {
 		assert_int_equal(snug_client_wait(client, flights[index], HANG_NS, &result), SNUG_OK);
 	}
 	assert_int_equal(snug_client_destroy(client), SNUG_OK);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 int main(void) {

@@ -10,20 +10,6 @@
 #include <dirent.h>
 #include <time.h>
 
-static struct stock *open_stock(uint32_t workers, uint32_t duty_ppm) {
-	struct stock *stock = calloc(1, sizeof *stock);
-	assert_non_null(stock);
-	snug_workers_options options = stock_options(stock, workers);
-	if (duty_ppm > 0) options.duty_ppm = duty_ppm;
-	stock->workers = crew_make(&options);
-	return stock;
-}
-
-static void close_stock(struct stock *stock) {
-	stock_close(stock);
-	free(stock);
-}
-
 /* The entries of one origin so far. */
 static uint32_t audited(snug_coordinator *coordinator, snug_origin origin, snug_audit_entry *last) {
 	snug_audit_entry entries[256];
@@ -93,9 +79,8 @@ static snug_schedule_entry told(const snug_coordinator *coordinator) {
 
 static void an_interval_runs_until_it_is_cancelled(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2, 0);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open(2, 0);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request request = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	request.schedule.interval_ns = 20 * MS;
 	request.schedule.target_fragmentation_ppm = 300000;
@@ -127,17 +112,15 @@ static void an_interval_runs_until_it_is_cancelled(void **state) {
 	os_thread_sleep(60 * MS);
 	assert_true(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL) <= runs + 1); /* one may have been under way */
 	assert_int_equal(desk_stats(coordinator).schedules, 0);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* An interval that ends after the clock does: its first run does not come. */
 static void an_interval_without_end_never_runs(void **state) {
 	(void)state;
 	static const uint64_t intervals[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_MAX / 2};
-	struct stock *stock = open_stock(1, 0);
-	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinator = desk_make(stock->workers, &options);
+	struct stock *stock = stock_open(1, 0);
+	snug_coordinator *coordinator = desk_open(stock->workers);
 	for (size_t row = 0; row < sizeof intervals / sizeof intervals[0]; row++) {
 		snug_request request = snug_request_default(SNUG_REQUEST_SCHEDULE);
 		request.schedule.interval_ns = intervals[row];
@@ -148,14 +131,13 @@ static void an_interval_without_end_never_runs(void **state) {
 	assert_int_equal(desk_stats(coordinator).schedules, 3);
 	assert_int_equal(desk_stats(coordinator).jobs, 3); /* the questions */
 	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 0);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* A window of an hour, the clock at 01:59:50 local; the work takes longer than the window. */
 static void a_window_begins_and_ends_a_run(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2, 100);
+	struct stock *stock = stock_open(2, 100);
 	atomic_store(&stock->busy, true);
 	struct fake_world world = {.now_s = 86400 * 20000 + 59 * 60 + 50};
 	snug_coordinator_options options = desk_options();
@@ -194,15 +176,14 @@ static void a_window_begins_and_ends_a_run(void **state) {
 	assert_int_equal(told(coordinator).runs, 2);
 	assert_int_equal(told(coordinator).running, 0);
 	assert_true(told(coordinator).reclaimed_bytes >= entry.reclaimed_bytes);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ background ----------------------------------------- */
 
 static void background_work_starts_and_stops(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2, 0);
+	struct stock *stock = stock_open(2, 0);
 	struct fake_world world = {.now_s = 86400};
 	snug_coordinator_options options = desk_options();
 	options.background.on = true;
@@ -236,8 +217,7 @@ static void background_work_starts_and_stops(void **state) {
 	uint64_t runs = desk_stats(coordinator).background_runs;
 	os_thread_sleep(30 * TICK_NS);
 	assert_int_equal(desk_stats(coordinator).background_runs, runs); /* nothing more is wanted */
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 static void pressure_of_the_machine_returns_memory(void **state) {
@@ -255,8 +235,7 @@ static void pressure_of_the_machine_returns_memory(void **state) {
 	options.background.retain_bytes = 1u << 20;
 	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.returned_bytes >= 6u << 20);
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ watchdog, log -------------------------------------- */
@@ -278,7 +257,7 @@ static void hear(void *context, snug_log_level level, const char *line) {
 
 static void a_worker_that_stands_still_is_reported(void **state) {
 	(void)state;
-	struct stock *stock = open_stock(2, 0);
+	struct stock *stock = stock_open(2, 0);
 	struct heard heard = {0};
 	struct fake_world world = {.missing = true};
 	snug_coordinator_options options = desk_options();
@@ -299,8 +278,7 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	for (int round = 0; round < 3; round++) desk_call(coordinator, &request);
 	assert_int_equal(atomic_load(&heard.results), 3); /* a line for each, before its answer */
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 /* ------------------------------------------------------------------ idle ----------------------------------------------- */
@@ -376,7 +354,7 @@ static struct idleness look(struct stock *stock, snug_coordinator *coordinator) 
 
 /* The coordinator may sleep and wake `most_sleeps` times, the workers not at all. */
 static void idle(bool background, uint64_t idle_ms, uint64_t most_sleeps) {
-	struct stock *stock = open_stock(IDLE_WORKERS, 0);
+	struct stock *stock = stock_open(IDLE_WORKERS, 0);
 	snug_coordinator_options options = desk_options();
 	options.background.on = background;
 	snug_coordinator *coordinator = desk_make(stock->workers, &options);
@@ -400,8 +378,7 @@ static void idle(bool background, uint64_t idle_ms, uint64_t most_sleeps) {
 	assert_true(sleeps <= most_sleeps);
 	assert_true(after.naps - before.naps <= most_sleeps);
 	if (idle_ms >= 10 * IDLE_MS) assert_true(used_ppm <= 1000); /* 0.1 % of a core; in less time it is chance */
-	desk_unmake(coordinator);
-	close_stock(stock);
+	desk_close(coordinator, stock);
 }
 
 static void idle_nobody_wakes(void **state) {

@@ -358,9 +358,3 @@ snug_error io_epoll_create(struct io **out) {
 	*out = &self->io;
 	return SNUG_OK;
 }
-
-snug_error io_uring_create(uint64_t memory_bytes, struct io **out) {
-	(void)memory_bytes;
-	(void)out;
-	return SNUG_ERROR_OS_THREAD;
-}
