@@ -33,7 +33,8 @@ static const struct option *find_number(const struct option *names, int number) 
 }
 
 void option_explain(int code, const struct option *names, char *const *arguments, char out[OPTION_SENTENCE_BYTES]) {
-	const char *argument = arguments[optind - 1];
+	/* musl has gone beyond the end when the value of the last letter is missing. */
+	const char *argument = arguments[optind - 1] != NULL ? arguments[optind - 1] : arguments[optind - 2];
 	bool is_long = strncmp(argument, "--", 2) == 0;
 	const char *text = is_long ? argument + 2 : argument;
 	size_t length = strcspn(text, "=");
