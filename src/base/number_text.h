@@ -3,7 +3,8 @@
  * the tools read numbers here and nowhere else, so that "64k" is the same everywhere.
  *
  *     number    12                 digits alone: no sign, no blank
- *     size      12  1.5g  64KiB    k, m, g or t, large or small, perhaps with B or iB behind: binary multiples; b: bytes
+ *     size      12  1.5g  64KiB    k, m, g or t, large or small, perhaps with B or iB behind:
+ *                                  binary multiples; b: bytes
  *     time      12  1.5h  500ms    ns, us, ms, s, m (minutes), h or d
  *     share     12  0.25  3%       per cent
  *

@@ -36,7 +36,6 @@
 #include "mem/object/room.h"
 #include "mem/slab/classes.h"
 
-/* Smaller pages waste less in half-filled slabs, larger ones less in page ends and descriptors. */
 static size_t choose_page_bytes(size_t limit_bytes) {
 	if (limit_bytes < (size_t)8 << 20) return 4096;
 	if (limit_bytes < (size_t)128 << 20) return 8192;
@@ -94,7 +93,6 @@ static size_t lay_out(snug_heap *heap, char *base, size_t limit_max_bytes, size_
 	heap->fixed = carve(base, &at, sizeof(snug_heap) + class_table_bytes((uint32_t)page_bytes));
 	heap->arena.page_range = carve(base, &at, (page_count + 2) * sizeof(struct page));
 	heap->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
-	/* Metadata can't exceed the limit, so nothing needs more addresses than that. */
 	heap->cells.range = carve(base, &at, limit_max_bytes);
 	heap->handles.range = carve(base, &at, limit_max_bytes);
 	heap->pins.ranges[0] = carve(base, &at, limit_max_bytes);

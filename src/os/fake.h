@@ -1,4 +1,5 @@
-/* os/fake.h: an operating system for tests, to put beneath the heap (snug_heap_options.os = &fake.os).
+/* os/fake.h: an operating system for tests, to put beneath the heap (snug_heap_options.os =
+ * &fake.os).
  *
  * It refuses when told to, counts every call, keeps a clock that the test moves, and holds the
  * library to the rules of snug/os.h: memory that is not committed is mapped without access, so that

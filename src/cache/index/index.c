@@ -198,8 +198,6 @@ static uint32_t free_slot(const struct bucket *bucket) {
 	return slot;
 }
 
-/* An extra one before all others of the group: only the first of them may have free slots, so that
- * nothing is searched for one. */
 static struct bucket *spill_prepend(struct index *index, struct bucket *own) {
 	uint32_t number = spill_take(index);
 	struct bucket *spill = spill_at(index, number);
@@ -417,9 +415,6 @@ static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
 	return SNUG_OK;
 }
 
-/* The group's content is taken off it whole, and put in bucket after bucket. An extra spill bucket
- * is given back before the next one is put in, and of the extra ones of a group only the first has
- * free slots: so however many the group has, those that lie free at the beginning do. */
 static snug_error move_group(struct index *index, uint32_t number) {
 	struct group *group = &index->groups[number];
 	snug_error error = spills_ensure(index, GROUP_ENTRIES / BUCKET_ENTRIES + GROUP_TARGETS_MAX + 1);

@@ -33,8 +33,6 @@ void request_fill_window(snug_shard *shard, struct request *request) {
 	SNUG_ASSERT(lease->ref != 0 && request->window_offset <= lease->value_bytes);
 	request->window_count = 0;
 	request->window_bytes = 0;
-	/* What has more extents than the window is asked for by halves until they fit; all of a page at
-	 * least does. */
 	while (snug_shard_lease_view(shard, lease, request->window_offset, bytes, request->window, &count) ==
 		   SNUG_ERROR_TOO_MANY_EXTENTS) {
 		bytes = bytes / 2;
@@ -84,8 +82,6 @@ static void end_promise(snug_shard *shard, struct request *request) {
 	request->promised_bytes = 0;
 }
 
-/* The first round makes room for all of it; what is missing then, because holes lie apart, is
- * little. */
 static void begin_round(struct request *request) {
 	uint32_t bytes = request->promised_bytes;
 	request->evict_bytes = request->rounds == 0 ? bytes : bytes / ROUND_SHARE;
@@ -105,10 +101,7 @@ static snug_error reserve_at_once(snug_shard *shard, struct request *request) {
 	return snug_shard_reserve(shard, &operation->key, operation->value_bytes, &operation->lease);
 }
 
-/* A large value takes the place of many small ones: a slice at a time, between which others are
- * served. Nothing goes for a lease that may not be had in the end, so it is promised before. Each
- * round evicts as much as is missing; after a few it is done at once, so that those who take what
- * was freed do not keep it from its end. */
+/* What comes next towards the lease: all of it, or one slice of room, or a refusal. */
 static snug_error reserve_slice(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;
 	size_t bytes = operation->value_bytes;

@@ -75,8 +75,7 @@ static ghost fingerprint_of(uint64_t hash) {
 #define EACH_GHOST UINT64_C(0x0001000100010001) /* of the four in a word */
 #define WORD_GHOSTS 4u
 
-/* The first place with this fingerprint (0: the first empty one), or GHOST_SET. Four at a time: of
- * a word's lanes the lowest that is 0 is found by what borrowing does to its upper bit. */
+/* The first place with this fingerprint (0: the first empty one), or GHOST_SET. */
 static uint32_t place_of(const ghost *set, ghost fingerprint) {
 	for (uint32_t place = 0; place < GHOST_SET; place += WORD_GHOSTS) {
 		uint64_t word;

@@ -117,10 +117,6 @@ snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
 
 /* ------------------------------------------------------------------ in slices -------------- */
 
-/* The index is walked group by group, in the order of hashes. Items below shard->check.hash are
- * counted; what is stored and removed there in between is counted with them (shard.c). So at the
- * end the counts are those of one instant, however busy the shard was. */
-
 #define GROUPS_MAX 4096u /* a step ends by its count where the clock stands still */
 
 enum { CHECK_NONE, CHECK_HEAP, CHECK_ITEMS, CHECK_DONE };

@@ -181,8 +181,6 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bo
 									  : snug_ref_alloc(shard->heap, bytes, out);
 		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)) return error;
 		if (shard_can_never_fit(shard, bytes)) return error;
-		/* As many bytes as are wanted, before asking again: a large item takes the place of many
-		 * small ones. */
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint64_t gained_bytes = shard_make_room(shard);
 			if (gained_bytes == 0) return error;

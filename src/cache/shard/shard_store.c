@@ -68,9 +68,6 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_a
 
 /* ------------------------------------------------------------------ into the index --------- */
 
-/* In a full cache nothing is free, so that an index that waited for memory would never get any, and
- * where small items take the place of large ones its groups would fill up until they are slow. So
- * items go for it. */
 static void step_index(snug_shard *shard) {
 	if (LIKELY(!index_wants_step(&shard->index))) return;
 	bool sparse = index_is_sparse(&shard->index);
@@ -185,7 +182,6 @@ snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attribut
 	return shard_link(shard, key, ref, &head);
 }
 
-/* It is not what it should be: nobody may read it for the new value. */
 snug_error shard_refuse_set(snug_shard *shard, const snug_key *key, snug_error error) {
 	if (error != SNUG_ERROR_SIZE_TOO_LARGE && error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)
 		return error;

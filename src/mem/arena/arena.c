@@ -148,9 +148,6 @@ static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t firs
 	return SNUG_OK;
 }
 
-/* A page of the lowest region that has cold ones, so that regions fill up one after the other. With
- * huge pages a wholly cold region comes at once: its first touch makes all of it resident
- * anyway. */
 static snug_error warm_next(struct arena *arena) {
 	if (!limit_allows(arena, arena->page_bytes)) return SNUG_ERROR_NO_MEMORY;
 	for (;; arena->cold_hint++) {

@@ -121,7 +121,6 @@ bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
 	}
 	if (best_class == NULL) return false;
 	magazine_flush(heap, best_class);
-	/* Flushing may have emptied slabs: pages gained without a victim. */
 	if (best_class->free_slots >= best_class->slots) {
 		page_number number = emptiest_slab(heap, best_class);
 		/* It may also have given up the last slab without pins. */

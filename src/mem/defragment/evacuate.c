@@ -89,9 +89,7 @@ static void learn_size(const snug_heap *heap, const struct size_class *class, st
 
 /* ------------------------------------------------------------------ reserving ------ */
 
-/* A tighter class takes an object back if that costs it no page that it could have gained. In a
- * defragmentation also only if its old class does not gain a page more by it: what was estimated is
- * what is reclaimed. `leaving`: how many do already. */
+/* `leaving`: how many do already. */
 static bool reserve_tighter(snug_heap *heap, const struct size_class *class, struct move *move, uint32_t leaving) {
 	if (move->id == CLASS_NONE || move->id == class->id) return false;
 	struct size_class *tighter = heap->classes.entry[move->id].serving;

@@ -55,7 +55,6 @@ snug_error snug_stats_get(snug_heap *heap, snug_stats *out) {
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
 	const struct arena *arena = &heap->arena;
-	/* A victim and its target are one slab: the page of one of them will be free. */
 	uint64_t relocating = heap->target != PAGE_NONE;
 	*out = (snug_stats){
 		.limit_bytes = arena->limit_bytes,

@@ -77,8 +77,6 @@ snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *
 
 /* ------------------------------------------------------------------ resizing ------- */
 
-/* A new place, the content copied, the old place freed. Compaction may move the old one
- * meanwhile. */
 static snug_error relocate(snug_heap *heap, uint64_t *location, size_t size, size_t new_size,
 						   const snug_alloc_options *options, uint32_t owner) {
 	uint64_t chained = *location & REF_CHAINED;

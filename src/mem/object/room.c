@@ -69,7 +69,6 @@ static void note_pages_gained(snug_heap *heap, uint64_t before_pages) {
 }
 
 static bool compact_one_page(snug_heap *heap) {
-	/* The page that a half relocated slab holds too much can be gained. */
 	if (heap->target != PAGE_NONE) victim_abandon(heap);
 	if (nothing_to_gain(heap)) return false;
 	uint64_t before_pages = arena_free_pages(&heap->arena);
@@ -105,7 +104,6 @@ static bool merge_one_page(snug_heap *heap) {
 static uint64_t most_pages_to_gain(const snug_heap *heap) {
 	uint64_t pages = arena_available_pages(&heap->arena);
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		/* One more for the slab that only a merge empties. */
 		pages += class_reclaimable(heap, heap->classes.active[index]) + 1;
 	}
 	return pages;

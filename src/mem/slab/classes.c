@@ -239,7 +239,6 @@ static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host
 void class_review_group(snug_heap *heap, struct size_class *host) {
 	host->review_bytes = host->waste_bytes + review_grain(heap);
 	uint16_t wanted = most_wanted(heap, host);
-	/* Without room for one more cell the class stays inactive: nothing is lost but density. */
 	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(heap, wanted);
 	(void)error;
 }

@@ -39,7 +39,8 @@ void magazine_flush(snug_heap *heap, struct size_class *class);
 /* slab_return, out of line: what most frees do not need. */
 void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
 
-/* What all allocations end with. `class` is that of the slot's page, `id` the one that the payload belongs to. */
+/* What all allocations end with. `class` is that of the slot's page, `id` the one that the payload
+ * belongs to. */
 static inline void slot_hand_out(snug_heap *heap, struct size_class *class, uint16_t id, size_t payload_bytes,
 								 uint64_t offset) {
 	heap->payload_bytes[class->pool] += payload_bytes;
@@ -73,10 +74,7 @@ static inline bool slot_refill_small(snug_heap *heap, size_t payload_bytes, size
 }
 
 /* Into the magazine while it has room, so that what is freed and allocated in turns stays in the
- * processor's cache; else back to its slab at once. Tried: spilling half the magazine instead (235
- * instructions a pair in turns of 64, where this takes 144); never pushing (each free of a slot in
- * a full slab then changes lists: four times slower in cache); a queue, so that an allocation does
- * not wait for the last free (no difference). */
+ * processor's cache; else back to its slab at once. */
 static inline void slot_give(snug_heap *heap, struct size_class *class, page_number number, uint64_t offset) {
 	struct page *page = &heap->arena.pages[number];
 	if (class->magazine_count < class->magazine_capacity && page->state == PAGE_SLAB) {

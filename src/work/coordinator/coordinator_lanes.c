@@ -20,7 +20,6 @@
 #include "base/bits.h"
 #include "work/coordinator/coordination.h"
 
-/* a waiting sender stands in line with the others, one that only tries does not */
 #define SEND_WAIT_NS UINT64_C(200000)
 #define RETRY_NS UINT64_C(1000000) /* after a full inbox */
 #define BUSY_RETRY_MAX_NS (64 * RETRY_NS)

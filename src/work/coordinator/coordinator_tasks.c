@@ -98,8 +98,6 @@ void task_begin(snug_coordinator *coordinator, struct task *task) {
 
 /* ------------------------------------------------------------------ join, leave, cancel ---- */
 
-/* A question that was asked of anybody is not joined: part of the answer may be older than this
- * asker. */
 static struct task *find_same(const snug_coordinator *coordinator, const snug_request *request) {
 	for (struct task *task = coordinator->first_task; task != NULL; task = task->next) {
 		if (task->origin != SNUG_ORIGIN_CALLER || task->cancelled) continue;

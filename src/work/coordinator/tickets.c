@@ -150,8 +150,6 @@ snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t dea
 
 /* ------------------------------------------------------------------ the coordinator -------- */
 
-/* `task` is looked at only in a slot that is the coordinator's; one that is on its way here has
- * none yet. */
 struct ticket_slot *ticket_find(struct tickets *tickets, snug_ticket ticket) {
 	struct ticket_slot *slot = slot_of(tickets, ticket);
 	if (slot == NULL) return NULL;
