@@ -26,7 +26,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -50,6 +50,7 @@ help:
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
 	@echo "make check-clang   the tests, built with clang"
+	@echo "make check-musl    the tests, built with musl as the C library; no HTTP, no io_uring"
 	@echo "make check-model   the models of channels, tickets and the stop, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
@@ -90,6 +91,15 @@ build-tsan/build.ninja:
 
 build-clang/build.ninja:
 	$(call setup,$(debug),$(with_clang))
+
+build-musl/build.ninja: build-musl/prefix/machine.txt
+	$(call setup,-Dhttp=disabled -Dtests=enabled --native-file $<)
+
+build-arm64/build.ninja: build-arm64/prefix/machine.txt
+	$(call setup,-Dhttp=disabled -Dtests=enabled --cross-file $<)
+
+build-%/prefix/machine.txt:
+	@tests/elsewhere/prepare.sh $(@D) $*
 
 build-fuzz/build.ninja:
 	$(call setup,$(debug) $(asan) -Dfuzz=true,$(with_clang))
@@ -137,6 +147,9 @@ check-tsan: need-test build-tsan/build.ninja
 
 check-clang: need-clang build-clang/build.ninja
 	@tests/run_tests.sh build-clang
+
+check-musl: need-musl build-musl/build.ninja
+	@tests/run_tests.sh build-musl
 
 check-model: need-model
 	@models/check.sh
@@ -190,4 +203,4 @@ check-deb: need-check-deb deb
 	@tests/packaging/systemd.sh build-deb
 
 clean:
-	@rm -rf build build-deb build-debug build-asan build-tsan build-clang build-fuzz
+	@rm -rf build build-deb build-debug build-asan build-tsan build-clang build-fuzz build-musl build-arm64

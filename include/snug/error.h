@@ -9,6 +9,8 @@
 #ifndef SNUG_ERROR_H
 #define SNUG_ERROR_H
 
+#include <snug/platform.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -11,6 +11,8 @@
 #ifndef SNUG_HISTOGRAM_H
 #define SNUG_HISTOGRAM_H
 
+#include <snug/platform.h>
+
 #include <stdint.h>
 
 #ifdef __cplusplus

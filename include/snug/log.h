@@ -11,6 +11,8 @@
 #ifndef SNUG_LOG_H
 #define SNUG_LOG_H
 
+#include <snug/platform.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -16,6 +16,8 @@
 #ifndef SNUG_OS_H
 #define SNUG_OS_H
 
+#include <snug/platform.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -11,6 +11,7 @@
 #include <snug/histogram.h>
 #include <snug/log.h>
 #include <snug/os.h>
+#include <snug/platform.h>
 #include <snug/shard.h>
 #include <snug/stats.h>
 #include <snug/version.h>

@@ -23,6 +23,8 @@
 #ifndef SNUG_VERSION_H
 #define SNUG_VERSION_H
 
+#include <snug/platform.h>
+
 #include <stdint.h>
 
 #ifdef __cplusplus

@@ -58,6 +58,11 @@ static void linux_advise_huge(void *context, void *address, size_t bytes) {
 	(void)madvise(address, bytes, MADV_HUGEPAGE);
 }
 
+/* Of Linux 5.14; musl's headers had it later. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* Kernels before 5.14 know no MADV_POPULATE_WRITE; writing each page's first byte back does the
  * same, one fault at a time. */
 static void touch_each_page(void *address, size_t bytes) {

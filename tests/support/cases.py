@@ -3,11 +3,18 @@
     sys.exit(run_tests(globals()))
 """
 
+import os
 import traceback
 
 
 class Skipped(Exception):
     """What the case needs is not here; the message says what."""
+
+
+def needs_http():
+    """Meson's environment says where snugd was built without it."""
+    if os.environ.get("SNUG_HTTP") == "absent":
+        raise Skipped("this snugd has no HTTP")
 
 
 def run_cases(cases):

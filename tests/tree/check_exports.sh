@@ -17,7 +17,7 @@ declared() {
 }
 
 names_of() { awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort -u; }
-exported_by_shared() { nm --dynamic --defined-only "$shared" | names_of; }
+exported_by_shared() { nm --dynamic --defined-only "$shared" | names_of | grep -vxE "_init|_fini"; } # of musl's crti.o
 exported_by_static() { nm --extern-only --defined-only "$static" | names_of; }
 
 same_as_declared() {

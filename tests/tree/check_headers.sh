@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Each public header compiles alone, without a warning, in one language.
+# Each public header compiles alone, without a warning, in one language; and not for a machine of 32 bits, where it says why.
 #
 #     check_headers.sh INCLUDE_DIRECTORY c|c++ STANDARD COMPILER...
 set -uo pipefail
@@ -13,14 +13,27 @@ shift 3
 compiles_alone() {
 	local header=$1
 	shift
-	printf '#include <snug/%s>\n#include <snug/%s>\n' "$header" "$header" |
+	printf '#include <snug/%s>\n#include <snug/%s>\nextern int something;\n' "$header" "$header" |
 		"$@" -x "$language" -std="$standard" -I "$include" -Wall -Wextra -Wpedantic -Werror -fsyntax-only -
 }
 
+# In words, before anything else that 32 bits break.
+refuses_32_bits() {
+	local header=$1 said
+	shift
+	said=$(printf '#include <snug/%s>\n' "$header" | "$@" -m32 -x "$language" -std="$standard" -I "$include" -fsyntax-only - 2>&1) && return 1
+	[[ $(grep -m 1 'error:' <<<"$said") == *"snug needs a machine of 64 bits"* ]] && return 0
+	echo "$said"
+	return 1
+}
+
 headers=("$include"/snug/*.h)
-begin_cases ${#headers[@]}
+can_32_bits=0
+if "$@" -m32 -x "$language" -fsyntax-only - </dev/null 2>/dev/null; then can_32_bits=1; fi
+begin_cases $((${#headers[@]} * (1 + can_32_bits)))
 for header in "${headers[@]}"; do
 	name=$(basename "$header")
 	run_case "${name%.h}_h_compiles_alone_as_$standard" compiles_alone "$name" "$@"
+	[[ $can_32_bits -eq 0 ]] || run_case "${name%.h}_h_refuses_32_bits" refuses_32_bits "$name" "$@"
 done
 end_cases

@@ -257,7 +257,7 @@ static bool send_left(struct io_stream *stream, bool *is_broken) {
 	for (;;) {
 		size_t count = io_pieces_left(stream, left);
 		if (count == 0) return true;
-		struct msghdr message = {.msg_iov = left, .msg_iovlen = count};
+		struct msghdr message = {.msg_iov = left, .msg_iovlen = (uint16_t)count}; /* int with musl, else size_t */
 		ssize_t sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 		if (sent >= 0) {
 			stream->sent_bytes += (size_t)sent;
@@ -273,7 +273,7 @@ static bool epoll_send(struct io *io, struct io_stream *stream, const struct iov
 	size_t bytes = 0;
 	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
 	for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
-	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = count};
+	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (uint16_t)count};
 	ssize_t sent = count == 1 ? send(stream->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
 							  : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 	if (LIKELY(sent >= 0 && (size_t)sent == bytes)) return true;

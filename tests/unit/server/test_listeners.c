@@ -154,7 +154,7 @@ static void an_address_in_use_is_refused(void **state) {
 		struct listeners listeners = opened(&settings);
 		for (uint32_t others = 1; others <= 2; others++) {
 			struct settings same = tcp("127.0.0.1", listeners.listener[0].port, others);
-			refused(&same, listeners.listener[0].name, "Address already in use");
+			refused(&same, listeners.listener[0].name, strerror(EADDRINUSE));
 		}
 		listeners_close(&listeners);
 	}
@@ -200,7 +200,7 @@ static void half_a_star_is_refused(void **state) {
 	struct settings settings = tcp("::1", SETTINGS_PORT_ANY, 1);
 	struct listeners listeners = opened(&settings);
 	settings = tcp("*", listeners.listener[0].port, 1);
-	refused(&settings, "[::]", "Address already in use");
+	refused(&settings, "[::]", strerror(EADDRINUSE));
 	listeners_close(&listeners);
 }
 
@@ -241,12 +241,12 @@ static void what_is_no_address_is_refused(void **state) {
 	}
 	/* TEST-NET-1: no machine has it. */
 	struct settings settings = tcp("192.0.2.1", SETTINGS_PORT_ANY, 2);
-	refused(&settings, "192.0.2.1:0", "Cannot assign");
+	refused(&settings, "192.0.2.1:0", strerror(EADDRNOTAVAIL));
 	/* What was opened before is closed again. */
 	settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, 1);
 	strcpy(settings.listen.entry[1], "192.0.2.1");
 	settings.listen.count = 2;
-	refused(&settings, "192.0.2.1", "Cannot assign");
+	refused(&settings, "192.0.2.1", strerror(EADDRNOTAVAIL));
 }
 
 /* ------------------------------------------------------------------ unix sockets ------------------------------------------- */

@@ -28,9 +28,11 @@ static const struct {
 };
 
 static const char *const directories[] = {
+#ifdef __GLIBC__ /* where libraries for it lie */
 	"/usr/lib/x86_64-linux-gnu",
 	"/usr/lib/aarch64-linux-gnu",
 	"/usr/lib/riscv64-linux-gnu",
+#endif
 	"/usr/lib64",
 	"/usr/lib",
 	"/usr/local/lib",
