@@ -26,7 +26,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -51,6 +51,7 @@ help:
 	@echo "make check-tsan    the tests with ThreadSanitizer"
 	@echo "make check-clang   the tests, built with clang"
 	@echo "make check-musl    the tests, built with musl as the C library; no HTTP, no io_uring"
+	@echo "make check-arm64   unit, laws, model and race, built for arm64 and run by qemu"
 	@echo "make check-model   the models of channels, tickets and the stop, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
@@ -150,6 +151,9 @@ check-clang: need-clang build-clang/build.ninja
 
 check-musl: need-musl build-musl/build.ninja
 	@tests/run_tests.sh build-musl
+
+check-arm64: need-arm64 build-arm64/build.ninja
+	@TIMEOUT_MULTIPLIER=6 SUITES="unit laws model race" tests/run_tests.sh build-arm64
 
 check-model: need-model
 	@models/check.sh

@@ -4,6 +4,7 @@
 #
 #     tests/run_tests.sh BUILD_DIRECTORY...        TIMEOUT_MULTIPLIER=4 for builds with sanitizers
 #                                                  SUITE=long for the long suite instead of all others
+#                                                  SUITES="unit laws" for these alone
 #
 # A case is what cmocka calls a test; scripts print the same lines. A case that was announced and did not end well has failed,
 # and so a program that crashes or hangs fails all cases it had left; one that ends badly without a failed case counts as one. A program
@@ -37,6 +38,7 @@ count_cases() {
 	' "$1"
 }
 
+read -ra suites <<<"${SUITES:-}"
 passed=0
 failed=0
 skipped=0
@@ -49,7 +51,7 @@ for build in "$@"; do
 	fi
 	rm -f "$build/meson-logs/testlog.txt"
 	meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}" \
-		${SUITE:+--setup "$SUITE" --suite "$SUITE"}
+		${SUITE:+--setup "$SUITE" --suite "$SUITE"} ${suites[@]+"${suites[@]/#/--suite=}"}
 	status=$?
 	read -r here_passed here_failed here_skipped < <(count_cases "$build/meson-logs/testlog.txt")
 	[[ $status -eq 0 || $here_failed -gt 0 ]] || here_failed=1
