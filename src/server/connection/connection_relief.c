@@ -10,8 +10,9 @@
  *
  *     1  we have waited for him for 0.1 s: he takes nothing of what is being sent, or has begun a
  *        command and sends nothing more of it
- *     2  of these, and then of the others, who holds most; to the others what one command takes is
- *        not counted: they give that back as soon as we let them
+ *     2  of these, and then of the others, who holds most; the others only when it has been short
+ *        for 0.3 s, and what one command takes is not counted: they give that back as soon as we
+ *        let them
  *     3  of equals who is not known to take his answers; then who lies highest in memory: so whole
  *        chunks come back, and not pieces of many
  *
@@ -101,11 +102,12 @@ void relief_resume(struct turn *turn) {
 
 /* ------------------------------------------------------------------ who pays --------------- */
 
-#define SHORT_PATIENCE_NS UINT64_C(100000000) /* whoever reads has given some back by then */
-#define RELIEF_SHARE 8u                       /* of the budget: as much is to be free then */
-#define RELIEF_CLOSES 16u                     /* in one turn, and by one look at all connections */
-#define RELIEF_PAUSE_NS UINT64_C(5000000)     /* between two looks for the next one to close */
-#define SERVED_RECORDS 2u                     /* what one command takes, and what the one before gives back */
+#define SHORT_PATIENCE_NS UINT64_C(100000000)    /* whoever reads has given some back by then */
+#define WORK_PATIENCE_NS (3 * SHORT_PATIENCE_NS) /* and who does not read has shown it */
+#define RELIEF_SHARE 8u                          /* of the budget: as much is to be free then */
+#define RELIEF_CLOSES 16u                        /* in one turn, and by one look at all connections */
+#define RELIEF_PAUSE_NS UINT64_C(5000000)        /* between two looks for the next one to close */
+#define SERVED_RECORDS 2u                        /* what one command takes, and what the one before gives back */
 #define SERVED_BLOCKS 3u
 #define SERVED_INPUT_BYTES RECORD_BYTES
 
@@ -191,10 +193,13 @@ static bool round_is_over(const struct turn *turn, uint64_t leaving_bytes) {
 		   buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE;
 }
 
-/* For whom we have waited so long has had his time; the others get theirs anew after each round. */
+/* For whom we have waited so long has had his time; the others get theirs anew after each round, and
+ * more of it: a client that takes what he has asked for may hold as much as one who does not, and a
+ * while after memory has become short nobody can tell them apart. */
 static bool may_close(const struct turn *turn, const struct connection *connection) {
-	return turn->began_ns - turn->short_since_ns >= SHORT_PATIENCE_NS ||
-		   (turn->has_relieved && stalls(connection, turn->began_ns));
+	uint64_t short_ns = turn->began_ns - turn->short_since_ns;
+	if (!stalls(connection, turn->began_ns)) return short_ns >= WORK_PATIENCE_NS;
+	return turn->has_relieved || short_ns >= SHORT_PATIENCE_NS;
 }
 
 static void end_round(struct turn *turn) {
