@@ -11,7 +11,7 @@
  *     1  we have waited for him for 0.1 s: he takes nothing of what is being sent, or has begun a
  *        command and sends nothing more of it
  *     2  of these, and then of the others, who holds most; the others only when it has been short
- *        for 0.3 s, and what one command takes is not counted: they give that back as soon as we
+ *        for 0.2 s, and what one command takes is not counted: they give that back as soon as we
  *        let them
  *     3  of equals who is not known to take his answers; then who lies highest in memory: so whole
  *        chunks come back, and not pieces of many
@@ -103,7 +103,7 @@ void relief_resume(struct turn *turn) {
 /* ------------------------------------------------------------------ who pays --------------- */
 
 #define SHORT_PATIENCE_NS UINT64_C(100000000)    /* whoever reads has given some back by then */
-#define WORK_PATIENCE_NS (3 * SHORT_PATIENCE_NS) /* and who does not read has shown it */
+#define WORK_PATIENCE_NS (2 * SHORT_PATIENCE_NS) /* and who does not read has shown it */
 #define RELIEF_SHARE 8u                          /* of the budget: as much is to be free then */
 #define RELIEF_CLOSES 16u                        /* in one turn, and by one look at all connections */
 #define RELIEF_PAUSE_NS UINT64_C(5000000)        /* between two looks for the next one to close */
