@@ -1,8 +1,10 @@
-/* bench.h: what the benchmarks share: clock, random numbers, medians, Meta's sizes, a heap with an owner, the options.
+/* bench.h: what the benchmarks share: clock, random numbers, medians, Meta's sizes, a heap with an
+ * owner, the options.
  *
- * All of them follow the same rules. What is compared runs in turns within one run (A B C, A B C, ...), so that a noisy machine
- * is unkind to all alike; a figure is the median over the turns, a ratio the median of the turns' ratios. Random numbers
- * come from a printed seed. Tables of what the benchmark itself keeps lie outside the heap that is measured. */
+ * All of them follow the same rules. What is compared runs in turns within one run (A B C, A B C,
+ * ...), so that a noisy machine is unkind to all alike; a figure is the median over the turns, a
+ * ratio the median of the turns' ratios. Random numbers come from a printed seed. Tables of what
+ * the benchmark itself keeps lie outside the heap that is measured. */
 #ifndef SNUG_BENCH_H
 #define SNUG_BENCH_H
 
@@ -15,7 +17,7 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 
-/* ------------------------------------------------------------------ options and failure ---------------------------------- */
+/* ------------------------------------------------------------------ options and failure ------- */
 
 typedef struct bench_options {
 	bool json;       /* one JSON object a line instead of tables */
@@ -25,7 +27,8 @@ typedef struct bench_options {
 	uint64_t seed;
 } bench_options;
 
-/* Reads --json, --quick, --huge-pages, --rounds N, --seed N. Prints the use and exits when something else is given. */
+/* Reads --json, --quick, --huge-pages, --rounds N, --seed N. Prints the use and exits when
+ * something else is given. */
 bench_options bench_options_parse(int argc, char **argv, unsigned default_rounds);
 
 _Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -33,13 +36,13 @@ _Noreturn void bench_fail(const char *format, ...) __attribute__((format(printf,
 /* Ends the program when a call of the library failed that must not fail. */
 void bench_expect_ok(snug_error error, const char *what);
 
-/* ------------------------------------------------------------------ time, random numbers, medians ------------------------ */
+/* --------------------------------------------------------------- time, random numbers, medians  */
 
 /* CLOCK_MONOTONIC, for what is a matter of microseconds. */
 uint64_t bench_now_ns(void);
 
-/* The processor time of this thread, in user and kernel mode, for what takes milliseconds: whatever else runs on the machine
- * is not in it, though it still costs cache. */
+/* The processor time of this thread, in user and kernel mode, for what takes milliseconds: whatever
+ * else runs on the machine is not in it, though it still costs cache. */
 uint64_t bench_cpu_ns(void);
 
 typedef struct bench_random {
@@ -70,15 +73,17 @@ double bench_median(double *values, size_t count);
 void *bench_map(size_t bytes, bool huge_pages);
 void bench_unmap(void *address, size_t bytes);
 
-/* ------------------------------------------------------------------ Meta's sizes ----------------------------------------- */
+/* ------------------------------------------------------------------ Meta's sizes -------------- */
 
-/* A value size of Meta's key-value cache, at least 8 (room for an object's id) and at most `max_bytes`. */
+/* A value size of Meta's key-value cache, at least 8 (room for an object's id) and at most
+ * `max_bytes`. */
 size_t bench_meta_size(bench_random *random, size_t max_bytes);
 
-/* ------------------------------------------------------------------ a heap with its owner -------------------------------- */
+/* ------------------------------------------------------------------ a heap with its owner ----- */
 
-/* A heap by reference and the table that its owner keeps: an object's first four bytes are its id, table[id] its reference.
- * `moved` reads the id and writes the entry: the least that a real index has to do. */
+/* A heap by reference and the table that its owner keeps: an object's first four bytes are its id,
+ * table[id] its reference. `moved` reads the id and writes the entry: the least that a real index
+ * has to do. */
 typedef struct bench_herd {
 	snug_heap *heap;
 	snug_ref *refs;     /* by id; 0: no such object */

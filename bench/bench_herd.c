@@ -14,7 +14,8 @@ static void heap_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	herd->refs[id] = to;
 }
 
-void bench_herd_create(bench_herd *herd, const snug_heap_options *options, size_t min_object_bytes) {
+void bench_herd_create(bench_herd *herd, const snug_heap_options *options,
+					   size_t min_object_bytes) {
 	snug_heap_options owned = *options;
 	owned.owner = (snug_owner){.moved = heap_moved, .context = herd};
 	*herd = (bench_herd){.capacity = options->limit_bytes / min_object_bytes + 1};
@@ -31,7 +32,8 @@ void bench_herd_destroy(bench_herd *herd) {
 	bench_unmap(herd->free_ids, herd->capacity * sizeof herd->free_ids[0]);
 }
 
-/* Every byte is written, so that no page is touched for the first time while something is measured. */
+/* Every byte is written, so that no page is touched for the first time while something is
+ * measured. */
 static void write_object(bench_herd *herd, size_t id, size_t size) {
 	static const unsigned char filling[OBJECT_MAX_BYTES];
 	snug_ref ref = herd->refs[id];
@@ -83,7 +85,8 @@ void bench_herd_fill(bench_herd *herd, bench_random *random, size_t size, size_t
 
 void bench_herd_thin(bench_herd *herd, bench_random *random, bench_pattern pattern) {
 	for (size_t id = 0; id < herd->ids; id++) {
-		bool goes = pattern == BENCH_CHECKERBOARD ? id % 2 == 0 : bench_random_next(random) >> 63 != 0;
+		bool goes =
+			pattern == BENCH_CHECKERBOARD ? id % 2 == 0 : bench_random_next(random) >> 63 != 0;
 		if (goes && herd->refs[id] != 0) {
 			bench_herd_remove(herd, id);
 		}

@@ -77,7 +77,8 @@ uint64_t bench_cpu_ns(void) {
 }
 
 void bench_random_init(bench_random *random, uint64_t seed) {
-	/* Small seeds differ in few bits; a multiplication spreads them, and xorshift must not start at 0. */
+	/* Small seeds differ in few bits; a multiplication spreads them, and xorshift must not start at
+	 * 0. */
 	random->state = (seed + 1) * 0x9E3779B97F4A7C15u | 1;
 	for (int i = 0; i < 16; i++) {
 		bench_random_next(random);

@@ -1,11 +1,13 @@
-/* cache_instructions.c: bench-cache-instructions: calls of a shard for callgrind to count, as bench-instructions does for the heap: inside the
- * functions whose names begin with counted_, divided by the number that is printed.
+/* cache_instructions.c: bench-cache-instructions: calls of a shard for callgrind to count, as
+ * bench-instructions does for the heap: inside the functions whose names begin with counted_,
+ * divided by the number that is printed.
  *
  *     bench-cache-instructions keys|hits|misses|replacements|evictions      counted_NAME
  *
- * Keys of 30 bytes, values of 230. Hits and misses in a shard of 20,000 items; replacements store values of the same size over those that
- * are there; evictions store new keys in a shard of 4 MiB that is full, so the price of an eviction, its part in compactions and in the index
- * is in them. */
+ * Keys of 30 bytes, values of 230. Hits and misses in a shard of 20,000 items; replacements store
+ * values of the same size over those that are there; evictions store new keys in a shard of 4 MiB
+ * that is full, so the price of an eviction, its part in compactions and in the index is in
+ * them. */
 #include "bench.h"
 
 #include <snug/shard.h>
@@ -60,7 +62,8 @@ COUNTED counted_evictions(snug_shard *shard, const snug_key *keys, const char *v
 static void make_texts(char (*texts)[KEY_BYTES], size_t first) {
 	for (size_t i = 0; i < ITEMS; i++) {
 		memset(texts[i], 'k', KEY_BYTES);
-		for (size_t at = 0; at < 8; at++) texts[i][at] = (char)('a' + ((first + i) >> (4 * at) & 15));
+		for (size_t at = 0; at < 8; at++)
+			texts[i][at] = (char)('a' + ((first + i) >> (4 * at) & 15));
 	}
 }
 

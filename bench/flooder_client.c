@@ -1,6 +1,8 @@
-/* flooder_client.c: one connection that floods, and one that asks politely: bench/flooder.py compiles and runs it.
+/* flooder_client.c: one connection that floods, and one that asks politely: bench/flooder.py
+ * compiles and runs it.
  *
- *     flooder_client PORT COMMAND SECONDS        {"gets": .., "p50_us": .., "p99_us": .., "longest_us": ..} of the polite one */
+ *     flooder_client PORT COMMAND SECONDS        {"gets": .., "p50_us": .., "p99_us": ..,
+ *                                                "longest_us": ..} of the polite one */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -24,8 +26,9 @@ struct flood {
 };
 
 static int connect_to(const char *port) {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+								  .sin_port = htons((uint16_t)atoi(port)),
+								  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
 		perror("connect");
@@ -64,8 +67,10 @@ static void begin_flood(const char *port, const char *command) {
 	size_t length = strlen(command);
 	flood = (struct flood){connect_to(port), malloc(length * COPIES), length * COPIES};
 	if (flood.bytes == NULL) exit(EXIT_FAILURE);
-	for (size_t copy = 0; copy < COPIES; copy++) memcpy(flood.bytes + copy * length, command, length);
-	if (pthread_create(&writer, NULL, write_all, &flood) != 0 || pthread_create(&reader, NULL, read_all, &flood) != 0)
+	for (size_t copy = 0; copy < COPIES; copy++)
+		memcpy(flood.bytes + copy * length, command, length);
+	if (pthread_create(&writer, NULL, write_all, &flood) != 0 ||
+		pthread_create(&reader, NULL, read_all, &flood) != 0)
 		exit(EXIT_FAILURE);
 }
 
@@ -86,13 +91,15 @@ int main(int argument_count, char **arguments) {
 	uint64_t end_ns = now_ns() + (uint64_t)atoi(arguments[3]) * SECOND_NS;
 	while (now_ns() < end_ns && count < WAITS_MAX) {
 		uint64_t began_ns = now_ns();
-		if (write(fd, ask, sizeof ask - 1) < 0 || read(fd, answer, sizeof answer) <= 0) return EXIT_FAILURE;
+		if (write(fd, ask, sizeof ask - 1) < 0 || read(fd, answer, sizeof answer) <= 0)
+			return EXIT_FAILURE;
 		waits[count++] = now_ns() - began_ns;
 	}
 	if (count == 0) return EXIT_FAILURE;
 	qsort(waits, count, sizeof waits[0], compare);
 	printf("{\"gets\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"longest_us\": %.1f}\n", count,
-		   (double)waits[count / 2] / 1e3, (double)waits[count * 99 / 100] / 1e3, (double)waits[count - 1] / 1e3);
+		   (double)waits[count / 2] / 1e3, (double)waits[count * 99 / 100] / 1e3,
+		   (double)waits[count - 1] / 1e3);
 	(void)fflush(stdout);
 	_exit(EXIT_SUCCESS);
 }

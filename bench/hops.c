@@ -1,13 +1,15 @@
 /* hops.c: bench-hops: what it costs to hand a message of one cache line to another thread.
  *
  *     channel    work/channel/channel.h: sleeps when there is nothing, wakes only a sleeper
- *     bare ring  Concurrency Kit's ring alone, both sides spinning (and yielding after SPINS looks, else a busy machine stands still)
+ *     bare ring  Concurrency Kit's ring alone, both sides spinning (and yielding after SPINS looks,
+ *                else a busy machine stands still)
  *     condvar    a ring under a mutex with two condition variables
  *
- * one way: a thread sends as fast as it can, another receives; the time for each message. round trip: send, wait for the answer,
- * send the next; the time for each message and its answer. Alone, or in batches of 16: sent together, received together,
- * answered together. crowd: CROWD threads send to one receiver, more than there are processors, for CROWD_NS; the time for each
- * message that arrived. The three run in turns; CPU is that of all threads, user and kernel. */
+ * one way: a thread sends as fast as it can, another receives; the time for each message. round
+ * trip: send, wait for the answer, send the next; the time for each message and its answer. Alone,
+ * or in batches of 16: sent together, received together, answered together. crowd: CROWD threads
+ * send to one receiver, more than there are processors, for CROWD_NS; the time for each message
+ * that arrived. The three run in turns; CPU is that of all threads, user and kernel. */
 #include "bench.h"
 
 #include "work/channel/channel.h"
@@ -32,7 +34,7 @@
 
 CK_RING_PROTOTYPE(line, message)
 
-/* ------------------------------------------------------------------ the three queues ------------------------------------ */
+/* ------------------------------------------------------------------ the three queues ---------- */
 
 struct locked_queue {
 	pthread_mutex_t mutex;
@@ -68,7 +70,8 @@ static void channel_kind_send(struct queue *queue, const struct message *message
 
 static size_t channel_kind_receive(struct queue *queue, struct message *messages, size_t most) {
 	size_t count = 0;
-	bench_expect_ok(channel_receive_wait(queue->channel, messages, most, SNUG_FOREVER, &count), "channel_receive_wait");
+	bench_expect_ok(channel_receive_wait(queue->channel, messages, most, SNUG_FOREVER, &count),
+					"channel_receive_wait");
 	return count;
 }
 
@@ -82,14 +85,17 @@ static void spin(unsigned *looks) {
 static void ring_send(struct queue *queue, const struct message *messages, size_t count) {
 	for (size_t i = 0; i < count; i++) {
 		struct message message = messages[i];
-		for (unsigned looks = 0; !ck_ring_enqueue_mpsc_line(&queue->ring, queue->slots, &message);) spin(&looks);
+		for (unsigned looks = 0; !ck_ring_enqueue_mpsc_line(&queue->ring, queue->slots, &message);)
+			spin(&looks);
 	}
 }
 
 static size_t ring_receive(struct queue *queue, struct message *messages, size_t most) {
 	size_t count = 0;
 	for (unsigned looks = 0; count == 0;) {
-		while (count < most && ck_ring_dequeue_mpsc_line(&queue->ring, queue->slots, &messages[count])) count++;
+		while (count < most &&
+			   ck_ring_dequeue_mpsc_line(&queue->ring, queue->slots, &messages[count]))
+			count++;
 		if (count == 0) spin(&looks);
 	}
 	return count;
@@ -147,7 +153,7 @@ static void queue_destroy(struct queue *queue) {
 	bench_unmap(queue->slots, ROOM * sizeof(struct message));
 }
 
-/* ------------------------------------------------------------------ the two journeys ------------------------------------ */
+/* ------------------------------------------------------------------ the two journeys ---------- */
 
 struct journey {
 	const queue_kind *kind;
@@ -163,7 +169,8 @@ static void *run_far_end(void *context) {
 	for (size_t done = 0; done < journey->messages;) {
 		size_t count = journey->kind->receive(journey->there, batch, journey->batch);
 		for (size_t i = 0; i < count; i++)
-			if (batch[i].cookie != done + i) bench_fail("%s: a message is out of order", journey->kind->name);
+			if (batch[i].cookie != done + i)
+				bench_fail("%s: a message is out of order", journey->kind->name);
 		if (journey->back != NULL) journey->kind->send(journey->back, batch, count);
 		done += count;
 	}
@@ -207,7 +214,7 @@ static struct cost travel(struct journey *journey) {
 	};
 }
 
-/* ------------------------------------------------------------------ the crowd ------------------------------------------- */
+/* ------------------------------------------------------------------ the crowd ----------------- */
 
 struct crowd {
 	const queue_kind *kind;
@@ -218,7 +225,8 @@ struct crowd {
 static void *run_crowd_sender(void *context) {
 	struct crowd *crowd = context;
 	struct message message = {0};
-	while (!atomic_load_explicit(&crowd->over, memory_order_relaxed)) crowd->kind->send(crowd->queue, &message, 1);
+	while (!atomic_load_explicit(&crowd->over, memory_order_relaxed))
+		crowd->kind->send(crowd->queue, &message, 1);
 	message.cookie = 1; /* good-bye */
 	crowd->kind->send(crowd->queue, &message, 1);
 	return NULL;
@@ -249,7 +257,8 @@ static struct cost travel_in_a_crowd(const queue_kind *kind, struct queue *queue
 	double cpu_ns = process_cpu_ns();
 	uint64_t start_ns = bench_now_ns();
 	for (size_t i = 0; i < CROWD; i++)
-		if (pthread_create(&senders[i], NULL, run_crowd_sender, &crowd) != 0) bench_fail("no thread");
+		if (pthread_create(&senders[i], NULL, run_crowd_sender, &crowd) != 0)
+			bench_fail("no thread");
 	if (pthread_create(&clock, NULL, end_crowd, &crowd) != 0) bench_fail("no thread");
 	double received = (double)receive_from_crowd(&crowd);
 	for (size_t i = 0; i < CROWD; i++) pthread_join(senders[i], NULL);
@@ -260,32 +269,35 @@ static struct cost travel_in_a_crowd(const queue_kind *kind, struct queue *queue
 	};
 }
 
-/* ------------------------------------------------------------------ the table ------------------------------------------- */
+/* ------------------------------------------------------------------ the table ----------------- */
 
-static void report(const bench_options *options, const char *way, size_t batch, const char *name, double wall_ns,
-				   double cpu_ns, double wall_ratio, double cpu_ratio) {
+static void report(const bench_options *options, const char *way, size_t batch, const char *name,
+				   double wall_ns, double cpu_ns, double wall_ratio, double cpu_ratio) {
 	if (options->json)
-		printf("{\"bench\":\"hops\",\"way\":\"%s\",\"batch\":%zu,\"queue\":\"%s\",\"wall_ns\":%.1f,\"cpu_ns\":%.1f,"
+		printf("{\"bench\":\"hops\",\"way\":\"%s\",\"batch\":%zu,\"queue\":\"%s\",\"wall_ns\":%.1f,"
+			   "\"cpu_ns\":%.1f,"
 			   "\"wall_to_channel\":%.3f,\"cpu_to_channel\":%.3f,\"rounds\":%u}\n",
 			   way, batch, name, wall_ns, cpu_ns, wall_ratio, cpu_ratio, options->rounds);
 	else
-		printf("%-11s %5zu  %-10s %9.0f %9.0f %12.2f %12.2f\n", way, batch, name, wall_ns, cpu_ns, wall_ratio,
-			   cpu_ratio);
+		printf("%-11s %5zu  %-10s %9.0f %9.0f %12.2f %12.2f\n", way, batch, name, wall_ns, cpu_ns,
+			   wall_ratio, cpu_ratio);
 }
 
 enum way { ONE_WAY, ROUND_TRIP, IN_A_CROWD };
 static const char *const way_names[] = {"one way", "round trip", "crowd"};
 
-static struct cost measure_once(const bench_options *options, struct queue queues[2], const queue_kind *kind,
-								enum way way, size_t batch) {
+static struct cost measure_once(const bench_options *options, struct queue queues[2],
+								const queue_kind *kind, enum way way, size_t batch) {
 	if (way == IN_A_CROWD) return travel_in_a_crowd(kind, &queues[0]);
 	size_t messages = way == ONE_WAY ? 800000 : batch == 1 ? 40000 : 160000;
 	if (options->quick) messages /= 100;
-	struct journey journey = {kind, &queues[0], way == ROUND_TRIP ? &queues[1] : NULL, messages, batch};
+	struct journey journey = {kind, &queues[0], way == ROUND_TRIP ? &queues[1] : NULL, messages,
+							  batch};
 	return travel(&journey);
 }
 
-static void measure(const bench_options *options, struct queue queues[2], enum way way, size_t batch) {
+static void measure(const bench_options *options, struct queue queues[2], enum way way,
+					size_t batch) {
 	static double wall_ns[KINDS][ROUNDS_MAX], cpu_ns[KINDS][ROUNDS_MAX];
 	static double wall_ratio[KINDS][ROUNDS_MAX], cpu_ratio[KINDS][ROUNDS_MAX];
 	for (unsigned round = 0; round < options->rounds; round++) {
@@ -298,8 +310,10 @@ static void measure(const bench_options *options, struct queue queues[2], enum w
 		}
 	}
 	for (size_t kind = 0; kind < KINDS; kind++)
-		report(options, way_names[way], batch, kinds[kind].name, bench_median(wall_ns[kind], options->rounds),
-			   bench_median(cpu_ns[kind], options->rounds), bench_median(wall_ratio[kind], options->rounds),
+		report(options, way_names[way], batch, kinds[kind].name,
+			   bench_median(wall_ns[kind], options->rounds),
+			   bench_median(cpu_ns[kind], options->rounds),
+			   bench_median(wall_ratio[kind], options->rounds),
 			   bench_median(cpu_ratio[kind], options->rounds));
 }
 
@@ -310,9 +324,10 @@ int main(int argc, char **argv) {
 	queue_create(&queues[0]);
 	queue_create(&queues[1]);
 	if (!options.json) {
-		printf("messages of 64 bytes between two threads, ns for each; medians of %u rounds\n", options.rounds);
-		printf("%-11s %5s  %-10s %9s %9s %12s %12s\n", "way", "batch", "queue", "wall", "CPU", "wall/channel",
-			   "CPU/channel");
+		printf("messages of 64 bytes between two threads, ns for each; medians of %u rounds\n",
+			   options.rounds);
+		printf("%-11s %5s  %-10s %9s %9s %12s %12s\n", "way", "batch", "queue", "wall", "CPU",
+			   "wall/channel", "CPU/channel");
 	}
 	measure(&options, queues, ONE_WAY, 1);
 	measure(&options, queues, ONE_WAY, BATCH);

@@ -1,12 +1,15 @@
-/* instructions.c: bench-instructions: work for callgrind to count; instructions.sh runs it and writes the table.
+/* instructions.c: bench-instructions: work for callgrind to count; instructions.sh runs it and
+ * writes the table.
  *
- * Times on a shared machine wander by tens of per cent, counts of instructions do not move: they show whether a change made a
- * path shorter. callgrind counts only inside the functions whose names begin with counted_, and the script divides by the
- * number of operations that this program prints. Subject `none` does the loops with no allocator behind them; its counts are
- * taken off the others'.
+ * Times on a shared machine wander by tens of per cent, counts of instructions do not move: they
+ * show whether a change made a path shorter. callgrind counts only inside the functions whose names
+ * begin with counted_, and the script divides by the number of operations that this program prints.
+ * Subject `none` does the loops with no allocator behind them; its counts are taken off the
+ * others'.
  *
  *     bench-instructions pairs none|malloc|ref|handle|batch TURN   counted_allocations, counted_frees
- *     bench-instructions moves none|snug BYTES                     counted_moves; none: counted_copies, memcpy alone
+ *     bench-instructions moves none|snug BYTES                     counted_moves; none:
+ *                                                                  counted_copies, memcpy alone
  *     bench-instructions asks  stats|nothing                       counted_asks */
 #include "bench.h"
 
@@ -30,22 +33,25 @@ typedef enum subject {
 	SUBJECT_COUNT
 } subject;
 
-static const char *const subject_names[SUBJECT_COUNT] = {"none", "malloc", "ref", "handle", "batch"};
+static const char *const subject_names[SUBJECT_COUNT] = {"none", "malloc", "ref", "handle",
+														 "batch"};
 
 #define COUNTED __attribute__((noinline)) void
 
 COUNTED counted_allocations(snug_heap *heap, subject what, uint64_t *names, size_t count);
 COUNTED counted_frees(snug_heap *heap, subject what, const uint64_t *names, size_t count);
 COUNTED counted_moves(snug_heap *heap, snug_report *report);
-COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count, size_t object_bytes);
+COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count,
+					   size_t object_bytes);
 COUNTED counted_asks(snug_heap *heap, bool stats, size_t count);
 
-/* ------------------------------------------------------------------ pairs ------------------------------------------------ */
+/* ------------------------------------------------------------------ pairs --------------------- */
 
 static const size_t batch_sizes[BATCH_COUNT] = {
-	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
-	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
-	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
+	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
+	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
+	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
+	100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100, 100,
 };
 
 COUNTED counted_allocations(snug_heap *heap, subject what, uint64_t *names, size_t count) {
@@ -126,7 +132,8 @@ static void shuffle(uint64_t *names, bench_random *random) {
 static void run_pairs(const char *name, size_t turn_count, bench_random *random) {
 	static uint64_t names[LIVE_COUNT];
 	snug_heap *heap = NULL;
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT_BYTES};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT_BYTES};
 	subject what = SUBJECT_NONE;
 	while (what < SUBJECT_COUNT && strcmp(name, subject_names[what]) != 0) {
 		what++;
@@ -149,16 +156,18 @@ static void run_pairs(const char *name, size_t turn_count, bench_random *random)
 	bench_expect_ok(snug_heap_destroy(heap), "the end");
 }
 
-/* ------------------------------------------------------------------ moves ------------------------------------------------ */
+/* ------------------------------------------------------------------ moves --------------------- */
 
 COUNTED counted_moves(snug_heap *heap, snug_report *report) {
 	snug_defragment_options options = snug_defragment_options_default();
 	bench_expect_ok(snug_defragment(heap, &options, report), "snug_defragment");
 }
 
-COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count, size_t object_bytes) {
+COUNTED counted_copies(unsigned char *bytes, const uint32_t *places, size_t count,
+					   size_t object_bytes) {
 	for (size_t i = 0; i + 1 < count; i++) {
-		memcpy(bytes + places[i] * object_bytes, bytes + places[i + 1] * object_bytes, object_bytes);
+		memcpy(bytes + places[i] * object_bytes, bytes + places[i + 1] * object_bytes,
+			   object_bytes);
 	}
 }
 
@@ -176,8 +185,9 @@ static void run_copies(size_t object_bytes, bench_random *random) {
 
 static void run_moves(const char *name, size_t object_bytes, bench_random *random) {
 	bench_herd herd;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = HEAP_BYTES,
+								 .no_compaction_in_alloc = true};
 	snug_report report;
 	if (strcmp(name, "none") == 0) {
 		run_copies(object_bytes, random);
@@ -191,7 +201,7 @@ static void run_moves(const char *name, size_t object_bytes, bench_random *rando
 	bench_herd_destroy(&herd);
 }
 
-/* ------------------------------------------------------------------ asks ------------------------------------------------- */
+/* ------------------------------------------------------------------ asks ---------------------- */
 
 COUNTED counted_asks(snug_heap *heap, bool stats, size_t count) {
 	static snug_stats snapshot;
@@ -208,8 +218,9 @@ COUNTED counted_asks(snug_heap *heap, bool stats, size_t count) {
 /* A heap full of Meta's sizes that was thinned and compacted. */
 static void run_asks(bool stats, bench_random *random) {
 	bench_herd herd;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = HEAP_BYTES, .no_compaction_in_alloc = true};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = HEAP_BYTES,
+								 .no_compaction_in_alloc = true};
 	snug_report report;
 	size_t count = 1000;
 	bench_herd_create(&herd, &options, 64);
@@ -239,7 +250,8 @@ int main(int argc, char **argv) {
 	} else if (argc == 3 && strcmp(argv[1], "asks") == 0) {
 		run_asks(strcmp(argv[2], "stats") == 0, &random);
 	} else {
-		bench_fail("use: %s pairs none|malloc|ref|handle|batch TURN, moves none|snug BYTES, asks stats|nothing",
+		bench_fail("use: %s pairs none|malloc|ref|handle|batch TURN, moves none|snug BYTES, asks "
+				   "stats|nothing",
 				   argv[0]);
 	}
 	return 0;

@@ -1,10 +1,12 @@
-/* io_echo.c: bench-io-echo: what an exchange costs the socket layer of snugd alone, over epoll and over io_uring, in one run.
+/* io_echo.c: bench-io-echo: what an exchange costs the socket layer of snugd alone, over epoll and
+ * over io_uring, in one run.
  *
  *     bench-io-echo [--connections N] [usual options]
  *
- * A server that does nothing with what it gets answers exchanges of fixed sizes; its clients, another process, keep one under way on each
- * connection. Both ways run in turns; the figure is the processor time of the server's thread, user and kernel, for one exchange, the
- * ratio the median of the turns' ratios. */
+ * A server that does nothing with what it gets answers exchanges of fixed sizes; its clients,
+ * another process, keep one under way on each connection. Both ways run in turns; the figure is the
+ * processor time of the server's thread, user and kernel, for one exchange, the ratio the median of
+ * the turns' ratios. */
 #include "bench.h"
 
 #include "server/io/io.h"
@@ -45,7 +47,7 @@ static const struct shape shapes[] = {
 
 static char bytes[EXCHANGE_BYTES_MAX]; /* what is sent, and what is received and not looked at */
 
-/* ------------------------------------------------------------------ sockets --------------------------------------------- */
+/* ------------------------------------------------------------------ sockets ------------------- */
 
 union address {
 	struct sockaddr any;
@@ -54,23 +56,26 @@ union address {
 };
 
 static int open_listener(bool is_unix) {
-	union address address = {.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+	union address address = {
+		.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
 	socklen_t length = sizeof address.v4;
 	if (is_unix) {
 		address.local.sun_family = AF_UNIX;
 		length = sizeof(sa_family_t); /* the kernel chooses an abstract name */
 	}
 	int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, &address.any, length) != 0 || listen(fd, CONNECTIONS_MAX) != 0) bench_fail("cannot listen");
+	if (fd < 0 || bind(fd, &address.any, length) != 0 || listen(fd, CONNECTIONS_MAX) != 0)
+		bench_fail("cannot listen");
 	return fd;
 }
 
 static void set_nodelay(int fd) {
 	int on = 1;
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* unix sockets refuse, and need none */
+	/* unix sockets refuse, and need none */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-/* ------------------------------------------------------------------ clients --------------------------------------------- */
+/* ------------------------------------------------------------------ clients ------------------- */
 
 struct client {
 	int fd;
@@ -104,8 +109,8 @@ static _Noreturn void run_clients(int listener, const struct shape *shape, unsig
 	(void)getsockname(listener, &address.any, &length);
 	for (unsigned i = 0; i < connections; i++) {
 		struct client *client = &clients[i];
-		*client =
-			(struct client){socket(address.any.sa_family, SOCK_STREAM, 0), shape->request_bytes, shape->answer_bytes};
+		*client = (struct client){socket(address.any.sa_family, SOCK_STREAM, 0),
+								  shape->request_bytes, shape->answer_bytes};
 		struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client};
 		if (connect(client->fd, &address.any, length) != 0) _exit(1);
 		set_nodelay(client->fd);
@@ -118,7 +123,7 @@ static _Noreturn void run_clients(int listener, const struct shape *shape, unsig
 	}
 }
 
-/* ------------------------------------------------------------------ server ---------------------------------------------- */
+/* ------------------------------------------------------------------ server -------------------- */
 
 struct link {
 	struct io_stream stream; /* must be the first */
@@ -149,7 +154,8 @@ static void on_accepted(void *context, uint32_t tag, int fd) {
 	if (!io_open(server->io, &link->stream, fd)) bench_fail("cannot open");
 }
 
-static void on_received(void *context, struct io_stream *stream, const char *received, size_t length) {
+static void on_received(void *context, struct io_stream *stream, const char *received,
+						size_t length) {
 	struct server *server = context;
 	struct link *link = (struct link *)(void *)stream;
 	(void)received;
@@ -199,7 +205,8 @@ static void turns_for(struct server *server, uint64_t duration_ns) {
 }
 
 /* Nanoseconds of processor time for an exchange. */
-static double run(enum io_kind kind, const struct shape *shape, unsigned connections, uint64_t duration_ns) {
+static double run(enum io_kind kind, const struct shape *shape, unsigned connections,
+				  uint64_t duration_ns) {
 	static struct server server;
 	memset(&server, 0, sizeof server);
 	server.shape = shape;
@@ -222,7 +229,7 @@ static double run(enum io_kind kind, const struct shape *shape, unsigned connect
 	return cost_ns;
 }
 
-/* ------------------------------------------------------------------ main ------------------------------------------------ */
+/* ------------------------------------------------------------------ main ---------------------- */
 
 static unsigned take_connections(int *argc, char **argv) {
 	unsigned connections = 50;
@@ -234,7 +241,8 @@ static unsigned take_connections(int *argc, char **argv) {
 			argv[kept++] = argv[i];
 	}
 	*argc = kept;
-	if (connections == 0 || connections > CONNECTIONS_MAX) bench_fail("--connections wants 1 to %u", CONNECTIONS_MAX);
+	if (connections == 0 || connections > CONNECTIONS_MAX)
+		bench_fail("--connections wants 1 to %u", CONNECTIONS_MAX);
 	return connections;
 }
 
@@ -252,8 +260,8 @@ int main(int argc, char **argv) {
 	uint64_t duration_ns = options.quick ? 50000000 : 300000000;
 	if (!has_uring()) bench_fail("io_uring is not to be had here: nothing to compare");
 	if (!options.json)
-		printf("%u connections, us of server's processor time for an exchange\n%-20s %8s %8s %8s\n", connections, "",
-			   "epoll", "io_uring", "ratio");
+		printf("%u connections, us of server's processor time for an exchange\n%-20s %8s %8s %8s\n",
+			   connections, "", "epoll", "io_uring", "ratio");
 	for (size_t i = 0; i < SHAPES; i++) {
 		double epoll_ns[ROUNDS_MAX], uring_ns[ROUNDS_MAX], ratios[ROUNDS_MAX];
 		for (unsigned round = 0; round < rounds; round++) {
@@ -261,10 +269,12 @@ int main(int argc, char **argv) {
 			uring_ns[round] = run(IO_URING, &shapes[i], connections, duration_ns);
 			ratios[round] = uring_ns[round] / epoll_ns[round];
 		}
-		double epoll_us = bench_median(epoll_ns, rounds) / 1000, uring_us = bench_median(uring_ns, rounds) / 1000;
+		double epoll_us = bench_median(epoll_ns, rounds) / 1000,
+			   uring_us = bench_median(uring_ns, rounds) / 1000;
 		double ratio = bench_median(ratios, rounds);
 		if (options.json)
-			printf("{\"bench\":\"io-echo\",\"shape\":\"%s\",\"epoll_us\":%.3f,\"uring_us\":%.3f,\"ratio\":%.3f}\n",
+			printf("{\"bench\":\"io-echo\",\"shape\":\"%s\",\"epoll_us\":%.3f,\"uring_us\":%.3f,"
+				   "\"ratio\":%.3f}\n",
 				   shapes[i].name, epoll_us, uring_us, ratio);
 		else
 			printf("%-20s %8.2f %8.2f %8.3f\n", shapes[i].name, epoll_us, uring_us, ratio);

@@ -2,7 +2,8 @@
 #include "bench.h"
 #include "workloads/sizes.h"
 
-/* Draws in the table's own generator, seeded afresh by ours: slow, and never inside what is timed. */
+/* Draws in the table's own generator, seeded afresh by ours: slow, and never inside what is
+ * timed. */
 size_t bench_meta_size(bench_random *random, size_t max_bytes) {
 	struct random generator;
 	random_init(&generator, bench_random_next(random), 0);

@@ -1,12 +1,14 @@
 /* moves.c: bench-moves: what moving an object costs, beside memcpy in the same run.
  *
- * A heap of 256 MiB is filled with objects of one size and thinned to half, at random or as a checkerboard; then one
- * defragmentation compacts it, and its time is divided by the objects that it moved. Included: choosing the victims,
- * finding the holes, the copies, and the owner's update (read the id in the object, write the table of references, a random
- * place in some 20 MiB for the smallest objects). Objects that no slot fits tightly are moved as fragments, hence "bytes a move".
+ * A heap of 256 MiB is filled with objects of one size and thinned to half, at random or as a
+ * checkerboard; then one defragmentation compacts it, and its time is divided by the objects that
+ * it moved. Included: choosing the victims, finding the holes, the copies, and the owner's update
+ * (read the id in the object, write the table of references, a random place in some 20 MiB for the
+ * smallest objects). Objects that no slot fits tightly are moved as fragments, hence "bytes a
+ * move".
  *
- * Beside it, in a buffer of 256 MiB: memcpy of the same size from one random place to another, from the next place to a
- * random one, and one plain copy of half the buffer to the other half. */
+ * Beside it, in a buffer of 256 MiB: memcpy of the same size from one random place to another, from
+ * the next place to a random one, and one plain copy of half the buffer to the other half. */
 #include "bench.h"
 
 #include <stdio.h>
@@ -40,15 +42,19 @@ typedef struct copy_buffer {
 	size_t size;
 } copy_buffer;
 
-static double random_copy_ns(const copy_buffer *buffer, bench_random *random, size_t object_bytes, bool random_source) {
+static double random_copy_ns(const copy_buffer *buffer, bench_random *random, size_t object_bytes,
+							 bool random_source) {
 	size_t places = buffer->size / object_bytes;
 	size_t count = 64 * MIB / object_bytes;
 	size_t next = bench_random_below(random, places);
 	uint64_t start_ns = bench_cpu_ns();
 	for (size_t i = 0; i < count; i++) {
-		next = random_source ? bench_random_below(random, places) : next + 1 < places ? next + 1 : 0;
+		next = random_source       ? bench_random_below(random, places)
+			   : next + 1 < places ? next + 1
+								   : 0;
 		size_t to = bench_random_below(random, places);
-		memmove(buffer->bytes + to * object_bytes, buffer->bytes + next * object_bytes, object_bytes);
+		memmove(buffer->bytes + to * object_bytes, buffer->bytes + next * object_bytes,
+				object_bytes);
 	}
 	return (double)(bench_cpu_ns() - start_ns) / (double)count;
 }
@@ -85,8 +91,8 @@ static void compact(double *figures, size_t object_bytes, bench_pattern pattern,
 	bench_herd_destroy(&herd);
 }
 
-static void measure(double *figures, size_t object_bytes, bench_pattern pattern, const copy_buffer *buffer,
-					const bench_options *options, bench_random *random) {
+static void measure(double *figures, size_t object_bytes, bench_pattern pattern,
+					const copy_buffer *buffer, const bench_options *options, bench_random *random) {
 	compact(figures, object_bytes, pattern, buffer->size, options, random);
 	figures[RANDOM_COPY_NS] = random_copy_ns(buffer, random, object_bytes, true);
 	figures[SCATTER_COPY_NS] = random_copy_ns(buffer, random, object_bytes, false);
@@ -97,28 +103,32 @@ static void measure(double *figures, size_t object_bytes, bench_pattern pattern,
 	figures[RATIO_STREAM] = figures[MOVE_GBPS] / stream_gbps(buffer);
 }
 
-static void print_row(size_t object_bytes, bench_pattern pattern, const double *medians, const bench_options *options) {
+static void print_row(size_t object_bytes, bench_pattern pattern, const double *medians,
+					  const bench_options *options) {
 	if (!options->json) {
-		printf("%6zu  %-8s %9.1f %9.0f %10.1f %10.1f %9.2f %9.2f %9.2f %9.2f\n", object_bytes, pattern_names[pattern],
-			   medians[MOVE_NS], medians[MOVE_BYTES], medians[RANDOM_COPY_NS], medians[SCATTER_COPY_NS],
-			   medians[MOVE_GBPS], medians[RATIO_RANDOM], medians[RATIO_SCATTER], medians[RATIO_STREAM]);
+		printf("%6zu  %-8s %9.1f %9.0f %10.1f %10.1f %9.2f %9.2f %9.2f %9.2f\n", object_bytes,
+			   pattern_names[pattern], medians[MOVE_NS], medians[MOVE_BYTES],
+			   medians[RANDOM_COPY_NS], medians[SCATTER_COPY_NS], medians[MOVE_GBPS],
+			   medians[RATIO_RANDOM], medians[RATIO_SCATTER], medians[RATIO_STREAM]);
 		return;
 	}
-	printf("{\"bench\":\"moves\",\"object_bytes\":%zu,\"pattern\":\"%s\"", object_bytes, pattern_names[pattern]);
+	printf("{\"bench\":\"moves\",\"object_bytes\":%zu,\"pattern\":\"%s\"", object_bytes,
+		   pattern_names[pattern]);
 	for (size_t i = 0; i < FIGURE_COUNT; i++) {
 		printf(",\"%s\":%.3f", figure_names[i], medians[i]);
 	}
-	printf(",\"rounds\":%u,\"huge_pages\":%s,\"seed\":%llu}\n", options->rounds, options->huge_pages ? "true" : "false",
-		   (unsigned long long)options->seed);
+	printf(",\"rounds\":%u,\"huge_pages\":%s,\"seed\":%llu}\n", options->rounds,
+		   options->huge_pages ? "true" : "false", (unsigned long long)options->seed);
 }
 
 static void print_heading(const bench_options *options) {
 	printf("moves in a defragmentation, and memcpy of the same size; medians; seed %llu%s\n",
 		   (unsigned long long)options->seed, options->huge_pages ? ", 2 MiB pages" : "");
-	printf("memcpy: random = random place to random place, scatter = next place to random place, stream = one large "
+	printf("memcpy: random = random place to random place, scatter = next place to random place, "
+		   "stream = one large "
 		   "copy\n");
-	printf("%6s  %-8s %9s %9s %10s %10s %9s %9s %9s %9s\n", "bytes", "thinned", "ns/move", "B/move", "random ns",
-		   "scatter ns", "GB/s", "/random", "/scatter", "GB/stream");
+	printf("%6s  %-8s %9s %9s %10s %10s %9s %9s %9s %9s\n", "bytes", "thinned", "ns/move", "B/move",
+		   "random ns", "scatter ns", "GB/s", "/random", "/scatter", "GB/stream");
 }
 
 int main(int argc, char **argv) {
@@ -134,7 +144,8 @@ int main(int argc, char **argv) {
 	for (unsigned round = 0; round < options.rounds; round++) {
 		for (size_t i = 0; i < 2 * SIZE_COUNT; i++) {
 			double figures[FIGURE_COUNT];
-			measure(figures, object_sizes[i / 2], (bench_pattern)(i % 2), &buffer, &options, &random);
+			measure(figures, object_sizes[i / 2], (bench_pattern)(i % 2), &buffer, &options,
+					&random);
 			for (size_t k = 0; k < FIGURE_COUNT; k++) {
 				samples[i / 2][i % 2][k][round] = figures[k];
 			}

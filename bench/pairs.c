@@ -1,8 +1,10 @@
-/* pairs.c: bench-pairs: what allocating and freeing an object costs, side by side with the mallocs of Debian.
+/* pairs.c: bench-pairs: what allocating and freeing an object costs, side by side with the mallocs
+ * of Debian.
  *
- * Each allocator has a child process of its own, with its library preloaded as its users load it, and a heap that stays
- * filled. The children run in turns, a slice of some tens of milliseconds each: snug, glibc, jemalloc, ... snug, glibc, ... The
- * whole is repeated with fresh children, because where a process's pages happen to lie moves its figures by some per cent.
+ * Each allocator has a child process of its own, with its library preloaded as its users load it,
+ * and a heap that stays filled. The children run in turns, a slice of some tens of milliseconds
+ * each: snug, glibc, jemalloc, ... snug, glibc, ... The whole is repeated with fresh children,
+ * because where a process's pages happen to lie moves its figures by some per cent.
  *
  *     parent --- pairs_command ---> child (snug, by reference)         one at a time
  *            <-- nanoseconds ------ child (glibc) ... */
@@ -32,7 +34,12 @@ static const allocator allocators[] = {
 	{"tcmalloc", "libtcmalloc_minimal.so.4", NULL},
 };
 
-enum { SNUG_REF, SNUG_HANDLE, FIRST_MALLOC, ALLOCATOR_COUNT = sizeof allocators / sizeof allocators[0] };
+enum {
+	SNUG_REF,
+	SNUG_HANDLE,
+	FIRST_MALLOC,
+	ALLOCATOR_COUNT = sizeof allocators / sizeof allocators[0]
+};
 
 static const char *const size_names[PAIRS_SIZES_COUNT] = {"100", "64-256", "meta"};
 static const char *const mode_names[PAIRS_MODE_COUNT] = {"single", "batch64"};
@@ -51,7 +58,7 @@ typedef struct row {
 	unsigned turns;
 } row;
 
-/* ------------------------------------------------------------------ children --------------------------------------------- */
+/* ------------------------------------------------------------------ children ------------------ */
 
 extern char **environ;
 
@@ -76,8 +83,8 @@ static char **environment_with(char *first, char *second) {
 	return copy;
 }
 
-static void spawn(child *out, size_t index, pairs_sizes sizes, size_t live_bytes, const bench_options *options,
-				  uint64_t seed) {
+static void spawn(child *out, size_t index, pairs_sizes sizes, size_t live_bytes,
+				  const bench_options *options, uint64_t seed) {
 	char arguments[5][32];
 	char preload[64];
 	char huge_pages[64];
@@ -94,7 +101,8 @@ static void spawn(child *out, size_t index, pairs_sizes sizes, size_t live_bytes
 			 allocators[index].huge_pages != NULL ? allocators[index].huge_pages : "");
 	char program[] = "bench-pairs";
 	char flag[] = "--child";
-	char *argv[] = {program, flag, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], NULL};
+	char *argv[] = {program,      flag,         arguments[0], arguments[1],
+					arguments[2], arguments[3], arguments[4], NULL};
 	if (pipe2(down, O_CLOEXEC) != 0 || pipe2(up, O_CLOEXEC) != 0) {
 		bench_fail("no pipe");
 	}
@@ -136,11 +144,11 @@ static void stop(const child *target) {
 	waitpid(target->pid, NULL, 0);
 }
 
-/* ------------------------------------------------------------------ measuring -------------------------------------------- */
+/* ------------------------------------------------------------------ measuring ----------------- */
 
 /* One generation of children for one mix of sizes and one amount of live bytes; both modes. */
-static void measure(row rows[PAIRS_MODE_COUNT], pairs_sizes sizes, size_t live_bytes, const bench_options *options,
-					uint64_t seed) {
+static void measure(row rows[PAIRS_MODE_COUNT], pairs_sizes sizes, size_t live_bytes,
+					const bench_options *options, uint64_t seed) {
 	uint64_t pairs = live_bytes < MIB ? (uint64_t)1 << 20 : (uint64_t)1 << 18;
 	child children[ALLOCATOR_COUNT];
 	for (size_t i = 0; i < ALLOCATOR_COUNT; i++) {
@@ -151,7 +159,8 @@ static void measure(row rows[PAIRS_MODE_COUNT], pairs_sizes sizes, size_t live_b
 		for (pairs_mode mode = PAIRS_SINGLE; mode < PAIRS_MODE_COUNT; mode++) {
 			unsigned turn = rows[mode].turns++;
 			for (size_t i = 0; i < ALLOCATOR_COUNT; i++) {
-				run_round(&children[i], i, mode, pairs / 16); /* warms the caches after the others' slices */
+				/* warms the caches after the others' slices */
+				run_round(&children[i], i, mode, pairs / 16);
 				rows[mode].pair_ns[i][turn] = run_round(&children[i], i, mode, pairs);
 			}
 		}
@@ -176,23 +185,27 @@ static double median_ratio(const row *of, size_t snug, size_t other) {
 	return bench_median(values, of->turns);
 }
 
-/* ------------------------------------------------------------------ printing --------------------------------------------- */
+/* ------------------------------------------------------------------ printing ------------------ */
 
 static void print_json(const row *of, pairs_sizes sizes, size_t live_bytes, pairs_mode mode,
 					   const bench_options *options) {
 	for (size_t i = 0; i < ALLOCATOR_COUNT; i++) {
-		printf("{\"bench\":\"pairs\",\"sizes\":\"%s\",\"live_bytes\":%zu,\"mode\":\"%s\",\"allocator\":\"%s\",\"pair_"
+		printf("{\"bench\":\"pairs\",\"sizes\":\"%s\",\"live_bytes\":%zu,\"mode\":\"%s\","
+			   "\"allocator\":\"%s\",\"pair_"
 			   "ns\":%.2f,"
-			   "\"snug_ref_ratio\":%.3f,\"snug_handle_ratio\":%.3f,\"turns\":%u,\"huge_pages\":%s,\"seed\":%llu}\n",
-			   size_names[sizes], live_bytes, mode_names[mode], allocators[i].name, median_ns(of, i),
-			   median_ratio(of, SNUG_REF, i), median_ratio(of, SNUG_HANDLE, i), of->turns,
-			   options->huge_pages ? "true" : "false", (unsigned long long)options->seed);
+			   "\"snug_ref_ratio\":%.3f,\"snug_handle_ratio\":%.3f,\"turns\":%u,\"huge_pages\":%s,"
+			   "\"seed\":%llu}\n",
+			   size_names[sizes], live_bytes, mode_names[mode], allocators[i].name,
+			   median_ns(of, i), median_ratio(of, SNUG_REF, i), median_ratio(of, SNUG_HANDLE, i),
+			   of->turns, options->huge_pages ? "true" : "false",
+			   (unsigned long long)options->seed);
 	}
 }
 
 static void print_heading(const bench_options *options) {
 	printf("alloc+free pairs, ns (median), then snug-ref / each malloc; seed %llu%s\n",
-		   (unsigned long long)options->seed, options->huge_pages ? ", 2 MiB pages for all but tcmalloc" : "");
+		   (unsigned long long)options->seed,
+		   options->huge_pages ? ", 2 MiB pages for all but tcmalloc" : "");
 	printf("%-7s %-8s %-8s", "sizes", "live", "mode");
 	for (size_t i = 0; i < ALLOCATOR_COUNT; i++) {
 		printf(" %11s", allocators[i].name);
@@ -205,7 +218,8 @@ static void print_heading(const bench_options *options) {
 
 static void print_row(const row *of, pairs_sizes sizes, size_t live_bytes, pairs_mode mode) {
 	char live[32];
-	snprintf(live, sizeof live, live_bytes < MIB ? "%zu KiB" : "%zu MiB", live_bytes / (live_bytes < MIB ? KIB : MIB));
+	snprintf(live, sizeof live, live_bytes < MIB ? "%zu KiB" : "%zu MiB",
+			 live_bytes / (live_bytes < MIB ? KIB : MIB));
 	printf("%-7s %-8s %-8s", size_names[sizes], live, mode_names[mode]);
 	for (size_t i = 0; i < ALLOCATOR_COUNT; i++) {
 		printf(" %11.1f", median_ns(of, i));
@@ -233,9 +247,11 @@ static void measure_and_print(pairs_sizes sizes, size_t live_bytes, const bench_
 	}
 }
 
-/* The loader only warns when it cannot preload a library, and glibc would be measured under another's name. */
+/* The loader only warns when it cannot preload a library, and glibc would be measured under
+ * another's name. */
 static void check_preloaded(size_t index) {
-	if (allocators[index].library != NULL && dlopen(allocators[index].library, RTLD_NOW | RTLD_NOLOAD) == NULL) {
+	if (allocators[index].library != NULL &&
+		dlopen(allocators[index].library, RTLD_NOW | RTLD_NOLOAD) == NULL) {
 		bench_fail("%s is not installed (%s)", allocators[index].name, allocators[index].library);
 	}
 }

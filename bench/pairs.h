@@ -21,8 +21,8 @@ typedef struct pairs_setup {
 	uint64_t seed;
 } pairs_setup;
 
-/* Parent to child: one round. The child answers with the nanoseconds that it took, a uint64_t; the first answer comes unasked
- * when its heap is full and shuffled. */
+/* Parent to child: one round. The child answers with the nanoseconds that it took, a uint64_t; the
+ * first answer comes unasked when its heap is full and shuffled. */
 typedef struct pairs_command {
 	uint64_t mode; /* pairs_mode */
 	uint64_t pairs;

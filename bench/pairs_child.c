@@ -1,13 +1,15 @@
 /* pairs_child.c: one allocator's heap and the loops that are timed on it.
  *
- * The loops exist once, as always-inlined functions that take the allocator's operations as constants: the compiler turns them
- * into one loop for malloc, one for references and one for handles, alike in everything but the calls, each of which
- * goes through the procedure linkage table into a shared library.
+ * The loops exist once, as always-inlined functions that take the allocator's operations as
+ * constants: the compiler turns them into one loop for malloc, one for references and one for
+ * handles, alike in everything but the calls, each of which goes through the procedure linkage
+ * table into a shared library.
  *
- * What a pair is: a random live object is freed and a new one is allocated in its stead and its first eight bytes are written,
- * as any user would. Which object: xorshift over a table of 8-byte names, outside the heap: a pointer, a handle, or
- * a reference with the size beside it. Sizes come from a table of 4096, drawn before. In batches: 64 random objects are
- * freed, then 64 allocated; with references by snug's batch calls, otherwise by loops. */
+ * What a pair is: a random live object is freed and a new one is allocated in its stead and its
+ * first eight bytes are written, as any user would. Which object: xorshift over a table of 8-byte
+ * names, outside the heap: a pointer, a handle, or a reference with the size beside it. Sizes come
+ * from a table of 4096, drawn before. In batches: 64 random objects are freed, then 64 allocated;
+ * with references by snug's batch calls, otherwise by loops. */
 #include "pairs.h"
 
 #include <stdlib.h>
@@ -29,7 +31,8 @@ typedef struct pairs_heap {
 
 typedef uint64_t allocate_function(pairs_heap *herd, size_t size, size_t index);
 typedef void free_function(pairs_heap *herd, uint64_t name);
-typedef void allocate_many_function(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count);
+typedef void allocate_many_function(pairs_heap *herd, const size_t *indexes, const size_t *sizes,
+									size_t count);
 typedef void free_many_function(pairs_heap *herd, const size_t *indexes, size_t count);
 
 INLINED size_t draw_size(pairs_heap *herd) {
@@ -42,7 +45,7 @@ static void require(bool condition, const char *what) {
 	}
 }
 
-/* ------------------------------------------------------------------ malloc ----------------------------------------------- */
+/* ------------------------------------------------------------------ malloc -------------------- */
 
 INLINED uint64_t malloc_allocate(pairs_heap *herd, size_t size, size_t index) {
 	uint64_t *object = malloc(size);
@@ -59,7 +62,7 @@ INLINED void malloc_free(pairs_heap *herd, uint64_t name) {
 	free((void *)(uintptr_t)name);
 }
 
-/* ------------------------------------------------------------------ references ------------------------------------------- */
+/* ------------------------------------------------------------------ references ---------------- */
 
 INLINED uint64_t name_of(snug_ref ref, size_t size) {
 	return (uint64_t)size << SNUG_REF_BITS | ref;
@@ -89,7 +92,8 @@ INLINED void ref_free(pairs_heap *herd, uint64_t name) {
 	}
 }
 
-INLINED void ref_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count) {
+INLINED void ref_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes,
+							   size_t count) {
 	snug_ref refs[PAIRS_BATCH_COUNT];
 	if (snug_ref_alloc_batch(herd->heap, sizes, count, refs) != SNUG_OK) {
 		abort();
@@ -123,7 +127,7 @@ static void ref_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	herd->names[index] = name_of(to, size_of(herd->names[index]));
 }
 
-/* ------------------------------------------------------------------ handles ---------------------------------------------- */
+/* ------------------------------------------------------------------ handles ------------------- */
 
 INLINED uint64_t handle_allocate(pairs_heap *herd, size_t size, size_t index) {
 	snug_handle handle = 0;
@@ -146,9 +150,10 @@ INLINED void handle_free(pairs_heap *herd, uint64_t name) {
 	}
 }
 
-/* ------------------------------------------------------------------ the loops -------------------------------------------- */
+/* ------------------------------------------------------------------ the loops ----------------- */
 
-INLINED void run_single(pairs_heap *herd, uint64_t pairs, allocate_function *allocate, free_function *release) {
+INLINED void run_single(pairs_heap *herd, uint64_t pairs, allocate_function *allocate,
+						free_function *release) {
 	for (uint64_t i = 0; i < pairs; i++) {
 		size_t index = bench_random_below(&herd->random, herd->count);
 		release(herd, herd->names[index]);
@@ -156,21 +161,23 @@ INLINED void run_single(pairs_heap *herd, uint64_t pairs, allocate_function *all
 	}
 }
 
-INLINED void allocate_each(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count,
-						   allocate_function *allocate) {
+INLINED void allocate_each(pairs_heap *herd, const size_t *indexes, const size_t *sizes,
+						   size_t count, allocate_function *allocate) {
 	for (size_t i = 0; i < count; i++) {
 		herd->names[indexes[i]] = allocate(herd, sizes[i], indexes[i]);
 	}
 }
 
-INLINED void free_each(pairs_heap *herd, const size_t *indexes, size_t count, free_function *release) {
+INLINED void free_each(pairs_heap *herd, const size_t *indexes, size_t count,
+					   free_function *release) {
 	for (size_t i = 0; i < count; i++) {
 		release(herd, herd->names[indexes[i]]);
 		herd->names[indexes[i]] = 0;
 	}
 }
 
-/* Distinct random objects: every batch starts at a random place and takes random strides of its own. */
+/* Distinct random objects: every batch starts at a random place and takes random strides of its
+ * own. */
 INLINED void pick_distinct(pairs_heap *herd, size_t *indexes, size_t count) {
 	size_t stride = herd->count / count;
 	size_t base = bench_random_below(&herd->random, herd->count);
@@ -195,7 +202,8 @@ INLINED void run_batches(pairs_heap *herd, uint64_t pairs, allocate_many_functio
 	}
 }
 
-INLINED void malloc_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count) {
+INLINED void malloc_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes,
+								  size_t count) {
 	allocate_each(herd, indexes, sizes, count, malloc_allocate);
 }
 
@@ -203,7 +211,8 @@ INLINED void malloc_free_many(pairs_heap *herd, const size_t *indexes, size_t co
 	free_each(herd, indexes, count, malloc_free);
 }
 
-INLINED void handle_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes, size_t count) {
+INLINED void handle_allocate_many(pairs_heap *herd, const size_t *indexes, const size_t *sizes,
+								  size_t count) {
 	allocate_each(herd, indexes, sizes, count, handle_allocate);
 }
 
@@ -237,7 +246,7 @@ static void run_handle_batches(pairs_heap *herd, uint64_t pairs) {
 	run_batches(herd, pairs, handle_allocate_many, handle_free_many);
 }
 
-/* ------------------------------------------------------------------ the child -------------------------------------------- */
+/* ------------------------------------------------------------------ the child ----------------- */
 
 static void draw_sizes(pairs_heap *herd, pairs_sizes kind) {
 	for (size_t i = 0; i < SIZE_TABLE_COUNT; i++) {
@@ -251,13 +260,15 @@ static void draw_sizes(pairs_heap *herd, pairs_sizes kind) {
 	}
 }
 
-/* A quarter more than what is live at most, so that nothing is compacted: mallocs have no limit to keep either. The limit
- * decides the page size, and is the same for few live bytes: those stand for the part of a large heap that is in use just now. */
+/* A quarter more than what is live at most, so that nothing is compacted: mallocs have no limit to
+ * keep either. The limit decides the page size, and is the same for few live bytes: those stand for
+ * the part of a large heap that is in use just now. */
 #define LIMIT_BYTES (320 * MIB)
 
 static void create_heap(pairs_heap *herd, const pairs_setup *setup) {
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT_BYTES, .huge_pages = setup->huge_pages};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT_BYTES,
+								 .huge_pages = setup->huge_pages};
 	if (setup->reference) {
 		options.owner = (snug_owner){.moved = ref_moved, .context = herd};
 	}
@@ -276,7 +287,8 @@ static void fill(pairs_heap *herd, const pairs_setup *setup) {
 		if (setup->malloc) {
 			herd->names[i] = malloc_allocate(herd, size, i);
 		} else {
-			herd->names[i] = setup->reference ? ref_allocate(herd, size, i) : handle_allocate(herd, size, i);
+			herd->names[i] =
+				setup->reference ? ref_allocate(herd, size, i) : handle_allocate(herd, size, i);
 		}
 	}
 }
@@ -286,7 +298,8 @@ static bool read_command(int input, pairs_command *command) {
 }
 
 static void answer(int output, uint64_t elapsed_ns) {
-	require(write(output, &elapsed_ns, sizeof elapsed_ns) == (ssize_t)sizeof elapsed_ns, "the parent is gone");
+	require(write(output, &elapsed_ns, sizeof elapsed_ns) == (ssize_t)sizeof elapsed_ns,
+			"the parent is gone");
 }
 
 void pairs_child_run(const pairs_setup *setup, int input, int output) {
@@ -301,7 +314,8 @@ void pairs_child_run(const pairs_setup *setup, int input, int output) {
 		batches = setup->reference ? run_ref_batches : run_handle_batches;
 	}
 	fill(&herd, setup);
-	single(&herd, 2 * herd.count); /* shuffles: addresses are then random in the order of the table */
+	/* shuffles: addresses are then random in the order of the table */
+	single(&herd, 2 * herd.count);
 	answer(output, 0);
 	pairs_command command;
 	while (read_command(input, &command)) {

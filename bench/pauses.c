@@ -1,9 +1,10 @@
 /* pauses.c: bench-pauses: how long a defragmentation step holds its thread.
  *
- * A heap of 256 MiB is filled, thinned to half at random, and compacted in steps of 4 KiB; every step is timed from outside and
- * goes into a histogram, begin and end beside it. A step copies less than 4 KiB plus one slot, so for larger objects
- * the slot decides. The last row copies 4 KiB with memcpy from random place to random place, timed in the same way:
- * what it shows beyond the median is the machine's own noise, which every step suffers too. */
+ * A heap of 256 MiB is filled, thinned to half at random, and compacted in steps of 4 KiB; every
+ * step is timed from outside and goes into a histogram, begin and end beside it. A step copies less
+ * than 4 KiB plus one slot, so for larger objects the slot decides. The last row copies 4 KiB with
+ * memcpy from random place to random place, timed in the same way: what it shows beyond the median
+ * is the machine's own noise, which every step suffers too. */
 #include "bench.h"
 
 #include <stdio.h>
@@ -48,13 +49,15 @@ static void compact_in_steps(bench_herd *herd, pauses *out) {
 	out->reclaimed_bytes += report.reclaimed_bytes;
 }
 
-static void run(const workload *what, const bench_options *options, bench_random *random, pauses *out) {
+static void run(const workload *what, const bench_options *options, bench_random *random,
+				pauses *out) {
 	bench_herd herd;
 	snug_heap_options heap_options = {.struct_bytes = sizeof(snug_heap_options),
 									  .limit_bytes = options->quick ? 16 * MIB : 256 * MIB,
 									  .huge_pages = options->huge_pages,
 									  .no_compaction_in_alloc = true};
-	bench_herd_create(&herd, &heap_options, what->object_bytes != 0 ? what->object_bytes : META_MIN_BYTES);
+	bench_herd_create(&herd, &heap_options,
+					  what->object_bytes != 0 ? what->object_bytes : META_MIN_BYTES);
 	bench_herd_fill(&herd, random, what->object_bytes, META_MAX_BYTES);
 	bench_herd_thin(&herd, random, BENCH_RANDOM);
 	compact_in_steps(&herd, out);
@@ -69,7 +72,8 @@ static void run_memcpy(const bench_options *options, bench_random *random, pause
 		size_t from = bench_random_below(random, places);
 		size_t to = bench_random_below(random, places);
 		uint64_t start_ns = bench_now_ns();
-		memmove(bytes + to * SNUG_STEP_BYTES_DEFAULT, bytes + from * SNUG_STEP_BYTES_DEFAULT, SNUG_STEP_BYTES_DEFAULT);
+		memmove(bytes + to * SNUG_STEP_BYTES_DEFAULT, bytes + from * SNUG_STEP_BYTES_DEFAULT,
+				SNUG_STEP_BYTES_DEFAULT);
 		snug_histogram_add(&out->steps, bench_now_ns() - start_ns);
 	}
 	bench_unmap(bytes, size);
@@ -81,22 +85,26 @@ static double micros(const snug_histogram *histogram, double quantile) {
 
 static void print_row(const char *name, const pauses *of, const bench_options *options) {
 	if (options->json) {
-		printf(
-			"{\"bench\":\"pauses\",\"objects\":\"%s\",\"steps\":%llu,\"step_ns\":{\"p50\":%llu,\"p99\":%llu,\"p999\":%"
-			"llu,"
-			"\"max\":%llu},\"begin_max_ns\":%llu,\"end_max_ns\":%llu,\"moved_objects\":%llu,\"reclaimed_bytes\":%llu,"
-			"\"huge_pages\":%s,\"seed\":%llu}\n",
-			name, (unsigned long long)of->steps.count, (unsigned long long)snug_histogram_quantile(&of->steps, 0.5),
-			(unsigned long long)snug_histogram_quantile(&of->steps, 0.99),
-			(unsigned long long)snug_histogram_quantile(&of->steps, 0.999), (unsigned long long)of->steps.max,
-			(unsigned long long)of->begins.max, (unsigned long long)of->ends.max, (unsigned long long)of->moved_objects,
-			(unsigned long long)of->reclaimed_bytes, options->huge_pages ? "true" : "false",
-			(unsigned long long)options->seed);
+		printf("{\"bench\":\"pauses\",\"objects\":\"%s\",\"steps\":%llu,\"step_ns\":{\"p50\":%llu,"
+			   "\"p99\":%llu,\"p999\":%"
+			   "llu,"
+			   "\"max\":%llu},\"begin_max_ns\":%llu,\"end_max_ns\":%llu,\"moved_objects\":%llu,"
+			   "\"reclaimed_bytes\":%llu,"
+			   "\"huge_pages\":%s,\"seed\":%llu}\n",
+			   name, (unsigned long long)of->steps.count,
+			   (unsigned long long)snug_histogram_quantile(&of->steps, 0.5),
+			   (unsigned long long)snug_histogram_quantile(&of->steps, 0.99),
+			   (unsigned long long)snug_histogram_quantile(&of->steps, 0.999),
+			   (unsigned long long)of->steps.max, (unsigned long long)of->begins.max,
+			   (unsigned long long)of->ends.max, (unsigned long long)of->moved_objects,
+			   (unsigned long long)of->reclaimed_bytes, options->huge_pages ? "true" : "false",
+			   (unsigned long long)options->seed);
 		return;
 	}
-	printf("%-12s %8llu %8.1f %8.1f %8.1f %9.1f %10.1f %10.1f %12.1f\n", name, (unsigned long long)of->steps.count,
-		   micros(&of->steps, 0.5), micros(&of->steps, 0.99), micros(&of->steps, 0.999), micros(&of->steps, 1),
-		   micros(&of->begins, 1), micros(&of->ends, 1), (double)of->reclaimed_bytes / (double)MIB / options->rounds);
+	printf("%-12s %8llu %8.1f %8.1f %8.1f %9.1f %10.1f %10.1f %12.1f\n", name,
+		   (unsigned long long)of->steps.count, micros(&of->steps, 0.5), micros(&of->steps, 0.99),
+		   micros(&of->steps, 0.999), micros(&of->steps, 1), micros(&of->begins, 1),
+		   micros(&of->ends, 1), (double)of->reclaimed_bytes / (double)MIB / options->rounds);
 }
 
 static void pauses_init(pauses *out) {
@@ -121,10 +129,10 @@ int main(int argc, char **argv) {
 		run_memcpy(&options, &random, &figures[WORKLOAD_COUNT]);
 	}
 	if (!options.json) {
-		printf("pauses of 4 KiB defragmentation steps, us; seed %llu%s\n", (unsigned long long)options.seed,
-			   options.huge_pages ? ", 2 MiB pages" : "");
-		printf("%-12s %8s %8s %8s %8s %9s %10s %10s %12s\n", "objects", "steps", "p50", "p99", "p99.9", "max",
-			   "begin max", "end max", "gained MiB");
+		printf("pauses of 4 KiB defragmentation steps, us; seed %llu%s\n",
+			   (unsigned long long)options.seed, options.huge_pages ? ", 2 MiB pages" : "");
+		printf("%-12s %8s %8s %8s %8s %9s %10s %10s %12s\n", "objects", "steps", "p50", "p99",
+			   "p99.9", "max", "begin max", "end max", "gained MiB");
 	}
 	for (size_t i = 0; i < WORKLOAD_COUNT; i++) {
 		print_row(workloads[i].name, &figures[i], &options);

@@ -30,7 +30,8 @@ static int connect_blocking(const struct server_process *server) {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server->port)};
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) _exit(EXIT_FAILURE);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0)
+		_exit(EXIT_FAILURE);
 	return fd;
 }
 
@@ -57,7 +58,8 @@ static size_t receive_to(int fd, char *answer, const char *end) {
 
 static void store(int fd, uint32_t name, uint32_t size, char *answer) {
 	char line[64 + VALUE_MAX];
-	int length = snprintf(line, sizeof line, "set churn:%u 0 0 %u\r\n%0*u\r\n", name, size, (int)size, name);
+	int length =
+		snprintf(line, sizeof line, "set churn:%u 0 0 %u\r\n%0*u\r\n", name, size, (int)size, name);
 	send_all(fd, line, (size_t)length);
 	(void)receive_to(fd, answer, "\r\n");
 }
@@ -93,7 +95,8 @@ static void churn(int fd, bool defragments, uint64_t seed, struct server_churn_r
 	}
 }
 
-struct server_churn server_churn_start(const struct server_process *server, bool defragments, uint64_t seed) {
+struct server_churn server_churn_start(const struct server_process *server, bool defragments,
+									   uint64_t seed) {
 	int ends[2];
 	if (pipe(ends) != 0) bench_fail("no pipe");
 	struct server_churn started = {.pid = fork(), .report = ends[0]};
@@ -106,7 +109,8 @@ struct server_churn server_churn_start(const struct server_process *server, bool
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no client outlives the benchmark */
 	signal(SIGTERM, on_signal);
 	churn(connect_blocking(server), defragments, seed, &report);
-	_exit(write(ends[1], &report, sizeof report) == (ssize_t)sizeof report ? EXIT_SUCCESS : EXIT_FAILURE);
+	_exit(write(ends[1], &report, sizeof report) == (ssize_t)sizeof report ? EXIT_SUCCESS
+																		   : EXIT_FAILURE);
 }
 
 struct server_churn_report server_churn_stop(struct server_churn *churn) {

@@ -1,11 +1,13 @@
-/* server_density.c: bench-server-density: how much of a server's memory holds what was stored: bytes of keys and values that it answers
- * with / resident bytes of its process, at a limit of 512 MB, when it has been filled to well beyond that.
+/* server_density.c: bench-server-density: how much of a server's memory holds what was stored:
+ * bytes of keys and values that it answers with / resident bytes of its process, at a limit of 512
+ * MB, when it has been filled to well beyond that.
  *
  *     bench-server-density [--snugd PATH] [--memcached PATH] [--limit-mb N] [usual options]
  *
- * Each workload starts both servers anew. What is found is counted by asking for every key. The last workload shifts: 30 + 100 bytes, then
- * 40 + 1 to 2 KiB, then 30 + 100 again, and the figure is that of the end; a server that can't move memory between sizes falls
- * behind its first figure there, or refuses to store. */
+ * Each workload starts both servers anew. What is found is counted by asking for every key. The
+ * last workload shifts: 30 + 100 bytes, then 40 + 1 to 2 KiB, then 30 + 100 again, and the figure
+ * is that of the end; a server that can't move memory between sizes falls behind its first figure
+ * there, or refuses to store. */
 #include "bench.h"
 #include "server_load.h"
 #include "server_process.h"
@@ -65,8 +67,14 @@ static void parse(int argc, char **argv, struct settings *settings) {
 
 static struct server_process start(const struct settings *settings, int side) {
 	bool as_nobody = side == 1 && geteuid() == 0;
-	const char *words[] = {
-		settings->programs[side], "-m", settings->limit_mb, "-t", "1", as_nobody ? "-u" : NULL, "nobody", NULL};
+	const char *words[] = {settings->programs[side],
+						   "-m",
+						   settings->limit_mb,
+						   "-t",
+						   "1",
+						   as_nobody ? "-u" : NULL,
+						   "nobody",
+						   NULL};
 	return server_start(words);
 }
 
@@ -92,7 +100,8 @@ static struct outcome fill(const struct settings *settings, const struct server_
 	static struct load_result result;
 	struct outcome outcome = {0, 0};
 	double item_bytes = workload->key_bytes + mean_value_bytes(workload);
-	struct load_options options = {.keys = (uint32_t)(settings->limit_bytes * OVERFILL / item_bytes),
+	struct load_options options = {.keys =
+									   (uint32_t)(settings->limit_bytes * OVERFILL / item_bytes),
 								   .key_bytes = workload->key_bytes,
 								   .value_bytes_min = workload->value_bytes_min,
 								   .value_bytes_max = workload->value_bytes_max,
@@ -110,7 +119,8 @@ static struct outcome fill(const struct settings *settings, const struct server_
 	return outcome;
 }
 
-static struct outcome run(const struct settings *settings, int side, const struct workload *const *stages, int count) {
+static struct outcome run(const struct settings *settings, int side,
+						  const struct workload *const *stages, int count) {
 	struct server_process server = start(settings, side);
 	struct outcome outcome = {0, 0};
 	for (int i = 0; i < count; i++) {
@@ -122,16 +132,19 @@ static struct outcome run(const struct settings *settings, int side, const struc
 	return outcome;
 }
 
-static void print_row(const struct settings *settings, const char *name, double aim, const struct outcome *outcomes) {
+static void print_row(const struct settings *settings, const char *name, double aim,
+					  const struct outcome *outcomes) {
 	if (settings->common.json)
-		printf("{\"bench\":\"server-density\",\"workload\":\"%s\",\"limit_mb\":%s,\"%s\":%.4f,\"%s\":%.4f,"
+		printf("{\"bench\":\"server-density\",\"workload\":\"%s\",\"limit_mb\":%s,\"%s\":%.4f,\"%"
+			   "s\":%.4f,"
 			   "\"%s_refused\":%llu,\"%s_refused\":%llu}\n",
-			   name, settings->limit_mb, names[0], outcomes[0].density, names[1], outcomes[1].density, names[0],
-			   (unsigned long long)outcomes[0].refused, names[1], (unsigned long long)outcomes[1].refused);
-	else
-		printf("%-30s %8.3f %8.2f %10.3f %8.2f %10llu %10llu\n", name, outcomes[0].density, aim, outcomes[1].density,
-			   outcomes[0].density / outcomes[1].density, (unsigned long long)outcomes[0].refused,
+			   name, settings->limit_mb, names[0], outcomes[0].density, names[1],
+			   outcomes[1].density, names[0], (unsigned long long)outcomes[0].refused, names[1],
 			   (unsigned long long)outcomes[1].refused);
+	else
+		printf("%-30s %8.3f %8.2f %10.3f %8.2f %10llu %10llu\n", name, outcomes[0].density, aim,
+			   outcomes[1].density, outcomes[0].density / outcomes[1].density,
+			   (unsigned long long)outcomes[0].refused, (unsigned long long)outcomes[1].refused);
 }
 
 int main(int argc, char **argv) {
@@ -140,9 +153,10 @@ int main(int argc, char **argv) {
 	struct outcome outcomes[2];
 	parse(argc, argv, &settings);
 	if (!settings.common.json) {
-		printf("keys and values / resident memory at a limit of %s MB, one worker each\n", settings.limit_mb);
-		printf("%-30s %8s %8s %10s %8s %10s %10s\n", "key + value", "snugd", "aim", "memcached", "ratio", "refused",
-			   "by memcached");
+		printf("keys and values / resident memory at a limit of %s MB, one worker each\n",
+			   settings.limit_mb);
+		printf("%-30s %8s %8s %10s %8s %10s %10s\n", "key + value", "snugd", "aim", "memcached",
+			   "ratio", "refused", "by memcached");
 	}
 	for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++) {
 		const struct workload *stage = &workloads[i];

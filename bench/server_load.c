@@ -47,7 +47,7 @@ struct load {
 	enum { RANDOM, FILLING, SCANNING } mode;
 };
 
-/* ------------------------------------------------------------------ popularity ------------------------------------------ */
+/* ------------------------------------------------------------------ popularity ---------------- */
 
 static uint32_t key_at(const double *below, uint32_t count, double at) {
 	uint32_t low = 0, high = count - 1;
@@ -85,13 +85,15 @@ struct load *load_create(const struct load_options *options) {
 	load->value = bench_map(VALUE_BYTES_MAX, false);
 	memset(load->value, 'v', VALUE_BYTES_MAX);
 	load->connections = bench_map(options->connections * sizeof *load->connections, false);
-	for (unsigned i = 0; i < options->connections; i++) load->connections[i].out = bench_map(OUT_BYTES, false);
+	for (unsigned i = 0; i < options->connections; i++)
+		load->connections[i].out = bench_map(OUT_BYTES, false);
 	load->in = bench_map(IN_BYTES, false);
 	return load;
 }
 
 void load_destroy(struct load *load) {
-	for (unsigned i = 0; i < load->options.connections; i++) bench_unmap(load->connections[i].out, OUT_BYTES);
+	for (unsigned i = 0; i < load->options.connections; i++)
+		bench_unmap(load->connections[i].out, OUT_BYTES);
 	bench_unmap(load->connections, load->options.connections * sizeof *load->connections);
 	bench_unmap(load->value, VALUE_BYTES_MAX);
 	if (load->draws != NULL) bench_unmap(load->draws, POPULARITY_DRAWS * sizeof *load->draws);
@@ -99,10 +101,11 @@ void load_destroy(struct load *load) {
 	bench_unmap(load, sizeof *load);
 }
 
-/* ------------------------------------------------------------------ requests -------------------------------------------- */
+/* ------------------------------------------------------------------ requests ------------------ */
 
 static void put(struct connection *connection, const void *bytes, size_t length) {
-	if (connection->out_bytes + length > OUT_BYTES) bench_fail("requests of more than %zu bytes at once", OUT_BYTES);
+	if (connection->out_bytes + length > OUT_BYTES)
+		bench_fail("requests of more than %zu bytes at once", OUT_BYTES);
 	memcpy(connection->out + connection->out_bytes, bytes, length);
 	connection->out_bytes += length;
 }
@@ -118,7 +121,8 @@ static uint32_t value_bytes_of(const struct load *load, uint32_t key) {
 		return (uint32_t)bench_meta_size(&random, VALUE_BYTES_MAX);
 	}
 	uint32_t span = load->options.value_bytes_max - load->options.value_bytes_min + 1;
-	return load->options.value_bytes_min + (uint32_t)(((uint64_t)key * 0x9E3779B97F4A7C15u >> 33) % span);
+	return load->options.value_bytes_min +
+		   (uint32_t)(((uint64_t)key * 0x9E3779B97F4A7C15u >> 33) % span);
 }
 
 /* The value begins with its key. */
@@ -163,14 +167,16 @@ static void put_scan(struct load *load, struct connection *connection) {
 }
 
 static void put_fill(struct load *load, struct connection *connection) {
-	for (unsigned i = 0; i < FILL_PIPELINE && connection->out_bytes < FILL_BYTES && load->range_next < load->range_end;
+	for (unsigned i = 0; i < FILL_PIPELINE && connection->out_bytes < FILL_BYTES &&
+						 load->range_next < load->range_end;
 		 i++)
 		put_set(load, connection, load->range_next++);
 }
 
 static void put_random(struct load *load, struct connection *connection) {
 	for (unsigned i = 0; i < load->shape->pipeline; i++) {
-		if (load->shape->set_share != 0 && bench_random_below(&load->random, load->shape->set_share) == 0)
+		if (load->shape->set_share != 0 &&
+			bench_random_below(&load->random, load->shape->set_share) == 0)
 			put_set(load, connection, draw(load));
 		else
 			put_get(load, connection);
@@ -208,7 +214,7 @@ static void send_next(struct load *load, struct connection *connection) {
 	flush(connection);
 }
 
-/* ------------------------------------------------------------------ answers --------------------------------------------- */
+/* ------------------------------------------------------------------ answers ------------------- */
 
 static bool begins(const struct connection *connection, const char *word) {
 	size_t length = strlen(word);
@@ -219,8 +225,8 @@ static bool begins(const struct connection *connection, const char *word) {
 static void read_value_line(struct load *load, struct connection *connection) {
 	unsigned key, flags, bytes;
 	connection->line[connection->line_bytes] = '\0';
-	if (sscanf(connection->line, "VALUE key:%u %u %u", &key, &flags, &bytes) != 3 || key >= load->options.keys ||
-		bytes != value_bytes_of(load, key))
+	if (sscanf(connection->line, "VALUE key:%u %u %u", &key, &flags, &bytes) != 3 ||
+		key >= load->options.keys || bytes != value_bytes_of(load, key))
 		bench_fail("an answer that was not asked for: %s", connection->line);
 	connection->skip_bytes = bytes + 2;
 	load->result->hits++;
@@ -236,14 +242,16 @@ static void read_line(struct load *load, struct connection *connection) {
 	if (begins(connection, "SERVER_ERROR")) {
 		load->result->refused++;
 	} else if (!begins(connection, "END") && !begins(connection, "STORED")) {
-		bench_fail("an answer that was not expected: %.*s", (int)connection->line_bytes, connection->line);
+		bench_fail("an answer that was not expected: %.*s", (int)connection->line_bytes,
+				   connection->line);
 	}
 	if (connection->pending == 0) bench_fail("more answers than requests");
 	connection->pending--;
 	load->result->requests++;
 }
 
-static void read_bytes(struct load *load, struct connection *connection, const char *bytes, size_t length) {
+static void read_bytes(struct load *load, struct connection *connection, const char *bytes,
+					   size_t length) {
 	while (length > 0) {
 		if (connection->skip_bytes > 0) {
 			size_t skipped = connection->skip_bytes < length ? connection->skip_bytes : length;
@@ -277,7 +285,7 @@ static bool receive(struct load *load, struct connection *connection) {
 	return true;
 }
 
-/* ------------------------------------------------------------------ the loop -------------------------------------------- */
+/* ------------------------------------------------------------------ the loop ------------------ */
 
 static bool serve(struct load *load, struct connection *connection, bool ending) {
 	flush(connection);
@@ -331,7 +339,8 @@ static void begin(struct load *load, struct load_result *result) {
 	load->result = result;
 }
 
-static void run_range(struct load *load, const struct server_process *server, uint32_t from, uint32_t to) {
+static void run_range(struct load *load, const struct server_process *server, uint32_t from,
+					  uint32_t to) {
 	load->range_next = from;
 	load->range_end = to;
 	run(load, server, UINT64_MAX);
@@ -352,8 +361,8 @@ void load_scan(struct load *load, const struct server_process *server, uint32_t 
 	run_range(load, server, from, to);
 }
 
-void load_run(struct load *load, const struct server_process *server, const struct load_shape *shape,
-			  uint64_t duration_ns, struct load_result *result) {
+void load_run(struct load *load, const struct server_process *server,
+			  const struct load_shape *shape, uint64_t duration_ns, struct load_result *result) {
 	if (load->draws == NULL) draw_keys(load);
 	begin(load, result);
 	load->shape = shape;

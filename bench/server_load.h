@@ -1,5 +1,6 @@
-/* server_load.h: clients of a memcached-protocol server, in a closed loop: each connection sends its next requests when all answers to
- * its last ones are there. Every answer is read and checked: its form, its length, and the key that the value was stored under. */
+/* server_load.h: clients of a memcached-protocol server, in a closed loop: each connection sends
+ * its next requests when all answers to its last ones are there. Every answer is read and checked:
+ * its form, its length, and the key that the value was stored under. */
 #ifndef SNUG_BENCH_SERVER_LOAD_H
 #define SNUG_BENCH_SERVER_LOAD_H
 
@@ -49,7 +50,7 @@ void load_fill(struct load *load, const struct server_process *server, uint32_t 
 /* Asks for all keys [from, to). */
 void load_scan(struct load *load, const struct server_process *server, uint32_t from, uint32_t to,
 			   struct load_result *result);
-void load_run(struct load *load, const struct server_process *server, const struct load_shape *shape,
-			  uint64_t duration_ns, struct load_result *result);
+void load_run(struct load *load, const struct server_process *server,
+			  const struct load_shape *shape, uint64_t duration_ns, struct load_result *result);
 
 #endif

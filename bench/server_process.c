@@ -83,7 +83,8 @@ struct server_process server_start(const char *const *words) {
 			close(descriptor);
 			return server;
 		}
-		if (waitpid(server.pid, &status, WNOHANG) == server.pid) bench_fail("%s ended at once", words[0]);
+		if (waitpid(server.pid, &status, WNOHANG) == server.pid)
+			bench_fail("%s ended at once", words[0]);
 		(void)nanosleep(&pause, NULL);
 	}
 	(void)kill(server.pid, SIGKILL);

@@ -1,4 +1,5 @@
-/* server_process.h: a memcached-protocol server as a child process, on a TCP port of loopback that the kernel chose. */
+/* server_process.h: a memcached-protocol server as a child process, on a TCP port of loopback that
+ * the kernel chose. */
 #ifndef SNUG_BENCH_SERVER_PROCESS_H
 #define SNUG_BENCH_SERVER_PROCESS_H
 
@@ -12,8 +13,8 @@ struct server_process {
 	uint16_t port;
 };
 
-/* Runs `words` (NULL at the end), with "-p PORT" behind them, and waits until it accepts connections. Fails the benchmark if it
- * does not within ten seconds. */
+/* Runs `words` (NULL at the end), with "-p PORT" behind them, and waits until it accepts
+ * connections. Fails the benchmark if it does not within ten seconds. */
 struct server_process server_start(const char *const *words);
 void server_stop(struct server_process *server);
 

@@ -1,10 +1,11 @@
 /* snapshot.c: bench-snapshot: what it costs to ask.
  *
- * - snug_stats_get on a heap of 256 MiB that holds Meta's sizes and objects of every size up to a page, so that all size classes
- *   are active.
- * - snug_defragment and snug_estimate on a heap of 1 GiB that has just been defragmented: nothing can be gained, and the answer
- *   must say so at once. "after churn": 1000 frees and allocations come between two calls, so that there are magazines to
- *   take back and slabs to look at; calls that found something to do are counted apart.
+ * - snug_stats_get on a heap of 256 MiB that holds Meta's sizes and objects of every size up to a
+ *   page, so that all size classes are active.
+ * - snug_defragment and snug_estimate on a heap of 1 GiB that has just been defragmented: nothing
+ *   can be gained, and the answer must say so at once. "after churn": 1000 frees and allocations
+ *   come between two calls, so that there are magazines to take back and slabs to look at; calls
+ *   that found something to do are counted apart.
  *
  * "cold": 32 MiB are written between two calls, which empties the first and second level caches. */
 #include "bench.h"
@@ -66,7 +67,8 @@ static void prepare(probe *on, condition state) {
 	}
 }
 
-static void measure(const char *name, probe *on, ask_function *ask, condition state, const bench_options *options) {
+static void measure(const char *name, probe *on, ask_function *ask, condition state,
+					const bench_options *options) {
 	snug_histogram times;
 	size_t calls = options->quick ? 100 : state == HOT ? 10000 : 1000;
 	snug_histogram_init(&times);
@@ -86,14 +88,15 @@ static void measure(const char *name, probe *on, ask_function *ask, condition st
 	unsigned long long p99 = snug_histogram_quantile(&times, 0.99);
 	unsigned long long largest = snug_histogram_quantile(&times, 1);
 	if (options->json) {
-		printf("{\"bench\":\"snapshot\",\"call\":\"%s\",\"condition\":\"%s\",\"calls\":%zu,\"p50_ns\":%llu,\"p99_ns\":%"
+		printf("{\"bench\":\"snapshot\",\"call\":\"%s\",\"condition\":\"%s\",\"calls\":%zu,\"p50_"
+			   "ns\":%llu,\"p99_ns\":%"
 			   "llu,"
 			   "\"max_ns\":%llu,\"found_work\":%llu,\"seed\":%llu}\n",
-			   name, condition_names[state], calls, p50, p99, largest, (unsigned long long)on->found_work,
-			   (unsigned long long)options->seed);
+			   name, condition_names[state], calls, p50, p99, largest,
+			   (unsigned long long)on->found_work, (unsigned long long)options->seed);
 	} else {
-		printf("%-28s %-12s %8zu %9llu %9llu %9llu %11llu\n", name, condition_names[state], calls, p50, p99, largest,
-			   (unsigned long long)on->found_work);
+		printf("%-28s %-12s %8zu %9llu %9llu %9llu %11llu\n", name, condition_names[state], calls,
+			   p50, p99, largest, (unsigned long long)on->found_work);
 	}
 }
 
@@ -152,7 +155,8 @@ int main(int argc, char **argv) {
 	probe on = {.random = &random, .evict = bench_map(EVICT_BYTES, false)};
 	if (!options.json) {
 		printf("calls that ask, ns; seed %llu\n", (unsigned long long)options.seed);
-		printf("%-28s %-12s %8s %9s %9s %9s %11s\n", "call", "condition", "calls", "p50", "p99", "max", "found work");
+		printf("%-28s %-12s %8s %9s %9s %9s %11s\n", "call", "condition", "calls", "p50", "p99",
+			   "max", "found work");
 	}
 	measure_stats(&on, &options);
 	measure_nothing(&on, &options);

@@ -1,16 +1,21 @@
-/* under_load.c: bench-under-load: what a defragmentation costs the clients that are served meanwhile, and what idle workers cost.
+/* under_load.c: bench-under-load: what a defragmentation costs the clients that are served
+ * meanwhile, and what idle workers cost.
  *
- * One worker, one client at full speed in batches of 16: 70 % reads, 18 % writes, 6 % frees and as many allocations, every read
- * verified. Each round fills the heap, frees a random half, and lets the client run. Even rounds defragment in slices, each a request whose
- * budget fills a window of 20 ms at the default duty cycle, with as long a window alone before and after it; a ratio is that of a
- * slice's speed to the mean of its neighbours', so that it compares one machine in one mood, and the ratio printed is the median of
- * all. Odd rounds ask for an estimate and then for the whole at once, and compare what was reclaimed with it.
+ * One worker, one client at full speed in batches of 16: 70 % reads, 18 % writes, 6 % frees and as
+ * many allocations, every read verified. Each round fills the heap, frees a random half, and lets
+ * the client run. Even rounds defragment in slices, each a request whose budget fills a window of
+ * 20 ms at the default duty cycle, with as long a window alone before and after it; a ratio is that
+ * of a slice's speed to the mean of its neighbours', so that it compares one machine in one mood,
+ * and the ratio printed is the median of all. Odd rounds ask for an estimate and then for the whole
+ * at once, and compare what was reclaimed with it.
  *
- * Latencies are the client's, from submission until it took the result, most of which is the client's own batch. Turns are the
- * worker's: from one call of its hook to the next, sleep left out: a batch of messages and, beside a defragmentation, now and then a
- * step. The longest turn is the most that a message can have waited for.
+ * Latencies are the client's, from submission until it took the result, most of which is the
+ * client's own batch. Turns are the worker's: from one call of its hook to the next, sleep left
+ * out: a batch of messages and, beside a defragmentation, now and then a step. The longest turn is
+ * the most that a message can have waited for.
  *
- * At last 8 workers and a coordinator do nothing for 10 s, and the processor time of the whole process is taken. */
+ * At last 8 workers and a coordinator do nothing for 10 s, and the processor time of the whole
+ * process is taken. */
 #include "bench.h"
 
 #include <poll.h>
@@ -30,7 +35,7 @@
 #define WINDOWS_MAX 4096u
 #define IDLE_WORKERS 8u
 
-/* ------------------------------------------------------------------ the worker's turns --------------------------------- */
+/* ------------------------------------------------------------------ the worker's turns -------- */
 
 enum mode { IGNORED, ALONE, BESIDE, MODES };
 
@@ -45,7 +50,8 @@ static bool note_turn(void *context, uint32_t worker, snug_heap *heap) {
 	uint64_t now_ns = bench_now_ns();
 	(void)worker;
 	(void)heap;
-	if (probe->last_ns != 0) snug_histogram_add(&probe->turns[atomic_load(&probe->mode)], now_ns - probe->last_ns);
+	if (probe->last_ns != 0)
+		snug_histogram_add(&probe->turns[atomic_load(&probe->mode)], now_ns - probe->last_ns);
 	probe->last_ns = now_ns;
 	return false;
 }
@@ -53,13 +59,14 @@ static bool note_turn(void *context, uint32_t worker, snug_heap *heap) {
 static void sleep_unnoted(void *context, uint32_t worker, int wake_fd, uint64_t timeout_ns) {
 	struct probe *probe = context;
 	struct pollfd wake = {.fd = wake_fd, .events = POLLIN};
-	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000), .tv_nsec = (long)(timeout_ns % 1000000000)};
+	struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),
+							   .tv_nsec = (long)(timeout_ns % 1000000000)};
 	(void)worker;
 	(void)ppoll(&wake, 1, timeout_ns == SNUG_FOREVER ? NULL : &timeout, NULL);
 	probe->last_ns = 0;
 }
 
-/* ------------------------------------------------------------------ the client ------------------------------------------ */
+/* ------------------------------------------------------------------ the client ---------------- */
 
 struct object {
 	snug_object name;
@@ -85,9 +92,10 @@ struct load {
 
 static void choose_alloc(struct load *load, size_t index, snug_operation *out) {
 	struct object *object = &load->chosen[index];
-	*object =
-		(struct object){.id = load->next_id++,
-						.size = (uint32_t)(SIZE_MIN + bench_random_below(&load->random, SIZE_MAX_BYTES - SIZE_MIN))};
+	*object = (struct object){
+		.id = load->next_id++,
+		.size =
+			(uint32_t)(SIZE_MIN + bench_random_below(&load->random, SIZE_MAX_BYTES - SIZE_MIN))};
 	memcpy(load->buffers[index], &object->id, sizeof object->id);
 	*out = (snug_operation){.kind = SNUG_OPERATION_ALLOC,
 							.size = object->size,
@@ -116,14 +124,16 @@ static void choose_access(struct load *load, size_t index, snug_operation *out) 
 	}
 }
 
-static void take(struct load *load, size_t index, const snug_operation *operation, const snug_result *result) {
+static void take(struct load *load, size_t index, const snug_operation *operation,
+				 const snug_result *result) {
 	const struct object *object = &load->chosen[index];
 	bench_expect_ok(result->error, "operation");
 	if (operation->kind == SNUG_OPERATION_ALLOC) {
 		if (load->count == load->capacity) bench_fail("the table is full");
 		load->live[load->count] = *object;
 		load->live[load->count++].name = result->object;
-	} else if (operation->kind == SNUG_OPERATION_READ && memcmp(load->buffers[index], &object->id, 8) != 0) {
+	} else if (operation->kind == SNUG_OPERATION_READ &&
+			   memcmp(load->buffers[index], &object->id, 8) != 0) {
 		bench_fail("an object holds another one's bytes");
 	}
 }
@@ -135,11 +145,13 @@ static void run_batch(struct load *load, const snug_operation *operations, size_
 	bench_expect_ok(snug_client_submit(load->client, operations, count, tickets), "submit");
 	for (size_t index = 0; index < count; index++) {
 		snug_result result;
-		bench_expect_ok(snug_client_wait(load->client, tickets[index], SNUG_FOREVER, &result), "wait");
+		bench_expect_ok(snug_client_wait(load->client, tickets[index], SNUG_FOREVER, &result),
+						"wait");
 		snug_histogram_add(latency_ns, bench_now_ns() - begin_ns);
 		take(load, index, &operations[index], &result);
 	}
-	atomic_store_explicit(&load->operations, atomic_load_explicit(&load->operations, memory_order_relaxed) + count,
+	atomic_store_explicit(&load->operations,
+						  atomic_load_explicit(&load->operations, memory_order_relaxed) + count,
 						  memory_order_relaxed);
 }
 
@@ -180,7 +192,7 @@ static void fragment(struct load *load, size_t limit_bytes) {
 	}
 }
 
-/* ------------------------------------------------------------------ a round --------------------------------------------- */
+/* ------------------------------------------------------------------ a round ------------------- */
 
 struct figures {
 	double ratios[WINDOWS_MAX]; /* speed of a slice to that of its neighbours */
@@ -205,7 +217,9 @@ struct stage {
 static snug_response ask(struct stage *stage, snug_request request) {
 	snug_response response;
 	snug_ticket late;
-	bench_expect_ok(snug_coordinator_call(stage->coordinator, &request, SNUG_FOREVER, &response, &late), "request");
+	bench_expect_ok(
+		snug_coordinator_call(stage->coordinator, &request, SNUG_FOREVER, &response, &late),
+		"request");
 	bench_expect_ok(response.error, "response");
 	return response;
 }
@@ -267,7 +281,8 @@ static void run_whole(struct stage *stage, struct figures *figures) {
 	figures->whole_rounds++;
 }
 
-static void run_round(struct stage *stage, size_t limit_bytes, uint32_t duty_ppm, bool whole, struct figures *figures) {
+static void run_round(struct stage *stage, size_t limit_bytes, uint32_t duty_ppm, bool whole,
+					  struct figures *figures) {
 	pthread_t thread;
 	atomic_store(&stage->probe->mode, IGNORED);
 	fragment(stage->load, limit_bytes);
@@ -282,7 +297,7 @@ static void run_round(struct stage *stage, size_t limit_bytes, uint32_t duty_ppm
 	(void)pthread_join(thread, NULL);
 }
 
-/* ------------------------------------------------------------------ idle ------------------------------------------------- */
+/* ------------------------------------------------------------------ idle ---------------------- */
 
 static double process_seconds(void) {
 	struct rusage use;
@@ -300,7 +315,8 @@ static double idle_share(time_t seconds) {
 	options.count = IDLE_WORKERS;
 	options.heap.limit_bytes = MIB;
 	bench_expect_ok(snug_workers_create(&options, &workers), "create workers");
-	bench_expect_ok(snug_coordinator_create(workers, &coordinator_options, &coordinator), "create coordinator");
+	bench_expect_ok(snug_coordinator_create(workers, &coordinator_options, &coordinator),
+					"create coordinator");
 	struct timespec settle = {.tv_nsec = 50000000}, pause = {.tv_sec = seconds};
 	nanosleep(&settle, NULL);
 	double before = process_seconds();
@@ -311,49 +327,61 @@ static double idle_share(time_t seconds) {
 	return used / (double)seconds;
 }
 
-/* ------------------------------------------------------------------ output ----------------------------------------------- */
+/* ------------------------------------------------------------------ output -------------------- */
 
-static void print_histogram(const char *what, const char *when, const snug_histogram *of, bool json) {
-	unsigned long long p50 = snug_histogram_quantile(of, 0.5), p99 = snug_histogram_quantile(of, 0.99);
-	unsigned long long p999 = snug_histogram_quantile(of, 0.999), p9999 = snug_histogram_quantile(of, 0.9999);
+static void print_histogram(const char *what, const char *when, const snug_histogram *of,
+							bool json) {
+	unsigned long long p50 = snug_histogram_quantile(of, 0.5),
+					   p99 = snug_histogram_quantile(of, 0.99);
+	unsigned long long p999 = snug_histogram_quantile(of, 0.999),
+					   p9999 = snug_histogram_quantile(of, 0.9999);
 	if (json)
-		printf("{\"bench\":\"under-load\",\"of\":\"%s\",\"when\":\"%s\",\"count\":%llu,\"p50_ns\":%llu,\"p99_ns\":%llu,"
+		printf("{\"bench\":\"under-load\",\"of\":\"%s\",\"when\":\"%s\",\"count\":%llu,\"p50_ns\":%"
+			   "llu,\"p99_ns\":%llu,"
 			   "\"p999_ns\":%llu,\"p9999_ns\":%llu,\"max_ns\":%llu}\n",
-			   what, when, (unsigned long long)of->count, p50, p99, p999, p9999, (unsigned long long)of->max);
+			   what, when, (unsigned long long)of->count, p50, p99, p999, p9999,
+			   (unsigned long long)of->max);
 	else
-		printf("%-10s %-8s %10llu %8.1f %8.1f %8.1f %8.1f %9.1f\n", what, when, (unsigned long long)of->count,
-			   (double)p50 / 1000, (double)p99 / 1000, (double)p999 / 1000, (double)p9999 / 1000,
-			   (double)of->max / 1000);
+		printf("%-10s %-8s %10llu %8.1f %8.1f %8.1f %8.1f %9.1f\n", what, when,
+			   (unsigned long long)of->count, (double)p50 / 1000, (double)p99 / 1000,
+			   (double)p999 / 1000, (double)p9999 / 1000, (double)of->max / 1000);
 }
 
-static void print_all(struct figures *figures, const struct probe *probe, const struct load *load, double idle,
-					  const bench_options *options) {
+static void print_all(struct figures *figures, const struct probe *probe, const struct load *load,
+					  double idle, const bench_options *options) {
 	double ratio = bench_median(figures->ratios, figures->ratio_count);
 	double met = (double)figures->reclaimed_bytes / (double)figures->estimated_bytes;
 	double duty = (double)figures->work_ns / (double)figures->total_ns;
 	double step_ns = (double)figures->work_ns / (double)figures->steps;
 	if (!options->json)
-		printf("%-10s %-8s %10s %8s %8s %8s %8s %9s   us\n", "", "", "count", "p50", "p99", "p99.9", "p99.99", "max");
+		printf("%-10s %-8s %10s %8s %8s %8s %8s %9s   us\n", "", "", "count", "p50", "p99", "p99.9",
+			   "p99.99", "max");
 	print_histogram("operations", "alone", &load->latency_ns[ALONE], options->json);
 	print_histogram("operations", "beside", &load->latency_ns[BESIDE], options->json);
 	print_histogram("turns", "alone", &probe->turns[ALONE], options->json);
 	print_histogram("turns", "beside", &probe->turns[BESIDE], options->json);
 	if (options->json) {
 		printf(
-			"{\"bench\":\"under-load\",\"throughput_ratio\":%.4f,\"reclaimed_to_estimated\":%.4f,\"work_share\":%.4f,"
+			"{\"bench\":\"under-load\",\"throughput_ratio\":%.4f,\"reclaimed_to_estimated\":%.4f,"
+			"\"work_share\":%.4f,"
 			"\"step_mean_ns\":%.0f,\"longest_step_ns\":%llu,\"idle_share\":%.6f,\"seed\":%llu}\n",
 			ratio, met, duty, step_ns, (unsigned long long)figures->longest_step_ns, idle,
 			(unsigned long long)options->seed);
 		return;
 	}
-	printf("throughput beside / alone   %.3f   (aim: at least 0.95; median of %zu pairs of windows; last %.0f "
+	printf("throughput beside / alone   %.3f   (aim: at least 0.95; median of %zu pairs of "
+		   "windows; last %.0f "
 		   "operations/s)\n",
 		   ratio, figures->ratio_count, figures->speed_alone);
 	printf("reclaimed / estimated       %.3f   (aim: 0.90 to 1.10; %.1f MiB a round)\n", met,
 		   (double)figures->reclaimed_bytes / (double)MIB / (double)figures->whole_rounds);
-	printf("steps / time beside         %.3f   (cap: 0.030; %llu steps, mean %.1f us, longest %.1f us)\n", duty,
-		   (unsigned long long)figures->steps, step_ns / 1000, (double)figures->longest_step_ns / 1000);
-	printf("8 idle workers              %.4f %% of a processor, with a coordinator (aim: below 0.1)\n", idle * 100);
+	printf("steps / time beside         %.3f   (cap: 0.030; %llu steps, mean %.1f us, longest %.1f "
+		   "us)\n",
+		   duty, (unsigned long long)figures->steps, step_ns / 1000,
+		   (double)figures->longest_step_ns / 1000);
+	printf(
+		"8 idle workers              %.4f %% of a processor, with a coordinator (aim: below 0.1)\n",
+		idle * 100);
 }
 
 int main(int argc, char **argv) {
@@ -375,12 +403,14 @@ int main(int argc, char **argv) {
 	workers.hook = (snug_worker_hook){.context = &probe, .turn = note_turn, .sleep = sleep_unnoted};
 	bench_expect_ok(snug_workers_create(&workers, &stage.workers), "create workers");
 	coordinator.background.on = false; /* only what is asked for */
-	bench_expect_ok(snug_coordinator_create(stage.workers, &coordinator, &stage.coordinator), "create coordinator");
+	bench_expect_ok(snug_coordinator_create(stage.workers, &coordinator, &stage.coordinator),
+					"create coordinator");
 	bench_expect_ok(snug_client_create(stage.workers, NULL, &load.client), "create client");
 	load.capacity = limit_bytes / SIZE_MIN;
 	load.live = bench_map(load.capacity * sizeof *load.live, false);
 	if (!options.json)
-		printf("a client at full speed, alone and beside a defragmentation at the default duty cycle; %zu MiB, seed "
+		printf("a client at full speed, alone and beside a defragmentation at the default duty "
+			   "cycle; %zu MiB, seed "
 			   "%llu\n",
 			   limit_bytes / MIB, (unsigned long long)options.seed);
 	for (unsigned round = 0; round < options.rounds || round < 2; round++)

@@ -30,8 +30,9 @@ static void store_many(snug_shard *shard, size_t value_bytes, uint32_t count) {
 static void print_figures(snug_shard *shard, const char *when) {
 	snug_shard_stats stats;
 	check(snug_shard_stats_get(shard, &stats), "stats");
-	printf("%-28s %8" PRIu64 " items, %5.1f MiB of them, %8" PRIu64 " evicted, %4.1f%% of the limit is items\n", when,
-		   stats.items, (double)stats.item_bytes / (1 << 20), stats.evictions,
+	printf("%-28s %8" PRIu64 " items, %5.1f MiB of them, %8" PRIu64
+		   " evicted, %4.1f%% of the limit is items\n",
+		   when, stats.items, (double)stats.item_bytes / (1 << 20), stats.evictions,
 		   100.0 * (double)stats.item_bytes / (double)stats.heap.limit_bytes);
 }
 

@@ -1,5 +1,5 @@
-/* example_coordinator.c: two workers with fragmented heaps, and a coordinator that says what cleaning them up would gain, does it,
- * keeps a schedule, and shows its audit.
+/* example_coordinator.c: two workers with fragmented heaps, and a coordinator that says what
+ * cleaning them up would gain, does it, keeps a schedule, and shows its audit.
  *
  *     cc example_coordinator.c $(pkg-config --cflags --libs snug) && ./a.out
  *
@@ -32,7 +32,8 @@ static void make_holes(snug_workers *workers) {
 	check(snug_client_destroy(client), "destroy client");
 }
 
-/* Asks and waits, at most a second; a result that comes later would still be there for its ticket. */
+/* Asks and waits, at most a second; a result that comes later would still be there for its
+ * ticket. */
 static snug_response ask(snug_coordinator *coordinator, const snug_request *request) {
 	snug_response response;
 	snug_ticket late;
@@ -74,7 +75,8 @@ int main(void) {
 	snug_response rest = ask(coordinator, &defragment);
 	printf("%" PRIu64 " bytes estimated; %" PRIu64 " returned to the machine at once, %" PRIu64
 		   " reclaimed after: %s\n",
-		   estimated_bytes, urgent_bytes, rest.report.reclaimed_bytes, snug_outcome_text(rest.report.outcome));
+		   estimated_bytes, urgent_bytes, rest.report.reclaimed_bytes,
+		   snug_outcome_text(rest.report.outcome));
 
 	snug_request schedule = snug_request_default(SNUG_REQUEST_SCHEDULE);
 	schedule.schedule.target_fragmentation_ppm = 100000; /* 10 % */

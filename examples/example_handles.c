@@ -1,7 +1,8 @@
-/* example_handles.c: the smallest use of the heap. Objects are named by handles, which stay valid wherever the objects move.
+/* example_handles.c: the smallest use of the heap. Objects are named by handles, which stay valid
+ * wherever the objects move.
  *
- * Fills a heap with small records, frees every second one, which leaves holes everywhere, and makes the free memory whole
- * again. Valid C and C++. */
+ * Fills a heap with small records, frees every second one, which leaves holes everywhere, and makes
+ * the free memory whole again. Valid C and C++. */
 #include <snug/snug.h>
 
 #include <inttypes.h>
@@ -36,8 +37,8 @@ int main(void) {
 
 	snug_report report;
 	require(snug_defragment(heap, NULL, &report), "defragment");
-	printf("%s: %" PRIu64 " objects moved, %" PRIu64 " bytes reclaimed\n", snug_outcome_text(report.outcome),
-		   report.moved_objects, report.reclaimed_bytes);
+	printf("%s: %" PRIu64 " objects moved, %" PRIu64 " bytes reclaimed\n",
+		   snug_outcome_text(report.outcome), report.moved_objects, report.reclaimed_bytes);
 
 	/* The handle still names the same record; a freed one is an error, not another record. */
 	char text[64];

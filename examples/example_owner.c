@@ -1,7 +1,9 @@
-/* example_owner.c: a heap that keeps no handles. The program has its own index, and is told when an object moves.
+/* example_owner.c: a heap that keeps no handles. The program has its own index, and is told when an
+ * object moves.
  *
- * The index is a plain array: the word with number n is at words[n]. Each object begins with its number, so `moved` finds the
- * entry that must change without any search, and an object costs no handle and no header of the library. Valid C and C++. */
+ * The index is a plain array: the word with number n is at words[n]. Each object begins with its
+ * number, so `moved` finds the entry that must change without any search, and an object costs no
+ * handle and no header of the library. Valid C and C++. */
 #include <snug/snug.h>
 
 #include <inttypes.h>
@@ -42,7 +44,8 @@ static void add_word(struct word_index *index, uint32_t number) {
 	struct word word = {number, ""};
 	snprintf(word.text, sizeof word.text, "word %" PRIu32, number);
 	require(snug_ref_alloc(index->heap, sizeof word, &index->words[number]), "alloc");
-	require(snug_ref_write(index->heap, index->words[number], sizeof word, 0, &word, sizeof word), "write");
+	require(snug_ref_write(index->heap, index->words[number], sizeof word, 0, &word, sizeof word),
+			"write");
 }
 
 int main(void) {
@@ -62,7 +65,8 @@ int main(void) {
 	}
 	snug_report report;
 	require(snug_defragment(index.heap, NULL, &report), "defragment");
-	printf("%" PRIu64 " words moved, %" PRIu64 " bytes reclaimed\n", report.moved_objects, report.reclaimed_bytes);
+	printf("%" PRIu64 " words moved, %" PRIu64 " bytes reclaimed\n", report.moved_objects,
+		   report.reclaimed_bytes);
 	for (uint32_t i = 0; i < WORDS; i += 3) {
 		struct word word;
 		memcpy(&word, snug_ref_at(index.heap, index.words[i]), sizeof word);

@@ -1,7 +1,8 @@
-/* example_pins.c: hands an object's own memory to the operating system, and keeps it in place as long as that takes.
+/* example_pins.c: hands an object's own memory to the operating system, and keeps it in place as
+ * long as that takes.
  *
- * A large object has no one address: it is a chain of extents, laid out as writev wants them. A pin keeps them where they are,
- * while other objects go on moving. Valid C and C++. */
+ * A large object has no one address: it is a chain of extents, laid out as writev wants them. A pin
+ * keeps them where they are, while other objects go on moving. Valid C and C++. */
 #include <snug/snug.h>
 
 #include <stdio.h>

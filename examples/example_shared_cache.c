@@ -31,7 +31,8 @@ static void *visit(void *context) {
 		check(snug_cache_set(client, key, (size_t)key_bytes, stored, (size_t)bytes, NULL), "set");
 		snug_cache_value value;
 		check(snug_cache_get(client, key, (size_t)key_bytes, found, sizeof found, &value), "get");
-		if (value.bytes != (size_t)bytes || memcmp(found, stored, value.bytes) != 0) exit(EXIT_FAILURE);
+		if (value.bytes != (size_t)bytes || memcmp(found, stored, value.bytes) != 0)
+			exit(EXIT_FAILURE);
 		check(snug_cache_increment(client, "visits", 6, 1, NULL), "increment");
 	}
 	check(snug_cache_client_destroy(client), "end of a client");
@@ -59,7 +60,8 @@ int main(void) {
 	printf("%.*s visits\n", (int)value.bytes, text);
 	snug_cache_stats stats;
 	check(snug_cache_stats_get(client, &stats), "stats");
-	printf("%" PRIu64 " items, %.1f MiB of them in %.1f MiB\n", stats.items, (double)stats.item_bytes / (1 << 20),
+	printf("%" PRIu64 " items, %.1f MiB of them in %.1f MiB\n", stats.items,
+		   (double)stats.item_bytes / (1 << 20),
 		   (double)(stats.committed_bytes + stats.metadata_bytes + stats.index_bytes) / (1 << 20));
 	check(snug_cache_client_destroy(client), "end of a client");
 	check(snug_cache_destroy(cache), "destroy");

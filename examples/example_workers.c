@@ -1,4 +1,5 @@
-/* example_workers.c: two threads that own their heaps, and a client that keeps objects on them by message.
+/* example_workers.c: two threads that own their heaps, and a client that keeps objects on them by
+ * message.
  *
  *     cc example_workers.c $(pkg-config --cflags --libs snug) && ./a.out */
 #include <snug/snug.h>

@@ -1,8 +1,9 @@
 /*
- * malloc-cache PORT LIMIT_MB: the plainest cache there can be on an allocator: one malloc for each item, a hash table, the least
- * recently used one evicted when the bytes asked for reach the limit. Speaks so much of memcached's text protocol as the suite
- * needs: get, set, delete, flush_all, version, quit. It stands for the allocator that is preloaded (LD_PRELOAD), not for a server:
- * what it is told is trusted, and it listens on 127.0.0.1 alone.
+ * malloc-cache PORT LIMIT_MB: the plainest cache there can be on an allocator: one malloc for each
+ * item, a hash table, the least recently used one evicted when the bytes asked for reach the limit.
+ * Speaks so much of memcached's text protocol as the suite needs: get, set, delete, flush_all,
+ * version, quit. It stands for the allocator that is preloaded (LD_PRELOAD), not for a server: what
+ * it is told is trusted, and it listens on 127.0.0.1 alone.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +20,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { bucket_count = 1 << 20, client_count = 64, swept_at_once = bucket_count / 64, sweep_interval_ms = 16 };
+enum {
+	bucket_count = 1 << 20,
+	client_count = 64,
+	swept_at_once = bucket_count / 64,
+	sweep_interval_ms = 16
+};
 
 struct item {
 	struct item *next_in_bucket, *older, *newer;
@@ -91,7 +97,8 @@ static struct item **find(const char *key, size_t key_bytes) {
 	return place_of(key, key_bytes);
 }
 
-static void store(const char *key, size_t key_bytes, const char *value, size_t value_bytes, long seconds) {
+static void store(const char *key, size_t key_bytes, const char *value, size_t value_bytes,
+				  long seconds) {
 	struct item **at = place_of(key, key_bytes);
 	if (*at) drop(at);
 	struct item *item = must(malloc(sizeof *item + key_bytes + value_bytes));
@@ -146,7 +153,8 @@ static void get(struct client *client, const char *key, size_t key_bytes) {
 	struct item *item = *find(key, key_bytes);
 	if (item) {
 		char head[320];
-		int bytes = snprintf(head, sizeof head, "VALUE %.*s 0 %u\r\n", (int)key_bytes, key, item->value_bytes);
+		int bytes = snprintf(head, sizeof head, "VALUE %.*s 0 %u\r\n", (int)key_bytes, key,
+							 item->value_bytes);
 		answer(client, head, (size_t)bytes);
 		answer(client, item->data + key_bytes, item->value_bytes);
 		answer_text(client, "\r\n");
@@ -206,11 +214,13 @@ static bool write_all(struct client *client) {
 
 static bool serve(struct client *client) {
 	grow(&client->input, &client->input_room, client->input_bytes + 65536);
-	ssize_t bytes = read(client->socket, client->input + client->input_bytes, client->input_room - client->input_bytes);
+	ssize_t bytes = read(client->socket, client->input + client->input_bytes,
+						 client->input_room - client->input_bytes);
 	if (bytes <= 0) return bytes < 0 && errno == EINTR;
 	client->input_bytes += (size_t)bytes;
 	size_t served = 0, taken;
-	while ((taken = serve_one(client, client->input + served, client->input_bytes - served)) > 0) served += taken;
+	while ((taken = serve_one(client, client->input + served, client->input_bytes - served)) > 0)
+		served += taken;
 	client->input_bytes -= served;
 	memmove(client->input, client->input + served, client->input_bytes);
 	return write_all(client);
@@ -240,7 +250,8 @@ static int listen_at(uint16_t port) {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
-		bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 16) != 0) {
+		bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
+		listen(listener, 16) != 0) {
 		perror("malloc-cache");
 		exit(1);
 	}
@@ -257,11 +268,13 @@ int main(int argc, char **argv) {
 	for (int i = 0; i < client_count; i++) clients[i].socket = -1;
 	for (;;) {
 		struct pollfd waits[client_count + 1];
-		for (int i = 0; i < client_count; i++) waits[i] = (struct pollfd){.fd = clients[i].socket, .events = POLLIN};
+		for (int i = 0; i < client_count; i++)
+			waits[i] = (struct pollfd){.fd = clients[i].socket, .events = POLLIN};
 		waits[client_count] = (struct pollfd){.fd = listener, .events = POLLIN};
 		poll(waits, client_count + 1, sweep_interval_ms);
 		for (int i = 0; i < client_count; i++)
-			if (clients[i].socket >= 0 && waits[i].revents != 0 && !serve(&clients[i])) let_go(&clients[i]);
+			if (clients[i].socket >= 0 && waits[i].revents != 0 && !serve(&clients[i]))
+				let_go(&clients[i]);
 		if (waits[client_count].revents != 0) take_in(listener);
 		sweep();
 	}

@@ -1,4 +1,5 @@
-/* snug/cache.h: a cache over several threads: keys and values under one hard limit, spread over workers that own a shard each.
+/* snug/cache.h: a cache over several threads: keys and values under one hard limit, spread over
+ * workers that own a shard each.
  *
  *     snug_cache_options options = snug_cache_options_default();
  *     options.limit_bytes = 256 << 20;                         // everything: values, index, bookkeeping
@@ -16,17 +17,19 @@
  *     if (snug_cache_client_destroy(client) != SNUG_OK) return 1;
  *     if (snug_cache_destroy(cache) != SNUG_OK) return 1;
  *
- * A key belongs to one worker. A client asks by message and waits for the answer, which comes even if the cache is stopped (STOPPED); what costs
- * is the way to the other thread and back, so several keys at once (snug_cache_get_many) cost little more than one. For a cache in one thread
- * without messages see snug/shard.h.
+ * A key belongs to one worker. A client asks by message and waits for the answer, which comes even
+ * if the cache is stopped (STOPPED); what costs is the way to the other thread and back, so several
+ * keys at once (snug_cache_get_many) cost little more than one. For a cache in one thread without
+ * messages see snug/shard.h.
  *
  * ORDER: what one client asks about one key is done in the order in which it was asked.
  *
- * CLEANUP: snug_cache_workers gives the workers, on which a coordinator (snug/coordinator.h) defragments, in the background too. An emergency
- * may evict.
+ * CLEANUP: snug_cache_workers gives the workers, on which a coordinator (snug/coordinator.h)
+ * defragments, in the background too. An emergency may evict.
  *
- * EXPIRY is the second since 1970 from which on the item is no more, by the clock on the wall as it is when that is said; 0: never. One that has passed:
- * at once. For a minute: (uint32_t)time(NULL) + 60. From then on it goes by a clock that nobody sets. What is told is a date, too. */
+ * EXPIRY is the second since 1970 from which on the item is no more, by the clock on the wall as it
+ * is when that is said; 0: never. One that has passed: at once. For a minute: (uint32_t)time(NULL)
+ * + 60. From then on it goes by a clock that nobody sets. What is told is a date, too. */
 #ifndef SNUG_CACHE_H
 #define SNUG_CACHE_H
 
@@ -42,8 +45,8 @@ extern "C" {
 typedef struct snug_cache snug_cache;
 typedef struct snug_cache_client snug_cache_client;
 
-/* Begin with snug_cache_options_default, then change; only limit_bytes has no default. It may grow at its end: snug/version.h. The defaults: one
- * worker, items of up to 1 MiB, eviction for hits. */
+/* Begin with snug_cache_options_default, then change; only limit_bytes has no default. It may grow
+ * at its end: snug/version.h. The defaults: one worker, items of up to 1 MiB, eviction for hits. */
 typedef struct snug_cache_options {
 	size_t struct_bytes;    /* set by snug_cache_options_init */
 	uint32_t workers;       /* 1 .. SNUG_WORKERS_MAX */
@@ -56,7 +59,8 @@ typedef struct snug_cache_options {
 	const char *name;           /* of the threads; NULL: "snug" */
 	const uint32_t *processors; /* as in snug_workers_options */
 	snug_log log;
-	const snug_os *os; /* beneath each worker's heap, called on its thread; must outlive the cache. NULL: Linux */
+	/* beneath each worker's heap, called on its thread; must outlive the cache. NULL: Linux */
+	const snug_os *os;
 } snug_cache_options;
 
 void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes);
@@ -66,18 +70,21 @@ static inline snug_cache_options snug_cache_options_default(void) {
 	return made;
 }
 
-/* Starts the workers. NULL, VERSION, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY, OS_THREAD. */
+/* Starts the workers. NULL, VERSION, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY,
+ * OS_THREAD. */
 SNUG_NODISCARD snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out);
 
-/* Ends the workers; all items end with them. IN_USE, and nothing done: clients, or a coordinator, still exist. NULL: OK. */
+/* Ends the workers; all items end with them. IN_USE, and nothing done: clients, or a coordinator,
+ * still exist. NULL: OK. */
 SNUG_NODISCARD snug_error snug_cache_destroy(snug_cache *cache);
 
 /* For a coordinator, and for figures of the threads. They stay the cache's. */
 snug_workers *snug_cache_workers(snug_cache *cache);
 
-/* ------------------------------------------------------------------ clients ----------------------------------------------- */
+/* ------------------------------------------------------------------ clients ------------------- */
 
-/* Begin with snug_cache_client_options_default, then change. It may grow at its end: snug/version.h. */
+/* Begin with snug_cache_client_options_default, then change. It may grow at its end:
+ * snug/version.h. */
 typedef struct snug_cache_client_options {
 	size_t struct_bytes; /* set by snug_cache_client_options_init */
 	uint64_t timeout_ns; /* as snug_cache_client_set_timeout; SNUG_FOREVER by default */
@@ -90,19 +97,24 @@ static inline snug_cache_client_options snug_cache_client_options_default(void) 
 	return made;
 }
 
-/* A thread's endpoint: one thread at a time. NULL options: the defaults. NULL, VERSION, STOPPED, OS_MEMORY, OS_THREAD. */
-SNUG_NODISCARD snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_options *options,
+/* A thread's endpoint: one thread at a time. NULL options: the defaults. NULL, VERSION, STOPPED,
+ * OS_MEMORY, OS_THREAD. */
+SNUG_NODISCARD snug_error snug_cache_client_create(snug_cache *cache,
+												   const snug_cache_client_options *options,
 												   snug_cache_client **out);
 /* Waits for what is late. NULL: OK. */
 SNUG_NODISCARD snug_error snug_cache_client_destroy(snug_cache_client *client);
 
-/* How long each later call waits; SNUG_FOREVER at first. With another time-out keys and values are copied on their way, so that after TIMED_OUT
- * nothing of the caller's memory is in use. What was asked goes on then: a store may be done or not be done yet, but it is not lost, and whatever
- * this client asks later about the same key comes after it. NULL. */
-SNUG_NODISCARD snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t timeout_ns);
+/* How long each later call waits; SNUG_FOREVER at first. With another time-out keys and values are
+ * copied on their way, so that after TIMED_OUT nothing of the caller's memory is in use. What was
+ * asked goes on then: a store may be done or not be done yet, but it is not lost, and whatever this
+ * client asks later about the same key comes after it. NULL. */
+SNUG_NODISCARD snug_error snug_cache_client_set_timeout(snug_cache_client *client,
+														uint64_t timeout_ns);
 
-/* All calls below: NULL, KEY (a length of 0 or more than SNUG_KEY_BYTES_MAX), STOPPED; with a time-out: TIMED_OUT, QUEUE_FULL (too much of what
- * was asked before is late; nothing was asked), OS_MEMORY. */
+/* All calls below: NULL, KEY (a length of 0 or more than SNUG_KEY_BYTES_MAX), STOPPED; with a
+ * time-out: TIMED_OUT, QUEUE_FULL (too much of what was asked before is late; nothing was asked),
+ * OS_MEMORY. */
 
 typedef struct snug_cache_value {
 	size_t bytes; /* of the value */
@@ -112,13 +124,16 @@ typedef struct snug_cache_value {
 	uint64_t reserved[2];  /* 0 */
 } snug_cache_value;
 
-/* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: nothing was copied; `out` is written all the same, its bytes are the room to come again with.
- * `buffer` may be NULL with a room of 0, to ask for that. */
-SNUG_NODISCARD snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
-										 size_t room_bytes, snug_cache_value *out);
+/* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: nothing was copied; `out` is written all the same,
+ * its bytes are the room to come again with. `buffer` may be NULL with a room of 0, to ask for
+ * that. */
+SNUG_NODISCARD snug_error snug_cache_get(snug_cache_client *client, const void *key,
+										 size_t key_bytes, void *buffer, size_t room_bytes,
+										 snug_cache_value *out);
 /* The same, and the item's CAS number. */
-SNUG_NODISCARD snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
-										  size_t room_bytes, snug_cache_value *out);
+SNUG_NODISCARD snug_error snug_cache_gets(snug_cache_client *client, const void *key,
+										  size_t key_bytes, void *buffer, size_t room_bytes,
+										  snug_cache_value *out);
 
 /* Several at once. */
 typedef struct snug_cache_lookup {
@@ -131,15 +146,17 @@ typedef struct snug_cache_lookup {
 } snug_cache_lookup;
 
 /* OK: each lookup has its own error. Else nothing is known of them. */
-SNUG_NODISCARD snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups, size_t count);
+SNUG_NODISCARD snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups,
+											  size_t count);
 
-/* What is stored besides. Begin with snug_cache_store_options_default, which is all zero, as is NULL, then change. It may grow at its end:
- * snug/version.h; VERSION. */
+/* What is stored besides. Begin with snug_cache_store_options_default, which is all zero, as is
+ * NULL, then change. It may grow at its end: snug/version.h; VERSION. */
 typedef struct snug_cache_store_options {
 	size_t struct_bytes; /* set by snug_cache_store_options_init */
 	uint32_t client_flags;
 	uint32_t expires_at_s; /* seconds since 1970; 0: never */
-	uint64_t cas; /* only if the item has this number: EXISTS if it has another one, NOT_FOUND if there is none */
+	/* only if the item has this number: EXISTS if it has another one, NOT_FOUND if there is none */
+	uint64_t cas;
 } snug_cache_store_options;
 
 void snug_cache_store_options_init(snug_cache_store_options *options, size_t struct_bytes);
@@ -149,42 +166,50 @@ static inline snug_cache_store_options snug_cache_store_options_default(void) {
 	return made;
 }
 
-/* Stores. SIZE_TOO_LARGE, NO_MEMORY: then what there was is gone, too, for it is not what it should be. A refused set with `cas`, add, replace,
- * append or prepend leaves what there was. snug_shard_set promises the same. */
-SNUG_NODISCARD snug_error snug_cache_set(snug_cache_client *client, const void *key, size_t key_bytes,
-										 const void *value, size_t value_bytes,
+/* Stores. SIZE_TOO_LARGE, NO_MEMORY: then what there was is gone, too, for it is not what it should
+ * be. A refused set with `cas`, add, replace, append or prepend leaves what there was.
+ * snug_shard_set promises the same. */
+SNUG_NODISCARD snug_error snug_cache_set(snug_cache_client *client, const void *key,
+										 size_t key_bytes, const void *value, size_t value_bytes,
 										 const snug_cache_store_options *options);
 /* Only if there is none. NOT_STORED. */
-SNUG_NODISCARD snug_error snug_cache_add(snug_cache_client *client, const void *key, size_t key_bytes,
-										 const void *value, size_t value_bytes,
+SNUG_NODISCARD snug_error snug_cache_add(snug_cache_client *client, const void *key,
+										 size_t key_bytes, const void *value, size_t value_bytes,
 										 const snug_cache_store_options *options);
 /* Only if there is one. NOT_STORED. */
-SNUG_NODISCARD snug_error snug_cache_replace(snug_cache_client *client, const void *key, size_t key_bytes,
-											 const void *value, size_t value_bytes,
+SNUG_NODISCARD snug_error snug_cache_replace(snug_cache_client *client, const void *key,
+											 size_t key_bytes, const void *value,
+											 size_t value_bytes,
 											 const snug_cache_store_options *options);
-/* Behind, or before, what is there, whose flags and expiry stay. NOT_STORED: there is nothing, or it would be too large. */
-SNUG_NODISCARD snug_error snug_cache_append(snug_cache_client *client, const void *key, size_t key_bytes,
-											const void *value, size_t value_bytes);
-SNUG_NODISCARD snug_error snug_cache_prepend(snug_cache_client *client, const void *key, size_t key_bytes,
-											 const void *value, size_t value_bytes);
+/* Behind, or before, what is there, whose flags and expiry stay. NOT_STORED: there is nothing, or
+ * it would be too large. */
+SNUG_NODISCARD snug_error snug_cache_append(snug_cache_client *client, const void *key,
+											size_t key_bytes, const void *value,
+											size_t value_bytes);
+SNUG_NODISCARD snug_error snug_cache_prepend(snug_cache_client *client, const void *key,
+											 size_t key_bytes, const void *value,
+											 size_t value_bytes);
 
 /* NOT_FOUND. */
-SNUG_NODISCARD snug_error snug_cache_delete(snug_cache_client *client, const void *key, size_t key_bytes);
-SNUG_NODISCARD snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes,
-										   uint32_t expires_at_s);
+SNUG_NODISCARD snug_error snug_cache_delete(snug_cache_client *client, const void *key,
+											size_t key_bytes);
+SNUG_NODISCARD snug_error snug_cache_touch(snug_cache_client *client, const void *key,
+										   size_t key_bytes, uint32_t expires_at_s);
 
-/* The value as a decimal number; wraps at 2^64, stops at 0. `result` may be NULL. NOT_FOUND, NOT_A_NUMBER. */
-SNUG_NODISCARD snug_error snug_cache_increment(snug_cache_client *client, const void *key, size_t key_bytes,
-											   uint64_t delta, uint64_t *result);
-SNUG_NODISCARD snug_error snug_cache_decrement(snug_cache_client *client, const void *key, size_t key_bytes,
-											   uint64_t delta, uint64_t *result);
+/* The value as a decimal number; wraps at 2^64, stops at 0. `result` may be NULL. NOT_FOUND,
+ * NOT_A_NUMBER. */
+SNUG_NODISCARD snug_error snug_cache_increment(snug_cache_client *client, const void *key,
+											   size_t key_bytes, uint64_t delta, uint64_t *result);
+SNUG_NODISCARD snug_error snug_cache_decrement(snug_cache_client *client, const void *key,
+											   size_t key_bytes, uint64_t delta, uint64_t *result);
 
 /* All items that were stored before are gone. */
 SNUG_NODISCARD snug_error snug_cache_flush(snug_cache_client *client);
 
-/* ------------------------------------------------------------------ memory, figures --------------------------------------- */
+/* ------------------------------------------------------------------ memory, figures ----------- */
 
-/* Another limit, which the workers reach step by step. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
+/* Another limit, which the workers reach step by step. OPTION (above limit_max_bytes),
+ * LIMIT_TOO_SMALL. */
 SNUG_NODISCARD snug_error snug_cache_set_limit(snug_cache_client *client, size_t limit_bytes);
 
 typedef struct snug_cache_stats {

@@ -11,16 +11,11 @@
  *     if (snug_client_free(client, object) != SNUG_OK) return 1;
  *     if (snug_client_destroy(client) != SNUG_OK) return 1;
  *
- * A client belongs to one thread at a time. A worker's own (in its hook) must not wait, for it might wait for itself: what would have to
- * is answered with WRONG_THREAD. Three ways to ask:
- *   blocking         snug_client_alloc, ..: returns with the answer. Each message is answered, even by a stop.
- *   with a time-out  snug_client_call: after TIMED_OUT the operation goes on and its ticket still gives the result.
- *   submit and poll  snug_client_submit many, snug_client_wait or _poll each, or take them as they come with _next.
+ * ORDER: operations that one client submits to one worker are executed in the order of submission.
+ * Between workers, and between clients, nothing is promised.
  *
- * ORDER: operations that one client submits to one worker are executed in the order of submission. Between workers, and between
- * clients, nothing is promised.
- *
- * BUFFERS belong to the worker from submission until the result is taken: they must stay valid so long, and must not be looked at. */
+ * BUFFERS belong to the worker from submission until the result is taken: they must stay valid so
+ * long, and must not be looked at. */
 #ifndef SNUG_CLIENT_H
 #define SNUG_CLIENT_H
 
@@ -43,13 +38,16 @@ typedef struct snug_object {
 } snug_object;
 
 typedef enum snug_operation_kind {
-	SNUG_OPERATION_ALLOC,  /* object.worker, size; writes `length` bytes of `buffer` to its start if length > 0 */
+	/* object.worker, size; writes `length` bytes of `buffer` to its start if length > 0 */
+	SNUG_OPERATION_ALLOC,
 	SNUG_OPERATION_FREE,   /* object */
 	SNUG_OPERATION_RESIZE, /* object, size */
 	SNUG_OPERATION_READ,   /* object, offset, length, into buffer */
 	SNUG_OPERATION_WRITE,  /* object, offset, length, from buffer */
 	SNUG_OPERATION_SIZE,   /* object */
-	SNUG_OPERATION_RUN, /* object.worker, buffer: a request of your own, for the worker's hook.run; OPTION: it has none */
+	/* object.worker, buffer: a request of your own, for the worker's hook.run; OPTION: it has
+	 * none */
+	SNUG_OPERATION_RUN,
 	SNUG_OPERATION_COUNT
 } snug_operation_kind;
 
@@ -73,8 +71,9 @@ typedef struct snug_result {
 /* Begin with snug_client_options_default, then change. It may grow at its end: snug/version.h. */
 typedef struct snug_client_options {
 	size_t struct_bytes; /* set by snug_client_options_init */
-	uint32_t
-		flight_max; /* operations whose result was not taken yet; a power of two up to SNUG_CLIENT_FLIGHT_MAX; 0: 256 */
+	/* operations whose result was not taken yet; a power of two up to SNUG_CLIENT_FLIGHT_MAX; 0:
+	 * 256 */
+	uint32_t flight_max;
 } snug_client_options;
 
 void snug_client_options_init(snug_client_options *options, size_t struct_bytes);
@@ -84,53 +83,60 @@ static inline snug_client_options snug_client_options_default(void) {
 	return made;
 }
 
-/* NULL options: the defaults. NULL, VERSION, OPTION, STOPPED, OS_MEMORY, OS_THREAD (no descriptor). */
-SNUG_NODISCARD snug_error snug_client_create(snug_workers *workers, const snug_client_options *options,
-											 snug_client **out);
+/* NULL options: the defaults. NULL, VERSION, OPTION, STOPPED, OS_MEMORY, OS_THREAD (no
+ * descriptor). */
+SNUG_NODISCARD snug_error snug_client_create(snug_workers *workers,
+											 const snug_client_options *options, snug_client **out);
 
-/* IN_USE, and nothing done: operations are in flight (take their results first; each will come). Results not taken are
- * dropped. NULL: OK. */
+/* IN_USE, and nothing done: operations are in flight (take their results first; each will come).
+ * Results not taken are dropped. NULL: OK. */
 SNUG_NODISCARD snug_error snug_client_destroy(snug_client *client);
 
 /* The worker for a key: a hash of the key over the number of workers. */
 uint32_t snug_client_place(const snug_client *client, const void *key, size_t key_bytes);
 
-/* Submits all or none, also over several workers: room is claimed in every inbox before anything is sent. At most one wake-up for each
- * worker that sleeps. `tickets` takes `count` of them, in the order of the operations; a count of 0 is OK.
- * NULL, OPTION (kind), WORKER, QUEUE_FULL (a worker's inbox, also if `count` is more than it ever holds, or flight_max results not taken),
- * STOPPED. Other mistakes, such as a stale handle, are the result's error. */
-SNUG_NODISCARD snug_error snug_client_submit(snug_client *client, const snug_operation *operations, size_t count,
-											 snug_ticket *tickets);
+/* Submits all or none, also over several workers: room is claimed in every inbox before anything is
+ * sent. At most one wake-up for each worker that sleeps. `tickets` takes `count` of them, in the
+ * order of the operations; a count of 0 is OK. NULL, OPTION (kind), WORKER, QUEUE_FULL (a worker's
+ * inbox, also if `count` is more than it ever holds, or flight_max results not taken), STOPPED.
+ * Other mistakes, such as a stale handle, are the result's error. */
+SNUG_NODISCARD snug_error snug_client_submit(snug_client *client, const snug_operation *operations,
+											 size_t count, snug_ticket *tickets);
 
-/* Takes the result; the ticket ends with it. TICKET (unknown, or taken already), TIMED_OUT, WRONG_THREAD. Poll is wait with a time-out
- * of 0. */
-SNUG_NODISCARD snug_error snug_client_poll(snug_client *client, snug_ticket ticket, snug_result *out);
-SNUG_NODISCARD snug_error snug_client_wait(snug_client *client, snug_ticket ticket, uint64_t timeout_ns,
+/* Takes the result; the ticket ends with it. TICKET (unknown, or taken already), TIMED_OUT,
+ * WRONG_THREAD. Poll is wait with a time-out of 0. */
+SNUG_NODISCARD snug_error snug_client_poll(snug_client *client, snug_ticket ticket,
 										   snug_result *out);
+SNUG_NODISCARD snug_error snug_client_wait(snug_client *client, snug_ticket ticket,
+										   uint64_t timeout_ns, snug_result *out);
 
-/* Takes any result, in the order in which they came. TIMED_OUT, WRONG_THREAD; TICKET: nothing is in flight. */
-SNUG_NODISCARD snug_error snug_client_next(snug_client *client, uint64_t timeout_ns, snug_ticket *ticket,
-										   snug_result *out);
+/* Takes any result, in the order in which they came. TIMED_OUT, WRONG_THREAD; TICKET: nothing is in
+ * flight. */
+SNUG_NODISCARD snug_error snug_client_next(snug_client *client, uint64_t timeout_ns,
+										   snug_ticket *ticket, snug_result *out);
 
 /* How many operations were submitted and have no result taken. */
 uint32_t snug_client_in_flight(const snug_client *client);
 
-/* Submits one, waiting for room in the inbox if there is none, and waits for its answer, both within timeout_ns. TIMED_OUT: it is on its way, and
- * `*late` is the ticket that will give the result. QUEUE_FULL: no room in time (or flight_max results not taken), nothing was
- * submitted. WRONG_THREAD: a worker's, nothing was submitted. Else as submit; the operation's own error is in the result. */
-SNUG_NODISCARD snug_error snug_client_call(snug_client *client, const snug_operation *operation, uint64_t timeout_ns,
-										   snug_result *out, snug_ticket *late);
+/* Submits one, waiting for room in the inbox if there is none, and waits for its answer, both
+ * within timeout_ns. TIMED_OUT: it is on its way, and `*late` is the ticket that will give the
+ * result. QUEUE_FULL: no room in time (or flight_max results not taken), nothing was submitted.
+ * WRONG_THREAD: a worker's, nothing was submitted. Else as submit; the operation's own error is in
+ * the result. */
+SNUG_NODISCARD snug_error snug_client_call(snug_client *client, const snug_operation *operation,
+										   uint64_t timeout_ns, snug_result *out,
+										   snug_ticket *late);
 
-/* Blocking forms: wait for room in the inbox and for the answer, without end; return the operation's error. QUEUE_FULL: flight_max
- * results were not taken. WRONG_THREAD: a worker's. */
-SNUG_NODISCARD snug_error snug_client_alloc(snug_client *client, uint32_t worker, size_t size, const void *data,
-											size_t length, snug_object *out);
+/* Blocking forms: wait for room in the inbox and for the answer, without end; return the
+ * operation's error. QUEUE_FULL: flight_max results were not taken. WRONG_THREAD: a worker's. */
+SNUG_NODISCARD snug_error snug_client_alloc(snug_client *client, uint32_t worker, size_t size,
+											const void *data, size_t length, snug_object *out);
 SNUG_NODISCARD snug_error snug_client_free(snug_client *client, snug_object object);
 SNUG_NODISCARD snug_error snug_client_resize(snug_client *client, snug_object object, size_t size);
-SNUG_NODISCARD snug_error snug_client_read(snug_client *client, snug_object object, size_t offset, void *buffer,
-										   size_t length);
-SNUG_NODISCARD snug_error snug_client_write(snug_client *client, snug_object object, size_t offset, const void *data,
-											size_t length);
+SNUG_NODISCARD snug_error snug_client_read(snug_client *client, snug_object object, size_t offset,
+										   void *buffer, size_t length);
+SNUG_NODISCARD snug_error snug_client_write(snug_client *client, snug_object object, size_t offset,
+											const void *data, size_t length);
 SNUG_NODISCARD snug_error snug_client_size(snug_client *client, snug_object object, size_t *out);
 SNUG_NODISCARD snug_error snug_client_run(snug_client *client, uint32_t worker, void *request);
 

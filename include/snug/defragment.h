@@ -1,9 +1,11 @@
 /* snug/defragment.h: making free memory whole again, and the exact account of it.
  *
- * A defragmentation coalesces (takes cached free slots back, gives empty slabs up, merges free pages into runs), then compacts
- * (moves the objects of the emptiest slabs into holes of the fullest ones, until no further whole page can be gained), then
- * returns whole free 2 MiB units to the OS as far as asked, in an emergency smaller runs of pages too. Each move fills a hole: at most one byte is copied for each byte of
- * page gained. It starts only if a page is certain to be gained, and so it always ends.
+ * A defragmentation coalesces (takes cached free slots back, gives empty slabs up, merges free
+ * pages into runs), then compacts (moves the objects of the emptiest slabs into holes of the
+ * fullest ones, until no further whole page can be gained), then returns whole free 2 MiB units to
+ * the OS as far as asked, in an emergency smaller runs of pages too. Each move fills a hole: at
+ * most one byte is copied for each byte of page gained. It starts only if a page is certain to be
+ * gained, and so it always ends.
  *
  * Whole, or in slices with other work in between:
  *
@@ -17,8 +19,9 @@
  *         if (snug_defragment_step(heap, &done) != SNUG_OK) return 1;
  *     if (snug_defragment_end(heap, &report) != SNUG_OK) return 1;
  *
- * Between two steps the owner may do anything but begin another one; what it allocates may take holes the work counted on, which then gains less.
- * End before done cancels: the report says partial, and what was gained stays gained. */
+ * Between two steps the owner may do anything but begin another one; what it allocates may take
+ * holes the work counted on, which then gains less. End before done cancels: the report says
+ * partial, and what was gained stays gained. */
 #ifndef SNUG_DEFRAGMENT_H
 #define SNUG_DEFRAGMENT_H
 
@@ -39,28 +42,33 @@ typedef enum snug_defragment_mode {
 #define SNUG_STEP_BYTES_DEFAULT ((size_t)4096)
 #define SNUG_NO_BUDGET UINT64_MAX
 
-/* Begin with snug_defragment_options_default, then change. It may grow at its end: snug/version.h. The defaults: everything, all pools, in steps of
- * SNUG_STEP_BYTES_DEFAULT without any other bound; nothing is returned to the OS. */
+/* Begin with snug_defragment_options_default, then change. It may grow at its end: snug/version.h.
+ * The defaults: everything, all pools, in steps of SNUG_STEP_BYTES_DEFAULT without any other bound;
+ * nothing is returned to the OS. */
 typedef struct snug_defragment_options {
 	size_t struct_bytes; /* set by snug_defragment_options_init */
 	snug_defragment_mode mode;
 	uint32_t pool_mask; /* of SNUG_POOL_BIT(); 0: all */
-	/* A step ends after the move that reaches step_bytes, so it copies less than step_bytes plus one slot (at most a page),
-	 * and after the batch (at most 4 KiB and 32 moves) in which step_ns have passed. */
+	/* A step ends after the move that reaches step_bytes, so it copies less than step_bytes plus
+	 * one slot (at most a page), and after the batch (at most 4 KiB and 32 moves) in which step_ns
+	 * have passed. */
 	uint64_t step_bytes;
 	uint64_t step_ns;
 	/* The whole: stops, partial, once so much was copied, or so much time spent inside steps. */
 	uint64_t budget_bytes;
 	uint64_t budget_ns;
 	uint64_t target_bytes; /* stops, complete, once so much was reclaimed */
-	/* Also empty the last slab of a size class into holes of a class up to 1/8 larger: gains up to a page per class at the
-	 * price of internal fragmentation. An allocation without any other way out does this by itself. */
+	/* Also empty the last slab of a size class into holes of a class up to 1/8 larger: gains up to
+	 * a page per class at the price of internal fragmentation. An allocation without any other way
+	 * out does this by itself. */
 	bool merge_classes;
-	/* Free bytes beyond this go back to the OS, in whole units of 2 MiB. Where they lie scattered, a complete compaction of all pools is
-	 * followed by draining: slabs of the emptiest units are relocated until one is free. SNUG_NO_BUDGET: nothing is returned. */
+	/* Free bytes beyond this go back to the OS, in whole units of 2 MiB. Where they lie scattered,
+	 * a complete compaction of all pools is followed by draining: slabs of the emptiest units are
+	 * relocated until one is free. SNUG_NO_BUDGET: nothing is returned. */
 	uint64_t retain_bytes;
-	/* For a machine that needs memory now: so many free bytes go back to the OS whatever retain_bytes says, a page at a time if need be
-	 * (with huge pages whole units only, drained if need be). 0: none. */
+	/* For a machine that needs memory now: so many free bytes go back to the OS whatever
+	 * retain_bytes says, a page at a time if need be (with huge pages whole units only, drained if
+	 * need be). 0: none. */
 	uint64_t return_bytes;
 } snug_defragment_options;
 
@@ -73,9 +81,12 @@ static inline snug_defragment_options snug_defragment_options_default(void) {
 
 /* Why it stopped, in words: snug_outcome_text. */
 typedef enum snug_outcome {
-	/* Nothing more to gain, or as much gained as could be when it began: it does not run after holes that its owner makes meanwhile. */
+	/* Nothing more to gain, or as much gained as could be when it began: it does not run after
+	 * holes that its owner makes meanwhile. */
 	SNUG_OUTCOME_DONE,
-	SNUG_OUTCOME_NOTHING, /* nothing to reclaim: less than a page of holes in each size class (free units may be returned) */
+	/* nothing to reclaim: less than a page of holes in each size class (free units may be
+	 * returned) */
+	SNUG_OUTCOME_NOTHING,
 	SNUG_OUTCOME_NOTHING_PINNED, /* what could be gained lies in slabs that hold pinned objects */
 	SNUG_OUTCOME_TARGET,         /* target_bytes reached */
 	SNUG_OUTCOME_BUDGET,         /* partial: budget_bytes or budget_ns used up */
@@ -88,23 +99,28 @@ const char *snug_outcome_text(snug_outcome outcome);
 /* Exact, to the byte; a test recounts it from the bitmaps. */
 typedef struct snug_report {
 	snug_outcome outcome;
-	bool complete;                     /* false: partial, see outcome */
-	bool compacted;                    /* the mode was SNUG_COMPACT */
-	uint64_t coalesced_bytes;          /* free pages that were merged into runs */
-	uint64_t reclaimed_bytes;          /* slab pages before - after: whole pages gained, by these steps alone */
+	bool complete;            /* false: partial, see outcome */
+	bool compacted;           /* the mode was SNUG_COMPACT */
+	uint64_t coalesced_bytes; /* free pages that were merged into runs */
+	/* slab pages before - after: whole pages gained, by these steps alone */
+	uint64_t reclaimed_bytes;
 	uint64_t coalesce_reclaimed_bytes; /* the part of it that came of coalescing, before any move */
 	uint64_t returned_bytes;           /* handed back to the OS */
-	uint64_t returns_refused;          /* times that the OS did not take it: the memory is locked, perhaps */
-	uint64_t moved_objects;            /* slots copied: objects, or fragments of large ones */
-	uint64_t moved_bytes;              /* bytes copied */
-	uint64_t relocated_objects;        /* slots copied besides, slab by slab, to empty units of 2 MiB; */
-	uint64_t relocated_bytes;          /* their bytes: less than is returned, when it is complete */
+	/* times that the OS did not take it: the memory is locked, perhaps */
+	uint64_t returns_refused;
+	uint64_t moved_objects; /* slots copied: objects, or fragments of large ones */
+	uint64_t moved_bytes;   /* bytes copied */
+	/* slots copied besides, slab by slab, to empty units of 2 MiB; */
+	uint64_t relocated_objects;
+	uint64_t relocated_bytes; /* their bytes: less than is returned, when it is complete */
 	uint64_t released_slabs;
-	uint64_t abandoned_slabs; /* that the owner's calls between two steps emptied, finished or made pointless */
-	uint64_t pinned_objects;  /* at the end, in the pools in scope: pinned objects, their bytes, */
+	/* that the owner's calls between two steps emptied, finished or made pointless */
+	uint64_t abandoned_slabs;
+	uint64_t pinned_objects; /* at the end, in the pools in scope: pinned objects, their bytes, */
 	uint64_t pinned_bytes;
-	uint64_t pinned_slabs;    /* and slabs skipped for them */
-	uint64_t unmovable_bytes; /* reclaimable if nothing were pinned, less what was reclaimable: lost to pins */
+	uint64_t pinned_slabs; /* and slabs skipped for them */
+	/* reclaimable if nothing were pinned, less what was reclaimable: lost to pins */
+	uint64_t unmovable_bytes;
 	uint64_t steps;
 	uint64_t total_ns; /* from begin to end */
 	uint64_t work_ns;  /* inside the steps */
@@ -114,11 +130,14 @@ typedef struct snug_report {
 	uint64_t reserved[6]; /* 0 */
 } snug_report;
 
-/* NULL options: the defaults. NULL (heap, report), VERSION, OPTION (mode, pool_mask), BUDGET_ZERO (step_bytes, step_ns, budget_*,
- * target_bytes), BUSY, REENTERED, WRONG_THREAD. Having nothing to gain is SNUG_OK and 0 bytes with the reason. */
-SNUG_NODISCARD snug_error snug_defragment(snug_heap *heap, const snug_defragment_options *options, snug_report *report);
+/* NULL options: the defaults. NULL (heap, report), VERSION, OPTION (mode, pool_mask), BUDGET_ZERO
+ * (step_bytes, step_ns, budget_*, target_bytes), BUSY, REENTERED, WRONG_THREAD. Having nothing to
+ * gain is SNUG_OK and 0 bytes with the reason. */
+SNUG_NODISCARD snug_error snug_defragment(snug_heap *heap, const snug_defragment_options *options,
+										  snug_report *report);
 
-SNUG_NODISCARD snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options *options);
+SNUG_NODISCARD snug_error snug_defragment_begin(snug_heap *heap,
+												const snug_defragment_options *options);
 /* `*done`: nothing left to do. NOT_RUNNING. */
 SNUG_NODISCARD snug_error snug_defragment_step(snug_heap *heap, bool *done);
 /* Ends or cancels; may copy the rest of one slab that is being relocated. NOT_RUNNING. */
@@ -126,15 +145,17 @@ SNUG_NODISCARD snug_error snug_defragment_end(snug_heap *heap, snug_report *repo
 
 /* What a defragmentation with these options would do now; touches nothing. */
 typedef struct snug_estimate_report {
-	/* Exact while nothing is allocated or freed in between. What merge_classes adds is not counted. */
+	/* Exact while nothing is allocated or freed in between. What merge_classes adds is not
+	 * counted. */
 	uint64_t reclaimable_bytes;
 	uint64_t coalesce_bytes; /* the part of it that needs no move, at least */
 	uint64_t moves;          /* at most, usually within a few per cent */
 	uint64_t move_bytes;
 	uint64_t free_bytes; /* resident and free already: return_bytes up to this costs no move */
-	uint64_t
-		evictable_bytes; /* what would come free besides, if all objects went but those in slabs with pinned ones */
-	/* With retain_bytes, both about right, not exact: what can go back to the OS, and what must be copied to empty those units. */
+	/* what would come free besides, if all objects went but those in slabs with pinned ones */
+	uint64_t evictable_bytes;
+	/* With retain_bytes, both about right, not exact: what can go back to the OS, and what must be
+	 * copied to empty those units. */
 	uint64_t returnable_bytes;
 	uint64_t relocate_bytes;
 	uint64_t steps;

@@ -1,4 +1,5 @@
-/* snug/histogram.h: a latency histogram of fixed size: relative error below 1/32 over the whole range of uint64_t.
+/* snug/histogram.h: a latency histogram of fixed size: relative error below 1/32 over the whole
+ * range of uint64_t.
  *
  *     static snug_histogram latency;                           // 15 KiB
  *     snug_histogram_init(&latency);
@@ -6,8 +7,9 @@
  *     if (snug_histogram_quantile(&latency, 1) != 1000) return 1;
  *     printf("99 %% below %llu ns\n", (unsigned long long)snug_histogram_quantile(&latency, 0.99));
  *
- * Log-linear buckets, as in HdrHistogram (Gil Tene): below 64 each value has its own bucket, above it every power of two is cut
- * in 32. Adding costs some 2 ns. One thread writes; merge copies to compare or to publish. */
+ * Log-linear buckets, as in HdrHistogram (Gil Tene): below 64 each value has its own bucket, above
+ * it every power of two is cut in 32. Adding costs some 2 ns. One thread writes; merge copies to
+ * compare or to publish. */
 #ifndef SNUG_HISTOGRAM_H
 #define SNUG_HISTOGRAM_H
 
@@ -32,7 +34,8 @@ typedef struct snug_histogram {
 void snug_histogram_init(snug_histogram *histogram);
 void snug_histogram_add(snug_histogram *histogram, uint64_t value);
 void snug_histogram_merge(snug_histogram *into, const snug_histogram *from);
-/* The value at `quantile` in [0, 1]: the upper end of its bucket, but never more than the largest value; 0 when empty. */
+/* The value at `quantile` in [0, 1]: the upper end of its bucket, but never more than the largest
+ * value; 0 when empty. */
 uint64_t snug_histogram_quantile(const snug_histogram *histogram, double quantile);
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
-/* snug/log.h: the only way in which the library speaks. Silent unless the caller gives a function, as `log` in the options.
+/* snug/log.h: the only way in which the library speaks. Silent unless the caller gives a function,
+ * as `log` in the options.
  *
  * `write` takes one line without a newline, and says on which stream or in which file it stands:
  *
@@ -25,8 +26,8 @@ typedef enum snug_log_level {
 } snug_log_level;
 
 typedef struct snug_log {
-	/* One line without a newline, valid during the call only. Called on the thread that owns the heap; must not call
-	 * back into it. NULL: silent. */
+	/* One line without a newline, valid during the call only. Called on the thread that owns the
+	 * heap; must not call back into it. NULL: silent. */
 	void (*write)(void *context, snug_log_level level, const char *line);
 	void *context;
 	snug_log_level level; /* lines above this level are not formatted */

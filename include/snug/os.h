@@ -1,5 +1,5 @@
-/* snug/os.h: what the library asks of the operating system, as one struct, so that something else can be put beneath it: a test's fake, or what
- * wraps a function of the system's.
+/* snug/os.h: what the library asks of the operating system, as one struct, so that something else
+ * can be put beneath it: a test's fake, or what wraps a function of the system's.
  *
  *     static bool commit(void *context, void *address, size_t bytes) {
  *         *(size_t *)context += bytes;                         // counted, and passed on
@@ -26,27 +26,33 @@
 extern "C" {
 #endif
 
-/* All calls come from the thread that owns the heap. Addresses and sizes are multiples of 4096 bytes. */
+/* All calls come from the thread that owns the heap. Addresses and sizes are multiples of 4096
+ * bytes. */
 typedef struct snug_os {
 	void *context;
-	/* Reserves `bytes` of address space, aligned to `alignment` (a power of two); nothing is resident yet. NULL: refused. */
+	/* Reserves `bytes` of address space, aligned to `alignment` (a power of two); nothing is
+	 * resident yet. NULL: refused. */
 	void *(*reserve)(void *context, size_t bytes, size_t alignment);
 	/* Gives back a whole reservation. */
 	void (*release)(void *context, void *address, size_t bytes);
-	/* Announces first use of a range, which must then read as zeros and be writable. False: refused, nothing changed. */
+	/* Announces first use of a range, which must then read as zeros and be writable. False:
+	 * refused, nothing changed. */
 	bool (*commit)(void *context, void *address, size_t bytes);
-	/* Drops the content of a range: it stays reserved and is committed anew before its next use. False: kept as it was. */
+	/* Drops the content of a range: it stays reserved and is committed anew before its next use.
+	 * False: kept as it was. */
 	bool (*decommit)(void *context, void *address, size_t bytes);
 	/* Asks for 2 MiB pages in a range; a hint. */
 	void (*advise_huge)(void *context, void *address, size_t bytes);
-	/* Makes a committed range resident now, so that no first touch is paid later; false: refused. */
+	/* Makes a committed range resident now, so that no first touch is paid later; false:
+	 * refused. */
 	bool (*populate)(void *context, void *address, size_t bytes);
 	/* Nanoseconds of a clock that never goes backwards. */
 	uint64_t (*now_ns)(void *context);
 	void (*reserved[4])(void); /* NULL */
 } snug_os;
 
-/* The Linux functions (mmap, madvise, CLOCK_MONOTONIC). A constant without state: any thread, for ever. */
+/* The Linux functions (mmap, madvise, CLOCK_MONOTONIC). A constant without state: any thread, for
+ * ever. */
 const snug_os *snug_os_linux(void);
 
 #ifdef __cplusplus

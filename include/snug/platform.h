@@ -1,6 +1,8 @@
-/* snug/platform.h: what snug needs of the machine. Every public header includes it before anything else.
+/* snug/platform.h: what snug needs of the machine. Every public header includes it before anything
+ * else.
  *
- * Addresses of 64 bits: a heap reserves its whole range at once, and references, handles and the index hold more than 32 bits can name. */
+ * Addresses of 64 bits: a heap reserves its whole range at once, and references, handles and the
+ * index hold more than 32 bits can name. */
 #ifndef SNUG_PLATFORM_H
 #define SNUG_PLATFORM_H
 

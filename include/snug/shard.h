@@ -1,4 +1,5 @@
-/* snug/shard.h: a cache in one thread: keys and values under one hard limit, packed, with eviction and expiry.
+/* snug/shard.h: a cache in one thread: keys and values under one hard limit, packed, with eviction
+ * and expiry.
  *
  *     snug_shard_options options = snug_shard_options_default();
  *     options.heap.limit_bytes = 64 << 20;                     // everything: values, index, bookkeeping
@@ -14,14 +15,17 @@
  *         fwrite(buffer, 1, item.value_bytes, stdout);
  *     if (snug_shard_destroy(shard) != SNUG_OK) return 1;
  *
- * One thread owns a shard; there is no lock in it. What was found (a snug_item) holds until the next call that takes memory: set, extend,
- * change, cas, reserve, commit, pin, evict, charge, maintain, set_limit. A pin makes it hold until the release, even if the item is replaced.
+ * One thread owns a shard; there is no lock in it. What was found (a snug_item) holds until the
+ * next call that takes memory: set, extend, change, cas, reserve, commit, pin, evict, charge,
+ * maintain, set_limit. A pin makes it hold until the release, even if the item is replaced.
  *
- * EVICTION is over all sizes: what is least worth its bytes goes, be it large or small, and compaction turns the holes into room for what
- * comes. So a store fails only if it could never fit, if eviction is off, or if what is in the way is pinned.
+ * EVICTION is over all sizes: what is least worth its bytes goes, be it large or small, and
+ * compaction turns the holes into room for what comes. So a store fails only if it could never fit,
+ * if eviction is off, or if what is in the way is pinned.
  *
- * TIME is seconds since 1970 by the shard's clock, options.now_s, which nobody sets. What is to live for a minute is stored with snug_shard_now_s() + 60,
- * and does, whoever sets the clock on the wall. Out-parameters are written on SNUG_OK only. */
+ * TIME is seconds since 1970 by the shard's clock, options.now_s, which nobody sets. What is to
+ * live for a minute is stored with snug_shard_now_s() + 60, and does, whoever sets the clock on the
+ * wall. Out-parameters are written on SNUG_OK only. */
 #ifndef SNUG_SHARD_H
 #define SNUG_SHARD_H
 
@@ -45,34 +49,43 @@ typedef struct snug_key {
 	uint64_t hash;
 } snug_key;
 
-/* XXH3 of the bytes, with the process's secret: good for all shards of the process, and for nothing outside of it. Any thread. */
+/* XXH3 of the bytes, with the process's secret: good for all shards of the process, and for nothing
+ * outside of it. Any thread. */
 snug_key snug_shard_key(const void *bytes, size_t length);
 
-/* The secret is random: who does not know it cannot choose keys that meet in one place of the index, where they would make it slow. Set it to
- * repeat a run, or a measurement, exactly: before keys are made, and from the one thread there is then. NULL; IN_USE: a shard, or workers, have
+/* The secret is random: who does not know it cannot choose keys that meet in one place of the
+ * index, where they would make it slow. Set it to repeat a run, or a measurement, exactly: before
+ * keys are made, and from the one thread there is then. NULL; IN_USE: a shard, or workers, have
  * been made. */
 #define SNUG_HASH_SECRET_BYTES 16u
 SNUG_NODISCARD snug_error snug_hash_secret_set(const void *secret);
 
-/* What eviction keeps low: the share of requests that miss, or that of the bytes asked for. By bytes large items are kept as long as small
- * ones that are used as often: for what costs by the byte to fetch anew. */
-typedef enum snug_evict_for { SNUG_EVICT_FOR_HITS, SNUG_EVICT_FOR_BYTES, SNUG_EVICT_FOR_COUNT } snug_evict_for;
+/* What eviction keeps low: the share of requests that miss, or that of the bytes asked for. By
+ * bytes large items are kept as long as small ones that are used as often: for what costs by the
+ * byte to fetch anew. */
+typedef enum snug_evict_for {
+	SNUG_EVICT_FOR_HITS,
+	SNUG_EVICT_FOR_BYTES,
+	SNUG_EVICT_FOR_COUNT
+} snug_evict_for;
 
-/* Begin with snug_shard_options_default, then change; only heap.limit_bytes has no default. It may grow: snug/version.h. The defaults: items of up to
- * 1 MiB, eviction for hits. */
+/* Begin with snug_shard_options_default, then change; only heap.limit_bytes has no default. It may
+ * grow: snug/version.h. The defaults: items of up to 1 MiB, eviction for hits. */
 typedef struct snug_shard_options {
 	size_t struct_bytes;   /* set by snug_shard_options_init */
 	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
 	bool no_eviction;      /* NO_MEMORY instead */
 	snug_evict_for evict_for;
-	/* Now; must neither go back nor jump. NULL: the wall clock as it was when the shard was made, and the time that has passed since. */
+	/* Now; must neither go back nor jump. NULL: the wall clock as it was when the shard was made,
+	 * and the time that has passed since. */
 	int64_t (*now_s)(void *context);
 	void *now_context;
-	/* The wall clock, by which dates are told; it may be set. The same context. NULL: now_s; if that is NULL too, time(). */
+	/* The wall clock, by which dates are told; it may be set. The same context. NULL: now_s; if
+	 * that is NULL too, time(). */
 	int64_t (*wall_s)(void *context);
 	uint64_t reserved[4]; /* 0 */
-	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for the heap; the owner is the shard. The limit is
-	 * that of everything. */
+	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for the heap; the
+	 * owner is the shard. The limit is that of everything. */
 	snug_heap_options heap;
 } snug_shard_options;
 
@@ -83,16 +96,19 @@ static inline snug_shard_options snug_shard_options_default(void) {
 	return made;
 }
 
-/* NULL, VERSION, OPTION (item_max_bytes, evict_for, or an owner is given), and what snug_heap_create answers. */
+/* NULL, VERSION, OPTION (item_max_bytes, evict_for, or an owner is given), and what
+ * snug_heap_create answers. */
 SNUG_NODISCARD snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out);
 
-/* For a heap that somebody else creates, such as a worker: prepare makes the shard and fills in `heap_options` (the owner); attach begins its
- * life on the heap that was created with them, which must outlive the shard. */
-SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_options *heap_options,
-											 snug_shard **out);
+/* For a heap that somebody else creates, such as a worker: prepare makes the shard and fills in
+ * `heap_options` (the owner); attach begins its life on the heap that was created with them, which
+ * must outlive the shard. */
+SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options,
+											 snug_heap_options *heap_options, snug_shard **out);
 SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap);
 
-/* Gives everything back. As snug_heap_destroy: WRONG_THREAD, REENTERED, and nothing done. NULL: OK. */
+/* Gives everything back. As snug_heap_destroy: WRONG_THREAD, REENTERED, and nothing done. NULL:
+ * OK. */
 SNUG_NODISCARD snug_error snug_shard_destroy(snug_shard *shard);
 
 /* The shard's clock: seconds since 1970. NULL: 0. */
@@ -101,15 +117,16 @@ int64_t snug_shard_now_s(const snug_shard *shard);
 /* The heap, to defragment, estimate and look at; not to allocate from. */
 snug_heap *snug_shard_heap(snug_shard *shard);
 
-/* ------------------------------------------------------------------ items ------------------------------------------------- */
+/* ------------------------------------------------------------------ items --------------------- */
 
 /* What is kept beside the value. All zero is the default (= {0} in C, = {} in C++). */
 typedef struct snug_attributes {
 	uint32_t client_flags; /* the user's own */
 	uint32_t expires_at_s; /* by snug_shard_now_s; 0: never */
-	uint64_t cas;          /* storing: 0 for none until somebody asks; found: 0 if nobody has asked */
-	bool is_stale;         /* to be made anew by whoever is told that he won */
-	bool is_won;           /* somebody was told */
+	/* storing: 0 for none until somebody asks; found: 0 if nobody has asked */
+	uint64_t cas;
+	bool is_stale; /* to be made anew by whoever is told that he won */
+	bool is_won;   /* somebody was told */
 } snug_attributes;
 
 typedef struct snug_item {
@@ -123,53 +140,63 @@ typedef struct snug_item {
 	uint32_t value_offset;
 } snug_item;
 
-/* Brings what finding these keys will touch into the processor's cache: call it with all keys of a batch, then look them up. */
+/* Brings what finding these keys will touch into the processor's cache: call it with all keys of a
+ * batch, then look them up. */
 void snug_shard_prefetch(snug_shard *shard, const uint64_t *hashes, size_t count);
 
-/* NULL, KEY (length), NOT_FOUND. Find only looks; get also counts as a use: the item is kept longer. */
+/* NULL, KEY (length), NOT_FOUND. Find only looks; get also counts as a use: the item is kept
+ * longer. */
 SNUG_NODISCARD snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *out);
 SNUG_NODISCARD snug_error snug_shard_get(snug_shard *shard, const snug_key *key, snug_item *out);
 /* The use, for an item that find has found. */
 void snug_shard_use(snug_shard *shard, const snug_key *key, const snug_item *item);
 
 /* Copies out of the value; its extents. As snug_read and snug_view. RANGE, TOO_MANY_EXTENTS. */
-SNUG_NODISCARD snug_error snug_shard_read(snug_shard *shard, const snug_item *item, size_t offset, void *buffer,
-										  size_t length);
-SNUG_NODISCARD snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offset, size_t length,
-										  snug_extent *extents, size_t *count);
+SNUG_NODISCARD snug_error snug_shard_read(snug_shard *shard, const snug_item *item, size_t offset,
+										  void *buffer, size_t length);
+SNUG_NODISCARD snug_error snug_shard_view(snug_shard *shard, const snug_item *item, size_t offset,
+										  size_t length, snug_extent *extents, size_t *count);
 
-/* Stores, in place of what there is. NULL attributes: the default. NULL, KEY: nothing has changed. SIZE_TOO_LARGE (item_max_bytes, or it could
- * never fit), NO_MEMORY, OS_MEMORY: then what there was is gone, too, for it is not what it should be. snug_cache_set promises the same. */
-SNUG_NODISCARD snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
-										 const void *value, size_t length);
+/* Stores, in place of what there is. NULL attributes: the default. NULL, KEY: nothing has changed.
+ * SIZE_TOO_LARGE (item_max_bytes, or it could never fit), NO_MEMORY, OS_MEMORY: then what there was
+ * is gone, too, for it is not what it should be. snug_cache_set promises the same. */
+SNUG_NODISCARD snug_error snug_shard_set(snug_shard *shard, const snug_key *key,
+										 const snug_attributes *attributes, const void *value,
+										 size_t length);
 
-/* The value with these bytes behind it, or before it, and other attributes. `item` must just have been found. The errors of snug_shard_set, but
- * what there was stays; NOT_FOUND: a flush has come due since. */
-SNUG_NODISCARD snug_error snug_shard_extend(snug_shard *shard, const snug_key *key, const snug_item *item,
-											const snug_attributes *attributes, const void *bytes, size_t length,
-											bool in_front);
+/* The value with these bytes behind it, or before it, and other attributes. `item` must just have
+ * been found. The errors of snug_shard_set, but what there was stays; NOT_FOUND: a flush has come
+ * due since. */
+SNUG_NODISCARD snug_error snug_shard_extend(snug_shard *shard, const snug_key *key,
+											const snug_item *item,
+											const snug_attributes *attributes, const void *bytes,
+											size_t length, bool in_front);
 
 /* Other attributes; `item` is updated. NO_MEMORY, OS_MEMORY: it is as it was. */
 SNUG_NODISCARD snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *item,
 											const snug_attributes *attributes);
 
-/* The item's CAS number, which it is given when it is first asked for; `item` is updated. Numbers only grow. */
-SNUG_NODISCARD snug_error snug_shard_cas(snug_shard *shard, const snug_key *key, snug_item *item, uint64_t *cas);
+/* The item's CAS number, which it is given when it is first asked for; `item` is updated. Numbers
+ * only grow. */
+SNUG_NODISCARD snug_error snug_shard_cas(snug_shard *shard, const snug_key *key, snug_item *item,
+										 uint64_t *cas);
 /* The next number, for attributes of what is about to be stored. */
 uint64_t snug_shard_next_cas(snug_shard *shard);
 
 /* NOT_FOUND. */
 SNUG_NODISCARD snug_error snug_shard_delete(snug_shard *shard, const snug_key *key);
 
-/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the past. It replaces an earlier time that is still
- * to come. Takes no time: what is gone is removed by those who come by, and by maintenance. */
+/* All items that were stored before `at_s` are gone from then on; at once if that is now or in the
+ * past. It replaces an earlier time that is still to come. Takes no time: what is gone is removed
+ * by those who come by, and by maintenance. */
 #define SNUG_FLUSH_NEVER INT64_MAX /* only takes back the time that is still to come */
 void snug_shard_flush(snug_shard *shard, int64_t at_s);
 
-/* ------------------------------------------------------------------ values in pieces -------------------------------------- */
+/* ------------------------------------------------------------------ values in pieces ---------- */
 
-/* An item that neither moves nor vanishes: one that is being filled, or one that is being sent. All leases together hold half of the limit at
- * most (one of them may be larger): NO_MEMORY beyond that. */
+/* An item that neither moves nor vanishes: one that is being filled, or one that is being sent. All
+ * leases together hold half of the limit at most (one of them may be larger): NO_MEMORY beyond
+ * that. */
 typedef struct snug_lease {
 	snug_ref ref; /* 0: none */
 	uint32_t item_bytes;
@@ -177,48 +204,57 @@ typedef struct snug_lease {
 	uint32_t value_bytes;
 } snug_lease;
 
-/* Room for a value that nobody finds before it is committed: until then, and if the room is refused, what there was stays. A commit ends the lease,
- * whatever it answers; it is a set, and answers as snug_shard_set. */
-SNUG_NODISCARD snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes,
-											 snug_lease *out);
-SNUG_NODISCARD snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
-											snug_lease *lease);
-/* The value that is there (`item` must just have been found) with the reserved one behind or before it. As snug_shard_extend. */
-SNUG_NODISCARD snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, const snug_item *item,
-													 const snug_attributes *attributes, snug_lease *lease,
-													 bool in_front);
+/* Room for a value that nobody finds before it is committed: until then, and if the room is
+ * refused, what there was stays. A commit ends the lease, whatever it answers; it is a set, and
+ * answers as snug_shard_set. */
+SNUG_NODISCARD snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key,
+											 size_t value_bytes, snug_lease *out);
+SNUG_NODISCARD snug_error snug_shard_commit(snug_shard *shard, const snug_key *key,
+											const snug_attributes *attributes, snug_lease *lease);
+/* The value that is there (`item` must just have been found) with the reserved one behind or before
+ * it. As snug_shard_extend. */
+SNUG_NODISCARD snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key,
+													 const snug_item *item,
+													 const snug_attributes *attributes,
+													 snug_lease *lease, bool in_front);
 
 /* A value that goes out in pieces: NO_MEMORY, TOO_MANY_PINS. */
 SNUG_NODISCARD snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *out);
 
-/* Ends a lease: what was reserved is gone; what was pinned may move again, and goes if it was replaced meanwhile. */
+/* Ends a lease: what was reserved is gone; what was pinned may move again, and goes if it was
+ * replaced meanwhile. */
 void snug_shard_release(snug_shard *shard, snug_lease *lease);
 
-SNUG_NODISCARD snug_error snug_shard_lease_view(snug_shard *shard, const snug_lease *lease, size_t offset,
-												size_t length, snug_extent *extents, size_t *count);
+SNUG_NODISCARD snug_error snug_shard_lease_view(snug_shard *shard, const snug_lease *lease,
+												size_t offset, size_t length, snug_extent *extents,
+												size_t *count);
 
-/* ------------------------------------------------------------------ memory ------------------------------------------------ */
+/* ------------------------------------------------------------------ memory -------------------- */
 
-/* Evicts items of about so many bytes, the least valuable first; tells how many bytes it were; 0: nothing can go. For emergencies.
- * With no_eviction nothing can. */
+/* Evicts items of about so many bytes, the least valuable first; tells how many bytes it were; 0:
+ * nothing can go. For emergencies. With no_eviction nothing can. */
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
 
-/* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain; with no_eviction as far as packing goes,
- * and further as items are deleted or expire. As snug_heap_set_limit. */
+/* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain;
+ * with no_eviction as far as packing goes, and further as items are deleted or expire. As
+ * snug_heap_set_limit. */
 SNUG_NODISCARD snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes);
 
-/* Counts memory of the caller's, such as buffers, towards the limit, evicting items for it. NO_MEMORY: nothing more can be evicted. */
+/* Counts memory of the caller's, such as buffers, towards the limit, evicting items for it.
+ * NO_MEMORY: nothing more can be evicted. */
 SNUG_NODISCARD snug_error snug_shard_charge(snug_shard *shard, size_t bytes);
 /* At most what was charged. */
 void snug_shard_discharge(snug_shard *shard, size_t bytes);
 
-/* A slice of what is to be done beside serving: growing or shrinking the index, removing what has expired, reaching a lower limit. Bounded:
- * some microseconds, a page copied at most. Tells whether there is more to do now. */
+/* A slice of what is to be done beside serving: growing or shrinking the index, removing what has
+ * expired, reaching a lower limit. Bounded: some microseconds, a page copied at most. Tells whether
+ * there is more to do now. */
 bool snug_shard_maintain(snug_shard *shard);
-/* Whether some item has an expiry, or was flushed and not removed yet: then maintain has something to do now and then. */
+/* Whether some item has an expiry, or was flushed and not removed yet: then maintain has something
+ * to do now and then. */
 bool snug_shard_may_expire(const snug_shard *shard);
 
-/* ------------------------------------------------------------------ figures ----------------------------------------------- */
+/* ------------------------------------------------------------------ figures ------------------- */
 
 typedef struct snug_shard_stats {
 	uint64_t items;
@@ -240,11 +276,13 @@ typedef struct snug_shard_stats {
 
 SNUG_NODISCARD snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out);
 
-/* Walks everything, the heap too: CORRUPT, with what is wrong. For tests and for doubt. `out` may be NULL. */
+/* Walks everything, the heap too: CORRUPT, with what is wrong. For tests and for doubt. `out` may
+ * be NULL. */
 SNUG_NODISCARD snug_error snug_shard_check(snug_shard *shard, snug_check_result *out);
 
-/* The same in slices, as snug_check_begin, _step and _end; the heap's check, which must not be under way, is part of it. What is stored and
- * removed between the steps is counted with what was walked: the items of the whole cache are compared exactly. */
+/* The same in slices, as snug_check_begin, _step and _end; the heap's check, which must not be
+ * under way, is part of it. What is stored and removed between the steps is counted with what was
+ * walked: the items of the whole cache are compared exactly. */
 SNUG_NODISCARD snug_error snug_shard_check_begin(snug_shard *shard);
 SNUG_NODISCARD snug_error snug_shard_check_step(snug_shard *shard, uint64_t step_ns, bool *done);
 SNUG_NODISCARD snug_error snug_shard_check_end(snug_shard *shard, snug_check_result *out);

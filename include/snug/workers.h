@@ -9,11 +9,13 @@
  *     if (snug_workers_stop(workers, SNUG_FOREVER) != SNUG_OK) return 1;
  *     if (snug_workers_destroy(workers) != SNUG_OK) return 1;
  *
- * Each worker is one thread with one heap that no other thread ever touches, and one inbox. Everything that others want of it
- * is a message; it answers on a channel that the asker owns. What it has to say about itself it publishes as a snapshot.
+ * Each worker is one thread with one heap that no other thread ever touches, and one inbox.
+ * Everything that others want of it is a message; it answers on a channel that the asker owns. What
+ * it has to say about itself it publishes as a snapshot.
  *
- * A turn of its loop: a batch of the inbox, the user's hook, a slice of maintenance within the duty cycle, and sleep when none of
- * the three had work. So a message waits at most for one batch, one turn of the hook and one defragmentation step. */
+ * A turn of its loop: a batch of the inbox, the user's hook, a slice of maintenance within the duty
+ * cycle, and sleep when none of the three had work. So a message waits at most for one batch, one
+ * turn of the hook and one defragmentation step. */
 #ifndef SNUG_WORKERS_H
 #define SNUG_WORKERS_H
 
@@ -31,43 +33,50 @@ typedef struct snug_workers snug_workers;
 #define SNUG_WORKERS_MAX 64u
 #define SNUG_FOREVER UINT64_MAX /* as a time-out in nanoseconds: none */
 
-/* What a user adds to a worker's life. All functions run on the worker's thread, with its own heap; each may be NULL. They may use the
- * heap as they like; a defragmentation of their own is BUSY while one that was asked for is under way, and must have ended when
- * they return. */
+/* What a user adds to a worker's life. All functions run on the worker's thread, with its own heap;
+ * each may be NULL. They may use the heap as they like; a defragmentation of their own is BUSY
+ * while one that was asked for is under way, and must have ended when they return. */
 typedef struct snug_worker_hook {
 	void *context;
-	/* Before the worker's heap is created: may change its options (such as the owner's context), worker by worker. */
+	/* Before the worker's heap is created: may change its options (such as the owner's context),
+	 * worker by worker. */
 	void (*configure)(void *context, uint32_t worker, snug_heap_options *options);
 	/* After it is created. An error ends snug_workers_create with it. */
 	snug_error (*start)(void *context, uint32_t worker, snug_heap *heap);
 	/* Once a turn: a bounded amount of I/O or other work. Tells whether it did anything. */
 	bool (*turn)(void *context, uint32_t worker, snug_heap *heap);
-	/* Sleeps in the worker's place: until wake_fd can be read (the worker reads it), something of its own is ready, or timeout_ns have
-	 * passed (SNUG_FOREVER: no limit). Lets an event loop of the user's watch its own descriptors and the inbox at once. */
+	/* Sleeps in the worker's place: until wake_fd can be read (the worker reads it), something of
+	 * its own is ready, or timeout_ns have passed (SNUG_FOREVER: no limit). Lets an event loop of
+	 * the user's watch its own descriptors and the inbox at once. */
 	void (*sleep)(void *context, uint32_t worker, int wake_fd, uint64_t timeout_ns);
-	/* Asks to free objects of about `bytes` payload, the least valuable first; tells how many bytes were freed, 0 if nothing can be.
-	 * Called by emergency cleanups (snug/coordinator.h), again and again until the goal is met. NULL where nothing may ever be evicted. */
+	/* Asks to free objects of about `bytes` payload, the least valuable first; tells how many bytes
+	 * were freed, 0 if nothing can be. Called by emergency cleanups (snug/coordinator.h), again and
+	 * again until the goal is met. NULL where nothing may ever be evicted. */
 	uint64_t (*evict)(void *context, uint32_t worker, snug_heap *heap, uint64_t bytes);
-	/* Answers requests of the user's own, which clients sent with SNUG_OPERATION_RUN (snug/client.h): `requests` holds their buffers, in
-	 * order; `errors`, all SNUG_OK before, takes what each client is told. Several at a time, so that their cache misses can
-	 * overlap. Must be bounded: what comes after it in the inbox waits. */
-	void (*run)(void *context, uint32_t worker, snug_heap *heap, void *const *requests, snug_error *errors,
-				size_t count);
+	/* Answers requests of the user's own, which clients sent with SNUG_OPERATION_RUN
+	 * (snug/client.h): `requests` holds their buffers, in order; `errors`, all SNUG_OK before,
+	 * takes what each client is told. Several at a time, so that their cache misses can overlap.
+	 * Must be bounded: what comes after it in the inbox waits. */
+	void (*run)(void *context, uint32_t worker, snug_heap *heap, void *const *requests,
+				snug_error *errors, size_t count);
 	/* Before the worker's heap is destroyed. */
 	void (*stop)(void *context, uint32_t worker, snug_heap *heap);
 	void (*reserved[4])(void); /* NULL */
 } snug_worker_hook;
 
-/* Begin with snug_workers_options_default, then change; only heap.limit_bytes has no default. Copied; processors need not outlive the workers, os
- * must. It may grow: snug/version.h. The defaults: one worker, 1024 messages, 3 %, 200 us, 4 KiB, 50 us. */
+/* Begin with snug_workers_options_default, then change; only heap.limit_bytes has no default.
+ * Copied; processors need not outlive the workers, os must. It may grow: snug/version.h. The
+ * defaults: one worker, 1024 messages, 3 %, 200 us, 4 KiB, 50 us. */
 typedef struct snug_workers_options {
-	size_t struct_bytes;        /* set by snug_workers_options_init */
-	uint32_t count;             /* 1 .. SNUG_WORKERS_MAX */
-	const char *name;           /* threads are called NAME-0, NAME-1, ...; at most 11 bytes; NULL: "snug" */
-	const uint32_t *processors; /* `count` processor numbers to bind the threads to; NULL: not bound */
-	uint32_t inbox_messages;    /* a power of two, 16 .. 65536 */
-	/* The share of a worker's time that maintenance may take while there are messages or I/O, in millionths. A worker that has
-	 * been idle for idle_ns spends all of its time on maintenance that is pending. */
+	size_t struct_bytes; /* set by snug_workers_options_init */
+	uint32_t count;      /* 1 .. SNUG_WORKERS_MAX */
+	const char *name; /* threads are called NAME-0, NAME-1, ...; at most 11 bytes; NULL: "snug" */
+	/* `count` processor numbers to bind the threads to; NULL: not bound */
+	const uint32_t *processors;
+	uint32_t inbox_messages; /* a power of two, 16 .. 65536 */
+	/* The share of a worker's time that maintenance may take while there are messages or I/O, in
+	 * millionths. A worker that has been idle for idle_ns spends all of its time on maintenance
+	 * that is pending. */
 	uint32_t duty_ppm;
 	uint64_t idle_ns;
 	/* Bounds of one maintenance slice: see snug_defragment_options. */
@@ -86,22 +95,26 @@ static inline snug_workers_options snug_workers_options_default(void) {
 	return made;
 }
 
-/* Starts the threads; returns when all of them are ready, or with the first one's error and none running.
- * NULL, VERSION, OPTION, LIMIT_TOO_SMALL, OS_MEMORY, OS_THREAD (the OS refused a thread or a descriptor), what hook.start answered. */
-SNUG_NODISCARD snug_error snug_workers_create(const snug_workers_options *options, snug_workers **out);
+/* Starts the threads; returns when all of them are ready, or with the first one's error and none
+ * running. NULL, VERSION, OPTION, LIMIT_TOO_SMALL, OS_MEMORY, OS_THREAD (the OS refused a thread or
+ * a descriptor), what hook.start answered. */
+SNUG_NODISCARD snug_error snug_workers_create(const snug_workers_options *options,
+											  snug_workers **out);
 
-/* An orderly stop: new messages are refused (STOPPED), those in the inboxes are answered, running maintenance ends as cancelled, the
- * threads end. TIMED_OUT: some had not ended in time; the stop goes on, and a later call waits again. Any thread, a
- * hook too (its own worker can't end under it, so the time-out counts as 0 there); again: OK. */
+/* An orderly stop: new messages are refused (STOPPED), those in the inboxes are answered, running
+ * maintenance ends as cancelled, the threads end. TIMED_OUT: some had not ended in time; the stop
+ * goes on, and a later call waits again. Any thread, a hook too (its own worker can't end under it,
+ * so the time-out counts as 0 there); again: OK. */
 SNUG_NODISCARD snug_error snug_workers_stop(snug_workers *workers, uint64_t timeout_ns);
 
-/* Stops, waits for ever, and gives everything back. IN_USE, and nothing done: clients or a coordinator still exist.
- * WRONG_THREAD: called by a hook. NULL: OK. */
+/* Stops, waits for ever, and gives everything back. IN_USE, and nothing done: clients or a
+ * coordinator still exist. WRONG_THREAD: called by a hook. NULL: OK. */
 SNUG_NODISCARD snug_error snug_workers_destroy(snug_workers *workers);
 
 uint32_t snug_workers_count(const snug_workers *workers);
 
-/* What a worker last published: at least once a second while it works, and each time before it sleeps. */
+/* What a worker last published: at least once a second while it works, and each time before it
+ * sleeps. */
 typedef struct snug_worker_stats {
 	snug_stats heap;       /* all of one instant */
 	uint64_t published_ns; /* when: CLOCK_MONOTONIC */
@@ -119,7 +132,8 @@ typedef struct snug_worker_stats {
 } snug_worker_stats;
 
 /* Any thread, at any time before destroy. NULL, WORKER (no such worker). */
-SNUG_NODISCARD snug_error snug_workers_stats(const snug_workers *workers, uint32_t worker, snug_worker_stats *out);
+SNUG_NODISCARD snug_error snug_workers_stats(const snug_workers *workers, uint32_t worker,
+											 snug_worker_stats *out);
 
 #ifdef __cplusplus
 }

@@ -9,7 +9,8 @@
 static bool read_port(const char *text, struct address_text *address) {
 	uint64_t port;
 	if (*text == '\0') return true;
-	if (*text != ':' || !number_read(text + 1, strlen(text + 1), &port) || port > UINT16_MAX) return false;
+	if (*text != ':' || !number_read(text + 1, strlen(text + 1), &port) || port > UINT16_MAX)
+		return false;
 	address->has_port = true;
 	address->port = (uint16_t)port;
 	return true;

@@ -27,12 +27,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-__attribute__((noreturn, cold)) static inline void assertion_failed(const char *condition, const char *file, int line) {
+__attribute__((noreturn, cold)) static inline void assertion_failed(const char *condition,
+																	const char *file, int line) {
 	fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
 	abort();
 }
 
-#define SNUG_ASSERT(condition) ((condition) ? (void)0 : assertion_failed(#condition, __FILE__, __LINE__))
+#define SNUG_ASSERT(condition) \
+	((condition) ? (void)0 : assertion_failed(#condition, __FILE__, __LINE__))
 
 #else
 

@@ -55,7 +55,8 @@ void snug_histogram_add(snug_histogram *histogram, uint64_t value) {
 }
 
 void snug_histogram_merge(snug_histogram *into, const snug_histogram *from) {
-	for (uint32_t bucket = 0; bucket < SNUG_HISTOGRAM_BUCKETS; bucket++) into->buckets[bucket] += from->buckets[bucket];
+	for (uint32_t bucket = 0; bucket < SNUG_HISTOGRAM_BUCKETS; bucket++)
+		into->buckets[bucket] += from->buckets[bucket];
 	into->count += from->count;
 	into->sum += from->sum;
 	if (from->min < into->min) into->min = from->min;

@@ -11,7 +11,7 @@
 
 /* Formats and hands on one line; does nothing, not even format, when log->write is NULL or `level`
  * is above log->level. */
-__attribute__((format(printf, 3, 4))) void snug_log_line(const snug_log *log, snug_log_level level, const char *format,
-														 ...);
+__attribute__((format(printf, 3, 4))) void snug_log_line(const snug_log *log, snug_log_level level,
+														 const char *format, ...);
 
 #endif

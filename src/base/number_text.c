@@ -45,7 +45,8 @@ static uint64_t share_of(uint64_t unit, uint64_t part, uint64_t whole) {
 	return unit / whole * part + unit % whole * part / whole;
 }
 
-static bool read_quantity(const char *text, size_t length, const struct unit *units, uint64_t bare, uint64_t *out) {
+static bool read_quantity(const char *text, size_t length, const struct unit *units, uint64_t bare,
+						  uint64_t *out) {
 	uint64_t number, part, whole, product, sum;
 	size_t at = number_scan(text, length, 10, &number);
 	if (at == 0) return false;
@@ -67,7 +68,8 @@ bool number_read_size(const char *text, size_t length, uint64_t bare_bytes, uint
 										UNITS_OF("g", 30), UNITS_OF("t", 40), {NULL, 0}};
 #undef UNITS_OF
 	uint64_t value;
-	if (!read_quantity(text, length, units, bare_bytes, &value) || value >= NUMBER_SIZE_END) return false;
+	if (!read_quantity(text, length, units, bare_bytes, &value) || value >= NUMBER_SIZE_END)
+		return false;
 	*bytes = value;
 	return true;
 }
@@ -86,7 +88,8 @@ bool number_read_time(const char *text, size_t length, uint64_t bare_ns, uint64_
 
 bool number_read_seconds(const char *text, size_t length, uint64_t *seconds) {
 	uint64_t ns;
-	if (!number_read_time(text, length, NUMBER_SECOND_NS, &ns) || ns % NUMBER_SECOND_NS != 0) return false;
+	if (!number_read_time(text, length, NUMBER_SECOND_NS, &ns) || ns % NUMBER_SECOND_NS != 0)
+		return false;
 	*seconds = ns / NUMBER_SECOND_NS;
 	return true;
 }

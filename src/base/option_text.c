@@ -14,16 +14,20 @@ static bool begins(const struct option *name, const char *text, size_t length) {
 }
 
 /* The beginning of several names, or of none. */
-static void explain_name(const struct option *names, const char *text, size_t length, char out[OPTION_SENTENCE_BYTES]) {
+static void explain_name(const struct option *names, const char *text, size_t length,
+						 char out[OPTION_SENTENCE_BYTES]) {
 	const char *before = "could be";
-	int used = snprintf(out, OPTION_SENTENCE_BYTES, "--%.*s: ", (int)(length < 100 ? length : 100), text);
+	int used =
+		snprintf(out, OPTION_SENTENCE_BYTES, "--%.*s: ", (int)(length < 100 ? length : 100), text);
 	size_t beginning = (size_t)used;
 	for (const struct option *name = names; length > 0 && name->name != NULL; name++) {
 		if (!begins(name, text, length) || (size_t)used >= OPTION_SENTENCE_BYTES) continue;
-		used += snprintf(out + used, OPTION_SENTENCE_BYTES - (size_t)used, "%s --%s", before, name->name);
+		used += snprintf(out + used, OPTION_SENTENCE_BYTES - (size_t)used, "%s --%s", before,
+						 name->name);
 		before = ",";
 	}
-	if ((size_t)used == beginning) (void)snprintf(out + used, OPTION_SENTENCE_BYTES - beginning, "unknown option");
+	if ((size_t)used == beginning)
+		(void)snprintf(out + used, OPTION_SENTENCE_BYTES - beginning, "unknown option");
 }
 
 static const struct option *find_number(const struct option *names, int number) {
@@ -32,9 +36,11 @@ static const struct option *find_number(const struct option *names, int number) 
 	return NULL;
 }
 
-void option_explain(int code, const struct option *names, char *const *arguments, char out[OPTION_SENTENCE_BYTES]) {
+void option_explain(int code, const struct option *names, char *const *arguments,
+					char out[OPTION_SENTENCE_BYTES]) {
 	/* musl has gone beyond the end when the value of the last letter is missing. */
-	const char *argument = arguments[optind - 1] != NULL ? arguments[optind - 1] : arguments[optind - 2];
+	const char *argument =
+		arguments[optind - 1] != NULL ? arguments[optind - 1] : arguments[optind - 2];
 	bool is_long = strncmp(argument, "--", 2) == 0;
 	const char *text = is_long ? argument + 2 : argument;
 	size_t length = strcspn(text, "=");
@@ -45,5 +51,6 @@ void option_explain(int code, const struct option *names, char *const *arguments
 		(void)snprintf(out, OPTION_SENTENCE_BYTES, "--%s: %s", name->name,
 					   code == ':' ? "needs a value" : "takes no value");
 	else
-		(void)snprintf(out, OPTION_SENTENCE_BYTES, "-%c: %s", optopt, code == ':' ? "needs a value" : "unknown option");
+		(void)snprintf(out, OPTION_SENTENCE_BYTES, "-%c: %s", optopt,
+					   code == ':' ? "needs a value" : "unknown option");
 }

@@ -11,6 +11,7 @@
 
 /* Directly after getopt_long has returned ':' or '?' for these names and arguments; the letters
  * began with ':', or with "+:". */
-void option_explain(int code, const struct option *names, char *const *arguments, char out[OPTION_SENTENCE_BYTES]);
+void option_explain(int code, const struct option *names, char *const *arguments,
+					char out[OPTION_SENTENCE_BYTES]);
 
 #endif

@@ -26,13 +26,14 @@ static bool charge(struct text_account *account, size_t bytes) {
 	size_t used = atomic_load_explicit(&account->used_bytes, memory_order_relaxed);
 	do {
 		if (used > account->limit_bytes || bytes > account->limit_bytes - used) return false;
-	} while (!atomic_compare_exchange_weak_explicit(&account->used_bytes, &used, used + bytes, memory_order_relaxed,
-													memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&account->used_bytes, &used, used + bytes,
+													memory_order_relaxed, memory_order_relaxed));
 	return true;
 }
 
 static void discharge(struct text_account *account, size_t bytes) {
-	if (account != NULL) (void)atomic_fetch_sub_explicit(&account->used_bytes, bytes, memory_order_relaxed);
+	if (account != NULL)
+		(void)atomic_fetch_sub_explicit(&account->used_bytes, bytes, memory_order_relaxed);
 }
 
 /* ------------------------------------------------------------------ room ------------------- */

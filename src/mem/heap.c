@@ -47,15 +47,19 @@ static size_t choose_page_bytes(size_t limit_bytes) {
 static snug_error check_options(const snug_heap_options *options, size_t *page_bytes) {
 	if (options->limit_bytes > SNUG_LIMIT_MAX_BYTES) return SNUG_ERROR_OPTION;
 	if (options->limit_max_bytes > SNUG_LIMIT_MAX_BYTES) return SNUG_ERROR_OPTION;
-	if (options->limit_max_bytes != 0 && options->limit_max_bytes < options->limit_bytes) return SNUG_ERROR_OPTION;
+	if (options->limit_max_bytes != 0 && options->limit_max_bytes < options->limit_bytes)
+		return SNUG_ERROR_OPTION;
 	size_t bytes = options->page_bytes;
 	if (bytes == 0) bytes = choose_page_bytes(options->limit_bytes);
-	if (!is_power_of_two(bytes) || bytes < PAGE_BYTES_MIN || bytes > PAGE_BYTES_MAX) return SNUG_ERROR_OPTION;
+	if (!is_power_of_two(bytes) || bytes < PAGE_BYTES_MIN || bytes > PAGE_BYTES_MAX)
+		return SNUG_ERROR_OPTION;
 	if (!limit_is_workable(options->limit_bytes, bytes)) return SNUG_ERROR_LIMIT_TOO_SMALL;
 	if (options->owner.size_of != NULL && options->owner.moved == NULL) return SNUG_ERROR_OPTION;
 	if (options->pace_low_water_bytes > options->limit_bytes) return SNUG_ERROR_OPTION;
-	if (options->pace_low_water_bytes != 0 && options->no_compaction_in_alloc) return SNUG_ERROR_OPTION;
-	if (options->pace_step_bytes != 0 && options->pace_low_water_bytes == 0) return SNUG_ERROR_OPTION;
+	if (options->pace_low_water_bytes != 0 && options->no_compaction_in_alloc)
+		return SNUG_ERROR_OPTION;
+	if (options->pace_step_bytes != 0 && options->pace_low_water_bytes == 0)
+		return SNUG_ERROR_OPTION;
 	*page_bytes = bytes;
 	return SNUG_OK;
 }
@@ -66,12 +70,14 @@ void snug_heap_options_init(snug_heap_options *options, size_t struct_bytes) {
 }
 
 static bool asks_the_unknown(const snug_heap_options *options) {
-	return options->os != NULL && !grown_is_zero(options->os->reserved, sizeof options->os->reserved);
+	return options->os != NULL &&
+		   !grown_is_zero(options->os->reserved, sizeof options->os->reserved);
 }
 
 static snug_error read_options(const snug_heap_options *given, snug_heap_options *out) {
 	*out = snug_heap_options_default();
-	return grown_read(given, out, sizeof *out) && !asks_the_unknown(out) ? SNUG_OK : SNUG_ERROR_VERSION;
+	return grown_read(given, out, sizeof *out) && !asks_the_unknown(out) ? SNUG_OK
+																		 : SNUG_ERROR_VERSION;
 }
 
 static size_t limit_max_of(const snug_heap_options *options) {
@@ -104,7 +110,8 @@ static uint8_t tag_of(const snug_heap *heap) {
 	return (uint8_t)(((uintptr_t)heap * 0x9E3779B97F4A7C15u) >> 56);
 }
 
-static void fill_in(snug_heap *heap, const snug_heap_options *options, char *base, size_t page_bytes) {
+static void fill_in(snug_heap *heap, const snug_heap_options *options, char *base,
+					size_t page_bytes) {
 	bool by_reference = options->owner.moved != NULL;
 	heap->options = *options;
 	heap->options.limit_max_bytes = limit_max_of(options);
@@ -143,7 +150,8 @@ static snug_error create(const snug_heap_options *options, snug_heap **out) {
 		*heap = draft;
 		heap->handles.entries = (uint64_t *)(void *)heap->handles.range.base;
 		heap->handles.tag = tag_of(heap);
-		uint32_t trailer_bytes = heap->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
+		uint32_t trailer_bytes =
+			heap->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
 		class_table_init(&heap->classes, (uint32_t)page_bytes, trailer_bytes, heap + 1);
 		heap->object_max_bytes = limit_object_bytes(heap, options->limit_bytes);
 		error = arena_init(&heap->arena, options->populate);
@@ -204,7 +212,8 @@ snug_error snug_heap_charge(snug_heap *heap, size_t bytes) {
 	while (limit_account(arena) + bytes > allowed_bytes) {
 		if (arena_trade_page(arena)) continue;
 		limit_keep(arena, (bytes >> arena->page_shift) + 1);
-		if (heap->options.no_compaction_in_alloc || !room_make(heap, 1, true)) return SNUG_ERROR_NO_MEMORY;
+		if (heap->options.no_compaction_in_alloc || !room_make(heap, 1, true))
+			return SNUG_ERROR_NO_MEMORY;
 	}
 	arena->charged_bytes += bytes;
 	limit_keep_no_more(arena);

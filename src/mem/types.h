@@ -317,7 +317,16 @@ struct pin_table {
 
 enum gate { GATE_HANDLES = 1, GATE_REFERENCES = 2, GATE_CALLBACK = 0x100 };
 
-enum phase { PHASE_IDLE, PHASE_FLUSH, PHASE_COMPACT, PHASE_MERGE, PHASE_REBIN, PHASE_RETURN, PHASE_DRAIN, PHASE_DONE };
+enum phase {
+	PHASE_IDLE,
+	PHASE_FLUSH,
+	PHASE_COMPACT,
+	PHASE_MERGE,
+	PHASE_REBIN,
+	PHASE_RETURN,
+	PHASE_DRAIN,
+	PHASE_DONE
+};
 
 /* The defragmentation that is running. */
 struct defragment {
@@ -421,7 +430,8 @@ static inline char *address_of(const struct arena *arena, uint64_t offset) {
 	return (char *)(arena->bias + (uintptr_t)offset);
 }
 
-static inline uint32_t slot_of(const struct arena *arena, const struct size_class *class, uint64_t offset) {
+static inline uint32_t slot_of(const struct arena *arena, const struct size_class *class,
+							   uint64_t offset) {
 	uint64_t inside = offset & (arena->page_bytes - 1);
 	return (uint32_t)((inside * class->reciprocal) >> 32);
 }

@@ -24,8 +24,8 @@ static void note_mistake(struct fake_os *fake, const char *what) {
 /* Counts a call and says whether it is one to refuse. */
 static bool is_refused(struct fake_call *call) {
 	call->calls++;
-	bool refused =
-		call->fail_at != 0 && (call->calls == call->fail_at || (call->fail_onwards && call->calls > call->fail_at));
+	bool refused = call->fail_at != 0 && (call->calls == call->fail_at ||
+										  (call->fail_onwards && call->calls > call->fail_at));
 	if (refused) call->refused++;
 	return refused;
 }
@@ -36,7 +36,8 @@ static bool is_committed(const struct fake_reservation *reservation, size_t page
 
 /* The reservation that holds the whole range; NULL is a mistake and noted. */
 static struct fake_reservation *find(struct fake_os *fake, const char *address, size_t bytes) {
-	if (bytes == 0 || (uintptr_t)address % FAKE_OS_PAGE_BYTES != 0 || bytes % FAKE_OS_PAGE_BYTES != 0) {
+	if (bytes == 0 || (uintptr_t)address % FAKE_OS_PAGE_BYTES != 0 ||
+		bytes % FAKE_OS_PAGE_BYTES != 0) {
 		note_mistake(fake, "a range that is empty or not made of whole pages");
 		return NULL;
 	}
@@ -51,8 +52,8 @@ static struct fake_reservation *find(struct fake_os *fake, const char *address, 
 }
 
 /* True if every page of the range is committed (or, if `committed` is false, if none is). */
-static bool all_pages_are(const struct fake_reservation *reservation, const char *address, size_t bytes,
-						  bool committed) {
+static bool all_pages_are(const struct fake_reservation *reservation, const char *address,
+						  size_t bytes, bool committed) {
 	size_t first = (size_t)(address - reservation->address) / FAKE_OS_PAGE_BYTES;
 	for (size_t page = first; page < first + bytes / FAKE_OS_PAGE_BYTES; page++)
 		if (is_committed(reservation, page) != committed) return false;
@@ -61,16 +62,17 @@ static bool all_pages_are(const struct fake_reservation *reservation, const char
 
 /* Counts the range as committed or not, from what each page was before: a mistaken call leaves the
  * figures right. */
-static void mark_pages(struct fake_os *fake, struct fake_reservation *reservation, const char *address, size_t bytes,
-					   bool committed) {
+static void mark_pages(struct fake_os *fake, struct fake_reservation *reservation,
+					   const char *address, size_t bytes, bool committed) {
 	size_t first = (size_t)(address - reservation->address) / FAKE_OS_PAGE_BYTES;
 	for (size_t page = first; page < first + bytes / FAKE_OS_PAGE_BYTES; page++) {
 		if (is_committed(reservation, page) == committed) continue;
 		reservation->committed[page / 64] ^= UINT64_C(1) << (page % 64);
-		fake->committed_bytes =
-			committed ? fake->committed_bytes + FAKE_OS_PAGE_BYTES : fake->committed_bytes - FAKE_OS_PAGE_BYTES;
+		fake->committed_bytes = committed ? fake->committed_bytes + FAKE_OS_PAGE_BYTES
+										  : fake->committed_bytes - FAKE_OS_PAGE_BYTES;
 	}
-	if (fake->committed_bytes > fake->peak_committed_bytes) fake->peak_committed_bytes = fake->committed_bytes;
+	if (fake->committed_bytes > fake->peak_committed_bytes)
+		fake->peak_committed_bytes = fake->committed_bytes;
 }
 
 static void *fake_reserve(void *context, size_t bytes, size_t alignment) {
@@ -79,8 +81,10 @@ static void *fake_reserve(void *context, size_t bytes, size_t alignment) {
 	struct fake_reservation *entry = NULL;
 	for (size_t index = 0; index < FAKE_OS_RESERVATIONS_MAX && entry == NULL; index++)
 		if (fake->reservations[index].address == NULL) entry = &fake->reservations[index];
-	if (entry == NULL || bytes == 0 || bytes % FAKE_OS_PAGE_BYTES != 0 || !is_power_of_two(alignment)) {
-		note_mistake(fake, "a reservation too many, of no whole pages, or with an alignment that is no power of two");
+	if (entry == NULL || bytes == 0 || bytes % FAKE_OS_PAGE_BYTES != 0 ||
+		!is_power_of_two(alignment)) {
+		note_mistake(fake, "a reservation too many, of no whole pages, or with an alignment that "
+						   "is no power of two");
 		return NULL;
 	}
 	const snug_os *real = snug_os_linux();
@@ -122,7 +126,8 @@ static bool fake_commit(void *context, void *address, size_t bytes) {
 	if (is_refused(&fake->commit)) return false;
 	struct fake_reservation *reservation = find(fake, address, bytes);
 	if (reservation == NULL) return false;
-	if (!all_pages_are(reservation, address, bytes, false)) note_mistake(fake, "a commit of memory that is committed");
+	if (!all_pages_are(reservation, address, bytes, false))
+		note_mistake(fake, "a commit of memory that is committed");
 	if (mprotect(address, bytes, PROT_READ | PROT_WRITE) != 0) return false;
 	mark_pages(fake, reservation, address, bytes, true);
 	return true;
@@ -136,7 +141,8 @@ static bool fake_decommit(void *context, void *address, size_t bytes) {
 	if (!all_pages_are(reservation, address, bytes, true))
 		note_mistake(fake, "a decommit of memory that is not committed");
 	const snug_os *real = snug_os_linux();
-	if (!real->decommit(real->context, address, bytes) || mprotect(address, bytes, PROT_NONE) != 0) return false;
+	if (!real->decommit(real->context, address, bytes) || mprotect(address, bytes, PROT_NONE) != 0)
+		return false;
 	mark_pages(fake, reservation, address, bytes, false);
 	return true;
 }

@@ -27,12 +27,13 @@ static void *linux_reserve(void *context, size_t bytes, size_t alignment) {
 	SNUG_ASSERT(is_power_of_two(alignment));
 	size_t slack_bytes = alignment > OS_PAGE_BYTES ? alignment - OS_PAGE_BYTES : 0;
 	if (bytes == 0 || bytes > SIZE_MAX - slack_bytes) return NULL;
-	char *mapped =
-		mmap(NULL, bytes + slack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *mapped = mmap(NULL, bytes + slack_bytes, PROT_READ | PROT_WRITE,
+						MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mapped == MAP_FAILED) return NULL;
 	size_t before_bytes = round_up((uintptr_t)mapped, alignment) - (uintptr_t)mapped;
 	if (before_bytes > 0) munmap(mapped, before_bytes);
-	if (slack_bytes > before_bytes) munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
+	if (slack_bytes > before_bytes)
+		munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
 	return mapped + before_bytes;
 }
 

@@ -94,11 +94,13 @@ void os_thread_sleep(uint64_t duration_ns) {
 
 void os_wait_on(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns) {
 	struct timespec duration;
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, to_timespec(timeout_ns, &duration), NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, to_timespec(timeout_ns, &duration), NULL,
+			0);
 }
 
 void os_wake(const _Atomic uint32_t *word, uint32_t most) {
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, most > INT32_MAX ? INT32_MAX : (int)most, NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, most > INT32_MAX ? INT32_MAX : (int)most, NULL,
+			NULL, 0);
 }
 
 /* ------------------------------------------------------------------ event in a descriptor --- */

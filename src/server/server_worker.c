@@ -84,13 +84,16 @@ static const struct io_events events = {on_accepted, on_received, on_sent, on_br
 static bool is_idle(const struct connection *connection, uint32_t timeout_s) {
 	const struct turn *turn = connection->worker->turn;
 	/* Whole seconds: the one more makes sure of all of them. */
-	if (connection->is_closing || connection->last_active_s + timeout_s >= turn->now_s) return false;
+	if (connection->is_closing || connection->last_active_s + timeout_s >= turn->now_s)
+		return false;
 	return connection->is_sending || (!turn->holds_input && !connection_is_owed(connection));
 }
 
 static void kick_idle(struct server_worker *worker) {
-	uint32_t timeout_s = atomic_load_explicit(&worker->server->live.idle_timeout_s, memory_order_relaxed);
-	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL; at = at->next) {
+	uint32_t timeout_s =
+		atomic_load_explicit(&worker->server->live.idle_timeout_s, memory_order_relaxed);
+	for (struct connection *at = worker->connection_list; timeout_s > 0 && at != NULL;
+		 at = at->next) {
 		if (!is_idle(at, timeout_s)) continue;
 		worker->connections.idle_kicks++;
 		connection_close(at);
@@ -100,7 +103,8 @@ static void kick_idle(struct server_worker *worker) {
 /* Once a second is soon enough for a limit that somebody has changed. */
 static void keep_limit(struct server_worker *worker) {
 	const struct server *server = worker->server;
-	uint64_t bytes = atomic_load_explicit(&server->live.memory_bytes, memory_order_relaxed) / server->worker_count;
+	uint64_t bytes = atomic_load_explicit(&server->live.memory_bytes, memory_order_relaxed) /
+					 server->worker_count;
 	if (bytes == worker->limit_bytes) return;
 	/* What cannot be had now is asked for again the next second. */
 	if (snug_shard_set_limit(worker->shard, (size_t)bytes) == SNUG_OK) worker->limit_bytes = bytes;
@@ -134,7 +138,8 @@ static bool serve_unfinished(struct server_worker *worker) {
 		struct record *record = turn->unfinished;
 		struct request *request = &record->request;
 		turn->unfinished = record->next_away;
-		if (!record->connection->is_closing) requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
+		if (!record->connection->is_closing)
+			requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
 		record_returned(record);
 	}
 	return served > 0;
@@ -171,7 +176,8 @@ static bool send_batch(struct server_worker *worker, uint32_t owner) {
 	if (error == SNUG_ERROR_QUEUE_FULL) return false;
 	turn->outbox[owner] = record;
 	if (record == NULL) turn->outbox_last[owner] = NULL;
-	for (size_t i = 0; error && i < count; i++) come_back_unanswered(worker, record_of(messages[i].data));
+	for (size_t i = 0; error && i < count; i++)
+		come_back_unanswered(worker, record_of(messages[i].data));
 	return true;
 }
 
@@ -195,8 +201,10 @@ static bool send_requests(struct server_worker *worker) {
 static void prefetch_answers(const struct message *answers, size_t count) {
 	for (size_t i = 0; i < count; i++) {
 		const struct record *record = record_of(answers[i].data);
-		for (size_t line = 0; line < HEAD_LINES; line++) __builtin_prefetch((const char *)record + line * LINE_BYTES);
-		for (size_t line = 0; line < ANSWERED_LINES; line++) __builtin_prefetch(record->bytes + line * LINE_BYTES);
+		for (size_t line = 0; line < HEAD_LINES; line++)
+			__builtin_prefetch((const char *)record + line * LINE_BYTES);
+		for (size_t line = 0; line < ANSWERED_LINES; line++)
+			__builtin_prefetch(record->bytes + line * LINE_BYTES);
 	}
 }
 
@@ -205,7 +213,8 @@ static bool take_answers(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	size_t count, total = 0;
 	while (turn->away > 0 && total < RECORDS_AWAY_MAX &&
-		   (count = channel_receive(turn->replies, answers, sizeof answers / sizeof *answers)) > 0) {
+		   (count = channel_receive(turn->replies, answers, sizeof answers / sizeof *answers)) >
+			   0) {
 		total += count;
 		prefetch_answers(answers, count);
 		for (size_t i = 0; i < count; i++) {
@@ -218,17 +227,19 @@ static bool take_answers(struct server_worker *worker) {
 }
 
 void server_worker_run(struct server_worker *worker, void *const *requests, size_t count) {
-	server_worker_look_at_clocks(worker, os_now_ns()); /* it may come out of a sleep, before its turn */
+	/* it may come out of a sleep, before its turn */
+	server_worker_look_at_clocks(worker, os_now_ns());
 	worker->connections.requests_in += count;
-	requests_serve(worker->shard, worker->index, &worker->counts, (struct request *const *)(const void *)requests,
-				   count);
+	requests_serve(worker->shard, worker->index, &worker->counts,
+				   (struct request *const *)(const void *)requests, count);
 }
 
 /* ------------------------------------------------------------------ a turn ----------------- */
 
 /* All is said, and nothing more will be asked. */
 static bool is_over(const struct connection *connection) {
-	if (connection->first_answer != NULL || connection->first_out != NULL || connection->is_sending) return false;
+	if (connection->first_answer != NULL || connection->first_out != NULL || connection->is_sending)
+		return false;
 	if (connection->input_state == INPUT_OVER) return true;
 	if (!connection->has_ended || connection->is_held) return false;
 	return connection->input_state != INPUT_WAIT && connection->input_state != INPUT_ERRAND;
@@ -237,7 +248,8 @@ static bool is_over(const struct connection *connection) {
 /* Another worker's answer comes next, and soon: what is there goes with it, in one send. */
 static bool waits_for_more(const struct connection *connection) {
 	const struct record *next = connection->first_answer;
-	return next != NULL && next->says == SAYS_OPERATION && next->is_away && connection->output_bytes < SEND_SOON_BYTES;
+	return next != NULL && next->says == SAYS_OPERATION && next->is_away &&
+		   connection->output_bytes < SEND_SOON_BYTES;
 }
 
 /* With its share of this turn, if it has not had it yet. */
@@ -253,7 +265,8 @@ static void go_on(struct connection *connection) {
 /* Its next share comes with the next turn, and what it has asked by then goes in one send. */
 static bool waits_for_its_turn(struct connection *connection) {
 	return connection->is_held && !connection->is_blocked && connection_has_room(connection) &&
-		   !connection_has_share(connection) && (connection->last_out == NULL || !connection->last_out->is_lease);
+		   !connection_has_share(connection) &&
+		   (connection->last_out == NULL || !connection->last_out->is_lease);
 }
 
 static void flush_one(struct connection *connection) {
@@ -262,7 +275,8 @@ static void flush_one(struct connection *connection) {
 	if (connection->output_bytes < OUTPUT_BYTES_MAX && connection->first_answer != NULL &&
 		connection->first_answer->is_ready)
 		answers_drain(connection);
-	if (connection->is_held && !connection->is_blocked && connection_has_room(connection)) go_on(connection);
+	if (connection->is_held && !connection->is_blocked && connection_has_room(connection))
+		go_on(connection);
 	if (is_over(connection)) connection_close(connection);
 }
 
@@ -282,7 +296,8 @@ static snug_error listen_to(struct server_worker *worker, const struct listeners
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		const struct listener *listener = &listeners->listener[i];
 		int fd = listener_fd(listener, worker->index);
-		if (fd >= 0 && !io_listen(worker->turn->io, fd, listener->kind)) return SNUG_ERROR_OS_THREAD;
+		if (fd >= 0 && !io_listen(worker->turn->io, fd, listener->kind))
+			return SNUG_ERROR_OS_THREAD;
 	}
 	return SNUG_OK;
 }
@@ -313,10 +328,12 @@ static void begin_to_end(struct server_worker *worker) {
 
 static void cut_off_late(struct server_worker *worker) {
 	if (os_remaining_ns(worker->turn->end_deadline_ns) > 0) return;
-	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) connection_close(at);
+	for (struct connection *at = worker->connection_list; at != NULL; at = at->next)
+		connection_close(at);
 }
 
-/* A worker that has nothing left still serves the others' requests: only when all have drained do the workers stop. */
+/* A worker that has nothing left still serves the others' requests: only when all have drained do
+ * the workers stop. */
 static void drain(struct server_worker *worker) {
 	struct server *server = worker->server;
 	struct turn *turn = worker->turn;
@@ -338,7 +355,8 @@ bool server_worker_turn(struct server_worker *worker) {
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	bool worked = turn->away > 0 && take_answers(worker);
 	if (UNLIKELY(turn->unfinished != NULL)) worked |= serve_unfinished(worker);
-	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire))) drain(worker);
+	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire)))
+		drain(worker);
 	relief_resume(turn);
 	if (UNLIKELY(turn->holds_input)) connection_hold_input(turn);
 	worked |= io_poll(turn->io);
@@ -364,9 +382,10 @@ bool server_worker_turn(struct server_worker *worker) {
 void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
 	struct turn *turn = worker->turn;
 	if (!turn->watches_inbox) turn->watches_inbox = io_watch(turn->io, wake_fd);
-	uint64_t most_ns = turn->errands != NULL || !turn->is_listening || (turn->is_ending && !turn->is_drained)
-						   ? SHORT_WAIT_NS
-						   : UPKEEP_WAIT_NS;
+	uint64_t most_ns =
+		turn->errands != NULL || !turn->is_listening || (turn->is_ending && !turn->is_drained)
+			? SHORT_WAIT_NS
+			: UPKEEP_WAIT_NS;
 	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
 	most_ns = smaller(most_ns, relief_rest_ns(turn, os_now_ns()));
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
@@ -389,8 +408,8 @@ static void give_back(struct turn *turn) {
 
 #define IO_TIMES 4u
 
-/* What lies in the io's buffers comes in at once, and may have to be kept: they must be a quarter of
- * connection memory at most. They are a sixteenth of what the io is told. */
+/* What lies in the io's buffers comes in at once, and may have to be kept: they must be a quarter
+ * of connection memory at most. They are a sixteenth of what the io is told. */
 static uint64_t io_bytes(uint64_t limit_bytes, uint64_t connection_bytes) {
 	return smaller(limit_bytes, IO_TIMES * connection_bytes);
 }
@@ -417,7 +436,9 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	}
 	if (turn->outbox == NULL || turn->outbox_last == NULL) error = SNUG_ERROR_OS_MEMORY;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
-	if (!error) error = io_create(settings->io, io_bytes(limit_bytes, connection_bytes), &events, worker, &turn->io);
+	if (!error)
+		error = io_create(settings->io, io_bytes(limit_bytes, connection_bytes), &events, worker,
+						  &turn->io);
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
 	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
 	if (!error) error = snug_shard_charge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));
@@ -428,7 +449,8 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	return error;
 }
 
-/* What drain left: a connection that was accepted in its last moment; all of them, if the server never was complete. */
+/* What drain left: a connection that was accepted in its last moment; all of them, if the server
+ * never was complete. */
 void server_worker_end(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	begin_to_end(worker);

@@ -1,10 +1,14 @@
-/* snugd/snugd.c: main. What is wrong is told before anything serves: options, then descriptors, pid file, sockets; only then are privileges
- * dropped and the workers started. Signals come to this thread alone, which waits for them:
+/* snugd/snugd.c: main. What is wrong is told before anything serves: options, then descriptors, pid
+ * file, sockets; only then are privileges dropped and the workers started. Signals come to this
+ * thread alone, which waits for them:
  *
- *     SIGINT, SIGTERM   the orderly end, in a thread of its own, so that a second signal is heard: it ends the process at once.
- *                       The same signal often comes twice, from the terminal's group and from the parent; within REPEAT_NS it is one
- *     SIGHUP            options and config file are read again; what may change while the workers run does (settings_live.h)
- *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us with it */
+ *     SIGINT, SIGTERM   the orderly end, in a thread of its own, so that a second signal is heard:
+ *                       it ends the process at once. The same signal often comes twice, from the
+ *                       terminal's group and from the parent; within REPEAT_NS it is one
+ *     SIGHUP            options and config file are read again; what may change while the workers
+ *                       run does (settings_live.h)
+ *     SIGUSR1           nothing, if it comes from without: the thread that ends the server wakes us
+ *                       with it */
 #include "base/log_line.h"
 #include "base/number_text.h"
 #include "http/http.h"
@@ -38,8 +42,9 @@ struct snugd {
 	int argument_count;
 	char *const *arguments;
 	struct settings settings;
-	struct settings reread; /* as told at the start, before anything was learned, and by reloads since */
-	struct text why;        /* a sentence about what failed */
+	/* as told at the start, before anything was learned, and by reloads since */
+	struct settings reread;
+	struct text why; /* a sentence about what failed */
 	snug_log log;
 	struct pid_file pid_file;
 	struct listeners listeners;
@@ -59,8 +64,9 @@ static uint64_t now_ns(void) {
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-/* Large texts go back to the machine when they are freed, and threads that come and go leave no arenas of their own behind. glibc would raise its
- * threshold with each large block that is freed, and keep what is below it. Before any other thread is. */
+/* Large texts go back to the machine when they are freed, and threads that come and go leave no
+ * arenas of their own behind. glibc would raise its threshold with each large block that is freed,
+ * and keep what is below it. Before any other thread is. */
 static void bound_heap(uint32_t workers) {
 #ifdef __GLIBC__
 	(void)mallopt(M_MMAP_THRESHOLD, 65536);
@@ -81,13 +87,14 @@ static void log_lines(const snug_log *log, snug_log_level level, const struct te
 	}
 }
 
-/* ------------------------------------------------------------------ the beginning ------------------------------------------ */
+/* ------------------------------------------------------------------ the beginning ------------- */
 
 static void block_signals(struct snugd *snugd) {
 	(void)sigemptyset(&snugd->signals);
 	const int waited_for[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 	for (size_t i = 0; i < sizeof waited_for / sizeof waited_for[0]; i++) {
-		/* Whoever started us may have had it ignored, as shells do for what runs in their background. */
+		/* Whoever started us may have had it ignored, as shells do for what runs in their
+		 * background. */
 		(void)signal(waited_for[i], SIG_DFL);
 		(void)sigaddset(&snugd->signals, waited_for[i]);
 	}
@@ -110,10 +117,12 @@ static void print_ready(const struct snugd *snugd) {
 		before = " and ";
 	}
 	if (*before == '\0') text_print(&line, "nothing");
-	text_print(&line, ", %u worker%s, %llu MiB, %s", snugd->settings.threads, snugd->settings.threads > 1 ? "s" : "",
+	text_print(&line, ", %u worker%s, %llu MiB, %s", snugd->settings.threads,
+			   snugd->settings.threads > 1 ? "s" : "",
 			   (unsigned long long)(snugd->settings.memory_bytes >> 20), snugd->server->io_name);
 	text_append(&line, "", 1);
-	const char *said = line.failed ? "listening on what it was told" : line.bytes; /* no memory for the names */
+	/* no memory for the names */
+	const char *said = line.failed ? "listening on what it was told" : line.bytes;
 	if (snugd->settings.log_json)
 		log_stderr_say(true, SNUG_LOG_INFO, said);
 	else
@@ -129,8 +138,8 @@ static void learn_port(struct snugd *snugd) {
 		}
 }
 
-/* Once they are listened to, and by the user that snugd has become. As memcached: a unix socket alone writes none, and a file that cannot be written ends
- * nothing. */
+/* Once they are listened to, and by the user that snugd has become. As memcached: a unix socket
+ * alone writes none, and a file that cannot be written ends nothing. */
 static void tell_ports(struct snugd *snugd) {
 	const char *path = getenv(PORT_FILE_VARIABLE);
 	bool is_wanted = settings_want_tcp(&snugd->settings) || snugd->settings.socket_path[0] == '\0';
@@ -145,14 +154,16 @@ static void open_control(struct snugd *snugd) {
 	struct settings *settings = &snugd->settings;
 	struct text why = {0};
 	if (!control_socket_open(settings, &snugd->listeners, &why))
-		snug_log_line(&snugd->log, SNUG_LOG_WARNING, "no control socket: %.*s; name a path with --control",
-					  (int)why.length, why.length > 0 ? why.bytes : "");
+		snug_log_line(&snugd->log, SNUG_LOG_WARNING,
+					  "no control socket: %.*s; name a path with --control", (int)why.length,
+					  why.length > 0 ? why.bytes : "");
 	text_deinit(&why);
 	/* From here on where it is. */
 	const struct listener *control = listeners_control(&snugd->listeners);
 	(void)snprintf(settings->control_path, sizeof settings->control_path, "%.107s",
 				   control != NULL ? control->name : SETTINGS_NO_CONTROL);
-	if (control != NULL) snug_log_line(&snugd->log, SNUG_LOG_INFO, "control socket: %s", control->name);
+	if (control != NULL)
+		snug_log_line(&snugd->log, SNUG_LOG_INFO, "control socket: %s", control->name);
 }
 
 static void stop_all(struct snugd *snugd) {
@@ -198,7 +209,8 @@ static bool start(struct snugd *snugd) {
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
 		return false;
 	}
-	enum http_start http = http_create(snugd->server, &snugd->listeners, &snugd->log, why, &snugd->http);
+	enum http_start http =
+		http_create(snugd->server, &snugd->listeners, &snugd->log, why, &snugd->http);
 	if (http != HTTP_STARTED) {
 		if (http == HTTP_MISTAKEN) snugd->status = EX_USAGE;
 		stop_all(snugd);
@@ -215,7 +227,7 @@ static bool start(struct snugd *snugd) {
 	return true;
 }
 
-/* ------------------------------------------------------------------ the end ------------------------------------------------ */
+/* ------------------------------------------------------------------ the end ------------------- */
 
 /* All or nothing: a config file with a mistake changes nothing. */
 static void reload(struct snugd *snugd) {
@@ -229,8 +241,8 @@ static void reload(struct snugd *snugd) {
 		break;
 	case SETTINGS_REFUSE:
 	case SETTINGS_TELL:
-		snug_log_line(&snugd->log, SNUG_LOG_ERROR, "reload: nothing changed: %.*s", (int)said.length,
-					  said.length > 0 ? said.bytes : "");
+		snug_log_line(&snugd->log, SNUG_LOG_ERROR, "reload: nothing changed: %.*s",
+					  (int)said.length, said.length > 0 ? said.bytes : "");
 		break;
 	}
 	text_deinit(&said);
@@ -295,8 +307,8 @@ static int finish(struct snugd *snugd, int status) {
 }
 
 static int tell(struct snugd *snugd) {
-	bool is_written =
-		fwrite(snugd->why.bytes, 1, snugd->why.length, stdout) == snugd->why.length && fflush(stdout) == 0;
+	bool is_written = fwrite(snugd->why.bytes, 1, snugd->why.length, stdout) == snugd->why.length &&
+					  fflush(stdout) == 0;
 	text_deinit(&snugd->why);
 	return is_written ? EX_OK : EX_IOERR;
 }

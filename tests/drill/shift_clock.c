@@ -1,4 +1,5 @@
-/* shift_clock.c: preloaded into snugd: the wall clock, shifted by what the file that SHIFT_CLOCK names holds, in seconds. */
+/* shift_clock.c: preloaded into snugd: the wall clock, shifted by what the file that SHIFT_CLOCK
+ * names holds, in seconds. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,18 +1,20 @@
-/* test_fault.c: every scenario with the Nth call to the operating system refused, for every N until none is refused.
+/* test_fault.c: every scenario with the Nth call to the operating system refused, for every N until
+ * none is refused.
  *
- * The method is SQLite's: a scenario runs again and again, each time one call further is refused (once, or from there on), so
- * that every place that asks for memory is met in every state in which it asks. After a refusal the heap must answer with a
- * typed error, hold every object as it was, pass snug_check, go on working, and in the end give everything back.
+ * The method is SQLite's: a scenario runs again and again, each time one call further is refused
+ * (once, or from there on), so that every place that asks for memory is met in every state in which
+ * it asks. After a refusal the heap must answer with a typed error, hold every object as it was,
+ * pass snug_check, go on working, and in the end give everything back.
  *
- * The normal suite goes on by random steps of 1 to 2 * SNUG_STRIDE - 1 after the first refusals of a sweep, so that runs differ in
- * what they refuse; the long suite leaves none out.
+ * The normal suite goes on by random steps of 1 to 2 * SNUG_STRIDE - 1 after the first refusals of
+ * a sweep, so that runs differ in what they refuse; the long suite leaves none out.
  *
  *     SNUG_SCENARIO=handles build/tests/fault/test_fault     only those whose name contains it
  *     SNUG_SEED=0x1234 SNUG_STRIDE=32                        the same choices again */
 #include "os/fake.h"
-#include "support/twin/operations.h"
 #include "support/require.h"
 #include "support/test_random.h"
+#include "support/twin/operations.h"
 #include "unit/cmocka_all.h"
 
 #include <stdio.h>
@@ -36,14 +38,16 @@ struct run {
 };
 
 static uint64_t refusals(const struct fake_os *fake) {
-	return fake->reserve.refused + fake->commit.refused + fake->decommit.refused + fake->populate.refused;
+	return fake->reserve.refused + fake->commit.refused + fake->decommit.refused +
+		   fake->populate.refused;
 }
 
 /* After each call of a scenario: when a refusal came, everything is looked at. */
 static void examine(struct run *run, snug_error error) {
-	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_OS_MEMORY || error == SNUG_ERROR_NO_MEMORY, "a refusal became: %s",
-			snug_error_text(error));
-	REQUIRE(error != SNUG_ERROR_OS_MEMORY || refusals(&run->fake) > 0, "OS_MEMORY, but the OS refused nothing");
+	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_OS_MEMORY || error == SNUG_ERROR_NO_MEMORY,
+			"a refusal became: %s", snug_error_text(error));
+	REQUIRE(error != SNUG_ERROR_OS_MEMORY || refusals(&run->fake) > 0,
+			"OS_MEMORY, but the OS refused nothing");
 	run->failures += error != SNUG_OK;
 	if (refusals(&run->fake) == run->refused_seen) {
 		return;
@@ -57,7 +61,7 @@ static void examine(struct run *run, snug_error error) {
 	}
 }
 
-/* ------------------------------------------------------------------ steps of scenarios ------------------------------------ */
+/* ------------------------------------------------------------------ steps of scenarios -------- */
 
 /* Allocates `count` objects of sizes low .. high, in a fixed irregular order. */
 static void fill(struct run *run, size_t count, size_t low, size_t high) {
@@ -77,7 +81,8 @@ static void thin_out(struct run *run, size_t nth) {
 
 static void resize_all(struct run *run, size_t numerator, size_t denominator) {
 	for (size_t i = 0; i < run->twin.count; i++) {
-		examine(run, twin_resize(&run->twin, i, 1 + run->twin.objects[i].size * numerator / denominator));
+		examine(run, twin_resize(&run->twin, i,
+								 1 + run->twin.objects[i].size * numerator / denominator));
 	}
 }
 
@@ -86,7 +91,7 @@ static void defragment(struct run *run, const snug_defragment_options *options) 
 	examine(run, SNUG_OK);
 }
 
-/* ------------------------------------------------------------------ scenarios --------------------------------------------- */
+/* ------------------------------------------------------------------ scenarios ----------------- */
 
 static void only_create(struct run *run) {
 	examine(run, SNUG_OK);
@@ -230,7 +235,7 @@ static void anything(struct run *run) {
 	}
 }
 
-/* ------------------------------------------------------------------ the sweep --------------------------------------------- */
+/* ------------------------------------------------------------------ the sweep ----------------- */
 
 struct scenario {
 	const char *name;
@@ -253,7 +258,9 @@ static const struct scenario scenarios[] = {
 	{"batches", batches, {.limit_bytes = MIB, .page_bytes = 4 * KIB}},
 	{"overflow", overflow, {.limit_bytes = 300 * KIB, .page_bytes = 4 * KIB}},
 	{"return_to_os", return_to_os, {.limit_bytes = 12 * MIB, .page_bytes = 64 * KIB}},
-	{"return_to_os_huge", return_to_os, {.limit_bytes = 12 * MIB, .page_bytes = 64 * KIB, .huge_pages = true}},
+	{"return_to_os_huge",
+	 return_to_os,
+	 {.limit_bytes = 12 * MIB, .page_bytes = 64 * KIB, .huge_pages = true}},
 	{"anything", anything, {.limit_bytes = 400 * KIB, .page_bytes = 4 * KIB}},
 };
 #define SCENARIOS (sizeof scenarios / sizeof *scenarios)
@@ -262,7 +269,8 @@ static const char *const naming_names[] = {"handles", "references", "sized"};
 #define NAMINGS (sizeof naming_names / sizeof *naming_names)
 
 enum refusable { RESERVE, COMMIT, DECOMMIT, POPULATE, REFUSABLES };
-static const char *const refusable_names[REFUSABLES] = {"reserve", "commit", "decommit", "populate"};
+static const char *const refusable_names[REFUSABLES] = {"reserve", "commit", "decommit",
+														"populate"};
 
 struct sweep {
 	const struct scenario *scenario;
@@ -271,12 +279,14 @@ struct sweep {
 };
 
 static struct fake_call *call_of(struct fake_os *fake, enum refusable which) {
-	struct fake_call *const calls[REFUSABLES] = {&fake->reserve, &fake->commit, &fake->decommit, &fake->populate};
+	struct fake_call *const calls[REFUSABLES] = {&fake->reserve, &fake->commit, &fake->decommit,
+												 &fake->populate};
 	return calls[which];
 }
 
 /* One run; says whether a call was refused. */
-static bool run_with_refusal(const struct sweep *sweep, enum refusable which, uint64_t nth, bool onwards) {
+static bool run_with_refusal(const struct sweep *sweep, enum refusable which, uint64_t nth,
+							 bool onwards) {
 	struct run *run = calloc(1, sizeof *run);
 	assert_non_null(run);
 	fake_os_init(&run->fake);
@@ -284,18 +294,20 @@ static bool run_with_refusal(const struct sweep *sweep, enum refusable which, ui
 	struct fake_call *call = call_of(&run->fake, which);
 	call->fail_at = nth;
 	call->fail_onwards = onwards;
-	snug_error error = twin_create(&run->twin, sweep->naming, &sweep->scenario->options, &run->fake);
+	snug_error error =
+		twin_create(&run->twin, sweep->naming, &sweep->scenario->options, &run->fake);
 	if (error == SNUG_OK) {
 		run->twin.law_seven = false;
 		sweep->scenario->play(run);
 		twin_compare_all(&run->twin);
 		twin_destroy(&run->twin);
 	} else {
-		REQUIRE(error == SNUG_ERROR_OS_MEMORY && call->refused > 0, "create: %s", snug_error_text(error));
+		REQUIRE(error == SNUG_ERROR_OS_MEMORY && call->refused > 0, "create: %s",
+				snug_error_text(error));
 		REQUIRE(run->twin.heap == NULL, "a refused create wrote its out-parameter");
 	}
-	REQUIRE(run->fake.reserved_bytes == 0 && run->fake.committed_bytes == 0, "%zu bytes were left reserved",
-			run->fake.reserved_bytes);
+	REQUIRE(run->fake.reserved_bytes == 0 && run->fake.committed_bytes == 0,
+			"%zu bytes were left reserved", run->fake.reserved_bytes);
 	REQUIRE(run->fake.mistakes == 0, "mistake in using the OS: %s", run->fake.first_mistake);
 	bool refused = call->refused > 0;
 	fake_os_deinit(&run->fake);
@@ -313,14 +325,15 @@ static void sweep_one(const struct sweep *sweep, enum refusable which, bool onwa
 		nth += nth < RUNS_DENSE ? 1 : test_random_between(&stepping, 1, 2 * stride - 1);
 		runs++;
 		REQUIRE(nth < RUNS_MAX, "the sweep does not end");
-		snprintf(note, sizeof note, "%s: %s number %llu refused%s", sweep->name, refusable_names[which],
-				 (unsigned long long)nth, onwards ? ", and all later ones" : "");
+		snprintf(note, sizeof note, "%s: %s number %llu refused%s", sweep->name,
+				 refusable_names[which], (unsigned long long)nth,
+				 onwards ? ", and all later ones" : "");
 		refused = run_with_refusal(sweep, which, nth, onwards);
 	}
 	require_note(NULL);
 	if (runs > 1) {
-		printf("  %s: %s%s: %llu refusals\n", sweep->name, refusable_names[which], onwards ? " from there on" : "",
-			   (unsigned long long)runs - 1);
+		printf("  %s: %s%s: %llu refusals\n", sweep->name, refusable_names[which],
+			   onwards ? " from there on" : "", (unsigned long long)runs - 1);
 	}
 }
 
@@ -341,11 +354,13 @@ int main(void) {
 	struct CMUnitTest tests[SCENARIOS * NAMINGS];
 	stepping.state = test_environment_number("SNUG_SEED", (uint64_t)time(NULL));
 	stride = test_environment_number("SNUG_STRIDE", 1);
-	printf("SNUG_SEED=0x%llx SNUG_STRIDE=%llu\n", (unsigned long long)stepping.state, (unsigned long long)stride);
+	printf("SNUG_SEED=0x%llx SNUG_STRIDE=%llu\n", (unsigned long long)stepping.state,
+		   (unsigned long long)stride);
 	for (size_t i = 0; i < SCENARIOS * NAMINGS; i++) {
 		sweeps[i].scenario = &scenarios[i / NAMINGS];
 		sweeps[i].naming = (twin_naming)(i % NAMINGS);
-		snprintf(sweeps[i].name, sizeof sweeps[i].name, "%s_%s", sweeps[i].scenario->name, naming_names[i % NAMINGS]);
+		snprintf(sweeps[i].name, sizeof sweeps[i].name, "%s_%s", sweeps[i].scenario->name,
+				 naming_names[i % NAMINGS]);
 		tests[i] = (struct CMUnitTest){sweeps[i].name, run_sweep, NULL, NULL, &sweeps[i]};
 	}
 	return cmocka_run_group_tests_name("fault", tests, NULL, NULL);

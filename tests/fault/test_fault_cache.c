@@ -72,7 +72,8 @@ static void compare(struct run *run, uint32_t number) {
 		return;
 	}
 	REQUIRE(kept->present, "key %u is there", number);
-	REQUIRE(item.value_bytes == kept->bytes, "key %u has %zu bytes, not %u", number, item.value_bytes, kept->bytes);
+	REQUIRE(item.value_bytes == kept->bytes, "key %u has %zu bytes, not %u", number,
+			item.value_bytes, kept->bytes);
 	REQUIRE_OK(snug_shard_read(run->shard, &item, 0, run->found, item.value_bytes));
 	test_random_fill(run->value, kept->bytes, kept->version);
 	REQUIRE(memcmp(run->value, run->found, kept->bytes) == 0, "key %u has another value", number);
@@ -83,7 +84,8 @@ static void examine(struct run *run) {
 	if (refusals(&run->fake) == run->refused_seen) return;
 	run->refused_seen = refusals(&run->fake);
 	if (run->answered_no_memory % 16 != 0) return; /* when all calls are refused, now and then */
-	REQUIRE(snug_shard_check(run->shard, &wrong) == SNUG_OK, "law %s: %s", wrong.law, wrong.message);
+	REQUIRE(snug_shard_check(run->shard, &wrong) == SNUG_OK, "law %s: %s", wrong.law,
+			wrong.message);
 	for (uint32_t i = 0; i < KEYS; i++) compare(run, i);
 }
 
@@ -92,10 +94,11 @@ static bool execute(struct run *run, struct operation *operation, uint32_t numbe
 	operation->key = key_of(number);
 	operation_execute(run->shard, operation, &run->counts);
 	REQUIRE(operation->lease.ref == 0, "the lease goes on");
-	REQUIRE(operation->status != STATUS_TOO_LARGE && operation->status != STATUS_BAD_KEY, "status %u",
-			operation->status);
+	REQUIRE(operation->status != STATUS_TOO_LARGE && operation->status != STATUS_BAD_KEY,
+			"status %u", operation->status);
 	bool refused = operation->status == STATUS_NO_MEMORY;
-	REQUIRE(!refused || refusals(&run->fake) > 0 || !run->evicts, "no memory, though none was refused");
+	REQUIRE(!refused || refusals(&run->fake) > 0 || !run->evicts,
+			"no memory, though none was refused");
 	run->answered_no_memory += refused;
 	return !refused;
 }
@@ -112,7 +115,8 @@ static bool lease_value(struct run *run, struct operation *operation, uint32_t n
 	while (at < bytes) {
 		snug_extent extents[8];
 		size_t count = 8, length = bytes - at < 3000 ? bytes - at : 3000;
-		REQUIRE_OK(snug_shard_lease_view(run->shard, &operation->lease, at, length, extents, &count));
+		REQUIRE_OK(
+			snug_shard_lease_view(run->shard, &operation->lease, at, length, extents, &count));
 		for (size_t i = 0; i < count; at += (uint32_t)extents[i++].length)
 			memcpy(extents[i].data, run->value + at, extents[i].length);
 	}
@@ -121,7 +125,8 @@ static bool lease_value(struct run *run, struct operation *operation, uint32_t n
 	return true;
 }
 
-static void step_store(struct run *run, uint32_t number, uint32_t bytes, enum store_mode mode, bool leased) {
+static void step_store(struct run *run, uint32_t number, uint32_t bytes, enum store_mode mode,
+					   bool leased) {
 	struct kept *kept = &run->kept[number];
 	struct operation operation = {
 		.kind = OPERATION_STORE, .mode = (uint8_t)mode, .value = run->value, .value_bytes = bytes};
@@ -146,8 +151,9 @@ static void step_extend(struct run *run, uint32_t number, bool in_front, bool le
 	step_store(run, number, bytes, STORE_SET, false);
 	if (!kept->present) return;
 	test_random_fill(run->found, bytes, version);
-	struct operation whole = {
-		.kind = OPERATION_STORE, .value = run->found + (in_front ? part : 0), .value_bytes = bytes - part};
+	struct operation whole = {.kind = OPERATION_STORE,
+							  .value = run->found + (in_front ? part : 0),
+							  .value_bytes = bytes - part};
 	if (!execute(run, &whole, number)) {
 		kept->present = false;
 		return;
@@ -175,28 +181,31 @@ static void step_extend(struct run *run, uint32_t number, bool in_front, bool le
 
 /* Marks, times and numbers: the item is stored anew, with its value. */
 static void step_change(struct run *run, uint32_t number, uint32_t which) {
-	static const uint16_t options[] = {OPERATION_WANTS_CAS | OPERATION_NO_STALE, OPERATION_HAS_EXPTIME,
-									   OPERATION_HAS_EXPTIME | OPERATION_WANTS_CAS | OPERATION_HAS_RECACHE};
+	static const uint16_t options[] = {
+		OPERATION_WANTS_CAS | OPERATION_NO_STALE, OPERATION_HAS_EXPTIME,
+		OPERATION_HAS_EXPTIME | OPERATION_WANTS_CAS | OPERATION_HAS_RECACHE};
 	struct operation operation = {.kind = which == 3 ? OPERATION_DELETE : OPERATION_GET,
 								  .options = which == 3 ? OPERATION_INVALIDATES : options[which],
 								  .exptime = which == 1 ? 0 : 500,
 								  .recache_s = 1000};
 	compare(run, number);
 	(void)execute(run, &operation, number);
-	if (operation.status == STATUS_NOT_FOUND) REQUIRE(!run->kept[number].present, "key %u is lost", number);
+	if (operation.status == STATUS_NOT_FOUND)
+		REQUIRE(!run->kept[number].present, "key %u is lost", number);
 	compare(run, number);
 }
 
 static void step_count(struct run *run, uint32_t number) {
 	char text[24] = "";
 	struct operation store = {.kind = OPERATION_STORE, .value = "41", .value_bytes = 2};
-	struct operation count = {.kind = OPERATION_ARITHMETIC, .delta = 1000, .options = OPERATION_WANTS_CAS};
+	struct operation count = {
+		.kind = OPERATION_ARITHMETIC, .delta = 1000, .options = OPERATION_WANTS_CAS};
 	struct operation look = {.kind = OPERATION_GET}, end = {.kind = OPERATION_DELETE};
 	bool stored = execute(run, &store, number), counted = execute(run, &count, number);
 	if (execute(run, &look, number) && look.status == STATUS_FOUND) {
 		REQUIRE_OK(snug_shard_read(run->shard, &look.item, 0, text, look.item.value_bytes));
-		REQUIRE(stored && strcmp(text, counted && count.status == STATUS_DONE ? "1041" : "41") == 0, "a count of %s",
-				text);
+		REQUIRE(stored && strcmp(text, counted && count.status == STATUS_DONE ? "1041" : "41") == 0,
+				"a count of %s", text);
 	}
 	(void)execute(run, &end, number);
 	run->kept[number].present = false;
@@ -235,8 +244,11 @@ static void step_beside(struct run *run, uint32_t at) {
 static void play(struct run *run) {
 	test_random random = {4711}; /* the same each time */
 	for (uint32_t at = 0; at < STEPS; at++) {
-		uint32_t number = (uint32_t)test_random_below(&random, KEYS), kind = (uint32_t)test_random_below(&random, 10);
-		uint32_t bytes = (uint32_t)test_random_below(&random, kind < 3 ? 300 : kind < 5 ? 3000 : 25000);
+		uint32_t number = (uint32_t)test_random_below(&random, KEYS),
+				 kind = (uint32_t)test_random_below(&random, 10);
+		uint32_t bytes = (uint32_t)test_random_below(&random, kind < 3   ? 300
+															  : kind < 5 ? 3000
+																		 : 25000);
 		if (kind < 6)
 			step_store(run, number, 1 + bytes, (enum store_mode)(kind % 3), at % 2 == 0);
 		else if (kind == 6)
@@ -260,11 +272,14 @@ struct sweep {
 	size_t limit_bytes;
 };
 
-static bool run_with_refusal(const struct sweep *sweep, uint32_t which, uint64_t nth, bool onwards) {
+static bool run_with_refusal(const struct sweep *sweep, uint32_t which, uint64_t nth,
+							 bool onwards) {
 	struct run *run = calloc(1, sizeof *run);
 	REQUIRE(run != NULL, "the test ran out of memory");
 	fake_os_init(&run->fake);
-	struct fake_call *call = which == 0 ? &run->fake.reserve : which == 1 ? &run->fake.commit : &run->fake.decommit;
+	struct fake_call *call = which == 0   ? &run->fake.reserve
+							 : which == 1 ? &run->fake.commit
+										  : &run->fake.decommit;
 	call->fail_at = nth;
 	call->fail_onwards = onwards;
 	snug_shard_options options = snug_shard_options_default();
@@ -275,16 +290,16 @@ static bool run_with_refusal(const struct sweep *sweep, uint32_t which, uint64_t
 	options.now_s = now_of;
 	run->evicts = sweep->evicts;
 	snug_error error = snug_shard_create(&options, &run->shard);
-	REQUIRE(!error || (error == SNUG_ERROR_OS_MEMORY && call->refused > 0 && run->shard == NULL), "create: %s",
-			snug_error_text(error));
+	REQUIRE(!error || (error == SNUG_ERROR_OS_MEMORY && call->refused > 0 && run->shard == NULL),
+			"create: %s", snug_error_text(error));
 	if (!error) {
 		play(run);
 		REQUIRE_OK(snug_shard_check(run->shard, NULL));
 		for (uint32_t i = 0; i < KEYS; i++) compare(run, i);
 		REQUIRE_OK(snug_shard_destroy(run->shard));
 	}
-	REQUIRE(run->fake.reserved_bytes == 0 && run->fake.committed_bytes == 0, "%zu bytes were left reserved",
-			run->fake.reserved_bytes);
+	REQUIRE(run->fake.reserved_bytes == 0 && run->fake.committed_bytes == 0,
+			"%zu bytes were left reserved", run->fake.reserved_bytes);
 	REQUIRE(run->fake.mistakes == 0, "mistake in using the OS: %s", run->fake.first_mistake);
 	bool refused = call->refused > 0;
 	fake_os_deinit(&run->fake);
@@ -300,13 +315,13 @@ static void sweep_one(const struct sweep *sweep, uint32_t which, bool onwards) {
 	for (bool refused = true; refused; runs++) {
 		nth += nth < RUNS_DENSE ? 1 : test_random_between(&stepping, 1, 2 * stride - 1);
 		REQUIRE(runs < RUNS_MAX, "the sweep does not end");
-		snprintf(note, sizeof note, "%s: %s number %llu refused%s", sweep->name, names[which], (unsigned long long)nth,
-				 onwards ? ", and all later ones" : "");
+		snprintf(note, sizeof note, "%s: %s number %llu refused%s", sweep->name, names[which],
+				 (unsigned long long)nth, onwards ? ", and all later ones" : "");
 		refused = run_with_refusal(sweep, which, nth, onwards);
 	}
 	require_note(NULL);
-	printf("  %s: %s%s: %llu refusals\n", sweep->name, names[which], onwards ? " from there on" : "",
-		   (unsigned long long)runs - 1);
+	printf("  %s: %s%s: %llu refusals\n", sweep->name, names[which],
+		   onwards ? " from there on" : "", (unsigned long long)runs - 1);
 }
 
 static void run_sweep(void **state) {
@@ -317,12 +332,14 @@ static void run_sweep(void **state) {
 }
 
 int main(void) {
-	static struct sweep evicting = {"evicting", true, 400 << 10}, growing = {"without eviction", false, 4 << 20};
+	static struct sweep evicting = {"evicting", true, 400 << 10},
+						growing = {"without eviction", false, 4 << 20};
 	const struct CMUnitTest tests[] = {{"evicting", run_sweep, NULL, NULL, &evicting},
 									   {"without eviction", run_sweep, NULL, NULL, &growing}};
 	stepping.state = test_environment_number("SNUG_SEED", (uint64_t)time(NULL));
 	stride = test_environment_number("SNUG_STRIDE", 1);
 	test_set_secret(stepping.state);
-	printf("SNUG_SEED=0x%llx SNUG_STRIDE=%llu\n", (unsigned long long)stepping.state, (unsigned long long)stride);
+	printf("SNUG_SEED=0x%llx SNUG_STRIDE=%llu\n", (unsigned long long)stepping.state,
+		   (unsigned long long)stride);
 	return cmocka_run_group_tests_name("fault_cache", tests, NULL, NULL);
 }

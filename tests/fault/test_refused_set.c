@@ -1,8 +1,11 @@
-/* test_refused_set.c: a cache and a shard promise the same about the value that a refused set was to replace.
+/* test_refused_set.c: a cache and a shard promise the same about the value that a refused set was
+ * to replace.
  *
- * One table of promises, asked of both: what room or size refuses takes the old value with it, for nobody may read it for the new one; what a
- * condition, an addition or a bad argument refuses leaves it. Room is refused by the limit, and by the operating system: the Nth time that memory
- * is asked of it and from there on, for every N until the set succeeds. The other items are what they were. */
+ * One table of promises, asked of both: what room or size refuses takes the old value with it, for
+ * nobody may read it for the new one; what a condition, an addition or a bad argument refuses
+ * leaves it. Room is refused by the limit, and by the operating system: the Nth time that memory is
+ * asked of it and from there on, for every N until the set succeeds. The other items are what they
+ * were. */
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 
@@ -85,13 +88,15 @@ static void close_side(struct side *side) {
 }
 
 static snug_error set(struct side *side, const char *name, const void *value, size_t bytes) {
-	if (side->cache != NULL) return snug_cache_set(side->client, name, strlen(name), value, bytes, NULL);
+	if (side->cache != NULL)
+		return snug_cache_set(side->client, name, strlen(name), value, bytes, NULL);
 	snug_key key = snug_shard_key(name, strlen(name));
 	return snug_shard_set(side->shard, &key, NULL, value, bytes);
 }
 
 static snug_error append(struct side *side, const char *name, const void *value, size_t bytes) {
-	if (side->cache != NULL) return snug_cache_append(side->client, name, strlen(name), value, bytes);
+	if (side->cache != NULL)
+		return snug_cache_append(side->client, name, strlen(name), value, bytes);
 	snug_key key = snug_shard_key(name, strlen(name));
 	snug_item item;
 	snug_error error = snug_shard_find(side->shard, &key, &item);
@@ -103,12 +108,14 @@ static bool holds(struct side *side, const char *name, const char *text) {
 	size_t bytes = strlen(text);
 	if (side->cache != NULL) {
 		snug_cache_value value;
-		return snug_cache_get(side->client, name, strlen(name), buffer, sizeof buffer, &value) == SNUG_OK &&
+		return snug_cache_get(side->client, name, strlen(name), buffer, sizeof buffer, &value) ==
+				   SNUG_OK &&
 			   value.bytes == bytes && memcmp(buffer, text, bytes) == 0;
 	}
 	snug_key key = snug_shard_key(name, strlen(name));
 	snug_item item;
-	if (snug_shard_get(side->shard, &key, &item) != SNUG_OK || item.value_bytes != bytes) return false;
+	if (snug_shard_get(side->shard, &key, &item) != SNUG_OK || item.value_bytes != bytes)
+		return false;
 	REQUIRE_OK(snug_shard_read(side->shard, &item, 0, buffer, bytes));
 	return memcmp(buffer, text, bytes) == 0;
 }
@@ -116,7 +123,8 @@ static bool holds(struct side *side, const char *name, const char *text) {
 static bool is_there(struct side *side, const char *name) {
 	if (side->cache != NULL) {
 		snug_cache_value value;
-		return snug_cache_get(side->client, name, strlen(name), NULL, 0, &value) != SNUG_ERROR_NOT_FOUND;
+		return snug_cache_get(side->client, name, strlen(name), NULL, 0, &value) !=
+			   SNUG_ERROR_NOT_FOUND;
 	}
 	snug_key key = snug_shard_key(name, strlen(name));
 	snug_item item;
@@ -143,7 +151,8 @@ static void require_others(struct side *side) {
 
 static char large[LARGE_BYTES];
 
-/* Until no large value fits any more; then there is no room for another one, as nothing is evicted. */
+/* Until no large value fits any more; then there is no room for another one, as nothing is
+ * evicted. */
 static void fill(struct side *side) {
 	char name[16];
 	for (uint32_t i = 0; i < 100; i++) {
@@ -200,7 +209,8 @@ static void the_system_takes_the_old_value(void **state) {
 static void a_size_takes_the_old_value(void **state) {
 	const size_t far_too_large = SNUG_VALUE_BYTES_MAX + 1;
 	struct side side;
-	void *nothing = mmap(NULL, far_too_large, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *nothing =
+		mmap(NULL, far_too_large, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	REQUIRE(nothing != MAP_FAILED, "no addresses");
 	open_side(&side, *(const bool *)*state);
 	for (uint32_t i = 0; i < 2; i++) {
@@ -246,10 +256,14 @@ static void a_condition_leaves_it(void **state) {
 	REQUIRE_OK(set(&side, "key", "old", 3));
 	fill(&side);
 	REQUIRE_OK(snug_cache_gets(side.client, "key", 3, buffer, sizeof buffer, &value));
-	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options), .cas = value.cas};
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_cache_set(side.client, "key", 3, large, sizeof large, &options));
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_cache_replace(side.client, "key", 3, large, sizeof large, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_NOT_STORED, snug_cache_add(side.client, "key", 3, large, sizeof large, NULL));
+	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options),
+										.cas = value.cas};
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY,
+				  snug_cache_set(side.client, "key", 3, large, sizeof large, &options));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY,
+				  snug_cache_replace(side.client, "key", 3, large, sizeof large, NULL));
+	REQUIRE_ERROR(SNUG_ERROR_NOT_STORED,
+				  snug_cache_add(side.client, "key", 3, large, sizeof large, NULL));
 	REQUIRE(holds(&side, "key", "old"), "the old value is gone");
 	close_side(&side);
 }

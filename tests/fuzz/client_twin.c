@@ -20,7 +20,8 @@ static void append(struct twin_bytes *to, const char *bytes, size_t length) {
 	to->length += length;
 }
 
-__attribute__((format(printf, 2, 3))) static void print(struct twin_bytes *to, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void print(struct twin_bytes *to, const char *format,
+														...) {
 	char text[256];
 	va_list arguments;
 	va_start(arguments, format);
@@ -40,7 +41,8 @@ static void make_value(struct client_twin *twin, size_t bytes, struct twin_bytes
 
 void client_twin_init(struct client_twin *twin, uint32_t first_key) {
 	*twin = (struct client_twin){0};
-	for (uint32_t i = 0; i < TWIN_KEYS; i++) world_key(i % WORLD_WORKERS, first_key + i, twin->key[i]);
+	for (uint32_t i = 0; i < TWIN_KEYS; i++)
+		world_key(i % WORLD_WORKERS, first_key + i, twin->key[i]);
 }
 
 void client_twin_deinit(struct client_twin *twin) {
@@ -70,8 +72,9 @@ static void answer(struct client_twin *twin, const char *text) {
 /* ------------------------------------------------------------------ storing ---------------- */
 
 /* Around the bounds at which a value takes another road, and one that is refused. */
-static const uint32_t sizes[] = {0,    1,     140000, 100,   3000,  3300,   4000,   8192,
-								 8193, 12000, 16384,  16385, 20000, 140000, 100000, TWIN_ITEM_BYTES_MAX + 9};
+static const uint32_t sizes[] = {
+	0,    1,     140000, 100,   3000,  3300,   4000,   8192,
+	8193, 12000, 16384,  16385, 20000, 140000, 100000, TWIN_ITEM_BYTES_MAX + 9};
 #define SIZES (sizeof sizes / sizeof *sizes)
 
 static uint32_t size_of(uint8_t what) {
@@ -80,7 +83,8 @@ static uint32_t size_of(uint8_t what) {
 
 enum store_kind { TWIN_SET, TWIN_ADD, TWIN_REPLACE, TWIN_APPEND, TWIN_PREPEND };
 
-static void put(struct twin_item *item, enum store_kind kind, uint32_t flags, const struct twin_bytes *value) {
+static void put(struct twin_item *item, enum store_kind kind, uint32_t flags,
+				const struct twin_bytes *value) {
 	struct twin_bytes whole = {0};
 	if (kind != TWIN_APPEND && kind != TWIN_PREPEND) {
 		item->value.length = 0;
@@ -98,7 +102,8 @@ static bool is_storable(const struct twin_item *item, enum store_kind kind) {
 	return kind == TWIN_SET || item->is_there == (kind != TWIN_ADD);
 }
 
-static void store(struct client_twin *twin, enum store_kind kind, uint8_t what, bool is_quiet, bool ends_wrong) {
+static void store(struct client_twin *twin, enum store_kind kind, uint8_t what, bool is_quiet,
+				  bool ends_wrong) {
 	static const char *const names[] = {"set", "add", "replace", "append", "prepend"};
 	struct twin_item *item = &twin->item[what % TWIN_KEYS];
 	struct twin_bytes value = {0};
@@ -106,8 +111,8 @@ static void store(struct client_twin *twin, enum store_kind kind, uint8_t what, 
 	bool is_joined = kind == TWIN_APPEND || kind == TWIN_PREPEND;
 	if (is_joined && item->value.length + bytes > TWIN_ITEM_BYTES_MAX - 100) kind = TWIN_SET;
 	make_value(twin, bytes, &value);
-	print(&twin->says, "%s %s %u 0 %u%s\r\n", names[kind], twin->key[what % TWIN_KEYS], twin->values, bytes,
-		  is_quiet ? " noreply" : "");
+	print(&twin->says, "%s %s %u 0 %u%s\r\n", names[kind], twin->key[what % TWIN_KEYS],
+		  twin->values, bytes, is_quiet ? " noreply" : "");
 	append(&twin->says, value.bytes, value.length);
 	append(&twin->says, ends_wrong ? "xx" : "\r\n", 2);
 	twin->value_bytes += bytes;
@@ -131,7 +136,8 @@ static void meta_store(struct client_twin *twin, uint8_t what, bool is_quiet) {
 	uint32_t bytes = size_of(what);
 	if (bytes > TWIN_ITEM_BYTES_MAX) bytes = 7;
 	make_value(twin, bytes, &value);
-	print(&twin->says, "ms %s %u%s F%u\r\n", twin->key[what % TWIN_KEYS], bytes, is_quiet ? " q" : "", twin->values);
+	print(&twin->says, "ms %s %u%s F%u\r\n", twin->key[what % TWIN_KEYS], bytes,
+		  is_quiet ? " q" : "", twin->values);
 	append(&twin->says, value.bytes, value.length);
 	append(&twin->says, "\r\n", 2);
 	twin->value_bytes += bytes;
@@ -219,7 +225,8 @@ static void delete_it(struct client_twin *twin, uint8_t what, bool is_meta, bool
 
 /* Figures, and what is done by visiting all workers; a flush that comes true long after the end. */
 static void visit_all(struct client_twin *twin, uint8_t what) {
-	static const char *const words[] = {"stats\r\n", "stats conns\r\n", "snug check\r\n", "flush_all 1000000\r\n"};
+	static const char *const words[] = {"stats\r\n", "stats conns\r\n", "snug check\r\n",
+										"flush_all 1000000\r\n"};
 	static const char figures[] = {TWIN_ANYTHING_TO_END, '\0'};
 	print(&twin->says, "%s", words[what % 4]);
 	answer(twin, what % 4 == 3 ? "OK\r\n" : figures);
@@ -309,25 +316,27 @@ static const char *end_of_figures(const char *at, const char *end) {
 	return NULL;
 }
 
-void client_twin_check(const struct client_twin *twin, const char *heard, size_t length, bool beginning_is_enough) {
+void client_twin_check(const struct client_twin *twin, const char *heard, size_t length,
+					   bool beginning_is_enough) {
 	const char *at = length > 0 ? heard : "", *end = at + length, *expected = twin->expected.bytes;
 	size_t left = twin->expected.length;
 	for (; left > 0 && at < end; expected++, left--) {
 		if (*expected != TWIN_ANYTHING_TO_END) {
-			REQUIRE(*at == *expected, "heard '%.*s' at byte %zu of %zu, not '%.*s'", shown((size_t)(end - at)), at,
-					length - (size_t)(end - at), length, shown(left), expected);
+			REQUIRE(*at == *expected, "heard '%.*s' at byte %zu of %zu, not '%.*s'",
+					shown((size_t)(end - at)), at, length - (size_t)(end - at), length, shown(left),
+					expected);
 			at++;
 			continue;
 		}
-		REQUIRE(end - at < 5 || memcmp(at, "STAT ", 5) == 0, "heard '%.*s', not figures", shown((size_t)(end - at)),
-				at);
+		REQUIRE(end - at < 5 || memcmp(at, "STAT ", 5) == 0, "heard '%.*s', not figures",
+				shown((size_t)(end - at)), at);
 		at = end_of_figures(at, end);
 		if (at != NULL) continue;
 		REQUIRE(beginning_is_enough, "figures have no end");
 		return;
 	}
-	REQUIRE(at == end, "heard %zu bytes more than was asked for: '%.*s'", (size_t)(end - at), shown((size_t)(end - at)),
-			at);
-	REQUIRE(beginning_is_enough || left == 0, "%zu bytes were not heard of %zu: '%.*s'", left, twin->expected.length,
-			shown(left), expected);
+	REQUIRE(at == end, "heard %zu bytes more than was asked for: '%.*s'", (size_t)(end - at),
+			shown((size_t)(end - at)), at);
+	REQUIRE(beginning_is_enough || left == 0, "%zu bytes were not heard of %zu: '%.*s'", left,
+			twin->expected.length, shown(left), expected);
 }

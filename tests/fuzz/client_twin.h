@@ -1,5 +1,5 @@
-/* client_twin.h: a client of snugd whose keys nobody else has, and a naive table of what they hold: so each answer is known when the command is
- * said, to the byte. */
+/* client_twin.h: a client of snugd whose keys nobody else has, and a naive table of what they hold:
+ * so each answer is known when the command is said, to the byte. */
 #ifndef SNUG_TEST_CLIENT_TWIN_H
 #define SNUG_TEST_CLIENT_TWIN_H
 
@@ -7,7 +7,8 @@
 
 #define TWIN_KEYS 4u                /* of one client: by turns of one owner and of the other */
 #define TWIN_ITEM_BYTES_MAX 262144u /* what the server is to refuse is longer */
-#define TWIN_ANYTHING_TO_END '\x01' /* in what is expected: anything, up to END and its line's end: figures */
+/* in what is expected: anything, up to END and its line's end: figures */
+#define TWIN_ANYTHING_TO_END '\x01'
 
 struct twin_bytes {
 	char *bytes;
@@ -36,6 +37,7 @@ void client_twin_deinit(struct client_twin *twin);
 /* The next command: which one, and of what. Nothing more after quit. */
 void client_twin_say(struct client_twin *twin, uint8_t kind, uint8_t what);
 /* What he has heard is what was expected, or, if that is enough, its beginning. Requires it. */
-void client_twin_check(const struct client_twin *twin, const char *heard, size_t length, bool beginning_is_enough);
+void client_twin_check(const struct client_twin *twin, const char *heard, size_t length,
+					   bool beginning_is_enough);
 
 #endif

@@ -1,8 +1,9 @@
 /* fuzz_commands.c: bytes of a client into the parser, and its commands into answers.
  *
- * What must hold for any bytes: the parser reads nothing beyond them (they lie in a block of just that size, for AddressSanitizer to watch); it comes
- * to an end; the same bytes in pieces give the same commands as in one; a command's pointers lead into the bytes; no answer is longer than
- * it may be. The first byte says how long the pieces are. */
+ * What must hold for any bytes: the parser reads nothing beyond them (they lie in a block of just
+ * that size, for AddressSanitizer to watch); it comes to an end; the same bytes in pieces give the
+ * same commands as in one; a command's pointers lead into the bytes; no answer is longer than it
+ * may be. The first byte says how long the pieces are. */
 #include "server/protocol/answer.h"
 #include "support/require.h"
 
@@ -26,7 +27,8 @@ struct trace {
 
 static void fold(struct trace *trace, const void *bytes, size_t length) {
 	const unsigned char *at = bytes;
-	for (size_t i = 0; i < length; i++) trace->hash = (trace->hash ^ at[i]) * UINT64_C(0x100000001b3);
+	for (size_t i = 0; i < length; i++)
+		trace->hash = (trace->hash ^ at[i]) * UINT64_C(0x100000001b3);
 }
 
 static void fold_number(struct trace *trace, uint64_t number) {
@@ -54,18 +56,23 @@ static void try_answers(struct command *command) {
 	free(text);
 }
 
-static void fold_operation(struct trace *trace, struct command *command, const char *bytes, size_t size) {
+static void fold_operation(struct trace *trace, struct command *command, const char *bytes,
+						   size_t size) {
 	const struct operation *operation = &command->operation;
 	MUST(operation->key.length > 0 && operation->key.length <= SNUG_KEY_BYTES_MAX);
-	MUST(command->reply.is_base64 || lies_in(operation->key.bytes, operation->key.length, bytes, size));
+	MUST(command->reply.is_base64 ||
+		 lies_in(operation->key.bytes, operation->key.length, bytes, size));
 	MUST(lies_in(command->reply.shown_key, command->reply.shown_key_bytes, bytes, size));
 	MUST(command->reply.shown_key_bytes <= SHOWN_KEY_BYTES_MAX);
-	MUST(command->reply.flag_count <= REPLY_FLAGS_MAX && command->reply.opaque_bytes <= OPAQUE_BYTES_MAX);
-	MUST(command->reply.opaque_bytes == 0 || lies_in(command->reply.opaque, command->reply.opaque_bytes, bytes, size));
+	MUST(command->reply.flag_count <= REPLY_FLAGS_MAX &&
+		 command->reply.opaque_bytes <= OPAQUE_BYTES_MAX);
+	MUST(command->reply.opaque_bytes == 0 ||
+		 lies_in(command->reply.opaque, command->reply.opaque_bytes, bytes, size));
 	MUST(operation->value_bytes + operation->key.length <= ITEM_BYTES_MAX);
 	fold(trace, operation->key.bytes, operation->key.length);
 	fold(trace, command->reply.flag, command->reply.flag_count);
-	if (command->reply.opaque_bytes > 0) fold(trace, command->reply.opaque, command->reply.opaque_bytes);
+	if (command->reply.opaque_bytes > 0)
+		fold(trace, command->reply.opaque, command->reply.opaque_bytes);
 	fold_number(trace, operation->kind);
 	fold_number(trace, operation->options);
 	fold_number(trace, operation->value_bytes);
@@ -79,7 +86,8 @@ static void take(struct trace *trace, struct command *command, const char *bytes
 	fold_number(trace, command->reply.is_quiet);
 	if (command->kind == COMMAND_OPERATION)
 		fold_operation(trace, command, bytes, size);
-	else if (command->kind == COMMAND_SAY || command->kind == COMMAND_SAY_SKIP || command->kind == COMMAND_FAIL)
+	else if (command->kind == COMMAND_SAY || command->kind == COMMAND_SAY_SKIP ||
+			 command->kind == COMMAND_FAIL)
 		fold(trace, command->text, command->text_bytes);
 	else if (command->kind == COMMAND_STATS || command->kind == COMMAND_SNUG)
 		MUST(lies_in(command->text, command->text_bytes, bytes, size));
@@ -102,7 +110,8 @@ static struct trace run(const char *bytes, size_t size, size_t piece) {
 			char *part = malloc(end - trace.at);
 			MUST(part != NULL);
 			memcpy(part, bytes + trace.at, end - trace.at);
-			bool whole = parser_next(&parser, part, end - trace.at, ITEM_BYTES_MAX, decoded, &command, &used);
+			bool whole = parser_next(&parser, part, end - trace.at, ITEM_BYTES_MAX, decoded,
+									 &command, &used);
 			MUST(used <= end - trace.at);
 			size_t length = end - trace.at;
 			trace.at += used;

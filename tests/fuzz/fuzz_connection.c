@@ -112,7 +112,8 @@ static void reset(struct run *run, uint8_t argument) {
 	struct fake_socket *socket = fake_socket(client->socket);
 	client->is_gone = socket->is_reset = true;
 	socket->is_closing_late = argument / SLOTS & 1;
-	if (argument / SLOTS & 2) connect_slot(run, argument % SLOTS, argument / SLOTS / 4 % WORLD_WORKERS);
+	if (argument / SLOTS & 2)
+		connect_slot(run, argument % SLOTS, argument / SLOTS / 4 % WORLD_WORKERS);
 }
 
 static void let_time_pass(struct run *run, uint8_t argument) {
@@ -122,7 +123,8 @@ static void let_time_pass(struct run *run, uint8_t argument) {
 }
 
 static void turns(uint8_t argument) {
-	for (uint32_t i = 0; i <= argument / WORLD_WORKERS % 8; i++) world_turn(argument % WORLD_WORKERS);
+	for (uint32_t i = 0; i <= argument / WORLD_WORKERS % 8; i++)
+		world_turn(argument % WORLD_WORKERS);
 }
 
 #define DRIBBLE_BYTES 1000u /* fewer at a time would take too long for a large value */
@@ -169,7 +171,8 @@ static void operate(struct run *run, struct script *script) {
 		let_time_pass(run, argument);
 		break;
 	case 13:
-		if (argument / SLOTS % 2 == 1) connect_slot(run, argument % SLOTS, argument / SLOTS / 2 % WORLD_WORKERS);
+		if (argument / SLOTS % 2 == 1)
+			connect_slot(run, argument % SLOTS, argument / SLOTS / 2 % WORLD_WORKERS);
 		break;
 	case 14:
 		set_habits(run, argument);
@@ -198,7 +201,8 @@ static void let_all_end(struct run *run) {
 }
 
 static uint64_t closed_for_memory(const struct run *run) {
-	return run->world->worker[0].connections.memory_closed + run->world->worker[1].connections.memory_closed;
+	return run->world->worker[0].connections.memory_closed +
+		   run->world->worker[1].connections.memory_closed;
 }
 
 static void check_twins(const struct run *run) {
@@ -211,7 +215,8 @@ static void check_twins(const struct run *run) {
 		cut_off += is_cut_off;
 		REQUIRE(!is_cut_off || run->is_short, "client %u was closed", i);
 		REQUIRE(socket->is_closed || !client->twin.is_over, "client %u is not let go", i);
-		client_twin_check(&client->twin, socket->answers.bytes, socket->answers.end, client->is_gone || may_be_cut_off);
+		client_twin_check(&client->twin, socket->answers.bytes, socket->answers.end,
+						  client->is_gone || may_be_cut_off);
 	}
 	REQUIRE(cut_off <= closed_for_memory(run), "more were closed than were counted");
 }
@@ -229,7 +234,8 @@ static void keep_answers(uint32_t socket, struct twin_bytes *answers) {
 static bool tells_figures(const struct twin_bytes *answers) {
 	static const char *const words[] = {"STAT ", "MAP ", "REPORT "};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-		if (memmem(answers->bytes, answers->length, words[i], strlen(words[i])) != NULL) return true;
+		if (memmem(answers->bytes, answers->length, words[i], strlen(words[i])) != NULL)
+			return true;
 	return false;
 }
 
@@ -244,7 +250,8 @@ static void check_line_is_line(const struct fuzz_client *client, const struct tw
 	keep_answers(socket, &whole);
 	world_end();
 	if (!tells_figures(answers) && !tells_figures(&whole))
-		REQUIRE(whole.length == answers->length && memcmp(whole.bytes, answers->bytes, whole.length) == 0,
+		REQUIRE(whole.length == answers->length &&
+					memcmp(whole.bytes, answers->bytes, whole.length) == 0,
 				"in one piece the answers are '%.200s', not '%.200s'", whole.bytes, answers->bytes);
 	free(whole.bytes);
 }
@@ -273,7 +280,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	let_all_end(&run);
 	if (!run.is_wild) check_twins(&run);
 	bool is_alone = run.is_wild && !run.is_short && !run.has_jumped && !run.client[0].is_gone;
-	for (uint32_t i = 1; i < run.count; i++) is_alone = is_alone && run.client[i].twin.says.length == 0;
+	for (uint32_t i = 1; i < run.count; i++)
+		is_alone = is_alone && run.client[i].twin.says.length == 0;
 	is_alone = is_alone && run.client[0].twin.says.length > 0;
 	if (is_alone) keep_answers(run.client[0].socket, &answers);
 	world_end();

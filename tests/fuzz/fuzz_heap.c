@@ -8,8 +8,8 @@
  *
  * A failure prints how many operations were done and aborts. Run one input again: fuzz_handles FILE. */
 #include "os/fake.h"
-#include "support/twin/operations.h"
 #include "support/require.h"
+#include "support/twin/operations.h"
 
 #include <stdio.h>
 
@@ -22,7 +22,8 @@ static snug_heap_options choose_heap(struct choices *choices) {
 	static const uint16_t limit_kib[] = {256, 256, 300, 384, 512, 1000, 1024, 4096};
 	static const uint8_t page_kib[] = {4, 4, 4, 4, 8, 8, 16, 64};
 	snug_heap_options options = snug_heap_options_default();
-	options.limit_bytes = (size_t)limit_kib[choose_below(choices, sizeof limit_kib / sizeof *limit_kib)] << 10;
+	options.limit_bytes =
+		(size_t)limit_kib[choose_below(choices, sizeof limit_kib / sizeof *limit_kib)] << 10;
 	options.page_bytes = (size_t)page_kib[choose_below(choices, sizeof page_kib)] << 10;
 	uint64_t flags = choose_below(choices, 256);
 	options.no_compaction_in_alloc = (flags & 0x07) == 0x07;
@@ -75,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		run_operations(&twin, &choices, os_refuses);
 	} else {
 		bool too_small = error == SNUG_ERROR_LIMIT_TOO_SMALL && options.page_bytes > 4096;
-		REQUIRE(too_small || (error == SNUG_ERROR_OS_MEMORY && os_refuses), "create: %s", snug_error_text(error));
+		REQUIRE(too_small || (error == SNUG_ERROR_OS_MEMORY && os_refuses), "create: %s",
+				snug_error_text(error));
 	}
 	REQUIRE(fake.mistakes == 0, "mistake in using the OS: %s", fake.first_mistake);
 	REQUIRE(fake.reserved_bytes == 0, "%zu bytes were left reserved", fake.reserved_bytes);

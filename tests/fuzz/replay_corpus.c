@@ -1,5 +1,5 @@
-/* replay_corpus.c: runs a fuzz target over stored inputs, without a fuzzer and with any compiler, so that the corpus is a
- * regression test: what a fuzzer found once is met in each test run.
+/* replay_corpus.c: runs a fuzz target over stored inputs, without a fuzzer and with any compiler,
+ * so that the corpus is a regression test: what a fuzzer found once is met in each test run.
  *
  *     replay_handles DIRECTORY-OR-FILE...
  *

@@ -1,13 +1,13 @@
 /* herd.c: see herd.h. */
 #include "herd.h"
 
-#include "support/twin/recount.h"
 #include "support/require.h"
+#include "support/twin/recount.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------ contents ---------------------------------------------- */
+/* ------------------------------------------------------------------ contents ------------------ */
 
 static void contents_of(struct herd *herd, uint32_t number, size_t size) {
 	if (size > herd->buffer_bytes) {
@@ -33,12 +33,14 @@ static void verify_object(struct herd *herd, uint32_t number) {
 		size_t count = EXTENTS;
 		size_t length = object->size - offset < PIECE_BYTES ? object->size - offset : PIECE_BYTES;
 		REQUIRE_OK(herd->by_reference
-					   ? snug_ref_view(herd->heap, object->name, object->size, offset, length, extents, &count)
+					   ? snug_ref_view(herd->heap, object->name, object->size, offset, length,
+									   extents, &count)
 					   : snug_view(herd->heap, object->name, offset, length, extents, &count));
-		REQUIRE(offset > 0 || object->pins == 0 || extents[0].data == object->pinned_at, "a pinned object was moved");
+		REQUIRE(offset > 0 || object->pins == 0 || extents[0].data == object->pinned_at,
+				"a pinned object was moved");
 		for (size_t i = 0; i < count; i++) {
-			REQUIRE(extent_equals(&extents[i], herd->buffer + offset), "object %u of %u bytes differs after byte %zu",
-					number, object->size, offset);
+			REQUIRE(extent_equals(&extents[i], herd->buffer + offset),
+					"object %u of %u bytes differs after byte %zu", number, object->size, offset);
 			offset += extents[i].length;
 		}
 	}
@@ -52,7 +54,7 @@ void herd_verify(struct herd *herd) {
 	}
 }
 
-/* ------------------------------------------------------------------ create, destroy --------------------------------------- */
+/* ------------------------------------------------------------------ create, destroy ----------- */
 
 static void herd_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	struct herd *herd = context;
@@ -61,7 +63,8 @@ static void herd_moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	REQUIRE(herd->may_move && number < herd->count && herd->objects[number].name == from,
 			"`moved` for an unknown object");
 	REQUIRE(herd->objects[number].pins == 0, "a pinned object was moved");
-	REQUIRE(!snug_ref_is_contiguous(to) || size >= herd->objects[number].size, "`moved` with too small a size");
+	REQUIRE(!snug_ref_is_contiguous(to) || size >= herd->objects[number].size,
+			"`moved` with too small a size");
 	herd->objects[number].name = to;
 	herd->moved_calls++;
 }
@@ -97,7 +100,7 @@ snug_estimate_report herd_estimate(struct herd *herd, const snug_defragment_opti
 	return estimate;
 }
 
-/* ------------------------------------------------------------------ objects ----------------------------------------------- */
+/* ------------------------------------------------------------------ objects ------------------- */
 
 static void require_full(struct herd *herd, size_t size) {
 	snug_defragment_options options = snug_defragment_options_default();
@@ -108,15 +111,16 @@ static void require_full(struct herd *herd, size_t size) {
 	uint64_t pages = stats.available_bytes / page + estimate.reclaimable_bytes / page;
 	uint64_t needed = (size + page - 33) / (page - 32);
 	REQUIRE(pages < needed + (page < 8192 ? 2 : 1),
-			"%zu bytes were refused, but %llu bytes are available and compaction would gain %llu", size,
-			(unsigned long long)stats.available_bytes, (unsigned long long)estimate.reclaimable_bytes);
+			"%zu bytes were refused, but %llu bytes are available and compaction would gain %llu",
+			size, (unsigned long long)stats.available_bytes,
+			(unsigned long long)estimate.reclaimable_bytes);
 }
 
 snug_error herd_add(struct herd *herd, size_t size) {
 	uint64_t name = 0;
 	herd->may_move = true;
-	snug_error error =
-		herd->by_reference ? snug_ref_alloc(herd->heap, size, &name) : snug_alloc(herd->heap, size, &name);
+	snug_error error = herd->by_reference ? snug_ref_alloc(herd->heap, size, &name)
+										  : snug_alloc(herd->heap, size, &name);
 	herd->may_move = false;
 	if (error != SNUG_OK) {
 		if (error == SNUG_ERROR_NO_MEMORY) {
@@ -145,7 +149,8 @@ uint64_t herd_fill(struct herd *herd, uint64_t bytes, size_t low, size_t high) {
 		size_t size = (size_t)test_random_between(&herd->random, low, high);
 		snug_error error = herd_add(herd, size);
 		if (error != SNUG_OK) {
-			REQUIRE(error == SNUG_ERROR_NO_MEMORY, "adding %zu bytes: %s", size, snug_error_text(error));
+			REQUIRE(error == SNUG_ERROR_NO_MEMORY, "adding %zu bytes: %s", size,
+					snug_error_text(error));
 			return added;
 		}
 		added += size;
@@ -164,7 +169,8 @@ void herd_remove(struct herd *herd, uint32_t number) {
 
 void herd_thin_out(struct herd *herd, uint32_t first, uint32_t end, uint32_t per_mille) {
 	for (uint32_t i = first; i < end; i++) {
-		if (herd->objects[i].name != 0 && herd->objects[i].pins == 0 && test_random_chance(&herd->random, per_mille)) {
+		if (herd->objects[i].name != 0 && herd->objects[i].pins == 0 &&
+			test_random_chance(&herd->random, per_mille)) {
 			herd_remove(herd, i);
 		}
 	}
@@ -183,7 +189,8 @@ void herd_pin(struct herd *herd, uint32_t number) {
 	if (object->pins++ == 0) {
 		snug_extent extent;
 		size_t count = 1;
-		REQUIRE_OK(herd->by_reference ? snug_ref_view(herd->heap, object->name, object->size, 0, 1, &extent, &count)
+		REQUIRE_OK(herd->by_reference ? snug_ref_view(herd->heap, object->name, object->size, 0, 1,
+													  &extent, &count)
 									  : snug_view(herd->heap, object->name, 0, 1, &extent, &count));
 		object->pinned_at = extent.data;
 	}
@@ -196,10 +203,11 @@ void herd_unpin(struct herd *herd, uint32_t number) {
 	object->pins--;
 }
 
-/* ------------------------------------------------------------------ defragmentation --------------------------------------- */
+/* ------------------------------------------------------------------ defragmentation ----------- */
 
 /* Steps until done; each copies less than step_bytes and one slot, and there is an end. */
-static void step_to_the_end(struct herd *herd, const snug_defragment_options *options, uint64_t pages) {
+static void step_to_the_end(struct herd *herd, const snug_defragment_options *options,
+							uint64_t pages) {
 	uint64_t page_bytes = herd_stats(herd).page_bytes;
 	uint64_t steps_max = 2000 + pages * (2 + page_bytes / options->step_bytes + 1);
 	uint64_t moved_before = herd_stats(herd).moved_bytes;
@@ -239,10 +247,13 @@ snug_report herd_defragment(struct herd *herd, const snug_defragment_options *op
 	recount_heap(herd->heap, &after);
 	REQUIRE(report.complete, "not complete: %s", snug_outcome_text(report.outcome));
 	REQUIRE(report.reclaimed_bytes == (before.slab_pages - after.slab_pages) * after.page_bytes,
-			"the report says %llu bytes, the map %llu pages", (unsigned long long)report.reclaimed_bytes,
+			"the report says %llu bytes, the map %llu pages",
+			(unsigned long long)report.reclaimed_bytes,
 			(unsigned long long)(before.slab_pages - after.slab_pages));
-	REQUIRE(options->target_bytes != SNUG_NO_BUDGET || report.reclaimed_bytes == estimate.reclaimable_bytes,
-			"%llu bytes were reclaimed, the estimate was %llu", (unsigned long long)report.reclaimed_bytes,
+	REQUIRE(options->target_bytes != SNUG_NO_BUDGET ||
+				report.reclaimed_bytes == estimate.reclaimable_bytes,
+			"%llu bytes were reclaimed, the estimate was %llu",
+			(unsigned long long)report.reclaimed_bytes,
 			(unsigned long long)estimate.reclaimable_bytes);
 	REQUIRE(report.moved_objects <= estimate.moves, "%llu moves, at most %llu were estimated",
 			(unsigned long long)report.moved_objects, (unsigned long long)estimate.moves);

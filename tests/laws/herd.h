@@ -1,7 +1,9 @@
-/* herd.h: many objects whose contents follow from their numbers, for tests on heaps too large to keep a copy of.
+/* herd.h: many objects whose contents follow from their numbers, for tests on heaps too large to
+ * keep a copy of.
  *
- * Object n is filled by a generator seeded with n, so it can be compared without a twin. Its first four bytes are n itself: by
- * them `moved` finds its row when the heap names objects by reference. Sizes are at least 4. */
+ * Object n is filled by a generator seeded with n, so it can be compared without a twin. Its first
+ * four bytes are n itself: by them `moved` finds its row when the heap names objects by reference.
+ * Sizes are at least 4. */
 #ifndef SNUG_TEST_HERD_H
 #define SNUG_TEST_HERD_H
 
@@ -36,7 +38,8 @@ void herd_deinit(struct herd *herd);
 
 /* A refusal is held against law 7: what compaction could gather must not have been enough. */
 snug_error herd_add(struct herd *herd, size_t size);
-/* Adds objects of sizes low .. high until about `bytes` were added or there is no room; says how many bytes were. */
+/* Adds objects of sizes low .. high until about `bytes` were added or there is no room; says how
+ * many bytes were. */
 uint64_t herd_fill(struct herd *herd, uint64_t bytes, size_t low, size_t high);
 void herd_remove(struct herd *herd, uint32_t number);
 /* Frees each live, unpinned object of rows first .. end - 1 with a probability. */
@@ -50,9 +53,10 @@ void herd_verify(struct herd *herd);
 snug_stats herd_stats(struct herd *herd);
 snug_estimate_report herd_estimate(struct herd *herd, const snug_defragment_options *options);
 
-/* Defragments in slices and requires: each step is bounded in bytes, the whole ends, the report equals the recounted map and
- * the estimate before it, at most a byte is copied for each byte gained by moving, afterwards there is nothing left to gain, all
- * invariants hold and every object is as it was. */
+/* Defragments in slices and requires: each step is bounded in bytes, the whole ends, the report
+ * equals the recounted map and the estimate before it, at most a byte is copied for each byte
+ * gained by moving, afterwards there is nothing left to gain, all invariants hold and every object
+ * is as it was. */
 snug_report herd_defragment(struct herd *herd, const snug_defragment_options *options);
 
 #endif

@@ -1,12 +1,14 @@
-/* test_adversarial.c: the heaps that memory managers fear, at several sizes, by handle and by reference.
+/* test_adversarial.c: the heaps that memory managers fear, at several sizes, by handle and by
+ * reference.
  *
- * Each case brings the heap into its state, defragments (herd_defragment requires the laws), and requires that objects really
- * moved, or really did not, and what was gained. Nothing here looks at a clock. The 4 GiB heap runs in the long suite:
+ * Each case brings the heap into its state, defragments (herd_defragment requires the laws), and
+ * requires that objects really moved, or really did not, and what was gained. Nothing here looks at
+ * a clock. The 4 GiB heap runs in the long suite:
  *
  *     SNUG_HEAP_MIB=4096 build/tests/laws/test_adversarial */
 #include "herd.h"
-#include "support/twin/recount.h"
 #include "support/require.h"
+#include "support/twin/recount.h"
 #include "unit/cmocka_all.h"
 
 #include <stdio.h>
@@ -20,11 +22,13 @@ struct heap {
 };
 
 static void open_heap(struct herd *herd, const struct heap *heap) {
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = (size_t)heap->limit};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = (size_t)heap->limit};
 	herd_init(herd, heap->by_reference, &options);
 }
 
-/* Full of one size, then of another, and back: the share of the limit that is payload must stay high. */
+/* Full of one size, then of another, and back: the share of the limit that is payload must stay
+ * high. */
 static void size_flip(void **state) {
 	const struct heap *heap = *state;
 	struct herd herd;
@@ -35,13 +39,14 @@ static void size_flip(void **state) {
 		size_t size = round % 2 == 0 ? 10 * heap->small : heap->small + 7;
 		herd_thin_out(&herd, 0, end, 500);
 		uint64_t added = herd_fill(&herd, UINT64_MAX, size, size + size / 8);
-		REQUIRE(added > first / 3, "only %llu bytes found room after a flip", (unsigned long long)added);
+		REQUIRE(added > first / 3, "only %llu bytes found room after a flip",
+				(unsigned long long)added);
 		herd_thin_out(&herd, 0, end, 1000);
 		herd_fill(&herd, UINT64_MAX, size, size + size / 8);
 		snug_stats stats = herd_stats(&herd);
 		double payload_share = (double)stats.total.payload_bytes / (double)stats.committed_bytes;
-		REQUIRE(payload_share > (heap->limit > 8 * MIB ? 0.93 : 0.85), "%f of the pages are payload after flip %d",
-				payload_share, round);
+		REQUIRE(payload_share > (heap->limit > 8 * MIB ? 0.93 : 0.85),
+				"%f of the pages are payload after flip %d", payload_share, round);
 	}
 	snug_stats stats = herd_stats(&herd);
 	REQUIRE(stats.moves > 0 && stats.compacting_allocations > 0, "no allocation compacted");
@@ -64,11 +69,13 @@ static void checkerboard(void **state) {
 	recount_heap(herd.heap, &before);
 	snug_report report = herd_defragment(&herd, NULL);
 	uint64_t gained_pages = report.reclaimed_bytes / before.page_bytes;
-	REQUIRE(gained_pages >= before.slab_pages * 45 / 100, "%llu of %llu slabs were gained from a checkerboard",
-			(unsigned long long)gained_pages, (unsigned long long)before.slab_pages);
+	REQUIRE(gained_pages >= before.slab_pages * 45 / 100,
+			"%llu of %llu slabs were gained from a checkerboard", (unsigned long long)gained_pages,
+			(unsigned long long)before.slab_pages);
 	REQUIRE(report.moved_objects >= herd.live * 45 / 100, "only %llu of %llu objects moved",
 			(unsigned long long)report.moved_objects, (unsigned long long)herd.live);
-	REQUIRE(report.after.total.external_fragmentation < report.before.total.external_fragmentation / 2,
+	REQUIRE(report.after.total.external_fragmentation <
+				report.before.total.external_fragmentation / 2,
 			"external fragmentation was %f and is %f", report.before.total.external_fragmentation,
 			report.after.total.external_fragmentation);
 	herd_deinit(&herd);
@@ -89,7 +96,8 @@ static void one_per_cent_pinned(void **state) {
 	}
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = herd_defragment(&herd, NULL);
-	REQUIRE(report.pinned_objects == pinned && pinned > 0, "%llu pinned objects were reported, %llu are",
+	REQUIRE(report.pinned_objects == pinned && pinned > 0,
+			"%llu pinned objects were reported, %llu are",
 			(unsigned long long)report.pinned_objects, (unsigned long long)pinned);
 	REQUIRE(report.pinned_slabs > 0 && report.unmovable_bytes == estimate.unmovable_bytes,
 			"unmovable bytes: %llu and %llu", (unsigned long long)report.unmovable_bytes,
@@ -102,7 +110,8 @@ static void one_per_cent_pinned(void **state) {
 		}
 	}
 	report = herd_defragment(&herd, NULL);
-	REQUIRE(report.reclaimed_bytes == unmovable, "%llu bytes were lost to pins; without them %llu were gained",
+	REQUIRE(report.reclaimed_bytes == unmovable,
+			"%llu bytes were lost to pins; without them %llu were gained",
 			(unsigned long long)unmovable, (unsigned long long)report.reclaimed_bytes);
 	herd_deinit(&herd);
 }
@@ -122,7 +131,8 @@ static void all_pinned(void **state) {
 		}
 	}
 	snug_report report = herd_defragment(&herd, NULL);
-	REQUIRE(report.outcome == SNUG_OUTCOME_NOTHING_PINNED && report.moved_objects == 0 && report.reclaimed_bytes == 0,
+	REQUIRE(report.outcome == SNUG_OUTCOME_NOTHING_PINNED && report.moved_objects == 0 &&
+				report.reclaimed_bytes == 0,
 			"all is pinned: %s, %llu moved", snug_outcome_text(report.outcome),
 			(unsigned long long)report.moved_objects);
 	REQUIRE(report.pinned_objects == herd.live && report.pinned_bytes == herd.live_bytes,
@@ -159,7 +169,8 @@ static void stagnation(void **state) {
 	uint64_t moves = herd_stats(&herd).moves;
 	uint64_t free_bytes = heap->limit - herd.live_bytes;
 	uint64_t added = herd_fill(&herd, UINT64_MAX, 777, 777);
-	REQUIRE(added > free_bytes * 7 / 10, "of %llu bytes that were free in pieces only %llu could be used",
+	REQUIRE(added > free_bytes * 7 / 10,
+			"of %llu bytes that were free in pieces only %llu could be used",
 			(unsigned long long)free_bytes, (unsigned long long)added);
 	REQUIRE(herd_stats(&herd).moves > moves, "nothing moved");
 	herd_verify(&herd);
@@ -169,7 +180,8 @@ static void stagnation(void **state) {
 	herd_deinit(&herd);
 }
 
-/* 256 bytes beside 12 MB (on small heaps, a fifth of the heap): the large ones live on what the small ones leave. */
+/* 256 bytes beside 12 MB (on small heaps, a fifth of the heap): the large ones live on what the
+ *     small ones leave. */
 static void small_and_huge(void **state) {
 	const struct heap *heap = *state;
 	struct herd herd;
@@ -194,20 +206,23 @@ static void small_and_huge(void **state) {
 	herd_deinit(&herd);
 }
 
-/* The largest object that fits, first in an empty heap, then where a full heap of small ones was. */
+/* The largest object that fits, first in an empty heap, then where a full heap of small ones
+ * was. */
 static void as_large_as_the_heap(void **state) {
 	const struct heap *heap = *state;
 	struct herd herd;
 	open_heap(&herd, heap);
-	size_t size = (size_t)(heap->limit < SNUG_OBJECT_MAX_BYTES ? heap->limit : SNUG_OBJECT_MAX_BYTES);
+	size_t size =
+		(size_t)(heap->limit < SNUG_OBJECT_MAX_BYTES ? heap->limit : SNUG_OBJECT_MAX_BYTES);
 	size_t step = size / 400;
 	snug_error error;
 	while ((error = herd_add(&herd, size)) != SNUG_OK) {
-		REQUIRE(error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_SIZE_TOO_LARGE, "%zu bytes: %s", size,
-				snug_error_text(error));
+		REQUIRE(error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_SIZE_TOO_LARGE,
+				"%zu bytes: %s", size, snug_error_text(error));
 		size -= step;
 	}
-	REQUIRE(size > heap->limit / 100 * (heap->limit > 8 * MIB ? 95 : 80), "the largest object has %zu bytes", size);
+	REQUIRE(size > heap->limit / 100 * (heap->limit > 8 * MIB ? 95 : 80),
+			"the largest object has %zu bytes", size);
 	uint64_t metadata_bytes = herd_stats(&herd).metadata_bytes;
 	herd_verify(&herd);
 	herd_remove_all(&herd);
@@ -262,8 +277,10 @@ int main(void) {
 	for (size_t h = 0; h < heap_count; h++) {
 		for (size_t i = 0; i < sizeof cases / sizeof *cases; i++, count++) {
 			snprintf(names[count], sizeof names[count], "%s_%lluM_%s", cases[i].name,
-					 (unsigned long long)(heaps[h].limit / MIB), heaps[h].by_reference ? "references" : "handles");
-			tests[count] = (struct CMUnitTest){names[count], cases[i].function, NULL, NULL, &heaps[h]};
+					 (unsigned long long)(heaps[h].limit / MIB),
+					 heaps[h].by_reference ? "references" : "handles");
+			tests[count] =
+				(struct CMUnitTest){names[count], cases[i].function, NULL, NULL, &heaps[h]};
 		}
 	}
 	return _cmocka_run_group_tests("adversarial", tests, count, NULL, NULL);

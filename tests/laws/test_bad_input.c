@@ -1,7 +1,8 @@
-/* test_bad_input.c: every mistake that the public headers name gets its typed error and changes nothing.
+/* test_bad_input.c: every mistake that the public headers name gets its typed error and changes
+ * nothing.
  *
- * "Nothing" is meant strictly: the statistics before and after a refused call are equal in every byte, out-parameters keep
- * their values, and snug_check still passes. */
+ * "Nothing" is meant strictly: the statistics before and after a refused call are equal in every
+ * byte, out-parameters keep their values, and snug_check still passes. */
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 
@@ -28,7 +29,8 @@ static snug_stats stats_now(void) {
 static void require_equal_stats(const snug_stats *before, const snug_stats *after) {
 	snug_stats expected = *before;
 	expected.failed_allocations = after->failed_allocations; /* this one may count refusals */
-	REQUIRE(memcmp(&expected, after, sizeof expected) == 0, "a refused call changed the statistics");
+	REQUIRE(memcmp(&expected, after, sizeof expected) == 0,
+			"a refused call changed the statistics");
 }
 
 /* The call must answer `error` and leave the statistics as they were. */
@@ -43,8 +45,10 @@ static void require_equal_stats(const snug_stats *before, const snug_stats *afte
 
 static int open_heap(void **state) {
 	(void)state;
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .page_bytes = 4096};
-	return snug_heap_create(&options, &heap) != SNUG_OK || snug_alloc(heap, 100, &object) != SNUG_OK ||
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .page_bytes = 4096};
+	return snug_heap_create(&options, &heap) != SNUG_OK ||
+		   snug_alloc(heap, 100, &object) != SNUG_OK ||
 		   snug_alloc(heap, chain_bytes, &chain) != SNUG_OK;
 }
 
@@ -54,7 +58,7 @@ static int close_heap(void **state) {
 	return 0;
 }
 
-/* ------------------------------------------------------------------ creation ---------------------------------------------- */
+/* ------------------------------------------------------------------ creation ------------------ */
 
 static void ignore_move(void *context, snug_ref from, snug_ref to, size_t size) {
 	(void)context;
@@ -82,33 +86,42 @@ static void create(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_create(NULL, &out));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_create(&good, NULL));
 	assert_null(out);
+	require_create_refused(
+		SNUG_ERROR_LIMIT_TOO_SMALL,
+		(snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 0});
 	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL,
-						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 0});
-	require_create_refused(SNUG_ERROR_LIMIT_TOO_SMALL, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
-																		   .limit_bytes = SNUG_LIMIT_MIN_BYTES - 1});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
-																  .limit_bytes = SNUG_LIMIT_MAX_BYTES + 1});
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+											   .limit_bytes = SNUG_LIMIT_MIN_BYTES - 1});
 	require_create_refused(SNUG_ERROR_OPTION,
-						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = SIZE_MAX});
-	static const size_t page_bytes[] = {1, 2048, 4095, 4097, 12288, 131072, SIZE_MAX};
-	for (size_t i = 0; i < sizeof page_bytes / sizeof *page_bytes; i++) {
-		require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
-																	  .limit_bytes = LIMIT,
-																	  .page_bytes = page_bytes[i]});
-	}
-	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
-																  .limit_bytes = LIMIT,
-																  .owner = {.size_of = size_one}});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
-																  .limit_bytes = LIMIT,
-																  .pace_low_water_bytes = 2 * LIMIT});
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+											   .limit_bytes = SNUG_LIMIT_MAX_BYTES + 1});
 	require_create_refused(
 		SNUG_ERROR_OPTION,
-		(snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .pace_step_bytes = 4096});
-	require_create_refused(SNUG_ERROR_OPTION, (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
-																  .limit_bytes = LIMIT,
-																  .pace_low_water_bytes = LIMIT / 8,
-																  .no_compaction_in_alloc = true});
+		(snug_heap_options){.struct_bytes = sizeof(snug_heap_options), .limit_bytes = SIZE_MAX});
+	static const size_t page_bytes[] = {1, 2048, 4095, 4097, 12288, 131072, SIZE_MAX};
+	for (size_t i = 0; i < sizeof page_bytes / sizeof *page_bytes; i++) {
+		require_create_refused(SNUG_ERROR_OPTION,
+							   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+												   .limit_bytes = LIMIT,
+												   .page_bytes = page_bytes[i]});
+	}
+	require_create_refused(SNUG_ERROR_OPTION,
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+											   .limit_bytes = LIMIT,
+											   .owner = {.size_of = size_one}});
+	require_create_refused(SNUG_ERROR_OPTION,
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+											   .limit_bytes = LIMIT,
+											   .pace_low_water_bytes = 2 * LIMIT});
+	require_create_refused(SNUG_ERROR_OPTION,
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+											   .limit_bytes = LIMIT,
+											   .pace_step_bytes = 4096});
+	require_create_refused(SNUG_ERROR_OPTION,
+						   (snug_heap_options){.struct_bytes = sizeof(snug_heap_options),
+											   .limit_bytes = LIMIT,
+											   .pace_low_water_bytes = LIMIT / 8,
+											   .no_compaction_in_alloc = true});
 	REQUIRE_OK(snug_heap_destroy(NULL));
 }
 
@@ -128,7 +141,7 @@ static void smallest_limit_works(void **state) {
 	}
 }
 
-/* ------------------------------------------------------------------ NULL -------------------------------------------------- */
+/* ------------------------------------------------------------------ NULL ---------------------- */
 
 static void null_heap(void **state) {
 	(void)state;
@@ -203,13 +216,14 @@ static void null_out_parameters(void **state) {
 			snug_outcome_text(report.outcome));
 }
 
-/* ------------------------------------------------------------------ sizes, alignment, ranges ------------------------------ */
+/* ------------------------------------------------------------------ sizes, alignment, ranges -- */
 
 static void sizes(void **state) {
 	(void)state;
 	snug_handle out = 7;
 	static const size_t too_large[] = {
-		LIMIT, LIMIT + 1, 16 * LIMIT, SNUG_OBJECT_MAX_BYTES, SNUG_OBJECT_MAX_BYTES + 1, SIZE_MAX / 2, SIZE_MAX};
+		LIMIT,        LIMIT + 1, 16 * LIMIT, SNUG_OBJECT_MAX_BYTES, SNUG_OBJECT_MAX_BYTES + 1,
+		SIZE_MAX / 2, SIZE_MAX};
 	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc(heap, 0, &out));
 	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc_with(heap, 0, NULL, &out));
 	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_resize(heap, object, 0));
@@ -278,7 +292,7 @@ static void extents(void **state) {
 	assert_int_equal(room, count);
 }
 
-/* ------------------------------------------------------------------ handles ----------------------------------------------- */
+/* ------------------------------------------------------------------ handles ------------------- */
 
 static void handles(void **state) {
 	(void)state;
@@ -305,7 +319,8 @@ static void handles(void **state) {
 
 static void handle_of_another_heap(void **state) {
 	(void)state;
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .page_bytes = 4096};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .page_bytes = 4096};
 	snug_heap *others;
 	snug_handle theirs;
 	REQUIRE_OK(snug_heap_create(&options, &others));
@@ -336,8 +351,9 @@ static void mode(void **state) {
 	REFUSED(SNUG_ERROR_MODE, snug_ref_unpin(heap, 4096, 10));
 	assert_int_equal(ref, 7);
 
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .owner = {.moved = ignore_move}};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT,
+								 .owner = {.moved = ignore_move}};
 	snug_heap *by_reference;
 	REQUIRE_OK(snug_heap_create(&options, &by_reference));
 	snug_handle out = 7;
@@ -355,7 +371,7 @@ static void mode(void **state) {
 	REQUIRE_OK(snug_heap_destroy(by_reference));
 }
 
-/* ------------------------------------------------------------------ pins -------------------------------------------------- */
+/* ------------------------------------------------------------------ pins ---------------------- */
 
 static void pins(void **state) {
 	(void)state;
@@ -386,8 +402,8 @@ static void too_many_pins(void **state) {
 		count++;
 		REQUIRE(count < UINT64_C(1) << 33, "pins have no end");
 	}
-	REQUIRE(error == SNUG_ERROR_TOO_MANY_PINS && count > 1000, "after %llu pins: %s", (unsigned long long)count,
-			snug_error_text(error));
+	REQUIRE(error == SNUG_ERROR_TOO_MANY_PINS && count > 1000, "after %llu pins: %s",
+			(unsigned long long)count, snug_error_text(error));
 	REFUSED(SNUG_ERROR_TOO_MANY_PINS, snug_pin(heap, object));
 	for (uint64_t i = 0; i < count; i++) {
 		REQUIRE_OK(snug_unpin(heap, object));
@@ -396,7 +412,7 @@ static void too_many_pins(void **state) {
 	REQUIRE_OK(snug_free(heap, object));
 }
 
-/* ------------------------------------------------------------------ references -------------------------------------------- */
+/* ------------------------------------------------------------------ references ---------------- */
 
 static void batches(void **state) {
 	(void)state;
@@ -416,7 +432,8 @@ static void batches(void **state) {
 	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(heap, NULL, 3, refs));
 	REFUSED(SNUG_ERROR_NULL, snug_ref_alloc_batch(heap, good, 3, NULL));
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_ref_alloc_batch(heap, together_too_much, 3, refs));
-	REQUIRE(refs[0] == 7 && refs[1] == 8 && refs[2] == 9, "a refused batch wrote its out-parameter");
+	REQUIRE(refs[0] == 7 && refs[1] == 8 && refs[2] == 9,
+			"a refused batch wrote its out-parameter");
 	REQUIRE(stats_now().objects == 0, "a refused batch left objects");
 	REQUIRE_OK(snug_ref_alloc_batch(heap, good, 0, refs));
 	REQUIRE_OK(snug_ref_alloc_batch(heap, good, 3, refs));
@@ -459,7 +476,7 @@ static void references(void **state) {
 #endif
 }
 
-/* ------------------------------------------------------------------ defragmentation --------------------------------------- */
+/* ------------------------------------------------------------------ defragmentation ----------- */
 
 static void defragment_options(void **state) {
 	(void)state;
@@ -507,7 +524,7 @@ static void destroy_while_pinned_and_running(void **state) {
 	REQUIRE_OK(snug_heap_destroy(running));
 }
 
-/* ------------------------------------------------------------------ the owner's thread and callback ----------------------- */
+/* ------------------------------------------------------------- the owner's thread and callback  */
 
 static void *call_from_elsewhere(void *context) {
 	snug_error *answers = context;
@@ -601,15 +618,17 @@ static void reentry(void **state) {
 	}
 	snug_report report;
 	REQUIRE_OK(snug_defragment(owner.heap, NULL, &report));
-	REQUIRE(owner.calls > 0 && owner.calls == report.moved_objects, "%llu calls of `moved`, %llu moves",
-			(unsigned long long)owner.calls, (unsigned long long)report.moved_objects);
+	REQUIRE(owner.calls > 0 && owner.calls == report.moved_objects,
+			"%llu calls of `moved`, %llu moves", (unsigned long long)owner.calls,
+			(unsigned long long)report.moved_objects);
 	REQUIRE_OK(snug_check(owner.heap, NULL));
 	REQUIRE_OK(snug_heap_destroy(owner.heap));
 }
 
-/* ------------------------------------------------------------------ sizes at the edges ------------------------------------ */
+/* ------------------------------------------------------------------ sizes at the edges -------- */
 
-/* A heap whose magazines are full and whose handles were used takes the fast path, which must look at a size before it adds to it. */
+/* A heap whose magazines are full and whose handles were used takes the fast path, which must look
+ * at a size before it adds to it. */
 static void sizes_at_the_edges(void **state) {
 	snug_handle used[64], out = 77;
 	(void)state;
@@ -620,12 +639,14 @@ static void sizes_at_the_edges(void **state) {
 	REFUSED(SNUG_ERROR_SIZE_ZERO, snug_alloc(heap, 0, &out));
 	for (size_t below = 0; below <= 4096; below++) {
 		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc(heap, SIZE_MAX - below, &out));
-		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc_with(heap, SIZE_MAX - below, NULL, &out));
+		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE,
+					  snug_alloc_with(heap, SIZE_MAX - below, NULL, &out));
 		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, snug_resize(heap, object, SIZE_MAX - below));
 		char byte = 0;
 		REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_read(heap, object, 1, &byte, SIZE_MAX - below));
 		REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_write(heap, object, SIZE_MAX - below, &byte, 1));
-		REQUIRE_ERROR(SNUG_ERROR_RANGE, snug_write(heap, chain, SIZE_MAX - below, &byte, below + 1));
+		REQUIRE_ERROR(SNUG_ERROR_RANGE,
+					  snug_write(heap, chain, SIZE_MAX - below, &byte, below + 1));
 	}
 	REFUSED(SNUG_ERROR_SIZE_TOO_LARGE, snug_alloc(heap, SIZE_MAX, &out));
 	REFUSED(SNUG_ERROR_NO_MEMORY, snug_heap_charge(heap, SIZE_MAX));

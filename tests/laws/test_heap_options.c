@@ -1,5 +1,6 @@
-/* test_heap_options.c: what snug_heap_options can ask for happens: pacing, no compaction in allocations, populate, huge pages, page
- * size, log; and heaps that change threads, or live beside others on other threads. */
+/* test_heap_options.c: what snug_heap_options can ask for happens: pacing, no compaction in
+ * allocations, populate, huge pages, page size, log; and heaps that change threads, or live beside
+ * others on other threads. */
 #include "herd.h"
 #include "os/fake.h"
 #include "support/require.h"
@@ -18,7 +19,7 @@ static void make_holes(struct herd *herd) {
 	}
 }
 
-/* ------------------------------------------------------------------ compaction in allocations ----------------------------- */
+/* ------------------------------------------------------------------ compaction in allocations - */
 
 static void pacing_keeps_pages_at_hand(void **state) {
 	(void)state;
@@ -45,7 +46,8 @@ static void pacing_keeps_pages_at_hand(void **state) {
 
 static void without_pacing_nothing_moves_early(void **state) {
 	(void)state;
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	herd_fill(&herd, MIB, 100, 100);
@@ -85,7 +87,8 @@ static void no_compaction_in_alloc(void **state) {
 
 static void an_allocation_compacts(void **state) {
 	(void)state;
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096};
+	snug_heap_options options = {
+		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096};
 	struct herd herd;
 	herd_init(&herd, true, &options);
 	make_holes(&herd);
@@ -97,20 +100,22 @@ static void an_allocation_compacts(void **state) {
 	herd_deinit(&herd);
 }
 
-/* ------------------------------------------------------------------ what is asked of the OS ------------------------------- */
+/* ------------------------------------------------------------------ what is asked of the OS --- */
 
 static void populate(void **state) {
 	(void)state;
 	struct fake_os fake;
 	fake_os_init(&fake);
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 4 * MIB, .populate = true, .os = &fake.os};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 4 * MIB,
+								 .populate = true,
+								 .os = &fake.os};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	REQUIRE(fake.populate.calls > 0, "populate was not asked for");
 	snug_stats stats = herd_stats(&herd);
-	REQUIRE(stats.committed_bytes + stats.metadata_bytes > 4 * MIB * 95 / 100, "only %llu bytes were committed",
-			(unsigned long long)stats.committed_bytes);
+	REQUIRE(stats.committed_bytes + stats.metadata_bytes > 4 * MIB * 95 / 100,
+			"only %llu bytes were committed", (unsigned long long)stats.committed_bytes);
 	uint64_t commits = fake.commit.calls;
 	herd_fill(&herd, 3 * MIB, 1000, 3000);
 	REQUIRE(fake.commit.calls - commits < 40, "%llu commits although all pages were populated",
@@ -126,15 +131,17 @@ static void huge_pages(void **state) {
 	(void)state;
 	struct fake_os fake;
 	fake_os_init(&fake);
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 16 * MIB, .huge_pages = true, .os = &fake.os};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 16 * MIB,
+								 .huge_pages = true,
+								 .os = &fake.os};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	REQUIRE_OK(herd_add(&herd, 100));
 	REQUIRE(fake.advise_huge.calls > 0, "huge pages were not asked for");
 	uint64_t committed = herd_stats(&herd).committed_bytes;
-	REQUIRE(committed > 0 && committed % (2 * MIB) == 0, "%llu bytes were committed, not whole units of 2 MiB",
-			(unsigned long long)committed);
+	REQUIRE(committed > 0 && committed % (2 * MIB) == 0,
+			"%llu bytes were committed, not whole units of 2 MiB", (unsigned long long)committed);
 	uint64_t filled = herd_fill(&herd, UINT64_MAX, 100, 5000);
 	REQUIRE(filled > 11 * MIB, "only %llu bytes found room", (unsigned long long)filled);
 	REQUIRE_OK(snug_check(herd.heap, NULL));
@@ -157,8 +164,8 @@ static void page_bytes(void **state) {
 		herd_thin_out(&herd, 0, herd.count, 500);
 		const snug_defragment_options defaults = snug_defragment_options_default();
 		snug_report report = herd_defragment(&herd, &defaults);
-		REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0, "pages of %zu bytes: nothing was gained",
-				bytes);
+		REQUIRE(report.moved_objects > 0 && report.reclaimed_bytes > 0,
+				"pages of %zu bytes: nothing was gained", bytes);
 		herd_deinit(&herd);
 	}
 }
@@ -169,7 +176,8 @@ struct log_lines {
 
 static void count_line(void *context, snug_log_level level, const char *line) {
 	struct log_lines *lines = context;
-	REQUIRE(line != NULL && line[0] != '\0' && strchr(line, '\n') == NULL, "a log line that is not one");
+	REQUIRE(line != NULL && line[0] != '\0' && strchr(line, '\n') == NULL,
+			"a log line that is not one");
 	lines->count[level]++;
 }
 
@@ -177,22 +185,24 @@ static void log_tells_of_defragmentations(void **state) {
 	(void)state;
 	for (snug_log_level level = SNUG_LOG_ERROR; level <= SNUG_LOG_DEBUG; level++) {
 		struct log_lines lines = {{0}};
-		snug_heap_options options = {
-			.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .log = {count_line, &lines, level}};
+		snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+									 .limit_bytes = 2 * MIB,
+									 .log = {count_line, &lines, level}};
 		struct herd herd;
 		herd_init(&herd, false, &options);
 		make_holes(&herd);
 		snug_report report;
 		REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 		herd_deinit(&herd);
-		REQUIRE((lines.count[SNUG_LOG_INFO] > 0) == (level >= SNUG_LOG_INFO), "%u lines of information at level %d",
-				lines.count[SNUG_LOG_INFO], (int)level);
-		REQUIRE(level >= SNUG_LOG_DEBUG || lines.count[SNUG_LOG_DEBUG] == 0, "lines above the level");
+		REQUIRE((lines.count[SNUG_LOG_INFO] > 0) == (level >= SNUG_LOG_INFO),
+				"%u lines of information at level %d", lines.count[SNUG_LOG_INFO], (int)level);
+		REQUIRE(level >= SNUG_LOG_DEBUG || lines.count[SNUG_LOG_DEBUG] == 0,
+				"lines above the level");
 		REQUIRE(lines.count[SNUG_LOG_ERROR] == 0, "an invariant is broken");
 	}
 }
 
-/* ------------------------------------------------------------------ threads ----------------------------------------------- */
+/* ------------------------------------------------------------------ threads ------------------- */
 
 static void *adopt_and_use(void *context) {
 	struct herd *herd = context;

@@ -1,4 +1,5 @@
-/* test_limit.c: another limit while objects live, and the owner's own memory under it. After each call all invariants are walked. */
+/* test_limit.c: another limit while objects live, and the owner's own memory under it. After each
+ * call all invariants are walked. */
 #include "herd.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
@@ -33,14 +34,16 @@ static uint64_t in_use(void) {
 static void options_make_sense(void **state) {
 	(void)state;
 	snug_heap *heap = NULL;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = LIMIT, .limit_max_bytes = LIMIT - 1};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT,
+								 .limit_max_bytes = LIMIT - 1};
 	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_create(&options, &heap));
 	options.limit_max_bytes = SNUG_LIMIT_MAX_BYTES + 1;
 	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_create(&options, &heap));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_set_limit(NULL, LIMIT));
 	REQUIRE_ERROR(SNUG_ERROR_OPTION, snug_heap_set_limit(herd.heap, LIMIT_MAX + 1));
-	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_heap_set_limit(herd.heap, SNUG_LIMIT_MIN_BYTES - 1));
+	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL,
+				  snug_heap_set_limit(herd.heap, SNUG_LIMIT_MIN_BYTES - 1));
 	REQUIRE_ERROR(SNUG_ERROR_LIMIT_TOO_SMALL, snug_heap_set_limit(herd.heap, 0));
 	REQUIRE(herd_stats(&herd).limit_bytes == LIMIT, "a refused limit was set");
 }
@@ -63,7 +66,8 @@ static void a_lower_limit_is_reached_as_objects_go(void **state) {
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
 	uint64_t used = in_use(), free_bytes = herd_stats(&herd).free_page_bytes;
 	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));
-	REQUIRE(herd_stats(&herd).limit_bytes == used && herd_stats(&herd).limit_goal_bytes == goal, "not what is in use");
+	REQUIRE(herd_stats(&herd).limit_bytes == used && herd_stats(&herd).limit_goal_bytes == goal,
+			"not what is in use");
 	REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, herd_add(&herd, goal));
 	while (herd_stats(&herd).limit_bytes > goal) {
 		uint64_t before = in_use();
@@ -71,11 +75,13 @@ static void a_lower_limit_is_reached_as_objects_go(void **state) {
 		herd_thin_out(&herd, 0, herd.count, 100);
 		REQUIRE(in_use() <= before && herd_stats(&herd).limit_bytes >= goal, "it grew");
 		snug_stats stats = herd_stats(&herd);
-		REQUIRE(stats.free_page_bytes <= free_bytes || stats.limit_bytes == goal, "a free page was kept");
+		REQUIRE(stats.free_page_bytes <= free_bytes || stats.limit_bytes == goal,
+				"a free page was kept");
 	}
 	REQUIRE(herd.live_bytes > goal / 4, "too much had to go");
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
-	REQUIRE(in_use() <= goal && herd.live_bytes > goal / 10 * 8, "%llu bytes fit", (unsigned long long)herd.live_bytes);
+	REQUIRE(in_use() <= goal && herd.live_bytes > goal / 10 * 8, "%llu bytes fit",
+			(unsigned long long)herd.live_bytes);
 	herd_verify(&herd);
 }
 
@@ -94,7 +100,8 @@ static void a_lower_limit_is_reached_by_defragmentation(void **state) {
 			(unsigned long long)in_use());
 }
 
-/* What is wanted before the goal is met takes of what becomes free, and does not work for the rest. */
+/* What is wanted before the goal is met takes of what becomes free, and does not work for the
+ * rest. */
 static void who_waits_does_not_pay_for_a_lower_limit(void **state) {
 	(void)state;
 	const size_t goal = MIB;
@@ -109,8 +116,8 @@ static void who_waits_does_not_pay_for_a_lower_limit(void **state) {
 		REQUIRE_OK(snug_heap_charge(herd.heap, 100 << 10));
 		herd.may_move = false;
 		snug_stats stats = herd_stats(&herd);
-		REQUIRE(stats.limit_bytes <= limit && stats.limit_bytes > goal + MIB, "%llu bytes are in use",
-				(unsigned long long)stats.limit_bytes);
+		REQUIRE(stats.limit_bytes <= limit && stats.limit_bytes > goal + MIB,
+				"%llu bytes are in use", (unsigned long long)stats.limit_bytes);
 		limit = stats.limit_bytes;
 	}
 	REQUIRE(herd_stats(&herd).moved_bytes - moved < MIB, "%llu bytes were moved",
@@ -132,7 +139,8 @@ static void a_lower_limit_is_reached_after_a_wait(void **state) {
 	REQUIRE_OK(snug_heap_discharge(herd.heap, goal));
 	herd_remove_all(&herd);
 	snug_stats stats = herd_stats(&herd);
-	REQUIRE(stats.limit_bytes == goal, "%llu bytes are still in use", (unsigned long long)stats.limit_bytes);
+	REQUIRE(stats.limit_bytes == goal, "%llu bytes are still in use",
+			(unsigned long long)stats.limit_bytes);
 }
 
 /* Who was refused left pages behind that nobody waits for. */
@@ -150,8 +158,8 @@ static void what_was_kept_goes_in_the_next_steps(void **state) {
 	REQUIRE(before.limit_bytes > goal, "nothing was kept");
 	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 	snug_stats stats = herd_stats(&herd);
-	REQUIRE(report.returned_bytes == before.committed_bytes - stats.committed_bytes, "%llu bytes were reported",
-			(unsigned long long)report.returned_bytes);
+	REQUIRE(report.returned_bytes == before.committed_bytes - stats.committed_bytes,
+			"%llu bytes were reported", (unsigned long long)report.returned_bytes);
 	for (uint32_t run = 0; run < 20; run++) REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
 	REQUIRE(herd_stats(&herd).limit_bytes == goal, "%llu bytes are still in use",
 			(unsigned long long)herd_stats(&herd).limit_bytes);
@@ -161,7 +169,8 @@ static void charges_count(void **state) {
 	(void)state;
 	REQUIRE_OK(snug_heap_charge(herd.heap, 3 * MIB));
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
-	REQUIRE(herd.live_bytes < MIB && in_use() <= LIMIT, "%llu bytes fit", (unsigned long long)herd.live_bytes);
+	REQUIRE(herd.live_bytes < MIB && in_use() <= LIMIT, "%llu bytes fit",
+			(unsigned long long)herd.live_bytes);
 	REQUIRE(herd_stats(&herd).charged_bytes == 3 * MIB, "not what was charged");
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, MIB));
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, SIZE_MAX));
@@ -171,7 +180,8 @@ static void charges_count(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_heap_discharge(NULL, 1));
 	REQUIRE_OK(snug_heap_discharge(herd.heap, 2 * MIB));
 	herd_fill(&herd, UINT64_MAX, 100, 20000);
-	REQUIRE(herd.live_bytes > 2 * MIB && in_use() <= LIMIT, "%llu bytes fit", (unsigned long long)herd.live_bytes);
+	REQUIRE(herd.live_bytes > 2 * MIB && in_use() <= LIMIT, "%llu bytes fit",
+			(unsigned long long)herd.live_bytes);
 	herd_remove_all(&herd);
 	/* Free pages make room for it. */
 	REQUIRE_OK(snug_heap_charge(herd.heap, 5 * MIB / 2));

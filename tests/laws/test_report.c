@@ -1,13 +1,13 @@
 /* test_report.c: the report of a defragmentation is exact, in each way in which one can end.
  *
- * The bytes reclaimed are recounted from the map (recount.h), which is written from the page descriptors, and from the bitmaps
- * of pages; not from the counters that the report is made of. */
+ * The bytes reclaimed are recounted from the map (recount.h), which is written from the page
+ * descriptors, and from the bitmaps of pages; not from the counters that the report is made of. */
 #include "base/bits.h"
 #include "herd.h"
 #include "mem/arena/arena.h"
 #include "os/fake.h"
-#include "support/twin/recount.h"
 #include "support/require.h"
+#include "support/twin/recount.h"
 #include "unit/cmocka_all.h"
 
 #define MIB ((size_t)1 << 20)
@@ -19,8 +19,10 @@ static int open_herd(void **state) {
 	(void)state;
 	fake_os_init(&fake);
 	fake.advance_ns = 1000; /* each look at the clock takes a microsecond */
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 2 * MIB, .page_bytes = 4096, .os = &fake.os};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 2 * MIB,
+								 .page_bytes = 4096,
+								 .os = &fake.os};
 	herd_init(&herd, false, &options);
 	return 0;
 }
@@ -33,7 +35,8 @@ static int close_herd(void **state) {
 	return !clean;
 }
 
-/* Pages of the regions in use that are neither free nor returned, as the bitmaps say, nor on the stack. */
+/* Pages of the regions in use that are neither free nor returned, as the bitmaps say, nor on the
+ * stack. */
 static uint64_t used_pages_in_bitmaps(void) {
 	const struct arena *arena = &herd.heap->arena;
 	uint64_t used = 0;
@@ -51,13 +54,15 @@ static uint64_t used_pages_in_bitmaps(void) {
 static uint64_t slab_bytes(void) {
 	recount map;
 	recount_heap(herd.heap, &map);
-	REQUIRE(used_pages_in_bitmaps() == map.slab_pages + map.target_pages, "%llu pages are slabs, by the bitmaps %llu",
-			(unsigned long long)map.slab_pages, (unsigned long long)used_pages_in_bitmaps());
+	REQUIRE(used_pages_in_bitmaps() == map.slab_pages + map.target_pages,
+			"%llu pages are slabs, by the bitmaps %llu", (unsigned long long)map.slab_pages,
+			(unsigned long long)used_pages_in_bitmaps());
 	return map.slab_pages * map.page_bytes;
 }
 
-/* Full of small, medium and large objects, then every second one freed. The first objects of a size sit in slots of a larger
- * class until their own class becomes active, and an estimate is exact only without such, so those are freed. */
+/* Full of small, medium and large objects, then every second one freed. The first objects of a size
+ * sit in slots of a larger class until their own class becomes active, and an estimate is exact
+ * only without such, so those are freed. */
 static void make_holes(void) {
 	static const size_t sizes[] = {100, 1000, 2030, 8500};
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -92,7 +97,8 @@ static void coalesce_only(void **state) {
 	(void)state;
 	snug_defragment_options options = snug_defragment_options_default();
 	options.mode = SNUG_COALESCE;
-	/* One object a size, freed again: its slot stays cached, and so its slab stays a slab, until coalescing takes it back. */
+	/* One object a size, freed again: its slot stays cached, and so its slab stays a slab, until
+	 * coalescing takes it back. */
 	for (uint32_t size = 50; size < 3000; size += 50) {
 		REQUIRE_OK(herd_add(&herd, size));
 	}
@@ -101,12 +107,15 @@ static void coalesce_only(void **state) {
 	snug_estimate_report estimate = herd_estimate(&herd, &options);
 	snug_report report = defragment(&options);
 	require_reclaimed(&report, before);
-	REQUIRE(report.reclaimed_bytes > 0 && slab_bytes() == 0, "%llu bytes are slabs without an object",
-			(unsigned long long)slab_bytes());
-	REQUIRE(report.coalesce_reclaimed_bytes == report.reclaimed_bytes, "not all of it by coalescing");
-	REQUIRE(estimate.reclaimable_bytes == report.reclaimed_bytes && estimate.coalesce_bytes == report.reclaimed_bytes,
+	REQUIRE(report.reclaimed_bytes > 0 && slab_bytes() == 0,
+			"%llu bytes are slabs without an object", (unsigned long long)slab_bytes());
+	REQUIRE(report.coalesce_reclaimed_bytes == report.reclaimed_bytes,
+			"not all of it by coalescing");
+	REQUIRE(estimate.reclaimable_bytes == report.reclaimed_bytes &&
+				estimate.coalesce_bytes == report.reclaimed_bytes,
 			"the estimate was %llu", (unsigned long long)estimate.reclaimable_bytes);
-	REQUIRE(report.moved_objects == 0 && report.moved_bytes == 0 && !report.compacted && report.complete,
+	REQUIRE(report.moved_objects == 0 && report.moved_bytes == 0 && !report.compacted &&
+				report.complete,
 			"it compacted");
 	REQUIRE(report.coalesced_bytes >= report.reclaimed_bytes, "%llu bytes were merged",
 			(unsigned long long)report.coalesced_bytes);
@@ -119,22 +128,29 @@ static void compact(void **state) {
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = defragment(NULL);
 	require_reclaimed(&report, before);
-	REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes && report.reclaimed_bytes >= before / 4,
-			"%llu of %llu bytes were reclaimed, the estimate was %llu", (unsigned long long)report.reclaimed_bytes,
-			(unsigned long long)before, (unsigned long long)estimate.reclaimable_bytes);
-	REQUIRE(report.outcome == SNUG_OUTCOME_DONE && report.complete && report.compacted, "the outcome is: %s",
-			snug_outcome_text(report.outcome));
-	REQUIRE(report.moved_objects > 0 && report.moved_bytes <= report.reclaimed_bytes - report.coalesce_reclaimed_bytes,
+	REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes &&
+				report.reclaimed_bytes >= before / 4,
+			"%llu of %llu bytes were reclaimed, the estimate was %llu",
+			(unsigned long long)report.reclaimed_bytes, (unsigned long long)before,
+			(unsigned long long)estimate.reclaimable_bytes);
+	REQUIRE(report.outcome == SNUG_OUTCOME_DONE && report.complete && report.compacted,
+			"the outcome is: %s", snug_outcome_text(report.outcome));
+	REQUIRE(report.moved_objects > 0 &&
+				report.moved_bytes <= report.reclaimed_bytes - report.coalesce_reclaimed_bytes,
 			"%llu bytes copied", (unsigned long long)report.moved_bytes);
 	REQUIRE(report.released_slabs * 4096 == report.reclaimed_bytes, "%llu slabs were released",
 			(unsigned long long)report.released_slabs);
-	REQUIRE(report.before.total.slab_bytes == before && report.after.total.slab_bytes == slab_bytes(),
+	REQUIRE(report.before.total.slab_bytes == before &&
+				report.after.total.slab_bytes == slab_bytes(),
 			"before and after");
-	REQUIRE(report.before.total.reclaimable_bytes >= report.reclaimed_bytes - report.coalesce_reclaimed_bytes &&
+	REQUIRE(report.before.total.reclaimable_bytes >=
+					report.reclaimed_bytes - report.coalesce_reclaimed_bytes &&
 				report.after.total.reclaimable_bytes == 0,
-			"reclaimable were %llu bytes and are %llu", (unsigned long long)report.before.total.reclaimable_bytes,
+			"reclaimable were %llu bytes and are %llu",
+			(unsigned long long)report.before.total.reclaimable_bytes,
 			(unsigned long long)report.after.total.reclaimable_bytes);
-	REQUIRE(report.steps > 1 && report.longest_step_ns > 0 && report.work_ns >= report.longest_step_ns,
+	REQUIRE(report.steps > 1 && report.longest_step_ns > 0 &&
+				report.work_ns >= report.longest_step_ns,
 			"no time passed");
 }
 
@@ -154,8 +170,8 @@ static void one_pool_only(void **state) {
 				"pool %u: %llu bytes", pool, (unsigned long long)report.reclaimed_bytes);
 		moved += report.moved_objects;
 		for (unsigned other = 0; other < SNUG_POOL_COUNT; other++) {
-			REQUIRE(other == pool || before.pool[other].slabs == after.pool[other].slabs, "pool %u changed pool %u",
-					pool, other);
+			REQUIRE(other == pool || before.pool[other].slabs == after.pool[other].slabs,
+					"pool %u changed pool %u", pool, other);
 		}
 	}
 	REQUIRE(moved > 0, "nothing moved");
@@ -174,12 +190,13 @@ static void with_pins(void **state) {
 	snug_report report = defragment(NULL);
 	require_reclaimed(&report, before);
 	snug_stats stats = herd_stats(&herd);
-	REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes && report.reclaimed_bytes > 0, "the estimate was %llu",
-			(unsigned long long)estimate.reclaimable_bytes);
-	REQUIRE(report.pinned_objects == stats.pinned_objects && report.pinned_bytes == stats.pinned_bytes,
+	REQUIRE(report.reclaimed_bytes == estimate.reclaimable_bytes && report.reclaimed_bytes > 0,
+			"the estimate was %llu", (unsigned long long)estimate.reclaimable_bytes);
+	REQUIRE(report.pinned_objects == stats.pinned_objects &&
+				report.pinned_bytes == stats.pinned_bytes,
 			"%llu objects pinned", (unsigned long long)report.pinned_objects);
-	REQUIRE(report.pinned_slabs == stats.total.pinned_slabs && report.pinned_slabs > 0, "%llu slabs pinned",
-			(unsigned long long)report.pinned_slabs);
+	REQUIRE(report.pinned_slabs == stats.total.pinned_slabs && report.pinned_slabs > 0,
+			"%llu slabs pinned", (unsigned long long)report.pinned_slabs);
 	REQUIRE(report.unmovable_bytes == estimate.unmovable_bytes && report.unmovable_bytes > 0,
 			"nothing was lost to pins");
 }
@@ -197,9 +214,10 @@ static void partial_bytes(void **state) {
 		uint64_t before = slab_bytes();
 		report = defragment(&options);
 		require_reclaimed(&report, before);
-		REQUIRE(report.moved_bytes < 20000 + 4096, "%llu bytes copied", (unsigned long long)report.moved_bytes);
-		REQUIRE(report.complete == (report.outcome != SNUG_OUTCOME_BUDGET), "complete is %d: %s", report.complete,
-				snug_outcome_text(report.outcome));
+		REQUIRE(report.moved_bytes < 20000 + 4096, "%llu bytes copied",
+				(unsigned long long)report.moved_bytes);
+		REQUIRE(report.complete == (report.outcome != SNUG_OUTCOME_BUDGET), "complete is %d: %s",
+				report.complete, snug_outcome_text(report.outcome));
 		sum += report.reclaimed_bytes;
 		REQUIRE(++parts < 1000, "no end");
 	} while (!report.complete);
@@ -218,7 +236,8 @@ static void partial_time(void **state) {
 	require_reclaimed(&report, before);
 	REQUIRE(report.outcome == SNUG_OUTCOME_BUDGET && !report.complete, "the outcome is: %s",
 			snug_outcome_text(report.outcome));
-	REQUIRE(report.work_ns >= 20000 && report.work_ns < 100000, "%llu ns of work", (unsigned long long)report.work_ns);
+	REQUIRE(report.work_ns >= 20000 && report.work_ns < 100000, "%llu ns of work",
+			(unsigned long long)report.work_ns);
 }
 
 static void steps_end_in_time(void **state) {
@@ -272,7 +291,8 @@ static void cancelled(void **state) {
 	REQUIRE(map.victim_pages == 0, "a victim was left behind");
 	herd_verify(&herd);
 	snug_report rest = defragment(NULL);
-	REQUIRE(report.reclaimed_bytes + rest.reclaimed_bytes == total, "%llu and %llu bytes, together it should be %llu",
+	REQUIRE(report.reclaimed_bytes + rest.reclaimed_bytes == total,
+			"%llu and %llu bytes, together it should be %llu",
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)rest.reclaimed_bytes,
 			(unsigned long long)total);
 }
@@ -291,7 +311,8 @@ static void steps_alone_count(void **state) {
 		REQUIRE_OK(herd_add(&herd, 700));
 	}
 	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
-	REQUIRE(report.reclaimed_bytes == gained && gained > 0, "the report says %llu bytes, the steps gained %llu",
+	REQUIRE(report.reclaimed_bytes == gained && gained > 0,
+			"the report says %llu bytes, the steps gained %llu",
 			(unsigned long long)report.reclaimed_bytes, (unsigned long long)gained);
 	herd_verify(&herd);
 }
@@ -321,8 +342,9 @@ static void leave_one_unpinned_page(uint32_t first) {
 	}
 }
 
-/* Between two steps the owner frees the last objects of a class's only slab without pins: the slots are cached, and taking them
- * back is what frees the slab. The pinned slabs have holes for more than a slab, but none of them may become a victim. */
+/* Between two steps the owner frees the last objects of a class's only slab without pins: the slots
+ * are cached, and taking them back is what frees the slab. The pinned slabs have holes for more
+ * than a slab, but none of them may become a victim. */
 static void only_pinned_slabs_left(void **state) {
 	(void)state;
 	snug_defragment_options slow = snug_defragment_options_default();
@@ -341,12 +363,14 @@ static void only_pinned_slabs_left(void **state) {
 	}
 	snug_report report;
 	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
-	REQUIRE(report.moved_objects > 0 && report.pinned_slabs > 0, "nothing moved, or nothing was pinned");
+	REQUIRE(report.moved_objects > 0 && report.pinned_slabs > 0,
+			"nothing moved, or nothing was pinned");
 	REQUIRE_OK(snug_check(herd.heap, NULL));
 	herd_verify(&herd);
 }
 
-/* Two slots that were just freed on a pinned slab are still cached: the estimate must count them as the holes that they become. */
+/* Two slots that were just freed on a pinned slab are still cached: the estimate must count them as
+ * the holes that they become. */
 static void cached_slots_on_pinned_slabs_count(void **state) {
 	(void)state;
 	snug_defragment_options coalesce = snug_defragment_options_default();
@@ -373,15 +397,18 @@ static void cached_slots_on_pinned_slabs_count(void **state) {
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = defragment(NULL);
 	require_reclaimed(&report, before);
-	REQUIRE(report.reclaimed_bytes == 4096 && estimate.reclaimable_bytes == 4096, "%llu bytes, the estimate was %llu",
-			(unsigned long long)report.reclaimed_bytes, (unsigned long long)estimate.reclaimable_bytes);
+	REQUIRE(report.reclaimed_bytes == 4096 && estimate.reclaimable_bytes == 4096,
+			"%llu bytes, the estimate was %llu", (unsigned long long)report.reclaimed_bytes,
+			(unsigned long long)estimate.reclaimable_bytes);
 }
 
 static void retains_what_was_asked(void **state) {
 	(void)state;
 	struct herd large;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 24 * MIB,
+								 .page_bytes = 16384,
+								 .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 1000, 30000);
 	herd_remove_all(&large);
@@ -419,7 +446,8 @@ static void pinned_in_the_middle(void **state) {
 	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
 	herd.may_move = false;
 	REQUIRE(herd_stats(&herd).moves == moves && report.abandoned_slabs == 1,
-			"%llu moves after all was pinned, %llu abandoned", (unsigned long long)(herd_stats(&herd).moves - moves),
+			"%llu moves after all was pinned, %llu abandoned",
+			(unsigned long long)(herd_stats(&herd).moves - moves),
 			(unsigned long long)report.abandoned_slabs);
 	herd_verify(&herd);
 	for (uint32_t i = 0; i < herd.count; i++) {
@@ -427,8 +455,8 @@ static void pinned_in_the_middle(void **state) {
 	}
 }
 
-/* The budget ends in the middle of a slab, and before the next step allocations take the holes that it counted on: nothing more can be
- * gained, but what was copied for nothing is told. */
+/* The budget ends in the middle of a slab, and before the next step allocations take the holes that
+ * it counted on: nothing more can be gained, but what was copied for nothing is told. */
 static void holes_taken_at_the_end_of_the_budget(void **state) {
 	(void)state;
 	herd_fill(&herd, 40 * 400, 400, 400);
@@ -467,9 +495,11 @@ static void pins_of_the_pools_in_scope(void **state) {
 		options.pool_mask = SNUG_POOL_BIT(pool);
 		snug_report report = defragment(&options);
 		uint64_t expected = pool == SNUG_POOL_SMALL ? 200 : 2030;
-		REQUIRE(report.pinned_bytes == expected && report.pinned_objects == (pool == SNUG_POOL_SMALL ? 2 : 1),
+		REQUIRE(report.pinned_bytes == expected &&
+					report.pinned_objects == (pool == SNUG_POOL_SMALL ? 2 : 1),
 				"%llu pinned bytes in pool %d", (unsigned long long)report.pinned_bytes, pool);
-		REQUIRE(herd_estimate(&herd, &options).pinned_bytes == expected, "the estimate counts others' pins");
+		REQUIRE(herd_estimate(&herd, &options).pinned_bytes == expected,
+				"the estimate counts others' pins");
 	}
 	herd_unpin(&herd, 0);
 	herd_unpin(&herd, 1);
@@ -496,12 +526,12 @@ static void drains_scattered_units(void **state) {
 		snug_stats stats = herd_stats(&large);
 		REQUIRE(committed - stats.committed_bytes == report.returned_bytes &&
 					resident - fake.committed_bytes == report.returned_bytes,
-				"%llu bytes were returned, the OS got %zu", (unsigned long long)report.returned_bytes,
-				resident - fake.committed_bytes);
+				"%llu bytes were returned, the OS got %zu",
+				(unsigned long long)report.returned_bytes, resident - fake.committed_bytes);
 		REQUIRE(stats.free_page_bytes < 2 * MIB, "%llu bytes are still free",
 				(unsigned long long)stats.free_page_bytes);
-		REQUIRE(report.returned_bytes >= 8 * MIB && report.relocated_bytes > 0 && report.relocated_objects > 0 &&
-					report.relocated_bytes < report.returned_bytes,
+		REQUIRE(report.returned_bytes >= 8 * MIB && report.relocated_bytes > 0 &&
+					report.relocated_objects > 0 && report.relocated_bytes < report.returned_bytes,
 				"%llu bytes were copied to return %llu", (unsigned long long)report.relocated_bytes,
 				(unsigned long long)report.returned_bytes);
 		herd_verify(&large);
@@ -509,12 +539,15 @@ static void drains_scattered_units(void **state) {
 	}
 }
 
-/* The object in the emptiest unit that is pinned keeps its unit; the other units are drained all the same. */
+/* The object in the emptiest unit that is pinned keeps its unit; the other units are drained all
+ * the same. */
 static void drains_around_pins(void **state) {
 	(void)state;
 	struct herd large;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 24 * MIB,
+								 .page_bytes = 16384,
+								 .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 500, 3000);
 	herd_thin_out(&large, 0, large.count, 500);
@@ -524,19 +557,22 @@ static void drains_around_pins(void **state) {
 	snug_defragment_options return_all = snug_defragment_options_default();
 	return_all.retain_bytes = 0;
 	snug_report report = herd_defragment(&large, &return_all);
-	REQUIRE(report.returned_bytes >= 6 * MIB && report.pinned_objects == 1, "%llu bytes were returned",
-			(unsigned long long)report.returned_bytes);
+	REQUIRE(report.returned_bytes >= 6 * MIB && report.pinned_objects == 1,
+			"%llu bytes were returned", (unsigned long long)report.returned_bytes);
 	herd_unpin(&large, pinned);
 	herd_verify(&large);
 	herd_deinit(&large);
 }
 
-/* Cancelled in the middle of a slab: the slab is brought to its new place, so that no page is lost. */
+/* Cancelled in the middle of a slab: the slab is brought to its new place, so that no page is
+ * lost. */
 static void drain_cancelled(void **state) {
 	(void)state;
 	struct herd large;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 24 * MIB,
+								 .page_bytes = 16384,
+								 .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 50, 3000);
 	herd_thin_out(&large, 0, large.count, 500);
@@ -550,36 +586,41 @@ static void drain_cancelled(void **state) {
 	REQUIRE_OK(snug_defragment_begin(large.heap, &slow));
 	uint64_t moves = herd_stats(&large).moves;
 	bool done = false;
-	while (!done && herd_stats(&large).moves < moves + 3) REQUIRE_OK(snug_defragment_step(large.heap, &done));
+	while (!done && herd_stats(&large).moves < moves + 3)
+		REQUIRE_OK(snug_defragment_step(large.heap, &done));
 	recount map;
 	recount_heap(large.heap, &map);
 	REQUIRE(!done && map.target_pages == 1 && map.victim_pages == 1, "nothing is being relocated");
 	REQUIRE_OK(snug_check(large.heap, NULL));
 	REQUIRE_OK(snug_defragment_end(large.heap, &report));
 	large.may_move = false;
-	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED && report.reclaimed_bytes == 0 && report.returned_bytes == 0 &&
-				report.relocated_objects > 3,
-			"%s, %llu relocated", snug_outcome_text(report.outcome), (unsigned long long)report.relocated_objects);
+	REQUIRE(report.outcome == SNUG_OUTCOME_CANCELLED && report.reclaimed_bytes == 0 &&
+				report.returned_bytes == 0 && report.relocated_objects > 3,
+			"%s, %llu relocated", snug_outcome_text(report.outcome),
+			(unsigned long long)report.relocated_objects);
 	REQUIRE(herd_stats(&large).total.slab_bytes == before, "a page was lost");
 	REQUIRE_OK(snug_check(large.heap, NULL));
 	herd_verify(&large);
 	herd_deinit(&large);
 }
 
-/* ------------------------------------------------------------------ nothing to gain --------------------------------------- */
+/* ------------------------------------------------------------------ nothing to gain ----------- */
 
 static void require_nothing(snug_outcome why) {
 	snug_stats before = herd_stats(&herd);
 	snug_estimate_report estimate = herd_estimate(&herd, NULL);
 	snug_report report = defragment(NULL);
 	snug_stats after = herd_stats(&herd);
-	REQUIRE(estimate.outcome == why && estimate.reclaimable_bytes == 0, "the estimate is %llu bytes: %s",
-			(unsigned long long)estimate.reclaimable_bytes, snug_outcome_text(estimate.outcome));
-	REQUIRE(report.outcome == why && report.complete, "the outcome is: %s", snug_outcome_text(report.outcome));
+	REQUIRE(estimate.outcome == why && estimate.reclaimable_bytes == 0,
+			"the estimate is %llu bytes: %s", (unsigned long long)estimate.reclaimable_bytes,
+			snug_outcome_text(estimate.outcome));
+	REQUIRE(report.outcome == why && report.complete, "the outcome is: %s",
+			snug_outcome_text(report.outcome));
 	REQUIRE(report.reclaimed_bytes == 0 && report.moved_objects == 0 && report.moved_bytes == 0 &&
 				report.released_slabs == 0,
 			"something was done");
-	REQUIRE(before.moves == after.moves && before.total.slab_bytes == after.total.slab_bytes, "something moved");
+	REQUIRE(before.moves == after.moves && before.total.slab_bytes == after.total.slab_bytes,
+			"something moved");
 }
 
 static void nothing_in_a_empty_heap(void **state) {
@@ -616,49 +657,56 @@ static void nothing_but_pinned(void **state) {
 	REQUIRE(herd_estimate(&herd, NULL).unmovable_bytes > 0, "nothing is lost to the pins");
 }
 
-/* ------------------------------------------------------------------ merging, returning ------------------------------------ */
+/* ------------------------------------------------------------------ merging, returning -------- */
 
 static void merging_classes_gains_more(void **state) {
 	(void)state;
 	snug_defragment_options options = snug_defragment_options_default();
-	herd_fill(&herd, UINT64_MAX, 40, 1000); /* enough of everything for many classes to become active */
+	/* enough of everything for many classes to become active */
+	herd_fill(&herd, UINT64_MAX, 40, 1000);
 	herd_thin_out(&herd, 0, herd.count, 970);
 	defragment(NULL);
 	uint64_t before = slab_bytes();
 	options.merge_classes = true;
-	REQUIRE(herd_estimate(&herd, NULL).reclaimable_bytes == 0, "there was something to gain without merging");
+	REQUIRE(herd_estimate(&herd, NULL).reclaimable_bytes == 0,
+			"there was something to gain without merging");
 	snug_report report = defragment(&options);
 	require_reclaimed(&report, before);
-	REQUIRE(report.reclaimed_bytes > 0 && report.moved_bytes <= report.reclaimed_bytes, "%llu bytes by merging",
-			(unsigned long long)report.reclaimed_bytes);
+	REQUIRE(report.reclaimed_bytes > 0 && report.moved_bytes <= report.reclaimed_bytes,
+			"%llu bytes by merging", (unsigned long long)report.reclaimed_bytes);
 }
 
 static void returns_whole_units(void **state) {
 	(void)state;
 	struct herd large;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = 24 * MIB, .page_bytes = 16384, .os = &fake.os};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 24 * MIB,
+								 .page_bytes = 16384,
+								 .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 1000, 30000);
 	uint64_t committed = herd_stats(&large).committed_bytes;
 	size_t resident = fake.committed_bytes;
-	herd_thin_out(&large, 0, large.count * 4 / 5, 1000); /* the oldest: neighbours, so that whole units become free */
+	/* the oldest: neighbours, so that whole units become free */
+	herd_thin_out(&large, 0, large.count * 4 / 5, 1000);
 	snug_defragment_options return_all = snug_defragment_options_default();
 	return_all.retain_bytes = 4 * MIB;
 	snug_report report;
 	REQUIRE_OK(snug_defragment(large.heap, &return_all, &report));
 	snug_stats stats = herd_stats(&large);
-	REQUIRE(report.returned_bytes >= 8 * MIB && report.returned_bytes % (2 * MIB) == 0, "%llu bytes were returned",
-			(unsigned long long)report.returned_bytes);
-	REQUIRE(committed - stats.committed_bytes == report.returned_bytes, "committed were %llu bytes and are %llu",
-			(unsigned long long)committed, (unsigned long long)stats.committed_bytes);
+	REQUIRE(report.returned_bytes >= 8 * MIB && report.returned_bytes % (2 * MIB) == 0,
+			"%llu bytes were returned", (unsigned long long)report.returned_bytes);
+	REQUIRE(committed - stats.committed_bytes == report.returned_bytes,
+			"committed were %llu bytes and are %llu", (unsigned long long)committed,
+			(unsigned long long)stats.committed_bytes);
 	REQUIRE(resident - fake.committed_bytes == report.returned_bytes, "the OS got %zu bytes",
 			resident - fake.committed_bytes);
 	REQUIRE(stats.free_page_bytes >= 4 * MIB, "only %llu free bytes were retained",
 			(unsigned long long)stats.free_page_bytes);
 	REQUIRE_OK(snug_check(large.heap, NULL));
 	herd_verify(&large);
-	REQUIRE(herd_fill(&large, UINT64_MAX, 1000, 30000) > 8 * MIB, "returned memory cannot be taken again");
+	REQUIRE(herd_fill(&large, UINT64_MAX, 1000, 30000) > 8 * MIB,
+			"returned memory cannot be taken again");
 	herd_verify(&large);
 	herd_deinit(&large);
 }

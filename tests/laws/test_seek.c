@@ -1,5 +1,5 @@
-/* test_seek.c: reading on in an object in fragments, from where the last reading of it was, while its fragments move, it is resized, and
- * others take the place of its slots. */
+/* test_seek.c: reading on in an object in fragments, from where the last reading of it was, while
+ * its fragments move, it is resized, and others take the place of its slots. */
 #include "herd.h"
 #include "mem/types.h"
 #include "support/require.h"
@@ -13,8 +13,9 @@
 static struct herd herd;
 
 static int open_heap(void **state) {
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = (size_t)4 << 20, .page_bytes = PAGE_BYTES};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = (size_t)4 << 20,
+								 .page_bytes = PAGE_BYTES};
 	herd_init(&herd, *(const bool *)*state, &options);
 	herd_fill(&herd, 3000000, PAGE_BYTES + 800, 3 * PAGE_BYTES);
 	herd_thin_out(&herd, 0, herd.count, 500);
@@ -30,8 +31,9 @@ static int close_heap(void **state) {
 static void read_tail(uint32_t number, unsigned char *to) {
 	const struct herd_object *object = &herd.objects[number];
 	size_t offset = object->size - TAIL_BYTES;
-	REQUIRE_OK(herd.by_reference ? snug_ref_read(herd.heap, object->name, object->size, offset, to, TAIL_BYTES)
-								 : snug_read(herd.heap, object->name, offset, to, TAIL_BYTES));
+	REQUIRE_OK(herd.by_reference
+				   ? snug_ref_read(herd.heap, object->name, object->size, offset, to, TAIL_BYTES)
+				   : snug_read(herd.heap, object->name, offset, to, TAIL_BYTES));
 }
 
 static uint32_t next_live(uint32_t number) {
@@ -45,7 +47,8 @@ static bool ends_in_victim(uint32_t number) {
 	snug_extent extent;
 	size_t count = 1;
 	REQUIRE_OK(herd.by_reference
-				   ? snug_ref_view(herd.heap, object->name, object->size, object->size - 1, 1, &extent, &count)
+				   ? snug_ref_view(herd.heap, object->name, object->size, object->size - 1, 1,
+								   &extent, &count)
 				   : snug_view(herd.heap, object->name, object->size - 1, 1, &extent, &count));
 	uint64_t offset = (uintptr_t)extent.data - herd.heap->bias;
 	return page_of(&herd.heap->arena, offset) == herd.heap->victim;
@@ -81,11 +84,13 @@ static void fragments_move(void **state) {
 		REQUIRE(memcmp(before, after, TAIL_BYTES) == 0, "the tail of object %u differs", number);
 	}
 	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
-	REQUIRE(report.moved_objects > 50, "only %llu fragments moved", (unsigned long long)report.moved_objects);
+	REQUIRE(report.moved_objects > 50, "only %llu fragments moved",
+			(unsigned long long)report.moved_objects);
 	herd_verify(&herd);
 }
 
-/* An object whose tail was just read is freed; the next one takes its slots, first of all its head's. */
+/* An object whose tail was just read is freed; the next one takes its slots, first of all its
+ * head's. */
 static void slots_are_taken_again(void **state) {
 	(void)state;
 	unsigned char bytes[TAIL_BYTES];

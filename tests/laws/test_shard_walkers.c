@@ -1,5 +1,6 @@
-/* test_shard_walkers.c: the laws that snug_shard_check walks beside those of the heap, each proved by breaking it: one field or byte is changed,
- * the check must answer with the law's number, the change is undone, and all is well again. */
+/* test_shard_walkers.c: the laws that snug_shard_check walks beside those of the heap, each proved
+ * by breaking it: one field or byte is changed, the check must answer with the law's number, the
+ * change is undone, and all is well again. */
 #include "cache/shard/shard_find.h"
 #include "support/require.h"
 #include "support/test_secret.h"
@@ -24,7 +25,8 @@ static int open_shard(void **state) {
 	REQUIRE_OK(snug_shard_create(&options, &shard));
 	for (uint32_t i = 0; i < ITEMS; i++) {
 		snug_key key = key_of(i);
-		snug_attributes attributes = {.client_flags = i % 2, .expires_at_s = i % 3 == 0 ? UINT32_MAX : 0};
+		snug_attributes attributes = {.client_flags = i % 2,
+									  .expires_at_s = i % 3 == 0 ? UINT32_MAX : 0};
 		REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value, i % sizeof value));
 	}
 	REQUIRE_OK(snug_shard_check(shard, NULL));
@@ -50,7 +52,8 @@ static void require_law(const char *law) {
 	REQUIRE(strcmp(wrong.law, law) == 0, "law %s (%s), not %s", wrong.law, wrong.message, law);
 	wrong.law[0] = '\0';
 	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, check_in_slices(&wrong));
-	REQUIRE(strcmp(wrong.law, law) == 0, "in slices: law %s (%s), not %s", wrong.law, wrong.message, law);
+	REQUIRE(strcmp(wrong.law, law) == 0, "in slices: law %s (%s), not %s", wrong.law, wrong.message,
+			law);
 }
 
 static void require_well(void) {
@@ -103,7 +106,8 @@ static void k1_nothing_expires_before_the_earliest(void **state) {
 
 static void k2_items_are_counted(void **state) {
 	(void)state;
-	uint64_t *const counts[] = {&shard->live.items, &shard->live.bytes, &shard->linked, &shard->expiring};
+	uint64_t *const counts[] = {&shard->live.items, &shard->live.bytes, &shard->linked,
+								&shard->expiring};
 	for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
 		++*counts[i];
 		require_law("K2");
@@ -142,7 +146,8 @@ static void k2_what_the_index_has_taken_is_charged(void **state) {
 	require_well();
 }
 
-/* The items are counted exactly, though the index grows and shrinks, and items come, go, grow and are flushed between the steps. */
+/* The items are counted exactly, though the index grows and shrinks, and items come, go, grow and
+ * are flushed between the steps. */
 static void a_check_in_slices_counts_what_changes(void **state) {
 	(void)state;
 	char value[300] = {0};
@@ -158,7 +163,8 @@ static void a_check_in_slices_counts_what_changes(void **state) {
 				snug_key key = key_of((random >> 8) % 10000);
 				snug_attributes attributes = {.expires_at_s = random % 5 == 0 ? UINT32_MAX : 0};
 				if ((random >> 8) % 10000 < target)
-					REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value, (random >> 16) % sizeof value));
+					REQUIRE_OK(snug_shard_set(shard, &key, &attributes, value,
+											  (random >> 16) % sizeof value));
 				else
 					(void)!snug_shard_delete(shard, &key);
 			}
@@ -171,7 +177,8 @@ static void a_check_in_slices_counts_what_changes(void **state) {
 		snug_error error = snug_shard_check_end(shard, &wrong);
 		if (is_wrong) {
 			shard->live.items--;
-			REQUIRE(error == SNUG_ERROR_CORRUPT && strcmp(wrong.law, "K2") == 0, "an item too many was not seen");
+			REQUIRE(error == SNUG_ERROR_CORRUPT && strcmp(wrong.law, "K2") == 0,
+					"an item too many was not seen");
 		} else {
 			REQUIRE(error == SNUG_OK, "round %u: law %s: %s", rounds, wrong.law, wrong.message);
 		}
@@ -180,8 +187,8 @@ static void a_check_in_slices_counts_what_changes(void **state) {
 	require_well();
 }
 
-/* However often one flushes, with stores in between or without: it takes no longer, for what is dead is removed beside serving. The last case,
- * for nothing is left. */
+/* However often one flushes, with stores in between or without: it takes no longer, for what is
+ * dead is removed beside serving. The last case, for nothing is left. */
 static void flushing_removes_a_bucket_at_most(void **state) {
 	(void)state;
 	snug_item item;

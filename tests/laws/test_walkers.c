@@ -1,8 +1,9 @@
 /* test_walkers.c: each law that snug_check walks is proved by breaking it.
  *
- * One heap holds everything that a law is about: slabs in many states, runs and stacked pages, magazines, fragments, handles and
- * dead entries, pins, a victim half evacuated. Each case changes one field or bit, requires that snug_check answers with the
- * law's number, undoes the change and requires that all is well again. The laws are listed in docs/invariants.md. */
+ * One heap holds everything that a law is about: slabs in many states, runs and stacked pages,
+ * magazines, fragments, handles and dead entries, pins, a victim half evacuated. Each case changes
+ * one field or bit, requires that snug_check answers with the law's number, undoes the change and
+ * requires that all is well again. The laws are listed in docs/invariants.md. */
 #include "herd.h"
 #include "mem/arena/arena.h"
 #include "mem/object/chain.h"
@@ -14,12 +15,13 @@
 
 static struct herd herd;
 
-/* ------------------------------------------------------------------ the heap ---------------------------------------------- */
+/* ------------------------------------------------------------------ the heap ------------------ */
 
 static int open_heap(void **state) {
 	(void)state;
-	snug_heap_options options = {
-		.struct_bytes = sizeof(snug_heap_options), .limit_bytes = (size_t)3 << 20, .page_bytes = 4096};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = (size_t)3 << 20,
+								 .page_bytes = 4096};
 	snug_defragment_options slow = snug_defragment_options_default();
 	snug_report report;
 	herd_init(&herd, false, &options);
@@ -51,7 +53,7 @@ static int close_heap(void **state) {
 	return 0;
 }
 
-/* ------------------------------------------------------------------ breaking and mending ---------------------------------- */
+/* ------------------------------------------------------------------ breaking and mending ------ */
 
 /* A step as short as can be. */
 static snug_error check_in_slices(snug_check_result *result) {
@@ -73,9 +75,10 @@ static bool is_sum_over_objects(const char *law, const char *what) {
 static void require_law(const char *law, const char *what) {
 	snug_check_result result = {"", ""};
 	snug_error error = snug_check(herd.heap, &result);
-	REQUIRE(error == SNUG_ERROR_CORRUPT, "%s was changed and snug_check says: %s", what, snug_error_text(error));
-	REQUIRE(strcmp(result.law, law) == 0, "%s was changed: that is law %s, snug_check says %s: %s", what, law,
-			result.law, result.message);
+	REQUIRE(error == SNUG_ERROR_CORRUPT, "%s was changed and snug_check says: %s", what,
+			snug_error_text(error));
+	REQUIRE(strcmp(result.law, law) == 0, "%s was changed: that is law %s, snug_check says %s: %s",
+			what, law, result.law, result.message);
 	REQUIRE(result.message[0] != '\0', "a broken law without a message");
 	snug_check_result sliced = {"", ""};
 	error = check_in_slices(&sliced);
@@ -84,7 +87,8 @@ static void require_law(const char *law, const char *what) {
 		return;
 	}
 	REQUIRE(error == SNUG_ERROR_CORRUPT && strcmp(sliced.law, law) == 0,
-			"%s was changed: that is law %s, in slices it is %s: %s", what, law, sliced.law, sliced.message);
+			"%s was changed: that is law %s, in slices it is %s: %s", what, law, sliced.law,
+			sliced.message);
 }
 
 /* Gives `field` another value for the time of one check. */
@@ -114,7 +118,8 @@ static page_number partial_slab(void) {
 	const struct arena *arena = &herd.heap->arena;
 	for (page_number number = 1; number <= arena->page_count; number++) {
 		const struct page *page = &arena->pages[number];
-		if (page->state == PAGE_SLAB && page->pins == 0 && page->free_slots > 1 && page->list < FULLNESS_BUCKETS &&
+		if (page->state == PAGE_SLAB && page->pins == 0 && page->free_slots > 1 &&
+			page->list < FULLNESS_BUCKETS &&
 			class_of_page(herd.heap, number)->slots - page->free_slots > 1) {
 			return number;
 		}
@@ -143,7 +148,7 @@ static bool has_slabs(const struct size_class *class) {
 	return class->slabs > 0 && class->pinned_slabs == 0;
 }
 
-/* ------------------------------------------------------------------ A: the arena ------------------------------------------ */
+/* ------------------------------------------------------------------ A: the arena -------------- */
 
 static void a1_limit(void **state) {
 	(void)state;
@@ -159,7 +164,8 @@ static void a2_regions(void **state) {
 	BREAKS("A2", region->cold_pages, region->cold_pages + 1);
 	BREAKS("A2", region->page_count, region->page_count - 1);
 	if (last->page_count < REGION_WORDS * 64) {
-		BREAKS("A2", last->free_bits[REGION_WORDS - 1], last->free_bits[REGION_WORDS - 1] | (uint64_t)1 << 63);
+		BREAKS("A2", last->free_bits[REGION_WORDS - 1],
+			   last->free_bits[REGION_WORDS - 1] | (uint64_t)1 << 63);
 	}
 }
 
@@ -192,7 +198,8 @@ static void a4_free_pages(void **state) {
 static void a5_region_lists(void **state) {
 	(void)state;
 	struct arena *arena = &herd.heap->arena;
-	struct region *region = arena_region(arena, (page_in_state(PAGE_FREE) - 1) >> arena->region_shift);
+	struct region *region =
+		arena_region(arena, (page_in_state(PAGE_FREE) - 1) >> arena->region_shift);
 	BREAKS("A5", arena->region_mask, 0);
 	BREAKS("A5", arena->region_mask, arena->region_mask ^ 1u << region->bucket);
 	BREAKS("A5", region->bucket, LIST_NONE);
@@ -203,10 +210,11 @@ static void a5_region_lists(void **state) {
 static void a6_metadata(void **state) {
 	(void)state;
 	BREAKS("A6", herd.heap->arena.metadata_bytes, herd.heap->arena.metadata_bytes - 4096);
-	BREAKS("A6", herd.heap->cells.range.committed_bytes, herd.heap->cells.range.committed_bytes + 4096);
+	BREAKS("A6", herd.heap->cells.range.committed_bytes,
+		   herd.heap->cells.range.committed_bytes + 4096);
 }
 
-/* ------------------------------------------------------------------ S, C: slabs and classes ------------------------------- */
+/* ------------------------------------------------------------------ S, C: slabs and classes --- */
 
 static void s1_bitmap(void **state) {
 	(void)state;
@@ -290,7 +298,7 @@ static void c2_payload(void **state) {
 	}
 }
 
-/* ------------------------------------------------------------------ F, H, P: objects, handles, pins ----------------------- */
+/* ------------------------------------------------------------- F, H, P: objects, handles, pins  */
 
 /* The offset of the first live object that is stored in several fragments, or in one slot. */
 static uint64_t object_offset(bool chained, uint32_t *index) {
@@ -305,7 +313,8 @@ static uint64_t object_offset(bool chained, uint32_t *index) {
 	require_failed(__FILE__, __LINE__, "no such object");
 }
 
-static void require_law_for_fragment(const char *law, uint64_t offset, struct fragment_trailer changed) {
+static void require_law_for_fragment(const char *law, uint64_t offset,
+									 struct fragment_trailer changed) {
 	char *at = fragment_trailer_at(herd.heap, offset);
 	struct fragment_trailer kept = fragment_trailer_read(herd.heap, at);
 	fragment_trailer_write(herd.heap, at, changed);
@@ -318,8 +327,10 @@ static void f1_fragments(void **state) {
 	(void)state;
 	uint32_t index;
 	uint64_t head = object_offset(true, &index);
-	const struct fragment_trailer first = fragment_trailer_read(herd.heap, fragment_trailer_at(herd.heap, head));
-	const struct fragment_trailer second = fragment_trailer_read(herd.heap, fragment_trailer_at(herd.heap, first.next));
+	const struct fragment_trailer first =
+		fragment_trailer_read(herd.heap, fragment_trailer_at(herd.heap, head));
+	const struct fragment_trailer second =
+		fragment_trailer_read(herd.heap, fragment_trailer_at(herd.heap, first.next));
 	struct fragment_trailer changed = first;
 	changed.next = 0;
 	require_law_for_fragment("F1", head, changed);
@@ -379,7 +390,8 @@ static void h2_table(void **state) {
 	BREAKS("H2", table->free_head, 0);
 	BREAKS("H2", table->free_head, table->count + 1);
 	uint32_t free_entry = table->free_head - 1;
-	BREAKS("H2", table->entries[free_entry], (table->entries[free_entry] & ~(uint64_t)UINT32_MAX) | (free_entry + 1));
+	BREAKS("H2", table->entries[free_entry],
+		   (table->entries[free_entry] & ~(uint64_t)UINT32_MAX) | (free_entry + 1));
 }
 
 static void h3_trailers(void **state) {
@@ -413,7 +425,8 @@ static void p1_p2_pins(void **state) {
 	BREAKS("P2", herd.heap->arena.pages[pinned].pins, herd.heap->arena.pages[pinned].pins + 1);
 }
 
-/* A step of any length comes to the same; what is not begun has no step, and what is not done is cancelled. */
+/* A step of any length comes to the same; what is not begun has no step, and what is not done is
+ * cancelled. */
 static void a_check_in_slices_has_a_life(void **state) {
 	(void)state;
 	bool done = false;

@@ -10,8 +10,8 @@
  * Small heaps are checked (snug_check and all statistics) after every operation, larger ones after some hundred. The totals
  * at the end make an operation that silently does nothing visible, and the run requires that each rare event did happen. */
 #include "os/fake.h"
-#include "support/twin/operations.h"
 #include "support/require.h"
+#include "support/twin/operations.h"
 
 #include "unit/cmocka_all.h"
 
@@ -36,12 +36,42 @@ struct configuration {
 
 /* name, naming, options, check, compare, rarity, share */
 static const struct configuration configurations[] = {
-	{"handles-256K", TWIN_HANDLES, {.limit_bytes = 256 * KIB, .page_bytes = 4 * KIB}, 1, 128, 2, 12},
+	{"handles-256K",
+	 TWIN_HANDLES,
+	 {.limit_bytes = 256 * KIB, .page_bytes = 4 * KIB},
+	 1,
+	 128,
+	 2,
+	 12},
 	{"handles-1M", TWIN_HANDLES, {.limit_bytes = MIB, .page_bytes = 4 * KIB}, 1, 512, 4, 12},
-	{"references-256K", TWIN_REFERENCES, {.limit_bytes = 256 * KIB, .page_bytes = 4 * KIB}, 1, 128, 2, 12},
-	{"references-512K", TWIN_REFERENCES, {.limit_bytes = 512 * KIB, .page_bytes = 4 * KIB}, 1, 256, 3, 8},
-	{"sized-256K", TWIN_REFERENCES_SIZED, {.limit_bytes = 256 * KIB, .page_bytes = 4 * KIB}, 1, 128, 2, 12},
-	{"sized-1M-8K", TWIN_REFERENCES_SIZED, {.limit_bytes = MIB, .page_bytes = 8 * KIB}, 1, 512, 4, 8},
+	{"references-256K",
+	 TWIN_REFERENCES,
+	 {.limit_bytes = 256 * KIB, .page_bytes = 4 * KIB},
+	 1,
+	 128,
+	 2,
+	 12},
+	{"references-512K",
+	 TWIN_REFERENCES,
+	 {.limit_bytes = 512 * KIB, .page_bytes = 4 * KIB},
+	 1,
+	 256,
+	 3,
+	 8},
+	{"sized-256K",
+	 TWIN_REFERENCES_SIZED,
+	 {.limit_bytes = 256 * KIB, .page_bytes = 4 * KIB},
+	 1,
+	 128,
+	 2,
+	 12},
+	{"sized-1M-8K",
+	 TWIN_REFERENCES_SIZED,
+	 {.limit_bytes = MIB, .page_bytes = 8 * KIB},
+	 1,
+	 512,
+	 4,
+	 8},
 	{"handles-no-compaction",
 	 TWIN_HANDLES,
 	 {.limit_bytes = 300 * KIB, .page_bytes = 4 * KIB, .no_compaction_in_alloc = true},
@@ -58,7 +88,10 @@ static const struct configuration configurations[] = {
 	 4},
 	{"handles-paced",
 	 TWIN_HANDLES,
-	 {.limit_bytes = 512 * KIB, .page_bytes = 4 * KIB, .pace_low_water_bytes = 64 * KIB, .pace_step_bytes = 1000},
+	 {.limit_bytes = 512 * KIB,
+	  .page_bytes = 4 * KIB,
+	  .pace_low_water_bytes = 64 * KIB,
+	  .pace_step_bytes = 1000},
 	 1,
 	 128,
 	 2,
@@ -70,8 +103,20 @@ static const struct configuration configurations[] = {
 	 128,
 	 2,
 	 4},
-	{"handles-4M-64K", TWIN_HANDLES, {.limit_bytes = 4 * MIB, .page_bytes = 64 * KIB}, 100, 4000, 10, 4},
-	{"references-7M", TWIN_REFERENCES, {.limit_bytes = 7 * MIB, .page_bytes = 16 * KIB}, 10, 4000, 10, 8},
+	{"handles-4M-64K",
+	 TWIN_HANDLES,
+	 {.limit_bytes = 4 * MIB, .page_bytes = 64 * KIB},
+	 100,
+	 4000,
+	 10,
+	 4},
+	{"references-7M",
+	 TWIN_REFERENCES,
+	 {.limit_bytes = 7 * MIB, .page_bytes = 16 * KIB},
+	 10,
+	 4000,
+	 10,
+	 8},
 	{"handles-9M", TWIN_HANDLES, {.limit_bytes = 9 * MIB, .page_bytes = 32 * KIB}, 10, 4000, 10, 4},
 	{"sized-16M", TWIN_REFERENCES_SIZED, {.limit_bytes = 16 * MIB}, 300, 20000, 30, 3},
 	{"handles-16M-populated",
@@ -151,17 +196,19 @@ static void add_totals(const struct operations *operations, uint64_t count) {
 	totals.compacting_allocations += stats.compacting_allocations;
 }
 
-static void run_operations(const struct configuration *configuration, struct operations *operations, uint64_t count) {
+static void run_operations(const struct configuration *configuration, struct operations *operations,
+						   uint64_t count) {
 	char note[160] = "";
 	require_note(note);
 	bool trace = getenv("SNUG_TRACE") != NULL;
 	for (uint64_t i = 0; i < count; i++) {
-		int start = snprintf(note, sizeof note, "SNUG_SEED=0x%llx SNUG_CONFIGURATION=%s, operation %llu",
-							 (unsigned long long)base_seed, configuration->name, (unsigned long long)i);
+		int start =
+			snprintf(note, sizeof note, "SNUG_SEED=0x%llx SNUG_CONFIGURATION=%s, operation %llu",
+					 (unsigned long long)base_seed, configuration->name, (unsigned long long)i);
 		enum operation operation = operations_do(operations);
 		if (trace) {
-			snprintf(note + start, sizeof note - (size_t)start, " (%s, %zu objects)", operation_names[operation],
-					 operations->twin->count);
+			snprintf(note + start, sizeof note - (size_t)start, " (%s, %zu objects)",
+					 operation_names[operation], operations->twin->count);
 			fprintf(stderr, "%s\n", note);
 		}
 		if (i % configuration->check_every == 0) {
@@ -176,8 +223,8 @@ static void run_operations(const struct configuration *configuration, struct ope
 	twin_compare_all(operations->twin);
 }
 
-/* A heap of a few units of 2 MiB, full of small objects, every second of which goes: units must be drained in each run, which by random
- * choices alone they were not in one of eight short ones. */
+/* A heap of a few units of 2 MiB, full of small objects, every second of which goes: units must be
+ * drained in each run, which by random choices alone they were not in one of eight short ones. */
 static void drain_units(struct twin *twin, size_t limit_bytes) {
 	if (limit_bytes < 4 * MIB || limit_bytes > 9 * MIB) return;
 	if (twin->defragmentation.running) twin_end(twin);
@@ -196,7 +243,8 @@ static void drain_units(struct twin *twin, size_t limit_bytes) {
 	twin_compare_all(twin);
 }
 
-/* Holes beside objects that may not move: what stands in the way must be told in each run, and chance alone did not see to it. */
+/* Holes beside objects that may not move: what stands in the way must be told in each run, and
+ * chance alone did not see to it. */
 static void pin_what_stands_in_the_way(struct twin *twin) {
 	if (twin->defragmentation.running) twin_end(twin);
 	for (size_t i = twin->count; i-- > 0;) {
@@ -241,8 +289,9 @@ static void run_configuration(void **state) {
 #define SHOW(value) printf("  %-24s %14llu\n", #value, (unsigned long long)(totals.value))
 
 static void show_totals(void) {
-	printf("model: %llu operations, SNUG_SEED=0x%llx\n  %-24s %14s %14s\n", (unsigned long long)totals.operations,
-		   (unsigned long long)base_seed, "operation", "done", "of it refused");
+	printf("model: %llu operations, SNUG_SEED=0x%llx\n  %-24s %14s %14s\n",
+		   (unsigned long long)totals.operations, (unsigned long long)base_seed, "operation",
+		   "done", "of it refused");
 	for (size_t i = 0; i < OPERATION_COUNT; i++) {
 		printf("  %-24s %14llu %14llu\n", operation_names[i], (unsigned long long)totals.done[i],
 			   (unsigned long long)totals.refused[i]);
@@ -289,8 +338,10 @@ static void everything_happened(void **state) {
 	REQUIRE(totals.compacting_allocations > 0, "no allocation had to compact");
 	REQUIRE(totals.twin.failed_allocations > 0, "no heap ran full");
 	REQUIRE(totals.twin.fragmented_allocations > 0, "no object was stored in fragments");
-	REQUIRE(totals.twin.moved_calls > 0 && totals.twin.reentries_tried > 0, "no owner was told of a move");
-	REQUIRE(totals.twin.resizes_in_place > 0 && totals.twin.resizes_moved > 0, "not both kinds of resizing");
+	REQUIRE(totals.twin.moved_calls > 0 && totals.twin.reentries_tried > 0,
+			"no owner was told of a move");
+	REQUIRE(totals.twin.resizes_in_place > 0 && totals.twin.resizes_moved > 0,
+			"not both kinds of resizing");
 	REQUIRE(totals.twin.resizes_failed > 0, "no resize ran out of memory");
 	REQUIRE(totals.twin.reports_with_moves > 0 && totals.twin.reports_nothing > 0 &&
 				totals.twin.reports_nothing_pinned > 0,
@@ -298,11 +349,13 @@ static void everything_happened(void **state) {
 	REQUIRE(totals.twin.reports_partial > 0, "no partial report");
 	REQUIRE(totals.twin.relocated_objects > 0, "no region was drained");
 	REQUIRE(totals.twin.exact_estimates > 0, "no estimate was compared");
-	REQUIRE(totals.twin.abandoned_slabs > 0 || totals.operations < OPERATIONS_FOR_RARE_EVENTS, "no slab was abandoned");
+	REQUIRE(totals.twin.abandoned_slabs > 0 || totals.operations < OPERATIONS_FOR_RARE_EVENTS,
+			"no slab was abandoned");
 }
 
 int main(void) {
-	base_seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
+	base_seed = test_environment_number("SNUG_SEED",
+										(uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
 	operations_in_all = test_environment_number("SNUG_OPS", OPERATIONS_DEFAULT);
 	printf("model: SNUG_SEED=0x%llx SNUG_OPS=%llu\n", (unsigned long long)base_seed,
 		   (unsigned long long)operations_in_all);
@@ -312,6 +365,7 @@ int main(void) {
 	for (size_t i = 0; i < CONFIGURATIONS; i++) {
 		tests[i] = (struct CMUnitTest){table[i].name, run_configuration, NULL, NULL, &table[i]};
 	}
-	tests[CONFIGURATIONS] = (struct CMUnitTest){"everything_happened", everything_happened, NULL, NULL, NULL};
+	tests[CONFIGURATIONS] =
+		(struct CMUnitTest){"everything_happened", everything_happened, NULL, NULL, NULL};
 	return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

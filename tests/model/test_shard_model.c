@@ -1,10 +1,12 @@
-/* test_shard_model.c: a shard against a naive twin: random operations, every value compared, all laws walked.
+/* test_shard_model.c: a shard against a naive twin: random operations, every value compared, all
+ * laws walked.
  *
  *     SNUG_SEED=0x1234 build/tests/model/test_shard_model     the same run again
  *     SNUG_OPS=2000000                                        operations in each configuration
  *
- * The twin knows what was stored last under each of its keys. A shard may have evicted it, so a miss is right whenever the shard has
- * evicted something since; a hit must be the last value, to the byte, with its attributes. */
+ * The twin knows what was stored last under each of its keys. A shard may have evicted it, so a
+ * miss is right whenever the shard has evicted something since; a hit must be the last value, to
+ * the byte, with its attributes. */
 #include "os/fake.h"
 #include "support/require.h"
 #include "support/test_random.h"
@@ -81,9 +83,11 @@ static uint32_t random_size(struct play *play) {
 
 static snug_attributes random_attributes(struct play *play) {
 	snug_attributes attributes = {0};
-	if (test_random_chance(&play->random, 300)) attributes.client_flags = (uint32_t)test_random_next(&play->random);
+	if (test_random_chance(&play->random, 300))
+		attributes.client_flags = (uint32_t)test_random_next(&play->random);
 	if (test_random_chance(&play->random, 200))
-		attributes.expires_at_s = (uint32_t)(play->now_s + (int64_t)test_random_between(&play->random, 1, 300));
+		attributes.expires_at_s =
+			(uint32_t)(play->now_s + (int64_t)test_random_between(&play->random, 1, 300));
 	attributes.is_stale = test_random_chance(&play->random, 50);
 	attributes.is_won = attributes.is_stale && test_random_chance(&play->random, 500);
 	return attributes;
@@ -112,17 +116,21 @@ static uint64_t evictions(struct play *play) {
 static bool look(struct play *play, uint32_t number, bool use, snug_item *item) {
 	struct twin_item *twin = &play->items[number];
 	snug_key key = key_of(number);
-	snug_error error = use ? snug_shard_get(play->shard, &key, item) : snug_shard_find(play->shard, &key, item);
+	snug_error error =
+		use ? snug_shard_get(play->shard, &key, item) : snug_shard_find(play->shard, &key, item);
 	if (error == SNUG_ERROR_NOT_FOUND) {
-		REQUIRE(!twin->present || is_dead(play, twin) || evictions(play) > 0, "key %u is lost", number);
-		REQUIRE(!twin->present || is_dead(play, twin) || play->evicts, "key %u was evicted", number);
+		REQUIRE(!twin->present || is_dead(play, twin) || evictions(play) > 0, "key %u is lost",
+				number);
+		REQUIRE(!twin->present || is_dead(play, twin) || play->evicts, "key %u was evicted",
+				number);
 		play->misses += twin->present;
 		twin->present = false;
 		return false;
 	}
 	REQUIRE_OK(error);
 	REQUIRE(twin->present && !is_dead(play, twin), "key %u is there, and should not be", number);
-	REQUIRE(item->value_bytes == twin->size, "key %u has %zu bytes, not %u", number, item->value_bytes, twin->size);
+	REQUIRE(item->value_bytes == twin->size, "key %u has %zu bytes, not %u", number,
+			item->value_bytes, twin->size);
 	REQUIRE(item->attributes.client_flags == twin->attributes.client_flags &&
 				item->attributes.expires_at_s == twin->attributes.expires_at_s &&
 				item->attributes.is_stale == twin->attributes.is_stale &&
@@ -153,7 +161,8 @@ static void note_stored(struct play *play, uint32_t number, uint32_t size, uint3
 static void do_set(struct play *play) {
 	uint32_t number = (uint32_t)test_random_between(&play->random, 0, KEYS - 1);
 	uint32_t size = random_size(play), version = ++play->versions;
-	if (play->items[number].present && test_random_chance(&play->random, 300)) size = play->items[number].size;
+	if (play->items[number].present && test_random_chance(&play->random, 300))
+		size = play->items[number].size;
 	snug_attributes attributes = random_attributes(play);
 	snug_key key = key_of(number);
 	if (test_random_chance(&play->random, 100)) attributes.cas = snug_shard_next_cas(play->shard);
@@ -164,8 +173,8 @@ static void do_set(struct play *play) {
 
 static void do_get(struct play *play) {
 	snug_item item;
-	(void)look(play, (uint32_t)test_random_between(&play->random, 0, KEYS - 1), test_random_chance(&play->random, 800),
-			   &item);
+	(void)look(play, (uint32_t)test_random_between(&play->random, 0, KEYS - 1),
+			   test_random_chance(&play->random, 800), &item);
 }
 
 static void do_delete(struct play *play) {
@@ -199,13 +208,14 @@ static void do_cas(struct play *play) {
 	snug_error error = snug_shard_cas(play->shard, &key, &item, &cas);
 	if (error == SNUG_ERROR_NO_MEMORY) return;
 	REQUIRE_OK(error);
-	REQUIRE(cas != 0 && (play->items[number].cas == 0 || play->items[number].cas == cas), "CAS %llu",
-			(unsigned long long)cas);
+	REQUIRE(cas != 0 && (play->items[number].cas == 0 || play->items[number].cas == cas),
+			"CAS %llu", (unsigned long long)cas);
 	play->items[number].cas = cas;
 	(void)look(play, number, false, &item);
 }
 
-/* The content of an extended value is not one generator's: it is stored anew under a new version right away. */
+/* The content of an extended value is not one generator's: it is stored anew under a new version
+ * right away. */
 static void do_extend(struct play *play) {
 	uint32_t number = (uint32_t)test_random_between(&play->random, 0, KEYS - 1);
 	snug_key key = key_of(number);
@@ -218,7 +228,8 @@ static void do_extend(struct play *play) {
 	test_random_fill(more, length, ++play->versions);
 	snug_attributes attributes = random_attributes(play);
 	attributes.expires_at_s = 0;
-	snug_error error = snug_shard_extend(play->shard, &key, &item, &attributes, more, length, in_front);
+	snug_error error =
+		snug_shard_extend(play->shard, &key, &item, &attributes, more, length, in_front);
 	if (error) {
 		REQUIRE(error == SNUG_ERROR_NO_MEMORY, "extend: %s", snug_error_text(error));
 		return;
@@ -226,22 +237,25 @@ static void do_extend(struct play *play) {
 	REQUIRE_OK(snug_shard_find(play->shard, &key, &item));
 	REQUIRE(item.value_bytes == old_bytes + length, "extended to %zu bytes", item.value_bytes);
 	REQUIRE_OK(snug_shard_read(play->shard, &item, 0, play->found, item.value_bytes));
-	REQUIRE(memcmp(play->found + (in_front ? 0 : old_bytes), more, length) == 0, "other bytes were added");
-	REQUIRE(memcmp(play->found + (in_front ? length : 0), play->value, old_bytes) == 0, "the old value is another");
+	REQUIRE(memcmp(play->found + (in_front ? 0 : old_bytes), more, length) == 0,
+			"other bytes were added");
+	REQUIRE(memcmp(play->found + (in_front ? length : 0), play->value, old_bytes) == 0,
+			"the old value is another");
 	note_stored(play, number, (uint32_t)old_bytes, ++play->versions, &attributes, SNUG_OK);
 	fill(play->value, (uint32_t)old_bytes, play->versions);
 	error = snug_shard_set(play->shard, &key, &attributes, play->value, old_bytes);
 	if (error) play->items[number].present = false;
 }
 
-/* ------------------------------------------------------------------ leases ------------------------------------------------ */
+/* ------------------------------------------------------------------ leases -------------------- */
 
 static void write_lease(struct play *play, struct held *held) {
 	fill(play->value, held->size, held->version);
 	for (size_t offset = 0; offset < held->size;) {
 		snug_extent extents[16];
 		size_t count = 16, length = held->size - offset < 3000 ? held->size - offset : 3000;
-		REQUIRE_OK(snug_shard_lease_view(play->shard, &held->lease, offset, length, extents, &count));
+		REQUIRE_OK(
+			snug_shard_lease_view(play->shard, &held->lease, offset, length, extents, &count));
 		for (size_t i = 0; i < count; i++) {
 			memcpy(extents[i].data, play->value + offset, extents[i].length);
 			offset += extents[i].length;
@@ -254,9 +268,11 @@ static void require_lease(struct play *play, struct held *held) {
 	for (size_t offset = 0; offset < held->size;) {
 		snug_extent extents[64];
 		size_t count = 64, length = held->size - offset < 30000 ? held->size - offset : 30000;
-		REQUIRE_OK(snug_shard_lease_view(play->shard, &held->lease, offset, length, extents, &count));
+		REQUIRE_OK(
+			snug_shard_lease_view(play->shard, &held->lease, offset, length, extents, &count));
 		for (size_t i = 0; i < count; i++) {
-			REQUIRE(memcmp(extents[i].data, play->value + offset, extents[i].length) == 0, "a pinned value changed");
+			REQUIRE(memcmp(extents[i].data, play->value + offset, extents[i].length) == 0,
+					"a pinned value changed");
 			offset += extents[i].length;
 		}
 	}
@@ -273,15 +289,19 @@ static void end_lease(struct play *play, struct held *held) {
 		snug_attributes none = {0};
 		size_t old_bytes = item.value_bytes;
 		uint32_t old_version = play->items[held->key].version;
-		snug_error error = snug_shard_commit_extended(play->shard, &key, &item, &none, &held->lease, in_front);
+		snug_error error =
+			snug_shard_commit_extended(play->shard, &key, &item, &none, &held->lease, in_front);
 		if (!error) {
 			REQUIRE_OK(snug_shard_find(play->shard, &key, &item));
-			REQUIRE(item.value_bytes == old_bytes + held->size, "joined to %zu bytes", item.value_bytes);
+			REQUIRE(item.value_bytes == old_bytes + held->size, "joined to %zu bytes",
+					item.value_bytes);
 			REQUIRE_OK(snug_shard_read(play->shard, &item, 0, play->found, item.value_bytes));
 			fill(play->value, (uint32_t)old_bytes, old_version);
-			REQUIRE(memcmp(play->found + (in_front ? held->size : 0), play->value, old_bytes) == 0, "the old part");
+			REQUIRE(memcmp(play->found + (in_front ? held->size : 0), play->value, old_bytes) == 0,
+					"the old part");
 			fill(play->value, held->size, held->version);
-			REQUIRE(memcmp(play->found + (in_front ? 0 : old_bytes), play->value, held->size) == 0, "the new part");
+			REQUIRE(memcmp(play->found + (in_front ? 0 : old_bytes), play->value, held->size) == 0,
+					"the new part");
 			REQUIRE_OK(snug_shard_delete(play->shard, &key));
 			play->items[held->key].present = false;
 		}
@@ -320,7 +340,7 @@ static void do_lease(struct play *play) {
 	}
 }
 
-/* ------------------------------------------------------------------ the rest ---------------------------------------------- */
+/* ------------------------------------------------------------------ the rest ------------------ */
 
 static void do_time(struct play *play) {
 	play->now_s += (int64_t)test_random_between(&play->random, 0, 20);
@@ -365,9 +385,10 @@ static void do_something(struct play *play) {
 	static const struct {
 		void (*run)(struct play *play);
 		uint32_t weight;
-	} operations[] = {{do_set, 300},   {do_get, 300},  {do_delete, 60},    {do_change, 60}, {do_cas, 40},
-					  {do_extend, 40}, {do_lease, 60}, {do_time, 20},      {do_flush, 20},  {do_maintain, 60},
-					  {do_limit, 20},  {do_evict, 10}, {do_defragment, 10}};
+	} operations[] = {{do_set, 300},      {do_get, 300},     {do_delete, 60}, {do_change, 60},
+					  {do_cas, 40},       {do_extend, 40},   {do_lease, 60},  {do_time, 20},
+					  {do_flush, 20},     {do_maintain, 60}, {do_limit, 20},  {do_evict, 10},
+					  {do_defragment, 10}};
 	uint64_t at = test_random_between(&play->random, 0, 999);
 	for (size_t i = 0;; i++) {
 		if (at < operations[i].weight) {
@@ -408,12 +429,14 @@ static void run(size_t limit_mib, bool evicts, size_t page_bytes) {
 	}
 	snug_shard_stats stats;
 	REQUIRE_OK(snug_shard_stats_get(play->shard, &stats));
-	printf("  %zu MiB%s, pages of %zu: %llu hits, %llu lost, %llu refused; %llu evictions, %llu expired, %llu flushed, "
+	printf("  %zu MiB%s, pages of %zu: %llu hits, %llu lost, %llu refused; %llu evictions, %llu "
+		   "expired, %llu flushed, "
 		   "%llu "
 		   "items, %llu moves\n",
 		   limit_mib, evicts ? "" : " without eviction", page_bytes, (unsigned long long)play->hits,
-		   (unsigned long long)play->misses, (unsigned long long)play->refused, (unsigned long long)stats.evictions,
-		   (unsigned long long)stats.expired, (unsigned long long)stats.flushed, (unsigned long long)stats.items,
+		   (unsigned long long)play->misses, (unsigned long long)play->refused,
+		   (unsigned long long)stats.evictions, (unsigned long long)stats.expired,
+		   (unsigned long long)stats.flushed, (unsigned long long)stats.items,
 		   (unsigned long long)stats.heap.moves);
 	REQUIRE(evicts || stats.evictions == 0, "it evicts");
 	for (uint32_t i = 0; i < LEASES; i++) snug_shard_release(play->shard, &play->held[i].lease);
@@ -439,7 +462,8 @@ static void not_evicting(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(evicting), cmocka_unit_test(not_evicting)};
-	base_seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
+	base_seed = test_environment_number("SNUG_SEED",
+										(uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
 	operations_each = test_environment_number("SNUG_OPS", 60000);
 	test_set_secret(base_seed);
 	printf("shard model: SNUG_SEED=0x%llx SNUG_OPS=%llu\n", (unsigned long long)base_seed,

@@ -1,4 +1,5 @@
-/* channels.h: what the tests of channels share. The random choices of a run are printed, and repeated with SNUG_SEED. */
+/* channels.h: what the tests of channels share. The random choices of a run are printed, and
+ * repeated with SNUG_SEED. */
 #ifndef SNUG_TEST_CHANNELS_H
 #define SNUG_TEST_CHANNELS_H
 
@@ -32,7 +33,8 @@ static inline void start(struct os_thread *thread, void (*run)(void *), void *co
 
 static int print_seed(void **state) {
 	(void)state;
-	seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
+	seed = test_environment_number("SNUG_SEED",
+								   (uint64_t)time(NULL) * UINT64_C(0x9e3779b97f4a7c15) >> 16);
 	printf("SNUG_SEED=0x%llx\n", (unsigned long long)seed);
 	return 0;
 }

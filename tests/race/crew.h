@@ -1,4 +1,5 @@
-/* crew.h: workers for a test, and waiting until something is so: a hang ends as a failed test, not as a test that is killed. */
+/* crew.h: workers for a test, and waiting until something is so: a hang ends as a failed test, not
+ * as a test that is killed. */
 #ifndef SNUG_TEST_CREW_H
 #define SNUG_TEST_CREW_H
 

@@ -1,7 +1,9 @@
-/* numbered.h: messages that tell whose they are and which, so that a receiver sees what was lost, doubled, torn or overtaken.
+/* numbered.h: messages that tell whose they are and which, so that a receiver sees what was lost,
+ * doubled, torn or overtaken.
  *
- * A sender numbers what it sends to a channel from 0; a number that was refused is used again. So a batch of which a part got in
- * although it was refused shows as a double. Each field follows from the sender and the number: a torn message shows too. */
+ * A sender numbers what it sends to a channel from 0; a number that was refused is used again. So a
+ * batch of which a part got in although it was refused shows as a double. Each field follows from
+ * the sender and the number: a torn message shows too. */
 #ifndef SNUG_TEST_NUMBERED_H
 #define SNUG_TEST_NUMBERED_H
 
@@ -43,7 +45,8 @@ static inline void numbered_check(struct numbered_log *log, const struct message
 	log->next[message->worker]++;
 }
 
-/* A moment of random length, up to about a microsecond; now and then the processor is given away. */
+/* A moment of random length, up to about a microsecond; now and then the processor is given
+ * away. */
 static inline void numbered_pause(test_random *random) {
 	for (volatile uint64_t turns = test_random_below(random, 300); turns > 0; turns--) {
 	}

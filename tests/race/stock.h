@@ -1,8 +1,8 @@
-/* stock.h: workers whose heaps hold 1 KiB objects in a checkerboard, a hook that can hold a worker still, slow it down and evict, and
- * what is counted of it.
+/* stock.h: workers whose heaps hold 1 KiB objects in a checkerboard, a hook that can hold a worker
+ * still, slow it down and evict, and what is counted of it.
  *
- * Each object begins with its number; what is still there when the worker stops is compared, every byte. So an object that a cleanup lost, doubled
- * or moved without its bytes shows. */
+ * Each object begins with its number; what is still there when the worker stops is compared, every
+ * byte. So an object that a cleanup lost, doubled or moved without its bytes shows. */
 #ifndef SNUG_TEST_STOCK_H
 #define SNUG_TEST_STOCK_H
 
@@ -47,7 +47,8 @@ static inline snug_error stock_start(void *context, uint32_t worker, snug_heap *
 		snug_handle handle;
 		if (snug_alloc(heap, sizeof object, &handle) != SNUG_OK) break;
 		memcpy(object, &shelf->count, sizeof shelf->count);
-		if (snug_write(heap, handle, 0, object, sizeof object) != SNUG_OK) return SNUG_ERROR_CORRUPT;
+		if (snug_write(heap, handle, 0, object, sizeof object) != SNUG_OK)
+			return SNUG_ERROR_CORRUPT;
 		shelf->handles[shelf->count++] = handle;
 	}
 	for (uint32_t number = 0; number < shelf->count; number++) {
@@ -70,7 +71,8 @@ static inline bool stock_turn(void *context, uint32_t worker, snug_heap *heap) {
 	return atomic_load(&stock->busy);
 }
 
-static inline uint64_t stock_evict(void *context, uint32_t worker, snug_heap *heap, uint64_t bytes) {
+static inline uint64_t stock_evict(void *context, uint32_t worker, snug_heap *heap,
+								   uint64_t bytes) {
 	struct stock *stock = context;
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	uint64_t freed_bytes = 0;
@@ -87,7 +89,8 @@ static inline uint64_t stock_evict(void *context, uint32_t worker, snug_heap *he
 }
 
 /* The same where some are pinned: those stay. */
-static inline uint64_t stock_evict_unpinned(void *context, uint32_t worker, snug_heap *heap, uint64_t bytes) {
+static inline uint64_t stock_evict_unpinned(void *context, uint32_t worker, snug_heap *heap,
+											uint64_t bytes) {
 	struct stock *stock = context;
 	struct stock_shelf *shelf = &stock->shelf[worker];
 	uint64_t freed_bytes = 0;
@@ -136,8 +139,10 @@ static inline void stock_hold(struct stock *stock) {
 	assert_int_equal(snug_client_create(stock->workers, NULL, &stock->caller), SNUG_OK);
 	uint32_t count = snug_workers_count(stock->workers);
 	for (uint32_t worker = 0; worker < count; worker++) {
-		snug_operation operation = {.kind = SNUG_OPERATION_SIZE, .object = {.handle = 1, .worker = worker}};
-		assert_int_equal(snug_client_submit(stock->caller, &operation, 1, &stock->calls[worker]), SNUG_OK);
+		snug_operation operation = {.kind = SNUG_OPERATION_SIZE,
+									.object = {.handle = 1, .worker = worker}};
+		assert_int_equal(snug_client_submit(stock->caller, &operation, 1, &stock->calls[worker]),
+						 SNUG_OK);
 	}
 	CREW_WAIT_UNTIL(atomic_load(&stock->held_workers) == count);
 }
@@ -147,7 +152,8 @@ static inline void stock_let_go(struct stock *stock) {
 	uint32_t count = snug_workers_count(stock->workers);
 	for (uint32_t worker = 0; worker < count; worker++) {
 		snug_result result;
-		assert_int_equal(snug_client_wait(stock->caller, stock->calls[worker], HANG_NS, &result), SNUG_OK);
+		assert_int_equal(snug_client_wait(stock->caller, stock->calls[worker], HANG_NS, &result),
+						 SNUG_OK);
 	}
 	assert_int_equal(snug_client_destroy(stock->caller), SNUG_OK);
 	CREW_WAIT_UNTIL(atomic_load(&stock->held_workers) == 0);
@@ -156,7 +162,8 @@ static inline void stock_let_go(struct stock *stock) {
 /* Ends the workers, and requires that no object was hurt. */
 static inline void stock_close(struct stock *stock) {
 	crew_unmake(stock->workers);
-	for (uint32_t worker = 0; worker < STOCK_WORKERS_MAX; worker++) assert_int_equal(stock->shelf[worker].mistakes, 0);
+	for (uint32_t worker = 0; worker < STOCK_WORKERS_MAX; worker++)
+		assert_int_equal(stock->shelf[worker].mistakes, 0);
 }
 
 static inline struct stock *stock_new(void) {
@@ -187,7 +194,7 @@ static inline void stock_delete(struct stock *stock) {
 	free(stock);
 }
 
-/* ------------------------------------------------------------------ a coordinator over it ------------------------------ */
+/* ------------------------------------------------------------------ a coordinator over it ----- */
 
 static inline snug_coordinator_options desk_options(void) {
 	snug_coordinator_options options = snug_coordinator_options_default();
@@ -195,7 +202,8 @@ static inline snug_coordinator_options desk_options(void) {
 	return options;
 }
 
-static inline snug_coordinator *desk_make(snug_workers *workers, const snug_coordinator_options *options) {
+static inline snug_coordinator *desk_make(snug_workers *workers,
+										  const snug_coordinator_options *options) {
 	snug_coordinator *coordinator = NULL;
 	assert_int_equal(snug_coordinator_create(workers, options, &coordinator), SNUG_OK);
 	return coordinator;
@@ -226,7 +234,8 @@ static inline snug_ticket desk_submit(snug_coordinator *coordinator, const snug_
 
 static inline snug_response desk_wait(snug_coordinator *coordinator, snug_ticket ticket) {
 	snug_response response;
-	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, NULL, NULL), SNUG_OK);
+	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, NULL, NULL),
+					 SNUG_OK);
 	return response;
 }
 

@@ -1,5 +1,5 @@
-/* test_cache.c: the cache over workers: each call's meaning, its errors, and crowds of clients whose every byte is checked while a coordinator
- * defragments and the limit changes. */
+/* test_cache.c: the cache over workers: each call's meaning, its errors, and crowds of clients
+ * whose every byte is checked while a coordinator defragments and the limit changes. */
 #include "cache/operation/request.h"
 #include "crew.h"
 #include "support/test_random.h"
@@ -30,7 +30,8 @@ static snug_cache_client *enter(snug_cache *cache) {
 static void assert_holds(snug_cache_client *client, const char *key, const char *text) {
 	char buffer[64] = "";
 	snug_cache_value value;
-	assert_int_equal(snug_cache_get(client, key, strlen(key), buffer, sizeof buffer, &value), SNUG_OK);
+	assert_int_equal(snug_cache_get(client, key, strlen(key), buffer, sizeof buffer, &value),
+					 SNUG_OK);
 	assert_int_equal(value.bytes, strlen(text));
 	assert_memory_equal(buffer, text, value.bytes);
 }
@@ -42,7 +43,8 @@ static void calls_mean_what_they_say(void **state) {
 	char buffer[64];
 	snug_cache_value value;
 	uint64_t number = 0;
-	assert_int_equal(snug_cache_get(client, "k", 1, buffer, sizeof buffer, &value), SNUG_ERROR_NOT_FOUND);
+	assert_int_equal(snug_cache_get(client, "k", 1, buffer, sizeof buffer, &value),
+					 SNUG_ERROR_NOT_FOUND);
 	assert_int_equal(snug_cache_replace(client, "k", 1, "v", 1, NULL), SNUG_ERROR_NOT_STORED);
 	assert_int_equal(snug_cache_append(client, "k", 1, "v", 1), SNUG_ERROR_NOT_STORED);
 	assert_int_equal(snug_cache_add(client, "k", 1, "bc", 2, NULL), SNUG_OK);
@@ -57,7 +59,8 @@ static void calls_mean_what_they_say(void **state) {
 	assert_int_equal(snug_cache_decrement(client, "n", 1, 50, &number), SNUG_OK);
 	assert_int_equal(number, 0);
 	assert_int_equal(snug_cache_touch(client, "n", 1, 60), SNUG_OK);
-	assert_int_equal(snug_cache_get(client, "n", 1, buffer, sizeof buffer, &value), SNUG_ERROR_NOT_FOUND);
+	assert_int_equal(snug_cache_get(client, "n", 1, buffer, sizeof buffer, &value),
+					 SNUG_ERROR_NOT_FOUND);
 	assert_int_equal(snug_cache_delete(client, "k", 1), SNUG_OK);
 	assert_int_equal(snug_cache_delete(client, "k", 1), SNUG_ERROR_NOT_FOUND);
 	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
@@ -70,7 +73,8 @@ static void a_number_decides_who_was_first(void **state) {
 	snug_cache_client *client = enter(cache);
 	char buffer[8];
 	snug_cache_value value;
-	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options), .client_flags = 77};
+	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options),
+										.client_flags = 77};
 	assert_int_equal(snug_cache_set(client, "k", 1, "v", 1, &options), SNUG_OK);
 	assert_int_equal(snug_cache_gets(client, "k", 1, buffer, sizeof buffer, &value), SNUG_OK);
 	assert_int_equal(value.client_flags, 77);
@@ -105,12 +109,14 @@ static void bad_input_is_refused(void **state) {
 	assert_int_equal(snug_cache_set(client, NULL, 1, "", 0, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_cache_set(client, "k", 1, NULL, 1, NULL), SNUG_ERROR_NULL);
 	char *large = calloc(1, (1 << 20) + 1);
-	assert_int_equal(snug_cache_set(client, "k", 1, large, 1 << 20, NULL), SNUG_ERROR_SIZE_TOO_LARGE);
+	assert_int_equal(snug_cache_set(client, "k", 1, large, 1 << 20, NULL),
+					 SNUG_ERROR_SIZE_TOO_LARGE);
 	free(large);
 	/* What does not fit is told, and not copied. */
 	assert_int_equal(snug_cache_set(client, "k", 1, "long", 4, NULL), SNUG_OK);
 	memset(small, '-', sizeof small);
-	assert_int_equal(snug_cache_get(client, "k", 1, small, sizeof small, &value), SNUG_ERROR_BUFFER_TOO_SMALL);
+	assert_int_equal(snug_cache_get(client, "k", 1, small, sizeof small, &value),
+					 SNUG_ERROR_BUFFER_TOO_SMALL);
 	assert_int_equal(value.bytes, 4);
 	assert_memory_equal(small, "--", 2);
 	assert_int_equal(snug_cache_set_limit(client, 64 << 20), SNUG_ERROR_OPTION);
@@ -132,9 +138,13 @@ static void many_are_asked_at_once(void **state) {
 	for (uint32_t i = 0; i < MANY; i++) {
 		int length = snprintf(keys[i], sizeof keys[i], "key%u", i);
 		if (i % 3 > 0)
-			assert_int_equal(snug_cache_set(client, keys[i], (size_t)length, keys[i], (size_t)length, NULL), SNUG_OK);
-		lookups[i] = (snug_cache_lookup){
-			.key = keys[i], .key_bytes = (size_t)length, .buffer = buffers[i], .room_bytes = sizeof buffers[i]};
+			assert_int_equal(
+				snug_cache_set(client, keys[i], (size_t)length, keys[i], (size_t)length, NULL),
+				SNUG_OK);
+		lookups[i] = (snug_cache_lookup){.key = keys[i],
+										 .key_bytes = (size_t)length,
+										 .buffer = buffers[i],
+										 .room_bytes = sizeof buffers[i]};
 	}
 	lookups[7].key_bytes = 0;
 	assert_int_equal(snug_cache_get_many(client, lookups, MANY), SNUG_OK);
@@ -155,12 +165,15 @@ static void many_are_asked_at_once(void **state) {
 
 /* ------------------------------------------------------------------ beside serving --------- */
 
-static void fill_cache(snug_cache_client *client, uint32_t items, size_t bytes, uint32_t expires_at_s) {
+static void fill_cache(snug_cache_client *client, uint32_t items, size_t bytes,
+					   uint32_t expires_at_s) {
 	char value[2000] = {0}, name[16];
-	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options), .expires_at_s = expires_at_s};
+	snug_cache_store_options options = {.struct_bytes = sizeof(snug_cache_store_options),
+										.expires_at_s = expires_at_s};
 	for (uint32_t i = 0; i < items; i++) {
 		int length = snprintf(name, sizeof name, "%u", i);
-		assert_int_equal(snug_cache_set(client, name, (size_t)length, value, bytes, &options), SNUG_OK);
+		assert_int_equal(snug_cache_set(client, name, (size_t)length, value, bytes, &options),
+						 SNUG_OK);
 	}
 }
 
@@ -207,7 +220,8 @@ struct hold {
 	_Atomic bool let_go;
 };
 
-static void hold_up(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+static void hold_up(void *context, uint32_t worker, snug_shard *shard,
+					struct operation_counts *counts) {
 	struct hold *hold = context;
 	(void)worker;
 	(void)shard;
@@ -218,9 +232,11 @@ static void hold_up(void *context, uint32_t worker, snug_shard *shard, struct op
 
 static void hold_begin(snug_cache *cache, uint32_t worker, struct hold *hold) {
 	memset(hold, 0, sizeof *hold);
-	hold->request = (struct request){.kind = REQUEST_VISIT, .visit = hold_up, .visit_context = hold};
+	hold->request =
+		(struct request){.kind = REQUEST_VISIT, .visit = hold_up, .visit_context = hold};
 	assert_int_equal(snug_client_create(snug_cache_workers(cache), NULL, &hold->client), SNUG_OK);
-	snug_operation operation = {.kind = SNUG_OPERATION_RUN, .object.worker = worker, .buffer = &hold->request};
+	snug_operation operation = {
+		.kind = SNUG_OPERATION_RUN, .object.worker = worker, .buffer = &hold->request};
 	assert_int_equal(snug_client_submit(hold->client, &operation, 1, &hold->ticket), SNUG_OK);
 	while (!atomic_load(&hold->is_held)) os_thread_sleep(MS / 10);
 }
@@ -245,15 +261,18 @@ static void what_is_late_is_not_lost(void **state) {
 	assert_int_equal(snug_cache_set(client, "n", 1, "1", 1, NULL), SNUG_OK);
 	assert_int_equal(snug_cache_client_set_timeout(client, 5 * MS), SNUG_OK);
 	hold_begin(cache, 0, &hold);
-	assert_int_equal(snug_cache_set(client, key, 1, stored, sizeof stored, NULL), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_cache_set(client, key, 1, stored, sizeof stored, NULL),
+					 SNUG_ERROR_TIMED_OUT);
 	memset(stored, '-', sizeof stored);
 	key[0] = 'x';
 	memset(found, '-', sizeof found);
-	assert_int_equal(snug_cache_get(client, "k", 1, found, sizeof found, &value), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_cache_get(client, "k", 1, found, sizeof found, &value),
+					 SNUG_ERROR_TIMED_OUT);
 	assert_int_equal(snug_cache_increment(client, "n", 1, 41, &number), SNUG_ERROR_TIMED_OUT);
 	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_ERROR_TIMED_OUT);
 	assert_int_equal(snug_cache_set_limit(client, 3 << 20), SNUG_ERROR_TIMED_OUT);
-	snug_cache_lookup lookup = {.key = "k", .key_bytes = 1, .buffer = found, .room_bytes = sizeof found};
+	snug_cache_lookup lookup = {
+		.key = "k", .key_bytes = 1, .buffer = found, .room_bytes = sizeof found};
 	assert_int_equal(snug_cache_get_many(client, &lookup, 1), SNUG_ERROR_TIMED_OUT);
 	hold_end(&hold);
 	/* All was done, in its order, and nothing was written where nobody waits any more. */
@@ -328,7 +347,8 @@ static size_t fill(char *value, uint32_t number, uint32_t key, uint32_t version)
 	return length;
 }
 
-static void visit_once(struct member *member, snug_cache_client *client, uint32_t *versions, test_random *random) {
+static void visit_once(struct member *member, snug_cache_client *client, uint32_t *versions,
+					   test_random *random) {
 	char name[32], expected[VALUE_MAX], found[VALUE_MAX];
 	uint32_t key = (uint32_t)(test_random_below(random, KEYS_OF_A_MEMBER));
 	int length = snprintf(name, sizeof name, "%u:%u", member->number, key);
@@ -351,10 +371,12 @@ static void visit_once(struct member *member, snug_cache_client *client, uint32_
 static void *visit(void *context) {
 	struct member *member = context;
 	snug_cache_client *client = enter(member->cache);
-	if (member->number % 2 == 1) assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
+	if (member->number % 2 == 1)
+		assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
 	test_random random = {member->seed};
 	uint32_t versions[KEYS_OF_A_MEMBER] = {0};
-	for (uint32_t round = 0; round < member->rounds; round++) visit_once(member, client, versions, &random);
+	for (uint32_t round = 0; round < member->rounds; round++)
+		visit_once(member, client, versions, &random);
 	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
 	atomic_fetch_sub(member->left, 1);
 	return NULL;
@@ -366,14 +388,17 @@ static uint64_t disturb(snug_cache *cache, _Atomic uint32_t *left) {
 	snug_coordinator *coordinator;
 	snug_cache_client *client = enter(cache);
 	snug_cache_stats stats;
-	assert_int_equal(snug_coordinator_create(snug_cache_workers(cache), &options, &coordinator), SNUG_OK);
+	assert_int_equal(snug_coordinator_create(snug_cache_workers(cache), &options, &coordinator),
+					 SNUG_OK);
 	for (uint32_t round = 0; atomic_load(left) > 0; round++) {
-		snug_request request = snug_request_default(round % 4 == 3 ? SNUG_REQUEST_EMERGENCY : SNUG_REQUEST_DEFRAGMENT);
+		snug_request request =
+			snug_request_default(round % 4 == 3 ? SNUG_REQUEST_EMERGENCY : SNUG_REQUEST_DEFRAGMENT);
 		snug_response response;
 		snug_ticket late;
 		request.min_bytes = 65536;
 		request.may_evict = true;
-		assert_int_equal(snug_coordinator_call(coordinator, &request, HANG_NS, &response, &late), SNUG_OK);
+		assert_int_equal(snug_coordinator_call(coordinator, &request, HANG_NS, &response, &late),
+						 SNUG_OK);
 		size_t limit_bytes = (size_t)(round % 2 == 0 ? 3 : 4) << 20;
 		assert_int_equal(snug_cache_set_limit(client, limit_bytes), SNUG_OK);
 		os_thread_sleep(MS);
@@ -412,18 +437,22 @@ static void *ask_until_stopped(void *context) {
 	char name[16], found[16];
 	snug_cache_value value;
 	snug_error error = SNUG_OK;
-	if (member->number % 2 == 1) assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
+	if (member->number % 2 == 1)
+		assert_int_equal(snug_cache_client_set_timeout(client, HANG_NS), SNUG_OK);
 	for (uint32_t i = 0; error != SNUG_ERROR_STOPPED; i++) {
 		int length = snprintf(name, sizeof name, "%u", i % 100);
-		error = i % 2 == 0 ? snug_cache_set(client, name, (size_t)length, name, (size_t)length, NULL)
-						   : snug_cache_get(client, name, (size_t)length, found, sizeof found, &value);
-		if (error != SNUG_ERROR_STOPPED && error != SNUG_ERROR_NOT_FOUND) assert_int_equal(error, SNUG_OK);
+		error = i % 2 == 0
+					? snug_cache_set(client, name, (size_t)length, name, (size_t)length, NULL)
+					: snug_cache_get(client, name, (size_t)length, found, sizeof found, &value);
+		if (error != SNUG_ERROR_STOPPED && error != SNUG_ERROR_NOT_FOUND)
+			assert_int_equal(error, SNUG_OK);
 		if (i == 200) atomic_fetch_sub(member->left, 1);
 	}
 	snug_cache_stats stats;
 	snug_cache_lookup lookup = {.key = "k", .key_bytes = 1};
 	/* The inboxes are closed one after the other: another worker may still answer. */
-	while ((error = snug_cache_get_many(client, &lookup, 1)) != SNUG_ERROR_STOPPED) assert_int_equal(error, SNUG_OK);
+	while ((error = snug_cache_get_many(client, &lookup, 1)) != SNUG_ERROR_STOPPED)
+		assert_int_equal(error, SNUG_OK);
 	assert_int_equal(snug_cache_flush(client), SNUG_ERROR_STOPPED);
 	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_ERROR_STOPPED);
 	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);

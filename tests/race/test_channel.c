@@ -1,9 +1,11 @@
-/* test_channel.c: messages between threads: order, nothing lost, batches whole or not at all, room, time-outs.
+/* test_channel.c: messages between threads: order, nothing lost, batches whole or not at all, room,
+ * time-outs.
  *
- * A lost wake-up would be a hang. So whoever sleeps here does so with a time-out that never ends in a sound channel (HANG_NS), and the
- * test says what was lost.
+ * A lost wake-up would be a hang. So whoever sleeps here does so with a time-out that never ends in
+ * a sound channel (HANG_NS), and the test says what was lost.
  *
- *     SNUG_SEED=0x... tests/race/test_channel     the same random choices again; threads still interleave as they like */
+ *     SNUG_SEED=0x... tests/race/test_channel     the same random choices again; threads still
+ *                                                 interleave as they like */
 #include "channels.h"
 #include "numbered.h"
 
@@ -13,7 +15,7 @@
 #define CHANNELS_MAX 8u
 #define BATCH_MAX 16u
 
-/* ------------------------------------------------------------------ many senders, few channels ---------------------------- */
+/* ------------------------------------------------------------------ many senders, few channels  */
 
 struct crowd_sender {
 	struct os_thread thread;
@@ -35,8 +37,8 @@ struct crowd_receiver {
 };
 
 /* Claims, and sends or gives the claim back. */
-static snug_error claim_first(test_random *random, struct channel *channel, const struct message *batch, size_t count,
-							  bool *taken_back) {
+static snug_error claim_first(test_random *random, struct channel *channel,
+							  const struct message *batch, size_t count, bool *taken_back) {
 	uint32_t position = 0;
 	snug_error error = channel_claim(channel, count, &position);
 	if (error != SNUG_OK) return error;
@@ -49,9 +51,11 @@ static snug_error claim_first(test_random *random, struct channel *channel, cons
 }
 
 /* One of the five ways to send, up to `left` messages; how many were accepted. */
-static uint64_t send_some(struct crowd_sender *self, test_random *random, struct channel *channel, uint64_t number) {
+static uint64_t send_some(struct crowd_sender *self, test_random *random, struct channel *channel,
+						  uint64_t number) {
 	struct message batch[BATCH_MAX];
-	uint64_t count = test_random_between(random, 1, self->left < BATCH_MAX ? self->left : BATCH_MAX);
+	uint64_t count =
+		test_random_between(random, 1, self->left < BATCH_MAX ? self->left : BATCH_MAX);
 	uint64_t way = test_random_below(random, 5);
 	bool taken_back = false;
 	if (way >= 2) count = 1;
@@ -63,7 +67,8 @@ static uint64_t send_some(struct crowd_sender *self, test_random *random, struct
 								  : channel_send(channel, batch, HANG_NS);
 	if (error == SNUG_OK) return taken_back ? 0 : count;
 	self->refused++;
-	if (error != (way < 3 ? SNUG_ERROR_QUEUE_FULL : SNUG_ERROR_TIMED_OUT) || way == 4) self->mistakes++;
+	if (error != (way < 3 ? SNUG_ERROR_QUEUE_FULL : SNUG_ERROR_TIMED_OUT) || way == 4)
+		self->mistakes++;
 	os_thread_yield();
 	return 0;
 }
@@ -87,14 +92,15 @@ static void run_crowd_receiver(void *context) {
 	struct message batch[BATCH_MAX];
 	do {
 		size_t count = 0;
-		self->end =
-			channel_receive_wait(self->channel, batch, test_random_between(&random, 1, BATCH_MAX), HANG_NS, &count);
+		self->end = channel_receive_wait(
+			self->channel, batch, test_random_between(&random, 1, BATCH_MAX), HANG_NS, &count);
 		for (size_t i = 0; i < count; i++) numbered_check(&self->log, &batch[i]);
 		if (test_random_chance(&random, 20)) numbered_pause(&random);
 	} while (self->end == SNUG_OK);
 }
 
-static void run_crowd(uint32_t channel_count, uint32_t sender_count, uint64_t messages, uint32_t room) {
+static void run_crowd(uint32_t channel_count, uint32_t sender_count, uint64_t messages,
+					  uint32_t room) {
 	struct channel *channels[CHANNELS_MAX];
 	static struct crowd_receiver receivers[CHANNELS_MAX];
 	static struct crowd_sender senders[NUMBERED_SENDERS_MAX];
@@ -105,8 +111,10 @@ static void run_crowd(uint32_t channel_count, uint32_t sender_count, uint64_t me
 		start(&receivers[i].thread, run_crowd_receiver, &receivers[i]);
 	}
 	for (uint32_t i = 0; i < sender_count; i++) {
-		senders[i] = (struct crowd_sender){
-			.channels = channels, .channel_count = channel_count, .sender = i, .left = messages / sender_count};
+		senders[i] = (struct crowd_sender){.channels = channels,
+										   .channel_count = channel_count,
+										   .sender = i,
+										   .left = messages / sender_count};
 		start(&senders[i].thread, run_crowd_sender, &senders[i]);
 	}
 	for (uint32_t i = 0; i < sender_count; i++) os_thread_join(&senders[i].thread);
@@ -114,7 +122,8 @@ static void run_crowd(uint32_t channel_count, uint32_t sender_count, uint64_t me
 	for (uint32_t i = 0; i < channel_count; i++) {
 		assert_int_equal(receivers[i].end, SNUG_ERROR_STOPPED);
 		assert_int_equal(receivers[i].log.mistakes, 0);
-		for (uint32_t k = 0; k < sender_count; k++) assert_int_equal(receivers[i].log.next[k], senders[k].sent[i]);
+		for (uint32_t k = 0; k < sender_count; k++)
+			assert_int_equal(receivers[i].log.next[k], senders[k].sent[i]);
 		assert_int_equal(channel_depth(channels[i]), 0);
 		assert_in_range(channel_high_water(channels[i]), 1, room);
 		unmake(channels[i]);
@@ -131,7 +140,7 @@ static void nothing_is_lost_doubled_or_overtaken(void **state) {
 			run_crowd(channel_counts[i], sender_counts[k], 48000, (i + k) % 2 == 0 ? 16 : 256);
 }
 
-/* ------------------------------------------------------------------ room -------------------------------------------------- */
+/* ------------------------------------------------------------------ room ---------------------- */
 
 static void a_full_channel_refuses(void **state) {
 	(void)state;
@@ -164,7 +173,8 @@ static void a_full_channel_refuses(void **state) {
 	unmake(channel);
 }
 
-/* The last claim is rolled back; an older one leaves a gap that the receiver passes over, over many laps. */
+/* The last claim is rolled back; an older one leaves a gap that the receiver passes over, over many
+ * laps. */
 static void claims_given_back_leave_no_message(void **state) {
 	(void)state;
 	struct channel *channel = make(16);
@@ -203,12 +213,14 @@ static void run_answerer(void *context) {
 	struct message batch[BATCH_MAX];
 	size_t count = 0;
 	while (channel_receive_wait(self->inbox, batch, BATCH_MAX, HANG_NS, &count) == SNUG_OK)
-		for (size_t i = 0; i < count; i++) self->refused += channel_try_send(batch[i].reply, &batch[i]) != SNUG_OK;
+		for (size_t i = 0; i < count; i++)
+			self->refused += channel_try_send(batch[i].reply, &batch[i]) != SNUG_OK;
 }
 
 #define ANSWERERS 3u
 
-/* Who has no more in flight than his channel holds is always answered, though it be full now and then: room that he made is seen. */
+/* Who has no more in flight than his channel holds is always answered, though it be full now and
+ * then: room that he made is seen. */
 static void an_answer_always_finds_room(void **state) {
 	(void)state;
 	static struct answerer answerers[ANSWERERS];
@@ -225,7 +237,9 @@ static void an_answer_always_finds_room(void **state) {
 		message.reply = answers;
 		if (in_flight == 16) {
 			size_t count = 0;
-			assert_int_equal(channel_receive_wait(answers, batch, test_random_between(&random, 1, 16), HANG_NS, &count),
+			assert_int_equal(channel_receive_wait(answers, batch,
+												  test_random_between(&random, 1, 16), HANG_NS,
+												  &count),
 							 SNUG_OK);
 			in_flight -= count;
 		}
@@ -249,7 +263,8 @@ static void time_outs_are_neither_early_nor_endless(void **state) {
 	size_t count = 77;
 	for (size_t i = 0; i < sizeof timeouts_ns / sizeof timeouts_ns[0]; i++) {
 		uint64_t begin_ns = os_now_ns();
-		assert_int_equal(channel_receive_wait(channel, &message, 1, timeouts_ns[i], &count), SNUG_ERROR_TIMED_OUT);
+		assert_int_equal(channel_receive_wait(channel, &message, 1, timeouts_ns[i], &count),
+						 SNUG_ERROR_TIMED_OUT);
 		assert_in_range(os_now_ns() - begin_ns, timeouts_ns[i], timeouts_ns[i] + 30000 * MS);
 		assert_int_equal(count, 77);
 	}

@@ -1,4 +1,5 @@
-/* test_channel_end.c: how channels end: closed in the middle, left by their senders, destroyed as soon as that is allowed.
+/* test_channel_end.c: how channels end: closed in the middle, left by their senders, destroyed as
+ * soon as that is allowed.
  *
  *     SNUG_SEED=0x... tests/race/test_channel_end */
 #include "channels.h"
@@ -27,7 +28,7 @@ static void bad_rooms_and_a_full_system_are_refused(void **state) {
 	channel_destroy(NULL);
 }
 
-/* ------------------------------------------------------------------ close in the middle ----------------------------------- */
+/* ------------------------------------------------------------------ close in the middle ------- */
 
 struct pusher {
 	struct os_thread thread;
@@ -47,33 +48,39 @@ static void run_pusher(void *context) {
 		uint64_t count = 1;
 		if (test_random_chance(&random, 300)) {
 			count = test_random_between(&random, 1, BATCH_MAX);
-			for (uint64_t i = 0; i < count; i++) batch[i] = numbered_message(self->sender, self->accepted + i);
+			for (uint64_t i = 0; i < count; i++)
+				batch[i] = numbered_message(self->sender, self->accepted + i);
 			self->end = channel_try_send_batch(self->channel, batch, count);
 		} else {
 			batch[0] = numbered_message(self->sender, self->accepted);
-			self->end = channel_send(self->channel, batch, test_random_chance(&random, 500) ? MS : SNUG_FOREVER);
+			self->end = channel_send(self->channel, batch,
+									 test_random_chance(&random, 500) ? MS : SNUG_FOREVER);
 		}
 		if (self->end == SNUG_OK) self->accepted += count;
-	} while (self->end == SNUG_OK || self->end == SNUG_ERROR_QUEUE_FULL || self->end == SNUG_ERROR_TIMED_OUT);
+	} while (self->end == SNUG_OK || self->end == SNUG_ERROR_QUEUE_FULL ||
+			 self->end == SNUG_ERROR_TIMED_OUT);
 }
 
 static void run_closer(void *context) {
 	channel_close(context);
 }
 
-/* What close found in the ring and all that was received before is what was accepted; nothing comes later. */
+/* What close found in the ring and all that was received before is what was accepted; nothing comes
+ * later. */
 static void close_in_the_middle(test_random *random, uint32_t senders, bool by_other_thread) {
 	struct channel *channel = make(16);
 	static struct pusher pushers[NUMBERED_SENDERS_MAX];
 	struct numbered_log log = {0};
 	struct message batch[BATCH_MAX];
 	for (uint32_t i = 0; i < senders; i++) {
-		pushers[i] = (struct pusher){.channel = channel, .sender = i, .seed = test_random_next(random)};
+		pushers[i] =
+			(struct pusher){.channel = channel, .sender = i, .seed = test_random_next(random)};
 		start(&pushers[i].thread, run_pusher, &pushers[i]);
 	}
 	for (uint64_t turns = test_random_below(random, 200); turns > 0; turns--) {
 		size_t count = 0;
-		snug_error error = channel_receive_wait(channel, batch, test_random_between(random, 1, 16), MS, &count);
+		snug_error error =
+			channel_receive_wait(channel, batch, test_random_between(random, 1, 16), MS, &count);
 		assert_true(error == SNUG_OK || error == SNUG_ERROR_TIMED_OUT);
 		for (size_t i = 0; i < count; i++) numbered_check(&log, &batch[i]);
 	}
@@ -103,7 +110,9 @@ static void every_message_is_refused_or_received(void **state) {
 	(void)state;
 	test_random random = {seed};
 	for (uint32_t round = 0; round < 200; round++)
-		close_in_the_middle(&random, (uint32_t)test_random_between(&random, 1, NUMBERED_SENDERS_MAX), round % 2 == 1);
+		close_in_the_middle(&random,
+							(uint32_t)test_random_between(&random, 1, NUMBERED_SENDERS_MAX),
+							round % 2 == 1);
 }
 
 /* What the receiver finds right after its own close is all there is, with senders still trying. */
@@ -115,14 +124,17 @@ static void after_close_nothing_comes(void **state) {
 		static struct pusher pushers[4];
 		struct message batch[BATCH_MAX];
 		for (uint32_t i = 0; i < 4; i++) {
-			pushers[i] = (struct pusher){.channel = channel, .sender = i, .seed = test_random_next(&random)};
+			pushers[i] =
+				(struct pusher){.channel = channel, .sender = i, .seed = test_random_next(&random)};
 			start(&pushers[i].thread, run_pusher, &pushers[i]);
 		}
-		for (uint64_t turns = test_random_below(&random, 50); turns > 0; turns--) channel_receive(channel, batch, 16);
+		for (uint64_t turns = test_random_below(&random, 50); turns > 0; turns--)
+			channel_receive(channel, batch, 16);
 		channel_close(channel);
 		channel_receive(channel, batch, BATCH_MAX); /* the room is 16: all of it */
 		size_t late = 0;
-		for (uint32_t looks = 0; looks < 100; looks++) late += channel_receive(channel, batch, BATCH_MAX);
+		for (uint32_t looks = 0; looks < 100; looks++)
+			late += channel_receive(channel, batch, BATCH_MAX);
 		for (uint32_t i = 0; i < 4; i++) os_thread_join(&pushers[i].thread);
 		late += channel_receive(channel, batch, BATCH_MAX);
 		assert_int_equal(late, 0);
@@ -130,7 +142,7 @@ static void after_close_nothing_comes(void **state) {
 	}
 }
 
-/* ------------------------------------------------------------------ disconnect -------------------------------------------- */
+/* ------------------------------------------------------------------ disconnect ---------------- */
 
 static void run_leaver(void *context) {
 	struct pusher *self = context;
@@ -153,14 +165,16 @@ static void the_last_sender_s_going_is_seen(void **state) {
 		for (uint32_t i = 0; i < senders; i++) channel_attach(channel);
 		assert_int_equal(channel_senders(channel), senders);
 		for (uint32_t i = 0; i < senders; i++) {
-			leavers[i] = (struct pusher){.channel = channel, .sender = i, .seed = test_random_next(&random)};
+			leavers[i] =
+				(struct pusher){.channel = channel, .sender = i, .seed = test_random_next(&random)};
 			start(&leavers[i].thread, run_leaver, &leavers[i]);
 		}
 		struct message batch[BATCH_MAX];
 		size_t received = 0;
 		size_t count = 0;
 		snug_error end;
-		while ((end = channel_receive_wait(channel, batch, BATCH_MAX, HANG_NS, &count)) == SNUG_OK) received += count;
+		while ((end = channel_receive_wait(channel, batch, BATCH_MAX, HANG_NS, &count)) == SNUG_OK)
+			received += count;
 		assert_int_equal(end, SNUG_ERROR_STOPPED);
 		assert_int_equal(received, senders);
 		assert_int_equal(channel_senders(channel), 0);
@@ -170,8 +184,8 @@ static void the_last_sender_s_going_is_seen(void **state) {
 	}
 }
 
-/* One that never attached is between claim and message when the last attached one goes: what that one sent lies behind the claim, and is
- * not lost. */
+/* One that never attached is between claim and message when the last attached one goes: what that
+ * one sent lies behind the claim, and is not lost. */
 static void going_does_not_overtake_messages(void **state) {
 	(void)state;
 	for (uint32_t given_back = 0; given_back < 2; given_back++) {
@@ -184,14 +198,16 @@ static void going_does_not_overtake_messages(void **state) {
 		assert_int_equal(channel_claim(channel, 1, &position), SNUG_OK);
 		assert_int_equal(channel_try_send(channel, &message), SNUG_OK);
 		channel_detach(channel);
-		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, 3 * MS, &count), SNUG_ERROR_TIMED_OUT);
+		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, 3 * MS, &count),
+						 SNUG_ERROR_TIMED_OUT);
 		if (given_back == 1)
 			channel_unclaim(channel, position, 1);
 		else
 			channel_send_claimed(channel, position, &message, 1);
 		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, HANG_NS, &count), SNUG_OK);
 		assert_int_equal(count, 2 - given_back);
-		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, HANG_NS, &count), SNUG_ERROR_STOPPED);
+		assert_int_equal(channel_receive_wait(channel, batch, BATCH_MAX, HANG_NS, &count),
+						 SNUG_ERROR_STOPPED);
 		channel_close(channel);
 		channel_destroy(channel);
 	}
@@ -212,12 +228,13 @@ static void the_senders_see_the_receiver_s_going(void **state) {
 	assert_int_equal(channel_send(channel, &message, SNUG_FOREVER), SNUG_ERROR_STOPPED);
 	assert_int_equal(channel_receive_wait(channel, &message, 1, SNUG_FOREVER, &count), SNUG_OK);
 	assert_int_equal(count, 1);
-	assert_int_equal(channel_receive_wait(channel, &message, 1, SNUG_FOREVER, &count), SNUG_ERROR_STOPPED);
+	assert_int_equal(channel_receive_wait(channel, &message, 1, SNUG_FOREVER, &count),
+					 SNUG_ERROR_STOPPED);
 	channel_detach(channel);
 	channel_destroy(channel);
 }
 
-/* ------------------------------------------------------------------ destroy after the last answer ------------------------- */
+/* --------------------------------------------------------------- destroy after the last answer  */
 
 static void run_answerer(void *context) {
 	struct channel *inbox = context;
@@ -227,7 +244,8 @@ static void run_answerer(void *context) {
 		for (size_t i = 0; i < count; i++) (void)channel_try_send(batch[i].reply, &batch[i]);
 }
 
-/* The asker knows nothing of the answerer but that all answers have come: that suffices to close and destroy. */
+/* The asker knows nothing of the answerer but that all answers have come: that suffices to close
+ * and destroy. */
 static void an_asker_destroys_its_channel_after_the_last_answer(void **state) {
 	(void)state;
 	test_random random = {seed};

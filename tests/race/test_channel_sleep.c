@@ -1,9 +1,10 @@
 /* test_channel_sleep.c: who sleeps on a channel is woken, and nobody else.
  *
- * A lost wake-up would be a hang. So whoever sleeps here does so with a time-out that never ends in a sound channel (HANG_NS), and the
- * test says what was lost.
+ * A lost wake-up would be a hang. So whoever sleeps here does so with a time-out that never ends in
+ * a sound channel (HANG_NS), and the test says what was lost.
  *
- *     SNUG_SEED=0x... tests/race/test_channel_sleep     the same random choices again; threads still interleave as they like */
+ *     SNUG_SEED=0x... tests/race/test_channel_sleep     the same random choices again; threads
+ *                                                       still interleave as they like */
 #include "channels.h"
 #include "numbered.h"
 
@@ -12,7 +13,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-/* ------------------------------------------------------------------ sleep and wake ---------------------------------------- */
+/* ------------------------------------------------------------------ sleep and wake ------------ */
 
 static void only_a_sleeper_is_woken(void **state) {
 	(void)state;
@@ -28,7 +29,8 @@ static void only_a_sleeper_is_woken(void **state) {
 	for (uint64_t round = 1; round <= 100; round++) {
 		assert_true(channel_doze(channel));
 		assert_int_equal(poll(&wanted, 1, 0), 0);
-		for (int i = 0; i < 3; i++) assert_int_equal(channel_try_send_batch(channel, batch, 16), SNUG_OK);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(channel_try_send_batch(channel, batch, 16), SNUG_OK);
 		assert_int_equal(channel_wakes(channel), round);
 		assert_int_equal(poll(&wanted, 1, 0), 1);
 		assert_true(channel_rouse(channel));
@@ -41,7 +43,8 @@ static void only_a_sleeper_is_woken(void **state) {
 	unmake(channel);
 }
 
-/* What holds up later messages wakes when it moves: a claim that is sent, and one that is given back. */
+/* What holds up later messages wakes when it moves: a claim that is sent, and one that is given
+ * back. */
 static void a_claim_wakes_when_it_is_settled(void **state) {
 	(void)state;
 	for (uint32_t given_back = 0; given_back < 2; given_back++) {
@@ -62,7 +65,8 @@ static void a_claim_wakes_when_it_is_settled(void **state) {
 	}
 }
 
-/* A close and the last sender's going wake a sleeper, and keep one that is awake from its next sleep. Once. */
+/* A close and the last sender's going wake a sleeper, and keep one that is awake from its next
+ * sleep. Once. */
 static void news_is_not_slept_through(void **state) {
 	(void)state;
 	for (uint32_t close = 0; close < 2; close++) {
@@ -103,7 +107,8 @@ static void run_room_seeker(void *context) {
 	self->error = channel_send(self->channel, &message, HANG_NS);
 }
 
-/* Half of the room is enough, whether it comes back by a receive or by a claim that is given back. Each sleeps until it is told. */
+/* Half of the room is enough, whether it comes back by a receive or by a claim that is given back.
+ * Each sleeps until it is told. */
 static void room_that_comes_back_is_told(void **state) {
 	(void)state;
 	for (uint32_t given_back = 0; given_back < 2; given_back++) {
@@ -111,7 +116,8 @@ static void room_that_comes_back_is_told(void **state) {
 		struct channel *channel = make(16);
 		struct message batch[16];
 		uint32_t position = 0;
-		for (uint64_t number = 0; number < 16; number++) batch[number] = numbered_message(0, number);
+		for (uint64_t number = 0; number < 16; number++)
+			batch[number] = numbered_message(0, number);
 		assert_int_equal(channel_try_send_batch(channel, batch, given_back == 1 ? 7 : 16), SNUG_OK);
 		if (given_back == 1) assert_int_equal(channel_claim(channel, 9, &position), SNUG_OK);
 		for (uint32_t i = 0; i < 2; i++) {
@@ -119,7 +125,8 @@ static void room_that_comes_back_is_told(void **state) {
 			start(&seekers[i].thread, run_room_seeker, &seekers[i]);
 		}
 		os_thread_sleep(20 * MS);
-		assert_int_equal(channel_receive(channel, batch, given_back == 1 ? 7 : 8), given_back == 1 ? 7 : 8);
+		assert_int_equal(channel_receive(channel, batch, given_back == 1 ? 7 : 8),
+						 given_back == 1 ? 7 : 8);
 		if (given_back == 1) channel_unclaim(channel, position, 9);
 		uint64_t begin_ns = os_now_ns();
 		for (uint32_t i = 0; i < 2; i++) {
@@ -132,21 +139,24 @@ static void room_that_comes_back_is_told(void **state) {
 	}
 }
 
-/* Two threads that begin each round together, so that the one's send meets the other's going to sleep within nanoseconds. */
+/* Two threads that begin each round together, so that the one's send meets the other's going to
+ * sleep within nanoseconds. */
 struct duel {
 	struct os_thread thread;
 	struct channel *channel;
 	_Atomic uint64_t begun; /* rounds; the main thread writes */
 	_Atomic uint64_t ended; /* rounds; the sender writes */
-	uint64_t rounds;        /* at most; fewer if they take longer than DUEL_NS, as on a busy machine */
-	uint64_t mistakes;      /* the sender's; read after the join */
+	/* at most; fewer if they take longer than DUEL_NS, as on a busy machine */
+	uint64_t rounds;
+	uint64_t mistakes; /* the sender's; read after the join */
 	uint64_t late;
 };
 
 #define DUEL_NS (1500 * MS)
 #define ENDED_EARLY UINT64_MAX /* instead of a number of rounds: there is no further one */
 
-/* Two spinning threads that share a processor never meet. Without a second one, nothing is lost but the point. */
+/* Two spinning threads that share a processor never meet. Without a second one, nothing is lost but
+ * the point. */
 static void part_from_sender(cpu_set_t *before) {
 	pthread_getaffinity_np(pthread_self(), sizeof *before, before);
 	(void)os_thread_bind(0);
@@ -171,7 +181,8 @@ static void run_duel_sender(void *context) {
 	}
 }
 
-/* The receiver announces sleep while the message comes. When both are done, either it has seen the message, or it was woken. */
+/* The receiver announces sleep while the message comes. When both are done, either it has seen the
+ * message, or it was woken. */
 static void nobody_falls_asleep_on_a_message(void **state) {
 	(void)state;
 	struct duel duel = {.channel = make(16), .rounds = test_environment_number("SNUG_OPS", 200000)};
@@ -200,7 +211,8 @@ static void nobody_falls_asleep_on_a_message(void **state) {
 	atomic_store(&duel.begun, ENDED_EARLY);
 	os_thread_join(&duel.thread);
 	pthread_setaffinity_np(pthread_self(), sizeof before, &before);
-	printf("    asleep in %llu rounds of %llu\n", (unsigned long long)slept, (unsigned long long)rounds);
+	printf("    asleep in %llu rounds of %llu\n", (unsigned long long)slept,
+		   (unsigned long long)rounds);
 	assert_int_equal(lost, 0);
 	assert_int_equal(duel.mistakes, 0);
 	assert_int_equal(log.mistakes, 0);
@@ -210,7 +222,8 @@ static void nobody_falls_asleep_on_a_message(void **state) {
 
 #define ROOM_WAIT_NS (30000 * MS)
 
-/* A send that was not woken finds the room when its time is over: it is late. Fills the channel again after that. */
+/* A send that was not woken finds the room when its time is over: it is late. Fills the channel
+ * again after that. */
 static void run_duel_for_room(void *context) {
 	struct duel *self = context;
 	(void)os_thread_bind(1);
@@ -244,7 +257,8 @@ static void nobody_falls_asleep_on_room(void **state) {
 	start(&duel.thread, run_duel_for_room, &duel);
 	part_from_sender(&before);
 	uint64_t end_ns = os_now_ns() + DUEL_NS;
-	for (; rounds < duel.rounds && atomic_load(&duel.ended) != ENDED_EARLY && os_now_ns() < end_ns; rounds++) {
+	for (; rounds < duel.rounds && atomic_load(&duel.ended) != ENDED_EARLY && os_now_ns() < end_ns;
+		 rounds++) {
 		uint64_t round = rounds + 1;
 		atomic_store(&duel.begun, round);
 		numbered_pause(&random);

@@ -1,5 +1,6 @@
-/* test_client.c: what a client is told: each error of its header, the order of its operations, time-outs that lose nothing, submissions that go
- * whole or not at all, and the end while operations are in flight. */
+/* test_client.c: what a client is told: each error of its header, the order of its operations,
+ * time-outs that lose nothing, submissions that go whole or not at all, and the end while
+ * operations are in flight. */
 #include "crew.h"
 #include "work/channel/channel.h"
 #include "work/worker/worker.h"
@@ -36,7 +37,8 @@ struct scene {
 };
 
 static snug_client *client_make(snug_workers *workers, uint32_t flight_max) {
-	snug_client_options options = {.struct_bytes = sizeof(snug_client_options), .flight_max = flight_max};
+	snug_client_options options = {.struct_bytes = sizeof(snug_client_options),
+								   .flight_max = flight_max};
 	snug_client *client = NULL;
 	assert_int_equal(snug_client_create(workers, &options, &client), SNUG_OK);
 	return client;
@@ -59,7 +61,8 @@ static void scene_unmake(struct scene *scene) {
 	free(scene->gate);
 }
 
-/* All workers stand, with empty inboxes. A message wakes each from its sleep; its answer comes before the hook is called. */
+/* All workers stand, with empty inboxes. A message wakes each from its sleep; its answer comes
+ * before the hook is called. */
 static void hold(struct scene *scene) {
 	snug_object object;
 	uint32_t count = snug_workers_count(scene->workers);
@@ -92,14 +95,15 @@ static uint32_t take_all(snug_client *client, snug_error expected) {
 	return count;
 }
 
-/* ------------------------------------------------------------------ errors ------------------------------------------------ */
+/* ------------------------------------------------------------------ errors -------------------- */
 
 static void bad_calls_are_answered(void **state) {
 	(void)state;
 	struct scene scene = scene_make(2);
 	snug_client *client = NULL;
 	snug_client_options odd = {.struct_bytes = sizeof(snug_client_options), .flight_max = 100};
-	snug_client_options large = {.struct_bytes = sizeof(snug_client_options), .flight_max = 2 * SNUG_CLIENT_FLIGHT_MAX};
+	snug_client_options large = {.struct_bytes = sizeof(snug_client_options),
+								 .flight_max = 2 * SNUG_CLIENT_FLIGHT_MAX};
 	assert_int_equal(snug_client_create(NULL, NULL, &client), SNUG_ERROR_NULL);
 	assert_int_equal(snug_client_create(scene.workers, NULL, NULL), SNUG_ERROR_NULL);
 	assert_int_equal(snug_client_create(scene.workers, &odd, &client), SNUG_ERROR_OPTION);
@@ -142,7 +146,8 @@ static void bad_calls_are_answered(void **state) {
 	assert_int_equal(snug_client_alloc(client, 0, 0, NULL, 0, &object), SNUG_ERROR_SIZE_ZERO);
 	assert_int_equal(snug_client_alloc(client, 0, 4, "12345", 5, &object), SNUG_ERROR_RANGE);
 	assert_int_equal(snug_client_alloc(client, 0, 4, NULL, 4, &object), SNUG_ERROR_NULL);
-	assert_int_equal(snug_client_alloc(client, 0, (size_t)1 << 30, NULL, 0, &object), SNUG_ERROR_SIZE_TOO_LARGE);
+	assert_int_equal(snug_client_alloc(client, 0, (size_t)1 << 30, NULL, 0, &object),
+					 SNUG_ERROR_SIZE_TOO_LARGE);
 	assert_int_equal(snug_client_alloc(client, 1, 5, "12345", 5, &object), SNUG_OK);
 	assert_int_equal(snug_client_read(client, object, 1, text, 5), SNUG_ERROR_RANGE);
 	assert_int_equal(snug_client_write(client, object, 5, "x", 1), SNUG_ERROR_RANGE);
@@ -190,11 +195,13 @@ static void a_refused_resize_leaves_the_object(void **state) {
 	assert_int_equal(snug_client_alloc(client, 0, 5, "12345", 5, &object), SNUG_OK);
 	assert_int_equal(snug_client_resize(client, object, 0), SNUG_ERROR_SIZE_ZERO);
 	assert_object(client, object, "12345", 5);
-	assert_int_equal(snug_client_resize(client, object, (size_t)1 << 30), SNUG_ERROR_SIZE_TOO_LARGE);
+	assert_int_equal(snug_client_resize(client, object, (size_t)1 << 30),
+					 SNUG_ERROR_SIZE_TOO_LARGE);
 	assert_object(client, object, "12345", 5);
 	uint64_t fillers = 0;
 	snug_error error = SNUG_OK;
-	for (; !error; fillers += !error) error = snug_client_alloc(client, 0, 100000, NULL, 0, &filler);
+	for (; !error; fillers += !error)
+		error = snug_client_alloc(client, 0, 100000, NULL, 0, &filler);
 	assert_int_equal(error, SNUG_ERROR_NO_MEMORY);
 	snug_operation operation = {.kind = SNUG_OPERATION_RESIZE, .object = object, .size = 200000};
 	snug_ticket late;
@@ -226,7 +233,7 @@ static void keys_are_spread_and_stay(void **state) {
 	scene_unmake(&scene);
 }
 
-/* ------------------------------------------------------------------ full queues ------------------------------------------- */
+/* ------------------------------------------------------------------ full queues --------------- */
 
 static void a_full_inbox_refuses_the_whole_submission(void **state) {
 	(void)state;
@@ -236,12 +243,14 @@ static void a_full_inbox_refuses_the_whole_submission(void **state) {
 	snug_ticket tickets[64] = {0};
 	for (uint32_t i = 0; i < 64; i++) operations[i] = alloc_operation(1, 8);
 	hold(&scene);
-	assert_int_equal(snug_client_submit(other, operations, INBOX + 1, tickets), SNUG_ERROR_QUEUE_FULL);
+	assert_int_equal(snug_client_submit(other, operations, INBOX + 1, tickets),
+					 SNUG_ERROR_QUEUE_FULL);
 	assert_int_equal(snug_client_submit(other, operations, INBOX - 1, tickets), SNUG_OK);
 	/* Worker 0 has room for all of its part, worker 1 for one: neither gets any. */
 	for (uint32_t i = 0; i < 8; i++) operations[i].object.worker = i < 6 ? 0 : 1;
 	tickets[0] = 0;
-	assert_int_equal(snug_client_submit(scene.client, operations, 8, tickets), SNUG_ERROR_QUEUE_FULL);
+	assert_int_equal(snug_client_submit(scene.client, operations, 8, tickets),
+					 SNUG_ERROR_QUEUE_FULL);
 	assert_int_equal(tickets[0], 0);
 	assert_int_equal(snug_client_in_flight(scene.client), 0);
 	assert_int_equal(channel_depth(workers_inbox(scene.workers, 0)), 0);
@@ -252,7 +261,8 @@ static void a_full_inbox_refuses_the_whole_submission(void **state) {
 	snug_ticket late = 5;
 	snug_result result;
 	operations[0].object.worker = 1;
-	assert_int_equal(snug_client_call(scene.client, &operations[0], MS, &result, &late), SNUG_ERROR_QUEUE_FULL);
+	assert_int_equal(snug_client_call(scene.client, &operations[0], MS, &result, &late),
+					 SNUG_ERROR_QUEUE_FULL);
 	assert_int_equal(late, 5);
 	let_go(&scene);
 	assert_int_equal(take_all(other, SNUG_OK), INBOX - 1);
@@ -288,7 +298,7 @@ static void flights_not_taken_fill_the_client(void **state) {
 	scene_unmake(&scene);
 }
 
-/* ------------------------------------------------------------------ time ---------------------------------------------------- */
+/* ------------------------------------------------------------------ time ---------------------- */
 
 static void a_late_result_is_not_lost(void **state) {
 	(void)state;
@@ -298,7 +308,8 @@ static void a_late_result_is_not_lost(void **state) {
 	snug_ticket late = 0, ticket = 0;
 	snug_result result;
 	uint64_t begin_ns = os_now_ns();
-	assert_int_equal(snug_client_call(scene.client, &operation, 3 * MS, &result, &late), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_client_call(scene.client, &operation, 3 * MS, &result, &late),
+					 SNUG_ERROR_TIMED_OUT);
 	assert_true(os_now_ns() - begin_ns >= 3 * MS);
 	assert_true(late != 0);
 	assert_int_equal(snug_client_poll(scene.client, late, &result), SNUG_ERROR_TIMED_OUT);
@@ -341,7 +352,8 @@ static void blocking_forms_wait_for_room(void **state) {
 	scene_unmake(&scene);
 }
 
-/* What a worker's own hook may do with a client: submit and poll. What would wait for itself is refused, before anything is sent. */
+/* What a worker's own hook may do with a client: submit and poll. What would wait for itself is
+ * refused, before anything is sent. */
 struct insider {
 	snug_workers *_Atomic workers;
 	snug_client *client; /* hook only */
@@ -355,13 +367,19 @@ static bool refuses_to_wait(struct insider *insider) {
 	snug_ticket late = 5;
 	snug_result result;
 	snug_object object;
-	if (snug_client_call(insider->client, &operation, MS, &result, &late) != SNUG_ERROR_WRONG_THREAD) return false;
-	if (snug_client_alloc(insider->client, 1, 8, NULL, 0, &object) != SNUG_ERROR_WRONG_THREAD) return false;
+	if (snug_client_call(insider->client, &operation, MS, &result, &late) !=
+		SNUG_ERROR_WRONG_THREAD)
+		return false;
+	if (snug_client_alloc(insider->client, 1, 8, NULL, 0, &object) != SNUG_ERROR_WRONG_THREAD)
+		return false;
 	if (late != 5 || snug_client_in_flight(insider->client) != 0) return false;
 	operation.object.worker = 0;
-	if (snug_client_submit(insider->client, &operation, 1, &insider->ticket) != SNUG_OK) return false;
-	return snug_client_wait(insider->client, insider->ticket, SNUG_FOREVER, &result) == SNUG_ERROR_WRONG_THREAD &&
-		   snug_client_next(insider->client, SNUG_FOREVER, &late, &result) == SNUG_ERROR_WRONG_THREAD &&
+	if (snug_client_submit(insider->client, &operation, 1, &insider->ticket) != SNUG_OK)
+		return false;
+	return snug_client_wait(insider->client, insider->ticket, SNUG_FOREVER, &result) ==
+			   SNUG_ERROR_WRONG_THREAD &&
+		   snug_client_next(insider->client, SNUG_FOREVER, &late, &result) ==
+			   SNUG_ERROR_WRONG_THREAD &&
 		   snug_client_poll(insider->client, insider->ticket, &result) == SNUG_ERROR_TIMED_OUT;
 }
 
@@ -371,12 +389,14 @@ static bool turn_insider(void *context, uint32_t worker, snug_heap *heap) {
 	(void)heap;
 	if (worker != 0 || workers == NULL || atomic_load(&insider->done)) return false;
 	if (insider->client == NULL) {
-		if (snug_client_create(workers, NULL, &insider->client) != SNUG_OK) atomic_fetch_add(&insider->mistakes, 1);
+		if (snug_client_create(workers, NULL, &insider->client) != SNUG_OK)
+			atomic_fetch_add(&insider->mistakes, 1);
 		if (!refuses_to_wait(insider)) atomic_fetch_add(&insider->mistakes, 1);
 		return true;
 	}
 	snug_result result; /* a turn later the answer is there: its worker is this one */
-	if (snug_client_wait(insider->client, insider->ticket, SNUG_FOREVER, &result) != SNUG_OK || result.error != SNUG_OK)
+	if (snug_client_wait(insider->client, insider->ticket, SNUG_FOREVER, &result) != SNUG_OK ||
+		result.error != SNUG_OK)
 		atomic_fetch_add(&insider->mistakes, 1);
 	if (snug_client_destroy(insider->client) != SNUG_OK) atomic_fetch_add(&insider->mistakes, 1);
 	atomic_store(&insider->done, true);
@@ -399,26 +419,28 @@ static void a_worker_does_not_wait_for_workers(void **state) {
 	crew_unmake(workers);
 }
 
-/* ------------------------------------------------------------------ order --------------------------------------------------- */
+/* ------------------------------------------------------------------ order --------------------- */
 
-/* Each write overwrites the one before, each read sees the last: over hundreds of batches, by every way of taking results. */
+/* Each write overwrites the one before, each read sees the last: over hundreds of batches, by every
+ * way of taking results. */
 static void one_worker_executes_in_the_order_of_submission(void **state) {
 	(void)state;
 	struct scene scene = scene_make(2);
 	snug_object object[2];
 	uint64_t written[2][8], read[2][8];
 	for (uint32_t worker = 0; worker < 2; worker++)
-		assert_int_equal(snug_client_alloc(scene.client, worker, 8, NULL, 0, &object[worker]), SNUG_OK);
+		assert_int_equal(snug_client_alloc(scene.client, worker, 8, NULL, 0, &object[worker]),
+						 SNUG_OK);
 	for (uint64_t round = 0; round < 500; round++) {
 		snug_operation operations[32];
 		snug_ticket tickets[32];
 		for (uint32_t i = 0; i < 16; i++) { /* alternating workers */
 			uint32_t worker = i % 2;
 			written[worker][i / 2] = round * 100 + i;
-			operations[2 * i] =
-				(snug_operation){SNUG_OPERATION_WRITE, object[worker], 0, 0, 8, &written[worker][i / 2]};
-			operations[2 * i + 1] =
-				(snug_operation){SNUG_OPERATION_READ, object[worker], 0, 0, 8, &read[worker][i / 2]};
+			operations[2 * i] = (snug_operation){SNUG_OPERATION_WRITE,   object[worker], 0, 0, 8,
+												 &written[worker][i / 2]};
+			operations[2 * i + 1] = (snug_operation){SNUG_OPERATION_READ, object[worker], 0, 0, 8,
+													 &read[worker][i / 2]};
 		}
 		for (snug_error error = SNUG_ERROR_QUEUE_FULL; error == SNUG_ERROR_QUEUE_FULL;) {
 			error = snug_client_submit(scene.client, operations, 32, tickets);
@@ -430,7 +452,7 @@ static void one_worker_executes_in_the_order_of_submission(void **state) {
 	scene_unmake(&scene);
 }
 
-/* ------------------------------------------------------------------ stop ----------------------------------------------------- */
+/* ------------------------------------------------------------------ stop ---------------------- */
 
 static void a_stop_answers_what_was_accepted(void **state) {
 	(void)state;
@@ -454,7 +476,8 @@ static void a_stop_answers_what_was_accepted(void **state) {
 	assert_int_equal(take_all(scene.client, SNUG_OK), 20);
 	assert_int_equal(snug_client_destroy(scene.client), SNUG_OK);
 	assert_int_equal(snug_workers_stop(scene.workers, HANG_NS), SNUG_OK);
-	uint64_t objects = crew_stats(scene.workers, 0).heap.objects + crew_stats(scene.workers, 1).heap.objects;
+	uint64_t objects =
+		crew_stats(scene.workers, 0).heap.objects + crew_stats(scene.workers, 1).heap.objects;
 	assert_int_equal(objects, 22);
 	assert_int_equal(snug_workers_destroy(scene.workers), SNUG_OK);
 	free(scene.gate);

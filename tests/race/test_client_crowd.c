@@ -1,8 +1,10 @@
-/* test_client_crowd.c: many clients on few workers, random operations, each client against a twin of its own: what is read back is what
- * was written, each operation submitted ends in exactly one result, and a stop in the middle loses none. Meanwhile a maintainer sends
- * one job after the other to all workers, so that objects move under the clients' hands.
+/* test_client_crowd.c: many clients on few workers, random operations, each client against a twin
+ * of its own: what is read back is what was written, each operation submitted ends in exactly one
+ * result, and a stop in the middle loses none. Meanwhile a maintainer sends one job after the other
+ * to all workers, so that objects move under the clients' hands.
  *
- *     SNUG_SEED=0x... tests/race/test_client_crowd      the same choices again; threads still interleave as they like
+ *     SNUG_SEED=0x... tests/race/test_client_crowd      the same choices again; threads still
+ *                                                       interleave as they like
  *     SNUG_CROWD_OPERATIONS=N                           of each client
  *     SNUG_CROWD_STOPS=N                                crowds that are stopped in the middle */
 #include "crew.h"
@@ -45,7 +47,8 @@ struct crowd_client {
 	snug_workers *workers;
 	_Atomic uint32_t *running;             /* clients that have not ended */
 	const _Atomic uint64_t *moved_objects; /* so far, on all workers */
-	uint64_t left;                         /* operations to submit, and more until something was moved */
+	/* operations to submit, and more until something was moved */
+	uint64_t left;
 	test_random random;
 	uint64_t submitted;
 	uint64_t taken;
@@ -62,7 +65,7 @@ static bool mistake(struct crowd_client *client, const char *what) {
 	return false;
 }
 
-/* ------------------------------------------------------------------ one operation -------------------------------------------- */
+/* ------------------------------------------------------------------ one operation ------------- */
 
 static void choose_range(struct crowd_client *client, struct twin_object *twin) {
 	twin->offset = (uint32_t)test_random_below(&client->random, twin->size);
@@ -76,12 +79,15 @@ static uint32_t choose_size(struct crowd_client *client) {
 
 static snug_operation choose(struct crowd_client *client, struct twin_object *twin) {
 	snug_operation operation = {.object = twin->object, .buffer = twin->buffer};
-	static const snug_operation_kind kinds[] = {SNUG_OPERATION_FREE, SNUG_OPERATION_RESIZE, SNUG_OPERATION_READ,
-												SNUG_OPERATION_READ, SNUG_OPERATION_WRITE,  SNUG_OPERATION_SIZE};
-	operation.kind = twin->live ? kinds[test_random_below(&client->random, 6)] : SNUG_OPERATION_ALLOC;
+	static const snug_operation_kind kinds[] = {SNUG_OPERATION_FREE,  SNUG_OPERATION_RESIZE,
+												SNUG_OPERATION_READ,  SNUG_OPERATION_READ,
+												SNUG_OPERATION_WRITE, SNUG_OPERATION_SIZE};
+	operation.kind =
+		twin->live ? kinds[test_random_below(&client->random, 6)] : SNUG_OPERATION_ALLOC;
 	switch (operation.kind) {
 	case SNUG_OPERATION_ALLOC:
-		operation.object.worker = (uint32_t)test_random_below(&client->random, snug_workers_count(client->workers));
+		operation.object.worker =
+			(uint32_t)test_random_below(&client->random, snug_workers_count(client->workers));
 		operation.size = twin->new_size = choose_size(client);
 		operation.length = twin->length = twin->new_size;
 		test_random_fill(twin->buffer, twin->length, test_random_next(&client->random));
@@ -108,13 +114,15 @@ static snug_operation choose(struct crowd_client *client, struct twin_object *tw
 }
 
 /* What a resize made larger holds nothing in particular: it is written before it is read. */
-static bool apply_resize(struct crowd_client *client, snug_client *endpoint, struct twin_object *twin) {
+static bool apply_resize(struct crowd_client *client, snug_client *endpoint,
+						 struct twin_object *twin) {
 	uint32_t old_size = twin->size;
 	twin->size = twin->new_size;
 	if (twin->size <= old_size) return true;
-	test_random_fill(twin->bytes + old_size, twin->size - old_size, test_random_next(&client->random));
-	snug_error error =
-		snug_client_write(endpoint, twin->object, old_size, twin->bytes + old_size, twin->size - old_size);
+	test_random_fill(twin->bytes + old_size, twin->size - old_size,
+					 test_random_next(&client->random));
+	snug_error error = snug_client_write(endpoint, twin->object, old_size, twin->bytes + old_size,
+										 twin->size - old_size);
 	if (error == SNUG_ERROR_STOPPED) client->stopped = true;
 	return error == SNUG_OK || error == SNUG_ERROR_STOPPED || mistake(client, "write after resize");
 }
@@ -142,13 +150,14 @@ static bool apply(struct crowd_client *client, snug_client *endpoint, struct twi
 		return true;
 	case SNUG_OPERATION_READ:
 		client->verified_bytes += twin->length;
-		return memcmp(twin->bytes + twin->offset, twin->buffer, twin->length) == 0 || mistake(client, "bytes read");
+		return memcmp(twin->bytes + twin->offset, twin->buffer, twin->length) == 0 ||
+			   mistake(client, "bytes read");
 	default:
 		return result->size == twin->size || mistake(client, "size");
 	}
 }
 
-/* ------------------------------------------------------------------ a client's thread ---------------------------------------- */
+/* ------------------------------------------------------------------ a client's thread --------- */
 
 static struct twin_object *twin_of(struct crowd_client *client, snug_ticket ticket) {
 	for (uint32_t i = 0; i < client->objects; i++)
@@ -171,7 +180,8 @@ static bool take_one(struct crowd_client *client, snug_client *endpoint) {
 	if (error) return mistake(client, error == SNUG_ERROR_TIMED_OUT ? "no answer came" : "wait");
 	struct twin_object *twin = twin_of(client, ticket);
 	client->taken++;
-	return twin == NULL ? mistake(client, "a result of nothing") : apply(client, endpoint, twin, &result);
+	return twin == NULL ? mistake(client, "a result of nothing")
+						: apply(client, endpoint, twin, &result);
 }
 
 /* A batch of up to 8 on objects that are not busy. */
@@ -181,7 +191,8 @@ static bool submit_some(struct crowd_client *client, snug_client *endpoint) {
 	struct twin_object *twins[8];
 	uint32_t wanted = 1 + (uint32_t)test_random_below(&client->random, 8), count = 0;
 	for (uint32_t tries = 0; tries < 32 && count < wanted; tries++) {
-		struct twin_object *twin = &client->twin[test_random_below(&client->random, client->objects)];
+		struct twin_object *twin =
+			&client->twin[test_random_below(&client->random, client->objects)];
 		if (twin->busy) continue;
 		operations[count] = choose(client, twin);
 		twin->kind = operations[count].kind;
@@ -229,7 +240,8 @@ static void run_client(void *context) {
 	bool fine = error == SNUG_OK;
 	while (fine && !client->stopped && is_wanted(client)) {
 		uint32_t in_flight = snug_client_in_flight(endpoint);
-		bool take = in_flight + 8 > WINDOW || (in_flight > 0 && test_random_chance(&client->random, 400));
+		bool take =
+			in_flight + 8 > WINDOW || (in_flight > 0 && test_random_chance(&client->random, 400));
 		fine = take ? take_one(client, endpoint) : submit_some(client, endpoint);
 	}
 	while (fine && snug_client_in_flight(endpoint) > 0) fine = take_one(client, endpoint);
@@ -239,7 +251,7 @@ static void run_client(void *context) {
 	atomic_fetch_sub(client->running, 1);
 }
 
-/* ------------------------------------------------------------------ the maintainer -------------------------------------------- */
+/* ------------------------------------------------------------------ the maintainer ------------ */
 
 struct maintainer {
 	struct os_thread thread;
@@ -259,10 +271,12 @@ static bool one_round(struct maintainer *maintainer, struct job jobs[WORKERS_MAX
 	bool stopped = false;
 	for (uint32_t worker = 0; worker < snug_workers_count(maintainer->workers); worker++) {
 		struct job *job = &jobs[worker];
-		*job = (struct job){.kind = test_random_chance(&maintainer->random, 700) ? JOB_DEFRAGMENT : JOB_EMERGENCY,
-							.priority = (enum job_priority)test_random_below(&maintainer->random, JOB_PRIORITY_COUNT),
-							.options = snug_defragment_options_default(),
-							.min_bytes = 4096};
+		*job = (struct job){
+			.kind = test_random_chance(&maintainer->random, 700) ? JOB_DEFRAGMENT : JOB_EMERGENCY,
+			.priority =
+				(enum job_priority)test_random_below(&maintainer->random, JOB_PRIORITY_COUNT),
+			.options = snug_defragment_options_default(),
+			.min_bytes = 4096};
 		job->options.step_bytes = 1 + test_random_below(&maintainer->random, 10000);
 		struct message message = {.kind = MESSAGE_JOB, .data = job, .reply = maintainer->answers};
 		struct channel *inbox = workers_inbox(maintainer->workers, worker);
@@ -281,7 +295,8 @@ static bool one_round(struct maintainer *maintainer, struct job jobs[WORKERS_MAX
 			return false;
 		}
 		for (size_t i = 0; i < count; i++)
-			atomic_fetch_add(&maintainer->moved_objects, ((struct job *)answers[i].data)->report.moved_objects);
+			atomic_fetch_add(&maintainer->moved_objects,
+							 ((struct job *)answers[i].data)->report.moved_objects);
 		maintainer->answered += count;
 		sent -= (uint32_t)count;
 	}
@@ -298,11 +313,12 @@ static void run_maintainer(void *context) {
 	if (error) maintainer->mistake = "stop";
 	struct message answer;
 	while (channel_receive(maintainer->answers, &answer, 1) > 0) maintainer->answered++;
-	if (maintainer->answered != maintainer->sent) maintainer->mistake = "not each job was answered once";
+	if (maintainer->answered != maintainer->sent)
+		maintainer->mistake = "not each job was answered once";
 	free(jobs);
 }
 
-/* ------------------------------------------------------------------ the crowd --------------------------------------------------- */
+/* ------------------------------------------------------------------ the crowd ----------------- */
 
 static void check_heap(void *context, uint32_t worker, snug_heap *heap) {
 	_Atomic uint32_t *broken = context;
@@ -312,7 +328,8 @@ static void check_heap(void *context, uint32_t worker, snug_heap *heap) {
 }
 
 /* `stop_after_ns`: 0: when the clients are done. */
-static void crowd(uint32_t worker_count, uint32_t client_count, uint64_t operations, uint64_t stop_after_ns) {
+static void crowd(uint32_t worker_count, uint32_t client_count, uint64_t operations,
+				  uint64_t stop_after_ns) {
 	_Atomic uint32_t running = client_count, broken = 0;
 	snug_workers_options options = crew_options(worker_count);
 	options.heap.limit_bytes = (size_t)1 << 20;
@@ -324,7 +341,8 @@ static void crowd(uint32_t worker_count, uint32_t client_count, uint64_t operati
 	struct twin_object *twins = calloc(OBJECTS, sizeof *twins);
 	assert_non_null(clients);
 	assert_non_null(twins);
-	struct maintainer maintainer = {.workers = workers, .running = &running, .random = {seed ^ 0x5eed}};
+	struct maintainer maintainer = {
+		.workers = workers, .running = &running, .random = {seed ^ 0x5eed}};
 	assert_int_equal(channel_create(16, &maintainer.answers), SNUG_OK);
 	for (uint32_t i = 0; i < client_count; i++) {
 		clients[i].workers = workers;
@@ -352,13 +370,16 @@ static void crowd(uint32_t worker_count, uint32_t client_count, uint64_t operati
 		verified_bytes += clients[i].verified_bytes;
 	}
 	os_thread_join(&maintainer.thread);
-	if (maintainer.mistake != NULL) fail_msg("seed 0x%llx: %s", (unsigned long long)seed, maintainer.mistake);
-	printf("%u workers, %2u clients: %llu operations, %llu bytes verified, %llu jobs, %llu objects moved\n",
-		   worker_count, client_count, (unsigned long long)submitted, (unsigned long long)verified_bytes,
-		   (unsigned long long)maintainer.answered, (unsigned long long)maintainer.moved_objects);
+	if (maintainer.mistake != NULL)
+		fail_msg("seed 0x%llx: %s", (unsigned long long)seed, maintainer.mistake);
+	printf("%u workers, %2u clients: %llu operations, %llu bytes verified, %llu jobs, %llu objects "
+		   "moved\n",
+		   worker_count, client_count, (unsigned long long)submitted,
+		   (unsigned long long)verified_bytes, (unsigned long long)maintainer.answered,
+		   (unsigned long long)maintainer.moved_objects);
 	crew_unmake(workers);
-	assert_true(stop_after_ns > 0 ||
-				(verified_bytes > 10000 && maintainer.moved_objects > 0)); /* or nothing was tested */
+	assert_true(stop_after_ns > 0 || (verified_bytes > 10000 &&
+									  maintainer.moved_objects > 0)); /* or nothing was tested */
 	assert_int_equal(broken, 0);
 	channel_close(maintainer.answers);
 	channel_destroy(maintainer.answers);
@@ -379,7 +400,8 @@ static void what_is_read_is_what_was_written(void **state) {
 static void stops_in_the_middle_lose_nothing(void **state) {
 	(void)state;
 	test_random random = {seed};
-	uint64_t stops = test_environment_number("SNUG_CROWD_STOPS", 3 * CLIENTS_MAX); /* each pair once */
+	/* each pair once */
+	uint64_t stops = test_environment_number("SNUG_CROWD_STOPS", 3 * CLIENTS_MAX);
 	for (uint64_t round = 0; round < stops; round++)
 		crowd(worker_counts[round % 3], 1 + (uint32_t)(round / 3 % CLIENTS_MAX), UINT64_MAX,
 			  test_random_between(&random, 1, 15 * MS));

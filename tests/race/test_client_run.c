@@ -1,5 +1,6 @@
-/* test_client_run.c: requests of the user's own: they reach the hook on the worker's thread, in order among the other operations of
- * their client, several at a time, and what the hook answers is what the client is told. */
+/* test_client_run.c: requests of the user's own: they reach the hook on the worker's thread, in
+ * order among the other operations of their client, several at a time, and what the hook answers is
+ * what the client is told. */
 #include "crew.h"
 
 #include <snug/snug.h>
@@ -24,8 +25,8 @@ struct request {
 	char read[4];
 };
 
-static void run_requests(void *context, uint32_t worker, snug_heap *heap, void *const *requests, snug_error *errors,
-						 size_t count) {
+static void run_requests(void *context, uint32_t worker, snug_heap *heap, void *const *requests,
+						 snug_error *errors, size_t count) {
 	struct seen *seen = &((struct seen *)context)[worker];
 	while (seen->go != NULL && !atomic_load(seen->go)) os_thread_sleep(MS / 4);
 	if (count > seen->largest_batch) seen->largest_batch = (uint32_t)count;
@@ -34,7 +35,8 @@ static void run_requests(void *context, uint32_t worker, snug_heap *heap, void *
 		assert_int_equal(errors[index], SNUG_OK);
 		seen->values[seen->count++ % COUNT] = request->value;
 		request->worker = worker;
-		if (request->handle != 0) errors[index] = snug_read(heap, request->handle, 0, request->read, 4);
+		if (request->handle != 0)
+			errors[index] = snug_read(heap, request->handle, 0, request->read, 4);
 		if (request->refused) errors[index] = SNUG_ERROR_RANGE;
 	}
 }
@@ -61,8 +63,8 @@ static void requests_come_in_order(void **state) {
 	for (uint32_t i = 0; i < COUNT; i++) {
 		requests[i].value = i;
 		requests[i].refused = i % 7 == 3;
-		operations[i] =
-			(snug_operation){.kind = SNUG_OPERATION_RUN, .object.worker = i % 3 == 0, .buffer = &requests[i]};
+		operations[i] = (snug_operation){
+			.kind = SNUG_OPERATION_RUN, .object.worker = i % 3 == 0, .buffer = &requests[i]};
 	}
 	assert_int_equal(snug_client_submit(client, operations, COUNT, tickets), SNUG_OK);
 	atomic_store(&go, true);

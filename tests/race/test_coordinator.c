@@ -1,11 +1,12 @@
-/* test_coordinator.c: what a coordinator answers: results, refusals, joins, cancels, time-outs, priorities, stops. */
+/* test_coordinator.c: what a coordinator answers: results, refusals, joins, cancels, time-outs,
+ * priorities, stops. */
 #include "stock.h"
 
 #include "work/coordinator/coordination.h"
 
 #include <pthread.h>
 
-/* ------------------------------------------------------------------ create --------------------------------------------- */
+/* ------------------------------------------------------------------ create -------------------- */
 
 static void bad_options_are_refused(void **state) {
 	(void)state;
@@ -57,15 +58,18 @@ static void null_is_answered(void **state) {
 	snug_coordinator *coordinator = desk_open(stock->workers);
 	assert_int_equal(snug_coordinator_submit(coordinator, NULL, &ticket), SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_wait(coordinator, 1, 0, NULL, NULL, NULL), SNUG_ERROR_NULL);
-	assert_int_equal(snug_coordinator_wait(coordinator, 1, 0, &response, &part, NULL), SNUG_ERROR_NULL);
-	assert_int_equal(snug_coordinator_call(coordinator, &request, 0, NULL, &ticket), SNUG_ERROR_NULL);
+	assert_int_equal(snug_coordinator_wait(coordinator, 1, 0, &response, &part, NULL),
+					 SNUG_ERROR_NULL);
+	assert_int_equal(snug_coordinator_call(coordinator, &request, 0, NULL, &ticket),
+					 SNUG_ERROR_NULL);
 	assert_int_equal(snug_coordinator_audit(coordinator, NULL, &count), SNUG_ERROR_NULL);
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ results -------------------------------------------- */
+/* ------------------------------------------------------------------ results ------------------- */
 
-/* Estimate, defragmentation and metrics of all workers agree with each other, and the whole with its parts. */
+/* Estimate, defragmentation and metrics of all workers agree with each other, and the whole with
+ * its parts. */
 static void a_defragmentation_does_what_was_estimated(void **state) {
 	(void)state;
 	static const uint32_t counts[] = {1, 2, 8};
@@ -85,13 +89,15 @@ static void a_defragmentation_does_what_was_estimated(void **state) {
 		uint32_t count = STOCK_WORKERS_MAX;
 		snug_response done;
 		snug_ticket ticket = desk_submit(coordinator, &defragment);
-		assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &done, parts, &count), SNUG_OK);
+		assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &done, parts, &count),
+						 SNUG_OK);
 		snug_response after = desk_call(coordinator, &metrics);
 		assert_int_equal(done.error, SNUG_OK);
 		assert_true(done.complete && done.report.complete && !done.joined);
 		assert_int_equal(done.report.outcome, SNUG_OUTCOME_DONE);
 		assert_int_equal(done.report.reclaimed_bytes, estimated.estimate.reclaimable_bytes);
-		assert_int_equal(before.stats.total.slab_bytes - after.stats.total.slab_bytes, done.report.reclaimed_bytes);
+		assert_int_equal(before.stats.total.slab_bytes - after.stats.total.slab_bytes,
+						 done.report.reclaimed_bytes);
 		assert_int_equal(done.report.before.limit_bytes, (uint64_t)workers << 22);
 		assert_true(done.report.moved_objects > 0);
 		assert_int_equal(count, workers);
@@ -138,7 +144,7 @@ static void one_worker_one_pool_and_budgets(void **state) {
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ bad input ------------------------------------------ */
+/* ------------------------------------------------------------------ bad input ----------------- */
 
 static void bad_requests_are_refused_and_audited(void **state) {
 	(void)state;
@@ -167,12 +173,14 @@ static void bad_requests_are_refused_and_audited(void **state) {
 	snug_response accepted = desk_call(coordinator, &schedule);
 	assert_int_equal(accepted.error, SNUG_OK);
 	assert_true(accepted.schedule != 0);
-	assert_int_equal(desk_call(coordinator, &schedule).error, SNUG_ERROR_QUEUE_FULL); /* one at a time */
+	/* one at a time */
+	assert_int_equal(desk_call(coordinator, &schedule).error, SNUG_ERROR_QUEUE_FULL);
 	static const uint64_t nowhere[] = {0, 1, 12345678, UINT64_MAX};
 	for (size_t row = 0; row < 4; row++) {
 		snug_response response;
 		assert_int_equal(desk_cancel(coordinator, nowhere[row]).error, SNUG_ERROR_TICKET);
-		assert_int_equal(snug_coordinator_poll(coordinator, nowhere[row], &response, NULL, NULL), SNUG_ERROR_TICKET);
+		assert_int_equal(snug_coordinator_poll(coordinator, nowhere[row], &response, NULL, NULL),
+						 SNUG_ERROR_TICKET);
 	}
 	assert_int_equal(desk_cancel(coordinator, accepted.schedule).error, SNUG_OK);
 	assert_int_equal(desk_cancel(coordinator, accepted.schedule).error, SNUG_ERROR_TICKET);
@@ -181,7 +189,8 @@ static void bad_requests_are_refused_and_audited(void **state) {
 	uint32_t count = 64;
 	assert_int_equal(snug_coordinator_audit(coordinator, entries, &count), SNUG_OK);
 	assert_int_equal(count, 7 + 2 + 4 + 2);
-	for (uint32_t index = 0; index < count; index++) assert_int_equal(entries[index].refused, index < 7);
+	for (uint32_t index = 0; index < count; index++)
+		assert_int_equal(entries[index].refused, index < 7);
 	assert_int_equal(entries[3].error, SNUG_ERROR_GOAL);
 	assert_int_equal(entries[3].kind, SNUG_REQUEST_EMERGENCY);
 	assert_int_equal(snug_coordinator_stop(coordinator, HANG_NS), SNUG_OK);
@@ -232,12 +241,14 @@ static void a_full_inbox_delays_only(void **state) {
 	uint32_t sent = 0;
 	assert_int_equal(snug_client_create(stock->workers, NULL, &client), SNUG_OK);
 	snug_operation operation = {.kind = SNUG_OPERATION_SIZE, .object = {.handle = 1, .worker = 0}};
-	while (sent < 16 && snug_client_submit(client, &operation, 1, &flights[sent]) == SNUG_OK) sent++;
+	while (sent < 16 && snug_client_submit(client, &operation, 1, &flights[sent]) == SNUG_OK)
+		sent++;
 	assert_true(sent >= 15); /* one may be that of stock_hold */
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket ticket = desk_submit(coordinator, &request);
 	snug_response response;
-	assert_int_equal(snug_coordinator_wait(coordinator, ticket, 20 * MS, &response, NULL, NULL), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_coordinator_wait(coordinator, ticket, 20 * MS, &response, NULL, NULL),
+					 SNUG_ERROR_TIMED_OUT);
 	assert_int_equal(desk_cancel(coordinator, 99).error, SNUG_ERROR_TICKET); /* it still turns */
 	stock_let_go(stock);
 	response = desk_wait(coordinator, ticket);
@@ -251,7 +262,7 @@ static void a_full_inbox_delays_only(void **state) {
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ join, cancel, time out ----------------------------- */
+/* ------------------------------------------------------------------ join, cancel, time out ---- */
 
 static void identical_requests_share_one_run(void **state) {
 	(void)state;
@@ -266,7 +277,8 @@ static void identical_requests_share_one_run(void **state) {
 	snug_ticket other = desk_submit(coordinator, &request);
 	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	snug_ticket question = desk_submit(coordinator, &metrics);
-	snug_ticket later = desk_submit(coordinator, &metrics); /* the workers were asked already: not joined */
+	/* the workers were asked already: not joined */
+	snug_ticket later = desk_submit(coordinator, &metrics);
 	assert_int_equal(desk_cancel(coordinator, second).error, SNUG_OK);
 	snug_response cancelled = desk_wait(coordinator, second); /* at once: the others' run goes on */
 	assert_int_equal(cancelled.error, SNUG_ERROR_CANCELLED);
@@ -287,7 +299,9 @@ static void identical_requests_share_one_run(void **state) {
 	assert_false(desk_wait(coordinator, question).joined);
 	assert_false(desk_wait(coordinator, later).joined);
 	snug_request all = snug_request_default(SNUG_REQUEST_METRICS);
-	assert_int_equal(desk_call(coordinator, &all).stats.reclaimed_bytes, one.report.reclaimed_bytes); /* once */
+	/* once */
+	assert_int_equal(desk_call(coordinator, &all).stats.reclaimed_bytes,
+					 one.report.reclaimed_bytes);
 	desk_close(coordinator, stock);
 }
 
@@ -313,12 +327,15 @@ static void cancelling_at_each_moment(void **state) {
 	assert_false(response.complete || response.report.complete);
 	assert_true(response.report.moved_objects > 10); /* what was done is told */
 	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
-	assert_int_equal(desk_call(coordinator, &metrics).stats.reclaimed_bytes, response.report.reclaimed_bytes);
+	assert_int_equal(desk_call(coordinator, &metrics).stats.reclaimed_bytes,
+					 response.report.reclaimed_bytes);
 	assert_int_equal(desk_cancel(coordinator, running).error, SNUG_ERROR_TICKET);
 	atomic_store(&stock->busy, false);
 	snug_ticket over = desk_submit(coordinator, &request);
-	CREW_WAIT_UNTIL(desk_stats(coordinator).tickets_in_use == 1 && desk_stats(coordinator).answers == 7);
-	assert_int_equal(desk_cancel(coordinator, over).error, SNUG_ERROR_TICKET); /* its result is there */
+	CREW_WAIT_UNTIL(desk_stats(coordinator).tickets_in_use == 1 &&
+					desk_stats(coordinator).answers == 7);
+	/* its result is there */
+	assert_int_equal(desk_cancel(coordinator, over).error, SNUG_ERROR_TICKET);
 	assert_int_equal(desk_wait(coordinator, over).error, SNUG_OK);
 	desk_close(coordinator, stock);
 }
@@ -331,18 +348,21 @@ static void a_time_out_loses_nothing(void **state) {
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_response response;
 	snug_ticket late = 0;
-	assert_int_equal(snug_coordinator_call(coordinator, &request, 5 * MS, &response, &late), SNUG_ERROR_TIMED_OUT);
-	assert_int_equal(snug_coordinator_poll(coordinator, late, &response, NULL, NULL), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_coordinator_call(coordinator, &request, 5 * MS, &response, &late),
+					 SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_coordinator_poll(coordinator, late, &response, NULL, NULL),
+					 SNUG_ERROR_TIMED_OUT);
 	stock_let_go(stock);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).answers == 1);
 	os_thread_sleep(5 * MS); /* it stays */
 	assert_int_equal(snug_coordinator_poll(coordinator, late, &response, NULL, NULL), SNUG_OK);
 	assert_true(response.report.reclaimed_bytes > 0);
-	assert_int_equal(snug_coordinator_poll(coordinator, late, &response, NULL, NULL), SNUG_ERROR_TICKET);
+	assert_int_equal(snug_coordinator_poll(coordinator, late, &response, NULL, NULL),
+					 SNUG_ERROR_TICKET);
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ priorities ----------------------------------------- */
+/* ------------------------------------------------------------------ priorities ---------------- */
 
 static void an_emergency_overtakes(void **state) {
 	(void)state;
@@ -350,7 +370,8 @@ static void an_emergency_overtakes(void **state) {
 	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request demand = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket slow = desk_submit(coordinator, &demand);
-	for (uint32_t worker = 0; worker < 2; worker++) CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.moves > 10);
+	for (uint32_t worker = 0; worker < 2; worker++)
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.moves > 10);
 	snug_request emergency = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	emergency.min_bytes = 1u << 20;
 	snug_response urgent = desk_call(coordinator, &emergency);
@@ -358,22 +379,25 @@ static void an_emergency_overtakes(void **state) {
 	assert_int_equal(urgent.error, SNUG_OK);
 	assert_true(urgent.complete && urgent.report.returned_bytes >= emergency.min_bytes);
 	assert_int_equal(urgent.report.outcome, SNUG_OUTCOME_TARGET);
-	assert_int_equal(snug_coordinator_poll(coordinator, slow, &response, NULL, NULL), SNUG_ERROR_TIMED_OUT);
+	assert_int_equal(snug_coordinator_poll(coordinator, slow, &response, NULL, NULL),
+					 SNUG_ERROR_TIMED_OUT);
 	atomic_store(&stock->busy, false);
 	snug_part parts[2];
 	uint32_t count = 2;
-	assert_int_equal(snug_coordinator_wait(coordinator, slow, HANG_NS, &response, parts, &count), SNUG_OK);
+	assert_int_equal(snug_coordinator_wait(coordinator, slow, HANG_NS, &response, parts, &count),
+					 SNUG_OK);
 	assert_int_equal(response.error, SNUG_OK);
 	assert_true(response.complete);
 	assert_true(parts[0].interruptions + parts[1].interruptions >= 1);
 	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
 	snug_response sums = desk_call(coordinator, &metrics);
-	assert_int_equal(sums.stats.reclaimed_bytes, response.report.reclaimed_bytes + urgent.report.reclaimed_bytes);
+	assert_int_equal(sums.stats.reclaimed_bytes,
+					 response.report.reclaimed_bytes + urgent.report.reclaimed_bytes);
 	assert_int_equal(sums.stats.moves, response.report.moved_objects + urgent.report.moved_objects);
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ ends ----------------------------------------------- */
+/* ------------------------------------------------------------------ ends ---------------------- */
 
 static void workers_that_stop_are_told(void **state) {
 	(void)state;
@@ -381,7 +405,8 @@ static void workers_that_stop_are_told(void **state) {
 	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket running = desk_submit(coordinator, &request);
-	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0 && crew_stats(stock->workers, 1).heap.moves > 0);
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0 &&
+					crew_stats(stock->workers, 1).heap.moves > 0);
 	assert_int_equal(snug_workers_stop(stock->workers, HANG_NS), SNUG_OK);
 	snug_response response = desk_wait(coordinator, running);
 	assert_int_equal(response.error, SNUG_ERROR_STOPPED);
@@ -408,8 +433,8 @@ struct waiter {
 
 static void *wait_for_ever(void *context) {
 	struct waiter *waiter = context;
-	waiter->error =
-		snug_coordinator_wait(waiter->coordinator, waiter->ticket, SNUG_FOREVER, &waiter->response, NULL, NULL);
+	waiter->error = snug_coordinator_wait(waiter->coordinator, waiter->ticket, SNUG_FOREVER,
+										  &waiter->response, NULL, NULL);
 	return NULL;
 }
 
@@ -422,14 +447,17 @@ static void a_stop_answers_all(void **state) {
 	for (uint32_t index = 0; index < 4; index++) {
 		snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 		request.options.budget_bytes = (uint64_t)(index + 1) << 30;
-		waiters[index] = (struct waiter){.coordinator = coordinator, .ticket = desk_submit(coordinator, &request)};
+		waiters[index] = (struct waiter){.coordinator = coordinator,
+										 .ticket = desk_submit(coordinator, &request)};
 		pthread_create(&threads[index], NULL, wait_for_ever, &waiters[index]);
 	}
 	snug_request untaken = snug_request_default(SNUG_REQUEST_METRICS);
 	desk_submit(coordinator, &untaken);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.moves > 0);
-	CREW_WAIT_UNTIL(atomic_load(&coordinator->takers) == 4);          /* no call may begin after destroy */
-	assert_int_equal(snug_coordinator_destroy(coordinator), SNUG_OK); /* with waiters inside and a result not taken */
+	/* no call may begin after destroy */
+	CREW_WAIT_UNTIL(atomic_load(&coordinator->takers) == 4);
+	/* with waiters inside and a result not taken */
+	assert_int_equal(snug_coordinator_destroy(coordinator), SNUG_OK);
 	uint32_t begun = 0;
 	for (uint32_t index = 0; index < 4; index++) {
 		pthread_join(threads[index], NULL);
@@ -453,11 +481,12 @@ static void a_stop_that_times_out_goes_on(void **state) {
 	assert_int_equal(desk_refused(coordinator, &request), SNUG_ERROR_STOPPED);
 	stock_let_go(stock);
 	assert_int_equal(snug_coordinator_stop(coordinator, HANG_NS), SNUG_OK);
-	assert_int_equal(desk_wait(coordinator, ticket).error, SNUG_ERROR_STOPPED); /* still to be taken */
+	/* still to be taken */
+	assert_int_equal(desk_wait(coordinator, ticket).error, SNUG_ERROR_STOPPED);
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ on the wrong threads ------------------------------- */
+/* ------------------------------------------------------------------ on the wrong threads ------ */
 
 struct insider {
 	snug_coordinator *_Atomic coordinator;
@@ -473,10 +502,13 @@ static void look_inside(struct insider *insider) {
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_response response;
 	snug_ticket ticket;
-	if (snug_coordinator_submit(coordinator, &request, &ticket) != SNUG_OK) atomic_fetch_add(&insider->mistakes, 1);
-	if (snug_coordinator_wait(coordinator, ticket, SNUG_FOREVER, &response, NULL, NULL) != SNUG_ERROR_WRONG_THREAD)
+	if (snug_coordinator_submit(coordinator, &request, &ticket) != SNUG_OK)
 		atomic_fetch_add(&insider->mistakes, 1);
-	if (snug_coordinator_destroy(coordinator) != SNUG_ERROR_WRONG_THREAD) atomic_fetch_add(&insider->mistakes, 1);
+	if (snug_coordinator_wait(coordinator, ticket, SNUG_FOREVER, &response, NULL, NULL) !=
+		SNUG_ERROR_WRONG_THREAD)
+		atomic_fetch_add(&insider->mistakes, 1);
+	if (snug_coordinator_destroy(coordinator) != SNUG_ERROR_WRONG_THREAD)
+		atomic_fetch_add(&insider->mistakes, 1);
 	atomic_fetch_add(&insider->looks, 1);
 }
 
@@ -520,11 +552,13 @@ static void two_coordinators_share_the_workers(void **state) {
 	(void)state;
 	struct stock *stock = stock_open(2, 0);
 	snug_coordinator_options options = desk_options();
-	snug_coordinator *coordinators[2] = {desk_make(stock->workers, &options), desk_make(stock->workers, &options)};
+	snug_coordinator *coordinators[2] = {desk_make(stock->workers, &options),
+										 desk_make(stock->workers, &options)};
 	stock_hold(stock);
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	snug_ticket tickets[2];
-	for (uint32_t index = 0; index < 2; index++) tickets[index] = desk_submit(coordinators[index], &request);
+	for (uint32_t index = 0; index < 2; index++)
+		tickets[index] = desk_submit(coordinators[index], &request);
 	stock_let_go(stock);
 	uint64_t reclaimed_bytes = 0;
 	for (uint32_t index = 0; index < 2; index++) {

@@ -1,5 +1,5 @@
-/* test_coordinator_emergency.c: so many bytes for the machine, or the truth: checkerboards of 1 KiB objects, with and without an evictor, one worker
- * and several, alone and while clients run. */
+/* test_coordinator_emergency.c: so many bytes for the machine, or the truth: checkerboards of 1 KiB
+ * objects, with and without an evictor, one worker and several, alone and while clients run. */
 #include "stock.h"
 
 #include "support/test_random.h"
@@ -41,13 +41,18 @@ static uint64_t estimate(snug_coordinator *coordinator) {
 }
 
 /* What the OS has got is what the answer says. */
-static void assert_returned(const snug_stats *before, const snug_stats *after, const snug_response *response) {
-	assert_int_equal(response->report.returned_bytes, before->committed_bytes - after->committed_bytes);
-	assert_int_equal(response->report.returned_bytes, after->returned_bytes - before->returned_bytes);
-	assert_int_equal(response->report.reclaimed_bytes, before->total.slab_bytes - after->total.slab_bytes);
+static void assert_returned(const snug_stats *before, const snug_stats *after,
+							const snug_response *response) {
+	assert_int_equal(response->report.returned_bytes,
+					 before->committed_bytes - after->committed_bytes);
+	assert_int_equal(response->report.returned_bytes,
+					 after->returned_bytes - before->returned_bytes);
+	assert_int_equal(response->report.reclaimed_bytes,
+					 before->total.slab_bytes - after->total.slab_bytes);
 }
 
-/* Every goal within the estimate is met by compaction alone, and overshot by less than a page of each worker. */
+/* Every goal within the estimate is met by compaction alone, and overshot by less than a page of
+ * each worker. */
 static void what_compaction_can_give_is_given(void **state) {
 	(void)state;
 	static const uint32_t counts[] = {1, 2, 8};
@@ -64,9 +69,11 @@ static void what_compaction_can_give_is_given(void **state) {
 			assert_int_equal(response.report.outcome, SNUG_OUTCOME_TARGET);
 			assert_int_equal(response.parts, counts[row]);
 			assert_true(response.report.returned_bytes >= goals[goal]);
-			assert_true(response.report.returned_bytes < goals[goal] + PAGE_BYTES * (counts[row] + 1));
+			assert_true(response.report.returned_bytes <
+						goals[goal] + PAGE_BYTES * (counts[row] + 1));
 			assert_returned(&before, &after, &response);
-			assert_int_equal(response.report.before.limit_bytes, (uint64_t)counts[row] << 22); /* each is told of */
+			/* each is told of */
+			assert_int_equal(response.report.before.limit_bytes, (uint64_t)counts[row] << 22);
 		}
 		assert_int_equal(atomic_load(&stock->evict_calls), 0);
 		desk_close(coordinator, stock);
@@ -74,7 +81,8 @@ static void what_compaction_can_give_is_given(void **state) {
 }
 
 /* Nothing moved, nothing went. */
-static void assert_refused(const snug_stats *before, const snug_stats *after, const snug_response *response) {
+static void assert_refused(const snug_stats *before, const snug_stats *after,
+						   const snug_response *response) {
 	assert_int_equal(response->error, SNUG_ERROR_GOAL);
 	assert_false(response->complete || response->report.complete);
 	assert_int_equal(response->evicted_bytes + response->evicted_objects, 0);
@@ -93,16 +101,19 @@ static void what_it_cannot_give_is_refused(void **state) {
 			snug_coordinator *coordinator = desk_open(stock->workers);
 			uint64_t most = estimate(coordinator);
 			snug_stats before = figures(coordinator);
-			snug_response response = emergency(coordinator, most + (UINT64_C(1) << 20), may_evict == 1);
+			snug_response response =
+				emergency(coordinator, most + (UINT64_C(1) << 20), may_evict == 1);
 			snug_stats after = figures(coordinator);
 			assert_refused(&before, &after, &response);
-			assert_true(response.possible_bytes >= most && response.possible_bytes < most + (UINT64_C(1) << 20));
+			assert_true(response.possible_bytes >= most &&
+						response.possible_bytes < most + (UINT64_C(1) << 20));
 			response = emergency(coordinator, most, may_evict == 1);
 			assert_int_equal(response.error, SNUG_OK);
 			assert_int_equal(response.evicted_bytes, 0);
 			assert_true(response.report.returned_bytes >= most);
 			before = figures(coordinator);
-			response = emergency(coordinator, before.limit_bytes / 2, may_evict == 1); /* little is left */
+			/* little is left */
+			response = emergency(coordinator, before.limit_bytes / 2, may_evict == 1);
 			after = figures(coordinator);
 			assert_refused(&before, &after, &response);
 			desk_close(coordinator, stock);
@@ -124,10 +135,11 @@ static void only_what_is_needed_is_evicted(void **state) {
 		assert_true(response.report.returned_bytes >= most + more);
 		assert_int_equal(response.evicted_bytes, atomic_load(&stock->evicted_bytes));
 		assert_int_equal(response.evicted_objects * STOCK_OBJECT_BYTES, response.evicted_bytes);
-		printf("%u workers: %llu wanted beyond compaction, %llu evicted\n", counts[row], (unsigned long long)more,
-			   (unsigned long long)response.evicted_bytes);
+		printf("%u workers: %llu wanted beyond compaction, %llu evicted\n", counts[row],
+			   (unsigned long long)more, (unsigned long long)response.evicted_bytes);
 		assert_true(response.evicted_bytes >= more / 2);
-		assert_true(response.evicted_bytes <= more + counts[row] * (2 * PAGE_BYTES + UINT64_C(65536)));
+		assert_true(response.evicted_bytes <=
+					more + counts[row] * (2 * PAGE_BYTES + UINT64_C(65536)));
 		desk_close(coordinator, stock);
 	}
 }
@@ -143,7 +155,8 @@ static void without_leave_nothing_is_evicted(void **state) {
 	assert_int_equal(response.error, SNUG_OK);
 	assert_true(response.report.returned_bytes >= 1000000);
 	assert_true(response.evicted_bytes < 1000000 * 3 / 2);
-	/* More than there is: nothing is given up for what cannot be met. All there is: everything goes. */
+	/* More than there is: nothing is given up for what cannot be met. All there is: everything
+	 * goes. */
 	uint64_t calls = atomic_load(&stock->evict_calls);
 	snug_stats before = figures(coordinator);
 	response = emergency(coordinator, before.limit_bytes, true);
@@ -157,7 +170,8 @@ static void without_leave_nothing_is_evicted(void **state) {
 	desk_close(coordinator, stock);
 }
 
-/* The worker that has its pages free gives them before the other one moves anything; and nobody evicts what another has lying about. */
+/* The worker that has its pages free gives them before the other one moves anything; and nobody
+ * evicts what another has lying about. */
 static void the_rich_give_first(void **state) {
 	(void)state;
 	struct stock *stock = open_stock(2, true, 2);
@@ -172,7 +186,8 @@ static void the_rich_give_first(void **state) {
 	uint32_t count = 2;
 	snug_response response;
 	snug_ticket ticket = desk_submit(coordinator, &request);
-	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, parts, &count), SNUG_OK);
+	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, parts, &count),
+					 SNUG_OK);
 	assert_int_equal(response.error, SNUG_OK);
 	assert_true(parts[0].report.returned_bytes >= 1000000);
 	assert_int_equal(parts[0].report.moved_objects, 0);
@@ -185,16 +200,18 @@ static void the_rich_give_first(void **state) {
 	request.min_bytes = rest.free_bytes + rest.reclaimable_bytes / 2;
 	count = 2;
 	ticket = desk_submit(coordinator, &request);
-	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, parts, &count), SNUG_OK);
+	assert_int_equal(snug_coordinator_wait(coordinator, ticket, HANG_NS, &response, parts, &count),
+					 SNUG_OK);
 	assert_int_equal(response.error, SNUG_OK);
-	assert_int_equal(parts[0].report.returned_bytes, rest.free_bytes - parts[1].report.before.free_page_bytes);
+	assert_int_equal(parts[0].report.returned_bytes,
+					 rest.free_bytes - parts[1].report.before.free_page_bytes);
 	assert_int_equal(parts[0].report.moved_objects, 0);
 	assert_true(parts[1].report.returned_bytes > 0 && parts[1].report.moved_objects > 0);
 	assert_int_equal(atomic_load(&stock->evict_calls), 0);
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ what stands in the way ----------------------------- */
+/* ------------------------------------------------------------------ what stands in the way ---- */
 
 static snug_error pin_some(void *context, uint32_t worker, snug_heap *heap) {
 	struct stock *stock = context;
@@ -204,7 +221,8 @@ static snug_error pin_some(void *context, uint32_t worker, snug_heap *heap) {
 	return error;
 }
 
-/* Evicting all that is not pinned would not do: so nothing is evicted. What the pins leave is given. */
+/* Evicting all that is not pinned would not do: so nothing is evicted. What the pins leave is
+ * given. */
 static void pins_are_counted_before_anything_goes(void **state) {
 	(void)state;
 	struct stock *stock = stock_new();
@@ -217,8 +235,8 @@ static void pins_are_counted_before_anything_goes(void **state) {
 	snug_coordinator *coordinator = desk_open(stock->workers);
 	snug_stats before = figures(coordinator);
 	assert_true(before.total.pinned_slabs > 0);
-	uint64_t free_of_pins =
-		before.free_page_bytes + before.total.slab_bytes - before.total.pinned_slabs * before.page_bytes;
+	uint64_t free_of_pins = before.free_page_bytes + before.total.slab_bytes -
+							before.total.pinned_slabs * before.page_bytes;
 	snug_response response = emergency(coordinator, free_of_pins + 1, true);
 	snug_stats after = figures(coordinator);
 	assert_refused(&before, &after, &response);
@@ -261,7 +279,8 @@ static void an_os_that_takes_nothing_back_ends_it(void **state) {
 	}
 }
 
-/* Parts of huge pages stay: whole units are emptied, and what cannot be had in such is not promised. */
+/* Parts of huge pages stay: whole units are emptied, and what cannot be had in such is not
+ * promised. */
 static void huge_pages_go_whole(void **state) {
 	(void)state;
 	struct stock *stock = stock_new();
@@ -277,7 +296,8 @@ static void huge_pages_go_whole(void **state) {
 	snug_response response = emergency(coordinator, 3u << 20, true);
 	snug_stats after = figures(coordinator);
 	assert_int_equal(response.error, SNUG_OK);
-	assert_true(response.report.returned_bytes >= 3u << 20 && response.report.returned_bytes <= 6u << 20);
+	assert_true(response.report.returned_bytes >= 3u << 20 &&
+				response.report.returned_bytes <= 6u << 20);
 	assert_int_equal(response.evicted_bytes, 0);
 	assert_returned(&before, &after, &response);
 	response = emergency(coordinator, 8u << 20, true);
@@ -287,7 +307,7 @@ static void huge_pages_go_whole(void **state) {
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ while clients run ---------------------------------- */
+/* ------------------------------------------------------------------ while clients run --------- */
 
 struct traffic {
 	struct stock *stock;
@@ -299,7 +319,8 @@ struct traffic {
 
 #define TRAFFIC_OBJECTS 64u
 
-/* Reads and overwrites objects of its own: they come to no new pages, so that the estimate holds while they move. */
+/* Reads and overwrites objects of its own: they come to no new pages, so that the estimate holds
+ * while they move. */
 static void *run_traffic(void *context) {
 	struct traffic *traffic = context;
 	snug_client *client;
@@ -311,15 +332,18 @@ static void *run_traffic(void *context) {
 	uint32_t workers = snug_workers_count(traffic->stock->workers);
 	for (uint32_t index = 0; index < TRAFFIC_OBJECTS; index++) {
 		test_random_fill(data, sizeof data, index);
-		if (snug_client_alloc(client, index % workers, sizeof data, data, sizeof data, &objects[index]) != SNUG_OK)
+		if (snug_client_alloc(client, index % workers, sizeof data, data, sizeof data,
+							  &objects[index]) != SNUG_OK)
 			traffic->mistakes++;
 	}
 	while (!atomic_load(traffic->done)) {
 		uint32_t index = (uint32_t)test_random_below(&random, TRAFFIC_OBJECTS);
 		test_random_fill(data, sizeof data, index);
-		if (snug_client_read(client, objects[index], 0, read, sizeof read) != SNUG_OK) traffic->mistakes++;
+		if (snug_client_read(client, objects[index], 0, read, sizeof read) != SNUG_OK)
+			traffic->mistakes++;
 		if (memcmp(data, read, sizeof data) != 0) traffic->mistakes++;
-		if (snug_client_write(client, objects[index], 0, data, sizeof data) != SNUG_OK) traffic->mistakes++;
+		if (snug_client_write(client, objects[index], 0, data, sizeof data) != SNUG_OK)
+			traffic->mistakes++;
 		traffic->operations++;
 	}
 	if (snug_client_destroy(client) != SNUG_OK) traffic->mistakes++;

@@ -1,5 +1,5 @@
-/* test_coordinator_joins.c: what a request does not share: work that was cancelled, runs that nobody asked for; and a cancel that finds the
- * worker's inbox full. */
+/* test_coordinator_joins.c: what a request does not share: work that was cancelled, runs that
+ * nobody asked for; and a cancel that finds the worker's inbox full. */
 #include "stock.h"
 
 #define INBOX 16u
@@ -47,7 +47,8 @@ static void a_schedule_s_run_is_not_joined(void **state) {
 	snug_response accepted = desk_call(coordinator, &schedule);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).jobs == 1);
 	snug_ticket ticket = desk_submit(coordinator, &request);
-	assert_int_equal(desk_cancel(coordinator, accepted.schedule).error, SNUG_OK); /* its run ends, not ours */
+	/* its run ends, not ours */
+	assert_int_equal(desk_cancel(coordinator, accepted.schedule).error, SNUG_OK);
 	stock_let_go(stock);
 	snug_response response = desk_wait(coordinator, ticket);
 	assert_int_equal(response.error, SNUG_OK);

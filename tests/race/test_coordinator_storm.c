@@ -1,11 +1,13 @@
-/* test_coordinator_storm.c: random requests from many threads, with waits, time-outs, cancels and thefts of each other's tickets, and a
- * stop somewhere in the middle: of the coordinator, or of the workers under it.
+/* test_coordinator_storm.c: random requests from many threads, with waits, time-outs, cancels and
+ * thefts of each other's tickets, and a stop somewhere in the middle: of the coordinator, or of the
+ * workers under it.
  *
- * Required after each storm: every ticket gave exactly one result, the audit holds each of them as it was given, everything that was
- * taken in was answered, no object was hurt, and where nobody cancelled, the bytes that the runs report are the bytes that the
- * heaps have counted.
+ * Required after each storm: every ticket gave exactly one result, the audit holds each of them as
+ * it was given, everything that was taken in was answered, no object was hurt, and where nobody
+ * cancelled, the bytes that the runs report are the bytes that the heaps have counted.
  *
- *     SNUG_SEED=4 SNUG_STORMS=60 tests/race/test_coordinator_storm      other choices, more storms of each kind */
+ *     SNUG_SEED=4 SNUG_STORMS=60 tests/race/test_coordinator_storm      other choices, more storms
+ *                                                                       of each kind */
 #include "stock.h"
 
 #include "support/test_random.h"
@@ -31,7 +33,8 @@ struct storm {
 	uint32_t workers;
 	uint32_t threads;
 	bool cancels;
-	_Atomic uint64_t shown[THREADS_MAX]; /* a ticket of each thread, for the others to cancel or steal */
+	/* a ticket of each thread, for the others to cancel or steal */
+	_Atomic uint64_t shown[THREADS_MAX];
 	_Atomic uint64_t schedules[THREADS_MAX];
 };
 
@@ -57,26 +60,32 @@ static snug_request random_request(struct rider *rider) {
 	test_random *random = &rider->random;
 	struct storm *storm = rider->storm;
 	static const snug_request_kind kinds[] = {
-		SNUG_REQUEST_DEFRAGMENT, SNUG_REQUEST_DEFRAGMENT, SNUG_REQUEST_DEFRAGMENT, SNUG_REQUEST_EMERGENCY,
-		SNUG_REQUEST_METRICS,    SNUG_REQUEST_ESTIMATE,   SNUG_REQUEST_CANCEL,     SNUG_REQUEST_SCHEDULE,
+		SNUG_REQUEST_DEFRAGMENT, SNUG_REQUEST_DEFRAGMENT, SNUG_REQUEST_DEFRAGMENT,
+		SNUG_REQUEST_EMERGENCY,  SNUG_REQUEST_METRICS,    SNUG_REQUEST_ESTIMATE,
+		SNUG_REQUEST_CANCEL,     SNUG_REQUEST_SCHEDULE,
 	};
 	size_t count = storm->cancels ? 8 : 6;
 	snug_request request = snug_request_default(kinds[test_random_below(random, count)]);
-	if (test_random_chance(random, 300)) request.worker = (uint32_t)test_random_below(random, storm->workers);
+	if (test_random_chance(random, 300))
+		request.worker = (uint32_t)test_random_below(random, storm->workers);
 	if (test_random_chance(random, 200)) request.options.mode = SNUG_COALESCE;
-	if (test_random_chance(random, 300)) request.options.budget_bytes = test_random_between(random, 1, 100000);
-	if (test_random_chance(random, 200)) request.options.target_bytes = test_random_between(random, 1, 100000);
-	if (test_random_chance(random, 100)) request.options.pool_mask = (uint32_t)test_random_between(random, 1, 7);
+	if (test_random_chance(random, 300))
+		request.options.budget_bytes = test_random_between(random, 1, 100000);
+	if (test_random_chance(random, 200))
+		request.options.target_bytes = test_random_between(random, 1, 100000);
+	if (test_random_chance(random, 100))
+		request.options.pool_mask = (uint32_t)test_random_between(random, 1, 7);
 	if (test_random_chance(random, 20)) request.worker = 99;
 	if (request.kind == SNUG_REQUEST_EMERGENCY) {
 		request.min_bytes = test_random_between(random, 0, 300000);
 		request.may_evict = test_random_chance(random, 300);
 	}
-	if (request.kind == SNUG_REQUEST_SCHEDULE) request.schedule.interval_ns = test_random_between(random, 1, 5) * MS;
+	if (request.kind == SNUG_REQUEST_SCHEDULE)
+		request.schedule.interval_ns = test_random_between(random, 1, 5) * MS;
 	uint32_t other = (uint32_t)test_random_below(random, storm->threads);
 	if (request.kind == SNUG_REQUEST_CANCEL)
-		request.target =
-			test_random_chance(random, 700) ? atomic_load(&storm->shown[other]) : atomic_load(&storm->schedules[other]);
+		request.target = test_random_chance(random, 700) ? atomic_load(&storm->shown[other])
+														 : atomic_load(&storm->schedules[other]);
 	return request;
 }
 
@@ -102,7 +111,8 @@ static void try_take(struct rider *rider, uint32_t index, uint64_t timeout_ns) {
 	uint32_t count = STOCK_WORKERS_MAX;
 	snug_ticket ticket = rider->open[index];
 	if (ticket == 0) return;
-	snug_error error = snug_coordinator_wait(rider->storm->coordinator, ticket, timeout_ns, &response, parts, &count);
+	snug_error error = snug_coordinator_wait(rider->storm->coordinator, ticket, timeout_ns,
+											 &response, parts, &count);
 	if (error == SNUG_ERROR_TIMED_OUT) return;
 	rider->open[index] = 0;
 	if (error == SNUG_OK) {
@@ -122,8 +132,8 @@ static void steal(struct rider *rider) {
 }
 
 static bool is_expected(snug_error error) {
-	return error == SNUG_ERROR_STOPPED || error == SNUG_ERROR_QUEUE_FULL || error == SNUG_ERROR_WORKER ||
-		   error == SNUG_ERROR_BUDGET_ZERO;
+	return error == SNUG_ERROR_STOPPED || error == SNUG_ERROR_QUEUE_FULL ||
+		   error == SNUG_ERROR_WORKER || error == SNUG_ERROR_BUDGET_ZERO;
 }
 
 static void *ride(void *context) {
@@ -133,7 +143,8 @@ static void *ride(void *context) {
 		snug_request request = random_request(rider);
 		bool forget = test_random_chance(random, 100);
 		snug_ticket ticket = 0;
-		snug_error error = snug_coordinator_submit(rider->storm->coordinator, &request, forget ? NULL : &ticket);
+		snug_error error =
+			snug_coordinator_submit(rider->storm->coordinator, &request, forget ? NULL : &ticket);
 		if (error != SNUG_OK) {
 			if (!is_expected(error)) mistake(rider, snug_error_name(error));
 		} else if (forget) {
@@ -155,7 +166,7 @@ static void *ride(void *context) {
 	return NULL;
 }
 
-/* ------------------------------------------------------------------ afterwards ----------------------------------------- */
+/* ------------------------------------------------------------------ afterwards ---------------- */
 
 /* Which entry is the ticket's; it must have one and no more. */
 static uint32_t find(const snug_audit_entry *entries, uint32_t count, snug_ticket ticket) {
@@ -205,7 +216,8 @@ static void require_audit(const struct storm *storm, const struct rider *riders)
 
 enum stop { STOP_LATE, STOP_EARLY, STOP_WORKERS };
 
-static void storm(uint32_t workers, uint32_t threads, uint32_t rounds, bool cancels, enum stop stop, uint64_t seed) {
+static void storm(uint32_t workers, uint32_t threads, uint32_t rounds, bool cancels, enum stop stop,
+				  uint64_t seed) {
 	test_random random = {seed};
 	struct storm *storm = calloc(1, sizeof *storm);
 	struct rider *riders = calloc(threads, sizeof *riders);
@@ -234,8 +246,10 @@ static void storm(uint32_t workers, uint32_t threads, uint32_t rounds, bool canc
 		assert_int_equal(pthread_create(&ids[number], NULL, ride, &riders[number]), 0);
 	}
 	os_thread_sleep(test_random_below(&random, 20) * MS / 2);
-	if (stop == STOP_EARLY) assert_int_equal(snug_coordinator_stop(storm->coordinator, HANG_NS), SNUG_OK);
-	if (stop == STOP_WORKERS) assert_int_equal(snug_workers_stop(storm->stock->workers, HANG_NS), SNUG_OK);
+	if (stop == STOP_EARLY)
+		assert_int_equal(snug_coordinator_stop(storm->coordinator, HANG_NS), SNUG_OK);
+	if (stop == STOP_WORKERS)
+		assert_int_equal(snug_workers_stop(storm->stock->workers, HANG_NS), SNUG_OK);
 	uint32_t submitted = 0;
 	uint32_t taken = 0;
 	uint32_t forgotten = 0;
@@ -250,7 +264,8 @@ static void storm(uint32_t workers, uint32_t threads, uint32_t rounds, bool canc
 	assert_int_equal(submitted, taken); /* exactly one result each */
 	assert_int_equal(snug_coordinator_stop(storm->coordinator, HANG_NS), SNUG_OK);
 	assert_int_equal(desk_stats(storm->coordinator).requests, submitted + forgotten);
-	assert_int_equal(snug_workers_stop(storm->stock->workers, HANG_NS), SNUG_OK); /* its last figures */
+	/* its last figures */
+	assert_int_equal(snug_workers_stop(storm->stock->workers, HANG_NS), SNUG_OK);
 	require_audit(storm, riders);
 	desk_unmake(storm->coordinator);
 	stock_close(storm->stock);
@@ -267,7 +282,8 @@ static void storms(bool cancels, enum stop stop, uint64_t salt) {
 	printf("seed %llu\n", (unsigned long long)(seed - salt));
 	for (uint64_t repeat = 0; repeat < repeats; repeat++) {
 		for (size_t row = 0; row < 3; row++)
-			storm(workers[row], threads[(repeat + 2 * row) % 6], ROUNDS_MAX, cancels, stop, seed + 1000 * repeat + row);
+			storm(workers[row], threads[(repeat + 2 * row) % 6], ROUNDS_MAX, cancels, stop,
+				  seed + 1000 * repeat + row);
 	}
 }
 

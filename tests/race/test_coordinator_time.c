@@ -1,7 +1,8 @@
-/* test_coordinator_time.c: what a coordinator does by itself: schedules, background cleanup, the watchdog; and that it does nothing
- * when there is nothing to do.
+/* test_coordinator_time.c: what a coordinator does by itself: schedules, background cleanup, the
+ * watchdog; and that it does nothing when there is nothing to do.
  *
- *     SNUG_IDLE_MS=20000 tests/race/test_coordinator_time      long enough to require a share of the processor, too */
+ *     SNUG_IDLE_MS=20000 tests/race/test_coordinator_time      long enough to require a share of
+ *                                                              the processor, too */
 #include "stock.h"
 
 #include "support/test_random.h"
@@ -24,7 +25,7 @@ static uint32_t audited(snug_coordinator *coordinator, snug_origin origin, snug_
 	return found;
 }
 
-/* ------------------------------------------------------------------ a world of the test's own -------------------------- */
+/* ------------------------------------------------------------------ a world of the test's own - */
 
 #define TICK_NS (10 * MS)
 
@@ -49,7 +50,8 @@ static bool fake_read(void *context, const char *path, char *text, size_t room) 
 	struct fake_world *world = context;
 	if (strcmp(path, "/proc/pressure/memory") != 0 || atomic_load(&world->missing)) return false;
 	uint32_t stall = atomic_load(&world->stall_hundredths);
-	snprintf(text, room, "some avg10=%u.%02u avg60=0.00 avg300=0.00 total=1\n", stall / 100, stall % 100);
+	snprintf(text, room, "some avg10=%u.%02u avg60=0.00 avg300=0.00 total=1\n", stall / 100,
+			 stall % 100);
 	return true;
 }
 
@@ -75,7 +77,7 @@ static snug_schedule_entry told(const snug_coordinator *coordinator) {
 	return entries[0];
 }
 
-/* ------------------------------------------------------------------ schedules ------------------------------------------ */
+/* ------------------------------------------------------------------ schedules ----------------- */
 
 static void an_interval_runs_until_it_is_cancelled(void **state) {
 	(void)state;
@@ -90,7 +92,8 @@ static void an_interval_runs_until_it_is_cancelled(void **state) {
 	snug_audit_entry entry = {0};
 	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) >= 1);
 	for (uint32_t worker = 0; worker < 2; worker++) {
-		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.total.external_fragmentation <= 0.3);
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).heap.total.external_fragmentation <=
+						0.3);
 		assert_true(crew_stats(stock->workers, worker).heap.total.external_fragmentation >
 					0.25); /* no more than asked */
 	}
@@ -110,7 +113,8 @@ static void an_interval_runs_until_it_is_cancelled(void **state) {
 	assert_int_equal(desk_cancel(coordinator, accepted.schedule).error, SNUG_OK);
 	uint32_t runs = audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL);
 	os_thread_sleep(60 * MS);
-	assert_true(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL) <= runs + 1); /* one may have been under way */
+	/* one may have been under way */
+	assert_true(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL) <= runs + 1);
 	assert_int_equal(desk_stats(coordinator).schedules, 0);
 	desk_close(coordinator, stock);
 }
@@ -127,7 +131,8 @@ static void an_interval_without_end_never_runs(void **state) {
 		assert_int_equal(desk_call(coordinator, &request).error, SNUG_OK);
 	}
 	snug_request metrics = snug_request_default(SNUG_REQUEST_METRICS);
-	for (uint32_t turn = 0; turn < 3; turn++) assert_int_equal(desk_call(coordinator, &metrics).error, SNUG_OK);
+	for (uint32_t turn = 0; turn < 3; turn++)
+		assert_int_equal(desk_call(coordinator, &metrics).error, SNUG_OK);
 	assert_int_equal(desk_stats(coordinator).schedules, 3);
 	assert_int_equal(desk_stats(coordinator).jobs, 3); /* the questions */
 	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 0);
@@ -166,7 +171,8 @@ static void a_window_begins_and_ends_a_run(void **state) {
 	atomic_store(&stock->busy, false);
 	os_thread_sleep(30 * MS);
 	assert_int_equal(audited(coordinator, SNUG_ORIGIN_SCHEDULE, NULL), 1); /* once in a window */
-	atomic_store(&world.now_s, 86400 * 20001 + 3600 + 1200); /* late on the next day: the run is done at once */
+	/* late on the next day: the run is done at once */
+	atomic_store(&world.now_s, 86400 * 20001 + 3600 + 1200);
 	CREW_WAIT_UNTIL(audited(coordinator, SNUG_ORIGIN_SCHEDULE, &entry) == 2);
 	assert_int_equal(entry.outcome, SNUG_OUTCOME_DONE);
 	assert_int_equal(entry.complete, 1);
@@ -179,7 +185,7 @@ static void a_window_begins_and_ends_a_run(void **state) {
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ background ----------------------------------------- */
+/* ------------------------------------------------------------------ background ---------------- */
 
 static void background_work_starts_and_stops(void **state) {
 	(void)state;
@@ -238,7 +244,7 @@ static void pressure_of_the_machine_returns_memory(void **state) {
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ watchdog, log -------------------------------------- */
+/* ------------------------------------------------------------------ watchdog, log ------------- */
 
 struct heard {
 	_Atomic uint32_t stalls;
@@ -249,8 +255,10 @@ struct heard {
 
 static void hear(void *context, snug_log_level level, const char *line) {
 	struct heard *heard = context;
-	if (strstr(line, "has not turned") != NULL && level == SNUG_LOG_WARNING) atomic_fetch_add(&heard->stalls, 1);
-	if (strstr(line, "turns again") != NULL && level == SNUG_LOG_WARNING) atomic_fetch_add(&heard->turns, 1);
+	if (strstr(line, "has not turned") != NULL && level == SNUG_LOG_WARNING)
+		atomic_fetch_add(&heard->stalls, 1);
+	if (strstr(line, "turns again") != NULL && level == SNUG_LOG_WARNING)
+		atomic_fetch_add(&heard->turns, 1);
 	if (strstr(line, "goes on without") != NULL) atomic_fetch_add(&heard->missing, 1);
 	if (strstr(line, "defragment (demand, caller)") != NULL) atomic_fetch_add(&heard->results, 1);
 }
@@ -264,13 +272,15 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 	options.background.on = true;
 	options.log = (snug_log){hear, &heard, SNUG_LOG_INFO};
 	stock_hold(stock);
-	for (uint32_t worker = 0; worker < 2; worker++) CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).stalled);
+	for (uint32_t worker = 0; worker < 2; worker++)
+		CREW_WAIT_UNTIL(crew_stats(stock->workers, worker).stalled);
 	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
 	CREW_WAIT_UNTIL(atomic_load(&heard.stalls) == 2);
 	assert_int_equal(atomic_load(&heard.turns), 0);
 	os_thread_sleep(30 * TICK_NS);
-	assert_int_equal(atomic_load(&heard.stalls), 2);              /* said once */
-	assert_int_equal(desk_stats(coordinator).background_runs, 0); /* wanted, but who stands still is not asked */
+	assert_int_equal(atomic_load(&heard.stalls), 2); /* said once */
+	/* wanted, but who stands still is not asked */
+	assert_int_equal(desk_stats(coordinator).background_runs, 0);
 	stock_let_go(stock);
 	CREW_WAIT_UNTIL(atomic_load(&heard.turns) == 2);
 	CREW_WAIT_UNTIL(desk_stats(coordinator).background_runs >= 2);
@@ -281,7 +291,7 @@ static void a_worker_that_stands_still_is_reported(void **state) {
 	desk_close(coordinator, stock);
 }
 
-/* ------------------------------------------------------------------ idle ----------------------------------------------- */
+/* ------------------------------------------------------------------ idle ---------------------- */
 
 #define IDLE_WORKERS 8u
 #define IDLE_MS UINT64_C(1300) /* longer than a tick, and than a stall takes to be seen */
@@ -301,7 +311,8 @@ static uint64_t naps_of(const char *task) {
 	FILE *file = fopen(path, "re");
 	if (file == NULL) return 0; /* it has just ended */
 	while (fgets(line, sizeof line, file) != NULL) {
-		if (strncmp(line, "voluntary_ctxt_switches:", 24) == 0) naps = strtoull(line + 24, NULL, 10);
+		if (strncmp(line, "voluntary_ctxt_switches:", 24) == 0)
+			naps = strtoull(line + 24, NULL, 10);
 	}
 	fclose(file);
 	assert_true(naps != UINT64_MAX);
@@ -371,13 +382,14 @@ static void idle(bool background, uint64_t idle_ms, uint64_t most_sleeps) {
 	uint64_t used_ppm = (processor_ns() - begin_ns) / idle_ms;
 	struct idleness after = look(stock, coordinator);
 	uint64_t sleeps = after.coordinator_sleeps - before.coordinator_sleeps;
-	printf("background %s: %llu ppm of a core, %llu sleeps of the coordinator\n", background ? "on" : "off",
-		   (unsigned long long)used_ppm, (unsigned long long)sleeps);
+	printf("background %s: %llu ppm of a core, %llu sleeps of the coordinator\n",
+		   background ? "on" : "off", (unsigned long long)used_ppm, (unsigned long long)sleeps);
 	assert_int_equal(after.worker_wakes, before.worker_wakes);
 	assert_int_equal(after.worker_turns, before.worker_turns);
 	assert_true(sleeps <= most_sleeps);
 	assert_true(after.naps - before.naps <= most_sleeps);
-	if (idle_ms >= 10 * IDLE_MS) assert_true(used_ppm <= 1000); /* 0.1 % of a core; in less time it is chance */
+	/* 0.1 % of a core; in less time it is chance */
+	if (idle_ms >= 10 * IDLE_MS) assert_true(used_ppm <= 1000);
 	desk_close(coordinator, stock);
 }
 

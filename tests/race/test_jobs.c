@@ -1,8 +1,10 @@
-/* test_jobs.c: maintenance on a worker: what was estimated is reclaimed, in bounded steps; budgets and targets; overtaking, cancelling and
- * stopping in the middle, with reports that add up; emergencies that evict only what they must.
+/* test_jobs.c: maintenance on a worker: what was estimated is reclaimed, in bounded steps; budgets
+ * and targets; overtaking, cancelling and stopping in the middle, with reports that add up;
+ * emergencies that evict only what they must.
  *
- * Each worker begins with a checkerboard: a heap full of objects of which every second one was freed. Where the order of events
- * matters, the worker's own hook sends the next message at a chosen turn: then there is no race to lose. */
+ * Each worker begins with a checkerboard: a heap full of objects of which every second one was
+ * freed. Where the order of events matters, the worker's own hook sends the next message at a
+ * chosen turn: then there is no race to lose. */
 #include "crew.h"
 #include "work/channel/channel.h"
 #include "work/policy/join_reports.h"
@@ -18,12 +20,14 @@
 #define OBJECT_BYTES ((size_t)1000)
 #define OBJECTS_MAX 8192u
 
-/* A worker's objects, its script, and what its evictor did. The worker's own until it has stopped, but for what is atomic. */
+/* A worker's objects, its script, and what its evictor did. The worker's own until it has stopped,
+ * but for what is atomic. */
 struct board {
 	snug_handle objects[OBJECTS_MAX];
 	uint32_t count;
 	struct channel *_Atomic inbox; /* the test writes: the script may begin */
-	struct message script[2];      /* sent when the first job has had `at_turn` slices, and one more */
+	/* sent when the first job has had `at_turn` slices, and one more */
+	struct message script[2];
 	uint32_t script_count;
 	uint32_t script_sent;
 	uint32_t at_turn;
@@ -42,7 +46,8 @@ static snug_error fill(void *context, uint32_t worker, snug_heap *heap) {
 		error = snug_alloc(heap, OBJECT_BYTES, &board->objects[board->count++]);
 		if (!error) error = snug_stats_get(heap, &stats);
 	}
-	for (uint32_t i = 0; i < board->count && !error; i += 2) error = snug_free(heap, board->objects[i]);
+	for (uint32_t i = 0; i < board->count && !error; i += 2)
+		error = snug_free(heap, board->objects[i]);
 	for (uint32_t i = 0; i < board->count / 2; i++) board->objects[i] = board->objects[2 * i + 1];
 	board->count /= 2;
 	return error;
@@ -55,7 +60,8 @@ static bool follow_script(void *context, uint32_t worker, snug_heap *heap) {
 	struct channel *inbox = atomic_load(&board->inbox);
 	if (inbox == NULL || board->script_sent == board->script_count) return false;
 	snug_stats stats = {.defragmentations = 0};
-	if (snug_stats_get(heap, &stats) != SNUG_OK || stats.defragmentations == 0) return false; /* not begun */
+	/* not begun */
+	if (snug_stats_get(heap, &stats) != SNUG_OK || stats.defragmentations == 0) return false;
 	if (++board->turns < board->at_turn) return false;
 	snug_error error = channel_try_send(inbox, &board->script[board->script_sent++]);
 	if (error) atomic_fetch_add(&board->check_failures, 1);
@@ -69,7 +75,8 @@ static uint64_t evict(void *context, uint32_t worker, snug_heap *heap, uint64_t 
 	board->evict_calls++;
 	board->asked_bytes += bytes;
 	while (freed_bytes < bytes && board->count > 0) {
-		if (snug_free(heap, board->objects[--board->count]) != SNUG_OK) atomic_fetch_add(&board->check_failures, 1);
+		if (snug_free(heap, board->objects[--board->count]) != SNUG_OK)
+			atomic_fetch_add(&board->check_failures, 1);
 		freed_bytes += OBJECT_BYTES;
 	}
 	return freed_bytes;
@@ -82,7 +89,7 @@ static void check_at_end(void *context, uint32_t worker, snug_heap *heap) {
 	if (snug_check(heap, &result) != SNUG_OK) atomic_fetch_add(&board->check_failures, 1);
 }
 
-/* ------------------------------------------------------------------ a worker with a heap, and whoever asks ------------------ */
+/* ------------------------------------------------------ a worker with a heap, and whoever asks  */
 
 struct scene {
 	struct board *board;
@@ -95,8 +102,11 @@ static struct scene scene_make(void (*change)(snug_workers_options *options)) {
 	struct scene scene = {.board = calloc(1, sizeof *scene.board)};
 	assert_non_null(scene.board);
 	snug_workers_options options = crew_options(1);
-	options.hook = (snug_worker_hook){
-		.context = scene.board, .start = fill, .turn = follow_script, .evict = evict, .stop = check_at_end};
+	options.hook = (snug_worker_hook){.context = scene.board,
+									  .start = fill,
+									  .turn = follow_script,
+									  .evict = evict,
+									  .stop = check_at_end};
 	if (change != NULL) change(&options);
 	scene.workers = crew_make(&options);
 	scene.inbox = workers_inbox(scene.workers, 0);
@@ -113,11 +123,13 @@ static void scene_unmake(struct scene *scene) {
 }
 
 static struct job job_of(enum job_kind kind, enum job_priority priority) {
-	return (struct job){.kind = kind, .priority = priority, .options = snug_defragment_options_default()};
+	return (struct job){
+		.kind = kind, .priority = priority, .options = snug_defragment_options_default()};
 }
 
 static struct message job_message(const struct scene *scene, struct job *job, uint16_t kind) {
-	return (struct message){.kind = kind, .data = job, .reply = scene->answers, .cookie = (uint64_t)(uintptr_t)job};
+	return (struct message){
+		.kind = kind, .data = job, .reply = scene->answers, .cookie = (uint64_t)(uintptr_t)job};
 }
 
 static void send(const struct scene *scene, struct job *job, uint16_t kind) {
@@ -153,14 +165,16 @@ static uint64_t estimate_bytes(const struct scene *scene) {
 }
 
 /* What the report says is what the heap show. */
-static void assert_account(const snug_stats *before, const snug_stats *after, const snug_report *report) {
+static void assert_account(const snug_stats *before, const snug_stats *after,
+						   const snug_report *report) {
 	assert_int_equal(before->total.slab_bytes - after->total.slab_bytes, report->reclaimed_bytes);
-	assert_int_equal(after->moved_bytes - before->moved_bytes, report->moved_bytes + report->relocated_bytes);
+	assert_int_equal(after->moved_bytes - before->moved_bytes,
+					 report->moved_bytes + report->relocated_bytes);
 	assert_int_equal(report->before.total.slab_bytes, before->total.slab_bytes);
 	assert_int_equal(report->after.total.slab_bytes, after->total.slab_bytes);
 }
 
-/* ------------------------------------------------------------------ estimate, defragment, metrics --------------------------- */
+/* --------------------------------------------------------------- estimate, defragment, metrics  */
 
 static void what_was_estimated_is_reclaimed(void **state) {
 	(void)state;
@@ -194,7 +208,8 @@ static void steps_keep_the_tighter_bound(void **state) {
 	struct job loose = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_DEMAND);
 	loose.options.step_bytes = UINT64_MAX;
 	assert_int_equal(ask(&scene, &loose), SNUG_OK);
-	assert_true(loose.report.moved_bytes / loose.report.steps < 4096 + 2 * OBJECT_BYTES); /* the worker's own bound */
+	/* the worker's own bound */
+	assert_true(loose.report.moved_bytes / loose.report.steps < 4096 + 2 * OBJECT_BYTES);
 	assert_true(loose.report.moved_bytes > 100000);
 	scene_unmake(&scene);
 }
@@ -243,21 +258,25 @@ static void nonsense_is_refused(void **state) {
 	assert_int_equal(ask(&scene, &job), SNUG_ERROR_OPTION);
 	job.kind = JOB_ESTIMATE;
 	assert_int_equal(ask(&scene, &job), SNUG_ERROR_OPTION);
-	struct message unknown = {
-		.kind = MESSAGE_STOP, .reply = scene.answers, .data = &job, .cookie = (uint64_t)(uintptr_t)&job};
+	struct message unknown = {.kind = MESSAGE_STOP,
+							  .reply = scene.answers,
+							  .data = &job,
+							  .cookie = (uint64_t)(uintptr_t)&job};
 	assert_int_equal(channel_try_send(scene.inbox, &unknown), SNUG_OK);
 	assert_int_equal(answer_to(&scene, &job), SNUG_ERROR_OPTION);
 	struct job stranger = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_DEMAND);
-	send(&scene, &stranger, MESSAGE_JOB_CANCEL); /* of a job that is not here: nothing, and no answer */
+	/* of a job that is not here: nothing, and no answer */
+	send(&scene, &stranger, MESSAGE_JOB_CANCEL);
 	job = job_of(JOB_METRICS, JOB_PRIORITY_DEMAND);
 	assert_int_equal(ask(&scene, &job), SNUG_OK);
 	scene_unmake(&scene);
 }
 
-/* ------------------------------------------------------------------ overtaking, cancelling, stopping ------------------------ */
+/* ------------------------------------------------------------ overtaking, cancelling, stopping  */
 
 /* Lets the worker send this to itself; the first job is about to be sent. */
-static void direct(const struct scene *scene, uint32_t at_turn, const struct message *messages, uint32_t count) {
+static void direct(const struct scene *scene, uint32_t at_turn, const struct message *messages,
+				   uint32_t count) {
 	struct board *board = scene->board;
 	board->at_turn = at_turn;
 	board->script_count = count;
@@ -287,7 +306,8 @@ static void a_higher_job_overtakes_and_both_reports_add_up(void **state) {
 		assert_true(low.report.complete);
 		assert_int_equal(high.report.reclaimed_bytes + low.report.reclaimed_bytes, estimated_bytes);
 		assert_int_equal(before.total.slab_bytes - after.total.slab_bytes, estimated_bytes);
-		assert_int_equal(high.report.moved_bytes + low.report.moved_bytes, after.moved_bytes - before.moved_bytes);
+		assert_int_equal(high.report.moved_bytes + low.report.moved_bytes,
+						 after.moved_bytes - before.moved_bytes);
 		assert_int_equal(low.report.before.total.slab_bytes, before.total.slab_bytes);
 		scene_unmake(&scene);
 	}
@@ -299,9 +319,11 @@ static void an_overtaken_job_keeps_its_budget(void **state) {
 	struct scene scene = scene_make(NULL);
 	struct job low = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_BACKGROUND);
 	low.options.budget_bytes = 100000;
-	struct job high[2] = {job_of(JOB_DEFRAGMENT, JOB_PRIORITY_DEMAND), job_of(JOB_EMERGENCY, JOB_PRIORITY_EMERGENCY)};
+	struct job high[2] = {job_of(JOB_DEFRAGMENT, JOB_PRIORITY_DEMAND),
+						  job_of(JOB_EMERGENCY, JOB_PRIORITY_EMERGENCY)};
 	high[0].options.target_bytes = high[1].min_bytes = 8192;
-	struct message next[2] = {job_message(&scene, &high[0], MESSAGE_JOB), job_message(&scene, &high[1], MESSAGE_JOB)};
+	struct message next[2] = {job_message(&scene, &high[0], MESSAGE_JOB),
+							  job_message(&scene, &high[1], MESSAGE_JOB)};
 	direct(&scene, 10, next, 2);
 	send(&scene, &low, MESSAGE_JOB);
 	struct message answer;
@@ -333,7 +355,8 @@ static void an_overtaken_job_keeps_its_goal(void **state) {
 		assert_int_equal(low.interruptions, 1);
 		assert_int_equal(low.report.outcome, SNUG_OUTCOME_TARGET);
 		assert_true(low.report.reclaimed_bytes >= goal_bytes);
-		assert_true(low.report.reclaimed_bytes < goal_bytes + low.report.before.page_bytes); /* and no more */
+		/* and no more */
+		assert_true(low.report.reclaimed_bytes < goal_bytes + low.report.before.page_bytes);
 		scene_unmake(&scene);
 	}
 }
@@ -375,7 +398,8 @@ static void cancelled_before_it_began(void **state) {
 	struct job high = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_EMERGENCY);
 	struct job low = job_of(JOB_DEFRAGMENT, JOB_PRIORITY_BACKGROUND);
 	low.report.steps = 99;
-	struct message next[2] = {job_message(&scene, &low, MESSAGE_JOB), job_message(&scene, &low, MESSAGE_JOB_CANCEL)};
+	struct message next[2] = {job_message(&scene, &low, MESSAGE_JOB),
+							  job_message(&scene, &low, MESSAGE_JOB_CANCEL)};
 	direct(&scene, 5, next, 2);
 	send(&scene, &high, MESSAGE_JOB);
 	assert_int_equal(answer_to(&scene, &low), SNUG_ERROR_CANCELLED);
@@ -410,7 +434,7 @@ static void a_stop_ends_jobs_with_their_true_report(void **state) {
 	scene_unmake(&scene);
 }
 
-/* ------------------------------------------------------------------ emergencies ----------------------------------------------- */
+/* ------------------------------------------------------------------ emergencies --------------- */
 
 static struct job emergency(uint64_t min_bytes, bool may_evict) {
 	struct job job = job_of(JOB_EMERGENCY, JOB_PRIORITY_EMERGENCY);
@@ -475,7 +499,8 @@ static void an_emergency_beyond_the_heap_says_what_it_could(void **state) {
 	scene_unmake(&scene);
 }
 
-/* A budget that the last step has used up ends it with what it did, though there was no more to compact. */
+/* A budget that the last step has used up ends it with what it did, though there was no more to
+ * compact. */
 static void an_emergency_ends_with_its_budget(void **state) {
 	(void)state;
 	struct scene scene = scene_make(NULL);
@@ -503,7 +528,7 @@ static void an_emergency_that_may_not_evict(void **state) {
 	scene_unmake(&scene);
 }
 
-/* ------------------------------------------------------------------ the duty cycle -------------------------------------------- */
+/* ------------------------------------------------------------------ the duty cycle ------------ */
 
 static bool always_busy(void *context, uint32_t worker, snug_heap *heap) {
 	(void)context;
@@ -531,7 +556,8 @@ static void maintenance_keeps_to_its_share_while_serving(void **state) {
 	uint64_t maintenance_ns = metrics.stats.maintenance_ns - before_ns;
 	assert_true(job.report.steps > 100);
 	/* The last slice needs no pause after it, and a slice that lost its processor is long. */
-	assert_true((double)(maintenance_ns - metrics.stats.longest_slice_ns) <= (double)total_ns * 0.1001);
+	assert_true((double)(maintenance_ns - metrics.stats.longest_slice_ns) <=
+				(double)total_ns * 0.1001);
 	assert_true(job.report.work_ns <= maintenance_ns);
 	scene_unmake(&scene);
 }

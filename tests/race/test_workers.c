@@ -1,6 +1,8 @@
-/* test_workers.c: the life of workers: options, begin, hooks, sleep, figures, stalls, stop from anywhere.
+/* test_workers.c: the life of workers: options, begin, hooks, sleep, figures, stalls, stop from
+ * anywhere.
  *
- *     SNUG_SNAPSHOTS=20000 tests/race/test_workers      more figures published beside their readers */
+ *     SNUG_SNAPSHOTS=20000 tests/race/test_workers      more figures published beside their
+ *     readers */
 #include "crew.h"
 #include "support/test_random.h"
 
@@ -12,7 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* ------------------------------------------------------------------ create --------------------------------------------- */
+/* ------------------------------------------------------------------ create -------------------- */
 
 static void refused(snug_workers_options options, snug_error expected) {
 	snug_workers *workers = NULL;
@@ -77,7 +79,7 @@ static void without_descriptors_nothing_starts(void **state) {
 	assert_null(workers);
 }
 
-/* ------------------------------------------------------------------ hooks ---------------------------------------------- */
+/* ------------------------------------------------------------------ hooks --------------------- */
 
 #define CREW 4u
 
@@ -98,7 +100,8 @@ static void configure(void *context, uint32_t worker, snug_heap_options *options
 
 static snug_error start(void *context, uint32_t worker, snug_heap *heap) {
 	struct witness *witness = context;
-	if (!pthread_equal(witness->thread[worker], pthread_self())) atomic_fetch_add(&witness->mistakes, 1);
+	if (!pthread_equal(witness->thread[worker], pthread_self()))
+		atomic_fetch_add(&witness->mistakes, 1);
 	witness->heap[worker] = heap;
 	if (worker == witness->fails_at) return SNUG_ERROR_MODE;
 	atomic_fetch_add(&witness->started, 1);
@@ -107,7 +110,8 @@ static snug_error start(void *context, uint32_t worker, snug_heap *heap) {
 
 static bool turn(void *context, uint32_t worker, snug_heap *heap) {
 	struct witness *witness = context;
-	bool mine = pthread_equal(witness->thread[worker], pthread_self()) && witness->heap[worker] == heap;
+	bool mine =
+		pthread_equal(witness->thread[worker], pthread_self()) && witness->heap[worker] == heap;
 	if (!mine) atomic_fetch_add(&witness->mistakes, 1);
 	atomic_fetch_add(&witness->turned, 1);
 	return false;
@@ -116,12 +120,14 @@ static bool turn(void *context, uint32_t worker, snug_heap *heap) {
 static void stop(void *context, uint32_t worker, snug_heap *heap) {
 	struct witness *witness = context;
 	snug_check_result result;
-	if (witness->heap[worker] != heap || snug_check(heap, &result) != SNUG_OK) atomic_fetch_add(&witness->mistakes, 1);
+	if (witness->heap[worker] != heap || snug_check(heap, &result) != SNUG_OK)
+		atomic_fetch_add(&witness->mistakes, 1);
 	atomic_fetch_add(&witness->stopped, 1);
 }
 
 static snug_worker_hook hook_of(struct witness *witness) {
-	return (snug_worker_hook){.context = witness, .configure = configure, .start = start, .turn = turn, .stop = stop};
+	return (snug_worker_hook){
+		.context = witness, .configure = configure, .start = start, .turn = turn, .stop = stop};
 }
 
 static void hooks_run_on_the_worker_s_own_thread(void **state) {
@@ -151,12 +157,13 @@ static void one_that_cannot_start_ends_all(void **state) {
 		options.hook = hook_of(&witness);
 		refused(options, SNUG_ERROR_MODE);
 		assert_int_equal(witness.started, CREW - 1);
-		assert_int_equal(witness.stopped, witness.started); /* and the threads were joined, or TSan and ASan complain */
+		/* and the threads were joined, or TSan and ASan complain */
+		assert_int_equal(witness.stopped, witness.started);
 		assert_int_equal(witness.mistakes, 0);
 	}
 }
 
-/* ------------------------------------------------------------------ threads --------------------------------------------- */
+/* ------------------------------------------------------------------ threads ------------------- */
 
 static uint32_t threads_called(const char *prefix) {
 	DIR *tasks = opendir("/proc/self/task");
@@ -167,7 +174,8 @@ static uint32_t threads_called(const char *prefix) {
 		snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
 		FILE *file = fopen(path, "re");
 		if (file == NULL) continue;
-		if (fgets(name, sizeof name, file) != NULL && strncmp(name, prefix, strlen(prefix)) == 0) count++;
+		if (fgets(name, sizeof name, file) != NULL && strncmp(name, prefix, strlen(prefix)) == 0)
+			count++;
 		fclose(file);
 	}
 	closedir(tasks);
@@ -197,7 +205,7 @@ static void threads_have_names_and_processors(void **state) {
 	assert_int_equal(elsewhere, 0);
 }
 
-/* ------------------------------------------------------------------ sleep, stalls ---------------------------------------- */
+/* ------------------------------------------------------------------ sleep, stalls ------------- */
 
 static void idle_workers_do_not_wake_up(void **state) {
 	(void)state;
@@ -275,7 +283,7 @@ static void a_hook_may_sleep_for_the_worker(void **state) {
 	crew_unmake(workers);
 }
 
-/* ------------------------------------------------------------------ stop ------------------------------------------------ */
+/* ------------------------------------------------------------------ stop ---------------------- */
 
 static void run_stop(void *context) {
 	snug_error error = snug_workers_stop(context, HANG_NS);
@@ -288,7 +296,8 @@ static void many_may_stop_at_once(void **state) {
 		snug_workers_options options = crew_options(1 + round % 8);
 		snug_workers *workers = crew_make(&options);
 		struct os_thread stoppers[4];
-		for (uint32_t i = 0; i < 4; i++) assert_true(os_thread_start(&stoppers[i], run_stop, workers));
+		for (uint32_t i = 0; i < 4; i++)
+			assert_true(os_thread_start(&stoppers[i], run_stop, workers));
 		assert_int_equal(snug_workers_stop(workers, HANG_NS), SNUG_OK);
 		for (uint32_t i = 0; i < 4; i++) os_thread_join(&stoppers[i]);
 		crew_unmake(workers);
@@ -325,7 +334,7 @@ static void a_hook_may_stop_but_not_destroy(void **state) {
 	crew_unmake(workers);
 }
 
-/* ------------------------------------------------------------------ figures ---------------------------------------------- */
+/* ------------------------------------------------------------------ figures ------------------- */
 
 #define KEPT 64u
 
@@ -340,20 +349,25 @@ struct reader {
 static bool belongs_together(const snug_worker_stats *stats, const snug_worker_stats *before) {
 	const snug_stats *heap = &stats->heap;
 	uint64_t slab_bytes = 0;
-	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) slab_bytes += heap->pool[pool].slab_bytes;
-	return slab_bytes == heap->total.slab_bytes && heap->committed_bytes == slab_bytes + heap->free_page_bytes &&
-		   heap->allocations - heap->frees == heap->objects && stats->messages >= before->messages &&
-		   stats->published_ns >= before->published_ns && stats->turns >= before->turns &&
-		   stats->sleeps >= before->sleeps && stats->wakes <= stats->sleeps;
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
+		slab_bytes += heap->pool[pool].slab_bytes;
+	return slab_bytes == heap->total.slab_bytes &&
+		   heap->committed_bytes == slab_bytes + heap->free_page_bytes &&
+		   heap->allocations - heap->frees == heap->objects &&
+		   stats->messages >= before->messages && stats->published_ns >= before->published_ns &&
+		   stats->turns >= before->turns && stats->sleeps >= before->sleeps &&
+		   stats->wakes <= stats->sleeps;
 }
 
 static void run_reader(void *context) {
 	struct reader *reader = context;
 	snug_worker_stats stats, before = {.messages = 0};
 	while (!atomic_load(reader->done)) {
-		bool fine = snug_workers_stats(reader->workers, 0, &stats) == SNUG_OK && belongs_together(&stats, &before);
+		bool fine = snug_workers_stats(reader->workers, 0, &stats) == SNUG_OK &&
+					belongs_together(&stats, &before);
 		reader->mistakes += !fine;
-		if (atomic_fetch_add(&reader->reads, 1) % 16 == 0) os_thread_yield(); /* or all wait for it on one processor */
+		/* or all wait for it on one processor */
+		if (atomic_fetch_add(&reader->reads, 1) % 16 == 0) os_thread_yield();
 		before = stats;
 	}
 }
@@ -379,7 +393,8 @@ static void published_figures_are_of_one_instant(void **state) {
 	assert_int_equal(snug_client_create(workers, NULL, &client), SNUG_OK);
 	uint64_t least = test_environment_number("SNUG_SNAPSHOTS", 800);
 	uint64_t rounds = 0;
-	for (; rounds < least || !have_read(readers, 2); rounds++) { /* each leads to a sleep, and so to a snapshot */
+	/* each leads to a sleep, and so to a snapshot */
+	for (; rounds < least || !have_read(readers, 2); rounds++) {
 		snug_object *object = &kept[rounds % KEPT];
 		if (rounds >= KEPT) assert_int_equal(snug_client_free(client, *object), SNUG_OK);
 		assert_int_equal(snug_client_alloc(client, 0, 1 + rounds % 5000, NULL, 0, object), SNUG_OK);

@@ -1,5 +1,6 @@
-/* test_replay_parts.c: what the program's verdicts rest on, tested from inside: that the pattern finds one wrong byte
- * wherever it lies and however the object is cut, that the ledger finds its entries, that sizes come out as published. */
+/* test_replay_parts.c: what the program's verdicts rest on, tested from inside: that the pattern
+ * finds one wrong byte wherever it lies and however the object is cut, that the ledger finds its
+ * entries, that sizes come out as published. */
 #include "ledger/ledger.h"
 #include "ledger/pattern.h"
 #include "units.h"
@@ -15,14 +16,16 @@
 
 #define OBJECT_BYTES ((size_t)203)
 
-static void write_in_pieces(const struct pattern *pattern, unsigned char *object, size_t piece_bytes) {
+static void write_in_pieces(const struct pattern *pattern, unsigned char *object,
+							size_t piece_bytes) {
 	for (size_t offset = 0; offset < OBJECT_BYTES; offset += piece_bytes) {
 		size_t length = OBJECT_BYTES - offset < piece_bytes ? OBJECT_BYTES - offset : piece_bytes;
 		pattern_write(pattern, offset, object + offset, length);
 	}
 }
 
-static bool matches_in_pieces(const struct pattern *pattern, const unsigned char *object, size_t piece_bytes) {
+static bool matches_in_pieces(const struct pattern *pattern, const unsigned char *object,
+							  size_t piece_bytes) {
 	bool matches = true;
 	for (size_t offset = 0; offset < OBJECT_BYTES; offset += piece_bytes) {
 		size_t length = OBJECT_BYTES - offset < piece_bytes ? OBJECT_BYTES - offset : piece_bytes;
@@ -129,12 +132,14 @@ static void test_sizes_have_their_means(void **state) {
 	const struct sizes uniform = {.kind = SIZES_UNIFORM, .low_bytes = 100, .high_bytes = 150};
 	const struct sizes lognormal = {.kind = SIZES_LOGNORMAL, .low_bytes = 1000};
 	const struct sizes mixture = {.kind = SIZES_MIXTURE, .low_bytes = 256, .high_bytes = 65536};
-	const struct sizes *all[] = {&uniform, &lognormal, &mixture, &sizes_meta_kvcache, &sizes_meta_graph};
+	const struct sizes *all[] = {&uniform, &lognormal, &mixture, &sizes_meta_kvcache,
+								 &sizes_meta_graph};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
 		double mean = sizes_mean(all[i]);
 		assert_true(fabs(drawn_mean(all[i], 2000000) - mean) < .03 * mean);
 	}
-	/* The means of the published tables: rows are below them, because their sizes are upper bounds. */
+	/* The means of the published tables: rows are below them, because their sizes are upper
+	 * bounds. */
 	assert_true(fabs(sizes_mean(&sizes_meta_kvcache) - 335.2) < 20);
 	assert_true(fabs(sizes_mean(&sizes_meta_graph) - 341.2) < 20);
 }

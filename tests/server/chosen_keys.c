@@ -1,7 +1,8 @@
-/* chosen_keys.c: what somebody could ask for who knew the secret: keys whose hashes lie close together, so that they meet in one place of the
- * index.
+/* chosen_keys.c: what somebody could ask for who knew the secret: keys whose hashes lie close
+ * together, so that they meet in one place of the index.
  *
- *     chosen_keys SECRET FROM WIDTH COUNT      32 hexadecimal digits; parts of the range of hashes, 0 to 1
+ *     chosen_keys SECRET FROM WIDTH COUNT      32 hexadecimal digits; parts of the range of hashes,
+ *                                              0 to 1
  *
  * Prints the keys, a line each. */
 #include <snug/shard.h>
@@ -21,7 +22,8 @@ static int read_secret(const char *digits, unsigned char *secret) {
 
 int main(int count, char **arguments) {
 	unsigned char secret[SNUG_HASH_SECRET_BYTES];
-	if (count != 5 || read_secret(arguments[1], secret) != 0 || snug_hash_secret_set(secret) != SNUG_OK) {
+	if (count != 5 || read_secret(arguments[1], secret) != 0 ||
+		snug_hash_secret_set(secret) != SNUG_OK) {
 		(void)fprintf(stderr, "chosen_keys SECRET FROM WIDTH COUNT\n");
 		return 2;
 	}

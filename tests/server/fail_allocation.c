@@ -1,7 +1,9 @@
-/* fail_allocation.c: preloaded into a server, makes the Nth request for memory of the program itself fail: malloc, calloc, realloc; counted from the
- * moment when the file $SNUG_FAIL_AFTER exists, if that is given, else from the start. $SNUG_FAIL_AT is N; when it has failed, the file
- * $SNUG_FAILED exists. So a sweep over all N meets each of
- * them once. What the C library asks for on the program's behalf is let through: glibc's look-up of users, for one, does not survive it. */
+/* fail_allocation.c: preloaded into a server, makes the Nth request for memory of the program
+ * itself fail: malloc, calloc, realloc; counted from the moment when the file $SNUG_FAIL_AFTER
+ * exists, if that is given, else from the start. $SNUG_FAIL_AT is N; when it has failed, the file
+ * $SNUG_FAILED exists. So a sweep over all N meets each of them once. What the C library asks for
+ * on the program's behalf is let through: glibc's look-up of users, for one, does not survive
+ * it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>

@@ -22,13 +22,16 @@ struct shared {
 
 static struct shared *shared_memory(void) {
 	static struct shared *shared;
-	if (shared == NULL) shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == NULL)
+		shared =
+			mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED) abort();
 	memset(shared, 0, sizeof *shared);
 	return shared;
 }
 
-__attribute__((noreturn)) static void run_child(const struct script *script, bool is_told, struct shared *shared) {
+__attribute__((noreturn)) static void run_child(const struct script *script, bool is_told,
+												struct shared *shared) {
 	static struct script own;
 	own = *script;
 	own.said = &shared->said;
@@ -39,7 +42,8 @@ __attribute__((noreturn)) static void run_child(const struct script *script, boo
 }
 
 /* Its stderr comes to `text`; tells how it ended. */
-static int run_process(const struct script *script, bool is_told, struct shared *shared, char *text) {
+static int run_process(const struct script *script, bool is_told, struct shared *shared,
+					   char *text) {
 	int ends[2], status = -1;
 	size_t length = 0;
 	text[0] = '\0';
@@ -85,12 +89,14 @@ static void note_why(struct outcome *out, const char *text, int status) {
 		snprintf(out->why, sizeof out->why, "%.*s", (int)length, line);
 }
 
-/* Words that hold a digit or a point are names, numbers and addresses; what was asked and answered comes behind. */
+/* Words that hold a digit or a point are names, numbers and addresses; what was asked and answered
+ * comes behind. */
 static void note_kind(struct outcome *out) {
 	char text[sizeof out->why], *rest = NULL;
 	size_t length = 0;
 	memcpy(text, out->why, sizeof text);
-	for (const char *const *end = (const char *const[]){": asked", " to:", NULL}; *end != NULL; end++)
+	for (const char *const *end = (const char *const[]){": asked", " to:", NULL}; *end != NULL;
+		 end++)
 		if (strstr(text, *end) != NULL) *strstr(text, *end) = '\0';
 	for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
 		if (strpbrk(word, "0123456789.") != NULL) continue;
@@ -119,6 +125,7 @@ void tell_apart(const struct script *script) {
 	char *rest = NULL;
 	(void)run_process(script, true, shared_memory(), text);
 	for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
-		if (strstr(line, " client ") != NULL || strstr(line, " workers, ") != NULL || line == telling_line(line))
+		if (strstr(line, " client ") != NULL || strstr(line, " workers, ") != NULL ||
+			line == telling_line(line))
 			printf("    %s\n", line);
 }

@@ -1,4 +1,5 @@
-/* simulate/scenario.c: one run: a server, its clients, and what must be so when they have gone. See simulate/scenario.h. */
+/* simulate/scenario.c: one run: a server, its clients, and what must be so when they have gone. See
+ * simulate/scenario.h. */
 #include "simulate/scenario.h"
 
 #include "server/connection/connection.h"
@@ -46,7 +47,8 @@ static void make_weather(struct scenario *scenario, struct choice *choice) {
 		weather->stall_ns = 1 + choose(choice, 20 * MS);
 	}
 	run->patience_ns = 300 * MS + weather->stall_ns * 100;
-	if (chance(choice, 300) || run->has_readers) weather->slow_owner = (uint32_t)choose(choice, 500);
+	if (chance(choice, 300) || run->has_readers)
+		weather->slow_owner = (uint32_t)choose(choice, 500);
 	if (chance(choice, 250)) make_refusing(scenario, choice);
 	if (run->rules.refuses) run->patience_ns = 20000 * MS;
 #define X(name) \
@@ -92,7 +94,8 @@ static void make_run(struct scenario *scenario, struct choice *choice) {
 	if (run->has_limits) run->rules.is_full = true;
 	if (run->has_flush || (run->has_limits && !scenario->keeps)) run->rules.loses = true;
 	make_weather(scenario, choice);
-	snprintf(scenario->memory, sizeof scenario->memory, "%llu", (unsigned long long)(run->memory_bytes >> 20));
+	snprintf(scenario->memory, sizeof scenario->memory, "%llu",
+			 (unsigned long long)(run->memory_bytes >> 20));
 	snprintf(scenario->threads, sizeof scenario->threads, "%u", run->workers);
 	snprintf(scenario->share, sizeof scenario->share, "%u",
 			 chance(choice, 500) ? 20 : (uint32_t)choose_between(choice, 1, 8));
@@ -108,10 +111,11 @@ static void log_line(void *context, snug_log_level level, const char *line) {
 }
 
 static struct settings read_settings(struct scenario *scenario) {
-	char program[] = "snugd", memory[] = "-m", threads[] = "-t", share[] = "-R", open[] = "--open-commands",
-		 keeps[] = "-M";
-	char *arguments[] = {program, memory, scenario->memory, threads, scenario->threads, share, scenario->share,
-						 open,    keeps};
+	char program[] = "snugd", memory[] = "-m", threads[] = "-t", share[] = "-R",
+		 open[] = "--open-commands", keeps[] = "-M";
+	char *arguments[] = {
+		program, memory, scenario->memory, threads, scenario->threads, share, scenario->share,
+		open,    keeps};
 	int count = (int)(sizeof arguments / sizeof *arguments) - (scenario->keeps ? 0 : 1);
 	struct settings settings;
 	struct text said = {0};
@@ -144,7 +148,8 @@ static struct server *start_server(struct scenario *scenario, const struct liste
 
 static void make_shared(struct run *run) {
 	for (uint32_t i = 0; i < SHARED_KEYS; i++)
-		run->shared[i].name_bytes = (size_t)snprintf(run->shared[i].name, sizeof run->shared[i].name, "S%u", i);
+		run->shared[i].name_bytes =
+			(size_t)snprintf(run->shared[i].name, sizeof run->shared[i].name, "S%u", i);
 }
 
 static void make_client(struct scenario *scenario, uint32_t index) {
@@ -165,7 +170,8 @@ static void run_clients(struct scenario *scenario) {
 		if (!os_thread_start(&scenario->client[i].thread, client_run, &scenario->client[i]))
 			world_fail("no thread for a client");
 	}
-	for (uint32_t i = 0; i <= scenario->run.client_count; i++) os_thread_join(&scenario->client[i].thread);
+	for (uint32_t i = 0; i <= scenario->run.client_count; i++)
+		os_thread_join(&scenario->client[i].thread);
 }
 
 /* ------------------------------------------------------------------ the end ---------------- */
@@ -176,7 +182,8 @@ static const char *worker_name(uint32_t index) {
 	return name;
 }
 
-static void look_at_shard(const struct scenario *scenario, uint32_t index, snug_shard_stats *stats) {
+static void look_at_shard(const struct scenario *scenario, uint32_t index,
+						  snug_shard_stats *stats) {
 	world_impersonate(worker_name(index));
 	snug_shard *shard = scenario->server->worker[index].shard;
 	snug_error error = snug_shard_stats_get(shard, stats);
@@ -191,7 +198,8 @@ static bool is_quiet(void *context) {
 	return true;
 }
 
-/* A lower limit is reached, when nobody holds anything any more; but not by giving up what was to be kept. */
+/* A lower limit is reached, when nobody holds anything any more; but not by giving up what was to
+ * be kept. */
 static bool is_within_limits(void *context) {
 	const struct scenario *scenario = context;
 	for (uint32_t i = 0; i < scenario->run.workers && !scenario->keeps; i++) {
@@ -208,26 +216,32 @@ static void require_nothing_held(const struct scenario *scenario) {
 		const struct server_worker *worker = &scenario->server->worker[i];
 		const struct connection_memory *memory = &worker->turn->buffers.memory;
 		const char *broken = connection_memory_check(memory);
-		if (broken != NULL) world_fail("worker %u: law %s of connection memory is broken", i, broken);
+		if (broken != NULL)
+			world_fail("worker %u: law %s of connection memory is broken", i, broken);
 		for (uint32_t kind = 0; kind < CELL_KINDS; kind++)
 			if (memory->taken[kind] > 0)
-				world_fail("worker %u: %u cells of kind %u are held by nobody", i, memory->taken[kind], kind);
+				world_fail("worker %u: %u cells of kind %u are held by nobody", i,
+						   memory->taken[kind], kind);
 		snug_shard_stats stats;
 		look_at_shard(scenario, i, &stats);
 		if (stats.leases > 0)
-			world_fail("worker %u: %llu leases are held by nobody", i, (unsigned long long)stats.leases);
+			world_fail("worker %u: %llu leases are held by nobody", i,
+					   (unsigned long long)stats.leases);
 		if (worker->connections.current != 0 || worker->turn->away != 0)
 			world_fail("worker %u: a count is not 0 at the end", i);
 	}
-	if (scenario->server->connection_count != 0) world_fail("the count of connections is not 0 at the end");
+	if (scenario->server->connection_count != 0)
+		world_fail("the count of connections is not 0 at the end");
 }
 
 static void tell_end(const struct scenario *scenario) {
 	for (uint32_t i = 0; scenario->run.is_told && i < scenario->run.workers; i++) {
 		snug_shard_stats stats;
 		look_at_shard(scenario, i, &stats);
-		fprintf(stderr, "at the end worker %u has %llu items of %llu bytes, has evicted %llu, refused %llu stores\n", i,
-				(unsigned long long)stats.items, (unsigned long long)stats.item_bytes,
+		fprintf(stderr,
+				"at the end worker %u has %llu items of %llu bytes, has evicted %llu, refused %llu "
+				"stores\n",
+				i, (unsigned long long)stats.items, (unsigned long long)stats.item_bytes,
 				(unsigned long long)stats.evictions,
 				(unsigned long long)scenario->server->worker[i].counts.store_no_memory);
 	}
@@ -245,17 +259,20 @@ static void look_at_end(struct scenario *scenario) {
 				 (unsigned long long)SNUG_LIMIT_MIN_BYTES * scenario->run.workers);
 		client_ask(client, line, ASK_LIMIT);
 	}
-	if (!world_wait(is_quiet, scenario, END_PATIENCE_NS)) world_fail("connections stay when their clients have gone");
+	if (!world_wait(is_quiet, scenario, END_PATIENCE_NS))
+		world_fail("connections stay when their clients have gone");
 	require_nothing_held(scenario);
 	tell_end(scenario);
-	if (!world_wait(is_within_limits, scenario, END_PATIENCE_NS)) world_fail("a lower limit is not reached");
+	if (!world_wait(is_within_limits, scenario, END_PATIENCE_NS))
+		world_fail("a lower limit is not reached");
 }
 
 static void run_scenario(void *context) {
 	struct scenario *scenario = context;
 	int tcp[SNUG_WORKERS_MAX];
 	for (uint32_t i = 0; i < scenario->run.workers; i++) tcp[i] = LISTENER_FIRST + (int)i;
-	struct listener listener = {.kind = LISTENER_TCP, .fd_count = scenario->run.workers, .fds = tcp};
+	struct listener listener = {
+		.kind = LISTENER_TCP, .fd_count = scenario->run.workers, .fds = tcp};
 	const struct listeners listeners = {.count = 1, .listener = &listener};
 	scenario->server = start_server(scenario, &listeners);
 	world_arm();
@@ -264,24 +281,28 @@ static void run_scenario(void *context) {
 	(void)world_enter_server(true);
 	server_destroy(scenario->server);
 	(void)world_enter_server(false);
-	if (world_blocks() != 0) world_fail("%llu blocks of memory are never freed", (unsigned long long)world_blocks());
+	if (world_blocks() != 0)
+		world_fail("%llu blocks of memory are never freed", (unsigned long long)world_blocks());
 }
 
 static void tell_run(const struct scenario *scenario) {
 	const struct run *run = &scenario->run;
-	fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s%s%s%s%s%s%s%s\n", run->workers,
-			scenario->memory, run->client_count, run->batches, run->rules.loses ? ", loses" : "",
-			scenario->keeps ? ", keeps" : "", run->rules.refuses ? ", refuses" : "", run->has_flush ? ", flushes" : "",
+	fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s%s%s%s%s%s%s%s\n",
+			run->workers, scenario->memory, run->client_count, run->batches,
+			run->rules.loses ? ", loses" : "", scenario->keeps ? ", keeps" : "",
+			run->rules.refuses ? ", refuses" : "", run->has_flush ? ", flushes" : "",
 			run->has_late_flush ? ", flushes later" : "", run->has_expiry ? ", expires" : "",
-			run->has_limits ? ", limits" : "", run->has_jumps ? ", clocks" : "", run->has_readers ? ", readers" : "",
-			run->is_slow ? ", slow" : "", run->is_large ? ", large" : "", run->is_rude ? ", rude" : "");
+			run->has_limits ? ", limits" : "", run->has_jumps ? ", clocks" : "",
+			run->has_readers ? ", readers" : "", run->is_slow ? ", slow" : "",
+			run->is_large ? ", large" : "", run->is_rude ? ", rude" : "");
 }
 
 #define OF_THE_RUN UINT64_MAX
 
 void scenario_run(const struct script *script, bool is_told, struct scenario_figures *out) {
 	static struct scenario scenario;
-	struct choice setup = script_choice(script, OF_THE_RUN, OF_THE_RUN, 0), order = script_order(script);
+	struct choice setup = script_choice(script, OF_THE_RUN, OF_THE_RUN, 0),
+				  order = script_order(script);
 	struct run *run = &scenario.run;
 	run->script = *script;
 	run->is_told = is_told;

@@ -1,5 +1,5 @@
-/* simulate/scenario.h: one run of a simulated server: how many workers, how much memory, which clients, what weather: all from
- * one script. */
+/* simulate/scenario.h: one run of a simulated server: how many workers, how much memory, which
+ * clients, what weather: all from one script. */
 #ifndef SIMULATE_SCENARIO_H
 #define SIMULATE_SCENARIO_H
 

@@ -1,8 +1,9 @@
 /* simulate/shorten.c: see simulate/shorten.h.
  *
- * Cuts are tried from large to small: a client with all it says; half of all batches, a quarter, .. one; the commands of those that are left, in the
- * same way; each kind of weather. A cut that fails in the same way is kept. What is cut moves the rest in time, so each cut is tried with some orders of the
- * threads: most faults need one. (Halves: Zeller's delta debugging.) */
+ * Cuts are tried from large to small: a client with all it says; half of all batches, a quarter, ..
+ * one; the commands of those that are left, in the same way; each kind of weather. A cut that fails
+ * in the same way is kept. What is cut moves the rest in time, so each cut is tried with some
+ * orders of the threads: most faults need one. (Halves: Zeller's delta debugging.) */
 #include "simulate/shorten.h"
 
 #include <string.h>
@@ -73,14 +74,16 @@ static uint32_t list_units(const struct script *script, bool by_command, struct 
 /* Without the units [from, to). */
 static bool cut_units(struct cutter *cutter, const struct unit *units, uint32_t from, uint32_t to) {
 	struct script cut = *cutter->script;
-	for (uint32_t i = from; i < to; i++) cut.keep[units[i].client][units[i].batch] &= ~units[i].commands;
+	for (uint32_t i = from; i < to; i++)
+		cut.keep[units[i].client][units[i].batch] &= ~units[i].commands;
 	return try_cut(cutter, &cut);
 }
 
 static void cut_by_halves(struct cutter *cutter, bool by_command) {
 	static struct unit units[UNITS_MAX];
 	uint32_t count = list_units(cutter->script, by_command, units);
-	for (uint32_t part = (count + 1) / 2; part > 0 && count > 1; part = part == 1 ? 0 : (part + 1) / 2)
+	for (uint32_t part = (count + 1) / 2; part > 0 && count > 1;
+		 part = part == 1 ? 0 : (part + 1) / 2)
 		for (uint32_t from = 0; from < count;) {
 			uint32_t to = count - from < part ? count : from + part;
 			if (to - from == count || !cut_units(cutter, units, from, to))

@@ -4,7 +4,8 @@
 
 #include "simulate/apart.h"
 
-/* *script has failed with *outcome; both are what is left of it on return. For so many seconds at most. */
+/* *script has failed with *outcome; both are what is left of it on return. For so many seconds at
+ * most. */
 void shorten(struct script *script, struct outcome *outcome, uint64_t seconds);
 
 #endif

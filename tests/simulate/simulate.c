@@ -50,7 +50,8 @@ static uint64_t real_s(void) {
 
 /* ------------------------------------------------------------------ one -------------------- */
 
-static void print_shortened(struct script *script, struct outcome *outcome, const char *program, uint64_t seconds) {
+static void print_shortened(struct script *script, struct outcome *outcome, const char *program,
+							uint64_t seconds) {
 	static char text[LINE_ROOM];
 	shorten(script, outcome, seconds);
 	(void)script_print(script, text, sizeof text);
@@ -63,14 +64,16 @@ static void require_the_same_again(const struct script *script, struct outcome *
 	static struct outcome again;
 	run_apart(script, &again);
 	outcome->is_fine = again.is_fine && again.figures.trace == outcome->figures.trace;
-	if (!outcome->is_fine) snprintf(outcome->why, sizeof outcome->why, "two runs of one seed differ");
+	if (!outcome->is_fine)
+		snprintf(outcome->why, sizeof outcome->why, "two runs of one seed differ");
 }
 
 static void run_one(const struct options *options, struct script *script, struct tally *tally) {
 	static struct outcome outcome;
 	static char text[LINE_ROOM];
 	run_apart(script, &outcome);
-	if (outcome.is_fine && script->seed % TWICE_EVERY == 0) require_the_same_again(script, &outcome);
+	if (outcome.is_fine && script->seed % TWICE_EVERY == 0)
+		require_the_same_again(script, &outcome);
 	tally->done++;
 	tally->answers += outcome.figures.answers;
 	tally->simulated_ns += outcome.figures.now_ns;
@@ -120,15 +123,17 @@ static int run_many(const struct options *options) {
 	bool is_right = options->pinned == NULL || run_pinned(options, &tally);
 	if (!is_right) printf("%s: cannot be read, or has a line that is no script\n", options->pinned);
 	uint64_t pinned = tally.done, end = options->first + options->count;
-	for (uint64_t seed = options->first; seed < end && real_s() - tally.began_s < options->seconds; seed++) {
+	for (uint64_t seed = options->first; seed < end && real_s() - tally.began_s < options->seconds;
+		 seed++) {
 		script_init(&script, seed);
 		run_one(options, &script, &tally);
 	}
 	if (pinned > 0) printf("%llu pinned ones, ", (unsigned long long)pinned);
-	printf("%llu seeds from %llu on, %llu answers judged, %llu s simulated in %llu s, %llu failed\n",
-		   (unsigned long long)(tally.done - pinned), (unsigned long long)options->first,
-		   (unsigned long long)tally.answers, (unsigned long long)(tally.simulated_ns / 1000000000u),
-		   (unsigned long long)(real_s() - tally.began_s), (unsigned long long)tally.failed);
+	printf(
+		"%llu seeds from %llu on, %llu answers judged, %llu s simulated in %llu s, %llu failed\n",
+		(unsigned long long)(tally.done - pinned), (unsigned long long)options->first,
+		(unsigned long long)tally.answers, (unsigned long long)(tally.simulated_ns / 1000000000u),
+		(unsigned long long)(real_s() - tally.began_s), (unsigned long long)tally.failed);
 	bool is_fine = is_right && tally.failed == 0 && tally.done > 0;
 	printf(is_fine ? "[       OK ] simulation\n" : "[  FAILED  ] simulation\n");
 	return is_fine ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -151,8 +156,9 @@ static int shorten_alone(const char *program, struct script *script) {
 static int run_here(const struct script *script) {
 	struct scenario_figures figures;
 	scenario_run(script, true, &figures);
-	fprintf(stderr, "fine: %llu answers, %llu ns, trace %016llx\n", (unsigned long long)figures.answers,
-			(unsigned long long)figures.now_ns, (unsigned long long)figures.trace);
+	fprintf(stderr, "fine: %llu answers, %llu ns, trace %016llx\n",
+			(unsigned long long)figures.answers, (unsigned long long)figures.now_ns,
+			(unsigned long long)figures.trace);
 	return EXIT_SUCCESS;
 }
 

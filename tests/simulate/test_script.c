@@ -1,4 +1,5 @@
-/* test_script.c: what the simulator prints of a script it takes again, and means the same by it (simulate/clients/script.h). */
+/* test_script.c: what the simulator prints of a script it takes again, and means the same by it
+ * (simulate/clients/script.h). */
 #include "simulate/clients/script.h"
 #include "unit/cmocka_all.h"
 
@@ -9,7 +10,8 @@ static bool parse(struct script *script, const char *text) {
 	char line[256], *words[8], *rest = NULL;
 	size_t count = 0;
 	snprintf(line, sizeof line, "%s", text);
-	for (char *word = strtok_r(line, " ", &rest); word != NULL && count < 8; word = strtok_r(NULL, " ", &rest))
+	for (char *word = strtok_r(line, " ", &rest); word != NULL && count < 8;
+		 word = strtok_r(NULL, " ", &rest))
 		words[count++] = word;
 	return script_parse(script, words, count);
 }
@@ -49,7 +51,8 @@ static void what_is_no_script(void **state) {
 	static const char *const texts[] = {
 		"", "x", "17x", "17 sault=1", "17 calm=storm", "17 keep=8.0", "17 keep=0.128", "17 keep=1"};
 	static struct script script;
-	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) assert_false(parse(&script, texts[i]));
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		assert_false(parse(&script, texts[i]));
 }
 
 /* What is left out, or the order of the threads, changes nothing of what a part chooses. */
@@ -59,7 +62,8 @@ static void parts_choose_by_themselves(void **state) {
 	assert_true(parse(&whole, "17"));
 	assert_true(parse(&cut, "17 salt=4 calm=stall keep=2.11.5"));
 	struct choice one = script_choice(&whole, 2, 11, 0), same = script_choice(&cut, 2, 11, 0);
-	struct choice other = script_choice(&cut, 2, 11, 2), order = script_order(&whole), another = script_order(&cut);
+	struct choice other = script_choice(&cut, 2, 11, 2), order = script_order(&whole),
+				  another = script_order(&cut);
 	assert_int_equal(one.random.state, same.random.state);
 	assert_true(one.random.state != other.random.state);
 	assert_true(order.random.state != another.random.state);

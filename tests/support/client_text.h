@@ -28,7 +28,8 @@ static inline void words_append(struct words *words, const char *bytes, size_t l
 	words->bytes[words->length] = '\0';
 }
 
-__attribute__((format(printf, 2, 3))) static inline void words_print(struct words *words, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static inline void words_print(struct words *words,
+																	 const char *format, ...) {
 	char text[512];
 	va_list arguments;
 	va_start(arguments, format);
@@ -69,8 +70,8 @@ static inline void expect_bytes(uint32_t client, const char *bytes, size_t lengt
 	if (at < length || at < there) {
 		int heard_shown = there - at < 200 ? (int)(there - at) : 200;
 		int asked_shown = length - at < 200 ? (int)(length - at) : 200;
-		fail_msg("client %u at byte %zu of %zu: heard %zu bytes: '%.*s', not '%.*s'", client, at, length, there,
-				 heard_shown, heard + at, asked_shown, bytes + at);
+		fail_msg("client %u at byte %zu of %zu: heard %zu bytes: '%.*s', not '%.*s'", client, at,
+				 length, there, heard_shown, heard + at, asked_shown, bytes + at);
 	}
 	answers->begin = answers->end;
 }

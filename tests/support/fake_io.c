@@ -53,8 +53,8 @@ uint32_t fake_socket_open(void) {
 	uint32_t number = 0;
 	while (number < FAKE_SOCKETS_MAX && sockets[number].is_used) number++;
 	REQUIRE(number < FAKE_SOCKETS_MAX, "more than %u sockets", FAKE_SOCKETS_MAX);
-	sockets[number] =
-		(struct fake_socket){.is_used = true, .window_bytes = FAKE_UNLIMITED, .piece_bytes = FAKE_UNLIMITED};
+	sockets[number] = (struct fake_socket){
+		.is_used = true, .window_bytes = FAKE_UNLIMITED, .piece_bytes = FAKE_UNLIMITED};
 	return number;
 }
 
@@ -147,7 +147,8 @@ static void keep_copy(struct fake_socket *socket, const struct io_stream *stream
 static void require_unchanged(const struct fake_socket *socket, const struct io_stream *stream) {
 	size_t at = 0;
 	for (size_t i = 0; i < stream->piece_count; at += stream->pieces[i++].iov_len)
-		REQUIRE(memcmp(socket->copy + at, stream->pieces[i].iov_base, stream->pieces[i].iov_len) == 0,
+		REQUIRE(memcmp(socket->copy + at, stream->pieces[i].iov_base, stream->pieces[i].iov_len) ==
+					0,
 				"bytes that are being sent have changed");
 }
 
@@ -156,7 +157,8 @@ static bool take(struct fake_socket *socket, struct io_stream *stream) {
 	struct iovec rest[IO_PIECES_MAX];
 	size_t count = io_pieces_left(stream, rest);
 	for (size_t i = 0; i < count; i++) {
-		size_t part = rest[i].iov_len < socket->window_bytes ? rest[i].iov_len : socket->window_bytes;
+		size_t part =
+			rest[i].iov_len < socket->window_bytes ? rest[i].iov_len : socket->window_bytes;
 		append(&socket->answers, rest[i].iov_base, part);
 		stream->sent_bytes += part;
 		if (socket->window_bytes != FAKE_UNLIMITED) socket->window_bytes -= part;
@@ -165,10 +167,12 @@ static bool take(struct fake_socket *socket, struct io_stream *stream) {
 	return true;
 }
 
-static bool fake_io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
+static bool fake_io_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+						 size_t count) {
 	struct fake_socket *socket = socket_of(stream);
 	(void)io;
-	REQUIRE(socket->stream == stream && !socket->is_sending, "a send beside a send, or after the close");
+	REQUIRE(socket->stream == stream && !socket->is_sending,
+			"a send beside a send, or after the close");
 	REQUIRE(count > 0 && count <= IO_PIECES_MAX, "a send of %zu pieces", count);
 	stream->pieces = pieces;
 	stream->piece_count = count;
@@ -188,7 +192,8 @@ static bool can_send(const struct fake_socket *socket) {
 
 static bool can_receive(const struct fake_socket *socket) {
 	if (socket->is_broken || (socket->is_paused && !socket->is_late)) return false;
-	return socket->is_reset || left(&socket->to_server) > 0 || (socket->has_ended && !socket->end_was_told);
+	return socket->is_reset || left(&socket->to_server) > 0 ||
+		   (socket->has_ended && !socket->end_was_told);
 }
 
 static void tell_broken(struct io *io, struct fake_socket *socket) {
@@ -246,7 +251,8 @@ static bool is_of(const struct io *io, const struct io_stream *stream) {
 	return stream != NULL && (const void *)stream->next == (const void *)io;
 }
 
-/* Of a close is told in a later poll, as io_uring does: what has come back meanwhile finds a connection that is closing. */
+/* Of a close is told in a later poll, as io_uring does: what has come back meanwhile finds a
+ * connection that is closing. */
 static bool fake_poll(struct io *io) {
 	bool any = false;
 	for (uint32_t i = 0; i < FAKE_SOCKETS_MAX; i++)

@@ -1,5 +1,6 @@
-/* test_random.h: the random numbers of all tests: splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
- * generators", OOPSLA 2014). One 64-bit seed determines everything that a test does, so a printed seed is a reproduction. */
+/* test_random.h: the random numbers of all tests: splitmix64 (Steele, Lea and Flood, "Fast
+ * splittable pseudorandom number generators", OOPSLA 2014). One 64-bit seed determines everything
+ * that a test does, so a printed seed is a reproduction. */
 #ifndef SNUG_TEST_RANDOM_H
 #define SNUG_TEST_RANDOM_H
 
@@ -48,7 +49,8 @@ static inline void test_random_fill(unsigned char *bytes, size_t length, uint64_
 	}
 }
 
-/* A number from the environment, such as SNUG_SEED, in decimal or 0x hexadecimal; `otherwise` when it is not set. */
+/* A number from the environment, such as SNUG_SEED, in decimal or 0x hexadecimal; `otherwise` when
+ * it is not set. */
 static inline uint64_t test_environment_number(const char *name, uint64_t otherwise) {
 	const char *text = getenv(name);
 	return text != NULL && *text != '\0' ? strtoull(text, NULL, 0) : otherwise;

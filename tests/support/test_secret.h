@@ -1,4 +1,5 @@
-/* test_secret.h: the secret of the hash from a test's seed, so that the seed decides where each key has its place, too. First thing in main. */
+/* test_secret.h: the secret of the hash from a test's seed, so that the seed decides where each key
+ * has its place, too. First thing in main. */
 #ifndef SNUG_TEST_SECRET_H
 #define SNUG_TEST_SECRET_H
 

@@ -1,4 +1,5 @@
-/* two_workers.c: see two_workers.h. The clocks of src/os are replaced at the link, by --wrap; the workers' threads are not begun. */
+/* two_workers.c: see two_workers.h. The clocks of src/os are replaced at the link, by --wrap; the
+ * workers' threads are not begun. */
 #include "support/two_workers.h"
 #include "cache/shard/shard_state.h"
 
@@ -131,10 +132,12 @@ void world_turn(uint32_t worker) {
 uint32_t world_serve(uint32_t worker, uint32_t most) {
 	struct message messages[INBOX_BATCH];
 	void *requests[INBOX_BATCH];
-	size_t count = channel_receive(workers->worker[worker].inbox, messages, most < INBOX_BATCH ? most : INBOX_BATCH);
+	size_t count = channel_receive(workers->worker[worker].inbox, messages,
+								   most < INBOX_BATCH ? most : INBOX_BATCH);
 	for (size_t i = 0; i < count; i++) requests[i] = messages[i].data;
 	if (count > 0) server_worker_run(&world.worker[worker], requests, count);
-	for (size_t i = 0; i < count; i++) REQUIRE_OK(channel_try_send(messages[i].reply, &messages[i]));
+	for (size_t i = 0; i < count; i++)
+		REQUIRE_OK(channel_try_send(messages[i].reply, &messages[i]));
 	return (uint32_t)count;
 }
 
@@ -171,18 +174,23 @@ uint64_t world_leases(uint32_t worker) {
 static void require_nothing_is_held(const struct server_worker *worker) {
 	const struct buffers *buffers = &worker->turn->buffers;
 	snug_check_result result;
-	REQUIRE(worker->connection_list == NULL && worker->connections.current == 0, "worker %u has a connection",
-			worker->index);
-	REQUIRE(worker->turn->away == 0 && worker->turn->errands == NULL, "worker %u waits for an answer", worker->index);
-	REQUIRE(buffers->records.taken == 0, "worker %u: %u records are held", worker->index, buffers->records.taken);
+	REQUIRE(worker->connection_list == NULL && worker->connections.current == 0,
+			"worker %u has a connection", worker->index);
+	REQUIRE(worker->turn->away == 0 && worker->turn->errands == NULL,
+			"worker %u waits for an answer", worker->index);
+	REQUIRE(buffers->records.taken == 0, "worker %u: %u records are held", worker->index,
+			buffers->records.taken);
 	for (uint32_t kind = 0; kind < CELL_KINDS; kind++)
-		REQUIRE(buffers->memory.taken[kind] == 0, "worker %u: cells of kind %u are held", worker->index, kind);
-	REQUIRE(buffers_held_bytes(buffers) == 0, "worker %u: connection memory is held", worker->index);
+		REQUIRE(buffers->memory.taken[kind] == 0, "worker %u: cells of kind %u are held",
+				worker->index, kind);
+	REQUIRE(buffers_held_bytes(buffers) == 0, "worker %u: connection memory is held",
+			worker->index);
 	REQUIRE(connection_memory_check(&buffers->memory) == NULL, "worker %u: law %s", worker->index,
 			connection_memory_check(&buffers->memory));
 	REQUIRE(world_leases(worker->index) == 0, "worker %u: a lease is held", worker->index);
 	REQUIRE(worker->shard->promised_bytes == 0, "worker %u: a lease is promised", worker->index);
-	REQUIRE(worker->turn->unfinished == NULL && !worker->turn->holds_input, "worker %u holds its input", worker->index);
+	REQUIRE(worker->turn->unfinished == NULL && !worker->turn->holds_input,
+			"worker %u holds its input", worker->index);
 	REQUIRE_OK(snug_shard_check(worker->shard, &result));
 }
 
@@ -207,6 +215,8 @@ void world_end(void) {
 void world_key(uint32_t owner, uint32_t number, char key[WORLD_KEY_BYTES]) {
 	for (uint32_t i = 0;; i++) {
 		int length = snprintf(key, WORLD_KEY_BYTES, "k%u", i);
-		if (request_owner(snug_shard_key(key, (size_t)length).hash, WORLD_WORKERS) == owner && number-- == 0) return;
+		if (request_owner(snug_shard_key(key, (size_t)length).hash, WORLD_WORKERS) == owner &&
+			number-- == 0)
+			return;
 	}
 }

@@ -1,9 +1,11 @@
-/* two_workers.h: the server's two workers, with a shard each, in one thread, on fake sockets (fake_io.h): parser, connections, output and the
- * worker's turn as snugd has them, and no coordinator. Nothing happens but by these calls, so a run is the same each time.
+/* two_workers.h: the server's two workers, with a shard each, in one thread, on fake sockets
+ * (fake_io.h): parser, connections, output and the worker's turn as snugd has them, and no
+ * coordinator. Nothing happens but by these calls, so a run is the same each time.
  *
  *     world_begin -> world_connect, fake_send -> world_turn, world_serve, in any order -> what the client has read -> world_end
  *
- * At the end all clients go, and nothing may be held by anybody: connections, records, blocks, input, leases. */
+ * At the end all clients go, and nothing may be held by anybody: connections, records, blocks,
+ * input, leases. */
 #ifndef SNUG_TEST_TWO_WORKERS_H
 #define SNUG_TEST_TWO_WORKERS_H
 

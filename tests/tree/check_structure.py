@@ -22,6 +22,7 @@ import tempfile
 # Pairs that call each other and stay, each with its reason.
 PAIRS = set()
 STEMS_MAX = 16
+COLUMNS_MAX = 100
 
 COMMENTS_AND_STRINGS = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
@@ -175,6 +176,18 @@ def test_the_map_shows_each_room():
             path.relative_to(ROOT) for path in layers})))))
 
 
+def wide_lines(text):
+    """Numbers of code lines above COLUMNS_MAX, a tab being four; pictures in comments may be wider."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line.expandtabs(4)) > COLUMNS_MAX and not line.strip().startswith(("*", "/*")):
+            yield number
+
+
+def test_code_is_at_most_so_wide():
+    require_nothing([f"{file}:{number}" for folder in ("src", "include", "tools", "tests", "bench", "examples")
+                     for file, text in read_tree(ROOT, folder).items() for number in wide_lines(text)])
+
+
 def test_the_rules_can_fail():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
@@ -189,6 +202,7 @@ def test_the_rules_can_fail():
         assert faults_of_room(room) == ["no header says what is in it; room.h misses lower"]
         (room / "lower.c").write_text("void lower(void) {\n\tputs(\"upper()\");\n}\n")
         assert circles_in(root, "src") == []
+        assert list(wide_lines("\t" * 26 + "x;\n/* " + "-" * 99 + " */\nshort;\n")) == [1]
 
 
 def tell(root):

@@ -1,12 +1,20 @@
-/* map_text.c: the memory map for a terminal: one character for a page, block characters where the locale has them. The
- * picture for paper is map_boxes.c. */
+/* map_text.c: the memory map for a terminal: one character for a page, block characters where the
+ * locale has them. The picture for paper is map_boxes.c. */
 #include "memory_map.h"
 
 #include <langinfo.h>
 #include <stdio.h>
 #include <string.h>
 
-enum shade { SHADE_UNUSED, SHADE_FREE, SHADE_SPARSE, SHADE_HALF, SHADE_DENSE, SHADE_FULL, SHADE_COUNT };
+enum shade {
+	SHADE_UNUSED,
+	SHADE_FREE,
+	SHADE_SPARSE,
+	SHADE_HALF,
+	SHADE_DENSE,
+	SHADE_FULL,
+	SHADE_COUNT
+};
 
 static const char *shade_text(enum shade shade) {
 	static const char *const blocks[SHADE_COUNT] = {" ", "·", "░", "▒", "▓", "█"};
@@ -21,19 +29,23 @@ static enum shade shade_of(const struct map_cell *cell) {
 	return cell->fullness >= .5F ? SHADE_HALF : SHADE_SPARSE;
 }
 
-void map_print_text(const struct memory_map *map, uint32_t columns, uint32_t rows, const char *indent) {
+void map_print_text(const struct memory_map *map, uint32_t columns, uint32_t rows,
+					const char *indent) {
 	uint32_t wanted = columns * rows;
 	uint32_t shown = map->cells < wanted ? map->cells : wanted;
 	for (uint32_t begin = 0; begin < shown; begin += columns) {
 		printf("%s|", indent);
 		for (uint32_t i = begin; i < begin + columns; i++)
-			fputs(i < shown ? shade_text(shade_of(&map->cell[(uint64_t)i * map->cells / shown])) : " ", stdout);
+			fputs(i < shown ? shade_text(shade_of(&map->cell[(uint64_t)i * map->cells / shown]))
+							: " ",
+				  stdout);
 		puts("|");
 	}
 }
 
 void map_print_text_legend(const char *indent) {
-	printf("%sa page: %s full  %s over 3/4  %s over half  %s sparse  %s free  (blank) returned to the OS\n", indent,
-		   shade_text(SHADE_FULL), shade_text(SHADE_DENSE), shade_text(SHADE_HALF), shade_text(SHADE_SPARSE),
-		   shade_text(SHADE_FREE));
+	printf("%sa page: %s full  %s over 3/4  %s over half  %s sparse  %s free  (blank) returned to "
+		   "the OS\n",
+		   indent, shade_text(SHADE_FULL), shade_text(SHADE_DENSE), shade_text(SHADE_HALF),
+		   shade_text(SHADE_SPARSE), shade_text(SHADE_FREE));
 }

@@ -1,7 +1,8 @@
-/* memory_map.c: reads snug_dump's JSON as it streams by. Each page is one flat object, shorter than MAP_OBJECT_ROOM, so the reader
- * keeps the text between the last '{' and the next '}' and looks its fields up by name: no tree is built, and no malloc is
- * called in the process under test. Of a large heap an even sample of pages is kept, not an average of neighbours: where
- * pages have come free one by one, an average would show them all as nearly full. */
+/* memory_map.c: reads snug_dump's JSON as it streams by. Each page is one flat object, shorter than
+ * MAP_OBJECT_ROOM, so the reader keeps the text between the last '{' and the next '}' and looks its
+ * fields up by name: no tree is built, and no malloc is called in the process under test. Of a
+ * large heap an even sample of pages is kept, not an average of neighbours: where pages have come
+ * free one by one, an average would show them all as nearly full. */
 #include "memory_map.h"
 
 #include "base/number_text.h"
@@ -71,7 +72,8 @@ bool map_reader_take(void *context, const char *text, size_t length) {
 	return true;
 }
 
-void map_reader_begin(struct map_reader *reader, uint32_t pages, uint32_t listed, struct memory_map *map) {
+void map_reader_begin(struct map_reader *reader, uint32_t pages, uint32_t listed,
+					  struct memory_map *map) {
 	*reader = (struct map_reader){.map = map};
 	if (map == NULL) return;
 	memset(map, 0, sizeof *map);

@@ -1,4 +1,5 @@
-/* memory_map.h: the memory map that snug_dump writes as JSON, or an even sample of it; how it is read, and drawn for a terminal and on paper. */
+/* memory_map.h: the memory map that snug_dump writes as JSON, or an even sample of it; how it is
+ * read, and drawn for a terminal and on paper. */
 #ifndef TOOLS_MEMORY_MAP_H
 #define TOOLS_MEMORY_MAP_H
 
@@ -28,8 +29,8 @@ struct memory_map {
 	struct map_cell cell[MAP_CELL_MAX];
 };
 
-/* Reads the JSON as it streams by, in parts of any length: begin, all parts, end. With `pages` 0 it is read twice: first to learn how many
- * pages there are (map_reader_pages), then to keep them. */
+/* Reads the JSON as it streams by, in parts of any length: begin, all parts, end. With `pages` 0 it
+ * is read twice: first to learn how many pages there are (map_reader_pages), then to keep them. */
 #define MAP_OBJECT_ROOM 320
 
 struct map_reader {
@@ -41,12 +42,15 @@ struct map_reader {
 };
 
 /* `listed`: of the pages each so-many-th is in the JSON. */
-void map_reader_begin(struct map_reader *reader, uint32_t pages, uint32_t listed, struct memory_map *map);
+void map_reader_begin(struct map_reader *reader, uint32_t pages, uint32_t listed,
+					  struct memory_map *map);
 /* Fits snug_write_function; always true. */
 bool map_reader_take(void *reader, const char *text, size_t length);
 
-/* Draws the map with one character for a page, `columns` wide, each line after `indent`; then the legend. */
-void map_print_text(const struct memory_map *map, uint32_t columns, uint32_t rows, const char *indent);
+/* Draws the map with one character for a page, `columns` wide, each line after `indent`; then the
+ * legend. */
+void map_print_text(const struct memory_map *map, uint32_t columns, uint32_t rows,
+					const char *indent);
 void map_print_text_legend(const char *indent);
 
 /* Boxes for pages, from `top` down; tells where they end. The legend is some 20 high. */

@@ -1,4 +1,5 @@
-/* svg.h: what the two pictures share: a file being written, and colours that read on white and on black. */
+/* svg.h: what the two pictures share: a file being written, and colours that read on white and on
+ * black. */
 #ifndef REPLAY_SVG_H
 #define REPLAY_SVG_H
 
@@ -6,8 +7,8 @@
 
 #define SVG_WIDTH 900
 
-/* Opens the file and the <svg> element; text is set in the reader's own colour scheme. NULL: a message is on standard
- * error. */
+/* Opens the file and the <svg> element; text is set in the reader's own colour scheme. NULL: a
+ * message is on standard error. */
 FILE *svg_begin(const char *path, int height, const char *title);
 /* Closes both. False: not all could be written. */
 int svg_end(FILE *svg);

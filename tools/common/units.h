@@ -12,7 +12,8 @@ struct unit_text {
 	char text[UNIT_TEXT_ROOM];
 };
 
-/* A number that is no count, such as an exponent. Counts and sizes are read by base/number_text.h. */
+/* A number that is no count, such as an exponent. Counts and sizes are read by
+ * base/number_text.h. */
 bool parse_real(const char *text, double *out);
 
 /* "256.0 MiB" */

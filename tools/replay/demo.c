@@ -1,5 +1,6 @@
-/* demo.c: the tour, in five acts: the published sizes, fill and flip, estimate and defragmentation, the mallocs beside
- * it, and what happens when allocations may compact by themselves. It only tells; all that runs are ordinary jobs. */
+/* demo.c: the tour, in five acts: the published sizes, fill and flip, estimate and defragmentation,
+ * the mallocs beside it, and what happens when allocations may compact by themselves. It only
+ * tells; all that runs are ordinary jobs. */
 #include "demo.h"
 
 #include "allocators/allocators.h"
@@ -34,18 +35,22 @@ static void tell_sizes(void) {
 	double before[4] = {0};
 	heading(1, "The sizes: what two of Meta's caches hold, as published in CacheLib's CacheBench");
 	printf(INDENT "%-16s %20s %24s\n", "", "key-value cache", "social graph cache");
-	printf(INDENT "%-16s %10s %10s %12s %10s\n", "value size", "objects", "bytes", "objects", "bytes");
+	printf(INDENT "%-16s %10s %10s %12s %10s\n", "value size", "objects", "bytes", "objects",
+		   "bytes");
 	for (size_t i = 0; i < sizeof edges / sizeof edges[0]; i++) {
 		double below[4];
 		char label[40] = "larger";
 		sizes_share_below(&sizes_meta_kvcache, edges[i], &below[0], &below[1]);
 		sizes_share_below(&sizes_meta_graph, edges[i], &below[2], &below[3]);
-		if (edges[i] != UINT32_MAX) snprintf(label, sizeof label, "up to %s", bytes_text((uint64_t)edges[i] + 1).text);
-		printf(INDENT "%-16s %8.2f %% %8.2f %% %10.2f %% %8.2f %%\n", label, 100 * (below[0] - before[0]),
-			   100 * (below[1] - before[1]), 100 * (below[2] - before[2]), 100 * (below[3] - before[3]));
+		if (edges[i] != UINT32_MAX)
+			snprintf(label, sizeof label, "up to %s", bytes_text((uint64_t)edges[i] + 1).text);
+		printf(INDENT "%-16s %8.2f %% %8.2f %% %10.2f %% %8.2f %%\n", label,
+			   100 * (below[0] - before[0]), 100 * (below[1] - before[1]),
+			   100 * (below[2] - before[2]), 100 * (below[3] - before[3]));
 		memcpy(before, below, sizeof before);
 	}
-	printf(INDENT "%-16s %19.0f B %21.0f B\n", "mean", sizes_mean(&sizes_meta_kvcache), sizes_mean(&sizes_meta_graph));
+	printf(INDENT "%-16s %19.0f B %21.0f B\n", "mean", sizes_mean(&sizes_meta_kvcache),
+		   sizes_mean(&sizes_meta_graph));
 }
 
 static void tell_phase(const char *what, const struct phase_end *end) {
@@ -58,9 +63,10 @@ static void tell_fill_and_flip(const struct result *result) {
 	printf(INDENT "%-42s %10s %10s %7s %9s\n", "", "live", "used", "holes", "time");
 	tell_phase("the key-value cache fills the heap", &result->outcome.phases[0]);
 	tell_phase("the graph's sizes displace it, at random", &result->outcome.phases[1]);
-	printf("\n" INDENT
-		   "The objects did not grow, the memory under them did: the old sizes' holes fit no new object.\n" INDENT
-		   "(Allocations were told not to compact, so that this can be seen. Acts 4 and 5 let them.)\n");
+	printf("\n" INDENT "The objects did not grow, the memory under them did: the old sizes' holes "
+		   "fit no new object.\n" INDENT
+		   "(Allocations were told not to compact, so that this can be seen. Acts 4 and 5 let "
+		   "them.)\n");
 	if (result->outcome.has_map) {
 		printf("\n" INDENT "Memory, before:\n");
 		map_print_text(&result->outcome.before, 80, 8, INDENT);
@@ -76,9 +82,10 @@ static void tell_defragmentation(const struct result *result) {
 	}
 }
 
-static void tell_rss(const char *who, uint64_t live_bytes, uint64_t rss_bytes, uint64_t most_bytes) {
-	printf(INDENT "%-26s %10s %10s %6.2f  ", who, bytes_text(live_bytes).text, bytes_text(rss_bytes).text,
-		   ratio(rss_bytes, live_bytes));
+static void tell_rss(const char *who, uint64_t live_bytes, uint64_t rss_bytes,
+					 uint64_t most_bytes) {
+	printf(INDENT "%-26s %10s %10s %6.2f  ", who, bytes_text(live_bytes).text,
+		   bytes_text(rss_bytes).text, ratio(rss_bytes, live_bytes));
 	bar(ratio(rss_bytes, most_bytes), '#');
 	putchar('\n');
 }
@@ -104,16 +111,19 @@ static void tell_mallocs(const struct result *results, size_t count) {
 
 static void tell_tight(const struct result *result) {
 	const struct outcome *outcome = &result->outcome;
-	printf(INDENT "key-value, graph, key-value: %s allocated in a heap of %s, %s of it live payload throughout\n\n",
+	printf(INDENT "key-value, graph, key-value: %s allocated in a heap of %s, %s of it live "
+				  "payload throughout\n\n",
 		   bytes_text(outcome->allocated_bytes).text, bytes_text(result->job.limit_bytes).text,
 		   share_text(result->job.use).text);
 	printf(INDENT "%-40s %s\n", "failed allocations", count_text(outcome->failed_allocations).text);
-	printf(INDENT "%-40s %.3f\n", "objects moved for each allocation", moves_per_allocation(outcome));
+	printf(INDENT "%-40s %.3f\n", "objects moved for each allocation",
+		   moves_per_allocation(outcome));
 	printf(INDENT "%-40s %.3f\n", "bytes moved for each byte allocated",
 		   ratio(outcome->stats.moved_bytes, outcome->allocated_bytes));
-	printf(INDENT "%-40s %.0f ns in the mean, p99.9 %s\n", "an allocation and a free", outcome->pair_ns,
-		   duration_text(outcome->alloc_ns.p999).text);
-	printf(INDENT "%-40s %s (%s of the limit)\n", "metadata", bytes_text(outcome->stats.metadata_bytes).text,
+	printf(INDENT "%-40s %.0f ns in the mean, p99.9 %s\n", "an allocation and a free",
+		   outcome->pair_ns, duration_text(outcome->alloc_ns.p999).text);
+	printf(INDENT "%-40s %s (%s of the limit)\n", "metadata",
+		   bytes_text(outcome->stats.metadata_bytes).text,
 		   share_text(ratio(outcome->stats.metadata_bytes, result->job.limit_bytes)).text);
 }
 
@@ -137,15 +147,16 @@ static size_t run_acts(const struct options *options, struct result results[RESU
 	size_t count = 0;
 	char text[160];
 	job.no_compaction = job.want_map = true;
-	snprintf(text, sizeof text, "Fill and flip: %s live in a heap of %s", bytes_text(job.live_bytes).text,
-			 bytes_text(job.limit_bytes).text);
+	snprintf(text, sizeof text, "Fill and flip: %s live in a heap of %s",
+			 bytes_text(job.live_bytes).text, bytes_text(job.limit_bytes).text);
 	heading(2, text);
 	if (!job_run(&job, options->quiet, &results[count++])) return 0;
 	if (results[0].outcome.status != JOB_DONE) return count;
 	tell_fill_and_flip(&results[0]);
 	heading(3, "Defragment: first the estimate, then the truth beside it");
 	tell_defragmentation(&results[0]);
-	heading(4, "The same allocations and frees under the mallocs, and in a heap that may compact: resident memory");
+	heading(4, "The same allocations and frees under the mallocs, and in a heap that may compact: "
+			   "resident memory");
 	for (int kind = ALLOCATOR_GLIBC; kind < ALLOCATOR_COUNT; kind++) {
 		job.allocator = (enum allocator_kind)kind;
 		if (!job_run(&job, options->quiet, &results[count++])) return 0;
@@ -165,7 +176,8 @@ static bool tell_end(const struct result *results, size_t count) {
 	uint64_t verified_bytes = 0;
 	if (report_broken(results, count) || count == 0) return false;
 	for (size_t i = 0; i < count; i++) verified_bytes += results[i].outcome.verified_bytes;
-	printf("\nEvery byte of every object was verified on the way: %s, no error, and all invariants held.\n",
+	printf("\nEvery byte of every object was verified on the way: %s, no error, and all invariants "
+		   "held.\n",
 		   bytes_text(verified_bytes).text);
 	return true;
 }
@@ -173,8 +185,8 @@ static bool tell_end(const struct result *results, size_t count) {
 int demo_run(const struct options *options) {
 	struct result *results = calloc(RESULT_COUNT, sizeof *results);
 	if (results == NULL) return EXIT_FAILURE;
-	printf("snug %s: a heap whose objects may be moved. A tour with production sizes, seed %llu.\n", snug_version(),
-		   (unsigned long long)(options->seed_given ? options->seed : 1));
+	printf("snug %s: a heap whose objects may be moved. A tour with production sizes, seed %llu.\n",
+		   snug_version(), (unsigned long long)(options->seed_given ? options->seed : 1));
 	tell_sizes();
 	size_t count = run_acts(options, results);
 	bool fine = tell_end(results, count);

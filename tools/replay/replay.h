@@ -2,19 +2,23 @@
  *
  * workload   a named list of phases, such as W3 of the RAMCloud paper
  * phase      one stretch of it: churn, delete, pin, unpin, defragment, ...
- * job        one workload against one allocator under one limit, in a process of its own, so that RSS is its own
- * child      that process. It shares one mapping (struct shared) with its parent: job in, progress and outcome out
- * object     live memory under test: at least 8 bytes; the first 8 name its entry, the others follow from those
+ * job        one workload against one allocator under one limit, in a process of its own, so that
+ *            RSS is its own
+ * child      that process. It shares one mapping (struct shared) with its parent: job in, progress
+ *            and outcome out
+ * object     live memory under test: at least 8 bytes; the first 8 name its entry, the others
+ *            follow from those
  * ledger     the table of live objects, one entry each; it lies outside of the measured allocator
  * name       what the allocator calls an object: an address, a reference or a handle
  * outcome    everything that a job found
  *
  *     options -> jobs -> child: workload phases -> ledger + allocator -> outcome -> table, JSON, plot, map
  *
- * Each folder is a room; the header of its name says what is in it. A room includes this file and the
- * rooms above it in this table, none below (a test keeps it so).
+ * Each folder is a room; the header of its name says what is in it. A room includes this file and
+ * the rooms above it in this table, none below (a test keeps it so).
  *
- * ledger/      the objects under test: who is live, which bytes they must hold; random numbers, the clock
+ * ledger/      the objects under test: who is live, which bytes they must hold; random numbers, the
+ *              clock
  * options/     the command line
  * workloads/   what is allocated and freed: phases, sizes of objects, traces
  * policies/    what a cache evicts, simulated without contents
@@ -125,7 +129,8 @@ struct outcome {
 	double utilisation_min;  /* of live / limit (snug) or live / RSS growth (mallocs), while full */
 	double utilisation_mean; /* the same, mean */
 	double utilisation_end;
-	double demand_min;          /* fill: least (live + requested) / limit at which an allocation failed */
+	/* fill: least (live + requested) / limit at which an allocation failed */
+	double demand_min;
 	double rss_utilisation_end; /* live / RSS growth, for all */
 	double pair_ns;
 	struct quantiles alloc_ns;
@@ -169,7 +174,8 @@ struct shared {
 	struct job job;           /* parent writes before the child starts */
 	struct progress progress; /* atomic */
 	struct outcome outcome;   /* child writes, parent reads when the child has ended */
-	snug_histogram alloc_ns;  /* child only: here, so that it is resident before the baseline is taken */
+	/* child only: here, so that it is resident before the baseline is taken */
+	snug_histogram alloc_ns;
 	snug_histogram step_ns;
 };
 

@@ -1,5 +1,5 @@
-/* snug_replay.c: the program. Options become jobs (jobs/), each job runs in a child (runs/), its outcome is told
- * (report/). replay.h is the map. */
+/* snug_replay.c: the program. Options become jobs (jobs/), each job runs in a child (runs/), its
+ * outcome is told (report/). replay.h is the map. */
 #include "allocators/allocators.h"
 #include "caches/caches.h"
 #include "demo.h"
@@ -46,18 +46,20 @@ static void list(void) {
 static void announce(const struct selection *selection, bool json) {
 	const struct job *base = &selection->base;
 	FILE *out = json ? stderr : stdout;
-	fprintf(out, "seed %llu, %s live, ", (unsigned long long)base->seed, bytes_text(base->live_bytes).text);
+	fprintf(out, "seed %llu, %s live, ", (unsigned long long)base->seed,
+			bytes_text(base->live_bytes).text);
 	if (base->fill)
 		fprintf(out, "snug's limit the same and always full\n");
 	else if (selection->search_use)
 		fprintf(out, "searching snug's highest use without a failed allocation\n");
 	else
-		fprintf(out, "snug's limit %s (%.3g in use)\n", bytes_text(base->limit_bytes).text, base->use);
+		fprintf(out, "snug's limit %s (%.3g in use)\n", bytes_text(base->limit_bytes).text,
+				base->use);
 	if (!json) putchar('\n');
 }
 
-static bool run_one(const struct selection *selection, const struct job *job, const struct options *options,
-					struct result *result) {
+static bool run_one(const struct selection *selection, const struct job *job,
+					const struct options *options, struct result *result) {
 	bool search = selection->search_use && job->allocator == ALLOCATOR_SNUG;
 	if (!(search ? job_search_use : job_run)(job, options->quiet, result)) return false;
 	if (options->json)
@@ -69,7 +71,8 @@ static bool run_one(const struct selection *selection, const struct job *job, co
 }
 
 /* Returns how many results there are; fewer than jobs when no process could be started. */
-static size_t run_all(const struct selection *selection, const struct options *options, struct result *results) {
+static size_t run_all(const struct selection *selection, const struct options *options,
+					  struct result *results) {
 	size_t count = 0;
 	for (size_t workload = 0; workload < selection->workload_count; workload++)
 		for (int kind = 0; kind < ALLOCATOR_COUNT; kind++) {
@@ -82,7 +85,8 @@ static size_t run_all(const struct selection *selection, const struct options *o
 	return count;
 }
 
-static bool write_pictures(const struct options *options, const struct result *results, size_t count) {
+static bool write_pictures(const struct options *options, const struct result *results,
+						   size_t count) {
 	bool written = options->plot == NULL || plot_write_svg(options->plot, results, count);
 	if (options->map == NULL) return written;
 	for (size_t i = 0; i < count; i++)
@@ -124,7 +128,8 @@ int main(int argument_count, char **arguments) {
 	struct options options;
 	static const uint64_t secret[2] = {1, 2}; /* so that a run can be repeated */
 	if (snug_hash_secret_set(secret) != SNUG_OK) return EXIT_FAILURE;
-	if (argument_count == 3 && strcmp(arguments[1], CHILD_ARGUMENT) == 0) return child_main(arguments[2]);
+	if (argument_count == 3 && strcmp(arguments[1], CHILD_ARGUMENT) == 0)
+		return child_main(arguments[2]);
 	setlocale(LC_CTYPE, "");
 	if (!options_parse(argument_count, arguments, &options)) return EXIT_USAGE;
 	if (options.help)

@@ -24,7 +24,8 @@
 #define PACKAGED_PATH "/run/snugd/control"
 #define PATH_ROOM sizeof(((struct door *)0)->control)
 
-/* True: connected. A socket that is there and not for us is kept in mind: it is said when something is refused elsewhere. */
+/* True: connected. A socket that is there and not for us is kept in mind: it is said when something
+ * is refused elsewhere. */
 static bool try_path(struct link *link, struct door *door, const char *path, int timeout_ms) {
 	if (link_try_path(link, path, timeout_ms)) {
 		(void)snprintf(door->control, sizeof door->control, "%s", path);
@@ -40,8 +41,8 @@ static bool try_path(struct link *link, struct door *door, const char *path, int
 
 static bool is_ours(const char *directory, unsigned others) {
 	struct stat status;
-	return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid() &&
-		   (status.st_mode & others) == 0;
+	return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) &&
+		   status.st_uid == geteuid() && (status.st_mode & others) == 0;
 }
 
 static bool try_places(struct link *link, struct door *door, unsigned port, int timeout_ms) {
@@ -73,9 +74,11 @@ bool door_is_elsewhere(const struct reply *reply) {
 bool door_ask(struct link *link, struct door *door) {
 	struct reply reply;
 	struct link control;
-	if (!door->is_here || door->refusal != 0 || !link_ask(link, "stats settings", &reply)) return false;
+	if (!door->is_here || door->refusal != 0 || !link_ask(link, "stats settings", &reply))
+		return false;
 	const char *path = reply_value(&reply, "control_socket");
-	bool is_found = path != NULL && path[0] == '/' && try_path(&control, door, path, link->timeout_ms);
+	bool is_found =
+		path != NULL && path[0] == '/' && try_path(&control, door, path, link->timeout_ms);
 	if (is_found) {
 		link_close(link);
 		*link = control;
@@ -89,7 +92,8 @@ static bool open_beside(struct link *link, struct door *door, const char *addres
 	struct stat served, control;
 	char path[PATH_ROOM];
 	(void)snprintf(path, sizeof path, "%.240s.control", address);
-	bool is_there = stat(address, &served) == 0 && lstat(path, &control) == 0 && served.st_uid == control.st_uid;
+	bool is_there = stat(address, &served) == 0 && lstat(path, &control) == 0 &&
+					served.st_uid == control.st_uid;
 	return is_there && try_path(link, door, path, timeout_ms);
 }
 

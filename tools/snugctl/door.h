@@ -7,11 +7,13 @@
 struct door {
 	char control[256]; /* where the control socket is, if it is known; else "" */
 	bool is_here;      /* on this machine */
-	int refusal;       /* the errno of connecting there; 0: we are connected to it, or it is not known */
+	/* the errno of connecting there; 0: we are connected to it, or it is not known */
+	int refusal;
 };
 
-/* Connects to the control socket of the snugd at `address` (NULL: the one on this machine at the default port, or else the packaged one), if it is
- * where it is by default, else to the address itself, which serves what only tells. False: a sentence is on standard error. */
+/* Connects to the control socket of the snugd at `address` (NULL: the one on this machine at the
+ * default port, or else the packaged one), if it is where it is by default, else to the address
+ * itself, which serves what only tells. False: a sentence is on standard error. */
 bool door_open(struct link *link, struct door *door, const char *address, int timeout_ms);
 
 /* Whether a server has refused a command because it is taken on the control socket. */

@@ -45,7 +45,8 @@ static int connect_to(const struct sockaddr *address, socklen_t length, int64_t 
 	if (fd < 0 || connect(fd, address, length) == 0) return fd;
 	if (errno != EINPROGRESS)
 		error = errno;
-	else if (!wait_for(fd, POLLOUT, deadline_ms) || getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0)
+	else if (!wait_for(fd, POLLOUT, deadline_ms) ||
+			 getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_bytes) != 0)
 		error = errno;
 	if (error == 0) return fd;
 	close(fd);
@@ -128,8 +129,9 @@ static bool is_complete(const struct reply *reply) {
 	if (reply->length < 2 || reply->text[reply->length - 1] != '\n') return false;
 	const char *last = reply->text + reply->length - 2;
 	while (last > reply->text && last[-1] != '\n') last--;
-	return starts(last, "END\r") || starts(last, "OK\r") || starts(last, "RESET\r") || starts(last, "MN\r") ||
-		   starts(last, "ERROR") || starts(last, "CLIENT_ERROR") || starts(last, "SERVER_ERROR");
+	return starts(last, "END\r") || starts(last, "OK\r") || starts(last, "RESET\r") ||
+		   starts(last, "MN\r") || starts(last, "ERROR") || starts(last, "CLIENT_ERROR") ||
+		   starts(last, "SERVER_ERROR");
 }
 
 /* Texts of snugd's are 16 MiB, and 256 bytes for each connection, at most. */
@@ -139,7 +141,8 @@ static bool is_complete(const struct reply *reply) {
 static bool make_room(struct reply *reply, size_t *room) {
 	if (*room - reply->length >= 65536) return true;
 	if (reply->length >= REPLY_BYTES_MAX) {
-		fprintf(stderr, "snugctl: the answer is longer than %zu MiB: this is no snugd\n", REPLY_BYTES_MAX >> 20);
+		fprintf(stderr, "snugctl: the answer is longer than %zu MiB: this is no snugd\n",
+				REPLY_BYTES_MAX >> 20);
 		return false;
 	}
 	char *text = realloc(reply->text, *room * 2 + 65536);
@@ -152,9 +155,11 @@ static bool make_room(struct reply *reply, size_t *room) {
 	return true;
 }
 
-static bool receive_some(struct link *link, struct reply *reply, size_t *room, int64_t deadline_ms) {
+static bool receive_some(struct link *link, struct reply *reply, size_t *room,
+						 int64_t deadline_ms) {
 	if (!wait_for(link->fd, POLLIN, deadline_ms)) {
-		fprintf(stderr, "snugctl: no answer in time; what was asked for may go on, and `snugctl report` tells\n");
+		fprintf(stderr, "snugctl: no answer in time; what was asked for may go on, and `snugctl "
+						"report` tells\n");
 		return false;
 	}
 	if (!make_room(reply, room)) return false;
@@ -173,7 +178,8 @@ static void add_line(struct reply *reply, char *line) {
 		reply->fields[reply->field_count++] = (struct field){line + 5, value + 1};
 		return;
 	}
-	if (starts(line, "CLIENT_ERROR") || starts(line, "SERVER_ERROR") || starts(line, "ERROR")) reply->error = line;
+	if (starts(line, "CLIENT_ERROR") || starts(line, "SERVER_ERROR") || starts(line, "ERROR"))
+		reply->error = line;
 	if (strcmp(line, "END") != 0) reply->lines[reply->line_count++] = line;
 }
 
@@ -197,7 +203,8 @@ static bool take_apart(struct reply *reply) {
 static bool says_why(const struct link *link, int64_t deadline_ms) {
 	int error = errno;
 	char byte;
-	bool is_there = wait_for(link->fd, POLLIN, deadline_ms) && recv(link->fd, &byte, 1, MSG_PEEK) > 0;
+	bool is_there =
+		wait_for(link->fd, POLLIN, deadline_ms) && recv(link->fd, &byte, 1, MSG_PEEK) > 0;
 	errno = error;
 	return is_there;
 }
@@ -206,7 +213,8 @@ bool link_ask(struct link *link, const char *command, struct reply *reply) {
 	size_t room = 0;
 	*reply = (struct reply){0};
 	int64_t deadline_ms = now_ms() + link->timeout_ms;
-	if (!send_all(link->fd, command, strlen(command), deadline_ms) || !send_all(link->fd, "\r\n", 2, deadline_ms)) {
+	if (!send_all(link->fd, command, strlen(command), deadline_ms) ||
+		!send_all(link->fd, "\r\n", 2, deadline_ms)) {
 		/* A server that has no room for us says so, and closes, before it has read anything. */
 		if ((errno != EPIPE && errno != ECONNRESET) || !says_why(link, deadline_ms)) {
 			fprintf(stderr, "snugctl: %s\n", strerror(errno));

@@ -1,4 +1,5 @@
-/* link.h: a connection to snugd and its answers: lines "STAT name value", and others, up to END, OK, or an error. */
+/* link.h: a connection to snugd and its answers: lines "STAT name value", and others, up to END,
+ * OK, or an error. */
 #ifndef SNUGCTL_LINK_H
 #define SNUGCTL_LINK_H
 
@@ -15,7 +16,8 @@ struct link {
 	bool has_ended;   /* it has */
 };
 
-/* "HOST", "HOST:PORT", "[ADDRESS]:PORT", or a path, which holds a slash. False: a sentence is on standard error. */
+/* "HOST", "HOST:PORT", "[ADDRESS]:PORT", or a path, which holds a slash. False: a sentence is on
+ * standard error. */
 bool link_open(struct link *link, const char *address, int timeout_ms);
 /* The same for a path, without a word. False: errno says why. */
 bool link_try_path(struct link *link, const char *path, int timeout_ms);
@@ -37,12 +39,12 @@ struct reply {
 };
 
 enum link_end { LINK_CLOSED, LINK_ANSWERED, LINK_FAILED };
-/* Sends a command that ends the server. CLOSED: it has closed the connection, as it does. ANSWERED: `reply` says what it says instead. FAILED: as
- * link_ask. */
+/* Sends a command that ends the server. CLOSED: it has closed the connection, as it does. ANSWERED:
+ * `reply` says what it says instead. FAILED: as link_ask. */
 enum link_end link_ask_end(struct link *link, const char *command, struct reply *reply);
 
-/* Sends the command, a line without its end, and reads the answer. False: the connection is of no more use; a sentence is on standard
- * error. */
+/* Sends the command, a line without its end, and reads the answer. False: the connection is of no
+ * more use; a sentence is on standard error. */
 bool link_ask(struct link *link, const char *command, struct reply *reply);
 void reply_free(struct reply *reply);
 

@@ -1,5 +1,6 @@
-/* plain.h: text that came from elsewhere, for a terminal. An answer tells paths, addresses and names that others have chosen, and a server may be
- * another than it seems. A terminal takes control characters for commands: it would move, rename, hide or send what it is told to. */
+/* plain.h: text that came from elsewhere, for a terminal. An answer tells paths, addresses and
+ * names that others have chosen, and a server may be another than it seems. A terminal takes
+ * control characters for commands: it would move, rename, hide or send what it is told to. */
 #ifndef SNUGCTL_PLAIN_H
 #define SNUGCTL_PLAIN_H
 

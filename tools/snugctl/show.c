@@ -25,8 +25,8 @@ static struct unit_text readable(const char *name, const char *value) {
 	if (*value != '-') {
 		if (ends(name, "bytes")) return bytes_text(number_leading(value));
 		if (ends(name, "_ns")) return duration_text(number_leading(value));
-		bool is_share =
-			strstr(name, "external_fragmentation") != NULL || strstr(name, "internal_fragmentation") != NULL;
+		bool is_share = strstr(name, "external_fragmentation") != NULL ||
+						strstr(name, "internal_fragmentation") != NULL;
 		if (is_share && parse_real(value, &share)) return share_text(share);
 		bool is_name = ends(name, "time") || ends(name, "pid");
 		if (!is_name && strchr(value, '.') == NULL && strlen(value) > 4 && strlen(value) < 16)

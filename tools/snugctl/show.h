@@ -4,7 +4,8 @@
 
 #include "link.h"
 
-/* Names and values in two columns, with units that people read; "3:name" goes under a heading "3". */
+/* Names and values in two columns, with units that people read; "3:name" goes under a heading
+ * "3". */
 void show_table(const struct reply *reply);
 /* One object: numbers as numbers, all else as strings. */
 void show_json(const struct reply *reply);
@@ -14,7 +15,8 @@ void show_map_json(const struct reply *reply);
 /* The workers' maps as text, or as a picture in a file. False: a sentence is on standard error. */
 bool show_map(const struct reply *reply, const char *svg_path);
 
-/* Figures that change, until a key or a signal ends it. `rounds` 0: without end. Returns the exit status. */
+/* Figures that change, until a key or a signal ends it. `rounds` 0: without end. Returns the exit
+ * status. */
 int show_top(struct link *link, double interval_s, unsigned rounds);
 
 #endif

@@ -20,7 +20,8 @@ static uint32_t stride_of(const struct reply *reply, unsigned worker) {
 	return stride >= 1 && stride < 1e9 ? (uint32_t)stride : 1;
 }
 
-static bool read_map(const struct reply *reply, unsigned worker, const char *json, struct memory_map *map) {
+static bool read_map(const struct reply *reply, unsigned worker, const char *json,
+					 struct memory_map *map) {
 	uint32_t listed = stride_of(reply, worker);
 	struct map_reader reader;
 	size_t length = strlen(json);
@@ -63,7 +64,8 @@ static void print_maps(const struct reply *reply) {
 	map_print_text_legend("  ");
 }
 
-static double draw_worker(FILE *svg, const struct reply *reply, const char *json, unsigned worker, double top) {
+static double draw_worker(FILE *svg, const struct reply *reply, const char *json, unsigned worker,
+						  double top) {
 	static struct memory_map map;
 	char text[40];
 	if (!read_map(reply, worker, json, &map)) return top;
@@ -80,7 +82,8 @@ static double height_of(const struct reply *reply) {
 	unsigned worker;
 	for (size_t i = 0; i < reply->line_count; i++) {
 		const char *json = json_of(reply->lines[i], &worker);
-		if (json != NULL && read_map(reply, worker, json, &map)) height += map_svg_height(&map) + 32;
+		if (json != NULL && read_map(reply, worker, json, &map))
+			height += map_svg_height(&map) + 32;
 	}
 	return height;
 }
@@ -112,7 +115,8 @@ void show_map_json(const struct reply *reply) {
 	for (size_t i = 0; i < reply->line_count; i++) {
 		const char *json = json_of(reply->lines[i], &worker);
 		if (json == NULL) continue;
-		printf("%s{\"worker\":%u,\"stride_pages\":%u,\"map\":", comma, worker, stride_of(reply, worker));
+		printf("%s{\"worker\":%u,\"stride_pages\":%u,\"map\":", comma, worker,
+			   stride_of(reply, worker));
 		print_plain(stdout, json, strlen(json)); /* as it is: maps hold no strings */
 		putchar('}');
 		comma = ",";

@@ -1,5 +1,6 @@
-/* show_top.c: what the server does, line by line or on one screen: operations a second between two looks, hit rate, and for each pool how it
- * is used and fragmented. On a terminal the screen is drawn anew; else each look is printed below the last. */
+/* show_top.c: what the server does, line by line or on one screen: operations a second between two
+ * looks, hit rate, and for each pool how it is used and fragmented. On a terminal the screen is
+ * drawn anew; else each look is printed below the last. */
 #include "plain.h"
 #include "show.h"
 #include "units.h"
@@ -58,8 +59,8 @@ static struct unit_text number(const struct reply *reply, const char *name) {
 
 #define PROBES 50
 
-/* What a client waits for here, beside all others: the empty command, there and back, one at a time. It touches no item and no counter of
- * the cache's. */
+/* What a client waits for here, beside all others: the empty command, there and back, one at a
+ * time. It touches no item and no counter of the cache's. */
 static bool probe(struct link *link) {
 	snug_histogram histogram;
 	snug_histogram_init(&histogram);
@@ -71,7 +72,8 @@ static bool probe(struct link *link) {
 		reply_free(&reply);
 	}
 	printf("latency of an empty command from here: median %s   worst of %d %s\n",
-		   duration_text(snug_histogram_quantile(&histogram, .5)).text, PROBES, duration_text(histogram.max).text);
+		   duration_text(snug_histogram_quantile(&histogram, .5)).text, PROBES,
+		   duration_text(histogram.max).text);
 	return true;
 }
 
@@ -85,37 +87,44 @@ static double pool_sum(const struct reply *metrics, const char *pool, const char
 	for (size_t i = 0; i < metrics->field_count; i++) {
 		const char *colon = strchr(metrics->fields[i].name, ':');
 		double value;
-		if (colon != NULL && strcmp(colon, tail) == 0 && parse_real(metrics->fields[i].value, &value)) sum += value;
+		if (colon != NULL && strcmp(colon, tail) == 0 &&
+			parse_real(metrics->fields[i].value, &value))
+			sum += value;
 	}
 	return sum;
 }
 
 static void print_pools(const struct reply *metrics) {
 	static const char *const pools[] = {"small", "medium", "large"};
-	printf("\n%-8s %12s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "internal", "holes", "external",
-		   "reclaimable");
+	printf("\n%-8s %12s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "internal",
+		   "holes", "external", "reclaimable");
 	for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
-		double slabs = pool_sum(metrics, pools[i], "slab_bytes"), holes = pool_sum(metrics, pools[i], "hole_bytes");
+		double slabs = pool_sum(metrics, pools[i], "slab_bytes"),
+			   holes = pool_sum(metrics, pools[i], "hole_bytes");
 		double payload = pool_sum(metrics, pools[i], "payload_bytes"),
 			   slots = pool_sum(metrics, pools[i], "slot_bytes");
 		printf("%-8s %12s %12s %12s %12s %12s %12s\n", pools[i], bytes_text((uint64_t)payload).text,
-			   bytes_text((uint64_t)slabs).text, share_text(slots > 0 ? 1 - payload / slots : 0).text,
+			   bytes_text((uint64_t)slabs).text,
+			   share_text(slots > 0 ? 1 - payload / slots : 0).text,
 			   bytes_text((uint64_t)holes).text, share_text(slabs > 0 ? holes / slabs : 0).text,
 			   bytes_text((uint64_t)pool_sum(metrics, pools[i], "reclaimable_bytes")).text);
 	}
 }
 
 static void print_rates(const struct look *before, const struct look *now) {
-	double seconds = now->at_s - before->at_s, gets = now->gets - before->gets, hits = now->hits - before->hits;
-	printf("gets/s %10.0f   sets/s %10.0f   hit rate %8s   evictions/s %8.0f   in %s/s   out %s/s\n",
-		   rate(now->gets, before->gets, seconds), rate(now->sets, before->sets, seconds),
-		   gets > 0 ? share_text(hits / gets).text : "-", rate(now->evictions, before->evictions, seconds),
-		   bytes_text((uint64_t)rate(now->read_bytes, before->read_bytes, seconds)).text,
-		   bytes_text((uint64_t)rate(now->written_bytes, before->written_bytes, seconds)).text);
+	double seconds = now->at_s - before->at_s, gets = now->gets - before->gets,
+		   hits = now->hits - before->hits;
+	printf(
+		"gets/s %10.0f   sets/s %10.0f   hit rate %8s   evictions/s %8.0f   in %s/s   out %s/s\n",
+		rate(now->gets, before->gets, seconds), rate(now->sets, before->sets, seconds),
+		gets > 0 ? share_text(hits / gets).text : "-",
+		rate(now->evictions, before->evictions, seconds),
+		bytes_text((uint64_t)rate(now->read_bytes, before->read_bytes, seconds)).text,
+		bytes_text((uint64_t)rate(now->written_bytes, before->written_bytes, seconds)).text);
 }
 
-static void print_look(const struct reply *stats, const struct reply *metrics, const struct look *before,
-					   const struct look *now) {
+static void print_look(const struct reply *stats, const struct reply *metrics,
+					   const struct look *before, const struct look *now) {
 	const char *version = reply_value(stats, "snug_version");
 	if (version == NULL) version = "?";
 	fputs("snugd ", stdout);
@@ -129,7 +138,8 @@ static void print_look(const struct reply *stats, const struct reply *metrics, c
 	printf("fragmentation: internal %s, external %s   reclaimable %s   reclaimed so far %s\n",
 		   share_text(reply_number(stats, "snug_internal_fragmentation")).text,
 		   share_text(reply_number(stats, "snug_external_fragmentation")).text,
-		   number(stats, "snug_reclaimable_bytes").text, number(stats, "snug_reclaimed_bytes").text);
+		   number(stats, "snug_reclaimable_bytes").text,
+		   number(stats, "snug_reclaimed_bytes").text);
 	print_rates(before, now);
 	print_pools(metrics);
 }
@@ -144,8 +154,8 @@ struct terminal {
 
 /* Keys come one by one, and are not shown. */
 static void terminal_begin(struct terminal *terminal) {
-	terminal->is_terminal =
-		isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &terminal->before) == 0;
+	terminal->is_terminal = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) &&
+							tcgetattr(STDIN_FILENO, &terminal->before) == 0;
 	if (!terminal->is_terminal) return;
 	struct termios raw = terminal->before;
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
@@ -156,7 +166,8 @@ static void terminal_end(const struct terminal *terminal) {
 	if (terminal->is_terminal) (void)tcsetattr(STDIN_FILENO, TCSANOW, &terminal->before);
 }
 
-/* SIGINT and SIGTERM are taken while it waits, and only then: one that came between the look and the wait would be seen too late. */
+/* SIGINT and SIGTERM are taken while it waits, and only then: one that came between the look and
+ * the wait would be seen too late. */
 static void signals_begin(struct terminal *terminal) {
 	sigset_t ending;
 	(void)sigemptyset(&ending);
@@ -172,9 +183,11 @@ static void signals_begin(struct terminal *terminal) {
 /* Until the time has passed; a q ends it all. */
 static void wait_for_key(const struct terminal *terminal, double seconds) {
 	struct pollfd key = {.fd = terminal->is_terminal ? STDIN_FILENO : -1, .events = POLLIN};
-	struct timespec timeout = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+	struct timespec timeout = {.tv_sec = (time_t)seconds,
+							   .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
 	char letter;
-	if (ppoll(&key, 1, &timeout, &terminal->waiting) > 0 && read(STDIN_FILENO, &letter, 1) == 1 && letter == 'q')
+	if (ppoll(&key, 1, &timeout, &terminal->waiting) > 0 && read(STDIN_FILENO, &letter, 1) == 1 &&
+		letter == 'q')
 		is_over = 1;
 }
 

@@ -1,5 +1,5 @@
-/* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's own protocol: whatever it can do, a line sent by
- * hand can do as well. */
+/* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's
+ * own protocol: whatever it can do, a line sent by hand can do as well. */
 #include "base/number_text.h"
 #include "base/option_text.h"
 #include "door.h"
@@ -32,10 +32,12 @@ static const char help[] =
 	"\n"
 	"  estimate [coalesce|compact]         what a defragmentation would gain; touches nothing\n"
 	"  defrag [coalesce|compact] [bytes N] [ms N] [return]\n"
-	"                                      defragments, within a budget of bytes copied or time; return:\n"
+	"                                      defragments, within a budget of bytes copied or time; "
+	"return:\n"
 	"                                      gives what is free back to the system\n"
 	"  emergency BYTES [evict]             returns so many bytes to the machine, by evicting\n"
-	"                                      items too if that is said; refused, and nothing done, if it cannot be met\n"
+	"                                      items too if that is said; refused, and nothing done, "
+	"if it cannot be met\n"
 	"  schedule HH:MM-HH:MM [target PCT]   defragments daily in that window\n"
 	"  schedule every TIME [target PCT]    defragments at intervals of 90s, 30m, 12h, ..\n"
 	"  schedules                           the schedules, their runs, and when the next is due\n"
@@ -61,9 +63,11 @@ static const char help[] =
 	"  -h, --help            this\n"
 	"  -V, --version\n"
 	"\n"
-	"Its control socket is found by itself on this machine; what changes the server is taken there alone.\n"
+	"Its control socket is found by itself on this machine; what changes the server is taken there "
+	"alone.\n"
 	"\n"
-	"Exit status: 0 done; 1 refused, or done in part only; 2 wrong use; 3 no server there, or no answer in time.\n";
+	"Exit status: 0 done; 1 refused, or done in part only; 2 wrong use; 3 no server there, or no "
+	"answer in time.\n";
 
 /* ------------------------------------------------------------------ options ---------------- */
 
@@ -78,7 +82,8 @@ static bool take_seconds(const char *text, double *seconds) {
 
 static bool take_rounds(const char *text, unsigned *rounds) {
 	uint64_t number;
-	if (!number_read(text, strlen(text), &number) || number == 0 || number > UINT32_MAX) return false;
+	if (!number_read(text, strlen(text), &number) || number == 0 || number > UINT32_MAX)
+		return false;
 	*rounds = (unsigned)number;
 	return true;
 }
@@ -86,7 +91,8 @@ static bool take_rounds(const char *text, unsigned *rounds) {
 static bool take_port(const char *text, struct options *options) {
 	uint64_t port;
 	if (!number_read(text, strlen(text), &port) || port == 0 || port > UINT16_MAX) return false;
-	(void)snprintf(options->port_address, sizeof options->port_address, "127.0.0.1:%u", (unsigned)port);
+	(void)snprintf(options->port_address, sizeof options->port_address, "127.0.0.1:%u",
+				   (unsigned)port);
 	options->address = options->port_address;
 	return true;
 }
@@ -113,7 +119,8 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 										  {"version", no_argument, NULL, 'V'},
 										  {NULL, 0, NULL, 0}};
 	const char *expected = NULL; /* of the option's value, if it is not that */
-	for (int letter; (letter = getopt_long(argument_count, arguments, ":p:s:jhV", known, NULL)) != -1;) {
+	for (int letter;
+		 (letter = getopt_long(argument_count, arguments, ":p:s:jhV", known, NULL)) != -1;) {
 		switch (letter) {
 		case 's':
 			options->address = optarg;
@@ -162,7 +169,8 @@ static bool join(char *command, const char *first, char **words, int count) {
 	size_t length = (size_t)snprintf(command, COMMAND_ROOM, "%s", first);
 	for (int i = 0; i < count; i++) {
 		if (strpbrk(words[i], "\r\n") != NULL) return false;
-		length += (size_t)snprintf(command + length, COMMAND_ROOM - length, "%s%s", length > 0 ? " " : "", words[i]);
+		length += (size_t)snprintf(command + length, COMMAND_ROOM - length, "%s%s",
+								   length > 0 ? " " : "", words[i]);
 		if (length >= COMMAND_ROOM) return false;
 	}
 	return true;
@@ -174,7 +182,8 @@ static enum status status_of(const struct reply *reply) {
 	if (reply->error != NULL) return STATUS_REFUSED;
 	for (size_t i = 0; i < reply->field_count; i++) {
 		const char *name = strchr(reply->fields[i].name, ':');
-		if (name != NULL && strcmp(name, ":check") == 0 && strcmp(reply->fields[i].value, "ok") != 0)
+		if (name != NULL && strcmp(name, ":check") == 0 &&
+			strcmp(reply->fields[i].value, "ok") != 0)
 			return STATUS_REFUSED;
 	}
 	if (result != NULL && strcmp(result, "ok") != 0) return STATUS_REFUSED;
@@ -189,7 +198,8 @@ static void say(const char *text) {
 	fputc('\n', stderr);
 }
 
-static enum status show(const struct options *options, const char *command, const struct reply *reply) {
+static enum status show(const struct options *options, const char *command,
+						const struct reply *reply) {
 	enum status status = status_of(reply);
 	bool is_map = strcmp(command, "snug map") == 0 && reply->error == NULL;
 	if (options->json) {
@@ -239,15 +249,18 @@ static enum status shut_down(struct link *link, struct door *door, const char *c
 	say(reply.error != NULL ? reply.error : "not understood");
 	tell_of_door(door);
 	if (door->refusal == 0)
-		say("on its own machine the control socket takes it; elsewhere only with --enable-shutdown");
+		say("on its own machine the control socket takes it; elsewhere only with "
+			"--enable-shutdown");
 	reply_free(&reply);
 	return STATUS_REFUSED;
 }
 
-static enum status run(const struct options *options, struct door *door, struct link *link, char **words, int count) {
+static enum status run(const struct options *options, struct door *door, struct link *link,
+					   char **words, int count) {
 	char command[COMMAND_ROOM];
 	struct reply reply;
-	if (strcmp(words[0], "top") == 0) return (enum status)show_top(link, options->interval_s, options->rounds);
+	if (strcmp(words[0], "top") == 0)
+		return (enum status)show_top(link, options->interval_s, options->rounds);
 	if (!join(command, is_memcached_command(words[0]) ? "" : "snug", words, count)) {
 		fputs("snugctl: the command is too long\n", stderr);
 		return STATUS_USAGE;
@@ -271,7 +284,8 @@ int main(int argument_count, char **arguments) {
 	(void)setlocale(LC_CTYPE, "");
 	int status = parse(argument_count, arguments, &options);
 	if (status >= 0) return status;
-	if (!door_open(&link, &door, options.address, (int)(options.timeout_s * 1000))) return STATUS_UNREACHABLE;
+	if (!door_open(&link, &door, options.address, (int)(options.timeout_s * 1000)))
+		return STATUS_UNREACHABLE;
 	status = (int)run(&options, &door, &link, arguments + optind, argument_count - optind);
 	link_close(&link);
 	return status;

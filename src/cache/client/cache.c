@@ -63,7 +63,8 @@ static bool turn(void *context, uint32_t index, snug_heap *heap) {
 
 static void rest(void *context, uint32_t index, int wake_fd, uint64_t timeout_ns) {
 	const struct cache_worker *worker = worker_of(context, index);
-	os_event_wait(wake_fd, smaller(timeout_ns, upkeep_rest_ns(&worker->upkeep, worker->shard, os_now_ns())));
+	os_event_wait(wake_fd,
+				  smaller(timeout_ns, upkeep_rest_ns(&worker->upkeep, worker->shard, os_now_ns())));
 }
 
 static uint64_t evict(void *context, uint32_t index, snug_heap *heap, uint64_t bytes) {
@@ -78,7 +79,8 @@ static void run(void *context, uint32_t index, snug_heap *heap, void *const *req
 	(void)heap;
 	(void)errors;
 	worker->has_served = true;
-	requests_serve(worker->shard, index, &worker->counts, (struct request *const *)(const void *)requests, count);
+	requests_serve(worker->shard, index, &worker->counts,
+				   (struct request *const *)(const void *)requests, count);
 }
 
 static void stop(void *context, uint32_t index, snug_heap *heap) {
@@ -121,7 +123,8 @@ void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes) {
 
 static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	if (options->workers == 0 || options->workers > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
-	if (options->item_max_bytes == 0 || options->item_max_bytes > SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
+	if (options->item_max_bytes == 0 ||
+		options->item_max_bytes > SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
 		return SNUG_ERROR_OPTION;
 	if ((uint32_t)options->evict_for >= SNUG_EVICT_FOR_COUNT) return SNUG_ERROR_OPTION;
 	snug_cache *cache = calloc(1, sizeof *cache + options->workers * sizeof cache->worker[0]);

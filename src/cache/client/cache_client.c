@@ -69,7 +69,8 @@ snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t tim
 static snug_error ask_one_by_one(snug_cache_client *client, size_t count) {
 	snug_error first = SNUG_OK;
 	for (size_t i = 0; i < count; i++) {
-		snug_error error = snug_client_run(client->client, client->operation[i].object.worker, &client->request[i]);
+		snug_error error = snug_client_run(client->client, client->operation[i].object.worker,
+										   &client->request[i]);
 		if (error && !first) first = error;
 	}
 	return first;
@@ -82,8 +83,9 @@ static snug_error ask(snug_cache_client *client, size_t count) {
 	snug_error error = parcels_wait(client);
 	if (error) return error;
 	for (size_t i = 0; i < count; i++)
-		client->operation[i] = (snug_operation){
-			.kind = SNUG_OPERATION_RUN, .object.worker = client->request[i].owner, .buffer = &client->request[i]};
+		client->operation[i] = (snug_operation){.kind = SNUG_OPERATION_RUN,
+												.object.worker = client->request[i].owner,
+												.buffer = &client->request[i]};
 	error = snug_client_submit(client->client, client->operation, count, client->ticket);
 	if (error == SNUG_ERROR_QUEUE_FULL) return ask_one_by_one(client, count);
 	if (error) return error;
@@ -96,8 +98,8 @@ static snug_error ask(snug_cache_client *client, size_t count) {
 	return first;
 }
 
-static snug_error begin(snug_cache_client *client, struct request *request, enum operation_kind kind, const void *key,
-						size_t key_bytes) {
+static snug_error begin(snug_cache_client *client, struct request *request,
+						enum operation_kind kind, const void *key, size_t key_bytes) {
 	if (client == NULL || key == NULL) return SNUG_ERROR_NULL;
 	if (key_bytes == 0 || key_bytes > SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
 	memset(request, 0, sizeof *request);
@@ -142,8 +144,8 @@ static snug_error ask_first(snug_cache_client *client) {
 
 /* ------------------------------------------------------------------ getting ---------------- */
 
-static snug_error begin_get(snug_cache_client *client, struct request *request, const void *key, size_t key_bytes,
-							void *buffer, size_t room_bytes, uint16_t options) {
+static snug_error begin_get(snug_cache_client *client, struct request *request, const void *key,
+							size_t key_bytes, void *buffer, size_t room_bytes, uint16_t options) {
 	snug_error error = begin(client, request, OPERATION_GET, key, key_bytes);
 	if (error) return error;
 	if (buffer == NULL && room_bytes > 0) return SNUG_ERROR_NULL;
@@ -164,8 +166,8 @@ static snug_error tell_value(const struct request *request, snug_cache_value *ou
 	return out->bytes > request->room_bytes ? SNUG_ERROR_BUFFER_TOO_SMALL : SNUG_OK;
 }
 
-static snug_error get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer, size_t room_bytes,
-					  uint16_t options, snug_cache_value *out) {
+static snug_error get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
+					  size_t room_bytes, uint16_t options, snug_cache_value *out) {
 	if (client == NULL || out == NULL) return SNUG_ERROR_NULL;
 	struct request *request = &client->request[0];
 	snug_error error = begin_get(client, request, key, key_bytes, buffer, room_bytes, options);
@@ -173,13 +175,14 @@ static snug_error get(snug_cache_client *client, const void *key, size_t key_byt
 	return error ? error : tell_value(request, out);
 }
 
-snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer, size_t room_bytes,
-						  snug_cache_value *out) {
-	return get(client, key, key_bytes, buffer, room_bytes, OPERATION_NO_STALE | OPERATION_TELLS_DATE, out);
+snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes,
+						  void *buffer, size_t room_bytes, snug_cache_value *out) {
+	return get(client, key, key_bytes, buffer, room_bytes,
+			   OPERATION_NO_STALE | OPERATION_TELLS_DATE, out);
 }
 
-snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
-						   size_t room_bytes, snug_cache_value *out) {
+snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t key_bytes,
+						   void *buffer, size_t room_bytes, snug_cache_value *out) {
 	return get(client, key, key_bytes, buffer, room_bytes,
 			   OPERATION_NO_STALE | OPERATION_TELLS_DATE | OPERATION_WANTS_CAS, out);
 }
@@ -189,8 +192,9 @@ static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups
 	size_t asked[CACHE_MANY], asked_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		snug_cache_lookup *lookup = &lookups[i];
-		lookup->error = begin_get(client, &client->request[asked_count], lookup->key, lookup->key_bytes, lookup->buffer,
-								  lookup->room_bytes, OPERATION_NO_STALE | OPERATION_TELLS_DATE);
+		lookup->error = begin_get(client, &client->request[asked_count], lookup->key,
+								  lookup->key_bytes, lookup->buffer, lookup->room_bytes,
+								  OPERATION_NO_STALE | OPERATION_TELLS_DATE);
 		if (!lookup->error) asked[asked_count++] = i;
 	}
 	snug_error error = asked_count == 0 ? SNUG_OK : ask(client, asked_count);
@@ -203,10 +207,12 @@ static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups
 	return SNUG_OK;
 }
 
-snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups, size_t count) {
+snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups,
+							   size_t count) {
 	if (client == NULL || (lookups == NULL && count > 0)) return SNUG_ERROR_NULL;
 	for (size_t at = 0; at < count; at += CACHE_MANY) {
-		snug_error error = get_part(client, lookups + at, count - at < CACHE_MANY ? count - at : CACHE_MANY);
+		snug_error error =
+			get_part(client, lookups + at, count - at < CACHE_MANY ? count - at : CACHE_MANY);
 		if (error) return error;
 	}
 	return SNUG_OK;
@@ -231,8 +237,9 @@ static void apply(const snug_cache_store_options *options, struct operation *ope
 	if (options->cas != 0) operation->options = OPERATION_HAS_CAS_COMPARE;
 }
 
-static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key, size_t key_bytes,
-						const void *value, size_t value_bytes, const snug_cache_store_options *options) {
+static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key,
+						size_t key_bytes, const void *value, size_t value_bytes,
+						const snug_cache_store_options *options) {
 	snug_cache_store_options known = snug_cache_store_options_default();
 	if (client == NULL || (value == NULL && value_bytes > 0)) return SNUG_ERROR_NULL;
 	if (options != NULL && !grown_read(options, &known, sizeof known)) return SNUG_ERROR_VERSION;
@@ -249,28 +256,31 @@ static snug_error store(snug_cache_client *client, enum store_mode mode, const v
 	return ask_first(client);
 }
 
-snug_error snug_cache_set(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
-						  size_t value_bytes, const snug_cache_store_options *options) {
+snug_error snug_cache_set(snug_cache_client *client, const void *key, size_t key_bytes,
+						  const void *value, size_t value_bytes,
+						  const snug_cache_store_options *options) {
 	return store(client, STORE_SET, key, key_bytes, value, value_bytes, options);
 }
 
-snug_error snug_cache_add(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
-						  size_t value_bytes, const snug_cache_store_options *options) {
+snug_error snug_cache_add(snug_cache_client *client, const void *key, size_t key_bytes,
+						  const void *value, size_t value_bytes,
+						  const snug_cache_store_options *options) {
 	return store(client, STORE_ADD, key, key_bytes, value, value_bytes, options);
 }
 
-snug_error snug_cache_replace(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
-							  size_t value_bytes, const snug_cache_store_options *options) {
+snug_error snug_cache_replace(snug_cache_client *client, const void *key, size_t key_bytes,
+							  const void *value, size_t value_bytes,
+							  const snug_cache_store_options *options) {
 	return store(client, STORE_REPLACE, key, key_bytes, value, value_bytes, options);
 }
 
-snug_error snug_cache_append(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
-							 size_t value_bytes) {
+snug_error snug_cache_append(snug_cache_client *client, const void *key, size_t key_bytes,
+							 const void *value, size_t value_bytes) {
 	return store(client, STORE_APPEND, key, key_bytes, value, value_bytes, NULL);
 }
 
-snug_error snug_cache_prepend(snug_cache_client *client, const void *key, size_t key_bytes, const void *value,
-							  size_t value_bytes) {
+snug_error snug_cache_prepend(snug_cache_client *client, const void *key, size_t key_bytes,
+							  const void *value, size_t value_bytes) {
 	return store(client, STORE_PREPEND, key, key_bytes, value, value_bytes, NULL);
 }
 
@@ -282,7 +292,8 @@ snug_error snug_cache_delete(snug_cache_client *client, const void *key, size_t 
 	return error ? error : ask_first(client);
 }
 
-snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes, uint32_t expires_at_s) {
+snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t key_bytes,
+							uint32_t expires_at_s) {
 	if (client == NULL) return SNUG_ERROR_NULL;
 	struct request *request = &client->request[0];
 	snug_error error = begin(client, request, OPERATION_GET, key, key_bytes);
@@ -292,8 +303,8 @@ snug_error snug_cache_touch(snug_cache_client *client, const void *key, size_t k
 	return ask_first(client);
 }
 
-static snug_error calculate(snug_cache_client *client, const void *key, size_t key_bytes, uint64_t delta,
-							uint16_t options, uint64_t *result) {
+static snug_error calculate(snug_cache_client *client, const void *key, size_t key_bytes,
+							uint64_t delta, uint16_t options, uint64_t *result) {
 	if (client == NULL) return SNUG_ERROR_NULL;
 	struct request *request = &client->request[0];
 	snug_error error = begin(client, request, OPERATION_ARITHMETIC, key, key_bytes);
@@ -305,13 +316,13 @@ static snug_error calculate(snug_cache_client *client, const void *key, size_t k
 	return error;
 }
 
-snug_error snug_cache_increment(snug_cache_client *client, const void *key, size_t key_bytes, uint64_t delta,
-								uint64_t *result) {
+snug_error snug_cache_increment(snug_cache_client *client, const void *key, size_t key_bytes,
+								uint64_t delta, uint64_t *result) {
 	return calculate(client, key, key_bytes, delta, 0, result);
 }
 
-snug_error snug_cache_decrement(snug_cache_client *client, const void *key, size_t key_bytes, uint64_t delta,
-								uint64_t *result) {
+snug_error snug_cache_decrement(snug_cache_client *client, const void *key, size_t key_bytes,
+								uint64_t delta, uint64_t *result) {
 	return calculate(client, key, key_bytes, delta, OPERATION_DECREMENTS, result);
 }
 
@@ -336,7 +347,8 @@ static snug_error visit_all(snug_cache_client *client,
 	return SNUG_OK;
 }
 
-static void flush(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+static void flush(void *context, uint32_t worker, snug_shard *shard,
+				  struct operation_counts *counts) {
 	(void)context;
 	(void)worker;
 	(void)counts;
@@ -352,7 +364,8 @@ struct new_limit {
 	snug_error error;
 };
 
-static void set_limit(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+static void set_limit(void *context, uint32_t worker, snug_shard *shard,
+					  struct operation_counts *counts) {
 	struct new_limit *limit = context;
 	(void)worker;
 	(void)counts;
@@ -366,7 +379,8 @@ snug_error snug_cache_set_limit(snug_cache_client *client, size_t limit_bytes) {
 	return error ? error : limit.error;
 }
 
-static void add_stats(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+static void add_stats(void *context, uint32_t worker, snug_shard *shard,
+					  struct operation_counts *counts) {
 	snug_cache_stats *sum = context;
 	snug_shard_stats stats;
 	(void)worker;

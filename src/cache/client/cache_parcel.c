@@ -30,7 +30,8 @@ struct parcel {
 
 static size_t bytes_of(const struct request *request) {
 	size_t value_bytes = request->operation.value == NULL ? 0 : request->operation.value_bytes;
-	return request->operation.key.length + value_bytes + request->room_bytes + _Alignof(max_align_t);
+	return request->operation.key.length + value_bytes + request->room_bytes +
+		   _Alignof(max_align_t);
 }
 
 /* A room begins where anything may: a visit's context is one. */
@@ -48,7 +49,8 @@ static char *pack(struct parcel *parcel, const struct request *from, struct requ
 		to->visit_context = at;
 	}
 	at += from->room_bytes;
-	if (from->operation.key.length > 0) memcpy(at, from->operation.key.bytes, from->operation.key.length);
+	if (from->operation.key.length > 0)
+		memcpy(at, from->operation.key.bytes, from->operation.key.length);
 	to->operation.key.bytes = at;
 	at += from->operation.key.length;
 	if (from->operation.value == NULL) return at;
@@ -76,7 +78,8 @@ static struct parcel *parcel_create(const snug_cache_client *client, size_t coun
 static void unpack(const struct request *from, struct request *to) {
 	const void *value = to->operation.value, *key_bytes = to->operation.key.bytes;
 	void *room = to->room, *context = to->visit_context;
-	if (from->kind == REQUEST_VISIT && from->room_bytes > 0) memcpy(context, from->visit_context, from->room_bytes);
+	if (from->kind == REQUEST_VISIT && from->room_bytes > 0)
+		memcpy(context, from->visit_context, from->room_bytes);
 	if (from->value_in_room && from->operation.item.value_bytes > 0)
 		memcpy(room, from->room, from->operation.item.value_bytes);
 	*to = *from;
@@ -89,12 +92,14 @@ static void unpack(const struct request *from, struct request *to) {
 /* ------------------------------------------------------------------ what is late ----------- */
 
 /* Takes the answers that have come by then. False: some have not. */
-static bool collect(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns, snug_error *first) {
+static bool collect(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns,
+					snug_error *first) {
 	bool is_complete = true;
 	for (size_t i = 0; i < parcel->count; i++) {
 		snug_result result = {.error = SNUG_OK};
 		if (parcel->ticket[i] == 0) continue;
-		snug_error error = snug_client_wait(client->client, parcel->ticket[i], os_remaining_ns(deadline_ns), &result);
+		snug_error error = snug_client_wait(client->client, parcel->ticket[i],
+											os_remaining_ns(deadline_ns), &result);
 		if (error == SNUG_ERROR_TIMED_OUT || error == SNUG_ERROR_WRONG_THREAD) {
 			is_complete = false;
 			continue;
@@ -135,12 +140,13 @@ snug_error parcels_wait(snug_cache_client *client) {
 /* ------------------------------------------------------------------ asking ----------------- */
 
 /* An inbox is full for a moment: one after the other, each waiting for room. */
-static snug_error send_one_by_one(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns) {
+static snug_error send_one_by_one(snug_cache_client *client, struct parcel *parcel,
+								  uint64_t deadline_ns) {
 	for (size_t i = 0; i < parcel->count; i++) {
 		snug_result result;
 		snug_ticket late;
-		snug_error error =
-			snug_client_call(client->client, &client->operation[i], os_remaining_ns(deadline_ns), &result, &late);
+		snug_error error = snug_client_call(client->client, &client->operation[i],
+											os_remaining_ns(deadline_ns), &result, &late);
 		if (error == SNUG_ERROR_TIMED_OUT) parcel->ticket[i] = late;
 		/* there was no room in time */
 		if (error == SNUG_ERROR_QUEUE_FULL) error = SNUG_ERROR_TIMED_OUT;
@@ -152,9 +158,11 @@ static snug_error send_one_by_one(snug_cache_client *client, struct parcel *parc
 
 static snug_error send(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns) {
 	for (size_t i = 0; i < parcel->count; i++)
-		client->operation[i] = (snug_operation){
-			.kind = SNUG_OPERATION_RUN, .object.worker = parcel->request[i].owner, .buffer = &parcel->request[i]};
-	snug_error error = snug_client_submit(client->client, client->operation, parcel->count, client->ticket);
+		client->operation[i] = (snug_operation){.kind = SNUG_OPERATION_RUN,
+												.object.worker = parcel->request[i].owner,
+												.buffer = &parcel->request[i]};
+	snug_error error =
+		snug_client_submit(client->client, client->operation, parcel->count, client->ticket);
 	if (error == SNUG_ERROR_QUEUE_FULL) return send_one_by_one(client, parcel, deadline_ns);
 	if (!error) memcpy(parcel->ticket, client->ticket, parcel->count * sizeof parcel->ticket[0]);
 	return error;

@@ -102,13 +102,18 @@ static snug_error commit_high(struct index *index, uint32_t first) {
 static void decommit_high(struct index *index, size_t begin) {
 	if (begin > index->end_bytes) begin = index->end_bytes;
 	if (begin <= index->high_bytes) return;
-	if (decommit(index, bytes_of(index) + index->high_bytes, begin - index->high_bytes)) index->high_bytes = begin;
+	if (decommit(index, bytes_of(index) + index->high_bytes, begin - index->high_bytes))
+		index->high_bytes = begin;
 }
 
-snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os, size_t limit_max_bytes,
-					  index_hash_function hash_of, index_filter_function drop_flushed, void *context) {
-	*index =
-		(struct index){.heap = heap, .os = os, .hash_of = hash_of, .drop_flushed = drop_flushed, .context = context};
+snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
+					  size_t limit_max_bytes, index_hash_function hash_of,
+					  index_filter_function drop_flushed, void *context) {
+	*index = (struct index){.heap = heap,
+							.os = os,
+							.hash_of = hash_of,
+							.drop_flushed = drop_flushed,
+							.context = context};
 	index->reserved_bytes = round_up(limit_max_bytes, GRAIN);
 	index->spills_reserved_bytes = index->reserved_bytes;
 	index->groups = os->reserve(os->context, index->reserved_bytes, GRAIN);
@@ -126,7 +131,8 @@ snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os, s
 
 void index_deinit(struct index *index) {
 	const snug_os *os = index->os;
-	if (index->spills != NULL) os->release(os->context, index->spills, index->spills_reserved_bytes);
+	if (index->spills != NULL)
+		os->release(os->context, index->spills, index->spills_reserved_bytes);
 	if (index->groups != NULL) os->release(os->context, index->groups, index->reserved_bytes);
 	index->groups = NULL;
 	index->spills = NULL;
@@ -206,7 +212,8 @@ static struct bucket *spill_prepend(struct index *index, struct bucket *own) {
 	return spill;
 }
 
-static snug_error spill_add(struct index *index, struct bucket *home, uint32_t home_number, uint64_t entry) {
+static snug_error spill_add(struct index *index, struct bucket *home, uint32_t home_number,
+							uint64_t entry) {
 	struct bucket *own = &group_of(home, home_number)->spill, *first = spill_after(index, own);
 	struct bucket *spill = first == NULL ? own : first;
 	uint32_t slot = free_slot(spill);
@@ -246,9 +253,11 @@ bool probe_spill(struct probe *probe) {
 static snug_error put(struct index *index, uint64_t hash, uint64_t entry) {
 	uint64_t place = index_place(index, hash);
 	struct bucket *bucket = index_bucket(index, place);
-	if (UNLIKELY(index_is_flushed(index, bucket))) index_settle(index, bucket, place % GROUP_BUCKETS);
+	if (UNLIKELY(index_is_flushed(index, bucket)))
+		index_settle(index, bucket, place % GROUP_BUCKETS);
 	uint32_t slot = free_slot(bucket);
-	if (UNLIKELY(slot == BUCKET_ENTRIES)) return spill_add(index, bucket, place % GROUP_BUCKETS, entry);
+	if (UNLIKELY(slot == BUCKET_ENTRIES))
+		return spill_add(index, bucket, place % GROUP_BUCKETS, entry);
 	bucket->entry[slot] = entry;
 	return SNUG_OK;
 }
@@ -259,14 +268,16 @@ snug_error index_prepare(struct index *index) {
 
 snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t meta) {
 	SNUG_ASSERT(ref != 0 && meta <= META_MAX);
-	snug_error error = put(index, hash, (hash & 0xFFF) << TAG_SHIFT | (uint64_t)meta << SNUG_REF_BITS | ref);
+	snug_error error =
+		put(index, hash, (hash & 0xFFF) << TAG_SHIFT | (uint64_t)meta << SNUG_REF_BITS | ref);
 	if (!error) index->count++;
 	return error;
 }
 
 /* Takes an entry out of a spill bucket. One of the first extra bucket takes its place, which goes
  * when it is empty. */
-static void spill_clear(struct index *index, struct group *group, struct bucket *spill, uint32_t slot) {
+static void spill_clear(struct index *index, struct group *group, struct bucket *spill,
+						uint32_t slot) {
 	struct bucket *first = spill_after(index, &group->spill);
 	spill->entry[slot] = 0;
 	if (first == NULL) return;
@@ -283,7 +294,8 @@ static void spill_clear(struct index *index, struct group *group, struct bucket 
 }
 
 /* Some entry of this bucket's that was spilled comes home. */
-static void unspill_one(struct index *index, struct bucket *home, uint32_t home_number, uint32_t to_slot) {
+static void unspill_one(struct index *index, struct bucket *home, uint32_t home_number,
+						uint32_t to_slot) {
 	struct group *group = group_of(home, home_number);
 	for (struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill)) {
 		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
@@ -305,26 +317,28 @@ void index_remove(struct index *index, const struct probe *probe) {
 		return;
 	}
 	*probe->entry = 0;
-	if (UNLIKELY(bucket_spilled(probe->home) > 0)) unspill_one(index, probe->home, probe->home_number, slot);
+	if (UNLIKELY(bucket_spilled(probe->home) > 0))
+		unspill_one(index, probe->home, probe->home_number, slot);
 }
 
 /* ------------------------------------------------------------------ what goes by the bucket */
 
 /* A slot of the spill bucket with an entry of this home's that the filter drops, or
  * BUCKET_ENTRIES. */
-static uint32_t spill_dropped(const struct bucket *spill, uint32_t home_number, index_filter_function filter,
-							  void *context) {
+static uint32_t spill_dropped(const struct bucket *spill, uint32_t home_number,
+							  index_filter_function filter, void *context) {
 	uint32_t slot = 0;
 	for (; slot < BUCKET_ENTRIES; slot++)
-		if (spill->entry[slot] != 0 && spill_home(spill, slot) == home_number && filter(context, spill->entry[slot]))
+		if (spill->entry[slot] != 0 && spill_home(spill, slot) == home_number &&
+			filter(context, spill->entry[slot]))
 			break;
 	return slot;
 }
 
 /* The bucket that was looked at may be gone with its last entry; what filled an emptied slot may
  * not have been looked at. */
-static void filter_spilled(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
-						   void *context) {
+static void filter_spilled(struct index *index, struct bucket *home, uint32_t home_number,
+						   index_filter_function filter, void *context) {
 	struct group *group = group_of(home, home_number);
 	struct bucket *spill = &group->spill;
 	while (spill != NULL && bucket_spilled(home) > 0) {
@@ -337,12 +351,13 @@ static void filter_spilled(struct index *index, struct bucket *home, uint32_t ho
 		home->word--;
 		index->count--;
 		spill_clear(index, group, spill, slot);
-		if (was_first && spill != spill_after(index, &group->spill)) spill = spill_after(index, &group->spill);
+		if (was_first && spill != spill_after(index, &group->spill))
+			spill = spill_after(index, &group->spill);
 	}
 }
 
-void index_filter(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
-				  void *context) {
+void index_filter(struct index *index, struct bucket *home, uint32_t home_number,
+				  index_filter_function filter, void *context) {
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 		while (home->entry[slot] != 0 && filter(context, home->entry[slot])) {
 			home->entry[slot] = 0;
@@ -401,7 +416,8 @@ static snug_error end_change(struct index *index) {
 
 static void prefetch_items(const struct index *index, const struct bucket *bucket) {
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		if (bucket->entry[slot] != 0) __builtin_prefetch(snug_ref_at(index->heap, entry_ref(bucket->entry[slot])));
+		if (bucket->entry[slot] != 0)
+			__builtin_prefetch(snug_ref_at(index->heap, entry_ref(bucket->entry[slot])));
 }
 
 /* Each entry to where its hash belongs now. */
@@ -419,10 +435,12 @@ static snug_error move_group(struct index *index, uint32_t number) {
 	struct group *group = &index->groups[number];
 	snug_error error = spills_ensure(index, GROUP_ENTRIES / BUCKET_ENTRIES + GROUP_TARGETS_MAX + 1);
 	if (error) return error;
-	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) index_settle(index, &group->bucket[home], home);
+	for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
+		index_settle(index, &group->bucket[home], home);
 	struct group content = *group; /* now: making room moves objects */
 	memset(group, 0, sizeof *group);
-	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++) prefetch_items(index, &content.bucket[bucket]);
+	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
+		prefetch_items(index, &content.bucket[bucket]);
 	prefetch_items(index, &content.spill);
 	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
 	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS && !error; bucket++)
@@ -460,7 +478,8 @@ snug_error index_step(struct index *index) {
 
 /* ------------------------------------------------------------------ check ----------------- */
 
-static const char *check_group(const struct index *index, uint32_t number, uint64_t *count, uint32_t *extra) {
+static const char *check_group(const struct index *index, uint32_t number, uint64_t *count,
+							   uint32_t *extra) {
 	const struct group *group = &index->groups[number];
 	uint64_t spilled[GROUP_BUCKETS] = {0};
 	const struct bucket *spill = &group->spill;
@@ -478,8 +497,10 @@ static const char *check_group(const struct index *index, uint32_t number, uint6
 	} while ((spill = spill_after(index, spill)) != NULL);
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++) {
 		const struct bucket *bucket = &group->bucket[home];
-		if (bucket_spilled(bucket) != spilled[home]) return "a bucket's count of spilled entries is wrong";
-		if (spilled[home] > 0 && free_slot(bucket) < BUCKET_ENTRIES) return "a bucket with room has spilled entries";
+		if (bucket_spilled(bucket) != spilled[home])
+			return "a bucket's count of spilled entries is wrong";
+		if (spilled[home] > 0 && free_slot(bucket) < BUCKET_ENTRIES)
+			return "a bucket with room has spilled entries";
 		*count += spilled[home];
 	}
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
@@ -487,7 +508,8 @@ static const char *check_group(const struct index *index, uint32_t number, uint6
 			uint64_t entry = group->bucket[home].entry[slot];
 			if (entry == 0) continue;
 			uint64_t hash = index->hash_of(index->context, entry_ref(entry));
-			if (index_place(index, hash) != (uint64_t)number * GROUP_BUCKETS + home) return "an entry is misplaced";
+			if (index_place(index, hash) != (uint64_t)number * GROUP_BUCKETS + home)
+				return "an entry is misplaced";
 			if (entry >> TAG_SHIFT != (hash & 0xFFF)) return "a tag is not its hash's";
 			*count += 1;
 		}
@@ -524,17 +546,20 @@ static bool visit_bucket(const struct bucket *bucket, index_visitor visit, void 
 	return true;
 }
 
-static bool visit_group(const struct index *index, const struct group *group, index_visitor visit, void *context) {
+static bool visit_group(const struct index *index, const struct group *group, index_visitor visit,
+						void *context) {
 	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
 		if (!visit_bucket(&group->bucket[bucket], visit, context)) return false;
-	for (const struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill))
+	for (const struct bucket *spill = &group->spill; spill != NULL;
+		 spill = spill_after(index, spill))
 		if (!visit_bucket(spill, visit, context)) return false;
 	return true;
 }
 
 void index_visit(const struct index *index, index_visitor visit, void *context) {
 	for (uint32_t number = 0; number < groups_of(index); number++)
-		if (is_there(index, number) && !visit_group(index, &index->groups[number], visit, context)) return;
+		if (is_there(index, number) && !visit_group(index, &index->groups[number], visit, context))
+			return;
 }
 
 /* The first hash of a part, among so many alike; 0 behind the last. */
@@ -567,8 +592,8 @@ static bool prefetch_entry(void *context, uint64_t entry) {
 	return true;
 }
 
-const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next, index_visitor visit,
-						   void *context) {
+const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next,
+						   index_visitor visit, void *context) {
 	uint32_t number = (uint32_t)(index_place(index, hash) / GROUP_BUCKETS), extra = 0;
 	const struct group *group = &index->groups[number];
 	uint64_t count = 0;

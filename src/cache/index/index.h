@@ -91,8 +91,9 @@ struct index {
 };
 
 /* Addresses for as many items as a limit allows. OS_MEMORY, NO_MEMORY. */
-snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os, size_t limit_max_bytes,
-					  index_hash_function hash_of, index_filter_function drop_flushed, void *context);
+snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
+					  size_t limit_max_bytes, index_hash_function hash_of,
+					  index_filter_function drop_flushed, void *context);
 void index_deinit(struct index *index);
 
 static inline snug_ref entry_ref(uint64_t entry) {
@@ -122,8 +123,8 @@ static inline uint64_t index_scale(uint64_t hash, uint64_t buckets) {
 static inline uint64_t index_place(const struct index *index, uint64_t hash) {
 	uint64_t place = index_scale(hash, (uint64_t)index->from * GROUP_BUCKETS);
 	if (index->change == INDEX_STEADY) return place;
-	bool moved =
-		index->change == INDEX_GROWING ? place / GROUP_BUCKETS >= index->cursor : place / GROUP_BUCKETS < index->cursor;
+	bool moved = index->change == INDEX_GROWING ? place / GROUP_BUCKETS >= index->cursor
+												: place / GROUP_BUCKETS < index->cursor;
 	return moved ? index_scale(hash, (uint64_t)index->to * GROUP_BUCKETS) : place;
 }
 
@@ -187,7 +188,8 @@ struct probe {
 
 static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag) {
 	uint32_t matches = 0;
-	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) matches |= (uint32_t)(bucket->entry[i] >> TAG_SHIFT == tag) << i;
+	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++)
+		matches |= (uint32_t)(bucket->entry[i] >> TAG_SHIFT == tag) << i;
 	if (__builtin_expect(tag != 0, true)) return matches;
 	for (uint32_t i = 0; i < BUCKET_ENTRIES; i++) /* free ones look as if they had the tag 0 */
 		if (bucket->entry[i] == 0) matches &= ~(1u << i);
@@ -196,7 +198,8 @@ static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag)
 
 static inline struct probe index_probe(const struct index *index, uint64_t hash) {
 	uint64_t place = index_place(index, hash);
-	struct probe probe = {.index = index, .tag = (uint16_t)(hash & 0xFFF), .home_number = place % GROUP_BUCKETS};
+	struct probe probe = {
+		.index = index, .tag = (uint16_t)(hash & 0xFFF), .home_number = place % GROUP_BUCKETS};
 	probe.home = probe.bucket = index_bucket(index, place);
 	probe.matches = bucket_matches(probe.bucket, probe.tag);
 	return probe;
@@ -235,8 +238,8 @@ static inline void index_flush(struct index *index) {
 void index_settle(struct index *index, struct bucket *home, uint32_t home_number);
 
 /* Each of the bucket's entries, those that it has spilled too, goes if the filter says so. */
-void index_filter(struct index *index, struct bucket *home, uint32_t home_number, index_filter_function filter,
-				  void *context);
+void index_filter(struct index *index, struct bucket *home, uint32_t home_number,
+				  index_filter_function filter, void *context);
 
 /* More than 6.9 entries a bucket: a sixteenth more groups. */
 static inline bool index_is_crowded(const struct index *index) {
@@ -250,7 +253,8 @@ static inline uint32_t index_part(uint32_t groups) {
 /* A sixteenth fewer groups would still have less than 6.7 entries a bucket. */
 static inline bool index_is_sparse(const struct index *index) {
 	return index->from > 1 &&
-		   index->count * 10 < (uint64_t)(index->from - index_part(index->from)) * GROUP_BUCKETS * 67;
+		   index->count * 10 <
+			   (uint64_t)(index->from - index_part(index->from)) * GROUP_BUCKETS * 67;
 }
 
 /* Whether a step has something to do. */
@@ -273,8 +277,8 @@ void index_visit(const struct index *index, index_visitor visit, void *context);
 /* The group that holds a hash, alone, and the entries in it: the first hash behind the group's is
  * told (0: there is none), so that who walks by hashes meets each entry once, however the index
  * grows or shrinks in between. A sentence about what is wrong, or NULL. */
-const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next, index_visitor visit,
-						   void *context);
+const char *index_check_at(const struct index *index, uint64_t hash, uint64_t *next,
+						   index_visitor visit, void *context);
 
 /* Counts again and compares: a sentence about what is wrong, or NULL. */
 const char *index_check(const struct index *index);

@@ -41,7 +41,8 @@ static void tell_date(const snug_shard *shard, struct operation *operation) {
 }
 
 /* What the item was like before it was used now. */
-static snug_error change_item(snug_shard *shard, struct operation *operation, const snug_attributes *attributes) {
+static snug_error change_item(snug_shard *shard, struct operation *operation,
+							  const snug_attributes *attributes) {
 	snug_item before = operation->item;
 	snug_error error = snug_shard_change(shard, &operation->key, &operation->item, attributes);
 	operation->item.idle_s = before.idle_s;
@@ -54,7 +55,8 @@ static snug_error change_item(snug_shard *shard, struct operation *operation, co
 /* As memcached does: what touches is no get, unless it is a meta command that finds nothing; what
  * was made for the asker is a hit. */
 static void count_get(const struct operation *operation, struct operation_counts *counts) {
-	bool hit = operation->status == STATUS_FOUND, is_meta = (operation->options & OPERATION_IS_META) != 0;
+	bool hit = operation->status == STATUS_FOUND,
+		 is_meta = (operation->options & OPERATION_IS_META) != 0;
 	counts->cmd_meta += is_meta;
 	if (operation->options & OPERATION_HAS_EXPTIME && (hit || !is_meta)) {
 		counts->cmd_touch++;
@@ -68,10 +70,12 @@ static void count_get(const struct operation *operation, struct operation_counts
 }
 
 /* Who is to make the item anew, and who was told so before. */
-static void mark(const snug_shard *shard, struct operation *operation, snug_attributes *attributes) {
+static void mark(const snug_shard *shard, struct operation *operation,
+				 snug_attributes *attributes) {
 	bool wins = false;
 	bool touched = (operation->options & OPERATION_TOUCHES_FIRST) != 0;
-	uint32_t expires_at_s = touched ? operation_expires_at_s(shard, operation->exptime) : attributes->expires_at_s;
+	uint32_t expires_at_s =
+		touched ? operation_expires_at_s(shard, operation->exptime) : attributes->expires_at_s;
 	if (operation->options & OPERATION_HAS_RECACHE && expires_at_s != 0 && !attributes->is_won)
 		wins = (int64_t)expires_at_s - shard_now_s(shard) < operation->recache_s;
 	if (operation->options & OPERATION_NO_STALE) return;
@@ -86,11 +90,13 @@ static void mark(const snug_shard *shard, struct operation *operation, snug_attr
 }
 
 static bool differ(const snug_attributes *left, const snug_attributes *right) {
-	return left->expires_at_s != right->expires_at_s || left->is_won != right->is_won || left->cas != right->cas;
+	return left->expires_at_s != right->expires_at_s || left->is_won != right->is_won ||
+		   left->cas != right->cas;
 }
 
 /* A time that has passed removes the item, but only when its value was taken. */
-static void touch(const snug_shard *shard, struct operation *operation, snug_attributes *attributes) {
+static void touch(const snug_shard *shard, struct operation *operation,
+				  snug_attributes *attributes) {
 	uint32_t expires_at_s = operation_expires_at_s(shard, operation->exptime);
 	if (expires_at_s != 0 && expires_at_s <= shard_now_s(shard))
 		operation->marks |= OPERATION_EXPIRES_NOW;
@@ -119,7 +125,8 @@ static bool get_found(snug_shard *shard, struct operation *operation) {
 
 /* What is not there, and is made, empty, for the asker to fill. */
 static void vivify(snug_shard *shard, struct operation *operation) {
-	snug_attributes attributes = {.expires_at_s = operation_expires_at_s(shard, operation->vivify_exptime),
+	snug_attributes attributes = {.expires_at_s =
+									  operation_expires_at_s(shard, operation->vivify_exptime),
 								  .cas = operation_new_cas(shard, operation),
 								  .is_won = true};
 	snug_error error = shard_set(shard, &operation->key, &attributes, NULL, 0);
@@ -143,8 +150,10 @@ static void get_specially(snug_shard *shard, struct operation *operation, bool i
 	}
 	if (!is_there && operation->options & OPERATION_HAS_VIVIFY) vivify(shard, operation);
 	const uint16_t telling = operation->options & (OPERATION_IS_META | OPERATION_TELLS_OLD_TTL);
-	if (telling == OPERATION_IS_META && operation->status == STATUS_FOUND) tell_ttl(shard, operation);
-	if (operation->options & OPERATION_TELLS_DATE && operation->status == STATUS_FOUND) tell_date(shard, operation);
+	if (telling == OPERATION_IS_META && operation->status == STATUS_FOUND)
+		tell_ttl(shard, operation);
+	if (operation->options & OPERATION_TELLS_DATE && operation->status == STATUS_FOUND)
+		tell_date(shard, operation);
 }
 
 static void get(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
@@ -163,7 +172,8 @@ static void get(snug_shard *shard, struct operation *operation, struct operation
 	count_get(operation, counts);
 }
 
-static void inspect(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+static void inspect(snug_shard *shard, struct operation *operation,
+					struct operation_counts *counts) {
 	snug_error error = snug_shard_find(shard, &operation->key, &operation->item);
 	counts->cmd_meta++;
 	operation->status = error ? STATUS_NOT_FOUND : STATUS_FOUND;
@@ -176,7 +186,8 @@ static void inspect(snug_shard *shard, struct operation *operation, struct opera
 
 /* The item stays as the mark of a former value. */
 static snug_error clear_value(snug_shard *shard, struct operation *operation) {
-	snug_attributes attributes = {.client_flags = operation->client_flags, .cas = operation->item.attributes.cas};
+	snug_attributes attributes = {.client_flags = operation->client_flags,
+								  .cas = operation->item.attributes.cas};
 	if (attributes.cas == 0 || operation->options & OPERATION_HAS_CAS_NEW)
 		attributes.cas = operation_new_cas(shard, operation);
 	if (operation->options & OPERATION_HAS_EXPTIME)
@@ -201,16 +212,19 @@ static snug_error invalidate(snug_shard *shard, struct operation *operation) {
 	return error == SNUG_ERROR_NOT_FOUND ? SNUG_OK : error;
 }
 
-static snug_error remove_found(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+static snug_error remove_found(snug_shard *shard, struct operation *operation,
+							   struct operation_counts *counts) {
 	snug_error error = SNUG_OK;
 	if (operation->options & OPERATION_CLEARS_VALUE) error = clear_value(shard, operation);
 	if (error) return error;
 	if (operation->options & OPERATION_INVALIDATES) return invalidate(shard, operation);
 	counts->delete_hits++;
-	return operation->options & OPERATION_CLEARS_VALUE ? SNUG_OK : snug_shard_delete(shard, &operation->key);
+	return operation->options & OPERATION_CLEARS_VALUE ? SNUG_OK
+													   : snug_shard_delete(shard, &operation->key);
 }
 
-static void delete (snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+static void delete (snug_shard *shard, struct operation *operation,
+					struct operation_counts *counts) {
 	snug_error error = snug_shard_find(shard, &operation->key, &operation->item);
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
 	operation->cas = 0;
@@ -218,7 +232,8 @@ static void delete (snug_shard *shard, struct operation *operation, struct opera
 		operation->status = STATUS_NOT_FOUND;
 		counts->delete_misses++;
 	} else if (operation->options & OPERATION_HAS_CAS_COMPARE &&
-			   (operation->cas_compare == 0 || operation->item.attributes.cas != operation->cas_compare)) {
+			   (operation->cas_compare == 0 ||
+				operation->item.attributes.cas != operation->cas_compare)) {
 		/* 0 is no item's number, though it stands for none here */
 		operation->status = STATUS_EXISTS;
 		counts->delete_misses++;
@@ -262,8 +277,8 @@ static void keep_fetched(snug_shard *shard, const snug_key *key) {
 }
 
 /* Stores the number; one with fewer digits than before keeps the length, with blanks behind it. */
-static snug_error store_number(snug_shard *shard, struct operation *operation, const snug_attributes *attributes,
-							   size_t least_bytes) {
+static snug_error store_number(snug_shard *shard, struct operation *operation,
+							   const snug_attributes *attributes, size_t least_bytes) {
 	char text[ARITHMETIC_BYTES_MAX];
 	size_t length = number_write(operation->number, text);
 	for (; length < least_bytes; length++) text[length] = ' ';
@@ -277,7 +292,8 @@ static snug_error store_number(snug_shard *shard, struct operation *operation, c
 	return SNUG_OK;
 }
 
-static void count_arithmetic(const struct operation *operation, struct operation_counts *counts, bool hit) {
+static void count_arithmetic(const struct operation *operation, struct operation_counts *counts,
+							 bool hit) {
 	bool decrements = (operation->options & OPERATION_DECREMENTS) != 0;
 	counts->incr_hits += hit && !decrements;
 	counts->incr_misses += !hit && !decrements;
@@ -285,13 +301,15 @@ static void count_arithmetic(const struct operation *operation, struct operation
 	counts->decr_misses += !hit && decrements;
 }
 
-static void arithmetic_missing(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+static void arithmetic_missing(snug_shard *shard, struct operation *operation,
+							   struct operation_counts *counts) {
 	operation->status = STATUS_NOT_FOUND;
 	if ((operation->options & OPERATION_HAS_VIVIFY) == 0) {
 		count_arithmetic(operation, counts, false);
 		return;
 	}
-	snug_attributes attributes = {.expires_at_s = operation_expires_at_s(shard, operation->vivify_exptime),
+	snug_attributes attributes = {.expires_at_s =
+									  operation_expires_at_s(shard, operation->vivify_exptime),
 								  .cas = operation_new_cas(shard, operation)};
 	operation->number = operation->initial;
 	operation->ttl_s = -1; /* before it was given a time */
@@ -299,7 +317,8 @@ static void arithmetic_missing(snug_shard *shard, struct operation *operation, s
 	operation->status = error ? (uint8_t)operation_status_of(error) : STATUS_DONE;
 }
 
-static void arithmetic(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+static void arithmetic(snug_shard *shard, struct operation *operation,
+					   struct operation_counts *counts) {
 	char text[ARITHMETIC_BYTES_MAX];
 	uint64_t value;
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
@@ -316,7 +335,8 @@ static void arithmetic(snug_shard *shard, struct operation *operation, struct op
 		return;
 	}
 	if (length > sizeof text) return;
-	if (snug_shard_read(shard, &operation->item, 0, text, length) != SNUG_OK || !read_number(text, length, &value))
+	if (snug_shard_read(shard, &operation->item, 0, text, length) != SNUG_OK ||
+		!read_number(text, length, &value))
 		return;
 	snug_attributes attributes = operation->item.attributes;
 	if (operation->options & OPERATION_TELLS_OLD_TTL) tell_ttl(shard, operation);
@@ -331,7 +351,8 @@ static void arithmetic(snug_shard *shard, struct operation *operation, struct op
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-void operation_execute(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+void operation_execute(snug_shard *shard, struct operation *operation,
+					   struct operation_counts *counts) {
 	switch ((enum operation_kind)operation->kind) {
 	case OPERATION_GET:
 		get(shard, operation, counts);

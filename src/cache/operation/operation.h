@@ -138,11 +138,13 @@ struct operation_counts {
 };
 
 /* Carries it out. The shard's owner. Never fails but by the status. */
-void operation_execute(snug_shard *shard, struct operation *operation, struct operation_counts *counts);
+void operation_execute(snug_shard *shard, struct operation *operation,
+					   struct operation_counts *counts);
 
 /* When the value that was found has been taken, or leased, or is not wanted. */
 static inline void operation_end(snug_shard *shard, const struct operation *operation) {
-	if (__builtin_expect((operation->marks & OPERATION_EXPIRES_NOW) == 0, true) || operation->kind != OPERATION_GET)
+	if (__builtin_expect((operation->marks & OPERATION_EXPIRES_NOW) == 0, true) ||
+		operation->kind != OPERATION_GET)
 		return;
 	snug_error error = snug_shard_delete(shard, &operation->key);
 	(void)error; /* nobody else can have removed it meanwhile */

@@ -20,7 +20,8 @@ static inline uint32_t operation_expires_at_s(const snug_shard *shard, int64_t e
 
 /* For what is stored now: 0 unless somebody wants to know or has said. */
 static inline uint64_t operation_new_cas(snug_shard *shard, const struct operation *operation) {
-	if (operation->options & OPERATION_HAS_CAS_NEW && operation->cas_new != 0) return operation->cas_new;
+	if (operation->options & OPERATION_HAS_CAS_NEW && operation->cas_new != 0)
+		return operation->cas_new;
 	return operation->options & OPERATION_WANTS_CAS ? snug_shard_next_cas(shard) : 0;
 }
 
@@ -39,7 +40,8 @@ static inline enum operation_status operation_status_of(snug_error error) {
 }
 
 /* operation_store.c */
-void operation_store(snug_shard *shard, struct operation *operation, struct operation_counts *counts);
+void operation_store(snug_shard *shard, struct operation *operation,
+					 struct operation_counts *counts);
 
 /* The same, for which no lease could be had: `error` says why. */
 void operation_store_refused(snug_shard *shard, struct operation *operation, snug_error error,

@@ -39,15 +39,16 @@ static enum verdict refuse(struct operation *operation, enum operation_status st
 
 /* An item that nobody has asked the number of is newer than all numbers that were given. */
 static bool is_older(const snug_shard *shard, const struct operation *operation, uint64_t number) {
-	return number == 0 ? operation->cas_compare <= shard->cas_last : operation->cas_compare < number;
+	return number == 0 ? operation->cas_compare <= shard->cas_last
+					   : operation->cas_compare < number;
 }
 
 /* Another number than the item's. */
-static enum verdict judge_mismatch(const snug_shard *shard, struct operation *operation, snug_attributes *attributes,
-								   struct operation_counts *counts) {
+static enum verdict judge_mismatch(const snug_shard *shard, struct operation *operation,
+								   snug_attributes *attributes, struct operation_counts *counts) {
 	const snug_attributes *old = &operation->item.attributes;
-	if (operation->options & OPERATION_INVALIDATES && !is_extension(operation) && operation->cas_compare != 0 &&
-		is_older(shard, operation, old->cas)) {
+	if (operation->options & OPERATION_INVALIDATES && !is_extension(operation) &&
+		operation->cas_compare != 0 && is_older(shard, operation, old->cas)) {
 		attributes->expires_at_s = old->expires_at_s;
 		attributes->is_stale = true;
 		attributes->is_won = old->is_won;
@@ -58,8 +59,8 @@ static enum verdict judge_mismatch(const snug_shard *shard, struct operation *op
 	return refuse(operation, STATUS_EXISTS);
 }
 
-static enum verdict judge_found(const snug_shard *shard, struct operation *operation, snug_attributes *attributes,
-								struct operation_counts *counts) {
+static enum verdict judge_found(const snug_shard *shard, struct operation *operation,
+								snug_attributes *attributes, struct operation_counts *counts) {
 	const snug_attributes *old = &operation->item.attributes;
 	if (operation->mode == STORE_ADD) return refuse(operation, STATUS_NOT_STORED);
 	if (compares(operation) && !(is_extension(operation) && operation->cas_compare == 0)) {
@@ -73,10 +74,11 @@ static enum verdict judge_found(const snug_shard *shard, struct operation *opera
 	return VERDICT_EXTEND;
 }
 
-static enum verdict judge_missing(const snug_shard *shard, struct operation *operation, snug_attributes *attributes,
-								  struct operation_counts *counts) {
+static enum verdict judge_missing(const snug_shard *shard, struct operation *operation,
+								  snug_attributes *attributes, struct operation_counts *counts) {
 	if (is_extension(operation)) {
-		if ((operation->options & OPERATION_HAS_VIVIFY) == 0) return refuse(operation, STATUS_NOT_STORED);
+		if ((operation->options & OPERATION_HAS_VIVIFY) == 0)
+			return refuse(operation, STATUS_NOT_STORED);
 		attributes->expires_at_s = operation_expires_at_s(shard, operation->vivify_exptime);
 		return VERDICT_STORE;
 	}
@@ -95,8 +97,8 @@ static void keep_longer(snug_shard *shard, const struct operation *operation) {
 	if (!operation->item.was_fetched) *marks &= (unsigned char)~MARK_FETCHED;
 }
 
-static enum verdict judge(snug_shard *shard, struct operation *operation, snug_attributes *attributes,
-						  struct operation_counts *counts) {
+static enum verdict judge(snug_shard *shard, struct operation *operation,
+						  snug_attributes *attributes, struct operation_counts *counts) {
 	if (operation->mode == STORE_SET && !compares(operation)) return VERDICT_STORE;
 	if (snug_shard_find(shard, &operation->key, &operation->item) != SNUG_OK)
 		return judge_missing(shard, operation, attributes, counts);
@@ -106,7 +108,8 @@ static enum verdict judge(snug_shard *shard, struct operation *operation, snug_a
 
 /* ------------------------------------------------------------------ doing it --------------- */
 
-static snug_error store(snug_shard *shard, struct operation *operation, const snug_attributes *attributes) {
+static snug_error store(snug_shard *shard, struct operation *operation,
+						const snug_attributes *attributes) {
 	if (operation->lease.ref != 0) {
 		size_t value_bytes = operation->lease.value_bytes;
 		snug_error error = snug_shard_commit(shard, &operation->key, attributes, &operation->lease);
@@ -117,17 +120,18 @@ static snug_error store(snug_shard *shard, struct operation *operation, const sn
 	return shard_set(shard, &operation->key, attributes, operation->value, operation->value_bytes);
 }
 
-static snug_error extend(snug_shard *shard, struct operation *operation, const snug_attributes *attributes) {
+static snug_error extend(snug_shard *shard, struct operation *operation,
+						 const snug_attributes *attributes) {
 	bool in_front = operation->mode == STORE_PREPEND;
 	size_t old_bytes = operation->item.value_bytes, new_bytes = operation->value_bytes;
 	snug_error error;
 	if (operation->lease.ref != 0) {
 		new_bytes = operation->lease.value_bytes;
-		error = snug_shard_commit_extended(shard, &operation->key, &operation->item, attributes, &operation->lease,
-										   in_front);
+		error = snug_shard_commit_extended(shard, &operation->key, &operation->item, attributes,
+										   &operation->lease, in_front);
 	} else {
-		error = snug_shard_extend(shard, &operation->key, &operation->item, attributes, operation->value, new_bytes,
-								  in_front);
+		error = snug_shard_extend(shard, &operation->key, &operation->item, attributes,
+								  operation->value, new_bytes, in_front);
 	}
 	operation->item.value_bytes = old_bytes + new_bytes;
 	return error;
@@ -135,25 +139,29 @@ static snug_error extend(snug_shard *shard, struct operation *operation, const s
 
 /* There was no room, or it is too large: what the client meant to replace must not be read for the
  * new value. */
-static void failed(snug_shard *shard, struct operation *operation, enum verdict verdict, snug_error error,
-				   struct operation_counts *counts) {
+static void failed(snug_shard *shard, struct operation *operation, enum verdict verdict,
+				   snug_error error, struct operation_counts *counts) {
 	operation->status = (uint8_t)operation_status_of(error);
 	/* What is there stays; or a flush has come due, and nothing is there. */
-	if (verdict == VERDICT_EXTEND && (operation->status == STATUS_TOO_LARGE || error == SNUG_ERROR_NOT_FOUND)) {
+	if (verdict == VERDICT_EXTEND &&
+		(operation->status == STATUS_TOO_LARGE || error == SNUG_ERROR_NOT_FOUND)) {
 		operation->status = STATUS_NOT_STORED;
 		return;
 	}
 	if (operation->status == STATUS_TOO_LARGE) counts->store_too_large++;
 	if (operation->status == STATUS_NO_MEMORY) counts->store_no_memory++;
-	bool replaces = operation->options & OPERATION_IS_META || (operation->mode == STORE_SET && !compares(operation));
+	bool replaces = operation->options & OPERATION_IS_META ||
+					(operation->mode == STORE_SET && !compares(operation));
 	if (!replaces || verdict == VERDICT_EXTEND || operation->status == STATUS_BAD_KEY) return;
 	error = snug_shard_delete(shard, &operation->key);
 	(void)error; /* there may have been none */
 }
 
-void operation_store(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
+void operation_store(snug_shard *shard, struct operation *operation,
+					 struct operation_counts *counts) {
 	snug_attributes attributes = {.client_flags = operation->client_flags,
-								  .expires_at_s = operation_expires_at_s(shard, operation->exptime)};
+								  .expires_at_s =
+									  operation_expires_at_s(shard, operation->exptime)};
 	snug_error error = SNUG_OK;
 	counts->cmd_set++;
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
@@ -162,7 +170,8 @@ void operation_store(snug_shard *shard, struct operation *operation, struct oper
 	if (verdict != VERDICT_REFUSE) {
 		attributes.cas = operation_new_cas(shard, operation);
 		operation->cas = attributes.cas;
-		error = verdict == VERDICT_STORE ? store(shard, operation, &attributes) : extend(shard, operation, &attributes);
+		error = verdict == VERDICT_STORE ? store(shard, operation, &attributes)
+										 : extend(shard, operation, &attributes);
 		if (!error) operation->status = STATUS_STORED;
 	}
 	if (operation->lease.ref != 0) snug_shard_release(shard, &operation->lease);

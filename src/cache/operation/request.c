@@ -33,8 +33,8 @@ void request_fill_window(snug_shard *shard, struct request *request) {
 	SNUG_ASSERT(lease->ref != 0 && request->window_offset <= lease->value_bytes);
 	request->window_count = 0;
 	request->window_bytes = 0;
-	while (snug_shard_lease_view(shard, lease, request->window_offset, bytes, request->window, &count) ==
-		   SNUG_ERROR_TOO_MANY_EXTENTS) {
+	while (snug_shard_lease_view(shard, lease, request->window_offset, bytes, request->window,
+								 &count) == SNUG_ERROR_TOO_MANY_EXTENTS) {
 		bytes = bytes / 2;
 		count = REQUEST_EXTENTS;
 	}
@@ -114,8 +114,10 @@ static snug_error reserve_slice(snug_shard *shard, struct request *request) {
 		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
 	}
 	request->promised_bytes = shard_promise_lease(shard, &operation->key, bytes);
-	if (request->promised_bytes > 0 && request->evict_bytes == 0 && request->rounds < ROUNDS_MAX) begin_round(request);
-	request->is_unfinished = request->promised_bytes > 0 && request->evict_bytes > 0 && evict_slice(shard, request) > 0;
+	if (request->promised_bytes > 0 && request->evict_bytes == 0 && request->rounds < ROUNDS_MAX)
+		begin_round(request);
+	request->is_unfinished =
+		request->promised_bytes > 0 && request->evict_bytes > 0 && evict_slice(shard, request) > 0;
 	if (request->is_unfinished) return SNUG_OK;
 	end_promise(shard, request);
 	return reserve_at_once(shard, request);
@@ -133,12 +135,14 @@ static void reserve(snug_shard *shard, struct operation_counts *counts, struct r
 	if (!request->is_unfinished) request_fill_window(shard, request);
 }
 
-static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts, struct request *request) {
+static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
+				  struct request *request) {
 	struct operation *operation = &request->operation;
 	switch ((enum request_kind)request->kind) {
 	case REQUEST_OPERATION:
 		operation_execute(shard, operation, counts);
-		if (operation->kind == OPERATION_GET && operation->status == STATUS_FOUND && request->room != NULL)
+		if (operation->kind == OPERATION_GET && operation->status == STATUS_FOUND &&
+			request->room != NULL)
 			hand_over(shard, request);
 		operation_end(shard, operation);
 		break;
@@ -169,7 +173,8 @@ static void prefetch(snug_shard *shard, struct request *const *requests, size_t 
 		for (size_t at = 0; at < sizeof **requests; at += LINE_BYTES)
 			__builtin_prefetch((const char *)requests[i] + at, 1);
 	for (size_t i = 0; i < count && found < PREFETCH_MAX; i++)
-		if (requests[i]->kind == REQUEST_OPERATION) hashes[found++] = requests[i]->operation.key.hash;
+		if (requests[i]->kind == REQUEST_OPERATION)
+			hashes[found++] = requests[i]->operation.key.hash;
 	snug_shard_prefetch(shard, hashes, found);
 }
 

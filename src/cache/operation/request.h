@@ -47,7 +47,8 @@ struct request {
 	/* REQUEST_EXTENTS of them, the asker's memory; for a leased value; may be NULL with
 	 * keeps_no_lease */
 	snug_extent *window;
-	void (*visit)(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts);
+	void (*visit)(void *context, uint32_t worker, snug_shard *shard,
+				  struct operation_counts *counts);
 	void *visit_context;
 };
 

@@ -47,7 +47,8 @@ static inline void candidates_offer(struct candidates *candidates, struct candid
 		else
 			hole = 0; /* the greatest goes */
 	}
-	for (; hole > 0 && sorted[hole - 1].score < candidate.score; hole--) sorted[hole] = sorted[hole - 1];
+	for (; hole > 0 && sorted[hole - 1].score < candidate.score; hole--)
+		sorted[hole] = sorted[hole - 1];
 	for (; hole + 1 < candidates->count && sorted[hole + 1].score >= candidate.score; hole++)
 		sorted[hole] = sorted[hole + 1];
 	sorted[hole] = candidate;

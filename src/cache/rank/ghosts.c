@@ -32,11 +32,13 @@ enum ghosts_fit ghosts_fit(const struct ghosts *ghosts, uint64_t limit_bytes, ui
 	uint64_t count = ghosts->sets * GHOST_SET;
 	size_t bytes = ghosts_bytes(ghosts);
 	if (ghosts->table == NULL) return GHOSTS_FIT;
-	if (count + GRAIN_GHOSTS <= items && bytes + GHOST_GRAIN_BYTES <= ghosts_most_bytes(limit_bytes))
+	if (count + GRAIN_GHOSTS <= items &&
+		bytes + GHOST_GRAIN_BYTES <= ghosts_most_bytes(limit_bytes))
 		return GHOSTS_GROW;
 	/* Not at once, because the number of objects is never quite steady. */
-	return count > items + items / 8 + 2 * GRAIN_GHOSTS || bytes > ghosts_most_bytes(limit_bytes) ? GHOSTS_SHRINK
-																								  : GHOSTS_FIT;
+	return count > items + items / 8 + 2 * GRAIN_GHOSTS || bytes > ghosts_most_bytes(limit_bytes)
+			   ? GHOSTS_SHRINK
+			   : GHOSTS_FIT;
 }
 
 static void set_count(struct ghosts *ghosts, uint64_t sets) {

@@ -71,7 +71,8 @@ static float prior_rate(uint32_t class, uint32_t age) {
 	float middle = class_middle(age);
 	if (count == 0) return 0.3f / (middle + 0.5f * RANK_TICKS_PER_TURNOVER);
 	float interval = (float)(1u << class % INTERVALS) / 16.0f;
-	return ((float)count + 0.5f) / (middle + 0.3f * RANK_TICKS_PER_TURNOVER * (float)count * interval);
+	return ((float)count + 0.5f) /
+		   (middle + 0.3f * RANK_TICKS_PER_TURNOVER * (float)count * interval);
 }
 
 /* The value at each age: over all later ages at which to stop, the most hits per tick. An object at
@@ -81,7 +82,8 @@ static void compute_values(struct rank *rank, uint32_t class) {
 	float rate[RANK_AGES];
 	for (uint32_t age = 0; age < RANK_AGES; age++) {
 		float weight = PRIOR_OBJECTS * class_ticks(age);
-		rate[age] = (rank->hits[class][age] + weight * prior_rate(class, age)) / (rank->exposure[class][age] + weight);
+		rate[age] = (rank->hits[class][age] + weight * prior_rate(class, age)) /
+					(rank->exposure[class][age] + weight);
 	}
 	for (uint32_t from = 0; from < RANK_AGES; from++) {
 		float alive = 1;
@@ -107,8 +109,10 @@ static void fold_period(struct rank *rank, uint64_t items) {
 	float each = rank->sightings == 0 ? 0 : ticks * (float)items / (float)rank->sightings;
 	for (uint32_t class = 0; class < RANK_CLASSES; class ++)
 		for (uint32_t age = 0; age < RANK_AGES && each > 0; age++) {
-			rank->hits[class][age] = rank->hits[class][age] * FADING + (float)rank->hits_now[class][age];
-			rank->exposure[class][age] = rank->exposure[class][age] * FADING + (float)rank->seen_now[class][age] * each;
+			rank->hits[class][age] =
+				rank->hits[class][age] * FADING + (float)rank->hits_now[class][age];
+			rank->exposure[class][age] =
+				rank->exposure[class][age] * FADING + (float)rank->seen_now[class][age] * each;
 		}
 	memset(rank->hits_now, 0, sizeof rank->hits_now);
 	memset(rank->seen_now, 0, sizeof rank->seen_now);
@@ -152,7 +156,8 @@ rank_meta rank_insert(struct rank *rank, uint64_t bytes, uint64_t items) {
 	return meta_of(CLASS_NEW, rank->tick);
 }
 
-rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t bytes, uint64_t items) {
+rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t bytes,
+					   uint64_t items) {
 	SNUG_ASSERT(remembered_class < RANK_CLASSES);
 	advance(rank, bytes, items);
 	return meta_of(next_class(rank, remembered_class, READMISSION_INTERVAL), rank->tick);
@@ -171,7 +176,8 @@ void rank_see(struct rank *rank, rank_meta meta) {
 }
 
 rank_meta rank_settle(const struct rank *rank, rank_meta meta) {
-	return rank_age(rank, meta) <= AGE_MOST ? meta : meta_of(rank_class(meta), rank->tick - AGE_MOST);
+	return rank_age(rank, meta) <= AGE_MOST ? meta
+											: meta_of(rank_class(meta), rank->tick - AGE_MOST);
 }
 
 float rank_score(const struct rank *rank, rank_meta meta, uint64_t bytes) {

@@ -86,7 +86,8 @@ rank_meta rank_insert(struct rank *rank, uint64_t bytes, uint64_t items);
 
 /* The same, of an object whose class a ghost remembered: one that was evicted not long ago and is
  * wanted again. */
-rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t bytes, uint64_t items);
+rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t bytes,
+					   uint64_t items);
 
 /* The object was used: its new meta. */
 rank_meta rank_hit(struct rank *rank, rank_meta meta);

@@ -103,15 +103,16 @@ void snug_shard_options_init(snug_shard_options *options, size_t struct_bytes) {
 
 static snug_error read_options(const snug_shard_options *given, snug_shard_options *out) {
 	*out = snug_shard_options_default();
-	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved);
+	bool is_known =
+		grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved);
 	out->heap.struct_bytes = sizeof out->heap;
 	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
 }
 
 static bool options_make_sense(const snug_shard_options *options) {
 	return (uint32_t)options->evict_for < SNUG_EVICT_FOR_COUNT && options->item_max_bytes > 0 &&
-		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX && options->heap.owner.moved == NULL &&
-		   options->heap.owner.size_of == NULL;
+		   options->item_max_bytes <= SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX &&
+		   options->heap.owner.moved == NULL && options->heap.owner.size_of == NULL;
 }
 
 static snug_error prepare(const snug_shard_options *options, snug_owner *owner, snug_shard **out) {
@@ -133,7 +134,8 @@ static snug_error prepare(const snug_shard_options *options, snug_owner *owner, 
 	return SNUG_OK;
 }
 
-snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_options *heap_options, snug_shard **out) {
+snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_options *heap_options,
+							  snug_shard **out) {
 	snug_shard_options known;
 	if (options == NULL || heap_options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_error error = read_options(options, &known);
@@ -158,7 +160,8 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 	if (error) return error;
 	size_t most_bytes = shard->options.heap.limit_max_bytes;
 	if (most_bytes < stats.limit_bytes) most_bytes = stats.limit_bytes;
-	error = index_init(&shard->index, heap, shard->os, most_bytes, hash_of, shard_drop_flushed, shard);
+	error =
+		index_init(&shard->index, heap, shard->os, most_bytes, hash_of, shard_drop_flushed, shard);
 	if (error) {
 		snug_error undone = snug_heap_discharge(heap, shard->reserved_bytes);
 		SNUG_ASSERT(!undone);

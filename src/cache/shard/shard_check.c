@@ -51,8 +51,8 @@ static bool check_item(void *context, uint64_t entry) {
 		walk->wrong = "an item's key has an impossible length";
 		return false;
 	}
-	if (snug_ref_view(shard->heap, entry_ref(entry), bytes, 0, (size_t)head.head_bytes + head.key_bytes, &extent,
-					  &count)) {
+	if (snug_ref_view(shard->heap, entry_ref(entry), bytes, 0,
+					  (size_t)head.head_bytes + head.key_bytes, &extent, &count)) {
 		walk->wrong = "an item is not live, or its head and key are not in one piece";
 		return false;
 	}
@@ -62,7 +62,8 @@ static bool check_item(void *context, uint64_t entry) {
 	while (probe_next(&probe)) {
 		const void *other = snug_ref_at(shard->heap, entry_ref(*probe.entry));
 		struct item_head other_head = item_read(other);
-		if (other_head.key_bytes != key.length || memcmp(item_key(other, &other_head), key.bytes, key.length) != 0)
+		if (other_head.key_bytes != key.length ||
+			memcmp(item_key(other, &other_head), key.bytes, key.length) != 0)
 			continue;
 		walk->wrong = *probe.entry == entry ? NULL : "a key is there twice";
 		break;
@@ -79,12 +80,16 @@ static bool check_item(void *context, uint64_t entry) {
 	return walk->wrong == NULL;
 }
 
-static const char *check_counts(const snug_shard *shard, const struct walk *walk, const snug_stats *stats) {
+static const char *check_counts(const snug_shard *shard, const struct walk *walk,
+								const snug_stats *stats) {
 	if (walk->live.items != shard->live.items || walk->live.bytes != shard->live.bytes)
 		return "the items are not as many, or as large, as counted";
-	if (walk->linked != shard->linked) return "the items that were flushed are not as many as counted";
-	if (walk->expiring != shard->expiring) return "the items with an expiry are not as many as counted";
-	if (stats->objects < shard->index.count || stats->objects > shard->index.count + shard->stats.leases)
+	if (walk->linked != shard->linked)
+		return "the items that were flushed are not as many as counted";
+	if (walk->expiring != shard->expiring)
+		return "the items with an expiry are not as many as counted";
+	if (stats->objects < shard->index.count ||
+		stats->objects > shard->index.count + shard->stats.leases)
 		return "the heap holds other objects than the index and the leases";
 	if (stats->charged_bytes <
 		shard->reserved_bytes + ghosts_bytes(&shard->ghosts) + index_committed_bytes(&shard->index))
@@ -150,7 +155,8 @@ static void compare(snug_shard *shard, struct walk *walk) {
 	walk->linked = shard->check.linked;
 	walk->expiring = shard->check.expiring;
 	if (snug_stats_get(shard->heap, &stats) == SNUG_OK) wrong = check_counts(shard, walk, &stats);
-	if (wrong == NULL && walk->linked != shard->index.count) wrong = "the index's entries are not as many as counted";
+	if (wrong == NULL && walk->linked != shard->index.count)
+		wrong = "the index's entries are not as many as counted";
 	found(&shard->check, "K2", wrong);
 }
 
@@ -188,7 +194,8 @@ snug_error snug_shard_check_step(snug_shard *shard, uint64_t step_ns, bool *done
 	if (shard->check.phase == CHECK_HEAP) {
 		step_heap(shard, step_ns);
 	} else {
-		for (uint32_t groups = 0; shard->check.phase == CHECK_ITEMS && groups < GROUPS_MAX; groups++) {
+		for (uint32_t groups = 0; shard->check.phase == CHECK_ITEMS && groups < GROUPS_MAX;
+			 groups++) {
 			step_group(shard);
 			if (shard->os->now_ns(shard->os->context) - begin_ns >= step_ns) break;
 		}
@@ -208,7 +215,8 @@ snug_error snug_shard_check_end(snug_shard *shard, snug_check_result *out) {
 	}
 	if (!check.broken) return check.phase == CHECK_DONE ? SNUG_OK : SNUG_ERROR_CANCELLED;
 	if (check.result.law[0] == 'K')
-		snug_log_line(&shard->options.heap.log, SNUG_LOG_ERROR, "law %s: %s", check.result.law, check.result.message);
+		snug_log_line(&shard->options.heap.log, SNUG_LOG_ERROR, "law %s: %s", check.result.law,
+					  check.result.message);
 	if (out != NULL) *out = check.result;
 	return SNUG_ERROR_CORRUPT;
 }

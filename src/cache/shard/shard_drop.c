@@ -76,13 +76,15 @@ static uint64_t hash_for_check(const snug_shard *shard, snug_ref ref) {
 	return shard->check.hash == 0 ? 0 : shard_hash_of_item(shard, ref);
 }
 
-void shard_let_go(snug_shard *shard, snug_ref ref, const struct item_head *head, enum drop_reason reason) {
+void shard_let_go(snug_shard *shard, snug_ref ref, const struct item_head *head,
+				  enum drop_reason reason) {
 	count_drop(shard, head, reason);
 	shard_count(shard, hash_for_check(shard, ref), head, false);
 	free_item(shard, ref, head);
 }
 
-void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head, enum drop_reason reason) {
+void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head,
+				enum drop_reason reason) {
 	snug_ref ref = entry_ref(*probe->entry);
 	index_remove(&shard->index, probe);
 	shard_let_go(shard, ref, head, reason);

@@ -70,12 +70,14 @@ static uint32_t pass_bucket(snug_shard *shard, uint64_t places) {
 	uint64_t place = index_place(&shard->index, shard->hand);
 	struct bucket *bucket = index_bucket(&shard->index, place);
 	uint32_t number = place % GROUP_BUCKETS;
-	if (UNLIKELY(index_is_flushed(&shard->index, bucket))) index_settle(&shard->index, bucket, number);
+	if (UNLIKELY(index_is_flushed(&shard->index, bucket)))
+		index_settle(&shard->index, bucket, number);
 	uint32_t seen = see_bucket(shard, bucket);
 	shard->hand += UINT64_MAX / places;
 	if (number + 1 < GROUP_BUCKETS) return seen;
 	struct bucket *spill = &group_of(bucket, number)->spill;
-	for (; spill != NULL; spill = spill_after(&shard->index, spill)) seen += see_bucket(shard, spill);
+	for (; spill != NULL; spill = spill_after(&shard->index, spill))
+		seen += see_bucket(shard, spill);
 	return seen;
 }
 
@@ -86,7 +88,8 @@ static bool is_evictable(const snug_shard *shard, const struct candidate *candid
 	const uint64_t *at = (const uint64_t *)(uintptr_t)candidate->place;
 	snug_ref ref = entry_ref(candidate->entry);
 	if (*at != candidate->entry || ref == shard->watched) return false;
-	return LIKELY(shard->heap->pins.count == 0) || pin_count(&shard->heap->pins, ref & OFFSET_MASK) == 0;
+	return LIKELY(shard->heap->pins.count == 0) ||
+		   pin_count(&shard->heap->pins, ref & OFFSET_MASK) == 0;
 }
 
 /* What looking for its key would have found. */
@@ -156,13 +159,15 @@ uint64_t shard_make_room(snug_shard *shard) {
 }
 
 bool shard_can_never_fit(const snug_shard *shard, size_t bytes) {
-	uint64_t limit_bytes = shard->heap->arena.limit_goal_bytes, other_bytes = shard->heap->arena.charged_bytes;
+	uint64_t limit_bytes = shard->heap->arena.limit_goal_bytes,
+			 other_bytes = shard->heap->arena.charged_bytes;
 	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
 }
 
 /* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to
  * promise. */
-static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref, size_t head_bytes) {
+static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref,
+									 size_t head_bytes) {
 	snug_extent extent;
 	size_t count = 1;
 	if (snug_ref_is_contiguous(ref)) return SNUG_OK;
@@ -174,12 +179,14 @@ static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref r
 	return error;
 }
 
-static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bool evicts, snug_ref *out) {
+static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bool evicts,
+							snug_ref *out) {
 	snug_alloc_options options = {.contiguous = contiguous};
 	for (;;) {
 		snug_error error = contiguous ? snug_ref_alloc_with(shard->heap, bytes, &options, out)
 									  : snug_ref_alloc(shard->heap, bytes, out);
-		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)) return error;
+		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY))
+			return error;
 		if (shard_can_never_fit(shard, bytes)) return error;
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint64_t gained_bytes = shard_make_room(shard);
@@ -189,7 +196,8 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bo
 	}
 }
 
-snug_error shard_alloc(snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts, snug_ref *out) {
+snug_error shard_alloc(snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts,
+					   snug_ref *out) {
 	snug_ref ref;
 	snug_error error = alloc_any(shard, bytes, false, evicts, &ref);
 	if (error) return error;
@@ -210,14 +218,16 @@ static void grow_ghosts(snug_shard *shard) {
 
 static void shrink_ghosts(snug_shard *shard) {
 	char *end = (char *)shard->ghosts.table + ghosts_bytes(&shard->ghosts);
-	if (!shard->os->decommit(shard->os->context, end - GHOST_GRAIN_BYTES, GHOST_GRAIN_BYTES)) return;
+	if (!shard->os->decommit(shard->os->context, end - GHOST_GRAIN_BYTES, GHOST_GRAIN_BYTES))
+		return;
 	ghosts_shrink(&shard->ghosts);
 	snug_shard_discharge(shard, GHOST_GRAIN_BYTES);
 }
 
 void shard_fit_ghosts(snug_shard *shard) {
 	if (shard->options.no_eviction) return; /* nothing will be remembered */
-	enum ghosts_fit fit = ghosts_fit(&shard->ghosts, shard->rank.tick_bytes * RANK_TICKS_PER_TURNOVER, shard->linked);
+	enum ghosts_fit fit =
+		ghosts_fit(&shard->ghosts, shard->rank.tick_bytes * RANK_TICKS_PER_TURNOVER, shard->linked);
 	if (UNLIKELY(fit == GHOSTS_GROW))
 		grow_ghosts(shard);
 	else if (UNLIKELY(fit == GHOSTS_SHRINK))

@@ -38,8 +38,8 @@ static void give_back(snug_shard *shard, snug_ref ref, size_t bytes) {
 	(void)error;
 }
 
-static struct item_head full_head(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
-								  size_t value_bytes) {
+static struct item_head full_head(snug_shard *shard, const snug_key *key,
+								  const snug_attributes *attributes, size_t value_bytes) {
 	struct item_head head = shard_head(shard, key, attributes, value_bytes);
 	head.marks |= MARK_EXPIRY | MARK_CLIENT_FLAGS | MARK_CAS;
 	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
@@ -65,12 +65,14 @@ static size_t pin_table_bytes(const snug_shard *shard) {
 
 void shard_keep_for_pins(snug_shard *shard) {
 	if (!shard->options.no_eviction) return;
-	size_t wanted_bytes = round_up(shard->heap->arena.limit_goal_bytes / PIN_TABLE_SHARE, PIN_TABLE_GRAIN);
+	size_t wanted_bytes =
+		round_up(shard->heap->arena.limit_goal_bytes / PIN_TABLE_SHARE, PIN_TABLE_GRAIN);
 	while (shard->kept_for_pins_bytes + pin_table_bytes(shard) < wanted_bytes &&
 		   snug_heap_charge(shard->heap, PIN_TABLE_GRAIN) == SNUG_OK)
 		shard->kept_for_pins_bytes += PIN_TABLE_GRAIN;
 	/* The limit is lower than it was. */
-	while (shard->kept_for_pins_bytes > 0 && shard->kept_for_pins_bytes + pin_table_bytes(shard) > wanted_bytes) {
+	while (shard->kept_for_pins_bytes > 0 &&
+		   shard->kept_for_pins_bytes + pin_table_bytes(shard) > wanted_bytes) {
 		snug_shard_discharge(shard, PIN_TABLE_GRAIN);
 		shard->kept_for_pins_bytes -= PIN_TABLE_GRAIN;
 	}
@@ -102,7 +104,8 @@ static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
 	return snug_ref_pin(shard->heap, *ref, bytes);
 }
 
-static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, bool evicts, snug_lease *out) {
+static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, bool evicts,
+						  snug_lease *out) {
 	snug_error error = shard_begin_store(shard, key, value_bytes);
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
@@ -110,7 +113,8 @@ static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_b
 	uint32_t value_offset = head.head_bytes + (uint32_t)head.key_bytes;
 	snug_ref ref;
 	error = SNUG_ERROR_NO_MEMORY;
-	if (may_lease(shard, item_bytes(&head))) error = shard_alloc(shard, item_bytes(&head), value_offset, evicts, &ref);
+	if (may_lease(shard, item_bytes(&head)))
+		error = shard_alloc(shard, item_bytes(&head), value_offset, evicts, &ref);
 	if (!error) {
 		item_write(snug_ref_at(shard->heap, ref), &head);
 		error = pin(shard, &ref, item_bytes(&head));
@@ -126,17 +130,20 @@ static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_b
 	return SNUG_OK;
 }
 
-snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
+snug_error snug_shard_reserve(snug_shard *shard, const snug_key *key, size_t value_bytes,
+							  snug_lease *out) {
 	return reserve(shard, key, value_bytes, true, out);
 }
 
-snug_error shard_reserve_free(snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out) {
+snug_error shard_reserve_free(snug_shard *shard, const snug_key *key, size_t value_bytes,
+							  snug_lease *out) {
 	return reserve(shard, key, value_bytes, false, out);
 }
 
 uint32_t shard_promise_lease(snug_shard *shard, const snug_key *key, size_t value_bytes) {
 	struct item_head head = full_head(shard, key, NULL, value_bytes);
-	if (shard_can_never_fit(shard, item_bytes(&head)) || !may_lease(shard, item_bytes(&head))) return 0;
+	if (shard_can_never_fit(shard, item_bytes(&head)) || !may_lease(shard, item_bytes(&head)))
+		return 0;
 	shard->promised_bytes += item_bytes(&head);
 	return item_bytes(&head);
 }
@@ -163,8 +170,8 @@ void snug_shard_release(snug_shard *shard, snug_lease *lease) {
 	if (is_unlinked(shard, ref)) give_back(shard, ref, lease->item_bytes);
 }
 
-snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
-							 snug_lease *lease) {
+snug_error snug_shard_commit(snug_shard *shard, const snug_key *key,
+							 const snug_attributes *attributes, snug_lease *lease) {
 	if (shard == NULL || lease == NULL) return SNUG_ERROR_NULL;
 	if (lease->ref == 0) return SNUG_ERROR_REFERENCE;
 	snug_error error = shard_begin_store(shard, key, lease->value_bytes);
@@ -185,8 +192,8 @@ snug_error snug_shard_commit(snug_shard *shard, const snug_key *key, const snug_
 }
 
 /* The old value and the new bytes, in their order, in a third item. */
-static snug_error join(snug_shard *shard, const snug_key *key, const snug_item *item, const snug_attributes *attributes,
-					   const snug_lease *lease, bool in_front) {
+static snug_error join(snug_shard *shard, const snug_key *key, const snug_item *item,
+					   const snug_attributes *attributes, const snug_lease *lease, bool in_front) {
 	size_t bytes = item->value_bytes + lease->value_bytes;
 	struct probe probe;
 	struct item_head found;
@@ -218,7 +225,8 @@ static snug_error join(snug_shard *shard, const snug_key *key, const snug_item *
 }
 
 snug_error snug_shard_commit_extended(snug_shard *shard, const snug_key *key, const snug_item *item,
-									  const snug_attributes *attributes, snug_lease *lease, bool in_front) {
+									  const snug_attributes *attributes, snug_lease *lease,
+									  bool in_front) {
 	if (shard == NULL || item == NULL || lease == NULL) return SNUG_ERROR_NULL;
 	if (lease->ref == 0) return SNUG_ERROR_REFERENCE;
 	snug_error error = join(shard, key, item, attributes, lease, in_front);
@@ -237,11 +245,12 @@ snug_error snug_shard_pin(snug_shard *shard, const snug_item *item, snug_lease *
 	return SNUG_OK;
 }
 
-snug_error snug_shard_lease_view(snug_shard *shard, const snug_lease *lease, size_t offset, size_t length,
-								 snug_extent *extents, size_t *count) {
+snug_error snug_shard_lease_view(snug_shard *shard, const snug_lease *lease, size_t offset,
+								 size_t length, snug_extent *extents, size_t *count) {
 	if (shard == NULL || lease == NULL) return SNUG_ERROR_NULL;
 	if (lease->ref == 0) return SNUG_ERROR_REFERENCE;
-	if (offset > lease->value_bytes || length > lease->value_bytes - offset) return SNUG_ERROR_RANGE;
-	return snug_ref_view(shard->heap, lease->ref, lease->item_bytes, lease->value_offset + offset, length, extents,
-						 count);
+	if (offset > lease->value_bytes || length > lease->value_bytes - offset)
+		return SNUG_ERROR_RANGE;
+	return snug_ref_view(shard->heap, lease->ref, lease->item_bytes, lease->value_offset + offset,
+						 length, extents, count);
 }

@@ -61,7 +61,8 @@ static bool is_enough_free(const snug_stats *stats) {
 
 static bool approach_limit(snug_shard *shard) {
 	snug_stats stats;
-	bool over = snug_stats_get(shard->heap, &stats) == SNUG_OK && stats.limit_bytes > stats.limit_goal_bytes;
+	bool over = snug_stats_get(shard->heap, &stats) == SNUG_OK &&
+				stats.limit_bytes > stats.limit_goal_bytes;
 	if (!over) {
 		if (!shard->gains_pages) return false;
 		snug_report report;

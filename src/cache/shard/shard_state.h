@@ -167,7 +167,8 @@ void shard_drop(struct snug_shard *shard, const struct probe *probe, const struc
 				enum drop_reason reason);
 
 /* The same without the index's entry, which is the caller's to remove. */
-void shard_let_go(struct snug_shard *shard, snug_ref ref, const struct item_head *head, enum drop_reason reason);
+void shard_let_go(struct snug_shard *shard, snug_ref ref, const struct item_head *head,
+				  enum drop_reason reason);
 
 /* For the index: removes what was flushed. `context` is the shard. */
 bool shard_drop_flushed(void *context, uint64_t entry);
@@ -180,11 +181,13 @@ void shard_count(struct snug_shard *shard, uint64_t hash, const struct item_head
 
 /* Room for an item whose first `head_bytes` are head and key; if it may, evicting if need be, never
  * `watched`. Moves objects. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE. */
-snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts, snug_ref *out);
+snug_error shard_alloc(struct snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts,
+					   snug_ref *out);
 
 /* As snug_shard_reserve, but no item goes for the value (for the table of pins some may). A refusal
  * is not counted. */
-snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, size_t value_bytes, snug_lease *out);
+snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, size_t value_bytes,
+							  snug_lease *out);
 
 /* Nobody else gets a lease that would leave this one none. Its bytes; 0: there is no room for it
  * among the leases, whatever item went. */
@@ -212,19 +215,20 @@ void shard_fit_ghosts(struct snug_shard *shard);
 
 /* Stores as snug_shard_set does, but a refusal leaves what there was: for what may not take it
  * away, such as a condition or a count. */
-snug_error shard_set(struct snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
-					 const void *value, size_t length);
+snug_error shard_set(struct snug_shard *shard, const snug_key *key,
+					 const snug_attributes *attributes, const void *value, size_t length);
 
 /* After a refused set: removes what it was to replace, if it was refused for room or size. Gives
  * the error back. */
 snug_error shard_refuse_set(struct snug_shard *shard, const snug_key *key, snug_error error);
 
 /* Puts a finished item into the index, in place of what has its key. On an error it is freed. */
-snug_error shard_link(struct snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head);
+snug_error shard_link(struct snug_shard *shard, const snug_key *key, snug_ref ref,
+					  const struct item_head *head);
 
 /* The head that an item with these attributes has. */
-struct item_head shard_head(struct snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
-							size_t value_bytes);
+struct item_head shard_head(struct snug_shard *shard, const snug_key *key,
+							const snug_attributes *attributes, size_t value_bytes);
 
 /* Before a head is made: a flush whose time has come is done. NULL, KEY, SIZE_TOO_LARGE. */
 snug_error shard_begin_store(struct snug_shard *shard, const snug_key *key, size_t value_bytes);

@@ -40,13 +40,14 @@ snug_error shard_begin_store(snug_shard *shard, const snug_key *key, size_t valu
 	if (shard == NULL || key == NULL || key->bytes == NULL) return SNUG_ERROR_NULL;
 	shard_tick(shard);
 	if (key->length == 0 || key->length > SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
-	return value_bytes > shard->options.item_max_bytes || key->length + value_bytes > shard->options.item_max_bytes
+	return value_bytes > shard->options.item_max_bytes ||
+				   key->length + value_bytes > shard->options.item_max_bytes
 			   ? SNUG_ERROR_SIZE_TOO_LARGE
 			   : SNUG_OK;
 }
 
-struct item_head shard_head(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
-							size_t value_bytes) {
+struct item_head shard_head(snug_shard *shard, const snug_key *key,
+							const snug_attributes *attributes, size_t value_bytes) {
 	static const snug_attributes none = {0};
 	const snug_attributes *given = attributes == NULL ? &none : attributes;
 	struct item_head head = {
@@ -72,7 +73,8 @@ static void step_index(snug_shard *shard) {
 	if (LIKELY(!index_wants_step(&shard->index))) return;
 	bool sparse = index_is_sparse(&shard->index);
 	snug_error error = index_step(&shard->index);
-	while (error == SNUG_ERROR_NO_MEMORY && !sparse && shard_make_room(shard) > 0) error = index_step(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && !sparse && shard_make_room(shard) > 0)
+		error = index_step(&shard->index);
 	shard->candidates.count = 0;
 }
 
@@ -82,19 +84,22 @@ static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
 	shard_fit_ghosts(shard);
 	step_index(shard);
 	snug_error error = index_prepare(&shard->index);
-	while (error == SNUG_ERROR_NO_MEMORY && shard_make_room(shard) > 0) error = index_prepare(&shard->index);
+	while (error == SNUG_ERROR_NO_MEMORY && shard_make_room(shard) > 0)
+		error = index_prepare(&shard->index);
 	*ref = shard->watched;
 	shard->watched = 0;
 	return error;
 }
 
-static snug_error add_to_index(snug_shard *shard, const snug_key *key, uint32_t bytes, snug_ref *ref) {
+static snug_error add_to_index(snug_shard *shard, const snug_key *key, uint32_t bytes,
+							   snug_ref *ref) {
 	snug_error error = prepare_index(shard, ref);
 	if (error) return error;
 	return index_add(&shard->index, key->hash, *ref, shard_rank_insert(shard, key->hash, bytes));
 }
 
-snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, const struct item_head *head) {
+snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
+					  const struct item_head *head) {
 	struct probe probe;
 	struct item_head old;
 	shard->stats.stores++;
@@ -123,8 +128,8 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref, cons
 
 /* ------------------------------------------------------------------ storing ---------------- */
 
-static void write_value(snug_shard *shard, snug_ref ref, const struct item_head *head, size_t offset, const void *bytes,
-						size_t length) {
+static void write_value(snug_shard *shard, snug_ref ref, const struct item_head *head,
+						size_t offset, const void *bytes, size_t length) {
 	size_t at = (size_t)head->head_bytes + head->key_bytes + offset;
 	if (length == 0) return;
 	if (LIKELY(snug_ref_is_contiguous(ref))) {
@@ -136,7 +141,8 @@ static void write_value(snug_shard *shard, snug_ref ref, const struct item_head 
 	}
 }
 
-static void write_head(snug_shard *shard, snug_ref ref, const struct item_head *head, const snug_key *key) {
+static void write_head(snug_shard *shard, snug_ref ref, const struct item_head *head,
+					   const snug_key *key) {
 	char *item = snug_ref_at(shard->heap, ref);
 	item_write(item, head);
 	memcpy(item + head->head_bytes, key->bytes, key->length);
@@ -151,23 +157,26 @@ static bool fits_in_place(const snug_shard *shard, snug_ref ref, const struct it
 }
 
 static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_ref *out) {
-	snug_error error = shard_alloc(shard, item_bytes(head), (size_t)head->head_bytes + head->key_bytes, true, out);
+	snug_error error =
+		shard_alloc(shard, item_bytes(head), (size_t)head->head_bytes + head->key_bytes, true, out);
 	if (error) shard->stats.refused++;
 	return error;
 }
 
-snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes, const void *value,
-					 size_t length) {
+snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+					 const void *value, size_t length) {
 	snug_error error = shard_begin_store(shard, key, length);
 	if (error) return error;
 	if (value == NULL && length > 0) return SNUG_ERROR_NULL;
 	struct item_head head = shard_head(shard, key, attributes, length), old;
 	struct probe probe;
-	if (shard_look_up(shard, key, &probe, &old) && fits_in_place(shard, entry_ref(*probe.entry), &old, &head)) {
+	if (shard_look_up(shard, key, &probe, &old) &&
+		fits_in_place(shard, entry_ref(*probe.entry), &old, &head)) {
 		snug_ref ref = entry_ref(*probe.entry);
 		item_write(snug_ref_at(shard->heap, ref), &head);
 		write_value(shard, ref, &head, 0, value, length);
-		*probe.entry = entry_with_meta(*probe.entry, rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry)));
+		*probe.entry = entry_with_meta(*probe.entry,
+									   rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry)));
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);
 		recent_use(&shard->recent, key->hash, shard_now_s(shard));
@@ -183,15 +192,16 @@ snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attribut
 }
 
 snug_error shard_refuse_set(snug_shard *shard, const snug_key *key, snug_error error) {
-	if (error != SNUG_ERROR_SIZE_TOO_LARGE && error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY)
+	if (error != SNUG_ERROR_SIZE_TOO_LARGE && error != SNUG_ERROR_NO_MEMORY &&
+		error != SNUG_ERROR_OS_MEMORY)
 		return error;
 	snug_error removed = snug_shard_delete(shard, key);
 	(void)removed; /* there may have been none */
 	return error;
 }
 
-snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes, const void *value,
-						  size_t length) {
+snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
+						  const void *value, size_t length) {
 	snug_error error = shard_set(shard, key, attributes, value, length);
 	return LIKELY(!error) ? SNUG_OK : shard_refuse_set(shard, key, error);
 }
@@ -200,8 +210,8 @@ snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_att
 
 /* An item like `item`, with another head and `gap` bytes before or behind its value, which the
  * caller writes. `item->ref` is followed. */
-static snug_error copy_item(snug_shard *shard, const snug_key *key, const snug_item *item, const struct item_head *head,
-							size_t value_at, snug_ref *out) {
+static snug_error copy_item(snug_shard *shard, const snug_key *key, const snug_item *item,
+							const struct item_head *head, size_t value_at, snug_ref *out) {
 	snug_ref ref;
 	shard->watched = item->ref;
 	snug_error error = alloc(shard, head, &ref);
@@ -217,7 +227,8 @@ static snug_error copy_item(snug_shard *shard, const snug_key *key, const snug_i
 }
 
 snug_error snug_shard_extend(snug_shard *shard, const snug_key *key, const snug_item *item,
-							 const snug_attributes *attributes, const void *bytes, size_t length, bool in_front) {
+							 const snug_attributes *attributes, const void *bytes, size_t length,
+							 bool in_front) {
 	if (item == NULL || (bytes == NULL && length > 0)) return SNUG_ERROR_NULL;
 	if (length > SNUG_VALUE_BYTES_MAX) return SNUG_ERROR_SIZE_TOO_LARGE;
 	struct probe probe;

@@ -41,7 +41,8 @@ static void sweep_place(snug_shard *shard, uint64_t place) {
 	index_settle(&shard->index, home, number);
 	if (shard->expiring == 0) return;
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
-		if (home->entry[slot] != 0) __builtin_prefetch(snug_ref_at(shard->heap, entry_ref(home->entry[slot])));
+		if (home->entry[slot] != 0)
+			__builtin_prefetch(snug_ref_at(shard->heap, entry_ref(home->entry[slot])));
 	index_filter(&shard->index, home, number, drop_if_expired, shard);
 }
 
@@ -85,7 +86,8 @@ static bool sweep_is_due(const snug_shard *shard) {
 }
 
 uint64_t shard_remove_dead(snug_shard *shard) {
-	uint64_t linked = shard->linked, live_bytes = shard->live.bytes, flushed_bytes = shard->flushed_bytes;
+	uint64_t linked = shard->linked, live_bytes = shard->live.bytes,
+			 flushed_bytes = shard->flushed_bytes;
 	for (uint32_t places = 0; places < DEAD_PLACES && shard->linked == linked; places++) {
 		if (!is_flushed_left(shard) && shard->earliest_s > shard_now_s(shard)) break;
 		(void)sweep(shard);
@@ -98,5 +100,6 @@ bool shard_sweep(snug_shard *shard) {
 }
 
 bool snug_shard_may_expire(const snug_shard *shard) {
-	return shard != NULL && (shard->expiring > 0 || is_flushed_left(shard) || shard->flush_at_s != 0);
+	return shard != NULL &&
+		   (shard->expiring > 0 || is_flushed_left(shard) || shard->flush_at_s != 0);
 }

@@ -11,7 +11,8 @@
 
 /* A flush whose time has come. */
 static inline void shard_tick(struct snug_shard *shard) {
-	if (__builtin_expect(shard->flush_at_s != 0, false) && shard->flush_at_s <= (int64_t)shard_now_s(shard))
+	if (__builtin_expect(shard->flush_at_s != 0, false) &&
+		shard->flush_at_s <= (int64_t)shard_now_s(shard))
 		snug_shard_flush(shard, 0);
 }
 

@@ -53,7 +53,8 @@ static uint8_t bucket_of(const struct arena *arena, uint32_t number) {
 	const struct region *region = arena_region(arena, number);
 	if (region->free_pages == 0 || arena->draining == number + 1) return LIST_NONE;
 	uint32_t used = region_used_pages(region);
-	return used == 0 ? 0 : (uint8_t)(1 + ((used * (REGION_BUCKETS - 1) - 1) >> arena->region_shift));
+	return used == 0 ? 0
+					 : (uint8_t)(1 + ((used * (REGION_BUCKETS - 1) - 1) >> arena->region_shift));
 }
 
 static void region_unlist(struct arena *arena, uint32_t number) {
@@ -87,7 +88,8 @@ static void region_relist(struct arena *arena, uint32_t number) {
 static snug_error region_touch_next(struct arena *arena) {
 	if (arena->region_count == arena->region_limit) return SNUG_ERROR_NO_MEMORY;
 	uint32_t number = arena->region_count;
-	snug_error error = range_ensure(arena, &arena->region_range, (number + 1) * sizeof(struct region));
+	snug_error error =
+		range_ensure(arena, &arena->region_range, (number + 1) * sizeof(struct region));
 	if (error) return error;
 	struct region *region = arena_region(arena, number);
 	uint32_t first_page = page_in_region(arena, number, 0);
@@ -97,7 +99,8 @@ static snug_error region_touch_next(struct arena *arena) {
 	region->bucket = LIST_NONE;
 	region->page_count = (uint16_t)pages;
 	region->cold_pages = (uint16_t)pages;
-	for (uint32_t bit = 0; bit < pages; bit++) region->cold_bits[bit / 64] |= (uint64_t)1 << (bit % 64);
+	for (uint32_t bit = 0; bit < pages; bit++)
+		region->cold_bits[bit / 64] |= (uint64_t)1 << (bit % 64);
 	arena->region_count++;
 	return SNUG_OK;
 }
@@ -125,7 +128,8 @@ static page_number take_free(struct arena *arena) {
 static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t first, uint32_t count) {
 	page_number page = page_in_region(arena, number, first);
 	size_t bytes = (size_t)count << arena->page_shift;
-	snug_error error = range_ensure(arena, &arena->page_range, (size_t)(page + count) * sizeof(struct page));
+	snug_error error =
+		range_ensure(arena, &arena->page_range, (size_t)(page + count) * sizeof(struct page));
 	if (error) return error;
 	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
 	if (!limit_allows(arena, bytes)) return SNUG_ERROR_NO_MEMORY;
@@ -157,7 +161,8 @@ static snug_error warm_next(struct arena *arena) {
 		}
 		struct region *region = arena_region(arena, arena->cold_hint);
 		if (region->cold_pages == 0) continue;
-		if (arena->huge_pages && region->cold_pages == region_pages(arena) && limit_allows(arena, REGION_BYTES)) {
+		if (arena->huge_pages && region->cold_pages == region_pages(arena) &&
+			limit_allows(arena, REGION_BYTES)) {
 			snug_error error = warm_pages(arena, arena->cold_hint, 0, region_pages(arena));
 			if (error != SNUG_ERROR_NO_MEMORY) return error;
 		}
@@ -189,7 +194,9 @@ snug_error arena_take(struct arena *arena, page_number *out) {
 
 uint64_t arena_available_pages(const struct arena *arena) {
 	size_t used_bytes = limit_account(arena);
-	uint64_t room_pages = arena->limit_bytes > used_bytes ? (arena->limit_bytes - used_bytes) >> arena->page_shift : 0;
+	uint64_t room_pages = arena->limit_bytes > used_bytes
+							  ? (arena->limit_bytes - used_bytes) >> arena->page_shift
+							  : 0;
 	uint64_t cold_pages = arena->page_count - (arena->committed_bytes >> arena->page_shift);
 	return arena_free_pages(arena) + (room_pages < cold_pages ? room_pages : cold_pages);
 }
@@ -294,7 +301,9 @@ size_t arena_return_run(struct arena *arena, uint64_t most_pages) {
 	const struct region *region = arena_region(arena, number);
 	uint32_t first = first_bit(region->free_bits), end = first + 1;
 	while (end - first < most_pages && is_free(region, end)) end++;
-	return chill_pages(arena, number, first, end - first) ? (size_t)(end - first) << arena->page_shift : 0;
+	return chill_pages(arena, number, first, end - first)
+			   ? (size_t)(end - first) << arena->page_shift
+			   : 0;
 }
 
 void arena_drain_begin(struct arena *arena, uint32_t number) {
@@ -345,7 +354,8 @@ snug_error arena_init(struct arena *arena, bool populate) {
 	arena->bias = (uintptr_t)arena->base - arena->page_bytes;
 	arena->pages = (struct page *)(void *)arena->page_range.base;
 	arena->region_limit = (uint32_t)(arena->reserved_bytes / REGION_BYTES);
-	if (arena->huge_pages) arena->os->advise_huge(arena->os->context, arena->base, arena->reserved_bytes);
+	if (arena->huge_pages)
+		arena->os->advise_huge(arena->os->context, arena->base, arena->reserved_bytes);
 	snug_error error = populate ? arena_populate(arena) : SNUG_OK;
 	if (error) arena_deinit(arena);
 	return error;

@@ -24,10 +24,12 @@ struct check {
 
 /* Notes that `law` is broken if stored and counted differ (or the condition fails). False once any
  * law is broken. */
-bool check_equal(struct check *check, const char *law, const char *what, uint64_t stored, uint64_t counted);
+bool check_equal(struct check *check, const char *law, const char *what, uint64_t stored,
+				 uint64_t counted);
 /* Logs it. */
 void check_tell(snug_heap *heap, const snug_check_result *result);
-bool check_that(struct check *check, const char *law, const char *what, uint64_t where, bool condition);
+bool check_that(struct check *check, const char *law, const char *what, uint64_t where,
+				bool condition);
 
 /* Places that were counted, of pages and of slots; and what all regions say. */
 struct page_counts {
@@ -68,7 +70,8 @@ bool check_bookmark(struct check *check);
 
 /* And the sums: `counts` by class_table.active. */
 void count_slab(const snug_heap *heap, page_number number, struct slab_counts *counts);
-bool check_class_counts(struct check *check, const struct size_class *class, const struct slab_counts *counts);
+bool check_class_counts(struct check *check, const struct size_class *class,
+						const struct slab_counts *counts);
 bool check_region_lists(struct check *check);
 bool check_account(struct check *check, const struct page_counts *counts, uint64_t touched);
 

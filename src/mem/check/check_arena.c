@@ -19,7 +19,8 @@ static bool check_page_place(struct check *check, page_number number, bool free_
 	counts->cold += cold_bit;
 	counts->stacked += state == PAGE_STACKED;
 	return check_that(check, "A3", "page is in two places or none", number,
-					  free_bit == (state == PAGE_FREE) && cold_bit == (state == PAGE_COLD) && state <= PAGE_TARGET);
+					  free_bit == (state == PAGE_FREE) && cold_bit == (state == PAGE_COLD) &&
+						  state <= PAGE_TARGET);
 }
 
 bool check_region(struct check *check, uint32_t number, struct page_counts *total) {
@@ -28,7 +29,8 @@ bool check_region(struct check *check, uint32_t number, struct page_counts *tota
 	struct page_counts counts = {0};
 	uint32_t most = 1u << arena->region_shift;
 	uint32_t left = arena->page_count - (number << arena->region_shift);
-	if (!check_equal(check, "A2", "pages in region", region->page_count, left < most ? left : most)) return false;
+	if (!check_equal(check, "A2", "pages in region", region->page_count, left < most ? left : most))
+		return false;
 	for (uint32_t bit = 0; bit < REGION_WORDS * 64; bit++) {
 		bool free_bit = region->free_bits[bit / 64] >> (bit % 64) & 1;
 		bool cold_bit = region->cold_bits[bit / 64] >> (bit % 64) & 1;
@@ -49,7 +51,8 @@ bool check_region(struct check *check, uint32_t number, struct page_counts *tota
 					  (region->bucket != LIST_NONE) == (counts.free > 0 && !draining)) &&
 		   check_that(check, "A5", "wholly free region is not first in line for return", number,
 					  counts.free == 0 || draining ||
-						  (region->bucket == 0) == (counts.free + counts.cold == region->page_count));
+						  (region->bucket == 0) ==
+							  (counts.free + counts.cold == region->page_count));
 }
 
 bool check_region_lists(struct check *check) {
@@ -62,11 +65,14 @@ bool check_region_lists(struct check *check) {
 	for (uint32_t bucket = 0; bucket < REGION_BUCKETS; bucket++) {
 		uint32_t previous = 0;
 		bool masked = arena->region_mask >> bucket & 1;
-		if (!check_that(check, "A5", "region mask", bucket, masked == (arena->region_heads[bucket] != 0))) return false;
-		for (uint32_t at = arena->region_heads[bucket]; at != 0; at = arena_region(arena, at - 1)->next) {
+		if (!check_that(check, "A5", "region mask", bucket,
+						masked == (arena->region_heads[bucket] != 0)))
+			return false;
+		for (uint32_t at = arena->region_heads[bucket]; at != 0;
+			 at = arena_region(arena, at - 1)->next) {
 			const struct region *region = arena_region(arena, at - 1);
-			bool linked = at <= arena->region_count && region->bucket == bucket && region->previous == previous &&
-						  listed++ < arena->region_count;
+			bool linked = at <= arena->region_count && region->bucket == bucket &&
+						  region->previous == previous && listed++ < arena->region_count;
 			if (!check_that(check, "A5", "region list is broken", at - 1, linked)) return false;
 			previous = at;
 		}
@@ -78,8 +84,10 @@ static bool check_stack(struct check *check, uint64_t stacked) {
 	const struct arena *arena = &check->heap->arena;
 	uint64_t length = 0;
 	for (page_number page = arena->stack; page != PAGE_NONE; page = arena->pages[page].next) {
-		bool sound = page < arena->described && arena->pages[page].state == PAGE_STACKED && length++ < stacked;
-		if (!check_that(check, "A4", "page on the stack is not a stacked one", page, sound)) return false;
+		bool sound = page < arena->described && arena->pages[page].state == PAGE_STACKED &&
+					 length++ < stacked;
+		if (!check_that(check, "A4", "page on the stack is not a stacked one", page, sound))
+			return false;
 	}
 	return check_equal(check, "A4", "stacked pages", arena->stacked_pages, length) &&
 		   check_equal(check, "A4", "pages in state stacked", length, stacked);
@@ -88,19 +96,22 @@ static bool check_stack(struct check *check, uint64_t stacked) {
 bool check_account(struct check *check, const struct page_counts *counts, uint64_t touched) {
 	const snug_heap *heap = check->heap;
 	const struct arena *arena = &heap->arena;
-	uint64_t metadata_bytes = heap->fixed.committed_bytes + arena->page_range.committed_bytes +
-							  arena->region_range.committed_bytes + heap->cells.range.committed_bytes +
-							  heap->handles.range.committed_bytes + heap->pins.ranges[0].committed_bytes +
-							  heap->pins.ranges[1].committed_bytes;
+	uint64_t metadata_bytes =
+		heap->fixed.committed_bytes + arena->page_range.committed_bytes +
+		arena->region_range.committed_bytes + heap->cells.range.committed_bytes +
+		heap->handles.range.committed_bytes + heap->pins.ranges[0].committed_bytes +
+		heap->pins.ranges[1].committed_bytes;
 	return check_equal(check, "A4", "free pages", arena->free_pages, counts->free) &&
 		   check_equal(check, "A4", "committed bytes", arena->committed_bytes,
 					   (touched - counts->cold) << arena->page_shift) &&
 		   check_equal(check, "A6", "metadata bytes", arena->metadata_bytes, metadata_bytes) &&
 		   check_that(check, "A1", "what is in use exceeds the limit", arena->limit_bytes,
 					  limit_account(arena) <= arena->limit_bytes) &&
-		   check_that(check, "A1", "the limit is neither its goal nor what is in use", arena->limit_bytes,
+		   check_that(check, "A1", "the limit is neither its goal nor what is in use",
+					  arena->limit_bytes,
 					  arena->limit_bytes == arena->limit_goal_bytes ||
-						  (arena->limit_bytes > arena->limit_goal_bytes && arena->limit_bytes == limit_account(arena)));
+						  (arena->limit_bytes > arena->limit_goal_bytes &&
+						   arena->limit_bytes == limit_account(arena)));
 }
 
 bool check_arena(struct check *check) {
@@ -111,5 +122,6 @@ bool check_arena(struct check *check) {
 		if (!check_region(check, number, &counts)) return false;
 		touched += arena_region(arena, number)->page_count;
 	}
-	return check_region_lists(check) && check_stack(check, counts.stacked) && check_account(check, &counts, touched);
+	return check_region_lists(check) && check_stack(check, counts.stacked) &&
+		   check_account(check, &counts, touched);
 }

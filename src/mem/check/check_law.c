@@ -12,16 +12,18 @@ static void note(struct check *check, const char *law, const char *message) {
 	snprintf(check->result.message, sizeof check->result.message, "%s", message);
 }
 
-bool check_equal(struct check *check, const char *law, const char *what, uint64_t stored, uint64_t counted) {
+bool check_equal(struct check *check, const char *law, const char *what, uint64_t stored,
+				 uint64_t counted) {
 	if (stored == counted || check->broken) return !check->broken;
 	char message[sizeof check->result.message];
-	snprintf(message, sizeof message, "%s: stored %llu, counted %llu", what, (unsigned long long)stored,
-			 (unsigned long long)counted);
+	snprintf(message, sizeof message, "%s: stored %llu, counted %llu", what,
+			 (unsigned long long)stored, (unsigned long long)counted);
 	note(check, law, message);
 	return false;
 }
 
-bool check_that(struct check *check, const char *law, const char *what, uint64_t where, bool condition) {
+bool check_that(struct check *check, const char *law, const char *what, uint64_t where,
+				bool condition) {
 	if (condition || check->broken) return !check->broken;
 	char message[sizeof check->result.message];
 	snprintf(message, sizeof message, "%s (at %llu)", what, (unsigned long long)where);

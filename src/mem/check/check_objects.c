@@ -22,7 +22,8 @@
 
 static bool check_entry(struct check *check, uint64_t index, uint64_t location) {
 	const struct handle_table *table = &check->heap->handles;
-	if (!check_that(check, "H1", "object names no table entry", location, index < table->count)) return false;
+	if (!check_that(check, "H1", "object names no table entry", location, index < table->count))
+		return false;
 	uint64_t entry = table->entries[index];
 	return check_that(check, "H1", "table entry does not point back at the object", location,
 					  (entry & ENTRY_LIVE) != 0 && entry_location(entry) == location);
@@ -38,7 +39,8 @@ static bool check_plain(struct check *check, const struct size_class *class, uin
 					trailer.slack_bytes + HANDLE_TRAILER_BYTES < class->stride)) {
 		return false;
 	}
-	counts->payload_bytes[class->pool] += class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
+	counts->payload_bytes[class->pool] +=
+		class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
 	return check_entry(check, trailer.index, offset);
 }
 
@@ -50,7 +52,8 @@ static bool is_live_fragment(const snug_heap *heap, uint64_t offset) {
 	struct size_class *class = class_of_page(heap, number);
 	if (class->family != FAMILY_FRAGMENT) return false;
 	uint64_t slot = slot_of(&heap->arena, class, offset);
-	return slot < class->slots && page_offset(&heap->arena, number) + slot * class->stride == offset &&
+	return slot < class->slots &&
+		   page_offset(&heap->arena, number) + slot * class->stride == offset &&
 		   (free_bits_of((struct page *)page, class)[slot / 64] >> (slot % 64) & 1) == 0;
 }
 
@@ -66,12 +69,15 @@ static bool check_chain(struct check *check, uint64_t head, uint64_t object_size
 						is_live_fragment(heap, offset))) {
 			return false;
 		}
-		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+		struct fragment_trailer trailer =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
 		bool linked = previous == 0 || (trailer.previous == previous && trailer.object_size == 0);
-		if (!check_that(check, "F1", "fragment does not point back", offset, linked && trailer.length > 0))
+		if (!check_that(check, "F1", "fragment does not point back", offset,
+						linked && trailer.length > 0))
 			return false;
 		bytes += trailer.length;
-		if (!check_that(check, "F1", "fragments are longer than their object", head, bytes <= object_size))
+		if (!check_that(check, "F1", "fragments are longer than their object", head,
+						bytes <= object_size))
 			return false;
 		previous = offset;
 		offset = trailer.next;
@@ -82,7 +88,8 @@ static bool check_chain(struct check *check, uint64_t head, uint64_t object_size
 static bool check_fragment(struct check *check, const struct size_class *class, uint64_t offset,
 						   struct object_counts *counts) {
 	const snug_heap *heap = check->heap;
-	struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+	struct fragment_trailer trailer =
+		fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
 	counts->payload_bytes[class->pool] += trailer.length;
 	if (!check_that(check, "F1", "fragment is longer than its slot", offset,
 					trailer.length + heap->classes.fragment_trailer_bytes <= class->stride)) {
@@ -93,18 +100,21 @@ static bool check_fragment(struct check *check, const struct size_class *class, 
 						is_live_fragment(heap, trailer.previous))) {
 			return false;
 		}
-		uint64_t next = fragment_trailer_read(heap, fragment_trailer_at(heap, trailer.previous)).next;
+		uint64_t next =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, trailer.previous)).next;
 		return check_equal(check, "F1", "next of the fragment before", next, offset);
 	}
 	counts->heads++;
-	if (heap->slot_trailer_bytes > 0 && !check_entry(check, trailer.owner, offset | REF_CHAINED)) return false;
+	if (heap->slot_trailer_bytes > 0 && !check_entry(check, trailer.owner, offset | REF_CHAINED))
+		return false;
 	return check_chain(check, offset, trailer.object_size);
 }
 
 /* ------------------------------------------------------------------ all slots ------ */
 
 /* Slots that are used only because the magazine holds them count as free. */
-static void fill_live_bits(const snug_heap *heap, struct size_class *class, page_number number, uint64_t *live) {
+static void fill_live_bits(const snug_heap *heap, struct size_class *class, page_number number,
+						   uint64_t *live) {
 	struct page *page = &heap->arena.pages[number];
 	const uint64_t *bits = free_bits_of(page, class);
 	uint32_t words = (class->slots + 63) / 64;
@@ -125,7 +135,8 @@ bool check_page_objects(struct check *check, page_number number, struct object_c
 	fill_live_bits(heap, class, number, live);
 	counts->page_pins += heap->arena.pages[number].pins;
 	if (heap->slot_trailer_bytes == 0 && class->family != FAMILY_FRAGMENT) {
-		for (uint32_t word = 0; word * 64 < class->slots; word++) counts->plain += bit_count(live[word]);
+		for (uint32_t word = 0; word * 64 < class->slots; word++)
+			counts->plain += bit_count(live[word]);
 		return true;
 	}
 	for (uint32_t slot = 0; slot < class->slots; slot++) {
@@ -155,13 +166,15 @@ bool check_handle(struct check *check, uint64_t index) {
 		return check_that(check, "H2", "list of free entries is broken", index, sound);
 	}
 	page_number number = page_of(&heap->arena, offset);
-	bool names = number >= 1 && number < heap->arena.described && heap->arena.pages[number].state >= PAGE_SLAB;
+	bool names = number >= 1 && number < heap->arena.described &&
+				 heap->arena.pages[number].state >= PAGE_SLAB;
 	if (names && (entry & ENTRY_CHAINED) != 0) {
 		names = is_live_fragment(heap, offset) &&
 				fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).owner == index;
 	} else if (names) {
 		struct size_class *class = class_of_page(heap, number);
-		names = class->family != FAMILY_FRAGMENT && slot_of(&heap->arena, class, offset) < class->slots &&
+		names = class->family != FAMILY_FRAGMENT &&
+				slot_of(&heap->arena, class, offset) < class->slots &&
 				handle_trailer_read(handle_trailer_at(heap, class, offset)).index == index;
 	}
 	return check_that(check, "H1", "table entry names no object that names it", index, names);
@@ -177,8 +190,8 @@ static bool check_handles(struct check *check, const struct object_counts *count
 	}
 	uint64_t free = 0;
 	for (uint32_t at = table->free_head; at != 0; at = (uint32_t)table->entries[at - 1]) {
-		bool sound = at <= table->count && (table->entries[at - 1] & ENTRY_LIVE) == 0 && free++ < table->count &&
-					 table->entries[at - 1] >> ENTRY_GENERATION_SHIFT != 0;
+		bool sound = at <= table->count && (table->entries[at - 1] & ENTRY_LIVE) == 0 &&
+					 free++ < table->count && table->entries[at - 1] >> ENTRY_GENERATION_SHIFT != 0;
 		if (!check_that(check, "H2", "list of free entries is broken", at, sound)) return false;
 	}
 	return check_equal(check, "H2", "retired handles", table->retired, retired) &&
@@ -193,7 +206,8 @@ bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins) {
 	const snug_heap *heap = check->heap;
 	uint64_t offset = entry & OFFSET_MASK;
 	page_number number = page_of(&heap->arena, offset);
-	bool slab = number >= 1 && number <= heap->arena.page_count && heap->arena.pages[number].state == PAGE_SLAB;
+	bool slab = number >= 1 && number <= heap->arena.page_count &&
+				heap->arena.pages[number].state == PAGE_SLAB;
 	if (!check_that(check, "P1", "pin on what is no object", offset,
 					slab && entry >> OFFSET_BITS > 0 && pin_count(&heap->pins, offset) > 0)) {
 		return false;
@@ -203,7 +217,8 @@ bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins) {
 	for (; offset != 0; offset = chained ? chain_next(heap, offset) : 0) {
 		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
 		bool marked = heap->arena.pages[page_of(&heap->arena, offset)].pins > 0;
-		if (!check_that(check, "P2", "slab of a pinned object is not marked", offset, marked)) return false;
+		if (!check_that(check, "P2", "slab of a pinned object is not marked", offset, marked))
+			return false;
 		*page_pins += 1;
 	}
 	return true;
@@ -230,7 +245,8 @@ bool check_bookmark(struct check *check) {
 	uint64_t before_bytes = 0;
 	if (mark->head == 0) return true;
 	uint32_t walked = 0;
-	for (uint64_t offset = mark->head; offset != mark->offset && offset != 0; offset = chain_next(heap, offset)) {
+	for (uint64_t offset = mark->head; offset != mark->offset && offset != 0;
+		 offset = chain_next(heap, offset)) {
 		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
 		before_bytes += fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).length;
 	}
@@ -240,7 +256,8 @@ bool check_bookmark(struct check *check) {
 bool check_objects(struct check *check) {
 	const snug_heap *heap = check->heap;
 	struct object_counts counts = {{0}, 0, 0, 0};
-	page_number described = (page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
+	page_number described =
+		(page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
 	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {
 		if (heap->arena.pages[number].state < PAGE_SLAB) continue;
 		if (!check_page_objects(check, number, &counts)) return false;
@@ -248,10 +265,11 @@ bool check_objects(struct check *check) {
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		/* Without trailers only the owner knows the sizes. */
 		if (heap->slot_trailer_bytes == 0 && pool != SNUG_POOL_LARGE) continue;
-		if (!check_equal(check, "C2", "payload of a pool", heap->payload_bytes[pool], counts.payload_bytes[pool])) {
+		if (!check_equal(check, "C2", "payload of a pool", heap->payload_bytes[pool],
+						 counts.payload_bytes[pool])) {
 			return false;
 		}
 	}
-	return check_equal(check, "F2", "objects in fragments", heap->chains, counts.heads) && check_bookmark(check) &&
-		   check_handles(check, &counts) && check_pins(check, &counts);
+	return check_equal(check, "F2", "objects in fragments", heap->chains, counts.heads) &&
+		   check_bookmark(check) && check_handles(check, &counts) && check_pins(check, &counts);
 }

@@ -42,19 +42,23 @@ void count_slab(const snug_heap *heap, page_number number, struct slab_counts *c
 bool check_slab(struct check *check, page_number number, struct slab_counts *counts) {
 	const snug_heap *heap = check->heap;
 	const struct page *page = &heap->arena.pages[number];
-	bool known = page->class_id < heap->classes.first[FAMILY_COUNT] && heap->classes.state[page->class_id] != NULL;
+	bool known = page->class_id < heap->classes.first[FAMILY_COUNT] &&
+				 heap->classes.state[page->class_id] != NULL;
 	if (!check_that(check, "S2", "slab of a class that is not active", number, known)) return false;
 	const struct size_class *class = heap->classes.state[page->class_id];
 	if (!check_bitmap(check, class, number)) return false;
 	bool victim = page->state == PAGE_VICTIM;
-	if (!check_that(check, "S7", "more or another victim than is known", number, victim == (heap->victim == number))) {
+	if (!check_that(check, "S7", "more or another victim than is known", number,
+					victim == (heap->victim == number))) {
 		return false;
 	}
 	bool target = page->state == PAGE_TARGET;
-	if (!check_that(check, "S7", "more or another target than is known", number, target == (heap->target == number))) {
+	if (!check_that(check, "S7", "more or another target than is known", number,
+					target == (heap->target == number))) {
 		return false;
 	}
-	if (!check_that(check, "S2", "slab is on the wrong list", number, page->list == expected_list(class, page))) {
+	if (!check_that(check, "S2", "slab is on the wrong list", number,
+					page->list == expected_list(class, page))) {
 		return false;
 	}
 	count_slab(heap, number, counts);
@@ -64,7 +68,9 @@ bool check_slab(struct check *check, page_number number, struct slab_counts *cou
 bool check_list_mask(struct check *check, const struct size_class *class) {
 	for (uint32_t list = 0; list < LIST_COUNT; list++) {
 		bool masked = class->list_mask >> list & 1;
-		if (!check_that(check, "S2", "list mask", class->id, masked == (class->lists[list] != PAGE_NONE))) return false;
+		if (!check_that(check, "S2", "list mask", class->id,
+						masked == (class->lists[list] != PAGE_NONE)))
+			return false;
 	}
 	return true;
 }
@@ -76,13 +82,16 @@ bool check_links(struct check *check, page_number number) {
 	if (page->state != PAGE_SLAB) return true;
 	const struct size_class *class = class_of_page(check->heap, number);
 	bool is_first = page->previous == PAGE_NONE;
-	page_number before = is_first ? class->lists[page->list]
-								  : (page->previous < arena->described ? arena->pages[page->previous].next : PAGE_NONE);
+	page_number before =
+		is_first
+			? class->lists[page->list]
+			: (page->previous < arena->described ? arena->pages[page->previous].next : PAGE_NONE);
 	const struct page *next =
 		page->next != PAGE_NONE && page->next < arena->described ? &arena->pages[page->next] : NULL;
 	bool sound =
-		before == number && (page->next == PAGE_NONE || (next != NULL && next->previous == number &&
-														 next->list == page->list && next->class_id == page->class_id));
+		before == number &&
+		(page->next == PAGE_NONE || (next != NULL && next->previous == number &&
+									 next->list == page->list && next->class_id == page->class_id));
 	return check_that(check, "S2", "slab's neighbours do not name it", number, sound);
 }
 
@@ -94,7 +103,8 @@ static bool check_lists(struct check *check, const struct size_class *class, uin
 		page_number previous = PAGE_NONE;
 		for (page_number page = class->lists[list]; page != PAGE_NONE; page = pages[page].next) {
 			bool sound = page < check->heap->arena.described && pages[page].list == list &&
-						 pages[page].class_id == class->id && pages[page].previous == previous && listed++ < expected;
+						 pages[page].class_id == class->id && pages[page].previous == previous &&
+						 listed++ < expected;
 			if (!check_that(check, "S2", "slab list is broken", page, sound)) return false;
 			previous = page;
 		}
@@ -111,17 +121,21 @@ bool check_magazine(struct check *check, struct size_class *class) {
 	for (uint32_t index = 0; index < class->magazine_count; index++) {
 		uint64_t offset = class->magazine[index];
 		page_number number = page_of(arena, offset);
-		if (!check_that(check, "S6", "magazine names no page", number, number >= 1 && number <= arena->page_count)) {
+		if (!check_that(check, "S6", "magazine names no page", number,
+						number >= 1 && number <= arena->page_count)) {
 			return false;
 		}
 		struct page *page = &arena->pages[number];
 		uint32_t slot = slot_of(arena, class, offset);
-		bool sound = page->state == PAGE_SLAB && page->class_id == class->id && slot < class->slots &&
+		bool sound = page->state == PAGE_SLAB && page->class_id == class->id &&
+					 slot < class->slots &&
 					 page_offset(arena, number) + (uint64_t)slot * class->stride == offset &&
 					 (free_bits_of(page, class)[slot / 64] >> (slot % 64) & 1) == 0;
-		if (!check_that(check, "S6", "magazine names no used slot of a slab", offset, sound)) return false;
+		if (!check_that(check, "S6", "magazine names no used slot of a slab", offset, sound))
+			return false;
 		for (uint32_t other = 0; other < index; other++) {
-			if (!check_that(check, "S6", "slot is in the magazine twice", offset, class->magazine[other] != offset)) {
+			if (!check_that(check, "S6", "slot is in the magazine twice", offset,
+							class->magazine[other] != offset)) {
 				return false;
 			}
 		}
@@ -129,15 +143,19 @@ bool check_magazine(struct check *check, struct size_class *class) {
 	return true;
 }
 
-bool check_class_counts(struct check *check, const struct size_class *class, const struct slab_counts *counts) {
+bool check_class_counts(struct check *check, const struct size_class *class,
+						const struct slab_counts *counts) {
 	return check_equal(check, "S3", "slabs of a class", class->slabs, counts->slabs) &&
 		   check_equal(check, "S4", "free slots of a class", class->free_slots, counts->free) &&
 		   check_equal(check, "S5", "used slots of a class", class->used_slots, counts->used) &&
-		   check_equal(check, "S8", "pinned slabs of a class", class->pinned_slabs, counts->pinned_slabs) &&
-		   check_equal(check, "S8", "free slots in pinned slabs", class->pinned_free_slots, counts->pinned_free);
+		   check_equal(check, "S8", "pinned slabs of a class", class->pinned_slabs,
+					   counts->pinned_slabs) &&
+		   check_equal(check, "S8", "free slots in pinned slabs", class->pinned_free_slots,
+					   counts->pinned_free);
 }
 
-static bool check_class(struct check *check, struct size_class *class, const struct slab_counts *counts) {
+static bool check_class(struct check *check, struct size_class *class,
+						const struct slab_counts *counts) {
 	return check_lists(check, class, counts->listed) && check_magazine(check, class) &&
 		   check_class_counts(check, class, counts);
 }
@@ -150,7 +168,8 @@ bool check_serving(struct check *check) {
 			if (table->state[id] != NULL) next = table->state[id];
 			const struct size_class *serving = table->entry[id].serving;
 			bool sound = serving == NULL || serving == next;
-			if (!check_that(check, "C1", "class is not served by the next active one", id, sound)) return false;
+			if (!check_that(check, "C1", "class is not served by the next active one", id, sound))
+				return false;
 			if (!check_that(check, "C1", "active class does not serve itself", id,
 							table->state[id] == NULL || serving == table->state[id])) {
 				return false;
@@ -171,7 +190,8 @@ bool check_slabs(struct check *check) {
 	const snug_heap *heap = check->heap;
 	struct slab_counts counts[CLASS_COUNT_MAX] = {{0}};
 	if (!check_serving(check)) return false;
-	page_number described = (page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
+	page_number described =
+		(page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
 	bool victim_seen = heap->victim == PAGE_NONE;
 	bool target_seen = heap->target == PAGE_NONE;
 	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {
@@ -180,10 +200,13 @@ bool check_slabs(struct check *check) {
 		victim_seen |= heap->victim == number;
 		target_seen |= heap->target == number;
 	}
-	if (!check_that(check, "S7", "the victim is not a slab", heap->victim, victim_seen)) return false;
+	if (!check_that(check, "S7", "the victim is not a slab", heap->victim, victim_seen))
+		return false;
 	bool paired = heap->target == PAGE_NONE ||
-				  (heap->victim != PAGE_NONE && class_of_page(heap, heap->victim) == class_of_page(heap, heap->target));
-	if (!check_that(check, "S7", "the target is not one of its victim", heap->target, target_seen && paired))
+				  (heap->victim != PAGE_NONE &&
+				   class_of_page(heap, heap->victim) == class_of_page(heap, heap->target));
+	if (!check_that(check, "S7", "the target is not one of its victim", heap->target,
+					target_seen && paired))
 		return false;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		if (!check_class(check, heap->classes.active[index], &counts[index])) return false;

@@ -26,7 +26,16 @@
 #define STACK_MAX 8192u /* pages of the stack that are followed */
 #define PINS_MAX 4096u  /* entries of the table of pins that are counted */
 
-enum { CHECK_NONE, CHECK_REGIONS, CHECK_CLASSES, CHECK_SLABS, CHECK_HANDLES, CHECK_PINS, CHECK_SUMS, CHECK_DONE };
+enum {
+	CHECK_NONE,
+	CHECK_REGIONS,
+	CHECK_CLASSES,
+	CHECK_SLABS,
+	CHECK_HANDLES,
+	CHECK_PINS,
+	CHECK_SUMS,
+	CHECK_DONE
+};
 
 static bool step_region(struct check *check, struct check_walk *walk) {
 	struct page_counts counts = {0};
@@ -75,12 +84,15 @@ static bool step_pin(struct check *check, struct check_walk *walk) {
 static bool check_stack_top(struct check *check) {
 	const struct arena *arena = &check->heap->arena;
 	uint64_t length = 0;
-	for (page_number page = arena->stack; page != PAGE_NONE && length < STACK_MAX; page = arena->pages[page].next) {
-		bool sound =
-			page < arena->described && arena->pages[page].state == PAGE_STACKED && length++ < arena->stacked_pages;
-		if (!check_that(check, "A4", "page on the stack is not a stacked one", page, sound)) return false;
+	for (page_number page = arena->stack; page != PAGE_NONE && length < STACK_MAX;
+		 page = arena->pages[page].next) {
+		bool sound = page < arena->described && arena->pages[page].state == PAGE_STACKED &&
+					 length++ < arena->stacked_pages;
+		if (!check_that(check, "A4", "page on the stack is not a stacked one", page, sound))
+			return false;
 	}
-	return length == STACK_MAX || check_equal(check, "A4", "stacked pages", arena->stacked_pages, length);
+	return length == STACK_MAX ||
+		   check_equal(check, "A4", "stacked pages", arena->stacked_pages, length);
 }
 
 /* Pins are few; if they are not, each was seen by itself. `marked`: by all slabs. */
@@ -102,7 +114,8 @@ static bool check_pin_sums(struct check *check, uint64_t marked) {
 static bool check_free_handle(struct check *check) {
 	const struct handle_table *table = &check->heap->handles;
 	uint32_t head = table->free_head;
-	bool sound = head <= table->count && (head == 0 || (table->entries[head - 1] & ENTRY_LIVE) == 0);
+	bool sound =
+		head <= table->count && (head == 0 || (table->entries[head - 1] & ENTRY_LIVE) == 0);
 	return check_that(check, "H2", "list of free entries is broken", head, sound);
 }
 
@@ -118,7 +131,8 @@ static bool check_sums(struct check *check, struct slab_counts *counts) {
 		pages.cold += region->cold_pages;
 		touched += region->page_count;
 	}
-	for (page_number number = 1; number < arena->described && number <= arena->page_count; number++) {
+	for (page_number number = 1; number < arena->described && number <= arena->page_count;
+		 number++) {
 		uint8_t state = arena->pages[number].state;
 		pages.stacked += state == PAGE_STACKED;
 		if (state < PAGE_SLAB) continue;
@@ -126,7 +140,8 @@ static bool check_sums(struct check *check, struct slab_counts *counts) {
 		targets += state == PAGE_TARGET;
 		bool known = arena->pages[number].class_id < heap->classes.first[FAMILY_COUNT] &&
 					 heap->classes.state[arena->pages[number].class_id] != NULL;
-		if (!check_that(check, "S2", "slab of a class that is not active", number, known)) return false;
+		if (!check_that(check, "S2", "slab of a class that is not active", number, known))
+			return false;
 		marked += arena->pages[number].pins;
 		count_slab(heap, number, counts);
 	}
@@ -136,8 +151,9 @@ static bool check_sums(struct check *check, struct slab_counts *counts) {
 		return false;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++)
 		if (!check_class_counts(check, heap->classes.active[index], &counts[index])) return false;
-	return check_stack_top(check) && check_region_lists(check) && check_account(check, &pages, touched) &&
-		   check_free_handle(check) && check_bookmark(check) && check_pin_sums(check, marked);
+	return check_stack_top(check) && check_region_lists(check) &&
+		   check_account(check, &pages, touched) && check_free_handle(check) &&
+		   check_bookmark(check) && check_pin_sums(check, marked);
 }
 
 /* A unit of the phase; at its end the next phase begins. */
@@ -161,7 +177,8 @@ static void step_unit(struct check *check, struct check_walk *walk, struct slab_
 		more = step_pin(check, walk);
 		break;
 	default:
-		for (uint32_t index = 0; index < CLASS_COUNT_MAX; index++) counts[index] = (struct slab_counts){0};
+		for (uint32_t index = 0; index < CLASS_COUNT_MAX; index++)
+			counts[index] = (struct slab_counts){0};
 		(void)check_sums(check, counts);
 	}
 	if (more) return;
@@ -188,7 +205,8 @@ snug_error snug_check_step(snug_heap *heap, uint64_t step_ns, bool *done) {
 	struct check check = {.heap = heap, .chain_max = CHAIN_MAX};
 	struct slab_counts counts[CLASS_COUNT_MAX] = {{0}};
 	uint64_t begin_ns = os->now_ns(os->context);
-	for (uint32_t units = 0; walk->phase < CHECK_DONE && !check.broken && units < UNITS_MAX; units++) {
+	for (uint32_t units = 0; walk->phase < CHECK_DONE && !check.broken && units < UNITS_MAX;
+		 units++) {
 		step_unit(&check, walk, counts);
 		if (os->now_ns(os->context) - begin_ns >= step_ns) break;
 	}

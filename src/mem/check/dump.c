@@ -24,20 +24,21 @@ static uint32_t live_slots(struct page *page, const struct size_class *class) {
 static int format_slab(const snug_heap *heap, page_number number, char *line, size_t line_bytes) {
 	struct page *page = &heap->arena.pages[number];
 	const struct size_class *class = class_of_page(heap, number);
-	return snprintf(
-		line, line_bytes,
-		"{\"page\":%u,\"state\":\"%s\",\"pool\":\"%s\",\"slot_bytes\":%u,\"slots\":%u,\"live\":%u,\"pinned\":%u}",
-		number - 1, state_names[page->state], pool_names[class->pool], class->stride, class->slots,
-		live_slots(page, class), page->pins);
+	return snprintf(line, line_bytes,
+					"{\"page\":%u,\"state\":\"%s\",\"pool\":\"%s\",\"slot_bytes\":%u,\"slots\":%u,"
+					"\"live\":%u,\"pinned\":%u}",
+					number - 1, state_names[page->state], pool_names[class->pool], class->stride,
+					class->slots, live_slots(page, class), page->pins);
 }
 
-static bool write_page(const snug_heap *heap, page_number number, bool first, snug_write_function write,
-					   void *context) {
+static bool write_page(const snug_heap *heap, page_number number, bool first,
+					   snug_write_function write, void *context) {
 	char line[192];
 	const struct page *page = &heap->arena.pages[number];
-	int length = page->state >= PAGE_SLAB ? format_slab(heap, number, line, sizeof line)
-										  : snprintf(line, sizeof line, "{\"page\":%u,\"state\":\"%s\"}", number - 1,
-													 state_names[page->state]);
+	int length = page->state >= PAGE_SLAB
+					 ? format_slab(heap, number, line, sizeof line)
+					 : snprintf(line, sizeof line, "{\"page\":%u,\"state\":\"%s\"}", number - 1,
+								state_names[page->state]);
 	if (!first && !write(context, ",\n", 2)) return false;
 	return write(context, line, (size_t)length);
 }
@@ -47,26 +48,28 @@ uint32_t dump_page_count(const snug_heap *heap) {
 	const struct arena *arena = &heap->arena;
 	page_number end = arena->region_count << arena->region_shift;
 	if (end > arena->page_count) end = arena->page_count;
-	page_number described = (page_number)(arena->page_range.committed_bytes / sizeof(struct page)) - 1;
+	page_number described =
+		(page_number)(arena->page_range.committed_bytes / sizeof(struct page)) - 1;
 	return end < described ? end : described;
 }
 
-snug_error dump_begin(snug_heap *heap, uint32_t stride, struct dump *out, snug_write_function write, void *context) {
+snug_error dump_begin(snug_heap *heap, uint32_t stride, struct dump *out, snug_write_function write,
+					  void *context) {
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
 	if (write == NULL) return SNUG_ERROR_NULL;
 	SNUG_ASSERT(stride > 0);
 	const struct arena *arena = &heap->arena;
 	char head[96];
-	int length = snprintf(head, sizeof head, "{\"page_bytes\":%u,\"limit_bytes\":%zu,\"pages\":[\n", arena->page_bytes,
-						  arena->limit_bytes);
+	int length = snprintf(head, sizeof head, "{\"page_bytes\":%u,\"limit_bytes\":%zu,\"pages\":[\n",
+						  arena->page_bytes, arena->limit_bytes);
 	if (!write(context, head, (size_t)length)) return SNUG_ERROR_WRITE;
 	*out = (struct dump){.next = 1, .stride = stride};
 	return SNUG_OK;
 }
 
-snug_error dump_step(snug_heap *heap, struct dump *dump, uint32_t most, bool *done, snug_write_function write,
-					 void *context) {
+snug_error dump_step(snug_heap *heap, struct dump *dump, uint32_t most, bool *done,
+					 snug_write_function write, void *context) {
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
 	page_number end = dump_page_count(heap);

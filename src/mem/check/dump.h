@@ -22,9 +22,10 @@ struct dump {
  * stands before the first page, a step up to `most` pages, the last step also what stands behind
  * them. Each page is shown as it is in its step: the heap may change in between. Time and text in
  * proportion to what is listed. */
-snug_error dump_begin(snug_heap *heap, uint32_t stride, struct dump *out, snug_write_function write, void *context);
-snug_error dump_step(snug_heap *heap, struct dump *dump, uint32_t most, bool *done, snug_write_function write,
-					 void *context);
+snug_error dump_begin(snug_heap *heap, uint32_t stride, struct dump *out, snug_write_function write,
+					  void *context);
+snug_error dump_step(snug_heap *heap, struct dump *dump, uint32_t most, bool *done,
+					 snug_write_function write, void *context);
 
 /* How many pages there are for it to list: those that were ever used. */
 uint32_t dump_page_count(const snug_heap *heap);

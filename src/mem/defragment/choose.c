@@ -30,7 +30,8 @@
 
 /* ------------------------------------------------------------------ policy --------- */
 
-uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live, uint64_t pinned_holes) {
+uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live,
+					  uint64_t pinned_holes) {
 	if (unpinned_live <= pinned_holes) return unpinned_slabs;
 	uint64_t needed = (unpinned_live - pinned_holes + slots - 1) / slots;
 	return unpinned_slabs > needed ? unpinned_slabs - needed : 0;
@@ -73,8 +74,8 @@ uint64_t class_reclaimable(const snug_heap *heap, const struct size_class *class
 	}
 	uint64_t pinned_holes = class->pinned_free_slots + cached;
 	uint64_t pinned_live = (uint64_t) class->pinned_slabs * class->slots - pinned_holes;
-	return victim_count(class->slots, class->slabs - class->pinned_slabs, class_live_slots(class) - pinned_live,
-						pinned_holes);
+	return victim_count(class->slots, class->slabs - class->pinned_slabs,
+						class_live_slots(class) - pinned_live, pinned_holes);
 }
 
 /* ------------------------------------------------------------------ picking -------- */
@@ -134,7 +135,8 @@ bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
 /* In reference mode without size_of a slot's payload is unknown and can't be carried from one
  * pool's account to another's. */
 static bool sizes_are_known(const snug_heap *heap, const struct size_class *class) {
-	return class->family == FAMILY_FRAGMENT || heap->slot_trailer_bytes > 0 || heap->options.owner.size_of != NULL;
+	return class->family == FAMILY_FRAGMENT || heap->slot_trailer_bytes > 0 ||
+		   heap->options.owner.size_of != NULL;
 }
 
 struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id) {
@@ -169,7 +171,9 @@ bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask) {
 	uint64_t best_bytes = heap->arena.page_bytes / MERGE_WASTE_PARTS;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		struct size_class *class = heap->classes.active[index];
-		if ((pool_mask >> class->pool & 1) == 0 || (class->list_mask & ((2u << MERGE_LIST_MAX) - 1)) == 0) continue;
+		if ((pool_mask >> class->pool & 1) == 0 ||
+			(class->list_mask & ((2u << MERGE_LIST_MAX) - 1)) == 0)
+			continue;
 		page_number number = emptiest_slab(heap, class);
 		const struct page *page = &heap->arena.pages[number];
 		uint64_t live = class->slots - page->free_slots;
@@ -182,6 +186,7 @@ bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask) {
 	}
 	if (best_class == NULL) return false;
 	magazine_flush(heap, best_class);
-	if (heap->arena.pages[best_number].state == PAGE_SLAB) victim_begin(heap, best_class, best_number);
+	if (heap->arena.pages[best_number].state == PAGE_SLAB)
+		victim_begin(heap, best_class, best_number);
 	return true;
 }

@@ -35,7 +35,8 @@ struct class_candidate {
 
 /* Slabs that compaction frees in a class: what its live slots need less what it has, pinned slabs
  * keeping their place. */
-uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live, uint64_t pinned_holes);
+uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live,
+					  uint64_t pinned_holes);
 
 /* True if `a` is a better class to take the next victim from than `b`; a class without a gain is
  * never better. */

@@ -75,9 +75,11 @@ static void run_flush(snug_heap *heap, struct allowance *allowance) {
 	for (uint32_t count = 0; count < CLASSES_A_STEP; count++) {
 		/* Downwards: a class that retires between two steps leaves its place to the last one, which
 		 * was visited. */
-		if (defragment->cursor > heap->classes.active_count) defragment->cursor = heap->classes.active_count;
+		if (defragment->cursor > heap->classes.active_count)
+			defragment->cursor = heap->classes.active_count;
 		if (defragment->cursor == 0) {
-			defragment->phase = defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
+			defragment->phase =
+				defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
 			return;
 		}
 		if (target_reached(heap)) return;
@@ -99,7 +101,8 @@ static void evacuate_some(snug_heap *heap, struct allowance *allowance, bool mer
 	uint64_t moved_bytes = victim_evacuate(heap, batch_bytes, merge);
 	allowance->bytes -= smaller(allowance->bytes, moved_bytes);
 	if (allowance->bytes == 0) allowance->used_up = true;
-	if (allowance->deadline_ns != UINT64_MAX && now_ns(heap) >= allowance->deadline_ns) allowance->used_up = true;
+	if (allowance->deadline_ns != UINT64_MAX && now_ns(heap) >= allowance->deadline_ns)
+		allowance->used_up = true;
 }
 
 /* Moves within the allowance. False: nothing left to move. */
@@ -127,7 +130,9 @@ static void run_rebin(snug_heap *heap, struct allowance *allowance) {
 /* What return_bytes asks for and the steps before this one have not returned. */
 static uint64_t wanted_bytes(const struct defragment *defragment) {
 	uint64_t returned_bytes = defragment->report.returned_bytes;
-	return defragment->options.return_bytes > returned_bytes ? defragment->options.return_bytes - returned_bytes : 0;
+	return defragment->options.return_bytes > returned_bytes
+			   ? defragment->options.return_bytes - returned_bytes
+			   : 0;
 }
 
 static uint64_t retained_bytes(const struct defragment *defragment) {
@@ -138,8 +143,10 @@ static uint64_t retained_bytes(const struct defragment *defragment) {
  * to the end that was set for a return. */
 static bool may_drain(const struct defragment *defragment) {
 	snug_outcome outcome = defragment->report.outcome;
-	bool ended = outcome == SNUG_OUTCOME_DONE || (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(defragment) > 0);
-	return ended && defragment->options.mode == SNUG_COMPACT && defragment->options.pool_mask == ALL_POOLS;
+	bool ended = outcome == SNUG_OUTCOME_DONE ||
+				 (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(defragment) > 0);
+	return ended && defragment->options.mode == SNUG_COMPACT &&
+		   defragment->options.pool_mask == ALL_POOLS;
 }
 
 /* Some runs of pages for return_bytes. */
@@ -278,9 +285,12 @@ static bool allow(const snug_heap *heap, uint64_t begin_ns, struct allowance *al
 	uint64_t copied_bytes = report->moved_bytes + report->relocated_bytes;
 	bool used_up = copied_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns;
 	/* What comes after moving is cheap, and is done in any case. */
-	if (used_up && (defragment->phase <= PHASE_MERGE || defragment->phase == PHASE_DRAIN)) return false;
-	uint64_t most_ns = used_up ? options->step_ns : smaller(options->step_ns, options->budget_ns - report->work_ns);
-	allowance->bytes = used_up ? 0 : smaller(options->step_bytes, options->budget_bytes - copied_bytes);
+	if (used_up && (defragment->phase <= PHASE_MERGE || defragment->phase == PHASE_DRAIN))
+		return false;
+	uint64_t most_ns = used_up ? options->step_ns
+							   : smaller(options->step_ns, options->budget_ns - report->work_ns);
+	allowance->bytes =
+		used_up ? 0 : smaller(options->step_bytes, options->budget_bytes - copied_bytes);
 	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
 	allowance->used_up = false;
 	return true;
@@ -322,7 +332,8 @@ static void set_target(snug_heap *heap) {
 	defragment->stop_at_released = UINT64_MAX;
 	if (defragment->phase > PHASE_MERGE) return;
 	uint64_t stop_bytes = defragment->options.target_bytes;
-	if (defragment->phase <= PHASE_COMPACT) stop_bytes = smaller(stop_bytes, defragment->goal_bytes);
+	if (defragment->phase <= PHASE_COMPACT)
+		stop_bytes = smaller(stop_bytes, defragment->goal_bytes);
 	if (stop_bytes == SNUG_NO_BUDGET) return;
 	uint64_t left_bytes = stop_bytes - defragment->report.reclaimed_bytes;
 	uint64_t left_slabs = divide_up(left_bytes, heap->arena.page_bytes);
@@ -381,7 +392,8 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 	struct allowance allowance;
 	if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance)) {
 		end_at_budget(heap);
-		if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance)) return SNUG_ERROR_CORRUPT;
+		if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance))
+			return SNUG_ERROR_CORRUPT;
 	}
 	if (defragment->phase != PHASE_DONE) {
 		struct totals before = heap->totals;
@@ -392,7 +404,8 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 			run_phase(heap, &allowance);
 		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(heap));
 		if (UNLIKELY(limit_is_exceeded(&heap->arena))) trade_kept(&heap->arena);
-		heap->totals.returned_bytes += (heap->arena.traded_pages - traded_before) * heap->arena.page_bytes;
+		heap->totals.returned_bytes +=
+			(heap->arena.traded_pages - traded_before) * heap->arena.page_bytes;
 		defragment->in_step = false;
 		account(heap, &before, begin_ns);
 		check_target(heap);
@@ -414,10 +427,13 @@ static void close_report(snug_heap *heap, snug_report *report) {
 	}
 	if (heap->defragment.phase != PHASE_DONE) {
 		report->outcome = SNUG_OUTCOME_CANCELLED;
-	} else if (report->outcome == SNUG_OUTCOME_DONE && report->reclaimed_bytes + report->moved_objects == 0) {
-		report->outcome = report->unmovable_bytes > 0 ? SNUG_OUTCOME_NOTHING_PINNED : SNUG_OUTCOME_NOTHING;
+	} else if (report->outcome == SNUG_OUTCOME_DONE &&
+			   report->reclaimed_bytes + report->moved_objects == 0) {
+		report->outcome =
+			report->unmovable_bytes > 0 ? SNUG_OUTCOME_NOTHING_PINNED : SNUG_OUTCOME_NOTHING;
 	}
-	report->complete = report->outcome != SNUG_OUTCOME_CANCELLED && report->outcome != SNUG_OUTCOME_BUDGET;
+	report->complete =
+		report->outcome != SNUG_OUTCOME_CANCELLED && report->outcome != SNUG_OUTCOME_BUDGET;
 	report->total_ns = now_ns(heap) - heap->defragment.begin_ns;
 }
 
@@ -445,15 +461,18 @@ snug_error snug_defragment_end(snug_heap *heap, snug_report *out) {
 	close_report(heap, report);
 	heap->defragment.phase = PHASE_IDLE;
 	snug_log_line(&heap->log, SNUG_LOG_INFO,
-				  "defragmentation: %llu bytes reclaimed, %llu returned, %llu moves, %llu steps, longest %llu ns: %s",
-				  (unsigned long long)report->reclaimed_bytes, (unsigned long long)report->returned_bytes,
+				  "defragmentation: %llu bytes reclaimed, %llu returned, %llu moves, %llu steps, "
+				  "longest %llu ns: %s",
+				  (unsigned long long)report->reclaimed_bytes,
+				  (unsigned long long)report->returned_bytes,
 				  (unsigned long long)report->moved_objects, (unsigned long long)report->steps,
 				  (unsigned long long)report->longest_step_ns, snug_outcome_text(report->outcome));
 	*out = *report;
 	return SNUG_OK;
 }
 
-snug_error snug_defragment(snug_heap *heap, const snug_defragment_options *options, snug_report *report) {
+snug_error snug_defragment(snug_heap *heap, const snug_defragment_options *options,
+						   snug_report *report) {
 	if (report == NULL) return SNUG_ERROR_NULL;
 	snug_error error = snug_defragment_begin(heap, options);
 	bool done = false;

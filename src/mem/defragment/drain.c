@@ -45,8 +45,10 @@ static uint32_t choose_region(const snug_heap *heap) {
 	const struct arena *arena = &heap->arena;
 	uint32_t examined = 0;
 	for (uint32_t bucket = 1; bucket < REGION_BUCKETS; bucket++) {
-		for (uint32_t at = arena->region_heads[bucket]; at != 0; at = arena_region(arena, at - 1)->next) {
-			if (arena_region(arena, at - 1)->gave_up_at != (uint32_t)heap->totals.defragmentations) return at - 1;
+		for (uint32_t at = arena->region_heads[bucket]; at != 0;
+			 at = arena_region(arena, at - 1)->next) {
+			if (arena_region(arena, at - 1)->gave_up_at != (uint32_t)heap->totals.defragmentations)
+				return at - 1;
 			if (++examined == REGIONS_EXAMINED) return REGION_NONE;
 		}
 	}

@@ -70,20 +70,23 @@ void snug_defragment_options_init(snug_defragment_options *options, size_t struc
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
 }
 
-snug_error defragment_options_check(const snug_defragment_options *given, snug_defragment_options *out) {
+snug_error defragment_options_check(const snug_defragment_options *given,
+									snug_defragment_options *out) {
 	*out = snug_defragment_options_default();
 	if (given != NULL && !grown_read(given, out, sizeof *out)) return SNUG_ERROR_VERSION;
 	if (out->mode != SNUG_COMPACT && out->mode != SNUG_COALESCE) return SNUG_ERROR_OPTION;
 	if ((out->pool_mask & ~ALL_POOLS) != 0) return SNUG_ERROR_OPTION;
 	if (out->pool_mask == 0) out->pool_mask = ALL_POOLS;
 	if (out->step_bytes == 0 || out->step_ns == 0) return SNUG_ERROR_BUDGET_ZERO;
-	if (out->budget_bytes == 0 || out->budget_ns == 0 || out->target_bytes == 0) return SNUG_ERROR_BUDGET_ZERO;
+	if (out->budget_bytes == 0 || out->budget_ns == 0 || out->target_bytes == 0)
+		return SNUG_ERROR_BUDGET_ZERO;
 	return SNUG_OK;
 }
 
 /* How many of the magazine's slots lie in this slab, from `index` on; 0 if one before `index` does:
  * it was counted there. */
-static uint32_t cached_in_slab(const snug_heap *heap, const struct size_class *class, uint32_t index) {
+static uint32_t cached_in_slab(const snug_heap *heap, const struct size_class *class,
+							   uint32_t index) {
 	page_number number = page_of(&heap->arena, class->magazine[index]);
 	uint32_t count = 0;
 	for (uint32_t other = 0; other < class->magazine_count; other++) {
@@ -128,8 +131,9 @@ static uint64_t count_moves(const snug_heap *heap, const struct size_class *clas
 	return moves;
 }
 
-static void add_class(const snug_heap *heap, const struct size_class *class, snug_defragment_mode mode,
-					  uint64_t *target_pages, snug_estimate_report *report) {
+static void add_class(const snug_heap *heap, const struct size_class *class,
+					  snug_defragment_mode mode, uint64_t *target_pages,
+					  snug_estimate_report *report) {
 	uint64_t pages = class_reclaimable(heap, class);
 	if (pages == 0) return;
 	uint64_t empty = empty_slabs(heap, class);
@@ -145,9 +149,11 @@ static void add_class(const snug_heap *heap, const struct size_class *class, snu
 
 /* Draining empties the emptiest regions; as if free pages were spread evenly, which is the most
  * that it can cost. */
-static void add_return(const snug_heap *heap, const snug_defragment_options *options, snug_estimate_report *report) {
+static void add_return(const snug_heap *heap, const snug_defragment_options *options,
+					   snug_estimate_report *report) {
 	const struct arena *arena = &heap->arena;
-	uint64_t free_bytes = (arena_free_pages(arena) << arena->page_shift) + report->reclaimable_bytes;
+	uint64_t free_bytes =
+		(arena_free_pages(arena) << arena->page_shift) + report->reclaimable_bytes;
 	if (options->retain_bytes > free_bytes || arena->committed_bytes == 0) return;
 	uint64_t units = (free_bytes - options->retain_bytes) / REGION_BYTES;
 	report->returnable_bytes = units * REGION_BYTES;
@@ -186,7 +192,8 @@ static snug_outcome outcome_of(const snug_estimate_report *report) {
 	return report->unmovable_bytes > 0 ? SNUG_OUTCOME_NOTHING_PINNED : SNUG_OUTCOME_NOTHING;
 }
 
-snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *given, snug_estimate_report *out) {
+snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *given,
+						 snug_estimate_report *out) {
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
@@ -196,9 +203,11 @@ snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *given, 
 	snug_estimate_report report = {.outcome = SNUG_OUTCOME_NOTHING};
 	uint64_t unpinned_pages;
 	uint64_t pages = reclaimable_pages(heap, options.pool_mask, &unpinned_pages);
-	if (options.mode == SNUG_COMPACT) report.unmovable_bytes = (unpinned_pages - pages) << heap->arena.page_shift;
+	if (options.mode == SNUG_COMPACT)
+		report.unmovable_bytes = (unpinned_pages - pages) << heap->arena.page_shift;
 	uint64_t target_pages = UINT64_MAX;
-	if (options.target_bytes != SNUG_NO_BUDGET) target_pages = divide_up(options.target_bytes, heap->arena.page_bytes);
+	if (options.target_bytes != SNUG_NO_BUDGET)
+		target_pages = divide_up(options.target_bytes, heap->arena.page_bytes);
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		const struct size_class *class = heap->classes.active[index];
 		if (options.pool_mask >> class->pool & 1) {
@@ -206,7 +215,8 @@ snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *given, 
 		}
 	}
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
-		if (options.pool_mask >> pool & 1) report.pinned_bytes += heap->pins.pool_payload_bytes[pool];
+		if (options.pool_mask >> pool & 1)
+			report.pinned_bytes += heap->pins.pool_payload_bytes[pool];
 	}
 	add_for_emergency(heap, &report);
 	if (options.retain_bytes != SNUG_NO_BUDGET) add_return(heap, &options, &report);
@@ -217,9 +227,11 @@ snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *given, 
 	report.predicted_ns = predict_ns(heap, copies, copied_bytes) + units * RETURN_NS_GUESS;
 	uint64_t step_bytes = smaller(options.step_bytes, report.move_bytes);
 	uint64_t step_moves = report.moves;
-	if (step_bytes < report.move_bytes) step_moves = divide_up(step_bytes, divide_up(report.move_bytes, report.moves));
+	if (step_bytes < report.move_bytes)
+		step_moves = divide_up(step_bytes, divide_up(report.move_bytes, report.moves));
 	report.longest_step_ns = smaller(predict_ns(heap, step_moves, step_bytes), options.step_ns);
-	if (units > 0 && report.longest_step_ns < RETURN_NS_GUESS) report.longest_step_ns = RETURN_NS_GUESS;
+	if (units > 0 && report.longest_step_ns < RETURN_NS_GUESS)
+		report.longest_step_ns = RETURN_NS_GUESS;
 	report.outcome = outcome_of(&report);
 	*out = report;
 	return SNUG_OK;

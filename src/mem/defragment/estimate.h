@@ -20,6 +20,7 @@ uint64_t reclaimable_pages(const snug_heap *heap, uint32_t pool_mask, uint64_t *
 
 /* Options as given, or the defaults for NULL, checked and with a mask of pools. OPTION,
  * BUDGET_ZERO. */
-snug_error defragment_options_check(const snug_defragment_options *given, snug_defragment_options *out);
+snug_error defragment_options_check(const snug_defragment_options *given,
+									snug_defragment_options *out);
 
 #endif

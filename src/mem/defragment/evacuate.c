@@ -72,37 +72,44 @@ static uint32_t collect(const snug_heap *heap, const struct size_class *class, u
 static void learn_size(const snug_heap *heap, const struct size_class *class, struct move *move) {
 	uint32_t trailer_bytes = heap->slot_trailer_bytes;
 	if (class->family == FAMILY_FRAGMENT) {
-		move->payload_bytes = fragment_trailer_read(heap, fragment_trailer_at(heap, move->from)).length;
+		move->payload_bytes =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, move->from)).length;
 		trailer_bytes = heap->classes.fragment_trailer_bytes;
 	} else if (trailer_bytes > 0) {
-		struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, move->from));
+		struct handle_trailer trailer =
+			handle_trailer_read(handle_trailer_at(heap, class, move->from));
 		move->payload_bytes = class->stride - trailer_bytes - trailer.slack_bytes;
 	} else if (heap->options.owner.size_of != NULL) {
 		const snug_owner *owner = &heap->options.owner;
-		move->payload_bytes = (uint32_t)owner->size_of(owner->context, address_of(&heap->arena, move->from));
+		move->payload_bytes =
+			(uint32_t)owner->size_of(owner->context, address_of(&heap->arena, move->from));
 	} else {
 		return;
 	}
-	move->id = class_find(&heap->classes, (enum family) class->family, move->payload_bytes + trailer_bytes);
+	move->id = class_find(&heap->classes, (enum family) class->family,
+						  move->payload_bytes + trailer_bytes);
 	SNUG_ASSERT(move->id <= class->id);
 }
 
 /* ------------------------------------------------------------------ reserving ------ */
 
 /* `leaving`: how many do already. */
-static bool reserve_tighter(snug_heap *heap, const struct size_class *class, struct move *move, uint32_t leaving) {
+static bool reserve_tighter(snug_heap *heap, const struct size_class *class, struct move *move,
+							uint32_t leaving) {
 	if (move->id == CLASS_NONE || move->id == class->id) return false;
 	struct size_class *tighter = heap->classes.entry[move->id].serving;
 	if (tighter == NULL || tighter == class || tighter->stride >= class->stride) return false;
 	if (tighter->free_slots == 0 || class_holes(tighter) % tighter->slots == 0) return false;
 	bool exact = heap->defragment.phase != PHASE_IDLE;
 	if (exact && class_holes(class) % class->slots + leaving + 1 >= class->slots) return false;
-	if (slab_take_pinned(heap, tighter, 1, &move->to) == 0) slab_take_fullest(heap, tighter, 1, &move->to);
+	if (slab_take_pinned(heap, tighter, 1, &move->to) == 0)
+		slab_take_fullest(heap, tighter, 1, &move->to);
 	move->target = tighter;
 	return true;
 }
 
-static uint32_t reserve_in(snug_heap *heap, struct size_class *target, struct move *moves, uint32_t count) {
+static uint32_t reserve_in(snug_heap *heap, struct size_class *target, struct move *moves,
+						   uint32_t count) {
 	uint64_t offsets[BATCH_SLOTS];
 	uint32_t reserved = 0;
 	while (reserved < count) {
@@ -119,10 +126,12 @@ static uint32_t reserve_in(snug_heap *heap, struct size_class *target, struct mo
 
 /* Slot n of the target for slot n of the victim: it is free, because nobody else uses the
  * target. */
-static uint32_t reserve_in_target(snug_heap *heap, struct size_class *class, struct move *moves, uint32_t count) {
+static uint32_t reserve_in_target(snug_heap *heap, struct size_class *class, struct move *moves,
+								  uint32_t count) {
 	struct page *page = &heap->arena.pages[heap->target];
 	uint64_t *bits = free_bits_of(page, class);
-	uint64_t distance = page_offset(&heap->arena, heap->target) - page_offset(&heap->arena, heap->victim);
+	uint64_t distance =
+		page_offset(&heap->arena, heap->target) - page_offset(&heap->arena, heap->victim);
 	for (uint32_t index = 0; index < count; index++) {
 		uint32_t slot = slot_of(&heap->arena, class, moves[index].from);
 		SNUG_ASSERT((bits[slot / 64] >> (slot % 64) & 1) != 0);
@@ -136,7 +145,8 @@ static uint32_t reserve_in_target(snug_heap *heap, struct size_class *class, str
 }
 
 /* Puts the moves with a hole first; returns how many. */
-static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *moves, uint32_t count, bool merge) {
+static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *moves,
+						uint32_t count, bool merge) {
 	uint32_t reserved = 0;
 	if (class->waste_bytes > 0) {
 		for (uint32_t index = 0; index < count; index++) {
@@ -157,14 +167,16 @@ static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *
 
 /* ------------------------------------------------------------------ moving --------- */
 
-static uint32_t move_fragment(snug_heap *heap, const struct size_class *class, const struct move *move) {
+static uint32_t move_fragment(snug_heap *heap, const struct size_class *class,
+							  const struct move *move) {
 	char *from = address_of(&heap->arena, move->from);
 	char *to = address_of(&heap->arena, move->to);
 	struct fragment_trailer trailer =
 		fragment_trailer_read(heap, from + class->stride - heap->classes.fragment_trailer_bytes);
 	copy_slot(to, from, trailer.length);
 	heap->bookmark.head = 0;
-	fragment_trailer_write(heap, to + move->target->stride - heap->classes.fragment_trailer_bytes, trailer);
+	fragment_trailer_write(heap, to + move->target->stride - heap->classes.fragment_trailer_bytes,
+						   trailer);
 	if (trailer.next != 0) {
 		char *at = fragment_trailer_at(heap, trailer.next);
 		struct fragment_trailer next = fragment_trailer_read(heap, at);
@@ -182,12 +194,14 @@ static uint32_t move_fragment(snug_heap *heap, const struct size_class *class, c
 		handle_moved(&heap->handles, trailer.owner, move->from, move->to);
 	} else {
 		const snug_owner *owner = &heap->options.owner;
-		owner->moved(owner->context, move->from | REF_CHAINED, move->to | REF_CHAINED, trailer.object_size);
+		owner->moved(owner->context, move->from | REF_CHAINED, move->to | REF_CHAINED,
+					 trailer.object_size);
 	}
 	return trailer.length + heap->classes.fragment_trailer_bytes;
 }
 
-static uint32_t move_handled(snug_heap *heap, const struct size_class *class, const struct move *move) {
+static uint32_t move_handled(snug_heap *heap, const struct size_class *class,
+							 const struct move *move) {
 	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, move->from));
 	uint32_t bytes = class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
 	copy_slot(address_of(&heap->arena, move->to), address_of(&heap->arena, move->from), bytes);
@@ -197,7 +211,8 @@ static uint32_t move_handled(snug_heap *heap, const struct size_class *class, co
 	return bytes + HANDLE_TRAILER_BYTES;
 }
 
-static uint32_t move_referenced(snug_heap *heap, const struct size_class *class, const struct move *move) {
+static uint32_t move_referenced(snug_heap *heap, const struct size_class *class,
+								const struct move *move) {
 	const snug_owner *owner = &heap->options.owner;
 	char *from = address_of(&heap->arena, move->from);
 	uint32_t bytes = move->payload_bytes;
@@ -250,10 +265,11 @@ uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, bool merge) {
 	if (!relocates && (class->waste_bytes > 0 || merge)) {
 		for (uint32_t index = 0; index < collected; index++) learn_size(heap, class, &moves[index]);
 	}
-	uint32_t reserved =
-		relocates ? reserve_in_target(heap, class, moves, collected) : reserve(heap, class, moves, collected, merge);
+	uint32_t reserved = relocates ? reserve_in_target(heap, class, moves, collected)
+								  : reserve(heap, class, moves, collected, merge);
 	uint64_t bytes = 0;
-	for (uint32_t index = 0; index < reserved; index++) bytes += move_slot(heap, class, &moves[index]);
+	for (uint32_t index = 0; index < reserved; index++)
+		bytes += move_slot(heap, class, &moves[index]);
 	heap->gate = gate;
 	heap->totals.moves += reserved;
 	heap->totals.moved_bytes += bytes;

@@ -18,7 +18,8 @@ static double ratio(uint64_t part, uint64_t whole) {
 	return whole == 0 ? 0.0 : (double)part / (double)whole;
 }
 
-static void add_class(const snug_heap *heap, const struct size_class *class, snug_pool_stats *pool) {
+static void add_class(const snug_heap *heap, const struct size_class *class,
+					  snug_pool_stats *pool) {
 	uint64_t live = class_live_slots(class);
 	uint64_t slots = (uint64_t) class->slabs * class->slots;
 	pool->objects += live;
@@ -46,7 +47,8 @@ static void add_pool(const snug_pool_stats *pool, snug_pool_stats *total) {
 }
 
 static void finish_pool(snug_pool_stats *pool) {
-	pool->internal_fragmentation = pool->slot_bytes == 0 ? 0.0 : 1.0 - ratio(pool->payload_bytes, pool->slot_bytes);
+	pool->internal_fragmentation =
+		pool->slot_bytes == 0 ? 0.0 : 1.0 - ratio(pool->payload_bytes, pool->slot_bytes);
 	pool->external_fragmentation = ratio(pool->hole_bytes, pool->slab_bytes);
 }
 
@@ -89,7 +91,8 @@ snug_error snug_stats_get(snug_heap *heap, snug_stats *out) {
 		add_pool(&out->pool[pool], &out->total);
 	}
 	finish_pool(&out->total);
-	out->objects = out->pool[SNUG_POOL_SMALL].objects + out->pool[SNUG_POOL_MEDIUM].objects + heap->chains;
+	out->objects =
+		out->pool[SNUG_POOL_SMALL].objects + out->pool[SNUG_POOL_MEDIUM].objects + heap->chains;
 	out->allocations = out->frees + out->objects;
 	out->utilisation = ratio(out->total.payload_bytes, out->committed_bytes + out->metadata_bytes);
 	return SNUG_OK;

@@ -55,9 +55,11 @@ static bool is_pinned(const snug_heap *heap, const struct target *target) {
 	return heap->pins.count > 0 && pin_count(&heap->pins, target->location & OFFSET_MASK) > 0;
 }
 
-static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size, snug_handle *out) {
+static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size,
+													  snug_handle *out) {
 	bool entered = heap->gate == GATE_HANDLES && gate_thread(heap) == SNUG_OK;
-	if (entered && heap->handles.free_head != 0 && slot_refill_small(heap, size, HANDLE_TRAILER_BYTES)) {
+	if (entered && heap->handles.free_head != 0 &&
+		slot_refill_small(heap, size, HANDLE_TRAILER_BYTES)) {
 		return snug_alloc(heap, size, out);
 	}
 	return snug_alloc_with(heap, size, NULL, out);
@@ -71,7 +73,8 @@ snug_error snug_alloc(snug_heap *heap, size_t size, snug_handle *out) {
 	struct size_class *class;
 	uint64_t offset;
 	uint32_t head = heap->handles.free_head;
-	if (UNLIKELY(!entered || head == 0 || !slot_alloc_small(heap, size, HANDLE_TRAILER_BYTES, &offset, &class))) {
+	if (UNLIKELY(!entered || head == 0 ||
+				 !slot_alloc_small(heap, size, HANDLE_TRAILER_BYTES, &offset, &class))) {
 		return alloc_any(heap, size, out);
 	}
 	object_trailer_write(heap, class, offset, size, head - 1);
@@ -80,7 +83,8 @@ snug_error snug_alloc(snug_heap *heap, size_t size, snug_handle *out) {
 	return SNUG_OK;
 }
 
-snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_options *options, snug_handle *out) {
+snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_options *options,
+						   snug_handle *out) {
 	snug_error error = gate_enter(heap, GATE_HANDLES);
 	if (UNLIKELY(error)) return error;
 	if (out == NULL) return SNUG_ERROR_NULL;
@@ -88,7 +92,8 @@ snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_option
 	if (UNLIKELY(error)) return error;
 	uint32_t index;
 	error = handle_prepare(heap, &index);
-	if (error == SNUG_ERROR_NO_MEMORY && room_make(heap, 1, false)) error = handle_prepare(heap, &index);
+	if (error == SNUG_ERROR_NO_MEMORY && room_make(heap, 1, false))
+		error = handle_prepare(heap, &index);
 	uint64_t location = 0;
 	if (LIKELY(!error)) error = object_alloc(heap, size, options, index, true, &location);
 	if (UNLIKELY(error)) {
@@ -109,12 +114,15 @@ static inline bool free_small(snug_heap *heap, snug_handle handle) {
 	struct size_class *class = heap->classes.state[page->class_id];
 	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, offset));
 	uint32_t bytes = class->stride - trailer.slack_bytes;
-	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || bytes - 1 >= class->small_bytes)) return false;
-	if (!SNUG_GUARD(trailer.index == handle_index(handle) && bytes > HANDLE_TRAILER_BYTES)) return false;
+	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || bytes - 1 >= class->small_bytes))
+		return false;
+	if (!SNUG_GUARD(trailer.index == handle_index(handle) && bytes > HANDLE_TRAILER_BYTES))
+		return false;
 	heap->totals.frees++;
 	heap->payload_bytes[class->pool] -= bytes - HANDLE_TRAILER_BYTES;
 	handle_unbind(&heap->handles, handle_index(handle));
-	slot_take_back(heap, class, heap->classes.exact[bytes] & (uint16_t)~EXACT_MAY_SPLIT, number, offset);
+	slot_take_back(heap, class, heap->classes.exact[bytes] & (uint16_t)~EXACT_MAY_SPLIT, number,
+				   offset);
 	return true;
 }
 
@@ -169,22 +177,24 @@ snug_error snug_ptr(snug_heap *heap, snug_handle handle, void **out) {
 	return SNUG_OK;
 }
 
-snug_error snug_read(snug_heap *heap, snug_handle handle, size_t offset, void *buffer, size_t length) {
+snug_error snug_read(snug_heap *heap, snug_handle handle, size_t offset, void *buffer,
+					 size_t length) {
 	struct target target;
 	snug_error error = enter(heap, handle, &target);
 	if (error) return error;
 	return object_read(heap, target.location, target.size, offset, buffer, length);
 }
 
-snug_error snug_write(snug_heap *heap, snug_handle handle, size_t offset, const void *data, size_t length) {
+snug_error snug_write(snug_heap *heap, snug_handle handle, size_t offset, const void *data,
+					  size_t length) {
 	struct target target;
 	snug_error error = enter(heap, handle, &target);
 	if (error) return error;
 	return object_write(heap, target.location, target.size, offset, data, length);
 }
 
-snug_error snug_view(snug_heap *heap, snug_handle handle, size_t offset, size_t length, snug_extent *extents,
-					 size_t *count) {
+snug_error snug_view(snug_heap *heap, snug_handle handle, size_t offset, size_t length,
+					 snug_extent *extents, size_t *count) {
 	struct target target;
 	snug_error error = enter(heap, handle, &target);
 	if (error) return error;

@@ -41,7 +41,8 @@ static inline snug_error check(const snug_heap *heap, snug_ref ref, size_t size)
 #ifdef SNUG_DEBUG
 	uint64_t offset = ref & OFFSET_MASK;
 	uint64_t slot = slot_of(&heap->arena, class, offset);
-	if (page_offset(&heap->arena, number) + slot * class->stride != offset) return SNUG_ERROR_REFERENCE;
+	if (page_offset(&heap->arena, number) + slot * class->stride != offset)
+		return SNUG_ERROR_REFERENCE;
 	if (slot >= class->slots || slab_slot_is_free(heap, class, offset)) return SNUG_ERROR_REFERENCE;
 	for (uint32_t index = 0; index < class->magazine_count; index++) {
 		if (class->magazine[index] == offset) return SNUG_ERROR_REFERENCE;
@@ -74,12 +75,14 @@ snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out) {
 	if (UNLIKELY(heap == NULL || out == NULL)) return SNUG_ERROR_NULL;
 	struct size_class *class;
 	bool entered = heap->gate == GATE_REFERENCES && gate_thread(heap) == SNUG_OK;
-	if (UNLIKELY(!entered || !slot_alloc_small(heap, size, 0, out, &class))) return alloc_any(heap, size, out);
+	if (UNLIKELY(!entered || !slot_alloc_small(heap, size, 0, out, &class)))
+		return alloc_any(heap, size, out);
 	class_review_if_due(heap, class);
 	return SNUG_OK;
 }
 
-snug_error snug_ref_alloc_with(snug_heap *heap, size_t size, const snug_alloc_options *options, snug_ref *out) {
+snug_error snug_ref_alloc_with(snug_heap *heap, size_t size, const snug_alloc_options *options,
+							   snug_ref *out) {
 	snug_error error = gate_enter(heap, GATE_REFERENCES);
 	if (UNLIKELY(error)) return error;
 	if (UNLIKELY(out == NULL)) return SNUG_ERROR_NULL;
@@ -107,10 +110,12 @@ static inline bool free_small(snug_heap *heap, snug_ref ref, size_t size) {
 	if (UNLIKELY(number >= heap->arena.described)) return false;
 	const struct page *page = &heap->arena.pages[number];
 	struct size_class *class = heap->classes.state[page->class_id];
-	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || size - 1 >= class->small_bytes)) return false;
+	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || size - 1 >= class->small_bytes))
+		return false;
 	heap->totals.frees++;
 	heap->payload_bytes[class->pool] -= size;
-	slot_take_back(heap, class, heap->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT, number, ref);
+	slot_take_back(heap, class, heap->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT, number,
+				   ref);
 	return true;
 }
 
@@ -142,8 +147,8 @@ static snug_error fill_batch(snug_heap *heap, const size_t *sizes, size_t count,
 
 /* Gains page after page, from the whole pages that the batch must have to what it needs when it
  * finds no hole at all. */
-static snug_error fill_batch_with_room(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *refs,
-									   snug_error error) {
+static snug_error fill_batch_with_room(snug_heap *heap, const size_t *sizes, size_t count,
+									   snug_ref *refs, snug_error error) {
 	uint64_t least_pages = 0;
 	uint64_t most_pages = 0;
 	for (size_t index = 0; index < count; index++) {
@@ -155,7 +160,8 @@ static snug_error fill_batch_with_room(snug_heap *heap, const size_t *sizes, siz
 	bool os_refused = error == SNUG_ERROR_OS_MEMORY;
 	uint64_t pages = room_pages(heap, os_refused) + 1;
 	if (pages < least_pages) pages = least_pages;
-	for (; (error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY) && pages <= most_pages; pages++) {
+	for (; (error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY) && pages <= most_pages;
+		 pages++) {
 		if (!room_make(heap, pages, os_refused)) return error;
 		error = fill_batch(heap, sizes, count, refs);
 	}
@@ -182,7 +188,8 @@ snug_error snug_ref_alloc_batch(snug_heap *heap, const size_t *sizes, size_t cou
 	return SNUG_OK;
 }
 
-snug_error snug_ref_free_batch(snug_heap *heap, const snug_ref *refs, const size_t *sizes, size_t count) {
+snug_error snug_ref_free_batch(snug_heap *heap, const snug_ref *refs, const size_t *sizes,
+							   size_t count) {
 	snug_error error = gate_enter(heap, GATE_REFERENCES);
 	if (error) return error;
 	if (count > SNUG_BATCH_MAX) return SNUG_ERROR_RANGE;
@@ -219,20 +226,22 @@ snug_error snug_ref_resize(snug_heap *heap, snug_ref *ref, size_t size, size_t n
 	return error;
 }
 
-snug_error snug_ref_read(snug_heap *heap, snug_ref ref, size_t size, size_t offset, void *buffer, size_t length) {
+snug_error snug_ref_read(snug_heap *heap, snug_ref ref, size_t size, size_t offset, void *buffer,
+						 size_t length) {
 	snug_error error = enter(heap, ref, size);
 	if (error) return error;
 	return object_read(heap, ref, size, offset, buffer, length);
 }
 
-snug_error snug_ref_write(snug_heap *heap, snug_ref ref, size_t size, size_t offset, const void *data, size_t length) {
+snug_error snug_ref_write(snug_heap *heap, snug_ref ref, size_t size, size_t offset,
+						  const void *data, size_t length) {
 	snug_error error = enter(heap, ref, size);
 	if (error) return error;
 	return object_write(heap, ref, size, offset, data, length);
 }
 
-snug_error snug_ref_view(snug_heap *heap, snug_ref ref, size_t size, size_t offset, size_t length, snug_extent *extents,
-						 size_t *count) {
+snug_error snug_ref_view(snug_heap *heap, snug_ref ref, size_t size, size_t offset, size_t length,
+						 snug_extent *extents, size_t *count) {
 	snug_error error = enter(heap, ref, size);
 	if (error) return error;
 	if (extents == NULL || count == NULL) return SNUG_ERROR_NULL;

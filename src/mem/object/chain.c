@@ -84,7 +84,8 @@ static struct tails plan_tails(const struct class_table *table, uint32_t bytes) 
 	struct tails begun = {0};
 	struct tails best = finish(table, begun, bytes);
 	while (begun.count + 2 <= TAIL_FRAGMENTS_MAX) {
-		uint16_t filled = class_find_below(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
+		uint16_t filled =
+			class_find_below(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
 		if (filled == CLASS_NONE || capacity_of(table, filled) >= bytes) break;
 		add_piece(table, &begun, filled);
 		bytes -= capacity_of(table, filled);
@@ -106,7 +107,8 @@ void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan
 	struct tails tails = plan_tails(table, rest_bytes);
 	for (; plan->tails < tails.count; plan->tails++) {
 		uint16_t id = tails.id[plan->tails];
-		uint32_t piece_bytes = capacity_of(table, id) < rest_bytes ? capacity_of(table, id) : rest_bytes;
+		uint32_t piece_bytes =
+			capacity_of(table, id) < rest_bytes ? capacity_of(table, id) : rest_bytes;
 		plan->tail_id[plan->tails] = id;
 		plan->tail_bytes[plan->tails] = piece_bytes;
 		plan->slot_bytes += table->entry[id].stride;
@@ -126,7 +128,8 @@ static void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length) {
 static void free_from(snug_heap *heap, uint64_t offset) {
 	heap->bookmark.head = 0;
 	while (offset != 0) {
-		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+		struct fragment_trailer trailer =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
 		fragment_free(heap, offset, trailer.length);
 		offset = trailer.next;
 	}
@@ -157,14 +160,17 @@ static void make_head(snug_heap *heap, uint64_t offset, uint32_t owner, size_t o
 	fragment_trailer_write(heap, at, trailer);
 }
 
-static snug_error append(snug_heap *heap, uint16_t id, uint32_t length, uint64_t *first, uint64_t *last) {
+static snug_error append(snug_heap *heap, uint16_t id, uint32_t length, uint64_t *first,
+						 uint64_t *last) {
 	uint64_t offset;
 	struct size_class *class;
 	snug_error error = slot_alloc(heap, id, length, false, &offset, &class);
 	if (error) return error;
 	struct fragment_trailer trailer = {.previous = *last, .length = length};
-	fragment_trailer_write(
-		heap, address_of(&heap->arena, offset) + class->stride - heap->classes.fragment_trailer_bytes, trailer);
+	fragment_trailer_write(heap,
+						   address_of(&heap->arena, offset) + class->stride -
+							   heap->classes.fragment_trailer_bytes,
+						   trailer);
 	if (*last != 0) link_next(heap, *last, offset);
 	if (*first == 0) *first = offset;
 	*last = offset;
@@ -224,11 +230,13 @@ static snug_error build_with_room(snug_heap *heap, struct chain_plan *plan, uint
 	return build_gaining(heap, plan, out);
 }
 
-snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact, uint64_t *head) {
+snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact,
+					   uint64_t *head) {
 	struct chain_plan plan;
 	chain_plan_make(heap, size, &plan);
 	uint64_t first;
-	snug_error error = may_compact ? build_with_room(heap, &plan, &first) : build(heap, &plan, &first);
+	snug_error error =
+		may_compact ? build_with_room(heap, &plan, &first) : build(heap, &plan, &first);
 	if (error) return error;
 	make_head(heap, first, owner, size);
 	heap->chains++;
@@ -244,7 +252,8 @@ void chain_free(snug_heap *heap, uint64_t head) {
 /* ------------------------------------------------------------------ resizing ------- */
 
 /* The last fragment of the first `kept` whole ones (0 if none), and the one behind it. */
-static void split_point(const snug_heap *heap, uint64_t head, uint64_t kept, uint64_t *last_kept, uint64_t *rest) {
+static void split_point(const snug_heap *heap, uint64_t head, uint64_t kept, uint64_t *last_kept,
+						uint64_t *rest) {
 	*last_kept = 0;
 	*rest = head;
 	for (; kept > 0; kept--) {
@@ -257,7 +266,8 @@ static void split_point(const snug_heap *heap, uint64_t head, uint64_t kept, uin
 static uint64_t leading_whole(const snug_heap *heap, uint64_t head, uint64_t most) {
 	uint64_t count = 0;
 	for (uint64_t offset = head; offset != 0 && count < most; count++) {
-		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+		struct fragment_trailer trailer =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
 		if (trailer.length != whole_fragment_bytes(heap)) break;
 		offset = trailer.next;
 	}
@@ -265,7 +275,8 @@ static uint64_t leading_whole(const snug_heap *heap, uint64_t head, uint64_t mos
 }
 
 snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size) {
-	struct fragment_trailer head_trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, *head));
+	struct fragment_trailer head_trailer =
+		fragment_trailer_read(heap, fragment_trailer_at(heap, *head));
 	uint64_t kept = leading_whole(heap, *head, new_size / whole_fragment_bytes(heap));
 	size_t kept_bytes = kept * whole_fragment_bytes(heap);
 	uint64_t new_rest = 0;
@@ -297,7 +308,8 @@ snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size) {
 }
 
 void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size) {
-	make_head(heap, head, fragment_trailer_read(heap, fragment_trailer_at(heap, head)).owner, new_size);
+	make_head(heap, head, fragment_trailer_read(heap, fragment_trailer_at(heap, head)).owner,
+			  new_size);
 	uint64_t offset = head;
 	size_t left_bytes = new_size;
 	for (;;) {
@@ -309,7 +321,8 @@ void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size) {
 			continue;
 		}
 		struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
-		slot_repay(heap, class, heap->classes.fragment_trailer_bytes, trailer.length, (uint32_t)left_bytes);
+		slot_repay(heap, class, heap->classes.fragment_trailer_bytes, trailer.length,
+				   (uint32_t)left_bytes);
 		uint64_t rest = trailer.next;
 		trailer.length = (uint32_t)left_bytes;
 		trailer.next = 0;

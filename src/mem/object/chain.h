@@ -31,7 +31,8 @@ struct chain_plan {
 void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan);
 
 /* `owner`: the handle's index, or 0. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
-snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact, uint64_t *head);
+snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact,
+					   uint64_t *head);
 void chain_free(snug_heap *heap, uint64_t head);
 
 /* Changes the size, keeping the leading bytes and, where they stay, the leading whole pages; the

@@ -39,7 +39,8 @@ struct extents extents_seek(snug_heap *heap, uint64_t location, size_t from, siz
 		extents.skip_bytes = from - mark->before_bytes;
 	}
 	for (;;) {
-		struct fragment_trailer trailer = fragment_trailer_read(heap, fragment_trailer_at(heap, extents.offset));
+		struct fragment_trailer trailer =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, extents.offset));
 		if (extents.skip_bytes < trailer.length || trailer.next == 0) break;
 		extents.skip_bytes -= trailer.length;
 		extents.offset = trailer.next;

@@ -32,12 +32,15 @@
 #define SPLIT_GAIN_BYTES 8u /* what fragments must save at least */
 #define SHRINK_PARTS 8u     /* a smaller object stays in its slot while it wastes at most 1/8 */
 
-snug_error object_check_request(const snug_heap *heap, size_t size, const snug_alloc_options *options) {
+snug_error object_check_request(const snug_heap *heap, size_t size,
+								const snug_alloc_options *options) {
 	if (size == 0) return SNUG_ERROR_SIZE_ZERO;
-	if (size > SNUG_OBJECT_MAX_BYTES || size > heap->object_max_bytes) return SNUG_ERROR_SIZE_TOO_LARGE;
+	if (size > SNUG_OBJECT_MAX_BYTES || size > heap->object_max_bytes)
+		return SNUG_ERROR_SIZE_TOO_LARGE;
 	if (options == NULL) return SNUG_OK;
 	uint32_t alignment = options->alignment;
-	if (alignment != 0 && alignment != 1 && alignment != 8 && alignment != 16) return SNUG_ERROR_ALIGNMENT;
+	if (alignment != 0 && alignment != 1 && alignment != 8 && alignment != 16)
+		return SNUG_ERROR_ALIGNMENT;
 	bool contiguous = options->contiguous || alignment > 1;
 	if (contiguous && size > snug_contiguous_max(heap)) return SNUG_ERROR_SIZE_TOO_LARGE;
 	return SNUG_OK;
@@ -57,8 +60,8 @@ static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc
 	return plan.slot_bytes + SPLIT_GAIN_BYTES <= table->entry[id].stride ? CLASS_NONE : id;
 }
 
-snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options, uint32_t owner,
-						bool may_compact, uint64_t *location) {
+snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options,
+						uint32_t owner, bool may_compact, uint64_t *location) {
 	uint16_t id = choose_slot(heap, size, options);
 	uint64_t offset;
 	if (id != CLASS_NONE) {
@@ -93,13 +96,14 @@ static snug_error relocate(snug_heap *heap, uint64_t *location, size_t size, siz
 	return SNUG_OK;
 }
 
-static void resize_in_slot(snug_heap *heap, struct size_class *class, uint64_t offset, size_t size, size_t new_size,
-						   uint32_t owner) {
+static void resize_in_slot(snug_heap *heap, struct size_class *class, uint64_t offset, size_t size,
+						   size_t new_size, uint32_t owner) {
 	slot_repay(heap, class, heap->slot_trailer_bytes, (uint32_t)size, (uint32_t)new_size);
 	if (heap->slot_trailer_bytes > 0) object_trailer_write(heap, class, offset, new_size, owner);
 }
 
-static snug_error resize_slot(snug_heap *heap, uint64_t *location, size_t size, size_t new_size, uint32_t owner) {
+static snug_error resize_slot(snug_heap *heap, uint64_t *location, size_t size, size_t new_size,
+							  uint32_t owner) {
 	struct size_class *class = class_of_page(heap, page_of(&heap->arena, *location));
 	size_t bytes = new_size + heap->slot_trailer_bytes;
 	bool fits = bytes <= class->stride;
@@ -118,7 +122,8 @@ static snug_error resize_slot(snug_heap *heap, uint64_t *location, size_t size, 
 	return SNUG_OK;
 }
 
-snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_t new_size, uint32_t owner) {
+snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_t new_size,
+						 uint32_t owner) {
 	if (size == new_size) return SNUG_OK;
 	if ((*location & REF_CHAINED) == 0) return resize_slot(heap, location, size, new_size, owner);
 	snug_error error;
@@ -140,8 +145,8 @@ static bool in_range(size_t size, size_t offset, size_t length) {
 	return offset <= size && length <= size - offset;
 }
 
-snug_error object_view(snug_heap *heap, uint64_t location, size_t size, size_t offset, size_t length,
-					   snug_extent *extents, size_t *count) {
+snug_error object_view(snug_heap *heap, uint64_t location, size_t size, size_t offset,
+					   size_t length, snug_extent *extents, size_t *count) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
 	size_t used = 0;
 	struct extents begin = extents_seek(heap, location, offset, length);
@@ -162,19 +167,21 @@ snug_error object_view(snug_heap *heap, uint64_t location, size_t size, size_t o
 size_t object_extent_count(const snug_heap *heap, uint64_t location) {
 	if ((location & REF_CHAINED) == 0) return 1;
 	size_t count = 0;
-	for (uint64_t offset = location & OFFSET_MASK; offset != 0; offset = chain_next(heap, offset)) count++;
+	for (uint64_t offset = location & OFFSET_MASK; offset != 0; offset = chain_next(heap, offset))
+		count++;
 	return count;
 }
 
-snug_error object_read(snug_heap *heap, uint64_t location, size_t size, size_t offset, void *buffer, size_t length) {
+snug_error object_read(snug_heap *heap, uint64_t location, size_t size, size_t offset, void *buffer,
+					   size_t length) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
 	if (buffer == NULL && length > 0) return SNUG_ERROR_NULL;
 	extents_read(extents_seek(heap, location, offset, length), buffer);
 	return SNUG_OK;
 }
 
-snug_error object_write(snug_heap *heap, uint64_t location, size_t size, size_t offset, const void *data,
-						size_t length) {
+snug_error object_write(snug_heap *heap, uint64_t location, size_t size, size_t offset,
+						const void *data, size_t length) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
 	if (data == NULL && length > 0) return SNUG_ERROR_NULL;
 	extents_write(extents_seek(heap, location, offset, length), data);

@@ -23,17 +23,19 @@
 #include "mem/types.h"
 
 /* SIZE_ZERO, SIZE_TOO_LARGE, ALIGNMENT; `options` may be NULL. */
-snug_error object_check_request(const snug_heap *heap, size_t size, const snug_alloc_options *options);
+snug_error object_check_request(const snug_heap *heap, size_t size,
+								const snug_alloc_options *options);
 
 /* `owner`: the handle's index. The request must have been checked. Without `may_compact` nothing
  * moves. NO_MEMORY, OS_MEMORY. */
-snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options, uint32_t owner,
-						bool may_compact, uint64_t *location);
+snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options,
+						uint32_t owner, bool may_compact, uint64_t *location);
 
 /* In handle mode: what stands behind the object in its slot. */
-static inline void object_trailer_write(const snug_heap *heap, const struct size_class *class, uint64_t offset,
-										size_t size, uint32_t owner) {
-	struct handle_trailer trailer = {owner, (uint16_t)(class->stride - HANDLE_TRAILER_BYTES - size)};
+static inline void object_trailer_write(const snug_heap *heap, const struct size_class *class,
+										uint64_t offset, size_t size, uint32_t owner) {
+	struct handle_trailer trailer = {owner,
+									 (uint16_t)(class->stride - HANDLE_TRAILER_BYTES - size)};
 	handle_trailer_write(handle_trailer_at(heap, class, offset), trailer);
 }
 
@@ -43,20 +45,23 @@ static inline void object_free(snug_heap *heap, uint64_t location, size_t size) 
 		return;
 	}
 	struct size_class *class = class_of_page(heap, page_of(&heap->arena, location));
-	uint16_t id = class_find(&heap->classes, (enum family) class->family, size + heap->slot_trailer_bytes);
+	uint16_t id =
+		class_find(&heap->classes, (enum family) class->family, size + heap->slot_trailer_bytes);
 	slot_free(heap, class, id, (uint32_t)size, location);
 }
 
 /* The location may change. Making it smaller never fails. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE
  * (aligned, above a page). */
-snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_t new_size, uint32_t owner);
+snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_t new_size,
+						 uint32_t owner);
 
 /* Shared by both APIs: they differ only in how they find location and size. */
-snug_error object_view(snug_heap *heap, uint64_t location, size_t size, size_t offset, size_t length,
-					   snug_extent *extents, size_t *count);
+snug_error object_view(snug_heap *heap, uint64_t location, size_t size, size_t offset,
+					   size_t length, snug_extent *extents, size_t *count);
 size_t object_extent_count(const snug_heap *heap, uint64_t location);
-snug_error object_read(snug_heap *heap, uint64_t location, size_t size, size_t offset, void *buffer, size_t length);
-snug_error object_write(snug_heap *heap, uint64_t location, size_t size, size_t offset, const void *data,
-						size_t length);
+snug_error object_read(snug_heap *heap, uint64_t location, size_t size, size_t offset, void *buffer,
+					   size_t length);
+snug_error object_write(snug_heap *heap, uint64_t location, size_t size, size_t offset,
+						const void *data, size_t length);
 
 #endif

@@ -64,7 +64,8 @@ static snug_error grow(snug_heap *heap) {
 
 static void erase(struct pin_table *pins, uint32_t hole) {
 	uint32_t mask = pins->capacity - 1;
-	for (uint32_t index = (hole + 1) & mask; pins->entries[index] != 0; index = (index + 1) & mask) {
+	for (uint32_t index = (hole + 1) & mask; pins->entries[index] != 0;
+		 index = (index + 1) & mask) {
 		uint32_t home = home_of(pins, entry_offset(pins->entries[index]));
 		if (((index - home) & mask) < ((index - hole) & mask)) continue;
 		pins->entries[hole] = pins->entries[index];

@@ -45,7 +45,8 @@ static void flush_all(snug_heap *heap) {
 /* A hole of the class, through its magazine if it has one. */
 static bool take_hole(snug_heap *heap, struct size_class *class, uint64_t *offset) {
 	if (class->magazine_capacity == 0) {
-		return slab_take_fullest(heap, class, 1, offset) > 0 || slab_take_pinned(heap, class, 1, offset) > 0;
+		return slab_take_fullest(heap, class, 1, offset) > 0 ||
+			   slab_take_pinned(heap, class, 1, offset) > 0;
 	}
 	if (class->magazine_count == 0 && !magazine_refill(heap, class)) return false;
 	*offset = class->magazine[--class->magazine_count];
@@ -129,7 +130,8 @@ static bool borrow(snug_heap *heap, uint16_t id, uint64_t *offset, struct size_c
 	const struct class_table *table = &heap->classes;
 	uint32_t stride_max = table->entry[id].stride + table->entry[id].stride / BORROW_PARTS;
 	uint16_t end = table->first[class_family(table, id) + 1];
-	for (uint16_t larger = id; larger < end && table->entry[larger].stride <= stride_max; larger++) {
+	for (uint16_t larger = id; larger < end && table->entry[larger].stride <= stride_max;
+		 larger++) {
 		struct size_class *class = table->state[larger];
 		if (class == NULL) continue;
 		if (!take_hole(heap, class, offset)) continue;
@@ -145,10 +147,13 @@ static bool borrow(snug_heap *heap, uint16_t id, uint64_t *offset, struct size_c
 void room_pace(snug_heap *heap) {
 	const snug_heap_options *options = &heap->options;
 	if (LIKELY(options->pace_low_water_bytes == 0) || nothing_to_gain(heap)) return;
-	if (arena_available_pages(&heap->arena) << heap->arena.page_shift >= options->pace_low_water_bytes) return;
+	if (arena_available_pages(&heap->arena) << heap->arena.page_shift >=
+		options->pace_low_water_bytes)
+		return;
 	if (heap->target != PAGE_NONE) return;
 	uint64_t before_pages = arena_free_pages(&heap->arena);
-	if (heap->victim == PAGE_NONE && !victim_pick(heap, ALL_POOLS)) heap->searched_at = changes_so_far(heap);
+	if (heap->victim == PAGE_NONE && !victim_pick(heap, ALL_POOLS))
+		heap->searched_at = changes_so_far(heap);
 	uint64_t moved_bytes = 0;
 	while (heap->victim != PAGE_NONE && moved_bytes < options->pace_step_bytes) {
 		moved_bytes += victim_evacuate(heap, options->pace_step_bytes - moved_bytes, false);
@@ -181,7 +186,8 @@ static snug_error take_or_grow(snug_heap *heap, uint16_t id, bool may_compact, u
 	return filled ? SNUG_OK : SNUG_ERROR_CORRUPT;
 }
 
-snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, bool may_compact, uint64_t *offset, struct size_class **out) {
+snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, bool may_compact, uint64_t *offset,
+						   struct size_class **out) {
 	bool counted = false;
 	for (;;) {
 		snug_error error = take_or_grow(heap, id, may_compact, offset, out);

@@ -23,7 +23,8 @@
 
 #include "mem/slab/magazine.h"
 
-snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, bool may_compact, uint64_t *offset, struct size_class **out);
+snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, bool may_compact, uint64_t *offset,
+						   struct size_class **out);
 
 /* Pages that can be taken now. Where the OS has just refused memory, only those that are committed
  * already. */
@@ -37,8 +38,8 @@ bool room_make(snug_heap *heap, uint64_t pages, bool os_refused);
 void room_pace(snug_heap *heap);
 
 /* A slot for `payload_bytes` of an object or fragment of class `id`. NO_MEMORY, OS_MEMORY. */
-static inline snug_error slot_alloc(snug_heap *heap, uint16_t id, uint32_t payload_bytes, bool may_compact,
-									uint64_t *offset, struct size_class **out) {
+static inline snug_error slot_alloc(snug_heap *heap, uint16_t id, uint32_t payload_bytes,
+									bool may_compact, uint64_t *offset, struct size_class **out) {
 	struct size_class *class = heap->classes.entry[id].serving;
 	if (LIKELY(class != NULL && class->magazine_count > 0)) {
 		*offset = class->magazine[--class->magazine_count];

@@ -80,7 +80,8 @@ static uint16_t search_up(const struct class_table *table, uint32_t from, size_t
 	return (uint16_t)from;
 }
 
-void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t fragment_trailer_bytes, void *memory) {
+void class_table_init(struct class_table *table, uint32_t page_bytes,
+					  uint32_t fragment_trailer_bytes, void *memory) {
 	uint32_t count = total_classes(page_bytes);
 	SNUG_ASSERT(count <= CLASS_COUNT_MAX);
 	table->entry = memory;
@@ -96,7 +97,8 @@ void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t f
 		(uint16_t)(table->first[FAMILY_ALIGNED] +
 				   make_strides(page_bytes, ALIGNED_STRIDE, table->entry + table->first[1]));
 	table->first[FAMILY_COUNT] =
-		(uint16_t)(table->first[FAMILY_FRAGMENT] + make_strides(page_bytes, 1, table->entry + table->first[2]));
+		(uint16_t)(table->first[FAMILY_FRAGMENT] +
+				   make_strides(page_bytes, 1, table->entry + table->first[2]));
 	uint32_t id = 0;
 	for (uint32_t size = 0; size <= EXACT_SIZE_MAX; size++) {
 		id = search_up(table, id, size);
@@ -171,7 +173,9 @@ static void refresh_serving(struct class_table *table, uint16_t id) {
 	}
 	for (uint16_t below = id;; below--) {
 		table->entry[below].serving = serving;
-		if (below == first || table->state[below - 1] != NULL || is_coarse(table, (uint16_t)(below - 1))) break;
+		if (below == first || table->state[below - 1] != NULL ||
+			is_coarse(table, (uint16_t)(below - 1)))
+			break;
 	}
 }
 
@@ -190,7 +194,8 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	class->bucket_scale = (FULLNESS_BUCKETS << 16) / slots;
 	class->magazine_capacity = class_magazine_capacity(slots);
 	class->family = (uint8_t)class_family(table, id);
-	class->small_bytes = class->family == FAMILY_BYTES ? (uint32_t)smaller(stride, EXACT_SIZE_MAX) : 0;
+	class->small_bytes =
+		class->family == FAMILY_BYTES ? (uint32_t)smaller(stride, EXACT_SIZE_MAX) : 0;
 	class->review_bytes = review_grain(heap);
 	class->pool = class->family == FAMILY_FRAGMENT ? SNUG_POOL_LARGE
 				  : stride <= SMALL_STRIDE_MAX     ? SNUG_POOL_SMALL
@@ -253,5 +258,6 @@ void class_retire_if_empty(snug_heap *heap, struct size_class *class) {
 	table->state[id] = NULL;
 	cell_give(&heap->cells, class, state_bytes(class->slots));
 	refresh_serving(table, id);
-	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id, table->entry[id].stride);
+	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id,
+				  table->entry[id].stride);
 }

@@ -33,13 +33,15 @@
 
 /* Bytes of memory that class_table_init needs for pages of this size. */
 size_t class_table_bytes(uint32_t page_bytes);
-void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t fragment_trailer_bytes, void *memory);
+void class_table_init(struct class_table *table, uint32_t page_bytes,
+					  uint32_t fragment_trailer_bytes, void *memory);
 
 /* The smallest class of the family whose slots hold `bytes`; CLASS_NONE above a page. */
 uint16_t class_search(const struct class_table *table, enum family family, size_t bytes);
 
 /* The same; bytes and fragments have the same strides, and most sizes are small. */
-static inline uint16_t class_find(const struct class_table *table, enum family family, size_t bytes) {
+static inline uint16_t class_find(const struct class_table *table, enum family family,
+								  size_t bytes) {
 	if (LIKELY(bytes <= EXACT_SIZE_MAX && family != FAMILY_ALIGNED)) {
 		return (uint16_t)(table->first[family] + (table->exact[bytes] & ~EXACT_MAY_SPLIT));
 	}
@@ -93,7 +95,9 @@ static inline uint32_t class_magazine_capacity(uint32_t slots) {
 }
 
 static inline enum family class_family(const struct class_table *table, uint16_t id) {
-	return id < table->first[1] ? FAMILY_BYTES : id < table->first[2] ? FAMILY_ALIGNED : FAMILY_FRAGMENT;
+	return id < table->first[1]   ? FAMILY_BYTES
+		   : id < table->first[2] ? FAMILY_ALIGNED
+								  : FAMILY_FRAGMENT;
 }
 
 #endif

@@ -12,7 +12,8 @@ snug_error handle_prepare(snug_heap *heap, uint32_t *index) {
 		return SNUG_OK;
 	}
 	if (table->count == UINT32_MAX) return SNUG_ERROR_NO_MEMORY;
-	snug_error error = range_ensure(&heap->arena, &table->range, ((size_t)table->count + 1) * sizeof(uint64_t));
+	snug_error error =
+		range_ensure(&heap->arena, &table->range, ((size_t)table->count + 1) * sizeof(uint64_t));
 	if (error) return error;
 	*index = table->count;
 	return SNUG_OK;

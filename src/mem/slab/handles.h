@@ -44,7 +44,8 @@ static inline uint64_t entry_location(uint64_t entry) {
 }
 
 static inline uint64_t location_entry(uint64_t location) {
-	return (location & OFFSET_MASK) | ((location & REF_CHAINED) >> (SNUG_REF_BITS - 1 - OFFSET_BITS));
+	return (location & OFFSET_MASK) |
+		   ((location & REF_CHAINED) >> (SNUG_REF_BITS - 1 - OFFSET_BITS));
 }
 
 /* Where the object is; 0 if the handle names none. */
@@ -63,7 +64,8 @@ static inline void handle_relocate(struct handle_table *table, uint32_t index, u
 }
 
 /* The object, or its first fragment, was moved. */
-static inline void handle_moved(struct handle_table *table, uint32_t index, uint64_t from, uint64_t to) {
+static inline void handle_moved(struct handle_table *table, uint32_t index, uint64_t from,
+								uint64_t to) {
 	SNUG_ASSERT(index < table->count && (table->entries[index] & ENTRY_LIVE) != 0);
 	SNUG_ASSERT((table->entries[index] & OFFSET_MASK) == from);
 	table->entries[index] ^= from ^ to;
@@ -82,7 +84,8 @@ static inline snug_handle handle_bind(struct handle_table *table, uint64_t locat
 	} else {
 		index = table->count++;
 	}
-	table->entries[index] = location_entry(location) | ENTRY_LIVE | generation << ENTRY_GENERATION_SHIFT;
+	table->entries[index] =
+		location_entry(location) | ENTRY_LIVE | generation << ENTRY_GENERATION_SHIFT;
 	table->live++;
 	return index | generation << 32 | (uint64_t)table->tag << 56;
 }

@@ -11,7 +11,8 @@ void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset) {
 }
 
 void magazine_flush(snug_heap *heap, struct size_class *class) {
-	while (class->magazine_count > 0) slab_return(heap, class, class->magazine[--class->magazine_count]);
+	while (class->magazine_count > 0)
+		slab_return(heap, class, class->magazine[--class->magazine_count]);
 }
 
 bool magazine_refill(snug_heap *heap, struct size_class *class) {

@@ -41,8 +41,8 @@ void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
 
 /* What all allocations end with. `class` is that of the slot's page, `id` the one that the payload
  * belongs to. */
-static inline void slot_hand_out(snug_heap *heap, struct size_class *class, uint16_t id, size_t payload_bytes,
-								 uint64_t offset) {
+static inline void slot_hand_out(snug_heap *heap, struct size_class *class, uint16_t id,
+								 size_t payload_bytes, uint64_t offset) {
 	heap->payload_bytes[class->pool] += payload_bytes;
 	unpoison_slot(address_of(&heap->arena, offset), class->stride);
 	class_count_in(heap, id, class);
@@ -51,8 +51,8 @@ static inline void slot_hand_out(snug_heap *heap, struct size_class *class, uint
 /* The common case of allocation, inline: a small size of which nothing is split, and a slot in its
  * magazine. `trailer_bytes` stand behind the payload; a size is checked before they are added to
  * it. False: nothing was done. After it, as the caller's last act: class_review_if_due. */
-static inline bool slot_alloc_small(snug_heap *heap, size_t payload_bytes, size_t trailer_bytes, uint64_t *offset,
-									struct size_class **out) {
+static inline bool slot_alloc_small(snug_heap *heap, size_t payload_bytes, size_t trailer_bytes,
+									uint64_t *offset, struct size_class **out) {
 	if (UNLIKELY(payload_bytes - 1 >= EXACT_SIZE_MAX - trailer_bytes)) return false;
 	uint16_t id = heap->classes.exact[payload_bytes + trailer_bytes];
 	if (UNLIKELY(id >= EXACT_MAY_SPLIT)) return false;
@@ -70,12 +70,14 @@ static inline bool slot_refill_small(snug_heap *heap, size_t payload_bytes, size
 	if (payload_bytes - 1 >= EXACT_SIZE_MAX - trailer_bytes) return false;
 	uint16_t id = heap->classes.exact[payload_bytes + trailer_bytes];
 	struct size_class *class = id < EXACT_MAY_SPLIT ? heap->classes.entry[id].serving : NULL;
-	return class != NULL && class->magazine_capacity > 0 && class->magazine_count == 0 && magazine_refill(heap, class);
+	return class != NULL && class->magazine_capacity > 0 && class->magazine_count == 0 &&
+		   magazine_refill(heap, class);
 }
 
 /* Into the magazine while it has room, so that what is freed and allocated in turns stays in the
  * processor's cache; else back to its slab at once. */
-static inline void slot_give(snug_heap *heap, struct size_class *class, page_number number, uint64_t offset) {
+static inline void slot_give(snug_heap *heap, struct size_class *class, page_number number,
+							 uint64_t offset) {
 	struct page *page = &heap->arena.pages[number];
 	if (class->magazine_count < class->magazine_capacity && page->state == PAGE_SLAB) {
 		class->magazine[class->magazine_count++] = offset;
@@ -85,15 +87,15 @@ static inline void slot_give(snug_heap *heap, struct size_class *class, page_num
 }
 
 /* What all frees end with. The same of `class` and `id`. */
-static inline void slot_take_back(snug_heap *heap, struct size_class *class, uint16_t id, page_number number,
-								  uint64_t offset) {
+static inline void slot_take_back(snug_heap *heap, struct size_class *class, uint16_t id,
+								  page_number number, uint64_t offset) {
 	class_count_out(heap, id);
 	poison_slot(address_of(&heap->arena, offset), class->stride);
 	slot_give(heap, class, number, offset);
 }
 
-static inline void slot_free(snug_heap *heap, struct size_class *class, uint16_t id, uint32_t payload_bytes,
-							 uint64_t offset) {
+static inline void slot_free(snug_heap *heap, struct size_class *class, uint16_t id,
+							 uint32_t payload_bytes, uint64_t offset) {
 	SNUG_ASSERT(heap->payload_bytes[class->pool] >= payload_bytes);
 	SNUG_ASSERT(!slab_slot_is_free(heap, class, offset));
 	heap->changes++;
@@ -102,8 +104,8 @@ static inline void slot_free(snug_heap *heap, struct size_class *class, uint16_t
 }
 
 /* The payload in a slot changes its size without leaving the slot. */
-static inline void slot_repay(snug_heap *heap, struct size_class *class, uint32_t trailer_bytes, uint32_t old_bytes,
-							  uint32_t new_bytes) {
+static inline void slot_repay(snug_heap *heap, struct size_class *class, uint32_t trailer_bytes,
+							  uint32_t old_bytes, uint32_t new_bytes) {
 	enum family family = (enum family) class->family;
 	uint16_t old_id = class_find(&heap->classes, family, (size_t)old_bytes + trailer_bytes);
 	uint16_t new_id = class_find(&heap->classes, family, (size_t)new_bytes + trailer_bytes);

@@ -67,7 +67,8 @@ void slab_relist(snug_heap *heap, struct size_class *class, page_number number) 
 
 /* ------------------------------------------------------------------ pages ---------- */
 
-snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state, page_number *out) {
+snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state,
+					  page_number *out) {
 	void *beside = NULL;
 	size_t bitmap_bytes = bitmap_words(class) * sizeof(uint64_t);
 	if (class->slots > INLINE_BITMAP_SLOTS) {
@@ -123,7 +124,8 @@ void slab_release(snug_heap *heap, struct size_class *class, page_number number)
 
 void slab_release_empty(snug_heap *heap, struct size_class *class) {
 	page_number page = class->list_mask & 1 ? class->lists[0] : PAGE_NONE;
-	while (page != PAGE_NONE && heap->arena.pages[page].free_slots < class->slots) page = heap->arena.pages[page].next;
+	while (page != PAGE_NONE && heap->arena.pages[page].free_slots < class->slots)
+		page = heap->arena.pages[page].next;
 	if (page != PAGE_NONE) slab_release(heap, class, page);
 }
 
@@ -139,7 +141,8 @@ void victim_begin(snug_heap *heap, struct size_class *class, page_number number)
 	if (page->free_slots == class->slots) victim_release(heap);
 }
 
-void victim_relocate(snug_heap *heap, struct size_class *class, page_number number, page_number target) {
+void victim_relocate(snug_heap *heap, struct size_class *class, page_number number,
+					 page_number target) {
 	SNUG_ASSERT(heap->target == PAGE_NONE && heap->arena.pages[number].free_slots < class->slots);
 	victim_begin(heap, class, number);
 	heap->target = target;
@@ -172,7 +175,8 @@ void victim_release(snug_heap *heap) {
 	}
 	/* Emptied by what the owner freed, or by an allocation's own compaction: the page is not the
 	 * steps' gain. */
-	if (heap->defragment.phase != PHASE_IDLE && !heap->defragment.in_step) heap->totals.abandoned_slabs++;
+	if (heap->defragment.phase != PHASE_IDLE && !heap->defragment.in_step)
+		heap->totals.abandoned_slabs++;
 	slab_release(heap, class_of_page(heap, number), number);
 }
 
@@ -197,8 +201,8 @@ void victim_abandon(snug_heap *heap) {
 
 /* Downwards, because a magazine is popped from its end: so slots are used in the order of their
  * addresses. */
-static uint32_t take_from(snug_heap *heap, struct size_class *class, page_number number, uint32_t want,
-						  uint64_t *offsets) {
+static uint32_t take_from(snug_heap *heap, struct size_class *class, page_number number,
+						  uint32_t want, uint64_t *offsets) {
 	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots > 0);
 	uint64_t *bits = free_bits_of(page, class);
@@ -220,13 +224,15 @@ static uint32_t take_from(snug_heap *heap, struct size_class *class, page_number
 	return taken;
 }
 
-uint32_t slab_take_fullest(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets) {
+uint32_t slab_take_fullest(snug_heap *heap, struct size_class *class, uint32_t want,
+						   uint64_t *offsets) {
 	uint32_t partial = class->list_mask & PARTIAL_MASK;
 	if (partial == 0) return 0;
 	return take_from(heap, class, class->lists[bit_highest(partial)], want, offsets);
 }
 
-uint32_t slab_take_pinned(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets) {
+uint32_t slab_take_pinned(snug_heap *heap, struct size_class *class, uint32_t want,
+						  uint64_t *offsets) {
 	page_number number = class->lists[LIST_PINNED_PARTIAL];
 	return number == PAGE_NONE ? 0 : take_from(heap, class, number, want, offsets);
 }

@@ -38,7 +38,8 @@ snug_error slab_create(snug_heap *heap, struct size_class *class, page_number *o
 
 /* A page for the class in the given state, all slots free, on no list and in no count; and such a
  * page, or a slab's, given up. */
-snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state, page_number *out);
+snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state,
+					  page_number *out);
 void slab_drop(snug_heap *heap, const struct size_class *class, page_number number);
 
 /* Gives the page of a slab without live slots back; it is on no list afterwards. */
@@ -53,8 +54,10 @@ void slab_unlist(snug_heap *heap, struct size_class *class, page_number number);
 
 /* Up to `want` free slots, from one slab of the given kind; returns how many, 0 if the class has
  * none. */
-uint32_t slab_take_fullest(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets);
-uint32_t slab_take_pinned(snug_heap *heap, struct size_class *class, uint32_t want, uint64_t *offsets);
+uint32_t slab_take_fullest(snug_heap *heap, struct size_class *class, uint32_t want,
+						   uint64_t *offsets);
+uint32_t slab_take_pinned(snug_heap *heap, struct size_class *class, uint32_t want,
+						  uint64_t *offsets);
 
 /* Whether the bitmap says that this slot is free. */
 bool slab_slot_is_free(const snug_heap *heap, const struct size_class *class, uint64_t offset);
@@ -75,7 +78,8 @@ void victim_begin(snug_heap *heap, struct size_class *class, page_number number)
 
 /* As victim_begin, with the blank page for its target: see mem/defragment/drain.h. The class's
  * magazine is empty. */
-void victim_relocate(snug_heap *heap, struct size_class *class, page_number number, page_number target);
+void victim_relocate(snug_heap *heap, struct size_class *class, page_number number,
+					 page_number target);
 
 /* Gives the emptied victim's page back. */
 void victim_release(snug_heap *heap);
@@ -107,7 +111,8 @@ static inline void slab_return(snug_heap *heap, struct size_class *class, uint64
 	class->used_slots--;
 	class->free_slots++;
 	uint32_t live = class->slots - page->free_slots;
-	if (UNLIKELY(live == 0 || (live * class->bucket_scale) >> 16 != page->list)) slab_settle(heap, class, number);
+	if (UNLIKELY(live == 0 || (live * class->bucket_scale) >> 16 != page->list))
+		slab_settle(heap, class, number);
 }
 
 static inline struct size_class *class_of_page(const snug_heap *heap, page_number number) {

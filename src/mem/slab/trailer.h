@@ -31,7 +31,8 @@ struct handle_trailer {
 	uint16_t slack_bytes;
 };
 
-static inline char *handle_trailer_at(const snug_heap *heap, const struct size_class *class, uint64_t offset) {
+static inline char *handle_trailer_at(const snug_heap *heap, const struct size_class *class,
+									  uint64_t offset) {
 	return address_of(&heap->arena, offset) + class->stride - HANDLE_TRAILER_BYTES;
 }
 
@@ -74,14 +75,16 @@ static inline struct fragment_trailer fragment_trailer_read(const snug_heap *hea
 	trailer.length = (uint32_t)(word >> LENGTH_SHIFT & 0xFFFF);
 	if (word >> HEAD_SHIFT & 1) {
 		trailer.object_size = half;
-		if (heap->slot_trailer_bytes > 0) memcpy(&trailer.owner, at + FRAGMENT_TRAILER_BYTES, sizeof trailer.owner);
+		if (heap->slot_trailer_bytes > 0)
+			memcpy(&trailer.owner, at + FRAGMENT_TRAILER_BYTES, sizeof trailer.owner);
 	} else {
 		trailer.previous = (word >> PREVIOUS_SHIFT & 0x3F) << 32 | half;
 	}
 	return trailer;
 }
 
-static inline void fragment_trailer_write(const snug_heap *heap, char *at, struct fragment_trailer trailer) {
+static inline void fragment_trailer_write(const snug_heap *heap, char *at,
+										  struct fragment_trailer trailer) {
 	uint64_t head = trailer.object_size != 0;
 	SNUG_ASSERT(!head || trailer.previous == 0);
 	uint64_t word = trailer.next | (uint64_t)trailer.length << LENGTH_SHIFT | head << HEAD_SHIFT |
@@ -89,7 +92,8 @@ static inline void fragment_trailer_write(const snug_heap *heap, char *at, struc
 	uint32_t half = head ? trailer.object_size : (uint32_t)trailer.previous;
 	memcpy(at, &word, sizeof word);
 	memcpy(at + sizeof word, &half, sizeof half);
-	if (heap->slot_trailer_bytes > 0) memcpy(at + FRAGMENT_TRAILER_BYTES, &trailer.owner, sizeof trailer.owner);
+	if (heap->slot_trailer_bytes > 0)
+		memcpy(at + FRAGMENT_TRAILER_BYTES, &trailer.owner, sizeof trailer.owner);
 }
 
 #endif

@@ -21,7 +21,9 @@
 /* What waits for others must not take what the answers need. */
 static uint32_t shared_records_of(uint64_t bytes, uint32_t records_max) {
 	uint64_t records = bytes / RECORDS_SHARE / RECORD_BYTES;
-	return records < RECORDS_MIN ? RECORDS_MIN : records > records_max / 2 ? records_max / 2 : (uint32_t)records;
+	return records < RECORDS_MIN       ? RECORDS_MIN
+		   : records > records_max / 2 ? records_max / 2
+									   : (uint32_t)records;
 }
 
 snug_error buffers_init(struct buffers *buffers, uint64_t bytes, uint32_t records_max) {
@@ -71,8 +73,11 @@ static enum cell_kind input_kind(uint32_t bytes) {
  * more: the old room and the new one are there at the same time, and a small memory has no room
  * for twice as much. */
 static void *take_large(struct buffers *buffers, uint32_t *bytes) {
-	uint32_t room = *bytes > UINT32_MAX - CHUNK_BYTES ? 0 : (*bytes + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
-	if (room < *bytes || !connection_memory_borrow(&buffers->memory, room / CHUNK_BYTES)) return NULL;
+	uint32_t room = *bytes > UINT32_MAX - CHUNK_BYTES
+						? 0
+						: (*bytes + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
+	if (room < *bytes || !connection_memory_borrow(&buffers->memory, room / CHUNK_BYTES))
+		return NULL;
 	void *input = malloc(room);
 	if (input == NULL) {
 		connection_memory_repay(&buffers->memory, room / CHUNK_BYTES);

@@ -21,8 +21,10 @@ struct buffers {
 	struct record_stock records;
 };
 
-/* `records_max` records may be taken at a time, or fewer where the budget is low; half of them are shared. OS_MEMORY. */
-SNUG_NODISCARD snug_error buffers_init(struct buffers *buffers, uint64_t bytes, uint32_t records_max);
+/* `records_max` records may be taken at a time, or fewer where the budget is low; half of them are
+ * shared. OS_MEMORY. */
+SNUG_NODISCARD snug_error buffers_init(struct buffers *buffers, uint64_t bytes,
+									   uint32_t records_max);
 /* All must have been given back. */
 void buffers_deinit(struct buffers *buffers);
 
@@ -30,11 +32,13 @@ void buffers_deinit(struct buffers *buffers);
 void *buffers_take_record(struct buffers *buffers, enum cell_right right);
 void buffers_give_record(struct buffers *buffers, void *record);
 
-/* How many who holds `held` may take besides: together no more than are left to all others, so that those who never give theirs back leave some; and one,
- * if he holds none, as long as there are any. */
+/* How many who holds `held` may take besides: together no more than are left to all others, so that
+ * those who never give theirs back leave some; and one, if he holds none, as long as there are
+ * any. */
 uint32_t buffers_left(const struct record_stock *records, uint32_t held);
 
-/* True: a command can be carried out and answered: a record, and blocks for the longest answer that is copied. */
+/* True: a command can be carried out and answered: a record, and blocks for the longest answer that
+ * is copied. */
 bool buffers_are_there(const struct buffers *buffers, enum cell_right right);
 
 /* Room for at least `*bytes` of input; tells how much. NULL: the budget is used up. */

@@ -51,8 +51,9 @@
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
 #define RECORDS_MAX 256u        /* of one connection; the same */
 #define COPY_BYTES_MAX 8192u    /* larger values are sent from where they lie */
-#define DIRECT_BYTES_MAX 16384u /* larger values are received into where they will lie, if they do not come at once */
-#define PIECES 8u               /* of one send */
+/* larger values are received into where they will lie, if they do not come at once */
+#define DIRECT_BYTES_MAX 16384u
+#define PIECES 8u /* of one send */
 
 /* ------------------------------------------------------------------ what goes out ---------- */
 
@@ -74,7 +75,8 @@ struct block {
 
 /* ------------------------------------------------------------------ what is waited for ----- */
 
-/* Who has it, and hands it on or ends it. The table of all that can become of it is in connection_record.c. */
+/* Who has it, and hands it on or ends it. The table of all that can become of it is in
+ * connection_record.c. */
 enum record_owner {
 	RECORD_HELD,    /* the function at work, which hands it on before it returns */
 	RECORD_ANSWERS, /* the connection's answers */
@@ -113,7 +115,8 @@ struct record {
 	struct reply reply;
 	struct request request;
 	snug_extent window[REQUEST_EXTENTS];
-	char bytes[]; /* what the reply and the operation refer to, then room for the value or the text */
+	/* what the reply and the operation refer to, then room for the value or the text */
+	char bytes[];
 };
 
 #define RECORD_ROOM (RECORD_BYTES - (uint32_t)sizeof(struct record))
@@ -125,7 +128,9 @@ enum connection_input_state {
 	INPUT_SKIP, /* skip_bytes that are not looked at */
 	INPUT_WAIT, /* for a lease, or its next window */
 	INPUT_FILL, /* the lease, and the line's end behind it */
-	INPUT_ERRAND, /* nothing is parsed until it is answered: what it does to all workers must not overtake, or be overtaken */
+	/* nothing is parsed until it is answered: what it does to all workers must not overtake, or be
+	 * overtaken */
+	INPUT_ERRAND,
 	INPUT_OVER, /* nothing is parsed any more; closes when all is said */
 };
 
@@ -139,13 +144,16 @@ struct connection {
 	uint32_t last_active_s;
 	uint32_t turn_number; /* whose share that is: */
 	uint32_t turn_keys;
-	uint64_t progress_ns; /* when a send began, or has gone; or, while none is under way, when bytes came */
-	uint8_t input_state;  /* enum connection_input_state */
-	bool is_open;         /* the io knows it */
-	bool is_closing;      /* nothing is said or heard any more */
+	/* when a send began, or has gone; or, while none is under way, when bytes came */
+	uint64_t progress_ns;
+	uint8_t input_state; /* enum connection_input_state */
+	bool is_open;        /* the io knows it */
+	bool is_closing;     /* nothing is said or heard any more */
 	bool is_sending;
 	bool is_paused;
-	bool is_held;     /* parses nothing until some of what it has asked was answered and sent, or until its next turn */
+	/* parses nothing until some of what it has asked was answered and sent, or until its next
+	 * turn */
+	bool is_held;
 	bool is_dirty;    /* on the list of those with something to send */
 	bool is_blocked;  /* on the list of those that wait for records */
 	bool has_ended;   /* the peer has sent all it will */
@@ -153,7 +161,8 @@ struct connection {
 	bool is_answered; /* something was sent to it */
 	bool is_known;    /* has asked again after that, with nothing under way: it takes its answers */
 	uint64_t lists;   /* of keys, that have ended */
-	uint64_t failed_list;  /* connection_list(): an error was said in place of what was left of it; 0: of none */
+	/* connection_list(): an error was said in place of what was left of it; 0: of none */
+	uint64_t failed_list;
 	uint64_t refused_list; /* the same, but the error waits in a text for those before it */
 	struct parser parser;
 	uint64_t skip_bytes;
@@ -193,18 +202,20 @@ struct turn {
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;
 	struct connection *blocked;
-	uint32_t number;           /* of the turn; comes round */
-	uint64_t began_ns;         /* the turn */
-	uint64_t short_since_ns;   /* memory is short since then; 0: it is not */
-	uint64_t relief_ns;        /* nobody is closed for it before then */
-	bool holds_input;          /* nothing is received */
-	bool relieves;             /* connections are being closed for it, some in each turn: a round */
-	bool has_relieved;         /* one round at least since it is short */
-	uint32_t told_closed_s;    /* when the log was last told that one was closed for memory */
-	struct record *errands;    /* that are not ready yet, through next_errand */
-	struct record *unfinished; /* the own worker's to go on with, through next_away; and the last one */
+	uint32_t number;         /* of the turn; comes round */
+	uint64_t began_ns;       /* the turn */
+	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
+	uint64_t relief_ns;      /* nobody is closed for it before then */
+	bool holds_input;        /* nothing is received */
+	bool relieves;           /* connections are being closed for it, some in each turn: a round */
+	bool has_relieved;       /* one round at least since it is short */
+	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
+	struct record *errands;  /* that are not ready yet, through next_errand */
+	/* the own worker's to go on with, through next_away; and the last one */
+	struct record *unfinished;
 	struct record *unfinished_last;
-	struct record **outbox; /* for each worker: what is to be sent to it, through next_away; and the last one */
+	/* for each worker: what is to be sent to it, through next_away; and the last one */
+	struct record **outbox;
 	struct record **outbox_last;
 	uint32_t away;            /* requests out */
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
@@ -222,24 +233,27 @@ static inline struct turn *turn_of(const struct connection *connection) {
 	return connection->worker->turn;
 }
 
-#define ANSWER_BLOCKS 2u /* that an answer takes besides at most: before and behind a leased value */
+/* that an answer takes besides at most: before and behind a leased value */
+#define ANSWER_BLOCKS 2u
 
-/* The reserve is for what is needed to end what was begun: the first blocks for answers that come back. No new command begins on it. The last half of
- * it is for new connections and for input: connection_input.c's input_right. */
+/* The reserve is for what is needed to end what was begun: the first blocks for answers that come
+ * back. No new command begins on it. The last half of it is for new connections and for input:
+ * connection_input.c's input_right. */
 static inline enum cell_right connection_right(bool ends_what_was_begun) {
 	return ends_what_was_begun ? CELLS_RESERVED : CELLS_SHARED;
 }
 
 /* Of the worker's connection memory. */
 static inline uint64_t connection_held_bytes(const struct connection *connection) {
-	return (uint64_t)connection->records * RECORD_BYTES + (uint64_t)connection->blocks * BLOCK_BYTES +
-		   connection->input_room + CONNECTION_BYTES;
+	return (uint64_t)connection->records * RECORD_BYTES +
+		   (uint64_t)connection->blocks * BLOCK_BYTES + connection->input_room + CONNECTION_BYTES;
 }
 
-/* He has asked, and waits for us: for an answer, for memory, for his next turn, for room for a value. */
+/* He has asked, and waits for us: for an answer, for memory, for his next turn, for room for a
+ * value. */
 static inline bool connection_is_owed(const struct connection *connection) {
-	return connection->first_answer != NULL || connection->is_blocked || connection->is_held || connection->is_paused ||
-		   connection->input_state == INPUT_WAIT;
+	return connection->first_answer != NULL || connection->is_blocked || connection->is_held ||
+		   connection->is_paused || connection->input_state == INPUT_WAIT;
 }
 
 /* connection_life.c: begins to serve a socket that was accepted; closes it if that can't be. */
@@ -261,8 +275,9 @@ void connection_resume(struct connection *connection);
 /* What is kept goes nowhere. */
 void input_drop(struct connection *connection);
 
-/* A connection's share of a turn: settings.turn_commands, of which each counts for as many keys of a list. Bytes have none: to keep them costs
- * as much as to take them, and the io hands out a bounded amount of them in one turn. */
+/* A connection's share of a turn: settings.turn_commands, of which each counts for as many keys of
+ * a list. Bytes have none: to keep them costs as much as to take them, and the io hands out a
+ * bounded amount of them in one turn. */
 #define TURN_KEYS 8u
 
 static inline void connection_renew_share(struct connection *connection) {
@@ -288,7 +303,8 @@ void connection_mark_dirty(struct connection *connection);
 
 /* Waits for memory: until somebody gives some back, or the one that holds most is closed. */
 void connection_block(struct connection *connection);
-/* What a blocked one waits for is not there: room for the answer that comes next, if that is ready, or else for the next command. */
+/* What a blocked one waits for is not there: room for the answer that comes next, if that is ready,
+ * or else for the next command. */
 bool connection_lacks_memory(const struct connection *connection);
 
 /* connection_relief.c: those that waited for memory go on, as far as there is some. */
@@ -305,20 +321,24 @@ size_t connection_commands(struct connection *connection, const char *bytes, siz
 /* NULL: no memory. Else the caller holds it, and hands it on. */
 struct record *record_take(struct connection *connection);
 /* From one owner to the next. */
-static inline void record_pass(struct record *record, enum record_owner from, enum record_owner to) {
+static inline void record_pass(struct record *record, enum record_owner from,
+							   enum record_owner to) {
 	SNUG_ASSERT(record->owner == from && !record->is_away);
 	record->owner = (uint8_t)to;
 }
 /* Of who holds it: the lease is given back, then the record. May be the end of its connection. */
 void record_end(struct record *record);
-/* The same by `owner`, who has taken it off his list because the connection has gone: what is under way ends when it comes back. */
+/* The same by `owner`, who has taken it off his list because the connection has gone: what is under
+ * way ends when it comes back. */
 void record_drop(struct record *record, enum record_owner owner);
 /* connection_return.c: a request has come back. */
 void record_returned(struct record *record);
 
 /* connection_answers.c: the answers' order. */
-/* A record with copies of the reply and the operation, and of what they refer to, which must fit. NULL: the connection is closed. */
-struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner);
+/* A record with copies of the reply and the operation, and of what they refer to, which must fit.
+ * NULL: the connection is closed. */
+struct record *record_for_command(struct connection *connection, const struct command *command,
+								  uint32_t owner);
 bool answers_fits_record(const struct command *command);
 void answers_append(struct connection *connection, struct record *record);
 /* Says `text` after all that was asked before. */
@@ -326,7 +346,8 @@ void answers_say(struct connection *connection, const char *text, size_t length)
 /* Carries a command's operation out on the own shard, and answers it. */
 void answers_execute(struct connection *connection, struct command *command);
 /* Has it carried out by its owner. */
-void answers_request(struct connection *connection, const struct command *command, uint32_t owner, bool is_mute);
+void answers_request(struct connection *connection, const struct command *command, uint32_t owner,
+					 bool is_mute);
 /* Puts the ready ones at the front into the output. */
 void answers_drain(struct connection *connection);
 /* Nobody listens any more: those that are away end when they come back. */
@@ -335,23 +356,27 @@ void answers_drop(struct connection *connection);
 /* There is no block for what comes next. */
 bool answers_lack_blocks(const struct connection *connection);
 
-/* What many ask for at a time, such as the map, finds no more room in the server's account of such texts. */
+/* What many ask for at a time, such as the map, finds no more room in the server's account of such
+ * texts. */
 #define ERRAND_NO_MEMORY "SERVER_ERROR out of memory\r\n"
 
 /* connection_errands.c: what is done by visiting all workers, or by the coordinator. */
 void answers_begin_errand(struct connection *connection, const struct command *command);
 /* On to the next worker, or to waiting, or to the answer. */
 void errand_advance(struct record *record);
-/* Errands that may be ready by now, and the next slice of those that visit this worker; tells whether one of these has more to do at once. */
+/* Errands that may be ready by now, and the next slice of those that visit this worker; tells
+ * whether one of these has more to do at once. */
 bool errands_poll(struct server_worker *worker);
 
-/* connection_describe.c: what `stats conns` says of the worker's listeners and of each connection, at most `most` of
- * them: from the first on, or from where the last call ended. Tells whether there are more. Connections may come and
- * go in between: each that stays is told of once. */
-bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out);
+/* connection_describe.c: what `stats conns` says of the worker's listeners and of each connection,
+ * at most `most` of them: from the first on, or from where the last call ended. Tells whether there
+ * are more. Connections may come and go in between: each that stays is told of once. */
+bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most,
+						  struct text *out);
 
 /* connection_output.c: bytes out. */
-/* Room for `bytes` (at most BLOCK_ROOM) in one piece; then output_wrote. NULL: no memory; the connection is closed. */
+/* Room for `bytes` (at most BLOCK_ROOM) in one piece; then output_wrote. NULL: no memory; the
+ * connection is closed. */
 char *output_room(struct connection *connection, uint32_t bytes);
 void output_wrote(struct connection *connection, uint32_t bytes);
 bool output_append(struct connection *connection, const char *bytes, size_t length);
@@ -372,7 +397,8 @@ void sink_drop(struct connection *connection);
 /* connection_outbox.c: hands the record's request to its owner. True: that is the own worker, it is
  * served already. False: record_returned follows. */
 bool turn_request(struct server_worker *worker, struct record *record);
-/* The same, of what has come back unfinished: the own worker goes on with some of them in each turn. record_returned follows. */
+/* The same, of what has come back unfinished: the own worker goes on with some of them in each
+ * turn. record_returned follows. */
 void turn_request_again(struct server_worker *worker, struct record *record);
 /* Another worker has given it back. */
 void outbox_note_back(struct turn *turn, const struct record *record);

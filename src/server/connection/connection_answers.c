@@ -56,11 +56,12 @@ void answers_drop(struct connection *connection) {
 
 /* ------------------------------------------------------------------ saying ----------------- */
 
-/* For `bytes` more to be said after all that was asked before: the last answer, if it is a text with room behind it, or a new one. NULL: there is
- * no record; the connection is closed. */
+/* For `bytes` more to be said after all that was asked before: the last answer, if it is a text
+ * with room behind it, or a new one. NULL: there is no record; the connection is closed. */
 static struct record *text_record(struct connection *connection, size_t bytes) {
 	struct record *last = connection->last_answer;
-	if (last->says == SAYS_TEXT && last->request.operation.lease.ref == 0 && last->text_bytes + bytes <= RECORD_ROOM)
+	if (last->says == SAYS_TEXT && last->request.operation.lease.ref == 0 &&
+		last->text_bytes + bytes <= RECORD_ROOM)
 		return last;
 	struct record *record = record_take(connection);
 	if (record == NULL) {
@@ -176,7 +177,8 @@ static void say_later(struct connection *connection, struct command *command) {
 	bool has_value = false;
 	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
 	if (length == 0) return;
-	size_t value_bytes = has_value ? item->value_bytes : 0, whole = length + value_bytes + sizeof line_end;
+	size_t value_bytes = has_value ? item->value_bytes : 0,
+		   whole = length + value_bytes + sizeof line_end;
 	bool is_leased = has_value && whole > RECORD_ROOM;
 	struct record *record = text_record(connection, is_leased ? RECORD_ROOM : whole);
 	if (record == NULL) return;
@@ -201,7 +203,8 @@ void answers_execute(struct connection *connection, struct command *command) {
 	operation_end(worker->shard, &command->operation);
 }
 
-/* Copies to the record the command's reply and operation, and what they refer to; the room that is left is for the value. */
+/* Copies to the record the command's reply and operation, and what they refer to; the room that is
+ * left is for the value. */
 static void keep_command(struct record *record, const struct command *command) {
 	const struct reply *reply = &command->reply;
 	const snug_key *key = &command->operation.key;
@@ -231,7 +234,8 @@ bool answers_fits_record(const struct command *command) {
 	return REPLY_KEPT_BYTES_MAX + command->operation.value_bytes <= RECORD_ROOM;
 }
 
-struct record *record_for_command(struct connection *connection, const struct command *command, uint32_t owner) {
+struct record *record_for_command(struct connection *connection, const struct command *command,
+								  uint32_t owner) {
 	struct record *record = record_take(connection);
 	if (record == NULL) {
 		connection_close_for_memory(connection);
@@ -246,11 +250,13 @@ struct record *record_for_command(struct connection *connection, const struct co
 	return record;
 }
 
-void answers_request(struct connection *connection, const struct command *command, uint32_t owner, bool is_mute) {
+void answers_request(struct connection *connection, const struct command *command, uint32_t owner,
+					 bool is_mute) {
 	struct record *record = record_for_command(connection, command, owner);
 	if (record == NULL) return;
 	struct operation *operation = &record->request.operation;
-	if (operation->kind == OPERATION_STORE && operation->value_bytes > 0 && operation->value != NULL) {
+	if (operation->kind == OPERATION_STORE && operation->value_bytes > 0 &&
+		operation->value != NULL) {
 		memcpy(record->request.room, operation->value, operation->value_bytes);
 		operation->value = record->request.room;
 	}
@@ -294,7 +300,8 @@ static bool say_answer(struct connection *connection, struct record *record) {
 
 static bool say_text(struct connection *connection, struct record *record) {
 	uint32_t passed_over_bytes = is_passed_over(connection, record) ? record->list_bytes : 0;
-	output_append(connection, record->bytes + passed_over_bytes, record->text_bytes - passed_over_bytes);
+	output_append(connection, record->bytes + passed_over_bytes,
+				  record->text_bytes - passed_over_bytes);
 	if (passed_over_bytes > 0 && record->request.operation.lease.ref != 0) return false;
 	if (record->request.operation.lease.ref == 0 || connection->is_closing) return false;
 	output_append_lease(connection, record);
@@ -327,8 +334,8 @@ bool answers_lack_blocks(const struct connection *connection) {
 }
 
 void answers_drain(struct connection *connection) {
-	while (connection->first_answer != NULL && connection->first_answer->is_ready && !connection->is_closing &&
-		   connection->output_bytes < OUTPUT_BYTES_MAX) {
+	while (connection->first_answer != NULL && connection->first_answer->is_ready &&
+		   !connection->is_closing && connection->output_bytes < OUTPUT_BYTES_MAX) {
 		if (UNLIKELY(answers_lack_blocks(connection))) {
 			connection_block(connection); /* which goes on by itself */
 			return;

@@ -40,15 +40,17 @@ struct batch {
 enum value_state { VALUE_THERE, VALUE_BAD, VALUE_TO_COME, VALUE_FOR_SINK };
 
 /* The value of a storing command that begins at `bytes`. */
-static enum value_state find_value(const struct connection *connection, struct operation *operation, const char *bytes,
-								   size_t length) {
+static enum value_state find_value(const struct connection *connection, struct operation *operation,
+								   const char *bytes, size_t length) {
 	size_t value_bytes = operation->value_bytes;
 	operation->lease.ref = 0;
 	if (LIKELY(length >= value_bytes + 2)) {
 		operation->value = bytes;
-		return bytes[value_bytes] == '\r' && bytes[value_bytes + 1] == '\n' ? VALUE_THERE : VALUE_BAD;
+		return bytes[value_bytes] == '\r' && bytes[value_bytes + 1] == '\n' ? VALUE_THERE
+																			: VALUE_BAD;
 	}
-	return value_bytes <= DIRECT_BYTES_MAX && !connection->has_ended ? VALUE_TO_COME : VALUE_FOR_SINK;
+	return value_bytes <= DIRECT_BYTES_MAX && !connection->has_ended ? VALUE_TO_COME
+																	 : VALUE_FOR_SINK;
 }
 
 static bool fits_message(const struct connection *connection, const struct command *command) {
@@ -58,8 +60,8 @@ static bool fits_message(const struct connection *connection, const struct comma
 }
 
 /* Takes a storing command's value. False: not yet. */
-static bool take_value(struct connection *connection, struct batch *batch, struct command *command, const char *bytes,
-					   size_t length) {
+static bool take_value(struct connection *connection, struct batch *batch, struct command *command,
+					   const char *bytes, size_t length) {
 	switch (find_value(connection, &command->operation, bytes, length)) {
 	case VALUE_TO_COME:
 		return false;
@@ -89,14 +91,15 @@ static void hash_key(struct command *command) {
 }
 
 /* The next command into the batch. False: there is none. */
-static bool parse_one(struct connection *connection, struct batch *batch, const char *bytes, size_t length) {
+static bool parse_one(struct connection *connection, struct batch *batch, const char *bytes,
+					  size_t length) {
 	struct turn *turn = turn_of(connection);
 	struct command *command = &turn->batch[batch->count];
 	struct parser before = connection->parser;
 	size_t used = 0, begin = batch->at;
-	bool whole =
-		parser_next(&connection->parser, bytes + batch->at, length - batch->at,
-					connection->worker->server->settings.item_max_bytes, turn->decoded[batch->count], command, &used);
+	bool whole = parser_next(&connection->parser, bytes + batch->at, length - batch->at,
+							 connection->worker->server->settings.item_max_bytes,
+							 turn->decoded[batch->count], command, &used);
 	batch->at += used;
 	if (!whole) return false;
 	if (LIKELY(command->kind == COMMAND_OPERATION)) {
@@ -115,12 +118,13 @@ static bool parse_one(struct connection *connection, struct batch *batch, const 
 	return true;
 }
 
-static void parse(struct connection *connection, struct batch *batch, size_t at, const char *bytes, size_t length,
-				  uint32_t most) {
+static void parse(struct connection *connection, struct batch *batch, size_t at, const char *bytes,
+				  size_t length, uint32_t most) {
 	batch->count = 0;
 	batch->wants_more = batch->is_last_special = false;
 	batch->at = at;
-	while (batch->count < most && !batch->is_last_special && batch->at < length && !batch->wants_more)
+	while (batch->count < most && !batch->is_last_special && batch->at < length &&
+		   !batch->wants_more)
 		batch->wants_more = !parse_one(connection, batch, bytes, length);
 }
 
@@ -132,7 +136,8 @@ static void prefetch(struct connection *connection, const struct batch *batch) {
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (turn->batch[i].kind != COMMAND_OPERATION) continue;
 		uint64_t hash = turn->batch[i].operation.key.hash;
-		if (request_owner(hash, worker->server->worker_count) == worker->index) hashes[count++] = hash;
+		if (request_owner(hash, worker->server->worker_count) == worker->index)
+			hashes[count++] = hash;
 	}
 	if (count > 1) snug_shard_prefetch(worker->shard, hashes, count);
 }
@@ -230,7 +235,8 @@ static bool act(struct connection *connection, struct command *command) {
 static void perform(struct connection *connection, struct command *command) {
 	connection->is_listing = command->is_listed;
 	uint64_t list = connection_list(connection);
-	bool is_passed_over = list != 0 && (connection->failed_list == list || connection->refused_list == list);
+	bool is_passed_over =
+		list != 0 && (connection->failed_list == list || connection->refused_list == list);
 	if (LIKELY(!is_passed_over)) (void)act(connection, command);
 	connection->is_listing = false;
 	connection->lists += command->ends_list;
@@ -244,18 +250,20 @@ static bool lacks_command_memory(const struct connection *connection) {
 
 bool connection_lacks_memory(const struct connection *connection) {
 	const struct record *next = connection->first_answer;
-	return next != NULL && next->is_ready ? answers_lack_blocks(connection) : lacks_command_memory(connection);
+	return next != NULL && next->is_ready ? answers_lack_blocks(connection)
+										  : lacks_command_memory(connection);
 }
 
-/* There is no memory for the next command's record and answer now, but there will be: others give theirs back, or the one that holds most is
- * closed. */
+/* There is no memory for the next command's record and answer now, but there will be: others give
+ * theirs back, or the one that holds most is closed. */
 static bool waits_for_memory(struct connection *connection) {
 	if (LIKELY(!lacks_command_memory(connection))) return false;
 	connection_block(connection);
 	return true;
 }
 
-/* How many commands may be taken in now; one that is another worker's, or whose value is sent from where it lies, takes a record. */
+/* How many commands may be taken in now; one that is another worker's, or whose value is sent from
+ * where it lies, takes a record. */
 static uint32_t room_for_commands(struct connection *connection) {
 	if (!connection_has_room(connection)) return 0;
 	uint32_t left = buffers_left(&turn_of(connection)->buffers.records, connection->records);
@@ -263,13 +271,15 @@ static uint32_t room_for_commands(struct connection *connection) {
 	return left < BATCH_COMMANDS ? left : BATCH_COMMANDS;
 }
 
-/* Keys of a list are found together, and cost less than a command each; the word behind their answers is no command of its own. */
+/* Keys of a list are found together, and cost less than a command each; the word behind their
+ * answers is no command of its own. */
 static void count_command(struct connection *connection, const struct command *command) {
 	uint32_t cost = !command->is_listed ? TURN_KEYS : command->ends_list ? 0 : 1;
 	connection->turn_keys -= cost < connection->turn_keys ? cost : connection->turn_keys;
 }
 
-/* Carries out the batch. Tells how many of its commands; fewer than all: the connection is blocked or closed. */
+/* Carries out the batch. Tells how many of its commands; fewer than all: the connection is blocked
+ * or closed. */
 static uint32_t carry_out(struct connection *connection, const struct batch *batch) {
 	struct turn *turn = turn_of(connection);
 	for (uint32_t i = 0; i < batch->count; i++) {

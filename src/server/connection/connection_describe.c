@@ -62,7 +62,8 @@ static void print_address(struct text *out, const union address *address, sockle
 }
 
 /* `ask`: getpeername or getsockname. What has gone already has no address. */
-static void say_address(struct text *out, int fd, const char *name, int (*ask)(int, struct sockaddr *, socklen_t *)) {
+static void say_address(struct text *out, int fd, const char *name,
+						int (*ask)(int, struct sockaddr *, socklen_t *)) {
 	union address address = {0};
 	socklen_t length = sizeof address;
 	text_print(out, "STAT %d:%s ", fd, name);
@@ -85,7 +86,8 @@ static int peer_address(int fd, struct sockaddr *address, socklen_t *length) {
 
 /* A whole line that was not carried out, and nothing to be sent before it: its value is to come. */
 static bool awaits_value(const struct connection *connection) {
-	size_t bytes = connection->input_bytes < LINE_BYTES_MAX ? connection->input_bytes : LINE_BYTES_MAX;
+	size_t bytes =
+		connection->input_bytes < LINE_BYTES_MAX ? connection->input_bytes : LINE_BYTES_MAX;
 	return bytes > 0 && memchr(connection->input + connection->input_at, '\n', bytes) != NULL;
 }
 
@@ -117,12 +119,14 @@ static void describe_listeners(const struct server_worker *worker, struct text *
 	for (uint32_t i = 0; i < server->listeners->count; i++) {
 		const struct listener *listener = &server->listeners->listener[i];
 		int fd = listener_fd(listener, worker->index);
-		bool is_another_s = listener->fd_count == 1 && worker->index > 0; /* all watch it: told of once */
+		/* all watch it: told of once */
+		bool is_another_s = listener->fd_count == 1 && worker->index > 0;
 		if (fd < 0 || is_another_s) continue;
 		int64_t age_s = worker->clock_s - server->started.begun_s;
 		say_address(out, fd, "addr", own_address);
 		text_print(out, "STAT %d:state conn_listening\r\n", fd);
-		text_print(out, "STAT %d:secs_since_last_cmd %lld\r\n", fd, (long long)(age_s > 0 ? age_s : 0));
+		text_print(out, "STAT %d:secs_since_last_cmd %lld\r\n", fd,
+				   (long long)(age_s > 0 ? age_s : 0));
 	}
 }
 
@@ -131,12 +135,14 @@ static void describe(const struct connection *connection, uint32_t now_s, struct
 	say_address(out, fd, "addr", peer_address);
 	say_address(out, fd, "listen_addr", own_address);
 	text_print(out, "STAT %d:state %s\r\n", fd, state_text(connection));
-	text_print(out, "STAT %d:held_bytes %llu\r\n", fd, (unsigned long long)connection_held_bytes(connection));
+	text_print(out, "STAT %d:held_bytes %llu\r\n", fd,
+			   (unsigned long long)connection_held_bytes(connection));
 	text_print(out, "STAT %d:secs_since_last_cmd %u\r\n", fd, now_s - connection->last_active_s);
 }
 
 /* New connections come before the first, so who goes on does not meet them. */
-bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out) {
+bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most,
+						  struct text *out) {
 	if (from_first) {
 		worker->described = worker->connection_list;
 		describe_listeners(worker, out);

@@ -16,7 +16,8 @@
 
 #include <stdlib.h>
 
-static void visit(void *context, uint32_t index, snug_shard *shard, struct operation_counts *counts) {
+static void visit(void *context, uint32_t index, snug_shard *shard,
+				  struct operation_counts *counts) {
 	struct record *record = context;
 	(void)shard;
 	(void)counts;
@@ -64,7 +65,8 @@ static void errand_done(struct record *record) {
 		answers_drain(record->connection);
 }
 
-/* An answer that is there at once, but has to wait behind others and is longer than a record holds. */
+/* An answer that is there at once, but has to wait behind others and is longer than a record
+ * holds. */
 struct said {
 	struct errand errand; /* must be the first */
 	struct text text;

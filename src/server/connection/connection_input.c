@@ -37,7 +37,8 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 			at += connection_commands(connection, bytes + at, length - at);
 			break;
 		case INPUT_SKIP: {
-			uint64_t part = connection->skip_bytes < length - at ? connection->skip_bytes : length - at;
+			uint64_t part =
+				connection->skip_bytes < length - at ? connection->skip_bytes : length - at;
 			connection->skip_bytes -= part;
 			at += part;
 			if (connection->skip_bytes == 0) connection->input_state = INPUT_COMMANDS;
@@ -57,11 +58,13 @@ static size_t consume(struct connection *connection, const char *bytes, size_t l
 	return at;
 }
 
-/* A short command is kept as long as there is anything, and so is one for which somebody waits who is known to read: to serve them is for us. Half lines,
- * and what a crowd of strangers asks for, must not take what is for those. */
+/* A short command is kept as long as there is anything, and so is one for which somebody waits who
+ * is known to read: to serve them is for us. Half lines, and what a crowd of strangers asks for,
+ * must not take what is for those. */
 static enum cell_right input_right(const struct connection *connection, size_t bytes) {
 	if (bytes > RECORD_BYTES) return CELLS_SHARED;
-	bool is_last = bytes <= CONNECTION_BYTES || (connection->is_known && connection_is_owed(connection));
+	bool is_last =
+		bytes <= CONNECTION_BYTES || (connection->is_known && connection_is_owed(connection));
 	return is_last ? CELLS_LAST : CELLS_RESERVED;
 }
 
@@ -70,14 +73,16 @@ static bool ensure_input_room(struct connection *connection, size_t bytes) {
 	struct buffers *buffers = &turn_of(connection)->buffers;
 	if (connection->input_at + bytes <= connection->input_room) return true;
 	if (bytes <= connection->input_room) {
-		memmove(connection->input, connection->input + connection->input_at, connection->input_bytes);
+		memmove(connection->input, connection->input + connection->input_at,
+				connection->input_bytes);
 		connection->input_at = 0;
 		return true;
 	}
 	uint32_t room = (uint32_t)bytes;
 	char *input = buffers_take_input(buffers, &room, input_right(connection, bytes));
 	if (input == NULL) return false;
-	if (connection->input_bytes > 0) memcpy(input, connection->input + connection->input_at, connection->input_bytes);
+	if (connection->input_bytes > 0)
+		memcpy(input, connection->input + connection->input_at, connection->input_bytes);
 	uint32_t kept_bytes = connection->input_bytes;
 	input_drop(connection);
 	connection->input = input;
@@ -93,10 +98,12 @@ static bool append_input(struct connection *connection, const char *bytes, size_
 	return true;
 }
 
-/* Where there is no memory to keep what is more than a share, it is carried out at once: nobody is closed for what others hold. */
+/* Where there is no memory to keep what is more than a share, it is carried out at once: nobody is
+ * closed for what others hold. */
 static void take_directly(struct connection *connection, const char *bytes, size_t length) {
 	size_t used = consume(connection, bytes, length);
-	while (used < length && !connection->is_closing && !append_input(connection, bytes + used, length - used)) {
+	while (used < length && !connection->is_closing &&
+		   !append_input(connection, bytes + used, length - used)) {
 		if (connection_has_share(connection)) {
 			connection_close_for_memory(connection);
 			return;
@@ -107,7 +114,8 @@ static void take_directly(struct connection *connection, const char *bytes, size
 }
 
 static void consume_input(struct connection *connection) {
-	size_t used = consume(connection, connection->input + connection->input_at, connection->input_bytes);
+	size_t used =
+		consume(connection, connection->input + connection->input_at, connection->input_bytes);
 	if (used == connection->input_bytes) {
 		input_drop(connection);
 		return;
@@ -116,12 +124,15 @@ static void consume_input(struct connection *connection) {
 	connection->input_bytes -= (uint32_t)used;
 }
 
-/* The io brings up to 1 MiB after it was held, and a chunk is kept for what is more than half of one. Of a small memory the half. */
+/* The io brings up to 1 MiB after it was held, and a chunk is kept for what is more than half of
+ * one. Of a small memory the half. */
 #define HOLD_BYTES (64u * CHUNK_BYTES)
 
-/* A large value waits for its room at its owner, and the bytes that come meanwhile are to be kept. Where memory runs out for that, they wait in the
- * kernel: owners answer soon, and without any input. Where nobody waits for room, only input could give memory back, and so it is taken. Whatever else
- * is away does not hold it: with many who pipeline something always is, and whoever is new would wait for all of them. */
+/* A large value waits for its room at its owner, and the bytes that come meanwhile are to be kept.
+ * Where memory runs out for that, they wait in the kernel: owners answer soon, and without any
+ * input. Where nobody waits for room, only input could give memory back, and so it is taken.
+ * Whatever else is away does not hold it: with many who pipeline something always is, and whoever
+ * is new would wait for all of them. */
 void connection_hold_input(struct turn *turn) {
 	const struct buffers *buffers = &turn->buffers;
 	bool waits = turn->rooms_away > 0 || turn->unfinished != NULL;
@@ -135,9 +146,11 @@ void connection_hold_input(struct turn *turn) {
 		io_release(turn->io);
 }
 
-/* Whoever sends faster than he is served waits in his own kernel; and so does who waits for memory, where there is none to keep more. */
+/* Whoever sends faster than he is served waits in his own kernel; and so does who waits for memory,
+ * where there is none to keep more. */
 static void pause_or_resume(struct connection *connection) {
-	bool is_full = connection->is_blocked && connection_memory_left(&turn_of(connection)->buffers.memory) == 0;
+	bool is_full =
+		connection->is_blocked && connection_memory_left(&turn_of(connection)->buffers.memory) == 0;
 	bool pause = is_full || connection->input_bytes >= INPUT_PAUSE_BYTES;
 	if (pause == connection->is_paused || connection->is_closing) return;
 	connection->is_paused = pause;
@@ -152,7 +165,8 @@ void connection_received(struct connection *connection, const char *bytes, size_
 	if (connection->is_closing) return;
 	connection->last_active_s = connection->worker->turn->now_s;
 	if (!connection->is_sending) connection->progress_ns = connection->worker->turn->began_ns;
-	connection->is_known |= connection->is_answered && connection->first_out == NULL && !connection_is_owed(connection);
+	connection->is_known |=
+		connection->is_answered && connection->first_out == NULL && !connection_is_owed(connection);
 	connection->worker->connections.read_bytes += length;
 	if (length == 0) {
 		connection->has_ended = true;

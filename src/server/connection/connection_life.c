@@ -4,8 +4,8 @@
  *     accepted -> too many? a line, and closed -> a cell, and the io's stream -> on the worker's list
  *     closing  -> the io has let go: input, output and answers are dropped -> connection_reap
  *
- * What is away when it ends is not waited for: its record comes back by itself and is the last thing
- * that holds the connection (connection_record.c). */
+ * What is away when it ends is not waited for: its record comes back by itself and is the last
+ * thing that holds the connection (connection_record.c). */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "server/connection/connection.h"
@@ -19,8 +19,10 @@
 
 static bool turn_away(struct server_worker *worker, int fd) {
 	static const char sorry[] = "ERROR Too many open connections\r\n";
-	uint32_t before = atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
-	if (before < atomic_load_explicit(&worker->server->live.connections_max, memory_order_relaxed)) return false;
+	uint32_t before =
+		atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
+	if (before < atomic_load_explicit(&worker->server->live.connections_max, memory_order_relaxed))
+		return false;
 	atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
 	worker->connections.rejected++;
 	(void)!write(fd, sorry, sizeof sorry - 1);
@@ -39,7 +41,8 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 	if (turn_away(worker, fd)) return;
 	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	struct buffers *buffers = &worker->turn->buffers;
-	struct connection *connection = connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_LAST);
+	struct connection *connection =
+		connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_LAST);
 	if (connection != NULL) {
 		memset(connection, 0, sizeof *connection);
 		connection->worker = worker;

@@ -1,14 +1,15 @@
 /* server/connection/connection_marks.c: what is only marked on a connection, and done later, in the
  * worker's turn.
  *
- *     dirty    has something to send, may go on, or may be over      on turn->dirty; flushed in this turn
- *     blocked  waits for memory or a record                          on turn->blocked; connection_relief.c
- *     held     its share of the turn is used up                      dirty too; goes on in the next turn
- *     closing  nothing is said or heard any more                     the io lets go of it, then it is reaped
+ *     dirty    has something to send, may go on, or may be over: flushed in this turn
+ *     blocked  waits for memory or a record: connection_relief.c
+ *     held     its share of the turn is used up: dirty, too, and goes on in the next turn
+ *     closing  nothing is said or heard any more: the io lets go of it, then it is reaped
  *
  * Laws    - Nothing here calls up: whoever marks a connection still has it when the call returns,
  *           but for connection_reap, which is the one place that frees it.
- *         - It is freed when the io has let go of it, no record is its own, and it is on no list. */
+ *         - It is freed when the io has let go of it, no record is its own, and it is on no
+ *           list. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "server/connection/connection.h"
@@ -42,7 +43,8 @@ void connection_close(struct connection *connection) {
 	connection->is_closing = true;
 	connection->input_state = INPUT_OVER;
 	connection->worker->connections.current--;
-	atomic_fetch_sub_explicit(&connection->worker->server->connection_count, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&connection->worker->server->connection_count, 1,
+							  memory_order_relaxed);
 	io_close(turn_of(connection)->io, &connection->stream);
 }
 
@@ -61,10 +63,13 @@ static void unlink_it(struct server_worker *worker, struct connection *connectio
 }
 
 void connection_reap(struct connection *connection) {
-	if (LIKELY(connection->is_open) || connection->records > 0 || connection->is_dirty || connection->is_blocked)
+	if (LIKELY(connection->is_open) || connection->records > 0 || connection->is_dirty ||
+		connection->is_blocked)
 		return;
-	SNUG_ASSERT(connection->is_closing && connection->first_answer == NULL && connection->sink == NULL);
-	SNUG_ASSERT(connection->first_out == NULL && connection->blocks == 0 && connection->input_room == 0);
+	SNUG_ASSERT(connection->is_closing && connection->first_answer == NULL &&
+				connection->sink == NULL);
+	SNUG_ASSERT(connection->first_out == NULL && connection->blocks == 0 &&
+				connection->input_room == 0);
 	unlink_it(connection->worker, connection);
 	connection_cell_give(&turn_of(connection)->buffers.memory, CELL_CONNECTION, connection);
 }

@@ -25,10 +25,12 @@
 #define NO_CHUNK UINT32_MAX
 #define TRIM_CHUNKS 8u    /* in one turn */
 #define RESERVE_SHARE 16u /* of the budget */
-#define RESERVE_MIN 4u    /* records and blocks for what was begun; connections, and the input of who is known */
+/* records and blocks for what was begun; connections, and the input of who is known */
+#define RESERVE_MIN 4u
 
-static const uint32_t bytes_of[CELL_KINDS] = {CONNECTION_BYTES, RECORD_BYTES,    INPUT_8K_BYTES, BLOCK_BYTES,
-											  INPUT_21K_BYTES,  INPUT_32K_BYTES, CHUNK_BYTES};
+static const uint32_t bytes_of[CELL_KINDS] = {CONNECTION_BYTES, RECORD_BYTES,    INPUT_8K_BYTES,
+											  BLOCK_BYTES,      INPUT_21K_BYTES, INPUT_32K_BYTES,
+											  CHUNK_BYTES};
 static const uint32_t cells_of[CELL_KINDS] = {CHUNK_CELLS_MAX,
 											  CHUNK_BYTES / RECORD_BYTES,
 											  CHUNK_BYTES / INPUT_8K_BYTES,
@@ -36,7 +38,8 @@ static const uint32_t cells_of[CELL_KINDS] = {CHUNK_CELLS_MAX,
 											  CHUNK_BYTES / INPUT_21K_BYTES,
 											  CHUNK_BYTES / INPUT_32K_BYTES,
 											  1};
-_Static_assert(CHUNK_CELLS_MAX <= CHUNK_BYTES / CONNECTION_BYTES, "a chunk holds as many as the bitmap has bits");
+_Static_assert(CHUNK_CELLS_MAX <= CHUNK_BYTES / CONNECTION_BYTES,
+			   "a chunk holds as many as the bitmap has bits");
 
 uint32_t connection_cell_bytes(enum cell_kind kind) {
 	return bytes_of[kind];
@@ -109,7 +112,8 @@ static uint32_t free_chunks(const struct connection_memory *memory, enum cell_ri
 }
 
 /* A free chunk becomes one of this kind. */
-static bool cut_chunk(struct connection_memory *memory, enum cell_kind kind, enum cell_right right) {
+static bool cut_chunk(struct connection_memory *memory, enum cell_kind kind,
+					  enum cell_right right) {
 	if (UNLIKELY(free_chunks(memory, right) == 0)) return false;
 	struct chunk_list *from = memory->warm.count > 0 ? &memory->warm : &memory->cold;
 	uint32_t number = from->first;
@@ -128,7 +132,8 @@ static bool cut_chunk(struct connection_memory *memory, enum cell_kind kind, enu
 	return true;
 }
 
-void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind, enum cell_right right) {
+void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind,
+						   enum cell_right right) {
 	struct chunk_list *partial = &memory->partial[kind];
 	if (UNLIKELY(partial->count == 0) && !cut_chunk(memory, kind, right)) return NULL;
 	uint32_t number = partial->first;
@@ -141,7 +146,8 @@ void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind
 		drop(memory, partial, number);
 	else if (LIKELY(chunk->free[word] != 0)) /* the next one */
 		__builtin_prefetch(memory->region + (size_t)number * CHUNK_BYTES +
-							   (size_t)(word * 64 + (uint32_t)__builtin_ctzll(chunk->free[word])) * bytes_of[kind],
+							   (size_t)(word * 64 + (uint32_t)__builtin_ctzll(chunk->free[word])) *
+								   bytes_of[kind],
 						   1);
 	memory->free_cells[kind]--;
 	memory->taken[kind]++;
@@ -152,9 +158,11 @@ void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind
 
 void connection_cell_give(struct connection_memory *memory, enum cell_kind kind, void *cell) {
 	size_t offset = (size_t)((char *)cell - memory->region);
-	uint32_t number = (uint32_t)(offset / CHUNK_BYTES), at = (uint32_t)(offset % CHUNK_BYTES) / bytes_of[kind];
+	uint32_t number = (uint32_t)(offset / CHUNK_BYTES),
+			 at = (uint32_t)(offset % CHUNK_BYTES) / bytes_of[kind];
 	struct chunk *chunk = &memory->chunk[number];
-	SNUG_ASSERT(number < memory->chunk_count && chunk->kind == kind && offset % CHUNK_BYTES % bytes_of[kind] == 0);
+	SNUG_ASSERT(number < memory->chunk_count && chunk->kind == kind &&
+				offset % CHUNK_BYTES % bytes_of[kind] == 0);
 	SNUG_ASSERT((chunk->free[at / 64] >> at % 64 & 1) == 0);
 	poison_slot(cell, bytes_of[kind]);
 	chunk->free[at / 64] |= UINT64_C(1) << at % 64;
@@ -169,13 +177,16 @@ void connection_cell_give(struct connection_memory *memory, enum cell_kind kind,
 	push(memory, &memory->warm, number);
 }
 
-static uint32_t chunks_for(const struct connection_memory *memory, enum cell_kind kind, uint32_t cells) {
+static uint32_t chunks_for(const struct connection_memory *memory, enum cell_kind kind,
+						   uint32_t cells) {
 	if (LIKELY(memory->free_cells[kind] >= cells)) return 0;
 	return (cells - memory->free_cells[kind] + cells_of[kind] - 1) / cells_of[kind];
 }
 
-bool cells_are_there(const struct connection_memory *memory, uint32_t records, uint32_t blocks, enum cell_right right) {
-	uint32_t chunks = chunks_for(memory, CELL_RECORD, records) + chunks_for(memory, CELL_BLOCK, blocks);
+bool cells_are_there(const struct connection_memory *memory, uint32_t records, uint32_t blocks,
+					 enum cell_right right) {
+	uint32_t chunks =
+		chunks_for(memory, CELL_RECORD, records) + chunks_for(memory, CELL_BLOCK, blocks);
 	return LIKELY(chunks == 0) || chunks <= free_chunks(memory, right);
 }
 
@@ -221,17 +232,22 @@ bool connection_memory_trim(struct connection_memory *memory) {
 
 /* ------------------------------------------------------------------ laws ------------------- */
 
-static const char *check_kind(const struct connection_memory *memory, uint32_t kind, uint32_t *used) {
+static const char *check_kind(const struct connection_memory *memory, uint32_t kind,
+							  uint32_t *used) {
 	uint32_t listed = 0, free_cells = 0, number = memory->partial[kind].first;
-	for (; number != NO_CHUNK && listed <= memory->chunk_count; number = memory->chunk[number].next, listed++) {
+	for (; number != NO_CHUNK && listed <= memory->chunk_count;
+		 number = memory->chunk[number].next, listed++) {
 		const struct chunk *chunk = &memory->chunk[number];
 		uint32_t count = 0;
 		for (uint32_t word = 0; word < CHUNK_CELLS_MAX / 64; word++)
 			count += (uint32_t)__builtin_popcountll(chunk->free[word]);
-		if (chunk->kind != kind || count != chunk->free_count || count == 0 || count >= cells_of[kind]) return "M1";
+		if (chunk->kind != kind || count != chunk->free_count || count == 0 ||
+			count >= cells_of[kind])
+			return "M1";
 		free_cells += count;
 	}
-	if (listed != memory->partial[kind].count || free_cells != memory->free_cells[kind]) return "M1";
+	if (listed != memory->partial[kind].count || free_cells != memory->free_cells[kind])
+		return "M1";
 	*used += (memory->taken[kind] + free_cells) / cells_of[kind];
 	return (memory->taken[kind] + free_cells) % cells_of[kind] == 0 ? NULL : "M1";
 }
@@ -242,6 +258,7 @@ const char *connection_memory_check(const struct connection_memory *memory) {
 		const char *law = check_kind(memory, kind, &used);
 		if (law != NULL) return law;
 	}
-	if (used != memory->used_count || used + memory->outside_count > memory->chunk_count) return "M2";
+	if (used != memory->used_count || used + memory->outside_count > memory->chunk_count)
+		return "M2";
 	return used + memory->warm.count + memory->cold.count == memory->chunk_count ? NULL : "M2";
 }

@@ -33,8 +33,8 @@
 #define CHUNK_BYTES 65536u
 #define CHUNK_CELLS_MAX 128u
 
-/* No power of two, which would put the heads of all cells into the same few sets of the processor's cache (gets of 24 over two workers cost
- * 1.05 times as much). Whole cache lines. */
+/* No power of two, which would put the heads of all cells into the same few sets of the processor's
+ * cache (gets of 24 over two workers cost 1.05 times as much). Whole cache lines. */
 #define CONNECTION_BYTES 448u
 #define RECORD_BYTES 4032u /* of a record, its head included */
 #define BLOCK_BYTES 16320u /* of a block, its head included */
@@ -82,10 +82,12 @@ struct connection_memory {
 	uint32_t chunk_count;   /* the budget */
 	uint32_t reserve_count; /* of them */
 	uint32_t used_count;
-	uint32_t outside_count;                /* as many as were taken elsewhere, by malloc; they count as used */
-	struct chunk_list warm;                /* free and resident */
-	struct chunk_list cold;                /* free and given back */
-	uint32_t warm_min;                     /* the fewest warm ones since the last second began: not needed */
+	/* as many as were taken elsewhere, by malloc; they count as used */
+	uint32_t outside_count;
+	struct chunk_list warm; /* free and resident */
+	struct chunk_list cold; /* free and given back */
+	/* the fewest warm ones since the last second began: not needed */
+	uint32_t warm_min;
 	uint32_t trim_count;                   /* to go back */
 	struct chunk_list partial[CELL_KINDS]; /* with a free cell */
 	uint32_t free_cells[CELL_KINDS];       /* in them */
@@ -99,12 +101,14 @@ SNUG_NODISCARD snug_error connection_memory_init(struct connection_memory *memor
 void connection_memory_deinit(struct connection_memory *memory);
 
 /* Undefined content. NULL: the budget is used up. */
-void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind, enum cell_right right);
+void *connection_cell_take(struct connection_memory *memory, enum cell_kind kind,
+						   enum cell_right right);
 void connection_cell_give(struct connection_memory *memory, enum cell_kind kind, void *cell);
 uint32_t connection_cell_bytes(enum cell_kind kind);
 
 /* True: so many records and blocks can be taken now. */
-bool cells_are_there(const struct connection_memory *memory, uint32_t records, uint32_t blocks, enum cell_right right);
+bool cells_are_there(const struct connection_memory *memory, uint32_t records, uint32_t blocks,
+					 enum cell_right right);
 
 /* Memory that is taken elsewhere counts as so many chunks. False: the budget is used up. */
 SNUG_NODISCARD bool connection_memory_borrow(struct connection_memory *memory, uint32_t chunks);

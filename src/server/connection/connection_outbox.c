@@ -4,8 +4,8 @@
  *            -> another's:  turn->outbox[owner] --a batch a turn--> inbox ... replies -> connection_return.c
  *            -> own, but unfinished: turn->unfinished, some of them in each turn
  *
- * The turn (server_worker.c) sends what stands here, and takes what comes back. Who lends a record has
- * it on a list of his own meanwhile. */
+ * The turn (server_worker.c) sends what stands here, and takes what comes back. Who lends a record
+ * has it on a list of his own meanwhile. */
 #include "base/assert.h"
 #include "server/connection/connection.h"
 
@@ -17,7 +17,8 @@ static bool asks_for_room(const struct request *request) {
 bool turn_request(struct server_worker *worker, struct record *record) {
 	struct turn *turn = worker->turn;
 	struct request *request = &record->request;
-	SNUG_ASSERT(record->owner != RECORD_HELD && !record->is_away); /* who lends it has it on his list */
+	/* who lends it has it on his list */
+	SNUG_ASSERT(record->owner != RECORD_HELD && !record->is_away);
 	if (request->owner == worker->index) {
 		requests_serve(worker->shard, worker->index, &worker->counts, &request, 1);
 		return true;

@@ -56,8 +56,8 @@ static void give_block(struct connection *connection, void *block) {
 
 static struct block *append_block(struct connection *connection) {
 	struct turn *turn = turn_of(connection);
-	struct block *block =
-		connection_cell_take(&turn->buffers.memory, CELL_BLOCK, connection_right(connection->blocks < ANSWER_BLOCKS));
+	struct block *block = connection_cell_take(
+		&turn->buffers.memory, CELL_BLOCK, connection_right(connection->blocks < ANSWER_BLOCKS));
 	if (block == NULL) return NULL;
 	connection->blocks++;
 	block->out.is_lease = false;
@@ -135,7 +135,8 @@ static bool gather_lease(struct connection *connection, struct record *record, s
 	uint64_t bytes = 0;
 	uint32_t at = record->window_at;
 	for (; at < request->window_count && *count < PIECES; at++, (*count)++) {
-		connection->pieces[*count] = (struct iovec){record->window[at].data, record->window[at].length};
+		connection->pieces[*count] =
+			(struct iovec){record->window[at].data, record->window[at].length};
 		bytes += record->window[at].length;
 	}
 	record->window_at = at;
@@ -153,7 +154,8 @@ static size_t gather(struct connection *connection) {
 		struct block *block = block_of(out);
 		block->sending = block->end;
 		if (block->end > block->begin)
-			connection->pieces[count++] = (struct iovec){block->bytes + block->begin, block->end - block->begin};
+			connection->pieces[count++] =
+				(struct iovec){block->bytes + block->begin, block->end - block->begin};
 	}
 	return count;
 }
@@ -195,7 +197,9 @@ static void pieces_sent(struct connection *connection) {
 		if (out->is_lease)
 			goes_on = lease_sent(connection, lease_of(out));
 		else
-			goes_on = block_of(out)->sending > block_of(out)->begin ? block_sent(connection, block_of(out)) : false;
+			goes_on = block_of(out)->sending > block_of(out)->begin
+						  ? block_sent(connection, block_of(out))
+						  : false;
 	}
 }
 

@@ -31,7 +31,8 @@
 
 struct record *record_take(struct connection *connection) {
 	struct turn *turn = turn_of(connection);
-	struct record *record = buffers_take_record(&turn->buffers, connection_right(connection->records == 0));
+	struct record *record =
+		buffers_take_record(&turn->buffers, connection_right(connection->records == 0));
 	if (record == NULL) return NULL;
 	record->connection = connection;
 	record->next = NULL;

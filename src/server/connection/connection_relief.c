@@ -68,8 +68,9 @@ static void go_on(struct connection *connection) {
 		connection_resume(connection);
 }
 
-/* Those of whom each waited for a record or for memory, and may have it now. The others wait on, in their order: some of what is taken may never be given
- * back. Who goes on and waits anew comes behind them. */
+/* Those of whom each waited for a record or for memory, and may have it now. The others wait on, in
+ * their order: some of what is taken may never be given back. Who goes on and waits anew comes
+ * behind them. */
 static void resume_some(struct turn *turn, enum rank rank, bool *is_short) {
 	struct connection *connection = turn->blocked, *waiting = NULL, **end = &waiting;
 	turn->blocked = NULL;
@@ -87,7 +88,8 @@ static void resume_some(struct turn *turn, enum rank rank, bool *is_short) {
 	turn->blocked = waiting;
 }
 
-/* Of equals who came last goes first: so who has just come is answered, and who waits longest is served last, until relief has ended the shortage. */
+/* Of equals who came last goes first: so who has just come is answered, and who waits longest is
+ * served last, until relief has ended the shortage. */
 void relief_resume(struct turn *turn) {
 	bool is_short = connection_memory_is_short(&turn->buffers.memory);
 	if (LIKELY(turn->blocked == NULL && !is_short && turn->short_since_ns == 0)) return;
@@ -105,9 +107,11 @@ void relief_resume(struct turn *turn) {
 #define SHORT_PATIENCE_NS UINT64_C(100000000)    /* whoever reads has given some back by then */
 #define WORK_PATIENCE_NS (2 * SHORT_PATIENCE_NS) /* and who does not read has shown it */
 #define RELIEF_SHARE 8u                          /* of the budget: as much is to be free then */
-#define RELIEF_CLOSES 16u                        /* in one turn, and by one look at all connections */
-#define RELIEF_PAUSE_NS UINT64_C(5000000)        /* between two looks for the next one to close */
-#define SERVED_RECORDS 2u                        /* what one command takes, and what the one before gives back */
+/* in one turn, and by one look at all connections */
+#define RELIEF_CLOSES 16u
+#define RELIEF_PAUSE_NS UINT64_C(5000000) /* between two looks for the next one to close */
+/* what one command takes, and what the one before gives back */
+#define SERVED_RECORDS 2u
 #define SERVED_BLOCKS 3u
 #define SERVED_INPUT_BYTES RECORD_BYTES
 
@@ -134,10 +138,12 @@ static const char *place_of(const struct connection *connection) {
 	return connection->input_room <= CHUNK_BYTES ? connection->input : NULL;
 }
 
-static bool pays_before(const struct connection *one, const struct connection *other, uint64_t now_ns) {
+static bool pays_before(const struct connection *one, const struct connection *other,
+						uint64_t now_ns) {
 	bool one_stalls = stalls(one, now_ns), other_stalls = stalls(other, now_ns);
 	if (one_stalls != other_stalls) return one_stalls;
-	uint64_t one_bytes = charged_bytes(one, one_stalls), other_bytes = charged_bytes(other, other_stalls);
+	uint64_t one_bytes = charged_bytes(one, one_stalls),
+			 other_bytes = charged_bytes(other, other_stalls);
 	if (one_bytes != other_bytes) return one_bytes > other_bytes;
 	if (one->is_known != other->is_known) return other->is_known;
 	one_bytes = connection_held_bytes(one);
@@ -181,10 +187,11 @@ static void find_payers(const struct server_worker *worker, struct payers *payer
 static void tell_closed(struct server_worker *worker, uint64_t bytes) {
 	if (worker->turn->told_closed_s == worker->turn->now_s) return;
 	worker->turn->told_closed_s = worker->turn->now_s;
-	snug_log_line(
-		&worker->server->log, SNUG_LOG_WARNING,
-		"worker %u: connection memory is short: closed the connection that held most, %llu bytes; %llu so far",
-		worker->index, (unsigned long long)bytes, (unsigned long long)worker->connections.memory_closed);
+	snug_log_line(&worker->server->log, SNUG_LOG_WARNING,
+				  "worker %u: connection memory is short: closed the connection that held most, "
+				  "%llu bytes; %llu so far",
+				  worker->index, (unsigned long long)bytes,
+				  (unsigned long long)worker->connections.memory_closed);
 }
 
 /* Whole chunks that are free by now, and what comes back within a few turns. */
@@ -193,9 +200,9 @@ static bool round_is_over(const struct turn *turn, uint64_t leaving_bytes) {
 		   buffers_limit_bytes(&turn->buffers) / RELIEF_SHARE;
 }
 
-/* For whom we have waited so long has had his time; the others get theirs anew after each round, and
- * more of it: a client that takes what he has asked for may hold as much as one who does not, and a
- * while after memory has become short nobody can tell them apart. */
+/* For whom we have waited so long has had his time; the others get theirs anew after each round,
+ * and more of it: a client that takes what he has asked for may hold as much as one who does not,
+ * and a while after memory has become short nobody can tell them apart. */
 static bool may_close(const struct turn *turn, const struct connection *connection) {
 	uint64_t short_ns = turn->began_ns - turn->short_since_ns;
 	if (!stalls(connection, turn->began_ns)) return short_ns >= WORK_PATIENCE_NS;
@@ -217,8 +224,8 @@ void relief_close(struct server_worker *worker) {
 	for (uint32_t closed = 0; closed < RELIEF_CLOSES; closed++) {
 		struct connection *most = closed < payers.count ? payers.first[closed] : NULL;
 		bool is_patient = turn->began_ns - turn->short_since_ns < SHORT_PATIENCE_NS;
-		bool has_enough =
-			turn->relieves ? round_is_over(turn, payers.leaving_bytes) : is_patient && payers.leaving_bytes > 0;
+		bool has_enough = turn->relieves ? round_is_over(turn, payers.leaving_bytes)
+										 : is_patient && payers.leaving_bytes > 0;
 		if (most == NULL || has_enough || !may_close(turn, most)) {
 			if (turn->relieves) end_round(turn);
 			turn->relief_ns = turn->began_ns + (most == NULL ? SHORT_PATIENCE_NS : RELIEF_PAUSE_NS);

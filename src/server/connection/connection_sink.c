@@ -18,7 +18,8 @@
 static void reserve_answered(struct record *record);
 
 void sink_begin(struct connection *connection, const struct command *command) {
-	uint32_t owner = request_owner(command->operation.key.hash, connection->worker->server->worker_count);
+	uint32_t owner =
+		request_owner(command->operation.key.hash, connection->worker->server->worker_count);
 	struct record *record = record_for_command(connection, command, owner);
 	if (record == NULL) return;
 	SNUG_ASSERT(connection->sink == NULL);
@@ -99,7 +100,8 @@ static size_t take_line_end(struct connection *connection, const char *bytes, si
 /* Into the window's next extent; tells how many bytes. */
 static size_t fill(struct record *record, const char *bytes, size_t length) {
 	const snug_extent *extent = &record->window[record->window_at];
-	SNUG_ASSERT(record->window_at < record->request.window_count && record->window_used < extent->length);
+	SNUG_ASSERT(record->window_at < record->request.window_count &&
+				record->window_used < extent->length);
 	SNUG_ASSERT(record->request.operation.lease.ref != 0);
 	size_t room = extent->length - record->window_used;
 	size_t part = length < room ? length : room;

@@ -37,9 +37,11 @@ static struct cleanup *cleanup_of(struct errand *errand) {
 /* ------------------------------------------------------------------ answers ---------------- */
 
 static void refuse(struct text *out, snug_error error) {
-	bool is_mistake = error == SNUG_ERROR_OPTION || error == SNUG_ERROR_BUDGET_ZERO || error == SNUG_ERROR_GOAL ||
-					  error == SNUG_ERROR_SCHEDULE || error == SNUG_ERROR_TICKET;
-	text_print(out, "%s %s\r\n", is_mistake ? "CLIENT_ERROR" : "SERVER_ERROR", snug_error_text(error));
+	bool is_mistake = error == SNUG_ERROR_OPTION || error == SNUG_ERROR_BUDGET_ZERO ||
+					  error == SNUG_ERROR_GOAL || error == SNUG_ERROR_SCHEDULE ||
+					  error == SNUG_ERROR_TICKET;
+	text_print(out, "%s %s\r\n", is_mistake ? "CLIENT_ERROR" : "SERVER_ERROR",
+			   snug_error_text(error));
 }
 
 static void say_estimate(const snug_estimate_report *estimate, struct text *out) {
@@ -63,12 +65,15 @@ static void say_estimate(const snug_estimate_report *estimate, struct text *out)
 static const char *why_short(const struct cleanup *cleanup) {
 	const snug_report *report = &cleanup->response.report;
 	if (cleanup->response.error == SNUG_ERROR_GOAL)
-		return cleanup->may_evict ? "all that could be evicted would not give so much: nothing was changed"
-								  : "so much is not free, nor to be had by compacting: nothing was changed";
+		return cleanup->may_evict
+				   ? "all that could be evicted would not give so much: nothing was changed"
+				   : "so much is not free, nor to be had by compacting: nothing was changed";
 	if (cleanup->response.error != SNUG_ERROR_NO_MEMORY) return "it was ended before it was done";
-	if (report->returns_refused > 0) return "the system does not take memory back: it is locked, perhaps";
+	if (report->returns_refused > 0)
+		return "the system does not take memory back: it is locked, perhaps";
 	if (report->pinned_objects > 0) return "items that are being sent or stored are in the way";
-	if (!cleanup->may_evict) return "compacting gave less than it might have: only evicting would give more";
+	if (!cleanup->may_evict)
+		return "compacting gave less than it might have: only evicting would give more";
 	return "what was stored meanwhile has taken it";
 }
 
@@ -82,8 +87,10 @@ static void say_emergency(const struct cleanup *cleanup, struct text *out) {
 
 static const char *result_text(snug_request_kind kind, snug_error error) {
 	if (error == SNUG_OK) return "ok";
-	if (kind == SNUG_REQUEST_EMERGENCY && error == SNUG_ERROR_GOAL) return "refused: so much cannot be returned";
-	if (kind == SNUG_REQUEST_EMERGENCY && error == SNUG_ERROR_NO_MEMORY) return "less than was asked for";
+	if (kind == SNUG_REQUEST_EMERGENCY && error == SNUG_ERROR_GOAL)
+		return "refused: so much cannot be returned";
+	if (kind == SNUG_REQUEST_EMERGENCY && error == SNUG_ERROR_NO_MEMORY)
+		return "less than was asked for";
 	return snug_error_text(error);
 }
 
@@ -116,8 +123,8 @@ static void say_report(const struct cleanup *cleanup, struct text *out) {
 
 static bool is_ready(struct errand *errand) {
 	struct cleanup *cleanup = cleanup_of(errand);
-	cleanup->error =
-		snug_coordinator_poll(errand->server->coordinator, cleanup->ticket, &cleanup->response, NULL, NULL);
+	cleanup->error = snug_coordinator_poll(errand->server->coordinator, cleanup->ticket,
+										   &cleanup->response, NULL, NULL);
 	return cleanup->error != SNUG_ERROR_TIMED_OUT;
 }
 
@@ -135,7 +142,8 @@ static void answer(struct errand *errand, struct text *out) {
 		else if (cleanup->kind == SNUG_REQUEST_CANCEL)
 			text_say(out, "OK");
 		else
-			text_print(out, "STAT schedule %llu\r\nEND\r\n", (unsigned long long)response->schedule);
+			text_print(out, "STAT schedule %llu\r\nEND\r\n",
+					   (unsigned long long)response->schedule);
 		return;
 	}
 	if (cleanup->kind == SNUG_REQUEST_ESTIMATE)
@@ -183,7 +191,8 @@ static struct errand *estimate(struct server *server, const struct line *words, 
 	return submit(server, &request, out);
 }
 
-static struct errand *defragment(struct server *server, const struct line *words, struct text *out) {
+static struct errand *defragment(struct server *server, const struct line *words,
+								 struct text *out) {
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	size_t at = 1;
 	bool right = take_mode(words, &at, &request);
@@ -197,7 +206,8 @@ static struct errand *defragment(struct server *server, const struct line *words
 		right = true;
 		if (words_is(words, at, "bytes") && words_bytes(words, at + 1, &number))
 			request.options.budget_bytes = number;
-		else if (words_is(words, at, "ms") && words_number(words, at + 1, &number) && number < UINT64_MAX / 1000000)
+		else if (words_is(words, at, "ms") && words_number(words, at + 1, &number) &&
+				 number < UINT64_MAX / 1000000)
 			request.options.budget_ns = number * 1000000;
 		else
 			right = false;
@@ -223,14 +233,16 @@ static struct errand *emergency(struct server *server, const struct line *words,
 /* HH:MM, as a minute of the day; 24:00 is its end. */
 static bool take_minute(const char *bytes, uint16_t *minute) {
 	uint64_t hours, minutes;
-	if (!number_read(bytes, 2, &hours) || bytes[2] != ':' || !number_read(bytes + 3, 2, &minutes)) return false;
+	if (!number_read(bytes, 2, &hours) || bytes[2] != ':' || !number_read(bytes + 3, 2, &minutes))
+		return false;
 	if (minutes > 59 || hours * 60 + minutes > SNUG_MINUTES_A_DAY) return false;
 	*minute = (uint16_t)(hours * 60 + minutes);
 	return true;
 }
 
 static bool take_window(const struct line *words, size_t at, snug_window *window) {
-	if (at >= words->count || words->word[at].length != 11 || words->word[at].bytes[5] != '-') return false;
+	if (at >= words->count || words->word[at].length != 11 || words->word[at].bytes[5] != '-')
+		return false;
 	return take_minute(words->word[at].bytes, &window->from_minute) &&
 		   take_minute(words->word[at].bytes + 6, &window->to_minute);
 }
@@ -241,7 +253,8 @@ static struct errand *schedule(struct server *server, const struct line *words, 
 	uint64_t number;
 	size_t at = 2;
 	if (words_is(words, 1, "every")) {
-		if (!words_seconds(words, 2, &number) || number == 0 || number > UINT32_MAX) return usage(out, form);
+		if (!words_seconds(words, 2, &number) || number == 0 || number > UINT32_MAX)
+			return usage(out, form);
 		request.schedule.interval_ns = number * NUMBER_SECOND_NS;
 		at = 3;
 	} else {
@@ -249,7 +262,8 @@ static struct errand *schedule(struct server *server, const struct line *words, 
 		request.schedule.window_count = 1;
 	}
 	if (words_is(words, at, "target")) {
-		if (!words_share(words, at + 1, &number) || number >= 100 * NUMBER_PPM_PER_CENT) return usage(out, form);
+		if (!words_share(words, at + 1, &number) || number >= 100 * NUMBER_PPM_PER_CENT)
+			return usage(out, form);
 		request.schedule.target_fragmentation_ppm = (uint32_t)number;
 		at += 2;
 	}
@@ -277,7 +291,8 @@ static void say_schedule(const snug_schedule_entry *entry, struct text *out) {
 	text_print(out, "STAT %s:running %s\r\n", name, entry->running != 0 ? "yes" : "no");
 	text_print(out, "STAT %s:runs %llu\r\n", name, (unsigned long long)entry->runs);
 	text_print(out, "STAT %s:left_out %llu\r\n", name, (unsigned long long)entry->left_out);
-	text_print(out, "STAT %s:reclaimed_bytes %llu\r\n", name, (unsigned long long)entry->reclaimed_bytes);
+	text_print(out, "STAT %s:reclaimed_bytes %llu\r\n", name,
+			   (unsigned long long)entry->reclaimed_bytes);
 	text_print(out, "STAT %s:last_time %lld\r\n", name, (long long)entry->last_s);
 	if (entry->runs > 0)
 		text_print(out, "STAT %s:last_result %s\r\n", name,
@@ -301,7 +316,8 @@ static struct errand *schedules(struct server *server, const struct line *words,
 
 static struct errand *cancel(struct server *server, const struct line *words, struct text *out) {
 	snug_request request = snug_request_default(SNUG_REQUEST_CANCEL);
-	if (words->count != 2 || !words_number(words, 1, &request.target)) return usage(out, "cancel ID");
+	if (words->count != 2 || !words_number(words, 1, &request.target))
+		return usage(out, "cancel ID");
 	return submit(server, &request, out);
 }
 
@@ -321,21 +337,26 @@ static void say_entry(const snug_audit_entry *entry, struct text *out) {
 	if (entry->outcome != SNUG_OUTCOME_COUNT)
 		text_print(out, "STAT %s:outcome %s\r\n", name, snug_outcome_text(entry->outcome));
 	text_print(out, "STAT %s:complete %s\r\n", name, entry->complete != 0 ? "yes" : "no");
-	text_print(out, "STAT %s:reclaimed_bytes %llu\r\n", name, (unsigned long long)entry->reclaimed_bytes);
-	text_print(out, "STAT %s:returned_bytes %llu\r\n", name, (unsigned long long)entry->returned_bytes);
-	text_print(out, "STAT %s:evicted_bytes %llu\r\n", name, (unsigned long long)entry->evicted_bytes);
+	text_print(out, "STAT %s:reclaimed_bytes %llu\r\n", name,
+			   (unsigned long long)entry->reclaimed_bytes);
+	text_print(out, "STAT %s:returned_bytes %llu\r\n", name,
+			   (unsigned long long)entry->returned_bytes);
+	text_print(out, "STAT %s:evicted_bytes %llu\r\n", name,
+			   (unsigned long long)entry->evicted_bytes);
 	text_print(out, "STAT %s:total_ns %llu\r\n", name, (unsigned long long)entry->total_ns);
 }
 
 static struct errand *report(struct server *server, const struct line *words, struct text *out) {
 	uint64_t wanted = ENTRIES_DEFAULT;
-	if (words->count > 2 || (words->count == 2 && (!words_number(words, 1, &wanted) || wanted == 0)))
+	if (words->count > 2 ||
+		(words->count == 2 && (!words_number(words, 1, &wanted) || wanted == 0)))
 		return usage(out, "report [N]");
 	if (wanted > ENTRIES_MAX) wanted = ENTRIES_MAX;
 	snug_audit_entry *entries = calloc(wanted, sizeof *entries);
 	uint32_t count = (uint32_t)wanted;
-	snug_error error =
-		entries == NULL ? SNUG_ERROR_OS_MEMORY : snug_coordinator_audit(server->coordinator, entries, &count);
+	snug_error error = entries == NULL
+						   ? SNUG_ERROR_OS_MEMORY
+						   : snug_coordinator_audit(server->coordinator, entries, &count);
 	if (error) {
 		refuse(out, error);
 	} else {
@@ -348,13 +369,15 @@ static struct errand *report(struct server *server, const struct line *words, st
 
 /* ------------------------------------------------------------------ which ------------------ */
 
-struct errand *errand_cleanup(struct server *server, const struct line *words, bool *known, struct text *out) {
+struct errand *errand_cleanup(struct server *server, const struct line *words, bool *known,
+							  struct text *out) {
 	static const struct {
 		const char *name;
 		struct errand *(*begin)(struct server *server, const struct line *words, struct text *out);
 	} commands[] = {
-		{"estimate", estimate},   {"defrag", defragment}, {"emergency", emergency}, {"schedule", schedule},
-		{"schedules", schedules}, {"cancel", cancel},     {"report", report},
+		{"estimate", estimate}, {"defrag", defragment},   {"emergency", emergency},
+		{"schedule", schedule}, {"schedules", schedules}, {"cancel", cancel},
+		{"report", report},
 	};
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
 		if (!words_is(words, 0, commands[i].name)) continue;

@@ -49,8 +49,9 @@ enum stream_state {
 	STREAM_ENDED = 16,  /* the peer's end was told */
 	STREAM_BROKEN = 32, /* was told */
 	STREAM_CLOSED = 64,
-	STREAM_HANGUP = 128, /* the peer's end, or an error, lies behind what is there: receive until it comes */
-	STREAM_ASKED = 256,  /* epoll tells when it is writable */
+	/* the peer's end, or an error, lies behind what is there: receive until it comes */
+	STREAM_HANGUP = 128,
+	STREAM_ASKED = 256, /* epoll tells when it is writable */
 };
 
 struct listening {
@@ -195,11 +196,12 @@ static bool epoll_open(struct io *io, struct io_stream *stream, int fd) {
 	return add(self, fd, RECEIVE_EVENTS, stream);
 }
 
-/* Only while a send waits: a unix socket says after each read of its peer that it is writable, which is a wake-up for nothing. False: the OS
- * refused. */
+/* Only while a send waits: a unix socket says after each read of its peer that it is writable,
+ * which is a wake-up for nothing. False: the OS refused. */
 static bool ask_for_writable(struct epoll_io *self, struct io_stream *stream, bool wants) {
 	bool asks = (stream->state & STREAM_ASKED) != 0;
-	struct epoll_event event = {.events = RECEIVE_EVENTS | (wants ? EPOLLOUT : 0), .data.ptr = stream};
+	struct epoll_event event = {.events = RECEIVE_EVENTS | (wants ? EPOLLOUT : 0),
+								.data.ptr = stream};
 	if (asks == wants) return true;
 	if (epoll_ctl(self->epoll, EPOLL_CTL_MOD, stream->fd, &event) != 0) return false;
 	stream->state ^= STREAM_ASKED;
@@ -229,7 +231,8 @@ static void epoll_hold(struct io *io, bool is_held) {
 static void receive(struct epoll_io *self, struct io_stream *stream) {
 	ssize_t got = recv(stream->fd, self->buffer, RECEIVE_BYTES, 0);
 	if (LIKELY(got > 0)) {
-		/* A short one was all that there was; if there is more by now, epoll says so, but it does not say again that there is an end. */
+		/* A short one was all that there was; if there is more by now, epoll says so, but it does
+		 * not say again that there is an end. */
 		if ((size_t)got < RECEIVE_BYTES && (stream->state & STREAM_HANGUP) == 0)
 			stream->state &= (uint16_t)~STREAM_READABLE;
 		else
@@ -257,7 +260,8 @@ static bool send_left(struct io_stream *stream, bool *is_broken) {
 	for (;;) {
 		size_t count = io_pieces_left(stream, left);
 		if (count == 0) return true;
-		struct msghdr message = {.msg_iov = left, .msg_iovlen = (uint16_t)count}; /* int with musl, else size_t */
+		/* int with musl, else size_t */
+		struct msghdr message = {.msg_iov = left, .msg_iovlen = (uint16_t)count};
 		ssize_t sent = sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 		if (sent >= 0) {
 			stream->sent_bytes += (size_t)sent;
@@ -269,15 +273,18 @@ static bool send_left(struct io_stream *stream, bool *is_broken) {
 	}
 }
 
-static bool epoll_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
+static bool epoll_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+					   size_t count) {
 	size_t bytes = 0;
 	SNUG_ASSERT(count <= IO_PIECES_MAX && (stream->state & STREAM_SENDING) == 0);
 	for (size_t i = 0; i < count; i++) bytes += pieces[i].iov_len;
-	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces, .msg_iovlen = (uint16_t)count};
+	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+							 .msg_iovlen = (uint16_t)count};
 	ssize_t sent = count == 1 ? send(stream->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL)
 							  : sendmsg(stream->fd, &message, MSG_NOSIGNAL);
 	if (LIKELY(sent >= 0 && (size_t)sent == bytes)) return true;
-	/* What is left is tried once more in the next poll, which finds out if the connection is broken, and then when epoll says writable. */
+	/* What is left is tried once more in the next poll, which finds out if the connection is
+	 * broken, and then when epoll says writable. */
 	stream->pieces = pieces;
 	stream->piece_count = count;
 	stream->sent_bytes = sent > 0 ? (size_t)sent : 0;
@@ -289,7 +296,8 @@ static bool epoll_send(struct io *io, struct io_stream *stream, const struct iov
 
 static void go_on_sending(struct epoll_io *self, struct io_stream *stream) {
 	bool is_broken = false;
-	if ((stream->state & (STREAM_SENDING | STREAM_BROKEN | STREAM_CLOSED)) != STREAM_SENDING) return;
+	if ((stream->state & (STREAM_SENDING | STREAM_BROKEN | STREAM_CLOSED)) != STREAM_SENDING)
+		return;
 	if (send_left(stream, &is_broken)) {
 		stream->state &= (uint16_t)~STREAM_SENDING;
 		(void)ask_for_writable(self, stream, false); /* refused: it is told for nothing */
@@ -321,7 +329,8 @@ static bool is_listener(const struct epoll_io *self, const void *pointer) {
 		   (const char *)pointer < (const char *)(self->listener + LISTENERS_MAX);
 }
 
-/* Tells whether it was anything: a watched descriptor is not, for a late signal can be taken only by who sleeps on it. */
+/* Tells whether it was anything: a watched descriptor is not, for a late signal can be taken only
+ * by who sleeps on it. */
 static bool handle(struct epoll_io *self, const struct epoll_event *event) {
 	struct io_stream *stream = event->data.ptr;
 	if (stream == NULL) return false;
@@ -339,7 +348,8 @@ static bool handle(struct epoll_io *self, const struct epoll_event *event) {
 	return true;
 }
 
-/* Callbacks close, pause and list streams: the list is taken as a whole, and what is still to be received from goes back on it. */
+/* Callbacks close, pause and list streams: the list is taken as a whole, and what is still to be
+ * received from goes back on it. */
 static bool receive_ready(struct epoll_io *self) {
 	bool any = self->ready != NULL;
 	self->taken = self->ready;
@@ -348,7 +358,9 @@ static bool receive_ready(struct epoll_io *self) {
 		struct io_stream *stream = self->taken;
 		unlist(self, stream);
 		if (UNLIKELY(stream->state & STREAM_SENDING)) go_on_sending(self, stream);
-		if (UNLIKELY(stream->state & (STREAM_CLOSED | STREAM_BROKEN | STREAM_PAUSED | STREAM_ENDED))) continue;
+		if (UNLIKELY(stream->state &
+					 (STREAM_CLOSED | STREAM_BROKEN | STREAM_PAUSED | STREAM_ENDED)))
+			continue;
 		if ((stream->state & STREAM_READABLE) == 0) continue;
 		if (UNLIKELY(self->is_held))
 			put(&self->held, stream);
@@ -386,8 +398,9 @@ static void epoll_rest(struct io *io, uint64_t timeout_ns) {
 }
 
 static const struct io_backend backend = {
-	"epoll",      epoll_destroy, epoll_memory_bytes, epoll_listen, epoll_stop_listening, epoll_open,  epoll_pause,
-	epoll_resume, epoll_hold,    epoll_send,         epoll_close,  epoll_poll,           epoll_watch, epoll_rest,
+	"epoll",     epoll_destroy, epoll_memory_bytes, epoll_listen, epoll_stop_listening,
+	epoll_open,  epoll_pause,   epoll_resume,       epoll_hold,   epoll_send,
+	epoll_close, epoll_poll,    epoll_watch,        epoll_rest,
 };
 
 snug_error io_epoll_create(struct io **out) {

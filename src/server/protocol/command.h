@@ -100,7 +100,8 @@ struct parser {
 	uint8_t list;    /* keys of a get line are to come: 1 + enum answer_form; 0: none */
 	bool touches;    /* gat, gats */
 	bool is_keyless; /* blanks alone so far, more than the bound: no key may come */
-	/* a key of the list was wrong, and that was answered: what is left of the line is passed over */
+	/* a key of the list was wrong, and that was answered: what is left of the line is passed
+	 * over */
 	bool is_broken;
 	int64_t exptime;
 };

@@ -100,7 +100,8 @@ struct slot {
 	unsigned char rest[sizeof(struct message) - REST_OFFSET];
 };
 
-_Static_assert(sizeof(struct slot) == sizeof(struct message), "kind, error and worker travel in the head");
+_Static_assert(sizeof(struct slot) == sizeof(struct message),
+			   "kind, error and worker travel in the head");
 
 /* Each group on lines of its own: who writes one does not slow the readers of another. */
 struct channel {
@@ -137,7 +138,8 @@ static void *lines_alloc(size_t bytes) {
 }
 
 snug_error channel_create(uint32_t messages, struct channel **out) {
-	if (messages < CHANNEL_MESSAGES_MIN || messages > CHANNEL_MESSAGES_MAX || !is_power_of_two(messages))
+	if (messages < CHANNEL_MESSAGES_MIN || messages > CHANNEL_MESSAGES_MAX ||
+		!is_power_of_two(messages))
 		return SNUG_ERROR_OPTION;
 	struct channel *channel = lines_alloc(sizeof *channel);
 	struct slot *slots = lines_alloc(messages * sizeof *slots);
@@ -192,7 +194,8 @@ static uint64_t lap_of(const struct channel *channel, uint32_t position) {
 static void publish(struct channel *channel, uint32_t position, const struct message *message) {
 	SNUG_ASSERT(message->kind < HEAD_VOID);
 	struct slot *slot = slot_at(channel, position);
-	uint64_t head = message->kind | lap_of(channel, position) | (uint64_t)message->error << HEAD_ERROR_SHIFT |
+	uint64_t head = message->kind | lap_of(channel, position) |
+					(uint64_t)message->error << HEAD_ERROR_SHIFT |
 					(uint64_t)message->worker << HEAD_WORKER_SHIFT;
 	memcpy(slot->rest, (const unsigned char *)message + REST_OFFSET, sizeof slot->rest);
 	atomic_store_explicit(&slot->head, head, memory_order_release);
@@ -208,7 +211,8 @@ static bool is_published(const struct channel *channel, uint32_t position, uint6
 	return (*head & HEAD_LAP) == lap_of(channel, position);
 }
 
-static void take(const struct channel *channel, uint32_t position, uint64_t head, struct message *out) {
+static void take(const struct channel *channel, uint32_t position, uint64_t head,
+				 struct message *out) {
 	out->kind = (uint16_t)(head & (HEAD_VOID - 1));
 	out->error = (uint16_t)(head >> HEAD_ERROR_SHIFT);
 	out->worker = (uint32_t)(head >> HEAD_WORKER_SHIFT);
@@ -244,7 +248,8 @@ static void wake_senders(struct channel *channel) {
 /* Senders wait, and room has come back: lets them in if half of the room is free, else a later
  * receive will. */
 static void let_senders_in(struct channel *channel) {
-	if (depth(channel) <= channel->room / 2 && atomic_exchange(&channel->waiting, false)) wake_senders(channel);
+	if (depth(channel) <= channel->room / 2 && atomic_exchange(&channel->waiting, false))
+		wake_senders(channel);
 }
 
 /* ------------------------------------------------------------------ senders ----------------- */
@@ -259,7 +264,8 @@ static void leave(struct channel *channel) {
  * gate too. It is full only if nothing was released in between, else it might never have been. A
  * claim has release order, so that whoever finds it in the gate and then looks at `released` again
  * sees nothing older than its claimer did. */
-static snug_error claim(struct channel *channel, uint32_t count, uint32_t entering, uint32_t *position) {
+static snug_error claim(struct channel *channel, uint32_t count, uint32_t entering,
+						uint32_t *position) {
 	SNUG_ASSERT(count <= channel->room);
 	for (;;) {
 		uint32_t released = atomic_load_explicit(&channel->released, memory_order_acquire);
@@ -282,11 +288,14 @@ static snug_error claim(struct channel *channel, uint32_t count, uint32_t enteri
 }
 
 snug_error channel_claim(struct channel *channel, size_t count, uint32_t *position) {
-	return count > channel->room ? SNUG_ERROR_QUEUE_FULL : claim(channel, (uint32_t)count, 1, position);
+	return count > channel->room ? SNUG_ERROR_QUEUE_FULL
+								 : claim(channel, (uint32_t)count, 1, position);
 }
 
-void channel_send_claimed(struct channel *channel, uint32_t position, const struct message *messages, size_t count) {
-	for (size_t index = 0; index < count; index++) publish(channel, position + (uint32_t)index, &messages[index]);
+void channel_send_claimed(struct channel *channel, uint32_t position,
+						  const struct message *messages, size_t count) {
+	for (size_t index = 0; index < count; index++)
+		publish(channel, position + (uint32_t)index, &messages[index]);
 	wake_receiver(channel);
 	leave(channel);
 }
@@ -296,7 +305,8 @@ static bool roll_back(struct channel *channel, uint32_t position, uint32_t count
 	uint64_t gate = atomic_load_explicit(&channel->gate, memory_order_relaxed);
 	do {
 		if (claimed_in(gate) != position + count) return false;
-	} while (!atomic_compare_exchange_weak(&channel->gate, &gate, gate - ((uint64_t)count << GATE_CLAIM_SHIFT)));
+	} while (!atomic_compare_exchange_weak(&channel->gate, &gate,
+										   gate - ((uint64_t)count << GATE_CLAIM_SHIFT)));
 	return true;
 }
 
@@ -305,15 +315,18 @@ static bool roll_back(struct channel *channel, uint32_t position, uint32_t count
 void channel_unclaim(struct channel *channel, uint32_t position, size_t count) {
 	if (roll_back(channel, position, (uint32_t)count)) {
 		atomic_thread_fence(memory_order_seq_cst);
-		if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed))) let_senders_in(channel);
+		if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed)))
+			let_senders_in(channel);
 	} else {
-		for (size_t index = 0; index < count; index++) publish_void(channel, position + (uint32_t)index);
+		for (size_t index = 0; index < count; index++)
+			publish_void(channel, position + (uint32_t)index);
 		wake_receiver(channel);
 	}
 	leave(channel);
 }
 
-snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count) {
+snug_error channel_try_send_batch(struct channel *channel, const struct message *messages,
+								  size_t count) {
 	uint32_t position = 0;
 	snug_error error = channel_claim(channel, count, &position);
 	if (error == SNUG_OK) channel_send_claimed(channel, position, messages, count);
@@ -339,7 +352,8 @@ static snug_error claim_by(struct channel *channel, uint64_t deadline_ns, uint32
 	}
 }
 
-static snug_error send_when_room(struct channel *channel, const struct message *message, uint64_t deadline_ns) {
+static snug_error send_when_room(struct channel *channel, const struct message *message,
+								 uint64_t deadline_ns) {
 	uint64_t gate = atomic_fetch_add_explicit(&channel->gate, 1, memory_order_relaxed);
 	snug_error error = SNUG_ERROR_STOPPED;
 	if ((gate & GATE_CLOSED) == 0) {
@@ -354,7 +368,8 @@ static snug_error send_when_room(struct channel *channel, const struct message *
 	return error;
 }
 
-snug_error channel_send(struct channel *channel, const struct message *message, uint64_t timeout_ns) {
+snug_error channel_send(struct channel *channel, const struct message *message,
+						uint64_t timeout_ns) {
 	snug_error error = channel_try_send(channel, message);
 	if (error != SNUG_ERROR_QUEUE_FULL) return error;
 	if (timeout_ns == 0) return SNUG_ERROR_TIMED_OUT;
@@ -383,7 +398,8 @@ static void release_until(struct channel *channel, uint32_t position) {
 		atomic_store_explicit(&channel->high_water, found, memory_order_relaxed);
 	atomic_store_explicit(&channel->released, position, memory_order_release);
 	atomic_thread_fence(memory_order_seq_cst);
-	if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed))) let_senders_in(channel);
+	if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed)))
+		let_senders_in(channel);
 }
 
 size_t channel_receive(struct channel *channel, struct message *messages, size_t most) {
@@ -408,8 +424,8 @@ static bool is_over(struct channel *channel) {
 /* One yield before the sleep: a sender that shares the processor goes on, and often there is no
  * need to sleep; with a processor of one's own it is a cheap second look. Round trips take a third
  * less with it. None where strangers would take it (work/channel/yielding.h). */
-snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most, uint64_t timeout_ns,
-								size_t *count) {
+snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most,
+								uint64_t timeout_ns, size_t *count) {
 	size_t received = channel_receive(channel, messages, most);
 	if (received == 0 && timeout_ns > 0 && yielding_try(&channel->yielding)) {
 		received = channel_receive(channel, messages, most);
@@ -445,7 +461,9 @@ bool channel_doze(struct channel *channel) {
 	}
 	atomic_thread_fence(memory_order_seq_cst);
 	uint64_t head;
-	if (!is_published(channel, atomic_load_explicit(&channel->released, memory_order_relaxed), &head)) return true;
+	if (!is_published(channel, atomic_load_explicit(&channel->released, memory_order_relaxed),
+					  &head))
+		return true;
 	channel_rouse(channel);
 	return false;
 }

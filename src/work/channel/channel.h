@@ -52,16 +52,19 @@ void channel_destroy(struct channel *channel);
 snug_error channel_try_send(struct channel *channel, const struct message *message);
 /* All or none, one wake-up at most. Other senders' messages may come in between. QUEUE_FULL, also
  * if count is more than the whole room; STOPPED. */
-snug_error channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
+snug_error channel_try_send_batch(struct channel *channel, const struct message *messages,
+								  size_t count);
 /* The same in two halves, for batches to several channels of which all or none shall go: claim room
  * in each, then send, or give the claims back, with the position and count of the claim. Between
  * the two the sender is inside, and what others send after it is held up: it must not wait for
  * anything. QUEUE_FULL, STOPPED: nothing was claimed. */
 snug_error channel_claim(struct channel *channel, size_t count, uint32_t *position);
-void channel_send_claimed(struct channel *channel, uint32_t position, const struct message *messages, size_t count);
+void channel_send_claimed(struct channel *channel, uint32_t position,
+						  const struct message *messages, size_t count);
 void channel_unclaim(struct channel *channel, uint32_t position, size_t count);
 /* Waits for room; SNUG_FOREVER (snug/workers.h): without end. TIMED_OUT, STOPPED. */
-snug_error channel_send(struct channel *channel, const struct message *message, uint64_t timeout_ns);
+snug_error channel_send(struct channel *channel, const struct message *message,
+						uint64_t timeout_ns);
 
 /* A sender that stays for a while says so, and says when it goes; the receiver sees whether any is
  * left, and is woken when the last one goes. Also after close. */
@@ -75,8 +78,8 @@ size_t channel_receive(struct channel *channel, struct message *messages, size_t
 /* The same, waiting for the first one; a time-out of 0 only looks. TIMED_OUT; STOPPED: none are
  * left, and it was closed or the last attached sender has gone (one to which nobody ever attached
  * is not over). */
-snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most, uint64_t timeout_ns,
-								size_t *count);
+snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most,
+								uint64_t timeout_ns, size_t *count);
 
 /* Announces sleep: true if the receiver may now wait on channel_fd; false, and nothing announced,
  * if a message has come, or once after a close or the last sender's going. After true, with or

@@ -23,8 +23,8 @@
 #include <string.h>
 
 /* One thread; `source` has `count` words, padding cleared. */
-static inline void snapshot_write(_Atomic uint64_t *sequence, _Atomic uint64_t *words, const void *source,
-								  size_t count) {
+static inline void snapshot_write(_Atomic uint64_t *sequence, _Atomic uint64_t *words,
+								  const void *source, size_t count) {
 	uint64_t number = atomic_load_explicit(sequence, memory_order_relaxed);
 	atomic_store_explicit(sequence, number + 1, memory_order_relaxed);
 	for (size_t index = 0; index < count; index++) {
@@ -36,8 +36,8 @@ static inline void snapshot_write(_Atomic uint64_t *sequence, _Atomic uint64_t *
 }
 
 /* Any thread. */
-static inline void snapshot_read(const _Atomic uint64_t *sequence, const _Atomic uint64_t *words, void *out,
-								 size_t count) {
+static inline void snapshot_read(const _Atomic uint64_t *sequence, const _Atomic uint64_t *words,
+								 void *out, size_t count) {
 	for (;;) {
 		uint64_t before = atomic_load_explicit(sequence, memory_order_acquire);
 		for (size_t index = 0; index < count; index++) {

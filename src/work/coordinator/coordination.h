@@ -231,8 +231,8 @@ void coordinator_run(void *context);
 
 /* A free task for the request. There always is one: each ticket, schedule and worker has room for
  * its own. */
-struct task *task_new(snug_coordinator *coordinator, const snug_request *request, snug_priority priority,
-					  snug_origin origin);
+struct task *task_new(snug_coordinator *coordinator, const snug_request *request,
+					  snug_priority priority, snug_origin origin);
 /* Sends its parts off. */
 void task_begin(snug_coordinator *coordinator, struct task *task);
 /* Begins a task for the slot's request, or adds the slot to the askers of one. */
@@ -267,12 +267,15 @@ static inline void task_let_go(snug_coordinator *coordinator, struct task *task)
 /* ------------------------------------------------------------------ coordinator_answers.c -- */
 
 /* What is said of a task that has ended. */
-void task_response(const snug_coordinator *coordinator, const struct task *task, snug_response *response);
+void task_response(const snug_coordinator *coordinator, const struct task *task,
+				   snug_response *response);
 /* Says it to all askers, and writes it down. */
 void task_answer(snug_coordinator *coordinator, struct task *task, const snug_response *response);
 /* Answers a slot that no task works for, and audits it. */
-void answer_at_once(snug_coordinator *coordinator, struct ticket_slot *slot, snug_error error, uint64_t schedule);
-void audit_refusal(snug_coordinator *coordinator, snug_request_kind kind, uint32_t worker, snug_error error);
+void answer_at_once(snug_coordinator *coordinator, struct ticket_slot *slot, snug_error error,
+					uint64_t schedule);
+void audit_refusal(snug_coordinator *coordinator, snug_request_kind kind, uint32_t worker,
+				   snug_error error);
 
 /* ------------------------------------------------------------------ coordinator_lanes.c ---- */
 
@@ -301,7 +304,8 @@ bool emergency_is_refused(const struct task *task);
 snug_error plan_add(snug_coordinator *coordinator, const snug_request *request, uint64_t *name);
 /* TICKET: no schedule has that name. */
 snug_error plan_end(snug_coordinator *coordinator, uint64_t name);
-void plan_task_ended(snug_coordinator *coordinator, struct plan *plan, const snug_response *response);
+void plan_task_ended(snug_coordinator *coordinator, struct plan *plan,
+					 const snug_response *response);
 void plans_end(snug_coordinator *coordinator);
 /* Begins and ends the runs that are due, and sets plans_next_ns. */
 void plans_look(snug_coordinator *coordinator, uint64_t now_ns);
@@ -310,6 +314,7 @@ void plans_look(snug_coordinator *coordinator, uint64_t now_ns);
 
 void upkeep_init(snug_coordinator *coordinator);
 void upkeep_tick(snug_coordinator *coordinator, uint64_t now_ns);
-void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep, const snug_response *response);
+void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep,
+					   const snug_response *response);
 
 #endif

@@ -56,16 +56,19 @@ void snug_coordinator_options_init(snug_coordinator_options *options, size_t str
 }
 
 /* NULL: the defaults. */
-static snug_error read_options(const snug_coordinator_options *given, snug_coordinator_options *out) {
+static snug_error read_options(const snug_coordinator_options *given,
+							   snug_coordinator_options *out) {
 	*out = snug_coordinator_options_default();
 	if (given == NULL) return SNUG_OK;
-	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved);
+	bool is_known =
+		grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved);
 	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
 }
 
 static snug_error check_options(const snug_coordinator_options *options) {
 	bool sound = options->tickets > 0 && options->tickets <= SNUG_TICKETS_MAX &&
-				 options->schedules <= SNUG_SCHEDULES_MAX && options->audit > 0 && options->audit <= SNUG_AUDIT_MAX;
+				 options->schedules <= SNUG_SCHEDULES_MAX && options->audit > 0 &&
+				 options->audit <= SNUG_AUDIT_MAX;
 	return sound ? pressure_check(&options->background) : SNUG_ERROR_OPTION;
 }
 
@@ -74,7 +77,8 @@ static uint32_t task_room(const snug_coordinator *coordinator) {
 }
 
 static uint32_t inbox_room(const snug_coordinator *coordinator) {
-	uint32_t most = coordinator->tickets.count + coordinator->worker_count * LANE_COUNT + COORDINATOR_REFUSALS_MAX + 1;
+	uint32_t most = coordinator->tickets.count + coordinator->worker_count * LANE_COUNT +
+					COORDINATOR_REFUSALS_MAX + 1;
 	uint32_t room = CHANNEL_MESSAGES_MIN;
 	while (room < most) room *= 2;
 	return room;
@@ -83,7 +87,8 @@ static uint32_t inbox_room(const snug_coordinator *coordinator) {
 static bool create_tasks(snug_coordinator *coordinator) {
 	uint32_t count = task_room(coordinator);
 	coordinator->task_memory = calloc(count, sizeof *coordinator->task_memory);
-	coordinator->part_memory = calloc((size_t)count * coordinator->worker_count, sizeof *coordinator->part_memory);
+	coordinator->part_memory =
+		calloc((size_t)count * coordinator->worker_count, sizeof *coordinator->part_memory);
 	if (coordinator->task_memory == NULL || coordinator->part_memory == NULL) return false;
 	for (uint32_t index = 0; index < count; index++) {
 		struct task *task = &coordinator->task_memory[index];
@@ -96,14 +101,18 @@ static bool create_tasks(snug_coordinator *coordinator) {
 
 static bool create_tables(snug_coordinator *coordinator) {
 	const snug_coordinator_options *options = &coordinator->options;
-	bool tickets = tickets_init(&coordinator->tickets, options->tickets + TICKETS_RESERVED, coordinator->worker_count);
+	bool tickets = tickets_init(&coordinator->tickets, options->tickets + TICKETS_RESERVED,
+								coordinator->worker_count);
 	bool audit = audit_init(&coordinator->audit, options->audit);
-	coordinator->lanes = calloc((size_t)coordinator->worker_count * LANE_COUNT, sizeof *coordinator->lanes);
+	coordinator->lanes =
+		calloc((size_t)coordinator->worker_count * LANE_COUNT, sizeof *coordinator->lanes);
 	coordinator->upkeep = calloc(coordinator->worker_count, sizeof *coordinator->upkeep);
 	coordinator->plans = calloc(options->schedules + 1u, sizeof *coordinator->plans);
-	coordinator->published_plans = calloc(options->schedules + 1u, sizeof *coordinator->published_plans);
+	coordinator->published_plans =
+		calloc(options->schedules + 1u, sizeof *coordinator->published_plans);
 	return tickets && audit && coordinator->lanes != NULL && coordinator->upkeep != NULL &&
-		   coordinator->plans != NULL && coordinator->published_plans != NULL && create_tasks(coordinator);
+		   coordinator->plans != NULL && coordinator->published_plans != NULL &&
+		   create_tasks(coordinator);
 }
 
 static void give_back(snug_coordinator *coordinator) {
@@ -218,7 +227,8 @@ snug_error snug_coordinator_destroy(snug_coordinator *coordinator) {
 	snug_error error = snug_coordinator_stop(coordinator, SNUG_FOREVER);
 	if (error) return error;
 	while (atomic_load_explicit(&coordinator->takers, memory_order_acquire) > 0 ||
-		   atomic_load_explicit(&coordinator->submitters, memory_order_acquire) != SUBMITTERS_CLOSED)
+		   atomic_load_explicit(&coordinator->submitters, memory_order_acquire) !=
+			   SUBMITTERS_CLOSED)
 		os_thread_sleep(LEAVE_SLEEP_NS);
 	os_thread_join(&coordinator->thread);
 	give_back(coordinator);
@@ -240,7 +250,8 @@ static snug_error check_goal(const snug_coordinator *coordinator, const snug_req
 	return request->min_bytes <= limit_bytes ? SNUG_OK : SNUG_ERROR_GOAL;
 }
 
-static snug_error send_request(snug_coordinator *coordinator, const snug_request *request, snug_ticket *ticket) {
+static snug_error send_request(snug_coordinator *coordinator, const snug_request *request,
+							   snug_ticket *ticket) {
 	bool urgent = request->kind == SNUG_REQUEST_EMERGENCY || request->kind == SNUG_REQUEST_CANCEL;
 	struct ticket_slot *slot = ticket_claim(&coordinator->tickets, urgent);
 	if (slot == NULL) return SNUG_ERROR_QUEUE_FULL;
@@ -259,7 +270,8 @@ static snug_error send_request(snug_coordinator *coordinator, const snug_request
 	return SNUG_OK;
 }
 
-static void note_refusal(snug_coordinator *coordinator, const snug_request *request, snug_error refused) {
+static void note_refusal(snug_coordinator *coordinator, const snug_request *request,
+						 snug_error refused) {
 	count_one(&coordinator->counters.refused);
 	uint32_t before = atomic_fetch_add_explicit(&coordinator->refusals, 1, memory_order_relaxed);
 	struct message message = {
@@ -268,7 +280,8 @@ static void note_refusal(snug_coordinator *coordinator, const snug_request *requ
 		.worker = request->worker,
 		.error = (uint16_t)refused,
 	};
-	bool sent = before < COORDINATOR_REFUSALS_MAX && channel_try_send(coordinator->inbox, &message) == SNUG_OK;
+	bool sent = before < COORDINATOR_REFUSALS_MAX &&
+				channel_try_send(coordinator->inbox, &message) == SNUG_OK;
 	if (!sent) atomic_fetch_sub_explicit(&coordinator->refusals, 1, memory_order_relaxed);
 }
 
@@ -276,7 +289,8 @@ static void leave(snug_coordinator *coordinator) {
 	atomic_fetch_sub_explicit(&coordinator->submitters, 1, memory_order_release);
 }
 
-snug_error snug_coordinator_submit(snug_coordinator *coordinator, const snug_request *request, snug_ticket *ticket) {
+snug_error snug_coordinator_submit(snug_coordinator *coordinator, const snug_request *request,
+								   snug_ticket *ticket) {
 	snug_request known;
 	if (coordinator == NULL || request == NULL) return SNUG_ERROR_NULL;
 	uint32_t before = atomic_fetch_add_explicit(&coordinator->submitters, 1, memory_order_acquire);
@@ -296,23 +310,25 @@ snug_error snug_coordinator_submit(snug_coordinator *coordinator, const snug_req
 
 /* ------------------------------------------------------------------ take ------------------- */
 
-snug_error snug_coordinator_wait(snug_coordinator *coordinator, snug_ticket ticket, uint64_t timeout_ns,
-								 snug_response *response, snug_part *parts, uint32_t *count) {
-	if (coordinator == NULL || response == NULL || (parts != NULL && count == NULL)) return SNUG_ERROR_NULL;
+snug_error snug_coordinator_wait(snug_coordinator *coordinator, snug_ticket ticket,
+								 uint64_t timeout_ns, snug_response *response, snug_part *parts,
+								 uint32_t *count) {
+	if (coordinator == NULL || response == NULL || (parts != NULL && count == NULL))
+		return SNUG_ERROR_NULL;
 	atomic_fetch_add_explicit(&coordinator->takers, 1, memory_order_acquire);
-	snug_error error = ticket_take(&coordinator->tickets, ticket, os_deadline_ns(timeout_ns), may_wait(coordinator),
-								   response, parts, count);
+	snug_error error = ticket_take(&coordinator->tickets, ticket, os_deadline_ns(timeout_ns),
+								   may_wait(coordinator), response, parts, count);
 	atomic_fetch_sub_explicit(&coordinator->takers, 1, memory_order_release);
 	return error;
 }
 
-snug_error snug_coordinator_poll(snug_coordinator *coordinator, snug_ticket ticket, snug_response *response,
-								 snug_part *parts, uint32_t *count) {
+snug_error snug_coordinator_poll(snug_coordinator *coordinator, snug_ticket ticket,
+								 snug_response *response, snug_part *parts, uint32_t *count) {
 	return snug_coordinator_wait(coordinator, ticket, 0, response, parts, count);
 }
 
-snug_error snug_coordinator_call(snug_coordinator *coordinator, const snug_request *request, uint64_t timeout_ns,
-								 snug_response *response, snug_ticket *late) {
+snug_error snug_coordinator_call(snug_coordinator *coordinator, const snug_request *request,
+								 uint64_t timeout_ns, snug_response *response, snug_ticket *late) {
 	if (response == NULL || late == NULL) return SNUG_ERROR_NULL;
 	snug_ticket ticket;
 	snug_error error = snug_coordinator_submit(coordinator, request, &ticket);
@@ -324,19 +340,22 @@ snug_error snug_coordinator_call(snug_coordinator *coordinator, const snug_reque
 
 /* ------------------------------------------------------------------ audit, schedules, figures  */
 
-snug_error snug_coordinator_audit(const snug_coordinator *coordinator, snug_audit_entry *entries, uint32_t *count) {
+snug_error snug_coordinator_audit(const snug_coordinator *coordinator, snug_audit_entry *entries,
+								  uint32_t *count) {
 	if (coordinator == NULL || entries == NULL || count == NULL) return SNUG_ERROR_NULL;
 	*count = audit_read(&coordinator->audit, entries, *count);
 	return SNUG_OK;
 }
 
-static void insert_by_name(snug_schedule_entry *entries, uint32_t count, const snug_schedule_entry *entry) {
-	for (; count > 0 && entries[count - 1].name > entry->name; count--) entries[count] = entries[count - 1];
+static void insert_by_name(snug_schedule_entry *entries, uint32_t count,
+						   const snug_schedule_entry *entry) {
+	for (; count > 0 && entries[count - 1].name > entry->name; count--)
+		entries[count] = entries[count - 1];
 	entries[count] = *entry;
 }
 
-snug_error snug_coordinator_schedules(const snug_coordinator *coordinator, snug_schedule_entry *entries,
-									  uint32_t *count) {
+snug_error snug_coordinator_schedules(const snug_coordinator *coordinator,
+									  snug_schedule_entry *entries, uint32_t *count) {
 	if (coordinator == NULL || entries == NULL || count == NULL) return SNUG_ERROR_NULL;
 	uint32_t found = 0;
 	for (uint32_t index = 0; index < coordinator->options.schedules && found < *count; index++) {
@@ -353,7 +372,8 @@ static uint64_t load(const _Atomic uint64_t *counter) {
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-snug_error snug_coordinator_stats_get(const snug_coordinator *coordinator, snug_coordinator_stats *out) {
+snug_error snug_coordinator_stats_get(const snug_coordinator *coordinator,
+									  snug_coordinator_stats *out) {
 	if (coordinator == NULL || out == NULL) return SNUG_ERROR_NULL;
 	const struct coordinator_counters *counters = &coordinator->counters;
 	/* first: never more of them */

@@ -61,17 +61,20 @@ static void set_emergency_result(const snug_coordinator *coordinator, const stru
 	response->report.complete = response->complete;
 }
 
-void task_response(const snug_coordinator *coordinator, const struct task *task, snug_response *response) {
+void task_response(const snug_coordinator *coordinator, const struct task *task,
+				   snug_response *response) {
 	*response = (snug_response){.kind = task->request.kind, .complete = true};
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
-		if (task->parts[worker].state != PART_UNUSED) join_part(response, &task->parts[worker].result);
+		if (task->parts[worker].state != PART_UNUSED)
+			join_part(response, &task->parts[worker].result);
 	}
 	if (!response->complete && task->cancelled) response->error = task->cancel_error;
 	if (!request_is_question(&task->request)) {
 		if (!has_report_joined(response)) response->report.outcome = SNUG_OUTCOME_CANCELLED;
 		response->report.complete = response->complete;
 	}
-	if (task->request.kind == SNUG_REQUEST_EMERGENCY) set_emergency_result(coordinator, task, response);
+	if (task->request.kind == SNUG_REQUEST_EMERGENCY)
+		set_emergency_result(coordinator, task, response);
 }
 
 /* ------------------------------------------------------------------ audit ------------------ */
@@ -86,19 +89,23 @@ static void write_down(snug_coordinator *coordinator, snug_audit_entry *entry) {
 	char worker[24];
 	audit_write(&coordinator->audit, entry);
 	bool reports = entry->outcome != SNUG_OUTCOME_COUNT;
-	snug_log_line(&coordinator->options.log, SNUG_LOG_INFO,
-				  "coordinator: %llu: %s (%s, %s) on %s%s: %s%s%s; %llu bytes reclaimed, %llu returned in %llu us",
-				  (unsigned long long)entry->id, snug_request_kind_text(entry->kind),
-				  snug_priority_text(entry->priority), snug_origin_text(entry->origin),
-				  text_of_worker(entry->worker, worker, sizeof worker), entry->joined ? ", joined" : "",
-				  entry->refused ? "refused: " : "", entry->error ? snug_error_text(entry->error) : "",
-				  !entry->error ? (reports ? snug_outcome_text(entry->outcome) : "answered") : "",
-				  (unsigned long long)entry->reclaimed_bytes, (unsigned long long)entry->returned_bytes,
-				  (unsigned long long)(entry->total_ns / 1000));
+	snug_log_line(
+		&coordinator->options.log, SNUG_LOG_INFO,
+		"coordinator: %llu: %s (%s, %s) on %s%s: %s%s%s; %llu bytes reclaimed, %llu returned in "
+		"%llu us",
+		(unsigned long long)entry->id, snug_request_kind_text(entry->kind),
+		snug_priority_text(entry->priority), snug_origin_text(entry->origin),
+		text_of_worker(entry->worker, worker, sizeof worker), entry->joined ? ", joined" : "",
+		entry->refused ? "refused: " : "", entry->error ? snug_error_text(entry->error) : "",
+		!entry->error ? (reports ? snug_outcome_text(entry->outcome) : "answered") : "",
+		(unsigned long long)entry->reclaimed_bytes, (unsigned long long)entry->returned_bytes,
+		(unsigned long long)(entry->total_ns / 1000));
 }
 
-static snug_audit_entry entry_of(const snug_request *request, snug_priority priority, const snug_response *response) {
-	bool reports = request->kind == SNUG_REQUEST_DEFRAGMENT || request->kind == SNUG_REQUEST_EMERGENCY;
+static snug_audit_entry entry_of(const snug_request *request, snug_priority priority,
+								 const snug_response *response) {
+	bool reports =
+		request->kind == SNUG_REQUEST_DEFRAGMENT || request->kind == SNUG_REQUEST_EMERGENCY;
 	return (snug_audit_entry){
 		.kind = request->kind,
 		.priority = priority,
@@ -115,11 +122,13 @@ static snug_audit_entry entry_of(const snug_request *request, snug_priority prio
 }
 
 /* The audit first: who has the answer finds it there. */
-static void answer(snug_coordinator *coordinator, struct ticket_slot *slot, const snug_response *response) {
+static void answer(snug_coordinator *coordinator, struct ticket_slot *slot,
+				   const snug_response *response) {
 	slot->response = *response;
 	slot->response.joined = slot->joined;
 	slot->response.total_ns = os_now_ns() - slot->submitted_ns;
-	snug_audit_entry entry = entry_of(&slot->request, request_priority(&slot->request), &slot->response);
+	snug_audit_entry entry =
+		entry_of(&slot->request, request_priority(&slot->request), &slot->response);
 	entry.ticket = slot->ticket;
 	entry.submitted_ns = slot->submitted_ns;
 	entry.submitted_s = slot->submitted_s;
@@ -129,13 +138,16 @@ static void answer(snug_coordinator *coordinator, struct ticket_slot *slot, cons
 	ticket_answer(&coordinator->tickets, slot);
 }
 
-void answer_at_once(snug_coordinator *coordinator, struct ticket_slot *slot, snug_error error, uint64_t schedule) {
-	snug_response response = {.kind = slot->request.kind, .error = error, .complete = !error, .schedule = schedule};
+void answer_at_once(snug_coordinator *coordinator, struct ticket_slot *slot, snug_error error,
+					uint64_t schedule) {
+	snug_response response = {
+		.kind = slot->request.kind, .error = error, .complete = !error, .schedule = schedule};
 	if (error) response.report.outcome = SNUG_OUTCOME_CANCELLED;
 	answer(coordinator, slot, &response);
 }
 
-void audit_refusal(snug_coordinator *coordinator, snug_request_kind kind, uint32_t worker, snug_error error) {
+void audit_refusal(snug_coordinator *coordinator, snug_request_kind kind, uint32_t worker,
+				   snug_error error) {
 	snug_audit_entry entry = {.kind = kind, .worker = worker, .error = error, .refused = 1};
 	entry.priority = request_priority(&(snug_request){.kind = kind});
 	entry.outcome = SNUG_OUTCOME_COUNT;
@@ -146,14 +158,16 @@ void audit_refusal(snug_coordinator *coordinator, snug_request_kind kind, uint32
 
 /* ------------------------------------------------------------------ a task's answers ------- */
 
-static void copy_parts(const snug_coordinator *coordinator, const struct task *task, snug_part *parts) {
+static void copy_parts(const snug_coordinator *coordinator, const struct task *task,
+					   snug_part *parts) {
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		if (task->parts[worker].state != PART_UNUSED) *parts++ = task->parts[worker].result;
 	}
 }
 
 /* Runs that nobody asked for have one entry of their own. */
-static void write_unasked(snug_coordinator *coordinator, const struct task *task, const snug_response *response) {
+static void write_unasked(snug_coordinator *coordinator, const struct task *task,
+						  const snug_response *response) {
 	snug_response timed = *response;
 	timed.total_ns = os_now_ns() - task->begin_ns;
 	snug_audit_entry entry = entry_of(&task->request, task->priority, &timed);

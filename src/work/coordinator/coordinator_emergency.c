@@ -61,7 +61,8 @@ static uint64_t possible_bytes(const snug_coordinator *coordinator, const struct
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		const struct task_part *part = &task->parts[worker];
 		if (!has_answered(part)) continue;
-		uint64_t most = compacts ? goal_merge_bytes(&part->stats) : goal_compact_bytes(&part->stats);
+		uint64_t most =
+			compacts ? goal_merge_bytes(&part->stats) : goal_compact_bytes(&part->stats);
 		if (may_evict(coordinator, task)) most = larger(most, goal_evict_bytes(&part->stats));
 		bytes += most;
 	}
@@ -83,8 +84,8 @@ static uint64_t unit_of(const struct task_part *part) {
 
 /* Of what all have to give of a kind, each gives in proportion; `*missing_bytes` is what that
  * leaves. */
-static void share_kind(const struct task *task, uint32_t count, giver most, giver before, uint64_t *missing_bytes,
-					   uint64_t *shares) {
+static void share_kind(const struct task *task, uint32_t count, giver most, giver before,
+					   uint64_t *missing_bytes, uint64_t *shares) {
 	uint64_t weights[SNUG_WORKERS_MAX] = {0};
 	uint64_t units[SNUG_WORKERS_MAX] = {0};
 	uint64_t more[SNUG_WORKERS_MAX];
@@ -104,13 +105,15 @@ static void share_kind(const struct task *task, uint32_t count, giver most, give
 }
 
 /* What is free, then what compacting gives for certain, then what merging classes may give. */
-static void share_mildly(const struct task *task, uint32_t count, uint64_t missing_bytes, uint64_t *shares) {
+static void share_mildly(const struct task *task, uint32_t count, uint64_t missing_bytes,
+						 uint64_t *shares) {
 	share_kind(task, count, goal_free_bytes, NULL, &missing_bytes, shares);
 	share_kind(task, count, goal_compact_bytes, goal_free_bytes, &missing_bytes, shares);
 	share_kind(task, count, goal_merge_bytes, goal_compact_bytes, &missing_bytes, shares);
 }
 
-static void share_evicting(const struct task *task, uint32_t count, uint64_t missing_bytes, uint64_t *shares) {
+static void share_evicting(const struct task *task, uint32_t count, uint64_t missing_bytes,
+						   uint64_t *shares) {
 	share_kind(task, count, goal_evict_bytes, NULL, &missing_bytes, shares);
 }
 
@@ -144,7 +147,8 @@ static void begin_evicting(struct task *task, uint32_t count) {
 	task->round = ROUND_EVICT;
 	for (uint32_t worker = 0; worker < count; worker++) {
 		struct task_part *part = &task->parts[worker];
-		part->willing = has_answered(part) && part->result.error == SNUG_OK && part->result.report.returns_refused == 0;
+		part->willing = has_answered(part) && part->result.error == SNUG_OK &&
+						part->result.report.returns_refused == 0;
 	}
 }
 

@@ -87,10 +87,12 @@ static void fill_job(struct job *job, const struct task_part *part) {
 	};
 	job->options.budget_bytes = left_of(job->options.budget_bytes, part->result.report.moved_bytes);
 	job->options.budget_ns = left_of(job->options.budget_ns, part->result.report.work_ns);
-	if (task->plan != NULL) job->target_fragmentation_ppm = task->request.schedule.target_fragmentation_ppm;
+	if (task->plan != NULL)
+		job->target_fragmentation_ppm = task->request.schedule.target_fragmentation_ppm;
 }
 
-static snug_error send_to(snug_coordinator *coordinator, const struct task_part *part, uint16_t kind, struct job *job) {
+static snug_error send_to(snug_coordinator *coordinator, const struct task_part *part,
+						  uint16_t kind, struct job *job) {
 	uint32_t worker = part->result.worker;
 	struct message message = {
 		.kind = kind,
@@ -165,8 +167,8 @@ void part_cancel(snug_coordinator *coordinator, struct task_part *part) {
 static snug_error error_of(const struct task_part *part, const struct job *job, snug_error error) {
 	const struct task *task = part->task;
 	bool reports = job->kind == JOB_DEFRAGMENT || job->kind == JOB_EMERGENCY;
-	bool cut =
-		error == SNUG_ERROR_CANCELLED || (error == SNUG_OK && reports && job->report.outcome == SNUG_OUTCOME_CANCELLED);
+	bool cut = error == SNUG_ERROR_CANCELLED ||
+			   (error == SNUG_OK && reports && job->report.outcome == SNUG_OUTCOME_CANCELLED);
 	if (!cut) return error;
 	return task->cancelled ? task->cancel_error : SNUG_ERROR_STOPPED;
 }
@@ -176,8 +178,10 @@ static void note_for_emergency(struct task_part *part, const struct job *job) {
 	part->stats = job->kind == JOB_ESTIMATE ? job->stats.heap : job->report.after;
 	/* Should no share come to it, this is all there is to say of it. */
 	if (job->kind == JOB_ESTIMATE)
-		part->result.report = (snug_report){
-			.outcome = SNUG_OUTCOME_NOTHING, .complete = true, .before = part->stats, .after = part->stats};
+		part->result.report = (snug_report){.outcome = SNUG_OUTCOME_NOTHING,
+											.complete = true,
+											.before = part->stats,
+											.after = part->stats};
 	uint64_t gained_bytes = part->result.report.returned_bytes - part->before_bytes;
 	part->willing = job->kind == JOB_ESTIMATE || gained_bytes >= part->min_bytes;
 }
@@ -207,12 +211,15 @@ static void take_result(struct task_part *part, const struct job *job, snug_erro
 		result->complete = answered;
 		break;
 	}
-	if (part->task->request.kind == SNUG_REQUEST_EMERGENCY && answered) note_for_emergency(part, job);
+	if (part->task->request.kind == SNUG_REQUEST_EMERGENCY && answered)
+		note_for_emergency(part, job);
 }
 
 /* Somebody else's defragmentation is in the way. True: it waits for its turn again. */
-static bool waits_again(snug_coordinator *coordinator, struct lane *lane, struct task_part *part, snug_error error) {
-	if (error != SNUG_ERROR_BUSY || part->task->cancelled || part->refusals >= BUSY_RETRIES_MAX) return false;
+static bool waits_again(snug_coordinator *coordinator, struct lane *lane, struct task_part *part,
+						snug_error error) {
+	if (error != SNUG_ERROR_BUSY || part->task->cancelled || part->refusals >= BUSY_RETRIES_MAX)
+		return false;
 	uint64_t pause_ns = smaller(RETRY_NS << smaller(part->refusals, 6), BUSY_RETRY_MAX_NS);
 	part->refusals++;
 	part->state = PART_WAITING;

@@ -77,7 +77,8 @@ static void accept(snug_coordinator *coordinator, struct ticket_slot *slot) {
 static void begin_stop(snug_coordinator *coordinator) {
 	if (coordinator->stopping) return;
 	coordinator->stopping = true;
-	while ((atomic_load_explicit(&coordinator->submitters, memory_order_acquire) & ~SUBMITTERS_CLOSED) != 0)
+	while ((atomic_load_explicit(&coordinator->submitters, memory_order_acquire) &
+			~SUBMITTERS_CLOSED) != 0)
 		os_thread_yield();
 	plans_end(coordinator);
 	tasks_cancel(coordinator, SNUG_ERROR_STOPPED);
@@ -94,7 +95,8 @@ static void handle(snug_coordinator *coordinator, const struct message *message)
 		break;
 	case MESSAGE_REFUSED:
 		atomic_fetch_sub_explicit(&coordinator->refusals, 1, memory_order_relaxed);
-		audit_refusal(coordinator, (snug_request_kind)message->name, message->worker, (snug_error)message->error);
+		audit_refusal(coordinator, (snug_request_kind)message->name, message->worker,
+					  (snug_error)message->error);
 		break;
 	case MESSAGE_STOP:
 		begin_stop(coordinator);

@@ -37,11 +37,13 @@ static int64_t next_run_s(const snug_coordinator *coordinator, const struct plan
 	if (plan->request.schedule.window_count == 0) {
 		uint64_t now_ns = os_now_ns();
 		if (plan->next_ns == SNUG_FOREVER) return 0;
-		return now_s + (int64_t)((plan->next_ns > now_ns ? plan->next_ns - now_ns : 0) / NS_PER_SECOND);
+		return now_s +
+			   (int64_t)((plan->next_ns > now_ns ? plan->next_ns - now_ns : 0) / NS_PER_SECOND);
 	}
 	struct occurrence occurrence;
 	int64_t from_s = plan->done_until_s > now_s ? plan->done_until_s : now_s;
-	bool any = schedule_occurrence(&plan->request.schedule, &coordinator->world.clock, from_s, &occurrence);
+	bool any = schedule_occurrence(&plan->request.schedule, &coordinator->world.clock, from_s,
+								   &occurrence);
 	return any ? occurrence.begin_s : 0;
 }
 
@@ -110,7 +112,8 @@ void plans_end(snug_coordinator *coordinator) {
 	coordinator->plans_next_ns = SNUG_FOREVER;
 }
 
-void plan_task_ended(snug_coordinator *coordinator, struct plan *plan, const snug_response *response) {
+void plan_task_ended(snug_coordinator *coordinator, struct plan *plan,
+					 const snug_response *response) {
 	plan->task = NULL;
 	plan->runs++;
 	plan->reclaimed_bytes += response->report.reclaimed_bytes;
@@ -127,7 +130,8 @@ void plan_task_ended(snug_coordinator *coordinator, struct plan *plan, const snu
 static void begin_run(snug_coordinator *coordinator, struct plan *plan) {
 	snug_request request = plan->request;
 	request.kind = SNUG_REQUEST_DEFRAGMENT;
-	struct task *task = task_new(coordinator, &request, SNUG_PRIORITY_SCHEDULED, SNUG_ORIGIN_SCHEDULE);
+	struct task *task =
+		task_new(coordinator, &request, SNUG_PRIORITY_SCHEDULED, SNUG_ORIGIN_SCHEDULE);
 	task->plan = plan;
 	plan->task = task;
 	plan->last_s = task->begin_s;
@@ -151,7 +155,8 @@ static void look_at_windows(snug_coordinator *coordinator, struct plan *plan, ui
 	int64_t now_s = clock_now_s(coordinator);
 	int64_t next_s = plan->done_until_s;
 	if (next_s > now_s + SECONDS_TWO_DAYS) next_s = plan->done_until_s = INT64_MIN;
-	if (plan->task != NULL && now_s >= plan->done_until_s) task_cancel(coordinator, plan->task, SNUG_OK);
+	if (plan->task != NULL && now_s >= plan->done_until_s)
+		task_cancel(coordinator, plan->task, SNUG_OK);
 	struct occurrence occurrence;
 	if (now_s >= plan->done_until_s) {
 		bool any = schedule_occurrence(&plan->request.schedule, clock, now_s, &occurrence);
@@ -161,7 +166,8 @@ static void look_at_windows(snug_coordinator *coordinator, struct plan *plan, ui
 			begin_run(coordinator, plan);
 		}
 	}
-	uint64_t ahead_ns = next_s > now_s ? (uint64_t)(next_s - now_s) * NS_PER_SECOND : coordinator->world.look_ns;
+	uint64_t ahead_ns =
+		next_s > now_s ? (uint64_t)(next_s - now_s) * NS_PER_SECOND : coordinator->world.look_ns;
 	plan->next_ns = now_ns + smaller(ahead_ns, coordinator->world.look_ns);
 }
 
@@ -172,8 +178,10 @@ void plans_look(snug_coordinator *coordinator, uint64_t now_ns) {
 		struct plan *plan = &coordinator->plans[index];
 		if (plan->name == 0) continue;
 		bool due = now_ns >= plan->next_ns;
-		if (due && plan->request.schedule.window_count > 0) look_at_windows(coordinator, plan, now_ns);
-		if (due && plan->request.schedule.window_count == 0) look_at_interval(coordinator, plan, now_ns);
+		if (due && plan->request.schedule.window_count > 0)
+			look_at_windows(coordinator, plan, now_ns);
+		if (due && plan->request.schedule.window_count == 0)
+			look_at_interval(coordinator, plan, now_ns);
 		if (due) publish(coordinator, plan);
 		next_ns = smaller(next_ns, plan->next_ns);
 	}

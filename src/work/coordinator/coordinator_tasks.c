@@ -55,19 +55,22 @@ static bool concerns(const struct task *task, uint32_t worker) {
 	return task->request.worker == SNUG_ALL_WORKERS || task->request.worker == worker;
 }
 
-struct task *task_new(snug_coordinator *coordinator, const snug_request *request, snug_priority priority,
-					  snug_origin origin) {
+struct task *task_new(snug_coordinator *coordinator, const snug_request *request,
+					  snug_priority priority, snug_origin origin) {
 	struct task *task = coordinator->free_tasks;
 	SNUG_ASSERT(task != NULL);
 	coordinator->free_tasks = task->next;
 	struct task_part *parts = task->parts;
-	*task = (struct task){.request = *request, .priority = priority, .origin = origin, .parts = parts};
-	if (request->kind == SNUG_REQUEST_EMERGENCY) task->request.options.target_bytes = SNUG_NO_BUDGET;
+	*task =
+		(struct task){.request = *request, .priority = priority, .origin = origin, .parts = parts};
+	if (request->kind == SNUG_REQUEST_EMERGENCY)
+		task->request.options.target_bytes = SNUG_NO_BUDGET;
 	task->begin_ns = os_now_ns();
 	task->begin_s = coordinator->world.clock.now_s(coordinator->world.clock.context);
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		parts[worker] = (struct task_part){.task = task, .result = {.worker = worker}};
-		if (!request_is_question(request)) parts[worker].result.report.outcome = SNUG_OUTCOME_CANCELLED;
+		if (!request_is_question(request))
+			parts[worker].result.report.outcome = SNUG_OUTCOME_CANCELLED;
 	}
 	list_append(coordinator, task);
 	return task;
@@ -85,7 +88,8 @@ void task_begin(snug_coordinator *coordinator, struct task *task) {
 	if (task->request.kind == SNUG_REQUEST_EMERGENCY) {
 		emergency_begin(coordinator, task);
 	} else {
-		uint32_t lane = request_is_question(&task->request) ? LANE_QUESTIONS : (uint32_t)task->priority;
+		uint32_t lane =
+			request_is_question(&task->request) ? LANE_QUESTIONS : (uint32_t)task->priority;
 		for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 			if (!concerns(task, worker)) continue;
 			task_hold(task);

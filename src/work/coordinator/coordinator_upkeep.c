@@ -27,7 +27,8 @@ void upkeep_init(snug_coordinator *coordinator) {
 	const snug_coordinator_options *options = &coordinator->options;
 	bool ticks = options->background.on || hears_warnings(&options->log);
 	coordinator->tick_ns = ticks ? os_now_ns() : SNUG_FOREVER;
-	if (options->background.on) machine_init(&coordinator->machine, &coordinator->world.files, &options->log);
+	if (options->background.on)
+		machine_init(&coordinator->machine, &coordinator->world.files, &options->log);
 }
 
 /* ------------------------------------------------------------------ watchdog --------------- */
@@ -42,21 +43,25 @@ static void watch(snug_coordinator *coordinator, uint32_t worker, bool stalled) 
 
 /* ------------------------------------------------------------------ background ------------- */
 
-static void begin_run(snug_coordinator *coordinator, uint32_t worker, const struct cleanup_wish *wish) {
+static void begin_run(snug_coordinator *coordinator, uint32_t worker,
+					  const struct cleanup_wish *wish) {
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	request.worker = worker;
-	request.options.budget_ns = coordinator->world.tick_ns * coordinator->options.background.duty_ppm / MILLION;
+	request.options.budget_ns =
+		coordinator->world.tick_ns * coordinator->options.background.duty_ppm / MILLION;
 	request.options.target_bytes = wish->target_bytes;
 	request.options.retain_bytes = wish->retain_bytes;
-	struct task *task = task_new(coordinator, &request, SNUG_PRIORITY_BACKGROUND, SNUG_ORIGIN_BACKGROUND);
+	struct task *task =
+		task_new(coordinator, &request, SNUG_PRIORITY_BACKGROUND, SNUG_ORIGIN_BACKGROUND);
 	task->upkeep = upkeep;
 	upkeep->task = task;
 	count_one(&coordinator->counters.background_runs);
 	task_begin(coordinator, task);
 }
 
-void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep, const snug_response *response) {
+void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep,
+					   const snug_response *response) {
 	const snug_report *report = &response->report;
 	bool gained = report->reclaimed_bytes + report->returned_bytes > 0;
 	/* it may have moved what the next one gains by */
@@ -69,12 +74,15 @@ void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep, con
 }
 
 /* A worker that stands still is not asked. */
-static void clean_up(snug_coordinator *coordinator, uint32_t worker, const snug_worker_stats *stats, uint64_t now_ns) {
+static void clean_up(snug_coordinator *coordinator, uint32_t worker, const snug_worker_stats *stats,
+					 uint64_t now_ns) {
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
 	const snug_background *thresholds = &coordinator->options.background;
-	struct cleanup_wish wish = cleanup_wish_of(upkeep->wanted, thresholds, &stats->heap, coordinator->machine.pressed);
+	struct cleanup_wish wish =
+		cleanup_wish_of(upkeep->wanted, thresholds, &stats->heap, coordinator->machine.pressed);
 	upkeep->wanted = wish.on;
-	bool may = upkeep->task == NULL && now_ns >= upkeep->pause_until_ns && !stats->stalled && !coordinator->stopping;
+	bool may = upkeep->task == NULL && now_ns >= upkeep->pause_until_ns && !stats->stalled &&
+			   !coordinator->stopping;
 	if (wish.run && may) begin_run(coordinator, worker, &wish);
 }
 
@@ -84,7 +92,8 @@ void upkeep_tick(snug_coordinator *coordinator, uint64_t now_ns) {
 	coordinator->tick_ns = now_ns + coordinator->world.tick_ns;
 	if (options->background.on) {
 		bool pressed = machine_look(&coordinator->machine, &options->background, &options->log);
-		atomic_store_explicit(&coordinator->counters.machine_pressure, pressed, memory_order_relaxed);
+		atomic_store_explicit(&coordinator->counters.machine_pressure, pressed,
+							  memory_order_relaxed);
 	}
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		snug_worker_stats stats;

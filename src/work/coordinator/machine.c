@@ -47,8 +47,8 @@ static void read_cgroup(const struct machine *machine, struct machine_sample *sa
 	if (!read_cgroup_bytes(machine, "memory.max", &max_bytes)) max_bytes = CGROUP_NO_LIMIT;
 	sample->limit_bytes = smaller(high_bytes, max_bytes);
 	char text[TEXT_BYTES];
-	sample->events_known =
-		read_cgroup_file(machine, "memory.events", text) && parse_cgroup_events(text, &sample->events);
+	sample->events_known = read_cgroup_file(machine, "memory.events", text) &&
+						   parse_cgroup_events(text, &sample->events);
 }
 
 static bool read_stall(const struct machine *machine, uint32_t *stall_ppm) {
@@ -61,7 +61,8 @@ static bool find_cgroup(struct machine *machine) {
 	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 	char text[TEXT_BYTES];
 	char path[MACHINE_PATH_BYTES - 64];
-	if (!read_text(machine, OWN_CGROUP_FILE, text) || !parse_cgroup_path(text, path, sizeof path)) return false;
+	if (!read_text(machine, OWN_CGROUP_FILE, text) || !parse_cgroup_path(text, path, sizeof path))
+		return false;
 	if (strcmp(path, "/") == 0) path[0] = '\0';
 	for (size_t index = 0; index < sizeof mounts / sizeof mounts[0]; index++) {
 		uint64_t bytes;
@@ -80,9 +81,11 @@ void machine_init(struct machine *machine, const struct file_reader *files, cons
 	if (machine->has_cgroup) read_cgroup(machine, &sample);
 	machine->events = sample.events_known ? sample.events : 0;
 	if (!machine->has_stall)
-		snug_log_line(log, SNUG_LOG_INFO, "coordinator: no %s here; goes on without it", STALL_FILE);
+		snug_log_line(log, SNUG_LOG_INFO, "coordinator: no %s here; goes on without it",
+					  STALL_FILE);
 	if (!machine->has_cgroup)
-		snug_log_line(log, SNUG_LOG_INFO, "coordinator: no cgroup with memory files here; goes on without it");
+		snug_log_line(log, SNUG_LOG_INFO,
+					  "coordinator: no cgroup with memory files here; goes on without it");
 }
 
 bool machine_look(struct machine *machine, const snug_background *thresholds, const snug_log *log) {

@@ -26,7 +26,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum ticket_state { TICKET_FREE, TICKET_CLAIMED, TICKET_SUBMITTED, TICKET_FORGOTTEN, TICKET_ANSWERED, TICKET_TAKING };
+enum ticket_state {
+	TICKET_FREE,
+	TICKET_CLAIMED,
+	TICKET_SUBMITTED,
+	TICKET_FORGOTTEN,
+	TICKET_ANSWERED,
+	TICKET_TAKING
+};
 
 #define STATE_BITS 3u
 #define STATE_MASK ((UINT64_C(1) << STATE_BITS) - 1)
@@ -68,7 +75,8 @@ void tickets_deinit(struct tickets *tickets) {
 static bool claim_slot(struct tickets *tickets, struct ticket_slot *slot) {
 	uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
 	if (state_of(word) != TICKET_FREE) return false;
-	if (!atomic_compare_exchange_strong_explicit(&slot->word, &word, with_state(word, TICKET_CLAIMED),
+	if (!atomic_compare_exchange_strong_explicit(&slot->word, &word,
+												 with_state(word, TICKET_CLAIMED),
 												 memory_order_acquire, memory_order_relaxed))
 		return false;
 	atomic_fetch_add_explicit(&tickets->in_use, 1, memory_order_relaxed);
@@ -114,15 +122,16 @@ static struct ticket_slot *slot_of(struct tickets *tickets, snug_ticket ticket) 
 	return index < tickets->count ? &tickets->slots[index] : NULL;
 }
 
-static void copy_result(const struct ticket_slot *slot, snug_response *response, snug_part *parts, uint32_t *count) {
+static void copy_result(const struct ticket_slot *slot, snug_response *response, snug_part *parts,
+						uint32_t *count) {
 	*response = slot->response;
 	if (parts == NULL || count == NULL) return;
 	*count = (uint32_t)smaller(*count, slot->response.parts);
 	memcpy(parts, slot->parts, *count * sizeof *parts);
 }
 
-snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t deadline_ns, bool may_wait,
-					   snug_response *response, snug_part *parts, uint32_t *count) {
+snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t deadline_ns,
+					   bool may_wait, snug_response *response, snug_part *parts, uint32_t *count) {
 	struct ticket_slot *slot = slot_of(tickets, ticket);
 	if (slot == NULL) return SNUG_ERROR_TICKET;
 	for (;;) {
@@ -133,8 +142,8 @@ snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t dea
 		enum ticket_state state = state_of(word);
 		if (state == TICKET_ANSWERED) {
 			uint64_t taking = with_state(word, TICKET_TAKING);
-			if (!atomic_compare_exchange_strong_explicit(&slot->word, &word, taking, memory_order_acquire,
-														 memory_order_relaxed))
+			if (!atomic_compare_exchange_strong_explicit(
+					&slot->word, &word, taking, memory_order_acquire, memory_order_relaxed))
 				continue;
 			copy_result(slot, response, parts, count);
 			ticket_release(tickets, slot);

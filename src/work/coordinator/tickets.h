@@ -64,8 +64,8 @@ void ticket_release(struct tickets *tickets, struct ticket_slot *slot);
 
 /* Takes the result, waiting for it until the deadline. TICKET, TIMED_OUT; WRONG_THREAD instead of
  * waiting, where it must not. */
-snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t deadline_ns, bool may_wait,
-					   snug_response *response, snug_part *parts, uint32_t *count);
+snug_error ticket_take(struct tickets *tickets, snug_ticket ticket, uint64_t deadline_ns,
+					   bool may_wait, snug_response *response, snug_part *parts, uint32_t *count);
 
 /* ------------------------------------------------------------------ the coordinator -------- */
 

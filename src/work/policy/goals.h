@@ -34,7 +34,8 @@ static inline uint64_t goal_merge_bytes(const snug_stats *stats) {
 
 /* Each pinned slab may keep a whole unit. */
 static inline uint64_t goal_evict_bytes(const snug_stats *stats) {
-	uint64_t whole_bytes = goal_whole_units(stats, stats->free_page_bytes + stats->total.slab_bytes);
+	uint64_t whole_bytes =
+		goal_whole_units(stats, stats->free_page_bytes + stats->total.slab_bytes);
 	uint64_t kept_bytes = stats->total.pinned_slabs * stats->return_unit_bytes;
 	return whole_bytes - smaller(kept_bytes, whole_bytes);
 }

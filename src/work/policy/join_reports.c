@@ -66,7 +66,8 @@ void join_report_in_time(snug_report *into, const snug_report *part) {
 	into->pinned_slabs = part->pinned_slabs;
 	into->unmovable_bytes = part->unmovable_bytes;
 	into->outcome = part->outcome;
-	if (is_nothing(part->outcome) && into->reclaimed_bytes + into->moved_objects > 0) into->outcome = SNUG_OUTCOME_DONE;
+	if (is_nothing(part->outcome) && into->reclaimed_bytes + into->moved_objects > 0)
+		into->outcome = SNUG_OUTCOME_DONE;
 	into->complete = !is_partial(into->outcome);
 }
 
@@ -119,7 +120,8 @@ static void add_pool(snug_pool_stats *into, const snug_pool_stats *other) {
 	into->slabs += other->slabs;
 	into->pinned_slabs += other->pinned_slabs;
 	into->active_classes += other->active_classes;
-	into->internal_fragmentation = into->slot_bytes == 0 ? 0.0 : 1.0 - ratio(into->payload_bytes, into->slot_bytes);
+	into->internal_fragmentation =
+		into->slot_bytes == 0 ? 0.0 : 1.0 - ratio(into->payload_bytes, into->slot_bytes);
 	into->external_fragmentation = ratio(into->hole_bytes, into->slab_bytes);
 }
 
@@ -147,8 +149,10 @@ void join_stats_of_workers(snug_stats *into, const snug_stats *other) {
 	into->returned_bytes += other->returned_bytes;
 	into->defragmentations += other->defragmentations;
 	add_pool(&into->total, &other->total);
-	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) add_pool(&into->pool[pool], &other->pool[pool]);
-	into->utilisation = ratio(into->total.payload_bytes, into->committed_bytes + into->metadata_bytes);
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
+		add_pool(&into->pool[pool], &other->pool[pool]);
+	into->utilisation =
+		ratio(into->total.payload_bytes, into->committed_bytes + into->metadata_bytes);
 }
 
 void join_estimate_of_workers(snug_estimate_report *into, const snug_estimate_report *other) {

@@ -29,9 +29,10 @@
 /* ------------------------------------------------------------------ thresholds ------------- */
 
 static bool are_shares(const snug_background *t) {
-	const uint32_t shares[] = {t->start_reclaimable_ppm, t->stop_reclaimable_ppm, t->start_available_ppm,
-							   t->stop_available_ppm,    t->start_stall_ppm,      t->stop_stall_ppm,
-							   t->start_cgroup_ppm,      t->stop_cgroup_ppm,      t->duty_ppm};
+	const uint32_t shares[] = {
+		t->start_reclaimable_ppm, t->stop_reclaimable_ppm, t->start_available_ppm,
+		t->stop_available_ppm,    t->start_stall_ppm,      t->stop_stall_ppm,
+		t->start_cgroup_ppm,      t->stop_cgroup_ppm,      t->duty_ppm};
 	for (size_t index = 0; index < sizeof shares / sizeof shares[0]; index++) {
 		if (shares[index] > MILLION) return false;
 	}
@@ -41,7 +42,8 @@ static bool are_shares(const snug_background *t) {
 snug_error pressure_check(const snug_background *t) {
 	if (!t->on) return SNUG_OK;
 	bool ordered = t->start_reclaimable_ppm >= t->stop_reclaimable_ppm &&
-				   t->start_available_ppm <= t->stop_available_ppm && t->start_stall_ppm >= t->stop_stall_ppm &&
+				   t->start_available_ppm <= t->stop_available_ppm &&
+				   t->start_stall_ppm >= t->stop_stall_ppm &&
 				   t->start_cgroup_ppm >= t->stop_cgroup_ppm;
 	return ordered && are_shares(t) && t->duty_ppm > 0 ? SNUG_OK : SNUG_ERROR_OPTION;
 }
@@ -62,7 +64,8 @@ static uint64_t cgroup_share_ppm(const struct machine_sample *sample) {
 	return limited ? share_ppm(sample->current_bytes, sample->limit_bytes) : 0;
 }
 
-bool machine_is_pressed(bool pressed, const snug_background *t, const struct machine_sample *sample, uint64_t events) {
+bool machine_is_pressed(bool pressed, const snug_background *t, const struct machine_sample *sample,
+						uint64_t events) {
 	uint64_t stall_ppm = sample->stall_known ? sample->stall_ppm : 0;
 	uint64_t cgroup_ppm = cgroup_share_ppm(sample);
 	bool new_events = sample->events_known && sample->events > events;
@@ -151,17 +154,22 @@ static uint64_t missing_bytes(const snug_background *t, const snug_stats *stats)
 	uint64_t must_be_bytes = share_of(stats->limit_bytes, t->stop_available_ppm);
 	uint64_t missing = stats->page_bytes;
 	if (reclaimable_bytes > may_stay_bytes + missing) missing = reclaimable_bytes - may_stay_bytes;
-	if (must_be_bytes > stats->available_bytes + missing) missing = must_be_bytes - stats->available_bytes;
+	if (must_be_bytes > stats->available_bytes + missing)
+		missing = must_be_bytes - stats->available_bytes;
 	return missing;
 }
 
-struct cleanup_wish cleanup_wish_of(bool on, const snug_background *t, const snug_stats *stats, bool pressed) {
+struct cleanup_wish cleanup_wish_of(bool on, const snug_background *t, const snug_stats *stats,
+									bool pressed) {
 	uint64_t reclaimable_ppm = share_ppm(stats->total.reclaimable_bytes, stats->total.slab_bytes);
 	uint64_t available_ppm = share_ppm(stats->available_bytes, stats->limit_bytes);
-	bool start = reclaimable_ppm >= t->start_reclaimable_ppm || available_ppm <= t->start_available_ppm;
-	bool stop = reclaimable_ppm <= t->stop_reclaimable_ppm && available_ppm >= t->stop_available_ppm;
+	bool start =
+		reclaimable_ppm >= t->start_reclaimable_ppm || available_ppm <= t->start_available_ppm;
+	bool stop =
+		reclaimable_ppm <= t->stop_reclaimable_ppm && available_ppm >= t->stop_available_ppm;
 	struct cleanup_wish wish = {.on = pressed || (on ? !stop : start)};
-	bool reclaims = stats->total.reclaimable_bytes >= stats->page_bytes && stats->total.reclaimable_bytes > 0;
+	bool reclaims =
+		stats->total.reclaimable_bytes >= stats->page_bytes && stats->total.reclaimable_bytes > 0;
 	bool returns = pressed && stats->free_page_bytes >= t->retain_bytes + UNIT_BYTES;
 	wish.run = wish.on && (reclaims || returns);
 	wish.target_bytes = pressed ? SNUG_NO_BUDGET : missing_bytes(t, stats);

@@ -29,8 +29,8 @@ struct machine_sample {
 
 /* Under pressure from `start` on until all is back across `stop`. `events` are those of the sample
  * before. */
-bool machine_is_pressed(bool pressed, const snug_background *thresholds, const struct machine_sample *sample,
-						uint64_t events);
+bool machine_is_pressed(bool pressed, const snug_background *thresholds,
+						const struct machine_sample *sample, uint64_t events);
 
 /* Each answers false, and writes nothing, where the text is not what the kernel writes. */
 bool parse_stall(const char *text, uint32_t *some_avg10_ppm); /* /proc/pressure/memory */
@@ -50,6 +50,7 @@ struct cleanup_wish {
 	uint64_t retain_bytes; /* what may stay in free pages; SNUG_NO_BUDGET: all of it */
 };
 
-struct cleanup_wish cleanup_wish_of(bool on, const snug_background *thresholds, const snug_stats *stats, bool pressed);
+struct cleanup_wish cleanup_wish_of(bool on, const snug_background *thresholds,
+									const snug_stats *stats, bool pressed);
 
 #endif

@@ -67,14 +67,16 @@ static snug_error check_options(const snug_defragment_options *options) {
 }
 
 void snug_request_init(snug_request *request, size_t struct_bytes, snug_request_kind kind) {
-	snug_request defaults = {.kind = kind, .worker = SNUG_ALL_WORKERS, .options = snug_defragment_options_default()};
+	snug_request defaults = {
+		.kind = kind, .worker = SNUG_ALL_WORKERS, .options = snug_defragment_options_default()};
 	grown_init(request, struct_bytes, &defaults, sizeof defaults);
 	grown_init_part(request, struct_bytes, offsetof(snug_request, options));
 }
 
 snug_error request_read(const snug_request *given, snug_request *out) {
 	*out = snug_request_default(SNUG_REQUEST_COUNT);
-	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved) &&
+	bool is_known = grown_read(given, out, sizeof *out) &&
+					grown_is_zero(out->reserved, sizeof out->reserved) &&
 					grown_is_zero(out->schedule.reserved, sizeof out->schedule.reserved);
 	out->options.struct_bytes = sizeof out->options;
 	if (is_known) return SNUG_OK;
@@ -89,15 +91,17 @@ snug_error request_check(const snug_request *request, uint32_t workers) {
 	if (request->kind == SNUG_REQUEST_METRICS) return SNUG_OK;
 	snug_error error = check_options(&request->options);
 	if (error) return error;
-	if (request->kind == SNUG_REQUEST_EMERGENCY && request->min_bytes == 0) return SNUG_ERROR_BUDGET_ZERO;
+	if (request->kind == SNUG_REQUEST_EMERGENCY && request->min_bytes == 0)
+		return SNUG_ERROR_BUDGET_ZERO;
 	return request->kind == SNUG_REQUEST_SCHEDULE ? schedule_check(&request->schedule) : SNUG_OK;
 }
 
 static bool same_options(const snug_defragment_options *a, const snug_defragment_options *b) {
 	return a->mode == b->mode && a->pool_mask == b->pool_mask && a->step_bytes == b->step_bytes &&
-		   a->step_ns == b->step_ns && a->budget_bytes == b->budget_bytes && a->budget_ns == b->budget_ns &&
-		   a->target_bytes == b->target_bytes && a->merge_classes == b->merge_classes &&
-		   a->retain_bytes == b->retain_bytes && a->return_bytes == b->return_bytes;
+		   a->step_ns == b->step_ns && a->budget_bytes == b->budget_bytes &&
+		   a->budget_ns == b->budget_ns && a->target_bytes == b->target_bytes &&
+		   a->merge_classes == b->merge_classes && a->retain_bytes == b->retain_bytes &&
+		   a->return_bytes == b->return_bytes;
 }
 
 bool request_is_same(const snug_request *a, const snug_request *b) {
@@ -109,7 +113,8 @@ bool request_is_same(const snug_request *a, const snug_request *b) {
 	case SNUG_REQUEST_ESTIMATE:
 		return same_options(&a->options, &b->options);
 	case SNUG_REQUEST_EMERGENCY:
-		return same_options(&a->options, &b->options) && a->min_bytes == b->min_bytes && a->may_evict == b->may_evict;
+		return same_options(&a->options, &b->options) && a->min_bytes == b->min_bytes &&
+			   a->may_evict == b->may_evict;
 	case SNUG_REQUEST_SCHEDULE:
 	case SNUG_REQUEST_CANCEL:
 	case SNUG_REQUEST_COUNT:

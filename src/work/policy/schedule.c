@@ -33,7 +33,8 @@ static uint32_t minute_at(const struct wall_clock *clock, int64_t at_s) {
 }
 
 static bool window_holds(const snug_window *window, uint32_t minute) {
-	if (window->from_minute < window->to_minute) return minute >= window->from_minute && minute < window->to_minute;
+	if (window->from_minute < window->to_minute)
+		return minute >= window->from_minute && minute < window->to_minute;
 	return minute >= window->from_minute || minute < window->to_minute;
 }
 
@@ -68,7 +69,8 @@ snug_error schedule_check(const snug_schedule *schedule) {
 	if (schedule->target_fragmentation_ppm >= 1000000) return SNUG_ERROR_OPTION;
 	if (schedule->window_count == 0)
 		return schedule->interval_ns >= SNUG_INTERVAL_MIN_NS ? SNUG_OK : SNUG_ERROR_SCHEDULE;
-	if (schedule->interval_ns != 0 || schedule->window_count > SNUG_WINDOWS_MAX) return SNUG_ERROR_SCHEDULE;
+	if (schedule->interval_ns != 0 || schedule->window_count > SNUG_WINDOWS_MAX)
+		return SNUG_ERROR_SCHEDULE;
 	for (uint32_t index = 0; index < schedule->window_count; index++) {
 		if (!window_is_sound(&schedule->windows[index])) return SNUG_ERROR_SCHEDULE;
 	}
@@ -104,7 +106,8 @@ static int64_t forward_to(const struct wall_clock *clock, int64_t at_s, uint32_t
 }
 
 /* The next moment at which the window in which the clock is may be another one, or none. */
-static int64_t next_edge(const snug_schedule *schedule, const struct wall_clock *clock, int64_t at_s) {
+static int64_t next_edge(const snug_schedule *schedule, const struct wall_clock *clock,
+						 int64_t at_s) {
 	const snug_window *window = window_at(schedule, minute_at(clock, at_s));
 	if (window != NULL) return forward_to(clock, at_s, window->to_minute % SNUG_MINUTES_A_DAY);
 	int64_t first_s = INT64_MAX;
@@ -115,8 +118,8 @@ static int64_t next_edge(const snug_schedule *schedule, const struct wall_clock 
 	return first_s;
 }
 
-bool schedule_occurrence(const snug_schedule *schedule, const struct wall_clock *clock, int64_t now_s,
-						 struct occurrence *out) {
+bool schedule_occurrence(const snug_schedule *schedule, const struct wall_clock *clock,
+						 int64_t now_s, struct occurrence *out) {
 	SNUG_ASSERT(schedule->window_count > 0);
 	int64_t at_s = now_s;
 	int looks = 0;

@@ -27,8 +27,8 @@ snug_error schedule_check(const snug_schedule *schedule);
 
 /* The occurrence that `now_s` lies in (begin_s is then now_s: what was before does not matter), or
  * the next one. False: none within three days. */
-bool schedule_occurrence(const snug_schedule *schedule, const struct wall_clock *clock, int64_t now_s,
-						 struct occurrence *out);
+bool schedule_occurrence(const snug_schedule *schedule, const struct wall_clock *clock,
+						 int64_t now_s, struct occurrence *out);
 
 /* The first moment after now_ns on the grid first_ns, first_ns + interval_ns, ... */
 uint64_t schedule_next_ns(uint64_t first_ns, uint64_t interval_ns, uint64_t now_ns);

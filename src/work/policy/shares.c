@@ -30,8 +30,8 @@ static size_t neediest(uint64_t goal_bytes, double whole, const uint64_t *weight
 	return found;
 }
 
-void divide_shares(uint64_t goal_bytes, const uint64_t *weights, const uint64_t *unit_bytes, size_t count,
-				   uint64_t *shares) {
+void divide_shares(uint64_t goal_bytes, const uint64_t *weights, const uint64_t *unit_bytes,
+				   size_t count, uint64_t *shares) {
 	double whole = 0;
 	uint64_t given_bytes = 0;
 	for (size_t index = 0; index < count; index++) {

@@ -56,7 +56,8 @@ static snug_error take_memory(uint32_t flight_max, snug_client **out) {
 	if (client == NULL) return SNUG_ERROR_OS_MEMORY;
 	uint32_t room = flight_max < CHANNEL_MESSAGES_MIN ? CHANNEL_MESSAGES_MIN : flight_max;
 	client->outbox = calloc(flight_max, sizeof *client->outbox);
-	snug_error error = client->outbox == NULL ? SNUG_ERROR_OS_MEMORY : channel_create(room, &client->replies);
+	snug_error error =
+		client->outbox == NULL ? SNUG_ERROR_OS_MEMORY : channel_create(room, &client->replies);
 	if (error) {
 		give_back(client);
 		return error;
@@ -71,12 +72,14 @@ void snug_client_options_init(snug_client_options *options, size_t struct_bytes)
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
 }
 
-snug_error snug_client_create(snug_workers *workers, const snug_client_options *options, snug_client **out) {
+snug_error snug_client_create(snug_workers *workers, const snug_client_options *options,
+							  snug_client **out) {
 	if (workers == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_client_options known = snug_client_options_default();
 	if (options != NULL && !grown_read(options, &known, sizeof known)) return SNUG_ERROR_VERSION;
 	uint32_t flight_max = known.flight_max != 0 ? known.flight_max : FLIGHT_DEFAULT;
-	if (!is_power_of_two(flight_max) || flight_max > SNUG_CLIENT_FLIGHT_MAX) return SNUG_ERROR_OPTION;
+	if (!is_power_of_two(flight_max) || flight_max > SNUG_CLIENT_FLIGHT_MAX)
+		return SNUG_ERROR_OPTION;
 	snug_client *client;
 	snug_error error = workers_attach(workers);
 	if (error) return error;
@@ -111,7 +114,8 @@ uint32_t snug_client_place(const snug_client *client, const void *key, size_t ke
 /* ------------------------------------------------------------------ answers ---------------- */
 
 static bool tells_size(uint16_t kind) {
-	return kind == SNUG_OPERATION_ALLOC || kind == SNUG_OPERATION_RESIZE || kind == SNUG_OPERATION_SIZE;
+	return kind == SNUG_OPERATION_ALLOC || kind == SNUG_OPERATION_RESIZE ||
+		   kind == SNUG_OPERATION_SIZE;
 }
 
 static void note_answer(snug_client *client, const struct message *answer) {
@@ -129,7 +133,8 @@ static void note_answer(snug_client *client, const struct message *answer) {
 static void collect(snug_client *client) {
 	struct message answers[REPLY_BATCH];
 	size_t count;
-	while (client->flights.flying > 0 && (count = channel_receive(client->replies, answers, REPLY_BATCH)) > 0) {
+	while (client->flights.flying > 0 &&
+		   (count = channel_receive(client->replies, answers, REPLY_BATCH)) > 0) {
 		for (size_t index = 0; index < count; index++) note_answer(client, &answers[index]);
 	}
 }
@@ -144,12 +149,14 @@ static snug_error collect_wait(snug_client *client, uint64_t timeout_ns) {
 	struct message answers[REPLY_BATCH];
 	size_t count = 0;
 	bool insider = must_not_wait(client, timeout_ns);
-	snug_error error = channel_receive_wait(client->replies, answers, REPLY_BATCH, insider ? 0 : timeout_ns, &count);
+	snug_error error = channel_receive_wait(client->replies, answers, REPLY_BATCH,
+											insider ? 0 : timeout_ns, &count);
 	for (size_t index = 0; index < count; index++) note_answer(client, &answers[index]);
 	return insider && error == SNUG_ERROR_TIMED_OUT ? SNUG_ERROR_WRONG_THREAD : error;
 }
 
-snug_error snug_client_wait(snug_client *client, snug_ticket ticket, uint64_t timeout_ns, snug_result *out) {
+snug_error snug_client_wait(snug_client *client, snug_ticket ticket, uint64_t timeout_ns,
+							snug_result *out) {
 	if (client == NULL || out == NULL) return SNUG_ERROR_NULL;
 	struct flight *flight = flights_find(&client->flights, ticket);
 	if (flight == NULL) return SNUG_ERROR_TICKET;
@@ -167,7 +174,8 @@ snug_error snug_client_poll(snug_client *client, snug_ticket ticket, snug_result
 	return snug_client_wait(client, ticket, 0, out);
 }
 
-snug_error snug_client_next(snug_client *client, uint64_t timeout_ns, snug_ticket *ticket, snug_result *out) {
+snug_error snug_client_next(snug_client *client, uint64_t timeout_ns, snug_ticket *ticket,
+							snug_result *out) {
 	if (client == NULL || ticket == NULL || out == NULL) return SNUG_ERROR_NULL;
 	if (client->flights.in_flight == 0) return SNUG_ERROR_TICKET;
 	snug_ticket taken;
@@ -195,7 +203,8 @@ static snug_error check(const snug_client *client, const snug_operation *operati
 	return SNUG_OK;
 }
 
-static struct message message_of(const snug_client *client, const snug_operation *operation, snug_ticket ticket) {
+static struct message message_of(const snug_client *client, const snug_operation *operation,
+								 snug_ticket ticket) {
 	return (struct message){
 		.kind = (uint16_t)(MESSAGE_OPERATION + operation->kind),
 		.worker = operation->object.worker,
@@ -216,11 +225,12 @@ struct sorting {
 	uint32_t position[SNUG_WORKERS_MAX]; /* that was claimed in its inbox */
 };
 
-static void sort_by_worker(const snug_client *client, const snug_operation *operations, size_t count,
-						   struct sorting *out) {
+static void sort_by_worker(const snug_client *client, const snug_operation *operations,
+						   size_t count, struct sorting *out) {
 	uint32_t workers = client->workers->options.count;
 	memset(out->begin, 0, (workers + 1) * sizeof out->begin[0]);
-	for (size_t index = 0; index < count; index++) out->begin[operations[index].object.worker + 1]++;
+	for (size_t index = 0; index < count; index++)
+		out->begin[operations[index].object.worker + 1]++;
 	for (uint32_t worker = 0; worker < workers; worker++) {
 		out->begin[worker + 1] += out->begin[worker];
 		out->cursor[worker] = out->begin[worker];
@@ -234,13 +244,16 @@ static snug_error claim_all(const snug_client *client, struct sorting *sorting) 
 	for (; claimed < client->workers->options.count; claimed++) {
 		uint32_t count = sorting->begin[claimed + 1] - sorting->begin[claimed];
 		if (count > 0)
-			error = channel_claim(workers_inbox(client->workers, claimed), count, &sorting->position[claimed]);
+			error = channel_claim(workers_inbox(client->workers, claimed), count,
+								  &sorting->position[claimed]);
 		if (error) break;
 	}
 	if (!error) return SNUG_OK;
 	while (claimed-- > 0) {
 		uint32_t count = sorting->begin[claimed + 1] - sorting->begin[claimed];
-		if (count > 0) channel_unclaim(workers_inbox(client->workers, claimed), sorting->position[claimed], count);
+		if (count > 0)
+			channel_unclaim(workers_inbox(client->workers, claimed), sorting->position[claimed],
+							count);
 	}
 	return error;
 }
@@ -257,7 +270,8 @@ static void send_all(const snug_client *client, const struct sorting *sorting) {
 
 snug_error snug_client_submit(snug_client *client, const snug_operation *operations, size_t count,
 							  snug_ticket *tickets) {
-	if (client == NULL || (count > 0 && (operations == NULL || tickets == NULL))) return SNUG_ERROR_NULL;
+	if (client == NULL || (count > 0 && (operations == NULL || tickets == NULL)))
+		return SNUG_ERROR_NULL;
 	for (size_t index = 0; index < count; index++) {
 		snug_error error = check(client, &operations[index]);
 		if (error) return error;
@@ -272,7 +286,8 @@ snug_error snug_client_submit(snug_client *client, const snug_operation *operati
 	}
 	snug_error error = claim_all(client, &sorting);
 	if (error) {
-		for (size_t index = count; index-- > 0;) flights_undo(&client->flights, client->outbox[index].cookie);
+		for (size_t index = count; index-- > 0;)
+			flights_undo(&client->flights, client->outbox[index].cookie);
 		return error;
 	}
 	send_all(client, &sorting);
@@ -286,14 +301,15 @@ snug_error snug_client_submit(snug_client *client, const snug_operation *operati
 /* ------------------------------------------------------------------ one at a time ---------- */
 
 /* Waits for room. QUEUE_FULL: none came in time. */
-static snug_error submit_one(snug_client *client, const snug_operation *operation, uint64_t timeout_ns,
-							 snug_ticket *out) {
+static snug_error submit_one(snug_client *client, const snug_operation *operation,
+							 uint64_t timeout_ns, snug_ticket *out) {
 	snug_error error = check(client, operation);
 	if (error) return error;
 	if (client->flights.in_flight == client->flights.room) return SNUG_ERROR_QUEUE_FULL;
 	snug_ticket ticket = flights_begin(&client->flights, operation->kind);
 	struct message message = message_of(client, operation, ticket);
-	error = channel_send(workers_inbox(client->workers, operation->object.worker), &message, timeout_ns);
+	error = channel_send(workers_inbox(client->workers, operation->object.worker), &message,
+						 timeout_ns);
 	if (error) {
 		flights_undo(&client->flights, ticket);
 		return error == SNUG_ERROR_TIMED_OUT ? SNUG_ERROR_QUEUE_FULL : error;
@@ -302,8 +318,8 @@ static snug_error submit_one(snug_client *client, const snug_operation *operatio
 	return SNUG_OK;
 }
 
-snug_error snug_client_call(snug_client *client, const snug_operation *operation, uint64_t timeout_ns, snug_result *out,
-							snug_ticket *late) {
+snug_error snug_client_call(snug_client *client, const snug_operation *operation,
+							uint64_t timeout_ns, snug_result *out, snug_ticket *late) {
 	if (client == NULL || operation == NULL || out == NULL || late == NULL) return SNUG_ERROR_NULL;
 	if (must_not_wait(client, timeout_ns)) return SNUG_ERROR_WRONG_THREAD;
 	uint64_t deadline_ns = os_deadline_ns(timeout_ns);
@@ -323,8 +339,8 @@ static snug_error run(snug_client *client, const snug_operation *operation, snug
 	return error ? error : out->error;
 }
 
-snug_error snug_client_alloc(snug_client *client, uint32_t worker, size_t size, const void *data, size_t length,
-							 snug_object *out) {
+snug_error snug_client_alloc(snug_client *client, uint32_t worker, size_t size, const void *data,
+							 size_t length, snug_object *out) {
 	if (out == NULL) return SNUG_ERROR_NULL;
 	snug_result result;
 	snug_operation operation = {SNUG_OPERATION_ALLOC, {0, worker}, size, 0, length, (void *)data};
@@ -345,13 +361,15 @@ snug_error snug_client_resize(snug_client *client, snug_object object, size_t si
 	return run(client, &operation, &result);
 }
 
-snug_error snug_client_read(snug_client *client, snug_object object, size_t offset, void *buffer, size_t length) {
+snug_error snug_client_read(snug_client *client, snug_object object, size_t offset, void *buffer,
+							size_t length) {
 	snug_result result;
 	snug_operation operation = {SNUG_OPERATION_READ, object, 0, offset, length, buffer};
 	return run(client, &operation, &result);
 }
 
-snug_error snug_client_write(snug_client *client, snug_object object, size_t offset, const void *data, size_t length) {
+snug_error snug_client_write(snug_client *client, snug_object object, size_t offset,
+							 const void *data, size_t length) {
 	snug_result result;
 	snug_operation operation = {SNUG_OPERATION_WRITE, object, 0, offset, length, (void *)data};
 	return run(client, &operation, &result);

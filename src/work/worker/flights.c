@@ -17,9 +17,11 @@
 #define TICKET_SHIFT 32
 
 void flights_init(struct flights *flights, struct flight *flight, uint32_t room) {
-	*flights = (struct flights){.flight = flight, .room = room, .first_done = FLIGHT_NONE, .last_done = FLIGHT_NONE};
+	*flights = (struct flights){
+		.flight = flight, .room = room, .first_done = FLIGHT_NONE, .last_done = FLIGHT_NONE};
 	for (uint32_t index = 0; index < room; index++) {
-		flight[index] = (struct flight){.generation = 1, .next = index + 1 < room ? index + 1 : FLIGHT_NONE};
+		flight[index] =
+			(struct flight){.generation = 1, .next = index + 1 < room ? index + 1 : FLIGHT_NONE};
 	}
 }
 

@@ -94,8 +94,8 @@ void jobs_stop(struct worker *worker);
 snug_defragment_options job_part_options(const struct worker *worker, const struct held_job *held);
 /* Begins a part, or runs one step of the one that is open; *done: it has ended, and its report was
  * added. */
-snug_error job_part_run(struct worker *worker, struct held_job *held, const snug_defragment_options *options,
-						bool *done);
+snug_error job_part_run(struct worker *worker, struct held_job *held,
+						const snug_defragment_options *options, bool *done);
 void job_part_end(struct worker *worker, struct held_job *held);
 
 /* One slice of an emergency. *done: the report's outcome is final. */

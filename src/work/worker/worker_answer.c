@@ -13,11 +13,13 @@
 #include "base/log_line.h"
 #include "work/worker/worker.h"
 
-static void send_answers(struct worker *worker, struct channel *reply, const struct message *answers, size_t count) {
+static void send_answers(struct worker *worker, struct channel *reply,
+						 const struct message *answers, size_t count) {
 	snug_error error = channel_try_send_batch(reply, answers, count);
 	if (SNUG_GUARD(!error)) return;
-	snug_log_line(&worker->workers->options.log, SNUG_LOG_ERROR, "worker %u: %zu answers dropped: %s", worker->index,
-				  count, snug_error_text(error));
+	snug_log_line(&worker->workers->options.log, SNUG_LOG_ERROR,
+				  "worker %u: %zu answers dropped: %s", worker->index, count,
+				  snug_error_text(error));
 }
 
 void worker_answer(struct worker *worker, const struct message *answer) {

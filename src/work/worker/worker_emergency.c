@@ -37,7 +37,8 @@ static uint64_t missing_bytes(const struct held_job *held) {
 }
 
 static bool may_evict(const struct worker *worker, const struct held_job *held) {
-	return held->job->may_evict && !held->evicted_all && worker->workers->options.hook.evict != NULL;
+	return held->job->may_evict && !held->evicted_all &&
+		   worker->workers->options.hook.evict != NULL;
 }
 
 static void set_final_outcome(struct held_job *held) {
@@ -70,7 +71,8 @@ static snug_error free_slice(struct worker *worker, struct held_job *held, bool 
 
 /* Free pages count for the goal where any of them can go. Whole units must be drained, which only a
  * compaction of everything does. */
-static snug_error compact_options(struct worker *worker, const struct held_job *held, snug_defragment_options *out) {
+static snug_error compact_options(struct worker *worker, const struct held_job *held,
+								  snug_defragment_options *out) {
 	snug_stats stats;
 	snug_error error = snug_stats_get(worker->heap, &stats);
 	if (error) return error;
@@ -79,7 +81,8 @@ static snug_error compact_options(struct worker *worker, const struct held_job *
 	out->merge_classes = out->mode == SNUG_COMPACT;
 	out->return_bytes = missing;
 	if (stats.return_unit_bytes == stats.page_bytes) {
-		uint64_t reclaim_bytes = missing > stats.free_page_bytes ? missing - stats.free_page_bytes : 1;
+		uint64_t reclaim_bytes =
+			missing > stats.free_page_bytes ? missing - stats.free_page_bytes : 1;
 		out->target_bytes = smaller(out->target_bytes, reclaim_bytes);
 	}
 	return SNUG_OK;
@@ -117,12 +120,14 @@ static snug_error compact_slice(struct worker *worker, struct held_job *held, bo
 /* ------------------------------------------------------------------ evict ------------------ */
 
 /* Counts pages that come free as the evictor frees objects. */
-static uint64_t evict(struct worker *worker, struct held_job *held, const snug_stats *before, uint64_t ask_bytes) {
+static uint64_t evict(struct worker *worker, struct held_job *held, const snug_stats *before,
+					  uint64_t ask_bytes) {
 	const snug_worker_hook *hook = &worker->workers->options.hook;
 	snug_stats after = {0};
 	uint64_t freed_bytes = hook->evict(hook->context, worker->index, worker->heap, ask_bytes);
 	if (snug_stats_get(worker->heap, &after) == SNUG_OK) {
-		if (after.objects < before->objects) held->evicted_objects += before->objects - after.objects;
+		if (after.objects < before->objects)
+			held->evicted_objects += before->objects - after.objects;
 		if (after.total.slab_bytes < before->total.slab_bytes) {
 			uint64_t gained_bytes = before->total.slab_bytes - after.total.slab_bytes;
 			held->report.reclaimed_bytes += gained_bytes;
@@ -137,7 +142,8 @@ static uint64_t evict(struct worker *worker, struct held_job *held, const snug_s
 /* So much is to be free, or certain to come free, before it is worth compacting and returning. */
 static uint64_t portion_bytes(const snug_stats *stats, uint64_t missing) {
 	uint64_t portion = missing / PORTIONS > PORTION_BYTES ? missing / PORTIONS : PORTION_BYTES;
-	return divide_up(smaller(portion, missing), stats->return_unit_bytes) * stats->return_unit_bytes;
+	return divide_up(smaller(portion, missing), stats->return_unit_bytes) *
+		   stats->return_unit_bytes;
 }
 
 static snug_error evict_slice(struct worker *worker, struct held_job *held) {

@@ -19,7 +19,8 @@
 
 /* All that a write could refuse is looked at first, so that no object is left without its
  * content. */
-static snug_error alloc_with_content(snug_heap *heap, const struct message *message, snug_handle *out) {
+static snug_error alloc_with_content(snug_heap *heap, const struct message *message,
+									 snug_handle *out) {
 	if (message->length > 0 && message->data == NULL) return SNUG_ERROR_NULL;
 	if (message->length > message->size) return SNUG_ERROR_RANGE;
 	snug_error error = snug_alloc(heap, message->size, out);
@@ -60,7 +61,8 @@ static bool is_request(const struct message *message) {
 }
 
 /* The requests at the beginning of `batch`, in one call of the user's hook; tells how many. */
-static size_t run_requests(struct worker *worker, const struct message *batch, size_t count, struct message *answers) {
+static size_t run_requests(struct worker *worker, const struct message *batch, size_t count,
+						   struct message *answers) {
 	const snug_worker_hook *hook = &worker->workers->options.hook;
 	void *requests[INBOX_BATCH];
 	snug_error errors[INBOX_BATCH];
@@ -69,7 +71,8 @@ static size_t run_requests(struct worker *worker, const struct message *batch, s
 		requests[taken] = batch[taken].data;
 		errors[taken] = hook->run == NULL ? SNUG_ERROR_OPTION : SNUG_OK;
 	}
-	if (hook->run != NULL) hook->run(hook->context, worker->index, worker->heap, requests, errors, taken);
+	if (hook->run != NULL)
+		hook->run(hook->context, worker->index, worker->heap, requests, errors, taken);
 	for (size_t index = 0; index < taken; index++) {
 		answers[index] = batch[index];
 		answers[index].error = (uint16_t)errors[index];

@@ -153,8 +153,8 @@ void jobs_slice(struct worker *worker) {
 	SNUG_ASSERT(held != NULL);
 	interrupt_others(worker, held);
 	bool done = false;
-	snug_error error =
-		held->job->kind == JOB_EMERGENCY ? emergency_slice(worker, held, &done) : defragment_slice(worker, held, &done);
+	snug_error error = held->job->kind == JOB_EMERGENCY ? emergency_slice(worker, held, &done)
+														: defragment_slice(worker, held, &done);
 	if (error || done) finish(worker, held, error);
 }
 
@@ -176,6 +176,7 @@ void jobs_cancel(struct worker *worker, const struct job *job) {
 
 void jobs_stop(struct worker *worker) {
 	for (uint32_t priority = 0; priority < JOB_PRIORITY_COUNT; priority++) {
-		if (worker->jobs[priority].job != NULL) end_early(worker, &worker->jobs[priority], SNUG_ERROR_STOPPED);
+		if (worker->jobs[priority].job != NULL)
+			end_early(worker, &worker->jobs[priority], SNUG_ERROR_STOPPED);
 	}
 }

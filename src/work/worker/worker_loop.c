@@ -76,7 +76,8 @@ static snug_error begin(struct worker *worker) {
 	if (bind && !os_thread_bind(workers->processors[worker->index])) return SNUG_ERROR_OS_THREAD;
 	snug_error error = start_heap(worker);
 	if (error) return error;
-	worker->duty = (struct duty){.ppm = workers->options.duty_ppm, .idle_ns = workers->options.idle_ns};
+	worker->duty =
+		(struct duty){.ppm = workers->options.duty_ppm, .idle_ns = workers->options.idle_ns};
 	mark_awake(worker);
 	worker_publish(worker, worker->awake_ns);
 	return SNUG_OK;
@@ -168,15 +169,17 @@ static void end(struct worker *worker) {
 	struct message batch[INBOX_BATCH];
 	size_t count;
 	channel_close(worker->inbox);
-	while ((count = channel_receive(worker->inbox, batch, INBOX_BATCH)) > 0) worker_execute(worker, batch, count);
+	while ((count = channel_receive(worker->inbox, batch, INBOX_BATCH)) > 0)
+		worker_execute(worker, batch, count);
 	jobs_stop(worker);
 	worker->turns++;
 	worker_publish(worker, os_now_ns());
 	mark_asleep(worker);
 	if (hook->stop != NULL) hook->stop(hook->context, worker->index, worker->heap);
 	end_heap(worker);
-	snug_log_line(&worker->workers->options.log, SNUG_LOG_DEBUG, "worker %u: stopped after %llu messages",
-				  worker->index, (unsigned long long)worker->messages);
+	snug_log_line(&worker->workers->options.log, SNUG_LOG_DEBUG,
+				  "worker %u: stopped after %llu messages", worker->index,
+				  (unsigned long long)worker->messages);
 }
 
 static void count_up(_Atomic uint32_t *counter) {

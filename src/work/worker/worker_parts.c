@@ -35,7 +35,8 @@ snug_defragment_options job_part_options(const struct worker *worker, const stru
 	return options;
 }
 
-static snug_error part_begin(struct worker *worker, struct held_job *held, const snug_defragment_options *options) {
+static snug_error part_begin(struct worker *worker, struct held_job *held,
+							 const snug_defragment_options *options) {
 	snug_error error = snug_defragment_begin(worker->heap, options);
 	if (error) return error;
 	held->open = true;
@@ -52,8 +53,8 @@ void job_part_end(struct worker *worker, struct held_job *held) {
 	if (!error) join_report_in_time(&held->report, &part);
 }
 
-snug_error job_part_run(struct worker *worker, struct held_job *held, const snug_defragment_options *options,
-						bool *done) {
+snug_error job_part_run(struct worker *worker, struct held_job *held,
+						const snug_defragment_options *options, bool *done) {
 	snug_error error = held->open ? SNUG_OK : part_begin(worker, held, options);
 	bool finished = false;
 	if (!error) error = snug_defragment_step(worker->heap, &finished);

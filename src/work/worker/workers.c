@@ -38,7 +38,8 @@ void snug_workers_options_init(snug_workers_options *options, size_t struct_byte
 
 static snug_error read_options(const snug_workers_options *given, snug_workers_options *out) {
 	*out = snug_workers_options_default();
-	bool is_known = grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved) &&
+	bool is_known = grown_read(given, out, sizeof *out) &&
+					grown_is_zero(out->reserved, sizeof out->reserved) &&
 					grown_is_zero(out->hook.reserved, sizeof out->hook.reserved);
 	out->heap.struct_bytes = sizeof out->heap;
 	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
@@ -46,8 +47,10 @@ static snug_error read_options(const snug_workers_options *given, snug_workers_o
 
 static snug_error check(const snug_workers_options *options) {
 	if (options->count == 0 || options->count > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
-	if (options->name != NULL && strlen(options->name) >= WORKER_NAME_BYTES) return SNUG_ERROR_OPTION;
-	if (options->inbox_messages < CHANNEL_MESSAGES_MIN || options->inbox_messages > CHANNEL_MESSAGES_MAX)
+	if (options->name != NULL && strlen(options->name) >= WORKER_NAME_BYTES)
+		return SNUG_ERROR_OPTION;
+	if (options->inbox_messages < CHANNEL_MESSAGES_MIN ||
+		options->inbox_messages > CHANNEL_MESSAGES_MAX)
 		return SNUG_ERROR_OPTION;
 	if (!is_power_of_two(options->inbox_messages)) return SNUG_ERROR_OPTION;
 	if (options->duty_ppm == 0 || options->duty_ppm > DUTY_WHOLE_PPM) return SNUG_ERROR_OPTION;
@@ -80,7 +83,8 @@ static snug_error wait_for(const _Atomic uint32_t *counter, uint32_t goal, uint6
 
 static void begin_stop(snug_workers *workers) {
 	atomic_store_explicit(&workers->stopping, true, memory_order_release);
-	for (uint32_t index = 0; index < workers->started; index++) channel_close(workers->worker[index].inbox);
+	for (uint32_t index = 0; index < workers->started; index++)
+		channel_close(workers->worker[index].inbox);
 }
 
 /* All threads have ended, or never began. */
@@ -117,7 +121,8 @@ static snug_error first_begin_error(const snug_workers *workers) {
 
 static snug_error start_all(snug_workers *workers) {
 	snug_error error = SNUG_OK;
-	for (uint32_t index = 0; index < workers->options.count && !error; index++) error = start_one(workers, index);
+	for (uint32_t index = 0; index < workers->options.count && !error; index++)
+		error = start_one(workers, index);
 	snug_error waited = wait_for(&workers->ready, workers->started, OS_FOREVER);
 	SNUG_ASSERT(!waited);
 	(void)waited;
@@ -128,7 +133,8 @@ static snug_error create(const snug_workers_options *options, snug_workers **out
 	snug_error error = check(options);
 	if (error) return error;
 	key_hash_settle();
-	size_t bytes = round_up(sizeof(snug_workers) + options->count * sizeof(struct worker), _Alignof(struct worker));
+	size_t bytes = round_up(sizeof(snug_workers) + options->count * sizeof(struct worker),
+							_Alignof(struct worker));
 	snug_workers *workers = aligned_alloc(_Alignof(struct worker), bytes);
 	if (workers == NULL) return SNUG_ERROR_OS_MEMORY;
 	memset(workers, 0, bytes);
@@ -181,7 +187,8 @@ uint32_t snug_workers_count(const snug_workers *workers) {
 	return workers == NULL ? 0 : workers->options.count;
 }
 
-snug_error snug_workers_stats(const snug_workers *workers, uint32_t worker, snug_worker_stats *out) {
+snug_error snug_workers_stats(const snug_workers *workers, uint32_t worker,
+							  snug_worker_stats *out) {
 	if (workers == NULL || out == NULL) return SNUG_ERROR_NULL;
 	if (worker >= workers->options.count) return SNUG_ERROR_WORKER;
 	worker_read_published(&workers->worker[worker], out);

@@ -1,5 +1,6 @@
-/* libmemcached_client.c: libmemcached's own C interface against a running server: HOST PORT. What the other clients do not reach: buffered
- * requests, fetching key by key, gets with CAS, the *_by_key functions, noreply, keys of 250 bytes, several connections in a pool.
+/* libmemcached_client.c: libmemcached's own C interface against a running server: HOST PORT. What
+ * the other clients do not reach: buffered requests, fetching key by key, gets with CAS, the
+ * *_by_key functions, noreply, keys of 250 bytes, several connections in a pool.
  *
  * Prints as cmocka programs do; the last line is "N passed, N failed". */
 #include <libmemcached/memcached.h>
@@ -30,7 +31,8 @@ static bool holds(memcached_st *client, const char *key, const char *expected) {
 	memcached_return_t result;
 	char *value = memcached_get(client, key, strlen(key), &length, &flags, &result);
 	bool same = expected == NULL ? result == MEMCACHED_NOTFOUND
-								 : value != NULL && length == strlen(expected) && memcmp(value, expected, length) == 0;
+								 : value != NULL && length == strlen(expected) &&
+									   memcmp(value, expected, length) == 0;
 	free(value);
 	return same;
 }
@@ -81,7 +83,8 @@ static bool test_numbers(memcached_st *client) {
 	uint64_t number = 0;
 	CHECK(memcached_increment(client, "key", 3, 1, &number) == MEMCACHED_NOTFOUND);
 	CHECK(store(client, "key", "18446744073709551610") == MEMCACHED_SUCCESS);
-	CHECK(memcached_increment(client, "key", 3, 5, &number) == MEMCACHED_SUCCESS && number == UINT64_MAX);
+	CHECK(memcached_increment(client, "key", 3, 5, &number) == MEMCACHED_SUCCESS &&
+		  number == UINT64_MAX);
 	CHECK(memcached_increment(client, "key", 3, 1, &number) == MEMCACHED_SUCCESS && number == 0);
 	CHECK(memcached_increment(client, "key", 3, 7, &number) == MEMCACHED_SUCCESS && number == 7);
 	CHECK(memcached_decrement(client, "key", 3, 100, &number) == MEMCACHED_SUCCESS && number == 0);
@@ -215,8 +218,8 @@ static bool test_statistics_and_version(memcached_st *client) {
 	memcached_return_t status;
 	memcached_stat_st *statistics = memcached_stat(client, NULL, &status);
 	CHECK(status == MEMCACHED_SUCCESS && statistics != NULL);
-	bool is_right = statistics[0].pid > 0 && statistics[0].limit_maxbytes > 0 && statistics[0].threads > 0 &&
-					statistics[0].pointer_size == 64;
+	bool is_right = statistics[0].pid > 0 && statistics[0].limit_maxbytes > 0 &&
+					statistics[0].threads > 0 && statistics[0].pointer_size == 64;
 	memcached_stat_free(client, statistics);
 	CHECK(is_right);
 	CHECK(memcached_version(client) == MEMCACHED_SUCCESS);
@@ -260,7 +263,9 @@ static bool run_test(const char *host, in_port_t port, size_t index) {
 	}
 	memcached_behavior_set(client, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, 5000);
 	bool passed = memcached_flush(client, 0) == MEMCACHED_SUCCESS && tests[index].run(client);
-	if (!passed) printf("%s: %s\n", failed_at ? failed_at : "flush_all", memcached_last_error_message(client));
+	if (!passed)
+		printf("%s: %s\n", failed_at ? failed_at : "flush_all",
+			   memcached_last_error_message(client));
 	memcached_free(client);
 	return passed;
 }

@@ -26,7 +26,8 @@ static void put(struct client *client, const char *bytes, size_t length) {
 	client->out_bytes += length;
 }
 
-__attribute__((format(printf, 2, 3))) static void say(struct client *client, const char *format, ...) {
+__attribute__((format(printf, 2, 3))) static void say(struct client *client, const char *format,
+													  ...) {
 	char line[1024];
 	va_list arguments;
 	va_start(arguments, format);
@@ -39,14 +40,16 @@ __attribute__((format(printf, 2, 3))) static void say(struct client *client, con
 static struct asked *begin(struct client *client, enum verb verb) {
 	struct asked *asked = &client->asked[client->asked_count++];
 	char *bytes = asked->value.bytes;
-	*asked = (struct asked){.verb = verb, .sent_s = world_now_s(), .begin = world_tick(), .value.bytes = bytes};
+	*asked = (struct asked){
+		.verb = verb, .sent_s = world_now_s(), .begin = world_tick(), .value.bytes = bytes};
 	return asked;
 }
 
 /* What the report will show of it. */
 static void note(const struct client *client, struct asked *asked, size_t from) {
 	size_t length = 0;
-	while (length < sizeof asked->line - 1 && from + length < client->out_bytes && client->out[from + length] != '\r')
+	while (length < sizeof asked->line - 1 && from + length < client->out_bytes &&
+		   client->out[from + length] != '\r')
 		length++;
 	memcpy(asked->line, client->out + from, length);
 	asked->line[length] = '\0';
@@ -63,7 +66,8 @@ struct asked *commands_add(struct client *client, enum verb verb, const char *li
 /* ------------------------------------------------------------------ parts ------------------ */
 
 static struct own_key *some_own(struct client *client, bool is_number) {
-	return is_number ? &client->own[below(client, 2)] : &client->own[2 + below(client, OWN_KEYS - 2)];
+	return is_number ? &client->own[below(client, 2)]
+					 : &client->own[2 + below(client, OWN_KEYS - 2)];
 }
 
 static void make_value(struct client *client, const struct own_key *key, struct value *out) {
@@ -77,8 +81,9 @@ static void make_value(struct client *client, const struct own_key *key, struct 
 																  : 100000);
 	char digits[24];
 	if (key->is_number)
-		length = (size_t)snprintf(digits, sizeof digits, "%llu",
-								  (unsigned long long)below(client, happens(client, 200) ? UINT64_MAX : 2000));
+		length = (size_t)snprintf(
+			digits, sizeof digits, "%llu",
+			(unsigned long long)below(client, happens(client, 200) ? UINT64_MAX : 2000));
 	out->bytes = plain_realloc(out->bytes, length + 1);
 	out->length = length;
 	out->flags = happens(client, 500) ? 0 : (uint32_t)below(client, UINT32_MAX);
@@ -112,14 +117,15 @@ static void say_store(struct client *client, struct asked *asked, const char *na
 	const struct value *value = &asked->value;
 	if (asked->is_meta) {
 		say(client, "ms %s %zu", name, value->length);
-		if (asked->mode != MODE_SET || happens(client, 500)) say(client, " M%c", letters[asked->mode]);
+		if (asked->mode != MODE_SET || happens(client, 500))
+			say(client, " M%c", letters[asked->mode]);
 		if (value->flags != 0) say(client, " F%u", value->flags);
 		if (asked->exptime_s != 0) say(client, " T%lld", (long long)asked->exptime_s);
 		if (asked->mode == MODE_CAS) say(client, " C%llu", (unsigned long long)asked->token);
 		if (asked->opaque != 0) say(client, " O%llu", (unsigned long long)asked->opaque);
 	} else {
-		say(client, "%s %s %u %lld %zu", words[asked->mode], name, value->flags, (long long)asked->exptime_s,
-			value->length);
+		say(client, "%s %s %u %lld %zu", words[asked->mode], name, value->flags,
+			(long long)asked->exptime_s, value->length);
 		if (asked->mode == MODE_CAS) say(client, " %llu", (unsigned long long)asked->token);
 	}
 	say(client, "%s\r\n", quiet_word(asked));
@@ -146,8 +152,10 @@ static void store_own(struct client *client, struct asked *asked) {
 static void store_shared(struct client *client, struct asked *asked) {
 	struct shared_key *key = &client->run->shared[below(client, SHARED_KEYS)];
 	uint64_t id = ++client->run->last_id;
-	shared_value(key, id, 20 + below(client, happens(client, client->run->is_large ? 600 : 100) ? 60000 : 400),
-				 &asked->value);
+	shared_value(
+		key, id,
+		20 + below(client, happens(client, client->run->is_large ? 600 : 100) ? 60000 : 400),
+		&asked->value);
 	asked->key[0] = (struct target){.shared = key, .write = shared_begin(key, id, WRITTEN_VALUE)};
 	say_store(client, asked, key->name);
 }
@@ -180,7 +188,8 @@ static const char *choose_key(struct client *client, struct asked *asked) {
 
 static void add_get(struct client *client) {
 	struct asked *asked = begin(client, ASK_GET);
-	size_t from = client->out_bytes, keys = happens(client, 500) ? 1 : 1 + below(client, KEYS_OF_GET);
+	size_t from = client->out_bytes,
+		   keys = happens(client, 500) ? 1 : 1 + below(client, KEYS_OF_GET);
 	asked->mode = happens(client, 300) ? MODE_CAS : MODE_SET; /* gets */
 	say(client, "%s", asked->mode == MODE_CAS ? "gets" : "get");
 	for (size_t i = 0; i < keys; i++) say(client, " %s", choose_key(client, asked));
@@ -238,7 +247,8 @@ static void add_delete(struct client *client) {
 		asked->is_quiet = !client->run->rules.refuses && happens(client, 300);
 	if (asked->is_meta) {
 		asked->opaque = 1 + ++client->run->last_id;
-		say(client, "md %s O%llu%s\r\n", name, (unsigned long long)asked->opaque, quiet_word(asked));
+		say(client, "md %s O%llu%s\r\n", name, (unsigned long long)asked->opaque,
+			quiet_word(asked));
 	} else {
 		say(client, "delete %s%s\r\n", name, quiet_word(asked));
 	}
@@ -324,8 +334,9 @@ static void add_flush(struct client *client) {
 	struct run *run = client->run;
 	char line[32];
 	client->is_patient = true;
-	int64_t delay_s =
-		run->has_late_flush && (!run->has_flush || happens(client, 400)) ? (int64_t)(1 + below(client, 4)) : 0;
+	int64_t delay_s = run->has_late_flush && (!run->has_flush || happens(client, 400))
+						  ? (int64_t)(1 + below(client, 4))
+						  : 0;
 	snprintf(line, sizeof line, delay_s > 0 ? "flush_all %lld" : "flush_all", (long long)delay_s);
 	struct asked *asked = commands_add(client, ASK_FLUSH, line);
 	asked->exptime_s = delay_s;
@@ -339,13 +350,15 @@ static void add_limit(struct client *client) {
 	const struct run *run = client->run;
 	char line[64];
 	uint64_t least_bytes = (uint64_t)SNUG_LIMIT_MIN_BYTES * run->workers;
-	uint64_t bytes =
-		happens(client, 250) ? run->memory_bytes : least_bytes + below(client, run->memory_bytes - least_bytes + 1);
+	uint64_t bytes = happens(client, 250)
+						 ? run->memory_bytes
+						 : least_bytes + below(client, run->memory_bytes - least_bytes + 1);
 	if (happens(client, 400)) bytes = least_bytes + (bytes - least_bytes) / 16;
 	client->is_patient = true;
 	client->limit_bytes = 0;
 	bool is_set = happens(client, 700);
-	snprintf(line, sizeof line, is_set ? "snug limit %llu" : "snug limit", (unsigned long long)bytes);
+	snprintf(line, sizeof line, is_set ? "snug limit %llu" : "snug limit",
+			 (unsigned long long)bytes);
 	if (happens(client, 800) || bytes < (8u << 20)) {
 		struct asked *asked = commands_add(client, ASK_LIMIT, line);
 		asked->delta = is_set ? bytes : 0;
@@ -368,7 +381,8 @@ static void add_emergency(struct client *client) {
 }
 
 static void add_operators(struct client *client) {
-	bool flushes = client->run->has_late_flush && happens(client, 200); /* he answers for it: nobody else may be sure */
+	/* he answers for it: nobody else may be sure */
+	bool flushes = client->run->has_late_flush && happens(client, 200);
 	bool is_of_memory = !flushes && client->run->has_limits && happens(client, 600);
 	if (flushes)
 		add_flush(client);
@@ -423,7 +437,8 @@ void commands_fill(struct client *client) {
 		else
 			add_something(client);
 	}
-	if (client->asked_count > 0 && client->asked[client->asked_count - 1].is_quiet) add_line(client, "mn", "MN");
+	if (client->asked_count > 0 && client->asked[client->asked_count - 1].is_quiet)
+		add_line(client, "mn", "MN");
 }
 
 /* ------------------------------------------------------------------ what nobody should send - */
@@ -457,10 +472,11 @@ static void say_large(struct client *client) {
 }
 
 static void say_wild(struct client *client) {
-	static const char *const heads[] = {"mg w v T",    "ms w 5 T", "md w q T",  "ma w D",        "get ",
-										"set w ",      "mg ",      "",          "gat 0 ",        "mg w v P",
-										"ms w 5 P",    "md w q L", "ma w P",    "ms w 1000 b O", "mg w v O",
-										"mg w1 q k O", "md w O",   "ma w N0 O", "ms w 20000 O",  "ms dw== 3 b O"};
+	static const char *const heads[] = {
+		"mg w v T",    "ms w 5 T", "md w q T",  "ma w D",        "get ",
+		"set w ",      "mg ",      "",          "gat 0 ",        "mg w v P",
+		"ms w 5 P",    "md w q L", "ma w P",    "ms w 1000 b O", "mg w v O",
+		"mg w1 q k O", "md w O",   "ma w N0 O", "ms w 20000 O",  "ms dw== 3 b O"};
 	static const char *const pieces[] = {"0", "a", "w ", "w1 ", " v", "\t", "AAAA", "k f s c "};
 	static const char *const lines[] = {
 		"ms dw== 3 b\r\nabc",
@@ -525,7 +541,8 @@ void commands_fill_reading(struct client *client) {
 	for (uint64_t i = 0, count = 1 + below(client, 3); i < count; i++) {
 		char name[24];
 		snprintf(name, sizeof name, "r%u", (unsigned)below(client, read_names(client->run)));
-		if (happens(client, 250)) say_value(client, name, most / 2 + below(client, most / 2 - 1000));
+		if (happens(client, 250))
+			say_value(client, name, most / 2 + below(client, most / 2 - 1000));
 		say(client, happens(client, 500) ? "get %s\r\n" : "mg %s v\r\n", name);
 	}
 }

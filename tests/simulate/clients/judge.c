@@ -1,7 +1,8 @@
 /* simulate/clients/judge.c: answers against the model: see simulate/clients/simulated_client.h.
  *
- * Commands without an answer are judged when the answer behind them has come: then they were carried out. A quiet meta command has an answer if
- * its opaque number comes next: a get's hit, a delete's miss. */
+ * Commands without an answer are judged when the answer behind them has come: then they were
+ * carried out. A quiet meta command has an answer if its opaque number comes next: a get's hit, a
+ * delete's miss. */
 #include "simulate/clients/simulated_client.h"
 #include "simulate/world/world.h"
 
@@ -50,8 +51,8 @@ static const struct rules *rules_of(const struct judged *judged) {
 
 __attribute__((noreturn)) static void fail(const struct judged *judged, const char *why) {
 	int shown = judged->line.length < 120 ? (int)judged->line.length : 120;
-	world_fail("client %u: %s: asked \"%s\", answered \"%.*s\"", judged->client->index, why, judged->asked->line, shown,
-			   judged->line.bytes);
+	world_fail("client %u: %s: asked \"%s\", answered \"%.*s\"", judged->client->index, why,
+			   judged->asked->line, shown, judged->line.bytes);
 }
 
 static uint64_t number_at(const char *bytes, size_t length, size_t *used) {
@@ -65,7 +66,8 @@ static uint64_t number_at(const char *bytes, size_t length, size_t *used) {
 
 static void take(struct client *client, size_t bytes) {
 	for (size_t i = 0; i < bytes; i++)
-		client->run->trace = (client->run->trace ^ (unsigned char)client->in[i]) * UINT64_C(1099511628211);
+		client->run->trace =
+			(client->run->trace ^ (unsigned char)client->in[i]) * UINT64_C(1099511628211);
 	client->run->trace ^= world_now_ns();
 	client->in_bytes -= bytes;
 	memmove(client->in, client->in + bytes, client->in_bytes);
@@ -85,8 +87,10 @@ static enum outcome outcome_of(const struct judged *judged) {
 	static const char *const codes[] = {"HD", "NS", "EX", "NF"};
 	const struct line *line = &judged->line;
 	for (enum outcome outcome = STORED; outcome < REFUSED; outcome++)
-		if (judged->asked->is_meta ? begins(line, codes[outcome]) : is_line(line, words[outcome])) return outcome;
-	if (!begins(line, "SERVER_ERROR ") || !rules_of(judged)->is_full) fail(judged, "no answer to a store");
+		if (judged->asked->is_meta ? begins(line, codes[outcome]) : is_line(line, words[outcome]))
+			return outcome;
+	if (!begins(line, "SERVER_ERROR ") || !rules_of(judged)->is_full)
+		fail(judged, "no answer to a store");
 	return REFUSED;
 }
 
@@ -117,7 +121,8 @@ static bool joins_values(const struct asked *asked) {
 	return asked->mode == MODE_APPEND || asked->mode == MODE_PREPEND;
 }
 
-/* As in memcached what would become too large, for a heap that may have been made smaller, is not stored, and what is there stays. */
+/* As in memcached what would become too large, for a heap that may have been made smaller, is not
+ * stored, and what is there stays. */
 static bool may_be_too_large(const struct judged *judged, enum outcome outcome) {
 	return outcome == NOT_STORED && joins_values(judged->asked) && rules_of(judged)->is_full;
 }
@@ -141,9 +146,11 @@ static void apply_store(const struct asked *asked, enum outcome outcome, struct 
 static void require_opaque(const struct judged *judged) {
 	char wanted[32];
 	if (judged->asked->opaque == 0 || is_error(&judged->line)) return;
-	int length = snprintf(wanted, sizeof wanted, " O%llu", (unsigned long long)judged->asked->opaque);
+	int length =
+		snprintf(wanted, sizeof wanted, " O%llu", (unsigned long long)judged->asked->opaque);
 	size_t at = judged->line.length - (size_t)length;
-	if (judged->line.length < (size_t)length || memcmp(judged->line.bytes + at, wanted, (size_t)length) != 0)
+	if (judged->line.length < (size_t)length ||
+		memcmp(judged->line.bytes + at, wanted, (size_t)length) != 0)
 		fail(judged, "another opaque number");
 }
 
@@ -154,13 +161,16 @@ static bool judge_store(const struct judged *judged) {
 	require_opaque(judged);
 	if (target->shared != NULL) {
 		if (outcome != STORED && outcome != REFUSED) fail(judged, "a set may not say so");
-		shared_end(target->shared, target->write, outcome == STORED ? WRITTEN_VALUE : WRITTEN_NOTHING, true);
+		shared_end(target->shared, target->write,
+				   outcome == STORED ? WRITTEN_VALUE : WRITTEN_NOTHING, true);
 		return take_line(judged);
 	}
 	if (may_be_too_large(judged, outcome)) return take_line(judged);
 	bool fits = outcome == REFUSED;
-	if (outcome == outcome_if_there(asked)) fits |= own_may_be_there(target->own, rules_of(judged), judged->when);
-	if (outcome == outcome_if_absent(asked)) fits |= own_may_be_absent(target->own, rules_of(judged), judged->when);
+	if (outcome == outcome_if_there(asked))
+		fits |= own_may_be_there(target->own, rules_of(judged), judged->when);
+	if (outcome == outcome_if_absent(asked))
+		fits |= own_may_be_absent(target->own, rules_of(judged), judged->when);
 	if (!fits) fail(judged, "what the key holds does not let a store say so");
 	apply_store(asked, outcome, judged->when);
 	return take_line(judged);
@@ -184,11 +194,13 @@ static void judge_miss(const struct judged *judged, const struct target *target)
 }
 
 static void judge_cas(const struct judged *judged, struct own_key *key, uint64_t cas) {
-	if (key->cas != 0 && key->cas != cas) fail(judged, "the CAS number of what was not changed is another");
+	if (key->cas != 0 && key->cas != cas)
+		fail(judged, "the CAS number of what was not changed is another");
 	key->cas = cas;
 }
 
-static void judge_hit(const struct judged *judged, const struct target *target, const char *bytes, size_t length) {
+static void judge_hit(const struct judged *judged, const struct target *target, const char *bytes,
+					  size_t length) {
 	if (target->shared != NULL) {
 		shared_require(target->shared, bytes, length, judged->asked->begin);
 		return;
@@ -217,14 +229,18 @@ static size_t judge_value_line(const struct judged *judged) {
 		if (wanted_bytes == name_bytes && memcmp(name, at, name_bytes) == 0) break;
 		judge_miss(judged, target);
 	}
-	if (asked->keys_answered == asked->key_count) fail(judged, "a key that was not asked for, or not in this place");
+	if (asked->keys_answered == asked->key_count)
+		fail(judged, "a key that was not asked for, or not in this place");
 	struct target *target = &asked->key[asked->keys_answered++];
 	judge_hit(judged, target, judged->client->in + head_bytes, length);
-	if (target->own != NULL && target->own->value.flags != flags) fail(judged, "other client flags");
-	if ((space < end) != (asked->mode == MODE_CAS)) fail(judged, "a CAS number is told, or not, against the wish");
+	if (target->own != NULL && target->own->value.flags != flags)
+		fail(judged, "other client flags");
+	if ((space < end) != (asked->mode == MODE_CAS))
+		fail(judged, "a CAS number is told, or not, against the wish");
 	if (space < end && target->own != NULL)
 		judge_cas(judged, target->own, number_at(space + 1, (size_t)(end - space - 1), &used));
-	if (memcmp(judged->client->in + all_bytes - 2, "\r\n", 2) != 0) fail(judged, "no end of line behind a value");
+	if (memcmp(judged->client->in + all_bytes - 2, "\r\n", 2) != 0)
+		fail(judged, "no end of line behind a value");
 	return all_bytes;
 }
 
@@ -239,7 +255,8 @@ static bool judge_get(struct judged *judged, bool *is_done) {
 	}
 	*is_done = true;
 	/* In place of all that is left of it, END included. */
-	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full) return take_line(judged);
+	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full)
+		return take_line(judged);
 	if (!is_line(&judged->line, "END")) fail(judged, "no answer to a get");
 	for (; asked->keys_answered < asked->key_count; asked->keys_answered++)
 		judge_miss(judged, &asked->key[asked->keys_answered]);
@@ -248,10 +265,12 @@ static bool judge_get(struct judged *judged, bool *is_done) {
 
 /* A number may have spaces behind it. */
 static bool fits_length(const struct own_key *key, uint64_t length) {
-	return key == NULL || length == key->value.length || (key->is_number && length > key->value.length);
+	return key == NULL || length == key->value.length ||
+		   (key->is_number && length > key->value.length);
 }
 
-/* Of "VA length f1 s2 ..": from behind the head on. Of a miss only what is known without the item. */
+/* Of "VA length f1 s2 ..": from behind the head on. Of a miss only what is known without the
+ * item. */
 static void judge_told(const struct judged *judged, const char *at, size_t length, bool is_miss) {
 	const struct asked *asked = judged->asked;
 	const struct target *target = &asked->key[0];
@@ -266,9 +285,11 @@ static void judge_told(const struct judged *judged, const char *at, size_t lengt
 		while (at < end && *at != ' ') at++;
 		uint64_t number = number_at(word, (size_t)(at - word), &used);
 		bool fits = true;
-		if (*letter == 's') fits = asked->wants_value ? number == length : fits_length(target->own, number);
+		if (*letter == 's')
+			fits = asked->wants_value ? number == length : fits_length(target->own, number);
 		if (*letter == 'f' && target->own != NULL) fits = number == target->own->value.flags;
-		if (*letter == 'k') fits = (size_t)(at - word) == name_bytes && memcmp(word, name, name_bytes) == 0;
+		if (*letter == 'k')
+			fits = (size_t)(at - word) == name_bytes && memcmp(word, name, name_bytes) == 0;
 		if (*letter == 'O') fits = number == asked->opaque;
 		if (!fits) fail(judged, "a flag's answer is wrong");
 		if (*letter == 'c' && target->own != NULL) judge_cas(judged, target->own, number);
@@ -284,7 +305,8 @@ static bool judge_meta_get(const struct judged *judged) {
 		judge_miss(judged, target);
 		return take_line(judged);
 	}
-	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full) return take_line(judged);
+	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full)
+		return take_line(judged);
 	if (!begins(&judged->line, asked->wants_value ? "VA " : "HD")) fail(judged, "no answer to mg");
 	const char *at = judged->line.bytes + 2;
 	size_t length = 0, used, bytes = judged->line.length + 2;
@@ -292,7 +314,8 @@ static bool judge_meta_get(const struct judged *judged) {
 		length = (size_t)number_at(at + 1, judged->line.length - 3, &used);
 		at += 1 + used;
 		if (judged->client->in_bytes < bytes + length + 2) return false;
-		if (memcmp(judged->client->in + bytes + length, "\r\n", 2) != 0) fail(judged, "no end of line behind a value");
+		if (memcmp(judged->client->in + bytes + length, "\r\n", 2) != 0)
+			fail(judged, "no end of line behind a value");
 		judge_hit(judged, target, judged->client->in + bytes, length);
 		bytes += length + 2;
 	} else if (target->own != NULL) {
@@ -319,7 +342,8 @@ static void apply_touch(const struct judged *judged, bool is_there) {
 static bool judge_presence(const struct judged *judged, const char *there, const char *absent) {
 	const struct target *target = &judged->asked->key[0];
 	const struct rules *rules = rules_of(judged);
-	if (!begins(&judged->line, there) && !begins(&judged->line, absent)) fail(judged, "no answer to this");
+	if (!begins(&judged->line, there) && !begins(&judged->line, absent))
+		fail(judged, "no answer to this");
 	bool is_there = begins(&judged->line, there);
 	require_opaque(judged);
 	if (target->own == NULL) {
@@ -335,7 +359,8 @@ static bool judge_delete(const struct judged *judged) {
 	const struct target *target = &judged->asked->key[0];
 	bool is_meta = judged->asked->is_meta;
 	if (is_error(&judged->line) && rules_of(judged)->refuses) fail(judged, "a delete is refused");
-	bool was_there = judge_presence(judged, is_meta ? "HD" : "DELETED", is_meta ? "NF" : "NOT_FOUND");
+	bool was_there =
+		judge_presence(judged, is_meta ? "HD" : "DELETED", is_meta ? "NF" : "NOT_FOUND");
 	if (target->shared != NULL)
 		shared_end(target->shared, target->write, WRITTEN_NOTHING, was_there);
 	else
@@ -344,7 +369,8 @@ static bool judge_delete(const struct judged *judged) {
 }
 
 static bool judge_touch(const struct judged *judged) {
-	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full) return take_line(judged);
+	if (begins(&judged->line, "SERVER_ERROR ") && rules_of(judged)->is_full)
+		return take_line(judged);
 	apply_touch(judged, judge_presence(judged, "TOUCHED", "NOT_FOUND"));
 	return take_line(judged);
 }
@@ -373,10 +399,12 @@ static bool judge_count(const struct judged *judged) {
 		if (!next_line(judged->client, taken, &number)) return false;
 		taken += number.length + 2;
 	}
-	if (!own_may_be_there(key, rules, judged->when)) fail(judged, "a key is there that was removed or has expired");
+	if (!own_may_be_there(key, rules, judged->when))
+		fail(judged, "a key is there that was removed or has expired");
 	char wanted[24];
 	struct value value = {.bytes = wanted, .flags = key->value.flags};
-	value.length = (size_t)snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)counted(key, asked));
+	value.length =
+		(size_t)snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)counted(key, asked));
 	while (number.length > 0 && number.bytes[number.length - 1] == ' ') number.length--;
 	if (number.length != value.length || memcmp(number.bytes, wanted, value.length) != 0)
 		fail(judged, "another number");
@@ -400,14 +428,17 @@ static bool judge_flush(const struct judged *judged) {
 	if (asked->exptime_s == 0)
 		for (uint32_t i = 0; i < OWN_KEYS; i++) own_remove(&judged->client->own[i]);
 	if (asked->exptime_s > 0 && asked->flushes == run->flushes && !run->flushes_are_lost)
-		rules_end_flush(&run->rules, judged->when.from_s + asked->exptime_s, judged->when.to_s + asked->exptime_s);
+		rules_end_flush(&run->rules, judged->when.from_s + asked->exptime_s,
+						judged->when.to_s + asked->exptime_s);
 	return take_line(judged);
 }
 
 /* "STAT name number", if it is that. */
 static bool is_stat(const struct line *line, const char *name, uint64_t *number) {
 	size_t used, at = strlen("STAT ") + strlen(name) + 1;
-	if (!begins(line, "STAT ") || line->length <= at || memcmp(line->bytes + 5, name, strlen(name)) != 0) return false;
+	if (!begins(line, "STAT ") || line->length <= at ||
+		memcmp(line->bytes + 5, name, strlen(name)) != 0)
+		return false;
 	if (line->bytes[at - 1] != ' ') return false;
 	*number = number_at(line->bytes + at, line->length - at, &used);
 	return true;
@@ -419,8 +450,10 @@ static void judge_emergency(const struct judged *judged) {
 	uint64_t returned_bytes = 0;
 	if (is_line(&judged->line, "STAT result ok")) judged->client->is_met = true;
 	if (!is_stat(&judged->line, "returned_bytes", &returned_bytes)) return;
-	if (judged->client->is_met && returned_bytes < asked->delta) fail(judged, "less is returned than was asked for");
-	if (returned_bytes > world_returned_bytes() - asked->token) fail(judged, "more is told than was returned");
+	if (judged->client->is_met && returned_bytes < asked->delta)
+		fail(judged, "less is returned than was asked for");
+	if (returned_bytes > world_returned_bytes() - asked->token)
+		fail(judged, "more is told than was returned");
 }
 
 /* The limit is told before what is used. */
@@ -431,7 +464,8 @@ static void judge_limit(const struct judged *judged) {
 		goal_bytes != asked_bytes / workers * workers)
 		fail(judged, "another limit than was asked for");
 	if (is_stat(&judged->line, "limit_bytes", &judged->client->limit_bytes)) return;
-	if (is_stat(&judged->line, "used_bytes", &used_bytes) && used_bytes > judged->client->limit_bytes)
+	if (is_stat(&judged->line, "used_bytes", &used_bytes) &&
+		used_bytes > judged->client->limit_bytes)
 		fail(judged, "more is used than the limit");
 }
 
@@ -439,7 +473,8 @@ static void judge_limit(const struct judged *judged) {
 static bool judge_text(const struct judged *judged, bool *is_done) {
 	bool is_refused = is_error(&judged->line);
 	if (judged->asked->verb == ASK_CHECK && !is_refused && !is_line(&judged->line, "END") &&
-		(judged->line.length < 3 || memcmp(judged->line.bytes + judged->line.length - 3, " ok", 3) != 0))
+		(judged->line.length < 3 ||
+		 memcmp(judged->line.bytes + judged->line.length - 3, " ok", 3) != 0))
 		fail(judged, "a law is broken");
 	if (judged->asked->verb == ASK_LIMIT) judge_limit(judged);
 	if (judged->asked->verb == ASK_EMERGENCY) judge_emergency(judged);
@@ -463,10 +498,13 @@ static void settle_quiet(struct judged *judged) {
 static bool is_its_own(const struct judged *judged) {
 	char wanted[32];
 	if (judged->asked->opaque == 0) return false;
-	judged->client->is_confused = begins(&judged->line, "SERVER_ERROR "); /* which command it answers cannot be known */
-	int length = snprintf(wanted, sizeof wanted, " O%llu", (unsigned long long)judged->asked->opaque);
+	/* which command it answers cannot be known */
+	judged->client->is_confused = begins(&judged->line, "SERVER_ERROR ");
+	int length =
+		snprintf(wanted, sizeof wanted, " O%llu", (unsigned long long)judged->asked->opaque);
 	size_t at = judged->line.length - (size_t)length;
-	return judged->line.length > (size_t)length && memcmp(judged->line.bytes + at, wanted, (size_t)length) == 0;
+	return judged->line.length > (size_t)length &&
+		   memcmp(judged->line.bytes + at, wanted, (size_t)length) == 0;
 }
 
 static bool judge_one(struct judged *judged, bool *is_done) {
@@ -501,7 +539,8 @@ static bool judge_one(struct judged *judged, bool *is_done) {
 
 bool judge_take(struct client *client) {
 	struct judged judged = {.client = client};
-	if (client->is_confused || client->answered == client->asked_count || !next_line(client, 0, &judged.line))
+	if (client->is_confused || client->answered == client->asked_count ||
+		!next_line(client, 0, &judged.line))
 		return false;
 	bool is_done;
 	for (;; client->answered++) {

@@ -18,8 +18,9 @@ void rules_begin_flush(struct rules *rules, int64_t delay_s) {
 }
 
 void rules_end_flush(struct rules *rules, int64_t from_s, int64_t to_s) {
-	rules->late_flush = (struct late_flush){
-		.is_certain = true, .from_s = from_s - world_stall_s() - 1, .to_s = to_s + world_stall_s() + 1};
+	rules->late_flush = (struct late_flush){.is_certain = true,
+											.from_s = from_s - world_stall_s() - 1,
+											.to_s = to_s + world_stall_s() + 1};
 }
 
 /* ------------------------------------------------------------------ own -------------------- */
@@ -28,8 +29,8 @@ void rules_end_flush(struct rules *rules, int64_t from_s, int64_t to_s) {
 void own_rename(struct own_key *key) {
 	own_remove(key);
 	key->generation++;
-	int length = snprintf(key->name, sizeof key->name, "%c%u.%u.%u.", key->is_number ? 'n' : 'o', key->client,
-						  key->number, key->generation);
+	int length = snprintf(key->name, sizeof key->name, "%c%u.%u.%u.", key->is_number ? 'n' : 'o',
+						  key->client, key->number, key->generation);
 	key->name_bytes = (size_t)length;
 	size_t wanted = key->number % 5 == 4 ? KEY_BYTES_MAX : key->name_bytes + key->number * 3;
 	while (key->name_bytes < wanted) key->name[key->name_bytes++] = 'x';
@@ -37,12 +38,15 @@ void own_rename(struct own_key *key) {
 }
 
 /* When it was asked for it had gone. */
-static bool is_flushed_by(const struct late_flush *flush, const struct own_key *key, struct span when) {
-	return flush->is_certain && key->written_s < flush->from_s && when.from_s - world_stall_s() > flush->to_s;
+static bool is_flushed_by(const struct late_flush *flush, const struct own_key *key,
+						  struct span when) {
+	return flush->is_certain && key->written_s < flush->from_s &&
+		   when.from_s - world_stall_s() > flush->to_s;
 }
 
 static bool is_flushed(const struct own_key *key, const struct rules *rules, struct span when) {
-	return is_flushed_by(&rules->late_flush, key, when) || is_flushed_by(&rules->flushed, key, when);
+	return is_flushed_by(&rules->late_flush, key, when) ||
+		   is_flushed_by(&rules->flushed, key, when);
 }
 
 bool own_may_be_there(const struct own_key *key, const struct rules *rules, struct span when) {
@@ -103,7 +107,8 @@ static size_t without_spaces(const char *bytes, size_t length) {
 	return length;
 }
 
-void own_require(struct own_key *key, const struct rules *rules, const char *bytes, size_t length, struct span when) {
+void own_require(struct own_key *key, const struct rules *rules, const char *bytes, size_t length,
+				 struct span when) {
 	if (!own_may_be_there(key, rules, when))
 		world_fail("key %s is answered, and was removed or has expired", key->name);
 	size_t wanted = key->value.length, got = length;
@@ -111,9 +116,11 @@ void own_require(struct own_key *key, const struct rules *rules, const char *byt
 		wanted = without_spaces(key->value.bytes, wanted);
 		got = without_spaces(bytes, got);
 	}
-	if (wanted != got) world_fail("key %s: %zu bytes are answered in place of %zu", key->name, got, wanted);
+	if (wanted != got)
+		world_fail("key %s: %zu bytes are answered in place of %zu", key->name, got, wanted);
 	for (size_t i = 0; i < got; i++)
-		if (bytes[i] != key->value.bytes[i]) world_fail("key %s: byte %zu of %zu is wrong", key->name, i, got);
+		if (bytes[i] != key->value.bytes[i])
+			world_fail("key %s: byte %zu of %zu is wrong", key->name, i, got);
 }
 
 /* ------------------------------------------------------------------ shared ----------------- */
@@ -123,7 +130,8 @@ size_t shared_begin(struct shared_key *key, uint64_t id, enum written what) {
 		key->room = key->room * 2 + 16;
 		key->writes = plain_realloc(key->writes, key->room * sizeof *key->writes);
 	}
-	key->writes[key->count] = (struct write){.id = id, .what = what, .begin = world_tick(), .end = UINT64_MAX};
+	key->writes[key->count] =
+		(struct write){.id = id, .what = what, .begin = world_tick(), .end = UINT64_MAX};
 	return key->count++;
 }
 
@@ -153,27 +161,32 @@ static const struct write *write_of(const struct shared_key *key, uint64_t id) {
 	return NULL;
 }
 
-static void require_own_bytes(const struct shared_key *key, uint64_t id, const char *bytes, size_t length) {
+static void require_own_bytes(const struct shared_key *key, uint64_t id, const char *bytes,
+							  size_t length) {
 	struct value wanted = {0};
 	shared_value(key, id, length, &wanted);
 	if (wanted.length != length || memcmp(wanted.bytes, bytes, length) != 0)
-		world_fail("key %s: the value of write %llu is not what was written", key->name, (unsigned long long)id);
+		world_fail("key %s: the value of write %llu is not what was written", key->name,
+				   (unsigned long long)id);
 	plain_free(wanted.bytes);
 }
 
-void shared_require(const struct shared_key *key, const char *bytes, size_t length, uint64_t begin) {
+void shared_require(const struct shared_key *key, const char *bytes, size_t length,
+					uint64_t begin) {
 	uint64_t id = 0;
 	size_t at = key->name_bytes + 1;
 	if (length < at || memcmp(bytes, key->name, key->name_bytes) != 0)
 		world_fail("key %s: the value is another key's", key->name);
-	for (; at < length && bytes[at] >= '0' && bytes[at] <= '9'; at++) id = id * 10 + (uint64_t)(bytes[at] - '0');
+	for (; at < length && bytes[at] >= '0' && bytes[at] <= '9'; at++)
+		id = id * 10 + (uint64_t)(bytes[at] - '0');
 	require_own_bytes(key, id, bytes, length);
 	const struct write *source = write_of(key, id);
 	if (source == NULL) world_fail("key %s: nobody wrote %llu", key->name, (unsigned long long)id);
 	for (size_t i = 0; i < key->count; i++) {
 		const struct write *other = &key->writes[i];
 		if (other->is_done && other->begin > source->end && other->end < begin)
-			world_fail("key %s: write %llu is answered, which was overwritten by %llu before it was asked for",
+			world_fail("key %s: write %llu is answered, which was overwritten by %llu before it "
+					   "was asked for",
 					   key->name, (unsigned long long)id, (unsigned long long)other->id);
 	}
 }
@@ -184,17 +197,21 @@ static bool may_have_removed(const struct write *write, const struct rules *rule
 }
 
 /* Somebody may have removed it after the write had begun and before this was answered. */
-static bool is_excused(const struct shared_key *key, const struct rules *rules, const struct write *write) {
+static bool is_excused(const struct shared_key *key, const struct rules *rules,
+					   const struct write *write) {
 	for (size_t i = 0; i < key->count; i++)
-		if (may_have_removed(&key->writes[i], rules) && key->writes[i].end > write->begin) return true;
+		if (may_have_removed(&key->writes[i], rules) && key->writes[i].end > write->begin)
+			return true;
 	return false;
 }
 
-void shared_require_absent(const struct shared_key *key, const struct rules *rules, uint64_t begin) {
+void shared_require_absent(const struct shared_key *key, const struct rules *rules,
+						   uint64_t begin) {
 	if (rules->loses || world_now_s() >= rules->loses_from_s) return;
 	for (size_t i = 0; i < key->count; i++) {
 		const struct write *write = &key->writes[i];
-		if (write->what == WRITTEN_VALUE && write->is_done && write->end < begin && !is_excused(key, rules, write))
+		if (write->what == WRITTEN_VALUE && write->is_done && write->end < begin &&
+			!is_excused(key, rules, write))
 			world_fail("key %s: write %llu is lost", key->name, (unsigned long long)write->id);
 	}
 }

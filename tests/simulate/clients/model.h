@@ -1,11 +1,16 @@
-/* simulate/clients/model.h: what the server may answer: a model of keys that one client owns, and one of keys that all share.
+/* simulate/clients/model.h: what the server may answer: a model of keys that one client owns, and
+ * one of keys that all share.
  *
- *     own      only its client writes it, over one connection at a time, so its content is known to the byte: a key is the value of the last
- *              command that was answered, or it is absent. In a run that loses nothing (struct rules) it may be absent only for a reason
- *     shared   anybody writes it at any time. Each write has an id, which stands in its value, and the ticks between which it was done. What a read
- *              returns must have been written to that key, and nothing else may have been written wholly between that write and this read
+ *     own      only its client writes it, over one connection at a time, so its content is known to
+ *              the byte: a key is the value of the last command that was answered, or it is absent.
+ *              In a run that loses nothing (struct rules) it may be absent only for a reason
+ *     shared   anybody writes it at any time. Each write has an id, which stands in its value, and
+ *              the ticks between which it was done. What a read returns must have been written to
+ *              that key, and nothing else may have been written wholly between that write and this
+ *              read
  *
- * When a connection ends with commands unanswered, nobody knows which of them were carried out, or will be: their own keys get new names. */
+ * When a connection ends with commands unanswered, nobody knows which of them were carried out, or
+ * will be: their own keys get new names. */
 #ifndef SIMULATE_MODEL_H
 #define SIMULATE_MODEL_H
 
@@ -34,7 +39,8 @@ struct rules {
 	uint64_t item_max_bytes;
 };
 
-/* A flush, late or not, begins; it has been answered, and none that began meanwhile can have come after it. */
+/* A flush, late or not, begins; it has been answered, and none that began meanwhile can have come
+ * after it. */
 void rules_begin_flush(struct rules *rules, int64_t delay_s);
 void rules_end_flush(struct rules *rules, int64_t from_s, int64_t to_s);
 
@@ -44,7 +50,8 @@ struct value {
 	uint32_t flags;
 };
 
-/* When something was asked and answered, by the clock that nobody sets: what is to live for a minute does, whoever sets the one on the wall. */
+/* When something was asked and answered, by the clock that nobody sets: what is to live for a
+ * minute does, whoever sets the one on the wall. */
 struct span {
 	int64_t from_s;
 	int64_t to_s;
@@ -75,7 +82,8 @@ void own_remove(struct own_key *key);
 /* Expires `seconds` after; 0: never; below: at once. */
 void own_expire(struct own_key *key, int64_t seconds, struct span when);
 /* Fails the run if this is not what a read may return. */
-void own_require(struct own_key *key, const struct rules *rules, const char *bytes, size_t length, struct span when);
+void own_require(struct own_key *key, const struct rules *rules, const char *bytes, size_t length,
+				 struct span when);
 
 enum written { WRITTEN_VALUE, WRITTEN_NOTHING /* a delete, or a refused set */ };
 

@@ -33,8 +33,10 @@ static uint64_t mix(uint64_t sum, uint64_t word) {
 	return sum ^ sum >> 32;
 }
 
-struct choice script_choice(const struct script *script, uint64_t client, uint64_t batch, uint64_t part) {
-	return (struct choice){.random = {mix(mix(mix(script->seed + 1, client + 1), batch + 1), part + 1)}};
+struct choice script_choice(const struct script *script, uint64_t client, uint64_t batch,
+							uint64_t part) {
+	return (struct choice){
+		.random = {mix(mix(mix(script->seed + 1, client + 1), batch + 1), part + 1)}};
 }
 
 struct choice script_order(const struct script *script) {
@@ -44,7 +46,8 @@ struct choice script_order(const struct script *script) {
 /* ------------------------------------------------------------------ as text ---------------- */
 
 /* "a,b,c": each of them to `take`. */
-static bool take_list(struct script *script, char *list, bool (*take)(struct script *script, const char *word)) {
+static bool take_list(struct script *script, char *list,
+					  bool (*take)(struct script *script, const char *word)) {
 	char *rest = NULL;
 	for (char *word = strtok_r(list, ",", &rest); word != NULL; word = strtok_r(NULL, ",", &rest))
 		if (!take(script, word)) return false;
@@ -62,7 +65,8 @@ static bool take_calm(struct script *script, const char *word) {
 
 static bool take_kept(struct script *script, const char *word) {
 	uint32_t client = 0, batch = 0, commands = ALL_COMMANDS;
-	if (sscanf(word, "%" SCNu32 ".%" SCNu32 ".%" SCNx32, &client, &batch, &commands) < 2) return false;
+	if (sscanf(word, "%" SCNu32 ".%" SCNu32 ".%" SCNx32, &client, &batch, &commands) < 2)
+		return false;
 	if (client >= CLIENTS_MAX || batch >= BATCHES_MAX) return false;
 	script->keep[client][batch] = commands;
 	return true;
@@ -101,8 +105,8 @@ __attribute__((format(printf, 2, 3))) static void say(struct out *out, const cha
 	va_list arguments;
 	va_start(arguments, format);
 	bool fits = out->length < out->room;
-	int length =
-		vsnprintf(fits ? out->text + out->length : NULL, fits ? out->room - out->length : 0, format, arguments);
+	int length = vsnprintf(fits ? out->text + out->length : NULL,
+						   fits ? out->room - out->length : 0, format, arguments);
 	va_end(arguments);
 	out->length += (size_t)length;
 }

@@ -19,8 +19,8 @@ static bool happens(struct client *client, uint32_t per_mille) {
 /* ------------------------------------------------------------------ a connection ----------- */
 
 static void connect(struct client *client) {
-	client->socket =
-		socket_connect(LISTENER_FIRST + (int)choose(&client->choice, client->run->workers), &client->choice);
+	client->socket = socket_connect(
+		LISTENER_FIRST + (int)choose(&client->choice, client->run->workers), &client->choice);
 	client->is_connected = true;
 	client->is_confused = false;
 	client->in_bytes = 0;
@@ -44,7 +44,8 @@ static bool send_some(struct client *client, size_t until) {
 static bool receive_some(struct client *client) {
 	char bytes[4096];
 	size_t got =
-		socket_take(client->socket, bytes, happens(client, 200) ? 1 + choose(&client->choice, 100) : sizeof bytes);
+		socket_take(client->socket, bytes,
+					happens(client, 200) ? 1 + choose(&client->choice, 100) : sizeof bytes);
 	if (got == 0) return false;
 	if (client->in_bytes + got > client->in_room) {
 		client->in_room = (client->in_bytes + got) * 2;
@@ -70,7 +71,8 @@ static bool wait_for(bool (*is_ready)(void *context), struct client *client, uin
 }
 
 static void dawdle(struct client *client) {
-	if (client->run->is_slow && happens(client, 100)) os_thread_sleep(choose(&client->choice, 40 * MS));
+	if (client->run->is_slow && happens(client, 100))
+		os_thread_sleep(choose(&client->choice, 40 * MS));
 }
 
 /* ------------------------------------------------------------------ a batch ---------------- */
@@ -80,22 +82,26 @@ static uint64_t patience_of(const struct client *client) {
 }
 
 static const struct asked *next_asked(const struct client *client) {
-	return &client->asked[client->answered < client->asked_count ? client->answered : client->asked_count - 1];
+	return &client->asked[client->answered < client->asked_count ? client->answered
+																 : client->asked_count - 1];
 }
 
 static void fail_waiting(const struct client *client) {
 	const struct asked *asked = next_asked(client);
 	char state[64];
 	socket_describe(client->socket, state, sizeof state);
-	world_fail("client %u waits for the answer to: %s (%zu of %zu bytes sent, %u of %u answered; %s)", client->index,
-			   asked->line, client->sent_bytes, client->out_bytes, client->answered, client->asked_count, state);
+	world_fail(
+		"client %u waits for the answer to: %s (%zu of %zu bytes sent, %u of %u answered; %s)",
+		client->index, asked->line, client->sent_bytes, client->out_bytes, client->answered,
+		client->asked_count, state);
 }
 
 /* The server has closed it. It may, when it refuses; else there is no reason. */
 static void lose(struct client *client) {
 	const struct asked *asked = next_asked(client);
 	if (!client->run->rules.refuses)
-		world_fail("client %u: the server closed the connection before it answered: %s", client->index, asked->line);
+		world_fail("client %u: the server closed the connection before it answered: %s",
+				   client->index, asked->line);
 	leave(client, false);
 }
 
@@ -119,7 +125,8 @@ static void exchange(struct client *client) {
 		else if (!wait_for(may_go_on, client, patience_of(client)))
 			fail_waiting(client);
 	}
-	if (client->is_connected && client->in_bytes > 0) world_fail("client %u: an answer to nothing", client->index);
+	if (client->is_connected && client->in_bytes > 0)
+		world_fail("client %u: an answer to nothing", client->index);
 }
 
 /* The server ends what its client has ended, when it has answered. */
@@ -137,7 +144,8 @@ static void end_politely(struct client *client) {
 	socket_end(client->socket);
 	if (!wait_for(is_over, client, client->run->patience_ns))
 		world_fail("client %u: the connection stays open after its end", client->index);
-	if (socket_has_bytes(client->socket)) world_fail("client %u: an answer to nothing, at the end", client->index);
+	if (socket_has_bytes(client->socket))
+		world_fail("client %u: an answer to nothing, at the end", client->index);
 	leave(client, false);
 }
 
@@ -155,16 +163,20 @@ static void end_rudely(struct client *client) {
 	leave(client, happens(client, 500));
 }
 
-/* Nothing of it is judged: that the server lives, and others do not notice, is all that is asked. */
+/* Nothing of it is judged: that the server lives, and others do not notice, is all that is
+ * asked. */
 static void go_wild(struct client *client) {
 	bool runs = happens(client, 500); /* as soon as all is said */
-	size_t most_bytes = happens(client, 500) ? choose(&client->choice, WILD_BYTES_MAX) : WILD_BYTES_MAX;
+	size_t most_bytes =
+		happens(client, 500) ? choose(&client->choice, WILD_BYTES_MAX) : WILD_BYTES_MAX;
 	commands_fill_wild(client);
-	while (!(client->in_bytes >= 4 && memcmp(client->in + client->in_bytes - 4, "MN\r\n", 4) == 0)) {
+	while (
+		!(client->in_bytes >= 4 && memcmp(client->in + client->in_bytes - 4, "MN\r\n", 4) == 0)) {
 		bool any = send_some(client, client->out_bytes);
 		dawdle(client);
 		any |= receive_some(client);
-		if ((runs && client->sent_bytes == client->out_bytes) || client->in_bytes > most_bytes) break;
+		if ((runs && client->sent_bytes == client->out_bytes) || client->in_bytes > most_bytes)
+			break;
 		if (any) continue;
 		if (socket_is_over(client->socket) || !wait_for(may_go_on, client, WILD_PATIENCE_NS)) break;
 	}
@@ -173,11 +185,13 @@ static void go_wild(struct client *client) {
 
 #define MOMENT_NS UINT64_C(30000)
 
-/* Takes large values, as fast as they come or slowly, and goes in the midst of them: most often when nothing comes for a moment, since then the
- * server has sent one window of a value and waits for the next. Or begins to send one, and goes when nothing is taken. */
+/* Takes large values, as fast as they come or slowly, and goes in the midst of them: most often
+ * when nothing comes for a moment, since then the server has sent one window of a value and waits
+ * for the next. Or begins to send one, and goes when nothing is taken. */
 static void read_and_run(struct client *client) {
 	bool writes = happens(client, 350);
-	size_t least_bytes = writes ? 0 : choose(&client->choice, client->run->rules.item_max_bytes / 2);
+	size_t least_bytes =
+		writes ? 0 : choose(&client->choice, client->run->rules.item_max_bytes / 2);
 	uint32_t runs = happens(client, 700) ? 300 : 20; /* of the moments when nothing comes */
 	if (writes)
 		commands_fill_writing(client);
@@ -231,8 +245,8 @@ static bool do_odd_batch(struct client *client) {
 	if (run->script.said != NULL) (*run->script.said)[client->index][client->batch] = 1;
 	if (!script_keeps(&run->script, client->index, client->batch, 0)) return true;
 	if (run->is_told)
-		fprintf(stderr, "%llu ns, client %u, batch %u: %s\n", (unsigned long long)world_now_ns(), client->index,
-				client->batch,
+		fprintf(stderr, "%llu ns, client %u, batch %u: %s\n", (unsigned long long)world_now_ns(),
+				client->index, client->batch,
 				sets_clock ? "sets the clock"
 				: reads    ? "reads and runs"
 						   : "goes wild");
@@ -247,8 +261,8 @@ static bool do_odd_batch(struct client *client) {
 
 static void tell_commands(const struct client *client) {
 	for (uint32_t i = 0; client->run->is_told && i < client->asked_count; i++)
-		fprintf(stderr, "%llu ns, client %u, batch %u: %s\n", (unsigned long long)world_now_ns(), client->index,
-				client->batch, client->asked[i].line);
+		fprintf(stderr, "%llu ns, client %u, batch %u: %s\n", (unsigned long long)world_now_ns(),
+				client->index, client->batch, client->asked[i].line);
 }
 
 static void do_batch(struct client *client) {
@@ -276,7 +290,8 @@ void client_run(void *context) {
 		begin_part(client, PART_PAUSE);
 		if (happens(client, 200)) os_thread_sleep(choose(&client->choice, 20 * MS));
 		bool waits_for_time = run->has_expiry || run->has_late_flush;
-		if (waits_for_time && happens(client, 50)) os_thread_sleep(choose(&client->choice, 3000 * MS));
+		if (waits_for_time && happens(client, 50))
+			os_thread_sleep(choose(&client->choice, 3000 * MS));
 		if (run->has_late_flush && client->is_operator && happens(client, 300))
 			os_thread_sleep(choose(&client->choice, 6000 * MS));
 	}

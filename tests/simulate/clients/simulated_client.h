@@ -1,7 +1,10 @@
-/* simulate/clients/simulated_client.h: one client of a simulated server: what it has asked, in order, and what it thinks of the answers.
+/* simulate/clients/simulated_client.h: one client of a simulated server: what it has asked, in
+ * order, and what it thinks of the answers.
  *
- *     commands.c          fills a batch: bytes to send, and for each command what was asked (struct asked)
- *     simulated_client.c  sends, receives, waits; ends connections in bad ways; says who waits for ever
+ *     commands.c          fills a batch: bytes to send, and for each command what was asked (struct
+ *                         asked)
+ *     simulated_client.c  sends, receives, waits; ends connections in bad ways; says who waits for
+ *                         ever
  *     judge.c             takes one answer after the other, and compares it with the model
  *     model.h             what the server may answer
  *     script.h            which commands are said, of those that a seed makes
@@ -103,8 +106,9 @@ struct client {
 	uint32_t batch;
 	bool is_operator;
 	bool is_connected;
-	bool is_confused; /* an answer cannot be told from another's: the connection is of no more use */
-	bool is_patient;  /* this batch asks for what may take long */
+	/* an answer cannot be told from another's: the connection is of no more use */
+	bool is_confused;
+	bool is_patient; /* this batch asks for what may take long */
 	uint32_t socket;
 	struct own_key own[OWN_KEYS];
 	char *out;

@@ -1,4 +1,5 @@
-/* simulate/world/choice.h: where a run's decisions come from: a seed. Nothing else in a run is left to chance, so the seed is the whole run. */
+/* simulate/world/choice.h: where a run's decisions come from: a seed. Nothing else in a run is left
+ * to chance, so the seed is the whole run. */
 #ifndef SIMULATE_CHOICE_H
 #define SIMULATE_CHOICE_H
 

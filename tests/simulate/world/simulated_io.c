@@ -1,8 +1,11 @@
-/* simulate/world/simulated_io.c: what stands behind server/io/io.h in a simulation, in place of io_epoll.c and io_uring.c: sockets in memory.
+/* simulate/world/simulated_io.c: what stands behind server/io/io.h in a simulation, in place of
+ * io_epoll.c and io_uring.c: sockets in memory.
  *
- * It does what either of the two may do, by choice: receives less than there is, once more after a pause, later than it could; sends at once, in
- * part, or later; tells of a close some time after it. So what the server takes for granted of one of them shows. And it looks at what io.h asks
- * of the server: pieces that are being sent stay as they are, streams are closed once, descriptors are open. */
+ * It does what either of the two may do, by choice: receives less than there is, once more after a
+ * pause, later than it could; sends at once, in part, or later; tells of a close some time after
+ * it. So what the server takes for granted of one of them shows. And it looks at what io.h asks of
+ * the server: pieces that are being sent stay as they are, streams are closed once, descriptors are
+ * open. */
 #include "server/io/io_backend.h"
 #include "simulate/world/simulated_sockets.h"
 #include "simulate/world/world.h"
@@ -135,7 +138,8 @@ static bool send_some(struct io_stream *stream, size_t most) {
 	return true;
 }
 
-static bool simulated_send(struct io *io, struct io_stream *stream, const struct iovec *pieces, size_t count) {
+static bool simulated_send(struct io *io, struct io_stream *stream, const struct iovec *pieces,
+						   size_t count) {
 	(void)io;
 	struct simulated_socket *socket = socket_of(stream->fd);
 	if (count > IO_PIECES_MAX || stream->state & (STREAM_SENDING | STREAM_BROKEN | STREAM_CLOSED))
@@ -152,7 +156,8 @@ static bool simulated_send(struct io *io, struct io_stream *stream, const struct
 }
 
 static bool may_send(const struct io_stream *stream) {
-	if ((stream->state & STREAM_SENDING) == 0 || stream->state & (STREAM_BROKEN | STREAM_CLOSED)) return false;
+	if ((stream->state & STREAM_SENDING) == 0 || stream->state & (STREAM_BROKEN | STREAM_CLOSED))
+		return false;
 	const struct simulated_socket *socket = socket_of(stream->fd);
 	return socket->client_is_gone || pipe_bytes(&socket->to_client) < socket->to_client.room;
 }
@@ -210,7 +215,8 @@ static void simulated_close(struct io *io, struct io_stream *stream) {
 	stream->next = self->closed;
 	self->closed = stream;
 	socket_of(stream->fd)->tell_closed_ns =
-		world_now_ns() + (happens(world_weather()->late_close) ? choose(world_choice(), LATE_CLOSE_NS) : 0);
+		world_now_ns() +
+		(happens(world_weather()->late_close) ? choose(world_choice(), LATE_CLOSE_NS) : 0);
 }
 
 /* The kernel may read what it was to send until then. */
@@ -252,7 +258,8 @@ static bool accept_some(struct simulated_io *self) {
 	bool any = false;
 	for (uint32_t i = 0; i < self->listener_count; i++) {
 		int fd;
-		while (i < self->listener_count && happens(700) && (fd = socket_accept(self->listener[i])) >= 0) {
+		while (i < self->listener_count && happens(700) &&
+			   (fd = socket_accept(self->listener[i])) >= 0) {
 			any = true;
 			self->io.events->accepted(self->io.context, self->tag[i], fd);
 		}
@@ -299,7 +306,8 @@ static bool simulated_watch(struct io *io, int fd) {
 static uint64_t next_close_ns(const struct simulated_io *self) {
 	uint64_t next_ns = UINT64_MAX;
 	for (const struct io_stream *at = self->closed; at != NULL; at = at->next)
-		if (socket_of(at->fd)->tell_closed_ns < next_ns) next_ns = socket_of(at->fd)->tell_closed_ns;
+		if (socket_of(at->fd)->tell_closed_ns < next_ns)
+			next_ns = socket_of(at->fd)->tell_closed_ns;
 	return next_ns;
 }
 
@@ -318,14 +326,16 @@ static bool is_woken(void *context) {
 static void simulated_wait(struct io *io, uint64_t timeout_ns) {
 	uint64_t close_ns = next_close_ns(self_of(io)), now_ns = world_now_ns();
 	uint64_t until_close_ns = close_ns > now_ns ? close_ns - now_ns : 0;
-	(void)world_wait(is_woken, self_of(io), until_close_ns < timeout_ns ? until_close_ns : timeout_ns);
+	(void)world_wait(is_woken, self_of(io),
+					 until_close_ns < timeout_ns ? until_close_ns : timeout_ns);
 }
 
 /* ------------------------------------------------------------------ create ----------------- */
 
 static void simulated_destroy(struct io *io) {
 	struct simulated_io *self = self_of(io);
-	if (self->open != NULL || self->closed != NULL) world_fail("an io is destroyed that has streams");
+	if (self->open != NULL || self->closed != NULL)
+		world_fail("an io is destroyed that has streams");
 	free(self);
 }
 

@@ -1,7 +1,9 @@
-/* simulate/world/simulated_memory.c: memory that is refused by choice, and counted: snug_os, malloc and its family, and what else a process is given.
+/* simulate/world/simulated_memory.c: memory that is refused by choice, and counted: snug_os, malloc
+ * and its family, and what else a process is given.
  *
- * The linker puts the __wrap_ functions in place of the C library's (--wrap). They look at who calls: the test's own memory is neither refused nor
- * counted. What the server has allocated stands in a table until it frees it, so that a leak is found in every build. */
+ * The linker puts the __wrap_ functions in place of the C library's (--wrap). They look at who
+ * calls: the test's own memory is neither refused nor counted. What the server has allocated stands
+ * in a table until it frees it, so that a leak is found in every build. */
 #include "simulate/world/world.h"
 
 #include "os/files.h"
@@ -38,7 +40,8 @@ static size_t place_of(const void *memory) {
 
 static void *note(void *memory) {
 	if (memory == NULL || !world_in_server()) return memory;
-	if (in_table >= TABLE_SLOTS / 2) world_fail("the server holds more than %u blocks", TABLE_SLOTS / 2);
+	if (in_table >= TABLE_SLOTS / 2)
+		world_fail("the server holds more than %u blocks", TABLE_SLOTS / 2);
 	size_t at = place_of(memory);
 	while (table[at % TABLE_SLOTS] != NULL && table[at % TABLE_SLOTS] != GONE) at++;
 	table[at % TABLE_SLOTS] = memory;
@@ -49,7 +52,8 @@ static void *note(void *memory) {
 static void forget(const void *memory) {
 	if (memory == NULL) return;
 	size_t at = place_of(memory);
-	for (size_t looked = 0; table[at % TABLE_SLOTS] != NULL && looked < TABLE_SLOTS; at++, looked++) {
+	for (size_t looked = 0; table[at % TABLE_SLOTS] != NULL && looked < TABLE_SLOTS;
+		 at++, looked++) {
 		if (table[at % TABLE_SLOTS] != memory) continue;
 		table[at % TABLE_SLOTS] = GONE;
 		in_table--;
@@ -64,7 +68,8 @@ uint64_t world_blocks(void) {
 /* ------------------------------------------------------------------ malloc ----------------- */
 
 static bool is_refused(uint32_t per_mille) {
-	return per_mille > 0 && world_in_server() && world_is_armed() && chance(world_choice(), per_mille);
+	return per_mille > 0 && world_in_server() && world_is_armed() &&
+		   chance(world_choice(), per_mille);
 }
 
 static bool is_memory_refused(void) {
@@ -106,7 +111,8 @@ void plain_free(void *memory) {
 
 /* ------------------------------------------------------------------ snug_os ---------------- */
 
-/* The real one, src/os/linux.c, behind choices. Huge pages and pages that are touched beforehand would only cost time. */
+/* The real one, src/os/linux.c, behind choices. Huge pages and pages that are touched beforehand
+ * would only cost time. */
 const snug_os *__real_snug_os_linux(void);
 const snug_os *__wrap_snug_os_linux(void);
 
@@ -117,7 +123,8 @@ uint64_t world_returned_bytes(void) {
 }
 
 static bool commit(void *context, void *address, size_t bytes) {
-	return !is_refused(world_weather()->refuse_commit) && __real_snug_os_linux()->commit(context, address, bytes);
+	return !is_refused(world_weather()->refuse_commit) &&
+		   __real_snug_os_linux()->commit(context, address, bytes);
 }
 
 static bool decommit(void *context, void *address, size_t bytes) {
@@ -170,7 +177,8 @@ bool os_read_file(const char *path, char *text, size_t room) {
 ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned int flags);
 ssize_t __wrap_getrandom(void *buffer, size_t bytes, unsigned int flags) {
 	(void)flags;
-	test_random_fill(buffer, bytes, world_choice() == NULL ? 0 : choose(world_choice(), UINT64_MAX));
+	test_random_fill(buffer, bytes,
+					 world_choice() == NULL ? 0 : choose(world_choice(), UINT64_MAX));
 	return (ssize_t)bytes;
 }
 
@@ -183,12 +191,16 @@ static void maybe_slow_down(uint32_t owner) {
 	world_stall(name, choose(world_choice(), SLOW_NS));
 }
 
-/* An inbox holds more than the clients of a run can fill. What is on its way to be answered is what may find it full; answers may not. */
-snug_error __real_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
-snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count);
-snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages, size_t count) {
-	bool is_request =
-		count > 0 && messages->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN && messages->reply != channel;
+/* An inbox holds more than the clients of a run can fill. What is on its way to be answered is what
+ * may find it full; answers may not. */
+snug_error __real_channel_try_send_batch(struct channel *channel, const struct message *messages,
+										 size_t count);
+snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages,
+										 size_t count);
+snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages,
+										 size_t count) {
+	bool is_request = count > 0 && messages->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN &&
+					  messages->reply != channel;
 	if (is_request && is_refused(world_weather()->refuse_request)) return SNUG_ERROR_QUEUE_FULL;
 	if (is_request) maybe_slow_down(messages->worker);
 	return __real_channel_try_send_batch(channel, messages, count);

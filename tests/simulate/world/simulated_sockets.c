@@ -44,7 +44,8 @@ size_t pipe_take(struct pipe *pipe, char *bytes, size_t room) {
 
 /* ------------------------------------------------------------------ life ------------------- */
 
-/* Kernels differ, and so do their users: from a few bytes, which show each seam, to more than any answer. */
+/* Kernels differ, and so do their users: from a few bytes, which show each seam, to more than any
+ * answer. */
 static size_t choose_room(struct choice *choice) {
 	static const size_t rooms[] = {262144, 65536, 16384, 4096, 700, 64};
 	return rooms[choose(choice, sizeof rooms / sizeof *rooms)];
@@ -53,7 +54,8 @@ static size_t choose_room(struct choice *choice) {
 uint32_t socket_connect(int listener, struct choice *choice) {
 	uint32_t number = 0;
 	while (number < SOCKETS_MAX && sockets[number].is_used) number++;
-	if (number == SOCKETS_MAX) world_fail("more than %u sockets: the server does not close them", SOCKETS_MAX);
+	if (number == SOCKETS_MAX)
+		world_fail("more than %u sockets: the server does not close them", SOCKETS_MAX);
 	sockets[number] = (struct simulated_socket){
 		.is_used = true,
 		.listener = listener,
@@ -100,8 +102,8 @@ bool socket_is_over(uint32_t number) {
 
 void socket_describe(uint32_t number, char *text, size_t room) {
 	const struct simulated_socket *one = client_side(number);
-	snprintf(text, room, "%s, %zu bytes not received", one->is_accepted ? "accepted" : "not accepted",
-			 pipe_bytes(&one->to_server));
+	snprintf(text, room, "%s, %zu bytes not received",
+			 one->is_accepted ? "accepted" : "not accepted", pipe_bytes(&one->to_server));
 }
 
 void socket_end(uint32_t number) {
@@ -120,20 +122,23 @@ void socket_leave(uint32_t number, bool is_reset) {
 
 struct simulated_socket *socket_of(int descriptor) {
 	int number = descriptor - SOCKET_FIRST;
-	if (number < 0 || number >= (int)SOCKETS_MAX || !sockets[number].is_accepted || sockets[number].server_is_gone)
+	if (number < 0 || number >= (int)SOCKETS_MAX || !sockets[number].is_accepted ||
+		sockets[number].server_is_gone)
 		world_fail("the server uses a descriptor that is not open: %d", descriptor);
 	return &sockets[number];
 }
 
 bool socket_waits(int listener) {
 	for (uint32_t i = 0; i < SOCKETS_MAX; i++)
-		if (sockets[i].is_used && !sockets[i].is_accepted && sockets[i].listener == listener) return true;
+		if (sockets[i].is_used && !sockets[i].is_accepted && sockets[i].listener == listener)
+			return true;
 	return false;
 }
 
 int socket_accept(int listener) {
 	for (uint32_t i = 0; i < SOCKETS_MAX; i++) {
-		if (!sockets[i].is_used || sockets[i].is_accepted || sockets[i].listener != listener) continue;
+		if (!sockets[i].is_used || sockets[i].is_accepted || sockets[i].listener != listener)
+			continue;
 		sockets[i].is_accepted = true;
 		return SOCKET_FIRST + (int)i;
 	}

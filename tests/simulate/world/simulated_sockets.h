@@ -1,10 +1,12 @@
-/* simulate/world/simulated_sockets.h: sockets of a simulated server: two pipes in memory, and a queue of those that wait to be accepted.
+/* simulate/world/simulated_sockets.h: sockets of a simulated server: two pipes in memory, and a
+ * queue of those that wait to be accepted.
  *
  *     client  --socket_put-->  [ to the server ]  --simulated_io.c-->  server
  *             <-socket_take--  [ to the client ]  <------------------
  *
- * How much a pipe holds is chosen for each: often a few bytes. The client's side has functions by number, the io's side looks into the struct. The
- * server sees descriptors, far above real ones; its close, write and setsockopt of them come here (--wrap). */
+ * How much a pipe holds is chosen for each: often a few bytes. The client's side has functions by
+ * number, the io's side looks into the struct. The server sees descriptors, far above real ones;
+ * its close, write and setsockopt of them come here (--wrap). */
 #ifndef SIMULATE_SOCKETS_H
 #define SIMULATE_SOCKETS_H
 
@@ -54,7 +56,8 @@ bool socket_is_over(uint32_t number);
 void socket_describe(uint32_t number, char *text, size_t room);
 /* No more will be sent; answers are still read. */
 void socket_end(uint32_t number);
-/* Gone; with is_reset what the server has not received yet is lost. The number is not the client's any more. */
+/* Gone; with is_reset what the server has not received yet is lost. The number is not the client's
+ * any more. */
 void socket_leave(uint32_t number, bool is_reset);
 
 /* ------------------------------------------------------------------ the server's side ------ */

@@ -1,10 +1,13 @@
-/* simulate/world/simulated_threads.c: os/threads.h and os/local_time.h for a world of one real thread. See simulate/world/world.h.
+/* simulate/world/simulated_threads.c: os/threads.h and os/local_time.h for a world of one real
+ * thread. See simulate/world/world.h.
  *
  *     home: the scheduler  --choose--> thread 0 (the test)      each on a stack of its own (ucontext)
- *                                      thread 1 (a worker)      runs until it waits, yields or is preempted: then home again
+ *                                      thread 1 (a worker)      runs until it waits, yields or is
+ *                                                               preempted: then home again
  *
- * A sleep on a word ends by os_wake alone, as a futex's does, and never because the word has changed: so a wake that the server forgets is a thread
- * that sleeps for ever, and when all do, the run has failed. */
+ * A sleep on a word ends by os_wake alone, as a futex's does, and never because the word has
+ * changed: so a wake that the server forgets is a thread that sleeps for ever, and when all do, the
+ * run has failed. */
 #include "os/threads.h"
 
 #include "os/local_time.h"
@@ -96,7 +99,8 @@ static void leave_home(struct thread *to) {
 
 static void go_home(struct thread *from, bool for_ever) {
 #ifdef WITH_ASAN
-	__sanitizer_start_switch_fiber(for_ever ? NULL : &from->sanitizer, world.home_stack, world.home_stack_bytes);
+	__sanitizer_start_switch_fiber(for_ever ? NULL : &from->sanitizer, world.home_stack,
+								   world.home_stack_bytes);
 #endif
 	(void)for_ever;
 	swapcontext(&from->context, &world.home);
@@ -134,7 +138,8 @@ static struct thread *begin(void (*run)(void *), void *argument) {
 	struct thread *const thread = unused_thread();
 	if (thread == NULL) return NULL;
 	*thread = (struct thread){.run = run, .argument = argument, .is_used = true, .is_server = true};
-	thread->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	thread->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+						 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (thread->stack == MAP_FAILED) world_fail("no memory for a stack");
 	prepare(thread);
 	return thread;
@@ -157,7 +162,8 @@ static bool is_called(const struct thread *thread) {
 }
 
 static bool may_run(const struct thread *thread) {
-	return thread->is_used && !thread->is_over && thread->stalled_until_ns <= world.now_ns && is_called(thread);
+	return thread->is_used && !thread->is_over && thread->stalled_until_ns <= world.now_ns &&
+		   is_called(thread);
 }
 
 /* None can run: until the first of them has slept enough, or its stall is over. */
@@ -200,7 +206,8 @@ static void maybe_stall(struct thread *thread) {
 	stall(thread, 1 + choose(world.choice, world.weather.stall_ns));
 }
 
-void world_run(struct choice *choice, const struct world_weather *weather, void (*main)(void *), void *context) {
+void world_run(struct choice *choice, const struct world_weather *weather, void (*main)(void *),
+			   void *context) {
 	memset(&world, 0, sizeof world);
 	world.choice = choice;
 	world.weather = *weather;
@@ -279,7 +286,8 @@ bool world_in_server(void) {
 
 static struct thread *thread_of(const char *name) {
 	for (uint32_t i = 0; i < THREADS_MAX; i++)
-		if (world.threads[i].is_used && strcmp(world.threads[i].name, name) == 0) return &world.threads[i];
+		if (world.threads[i].is_used && strcmp(world.threads[i].name, name) == 0)
+			return &world.threads[i];
 	return NULL;
 }
 
@@ -317,7 +325,8 @@ static void wait(uint64_t timeout_ns) {
 	struct thread *self = world.current;
 	self->is_waiting = true;
 	self->is_woken = false;
-	self->deadline_ns = timeout_ns >= UINT64_MAX - world.now_ns ? UINT64_MAX : world.now_ns + timeout_ns;
+	self->deadline_ns =
+		timeout_ns >= UINT64_MAX - world.now_ns ? UINT64_MAX : world.now_ns + timeout_ns;
 	give_away();
 	self->is_waiting = false;
 	self->is_ready = NULL;
@@ -348,7 +357,8 @@ int64_t os_wall_s(void) {
 }
 
 void os_epoch_begin(struct os_epoch *epoch, uint64_t now_ns) {
-	*epoch = (struct os_epoch){.begun_s = os_wall_s(), .begun_ns = now_ns - world.now_ns % NS_PER_S};
+	*epoch =
+		(struct os_epoch){.begun_s = os_wall_s(), .begun_ns = now_ns - world.now_ns % NS_PER_S};
 }
 
 int32_t os_local_offset_s(int64_t at_s) {
@@ -420,7 +430,8 @@ void os_wait_on(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_n
 void os_wake(const _Atomic uint32_t *word, uint32_t most) {
 	for (uint32_t i = 0; i < THREADS_MAX && most > 0; i++) {
 		struct thread *thread = &world.threads[i];
-		if (!thread->is_used || !thread->is_waiting || thread->word != word || thread->is_woken) continue;
+		if (!thread->is_used || !thread->is_waiting || thread->word != word || thread->is_woken)
+			continue;
 		thread->is_woken = true;
 		most--;
 	}

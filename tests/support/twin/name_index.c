@@ -59,13 +59,15 @@ void name_index_put(name_index *index, uint64_t name, size_t position) {
 
 size_t name_index_get(const name_index *index, uint64_t name) {
 	size_t place = find_place(index, name);
-	return name != 0 && index->places[place].name == name ? index->places[place].position : NAME_INDEX_NONE;
+	return name != 0 && index->places[place].name == name ? index->places[place].position
+														  : NAME_INDEX_NONE;
 }
 
 void name_index_remove(name_index *index, uint64_t name) {
 	size_t mask = index->room - 1;
 	size_t hole = find_place(index, name);
-	REQUIRE(index->places[hole].name == name, "the twin does not know the name %llx", (unsigned long long)name);
+	REQUIRE(index->places[hole].name == name, "the twin does not know the name %llx",
+			(unsigned long long)name);
 	for (size_t next = (hole + 1) & mask; index->places[next].name != 0; next = (next + 1) & mask) {
 		size_t home = home_place(index, index->places[next].name);
 		if (((next - home) & mask) >= ((next - hole) & mask)) {

@@ -1,7 +1,7 @@
 /* name_index.h: from a handle or a reference to a position in the twin's table.
  *
- * Open addressing with linear probing; deletion shifts the followers back, so there are no tombstones. Names are never 0,
- * which marks an empty place. */
+ * Open addressing with linear probing; deletion shifts the followers back, so there are no
+ * tombstones. Names are never 0, which marks an empty place. */
 #ifndef SNUG_TEST_NAME_INDEX_H
 #define SNUG_TEST_NAME_INDEX_H
 

@@ -1,5 +1,5 @@
-/* operations.c: see operations.h. Each function does one operation on the twin, which compares; here only the arguments are
- * chosen, and an answer that is not right for them is a failure. */
+/* operations.c: see operations.h. Each function does one operation on the twin, which compares;
+ * here only the arguments are chosen, and an answer that is not right for them is a failure. */
 #include "support/twin/operations.h"
 
 #include "support/require.h"
@@ -12,7 +12,7 @@ const char *const operation_names[OPERATION_COUNT] = {
 #undef OPERATION_NAME
 };
 
-/* ------------------------------------------------------------------ choices ----------------------------------------------- */
+/* ------------------------------------------------------------------ choices ------------------- */
 
 uint64_t choose_below(struct choices *choices, uint64_t bound) {
 	if (choices->bytes == NULL) {
@@ -37,7 +37,7 @@ static uint64_t choose_between(struct choices *choices, uint64_t low, uint64_t h
 	return low + choose_below(choices, high - low + 1);
 }
 
-/* ------------------------------------------------------------------ sizes ------------------------------------------------- */
+/* ------------------------------------------------------------------ sizes --------------------- */
 
 enum size_mixture { TINY, SMALL, BOUNDARY, AROUND_PAGE, PAGES, HUGE, FIXED, MIXED, MIXTURES };
 
@@ -50,7 +50,8 @@ static uint64_t choose_size_of(struct operations *operations, enum size_mixture 
 	case SMALL:
 		return choose_between(choices, 1, 1200);
 	case BOUNDARY: {
-		/* An n-th of a page, a little more or less: where classes, trailers and the choice of fragments meet. */
+		/* An n-th of a page, a little more or less: where classes, trailers and the choice of
+		 * fragments meet. */
 		uint64_t size = page / choose_between(choices, 1, 40) + 8;
 		return size - choose_below(choices, 24 < size ? 24 : size - 1);
 	}
@@ -63,10 +64,13 @@ static uint64_t choose_size_of(struct operations *operations, enum size_mixture 
 	case FIXED:
 		return operations->fixed_bytes;
 	default: {
-		static const enum size_mixture likely[] = {TINY,  TINY,  TINY,  SMALL,    SMALL,    SMALL,       SMALL,
-												   SMALL, SMALL, SMALL, BOUNDARY, BOUNDARY, AROUND_PAGE, PAGES};
+		static const enum size_mixture likely[] = {TINY,     TINY,     TINY,        SMALL, SMALL,
+												   SMALL,    SMALL,    SMALL,       SMALL, SMALL,
+												   BOUNDARY, BOUNDARY, AROUND_PAGE, PAGES};
 		bool huge = choose_below(choices, 200) == 0;
-		return choose_size_of(operations, huge ? HUGE : likely[choose_below(choices, sizeof likely / sizeof *likely)]);
+		return choose_size_of(operations,
+							  huge ? HUGE
+								   : likely[choose_below(choices, sizeof likely / sizeof *likely)]);
 	}
 	}
 }
@@ -82,31 +86,35 @@ static size_t choose_object(struct operations *operations) {
 }
 
 static bool above_target(const struct operations *operations) {
-	return operations->twin->payload_bytes * 100 > operations->limit_bytes * operations->target_percent;
+	return operations->twin->payload_bytes * 100 >
+		   operations->limit_bytes * operations->target_percent;
 }
 
 /* No room, or none from the OS where that may happen. */
 static bool out_of_memory(const struct operations *operations, snug_error error) {
-	return error == SNUG_ERROR_NO_MEMORY || (error == SNUG_ERROR_OS_MEMORY && operations->os_refuses);
+	return error == SNUG_ERROR_NO_MEMORY ||
+		   (error == SNUG_ERROR_OS_MEMORY && operations->os_refuses);
 }
 
-/* ------------------------------------------------------------------ objects ----------------------------------------------- */
+/* ------------------------------------------------------------------ objects ------------------- */
 
 static snug_error free_one(struct operations *operations) {
 	struct twin *twin = operations->twin;
 	return twin->count == 0 ? SNUG_ERROR_HANDLE : twin_free(twin, choose_object(operations));
 }
 
-static snug_error alloc_one(struct operations *operations, size_t size, const snug_alloc_options *options) {
+static snug_error alloc_one(struct operations *operations, size_t size,
+							const snug_alloc_options *options) {
 	snug_error error = twin_alloc(operations->twin, size, options);
 	bool too_large = error == SNUG_ERROR_SIZE_TOO_LARGE && size > operations->limit_bytes / 2;
-	REQUIRE(error == SNUG_OK || out_of_memory(operations, error) || too_large, "allocating %zu bytes: %s", size,
-			snug_error_text(error));
+	REQUIRE(error == SNUG_OK || out_of_memory(operations, error) || too_large,
+			"allocating %zu bytes: %s", size, snug_error_text(error));
 	return error;
 }
 
 static snug_error do_alloc(struct operations *operations) {
-	return above_target(operations) ? free_one(operations) : alloc_one(operations, choose_size(operations), NULL);
+	return above_target(operations) ? free_one(operations)
+									: alloc_one(operations, choose_size(operations), NULL);
 }
 
 /* Below its target a heap mostly grows instead. */
@@ -115,7 +123,8 @@ static bool rather_grow(struct operations *operations) {
 }
 
 static snug_error do_free(struct operations *operations) {
-	return rather_grow(operations) ? alloc_one(operations, choose_size(operations), NULL) : free_one(operations);
+	return rather_grow(operations) ? alloc_one(operations, choose_size(operations), NULL)
+								   : free_one(operations);
 }
 
 /* A size that can be contiguous, mostly. */
@@ -139,8 +148,8 @@ static snug_error alloc_in_one_piece(struct operations *operations, uint32_t ali
 		size = most + 1; /* between the two the header promises nothing */
 	}
 	snug_error error = twin_alloc(operations->twin, size, &options);
-	REQUIRE(error == SNUG_ERROR_SIZE_TOO_LARGE || error == SNUG_ERROR_ALIGNMENT, "%zu bytes in one piece: %s", size,
-			snug_error_text(error));
+	REQUIRE(error == SNUG_ERROR_SIZE_TOO_LARGE || error == SNUG_ERROR_ALIGNMENT,
+			"%zu bytes in one piece: %s", size, snug_error_text(error));
 	return error;
 }
 
@@ -158,7 +167,8 @@ static snug_error alloc_many(struct operations *operations, size_t count) {
 		sizes[i] = choose_size(operations);
 	}
 	snug_error error = twin_alloc_batch(operations->twin, sizes, count);
-	REQUIRE(error == SNUG_OK || out_of_memory(operations, error), "a batch of %zu: %s", count, snug_error_text(error));
+	REQUIRE(error == SNUG_OK || out_of_memory(operations, error), "a batch of %zu: %s", count,
+			snug_error_text(error));
 	return error;
 }
 
@@ -190,7 +200,8 @@ static snug_error resize_to(struct operations *operations, size_t index, size_t 
 	}
 	snug_error error = twin_resize(twin, index, size);
 	bool too_large = error == SNUG_ERROR_SIZE_TOO_LARGE && size > operations->limit_bytes / 2;
-	REQUIRE(error == SNUG_OK || out_of_memory(operations, error) || error == SNUG_ERROR_PINNED || too_large,
+	REQUIRE(error == SNUG_OK || out_of_memory(operations, error) || error == SNUG_ERROR_PINNED ||
+				too_large,
 			"resizing to %zu bytes: %s", size, snug_error_text(error));
 	return error;
 }
@@ -213,7 +224,8 @@ static snug_error do_resize_slightly(struct operations *operations) {
 }
 
 /* Does `action` on a random range of a random object. */
-static snug_error on_a_range(struct operations *operations, void (*action)(struct twin *, size_t, size_t, size_t)) {
+static snug_error on_a_range(struct operations *operations,
+							 void (*action)(struct twin *, size_t, size_t, size_t)) {
 	struct twin *twin = operations->twin;
 	if (twin->count == 0) {
 		return SNUG_ERROR_HANDLE;
@@ -266,13 +278,15 @@ static snug_error do_pin(struct operations *operations) {
 	if (twin->count == 0) {
 		return SNUG_ERROR_HANDLE;
 	}
-	bool again = choose_below(operations->choices, 4) == 0 || twin->pinned_objects >= operations->pins_max;
+	bool again =
+		choose_below(operations->choices, 4) == 0 || twin->pinned_objects >= operations->pins_max;
 	size_t index = again ? choose_pinned_object(operations) : choose_object(operations);
 	if (twin->objects[index].pins == 0 && twin->pinned_objects >= operations->pins_max) {
 		return SNUG_ERROR_TOO_MANY_PINS;
 	}
 	snug_error error = twin_pin(twin, index);
-	REQUIRE(error == SNUG_OK || out_of_memory(operations, error), "pinning: %s", snug_error_text(error));
+	REQUIRE(error == SNUG_OK || out_of_memory(operations, error), "pinning: %s",
+			snug_error_text(error));
 	return error;
 }
 
@@ -283,7 +297,7 @@ static snug_error do_unpin(struct operations *operations) {
 	return twin_unpin(operations->twin, choose_pinned_object(operations));
 }
 
-/* ------------------------------------------------------------------ defragmentation --------------------------------------- */
+/* ------------------------------------------------------------------ defragmentation ----------- */
 
 static uint64_t choose_budget(struct operations *operations, uint32_t per_mille, uint64_t most) {
 	bool limited = choose_chance(operations->choices, per_mille);
@@ -291,12 +305,14 @@ static uint64_t choose_budget(struct operations *operations, uint32_t per_mille,
 }
 
 static snug_defragment_options choose_options(struct operations *operations) {
-	static const uint64_t step_bytes[] = {1, 100, 1000, SNUG_STEP_BYTES_DEFAULT, 65536, SNUG_NO_BUDGET};
+	static const uint64_t step_bytes[] = {1,     100,           1000, SNUG_STEP_BYTES_DEFAULT,
+										  65536, SNUG_NO_BUDGET};
 	struct choices *choices = operations->choices;
 	snug_defragment_options options = snug_defragment_options_default();
 	uint64_t some = operations->limit_bytes / 4;
 	options.mode = choose_chance(choices, 900) ? SNUG_COMPACT : SNUG_COALESCE;
-	options.pool_mask = choose_chance(choices, 300) ? (uint32_t)choose_below(choices, 1u << SNUG_POOL_COUNT) : 0;
+	options.pool_mask =
+		choose_chance(choices, 300) ? (uint32_t)choose_below(choices, 1u << SNUG_POOL_COUNT) : 0;
 	options.step_bytes = step_bytes[choose_below(choices, sizeof step_bytes / sizeof *step_bytes)];
 	options.step_ns = choose_budget(operations, 200, 10000);
 	options.budget_bytes = choose_budget(operations, 150, some);
@@ -347,7 +363,8 @@ static snug_error do_estimate(struct operations *operations) {
 	return SNUG_OK;
 }
 
-static snug_error defragment_whole(struct operations *operations, const snug_defragment_options *options) {
+static snug_error defragment_whole(struct operations *operations,
+								   const snug_defragment_options *options) {
 	if (operations->twin->defragmentation.running) {
 		snug_report report;
 		REQUIRE_ERROR(SNUG_ERROR_BUSY, snug_defragment(operations->twin->heap, options, &report));
@@ -369,7 +386,7 @@ static snug_error do_coalesce(struct operations *operations) {
 	return defragment_whole(operations, &options);
 }
 
-/* ------------------------------------------------------------------ maps, phases ------------------------------------------ */
+/* ------------------------------------------------------------------ maps, phases -------------- */
 
 static snug_error do_recount(struct operations *operations) {
 	twin_compare_recount(operations->twin);
@@ -390,9 +407,11 @@ static bool refuse_later(void *context, const char *text, size_t length) {
 static snug_error do_dump_refused(struct operations *operations) {
 	uint64_t pieces = 0;
 	REQUIRE_ERROR(SNUG_ERROR_WRITE, snug_dump(operations->twin->heap, refuse_later, &pieces));
-	pieces = choose_below(operations->choices, 2) == 0 ? choose_below(operations->choices, 8) : UINT64_MAX;
+	pieces = choose_below(operations->choices, 2) == 0 ? choose_below(operations->choices, 8)
+													   : UINT64_MAX;
 	snug_error error = snug_dump(operations->twin->heap, refuse_later, &pieces);
-	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_WRITE, "a dump that is refused: %s", snug_error_text(error));
+	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_WRITE, "a dump that is refused: %s",
+			snug_error_text(error));
 	return error;
 }
 
@@ -407,13 +426,14 @@ static snug_error do_phase(struct operations *operations) {
 	if (operations->sizes >= MIXTURES) {
 		operations->sizes = MIXED;
 	}
-	operations->fixed_bytes = choose_size_of(operations, choose_below(choices, 2) == 0 ? SMALL : BOUNDARY);
+	operations->fixed_bytes =
+		choose_size_of(operations, choose_below(choices, 2) == 0 ? SMALL : BOUNDARY);
 	static const uint8_t pins[] = {0, 2, 10, 200};
 	operations->pins_max = pins[choose_below(choices, sizeof pins)];
 	return SNUG_OK;
 }
 
-/* ------------------------------------------------------------------ the table --------------------------------------------- */
+/* ------------------------------------------------------------------ the table ----------------- */
 
 void operations_init(struct operations *operations, struct twin *twin, struct choices *choices) {
 	snug_stats stats;

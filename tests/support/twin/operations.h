@@ -1,8 +1,10 @@
-/* operations.h: random operations on a twin, chosen by random numbers (model test) or by the bytes of an input (fuzz targets).
+/* operations.h: random operations on a twin, chosen by random numbers (model test) or by the bytes
+ * of an input (fuzz targets).
  *
- * One table of operations serves both, so that whatever the fuzzer finds the model test could have found, and the other way
- * round. A run goes through phases: each has a target for how full the heap is and a mixture of sizes, so that heaps fill up,
- * run over, drain, and change from one size to another. */
+ * One table of operations serves both, so that whatever the fuzzer finds the model test could have
+ * found, and the other way round. A run goes through phases: each has a target for how full the
+ * heap is and a mixture of sizes, so that heaps fill up, run over, drain, and change from one size
+ * to another. */
 #ifndef SNUG_TEST_OPERATIONS_H
 #define SNUG_TEST_OPERATIONS_H
 
@@ -61,11 +63,12 @@ struct operations {
 	struct choices *choices;
 	uint64_t page_bytes;
 	uint64_t limit_bytes;
-	uint32_t target_percent;           /* of the limit, as payload */
-	uint32_t sizes;                    /* which mixture */
-	uint64_t fixed_bytes;              /* the size of the mixture with one size */
-	uint64_t pins_max;                 /* pinned objects at once */
-	uint64_t phase_rarity;             /* one in so many `phase` operations begins a new phase: more for larger heaps */
+	uint32_t target_percent; /* of the limit, as payload */
+	uint32_t sizes;          /* which mixture */
+	uint64_t fixed_bytes;    /* the size of the mixture with one size */
+	uint64_t pins_max;       /* pinned objects at once */
+	/* one in so many `phase` operations begins a new phase: more for larger heaps */
+	uint64_t phase_rarity;
 	bool os_refuses;                   /* SNUG_ERROR_OS_MEMORY is a right answer too */
 	uint64_t done[OPERATION_COUNT];    /* called */
 	uint64_t refused[OPERATION_COUNT]; /* answered with an error that was right */

@@ -1,5 +1,5 @@
-/* recount.c: see recount.h. The parser knows exactly the documented form of the map and nothing else of JSON: a deviation is a
- * failure, since tools are written against that form. */
+/* recount.c: see recount.h. The parser knows exactly the documented form of the map and nothing
+ * else of JSON: a deviation is a failure, since tools are written against that form. */
 #include "support/twin/recount.h"
 
 #include "support/require.h"
@@ -53,7 +53,8 @@ static uint64_t take_number(const char **cursor, const char *name) {
 static size_t take_word(const char **cursor, const char *const *words, size_t count) {
 	for (size_t i = 0; i < count; i++) {
 		size_t length = strlen(words[i]);
-		if ((*cursor)[0] == '"' && strncmp(*cursor + 1, words[i], length) == 0 && (*cursor)[1 + length] == '"') {
+		if ((*cursor)[0] == '"' && strncmp(*cursor + 1, words[i], length) == 0 &&
+			(*cursor)[1 + length] == '"') {
 			*cursor += length + 2;
 			return i;
 		}
@@ -69,8 +70,9 @@ static void count_slab(const char **cursor, recount *out) {
 	uint64_t slots = take_number(cursor, ",\"slots\":");
 	uint64_t live = take_number(cursor, ",\"live\":");
 	uint64_t pinned = take_number(cursor, ",\"pinned\":");
-	REQUIRE(slots > 0 && slots * slot_bytes <= out->page_bytes, "%llu slots of %llu bytes do not fit in a page",
-			(unsigned long long)slots, (unsigned long long)slot_bytes);
+	REQUIRE(slots > 0 && slots * slot_bytes <= out->page_bytes,
+			"%llu slots of %llu bytes do not fit in a page", (unsigned long long)slots,
+			(unsigned long long)slot_bytes);
 	REQUIRE(live <= slots && pinned <= live, "a slab with more live or pinned slots than slots");
 	out->slab_pages++;
 	out->empty_slabs += live == 0;
@@ -97,9 +99,11 @@ static void count_target(const char **cursor, recount *out) {
 
 static void count_page(const char **cursor, recount *out, uint64_t *next_page) {
 	enum { SLAB, VICTIM, TARGET, STACKED, FREE, RETURNED, STATES };
-	static const char *const state_names[STATES] = {"slab", "victim", "target", "stacked", "free", "cold"};
+	static const char *const state_names[STATES] = {"slab",    "victim", "target",
+													"stacked", "free",   "cold"};
 	uint64_t page = take_number(cursor, "{\"page\":");
-	REQUIRE(page >= *next_page, "the map lists page %llu twice or out of order", (unsigned long long)page);
+	REQUIRE(page >= *next_page, "the map lists page %llu twice or out of order",
+			(unsigned long long)page);
 	*next_page = page + 1;
 	out->pages++;
 	take(cursor, ",\"state\":");

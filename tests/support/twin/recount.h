@@ -1,7 +1,8 @@
-/* recount.h: counts the pages again from what snug_dump writes, which is read from the page descriptors and their bitmaps.
+/* recount.h: counts the pages again from what snug_dump writes, which is read from the page
+ * descriptors and their bitmaps.
  *
- * The reports and the statistics are built from counters; a test that compares them with each other proves little. This is the
- * second witness: the map, parsed and added up here. */
+ * The reports and the statistics are built from counters; a test that compares them with each other
+ * proves little. This is the second witness: the map, parsed and added up here. */
 #ifndef SNUG_TEST_RECOUNT_H
 #define SNUG_TEST_RECOUNT_H
 
@@ -28,7 +29,8 @@ typedef struct recount {
 	recount_pool pool[SNUG_POOL_COUNT];
 } recount;
 
-/* Dumps and counts; requires the text to be the documented JSON, its pages in ascending order, each listed once. */
+/* Dumps and counts; requires the text to be the documented JSON, its pages in ascending order, each
+ * listed once. */
 void recount_heap(snug_heap *heap, recount *out);
 
 #endif

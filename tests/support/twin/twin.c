@@ -1,5 +1,5 @@
-/* twin.c: the operations of the twin; see twin.h. Each calls the heap first and follows with the table only when they agreed,
- * so that a refused call leaves both as they were. */
+/* twin.c: the operations of the twin; see twin.h. Each calls the heap first and follows with the
+ * table only when they agreed, so that a refused call leaves both as they were. */
 #include "support/twin/twin.h"
 
 #include "support/require.h"
@@ -13,7 +13,7 @@ static void *test_array(size_t count, size_t element_bytes) {
 	return memory;
 }
 
-/* ------------------------------------------------------------------ the owner's side -------------------------------------- */
+/* ------------------------------------------------------------------ the owner's side ---------- */
 
 static size_t read_size(void *context, const void *object) {
 	(void)context;
@@ -46,17 +46,18 @@ static void object_moved(void *context, snug_ref from, snug_ref to, size_t size)
 	struct twin *twin = context;
 	size_t index = name_index_get(&twin->names, from);
 	REQUIRE(twin->in_call, "`moved` came outside of the calls that may move objects");
-	REQUIRE(index != NAME_INDEX_NONE, "moved(%llx -> %llx): no object has that reference", (unsigned long long)from,
-			(unsigned long long)to);
+	REQUIRE(index != NAME_INDEX_NONE, "moved(%llx -> %llx): no object has that reference",
+			(unsigned long long)from, (unsigned long long)to);
 	twin_object *object = &twin->objects[index];
 	REQUIRE(object->pins == 0, "a pinned object was moved");
-	REQUIRE(from != to && name_index_get(&twin->names, to) == NAME_INDEX_NONE, "moved onto a live object");
+	REQUIRE(from != to && name_index_get(&twin->names, to) == NAME_INDEX_NONE,
+			"moved onto a live object");
 	REQUIRE(snug_ref_is_contiguous(from) == snug_ref_is_contiguous(to),
 			"moving changed whether the object is contiguous");
 	if (snug_ref_is_contiguous(to)) {
 		bool exact = twin->naming == TWIN_REFERENCES_SIZED;
-		REQUIRE(exact ? size == object->size : size >= object->size, "moved says %zu bytes, the object has %zu", size,
-				object->size);
+		REQUIRE(exact ? size == object->size : size >= object->size,
+				"moved says %zu bytes, the object has %zu", size, object->size);
 		if (!object->unwritten) {
 			REQUIRE(memcmp(snug_ref_at(twin->heap, to), object->bytes, object->size) == 0,
 					"the bytes were not there when `moved` was called");
@@ -73,9 +74,10 @@ static void object_moved(void *context, snug_ref from, snug_ref to, size_t size)
 	twin->counters.moved_calls++;
 }
 
-/* ------------------------------------------------------------------ create, destroy --------------------------------------- */
+/* ------------------------------------------------------------------ create, destroy ----------- */
 
-snug_error twin_create(struct twin *twin, twin_naming naming, const snug_heap_options *options, struct fake_os *fake) {
+snug_error twin_create(struct twin *twin, twin_naming naming, const snug_heap_options *options,
+					   struct fake_os *fake) {
 	memset(twin, 0, sizeof *twin);
 	twin->naming = naming;
 	twin->options = *options;
@@ -105,27 +107,31 @@ void twin_destroy(struct twin *twin) {
 	twin_free_all(twin);
 	twin_check(twin);
 	REQUIRE_OK(snug_heap_destroy(twin->heap));
-	REQUIRE(twin->fake == NULL || twin->fake->reserved_bytes == 0, "destroy left %zu bytes reserved",
-			twin->fake->reserved_bytes);
+	REQUIRE(twin->fake == NULL || twin->fake->reserved_bytes == 0,
+			"destroy left %zu bytes reserved", twin->fake->reserved_bytes);
 	name_index_deinit(&twin->names);
 	free(twin->objects);
 	free(twin->extents);
 	memset(twin, 0, sizeof *twin);
 }
 
-/* ------------------------------------------------------------------ rows -------------------------------------------------- */
+/* ------------------------------------------------------------------ rows ---------------------- */
 
-static twin_object *add_row(struct twin *twin, uint64_t name, size_t size, const snug_alloc_options *options) {
+static twin_object *add_row(struct twin *twin, uint64_t name, size_t size,
+							const snug_alloc_options *options) {
 	if (twin->count == twin->room) {
 		twin->room = twin->room == 0 ? 64 : 2 * twin->room;
 		twin->objects = realloc(twin->objects, twin->room * sizeof *twin->objects);
 		REQUIRE(twin->objects != NULL, "the test ran out of memory");
 	}
-	REQUIRE(name_index_get(&twin->names, name) == NAME_INDEX_NONE, "the name %llx was given out twice",
-			(unsigned long long)name);
+	REQUIRE(name_index_get(&twin->names, name) == NAME_INDEX_NONE,
+			"the name %llx was given out twice", (unsigned long long)name);
 	twin_object *object = &twin->objects[twin->count];
-	*object =
-		(twin_object){.name = name, .size = size, .bytes = test_array(size, 1), .alignment = 1, .unwritten = true};
+	*object = (twin_object){.name = name,
+							.size = size,
+							.bytes = test_array(size, 1),
+							.alignment = 1,
+							.unwritten = true};
 	if (options != NULL) {
 		object->alignment = options->alignment > 1 ? options->alignment : 1;
 		object->contiguous = options->contiguous || object->alignment > 1;
@@ -156,7 +162,8 @@ static void write_bytes(struct twin *twin, twin_object *object, size_t offset, s
 	snug_error error =
 		twin->naming == TWIN_HANDLES
 			? snug_write(twin->heap, object->name, offset, object->bytes + offset, length)
-			: snug_ref_write(twin->heap, object->name, object->size, offset, object->bytes + offset, length);
+			: snug_ref_write(twin->heap, object->name, object->size, offset, object->bytes + offset,
+							 length);
 	REQUIRE(error == SNUG_OK, "writing %zu bytes at %zu of %zu: %s", length, offset, object->size,
 			snug_error_text(error));
 }
@@ -168,7 +175,7 @@ static void fill_row(struct twin *twin, twin_object *object) {
 	object->unwritten = false;
 }
 
-/* ------------------------------------------------------------------ alloc, free ------------------------------------------- */
+/* ------------------------------------------------------------------ alloc, free --------------- */
 
 static void require_refusal(struct twin *twin, snug_error error, size_t size, uint64_t out) {
 	REQUIRE(out == 0, "a refused allocation wrote its out-parameter");
@@ -181,7 +188,9 @@ static void require_refusal(struct twin *twin, snug_error error, size_t size, ui
 }
 
 static size_t usable_size(const struct twin *twin, size_t size) {
-	return twin->naming == TWIN_REFERENCES_SIZED && size < TWIN_SIZED_MIN_BYTES ? TWIN_SIZED_MIN_BYTES : size;
+	return twin->naming == TWIN_REFERENCES_SIZED && size < TWIN_SIZED_MIN_BYTES
+			   ? TWIN_SIZED_MIN_BYTES
+			   : size;
 }
 
 snug_error twin_alloc(struct twin *twin, size_t size, const snug_alloc_options *options) {
@@ -190,8 +199,8 @@ snug_error twin_alloc(struct twin *twin, size_t size, const snug_alloc_options *
 	twin->in_call = true;
 	snug_error error;
 	if (twin->naming == TWIN_HANDLES) {
-		error =
-			options == NULL ? snug_alloc(twin->heap, size, &name) : snug_alloc_with(twin->heap, size, options, &name);
+		error = options == NULL ? snug_alloc(twin->heap, size, &name)
+								: snug_alloc_with(twin->heap, size, options, &name);
 	} else {
 		error = options == NULL ? snug_ref_alloc(twin->heap, size, &name)
 								: snug_ref_alloc_with(twin->heap, size, options, &name);
@@ -206,8 +215,9 @@ snug_error twin_alloc(struct twin *twin, size_t size, const snug_alloc_options *
 	size_t index = twin->count - 1;
 	twin_address(twin, index); /* requires alignment and contiguity */
 	twin->counters.fragmented_allocations +=
-		twin->naming != TWIN_HANDLES ? !snug_ref_is_contiguous(name)
-									 : snug_ptr(twin->heap, name, &(void *){NULL}) == SNUG_ERROR_NOT_CONTIGUOUS;
+		twin->naming != TWIN_HANDLES
+			? !snug_ref_is_contiguous(name)
+			: snug_ptr(twin->heap, name, &(void *){NULL}) == SNUG_ERROR_NOT_CONTIGUOUS;
 	return SNUG_OK;
 }
 
@@ -240,7 +250,8 @@ snug_error twin_alloc_batch(struct twin *twin, const size_t *sizes, size_t count
 	for (size_t i = 0; error == SNUG_OK && i < count; i++) {
 		fill_row(twin, &twin->objects[twin->count - count + i]);
 	}
-	twin->counters.failed_allocations += error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY;
+	twin->counters.failed_allocations +=
+		error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY;
 	free(usable);
 	free(refs);
 	return error;
@@ -248,10 +259,11 @@ snug_error twin_alloc_batch(struct twin *twin, const size_t *sizes, size_t count
 
 snug_error twin_free(struct twin *twin, size_t index) {
 	twin_object *object = &twin->objects[index];
-	snug_error error = twin->naming == TWIN_HANDLES ? snug_free(twin->heap, object->name)
-													: snug_ref_free(twin->heap, object->name, object->size);
-	REQUIRE(error == (object->pins > 0 ? SNUG_ERROR_PINNED : SNUG_OK), "freeing an object with %u pins: %s",
-			object->pins, snug_error_text(error));
+	snug_error error = twin->naming == TWIN_HANDLES
+						   ? snug_free(twin->heap, object->name)
+						   : snug_ref_free(twin->heap, object->name, object->size);
+	REQUIRE(error == (object->pins > 0 ? SNUG_ERROR_PINNED : SNUG_OK),
+			"freeing an object with %u pins: %s", object->pins, snug_error_text(error));
 	if (error == SNUG_OK) {
 		remove_row(twin, index);
 	}
@@ -276,7 +288,8 @@ snug_error twin_free_batch(struct twin *twin, size_t first, size_t count) {
 		sizes[i] = twin->objects[first + i].size;
 		pinned |= twin->objects[first + i].pins > 0;
 	}
-	REQUIRE_ERROR(pinned ? SNUG_ERROR_PINNED : SNUG_OK, snug_ref_free_batch(twin->heap, refs, sizes, count));
+	REQUIRE_ERROR(pinned ? SNUG_ERROR_PINNED : SNUG_OK,
+				  snug_ref_free_batch(twin->heap, refs, sizes, count));
 	for (size_t i = count; !pinned && i-- > 0;) {
 		remove_row(twin, first + i);
 	}
@@ -294,7 +307,7 @@ void twin_free_all(struct twin *twin) {
 	}
 }
 
-/* ------------------------------------------------------------------ resize ------------------------------------------------ */
+/* ------------------------------------------------------------------ resize -------------------- */
 
 static snug_error resize_in_heap(struct twin *twin, size_t index, size_t size) {
 	twin_object *object = &twin->objects[index];
@@ -359,7 +372,7 @@ snug_error twin_resize(struct twin *twin, size_t index, size_t size) {
 	return SNUG_OK;
 }
 
-/* ------------------------------------------------------------------ write, pins ------------------------------------------- */
+/* ------------------------------------------------------------------ write, pins --------------- */
 
 void twin_write(struct twin *twin, size_t index, size_t offset, size_t length) {
 	twin_object *object = &twin->objects[index];
@@ -370,8 +383,9 @@ void twin_write(struct twin *twin, size_t index, size_t offset, size_t length) {
 
 snug_error twin_pin(struct twin *twin, size_t index) {
 	twin_object *object = &twin->objects[index];
-	snug_error error = twin->naming == TWIN_HANDLES ? snug_pin(twin->heap, object->name)
-													: snug_ref_pin(twin->heap, object->name, object->size);
+	snug_error error = twin->naming == TWIN_HANDLES
+						   ? snug_pin(twin->heap, object->name)
+						   : snug_ref_pin(twin->heap, object->name, object->size);
 	REQUIRE(error == SNUG_OK || error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY ||
 				(error == SNUG_ERROR_TOO_MANY_PINS && object->pins > 100),
 			"pinning an object with %u pins: %s", object->pins, snug_error_text(error));
@@ -389,12 +403,14 @@ snug_error twin_pin(struct twin *twin, size_t index) {
 snug_error twin_unpin(struct twin *twin, size_t index) {
 	twin_object *object = &twin->objects[index];
 	if (object->pins > 0) {
-		REQUIRE(twin_places(twin, index) == object->pinned_places, "a pinned object's addresses changed");
+		REQUIRE(twin_places(twin, index) == object->pinned_places,
+				"a pinned object's addresses changed");
 	}
-	snug_error error = twin->naming == TWIN_HANDLES ? snug_unpin(twin->heap, object->name)
-													: snug_ref_unpin(twin->heap, object->name, object->size);
-	REQUIRE(error == (object->pins > 0 ? SNUG_OK : SNUG_ERROR_NOT_PINNED), "unpinning an object with %u pins: %s",
-			object->pins, snug_error_text(error));
+	snug_error error = twin->naming == TWIN_HANDLES
+						   ? snug_unpin(twin->heap, object->name)
+						   : snug_ref_unpin(twin->heap, object->name, object->size);
+	REQUIRE(error == (object->pins > 0 ? SNUG_OK : SNUG_ERROR_NOT_PINNED),
+			"unpinning an object with %u pins: %s", object->pins, snug_error_text(error));
 	if (error == SNUG_OK && --object->pins == 0) {
 		twin->pinned_objects--;
 		twin->pinned_bytes -= object->size;
@@ -402,7 +418,7 @@ snug_error twin_unpin(struct twin *twin, size_t index) {
 	return error;
 }
 
-/* ------------------------------------------------------------------ names that name nothing ------------------------------- */
+/* ------------------------------------------------------------------ names that name nothing --- */
 
 static void refuse_handle(struct twin *twin, snug_handle handle) {
 	char byte = 'x';
@@ -428,13 +444,14 @@ void twin_refuse_stale(struct twin *twin, test_random *random) {
 		return;
 	}
 	if (twin->stale_count > 0) {
-		uint32_t known = twin->stale_count < TWIN_STALE_HANDLES ? twin->stale_count : TWIN_STALE_HANDLES;
+		uint32_t known =
+			twin->stale_count < TWIN_STALE_HANDLES ? twin->stale_count : TWIN_STALE_HANDLES;
 		refuse_handle(twin, twin->stale[test_random_below(random, known)]);
 	}
 	snug_handle forged = test_random_next(random);
 	if (twin->count > 0 && test_random_chance(random, 700)) {
-		forged =
-			twin->objects[test_random_below(random, twin->count)].name ^ (UINT64_C(1) << test_random_below(random, 64));
+		forged = twin->objects[test_random_below(random, twin->count)].name ^
+				 (UINT64_C(1) << test_random_below(random, 64));
 	}
 	if (name_index_get(&twin->names, forged) == NAME_INDEX_NONE) {
 		refuse_handle(twin, forged);

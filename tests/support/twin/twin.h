@@ -1,12 +1,15 @@
 /* twin.h: a heap and its naive twin, kept in step and compared.
  *
- * The twin is a table of malloc'ed copies, one row for each live object. Every operation of this header does the same to the heap
- * and to the table, requires the answer that the public headers promise, and compares. It serves the model test, the fault
- * sweep, the fuzz targets and the laws, in the three ways in which a heap can name its objects:
+ * The twin is a table of malloc'ed copies, one row for each live object. Every operation of this
+ * header does the same to the heap and to the table, requires the answer that the public headers
+ * promise, and compares. It serves the model test, the fault sweep, the fuzz targets and the laws,
+ * in the three ways in which a heap can name its objects:
  *
  *     TWIN_HANDLES           the handle never changes
- *     TWIN_REFERENCES        the twin is the owner: `moved` finds the row by the old reference and compares the bytes at once
- *     TWIN_REFERENCES_SIZED  the same, and each object begins with its size (4 bytes), which size_of reads
+ *     TWIN_REFERENCES        the twin is the owner: `moved` finds the row by the old reference and
+ *                            compares the bytes at once
+ *     TWIN_REFERENCES_SIZED  the same, and each object begins with its size (4 bytes), which
+ *                            size_of reads
  *
  *     twin.c             the operations
  *     twin_defragment.c  defragmentations, against a second account
@@ -15,7 +18,8 @@
  *     name_index.h       from a name to a row
  *     recount.h          the pages counted again, from the map that snug_dump writes
  *
- * Rows are dense: the last one takes a freed one's place, so `index < twin->count` names any live object. */
+ * Rows are dense: the last one takes a freed one's place, so `index < twin->count` names any live
+ * object. */
 #ifndef SNUG_TEST_TWIN_H
 #define SNUG_TEST_TWIN_H
 
@@ -39,7 +43,8 @@ typedef struct twin_object {
 	uint32_t pins;
 	uint32_t alignment; /* 1, 8, 16 */
 	bool contiguous;
-	bool unwritten;         /* its bytes are still undefined: between the allocation and the first write */
+	/* its bytes are still undefined: between the allocation and the first write */
+	bool unwritten;
 	uint64_t pinned_places; /* hash of its extents, taken at the first pin */
 } twin_object;
 
@@ -65,7 +70,8 @@ typedef struct twin_counters {
 	uint64_t exact_estimates; /* estimates compared with what then happened */
 } twin_counters;
 
-/* A defragmentation in slices, and the second account of it, counted from the map around each call. */
+/* A defragmentation in slices, and the second account of it, counted from the map around each
+ * call. */
 typedef struct twin_defragmentation {
 	bool running;
 	bool done;
@@ -89,19 +95,21 @@ struct twin {
 	uint64_t pinned_bytes;
 	snug_handle stale[TWIN_STALE_HANDLES]; /* freed handles, a ring */
 	uint32_t stale_count;
-	bool
-		law_seven; /* require that a refused allocation could not have been gathered (off while the OS refuses memory) */
-	bool reenter;  /* the next callback tries to call into the heap */
-	bool in_call;  /* objects may move now: a callback at any other time is an error */
+	/* require that a refused allocation could not have been gathered (off while the OS refuses
+	 * memory) */
+	bool law_seven;
+	bool reenter;         /* the next callback tries to call into the heap */
+	bool in_call;         /* objects may move now: a callback at any other time is an error */
 	snug_extent *extents; /* scratch */
 	size_t extent_room;
 	twin_defragmentation defragmentation;
 	twin_counters counters;
 };
 
-/* Fills in `options`' owner, and its os when a fake is given. The answer is snug_heap_create's; on an error there is nothing
- * to destroy. */
-snug_error twin_create(struct twin *twin, twin_naming naming, const snug_heap_options *options, struct fake_os *fake);
+/* Fills in `options`' owner, and its os when a fake is given. The answer is snug_heap_create's; on
+ * an error there is nothing to destroy. */
+snug_error twin_create(struct twin *twin, twin_naming naming, const snug_heap_options *options,
+					   struct fake_os *fake);
 /* Unpins and frees all objects, requires the heap to be empty, destroys both. */
 void twin_destroy(struct twin *twin);
 
@@ -125,10 +133,11 @@ void twin_refuse_ranges(struct twin *twin, size_t index);
 snug_error twin_pin(struct twin *twin, size_t index);
 /* NOT_PINNED is required for an object without a pin. */
 snug_error twin_unpin(struct twin *twin, size_t index);
-/* Freed and forged handles are refused by every function. Nothing in reference mode, where references are trusted. */
+/* Freed and forged handles are refused by every function. Nothing in reference mode, where
+ * references are trusted. */
 void twin_refuse_stale(struct twin *twin, test_random *random);
 
-/* ------------------------------------------------------------------ comparing (twin_compare.c) ---------------------------- */
+/* ------------------------------------------------------------------ comparing (twin_compare.c)  */
 
 /* Every byte, size, alignment, contiguity, and for a pinned object its addresses. */
 void twin_compare_object(struct twin *twin, size_t index);
@@ -146,7 +155,7 @@ uint64_t twin_places(struct twin *twin, size_t index);
 /* The address of the first byte. */
 unsigned char *twin_address(struct twin *twin, size_t index);
 
-/* ------------------------------------------------------------------ defragmentation (twin_defragment.c) ------------------- */
+/* --------------------------------------------------------- defragmentation (twin_defragment.c)  */
 
 /* Estimates, defragments, recounts, and requires the report's laws. */
 void twin_defragment(struct twin *twin, const snug_defragment_options *options);
@@ -156,6 +165,7 @@ void twin_step(struct twin *twin);
 /* Ends, or cancels if it was not done. */
 void twin_end(struct twin *twin);
 /* An estimate touches nothing. */
-void twin_estimate(struct twin *twin, const snug_defragment_options *options, snug_estimate_report *out);
+void twin_estimate(struct twin *twin, const snug_defragment_options *options,
+				   snug_estimate_report *out);
 
 #endif

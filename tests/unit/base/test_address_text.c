@@ -38,8 +38,9 @@ static void each_form_is_read(void **state) {
 static void what_is_no_address_is_refused_and_writes_nothing(void **state) {
 	(void)state;
 	static const char *const bad[] = {
-		"",  ":",  "host:", "host:x", "host:-1", "host:65536", "host: 1", "host:1 ",     "host:0x1",
-		"[", "[]", "[]:1",  "[::1",   "[::1]x",  "[::1]:",     "[::1]:x", "[::1]:65536", "[::1]:99999999999999999999"};
+		"",        ":",       "host:",    "host:x",  "host:-1",     "host:65536",
+		"host: 1", "host:1 ", "host:0x1", "[",       "[]",          "[]:1",
+		"[::1",    "[::1]x",  "[::1]:",   "[::1]:x", "[::1]:65536", "[::1]:99999999999999999999"};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		struct address_text address = {.port = 7};
 		if (address_read(bad[i], &address)) fail_msg("'%s' is taken", bad[i]);

@@ -1,4 +1,5 @@
-/* test_errors.c: the error table's texts and names, inside the table and outside, and the version. */
+/* test_errors.c: the error table's texts and names, inside the table and outside, and the
+ * version. */
 #include "unit/cmocka_all.h"
 
 #include <snug/error.h>
@@ -45,12 +46,14 @@ static void values_outside_the_table_are_unknown(void **state) {
 static void version_is_that_of_the_headers(void **state) {
 	(void)state;
 	char text[32];
-	snprintf(text, sizeof text, "%d.%d.%d", SNUG_VERSION_MAJOR, SNUG_VERSION_MINOR, SNUG_VERSION_PATCH);
+	snprintf(text, sizeof text, "%d.%d.%d", SNUG_VERSION_MAJOR, SNUG_VERSION_MINOR,
+			 SNUG_VERSION_PATCH);
 	assert_string_equal(snug_version(), text);
 	assert_string_equal(snug_version(), SNUG_VERSION_TEXT);
 	assert_string_equal(snug_version(), MESON_PROJECT_VERSION);
 	assert_int_equal(snug_version_number(), SNUG_VERSION);
-	assert_true(SNUG_VERSION == SNUG_VERSION_OF(SNUG_VERSION_MAJOR, SNUG_VERSION_MINOR, SNUG_VERSION_PATCH));
+	assert_true(SNUG_VERSION ==
+				SNUG_VERSION_OF(SNUG_VERSION_MAJOR, SNUG_VERSION_MINOR, SNUG_VERSION_PATCH));
 	assert_true(SNUG_VERSION_OF(0, 1, 0) == 1000 && SNUG_VERSION_OF(2, 3, 4) == 2003004);
 }
 

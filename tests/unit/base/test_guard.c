@@ -1,4 +1,5 @@
-/* test_guard.c: the assertion tiers of src/base/assert.h. Compiled with and without SNUG_DEBUG; both expectations stand here. */
+/* test_guard.c: the assertion tiers of src/base/assert.h. Compiled with and without SNUG_DEBUG;
+ * both expectations stand here. */
 #include "unit/cmocka_all.h"
 
 #include "base/assert.h"
@@ -41,7 +42,8 @@ static int fail_in_a_child(char *text, size_t text_bytes) {
 	close(ends[1]);
 	size_t length = 0;
 	ssize_t got;
-	while (length < text_bytes - 1 && (got = read(ends[0], text + length, text_bytes - 1 - length)) > 0)
+	while (length < text_bytes - 1 &&
+		   (got = read(ends[0], text + length, text_bytes - 1 - length)) > 0)
 		length += (size_t)got;
 	text[length] = '\0';
 	close(ends[0]);

@@ -1,4 +1,5 @@
-/* test_histogram.c: snug/histogram.h against sorted values, and its buckets at every power of two. */
+/* test_histogram.c: snug/histogram.h against sorted values, and its buckets at every power of
+ * two. */
 #include "unit/cmocka_all.h"
 
 #include <snug/histogram.h>
@@ -9,7 +10,8 @@
 
 static snug_histogram histogram; /* 15 KiB: not on the stack */
 
-/* What the histogram answers for a value that is alone in its bucket, with a larger one behind it. */
+/* What the histogram answers for a value that is alone in its bucket, with a larger one behind
+ * it. */
 static uint64_t reported(uint64_t value) {
 	snug_histogram_init(&histogram);
 	snug_histogram_add(&histogram, value);
@@ -28,14 +30,16 @@ static void empty_answers_zero(void **state) {
 
 static void small_values_are_exact(void **state) {
 	(void)state;
-	for (uint64_t value = 0; value < 128; value++) assert_int_equal(reported(value), value < 64 ? value : value | 1);
+	for (uint64_t value = 0; value < 128; value++)
+		assert_int_equal(reported(value), value < 64 ? value : value | 1);
 }
 
 static void error_is_below_a_32nd_everywhere(void **state) {
 	(void)state;
 	for (uint32_t power = 6; power < 64; power++) {
 		uint64_t start = UINT64_C(1) << power;
-		const uint64_t values[] = {start, start + 1, start + start / 3, start + start / 2, start + (start - 1)};
+		const uint64_t values[] = {start, start + 1, start + start / 3, start + start / 2,
+								   start + (start - 1)};
 		for (size_t index = 0; index < sizeof values / sizeof *values; index++) {
 			uint64_t answer = reported(values[index]);
 			assert_true(answer >= values[index]);

@@ -16,8 +16,10 @@ struct good {
 static void reads(reader *read, const struct good *good, size_t count) {
 	for (size_t i = 0; i < count; i++) {
 		uint64_t value = UNTOUCHED;
-		if (!read(good[i].text, strlen(good[i].text), &value)) fail_msg("'%s' is refused", good[i].text);
-		if (value != good[i].value) fail_msg("'%s' is %llu", good[i].text, (unsigned long long)value);
+		if (!read(good[i].text, strlen(good[i].text), &value))
+			fail_msg("'%s' is refused", good[i].text);
+		if (value != good[i].value)
+			fail_msg("'%s' is %llu", good[i].text, (unsigned long long)value);
 		/* No further than the length: what stands behind is somebody else's. */
 		char longer[64];
 		strcpy(longer, good[i].text);
@@ -35,8 +37,9 @@ static void refuses(reader *read, const char *const *bad, size_t count) {
 	}
 }
 
-#define REFUSES(read, ...) \
-	refuses(read, (const char *const[]){__VA_ARGS__}, sizeof(const char *const[]){__VA_ARGS__} / sizeof(const char *))
+#define REFUSES(read, ...)                            \
+	refuses(read, (const char *const[]){__VA_ARGS__}, \
+			sizeof(const char *const[]){__VA_ARGS__} / sizeof(const char *))
 
 static bool read_bytes(const char *text, size_t length, uint64_t *out) {
 	return number_read_size(text, length, 1, out);
@@ -54,11 +57,14 @@ static void numbers_are_digits(void **state) {
 	(void)state;
 	reader *const read = number_read;
 	reads(read,
-		  (struct good[]){
-			  {"0", 0}, {"7", 7}, {"007", 7}, {"18446744073709551615", UINT64_MAX}, {"00000000000000000000001", 1}},
+		  (struct good[]){{"0", 0},
+						  {"7", 7},
+						  {"007", 7},
+						  {"18446744073709551615", UINT64_MAX},
+						  {"00000000000000000000001", 1}},
 		  5);
-	REFUSES(read, "", "-1", "+1", " 1", "1 ", "1k", "0x1", "1.0", "18446744073709551616", "99999999999999999999", "a",
-			"/", ":");
+	REFUSES(read, "", "-1", "+1", " 1", "1 ", "1k", "0x1", "1.0", "18446744073709551616",
+			"99999999999999999999", "a", "/", ":");
 }
 
 static void digits_end_where_they_end(void **state) {
@@ -112,19 +118,28 @@ static void sizes_have_binary_units(void **state) {
 		{"4611686018427387903", (1ull << 62) - 1},
 	};
 	reads(read_bytes, sizes, sizeof sizes / sizeof *sizes);
-	REFUSES(read_bytes, "", "M", "-1", "12Q", "1MM", "1 M", "0x10", "1e30", "nan", "1.5", "1.", "1.k", ".5k", "1.5.1k",
-			"1.5b", "1bib", "1kk", "1i", "1ki", "4194304t", "4611686018427387904", "18446744073709551615k",
-			"18014398509481984k", "1%");
-	static const struct good mebibytes[] = {
-		{"64", 64u << 20}, {"1.5", 3u << 19}, {"4096B", 4096}, {"1.5g", 3u << 29}, {"512k", 1u << 19}};
+	REFUSES(read_bytes, "", "M", "-1", "12Q", "1MM", "1 M", "0x10", "1e30", "nan", "1.5", "1.",
+			"1.k", ".5k", "1.5.1k", "1.5b", "1bib", "1kk", "1i", "1ki", "4194304t",
+			"4611686018427387904", "18446744073709551615k", "18014398509481984k", "1%");
+	static const struct good mebibytes[] = {{"64", 64u << 20},
+											{"1.5", 3u << 19},
+											{"4096B", 4096},
+											{"1.5g", 3u << 29},
+											{"512k", 1u << 19}};
 	reads(read_mebibytes, mebibytes, sizeof mebibytes / sizeof *mebibytes);
 }
 
 static void times_have_units(void **state) {
 	(void)state;
-	static const struct good times[] = {
-		{"60", 60000000000},     {"0.5", 500000000},      {"500ms", 500000000},   {"7us", 7000},     {"9ns", 9},
-		{"1.5h", 5400000000000}, {"2d", 172800000000000}, {"30m", 1800000000000}, {"1S", 1000000000}};
+	static const struct good times[] = {{"60", 60000000000},
+										{"0.5", 500000000},
+										{"500ms", 500000000},
+										{"7us", 7000},
+										{"9ns", 9},
+										{"1.5h", 5400000000000},
+										{"2d", 172800000000000},
+										{"30m", 1800000000000},
+										{"1S", 1000000000}};
 	reads(read_ns, times, sizeof times / sizeof *times);
 	REFUSES(read_ns, "", "s", "-1s", "1x", "1k", "1 s", "1.5.5", "213504d", "18446744074");
 	static const struct good seconds[] = {{"90", 90},     {"90s", 90},   {"1.5m", 90},

@@ -1,4 +1,5 @@
-/* test_idle.c: since when an item has not been used: to the second for what was used last, in a cache whose eviction clock stands. */
+/* test_idle.c: since when an item has not been used: to the second for what was used last, in a
+ * cache whose eviction clock stands. */
 #include "unit/cmocka_all.h"
 
 #include <snug/shard.h>

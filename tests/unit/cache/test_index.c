@@ -1,5 +1,5 @@
-/* test_index.c: the index of a cache against a table: growing and shrinking through many sizes, with memory refused now and then. References
- * are numbers here; the table knows their hashes. */
+/* test_index.c: the index of a cache against a table: growing and shrinking through many sizes,
+ * with memory refused now and then. References are numbers here; the table knows their hashes. */
 #include "cache/index/index.h"
 #include "os/fake.h"
 #include "support/require.h"
@@ -32,7 +32,8 @@ static bool drop_flushed(void *context, uint64_t entry) {
 	return true;
 }
 
-static bool find(const struct index *index, const struct table *table, snug_ref ref, struct probe *probe) {
+static bool find(const struct index *index, const struct table *table, snug_ref ref,
+				 struct probe *probe) {
 	*probe = index_probe(index, table->hashes[ref]);
 	while (probe_next(probe))
 		if (entry_ref(*probe->entry) == ref) return true;
@@ -60,7 +61,8 @@ static void add(struct index *index, struct table *table, snug_ref ref, uint16_t
 	table->count++;
 }
 
-static void change_one(struct index *index, struct table *table, test_random *random, uint32_t add_per_mille) {
+static void change_one(struct index *index, struct table *table, test_random *random,
+					   uint32_t add_per_mille) {
 	snug_ref ref = test_random_between(random, 1, REFS);
 	struct probe probe;
 	if (table->there[ref]) {
@@ -74,7 +76,8 @@ static void change_one(struct index *index, struct table *table, test_random *ra
 	}
 }
 
-/* Grows to nearly all references, shrinks to nearly none, again and again; `refuse`: the OS refuses memory now and then. */
+/* Grows to nearly all references, shrinks to nearly none, again and again; `refuse`: the OS refuses
+ * memory now and then. */
 static void run(bool refuse) {
 	uint64_t seed = test_environment_number("SNUG_SEED", (uint64_t)time(NULL));
 	printf("index: SNUG_SEED=0x%llx\n", (unsigned long long)seed);
@@ -91,13 +94,15 @@ static void run(bool refuse) {
 	REQUIRE_OK(snug_heap_create(&options, &heap));
 	snug_stats before, after;
 	REQUIRE_OK(snug_stats_get(heap, &before));
-	REQUIRE_OK(index_init(&index, heap, &fake.os, options.limit_bytes, hash_of, drop_flushed, table));
+	REQUIRE_OK(
+		index_init(&index, heap, &fake.os, options.limit_bytes, hash_of, drop_flushed, table));
 	uint32_t largest = 0, refused = 0;
 	for (uint32_t turn = 0; turn < 4; turn++) {
 		for (uint32_t done = 0; done < 4 * REFS; done++) {
 			if (refuse && test_random_chance(&random, 5)) {
 				fake.commit.fail_at = test_random_chance(&random, 500) ? fake.commit.calls + 1 : 0;
-				fake.decommit.fail_at = test_random_chance(&random, 500) ? fake.decommit.calls + 1 : 0;
+				fake.decommit.fail_at =
+					test_random_chance(&random, 500) ? fake.decommit.calls + 1 : 0;
 			}
 			change_one(&index, table, &random, turn % 2 == 0 ? 970 : 30);
 			if (index_wants_step(&index)) refused += index_step(&index) != SNUG_OK;
@@ -106,10 +111,12 @@ static void run(bool refuse) {
 		}
 		require_same(&index, table);
 	}
-	REQUIRE(largest > 800 && index.from < largest / 4, "%u groups at most, %u at the end", largest, index.from);
+	REQUIRE(largest > 800 && index.from < largest / 4, "%u groups at most, %u at the end", largest,
+			index.from);
 	REQUIRE(refused > 0 || !refuse, "nothing was refused");
 	REQUIRE_OK(snug_stats_get(heap, &after));
-	REQUIRE(after.charged_bytes == before.charged_bytes + index_committed_bytes(&index), "charged wrongly");
+	REQUIRE(after.charged_bytes == before.charged_bytes + index_committed_bytes(&index),
+			"charged wrongly");
 	index_deinit(&index);
 	REQUIRE_OK(snug_heap_destroy(heap));
 	REQUIRE(fake.mistakes == 0, "%s", fake.first_mistake);
@@ -143,9 +150,11 @@ static void begin_one_group(struct one_group *test, size_t limit_bytes) {
 	test_random random = {test_environment_number("SNUG_SEED", 5)};
 	for (uint32_t ref = 1; ref <= REFS; ref++)
 		test->table->hashes[ref] = ref <= CHOSEN ? ref : test_random_next(&random);
-	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options), .limit_bytes = limit_bytes};
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = limit_bytes};
 	REQUIRE_OK(snug_heap_create(&options, &test->heap));
-	REQUIRE_OK(index_init(&test->index, test->heap, snug_os_linux(), limit_bytes, hash_of, drop_flushed, test->table));
+	REQUIRE_OK(index_init(&test->index, test->heap, snug_os_linux(), limit_bytes, hash_of,
+						  drop_flushed, test->table));
 }
 
 static void end_one_group(struct one_group *test) {
@@ -156,7 +165,8 @@ static void end_one_group(struct one_group *test) {
 
 static void remove_one(struct one_group *test, snug_ref ref) {
 	struct probe probe;
-	REQUIRE(find(&test->index, test->table, ref, &probe), "reference %llu is lost", (unsigned long long)ref);
+	REQUIRE(find(&test->index, test->table, ref, &probe), "reference %llu is lost",
+			(unsigned long long)ref);
 	index_remove(&test->index, &probe);
 	test->table->there[ref] = false;
 	test->table->count--;
@@ -216,20 +226,24 @@ static bool drop_some(void *context, uint64_t entry) {
 }
 
 static void filter_home(struct one_group *test, struct dropping *dropping, uint32_t home) {
-	for (snug_ref ref = 1; ref <= CHOSEN; ref++) dropping->is_met[ref] = !test->table->there[ref] || ref % 3 != home;
+	for (snug_ref ref = 1; ref <= CHOSEN; ref++)
+		dropping->is_met[ref] = !test->table->there[ref] || ref % 3 != home;
 	index_filter(&test->index, &test->index.groups[0].bucket[home], home, drop_some, dropping);
 	require_same(&test->index, test->table);
 	for (snug_ref ref = 1; ref <= CHOSEN; ref++)
 		REQUIRE(dropping->is_met[ref], "reference %llu was not met", (unsigned long long)ref);
 }
 
-/* Entries of three homes in one group's spill buckets, of which each filter drops a share of one home's. */
+/* Entries of three homes in one group's spill buckets, of which each filter drops a share of one
+ * home's. */
 static void a_filter_meets_all_of_a_bucket(void **state) {
 	(void)state;
 	struct one_group test;
 	begin_one_group(&test, (size_t)8 << 20);
-	struct dropping dropping = {.table = test.table, .random = {test_environment_number("SNUG_SEED", 8)}};
-	for (snug_ref ref = 1; ref <= CHOSEN; ref++) test.table->hashes[ref] |= (uint64_t)(ref % 3) << 61;
+	struct dropping dropping = {.table = test.table,
+								.random = {test_environment_number("SNUG_SEED", 8)}};
+	for (snug_ref ref = 1; ref <= CHOSEN; ref++)
+		test.table->hashes[ref] |= (uint64_t)(ref % 3) << 61;
 	for (uint32_t round = 0; round < 200; round++) {
 		for (snug_ref ref = 1; ref <= CHOSEN; ref++)
 			if (!test.table->there[ref] && test_random_chance(&dropping.random, 100))
@@ -248,12 +262,14 @@ static bool drop_spilled(void *context, uint64_t entry) {
 	return true;
 }
 
-/* The last entry of the first spill bucket goes, and the bucket with it, before the others are looked at. */
+/* The last entry of the first spill bucket goes, and the bucket with it, before the others are
+ * looked at. */
 static void a_filter_goes_on_behind_a_bucket_that_is_gone(void **state) {
 	(void)state;
 	struct one_group test;
 	begin_one_group(&test, (size_t)8 << 20);
-	for (snug_ref ref = 1; ref <= 5 * BUCKET_ENTRIES; ref++) { /* two buckets of home 0, then of home 1 */
+	/* two buckets of home 0, then of home 1 */
+	for (snug_ref ref = 1; ref <= 5 * BUCKET_ENTRIES; ref++) {
 		test.table->hashes[ref] |= ref <= 2 * BUCKET_ENTRIES ? 0 : (uint64_t)1 << 61;
 		add(&test.index, test.table, ref, 0);
 	}
@@ -261,7 +277,8 @@ static void a_filter_goes_on_behind_a_bucket_that_is_gone(void **state) {
 	add(&test.index, test.table, 100, 0);
 	index_filter(&test.index, &test.index.groups[0].bucket[1], 1, drop_spilled, test.table);
 	require_same(&test.index, test.table);
-	REQUIRE(test.table->count == 3 * BUCKET_ENTRIES, "%llu are left", (unsigned long long)test.table->count);
+	REQUIRE(test.table->count == 3 * BUCKET_ENTRIES, "%llu are left",
+			(unsigned long long)test.table->count);
 	end_one_group(&test);
 }
 
@@ -287,7 +304,8 @@ static void what_was_flushed_goes(void **state) {
 				index_settle(&test.index, &test.index.groups[number].bucket[home], home);
 	step_all(&test);
 	for (snug_ref ref = 1; ref <= REFS; ref++)
-		REQUIRE(test.table->there[ref] == (ref > REFS / 2), "reference %llu", (unsigned long long)ref);
+		REQUIRE(test.table->there[ref] == (ref > REFS / 2), "reference %llu",
+				(unsigned long long)ref);
 	end_one_group(&test);
 }
 

@@ -1,7 +1,9 @@
-/* test_operation.c: what operations mean, as scripts of steps on one key, each with what must be answered.
+/* test_operation.c: what operations mean, as scripts of steps on one key, each with what must be
+ * answered.
  *
- * What is expected was seen on memcached 1.6.18 and 1.6.45. Every script runs three times: values given directly, values in leases that
- * were filled before, and values behind a prefix that is larger than a page, where a value is not a number. */
+ * What is expected was seen on memcached 1.6.18 and 1.6.45. Every script runs three times: values
+ * given directly, values in leases that were filled before, and values behind a prefix that is
+ * larger than a page, where a value is not a number. */
 #include "cache/operation/operation.h"
 #include "os/fake.h"
 #include "support/test_secret.h"
@@ -21,7 +23,8 @@
 
 /* ------------------------------------------------------------------ scripts ---------------- */
 
-/* Asked: what is not named is 0. A CAS number is that of an earlier step (`compares`), moved by `off`, or absolute. */
+/* Asked: what is not named is 0. A CAS number is that of an earlier step (`compares`), moved by
+ * `off`, or absolute. */
 struct step {
 	uint8_t kind;
 	uint8_t mode;
@@ -49,15 +52,18 @@ struct step {
 
 #define SET(text) .kind = OPERATION_STORE, .mode = STORE_SET, .value = text, .status = STATUS_STORED
 #define STORE(how, text, what) .kind = OPERATION_STORE, .mode = how, .value = text, .status = what
-#define GET(text) .kind = OPERATION_GET, .options = OPERATION_IS_META, .found = text, .status = STATUS_FOUND
-#define GET_WITH(option, text) \
-	.kind = OPERATION_GET, .options = OPERATION_IS_META | (option), .found = text, .status = STATUS_FOUND
+#define GET(text) \
+	.kind = OPERATION_GET, .options = OPERATION_IS_META, .found = text, .status = STATUS_FOUND
+#define GET_WITH(option, text)                                                     \
+	.kind = OPERATION_GET, .options = OPERATION_IS_META | (option), .found = text, \
+	.status = STATUS_FOUND
 #define MISS .kind = OPERATION_GET, .options = OPERATION_IS_META, .status = STATUS_NOT_FOUND
 #define DELETE(option, what) .kind = OPERATION_DELETE, .options = option, .status = what
-#define COUNT(option, by, result)                                                                         \
-	.kind = OPERATION_ARITHMETIC, .options = OPERATION_IS_META | (option), .delta = by, .number = result, \
-	.status = STATUS_DONE
-#define COUNT_FAILS(option, what) .kind = OPERATION_ARITHMETIC, .options = option, .delta = 1, .status = what
+#define COUNT(option, by, result)                                                       \
+	.kind = OPERATION_ARITHMETIC, .options = OPERATION_IS_META | (option), .delta = by, \
+	.number = result, .status = STATUS_DONE
+#define COUNT_FAILS(option, what) \
+	.kind = OPERATION_ARITHMETIC, .options = option, .delta = 1, .status = what
 
 #define STEPS_MAX 16u
 
@@ -144,8 +150,10 @@ static const struct script scripts[] = {
 	 false,
 	 {{SET("a"), .options = WANTS_C, .keeps = 1},
 	  {STORE(STORE_APPEND, "b", STATUS_EXISTS), .options = HAS_C, .compares = 1, .off = 1},
-	  {STORE(STORE_APPEND, "b", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES, .compares = 1, .off = -1},
-	  {STORE(STORE_APPEND, "b", STATUS_STORED), .options = HAS_C | WANTS_C, .compares = 1, .keeps = 2},
+	  {STORE(STORE_APPEND, "b", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES,
+	   .compares = 1, .off = -1},
+	  {STORE(STORE_APPEND, "b", STATUS_STORED), .options = HAS_C | WANTS_C, .compares = 1,
+	   .keeps = 2},
 	  {STORE(STORE_APPEND, "c", STATUS_STORED), .options = HAS_C, .cas_compare = 0},
 	  {GET("abc")},
 	  {STORE(STORE_REPLACE, "d", STATUS_EXISTS), .options = HAS_C, .compares = 2},
@@ -157,7 +165,8 @@ static const struct script scripts[] = {
 	 false,
 	 {{SET("a"), .options = OPERATION_HAS_CAS_NEW, .cas_new = 500},
 	  {GET_WITH(WANTS_C, "a"), .keeps = 1},
-	  {SET("b"), .options = OPERATION_HAS_CAS_NEW | HAS_C | WANTS_C, .cas_compare = 500, .cas_new = 30, .keeps = 2},
+	  {SET("b"), .options = OPERATION_HAS_CAS_NEW | HAS_C | WANTS_C, .cas_compare = 500,
+	   .cas_new = 30, .keeps = 2},
 	  {GET_WITH(WANTS_C, "b"), .same = 2},
 	  {STORE(STORE_SET, "c", STATUS_EXISTS), .options = HAS_C, .cas_compare = 500},
 	  {SET("c"), .options = WANTS_C, .newer = 1},
@@ -196,29 +205,35 @@ static const struct script scripts[] = {
 	  {SET("b"), .options = HAS_C | OPERATION_INVALIDATES, .compares = 1, .exptime = 50},
 	  {GET("b"), .marks = X | Z, .ttl_s = 100},
 	  {GET_WITH(WANTS_C, "b"), .marks = X | Z, .newer = 1, .keeps = 2},
-	  {STORE(STORE_SET, "c", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES, .compares = 2, .off = 1},
+	  {STORE(STORE_SET, "c", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES,
+	   .compares = 2, .off = 1},
 	  {SET("d"), .options = HAS_C | OPERATION_INVALIDATES, .compares = 2, .exptime = 50},
 	  {GET("d"), .ttl_s = 50},
-	  {STORE(STORE_SET, "e", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES, .cas_compare = 0},
+	  {STORE(STORE_SET, "e", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES,
+	   .cas_compare = 0},
 	  {SET("e"), .options = OPERATION_INVALIDATES},
 	  {GET("e"), .ttl_s = -1}}},
 	{"numbers that were never given are not older",
 	 false,
 	 {{SET("a")},
-	  {STORE(STORE_SET, "b", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES, .cas_compare = 99},
+	  {STORE(STORE_SET, "b", STATUS_EXISTS), .options = HAS_C | OPERATION_INVALIDATES,
+	   .cas_compare = 99},
 	  {GET("a")}}},
 	{"vivify",
 	 false,
 	 {{GET_WITH(OPERATION_HAS_VIVIFY | WANTS_C, ""), .vivify = 30, .marks = W, .keeps = 1},
-	  {GET_WITH(OPERATION_HAS_VIVIFY | WANTS_C, ""), .vivify = 60, .marks = Z, .same = 1, .ttl_s = 30},
+	  {GET_WITH(OPERATION_HAS_VIVIFY | WANTS_C, ""), .vivify = 60, .marks = Z, .same = 1,
+	   .ttl_s = 30},
 	  {STORE(STORE_ADD, "a", STATUS_NOT_STORED)},
 	  {SET("a")},
 	  {GET("a"), .ttl_s = -1},
 	  {DELETE(0, STATUS_DONE)},
 	  {GET_WITH(OPERATION_HAS_VIVIFY, ""), .vivify = -1, .marks = W},
 	  {MISS},
-	  {STORE(STORE_APPEND, "b", STATUS_STORED), .options = OPERATION_HAS_VIVIFY, .vivify = 40, .client_flags = 3},
-	  {STORE(STORE_PREPEND, "c", STATUS_STORED), .options = OPERATION_HAS_VIVIFY, .vivify = 90, .client_flags = 4},
+	  {STORE(STORE_APPEND, "b", STATUS_STORED), .options = OPERATION_HAS_VIVIFY, .vivify = 40,
+	   .client_flags = 3},
+	  {STORE(STORE_PREPEND, "c", STATUS_STORED), .options = OPERATION_HAS_VIVIFY, .vivify = 90,
+	   .client_flags = 4},
 	  {GET("cb"), .ttl_s = 40, .flags = 3}}},
 	{"recache",
 	 false,
@@ -228,9 +243,10 @@ static const struct script scripts[] = {
 	  {GET_WITH(OPERATION_HAS_RECACHE, "a"), .recache_s = 101, .marks = Z},
 	  {GET("a"), .marks = Z, .ttl_s = 100},
 	  {SET("b"), .exptime = 100},
-	  {GET_WITH(OPERATION_HAS_RECACHE | OPERATION_HAS_EXPTIME | OPERATION_TOUCHES_FIRST, "b"), .recache_s = 101,
-	   .exptime = 200},
-	  {GET_WITH(OPERATION_HAS_RECACHE | OPERATION_HAS_EXPTIME, "b"), .recache_s = 201, .exptime = 900, .marks = W},
+	  {GET_WITH(OPERATION_HAS_RECACHE | OPERATION_HAS_EXPTIME | OPERATION_TOUCHES_FIRST, "b"),
+	   .recache_s = 101, .exptime = 200},
+	  {GET_WITH(OPERATION_HAS_RECACHE | OPERATION_HAS_EXPTIME, "b"), .recache_s = 201,
+	   .exptime = 900, .marks = W},
 	  {SET("c")}, /* for ever */
 	  {GET_WITH(OPERATION_HAS_RECACHE, "c"), .recache_s = 1000}}},
 	{"deletes",
@@ -252,10 +268,12 @@ static const struct script scripts[] = {
 	  {DELETE(OPERATION_CLEARS_VALUE, STATUS_DONE)},
 	  {GET_WITH(WANTS_C, ""), .ttl_s = -1, .same = 1},
 	  {SET("b"), .client_flags = 6},
-	  {DELETE(OPERATION_CLEARS_VALUE | OPERATION_INVALIDATES | OPERATION_HAS_EXPTIME | OPERATION_HAS_CAS_NEW,
+	  {DELETE(OPERATION_CLEARS_VALUE | OPERATION_INVALIDATES | OPERATION_HAS_EXPTIME |
+				  OPERATION_HAS_CAS_NEW,
 			  STATUS_DONE),
 	   .exptime = 30, .cas_new = 1000},
-	  {GET_WITH(HAS_C, ""), .cas_compare = 1000, .ttl_s = 30, .marks = W | X | OPERATION_CAS_MATCHES},
+	  {GET_WITH(HAS_C, ""), .cas_compare = 1000, .ttl_s = 30,
+	   .marks = W | X | OPERATION_CAS_MATCHES},
 	  {DELETE(OPERATION_CLEARS_VALUE | OPERATION_HAS_EXPTIME, STATUS_DONE), .exptime = -1},
 	  {MISS}}},
 	{"arithmetic",
@@ -328,7 +346,11 @@ static const struct script scripts[] = {
 	  {MISS, .pass_s = 50}}},
 	{"a flush that was due is not replaced by a later one",
 	 false,
-	 {{SET("a")}, {GET("a"), .flush_s = 5}, {MISS, .pass_s = 5, .flush_s = 100}, {SET("b")}, {MISS, .pass_s = 100}}},
+	 {{SET("a")},
+	  {GET("a"), .flush_s = 5},
+	  {MISS, .pass_s = 5, .flush_s = 100},
+	  {SET("b")},
+	  {MISS, .pass_s = 100}}},
 };
 
 /* ------------------------------------------------------------------ running them ----------- */
@@ -402,10 +424,10 @@ static void give_value(struct stage *stage, const struct step *step, struct oper
 	if (stage->form != FORM_LEASED) return;
 	snug_extent extents[8];
 	size_t count = 8;
-	EXPECT(stage,
-		   snug_shard_reserve(stage->shard, &operation->key, operation->value_bytes, &operation->lease) == SNUG_OK);
-	EXPECT(stage, snug_shard_lease_view(stage->shard, &operation->lease, 0, operation->value_bytes, extents, &count) ==
-					  SNUG_OK);
+	EXPECT(stage, snug_shard_reserve(stage->shard, &operation->key, operation->value_bytes,
+									 &operation->lease) == SNUG_OK);
+	EXPECT(stage, snug_shard_lease_view(stage->shard, &operation->lease, 0, operation->value_bytes,
+										extents, &count) == SNUG_OK);
 	for (size_t i = 0; i < count; i++) {
 		memcpy(extents[i].data, value, extents[i].length);
 		value += extents[i].length;
@@ -415,15 +437,18 @@ static void give_value(struct stage *stage, const struct step *step, struct oper
 }
 
 /* What was found is `expected`: itself, or somewhere around a prefix. */
-static void require_value(struct stage *stage, const struct operation *operation, const char *expected) {
+static void require_value(struct stage *stage, const struct operation *operation,
+						  const char *expected) {
 	static char found[2 * VALUE_MAX];
 	size_t length = operation->item.value_bytes, at = 0;
-	if (length > 0) EXPECT(stage, snug_shard_read(stage->shard, &operation->item, 0, found, length) == SNUG_OK);
+	if (length > 0)
+		EXPECT(stage, snug_shard_read(stage->shard, &operation->item, 0, found, length) == SNUG_OK);
 	for (size_t i = 0; i < length; i++)
 		if (found[i] != 'p') found[at++] = found[i];
 	EXPECT(stage, length == at || length == at + PREFIX_BYTES);
 	found[at] = '\0';
-	if (strcmp(found, expected) != 0) fail_msg("%s: found \"%s\", not \"%s\"", stage->where, found, expected);
+	if (strcmp(found, expected) != 0)
+		fail_msg("%s: found \"%s\", not \"%s\"", stage->where, found, expected);
 }
 
 static void require_number(struct stage *stage, const struct step *step, uint64_t cas) {
@@ -449,8 +474,10 @@ static void take_step(struct stage *stage, const struct step *step) {
 								  .delta = step->delta,
 								  .initial = step->initial};
 	stage->now_s += step->pass_s;
-	if (step->flush_s != 0) snug_shard_flush(stage->shard, stage->now_s + (step->flush_s < 0 ? 0 : step->flush_s));
-	if (step->compares) operation.cas_compare = stage->kept[step->compares] + (uint64_t)(int64_t)step->off;
+	if (step->flush_s != 0)
+		snug_shard_flush(stage->shard, stage->now_s + (step->flush_s < 0 ? 0 : step->flush_s));
+	if (step->compares)
+		operation.cas_compare = stage->kept[step->compares] + (uint64_t)(int64_t)step->off;
 	if (step->kind == OPERATION_STORE) give_value(stage, step, &operation);
 	operation_execute(stage->shard, &operation, &stage->counts);
 	if (operation.status != step->status)
@@ -459,13 +486,16 @@ static void take_step(struct stage *stage, const struct step *step) {
 	EXPECT(stage, step->number == operation.number);
 	require_number(stage, step, operation.cas);
 	if (step->ttl_s != 0 && operation.ttl_s != step->ttl_s)
-		fail_msg("%s: %lld s to live, not %lld", stage->where, (long long)operation.ttl_s, (long long)step->ttl_s);
+		fail_msg("%s: %lld s to live, not %lld", stage->where, (long long)operation.ttl_s,
+				 (long long)step->ttl_s);
 	if (step->kind == OPERATION_GET && step->status == STATUS_FOUND) {
 		if (operation.marks != step->marks)
 			fail_msg("%s: marks %u, not %u", stage->where, operation.marks, step->marks);
 		if (step->flags != 0) EXPECT(stage, operation.item.attributes.client_flags == step->flags);
-		if (step->found != NULL && *step->found != '\0') require_value(stage, &operation, step->found);
-		if (step->found != NULL && *step->found == '\0') EXPECT(stage, operation.item.value_bytes == 0);
+		if (step->found != NULL && *step->found != '\0')
+			require_value(stage, &operation, step->found);
+		if (step->found != NULL && *step->found == '\0')
+			EXPECT(stage, operation.item.value_bytes == 0);
 		operation_end(stage->shard, &operation);
 	}
 }
@@ -479,7 +509,8 @@ static void play_all(enum form form) {
 		for (size_t at = 0; at < STEPS_MAX; at++) {
 			const struct step *step = &script->step[at];
 			if (step->kind == OPERATION_GET && step->options == 0) break; /* the end */
-			snprintf(stage.where, sizeof stage.where, "\"%s\", step %zu, form %d", script->name, at + 1, (int)form);
+			snprintf(stage.where, sizeof stage.where, "\"%s\", step %zu, form %d", script->name,
+					 at + 1, (int)form);
 			take_step(&stage, step);
 			EXPECT(&stage, snug_shard_check(stage.shard, NULL) == SNUG_OK);
 		}
@@ -510,8 +541,8 @@ static uint8_t run(struct stage *stage, struct operation *operation, const char 
 	return operation->status;
 }
 
-static uint8_t store(struct stage *stage, const char *key, enum store_mode mode, uint16_t options, const void *value,
-					 size_t bytes) {
+static uint8_t store(struct stage *stage, const char *key, enum store_mode mode, uint16_t options,
+					 const void *value, size_t bytes) {
 	struct operation operation = {.kind = OPERATION_STORE,
 								  .mode = (uint8_t)mode,
 								  .options = options,
@@ -552,7 +583,8 @@ static void what_is_too_large_takes_the_old_value_with_it(void **state) {
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		assert_int_equal(store(&stage, "k", STORE_SET, 0, "old", 3), STATUS_STORED);
-		assert_int_equal(store(&stage, "k", cases[i].mode, cases[i].options, large, bytes), cases[i].status);
+		assert_int_equal(store(&stage, "k", cases[i].mode, cases[i].options, large, bytes),
+						 cases[i].status);
 		assert_int_equal(get(&stage, "k"), cases[i].stays ? STATUS_FOUND : STATUS_NOT_FOUND);
 	}
 	assert_int_equal(stage.counts.store_too_large, 3);
@@ -587,7 +619,8 @@ static void without_eviction_there_is_an_end(void **state) {
 	} while (status == STATUS_STORED && ++stored < 1000);
 	assert_int_equal(status, STATUS_NO_MEMORY);
 	assert_int_equal(stage.counts.store_no_memory, 1);
-	/* A set that fails leaves nothing that could be taken for it; an append leaves what was there. */
+	/* A set that fails leaves nothing that could be taken for it; an append leaves what was
+	 * there. */
 	assert_int_equal(store(&stage, "0", STORE_APPEND, 0, value, 90000), STATUS_NO_MEMORY);
 	assert_int_equal(get(&stage, "0"), STATUS_FOUND);
 	assert_int_equal(store(&stage, "0", STORE_SET, 0, value, 100000), STATUS_NO_MEMORY);
@@ -616,7 +649,8 @@ static void keys_of_a_wrong_length(void **state) {
 static void an_inspection_counts_as_nothing(void **state) {
 	(void)state;
 	struct stage stage;
-	struct operation look = {.kind = OPERATION_INSPECT}, quiet = {.kind = OPERATION_GET, .options = OPERATION_NO_USE};
+	struct operation look = {.kind = OPERATION_INSPECT},
+					 quiet = {.kind = OPERATION_GET, .options = OPERATION_NO_USE};
 	struct operation use = {.kind = OPERATION_GET, .options = OPERATION_IS_META};
 	stage_begin(&stage, FORM_DIRECT);
 	assert_int_equal(run(&stage, &look, "k"), STATUS_NOT_FOUND);
@@ -662,10 +696,14 @@ static const struct counted counted[] = {
 	{OPERATION_GET, 0, 0, true, NULL, "cmd_get get_hits "},
 	{OPERATION_GET, 0, 0, false, NULL, "cmd_get get_misses "},
 	{OPERATION_GET, 0, OPERATION_HAS_EXPTIME, true, NULL, "cmd_touch touch_hits "},
-	{OPERATION_GET, 0, OPERATION_HAS_EXPTIME | OPERATION_IS_TOUCH, false, NULL, "cmd_touch touch_misses "},
-	{OPERATION_GET, 0, OPERATION_HAS_EXPTIME | OPERATION_IS_META, true, NULL, "cmd_touch cmd_meta touch_hits "},
-	{OPERATION_GET, 0, OPERATION_HAS_EXPTIME | OPERATION_IS_META, false, NULL, "cmd_get cmd_meta get_misses "},
-	{OPERATION_GET, 0, OPERATION_HAS_VIVIFY | OPERATION_IS_META, false, NULL, "cmd_get cmd_meta get_hits "},
+	{OPERATION_GET, 0, OPERATION_HAS_EXPTIME | OPERATION_IS_TOUCH, false, NULL,
+	 "cmd_touch touch_misses "},
+	{OPERATION_GET, 0, OPERATION_HAS_EXPTIME | OPERATION_IS_META, true, NULL,
+	 "cmd_touch cmd_meta touch_hits "},
+	{OPERATION_GET, 0, OPERATION_HAS_EXPTIME | OPERATION_IS_META, false, NULL,
+	 "cmd_get cmd_meta get_misses "},
+	{OPERATION_GET, 0, OPERATION_HAS_VIVIFY | OPERATION_IS_META, false, NULL,
+	 "cmd_get cmd_meta get_hits "},
 	{OPERATION_STORE, STORE_SET, 0, false, NULL, "cmd_set "},
 	{OPERATION_STORE, STORE_ADD, 0, true, NULL, "cmd_set "},
 	{OPERATION_STORE, STORE_SET, HAS_C, true, NULL, "cmd_set cas_badval "},
@@ -700,7 +738,9 @@ static void what_is_counted(void **state) {
 		char text[400];
 		stage_begin(&stage, FORM_DIRECT);
 		if (one->there)
-			assert_int_equal(store(&stage, "k", STORE_SET, 0, one->value == NULL ? "1" : one->value, 1), STATUS_STORED);
+			assert_int_equal(
+				store(&stage, "k", STORE_SET, 0, one->value == NULL ? "1" : one->value, 1),
+				STATUS_STORED);
 		memset(&stage.counts, 0, sizeof stage.counts);
 		struct operation operation = {.kind = one->kind,
 									  .mode = one->mode,
@@ -711,13 +751,15 @@ static void what_is_counted(void **state) {
 									  .value_bytes = 1};
 		(void)run(&stage, &operation, "k");
 		list_counts(&stage.counts, text);
-		if (strcmp(text, one->counts) != 0) fail_msg("case %zu: \"%s\", not \"%s\"", i, text, one->counts);
+		if (strcmp(text, one->counts) != 0)
+			fail_msg("case %zu: \"%s\", not \"%s\"", i, text, one->counts);
 		stage_end(&stage);
 	}
 }
 
 static void expect_to_live(struct stage *stage, const char *key, int64_t exptime, int64_t seconds) {
-	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = exptime};
+	struct operation operation = {
+		.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = exptime};
 	assert_int_equal(run(stage, &operation, key), STATUS_STORED);
 	for (int64_t shift_s = -100000; shift_s <= 100000; shift_s += 100000) {
 		stage->wall_ahead_s += shift_s;
@@ -739,13 +781,15 @@ static void nobody_who_sets_the_clock_changes_what_is_to_live(void **state) {
 	stage.wall_ahead_s = -50000;
 	expect_to_live(&stage, "date of a clock set back", stage.now_s - 50000 + 10, 10);
 	stage.wall_ahead_s = 50000;
-	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = stage.now_s + 10};
+	struct operation operation = {
+		.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = stage.now_s + 10};
 	assert_int_equal(run(&stage, &operation, "past"), STATUS_STORED);
 	assert_int_equal(get(&stage, "past"), STATUS_NOT_FOUND);
 	stage_end(&stage);
 }
 
-/* What was given as a date is told as one, and may be given again, whatever the clock on the wall was set to in between. */
+/* What was given as a date is told as one, and may be given again, whatever the clock on the wall
+ * was set to in between. */
 static void a_date_is_told_as_it_was_given(void **state) {
 	(void)state;
 	struct stage stage;
@@ -753,9 +797,11 @@ static void a_date_is_told_as_it_was_given(void **state) {
 	for (int64_t ahead_s = -100000; ahead_s <= 100000; ahead_s += 100000) {
 		stage.wall_ahead_s = ahead_s;
 		int64_t date_s = stage.now_s + ahead_s + 60;
-		struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = date_s};
+		struct operation operation = {
+			.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = date_s};
 		assert_int_equal(run(&stage, &operation, "k"), STATUS_STORED);
-		struct operation look = {.kind = OPERATION_GET, .options = OPERATION_NO_STALE | OPERATION_TELLS_DATE};
+		struct operation look = {.kind = OPERATION_GET,
+								 .options = OPERATION_NO_STALE | OPERATION_TELLS_DATE};
 		assert_int_equal(run(&stage, &look, "k"), STATUS_FOUND);
 		assert_int_equal(look.item.attributes.expires_at_s, date_s);
 		stage.wall_ahead_s += 5000;
@@ -764,7 +810,8 @@ static void a_date_is_told_as_it_was_given(void **state) {
 	}
 	struct operation for_ever = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1};
 	assert_int_equal(run(&stage, &for_ever, "k"), STATUS_STORED);
-	struct operation look = {.kind = OPERATION_GET, .options = OPERATION_NO_STALE | OPERATION_TELLS_DATE};
+	struct operation look = {.kind = OPERATION_GET,
+							 .options = OPERATION_NO_STALE | OPERATION_TELLS_DATE};
 	assert_int_equal(run(&stage, &look, "k"), STATUS_FOUND);
 	assert_int_equal(look.item.attributes.expires_at_s, 0);
 	stage_end(&stage);
@@ -780,7 +827,8 @@ static void a_shard_of_its_own_clock_sees_time_pass(void **state) {
 	options.heap.limit_bytes = (size_t)4 << 20;
 	options.heap.os = &fake.os;
 	assert_int_equal(snug_shard_create(&options, &stage.shard), SNUG_OK);
-	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = 60};
+	struct operation operation = {
+		.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = 60};
 	assert_int_equal(run(&stage, &operation, "k"), STATUS_STORED);
 	fake.time_ns += UINT64_C(58000000000);
 	assert_int_equal(get(&stage, "k"), STATUS_FOUND);
@@ -805,7 +853,8 @@ static void misses_say_why(void **state) {
 	(void)state;
 	struct stage stage;
 	stage_begin(&stage, FORM_DIRECT);
-	struct operation operation = {.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = 5};
+	struct operation operation = {
+		.kind = OPERATION_STORE, .value = "v", .value_bytes = 1, .exptime = 5};
 	assert_int_equal(run(&stage, &operation, "k"), STATUS_STORED);
 	stage.now_s += 5;
 	assert_int_equal(get(&stage, "k"), STATUS_NOT_FOUND);

@@ -26,7 +26,8 @@ static void a_meta_keeps_to_its_bits(void **state) {
 		if (what == 0)
 			meta = rank_hit(&rank, meta);
 		else if (what == 1)
-			meta = rank_readmit(&rank, (uint32_t)test_random_below(&random, RANK_CLASSES), TICK_BYTES / 3, 5);
+			meta = rank_readmit(&rank, (uint32_t)test_random_below(&random, RANK_CLASSES),
+								TICK_BYTES / 3, 5);
 		else if (what == 2)
 			(void)rank_insert(&rank, test_random_below(&random, 3 * TICK_BYTES), 5);
 		else
@@ -83,7 +84,8 @@ static void the_prior_is_sensible(void **state) {
 	}
 }
 
-/* Objects that come round every ten ticks and are otherwise not asked for: at nine they are worth more than at two. */
+/* Objects that come round every ten ticks and are otherwise not asked for: at nine they are worth
+ * more than at two. */
 static void a_loop_is_learnt(void **state) {
 	(void)state;
 	struct rank rank;
@@ -166,7 +168,8 @@ static void candidates_are_the_worst_offered(void **state) {
 			assert_true(offered[taken.place]);
 			offered[taken.place] = false;
 			uint32_t less = 0; /* that were offered and not taken */
-			for (uint64_t i = 0; i < offers; i++) less += offered[i] && score_of_place[i] < taken.score;
+			for (uint64_t i = 0; i < offers; i++)
+				less += offered[i] && score_of_place[i] < taken.score;
 			assert_int_equal(less, 0);
 		}
 	}
@@ -225,7 +228,8 @@ static void ghosts_are_recalled_once(void **state) {
 	assert_int_equal(recall(&ghosts, seed, 256), 0);
 }
 
-/* Twice as many as there is room for: half are forgotten, and strangers are rarely taken for one of them. */
+/* Twice as many as there is room for: half are forgotten, and strangers are rarely taken for one of
+ * them. */
 static void full_ghosts_forget(void **state) {
 	(void)state;
 	uint64_t seed = test_environment_number("SNUG_SEED", 4);
@@ -233,11 +237,13 @@ static void full_ghosts_forget(void **state) {
 	struct ghosts ghosts = ghosts_of(8);
 	uint32_t class, strangers = 0;
 	remember(&ghosts, seed, 16 * GRAIN_GHOSTS);
-	for (uint32_t i = 0; i < 4096; i++) strangers += ghosts_recall(&ghosts, test_random_next(&random), &class);
+	for (uint32_t i = 0; i < 4096; i++)
+		strangers += ghosts_recall(&ghosts, test_random_next(&random), &class);
 	assert_in_range(strangers, 16, 128); /* 64 expected: 32 fingerprints of 2048 */
 }
 
-/* At any size, powers of two and others: what was remembered still is after growing; most of it after shrinking and growing again. */
+/* At any size, powers of two and others: what was remembered still is after growing; most of it
+ * after shrinking and growing again. */
 static void ghosts_survive_growing(void **state) {
 	(void)state;
 	uint64_t seed = test_environment_number("SNUG_SEED", 5);
@@ -259,7 +265,8 @@ static void ghosts_follow_the_objects(void **state) {
 	struct ghosts ghosts = ghosts_of(0);
 	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS - 1), GHOSTS_FIT);
 	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS), GHOSTS_GROW);
-	assert_int_equal(ghosts_fit(&ghosts, GHOST_GRAIN_BYTES * GHOST_SHARE - 1, GRAIN_GHOSTS), GHOSTS_FIT);
+	assert_int_equal(ghosts_fit(&ghosts, GHOST_GRAIN_BYTES * GHOST_SHARE - 1, GRAIN_GHOSTS),
+					 GHOSTS_FIT);
 	ghosts = ghosts_of(8);
 	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, 100 * GRAIN_GHOSTS),
 					 GHOSTS_FIT); /* as many as the limit allows */

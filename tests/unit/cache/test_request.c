@@ -1,5 +1,5 @@
-/* test_request.c: what another thread asks of a shard: values copied, leased, filled in windows; order; visits. And memory of the owner's
- * that counts towards the limit. */
+/* test_request.c: what another thread asks of a shard: values copied, leased, filled in windows;
+ * order; visits. And memory of the owner's that counts towards the limit. */
 #include "cache/operation/request.h"
 #include "cache/shard/upkeep.h"
 #include "os/fake.h"
@@ -47,7 +47,8 @@ static void stage_begin(struct stage *stage, bool no_eviction) {
 static void stage_end(struct stage *stage) {
 	snug_shard_stats stats;
 	snug_check_result wrong;
-	if (snug_shard_check(stage->shard, &wrong) != SNUG_OK) fail_msg("law %s: %s", wrong.law, wrong.message);
+	if (snug_shard_check(stage->shard, &wrong) != SNUG_OK)
+		fail_msg("law %s: %s", wrong.law, wrong.message);
 	assert_int_equal(snug_shard_stats_get(stage->shard, &stats), SNUG_OK);
 	assert_int_equal(stats.leases, 0);
 	assert_int_equal(snug_shard_destroy(stage->shard), SNUG_OK);
@@ -59,12 +60,14 @@ static void serve(struct stage *stage, struct request *request) {
 	requests_serve(stage->shard, 0, &stage->counts, &request, 1);
 }
 
-static struct request get_of(const char *key, void *room, uint32_t room_bytes, snug_extent *window) {
-	return (struct request){
-		.operation = {.kind = OPERATION_GET, .options = OPERATION_NO_STALE, .key = snug_shard_key(key, strlen(key))},
-		.room = room,
-		.room_bytes = room_bytes,
-		.window = window};
+static struct request get_of(const char *key, void *room, uint32_t room_bytes,
+							 snug_extent *window) {
+	return (struct request){.operation = {.kind = OPERATION_GET,
+										  .options = OPERATION_NO_STALE,
+										  .key = snug_shard_key(key, strlen(key))},
+							.room = room,
+							.room_bytes = room_bytes,
+							.window = window};
 }
 
 static void set(struct stage *stage, const char *key, const void *value, size_t bytes) {
@@ -156,8 +159,8 @@ static void a_value_is_taken_before_its_end(void **state) {
 /* ------------------------------------------------------------------ windows ---------------- */
 
 /* Through all windows: fills them with, or compares them to, what the pattern says. */
-static void pass_windows(struct stage *stage, struct request *request, unsigned char *expected, uint32_t bytes,
-						 bool fills) {
+static void pass_windows(struct stage *stage, struct request *request, unsigned char *expected,
+						 uint32_t bytes, bool fills) {
 	uint32_t windows = 0;
 	for (uint32_t at = 0; at < bytes; windows++) {
 		if (at > 0) {
@@ -191,8 +194,9 @@ static void large_values_pass_through_windows(void **state) {
 	test_random_fill(value, LARGE_BYTES, 5);
 	stage_begin(&stage, false);
 	snug_key key = snug_shard_key("large", 5);
-	struct request request = {
-		.kind = REQUEST_RESERVE, .operation = {.key = key, .value_bytes = LARGE_BYTES}, .window = window};
+	struct request request = {.kind = REQUEST_RESERVE,
+							  .operation = {.key = key, .value_bytes = LARGE_BYTES},
+							  .window = window};
 	serve(&stage, &request);
 	assert_int_equal(request.operation.status, STATUS_STORED);
 	pass_windows(&stage, &request, value, LARGE_BYTES, true);
@@ -250,9 +254,10 @@ static void a_large_value_takes_its_room_in_slices(void **state) {
 	snug_extent window[REQUEST_EXTENTS];
 	stage_begin(&stage, false);
 	fill_with_small(&stage);
-	struct request request = {.kind = REQUEST_RESERVE,
-							  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
-							  .window = window};
+	struct request request = {
+		.kind = REQUEST_RESERVE,
+		.operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+		.window = window};
 	uint64_t evicted_bytes = stats_of(&stage).evicted_bytes, begun_bytes = evicted_bytes;
 	uint32_t slices = 0;
 	do {
@@ -278,9 +283,10 @@ static void others_between_the_slices_do_not_starve_it(void **state) {
 	unsigned char value[SMALL_BYTES] = {0};
 	stage_begin(&stage, false);
 	fill_with_small(&stage);
-	struct request request = {.kind = REQUEST_RESERVE,
-							  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
-							  .window = window};
+	struct request request = {
+		.kind = REQUEST_RESERVE,
+		.operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+		.window = window};
 	uint32_t slices = 0, number = 0;
 	do {
 		serve(&stage, &request);
@@ -297,7 +303,8 @@ static void others_between_the_slices_do_not_starve_it(void **state) {
 	stage_end(&stage);
 }
 
-/* Several at once, of which not all may be leased together: for those that are refused nothing has gone. */
+/* Several at once, of which not all may be leased together: for those that are refused nothing has
+ * gone. */
 static void what_is_refused_in_the_end_has_evicted_nothing(void **state) {
 	(void)state;
 	struct stage stage;
@@ -309,10 +316,11 @@ static void what_is_refused_in_the_end_has_evicted_nothing(void **state) {
 	uint64_t begun_bytes = stats_of(&stage).evicted_bytes;
 	uint32_t left = 8, stored = 0;
 	for (uint32_t i = 0; i < 8; i++)
-		request[i] = (struct request){.kind = REQUEST_RESERVE,
-									  .operation = {.key = snug_shard_key("large", 5), .value_bytes = value_bytes},
-									  .window = window[i],
-									  .is_unfinished = true};
+		request[i] = (struct request){
+			.kind = REQUEST_RESERVE,
+			.operation = {.key = snug_shard_key("large", 5), .value_bytes = value_bytes},
+			.window = window[i],
+			.is_unfinished = true};
 	while (left > 0)
 		for (uint32_t i = 0; i < 8; i++) {
 			if (!request[i].is_unfinished) continue;
@@ -325,7 +333,8 @@ static void what_is_refused_in_the_end_has_evicted_nothing(void **state) {
 		serve(&stage, &request[i]);
 	}
 	assert_in_range(stored, 3, 5);
-	assert_in_range(stats_of(&stage).evicted_bytes - begun_bytes, 0, (uint64_t)stored * value_bytes * 5 / 4);
+	assert_in_range(stats_of(&stage).evicted_bytes - begun_bytes, 0,
+					(uint64_t)stored * value_bytes * 5 / 4);
 	stage_end(&stage);
 }
 
@@ -337,9 +346,10 @@ static void a_promise_ends_with_its_request(void **state) {
 	stage_begin(&stage, false);
 	fill_with_small(&stage);
 	for (uint32_t i = 0; i < 20; i++) {
-		struct request request = {.kind = REQUEST_RESERVE,
-								  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
-								  .window = window};
+		struct request request = {
+			.kind = REQUEST_RESERVE,
+			.operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+			.window = window};
 		serve(&stage, &request);
 		assert_int_equal(request.operation.status, STATUS_STORED);
 		request.kind = REQUEST_RELEASE;
@@ -357,13 +367,16 @@ static void the_edge_of_what_may_be_leased(void **state) {
 	stage_begin_with(&stage, false, 2 * MIB);
 	uint32_t stored = 0;
 	fill_with_small(&stage);
-	for (uint32_t bytes = 2 * MIB - LARGE_BYTES - 200; bytes < 2 * MIB - LARGE_BYTES + 200; bytes += 10) {
-		struct request held = {.kind = REQUEST_RESERVE,
-							   .operation = {.key = snug_shard_key("held", 4), .value_bytes = LARGE_BYTES},
-							   .window = window[0]};
-		struct request request = {.kind = REQUEST_RESERVE,
-								  .operation = {.key = snug_shard_key("k", 1), .value_bytes = bytes},
-								  .window = window[1]};
+	for (uint32_t bytes = 2 * MIB - LARGE_BYTES - 200; bytes < 2 * MIB - LARGE_BYTES + 200;
+		 bytes += 10) {
+		struct request held = {
+			.kind = REQUEST_RESERVE,
+			.operation = {.key = snug_shard_key("held", 4), .value_bytes = LARGE_BYTES},
+			.window = window[0]};
+		struct request request = {
+			.kind = REQUEST_RESERVE,
+			.operation = {.key = snug_shard_key("k", 1), .value_bytes = bytes},
+			.window = window[1]};
 		do serve(&stage, &held);
 		while (held.is_unfinished);
 		uint64_t begun_bytes = stats_of(&stage).evicted_bytes;
@@ -396,16 +409,18 @@ static void a_system_that_refuses_memory_is_met_by_slices(void **state) {
 	}
 	assert_int_equal(stats_of(&stage).evictions, 0);
 	/* The table of pins is there already. */
-	struct request first = {.kind = REQUEST_RESERVE,
-							.operation = {.key = snug_shard_key("first", 5), .value_bytes = SLICE_BYTES},
-							.window = window};
+	struct request first = {
+		.kind = REQUEST_RESERVE,
+		.operation = {.key = snug_shard_key("first", 5), .value_bytes = SLICE_BYTES},
+		.window = window};
 	serve(&stage, &first);
 	stage.fake.commit.calls = 0;
 	stage.fake.commit.fail_at = 1;
 	stage.fake.commit.fail_onwards = true;
-	struct request request = {.kind = REQUEST_RESERVE,
-							  .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
-							  .window = window};
+	struct request request = {
+		.kind = REQUEST_RESERVE,
+		.operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+		.window = window};
 	do serve(&stage, &request);
 	while (request.is_unfinished);
 	assert_int_equal(request.operation.status, STATUS_STORED);
@@ -454,9 +469,10 @@ static void what_can_not_be_leased_evicts_nothing(void **state) {
 	stage_begin(&stage, false);
 	uint32_t count = 0;
 	for (; count < 8; count++) {
-		held[count] = (struct request){.kind = REQUEST_RESERVE,
-									   .operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
-									   .window = window};
+		held[count] = (struct request){
+			.kind = REQUEST_RESERVE,
+			.operation = {.key = snug_shard_key("large", 5), .value_bytes = LARGE_BYTES},
+			.window = window};
 		serve(&stage, &held[count]);
 		if (held[count].operation.status != STATUS_STORED) break;
 	}
@@ -488,9 +504,10 @@ static void reservations_are_refused_with_a_reason(void **state) {
 	struct stage stage;
 	snug_extent window[REQUEST_EXTENTS];
 	stage_begin(&stage, true);
-	struct request request = {.kind = REQUEST_RESERVE,
-							  .operation = {.kind = OPERATION_STORE, .key = snug_shard_key("k", 1), .value_bytes = MIB},
-							  .window = window};
+	struct request request = {
+		.kind = REQUEST_RESERVE,
+		.operation = {.kind = OPERATION_STORE, .key = snug_shard_key("k", 1), .value_bytes = MIB},
+		.window = window};
 	set(&stage, "k", "old", 3);
 	serve(&stage, &request);
 	assert_int_equal(request.operation.status, STATUS_TOO_LARGE);
@@ -529,7 +546,8 @@ static void reservations_are_refused_with_a_reason(void **state) {
 
 #define BATCH 80u /* more than are prefetched */
 
-static void visit(void *context, uint32_t worker, snug_shard *shard, struct operation_counts *counts) {
+static void visit(void *context, uint32_t worker, snug_shard *shard,
+				  struct operation_counts *counts) {
 	struct stage *stage = context;
 	assert_int_equal(worker, 3);
 	assert_ptr_equal(shard, stage->shard);
@@ -551,7 +569,8 @@ static void a_batch_is_done_in_its_order(void **state) {
 													 .value_bytes = (uint32_t)strlen(text[i])}};
 		requests[i + 1] = get_of("same", text[i + 1], 8, NULL);
 	}
-	requests[BATCH] = (struct request){.kind = REQUEST_VISIT, .visit = visit, .visit_context = &stage};
+	requests[BATCH] =
+		(struct request){.kind = REQUEST_VISIT, .visit = visit, .visit_context = &stage};
 	for (uint32_t i = 0; i <= BATCH; i++) batch[i] = &requests[i];
 	requests_serve(stage.shard, 3, &stage.counts, batch, BATCH + 1);
 	for (uint32_t i = 0; i < BATCH; i += 2) {
@@ -597,7 +616,8 @@ static void the_owners_memory_counts(void **state) {
 	assert_int_equal(snug_shard_charge(stage.shard, MIB), SNUG_OK);
 	assert_int_equal(snug_shard_stats_get(stage.shard, &during), SNUG_OK);
 	assert_int_equal(during.heap.charged_bytes, before.heap.charged_bytes + MIB);
-	assert_true(during.heap.committed_bytes + during.heap.metadata_bytes <= during.heap.limit_bytes);
+	assert_true(during.heap.committed_bytes + during.heap.metadata_bytes <=
+				during.heap.limit_bytes);
 	assert_true(stage.fake.committed_bytes + MIB <= during.heap.limit_bytes + 65536);
 	assert_in_range(during.evictions - before.evictions, 900, 1500);
 	fill_up(&stage);
@@ -620,8 +640,9 @@ static void the_owners_memory_counts(void **state) {
 	stage_end(&stage);
 }
 
-/* An emergency asks again and again, until there is nothing more that could go. What was flushed goes by the bucket, or by the group where the index
- * shrinks, which is up to a hundred items with what it has spilled. */
+/* An emergency asks again and again, until there is nothing more that could go. What was flushed
+ * goes by the bucket, or by the group where the index shrinks, which is up to a hundred items with
+ * what it has spilled. */
 static void what_is_dead_goes_in_an_emergency(void **state) {
 	(void)state;
 	struct stage stage;

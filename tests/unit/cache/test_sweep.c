@@ -1,4 +1,5 @@
-/* What is dead goes beside serving, when it is time: expired items once the earliest has passed, flushed ones at once; between, the sweep rests. */
+/* What is dead goes beside serving, when it is time: expired items once the earliest has passed,
+ * flushed ones at once; between, the sweep rests. */
 #include "cache/shard/shard_state.h"
 #include "os/fake.h"
 #include "support/require.h"
@@ -53,19 +54,23 @@ static uint32_t rest(snug_shard *shard) {
 static void what_expires_goes_when_it_is_time(void **state) {
 	(void)state;
 	snug_shard *shard = open_shard((size_t)4 << 20, false);
-	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, (i % 2 == 0) ? 0 : BEGIN_S + 100 + i % 4 * 1000, 10));
+	for (uint32_t i = 0; i < ITEMS; i++)
+		REQUIRE_OK(set(shard, i, (i % 2 == 0) ? 0 : BEGIN_S + 100 + i % 4 * 1000, 10));
 	rest(shard);
 	REQUIRE(shard->linked == ITEMS, "gone too early");
 	for (now_s = BEGIN_S + 1; now_s < BEGIN_S + 1100; now_s += 100)
-		REQUIRE(rest(shard) == 0, "swept at %lld, though nothing can have expired", (long long)(now_s - BEGIN_S));
+		REQUIRE(rest(shard) == 0, "swept at %lld, though nothing can have expired",
+				(long long)(now_s - BEGIN_S));
 	now_s = BEGIN_S + 1101;
 	REQUIRE(rest(shard) > 0, "not swept");
 	REQUIRE(shard->linked == ITEMS * 3 / 4, "%llu are left", (unsigned long long)shard->linked);
 	for (; now_s < BEGIN_S + 3100; now_s += 100)
-		REQUIRE(rest(shard) == 0, "swept at %lld, though nothing can have expired", (long long)(now_s - BEGIN_S));
+		REQUIRE(rest(shard) == 0, "swept at %lld, though nothing can have expired",
+				(long long)(now_s - BEGIN_S));
 	now_s = BEGIN_S + 3101;
 	rest(shard);
-	REQUIRE(shard->linked == ITEMS / 2 && shard->expiring == 0, "%llu are left", (unsigned long long)shard->linked);
+	REQUIRE(shard->linked == ITEMS / 2 && shard->expiring == 0, "%llu are left",
+			(unsigned long long)shard->linked);
 	close_shard(shard);
 }
 
@@ -115,7 +120,8 @@ static void dead_items_refuse_no_store(void **state) {
 	}
 }
 
-/* The wall clock was ahead, and is set right: what expires afterwards does not wait until it has caught up. */
+/* The wall clock was ahead, and is set right: what expires afterwards does not wait until it has
+ * caught up. */
 static void a_clock_that_is_set_back_stops_no_sweep(void **state) {
 	(void)state;
 	snug_shard *shard = open_shard((size_t)4 << 20, false);
@@ -140,13 +146,16 @@ static void store_some(snug_shard *shard, uint32_t count) {
 	static const char value[80000];
 	for (uint32_t i = 0; i < count; i++) {
 		char name[16];
-		snug_key key = snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", stored_number++));
-		snug_error error = snug_shard_set(shard, &key, NULL, value, 20000 + stored_number % 7 * 10000);
+		snug_key key =
+			snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", stored_number++));
+		snug_error error =
+			snug_shard_set(shard, &key, NULL, value, 20000 + stored_number % 7 * 10000);
 		REQUIRE(!error || error == SNUG_ERROR_NO_MEMORY, "%s", snug_error_text(error));
 	}
 }
 
-/* The eviction keeps addresses of entries, and meets spilled ones, that a flush has made dead: they are counted as what they are. */
+/* The eviction keeps addresses of entries, and meets spilled ones, that a flush has made dead: they
+ * are counted as what they are. */
 static void flushed_items_are_not_evicted(void **state) {
 	(void)state;
 	for (uint32_t round = 0; round < 12; round++) {
@@ -161,7 +170,8 @@ static void flushed_items_are_not_evicted(void **state) {
 	}
 }
 
-/* A flush whose time has come between finding a value and extending it: it is gone, and not half of it. */
+/* A flush whose time has come between finding a value and extending it: it is gone, and not half of
+ * it. */
 static void a_flush_that_has_come_due_extends_nothing(void **state) {
 	(void)state;
 	static char bytes[100000];
@@ -178,8 +188,9 @@ static void a_flush_that_has_come_due_extends_nothing(void **state) {
 		snug_shard_flush(shard, now_s + 1);
 		now_s += 2;
 		REQUIRE_ERROR(SNUG_ERROR_NOT_FOUND,
-					  form == 0 ? snug_shard_extend(shard, &key, &item, NULL, bytes, sizeof bytes, false)
-								: snug_shard_commit_extended(shard, &key, &item, NULL, &lease, false));
+					  form == 0
+						  ? snug_shard_extend(shard, &key, &item, NULL, bytes, sizeof bytes, false)
+						  : snug_shard_commit_extended(shard, &key, &item, NULL, &lease, false));
 		REQUIRE_ERROR(SNUG_ERROR_NOT_FOUND, snug_shard_find(shard, &key, &item));
 		close_shard(shard);
 	}
@@ -217,7 +228,8 @@ static void what_is_followed_expires_too(void **state) {
 	for (uint32_t i = 1; set(shard, i, 0, 4000) == SNUG_OK;) i++;
 	now_s += 10;
 	REQUIRE_OK(snug_shard_find(shard, &key, &item));
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_shard_extend(shard, &key, &item, &attributes, bytes, sizeof bytes, false));
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY,
+				  snug_shard_extend(shard, &key, &item, &attributes, bytes, sizeof bytes, false));
 	REQUIRE(shard->earliest_s <= attributes.expires_at_s, "forgotten");
 	REQUIRE_OK(snug_shard_check(shard, NULL));
 	now_s = BEGIN_S + 1000;
@@ -232,7 +244,8 @@ static void what_is_full_can_be_read(void **state) {
 	for (uint32_t dead = 0; dead < 2; dead++) {
 		snug_shard *shard = open_shard((size_t)8 << 20, true);
 		uint32_t stored = 0;
-		while (set(shard, stored, dead && stored % 4 == 0 ? BEGIN_S + 10 : 0, 4000) == SNUG_OK) stored++;
+		while (set(shard, stored, dead && stored % 4 == 0 ? BEGIN_S + 10 : 0, 4000) == SNUG_OK)
+			stored++;
 		REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, set(shard, stored, 0, 100));
 		now_s += 100;
 		for (uint32_t round = 0; round < 2; round++) {

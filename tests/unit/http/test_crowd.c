@@ -56,7 +56,8 @@ static void the_longest_waiting_goes_first(void **state) {
 	const size_t goes[] = {2, 3, 1};
 	for (size_t i = 0; i < 3; i++) {
 		for (size_t other = 0; other < 4; other++)
-			assert_int_equal(is_shut(&visit[other]), (i > 0 && other == 2) || (i > 1 && other == 3));
+			assert_int_equal(is_shut(&visit[other]),
+							 (i > 0 && other == 2) || (i > 1 && other == 3));
 		visit[4 + i] = come(&crowd, "10.0.0.1");
 		assert_non_null(visit[4 + i].guest);
 		assert_true(is_shut(&visit[goes[i]]));
@@ -88,10 +89,12 @@ static void who_is_answered_stays_and_the_newcomer_is_turned_away(void **state) 
 
 static void a_network_that_has_its_share_shows_out_its_own(void **state) {
 	(void)state;
-	static const char *const same[][2] = {
-		{"10.0.0.1", "10.0.0.1"}, {"10.0.0.1", "::ffff:10.0.0.1"}, {"2001:db8::1", "2001:db8::2:0:0:7"}};
-	static const char *const foreign[][2] = {
-		{"10.0.0.1", "10.0.0.2"}, {"::ffff:10.0.0.1", "::ffff:10.0.0.2"}, {"2001:db8::1", "2001:db8:0:1::1"}};
+	static const char *const same[][2] = {{"10.0.0.1", "10.0.0.1"},
+										  {"10.0.0.1", "::ffff:10.0.0.1"},
+										  {"2001:db8::1", "2001:db8::2:0:0:7"}};
+	static const char *const foreign[][2] = {{"10.0.0.1", "10.0.0.2"},
+											 {"::ffff:10.0.0.1", "::ffff:10.0.0.2"},
+											 {"2001:db8::1", "2001:db8:0:1::1"}};
 	for (size_t i = 0; i < 3; i++) {
 		struct crowd crowd;
 		crowd_init(&crowd, ROOM, NETWORK_ROOM);

@@ -56,7 +56,8 @@ static void many_share_and_none_gets_an_old_one(void **state) {
 	pthread_t thread[THREADS];
 	bool is_fine[THREADS];
 	shared_init(&shared);
-	for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&thread[i], NULL, ask, &is_fine[i]), 0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, ask, &is_fine[i]), 0);
 	for (int i = 0; i < THREADS; i++) {
 		assert_int_equal(pthread_join(thread[i], NULL), 0);
 		assert_true(is_fine[i]);

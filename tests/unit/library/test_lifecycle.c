@@ -1,7 +1,9 @@
-/* test_lifecycle.c: create, stop and destroy answer alike in all modules (docs/embedding.md, "Create, stop, destroy").
+/* test_lifecycle.c: create, stop and destroy answer alike in all modules (docs/embedding.md,
+ * "Create, stop, destroy").
  *
- * The signatures are compared in tests/tree/check_lifecycle.py; here is what they answer: to NULL, to options that are left out, to what is still in
- * use, on the wrong thread and inside a callback. What is refused is left as it was, and so is the out-parameter. */
+ * The signatures are compared in tests/tree/check_lifecycle.py; here is what they answer: to NULL,
+ * to options that are left out, to what is still in use, on the wrong thread and inside a callback.
+ * What is refused is left as it was, and so is the out-parameter. */
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 
@@ -87,7 +89,8 @@ static void what_is_in_use_stays(void **state) {
 	REQUIRE_OK(snug_client_alloc(client, 0, 100, "x", 1, &object));
 	REQUIRE_OK(snug_client_free(client, object));
 	REQUIRE_OK(snug_cache_set(cache_client, "key", 3, "value", 5, NULL));
-	REQUIRE_ERROR(SNUG_ERROR_BUFFER_TOO_SMALL, snug_cache_get(cache_client, "key", 3, NULL, 0, &value));
+	REQUIRE_ERROR(SNUG_ERROR_BUFFER_TOO_SMALL,
+				  snug_cache_get(cache_client, "key", 3, NULL, 0, &value));
 	REQUIRE_OK(snug_client_destroy(client));
 	REQUIRE_OK(snug_cache_client_destroy(cache_client));
 }

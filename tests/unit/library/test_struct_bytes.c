@@ -1,8 +1,11 @@
-/* test_struct_bytes.c: callers that were compiled against older and newer headers than the library: snug/version.h.
+/* test_struct_bytes.c: callers that were compiled against older and newer headers than the library:
+ * snug/version.h.
  *
- * One table of all structs that a caller gives and that may grow. Each is given as good options of every size, from the size's own eight bytes on, in
- * memory that ends where it ends, so that a sanitizer sees what reads further. Each is given with more than the library knows: zeros are good,
- * anything else is VERSION, and nothing was made. What the library writes has room for more at its end, which is zero. */
+ * One table of all structs that a caller gives and that may grow. Each is given as good options of
+ * every size, from the size's own eight bytes on, in memory that ends where it ends, so that a
+ * sanitizer sees what reads further. Each is given with more than the library knows: zeros are
+ * good, anything else is VERSION, and nothing was made. What the library writes has room for more
+ * at its end, which is zero. */
 #include "base/grown.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
@@ -15,7 +18,7 @@
 #define LIMIT_BYTES ((size_t)4 << 20)
 #define BEYOND_BYTES 24u
 
-/* ------------------------------------------------------------------ what is needed to use them ------ */
+/* ------------------------------------------------------------------ what is needed to use them  */
 
 static snug_workers *workers;
 static snug_coordinator *coordinator;
@@ -28,7 +31,8 @@ static int open_all(void **state) {
 	snug_heap_options heap_options = snug_heap_options_default();
 	snug_workers_options workers_options = snug_workers_options_default();
 	snug_cache_options cache_options = snug_cache_options_default();
-	heap_options.limit_bytes = workers_options.heap.limit_bytes = cache_options.limit_bytes = LIMIT_BYTES;
+	heap_options.limit_bytes = workers_options.heap.limit_bytes = cache_options.limit_bytes =
+		LIMIT_BYTES;
 	REQUIRE_OK(snug_heap_create(&heap_options, &heap));
 	REQUIRE_OK(snug_workers_create(&workers_options, &workers));
 	REQUIRE_OK(snug_coordinator_create(workers, NULL, &coordinator));
@@ -47,9 +51,10 @@ static int close_all(void **state) {
 	return 0;
 }
 
-/* ------------------------------------------------------------------ the structs ---------------------- */
+/* ------------------------------------------------------------------ the structs --------------- */
 
-/* Makes something with options of this type and ends it again. What was refused has not written its out-parameter. */
+/* Makes something with options of this type and ends it again. What was refused has not written its
+ * out-parameter. */
 #define CREATES(name, type, create_call, destroy)                                 \
 	static snug_error use_##name(const void *options) {                           \
 		type *made = NULL;                                                        \
@@ -62,7 +67,8 @@ static int close_all(void **state) {
 CREATES(heap_options, snug_heap, snug_heap_create(options, &made), snug_heap_destroy)
 CREATES(shard_options, snug_shard, snug_shard_create(options, &made), snug_shard_destroy)
 CREATES(workers_options, snug_workers, snug_workers_create(options, &made), snug_workers_destroy)
-CREATES(client_options, snug_client, snug_client_create(workers, options, &made), snug_client_destroy)
+CREATES(client_options, snug_client, snug_client_create(workers, options, &made),
+		snug_client_destroy)
 CREATES(coordinator_options, snug_coordinator, snug_coordinator_create(workers, options, &made),
 		snug_coordinator_destroy)
 CREATES(cache_options, snug_cache, snug_cache_create(options, &made), snug_cache_destroy)
@@ -92,7 +98,8 @@ static void init_request(snug_request *request, size_t struct_bytes) {
 	snug_request_init(request, struct_bytes, SNUG_REQUEST_METRICS);
 }
 
-/* Good options in a struct of so many bytes, of which the struct is the first part, or which are the first part of it. */
+/* Good options in a struct of so many bytes, of which the struct is the first part, or which are
+ * the first part of it. */
 #define FILLS(name, type, init, setting)                             \
 	static void fill_##name(void *given, size_t bytes) {             \
 		type whole;                                                  \
@@ -105,14 +112,20 @@ static void init_request(snug_request *request, size_t struct_bytes) {
 	}
 
 FILLS(heap_options, snug_heap_options, snug_heap_options_init, whole.limit_bytes = LIMIT_BYTES)
-FILLS(shard_options, snug_shard_options, snug_shard_options_init, whole.heap.limit_bytes = LIMIT_BYTES)
-FILLS(workers_options, snug_workers_options, snug_workers_options_init, whole.heap.limit_bytes = LIMIT_BYTES)
+FILLS(shard_options, snug_shard_options, snug_shard_options_init,
+	  whole.heap.limit_bytes = LIMIT_BYTES)
+FILLS(workers_options, snug_workers_options, snug_workers_options_init,
+	  whole.heap.limit_bytes = LIMIT_BYTES)
 FILLS(client_options, snug_client_options, snug_client_options_init, whole.flight_max = 64)
-FILLS(coordinator_options, snug_coordinator_options, snug_coordinator_options_init, whole.audit = 16)
+FILLS(coordinator_options, snug_coordinator_options, snug_coordinator_options_init,
+	  whole.audit = 16)
 FILLS(cache_options, snug_cache_options, snug_cache_options_init, whole.limit_bytes = LIMIT_BYTES)
-FILLS(cache_client_options, snug_cache_client_options, snug_cache_client_options_init, whole.timeout_ns = 1)
-FILLS(defragment_options, snug_defragment_options, snug_defragment_options_init, whole.step_bytes = 1000)
-FILLS(cache_store_options, snug_cache_store_options, snug_cache_store_options_init, whole.client_flags = 7)
+FILLS(cache_client_options, snug_cache_client_options, snug_cache_client_options_init,
+	  whole.timeout_ns = 1)
+FILLS(defragment_options, snug_defragment_options, snug_defragment_options_init,
+	  whole.step_bytes = 1000)
+FILLS(cache_store_options, snug_cache_store_options, snug_cache_store_options_init,
+	  whole.client_flags = 7)
 FILLS(request, snug_request, init_request, whole.worker = 0)
 
 struct kind {
@@ -125,8 +138,11 @@ struct kind {
 };
 
 #define END_OF(type, member) (offsetof(type, member) + sizeof(((type *)0)->member))
-#define FULL(name, member) \
-	{ #name, sizeof(snug_##name), END_OF(snug_##name, member), SNUG_ERROR_LIMIT_TOO_SMALL, fill_##name, use_##name }
+#define FULL(name, member)                                                                   \
+	{                                                                                        \
+#name, sizeof(snug_##name), END_OF(snug_##name, member), SNUG_ERROR_LIMIT_TOO_SMALL, \
+			fill_##name, use_##name                                                          \
+	}
 #define BARE(name) \
 	{ #name, sizeof(snug_##name), sizeof(size_t), SNUG_OK, fill_##name, use_##name }
 
@@ -140,11 +156,12 @@ static const struct kind kinds[] = {
 	BARE(cache_client_options),
 	BARE(defragment_options),
 	BARE(cache_store_options),
-	{"request", sizeof(snug_request), END_OF(snug_request, kind), SNUG_ERROR_OPTION, fill_request, use_request},
+	{"request", sizeof(snug_request), END_OF(snug_request, kind), SNUG_ERROR_OPTION, fill_request,
+	 use_request},
 };
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-/* ------------------------------------------------------------------ older and newer callers ---------- */
+/* ------------------------------------------------------------------ older and newer callers --- */
 
 static void an_older_caller_gets_the_defaults(void **state) {
 	const struct kind *kind = *state;
@@ -152,8 +169,10 @@ static void an_older_caller_gets_the_defaults(void **state) {
 		void *given = malloc(bytes); /* and not one byte more */
 		REQUIRE(given != NULL, "no memory");
 		kind->fill(given, bytes);
-		snug_error expected = bytes >= kind->needed_bytes ? SNUG_OK : kind->without, answer = kind->use(given);
-		REQUIRE(answer == expected, "snug_%s of %zu bytes: %s", kind->name, bytes, snug_error_name(answer));
+		snug_error expected = bytes >= kind->needed_bytes ? SNUG_OK : kind->without,
+				   answer = kind->use(given);
+		REQUIRE(answer == expected, "snug_%s of %zu bytes: %s", kind->name, bytes,
+				snug_error_name(answer));
 		free(given);
 	}
 }
@@ -176,7 +195,8 @@ static void a_newer_caller_may_ask_for_nothing_new(void **state) {
 
 static void what_was_not_initialised_is_refused(void **state) {
 	const struct kind *kind = *state;
-	const size_t sizes[] = {0, 1, sizeof(size_t) - 1, GROWN_BYTES_MAX + 1, SIZE_MAX, 0xA5A5A5A5A5A5A5A5u};
+	const size_t sizes[] = {
+		0, 1, sizeof(size_t) - 1, GROWN_BYTES_MAX + 1, SIZE_MAX, 0xA5A5A5A5A5A5A5A5u};
 	unsigned char *given = malloc(kind->bytes);
 	REQUIRE(given != NULL, "no memory");
 	kind->fill(given, kind->bytes);
@@ -187,7 +207,7 @@ static void what_was_not_initialised_is_refused(void **state) {
 	free(given);
 }
 
-/* ------------------------------------------------------------------ init ----------------------------- */
+/* ------------------------------------------------------------------ init ---------------------- */
 
 static void init_writes_what_there_is_room_for(void **state) {
 	(void)state;
@@ -196,7 +216,8 @@ static void init_writes_what_there_is_room_for(void **state) {
 	assert_int_equal(whole.struct_bytes, sizeof whole);
 	assert_int_equal(whole.heap.struct_bytes, sizeof whole.heap);
 	assert_int_equal(whole.count, 1);
-	assert_int_equal(snug_request_default(SNUG_REQUEST_ESTIMATE).options.struct_bytes, sizeof(snug_defragment_options));
+	assert_int_equal(snug_request_default(SNUG_REQUEST_ESTIMATE).options.struct_bytes,
+					 sizeof(snug_defragment_options));
 	assert_int_equal(snug_shard_options_default().heap.struct_bytes, sizeof(snug_heap_options));
 	for (size_t bytes = 0; bytes <= sizeof made; bytes++) {
 		memset(made, 0xA5, sizeof made);
@@ -204,12 +225,13 @@ static void init_writes_what_there_is_room_for(void **state) {
 		for (size_t at = bytes; at < sizeof made; at++) assert_int_equal(made[at], 0xA5);
 		if (bytes < sizeof bytes) continue;
 		assert_memory_equal(made, &bytes, sizeof bytes);
-		if (bytes > sizeof whole) assert_true(grown_is_zero(made + sizeof whole, bytes - sizeof whole));
+		if (bytes > sizeof whole)
+			assert_true(grown_is_zero(made + sizeof whole, bytes - sizeof whole));
 	}
 	snug_workers_options_init(NULL, sizeof whole);
 }
 
-/* ------------------------------------------------------------------ what is reserved ----------------- */
+/* ------------------------------------------------------------------ what is reserved ---------- */
 
 static void nothing(void) {
 }
@@ -230,11 +252,15 @@ static void what_is_reserved_must_be_zero(void **state) {
 	with_os.os = &os;
 	REQUIRE_ERROR(SNUG_ERROR_VERSION, use_heap_options(&with_os));
 	REFUSED(snug_shard_options, snug_shard_options_default(), reserved[0], 1, use_shard_options);
-	REFUSED(snug_workers_options, snug_workers_options_default(), reserved[3], 1, use_workers_options);
-	REFUSED(snug_workers_options, snug_workers_options_default(), hook.reserved[0], nothing, use_workers_options);
-	REFUSED(snug_coordinator_options, snug_coordinator_options_default(), reserved[1], 1, use_coordinator_options);
+	REFUSED(snug_workers_options, snug_workers_options_default(), reserved[3], 1,
+			use_workers_options);
+	REFUSED(snug_workers_options, snug_workers_options_default(), hook.reserved[0], nothing,
+			use_workers_options);
+	REFUSED(snug_coordinator_options, snug_coordinator_options_default(), reserved[1], 1,
+			use_coordinator_options);
 	REFUSED(snug_request, snug_request_default(SNUG_REQUEST_METRICS), reserved[2], 1, use_request);
-	REFUSED(snug_request, snug_request_default(SNUG_REQUEST_METRICS), schedule.reserved[1], 1, use_request);
+	REFUSED(snug_request, snug_request_default(SNUG_REQUEST_METRICS), schedule.reserved[1], 1,
+			use_request);
 }
 
 /* Written over what was there before. */
@@ -256,7 +282,8 @@ static void what_is_written_has_zeros_at_its_end(void **state) {
 	WRITES_ZERO(snug_coordinator_stats, snug_coordinator_stats_get(coordinator, &out));
 	WRITES_ZERO(snug_cache_stats, snug_cache_stats_get(cache_client, &out));
 	REQUIRE_OK(snug_cache_set(cache_client, "key", 3, "value", 5, NULL));
-	WRITES_ZERO(snug_cache_value, snug_cache_get(cache_client, "key", 3, buffer, sizeof buffer, &out));
+	WRITES_ZERO(snug_cache_value,
+				snug_cache_get(cache_client, "key", 3, buffer, sizeof buffer, &out));
 	snug_shard_options options = snug_shard_options_default();
 	snug_shard *shard;
 	options.heap.limit_bytes = LIMIT_BYTES;
@@ -287,9 +314,11 @@ static void answers_have_zeros_at_their_end(void **state) {
 	request.schedule.interval_ns = UINT64_C(3600000000000);
 	REQUIRE_OK(use_request(&request));
 	REQUIRE_OK(snug_coordinator_audit(coordinator, &entry, &entries));
-	REQUIRE(entries == 1 && grown_is_zero(entry.reserved, sizeof entry.reserved), "an entry of the audit");
+	REQUIRE(entries == 1 && grown_is_zero(entry.reserved, sizeof entry.reserved),
+			"an entry of the audit");
 	REQUIRE_OK(snug_coordinator_schedules(coordinator, &schedule, &schedules));
-	REQUIRE(schedules == 1 && grown_is_zero(schedule.reserved, sizeof schedule.reserved), "a schedule");
+	REQUIRE(schedules == 1 && grown_is_zero(schedule.reserved, sizeof schedule.reserved),
+			"a schedule");
 }
 
 int main(void) {
@@ -305,8 +334,8 @@ int main(void) {
 	for (size_t i = 0; i < KINDS; i++)
 		for (size_t c = 0; c < 3; c++, count++) {
 			snprintf(names[count], sizeof names[count], "%s (%s)", cases[c].name, kinds[i].name);
-			tests[count] =
-				(struct CMUnitTest){names[count], cases[c].function, NULL, NULL, (void *)(uintptr_t)&kinds[i]};
+			tests[count] = (struct CMUnitTest){names[count], cases[c].function, NULL, NULL,
+											   (void *)(uintptr_t)&kinds[i]};
 		}
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(init_writes_what_there_is_room_for);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(what_is_reserved_must_be_zero);

@@ -1,4 +1,5 @@
-/* test_fake_os.c: the fake operating system refuses when told to, counts right, and finds each mistake. */
+/* test_fake_os.c: the fake operating system refuses when told to, counts right, and finds each
+ * mistake. */
 #include "unit/cmocka_all.h"
 
 #include "os/fake.h"

@@ -1,4 +1,5 @@
-/* test_linux_os.c: snug_os_linux() against what snug/os.h promises, with the kernel's own count of resident pages. */
+/* test_linux_os.c: snug_os_linux() against what snug/os.h promises, with the kernel's own count of
+ * resident pages. */
 #include "unit/cmocka_all.h"
 
 #include <snug/heap.h>
@@ -34,7 +35,8 @@ static void reserves_aligned_and_zeroed(void **state) {
 		assert_non_null(address);
 		assert_int_equal((uintptr_t)address % alignment, 0);
 		assert_true(os->commit(os->context, address, 3 * PAGE_BYTES));
-		for (size_t offset = 0; offset < 3 * PAGE_BYTES; offset++) assert_int_equal(address[offset], 0);
+		for (size_t offset = 0; offset < 3 * PAGE_BYTES; offset++)
+			assert_int_equal(address[offset], 0);
 		memset(address, 1, 3 * PAGE_BYTES);
 		os->release(os->context, address, 3 * PAGE_BYTES);
 	}
@@ -50,7 +52,8 @@ static void trims_exactly(void **state) {
 	assert_int_equal(mprotect(address, 4 * MIB, PROT_NONE), -1);
 }
 
-/* As much as the largest limit, most often more than the machine has: address space alone is taken. */
+/* As much as the largest limit, most often more than the machine has: address space alone is
+ * taken. */
 static void reserves_the_largest_limit(void **state) {
 	(void)state;
 	char *address = os->reserve(os->context, SNUG_LIMIT_MAX_BYTES, 2 * MIB);

@@ -145,10 +145,12 @@ static socklen_t address_of(const struct world *world, enum family family, union
 	memset(address, 0, sizeof *address);
 	switch (family) {
 	case FAMILY_V4:
-		address->v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		address->v4 =
+			(struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 		return sizeof address->v4;
 	case FAMILY_V6:
-		address->v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+		address->v6 =
+			(struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 		return sizeof address->v6;
 	default:
 		address->local.sun_family = AF_UNIX;
@@ -185,7 +187,8 @@ int world_begin(void **state) {
 	(void)snprintf(world->path, sizeof world->path, "%s/socket", world->directory);
 	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
 		world->listener[family] = open_listener(world, (enum family)family);
-		if (world->listener[family] >= 0 && !io_listen(world->io, world->listener[family], family)) return -1;
+		if (world->listener[family] >= 0 && !io_listen(world->io, world->listener[family], family))
+			return -1;
 	}
 	return world->listener[FAMILY_V4] >= 0 && world->listener[FAMILY_UNIX] >= 0 ? 0 : -1;
 }
@@ -267,7 +270,8 @@ int client_open(struct world *world, enum family family, struct link **link) {
 void client_write(struct world *world, int client, const char *bytes, size_t length) {
 	for (size_t at = 0; at < length;) {
 		ssize_t written = 0;
-		UNTIL(world, (written = send(client, bytes + at, length - at, MSG_NOSIGNAL)) >= 0 || errno != EAGAIN);
+		UNTIL(world, (written = send(client, bytes + at, length - at, MSG_NOSIGNAL)) >= 0 ||
+						 errno != EAGAIN);
 		if (written < 0) fail_msg("send: %s", strerror(errno));
 		at += (size_t)written;
 	}
@@ -277,7 +281,9 @@ void client_read(struct world *world, int client, char *bytes, size_t length) {
 	for (size_t at = 0; at < length;) {
 		ssize_t got = 0;
 		UNTIL(world, (got = recv(client, bytes + at, length - at, 0)) >= 0 || errno != EAGAIN);
-		if (got <= 0) fail_msg("after %zu of %zu bytes: %s", at, length, got < 0 ? strerror(errno) : "the end");
+		if (got <= 0)
+			fail_msg("after %zu of %zu bytes: %s", at, length,
+					 got < 0 ? strerror(errno) : "the end");
 		at += (size_t)got;
 	}
 }
@@ -285,7 +291,8 @@ void client_read(struct world *world, int client, char *bytes, size_t length) {
 void client_expect_end(struct world *world, int client) {
 	char bytes[4096];
 	ssize_t got = 1;
-	while (got > 0) UNTIL(world, (got = recv(client, bytes, sizeof bytes, 0)) >= 0 || errno != EAGAIN);
+	while (got > 0)
+		UNTIL(world, (got = recv(client, bytes, sizeof bytes, 0)) >= 0 || errno != EAGAIN);
 }
 
 void client_reset(int client) {

@@ -1,7 +1,9 @@
-/* io_world.h: an io with listeners of each family, and clients of it in the same thread: what the tests of sockets share.
+/* io_world.h: an io with listeners of each family, and clients of it in the same thread: what the
+ * tests of sockets share.
  *
- * A link is the server's side of a connection. Its memory is freed in `closed`, so that whoever touches it later is caught by
- * AddressSanitizer; the callbacks themselves check what io.h promises of their order. */
+ * A link is the server's side of a connection. Its memory is freed in `closed`, so that whoever
+ * touches it later is caught by AddressSanitizer; the callbacks themselves check what io.h promises
+ * of their order. */
 #ifndef SNUG_TEST_IO_WORLD_H
 #define SNUG_TEST_IO_WORLD_H
 
@@ -14,8 +16,9 @@ enum family { FAMILY_V4, FAMILY_V6, FAMILY_UNIX, FAMILY_COUNT };
 
 /* What a link does with what it gets. */
 enum conduct {
-	CONDUCT_KEEP,  /* keeps it */
-	CONDUCT_ECHO,  /* sends it back, in several pieces, and closes when the peer has ended and all is sent */
+	CONDUCT_KEEP, /* keeps it */
+	/* sends it back, in several pieces, and closes when the peer has ended and all is sent */
+	CONDUCT_ECHO,
 	CONDUCT_CLOSE, /* closes within the callback */
 	CONDUCT_PAUSE, /* keeps it, and pauses within the callback */
 };
@@ -57,7 +60,8 @@ struct world {
 	uint32_t turns; /* polls that drive() has made */
 };
 
-/* Set-up and teardown of each case; the state before is the kind. Where the kernel has no io_uring its cases are skipped, and say why. */
+/* Set-up and teardown of each case; the state before is the kind. Where the kernel has no io_uring
+ * its cases are skipped, and say why. */
 int world_begin(void **state);
 int world_end(void **state);
 /* The case's world; skips the case where it is not to be had. */
@@ -72,8 +76,11 @@ void world_close_all(struct world *world);
 	}
 
 /* Over io_uring, with so much memory as a small worker has. */
-#define FOR_LITTLE_MEMORY(test) \
-	{ #test " (io_uring, little memory)", test, world_begin, world_end, (void *)(uintptr_t)(IO_URING | LITTLE_MEMORY) }
+#define FOR_LITTLE_MEMORY(test)                                           \
+	{                                                                     \
+#test " (io_uring, little memory)", test, world_begin, world_end, \
+			(void *)(uintptr_t)(IO_URING | LITTLE_MEMORY)                 \
+	}
 #define LITTLE_MEMORY 256u
 
 /* One turn of a worker: polls, and waits a little when there was nothing. */
@@ -82,13 +89,14 @@ void drive_for(struct world *world, uint64_t duration_ns);
 
 #define PATIENCE_NS UINT64_C(120000000000)
 /* Turns until `condition`; fails if it does not come true. */
-#define UNTIL(world, condition)                                                                               \
-	do {                                                                                                      \
-		uint64_t until_ns = os_deadline_ns(PATIENCE_NS);                                                      \
-		while (!(condition)) {                                                                                \
-			drive(world);                                                                                     \
-			if (os_remaining_ns(until_ns) == 0) fail_msg("%s:%d: never: %s", __FILE__, __LINE__, #condition); \
-		}                                                                                                     \
+#define UNTIL(world, condition)                                               \
+	do {                                                                      \
+		uint64_t until_ns = os_deadline_ns(PATIENCE_NS);                      \
+		while (!(condition)) {                                                \
+			drive(world);                                                     \
+			if (os_remaining_ns(until_ns) == 0)                               \
+				fail_msg("%s:%d: never: %s", __FILE__, __LINE__, #condition); \
+		}                                                                     \
 	} while (0)
 
 /* A non-blocking client, connected; its link is the newest of the world. */
@@ -105,7 +113,8 @@ void client_expect_end(struct world *world, int client);
 /* Closes with a reset. */
 void client_reset(int client);
 
-/* What a link sends by itself: `length` bytes in `count` pieces, which stay until sent. True: all gone at once. */
+/* What a link sends by itself: `length` bytes in `count` pieces, which stay until sent. True: all
+ * gone at once. */
 bool link_send(struct link *link, const char *bytes, size_t length, size_t count);
 void link_close(struct link *link);
 

@@ -15,7 +15,8 @@ static void who_is_alone_may_hold_half(void **state) {
 	assert_int_equal(held, SHARED / 2);
 }
 
-/* However many hold all that they may and give nothing back, whoever comes then gets one, until there are none. */
+/* However many hold all that they may and give nothing back, whoever comes then gets one, until
+ * there are none. */
 static void those_who_hold_leave_some(void **state) {
 	(void)state;
 	uint32_t held[2 * SHARED] = {0};
@@ -71,7 +72,8 @@ static void assert_lawful(const struct connection_memory *memory) {
 }
 
 /* Marked at both ends, so that two cells that overlap show. */
-static void take(struct connection_memory *memory, struct cell *cell, enum cell_kind kind, unsigned char mark) {
+static void take(struct connection_memory *memory, struct cell *cell, enum cell_kind kind,
+				 unsigned char mark) {
 	*cell = (struct cell){connection_cell_take(memory, kind, CELLS_SHARED), kind, mark};
 	if (cell->at == NULL) return;
 	cell->at[0] = cell->at[connection_cell_bytes(kind) - 1] = mark;
@@ -94,7 +96,8 @@ static void random_takes_and_gives_keep_the_laws(void **state) {
 	for (uint32_t step = 0; step < 60000; step++) {
 		bool grows = step / 5000 % 2 == 0;
 		if (held < CELLS_MAX && test_random_below(&random, 10) < (grows ? 8 : 3)) {
-			take(&memory, &cells[held], (enum cell_kind)test_random_below(&random, CELL_KINDS), (unsigned char)step);
+			take(&memory, &cells[held], (enum cell_kind)test_random_below(&random, CELL_KINDS),
+				 (unsigned char)step);
 			if (cells[held].at != NULL)
 				held++;
 			else
@@ -122,12 +125,14 @@ static void the_reserve_is_for_those_who_may(void **state) {
 	assert_int_equal(connection_memory_init(&memory, BUDGET), SNUG_OK);
 	void *large[BUDGET / CHUNK_BYTES];
 	uint32_t count = 0;
-	while ((large[count] = connection_cell_take(&memory, CELL_CHUNK, CELLS_SHARED)) != NULL) count++;
+	while ((large[count] = connection_cell_take(&memory, CELL_CHUNK, CELLS_SHARED)) != NULL)
+		count++;
 	assert_int_equal(count, BUDGET / CHUNK_BYTES - 4);
 	assert_false(cells_are_there(&memory, 1, 0, CELLS_SHARED));
 	assert_true(cells_are_there(&memory, 1, 3, CELLS_RESERVED));
 	/* The last two are for those who come. */
-	while ((large[count] = connection_cell_take(&memory, CELL_CHUNK, CELLS_RESERVED)) != NULL) count++;
+	while ((large[count] = connection_cell_take(&memory, CELL_CHUNK, CELLS_RESERVED)) != NULL)
+		count++;
 	assert_int_equal(count, BUDGET / CHUNK_BYTES - 2);
 	void *connection = connection_cell_take(&memory, CELL_CONNECTION, CELLS_LAST);
 	assert_non_null(connection);
@@ -151,7 +156,8 @@ static void what_is_borrowed_counts(void **state) {
 	assert_null(buffers_take_input(&buffers, &more, CELLS_SHARED));
 	void *large[BUDGET / CHUNK_BYTES];
 	uint32_t count = 0;
-	while ((large[count] = connection_cell_take(&buffers.memory, CELL_CHUNK, CELLS_LAST)) != NULL) count++;
+	while ((large[count] = connection_cell_take(&buffers.memory, CELL_CHUNK, CELLS_LAST)) != NULL)
+		count++;
 	assert_int_equal(count, BUDGET / CHUNK_BYTES - 3);
 	assert_true(connection_memory_is_short(&buffers.memory));
 	assert_lawful(&buffers.memory);
@@ -167,11 +173,13 @@ static void what_was_not_needed_for_a_second_goes_back(void **state) {
 	struct connection_memory memory;
 	assert_int_equal(connection_memory_init(&memory, BUDGET), SNUG_OK);
 	void *large[20];
-	for (uint32_t i = 0; i < 20; i++) large[i] = connection_cell_take(&memory, CELL_CHUNK, CELLS_SHARED);
+	for (uint32_t i = 0; i < 20; i++)
+		large[i] = connection_cell_take(&memory, CELL_CHUNK, CELLS_SHARED);
 	for (uint32_t i = 0; i < 20; i++) connection_cell_give(&memory, CELL_CHUNK, large[i]);
 	assert_int_equal(memory.warm.count, 20);
 	connection_memory_tick(&memory);
-	assert_false(connection_memory_trim(&memory)); /* they were needed in the second that has just ended */
+	/* they were needed in the second that has just ended */
+	assert_false(connection_memory_trim(&memory));
 	connection_memory_tick(&memory);
 	while (connection_memory_trim(&memory)) assert_lawful(&memory);
 	assert_int_equal(memory.warm.count, 0);

@@ -1,5 +1,6 @@
-/* test_connection.c: the connections of two workers: bytes in, however they are cut; values on all roads; answers in their order; output that is not
- * read. How connections end is in test_connection_ends.c. */
+/* test_connection.c: the connections of two workers: bytes in, however they are cut; values on all
+ * roads; answers in their order; output that is not read. How connections end is in
+ * test_connection_ends.c. */
 #include "support/client_text.h"
 #include "support/test_secret.h"
 
@@ -30,20 +31,28 @@ static void store_words(struct words *words, const char *key, size_t bytes, cons
 	words_append(words, "\r\n", 2);
 }
 
-/* Each kind of command, for keys of both; deletes what it has stored, so that it finds the same when it is said again. */
+/* Each kind of command, for keys of both; deletes what it has stored, so that it finds the same
+ * when it is said again. */
 static void all_kinds(struct words *words) {
 	for (uint32_t i = 0; i < 2; i++) {
 		const char *key = i == 0 ? own_key[0] : far_key[0];
 		words_print(words, "set %s 5 0 3\r\n", key);
 		words_print(words, "one\r\nget %s %s %s\r\n", own_key[0], far_key[0], own_key[1]);
-		words_print(words, "append %s 0 0 2\r\n!!\r\nprepend %s 0 0 1 noreply\r\n>\r\nget %s\r\n", key, key, key);
-		words_print(words, "mg %s v f k s Oopaque\r\nmg %s v q\r\nms %s 2\r\n12\r\n", key, own_key[1], key);
-		words_print(words, "incr %s 30\r\ndecr %s 2\r\nma %s v\r\nma %s q\r\nmn\r\n", key, key, key, key);
-		words_print(words, "add %s 0 0 1\r\nx\r\nreplace %s 0 0 4\r\nlong\r\ntouch %s 1000\r\n", key, key, key);
-		words_print(words, "set %s 0 0 4\r\nlongbad\r\nget %s\r\nbogus\r\nset %s 0 0 -1\r\n", key, key, key);
+		words_print(words, "append %s 0 0 2\r\n!!\r\nprepend %s 0 0 1 noreply\r\n>\r\nget %s\r\n",
+					key, key, key);
+		words_print(words, "mg %s v f k s Oopaque\r\nmg %s v q\r\nms %s 2\r\n12\r\n", key,
+					own_key[1], key);
+		words_print(words, "incr %s 30\r\ndecr %s 2\r\nma %s v\r\nma %s q\r\nmn\r\n", key, key, key,
+					key);
+		words_print(words, "add %s 0 0 1\r\nx\r\nreplace %s 0 0 4\r\nlong\r\ntouch %s 1000\r\n",
+					key, key, key);
+		words_print(words, "set %s 0 0 4\r\nlongbad\r\nget %s\r\nbogus\r\nset %s 0 0 -1\r\n", key,
+					key, key);
 		words_print(words, "set %s 0 0 9999999\r\n", own_key[3]);
-		words_print(words, "gets\r\nmg\r\nversion\r\nverbosity 1\r\nverbosity 1 noreply\r\nflush_all\r\n");
-		words_print(words, "md %s q\r\ndelete %s\r\ndelete %s noreply\r\nmg %s\r\nmn\r\n", key, key, key, key);
+		words_print(words,
+					"gets\r\nmg\r\nversion\r\nverbosity 1\r\nverbosity 1 noreply\r\nflush_all\r\n");
+		words_print(words, "md %s q\r\ndelete %s\r\ndelete %s noreply\r\nmg %s\r\nmn\r\n", key, key,
+					key, key);
 	}
 }
 
@@ -129,7 +138,8 @@ static void value_answer(struct words *words, const char *key, size_t bytes) {
 }
 
 /* Stores and gets it, received in pieces of so many bytes; read in such pieces, too. */
-static void a_value_there_and_back(const char *key, size_t bytes, size_t piece_bytes, bool sends_later) {
+static void a_value_there_and_back(const char *key, size_t bytes, size_t piece_bytes,
+								   bool sends_later) {
 	struct words words = {0}, answers = {0};
 	uint32_t client = world_connect(0);
 	struct fake_socket *socket = fake_socket(client);
@@ -167,7 +177,8 @@ static void a_value_of_any_size_comes_and_goes_on_both_roads(void **state) {
 		}
 }
 
-/* The seams of a value that is received where it will lie: its first bytes, its last, and its line's end. */
+/* The seams of a value that is received where it will lie: its first bytes, its last, and its
+ * line's end. */
 static void a_large_value_is_cut_at_each_seam(void **state) {
 	const size_t bytes = DIRECT_BYTES_MAX + 3000;
 	(void)state;
@@ -200,7 +211,8 @@ static void a_large_value_with_a_wrong_end_is_refused(void **state) {
 		fake_socket(client)->piece_bytes = 1000;
 		fake_send(client, words.bytes, words.length);
 		world_settle();
-		expect(client, "CLIENT_ERROR bad data chunk\r\nEND\r\nVERSION " PROTOCOL_VERSION_TEXT "\r\n");
+		expect(client,
+			   "CLIENT_ERROR bad data chunk\r\nEND\r\nVERSION " PROTOCOL_VERSION_TEXT "\r\n");
 		assert_int_equal(world_leases(far), 0);
 		words_clear(&words);
 	}
@@ -233,7 +245,8 @@ static void nothing_is_said_of_what_is_quiet(void **state) {
 		const char *key = i == 0 ? own_key[0] : far_key[0];
 		words_print(&words, "set %s 0 0 1 noreply\r\n1\r\nincr %s 5 noreply\r\n", key, key);
 		words_print(&words, "set %s 0 0 1 noreply\r\nlxx", own_key[1]);
-		words_print(&words, "ms %s 1 q\r\n6\r\nmg %s v q\r\nmd %s q\r\n", own_key[2], own_key[3], own_key[2]);
+		words_print(&words, "ms %s 1 q\r\n6\r\nmg %s v q\r\nmd %s q\r\n", own_key[2], own_key[3],
+					own_key[2]);
 		words_print(&words, "mn\r\n");
 		store_words(&words, far_key[2], 20000, " noreply");
 		store_words(&words, own_key[2], 20000, " noreply");
@@ -247,9 +260,11 @@ static void nothing_is_said_of_what_is_quiet(void **state) {
 	words_clear(&words);
 }
 
-#define PIPELINE 300u /* more than a batch, than the records of one connection, and than the inbox */
+/* more than a batch, than the records of one connection, and than the inbox */
+#define PIPELINE 300u
 
-/* Owners by turns; the other's requests are carried out one at a time, with turns of the asker in between. */
+/* Owners by turns; the other's requests are carried out one at a time, with turns of the asker in
+ * between. */
 static void answers_come_in_the_order_of_the_commands(void **state) {
 	struct words words = {0}, answers = {0};
 	uint32_t client = world_connect(0);
@@ -292,7 +307,8 @@ static void all_kinds_wait_behind_one_that_is_away(void **state) {
 	uint32_t client = world_connect(0);
 	fake_send(client, words.bytes, words.length);
 	for (uint32_t i = 0; i < 10; i++) world_turn(0);
-	assert_int_equal(heard_bytes(client), 0); /* what is there waits for the other's, to go in one send */
+	/* what is there waits for the other's, to go in one send */
+	assert_int_equal(heard_bytes(client), 0);
 	world_settle();
 	expect_bytes(client, answers.bytes, answers.length);
 	words_clear(&words);
@@ -304,14 +320,16 @@ static void two_workers_ask_each_other(void **state) {
 	(void)state;
 	uint32_t client[2] = {world_connect(0), world_connect(1)};
 	struct words words = {0};
-	for (uint32_t i = 0; i < PIPELINE; i++) words_print(&words, "get %s %s\r\n", own_key[0], far_key[0]);
+	for (uint32_t i = 0; i < PIPELINE; i++)
+		words_print(&words, "get %s %s\r\n", own_key[0], far_key[0]);
 	for (uint32_t i = 0; i < 2; i++) fake_send(client[i], words.bytes, words.length);
 	for (uint32_t i = 0; i < 10; i++) {
 		world_turn(0); /* both inboxes are full */
 		world_turn(1);
 	}
 	world_settle();
-	for (uint32_t i = 0; i < 2; i++) assert_int_equal(heard_bytes(client[i]), PIPELINE * strlen("END\r\n"));
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(heard_bytes(client[i]), PIPELINE * strlen("END\r\n"));
 	words_clear(&words);
 }
 
@@ -319,7 +337,8 @@ static void two_workers_ask_each_other(void **state) {
 
 #define HELD_BYTES_MAX (OUTPUT_BYTES_MAX + RECORDS_MAX * RECORD_BYTES + ((uint64_t)1 << 20))
 
-/* He asks for a hundred times what he takes; it is bounded what is kept for him; then he reads all, a little at a time. */
+/* He asks for a hundred times what he takes; it is bounded what is kept for him; then he reads all,
+ * a little at a time. */
 static void what_is_not_read_is_kept_within_bounds(void **state) {
 	struct words words = {0}, answers = {0};
 	(void)state;
@@ -354,7 +373,8 @@ static void what_is_not_read_is_kept_within_bounds(void **state) {
 	words_clear(&answers);
 }
 
-/* Who does not read is not received from any more; what was on its way when he was paused comes once; and he goes on where he was. */
+/* Who does not read is not received from any more; what was on its way when he was paused comes
+ * once; and he goes on where he was. */
 static void who_does_not_read_is_paused_and_goes_on(void **state) {
 	(void)state;
 	for (uint32_t late = 0; late < 2; late++) {
@@ -362,7 +382,8 @@ static void who_does_not_read_is_paused_and_goes_on(void **state) {
 		struct fake_socket *socket = fake_socket(client);
 		struct words words = {0}, answers = {0};
 		for (uint32_t i = 0; i < 20000; i++) words_print(&words, "version\r\n");
-		for (uint32_t i = 0; i < 20000; i++) words_print(&answers, "VERSION " PROTOCOL_VERSION_TEXT "\r\n");
+		for (uint32_t i = 0; i < 20000; i++)
+			words_print(&answers, "VERSION " PROTOCOL_VERSION_TEXT "\r\n");
 		socket->receives_once = late;
 		socket->window_bytes = 0;
 		fake_send(client, words.bytes, words.length);
@@ -379,7 +400,8 @@ static void who_does_not_read_is_paused_and_goes_on(void **state) {
 	}
 }
 
-/* What came once more after the pause is the last that was held back, and all of it is carried out as it comes: then he is received from again. */
+/* What came once more after the pause is the last that was held back, and all of it is carried out
+ * as it comes: then he is received from again. */
 static void who_was_paused_is_received_from_when_nothing_is_left(void **state) {
 	static const char version[] = "MN\r\nVERSION " PROTOCOL_VERSION_TEXT "\r\n";
 	struct words words = {0};
@@ -399,7 +421,8 @@ static void who_was_paused_is_received_from_when_nothing_is_left(void **state) {
 	world_settle();
 	say(client, "version\r\n");
 	world_settle();
-	assert_memory_equal(socket->answers.bytes + socket->answers.end - strlen(version), version, strlen(version));
+	assert_memory_equal(socket->answers.bytes + socket->answers.end - strlen(version), version,
+						strlen(version));
 	assert_false(socket->is_paused);
 	words_clear(&words);
 }

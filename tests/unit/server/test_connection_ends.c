@@ -1,5 +1,6 @@
-/* test_connection_ends.c: how connections of two workers end: by a reset at each point of all that can be under way, by the client's end, by quit,
- * for want of memory. Whatever was under way, all is given back: world_end looks. How they live is in test_connection.c. */
+/* test_connection_ends.c: how connections of two workers end: by a reset at each point of all that
+ * can be under way, by the client's end, by quit, for want of memory. Whatever was under way, all
+ * is given back: world_end looks. How they live is in test_connection.c. */
 #include "support/client_text.h"
 #include "support/require.h"
 #include "support/test_secret.h"
@@ -30,8 +31,8 @@ static void store(struct words *words, const char *key, size_t bytes) {
 }
 
 static void gets_of_large_values(struct words *words) {
-	words_print(words, "get %s\r\nget %s\r\nget %s %s %s\r\n", own_key[0], far_key[0], far_key[0], own_key[0],
-				far_key[1]);
+	words_print(words, "get %s\r\nget %s\r\nget %s %s %s\r\n", own_key[0], far_key[0], far_key[0],
+				own_key[0], far_key[1]);
 }
 
 static void a_get_of_the_others(struct words *words) {
@@ -64,14 +65,17 @@ static void stores_in_slices(struct words *words) {
 
 static void a_pipeline(struct words *words) {
 	for (uint32_t i = 0; i < 40; i++) {
-		words_print(words, "set %s 0 0 2\r\nxx\r\nget %s\r\nget %s\r\n", far_key[2], far_key[2], own_key[1]);
+		words_print(words, "set %s 0 0 2\r\nxx\r\nget %s\r\nget %s\r\n", far_key[2], far_key[2],
+					own_key[1]);
 		words_print(words, "mg %s v\r\nbogus\r\nget %s %s\r\n", far_key[1], far_key[1], own_key[1]);
 	}
 }
 
 static void errands(struct words *words) {
-	words_print(words, "get %s\r\nstats\r\nget %s\r\nflush_all\r\nstats conns\r\n", far_key[1], far_key[2]);
-	words_print(words, "get %s\r\nsnug check\r\nsnug map\r\nflush_all 10\r\nstats settings\r\n", far_key[2]);
+	words_print(words, "get %s\r\nstats\r\nget %s\r\nflush_all\r\nstats conns\r\n", far_key[1],
+				far_key[2]);
+	words_print(words, "get %s\r\nsnug check\r\nsnug map\r\nflush_all 10\r\nstats settings\r\n",
+				far_key[2]);
 }
 
 static void a_quit_behind_answers(struct words *words) {
@@ -80,13 +84,15 @@ static void a_quit_behind_answers(struct words *words) {
 
 static const struct scene scenes[] = {
 	{"a get of the other's", a_get_of_the_others, .window_bytes = 60000},
-	{"a get of the other's, sent later", a_get_of_the_others, .window_bytes = 60000, .sends_later = true},
+	{"a get of the other's, sent later", a_get_of_the_others, .window_bytes = 60000,
+	 .sends_later = true},
 	{"gets of large values", gets_of_large_values, .window_bytes = 100000},
 	{"gets of large values that are not read", gets_of_large_values, .window_bytes = 0},
 	{"a store of the other's", a_store_of_the_others, .piece_bytes = 20000, .window_bytes = 50000},
-	{"a store that ends wrong", a_store_that_ends_wrong, .piece_bytes = 7000, .window_bytes = 50000},
-	{"stores that are refused", stores_that_are_refused, .memory_bytes = (uint64_t)1 << 20, .piece_bytes = 50000,
+	{"a store that ends wrong", a_store_that_ends_wrong, .piece_bytes = 7000,
 	 .window_bytes = 50000},
+	{"stores that are refused", stores_that_are_refused, .memory_bytes = (uint64_t)1 << 20,
+	 .piece_bytes = 50000, .window_bytes = 50000},
 	{"stores in slices", stores_in_slices, .memory_bytes = (uint64_t)2 << 20, .piece_bytes = 50000,
 	 .window_bytes = 100000, .is_full = true},
 	{"a pipeline", a_pipeline, .window_bytes = 100000},
@@ -144,13 +150,15 @@ static void step(uint32_t number, uint32_t client, const struct scene *scene) {
 
 #define ROUNDS_AFTER_THE_END 3u
 
-static uint32_t slices_seen; /* steps with a reservation of the own shard's that goes on in the next turn */
+/* steps with a reservation of the own shard's that goes on in the next turn */
+static uint32_t slices_seen;
 
-/* The client goes after so many steps; his socket's end is told at once, or when all that is away has come back. Tells whether all was over
- * before. */
-static bool play(const struct scene *scene, struct words *before, const struct words *words, uint32_t steps,
-				 bool closes_late) {
-	const struct world *world = world_begin(&(struct world_options){.memory_bytes = scene->memory_bytes});
+/* The client goes after so many steps; his socket's end is told at once, or when all that is away
+ * has come back. Tells whether all was over before. */
+static bool play(const struct scene *scene, struct words *before, const struct words *words,
+				 uint32_t steps, bool closes_late) {
+	const struct world *world =
+		world_begin(&(struct world_options){.memory_bytes = scene->memory_bytes});
 	fill(scene, before);
 	uint32_t client = world_connect(0), quiet_steps = 0, number = 0;
 	struct fake_socket *socket = fake_socket(client);
@@ -163,7 +171,8 @@ static bool play(const struct scene *scene, struct words *before, const struct w
 	for (; number < steps && quiet_steps < 5 * ROUNDS_AFTER_THE_END; number++) {
 		step(number, client, scene);
 		slices_seen += world->worker[0].turn->unfinished != NULL;
-		bool is_quiet = heard == heard_bytes(client) && sent == socket->to_server.begin && !world_waits(0);
+		bool is_quiet =
+			heard == heard_bytes(client) && sent == socket->to_server.begin && !world_waits(0);
 		quiet_steps = is_quiet ? quiet_steps + 1 : 0;
 		heard = heard_bytes(client);
 		sent = socket->to_server.begin;
@@ -183,7 +192,8 @@ static void a_reset_at_any_point_leaves_nothing(void **state) {
 		uint32_t steps = 0;
 		require_note(scenes[i].name);
 		scenes[i].says(&words);
-		while (!play(&scenes[i], &before, &words, steps, false) && !play(&scenes[i], &before, &words, steps, true))
+		while (!play(&scenes[i], &before, &words, steps, false) &&
+			   !play(&scenes[i], &before, &words, steps, true))
 			steps++;
 		assert_in_range(steps, 15, 5000);
 		words_clear(&before);
@@ -238,8 +248,8 @@ static void what_was_asked_before_the_end_is_answered(void **state) {
 
 /* The end comes in the midst of a command, or of a value. */
 static void an_end_amid_a_command_is_an_end(void **state) {
-	static const char *const begun[] = {"get k", "set k 0 0 5\r\nab", "set k 0 0 200000\r\nab", "mg",
-										"set k 0 0 9999999\r\nab"};
+	static const char *const begun[] = {"get k", "set k 0 0 5\r\nab", "set k 0 0 200000\r\nab",
+										"mg", "set k 0 0 9999999\r\nab"};
 	(void)state;
 	for (uint32_t i = 0; i < sizeof begun / sizeof *begun; i++) {
 		uint32_t client = world_connect(i % 2);
@@ -251,13 +261,15 @@ static void an_end_amid_a_command_is_an_end(void **state) {
 	}
 }
 
-/* The output is full, and the kernel lets him go late: nothing is said to him, and the others are served. */
+/* The output is full, and the kernel lets him go late: nothing is said to him, and the others are
+ * served. */
 static void who_goes_does_not_hold_up_others(void **state) {
 	(void)state;
 	uint32_t gone = world_connect(0), other = world_connect(0);
 	struct words words = {0};
 	store(&words, own_key[0], 9000);
-	for (uint32_t i = 0; i < 200; i++) words_print(&words, "get %s\r\nget %s\r\n", own_key[0], far_key[0]);
+	for (uint32_t i = 0; i < 200; i++)
+		words_print(&words, "get %s\r\nget %s\r\n", own_key[0], far_key[0]);
 	fake_socket(gone)->window_bytes = 0;
 	fake_socket(gone)->is_closing_late = true;
 	fake_send(gone, words.bytes, words.length);
@@ -282,10 +294,12 @@ static void let_time_pass(struct world *world, uint32_t rounds) {
 	}
 }
 
-/* Connection memory is short, and nobody gives any back: whoever holds most and does not read goes, and who reads is answered. */
+/* Connection memory is short, and nobody gives any back: whoever holds most and does not read goes,
+ * and who reads is answered. */
 static void who_holds_most_pays_when_memory_is_short(void **state) {
 	(void)state;
-	struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+	struct world *world =
+		world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
 	uint32_t reader[READERS], polite = world_connect(0), closed = 0;
 	struct words words = {0};
 	store(&words, own_key[0], 8000);
@@ -293,7 +307,8 @@ static void who_holds_most_pays_when_memory_is_short(void **state) {
 	world_settle();
 	expect(polite, "STORED\r\n");
 	words_clear(&words);
-	for (uint32_t i = 0; i < 100; i++) words_print(&words, "get %s\r\nget %s\r\n", own_key[0], far_key[0]);
+	for (uint32_t i = 0; i < 100; i++)
+		words_print(&words, "get %s\r\nget %s\r\n", own_key[0], far_key[0]);
 	for (uint32_t i = 0; i < READERS; i++) {
 		reader[i] = world_connect(0);
 		fake_socket(reader[i])->window_bytes = 0;
@@ -310,7 +325,8 @@ static void who_holds_most_pays_when_memory_is_short(void **state) {
 	world_end();
 }
 
-/* Room in pieces that no answer fits counts as free, and yet is of no use: unfinished values of those that went, of which one in a chunk has stayed. */
+/* Room in pieces that no answer fits counts as free, and yet is of no use: unfinished values of
+ * those that went, of which one in a chunk has stayed. */
 static void leave_pieces(void) {
 	static const char unfinished[] = "set piece 0 0 8000\r\n";
 	uint32_t client[64];
@@ -325,12 +341,13 @@ static void leave_pieces(void) {
 	world_settle();
 }
 
-/* Those that take nothing go one round after the other, and the polite one is answered soon: also where room lies in pieces, and while another one
- * is on his way out for ever. */
+/* Those that take nothing go one round after the other, and the polite one is answered soon: also
+ * where room lies in pieces, and while another one is on his way out for ever. */
 static void rounds_of_relief_follow_each_other(void **state) {
 	(void)state;
 	for (uint32_t form = 0; form < 2; form++) {
-		struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)2 << 20});
+		struct world *world =
+			world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)2 << 20});
 		struct words words = {0};
 		uint32_t leaver = world_connect(0), polite = world_connect(0), closed = 0, reader[60];
 		store(&words, own_key[0], 8000);
@@ -377,7 +394,8 @@ static void crowd_with_half_lines(uint32_t count) {
 }
 
 /* Asks, and waits for the answer; tells how many times PASS_NS that took, `most` at most. */
-static uint32_t wait_for_answer(struct world *world, uint32_t client, const char *question, uint32_t most) {
+static uint32_t wait_for_answer(struct world *world, uint32_t client, const char *question,
+								uint32_t most) {
 	size_t before = heard_bytes(client);
 	uint32_t passed = 0;
 	say(client, question);
@@ -388,11 +406,12 @@ static uint32_t wait_for_answer(struct world *world, uint32_t client, const char
 	return passed;
 }
 
-/* Half lines use up what connections may hold. What they give back is pieces that no answer fits, until a whole chunk of them has come: relief goes on
- * until it has. */
+/* Half lines use up what connections may hold. What they give back is pieces that no answer fits,
+ * until a whole chunk of them has come: relief goes on until it has. */
 static void half_lines_hold_up_nobody(void **state) {
 	(void)state;
-	struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+	struct world *world =
+		world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
 	uint32_t polite[POLITE];
 	for (uint32_t i = 0; i < POLITE; i++) polite[i] = world_connect(0);
 	crowd_with_half_lines(HALF_LINES);
@@ -407,12 +426,14 @@ static void half_lines_hold_up_nobody(void **state) {
 	world_end();
 }
 
-/* Whoever comes while half lines hold all that they may is kept until he is served, and whoever was served and reads is not the one who pays: not even in
- * the moment in which he holds what he is about to be sent. */
+/* Whoever comes while half lines hold all that they may is kept until he is served, and whoever was
+ * served and reads is not the one who pays: not even in the moment in which he holds what he is
+ * about to be sent. */
 static void half_lines_end_nobody_else(void **state) {
 	(void)state;
 	for (uint32_t form = 0; form < 2; form++) {
-		struct world *world = world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
+		struct world *world =
+			world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});
 		uint32_t polite[40], count = 0;
 		struct words words = {0};
 		store(&words, own_key[0], 8000);
@@ -447,13 +468,13 @@ static void half_lines_end_nobody_else(void **state) {
 	}
 }
 
-/* A large value that waits for its room at the other worker holds input where memory is low; a get that is away, or the next window of what is read,
- * does not. */
+/* A large value that waits for its room at the other worker holds input where memory is low; a get
+ * that is away, or the next window of what is read, does not. */
 static void input_is_held_for_room_alone(void **state) {
 	(void)state;
 	for (uint32_t form = 0; form < 3; form++) {
-		struct world *world =
-			world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20, .page_bytes = 4096});
+		struct world *world = world_begin(&(struct world_options){
+			.connection_memory_bytes = (uint64_t)1 << 20, .page_bytes = 4096});
 		uint32_t asker = world_connect(0), writer = world_connect(0);
 		struct words words = {0};
 		store(&words, far_key[1], LARGE_BYTES);
@@ -469,7 +490,8 @@ static void input_is_held_for_room_alone(void **state) {
 		}
 		world_turn(0);
 		int length =
-			snprintf(line, sizeof line, form == 1 ? "set %s 0 0 100000\r\nxx" : "get %s\r\n", far_key[form / 2]);
+			snprintf(line, sizeof line, form == 1 ? "set %s 0 0 100000\r\nxx" : "get %s\r\n",
+					 far_key[form / 2]);
 		fake_send(asker, line, (size_t)length);
 		world_turn(0);
 		/* Until a window of the value has gone, and the next is asked for. */
@@ -485,12 +507,14 @@ static void input_is_held_for_room_alone(void **state) {
 	}
 }
 
-/* Idle is who has neither asked nor been answered for that long; not who reads what he is sent, nor who waits for an answer. */
+/* Idle is who has neither asked nor been answered for that long; not who reads what he is sent, nor
+ * who waits for an answer. */
 static void who_is_not_idle_stays(void **state) {
 	(void)state;
 	struct world *world = world_begin(&(struct world_options){0});
 	struct words words = {0};
-	uint32_t busy = world_connect(0), silent = world_connect(0), reader = world_connect(0), waiter = world_connect(0);
+	uint32_t busy = world_connect(0), silent = world_connect(0), reader = world_connect(0),
+			 waiter = world_connect(0);
 	store(&words, own_key[0], LARGE_BYTES);
 	fake_send(busy, words.bytes, words.length);
 	world_settle();
@@ -518,12 +542,13 @@ static void who_is_not_idle_stays(void **state) {
 	world_end();
 }
 
-/* While nobody is received from, for a value that waits for its room, nobody is idle: he may have asked. Nor is who sends that value. But who takes nothing of
- * what he is sent is, whatever else he has asked. */
+/* While nobody is received from, for a value that waits for its room, nobody is idle: he may have
+ * asked. Nor is who sends that value. But who takes nothing of what he is sent is, whatever else he
+ * has asked. */
 static void who_is_not_heard_is_not_idle(void **state) {
 	(void)state;
-	struct world *world =
-		world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20, .page_bytes = 4096});
+	struct world *world = world_begin(
+		&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20, .page_bytes = 4096});
 	uint32_t silent = world_connect(0), asker = world_connect(0), reader = world_connect(0);
 	struct words words = {0};
 	store(&words, own_key[0], 8000);
@@ -562,7 +587,8 @@ static void who_is_not_heard_is_not_idle(void **state) {
 	world_end();
 }
 
-/* What has come to the io's buffers must be kept when it is held back: it is little where connection memory is. */
+/* What has come to the io's buffers must be kept when it is held back: it is little where
+ * connection memory is. */
 static void the_buffers_fit_connection_memory(void **state) {
 	(void)state;
 	(void)world_begin(&(struct world_options){.connection_memory_bytes = (uint64_t)1 << 20});

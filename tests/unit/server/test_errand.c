@@ -1,5 +1,6 @@
-/* test_errand.c: stats, flush_all, verbosity and snug's own commands: two workers' shards on one thread, visited in turn, and a coordinator
- * over workers of its own. What a running server answers is in tests/server/test_snugctl.py and tests/protocol. */
+/* test_errand.c: stats, flush_all, verbosity and snug's own commands: two workers' shards on one
+ * thread, visited in turn, and a coordinator over workers of its own. What a running server answers
+ * is in tests/server/test_snugctl.py and tests/protocol. */
 #include "cache/operation/operation.h"
 #include "server/errand/errand.h"
 #include "server/process/log_stderr.h"
@@ -17,7 +18,8 @@ static struct server server;
 static struct server_worker workers[2];
 
 /* Two connections a worker, one a slice. */
-static bool describe(struct server_worker *worker, bool from_first, uint32_t most, struct text *out) {
+static bool describe(struct server_worker *worker, bool from_first, uint32_t most,
+					 struct text *out) {
 	static uint32_t at;
 	(void)most;
 	at = from_first ? 1 : at + 1;
@@ -32,8 +34,11 @@ static int64_t now_s(void *context) {
 
 static void begin_worker(uint32_t index, size_t limit_max_bytes) {
 	snug_shard_options options = snug_shard_options_default();
-	workers[index] = (struct server_worker){
-		.server = &server, .index = index, .clock_s = BEGIN_S, .wall_s = BEGIN_S, .describe = describe};
+	workers[index] = (struct server_worker){.server = &server,
+											.index = index,
+											.clock_s = BEGIN_S,
+											.wall_s = BEGIN_S,
+											.describe = describe};
 	options.heap.limit_bytes = LIMIT_BYTES;
 	options.heap.limit_max_bytes = limit_max_bytes;
 	options.now_s = now_s;
@@ -56,7 +61,8 @@ static int begin(void **state) {
 
 static int end(void **state) {
 	(void)state;
-	for (uint32_t i = 0; i < 2; i++) assert_int_equal(snug_shard_destroy(workers[i].shard), SNUG_OK);
+	for (uint32_t i = 0; i < 2; i++)
+		assert_int_equal(snug_shard_destroy(workers[i].shard), SNUG_OK);
 	return 0;
 }
 
@@ -77,7 +83,9 @@ static void store(uint32_t worker, const char *key) {
 }
 
 static void get(uint32_t worker, const char *key, uint8_t status) {
-	run(worker, (struct operation){.kind = OPERATION_GET, .key = {.bytes = key, .length = strlen(key)}}, status);
+	run(worker,
+		(struct operation){.kind = OPERATION_GET, .key = {.bytes = key, .length = strlen(key)}},
+		status);
 }
 
 /* A slice a turn. */
@@ -95,7 +103,8 @@ static char *ask_with(struct command command, uint32_t asker) {
 	struct errand *errand = errand_begin(&workers[asker], &command, &text);
 	if (errand != NULL) {
 		assert_int_equal(text.length, 0);
-		for (uint32_t i = 0; errand->visit != NULL && i < 2; i++) visit_until_finished(errand, &workers[i]);
+		for (uint32_t i = 0; errand->visit != NULL && i < 2; i++)
+			visit_until_finished(errand, &workers[i]);
 		while (errand->is_ready != NULL && !errand->is_ready(errand)) continue;
 		errand->answer(errand, &text);
 		errand->destroy(errand);
@@ -128,13 +137,15 @@ static void test_stats_are_all_workers_sum(void **state) {
 	store(1, "c");
 	get(0, "a", STATUS_FOUND);
 	get(1, "none", STATUS_NOT_FOUND);
-	workers[0].connections = (struct connection_counts){.current = 3, .total = 5, .read_bytes = 100, .yields = 2};
-	workers[1].connections =
-		(struct connection_counts){.current = 1, .total = 2, .read_bytes = 11, .rejected = 7, .yields = 4};
+	workers[0].connections =
+		(struct connection_counts){.current = 3, .total = 5, .read_bytes = 100, .yields = 2};
+	workers[1].connections = (struct connection_counts){
+		.current = 1, .total = 2, .read_bytes = 11, .rejected = 7, .yields = 4};
 	assert_says(COMMAND_STATS, "", "STAT cmd_set 3\r\n");
 	assert_says(COMMAND_STATS, "", "STAT get_hits 1\r\nSTAT get_misses 1\r\n");
-	assert_says(COMMAND_STATS, "",
-				"STAT curr_connections 4\r\nSTAT total_connections 7\r\nSTAT rejected_connections 7\r\n");
+	assert_says(
+		COMMAND_STATS, "",
+		"STAT curr_connections 4\r\nSTAT total_connections 7\r\nSTAT rejected_connections 7\r\n");
 	assert_says(COMMAND_STATS, "", "STAT bytes_read 111\r\n");
 	assert_says(COMMAND_STATS, "", "STAT conn_yields 6\r\n");
 	assert_says(COMMAND_STATS, "", "STAT curr_items 3\r\nSTAT total_items 3\r\n");
@@ -150,7 +161,8 @@ static void test_reset_keeps_what_is_there(void **state) {
 	(void)state;
 	store(0, "a");
 	store(1, "b");
-	workers[1].connections = (struct connection_counts){.current = 3, .total = 5, .buffer_bytes = 64};
+	workers[1].connections =
+		(struct connection_counts){.current = 3, .total = 5, .buffer_bytes = 64};
 	assert_answer(COMMAND_STATS, "reset", "RESET\r\n");
 	assert_says(COMMAND_STATS, "", "STAT cmd_set 0\r\n");
 	assert_says(COMMAND_STATS, "", "STAT curr_items 2\r\nSTAT total_items 0\r\n");
@@ -163,14 +175,17 @@ static void test_reset_keeps_what_is_there(void **state) {
 static void test_an_empty_cache_is_not_fragmented(void **state) {
 	(void)state;
 	assert_says(COMMAND_STATS, "",
-				"STAT snug_internal_fragmentation 0.000000\r\nSTAT snug_external_fragmentation 0.000000\r\n");
+				"STAT snug_internal_fragmentation 0.000000\r\nSTAT snug_external_fragmentation "
+				"0.000000\r\n");
 	assert_answer(COMMAND_STATS, "items", "END\r\n");
-	assert_answer(COMMAND_STATS, "slabs", "STAT active_slabs 0\r\nSTAT total_malloced 0\r\nEND\r\n");
+	assert_answer(COMMAND_STATS, "slabs",
+				  "STAT active_slabs 0\r\nSTAT total_malloced 0\r\nEND\r\n");
 	assert_answer(COMMAND_STATS, "sizes", "STAT sizes_status disabled\r\nEND\r\n");
 	assert_answer(COMMAND_STATS, "foo", "ERROR\r\n");
 }
 
-/* memcached: the memory allocated to slab pages. Pages that lie free are not, though they are committed. */
+/* memcached: the memory allocated to slab pages. Pages that lie free are not, though they are
+ * committed. */
 static void test_total_malloced_is_of_pages_in_use(void **state) {
 	static char bytes[100000];
 	snug_key key = snug_shard_key("large", 5);
@@ -182,7 +197,8 @@ static void test_total_malloced_is_of_pages_in_use(void **state) {
 	assert_int_equal(snug_shard_delete(workers[0].shard, &key), SNUG_OK);
 	assert_int_equal(snug_stats_get(snug_shard_heap(workers[0].shard), &stats), SNUG_OK);
 	assert_true(stats.committed_bytes > stats.total.slab_bytes && stats.total.slab_bytes > 0);
-	(void)snprintf(said, sizeof said, "STAT total_malloced %llu\r\n", (unsigned long long)stats.total.slab_bytes);
+	(void)snprintf(said, sizeof said, "STAT total_malloced %llu\r\n",
+				   (unsigned long long)stats.total.slab_bytes);
 	assert_says(COMMAND_STATS, "slabs", said);
 }
 
@@ -227,7 +243,8 @@ static void test_flush_reaches_all_workers(void **state) {
 }
 
 static void flush_at(int32_t date_s) {
-	char *text = ask_with((struct command){.kind = COMMAND_FLUSH, .operation = {.exptime = date_s}}, 0);
+	char *text =
+		ask_with((struct command){.kind = COMMAND_FLUSH, .operation = {.exptime = date_s}}, 0);
 	assert_string_equal(text, "OK\r\n");
 	free(text);
 }
@@ -272,7 +289,8 @@ static void test_a_flush_by_a_clock_that_was_set(void **state) {
 
 static void test_verbosity(void **state) {
 	(void)state;
-	char *text = ask_with((struct command){.kind = COMMAND_VERBOSITY, .operation = {.delta = 9}}, 0);
+	char *text =
+		ask_with((struct command){.kind = COMMAND_VERBOSITY, .operation = {.delta = 9}}, 0);
 	assert_string_equal(text, "OK\r\n");
 	assert_int_equal(log_stderr_verbosity(), 3);
 	free(text);
@@ -285,7 +303,8 @@ static bool is_open(const struct settings *settings, enum command_kind kind, con
 	return errand_refusal(settings, &command, refusal) == 0;
 }
 
-static void assert_refused_with(const struct settings *settings, enum command_kind kind, const char *said) {
+static void assert_refused_with(const struct settings *settings, enum command_kind kind,
+								const char *said) {
 	struct command command = {.kind = (uint8_t)kind, .text = "check", .text_bytes = 5};
 	char refusal[ERRAND_REFUSAL_ROOM];
 	size_t length = errand_refusal(settings, &command, refusal);
@@ -298,8 +317,9 @@ static void test_a_refusal_names_the_socket(void **state) {
 	struct settings settings = {.control_path = "/run/snugd/control"};
 	char said[ERRAND_REFUSAL_ROOM];
 	(void)state;
-	assert_refused_with(&settings, COMMAND_SNUG,
-						"CLIENT_ERROR an operator's command; the control socket takes it: /run/snugd/control\r\n");
+	assert_refused_with(
+		&settings, COMMAND_SNUG,
+		"CLIENT_ERROR an operator's command; the control socket takes it: /run/snugd/control\r\n");
 	assert_refused_with(&settings, COMMAND_SHUTDOWN,
 						"SERVER_ERROR: shutdown not enabled\r\n"); /* memcached's, to the letter */
 	strcpy(settings.control_path, SETTINGS_NO_CONTROL);
@@ -307,14 +327,16 @@ static void test_a_refusal_names_the_socket(void **state) {
 						"CLIENT_ERROR an operator's command; there is no control socket\r\n");
 	memset(settings.control_path, 'x', sizeof settings.control_path - 1);
 	settings.control_path[sizeof settings.control_path - 1] = '\0';
-	(void)snprintf(said, sizeof said, "CLIENT_ERROR an operator's command; the control socket takes it: %s\r\n",
+	(void)snprintf(said, sizeof said,
+				   "CLIENT_ERROR an operator's command; the control socket takes it: %s\r\n",
 				   settings.control_path);
 	assert_refused_with(&settings, COMMAND_SNUG, said);
 }
 
 static void test_what_is_the_operators(void **state) {
 	static const char *const changing[] = {
-		"limit", "limit 8m", "defrag compact", "emergency 1m evict", "schedule every 1h", "cancel 1", "check"};
+		"limit",    "limit 8m", "defrag compact", "emergency 1m evict", "schedule every 1h",
+		"cancel 1", "check"};
 	static const char *const telling[] = {"",          "estimate", "metrics", "map",   "report 3",
 										  "schedules", "help",     "checks",  "limits"};
 	struct settings settings = {0};
@@ -338,7 +360,8 @@ static void test_what_is_the_operators(void **state) {
 
 static void test_limit(void **state) {
 	(void)state;
-	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 8388608\r\nSTAT limit_bytes 8388608\r\nSTAT used_bytes ");
+	assert_says(COMMAND_SNUG, "limit",
+				"STAT limit_goal_bytes 8388608\r\nSTAT limit_bytes 8388608\r\nSTAT used_bytes ");
 	assert_says(COMMAND_SNUG, "limit 4m", "STAT limit_goal_bytes 4194304\r\n");
 	assert_answer(COMMAND_SNUG, "limit 17m",
 				  "CLIENT_ERROR at most 16777216 bytes; --memory-max says how far it may go\r\n");
@@ -357,15 +380,18 @@ static void test_a_limit_that_one_worker_cannot_keep(void **state) {
 
 /* memcached's words for the same. */
 static void assert_memlimit(uint64_t mebibytes, const char *expected) {
-	char *text = ask_with((struct command){.kind = COMMAND_MEMLIMIT, .operation = {.delta = mebibytes}}, 0);
+	char *text =
+		ask_with((struct command){.kind = COMMAND_MEMLIMIT, .operation = {.delta = mebibytes}}, 0);
 	assert_string_equal(text, expected);
 	free(text);
 }
 
-/* Words behind those that there is room for are not forgotten: the last one that fits holds them, and is none that is known. */
+/* Words behind those that there is room for are not forgotten: the last one that fits holds them,
+ * and is none that is known. */
 static void test_a_word_too_many_is_wrong(void **state) {
 	(void)state;
-	static const char usage[] = "CLIENT_ERROR usage: snug defrag [coalesce|compact] [bytes N] [ms N] [return]\r\n";
+	static const char usage[] =
+		"CLIENT_ERROR usage: snug defrag [coalesce|compact] [bytes N] [ms N] [return]\r\n";
 	char words[512] = "defrag";
 	for (size_t count = 1; count < 40; count++) {
 		char wrong[600];
@@ -393,7 +419,8 @@ static void test_cache_memlimit(void **state) {
 	assert_memlimit(8, "OK\r\n");
 	assert_says(COMMAND_SNUG, "limit", "STAT limit_goal_bytes 8388608\r\n");
 	assert_says(COMMAND_STATS, "settings", "STAT maxbytes 8388608\r\n");
-	assert_memlimit(16, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n"); /* one worker cannot */
+	/* one worker cannot */
+	assert_memlimit(16, "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust\r\n");
 	/* A reload that does not name another limit leaves it. */
 	settings_live_init(&server.live, &server.settings);
 	assert_says(COMMAND_SNUG, "limit 6m", "STAT limit_goal_bytes 6291456\r\n");
@@ -421,13 +448,17 @@ static void test_the_coordinator_is_asked(void **state) {
 	options.heap.limit_bytes = LIMIT_BYTES;
 	assert_int_equal(snug_workers_create(&options, &server.workers), SNUG_OK);
 	coordinator_options.background.on = false;
-	assert_int_equal(snug_coordinator_create(server.workers, &coordinator_options, &server.coordinator), SNUG_OK);
+	assert_int_equal(
+		snug_coordinator_create(server.workers, &coordinator_options, &server.coordinator),
+		SNUG_OK);
 	assert_says(COMMAND_SNUG, "estimate", "STAT reclaimable_bytes 0\r\n");
 	assert_says(COMMAND_SNUG, "defrag coalesce bytes 1k ms 5 return", "STAT result ok\r\n");
 	assert_says(COMMAND_SNUG, "emergency 5m", "CLIENT_ERROR ");
 	assert_says(COMMAND_SNUG, "emergency 1m", "STAT complete no\r\n");
-	assert_answer(COMMAND_SNUG, "schedule every 30m", "STAT schedule 9223372036854775809\r\nEND\r\n");
-	assert_answer(COMMAND_SNUG, "schedule 02:00-04:00 target 10", "STAT schedule 9223372036854775810\r\nEND\r\n");
+	assert_answer(COMMAND_SNUG, "schedule every 30m",
+				  "STAT schedule 9223372036854775809\r\nEND\r\n");
+	assert_answer(COMMAND_SNUG, "schedule 02:00-04:00 target 10",
+				  "STAT schedule 9223372036854775810\r\nEND\r\n");
 	assert_says(COMMAND_SNUG, "schedules",
 				"STAT 9223372036854775809:when every 1800 s\r\n"
 				"STAT 9223372036854775809:target_percent 0\r\n"

@@ -1,5 +1,6 @@
-/* test_io.c: src/server/io/io.h over epoll and over io_uring: bytes arrive whole and in order, whatever their size, the family of the socket, and
- * the pace of the peer. Ends and failures are test_io_ends.c's, waiting is test_io_wait.c's. */
+/* test_io.c: src/server/io/io.h over epoll and over io_uring: bytes arrive whole and in order,
+ * whatever their size, the family of the socket, and the pace of the peer. Ends and failures are
+ * test_io_ends.c's, waiting is test_io_wait.c's. */
 #include "os/threads.h"
 #include "unit/server/io_world.h"
 
@@ -75,7 +76,8 @@ static void much_comes_back_whole_over_unix(void **state) {
 
 #define LARGE_BYTES ((size_t)12000000)
 
-/* Does not fit into the sockets: `sent` comes once, after the peer has read, and until then nobody runs in circles. */
+/* Does not fit into the sockets: `sent` comes once, after the peer has read, and until then nobody
+ * runs in circles. */
 static void slow_reader(struct world *world, enum family family, size_t pieces) {
 	char *bytes = malloc(LARGE_BYTES), *back = malloc(LARGE_BYTES);
 	struct link *link;
@@ -177,7 +179,8 @@ static void a_paused_stream_gets_nothing(void **state) {
 
 #define TURN_RECEIVES_MAX 65536u /* of one stream that was paused for what it had sent */
 
-/* Whoever was paused and sends on does not get all of the io's buffers in one turn: there would be no room to keep that. */
+/* Whoever was paused and sends on does not get all of the io's buffers in one turn: there would be
+ * no room to keep that. */
 static void after_a_pause_little_comes_in_a_turn(void **state) {
 	struct world *world = world_of(state);
 	const size_t length = 4000000;
@@ -199,7 +202,8 @@ static void after_a_pause_little_comes_in_a_turn(void **state) {
 	free(bytes);
 }
 
-/* A stream that is paused in the callback gets at most what was ready: no more than the io's own buffers hold. */
+/* A stream that is paused in the callback gets at most what was ready: no more than the io's own
+ * buffers hold. */
 static void a_pause_within_the_callback_holds(void **state) {
 	struct world *world = world_of(state);
 	const size_t length = 4000000;
@@ -265,7 +269,8 @@ static void many_streams_at_once(void **state) {
 	assert_true(bytes != NULL && back != NULL);
 	world->conduct = CONDUCT_ECHO;
 	size_t memory_bytes = io_memory_bytes(world->io);
-	for (uint32_t i = 0; i < MANY; i++) clients[i] = client_begin(world, i % 3 == 0 ? FAMILY_UNIX : FAMILY_V4);
+	for (uint32_t i = 0; i < MANY; i++)
+		clients[i] = client_begin(world, i % 3 == 0 ? FAMILY_UNIX : FAMILY_V4);
 	UNTIL(world, world->accepted == MANY);
 	for (uint32_t round = 0; round < 2; round++) {
 		for (uint32_t i = 0; i < MANY; i++) {

@@ -1,6 +1,7 @@
-/* test_io_ends.c: src/server/io/io.h over epoll and over io_uring: how connections end, from either side and in the midst of everything, and what
- * happens when there are no descriptors left. The links' own callbacks check the order (io_world.c); AddressSanitizer, that
- * nobody touches a stream after `closed`. */
+/* test_io_ends.c: src/server/io/io.h over epoll and over io_uring: how connections end, from either
+ * side and in the midst of everything, and what happens when there are no descriptors left. The
+ * links' own callbacks check the order (io_world.c); AddressSanitizer, that nobody touches a stream
+ * after `closed`. */
 #include "os/threads.h"
 #include "unit/server/io_world.h"
 
@@ -21,7 +22,8 @@
 
 /* ------------------------------------------------------------------ the peer's end --------- */
 
-/* It may still read: what is sent afterwards arrives. Nothing more is told, and nobody runs in circles. */
+/* It may still read: what is sent afterwards arrives. Nothing more is told, and nobody runs in
+ * circles. */
 static void half_closed(struct world *world, enum family family, bool is_paused) {
 	struct link *link;
 	char text[8] = {0};
@@ -141,7 +143,8 @@ static void a_reset_between_pause_and_resume_is_told(void **state) {
 	resets_behind_bytes(world_of(state), CONDUCT_PAUSE);
 }
 
-/* In the midst of a send that waits for the peer, who never reads; the link leaves the stream open for a while. */
+/* In the midst of a send that waits for the peer, who never reads; the link leaves the stream open
+ * for a while. */
 static void a_reset_ends_a_send(void **state) {
 	struct world *world = world_of(state);
 	char *bytes = calloc(1, LARGE_BYTES);
@@ -288,7 +291,8 @@ static void send_without_end(void *context) {
 		if (send(flood->fd, bytes, sizeof bytes, MSG_NOSIGNAL) < 0) os_thread_yield();
 }
 
-/* Whatever the kernel is just doing with the stream: the peer goes on and on, and the end comes all the same. */
+/* Whatever the kernel is just doing with the stream: the peer goes on and on, and the end comes all
+ * the same. */
 static void closed_during_a_flood(void **state) {
 	struct world *world = world_of(state);
 	for (uint32_t round = 0; round < 100; round++) {
@@ -313,13 +317,16 @@ static void closed_during_a_flood(void **state) {
 
 #define STREAMS 24u
 
-/* Anything at any time. The links check the order of what they are told, AddressSanitizer the memory. */
+/* Anything at any time. The links check the order of what they are told, AddressSanitizer the
+ * memory. */
 static void random_lives(void **state) {
 	struct world *world = world_of(state);
 	const char *rounds_text = getenv("SNUG_IO_ROUNDS");
 	uint32_t rounds = rounds_text != NULL ? (uint32_t)strtoul(rounds_text, NULL, 10) : 6000;
 	const char *seed_text = getenv("SNUG_SEED");
-	uint32_t seed = seed_text != NULL ? (uint32_t)strtoul(seed_text, NULL, 10) : (uint32_t)time(NULL), word = seed;
+	uint32_t seed =
+				 seed_text != NULL ? (uint32_t)strtoul(seed_text, NULL, 10) : (uint32_t)time(NULL),
+			 word = seed;
 	static char bytes[2000000];
 	int clients[STREAMS];
 	print_message("seed %u\n", seed);
@@ -356,7 +363,8 @@ static void random_lives(void **state) {
 	}
 	for (uint32_t i = 0; i < STREAMS; i++)
 		if (clients[i] >= 0) close(clients[i]);
-	print_message("%u accepted, %u broken, %u closed\n", world->accepted, world->broken, world->closed);
+	print_message("%u accepted, %u broken, %u closed\n", world->accepted, world->broken,
+				  world->closed);
 	assert_true(world->broken > 0 && world->closed > 0);
 }
 

@@ -1,5 +1,5 @@
-/* io_hold, with both ways of doing it: while nobody is received from, sends go on, pauses and closes mean what they do otherwise, nobody runs in
- * circles, and nothing is lost. */
+/* io_hold, with both ways of doing it: while nobody is received from, sends go on, pauses and
+ * closes mean what they do otherwise, nobody runs in circles, and nothing is lost. */
 #include "unit/server/io_world.h"
 
 #include "os/threads.h"
@@ -37,7 +37,8 @@ static void begin(struct world *world, struct flood *flood) {
 	*flood = (struct flood){.bytes = malloc(LENGTH)};
 	assert_non_null(flood->bytes);
 	fill_pattern(flood->bytes, LENGTH, 7);
-	for (uint32_t i = 0; i < STREAMS; i++) flood->client[i] = client_open(world, FAMILY_V4, &flood->link[i]);
+	for (uint32_t i = 0; i < STREAMS; i++)
+		flood->client[i] = client_open(world, FAMILY_V4, &flood->link[i]);
 	drive_for(world, 2000000);
 	io_hold(world->io);
 	pour(world, flood);
@@ -76,12 +77,14 @@ static void nobody_is_received_from(void **state) {
 	free(text);
 	io_release(world->io);
 	for (uint32_t i = 0; i < STREAMS; i++) require_all(world, &flood, i);
-	UNTIL(world, flood.link[0]->ended == 1 && flood.link[1]->ended == 1 && flood.link[2]->ended == 1);
+	UNTIL(world,
+		  flood.link[0]->ended == 1 && flood.link[1]->ended == 1 && flood.link[2]->ended == 1);
 	world_close_all(world);
 	free(flood.bytes);
 }
 
-/* The first is closed, the second paused and resumed, and the third paused until after the release. */
+/* The first is closed, the second paused and resumed, and the third paused until after the
+ * release. */
 static void streams_are_closed_and_paused_meanwhile(void **state) {
 	struct world *world = world_of(state);
 	struct flood flood;
@@ -141,8 +144,10 @@ static void holds_and_releases_lose_nothing(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		FOR_BOTH(nobody_is_received_from),          FOR_BOTH(streams_are_closed_and_paused_meanwhile),
-		FOR_BOTH(an_end_is_told_after_the_release), FOR_BOTH(holds_and_releases_lose_nothing),
+		FOR_BOTH(nobody_is_received_from),
+		FOR_BOTH(streams_are_closed_and_paused_meanwhile),
+		FOR_BOTH(an_end_is_told_after_the_release),
+		FOR_BOTH(holds_and_releases_lose_nothing),
 		FOR_LITTLE_MEMORY(nobody_is_received_from),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
-/* test_io_wait.c: src/server/io/io.h over epoll and over io_uring: when io_wait returns, what a watched descriptor does to it, how listeners are
- * shared, paused and left, and which way io_create takes. */
+/* test_io_wait.c: src/server/io/io.h over epoll and over io_uring: when io_wait returns, what a
+ * watched descriptor does to it, how listeners are shared, paused and left, and which way io_create
+ * takes. */
 #include "os/threads.h"
 #include "unit/server/io_world.h"
 
@@ -74,7 +75,8 @@ static void a_wait_is_short_when_bytes_have_come(void **state) {
 	close(client);
 }
 
-/* A close is something to handle too, also where the kernel has nothing to say about it. Several waits: a signal may end one early. */
+/* A close is something to handle too, also where the kernel has nothing to say about it. Several
+ * waits: a signal may end one early. */
 static void a_wait_is_short_after_a_close(void **state) {
 	struct world *world = world_of(state);
 	struct link *link;
@@ -181,7 +183,8 @@ static void a_storm_over_two(void **state) {
 	assert_int_equal(world_begin(&second_state), 0);
 	struct world *second = second_state;
 	for (uint32_t family = 0; family < FAMILY_COUNT; family++)
-		if (world->listener[family] >= 0) assert_true(io_listen(second->io, world->listener[family], family));
+		if (world->listener[family] >= 0)
+			assert_true(io_listen(second->io, world->listener[family], family));
 	settle(world);
 	settle(second);
 	uint64_t before_ns = os_now_ns();
@@ -198,8 +201,8 @@ static void a_storm_over_two(void **state) {
 
 #define ONE_BY_ONE 50u
 
-/* One at a time, each accepted at once: a listener that several wait for must not make them pause, 100 ms each time. On a busy machine some take
- * as long; not most. */
+/* One at a time, each accepted at once: a listener that several wait for must not make them pause,
+ * 100 ms each time. On a busy machine some take as long; not most. */
 static void connections_one_by_one_over_two(void **state) {
 	struct world *world = world_of(state);
 	void *second_state = (void *)(uintptr_t)world->kind;
@@ -251,7 +254,8 @@ static int end_with_many_descriptors(void **state) {
 	return world_end(state) != 0 || setrlimit(RLIMIT_NOFILE, &limit) != 0 ? -1 : 0;
 }
 
-/* No descriptor is left: who comes waits, the others are served, nobody runs in circles; and it goes on by itself. */
+/* No descriptor is left: who comes waits, the others are served, nobody runs in circles; and it
+ * goes on by itself. */
 static void no_descriptors_left(void **state) {
 	struct world *world = world_of(state);
 	world->conduct = CONDUCT_ECHO;
@@ -259,7 +263,8 @@ static void no_descriptors_left(void **state) {
 	int served = client_open(world, FAMILY_V4, NULL);
 	struct sockaddr_storage address;
 	socklen_t length = sizeof address;
-	assert_int_equal(getsockname(world->listener[FAMILY_UNIX], (struct sockaddr *)&address, &length), 0);
+	assert_int_equal(
+		getsockname(world->listener[FAMILY_UNIX], (struct sockaddr *)&address, &length), 0);
 	settle(world);
 	while ((fillers[count] = dup(waiting)) >= 0) count++;
 	assert_int_equal(errno, EMFILE);
@@ -310,7 +315,8 @@ static int child_creates(int refused_call) {
 	struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
 	const struct io_events events = {0};
 	struct io *io = NULL;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
 		return 77;
 	if (io_create(IO_URING, 0, &events, NULL, &io) != SNUG_ERROR_OS_THREAD || io != NULL) return 1;
 	if (io_create(IO_AUTO, 0, &events, NULL, &io) != SNUG_OK) return 2;
@@ -319,7 +325,8 @@ static int child_creates(int refused_call) {
 	return 0;
 }
 
-/* Whatever part of io_uring is refused, as containers and sandboxes do it: AUTO takes epoll, and nothing is left behind. */
+/* Whatever part of io_uring is refused, as containers and sandboxes do it: AUTO takes epoll, and
+ * nothing is left behind. */
 static void epoll_where_io_uring_is_refused(void **state) {
 	const int calls[] = {SYS_io_uring_setup, SYS_io_uring_register, SYS_io_uring_enter};
 	(void)state;
@@ -363,10 +370,10 @@ int main(void) {
 		FOR_BOTH(a_storm_over_two),
 		FOR_BOTH(connections_one_by_one_over_two),
 		FOR_BOTH(a_wait_is_short_while_connections_wait),
-		{"no_descriptors_left (epoll)", no_descriptors_left, begin_with_few_descriptors, end_with_many_descriptors,
-		 (void *)(uintptr_t)IO_EPOLL},
-		{"no_descriptors_left (io_uring)", no_descriptors_left, begin_with_few_descriptors, end_with_many_descriptors,
-		 (void *)(uintptr_t)IO_URING},
+		{"no_descriptors_left (epoll)", no_descriptors_left, begin_with_few_descriptors,
+		 end_with_many_descriptors, (void *)(uintptr_t)IO_EPOLL},
+		{"no_descriptors_left (io_uring)", no_descriptors_left, begin_with_few_descriptors,
+		 end_with_many_descriptors, (void *)(uintptr_t)IO_URING},
 		FOR_BOTH(no_more_after_the_stop),
 		cmocka_unit_test(epoll_where_io_uring_is_refused),
 		cmocka_unit_test(what_was_asked_for),

@@ -1,4 +1,5 @@
-/* test_listeners.c: src/server/process/listeners.c: sockets as they are asked for, and a sentence when they are not to be had. */
+/* test_listeners.c: src/server/process/listeners.c: sockets as they are asked for, and a sentence
+ * when they are not to be had. */
 #include "unit/cmocka_all.h"
 
 #include "server/process/control_socket.h"
@@ -65,7 +66,8 @@ static void refused(const struct settings *settings, const char *name, const cha
 	assert_false(listeners_open(settings, &listeners, &why));
 	assert_int_equal(listeners.count, 0);
 	text_append(&why, "", 1);
-	if (strstr(why.bytes, name) == NULL || strstr(why.bytes, reason) == NULL) fail_msg("it says: %s", why.bytes);
+	if (strstr(why.bytes, name) == NULL || strstr(why.bytes, reason) == NULL)
+		fail_msg("it says: %s", why.bytes);
 	text_deinit(&why);
 }
 
@@ -80,8 +82,10 @@ static void assert_ready(int fd) {
 }
 
 static bool connects_to(int family, uint16_t port) {
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	struct sockaddr_in v4 = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in6 v6 = {
+		.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	int fd = socket(family, SOCK_STREAM, 0);
 	if (fd < 0) return false;
 	bool is_connected = family == AF_INET ? connect(fd, (struct sockaddr *)&v4, sizeof v4) == 0
@@ -141,7 +145,8 @@ static void four_workers_share_the_port_that_the_kernel_chose(void **state) {
 		assert_ready(fd);
 		assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &length), 0);
 		assert_int_equal(ntohs(address.sin_port), listener->port);
-		for (uint32_t other = 0; other < worker; other++) assert_int_not_equal(fd, listener_fd(listener, other));
+		for (uint32_t other = 0; other < worker; other++)
+			assert_int_not_equal(fd, listener_fd(listener, other));
 	}
 	listeners_close(&listeners);
 }
@@ -222,19 +227,22 @@ static void several_addresses_take_one_port(void **state) {
 static void names_are_looked_up(void **state) {
 	(void)state;
 	struct addrinfo *found;
-	if (getaddrinfo("localhost", NULL, NULL, &found) != 0) skip(); /* a bare chroot knows no names */
+	/* a bare chroot knows no names */
+	if (getaddrinfo("localhost", NULL, NULL, &found) != 0) skip();
 	freeaddrinfo(found);
 	struct settings settings = tcp("localhost", SETTINGS_PORT_ANY, 1);
 	struct listeners listeners = opened(&settings);
 	assert_true(listeners.count >= 1);
-	assert_true(connects_to(AF_INET, listeners.listener[0].port) || connects_to(AF_INET6, listeners.listener[0].port));
+	assert_true(connects_to(AF_INET, listeners.listener[0].port) ||
+				connects_to(AF_INET6, listeners.listener[0].port));
 	listeners_close(&listeners);
 }
 
 static void what_is_no_address_is_refused(void **state) {
 	(void)state;
-	const char *const texts[] = {"[::1",         "[::1]x", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
-								 "127.0.0.1:+1", ":1",     "[]:1"};
+	const char *const texts[] = {
+		"[::1",         "[::1]x", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
+		"127.0.0.1:+1", ":1",     "[]:1"};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		struct settings settings = tcp(texts[i], SETTINGS_PORT_ANY, 1);
 		refused(&settings, texts[i], "not an address");
@@ -249,7 +257,7 @@ static void what_is_no_address_is_refused(void **state) {
 	refused(&settings, "192.0.2.1", strerror(EADDRNOTAVAIL));
 }
 
-/* ------------------------------------------------------------------ unix sockets ------------------------------------------- */
+/* ------------------------------------------------------------------ unix sockets -------------- */
 
 static struct settings unix_socket(const struct place *place, uint32_t mask) {
 	struct settings settings = {.threads = 3, .backlog = 16, .socket_mask = mask};
@@ -368,7 +376,8 @@ static void the_control_socket_is_where_the_server_is(void **state) {
 	assert_int_equal(setenv("XDG_RUNTIME_DIR", place->directory, 1), 0);
 	settings = tcp("127.0.0.1", SETTINGS_PORT_ANY, 1);
 	listeners = with_control(&settings, true);
-	(void)snprintf(path, sizeof path, "%s/snugd-%u.sock", place->directory, listeners.listener[0].port);
+	(void)snprintf(path, sizeof path, "%s/snugd-%u.sock", place->directory,
+				   listeners.listener[0].port);
 	assert_string_equal(listeners_control(&listeners)->name, path);
 	assert_true(connects_to_path(path));
 	/* Taken: the second goes without, and leaves the first alone. */
@@ -428,11 +437,13 @@ int main(void) {
 		cmocka_unit_test(several_addresses_take_one_port),
 		cmocka_unit_test(names_are_looked_up),
 		cmocka_unit_test(what_is_no_address_is_refused),
-		cmocka_unit_test_setup_teardown(unix_sockets_have_their_access_bits, make_place, remove_place),
+		cmocka_unit_test_setup_teardown(unix_sockets_have_their_access_bits, make_place,
+										remove_place),
 		cmocka_unit_test_setup_teardown(what_a_crash_left_is_removed, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_is_in_use_is_left_alone, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(what_is_busy_is_left_alone, make_place, remove_place),
-		cmocka_unit_test_setup_teardown(the_control_socket_is_where_the_server_is, make_place, remove_place),
+		cmocka_unit_test_setup_teardown(the_control_socket_is_where_the_server_is, make_place,
+										remove_place),
 		cmocka_unit_test_setup_teardown(a_group_may_be_let_in, make_place, remove_place),
 		cmocka_unit_test_setup_teardown(nothing_is_left_of_a_failure, make_place, remove_place),
 	};

@@ -1,5 +1,5 @@
-/* test_process_files.c: src/server/process/pid_file.c and log_stderr.c: who holds a pid file, what the lines of the log look like, and that
- * nobody waits for who reads them. */
+/* test_process_files.c: src/server/process/pid_file.c and log_stderr.c: who holds a pid file, what
+ * the lines of the log look like, and that nobody waits for who reads them. */
 #include "unit/cmocka_all.h"
 
 #include "os/threads.h"
@@ -36,7 +36,8 @@ static void a_pid_file_is_held_by_one(void **state) {
 	assert_int_equal(atol(content), getpid());
 	struct pid_file other;
 	assert_false(pid_file_open(&other, path, &why));
-	int length = snprintf(expected, sizeof expected, "--pidfile: %s: in use by process %ld", path, (long)getpid());
+	int length = snprintf(expected, sizeof expected, "--pidfile: %s: in use by process %ld", path,
+						  (long)getpid());
 	assert_int_equal(why.length, length);
 	assert_memory_equal(why.bytes, expected, why.length);
 	pid_file_close(&other);
@@ -47,7 +48,8 @@ static void a_pid_file_is_held_by_one(void **state) {
 	assert_int_equal(rmdir(directory), 0);
 }
 
-/* The number of a process that lives, but not one that holds it: what a crash left, and somebody else has the number now. */
+/* The number of a process that lives, but not one that holds it: what a crash left, and somebody
+ * else has the number now. */
 static void what_a_crash_left_is_taken_over(void **state) {
 	(void)state;
 	char path[] = "/tmp/snugd-pid-XXXXXX";
@@ -74,9 +76,12 @@ static void what_a_crash_left_is_taken_over(void **state) {
 /* Of a socket that is there, and of one that is not TCP's. */
 static void the_port_file_has_a_line_for_each_tcp_listener(void **state) {
 	(void)state;
-	struct settings settings = {.threads = 2, .backlog = 16, .has_port = true, .port = SETTINGS_PORT_ANY};
-	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0], "127.0.0.1");
-	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0], "127.0.0.2");
+	struct settings settings = {
+		.threads = 2, .backlog = 16, .has_port = true, .port = SETTINGS_PORT_ANY};
+	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0],
+				   "127.0.0.1");
+	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0],
+				   "127.0.0.2");
 	(void)snprintf(settings.http, sizeof settings.http, "127.0.0.1:0");
 	char directory[] = "/tmp/snugd-ports-XXXXXX";
 	char path[64];
@@ -90,8 +95,8 @@ static void the_port_file_has_a_line_for_each_tcp_listener(void **state) {
 	assert_true(port_file_write(path, &listeners, &why));
 	assert_true(port_file_write(path, &listeners, &why)); /* again: replaced */
 	read_all(path, content, sizeof content);
-	(void)snprintf(expected, sizeof expected, "TCP INET: %u\nTCP INET: %u\n", listeners.listener[0].port,
-				   listeners.listener[1].port);
+	(void)snprintf(expected, sizeof expected, "TCP INET: %u\nTCP INET: %u\n",
+				   listeners.listener[0].port, listeners.listener[1].port);
 	assert_string_equal(content, expected);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(why.length, 0);
@@ -107,7 +112,8 @@ static void the_port_file_has_a_line_for_each_tcp_listener(void **state) {
 }
 
 /* What a line looks like on standard error; empty if it is kept back. */
-static void written(const snug_log *log, snug_log_level level, const char *line, char *out, size_t room) {
+static void written(const snug_log *log, snug_log_level level, const char *line, char *out,
+					size_t room) {
 	int ends[2];
 	assert_int_equal(pipe(ends), 0);
 	(void)fflush(stderr);
@@ -142,15 +148,18 @@ static void json_lines_are_json(void **state) {
 	unsigned year;
 	int end = 0;
 	written(&log, SNUG_LOG_INFO, "a \"b\" \\ \n\x01 \xc3\xa4", line, sizeof line);
-	assert_int_equal(sscanf(line, "{\"time\":\"%4u-%*2u-%*2uT%*2u:%*2u:%*2u.%*3uZ%n", &year, &end), 1);
+	assert_int_equal(sscanf(line, "{\"time\":\"%4u-%*2u-%*2uT%*2u:%*2u:%*2u.%*3uZ%n", &year, &end),
+					 1);
 	assert_in_range(year, 2020, 3000);
-	assert_string_equal(line + end,
-						"\",\"level\":\"info\",\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u0001 \xc3\xa4\"}\n");
+	assert_string_equal(
+		line + end,
+		"\",\"level\":\"info\",\"message\":\"a \\\"b\\\" \\\\ \\u000a\\u0001 \xc3\xa4\"}\n");
 }
 
 static void the_verbosity_may_change(void **state) {
 	(void)state;
-	static const snug_log_level most[] = {SNUG_LOG_WARNING, SNUG_LOG_INFO, SNUG_LOG_DEBUG, SNUG_LOG_DEBUG};
+	static const snug_log_level most[] = {SNUG_LOG_WARNING, SNUG_LOG_INFO, SNUG_LOG_DEBUG,
+										  SNUG_LOG_DEBUG};
 	snug_log log = log_stderr_create(0, false);
 	char line[256];
 	for (int verbosity = 3; verbosity >= 0; verbosity--) {
@@ -183,7 +192,8 @@ static void a_full_queue_drops_and_counts(void **state) {
 			numbered(line, sizeof line, i);
 			assert_true(log_queue_put(&queue, SNUG_LOG_INFO, line));
 		}
-		for (unsigned i = 0; i < 7; i++) assert_false(log_queue_put(&queue, SNUG_LOG_ERROR, "too many"));
+		for (unsigned i = 0; i < 7; i++)
+			assert_false(log_queue_put(&queue, SNUG_LOG_ERROR, "too many"));
 		assert_int_equal(log_queue_dropped(&queue), 7 * (round + 1));
 		for (unsigned i = 0; i < LOG_QUEUE_LINES; i++) {
 			numbered(line, sizeof line, i);
@@ -266,7 +276,8 @@ static uint64_t told_as_dropped(const char *out, const char *end) {
 	return sum;
 }
 
-/* A pipe that nobody reads fills up; whoever logs goes on; then it is read, and what is missing is told in its place. */
+/* A pipe that nobody reads fills up; whoever logs goes on; then it is read, and what is missing is
+ * told in its place. */
 static void nobody_waits_for_the_reader(void **state) {
 	(void)state;
 	static char out[1u << 20];

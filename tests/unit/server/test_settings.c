@@ -1,5 +1,5 @@
-/* test_settings.c: src/server/settings*.c: command lines and config files, what they give or why they are refused; help, manual page and
- * statistics, which must know each option. */
+/* test_settings.c: src/server/settings*.c: command lines and config files, what they give or why
+ * they are refused; help, manual page and statistics, which must know each option. */
 #include "unit/cmocka_all.h"
 
 #include "server/settings/settings_table.h"
@@ -11,7 +11,8 @@
 
 #define ARGUMENTS_MAX 24
 
-/* Settings from a line, split at spaces. `said` is the text, ended by a NUL; the caller's to free. */
+/* Settings from a line, split at spaces. `said` is the text, ended by a NUL; the caller's to
+ * free. */
 static enum settings_wish parse(const char *line, struct settings *out, char **said) {
 	char *copy = strdup(line);
 	assert_non_null(copy);
@@ -75,8 +76,8 @@ static void has_memcached_s_defaults(void **state) {
 	assert_true(s.background);
 	assert_int_equal(s.defrag_duty_ppm, 30000);
 	assert_int_equal(s.defrag_step_bytes, 4096);
-	assert_false(s.has_port || s.no_eviction || s.no_flush || s.huge_pages || s.daemonize || s.log_json ||
-				 s.core_dumps);
+	assert_false(s.has_port || s.no_eviction || s.no_flush || s.huge_pages || s.daemonize ||
+				 s.log_json || s.core_dumps);
 	assert_int_equal(s.idle_timeout_s + s.verbosity, 0);
 	assert_string_equal(s.socket_path, "");
 }
@@ -84,8 +85,8 @@ static void has_memcached_s_defaults(void **state) {
 /* Debian's memcached.conf as a command line, and each form in which getopt takes a value. */
 static void reads_what_memcached_reads(void **state) {
 	(void)state;
-	struct settings s =
-		accepted("-d -m 64 -p 11311 -u memcache -l 127.0.0.1 -l ::1 -P /var/run/memcached/memcached.pid");
+	struct settings s = accepted(
+		"-d -m 64 -p 11311 -u memcache -l 127.0.0.1 -l ::1 -P /var/run/memcached/memcached.pid");
 	assert_true(s.daemonize && s.has_port);
 	assert_int_equal(s.port, 11311);
 	assert_string_equal(s.user, "memcache");
@@ -151,15 +152,19 @@ static void takes_memcached_s_extended_options(void **state) {
 		(void)snprintf(line, sizeof line, "-o %s", names[i]);
 		(void)accepted(line);
 	}
-	(void)accepted("-o slab_reassign,slab_automove,lru_crawler,lru_maintainer,maxconns_fast,hash_algorithm=murmur3");
+	(void)accepted("-o "
+				   "slab_reassign,slab_automove,lru_crawler,lru_maintainer,maxconns_fast,hash_"
+				   "algorithm=murmur3");
 	(void)accepted("-B ascii -B auto");
 	(void)accepted("-C -R 20 -f 1.05 -n 72 -R500 --slab-growth-factor=1.25 --disable-cas");
 }
 
-/* memcached's command lines are read by getopt_long, which takes the beginning of a long name, and -- as the end. */
+/* memcached's command lines are read by getopt_long, which takes the beginning of a long name, and
+ * -- as the end. */
 static void takes_long_names_shortened(void **state) {
 	(void)state;
-	struct settings s = accepted("--thr 3 --memory-l=128 --conn-l=5 --verb --verb --listen ::1 --disable-ev --");
+	struct settings s =
+		accepted("--thr 3 --memory-l=128 --conn-l=5 --verb --verb --listen ::1 --disable-ev --");
 	assert_int_equal(s.threads, 3);
 	assert_int_equal(s.memory_bytes, 128 << 20);
 	assert_int_equal(s.connections_max, 5);
@@ -170,9 +175,9 @@ static void takes_long_names_shortened(void **state) {
 
 static void reads_what_is_ours(void **state) {
 	(void)state;
-	struct settings s =
-		accepted("--memory-max 1g --control /c --io=epoll --log-format json --defrag off --defrag-duty 0.25 "
-				 "--defrag-step 16k --idle-timeout 60 --disable-evictions=off --evict-for bytes");
+	struct settings s = accepted(
+		"--memory-max 1g --control /c --io=epoll --log-format json --defrag off --defrag-duty 0.25 "
+		"--defrag-step 16k --idle-timeout 60 --disable-evictions=off --evict-for bytes");
 	assert_int_equal(s.evict_for, SNUG_EVICT_FOR_BYTES);
 	assert_int_equal(s.memory_max_bytes, 1 << 30);
 	assert_string_equal(s.control_path, "/c");
@@ -223,7 +228,8 @@ static void port_0_is_no_tcp_and_minus_1_any(void **state) {
 	char *said;
 	assert_int_equal(parse("-p 0 -l ::1", &settings, &said), SETTINGS_RUN);
 	assert_false(settings_want_tcp(&settings));
-	assert_string_equal(said, "--port: 0 is no TCP, and there is no unix socket (-s): nobody can connect\n");
+	assert_string_equal(
+		said, "--port: 0 is no TCP, and there is no unix socket (-s): nobody can connect\n");
 	free(said);
 }
 
@@ -232,9 +238,10 @@ static void an_item_fits_in_half_of_a_worker(void **state) {
 	assert_int_equal(accepted("-m 2 -t 2").item_max_bytes, 512 << 10);
 	assert_int_equal(accepted("-m 9 -m 1 -t 1 -I 512k").item_max_bytes, 512 << 10);
 	assert_int_equal(accepted("-m 4096 -t 2 -I 1g").item_max_bytes, 1 << 30);
-	refused("-m 4 -t 1 -I 2049k",
-			"--max-item-size: more than half of a worker's memory, which is 4194304 bytes; give more "
-			"memory (-m) or fewer threads (-t)");
+	refused(
+		"-m 4 -t 1 -I 2049k",
+		"--max-item-size: more than half of a worker's memory, which is 4194304 bytes; give more "
+		"memory (-m) or fewer threads (-t)");
 }
 
 static void refuses_with_a_sentence(void **state) {
@@ -247,20 +254,24 @@ static void refuses_with_a_sentence(void **state) {
 		{"-", "'-': not an option"},
 		{"-p", "-p: needs a value"},
 		{"--port", "--port: needs a value"},
-		{"--port=", "--port: '' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
-		{"-p 65536", "-p: '65536' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"--port=",
+		 "--port: '' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"-p 65536",
+		 "-p: '65536' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
 		{"-p -2", "-p: '-2' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
 		{"-p 1x", "-p: '1x' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
-		{"-p 18446744073709551617",
-		 "-p: '18446744073709551617' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"-p 18446744073709551617", "-p: '18446744073709551617' is not a port from 1 to 65535, 0 "
+									"for none, or -1 for one that is free"},
 		{"-t 0", "-t: '0' is not a number from 1 to 64"},
 		{"-t 65", "-t: '65' is not a number from 1 to 64"},
 		{"-c 0", "-c: '0' is not a number from 1 to 1000000"},
 		{"-b 0", "-b: '0' is not a number from 1 to 65535"},
-		{"-m 17592186044480",
-		 "-m: '17592186044480' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
-		{"-m 255k", "-m: '255k' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
-		{"-m 1mm", "-m: '1mm' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
+		{"-m 17592186044480", "-m: '17592186044480' is not a size from 256k to 16384g; a number "
+							  "without k, m or g is MiB"},
+		{"-m 255k",
+		 "-m: '255k' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
+		{"-m 1mm",
+		 "-m: '1mm' is not a size from 256k to 16384g; a number without k, m or g is MiB"},
 		{"-I 1023", "-I: '1023' is not a size from 1k to 1g"},
 		{"-I 1025m", "-I: '1025m' is not a size from 1k to 1g"},
 		{"-a 8", "-a: '8' is not an octal number from 0 to 777"},
@@ -273,8 +284,8 @@ static void refuses_with_a_sentence(void **state) {
 		{"--defrag-duty 101", "--defrag-duty: '101' is not a per cent value from 0.1 to 100"},
 		{"--defrag-duty 1.x", "--defrag-duty: '1.x' is not a per cent value from 0.1 to 100"},
 		{"--defrag-step 2m", "--defrag-step: '2m' is not a size from 1k to 1m"},
-		{"--idle-timeout 31536001",
-		 "--idle-timeout: '31536001' is not a time from 0 to 31536000 seconds; s, m, h and d may stand behind it"},
+		{"--idle-timeout 31536001", "--idle-timeout: '31536001' is not a time from 0 to 31536000 "
+									"seconds; s, m, h and d may stand behind it"},
 		{"--verbose=2", "--verbose: takes no value"},
 		{"--daemon=x", "--daemon: 'x' is not on or off"},
 		{"--unix-socket=", "--unix-socket: is empty"},
@@ -286,51 +297,62 @@ static void refuses_with_a_sentence(void **state) {
 		{"x -q", "'x': not an option"},
 		{"--=1", "--: unknown option"},
 		{"--memory", "--memory: could be --memory-limit, --memory-max, --memory-file"},
-		{"--control=/c --control-g=x --control-o --control-", "--control-: could be --control-group, --control-only"},
+		{"--control=/c --control-g=x --control-o --control-",
+		 "--control-: could be --control-group, --control-only"},
 		{"--thread", "--threads: needs a value"},
 		{"--verb=2", "--verbose: takes no value"},
 		{"--help=2", "--help: takes no value"},
 		{"-dt", "-t: needs a value"},
-		{"-kvv", "-k: not supported: memory that goes back to the system cannot be locked; turn off swap for snugd"},
+		{"-kvv", "-k: not supported: memory that goes back to the system cannot be locked; turn "
+				 "off swap for snugd"},
 		{"-o port=1", "-o port: not supported"},
 		{"-o idle_timeout", "-o idle_timeout: needs a value"},
-		{"-o idle_timeout=x",
-		 "-o idle_timeout: 'x' is not a time from 0 to 31536000 seconds; s, m, h and d may stand behind it"},
+		{"-o idle_timeout=x", "-o idle_timeout: 'x' is not a time from 0 to 31536000 seconds; s, "
+							  "m, h and d may stand behind it"},
 		{"-o ,", "-o: ',' is no list of NAME or NAME=VALUE"},
 		{"-o modern=1", "-o modern: takes no value"},
 		{"-o hashpower", "-o hashpower: needs a value"},
 		{"-U 11211", "-U: '11211' is not supported, only '0': there is no UDP"},
-		{"-B binary",
-		 "-B: 'binary' is not supported, only 'auto|ascii': the text and meta commands are all that is spoken"},
-		{"-B aut", "-B: 'aut' is not supported, only 'auto|ascii': the text and meta commands are all that is spoken"},
+		{"-B binary", "-B: 'binary' is not supported, only 'auto|ascii': the text and meta "
+					  "commands are all that is spoken"},
+		{"-B aut", "-B: 'aut' is not supported, only 'auto|ascii': the text and meta commands are "
+				   "all that is spoken"},
 		{"-o ext_path=/mnt/x:1G", "-o ext_path: not supported: items are kept in memory alone"},
 		{"-o ssl_chain_cert=/c,ssl_key=/k",
 		 "-o ssl_chain_cert: not supported: there is no TLS; put a TLS proxy in front"},
-		{"-o proxy_config=x", "-o proxy_config: not supported: there is no proxy; put mcrouter or nutcracker in front"},
-		{"-o no_maxconns_fast",
-		 "-o no_maxconns_fast: not supported: a connection above -c is told so and closed, it does not wait"},
+		{"-o proxy_config=x",
+		 "-o proxy_config: not supported: there is no proxy; put mcrouter or nutcracker in front"},
+		{"-o no_maxconns_fast", "-o no_maxconns_fast: not supported: a connection above -c is told "
+								"so and closed, it does not wait"},
 		{"-o slab_automovers", "-o slab_automovers: not supported"},
 		{"-o hot_", "-o hot_: not supported"},
-		{"-Y /file", "-Y: not supported: there is no authentication; limit who can connect instead (-l, -s, -a)"},
+		{"-Y /file", "-Y: not supported: there is no authentication; limit who can connect instead "
+					 "(-l, -s, -a)"},
 		{"-l ::1,[::1", "--listen: '[::1' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
-		{"--http localhost:x", "--http: 'localhost:x' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
+		{"--http localhost:x",
+		 "--http: 'localhost:x' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
 		{"--http :80", "--http: ':80' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
-		{"--http-host a:65536", "--http-host: 'a:65536' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
-		{"-m 1 -t 8",
-		 "--memory-limit: too little for 8 workers: each needs 256k at least, so 2048k; or give fewer threads "
-		 "(-t)"},
-		{"-m 512g -t 1", "--memory-limit: too much for 1 workers: each can use 256g; give more threads (-t)"},
+		{"--http-host a:65536",
+		 "--http-host: 'a:65536' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
+		{"-m 1 -t 8", "--memory-limit: too little for 8 workers: each needs 256k at least, so "
+					  "2048k; or give fewer threads "
+					  "(-t)"},
+		{"-m 512g -t 1",
+		 "--memory-limit: too much for 1 workers: each can use 256g; give more threads (-t)"},
 		{"--memory-max 63", "--memory-max: less than the memory limit"},
 		{"-s /a --control /a", "--control: the same path as --unix-socket"},
-		{"--control-only --control none", "--control-only: there is no control socket; name one with --control"},
-		{"--control-group x --control none", "--control-group: there is no control socket; name one with --control"},
+		{"--control-only --control none",
+		 "--control-only: there is no control socket; name one with --control"},
+		{"--control-group x --control none",
+		 "--control-group: there is no control socket; name one with --control"},
 		{"--control-only --open-commands", "--open-commands: the opposite of --control-only"},
 		{"-d -s a", "--daemon: paths must be absolute, because a daemon leaves its directory"},
 		{"-d -P a", "--daemon: paths must be absolute, because a daemon leaves its directory"},
 		{"--config /nowhere/x", "--config: /nowhere/x: No such file or directory"},
 		{"--config /tmp", "--config: /tmp: Is a directory"},
 	};
-	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) refused(cases[i].line, cases[i].sentence);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		refused(cases[i].line, cases[i].sentence);
 }
 
 static void refuses_texts_that_are_too_long(void **state) {
@@ -395,13 +417,15 @@ static void says_what_has_no_effect(void **state) {
 	(void)state;
 	struct settings settings;
 	char *said;
-	assert_int_equal(parse("-U 0 -XW --protocol=auto -o modern,hashpower=20 -v", &settings, &said), SETTINGS_RUN);
-	assert_string_equal(said, "-U has no effect: there is no UDP\n"
-							  "-X has no effect: no command dumps the keys\n"
-							  "-W has no effect: there is no command watch\n"
-							  "--protocol has no effect: the text and meta commands are all that is spoken\n"
-							  "-o modern has no effect: what it turns on is how snugd works\n"
-							  "-o hashpower has no effect: the index grows and shrinks with the items\n");
+	assert_int_equal(parse("-U 0 -XW --protocol=auto -o modern,hashpower=20 -v", &settings, &said),
+					 SETTINGS_RUN);
+	assert_string_equal(
+		said, "-U has no effect: there is no UDP\n"
+			  "-X has no effect: no command dumps the keys\n"
+			  "-W has no effect: there is no command watch\n"
+			  "--protocol has no effect: the text and meta commands are all that is spoken\n"
+			  "-o modern has no effect: what it turns on is how snugd works\n"
+			  "-o hashpower has no effect: the index grows and shrinks with the items\n");
 	assert_int_equal(settings.verbosity, 1);
 	free(said);
 }
@@ -414,7 +438,8 @@ static struct settings take_back(const char *line, char **told) {
 	return settings;
 }
 
-/* What --check-config prints is a config file, which gives the same settings and is printed the same. */
+/* What --check-config prints is a config file, which gives the same settings and is printed the
+ * same. */
 static void takes_back_what_it_tells(void **state) {
 	(void)state;
 	static const char *const lines[] = {
@@ -424,9 +449,12 @@ static void takes_back_what_it_tells(void **state) {
 		"-s /tmp/s",
 		"-s /tmp/s -p -1 -l ::1,*:7 -l localhost -a 7 -P /tmp/p -u nobody",
 		"-s /tmp/s -p 0 -l ::1",
-		"-m 2g -MFLrA -d -vvv -t 3 --control none --http 127.0.0.1:0 --http-host a,b --evict-for bytes --io epoll",
-		"--control /c --control-group g --control-only --log-format json --defrag off --idle-timeout 12h",
-		"-R 1 -b 2 -c 3 --open-commands --http-token-file /t --hash-secret 000102030405060708090a0b0c0d0e0f",
+		"-m 2g -MFLrA -d -vvv -t 3 --control none --http 127.0.0.1:0 --http-host a,b --evict-for "
+		"bytes --io epoll",
+		"--control /c --control-group g --control-only --log-format json --defrag off "
+		"--idle-timeout 12h",
+		"-R 1 -b 2 -c 3 --open-commands --http-token-file /t --hash-secret "
+		"000102030405060708090a0b0c0d0e0f",
 		"-U 0 -o modern,hashpower=3",
 	};
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -435,14 +463,16 @@ static void takes_back_what_it_tells(void **state) {
 		write_config(path, told);
 		(void)snprintf(again, sizeof again, "--config %s", path);
 		struct settings second = take_back(again, &told_again);
-		const char *settings_told = strstr(told, "# snugd would run with\n"); /* notes come before */
+		/* notes come before */
+		const char *settings_told = strstr(told, "# snugd would run with\n");
 		assert_non_null(settings_told);
 		assert_string_equal(settings_told, told_again);
 		assert_int_equal(settings_want_tcp(&first), settings_want_tcp(&second));
 		for (size_t option = 0; option < SETTINGS_OPTION_COUNT; option++) {
 			const struct settings_option *known = &settings_options[option];
 			if (known->kind == KIND_PORT) continue; /* 0 where no TCP was wanted anyway */
-			assert_memory_equal((char *)&first + known->offset, (char *)&second + known->offset, known->bytes);
+			assert_memory_equal((char *)&first + known->offset, (char *)&second + known->offset,
+								known->bytes);
 		}
 		assert_int_equal(unlink(path), 0);
 		free(told);
@@ -454,9 +484,11 @@ static void reads_a_config_file(void **state) {
 	(void)state;
 	char path[32];
 	char line[128];
-	write_config(path, "# comment\n\n  memory-limit = 128  \nthreads=2\nlisten = 1.2.3.4,::1\nlisten = 5.6.7.8\n"
-					   "disable-evictions = on\ndaemon = off\nverbose = 2\nport = -1\nio\t=\tepoll\nudp-port = 0\n"
-					   "user = last line without an end");
+	write_config(
+		path,
+		"# comment\n\n  memory-limit = 128  \nthreads=2\nlisten = 1.2.3.4,::1\nlisten = 5.6.7.8\n"
+		"disable-evictions = on\ndaemon = off\nverbose = 2\nport = -1\nio\t=\tepoll\nudp-port = 0\n"
+		"user = last line without an end");
 	(void)snprintf(line, sizeof line, "--config %s", path);
 	struct settings s = accepted(line);
 	assert_int_equal(s.memory_bytes, 128 << 20);
@@ -469,7 +501,8 @@ static void reads_a_config_file(void **state) {
 	assert_int_equal(s.io, IO_EPOLL);
 	assert_string_equal(s.user, "last line without an end");
 	/* The command line wins, wherever --config stands; its addresses replace the file's. */
-	(void)snprintf(line, sizeof line, "-m 256 -l 9.9.9.9 --disable-evictions=off --config %s -v", path);
+	(void)snprintf(line, sizeof line, "-m 256 -l 9.9.9.9 --disable-evictions=off --config %s -v",
+				   path);
 	s = accepted(line);
 	assert_int_equal(s.memory_bytes, 256 << 20);
 	assert_int_equal(s.listen.count, 1);
@@ -489,7 +522,8 @@ static void lists_do_not_touch_each_other(void **state) {
 	assert_int_equal(s.http_hosts.count, 3);
 	assert_string_equal(s.http_hosts.entry[2], "c");
 	assert_int_equal(s.listen.count, 1);
-	(void)snprintf(line, sizeof line, "--http-host=d.example.org:1 --config %s --http-host e,f", path);
+	(void)snprintf(line, sizeof line, "--http-host=d.example.org:1 --config %s --http-host e,f",
+				   path);
 	s = accepted(line);
 	assert_int_equal(s.http_hosts.count, 3);
 	assert_string_equal(s.http_hosts.entry[0], "d.example.org:1");
@@ -524,12 +558,14 @@ static void refuses_a_config_file_by_line(void **state) {
 		{"frobnicate = 1", "1: frobnicate: unknown option"},
 		{"config = /etc/x", "1: config: only on the command line"},
 		{"help = on", "1: help: only on the command line"},
-		{"port =", "1: port: '' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
+		{"port =",
+		 "1: port: '' is not a port from 1 to 65535, 0 for none, or -1 for one that is free"},
 		{"daemon = true", "1: daemon: 'true' is not on or off"},
 		{"= 3", "1: : unknown option"},
 		{"m = 3", "1: m: unknown option"},
 		{"verbose = 4", "1: verbose: '4' is not a number from 0 to 3"},
-		{"enable-ssl = on", "1: enable-ssl: not supported: there is no TLS; put a TLS proxy in front"},
+		{"enable-ssl = on",
+		 "1: enable-ssl: not supported: there is no TLS; put a TLS proxy in front"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char path[32];
@@ -543,7 +579,7 @@ static void refuses_a_config_file_by_line(void **state) {
 	}
 }
 
-/* ------------------------------------------------------------------ what is told ------------------------------------------- */
+/* ------------------------------------------------------------------ what is told -------------- */
 
 static char *told(const char *line) {
 	struct settings settings;
@@ -625,14 +661,28 @@ static void statistics_have_memcached_s_names(void **state) {
 	settings_visit(&settings, collect, &out);
 	text_append(&out, "", 1);
 	assert_false(out.failed);
-	const char *const expected[] = {
-		"maxbytes 104857600\n", "maxconns 1024\n",     "tcpport 11211\n",         "udpport 0\n",
-		"inter 1.2.3.4,::1\n",  "verbosity 0\n",       "evictions off\n",         "domain_socket NULL\n",
-		"umask 660\n",          "num_threads 2\n",     "item_size_max 1048576\n", "tcp_backlog 1024\n",
-		"idle_timeout 9\n",     "flush_enabled yes\n", "cas_enabled yes\n",       "io auto\n",
-		"defrag on\n",          "log_format plain\n",  "binding_protocol ascii\n"};
+	const char *const expected[] = {"maxbytes 104857600\n",
+									"maxconns 1024\n",
+									"tcpport 11211\n",
+									"udpport 0\n",
+									"inter 1.2.3.4,::1\n",
+									"verbosity 0\n",
+									"evictions off\n",
+									"domain_socket NULL\n",
+									"umask 660\n",
+									"num_threads 2\n",
+									"item_size_max 1048576\n",
+									"tcp_backlog 1024\n",
+									"idle_timeout 9\n",
+									"flush_enabled yes\n",
+									"cas_enabled yes\n",
+									"io auto\n",
+									"defrag on\n",
+									"log_format plain\n",
+									"binding_protocol ascii\n"};
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
-		if (strstr(out.bytes, expected[i]) == NULL) fail_msg("no %s in\n%s", expected[i], out.bytes);
+		if (strstr(out.bytes, expected[i]) == NULL)
+			fail_msg("no %s in\n%s", expected[i], out.bytes);
 	text_deinit(&out);
 }
 

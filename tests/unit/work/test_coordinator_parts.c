@@ -1,4 +1,5 @@
-/* test_coordinator_parts.c: shares, requests, the audit ring and the ticket table, each by itself. */
+/* test_coordinator_parts.c: shares, requests, the audit ring and the ticket table, each by
+ * itself. */
 #include "os/threads.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
@@ -11,24 +12,29 @@
 #include <pthread.h>
 #include <stdio.h>
 
-/* ------------------------------------------------------------------ shares --------------------------------------------- */
+/* ------------------------------------------------------------------ shares -------------------- */
 
 static void shares_as_a_table(void **state) {
 	(void)state;
 	static const struct {
 		uint64_t goal, weights[4], unit, shares[4];
 	} rows[] = {
-		{100, {1, 1, 1, 1}, 1, {25, 25, 25, 25}}, {100, {3, 1, 0, 0}, 1, {75, 25, 0, 0}},
-		{100, {0, 0, 0, 0}, 1, {0, 0, 0, 0}},     {1, {5, 9, 5, 5}, 64, {0, 64, 0, 0}},
-		{65, {9, 1, 0, 0}, 64, {64, 64, 0, 0}},   {0, {1, 1, 1, 1}, 64, {0, 0, 0, 0}},
-		{128, {1, 1, 0, 0}, 64, {64, 64, 0, 0}},  {UINT64_C(1) << 40, {0, 0, 7, 0}, 4096, {0, 0, UINT64_C(1) << 40, 0}},
+		{100, {1, 1, 1, 1}, 1, {25, 25, 25, 25}},
+		{100, {3, 1, 0, 0}, 1, {75, 25, 0, 0}},
+		{100, {0, 0, 0, 0}, 1, {0, 0, 0, 0}},
+		{1, {5, 9, 5, 5}, 64, {0, 64, 0, 0}},
+		{65, {9, 1, 0, 0}, 64, {64, 64, 0, 0}},
+		{0, {1, 1, 1, 1}, 64, {0, 0, 0, 0}},
+		{128, {1, 1, 0, 0}, 64, {64, 64, 0, 0}},
+		{UINT64_C(1) << 40, {0, 0, 7, 0}, 4096, {0, 0, UINT64_C(1) << 40, 0}},
 	};
 	for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
 		uint64_t units[4] = {rows[row].unit, rows[row].unit, rows[row].unit, rows[row].unit};
 		uint64_t shares[4];
 		divide_shares(rows[row].goal, rows[row].weights, units, 4, shares);
 		for (size_t index = 0; index < 4; index++) {
-			if (shares[index] != rows[row].shares[index]) fail_msg("row %zu: share %zu", row, index);
+			if (shares[index] != rows[row].shares[index])
+				fail_msg("row %zu: share %zu", row, index);
 		}
 	}
 }
@@ -48,7 +54,9 @@ static void shares_meet_the_goal_within_a_unit(void **state) {
 		uint64_t weight = 0;
 		uint64_t largest_unit = 0;
 		for (size_t index = 0; index < count; index++) {
-			weights[index] = test_random_chance(&random, 300) ? 0 : test_random_below(&random, UINT64_C(1) << 38);
+			weights[index] = test_random_chance(&random, 300)
+								 ? 0
+								 : test_random_below(&random, UINT64_C(1) << 38);
 			units[index] = UINT64_C(4096) << test_random_below(&random, 5);
 			weight += weights[index];
 			if (units[index] > largest_unit) largest_unit = units[index];
@@ -66,7 +74,7 @@ static void shares_meet_the_goal_within_a_unit(void **state) {
 	}
 }
 
-/* ------------------------------------------------------------------ requests ------------------------------------------- */
+/* ------------------------------------------------------------------ requests ------------------ */
 
 static void requests_are_checked(void **state) {
 	(void)state;
@@ -106,7 +114,8 @@ static void only_the_same_requests_join(void **state) {
 	}
 	snug_request request = snug_request_default(SNUG_REQUEST_EMERGENCY);
 	snug_request other;
-#define DIFFERS(field, value) (other = request, other.field = (value), assert_false(request_is_same(&request, &other)))
+#define DIFFERS(field, value) \
+	(other = request, other.field = (value), assert_false(request_is_same(&request, &other)))
 	DIFFERS(kind, SNUG_REQUEST_DEFRAGMENT);
 	DIFFERS(min_bytes, 1);
 	DIFFERS(may_evict, true);
@@ -135,11 +144,13 @@ static void each_word_has_a_text(void **state) {
 	assert_string_equal(snug_origin_text((snug_origin)9), "unknown");
 }
 
-/* ------------------------------------------------------------------ audit ---------------------------------------------- */
+/* ------------------------------------------------------------------ audit --------------------- */
 
 static snug_audit_entry entry_number(uint64_t number) {
-	return (snug_audit_entry){
-		.ticket = number * 3, .submitted_ns = number * 5, .total_ns = number * 7, .reclaimed_bytes = number * 11};
+	return (snug_audit_entry){.ticket = number * 3,
+							  .submitted_ns = number * 5,
+							  .total_ns = number * 7,
+							  .reclaimed_bytes = number * 11};
 }
 
 static bool is_entry_number(const snug_audit_entry *entry) {
@@ -200,9 +211,10 @@ static void readers_get_whole_entries(void **state) {
 	assert_true(audit_init(&audit, 4));
 	struct audit_reader readers[2] = {{&audit, &done, 0, 0}, {&audit, &done, 0, 0}};
 	pthread_t threads[2];
-	for (int index = 0; index < 2; index++) pthread_create(&threads[index], NULL, read_audit, &readers[index]);
-	for (uint64_t number = 1; atomic_load(&readers[0].read) < READS || atomic_load(&readers[1].read) < READS;
-		 number++) {
+	for (int index = 0; index < 2; index++)
+		pthread_create(&threads[index], NULL, read_audit, &readers[index]);
+	for (uint64_t number = 1;
+		 atomic_load(&readers[0].read) < READS || atomic_load(&readers[1].read) < READS; number++) {
 		snug_audit_entry entry = entry_number(number);
 		audit_write(&audit, &entry);
 		if (number % 100000 == 0) os_thread_yield(); /* where there is one core */
@@ -213,7 +225,7 @@ static void readers_get_whole_entries(void **state) {
 	audit_deinit(&audit);
 }
 
-/* ------------------------------------------------------------------ tickets -------------------------------------------- */
+/* ------------------------------------------------------------------ tickets ------------------- */
 
 static snug_error take_now(struct tickets *tickets, snug_ticket ticket, snug_response *response) {
 	return ticket_take(tickets, ticket, 0, true, response, NULL, NULL);
@@ -229,7 +241,8 @@ static void a_ticket_gives_its_result_once(void **state) {
 	snug_ticket ticket = ticket_submit(slot, false);
 	assert_true(ticket != 0 && ticket >> 63 == 0);
 	assert_int_equal(take_now(&tickets, ticket, &response), SNUG_ERROR_TIMED_OUT);
-	assert_int_equal(ticket_take(&tickets, ticket, OS_FOREVER, false, &response, NULL, NULL), SNUG_ERROR_WRONG_THREAD);
+	assert_int_equal(ticket_take(&tickets, ticket, OS_FOREVER, false, &response, NULL, NULL),
+					 SNUG_ERROR_WRONG_THREAD);
 	assert_null(ticket_find(&tickets, ticket)); /* nobody works for it yet */
 	slot->response = (snug_response){.parts = 2, .total_ns = 42};
 	slot->parts[1].worker = 1;
@@ -331,12 +344,12 @@ static void of_many_takers_one_gets_it(void **state) {
 	tickets_deinit(&tickets);
 }
 
-/* ------------------------------------------------------------------ pauses of background runs -------------------------- */
+/* ------------------------------------------------------------------ pauses of background runs - */
 
 #define TICK_NS UINT64_C(1000000)
 
-static void assert_pause(snug_coordinator *coordinator, struct upkeep *upkeep, const snug_report *report,
-						 uint64_t pause_ns) {
+static void assert_pause(snug_coordinator *coordinator, struct upkeep *upkeep,
+						 const snug_report *report, uint64_t pause_ns) {
 	snug_response response = {.report = *report};
 	uint64_t begin_ns = os_now_ns();
 	upkeep_task_ended(coordinator, upkeep, &response);
@@ -344,7 +357,8 @@ static void assert_pause(snug_coordinator *coordinator, struct upkeep *upkeep, c
 	assert_null(upkeep->task);
 }
 
-/* What a run used is a share of the time until the next; one that gains nothing waits twice as long as the last, up to 64 ticks. */
+/* What a run used is a share of the time until the next; one that gains nothing waits twice as long
+ * as the last, up to 64 ticks. */
 static void background_runs_pause(void **state) {
 	(void)state;
 	static snug_coordinator coordinator;

@@ -44,7 +44,8 @@ static void the_whole_time_knows_no_pause(void **state) {
 static void an_idle_worker_does_not_pause(void **state) {
 	(void)state;
 	struct duty duty = serving(50000);
-	duty_note_slice(&duty, 1000000, 1050000); /* a pause of 950 us, but idle 200 us after the last message */
+	/* a pause of 950 us, but idle 200 us after the last message */
+	duty_note_slice(&duty, 1000000, 1050000);
 	assert_int_equal(duty_wait_ns(&duty, 1050000), 150000);
 	assert_int_equal(duty_wait_ns(&duty, 1199999), 1);
 	assert_int_equal(duty_wait_ns(&duty, 1200000), 0);

@@ -1,5 +1,5 @@
-/* test_join_reports.c: reports joined in time and over workers. The counters are walked as words, so that a field which a later version
- * adds, and nobody joins, is found. */
+/* test_join_reports.c: reports joined in time and over workers. The counters are walked as words,
+ * so that a field which a later version adds, and nobody joins, is found. */
 #include "unit/cmocka_all.h"
 #include "work/policy/join_reports.h"
 
@@ -43,8 +43,10 @@ static void parts_in_time_add_up(void **state) {
 	assert_memory_equal(&sum, &first, sizeof sum);
 	join_report_in_time(&sum, &second);
 	for (size_t i = 0; i < COUNTERS; i++) {
-		bool last = is_at(i, offsetof(snug_report, pinned_objects)) || is_at(i, offsetof(snug_report, pinned_bytes)) ||
-					is_at(i, offsetof(snug_report, pinned_slabs)) || is_at(i, offsetof(snug_report, unmovable_bytes));
+		bool last = is_at(i, offsetof(snug_report, pinned_objects)) ||
+					is_at(i, offsetof(snug_report, pinned_bytes)) ||
+					is_at(i, offsetof(snug_report, pinned_slabs)) ||
+					is_at(i, offsetof(snug_report, unmovable_bytes));
 		bool longest = is_at(i, offsetof(snug_report, longest_step_ns));
 		assert_int_equal(counter(&sum, i), last || longest ? 1000 + i : 1100 + 2 * i);
 	}
@@ -57,7 +59,8 @@ static void parts_in_time_add_up(void **state) {
 static void the_last_part_says_how_it_ended(void **state) {
 	(void)state;
 	snug_report sum = report_of(7, SNUG_OUTCOME_CANCELLED);
-	snug_report nothing = {.outcome = SNUG_OUTCOME_NOTHING, .complete = true, .before.limit_bytes = 1};
+	snug_report nothing = {
+		.outcome = SNUG_OUTCOME_NOTHING, .complete = true, .before.limit_bytes = 1};
 	join_report_in_time(&sum, &nothing);
 	assert_int_equal(sum.outcome, SNUG_OUTCOME_DONE); /* the first part gained something */
 	assert_true(sum.complete);
@@ -76,7 +79,8 @@ static void workers_side_by_side(void **state) {
 	snug_report other = report_of(1000, SNUG_OUTCOME_NOTHING);
 	join_report_of_workers(&sum, &other);
 	for (size_t i = 0; i < COUNTERS; i++) {
-		bool longest = is_at(i, offsetof(snug_report, longest_step_ns)) || is_at(i, offsetof(snug_report, total_ns));
+		bool longest = is_at(i, offsetof(snug_report, longest_step_ns)) ||
+					   is_at(i, offsetof(snug_report, total_ns));
 		assert_int_equal(counter(&sum, i), longest ? 1000 + i : 1100 + 2 * i);
 	}
 	assert_int_equal(sum.before.total.slab_bytes, 11000);
@@ -88,8 +92,9 @@ static void workers_side_by_side(void **state) {
 
 static void one_partial_worker_makes_the_whole_partial(void **state) {
 	(void)state;
-	static const snug_outcome order[] = {SNUG_OUTCOME_NOTHING, SNUG_OUTCOME_NOTHING_PINNED, SNUG_OUTCOME_DONE,
-										 SNUG_OUTCOME_TARGET,  SNUG_OUTCOME_BUDGET,         SNUG_OUTCOME_CANCELLED};
+	static const snug_outcome order[] = {SNUG_OUTCOME_NOTHING, SNUG_OUTCOME_NOTHING_PINNED,
+										 SNUG_OUTCOME_DONE,    SNUG_OUTCOME_TARGET,
+										 SNUG_OUTCOME_BUDGET,  SNUG_OUTCOME_CANCELLED};
 	assert_int_equal(sizeof order / sizeof order[0], SNUG_OUTCOME_COUNT);
 	for (size_t a = 0; a < SNUG_OUTCOME_COUNT; a++) {
 		for (size_t b = 0; b < SNUG_OUTCOME_COUNT; b++) {
@@ -118,10 +123,14 @@ static void figures_of_workers(void **state) {
 	other.total.hole_bytes = 30, other.total.slab_bytes = 120;
 	join_stats_of_workers(&sum, &other);
 	assert_true(sum.utilisation > 0.4999 && sum.utilisation < 0.5001);
-	assert_true(sum.total.internal_fragmentation > 0.1999 && sum.total.internal_fragmentation < 0.2001);
-	assert_true(sum.total.external_fragmentation > 0.1999 && sum.total.external_fragmentation < 0.2001);
-	snug_estimate_report estimate = {.reclaimable_bytes = 5, .predicted_ns = 7, .outcome = SNUG_OUTCOME_NOTHING};
-	snug_estimate_report more = {.reclaimable_bytes = 6, .predicted_ns = 3, .outcome = SNUG_OUTCOME_DONE};
+	assert_true(sum.total.internal_fragmentation > 0.1999 &&
+				sum.total.internal_fragmentation < 0.2001);
+	assert_true(sum.total.external_fragmentation > 0.1999 &&
+				sum.total.external_fragmentation < 0.2001);
+	snug_estimate_report estimate = {
+		.reclaimable_bytes = 5, .predicted_ns = 7, .outcome = SNUG_OUTCOME_NOTHING};
+	snug_estimate_report more = {
+		.reclaimable_bytes = 6, .predicted_ns = 3, .outcome = SNUG_OUTCOME_DONE};
 	join_estimate_of_workers(&estimate, &more);
 	assert_int_equal(estimate.reclaimable_bytes, 11);
 	assert_int_equal(estimate.predicted_ns, 7);
@@ -142,9 +151,12 @@ static void fragmentation_of_the_pools_in_scope(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parts_in_time_add_up), cmocka_unit_test(the_last_part_says_how_it_ended),
-		cmocka_unit_test(workers_side_by_side), cmocka_unit_test(one_partial_worker_makes_the_whole_partial),
-		cmocka_unit_test(figures_of_workers),   cmocka_unit_test(fragmentation_of_the_pools_in_scope),
+		cmocka_unit_test(parts_in_time_add_up),
+		cmocka_unit_test(the_last_part_says_how_it_ended),
+		cmocka_unit_test(workers_side_by_side),
+		cmocka_unit_test(one_partial_worker_makes_the_whole_partial),
+		cmocka_unit_test(figures_of_workers),
+		cmocka_unit_test(fragmentation_of_the_pools_in_scope),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

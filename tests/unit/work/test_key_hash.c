@@ -1,5 +1,5 @@
-/* The secret: it decides the places of keys, it can be set until it matters, and no family of alike keys meets in one place whatever the
- * secret is. SNUG_SEED chooses the secrets. */
+/* The secret: it decides the places of keys, it can be set until it matters, and no family of alike
+ * keys meets in one place whatever the secret is. SNUG_SEED chooses the secrets. */
 #include "support/require.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
@@ -13,7 +13,8 @@
 #define SECRETS 100u
 #define KEYS 4096u
 #define PLACES 512u
-#define MOST_IN_A_PLACE 40u /* 8 on average; more than 30 once in a billion places, if they are spread at random */
+/* 8 on average; more than 30 once in a billion places, if they are spread at random */
+#define MOST_IN_A_PLACE 40u
 
 static test_random random_of_test;
 
@@ -67,7 +68,8 @@ static size_t two_numbers_of_16(uint32_t number, unsigned char *key) {
 	return 16;
 }
 
-/* Blocks of 16 bytes as they are or with all bits turned: 32-byte pairs of such keys are XXH3's worst known ones. */
+/* Blocks of 16 bytes as they are or with all bits turned: 32-byte pairs of such keys are XXH3's
+ * worst known ones. */
 static size_t turned_blocks(uint32_t number, unsigned char *key) {
 	memset(key, 0x51, 192);
 	for (uint32_t block = 0; block < 12; block++)
@@ -122,7 +124,8 @@ static uint32_t most_of(const uint32_t *counts) {
 	return most;
 }
 
-/* The index's places are the high bits of a hash, the workers' are in the middle, the tags are the low ones. */
+/* The index's places are the high bits of a hash, the workers' are in the middle, the tags are the
+ * low ones. */
 static void require_spread(const char *name, family_function family) {
 	static uint32_t high[PLACES], middle[PLACES], low[PLACES];
 	unsigned char key[SNUG_KEY_BYTES_MAX];
@@ -136,8 +139,10 @@ static void require_spread(const char *name, family_function family) {
 		low[hash % PLACES]++;
 	}
 	uint32_t most = most_of(high), most_middle = most_of(middle), most_low = most_of(low);
-	REQUIRE(most <= MOST_IN_A_PLACE && most_middle <= MOST_IN_A_PLACE && most_low <= MOST_IN_A_PLACE,
-			"%s: %u, %u and %u of %u keys in one of %u places", name, most, most_middle, most_low, KEYS, PLACES);
+	REQUIRE(most <= MOST_IN_A_PLACE && most_middle <= MOST_IN_A_PLACE &&
+				most_low <= MOST_IN_A_PLACE,
+			"%s: %u, %u and %u of %u keys in one of %u places", name, most, most_middle, most_low,
+			KEYS, PLACES);
 }
 
 static void alike_keys_do_not_meet(void **state) {

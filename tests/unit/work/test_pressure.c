@@ -1,4 +1,5 @@
-/* test_pressure.c: thresholds as tables, the kernel's files as texts, sound and not, and a machine made of such texts. */
+/* test_pressure.c: thresholds as tables, the kernel's files as texts, sound and not, and a machine
+ * made of such texts. */
 #include "unit/cmocka_all.h"
 #include "work/coordinator/machine.h"
 
@@ -10,7 +11,7 @@
 static const snug_background thresholds = {true,   50000, 200000, 50000,  50000,  100000,
 										   100000, 20000, 950000, 900000, 4 * MIB};
 
-/* ------------------------------------------------------------------ texts ---------------------------------------------- */
+/* ------------------------------------------------------------------ texts --------------------- */
 
 static void stalls_are_parsed(void **state) {
 	(void)state;
@@ -18,7 +19,9 @@ static void stalls_are_parsed(void **state) {
 		const char *text;
 		int32_t ppm; /* -1: refused */
 	} rows[] = {
-		{"some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=9.00 avg60=0.00 avg300=0.00 total=0\n", 0},
+		{"some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=9.00 avg60=0.00 avg300=0.00 "
+		 "total=0\n",
+		 0},
 		{"some avg10=1.25 avg60=0.00 avg300=0.00 total=0\n", 12500},
 		{"full avg10=9.00 avg60=1.00\nsome avg10=100.00 avg60=0.00\n", 1000000},
 		{"some avg10=100.01 avg60=0.00\n", -1},
@@ -76,21 +79,23 @@ static void cgroup_numbers_are_parsed(void **state) {
 	assert_true(parse_cgroup_bytes("0", &bytes) && bytes == 0);
 	assert_true(parse_cgroup_bytes("max\n", &bytes) && bytes == CGROUP_NO_LIMIT);
 	assert_true(parse_cgroup_bytes("18446744073709551615\n", &bytes) && bytes == UINT64_MAX);
-	static const char *const bad[] = {"",    "\n", "maximum\n", "-1\n", "12 34\n", "0x10\n", "18446744073709551616\n",
-									  " 1\n"};
+	static const char *const bad[] = {
+		"", "\n", "maximum\n", "-1\n", "12 34\n", "0x10\n", "18446744073709551616\n", " 1\n"};
 	for (size_t row = 0; row < sizeof bad / sizeof bad[0]; row++) {
 		bytes = 7;
 		if (parse_cgroup_bytes(bad[row], &bytes) || bytes != 7) fail_msg("row %zu", row);
 	}
 	uint64_t events = 7;
-	assert_true(parse_cgroup_events("low 9\nhigh 1\nmax 20\noom 300\noom_kill 5\n", &events) && events == 321);
-	static const char *const bad_events[] = {"", "high 1\nmax 2\n", "high 1\nmax x\noom 3\n", "high1\nmax 2\noom 3\n"};
+	assert_true(parse_cgroup_events("low 9\nhigh 1\nmax 20\noom 300\noom_kill 5\n", &events) &&
+				events == 321);
+	static const char *const bad_events[] = {"", "high 1\nmax 2\n", "high 1\nmax x\noom 3\n",
+											 "high1\nmax 2\noom 3\n"};
 	for (size_t row = 0; row < sizeof bad_events / sizeof bad_events[0]; row++) {
 		if (parse_cgroup_events(bad_events[row], &events)) fail_msg("events row %zu", row);
 	}
 }
 
-/* ------------------------------------------------------------------ thresholds ----------------------------------------- */
+/* ------------------------------------------------------------------ thresholds ---------------- */
 
 static void the_machine_is_pressed_with_hysteresis(void **state) {
 	(void)state;
@@ -123,7 +128,8 @@ static void the_machine_is_pressed_with_hysteresis(void **state) {
 		{UNKNOWN, 0, 1, false, true},
 	};
 	for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
-		struct machine_sample sample = {.limit_bytes = CGROUP_NO_LIMIT, .events = 5 + rows[row].new_events};
+		struct machine_sample sample = {.limit_bytes = CGROUP_NO_LIMIT,
+										.events = 5 + rows[row].new_events};
 		sample.stall_known = rows[row].stall_ppm != UNKNOWN;
 		sample.stall_ppm = sample.stall_known ? (uint32_t)rows[row].stall_ppm : 999999;
 		sample.cgroup_known = sample.events_known = rows[row].cgroup_ppm != UNKNOWN;
@@ -131,11 +137,14 @@ static void the_machine_is_pressed_with_hysteresis(void **state) {
 			sample.current_bytes = (uint64_t)rows[row].cgroup_ppm;
 			sample.limit_bytes = 1000000;
 		}
-		if (machine_is_pressed(rows[row].before, &thresholds, &sample, 5) != rows[row].after) fail_msg("row %zu", row);
+		if (machine_is_pressed(rows[row].before, &thresholds, &sample, 5) != rows[row].after)
+			fail_msg("row %zu", row);
 	}
-	struct machine_sample unlimited = {.cgroup_known = true, .current_bytes = MIB, .limit_bytes = CGROUP_NO_LIMIT};
+	struct machine_sample unlimited = {
+		.cgroup_known = true, .current_bytes = MIB, .limit_bytes = CGROUP_NO_LIMIT};
 	assert_false(machine_is_pressed(false, &thresholds, &unlimited, 0));
-	struct machine_sample fewer = {.events_known = true, .events = 3}; /* another cgroup now: its count began anew */
+	/* another cgroup now: its count began anew */
+	struct machine_sample fewer = {.events_known = true, .events = 3};
 	assert_false(machine_is_pressed(false, &thresholds, &fewer, 5));
 }
 
@@ -160,20 +169,25 @@ static void cleanup_is_wanted_with_hysteresis(void **state) {
 		{0, 10000, 0, false, false, true, false},    /* wanted, and nothing to gain: no run */
 		{100, 10000, 0, false, false, true, false},  /* less than a page */
 		{40000, 500000, 0, true, false, true, true}, /* pressure of the machine */
-		{0, 500000, 5, true, false, true, false},    /* free, but less than a unit beyond what is retained */
-		{0, 500000, 6, true, false, true, true},     /* to return */
-		{0, 500000, 6, false, false, false, false},  /* not without pressure */
+		/* free, but less than a unit beyond what is retained */
+		{0, 500000, 5, true, false, true, false},
+		{0, 500000, 6, true, false, true, true},    /* to return */
+		{0, 500000, 6, false, false, false, false}, /* not without pressure */
 	};
 	for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
-		snug_stats stats = {.limit_bytes = 200 * MIB, .page_bytes = 16384, .free_page_bytes = rows[row].free_mib * MIB};
+		snug_stats stats = {.limit_bytes = 200 * MIB,
+							.page_bytes = 16384,
+							.free_page_bytes = rows[row].free_mib * MIB};
 		stats.total.slab_bytes = 100 * MIB;
 		stats.total.reclaimable_bytes = (rows[row].reclaimable_ppm * 100 * MIB + 999999) / 1000000;
 		if (rows[row].reclaimable_ppm % 10 == 9) stats.total.reclaimable_bytes--;
 		if (rows[row].reclaimable_ppm % 50000 == 0)
 			stats.total.reclaimable_bytes = rows[row].reclaimable_ppm * MIB / 10000;
 		stats.available_bytes = (rows[row].available_ppm * 200 * MIB + 999999) / 1000000;
-		struct cleanup_wish wish = cleanup_wish_of(rows[row].before, &thresholds, &stats, rows[row].pressed);
-		if (wish.on != rows[row].on || wish.run != rows[row].run) fail_msg("row %zu: %d %d", row, wish.on, wish.run);
+		struct cleanup_wish wish =
+			cleanup_wish_of(rows[row].before, &thresholds, &stats, rows[row].pressed);
+		if (wish.on != rows[row].on || wish.run != rows[row].run)
+			fail_msg("row %zu: %d %d", row, wish.on, wish.run);
 		assert_int_equal(wish.retain_bytes == SNUG_NO_BUDGET, !rows[row].pressed);
 		assert_true(wish.target_bytes > 0);
 	}
@@ -182,7 +196,8 @@ static void cleanup_is_wanted_with_hysteresis(void **state) {
 /* Reclaiming the target leads back across stop. */
 static void the_target_leads_to_the_stop(void **state) {
 	(void)state;
-	snug_stats stats = {.limit_bytes = 200 * MIB, .page_bytes = 16384, .available_bytes = 100 * MIB};
+	snug_stats stats = {
+		.limit_bytes = 200 * MIB, .page_bytes = 16384, .available_bytes = 100 * MIB};
 	stats.total.slab_bytes = 100 * MIB;
 	stats.total.reclaimable_bytes = 30 * MIB;
 	struct cleanup_wish wish = cleanup_wish_of(false, &thresholds, &stats, false);
@@ -217,7 +232,7 @@ static void thresholds_are_checked(void **state) {
 	assert_int_equal(pressure_check(&bad), SNUG_OK);
 }
 
-/* ------------------------------------------------------------------ a machine ------------------------------------------ */
+/* ------------------------------------------------------------------ a machine ----------------- */
 
 struct fake_file {
 	const char *path;

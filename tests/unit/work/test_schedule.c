@@ -1,4 +1,5 @@
-/* test_schedule.c: when runs begin and end, as tables on a clock of the test's own, with and without changes of the clock. */
+/* test_schedule.c: when runs begin and end, as tables on a clock of the test's own, with and
+ * without changes of the clock. */
 #include "os/local_time.h"
 #include "unit/cmocka_all.h"
 #include "work/policy/schedule.h"
@@ -23,7 +24,8 @@ static int32_t offset_in(void *context, int64_t at_s) {
 #define AT(day, hour, minute) ((int64_t)(day)*DAY + (hour)*3600 + (minute)*60)
 #define M(hour, minute) ((uint16_t)((hour)*60 + (minute)))
 
-static struct occurrence occurrence_of(const snug_schedule *schedule, struct zone *zone, int64_t now_s) {
+static struct occurrence occurrence_of(const snug_schedule *schedule, struct zone *zone,
+									   int64_t now_s) {
 	struct wall_clock clock = {.context = zone, .offset_s = offset_in};
 	struct occurrence out = {0, 0};
 	assert_true(schedule_occurrence(schedule, &clock, now_s, &out));
@@ -34,7 +36,7 @@ static snug_schedule one_window(uint16_t from, uint16_t to) {
 	return (snug_schedule){.window_count = 1, .windows = {{from, to}}};
 }
 
-/* ------------------------------------------------------------------ windows -------------------------------------------- */
+/* ------------------------------------------------------------------ windows ------------------- */
 
 static void windows_without_changes(void **state) {
 	(void)state;
@@ -42,16 +44,22 @@ static void windows_without_changes(void **state) {
 		uint16_t from, to;
 		int64_t now, begin, end;
 	} rows[] = {
-		{M(2, 0), M(4, 0), AT(10, 0, 0), AT(10, 2, 0), AT(10, 4, 0)},             /* ahead */
-		{M(2, 0), M(4, 0), AT(10, 2, 0), AT(10, 2, 0), AT(10, 4, 0)},             /* at its first second */
-		{M(2, 0), M(4, 0), AT(10, 3, 59) + 59, AT(10, 3, 59) + 59, AT(10, 4, 0)}, /* at its last one */
-		{M(2, 0), M(4, 0), AT(10, 4, 0), AT(11, 2, 0), AT(11, 4, 0)},             /* over: tomorrow */
-		{M(22, 0), M(6, 0), AT(10, 12, 0), AT(10, 22, 0), AT(11, 6, 0)},          /* across midnight */
+		{M(2, 0), M(4, 0), AT(10, 0, 0), AT(10, 2, 0), AT(10, 4, 0)}, /* ahead */
+		/* at its first second */
+		{M(2, 0), M(4, 0), AT(10, 2, 0), AT(10, 2, 0), AT(10, 4, 0)},
+		/* at its last one */
+		{M(2, 0), M(4, 0), AT(10, 3, 59) + 59, AT(10, 3, 59) + 59, AT(10, 4, 0)},
+		/* over: tomorrow */
+		{M(2, 0), M(4, 0), AT(10, 4, 0), AT(11, 2, 0), AT(11, 4, 0)},
+		/* across midnight */
+		{M(22, 0), M(6, 0), AT(10, 12, 0), AT(10, 22, 0), AT(11, 6, 0)},
 		{M(22, 0), M(6, 0), AT(10, 23, 59), AT(10, 23, 59), AT(11, 6, 0)},
 		{M(22, 0), M(6, 0), AT(10, 0, 30), AT(10, 0, 30), AT(10, 6, 0)},
-		{M(22, 0), M(24, 0), AT(10, 23, 0), AT(10, 23, 0), AT(11, 0, 0)}, /* to the end of the day */
-		{M(22, 0), M(0, 0), AT(10, 23, 0), AT(10, 23, 0), AT(11, 0, 0)},  /* the same */
-		{M(0, 0), M(24, 0), AT(10, 23, 0), AT(10, 23, 0), AT(11, 0, 0)},  /* the whole day: once a day */
+		/* to the end of the day */
+		{M(22, 0), M(24, 0), AT(10, 23, 0), AT(10, 23, 0), AT(11, 0, 0)},
+		{M(22, 0), M(0, 0), AT(10, 23, 0), AT(10, 23, 0), AT(11, 0, 0)}, /* the same */
+		/* the whole day: once a day */
+		{M(0, 0), M(24, 0), AT(10, 23, 0), AT(10, 23, 0), AT(11, 0, 0)},
 		{M(0, 0), M(24, 0), AT(11, 0, 0), AT(11, 0, 0), AT(12, 0, 0)},
 		{M(12, 0), M(12, 1), AT(10, 12, 1), AT(11, 12, 0), AT(11, 12, 1)}, /* a minute */
 		{M(2, 0), M(4, 0), -AT(3, 20, 30), -AT(3, 20, 30), -AT(3, 20, 0)}, /* before 1970 */
@@ -63,7 +71,8 @@ static void windows_without_changes(void **state) {
 		assert_int_equal(schedule_check(&schedule), SNUG_OK);
 		struct occurrence here = occurrence_of(&schedule, &utc, rows[row].now);
 		struct occurrence there = occurrence_of(&schedule, &behind, rows[row].now + 5 * 3600);
-		if (here.begin_s != rows[row].begin || here.end_s != rows[row].end) fail_msg("row %zu", row);
+		if (here.begin_s != rows[row].begin || here.end_s != rows[row].end)
+			fail_msg("row %zu", row);
 		if (there.begin_s != here.begin_s + 5 * 3600 || there.end_s != here.end_s + 5 * 3600)
 			fail_msg("row %zu, five hours behind", row);
 	}
@@ -71,8 +80,9 @@ static void windows_without_changes(void **state) {
 
 static void the_nearest_of_several_windows(void **state) {
 	(void)state;
-	snug_schedule schedule = {.window_count = 3,
-							  .windows = {{M(20, 0), M(21, 0)}, {M(3, 0), M(4, 0)}, {M(4, 0), M(5, 0)}}};
+	snug_schedule schedule = {
+		.window_count = 3,
+		.windows = {{M(20, 0), M(21, 0)}, {M(3, 0), M(4, 0)}, {M(4, 0), M(5, 0)}}};
 	struct zone utc = {0, 0, 0};
 	assert_int_equal(schedule_check(&schedule), SNUG_OK);
 	assert_int_equal(occurrence_of(&schedule, &utc, AT(5, 1, 0)).begin_s, AT(5, 3, 0));
@@ -81,7 +91,8 @@ static void the_nearest_of_several_windows(void **state) {
 	assert_int_equal(occurrence_of(&schedule, &utc, AT(5, 6, 0)).begin_s, AT(5, 20, 0));
 }
 
-/* Day 100: at 02:00 the clock goes to 03:00. In UTC that is AT(100, 1, 0) with local time an hour ahead before. */
+/* Day 100: at 02:00 the clock goes to 03:00. In UTC that is AT(100, 1, 0) with local time an hour
+ * ahead before. */
 static void windows_when_the_clock_goes_forward(void **state) {
 	(void)state;
 	struct zone zone = {AT(100, 1, 0), 3600, 7200};
@@ -105,7 +116,8 @@ static void windows_when_the_clock_goes_forward(void **state) {
 	assert_int_equal(occurrence_of(&later, &zone, AT(99, 12, 0)).begin_s, AT(100, 3, 0));
 }
 
-/* Day 300: at 03:00 the clock goes back to 02:00: AT(300, 1, 0), two hours ahead before and one after. */
+/* Day 300: at 03:00 the clock goes back to 02:00: AT(300, 1, 0), two hours ahead before and one
+ * after. */
 static void windows_when_the_clock_goes_back(void **state) {
 	(void)state;
 	struct zone zone = {AT(300, 1, 0), 7200, 3600};
@@ -122,12 +134,14 @@ static void windows_when_the_clock_goes_back(void **state) {
 	assert_int_equal(out.end_s, AT(300, 1, 40));
 }
 
-/* Every minute of a year, twice changed, against the definition: in a window if and only if the clock shows it. */
+/* Every minute of a year, twice changed, against the definition: in a window if and only if the
+ * clock shows it. */
 static void occurrences_are_what_the_clock_shows(void **state) {
 	(void)state;
 	setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
 	tzset();
-	static const snug_window windows[] = {{M(2, 0), M(3, 0)}, {M(22, 30), M(1, 15)}, {M(1, 59), M(2, 1)}};
+	static const snug_window windows[] = {
+		{M(2, 0), M(3, 0)}, {M(22, 30), M(1, 15)}, {M(1, 59), M(2, 1)}};
 	struct wall_clock clock = {.offset_s = NULL};
 	int32_t offsets = 0;
 	for (size_t index = 0; index < sizeof windows / sizeof windows[0]; index++) {
@@ -141,7 +155,8 @@ static void occurrences_are_what_the_clock_shows(void **state) {
 			if (tomorrow_s == zone.before_s) continue;
 			offsets++;
 			zone.after_s = tomorrow_s;
-			for (zone.change_s = day * DAY; os_local_offset_s(zone.change_s) != tomorrow_s;) zone.change_s += 60;
+			for (zone.change_s = day * DAY; os_local_offset_s(zone.change_s) != tomorrow_s;)
+				zone.change_s += 60;
 			for (int64_t now_s = day * DAY; now_s < (day + 2) * DAY; now_s += 60) {
 				int64_t local = ((now_s + offset_in(&zone, now_s)) % DAY) / 60;
 				const snug_window *window = &windows[index];
@@ -155,10 +170,11 @@ static void occurrences_are_what_the_clock_shows(void **state) {
 			}
 		}
 	}
-	assert_int_equal(offsets, 3 * 2 * 2); /* two changes a year, each seen on two days, three windows */
+	/* two changes a year, each seen on two days, three windows */
+	assert_int_equal(offsets, 3 * 2 * 2);
 }
 
-/* ------------------------------------------------------------------ check ---------------------------------------------- */
+/* ------------------------------------------------------------------ check --------------------- */
 
 static void schedules_that_make_no_sense(void **state) {
 	(void)state;
@@ -170,7 +186,8 @@ static void schedules_that_make_no_sense(void **state) {
 		{{.interval_ns = 1}, SNUG_ERROR_SCHEDULE},
 		{{.interval_ns = SNUG_INTERVAL_MIN_NS - 1}, SNUG_ERROR_SCHEDULE},
 		{{.interval_ns = SNUG_INTERVAL_MIN_NS}, SNUG_OK},
-		{{.window_count = 1, .windows = {{60, 120}}, .interval_ns = 1000000000}, SNUG_ERROR_SCHEDULE},
+		{{.window_count = 1, .windows = {{60, 120}}, .interval_ns = 1000000000},
+		 SNUG_ERROR_SCHEDULE},
 		{{.window_count = 1, .windows = {{60, 60}}}, SNUG_ERROR_SCHEDULE},
 		{{.window_count = 1, .windows = {{0, 0}}}, SNUG_ERROR_SCHEDULE},
 		{{.window_count = 1, .windows = {{1440, 60}}}, SNUG_ERROR_SCHEDULE},
@@ -181,7 +198,8 @@ static void schedules_that_make_no_sense(void **state) {
 		{{.window_count = 2, .windows = {{60, 120}, {119, 130}}}, SNUG_ERROR_SCHEDULE},
 		{{.window_count = 2, .windows = {{1400, 120}, {100, 130}}}, SNUG_ERROR_SCHEDULE},
 		{{.window_count = 2, .windows = {{60, 120}, {120, 130}}}, SNUG_OK},
-		{{.target_fragmentation_ppm = 1000000, .interval_ns = SNUG_INTERVAL_MIN_NS}, SNUG_ERROR_OPTION},
+		{{.target_fragmentation_ppm = 1000000, .interval_ns = SNUG_INTERVAL_MIN_NS},
+		 SNUG_ERROR_OPTION},
 		{{.target_fragmentation_ppm = 999999, .interval_ns = SNUG_INTERVAL_MIN_NS}, SNUG_OK},
 	};
 	for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {

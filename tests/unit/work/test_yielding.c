@@ -6,7 +6,8 @@
 #define MS UINT64_C(1000000)
 
 /* A yield that takes so long, and brings so much work. Tells when the work is done. */
-static uint64_t yield(struct yielding *yielding, uint64_t begin_ns, uint64_t took_ns, uint64_t work_ns) {
+static uint64_t yield(struct yielding *yielding, uint64_t begin_ns, uint64_t took_ns,
+					  uint64_t work_ns) {
 	assert_true(begin_ns >= yielding->next_ns);
 	yielding->begin_ns = begin_ns;
 	yielding->end_ns = begin_ns + took_ns;
@@ -48,7 +49,8 @@ static void a_long_one_that_brings_much_is_worth_it(void **state) {
 	assert_int_equal(yielding.next_ns, now_ns + 4 * MS);
 }
 
-static uint64_t lost_among_strangers(struct yielding *yielding, uint64_t now_ns, uint64_t until_ns) {
+static uint64_t lost_among_strangers(struct yielding *yielding, uint64_t now_ns,
+									 uint64_t until_ns) {
 	uint64_t lost_ns = 0;
 	while (now_ns < until_ns) {
 		if (now_ns >= yielding->next_ns) {
@@ -63,11 +65,13 @@ static uint64_t lost_among_strangers(struct yielding *yielding, uint64_t now_ns,
 static void strangers_cost_a_thousandth(void **state) {
 	(void)state;
 	struct yielding yielding = {0};
-	assert_in_range(lost_among_strangers(&yielding, 0, 5000 * MS), 24 * MS, 28 * MS); /* they are new */
+	/* they are new */
+	assert_in_range(lost_among_strangers(&yielding, 0, 5000 * MS), 24 * MS, 28 * MS);
 	assert_in_range(lost_among_strangers(&yielding, 5000 * MS, 105000 * MS), 92 * MS, 104 * MS);
 }
 
-/* The others of a worker's own circle yield in a millisecond meanwhile: that is no sign that the strangers have gone. */
+/* The others of a worker's own circle yield in a millisecond meanwhile: that is no sign that the
+ * strangers have gone. */
 static void a_few_good_ones_change_nothing(void **state) {
 	(void)state;
 	struct yielding yielding = {0};

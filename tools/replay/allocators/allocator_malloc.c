@@ -1,5 +1,5 @@
-/* allocator_malloc.c: whichever malloc this process was started with. It cannot move objects, so pins hold by
- * themselves. */
+/* allocator_malloc.c: whichever malloc this process was started with. It cannot move objects, so
+ * pins hold by themselves. */
 #include "allocators/allocators.h"
 
 #include <stdlib.h>
@@ -42,6 +42,10 @@ static void destroy(struct allocator *self) {
 }
 
 void allocator_malloc_create(struct allocator *allocator) {
-	*allocator = (struct allocator){
-		.allocate = allocate, .release = release, .pin = hold, .unpin = hold, .view = view, .destroy = destroy};
+	*allocator = (struct allocator){.allocate = allocate,
+									.release = release,
+									.pin = hold,
+									.unpin = hold,
+									.view = view,
+									.destroy = destroy};
 }

@@ -1,15 +1,17 @@
-/* allocator_snug.c: libsnug's heap under test, objects named by reference (the ledger is the owner) or by handle.
+/* allocator_snug.c: libsnug's heap under test, objects named by reference (the ledger is the owner)
+ * or by handle.
  *
- * As the owner, the ledger is told of each move and finds its entry through the object's first bytes, as a cache's
- * index would find its own through the key. It checks what it is told: the entry must have known the object under its
- * old reference. */
+ * As the owner, the ledger is told of each move and finds its entry through the object's first
+ * bytes, as a cache's index would find its own through the key. It checks what it is told: the
+ * entry must have known the object under its old reference. */
 #include "allocators/allocators.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static bool refused(struct allocator *self, const char *what, snug_error error) {
-	if (self->problem[0] == '\0') snprintf(self->problem, sizeof self->problem, "%s: %s", what, snug_error_text(error));
+	if (self->problem[0] == '\0')
+		snprintf(self->problem, sizeof self->problem, "%s: %s", what, snug_error_text(error));
 	return false;
 }
 
@@ -41,7 +43,8 @@ static size_t size_of(void *context, const void *object) {
 
 static void log_line(void *context, snug_log_level level, const char *line) {
 	struct allocator *self = context;
-	if (level == SNUG_LOG_ERROR && self->problem[0] == '\0') snprintf(self->problem, sizeof self->problem, "%s", line);
+	if (level == SNUG_LOG_ERROR && self->problem[0] == '\0')
+		snprintf(self->problem, sizeof self->problem, "%s", line);
 }
 
 /* ---- by reference ---- */
@@ -65,7 +68,8 @@ static bool ref_unpin(struct allocator *self, uint64_t name, size_t size) {
 	return error == SNUG_OK || refused(self, "unpin", error);
 }
 
-/* Half as many pages as there is room for extents: even when every page were cut in a slot and a tail, they fit. */
+/* Half as many pages as there is room for extents: even when every page were cut in a slot and a
+ * tail, they fit. */
 static size_t window_bytes(const struct allocator *self, size_t size, size_t offset) {
 	size_t window = (size_t)self->page_bytes * (EXTENT_ROOM / 2);
 	return size - offset < window ? size - offset : window;
@@ -74,12 +78,14 @@ static size_t window_bytes(const struct allocator *self, size_t size, size_t off
 static bool ref_view(struct allocator *self, uint64_t name, size_t size, size_t offset,
 					 struct snug_extent extents[EXTENT_ROOM], size_t *count) {
 	if (snug_ref_is_contiguous(name)) {
-		extents[0] = (struct snug_extent){(char *)snug_ref_at(self->heap, name) + offset, size - offset};
+		extents[0] =
+			(struct snug_extent){(char *)snug_ref_at(self->heap, name) + offset, size - offset};
 		*count = 1;
 		return true;
 	}
 	*count = EXTENT_ROOM;
-	snug_error error = snug_ref_view(self->heap, name, size, offset, window_bytes(self, size, offset), extents, count);
+	snug_error error = snug_ref_view(self->heap, name, size, offset,
+									 window_bytes(self, size, offset), extents, count);
 	return error == SNUG_OK || refused(self, "view", error);
 }
 
@@ -110,7 +116,8 @@ static bool handle_unpin(struct allocator *self, uint64_t name, size_t size) {
 static bool handle_view(struct allocator *self, uint64_t name, size_t size, size_t offset,
 						struct snug_extent extents[EXTENT_ROOM], size_t *count) {
 	*count = EXTENT_ROOM;
-	snug_error error = snug_view(self->heap, name, offset, window_bytes(self, size, offset), extents, count);
+	snug_error error =
+		snug_view(self->heap, name, offset, window_bytes(self, size, offset), extents, count);
 	return error == SNUG_OK || refused(self, "view", error);
 }
 
@@ -119,7 +126,8 @@ static void destroy(struct allocator *self) {
 	if (error != SNUG_OK) (void)refused(self, "the heap's end", error);
 }
 
-bool allocator_snug_create(struct allocator *allocator, const struct job *job, struct ledger *ledger) {
+bool allocator_snug_create(struct allocator *allocator, const struct job *job,
+						   struct ledger *ledger) {
 	*allocator = (struct allocator){.allocate = job->by_handle ? handle_allocate : ref_allocate,
 									.release = job->by_handle ? handle_release : ref_release,
 									.pin = job->by_handle ? handle_pin : ref_pin,

@@ -23,7 +23,8 @@ const struct policy *grid_policy_at(size_t index) {
 static bool add_load(void *context, const char *name) {
 	struct grid *grid = context;
 	struct load_shape shape;
-	if (grid->load_count == GRID_LOAD_MAX) return options_complain("cache", name, "is one too many");
+	if (grid->load_count == GRID_LOAD_MAX)
+		return options_complain("cache", name, "is one too many");
 	if (strcmp(name, "trace") == 0 && grid->trace_path == NULL)
 		return options_complain("cache", name, "needs --trace FILE");
 	if (strcmp(name, "trace") != 0 && !load_shape_find(name, &shape))
@@ -34,7 +35,8 @@ static bool add_load(void *context, const char *name) {
 
 static bool add_policy(void *context, const char *name) {
 	struct grid *grid = context;
-	if (grid->policy_count == GRID_POLICY_MAX) return options_complain("policy", name, "is one too many");
+	if (grid->policy_count == GRID_POLICY_MAX)
+		return options_complain("policy", name, "is one too many");
 	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
 		if (strcmp(grid_policy_at(i)->name, name) == 0) {
 			grid->policies[grid->policy_count++] = grid_policy_at(i);
@@ -48,14 +50,16 @@ static bool add_limit(void *context, const char *name) {
 	struct grid_limit limit = {.share = 0};
 	size_t length = strlen(name);
 	if (length >= sizeof limit.text) return options_complain("limit", name, "is too long");
-	if (grid->limit_count == GRID_LIMIT_MAX) return options_complain("limit", name, "is one too many");
+	if (grid->limit_count == GRID_LIMIT_MAX)
+		return options_complain("limit", name, "is one too many");
 	memcpy(limit.text, name, length);
 	char number[sizeof limit.text];
 	snprintf(number, sizeof number, "%.*s", (int)strcspn(limit.text, "%"), limit.text);
 	bool percent = length > 0 && limit.text[length - 1] == '%' && strlen(number) == length - 1;
 	if (percent ? !parse_real(number, &limit.share) || limit.share <= 0 || limit.share > 1000
 				: !number_read_size(limit.text, length, 1, &limit.bytes) || limit.bytes == 0)
-		return options_complain("limit", limit.text, "is neither bytes nor a percentage of the footprint");
+		return options_complain("limit", limit.text,
+								"is neither bytes nor a percentage of the footprint");
 	limit.share /= 100;
 	grid->limits[grid->limit_count++] = limit;
 	return true;
@@ -81,13 +85,17 @@ bool grid_make(const struct options *options, struct grid *out) {
 	if (options->trace != NULL && access(options->trace, R_OK) != 0)
 		return options_complain("trace", options->trace, "cannot be read");
 	if (options->requests < REQUESTS_LEAST || options->requests > REQUESTS_MOST)
-		return options_complain("requests", count_text(options->requests).text, "is not within 1,000 and 200,000,000");
+		return options_complain("requests", count_text(options->requests).text,
+								"is not within 1,000 and 200,000,000");
 	if (options->overhead > OVERHEAD_MOST_BYTES)
-		return options_complain("overhead", bytes_text(options->overhead).text, "is more than 1 KiB");
+		return options_complain("overhead", bytes_text(options->overhead).text,
+								"is more than 1 KiB");
 	bool all_loads = strcmp(options->cache, "all") == 0;
 	bool all_policies = strcmp(options->policy, "all") == 0;
-	return (all_loads ? add_all_loads(out) : options_each("cache", options->cache, add_load, out)) &&
-		   (all_policies ? add_all_policies(out) : options_each("policy", options->policy, add_policy, out)) &&
+	return (all_loads ? add_all_loads(out)
+					  : options_each("cache", options->cache, add_load, out)) &&
+		   (all_policies ? add_all_policies(out)
+						 : options_each("policy", options->policy, add_policy, out)) &&
 		   options_each("limit", options->limit, add_limit, out);
 }
 
@@ -95,10 +103,11 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 	char problem[TEXT_ROOM];
 	struct load_shape shape;
 	const char *name = grid->loads[index];
-	bool made = strcmp(name, "trace") == 0
-					? cache_load_read(grid->trace_path, out, problem, sizeof problem)
-					: load_shape_find(name, &shape) &&
-						  cache_load_make(&shape, grid->requests, grid->seed, out, problem, sizeof problem);
+	bool made =
+		strcmp(name, "trace") == 0
+			? cache_load_read(grid->trace_path, out, problem, sizeof problem)
+			: load_shape_find(name, &shape) &&
+				  cache_load_make(&shape, grid->requests, grid->seed, out, problem, sizeof problem);
 	if (made && !cache_load_charge(out, grid->overhead_bytes)) {
 		cache_load_deinit(out);
 		snprintf(problem, sizeof problem, "no memory for the footprint");
@@ -108,10 +117,11 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 	return made;
 }
 
-static bool run_real(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
-					 struct grid_cell *cell) {
+static bool run_real(const struct grid *grid, const struct cache_load *load,
+					 const struct policy *policy, struct grid_cell *cell) {
 	char problem[TEXT_ROOM];
-	if (!cache_real_play(load, policy, cell->limit_bytes, grid->seed, &cell->outcome, problem, sizeof problem)) {
+	if (!cache_real_play(load, policy, cell->limit_bytes, grid->seed, &cell->outcome, problem,
+						 sizeof problem)) {
 		fprintf(stderr, "snug-replay: the cache: %s\n", problem);
 		return false;
 	}
@@ -120,8 +130,8 @@ static bool run_real(const struct grid *grid, const struct cache_load *load, con
 	return true;
 }
 
-static bool run_simulation(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
-						   struct grid_cell *cell) {
+static bool run_simulation(const struct grid *grid, const struct cache_load *load,
+						   const struct policy *policy, struct grid_cell *cell) {
 	struct simulation simulation;
 	if (!simulation_create(&simulation, policy, load->keys, cell->limit_bytes, grid->seed)) {
 		fprintf(stderr, "snug-replay: no memory for a simulation\n");
@@ -134,8 +144,8 @@ static bool run_simulation(const struct grid *grid, const struct cache_load *loa
 	return true;
 }
 
-static bool run_cell(const struct grid *grid, const struct cache_load *load, const struct policy *policy,
-					 struct grid_cell *cell) {
+static bool run_cell(const struct grid *grid, const struct cache_load *load,
+					 const struct policy *policy, struct grid_cell *cell) {
 	bool real = policy_is_real(policy);
 	if (real && cell->limit_bytes < SNUG_LIMIT_MIN_BYTES) return true;
 	uint64_t begin_ns = clock_ns();
@@ -145,16 +155,20 @@ static bool run_cell(const struct grid *grid, const struct cache_load *load, con
 	return true;
 }
 
-bool grid_run(const struct grid *grid, const struct cache_load *load, bool quiet, struct grid_result *out) {
+bool grid_run(const struct grid *grid, const struct cache_load *load, bool quiet,
+			  struct grid_result *out) {
 	*out = (struct grid_result){.load = load};
 	bool terminal = !quiet && isatty(STDERR_FILENO) != 0;
 	for (size_t policy = 0; policy < grid->policy_count; policy++)
 		for (size_t i = 0; i < grid->limit_count; i++) {
 			const struct grid_limit *limit = &grid->limits[i];
 			struct grid_cell *cell = &out->cells[policy][i];
-			cell->limit_bytes =
-				limit->bytes != 0 ? limit->bytes : (uint64_t)(limit->share * (double)load->footprint_bytes) + 1;
-			if (terminal) fprintf(stderr, "\r%s: %s, %s\033[K", load->name, grid->policies[policy]->name, limit->text);
+			cell->limit_bytes = limit->bytes != 0
+									? limit->bytes
+									: (uint64_t)(limit->share * (double)load->footprint_bytes) + 1;
+			if (terminal)
+				fprintf(stderr, "\r%s: %s, %s\033[K", load->name, grid->policies[policy]->name,
+						limit->text);
 			if (!run_cell(grid, load, grid->policies[policy], cell)) return false;
 		}
 	if (terminal) fprintf(stderr, "\r\033[K");

@@ -1,4 +1,5 @@
-/* cache_grid.h: which loads, policies and limits the options of `--cache` name, and what came of each. */
+/* cache_grid.h: which loads, policies and limits the options of `--cache` name, and what came of
+ * each. */
 #ifndef REPLAY_CACHE_GRID_H
 #define REPLAY_CACHE_GRID_H
 
@@ -58,6 +59,7 @@ static inline bool grid_is_real(const struct grid *grid, size_t policy) {
 }
 
 /* Runs one load. False: a message is on standard error. */
-bool grid_run(const struct grid *grid, const struct cache_load *load, bool quiet, struct grid_result *out);
+bool grid_run(const struct grid *grid, const struct cache_load *load, bool quiet,
+			  struct grid_result *out);
 
 #endif

@@ -13,7 +13,8 @@
 #define LOOP_KEYS_SHARE 5 /* one looped key for so many others */
 #define SCAN_EVERY 20     /* a scan begins so often in a load */
 
-/* What the making of a load remembers. Keys are numbered: popular ones, looped ones, then those that come once. */
+/* What the making of a load remembers. Keys are numbered: popular ones, looped ones, then those
+ * that come once. */
 struct maker {
 	const struct load_shape *shape;
 	struct random random;
@@ -26,7 +27,8 @@ struct maker {
 };
 
 static uint32_t keys_of(const struct load_shape *shape, uint64_t requests) {
-	double popular = (double)requests * (1 - shape->lone_share - shape->loop_share - shape->scan_share);
+	double popular =
+		(double)requests * (1 - shape->lone_share - shape->loop_share - shape->scan_share);
 	double per_key = shape->requests_per_key;
 	double keys = popular / (per_key > 0 ? per_key : 10);
 	for (int round = 0; round < 8 && per_key <= 0; round++)
@@ -37,7 +39,8 @@ static uint32_t keys_of(const struct load_shape *shape, uint64_t requests) {
 static uint32_t new_key(struct maker *maker) {
 	const struct load_shape *shape = maker->shape;
 	uint32_t key = maker->load->keys++;
-	maker->sizes[key] = (uint32_t)sizes_draw(&shape->sizes, &maker->random, VALUE_MOST_BYTES) + shape->key_bytes;
+	maker->sizes[key] =
+		(uint32_t)sizes_draw(&shape->sizes, &maker->random, VALUE_MOST_BYTES) + shape->key_bytes;
 	return key;
 }
 
@@ -72,8 +75,8 @@ static uint32_t next_key(struct maker *maker, size_t index) {
 	return popular_key(maker);
 }
 
-static bool maker_init(struct maker *maker, const struct load_shape *shape, uint64_t requests, uint64_t seed,
-					   struct cache_load *load) {
+static bool maker_init(struct maker *maker, const struct load_shape *shape, uint64_t requests,
+					   uint64_t seed, struct cache_load *load) {
 	uint32_t keys = keys_of(shape, requests);
 	*maker = (struct maker){.shape = shape, .load = load, .scan_period = requests / SCAN_EVERY + 1};
 	random_init(&maker->random, seed, 1);
@@ -100,20 +103,22 @@ static bool out_of_memory(char *problem, size_t room) {
 	return false;
 }
 
-bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t seed, struct cache_load *out,
-					 char *problem, size_t room) {
+bool cache_load_make(const struct load_shape *shape, uint64_t requests, uint64_t seed,
+					 struct cache_load *out, char *problem, size_t room) {
 	struct maker maker;
-	struct cache_load load = {
-		.requests = calloc(requests, sizeof load.requests[0]), .count = requests, .key_bytes = shape->key_bytes};
+	struct cache_load load = {.requests = calloc(requests, sizeof load.requests[0]),
+							  .count = requests,
+							  .key_bytes = shape->key_bytes};
 	snprintf(load.name, sizeof load.name, "%s", shape->name);
 	bool made = load.requests != NULL && maker_init(&maker, shape, requests, seed, &load);
 	for (size_t i = 0; made && i < requests; i++) {
 		uint32_t key = next_key(&maker, i);
 		bool set = shape->set_share > 0 && random_unit(&maker.random) < shape->set_share;
-		load.requests[i] = (struct cache_request){.key = key,
-												  .bytes = maker.sizes[key],
-												  .lifetime = (uint32_t)(shape->lifetime * (double)requests),
-												  .op = set ? TRACE_SET : TRACE_GET};
+		load.requests[i] =
+			(struct cache_request){.key = key,
+								   .bytes = maker.sizes[key],
+								   .lifetime = (uint32_t)(shape->lifetime * (double)requests),
+								   .op = set ? TRACE_SET : TRACE_GET};
 	}
 	if (load.requests != NULL) maker_deinit(&maker);
 	if (!made) {
@@ -136,9 +141,11 @@ bool cache_load_read(const char *path, struct cache_load *out, char *problem, si
 	if (load.requests == NULL) return out_of_memory(problem, room);
 	for (size_t i = 0; i < trace.count; i++) {
 		const struct trace_request *request = &trace.requests[i];
-		/* What a disk writes is asked for like what it reads; in a trace of a cache a set is the answer to a miss. */
+		/* What a disk writes is asked for like what it reads; in a trace of a cache a set is the
+		 * answer to a miss. */
 		enum trace_op op = trace.block_trace ? TRACE_GET : request->op;
-		load.requests[i] = (struct cache_request){request->key, request->size + CACHE_TRACE_KEY_BYTES, 0, op};
+		load.requests[i] =
+			(struct cache_request){request->key, request->size + CACHE_TRACE_KEY_BYTES, 0, op};
 	}
 	munmap(trace.requests, trace.count * sizeof trace.requests[0]);
 	*out = load;

@@ -1,8 +1,10 @@
 /* cache_real.c: see cache_real.h.
  *
- * A key is its number, mixed with the seed, and filled up to the length that the load says; a value is a pattern of its key and of how often
- * that was stored, so that an older value or another key's is not taken for it. Each hit is verified, and each must be of what was stored,
- * is not deleted and has not expired. The clock is the requests: one a second. Given the seed the shard does the same each time. */
+ * A key is its number, mixed with the seed, and filled up to the length that the load says; a value
+ * is a pattern of its key and of how often that was stored, so that an older value or another key's
+ * is not taken for it. Each hit is verified, and each must be of what was stored, is not deleted
+ * and has not expired. The clock is the requests: one a second. Given the seed the shard does the
+ * same each time. */
 #include "caches/cache_real.h"
 
 #include "ledger/ledger.h"
@@ -12,15 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of maintenance, which a server does between two batches. Often, because loads are small samples of long times: a lifetime of a day is some
- * hundred thousand requests here, so the sweep for what has expired must be as much faster. */
+/* Of maintenance, which a server does between two batches. Often, because loads are small samples
+ * of long times: a lifetime of a day is some hundred thousand requests here, so the sweep for what
+ * has expired must be as much faster. */
 #define REQUESTS_PER_SLICE 4
 #define VIEW_BYTES ((size_t)64 << 10) /* looked at at once */
-#define VIEW_EXTENTS 64 /* that so many bytes are in, at most: fragments are pages but for the last ones */
+/* that so many bytes are in, at most: fragments are pages but for the last ones */
+#define VIEW_EXTENTS 64
 #define NOTHING UINT32_MAX
 
-const struct policy policy_shard = {.name = "shard",
-									.summary = "libsnug's cache itself, each value verified when it is hit"};
+const struct policy policy_shard = {
+	.name = "shard", .summary = "libsnug's cache itself, each value verified when it is hit"};
 const struct policy policy_shard_bytes = {.name = "shard-bytes",
 										  .summary = "the same, evicting for bytes, not for hits"};
 
@@ -69,11 +73,12 @@ static uint32_t value_bytes_of(const struct player *player, const struct cache_r
 }
 
 /* Bytes [offset, offset + length) of a value. */
-static bool matches(const struct player *player, const struct pattern *pattern, const snug_item *item, size_t offset,
-					size_t length) {
+static bool matches(const struct player *player, const struct pattern *pattern,
+					const snug_item *item, size_t offset, size_t length) {
 	snug_extent extents[VIEW_EXTENTS];
 	size_t count = VIEW_EXTENTS, end = offset + length;
-	if (snug_shard_view(player->shard, item, offset, length, extents, &count) != SNUG_OK) return false;
+	if (snug_shard_view(player->shard, item, offset, length, extents, &count) != SNUG_OK)
+		return false;
 	for (size_t i = 0; i < count; i++) {
 		if (!pattern_matches(pattern, offset, extents[i].data, extents[i].length)) return false;
 		offset += extents[i].length;
@@ -84,11 +89,14 @@ static bool matches(const struct player *player, const struct pattern *pattern, 
 static bool is_right(const struct player *player, uint32_t number, const snug_item *item) {
 	const struct stored *stored = &player->stored[number];
 	struct pattern pattern = value_pattern(player, number);
-	if (stored->value_bytes != item->value_bytes || stored->expires_at_s != item->attributes.expires_at_s) return false;
+	if (stored->value_bytes != item->value_bytes ||
+		stored->expires_at_s != item->attributes.expires_at_s)
+		return false;
 	if (stored->expires_at_s != 0 && stored->expires_at_s <= player->now_s) return false;
 	for (size_t offset = 0; offset < item->value_bytes; offset += VIEW_BYTES) {
 		size_t left = item->value_bytes - offset;
-		if (!matches(player, &pattern, item, offset, left < VIEW_BYTES ? left : VIEW_BYTES)) return false;
+		if (!matches(player, &pattern, item, offset, left < VIEW_BYTES ? left : VIEW_BYTES))
+			return false;
 	}
 	return true;
 }
@@ -108,7 +116,8 @@ static bool get(struct player *player, const struct cache_request *request, cons
 static void set(struct player *player, const struct cache_request *request, const snug_key *key) {
 	struct stored *stored = &player->stored[request->key];
 	uint32_t bytes = value_bytes_of(player, request);
-	snug_attributes attributes = {.expires_at_s = request->lifetime == 0 ? 0 : player->now_s + request->lifetime};
+	snug_attributes attributes = {
+		.expires_at_s = request->lifetime == 0 ? 0 : player->now_s + request->lifetime};
 	*stored = (struct stored){stored->stamp + 1, bytes, attributes.expires_at_s};
 	struct pattern pattern = value_pattern(player, request->key);
 	pattern_write(&pattern, 0, player->value, bytes);
@@ -137,11 +146,13 @@ static bool make_tables(struct player *player) {
 	player->stored = malloc(load->keys * sizeof player->stored[0]);
 	player->value = malloc((size_t)most_bytes + 1);
 	if (player->stored == NULL || player->value == NULL) return false;
-	for (uint32_t key = 0; key < load->keys; key++) player->stored[key] = (struct stored){0, NOTHING, 0};
+	for (uint32_t key = 0; key < load->keys; key++)
+		player->stored[key] = (struct stored){0, NOTHING, 0};
 	return true;
 }
 
-static snug_error make_shard(struct player *player, const struct policy *policy, uint64_t limit_bytes) {
+static snug_error make_shard(struct player *player, const struct policy *policy,
+							 uint64_t limit_bytes) {
 	snug_shard_options options = snug_shard_options_default();
 	player->os = *snug_os_linux();
 	player->os.context = player; /* Linux's functions take none */
@@ -155,8 +166,9 @@ static snug_error make_shard(struct player *player, const struct policy *policy,
 	return snug_shard_create(&options, &player->shard);
 }
 
-bool cache_real_play(const struct cache_load *load, const struct policy *policy, uint64_t limit_bytes, uint64_t seed,
-					 struct cache_outcome *out, char *problem, size_t room) {
+bool cache_real_play(const struct cache_load *load, const struct policy *policy,
+					 uint64_t limit_bytes, uint64_t seed, struct cache_outcome *out, char *problem,
+					 size_t room) {
 	struct player player = {.load = load, .outcome = out, .seed = seed};
 	*out = (struct cache_outcome){0};
 	bool made = make_tables(&player);

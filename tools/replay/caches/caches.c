@@ -1,5 +1,5 @@
-/* caches.c: see caches.h. A row of the table is a policy, a column a limit; a cell the share of the objects asked for that were
- * missed, and behind it that of the bytes. */
+/* caches.c: see caches.h. A row of the table is a policy, a column a limit; a cell the share of the
+ * objects asked for that were missed, and behind it that of the bytes. */
 #include "caches/caches.h"
 
 #include "caches/cache_grid.h"
@@ -14,7 +14,8 @@ void cache_list(void) {
 	struct load_shape shape;
 	puts("\nCache loads (--cache; a synthetic one takes any exponent):");
 	for (size_t i = 0; load_shape_name_at(i) != NULL; i++)
-		if (load_shape_find(load_shape_name_at(i), &shape)) printf("  %-20s %s\n", shape.name, shape.summary);
+		if (load_shape_find(load_shape_name_at(i), &shape))
+			printf("  %-20s %s\n", shape.name, shape.summary);
 	printf("  %-20s %s\n", "trace", "the file that --trace names");
 	puts("\nEviction policies (--policy; all but the first two are simulated):");
 	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
@@ -47,7 +48,8 @@ static void json_real_cell(struct json_line *line, const struct cache_outcome *o
 
 static void json_misses(struct json_line *line, const struct grid_cell *cell) {
 	if (!cell->has_run) {
-		static const char *const unknown[] = {"miss_ratio_objects", "miss_ratio_bytes", "evictions", "request_ns"};
+		static const char *const unknown[] = {"miss_ratio_objects", "miss_ratio_bytes", "evictions",
+											  "request_ns"};
 		for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) json_null(line, unknown[i]);
 		return;
 	}
@@ -57,8 +59,8 @@ static void json_misses(struct json_line *line, const struct grid_cell *cell) {
 	json_fixed(line, "request_ns", cell->request_ns, 1);
 }
 
-static void print_json_cell(const struct grid *grid, const struct cache_load *load, size_t policy, size_t limit,
-							const struct grid_cell *cell) {
+static void print_json_cell(const struct grid *grid, const struct cache_load *load, size_t policy,
+							size_t limit, const struct grid_cell *cell) {
 	struct json_line line = json_begin();
 	json_text(&line, "cache", load->name);
 	json_text(&line, "policy", grid->policies[policy]->name);
@@ -96,15 +98,19 @@ static void print_real(const struct grid *grid, const struct grid_cell *cells) {
 		else
 			printf("  %13s", "-");
 	}
-	printf("  items, in the shard\n  the shard's %s hits, %s, were verified: %s wrong, %s stores refused\n",
-		   count_text(hits).text, bytes_text(bytes).text, count_text(wrong).text, count_text(refused).text);
+	printf("  items, in the shard\n  the shard's %s hits, %s, were verified: %s wrong, %s stores "
+		   "refused\n",
+		   count_text(hits).text, bytes_text(bytes).text, count_text(wrong).text,
+		   count_text(refused).text);
 }
 
 static void print_table(const struct grid *grid, const struct grid_result *result) {
 	const struct cache_load *load = result->load;
-	printf("\n%s: %s requests, %s keys, footprint %s\n  %-12s", load->name, count_text(load->count).text,
-		   count_text(load->keys).text, bytes_text(load->footprint_bytes).text, "");
-	for (size_t limit = 0; limit < grid->limit_count; limit++) printf("  %13s", grid->limits[limit].text);
+	printf("\n%s: %s requests, %s keys, footprint %s\n  %-12s", load->name,
+		   count_text(load->count).text, count_text(load->keys).text,
+		   bytes_text(load->footprint_bytes).text, "");
+	for (size_t limit = 0; limit < grid->limit_count; limit++)
+		printf("  %13s", grid->limits[limit].text);
 	putchar('\n');
 	for (size_t policy = 0; policy < grid->policy_count; policy++) {
 		printf("  %-12s", grid->policies[policy]->name);
@@ -125,8 +131,11 @@ static void print_table(const struct grid *grid, const struct grid_result *resul
 static bool is_right(const struct grid *grid, const struct grid_result *result) {
 	uint64_t wrong = 0;
 	for (size_t policy = 0; policy < grid->policy_count; policy++)
-		for (size_t limit = 0; limit < grid->limit_count; limit++) wrong += result->cells[policy][limit].outcome.wrong;
-	if (wrong > 0) fprintf(stderr, "snug-replay: %llu hits were not what was stored\n", (unsigned long long)wrong);
+		for (size_t limit = 0; limit < grid->limit_count; limit++)
+			wrong += result->cells[policy][limit].outcome.wrong;
+	if (wrong > 0)
+		fprintf(stderr, "snug-replay: %llu hits were not what was stored\n",
+				(unsigned long long)wrong);
 	return wrong == 0;
 }
 
@@ -136,10 +145,10 @@ int cache_run(const struct options *options) {
 	bool fine = true;
 	if (!grid_make(options, &grid)) return 2;
 	if (!options->json)
-		printf(
-			"seed %llu; share of objects missed (of bytes), by policy and cache size; simulations are charged %u bytes "
-			"an object beside key and value\n",
-			(unsigned long long)grid.seed, grid.overhead_bytes);
+		printf("seed %llu; share of objects missed (of bytes), by policy and cache size; "
+			   "simulations are charged %u bytes "
+			   "an object beside key and value\n",
+			   (unsigned long long)grid.seed, grid.overhead_bytes);
 	for (size_t i = 0; i < grid.load_count; i++) {
 		struct cache_load load;
 		if (!grid_load(&grid, i, &load)) return EXIT_FAILURE;

@@ -1,13 +1,15 @@
 /* load_shapes.c: the cache workloads that are built in.
  *
- * Synthetic ones have one size for all objects, so that nothing but the order of the requests decides. The others follow what was
- * published of production caches:
- *   meta:...      sizes, popularity and the share of keys that come once: facebook/CacheLib, CacheBench test_configs, Apache-2.0
- *   twitter:...   twitter/cache-trace, table of 54 clusters (2020), CC BY 4.0; Yang, Yue, Rashmi, OSDI'20.
- *                 Changed: ten rows (those whose objects live for seconds miss whatever the policy), seven columns,
- *                 two of them in workload_twitter.c. A week of requests is scaled down by leaving out keys: requests
- *                 per key stay, and so does the time to live
- *                 as a share of the week. Sizes are log-normal (sigma 1) around the mean value. */
+ * Synthetic ones have one size for all objects, so that nothing but the order of the requests
+ * decides. The others follow what was published of production caches:
+ *   meta:...      sizes, popularity and the share of keys that come once: facebook/CacheLib,
+ *                 CacheBench test_configs, Apache-2.0
+ *   twitter:...   twitter/cache-trace, table of 54 clusters (2020), CC BY 4.0; Yang, Yue, Rashmi,
+ *                 OSDI'20. Changed: ten rows (those whose objects live for seconds miss whatever
+ *                 the policy), seven columns, two of them in workload_twitter.c. A week of requests
+ *                 is scaled down by leaving out keys: requests per key stay, and so does the time
+ *                 to live as a share of the week. Sizes are log-normal (sigma 1) around the mean
+ *                 value. */
 #include "caches/cache_load.h"
 
 #include "base/number_text.h"
@@ -23,10 +25,11 @@
 #define WEEK_SECONDS 604800.0
 
 static const char *const names[] = {
-	"zipf:0.7",          "zipf:0.9",          "zipf:1.0",          "zipf:1.2",          "scan:1.0",
-	"loop:0.9",          "drift:0.9",         "drift:1.0",         "meta:kvcache",      "meta:graph",
-	"twitter:cluster7",  "twitter:cluster11", "twitter:cluster33", "twitter:cluster19", "twitter:cluster27",
-	"twitter:cluster29", "twitter:cluster49", "twitter:cluster41", "twitter:cluster45", "twitter:cluster53",
+	"zipf:0.7",          "zipf:0.9",          "zipf:1.0",          "zipf:1.2",
+	"scan:1.0",          "loop:0.9",          "drift:0.9",         "drift:1.0",
+	"meta:kvcache",      "meta:graph",        "twitter:cluster7",  "twitter:cluster11",
+	"twitter:cluster33", "twitter:cluster19", "twitter:cluster27", "twitter:cluster29",
+	"twitter:cluster49", "twitter:cluster41", "twitter:cluster45", "twitter:cluster53",
 };
 
 static const struct cluster {
@@ -48,14 +51,17 @@ static struct load_shape synthetic(double exponent) {
 							   .key_bytes = SYNTHETIC_KEY_BYTES};
 }
 
-static bool synthetic_shape(const char *kind, size_t length, double exponent, struct load_shape *out) {
+static bool synthetic_shape(const char *kind, size_t length, double exponent,
+							struct load_shape *out) {
 	static const struct {
 		const char *kind, *summary;
 		double loop_share, scan_share, drift;
 	} kinds[] = {
 		{"zipf", "the i-th key gets requests in proportion to i to the minus EXPONENT", 0, 0, 0},
-		{"scan", "the same, and a fifth of all requests are bursts of keys that come once", 0, .2, 0},
-		{"loop", "the same, and a third of all requests go round and round over keys of their own", .33, 0, 0},
+		{"scan", "the same, and a fifth of all requests are bursts of keys that come once", 0, .2,
+		 0},
+		{"loop", "the same, and a third of all requests go round and round over keys of their own",
+		 .33, 0, 0},
 		{"drift", "the same, but a key is popular for some 50 requests only", 0, 0, .02},
 	};
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -95,7 +101,8 @@ static bool meta_shape(const char *name, struct load_shape *out) {
 static bool twitter_shape(const char *name, struct load_shape *out) {
 	uint64_t number;
 	uint32_t key_bytes, value_bytes;
-	if (strncmp(name, "twitter:cluster", 15) != 0 || !number_read(name + 15, strlen(name + 15), &number) ||
+	if (strncmp(name, "twitter:cluster", 15) != 0 ||
+		!number_read(name + 15, strlen(name + 15), &number) ||
 		!twitter_bytes(number, &key_bytes, &value_bytes))
 		return false;
 	for (size_t i = 0; i < sizeof clusters / sizeof clusters[0]; i++) {
@@ -103,16 +110,17 @@ static bool twitter_shape(const char *name, struct load_shape *out) {
 		if (row->cluster != number) continue;
 		double lone_share = row->one_hit_keys / row->requests_per_key;
 		*out = (struct load_shape){.exponent = row->exponent,
-								   .requests_per_key =
-									   (row->requests_per_key - row->one_hit_keys) / (1 - row->one_hit_keys),
+								   .requests_per_key = (row->requests_per_key - row->one_hit_keys) /
+													   (1 - row->one_hit_keys),
 								   .sizes = {.kind = SIZES_LOGNORMAL, .low_bytes = value_bytes},
 								   .key_bytes = key_bytes,
 								   .set_share = row->set_share,
 								   .lone_share = lone_share,
 								   .lifetime = row->lifetime_seconds / WEEK_SECONDS};
-		snprintf(out->summary, sizeof out->summary,
-				 "Zipf %.2f, values of %u B in the mean, %.0f %% writes, objects live %.0f s of a week", row->exponent,
-				 (unsigned)value_bytes, row->set_share * 100, row->lifetime_seconds);
+		snprintf(
+			out->summary, sizeof out->summary,
+			"Zipf %.2f, values of %u B in the mean, %.0f %% writes, objects live %.0f s of a week",
+			row->exponent, (unsigned)value_bytes, row->set_share * 100, row->lifetime_seconds);
 		return true;
 	}
 	return false;

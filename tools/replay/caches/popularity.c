@@ -27,7 +27,8 @@ bool popularity_of_zipf(double exponent, uint32_t keys, struct popularity *out) 
 	return true;
 }
 
-static double requests_of(const struct popularity_rows *rows, uint32_t key, uint32_t keys, size_t *row) {
+static double requests_of(const struct popularity_rows *rows, uint32_t key, uint32_t keys,
+						  size_t *row) {
 	double share = (key + 0.5) / keys;
 	while (*row + 1 < rows->count && rows->rows[*row].key_share < share) ++*row;
 	return rows->rows[*row].requests;
@@ -36,7 +37,8 @@ static double requests_of(const struct popularity_rows *rows, uint32_t key, uint
 bool popularity_of_rows(const struct popularity_rows *rows, uint32_t keys, struct popularity *out) {
 	size_t row = 0;
 	if (!make_room(out, keys)) return false;
-	for (uint32_t key = 0; key < keys; key++) out->cumulative[key] = requests_of(rows, key, keys, &row);
+	for (uint32_t key = 0; key < keys; key++)
+		out->cumulative[key] = requests_of(rows, key, keys, &row);
 	accumulate(out);
 	return true;
 }

@@ -30,10 +30,12 @@ struct popularity {
 /* Key i, from 0, gets requests in proportion to (i + 1) ^ -exponent. False: no memory. */
 bool popularity_of_zipf(double exponent, uint32_t keys, struct popularity *out);
 
-/* An even sample of the keys of a production cache: as many, and as hot, in each stretch of the original. */
+/* An even sample of the keys of a production cache: as many, and as hot, in each stretch of the
+ * original. */
 bool popularity_of_rows(const struct popularity_rows *rows, uint32_t keys, struct popularity *out);
 
-/* Requests per key in such a sample; with it the number of keys follows from that of the requests. */
+/* Requests per key in such a sample; with it the number of keys follows from that of the
+ * requests. */
 double popularity_requests_per_key(const struct popularity_rows *rows, uint32_t keys);
 
 uint32_t popularity_draw(const struct popularity *popularity, struct random *random);

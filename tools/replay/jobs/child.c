@@ -1,6 +1,6 @@
-/* child.c: a job's own process: the program starts itself again, with the allocator's library preloaded, and shares
- * one mapping with it (struct shared). So the allocator under test is the one that the whole child uses, and its RSS
- * is nobody else's. */
+/* child.c: a job's own process: the program starts itself again, with the allocator's library
+ * preloaded, and shares one mapping with it (struct shared). So the allocator under test is the one
+ * that the whole child uses, and its RSS is nobody else's. */
 #include "jobs/child.h"
 
 #include "allocators/allocators.h"
@@ -23,7 +23,8 @@
 #define POLL_NS 10000000L
 
 static struct shared *map_shared(int file) {
-	void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file, 0);
+	void *memory = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE,
+						MAP_SHARED | MAP_POPULATE, file, 0);
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -54,7 +55,8 @@ static bool library_is_loaded(enum allocator_kind kind) {
 	bool loaded = false;
 	while (maps != NULL && !loaded && fgets(line, sizeof line, maps) != NULL)
 		/* Up to ".so": the loader resolves links, and maps tells the file behind them. */
-		loaded = strstr(line, ".so") != NULL && strncmp(strrchr(line, '/'), slash, strcspn(slash, ".")) == 0;
+		loaded = strstr(line, ".so") != NULL &&
+				 strncmp(strrchr(line, '/'), slash, strcspn(slash, ".")) == 0;
 	if (maps != NULL) fclose(maps);
 	return loaded;
 }
@@ -91,10 +93,11 @@ static void note_death(int status, struct outcome *outcome) {
 		return;
 	outcome->status = JOB_BROKEN;
 	if (WIFSIGNALED(status))
-		snprintf(outcome->problem, sizeof outcome->problem, "the run was killed by signal %d (%s)", WTERMSIG(status),
-				 strsignal(WTERMSIG(status)));
+		snprintf(outcome->problem, sizeof outcome->problem, "the run was killed by signal %d (%s)",
+				 WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		snprintf(outcome->problem, sizeof outcome->problem, "the run ended early with status %d", WEXITSTATUS(status));
+		snprintf(outcome->problem, sizeof outcome->problem, "the run ended early with status %d",
+				 WEXITSTATUS(status));
 }
 
 bool child_run(const struct job *job, bool quiet, struct outcome *out) {

@@ -20,7 +20,8 @@ static bool add_workload(void *context, const char *name) {
 	char problem[TEXT_ROOM];
 	struct workload workload;
 	struct job job = selection->base;
-	if (selection->workload_count == JOB_MAX) return options_complain("workload", name, "is one too many");
+	if (selection->workload_count == JOB_MAX)
+		return options_complain("workload", name, "is one too many");
 	snprintf(job.workload, sizeof job.workload, "%s", name);
 	if (!workload_find(&job, &workload, problem, sizeof problem)) {
 		fprintf(stderr, "snug-replay: %s\n", problem);
@@ -41,7 +42,8 @@ static bool select_workloads(const struct options *options, struct selection *ou
 	if (options->trace != NULL && !add_workload(out, "trace")) return false;
 	if (options->sizes != NULL && !add_workload(out, "sizes")) return false;
 	if (out->workload_count == 0)
-		fprintf(stderr, "snug-replay: what shall run? Give --workload NAME (see --list), --trace FILE, --sizes FILE or "
+		fprintf(stderr, "snug-replay: what shall run? Give --workload NAME (see --list), --trace "
+						"FILE, --sizes FILE or "
 						"--demo.\nTry: snug-replay --help\n");
 	return out->workload_count > 0;
 }
@@ -62,9 +64,11 @@ static bool select_allocators(const struct options *options, struct selection *o
 	return true;
 }
 
-static bool one_of(const char *option, const char *value, const char *first, const char *second, bool *is_second) {
+static bool one_of(const char *option, const char *value, const char *first, const char *second,
+				   bool *is_second) {
 	*is_second = strcmp(value, second) == 0;
-	return *is_second || strcmp(value, first) == 0 || options_complain(option, value, "is not among its choices");
+	return *is_second || strcmp(value, first) == 0 ||
+		   options_complain(option, value, "is not among its choices");
 }
 
 static bool copy_path(char to[PATH_ROOM], const char *path) {
@@ -84,16 +88,21 @@ static bool select_numbers(const struct options *options, struct selection *out)
 	double use = (double)USE_MOST / 1000;
 	out->search_use = strcmp(options->use, "max") == 0;
 	if (!out->search_use && (!parse_real(options->use, &use) || use <= 0.01 || use > 1))
-		return options_complain("use", options->use, "is neither a share above 0.01 and up to 1 nor 'max'");
+		return options_complain("use", options->use,
+								"is neither a share above 0.01 and up to 1 nor 'max'");
 	if (options->live < SNUG_LIMIT_MIN_BYTES || options->live > SNUG_LIMIT_MAX_BYTES / 2)
-		return options_complain("live", bytes_text(options->live).text, "is not within 256 KiB and 128 GiB");
-	if (!(options->factor > 0) || options->factor > 1e6) return options_complain("factor", "0", "is not above 0");
+		return options_complain("live", bytes_text(options->live).text,
+								"is not within 256 KiB and 128 GiB");
+	if (!(options->factor > 0) || options->factor > 1e6)
+		return options_complain("factor", "0", "is not above 0");
 	if (options->time_every == 0 || options->time_every > UINT32_MAX)
 		return options_complain("time-every", "0", "is not a positive number");
-	if (out->search_use && base->fill) return options_complain("use", options->use, "and --fill exclude each other");
+	if (out->search_use && base->fill)
+		return options_complain("use", options->use, "and --fill exclude each other");
 	uint64_t page = options->page;
 	if (page != 0 && (page < 4096 || page > 65536 || (page & (page - 1)) != 0))
-		return options_complain("page", bytes_text(page).text, "is not a power of two within 4K and 64K");
+		return options_complain("page", bytes_text(page).text,
+								"is not a power of two within 4K and 64K");
 	base->live_bytes = options->live;
 	base->page_bytes = page;
 	base->factor = options->factor;
@@ -109,16 +118,19 @@ static bool select_threads(const struct options *options, struct selection *out)
 	struct job *base = &out->base;
 	if (options->workers == 0) return true;
 	if (options->workers > SNUG_WORKERS_MAX)
-		return options_complain("workers", count_text(options->workers).text, "is more than there can be");
+		return options_complain("workers", count_text(options->workers).text,
+								"is more than there can be");
 	if (options->clients == 0 || options->clients > CLIENTS_MAX)
-		return options_complain("clients", count_text(options->clients).text, "is not within 1 and 256");
+		return options_complain("clients", count_text(options->clients).text,
+								"is not within 1 and 256");
 	if (base->fill || options->map != NULL || options->plot != NULL || options->trace != NULL)
 		return options_complain("workers", count_text(options->workers).text,
 								"goes with neither --fill, --map, --plot nor --trace");
 	if (strcmp(options->allocator, "snug") != 0)
 		return options_complain("workers", count_text(options->workers).text, "is for snug alone");
 	if (base->limit_bytes / options->workers < SNUG_LIMIT_MIN_BYTES)
-		return options_complain("workers", count_text(options->workers).text, "leaves each less than 256 KiB");
+		return options_complain("workers", count_text(options->workers).text,
+								"leaves each less than 256 KiB");
 	base->workers = (uint32_t)options->workers;
 	base->clients = (uint32_t)options->clients;
 	base->by_handle = true;
@@ -131,13 +143,16 @@ bool selection_make(const struct options *options, struct selection *out) {
 									   .check = options->check,
 									   .want_map = options->map != NULL,
 									   .seed = options_seed(options)}};
-	return copy_path(out->base.trace_path, options->trace) && copy_path(out->base.sizes_path, options->sizes) &&
+	return copy_path(out->base.trace_path, options->trace) &&
+		   copy_path(out->base.sizes_path, options->sizes) &&
 		   one_of("names", options->names, "reference", "handle", &out->base.by_handle) &&
-		   one_of("evict", options->evict, "random", "fifo", &out->base.evict_oldest) && select_numbers(options, out) &&
-		   select_threads(options, out) && select_allocators(options, out) && select_workloads(options, out);
+		   one_of("evict", options->evict, "random", "fifo", &out->base.evict_oldest) &&
+		   select_numbers(options, out) && select_threads(options, out) &&
+		   select_allocators(options, out) && select_workloads(options, out);
 }
 
-void selection_job(const struct selection *selection, size_t workload, enum allocator_kind allocator, struct job *out) {
+void selection_job(const struct selection *selection, size_t workload,
+				   enum allocator_kind allocator, struct job *out) {
 	*out = selection->base;
 	memcpy(out->workload, selection->workloads[workload], sizeof out->workload);
 	out->allocator = allocator;
@@ -149,7 +164,8 @@ bool job_run(const struct job *job, bool quiet, struct result *out) {
 	out->job = *job;
 	(void)allocator_library(job->allocator, &found);
 	if (!found) {
-		allocator_explain_absence(job->allocator, out->outcome.problem, sizeof out->outcome.problem);
+		allocator_explain_absence(job->allocator, out->outcome.problem,
+								  sizeof out->outcome.problem);
 		return true;
 	}
 	return child_run(job, quiet, &out->outcome);

@@ -11,7 +11,8 @@ struct progress_line {
 };
 
 struct progress_line progress_begin(void);
-/* When it is time: rewrites the line ten times a second on a terminal; elsewhere prints one a second. */
+/* When it is time: rewrites the line ten times a second on a terminal; elsewhere prints one a
+ * second. */
 void progress_show(struct progress_line *line, struct shared *shared);
 /* Takes the line away. */
 void progress_end(const struct progress_line *line);

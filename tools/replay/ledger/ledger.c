@@ -1,4 +1,5 @@
-/* ledger.c: see ledger.h. Huge pages are refused for the tables, so that "touched" is exact to 4 KiB. */
+/* ledger.c: see ledger.h. Huge pages are refused for the tables, so that "touched" is exact to 4
+ * KiB. */
 #include "ledger/ledger.h"
 
 #include <stdio.h>
@@ -7,8 +8,8 @@
 #include <unistd.h>
 
 void *bookkeeping_map(size_t bytes) {
-	void *memory =
-		mmap(NULL, bytes == 0 ? 1 : bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *memory = mmap(NULL, bytes == 0 ? 1 : bytes, PROT_READ | PROT_WRITE,
+						MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED) {
 		static const char message[] = "snug-replay: no address space for the bookkeeping\n";
 		(void)!write(STDERR_FILENO, message, sizeof message - 1);

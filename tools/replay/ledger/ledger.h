@@ -5,9 +5,10 @@
  * random.h   random numbers by seed
  * clock.h    nanoseconds
  *
- * An object's first 8 bytes hold its entry's index and stamp, so that an owner who is told "this moved" finds the
- * entry. The table lies in mappings of its own, outside of the allocator under test; ledger_touched_bytes says exactly
- * how much of it is resident, so that it can be taken off RSS. All operations are O(1). */
+ * An object's first 8 bytes hold its entry's index and stamp, so that an owner who is told "this
+ * moved" finds the entry. The table lies in mappings of its own, outside of the allocator under
+ * test; ledger_touched_bytes says exactly how much of it is resident, so that it can be taken off
+ * RSS. All operations are O(1). */
 #ifndef REPLAY_LEDGER_H
 #define REPLAY_LEDGER_H
 
@@ -19,7 +20,8 @@
 struct entry {
 	uint64_t name; /* 0: the entry is free */
 	uint32_t size;
-	uint32_t stamp;    /* grows with each use of the entry: an older object's bytes are not mistaken for this one's */
+	/* grows with each use of the entry: an older object's bytes are not mistaken for this one's */
+	uint32_t stamp;
 	uint32_t position; /* in the list that it is on; of a free entry the next free one */
 	bool pinned;
 };
@@ -41,7 +43,8 @@ struct ledger {
 	uint64_t live_bytes;
 };
 
-/* Memory outside of the allocator under test; pages count as resident once touched. Exits the process when refused. */
+/* Memory outside of the allocator under test; pages count as resident once touched. Exits the
+ * process when refused. */
 void *bookkeeping_map(size_t bytes);
 
 void ledger_init(struct ledger *ledger, uint64_t capacity);

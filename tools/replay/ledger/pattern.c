@@ -1,4 +1,5 @@
-/* pattern.c: see pattern.h. Words in the middle go 8 bytes at a time; a piece of a word at either end byte by byte. */
+/* pattern.c: see pattern.h. Words in the middle go 8 bytes at a time; a piece of a word at either
+ * end byte by byte. */
 #include "ledger/pattern.h"
 
 #include "ledger/random.h"
@@ -15,8 +16,10 @@ static uint64_t word_at(const struct pattern *pattern, size_t word) {
 	return word == 0 ? pattern->header : pattern->seed_word + word * 0x9e3779b97f4a7c15u;
 }
 
-/* The part of word `offset / 8` that begins at `offset` and has `length` bytes at most; returns its length. */
-static size_t piece_at(const struct pattern *pattern, size_t offset, size_t length, unsigned char piece[WORD_BYTES]) {
+/* The part of word `offset / 8` that begins at `offset` and has `length` bytes at most; returns its
+ * length. */
+static size_t piece_at(const struct pattern *pattern, size_t offset, size_t length,
+					   unsigned char piece[WORD_BYTES]) {
 	uint64_t word = word_at(pattern, offset / WORD_BYTES);
 	size_t begin = offset % WORD_BYTES;
 	size_t piece_bytes = WORD_BYTES - begin < length ? WORD_BYTES - begin : length;
@@ -39,7 +42,8 @@ void pattern_write(const struct pattern *pattern, size_t offset, void *data, siz
 	if (length > 0) memcpy(at, piece, piece_at(pattern, offset, length, piece));
 }
 
-bool pattern_matches(const struct pattern *pattern, size_t offset, const void *data, size_t length) {
+bool pattern_matches(const struct pattern *pattern, size_t offset, const void *data,
+					 size_t length) {
 	const unsigned char *at = data;
 	unsigned char piece[WORD_BYTES];
 	uint64_t difference = 0;

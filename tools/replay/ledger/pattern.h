@@ -1,9 +1,9 @@
 /* pattern.h: the bytes that every object holds.
  *
- * The first 8 are its header (entry and stamp, ledger.h); word k after it is seed_word + k * odd constant, where
- * seed_word is the header mixed with the run's seed. So a byte depends on the seed, the object and its position, and
- * writing runs at some 8 bytes a cycle. Objects may lie in several extents that end anywhere, so a pattern can begin
- * at any offset. */
+ * The first 8 are its header (entry and stamp, ledger.h); word k after it is seed_word + k * odd
+ * constant, where seed_word is the header mixed with the run's seed. So a byte depends on the seed,
+ * the object and its position, and writing runs at some 8 bytes a cycle. Objects may lie in several
+ * extents that end anywhere, so a pattern can begin at any offset. */
 #ifndef REPLAY_PATTERN_H
 #define REPLAY_PATTERN_H
 

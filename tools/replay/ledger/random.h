@@ -1,5 +1,5 @@
-/* random.h: the tool's own random numbers (xoshiro256**, Blackman and Vigna; seeded by splitmix64), so that a seed
- * gives the same operations on every machine and against every allocator. */
+/* random.h: the tool's own random numbers (xoshiro256**, Blackman and Vigna; seeded by splitmix64),
+ * so that a seed gives the same operations on every machine and against every allocator. */
 #ifndef REPLAY_RANDOM_H
 #define REPLAY_RANDOM_H
 

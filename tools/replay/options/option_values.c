@@ -11,7 +11,8 @@ bool options_complain(const char *option, const char *value, const char *what) {
 	return false;
 }
 
-bool options_each(const char *option, const char *words, bool (*take)(void *context, const char *word), void *context) {
+bool options_each(const char *option, const char *words,
+				  bool (*take)(void *context, const char *word), void *context) {
 	for (;; words++) {
 		char word[NAME_ROOM];
 		size_t length = strcspn(words, ",");

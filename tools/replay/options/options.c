@@ -57,13 +57,15 @@ static bool complain(const char *sentence) {
 static void set_presets(struct options *out) {
 	memset(out, 0, sizeof *out);
 	for (size_t i = 0; i < OPTION_COUNT; i++)
-		if (table[i].kind != FLAG && table[i].preset[0] != '\0') (void)set(out, &table[i], table[i].preset);
+		if (table[i].kind != FLAG && table[i].preset[0] != '\0')
+			(void)set(out, &table[i], table[i].preset);
 }
 
 static void list_names(struct option names[OPTION_COUNT + 1]) {
 	for (size_t i = 0; i < OPTION_COUNT; i++)
 		names[i] =
-			(struct option){table[i].name, table[i].kind == FLAG ? no_argument : required_argument, NULL, (int)i + 1};
+			(struct option){table[i].name, table[i].kind == FLAG ? no_argument : required_argument,
+							NULL, (int)i + 1};
 	names[OPTION_COUNT] = (struct option){NULL, 0, NULL, 0};
 }
 
@@ -79,8 +81,8 @@ bool options_parse(int argument_count, char **arguments, struct options *out) {
 		}
 		const struct known *option = &table[code - 1];
 		if (!set(out, option, optarg)) {
-			(void)snprintf(sentence, sizeof sentence, "--%s: '%.200s' is not %s", option->name, optarg,
-						   option->argument);
+			(void)snprintf(sentence, sizeof sentence, "--%s: '%.200s' is not %s", option->name,
+						   optarg, option->argument);
 			return complain(sentence);
 		}
 		out->seed_given = out->seed_given || strcmp(option->name, "seed") == 0;
@@ -118,14 +120,18 @@ void options_help(void) {
 		 "    snug-replay --demo                              the tour\n\n"
 		 "Options:");
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
-		printf("  --%s%s%s\n%6s", table[i].name, table[i].argument[0] != '\0' ? " " : "", table[i].argument, "");
+		printf("  --%s%s%s\n%6s", table[i].name, table[i].argument[0] != '\0' ? " " : "",
+			   table[i].argument, "");
 		print_wrapped(table[i].help, 6);
-		if (table[i].kind != FLAG && table[i].preset[0] != '\0') printf("      Default: %s\n", table[i].preset);
+		if (table[i].kind != FLAG && table[i].preset[0] != '\0')
+			printf("      Default: %s\n", table[i].preset);
 	}
-	puts("\nExit status: 0 fine; 1 a byte was lost, a law of libsnug was broken, or a run died; 2 a bad option.");
+	puts("\nExit status: 0 fine; 1 a byte was lost, a law of libsnug was broken, or a run died; 2 "
+		 "a bad option.");
 }
 
-/* In roff a minus that is to be typed is \-, and a line must not begin with a dot (none of the texts does). */
+/* In roff a minus that is to be typed is \-, and a line must not begin with a dot (none of the
+ * texts does). */
 static void print_roff(const char *text) {
 	for (; *text != '\0'; text++)
 		if (*text == '-')
@@ -146,7 +152,8 @@ static void print_roff_options(void) {
 		printf("\n");
 		print_roff(table[i].help);
 		printf(".\n");
-		if (table[i].kind != FLAG && table[i].preset[0] != '\0') printf("Default: %s.\n", table[i].preset);
+		if (table[i].kind != FLAG && table[i].preset[0] != '\0')
+			printf("Default: %s.\n", table[i].preset);
 	}
 }
 
@@ -161,11 +168,14 @@ void options_manual_page(void) {
 		 ".IR NAME ]\n"
 		 ".RI [ options ]\n"
 		 ".SH DESCRIPTION\n"
-		 "Runs workloads from production and from papers against libsnug's heap and, each in a process of its own, "
+		 "Runs workloads from production and from papers against libsnug's heap and, each in a "
+		 "process of its own, "
 		 "against\n"
-		 "glibc's malloc, jemalloc, mimalloc and tcmalloc. Every byte of every object is written and verified. Objects "
+		 "glibc's malloc, jemalloc, mimalloc and tcmalloc. Every byte of every object is written "
+		 "and verified. Objects "
 		 "are\n"
-		 "at least 8 bytes, because their first 8 bytes say which entry of the tool's table owns them, and no larger "
+		 "at least 8 bytes, because their first 8 bytes say which entry of the tool's table owns "
+		 "them, and no larger "
 		 "than\n"
 		 "a quarter of the live bytes (the workload one\\-object excepted).\n"
 		 ".PP\n"
@@ -176,38 +186,49 @@ void options_manual_page(void) {
 	print_roff_options();
 	puts(
 		".SH FIGURES\n"
-		"utilisation is live / limit for libsnug and live / RSS growth for a malloc, taken while the live bytes are "
+		"utilisation is live / limit for libsnug and live / RSS growth for a malloc, taken while "
+		"the live bytes are "
 		"at their\n"
 		"full value; utilisation_min is its lowest sample. With\n"
 		".B \\-\\-fill\n"
-		"it is the lowest live / limit at a moment when an allocation has just failed, and demand_min adds the bytes "
+		"it is the lowest live / limit at a moment when an allocation has just failed, and "
+		"demand_min adds the bytes "
 		"that\n"
-		"were asked for. rss_bytes is the growth of the resident memory since before the first allocation, less the "
+		"were asked for. rss_bytes is the growth of the resident memory since before the first "
+		"allocation, less the "
 		"bytes of\n"
 		"the tool's own table that were touched since.\n"
-		"pair_ns is the mean time of an allocation plus that of a free, measured on every Nth call\n"
+		"pair_ns is the mean time of an allocation plus that of a free, measured on every Nth "
+		"call\n"
 		".RB ( \\-\\-time\\-every ),\n"
-		"less what reading the clock costs; writing and verifying the objects is not in it. step_ns are the steps of "
+		"less what reading the clock costs; writing and verifying the objects is not in it. "
+		"step_ns are the steps of "
 		"the\n"
 		"defragmentations, alloc_ns the sampled allocations.\n"
 		".PP\n"
 		"With\n"
 		".B \\-\\-cache\n"
-		"the figures are shares of the objects asked for that were missed and, in parentheses, of their bytes; what is "
+		"the figures are shares of the objects asked for that were missed and, in parentheses, of "
+		"their bytes; what is "
 		"missed is\n"
-		"stored. shard is libsnug's cache under a limit that holds everything: index, heads, slots that are too large. "
+		"stored. shard is libsnug's cache under a limit that holds everything: index, heads, slots "
+		"that are too large. "
 		"The "
 		"other\n"
-		"policies are simulated and charged for key, value and the bytes of --overhead an object, and for nothing "
+		"policies are simulated and charged for key, value and the bytes of --overhead an object, "
+		"and for nothing "
 		"else, so that at the "
 		"same limit\n"
-		"they have room for more. A lifetime is counted in requests, for the cache one a second. A limit below 256 KiB "
+		"they have room for more. A lifetime is counted in requests, for the cache one a second. A "
+		"limit below 256 KiB "
 		"is\n"
 		"too small for the cache: no figure, in JSON null.\n"
 		".SH EXIT STATUS\n"
-		"0: fine. 1: a byte was lost, a law of libsnug was broken, or a run died. 2: a bad option.\n"
+		"0: fine. 1: a byte was lost, a law of libsnug was broken, or a run died. 2: a bad "
+		"option.\n"
 		".SH FILES\n"
-		"Sizes: lines upper_bytes,cumulative; both ascend, the last share is 1; lines that begin with # are skipped.\n"
+		"Sizes: lines upper_bytes,cumulative; both ascend, the last share is 1; lines that begin "
+		"with # are skipped.\n"
 		"Traces: lines op,key,size with op set, get or delete (or alloc, free), or CloudPhysics'\n"
 		"version,time,op,size,lbn.\n"
 		".SH SEE ALSO\n"

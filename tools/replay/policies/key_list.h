@@ -1,5 +1,5 @@
-/* key_list.h: doubly linked lists of keys. The links of all lists of a policy are one array by key, because a key is on one list at most.
- * Newest first; every operation is O(1). */
+/* key_list.h: doubly linked lists of keys. The links of all lists of a policy are one array by key,
+ * because a key is on one list at most. Newest first; every operation is O(1). */
 #ifndef REPLAY_KEY_LIST_H
 #define REPLAY_KEY_LIST_H
 

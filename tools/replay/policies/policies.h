@@ -18,13 +18,14 @@
 
 struct simulation;
 
-/* A policy. It has a state and tables of its own; the simulation keeps the bytes. Each call but begin and evict names
- * the object that it is about. */
+/* A policy. It has a state and tables of its own; the simulation keeps the bytes. Each call but
+ * begin and evict names the object that it is about. */
 struct policy {
 	const char *name;
 	const char *summary;
 	size_t state_bytes;
-	/* Sets up simulation->state, which is all zero, and takes its tables (simulation_take); writes to none of them. */
+	/* Sets up simulation->state, which is all zero, and takes its tables (simulation_take); writes
+	 * to none of them. */
 	void (*begin)(struct simulation *simulation);
 	/* The resident object was asked for, or written anew. */
 	void (*hit)(struct simulation *simulation, uint32_t key);
@@ -34,7 +35,8 @@ struct policy {
 	uint32_t (*evict)(struct simulation *simulation);
 	/* The resident object was deleted or has expired. */
 	void (*remove)(struct simulation *simulation, uint32_t key);
-	/* Bytes of the limit that the policy needs now for other than objects and what all policies need for each. NULL: none. */
+	/* Bytes of the limit that the policy needs now for other than objects and what all policies
+	 * need for each. NULL: none. */
 	uint64_t (*overhead)(const struct simulation *simulation);
 };
 

@@ -1,6 +1,7 @@
-/* policy_hyperbolic.c: hyperbolic caching (Blankstein, Sen, Freedman: "Hyperbolic Caching: Flexible Caching for Web Applications", ATC'17),
- * in its form for objects of different sizes: of 64 residents drawn at random the one leaves that has had the fewest requests
- * for each request since it came in and for each of its bytes. */
+/* policy_hyperbolic.c: hyperbolic caching (Blankstein, Sen, Freedman: "Hyperbolic Caching: Flexible
+ * Caching for Web Applications", ATC'17), in its form for objects of different sizes: of 64
+ * residents drawn at random the one leaves that has had the fewest requests for each request since
+ * it came in and for each of its bytes. */
 #include "policies/residents.h"
 
 struct hyperbolic {

@@ -1,8 +1,10 @@
-/* policy_lhd.c: LHD (Beckmann, Chen, Cidon: "LHD: Improving Cache Hit Rate by Maximizing Hit Density", NSDI'18): of 64 residents drawn at
- * random the one leaves whose class and age promise the fewest hits for each byte and for each request that it would stay.
+/* policy_lhd.c: LHD (Beckmann, Chen, Cidon: "LHD: Improving Cache Hit Rate by Maximizing Hit
+ * Density", NSDI'18): of 64 residents drawn at random the one leaves whose class and age promise
+ * the fewest hits for each byte and for each request that it would stay.
  *
- * As published: 16 classes by the sum of an object's last two ages at a hit, ages in units that follow the number of residents, hit densities
- * from the hits and evictions of each age with a moving average, some objects (explorers) kept to the end of the ages so that those
+ * As published: 16 classes by the sum of an object's last two ages at a hit, ages in units that
+ * follow the number of residents, hit densities from the hits and evictions of each age with a
+ * moving average, some objects (explorers) kept to the end of the ages so that those
  * are known too. Ages have 4096 units of a fiftieth of the residents, and the densities are computed anew each 2^15 requests, because the
  * simulated caches are small. */
 #include "policies/residents.h"
@@ -17,7 +19,8 @@
 
 struct object {
 	uint64_t since;
-	uint32_t age, age_before; /* at the last hit and the one before, in requests; never hit: as old as can be */
+	/* at the last hit and the one before, in requests; never hit: as old as can be */
+	uint32_t age, age_before;
 	bool explorer;
 };
 
@@ -31,7 +34,8 @@ struct lhd {
 /* Nothing is known yet: the sooner used the better, the more often the better. */
 static void begin_densities(struct lhd *self) {
 	for (uint32_t class = 0; class < CLASSES; class ++)
-		for (uint32_t age = 0; age < AGES; age++) self->density[class][age] = (float)(class + 1) / (float)(age + 1);
+		for (uint32_t age = 0; age < AGES; age++)
+			self->density[class][age] = (float)(class + 1) / (float)(age + 1);
 }
 
 static void begin(struct simulation *simulation) {
@@ -113,8 +117,9 @@ static void hit(struct simulation *simulation, uint32_t key) {
 
 static void insert(struct simulation *simulation, uint32_t key) {
 	struct lhd *self = simulation->state;
-	bool explorer = random_below(&self->residents.random, EXPLORER_LOT) == 0 &&
-					self->explorer_bytes + simulation->bytes[key] < simulation->limit_bytes / EXPLORER_SHARE;
+	bool explorer =
+		random_below(&self->residents.random, EXPLORER_LOT) == 0 &&
+		self->explorer_bytes + simulation->bytes[key] < simulation->limit_bytes / EXPLORER_SHARE;
 	if (explorer) self->explorer_bytes += simulation->bytes[key];
 	self->objects[key] = (struct object){simulation->now, UINT32_MAX, UINT32_MAX, explorer};
 	residents_add(&self->residents, key);
@@ -142,6 +147,12 @@ static uint32_t evict(struct simulation *simulation) {
 	return least;
 }
 
-const struct policy policy_lhd = {
-	"lhd", "least hit density, by bytes (NSDI'18), 64 looked at", sizeof(struct lhd), begin, hit, insert, evict, drop,
-	NULL};
+const struct policy policy_lhd = {"lhd",
+								  "least hit density, by bytes (NSDI'18), 64 looked at",
+								  sizeof(struct lhd),
+								  begin,
+								  hit,
+								  insert,
+								  evict,
+								  drop,
+								  NULL};

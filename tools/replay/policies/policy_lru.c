@@ -1,4 +1,5 @@
-/* policy_lru.c: the least recently used leaves first; FIFO is the same without the move on a hit. */
+/* policy_lru.c: the least recently used leaves first; FIFO is the same without the move on a
+ * hit. */
 #include "policies/key_list.h"
 
 struct recency {
@@ -38,7 +39,14 @@ static uint32_t evict(struct simulation *simulation) {
 	return key;
 }
 
-const struct policy policy_lru = {
-	"lru", "least recently used, exact", sizeof(struct recency), begin, move_to_front, insert, evict, drop, NULL};
+const struct policy policy_lru = {"lru",
+								  "least recently used, exact",
+								  sizeof(struct recency),
+								  begin,
+								  move_to_front,
+								  insert,
+								  evict,
+								  drop,
+								  NULL};
 const struct policy policy_fifo = {
 	"fifo", "first in, first out", sizeof(struct recency), begin, stay, insert, evict, drop, NULL};

@@ -1,6 +1,7 @@
-/* policy_s3fifo.c: S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO Queues are All You Need for Cache Eviction", SOSP'23), with the paper's
- * parameters: a tenth of the bytes for the small queue, counters to 3, from the small to the main queue if asked for more than once, a
- * ghost queue of as many keys as the main queue holds objects. */
+/* policy_s3fifo.c: S3-FIFO (Yang, Zhang, Qiu, Yue, Rashmi: "FIFO Queues are All You Need for Cache
+ * Eviction", SOSP'23), with the paper's parameters: a tenth of the bytes for the small queue,
+ * counters to 3, from the small to the main queue if asked for more than once, a ghost queue of as
+ * many keys as the main queue holds objects. */
 #include "policies/key_list.h"
 
 #define SMALL_SHARE 10 /* one in so many bytes */

@@ -1,5 +1,6 @@
-/* policy_sieve.c: SIEVE (Zhang, Yang, Yue, Vigfusson, Rashmi: "SIEVE is Simpler than LRU", NSDI'24). A hit marks. A hand goes from the
- * oldest to the newest, takes marks away, and evicts the first object that has none; nothing is ever moved. */
+/* policy_sieve.c: SIEVE (Zhang, Yang, Yue, Vigfusson, Rashmi: "SIEVE is Simpler than LRU",
+ * NSDI'24). A hit marks. A hand goes from the oldest to the newest, takes marks away, and evicts
+ * the first object that has none; nothing is ever moved. */
 #include "policies/key_list.h"
 
 struct sieve {
@@ -46,5 +47,5 @@ static uint32_t evict(struct simulation *simulation) {
 	return key;
 }
 
-const struct policy policy_sieve = {"sieve", "SIEVE (NSDI'24)", sizeof(struct sieve), begin, hit, insert, evict, drop,
-									NULL};
+const struct policy policy_sieve = {
+	"sieve", "SIEVE (NSDI'24)", sizeof(struct sieve), begin, hit, insert, evict, drop, NULL};

@@ -1,7 +1,9 @@
-/* policy_snug.c: what libsnug's cache does, by the cache's own code (cache/rank/rank.h, candidates.h and ghosts.h) on entries without objects.
+/* policy_snug.c: what libsnug's cache does, by the cache's own code (cache/rank/rank.h,
+ * candidates.h and ghosts.h) on entries without objects.
  *
- * The index is a table in which each object has a random place, as in a hash table of buckets; the hand goes through it. The ghosts' memory
- * is taken off the limit; the nine KiB of the rank's tables are not, because the simulated caches are small samples of large ones. */
+ * The index is a table in which each object has a random place, as in a hash table of buckets; the
+ * hand goes through it. The ghosts' memory is taken off the limit; the nine KiB of the rank's
+ * tables are not, because the simulated caches are small samples of large ones. */
 #include "cache/rank/candidates.h"
 #include "cache/rank/ghosts.h"
 #include "cache/rank/rank.h"
@@ -28,7 +30,8 @@ static void begin(struct simulation *simulation) {
 	self->entries = simulation_take(simulation, simulation->keys, sizeof self->entries[0]);
 	self->places = simulation_take(simulation, simulation->keys, sizeof self->places[0]);
 	self->metas = simulation_take(simulation, simulation->keys, sizeof self->metas[0]);
-	ghosts_init(&self->ghosts, simulation_take(simulation, ghosts_most_bytes(simulation->limit_bytes) + 1, 1));
+	ghosts_init(&self->ghosts,
+				simulation_take(simulation, ghosts_most_bytes(simulation->limit_bytes) + 1, 1));
 	rank_init(&self->rank, simulation->limit_bytes, simulation->seed);
 	random_init(&self->random, simulation->seed, 2);
 }
@@ -74,14 +77,16 @@ static uint32_t cost_of(const struct simulation *simulation, uint32_t key) {
 	return simulation->policy == &policy_snug_bytes ? 1 : simulation->bytes[key];
 }
 
-/* In the cache the place is that of the entry and its word tells the object; here the key is both. */
+/* In the cache the place is that of the entry and its word tells the object; here the key is
+ * both. */
 static void look(struct shard *self, const struct simulation *simulation) {
 	if (self->hand >= self->items) self->hand = 0;
 	uint32_t key = self->entries[self->hand++];
 	rank_meta meta = self->metas[key] = rank_settle(&self->rank, self->metas[key]);
 	rank_see(&self->rank, meta);
-	candidates_offer(&self->candidates,
-					 (struct candidate){key, meta, rank_score(&self->rank, meta, cost_of(simulation, key))});
+	candidates_offer(
+		&self->candidates,
+		(struct candidate){key, meta, rank_score(&self->rank, meta, cost_of(simulation, key))});
 }
 
 static uint32_t evict(struct simulation *simulation) {

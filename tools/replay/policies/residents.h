@@ -1,5 +1,5 @@
-/* residents.h: the residents in no order, for policies that look at some of them drawn at random. Adding, removing and
- * drawing are O(1). */
+/* residents.h: the residents in no order, for policies that look at some of them drawn at random.
+ * Adding, removing and drawing are O(1). */
 #ifndef REPLAY_RESIDENTS_H
 #define REPLAY_RESIDENTS_H
 
@@ -18,7 +18,8 @@ struct residents {
 /* What it is worth to keep the key. */
 typedef double (*residents_worth)(const struct simulation *simulation, uint32_t key);
 
-static inline void residents_begin(struct residents *residents, struct simulation *simulation, uint64_t stream) {
+static inline void residents_begin(struct residents *residents, struct simulation *simulation,
+								   uint64_t stream) {
 	random_init(&residents->random, simulation->seed, stream);
 	residents->count = 0;
 	residents->keys = simulation_take(simulation, simulation->keys, sizeof residents->keys[0]);
@@ -37,8 +38,8 @@ static inline void residents_remove(struct residents *residents, uint32_t key) {
 }
 
 /* Of RESIDENTS_LOOKED_AT the one that is worth the least. */
-static inline uint32_t residents_least(struct residents *residents, const struct simulation *simulation,
-									   residents_worth worth) {
+static inline uint32_t residents_least(struct residents *residents,
+									   const struct simulation *simulation, residents_worth worth) {
 	uint32_t least = residents->keys[random_below(&residents->random, residents->count)];
 	double least_worth = worth(simulation, least);
 	for (uint32_t i = 1; i < RESIDENTS_LOOKED_AT; i++) {

@@ -12,9 +12,10 @@ void *simulation_take(struct simulation *simulation, size_t count, size_t bytes)
 	return table;
 }
 
-bool simulation_create(struct simulation *simulation, const struct policy *policy, uint32_t keys, uint64_t limit_bytes,
-					   uint64_t seed) {
-	*simulation = (struct simulation){.policy = policy, .limit_bytes = limit_bytes, .seed = seed, .keys = keys};
+bool simulation_create(struct simulation *simulation, const struct policy *policy, uint32_t keys,
+					   uint64_t limit_bytes, uint64_t seed) {
+	*simulation = (struct simulation){
+		.policy = policy, .limit_bytes = limit_bytes, .seed = seed, .keys = keys};
 	simulation->bytes = calloc(keys, sizeof simulation->bytes[0]);
 	simulation->expires = calloc(keys, sizeof simulation->expires[0]);
 	simulation->state = calloc(1, policy->state_bytes);
@@ -70,7 +71,8 @@ void simulation_request(struct simulation *simulation, const struct cache_reques
 	uint32_t key = request->key;
 	simulation->now++;
 	bool stale = simulation->expires[key] != 0 && simulation->expires[key] <= simulation->now;
-	bool resized = request->op == TRACE_SET && request->bytes != simulation->bytes[key]; /* a new object */
+	/* a new object */
+	bool resized = request->op == TRACE_SET && request->bytes != simulation->bytes[key];
 	if (stale || resized || request->op == TRACE_DELETE) drop(simulation, key);
 	if (request->op == TRACE_DELETE) return;
 	bool hit = simulation->bytes[key] != 0;

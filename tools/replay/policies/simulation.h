@@ -1,11 +1,13 @@
-/* simulation.h: caches without contents. A simulation plays requests against one eviction policy under one limit in bytes and counts
- * what is missed; nothing is stored but what the policy needs to decide.
+/* simulation.h: caches without contents. A simulation plays requests against one eviction policy
+ * under one limit in bytes and counts what is missed; nothing is stored but what the policy needs
+ * to decide.
  *
  *     request -> simulation_request: expired? resident? -> policy: hit, or evict until it fits and insert
  *
- * Keys are dense numbers (the load numbers them), so that every table is an array by key. All policies get the same bytes: an object
- * takes what its request says, key and value and a fixed overhead, whatever the policy would need for itself. The figures compare
- * policies, not implementations. */
+ * Keys are dense numbers (the load numbers them), so that every table is an array by key. All
+ * policies get the same bytes: an object takes what its request says, key and value and a fixed
+ * overhead, whatever the policy would need for itself. The figures compare policies, not
+ * implementations. */
 #ifndef REPLAY_SIMULATION_H
 #define REPLAY_SIMULATION_H
 
@@ -54,10 +56,10 @@ struct simulation {
 };
 
 /* False: no memory. */
-bool simulation_create(struct simulation *simulation, const struct policy *policy, uint32_t keys, uint64_t limit_bytes,
-					   uint64_t seed);
-/* For a policy that begins: memory that is all zero and lives as long as the simulation. Without any it is NULL, and the
- * simulation is not created. */
+bool simulation_create(struct simulation *simulation, const struct policy *policy, uint32_t keys,
+					   uint64_t limit_bytes, uint64_t seed);
+/* For a policy that begins: memory that is all zero and lives as long as the simulation. Without
+ * any it is NULL, and the simulation is not created. */
 void *simulation_take(struct simulation *simulation, size_t count, size_t bytes);
 void simulation_destroy(struct simulation *simulation);
 void simulation_request(struct simulation *simulation, const struct cache_request *request);

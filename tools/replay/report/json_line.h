@@ -1,4 +1,5 @@
-/* json_line.h: a JSON object on one line of standard output, field by field. Texts may hold any bytes. */
+/* json_line.h: a JSON object on one line of standard output, field by field. Texts may hold any
+ * bytes. */
 #ifndef REPLAY_JSON_LINE_H
 #define REPLAY_JSON_LINE_H
 

@@ -1,4 +1,5 @@
-/* map_svg.c: the memory map before and after a defragmentation, as a picture (map_boxes.c says how to read it). */
+/* map_svg.c: the memory map before and after a defragmentation, as a picture (map_boxes.c says how
+ * to read it). */
 #include "report/report.h"
 #include "svg.h"
 #include "units.h"
@@ -21,7 +22,8 @@ bool map_write_svg(const char *path, const struct job *job, const struct outcome
 	FILE *svg = svg_begin(path, (int)(2 * map_svg_height(&outcome->before) + 150), text);
 	if (svg == NULL) return false;
 	svg_text(svg, MAP_SVG_LEFT, 30, "h", text);
-	snprintf(text, sizeof text, "workload %s, seed %llu", job->workload, (unsigned long long)job->seed);
+	snprintf(text, sizeof text, "workload %s, seed %llu", job->workload,
+			 (unsigned long long)job->seed);
 	svg_text(svg, SVG_WIDTH - MAP_SVG_LEFT, 58, "e", text);
 	heading(svg, 58, "Before", &report->before);
 	double bottom = map_svg_grid(svg, &outcome->before, 68);

@@ -1,5 +1,6 @@
-/* plot_svg.c: memory over time, one panel for each workload. The time axis is bytes allocated; libsnug's panel shows
- * live, used and committed bytes, the limit, and what compaction reclaimed so far; each malloc is one line, its RSS. */
+/* plot_svg.c: memory over time, one panel for each workload. The time axis is bytes allocated;
+ * libsnug's panel shows live, used and committed bytes, the limit, and what compaction reclaimed so
+ * far; each malloc is one line, its RSS. */
 #include "allocators/allocators.h"
 #include "report/report.h"
 #include "svg.h"
@@ -37,12 +38,14 @@ struct panel {
 	double top;
 	double most_bytes; /* of the y axis */
 	double most_allocated;
-	double reclaimed_scale; /* the reclaimed line is drawn in its own scale: this much is the axis' top */
+	/* the reclaimed line is drawn in its own scale: this much is the axis' top */
+	double reclaimed_scale;
 	double legend_y;
 };
 
 static double x_of(const struct panel *panel, double allocated) {
-	return PLOT_LEFT + (PLOT_RIGHT - PLOT_LEFT) * (panel->most_allocated > 0 ? allocated / panel->most_allocated : 0);
+	return PLOT_LEFT + (PLOT_RIGHT - PLOT_LEFT) *
+						   (panel->most_allocated > 0 ? allocated / panel->most_allocated : 0);
 }
 
 static double y_of(const struct panel *panel, double bytes) {
@@ -55,22 +58,25 @@ static double axis_step(double most) {
 	return most / step < 3 ? step / 2 : step;
 }
 
-static void legend_entry(struct panel *panel, const char *colour, const char *dash, const char *text) {
-	fprintf(panel->svg, "<path d=\"M%g %gh18\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>\n",
+static void legend_entry(struct panel *panel, const char *colour, const char *dash,
+						 const char *text) {
+	fprintf(panel->svg,
+			"<path d=\"M%g %gh18\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/>\n",
 			PLOT_RIGHT + 14, panel->legend_y - 4, colour, dash);
 	svg_text(panel->svg, PLOT_RIGHT + 38, panel->legend_y, "l", text);
 	panel->legend_y += 18;
 }
 
-static void curve(struct panel *panel, const struct outcome *outcome, sample_value value, double scale,
-				  const char *colour, const char *dash, const char *label) {
-	fprintf(
-		panel->svg,
-		"<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.8\" stroke-linejoin=\"round\" stroke-dasharray=\"%s\" d=\"",
-		colour, dash);
+static void curve(struct panel *panel, const struct outcome *outcome, sample_value value,
+				  double scale, const char *colour, const char *dash, const char *label) {
+	fprintf(panel->svg,
+			"<path fill=\"none\" stroke=\"%s\" stroke-width=\"1.8\" stroke-linejoin=\"round\" "
+			"stroke-dasharray=\"%s\" d=\"",
+			colour, dash);
 	for (size_t i = 0; i < outcome->sample_count; i++) {
 		const struct sample *sample = &outcome->samples[i];
-		fprintf(panel->svg, "%c%.1f %.1f", i == 0 ? 'M' : 'L', x_of(panel, (double)sample->allocated_bytes),
+		fprintf(panel->svg, "%c%.1f %.1f", i == 0 ? 'M' : 'L',
+				x_of(panel, (double)sample->allocated_bytes),
 				y_of(panel, (double)value(sample) * scale));
 	}
 	fputs("\"/>\n", panel->svg);
@@ -97,41 +103,47 @@ static void axes(const struct panel *panel) {
 	double step = axis_step(panel->most_bytes);
 	for (double bytes = 0; bytes <= panel->most_bytes; bytes += step) {
 		double y = y_of(panel, bytes);
-		fprintf(panel->svg, "<path class=\"%s\" d=\"M%g %.1fH%g\"/>\n", bytes > 0 ? "g" : "a", PLOT_LEFT, y,
-				PLOT_RIGHT);
+		fprintf(panel->svg, "<path class=\"%s\" d=\"M%g %.1fH%g\"/>\n", bytes > 0 ? "g" : "a",
+				PLOT_LEFT, y, PLOT_RIGHT);
 		svg_text(panel->svg, PLOT_LEFT - 8, y + 4, "e", bytes_text((uint64_t)bytes).text);
 	}
 	double bottom = panel->top + PLOT_TOP + PLOT_HEIGHT;
 	step = axis_step(panel->most_allocated);
 	for (double bytes = 0; bytes <= panel->most_allocated; bytes += step)
-		svg_text(panel->svg, x_of(panel, bytes), bottom + 18, "m", bytes_text((uint64_t)bytes).text);
+		svg_text(panel->svg, x_of(panel, bytes), bottom + 18, "m",
+				 bytes_text((uint64_t)bytes).text);
 	svg_text(panel->svg, (PLOT_LEFT + PLOT_RIGHT) / 2, bottom + 36, "m", "allocated so far");
 }
 
 static void snug_curves(struct panel *panel, const struct result *result) {
 	char text[80];
 	double limit_y = y_of(panel, (double)result->job.limit_bytes);
-	fprintf(panel->svg, "<path d=\"M%g %.1fH%g\" stroke=\"#d1242f\" stroke-dasharray=\"6 4\" stroke-width=\"1.5\"/>\n",
+	fprintf(panel->svg,
+			"<path d=\"M%g %.1fH%g\" stroke=\"#d1242f\" stroke-dasharray=\"6 4\" "
+			"stroke-width=\"1.5\"/>\n",
 			PLOT_LEFT, limit_y, PLOT_RIGHT);
 	legend_entry(panel, "#d1242f", "6 4", "limit");
 	curve(panel, &result->outcome, used_of, 1, "#2f81f7", "", "used by snug");
 	curve(panel, &result->outcome, live_of, 1, "#1a9f6c", "", "live payload");
 	if (panel->reclaimed_scale > 0) {
 		double scale = panel->most_bytes * .9 / panel->reclaimed_scale;
-		snprintf(text, sizeof text, "reclaimed: %s", bytes_text((uint64_t)panel->reclaimed_scale).text);
+		snprintf(text, sizeof text, "reclaimed: %s",
+				 bytes_text((uint64_t)panel->reclaimed_scale).text);
 		curve(panel, &result->outcome, reclaimed_of, scale, "#8250df", "2 3", text);
 	}
 }
 
 static void draw_panel(struct panel *panel) {
-	static const char *const colours[ALLOCATOR_COUNT] = {"", "#e8833a", "#bf3989", "#9a6700", "#6e7781"};
+	static const char *const colours[ALLOCATOR_COUNT] = {"", "#e8833a", "#bf3989", "#9a6700",
+														 "#6e7781"};
 	char text[160];
 	bool live_drawn = false;
 	measure(panel);
 	if (panel->most_allocated <= 0) return;
 	const struct job *job = &panel->first->job;
 	svg_text(panel->svg, 20, panel->top + 28, "h", job->workload);
-	snprintf(text, sizeof text, "memory over time, %s live, seed %llu; reclaimed has a scale of its own",
+	snprintf(text, sizeof text,
+			 "memory over time, %s live, seed %llu; reclaimed has a scale of its own",
 			 bytes_text(job->live_bytes).text, (unsigned long long)job->seed);
 	svg_text(panel->svg, SVG_WIDTH - 20, panel->top + 28, "e", text);
 	axes(panel);
@@ -154,7 +166,8 @@ static void draw_panel(struct panel *panel) {
 /* Results of one workload are neighbours. */
 static size_t group_end(const struct result *results, size_t count, size_t begin) {
 	size_t end = begin + 1;
-	while (end < count && strcmp(results[begin].job.workload, results[end].job.workload) == 0) end++;
+	while (end < count && strcmp(results[begin].job.workload, results[end].job.workload) == 0)
+		end++;
 	return end;
 }
 
@@ -166,8 +179,10 @@ bool plot_write_svg(const char *path, const struct result *results, size_t count
 	size_t begin = 0;
 	for (int i = 0; i < panels; i++) {
 		size_t end = group_end(results, count, begin);
-		struct panel panel = {
-			.svg = svg, .first = &results[begin], .count = end - begin, .top = (double)i * PANEL_HEIGHT};
+		struct panel panel = {.svg = svg,
+							  .first = &results[begin],
+							  .count = end - begin,
+							  .top = (double)i * PANEL_HEIGHT};
 		draw_panel(&panel);
 		begin = end;
 	}

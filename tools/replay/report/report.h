@@ -1,7 +1,8 @@
 /* report.h: the door of report/, how outcomes are told.
  *
  * report.c       a table for people, and a defragmentation's account
- * report_json.c  one JSON object a line, for programs; json_line.h writes its fields, those of --cache too
+ * report_json.c  one JSON object a line, for programs; json_line.h writes its fields, those of
+ *                --cache too
  * plot_svg.c     memory over time, a picture
  * map_svg.c      the heap before and after a defragmentation, a picture */
 #ifndef REPLAY_REPORT_H
@@ -27,10 +28,12 @@ void report_defragmentation(const struct outcome *outcome, const char *indent);
 /* One object, one line, on standard output. */
 void report_json(const struct result *result);
 
-/* Memory over time: a panel for each workload among the results. False: the file cannot be written. */
+/* Memory over time: a panel for each workload among the results. False: the file cannot be
+ * written. */
 bool plot_write_svg(const char *path, const struct result *results, size_t count);
 
-/* An outcome's two memory maps, self-contained, 900 units wide. False: the file cannot be written. */
+/* An outcome's two memory maps, self-contained, 900 units wide. False: the file cannot be
+ * written. */
 bool map_write_svg(const char *path, const struct job *job, const struct outcome *outcome);
 
 #endif

@@ -89,7 +89,8 @@ static void comparable_fields(struct json_line *line, const struct result *resul
 	}
 	snug_fields(line, result);
 	json_real(line, "moves_per_alloc", moves_per_allocation(outcome));
-	json_real(line, "bytes_moved_per_byte_allocated", ratio(outcome->stats.moved_bytes, outcome->allocated_bytes));
+	json_real(line, "bytes_moved_per_byte_allocated",
+			  ratio(outcome->stats.moved_bytes, outcome->allocated_bytes));
 	json_count(line, "reclaimed_bytes", outcome->reclaimed_bytes);
 	json_quantiles(line, "step_ns", &outcome->step_ns);
 }

@@ -1,8 +1,9 @@
 /* crowd_client.c: one client of a crowd: its share of a phase, in batches.
  *
- * A batch holds allocations and, before each, what has to go so that it fits: every object is read back whole before it is freed,
- * by two operations of the same batch, which its worker executes in order. The content goes with the allocation. The batch is
- * submitted, and its results are taken one after the other; an operation's time is from the submission to then. */
+ * A batch holds allocations and, before each, what has to go so that it fits: every object is read
+ * back whole before it is freed, by two operations of the same batch, which its worker executes in
+ * order. The content goes with the allocation. The batch is submitted, and its results are taken
+ * one after the other; an operation's time is from the submission to then. */
 #include "ledger/clock.h"
 #include "ledger/pattern.h"
 #include "runs/crowd.h"
@@ -47,7 +48,8 @@ static snug_operation *add_operation(struct crowd_client *client, uint32_t index
 	snug_operation *operation = &client->operation[client->count++];
 	uint64_t header = object_header(index, client->ledger.entries[index].stamp);
 	*step = (struct crowd_step){index, (uint32_t)size, header, client->buffer_bytes};
-	*operation = (snug_operation){.object = {.worker = snug_client_place(client->endpoint, &header, sizeof header)}};
+	*operation = (snug_operation){
+		.object = {.worker = snug_client_place(client->endpoint, &header, sizeof header)}};
 	return operation;
 }
 
@@ -58,7 +60,8 @@ static void add_allocation(struct crowd_client *client, size_t size) {
 		return;
 	}
 	snug_operation *operation = add_operation(client, index, size);
-	struct pattern pattern = pattern_of(object_header(index, client->ledger.entries[index].stamp), client->job->seed);
+	struct pattern pattern =
+		pattern_of(object_header(index, client->ledger.entries[index].stamp), client->job->seed);
 	operation->kind = SNUG_OPERATION_ALLOC;
 	operation->size = operation->length = size;
 	operation->buffer = client->buffer + client->buffer_bytes;
@@ -81,7 +84,8 @@ static void add_removal(struct crowd_client *client, uint32_t index) {
 	operation->object.handle = entry->name;
 }
 
-static void take_allocation(struct crowd_client *client, const struct crowd_step *step, const snug_result *result) {
+static void take_allocation(struct crowd_client *client, const struct crowd_step *step,
+							const snug_result *result) {
 	client->allocations++;
 	if (result->error == SNUG_OK) {
 		ledger_add(&client->ledger, step->index, result->object.handle, step->size);
@@ -91,7 +95,8 @@ static void take_allocation(struct crowd_client *client, const struct crowd_step
 	ledger_give_back(&client->ledger, step->index);
 	client->failed_allocations++;
 	client->progress->failed_allocations++;
-	bool may_fail = result->error == SNUG_ERROR_NO_MEMORY || result->error == SNUG_ERROR_SIZE_TOO_LARGE;
+	bool may_fail =
+		result->error == SNUG_ERROR_NO_MEMORY || result->error == SNUG_ERROR_SIZE_TOO_LARGE;
 	if (!may_fail) broken(client, "alloc", result->error);
 }
 
@@ -104,7 +109,8 @@ static void take_result(struct crowd_client *client, size_t at, const snug_resul
 		break;
 	case SNUG_OPERATION_READ:
 		client->verified_bytes += step->size;
-		if (result->error != SNUG_OK || !pattern_matches(&pattern, 0, client->buffer + step->buffer_at, step->size))
+		if (result->error != SNUG_OK ||
+			!pattern_matches(&pattern, 0, client->buffer + step->buffer_at, step->size))
 			broken(client, "an object's bytes are not those that were written", result->error);
 		break;
 	default:
@@ -118,8 +124,8 @@ static void run_batch(struct crowd_client *client) {
 	snug_ticket tickets[CROWD_BATCH];
 	uint64_t begin_ns = clock_ns();
 	snug_error error;
-	while ((error = snug_client_submit(client->endpoint, client->operation, client->count, tickets)) ==
-		   SNUG_ERROR_QUEUE_FULL)
+	while ((error = snug_client_submit(client->endpoint, client->operation, client->count,
+									   tickets)) == SNUG_ERROR_QUEUE_FULL)
 		sched_yield();
 	if (error != SNUG_OK) broken(client, "submit", error);
 	for (size_t at = 0; at < client->count && error == SNUG_OK; at++) {
@@ -135,8 +141,9 @@ static void run_batch(struct crowd_client *client) {
 
 /* ---- phases ---- */
 
-/* Takes the object off the ledger at once, so that no second removal chooses it. Its entry may serve again in the same batch: the
- * batch keeps its own copy of what it needs, and the next object in the entry has another stamp. */
+/* Takes the object off the ledger at once, so that no second removal chooses it. Its entry may
+ * serve again in the same batch: the batch keeps its own copy of what it needs, and the next object
+ * in the entry has another stamp. */
 static bool remove_random(struct crowd_client *client) {
 	const struct entry_list *movable = &client->ledger.movable;
 	if (movable->count == 0) return false;
@@ -151,10 +158,12 @@ static bool remove_random(struct crowd_client *client) {
 }
 
 static bool over(const struct crowd_client *client) {
-	return client->integrity_errors > 0 || (client->job->stop_at_failure && client->progress->failed_allocations > 0);
+	return client->integrity_errors > 0 ||
+		   (client->job->stop_at_failure && client->progress->failed_allocations > 0);
 }
 
-/* Until one more object of this size keeps to the share of live bytes; false: nothing is left that could go. */
+/* Until one more object of this size keeps to the share of live bytes; false: nothing is left that
+ * could go. */
 static bool make_room(struct crowd_client *client, size_t size) {
 	while (client->ledger.live_bytes + client->pending_bytes + size > client->live_bytes) {
 		if (remove_random(client)) continue;
@@ -192,7 +201,8 @@ static void delete_where(struct crowd_client *client, bool alternate) {
 		if (client->ledger.entries[index].name == 0) continue;
 		chosen = !alternate || !chosen;
 		if (!chosen) continue;
-		if (room_of_batch(client) < 2 || !bytes_fit(client, client->ledger.entries[index].size)) run_batch(client);
+		if (room_of_batch(client) < 2 || !bytes_fit(client, client->ledger.entries[index].size))
+			run_batch(client);
 		add_removal(client, index);
 		ledger_remove(&client->ledger, index);
 	}

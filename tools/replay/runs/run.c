@@ -1,5 +1,5 @@
-/* run.c: one job from its first allocation to its outcome. This runs in the child; between sample_begin and the end
- * nothing here calls malloc but the workload. */
+/* run.c: one job from its first allocation to its outcome. This runs in the child; between
+ * sample_begin and the end nothing here calls malloc but the workload. */
 #include "runs/runs.h"
 
 #include "ledger/clock.h"
@@ -20,7 +20,8 @@ static bool prepare(struct run *run, struct shared *shared) {
 	random_init(&run->check_random, job->seed, 3);
 	snug_histogram_init(&shared->alloc_ns);
 	snug_histogram_init(&shared->step_ns);
-	if (!workload_find(job, &run->workload, outcome->problem, sizeof outcome->problem)) return false;
+	if (!workload_find(job, &run->workload, outcome->problem, sizeof outcome->problem))
+		return false;
 	if (run->workload.phases[0].kind == PHASE_TRACE && !run_trace_prepare(run)) return false;
 	ledger_init(&run->ledger, job->live_bytes / OBJECT_MIN_BYTES + 1024);
 	run->planned_units = run->trace.count + workload_planned_bytes(&run->workload, job);
@@ -81,14 +82,18 @@ static void note_end(struct run *run) {
 	outcome->objects = ledger_count(&run->ledger);
 	outcome->rss_bytes = sample.rss_bytes;
 	outcome->utilisation_end = sample_utilisation(run, &sample);
-	outcome->rss_utilisation_end = sample.rss_bytes == 0 ? 0 : (double)sample.live_bytes / (double)sample.rss_bytes;
-	if (outcome->utilisation_min == 0) outcome->utilisation_min = outcome->utilisation_mean = outcome->utilisation_end;
+	outcome->rss_utilisation_end =
+		sample.rss_bytes == 0 ? 0 : (double)sample.live_bytes / (double)sample.rss_bytes;
+	if (outcome->utilisation_min == 0)
+		outcome->utilisation_min = outcome->utilisation_mean = outcome->utilisation_end;
 	outcome->pair_ns = mean_ns(&run->alloc_times) + mean_ns(&run->free_times);
-	if (run->allocator.heap != NULL && snug_stats_get(run->allocator.heap, &outcome->stats) != SNUG_OK)
+	if (run->allocator.heap != NULL &&
+		snug_stats_get(run->allocator.heap, &outcome->stats) != SNUG_OK)
 		run_broken(run->outcome, "no statistics");
 }
 
-/* Verifies and frees every object, so that nothing is left. The outcome counts the workload's frees only. */
+/* Verifies and frees every object, so that nothing is left. The outcome counts the workload's frees
+ * only. */
 static void free_all(struct run *run) {
 	uint64_t frees = run->outcome->frees;
 	run_unpin(run, 1);

@@ -1,10 +1,11 @@
 /* run_churn.c: the phases that allocate and free at random.
  *
- * Churn keeps the live bytes: before each allocation random objects are freed until the new one fits under them. Where
- * an allocation fails all the same, that is counted, one random object is freed, and the workload goes on with the
- * next size. With --fill there are no live bytes to keep: each allocation is repeated, one random object freed between
- * two attempts, until it succeeds, so the heap is always full; what counts is how much payload lies in it when an
- * allocation has just failed. */
+ * Churn keeps the live bytes: before each allocation random objects are freed until the new one
+ * fits under them. Where an allocation fails all the same, that is counted, one random object is
+ * freed, and the workload goes on with the next size. With --fill there are no live bytes to keep:
+ * each allocation is repeated, one random object freed between two attempts, until it succeeds, so
+ * the heap is always full; what counts is how much payload lies in it when an allocation has just
+ * failed. */
 #include "runs/runs.h"
 
 static void note_full(struct run *run) {
@@ -16,7 +17,8 @@ static void note_fill_failure(struct run *run, size_t size) {
 	struct outcome *outcome = run->outcome;
 	double utilisation = (double)run->ledger.live_bytes / (double)run->job->limit_bytes;
 	double demand = (double)(run->ledger.live_bytes + size) / (double)run->job->limit_bytes;
-	if (outcome->utilisation_min == 0 || utilisation < outcome->utilisation_min) outcome->utilisation_min = utilisation;
+	if (outcome->utilisation_min == 0 || utilisation < outcome->utilisation_min)
+		outcome->utilisation_min = utilisation;
 	if (outcome->demand_min == 0 || demand < outcome->demand_min) outcome->demand_min = demand;
 }
 
@@ -45,7 +47,8 @@ static bool allocate_keeping(struct run *run, size_t size) {
 void run_churn(struct run *run, const struct phase *phase) {
 	uint64_t wanted_bytes = phase_churn_bytes(phase, run->job->factor, run->job->live_bytes);
 	bool filling = run->job->fill && run->allocator.heap != NULL; /* a malloc knows no limit */
-	size_t largest_bytes = phase->sizes.kind == SIZES_WHOLE ? (size_t)run->job->live_bytes : run->largest_bytes;
+	size_t largest_bytes =
+		phase->sizes.kind == SIZES_WHOLE ? (size_t)run->job->live_bytes : run->largest_bytes;
 	if (largest_bytes > SNUG_OBJECT_MAX_BYTES) largest_bytes = SNUG_OBJECT_MAX_BYTES;
 	for (uint64_t done_bytes = 0; done_bytes < wanted_bytes && !run_is_over(run);) {
 		size_t size = sizes_draw(&phase->sizes, &run->size_random, largest_bytes);
@@ -80,7 +83,8 @@ void run_pin(struct run *run, double share) {
 		uint32_t index = movable->index[random_below(&run->victim_random, movable->count)];
 		const struct entry *entry = &run->ledger.entries[index];
 		if (!run->allocator.pin(&run->allocator, entry->name, entry->size)) {
-			run->allocator.problem[0] = '\0'; /* a pin costs metadata: at the limit it may be refused */
+			/* a pin costs metadata: at the limit it may be refused */
+			run->allocator.problem[0] = '\0';
 			break;
 		}
 		ledger_pin(&run->ledger, index);

@@ -1,7 +1,9 @@
-/* run_crowd.c: leads a crowd (crowd.h): workers, clients, phases, and defragmentations while they run.
+/* run_crowd.c: leads a crowd (crowd.h): workers, clients, phases, and defragmentations while they
+ * run.
  *
- * While clients run, one defragmentation is asked for after the other; their reports are added up. Between phases, when all is quiet, each is
- * held to its estimate as in a run without threads. The laws of each heap are checked by its own worker, in its hook. */
+ * While clients run, one defragmentation is asked for after the other; their reports are added up.
+ * Between phases, when all is quiet, each is held to its estimate as in a run without threads. The
+ * laws of each heap are checked by its own worker, in its hook. */
 #include "ledger/clock.h"
 #include "runs/crowd.h"
 #include "runs/runs.h"
@@ -23,7 +25,8 @@ struct crowd {
 	struct crowd_client *clients;
 	_Atomic uint32_t check_wanted;              /* the leader counts up */
 	_Atomic uint32_t checked[SNUG_WORKERS_MAX]; /* each worker: up to where it has checked */
-	char law[SNUG_WORKERS_MAX][TEXT_ROOM];      /* each worker: the first one; read when it has stopped */
+	/* each worker: the first one; read when it has stopped */
+	char law[SNUG_WORKERS_MAX][TEXT_ROOM];
 };
 
 /* ---- the workers' hooks ---- */
@@ -32,7 +35,8 @@ static void check_heap(struct crowd *crowd, uint32_t worker, snug_heap *heap) {
 	snug_check_result result;
 	if (snug_check(heap, &result) == SNUG_OK) return;
 	if (crowd->law[worker][0] == '\0')
-		snprintf(crowd->law[worker], TEXT_ROOM, "worker %u: law %s: %s", worker, result.law, result.message);
+		snprintf(crowd->law[worker], TEXT_ROOM, "worker %u: law %s: %s", worker, result.law,
+				 result.message);
 }
 
 static bool check_if_wanted(void *context, uint32_t worker, snug_heap *heap) {
@@ -54,9 +58,11 @@ static bool ask(struct crowd *crowd, snug_request_kind kind, snug_response *resp
 	snug_request request = snug_request_default(kind);
 	snug_ticket late;
 	request.options.retain_bytes = 0;
-	snug_error error = snug_coordinator_call(crowd->coordinator, &request, SNUG_FOREVER, response, &late);
+	snug_error error =
+		snug_coordinator_call(crowd->coordinator, &request, SNUG_FOREVER, response, &late);
 	if (error == SNUG_OK) error = response->error;
-	if (error != SNUG_OK) run_broken(crowd->outcome, "%s: %s", snug_request_kind_text(kind), snug_error_text(error));
+	if (error != SNUG_OK)
+		run_broken(crowd->outcome, "%s: %s", snug_request_kind_text(kind), snug_error_text(error));
 	return error == SNUG_OK;
 }
 
@@ -65,19 +71,23 @@ static void check_all(struct crowd *crowd) {
 	snug_response response;
 	uint32_t wanted = ++crowd->check_wanted;
 	for (uint32_t worker = 0; worker < crowd->job->workers; worker++)
-		while (crowd->checked[worker] != wanted && ask(crowd, SNUG_REQUEST_METRICS, &response)) sched_yield();
+		while (crowd->checked[worker] != wanted && ask(crowd, SNUG_REQUEST_METRICS, &response))
+			sched_yield();
 }
 
 /* Nobody else runs: what is reclaimed is what was estimated. */
 static void defragment_quietly(struct crowd *crowd) {
 	struct outcome *outcome = crowd->outcome;
 	snug_response estimate, done;
-	if (!ask(crowd, SNUG_REQUEST_ESTIMATE, &estimate) || !ask(crowd, SNUG_REQUEST_DEFRAGMENT, &done)) return;
+	if (!ask(crowd, SNUG_REQUEST_ESTIMATE, &estimate) ||
+		!ask(crowd, SNUG_REQUEST_DEFRAGMENT, &done))
+		return;
 	if (estimate.estimate.reclaimable_bytes != done.report.reclaimed_bytes)
 		run_broken(crowd->outcome, "reclaimable by the estimate, reclaimed: %llu, %llu",
 				   (unsigned long long)estimate.estimate.reclaimable_bytes,
 				   (unsigned long long)done.report.reclaimed_bytes);
-	if (outcome->defragmented && done.report.reclaimed_bytes <= outcome->report.reclaimed_bytes) return;
+	if (outcome->defragmented && done.report.reclaimed_bytes <= outcome->report.reclaimed_bytes)
+		return;
 	outcome->defragmented = true;
 	outcome->estimate = estimate.estimate;
 	outcome->report = done.report;
@@ -90,7 +100,8 @@ static void defragment_beside(struct crowd *crowd) {
 	sums->defragmentations++;
 	sums->reclaimed_bytes += done.report.reclaimed_bytes;
 	sums->moved_objects += done.report.moved_objects + done.report.relocated_objects;
-	if (done.report.longest_step_ns > sums->longest_step_ns) sums->longest_step_ns = done.report.longest_step_ns;
+	if (done.report.longest_step_ns > sums->longest_step_ns)
+		sums->longest_step_ns = done.report.longest_step_ns;
 }
 
 /* ---- phases ---- */
@@ -135,9 +146,12 @@ static void run_phase(struct crowd *crowd, const struct phase *phase) {
 }
 
 static bool clients_have(struct crowd *crowd, const struct phase *phase) {
-	bool fine = phase->kind != PHASE_PIN && phase->kind != PHASE_UNPIN && phase->kind != PHASE_TRACE;
+	bool fine =
+		phase->kind != PHASE_PIN && phase->kind != PHASE_UNPIN && phase->kind != PHASE_TRACE;
 	if (!fine)
-		run_broken(crowd->outcome, "clients of workers can neither pin nor share a trace: run it without --workers");
+		run_broken(
+			crowd->outcome,
+			"clients of workers can neither pin nor share a trace: run it without --workers");
 	return fine;
 }
 
@@ -151,7 +165,8 @@ static bool begin_clients(struct crowd *crowd) {
 		*client = (struct crowd_client){.job = job,
 										.progress = &crowd->shared->progress,
 										.live_bytes = job->live_bytes / job->clients,
-										.largest_bytes = (size_t)(job->live_bytes / LARGEST_SHARE / shares)};
+										.largest_bytes =
+											(size_t)(job->live_bytes / LARGEST_SHARE / shares)};
 		random_init(&client->size_random, job->seed, 1 + 2 * (uint64_t)i);
 		random_init(&client->victim_random, job->seed, 2 + 2 * (uint64_t)i);
 		if (!crowd_client_begin(client, crowd->workers)) {
@@ -167,18 +182,22 @@ static bool begin(struct crowd *crowd) {
 	struct outcome *outcome = crowd->outcome;
 	snug_workers_options workers = snug_workers_options_default();
 	snug_coordinator_options coordinator = snug_coordinator_options_default();
-	if (!workload_find(job, &crowd->workload, outcome->problem, sizeof outcome->problem)) return false;
+	if (!workload_find(job, &crowd->workload, outcome->problem, sizeof outcome->problem))
+		return false;
 	for (size_t i = 0; i < crowd->workload.phase_count; i++)
 		if (!clients_have(crowd, &crowd->workload.phases[i])) return false;
 	workers.count = job->workers;
 	workers.heap.limit_bytes = job->limit_bytes / job->workers;
 	workers.heap.page_bytes = job->page_bytes;
 	workers.heap.no_compaction_in_alloc = job->no_compaction;
-	workers.hook = (snug_worker_hook){.context = crowd, .turn = check_if_wanted, .stop = check_at_stop};
+	workers.hook =
+		(snug_worker_hook){.context = crowd, .turn = check_if_wanted, .stop = check_at_stop};
 	snug_error error = snug_workers_create(&workers, &crowd->workers);
 	coordinator.background.on = false; /* only what is asked for */
-	if (error == SNUG_OK) error = snug_coordinator_create(crowd->workers, &coordinator, &crowd->coordinator);
-	if (error != SNUG_OK) run_broken(crowd->outcome, "workers cannot be created: %s", snug_error_text(error));
+	if (error == SNUG_OK)
+		error = snug_coordinator_create(crowd->workers, &coordinator, &crowd->coordinator);
+	if (error != SNUG_OK)
+		run_broken(crowd->outcome, "workers cannot be created: %s", snug_error_text(error));
 	crowd->shared->progress.planned_bytes = workload_planned_bytes(&crowd->workload, job);
 	return error == SNUG_OK && begin_clients(crowd);
 }
@@ -197,9 +216,11 @@ static void note_end(struct crowd *crowd) {
 	outcome->utilisation_end = (double)outcome->live_bytes / (double)crowd->job->limit_bytes;
 	outcome->utilisation_min = outcome->utilisation_mean = outcome->utilisation_end;
 	outcome->rss_bytes = response.stats.committed_bytes + response.stats.metadata_bytes;
-	if (response.stats.total.payload_bytes != outcome->live_bytes || response.stats.objects != outcome->objects)
+	if (response.stats.total.payload_bytes != outcome->live_bytes ||
+		response.stats.objects != outcome->objects)
 		run_broken(crowd->outcome, "payload in the heap, in the ledgers: %llu, %llu",
-				   (unsigned long long)response.stats.total.payload_bytes, (unsigned long long)outcome->live_bytes);
+				   (unsigned long long)response.stats.total.payload_bytes,
+				   (unsigned long long)outcome->live_bytes);
 }
 
 /* Before what is left is freed. */
@@ -226,7 +247,8 @@ static void end_clients(struct crowd *crowd) {
 		crowd_client_end(client);
 		outcome->verified_bytes += client->verified_bytes;
 		outcome->integrity_errors += client->integrity_errors;
-		if (client->problem[0] != '\0') run_broken(crowd->outcome, "client %u: %s", i, client->problem);
+		if (client->problem[0] != '\0')
+			run_broken(crowd->outcome, "client %u: %s", i, client->problem);
 	}
 }
 
@@ -234,7 +256,8 @@ static void end(struct crowd *crowd) {
 	end_clients(crowd);
 	snug_error error = snug_coordinator_destroy(crowd->coordinator);
 	if (error == SNUG_OK) error = snug_workers_destroy(crowd->workers);
-	if (error != SNUG_OK) run_broken(crowd->outcome, "workers cannot be destroyed: %s", snug_error_text(error));
+	if (error != SNUG_OK)
+		run_broken(crowd->outcome, "workers cannot be destroyed: %s", snug_error_text(error));
 	for (uint32_t worker = 0; worker < crowd->job->workers; worker++)
 		if (crowd->law[worker][0] != '\0') run_broken(crowd->outcome, "%s", crowd->law[worker]);
 }

@@ -1,6 +1,6 @@
-/* run_defragment.c: asks for an estimate, defragments step by step with a clock around each, and holds the report to
- * what can be seen from outside: the bytes reclaimed are the slab bytes before less those after; the estimate, asked a
- * moment before, named the same number. */
+/* run_defragment.c: asks for an estimate, defragments step by step with a clock around each, and
+ * holds the report to what can be seen from outside: the bytes reclaimed are the slab bytes before
+ * less those after; the estimate, asked a moment before, named the same number. */
 #include "ledger/clock.h"
 #include "runs/runs.h"
 
@@ -20,7 +20,9 @@ static bool map_read(snug_heap *heap, uint32_t pages, struct memory_map *out) {
 }
 
 static void expect(struct run *run, bool holds, const char *what, uint64_t left, uint64_t right) {
-	if (!holds) run_broken(run->outcome, "%s: %llu, %llu", what, (unsigned long long)left, (unsigned long long)right);
+	if (!holds)
+		run_broken(run->outcome, "%s: %llu, %llu", what, (unsigned long long)left,
+				   (unsigned long long)right);
 }
 
 static bool steps(struct run *run, const snug_defragment_options *options, snug_report *report) {
@@ -37,22 +39,26 @@ static bool steps(struct run *run, const snug_defragment_options *options, snug_
 	return error == SNUG_OK;
 }
 
-static void hold_to_account(struct run *run, const snug_estimate_report *estimate, const snug_report *report,
-							const snug_stats *before, const snug_stats *after) {
+static void hold_to_account(struct run *run, const snug_estimate_report *estimate,
+							const snug_report *report, const snug_stats *before,
+							const snug_stats *after) {
 	uint64_t gained = before->total.slab_bytes - after->total.slab_bytes;
-	expect(run, report->reclaimed_bytes == gained, "reclaimed bytes in the report, by the statistics",
-		   report->reclaimed_bytes, gained);
-	expect(run, estimate->reclaimable_bytes == report->reclaimed_bytes, "reclaimable by the estimate, reclaimed",
-		   estimate->reclaimable_bytes, report->reclaimed_bytes);
-	expect(run, report->complete, "without a budget the report must be complete", report->complete, 1);
+	expect(run, report->reclaimed_bytes == gained,
+		   "reclaimed bytes in the report, by the statistics", report->reclaimed_bytes, gained);
+	expect(run, estimate->reclaimable_bytes == report->reclaimed_bytes,
+		   "reclaimable by the estimate, reclaimed", estimate->reclaimable_bytes,
+		   report->reclaimed_bytes);
+	expect(run, report->complete, "without a budget the report must be complete", report->complete,
+		   1);
 	expect(run, before->total.payload_bytes == after->total.payload_bytes, "payload before, after",
 		   before->total.payload_bytes, after->total.payload_bytes);
-	expect(run, run->allocator.owner_errors == 0, "moves of unknown objects", run->allocator.owner_errors, 0);
+	expect(run, run->allocator.owner_errors == 0, "moves of unknown objects",
+		   run->allocator.owner_errors, 0);
 }
 
 /* The defragmentation that gained most is the one that the report, the JSON and the map show. */
-static void keep_if_best(struct run *run, const snug_estimate_report *estimate, const snug_report *report,
-						 const struct memory_map *before) {
+static void keep_if_best(struct run *run, const snug_estimate_report *estimate,
+						 const snug_report *report, const struct memory_map *before) {
 	struct outcome *outcome = run->outcome;
 	if (outcome->defragmented && report->reclaimed_bytes <= outcome->report.reclaimed_bytes) return;
 	outcome->defragmented = true;
@@ -90,11 +96,13 @@ void run_check(struct run *run) {
 	snug_stats stats;
 	snug_heap *heap = run->allocator.heap;
 	if (heap == NULL) return;
-	if (snug_check(heap, &result) != SNUG_OK) run_broken(run->outcome, "law %s: %s", result.law, result.message);
+	if (snug_check(heap, &result) != SNUG_OK)
+		run_broken(run->outcome, "law %s: %s", result.law, result.message);
 	if (snug_stats_get(heap, &stats) != SNUG_OK) return;
-	expect(run, stats.objects == ledger_count(&run->ledger), "objects in the heap, in the ledger", stats.objects,
-		   ledger_count(&run->ledger));
-	expect(run, stats.total.payload_bytes == run->ledger.live_bytes, "payload in the heap, in the ledger",
-		   stats.total.payload_bytes, run->ledger.live_bytes);
-	expect(run, run->allocator.owner_errors == 0, "moves of unknown objects", run->allocator.owner_errors, 0);
+	expect(run, stats.objects == ledger_count(&run->ledger), "objects in the heap, in the ledger",
+		   stats.objects, ledger_count(&run->ledger));
+	expect(run, stats.total.payload_bytes == run->ledger.live_bytes,
+		   "payload in the heap, in the ledger", stats.total.payload_bytes, run->ledger.live_bytes);
+	expect(run, run->allocator.owner_errors == 0, "moves of unknown objects",
+		   run->allocator.owner_errors, 0);
 }

@@ -1,8 +1,9 @@
-/* run_object.c: allocates, writes, verifies and frees single objects; the only calls that are timed are made here.
+/* run_object.c: allocates, writes, verifies and frees single objects; the only calls that are timed
+ * are made here.
  *
- * Timing: every time_every-th allocate and release is put between two readings of the clock, less the clock's own
- * cost. Writing and verifying lie outside. So a malloc's page faults, which come with the first write, are not in
- * pair_ns; compaction within an allocation is. */
+ * Timing: every time_every-th allocate and release is put between two readings of the clock, less
+ * the clock's own cost. Writing and verifying lie outside. So a malloc's page faults, which come
+ * with the first write, are not in pair_ns; compaction within an allocation is. */
 #include "ledger/clock.h"
 #include "ledger/pattern.h"
 #include "runs/runs.h"
@@ -24,7 +25,8 @@ static uint64_t note_time(const struct run *run, struct call_times *times, uint6
 }
 
 static bool timed_allocate(struct run *run, size_t size, uint64_t *name) {
-	if (!time_is_due(run, &run->alloc_times)) return run->allocator.allocate(&run->allocator, size, name);
+	if (!time_is_due(run, &run->alloc_times))
+		return run->allocator.allocate(&run->allocator, size, name);
 	uint64_t begin_ns = clock_ns();
 	bool allocated = run->allocator.allocate(&run->allocator, size, name);
 	snug_histogram_add(&run->shared->alloc_ns, note_time(run, &run->alloc_times, begin_ns));
@@ -32,7 +34,8 @@ static bool timed_allocate(struct run *run, size_t size, uint64_t *name) {
 }
 
 static bool timed_release(struct run *run, uint64_t name, size_t size) {
-	if (!time_is_due(run, &run->free_times)) return run->allocator.release(&run->allocator, name, size);
+	if (!time_is_due(run, &run->free_times))
+		return run->allocator.release(&run->allocator, name, size);
 	uint64_t begin_ns = clock_ns();
 	bool released = run->allocator.release(&run->allocator, name, size);
 	note_time(run, &run->free_times, begin_ns);
@@ -47,13 +50,16 @@ static bool visit(struct run *run, uint32_t index, bool write) {
 	bool matches = true;
 	for (size_t offset = 0; offset < entry->size;) {
 		size_t count;
-		if (!run->allocator.view(&run->allocator, entry->name, entry->size, offset, extents, &count) || count == 0)
+		if (!run->allocator.view(&run->allocator, entry->name, entry->size, offset, extents,
+								 &count) ||
+			count == 0)
 			return false;
 		for (size_t i = 0; i < count; i++) {
 			if (write)
 				pattern_write(&pattern, offset, extents[i].data, extents[i].length);
 			else
-				matches = pattern_matches(&pattern, offset, extents[i].data, extents[i].length) && matches;
+				matches = pattern_matches(&pattern, offset, extents[i].data, extents[i].length) &&
+						  matches;
 			offset += extents[i].length;
 		}
 	}

@@ -1,8 +1,9 @@
 /* run_sample.c: what the heap takes, some four hundred times in a run.
  *
- * RSS is the resident pages of /proc/self/statm, less those that were resident before the first allocation (program,
- * libraries, the shared mapping, a trace), less what the ledger touched since (exact: its arrays grow from the front
- * and have no huge pages). So it is the heap's own memory, with its metadata. */
+ * RSS is the resident pages of /proc/self/statm, less those that were resident before the first
+ * allocation (program, libraries, the shared mapping, a trace), less what the ledger touched since
+ * (exact: its arrays grow from the front and have no huge pages). So it is the heap's own memory,
+ * with its metadata. */
 #include "runs/runs.h"
 
 #include "base/number_text.h"
@@ -46,10 +47,12 @@ struct sample sample_take(struct run *run) {
 		sample.reclaimed_bytes = stats.reclaimed_bytes;
 		progress->fragmentation_ppm = (uint32_t)(stats.total.external_fragmentation * 1e6);
 		if (sample.committed_bytes > stats.limit_bytes)
-			run_broken(run->outcome, "the limit is %llu bytes, %llu are taken", (unsigned long long)stats.limit_bytes,
+			run_broken(run->outcome, "the limit is %llu bytes, %llu are taken",
+					   (unsigned long long)stats.limit_bytes,
 					   (unsigned long long)sample.committed_bytes);
 	}
-	if (sample.rss_bytes > run->outcome->rss_peak_bytes) run->outcome->rss_peak_bytes = sample.rss_bytes;
+	if (sample.rss_bytes > run->outcome->rss_peak_bytes)
+		run->outcome->rss_peak_bytes = sample.rss_bytes;
 	progress->live_bytes = sample.live_bytes;
 	progress->used_bytes = sample.used_bytes;
 	progress->done_bytes = run->done_units;
@@ -66,8 +69,10 @@ static void note_utilisation(struct run *run, const struct sample *sample) {
 	struct outcome *outcome = run->outcome;
 	double utilisation = sample_utilisation(run, sample);
 	run->full_samples++;
-	outcome->utilisation_mean += (utilisation - outcome->utilisation_mean) / (double)run->full_samples;
-	bool by_failures = run->job->fill && run->allocator.heap != NULL; /* run_churn.c notes those, exactly */
+	outcome->utilisation_mean +=
+		(utilisation - outcome->utilisation_mean) / (double)run->full_samples;
+	/* run_churn.c notes those, exactly */
+	bool by_failures = run->job->fill && run->allocator.heap != NULL;
 	if (!by_failures && (outcome->utilisation_min == 0 || utilisation < outcome->utilisation_min))
 		outcome->utilisation_min = utilisation;
 }
@@ -77,7 +82,8 @@ void sample_advance(struct run *run, uint64_t units) {
 	if (run->done_units < run->next_sample_units) return;
 	run->next_sample_units = run->done_units + run->planned_units / SAMPLES_WANTED;
 	struct sample sample = sample_take(run);
-	if (run->outcome->sample_count < SAMPLE_MAX) run->outcome->samples[run->outcome->sample_count++] = sample;
+	if (run->outcome->sample_count < SAMPLE_MAX)
+		run->outcome->samples[run->outcome->sample_count++] = sample;
 	if (run->full) note_utilisation(run, &sample);
 }
 

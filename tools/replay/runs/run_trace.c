@@ -1,10 +1,11 @@
-/* run_trace.c: replays a trace as a cache of the job's live bytes would see it: a set replaces, a get verifies or
- * (with a size) stores what is missing, a delete frees. Where a new object does not fit, others are evicted: random
- * ones, or the oldest. */
+/* run_trace.c: replays a trace as a cache of the job's live bytes would see it: a set replaces, a
+ * get verifies or (with a size) stores what is missing, a delete frees. Where a new object does not
+ * fit, others are evicted: random ones, or the oldest. */
 #include "runs/runs.h"
 
 bool run_trace_prepare(struct run *run) {
-	if (!trace_read(run->job->trace_path, &run->trace, run->outcome->problem, sizeof run->outcome->problem))
+	if (!trace_read(run->job->trace_path, &run->trace, run->outcome->problem,
+					sizeof run->outcome->problem))
 		return false;
 	struct trace_tables *tables = &run->trace_tables;
 	size_t count = run->trace.count;
@@ -73,7 +74,8 @@ void run_trace(struct run *run) {
 			run_object_verify(run, index);
 		else if (index != ENTRY_NONE)
 			drop(run, index);
-		if (request.op == TRACE_SET || (request.op == TRACE_GET && index == ENTRY_NONE && request.size > 0))
+		if (request.op == TRACE_SET ||
+			(request.op == TRACE_GET && index == ENTRY_NONE && request.size > 0))
 			store(run, request.key, request.size);
 		sample_advance(run, 1);
 	}

@@ -7,7 +7,8 @@
  * run_object.c      one object: allocates, writes, verifies, frees; the calls that are timed
  * run_sample.c      what the heap takes, again and again
  * run_broken.c      what went wrong, for all of them
- * crowd.h           the same with clients and workers: run_crowd.c leads, crowd_client.c is one client */
+ * crowd.h           the same with clients and workers: run_crowd.c leads, crowd_client.c is one
+ *                   client */
 #ifndef REPLAY_RUNS_H
 #define REPLAY_RUNS_H
 
@@ -17,18 +18,20 @@
 #include "workloads/trace.h"
 #include "workloads/workloads.h"
 
-/* No object is larger than this share of the live bytes, or small heaps would hold a handful of Meta's objects. */
+/* No object is larger than this share of the live bytes, or small heaps would hold a handful of
+ * Meta's objects. */
 #define LARGEST_SHARE 4
 
-/* The sum of sampled call times. Every time_every-th call is timed, from the first moment on when objects had to be
- * freed to make room: before that, a heap only grows. */
+/* The sum of sampled call times. Every time_every-th call is timed, from the first moment on when
+ * objects had to be freed to make room: before that, a heap only grows. */
 struct call_times {
 	uint64_t sum_ns;
 	uint64_t count;
 	uint32_t until_next;
 };
 
-/* An object that a trace stored, in order of age; it is gone when the entry's stamp is another one. */
+/* An object that a trace stored, in order of age; it is gone when the entry's stamp is another
+ * one. */
 struct stored {
 	uint32_t index;
 	uint32_t stamp;
@@ -74,7 +77,8 @@ static inline bool run_is_over(const struct run *run) {
 
 /* ---- run_broken.c ---- */
 /* Counts a broken law or a lost byte, and notes the first; the job goes on. */
-void run_broken(struct outcome *outcome, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void run_broken(struct outcome *outcome, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* ---- run.c ---- */
 /* The whole job: the child's work. */

@@ -1,5 +1,5 @@
-/* sizes.c: drawing object sizes. A histogram's row is even on a logarithmic scale: between 1,024 and 2,048 as many
- * objects lie below 1,448 as above. */
+/* sizes.c: drawing object sizes. A histogram's row is even on a logarithmic scale: between 1,024
+ * and 2,048 as many objects lie below 1,448 as above. */
 #include "workloads/sizes.h"
 
 #include <math.h>
@@ -39,7 +39,8 @@ static double draw_histogram(const struct sizes *sizes, double unit) {
 	return upper <= lower ? upper : lower * pow(upper / lower, within);
 }
 
-/* Box and Muller's normal variate, then the exponential of it, scaled so that the mean is `mean`. */
+/* Box and Muller's normal variate, then the exponential of it, scaled so that the mean is
+ * `mean`. */
 static double draw_lognormal(double mean, struct random *random) {
 	double radius = sqrt(-2 * log(1 - random_unit(random)));
 	double normal = radius * cos(6.283185307179586 * random_unit(random));
@@ -75,15 +76,18 @@ size_t sizes_draw(const struct sizes *sizes, struct random *random, size_t large
 double sizes_mean(const struct sizes *sizes) {
 	double mean = sizes->low_bytes;
 	if (sizes->kind == SIZES_UNIFORM) mean = (mean + sizes->high_bytes) / 2;
-	if (sizes->kind == SIZES_MIXTURE) mean = 2 * mean * sizes->high_bytes / (mean + sizes->high_bytes);
+	if (sizes->kind == SIZES_MIXTURE)
+		mean = 2 * mean * sizes->high_bytes / (mean + sizes->high_bytes);
 	if (sizes->kind == SIZES_HISTOGRAM) {
 		mean = 0;
-		for (size_t i = 0; i < sizes->row_count; i++) mean += row_share(sizes, i) * row_mean(sizes, i);
+		for (size_t i = 0; i < sizes->row_count; i++)
+			mean += row_share(sizes, i) * row_mean(sizes, i);
 	}
 	return mean;
 }
 
-void sizes_share_below(const struct sizes *sizes, uint32_t upper_bytes, double *objects, double *bytes) {
+void sizes_share_below(const struct sizes *sizes, uint32_t upper_bytes, double *objects,
+					   double *bytes) {
 	double below_objects = 0;
 	double below_bytes = 0;
 	for (size_t i = 0; i < sizes->row_count && sizes->rows[i].upper_bytes <= upper_bytes; i++) {
@@ -107,10 +111,12 @@ void sizes_describe(const struct sizes *sizes, char *text, size_t room) {
 				 sizes->rows[sizes->row_count - 1].upper_bytes, sizes_mean(sizes));
 		break;
 	case SIZES_LOGNORMAL:
-		snprintf(text, room, "log-normal, mean %u B, sigma %.0f", sizes->low_bytes, LOGNORMAL_SIGMA);
+		snprintf(text, room, "log-normal, mean %u B, sigma %.0f", sizes->low_bytes,
+				 LOGNORMAL_SIGMA);
 		break;
 	case SIZES_MIXTURE:
-		snprintf(text, room, "half of the bytes %u B, half %u B", sizes->low_bytes, sizes->high_bytes);
+		snprintf(text, room, "half of the bytes %u B, half %u B", sizes->low_bytes,
+				 sizes->high_bytes);
 		break;
 	case SIZES_WHOLE:
 		snprintf(text, room, "one object as large as the live bytes");

@@ -14,8 +14,8 @@ enum sizes_kind {
 	SIZES_WHOLE      /* the largest object that is allowed */
 };
 
-/* Sizes above the row before (or OBJECT_MIN_BYTES) and up to upper_bytes; `cumulative` is the share of all objects up
- * to here. */
+/* Sizes above the row before (or OBJECT_MIN_BYTES) and up to upper_bytes; `cumulative` is the share
+ * of all objects up to here. */
 struct size_row {
 	uint32_t upper_bytes;
 	double cumulative;
@@ -41,10 +41,11 @@ void sizes_describe(const struct sizes *sizes, char *text, size_t room);
 double sizes_mean(const struct sizes *sizes);
 
 /* The share of objects, and of bytes, in sizes up to `upper_bytes`; histograms only. */
-void sizes_share_below(const struct sizes *sizes, uint32_t upper_bytes, double *objects, double *bytes);
+void sizes_share_below(const struct sizes *sizes, uint32_t upper_bytes, double *objects,
+					   double *bytes);
 
-/* Rows `upper_bytes,cumulative`, ascending both, the last cumulative 1; lines that begin with # are skipped. The rows
- * stay for the life of the process. False: `problem` says which line and why. */
+/* Rows `upper_bytes,cumulative`, ascending both, the last cumulative 1; lines that begin with # are
+ * skipped. The rows stay for the life of the process. False: `problem` says which line and why. */
 bool sizes_read(const char *path, struct sizes *out, char *problem, size_t room);
 
 #endif

@@ -1,4 +1,5 @@
-/* sizes_file.c: a user's own distribution, from a file in the format of data/cachebench-kvcache-sizes.csv. */
+/* sizes_file.c: a user's own distribution, from a file in the format of
+ * data/cachebench-kvcache-sizes.csv. */
 #include "workloads/sizes.h"
 
 #include "base/number_text.h"
@@ -24,7 +25,8 @@ static const char *add_line(struct sizes *sizes, char *line) {
 		return "expected upper_bytes,cumulative";
 	if (sizes->row_count == ROWS_MAX) return "more than 4096 rows";
 	const struct size_row *last = sizes->row_count > 0 ? &file_rows[sizes->row_count - 1] : NULL;
-	if (upper_bytes < OBJECT_MIN_BYTES || upper_bytes > UINT32_MAX || (last && upper_bytes <= last->upper_bytes))
+	if (upper_bytes < OBJECT_MIN_BYTES || upper_bytes > UINT32_MAX ||
+		(last && upper_bytes <= last->upper_bytes))
 		return "sizes must ascend from at least 8 bytes";
 	if (!(cumulative >= (last ? last->cumulative : 0)) || cumulative > 1)
 		return "cumulative shares must ascend from 0 to 1";
@@ -47,7 +49,8 @@ bool sizes_read(const char *path, struct sizes *out, char *problem, size_t room)
 		why = add_line(&sizes, line);
 	}
 	fclose(file);
-	if (why == NULL && (sizes.row_count == 0 || file_rows[sizes.row_count - 1].cumulative < 0.999999))
+	if (why == NULL &&
+		(sizes.row_count == 0 || file_rows[sizes.row_count - 1].cumulative < 0.999999))
 		why = "the last cumulative share must be 1";
 	if (why != NULL) {
 		snprintf(problem, room, "%s:%u: %s", path, number, why);

@@ -1,6 +1,6 @@
-/* trace.c: see trace.h. The file is mapped, its lines cut in fields in place, its keys numbered through an
- * open-addressed table of their hashes (64 bits: in a trace of 100 million keys two collide with a chance of 1 in
- * 4000, which harms nothing here). */
+/* trace.c: see trace.h. The file is mapped, its lines cut in fields in place, its keys numbered
+ * through an open-addressed table of their hashes (64 bits: in a trace of 100 million keys two
+ * collide with a chance of 1 in 4000, which harms nothing here). */
 #include "workloads/trace.h"
 
 #include "base/number_text.h"
@@ -66,7 +66,8 @@ static uint32_t key_number(struct reader *reader, struct field key, uint32_t *ke
 	for (size_t i = 0; i < key.length; i++) hash = mix64(hash ^ (unsigned char)key.text[i]);
 	hash |= 1; /* 0 marks an empty place */
 	size_t slot = hash & (reader->slots - 1);
-	while (reader->hashes[slot] != 0 && reader->hashes[slot] != hash) slot = (slot + 1) & (reader->slots - 1);
+	while (reader->hashes[slot] != 0 && reader->hashes[slot] != hash)
+		slot = (slot + 1) & (reader->slots - 1);
 	if (reader->hashes[slot] == 0) {
 		reader->hashes[slot] = hash;
 		reader->numbers[slot] = (*keys)++;
@@ -88,8 +89,8 @@ static size_t split(const char *line, size_t length, struct field fields[FIELD_M
 }
 
 /* NULL: taken or skipped. */
-static const char *take_line(struct reader *reader, struct trace *trace, size_t number, const char *line,
-							 size_t length) {
+static const char *take_line(struct reader *reader, struct trace *trace, size_t number,
+							 const char *line, size_t length) {
 	struct field fields[FIELD_MAX] = {{0}};
 	size_t count = split(line, length, fields);
 	if (length == 0 || line[0] == '#') return NULL;
@@ -104,7 +105,8 @@ static const char *take_line(struct reader *reader, struct trace *trace, size_t 
 	struct trace_request *request = &trace->requests[trace->count];
 	*request = (struct trace_request){.size = 0};
 	if (!parse_op(op, &request->op)) return "unknown operation";
-	if (!parse_size(size, &request->size) && (request->op == TRACE_SET || size.length > 0)) return "no size";
+	if (!parse_size(size, &request->size) && (request->op == TRACE_SET || size.length > 0))
+		return "no size";
 	request->key = key_number(reader, key, &trace->keys);
 	trace->count++;
 	return NULL;
@@ -112,13 +114,14 @@ static const char *take_line(struct reader *reader, struct trace *trace, size_t 
 
 static size_t count_lines(const struct reader *reader) {
 	size_t lines = 1;
-	for (const char *at = reader->text; (at = memchr(at, '\n', reader->length - (size_t)(at - reader->text))) != NULL;
-		 at++)
+	for (const char *at = reader->text;
+		 (at = memchr(at, '\n', reader->length - (size_t)(at - reader->text))) != NULL; at++)
 		lines++;
 	return lines;
 }
 
-static bool read_lines(struct reader *reader, struct trace *trace, const char *path, char *problem, size_t room) {
+static bool read_lines(struct reader *reader, struct trace *trace, const char *path, char *problem,
+					   size_t room) {
 	size_t number = 0;
 	for (const char *line = reader->text, *end = line + reader->length; line < end;) {
 		const char *newline = memchr(line, '\n', (size_t)(end - line));
@@ -137,7 +140,8 @@ static bool read_lines(struct reader *reader, struct trace *trace, const char *p
 static bool map_file(const char *path, struct reader *reader) {
 	struct stat status;
 	int file = open(path, O_RDONLY | O_CLOEXEC);
-	bool mapped = file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
+	bool mapped =
+		file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0;
 	if (mapped) {
 		reader->length = (size_t)status.st_size;
 		void *text = mmap(NULL, reader->length, PROT_READ, MAP_PRIVATE, file, 0);

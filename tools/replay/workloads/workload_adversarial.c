@@ -1,6 +1,6 @@
-/* workload_adversarial.c: what hurts an allocator that moves objects: heaps that look worse than average use tells,
- * pins in the way, sizes that change for ever, one object in the place of all. And `demo`, the story that --demo
- * tells. */
+/* workload_adversarial.c: what hurts an allocator that moves objects: heaps that look worse than
+ * average use tells, pins in the way, sizes that change for ever, one object in the place of all.
+ * And `demo`, the story that --demo tells. */
 #include "workloads/workloads.h"
 
 #define MEBIBYTE (1u << 20)
@@ -71,7 +71,8 @@ bool workload_adversarial(size_t index, struct workload *out) {
 	if (index > count) return false;
 	*out = (struct workload){
 		.name = "demo",
-		.summary = "Meta's key-value cache fills the heap, the graph's sizes displace it, defragment",
+		.summary =
+			"Meta's key-value cache fills the heap, the graph's sizes displace it, defragment",
 		.phases = {{PHASE_CHURN, 1, sizes_meta_kvcache},
 				   {PHASE_CHURN, 1.25, sizes_meta_graph},
 				   {.kind = PHASE_DEFRAGMENT},

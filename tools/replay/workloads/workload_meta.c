@@ -1,5 +1,5 @@
-/* workload_meta.c: Meta's published production sizes (sizes_meta.c): each cache in steady churn, and flips from one to
- * the other, as when a host is given to another service. */
+/* workload_meta.c: Meta's published production sizes (sizes_meta.c): each cache in steady churn,
+ * and flips from one to the other, as when a host is given to another service. */
 #include "workloads/workloads.h"
 
 #include <stdio.h>
@@ -11,8 +11,12 @@ static const struct {
 } flips[] = {
 	{"meta:kvcache", "Meta's key-value cache, steady churn", {&sizes_meta_kvcache}},
 	{"meta:graph", "Meta's social graph cache (leader), steady churn", {&sizes_meta_graph}},
-	{"meta:kvcache-graph", "the key-value cache's sizes, then the graph's", {&sizes_meta_kvcache, &sizes_meta_graph}},
-	{"meta:graph-kvcache", "the graph's sizes, then the key-value cache's", {&sizes_meta_graph, &sizes_meta_kvcache}},
+	{"meta:kvcache-graph",
+	 "the key-value cache's sizes, then the graph's",
+	 {&sizes_meta_kvcache, &sizes_meta_graph}},
+	{"meta:graph-kvcache",
+	 "the graph's sizes, then the key-value cache's",
+	 {&sizes_meta_graph, &sizes_meta_kvcache}},
 	{"meta:flip",
 	 "there and back: key-value, graph, key-value",
 	 {&sizes_meta_kvcache, &sizes_meta_graph, &sizes_meta_kvcache}},

@@ -1,10 +1,10 @@
-/* workload_ramcloud.c: W1..W8, the workloads that the RAMCloud authors gathered to show how memory allocators lose
- * memory when the sizes of objects change.
+/* workload_ramcloud.c: W1..W8, the workloads that the RAMCloud authors gathered to show how memory
+ * allocators lose memory when the sizes of objects change.
  *
- * Source: Rumble, Kejriwal, Ousterhout, "Log-structured Memory for DRAM-based Storage", FAST'14, table 2. Three
- * stages: allocate five times the live bytes from the first distribution, freeing random objects so that the live
- * bytes stay; free a share of the objects at random; allocate five times the live bytes from the second distribution,
- * freeing likewise. */
+ * Source: Rumble, Kejriwal, Ousterhout, "Log-structured Memory for DRAM-based Storage", FAST'14,
+ * table 2. Three stages: allocate five times the live bytes from the first distribution, freeing
+ * random objects so that the live bytes stay; free a share of the objects at random; allocate five
+ * times the live bytes from the second distribution, freeing likewise. */
 #include "workloads/workloads.h"
 
 #include <stdio.h>
@@ -39,11 +39,13 @@ bool workload_ramcloud(size_t index, struct workload *out) {
 		return true;
 	}
 	if (shift->deleted > 0)
-		out->phases[out->phase_count++] = (struct phase){.kind = PHASE_DELETE, .amount = shift->deleted};
+		out->phases[out->phase_count++] =
+			(struct phase){.kind = PHASE_DELETE, .amount = shift->deleted};
 	out->phases[out->phase_count++] = (struct phase){PHASE_CHURN, 0, shift->after};
 	sizes_describe(&shift->after, after, sizeof after);
 	if (shift->deleted > 0)
-		snprintf(out->summary, sizeof out->summary, "%s, delete %.0f %%, then %s", before, shift->deleted * 100, after);
+		snprintf(out->summary, sizeof out->summary, "%s, delete %.0f %%, then %s", before,
+				 shift->deleted * 100, after);
 	else
 		snprintf(out->summary, sizeof out->summary, "%s, then %s", before, after);
 	return true;

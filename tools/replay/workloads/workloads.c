@@ -7,7 +7,8 @@
 typedef bool (*workload_table)(size_t index, struct workload *out);
 
 /* The first two are what "all" means. */
-static const workload_table tables[] = {workload_ramcloud, workload_meta, workload_adversarial, workload_twitter};
+static const workload_table tables[] = {workload_ramcloud, workload_meta, workload_adversarial,
+										workload_twitter};
 #define TABLES_OF_ALL 2
 #define TABLE_COUNT (sizeof tables / sizeof tables[0])
 

@@ -1,12 +1,13 @@
-/* workloads.h: the door of workloads/. A workload is a list of phases; whatever it is, the same code runs it (runs/).
+/* workloads.h: the door of workloads/. A workload is a list of phases; whatever it is, the same
+ * code runs it (runs/).
  *
  * workloads.c             finds one by name
  * workload_ramcloud.c     W1..W8
  * workload_meta.c         meta:..., production sizes
  * workload_twitter.c      twitter:..., mean sizes of clusters
  * workload_adversarial.c  what hurts an allocator that moves; the demo's story
- * sizes.h                 how large objects are: sizes.c draws, sizes_meta.c is a table that derive_sizes.py wrote,
- *                         sizes_file.c reads a user's own
+ * sizes.h                 how large objects are: sizes.c draws, sizes_meta.c is a table that
+ *                         derive_sizes.py wrote, sizes_file.c reads a user's own
  * trace.h                 a recorded sequence of requests, from a file */
 #ifndef REPLAY_WORKLOADS_H
 #define REPLAY_WORKLOADS_H
@@ -37,17 +38,20 @@ struct workload {
 	size_t phase_count;
 };
 
-/* Finds a workload by name; the job's trace and sizes files make the workloads "trace" and "sizes". False: `problem`
- * says why. */
+/* Finds a workload by name; the job's trace and sizes files make the workloads "trace" and "sizes".
+ * False: `problem` says why. */
 bool workload_find(const struct job *job, struct workload *out, char *problem, size_t room);
 
-/* The names of all that are built in, in order; NULL past the last. W1..W8 and meta:... come first. */
+/* The names of all that are built in, in order; NULL past the last. W1..W8 and meta:... come
+ * first. */
 const char *workload_name_at(size_t index);
 /* How many of them `--workload all` runs. */
 size_t workload_all_count(void);
 
-/* What a phase of churn allocates: `amount` times the live bytes, or where it names none `factor` times. */
-static inline uint64_t phase_churn_bytes(const struct phase *phase, double factor, uint64_t live_bytes) {
+/* What a phase of churn allocates: `amount` times the live bytes, or where it names none `factor`
+ * times. */
+static inline uint64_t phase_churn_bytes(const struct phase *phase, double factor,
+										 uint64_t live_bytes) {
 	return (uint64_t)((phase->amount > 0 ? phase->amount : factor) * (double)live_bytes);
 }
 
