@@ -4,14 +4,13 @@
  * SNUG_GUARD   every build. A cheap test that stands before memory would be overwritten or read out
  *              of bounds. It is an expression, true when all is well; the caller answers an error,
  *              because a library does not end its host:
- *                  if (!SNUG_GUARD(slot < class->slot_count))
+ *                  if (!SNUG_GUARD(slot < class->slots))
  *                      return SNUG_ERROR_CORRUPT;
  * SNUG_ASSERT  debug builds (SNUG_DEBUG=1). States what the code relies on. Writes condition, file
  *              and line to stderr and aborts. In release builds the condition is compiled but not
  *              evaluated, so it cannot rot and costs nothing; it must have no side effects.
- * snug_check   on demand (snug/stats.h). Walks everything and counts again. Too slow to be called
- * by the
- *              library itself.
+ * snug_check   on demand (snug/stats.h). Walks everything and counts again. Too slow to be
+ *              called by the library itself.
  *
  * A guard does not abort in debug builds either: the tests corrupt memory on purpose and expect the
  * error. */

@@ -8,7 +8,7 @@
     SNUG_NODISCARD snug_error snug_X_destroy(snug_X *x);
     void snug_Y_init(snug_Y *y, size_t struct_bytes[, ...]); static inline snug_Y snug_Y_default(...)     a struct that begins with struct_bytes
 
-What the calls answer is tested in tests/unit/test_lifecycle.c and test_struct_bytes.c.
+What the calls answer is tested in tests/unit/library/test_lifecycle.c and test_struct_bytes.c.
 """
 
 import pathlib

@@ -30,7 +30,7 @@ struct memory_map {
 };
 
 /* Reads the JSON as it streams by, in parts of any length: begin, all parts, end. With `pages` 0 it
- * is read twice: first to learn how many pages there are (map_reader_pages), then to keep them. */
+ * is read twice: first to learn how many pages there are (last_page), then to keep them. */
 #define MAP_OBJECT_ROOM 320
 
 struct map_reader {

@@ -18,8 +18,8 @@
  * Choosing victims by region, so that regions become free by themselves, was rejected: to empty a
  * region of slabs that are four fifths full copies four bytes for each that it gains. Regions are
  * emptied afterwards, if memory is to go back to the OS (drain.h). */
-#ifndef SNUG_MEM_VICTIM_H
-#define SNUG_MEM_VICTIM_H
+#ifndef SNUG_MEM_CHOOSE_H
+#define SNUG_MEM_CHOOSE_H
 
 #include "mem/types.h"
 

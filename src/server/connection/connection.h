@@ -258,15 +258,17 @@ static inline bool connection_is_owed(const struct connection *connection) {
 
 /* connection_life.c: begins to serve a socket that was accepted; closes it if that can't be. */
 void connection_begin(struct server_worker *worker, int fd, enum listener_kind door);
-/* Ends it. It may be gone on return. */
+/* connection_marks.c: ends it. It is there until the io has let go of it, in a later turn. */
 void connection_close(struct connection *connection);
 /* The same, because there is no memory for what it asks; counted. */
 void connection_close_for_memory(struct connection *connection);
-/* What the io says. */
+/* connection_input.c: what the io says. */
 void connection_received(struct connection *connection, const char *bytes, size_t length);
+/* connection_output.c */
 void connection_sent(struct connection *connection);
+/* connection_life.c */
 void connection_closed(struct connection *connection);
-/* Frees it if nothing refers to it any more. */
+/* connection_marks.c: frees it if nothing refers to it any more. */
 void connection_reap(struct connection *connection);
 /* connection_input.c: whether anything is received at all, by what is left of the memory. */
 void connection_hold_input(struct turn *turn);
@@ -291,7 +293,7 @@ static inline bool connection_has_share(struct connection *connection) {
 	return connection->turn_keys > 0;
 }
 
-/* Its share is used up: it goes on in the next turn, after the others. */
+/* connection_marks.c: its share is used up: it goes on in the next turn, after the others. */
 void connection_yield(struct connection *connection);
 
 /* Nothing more is parsed where this is false. */
@@ -303,8 +305,8 @@ void connection_mark_dirty(struct connection *connection);
 
 /* Waits for memory: until somebody gives some back, or the one that holds most is closed. */
 void connection_block(struct connection *connection);
-/* What a blocked one waits for is not there: room for the answer that comes next, if that is ready,
- * or else for the next command. */
+/* connection_commands.c: what a blocked one waits for is not there: room for the answer that comes
+ * next, if that is ready, or else for the next command. */
 bool connection_lacks_memory(const struct connection *connection);
 
 /* connection_relief.c: those that waited for memory go on, as far as there is some. */

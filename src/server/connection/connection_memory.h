@@ -10,8 +10,8 @@
  * chunk whose cells are all free serves any kind again. Nothing is written into free cells; which
  * are free is a bitmap in the chunk's descriptor.
  *
- * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree M2 
- *         chunks in use are never more than the budget has; the last of them, the reserve, are
+ * Laws    M1  a chunk is free, or its cells are of one kind; its bitmap and its count agree
+ *         M2  chunks in use are never more than the budget has; the last of them, the reserve, are
  *             for what was begun, and half of those for new connections, short commands, and the
  *             commands of known clients that wait
  *         M3  chunks that were not needed for a second go back to the system, a few in a turn

@@ -20,8 +20,8 @@
  * Everything here is pure. It reads the bytes that it is given and writes where it is told. It
  * allocates nothing, keeps nothing, waits for nothing. So a fuzzer drives it without a server.
  *
- * What an operation does is not decided here: cache/operation.h says it, and the owner of the key
- * carries it out. Who may have which command is said by errand/errand_door.c. */
+ * What an operation does is not decided here: cache/operation/operation.h says it, and the owner of
+ * the key carries it out. Who may have which command is said by errand/errand_door.c. */
 #ifndef SNUG_SERVER_PROTOCOL_H
 #define SNUG_SERVER_PROTOCOL_H
 

@@ -5,6 +5,7 @@
  *     BYTES, MIB                    "64", "64m", "1g"        bytes
  *     COUNT, RISE                   "4"                      a number
  *     PORT                          "11211", "0", "-1"       int32_t
+ *     SECONDS                       "300", "5m", "12h"       a number of whole seconds
  *     OCTAL                         "770"                    a number
  *     PER_CENT                      "3", "0.25", "3%"        millionths
  *     FLAG, CHOICE                  one of the words         its place among them

@@ -6,12 +6,12 @@
  * edges that it foresees. Intervals are on the clock that only goes forward.
  *
  *     window     [ begins: a run, if the last one has ended | ends: what still runs is cancelled )
- *                done_until: this window has had its run, and begins no other
+ *                done_until_s: this window has had its run, and begins no other
  *     interval   | run |        | run ....... | left out    | run |        never two at a time
  *
  * A run that its window cuts off ends as the outcome says, without an error: it did what there was
- * time for. A clock that was set back by more than two days makes done_until void, or a schedule
- * would not run until then.
+ * time for. A clock that was set back by more than two days makes done_until_s void, or a
+ * schedule would not run until then.
  *
  * What is said of a schedule to other threads is published whenever it changes
  * (work/channel/snapshot.h). Its name has the highest bit set, which no ticket has: so a cancel
