@@ -11,12 +11,12 @@
  *
  * WHAT MAY GROW. A program goes on working with a newer library, without being compiled again.
  *
- * - A struct that you give (options, a request) begins with struct_bytes and grows at its end. In C
- *   and C++ begin with snug_X_default(), in other languages with snug_X_init(address, size). A
- *   static table may say .struct_bytes = sizeof(snug_X) where zero is the default of the rest.
- *   Members that your headers do not know have their defaults, which mean "as before". Members that
- *   the library does not know must be zero, or the answer is SNUG_ERROR_VERSION; so it is if the
- *   struct was not initialised.
+ * - A struct that you give (options, a request) begins with struct_bytes and grows at its end: a
+ *   new member lies behind the old size, never in the padding before it. In C and C++ begin with
+ *   snug_X_default(), in other languages with snug_X_init(address, size). A static table may say
+ *   .struct_bytes = sizeof(snug_X) where zero is the default of the rest. Members that your headers
+ *   do not know have their defaults, which mean "as before". Members that the library does not know
+ *   must be zero, or the answer is SNUG_ERROR_VERSION; so it is if the struct was not initialised.
  * - Where such a struct contains another one, that is its last member, and its own new members come
  *   out of `reserved`, which must be zero.
  * - A struct that the library writes (statistics, reports, entries) keeps its size, for it is part

@@ -12,10 +12,14 @@ struct unit {
 
 #define MOST_FRACTION_DIGITS 9u /* further ones are less than any step */
 
+static char lower(char letter) {
+	return letter >= 'A' && letter <= 'Z' ? (char)(letter + 'a' - 'A') : letter;
+}
+
 static bool is_name(const char *name, const char *text, size_t length) {
 	size_t at = 0;
 	for (; at < length && name[at] != '\0'; at++)
-		if ((text[at] | 0x20) != name[at]) return false;
+		if (lower(text[at]) != name[at]) return false;
 	return at == length && name[at] == '\0';
 }
 

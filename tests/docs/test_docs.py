@@ -37,7 +37,7 @@ REPLACEMENTS = [
     (r"snugctl (?!-s )", "snugctl -s $SNUGD "),
     (r"\btop$", "top --rounds 1"),
     (r"map\.svg", "$SCRATCH/map.svg"),
-    (r"emergency 64m", "emergency 64k"),
+    (r"emergency 1m", "emergency 64k"),
     (r"127\.0\.0\.1 11211", "127.0.0.1 $PORT"),
     (r"'http://127\.0\.0\.1:8211(/[^']*)'", r'"http://127.0.0.1:$HTTP\1"'),
     (r"-X POST", "-sSf -X POST"),

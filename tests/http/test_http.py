@@ -551,7 +551,8 @@ def begin_long_defragmentation(served, count=200000):
 
 def test_the_end_does_not_wait_for_a_long_defragmentation():
     with Http("-m", "400", "-t", "1", "--defrag", "off", "--defrag-duty", "0.1", "--defrag-step", "1k") as served:
-        load = subprocess.Popen([sys.executable, "-c", LOAD, str(served.server.address[1])], stderr=subprocess.DEVNULL)
+        # Several, so that whenever the worker runs there is something of one of them to do.
+        loads = [subprocess.Popen([sys.executable, "-c", LOAD, str(served.server.address[1])], stderr=subprocess.DEVNULL) for _ in range(4)]
         try:
             stream = begin_long_defragmentation(served)
             with Soon(3, "the end"):
@@ -559,8 +560,9 @@ def test_the_end_does_not_wait_for_a_long_defragmentation():
                 assert served.server.process.wait(HANG_S) == 0
             stream.close()
         finally:
-            load.kill()
-            load.wait()
+            for load in loads:
+                load.kill()
+                load.wait()
 
 
 def test_the_end_under_open_connections():

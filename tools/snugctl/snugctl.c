@@ -41,7 +41,7 @@ static const char help[] =
 	"  schedule HH:MM-HH:MM [target PCT]   defragments daily in that window\n"
 	"  schedule every TIME [target PCT]    defragments at intervals of 90s, 30m, 12h, ..\n"
 	"  schedules                           the schedules, their runs, and when the next is due\n"
-	"  cancel ID                           ends a schedule\n"
+	"  cancel NUMBER                       ends a schedule\n"
 	"  report [N]                          the last requests, and what they did\n"
 	"  metrics                             figures of each worker and pool\n"
 	"  map                                 the memory map\n"

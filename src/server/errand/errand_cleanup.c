@@ -58,7 +58,8 @@ static void say_estimate(const snug_estimate_report *estimate, struct text *out)
 	stat_u64(out, "longest_step_ns", estimate->longest_step_ns);
 	stat_u64(out, "pinned_bytes", estimate->pinned_bytes);
 	stat_u64(out, "unmovable_bytes", estimate->unmovable_bytes);
-	stat_text(out, "outcome", snug_outcome_text(estimate->outcome));
+	bool gains = estimate->outcome == SNUG_OUTCOME_DONE;
+	stat_text(out, "outcome", gains ? "something to gain" : snug_outcome_text(estimate->outcome));
 }
 
 /* Why an emergency returned less than was asked for. The first that applies. */
