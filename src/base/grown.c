@@ -28,6 +28,8 @@ bool grown_read(const void *given, void *known, size_t known_bytes) {
 	size_t given_bytes;
 	memcpy(&given_bytes, given, sizeof given_bytes);
 	if (given_bytes < sizeof given_bytes || given_bytes > GROWN_BYTES_MAX) return false;
+	if (given_bytes % sizeof given_bytes != 0)
+		return false; /* no struct of ours ends amid a word */
 	if (given_bytes > known_bytes &&
 		!grown_is_zero((const char *)given + known_bytes, given_bytes - known_bytes))
 		return false;

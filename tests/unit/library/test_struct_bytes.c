@@ -195,8 +195,13 @@ static void a_newer_caller_may_ask_for_nothing_new(void **state) {
 
 static void what_was_not_initialised_is_refused(void **state) {
 	const struct kind *kind = *state;
-	const size_t sizes[] = {
-		0, 1, sizeof(size_t) - 1, GROWN_BYTES_MAX + 1, SIZE_MAX, 0xA5A5A5A5A5A5A5A5u};
+	const size_t sizes[] = {0,
+							1,
+							sizeof(size_t) - 1,
+							sizeof(size_t) + 3,
+							GROWN_BYTES_MAX + 1,
+							SIZE_MAX,
+							0xA5A5A5A5A5A5A5A5u};
 	unsigned char *given = malloc(kind->bytes);
 	REQUIRE(given != NULL, "no memory");
 	kind->fill(given, kind->bytes);
