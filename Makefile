@@ -26,7 +26,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -45,6 +45,7 @@ help:
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make simulate      the whole server in one thread, driven by a seed, for SEEDS seeds (now $(SEEDS)) from SEED on; a failing one is printed"
 	@echo "make simulate-faults  known faults put back, one at a time: which of SEEDS seeds find them; 200 take minutes for each"
+	@echo "make mutate        small faults put into the core, one at a time: each must be seen by the test that it names; PART=src/mem for some; a quarter of an hour"
 	@echo "make check-memcached  memcached's own tests against snugd; MEMCACHED_SOURCE=directory, NAMES='metaget cas' for some"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -173,6 +174,9 @@ simulate: need-test build-debug/build.ninja
 simulate-faults: need-test
 	@/usr/bin/python3 tests/simulate/faults.py --seeds $(SEEDS) $(PIN)
 
+mutate: need-test
+	@/usr/bin/python3 tests/mutate/mutate.py --tree build-mutate $(if $(PART),--file $(PART))
+
 check-memcached: need-test build/build.ninja
 	@$(ninja) --quiet -C build snugd
 	@/usr/bin/python3 tests/memcached/check_memcached.py build/snugd "$(MEMCACHED_SOURCE)" $(NAMES)
@@ -207,4 +211,4 @@ check-deb: need-check-deb deb
 	@tests/packaging/systemd.sh build-deb
 
 clean:
-	@rm -rf build build-deb build-debug build-asan build-tsan build-clang build-fuzz build-musl build-arm64
+	@rm -rf build build-deb build-debug build-asan build-tsan build-clang build-fuzz build-musl build-arm64 build-mutate

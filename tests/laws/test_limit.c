@@ -165,6 +165,68 @@ static void what_was_kept_goes_in_the_next_steps(void **state) {
 			(unsigned long long)herd_stats(&herd).limit_bytes);
 }
 
+/* Nor does what is freed afterwards wait for one who was refused before. */
+static void what_was_kept_is_kept_once(void **state) {
+	(void)state;
+	const size_t goal = MIB;
+	snug_report report;
+	herd_fill(&herd, UINT64_MAX, 100, 400);
+	REQUIRE_OK(snug_heap_set_limit(herd.heap, goal));
+	herd.may_move = true;
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_heap_charge(herd.heap, goal));
+	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
+	herd.may_move = false;
+	herd_remove_all(&herd);
+	REQUIRE(herd_stats(&herd).limit_bytes == goal, "%llu bytes are still in use",
+			(unsigned long long)herd_stats(&herd).limit_bytes);
+}
+
+static void the_peak_is_what_was_in_use(void **state) {
+	(void)state;
+	uint64_t most = 0;
+	herd_fill(&herd, 3 * MIB, 3000, 20000);
+	for (uint32_t turn = 0; turn < 200; turn++) {
+		(void)herd_add(&herd, 30);
+		(void)herd_add(&herd, 4000);
+		if (in_use() > most) most = in_use();
+		REQUIRE(herd_stats(&herd).peak_bytes == most, "%llu bytes, not %llu",
+				(unsigned long long)herd_stats(&herd).peak_bytes, (unsigned long long)most);
+	}
+}
+
+/* Small slots have their bitmaps in metadata, and each class has its state there. */
+static void metadata_is_used_again(void **state) {
+	(void)state;
+	uint64_t metadata_bytes = 0;
+	for (uint32_t round = 0; round < 8; round++) {
+		snug_report report;
+		herd_fill(&herd, MIB, 8, 24);
+		herd_fill(&herd, MIB, 24, 2000);
+		if (round == 1) metadata_bytes = herd_stats(&herd).metadata_bytes;
+		herd_remove_all(&herd);
+		REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
+	}
+	herd_fill(&herd, MIB, 8, 24);
+	herd_fill(&herd, MIB, 24, 2000);
+	REQUIRE(herd_stats(&herd).metadata_bytes <= metadata_bytes + metadata_bytes / 8,
+			"%llu bytes of metadata, and %llu after six more rounds",
+			(unsigned long long)metadata_bytes,
+			(unsigned long long)herd_stats(&herd).metadata_bytes);
+}
+
+/* A refused allocation of a small slot had taken the bitmap of its slab already. */
+static void a_refusal_costs_no_metadata(void **state) {
+	(void)state;
+	herd_fill(&herd, UINT64_MAX, 3000, 4000);
+	(void)herd_fill(&herd, UINT64_MAX, 10, 10);
+	uint64_t metadata_bytes = herd_stats(&herd).metadata_bytes;
+	for (uint32_t turn = 0; turn < 5000; turn++)
+		REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, herd_add(&herd, 16));
+	REQUIRE(herd_stats(&herd).metadata_bytes == metadata_bytes && in_use() <= LIMIT,
+			"%llu bytes of metadata more",
+			(unsigned long long)(herd_stats(&herd).metadata_bytes - metadata_bytes));
+}
+
 static void charges_count(void **state) {
 	(void)state;
 	REQUIRE_OK(snug_heap_charge(herd.heap, 3 * MIB));
@@ -203,6 +265,10 @@ int main(void) {
 		BOTH(who_waits_does_not_pay_for_a_lower_limit),
 		BOTH(a_lower_limit_is_reached_after_a_wait),
 		BOTH(what_was_kept_goes_in_the_next_steps),
+		BOTH(what_was_kept_is_kept_once),
+		BOTH(the_peak_is_what_was_in_use),
+		BOTH(metadata_is_used_again),
+		BOTH(a_refusal_costs_no_metadata),
 		BOTH(charges_count),
 	};
 	return cmocka_run_group_tests_name("limit", tests, NULL, NULL);

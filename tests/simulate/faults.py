@@ -8,12 +8,13 @@ make test runs first."""
 import argparse
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from tree_copy import ROOT, Broken, build, copy_tree, misfits
+
 PINNED = ROOT / "tests/simulate/pinned.txt"
 CONNECTION = "src/server/connection/"
 
@@ -101,67 +102,12 @@ FAULTS = {
 }
 
 
-PARTS = ("src", "include", "tests", "tools", "examples", "bench", "docs", "packaging", "data", "models")
-FILES = ("meson.build", "meson_options.txt", "README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md", "CONTRIBUTING.md", "Makefile")
-
-
-def copy_changed(source, to):
-    """With the time of now, so that what was built of another content is built anew."""
-    if not to.exists() or source.read_bytes() != to.read_bytes():
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, to)
-
-
-def copy_tree(to):
-    for part in PARTS:
-        for source in (ROOT / part).rglob("*"):
-            if source.is_file():
-                copy_changed(source, to / source.relative_to(ROOT))
-    for file in FILES:
-        copy_changed(ROOT / file, to / file)
-
-
-def build(tree):
-    """Whether it can be built; says nothing more, but where it can't."""
-    if not (tree / "build").exists():
-        subprocess.run(["meson", "setup", "--buildtype=debugoptimized", "-Dassertions=debug", "-Dwerror=false", "build"], cwd=tree, check=True, stdout=subprocess.DEVNULL)
-    made = subprocess.run(["ninja", "-C", "build", "tests/simulate/simulate"], cwd=tree, capture_output=True, text=True)
-    if made.returncode != 0:
-        print(made.stdout[-3000:])
-    return made.returncode == 0
-
-
-def put_back(tree, edits):
-    """The texts as they were, by file; None: what is to be changed is not there."""
-    before = {}
-    for file, old, new in edits:
-        path = tree / file
-        text = path.read_text()
-        before.setdefault(path, text)
-        if text.count(old) != 1:
-            print(f"{file} has not once: {old!r}")
-            restore(before)
-            return None
-        path.write_text(text.replace(old, new))
-    return before
-
-
-def restore(before):
-    for path, text in before.items():
-        path.write_text(text)
-
-
 def try_fault(tree, edits, first, count):
     """How many seeds failed, of how many, the first that did, and what it said; None: it could not be tried."""
-    before = put_back(tree, edits)
-    if before is None:
-        return None
-    try:
-        if not build(tree):
+    with Broken(tree, edits) as broken:
+        if not broken.fits or not build(tree, "tests/simulate/simulate"):
             return None
         said = subprocess.run([tree / "build/tests/simulate/simulate", "--plain", str(first), str(count)], cwd=tree, capture_output=True, text=True, errors="replace")
-    finally:
-        restore(before)
     failed = [int(seed) for seed in re.findall(r"^seed (\d+) failed", said.stdout, re.M)]
     ran = re.search(r"^(\d+) seeds from", said.stdout, re.M)
     why = re.findall(r"^seed \d+ failed: (.*)$", said.stdout, re.M)
@@ -186,9 +132,9 @@ def pin(found):
 
 def look():
     """Whether each fault still fits the source; builds nothing."""
-    misfits = [f"{name}: {file} has not once: {old!r}" for name, (_, edits) in FAULTS.items() for file, old, _ in edits if (ROOT / file).read_text().count(old) != 1]
-    print("\n".join(misfits))
-    return 1 if misfits else 0
+    lines = misfits((name, edits) for name, (_, edits) in FAULTS.items())
+    print("\n".join(lines))
+    return 1 if lines else 0
 
 
 def main():

@@ -104,6 +104,21 @@ static void what_was_flushed_goes_at_once(void **state) {
 	close_shard(shard);
 }
 
+/* Nobody maintains, nobody looks: flush after flush is enough, each bucket is met long before the
+ * epochs repeat. */
+static void flushes_alone_sweep(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, 0, 10));
+	for (uint32_t flush = 0; flush < 2 * ITEMS; flush++) {
+		REQUIRE_OK(set(shard, 0, 0, 10));
+		snug_shard_flush(shard, 0);
+	}
+	REQUIRE(shard->linked < ITEMS / 10, "%llu flushed items are left",
+			(unsigned long long)shard->linked);
+	close_shard(shard);
+}
+
 /* Without eviction what is dead still makes room. */
 static void dead_items_refuse_no_store(void **state) {
 	(void)state;
@@ -276,6 +291,7 @@ int main(void) {
 		cmocka_unit_test(what_expires_goes_when_it_is_time),
 		cmocka_unit_test(what_is_stored_meanwhile_is_not_forgotten),
 		cmocka_unit_test(what_was_flushed_goes_at_once),
+		cmocka_unit_test(flushes_alone_sweep),
 		cmocka_unit_test(dead_items_refuse_no_store),
 		cmocka_unit_test(a_clock_that_is_set_back_stops_no_sweep),
 		cmocka_unit_test(flushed_items_are_not_evicted),
