@@ -65,6 +65,42 @@ static void run_closer(void *context) {
 	channel_close(context);
 }
 
+#define YIELDS 20000 /* more than a close needs that does not wait */
+
+struct closer {
+	struct os_thread thread;
+	struct channel *channel;
+	_Atomic bool closed;
+};
+
+static void run_noting_closer(void *context) {
+	struct closer *closer = context;
+	channel_close(closer->channel);
+	atomic_store(&closer->closed, true);
+}
+
+/* One that has claimed a place is inside until it has used it: its message is received. */
+static void close_waits_for_who_is_inside(void **state) {
+	(void)state;
+	struct closer closer = {.channel = make(16)};
+	struct message message = numbered_message(0, 7);
+	uint32_t position;
+	assert_int_equal(channel_claim(closer.channel, 1, &position), SNUG_OK);
+	start(&closer.thread, run_noting_closer, &closer);
+	snug_error error;
+	do {
+		error = channel_try_send(closer.channel, &message);
+	} while (error == SNUG_OK || error == SNUG_ERROR_QUEUE_FULL);
+	assert_int_equal(error, SNUG_ERROR_STOPPED);
+	for (uint32_t yields = 0; yields < YIELDS; yields++) os_thread_yield();
+	assert_false(atomic_load(&closer.closed));
+	channel_send_claimed(closer.channel, position, &message, 1);
+	os_thread_join(&closer.thread);
+	assert_true(atomic_load(&closer.closed));
+	assert_true(channel_receive(closer.channel, &message, 1) > 0);
+	channel_destroy(closer.channel);
+}
+
 /* What close found in the ring and all that was received before is what was accepted; nothing comes
  * later. */
 static void close_in_the_middle(test_random *random, uint32_t senders, bool by_other_thread) {
@@ -280,6 +316,7 @@ static void an_asker_destroys_its_channel_after_the_last_answer(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_rooms_and_a_full_system_are_refused),
+		cmocka_unit_test(close_waits_for_who_is_inside),
 		cmocka_unit_test(every_message_is_refused_or_received),
 		cmocka_unit_test(after_close_nothing_comes),
 		cmocka_unit_test(the_last_sender_s_going_is_seen),

@@ -155,14 +155,21 @@ snug_error channel_create(uint32_t messages, struct channel **out) {
 	channel->room = messages;
 	channel->room_log2 = bit_highest(messages);
 	channel->event = event;
+	SNUG_ASSERT(channel->room == UINT32_C(1) << channel->room_log2);
 	*out = channel;
 	return SNUG_OK;
+}
+
+/* Of a sender that has counted itself in: the channel stays while it is. */
+static bool is_inside(const struct channel *channel) {
+	return (atomic_load_explicit(&channel->gate, memory_order_relaxed) & GATE_INSIDE) > 0;
 }
 
 void channel_destroy(struct channel *channel) {
 	if (channel == NULL) return;
 	SNUG_ASSERT((atomic_load(&channel->gate) & GATE_CLOSED) != 0);
-	SNUG_ASSERT((atomic_load(&channel->gate) & GATE_INSIDE) == 0);
+	SNUG_ASSERT(!is_inside(channel));
+	SNUG_ASSERT(atomic_load(&channel->ended));
 	os_event_destroy(channel->event);
 	free(channel->slots);
 	free(channel);
@@ -191,8 +198,15 @@ static uint64_t lap_of(const struct channel *channel, uint32_t position) {
 	return (position >> channel->room_log2) % 2 == 0 ? HEAD_LAP : 0;
 }
 
+/* Nobody has written this position in this lap; who claimed it is inside. */
+static bool is_claimed(const struct channel *channel, uint32_t position) {
+	uint64_t head = atomic_load_explicit(&slot_at(channel, position)->head, memory_order_relaxed);
+	return (head & HEAD_LAP) != lap_of(channel, position) && is_inside(channel);
+}
+
 static void publish(struct channel *channel, uint32_t position, const struct message *message) {
 	SNUG_ASSERT(message->kind < HEAD_VOID);
+	SNUG_ASSERT(is_claimed(channel, position));
 	struct slot *slot = slot_at(channel, position);
 	uint64_t head = message->kind | lap_of(channel, position) |
 					(uint64_t)message->error << HEAD_ERROR_SHIFT |
@@ -202,6 +216,7 @@ static void publish(struct channel *channel, uint32_t position, const struct mes
 }
 
 static void publish_void(struct channel *channel, uint32_t position) {
+	SNUG_ASSERT(is_claimed(channel, position));
 	atomic_store_explicit(&slot_at(channel, position)->head, HEAD_VOID | lap_of(channel, position),
 						  memory_order_release);
 }
@@ -213,6 +228,7 @@ static bool is_published(const struct channel *channel, uint32_t position, uint6
 
 static void take(const struct channel *channel, uint32_t position, uint64_t head,
 				 struct message *out) {
+	SNUG_ASSERT((head & HEAD_VOID) == 0);
 	out->kind = (uint16_t)(head & (HEAD_VOID - 1));
 	out->error = (uint16_t)(head >> HEAD_ERROR_SHIFT);
 	out->worker = (uint32_t)(head >> HEAD_WORKER_SHIFT);
@@ -256,6 +272,7 @@ static void let_senders_in(struct channel *channel) {
 
 /* Out, as the last act: the channel may be gone after it. */
 static void leave(struct channel *channel) {
+	SNUG_ASSERT(is_inside(channel));
 	atomic_fetch_sub_explicit(&channel->gate, 1, memory_order_release);
 }
 
@@ -266,7 +283,8 @@ static void leave(struct channel *channel) {
  * sees nothing older than its claimer did. */
 static snug_error claim(struct channel *channel, uint32_t count, uint32_t entering,
 						uint32_t *position) {
-	SNUG_ASSERT(count <= channel->room);
+	SNUG_ASSERT(count <= channel->room && entering <= 1);
+	SNUG_ASSERT(entering == 1 || is_inside(channel));
 	for (;;) {
 		uint32_t released = atomic_load_explicit(&channel->released, memory_order_acquire);
 		uint64_t gate = atomic_load_explicit(&channel->gate, memory_order_relaxed);
@@ -294,6 +312,7 @@ snug_error channel_claim(struct channel *channel, size_t count, uint32_t *positi
 
 void channel_send_claimed(struct channel *channel, uint32_t position,
 						  const struct message *messages, size_t count) {
+	SNUG_ASSERT(count <= channel->room && is_inside(channel));
 	for (size_t index = 0; index < count; index++)
 		publish(channel, position + (uint32_t)index, &messages[index]);
 	wake_receiver(channel);
@@ -313,6 +332,7 @@ static bool roll_back(struct channel *channel, uint32_t position, uint32_t count
 /* Either way room comes back, as by a receive, and who waits for it is told: here, or by the
  * receiver when it passes over. */
 void channel_unclaim(struct channel *channel, uint32_t position, size_t count) {
+	SNUG_ASSERT(count <= channel->room && is_inside(channel));
 	if (roll_back(channel, position, (uint32_t)count)) {
 		atomic_thread_fence(memory_order_seq_cst);
 		if (UNLIKELY(atomic_load_explicit(&channel->waiting, memory_order_relaxed)))
@@ -394,6 +414,7 @@ void channel_detach(struct channel *channel) {
 
 static void release_until(struct channel *channel, uint32_t position) {
 	uint32_t found = depth(channel);
+	SNUG_ASSERT(position - atomic_load(&channel->released) <= found); /* all of it was claimed */
 	if (found > atomic_load_explicit(&channel->high_water, memory_order_relaxed))
 		atomic_store_explicit(&channel->high_water, found, memory_order_relaxed);
 	atomic_store_explicit(&channel->released, position, memory_order_release);
@@ -409,6 +430,7 @@ size_t channel_receive(struct channel *channel, struct message *messages, size_t
 	size_t count = 0;
 	for (; count < most && is_published(channel, position, &head); position++)
 		if ((head & HEAD_VOID) == 0) take(channel, position, head, &messages[count++]);
+	SNUG_ASSERT(count <= position - begin && position - begin <= channel->room);
 	if (position != begin) release_until(channel, position);
 	return count;
 }
@@ -426,6 +448,7 @@ static bool is_over(struct channel *channel) {
  * less with it. None where strangers would take it (work/channel/yielding.h). */
 snug_error channel_receive_wait(struct channel *channel, struct message *messages, size_t most,
 								uint64_t timeout_ns, size_t *count) {
+	SNUG_ASSERT(most > 0);
 	size_t received = channel_receive(channel, messages, most);
 	if (received == 0 && timeout_ns > 0 && yielding_try(&channel->yielding)) {
 		received = channel_receive(channel, messages, most);
@@ -490,6 +513,7 @@ void channel_close(struct channel *channel) {
 		else
 			os_thread_sleep(CLOSE_SLEEP_NS);
 	}
+	SNUG_ASSERT((atomic_load(&channel->gate) & GATE_CLOSED) != 0);
 	atomic_store(&channel->ended, true);
 	tell_receiver(channel);
 }

@@ -15,6 +15,7 @@
 #ifndef SNUG_WORK_SNAPSHOT_H
 #define SNUG_WORK_SNAPSHOT_H
 
+#include "base/assert.h"
 #include "os/threads.h"
 
 #include <stdatomic.h>
@@ -26,6 +27,7 @@
 static inline void snapshot_write(_Atomic uint64_t *sequence, _Atomic uint64_t *words,
 								  const void *source, size_t count) {
 	uint64_t number = atomic_load_explicit(sequence, memory_order_relaxed);
+	SNUG_ASSERT(number % 2 == 0); /* one writer, outside of a write */
 	atomic_store_explicit(sequence, number + 1, memory_order_relaxed);
 	for (size_t index = 0; index < count; index++) {
 		uint64_t word;

@@ -5,6 +5,7 @@
  * the last one is published after its entry stands. */
 #include "work/coordinator/audit.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 
 #include <stdlib.h>
@@ -26,6 +27,9 @@ void audit_write(struct audit *audit, snug_audit_entry *entry) {
 	entry->id = atomic_load_explicit(&audit->last_id, memory_order_relaxed) + 1;
 	memcpy(words, entry, sizeof words);
 	struct audit_cell *cell = &audit->cells[entry->id % audit->length];
+	/* nobody else writes, and this one is the oldest */
+	SNUG_ASSERT(atomic_load(&cell->sequence) % 2 == 0);
+	SNUG_ASSERT(atomic_load(&cell->sequence) <= 2 * entry->id);
 	atomic_store_explicit(&cell->sequence, 2 * entry->id + 1, memory_order_relaxed);
 	for (size_t index = 0; index < AUDIT_WORDS; index++) {
 		atomic_store_explicit(&cell->words[index], words[index], memory_order_release);
@@ -53,5 +57,6 @@ uint32_t audit_read(const struct audit *audit, snug_audit_entry *entries, uint32
 	for (uint64_t id = last_id - most + 1; id <= last_id; id++) {
 		if (read_one(audit, id, &entries[count])) count++;
 	}
+	SNUG_ASSERT(count <= room && count <= audit->length);
 	return count;
 }

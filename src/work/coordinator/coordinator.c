@@ -81,6 +81,7 @@ static uint32_t inbox_room(const snug_coordinator *coordinator) {
 					COORDINATOR_REFUSALS_MAX + 1;
 	uint32_t room = CHANNEL_MESSAGES_MIN;
 	while (room < most) room *= 2;
+	SNUG_ASSERT(room <= CHANNEL_MESSAGES_MAX);
 	return room;
 }
 
@@ -231,6 +232,7 @@ snug_error snug_coordinator_destroy(snug_coordinator *coordinator) {
 			   SUBMITTERS_CLOSED)
 		os_thread_sleep(LEAVE_SLEEP_NS);
 	os_thread_join(&coordinator->thread);
+	SNUG_ASSERT(coordinator->task_count == 0 && coordinator->retries == 0);
 	give_back(coordinator);
 	return SNUG_OK;
 }
@@ -255,6 +257,7 @@ static snug_error send_request(snug_coordinator *coordinator, const snug_request
 	bool urgent = request->kind == SNUG_REQUEST_EMERGENCY || request->kind == SNUG_REQUEST_CANCEL;
 	struct ticket_slot *slot = ticket_claim(&coordinator->tickets, urgent);
 	if (slot == NULL) return SNUG_ERROR_QUEUE_FULL;
+	SNUG_ASSERT((atomic_load(&coordinator->submitters) & ~SUBMITTERS_CLOSED) > 0); /* we */
 	slot->request = *request;
 	slot->submitted_ns = os_now_ns();
 	slot->submitted_s = coordinator->world.clock.now_s(coordinator->world.clock.context);
@@ -286,6 +289,7 @@ static void note_refusal(snug_coordinator *coordinator, const snug_request *requ
 }
 
 static void leave(snug_coordinator *coordinator) {
+	SNUG_ASSERT((atomic_load(&coordinator->submitters) & ~SUBMITTERS_CLOSED) > 0);
 	atomic_fetch_sub_explicit(&coordinator->submitters, 1, memory_order_release);
 }
 

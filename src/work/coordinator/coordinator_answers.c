@@ -9,6 +9,7 @@
  * THE ERROR of a response is the first that applies: an emergency that met its goal is OK whatever
  * happened on the way; why it was cancelled; the first part's error; GOAL or NO_MEMORY of an
  * emergency. It is CANCELLED only if something was left undone. */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
 #include "work/coordinator/coordination.h"
@@ -27,6 +28,7 @@ static bool has_report_joined(const snug_response *response) {
 
 static void join_part(snug_response *response, const snug_part *part) {
 	bool first = response->parts == 0;
+	SNUG_ASSERT(part->worker >= response->parts); /* in their order */
 	if (has_report(part) && !has_report_joined(response))
 		response->report = part->report;
 	else if (has_report(part))
@@ -59,10 +61,12 @@ static void set_emergency_result(const snug_coordinator *coordinator, const stru
 		response->error = emergency_is_refused(task) ? SNUG_ERROR_GOAL : SNUG_ERROR_NO_MEMORY;
 	}
 	response->report.complete = response->complete;
+	SNUG_ASSERT(response->complete == !response->error);
 }
 
 void task_response(const snug_coordinator *coordinator, const struct task *task,
 				   snug_response *response) {
+	SNUG_ASSERT(task->open == 0);
 	*response = (snug_response){.kind = task->request.kind, .complete = true};
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		if (task->parts[worker].state != PART_UNUSED)
@@ -124,6 +128,7 @@ static snug_audit_entry entry_of(const snug_request *request, snug_priority prio
 /* The audit first: who has the answer finds it there. */
 static void answer(snug_coordinator *coordinator, struct ticket_slot *slot,
 				   const snug_response *response) {
+	SNUG_ASSERT(response->parts <= coordinator->worker_count);
 	slot->response = *response;
 	slot->response.joined = slot->joined;
 	slot->response.total_ns = os_now_ns() - slot->submitted_ns;

@@ -38,6 +38,7 @@ uint64_t emergency_gained(const snug_coordinator *coordinator, const struct task
 }
 
 void emergency_begin(snug_coordinator *coordinator, struct task *task) {
+	SNUG_ASSERT(task->open > 0 && task->request.min_bytes > 0);
 	task->round = ROUND_ASK;
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		struct task_part *part = &task->parts[worker];
@@ -96,6 +97,7 @@ static void share_kind(const struct task *task, uint32_t count, giver most, give
 		if (!has_answered(part) || !part->willing) continue;
 		uint64_t given_bytes = before == NULL ? 0 : before(&part->stats);
 		uint64_t most_bytes = most(&part->stats);
+		SNUG_ASSERT(units[worker] > 0);
 		weights[worker] = most_bytes - smaller(given_bytes, most_bytes);
 		sum_bytes += weights[worker];
 	}
@@ -122,11 +124,13 @@ static void share_evicting(const struct task *task, uint32_t count, uint64_t mis
 /* Asks everybody for his share; false: there are none. */
 static bool ask_shares(snug_coordinator *coordinator, struct task *task, const uint64_t *shares) {
 	bool any = false;
+	SNUG_ASSERT(task->open == 0 && !task->cancelled);
 	task_hold(task);
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		struct task_part *part = &task->parts[worker];
 		if (!is_asked(part) || shares[worker] == 0) continue;
 		any = true;
+		SNUG_ASSERT(has_answered(part) && part->state == PART_ENDED);
 		part->ask = JOB_EMERGENCY;
 		part->min_bytes = shares[worker];
 		part->before_bytes = part->result.report.returned_bytes;
@@ -139,11 +143,13 @@ static bool ask_shares(snug_coordinator *coordinator, struct task *task, const u
 		task_let_go(coordinator, task);
 	else
 		task->open--;
+	SNUG_ASSERT(any || task->open == 0);
 	return any;
 }
 
 /* All that answered may be asked to evict, whatever compaction gave. */
 static void begin_evicting(struct task *task, uint32_t count) {
+	SNUG_ASSERT(task->round == ROUND_COMPACT && task->request.may_evict);
 	task->round = ROUND_EVICT;
 	for (uint32_t worker = 0; worker < count; worker++) {
 		struct task_part *part = &task->parts[worker];
@@ -156,6 +162,7 @@ bool emergency_continue(snug_coordinator *coordinator, struct task *task) {
 	uint64_t shares[SNUG_WORKERS_MAX] = {0};
 	uint32_t count = coordinator->worker_count;
 	uint64_t gained_bytes = emergency_gained(coordinator, task);
+	SNUG_ASSERT(task->open == 0 && task->request.kind == SNUG_REQUEST_EMERGENCY);
 	if (gained_bytes >= task->request.min_bytes) return false;
 	uint64_t missing_bytes = task->request.min_bytes - gained_bytes;
 	if (task->round == ROUND_ASK) {

@@ -26,6 +26,7 @@
 #define BUSY_RETRIES_MAX 100u /* then it is the asker's answer: after some six seconds */
 
 static struct lane *lane_of(snug_coordinator *coordinator, const struct task_part *part) {
+	SNUG_ASSERT(part->result.worker < coordinator->worker_count && part->lane < LANE_COUNT);
 	return &coordinator->lanes[part->result.worker * LANE_COUNT + part->lane];
 }
 
@@ -33,11 +34,13 @@ static void set_retry(snug_coordinator *coordinator, struct lane *lane, uint64_t
 	if (lane->retry_ns == 0 && retry_ns != 0) coordinator->retries++;
 	if (lane->retry_ns != 0 && retry_ns == 0) coordinator->retries--;
 	lane->retry_ns = retry_ns;
+	SNUG_ASSERT(coordinator->retries <= coordinator->worker_count * LANE_COUNT);
 }
 
 /* ------------------------------------------------------------------ queues ----------------- */
 
 static void push(struct lane *lane, struct task_part *part) {
+	SNUG_ASSERT(part != lane->last && part != lane->out);
 	part->next = NULL;
 	if (lane->first == NULL)
 		lane->first = part;
@@ -47,12 +50,14 @@ static void push(struct lane *lane, struct task_part *part) {
 }
 
 static void push_front(struct lane *lane, struct task_part *part) {
+	SNUG_ASSERT(part != lane->first && part != lane->out);
 	part->next = lane->first;
 	if (lane->first == NULL) lane->last = part;
 	lane->first = part;
 }
 
 static void drop(struct lane *lane, struct task_part *part) {
+	SNUG_ASSERT(part->state == PART_WAITING);
 	struct task_part *before = NULL;
 	struct task_part *at = lane->first;
 	while (at != part) {
@@ -106,6 +111,7 @@ static snug_error send_to(snug_coordinator *coordinator, const struct task_part 
 
 /* The worker refused it for good. */
 static void fail(snug_coordinator *coordinator, struct task_part *part, snug_error error) {
+	SNUG_ASSERT(part->state == PART_WAITING);
 	part->result.error = error;
 	part->result.complete = false;
 	part->state = PART_ENDED;
@@ -113,6 +119,7 @@ static void fail(snug_coordinator *coordinator, struct task_part *part, snug_err
 }
 
 static void tell_cancel(snug_coordinator *coordinator, struct lane *lane) {
+	SNUG_ASSERT(lane->out != NULL && lane->out->state == PART_OUT);
 	snug_error error = send_to(coordinator, lane->out, MESSAGE_JOB_CANCEL, &lane->job);
 	lane->cancel_wanted = error == SNUG_ERROR_TIMED_OUT; /* a stopped worker ends it anyway */
 	set_retry(coordinator, lane, lane->cancel_wanted ? os_now_ns() + RETRY_NS : 0);
@@ -142,6 +149,7 @@ static void advance(snug_coordinator *coordinator, struct lane *lane) {
 
 void part_queue(snug_coordinator *coordinator, struct task_part *part, uint32_t lane_number) {
 	SNUG_ASSERT(part->state != PART_WAITING && part->state != PART_OUT);
+	SNUG_ASSERT(part->task->open > 0 && lane_number < LANE_COUNT);
 	part->lane = lane_number;
 	part->state = PART_WAITING;
 	part->refusals = 0;
@@ -188,6 +196,7 @@ static void note_for_emergency(struct task_part *part, const struct job *job) {
 
 static void take_result(struct task_part *part, const struct job *job, snug_error error) {
 	snug_part *result = &part->result;
+	SNUG_ASSERT(part->state == PART_OUT && job->kind == part->ask);
 	result->error = error_of(part, job, error);
 	result->interruptions += job->interruptions;
 	bool answered = error == SNUG_OK;
@@ -233,6 +242,7 @@ void lanes_answer(snug_coordinator *coordinator, const struct message *message) 
 	struct lane *lane = &coordinator->lanes[message->cookie];
 	struct task_part *part = lane->out;
 	SNUG_ASSERT(part != NULL && message->data == &lane->job);
+	SNUG_ASSERT(part->state == PART_OUT && lane_of(coordinator, part) == lane);
 	lane->out = NULL;
 	lane->cancel_wanted = false;
 	set_retry(coordinator, lane, 0);

@@ -32,6 +32,7 @@ static void end_tasks(snug_coordinator *coordinator) {
 		task_response(coordinator, task, &response);
 		if (task->plan != NULL) plan_task_ended(coordinator, task->plan, &response);
 		if (task->upkeep != NULL) upkeep_task_ended(coordinator, task->upkeep, &response);
+		SNUG_ASSERT(task->plan == NULL || task->upkeep == NULL); /* one origin */
 		task_end(coordinator, task, &response);
 	}
 }
@@ -50,6 +51,7 @@ static snug_error cancel(snug_coordinator *coordinator, uint64_t target) {
 
 static void accept(snug_coordinator *coordinator, struct ticket_slot *slot) {
 	uint64_t schedule = 0;
+	SNUG_ASSERT(slot != NULL && slot->task == NULL);
 	snug_error error = coordinator->stopping ? SNUG_ERROR_STOPPED : SNUG_OK;
 	count_one(&coordinator->counters.requests);
 	slot->task = NULL;
@@ -80,6 +82,7 @@ static void begin_stop(snug_coordinator *coordinator) {
 	while ((atomic_load_explicit(&coordinator->submitters, memory_order_acquire) &
 			~SUBMITTERS_CLOSED) != 0)
 		os_thread_yield();
+	SNUG_ASSERT((atomic_load(&coordinator->submitters) & SUBMITTERS_CLOSED) != 0);
 	plans_end(coordinator);
 	tasks_cancel(coordinator, SNUG_ERROR_STOPPED);
 	coordinator->tick_ns = SNUG_FOREVER;
@@ -94,6 +97,7 @@ static void handle(snug_coordinator *coordinator, const struct message *message)
 		lanes_answer(coordinator, message);
 		break;
 	case MESSAGE_REFUSED:
+		SNUG_ASSERT(atomic_load(&coordinator->refusals) > 0);
 		atomic_fetch_sub_explicit(&coordinator->refusals, 1, memory_order_relaxed);
 		audit_refusal(coordinator, (snug_request_kind)message->name, message->worker,
 					  (snug_error)message->error);
@@ -148,6 +152,7 @@ void coordinator_run(void *context) {
 		bool ended = coordinator->stopping && coordinator->task_count == 0;
 		if (count == 0 && !ended) rest(coordinator);
 	}
+	SNUG_ASSERT(coordinator->first_task == NULL && coordinator->first_ended == NULL);
 	snug_log_line(&coordinator->options.log, SNUG_LOG_DEBUG, "coordinator: stopped");
 	atomic_store_explicit(&coordinator->ended, 1, memory_order_release);
 	os_wake(&coordinator->ended, UINT32_MAX);

@@ -81,6 +81,7 @@ snug_error plan_add(snug_coordinator *coordinator, const snug_request *request, 
 		coordinator->plans_next_ns = smaller(coordinator->plans_next_ns, plan->next_ns);
 		atomic_fetch_add_explicit(&coordinator->counters.schedules, 1, memory_order_relaxed);
 		*name = plan->name;
+		SNUG_ASSERT((plan->name & NAME_BIT) != 0);
 		publish(coordinator, plan);
 		return SNUG_OK;
 	}
@@ -88,6 +89,7 @@ snug_error plan_add(snug_coordinator *coordinator, const snug_request *request, 
 }
 
 static void end_plan(snug_coordinator *coordinator, struct plan *plan, snug_error error) {
+	SNUG_ASSERT(plan->name != 0);
 	plan->name = 0;
 	publish(coordinator, plan);
 	atomic_fetch_sub_explicit(&coordinator->counters.schedules, 1, memory_order_relaxed);
@@ -114,6 +116,7 @@ void plans_end(snug_coordinator *coordinator) {
 
 void plan_task_ended(snug_coordinator *coordinator, struct plan *plan,
 					 const snug_response *response) {
+	SNUG_ASSERT(plan->task != NULL && plan->task->plan == plan && plan->task->open == 0);
 	plan->task = NULL;
 	plan->runs++;
 	plan->reclaimed_bytes += response->report.reclaimed_bytes;
@@ -128,6 +131,7 @@ void plan_task_ended(snug_coordinator *coordinator, struct plan *plan,
 /* ------------------------------------------------------------------ runs ------------------- */
 
 static void begin_run(snug_coordinator *coordinator, struct plan *plan) {
+	SNUG_ASSERT(plan->task == NULL && plan->name != 0);
 	snug_request request = plan->request;
 	request.kind = SNUG_REQUEST_DEFRAGMENT;
 	struct task *task =
@@ -140,6 +144,7 @@ static void begin_run(snug_coordinator *coordinator, struct plan *plan) {
 
 static void look_at_interval(snug_coordinator *coordinator, struct plan *plan, uint64_t now_ns) {
 	plan->next_ns = schedule_next_ns(plan->first_ns, plan->request.schedule.interval_ns, now_ns);
+	SNUG_ASSERT(plan->next_ns > now_ns);
 	if (plan->task == NULL) {
 		begin_run(coordinator, plan);
 		return;
@@ -161,6 +166,7 @@ static void look_at_windows(snug_coordinator *coordinator, struct plan *plan, ui
 	if (now_s >= plan->done_until_s) {
 		bool any = schedule_occurrence(&plan->request.schedule, clock, now_s, &occurrence);
 		next_s = any ? occurrence.begin_s : now_s + SECONDS_TWO_DAYS;
+		SNUG_ASSERT(!any || occurrence.end_s > occurrence.begin_s);
 		if (any && occurrence.begin_s <= now_s && plan->task == NULL) {
 			next_s = plan->done_until_s = occurrence.end_s;
 			begin_run(coordinator, plan);

@@ -37,9 +37,13 @@ static void list_append(snug_coordinator *coordinator, struct task *task) {
 		coordinator->last_task->next = task;
 	coordinator->last_task = task;
 	coordinator->task_count++;
+	SNUG_ASSERT((coordinator->task_count == 1) == (coordinator->first_task == task));
 }
 
 static void list_remove(snug_coordinator *coordinator, struct task *task) {
+	SNUG_ASSERT(coordinator->task_count > 0);
+	SNUG_ASSERT(task->previous == NULL ? coordinator->first_task == task
+									   : task->previous->next == task);
 	if (task->previous == NULL)
 		coordinator->first_task = task->next;
 	else
@@ -84,6 +88,7 @@ static enum job_kind job_of(const snug_request *request) {
 }
 
 void task_begin(snug_coordinator *coordinator, struct task *task) {
+	SNUG_ASSERT(task->open == 0 && !task->asked && !task->cancelled);
 	task_hold(task);
 	if (task->request.kind == SNUG_REQUEST_EMERGENCY) {
 		emergency_begin(coordinator, task);
@@ -126,6 +131,7 @@ void task_for(snug_coordinator *coordinator, struct ticket_slot *slot) {
 		count_one(&coordinator->counters.joins);
 	else
 		task = task_new(coordinator, &request, request_priority(&request), SNUG_ORIGIN_CALLER);
+	SNUG_ASSERT(slot->task == NULL);
 	slot->task = task;
 	slot->next = task->askers;
 	task->askers = slot;
@@ -134,6 +140,7 @@ void task_for(snug_coordinator *coordinator, struct ticket_slot *slot) {
 
 void task_leave(snug_coordinator *coordinator, struct ticket_slot *slot) {
 	struct task *task = slot->task;
+	SNUG_ASSERT(task != NULL && task->askers != NULL);
 	if (task->askers == slot && slot->next == NULL) {
 		task_cancel(coordinator, task, SNUG_ERROR_CANCELLED);
 		return;
@@ -165,6 +172,7 @@ void tasks_cancel(snug_coordinator *coordinator, snug_error error) {
 static struct task *take_ended(snug_coordinator *coordinator) {
 	struct task *task = coordinator->first_ended;
 	if (task == NULL) return NULL;
+	SNUG_ASSERT(task->open == 0);
 	coordinator->first_ended = task->next_ended;
 	if (task->next_ended == NULL) coordinator->last_ended = NULL;
 	return task;
@@ -180,6 +188,7 @@ struct task *tasks_next_ended(snug_coordinator *coordinator) {
 }
 
 void task_end(snug_coordinator *coordinator, struct task *task, const snug_response *response) {
+	SNUG_ASSERT(task->open == 0 && coordinator->first_ended != task);
 	list_remove(coordinator, task);
 	task_answer(coordinator, task, response);
 	task->next = coordinator->free_tasks;

@@ -12,6 +12,7 @@
  *
  * WATCHDOG. A worker that stands still is told in the log, once when it begins and once when it
  * ends, and is not asked for anything meanwhile. */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
 #include "work/coordinator/coordination.h"
@@ -47,6 +48,7 @@ static void begin_run(snug_coordinator *coordinator, uint32_t worker,
 					  const struct cleanup_wish *wish) {
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
+	SNUG_ASSERT(upkeep->task == NULL && !upkeep->stalled);
 	request.worker = worker;
 	request.options.budget_ns =
 		coordinator->world.tick_ns * coordinator->options.background.duty_ppm / MILLION;
@@ -54,6 +56,7 @@ static void begin_run(snug_coordinator *coordinator, uint32_t worker,
 	request.options.retain_bytes = wish->retain_bytes;
 	struct task *task =
 		task_new(coordinator, &request, SNUG_PRIORITY_BACKGROUND, SNUG_ORIGIN_BACKGROUND);
+	SNUG_ASSERT(request.options.budget_ns > 0 && request.options.target_bytes > 0);
 	task->upkeep = upkeep;
 	upkeep->task = task;
 	count_one(&coordinator->counters.background_runs);
@@ -66,6 +69,7 @@ void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep,
 	bool gained = report->reclaimed_bytes + report->returned_bytes > 0;
 	/* it may have moved what the next one gains by */
 	bool cut = report->outcome == SNUG_OUTCOME_BUDGET;
+	SNUG_ASSERT(upkeep->failures <= FAILURES_MAX);
 	upkeep->task = NULL;
 	upkeep->failures = gained || cut ? 0 : (uint32_t)smaller(upkeep->failures + 1, FAILURES_MAX);
 	uint64_t pause_ns = report->work_ns * MILLION / coordinator->options.background.duty_ppm;

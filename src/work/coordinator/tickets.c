@@ -54,6 +54,7 @@ static snug_ticket ticket_of(const struct ticket_slot *slot, uint64_t word) {
 }
 
 bool tickets_init(struct tickets *tickets, uint32_t count, uint32_t parts_each) {
+	SNUG_ASSERT(count > TICKETS_RESERVED && count < INDEX_MASK);
 	tickets->slots = calloc(count, sizeof *tickets->slots);
 	tickets->parts = calloc((size_t)count * parts_each, sizeof *tickets->parts);
 	tickets->count = count;
@@ -79,6 +80,7 @@ static bool claim_slot(struct tickets *tickets, struct ticket_slot *slot) {
 												 with_state(word, TICKET_CLAIMED),
 												 memory_order_acquire, memory_order_relaxed))
 		return false;
+	SNUG_ASSERT(slot->task == NULL && slot->next == NULL); /* nobody works for it */
 	atomic_fetch_add_explicit(&tickets->in_use, 1, memory_order_relaxed);
 	return true;
 }
@@ -102,13 +104,15 @@ snug_ticket ticket_submit(struct ticket_slot *slot, bool forget) {
 	slot->ticket = forget ? 0 : ticket_of(slot, word);
 	enum ticket_state state = forget ? TICKET_FORGOTTEN : TICKET_SUBMITTED;
 	snug_ticket ticket = slot->ticket;
+	SNUG_ASSERT(ticket >> 63 == 0); /* a plan's name */
 	atomic_store_explicit(&slot->word, with_state(word, state), memory_order_release);
 	return ticket;
 }
 
 void ticket_release(struct tickets *tickets, struct ticket_slot *slot) {
 	uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
-	SNUG_ASSERT(state_of(word) != TICKET_FREE);
+	SNUG_ASSERT(state_of(word) != TICKET_FREE && state_of(word) != TICKET_ANSWERED);
+	SNUG_ASSERT(atomic_load(&tickets->in_use) > 0);
 	uint64_t next = ((word >> STATE_BITS) + 1) << STATE_BITS | TICKET_FREE;
 	atomic_fetch_sub_explicit(&tickets->in_use, 1, memory_order_relaxed);
 	atomic_store_explicit(&slot->word, next, memory_order_release);
@@ -169,6 +173,7 @@ struct ticket_slot *ticket_find(struct tickets *tickets, snug_ticket ticket) {
 
 void ticket_answer(struct tickets *tickets, struct ticket_slot *slot) {
 	uint64_t word = atomic_load_explicit(&slot->word, memory_order_relaxed);
+	SNUG_ASSERT(slot == &tickets->slots[slot->index]);
 	slot->task = NULL;
 	slot->next = NULL;
 	if (state_of(word) == TICKET_FORGOTTEN) {

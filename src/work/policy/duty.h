@@ -10,6 +10,7 @@
 #ifndef SNUG_WORK_DUTY_H
 #define SNUG_WORK_DUTY_H
 
+#include "base/assert.h"
 #include "base/bits.h"
 
 #include <stdint.h>
@@ -28,6 +29,7 @@ struct duty {
 #define DUTY_PAUSE_MAX_NS UINT64_C(1000000000)
 
 static inline void duty_note_slice(struct duty *duty, uint64_t begin_ns, uint64_t end_ns) {
+	SNUG_ASSERT(duty->ppm > 0 && duty->ppm <= DUTY_WHOLE_PPM && end_ns >= begin_ns);
 	uint64_t slice_ns = smaller(end_ns - begin_ns, DUTY_PAUSE_MAX_NS);
 	uint64_t pause_ns = slice_ns * (DUTY_WHOLE_PPM - duty->ppm) / duty->ppm;
 	duty->next_ns = end_ns + smaller(pause_ns, DUTY_PAUSE_MAX_NS);

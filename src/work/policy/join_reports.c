@@ -16,6 +16,7 @@
  * pins, nothing. */
 #include "work/policy/join_reports.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 
 #define MILLION 1000000u
@@ -58,6 +59,7 @@ void join_report_in_time(snug_report *into, const snug_report *part) {
 		*into = *part;
 		return;
 	}
+	SNUG_ASSERT(into->after.page_bytes == part->before.page_bytes); /* of one heap */
 	add_work(into, part);
 	into->total_ns += part->total_ns;
 	into->after = part->after;
@@ -180,5 +182,6 @@ uint64_t fragmentation_ppm_of(const snug_stats *stats, uint32_t mask) {
 		hole_bytes += stats->pool[pool].hole_bytes;
 		slab_bytes += stats->pool[pool].slab_bytes;
 	}
+	SNUG_ASSERT(hole_bytes <= slab_bytes);
 	return slab_bytes == 0 ? 0 : (uint64_t)((double)hole_bytes / (double)slab_bytes * MILLION);
 }

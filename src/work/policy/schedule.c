@@ -29,6 +29,7 @@
 static uint32_t minute_at(const struct wall_clock *clock, int64_t at_s) {
 	int64_t local_s = at_s + clock->offset_s(clock->context, at_s);
 	int64_t second = ((local_s % SECONDS_A_DAY) + SECONDS_A_DAY) % SECONDS_A_DAY;
+	SNUG_ASSERT(second >= 0 && second < SECONDS_A_DAY);
 	return (uint32_t)(second / SECONDS_A_MINUTE);
 }
 
@@ -82,6 +83,7 @@ snug_error schedule_check(const snug_schedule *schedule) {
 /* The moment in (from_s, to_s] from which on the offset is that of to_s. */
 static int64_t change_between(const struct wall_clock *clock, int64_t from_s, int64_t to_s) {
 	int32_t after_s = clock->offset_s(clock->context, to_s);
+	SNUG_ASSERT(from_s <= to_s);
 	while (to_s - from_s > 1) {
 		int64_t middle_s = from_s + (to_s - from_s) / 2;
 		if (clock->offset_s(clock->context, middle_s) == after_s)
@@ -99,6 +101,7 @@ static int64_t forward_to(const struct wall_clock *clock, int64_t at_s, uint32_t
 	int64_t second = (((at_s + offset_s) % SECONDS_A_DAY) + SECONDS_A_DAY) % SECONDS_A_DAY;
 	int64_t ahead_s = (int64_t)minute * SECONDS_A_MINUTE - second;
 	if (ahead_s <= 0) ahead_s += SECONDS_A_DAY;
+	SNUG_ASSERT(ahead_s > 0 && ahead_s <= SECONDS_A_DAY);
 	int64_t edge_s = at_s + ahead_s;
 	if (clock->offset_s(clock->context, edge_s) == offset_s) return edge_s;
 	int64_t change_s = change_between(clock, at_s, edge_s);
@@ -136,6 +139,7 @@ bool schedule_occurrence(const snug_schedule *schedule, const struct wall_clock 
 		minute = minute_at(clock, at_s);
 	} while (++looks < LOOKS_MAX && minute != window->to_minute % SNUG_MINUTES_A_DAY &&
 			 window_at(schedule, minute) == window);
+	SNUG_ASSERT(begin_s >= now_s && at_s > begin_s);
 	*out = (struct occurrence){begin_s, at_s};
 	return true;
 }

@@ -46,9 +46,11 @@ void divide_shares(uint64_t goal_bytes, const uint64_t *weights, const uint64_t 
 		shares[index] = part - part % unit_bytes[index];
 		given_bytes += shares[index];
 	}
+	SNUG_ASSERT(given_bytes <= goal_bytes);
 	while (given_bytes < goal_bytes) {
 		size_t index = neediest(goal_bytes, whole, weights, count, shares);
 		if (index == count) return;
+		SNUG_ASSERT(index < count && weights[index] > 0);
 		shares[index] += unit_bytes[index];
 		given_bytes += unit_bytes[index];
 	}

@@ -21,6 +21,7 @@
  *
  * COST. 184 bytes for each operation that may be in flight: its flight, a message in the outbox and
  * one in the channel. All of it is taken at creation; submitting and collecting take no memory. */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
 #include "work/key_hash.h"
@@ -99,6 +100,7 @@ snug_error snug_client_destroy(snug_client *client) {
 	if (client == NULL) return SNUG_OK;
 	collect(client);
 	if (client->flights.flying > 0) return SNUG_ERROR_IN_USE;
+	SNUG_ASSERT(channel_depth(client->replies) == 0);
 	snug_workers *workers = client->workers;
 	give_back(client);
 	workers_detach(workers);
@@ -124,6 +126,8 @@ static void note_answer(snug_client *client, const struct message *answer) {
 		.object = {.handle = answer->name, .worker = answer->worker},
 		.size = answer->error == 0 && tells_size(answer->kind) ? answer->size : 0,
 	};
+	SNUG_ASSERT(answer->worker < client->workers->options.count &&
+				answer->reply == client->replies);
 	bool landed = flights_land(&client->flights, answer->cookie, &result);
 	SNUG_ASSERT(landed);
 	(void)landed;
@@ -166,6 +170,7 @@ snug_error snug_client_wait(snug_client *client, snug_ticket ticket, uint64_t ti
 		snug_error error = collect_wait(client, os_remaining_ns(deadline_ns));
 		if (error) return error;
 	}
+	SNUG_ASSERT(flights_find(&client->flights, ticket) == flight);
 	*out = flights_take(&client->flights, flight);
 	return SNUG_OK;
 }
@@ -228,6 +233,7 @@ struct sorting {
 static void sort_by_worker(const snug_client *client, const snug_operation *operations,
 						   size_t count, struct sorting *out) {
 	uint32_t workers = client->workers->options.count;
+	SNUG_ASSERT(workers <= SNUG_WORKERS_MAX && count <= client->flights.room);
 	memset(out->begin, 0, (workers + 1) * sizeof out->begin[0]);
 	for (size_t index = 0; index < count; index++)
 		out->begin[operations[index].object.worker + 1]++;
@@ -235,6 +241,7 @@ static void sort_by_worker(const snug_client *client, const snug_operation *oper
 		out->begin[worker + 1] += out->begin[worker];
 		out->cursor[worker] = out->begin[worker];
 	}
+	SNUG_ASSERT(out->begin[workers] == count);
 }
 
 /* Claims room in each inbox that takes part; all or none. */
@@ -258,10 +265,12 @@ static snug_error claim_all(const snug_client *client, struct sorting *sorting) 
 	return error;
 }
 
+/* Each worker's part of the outbox is full. */
 static void send_all(const snug_client *client, const struct sorting *sorting) {
 	for (uint32_t worker = 0; worker < client->workers->options.count; worker++) {
 		uint32_t begin = sorting->begin[worker];
 		uint32_t count = sorting->begin[worker + 1] - begin;
+		SNUG_ASSERT(sorting->cursor[worker] == begin + count);
 		if (count > 0)
 			channel_send_claimed(workers_inbox(client->workers, worker), sorting->position[worker],
 								 client->outbox + begin, count);
@@ -308,6 +317,7 @@ static snug_error submit_one(snug_client *client, const snug_operation *operatio
 	if (client->flights.in_flight == client->flights.room) return SNUG_ERROR_QUEUE_FULL;
 	snug_ticket ticket = flights_begin(&client->flights, operation->kind);
 	struct message message = message_of(client, operation, ticket);
+	SNUG_ASSERT(flights_find(&client->flights, ticket) != NULL);
 	error = channel_send(workers_inbox(client->workers, operation->object.worker), &message,
 						 timeout_ns);
 	if (error) {

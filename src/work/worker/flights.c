@@ -45,6 +45,7 @@ snug_ticket flights_begin(struct flights *flights, snug_operation_kind kind) {
 	uint32_t index = flights->first_free;
 	SNUG_ASSERT(index != FLIGHT_NONE);
 	struct flight *flight = &flights->flight[index];
+	SNUG_ASSERT(flight->state == FLIGHT_FREE && flight->generation != 0);
 	flights->first_free = flight->next;
 	flight->state = FLIGHT_FLYING;
 	flight->kind = kind;
@@ -55,6 +56,7 @@ snug_ticket flights_begin(struct flights *flights, snug_operation_kind kind) {
 
 /* The ticket ends: the flight's next one has another generation. */
 static void free_flight(struct flights *flights, struct flight *flight) {
+	SNUG_ASSERT(flight->state != FLIGHT_FREE && flights->in_flight > flights->flying);
 	flight->state = FLIGHT_FREE;
 	if (++flight->generation == 0) flight->generation = 1;
 	flight->next = flights->first_free;

@@ -28,6 +28,7 @@ void worker_answer(struct worker *worker, const struct message *answer) {
 
 void worker_answer_all(struct worker *worker, struct message *answers, size_t count) {
 	struct message group[INBOX_BATCH];
+	SNUG_ASSERT(count <= INBOX_BATCH);
 	for (size_t first = 0; first < count; first++) {
 		struct channel *reply = answers[first].reply;
 		if (reply == NULL) continue;
@@ -37,6 +38,7 @@ void worker_answer_all(struct worker *worker, struct message *answers, size_t co
 			group[grouped++] = answers[index];
 			answers[index].reply = NULL;
 		}
+		SNUG_ASSERT(grouped > 0 && grouped <= count - first);
 		send_answers(worker, reply, group, grouped);
 	}
 }

@@ -21,6 +21,7 @@
  * It is not capped by the duty cycle, but it too is done in slices, with the inbox served after
  * each: a step, or 16 KiB asked of the evictor. It ends: each round returns pages, or evicts at
  * least a byte, until the goal is met or the evictor frees nothing. */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "work/policy/goals.h"
 #include "work/worker/worker.h"
@@ -57,6 +58,7 @@ static bool is_spent(const snug_defragment_options *options) {
 static snug_error free_slice(struct worker *worker, struct held_job *held, bool *done) {
 	snug_defragment_options options = job_part_options(worker, held);
 	bool part_done = false;
+	SNUG_ASSERT(held->phase == EMERGENCY_FREE && missing_bytes(held) > 0);
 	options.mode = SNUG_COALESCE;
 	options.return_bytes = missing_bytes(held);
 	snug_error error = job_part_run(worker, held, &options, &part_done);
@@ -92,6 +94,7 @@ static void end_compaction(struct worker *worker, struct held_job *held, bool *d
 	snug_defragment_options options = job_part_options(worker, held);
 	bool refused = held->report.returns_refused > 0;
 	bool returned = held->report.returned_bytes > held->returned_before;
+	SNUG_ASSERT(!held->open && held->report.returned_bytes >= held->returned_before);
 	held->returned_before = held->report.returned_bytes;
 	if (missing_bytes(held) == 0 || refused || held->report.outcome == SNUG_OUTCOME_BUDGET ||
 		!may_evict(worker, held)) {
@@ -124,6 +127,7 @@ static uint64_t evict(struct worker *worker, struct held_job *held, const snug_s
 					  uint64_t ask_bytes) {
 	const snug_worker_hook *hook = &worker->workers->options.hook;
 	snug_stats after = {0};
+	SNUG_ASSERT(held->job->may_evict && ask_bytes > 0 && !held->open);
 	uint64_t freed_bytes = hook->evict(hook->context, worker->index, worker->heap, ask_bytes);
 	if (snug_stats_get(worker->heap, &after) == SNUG_OK) {
 		if (after.objects < before->objects)
@@ -141,12 +145,14 @@ static uint64_t evict(struct worker *worker, struct held_job *held, const snug_s
 
 /* So much is to be free, or certain to come free, before it is worth compacting and returning. */
 static uint64_t portion_bytes(const snug_stats *stats, uint64_t missing) {
+	SNUG_ASSERT(missing > 0 && stats->return_unit_bytes > 0);
 	uint64_t portion = missing / PORTIONS > PORTION_BYTES ? missing / PORTIONS : PORTION_BYTES;
 	return divide_up(smaller(portion, missing), stats->return_unit_bytes) *
 		   stats->return_unit_bytes;
 }
 
 static snug_error evict_slice(struct worker *worker, struct held_job *held) {
+	SNUG_ASSERT(held->phase == EMERGENCY_EVICT && may_evict(worker, held));
 	snug_stats stats;
 	snug_error error = snug_stats_get(worker->heap, &stats);
 	if (error) return error;

@@ -25,6 +25,7 @@ static snug_error alloc_with_content(snug_heap *heap, const struct message *mess
 	if (message->length > message->size) return SNUG_ERROR_RANGE;
 	snug_error error = snug_alloc(heap, message->size, out);
 	if (error || message->length == 0) return error;
+	SNUG_ASSERT(*out != 0);
 	error = snug_write(heap, *out, 0, message->data, message->length);
 	SNUG_ASSERT(!error);
 	return error;
@@ -73,6 +74,7 @@ static size_t run_requests(struct worker *worker, const struct message *batch, s
 	}
 	if (hook->run != NULL)
 		hook->run(hook->context, worker->index, worker->heap, requests, errors, taken);
+	SNUG_ASSERT(taken > 0 && taken <= count);
 	for (size_t index = 0; index < taken; index++) {
 		answers[index] = batch[index];
 		answers[index].error = (uint16_t)errors[index];
@@ -99,6 +101,7 @@ void worker_execute(struct worker *worker, const struct message *batch, size_t c
 			answer->error = (uint16_t)run_operation(worker->heap, answer);
 		}
 	}
+	SNUG_ASSERT(answered <= count); /* jobs are answered apart */
 	worker->messages += count;
 	worker_answer_all(worker, answers, answered);
 }

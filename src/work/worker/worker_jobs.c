@@ -19,6 +19,7 @@
  *
  * ENDING EARLY. A job that was cancelled, or is held when the worker stops, is answered all the
  * same: OK with the report of what it did if it had begun, else CANCELLED or STOPPED. */
+#include "base/assert.h"
 #include "work/policy/join_reports.h"
 #include "work/worker/worker.h"
 
@@ -42,6 +43,7 @@ static void finish(struct worker *worker, struct held_job *held, snug_error erro
 	job->interruptions = held->interruptions;
 	job->evicted_bytes = held->evicted_bytes;
 	job->evicted_objects = held->evicted_objects;
+	SNUG_ASSERT(worker->jobs_held > 0 && job != NULL);
 	*held = (struct held_job){0};
 	worker->jobs_held--;
 	answer_job(worker, &message, error);
@@ -54,6 +56,7 @@ static snug_error take(struct worker *worker, const struct message *message) {
 	if (held->job != NULL) return SNUG_ERROR_BUSY;
 	*held = (struct held_job){.job = job, .message = *message};
 	worker->jobs_held++;
+	SNUG_ASSERT(worker->jobs_held <= JOB_PRIORITY_COUNT);
 	return SNUG_OK;
 }
 
@@ -145,6 +148,7 @@ static void interrupt_others(struct worker *worker, const struct held_job *next)
 		if (held == next || !held->open) continue;
 		job_part_end(worker, held);
 		held->interruptions++;
+		SNUG_ASSERT(held > next); /* of lower priority */
 	}
 }
 
@@ -155,6 +159,7 @@ void jobs_slice(struct worker *worker) {
 	bool done = false;
 	snug_error error = held->job->kind == JOB_EMERGENCY ? emergency_slice(worker, held, &done)
 														: defragment_slice(worker, held, &done);
+	SNUG_ASSERT(error || done || held->begun || held->job->kind == JOB_EMERGENCY);
 	if (error || done) finish(worker, held, error);
 }
 
@@ -162,6 +167,7 @@ void jobs_slice(struct worker *worker) {
 
 /* One that has begun ends with what it did; `otherwise`: the answer of one that has not. */
 static void end_early(struct worker *worker, struct held_job *held, snug_error otherwise) {
+	SNUG_ASSERT(held->job != NULL && (held->begun || !held->open));
 	if (held->open) job_part_end(worker, held);
 	if (held->begun) set_outcome(held, SNUG_OUTCOME_CANCELLED);
 	finish(worker, held, held->begun ? SNUG_OK : otherwise);

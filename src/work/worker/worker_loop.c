@@ -40,6 +40,7 @@ static void mark_awake(struct worker *worker) {
 }
 
 static void mark_asleep(struct worker *worker) {
+	SNUG_ASSERT(!atomic_load(&worker->published.asleep));
 	worker->busy_ns += os_now_ns() - worker->awake_ns;
 	atomic_store_explicit(&worker->published.asleep, true, memory_order_release);
 }
@@ -92,10 +93,12 @@ static bool call_hook(struct worker *worker) {
 
 /* Runs a slice if there is one to run and it may. */
 static void maintain(struct worker *worker, uint64_t now_ns) {
+	SNUG_ASSERT(jobs_pending(worker));
 	if (!jobs_urgent(worker) && duty_wait_ns(&worker->duty, now_ns) > 0) return;
 	jobs_slice(worker);
 	uint64_t end_ns = os_now_ns();
 	uint64_t slice_ns = end_ns - now_ns;
+	SNUG_ASSERT(end_ns >= now_ns);
 	duty_note_slice(&worker->duty, now_ns, end_ns);
 	worker->maintenance_ns += slice_ns;
 	if (slice_ns > worker->longest_slice_ns) worker->longest_slice_ns = slice_ns;
@@ -110,6 +113,7 @@ static void mark_turn(struct worker *worker, uint64_t now_ns) {
 static bool serve(struct worker *worker) {
 	struct message batch[INBOX_BATCH];
 	size_t count = channel_receive(worker->inbox, batch, INBOX_BATCH);
+	SNUG_ASSERT(count <= INBOX_BATCH);
 	if (count > 0) worker_execute(worker, batch, count);
 	bool hook_worked = call_hook(worker);
 	return count > 0 || hook_worked;
@@ -172,6 +176,7 @@ static void end(struct worker *worker) {
 	while ((count = channel_receive(worker->inbox, batch, INBOX_BATCH)) > 0)
 		worker_execute(worker, batch, count);
 	jobs_stop(worker);
+	SNUG_ASSERT(!jobs_pending(worker) && channel_depth(worker->inbox) == 0);
 	worker->turns++;
 	worker_publish(worker, os_now_ns());
 	mark_asleep(worker);
@@ -190,6 +195,7 @@ static void count_up(_Atomic uint32_t *counter) {
 void worker_run(void *context) {
 	struct worker *worker = context;
 	snug_workers *workers = worker->workers;
+	SNUG_ASSERT(worker == &workers->worker[worker->index] && worker->heap == NULL);
 	snug_error error = begin(worker);
 	worker->begin_error = error;
 	count_up(&workers->ready);

@@ -32,11 +32,13 @@ snug_defragment_options job_part_options(const struct worker *worker, const stru
 		options.merge_classes = false;
 		options.budget_bytes = options.budget_ns = options.target_bytes = SNUG_NO_BUDGET;
 	}
+	SNUG_ASSERT(options.step_bytes > 0 && options.step_ns > 0);
 	return options;
 }
 
 static snug_error part_begin(struct worker *worker, struct held_job *held,
 							 const snug_defragment_options *options) {
+	SNUG_ASSERT(!held->open && held->job != NULL);
 	snug_error error = snug_defragment_begin(worker->heap, options);
 	if (error) return error;
 	held->open = true;
@@ -47,6 +49,7 @@ static snug_error part_begin(struct worker *worker, struct held_job *held,
 
 void job_part_end(struct worker *worker, struct held_job *held) {
 	snug_report part;
+	SNUG_ASSERT(held->open && held->begun);
 	snug_error error = snug_defragment_end(worker->heap, &part);
 	held->open = false;
 	SNUG_ASSERT(!error); /* or a hook has ended what is not its own */
@@ -63,6 +66,7 @@ snug_error job_part_run(struct worker *worker, struct held_job *held,
 		return error;
 	}
 	if (finished) job_part_end(worker, held);
+	SNUG_ASSERT(finished != held->open);
 	*done = finished;
 	return SNUG_OK;
 }

@@ -9,6 +9,7 @@
  * What must be true of this moment is not in the snapshot: the inbox's depth, and whether the
  * worker still turns. Each turn writes its time; a worker that is not asleep and has not turned for
  * a second is stalled. */
+#include "base/assert.h"
 #include "work/channel/snapshot.h"
 #include "work/worker/worker.h"
 
@@ -36,6 +37,7 @@ void worker_describe(struct worker *worker, uint64_t now_ns, snug_worker_stats *
 void worker_publish(struct worker *worker, uint64_t now_ns) {
 	struct published *published = &worker->published;
 	snug_worker_stats stats;
+	SNUG_ASSERT(pthread_equal(worker->self, pthread_self()));
 	worker_describe(worker, now_ns, &stats);
 	snapshot_write(&published->sequence, published->words, &stats, PUBLISHED_WORDS);
 	worker->published_ns = now_ns;

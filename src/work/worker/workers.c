@@ -61,6 +61,7 @@ static snug_error check(const snug_workers_options *options) {
 static void copy_options(snug_workers *workers, const snug_workers_options *options) {
 	const char *name = options->name != NULL ? options->name : "snug";
 	workers->options = *options;
+	SNUG_ASSERT(strlen(name) < sizeof workers->name);
 	memcpy(workers->name, name, strlen(name) + 1);
 	workers->options.name = workers->name;
 	if (options->processors == NULL) return;
@@ -74,6 +75,7 @@ static void copy_options(snug_workers *workers, const snug_workers_options *opti
 static snug_error wait_for(const _Atomic uint32_t *counter, uint32_t goal, uint64_t deadline_ns) {
 	for (;;) {
 		uint32_t count = atomic_load_explicit(counter, memory_order_acquire);
+		SNUG_ASSERT(count <= goal);
 		if (count == goal) return SNUG_OK;
 		uint64_t remaining_ns = os_remaining_ns(deadline_ns);
 		if (remaining_ns == 0) return SNUG_ERROR_TIMED_OUT;
@@ -89,6 +91,7 @@ static void begin_stop(snug_workers *workers) {
 
 /* All threads have ended, or never began. */
 static void give_back(snug_workers *workers) {
+	SNUG_ASSERT(atomic_load(&workers->stopping) && atomic_load(&workers->users) == 0);
 	for (uint32_t index = 0; index < workers->options.count; index++) {
 		struct worker *worker = &workers->worker[index];
 		if (index < workers->started) os_thread_join(&worker->thread);
@@ -102,6 +105,7 @@ static void give_back(snug_workers *workers) {
 
 static snug_error start_one(snug_workers *workers, uint32_t index) {
 	struct worker *worker = &workers->worker[index];
+	SNUG_ASSERT(index == workers->started);
 	worker->workers = workers;
 	worker->index = index;
 	atomic_store_explicit(&worker->published.asleep, true, memory_order_relaxed);
@@ -206,9 +210,11 @@ snug_error workers_attach(snug_workers *workers) {
 }
 
 void workers_detach(snug_workers *workers) {
+	SNUG_ASSERT(atomic_load(&workers->users) > 0);
 	atomic_fetch_sub_explicit(&workers->users, 1, memory_order_release);
 }
 
 struct channel *workers_inbox(const snug_workers *workers, uint32_t worker) {
+	SNUG_ASSERT(worker < workers->options.count);
 	return workers->worker[worker].inbox;
 }
