@@ -57,6 +57,7 @@
 /* ------------------------------------------------------------------ memory ---------------- */
 
 static snug_error commit(struct index *index, void *address, size_t bytes) {
+	SNUG_ASSERT(bytes > 0 && bytes % GRAIN == 0);
 	snug_error error = snug_heap_charge(index->heap, bytes);
 	if (error) return error;
 	if (index->os->commit(index->os->context, address, bytes)) return SNUG_OK;
@@ -67,6 +68,7 @@ static snug_error commit(struct index *index, void *address, size_t bytes) {
 
 /* False: it was kept, and still counts. */
 static bool decommit(struct index *index, void *address, size_t bytes) {
+	SNUG_ASSERT(bytes > 0 && bytes % GRAIN == 0);
 	if (!index->os->decommit(index->os->context, address, bytes)) return false;
 	snug_error error = snug_heap_discharge(index->heap, bytes);
 	SNUG_ASSERT(!error);
@@ -81,6 +83,7 @@ static char *bytes_of(const struct index *index) {
 /* Groups [0, groups) of a steady index. */
 static snug_error commit_low(struct index *index, uint32_t groups) {
 	size_t bytes = round_up(groups * sizeof(struct group), GRAIN);
+	SNUG_ASSERT(index->change == INDEX_STEADY && bytes <= index->reserved_bytes);
 	if (bytes <= index->low_bytes) return SNUG_OK;
 	snug_error error = commit(index, bytes_of(index) + index->low_bytes, bytes - index->low_bytes);
 	if (!error) index->low_bytes = bytes;
@@ -90,6 +93,7 @@ static snug_error commit_low(struct index *index, uint32_t groups) {
 /* Growing: the groups from `first` on. */
 static snug_error commit_high(struct index *index, uint32_t first) {
 	size_t begin = round_down(first * sizeof(struct group), GRAIN);
+	SNUG_ASSERT(index->change == INDEX_GROWING && index->low_bytes <= index->high_bytes);
 	if (begin < index->low_bytes) begin = index->low_bytes;
 	if (begin >= index->high_bytes) return SNUG_OK;
 	snug_error error = commit(index, bytes_of(index) + begin, index->high_bytes - begin);
@@ -100,6 +104,7 @@ static snug_error commit_high(struct index *index, uint32_t first) {
 /* Shrinking: what lies behind the new end and before `begin` is not used any more. What the OS does
  * not take stays, for the next time. */
 static void decommit_high(struct index *index, size_t begin) {
+	SNUG_ASSERT(index->change == INDEX_SHRINKING && index->high_bytes <= index->end_bytes);
 	if (begin > index->end_bytes) begin = index->end_bytes;
 	if (begin <= index->high_bytes) return;
 	if (decommit(index, bytes_of(index) + index->high_bytes, begin - index->high_bytes))
@@ -140,12 +145,25 @@ void index_deinit(struct index *index) {
 
 /* ------------------------------------------------------------------ spill buckets --------- */
 
+/* A slot with an entry, or BUCKET_ENTRIES. */
+static uint32_t taken_slot(const struct bucket *bucket) {
+	uint32_t slot = 0;
+	while (slot < BUCKET_ENTRIES && bucket->entry[slot] == 0) slot++;
+	return slot;
+}
+
+static bool bucket_is_empty(const struct bucket *bucket) {
+	return taken_slot(bucket) == BUCKET_ENTRIES;
+}
+
 static void spill_link(struct bucket *spill, uint32_t next) {
 	spill->word = (spill->word & ~SPILL_NEXT_MASK) | next;
 }
 
 static void spill_put(struct bucket *spill, uint32_t slot, uint32_t home, uint64_t entry) {
 	uint32_t shift = SPILL_HOME_SHIFT + 3 * slot;
+	SNUG_ASSERT(slot < BUCKET_ENTRIES && home < GROUP_BUCKETS && entry != 0);
+	SNUG_ASSERT(spill->entry[slot] == 0);
 	spill->entry[slot] = entry;
 	spill->word = (spill->word & ~((uint64_t)7 << shift)) | (uint64_t)home << shift;
 }
@@ -172,6 +190,7 @@ static snug_error spills_ensure(struct index *index, uint32_t count) {
 static uint32_t spill_take(struct index *index) {
 	uint32_t number = index->spills_free;
 	struct bucket *spill = spill_at(index, number);
+	SNUG_ASSERT(index->spills_free_count > 0 && bucket_is_empty(spill));
 	index->spills_free = spill_next(spill);
 	index->spills_free_count--;
 	memset(spill, 0, sizeof *spill);
@@ -180,21 +199,11 @@ static uint32_t spill_take(struct index *index) {
 
 static void spill_give(struct index *index, uint32_t number) {
 	struct bucket *spill = spill_at(index, number);
+	SNUG_ASSERT(index->spills_free_count < index->spills_made);
 	memset(spill, 0, sizeof *spill);
 	spill->word = index->spills_free;
 	index->spills_free = number;
 	index->spills_free_count++;
-}
-
-/* A slot with an entry, or BUCKET_ENTRIES. */
-static uint32_t taken_slot(const struct bucket *bucket) {
-	uint32_t slot = 0;
-	while (slot < BUCKET_ENTRIES && bucket->entry[slot] == 0) slot++;
-	return slot;
-}
-
-static bool bucket_is_empty(const struct bucket *bucket) {
-	return taken_slot(bucket) == BUCKET_ENTRIES;
 }
 
 /* A free slot of a bucket, or BUCKET_ENTRIES. */
@@ -215,6 +224,7 @@ static struct bucket *spill_prepend(struct index *index, struct bucket *own) {
 static snug_error spill_add(struct index *index, struct bucket *home, uint32_t home_number,
 							uint64_t entry) {
 	struct bucket *own = &group_of(home, home_number)->spill, *first = spill_after(index, own);
+	SNUG_ASSERT(free_slot(home) == BUCKET_ENTRIES);
 	struct bucket *spill = first == NULL ? own : first;
 	uint32_t slot = free_slot(spill);
 	if (slot == BUCKET_ENTRIES) {
@@ -258,6 +268,7 @@ static snug_error put(struct index *index, uint64_t hash, uint64_t entry) {
 	uint32_t slot = free_slot(bucket);
 	if (UNLIKELY(slot == BUCKET_ENTRIES))
 		return spill_add(index, bucket, place % GROUP_BUCKETS, entry);
+	SNUG_ASSERT(bucket_spilled(bucket) == 0); /* who has room has nothing elsewhere */
 	bucket->entry[slot] = entry;
 	return SNUG_OK;
 }
@@ -279,6 +290,7 @@ snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t 
 static void spill_clear(struct index *index, struct group *group, struct bucket *spill,
 						uint32_t slot) {
 	struct bucket *first = spill_after(index, &group->spill);
+	SNUG_ASSERT(slot < BUCKET_ENTRIES && spill->entry[slot] != 0);
 	spill->entry[slot] = 0;
 	if (first == NULL) return;
 	if (spill != first) {
@@ -296,6 +308,7 @@ static void spill_clear(struct index *index, struct group *group, struct bucket 
 /* Some entry of this bucket's that was spilled comes home. */
 static void unspill_one(struct index *index, struct bucket *home, uint32_t home_number,
 						uint32_t to_slot) {
+	SNUG_ASSERT(home->entry[to_slot] == 0 && bucket_spilled(home) > 0);
 	struct group *group = group_of(home, home_number);
 	for (struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill)) {
 		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
@@ -310,8 +323,10 @@ static void unspill_one(struct index *index, struct bucket *home, uint32_t home_
 
 void index_remove(struct index *index, const struct probe *probe) {
 	uint32_t slot = (uint32_t)(probe->entry - probe->bucket->entry);
+	SNUG_ASSERT(slot < BUCKET_ENTRIES && *probe->entry != 0 && index->count > 0);
 	index->count--;
 	if (probe->bucket != probe->home) {
+		SNUG_ASSERT(bucket_spilled(probe->home) > 0);
 		probe->home->word--;
 		spill_clear(index, group_of(probe->home, probe->home_number), probe->bucket, slot);
 		return;
@@ -348,6 +363,7 @@ static void filter_spilled(struct index *index, struct bucket *home, uint32_t ho
 			continue;
 		}
 		bool was_first = spill == spill_after(index, &group->spill);
+		SNUG_ASSERT(index->count > 0);
 		home->word--;
 		index->count--;
 		spill_clear(index, group, spill, slot);
@@ -377,8 +393,17 @@ void index_settle(struct index *index, struct bucket *home, uint32_t home_number
 
 /* ------------------------------------------------------------------ growing, shrinking ---- */
 
+/* Between the two parts of a changing index there is nothing. */
+static bool is_there(const struct index *index, uint32_t number) {
+	size_t begin = number * sizeof(struct group), end = begin + sizeof(struct group);
+	if (index->high_bytes <= index->low_bytes) return end <= index->end_bytes;
+	return end <= index->low_bytes || begin >= index->high_bytes;
+}
+
 static snug_error begin_change(struct index *index) {
 	uint32_t part = index_part(index->from);
+	SNUG_ASSERT(index->change == INDEX_STEADY && index->from == index->to);
+	SNUG_ASSERT(index->high_bytes == index->end_bytes);
 	bool grow = index_is_crowded(index);
 	uint32_t to = grow ? index->from + part : index->from - part;
 	size_t end_bytes = round_up((grow ? to : index->from) * sizeof(struct group), GRAIN);
@@ -408,6 +433,7 @@ static snug_error end_change(struct index *index) {
 		decommit_high(index, index->end_bytes);
 		if (index->high_bytes < index->end_bytes) return SNUG_ERROR_OS_MEMORY;
 	}
+	SNUG_ASSERT(round_up(index->to * sizeof(struct group), GRAIN) <= index->low_bytes);
 	index->high_bytes = index->end_bytes = index->low_bytes;
 	index->from = index->to;
 	index->change = INDEX_STEADY;
@@ -433,6 +459,7 @@ static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
 
 static snug_error move_group(struct index *index, uint32_t number) {
 	struct group *group = &index->groups[number];
+	SNUG_ASSERT(number < index->from && is_there(index, number));
 	snug_error error = spills_ensure(index, GROUP_ENTRIES / BUCKET_ENTRIES + GROUP_TARGETS_MAX + 1);
 	if (error) return error;
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
@@ -453,7 +480,7 @@ static snug_error move_group(struct index *index, uint32_t number) {
 		extra = spill_next(&spilled);
 		error = put_bucket(index, &spilled);
 	}
-	SNUG_ASSERT(!error);
+	SNUG_ASSERT(!error); /* the reserve is enough */
 	return error;
 }
 
@@ -472,6 +499,7 @@ snug_error index_step(struct index *index) {
 		return error;
 	}
 	uint32_t number = index->cursor - 1;
+	SNUG_ASSERT(index->change == INDEX_GROWING && number < index->from);
 	snug_error error = commit_high(index, (uint32_t)((uint64_t)number * index->to / index->from));
 	return error ? error : move_group(index, number);
 }
@@ -514,13 +542,6 @@ static const char *check_group(const struct index *index, uint32_t number, uint6
 			*count += 1;
 		}
 	return NULL;
-}
-
-/* Between the two parts of a changing index there is nothing. */
-static bool is_there(const struct index *index, uint32_t number) {
-	size_t begin = number * sizeof(struct group), end = begin + sizeof(struct group);
-	if (index->high_bytes <= index->low_bytes) return end <= index->end_bytes;
-	return end <= index->low_bytes || begin >= index->high_bytes;
 }
 
 static uint32_t groups_of(const struct index *index) {

@@ -38,6 +38,8 @@
 #ifndef SNUG_CACHE_INDEX_H
 #define SNUG_CACHE_INDEX_H
 
+#include "base/assert.h"
+
 #include <snug/error.h>
 #include <snug/heap.h>
 #include <snug/os.h>
@@ -105,10 +107,12 @@ static inline uint32_t entry_meta(uint64_t entry) {
 }
 
 static inline uint64_t entry_with_ref(uint64_t entry, snug_ref ref) {
+	SNUG_ASSERT(ref != 0 && ref >> SNUG_REF_BITS == 0);
 	return (entry & ~(((uint64_t)1 << SNUG_REF_BITS) - 1)) | ref;
 }
 
 static inline uint64_t entry_with_meta(uint64_t entry, uint32_t meta) {
+	SNUG_ASSERT(meta <= META_MAX);
 	return (entry & ~((uint64_t)META_MAX << SNUG_REF_BITS)) | (uint64_t)meta << SNUG_REF_BITS;
 }
 
@@ -133,10 +137,13 @@ static inline uint64_t index_place(const struct index *index, uint64_t hash) {
 uint64_t index_bucket_end(const struct index *index, uint64_t hash);
 
 static inline struct bucket *index_bucket(const struct index *index, uint64_t place) {
+	SNUG_ASSERT(place <
+				(uint64_t)GROUP_BUCKETS * (index->from > index->to ? index->from : index->to));
 	return &index->groups[place / GROUP_BUCKETS].bucket[place % GROUP_BUCKETS];
 }
 
 static inline struct group *group_of(struct bucket *home, uint32_t home_number) {
+	SNUG_ASSERT(home_number < GROUP_BUCKETS);
 	return (struct group *)(void *)(home - home_number);
 }
 
@@ -163,6 +170,7 @@ static inline uint32_t spill_next(const struct bucket *spill) {
 }
 
 static inline struct bucket *spill_at(const struct index *index, uint32_t number) {
+	SNUG_ASSERT(number > 0 && number <= index->spills_made);
 	return &index->spills[number - 1];
 }
 
@@ -213,6 +221,7 @@ static inline bool probe_next(struct probe *probe) {
 	while (probe->matches == 0)
 		if (bucket_spilled(probe->home) == 0 || !probe_spill(probe)) return false;
 	probe->entry = &probe->bucket->entry[__builtin_ctz(probe->matches)];
+	SNUG_ASSERT(*probe->entry != 0);
 	probe->matches &= probe->matches - 1;
 	return true;
 }

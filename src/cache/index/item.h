@@ -65,6 +65,7 @@ static inline struct item_head item_read(const void *item) {
 	do {
 		head.value_bytes |= (uint32_t)(*at & 0x7F) << shift;
 		shift += 7;
+		SNUG_ASSERT(shift <= 35); /* five bytes hold 32 bits */
 	} while (*at++ & 0x80);
 	if (head.marks & MARK_EXPIRY) {
 		memcpy(&head.expires_at_s, at, sizeof head.expires_at_s);
@@ -85,6 +86,8 @@ static inline struct item_head item_read(const void *item) {
 /* The key follows. */
 static inline void item_write(void *item, const struct item_head *head) {
 	unsigned char *at = item;
+	SNUG_ASSERT(head->key_bytes > 0 &&
+				head->head_bytes == item_head_bytes(head->marks, head->value_bytes));
 	*at++ = head->marks;
 	*at++ = head->key_bytes;
 	uint32_t value_bytes = head->value_bytes;

@@ -42,6 +42,7 @@ enum ghosts_fit ghosts_fit(const struct ghosts *ghosts, uint64_t limit_bytes, ui
 }
 
 static void set_count(struct ghosts *ghosts, uint64_t sets) {
+	SNUG_ASSERT(sets % GRAIN_SETS == 0);
 	ghosts->sets = sets;
 	ghosts->low_mask = sets == 0 ? 0 : ((uint64_t)1 << bit_highest(sets)) - 1;
 }
@@ -65,6 +66,7 @@ void ghosts_shrink(struct ghosts *ghosts) {
 static ghost *set_of(const struct ghosts *ghosts, uint64_t hash) {
 	uint64_t set = hash & (2 * ghosts->low_mask + 1);
 	if (set >= ghosts->sets) set &= ghosts->low_mask;
+	SNUG_ASSERT(set < ghosts->sets);
 	return &ghosts->table[set * GHOST_SET];
 }
 

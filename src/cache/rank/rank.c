@@ -41,6 +41,7 @@
 static uint32_t age_class(uint32_t age) {
 	if (age < 4) return age;
 	uint32_t power = bit_highest(age);
+	SNUG_ASSERT(age <= STAMP_MASK && 2 * power + 1 < RANK_AGES + 1);
 	return 2 * power + (age >> (power - 1) & 1);
 }
 
@@ -55,6 +56,7 @@ static float class_middle(uint32_t age) {
 }
 
 static rank_meta meta_of(uint32_t class, uint32_t tick) {
+	SNUG_ASSERT(class < RANK_CLASSES);
 	return (rank_meta)(class << RANK_STAMP_BITS | (tick & STAMP_MASK));
 }
 
@@ -98,6 +100,7 @@ static void compute_values(struct rank *rank, uint32_t class) {
 			alive = left;
 			if (hits > best * time) best = hits / time;
 		}
+		SNUG_ASSERT(best >= 0 && alive >= 0);
 		rank->value[class][from] = best;
 	}
 }
@@ -128,6 +131,7 @@ static void advance(struct rank *rank, uint64_t bytes, uint64_t items) {
 		rank->inserted_bytes %= rank->tick_bytes;
 		if (rank->tick - rank->period_begin >= PERIOD_TICKS) fold_period(rank, items);
 	}
+	SNUG_ASSERT(rank->inserted_bytes < rank->tick_bytes && rank->stale <= RANK_CLASSES);
 	if (rank->stale > 0) compute_values(rank, --rank->stale);
 }
 
@@ -135,6 +139,7 @@ static void advance(struct rank *rank, uint64_t bytes, uint64_t items) {
  * mean, rounded by lot. */
 static uint32_t next_class(struct rank *rank, uint32_t class, uint32_t interval) {
 	uint32_t count = class / INTERVALS;
+	SNUG_ASSERT(count <= COUNT_MOST && interval < INTERVALS);
 	if (class == CLASS_NEW) return INTERVALS + interval;
 	if (count == 1 || (count < COUNT_MOST && draw(rank, 2) == 0)) count++;
 	return count * INTERVALS + (3 * (class % INTERVALS) + interval + draw(rank, 2)) / 4;

@@ -14,6 +14,7 @@
  * Counting in and out is here alone: items, bytes, those with an expiry, the earliest expiry of
  * all, and what a check in slices has walked already. A hash is read from the item only if such a
  * check wants to know it. */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_state.h"
 #include "work/key_hash.h"
@@ -26,6 +27,7 @@ uint64_t shard_hash_of_item(const snug_shard *shard, snug_ref ref) {
 
 static void count_in_tally(struct tally *tally, const struct item_head *head, bool in) {
 	uint64_t bytes = item_bytes(head);
+	SNUG_ASSERT(in || (tally->items > 0 && tally->bytes >= bytes));
 	tally->items += in ? 1 : UINT64_MAX;
 	tally->bytes += in ? bytes : -bytes;
 }
@@ -38,8 +40,10 @@ static bool is_checked(const snug_shard *shard, uint64_t hash) {
 /* Of whatever is linked, dead or alive. */
 static void count_link(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
 	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_at_s != 0 ? one : 0;
+	SNUG_ASSERT(in || (shard->linked > 0 && (expiring == 0 || shard->expiring > 0)));
 	shard->linked += one;
 	shard->expiring += expiring;
+	SNUG_ASSERT(shard->expiring <= shard->linked);
 	if (!is_checked(shard, hash)) return;
 	shard->check.linked += one;
 	shard->check.expiring += expiring;
@@ -67,6 +71,7 @@ static void count_drop(snug_shard *shard, const struct item_head *head, enum dro
 }
 
 static void free_item(snug_shard *shard, snug_ref ref, const struct item_head *head) {
+	SNUG_ASSERT(head->key_bytes != KEY_UNLINKED);
 	if (snug_ref_free(shard->heap, ref, item_bytes(head)) == SNUG_ERROR_PINNED)
 		((unsigned char *)snug_ref_at(shard->heap, ref))[1] = KEY_UNLINKED;
 }
@@ -86,6 +91,7 @@ void shard_let_go(snug_shard *shard, snug_ref ref, const struct item_head *head,
 void shard_drop(snug_shard *shard, const struct probe *probe, const struct item_head *head,
 				enum drop_reason reason) {
 	snug_ref ref = entry_ref(*probe->entry);
+	SNUG_ASSERT(reason != DROP_EVICTED || !shard->options.no_eviction);
 	index_remove(&shard->index, probe);
 	shard_let_go(shard, ref, head, reason);
 }
@@ -94,6 +100,7 @@ bool shard_drop_flushed(void *context, uint64_t entry) {
 	snug_shard *shard = context;
 	snug_ref ref = entry_ref(entry);
 	struct item_head head = item_read(snug_ref_at(shard->heap, ref));
+	SNUG_ASSERT(shard->linked > shard->live.items); /* it was alive, and is not counted so */
 	shard->stats.flushed++;
 	shard->flushed_bytes += item_bytes(&head);
 	count_link(shard, hash_for_check(shard, ref), &head, false);

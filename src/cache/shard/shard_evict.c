@@ -49,6 +49,7 @@ static uint32_t cost_of(const snug_shard *shard, snug_ref ref) {
 static bool see(snug_shard *shard, uint64_t *at) {
 	uint64_t entry = *at;
 	if (entry == 0) return false;
+	SNUG_ASSERT(entry_ref(entry) != 0);
 	rank_meta meta = (rank_meta)entry_meta(entry), settled = rank_settle(&shard->rank, meta);
 	rank_see(&shard->rank, settled);
 	if (UNLIKELY(settled != meta)) *at = entry = entry_with_meta(entry, settled);
@@ -70,6 +71,7 @@ static uint32_t pass_bucket(snug_shard *shard, uint64_t places) {
 	uint64_t place = index_place(&shard->index, shard->hand);
 	struct bucket *bucket = index_bucket(&shard->index, place);
 	uint32_t number = place % GROUP_BUCKETS;
+	SNUG_ASSERT(places >= GROUP_BUCKETS);
 	if (UNLIKELY(index_is_flushed(&shard->index, bucket)))
 		index_settle(&shard->index, bucket, number);
 	uint32_t seen = see_bucket(shard, bucket);
@@ -100,6 +102,7 @@ static struct probe probe_at(const snug_shard *shard, uint64_t *at, uint64_t has
 	probe.home = index_bucket(&shard->index, place);
 	probe.home_number = place % GROUP_BUCKETS;
 	probe.bucket = (struct bucket *)((uintptr_t)at & ~(uintptr_t)63);
+	SNUG_ASSERT((size_t)(at - probe.bucket->entry) < BUCKET_ENTRIES);
 	return probe;
 }
 
@@ -136,6 +139,7 @@ uint64_t shard_evict_one(snug_shard *shard) {
 	}
 	const void *item = snug_ref_at(shard->heap, entry_ref(victim.entry));
 	struct item_head head = item_read(item);
+	SNUG_ASSERT(head.key_bytes <= SNUG_KEY_BYTES_MAX && entry_ref(victim.entry) != shard->watched);
 	uint64_t hash = key_hash(item_key(item, &head), head.key_bytes);
 	struct probe probe = probe_at(shard, (uint64_t *)(uintptr_t)victim.place, hash);
 	/* Its bucket was passed before the flush, or has spilled it and is still to be passed. */
@@ -199,10 +203,12 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bo
 snug_error shard_alloc(snug_shard *shard, size_t bytes, size_t head_bytes, bool evicts,
 					   snug_ref *out) {
 	snug_ref ref;
+	SNUG_ASSERT(head_bytes > 0 && head_bytes <= bytes);
 	snug_error error = alloc_any(shard, bytes, false, evicts, &ref);
 	if (error) return error;
 	error = require_whole_head(shard, bytes, ref, head_bytes);
 	if (error == SNUG_ERROR_TOO_MANY_EXTENTS) error = alloc_any(shard, bytes, true, evicts, &ref);
+	SNUG_ASSERT(error || ref != shard->watched);
 	if (!error) *out = ref;
 	return error;
 }

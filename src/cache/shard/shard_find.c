@@ -16,6 +16,7 @@
  * COST. Some 450 instructions a hit, and the key's hash (docs/design/0006). */
 #include "cache/shard/shard_find.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_sweep.h"
 
@@ -25,6 +26,7 @@ static inline __attribute__((always_inline)) bool is_key(const snug_shard *shard
 														 struct item_head *head) {
 	const unsigned char *item = snug_ref_at(shard->heap, ref);
 	if (item[1] != key->length) return false;
+	SNUG_ASSERT(item[1] != KEY_UNLINKED); /* in the index */
 	*head = item_read(item);
 	return memcmp(item_key(item, head), key->bytes, key->length) == 0;
 }
@@ -43,6 +45,7 @@ static void meet_flushed(snug_shard *shard, const snug_key *key, struct probe *p
 bool shard_look_up(snug_shard *shard, const snug_key *key, struct probe *probe,
 				   struct item_head *head) {
 	shard_tick(shard);
+	SNUG_ASSERT(key->length > 0 && key->length <= SNUG_KEY_BYTES_MAX);
 	*probe = index_probe(&shard->index, key->hash);
 	if (UNLIKELY(index_is_flushed(&shard->index, probe->home))) {
 		meet_flushed(shard, key, probe);
@@ -64,6 +67,7 @@ static snug_error check_key(const snug_shard *shard, const snug_key *key) {
 
 void shard_fill_item(const snug_shard *shard, uint64_t hash, uint64_t entry,
 					 const struct item_head *head, snug_item *out) {
+	SNUG_ASSERT(entry_ref(entry) != 0 && head->key_bytes != KEY_UNLINKED);
 	*out = (snug_item){
 		.attributes =
 			{
@@ -101,6 +105,7 @@ snug_error snug_shard_find(snug_shard *shard, const snug_key *key, snug_item *ou
 
 static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
 	uint64_t entry = *probe->entry;
+	SNUG_ASSERT(!index_is_flushed(&shard->index, probe->home));
 	unsigned char *item = snug_ref_at(shard->heap, entry_ref(entry));
 	*probe->entry = entry_with_meta(entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry)));
 	item[0] |= MARK_FETCHED;

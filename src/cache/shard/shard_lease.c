@@ -23,8 +23,10 @@
 #include "base/bits.h"
 #include "cache/shard/shard_find.h"
 #include "mem/object/extents.h"
+#include "mem/object/pins.h"
 
 static void mark_unlinked(snug_shard *shard, snug_ref ref) {
+	SNUG_ASSERT(pin_count(&shard->heap->pins, ref & OFFSET_MASK) > 0);
 	((unsigned char *)snug_ref_at(shard->heap, ref))[1] = KEY_UNLINKED;
 }
 
@@ -43,6 +45,7 @@ static struct item_head full_head(snug_shard *shard, const snug_key *key,
 	struct item_head head = shard_head(shard, key, attributes, value_bytes);
 	head.marks |= MARK_EXPIRY | MARK_CLIENT_FLAGS | MARK_CAS;
 	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
+	SNUG_ASSERT(item_bytes(&head) > value_bytes);
 	return head;
 }
 
@@ -86,6 +89,7 @@ static snug_error pin_on_what_is_kept(snug_shard *shard, snug_ref ref, size_t by
 	shard->kept_for_pins_bytes -= grown_bytes;
 	snug_error error = snug_ref_pin(shard->heap, ref, bytes);
 	shard_keep_for_pins(shard);
+	SNUG_ASSERT(shard->kept_for_pins_bytes % PIN_TABLE_GRAIN == 0);
 	return error;
 }
 
@@ -95,6 +99,7 @@ static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
 	snug_error error = snug_ref_pin(shard->heap, *ref, bytes);
 	if (error == SNUG_ERROR_NO_MEMORY) error = pin_on_what_is_kept(shard, *ref, bytes);
 	if (error != SNUG_ERROR_NO_MEMORY) return error;
+	SNUG_ASSERT(shard->watched == 0);
 	shard->watched = *ref;
 	error = snug_shard_charge(shard, PIN_TABLE_GRAIN);
 	*ref = shard->watched;
@@ -126,6 +131,7 @@ static snug_error reserve(snug_shard *shard, const snug_key *key, size_t value_b
 	}
 	mark_unlinked(shard, ref);
 	shard->stats.leases++;
+	SNUG_ASSERT(shard->watched == 0 && value_offset + value_bytes == item_bytes(&head));
 	*out = (snug_lease){ref, item_bytes(&head), value_offset, (uint32_t)value_bytes};
 	return SNUG_OK;
 }
@@ -145,6 +151,7 @@ uint32_t shard_promise_lease(snug_shard *shard, const snug_key *key, size_t valu
 	if (shard_can_never_fit(shard, item_bytes(&head)) || !may_lease(shard, item_bytes(&head)))
 		return 0;
 	shard->promised_bytes += item_bytes(&head);
+	SNUG_ASSERT(shard->promised_bytes >= item_bytes(&head));
 	return item_bytes(&head);
 }
 
@@ -156,7 +163,7 @@ void shard_end_promise(snug_shard *shard, uint32_t bytes) {
 /* The pin ends; the item is the caller's to link or free. */
 static void unpin(snug_shard *shard, snug_lease *lease) {
 	snug_error error = snug_ref_unpin(shard->heap, lease->ref, lease->item_bytes);
-	SNUG_ASSERT(!error);
+	SNUG_ASSERT(!error && shard->stats.leases > 0);
 	(void)error;
 	shard->stats.leases--;
 	lease->ref = 0;
@@ -184,6 +191,7 @@ snug_error snug_shard_commit(snug_shard *shard, const snug_key *key,
 	}
 	snug_ref ref = lease->ref;
 	char *item = snug_ref_at(shard->heap, ref);
+	SNUG_ASSERT(is_unlinked(shard, ref));
 	item_write(item, &head);
 	memcpy(item + head.head_bytes, key->bytes, key->length);
 	unpin(shard, lease);

@@ -9,6 +9,7 @@
  * take it, nothing goes. Where nothing may be evicted the limit is approached by packing alone,
  * size classes merged too, once for each limit; what that leaves above it stays, and shrinks as
  * items are deleted or expire. */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_sweep.h"
 
@@ -56,6 +57,7 @@ static bool may_gain_pages(const snug_shard *shard, const snug_stats *stats) {
 
 /* What lies free would do: only the OS does not take it back. */
 static bool is_enough_free(const snug_stats *stats) {
+	SNUG_ASSERT(stats->limit_bytes >= stats->limit_goal_bytes);
 	return stats->free_page_bytes >= stats->limit_bytes - stats->limit_goal_bytes;
 }
 

@@ -64,6 +64,7 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key,
 	if (given->is_won) head.marks |= MARK_WON;
 	if (head.cas > shard->cas_last && head.cas <= CAS_FOLLOWED_MAX) shard->cas_last = head.cas;
 	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
+	SNUG_ASSERT(key->length > 0 && key->length <= SNUG_KEY_BYTES_MAX);
 	return head;
 }
 
@@ -80,6 +81,7 @@ static void step_index(snug_shard *shard) {
 
 /* Items make room for the index and the ghosts too. `*ref`, in no index yet, may move. */
 static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
+	SNUG_ASSERT(shard->watched == 0 && *ref != 0);
 	shard->watched = *ref;
 	shard_fit_ghosts(shard);
 	step_index(shard);
@@ -106,6 +108,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
 	recent_use(&shard->recent, key->hash, shard_now_s(shard));
 	if (shard_look_up(shard, key, &probe, &old)) {
 		snug_ref old_ref = entry_ref(*probe.entry);
+		SNUG_ASSERT(old_ref != ref);
 		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
 		*probe.entry = entry_with_meta(entry_with_ref(*probe.entry, ref), meta);
 		shard_count(shard, key->hash, &old, false);
@@ -123,6 +126,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
 		return error;
 	}
 	shard_count(shard, key->hash, head, true);
+	SNUG_ASSERT(shard->index.count == shard->linked);
 	return SNUG_OK;
 }
 
@@ -131,6 +135,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
 static void write_value(snug_shard *shard, snug_ref ref, const struct item_head *head,
 						size_t offset, const void *bytes, size_t length) {
 	size_t at = (size_t)head->head_bytes + head->key_bytes + offset;
+	SNUG_ASSERT(offset <= head->value_bytes && length <= head->value_bytes - offset);
 	if (length == 0) return;
 	if (LIKELY(snug_ref_is_contiguous(ref))) {
 		memcpy((char *)snug_ref_at(shard->heap, ref) + at, bytes, length);
@@ -213,6 +218,7 @@ snug_error snug_shard_set(snug_shard *shard, const snug_key *key, const snug_att
 static snug_error copy_item(snug_shard *shard, const snug_key *key, const snug_item *item,
 							const struct item_head *head, size_t value_at, snug_ref *out) {
 	snug_ref ref;
+	SNUG_ASSERT(shard->watched == 0 && value_at + item->value_bytes <= head->value_bytes);
 	shard->watched = item->ref;
 	snug_error error = alloc(shard, head, &ref);
 	snug_ref from = shard->watched;
@@ -269,6 +275,7 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	*recent_at(&shard->recent, key->hash) = note;
 	if (error) return error;
 	/* nothing was stored */
+	SNUG_ASSERT(shard->stats.stores > 0);
 	shard->stats.stores--;
 	/* its new expiry has passed */
 	if (!shard_look_up(shard, key, &probe, &head)) return SNUG_ERROR_NOT_FOUND;

@@ -15,6 +15,8 @@
  * each group has half-empty slabs of each size. */
 #include "cache/shard/shard_sweep.h"
 
+#include "base/assert.h"
+
 #define SWEEP_PAUSE_S 60u /* from one round to the next */
 #define DEAD_PLACES 1024u /* that a store without eviction looks at for what is dead */
 
@@ -39,6 +41,7 @@ static void sweep_place(snug_shard *shard, uint64_t place) {
 	uint32_t number = place % GROUP_BUCKETS;
 	struct bucket *home = index_bucket(&shard->index, place);
 	index_settle(&shard->index, home, number);
+	SNUG_ASSERT(!index_is_flushed(&shard->index, home));
 	if (shard->expiring == 0) return;
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++)
 		if (home->entry[slot] != 0)
@@ -50,6 +53,7 @@ static void sweep_place(snug_shard *shard, uint64_t place) {
 static bool sweep(snug_shard *shard) {
 	if (shard->sweep_hand == 0) shard->round_earliest_s = UINT32_MAX;
 	uint64_t end = index_bucket_end(&shard->index, shard->sweep_hand);
+	SNUG_ASSERT(end == 0 || end > shard->sweep_hand);
 	sweep_place(shard, index_place(&shard->index, shard->sweep_hand));
 	shard->sweep_hand = end;
 	if (end != 0) return true;
@@ -72,6 +76,7 @@ void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 	if (is_flushed_left(shard)) (void)sweep(shard);
 	index_flush(&shard->index);
 	shard->live = shard->check.live = (struct tally){0};
+	SNUG_ASSERT(is_flushed_left(shard));
 }
 
 /* What expires is swept when something has, but not too often: a look-up does not find it

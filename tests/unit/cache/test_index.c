@@ -9,6 +9,7 @@
 #include <snug/snug.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define REFS 60000u
@@ -127,6 +128,66 @@ static void run(bool refuse) {
 static void grows_and_shrinks(void **state) {
 	(void)state;
 	run(false);
+}
+
+static bool mark_met(void *context, uint64_t entry) {
+	((bool *)context)[entry_ref(entry)] = true;
+	return false;
+}
+
+/* By hashes, as the sweep does. */
+static void require_walk_meets_all(struct index *index, const struct table *table, bool *met) {
+	uint64_t hash = 0;
+	memset(met, 0, REFS + 1);
+	do {
+		uint64_t place = index_place(index, hash);
+		index_filter(index, index_bucket(index, place), place % GROUP_BUCKETS, mark_met, met);
+		uint64_t end = index_bucket_end(index, hash);
+		REQUIRE(end == 0 || end > hash, "the walk does not get on");
+		hash = end;
+	} while (hash != 0);
+	for (snug_ref ref = 1; ref <= REFS; ref++)
+		REQUIRE(met[ref] || !table->there[ref], "reference %llu was passed over, cursor %u of %u",
+				(unsigned long long)ref, index->cursor, index->from);
+}
+
+/* At each step of growing and shrinking. */
+static void a_walk_meets_all_while_it_changes(void **state) {
+	(void)state;
+	enum { COUNT = 3000 };
+	static bool met[REFS + 1];
+	test_random random = {test_environment_number("SNUG_SEED", 5)};
+	struct table *table = calloc(1, sizeof *table);
+	REQUIRE(table != NULL, "the test ran out of memory");
+	for (uint32_t ref = 1; ref <= REFS; ref++) table->hashes[ref] = test_random_next(&random);
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = (size_t)8 << 20};
+	snug_heap *heap;
+	struct index index;
+	uint32_t changes[3] = {0};
+	REQUIRE_OK(snug_heap_create(&options, &heap));
+	REQUIRE_OK(index_init(&index, heap, snug_os_linux(), options.limit_bytes, hash_of, drop_flushed,
+						  table));
+	for (uint32_t number = 0; number < 2 * COUNT; number++) {
+		snug_ref ref = number % COUNT + 1;
+		struct probe probe;
+		if (number < COUNT) {
+			add(&index, table, ref, 0);
+		} else {
+			REQUIRE(find(&index, table, ref, &probe), "reference %llu is lost",
+					(unsigned long long)ref);
+			index_remove(&index, &probe);
+			table->there[ref] = false;
+			table->count--;
+		}
+		if (index_wants_step(&index)) REQUIRE_OK(index_step(&index));
+		if (changes[index.change]++ % 16 == 0) require_walk_meets_all(&index, table, met);
+	}
+	REQUIRE(changes[INDEX_GROWING] > 100 && changes[INDEX_SHRINKING] > 100, "%u and %u steps",
+			changes[INDEX_GROWING], changes[INDEX_SHRINKING]);
+	index_deinit(&index);
+	REQUIRE_OK(snug_heap_destroy(heap));
+	free(table);
 }
 
 static void survives_refusals(void **state) {
@@ -312,6 +373,7 @@ static void what_was_flushed_goes(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grows_and_shrinks),
+		cmocka_unit_test(a_walk_meets_all_while_it_changes),
 		cmocka_unit_test(survives_refusals),
 		cmocka_unit_test(one_group_takes_all_its_keys),
 		cmocka_unit_test(a_filter_meets_all_of_a_bucket),
