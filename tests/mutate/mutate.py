@@ -88,6 +88,8 @@ def look(mutants):
     names = [mutant.name for mutant in mutants]
     lines += [f"{name} twice" for name in sorted(set(names)) if names.count(name) > 1]
     print("\n".join(lines + [f"{len(mutants)} mutants"]))
+    if lines:
+        print("Write in tests/mutate/*.mutants what the fault looks like in the source as it is now; where the code is gone, so is its mutant.")
     return 1 if lines else 0
 
 

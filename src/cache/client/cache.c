@@ -22,6 +22,7 @@
 
 static struct cache_worker *worker_of(void *context, uint32_t index) {
 	snug_cache *cache = context;
+	SNUG_ASSERT(index < cache->worker_count);
 	return &cache->worker[index];
 }
 
@@ -78,6 +79,7 @@ static void run(void *context, uint32_t index, snug_heap *heap, void *const *req
 	struct cache_worker *worker = worker_of(context, index);
 	(void)heap;
 	(void)errors;
+	SNUG_ASSERT(worker->shard != NULL && snug_shard_heap(worker->shard) == heap);
 	worker->has_served = true;
 	requests_serve(worker->shard, index, &worker->counts,
 				   (struct request *const *)(const void *)requests, count);

@@ -79,6 +79,7 @@ static snug_error ask_one_by_one(snug_cache_client *client, size_t count) {
 /* The first `count` requests, until all are answered. */
 static snug_error ask(snug_cache_client *client, size_t count) {
 	snug_error first = SNUG_OK;
+	SNUG_ASSERT(count > 0 && count <= CACHE_MANY);
 	if (client->timeout_ns != SNUG_FOREVER) return parcel_ask(client, count);
 	snug_error error = parcels_wait(client);
 	if (error) return error;
@@ -86,6 +87,7 @@ static snug_error ask(snug_cache_client *client, size_t count) {
 		client->operation[i] = (snug_operation){.kind = SNUG_OPERATION_RUN,
 												.object.worker = client->request[i].owner,
 												.buffer = &client->request[i]};
+	SNUG_ASSERT(snug_client_in_flight(client->client) == 0); /* what was late has come */
 	error = snug_client_submit(client->client, client->operation, count, client->ticket);
 	if (error == SNUG_ERROR_QUEUE_FULL) return ask_one_by_one(client, count);
 	if (error) return error;
@@ -108,6 +110,7 @@ static snug_error begin(snug_cache_client *client, struct request *request,
 	request->operation.kind = (uint8_t)kind;
 	request->operation.key = snug_shard_key(key, key_bytes);
 	request->owner = request_owner(request->operation.key.hash, client->cache->worker_count);
+	SNUG_ASSERT(request->owner < client->cache->worker_count);
 	return SNUG_OK;
 }
 
@@ -157,6 +160,7 @@ static snug_error begin_get(snug_cache_client *client, struct request *request, 
 
 static snug_error tell_value(const struct request *request, snug_cache_value *out) {
 	const struct operation *operation = &request->operation;
+	SNUG_ASSERT(operation->status == STATUS_FOUND && operation->lease.ref == 0);
 	*out = (snug_cache_value){
 		.bytes = operation->item.value_bytes,
 		.client_flags = operation->item.attributes.client_flags,
@@ -190,6 +194,7 @@ snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t ke
 /* Up to CACHE_MANY; a lookup that makes no sense is answered without being asked. */
 static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups, size_t count) {
 	size_t asked[CACHE_MANY], asked_count = 0;
+	SNUG_ASSERT(count <= CACHE_MANY);
 	for (size_t i = 0; i < count; i++) {
 		snug_cache_lookup *lookup = &lookups[i];
 		lookup->error = begin_get(client, &client->request[asked_count], lookup->key,

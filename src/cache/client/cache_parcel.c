@@ -12,6 +12,7 @@
  *
  * COST. One malloc and a copy of key and value, and of the value back. Who waits for ever pays
  * neither. */
+#include "base/assert.h"
 #include "cache/client/cache_parts.h"
 #include "os/threads.h"
 
@@ -62,6 +63,7 @@ static char *pack(struct parcel *parcel, const struct request *from, struct requ
 static struct parcel *parcel_create(const snug_cache_client *client, size_t count) {
 	size_t bytes = sizeof(struct parcel) + _Alignof(max_align_t);
 	for (size_t i = 0; i < count; i++) bytes += bytes_of(&client->request[i]);
+	SNUG_ASSERT(count > 0 && count <= CACHE_MANY);
 	struct parcel *parcel = malloc(bytes);
 	if (parcel == NULL) return NULL;
 	parcel->next = NULL;
@@ -70,6 +72,7 @@ static struct parcel *parcel_create(const snug_cache_client *client, size_t coun
 	for (size_t i = 0; i < count; i++) {
 		parcel->ticket[i] = 0;
 		at = pack(parcel, &client->request[i], &parcel->request[i], at);
+		SNUG_ASSERT((size_t)(at - (const char *)parcel) <= bytes);
 	}
 	return parcel;
 }
@@ -77,9 +80,11 @@ static struct parcel *parcel_create(const snug_cache_client *client, size_t coun
 /* What was answered; whatever the caller gave is his again. */
 static void unpack(const struct request *from, struct request *to) {
 	const void *value = to->operation.value, *key_bytes = to->operation.key.bytes;
+	SNUG_ASSERT(from->kind == to->kind && from->owner == to->owner);
 	void *room = to->room, *context = to->visit_context;
 	if (from->kind == REQUEST_VISIT && from->room_bytes > 0)
 		memcpy(context, from->visit_context, from->room_bytes);
+	SNUG_ASSERT(!from->value_in_room || from->operation.item.value_bytes <= to->room_bytes);
 	if (from->value_in_room && from->operation.item.value_bytes > 0)
 		memcpy(room, from->room, from->operation.item.value_bytes);
 	*to = *from;
@@ -112,6 +117,8 @@ static bool collect(snug_cache_client *client, struct parcel *parcel, uint64_t d
 }
 
 static void keep_late(snug_cache_client *client, struct parcel *parcel) {
+	SNUG_ASSERT((client->first_late == NULL) == (client->last_late == NULL));
+	SNUG_ASSERT(parcel->next == NULL);
 	if (client->last_late == NULL)
 		client->first_late = parcel;
 	else
@@ -126,6 +133,7 @@ static bool end_late(snug_cache_client *client, uint64_t deadline_ns) {
 	while (client->first_late != NULL) {
 		struct parcel *parcel = client->first_late;
 		if (!collect(client, parcel, deadline_ns, &unwanted)) return false;
+		SNUG_ASSERT((parcel->next == NULL) == (client->last_late == parcel));
 		client->first_late = parcel->next;
 		if (parcel->next == NULL) client->last_late = NULL;
 		free(parcel);

@@ -22,6 +22,7 @@
  * as a touch, an item that was made for the asker as a hit. */
 #include "cache/operation/operation_parts.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "base/number_text.h"
 
@@ -44,6 +45,7 @@ static void tell_date(const snug_shard *shard, struct operation *operation) {
 static snug_error change_item(snug_shard *shard, struct operation *operation,
 							  const snug_attributes *attributes) {
 	snug_item before = operation->item;
+	SNUG_ASSERT(before.ref != 0);
 	snug_error error = snug_shard_change(shard, &operation->key, &operation->item, attributes);
 	operation->item.idle_s = before.idle_s;
 	operation->item.was_fetched = before.was_fetched;
@@ -86,6 +88,7 @@ static void mark(const snug_shard *shard, struct operation *operation,
 	}
 	if (!wins) return;
 	operation->marks |= OPERATION_WON;
+	SNUG_ASSERT(!attributes->is_won); /* one at a time makes it anew */
 	attributes->is_won = true;
 }
 
@@ -109,6 +112,7 @@ static void touch(const snug_shard *shard, struct operation *operation,
 static bool get_found(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = operation->item.attributes;
 	bool wants_cas = (operation->options & OPERATION_WANTS_CAS) != 0;
+	SNUG_ASSERT(operation->item.ref != 0 && operation->marks == 0);
 	if (operation->options & OPERATION_TELLS_OLD_TTL) tell_ttl(shard, operation);
 	mark(shard, operation, &attributes);
 	if (operation->options & OPERATION_HAS_EXPTIME) touch(shard, operation, &attributes);
@@ -119,6 +123,7 @@ static bool get_found(snug_shard *shard, struct operation *operation) {
 	if (operation->options & OPERATION_HAS_CAS_COMPARE && operation->item.attributes.cas != 0 &&
 		operation->item.attributes.cas == operation->cas_compare)
 		operation->marks |= OPERATION_CAS_MATCHES;
+	SNUG_ASSERT(!wants_cas || attributes.cas != 0);
 	operation->cas = wants_cas ? attributes.cas : 0;
 	return true;
 }
@@ -131,6 +136,7 @@ static void vivify(snug_shard *shard, struct operation *operation) {
 								  .is_won = true};
 	snug_error error = shard_set(shard, &operation->key, &attributes, NULL, 0);
 	if (error) return;
+	SNUG_ASSERT(operation->status == STATUS_NOT_FOUND);
 	operation->status = STATUS_FOUND;
 	operation->marks = OPERATION_WON;
 	operation->ttl_s = -1; /* before it was given a time */
@@ -202,6 +208,7 @@ static snug_error clear_value(snug_shard *shard, struct operation *operation) {
 /* Stale, for the next asker to make anew; with another CAS number. */
 static snug_error invalidate(snug_shard *shard, struct operation *operation) {
 	snug_attributes attributes = operation->item.attributes;
+	SNUG_ASSERT(operation->item.ref != 0);
 	attributes.is_stale = true;
 	attributes.is_won = false;
 	attributes.cas = operation_new_cas(shard, operation);
@@ -258,6 +265,7 @@ static bool read_number(const char *text, size_t length, uint64_t *number) {
 	if (at < length && text[at] == '+') at++;
 	size_t digits = number_scan(text + at, length - at, 10, &value);
 	at += digits;
+	SNUG_ASSERT(at <= length);
 	if (digits == 0 || (at < length && text[at] != '\0' && !is_blank(text[at]))) return false;
 	*number = value;
 	return true;
@@ -281,6 +289,7 @@ static snug_error store_number(snug_shard *shard, struct operation *operation,
 							   const snug_attributes *attributes, size_t least_bytes) {
 	char text[ARITHMETIC_BYTES_MAX];
 	size_t length = number_write(operation->number, text);
+	SNUG_ASSERT(length > 0 && length <= sizeof text && least_bytes <= sizeof text);
 	for (; length < least_bytes; length++) text[length] = ' ';
 	snug_error error = shard_set(shard, &operation->key, attributes, text, length);
 	if (error) return error;

@@ -19,6 +19,8 @@
  * for the new. */
 #include "cache/operation/operation_parts.h"
 
+#include "base/assert.h"
+
 /* What is stored, and in which way. */
 enum verdict { VERDICT_STORE, VERDICT_EXTEND, VERDICT_REFUSE };
 
@@ -62,6 +64,7 @@ static enum verdict judge_mismatch(const snug_shard *shard, struct operation *op
 static enum verdict judge_found(const snug_shard *shard, struct operation *operation,
 								snug_attributes *attributes, struct operation_counts *counts) {
 	const snug_attributes *old = &operation->item.attributes;
+	SNUG_ASSERT(operation->item.ref != 0);
 	if (operation->mode == STORE_ADD) return refuse(operation, STATUS_NOT_STORED);
 	if (compares(operation) && !(is_extension(operation) && operation->cas_compare == 0)) {
 		if (operation->cas_compare == 0 || old->cas != operation->cas_compare)
@@ -112,6 +115,7 @@ static snug_error store(snug_shard *shard, struct operation *operation,
 						const snug_attributes *attributes) {
 	if (operation->lease.ref != 0) {
 		size_t value_bytes = operation->lease.value_bytes;
+		SNUG_ASSERT(value_bytes <= operation->lease.item_bytes);
 		snug_error error = snug_shard_commit(shard, &operation->key, attributes, &operation->lease);
 		operation->item.value_bytes = value_bytes;
 		return error;
@@ -123,6 +127,7 @@ static snug_error store(snug_shard *shard, struct operation *operation,
 static snug_error extend(snug_shard *shard, struct operation *operation,
 						 const snug_attributes *attributes) {
 	bool in_front = operation->mode == STORE_PREPEND;
+	SNUG_ASSERT(is_extension(operation) && operation->item.ref != 0);
 	size_t old_bytes = operation->item.value_bytes, new_bytes = operation->value_bytes;
 	snug_error error;
 	if (operation->lease.ref != 0) {
@@ -141,6 +146,7 @@ static snug_error extend(snug_shard *shard, struct operation *operation,
  * new value. */
 static void failed(snug_shard *shard, struct operation *operation, enum verdict verdict,
 				   snug_error error, struct operation_counts *counts) {
+	SNUG_ASSERT(error && verdict != VERDICT_REFUSE);
 	operation->status = (uint8_t)operation_status_of(error);
 	/* What is there stays; or a flush has come due, and nothing is there. */
 	if (verdict == VERDICT_EXTEND &&
@@ -175,6 +181,7 @@ void operation_store(snug_shard *shard, struct operation *operation,
 		if (!error) operation->status = STATUS_STORED;
 	}
 	if (operation->lease.ref != 0) snug_shard_release(shard, &operation->lease);
+	SNUG_ASSERT(operation->lease.ref == 0); /* whatever became of it */
 	if (error) failed(shard, operation, verdict, error, counts);
 }
 

@@ -38,6 +38,8 @@ void request_fill_window(snug_shard *shard, struct request *request) {
 		bytes = bytes / 2;
 		count = REQUEST_EXTENTS;
 	}
+	SNUG_ASSERT(count <= REQUEST_EXTENTS);
+	SNUG_ASSERT(count > 0 || request->window_offset == lease->value_bytes);
 	request->window_count = (uint32_t)count;
 	request->window_bytes = (uint32_t)bytes;
 }
@@ -47,6 +49,7 @@ void request_copy_value(snug_shard *shard, const snug_item *item, void *to) {
 	size_t count = 1;
 	if (item->value_bytes == 0) return;
 	snug_error error = snug_shard_view(shard, item, 0, item->value_bytes, &extent, &count);
+	SNUG_ASSERT(error || extent.length == item->value_bytes);
 	if (LIKELY(!error))
 		memcpy(to, extent.data, extent.length);
 	else
@@ -59,6 +62,7 @@ void request_copy_value(snug_shard *shard, const snug_item *item, void *to) {
 static void hand_over(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;
 	size_t value_bytes = operation->item.value_bytes;
+	SNUG_ASSERT(operation->status == STATUS_FOUND && request->room != NULL);
 	request->value_in_room = value_bytes <= request->room_bytes;
 	if (request->value_in_room) {
 		request_copy_value(shard, &operation->item, request->room);
@@ -84,6 +88,7 @@ static void end_promise(snug_shard *shard, struct request *request) {
 
 static void begin_round(struct request *request) {
 	uint32_t bytes = request->promised_bytes;
+	SNUG_ASSERT(bytes > 0 && request->evict_bytes == 0 && request->rounds < ROUNDS_MAX);
 	request->evict_bytes = request->rounds == 0 ? bytes : bytes / ROUND_SHARE;
 	request->rounds++;
 }
@@ -118,6 +123,7 @@ static snug_error reserve_slice(snug_shard *shard, struct request *request) {
 		begin_round(request);
 	request->is_unfinished =
 		request->promised_bytes > 0 && request->evict_bytes > 0 && evict_slice(shard, request) > 0;
+	SNUG_ASSERT(operation->lease.ref == 0);
 	if (request->is_unfinished) return SNUG_OK;
 	end_promise(shard, request);
 	return reserve_at_once(shard, request);
@@ -132,6 +138,7 @@ static void reserve(snug_shard *shard, struct operation_counts *counts, struct r
 	}
 	operation->status = STATUS_STORED;
 	request->window_offset = 0;
+	SNUG_ASSERT(request->is_unfinished == (operation->lease.ref == 0));
 	if (!request->is_unfinished) request_fill_window(shard, request);
 }
 
@@ -175,6 +182,7 @@ static void prefetch(snug_shard *shard, struct request *const *requests, size_t 
 	for (size_t i = 0; i < count && found < PREFETCH_MAX; i++)
 		if (requests[i]->kind == REQUEST_OPERATION)
 			hashes[found++] = requests[i]->operation.key.hash;
+	SNUG_ASSERT(found <= PREFETCH_MAX);
 	snug_shard_prefetch(shard, hashes, found);
 }
 

@@ -24,6 +24,7 @@
 #include "base/grown.h"
 #include "cache/shard/shard_state.h"
 #include "mem/gate.h"
+#include "mem/object/pins.h"
 #include "os/local_time.h"
 #include "work/key_hash.h"
 
@@ -55,9 +56,12 @@ static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	snug_shard *shard = context;
 	struct probe probe = index_probe(&shard->index, shard_hash_of_item(shard, to));
 	(void)size;
+	SNUG_ASSERT(from != 0 && from != to);
 	if (shard->watched == from) shard->watched = to;
 	while (probe_next(&probe)) {
 		if (entry_ref(*probe.entry) != from) continue;
+		SNUG_ASSERT(shard->heap->pins.count == 0 ||
+					pin_count(&shard->heap->pins, from & OFFSET_MASK) == 0);
 		*probe.entry = entry_with_ref(*probe.entry, to);
 		return;
 	}
@@ -66,6 +70,7 @@ static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
 static size_t size_of(void *context, const void *object) {
 	struct item_head head = item_read(object);
 	(void)context;
+	SNUG_ASSERT(head.key_bytes > 0);
 	return item_bytes(&head);
 }
 
@@ -168,6 +173,7 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 		(void)undone;
 		return error;
 	}
+	SNUG_ASSERT(shard->index.count == 0);
 	shard->heap = heap;
 	uint64_t seed = shard->os->now_ns(shard->os->context) * 0x9E3779B97F4A7C15u | 1;
 	rank_init(&shard->rank, stats.limit_bytes, seed);
@@ -179,6 +185,7 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 
 /* All but the heap, which reads the items no more. */
 static void give_back(snug_shard *shard) {
+	SNUG_ASSERT(shard->watched == 0);
 	if (shard->heap != NULL) index_deinit(&shard->index);
 	if (shard->ghosts_reserved_bytes > 0)
 		shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_reserved_bytes);
