@@ -11,6 +11,7 @@ as in a patch without line numbers:
     name: what-is-wrong
     why: one line: what the fault would do to a user
     test: test_limit                  as `meson test` calls it; it must be a program
+    env: SNUG_ROUNDS=1000000          if it needs luck: more tries than in make test
     file: src/mem/arena/arena.c
      	a line as it is, where it is needed to find the place
     -	a line that goes
@@ -44,7 +45,7 @@ MUCH_LONGER = 10  # than on the source as it is: the test hangs
 class Mutant:
     def __init__(self, name, where):
         self.name, self.where = name, where
-        self.why = self.test = ""
+        self.why = self.test = self.env = ""
         self.edits = []  # file, lines there, lines instead
 
     def texts(self):
@@ -60,7 +61,7 @@ class Mutant:
 def read_mutants(path):
     mutants = []
     for number, line in enumerate(path.read_text().splitlines(keepends=True), 1):
-        field = re.fullmatch(r"(name|why|test|file): (.+)\n", line)
+        field = re.fullmatch(r"(name|why|test|env|file): (.+)\n", line)
         if field and field[1] == "name":
             mutants.append(Mutant(field[2], f"{path.name}:{number}"))
         elif field and field[1] == "file":
@@ -105,11 +106,11 @@ class Programs:
     def build(self, name):
         return build(self.tree, str(pathlib.Path(self.by_name[name]["cmd"][0]).relative_to(self.tree.resolve() / "build")))
 
-    def run(self, name):
+    def run(self, name, more=""):
         """Whether it passed, in how many seconds, and what it said of the failure. The first run, on the source as it is, says when the others hang."""
         test = self.by_name[name]
         begin = time.monotonic()
-        environment = {**os.environ, **test["env"], "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
+        environment = {**os.environ, **test["env"], **dict(pair.split("=") for pair in more.split()), "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
         with tempfile.TemporaryFile("w+", errors="replace") as output:
             process = subprocess.Popen(
                 test["cmd"], cwd=test["workdir"] or self.tree / "build", env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
@@ -163,7 +164,7 @@ def try_mutant(tree, programs, mutant):
         if not broken.fits or not programs.build(mutant.test):
             print(f"FAILED    {mutant.name}: not tried", flush=True)
             return False
-        passed, seconds, why = programs.run(mutant.test)
+        passed, seconds, why = programs.run(mutant.test, mutant.env)
     print(f"SURVIVED  {mutant.name}: {mutant.test} ({seconds:.1f} s)" if passed else f"caught    {mutant.name}: {mutant.test}, {why}", flush=True)
     return not passed
 

@@ -113,6 +113,32 @@ static void one_alone_may_be_larger(void **state) {
 	leased = 1;
 }
 
+/* All else goes first, and then nothing more. */
+static void what_is_leased_is_not_evicted(void **state) {
+	(void)state;
+	static char value[1000];
+	const uint32_t stored = 2000;
+	for (uint32_t number = 0; number < stored; number++) {
+		snug_key key = key_number(number);
+		snug_item item;
+		REQUIRE_OK(snug_shard_set(shard, &key, NULL, value, sizeof value));
+		if (number % 4 != 0) continue;
+		REQUIRE_OK(snug_shard_find(shard, &key, &item));
+		REQUIRE_OK(snug_shard_pin(shard, &item, &leases[leased++]));
+	}
+	uint64_t evicted_bytes = snug_shard_evict(shard, UINT64_MAX), evictions = stored - stored / 4;
+	REQUIRE(shard->stats.evictions == evictions && evicted_bytes == shard->stats.evicted_bytes,
+			"%llu evictions", (unsigned long long)shard->stats.evictions);
+	for (uint32_t number = 0; number < stored; number++) {
+		snug_key key = key_number(number);
+		snug_item item;
+		REQUIRE_ERROR(number % 4 == 0 ? SNUG_OK : SNUG_ERROR_NOT_FOUND,
+					  snug_shard_find(shard, &key, &item));
+	}
+	while (leased > 0) snug_shard_release(shard, &leases[--leased]);
+	REQUIRE(snug_shard_evict(shard, UINT64_MAX) > 0 && shard->linked == 0, "something is left");
+}
+
 /* Nobody overtakes a value for which room is being made. */
 static void a_promise_counts(void **state) {
 	(void)state;
@@ -138,6 +164,7 @@ int main(void) {
 		WITH_SHARD(what_comes_in_is_half_at_most),
 		WITH_SHARD(what_goes_out_is_half_at_most),
 		WITH_SHARD(one_alone_may_be_larger),
+		WITH_SHARD(what_is_leased_is_not_evicted),
 		WITH_SHARD(a_promise_counts),
 	};
 	return cmocka_run_group_tests_name("lease", tests, NULL, NULL);

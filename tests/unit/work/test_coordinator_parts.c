@@ -1,6 +1,7 @@
 /* test_coordinator_parts.c: shares, requests, the audit ring and the ticket table, each by
  * itself. */
 #include "os/threads.h"
+#include "support/meet.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
 #include "work/coordinator/audit.h"
@@ -227,7 +228,7 @@ static void read_while_written(uint32_t length, uint64_t reads) {
 static void readers_get_whole_entries(void **state) {
 	(void)state;
 	read_while_written(4, 100000);
-	read_while_written(1, 20000);
+	read_while_written(1, 2000000);
 }
 
 /* ------------------------------------------------------------------ tickets ------------------- */
@@ -349,6 +350,49 @@ static void of_many_takers_one_gets_it(void **state) {
 	tickets_deinit(&tickets);
 }
 
+struct pair {
+	struct tickets tickets;
+	_Atomic uint64_t ticket;
+	_Atomic uint64_t at[2];
+	uint64_t rounds;
+	uint64_t taken; /* the other thread's: read when both have met */
+};
+
+static void *take_beside(void *context) {
+	struct pair *pair = context;
+	for (uint64_t round = 0; round < pair->rounds; round++) {
+		snug_response response;
+		meet(&pair->at[1], &pair->at[0], 2 * round + 1);
+		pair->taken += take_now(&pair->tickets, atomic_load(&pair->ticket), &response) == SNUG_OK;
+		meet(&pair->at[1], &pair->at[0], 2 * round + 2);
+	}
+	return NULL;
+}
+
+/* The answer is there, and both take it at the same moment. */
+static void of_two_takers_one_gets_it(void **state) {
+	(void)state;
+	static struct pair pair;
+	pthread_t thread;
+	uint64_t taken = 0;
+	pair.rounds = 200000;
+	assert_true(tickets_init(&pair.tickets, 1 + TICKETS_RESERVED, 1));
+	pthread_create(&thread, NULL, take_beside, &pair);
+	for (uint64_t round = 0; round < pair.rounds; round++) {
+		struct ticket_slot *slot = ticket_claim(&pair.tickets, false);
+		snug_response response;
+		snug_ticket ticket = ticket_submit(slot, false);
+		atomic_store(&pair.ticket, ticket);
+		ticket_answer(&pair.tickets, slot);
+		meet(&pair.at[0], &pair.at[1], 2 * round + 1);
+		taken += take_now(&pair.tickets, ticket, &response) == SNUG_OK;
+		meet(&pair.at[0], &pair.at[1], 2 * round + 2);
+		assert_int_equal(taken + pair.taken, round + 1);
+	}
+	pthread_join(thread, NULL);
+	tickets_deinit(&pair.tickets);
+}
+
 /* ------------------------------------------------------------------ pauses of background runs - */
 
 #define TICK_NS UINT64_C(1000000)
@@ -392,6 +436,7 @@ int main(void) {
 		cmocka_unit_test(a_ticket_gives_its_result_once),
 		cmocka_unit_test(reserved_slots_are_for_urgent_ones),
 		cmocka_unit_test(of_many_takers_one_gets_it),
+		cmocka_unit_test(of_two_takers_one_gets_it),
 		cmocka_unit_test(background_runs_pause),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
