@@ -1,7 +1,6 @@
 /* test_limit.c: another limit while objects live, and the owner's own memory under it. After each
  * call all invariants are walked. */
 #include "herd.h"
-#include "mem/types.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 
@@ -215,21 +214,6 @@ static void metadata_is_used_again(void **state) {
 			(unsigned long long)herd_stats(&herd).metadata_bytes);
 }
 
-/* A refused allocation of a small slot had taken the bitmap of its slab already. */
-static void a_refusal_costs_no_metadata(void **state) {
-	(void)state;
-	herd_fill(&herd, UINT64_MAX, 3000, 4000);
-	(void)herd_fill(&herd, UINT64_MAX, 10, 10);
-	for (uint32_t turn = 0; turn < 10; turn++)
-		REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, herd_add(&herd, 16));
-	const struct cells *cells = &herd.heap->cells;
-	size_t used_bytes = cells->used_bytes;
-	for (uint32_t turn = 0; turn < 1000; turn++)
-		REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, herd_add(&herd, 16));
-	REQUIRE(cells->used_bytes == used_bytes && in_use() <= LIMIT, "%zu bytes of metadata more",
-			cells->used_bytes - used_bytes);
-}
-
 static void charges_count(void **state) {
 	(void)state;
 	REQUIRE_OK(snug_heap_charge(herd.heap, 3 * MIB));
@@ -271,7 +255,6 @@ int main(void) {
 		BOTH(what_was_kept_is_kept_once),
 		BOTH(the_peak_is_what_was_in_use),
 		BOTH(metadata_is_used_again),
-		BOTH(a_refusal_costs_no_metadata),
 		BOTH(charges_count),
 	};
 	return cmocka_run_group_tests_name("limit", tests, NULL, NULL);

@@ -58,19 +58,19 @@ static void an_unpin_makes_room(void **state) {
  * that, but many can be gained. */
 static void a_shrunk_object_makes_room(void **state) {
 	(void)state;
-	const size_t pages = 2 * (PAGE_BYTES - 16), tail = 200;
-	fill_up(pages + tail);
+	const size_t whole = 2 * (PAGE_BYTES - 16), tail = 200;
+	fill_up(whole + tail);
 	fill_up(1500);
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, herd_add(&herd, 1500));
 	uint64_t slabs = herd_stats(&herd).total.slab_bytes;
 	uint32_t shrunk = 0;
 	for (uint32_t number = 0; number < herd.count; number++) {
 		struct herd_object *object = &herd.objects[number];
-		if (object->size != pages + tail || ++shrunk % 3 != 0) continue;
+		if (object->size != whole + tail || ++shrunk % 3 != 0) continue;
 		REQUIRE_OK(herd.by_reference
-					   ? snug_ref_resize(herd.heap, &object->name, object->size, pages)
-					   : snug_resize(herd.heap, object->name, pages));
-		object->size = (uint32_t)pages;
+					   ? snug_ref_resize(herd.heap, &object->name, object->size, whole)
+					   : snug_resize(herd.heap, object->name, whole));
+		object->size = (uint32_t)whole;
 	}
 	REQUIRE(herd_stats(&herd).total.slab_bytes == slabs, "a page became free by itself");
 	uint64_t gain_pages = herd_estimate(&herd, NULL).reclaimable_bytes / PAGE_BYTES;
