@@ -40,7 +40,9 @@ typedef struct snug_object {
 typedef enum snug_operation_kind {
 	/* object.worker, size; writes `length` bytes of `buffer` to its start if length > 0 */
 	SNUG_OPERATION_ALLOC,
-	SNUG_OPERATION_FREE,   /* object */
+	/* object. A large one goes in slices, beside what the worker serves: its handle is stale at once,
+	 * and its memory counts as free for whatever needs it; figures may show it a while longer */
+	SNUG_OPERATION_FREE,
 	SNUG_OPERATION_RESIZE, /* object, size */
 	SNUG_OPERATION_READ,   /* object, offset, length, into buffer */
 	SNUG_OPERATION_WRITE,  /* object, offset, length, from buffer */

@@ -30,6 +30,17 @@
  * snug_heap_charge or snug_defragment* (and their snug_ref_ forms) on the same heap; a pin makes it
  * hold until the unpin.
  *
+ * WHAT A CALL COSTS grows with the object alone, never with the heap. For each MiB of an object in
+ * pages of 4 KiB, and of 32 KiB (bench-steps):
+ *
+ *     snug_alloc               450 us    50 us       first use of memory besides: 300 us
+ *     snug_write, snug_read    150 us   150 us       in pieces: go on where the last one ended
+ *     snug_resize, smaller     160 us    40 us       larger: as snug_alloc, and a copy of the tail
+ *     snug_free                 50 us     9 us       in parts: snug_free_part
+ *
+ * A heap with options.populate takes 300 us a MiB to create; to destroy one takes 40 us for each MiB
+ * that is resident.
+ *
  * Sizes are bytes. Every function returns a typed error; out-parameters are written on SNUG_OK
  * only. */
 #ifndef SNUG_HEAP_H
@@ -165,6 +176,14 @@ SNUG_NODISCARD snug_error snug_alloc_with(snug_heap *heap, size_t size,
 /* Frees the object; the handle is stale from here on. HANDLE (a second free too), PINNED. */
 SNUG_NODISCARD snug_error snug_free(snug_heap *heap, snug_handle handle);
 
+/* The same in parts, for large objects: frees fragments from the object's beginning until at least
+ * `bytes` went, so at most a page more. `*done`: all of it is free, and the handle stale. Until then
+ * the handle names what is left, an object like any other: smaller, and its first bytes are those
+ * that followed. One that is not stored in fragments goes at once. HANDLE, PINNED, BUDGET_ZERO
+ * (bytes). */
+SNUG_NODISCARD snug_error snug_free_part(snug_heap *heap, snug_handle handle, size_t bytes,
+										 bool *done);
+
 /* Changes the size; the handle stays, the first min(old, new) bytes stay, the rest is undefined.
  * The alignment is kept, and what is contiguous stays so up to snug_contiguous_max. Making an
  * object smaller never fails for memory. HANDLE, PINNED, SIZE_ZERO, SIZE_TOO_LARGE, NO_MEMORY,
@@ -213,6 +232,10 @@ SNUG_NODISCARD snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref 
 SNUG_NODISCARD snug_error snug_ref_alloc_with(snug_heap *heap, size_t size,
 											  const snug_alloc_options *options, snug_ref *out);
 SNUG_NODISCARD snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t size);
+/* `*ref` and `*size` name the object, and then what is left of it; the owner is told of its moves by
+ * that. `*size` 0: nothing is. */
+SNUG_NODISCARD snug_error snug_ref_free_part(snug_heap *heap, snug_ref *ref, size_t *size,
+											 size_t bytes, bool *done);
 
 /* `count` objects at once, at most SNUG_BATCH_MAX (RANGE): the cache lines they need are fetched
  * together. Alloc: all or none. Free: all, or none if one is pinned (PINNED). */

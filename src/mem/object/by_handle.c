@@ -145,6 +145,31 @@ snug_error snug_free(snug_heap *heap, snug_handle handle) {
 	return free_any(heap, handle);
 }
 
+snug_error snug_free_part(snug_heap *heap, snug_handle handle, size_t bytes, bool *done) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	if (done == NULL) return SNUG_ERROR_NULL;
+	if (bytes == 0) return SNUG_ERROR_BUDGET_ZERO;
+	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
+	*done = object_free_some(heap, &target.location, target.size, bytes);
+	if (*done) {
+		handle_unbind(&heap->handles, target.index);
+		heap->totals.frees++;
+	} else {
+		handle_relocate(&heap->handles, target.index, target.location);
+	}
+	return SNUG_OK;
+}
+
+snug_error handle_rename(snug_heap *heap, snug_handle handle, snug_handle *out) {
+	struct target target;
+	snug_error error = enter(heap, handle, &target);
+	if (error) return error;
+	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
+	return handle_renew(&heap->handles, target.index, out) ? SNUG_OK : SNUG_ERROR_NO_MEMORY;
+}
+
 snug_error snug_resize(snug_heap *heap, snug_handle handle, size_t size) {
 	struct target target;
 	snug_error error = enter(heap, handle, &target);

@@ -211,6 +211,21 @@ snug_error snug_ref_free_batch(snug_heap *heap, const snug_ref *refs, const size
 	return SNUG_OK;
 }
 
+snug_error snug_ref_free_part(snug_heap *heap, snug_ref *ref, size_t *size, size_t bytes,
+							  bool *done) {
+	snug_error error = gate_enter(heap, GATE_REFERENCES);
+	if (error) return error;
+	if (ref == NULL || size == NULL || done == NULL) return SNUG_ERROR_NULL;
+	error = enter(heap, *ref, *size);
+	if (error) return error;
+	if (bytes == 0) return SNUG_ERROR_BUDGET_ZERO;
+	if (is_pinned(heap, *ref)) return SNUG_ERROR_PINNED;
+	*done = object_free_some(heap, ref, *size, bytes);
+	*size = *done ? 0 : chain_size(heap, *ref & OFFSET_MASK);
+	heap->totals.frees += *done;
+	return SNUG_OK;
+}
+
 snug_error snug_ref_resize(snug_heap *heap, snug_ref *ref, size_t size, size_t new_size) {
 	snug_error error = gate_enter(heap, GATE_REFERENCES);
 	if (error) return error;

@@ -249,6 +249,26 @@ void chain_free(snug_heap *heap, uint64_t head) {
 	heap->chains--;
 }
 
+bool chain_free_some(snug_heap *heap, uint64_t *head, uint64_t bytes) {
+	struct fragment_trailer first = fragment_trailer_read(heap, fragment_trailer_at(heap, *head));
+	uint64_t offset = *head, freed_bytes = 0;
+	heap->bookmark.head = 0;
+	while (offset != 0 && freed_bytes < bytes) {
+		struct fragment_trailer trailer =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+		fragment_free(heap, offset, trailer.length);
+		freed_bytes += trailer.length;
+		offset = trailer.next;
+	}
+	if (offset == 0) {
+		heap->chains--;
+		return true;
+	}
+	make_head(heap, offset, first.owner, first.object_size - freed_bytes);
+	*head = offset;
+	return false;
+}
+
 /* ------------------------------------------------------------------ resizing ------- */
 
 /* The last fragment of the first `kept` whole ones (0 if none), and the one behind it. */

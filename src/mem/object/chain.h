@@ -35,6 +35,10 @@ snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_co
 					   uint64_t *head);
 void chain_free(snug_heap *heap, uint64_t head);
 
+/* Frees fragments from the head on, until at least `bytes` of payload went; what is left is an object
+ * of its own, with `*head` for its head. True: nothing is left. */
+bool chain_free_some(snug_heap *heap, uint64_t *head, uint64_t bytes);
+
 /* Changes the size, keeping the leading bytes and, where they stay, the leading whole pages; the
  * head may change. */
 snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size);

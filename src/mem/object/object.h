@@ -50,6 +50,20 @@ static inline void object_free(snug_heap *heap, uint64_t location, size_t size) 
 	slot_free(heap, class, id, (uint32_t)size, location);
 }
 
+/* Frees about so many bytes from the object's beginning, a whole one that is in one slot. True:
+ * nothing is left. False: `*location` names the rest. */
+static inline bool object_free_some(snug_heap *heap, uint64_t *location, size_t size,
+									uint64_t bytes) {
+	if ((*location & REF_CHAINED) == 0) {
+		object_free(heap, *location, size);
+		return true;
+	}
+	uint64_t head = *location & OFFSET_MASK;
+	bool done = chain_free_some(heap, &head, bytes);
+	*location = head | REF_CHAINED;
+	return done;
+}
+
 /* The location may change. Making it smaller never fails. NO_MEMORY, OS_MEMORY, SIZE_TOO_LARGE
  * (aligned, above a page). */
 snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_t new_size,

@@ -32,6 +32,10 @@
 #define ENTRY_LIVE ((uint64_t)1 << (OFFSET_BITS + 1))
 #define ENTRY_GENERATION_SHIFT (OFFSET_BITS + 2)
 
+/* Another handle for the same object: the old one is stale. As snug_free would be refused; and
+ * NO_MEMORY once in 16 million frees, when the entry has no name left. */
+snug_error handle_rename(snug_heap *heap, snug_handle handle, snug_handle *out);
+
 /* Makes sure that the next handle_bind has an entry, and tells its index. NO_MEMORY, OS_MEMORY. */
 snug_error handle_prepare(snug_heap *heap, uint32_t *index);
 
@@ -88,6 +92,17 @@ static inline snug_handle handle_bind(struct handle_table *table, uint64_t locat
 		location_entry(location) | ENTRY_LIVE | generation << ENTRY_GENERATION_SHIFT;
 	table->live++;
 	return index | generation << 32 | (uint64_t)table->tag << 56;
+}
+
+/* Gives the object of a live entry its next name; the one before is stale. False: the entry has no
+ * generation left, and nothing was done. */
+static inline bool handle_renew(struct handle_table *table, uint32_t index, snug_handle *out) {
+	uint64_t generation = (table->entries[index] >> ENTRY_GENERATION_SHIFT) + 1;
+	SNUG_ASSERT((table->entries[index] & ENTRY_LIVE) != 0);
+	if (generation > GENERATION_MAX) return false;
+	table->entries[index] += (uint64_t)1 << ENTRY_GENERATION_SHIFT;
+	*out = index | generation << 32 | (uint64_t)table->tag << 56;
+	return true;
 }
 
 /* Ends the handle; its entry may be used again under another generation. */

@@ -5,6 +5,7 @@
  *     client.c              what asks: submits, collects; flights: its operations under way
  *     worker_loop.c         the thread: begin, turn after turn, rest, end
  *     worker_execute.c      a batch of messages: operations on the heap
+ *     worker_frees.c        large objects that were freed, given back in slices
  *     worker_jobs.c         maintenance: which job runs, one slice of it, overtaking, cancelling
  *     worker_emergency.c    the job that returns bytes to the machine, if need be by evicting
  *     worker_parts.c        one part of a job: a defragmentation within budgets
@@ -54,6 +55,16 @@ void worker_publish(struct worker *worker, uint64_t now_ns);
 void worker_describe(struct worker *worker, uint64_t now_ns, snug_worker_stats *out);
 /* Any thread. */
 void worker_read_published(const struct worker *worker, snug_worker_stats *out);
+
+/* ------------------------------------------------------------------ frees ------------------ */
+
+/* Frees the object, or puts it with those that are freed in slices: its handle is stale. */
+snug_error frees_accept(struct worker *worker, snug_handle handle);
+bool frees_pending(const struct worker *worker);
+/* One bounded piece, if any is pending. */
+void frees_slice(struct worker *worker);
+/* So many bytes of it at once, for who is about to take them. SIZE_MAX: all. */
+void frees_pay(struct worker *worker, size_t bytes);
 
 /* ------------------------------------------------------------------ jobs ------------------- */
 
@@ -118,6 +129,9 @@ struct worker {
 	struct yielding yielding;
 	struct held_job jobs[JOB_PRIORITY_COUNT];
 	uint32_t jobs_held;
+	snug_handle freeing; /* what is left of an object that is freed in slices; 0: none */
+	snug_handle
+		to_free; /* the first of those that come next; each begins with the next one's handle */
 	uint64_t published_ns;
 	uint64_t awake_ns; /* when it last woke up */
 	uint64_t busy_ns;  /* awake before that */

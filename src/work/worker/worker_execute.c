@@ -38,14 +38,31 @@ static snug_error size_of(snug_heap *heap, struct message *message) {
 	return error;
 }
 
-static snug_error run_operation(snug_heap *heap, struct message *message) {
+/* What takes memory. */
+static snug_error take(snug_heap *heap, struct message *message) {
+	if (message->kind == MESSAGE_OPERATION + SNUG_OPERATION_ALLOC)
+		return alloc_with_content(heap, message, &message->name);
+	return snug_resize(heap, message->name, message->size);
+}
+
+/* What others have freed and is not given back yet counts as free: it is given back first, as much
+ * as is needed. */
+static snug_error take_paying(struct worker *worker, struct message *message) {
+	frees_pay(worker, message->size);
+	snug_error error = take(worker->heap, message);
+	if (error != SNUG_ERROR_NO_MEMORY || !frees_pending(worker)) return error;
+	frees_pay(worker, SIZE_MAX);
+	return take(worker->heap, message);
+}
+
+static snug_error run_operation(struct worker *worker, struct message *message) {
+	snug_heap *heap = worker->heap;
 	switch (message->kind - MESSAGE_OPERATION) {
 	case SNUG_OPERATION_ALLOC:
-		return alloc_with_content(heap, message, &message->name);
-	case SNUG_OPERATION_FREE:
-		return snug_free(heap, message->name);
 	case SNUG_OPERATION_RESIZE:
-		return snug_resize(heap, message->name, message->size);
+		return take_paying(worker, message);
+	case SNUG_OPERATION_FREE:
+		return frees_accept(worker, message->name);
 	case SNUG_OPERATION_READ:
 		return snug_read(heap, message->name, message->offset, message->data, message->length);
 	case SNUG_OPERATION_WRITE:
@@ -98,7 +115,7 @@ void worker_execute(struct worker *worker, const struct message *batch, size_t c
 		} else {
 			struct message *answer = &answers[answered++];
 			*answer = *message;
-			answer->error = (uint16_t)run_operation(worker->heap, answer);
+			answer->error = (uint16_t)run_operation(worker, answer);
 		}
 	}
 	SNUG_ASSERT(answered <= count); /* jobs are answered apart */

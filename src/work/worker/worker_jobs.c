@@ -63,6 +63,8 @@ static snug_error take(struct worker *worker, const struct message *message) {
 void jobs_accept(struct worker *worker, const struct message *message) {
 	struct job *job = message->data;
 	snug_error error = SNUG_ERROR_OPTION;
+	/* What was freed is free: it counts for what can be had. */
+	if (job->kind == JOB_EMERGENCY || job->kind == JOB_ESTIMATE) frees_pay(worker, SIZE_MAX);
 	switch (job->kind) {
 	case JOB_DEFRAGMENT:
 	case JOB_EMERGENCY:

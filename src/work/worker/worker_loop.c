@@ -2,7 +2,7 @@
  *
  *     begin --could not--> counted as ready, with the error; ended
  *       |
- *     turn: serve (16 messages, hook) -> maintain (a slice, if due) -> publish (twice a second)
+ *     turn: serve (16 messages, hook) -> a slice of frees -> maintain (a slice, if due) -> publish
  *       |  ^                                    |
  *       |  |  there was work                    | none of it had work
  *       |  +------------------------------------+--> yield once --> turn --still none--> rest
@@ -10,8 +10,8 @@
  *       |
  *     end: close the inbox, execute what is in it, answer all jobs
  *
- * A turn is bounded: 16 messages, one call of the user's hook, one slice of maintenance. It ends in
- * a rest when none of the three had work: until a message comes, the hook's own event, or the
+ * A turn is bounded: 16 messages, one call of the user's hook, a slice of frees (worker_frees.c), one
+ * slice of maintenance. It ends in a rest when none of them had work: until a message comes, the hook's own event, or the
  * moment when pending maintenance may go on. Without pending maintenance there is no time-out: an
  * idle worker does not wake up (law W9).
  *
@@ -158,8 +158,11 @@ static void loop(struct worker *worker) {
 		mark_turn(worker, now_ns);
 		if (yielded) yielding_judge(&worker->yielding, now_ns);
 		if (worked) worker->duty.traffic_ns = now_ns;
+		bool frees = frees_pending(worker);
+		frees_slice(worker);
 		if (jobs_pending(worker)) maintain(worker, now_ns);
 		if (now_ns - worker->published_ns >= PUBLISH_EVERY_NS) worker_publish(worker, now_ns);
+		worked |= frees;
 		bool may_rest = !worked && (yielded || !yielding_try(&worker->yielding));
 		if (may_rest) rest(worker);
 		yielded = !worked && !may_rest;
