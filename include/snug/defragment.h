@@ -50,8 +50,11 @@ typedef struct snug_defragment_options {
 	snug_defragment_mode mode;
 	uint32_t pool_mask; /* of SNUG_POOL_BIT(); 0: all */
 	/* A step ends after the move that reaches step_bytes, so it copies less than step_bytes plus
-	 * one slot (at most a page), and after the batch (at most 4 KiB and 32 moves) in which step_ns
-	 * have passed. */
+	 * one slot (at most a page), and after the unit of work in which step_ns have passed. A unit is
+	 * a few microseconds whatever the heap's size: at most 4 KiB and 32 moves, 64 KiB returned to
+	 * the OS, a pass over the size classes. So from 10 us up no step takes more than twice step_ns
+	 * on a quiet machine; those that do are counted in late_steps. With huge pages a unit of 2 MiB
+	 * is returned in one call. */
 	uint64_t step_bytes;
 	uint64_t step_ns;
 	/* The whole: stops, partial, once so much was copied, or so much time spent inside steps. */
@@ -127,7 +130,10 @@ typedef struct snug_report {
 	uint64_t longest_step_ns;
 	snug_stats before; /* when it began and when it ended: fragmentation per pool */
 	snug_stats after;
-	uint64_t reserved[6]; /* 0 */
+	/* steps that took more than twice step_ns: the system was slow, or other programs had the
+	 * processor */
+	uint64_t late_steps;
+	uint64_t reserved[5]; /* 0 */
 } snug_report;
 
 /* NULL options: the defaults. NULL (heap, report), VERSION, OPTION (mode, pool_mask), BUDGET_ZERO
@@ -140,16 +146,19 @@ SNUG_NODISCARD snug_error snug_defragment_begin(snug_heap *heap,
 												const snug_defragment_options *options);
 /* `*done`: nothing left to do. NOT_RUNNING. */
 SNUG_NODISCARD snug_error snug_defragment_step(snug_heap *heap, bool *done);
-/* Ends or cancels; may copy the rest of one slab that is being relocated. NOT_RUNNING. */
+/* Ends or cancels; what is cancelled amid a relocation (retain_bytes) copies the rest of that slab
+ * first, at most a page. NOT_RUNNING. */
 SNUG_NODISCARD snug_error snug_defragment_end(snug_heap *heap, snug_report *report);
 
-/* What a defragmentation with these options would do now; touches nothing. */
+/* What a defragmentation with these options would do now; touches nothing. One pass over the size
+ * classes: microseconds, whatever the heap's size. */
 typedef struct snug_estimate_report {
 	/* Exact while nothing is allocated or freed in between. What merge_classes adds is not
 	 * counted. */
 	uint64_t reclaimable_bytes;
-	uint64_t coalesce_bytes; /* the part of it that needs no move, at least */
-	uint64_t moves;          /* at most, usually within a few per cent */
+	/* the part of it that needs no move: exact in mode SNUG_COALESCE, else at least */
+	uint64_t coalesce_bytes;
+	uint64_t moves; /* at most; of each slab known to a sixteenth of its slots */
 	uint64_t move_bytes;
 	uint64_t free_bytes; /* resident and free already: return_bytes up to this costs no move */
 	/* what would come free besides, if all objects went but those in slabs with pinned ones */

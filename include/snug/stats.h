@@ -68,7 +68,8 @@ typedef struct snug_stats {
 	uint64_t reclaimed_bytes;
 	uint64_t returned_bytes;
 	uint64_t defragmentations;
-	uint64_t reserved[6]; /* 0 */
+	uint64_t late_steps;  /* of defragmentations: took more than twice the step_ns asked for */
+	uint64_t reserved[5]; /* 0 */
 	snug_pool_stats total;
 	snug_pool_stats pool[SNUG_POOL_COUNT];
 } snug_stats;

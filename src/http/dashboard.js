@@ -262,6 +262,7 @@ function showResult(done, asked) {
 		row(["bytes moved", of(estimated, "move_bytes", bytesText), of(done, "moved_bytes", bytesText)]),
 		row(["work", of(estimated, "predicted_ns", timeText), of(done, "work_ns", timeText)]),
 		row(["longest step", of(estimated, "longest_step_ns", timeText), of(done, "longest_step_ns", timeText)]),
+		row(["late steps", right("-"), of(done, "late_steps", countText)]),
 		row(["evicted", right("-"), of(done, "evicted_bytes", bytesText)]),
 		row(["items evicted", right("-"), of(done, "evicted_items", countText)]));
 	const outcome = byId("outcome");

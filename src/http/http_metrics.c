@@ -92,6 +92,8 @@ static const struct metric of_server[] = {
 	 "Share of the slabs that is holes."},
 	{"snug_defragmentations", "snug_defragmentations_total", "", "counter",
 	 "Defragmentations begun, by all workers."},
+	{"snug_late_steps", "snug_late_steps_total", "", "counter",
+	 "Steps of defragmentations that took more than twice the time they were given."},
 	{"snug_moves", "snug_moves_total", "", "counter", "Objects moved."},
 	{"snug_moved_bytes", "snug_moved_bytes_total", "", "counter", "Bytes moved."},
 	{"snug_reclaimed_bytes", "snug_reclaimed_bytes_total", "", "counter",

@@ -70,7 +70,7 @@
  *
  * What an object costs beside its payload: its slack, by reference nothing, by handle 6 bytes of
  * trailer and 8 of table. What a page costs: its descriptor, 32 bytes, which is 0.8 % of a page of
- * 4 KiB and 0.05 % of one of 64 KiB. A region costs 152 bytes, an active class 176 and 8 for each
+ * 4 KiB and 0.05 % of one of 64 KiB. A region costs 152 bytes, an active class 240 and 8 for each
  * place of its magazine. In a heap of 256 MiB that is always full all of it together is below 0.3 %
  * (docs/benchmarks.md, "A full heap").
  */
@@ -93,6 +93,8 @@
 #define PAGE_BYTES_MAX ((size_t)65536)
 #define REGION_WORDS (REGION_BYTES / PAGE_BYTES_MIN / 64)
 #define REGION_BUCKETS 8
+/* the buckets but the first once more, for regions that were given up */
+#define REGION_LISTS (2 * REGION_BUCKETS)
 #define METADATA_GRAIN ((size_t)4096)
 
 #define STRIDE_MIN 8u
@@ -172,7 +174,7 @@ struct region {
 	uint16_t cold_pages; /* bits in cold_bits */
 	uint16_t page_count;
 	uint8_t bucket;      /* LIST_NONE: not listed */
-	uint32_t gave_up_at; /* totals.defragmentations when it was found that it can't be drained */
+	uint32_t gave_up_at; /* arena.drain_round when it was found that it can't be drained */
 	uint64_t free_bits[REGION_WORDS];
 	uint64_t cold_bits[REGION_WORDS];
 };
@@ -196,8 +198,9 @@ struct arena {
 	uint32_t region_count; /* regions that were touched */
 	uint32_t region_limit;
 	uint32_t cold_hint; /* no region below it has cold pages */
-	uint32_t region_heads[REGION_BUCKETS];
-	uint32_t region_mask; /* non-empty buckets */
+	uint32_t region_heads[REGION_LISTS];
+	uint32_t region_mask; /* non-empty lists */
+	uint32_t drain_round; /* counted up by each defragmentation */
 	/* region number + 1; 0: none. Its free pages are handed out last, it is on no list */
 	uint32_t draining;
 
@@ -252,7 +255,9 @@ struct size_class {
 	uint64_t waste_bytes;
 	uint64_t review_bytes; /* waste_bytes at which its group is looked at next */
 	page_number lists[LIST_COUNT];
-	uint64_t magazine[]; /* offsets */
+	uint32_t list_slabs[FULLNESS_BUCKETS]; /* how many are on the first lists */
+	page_number empty;                     /* the one listed slab that is empty */
+	uint64_t magazine[];                   /* offsets */
 };
 
 /* What is known of each class, be it active or not: what an allocation reads, side by side. */
@@ -322,18 +327,34 @@ enum phase {
 	PHASE_FLUSH,
 	PHASE_COMPACT,
 	PHASE_MERGE,
+	PHASE_RETIRE,
 	PHASE_REBIN,
 	PHASE_RETURN,
 	PHASE_DRAIN,
 	PHASE_DONE
 };
 
+/* A search for the slab whose merging wastes least; over several steps. */
+struct merge_search {
+	uint32_t cursor;      /* the classes of class_table.active below it are still to be looked at */
+	uint32_t misses;      /* found ones that had changed when they were wanted */
+	page_number number;   /* the best so far; PAGE_NONE: none */
+	uint16_t class_id;    /* its class */
+	uint64_t waste_bytes; /* what it may waste, then what it does */
+};
+
 /* The defragmentation that is running. */
 struct defragment {
 	enum phase phase;
+	enum phase after_retire; /* PHASE_MERGE or PHASE_REBIN */
 	snug_defragment_options options;
-	/* of the flush phase: the classes of class_table.active below it are still to do */
+	/* of the phases FLUSH and RETIRE: the classes of class_table.active below it are to do */
 	uint32_t cursor;
+	uint16_t chosen; /* the class to take the next victim from, if chosen_is_set */
+	bool chosen_is_set;
+	bool drains;        /* the round of draining has begun: what was given up is in line again */
+	uint32_t returning; /* region number + 1 of which a part was returned; 0: none */
+	struct merge_search search;
 	uint64_t goal_bytes; /* what could be gained when it began: compaction ends there */
 	/* totals.released_slabs at which the target is reached in this step */
 	uint64_t stop_at_released;
@@ -341,6 +362,7 @@ struct defragment {
 	bool in_step;
 	uint64_t abandoned_at_begin; /* totals.abandoned_slabs */
 	uint64_t refused_at_begin;   /* arena.returns_refused */
+	uint64_t returned_at_begin;  /* totals.returned_bytes */
 	snug_report report;
 };
 
@@ -377,6 +399,7 @@ struct totals {
 	uint64_t returned_bytes;
 	uint64_t coalesced_bytes;
 	uint64_t defragmentations;
+	uint64_t late_steps;
 	uint64_t move_ns; /* spent in measured steps, for predictions */
 	uint64_t timed_bytes;
 	uint64_t timed_moves;

@@ -282,6 +282,19 @@ static void s8_pinned_slabs(void **state) {
 	BREAKS("S8", class->pinned_free_slots, class->pinned_free_slots + 1);
 }
 
+static bool has_holes(const struct size_class *class) {
+	return (class->list_mask & PARTIAL_MASK) != 0;
+}
+
+static void s9_counts_of_lists(void **state) {
+	(void)state;
+	struct size_class *class = class_where(has_holes);
+	uint32_t list = bit_lowest(class->list_mask);
+	BREAKS("S9", class->list_slabs[list], class->list_slabs[list] + 1);
+	REQUIRE(class->empty != class->lists[list], "the slab is empty");
+	BREAKS("S9", class->empty, class->lists[list]);
+}
+
 static void c1_serving(void **state) {
 	(void)state;
 	struct class_table *table = &herd.heap->classes;
@@ -492,6 +505,7 @@ int main(void) {
 		WITH_HEAP(s6_magazines),
 		WITH_HEAP(s7_victim),
 		WITH_HEAP(s8_pinned_slabs),
+		WITH_HEAP(s9_counts_of_lists),
 		WITH_HEAP(c1_serving),
 		WITH_HEAP(c2_payload),
 		WITH_HEAP(f1_fragments),

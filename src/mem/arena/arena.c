@@ -53,8 +53,10 @@ static uint8_t bucket_of(const struct arena *arena, uint32_t number) {
 	const struct region *region = arena_region(arena, number);
 	if (region->free_pages == 0 || arena->draining == number + 1) return LIST_NONE;
 	uint32_t used = region_used_pages(region);
-	return used == 0 ? 0
-					 : (uint8_t)(1 + ((used * (REGION_BUCKETS - 1) - 1) >> arena->region_shift));
+	if (used == 0) return 0;
+	uint32_t bucket = 1 + ((used * (REGION_BUCKETS - 1) - 1) >> arena->region_shift);
+	bool given_up = region->gave_up_at == arena->drain_round;
+	return (uint8_t)(given_up ? REGION_BUCKETS + bucket : bucket);
 }
 
 static void region_unlist(struct arena *arena, uint32_t number) {
@@ -278,17 +280,23 @@ static bool is_free(const struct region *region, uint32_t bit) {
 	return bit < region->page_count && (region->free_bits[bit / 64] >> (bit % 64) & 1) != 0;
 }
 
-size_t arena_return_region(struct arena *arena) {
-	if ((arena->region_mask & 1) == 0) return 0;
-	size_t before_bytes = arena->committed_bytes;
-	uint32_t number = arena->region_heads[0] - 1;
+/* Where the run ends that begins at `first`, at most `most` pages long. */
+static uint32_t run_end(const struct region *region, uint32_t first, uint64_t most) {
+	uint32_t end = first + 1;
+	while (end - first < most && is_free(region, end)) end++;
+	return end;
+}
+
+size_t arena_return_region(struct arena *arena, uint32_t number, uint64_t most_pages) {
 	const struct region *region = arena_region(arena, number);
+	size_t before_bytes = arena->committed_bytes;
+	SNUG_ASSERT(region->bucket == 0);
 	/* What is not free is cold already: usually there is one run. */
-	for (uint32_t bit = 0; bit < region->page_count; bit++) {
-		uint32_t end = bit;
-		while (is_free(region, end)) end++;
-		if (end > bit && !chill_pages(arena, number, bit, end - bit)) break;
-		bit = end;
+	while (most_pages > 0 && region->free_pages > 0) {
+		uint32_t first = first_bit(region->free_bits);
+		uint32_t pages = run_end(region, first, most_pages) - first;
+		if (!chill_pages(arena, number, first, pages)) break;
+		most_pages -= pages;
 	}
 	return before_bytes - arena->committed_bytes;
 }
@@ -299,8 +307,7 @@ size_t arena_return_run(struct arena *arena, uint64_t most_pages) {
 	if (arena->region_mask == 0) return 0;
 	uint32_t number = arena->region_heads[bit_lowest(arena->region_mask)] - 1;
 	const struct region *region = arena_region(arena, number);
-	uint32_t first = first_bit(region->free_bits), end = first + 1;
-	while (end - first < most_pages && is_free(region, end)) end++;
+	uint32_t first = first_bit(region->free_bits), end = run_end(region, first, most_pages);
 	return chill_pages(arena, number, first, end - first)
 			   ? (size_t)(end - first) << arena->page_shift
 			   : 0;
@@ -317,6 +324,24 @@ void arena_drain_end(struct arena *arena) {
 	uint32_t number = arena->draining - 1;
 	arena->draining = 0;
 	region_relist(arena, number);
+}
+
+void arena_drain_give_up(struct arena *arena) {
+	arena_region(arena, arena->draining - 1)->gave_up_at = arena->drain_round;
+	arena_drain_end(arena);
+}
+
+#define GIVEN_UP_MASK (((1u << REGION_LISTS) - 1) & ~((1u << REGION_BUCKETS) - 1))
+
+bool arena_drain_resume(struct arena *arena, uint32_t most) {
+	for (; most > 0 && (arena->region_mask & GIVEN_UP_MASK) != 0; most--)
+		region_relist(arena, arena->region_heads[bit_highest(arena->region_mask)] - 1);
+	return (arena->region_mask & GIVEN_UP_MASK) == 0;
+}
+
+uint32_t arena_drain_choice(const struct arena *arena) {
+	uint32_t lists = arena->region_mask & ~GIVEN_UP_MASK & ~1u;
+	return lists == 0 ? 0 : arena->region_heads[bit_lowest(lists)];
 }
 
 bool arena_trade_page(struct arena *arena) {
@@ -348,6 +373,7 @@ static snug_error arena_populate(struct arena *arena) {
 }
 
 snug_error arena_init(struct arena *arena, bool populate) {
+	arena->drain_round = 1; /* a region that was never given up says 0 */
 	arena->reserved_bytes = round_up((size_t)arena->page_count << arena->page_shift, REGION_BYTES);
 	arena->base = arena->os->reserve(arena->os->context, arena->reserved_bytes, REGION_BYTES);
 	if (arena->base == NULL) return SNUG_ERROR_OS_MEMORY;

@@ -22,7 +22,7 @@
  * poison.h, what a sanitizer is told.
  *
  * All operations are O(1) but coalescing (one bit a page) and returning (one call of the system for
- * each run; a region is 0.1 to 0.3 ms). A page freed anywhere serves any use, so above the page
+ * each run; a region is 0.1 to 0.3 ms, so a step that has a time asks for 64 KiB at once). A page freed anywhere serves any use, so above the page
  * there is no fragmentation of addresses, and no search for a fit. That is what one size buys; the
  * price is that what is larger than a page lies in pieces (mem/object/chain.h). */
 #ifndef SNUG_MEM_ARENA_H
@@ -49,9 +49,9 @@ uint64_t arena_available_pages(const struct arena *arena);
 /* Merges up to `most` stacked pages into runs; returns how many. */
 uint32_t arena_coalesce(struct arena *arena, uint32_t most);
 
-/* Returns one wholly free region to the OS; the bytes it gave, 0 if there is none or the OS
- * refused. */
-size_t arena_return_region(struct arena *arena);
+/* Returns a wholly free region to the OS, as far as `most_pages` go, run after run; the bytes it
+ * gave, 0 if the OS refused. */
+size_t arena_return_region(struct arena *arena, uint32_t number, uint64_t most_pages);
 
 /* Returns a run of at most `most_pages` free pages of the emptiest region that has any; the bytes
  * it gave, 0 if no page is in a run or the OS refused. Only for what is wanted back now: the pages
@@ -62,6 +62,18 @@ size_t arena_return_run(struct arena *arena, uint64_t most_pages);
  * free page ends it too. */
 void arena_drain_begin(struct arena *arena, uint32_t number);
 void arena_drain_end(struct arena *arena);
+
+/* Ends the draining of a region that cannot be emptied: it hands out its pages before all others,
+ * and is not drained again in this round. */
+void arena_drain_give_up(struct arena *arena);
+
+/* Puts up to `most` regions that were given up in an earlier round back in line; true when all are.
+ * A round begins by counting drain_round up, and gives nothing up before that. */
+bool arena_drain_resume(struct arena *arena, uint32_t most);
+
+/* The region that is drained next: the one with the fewest used pages, to a seventh, of those that
+ * were not given up. Number + 1; 0: none. */
+uint32_t arena_drain_choice(const struct arena *arena);
 
 /* Gives one free page back to the OS to make room for metadata under the limit; false if none is
  * free. */

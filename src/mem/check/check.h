@@ -45,6 +45,7 @@ struct slab_counts {
 	uint64_t pinned_slabs;
 	uint64_t pinned_free;
 	uint64_t listed;
+	uint64_t partial; /* on the lists by sixteenths */
 };
 
 struct object_counts {

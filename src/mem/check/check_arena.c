@@ -62,7 +62,7 @@ bool check_region_lists(struct check *check) {
 	for (uint32_t number = 0; number < arena->region_count; number++) {
 		with_free += arena_region(arena, number)->free_pages > 0 && arena->draining != number + 1;
 	}
-	for (uint32_t bucket = 0; bucket < REGION_BUCKETS; bucket++) {
+	for (uint32_t bucket = 0; bucket < REGION_LISTS; bucket++) {
 		uint32_t previous = 0;
 		bool masked = arena->region_mask >> bucket & 1;
 		if (!check_that(check, "A5", "region mask", bucket,

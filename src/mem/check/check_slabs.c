@@ -37,6 +37,7 @@ void count_slab(const snug_heap *heap, page_number number, struct slab_counts *c
 	of_class->pinned_slabs += page->pins > 0;
 	of_class->pinned_free += page->pins > 0 ? page->free_slots : 0;
 	of_class->listed += !victim && !target;
+	of_class->partial += page->list < FULLNESS_BUCKETS;
 }
 
 bool check_slab(struct check *check, page_number number, struct slab_counts *counts) {
@@ -59,6 +60,11 @@ bool check_slab(struct check *check, page_number number, struct slab_counts *cou
 	}
 	if (!check_that(check, "S2", "slab is on the wrong list", number,
 					page->list == expected_list(class, page))) {
+		return false;
+	}
+	bool empty = page->list != LIST_NONE && page->free_slots == class->slots;
+	if (!check_that(check, "S9", "empty slab is not the one its class knows", number,
+					empty == (class->empty == number))) {
 		return false;
 	}
 	count_slab(heap, number, counts);
@@ -101,6 +107,7 @@ static bool check_lists(struct check *check, const struct size_class *class, uin
 	if (!check_list_mask(check, class)) return false;
 	for (uint32_t list = 0; list < LIST_COUNT; list++) {
 		page_number previous = PAGE_NONE;
+		uint64_t before = listed;
 		for (page_number page = class->lists[list]; page != PAGE_NONE; page = pages[page].next) {
 			bool sound = page < check->heap->arena.described && pages[page].list == list &&
 						 pages[page].class_id == class->id && pages[page].previous == previous &&
@@ -108,6 +115,9 @@ static bool check_lists(struct check *check, const struct size_class *class, uin
 			if (!check_that(check, "S2", "slab list is broken", page, sound)) return false;
 			previous = page;
 		}
+		if (list < FULLNESS_BUCKETS &&
+			!check_equal(check, "S9", "slabs of a list", class->list_slabs[list], listed - before))
+			return false;
 	}
 	return check_equal(check, "S2", "slabs on lists", listed, expected);
 }
@@ -145,7 +155,10 @@ bool check_magazine(struct check *check, struct size_class *class) {
 
 bool check_class_counts(struct check *check, const struct size_class *class,
 						const struct slab_counts *counts) {
-	return check_equal(check, "S3", "slabs of a class", class->slabs, counts->slabs) &&
+	uint64_t partial = 0;
+	for (uint32_t list = 0; list < FULLNESS_BUCKETS; list++) partial += class->list_slabs[list];
+	return check_equal(check, "S9", "partly filled slabs", partial, counts->partial) &&
+		   check_equal(check, "S3", "slabs of a class", class->slabs, counts->slabs) &&
 		   check_equal(check, "S4", "free slots of a class", class->free_slots, counts->free) &&
 		   check_equal(check, "S5", "used slots of a class", class->used_slots, counts->used) &&
 		   check_equal(check, "S8", "pinned slabs of a class", class->pinned_slabs,

@@ -27,13 +27,15 @@
 #define MERGE_PARTS 8u       /* a class's objects may go to classes up to 1/8 larger */
 #define MERGE_WASTE_PARTS 4u /* if that wastes less than a quarter of the page gained; */
 #define MERGE_LIST_MAX 8u    /* only slabs at most half full are looked at */
+/* what a search found and had changed, until it is given up: the owner is too busy for it */
+#define MERGE_MISSES_MAX 64u
 
 /* ------------------------------------------------------------------ policy --------- */
 
-uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live,
-					  uint64_t pinned_holes) {
-	if (unpinned_live <= pinned_holes) return unpinned_slabs;
-	uint64_t needed = (unpinned_live - pinned_holes + slots - 1) / slots;
+uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t live,
+					  uint64_t pinned_slots) {
+	if (live <= pinned_slots) return unpinned_slabs;
+	uint64_t needed = (live - pinned_slots + slots - 1) / slots;
 	return unpinned_slabs > needed ? unpinned_slabs - needed : 0;
 }
 
@@ -66,16 +68,12 @@ uint64_t class_reclaimable_unpinned(const struct size_class *class) {
 	return victim_count(class->slots, class->slabs, class_live_slots(class), 0);
 }
 
-uint64_t class_reclaimable(const snug_heap *heap, const struct size_class *class) {
-	if (LIKELY(class->pinned_slabs == 0)) return class_reclaimable_unpinned(class);
-	uint64_t cached = 0;
-	for (uint32_t index = 0; index < class->magazine_count; index++) {
-		cached += heap->arena.pages[page_of(&heap->arena, class->magazine[index])].pins > 0;
-	}
-	uint64_t pinned_holes = class->pinned_free_slots + cached;
-	uint64_t pinned_live = (uint64_t) class->pinned_slabs * class->slots - pinned_holes;
-	return victim_count(class->slots, class->slabs - class->pinned_slabs,
-						class_live_slots(class) - pinned_live, pinned_holes);
+/* What lives in slabs without pins, less the holes of the others, is what lives in all less the
+ * slots of those: whichever of them lie in the magazine. */
+uint64_t class_reclaimable(const struct size_class *class) {
+	uint64_t live = class_live_slots(class);
+	uint64_t pinned_slots = (uint64_t) class->pinned_slabs * class->slots;
+	return victim_count(class->slots, class->slabs - class->pinned_slabs, live, pinned_slots);
 }
 
 /* ------------------------------------------------------------------ picking -------- */
@@ -107,7 +105,7 @@ static page_number emptiest_slab(const snug_heap *heap, const struct size_class 
 	return numbers[victim_choose_slab(live, count)];
 }
 
-bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
+struct size_class *victim_pick_class(const snug_heap *heap, uint32_t pool_mask) {
 	struct class_candidate best = {.slots = 0};
 	struct size_class *best_class = NULL;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
@@ -120,13 +118,21 @@ bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
 		best = candidate;
 		best_class = class;
 	}
-	if (best_class == NULL) return false;
-	magazine_flush(heap, best_class);
-	if (best_class->free_slots >= best_class->slots) {
-		page_number number = emptiest_slab(heap, best_class);
-		/* It may also have given up the last slab without pins. */
-		if (number != PAGE_NONE) victim_begin(heap, best_class, number);
-	}
+	return best_class;
+}
+
+void victim_pick_slab(snug_heap *heap, struct size_class *class) {
+	magazine_flush(heap, class);
+	if (class->free_slots < class->slots) return;
+	page_number number = emptiest_slab(heap, class);
+	/* It may also have given up the last slab without pins. */
+	if (number != PAGE_NONE) victim_begin(heap, class, number);
+}
+
+bool victim_pick(snug_heap *heap, uint32_t pool_mask) {
+	struct size_class *class = victim_pick_class(heap, pool_mask);
+	if (class == NULL) return false;
+	victim_pick_slab(heap, class);
 	return true;
 }
 
@@ -165,28 +171,69 @@ static uint64_t merge_waste(const snug_heap *heap, const struct size_class *clas
 	return waste_bytes;
 }
 
-bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask) {
-	struct size_class *best_class = NULL;
-	page_number best_number = PAGE_NONE;
-	uint64_t best_bytes = heap->arena.page_bytes / MERGE_WASTE_PARTS;
-	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		struct size_class *class = heap->classes.active[index];
-		if ((pool_mask >> class->pool & 1) == 0 ||
-			(class->list_mask & ((2u << MERGE_LIST_MAX) - 1)) == 0)
-			continue;
-		page_number number = emptiest_slab(heap, class);
-		const struct page *page = &heap->arena.pages[number];
-		uint64_t live = class->slots - page->free_slots;
-		uint64_t own_holes = class->free_slots - page->free_slots;
-		uint64_t waste_bytes = live <= own_holes ? 0 : merge_waste(heap, class, live - own_holes);
-		if (waste_bytes >= best_bytes) continue;
-		best_class = class;
-		best_number = number;
-		best_bytes = waste_bytes;
+/* Bytes that the emptiest slab of the class would waste elsewhere. PAGE_NONE: there is none that is
+ * at most half full. */
+static page_number merge_candidate(const snug_heap *heap, const struct size_class *class,
+								   uint64_t *waste_bytes) {
+	if ((class->list_mask & ((2u << MERGE_LIST_MAX) - 1)) == 0) return PAGE_NONE;
+	page_number number = emptiest_slab(heap, class);
+	const struct page *page = &heap->arena.pages[number];
+	uint64_t live = class->slots - page->free_slots;
+	uint64_t own_holes = class->free_slots - page->free_slots;
+	*waste_bytes = live <= own_holes ? 0 : merge_waste(heap, class, live - own_holes);
+	return number;
+}
+
+static void search_anew(const snug_heap *heap, struct merge_search *search) {
+	search->cursor = heap->classes.active_count;
+	search->number = PAGE_NONE;
+	search->waste_bytes = heap->arena.page_bytes / MERGE_WASTE_PARTS;
+}
+
+void merge_search_begin(const snug_heap *heap, struct merge_search *search) {
+	search->misses = 0;
+	search_anew(heap, search);
+}
+
+bool merge_search_some(const snug_heap *heap, struct merge_search *search, uint32_t pool_mask,
+					   uint32_t most) {
+	const struct class_table *table = &heap->classes;
+	/* downwards, as a class that retires leaves its place to the last one */
+	if (search->cursor > table->active_count) search->cursor = table->active_count;
+	for (; search->cursor > 0 && most > 0; most--) {
+		const struct size_class *class = table->active[--search->cursor];
+		if ((pool_mask >> class->pool & 1) == 0) continue;
+		uint64_t waste_bytes;
+		page_number number = merge_candidate(heap, class, &waste_bytes);
+		if (number == PAGE_NONE || waste_bytes > search->waste_bytes) continue;
+		/* of equals the first: so it is the same class however the search is cut */
+		if (waste_bytes == search->waste_bytes && search->number == PAGE_NONE) continue;
+		search->number = number;
+		search->class_id = class->id;
+		search->waste_bytes = waste_bytes;
 	}
-	if (best_class == NULL) return false;
-	magazine_flush(heap, best_class);
-	if (heap->arena.pages[best_number].state == PAGE_SLAB)
-		victim_begin(heap, best_class, best_number);
+	return search->cursor > 0;
+}
+
+bool merge_search_end(snug_heap *heap, struct merge_search *search) {
+	struct size_class *class =
+		search->number == PAGE_NONE ? NULL : heap->classes.state[search->class_id];
+	if (search->number == PAGE_NONE) return false;
+	uint64_t waste_bytes = UINT64_MAX;
+	page_number number = class == NULL ? PAGE_NONE : merge_candidate(heap, class, &waste_bytes);
+	if (number == PAGE_NONE || waste_bytes > search->waste_bytes) {
+		search_anew(heap, search);
+		return ++search->misses < MERGE_MISSES_MAX;
+	}
+	magazine_flush(heap, class);
+	if (heap->arena.pages[number].state == PAGE_SLAB) victim_begin(heap, class, number);
+	search_anew(heap, search);
 	return true;
+}
+
+bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask) {
+	struct merge_search search;
+	merge_search_begin(heap, &search);
+	(void)merge_search_some(heap, &search, pool_mask, UINT32_MAX);
+	return merge_search_end(heap, &search);
 }

@@ -33,10 +33,10 @@ struct class_candidate {
 	uint64_t unpinned_slabs;
 };
 
-/* Slabs that compaction frees in a class: what its live slots need less what it has, pinned slabs
- * keeping their place. */
-uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t unpinned_live,
-					  uint64_t pinned_holes);
+/* Slabs that compaction frees in a class: those without pins, less what they must hold besides what
+ * the pinned ones can. `pinned_slots`: all slots of those, live or not. */
+uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t live,
+					  uint64_t pinned_slots);
 
 /* True if `a` is a better class to take the next victim from than `b`; a class without a gain is
  * never better. */
@@ -52,16 +52,29 @@ uint64_t class_holes(const struct size_class *class);
 
 /* Slabs of this class that compaction would free now, by counting alone; and without regard to
  * pins. */
-uint64_t class_reclaimable(const snug_heap *heap, const struct size_class *class);
+uint64_t class_reclaimable(const struct size_class *class);
 uint64_t class_reclaimable_unpinned(const struct size_class *class);
 
 /* Makes the most promising slab the victim; false if no page can be gained. May give pages back
  * without any move. */
 bool victim_pick(snug_heap *heap, uint32_t pool_mask);
 
+/* The same in two, for who looks at the clock in between: the class, NULL if none can gain a page;
+ * and its emptiest slab. */
+struct size_class *victim_pick_class(const snug_heap *heap, uint32_t pool_mask);
+void victim_pick_slab(snug_heap *heap, struct size_class *class);
+
 /* As victim_pick, but the last slab of a class may go to the holes of classes up to 1/8 larger, if
  * that wastes less than a quarter of the page it gains. The least wasteful one is chosen. */
 bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask);
+
+/* The same in parts. The search looks at `most` classes a call; false: it has seen all. What it has
+ * found may have changed since it was seen; it is looked at again before it becomes the victim.
+ * False: there is none, and too often it had changed. */
+void merge_search_begin(const snug_heap *heap, struct merge_search *search);
+bool merge_search_some(const snug_heap *heap, struct merge_search *search, uint32_t pool_mask,
+					   uint32_t most);
+bool merge_search_end(snug_heap *heap, struct merge_search *search);
 
 /* The next larger class that objects of `class` may be merged into, after `*id`; NULL at the
  * end. */

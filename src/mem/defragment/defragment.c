@@ -2,25 +2,34 @@
  * the account of it.
  *
  *              can anything be gained?
- *   begin --yes--> FLUSH --> COMPACT --> MERGE --> REBIN --> RETURN <--> DRAIN --> DONE --> end
- *      \----no----------------------------/--------^           if asked for
+ *   begin --yes--> FLUSH --> COMPACT --> RETIRE --> MERGE --> RETIRE --> REBIN --> RETURN <-> DRAIN
+ *      \----no--------------------------------------/---------------------^          \-> DONE --> end
  *
  *   FLUSH    magazines of classes that can gain a page go back to their slabs; empty slabs go
  *   COMPACT  one victim after the other (choose.c chooses, evacuate.c moves)
+ *   RETIRE   classes that were left without a slab end
  *   MERGE    if asked for: last slabs of classes into larger classes
  *   REBIN    stacked pages into runs, so that the next page comes from the fullest region
- *   RETURN   if asked for: whole free regions to the OS, one a step; for return_bytes any runs of
- *            free pages, up to 16 a step
+ *   RETURN   if asked for: whole free regions to the OS, at most one a step; for return_bytes any
+ *            runs of free pages, up to 16 a step
  *   DRAIN    if that left too much: the emptiest region is emptied (drain.h), then RETURN again
  *
  * Coalescing alone is FLUSH, REBIN, RETURN. That nothing can be gained is found by one pass over
  * the active classes: 3 us in cache, 8 us without (docs/benchmarks.md).
  *
- * A STEP ends when its bytes are used up or its time is over; the clock is looked at after each 4
- * KiB copied. Each phase has its own bound besides: 16 classes, 256 pages, 16 runs, one region. So
- * a step is bounded in bytes and in time, whatever the heap's size. It copies less than its budget
- * and one slot. Between two steps the owner may allocate, free, resize and pin; a second begin is
- * BUSY.
+ * A STEP is a row of units of work: a class chosen, a magazine flushed, 4 KiB or 32 slots copied, a
+ * region looked at, 32 pages merged, 64 KiB returned. No unit depends on the heap's size, and each
+ * takes a few microseconds. run_phase does one; the clock is looked at after each of them. So a
+ * step is late by one unit at most, whatever it is about. Between two looks nothing else loops: a
+ * test compiles this core with a clock that counts its basic blocks and holds each step to twice
+ * its time (tests/laws/test_step_time.c). What is late all the same, by the system or by other
+ * programs, is counted in late_steps.
+ *
+ * A step also ends when its bytes are used up; it copies less than its budget and one slot. Without
+ * a time each phase has its own bound: 16 classes, 256 pages, 16 runs, 16 regions looked at or one
+ * returned. So it is bounded whatever was asked. Between two steps the owner may allocate, free,
+ * resize and pin; a second begin is BUSY. What a unit has found out for the next one, a class or a
+ * slab, is looked at again when it is used.
  *
  * WHEN IT ENDS. COMPACT ends at the goal that was counted at the beginning, so that a heap in use
  * does not keep it going for ever; or at the caller's target or budget. At a budget what is cheap
@@ -29,8 +38,9 @@
  *
  * THE REPORT. Every mover and releaser adds to heap->totals. A step takes the difference around its
  * own work, so what the owner does in between is in no report; what is reclaimed is slab pages
- * before less slab pages after. A relocation that the end finds half done is finished first: half a
- * slab here and half there would cost a page. */
+ * before less slab pages after. A relocation that is half done when a budget is used up is finished
+ * in the steps that follow; one that the end finds half done is finished there: half a slab here
+ * and half there would cost a page. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
@@ -44,15 +54,23 @@
 #include "mem/slab/classes.h"
 #include "mem/slab/magazine.h"
 
-#define TIMED_BATCH_BYTES 4096u /* how much is copied between two looks at the clock */
-#define CLASSES_A_STEP 16u
-#define PAGES_A_STEP 256u
-#define RETURNS_A_STEP 16u /* of runs of pages: each costs a call of the system */
+#define TIMED_BATCH_BYTES 4096u   /* how much is copied between two looks at the clock, */
+#define TIMED_RETURN_BYTES 65536u /* and how much goes back to the OS */
+#define PAGES_A_UNIT 32u
+#define CLASSES_A_UNIT 16u
+
+/* What a step may do besides copying: one for a page that is merged or a class that is looked at;
+ * this many for a class that is flushed or retired, a region that is looked at, a call of the
+ * system. */
+#define ROUNDS_A_STEP 256u
+#define ROUNDS_A_UNIT 16u
 
 /* What one step may still do. */
 struct allowance {
 	uint64_t bytes;
 	uint64_t deadline_ns; /* UINT64_MAX: none */
+	uint32_t rounds;
+	bool ends_relocation; /* the budget is used up, and a slab is half relocated */
 	bool used_up;
 };
 
@@ -70,20 +88,39 @@ static bool target_reached(const snug_heap *heap) {
 	return heap->totals.released_slabs >= heap->defragment.stop_at_released;
 }
 
+static bool is_timed(const struct allowance *allowance) {
+	return allowance->deadline_ns != UINT64_MAX;
+}
+
+static bool time_is_over(const snug_heap *heap, const struct allowance *allowance) {
+	return is_timed(allowance) && now_ns(heap) >= allowance->deadline_ns;
+}
+
+static void spend_rounds(struct allowance *allowance, uint32_t rounds) {
+	allowance->rounds -= (uint32_t)smaller(rounds, allowance->rounds);
+	if (allowance->rounds == 0) allowance->used_up = true;
+}
+
+/* The next class of a phase that walks them. Downwards: a class that retires between two steps
+ * leaves its place to the last one, which was visited. NULL: all were. */
+static struct size_class *next_class(snug_heap *heap) {
+	struct defragment *defragment = &heap->defragment;
+	if (defragment->cursor > heap->classes.active_count)
+		defragment->cursor = heap->classes.active_count;
+	return defragment->cursor == 0 ? NULL : heap->classes.active[--defragment->cursor];
+}
+
+/* A class that has something to flush, or some that have not. */
 static void run_flush(snug_heap *heap, struct allowance *allowance) {
 	struct defragment *defragment = &heap->defragment;
-	for (uint32_t count = 0; count < CLASSES_A_STEP; count++) {
-		/* Downwards: a class that retires between two steps leaves its place to the last one, which
-		 * was visited. */
-		if (defragment->cursor > heap->classes.active_count)
-			defragment->cursor = heap->classes.active_count;
-		if (defragment->cursor == 0) {
+	for (uint32_t count = 0; count < CLASSES_A_UNIT; count++) {
+		struct size_class *class = next_class(heap);
+		if (class == NULL) {
 			defragment->phase =
 				defragment->options.mode == SNUG_COMPACT ? PHASE_COMPACT : PHASE_REBIN;
 			return;
 		}
-		if (target_reached(heap)) return;
-		struct size_class *class = heap->classes.active[--defragment->cursor];
+		spend_rounds(allowance, 1);
 		if ((defragment->options.pool_mask >> class->pool & 1) == 0) continue;
 		if (class_reclaimable_unpinned(class) == 0) continue;
 		uint64_t released = heap->totals.released_slabs;
@@ -91,144 +128,215 @@ static void run_flush(snug_heap *heap, struct allowance *allowance) {
 		slab_release_empty(heap, class);
 		released = heap->totals.released_slabs - released;
 		defragment->report.coalesce_reclaimed_bytes += page_bytes_of(heap, released);
+		spend_rounds(allowance, ROUNDS_A_UNIT);
+		return;
 	}
-	allowance->used_up = true;
 }
 
 static void evacuate_some(snug_heap *heap, struct allowance *allowance, bool merge) {
 	uint64_t batch_bytes = allowance->bytes;
-	if (allowance->deadline_ns != UINT64_MAX) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
+	if (is_timed(allowance)) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
 	uint64_t moved_bytes = victim_evacuate(heap, batch_bytes, merge);
 	allowance->bytes -= smaller(allowance->bytes, moved_bytes);
 	if (allowance->bytes == 0) allowance->used_up = true;
-	if (allowance->deadline_ns != UINT64_MAX && now_ns(heap) >= allowance->deadline_ns)
-		allowance->used_up = true;
 }
 
-/* Moves within the allowance. False: nothing left to move. */
-static bool run_moves(snug_heap *heap, struct allowance *allowance, bool merge) {
-	if (heap->victim == PAGE_NONE) {
-		uint32_t mask = heap->defragment.options.pool_mask;
-		return merge ? victim_pick_merge(heap, mask) : victim_pick(heap, mask);
-	}
-	evacuate_some(heap, allowance, merge);
-	return true;
+/* The class that the unit before this one has chosen, if it still gains a page. */
+static struct size_class *chosen_class(const snug_heap *heap) {
+	struct size_class *class = heap->classes.state[heap->defragment.chosen];
+	return class != NULL && class_reclaimable(class) > 0 ? class : NULL;
 }
 
-static void run_rebin(snug_heap *heap, struct allowance *allowance) {
-	uint32_t merged = arena_coalesce(&heap->arena, PAGES_A_STEP);
-	heap->totals.coalesced_bytes += page_bytes_of(heap, merged);
-	if (merged == PAGES_A_STEP) {
-		allowance->used_up = true;
-		return;
-	}
-	const snug_defragment_options *options = &heap->defragment.options;
-	bool returns = options->retain_bytes != SNUG_NO_BUDGET || options->return_bytes > 0;
-	heap->defragment.phase = returns ? PHASE_RETURN : PHASE_DONE;
-}
-
-/* What return_bytes asks for and the steps before this one have not returned. */
-static uint64_t wanted_bytes(const struct defragment *defragment) {
-	uint64_t returned_bytes = defragment->report.returned_bytes;
-	return defragment->options.return_bytes > returned_bytes
-			   ? defragment->options.return_bytes - returned_bytes
-			   : 0;
-}
-
-static uint64_t retained_bytes(const struct defragment *defragment) {
-	return wanted_bytes(defragment) > 0 ? 0 : defragment->options.retain_bytes;
-}
-
-/* Draining moves objects, and so follows only a compaction of everything that came to its end, or
- * to the end that was set for a return. */
-static bool may_drain(const struct defragment *defragment) {
-	snug_outcome outcome = defragment->report.outcome;
-	bool ended = outcome == SNUG_OUTCOME_DONE ||
-				 (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(defragment) > 0);
-	return ended && defragment->options.mode == SNUG_COMPACT &&
-		   defragment->options.pool_mask == ALL_POOLS;
-}
-
-/* Some runs of pages for return_bytes. */
-static void return_runs(snug_heap *heap, struct allowance *allowance) {
+static void end_compaction(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
-	uint64_t wanted_pages = divide_up(wanted_bytes(defragment), heap->arena.page_bytes);
-	uint64_t begin_pages = wanted_pages;
-	allowance->used_up = true;
-	(void)arena_coalesce(&heap->arena, PAGES_A_STEP); /* what was freed since the last step */
-	for (uint32_t run = 0; run < RETURNS_A_STEP && wanted_pages > 0; run++) {
-		uint64_t pages = arena_return_run(&heap->arena, wanted_pages) >> heap->arena.page_shift;
-		if (pages == 0) break;
-		wanted_pages -= smaller(pages, wanted_pages);
-		if (allowance->deadline_ns != UINT64_MAX && now_ns(heap) >= allowance->deadline_ns) break;
-	}
-	heap->totals.returned_bytes += page_bytes_of(heap, begin_pages - wanted_pages);
-	/* nothing is free, or the OS refuses */
-	if (wanted_pages == begin_pages) defragment->phase = PHASE_DONE;
+	bool merge = defragment->options.mode == SNUG_COMPACT && defragment->options.merge_classes;
+	defragment->phase = PHASE_RETIRE;
+	defragment->after_retire = merge ? PHASE_MERGE : PHASE_REBIN;
+	defragment->cursor = heap->classes.active_count;
 }
 
-static void run_return(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	if (wanted_bytes(defragment) > 0 && !heap->arena.huge_pages) {
-		return_runs(heap, allowance);
-		return;
-	}
-	uint64_t free_bytes = page_bytes_of(heap, arena_free_pages(&heap->arena));
-	uint64_t retain_bytes = retained_bytes(defragment);
-	bool enough = free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes;
-	bool empty_region = (heap->arena.region_mask & 1) != 0;
-	size_t returned_bytes = enough && empty_region ? arena_return_region(&heap->arena) : 0;
-	heap->totals.returned_bytes += returned_bytes;
-	allowance->used_up = true;
-	if (returned_bytes > 0) return;
-	bool drain = enough && !empty_region && may_drain(defragment);
-	defragment->phase = drain ? PHASE_DRAIN : PHASE_DONE;
-}
-
-static void run_drain(snug_heap *heap, struct allowance *allowance) {
+/* A batch of moves, or the slab that is emptied next, or the class that it is taken from. */
+static void run_compact(snug_heap *heap, struct allowance *allowance) {
 	struct defragment *defragment = &heap->defragment;
 	if (heap->victim != PAGE_NONE) {
 		evacuate_some(heap, allowance, false);
 		return;
 	}
-	uint32_t merged = arena_coalesce(&heap->arena, PAGES_A_STEP);
-	if (merged == PAGES_A_STEP) {
-		allowance->used_up = true;
+	/* What was chosen and has changed is chosen anew, and used at once: an owner who changes it
+	 * between all steps does not keep this from going on. */
+	bool at_once = defragment->chosen_is_set;
+	struct size_class *class = at_once ? chosen_class(heap) : NULL;
+	if (class == NULL) class = victim_pick_class(heap, defragment->options.pool_mask);
+	defragment->chosen_is_set = class != NULL && !at_once;
+	if (class == NULL)
+		end_compaction(heap);
+	else if (at_once)
+		victim_pick_slab(heap, class);
+	else
+		defragment->chosen = class->id;
+}
+
+/* The same of merging. */
+static void run_merge(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	uint32_t mask = defragment->options.pool_mask;
+	if (heap->victim != PAGE_NONE) {
+		evacuate_some(heap, allowance, true);
 		return;
 	}
-	enum drain_result result = drain_next(heap, retained_bytes(defragment));
+	if (merge_search_some(heap, &defragment->search, mask, CLASSES_A_UNIT)) return;
+	if (merge_search_end(heap, &defragment->search)) return;
+	defragment->phase = PHASE_RETIRE;
+	defragment->after_retire = PHASE_REBIN;
+	defragment->cursor = heap->classes.active_count;
+}
+
+/* Ends a class whose last slab was emptied. */
+static void run_retire(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	for (uint32_t count = 0; count < CLASSES_A_UNIT; count++) {
+		struct size_class *class = next_class(heap);
+		if (class == NULL) {
+			defragment->phase = defragment->after_retire;
+			merge_search_begin(heap, &defragment->search);
+			return;
+		}
+		uint32_t before = heap->classes.active_count;
+		class_retire_if_empty(heap, class);
+		spend_rounds(allowance, 1);
+		if (heap->classes.active_count < before) return;
+	}
+}
+
+/* True: there may be more. */
+static bool coalesce_some(snug_heap *heap, struct allowance *allowance) {
+	uint32_t merged = arena_coalesce(&heap->arena, PAGES_A_UNIT);
+	heap->totals.coalesced_bytes += page_bytes_of(heap, merged);
+	spend_rounds(allowance, merged);
+	return merged == PAGES_A_UNIT;
+}
+
+static void run_rebin(snug_heap *heap, struct allowance *allowance) {
+	if (coalesce_some(heap, allowance)) return;
+	const snug_defragment_options *options = &heap->defragment.options;
+	bool returns = options->retain_bytes != SNUG_NO_BUDGET || options->return_bytes > 0;
+	heap->defragment.phase = returns ? PHASE_RETURN : PHASE_DONE;
+}
+
+/* What return_bytes asks for and was not returned yet; also in this step. */
+static uint64_t wanted_bytes(const snug_heap *heap) {
+	const struct defragment *defragment = &heap->defragment;
+	uint64_t returned_bytes = heap->totals.returned_bytes - defragment->returned_at_begin;
+	return defragment->options.return_bytes > returned_bytes
+			   ? defragment->options.return_bytes - returned_bytes
+			   : 0;
+}
+
+static uint64_t retained_bytes(const snug_heap *heap) {
+	return wanted_bytes(heap) > 0 ? 0 : heap->defragment.options.retain_bytes;
+}
+
+/* Draining moves objects, and so follows only a compaction of everything that came to its end, or
+ * to the end that was set for a return. */
+static bool may_drain(const snug_heap *heap) {
+	const struct defragment *defragment = &heap->defragment;
+	snug_outcome outcome = defragment->report.outcome;
+	bool ended =
+		outcome == SNUG_OUTCOME_DONE || (outcome == SNUG_OUTCOME_TARGET && wanted_bytes(heap) > 0);
+	return ended && defragment->options.mode == SNUG_COMPACT &&
+		   defragment->options.pool_mask == ALL_POOLS;
+}
+
+/* How many pages may go back in one call. Where there are huge pages, a region as a whole. */
+static uint64_t return_pages(const snug_heap *heap, const struct allowance *allowance) {
+	const struct arena *arena = &heap->arena;
+	if (!is_timed(allowance) || arena->huge_pages) return region_pages(arena);
+	return TIMED_RETURN_BYTES >> arena->page_shift;
+}
+
+/* A run of pages for return_bytes; what was freed since the last step is merged first. */
+static void return_run(snug_heap *heap, struct allowance *allowance) {
+	struct arena *arena = &heap->arena;
+	if (coalesce_some(heap, allowance)) return;
+	uint64_t wanted_pages = divide_up(wanted_bytes(heap), arena->page_bytes);
+	size_t returned_bytes =
+		arena_return_run(arena, smaller(wanted_pages, return_pages(heap, allowance)));
+	heap->totals.returned_bytes += returned_bytes;
+	spend_rounds(allowance, ROUNDS_A_UNIT);
+	/* nothing is free, or the OS refuses */
+	if (returned_bytes == 0) heap->defragment.phase = PHASE_DONE;
+	if (wanted_bytes(heap) == 0) allowance->used_up = true;
+}
+
+/* The region that is to go back next, or the rest of one; `*enough`: so much may go. Number + 1, 0:
+ * none is free as a whole. */
+static uint32_t region_to_return(const snug_heap *heap, bool *enough) {
+	const struct arena *arena = &heap->arena;
+	uint32_t begun = heap->defragment.returning;
+	*enough = true;
+	if (begun != 0 && arena_region(arena, begun - 1)->bucket == 0) return begun;
+	uint64_t free_bytes = page_bytes_of(heap, arena_free_pages(arena));
+	*enough = free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retained_bytes(heap);
+	return (arena->region_mask & 1) != 0 ? arena->region_heads[0] : 0;
+}
+
+static void run_return(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	if (wanted_bytes(heap) > 0 && !heap->arena.huge_pages) {
+		return_run(heap, allowance);
+		return;
+	}
+	bool enough;
+	uint32_t region = region_to_return(heap, &enough);
+	size_t returned_bytes = 0;
+	if (enough && region != 0)
+		returned_bytes =
+			arena_return_region(&heap->arena, region - 1, return_pages(heap, allowance));
+	heap->totals.returned_bytes += returned_bytes;
+	defragment->returning = 0;
+	if (returned_bytes > 0 && arena_region(&heap->arena, region - 1)->free_pages > 0) {
+		defragment->returning = region;
+		return;
+	}
+	allowance->used_up = true;
+	if (returned_bytes > 0) return;
+	defragment->phase = enough && region == 0 && may_drain(heap) ? PHASE_DRAIN : PHASE_DONE;
+}
+
+/* What earlier drainings have given up is in line again first. */
+static void run_drain(snug_heap *heap, struct allowance *allowance) {
+	struct defragment *defragment = &heap->defragment;
+	if (heap->victim != PAGE_NONE) {
+		evacuate_some(heap, allowance, false);
+		if (allowance->ends_relocation && heap->victim == PAGE_NONE) allowance->used_up = true;
+		return;
+	}
+	if (!defragment->drains) {
+		spend_rounds(allowance, ROUNDS_A_UNIT);
+		defragment->drains = arena_drain_resume(&heap->arena, PAGES_A_UNIT);
+		return;
+	}
+	if (coalesce_some(heap, allowance)) return;
+	enum drain_result result = drain_next(heap, retained_bytes(heap));
+	spend_rounds(allowance, ROUNDS_A_UNIT);
 	if (result == DRAIN_EMPTY) defragment->phase = PHASE_RETURN;
 	if (result == DRAIN_NOTHING) defragment->phase = PHASE_DONE;
 }
 
-/* Ends the classes whose last slab was emptied. */
-static void retire_empty_classes(snug_heap *heap) {
-	for (uint32_t index = heap->classes.active_count; index-- > 0;) {
-		class_retire_if_empty(heap, heap->classes.active[index]);
-	}
-}
-
-static void end_compaction(snug_heap *heap) {
-	struct defragment *defragment = &heap->defragment;
-	retire_empty_classes(heap);
-	bool merge = defragment->options.mode == SNUG_COMPACT && defragment->options.merge_classes;
-	defragment->phase = merge ? PHASE_MERGE : PHASE_REBIN;
-}
-
+/* One unit of work. */
 static void run_phase(snug_heap *heap, struct allowance *allowance) {
-	struct defragment *defragment = &heap->defragment;
-	switch (defragment->phase) {
+	switch (heap->defragment.phase) {
 	case PHASE_FLUSH:
 		run_flush(heap, allowance);
 		break;
 	case PHASE_COMPACT:
-		if (!run_moves(heap, allowance, false)) end_compaction(heap);
+		run_compact(heap, allowance);
 		break;
 	case PHASE_MERGE:
-		if (!run_moves(heap, allowance, true)) {
-			retire_empty_classes(heap);
-			defragment->phase = PHASE_REBIN;
-		}
+		run_merge(heap, allowance);
+		break;
+	case PHASE_RETIRE:
+		run_retire(heap, allowance);
 		break;
 	case PHASE_REBIN:
 		run_rebin(heap, allowance);
@@ -271,7 +379,10 @@ snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options 
 		.begin_ns = now_ns(heap),
 		.abandoned_at_begin = heap->totals.abandoned_slabs,
 		.refused_at_begin = heap->arena.returns_refused,
+		.returned_at_begin = heap->totals.returned_bytes,
 	};
+	merge_search_begin(heap, &defragment->search);
+	heap->arena.drain_round++;
 	defragment->report.compacted = options.mode == SNUG_COMPACT;
 	heap->totals.defragmentations++;
 	return snug_stats_get(heap, &defragment->report.before);
@@ -284,13 +395,17 @@ static bool allow(const snug_heap *heap, uint64_t begin_ns, struct allowance *al
 	const snug_report *report = &defragment->report;
 	uint64_t copied_bytes = report->moved_bytes + report->relocated_bytes;
 	bool used_up = copied_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns;
-	/* What comes after moving is cheap, and is done in any case. */
-	if (used_up && (defragment->phase <= PHASE_MERGE || defragment->phase == PHASE_DRAIN))
+	/* What comes after moving is cheap, and is done in any case; so is the rest of a relocation. */
+	bool relocates = heap->target != PAGE_NONE;
+	if (used_up &&
+		(defragment->phase <= PHASE_MERGE || (defragment->phase == PHASE_DRAIN && !relocates)))
 		return false;
 	uint64_t most_ns = used_up ? options->step_ns
 							   : smaller(options->step_ns, options->budget_ns - report->work_ns);
-	allowance->bytes =
-		used_up ? 0 : smaller(options->step_bytes, options->budget_bytes - copied_bytes);
+	allowance->bytes = used_up ? options->step_bytes
+							   : smaller(options->step_bytes, options->budget_bytes - copied_bytes);
+	allowance->rounds = ROUNDS_A_STEP;
+	allowance->ends_relocation = used_up && relocates;
 	allowance->deadline_ns = most_ns > UINT64_MAX - begin_ns ? UINT64_MAX : begin_ns + most_ns;
 	allowance->used_up = false;
 	return true;
@@ -300,6 +415,7 @@ static void account(snug_heap *heap, const struct totals *before, uint64_t begin
 	struct totals *totals = &heap->totals;
 	snug_report *report = &heap->defragment.report;
 	uint64_t step_ns = now_ns(heap) - begin_ns;
+	uint64_t asked_ns = heap->defragment.options.step_ns;
 	uint64_t moves = totals->moves - before->moves;
 	uint64_t relocated = totals->relocated_moves - before->relocated_moves;
 	uint64_t relocated_bytes = totals->relocated_bytes - before->relocated_bytes;
@@ -317,6 +433,9 @@ static void account(snug_heap *heap, const struct totals *before, uint64_t begin
 	report->steps++;
 	report->work_ns += step_ns;
 	if (step_ns > report->longest_step_ns) report->longest_step_ns = step_ns;
+	bool is_late = step_ns / 2 > asked_ns || (step_ns / 2 == asked_ns && step_ns % 2 > 0);
+	report->late_steps += is_late;
+	totals->late_steps += is_late;
 	totals->reclaimed_pages += released;
 	if (moves > 0) {
 		totals->timed_moves += moves;
@@ -348,7 +467,7 @@ static void end_at_budget(snug_heap *heap) {
 	bool more = reclaimable_pages(heap, defragment->options.pool_mask, &unpinned_pages) > 0;
 	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
 		/* what was gained */
-		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(defragment) > 0;
+		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(heap) > 0;
 		if (returns && heap->victim != PAGE_NONE) victim_put_back(heap);
 		defragment->report.outcome = SNUG_OUTCOME_BUDGET;
 		defragment->phase = returns ? PHASE_REBIN : PHASE_DONE;
@@ -375,11 +494,13 @@ static void check_target(snug_heap *heap) {
 
 #define TRADED_PAGES 8u /* in a step: each costs a call of the system */
 
-/* No allocation waits now. */
-static void trade_kept(struct arena *arena) {
-	uint32_t traded = 0;
+/* No allocation waits now. At least one, if the step has no time for more. */
+static void trade_kept(snug_heap *heap, const struct allowance *allowance) {
+	struct arena *arena = &heap->arena;
 	limit_keep_no_more(arena);
-	while (traded < TRADED_PAGES && limit_is_exceeded(arena) && arena_trade_page(arena)) traded++;
+	for (uint32_t traded = 0; traded < TRADED_PAGES && limit_is_exceeded(arena); traded++) {
+		if (!arena_trade_page(arena) || time_is_over(heap, allowance)) break;
+	}
 }
 
 snug_error snug_defragment_step(snug_heap *heap, bool *done) {
@@ -402,8 +523,9 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 		set_target(heap);
 		do {
 			run_phase(heap, &allowance);
-		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(heap));
-		if (UNLIKELY(limit_is_exceeded(&heap->arena))) trade_kept(&heap->arena);
+		} while (!allowance.used_up && defragment->phase != PHASE_DONE && !target_reached(heap) &&
+				 !time_is_over(heap, &allowance));
+		if (UNLIKELY(limit_is_exceeded(&heap->arena))) trade_kept(heap, &allowance);
 		heap->totals.returned_bytes +=
 			(heap->arena.traded_pages - traded_before) * heap->arena.page_bytes;
 		defragment->in_step = false;

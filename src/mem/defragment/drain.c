@@ -5,17 +5,17 @@
  *   region that is drained, or the next emptiest --none left--> NOTHING
  *      |
  *   its first slab --none--> EMPTY: it can be returned
- *      |   \--a slab is pinned--> give it up for this defragmentation, next region
+ *      |   \--a slab is pinned--> AGAIN: it is given up for this defragmentation
  *   flush its class's magazine --that emptied the slab--> AGAIN: the freed page is coalesced first
  *      |
  *   a blank page elsewhere --none--> NOTHING
  *      |
  *   VICTIM: evacuate.c moves it
  *
- * The emptiest region is the first of the first list, to a seventh. A region that was given up
- * carries the number of this defragmentation, so that the next one looks at it again: its pins may
- * be gone. At most 256 regions are looked at in one call, so that a heap in which all are pinned
- * does not take a step's time to find that out.
+ * The emptiest region is the first of the first list, to a seventh. A region that was given up lies
+ * on lists of its own until the next draining, which puts it back in line: its pins may be gone. So
+ * choosing is O(1), and one call looks at the pages of one region, at most 512. In a heap in which
+ * all regions are pinned each is looked at once, however many steps that takes.
  *
  * The target must be a free page that is committed. A page of the region itself would gain nothing,
  * so its free ones are out of line; a cold one would be committed only to return another. Pages on
@@ -27,49 +27,30 @@
 
 #include "base/assert.h"
 #include "mem/arena/arena.h"
-#include "mem/defragment/evacuate.h"
 #include "mem/slab/magazine.h"
 #include "mem/slab/slab.h"
-
-#define REGIONS_EXAMINED 256u
-#define REGION_NONE UINT32_MAX
 
 static bool is_worth_it(const snug_heap *heap, uint64_t retain_bytes) {
 	uint64_t free_bytes = arena_free_pages(&heap->arena) << heap->arena.page_shift;
 	return free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retain_bytes;
 }
 
-/* The one with the fewest used pages, to a seventh, of those that were not given up in this
- * defragmentation. */
-static uint32_t choose_region(const snug_heap *heap) {
-	const struct arena *arena = &heap->arena;
-	uint32_t examined = 0;
-	for (uint32_t bucket = 1; bucket < REGION_BUCKETS; bucket++) {
-		for (uint32_t at = arena->region_heads[bucket]; at != 0;
-			 at = arena_region(arena, at - 1)->next) {
-			if (arena_region(arena, at - 1)->gave_up_at != (uint32_t)heap->totals.defragmentations)
-				return at - 1;
-			if (++examined == REGIONS_EXAMINED) return REGION_NONE;
-		}
-	}
-	return REGION_NONE;
-}
-
-static void give_up(snug_heap *heap, uint32_t number) {
-	arena_region(&heap->arena, number)->gave_up_at = (uint32_t)heap->totals.defragmentations;
-	arena_drain_end(&heap->arena);
-}
-
-/* The region's first slab, PAGE_NONE if it has none; and whether any slab of it is pinned. */
+/* The region's first slab, PAGE_NONE if it has none; and whether any slab of it is pinned. Looks at
+ * its used pages only. */
 static page_number find_slab(const struct arena *arena, uint32_t number, bool *pinned) {
+	const struct region *region = arena_region(arena, number);
 	page_number first = PAGE_NONE;
-	page_number end = page_in_region(arena, number, arena_region(arena, number)->page_count);
-	if (end > arena->described) end = arena->described;
 	*pinned = false;
-	for (page_number page = page_in_region(arena, number, 0); page < end; page++) {
-		if (arena->pages[page].state < PAGE_SLAB) continue;
-		*pinned |= arena->pages[page].pins > 0;
-		if (first == PAGE_NONE) first = page;
+	for (uint32_t word = 0; word * 64 < region->page_count; word++) {
+		uint64_t used = ~(region->free_bits[word] | region->cold_bits[word]);
+		uint32_t left = region->page_count - word * 64u;
+		if (left < 64) used &= ((uint64_t)1 << left) - 1;
+		for (; used != 0; used &= used - 1) {
+			page_number page = page_in_region(arena, number, word * 64 + bit_lowest(used));
+			if (arena->pages[page].state < PAGE_SLAB) continue;
+			*pinned |= arena->pages[page].pins > 0;
+			if (first == PAGE_NONE) first = page;
+		}
 	}
 	return first;
 }
@@ -96,24 +77,19 @@ static enum drain_result relocate(snug_heap *heap, page_number number) {
 enum drain_result drain_next(snug_heap *heap, uint64_t retain_bytes) {
 	struct arena *arena = &heap->arena;
 	SNUG_ASSERT(heap->victim == PAGE_NONE);
-	while (is_worth_it(heap, retain_bytes)) {
-		uint32_t number = arena->draining != 0 ? arena->draining - 1 : choose_region(heap);
-		if (number == REGION_NONE) break;
-		if (arena->draining == 0) arena_drain_begin(arena, number);
-		bool pinned;
-		page_number page = find_slab(arena, number, &pinned);
-		if (pinned) {
-			give_up(heap, number);
-			continue;
-		}
-		if (page == PAGE_NONE) {
-			arena_drain_end(arena);
-			return DRAIN_EMPTY;
-		}
-		enum drain_result result = relocate(heap, page);
-		if (result != DRAIN_NOTHING) return result;
-		break;
+	uint32_t region = arena->draining != 0 ? arena->draining : arena_drain_choice(arena);
+	if (region == 0 || !is_worth_it(heap, retain_bytes)) {
+		arena_drain_end(arena);
+		return DRAIN_NOTHING;
 	}
-	arena_drain_end(arena);
-	return DRAIN_NOTHING;
+	if (arena->draining == 0) arena_drain_begin(arena, region - 1);
+	bool pinned;
+	page_number page = find_slab(arena, region - 1, &pinned);
+	if (pinned) {
+		arena_drain_give_up(arena);
+		return DRAIN_AGAIN;
+	}
+	enum drain_result result = page == PAGE_NONE ? DRAIN_EMPTY : relocate(heap, page);
+	if (result == DRAIN_EMPTY || result == DRAIN_NOTHING) arena_drain_end(arena);
+	return result;
 }

@@ -23,7 +23,9 @@ enum drain_result {
 	/* no region can be emptied, or too few pages are free to leave `retain_bytes` when it is
 	 * returned */
 	DRAIN_NOTHING,
-	DRAIN_AGAIN,  /* slabs were found empty: what they left is to be coalesced first */
+	/* the region was given up; or slabs were found empty, and what they left is to be coalesced
+	 * first */
+	DRAIN_AGAIN,
 	DRAIN_VICTIM, /* there is a victim with a target, for victim_evacuate */
 	DRAIN_EMPTY   /* a region is wholly free */
 };

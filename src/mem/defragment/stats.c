@@ -18,7 +18,7 @@ static double ratio(uint64_t part, uint64_t whole) {
 	return whole == 0 ? 0.0 : (double)part / (double)whole;
 }
 
-static void add_class(const snug_heap *heap, const struct size_class *class,
+static void add_class(const struct arena *arena, const struct size_class *class,
 					  snug_pool_stats *pool) {
 	uint64_t live = class_live_slots(class);
 	uint64_t slots = (uint64_t) class->slabs * class->slots;
@@ -30,7 +30,7 @@ static void add_class(const snug_heap *heap, const struct size_class *class,
 	pool->active_classes++;
 	/* Most classes hold less than a slab of holes: no division for those. */
 	if (slots - live >= class->slots) {
-		pool->reclaimable_bytes += class_reclaimable(heap, class) << heap->arena.page_shift;
+		pool->reclaimable_bytes += class_reclaimable(class) << arena->page_shift;
 	}
 }
 
@@ -79,10 +79,11 @@ snug_error snug_stats_get(snug_heap *heap, snug_stats *out) {
 		.reclaimed_bytes = heap->totals.reclaimed_pages << arena->page_shift,
 		.returned_bytes = heap->totals.returned_bytes,
 		.defragmentations = heap->totals.defragmentations,
+		.late_steps = heap->totals.late_steps,
 	};
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		const struct size_class *class = heap->classes.active[index];
-		add_class(heap, class, &out->pool[class->pool]);
+		add_class(arena, class, &out->pool[class->pool]);
 	}
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		out->pool[pool].slab_bytes = (uint64_t)out->pool[pool].slabs << arena->page_shift;

@@ -105,7 +105,7 @@ static bool merge_one_page(snug_heap *heap) {
 static uint64_t most_pages_to_gain(const snug_heap *heap) {
 	uint64_t pages = arena_available_pages(&heap->arena);
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		pages += class_reclaimable(heap, heap->classes.active[index]) + 1;
+		pages += class_reclaimable(heap->classes.active[index]) + 1;
 	}
 	return pages;
 }

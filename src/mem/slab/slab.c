@@ -42,6 +42,8 @@ static uint32_t bitmap_words(const struct size_class *class) {
 void slab_unlist(snug_heap *heap, struct size_class *class, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	if (page->list == LIST_NONE) return;
+	if (page->list < FULLNESS_BUCKETS) class->list_slabs[page->list]--;
+	if (class->empty == number) class->empty = PAGE_NONE;
 	if (page->next) heap->arena.pages[page->next].previous = page->previous;
 	if (page->previous) {
 		heap->arena.pages[page->previous].next = page->next;
@@ -55,8 +57,14 @@ void slab_unlist(snug_heap *heap, struct size_class *class, page_number number) 
 void slab_relist(snug_heap *heap, struct size_class *class, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	uint8_t list = slab_list_for(class, page);
-	if (list == page->list) return;
+	bool is_empty = page->free_slots == class->slots;
+	if (list == page->list) {
+		if (is_empty || class->empty == number) class->empty = is_empty ? number : PAGE_NONE;
+		return;
+	}
 	slab_unlist(heap, class, number);
+	if (list < FULLNESS_BUCKETS) class->list_slabs[list]++;
+	if (is_empty) class->empty = number;
 	page->list = list;
 	page->previous = PAGE_NONE;
 	page->next = class->lists[list];
@@ -123,10 +131,7 @@ void slab_release(snug_heap *heap, struct size_class *class, page_number number)
 }
 
 void slab_release_empty(snug_heap *heap, struct size_class *class) {
-	page_number page = class->list_mask & 1 ? class->lists[0] : PAGE_NONE;
-	while (page != PAGE_NONE && heap->arena.pages[page].free_slots < class->slots)
-		page = heap->arena.pages[page].next;
-	if (page != PAGE_NONE) slab_release(heap, class, page);
+	if (class->empty != PAGE_NONE) slab_release(heap, class, class->empty);
 }
 
 /* ------------------------------------------------------------------ the victim ----- */

@@ -118,6 +118,7 @@ static void say_report(const struct cleanup *cleanup, struct text *out) {
 	stat_ppm(out, "external_fragmentation_after", report->after.total.external_fragmentation);
 	stat_u64(out, "steps", report->steps);
 	stat_u64(out, "longest_step_ns", report->longest_step_ns);
+	stat_u64(out, "late_steps", report->late_steps);
 	stat_u64(out, "work_ns", report->work_ns);
 	stat_u64(out, "total_ns", response->total_ns);
 }

@@ -96,6 +96,7 @@ static void add_heap(snug_stats *to, const snug_stats *from) {
 	to->reclaimed_bytes += from->reclaimed_bytes;
 	to->returned_bytes += from->returned_bytes;
 	to->defragmentations += from->defragmentations;
+	to->late_steps += from->late_steps;
 	add_pool(&to->total, &from->total);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
 		add_pool(&to->pool[pool], &from->pool[pool]);
@@ -226,6 +227,7 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_reclaimed_bytes", heap->reclaimed_bytes);
 	stat_u64(out, "snug_returned_bytes", heap->returned_bytes);
 	stat_u64(out, "snug_defragmentations", heap->defragmentations);
+	stat_u64(out, "snug_late_steps", heap->late_steps);
 	stat_u64(out, "snug_leases", sum->shard.leases);
 	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
 	stat_u64(out, "snug_log_dropped", log_stderr_dropped());

@@ -1,7 +1,8 @@
 /* work/policy/join_reports.c: what becomes of each figure.
  *
  *     figure                      in time: one heap, again     of workers: heaps side by side
- *     bytes, objects, steps       added                        added
+ *     bytes, objects, steps,      added                        added
+ *     late steps
  *     work_ns                     added                        added
  *     longest_step_ns             the longest                  the longest
  *     total_ns                    added                        the longest
@@ -42,6 +43,7 @@ static void add_work(snug_report *into, const snug_report *from) {
 	into->steps += from->steps;
 	into->work_ns += from->work_ns;
 	into->longest_step_ns = larger(into->longest_step_ns, from->longest_step_ns);
+	into->late_steps += from->late_steps;
 }
 
 static bool is_partial(snug_outcome outcome) {
@@ -150,6 +152,7 @@ void join_stats_of_workers(snug_stats *into, const snug_stats *other) {
 	into->reclaimed_bytes += other->reclaimed_bytes;
 	into->returned_bytes += other->returned_bytes;
 	into->defragmentations += other->defragmentations;
+	into->late_steps += other->late_steps;
 	add_pool(&into->total, &other->total);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
 		add_pool(&into->pool[pool], &other->pool[pool]);

@@ -31,6 +31,7 @@ static snug_report report_of(uint64_t value, snug_outcome outcome) {
 	report.before.total.slab_bytes = value * 10;
 	report.after.total.slab_bytes = value;
 	set_counters(&report, value);
+	report.late_steps = value;
 	return report;
 }
 
@@ -50,6 +51,7 @@ static void parts_in_time_add_up(void **state) {
 		bool longest = is_at(i, offsetof(snug_report, longest_step_ns));
 		assert_int_equal(counter(&sum, i), last || longest ? 1000 + i : 1100 + 2 * i);
 	}
+	assert_int_equal(sum.late_steps, 1100);
 	assert_int_equal(sum.before.total.slab_bytes, 1000);
 	assert_int_equal(sum.after.total.slab_bytes, 1000);
 	assert_int_equal(sum.outcome, SNUG_OUTCOME_DONE);
@@ -83,6 +85,7 @@ static void workers_side_by_side(void **state) {
 					   is_at(i, offsetof(snug_report, total_ns));
 		assert_int_equal(counter(&sum, i), longest ? 1000 + i : 1100 + 2 * i);
 	}
+	assert_int_equal(sum.late_steps, 1100);
 	assert_int_equal(sum.before.total.slab_bytes, 11000);
 	assert_int_equal(sum.after.total.slab_bytes, 1100);
 	assert_int_equal(sum.after.limit_bytes, 2000);
@@ -112,16 +115,19 @@ static void figures_of_workers(void **state) {
 	snug_stats sum = {.committed_bytes = 90,
 					  .metadata_bytes = 10,
 					  .charged_bytes = 3,
+					  .late_steps = 1,
 					  .limit_goal_bytes = 5,
 					  .total = {.payload_bytes = 50, .slot_bytes = 60}};
 	snug_stats other = {.committed_bytes = 280,
 						.metadata_bytes = 20,
 						.charged_bytes = 4,
+						.late_steps = 2,
 						.limit_goal_bytes = 6,
 						.total = {.payload_bytes = 150, .slot_bytes = 190}};
 	sum.total.hole_bytes = 10, sum.total.slab_bytes = 80;
 	other.total.hole_bytes = 30, other.total.slab_bytes = 120;
 	join_stats_of_workers(&sum, &other);
+	assert_int_equal(sum.late_steps, 3);
 	assert_true(sum.utilisation > 0.4999 && sum.utilisation < 0.5001);
 	assert_true(sum.total.internal_fragmentation > 0.1999 &&
 				sum.total.internal_fragmentation < 0.2001);

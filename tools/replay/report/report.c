@@ -150,6 +150,7 @@ void report_defragmentation(const struct outcome *outcome, const char *indent) {
 	line(indent, "steps", count_text(estimate->steps).text, count_text(report->steps).text);
 	line(indent, "longest step", duration_text(estimate->longest_step_ns).text,
 		 duration_text(report->longest_step_ns).text);
+	line(indent, "late steps", "", count_text(report->late_steps).text);
 	line(indent, "lost to pins", bytes_text(estimate->unmovable_bytes).text,
 		 bytes_text(report->unmovable_bytes).text);
 	line(indent, "slabs released", "", count_text(report->released_slabs).text);
