@@ -1,0 +1,381 @@
+/* steps.c: bench-steps: whether the time of a call depends on the heap's size.
+ *
+ * 1. Heaps of 64 MiB to 8 GiB of Meta's sizes, in pages of 4 KiB, which is the most pages that such
+ *    a heap can have: full; half of the objects gone at random; and all but one in sixty-four. Each
+ *    is asked for its figures and for an estimate, cold, and then defragmented to the end in steps
+ *    of 10 us, with all that is free returned to the system. `late`: steps above 20 us. `machine`:
+ *    the same of a loop that copies from random places to random places in plain memory, run after
+ *    each step: what the machine adds by itself, which touches memory that lies far apart.
+ * 2. An emergency that returns a quarter of the limit from a worker's heap: of one that is half
+ *    empty, by compacting; of a full one, by evicting. The processor time of the whole process for
+ *    each MiB that came back.
+ *
+ * 3. Calls on one object of 1 GiB in pages of 4 KiB and of the size that such a heap has: each whole,
+ *    for each MiB; the longest part of a free in parts of 256 KiB; and what making a heap resident
+ *    at creation and ending it cost.
+ *
+ * --quick: up to 256 MiB. A size that does not fit into the machine's memory is left out and said
+ * to be. */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define META_MAX_BYTES (512 * KIB)
+#define META_MIN_BYTES 64
+#define EVICT_BYTES (32 * MIB)
+#define PLAIN_BYTES (256 * MIB)
+#define STEP_NS 10000u
+#define ASKS 31
+#define OBJECT_BYTES 1000
+
+typedef enum filling { FULL, HALF, SPARSE, FILLING_COUNT } filling;
+static const char *const filling_names[FILLING_COUNT] = {"full", "half empty", "a 64th left"};
+
+/* Tables lie beside the heap. */
+static bool machine_has(size_t heap_bytes) {
+	char line[128];
+	size_t kib = 0;
+	FILE *file = fopen("/proc/meminfo", "r");
+	while (file != NULL && kib == 0 && fgets(line, sizeof line, file) != NULL)
+		(void)sscanf(line, "MemAvailable: %zu", &kib);
+	if (file != NULL) fclose(file);
+	return heap_bytes + heap_bytes / 4 < kib * KIB;
+}
+
+static void name_size(size_t bytes, char *out, size_t room) {
+	bool large = bytes >= 1024 * MIB;
+	snprintf(out, room, "%zu %s", bytes / (large ? 1024 * MIB : MIB), large ? "GiB" : "MiB");
+}
+
+/* ------------------------------------------------------------------ steps -------------------- */
+
+typedef struct probe {
+	bench_herd herd;
+	bench_random random;
+	unsigned char *evict;
+	unsigned char *plain;
+	snug_histogram steps;
+	uint64_t machine_late;
+} probe;
+
+typedef void ask_function(snug_heap *heap);
+
+static void ask_stats(snug_heap *heap) {
+	snug_stats stats;
+	bench_expect_ok(snug_stats_get(heap, &stats), "snug_stats_get");
+}
+
+static void ask_estimate(snug_heap *heap) {
+	snug_estimate_report report;
+	bench_expect_ok(snug_estimate(heap, NULL, &report), "snug_estimate");
+}
+
+/* The median, in us; the caches hold other things before each call. */
+static double ask(probe *on, ask_function *function) {
+	double us[ASKS];
+	for (int i = 0; i < ASKS; i++) {
+		memset(on->evict, i, EVICT_BYTES);
+		uint64_t begin_ns = bench_now_ns();
+		function(on->herd.heap);
+		us[i] = (double)(bench_now_ns() - begin_ns) / 1000;
+	}
+	return bench_median(us, ASKS);
+}
+
+static double begin(probe *on, const snug_defragment_options *options) {
+	memset(on->evict, 1, EVICT_BYTES);
+	uint64_t begin_ns = bench_now_ns();
+	bench_expect_ok(snug_defragment_begin(on->herd.heap, options), "snug_defragment_begin");
+	return (double)(bench_now_ns() - begin_ns) / 1000;
+}
+
+/* As long as a step, and nothing but copies from random places to random places. */
+static bool is_machine_late(probe *on) {
+	uint64_t begin_ns = bench_now_ns(), now_ns = begin_ns;
+	while (now_ns - begin_ns < STEP_NS) {
+		for (int i = 0; i < 16; i++) {
+			unsigned char *from = on->plain + bench_random_below(&on->random, PLAIN_BYTES - 512);
+			unsigned char *to = on->plain + bench_random_below(&on->random, PLAIN_BYTES - 512);
+			memmove(to, from, 256);
+		}
+		now_ns = bench_now_ns();
+	}
+	return now_ns - begin_ns > 2 * STEP_NS;
+}
+
+static void step_to_the_end(probe *on) {
+	bool done = false;
+	snug_histogram_init(&on->steps);
+	on->machine_late = 0;
+	while (!done) {
+		uint64_t begin_ns = bench_now_ns();
+		bench_expect_ok(snug_defragment_step(on->herd.heap, &done), "snug_defragment_step");
+		snug_histogram_add(&on->steps, bench_now_ns() - begin_ns);
+		on->machine_late += is_machine_late(on);
+	}
+}
+
+static void thin(probe *on, filling state) {
+	if (state == HALF) bench_herd_thin(&on->herd, &on->random, BENCH_RANDOM);
+	for (size_t id = 0; state == SPARSE && id < on->herd.ids; id++) {
+		if (id % 64 != 0 && on->herd.refs[id] != 0) bench_herd_remove(&on->herd, id);
+	}
+}
+
+static void measure_steps(probe *on, size_t limit_bytes, filling state,
+						  const bench_options *bench) {
+	snug_heap_options heap_options = snug_heap_options_default();
+	heap_options.limit_bytes = limit_bytes;
+	heap_options.page_bytes = 4096;
+	bench_herd_create(&on->herd, &heap_options, META_MIN_BYTES);
+	bench_herd_fill(&on->herd, &on->random, 0, META_MAX_BYTES);
+	thin(on, state);
+	snug_defragment_options options = snug_defragment_options_default();
+	options.step_ns = STEP_NS;
+	options.step_bytes = SNUG_NO_BUDGET;
+	options.retain_bytes = 0;
+	double stats_us = ask(on, ask_stats), estimate_us = ask(on, ask_estimate);
+	double begin_us = begin(on, &options);
+	step_to_the_end(on);
+	snug_report report;
+	uint64_t end_begin_ns = bench_now_ns();
+	bench_expect_ok(snug_defragment_end(on->herd.heap, &report), "snug_defragment_end");
+	double end_us = (double)(bench_now_ns() - end_begin_ns) / 1000;
+	char size[16];
+	name_size(limit_bytes, size, sizeof size);
+	printf(
+		bench->json ? "{\"bench\":\"steps\",\"limit\":\"%s\",\"filling\":\"%s\",\"stats_us\":%.1f,"
+					  "\"estimate_us\":%.1f,\"begin_us\":%.1f,\"end_us\":%.1f,\"steps\":%llu,"
+					  "\"p50_us\":%.1f,\"p99_us\":%.1f,\"max_us\":%.1f,\"late\":%llu,"
+					  "\"machine_late\":%llu,\"reclaimed_mib\":%.0f,\"returned_mib\":%.0f}\n"
+					: "%-8s %-12s %6.1f %9.1f %6.1f %6.1f %9llu %6.1f %6.1f %7.1f %7llu %8llu "
+					  "%10.0f %9.0f\n",
+		size, filling_names[state], stats_us, estimate_us, begin_us, end_us,
+		(unsigned long long)report.steps, (double)snug_histogram_quantile(&on->steps, 0.5) / 1000,
+		(double)snug_histogram_quantile(&on->steps, 0.99) / 1000,
+		(double)snug_histogram_quantile(&on->steps, 1) / 1000,
+		(unsigned long long)report.late_steps, (unsigned long long)on->machine_late,
+		(double)report.reclaimed_bytes / (double)MIB, (double)report.returned_bytes / (double)MIB);
+	bench_herd_destroy(&on->herd);
+}
+
+static void all_steps(const bench_options *options) {
+	static probe on;
+	size_t most_bytes = options->quick ? 256 * MIB : 8192 * MIB;
+	on.evict = bench_map(EVICT_BYTES, false);
+	on.plain = bench_map(PLAIN_BYTES, false);
+	bench_random_init(&on.random, options->seed);
+	if (!options->json) {
+		printf("steps of 10 us; all times in us; pages of 4 KiB; seed %llu\n",
+			   (unsigned long long)options->seed);
+		printf("%-8s %-12s %6s %9s %6s %6s %9s %6s %6s %7s %7s %8s %10s %9s\n", "limit", "filling",
+			   "stats", "estimate", "begin", "end", "steps", "p50", "p99", "max", "late", "machine",
+			   "reclaimed", "returned");
+	}
+	for (size_t limit_bytes = 64 * MIB; limit_bytes <= most_bytes; limit_bytes *= 2) {
+		for (filling state = 0; state < FILLING_COUNT; state++) {
+			if (machine_has(limit_bytes))
+				measure_steps(&on, limit_bytes, state, options);
+			else if (!options->json)
+				printf("%zu MiB: not enough memory in this machine\n", limit_bytes / MIB);
+		}
+	}
+	bench_unmap(on.plain, PLAIN_BYTES);
+	bench_unmap(on.evict, EVICT_BYTES);
+}
+
+/* ------------------------------------------------------------------ emergencies -------------- */
+
+/* A worker's heap and what lies in it. Evicted in an order that has nothing to do with addresses. */
+typedef struct store {
+	snug_handle *handles;
+	size_t room;
+	size_t count;
+	size_t next; /* to be evicted, times ORDER modulo count */
+	bool is_half;
+} store;
+
+#define ORDER 2654435761u
+
+static snug_error start(void *context, uint32_t worker, snug_heap *heap) {
+	store *of = context;
+	(void)worker;
+	while (of->count < of->room &&
+		   snug_alloc(heap, OBJECT_BYTES, &of->handles[of->count]) == SNUG_OK)
+		of->count++;
+	for (size_t i = 0; of->is_half && i < of->count; i += 2) {
+		bench_expect_ok(snug_free(heap, of->handles[i]), "snug_free");
+		of->handles[i] = 0;
+	}
+	return SNUG_OK;
+}
+
+static uint64_t evict(void *context, uint32_t worker, snug_heap *heap, uint64_t min_bytes) {
+	store *of = context;
+	uint64_t freed_bytes = 0;
+	(void)worker;
+	while (freed_bytes < min_bytes && of->next < of->count) {
+		size_t index = of->next++ * ORDER % of->count;
+		if (of->handles[index] == 0) continue;
+		bench_expect_ok(snug_free(heap, of->handles[index]), "snug_free");
+		of->handles[index] = 0;
+		freed_bytes += OBJECT_BYTES;
+	}
+	return freed_bytes;
+}
+
+static uint64_t process_cpu_ns(void) {
+	struct timespec now;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void ask_emergency(snug_coordinator *coordinator, uint64_t bytes, bool may_evict,
+						  snug_response *out) {
+	snug_request request = snug_request_default(SNUG_REQUEST_EMERGENCY);
+	request.min_bytes = bytes;
+	request.may_evict = may_evict;
+	snug_ticket ticket;
+	bench_expect_ok(snug_coordinator_submit(coordinator, &request, &ticket), "submit");
+	bench_expect_ok(snug_coordinator_wait(coordinator, ticket, SNUG_FOREVER, out, NULL, NULL),
+					"wait");
+	bench_expect_ok(out->error, "the emergency");
+}
+
+static void measure_emergency(size_t limit_bytes, bool is_half, const bench_options *bench) {
+	store of = {.room = limit_bytes / OBJECT_BYTES, .is_half = is_half};
+	of.handles = bench_map(of.room * sizeof *of.handles, false);
+	snug_workers_options options = snug_workers_options_default();
+	options.heap.limit_bytes = limit_bytes;
+	options.hook = (snug_worker_hook){.context = &of, .start = start, .evict = evict};
+	snug_workers *workers;
+	snug_coordinator *coordinator;
+	bench_expect_ok(snug_workers_create(&options, &workers), "snug_workers_create");
+	bench_expect_ok(snug_coordinator_create(workers, NULL, &coordinator), "coordinator_create");
+	uint64_t bytes = limit_bytes / 4;
+	snug_response response;
+	uint64_t begin_ns = process_cpu_ns();
+	ask_emergency(coordinator, bytes, !is_half, &response);
+	double cpu_ms = (double)(process_cpu_ns() - begin_ns) / 1e6;
+	char size[16];
+	name_size(limit_bytes, size, sizeof size);
+	printf(
+		bench->json ? "{\"bench\":\"emergency\",\"limit\":\"%s\",\"heap\":\"%s\",\"cpu_ms\":%.1f,"
+					  "\"cpu_us_a_mib\":%.1f,\"steps\":%llu,\"longest_us\":%.0f,\"late\":%llu}\n"
+					: "%-8s %-12s %9.1f %12.1f %9llu %9.0f %7llu\n",
+		size, is_half ? "half empty" : "full", cpu_ms, cpu_ms * 1000 * (double)MIB / (double)bytes,
+		(unsigned long long)response.report.steps, (double)response.report.longest_step_ns / 1000,
+		(unsigned long long)response.report.late_steps);
+	bench_expect_ok(snug_coordinator_destroy(coordinator), "coordinator_destroy");
+	bench_expect_ok(snug_workers_destroy(workers), "snug_workers_destroy");
+	bench_unmap(of.handles, of.room * sizeof *of.handles);
+}
+
+static void all_emergencies(const bench_options *options) {
+	size_t most_bytes = options->quick ? 256 * MIB : 4096 * MIB;
+	if (!options->json) {
+		printf("\nan emergency of a quarter of the limit; objects of %d bytes\n", OBJECT_BYTES);
+		printf("%-8s %-12s %9s %12s %9s %9s %7s\n", "limit", "heap", "cpu, ms", "us a MiB", "steps",
+			   "longest", "late");
+	}
+	for (size_t limit_bytes = 256 * MIB; limit_bytes <= most_bytes; limit_bytes *= 4) {
+		if (!machine_has(limit_bytes)) continue;
+		measure_emergency(limit_bytes, true, options);
+		measure_emergency(limit_bytes, false, options);
+	}
+}
+
+/* ------------------------------------------------------------------ large objects ------------ */
+
+static double us_a_mib(uint64_t begin_ns, size_t bytes) {
+	return (double)(bench_now_ns() - begin_ns) / 1000 * (double)MIB / (double)bytes;
+}
+
+typedef snug_error piece_function(snug_heap *heap, snug_handle handle, size_t offset, void *buffer,
+								  size_t length);
+
+static snug_error write_piece(snug_heap *heap, snug_handle handle, size_t offset, void *buffer,
+							  size_t length) {
+	return snug_write(heap, handle, offset, buffer, length);
+}
+
+/* From its beginning to its end, a MiB at a time. */
+static double each_mib(snug_heap *heap, snug_handle handle, size_t bytes, void *buffer,
+					   piece_function *call) {
+	uint64_t begin_ns = bench_now_ns();
+	for (size_t offset = 0; offset < bytes; offset += MIB)
+		bench_expect_ok(call(heap, handle, offset, buffer, MIB), "a piece of an object");
+	return us_a_mib(begin_ns, bytes);
+}
+
+static double longest_part(snug_heap *heap, snug_handle handle) {
+	uint64_t longest_ns = 0;
+	bool done = false;
+	while (!done) {
+		uint64_t begin_ns = bench_now_ns();
+		bench_expect_ok(snug_free_part(heap, handle, 256 * KIB, &done), "snug_free_part");
+		uint64_t took_ns = bench_now_ns() - begin_ns;
+		if (took_ns > longest_ns) longest_ns = took_ns;
+	}
+	return (double)longest_ns / 1000;
+}
+
+static void measure_large(size_t bytes, size_t page_bytes, const bench_options *bench) {
+	snug_heap_options options = snug_heap_options_default();
+	options.limit_bytes = bytes + bytes / 4;
+	options.page_bytes = page_bytes;
+	snug_heap *heap;
+	snug_handle handle;
+	void *buffer = bench_map(MIB, false);
+	bench_expect_ok(snug_heap_create(&options, &heap), "snug_heap_create");
+	uint64_t begin_ns = bench_now_ns();
+	bench_expect_ok(snug_alloc(heap, bytes, &handle), "snug_alloc");
+	double alloc_us = us_a_mib(begin_ns, bytes);
+	double write_us = each_mib(heap, handle, bytes, buffer, write_piece);
+	double read_us = each_mib(heap, handle, bytes, buffer, snug_read);
+	begin_ns = bench_now_ns();
+	bench_expect_ok(snug_resize(heap, handle, bytes / 2), "snug_resize");
+	double resize_us = us_a_mib(begin_ns, bytes / 2);
+	begin_ns = bench_now_ns();
+	bench_expect_ok(snug_free(heap, handle), "snug_free");
+	double free_us = us_a_mib(begin_ns, bytes / 2);
+	bench_expect_ok(snug_alloc(heap, bytes, &handle), "snug_alloc");
+	double part_us = longest_part(heap, handle);
+	begin_ns = bench_now_ns();
+	bench_expect_ok(snug_heap_destroy(heap), "snug_heap_destroy");
+	double destroy_us = us_a_mib(begin_ns, bytes);
+	options.populate = true;
+	begin_ns = bench_now_ns();
+	bench_expect_ok(snug_heap_create(&options, &heap), "snug_heap_create");
+	double populate_us = us_a_mib(begin_ns, options.limit_bytes);
+	bench_expect_ok(snug_heap_destroy(heap), "snug_heap_destroy");
+	printf(bench->json ? "{\"bench\":\"large\",\"mib\":%zu,\"page_bytes\":%zu,\"alloc_us\":%.2f,"
+						 "\"write_us\":%.2f,\"read_us\":%.2f,\"shrink_us\":%.2f,\"free_us\":%.2f,"
+						 "\"longest_part_us\":%.1f,\"populate_us\":%.2f,\"destroy_us\":%.2f}\n"
+					   : "%6zu MiB %6zu %8.1f %8.1f %8.1f %8.1f %8.1f %13.1f %9.1f %8.1f\n",
+		   bytes / MIB, page_bytes, alloc_us, write_us, read_us, resize_us, free_us, part_us,
+		   populate_us, destroy_us);
+	bench_unmap(buffer, MIB);
+}
+
+static void all_large(const bench_options *options) {
+	size_t bytes = options->quick ? 128 * MIB : 1024 * MIB;
+	if (!options->json) {
+		printf("\none large object: us a MiB, and the longest part of a free in us\n");
+		printf("%10s %6s %8s %8s %8s %8s %8s %13s %9s %8s\n", "size", "page", "alloc", "write",
+			   "read", "to half", "free", "longest part", "populate", "destroy");
+	}
+	measure_large(bytes, 4096, options);
+	measure_large(bytes, 32768, options);
+}
+
+int main(int argc, char **argv) {
+	bench_options options = bench_options_parse(argc, argv, 1);
+	all_steps(&options);
+	all_emergencies(&options);
+	all_large(&options);
+	return 0;
+}
