@@ -24,7 +24,8 @@
  *
  * THE LIMIT. A charge is memory of the owner's that counts as if it were the heap's. It makes room
  * for itself as an allocation does: free pages are traded for it, then objects move. It takes no
- * more than the goal: what can never fit is refused before anything moves.
+ * more than the goal: what can never fit is refused before anything moves. Where the OS does not
+ * take a page nothing moves either, since what moving frees are pages too.
  *
  * Destroying is two calls of the system, whatever the heap holds. */
 #include "base/assert.h"
@@ -209,11 +210,10 @@ snug_error snug_heap_charge(snug_heap *heap, size_t bytes) {
 	struct arena *arena = &heap->arena;
 	size_t allowed_bytes = arena->limit_bytes; /* which may follow what is traded for it */
 	if (bytes > arena->limit_goal_bytes) return SNUG_ERROR_NO_MEMORY;
-	while (limit_account(arena) + bytes > allowed_bytes) {
-		if (arena_trade_page(arena)) continue;
+	while ((error = arena_trade_for(arena, bytes, allowed_bytes)) != SNUG_OK) {
+		if (error != SNUG_ERROR_NO_MEMORY) return error;
 		limit_keep(arena, (bytes >> arena->page_shift) + 1);
-		if (heap->options.no_compaction_in_alloc || !room_make(heap, 1, true))
-			return SNUG_ERROR_NO_MEMORY;
+		if (heap->options.no_compaction_in_alloc || !room_make(heap, 1, true)) return error;
 	}
 	arena->charged_bytes += bytes;
 	limit_keep_no_more(arena);

@@ -11,8 +11,11 @@
  *                 high is given back from its beginning as its groups are emptied
  *
  * Each commit is charged to the heap first. A charge may move objects, and so change entries: that
- * is why all that a step will need is taken before it looks at the first entry. What the OS does
- * not take back stays, and stays charged.
+ * is why all that a step will need is taken before it looks at the first entry.
+ *
+ * What the OS does not take back stays, and stays charged: the index is steady with a high part. It
+ * grows into that; before it shrinks the OS is asked again, and only where the high part does not
+ * adjoin the low one, and is refused once more, does it not shrink.
  *
  * PLACE. A hash's group is hash * groups / 2^64. While the index changes the cursor says which
  * groups have moved already: a hash's old place decides by which number of groups it is found.
@@ -400,44 +403,61 @@ static bool is_there(const struct index *index, uint32_t number) {
 	return end <= index->low_bytes || begin >= index->high_bytes;
 }
 
-static snug_error begin_change(struct index *index) {
-	uint32_t part = index_part(index->from);
-	SNUG_ASSERT(index->change == INDEX_STEADY && index->from == index->to);
-	SNUG_ASSERT(index->high_bytes == index->end_bytes);
-	bool grow = index_is_crowded(index);
-	uint32_t to = grow ? index->from + part : index->from - part;
-	size_t end_bytes = round_up((grow ? to : index->from) * sizeof(struct group), GRAIN);
-	if (end_bytes > index->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
-	index->to = to;
-	index->change = grow ? INDEX_GROWING : INDEX_SHRINKING;
-	index->cursor = grow ? index->from : 0;
-	index->end_bytes = end_bytes;
-	if (grow) {
-		if (end_bytes < index->low_bytes) index->end_bytes = index->low_bytes;
-		index->high_bytes = index->end_bytes;
-	} else {
-		/* What lies behind the new end is the high part now. */
-		size_t low_bytes = round_up(to * sizeof(struct group), GRAIN);
-		index->end_bytes = index->low_bytes;
-		index->high_bytes = low_bytes < index->low_bytes ? low_bytes : index->low_bytes;
-		index->low_bytes = index->high_bytes;
+/* Of the sizes so far a piece may be kept that the OS did not take: it is the end of what is grown
+ * into. */
+static snug_error begin_growing(struct index *index, size_t end_bytes) {
+	if (end_bytes < index->low_bytes) end_bytes = index->low_bytes;
+	if (index->high_bytes == index->end_bytes) {
+		index->high_bytes = index->end_bytes = end_bytes;
+	} else if (end_bytes > index->end_bytes) {
+		snug_error error =
+			commit(index, bytes_of(index) + index->end_bytes, end_bytes - index->end_bytes);
+		if (error) return error;
+		index->end_bytes = end_bytes;
 	}
 	return SNUG_OK;
 }
 
-static snug_error end_change(struct index *index) {
+/* What lies behind the new end is the high part, and so is what was kept, if it adjoins. */
+static snug_error begin_shrinking(struct index *index, size_t low_bytes) {
+	decommit_high(index, index->end_bytes);
+	if (index->high_bytes == index->end_bytes)
+		index->end_bytes = index->low_bytes;
+	else if (index->high_bytes != index->low_bytes)
+		return SNUG_ERROR_OS_MEMORY;
+	index->high_bytes = low_bytes < index->low_bytes ? low_bytes : index->low_bytes;
+	index->low_bytes = index->high_bytes;
+	return SNUG_OK;
+}
+
+static snug_error begin_change(struct index *index) {
+	uint32_t part = index_part(index->from);
+	SNUG_ASSERT(index->change == INDEX_STEADY && index->from == index->to);
+	SNUG_ASSERT(index->high_bytes >= index->low_bytes && index->high_bytes <= index->end_bytes);
+	bool grow = index_is_crowded(index);
+	uint32_t to = grow ? index->from + part : index->from - part;
+	size_t bytes = round_up(to * sizeof(struct group), GRAIN);
+	if (bytes > index->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
+	snug_error error = grow ? begin_growing(index, bytes) : begin_shrinking(index, bytes);
+	if (error) return error;
+	index->to = to;
+	index->change = grow ? INDEX_GROWING : INDEX_SHRINKING;
+	index->cursor = grow ? index->from : 0;
+	return SNUG_OK;
+}
+
+static void end_change(struct index *index) {
 	if (index->change == INDEX_GROWING) {
 		SNUG_ASSERT(index->high_bytes == index->low_bytes); /* the two parts have met */
-		index->low_bytes = index->end_bytes;
+		index->high_bytes = index->low_bytes = index->end_bytes;
 	} else {
 		decommit_high(index, index->end_bytes);
-		if (index->high_bytes < index->end_bytes) return SNUG_ERROR_OS_MEMORY;
 	}
 	SNUG_ASSERT(round_up(index->to * sizeof(struct group), GRAIN) <= index->low_bytes);
-	index->high_bytes = index->end_bytes = index->low_bytes;
+	if (index->high_bytes == index->end_bytes)
+		index->high_bytes = index->end_bytes = index->low_bytes;
 	index->from = index->to;
 	index->change = INDEX_STEADY;
-	return SNUG_OK;
 }
 
 static void prefetch_items(const struct index *index, const struct bucket *bucket) {
@@ -490,7 +510,8 @@ snug_error index_step(struct index *index) {
 		return begin_change(index);
 	}
 	if (index->cursor == (index->change == INDEX_GROWING ? 0 : index->from)) {
-		return end_change(index);
+		end_change(index);
+		return SNUG_OK;
 	}
 	if (index->change == INDEX_SHRINKING) {
 		snug_error error = move_group(index, index->cursor);

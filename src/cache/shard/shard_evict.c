@@ -21,16 +21,22 @@
  * together. What could not fit if all items went is refused before any goes (law K9). What is
  * charged makes room in the same way.
  *
- * Where nothing may be evicted, what is dead is removed instead. */
+ * Where nothing may be evicted, what is dead is removed instead.
+ *
+ * WHERE THE OS TAKES NO MEMORY BACK, evicting makes free pages that only items can use. So nothing
+ * is evicted for what is charged, and for an item no more than it needs. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_sweep.h"
+#include "mem/arena/arena.h"
 #include "mem/object/chain.h"
 #include "mem/object/pins.h"
 #include "mem/slab/slab.h"
 #include "work/key_hash.h"
 
 #define HAND_ENTRIES 7u /* that the hand passes for each eviction */
+/* with which an item surely finds room: a fragment for each tail, and one */
+#define SPARE_PAGES 6u
 
 /* The bytes that evicting it would free, without a look at the item itself unless it has several
  * fragments. Hits of bytes for each byte that is kept are hits: an item's size is nothing to
@@ -168,6 +174,15 @@ bool shard_can_never_fit(const snug_shard *shard, size_t bytes) {
 	return other_bytes > limit_bytes || bytes > limit_bytes - other_bytes;
 }
 
+/* Whether evicting can mend an error. Where the OS gives or takes no memory it can as long as free
+ * pages are what is missing; with those at hand it is a table that cannot grow, and no item's room
+ * helps. */
+static bool eviction_helps(const snug_shard *shard, snug_error error, size_t bytes) {
+	if (error != SNUG_ERROR_OS_MEMORY) return error == SNUG_ERROR_NO_MEMORY;
+	const struct arena *arena = &shard->heap->arena;
+	return arena_free_pages(arena) < (bytes >> arena->page_shift) + SPARE_PAGES;
+}
+
 /* Head and key must lie in one extent; fragments are larger than that, but it is not theirs to
  * promise. */
 static snug_error require_whole_head(snug_shard *shard, size_t bytes, snug_ref ref,
@@ -189,8 +204,7 @@ static snug_error alloc_any(snug_shard *shard, size_t bytes, bool contiguous, bo
 	for (;;) {
 		snug_error error = contiguous ? snug_ref_alloc_with(shard->heap, bytes, &options, out)
 									  : snug_ref_alloc(shard->heap, bytes, out);
-		if (!evicts || (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY))
-			return error;
+		if (!evicts || !eviction_helps(shard, error, bytes)) return error;
 		if (shard_can_never_fit(shard, bytes)) return error;
 		for (uint64_t evicted_bytes = 0; evicted_bytes < bytes;) {
 			uint64_t gained_bytes = shard_make_room(shard);

@@ -79,14 +79,20 @@ static void step_index(snug_shard *shard) {
 	shard->candidates.count = 0;
 }
 
+/* Where the OS takes no page back the index can't grow, and has room again when it has fewer
+ * entries: a spill bucket comes free within some dozens. */
+#define INDEX_EVICTIONS 256u
+
 /* Items make room for the index and the ghosts too. `*ref`, in no index yet, may move. */
 static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
 	SNUG_ASSERT(shard->watched == 0 && *ref != 0);
 	shard->watched = *ref;
 	shard_fit_ghosts(shard);
 	step_index(shard);
+	uint32_t left = INDEX_EVICTIONS;
 	snug_error error = index_prepare(&shard->index);
-	while (error == SNUG_ERROR_NO_MEMORY && shard_make_room(shard) > 0)
+	while ((error == SNUG_ERROR_NO_MEMORY || (error == SNUG_ERROR_OS_MEMORY && left-- > 0)) &&
+		   shard_make_room(shard) > 0)
 		error = index_prepare(&shard->index);
 	*ref = shard->watched;
 	shard->watched = 0;

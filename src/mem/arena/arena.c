@@ -26,6 +26,11 @@
  * it is for need alone: metadata must grow, the owner charges something, or the limit is above its
  * goal. Each costs a call of the system, and a fault when the page is used again.
  *
+ * A PAGE THAT THE OS DOES NOT TAKE stays free, for slabs. It also stays in the account, because it
+ * is still resident. So what is not a slab gets the room that the limit still has, and no more: a
+ * trade is refused with OS_MEMORY. It is not tried on another page, and moving or evicting would
+ * only make more of the same pages. The next need asks the OS again.
+ *
  * RETURNING takes one region at a time, by the runs in it. In an emergency it takes runs of any
  * length, the emptiest region's first. With huge pages only whole regions go: a hole in a huge page
  * would split it.
@@ -208,7 +213,8 @@ uint64_t arena_available_pages(const struct arena *arena) {
 /* The limit is above its goal. The page that is the last one in the way goes in any case. */
 static void trade_given(struct arena *arena) {
 	bool is_last = limit_account(arena) <= arena->limit_goal_bytes + arena->page_bytes;
-	if (is_last || arena_free_pages(arena) > arena->kept_pages) arena_trade_page(arena);
+	/* What the OS does not take stays free. */
+	if (is_last || arena_free_pages(arena) > arena->kept_pages) (void)arena_trade_page(arena);
 }
 
 void arena_give(struct arena *arena, page_number page) {
@@ -344,13 +350,22 @@ uint32_t arena_drain_choice(const struct arena *arena) {
 	return lists == 0 ? 0 : arena->region_heads[bit_lowest(lists)];
 }
 
-bool arena_trade_page(struct arena *arena) {
+snug_error arena_trade_page(struct arena *arena) {
 	if (arena->region_mask == 0) arena_drain_end(arena);
-	if (arena->region_mask == 0 && !unstack_one(arena)) return false;
+	if (arena->region_mask == 0 && !unstack_one(arena)) return SNUG_ERROR_NO_MEMORY;
 	uint32_t number = arena->region_heads[bit_highest(arena->region_mask)] - 1;
-	bool traded = chill_pages(arena, number, first_bit(arena_region(arena, number)->free_bits), 1);
-	arena->traded_pages += traded;
-	return traded;
+	if (!chill_pages(arena, number, first_bit(arena_region(arena, number)->free_bits), 1))
+		return SNUG_ERROR_OS_MEMORY;
+	arena->traded_pages++;
+	return SNUG_OK;
+}
+
+snug_error arena_trade_for(struct arena *arena, size_t bytes, size_t allowed_bytes) {
+	while (limit_account(arena) + bytes > allowed_bytes) {
+		snug_error error = arena_trade_page(arena);
+		if (error) return error;
+	}
+	return SNUG_OK;
 }
 
 /* ------------------------------------------------------------------ life ----------- */
@@ -399,10 +414,9 @@ snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) 
 	if (bytes > range->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
 	size_t target_bytes = round_up(bytes, METADATA_GRAIN);
 	size_t more_bytes = target_bytes - range->committed_bytes;
-	size_t allowed_bytes = arena->limit_bytes; /* which may follow what is traded for it */
-	while (limit_account(arena) + more_bytes > allowed_bytes) {
-		if (!arena_trade_page(arena)) return SNUG_ERROR_NO_MEMORY;
-	}
+	/* The limit as it is now: it may follow what is traded. */
+	snug_error error = arena_trade_for(arena, more_bytes, arena->limit_bytes);
+	if (error) return error;
 	if (!arena->os->commit(arena->os->context, range->base + range->committed_bytes, more_bytes)) {
 		return SNUG_ERROR_OS_MEMORY;
 	}

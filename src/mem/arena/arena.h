@@ -75,9 +75,13 @@ bool arena_drain_resume(struct arena *arena, uint32_t most);
  * were not given up. Number + 1; 0: none. */
 uint32_t arena_drain_choice(const struct arena *arena);
 
-/* Gives one free page back to the OS to make room for metadata under the limit; false if none is
- * free. */
-bool arena_trade_page(struct arena *arena);
+/* Gives one free page back to the OS to make room under the limit. NO_MEMORY: none is free.
+ * OS_MEMORY: the OS did not take it, and it is still free. */
+snug_error arena_trade_page(struct arena *arena);
+
+/* The same until `bytes` more are allowed. OS_MEMORY: no more pages would help, nor would moving or
+ * evicting what is in them. */
+snug_error arena_trade_for(struct arena *arena, size_t bytes, size_t allowed_bytes);
 
 static inline uint32_t region_pages(const struct arena *arena) {
 	return 1u << arena->region_shift;

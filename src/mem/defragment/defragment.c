@@ -499,7 +499,7 @@ static void trade_kept(snug_heap *heap, const struct allowance *allowance) {
 	struct arena *arena = &heap->arena;
 	limit_keep_no_more(arena);
 	for (uint32_t traded = 0; traded < TRADED_PAGES && limit_is_exceeded(arena); traded++) {
-		if (!arena_trade_page(arena) || time_is_over(heap, allowance)) break;
+		if (arena_trade_page(arena) != SNUG_OK || time_is_over(heap, allowance)) break;
 	}
 }
 

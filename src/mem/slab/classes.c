@@ -208,12 +208,23 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	return SNUG_OK;
 }
 
+/* The next larger active class of the family, or NULL. */
+static struct size_class *larger_active(const struct class_table *table, uint16_t id) {
+	uint16_t end = table->first[class_family(table, id) + 1];
+	while (id < end && table->state[id] == NULL) id++;
+	return id < end ? table->state[id] : NULL;
+}
+
 snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out) {
 	struct class_table *table = &heap->classes;
 	if (table->entry[id].serving == NULL) {
 		uint16_t coarse = id;
 		while (!is_coarse(table, coarse)) coarse++;
 		snug_error error = table->state[coarse] == NULL ? activate(heap, coarse) : SNUG_OK;
+		if (error == SNUG_ERROR_OS_MEMORY) {
+			*out = larger_active(table, id);
+			if (*out != NULL) return SNUG_OK;
+		}
 		if (error) return error;
 		if (table->entry[id].serving == NULL) refresh_serving(table, id);
 	}
