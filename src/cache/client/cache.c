@@ -129,12 +129,16 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 		options->item_max_bytes > SNUG_VALUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
 		return SNUG_ERROR_OPTION;
 	if ((uint32_t)options->evict_for >= SNUG_EVICT_FOR_COUNT) return SNUG_ERROR_OPTION;
+	if (options->limit_max_bytes != 0 && options->limit_max_bytes < options->limit_bytes)
+		return SNUG_ERROR_OPTION;
 	snug_cache *cache = calloc(1, sizeof *cache + options->workers * sizeof cache->worker[0]);
 	if (cache == NULL) return SNUG_ERROR_OS_MEMORY;
 	cache->item_max_bytes = options->item_max_bytes;
 	cache->no_eviction = options->no_eviction;
 	cache->evict_for = options->evict_for;
 	cache->worker_count = options->workers;
+	cache->limit_max_bytes =
+		options->limit_max_bytes != 0 ? options->limit_max_bytes : options->limit_bytes;
 	snug_workers_options workers = workers_options(options, cache);
 	snug_error error = snug_workers_create(&workers, &cache->workers);
 	if (error)

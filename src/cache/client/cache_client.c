@@ -154,7 +154,8 @@ static snug_error begin_get(snug_cache_client *client, struct request *request, 
 	if (buffer == NULL && room_bytes > 0) return SNUG_ERROR_NULL;
 	request->operation.options = options;
 	request->room = buffer;
-	request->room_bytes = room_bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)room_bytes;
+	/* No value is larger, and with a time-out there is a room of that size on its way, too. */
+	request->room_bytes = (uint32_t)smaller(room_bytes, client->cache->item_max_bytes);
 	return SNUG_OK;
 }
 
@@ -379,6 +380,7 @@ static void set_limit(void *context, uint32_t worker, snug_shard *shard,
 
 snug_error snug_cache_set_limit(snug_cache_client *client, size_t limit_bytes) {
 	if (client == NULL) return SNUG_ERROR_NULL;
+	if (limit_bytes > client->cache->limit_max_bytes) return SNUG_ERROR_OPTION;
 	struct new_limit limit = {.bytes = limit_bytes / client->cache->worker_count};
 	snug_error error = visit_all(client, set_limit, &limit, sizeof limit);
 	return error ? error : limit.error;

@@ -29,6 +29,7 @@ struct snug_cache {
 	bool no_eviction;
 	snug_evict_for evict_for;
 	uint32_t worker_count;
+	size_t limit_max_bytes;
 	struct cache_worker worker[];
 };
 

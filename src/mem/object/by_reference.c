@@ -37,7 +37,8 @@ static inline snug_error check(const snug_heap *heap, snug_ref ref, size_t size)
 	const struct size_class *class = heap->classes.state[page->class_id];
 	bool chained = (ref & REF_CHAINED) != 0;
 	if (UNLIKELY(chained != (class->family == FAMILY_FRAGMENT))) return SNUG_ERROR_REFERENCE;
-	if (UNLIKELY(!chained && size > class->stride)) return SNUG_ERROR_REFERENCE;
+	if (UNLIKELY(size > (chained ? SNUG_OBJECT_MAX_BYTES : class->stride)))
+		return SNUG_ERROR_REFERENCE;
 #ifdef SNUG_DEBUG
 	uint64_t offset = ref & OFFSET_MASK;
 	uint64_t slot = slot_of(&heap->arena, class, offset);
