@@ -104,7 +104,9 @@ typedef struct snug_heap_options {
 	/* the most that snug_heap_set_limit may set: addresses are reserved for it. 0: limit_bytes */
 	size_t limit_max_bytes;
 	size_t page_bytes; /* 4096 .. 65536, a power of two; 0: chosen from the limit */
-	bool huge_pages;   /* ask for 2 MiB pages; memory is then taken from the OS 2 MiB at a time */
+	/* ask for 2 MiB pages; memory is then taken from the OS 2 MiB at a time. Otherwise small ones
+	 * are asked for, even where huge ones are always on: no more is resident than was committed */
+	bool huge_pages;
 	/* make memory resident at creation, all but a 64th of the limit, left for metadata */
 	bool populate;
 	/* An allocation that finds no page compacts until there is one, in steps of at most one page
@@ -149,7 +151,8 @@ SNUG_NODISCARD snug_error snug_heap_set_limit(snug_heap *heap, size_t limit_byte
 
 /* Counts memory of the owner's, such as an index or buffers, towards the limit. Free pages are
  * given back to the OS to make room, and as in an allocation, objects may be moved for that.
- * NO_MEMORY. Discharge: RANGE (more than was charged). */
+ * NO_MEMORY. OS_MEMORY: the OS does not take a free page back; that it is free helps objects alone
+ * (snug/os.h). Discharge: RANGE (more than was charged). */
 SNUG_NODISCARD snug_error snug_heap_charge(snug_heap *heap, size_t bytes);
 SNUG_NODISCARD snug_error snug_heap_discharge(snug_heap *heap, size_t bytes);
 

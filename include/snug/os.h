@@ -39,16 +39,22 @@ typedef struct snug_os {
 	 * refused, nothing changed. */
 	bool (*commit)(void *context, void *address, size_t bytes);
 	/* Drops the content of a range: it stays reserved and is committed anew before its next use.
-	 * False: kept as it was. */
+	 * False: kept as it was, and still committed. A page that is not taken stays room for objects,
+	 * and counts towards the limit. What is not an object (tables, what is charged) then has what
+	 * the limit still allows, and is refused beyond that with OS_MEMORY. It may answer false each
+	 * time: docs/operations.md, "Memory that the system does not take back". */
 	bool (*decommit)(void *context, void *address, size_t bytes);
-	/* Asks for 2 MiB pages in a range; a hint. */
+	/* Asks for 2 MiB pages in a range of whole ones, until it is advised otherwise; a hint. */
 	void (*advise_huge)(void *context, void *address, size_t bytes);
 	/* Makes a committed range resident now, so that no first touch is paid later; false:
 	 * refused. */
 	bool (*populate)(void *context, void *address, size_t bytes);
 	/* Nanoseconds of a clock that never goes backwards. */
 	uint64_t (*now_ns)(void *context);
-	void (*reserved[4])(void); /* NULL */
+	/* Asks that a range be given no larger pages than its own first touches need, so that no more
+	 * is resident than was committed; a hint. NULL: none is needed. */
+	void (*advise_small)(void *context, void *address, size_t bytes);
+	void (*reserved[3])(void); /* NULL */
 } snug_os;
 
 /* The Linux functions (mmap, madvise, CLOCK_MONOTONIC). A constant without state: any thread, for

@@ -241,7 +241,8 @@ uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
 SNUG_NODISCARD snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes);
 
 /* Counts memory of the caller's, such as buffers, towards the limit, evicting items for it.
- * NO_MEMORY: nothing more can be evicted. */
+ * NO_MEMORY: nothing more can be evicted. OS_MEMORY: nothing is evicted for it, because the OS does
+ * not take back what would be free (snug/os.h). */
 SNUG_NODISCARD snug_error snug_shard_charge(snug_shard *shard, size_t bytes);
 /* At most what was charged. */
 void snug_shard_discharge(snug_shard *shard, size_t bytes);

@@ -3,13 +3,24 @@
  * A heap is two reservations of addresses, of which little is committed at first:
  *
  *   metadata   | snug_heap, class tables | descriptors  | regions | cells | handles | pins | pins |
- *              | fixed                   | 32 a page    | 152 a   | limit | limit   | limit| limit|
- *              | 14 to 34 KB             |              | region  | each: they can never need more
+ *              | fixed, 14 to 34 KB      | 32 a page    | 152 a   |       |         |      |      |
  *   arena      | page 1 | page 2 | ...                                      limit_max_bytes in all
  *
  * Each range is committed from its start in grains of 4 KiB as it grows, so a table grows in place
- * and a pointer into it stays good. Addresses are the only thing that is taken for the worst case;
- * they cost nothing. The two tables of pins are there because that table grows by copying.
+ * and a pointer into it stays good. Addresses are taken for the worst case, which follows from
+ * this: the table and the slots that it is for are within one limit.
+ *
+ *   table     of the limit, at most           why                                         lean
+ *   cells     0.03 (4 KiB) to 0.26 (64 KiB)   a bit a slot; cells keep their size         1/16
+ *   handles   1/2; none by reference          8 bytes an object, which has a slot of 8    1/8
+ *   pins      2 x 8/15                        8 bytes an object; while it grows the old   2 x 1/32
+ *                                             table, 3/4 full, and one of twice its size
+ *
+ * So a heap by handle takes at most 2.9 times the limit, one by reference 2.4. Where addresses are
+ * limited (RLIMIT_AS), or the OS refuses that many, the tables are LEAN: 1.3 and 1.2 times, and a
+ * MiB for each table. That is enough for a handle each 64 bytes, and a pin each 171 to 341. A table
+ * at the end of its addresses answers OS_MEMORY. The two tables of pins are there because that
+ * table grows by copying.
  *
  * The heap struct lies in its own metadata: its memory counts towards the limit like all other. A
  * draft of it on the stack commits the first range, and is copied there. If that fails nothing is
@@ -36,6 +47,8 @@
 #include "mem/gate.h"
 #include "mem/object/room.h"
 #include "mem/slab/classes.h"
+#include "os/address_space.h"
+#include "os/reserve.h"
 
 static size_t choose_page_bytes(size_t limit_bytes) {
 	if (limit_bytes < (size_t)8 << 20) return 4096;
@@ -92,19 +105,65 @@ static struct range carve(char *base, size_t *at, size_t bytes) {
 	return range;
 }
 
+/* The most that cells can need: the bitmaps of all pages, a cell of one size after the other being
+ * used for all of them, and the states of all classes. */
+static size_t cells_most_bytes(size_t limit_max_bytes, size_t page_bytes) {
+	size_t sizes = divide_up(page_bytes / STRIDE_MIN / 8, CELL_GRAIN);
+	size_t bitmap_bytes = sizes * (sizes + 1) / 2 * CELL_GRAIN * (limit_max_bytes / page_bytes);
+	size_t state_bytes = sizeof(struct size_class) + MAGAZINE_MAX * sizeof(uint64_t) + CELL_GRAIN;
+	return smaller(limit_max_bytes, bitmap_bytes + CLASS_COUNT_MAX * state_bytes);
+}
+
+/* How many bytes of addresses each table gets. */
+struct table_bytes {
+	size_t cells;
+	size_t handles;
+	size_t pins; /* each of two */
+};
+
+static struct table_bytes tables_of(const snug_heap_options *options, size_t page_bytes,
+									bool lean) {
+	size_t limit_bytes = limit_max_of(options);
+	bool by_reference = options->owner.moved != NULL;
+	struct table_bytes tables = {
+		.cells = cells_most_bytes(limit_bytes, page_bytes),
+		.handles = by_reference ? METADATA_GRAIN : limit_bytes / 2,
+		.pins = divide_up(limit_bytes, 15) * 8,
+	};
+	if (!lean) return tables;
+	tables.cells = lean_bytes(tables.cells, limit_bytes / 16);
+	tables.handles = lean_bytes(tables.handles, limit_bytes / 8);
+	tables.pins = lean_bytes(tables.pins, limit_bytes / 32);
+	return tables;
+}
+
 /* Lays the metadata ranges out; with base NULL it only tells how many bytes they need. */
-static size_t lay_out(snug_heap *heap, char *base, size_t limit_max_bytes, size_t page_bytes) {
+static size_t lay_out(snug_heap *heap, char *base, const struct table_bytes *tables,
+					  size_t limit_max_bytes, size_t page_bytes) {
 	size_t page_count = limit_max_bytes / page_bytes;
 	size_t region_count = limit_max_bytes / REGION_BYTES + 1;
 	size_t at = 0;
 	heap->fixed = carve(base, &at, sizeof(snug_heap) + class_table_bytes((uint32_t)page_bytes));
 	heap->arena.page_range = carve(base, &at, (page_count + 2) * sizeof(struct page));
 	heap->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
-	heap->cells.range = carve(base, &at, limit_max_bytes);
-	heap->handles.range = carve(base, &at, limit_max_bytes);
-	heap->pins.ranges[0] = carve(base, &at, limit_max_bytes);
-	heap->pins.ranges[1] = carve(base, &at, limit_max_bytes);
+	heap->cells.range = carve(base, &at, tables->cells);
+	heap->handles.range = carve(base, &at, tables->handles);
+	heap->pins.ranges[0] = carve(base, &at, tables->pins);
+	heap->pins.ranges[1] = carve(base, &at, tables->pins);
 	return at;
+}
+
+/* NULL: refused. */
+static char *reserve_metadata(snug_heap *draft, const snug_heap_options *options, size_t page_bytes,
+							  bool lean) {
+	const snug_os *os = draft->arena.os;
+	struct table_bytes tables = tables_of(options, page_bytes, lean);
+	size_t bytes = lay_out(draft, NULL, &tables, limit_max_of(options), page_bytes);
+	char *base = os_reserve(os, bytes, METADATA_GRAIN);
+	if (base == NULL) return lean ? NULL : reserve_metadata(draft, options, page_bytes, true);
+	draft->metadata_reserved_bytes = bytes;
+	lay_out(draft, base, &tables, limit_max_of(options), page_bytes);
+	return base;
 }
 
 static uint8_t tag_of(const snug_heap *heap) {
@@ -138,10 +197,8 @@ static snug_error create(const snug_heap_options *options, snug_heap **out) {
 	const snug_os *os = draft.arena.os;
 	draft.arena.limit_bytes = options->limit_bytes;
 	draft.arena.limit_goal_bytes = options->limit_bytes;
-	draft.metadata_reserved_bytes = lay_out(&draft, NULL, limit_max_of(options), page_bytes);
-	char *base = os->reserve(os->context, draft.metadata_reserved_bytes, METADATA_GRAIN);
+	char *base = reserve_metadata(&draft, options, page_bytes, os_addresses_are_limited());
 	if (base == NULL) return SNUG_ERROR_OS_MEMORY;
-	lay_out(&draft, base, limit_max_of(options), page_bytes);
 	fill_in(&draft, options, base, page_bytes);
 	error = range_ensure(&draft.arena, &draft.fixed, draft.fixed.reserved_bytes);
 	/* Page numbers start at 1; descriptor 0 is there, and cold, for references that are none. */
@@ -155,7 +212,8 @@ static snug_error create(const snug_heap_options *options, snug_heap **out) {
 			heap->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
 		class_table_init(&heap->classes, (uint32_t)page_bytes, trailer_bytes, heap + 1);
 		heap->object_max_bytes = limit_object_bytes(heap, options->limit_bytes);
-		error = arena_init(&heap->arena, options->populate);
+		error = class_activate_largest(heap);
+		if (!error) error = arena_init(&heap->arena, options->populate);
 		heap->bias = heap->arena.bias;
 		if (!error) {
 			*out = heap;

@@ -153,6 +153,12 @@ static void fake_advise_huge(void *context, void *address, size_t bytes) {
 	(void)find(fake, address, bytes);
 }
 
+static void fake_advise_small(void *context, void *address, size_t bytes) {
+	struct fake_os *fake = context;
+	fake->advise_small.calls++;
+	(void)find(fake, address, bytes);
+}
+
 static bool fake_populate(void *context, void *address, size_t bytes) {
 	struct fake_os *fake = context;
 	if (is_refused(&fake->populate)) return false;
@@ -181,6 +187,7 @@ void fake_os_init(struct fake_os *fake) {
 		.commit = fake_commit,
 		.decommit = fake_decommit,
 		.advise_huge = fake_advise_huge,
+		.advise_small = fake_advise_small,
 		.populate = fake_populate,
 		.now_ns = fake_now_ns,
 	};

@@ -43,7 +43,8 @@ struct fake_os {
 	struct fake_call release; /* calls only: cannot fail */
 	struct fake_call commit;
 	struct fake_call decommit;
-	struct fake_call advise_huge; /* calls only */
+	struct fake_call advise_huge;  /* calls only */
+	struct fake_call advise_small; /* calls only */
 	struct fake_call populate;
 	struct fake_call clock; /* calls only */
 	size_t reserved_bytes;

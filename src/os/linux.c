@@ -1,14 +1,21 @@
 /* os/linux.c: snug_os on Linux.
  *
- * Reserving maps the whole range readable and writable at once, without asking the kernel to set
+ * Reserving makes the whole range readable and writable at once, without asking the kernel to set
  * memory aside (MAP_NORESERVE): a page costs nothing until its first touch. Hence commit has no
- * work to do. Mapping PROT_NONE and opening pages one by one with mprotect was rejected: it costs a
- * system call for each page taken, splits the mapping into thousands of pieces, and, since Linux
- * overcommits, a success promises no memory either. The limit that counts is the one that the heap
- * keeps.
+ * work to do. Opening pages one by one with mprotect was rejected: it costs a system call for each
+ * page taken, splits the mapping into thousands of pieces, and, since Linux overcommits, a success
+ * promises no memory either. The limit that counts is the one that the heap keeps.
  *
  * Decommitting is MADV_DONTNEED: the memory is gone when the call returns, and what comes back is
  * zeros, which is what metadata rely on.
+ *
+ * LOCKED MEMORY. In a process that called mlockall(MCL_FUTURE) each mapping is made resident as
+ * soon as it has access: a reservation would be, whole. So it is mapped without access first, told
+ * to be locked as it is touched (MLOCK_ONFAULT), and opened then. MADV_DONTNEED refuses locked
+ * memory; MADV_DONTNEED_LOCKED does not, and what comes back is locked again. Kernels before 5.18
+ * do not know it: there nothing goes back. Mapping anew over the page was rejected: it is locked
+ * and resident at once, so nothing is gained. So was unlocking it: what comes back is not locked,
+ * which is what the process asked for.
  *
  * Huge pages need a range aligned to 2 MiB; mmap aligns to 4 KiB only, so a reservation is made too
  * large by the alignment and trimmed at both ends. */
@@ -18,23 +25,51 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #define OS_PAGE_BYTES ((size_t)4096)
+
+/* Of Linux 5.18: as MADV_DONTNEED, of locked memory too. */
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+/* Of Linux 4.4; musl's headers had it later. */
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+
+/* What is locked can't be dropped in the usual way. */
+static bool is_locked(char *address) {
+	return madvise(address, OS_PAGE_BYTES, MADV_DONTNEED) != 0 && errno == EINVAL;
+}
+
+/* Opens a mapping that has no access yet. Where the process locks all that it maps, opening it
+ * would make all of it resident; now a page is locked when it is touched. */
+static bool open_access(char *address, size_t bytes) {
+	if (is_locked(address) && syscall(SYS_mlock2, address, bytes, MLOCK_ONFAULT) != 0 &&
+		munlock(address, bytes) != 0)
+		return false;
+	return mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0;
+}
 
 static void *linux_reserve(void *context, size_t bytes, size_t alignment) {
 	(void)context;
 	SNUG_ASSERT(is_power_of_two(alignment));
 	size_t slack_bytes = alignment > OS_PAGE_BYTES ? alignment - OS_PAGE_BYTES : 0;
 	if (bytes == 0 || bytes > SIZE_MAX - slack_bytes) return NULL;
-	char *mapped = mmap(NULL, bytes + slack_bytes, PROT_READ | PROT_WRITE,
+	char *mapped = mmap(NULL, bytes + slack_bytes, PROT_NONE,
 						MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mapped == MAP_FAILED) return NULL;
 	size_t before_bytes = round_up((uintptr_t)mapped, alignment) - (uintptr_t)mapped;
 	if (before_bytes > 0) munmap(mapped, before_bytes);
 	if (slack_bytes > before_bytes)
 		munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
-	return mapped + before_bytes;
+	if (open_access(mapped + before_bytes, bytes)) return mapped + before_bytes;
+	munmap(mapped + before_bytes, bytes);
+	return NULL;
 }
 
 static void linux_release(void *context, void *address, size_t bytes) {
@@ -51,12 +86,18 @@ static bool linux_commit(void *context, void *address, size_t bytes) {
 
 static bool linux_decommit(void *context, void *address, size_t bytes) {
 	(void)context;
-	return madvise(address, bytes, MADV_DONTNEED) == 0;
+	if (madvise(address, bytes, MADV_DONTNEED) == 0) return true;
+	return errno == EINVAL && madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0;
 }
 
 static void linux_advise_huge(void *context, void *address, size_t bytes) {
 	(void)context;
 	(void)madvise(address, bytes, MADV_HUGEPAGE);
+}
+
+static void linux_advise_small(void *context, void *address, size_t bytes) {
+	(void)context;
+	(void)madvise(address, bytes, MADV_NOHUGEPAGE);
 }
 
 /* Of Linux 5.14; musl's headers had it later. */
@@ -95,6 +136,7 @@ const snug_os *snug_os_linux(void) {
 		.commit = linux_commit,
 		.decommit = linux_decommit,
 		.advise_huge = linux_advise_huge,
+		.advise_small = linux_advise_small,
 		.populate = linux_populate,
 		.now_ns = linux_now_ns,
 	};

@@ -12,6 +12,7 @@
 #include "base/log_line.h"
 #include "base/number_text.h"
 #include "http/http.h"
+#include "os/address_space.h"
 #include "server/operator/operator.h"
 #include "server/process/control_socket.h"
 #include "server/process/listeners.h"
@@ -66,12 +67,12 @@ static uint64_t now_ns(void) {
 
 /* Large texts go back to the machine when they are freed, and threads that come and go leave no
  * arenas of their own behind. glibc would raise its threshold with each large block that is freed,
- * and keep what is below it. Before any other thread is. */
+ * and keep what is below it. An arena takes 64 MiB of addresses. Before any other thread is. */
 static void bound_heap(uint32_t workers) {
 #ifdef __GLIBC__
 	(void)mallopt(M_MMAP_THRESHOLD, 65536);
 	(void)mallopt(M_TRIM_THRESHOLD, 131072);
-	(void)mallopt(M_ARENA_MAX, (int)workers + 1);
+	(void)mallopt(M_ARENA_MAX, os_addresses_are_limited() ? 1 : (int)workers + 1);
 #else
 	(void)workers;
 #endif
@@ -192,12 +193,17 @@ static bool start(struct snugd *snugd) {
 	struct text *why = &snugd->why;
 	if (!process_allow_descriptors(settings, why)) return false;
 	if (settings->daemonize && !process_daemonize(&snugd->ready, why)) return false;
+	if (settings->lock_memory) process_allow_locking();
 	if (!pid_file_open(&snugd->pid_file, settings->pid_file, why)) return false;
 	if (!listeners_open(settings, &snugd->listeners, why)) return false;
 	learn_port(snugd);
 	open_control(snugd);
 	if (!process_drop_privileges(settings, &snugd->listeners, &snugd->log, why)) return false;
 	if (settings->core_dumps) process_allow_core();
+	if (settings->lock_memory && !process_lock_memory(why)) {
+		log_lines(&snugd->log, SNUG_LOG_WARNING, why);
+		why->length = 0;
+	}
 	if (!log_stderr_start(settings->log_json)) {
 		text_print(why, "cannot start the thread that writes the log");
 		return false;

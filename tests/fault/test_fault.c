@@ -24,6 +24,7 @@
 #define MIB ((size_t)1 << 20)
 #define RUNS_MAX 20000u /* a sweep that does not end */
 #define RUNS_DENSE 8u   /* none of the first is left out */
+#define SPARE_PAGES 6u  /* a fragment for each tail, and one */
 
 static test_random stepping;
 static uint64_t stride; /* 1: none is left out */
@@ -224,6 +225,27 @@ static void return_to_os(struct run *run) {
 	}
 }
 
+/* The owner's memory beside the heap's. */
+static void charges(struct run *run) {
+	uint64_t charged_bytes = 0;
+	for (size_t round = 0; round < 60; round++) {
+		size_t bytes = 4096 * (1 + round * 7 % 20);
+		fill(run, 60, 1, round % 4 == 0 ? 9000 : 900);
+		run->twin.in_call = true;
+		snug_error error = snug_heap_charge(run->twin.heap, bytes);
+		run->twin.in_call = false;
+		if (!error) charged_bytes += bytes;
+		examine(run, error);
+		if (round % 3 == 2) thin_out(run, 2);
+		if (round % 5 == 4) {
+			REQUIRE_OK(snug_heap_discharge(run->twin.heap, charged_bytes));
+			charged_bytes = 0;
+		}
+		if (round % 6 == 5) defragment(run, NULL);
+	}
+	REQUIRE_OK(snug_heap_discharge(run->twin.heap, charged_bytes));
+}
+
 static void anything(struct run *run) {
 	struct choices choices = {.random = {42}};
 	struct operations operations;
@@ -261,6 +283,7 @@ static const struct scenario scenarios[] = {
 	{"return_to_os_huge",
 	 return_to_os,
 	 {.limit_bytes = 12 * MIB, .page_bytes = 64 * KIB, .huge_pages = true}},
+	{"charges", charges, {.limit_bytes = 600 * KIB, .page_bytes = 4 * KIB}},
 	{"anything", anything, {.limit_bytes = 400 * KIB, .page_bytes = 4 * KIB}},
 };
 #define SCENARIOS (sizeof scenarios / sizeof *scenarios)
@@ -268,9 +291,9 @@ static const struct scenario scenarios[] = {
 static const char *const naming_names[] = {"handles", "references", "sized"};
 #define NAMINGS (sizeof naming_names / sizeof *naming_names)
 
-enum refusable { RESERVE, COMMIT, DECOMMIT, POPULATE, REFUSABLES };
-static const char *const refusable_names[REFUSABLES] = {"reserve", "commit", "decommit",
-														"populate"};
+enum refusable { RESERVE, COMMIT, DECOMMIT, POPULATE, COMMIT_AND_DECOMMIT, REFUSABLES };
+static const char *const refusable_names[REFUSABLES] = {"reserve", "commit", "decommit", "populate",
+														"commit and decommit"};
 
 struct sweep {
 	const struct scenario *scenario;
@@ -280,8 +303,23 @@ struct sweep {
 
 static struct fake_call *call_of(struct fake_os *fake, enum refusable which) {
 	struct fake_call *const calls[REFUSABLES] = {&fake->reserve, &fake->commit, &fake->decommit,
-												 &fake->populate};
+												 &fake->populate, &fake->commit};
 	return calls[which];
+}
+
+/* Free pages serve, whatever the OS refuses: as an object goes there is an entry for the next, too. */
+static void require_free_pages_serve(struct run *run) {
+	for (size_t row = 0; row < run->twin.count && row < 20; row++) {
+		snug_stats stats;
+		size_t size = run->twin.objects[row].size;
+		if (run->twin.objects[row].pins > 0) continue;
+		REQUIRE_OK(twin_free(&run->twin, row));
+		REQUIRE_OK(snug_stats_get(run->twin.heap, &stats));
+		snug_error error = twin_alloc(&run->twin, size, NULL);
+		REQUIRE(!error || stats.free_page_bytes < size + SPARE_PAGES * stats.page_bytes,
+				"%zu bytes beside %llu free ones: %s", size,
+				(unsigned long long)stats.free_page_bytes, snug_error_text(error));
+	}
 }
 
 /* One run; says whether a call was refused. */
@@ -294,11 +332,16 @@ static bool run_with_refusal(const struct sweep *sweep, enum refusable which, ui
 	struct fake_call *call = call_of(&run->fake, which);
 	call->fail_at = nth;
 	call->fail_onwards = onwards;
+	if (which == COMMIT_AND_DECOMMIT) {
+		run->fake.decommit.fail_at = 1;
+		run->fake.decommit.fail_onwards = onwards;
+	}
 	snug_error error =
 		twin_create(&run->twin, sweep->naming, &sweep->scenario->options, &run->fake);
 	if (error == SNUG_OK) {
 		run->twin.law_seven = false;
 		sweep->scenario->play(run);
+		if (onwards) require_free_pages_serve(run);
 		twin_compare_all(&run->twin);
 		twin_destroy(&run->twin);
 	} else {

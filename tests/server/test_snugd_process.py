@@ -20,7 +20,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
-from cases import needs_http, run_tests
+from cases import Skipped, needs_http, run_tests
 from foreground import Foreground
 from waits import HANG_S, wait_until
 
@@ -313,6 +313,37 @@ def test_a_quarter_of_a_mebibyte_is_enough_for_a_worker():
                         answer += client.recv(4096)
                     assert answer == b"STORED\r\nVALUE key%d 0 100\r\n%s\r\nEND\r\n" % (number, b"v" * 100), (form, number, answer)
             snugd.end()
+
+
+def test_addresses_of_twice_the_limit():
+    """From 128 MiB on: below that the stacks of the threads are more than the limit."""
+    narrow = ["prlimit", f"--as={256 << 20}", PROGRAM]
+    if subprocess.run([*narrow, "--version"], capture_output=True, check=False).returncode != 0:
+        raise Skipped("a sanitizer needs more addresses")
+    with Snugd("-m", "128", "-t", "2", command=[*narrow, "-p", "-1"]) as snugd:
+        with socket.create_connection(("127.0.0.1", snugd.port), HANG_S) as client:
+            value = b"v" * 1000
+            for _ in range(200):
+                client.sendall(b"".join(b"set k%d 0 0 1000 noreply\r\n%s\r\n" % (n, value) for n in range(1000)))
+            client.sendall(b"get k999\r\n")
+            assert client.makefile("rb").readline() == b"VALUE k999 0 1000\r\n"
+        snugd.end()
+
+
+def locked_kib(pid):
+    return int(re.search(r"VmLck:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text()).group(1))
+
+
+def test_locked_memory():
+    with Snugd("-k", "-m", "32", "-t", "2") as snugd:
+        if locked_kib(snugd.process.pid) == 0:
+            snugd.end()
+            assert any("-k: " in line for line in snugd.said), snugd.said
+            raise Skipped("the system lets us lock nothing")
+        resident = re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{snugd.process.pid}/status").read_text())
+        assert int(resident.group(1)) < 32 << 10, "what is reserved is resident"
+        assert answers(("127.0.0.1", snugd.port))
+        snugd.end()
 
 
 def test_a_start_that_fails_writes_no_ports_file():

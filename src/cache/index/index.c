@@ -1,8 +1,14 @@
 /* cache/index/index.c: how the index spills, grows, shrinks and is walked. For what it looks like:
  * index.h.
  *
- * MEMORY. Two ranges of addresses, each as long as the limit could ever need. Of the groups' range
- * the beginning is committed; in the middle of a change a second piece, further up:
+ * MEMORY. Two ranges of addresses, each as long as the limit could ever need. A group is added when
+ * there are 55.2 items for each, which take 8 bytes at least: so groups are 0.61 of the limit at
+ * most. A spill bucket but the first of a chain has 7 entries: so they are at most 0.54. Where
+ * addresses are limited it is an eighth and a 32nd (os/address_space.h): room for an item each 84
+ * bytes.
+ *
+ * Of the groups' range the beginning is committed; in the middle of a change a second piece,
+ * further up:
  *
  *     steady      [ low ................ )
  *     growing     [ low ....... )          [ high ......... end )
@@ -47,6 +53,8 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "os/address_space.h"
+#include "os/reserve.h"
 
 #include <string.h>
 
@@ -107,11 +115,38 @@ static snug_error commit_high(struct index *index, uint32_t first) {
 /* Shrinking: what lies behind the new end and before `begin` is not used any more. What the OS does
  * not take stays, for the next time. */
 static void decommit_high(struct index *index, size_t begin) {
-	SNUG_ASSERT(index->change == INDEX_SHRINKING && index->high_bytes <= index->end_bytes);
+	SNUG_ASSERT(index->change != INDEX_GROWING && index->high_bytes <= index->end_bytes);
 	if (begin > index->end_bytes) begin = index->end_bytes;
 	if (begin <= index->high_bytes) return;
 	if (decommit(index, bytes_of(index) + index->high_bytes, begin - index->high_bytes))
 		index->high_bytes = begin;
+}
+
+static void give_back(struct index *index) {
+	const snug_os *os = index->os;
+	if (index->spills != NULL)
+		os->release(os->context, index->spills, index->spills_reserved_bytes);
+	if (index->groups != NULL) os->release(os->context, index->groups, index->reserved_bytes);
+	index->groups = NULL;
+	index->spills = NULL;
+}
+
+/* Addresses for both ranges; false: the OS refused some. */
+static bool reserve(struct index *index, size_t limit_max_bytes, bool lean) {
+	size_t groups_bytes = limit_max_bytes / 8 * 5 + 2 * sizeof(struct group);
+	size_t spills_bytes = divide_up(limit_max_bytes, 15) * 8 + GRAIN;
+	if (lean) {
+		groups_bytes = lean_bytes(groups_bytes, limit_max_bytes / 8);
+		spills_bytes = lean_bytes(spills_bytes, limit_max_bytes / 32);
+	}
+	index->reserved_bytes = round_up(groups_bytes, GRAIN);
+	index->spills_reserved_bytes = round_up(spills_bytes, GRAIN);
+	index->groups = os_reserve(index->os, index->reserved_bytes, GRAIN);
+	if (index->groups != NULL)
+		index->spills = os_reserve(index->os, index->spills_reserved_bytes, GRAIN);
+	if (index->spills != NULL) return true;
+	give_back(index);
+	return false;
 }
 
 snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
@@ -122,12 +157,9 @@ snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
 							.hash_of = hash_of,
 							.drop_flushed = drop_flushed,
 							.context = context};
-	index->reserved_bytes = round_up(limit_max_bytes, GRAIN);
-	index->spills_reserved_bytes = index->reserved_bytes;
-	index->groups = os->reserve(os->context, index->reserved_bytes, GRAIN);
-	if (index->groups == NULL) return SNUG_ERROR_OS_MEMORY;
-	index->spills = os->reserve(os->context, index->spills_reserved_bytes, GRAIN);
-	snug_error error = index->spills == NULL ? SNUG_ERROR_OS_MEMORY : commit_low(index, 1);
+	bool reserved = !os_addresses_are_limited() && reserve(index, limit_max_bytes, false);
+	reserved = reserved || reserve(index, limit_max_bytes, true);
+	snug_error error = reserved ? commit_low(index, 1) : SNUG_ERROR_OS_MEMORY;
 	if (error) {
 		index_deinit(index);
 		return error;
@@ -138,12 +170,7 @@ snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
 }
 
 void index_deinit(struct index *index) {
-	const snug_os *os = index->os;
-	if (index->spills != NULL)
-		os->release(os->context, index->spills, index->spills_reserved_bytes);
-	if (index->groups != NULL) os->release(os->context, index->groups, index->reserved_bytes);
-	index->groups = NULL;
-	index->spills = NULL;
+	give_back(index);
 }
 
 /* ------------------------------------------------------------------ spill buckets --------- */
@@ -176,7 +203,7 @@ static snug_error spills_ensure(struct index *index, uint32_t count) {
 	while (index->spills_free_count < count) {
 		size_t needed_bytes = (index->spills_made + 1) * sizeof(struct bucket);
 		if (needed_bytes > index->spills_bytes) {
-			if (index->spills_bytes == index->spills_reserved_bytes) return SNUG_ERROR_NO_MEMORY;
+			if (index->spills_bytes == index->spills_reserved_bytes) return SNUG_ERROR_OS_MEMORY;
 			snug_error error = commit(index, (char *)index->spills + index->spills_bytes, GRAIN);
 			if (error) return error;
 			index->spills_bytes += GRAIN;
@@ -437,7 +464,7 @@ static snug_error begin_change(struct index *index) {
 	bool grow = index_is_crowded(index);
 	uint32_t to = grow ? index->from + part : index->from - part;
 	size_t bytes = round_up(to * sizeof(struct group), GRAIN);
-	if (bytes > index->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
+	if (bytes > index->reserved_bytes) return SNUG_ERROR_OS_MEMORY;
 	snug_error error = grow ? begin_growing(index, bytes) : begin_shrinking(index, bytes);
 	if (error) return error;
 	index->to = to;

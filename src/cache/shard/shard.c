@@ -26,6 +26,7 @@
 #include "mem/gate.h"
 #include "mem/object/pins.h"
 #include "os/local_time.h"
+#include "os/reserve.h"
 #include "work/key_hash.h"
 
 #include <stdlib.h>
@@ -125,7 +126,7 @@ static snug_error prepare(const snug_shard_options *options, snug_owner *owner, 
 	key_hash_settle();
 	const snug_os *os = options->heap.os != NULL ? options->heap.os : snug_os_linux();
 	size_t bytes = round_up(sizeof(snug_shard), GRAIN);
-	snug_shard *shard = os->reserve(os->context, bytes, GRAIN);
+	snug_shard *shard = os_reserve(os, bytes, GRAIN);
 	if (shard == NULL) return SNUG_ERROR_OS_MEMORY;
 	if (!os->commit(os->context, shard, bytes)) {
 		os->release(os->context, shard, bytes);
@@ -151,7 +152,7 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_optio
  * shard works as well, but for a few hits. */
 static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
 	size_t bytes = ghosts_most_bytes(limit_max_bytes);
-	void *memory = bytes == 0 ? NULL : shard->os->reserve(shard->os->context, bytes, GRAIN);
+	void *memory = bytes == 0 ? NULL : os_reserve(shard->os, bytes, GRAIN);
 	ghosts_init(&shard->ghosts, memory);
 	if (memory != NULL) shard->ghosts_reserved_bytes = bytes;
 }

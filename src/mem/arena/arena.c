@@ -16,7 +16,9 @@
  *
  * COLD PAGES come from the lowest region that has any, so regions fill up one after the other. The
  * hint is the number below which no region has cold pages. With huge pages a wholly cold region is
- * committed at once: its first touch makes all of it resident anyway.
+ * committed at once: its first touch makes all of it resident. Huge pages are asked for region by
+ * region, when that happens; where the limit allows no whole one, and where a page was traded out
+ * of one, small pages are.
  *
  * THE STACK is threaded through the descriptors of the pages that were freed last. Pages on it are
  * in no bitmap; coalescing puts them there, up to `most` at a time. So a page that a class gives up
@@ -41,6 +43,7 @@
 #include "base/assert.h"
 #include "mem/arena/limit.h"
 #include "mem/arena/poison.h"
+#include "os/reserve.h"
 
 #include <string.h>
 
@@ -159,6 +162,15 @@ static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t firs
 	return SNUG_OK;
 }
 
+/* In a region of huge pages all is resident from the first touch on, so all must be committed. */
+static void advise_region(struct arena *arena, uint32_t number, bool huge) {
+	char *address = address_of(arena, page_offset(arena, page_in_region(arena, number, 0)));
+	if (huge)
+		arena->os->advise_huge(arena->os->context, address, REGION_BYTES);
+	else
+		os_advise_small(arena->os, address, REGION_BYTES);
+}
+
 static snug_error warm_next(struct arena *arena) {
 	if (!limit_allows(arena, arena->page_bytes)) return SNUG_ERROR_NO_MEMORY;
 	for (;; arena->cold_hint++) {
@@ -170,7 +182,9 @@ static snug_error warm_next(struct arena *arena) {
 		if (region->cold_pages == 0) continue;
 		if (arena->huge_pages && region->cold_pages == region_pages(arena) &&
 			limit_allows(arena, REGION_BYTES)) {
+			advise_region(arena, arena->cold_hint, true);
 			snug_error error = warm_pages(arena, arena->cold_hint, 0, region_pages(arena));
+			if (error) advise_region(arena, arena->cold_hint, false);
 			if (error != SNUG_ERROR_NO_MEMORY) return error;
 		}
 		return warm_pages(arena, arena->cold_hint, first_bit(region->cold_bits), 1);
@@ -260,6 +274,8 @@ static bool chill_pages(struct arena *arena, uint32_t number, uint32_t first, ui
 	char *address = address_of(arena, page_offset(arena, page_in_region(arena, number, first)));
 	size_t bytes = (size_t)count << arena->page_shift;
 	unpoison(address, bytes);
+	/* Or the kernel makes the region whole again, page and all, by itself. */
+	if (arena->huge_pages && count < region_pages(arena)) advise_region(arena, number, false);
 	if (!arena->os->decommit(arena->os->context, address, bytes)) {
 		arena->returns_refused++;
 		poison_free(address, bytes);
@@ -390,13 +406,11 @@ static snug_error arena_populate(struct arena *arena) {
 snug_error arena_init(struct arena *arena, bool populate) {
 	arena->drain_round = 1; /* a region that was never given up says 0 */
 	arena->reserved_bytes = round_up((size_t)arena->page_count << arena->page_shift, REGION_BYTES);
-	arena->base = arena->os->reserve(arena->os->context, arena->reserved_bytes, REGION_BYTES);
+	arena->base = os_reserve(arena->os, arena->reserved_bytes, REGION_BYTES);
 	if (arena->base == NULL) return SNUG_ERROR_OS_MEMORY;
 	arena->bias = (uintptr_t)arena->base - arena->page_bytes;
 	arena->pages = (struct page *)(void *)arena->page_range.base;
 	arena->region_limit = (uint32_t)(arena->reserved_bytes / REGION_BYTES);
-	if (arena->huge_pages)
-		arena->os->advise_huge(arena->os->context, arena->base, arena->reserved_bytes);
 	snug_error error = populate ? arena_populate(arena) : SNUG_OK;
 	if (error) arena_deinit(arena);
 	return error;
@@ -411,7 +425,7 @@ void arena_deinit(struct arena *arena) {
 
 snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) {
 	if (LIKELY(bytes <= range->committed_bytes)) return SNUG_OK;
-	if (bytes > range->reserved_bytes) return SNUG_ERROR_NO_MEMORY;
+	if (bytes > range->reserved_bytes) return SNUG_ERROR_OS_MEMORY; /* only if it is lean */
 	size_t target_bytes = round_up(bytes, METADATA_GRAIN);
 	size_t more_bytes = target_bytes - range->committed_bytes;
 	/* The limit as it is now: it may follow what is traded. */

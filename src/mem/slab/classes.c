@@ -233,6 +233,16 @@ snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out) 
 	return SNUG_OK;
 }
 
+snug_error class_activate_largest(snug_heap *heap) {
+	const struct class_table *table = &heap->classes;
+	snug_error error = SNUG_OK;
+	for (uint32_t family = 0; family < FAMILY_COUNT && !error; family++) {
+		struct size_class *class;
+		error = class_serving(heap, (uint16_t)(table->first[family + 1] - 1), &class);
+	}
+	return error;
+}
+
 /* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of
  * a page. */
 static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host) {

@@ -62,6 +62,10 @@ uint16_t class_find_below(const struct class_table *table, enum family family, s
  * OS_MEMORY. */
 snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out);
 
+/* At creation: the largest class of each family, which serves where there is no memory for the
+ * state of a smaller one. So a free page always serves. NO_MEMORY, OS_MEMORY. */
+snug_error class_activate_largest(snug_heap *heap);
+
 /* Activates the class of the host's group that is worth it, if any. */
 void class_review_group(snug_heap *heap, struct size_class *host);
 

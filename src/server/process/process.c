@@ -9,6 +9,9 @@
  * Unix sockets are given to the user first, for only root can. Without a user of that name, as in a
  * small container, snugd stays root and says so.
  *
+ * LOCKED MEMORY. memcached's -k, and as there, what is refused is only told. The heaps give locked
+ * memory back as any other (os/linux.c).
+ *
  * BACKGROUND. Two forks:
  *
  *     started process ---------------- waits on a pipe ----------> exits 0, or as its child did
@@ -27,6 +30,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -66,6 +70,26 @@ bool process_allow_descriptors(const struct settings *settings, struct text *why
 			   "%llu",
 			   settings->connections_max, (unsigned long long)wanted,
 			   (unsigned long long)limit.rlim_max, connections);
+	return false;
+}
+
+void process_allow_locking(void) {
+	struct rlimit none = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+	(void)setrlimit(RLIMIT_MEMLOCK, &none);
+}
+
+/* With a limit, memory that is wanted later would be refused: addresses count, touched or not. It
+ * does not bind root. */
+bool process_lock_memory(struct text *why) {
+	struct rlimit limit;
+	bool bound = getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY;
+	if (bound && geteuid() != 0) {
+		text_print(why, "-k: there is a limit of locked memory (ulimit -Hl): nothing is locked");
+		return false;
+	}
+	/* When it is touched: not whole stacks, nor what the heaps have reserved. */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0) return true;
+	text_print(why, "-k: memory cannot be locked: %s", strerror(errno));
 	return false;
 }
 

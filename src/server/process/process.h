@@ -34,6 +34,13 @@ void process_fill_standard(void);
  * False, with a sentence. */
 bool process_allow_descriptors(const struct settings *settings, struct text *why);
 
+/* As much locked memory as there is, if we are root and the system lets us; before the user
+ * changes. */
+void process_allow_locking(void);
+/* What is resident, now and later, stays out of swap. False, with a sentence: it is not locked, and
+ * all goes on as without. After the user has changed, and before threads and heaps are made. */
+bool process_lock_memory(struct text *why);
+
 /* A core file as large as the hard limit allows. */
 void process_allow_core(void);
 

@@ -96,6 +96,8 @@ enum settings_kind {
 	  "missed")                                                                                    \
 	X(MEMORY, 'L', "enable-largepages", FLAG, SETTINGS_FIELD(huge_pages), "", 0, 1, "no|yes",      \
 	  "huge_pages", "ask the system for 2 MiB pages")                                              \
+	X(MEMORY, 'k', "lock-memory", FLAG, SETTINGS_FIELD(lock_memory), "", 0, 1, "no|yes", "",       \
+	  "keep what is resident out of swap; needs the right to lock without limit (ulimit -l)")      \
 	X(MEMORY, 'F', "disable-flush-all", FLAG, SETTINGS_FIELD(no_flush), "", 0, 1, "yes|no",        \
 	  "flush_enabled", "refuse the command flush_all")                                             \
 	X(NETWORK, 'p', "port", PORT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER",          \
@@ -247,8 +249,6 @@ enum settings_kind {
 	  "there is no authentication; limit who can connect instead (-l, -s, -a)")                   \
 	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)") \
 	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                             \
-	X('k', "lock-memory",                                                                         \
-	  "memory that goes back to the system cannot be locked; turn off swap for snugd")            \
 	X('D', "prefix-delimiter", "there are no statistics by prefix")                               \
 	X('e', "memory-file", "items do not outlive the process")                                     \
 	X('N', "napi-ids", "connections are spread by the kernel over the workers")

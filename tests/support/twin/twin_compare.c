@@ -212,14 +212,15 @@ void twin_compare_stats(struct twin *twin, const snug_stats *stats) {
 	compare_pool_sums(stats);
 	compare_pool_stats(&stats->total, stats->page_bytes);
 	uint64_t used = stats->committed_bytes + stats->metadata_bytes;
+	uint64_t account = used + stats->charged_bytes;
 	REQUIRE_EQUAL(stats->limit_bytes, twin->options.limit_bytes);
-	REQUIRE(used <= stats->limit_bytes, "%llu bytes are used, the limit is %llu",
-			(unsigned long long)used, (unsigned long long)stats->limit_bytes);
-	REQUIRE(stats->peak_bytes >= used && stats->peak_bytes <= stats->limit_bytes,
+	REQUIRE(account <= stats->limit_bytes, "%llu bytes are used, the limit is %llu",
+			(unsigned long long)account, (unsigned long long)stats->limit_bytes);
+	REQUIRE(stats->peak_bytes >= account && stats->peak_bytes <= stats->limit_bytes,
 			"the peak is %llu, now %llu are used", (unsigned long long)stats->peak_bytes,
-			(unsigned long long)used);
+			(unsigned long long)account);
 	REQUIRE_EQUAL(stats->committed_bytes, stats->total.slab_bytes + stats->free_page_bytes);
-	uint64_t uncommitted_pages = (stats->limit_bytes - used) / stats->page_bytes;
+	uint64_t uncommitted_pages = (stats->limit_bytes - account) / stats->page_bytes;
 	REQUIRE_EQUAL(stats->available_bytes,
 				  stats->free_page_bytes + uncommitted_pages * stats->page_bytes);
 	REQUIRE_EQUAL(stats->objects, twin->count);

@@ -252,7 +252,7 @@ static void what_is_reserved_must_be_zero(void **state) {
 	(void)state;
 	snug_heap_options with_os = snug_heap_options_default();
 	snug_os os = *snug_os_linux();
-	os.reserved[3] = nothing;
+	os.reserved[2] = nothing;
 	with_os.limit_bytes = LIMIT_BYTES;
 	with_os.os = &os;
 	REQUIRE_ERROR(SNUG_ERROR_VERSION, use_heap_options(&with_os));

@@ -76,8 +76,8 @@ static void has_memcached_s_defaults(void **state) {
 	assert_true(s.background);
 	assert_int_equal(s.defrag_duty_ppm, 30000);
 	assert_int_equal(s.defrag_step_bytes, 4096);
-	assert_false(s.has_port || s.no_eviction || s.no_flush || s.huge_pages || s.daemonize ||
-				 s.log_json || s.core_dumps);
+	assert_false(s.has_port || s.no_eviction || s.no_flush || s.huge_pages || s.lock_memory ||
+				 s.daemonize || s.log_json || s.core_dumps);
 	assert_int_equal(s.idle_timeout_s + s.verbosity, 0);
 	assert_string_equal(s.socket_path, "");
 }
@@ -93,11 +93,11 @@ static void reads_what_memcached_reads(void **state) {
 	assert_int_equal(s.listen.count, 2);
 	assert_string_equal(s.listen.entry[1], "::1");
 	assert_string_equal(s.pid_file, "/var/run/memcached/memcached.pid");
-	s = accepted("-m128 -vvt2 -MFLr --conn-limit=7 --listen-backlog 9 -I 512k -a 770 -s /tmp/s");
+	s = accepted("-m128 -vvt2 -MFLkr --conn-limit=7 --listen-backlog 9 -I 512k -a 770 -s /tmp/s");
 	assert_int_equal(s.memory_bytes, 128 << 20);
 	assert_int_equal(s.verbosity, 2);
 	assert_int_equal(s.threads, 2);
-	assert_true(s.no_eviction && s.no_flush && s.huge_pages && s.core_dumps);
+	assert_true(s.no_eviction && s.no_flush && s.huge_pages && s.lock_memory && s.core_dumps);
 	assert_int_equal(s.connections_max, 7);
 	assert_int_equal(s.backlog, 9);
 	assert_int_equal(s.item_max_bytes, 512 << 10);
@@ -303,8 +303,7 @@ static void refuses_with_a_sentence(void **state) {
 		{"--verb=2", "--verbose: takes no value"},
 		{"--help=2", "--help: takes no value"},
 		{"-dt", "-t: needs a value"},
-		{"-kvv", "-k: not supported: memory that goes back to the system cannot be locked; turn "
-				 "off swap for snugd"},
+		{"-Nvv", "-N: not supported: connections are spread by the kernel over the workers"},
 		{"-o port=1", "-o port: not supported"},
 		{"-o idle_timeout", "-o idle_timeout: needs a value"},
 		{"-o idle_timeout=x", "-o idle_timeout: 'x' is not a time from 0 to 31536000 seconds; s, "
