@@ -67,6 +67,7 @@ snug_error snug_cache_client_set_timeout(snug_cache_client *client, uint64_t tim
 /* Room in the inboxes may be short for a moment: then one after the other, each waiting for
  * room. */
 static snug_error ask_one_by_one(snug_cache_client *client, size_t count) {
+	SNUG_ASSERT(client->timeout_ns == SNUG_FOREVER);
 	snug_error first = SNUG_OK;
 	for (size_t i = 0; i < count; i++) {
 		snug_error error = snug_client_run(client->client, client->operation[i].object.worker,
@@ -240,6 +241,7 @@ static void apply(const snug_cache_store_options *options, struct operation *ope
 	operation->client_flags = options->client_flags;
 	operation->exptime = exptime_of(options->expires_at_s);
 	operation->cas_compare = options->cas;
+	SNUG_ASSERT(operation->kind == OPERATION_STORE && operation->options == 0);
 	if (options->cas != 0) operation->options = OPERATION_HAS_CAS_COMPARE;
 }
 
@@ -344,6 +346,7 @@ static snug_error visit_all(snug_cache_client *client,
 		memset(request, 0, sizeof *request);
 		request->kind = REQUEST_VISIT;
 		request->owner = worker;
+		SNUG_ASSERT(context != NULL || context_bytes == 0);
 		request->visit = visit;
 		request->visit_context = request->room = context;
 		request->room_bytes = context_bytes;

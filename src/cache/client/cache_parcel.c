@@ -100,6 +100,7 @@ static void unpack(const struct request *from, struct request *to) {
 static bool collect(snug_cache_client *client, struct parcel *parcel, uint64_t deadline_ns,
 					snug_error *first) {
 	bool is_complete = true;
+	SNUG_ASSERT(parcel->count > 0 && parcel->count <= CACHE_MANY);
 	for (size_t i = 0; i < parcel->count; i++) {
 		snug_result result = {.error = SNUG_OK};
 		if (parcel->ticket[i] == 0) continue;

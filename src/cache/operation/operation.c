@@ -164,6 +164,7 @@ static void get_specially(snug_shard *shard, struct operation *operation, bool i
 
 static void get(snug_shard *shard, struct operation *operation, struct operation_counts *counts) {
 	uint64_t expired = shard->stats.expired, flushed = shard->flushed_met;
+	SNUG_ASSERT(shard->watched == 0);
 	bool uses = (operation->options & OPERATION_NO_USE) == 0;
 	snug_error error = uses ? snug_shard_get(shard, &operation->key, &operation->item)
 							: snug_shard_find(shard, &operation->key, &operation->item);
@@ -221,6 +222,7 @@ static snug_error invalidate(snug_shard *shard, struct operation *operation) {
 
 static snug_error remove_found(snug_shard *shard, struct operation *operation,
 							   struct operation_counts *counts) {
+	SNUG_ASSERT(operation->item.ref != 0);
 	snug_error error = SNUG_OK;
 	if (operation->options & OPERATION_CLEARS_VALUE) error = clear_value(shard, operation);
 	if (error) return error;
@@ -336,6 +338,7 @@ static void arithmetic(snug_shard *shard, struct operation *operation,
 		return;
 	}
 	size_t length = operation->item.value_bytes;
+	SNUG_ASSERT(operation->item.ref != 0);
 	operation->status = STATUS_NOT_A_NUMBER;
 	if (length == 0) return;
 	if (operation->options & OPERATION_HAS_CAS_COMPARE && operation->cas_compare != 0 &&

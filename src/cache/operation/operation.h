@@ -20,6 +20,7 @@
 #ifndef SNUG_CACHE_OPERATION_H
 #define SNUG_CACHE_OPERATION_H
 
+#include "base/assert.h"
 #include <snug/shard.h>
 
 enum operation_kind {
@@ -146,6 +147,7 @@ static inline void operation_end(snug_shard *shard, const struct operation *oper
 	if (__builtin_expect((operation->marks & OPERATION_EXPIRES_NOW) == 0, true) ||
 		operation->kind != OPERATION_GET)
 		return;
+	SNUG_ASSERT((operation->options & OPERATION_HAS_EXPTIME) != 0);
 	snug_error error = snug_shard_delete(shard, &operation->key);
 	(void)error; /* nobody else can have removed it meanwhile */
 }

@@ -18,6 +18,8 @@
 #ifndef SNUG_CACHE_CANDIDATES_H
 #define SNUG_CACHE_CANDIDATES_H
 
+#include "base/assert.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,12 +53,15 @@ static inline void candidates_offer(struct candidates *candidates, struct candid
 		sorted[hole] = sorted[hole - 1];
 	for (; hole + 1 < candidates->count && sorted[hole + 1].score >= candidate.score; hole++)
 		sorted[hole] = sorted[hole + 1];
+	SNUG_ASSERT(hole < candidates->count);
+	SNUG_ASSERT(hole == 0 || sorted[hole - 1].score >= candidate.score);
 	sorted[hole] = candidate;
 }
 
 /* The one of the least score, which is no longer kept. False: there is none. */
 static inline bool candidates_take(struct candidates *candidates, struct candidate *out) {
 	if (candidates->count == 0) return false;
+	SNUG_ASSERT(candidates->count <= CANDIDATES_MAX);
 	*out = candidates->sorted[--candidates->count];
 	return true;
 }

@@ -153,6 +153,7 @@ static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t has
 						 : rank_insert(&shard->rank, bytes, shard->linked + 1);
 	if (__builtin_expect(shard->rank.tick != tick, false))
 		shard->tick_s[shard->rank.tick % STAMPS] = shard_now_s(shard);
+	SNUG_ASSERT(meta <= META_MAX);
 	return meta;
 }
 

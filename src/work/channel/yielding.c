@@ -7,6 +7,7 @@
  * Two readings of the clock and one system call for a yield; one reading where it may not. */
 #include "work/channel/yielding.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "os/threads.h"
 
@@ -24,10 +25,12 @@ static void pause_for(struct yielding *yielding, uint64_t took_ns, uint64_t now_
 	uint64_t pause_ns = smaller(took_ns, YIELD_PAUSE_MAX_NS) * times;
 	yielding->next_ns = now_ns + smaller(pause_ns, YIELD_PAUSE_MAX_NS);
 	yielding->good_since_ns = yielding->next_ns;
+	SNUG_ASSERT(times <= YIELD_PAUSE_TIMES_MAX * YIELD_PAUSE_GROWTH);
 	yielding->pause_times = times < YIELD_PAUSE_TIMES_MAX ? times * YIELD_PAUSE_GROWTH : times;
 }
 
 void yielding_judge(struct yielding *yielding, uint64_t now_ns) {
+	SNUG_ASSERT(yielding->begin_ns <= yielding->end_ns && yielding->end_ns <= now_ns);
 	uint64_t took_ns = yielding->end_ns - yielding->begin_ns;
 	uint64_t work_ns = now_ns - yielding->end_ns;
 	if (took_ns > YIELD_LONG_NS && work_ns < YIELD_WORTH_NS) {

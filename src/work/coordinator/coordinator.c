@@ -87,6 +87,7 @@ static uint32_t inbox_room(const snug_coordinator *coordinator) {
 
 static bool create_tasks(snug_coordinator *coordinator) {
 	uint32_t count = task_room(coordinator);
+	SNUG_ASSERT(coordinator->worker_count > 0 && coordinator->tickets.count > TICKETS_RESERVED);
 	coordinator->task_memory = calloc(count, sizeof *coordinator->task_memory);
 	coordinator->part_memory =
 		calloc((size_t)count * coordinator->worker_count, sizeof *coordinator->part_memory);
@@ -249,6 +250,7 @@ static snug_error check_goal(const snug_coordinator *coordinator, const snug_req
 		if (error) return error;
 		limit_bytes += stats.heap.limit_bytes;
 	}
+	SNUG_ASSERT(request->min_bytes > 0 && limit_bytes > 0);
 	return request->min_bytes <= limit_bytes ? SNUG_OK : SNUG_ERROR_GOAL;
 }
 
@@ -353,6 +355,7 @@ snug_error snug_coordinator_audit(const snug_coordinator *coordinator, snug_audi
 
 static void insert_by_name(snug_schedule_entry *entries, uint32_t count,
 						   const snug_schedule_entry *entry) {
+	SNUG_ASSERT(entry->name != 0);
 	for (; count > 0 && entries[count - 1].name > entry->name; count--)
 		entries[count] = entries[count - 1];
 	entries[count] = *entry;

@@ -108,6 +108,7 @@ static void write_down(snug_coordinator *coordinator, snug_audit_entry *entry) {
 
 static snug_audit_entry entry_of(const snug_request *request, snug_priority priority,
 								 const snug_response *response) {
+	SNUG_ASSERT(response->kind == request->kind && priority < SNUG_PRIORITY_COUNT);
 	bool reports =
 		request->kind == SNUG_REQUEST_DEFRAGMENT || request->kind == SNUG_REQUEST_EMERGENCY;
 	return (snug_audit_entry){

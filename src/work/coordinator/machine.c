@@ -30,7 +30,9 @@ static bool read_text(const struct machine *machine, const char *path, char *tex
 
 static bool read_cgroup_file(const struct machine *machine, const char *name, char *text) {
 	char path[MACHINE_PATH_BYTES + 32];
-	snprintf(path, sizeof path, "%s/%s", machine->cgroup, name);
+	int written = snprintf(path, sizeof path, "%s/%s", machine->cgroup, name);
+	SNUG_ASSERT(written > 0 && (size_t)written < sizeof path);
+	(void)written;
 	return read_text(machine, path, text);
 }
 
@@ -66,7 +68,10 @@ static bool find_cgroup(struct machine *machine) {
 	if (strcmp(path, "/") == 0) path[0] = '\0';
 	for (size_t index = 0; index < sizeof mounts / sizeof mounts[0]; index++) {
 		uint64_t bytes;
-		snprintf(machine->cgroup, sizeof machine->cgroup, "%s%s", mounts[index], path);
+		int written =
+			snprintf(machine->cgroup, sizeof machine->cgroup, "%s%s", mounts[index], path);
+		SNUG_ASSERT(written > 0 && (size_t)written < sizeof machine->cgroup);
+		(void)written;
 		if (read_cgroup_bytes(machine, "memory.current", &bytes)) return true;
 	}
 	return false;
@@ -93,6 +98,7 @@ bool machine_look(struct machine *machine, const snug_background *thresholds, co
 	if (machine->has_stall) sample.stall_known = read_stall(machine, &sample.stall_ppm);
 	if (machine->has_cgroup) read_cgroup(machine, &sample);
 	bool pressed = machine_is_pressed(machine->pressed, thresholds, &sample, machine->events);
+	SNUG_ASSERT(!sample.events_known || machine->has_cgroup);
 	if (sample.events_known) machine->events = sample.events;
 	if (pressed != machine->pressed)
 		snug_log_line(log, SNUG_LOG_INFO, "coordinator: memory pressure of the machine %s",

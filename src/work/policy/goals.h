@@ -12,6 +12,7 @@
 #ifndef SNUG_WORK_GOALS_H
 #define SNUG_WORK_GOALS_H
 
+#include "base/assert.h"
 #include "base/bits.h"
 
 #include <snug/stats.h>
@@ -37,6 +38,7 @@ static inline uint64_t goal_evict_bytes(const snug_stats *stats) {
 	uint64_t whole_bytes =
 		goal_whole_units(stats, stats->free_page_bytes + stats->total.slab_bytes);
 	uint64_t kept_bytes = stats->total.pinned_slabs * stats->return_unit_bytes;
+	SNUG_ASSERT(stats->total.pinned_slabs <= stats->total.slabs);
 	return whole_bytes - smaller(kept_bytes, whole_bytes);
 }
 

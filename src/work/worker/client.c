@@ -191,6 +191,7 @@ snug_error snug_client_next(snug_client *client, uint64_t timeout_ns, snug_ticke
 		flight = flights_first_done(&client->flights, &taken);
 	}
 	if (!SNUG_GUARD(flight != NULL)) return SNUG_ERROR_CORRUPT;
+	SNUG_ASSERT(flight->state == FLIGHT_DONE);
 	*out = flights_take(&client->flights, flight);
 	*ticket = taken;
 	return SNUG_OK;
@@ -246,6 +247,7 @@ static void sort_by_worker(const snug_client *client, const snug_operation *oper
 
 /* Claims room in each inbox that takes part; all or none. */
 static snug_error claim_all(const snug_client *client, struct sorting *sorting) {
+	SNUG_ASSERT(sorting->begin[0] == 0);
 	snug_error error = SNUG_OK;
 	uint32_t claimed = 0;
 	for (; claimed < client->workers->options.count; claimed++) {

@@ -139,6 +139,7 @@ static void wait_for_news(struct worker *worker, uint64_t timeout_ns) {
 
 static void rest(struct worker *worker) {
 	uint64_t timeout_ns = rest_ns(worker);
+	SNUG_ASSERT(!jobs_urgent(worker) || timeout_ns == 0);
 	if (timeout_ns == 0) return;
 	worker->sleeps++;
 	worker_publish(worker, os_now_ns());
