@@ -103,9 +103,16 @@ static void free_pages_stay_room(void **state) {
 	close_herd();
 }
 
-static snug_error add_unnamed(size_t bytes, uint64_t *name) {
-	snug_error error = herd.by_reference ? snug_ref_alloc(herd.heap, bytes, name)
-										 : snug_alloc(herd.heap, bytes, name);
+static void ignore_move(void *context, snug_ref from, snug_ref to, size_t size) {
+	(void)context;
+	(void)from;
+	(void)to;
+	(void)size;
+}
+
+static snug_error add_to(snug_heap *heap, bool by_reference, size_t bytes, uint64_t *name) {
+	snug_error error =
+		by_reference ? snug_ref_alloc(heap, bytes, name) : snug_alloc(heap, bytes, name);
 	REQUIRE(!error || error == SNUG_ERROR_OS_MEMORY || error == SNUG_ERROR_NO_MEMORY, "%s",
 			snug_error_name(error));
 	return error;
@@ -114,22 +121,32 @@ static snug_error add_unnamed(size_t bytes, uint64_t *name) {
 /* Until a table can't grow: a typed error, and all of the pages are still room, for as many as
  * there are entries. */
 static void tables_end_at_what_is_left(void **state) {
-	static uint64_t last[512];
-	uint64_t second = 0, name;
-	size_t count = 0;
-	open_herd(*state);
-	uint64_t first = herd_fill(&herd, UINT64_MAX, 3000, 4000);
-	herd_remove_all(&herd);
+	static uint64_t names[2048], last[512];
+	bool by_reference = *(const bool *)*state;
+	snug_heap_options options = snug_heap_options_default();
+	snug_heap *heap;
+	uint64_t name;
+	size_t first = 0, tiny = 0, second = 0;
+	options.limit_bytes = MIB;
+	options.page_bytes = 4096;
+	options.os = &fake.os;
+	if (by_reference) options.owner.moved = ignore_move;
+	REQUIRE_OK(snug_heap_create(&options, &heap));
+	while (!add_to(heap, by_reference, 3500, &names[first])) first++;
+	for (size_t at = 0; at < first; at++) /* all of one size: none was moved */
+		REQUIRE_OK(by_reference ? snug_ref_free(heap, names[at], 3500)
+								: snug_free(heap, names[at]));
 	refuse_for_good();
-	while (!add_unnamed(8, &last[count % 512])) count++;
-	for (size_t at = 0; at < 512; at++)
-		REQUIRE_OK(herd.by_reference ? snug_ref_free(herd.heap, last[at], 8)
-									 : snug_free(herd.heap, last[at]));
-	uint64_t slab_bytes = herd_stats(&herd).total.slab_bytes;
-	while (!add_unnamed(3500, &name)) second += 3500;
-	REQUIRE(second + slab_bytes > first - first / 8, "%llu bytes, then %llu beside %llu",
-			(unsigned long long)first, (unsigned long long)second, (unsigned long long)slab_bytes);
-	close_herd();
+	while (!add_to(heap, by_reference, 8, &last[tiny % 512])) tiny++;
+	for (size_t at = 0; !by_reference && at < 512; at++) REQUIRE_OK(snug_free(heap, last[at]));
+	snug_stats stats;
+	REQUIRE_OK(snug_stats_get(heap, &stats));
+	while (!add_to(heap, by_reference, 3500, &name)) second++;
+	REQUIRE(second * 4096 + stats.total.slab_bytes > first * 4096 - MIB / 8,
+			"%zu objects, then %zu beside %llu bytes", first, second,
+			(unsigned long long)stats.total.slab_bytes);
+	REQUIRE_OK(snug_check(heap, NULL));
+	REQUIRE_OK(snug_heap_destroy(heap));
 }
 
 static void a_lower_limit_waits_for_the_os(void **state) {
