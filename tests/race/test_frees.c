@@ -84,6 +84,32 @@ static void its_room_can_be_taken(void **state) {
 	unmake();
 }
 
+/* What the one that is freed first has left is not enough, and there is no other memory. */
+static void the_next_one_pays_too(void **state) {
+	(void)state;
+	make(NULL);
+	snug_object first = alloc(2 * MIB), second = alloc(300000), filler;
+	for (size_t size = LIMIT_BYTES; size > 0; size /= 2) {
+		while (snug_client_alloc(client, 0, size, NULL, 0, &filler) == SNUG_OK) {
+		}
+	}
+	snug_operation operations[] = {
+		{.kind = SNUG_OPERATION_FREE, .object = first},
+		{.kind = SNUG_OPERATION_FREE, .object = second},
+		{.kind = SNUG_OPERATION_ALLOC, .size = SLICE_BYTES},
+		{.kind = SNUG_OPERATION_ALLOC, .size = 200000},
+		{.kind = SNUG_OPERATION_ALLOC, .size = MIB},
+	};
+	snug_ticket tickets[5];
+	assert_int_equal(snug_client_submit(client, operations, 5, tickets), SNUG_OK);
+	for (uint32_t i = 0; i < 5; i++) {
+		snug_result result;
+		assert_int_equal(snug_client_wait(client, tickets[i], SNUG_FOREVER, &result), SNUG_OK);
+		assert_int_equal(result.error, SNUG_OK);
+	}
+	unmake();
+}
+
 /* They are linked through each other; between them small objects come and go. */
 static void many_at_once(void **state) {
 	(void)state;
@@ -172,11 +198,9 @@ static void a_stop_does_not_wait_for_it(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_large_free_takes_many_turns),
-		cmocka_unit_test(its_room_can_be_taken),
-		cmocka_unit_test(many_at_once),
-		cmocka_unit_test(it_counts_for_what_can_be_had),
-		cmocka_unit_test(a_hook_finds_it_free),
+		cmocka_unit_test(a_large_free_takes_many_turns), cmocka_unit_test(its_room_can_be_taken),
+		cmocka_unit_test(the_next_one_pays_too),         cmocka_unit_test(many_at_once),
+		cmocka_unit_test(it_counts_for_what_can_be_had), cmocka_unit_test(a_hook_finds_it_free),
 		cmocka_unit_test(a_stop_does_not_wait_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
