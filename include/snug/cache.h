@@ -46,7 +46,8 @@ typedef struct snug_cache snug_cache;
 typedef struct snug_cache_client snug_cache_client;
 
 /* Begin with snug_cache_options_default, then change; only limit_bytes has no default. It may grow
- * at its end: snug/version.h. The defaults: one worker, items of up to 1 MiB, eviction for hits. */
+ * at its end: snug/version.h. The defaults: one worker, items of up to 1 MiB, eviction for hits,
+ * 1 MiB kept free. */
 typedef struct snug_cache_options {
 	size_t struct_bytes;    /* set by snug_cache_options_init */
 	uint32_t workers;       /* 1 .. SNUG_WORKERS_MAX */
@@ -61,6 +62,8 @@ typedef struct snug_cache_options {
 	snug_log log;
 	/* beneath each worker's heap, called on its thread; must outlive the cache. NULL: Linux */
 	const snug_os *os;
+	/* as in snug_shard_options; of all workers together */
+	uint64_t keep_free_bytes;
 } snug_cache_options;
 
 void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes);

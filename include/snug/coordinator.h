@@ -165,7 +165,9 @@ typedef struct snug_response {
 /* ------------------------------------------------------------------ create, stop, destroy ----- */
 
 /* Background cleanup of each worker. It begins where a value crosses `start` and goes on until all
- * are back across `stop`; whenever nothing can be gained it ends. Shares are in millionths. */
+ * are back across `stop`; whenever nothing can be gained it ends. Shares are in millionths. Besides,
+ * memory comes back by itself: what holds nothing and was not needed, nor anything like it
+ * allocated, for some seconds is compacted and returned to the OS, but for retain_bytes. */
 typedef struct snug_background {
 	bool on;
 	uint32_t duty_ppm;              /* of each worker's time, at most; looked at once a second */
@@ -174,13 +176,14 @@ typedef struct snug_background {
 	uint32_t start_available_ppm;   /* available bytes / limit: at most */
 	uint32_t stop_available_ppm;    /* at least */
 	/* Pressure of the machine's memory; then everything reclaimable is reclaimed, and what is free
-	 * beyond retain_bytes of each worker is returned to the OS. */
+	 * beyond retain_bytes of each worker is returned to the OS at once. */
 	uint32_t start_stall_ppm; /* /proc/pressure/memory, "some avg10" */
 	uint32_t stop_stall_ppm;
 	/* own cgroup (v2): memory.current / the lower of memory.high and memory.max; or new
 	 * memory.events */
 	uint32_t start_cgroup_ppm;
 	uint32_t stop_cgroup_ppm;
+	/* free memory that each worker keeps; SNUG_NO_BUDGET: none is returned */
 	uint64_t retain_bytes;
 } snug_background;
 
@@ -191,7 +194,7 @@ typedef struct snug_background {
 /* Begin with snug_coordinator_options_default, then change. Copied. It may grow: snug/version.h.
  * The defaults: 64 tickets, 8 schedules, 256 entries; and a background cleanup that takes 5 % of
  * each worker's time, from 20 % reclaimable (to 5 %), 5 % available (to 10 %), a stall of 10 % (to
- * 2 %) or a cgroup at 95 % (to 90 %) on, and leaves each worker 4 MiB. */
+ * 2 %) or a cgroup at 95 % (to 90 %) on, and leaves each worker 1 MiB free. */
 typedef struct snug_coordinator_options {
 	size_t struct_bytes; /* set by snug_coordinator_options_init */
 	/* requests not answered, or not taken, at a time; two more are kept for EMERGENCY and CANCEL */
@@ -329,7 +332,8 @@ typedef struct snug_coordinator_stats {
 	uint32_t tickets_in_use;
 	uint32_t schedules;
 	bool machine_pressure; /* as last looked at */
-	uint64_t reserved[6];  /* 0 */
+	uint64_t spare_runs;   /* of the background runs: begun to give back what nothing uses */
+	uint64_t reserved[5];  /* 0 */
 } snug_coordinator_stats;
 
 /* NULL. */

@@ -163,8 +163,9 @@ typedef struct snug_estimate_report {
 	uint64_t free_bytes; /* resident and free already: return_bytes up to this costs no move */
 	/* what would come free besides, if all objects went but those in slabs with pinned ones */
 	uint64_t evictable_bytes;
-	/* With retain_bytes, both about right, not exact: what can go back to the OS, and what must be
-	 * copied to empty those units. */
+	/* Both about right, not exact: what can go back to the OS beyond retain_bytes, and what must be
+	 * copied to empty those units. Where retain_bytes says that nothing is returned: what could go
+	 * back if it were 0; then neither is part of the steps and the time below. */
 	uint64_t returnable_bytes;
 	uint64_t relocate_bytes;
 	uint64_t steps;

@@ -70,7 +70,7 @@ typedef enum snug_evict_for {
 } snug_evict_for;
 
 /* Begin with snug_shard_options_default, then change; only heap.limit_bytes has no default. It may
- * grow: snug/version.h. The defaults: items of up to 1 MiB, eviction for hits. */
+ * grow: snug/version.h. The defaults: items of up to 1 MiB, eviction for hits, 1 MiB kept free. */
 typedef struct snug_shard_options {
 	size_t struct_bytes;   /* set by snug_shard_options_init */
 	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
@@ -83,7 +83,10 @@ typedef struct snug_shard_options {
 	/* The wall clock, by which dates are told; it may be set. The same context. NULL: now_s; if
 	 * that is NULL too, time(). */
 	int64_t (*wall_s)(void *context);
-	uint64_t reserved[4]; /* 0 */
+	/* Memory that holds nothing and was not needed for some seconds goes back to the OS by
+	 * snug_shard_maintain, but for so much; SNUG_NO_BUDGET (snug/defragment.h): none goes. */
+	uint64_t keep_free_bytes;
+	uint64_t reserved[3]; /* 0 */
 	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for the heap; the
 	 * owner is the shard. The limit is that of everything. */
 	snug_heap_options heap;
@@ -248,9 +251,13 @@ SNUG_NODISCARD snug_error snug_shard_charge(snug_shard *shard, size_t bytes);
 void snug_shard_discharge(snug_shard *shard, size_t bytes);
 
 /* A slice of what is to be done beside serving: growing or shrinking the index, removing what has
- * expired, reaching a lower limit. Bounded: some microseconds, a page copied at most. Tells whether
- * there is more to do now. */
+ * expired, reaching a lower limit, giving back what nothing uses. Bounded: some microseconds, a page
+ * copied or 2 MiB given back at most. Tells whether there is more to do now. Between two slices a
+ * defragmentation of the heap may be under way: snug_defragment_begin answers BUSY then. */
 bool snug_shard_maintain(snug_shard *shard);
+/* After a slice that had no more to do: how long there will be nothing, unless something is called
+ * meanwhile; UINT64_MAX: until then. Nothing is lost by calling maintain sooner, or later. */
+uint64_t snug_shard_rest_ns(const snug_shard *shard);
 /* Whether some item has an expiry, or was flushed and not removed yet: then maintain has something
  * to do now and then. */
 bool snug_shard_may_expire(const snug_shard *shard);

@@ -115,6 +115,8 @@ static const struct metric of_server[] = {
 	 "Jobs that it sent to workers."},
 	{"snug_coordinator_background_runs", "snug_coordinator_background_runs_total", "", "counter",
 	 "Cleanups that it began by itself."},
+	{"snug_coordinator_spare_runs", "snug_coordinator_spare_runs_total", "", "counter",
+	 "Of these, begun to give back memory that nothing uses."},
 	{"snug_coordinator_turns", "snug_coordinator_turns_total", "", "counter", "Turns of its loop."},
 	{"snug_coordinator_tickets", "snug_coordinator_tickets", "", "gauge",
 	 "Requests that are not answered, or whose result was not taken."},

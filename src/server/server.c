@@ -47,6 +47,7 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	options.heap = *heap_options;
 	options.item_max_bytes = settings->item_max_bytes;
 	options.no_eviction = settings->no_eviction;
+	options.keep_free_bytes = SNUG_NO_BUDGET; /* the coordinator's background gives memory back */
 	options.evict_for = settings->evict_for;
 	options.now_s = now_s;
 	options.wall_s = wall_s;
@@ -130,6 +131,7 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 static snug_error start_coordinator(struct server *server, const snug_log *log) {
 	snug_coordinator_options options = snug_coordinator_options_default();
 	options.background.on = server->settings.background;
+	options.background.retain_bytes = server->settings.keep_free_bytes / server->worker_count;
 	options.log = *log;
 	return snug_coordinator_create(server->workers, &options, &server->coordinator);
 }

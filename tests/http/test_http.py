@@ -275,6 +275,7 @@ def test_metrics_of_the_coordinator():
             "refused_total",
             "requests_total",
             "schedules",
+            "spare_runs_total",
             "tickets",
             "turns_total",
         ]

@@ -713,6 +713,39 @@ static void returns_whole_units(void **state) {
 	herd_deinit(&large);
 }
 
+/* Nothing to gain, and much to return: with and without being asked for. */
+static void an_estimate_tells_what_returning_gives(void **state) {
+	(void)state;
+	struct herd large;
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 24 * MIB,
+								 .page_bytes = 16384,
+								 .os = &fake.os};
+	herd_init(&large, false, &options);
+	herd_fill(&large, UINT64_MAX, 1000, 30000);
+	herd_remove_all(&large);
+	snug_defragment_options coalesce = snug_defragment_options_default();
+	(void)herd_defragment(&large, &coalesce); /* no slab is left */
+	snug_estimate_report plain = herd_estimate(&large, NULL);
+	snug_defragment_options return_all = snug_defragment_options_default();
+	return_all.retain_bytes = 0;
+	snug_estimate_report asked = herd_estimate(&large, &return_all);
+	snug_report report = herd_defragment(&large, &return_all);
+	REQUIRE(plain.outcome == SNUG_OUTCOME_NOTHING && plain.reclaimable_bytes == 0,
+			"there was something to gain");
+	REQUIRE(report.returned_bytes >= 20 * MIB, "%llu bytes returned",
+			(unsigned long long)report.returned_bytes);
+	REQUIRE(plain.returnable_bytes == asked.returnable_bytes, "who asks is told something else");
+	REQUIRE(plain.returnable_bytes + 2 * MIB >= report.returned_bytes &&
+				plain.returnable_bytes <= report.returned_bytes + 2 * MIB,
+			"%llu bytes returned, %llu estimated", (unsigned long long)report.returned_bytes,
+			(unsigned long long)plain.returnable_bytes);
+	REQUIRE(plain.steps < asked.steps && plain.predicted_ns < asked.predicted_ns,
+			"what is not asked for takes no time");
+	REQUIRE(herd_estimate(&large, NULL).returnable_bytes == 0, "there is still some");
+	herd_deinit(&large);
+}
+
 int main(void) {
 #define WITH_HERD(function) cmocka_unit_test_setup_teardown(function, open_herd, close_herd)
 	const struct CMUnitTest tests[] = {
@@ -741,6 +774,7 @@ int main(void) {
 		WITH_HERD(nothing_but_pinned),
 		WITH_HERD(merging_classes_gains_more),
 		WITH_HERD(returns_whole_units),
+		WITH_HERD(an_estimate_tells_what_returning_gives),
 	};
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
 }

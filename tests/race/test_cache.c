@@ -209,6 +209,49 @@ static void a_lower_limit_is_reached_while_nobody_asks(void **state) {
 	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
 }
 
+/* Linux, but a second takes a fiftieth of one. */
+#define HASTE 50u
+
+static uint64_t hasty_now_ns(void *context) {
+	(void)context;
+	return snug_os_linux()->now_ns(NULL) * HASTE;
+}
+
+/* Nobody asks: what was deleted goes back to the system, and then the workers sleep. */
+static void memory_that_nothing_uses_comes_back(void **state) {
+	(void)state;
+	snug_os hasty = *snug_os_linux();
+	hasty.now_ns = hasty_now_ns;
+	snug_cache_options options = snug_cache_options_default();
+	snug_cache *cache = NULL;
+	options.workers = 2;
+	options.limit_bytes = 32 << 20;
+	options.os = &hasty;
+	assert_int_equal(snug_cache_create(&options, &cache), SNUG_OK);
+	snug_cache_client *client = enter(cache);
+	fill_cache(client, 12000, 1500, 0);
+	snug_cache_stats stats;
+	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_OK);
+	uint64_t items = stats.items;
+	for (uint32_t i = 0; i < 12000; i += 2) {
+		char key[32];
+		size_t key_bytes = (size_t)snprintf(key, sizeof key, "%u", i);
+		assert_int_equal(snug_cache_delete(client, key, key_bytes), SNUG_OK);
+	}
+	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_OK);
+	assert_int_equal(stats.items, items / 2);
+	uint64_t bound_bytes = stats.item_bytes * 20 / 17 + (2 << 20);
+	assert_true(stats.limit_bytes > 2 * bound_bytes);
+	uint64_t deadline_ns = os_deadline_ns(HANG_NS);
+	while (used_bytes(cache) > bound_bytes && os_remaining_ns(deadline_ns) > 0) os_thread_sleep(MS);
+	assert_true(used_bytes(cache) <= bound_bytes);
+	assert_int_equal(snug_cache_stats_get(client, &stats), SNUG_OK);
+	assert_int_equal(stats.items, items / 2);
+	assert_int_equal(stats.evictions, 0);
+	assert_int_equal(snug_cache_client_destroy(client), SNUG_OK);
+	assert_int_equal(snug_cache_destroy(cache), SNUG_OK);
+}
+
 /* ------------------------------------------------------------------ time-outs -------------- */
 
 /* A worker that is held up until it is let go. */
@@ -499,6 +542,7 @@ int main(void) {
 		cmocka_unit_test(bad_input_is_refused),
 		cmocka_unit_test(many_are_asked_at_once),
 		cmocka_unit_test(a_lower_limit_is_reached_while_nobody_asks),
+		cmocka_unit_test(memory_that_nothing_uses_comes_back),
 		cmocka_unit_test(what_is_late_is_not_lost),
 		cmocka_unit_test(patience_has_an_end),
 		cmocka_unit_test(a_stop_answers_everybody),

@@ -198,6 +198,7 @@ static void background_work_starts_and_stops(void **state) {
 	options.background.stop_reclaimable_ppm = 200000;
 	options.background.start_available_ppm = 0;
 	options.background.stop_available_ppm = 0;
+	options.background.retain_bytes = SNUG_NO_BUDGET; /* that nothing uses it is no reason here */
 	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
 	snug_audit_entry entry = {0};
 	for (uint32_t worker = 0; worker < 2; worker++) {
@@ -241,6 +242,41 @@ static void pressure_of_the_machine_returns_memory(void **state) {
 	options.background.retain_bytes = 1u << 20;
 	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
 	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.returned_bytes >= 6u << 20);
+	desk_close(coordinator, stock);
+}
+
+/* Memory that nothing uses is a reason of its own: no fragmentation, no pressure, nobody asks. */
+static void memory_that_nothing_uses_comes_back(void **state) {
+	(void)state;
+	struct stock *stock = calloc(1, sizeof *stock);
+	assert_non_null(stock);
+	snug_workers_options crew = stock_options(stock, 1);
+	crew.heap.limit_bytes = 16u << 20;
+	stock->keep_every = 4;
+	stock->workers = crew_make(&crew);
+	struct fake_world world = {.now_s = 86400};
+	snug_coordinator_options options = desk_options();
+	options.background.on = true;
+	options.background.duty_ppm = 100000;
+	options.background.start_reclaimable_ppm = 1000000;
+	options.background.stop_reclaimable_ppm = 1000000;
+	options.background.start_available_ppm = 0;
+	options.background.stop_available_ppm = 0;
+	options.background.retain_bytes = 256u << 10;
+	snug_coordinator *coordinator = make_in(stock->workers, &options, &world);
+	snug_stats stats = crew_stats(stock->workers, 0).heap;
+	uint64_t objects = stats.objects, payload_bytes = stats.total.payload_bytes;
+	CREW_WAIT_UNTIL(crew_stats(stock->workers, 0).heap.committed_bytes <=
+					payload_bytes * 20 / 17 + (1u << 20));
+	assert_true(desk_stats(coordinator).spare_runs > 0);
+	assert_int_equal(desk_stats(coordinator).background_runs, desk_stats(coordinator).spare_runs);
+	stats = crew_stats(stock->workers, 0).heap;
+	assert_int_equal(stats.objects, objects);
+	assert_int_equal(stats.total.payload_bytes, payload_bytes);
+	os_thread_sleep(30 * TICK_NS);
+	uint64_t runs = desk_stats(coordinator).spare_runs;
+	os_thread_sleep(30 * TICK_NS);
+	assert_int_equal(desk_stats(coordinator).spare_runs, runs); /* and then it is over */
 	desk_close(coordinator, stock);
 }
 
@@ -406,6 +442,7 @@ int main(void) {
 		cmocka_unit_test(an_interval_without_end_never_runs),
 		cmocka_unit_test(a_window_begins_and_ends_a_run),
 		cmocka_unit_test(background_work_starts_and_stops),
+		cmocka_unit_test(memory_that_nothing_uses_comes_back),
 		cmocka_unit_test(pressure_of_the_machine_returns_memory),
 		cmocka_unit_test(a_worker_that_stands_still_is_reported),
 		cmocka_unit_test(idle_nobody_wakes),

@@ -89,7 +89,7 @@ FAULTS = {
     ),
     "limit-is-far": (
         "a lower limit is not approached",
-        [("src/cache/shard/shard_maintain.c", "	more |= approach_limit(shard);", "	more |= approach_limit != approach_limit;")],
+        [("src/cache/shard/shard_maintain.c", "	more |= approach_limit(shard) ||", "	more |= approach_limit != approach_limit ||")],
     ),
     "limit-leaves-out": (
         "a new limit leaves out a worker",

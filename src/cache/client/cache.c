@@ -33,6 +33,7 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	options.item_max_bytes = cache->item_max_bytes;
 	options.no_eviction = cache->no_eviction;
 	options.evict_for = cache->evict_for;
+	options.keep_free_bytes = cache->keep_free_bytes;
 	if (snug_shard_prepare(&options, heap_options, &cache->worker[index].shard) != SNUG_OK)
 		cache->worker[index].shard = NULL;
 }
@@ -119,6 +120,7 @@ void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes) {
 		.workers = 1,
 		.item_max_bytes = (size_t)1 << 20,
 		.evict_for = SNUG_EVICT_FOR_HITS,
+		.keep_free_bytes = (uint64_t)1 << 20,
 	};
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
 }
@@ -136,6 +138,9 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	cache->item_max_bytes = options->item_max_bytes;
 	cache->no_eviction = options->no_eviction;
 	cache->evict_for = options->evict_for;
+	cache->keep_free_bytes = options->keep_free_bytes == SNUG_NO_BUDGET
+								 ? SNUG_NO_BUDGET
+								 : options->keep_free_bytes / options->workers;
 	cache->worker_count = options->workers;
 	cache->limit_max_bytes =
 		options->limit_max_bytes != 0 ? options->limit_max_bytes : options->limit_bytes;

@@ -28,6 +28,7 @@ struct snug_cache {
 	size_t item_max_bytes;
 	bool no_eviction;
 	snug_evict_for evict_for;
+	uint64_t keep_free_bytes; /* each worker's */
 	uint32_t worker_count;
 	size_t limit_max_bytes;
 	struct cache_worker worker[];

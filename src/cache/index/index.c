@@ -236,6 +236,14 @@ static void spill_give(struct index *index, uint32_t number) {
 	index->spills_free_count++;
 }
 
+/* All but the first grain, once none of them is in use. */
+static void spills_drop(struct index *index) {
+	if (index->spills_free_count < index->spills_made || index->spills_bytes <= GRAIN) return;
+	if (!decommit(index, (char *)index->spills + GRAIN, index->spills_bytes - GRAIN)) return;
+	index->spills_bytes = GRAIN;
+	index->spills_made = index->spills_free = index->spills_free_count = 0;
+}
+
 /* A free slot of a bucket, or BUCKET_ENTRIES. */
 static uint32_t free_slot(const struct bucket *bucket) {
 	uint32_t slot = 0;
@@ -479,6 +487,7 @@ static void end_change(struct index *index) {
 		index->high_bytes = index->low_bytes = index->end_bytes;
 	} else {
 		decommit_high(index, index->end_bytes);
+		spills_drop(index);
 	}
 	SNUG_ASSERT(round_up(index->to * sizeof(struct group), GRAIN) <= index->low_bytes);
 	if (index->high_bytes == index->end_bytes)

@@ -33,6 +33,7 @@
 
 #define GRAIN ((size_t)4096)
 #define ITEM_MAX_BYTES_DEFAULT ((size_t)1 << 20)
+#define KEEP_FREE_BYTES_DEFAULT ((uint64_t)1 << 20)
 
 /* ------------------------------------------------------------------ what the heap asks --- */
 
@@ -102,6 +103,7 @@ void snug_shard_options_init(snug_shard_options *options, size_t struct_bytes) {
 	static const snug_shard_options defaults = {
 		.item_max_bytes = ITEM_MAX_BYTES_DEFAULT,
 		.evict_for = SNUG_EVICT_FOR_HITS,
+		.keep_free_bytes = KEEP_FREE_BYTES_DEFAULT,
 	};
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
 	grown_init_part(options, struct_bytes, offsetof(snug_shard_options, heap));
@@ -135,6 +137,7 @@ static snug_error prepare(const snug_shard_options *options, snug_owner *owner, 
 	*shard = (snug_shard){.options = *options, .os = os, .reserved_bytes = bytes};
 	set_clocks(shard);
 	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
+	expiries_begin(&shard->expiries, shard_now_s(shard));
 	*owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
 	*out = shard;
 	return SNUG_OK;

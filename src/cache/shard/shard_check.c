@@ -88,6 +88,8 @@ static const char *check_counts(const snug_shard *shard, const struct walk *walk
 		return "the items that were flushed are not as many as counted";
 	if (walk->expiring != shard->expiring)
 		return "the items with an expiry are not as many as counted";
+	if (shard->sweep_hand == 0 && expiries_due(&shard->expiries, EXPIRIES_NONE) < shard->expiring)
+		return "fewer items will expire than there are with an expiry";
 	if (stats->objects < shard->index.count ||
 		stats->objects > shard->index.count + shard->stats.leases)
 		return "the heap holds other objects than the index and the leases";

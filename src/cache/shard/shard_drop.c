@@ -37,6 +37,14 @@ static bool is_checked(const snug_shard *shard, uint64_t hash) {
 	return UNLIKELY(hash < shard->check.hash);
 }
 
+/* In a round of the sweep it is not known whether the hand has passed, and so counted, what goes. */
+static void count_expiry(snug_shard *shard, uint32_t expires_at_s, bool in) {
+	if (in)
+		expiries_add(&shard->expiries, expires_at_s);
+	else if (shard->sweep_hand == 0)
+		expiries_remove(&shard->expiries, expires_at_s);
+}
+
 /* Of whatever is linked, dead or alive. */
 static void count_link(snug_shard *shard, uint64_t hash, const struct item_head *head, bool in) {
 	uint64_t one = in ? 1 : UINT64_MAX, expiring = head->expires_at_s != 0 ? one : 0;
@@ -44,6 +52,7 @@ static void count_link(snug_shard *shard, uint64_t hash, const struct item_head 
 	shard->linked += one;
 	shard->expiring += expiring;
 	SNUG_ASSERT(shard->expiring <= shard->linked);
+	if (expiring != 0) count_expiry(shard, head->expires_at_s, in);
 	if (!is_checked(shard, hash)) return;
 	shard->check.linked += one;
 	shard->check.expiring += expiring;

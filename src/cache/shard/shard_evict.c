@@ -236,22 +236,37 @@ static void grow_ghosts(snug_shard *shard) {
 		snug_shard_discharge(shard, GHOST_GRAIN_BYTES);
 }
 
-static void shrink_ghosts(snug_shard *shard) {
+/* False: the OS does not take it back. */
+static bool shrink_ghosts(snug_shard *shard) {
 	char *end = (char *)shard->ghosts.table + ghosts_bytes(&shard->ghosts);
 	if (!shard->os->decommit(shard->os->context, end - GHOST_GRAIN_BYTES, GHOST_GRAIN_BYTES))
-		return;
+		return false;
 	ghosts_shrink(&shard->ghosts);
 	snug_shard_discharge(shard, GHOST_GRAIN_BYTES);
+	return true;
+}
+
+static enum ghosts_fit fit_of_ghosts(const snug_shard *shard) {
+	return ghosts_fit(&shard->ghosts, shard->rank.tick_bytes * RANK_TICKS_PER_TURNOVER,
+					  shard->linked);
 }
 
 void shard_fit_ghosts(snug_shard *shard) {
 	if (shard->options.no_eviction) return; /* nothing will be remembered */
-	enum ghosts_fit fit =
-		ghosts_fit(&shard->ghosts, shard->rank.tick_bytes * RANK_TICKS_PER_TURNOVER, shard->linked);
+	enum ghosts_fit fit = fit_of_ghosts(shard);
 	if (UNLIKELY(fit == GHOSTS_GROW))
 		grow_ghosts(shard);
 	else if (UNLIKELY(fit == GHOSTS_SHRINK))
-		shrink_ghosts(shard);
+		(void)shrink_ghosts(shard);
+}
+
+/* What the OS did not take back it is not asked for again, until the table is another size. */
+bool shard_shrink_ghosts(snug_shard *shard) {
+	size_t bytes = ghosts_bytes(&shard->ghosts);
+	if (bytes == shard->ghosts_refused_bytes || fit_of_ghosts(shard) != GHOSTS_SHRINK) return false;
+	if (shrink_ghosts(shard)) return true;
+	shard->ghosts_refused_bytes = bytes;
+	return false;
 }
 
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes) {

@@ -1,7 +1,8 @@
 /* cache/shard/shard_maintain.c: what is done beside serving, a slice at a time: the index's size,
- * what has expired, a lower limit.
+ * what has expired, a lower limit, memory that nothing uses.
  *
- *     slice    one group of the index | one place of the sweep | one step towards the limit
+ *     slice    one group of the index | some places of the sweep | one step towards the limit, or,
+ *              below it, of giving back (shard_spare.h)
  *
  * A LOWER LIMIT is reached by evicting until what is left would fit, while a defragmentation gains
  * pages, which the heap gives back at once (mem/arena/limit.h). First pages are gained, and only
@@ -11,11 +12,13 @@
  * items are deleted or expire. */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "cache/shard/shard_spare.h"
 #include "cache/shard/shard_sweep.h"
 
 #include <snug/defragment.h>
 
 #define LIMIT_EVICTIONS 4u /* in a slice */
+#define SECOND_NS UINT64_C(1000000000)
 
 snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 	if (shard == NULL) return SNUG_ERROR_NULL;
@@ -71,6 +74,7 @@ static bool approach_limit(snug_shard *shard) {
 		shard->gains_pages = false;
 		return snug_defragment_end(shard->heap, &report) == SNUG_OK;
 	}
+	shard_spare_end(shard);
 	if (may_gain_pages(shard, &stats) && gain_pages(shard)) return true;
 	if (shard->options.no_eviction || is_enough_free(&stats)) return false;
 	for (uint32_t evicted = 0; evicted < LIMIT_EVICTIONS; evicted++)
@@ -86,6 +90,14 @@ bool snug_shard_maintain(snug_shard *shard) {
 	shard_tick(shard);
 	bool more = shard_index_step(shard);
 	more |= shard_sweep(shard);
-	more |= approach_limit(shard);
+	more |= shard_shrink_ghosts(shard);
+	more |= approach_limit(shard) || shard_spare_step(shard);
 	return more;
+}
+
+uint64_t snug_shard_rest_ns(const snug_shard *shard) {
+	if (shard == NULL) return UINT64_MAX;
+	uint64_t sweep_s = shard_sweep_rest_s(shard);
+	uint64_t sweep_ns = sweep_s < UINT64_MAX / SECOND_NS ? sweep_s * SECOND_NS : UINT64_MAX;
+	return smaller(sweep_ns, shard_spare_rest_ns(shard));
 }

@@ -4,11 +4,13 @@
  *     shard_check.c     figures and laws
  *     upkeep            on a worker: when maintenance runs
  *     shard_maintain.c  what is done beside serving
+ *     shard_spare       memory that nothing uses goes back
  *     shard_lease.c     values in pieces
  *     shard_store.c     storing, and storing anew what must grow a field
  *     shard_evict.c     room for an item, by eviction if need be
  *     shard_find        finding, reading, deleting
  *     shard_sweep       what was flushed or has expired goes
+ *     expiries          how many items may have expired by now
  *     shard_drop.c      how an item ends
  *
  * Each calls only what stands below it.
@@ -44,11 +46,11 @@
  *   K1  each index entry names a live item of that key, found where its hash says, once; none
  *       expires before the earliest
  *   K2  items and bytes that were not flushed are as many as counted; the heap holds the items,
- *       what leases hold, and nothing else
+ *       what leases hold, and nothing else; no fewer will expire than have an expiry
  * A reference may change in every call that takes memory: `moved` writes the index entry and
  * `watched`.
  *
- * COST. A shard is 15 KB: 9 of the rank's tables, 4 of the last uses. An item costs its head, some
+ * COST. A shard is 17 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries. An item costs its head, some
  * 11.5 bytes of index and 2 of ghosts. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
@@ -59,7 +61,9 @@
 #include "cache/rank/ghosts.h"
 #include "cache/rank/rank.h"
 #include "cache/rank/recent.h"
+#include "cache/shard/expiries.h"
 #include "os/local_time.h"
+#include "work/policy/spare.h"
 
 #define STAMPS (1u << RANK_STAMP_BITS)
 
@@ -90,6 +94,7 @@ struct snug_shard {
 	struct candidates candidates;
 	struct ghosts ghosts;
 	size_t ghosts_reserved_bytes; /* addresses */
+	size_t ghosts_refused_bytes;  /* of a table that the OS did not let shrink; 0: none */
 	uint64_t hand;                /* of the eviction: a hash; the place it stands for comes next */
 	uint32_t tick_s[STAMPS];      /* when each of the last ticks began */
 	snug_shard_options options;
@@ -100,6 +105,11 @@ struct snug_shard {
 	bool owns_heap;
 	uint64_t cas_last;
 	bool gains_pages; /* for a lower limit a defragmentation is under way */
+	bool gives_back;  /* the same, for memory that nothing uses */
+	struct spare spare;
+	bool is_spare_settled; /* by its last look nothing more becomes spare without a call */
+	uint64_t give_back_ns; /* by the OS's clock: no look before */
+	uint32_t back_in_vain; /* runs in a row that returned nothing */
 	/* without eviction: classes were merged for this limit, which is not tried again */
 	bool has_merged;
 	int64_t flush_at_s; /* 0: none to come */
@@ -111,6 +121,7 @@ struct snug_shard {
 	/* the same, of what the round has passed and what was stored since it began */
 	uint32_t round_earliest_s;
 	uint64_t expiring;          /* items with an expiry */
+	struct expiries expiries;   /* of those: what the last round has passed, and what came since */
 	uint64_t linked;            /* items, those too that were flushed and are not removed yet */
 	struct tally live;          /* without those */
 	size_t kept_for_pins_bytes; /* charged */
@@ -213,6 +224,8 @@ void shard_keep_for_pins(struct snug_shard *shard);
 
 /* The table of ghosts follows the number of items, a grain a call. Moves objects, evicts for it. */
 void shard_fit_ghosts(struct snug_shard *shard);
+/* The same, where items have gone and none comes: a grain of it. False: it fits. */
+bool shard_shrink_ghosts(struct snug_shard *shard);
 
 /* Stores as snug_shard_set does, but a refusal leaves what there was: for what may not take it
  * away, such as a condition or a count. */

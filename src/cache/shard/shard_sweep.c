@@ -1,11 +1,18 @@
 /* cache/shard/shard_sweep.c: one place after the other, in the order of hashes.
  *
- *     round     hash 0 -> ... -> 2^64      earliest_s = the earliest expiry that the round has met
- *     pause     60 s at least, and until something can have expired
+ *     round     hash 0 -> ... -> 2^64      counts anew when items will expire (expiries.h)
+ *     pause     until a sixteenth of the items may have expired, and some seconds at least;
+ *               or until any may have, and a minute at least
  *
- * `earliest_s` is what makes rounds rare: no item expires before it, so there is nothing to find
- * until then. It is lowered by each store with an expiry and raised only by a whole round. Items
- * that are deleted do not raise it; at worst a round finds nothing.
+ * WHEN the next round begins is known without looking at an item. No item expires before
+ * `earliest_s`, so until then nothing is to be done, and whoever runs the shard may sleep
+ * (snug_shard_rest_ns). After it a round has to be worth what it costs, some 100 ns an item: memory
+ * that waits to be swept is a sixteenth at most, but for the pause; and what is too little for that
+ * is swept at a thousandth of a processor. So ten million items with an expiry cost nothing while
+ * none expires, and one that expires each second costs no round.
+ *
+ * `earliest_s` is lowered by each store with an expiry and raised only by a whole round. Items that
+ * are deleted do not raise it; at worst a round finds nothing.
  *
  * FLUSHED items are counted as linked and not as live: while the two differ there is something to
  * sweep. A flush that comes while that is so sweeps a place by itself, so that each bucket is met
@@ -17,7 +24,14 @@
 
 #include "base/assert.h"
 
-#define SWEEP_PAUSE_S 60u /* from one round to the next */
+/* From one round to the next, for many and for few that have expired; and more for each so many
+ * items that a round would pass. */
+#define MANY_PAUSE_S 4u
+#define MANY_PAUSE_ITEMS 500000u
+#define FEW_PAUSE_S 60u
+#define FEW_PAUSE_ITEMS 10000u
+#define MANY_SHARE 16u
+#define SLICE_PLACES 8u   /* some 50 items */
 #define DEAD_PLACES 1024u /* that a store without eviction looks at for what is dead */
 
 static bool is_flushed_left(const snug_shard *shard) {
@@ -32,8 +46,9 @@ static bool drop_if_expired(void *context, uint64_t entry) {
 		shard_let_go(shard, ref, &head, DROP_EXPIRED);
 		return true;
 	}
-	if (head.expires_at_s != 0 && head.expires_at_s < shard->round_earliest_s)
-		shard->round_earliest_s = head.expires_at_s;
+	if (head.expires_at_s == 0) return false;
+	if (head.expires_at_s < shard->round_earliest_s) shard->round_earliest_s = head.expires_at_s;
+	expiries_add(&shard->expiries, head.expires_at_s);
 	return false;
 }
 
@@ -49,9 +64,14 @@ static void sweep_place(snug_shard *shard, uint64_t place) {
 	index_filter(&shard->index, home, number, drop_if_expired, shard);
 }
 
+static void begin_round(snug_shard *shard) {
+	shard->round_earliest_s = UINT32_MAX;
+	expiries_begin(&shard->expiries, shard_now_s(shard));
+}
+
 /* One place. False: that was the last one of a round. */
 static bool sweep(snug_shard *shard) {
-	if (shard->sweep_hand == 0) shard->round_earliest_s = UINT32_MAX;
+	if (shard->sweep_hand == 0) begin_round(shard);
 	uint64_t end = index_bucket_end(&shard->index, shard->sweep_hand);
 	SNUG_ASSERT(end == 0 || end > shard->sweep_hand);
 	sweep_place(shard, index_place(&shard->index, shard->sweep_hand));
@@ -79,15 +99,46 @@ void snug_shard_flush(snug_shard *shard, int64_t at_s) {
 	SNUG_ASSERT(is_flushed_left(shard));
 }
 
-/* What expires is swept when something has, but not too often: a look-up does not find it
- * anyway. */
+/* ------------------------------------------------------------------ when ------------------- */
+
+static uint64_t many_items(const snug_shard *shard) {
+	return divide_up(shard->linked, MANY_SHARE);
+}
+
+static uint64_t many_pause_s(const snug_shard *shard) {
+	return MANY_PAUSE_S + shard->linked / MANY_PAUSE_ITEMS;
+}
+
+static uint64_t few_pause_s(const snug_shard *shard) {
+	return FEW_PAUSE_S + shard->linked / FEW_PAUSE_ITEMS;
+}
+
+/* When the next round begins by what is known now, were it only for items that expire; UINT64_MAX:
+ * never. */
+static uint64_t round_at_s(const snug_shard *shard) {
+	if (shard->expiring == 0) return UINT64_MAX;
+	uint64_t many_from_s = expiries_when(&shard->expiries, many_items(shard));
+	uint64_t many_at_s = larger(many_from_s, shard->sweep_round_s + many_pause_s(shard));
+	uint64_t few_at_s = larger(shard->earliest_s, shard->sweep_round_s + few_pause_s(shard));
+	return many_from_s == EXPIRIES_NONE ? few_at_s : smaller(many_at_s, few_at_s);
+}
+
+/* A look-up does not find what has expired anyway. */
 static bool sweep_is_due(const snug_shard *shard) {
 	if (is_flushed_left(shard)) return true;
 	if (shard->expiring == 0) return false;
+	if (shard->sweep_hand != 0) return true;
 	uint32_t now_s = shard_now_s(shard);
-	/* set back, too */
-	bool has_paused = now_s < shard->sweep_round_s || now_s - shard->sweep_round_s >= SWEEP_PAUSE_S;
-	return shard->sweep_hand != 0 || (shard->earliest_s <= now_s && has_paused);
+	if (shard->earliest_s > now_s) return false;
+	return now_s < shard->sweep_round_s /* the clock was set back */ || now_s >= round_at_s(shard);
+}
+
+uint64_t shard_sweep_rest_s(const snug_shard *shard) {
+	uint64_t now_s = shard_now_s(shard), at_s = round_at_s(shard);
+	if (sweep_is_due(shard)) return 0;
+	if (shard->flush_at_s != 0) at_s = smaller(at_s, (uint64_t)shard->flush_at_s);
+	if (at_s == UINT64_MAX) return UINT64_MAX;
+	return at_s > now_s ? at_s - now_s : 0;
 }
 
 uint64_t shard_remove_dead(snug_shard *shard) {
@@ -101,7 +152,10 @@ uint64_t shard_remove_dead(snug_shard *shard) {
 }
 
 bool shard_sweep(snug_shard *shard) {
-	return sweep_is_due(shard) && sweep(shard);
+	if (!sweep_is_due(shard)) return false;
+	for (uint32_t place = 0; place < SLICE_PLACES; place++)
+		if (!sweep(shard)) return false;
+	return true;
 }
 
 bool snug_shard_may_expire(const snug_shard *shard) {

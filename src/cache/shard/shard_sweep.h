@@ -1,9 +1,9 @@
 /* cache/shard/shard_sweep.h: what is dead goes: what was flushed, what has expired.
  *
  * A flush marks everything there is at once, by the index's epoch; the sweep removes it. The sweep
- * walks the index, one place a slice: without a pause while there are flushed items, and now and
- * then for expired ones, once the earliest expiry of all has passed. For those it reads the items,
- * which look-ups do anyway for the popular ones. */
+ * walks the index, some places a slice: without a pause while there are flushed items, and for expired
+ * ones when enough may have. For those it reads the items, which look-ups do anyway for the popular
+ * ones. */
 #ifndef SNUG_CACHE_SHARD_SWEEP_H
 #define SNUG_CACHE_SHARD_SWEEP_H
 
@@ -16,8 +16,12 @@ static inline void shard_tick(struct snug_shard *shard) {
 		snug_shard_flush(shard, 0);
 }
 
-/* One place, if the sweep is due. False: it is not, or that was the last place of a round. */
+/* Some places, if the sweep is due. False: it is not, or that was the last place of a round. */
 bool shard_sweep(struct snug_shard *shard);
+
+/* How long the sweep has nothing to do, in seconds of the shard's clock; UINT64_MAX: until something
+ * is stored or flushed. */
+uint64_t shard_sweep_rest_s(const struct snug_shard *shard);
 
 /* Removes what is dead in a bounded share of the index; tells its bytes. */
 uint64_t shard_remove_dead(struct snug_shard *shard);

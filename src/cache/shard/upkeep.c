@@ -3,8 +3,8 @@
  *     there was work in this turn      something may be to do; slices within 5 % of the time
  *     a slice found more to do         the next one, within the same share
  *     a slice found nothing            not for 0.1 s
- *     at rest, items may expire        one look a second
- *     at rest, nothing can expire      sleep until woken
+ *     at rest                          until the shard says that something may be to do: items
+ *                                      that expire, memory that nobody came back for
  *
  * It is not a job of the worker's (work/worker/worker_jobs.c): those are asked for, have a report,
  * and end. */
@@ -29,8 +29,8 @@ bool upkeep_turn(struct upkeep *upkeep, snug_shard *shard, uint64_t now_ns, bool
 uint64_t upkeep_rest_ns(const struct upkeep *upkeep, const snug_shard *shard, uint64_t now_ns) {
 	uint64_t look_ns = now_ns < upkeep->look_ns ? upkeep->look_ns - now_ns : 0;
 	uint64_t wait_ns = duty_wait_ns(&upkeep->duty, now_ns);
-	if (upkeep->has_more) return look_ns > wait_ns ? look_ns : wait_ns;
-	return snug_shard_may_expire(shard) ? UPKEEP_EXPIRY_NS : UINT64_MAX;
+	uint64_t rest_ns = upkeep->has_more ? 0 : snug_shard_rest_ns(shard);
+	return larger(rest_ns, larger(look_ns, wait_ns));
 }
 
 uint64_t upkeep_evict(snug_shard *shard, uint64_t bytes) {

@@ -9,8 +9,7 @@
 #include <snug/shard.h>
 
 #define UPKEEP_DUTY_PPM 50000u
-#define UPKEEP_PAUSE_NS UINT64_C(100000000)   /* when there was nothing to do */
-#define UPKEEP_EXPIRY_NS UINT64_C(1000000000) /* items expire without anybody asking */
+#define UPKEEP_PAUSE_NS UINT64_C(100000000) /* when there was nothing to do */
 
 /* Owner only. */
 struct upkeep {

@@ -18,7 +18,8 @@
  * the same moves. Before the first step it is what a machine of 2023 takes.
  *
  * RETURNING is estimated as if free pages were spread evenly, which is the most that draining can
- * cost: it takes the emptiest regions first.
+ * cost: it takes the emptiest regions first. It is told whether it is asked for or not, for who asks
+ * what there is to gain wants to know it; but only what is asked for takes time.
  *
  * An estimate changes nothing. It is one pass over the active classes, of which those that gain a
  * page cost their lists, and in mode COALESCE their magazine too: which slabs that would empty. */
@@ -185,8 +186,9 @@ static void add_return(const snug_heap *heap, const snug_defragment_options *opt
 	const struct arena *arena = &heap->arena;
 	uint64_t free_bytes =
 		(arena_free_pages(arena) << arena->page_shift) + report->reclaimable_bytes;
-	if (options->retain_bytes > free_bytes || arena->committed_bytes == 0) return;
-	uint64_t units = (free_bytes - options->retain_bytes) / REGION_BYTES;
+	uint64_t retain_bytes = options->retain_bytes == SNUG_NO_BUDGET ? 0 : options->retain_bytes;
+	if (retain_bytes > free_bytes || arena->committed_bytes == 0) return;
+	uint64_t units = (free_bytes - retain_bytes) / REGION_BYTES;
 	report->returnable_bytes = units * REGION_BYTES;
 	if (options->mode != SNUG_COMPACT || options->pool_mask != ALL_POOLS) return;
 	uint64_t used_bytes = arena->committed_bytes - smaller(free_bytes, arena->committed_bytes);
@@ -250,10 +252,12 @@ snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *given,
 			report.pinned_bytes += heap->pins.pool_payload_bytes[pool];
 	}
 	add_for_emergency(heap, &report);
-	if (options.retain_bytes != SNUG_NO_BUDGET) add_return(heap, &options, &report);
-	uint64_t units = report.returnable_bytes / REGION_BYTES;
-	uint64_t copied_bytes = report.move_bytes + report.relocate_bytes;
-	uint64_t copies = report.moves + relocation_moves(heap, report.relocate_bytes);
+	add_return(heap, &options, &report);
+	bool returns = options.retain_bytes != SNUG_NO_BUDGET;
+	uint64_t units = returns ? report.returnable_bytes / REGION_BYTES : 0;
+	uint64_t relocate_bytes = returns ? report.relocate_bytes : 0;
+	uint64_t copied_bytes = report.move_bytes + relocate_bytes;
+	uint64_t copies = report.moves + relocation_moves(heap, relocate_bytes);
 	report.steps = divide_up(copied_bytes, options.step_bytes) + 2 + units;
 	report.predicted_ns = predict_ns(heap, copies, copied_bytes) + units * RETURN_NS_GUESS;
 	uint64_t step_bytes = smaller(options.step_bytes, report.move_bytes);

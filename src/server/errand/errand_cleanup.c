@@ -44,6 +44,12 @@ static void refuse(struct text *out, snug_error error) {
 			   snug_error_text(error));
 }
 
+static const char *estimate_text(const snug_estimate_report *estimate) {
+	if (estimate->outcome == SNUG_OUTCOME_DONE) return "something to gain";
+	if (estimate->returnable_bytes > 0) return "nothing to gain, but free memory to return";
+	return snug_outcome_text(estimate->outcome);
+}
+
 static void say_estimate(const snug_estimate_report *estimate, struct text *out) {
 	stat_u64(out, "free_bytes", estimate->free_bytes);
 	stat_u64(out, "reclaimable_bytes", estimate->reclaimable_bytes);
@@ -58,8 +64,7 @@ static void say_estimate(const snug_estimate_report *estimate, struct text *out)
 	stat_u64(out, "longest_step_ns", estimate->longest_step_ns);
 	stat_u64(out, "pinned_bytes", estimate->pinned_bytes);
 	stat_u64(out, "unmovable_bytes", estimate->unmovable_bytes);
-	bool gains = estimate->outcome == SNUG_OUTCOME_DONE;
-	stat_text(out, "outcome", gains ? "something to gain" : snug_outcome_text(estimate->outcome));
+	stat_text(out, "outcome", estimate_text(estimate));
 }
 
 /* Why an emergency returned less than was asked for. The first that applies. */

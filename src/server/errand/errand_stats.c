@@ -243,6 +243,7 @@ static void say_coordinator(const struct server *server, struct text *out) {
 	stat_u64(out, "snug_coordinator_joins", stats.joins);
 	stat_u64(out, "snug_coordinator_jobs", stats.jobs);
 	stat_u64(out, "snug_coordinator_background_runs", stats.background_runs);
+	stat_u64(out, "snug_coordinator_spare_runs", stats.spare_runs);
 	stat_u64(out, "snug_coordinator_turns", stats.turns);
 	stat_u64(out, "snug_coordinator_tickets", stats.tickets_in_use);
 	stat_u64(out, "snug_coordinator_schedules", stats.schedules);

@@ -49,6 +49,7 @@ struct settings {
 	uint32_t threads;         /* -t */
 	uint32_t connections_max; /* -c */
 	uint64_t item_max_bytes;  /* -I */
+	uint64_t keep_free_bytes; /* --keep-free: of all workers together */
 	bool no_eviction;         /* -M */
 	snug_evict_for evict_for; /* --evict-for hits|bytes */
 	bool no_flush;            /* -F: flush_all is refused */

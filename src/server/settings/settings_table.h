@@ -88,6 +88,10 @@ enum settings_kind {
 	  SETTINGS_ITEM_MIN_BYTES, SNUG_VALUE_BYTES_MAX, "BYTES", "item_size_max",                     \
 	  "the largest item, 1k to 1g; at most half of a worker's memory, to which the default is "    \
 	  "lowered")                                                                                   \
+	X(MEMORY, 0, "keep-free", BYTES, SETTINGS_FIELD(keep_free_bytes), "1m", 0,                     \
+	  SETTINGS_MEMORY_MAX_BYTES, "BYTES", "keep_free",                                             \
+	  "free memory, over all workers, that is kept when nothing has used it for some seconds; "    \
+	  "what is free beyond it goes back to the system by itself, unless --defrag is off")          \
 	X(MEMORY, 'M', "disable-evictions", FLAG, SETTINGS_FIELD(no_eviction), "", 0, 1, "on|off",     \
 	  "evictions", "when memory is full, answer an error instead of evicting")                     \
 	X(MEMORY, 0, "evict-for", CHOICE, SETTINGS_FIELD(evict_for), "hits", 0, 0, "hits|bytes",       \

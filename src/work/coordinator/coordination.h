@@ -152,6 +152,7 @@ struct upkeep {
 	bool wanted;       /* background cleanup, see pressure.h */
 	bool stalled;      /* said so */
 	uint32_t failures; /* runs in a row that gained nothing */
+	struct spare spare;
 	struct task *task; /* its run; NULL: none */
 	uint64_t pause_until_ns;
 };
@@ -166,6 +167,7 @@ struct coordinator_counters {
 	_Atomic uint64_t turns;
 	_Atomic uint64_t sleeps;
 	_Atomic uint64_t background_runs;
+	_Atomic uint64_t spare_runs;
 	_Atomic uint32_t schedules;
 	_Atomic bool machine_pressure;
 };

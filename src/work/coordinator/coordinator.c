@@ -50,7 +50,7 @@ void snug_coordinator_options_init(snug_coordinator_options *options, size_t str
 					   .stop_stall_ppm = 20000,
 					   .start_cgroup_ppm = 950000,
 					   .stop_cgroup_ppm = 900000,
-					   .retain_bytes = 4u << 20},
+					   .retain_bytes = 1u << 20},
 	};
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
 }
@@ -394,6 +394,7 @@ snug_error snug_coordinator_stats_get(const snug_coordinator *coordinator,
 		.turns = load(&counters->turns),
 		.sleeps = load(&counters->sleeps),
 		.background_runs = load(&counters->background_runs),
+		.spare_runs = load(&counters->spare_runs),
 		.tickets_in_use = atomic_load_explicit(&coordinator->tickets.in_use, memory_order_relaxed),
 		.schedules = atomic_load_explicit(&counters->schedules, memory_order_relaxed),
 		.machine_pressure = atomic_load_explicit(&counters->machine_pressure, memory_order_relaxed),

@@ -5,6 +5,9 @@
  * microseconds, and no worker is woken. There is no tick at all where there is nobody to do it for:
  * background cleanup is off and no log takes warnings (law R10).
  *
+ * What a worker has free, and nothing has used for some seconds, is given back (spare.h): for that
+ * each tick notes what its heap needs and allocates.
+ *
  * DUTY. A run may use duty_ppm of a tick; what it used, the next one waits for in proportion. (The
  * worker's own duty cycle holds too, while it serves; this one holds also when it is idle.) A run
  * that gains nothing doubles the wait before the next, up to 64 ticks (law R9); one that its budget
@@ -18,7 +21,11 @@
 #include "work/coordinator/coordination.h"
 
 #define MILLION UINT64_C(1000000)
+#define TICK_PARTS 1000u
 #define FAILURES_MAX 6u /* 2^6 ticks */
+/* A run's budget is a sixteenth less than its share of a tick: its last step may exceed it, and
+ * then the next tick would come too soon. */
+#define BUDGET_PARTS 16u
 
 static bool hears_warnings(const snug_log *log) {
 	return log->write != NULL && log->level >= SNUG_LOG_WARNING;
@@ -50,16 +57,18 @@ static void begin_run(snug_coordinator *coordinator, uint32_t worker,
 	snug_request request = snug_request_default(SNUG_REQUEST_DEFRAGMENT);
 	SNUG_ASSERT(upkeep->task == NULL && !upkeep->stalled);
 	request.worker = worker;
-	request.options.budget_ns =
-		coordinator->world.tick_ns * coordinator->options.background.duty_ppm / MILLION;
+	request.options.budget_ns = coordinator->world.tick_ns / BUDGET_PARTS * (BUDGET_PARTS - 1) *
+								coordinator->options.background.duty_ppm / MILLION;
 	request.options.target_bytes = wish->target_bytes;
 	request.options.retain_bytes = wish->retain_bytes;
+	request.options.return_bytes = wish->return_bytes;
 	struct task *task =
 		task_new(coordinator, &request, SNUG_PRIORITY_BACKGROUND, SNUG_ORIGIN_BACKGROUND);
 	SNUG_ASSERT(request.options.budget_ns > 0 && request.options.target_bytes > 0);
 	task->upkeep = upkeep;
 	upkeep->task = task;
 	count_one(&coordinator->counters.background_runs);
+	if (wish->spare) count_one(&coordinator->counters.spare_runs);
 	task_begin(coordinator, task);
 }
 
@@ -70,11 +79,13 @@ void upkeep_task_ended(snug_coordinator *coordinator, struct upkeep *upkeep,
 	/* it may have moved what the next one gains by */
 	bool cut = report->outcome == SNUG_OUTCOME_BUDGET;
 	SNUG_ASSERT(upkeep->failures <= FAILURES_MAX);
+	uint64_t begin_ns = upkeep->task->begin_ns;
 	upkeep->task = NULL;
 	upkeep->failures = gained || cut ? 0 : (uint32_t)smaller(upkeep->failures + 1, FAILURES_MAX);
 	uint64_t pause_ns = report->work_ns * MILLION / coordinator->options.background.duty_ppm;
 	uint64_t wait_ns = upkeep->failures > 0 ? coordinator->world.tick_ns << upkeep->failures : 0;
-	upkeep->pause_until_ns = os_now_ns() + (wait_ns > pause_ns ? wait_ns : pause_ns);
+	/* from its begin on: so a run a tick is within the duty */
+	upkeep->pause_until_ns = begin_ns + larger(wait_ns, pause_ns);
 }
 
 /* A worker that stands still is not asked. */
@@ -82,8 +93,13 @@ static void clean_up(snug_coordinator *coordinator, uint32_t worker, const snug_
 					 uint64_t now_ns) {
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
 	const snug_background *thresholds = &coordinator->options.background;
-	struct cleanup_wish wish =
-		cleanup_wish_of(upkeep->wanted, thresholds, &stats->heap, coordinator->machine.pressed);
+	/* A tick is a second, in tests perhaps less. */
+	uint64_t spare_ns =
+		now_ns / (coordinator->world.tick_ns / TICK_PARTS) * (NS_PER_SECOND / TICK_PARTS);
+	uint64_t kept_bytes =
+		spare_look(&upkeep->spare, &stats->heap, thresholds->retain_bytes, spare_ns);
+	struct cleanup_wish wish = cleanup_wish_of(upkeep->wanted, thresholds, &stats->heap,
+											   coordinator->machine.pressed, kept_bytes);
 	upkeep->wanted = wish.on;
 	bool may = upkeep->task == NULL && now_ns >= upkeep->pause_until_ns && !stats->stalled &&
 			   !coordinator->stopping;

@@ -5,6 +5,7 @@
  *     requests       is a request sound, and the same as another
  *     schedule       when a schedule's runs begin and end
  *     pressure       when background cleanup is wanted, and what the kernel's files say of memory
+ *     spare          how much free memory a heap keeps, and when the rest goes back
  *     shares         how an emergency is divided over workers
  *     goals          what an emergency can have from a heap
  *     duty           when a worker's next slice may run
@@ -19,5 +20,6 @@
 #include "work/policy/requests.h"
 #include "work/policy/schedule.h"
 #include "work/policy/shares.h"
+#include "work/policy/spare.h"
 
 #endif

@@ -14,12 +14,17 @@
  * Under pressure of the machine a run has no target, and returns what is free. Else it is to
  * reclaim what is missing to the stop, at least a page.
  *
+ * SPARE memory, which nothing has used for some seconds, is a reason of its own, with a hysteresis
+ * of its own (spare.h): such a run has no target either, and returns what is spare. It says nothing
+ * about whether cleanup for the other reasons goes on.
+ *
  * The texts are read strictly: what is not exactly what the kernel writes is not known, and what is
  * not known starts nothing. Numbers that do not fit are refused, not cut. */
 #include "work/policy/pressure.h"
 
 #include "base/bits.h"
 #include "base/number_text.h"
+#include "work/policy/spare.h"
 
 #include <string.h>
 
@@ -160,7 +165,7 @@ static uint64_t missing_bytes(const snug_background *t, const snug_stats *stats)
 }
 
 struct cleanup_wish cleanup_wish_of(bool on, const snug_background *t, const snug_stats *stats,
-									bool pressed) {
+									bool pressed, uint64_t kept_bytes) {
 	uint64_t reclaimable_ppm = share_ppm(stats->total.reclaimable_bytes, stats->total.slab_bytes);
 	uint64_t available_ppm = share_ppm(stats->available_bytes, stats->limit_bytes);
 	bool start =
@@ -170,9 +175,16 @@ struct cleanup_wish cleanup_wish_of(bool on, const snug_background *t, const snu
 	struct cleanup_wish wish = {.on = pressed || (on ? !stop : start)};
 	bool reclaims =
 		stats->total.reclaimable_bytes >= stats->page_bytes && stats->total.reclaimable_bytes > 0;
-	bool returns = pressed && stats->free_page_bytes >= t->retain_bytes + UNIT_BYTES;
-	wish.run = wish.on && (reclaims || returns);
-	wish.target_bytes = pressed ? SNUG_NO_BUDGET : missing_bytes(t, stats);
+	bool returns = pressed && stats->free_page_bytes >= UNIT_BYTES &&
+				   stats->free_page_bytes - UNIT_BYTES >= t->retain_bytes;
+	wish.spare = !pressed && spare_is_much(stats, kept_bytes);
+	wish.run = (wish.on && (reclaims || returns)) || wish.spare;
+	wish.target_bytes = pressed || wish.spare ? SNUG_NO_BUDGET : missing_bytes(t, stats);
 	wish.retain_bytes = pressed ? t->retain_bytes : SNUG_NO_BUDGET;
+	if (!wish.spare) return wish;
+	snug_defragment_options options = {0};
+	spare_set_return(&options, stats, kept_bytes);
+	wish.retain_bytes = options.retain_bytes;
+	wish.return_bytes = options.return_bytes;
 	return wish;
 }

@@ -43,14 +43,17 @@ bool parse_cgroup_events(const char *text, uint64_t *events); /* memory.events: 
 /* ------------------------------------------------------------------ a worker --------------- */
 
 struct cleanup_wish {
-	bool on;  /* the hysteresis: background cleanup goes on */
-	bool run; /* and there is something to gain now */
+	bool on;    /* the hysteresis: background cleanup goes on */
+	bool run;   /* and there is something to gain now, or to give back */
+	bool spare; /* it is begun because nothing uses some memory */
 	/* with run: reclaimed so much, it is back across `stop`; SNUG_NO_BUDGET: as much as there is */
 	uint64_t target_bytes;
 	uint64_t retain_bytes; /* what may stay in free pages; SNUG_NO_BUDGET: all of it */
+	uint64_t return_bytes; /* what goes back by the page, whatever may stay */
 };
 
+/* `kept_bytes`: what the worker should keep free (spare.h). */
 struct cleanup_wish cleanup_wish_of(bool on, const snug_background *thresholds,
-									const snug_stats *stats, bool pressed);
+									const snug_stats *stats, bool pressed, uint64_t kept_bytes);
 
 #endif

@@ -26,6 +26,7 @@ static snug_shard *open_shard(size_t limit_bytes, bool no_eviction) {
 	snug_shard_options options = snug_shard_options_default();
 	options.heap.limit_bytes = limit_bytes;
 	options.no_eviction = no_eviction;
+	options.keep_free_bytes = SNUG_NO_BUDGET; /* test_give_back.c */
 	options.now_s = now_of;
 	snug_shard *shard;
 	now_s = BEGIN_S;
@@ -76,6 +77,47 @@ static void what_expires_goes_when_it_is_time(void **state) {
 	close_shard(shard);
 }
 
+/* A cliff that takes half a minute, as they do: each is found soon after it has expired, and few
+ * rounds are gone for it. */
+static void a_cliff_is_found_as_it_comes(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, BEGIN_S + 600 + i % 30, 10));
+	rest(shard);
+	uint32_t rounds = 0;
+	for (now_s = BEGIN_S + 1; now_s < BEGIN_S + 640; now_s++) {
+		rounds += rest(shard) > 0;
+		uint32_t expired = now_s < BEGIN_S + 610 ? 0 : (uint32_t)(now_s - BEGIN_S - 610);
+		if (expired > 30) expired = 30;
+		uint64_t most = ITEMS - (uint64_t)ITEMS / 30 * expired + ITEMS / 16;
+		REQUIRE(shard->linked <= most, "%llu are left at %lld", (unsigned long long)shard->linked,
+				(long long)(now_s - BEGIN_S));
+	}
+	REQUIRE(shard->linked == 0, "%llu are left", (unsigned long long)shard->linked);
+	REQUIRE(rounds <= 10, "%u rounds", rounds);
+	close_shard(shard);
+}
+
+/* One of many that expires each second is worth no round; and who runs the shard may sleep. */
+static void what_expires_one_by_one_costs_little(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, BEGIN_S + 1000 + i, 10));
+	rest(shard);
+	REQUIRE(snug_shard_rest_ns(shard) >= UINT64_C(1000) * 1000000000, "it may not sleep");
+	uint32_t rounds = 0, wakes = 0;
+	for (now_s = BEGIN_S + 900; now_s < BEGIN_S + 2000; now_s++) {
+		wakes += snug_shard_rest_ns(shard) < 1000000000;
+		rounds += rest(shard) > 0;
+		uint64_t expired = now_s < BEGIN_S + 1000 ? 0 : (uint64_t)(now_s - BEGIN_S - 1000);
+		REQUIRE(shard->linked <= ITEMS - expired + ITEMS / 16 + 4, "%llu are left at %lld",
+				(unsigned long long)shard->linked, (long long)(now_s - BEGIN_S));
+	}
+	REQUIRE(rounds <= 20, "%u rounds", rounds);
+	REQUIRE(wakes <= 2 * rounds + 2, "%u wakes for %u rounds", wakes, rounds);
+	close_shard(shard);
+}
+
 static uint64_t hash_of_number(uint32_t number) {
 	char name[16];
 	return snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", number)).hash;
@@ -97,6 +139,29 @@ static void what_is_stored_meanwhile_is_not_forgotten(void **state) {
 	}
 	rest(shard);
 	REQUIRE(shard->linked == behind, "%llu are left", (unsigned long long)shard->linked);
+	now_s = BEGIN_S + 1000;
+	rest(shard);
+	REQUIRE(shard->linked == 0, "%llu are left", (unsigned long long)shard->linked);
+	close_shard(shard);
+}
+
+/* Deleted in the middle of a round, before and behind the hand: the others still count. */
+static void what_is_deleted_meanwhile_hides_no_other(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)4 << 20, false);
+	for (uint32_t i = 0; i < ITEMS; i++)
+		REQUIRE_OK(set(shard, i, BEGIN_S + (i < ITEMS / 8 ? 10 : 1000), 10));
+	rest(shard);
+	now_s = BEGIN_S + 100;
+	for (uint32_t slice = 0; slice < 20; slice++) REQUIRE(snug_shard_maintain(shard), "no round");
+	for (uint32_t i = ITEMS / 2; i < ITEMS; i++) {
+		char name[16];
+		snug_key key = snug_shard_key(name, (size_t)snprintf(name, sizeof name, "%u", i));
+		REQUIRE_OK(snug_shard_delete(shard, &key));
+	}
+	rest(shard);
+	REQUIRE(shard->sweep_hand == 0, "the round does not end");
+	REQUIRE_OK(snug_shard_check(shard, NULL));
 	now_s = BEGIN_S + 1000;
 	rest(shard);
 	REQUIRE(shard->linked == 0, "%llu are left", (unsigned long long)shard->linked);
@@ -320,7 +385,10 @@ int main(void) {
 	test_set_secret(1);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_expires_goes_when_it_is_time),
+		cmocka_unit_test(a_cliff_is_found_as_it_comes),
+		cmocka_unit_test(what_expires_one_by_one_costs_little),
 		cmocka_unit_test(what_is_stored_meanwhile_is_not_forgotten),
+		cmocka_unit_test(what_is_deleted_meanwhile_hides_no_other),
 		cmocka_unit_test(what_was_flushed_goes_at_once),
 		cmocka_unit_test(flushes_alone_sweep),
 		cmocka_unit_test(dead_items_refuse_no_store),

@@ -400,14 +400,16 @@ static void of_two_takers_one_gets_it(void **state) {
 static void assert_pause(snug_coordinator *coordinator, struct upkeep *upkeep,
 						 const snug_report *report, uint64_t pause_ns) {
 	snug_response response = {.report = *report};
-	uint64_t begin_ns = os_now_ns();
+	static struct task run;
+	run.begin_ns = 7 * TICK_NS;
+	upkeep->task = &run;
 	upkeep_task_ended(coordinator, upkeep, &response);
-	assert_in_range(upkeep->pause_until_ns, begin_ns + pause_ns, os_now_ns() + pause_ns);
+	assert_int_equal(upkeep->pause_until_ns, run.begin_ns + pause_ns);
 	assert_null(upkeep->task);
 }
 
-/* What a run used is a share of the time until the next; one that gains nothing waits twice as long
- * as the last, up to 64 ticks. */
+/* What a run used is a share of the time from its begin to the next; one that gains nothing waits
+ * twice as long as the last, up to 64 ticks. */
 static void background_runs_pause(void **state) {
 	(void)state;
 	static snug_coordinator coordinator;

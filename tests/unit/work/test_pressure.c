@@ -184,8 +184,8 @@ static void cleanup_is_wanted_with_hysteresis(void **state) {
 		if (rows[row].reclaimable_ppm % 50000 == 0)
 			stats.total.reclaimable_bytes = rows[row].reclaimable_ppm * MIB / 10000;
 		stats.available_bytes = (rows[row].available_ppm * 200 * MIB + 999999) / 1000000;
-		struct cleanup_wish wish =
-			cleanup_wish_of(rows[row].before, &thresholds, &stats, rows[row].pressed);
+		struct cleanup_wish wish = cleanup_wish_of(rows[row].before, &thresholds, &stats,
+												   rows[row].pressed, SNUG_NO_BUDGET);
 		if (wish.on != rows[row].on || wish.run != rows[row].run)
 			fail_msg("row %zu: %d %d", row, wish.on, wish.run);
 		assert_int_equal(wish.retain_bytes == SNUG_NO_BUDGET, !rows[row].pressed);
@@ -200,14 +200,15 @@ static void the_target_leads_to_the_stop(void **state) {
 		.limit_bytes = 200 * MIB, .page_bytes = 16384, .available_bytes = 100 * MIB};
 	stats.total.slab_bytes = 100 * MIB;
 	stats.total.reclaimable_bytes = 30 * MIB;
-	struct cleanup_wish wish = cleanup_wish_of(false, &thresholds, &stats, false);
+	struct cleanup_wish wish = cleanup_wish_of(false, &thresholds, &stats, false, SNUG_NO_BUDGET);
 	assert_int_equal(wish.target_bytes, 25 * MIB);
 	stats.total.reclaimable_bytes -= wish.target_bytes;
 	stats.total.slab_bytes -= wish.target_bytes;
 	stats.total.reclaimable_bytes -= 2 * MIB; /* slabs are fewer now: the next run does the rest */
-	assert_false(cleanup_wish_of(true, &thresholds, &stats, false).on);
+	assert_false(cleanup_wish_of(true, &thresholds, &stats, false, SNUG_NO_BUDGET).on);
 	stats.available_bytes = 4 * MIB;
-	assert_int_equal(cleanup_wish_of(false, &thresholds, &stats, false).target_bytes, 16 * MIB);
+	assert_int_equal(
+		cleanup_wish_of(false, &thresholds, &stats, false, SNUG_NO_BUDGET).target_bytes, 16 * MIB);
 }
 
 static void thresholds_are_checked(void **state) {
