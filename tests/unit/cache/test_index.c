@@ -268,6 +268,23 @@ static void one_group_takes_all_its_keys(void **state) {
 	end_one_group(&test);
 }
 
+/* Spill buckets for thousands of entries go when the last one of them is empty. */
+static void what_was_spilled_goes_back(void **state) {
+	(void)state;
+	struct one_group test;
+	begin_one_group(&test, (size_t)8 << 20);
+	for (snug_ref ref = 1; ref <= REFS; ref++) {
+		add(&test.index, test.table, ref, 0);
+		if (index_wants_step(&test.index)) REQUIRE_OK(index_step(&test.index));
+	}
+	size_t full_bytes = test.index.spills_bytes;
+	for (snug_ref ref = REFS; ref > 0; ref--) remove_one(&test, ref);
+	step_all(&test);
+	REQUIRE(full_bytes > 4 * 4096 && test.index.spills_bytes <= 4096, "%zu bytes of %zu stay",
+			test.index.spills_bytes, full_bytes);
+	end_one_group(&test);
+}
+
 struct dropping {
 	struct table *table;
 	test_random random;
@@ -376,6 +393,7 @@ int main(void) {
 		cmocka_unit_test(a_walk_meets_all_while_it_changes),
 		cmocka_unit_test(survives_refusals),
 		cmocka_unit_test(one_group_takes_all_its_keys),
+		cmocka_unit_test(what_was_spilled_goes_back),
 		cmocka_unit_test(a_filter_meets_all_of_a_bucket),
 		cmocka_unit_test(a_filter_goes_on_behind_a_bucket_that_is_gone),
 		cmocka_unit_test(what_was_flushed_goes),
