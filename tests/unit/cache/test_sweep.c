@@ -130,7 +130,7 @@ static void what_is_stored_meanwhile_is_not_forgotten(void **state) {
 	for (uint32_t i = 0; i < ITEMS; i++) REQUIRE_OK(set(shard, i, BEGIN_S + 10, 10));
 	rest(shard);
 	now_s = BEGIN_S + 100;
-	for (uint32_t slice = 0; slice < 50; slice++) REQUIRE(snug_shard_maintain(shard), "no round");
+	for (uint32_t slice = 0; slice < 20; slice++) REQUIRE(snug_shard_maintain(shard), "no round");
 	uint32_t behind = 0;
 	for (uint32_t i = ITEMS; behind < ITEMS / 10; i++) {
 		if (hash_of_number(i) >= shard->sweep_hand) continue;

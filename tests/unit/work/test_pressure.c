@@ -211,6 +211,31 @@ static void the_target_leads_to_the_stop(void **state) {
 		cleanup_wish_of(false, &thresholds, &stats, false, SNUG_NO_BUDGET).target_bytes, 16 * MIB);
 }
 
+/* A reason of its own, without a target; it says nothing about the others. */
+static void memory_that_nothing_uses_is_a_reason(void **state) {
+	(void)state;
+	snug_stats stats = {.limit_bytes = 200 * MIB,
+						.page_bytes = 16384,
+						.return_unit_bytes = 16384,
+						.available_bytes = 100 * MIB,
+						.free_page_bytes = 60 * MIB};
+	stats.total.slab_bytes = 60 * MIB;
+	struct cleanup_wish wish = cleanup_wish_of(false, &thresholds, &stats, false, 20 * MIB);
+	assert_true(wish.run && wish.spare && !wish.on);
+	assert_int_equal(wish.target_bytes, SNUG_NO_BUDGET);
+	assert_int_equal(wish.retain_bytes, 20 * MIB);
+	assert_int_equal(wish.return_bytes, 0);
+	wish = cleanup_wish_of(false, &thresholds, &stats, false, 57 * MIB);
+	assert_false(wish.run || wish.spare); /* less than a sixteenth of the slabs */
+	stats.total.slab_bytes = 20 * MIB;
+	wish = cleanup_wish_of(false, &thresholds, &stats, false, 57 * MIB);
+	assert_true(wish.run && wish.spare);
+	assert_int_equal(wish.return_bytes, 3 * MIB); /* by the page */
+	wish = cleanup_wish_of(false, &thresholds, &stats, true, 20 * MIB);
+	assert_true(wish.run && wish.on && !wish.spare); /* under pressure it goes at once */
+	assert_int_equal(wish.retain_bytes, thresholds.retain_bytes);
+}
+
 static void thresholds_are_checked(void **state) {
 	(void)state;
 	snug_background good = thresholds;
@@ -322,6 +347,7 @@ int main(void) {
 		cmocka_unit_test(the_machine_is_pressed_with_hysteresis),
 		cmocka_unit_test(cleanup_is_wanted_with_hysteresis),
 		cmocka_unit_test(the_target_leads_to_the_stop),
+		cmocka_unit_test(memory_that_nothing_uses_is_a_reason),
 		cmocka_unit_test(thresholds_are_checked),
 		cmocka_unit_test(a_machine_is_read),
 		cmocka_unit_test(a_machine_without_files_is_said_once),
