@@ -53,8 +53,9 @@ typedef struct snug_cache_options {
 	uint32_t workers;       /* 1 .. SNUG_WORKERS_MAX */
 	size_t limit_bytes;     /* of all workers together */
 	size_t limit_max_bytes; /* as far as snug_cache_set_limit may go; 0: limit_bytes */
-	size_t item_max_bytes;  /* key and value; larger ones are refused */
-	bool no_eviction;       /* NO_MEMORY instead */
+	/* key and value; larger ones, and what could never fit a worker's share, are refused */
+	size_t item_max_bytes;
+	bool no_eviction; /* NO_MEMORY instead */
 	snug_evict_for evict_for;
 	bool huge_pages;
 	const char *name;           /* of the threads; NULL: "snug" */

@@ -21,7 +21,9 @@
  *
  * EVICTION is over all sizes: what is least worth its bytes goes, be it large or small, and
  * compaction turns the holes into room for what comes. So a store fails only if it could never fit,
- * if eviction is off, or if what is in the way is pinned.
+ * if eviction is off, or if what is in the way is leased or charged; and then nothing has been
+ * evicted for it. An item of half of the limit always can fit, and most of the limit in one item of
+ * a large shard: what is left is for the tables.
  *
  * TIME is seconds since 1970 by the shard's clock, options.now_s, which nobody sets. What is to
  * live for a minute is stored with snug_shard_now_s() + 60, and does, whoever sets the clock on the
@@ -72,9 +74,10 @@ typedef enum snug_evict_for {
 /* Begin with snug_shard_options_default, then change; only heap.limit_bytes has no default. It may
  * grow: snug/version.h. The defaults: items of up to 1 MiB, eviction for hits, 1 MiB kept free. */
 typedef struct snug_shard_options {
-	size_t struct_bytes;   /* set by snug_shard_options_init */
-	size_t item_max_bytes; /* key and value; larger ones are refused with SIZE_TOO_LARGE */
-	bool no_eviction;      /* NO_MEMORY instead */
+	size_t struct_bytes; /* set by snug_shard_options_init */
+	/* key and value; larger ones, and what could never fit, are refused with SIZE_TOO_LARGE */
+	size_t item_max_bytes;
+	bool no_eviction; /* NO_MEMORY instead */
 	snug_evict_for evict_for;
 	/* Now; must neither go back nor jump. NULL: the wall clock as it was when the shard was made,
 	 * and the time that has passed since. */

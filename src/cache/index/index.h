@@ -279,6 +279,14 @@ static inline size_t index_committed_bytes(const struct index *index) {
 	return index->low_bytes + (index->end_bytes - index->high_bytes) + index->spills_bytes;
 }
 
+/* What of it would go back if it held so few entries, and had shrunk for them. */
+static inline size_t index_spare_bytes(const struct index *index, uint64_t entries) {
+	uint64_t groups = entries / (GROUP_BUCKETS * 6) + 3;
+	size_t kept_bytes = (groups * sizeof(struct group) + 4095) & ~(size_t)4095,
+		   committed_bytes = index->low_bytes + (index->end_bytes - index->high_bytes);
+	return committed_bytes > kept_bytes ? committed_bytes - kept_bytes : 0;
+}
+
 /* All entries, until `visit` answers false. */
 typedef bool (*index_visitor)(void *context, uint64_t entry);
 void index_visit(const struct index *index, index_visitor visit, void *context);

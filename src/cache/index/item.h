@@ -14,7 +14,9 @@
  *
  * memcached takes 48 to 56 bytes an item, because its items are linked in lists and cannot move.
  * Here an item can grow a field by being stored anew; so a CAS number is given only to items that
- * somebody asks the number of.
+ * somebody asks the number of. A value of 16 KiB and more has room for all fields from the
+ * beginning: to store it anew would evict as many bytes of others, and may not fit at all. That is
+ * at most 0.1 % of it.
  *
  * Law: head and key lie in one extent (shard_evict.c sees to it); so whoever has the address can
  * read both without asking the heap, as `moved` must. */
@@ -31,6 +33,9 @@
 #define MARK_FETCHED 8u
 #define MARK_STALE 16u
 #define MARK_WON 32u
+
+#define MARKS_FIELDS (MARK_EXPIRY | MARK_CLIENT_FLAGS | MARK_CAS)
+#define ITEM_FIELDS_BYTES ((size_t)16 << 10) /* a value that has room for all of them */
 
 /* in the place of the key's length: no index entry any more, alive for its pins only */
 #define KEY_UNLINKED 255u

@@ -94,8 +94,7 @@ static void begin_round(struct request *request) {
 }
 
 static uint64_t evict_slice(snug_shard *shard, struct request *request) {
-	uint64_t most = smaller(request->evict_bytes, SLICE_BYTES), gained = 0, part = 1;
-	for (; part > 0 && gained < most; gained += part) part = shard_make_room(shard);
+	uint64_t gained = shard_make_rooms(shard, smaller(request->evict_bytes, SLICE_BYTES));
 	request->evict_bytes -= (uint32_t)smaller(gained, request->evict_bytes);
 	return gained;
 }
@@ -110,15 +109,16 @@ static snug_error reserve_at_once(snug_shard *shard, struct request *request) {
 static snug_error reserve_slice(snug_shard *shard, struct request *request) {
 	struct operation *operation = &request->operation;
 	size_t bytes = operation->value_bytes;
+	snug_error error = SNUG_OK;
 	request->is_unfinished = false;
 	operation->lease.ref = 0;
 	end_promise(shard, request);
 	if (bytes <= SLICE_BYTES) return reserve_at_once(shard, request);
 	if (request->evict_bytes == 0) {
-		snug_error error = shard_reserve_free(shard, &operation->key, bytes, &operation->lease);
+		error = shard_reserve_free(shard, &operation->key, bytes, &operation->lease);
 		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
 	}
-	request->promised_bytes = shard_promise_lease(shard, &operation->key, bytes);
+	request->promised_bytes = shard_promise_lease(shard, &operation->key, bytes, error);
 	if (request->promised_bytes > 0 && request->evict_bytes == 0 && request->rounds < ROUNDS_MAX)
 		begin_round(request);
 	request->is_unfinished =

@@ -182,6 +182,7 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 	uint64_t seed = shard->os->now_ns(shard->os->context) * 0x9E3779B97F4A7C15u | 1;
 	rank_init(&shard->rank, stats.limit_bytes, seed);
 	make_ghosts(shard, most_bytes);
+	shard_limit_changed(shard);
 	shard_keep_for_pins(shard);
 	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
 	return SNUG_OK;

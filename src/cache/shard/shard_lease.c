@@ -43,7 +43,7 @@ static void give_back(snug_shard *shard, snug_ref ref, size_t bytes) {
 static struct item_head full_head(snug_shard *shard, const snug_key *key,
 								  const snug_attributes *attributes, size_t value_bytes) {
 	struct item_head head = shard_head(shard, key, attributes, value_bytes);
-	head.marks |= MARK_EXPIRY | MARK_CLIENT_FLAGS | MARK_CAS;
+	head.marks |= MARKS_FIELDS;
 	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
 	SNUG_ASSERT(item_bytes(&head) > value_bytes);
 	return head;
@@ -83,8 +83,8 @@ void shard_keep_for_pins(snug_shard *shard) {
 
 /* While the table grows there are two of it. */
 static snug_error pin_on_what_is_kept(snug_shard *shard, snug_ref ref, size_t bytes) {
-	size_t grown_bytes = pin_table_bytes(shard) == 0 ? PIN_TABLE_GRAIN : 2 * pin_table_bytes(shard);
-	if (shard->kept_for_pins_bytes < grown_bytes) return SNUG_ERROR_NO_MEMORY;
+	size_t grown_bytes = shard_pin_table_growth(shard);
+	if (grown_bytes == 0 || shard->kept_for_pins_bytes < grown_bytes) return SNUG_ERROR_NO_MEMORY;
 	snug_shard_discharge(shard, grown_bytes);
 	shard->kept_for_pins_bytes -= grown_bytes;
 	snug_error error = snug_ref_pin(shard->heap, ref, bytes);
@@ -98,14 +98,15 @@ static snug_error pin_on_what_is_kept(snug_shard *shard, snug_ref ref, size_t by
 static snug_error pin(snug_shard *shard, snug_ref *ref, size_t bytes) {
 	snug_error error = snug_ref_pin(shard->heap, *ref, bytes);
 	if (error == SNUG_ERROR_NO_MEMORY) error = pin_on_what_is_kept(shard, *ref, bytes);
-	if (error != SNUG_ERROR_NO_MEMORY) return error;
+	size_t grown_bytes = shard_pin_table_growth(shard);
+	if (error != SNUG_ERROR_NO_MEMORY || grown_bytes == 0) return error;
 	SNUG_ASSERT(shard->watched == 0);
 	shard->watched = *ref;
-	error = snug_shard_charge(shard, PIN_TABLE_GRAIN);
+	error = snug_shard_charge(shard, grown_bytes);
 	*ref = shard->watched;
 	shard->watched = 0;
 	if (error) return error;
-	snug_shard_discharge(shard, PIN_TABLE_GRAIN);
+	snug_shard_discharge(shard, grown_bytes);
 	return snug_ref_pin(shard->heap, *ref, bytes);
 }
 
@@ -146,9 +147,10 @@ snug_error shard_reserve_free(snug_shard *shard, const snug_key *key, size_t val
 	return reserve(shard, key, value_bytes, false, out);
 }
 
-uint32_t shard_promise_lease(snug_shard *shard, const snug_key *key, size_t value_bytes) {
+uint32_t shard_promise_lease(snug_shard *shard, const snug_key *key, size_t value_bytes,
+							 snug_error error) {
 	struct item_head head = full_head(shard, key, NULL, value_bytes);
-	if (shard_can_never_fit(shard, item_bytes(&head)) || !may_lease(shard, item_bytes(&head)))
+	if (!may_lease(shard, item_bytes(&head)) || !shard_can_fit(shard, item_bytes(&head), 0, error))
 		return 0;
 	shard->promised_bytes += item_bytes(&head);
 	SNUG_ASSERT(shard->promised_bytes >= item_bytes(&head));

@@ -25,6 +25,7 @@ snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes) {
 	snug_error error = snug_heap_set_limit(shard->heap, limit_bytes);
 	if (error) return error;
 	rank_set_limit(&shard->rank, limit_bytes);
+	shard_limit_changed(shard);
 	shard_keep_for_pins(shard);
 	shard->has_merged = false;
 	return SNUG_OK;

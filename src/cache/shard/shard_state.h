@@ -7,8 +7,9 @@
  *     shard_spare       memory that nothing uses goes back
  *     shard_lease.c     values in pieces
  *     shard_store.c     storing, and storing anew what must grow a field
- *     shard_evict.c     room for an item, by eviction if need be
  *     shard_find        finding, reading, deleting
+ *     shard_room.c      room for an item, by eviction if need be; or a refusal before any
+ *     shard_evict.c     which item goes
  *     shard_sweep       what was flushed or has expired goes
  *     expiries          how many items may have expired by now
  *     shard_drop.c      how an item ends
@@ -101,7 +102,8 @@ struct snug_shard {
 	struct os_epoch epoch; /* of the clock that a shard has by default */
 	const snug_os *os;
 	size_t reserved_bytes;
-	uint64_t promised_bytes; /* of leases to come */
+	size_t unasked_max_bytes; /* key and value: smaller items are not too large */
+	uint64_t promised_bytes;  /* of leases to come */
 	bool owns_heap;
 	uint64_t cas_last;
 	bool gains_pages; /* for a lower limit a defragmentation is under way */
@@ -202,12 +204,27 @@ snug_error shard_reserve_free(struct snug_shard *shard, const snug_key *key, siz
 							  snug_lease *out);
 
 /* Nobody else gets a lease that would leave this one none. Its bytes; 0: there is no room for it
- * among the leases, whatever item went. */
-uint32_t shard_promise_lease(struct snug_shard *shard, const snug_key *key, size_t value_bytes);
+ * among the leases, whatever item went. `error` as for shard_can_fit. */
+uint32_t shard_promise_lease(struct snug_shard *shard, const snug_key *key, size_t value_bytes,
+							 snug_error error);
 void shard_end_promise(struct snug_shard *shard, uint32_t bytes);
 
-/* Even if all items went: then none does. */
-bool shard_can_never_fit(const struct snug_shard *shard, size_t bytes);
+/* Whether an item of so many bytes, and what is charged beside it, would have room if all went that
+ * may go. If not, nothing goes for it (law K9). `error` is what it was refused with. 0: no item, or
+ * no charge. */
+bool shard_can_fit(const struct snug_shard *shard, size_t item_bytes, size_t charge_bytes,
+				   snug_error error);
+
+/* The same if nothing were leased or charged by others either: what would not fit then is too large. */
+bool shard_can_ever_fit(const struct snug_shard *shard, size_t item_bytes);
+
+#define SHARD_ASKED_PARTS 4u /* below a quarter of the limit everything can fit */
+
+/* After what may have changed the limit. */
+void shard_limit_changed(struct snug_shard *shard);
+
+/* What the table of pins needs to grow by for one more lease. */
+size_t shard_pin_table_growth(const struct snug_shard *shard);
 
 /* Evicts the least valuable of a sample, or removes what was flushed; tells its bytes; 0: nothing
  * can be evicted. */
@@ -216,6 +233,12 @@ uint64_t shard_evict_one(struct snug_shard *shard);
 /* By eviction, or where nothing may be evicted by what is dead. The bytes; 0: nothing more can
  * go. */
 uint64_t shard_make_room(struct snug_shard *shard);
+
+/* The same until so many bytes have gone; the tables shrink with the items. */
+uint64_t shard_make_rooms(struct snug_shard *shard, uint64_t bytes);
+
+/* For a grain of a table that was refused with this error. False: none can be made. */
+bool shard_make_table_room(struct snug_shard *shard, snug_error error);
 
 /* Without eviction some memory is kept for the table of pins, so that what is there can be read
  * when nothing is free: as much of it as the table does not have. After what may have changed

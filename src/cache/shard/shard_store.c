@@ -36,14 +36,32 @@
 /* a larger number from outside stays that item's alone, or our own would soon begin anew */
 #define CAS_FOLLOWED_MAX (UINT64_MAX / 2)
 
-snug_error shard_begin_store(snug_shard *shard, const snug_key *key, size_t value_bytes) {
+/* A large value has room for all fields: so whatever its attributes, its size decides. */
+static __attribute__((noinline)) snug_error check_large(const snug_shard *shard,
+														const snug_key *key, size_t value_bytes) {
+	size_t max_bytes = shard->options.item_max_bytes;
+	if (value_bytes > max_bytes || key->length + value_bytes > max_bytes)
+		return SNUG_ERROR_SIZE_TOO_LARGE;
+	size_t head_bytes = item_head_bytes(MARKS_FIELDS, (uint32_t)value_bytes);
+	return shard_can_ever_fit(shard, head_bytes + key->length + value_bytes)
+			   ? SNUG_OK
+			   : SNUG_ERROR_SIZE_TOO_LARGE;
+}
+
+static inline __attribute__((always_inline)) snug_error begin_store(snug_shard *shard,
+																	const snug_key *key,
+																	size_t value_bytes) {
 	if (shard == NULL || key == NULL || key->bytes == NULL) return SNUG_ERROR_NULL;
 	shard_tick(shard);
-	if (key->length == 0 || key->length > SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
-	return value_bytes > shard->options.item_max_bytes ||
-				   key->length + value_bytes > shard->options.item_max_bytes
-			   ? SNUG_ERROR_SIZE_TOO_LARGE
-			   : SNUG_OK;
+	if (key->length - 1 >= SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
+	if (LIKELY(value_bytes <= shard->unasked_max_bytes &&
+			   key->length + value_bytes <= shard->unasked_max_bytes))
+		return SNUG_OK;
+	return check_large(shard, key, value_bytes);
+}
+
+snug_error shard_begin_store(snug_shard *shard, const snug_key *key, size_t value_bytes) {
+	return begin_store(shard, key, value_bytes);
 }
 
 struct item_head shard_head(snug_shard *shard, const snug_key *key,
@@ -59,10 +77,13 @@ struct item_head shard_head(snug_shard *shard, const snug_key *key,
 	};
 	if (head.expires_at_s != 0) head.marks |= MARK_EXPIRY;
 	if (head.client_flags != 0) head.marks |= MARK_CLIENT_FLAGS;
-	if (head.cas != 0) head.marks |= MARK_CAS;
+	if (head.cas != 0) {
+		head.marks |= MARK_CAS;
+		if (head.cas > shard->cas_last && head.cas <= CAS_FOLLOWED_MAX) shard->cas_last = head.cas;
+	}
 	if (given->is_stale) head.marks |= MARK_STALE;
 	if (given->is_won) head.marks |= MARK_WON;
-	if (head.cas > shard->cas_last && head.cas <= CAS_FOLLOWED_MAX) shard->cas_last = head.cas;
+	if (UNLIKELY(value_bytes >= ITEM_FIELDS_BYTES)) head.marks |= MARKS_FIELDS;
 	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
 	SNUG_ASSERT(key->length > 0 && key->length <= SNUG_KEY_BYTES_MAX);
 	return head;
@@ -74,26 +95,41 @@ static void step_index(snug_shard *shard) {
 	if (LIKELY(!index_wants_step(&shard->index))) return;
 	bool sparse = index_is_sparse(&shard->index);
 	snug_error error = index_step(&shard->index);
-	while (error == SNUG_ERROR_NO_MEMORY && !sparse && shard_make_room(shard) > 0)
+	while (error && !sparse && shard_make_table_room(shard, error))
 		error = index_step(&shard->index);
 	shard->candidates.count = 0;
 }
 
-/* Where the OS takes no page back the index can't grow, and has room again when it has fewer
- * entries: a spill bucket comes free within some dozens. */
+/* Where the OS gives no memory, or takes no page back, the index can't grow; it has room again when
+ * it has fewer entries: a spill bucket comes free within some dozens. */
 #define INDEX_EVICTIONS 256u
 
-/* Items make room for the index and the ghosts too. `*ref`, in no index yet, may move. */
+static bool make_entry_room(snug_shard *shard, snug_error error, uint32_t *left) {
+	if (error != SNUG_ERROR_OS_MEMORY) return shard_make_table_room(shard, error);
+	bool has_spilled = shard->index.spills_made > shard->index.spills_free_count;
+	return has_spilled && (*left)-- > 0 && shard_make_room(shard) > 0;
+}
+
+/* What the entry needs. */
+static inline snug_error prepare_entry(snug_shard *shard) {
+	if (LIKELY(shard->index.spills_free_count > 0)) return SNUG_OK;
+	snug_error error = index_prepare(&shard->index);
+	uint32_t left = INDEX_EVICTIONS;
+	while (error && make_entry_room(shard, error, &left)) error = index_prepare(&shard->index);
+	return error;
+}
+
+/* What the entry needs comes first, which mostly is there: without it the item is refused, and then
+ * nothing goes for the rest, which may be refused and waits. `*ref`, in no index yet, may move. */
 static snug_error prepare_index(snug_shard *shard, snug_ref *ref) {
 	SNUG_ASSERT(shard->watched == 0 && *ref != 0);
 	shard->watched = *ref;
-	shard_fit_ghosts(shard);
-	step_index(shard);
-	uint32_t left = INDEX_EVICTIONS;
-	snug_error error = index_prepare(&shard->index);
-	while ((error == SNUG_ERROR_NO_MEMORY || (error == SNUG_ERROR_OS_MEMORY && left-- > 0)) &&
-		   shard_make_room(shard) > 0)
-		error = index_prepare(&shard->index);
+	snug_error error = prepare_entry(shard);
+	if (!error) {
+		shard_fit_ghosts(shard);
+		step_index(shard);
+		error = prepare_entry(shard);
+	}
 	*ref = shard->watched;
 	shard->watched = 0;
 	return error;
@@ -176,7 +212,7 @@ static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_re
 
 snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
 					 const void *value, size_t length) {
-	snug_error error = shard_begin_store(shard, key, length);
+	snug_error error = begin_store(shard, key, length);
 	if (error) return error;
 	if (value == NULL && length > 0) return SNUG_ERROR_NULL;
 	struct item_head head = shard_head(shard, key, attributes, length), old;
@@ -265,8 +301,11 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	if (error) return error;
 	if (!shard_find_again(shard, key, &probe, &old, item->ref)) return SNUG_ERROR_NOT_FOUND;
 	struct item_head head = shard_head(shard, key, attributes, item->value_bytes);
-	head.marks |= old.marks & MARK_FETCHED;
-	if (head.head_bytes == old.head_bytes && (head.marks & 7) == (old.marks & 7)) {
+	/* no field is taken away: the item need not be stored anew for that */
+	head.marks |= old.marks & (MARK_FETCHED | MARKS_FIELDS);
+	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
+	if (head.head_bytes == old.head_bytes &&
+		(head.marks & MARKS_FIELDS) == (old.marks & MARKS_FIELDS)) {
 		item_write(snug_ref_at(shard->heap, item->ref), &head);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);

@@ -171,7 +171,7 @@ static void advise_region(struct arena *arena, uint32_t number, bool huge) {
 		os_advise_small(arena->os, address, REGION_BYTES);
 }
 
-static snug_error warm_next(struct arena *arena) {
+static inline __attribute__((always_inline)) snug_error warm_next(struct arena *arena) {
 	if (!limit_allows(arena, arena->page_bytes)) return SNUG_ERROR_NO_MEMORY;
 	for (;; arena->cold_hint++) {
 		if (arena->cold_hint == arena->region_count) {
@@ -220,6 +220,14 @@ uint64_t arena_available_pages(const struct arena *arena) {
 							  : 0;
 	uint64_t cold_pages = arena->page_count - (arena->committed_bytes >> arena->page_shift);
 	return arena_free_pages(arena) + (room_pages < cold_pages ? room_pages : cold_pages);
+}
+
+snug_error arena_warm(struct arena *arena, uint64_t pages) {
+	snug_error error = SNUG_OK;
+	while (!error && arena_free_pages(arena) < pages &&
+		   arena_available_pages(arena) > arena_free_pages(arena))
+		error = warm_next(arena);
+	return error == SNUG_ERROR_OS_MEMORY ? error : SNUG_OK;
 }
 
 /* ------------------------------------------------------------------ giving --------- */

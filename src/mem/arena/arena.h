@@ -46,6 +46,10 @@ static inline uint64_t arena_free_pages(const struct arena *arena) {
 /* Pages that arena_take could hand out without anything being freed. */
 uint64_t arena_available_pages(const struct arena *arena);
 
+/* Commits cold pages until so many are free, or the limit allows no more. OS_MEMORY: the OS refused
+ * some of them. */
+snug_error arena_warm(struct arena *arena, uint64_t pages);
+
 /* Merges up to `most` stacked pages into runs; returns how many. */
 uint32_t arena_coalesce(struct arena *arena, uint32_t most);
 

@@ -13,7 +13,8 @@
  *   by_handle.c, by_reference.c   what the owner calls
  *   object, pins                  an object as a whole; which of them must stay where they are
  *   chain, extents                its fragments; the pieces of memory that a stretch of it lies in
- *   room                          what an allocation does when there is no room */
+ *   room, fit                     what an allocation does when there is no room; whether there would
+ *                                 be if all else went */
 #ifndef SNUG_MEM_OBJECT_H
 #define SNUG_MEM_OBJECT_H
 

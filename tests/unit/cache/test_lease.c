@@ -144,11 +144,11 @@ static void a_promise_counts(void **state) {
 	(void)state;
 	snug_key key = key_number(0), other = snug_shard_key("other", 5);
 	snug_lease lease;
-	uint32_t promised = shard_promise_lease(shard, &key, 1000000);
+	uint32_t promised = shard_promise_lease(shard, &key, 1000000, SNUG_OK);
 	REQUIRE(promised >= 1000000, "not promised");
-	uint32_t second = shard_promise_lease(shard, &key, LIMIT / 2 - promised - 1000);
+	uint32_t second = shard_promise_lease(shard, &key, LIMIT / 2 - promised - 1000, SNUG_OK);
 	REQUIRE(second > 0, "not promised");
-	REQUIRE(shard_promise_lease(shard, &key, 2000) == 0, "promised twice");
+	REQUIRE(shard_promise_lease(shard, &key, 2000, SNUG_OK) == 0, "promised twice");
 	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_shard_reserve(shard, &other, 2000, &lease));
 	shard_end_promise(shard, second);
 	REQUIRE_OK(snug_shard_reserve(shard, &other, 2000, &lease));

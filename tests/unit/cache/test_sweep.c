@@ -14,6 +14,7 @@
 #define BEGIN_S 1000000
 #define ITEMS 2000u
 #define SLICES_MAX 100000u
+#define FLUSH_ITEMS_MAX 16u /* of a bucket, and what it has spilled */
 
 static int64_t now_s;
 
@@ -224,10 +225,44 @@ static void what_never_fits_evicts_nothing(void **state) {
 	size_t bytes = shard->heap->object_max_bytes - 64;
 	char *value = calloc(1, bytes);
 	snug_key key = snug_shard_key("large", 5);
-	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, snug_shard_set(shard, &key, NULL, value, bytes));
+	REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, snug_shard_set(shard, &key, NULL, value, bytes));
 	REQUIRE(shard->linked == 100 && shard->stats.evictions == 0, "%llu items are left",
 			(unsigned long long)shard->linked);
 	free(value);
+	close_shard(shard);
+}
+
+/* One in ten is dead: all of their room is found again, though not by one store. */
+static void dead_items_among_live_ones_are_room(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)8 << 20, true);
+	uint32_t stored = 0, again = 0;
+	while (set(shard, stored, stored % 10 == 0 ? BEGIN_S + 10 : 0, 200) == SNUG_OK) stored++;
+	REQUIRE(stored > 30000, "%u items", stored);
+	now_s += 10;
+	for (uint32_t tries = 0; tries < stored / 9; tries++)
+		again += set(shard, stored + tries, 0, 200) == SNUG_OK;
+	REQUIRE(again >= stored / 10 - stored / 100, "%u of %u dead items were room", again,
+			stored / 10);
+	close_shard(shard);
+}
+
+/* However many flushes came before, and whatever they have left: the work is counted, not timed. */
+static void each_flush_costs_a_bucket_at_most(void **state) {
+	(void)state;
+	snug_shard *shard = open_shard((size_t)8 << 20, false);
+	for (uint32_t i = 0; i < 50000; i++) REQUIRE_OK(set(shard, i, 0, 5));
+	uint64_t items = shard->linked;
+	REQUIRE(items > 30000, "%llu items", (unsigned long long)items);
+	for (uint32_t flush = 1; flush <= 20; flush++) {
+		uint64_t linked = shard->linked;
+		snug_shard_flush(shard, 0);
+		REQUIRE(linked - shard->linked <= FLUSH_ITEMS_MAX, "flush %u removed %llu items", flush,
+				(unsigned long long)(linked - shard->linked));
+		REQUIRE(shard->live.items == 0, "flush %u left items", flush);
+		REQUIRE_OK(set(shard, flush, 0, 5));
+	}
+	REQUIRE(shard->linked > items * 9 / 10, "who removed them?");
 	close_shard(shard);
 }
 
@@ -393,6 +428,8 @@ int main(void) {
 		cmocka_unit_test(flushes_alone_sweep),
 		cmocka_unit_test(dead_items_refuse_no_store),
 		cmocka_unit_test(what_never_fits_evicts_nothing),
+		cmocka_unit_test(dead_items_among_live_ones_are_room),
+		cmocka_unit_test(each_flush_costs_a_bucket_at_most),
 		cmocka_unit_test(a_clock_that_is_set_back_stops_no_sweep),
 		cmocka_unit_test(flushed_items_are_not_evicted),
 		cmocka_unit_test(a_flush_that_has_come_due_extends_nothing),
