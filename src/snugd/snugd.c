@@ -191,7 +191,7 @@ static snug_error set_hash_secret(const char *digits) {
 static bool start(struct snugd *snugd) {
 	struct settings *settings = &snugd->settings;
 	struct text *why = &snugd->why;
-	if (!process_allow_descriptors(settings, why)) return false;
+	if (!process_could_start(settings, why)) return false;
 	if (settings->daemonize && !process_daemonize(&snugd->ready, why)) return false;
 	if (settings->lock_memory) process_allow_locking();
 	if (!pid_file_open(&snugd->pid_file, settings->pid_file, why)) return false;
@@ -247,6 +247,7 @@ static void reload(struct snugd *snugd) {
 		break;
 	case SETTINGS_REFUSE:
 	case SETTINGS_TELL:
+	case SETTINGS_CHECK:
 		snug_log_line(&snugd->log, SNUG_LOG_ERROR, "reload: nothing changed: %.*s",
 					  (int)said.length, said.length > 0 ? said.bytes : "");
 		break;
@@ -319,6 +320,19 @@ static int tell(struct snugd *snugd) {
 	return is_written ? EX_OK : EX_IOERR;
 }
 
+/* What is asked of the machine is asked as for a start. */
+static int check(struct snugd *snugd) {
+	struct text config = snugd->why;
+	snugd->why = (struct text){0};
+	bool could_start = process_could_start(&snugd->settings, &snugd->why);
+	if (!could_start) {
+		text_deinit(&config);
+		return finish(snugd, snugd->status);
+	}
+	snugd->why = config;
+	return tell(snugd);
+}
+
 int main(int argument_count, char **arguments) {
 	struct snugd snugd = {.pid_file = {.fd = -1},
 						  .ready = -1,
@@ -329,6 +343,8 @@ int main(int argument_count, char **arguments) {
 	switch (settings_parse(argument_count, arguments, &snugd.settings, &snugd.why)) {
 	case SETTINGS_TELL:
 		return tell(&snugd);
+	case SETTINGS_CHECK:
+		return check(&snugd);
 	case SETTINGS_REFUSE:
 		text_print(&snugd.why, "\nTry: snugd --help");
 		return finish(&snugd, EX_USAGE);

@@ -118,6 +118,61 @@ def test_check_config_takes_back_what_it_tells():
         assert again == told.split("\n", 1)[1], (told, again)  # without the note about -U
 
 
+def starts(*arguments):
+    """Whether it says that it listens."""
+    try:
+        with Foreground([PROGRAM, *arguments]):
+            return True
+    except AssertionError:
+        return False
+
+
+def test_check_config_promises_what_starts():
+    """Over all that memory, workers, items, connections and their memory depend on."""
+    few = ["1", "2", "5", "64"]
+    grid = [
+        (memory, threads, *extra)
+        for memory in few
+        for threads in ("1", "4", "16", "33")
+        for extra in (
+            (),
+            ("-I", "1k"),
+            ("-I", "128k"),
+            ("-I", "1m"),
+            ("-c", "1"),
+            ("-c", "10000000"),
+            ("--connection-memory", "1m"),
+            ("--connection-memory", "16m"),
+            ("-u", "no-such-user-here"),
+        )
+    ]
+    random.Random(16).shuffle(grid)
+    for memory, threads, *extra in grid[:48] + [("4", "16"), ("4", "17"), ("1", "4", "-I", "128k")]:
+        arguments = ["-m", memory, "-t", threads, "-p", "-1", *extra]
+        if "-u" not in extra:
+            arguments += ["-u", USER]
+        done = subprocess.run([PROGRAM, *arguments, "--check-config"], capture_output=True, text=True, timeout=HANG_S)
+        assert (done.returncode == 0) == starts(*arguments), f"{arguments}: checked with status {done.returncode}: {done.stderr}"
+
+
+def test_the_smallest_shares_hold_what_they_accept():
+    """Each worker stores the largest item that there may be, however many small ones are there."""
+    for arguments in (("-m", "4", "-t", "16"), ("-m", "1", "-t", "4", "--io", "epoll"), ("-m", "1", "-t", "3"), ("-m", "1", "-t", "1")):
+        with Foreground([PROGRAM, *arguments, "-p", "-1", "-u", USER]) as snugd:
+            with socket.create_connection(("127.0.0.1", snugd.port), timeout=HANG_S) as client:
+                told = client.makefile("rb")
+                client.sendall(b"stats settings\r\n")
+                lines = list(iter(told.readline, b"END\r\n"))
+                largest = int(next(line.split()[2] for line in lines if line.startswith(b"STAT item_size_max ")))
+                for first in range(0, 8000, 100):
+                    client.sendall(b"".join(b"set s%d 0 0 300 noreply\r\n%b\r\n" % (i, b"s" * 300) for i in range(first, first + 100)))
+                for i in range(64):
+                    name = b"large%d" % i
+                    client.sendall(b"set %b 0 0 %d\r\n" % (name, largest - len(name)) + b"l" * (largest - len(name)) + b"\r\n")
+                    answer = told.readline()
+                    assert answer == b"STORED\r\n", f"{arguments}: item {i} of {largest} bytes: {answer}"
+
+
 def test_check_config_tells_what_is_wrong_and_where():
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
         file.write("# first\n\nmemory-limit = plenty\n")

@@ -93,6 +93,16 @@ bool process_lock_memory(struct text *why) {
 	return false;
 }
 
+static bool knows_user(const struct settings *settings, struct text *why) {
+	if (settings->user[0] == '\0' || getpwnam(settings->user) != NULL) return true;
+	text_print(why, "--user: there is no user '%s'", settings->user);
+	return false;
+}
+
+bool process_could_start(const struct settings *settings, struct text *why) {
+	return process_allow_descriptors(settings, why) && knows_user(settings, why);
+}
+
 void process_allow_core(void) {
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
@@ -129,12 +139,9 @@ bool process_drop_privileges(const struct settings *settings, const struct liste
 	bool is_root = geteuid() == 0;
 	if (!is_asked && !is_root) return true;
 	const char *name = is_asked ? settings->user : "nobody";
+	if (!knows_user(settings, why)) return false;
 	errno = 0;
 	const struct passwd *user = getpwnam(name);
-	if (is_asked && user == NULL) {
-		text_print(why, "--user: there is no user '%s'", name);
-		return false;
-	}
 	if (user != NULL && user->pw_uid == geteuid()) return true;
 	if (!is_root) {
 		text_print(why, "--user: only root can become '%s'", name);

@@ -41,6 +41,10 @@ void process_allow_locking(void);
  * all goes on as without. After the user has changed, and before threads and heaps are made. */
 bool process_lock_memory(struct text *why);
 
+/* What can be known of a start before anything is done for it: the descriptors, as above, and that
+ * there is such a user. --check-config and the start both ask it. False, with a sentence. */
+bool process_could_start(const struct settings *settings, struct text *why);
+
 /* A core file as large as the hard limit allows. */
 void process_allow_core(void);
 

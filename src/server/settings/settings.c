@@ -6,7 +6,8 @@
  *
  *     threads             the processors, SETTINGS_THREADS_DEFAULT_MAX at most
  *     memory-max          the memory limit: it cannot be raised
- *     max-item-size       that of the table, or half of a worker's share if that is less
+ *     max-item-size       that of the table, or what half of a worker's share holds if that is less;
+ *                         in the smallest shares less than half, beside the worker's own memory
  *     connection-memory   a sixteenth of the memory limit; 16 MiB, and 4 MiB a worker, at least;
  *                         1 GiB at most, unless the workers need more
  *     listen              127.0.0.1, where TCP is wanted
@@ -70,6 +71,29 @@ static bool fits_connections(struct settings_reader *reader) {
 	return true;
 }
 
+/* Of a share: the io's buffers, the shard, the heap's and the cache's first tables. */
+#define WORKER_OWN_BYTES ((uint64_t)176 << 10)
+
+/* The largest item that a worker can always store. */
+static uint64_t item_most_bytes(uint64_t share_bytes) {
+	uint64_t half_bytes = share_bytes / 2, left_bytes = share_bytes - WORKER_OWN_BYTES;
+	return half_bytes < left_bytes ? half_bytes : left_bytes;
+}
+
+static bool fits_item(struct settings_reader *reader, uint64_t share_bytes) {
+	struct settings *settings = reader->settings;
+	uint64_t most_bytes = item_most_bytes(share_bytes);
+	if (settings->item_max_bytes <= most_bytes) return true;
+	if (was_given(reader, "max-item-size"))
+		return settings_refuse(
+			reader,
+			"--max-item-size: a worker of %llu bytes holds at most %llu; give more memory (-m) or "
+			"fewer threads (-t)",
+			(unsigned long long)share_bytes, (unsigned long long)most_bytes);
+	settings->item_max_bytes = most_bytes;
+	return true;
+}
+
 static bool fits_memory(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
 	if (settings->threads == 0) {
@@ -95,16 +119,7 @@ static bool fits_memory(struct settings_reader *reader) {
 			reader,
 			"--memory-limit: too much for %u workers: each can use %zug; give more threads (-t)",
 			settings->threads, SNUG_LIMIT_MAX_BYTES >> 30);
-	if (settings->item_max_bytes > share_bytes / 2) {
-		if (was_given(reader, "max-item-size"))
-			return settings_refuse(reader,
-								   "--max-item-size: more than half of a worker's memory, which is "
-								   "%llu bytes; give more "
-								   "memory (-m) or fewer threads (-t)",
-								   (unsigned long long)share_bytes);
-		settings->item_max_bytes = share_bytes / 2;
-	}
-	return fits_connections(reader);
+	return fits_item(reader, share_bytes) && fits_connections(reader);
 }
 
 static bool is_relative(const char *path) {

@@ -94,7 +94,9 @@ enum settings_wish {
 	/* the settings are complete; the text holds notes, a line each, about what has no effect
 	 * here */
 	SETTINGS_RUN,
-	SETTINGS_TELL,  /* the text (help, version, manual page) is to be printed, and that is all */
+	SETTINGS_TELL, /* the text (help, version, manual page) is to be printed, and that is all */
+	/* the same, a config file, if snugd could start with the settings, which are complete */
+	SETTINGS_CHECK,
 	SETTINGS_REFUSE /* the text is a sentence that says why; the settings are not to be used */
 };
 

@@ -219,7 +219,7 @@ enum settings_wish settings_parse(int argument_count, char *const *arguments, st
 		return reader.wish;
 	if (reader.only_checks) {
 		settings_describe(out, text);
-		reader.wish = SETTINGS_TELL;
+		reader.wish = SETTINGS_CHECK;
 	}
 	return reader.wish;
 }

@@ -86,8 +86,8 @@ enum settings_kind {
 	  "worker, at most 1g")                                                                        \
 	X(MEMORY, 'I', "max-item-size", BYTES, SETTINGS_FIELD(item_max_bytes), "1m",                   \
 	  SETTINGS_ITEM_MIN_BYTES, SNUG_VALUE_BYTES_MAX, "BYTES", "item_size_max",                     \
-	  "the largest item, 1k to 1g; at most half of a worker's memory, to which the default is "    \
-	  "lowered")                                                                                   \
+	  "the largest item, 1k to 1g; at most half of a worker's memory, less where that is below "   \
+	  "352k; the default is lowered to it")                                                        \
 	X(MEMORY, 0, "keep-free", BYTES, SETTINGS_FIELD(keep_free_bytes), "1m", 0,                     \
 	  SETTINGS_MEMORY_MAX_BYTES, "BYTES", "keep_free",                                             \
 	  "free memory, over all workers, that is kept when nothing has used it for some seconds; "    \

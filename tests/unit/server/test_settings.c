@@ -240,8 +240,14 @@ static void an_item_fits_in_half_of_a_worker(void **state) {
 	assert_int_equal(accepted("-m 4096 -t 2 -I 1g").item_max_bytes, 1 << 30);
 	refused(
 		"-m 4 -t 1 -I 2049k",
-		"--max-item-size: more than half of a worker's memory, which is 4194304 bytes; give more "
-		"memory (-m) or fewer threads (-t)");
+		"--max-item-size: a worker of 4194304 bytes holds at most 2097152; give more memory (-m) "
+		"or fewer threads (-t)");
+	/* the smallest share, beside what the worker itself needs */
+	assert_int_equal(accepted("-m 4 -t 16").item_max_bytes, 80 << 10);
+	refused(
+		"-m 4 -t 16 -I 128k",
+		"--max-item-size: a worker of 262144 bytes holds at most 81920; give more memory (-m) or "
+		"fewer threads (-t)");
 }
 
 static void refuses_with_a_sentence(void **state) {
@@ -433,7 +439,7 @@ static struct settings take_back(const char *line, char **told) {
 	struct settings settings;
 	char given[512];
 	(void)snprintf(given, sizeof given, "%s --check-config", line);
-	if (parse(given, &settings, told) != SETTINGS_TELL) fail_msg("%s: %s", given, *told);
+	if (parse(given, &settings, told) != SETTINGS_CHECK) fail_msg("%s: %s", given, *told);
 	return settings;
 }
 
