@@ -158,7 +158,7 @@ static void a_busy_cache_gives_nothing(void **state) {
 	uint32_t first = 0;
 	for (uint32_t s = 0; s < 20; s++) (void)second(&scene);
 	uint64_t before_bytes = stats_of(&scene).heap.returned_bytes;
-	for (uint32_t s = 0; s < 60; s++) {
+	for (uint32_t s = 0; s < 30; s++) {
 		uint32_t churned = (scene.stored - first) / 20;
 		for (uint32_t i = 0; i < churned; i++) {
 			delete (&scene, first++);
@@ -182,7 +182,7 @@ static void a_cache_that_breathes_gives_nothing(void **state) {
 	for (uint32_t s = 0; s < 20; s++) (void)second(&scene);
 	uint64_t before_bytes = 0;
 	uint32_t quarter = scene.stored / 4, first = 0;
-	for (uint32_t breath = 0; breath < 20; breath++) {
+	for (uint32_t breath = 0; breath < 10; breath++) {
 		if (breath == 3) before_bytes = stats_of(&scene).heap.returned_bytes;
 		for (uint32_t i = 0; i < quarter; i++) delete (&scene, first++);
 		(void)second(&scene);
@@ -215,7 +215,7 @@ static void what_is_to_be_kept_stays(void **state) {
 /* Another limit while memory is given back, and an end in the middle. */
 static void what_comes_in_between(void **state) {
 	(void)state;
-	for (uint32_t slices = 1; slices < 4000; slices = slices * 2 + 1) {
+	for (uint32_t slices = 1; slices < 4000; slices = slices * 4 + 1) {
 		struct scene scene;
 		open_scene(&scene, 0);
 		fill(&scene, 24 * MIB, 0, 0);
