@@ -401,11 +401,34 @@ static void a_field_evicts_nobody(void **state) {
 	}
 }
 
+/* An extension needs both, and the old one stays. */
+static void what_cannot_lie_beside_the_old_value_evicts_nobody(void **state) {
+	static struct play play;
+	snug_key key = snug_shard_key("large", 5);
+	snug_item item;
+	(void)state;
+	begin(&play, 1 * MIB, 0, 1 * MIB, false);
+	fill(&play, 700);
+	REQUIRE_OK(set_bytes(&play, "large", 600 * KIB));
+	uint64_t evictions = play.shard->stats.evictions, items = play.shard->live.items;
+	REQUIRE_OK(snug_shard_find(play.shard, &key, &item));
+	snug_error error =
+		snug_shard_extend(play.shard, &key, &item, &item.attributes, value, 100, false);
+	REQUIRE(error == SNUG_ERROR_NO_MEMORY, "%s", snug_error_name(error));
+	REQUIRE(play.shard->stats.evictions == evictions && play.shard->live.items == items,
+			"%llu evicted for a refusal",
+			(unsigned long long)(play.shard->stats.evictions - evictions));
+	REQUIRE_OK(snug_shard_find(play.shard, &key, &item));
+	REQUIRE(item.value_bytes == 600 * KIB, "%zu bytes are left", (size_t)item.value_bytes);
+	end(&play);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_refusal_changes_nothing),
 		cmocka_unit_test(what_is_accepted_can_be_stored),
 		cmocka_unit_test(a_field_evicts_nobody),
+		cmocka_unit_test(what_cannot_lie_beside_the_old_value_evicts_nobody),
 	};
 	return cmocka_run_group_tests_name("refusals", tests, NULL, NULL);
 }
