@@ -85,7 +85,8 @@ typedef uint64_t snug_ref;
  * snug_ref_at. */
 typedef struct snug_owner {
 	/* The object `from` is now `to`, its bytes already there; `from` is dead on return. `size` is
-	 * what size_of said, or the slot's bytes when there is no size_of. Required. */
+	 * what size_of said, or the slot's bytes when there is no size_of. An object in fragments may be
+	 * contiguous afterwards; one that is contiguous stays so. Required. */
 	void (*moved)(void *context, snug_ref from, snug_ref to, size_t size);
 	/* The size the object was allocated with, read from its first bytes (an object's first
 	 * fragment, if it has several: never asked for those). Optional: with it, objects that sit in a
@@ -113,6 +114,10 @@ typedef struct snug_heap_options {
 	 * copied each; with this set it answers SNUG_ERROR_NO_MEMORY instead, and only snug_defragment
 	 * moves objects. */
 	bool no_compaction_in_alloc;
+	/* An allocation that finds no slot after compaction takes, as the last resort, any larger hole,
+	 * or is stored in pieces in whatever holes there are. With this set it answers
+	 * SNUG_ERROR_NO_MEMORY instead: for who has something to evict. */
+	bool no_last_resort;
 	/* Pacing: while fewer free bytes than this are at hand, each page taken pays for a step of
 	 * pace_step_bytes. 0: off. Not together with no_compaction_in_alloc. */
 	size_t pace_low_water_bytes;

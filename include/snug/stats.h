@@ -69,7 +69,8 @@ typedef struct snug_stats {
 	uint64_t returned_bytes;
 	uint64_t defragmentations;
 	uint64_t late_steps;  /* of defragmentations: took more than twice the step_ns asked for */
-	uint64_t reserved[5]; /* 0 */
+	uint64_t lent_slots;  /* holes of plain objects' slabs in which pieces of others lie */
+	uint64_t reserved[4]; /* 0 */
 	snug_pool_stats total;
 	snug_pool_stats pool[SNUG_POOL_COUNT];
 } snug_stats;

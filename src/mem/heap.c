@@ -262,19 +262,36 @@ snug_error snug_heap_set_limit(snug_heap *heap, size_t limit_bytes) {
 	return SNUG_OK;
 }
 
+struct charge_need {
+	struct need need; /* first: attempt gets it back as this */
+	size_t bytes;
+	size_t allowed_bytes; /* the limit when it began: it may follow what is traded */
+};
+
+/* Free pages go back to the OS for it. */
+static snug_error attempt_charge(snug_heap *heap, struct need *need) {
+	const struct charge_need *charge = (struct charge_need *)need;
+	snug_error error = arena_trade_for(&heap->arena, charge->bytes, charge->allowed_bytes);
+	if (error != SNUG_ERROR_NO_MEMORY) need->pages_most = 0; /* the OS takes no page back */
+	return error;
+}
+
 snug_error snug_heap_charge(snug_heap *heap, size_t bytes) {
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
 	struct arena *arena = &heap->arena;
-	size_t allowed_bytes = arena->limit_bytes; /* which may follow what is traded for it */
 	if (bytes > arena->limit_goal_bytes) return SNUG_ERROR_NO_MEMORY;
-	while ((error = arena_trade_for(arena, bytes, allowed_bytes)) != SNUG_OK) {
-		if (error != SNUG_ERROR_NO_MEMORY) return error;
-		limit_keep(arena, (bytes >> arena->page_shift) + 1);
-		if (heap->options.no_compaction_in_alloc || !room_make(heap, 1, true)) return error;
-	}
+	struct charge_need charge = {
+		.need = {.attempt = attempt_charge,
+				 .effort = ROOM_MADE,
+				 .pages_kept = (bytes >> arena->page_shift) + 1,
+				 .pages_most = UINT64_MAX},
+		.bytes = bytes,
+		.allowed_bytes = arena->limit_bytes,
+	};
+	error = room_find(heap, &charge.need);
+	if (error) return error;
 	arena->charged_bytes += bytes;
-	limit_keep_no_more(arena);
 	limit_settle(arena);
 	limit_note_peak(arena);
 	return SNUG_OK;

@@ -50,13 +50,17 @@
  *   drain      to empty a region, so that it can go back to the OS
  *   merge      to move objects of one class into holes of slightly larger ones
  *   borrow     to take a slot of a slightly larger class, when nothing else is left
+ *   host       a slab of plain objects whose holes are lent to fragments, as the last resort
+ *   resident   a plain object in a host
+ *   guest      a fragment in a hole of a host
+ *   rehome     to move guests into fragments' own slots, so that their host is a slab again
  *   owner      who holds the references and is told of each move; also the thread that may call
  *   step       a bounded piece of a defragmentation; its phases are in defragment/defragment.c
  *
  * The rooms, each above those before it; this file and gate.h lie below all:
  *
  *   arena/       pages and metadata, under the limit
- *   slab/        slots out of pages: size classes, slabs, magazines, and what stands in a slot
+ *   slab/        slots out of pages: size classes, slabs, magazines, hosts, and what stands in a slot
  *   defragment/  what could be gained, which slab is emptied next, and the moving
  *   object/      whole objects, by handle or by reference, and room for them
  *   check/       the walkers
@@ -108,7 +112,9 @@
 #define LIST_FULL 16u
 #define LIST_PINNED_PARTIAL 17u
 #define LIST_PINNED_FULL 18u
-#define LIST_COUNT 19u
+#define LIST_HOST 19u /* hosts that have an empty slot for a guest, and those that have none */
+#define LIST_HOST_FULL 20u
+#define LIST_COUNT 21u
 #define LIST_NONE UINT8_MAX
 #define PARTIAL_MASK ((1u << FULLNESS_BUCKETS) - 1)
 
@@ -121,6 +127,8 @@
 /* of heaps by handle: the head also names its table entry */
 #define HANDLED_FRAGMENT_TRAILER_BYTES 16u
 #define TAIL_FRAGMENTS_MAX 4u
+
+#define PIN_RECORD_LISTS 16u
 
 #define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
 #define OFFSET_BITS 38
@@ -148,7 +156,8 @@ enum page_state {
 	PAGE_SLAB,    /* on one of its class's lists */
 	PAGE_VICTIM,  /* being evacuated: on no list, its holes are not handed out */
 	/* takes the victim's place: the two count as one slab, which holds what either holds */
-	PAGE_TARGET
+	PAGE_TARGET,
+	PAGE_HOST /* a slab whose holes are lent to fragments: in no count of its class's slabs */
 };
 
 /* 32 bytes, so that two share a cache line and 16 KiB pages pay 0.2 %. Slabs of at most 128 slots
@@ -157,7 +166,7 @@ struct page {
 	page_number next; /* in the class's list, or on the stack */
 	page_number previous;
 	uint16_t class_id;
-	uint16_t free_slots; /* = set bits */
+	uint16_t free_slots; /* = set bits; of a host: those without a guest */
 	uint16_t pins;       /* pinned objects with a slot here */
 	uint8_t state;
 	uint8_t list;
@@ -246,8 +255,12 @@ struct size_class {
 	/* the largest object that the short way of freeing may take: 0 if the family is not bytes */
 	uint32_t small_bytes;
 	uint32_t pinned_slabs;
+	uint32_t pinned_hosts;
 	/* second line */
 	uint64_t pinned_free_slots;
+	uint32_t hosts;        /* slabs of it whose holes are lent; slab/host.h */
+	uint32_t host_guests;  /* fragments in them */
+	uint32_t host_empty;   /* slots in them that hold neither a resident nor a guest */
 	uint32_t list_mask;    /* non-empty lists */
 	uint32_t bucket_scale; /* fullness bucket = live slots * bucket_scale >> 16 */
 	uint32_t active_index; /* its place in class_table.active */
@@ -312,7 +325,9 @@ struct pin_table {
 	uint64_t *entries;
 	uint32_t current;  /* which range */
 	uint32_t capacity; /* a power of two; 0: none yet */
-	uint32_t count;
+	uint32_t count;    /* in table and records */
+	uint32_t record_count;
+	uint64_t records[PIN_RECORD_LISTS]; /* slots of pins that the table has no room for */
 	uint64_t payload_bytes;
 	uint32_t pool_count[SNUG_POOL_COUNT]; /* the same by pool */
 	uint64_t pool_payload_bytes[SNUG_POOL_COUNT];
@@ -324,6 +339,7 @@ enum gate { GATE_HANDLES = 1, GATE_REFERENCES = 2, GATE_CALLBACK = 0x100 };
 
 enum phase {
 	PHASE_IDLE,
+	PHASE_REHOME,
 	PHASE_FLUSH,
 	PHASE_COMPACT,
 	PHASE_MERGE,
@@ -336,6 +352,7 @@ enum phase {
 
 /* A search for the slab whose merging wastes least; over several steps. */
 struct merge_search {
+	uint8_t merge; /* enum merge */
 	uint32_t cursor;      /* the classes of class_table.active below it are still to be looked at */
 	uint32_t misses;      /* found ones that had changed when they were wanted */
 	page_number number;   /* the best so far; PAGE_NONE: none */
@@ -355,6 +372,9 @@ struct defragment {
 	bool drains;        /* the round of draining has begun: what was given up is in line again */
 	uint32_t returning; /* region number + 1 of which a part was returned; 0: none */
 	struct merge_search search;
+	/* of the rehome phase: the same; and hosts of the class that were left as they are */
+	uint32_t rehome_cursor;
+	uint32_t rehome_left;
 	uint64_t goal_bytes; /* what could be gained when it began: compaction ends there */
 	/* totals.released_slabs at which the target is reached in this step */
 	uint64_t stop_at_released;
@@ -426,6 +446,10 @@ struct snug_heap {
 	struct pin_table pins;
 	uint64_t payload_bytes[SNUG_POOL_COUNT];
 	uint64_t chains; /* objects stored as fragments */
+	uint32_t hosts;  /* slabs whose holes are lent to fragments */
+	/* all changes when storing in pieces was last refused, and the fewest bytes that were; 0: none */
+	uint64_t pieces_searched_at;
+	size_t pieces_refused_bytes;
 	struct totals totals;
 	struct defragment defragment;
 	struct check_walk check;

@@ -23,19 +23,29 @@ static bool extent_equals(const snug_extent *extent, const unsigned char *expect
 	return memcmp(extent->data, expected, extent->length) == 0;
 }
 
-/* Compares in pieces of as many extents as fit on the stack. */
+static snug_error view(const struct herd *herd, const struct herd_object *object, size_t offset,
+					   size_t length, snug_extent *extents, size_t *count) {
+	return herd->by_reference ? snug_ref_view(herd->heap, object->name, object->size, offset,
+											  length, extents, count)
+							  : snug_view(herd->heap, object->name, offset, length, extents, count);
+}
+
+/* Compares in pieces of as many extents as fit on the stack; smaller ones where the object lies in
+ * more. */
 static void verify_object(struct herd *herd, uint32_t number) {
-	enum { EXTENTS = 64, PIECE_BYTES = EXTENTS * 2048 };
+	enum { EXTENTS = 256, PIECE_BYTES = EXTENTS * 2048 };
 	const struct herd_object *object = &herd->objects[number];
 	contents_of(herd, number, object->size);
 	for (size_t offset = 0; offset < object->size;) {
 		snug_extent extents[EXTENTS];
 		size_t count = EXTENTS;
 		size_t length = object->size - offset < PIECE_BYTES ? object->size - offset : PIECE_BYTES;
-		REQUIRE_OK(herd->by_reference
-					   ? snug_ref_view(herd->heap, object->name, object->size, offset, length,
-									   extents, &count)
-					   : snug_view(herd->heap, object->name, offset, length, extents, &count));
+		snug_error error = view(herd, object, offset, length, extents, &count);
+		while (error == SNUG_ERROR_TOO_MANY_EXTENTS) {
+			length /= 2;
+			error = view(herd, object, offset, length, extents, &count);
+		}
+		REQUIRE_OK(error);
 		REQUIRE(offset > 0 || object->pins == 0 || extents[0].data == object->pinned_at,
 				"a pinned object was moved");
 		for (size_t i = 0; i < count; i++) {
@@ -250,13 +260,17 @@ snug_report herd_defragment(struct herd *herd, const snug_defragment_options *op
 			"the report says %llu bytes, the map %llu pages",
 			(unsigned long long)report.reclaimed_bytes,
 			(unsigned long long)(before.slab_pages - after.slab_pages));
+	/* With pieces in lent holes it may be more: they are rehomed before anything is counted. */
+	bool may_be_more = report.before.lent_slots > 0;
 	REQUIRE(options->target_bytes != SNUG_NO_BUDGET ||
-				report.reclaimed_bytes == estimate.reclaimable_bytes,
+				report.reclaimed_bytes == estimate.reclaimable_bytes ||
+				(may_be_more && report.reclaimed_bytes > estimate.reclaimable_bytes),
 			"%llu bytes were reclaimed, the estimate was %llu",
 			(unsigned long long)report.reclaimed_bytes,
 			(unsigned long long)estimate.reclaimable_bytes);
-	REQUIRE(report.moved_objects <= estimate.moves, "%llu moves, at most %llu were estimated",
-			(unsigned long long)report.moved_objects, (unsigned long long)estimate.moves);
+	REQUIRE(may_be_more || report.moved_objects <= estimate.moves,
+			"%llu moves, at most %llu were estimated", (unsigned long long)report.moved_objects,
+			(unsigned long long)estimate.moves);
 	REQUIRE(report.moved_bytes <= report.reclaimed_bytes - report.coalesce_reclaimed_bytes,
 			"%llu bytes copied to gain %llu", (unsigned long long)report.moved_bytes,
 			(unsigned long long)(report.reclaimed_bytes - report.coalesce_reclaimed_bytes));

@@ -64,7 +64,8 @@ static void no_compaction_in_alloc(void **state) {
 	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
 								 .limit_bytes = 2 * MIB,
 								 .page_bytes = 4096,
-								 .no_compaction_in_alloc = true};
+								 .no_compaction_in_alloc = true,
+								 .no_last_resort = true};
 	struct herd herd;
 	herd_init(&herd, false, &options);
 	static snug_handle handles[20000];

@@ -123,7 +123,9 @@ static bool options_make_sense(const snug_shard_options *options) {
 		   options->heap.owner.moved == NULL && options->heap.owner.size_of == NULL;
 }
 
-static snug_error prepare(const snug_shard_options *options, snug_owner *owner, snug_shard **out) {
+/* An item is told to readers in a few extents, and evicting is cheaper than many pieces. */
+static snug_error prepare(const snug_shard_options *options, snug_heap_options *heap_options,
+						  snug_shard **out) {
 	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
 	key_hash_settle();
 	const snug_os *os = options->heap.os != NULL ? options->heap.os : snug_os_linux();
@@ -138,7 +140,8 @@ static snug_error prepare(const snug_shard_options *options, snug_owner *owner, 
 	set_clocks(shard);
 	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
 	expiries_begin(&shard->expiries, shard_now_s(shard));
-	*owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
+	heap_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
+	heap_options->no_last_resort = true;
 	*out = shard;
 	return SNUG_OK;
 }
@@ -148,7 +151,7 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_optio
 	snug_shard_options known;
 	if (options == NULL || heap_options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_error error = read_options(options, &known);
-	return error ? error : prepare(&known, &heap_options->owner, out);
+	return error ? error : prepare(&known, heap_options, out);
 }
 
 /* Addresses for as many as the limit may ever allow; memory follows the items. Without them the
@@ -205,7 +208,7 @@ snug_error snug_shard_create(const snug_shard_options *options, snug_shard **out
 	snug_error error = read_options(options, &known);
 	if (error) return error;
 	snug_heap_options heap_options = known.heap;
-	error = prepare(&known, &heap_options.owner, &shard);
+	error = prepare(&known, &heap_options, &shard);
 	if (error) return error;
 	error = snug_heap_create(&heap_options, &heap);
 	if (!error) {

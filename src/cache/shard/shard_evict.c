@@ -81,8 +81,7 @@ static bool is_evictable(const snug_shard *shard, const struct candidate *candid
 	const uint64_t *at = (const uint64_t *)(uintptr_t)candidate->place;
 	snug_ref ref = entry_ref(candidate->entry);
 	if (*at != candidate->entry || ref == shard->watched) return false;
-	return LIKELY(shard->heap->pins.count == 0) ||
-		   pin_count(&shard->heap->pins, ref & OFFSET_MASK) == 0;
+	return LIKELY(shard->heap->pins.count == 0) || pin_count(shard->heap, ref & OFFSET_MASK) == 0;
 }
 
 /* What looking for its key would have found. */

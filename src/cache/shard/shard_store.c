@@ -200,7 +200,7 @@ static bool fits_in_place(const snug_shard *shard, snug_ref ref, const struct it
 						  const struct item_head *head) {
 	return snug_ref_is_contiguous(ref) && old->head_bytes == head->head_bytes &&
 		   old->value_bytes == head->value_bytes &&
-		   (shard->heap->pins.count == 0 || pin_count(&shard->heap->pins, ref) == 0);
+		   (shard->heap->pins.count == 0 || pin_count(shard->heap, ref) == 0);
 }
 
 static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_ref *out) {

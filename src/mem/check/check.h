@@ -46,6 +46,10 @@ struct slab_counts {
 	uint64_t pinned_free;
 	uint64_t listed;
 	uint64_t partial; /* on the lists by sixteenths */
+	uint64_t hosts; /* in no count but these */
+	uint64_t pinned_hosts;
+	uint64_t host_guests;
+	uint64_t host_empty;
 };
 
 struct object_counts {
@@ -53,6 +57,7 @@ struct object_counts {
 	uint64_t plain; /* live slots outside the large pool */
 	uint64_t heads;
 	uint64_t page_pins;
+	uint64_t pin_records;
 };
 
 /* The laws that one region, slab, class, table entry can be seen to break, for a check in slices

@@ -20,7 +20,7 @@ static bool check_page_place(struct check *check, page_number number, bool free_
 	counts->stacked += state == PAGE_STACKED;
 	return check_that(check, "A3", "page is in two places or none", number,
 					  free_bit == (state == PAGE_FREE) && cold_bit == (state == PAGE_COLD) &&
-						  state <= PAGE_TARGET);
+						  state <= PAGE_HOST);
 }
 
 bool check_region(struct check *check, uint32_t number, struct page_counts *total) {

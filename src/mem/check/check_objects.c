@@ -12,8 +12,10 @@
 #include "base/bits.h"
 #include "mem/check/check.h"
 #include "mem/object/chain.h"
+#include "mem/object/pin_records.h"
 #include "mem/object/pins.h"
 #include "mem/slab/handles.h"
+#include "mem/slab/host.h"
 #include "mem/slab/slab.h"
 
 #include <string.h>
@@ -50,6 +52,7 @@ static bool is_live_fragment(const snug_heap *heap, uint64_t offset) {
 	const struct page *page = &heap->arena.pages[number];
 	if (page->state < PAGE_SLAB) return false;
 	struct size_class *class = class_of_page(heap, number);
+	if (page->state == PAGE_HOST) return host_has_guest(heap, number, offset);
 	if (class->family != FAMILY_FRAGMENT) return false;
 	uint64_t slot = slot_of(&heap->arena, class, offset);
 	return slot < class->slots &&
@@ -128,12 +131,28 @@ static void fill_live_bits(const snug_heap *heap, struct size_class *class, page
 	}
 }
 
+static bool check_guests(struct check *check, const struct size_class *class, page_number number,
+						 struct object_counts *counts) {
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		uint64_t offset = page_offset(&check->heap->arena, number) + (uint64_t)slot * class->stride;
+		if (!host_has_guest(check->heap, number, offset)) continue;
+		if (is_pin_record(check->heap, offset)) {
+			counts->pin_records++;
+			continue;
+		}
+		if (!check_fragment(check, class, offset, counts)) return false;
+	}
+	return true;
+}
+
 bool check_page_objects(struct check *check, page_number number, struct object_counts *counts) {
 	const snug_heap *heap = check->heap;
 	struct size_class *class = class_of_page(heap, number);
 	uint64_t live[SLOTS_MAX / 64] = {0};
 	fill_live_bits(heap, class, number, live);
 	counts->page_pins += heap->arena.pages[number].pins;
+	if (heap->arena.pages[number].state == PAGE_HOST && !check_guests(check, class, number, counts))
+		return false;
 	if (heap->slot_trailer_bytes == 0 && class->family != FAMILY_FRAGMENT) {
 		for (uint32_t word = 0; word * 64 < class->slots; word++)
 			counts->plain += bit_count(live[word]);
@@ -207,12 +226,13 @@ bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins) {
 	uint64_t offset = entry & OFFSET_MASK;
 	page_number number = page_of(&heap->arena, offset);
 	bool slab = number >= 1 && number <= heap->arena.page_count &&
-				heap->arena.pages[number].state == PAGE_SLAB;
+				(heap->arena.pages[number].state == PAGE_SLAB ||
+				 heap->arena.pages[number].state == PAGE_HOST);
 	if (!check_that(check, "P1", "pin on what is no object", offset,
-					slab && entry >> OFFSET_BITS > 0 && pin_count(&heap->pins, offset) > 0)) {
+					slab && entry >> OFFSET_BITS > 0 && pin_count(heap, offset) > 0)) {
 		return false;
 	}
-	bool chained = class_of_page(heap, number)->family == FAMILY_FRAGMENT;
+	bool chained = is_live_fragment(heap, offset);
 	uint32_t walked = 0;
 	for (; offset != 0; offset = chained ? chain_next(heap, offset) : 0) {
 		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
@@ -222,6 +242,13 @@ bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins) {
 		*page_pins += 1;
 	}
 	return true;
+}
+
+static bool is_live_guest(const snug_heap *heap, uint64_t offset) {
+	page_number number = page_of(&heap->arena, offset);
+	return number >= 1 && number < heap->arena.described &&
+		   heap->arena.pages[number].state == PAGE_HOST && host_has_guest(heap, number, offset) &&
+		   is_pin_record(heap, offset);
 }
 
 static bool check_pins(struct check *check, const struct object_counts *counts) {
@@ -235,7 +262,19 @@ static bool check_pins(struct check *check, const struct object_counts *counts) 
 		if (!check_pin(check, entry, &page_pins)) return false;
 		pinned++;
 	}
-	return check_equal(check, "P1", "pinned objects", pins->count, pinned) &&
+	uint64_t records = 0;
+	for (uint32_t list = 0; list < PIN_RECORD_LISTS; list++) {
+		for (uint64_t slot = pin_record_first(heap, list); slot != 0; records++) {
+			uint64_t entry;
+			bool sound = records < counts->pin_records && is_live_guest(heap, slot);
+			if (!check_that(check, "P1", "record of a pin is none", slot, sound)) return false;
+			slot = pin_record_next(heap, slot, &entry);
+			if (!check_pin(check, entry, &page_pins)) return false;
+		}
+	}
+	return check_equal(check, "P1", "records of pins", pins->record_count, records) &&
+		   check_equal(check, "P1", "lent slots with records", counts->pin_records, records) &&
+		   check_equal(check, "P1", "pinned objects", pins->count, pinned + records) &&
 		   check_equal(check, "P2", "pins marked on slabs", counts->page_pins, page_pins);
 }
 
@@ -255,7 +294,7 @@ bool check_bookmark(struct check *check) {
 
 bool check_objects(struct check *check) {
 	const snug_heap *heap = check->heap;
-	struct object_counts counts = {{0}, 0, 0, 0};
+	struct object_counts counts = {{0}, 0, 0, 0, 0};
 	page_number described =
 		(page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
 	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {

@@ -1,4 +1,4 @@
-/* mem/check/check_slabs.c: laws S1 to S8: bitmaps, lists, magazines and the counters of each class;
+/* mem/check/check_slabs.c: laws S1 to S10: bitmaps, lists, magazines and the counters of each class;
  * C1: which class serves which.
  *
  * Primary are the bitmaps, and the class number in each descriptor. One pass over the descriptors
@@ -7,7 +7,24 @@
  * count as one slab. The class table is checked first, because all else looks classes up in it. */
 #include "base/bits.h"
 #include "mem/check/check.h"
+#include "mem/slab/host.h"
 #include "mem/slab/slab.h"
+
+/* A host lends the slots of its set bits; who is in one says its trailer. */
+static bool check_host(struct check *check, const struct size_class *class, page_number number,
+					   uint64_t lent) {
+	const snug_heap *heap = check->heap;
+	uint64_t guests = 0;
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		uint64_t offset = page_offset(&heap->arena, number) + (uint64_t)slot * class->stride;
+		guests += host_has_guest(heap, number, offset);
+	}
+	bool lends = class->family != FAMILY_FRAGMENT && hole_capacity(heap, class) > 0;
+	return check_that(check, "S10", "host whose slots can't be lent", number, lends) &&
+		   check_that(check, "S10", "host without a guest", number, guests > 0) &&
+		   check_equal(check, "S10", "empty slots of a host", heap->arena.pages[number].free_slots,
+					   lent - guests);
+}
 
 static bool check_bitmap(struct check *check, const struct size_class *class, page_number number) {
 	struct page *page = &check->heap->arena.pages[number];
@@ -15,11 +32,14 @@ static bool check_bitmap(struct check *check, const struct size_class *class, pa
 	uint64_t counted = 0;
 	for (uint32_t word = 0; word * 64 < class->slots; word++) counted += bit_count(bits[word]);
 	uint64_t beyond = class->slots % 64 == 0 ? 0 : bits[class->slots / 64] >> (class->slots % 64);
-	return check_that(check, "S1", "bitmap marks a slot beyond the slab", number, beyond == 0) &&
-		   check_equal(check, "S1", "free slots of a slab", page->free_slots, counted);
+	if (!check_that(check, "S1", "bitmap marks a slot beyond the slab", number, beyond == 0))
+		return false;
+	if (page->state == PAGE_HOST) return check_host(check, class, number, counted);
+	return check_equal(check, "S1", "free slots of a slab", page->free_slots, counted);
 }
 
 static uint8_t expected_list(const struct size_class *class, const struct page *page) {
+	if (page->state == PAGE_HOST) return page->free_slots > 0 ? LIST_HOST : LIST_HOST_FULL;
 	if (page->state != PAGE_SLAB) return LIST_NONE;
 	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
 	if (page->free_slots == 0) return LIST_FULL;
@@ -30,6 +50,17 @@ void count_slab(const snug_heap *heap, page_number number, struct slab_counts *c
 	const struct page *page = &heap->arena.pages[number];
 	const struct size_class *class = heap->classes.state[page->class_id];
 	struct slab_counts *of_class = &counts[class->active_index];
+	if (page->state == PAGE_HOST) {
+		const uint64_t *bits = free_bits_of((struct page *)page, class);
+		of_class->hosts++;
+		of_class->listed++;
+		of_class->host_empty += page->free_slots;
+		of_class->pinned_hosts += page->pins > 0;
+		for (uint32_t word = 0; word * 64 < class->slots; word++)
+			of_class->host_guests += bit_count(bits[word]);
+		of_class->host_guests -= page->free_slots;
+		return;
+	}
 	bool victim = page->state == PAGE_VICTIM, target = page->state == PAGE_TARGET;
 	of_class->slabs += !target;
 	of_class->used += class->slots - page->free_slots;
@@ -85,7 +116,7 @@ bool check_list_mask(struct check *check, const struct size_class *class) {
 bool check_links(struct check *check, page_number number) {
 	const struct arena *arena = &check->heap->arena;
 	const struct page *page = &arena->pages[number];
-	if (page->state != PAGE_SLAB) return true;
+	if (page->state != PAGE_SLAB && page->state != PAGE_HOST) return true;
 	const struct size_class *class = class_of_page(check->heap, number);
 	bool is_first = page->previous == PAGE_NONE;
 	page_number before =
@@ -164,7 +195,14 @@ bool check_class_counts(struct check *check, const struct size_class *class,
 		   check_equal(check, "S8", "pinned slabs of a class", class->pinned_slabs,
 					   counts->pinned_slabs) &&
 		   check_equal(check, "S8", "free slots in pinned slabs", class->pinned_free_slots,
-					   counts->pinned_free);
+					   counts->pinned_free) &&
+		   check_equal(check, "S10", "hosts of a class", class->hosts, counts->hosts) &&
+		   check_equal(check, "S10", "pinned hosts of a class", class->pinned_hosts,
+					   counts->pinned_hosts) &&
+		   check_equal(check, "S10", "guests in a class's hosts", class->host_guests,
+					   counts->host_guests) &&
+		   check_equal(check, "S10", "empty slots of a class's hosts", class->host_empty,
+					   counts->host_empty);
 }
 
 static bool check_class(struct check *check, struct size_class *class,

@@ -46,7 +46,7 @@ static bool step_region(struct check *check, struct check_walk *walk) {
 
 static bool step_slab(struct check *check, struct check_walk *walk, struct slab_counts *counts) {
 	const struct arena *arena = &check->heap->arena;
-	struct object_counts objects = {{0}, 0, 0, 0};
+	struct object_counts objects = {{0}, 0, 0, 0, 0};
 	page_number number = (page_number)++walk->at;
 	if (number >= arena->described || number > arena->page_count) return false;
 	if (arena->pages[number].state < PAGE_SLAB) return true;
@@ -99,7 +99,7 @@ static bool check_stack_top(struct check *check) {
 static bool check_pin_sums(struct check *check, uint64_t marked) {
 	const struct pin_table *pins = &check->heap->pins;
 	uint64_t pinned = 0, page_pins = 0;
-	if (pins->capacity > PINS_MAX) return true;
+	if (pins->capacity > PINS_MAX || pins->record_count > 0) return true;
 	check->chain_max = PINS_MAX;
 	for (uint32_t index = 0; index < pins->capacity; index++) {
 		if (pins->entries[index] == 0) continue;

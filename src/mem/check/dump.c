@@ -9,14 +9,17 @@
 
 #include <stdio.h>
 
-static const char *const state_names[] = {"cold", "free", "stacked", "slab", "victim", "target"};
+static const char *const state_names[] = {"cold",   "free",   "stacked", "slab",
+										  "victim", "target", "host"};
 static const char *const pool_names[] = {"small", "medium", "large"};
 
 /* Slots of the slab that are in use, those in a magazine included: counted in its bitmap and not
- * taken from the descriptor's counter, so that who adds the map up has a second witness. */
+ * taken from the descriptor's counter, so that who adds the map up has a second witness. Of a
+ * host: residents and guests. */
 static uint32_t live_slots(struct page *page, const struct size_class *class) {
 	const uint64_t *free_bits = free_bits_of(page, class);
 	uint32_t live = class->slots;
+	if (page->state == PAGE_HOST) return live - page->free_slots;
 	for (uint32_t word = 0; word * 64 < class->slots; word++) live -= bit_count(free_bits[word]);
 	return live;
 }

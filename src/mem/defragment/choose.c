@@ -145,10 +145,13 @@ static bool sizes_are_known(const snug_heap *heap, const struct size_class *clas
 		   heap->options.owner.size_of != NULL;
 }
 
-struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id) {
+struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id,
+							  enum merge merge) {
 	const struct class_table *table = &heap->classes;
 	uint16_t end = table->first[class->family + 1];
-	while (++*id < end && table->entry[*id].stride <= class->stride + class->stride / MERGE_PARTS) {
+	uint32_t stride_most =
+		merge == MERGE_ANY ? UINT32_MAX : class->stride + class->stride / MERGE_PARTS;
+	while (++*id < end && table->entry[*id].stride <= stride_most) {
 		struct size_class *host = table->state[*id];
 		if (host == NULL || host->free_slots == 0) continue;
 		if (host->pool == class->pool || sizes_are_known(heap, class)) return host;
@@ -158,11 +161,12 @@ struct size_class *merge_host(const snug_heap *heap, const struct size_class *cl
 
 /* Bytes that `count` objects of the class would waste in the holes of larger classes; UINT64_MAX if
  * those are too few. */
-static uint64_t merge_waste(const snug_heap *heap, const struct size_class *class, uint64_t count) {
+static uint64_t merge_waste(const snug_heap *heap, const struct size_class *class, uint64_t count,
+							enum merge merge) {
 	uint16_t id = class->id;
 	uint64_t waste_bytes = 0;
 	while (count > 0) {
-		const struct size_class *host = merge_host(heap, class, &id);
+		const struct size_class *host = merge_host(heap, class, &id, merge);
 		if (host == NULL) return UINT64_MAX;
 		uint64_t here = host->free_slots < count ? host->free_slots : count;
 		waste_bytes += here * (host->stride - class->stride);
@@ -172,26 +176,29 @@ static uint64_t merge_waste(const snug_heap *heap, const struct size_class *clas
 }
 
 /* Bytes that the emptiest slab of the class would waste elsewhere. PAGE_NONE: there is none that is
- * at most half full. */
+ * at most half full; as the last resort, none with a hole. */
 static page_number merge_candidate(const snug_heap *heap, const struct size_class *class,
-								   uint64_t *waste_bytes) {
-	if ((class->list_mask & ((2u << MERGE_LIST_MAX) - 1)) == 0) return PAGE_NONE;
+								   enum merge merge, uint64_t *waste_bytes) {
+	uint32_t lists = merge == MERGE_ANY ? PARTIAL_MASK : (2u << MERGE_LIST_MAX) - 1;
+	if ((class->list_mask & lists) == 0) return PAGE_NONE;
 	page_number number = emptiest_slab(heap, class);
 	const struct page *page = &heap->arena.pages[number];
 	uint64_t live = class->slots - page->free_slots;
 	uint64_t own_holes = class->free_slots - page->free_slots;
-	*waste_bytes = live <= own_holes ? 0 : merge_waste(heap, class, live - own_holes);
+	*waste_bytes = live <= own_holes ? 0 : merge_waste(heap, class, live - own_holes, merge);
 	return number;
 }
 
 static void search_anew(const snug_heap *heap, struct merge_search *search) {
 	search->cursor = heap->classes.active_count;
 	search->number = PAGE_NONE;
-	search->waste_bytes = heap->arena.page_bytes / MERGE_WASTE_PARTS;
+	bool any = search->merge == MERGE_ANY;
+	search->waste_bytes = any ? UINT64_MAX - 1 : heap->arena.page_bytes / MERGE_WASTE_PARTS;
 }
 
-void merge_search_begin(const snug_heap *heap, struct merge_search *search) {
+void merge_search_begin(const snug_heap *heap, struct merge_search *search, enum merge merge) {
 	search->misses = 0;
+	search->merge = merge;
 	search_anew(heap, search);
 }
 
@@ -204,7 +211,8 @@ bool merge_search_some(const snug_heap *heap, struct merge_search *search, uint3
 		const struct size_class *class = table->active[--search->cursor];
 		if ((pool_mask >> class->pool & 1) == 0) continue;
 		uint64_t waste_bytes;
-		page_number number = merge_candidate(heap, class, &waste_bytes);
+		page_number number =
+			merge_candidate(heap, class, (enum merge)search->merge, &waste_bytes);
 		if (number == PAGE_NONE || waste_bytes > search->waste_bytes) continue;
 		/* of equals the first: so it is the same class however the search is cut */
 		if (waste_bytes == search->waste_bytes && search->number == PAGE_NONE) continue;
@@ -220,7 +228,9 @@ bool merge_search_end(snug_heap *heap, struct merge_search *search) {
 		search->number == PAGE_NONE ? NULL : heap->classes.state[search->class_id];
 	if (search->number == PAGE_NONE) return false;
 	uint64_t waste_bytes = UINT64_MAX;
-	page_number number = class == NULL ? PAGE_NONE : merge_candidate(heap, class, &waste_bytes);
+	enum merge merge = (enum merge)search->merge;
+	page_number number =
+		class == NULL ? PAGE_NONE : merge_candidate(heap, class, merge, &waste_bytes);
 	if (number == PAGE_NONE || waste_bytes > search->waste_bytes) {
 		search_anew(heap, search);
 		return ++search->misses < MERGE_MISSES_MAX;
@@ -231,9 +241,9 @@ bool merge_search_end(snug_heap *heap, struct merge_search *search) {
 	return true;
 }
 
-bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask) {
+bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask, enum merge merge) {
 	struct merge_search search;
-	merge_search_begin(heap, &search);
+	merge_search_begin(heap, &search, merge);
 	(void)merge_search_some(heap, &search, pool_mask, UINT32_MAX);
 	return merge_search_end(heap, &search);
 }

@@ -26,6 +26,13 @@
 #define ALL_POOLS ((1u << SNUG_POOL_COUNT) - 1)
 #define VICTIM_NONE UINT32_MAX
 
+/* How much larger the slots may be that an evacuation moves objects into. */
+enum merge {
+	MERGE_NONE,  /* not at all */
+	MERGE_CLOSE, /* 1/8, if that wastes less than a quarter of the page that it gains */
+	MERGE_ANY    /* the last resort: any */
+};
+
 struct class_candidate {
 	uint32_t slots;    /* of a slab */
 	uint32_t emptiest; /* list of its emptiest slab: 0 (nearly empty) .. 16 (full) */
@@ -64,20 +71,21 @@ bool victim_pick(snug_heap *heap, uint32_t pool_mask);
 struct size_class *victim_pick_class(const snug_heap *heap, uint32_t pool_mask);
 void victim_pick_slab(snug_heap *heap, struct size_class *class);
 
-/* As victim_pick, but the last slab of a class may go to the holes of classes up to 1/8 larger, if
- * that wastes less than a quarter of the page it gains. The least wasteful one is chosen. */
-bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask);
+/* As victim_pick, but the slab's objects may go to the holes of larger classes as well. The least
+ * wasteful one is chosen. */
+bool victim_pick_merge(snug_heap *heap, uint32_t pool_mask, enum merge merge);
 
 /* The same in parts. The search looks at `most` classes a call; false: it has seen all. What it has
  * found may have changed since it was seen; it is looked at again before it becomes the victim.
  * False: there is none, and too often it had changed. */
-void merge_search_begin(const snug_heap *heap, struct merge_search *search);
+void merge_search_begin(const snug_heap *heap, struct merge_search *search, enum merge merge);
 bool merge_search_some(const snug_heap *heap, struct merge_search *search, uint32_t pool_mask,
 					   uint32_t most);
 bool merge_search_end(snug_heap *heap, struct merge_search *search);
 
 /* The next larger class that objects of `class` may be merged into, after `*id`; NULL at the
  * end. */
-struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id);
+struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id,
+							  enum merge merge);
 
 #endif

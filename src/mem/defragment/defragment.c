@@ -4,11 +4,13 @@
  *              can anything be gained?
  *   begin --yes--> FLUSH --> COMPACT --> RETIRE --> MERGE --> RETIRE --> REBIN --> RETURN <-> DRAIN
  *      \----no--------------------------------------/---------------------^          \-> DONE --> end
+ *       \---REHOME, if there are hosts: then the same question
  *
  *   FLUSH    magazines of classes that can gain a page go back to their slabs; empty slabs go
  *   COMPACT  one victim after the other (choose.c chooses, evacuate.c moves)
  *   RETIRE   classes that were left without a slab end
  *   MERGE    if asked for: last slabs of classes into larger classes
+ *   REHOME   guests into holes of their own (rehome.h)
  *   REBIN    stacked pages into runs, so that the next page comes from the fullest region
  *   RETURN   if asked for: whole free regions to the OS, at most one a step; for return_bytes any
  *            runs of free pages, up to 16 a step
@@ -50,6 +52,7 @@
 #include "mem/defragment/drain.h"
 #include "mem/defragment/estimate.h"
 #include "mem/defragment/evacuate.h"
+#include "mem/defragment/rehome.h"
 #include "mem/gate.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/magazine.h"
@@ -133,12 +136,23 @@ static void run_flush(snug_heap *heap, struct allowance *allowance) {
 	}
 }
 
-static void evacuate_some(snug_heap *heap, struct allowance *allowance, bool merge) {
+static void spend_bytes(struct allowance *allowance, uint64_t bytes) {
+	allowance->bytes -= smaller(allowance->bytes, bytes);
+	if (allowance->bytes == 0) allowance->used_up = true;
+}
+
+static void evacuate_some(snug_heap *heap, struct allowance *allowance, enum merge merge) {
 	uint64_t batch_bytes = allowance->bytes;
 	if (is_timed(allowance)) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
-	uint64_t moved_bytes = victim_evacuate(heap, batch_bytes, merge);
-	allowance->bytes -= smaller(allowance->bytes, moved_bytes);
-	if (allowance->bytes == 0) allowance->used_up = true;
+	spend_bytes(allowance, victim_evacuate(heap, batch_bytes, merge));
+}
+
+/* A guest, and those that go with it. What the step released is in the report before it is counted
+ * what there is to gain, so the last one ends it. */
+static void run_rehome(snug_heap *heap, struct allowance *allowance) {
+	uint64_t moved_bytes = rehome_next(heap);
+	spend_bytes(allowance, moved_bytes);
+	if (moved_bytes == 0) allowance->used_up = true;
 }
 
 /* The class that the unit before this one has chosen, if it still gains a page. */
@@ -159,7 +173,7 @@ static void end_compaction(snug_heap *heap) {
 static void run_compact(snug_heap *heap, struct allowance *allowance) {
 	struct defragment *defragment = &heap->defragment;
 	if (heap->victim != PAGE_NONE) {
-		evacuate_some(heap, allowance, false);
+		evacuate_some(heap, allowance, MERGE_NONE);
 		return;
 	}
 	/* What was chosen and has changed is chosen anew, and used at once: an owner who changes it
@@ -181,7 +195,7 @@ static void run_merge(snug_heap *heap, struct allowance *allowance) {
 	struct defragment *defragment = &heap->defragment;
 	uint32_t mask = defragment->options.pool_mask;
 	if (heap->victim != PAGE_NONE) {
-		evacuate_some(heap, allowance, true);
+		evacuate_some(heap, allowance, MERGE_CLOSE);
 		return;
 	}
 	if (merge_search_some(heap, &defragment->search, mask, CLASSES_A_UNIT)) return;
@@ -198,7 +212,7 @@ static void run_retire(snug_heap *heap, struct allowance *allowance) {
 		struct size_class *class = next_class(heap);
 		if (class == NULL) {
 			defragment->phase = defragment->after_retire;
-			merge_search_begin(heap, &defragment->search);
+			merge_search_begin(heap, &defragment->search, MERGE_CLOSE);
 			return;
 		}
 		uint32_t before = heap->classes.active_count;
@@ -307,7 +321,7 @@ static void run_return(snug_heap *heap, struct allowance *allowance) {
 static void run_drain(snug_heap *heap, struct allowance *allowance) {
 	struct defragment *defragment = &heap->defragment;
 	if (heap->victim != PAGE_NONE) {
-		evacuate_some(heap, allowance, false);
+		evacuate_some(heap, allowance, MERGE_NONE);
 		if (allowance->ends_relocation && heap->victim == PAGE_NONE) allowance->used_up = true;
 		return;
 	}
@@ -326,6 +340,9 @@ static void run_drain(snug_heap *heap, struct allowance *allowance) {
 /* One unit of work. */
 static void run_phase(snug_heap *heap, struct allowance *allowance) {
 	switch (heap->defragment.phase) {
+	case PHASE_REHOME:
+		run_rehome(heap, allowance);
+		break;
 	case PHASE_FLUSH:
 		run_flush(heap, allowance);
 		break;
@@ -355,6 +372,19 @@ static void run_phase(snug_heap *heap, struct allowance *allowance) {
 
 /* ------------------------------------------------------------------ begin, end ----- */
 
+/* What there is to gain is counted, and the first phase that can have it begins. */
+static void begin_gaining(snug_heap *heap) {
+	struct defragment *defragment = &heap->defragment;
+	const snug_defragment_options *options = &defragment->options;
+	uint64_t unpinned_pages;
+	uint64_t pages = reclaimable_pages(heap, options->pool_mask, &unpinned_pages);
+	bool merge = options->mode == SNUG_COMPACT && options->merge_classes;
+	defragment->phase = pages > 0 ? PHASE_FLUSH : merge ? PHASE_MERGE : PHASE_REBIN;
+	defragment->cursor = heap->classes.active_count;
+	defragment->goal_bytes = defragment->report.reclaimed_bytes + page_bytes_of(heap, pages);
+	merge_search_begin(heap, &defragment->search, MERGE_CLOSE);
+}
+
 snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options *given) {
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
@@ -365,25 +395,22 @@ snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options 
 	struct defragment *defragment = &heap->defragment;
 	/* One that pacing left may lie outside of these pools. */
 	if (heap->victim != PAGE_NONE) victim_put_back(heap);
-	uint64_t unpinned_pages;
-	uint64_t pages = reclaimable_pages(heap, options.pool_mask, &unpinned_pages);
-	bool gain = pages > 0;
-	bool merge = options.mode == SNUG_COMPACT && options.merge_classes;
 	*defragment = (struct defragment){
-		.phase = gain    ? PHASE_FLUSH
-				 : merge ? PHASE_MERGE
-						 : PHASE_REBIN,
 		.options = options,
-		.cursor = heap->classes.active_count,
-		.goal_bytes = page_bytes_of(heap, pages),
+		.rehome_cursor = heap->classes.active_count,
 		.begin_ns = now_ns(heap),
 		.abandoned_at_begin = heap->totals.abandoned_slabs,
 		.refused_at_begin = heap->arena.returns_refused,
 		.returned_at_begin = heap->totals.returned_bytes,
 	};
-	merge_search_begin(heap, &defragment->search);
 	heap->arena.drain_round++;
 	defragment->report.compacted = options.mode == SNUG_COMPACT;
+	bool rehome = options.mode == SNUG_COMPACT && (options.pool_mask >> SNUG_POOL_LARGE & 1);
+	if (rehome && heap->hosts > 0) {
+		defragment->phase = PHASE_REHOME;
+	} else {
+		begin_gaining(heap);
+	}
 	heap->totals.defragmentations++;
 	return snug_stats_get(heap, &defragment->report.before);
 }
@@ -451,6 +478,7 @@ static void set_target(snug_heap *heap) {
 	defragment->stop_at_released = UINT64_MAX;
 	if (defragment->phase > PHASE_MERGE) return;
 	uint64_t stop_bytes = defragment->options.target_bytes;
+	if (defragment->phase == PHASE_REHOME) return;
 	if (defragment->phase <= PHASE_COMPACT)
 		stop_bytes = smaller(stop_bytes, defragment->goal_bytes);
 	if (stop_bytes == SNUG_NO_BUDGET) return;
@@ -481,7 +509,8 @@ static void check_target(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
 	uint64_t reclaimed_bytes = defragment->report.reclaimed_bytes;
 	bool target = reclaimed_bytes >= defragment->options.target_bytes;
-	bool goal = defragment->phase <= PHASE_COMPACT && reclaimed_bytes >= defragment->goal_bytes;
+	bool gaining = defragment->phase == PHASE_FLUSH || defragment->phase == PHASE_COMPACT;
+	bool goal = gaining && reclaimed_bytes >= defragment->goal_bytes;
 	if (defragment->phase > PHASE_MERGE || (!target && !goal)) return;
 	if (heap->victim != PAGE_NONE) victim_put_back(heap);
 	if (target) {
@@ -511,6 +540,7 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 	if (defragment->phase == PHASE_IDLE) return SNUG_ERROR_NOT_RUNNING;
 	uint64_t begin_ns = now_ns(heap);
 	struct allowance allowance;
+	if (defragment->phase == PHASE_REHOME && rehome_is_over(heap)) begin_gaining(heap);
 	if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance)) {
 		end_at_budget(heap);
 		if (defragment->phase != PHASE_DONE && !allow(heap, begin_ns, &allowance))
@@ -564,7 +594,7 @@ static void finish_relocation(snug_heap *heap) {
 	uint64_t begin_ns = now_ns(heap);
 	struct totals before = heap->totals;
 	heap->defragment.in_step = true;
-	while (heap->victim != PAGE_NONE) victim_evacuate(heap, heap->arena.page_bytes, false);
+	while (heap->victim != PAGE_NONE) victim_evacuate(heap, heap->arena.page_bytes, MERGE_NONE);
 	heap->defragment.in_step = false;
 	account(heap, &before, begin_ns);
 }

@@ -48,7 +48,7 @@ static page_number find_slab(const struct arena *arena, uint32_t number, bool *p
 		for (; used != 0; used &= used - 1) {
 			page_number page = page_in_region(arena, number, word * 64 + bit_lowest(used));
 			if (arena->pages[page].state < PAGE_SLAB) continue;
-			*pinned |= arena->pages[page].pins > 0;
+			*pinned |= arena->pages[page].pins > 0 || arena->pages[page].state == PAGE_HOST;
 			if (first == PAGE_NONE) first = page;
 		}
 	}

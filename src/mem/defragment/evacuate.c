@@ -29,6 +29,7 @@
 #include "mem/arena/poison.h"
 #include "mem/defragment/choose.h"
 #include "mem/defragment/copy.h"
+#include "mem/defragment/relink.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/handles.h"
 #include "mem/slab/slab.h"
@@ -146,7 +147,7 @@ static uint32_t reserve_in_target(snug_heap *heap, struct size_class *class, str
 
 /* Puts the moves with a hole first; returns how many. */
 static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *moves,
-						uint32_t count, bool merge) {
+						uint32_t count, enum merge merge) {
 	uint32_t reserved = 0;
 	if (class->waste_bytes > 0) {
 		for (uint32_t index = 0; index < count; index++) {
@@ -159,7 +160,8 @@ static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *
 	reserved += reserve_in(heap, class, moves + reserved, count - reserved);
 	uint16_t id = class->id;
 	struct size_class *host;
-	while (merge && reserved < count && (host = merge_host(heap, class, &id)) != NULL) {
+	while (merge != MERGE_NONE && reserved < count &&
+		   (host = merge_host(heap, class, &id, merge)) != NULL) {
 		reserved += reserve_in(heap, host, moves + reserved, count - reserved);
 	}
 	return reserved;
@@ -177,26 +179,7 @@ static uint32_t move_fragment(snug_heap *heap, const struct size_class *class,
 	heap->bookmark.head = 0;
 	fragment_trailer_write(heap, to + move->target->stride - heap->classes.fragment_trailer_bytes,
 						   trailer);
-	if (trailer.next != 0) {
-		char *at = fragment_trailer_at(heap, trailer.next);
-		struct fragment_trailer next = fragment_trailer_read(heap, at);
-		SNUG_ASSERT(next.previous == move->from);
-		next.previous = move->to;
-		fragment_trailer_write(heap, at, next);
-	}
-	if (trailer.object_size == 0) {
-		char *at = fragment_trailer_at(heap, trailer.previous);
-		struct fragment_trailer previous = fragment_trailer_read(heap, at);
-		SNUG_ASSERT(previous.next == move->from);
-		previous.next = move->to;
-		fragment_trailer_write(heap, at, previous);
-	} else if (heap->slot_trailer_bytes > 0) {
-		handle_moved(&heap->handles, trailer.owner, move->from, move->to);
-	} else {
-		const snug_owner *owner = &heap->options.owner;
-		owner->moved(owner->context, move->from | REF_CHAINED, move->to | REF_CHAINED,
-					 trailer.object_size);
-	}
+	fragment_relink(heap, trailer, move->from, move->from, move->to);
 	return trailer.length + heap->classes.fragment_trailer_bytes;
 }
 
@@ -253,7 +236,7 @@ static uint32_t move_slot(snug_heap *heap, struct size_class *class, const struc
 	return bytes;
 }
 
-uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, bool merge) {
+uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, enum merge merge) {
 	struct move moves[BATCH_SLOTS];
 	struct size_class *class = class_of_page(heap, heap->victim);
 	struct page *page = &heap->arena.pages[heap->victim];
@@ -262,7 +245,7 @@ uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, bool merge) {
 	uint32_t gate = heap->gate;
 	heap->gate |= GATE_CALLBACK;
 	bool relocates = heap->target != PAGE_NONE;
-	if (!relocates && (class->waste_bytes > 0 || merge)) {
+	if (!relocates && (class->waste_bytes > 0 || merge != MERGE_NONE)) {
 		for (uint32_t index = 0; index < collected; index++) learn_size(heap, class, &moves[index]);
 	}
 	uint32_t reserved = relocates ? reserve_in_target(heap, class, moves, collected)

@@ -14,11 +14,12 @@
 #ifndef SNUG_MEM_EVACUATE_H
 #define SNUG_MEM_EVACUATE_H
 
+#include "mem/defragment/choose.h"
 #include "mem/types.h"
 
 /* Moves slots out of the victim until `byte_budget` is reached (the last move may exceed it) or the
  * batch is full; releases the victim when it is empty, abandons it when there is no hole left.
  * Returns the bytes copied. There must be a victim. */
-uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, bool merge);
+uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, enum merge merge);
 
 #endif

@@ -13,6 +13,7 @@
 #include "mem/arena/arena.h"
 #include "mem/defragment/choose.h"
 #include "mem/gate.h"
+#include "mem/slab/host.h"
 
 static double ratio(uint64_t part, uint64_t whole) {
 	return whole == 0 ? 0.0 : (double)part / (double)whole;
@@ -22,11 +23,12 @@ static void add_class(const struct arena *arena, const struct size_class *class,
 					  snug_pool_stats *pool) {
 	uint64_t live = class_live_slots(class);
 	uint64_t slots = (uint64_t) class->slabs * class->slots;
-	pool->objects += live;
-	pool->slot_bytes += live * class->stride;
-	pool->hole_bytes += (slots - live) * class->stride;
-	pool->slabs += class->slabs;
-	pool->pinned_slabs += class->pinned_slabs;
+	uint64_t in_hosts = host_residents(class) + class->host_guests;
+	pool->objects += live + in_hosts;
+	pool->slot_bytes += (live + in_hosts) * class->stride;
+	pool->hole_bytes += (slots - live + class->host_empty) * class->stride;
+	pool->slabs += class->slabs + class->hosts;
+	pool->pinned_slabs += class->pinned_slabs + class->pinned_hosts;
 	pool->active_classes++;
 	/* Most classes hold less than a slab of holes: no division for those. */
 	if (slots - live >= class->slots) {
@@ -81,9 +83,11 @@ snug_error snug_stats_get(snug_heap *heap, snug_stats *out) {
 		.defragmentations = heap->totals.defragmentations,
 		.late_steps = heap->totals.late_steps,
 	};
+	uint64_t guests = 0;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		const struct size_class *class = heap->classes.active[index];
 		add_class(arena, class, &out->pool[class->pool]);
+		guests += class->host_guests;
 	}
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		out->pool[pool].slab_bytes = (uint64_t)out->pool[pool].slabs << arena->page_shift;
@@ -92,9 +96,10 @@ snug_error snug_stats_get(snug_heap *heap, snug_stats *out) {
 		add_pool(&out->pool[pool], &out->total);
 	}
 	finish_pool(&out->total);
-	out->objects =
-		out->pool[SNUG_POOL_SMALL].objects + out->pool[SNUG_POOL_MEDIUM].objects + heap->chains;
+	out->objects = out->pool[SNUG_POOL_SMALL].objects + out->pool[SNUG_POOL_MEDIUM].objects +
+				   heap->chains - guests;
 	out->allocations = out->frees + out->objects;
+	out->lent_slots = guests;
 	out->utilisation = ratio(out->total.payload_bytes, out->committed_bytes + out->metadata_bytes);
 	return SNUG_OK;
 }

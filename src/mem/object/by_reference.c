@@ -16,16 +16,16 @@
  * BATCHES. One call for up to 256 objects. Freeing asks for all their descriptors at once, so that
  * the misses overlap: with 256 MiB live a pair takes 61 ns in batches of 64, and 110 ns alone
  * (docs/benchmarks.md). Allocating is all or none and moves nothing while it fills: the first
- * objects of a batch have no owner yet who could be told. If it fails, what was taken goes back,
- * pages are gained, and it begins again: from the whole pages that the batch must have, one more
- * each time, to what it needs if it finds no hole at all. Freeing checks all before it frees the
- * first. */
+ * objects of a batch have no owner yet who could be told. If it fails, what was taken goes back, a
+ * page is gained, and it begins again: from the whole pages that the batch must have to what it
+ * needs if it finds no hole at all. Freeing checks all before it frees the first. */
 #include "mem/arena/arena.h"
 #include "mem/gate.h"
 #include "mem/object/chain.h"
 #include "mem/object/object.h"
 #include "mem/object/pins.h"
 #include "mem/object/room.h"
+#include "mem/slab/host.h"
 
 /* Whether the reference points into a slab at all; in debug builds also, that its slot begins there
  * and is live. */
@@ -36,7 +36,9 @@ static inline snug_error check(const snug_heap *heap, snug_ref ref, size_t size)
 	if (UNLIKELY(page->state < PAGE_SLAB)) return SNUG_ERROR_REFERENCE;
 	const struct size_class *class = heap->classes.state[page->class_id];
 	bool chained = (ref & REF_CHAINED) != 0;
-	if (UNLIKELY(chained != (class->family == FAMILY_FRAGMENT))) return SNUG_ERROR_REFERENCE;
+	if (UNLIKELY(chained != (class->family == FAMILY_FRAGMENT)) &&
+		!(chained && page->state == PAGE_HOST && host_has_guest(heap, number, ref & OFFSET_MASK)))
+		return SNUG_ERROR_REFERENCE;
 	if (UNLIKELY(size > (chained ? SNUG_OBJECT_MAX_BYTES : class->stride)))
 		return SNUG_ERROR_REFERENCE;
 #ifdef SNUG_DEBUG
@@ -44,7 +46,9 @@ static inline snug_error check(const snug_heap *heap, snug_ref ref, size_t size)
 	uint64_t slot = slot_of(&heap->arena, class, offset);
 	if (page_offset(&heap->arena, number) + slot * class->stride != offset)
 		return SNUG_ERROR_REFERENCE;
-	if (slot >= class->slots || slab_slot_is_free(heap, class, offset)) return SNUG_ERROR_REFERENCE;
+	bool lent = chained && page->state == PAGE_HOST;
+	if (slot >= class->slots || slab_slot_is_free(heap, class, offset) != lent)
+		return SNUG_ERROR_REFERENCE;
 	for (uint32_t index = 0; index < class->magazine_count; index++) {
 		if (class->magazine[index] == offset) return SNUG_ERROR_REFERENCE;
 	}
@@ -61,7 +65,7 @@ static inline snug_error enter(const snug_heap *heap, snug_ref ref, size_t size)
 }
 
 static bool is_pinned(const snug_heap *heap, snug_ref ref) {
-	return UNLIKELY(heap->pins.count > 0) && pin_count(&heap->pins, ref & OFFSET_MASK) > 0;
+	return UNLIKELY(heap->pins.count > 0) && pin_count(heap, ref & OFFSET_MASK) > 0;
 }
 
 static __attribute__((noinline)) snug_error alloc_any(snug_heap *heap, size_t size, snug_ref *out) {
@@ -89,7 +93,7 @@ snug_error snug_ref_alloc_with(snug_heap *heap, size_t size, const snug_alloc_op
 	if (UNLIKELY(out == NULL)) return SNUG_ERROR_NULL;
 	error = object_check_request(heap, size, options);
 	if (UNLIKELY(error)) return error;
-	error = object_alloc(heap, size, options, 0, true, out);
+	error = object_alloc(heap, size, options, 0, ROOM_MADE, out);
 	heap->totals.failed_allocations += error != SNUG_OK;
 	return error;
 }
@@ -131,14 +135,15 @@ snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t size) {
 
 /* All or none, without moving anything: the first objects of a batch have no owner yet who could be
  * told. */
-static snug_error fill_batch(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *refs) {
+static snug_error fill_batch(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *refs,
+							 enum effort effort) {
 	struct size_class *class;
 	for (size_t index = 0; index < count; index++) {
 		if (LIKELY(slot_alloc_small(heap, sizes[index], 0, &refs[index], &class))) {
 			class_review_if_due(heap, class);
 			continue;
 		}
-		snug_error error = object_alloc(heap, sizes[index], NULL, 0, false, &refs[index]);
+		snug_error error = object_alloc(heap, sizes[index], NULL, 0, effort, &refs[index]);
 		if (LIKELY(!error)) continue;
 		while (index-- > 0) object_free(heap, refs[index], sizes[index]);
 		return error;
@@ -146,27 +151,40 @@ static snug_error fill_batch(snug_heap *heap, const size_t *sizes, size_t count,
 	return SNUG_OK;
 }
 
+struct batch_need {
+	struct need need; /* first: attempt gets it back as this */
+	const size_t *sizes;
+	size_t count;
+	snug_ref *refs;
+};
+
+static snug_error attempt_batch(snug_heap *heap, struct need *need) {
+	const struct batch_need *batch = (struct batch_need *)need;
+	if (arena_available_pages(&heap->arena) < need->pages) return SNUG_ERROR_NO_MEMORY;
+	snug_error error = fill_batch(heap, batch->sizes, batch->count, batch->refs, ROOM_AT_HAND);
+	if (error) room_raise(heap, need);
+	return error;
+}
+
 /* Gains page after page, from the whole pages that the batch must have to what it needs when it
- * finds no hole at all. */
+ * finds no hole at all; then in pieces. */
 static snug_error fill_batch_with_room(snug_heap *heap, const size_t *sizes, size_t count,
-									   snug_ref *refs, snug_error error) {
-	uint64_t least_pages = 0;
-	uint64_t most_pages = 0;
+									   snug_ref *refs) {
+	struct batch_need batch = {
+		.need = {.attempt = attempt_batch, .effort = ROOM_MADE, .can_be_cut = true},
+		.sizes = sizes,
+		.count = count,
+		.refs = refs,
+	};
 	for (size_t index = 0; index < count; index++) {
 		struct chain_plan plan;
 		chain_plan_make(heap, sizes[index], &plan);
-		least_pages += plan.whole;
-		most_pages += plan.whole + plan.tails + 1;
+		batch.need.pages += plan.whole;
+		batch.need.pages_most += plan.whole + plan.tails + 1;
 	}
-	bool os_refused = error == SNUG_ERROR_OS_MEMORY;
-	uint64_t pages = room_pages(heap, os_refused) + 1;
-	if (pages < least_pages) pages = least_pages;
-	for (; (error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY) && pages <= most_pages;
-		 pages++) {
-		if (!room_make(heap, pages, os_refused)) return error;
-		error = fill_batch(heap, sizes, count, refs);
-	}
-	return error;
+	snug_error error = room_find(heap, &batch.need);
+	if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
+	return fill_batch(heap, sizes, count, refs, ROOM_LAST) == SNUG_OK ? SNUG_OK : error;
 }
 
 snug_error snug_ref_alloc_batch(snug_heap *heap, const size_t *sizes, size_t count, snug_ref *out) {
@@ -179,8 +197,8 @@ snug_error snug_ref_alloc_batch(snug_heap *heap, const size_t *sizes, size_t cou
 		if (error) return error;
 	}
 	snug_ref refs[SNUG_BATCH_MAX];
-	error = fill_batch(heap, sizes, count, refs);
-	if (UNLIKELY(error)) error = fill_batch_with_room(heap, sizes, count, refs, error);
+	error = fill_batch(heap, sizes, count, refs, ROOM_AT_HAND);
+	if (UNLIKELY(error)) error = fill_batch_with_room(heap, sizes, count, refs);
 	if (error) {
 		heap->totals.failed_allocations++;
 		return error;

@@ -21,7 +21,8 @@
  * go back, and nothing has moved. Where it may compact, pages are gained first, beginning with
  * those that the whole fragments need, and one more after each failure: the tails usually find
  * holes. If pages are there and the tails still find none, the plan is simplified to one slot for
- * the tail: looser, but one page is enough for it.
+ * the tail: looser, but one page is enough for it. As the last resort there is no plan: the object
+ * lies in pieces, in whatever holes there are (pieces.h).
  *
  * RESIZING keeps the leading fragments that are whole pages in both sizes. What follows is built
  * anew, copied, and put in the old one's place; the head is a head until then, so the object is
@@ -32,7 +33,9 @@
 #include "base/assert.h"
 #include "mem/arena/arena.h"
 #include "mem/object/extents.h"
+#include "mem/object/pieces.h"
 #include "mem/object/room.h"
+#include "mem/slab/host.h"
 
 #define SPLIT_PARTS_MAX 16u /* the last piece before the tail may be a page / 1..16 */
 /* what one more fragment must save, besides its trailer: it is one more look-up */
@@ -118,12 +121,6 @@ void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan
 
 /* ------------------------------------------------------------------ building ------- */
 
-static void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length) {
-	struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
-	uint16_t id = slot_for(&heap->classes, length);
-	slot_free(heap, class, id, length, offset);
-}
-
 /* Frees the fragments from `offset` to the end. */
 static void free_from(snug_heap *heap, uint64_t offset) {
 	heap->bookmark.head = 0;
@@ -160,12 +157,9 @@ static void make_head(snug_heap *heap, uint64_t offset, uint32_t owner, size_t o
 	fragment_trailer_write(heap, at, trailer);
 }
 
-static snug_error append(snug_heap *heap, uint16_t id, uint32_t length, uint64_t *first,
-						 uint64_t *last) {
-	uint64_t offset;
-	struct size_class *class;
-	snug_error error = slot_alloc(heap, id, length, false, &offset, &class);
-	if (error) return error;
+/* The slot at `offset`, which is taken, holds the next `length` bytes. */
+static void append(snug_heap *heap, const struct size_class *class, uint64_t offset,
+				   uint32_t length, uint64_t *first, uint64_t *last) {
 	struct fragment_trailer trailer = {.previous = *last, .length = length};
 	fragment_trailer_write(heap,
 						   address_of(&heap->arena, offset) + class->stride -
@@ -174,7 +168,15 @@ static snug_error append(snug_heap *heap, uint16_t id, uint32_t length, uint64_t
 	if (*last != 0) link_next(heap, *last, offset);
 	if (*first == 0) *first = offset;
 	*last = offset;
-	return SNUG_OK;
+}
+
+static snug_error append_slot(snug_heap *heap, uint16_t id, uint32_t length, uint64_t *first,
+							  uint64_t *last) {
+	uint64_t offset;
+	struct size_class *class;
+	snug_error error = slot_alloc(heap, id, length, ROOM_AT_HAND, false, &offset, &class);
+	if (!error) append(heap, class, offset, length, first, last);
+	return error;
 }
 
 /* All fragments of the plan, linked, without a head; all or none. Moves nothing. */
@@ -184,10 +186,10 @@ static snug_error build(snug_heap *heap, const struct chain_plan *plan, uint64_t
 	snug_error error = SNUG_OK;
 	uint16_t whole_id = (uint16_t)(heap->classes.first[FAMILY_COUNT] - 1);
 	for (uint64_t count = 0; count < plan->whole && !error; count++) {
-		error = append(heap, whole_id, whole_fragment_bytes(heap), &first, &last);
+		error = append_slot(heap, whole_id, whole_fragment_bytes(heap), &first, &last);
 	}
 	for (uint32_t tail = 0; tail < plan->tails && !error; tail++) {
-		error = append(heap, plan->tail_id[tail], plan->tail_bytes[tail], &first, &last);
+		error = append_slot(heap, plan->tail_id[tail], plan->tail_bytes[tail], &first, &last);
 	}
 	if (error) {
 		free_from(heap, first);
@@ -197,17 +199,50 @@ static snug_error build(snug_heap *heap, const struct chain_plan *plan, uint64_t
 	return SNUG_OK;
 }
 
+/* The same without a plan: pieces of whatever size there are holes for. */
+static snug_error build_in_pieces(snug_heap *heap, size_t size, uint64_t *out) {
+	uint64_t first = 0;
+	uint64_t last = 0;
+	if (heap->options.no_last_resort || !pieces_have_room(heap, size)) return SNUG_ERROR_NO_MEMORY;
+	for (size_t left_bytes = size; left_bytes > 0;) {
+		struct piece piece;
+		if (!piece_take(heap, left_bytes, &piece)) {
+			free_from(heap, first);
+			return SNUG_ERROR_NO_MEMORY;
+		}
+		append(heap, piece.class, piece.offset, piece.bytes, &first, &last);
+		left_bytes -= piece.bytes;
+	}
+	*out = first;
+	return SNUG_OK;
+}
+
+struct chain_need {
+	struct need need; /* first: attempt gets it back as this */
+	const struct chain_plan *plan;
+	uint64_t first;
+};
+
+static snug_error attempt_chain(snug_heap *heap, struct need *need) {
+	struct chain_need *chain = (struct chain_need *)need;
+	if (arena_available_pages(&heap->arena) < need->pages) return SNUG_ERROR_NO_MEMORY;
+	snug_error error = build(heap, chain->plan, &chain->first);
+	if (error) room_raise(heap, need);
+	return error;
+}
+
 /* Builds, gaining page after page until the tails, which may find no hole, have one each. */
 static snug_error build_gaining(snug_heap *heap, const struct chain_plan *plan, uint64_t *out) {
-	uint64_t most = plan->whole + plan->tails + 1;
-	uint64_t pages = plan->whole;
-	snug_error error = SNUG_ERROR_NO_MEMORY;
-	while (pages <= most && room_make(heap, pages, error == SNUG_ERROR_OS_MEMORY)) {
-		error = build(heap, plan, out);
-		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) return error;
-		uint64_t had = room_pages(heap, error == SNUG_ERROR_OS_MEMORY);
-		pages = had >= pages ? had + 1 : pages + 1;
-	}
+	struct chain_need chain = {
+		.need = {.attempt = attempt_chain,
+				 .effort = ROOM_MADE,
+				 .can_be_cut = true,
+				 .pages = plan->whole,
+				 .pages_most = plan->whole + plan->tails + 1},
+		.plan = plan,
+	};
+	snug_error error = room_find(heap, &chain.need);
+	if (!error) *out = chain.first;
 	return error;
 }
 
@@ -221,27 +256,50 @@ static void simplify(const snug_heap *heap, struct chain_plan *plan) {
 	plan->tail_id[0] = slot_for(&heap->classes, bytes);
 }
 
-static snug_error build_with_room(snug_heap *heap, struct chain_plan *plan, uint64_t *out) {
-	for (uint64_t page = 0; page <= plan->whole; page++) room_pace(heap);
-	snug_error error = build_gaining(heap, plan, out);
-	bool page_left = arena_available_pages(&heap->arena) > plan->whole;
-	if (error != SNUG_ERROR_NO_MEMORY || plan->tails < 2 || !page_left) return error;
-	simplify(heap, plan);
-	return build_gaining(heap, plan, out);
-}
-
-snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact,
-					   uint64_t *head) {
+static snug_error build_planned(snug_heap *heap, size_t size, uint64_t *out) {
 	struct chain_plan plan;
 	chain_plan_make(heap, size, &plan);
-	uint64_t first;
-	snug_error error =
-		may_compact ? build_with_room(heap, &plan, &first) : build(heap, &plan, &first);
-	if (error) return error;
+	for (uint64_t page = 0; page <= plan.whole; page++) room_pace(heap);
+	snug_error error = build_gaining(heap, &plan, out);
+	bool page_left = arena_available_pages(&heap->arena) > plan.whole;
+	if (error != SNUG_ERROR_NO_MEMORY || plan.tails < 2 || !page_left) return error;
+	simplify(heap, &plan);
+	return build_gaining(heap, &plan, out);
+}
+
+static snug_error build_with_room(snug_heap *heap, size_t size, uint64_t *out) {
+	snug_error error = build_planned(heap, size, out);
+	bool shortage = error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY;
+	return shortage && build_in_pieces(heap, size, out) == SNUG_OK ? SNUG_OK : error;
+}
+
+static snug_error build_at_hand(snug_heap *heap, size_t size, uint64_t *out) {
+	struct chain_plan plan;
+	chain_plan_make(heap, size, &plan);
+	return build(heap, &plan, out);
+}
+
+static uint64_t begin_chain(snug_heap *heap, uint64_t first, uint32_t owner, size_t size) {
 	make_head(heap, first, owner, size);
 	heap->chains++;
-	*head = first;
-	return SNUG_OK;
+	return first;
+}
+
+snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, enum effort effort,
+					   uint64_t *head) {
+	uint64_t first;
+	snug_error error = effort == ROOM_MADE ? build_with_room(heap, size, &first)
+										   : build_at_hand(heap, size, &first);
+	if (error && effort == ROOM_LAST) error = build_in_pieces(heap, size, &first);
+	if (!error) *head = begin_chain(heap, first, owner, size);
+	return error;
+}
+
+snug_error chain_alloc_in_pieces(snug_heap *heap, size_t size, uint32_t owner, uint64_t *head) {
+	uint64_t first;
+	snug_error error = build_in_pieces(heap, size, &first);
+	if (!error) *head = begin_chain(heap, first, owner, size);
+	return error;
 }
 
 void chain_free(snug_heap *heap, uint64_t head) {
@@ -301,10 +359,8 @@ snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size) {
 	size_t kept_bytes = kept * whole_fragment_bytes(heap);
 	uint64_t new_rest = 0;
 	if (kept_bytes < new_size) {
-		struct chain_plan plan;
-		chain_plan_make(heap, new_size - kept_bytes, &plan);
 		heap->watched = *head;
-		snug_error error = build_with_room(heap, &plan, &new_rest);
+		snug_error error = build_with_room(heap, new_size - kept_bytes, &new_rest);
 		*head = heap->watched;
 		heap->watched = 0;
 		if (error) return error;
@@ -341,8 +397,12 @@ void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size) {
 			continue;
 		}
 		struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
-		slot_repay(heap, class, heap->classes.fragment_trailer_bytes, trailer.length,
-				   (uint32_t)left_bytes);
+		if (class->family == FAMILY_FRAGMENT) {
+			slot_repay(heap, class, heap->classes.fragment_trailer_bytes, trailer.length,
+					   (uint32_t)left_bytes);
+		} else {
+			guest_repay(heap, class, trailer.length, (uint32_t)left_bytes);
+		}
 		uint64_t rest = trailer.next;
 		trailer.length = (uint32_t)left_bytes;
 		trailer.next = 0;

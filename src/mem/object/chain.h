@@ -16,6 +16,7 @@
 #ifndef SNUG_MEM_CHAIN_H
 #define SNUG_MEM_CHAIN_H
 
+#include "mem/object/room.h"
 #include "mem/slab/trailer.h"
 #include "mem/types.h"
 
@@ -30,9 +31,13 @@ struct chain_plan {
 
 void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan);
 
-/* `owner`: the handle's index, or 0. Without `may_compact` nothing moves. NO_MEMORY, OS_MEMORY. */
-snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, bool may_compact,
+/* `owner`: the handle's index, or 0. NO_MEMORY, OS_MEMORY. */
+snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, enum effort effort,
 					   uint64_t *head);
+
+/* The same, in whatever holes there are: the last resort of an object that found no slot (pieces.h).
+ * Nothing moves. NO_MEMORY. */
+snug_error chain_alloc_in_pieces(snug_heap *heap, size_t size, uint32_t owner, uint64_t *head);
 void chain_free(snug_heap *heap, uint64_t head);
 
 /* Frees fragments from the head on, until at least `bytes` of payload went; what is left is an object

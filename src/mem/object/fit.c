@@ -43,7 +43,7 @@ static uint64_t kept_pages(const snug_heap *heap, const struct fit_wish *wish) {
 	uint64_t pages = 0;
 	if (heap->pins.count > 0 && !wish->ignores_pins)
 		for (uint32_t index = 0; index < heap->classes.active_count; index++)
-			pages += heap->classes.active[index]->pinned_slabs;
+			pages += heap->classes.active[index]->pinned_slabs + heap->classes.active[index]->hosts;
 	if (wish->kept == 0) return pages;
 	uint64_t offset = wish->kept & OFFSET_MASK;
 	if (wish->kept & REF_CHAINED) return pages + chain_pages(heap, offset);

@@ -5,6 +5,9 @@
  * and taken if it saves at least 8 bytes. Aligned and contiguous objects are never split; objects
  * larger than a page always are.
  *
+ * An object that finds no slot, and need not be contiguous, is stored in pieces: as a chain, in
+ * whatever holes there are (pieces.h).
+ *
  * RESIZING, in the order in which it is tried:
  *
  *   in the slot   it fits, and wastes at most 1/8 of the new size: only the trailer changes
@@ -61,19 +64,26 @@ static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc
 }
 
 snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options,
-						uint32_t owner, bool may_compact, uint64_t *location) {
+						uint32_t owner, enum effort effort, uint64_t *location) {
 	uint16_t id = choose_slot(heap, size, options);
+	bool can_be_cut = options == NULL || (!options->contiguous && options->alignment <= 1);
 	uint64_t offset;
+	snug_error error;
 	if (id != CLASS_NONE) {
 		struct size_class *class;
-		snug_error error = slot_alloc(heap, id, (uint32_t)size, may_compact, &offset, &class);
-		if (UNLIKELY(error)) return error;
-		if (heap->slot_trailer_bytes > 0) object_trailer_write(heap, class, offset, size, owner);
-		*location = offset;
-		return SNUG_OK;
+		error = slot_alloc(heap, id, (uint32_t)size, effort, can_be_cut, &offset, &class);
+		if (LIKELY(!error)) {
+			if (heap->slot_trailer_bytes > 0)
+				object_trailer_write(heap, class, offset, size, owner);
+			*location = offset;
+			return SNUG_OK;
+		}
+		if (effort == ROOM_AT_HAND || !can_be_cut) return error;
+		if (chain_alloc_in_pieces(heap, size, owner, &offset) != SNUG_OK) return error;
+	} else {
+		error = chain_alloc(heap, size, owner, effort, &offset);
+		if (error) return error;
 	}
-	snug_error error = chain_alloc(heap, size, owner, may_compact, &offset);
-	if (error) return error;
 	*location = offset | REF_CHAINED;
 	return SNUG_OK;
 }
@@ -85,7 +95,7 @@ static snug_error relocate(snug_heap *heap, uint64_t *location, size_t size, siz
 	uint64_t chained = *location & REF_CHAINED;
 	uint64_t moved;
 	heap->watched = *location & OFFSET_MASK;
-	snug_error error = object_alloc(heap, new_size, options, owner, true, &moved);
+	snug_error error = object_alloc(heap, new_size, options, owner, ROOM_MADE, &moved);
 	*location = heap->watched | chained;
 	heap->watched = 0;
 	if (error) return error;

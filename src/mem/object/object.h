@@ -11,10 +11,12 @@
  *
  * The room:
  *   by_handle.c, by_reference.c   what the owner calls
- *   object, pins                  an object as a whole; which of them must stay where they are
+ *   object                        an object as a whole
+ *   pins, pin_records             which of them must stay where they are
  *   chain, extents                its fragments; the pieces of memory that a stretch of it lies in
  *   room, fit                     what an allocation does when there is no room; whether there would
- *                                 be if all else went */
+ *                                 be if all else went
+ *   pieces                        its last resort */
 #ifndef SNUG_MEM_OBJECT_H
 #define SNUG_MEM_OBJECT_H
 
@@ -27,10 +29,9 @@
 snug_error object_check_request(const snug_heap *heap, size_t size,
 								const snug_alloc_options *options);
 
-/* `owner`: the handle's index. The request must have been checked. Without `may_compact` nothing
- * moves. NO_MEMORY, OS_MEMORY. */
+/* `owner`: the handle's index. The request must have been checked. NO_MEMORY, OS_MEMORY. */
 snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options,
-						uint32_t owner, bool may_compact, uint64_t *location);
+						uint32_t owner, enum effort effort, uint64_t *location);
 
 /* In handle mode: what stands behind the object in its slot. */
 static inline void object_trailer_write(const snug_heap *heap, const struct size_class *class,

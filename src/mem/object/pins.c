@@ -7,6 +7,8 @@
  * once is as fast as a new one. It begins with 512 entries, one grain of metadata, and doubles by
  * copying into the other of its two ranges; the old one goes back to the OS.
  *
+ * A pin for which the table can't grow is recorded in a hole (pin_records.h).
+ *
  * The first pin of an object tells the slabs of all its slots, the last unpin does so again: O(1)
  * for a plain object, O(fragments) for a chain. Pins in between only count. */
 #include "mem/object/pins.h"
@@ -15,8 +17,10 @@
 #include "base/bits.h"
 #include "mem/arena/arena.h"
 #include "mem/object/chain.h"
+#include "mem/object/pin_records.h"
 #include "mem/slab/slab.h"
 
+#define ONE_PIN ((uint64_t)1 << OFFSET_BITS)
 #define CAPACITY_MIN 512u /* one grain of metadata */
 
 static uint64_t entry_offset(uint64_t entry) {
@@ -36,9 +40,11 @@ static uint32_t probe(const struct pin_table *pins, uint64_t offset) {
 	return index;
 }
 
-uint32_t pin_count(const struct pin_table *pins, uint64_t offset) {
+uint32_t pin_count(const snug_heap *heap, uint64_t offset) {
+	const struct pin_table *pins = &heap->pins;
 	if (pins->count == 0) return 0;
-	return (uint32_t)(pins->entries[probe(pins, offset)] >> OFFSET_BITS);
+	uint64_t entry = pins->capacity > 0 ? pins->entries[probe(pins, offset)] : 0;
+	return entry != 0 ? (uint32_t)(entry >> OFFSET_BITS) : pin_record_count(heap, offset);
 }
 
 static snug_error grow(snug_heap *heap) {
@@ -93,39 +99,64 @@ static void account(snug_heap *heap, uint64_t location, size_t size, int sign) {
 	pins->pool_payload_bytes[pool] += bytes;
 }
 
+/* The first pin of the object, in the table or, where that can't grow, in a record. */
+static snug_error begin_pin(snug_heap *heap, uint64_t offset) {
+	struct pin_table *pins = &heap->pins;
+	uint64_t in_table = pins->count - pins->record_count;
+	bool is_full = (in_table + 1) * 4 > pins->capacity * 3ull;
+	snug_error error = is_full ? grow(heap) : SNUG_OK;
+	if (error) return pin_record_add(heap, offset) ? SNUG_OK : error;
+	pins->entries[probe(pins, offset)] = offset | ONE_PIN;
+	return SNUG_OK;
+}
+
 snug_error pin_add(snug_heap *heap, uint64_t location, size_t size) {
 	struct pin_table *pins = &heap->pins;
 	uint64_t offset = location & OFFSET_MASK;
-	uint32_t count = pin_count(pins, offset);
+	uint32_t count = pin_count(heap, offset);
 	if (count == PIN_COUNT_MAX) return SNUG_ERROR_TOO_MANY_PINS;
 	if (count == 0) {
-		if ((pins->count + 1) * 4ull > pins->capacity * 3ull) {
-			snug_error error = grow(heap);
-			if (error) return error;
-		}
-		pins->entries[probe(pins, offset)] = offset;
+		snug_error error = begin_pin(heap, offset);
+		if (error) return error;
 		account(heap, location, size, 1);
 		mark_slabs(heap, location, slab_pin);
+	} else if (pin_record_count(heap, offset) > 0) {
+		pin_record_change(heap, offset, true);
+	} else {
+		pins->entries[probe(pins, offset)] += ONE_PIN;
 	}
-	pins->entries[probe(pins, offset)] += (uint64_t)1 << OFFSET_BITS;
 	return SNUG_OK;
+}
+
+/* One pin less where it is written. */
+static void take_off(snug_heap *heap, uint64_t offset) {
+	struct pin_table *pins = &heap->pins;
+	if (pin_record_count(heap, offset) > 0) {
+		pin_record_change(heap, offset, false);
+		return;
+	}
+	uint32_t index = probe(pins, offset);
+	pins->entries[index] -= ONE_PIN;
+	if (pins->entries[index] >> OFFSET_BITS == 0) erase(pins, index);
+}
+
+static void drop_empty_table(snug_heap *heap) {
+	struct pin_table *pins = &heap->pins;
+	if (pins->capacity == 0) return;
+	range_drop(&heap->arena, &pins->ranges[pins->current]);
+	if (pins->ranges[pins->current].committed_bytes == 0) pins->capacity = 0;
 }
 
 snug_error pin_remove(snug_heap *heap, uint64_t location, size_t size) {
 	struct pin_table *pins = &heap->pins;
 	uint64_t offset = location & OFFSET_MASK;
-	uint32_t count = pin_count(pins, offset);
+	uint32_t count = pin_count(heap, offset);
 	if (count == 0) return SNUG_ERROR_NOT_PINNED;
-	uint32_t index = probe(pins, offset);
-	pins->entries[index] -= (uint64_t)1 << OFFSET_BITS;
+	take_off(heap, offset);
 	if (count > 1) return SNUG_OK;
-	erase(pins, index);
 	SNUG_ASSERT(pins->payload_bytes >= size);
 	account(heap, location, size, -1);
 	mark_slabs(heap, location, slab_unpin);
-	if (pins->count == 0) {
-		range_drop(&heap->arena, &pins->ranges[pins->current]);
-		if (pins->ranges[pins->current].committed_bytes == 0) pins->capacity = 0;
-	}
+	if (pins->count == 0) drop_empty_table(heap);
 	return SNUG_OK;
 }

@@ -14,7 +14,7 @@
 #define PIN_COUNT_MAX ((1u << (64 - OFFSET_BITS)) - 1)
 
 /* How often the object whose first slot is at `offset` is pinned. */
-uint32_t pin_count(const struct pin_table *pins, uint64_t offset);
+uint32_t pin_count(const snug_heap *heap, uint64_t offset);
 
 /* One pin more or less on the object at `location`. NO_MEMORY, OS_MEMORY, TOO_MANY_PINS;
  * NOT_PINNED. */

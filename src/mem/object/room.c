@@ -1,15 +1,19 @@
 /* mem/object/room.c: making room. For the order in which it is looked for: room.h.
  *
+ * ONE LOOP. Whatever needs room says how it would try with what is there (struct need). room_find
+ * tries; when there was too little, it goes through the table of ways from the top until one has
+ * changed something, and tries again. A slot, a chain, a batch, a table that must grow and a charge
+ * differ in their attempt alone.
+ *
  * A SEARCH THAT FOUND NOTHING is not repeated until something has changed. heap->changes and the
  * number of frees count all that could make a page gainable: freed slots, unpins, victims that were
  * put back. searched_at is their sum when the last search failed. So a program that goes on asking
  * a full heap is refused with one comparison. Flushing all magazines before giving up was rejected:
  * each refusal then cost 10 us and refilled them again.
  *
- * PAGES FOR LARGE OBJECTS (room_make) are gained one by one. Before the first it is counted whether
- * there can be enough at all: what compaction would free for certain, and one more page for each
- * class, which merging may. If not, nothing moves. Where the OS has refused memory, cold pages do
- * not count: they can't be had.
+ * NEEDS OF MANY PAGES are counted before the first is gained: what compaction would free for
+ * certain, and one more page for each class, which merging may. If that is too little, nothing
+ * moves. Where the OS has refused memory, cold pages do not count: they can't be had.
  *
  * PACING (room_pace). An owner who asked for it pays for each page that he takes below a low-water
  * mark with one step of compaction. Then no allocation has to make all the room at once.
@@ -28,9 +32,8 @@
 #include "mem/defragment/choose.h"
 #include "mem/defragment/evacuate.h"
 
-#ifndef BORROW_PARTS
-#define BORROW_PARTS 32u
-#endif /* a borrowed slot is at most 1/32 larger */
+#define BORROW_PARTS 32u /* a borrowed slot is at most 1/32 larger; */
+#define LOOSE_PARTS 8u   /* as the last resort before pieces 1/8, or as much as two trailers */
 
 /* What can be had without moving anything. */
 static void flush_all(snug_heap *heap) {
@@ -78,7 +81,8 @@ static bool compact_one_page(snug_heap *heap) {
 	} else {
 		while (arena_free_pages(&heap->arena) <= before_pages) {
 			if (heap->victim == PAGE_NONE && !victim_pick(heap, ALL_POOLS)) break;
-			if (heap->victim != PAGE_NONE) victim_evacuate(heap, heap->arena.page_bytes, false);
+			if (heap->victim != PAGE_NONE)
+				victim_evacuate(heap, heap->arena.page_bytes, MERGE_NONE);
 		}
 	}
 	if (arena_free_pages(&heap->arena) <= before_pages) {
@@ -89,13 +93,13 @@ static bool compact_one_page(snug_heap *heap) {
 	return true;
 }
 
-static bool merge_one_page(snug_heap *heap) {
+static bool merge_one_page(snug_heap *heap, enum merge merge) {
 	if (heap->options.no_compaction_in_alloc) return false;
 	uint64_t before_pages = arena_free_pages(&heap->arena);
-	if (heap->victim == PAGE_NONE && !victim_pick_merge(heap, ALL_POOLS)) return false;
+	if (heap->victim == PAGE_NONE && !victim_pick_merge(heap, ALL_POOLS, merge)) return false;
 	while (heap->victim != PAGE_NONE) {
 		struct size_class *class = class_of_page(heap, heap->victim);
-		victim_evacuate(heap, heap->arena.page_bytes, true);
+		victim_evacuate(heap, heap->arena.page_bytes, merge);
 		if (heap->victim == PAGE_NONE) class_retire_if_empty(heap, class);
 	}
 	note_pages_gained(heap, before_pages);
@@ -110,38 +114,111 @@ static uint64_t most_pages_to_gain(const snug_heap *heap) {
 	return pages;
 }
 
-uint64_t room_pages(const snug_heap *heap, bool os_refused) {
+/* Pages that can be taken now. Where the OS has just refused memory, only those that are committed
+ * already. */
+static uint64_t pages_at_hand(const snug_heap *heap, bool os_refused) {
 	return os_refused ? arena_free_pages(&heap->arena) : arena_available_pages(&heap->arena);
 }
 
-bool room_make(snug_heap *heap, uint64_t pages, bool os_refused) {
-	if (room_pages(heap, os_refused) >= pages) return true;
-	if (most_pages_to_gain(heap) < pages) return false;
-	limit_keep(&heap->arena, pages);
-	heap->totals.compacting_allocations++;
-	while (room_pages(heap, os_refused) < pages) {
-		if (!compact_one_page(heap) && !merge_one_page(heap)) return false;
-	}
-	limit_keep_no_more(&heap->arena);
-	return true;
+/* ------------------------------------------------------------------ the ways ------- */
+
+enum progress {
+	NOTHING, /* this way leads nowhere */
+	GAINED,  /* a page: it is worth another attempt */
+	FOUND    /* what was needed */
+};
+
+static bool pages_would_help(const snug_heap *heap, const struct need *need, snug_error error) {
+	uint64_t at_hand = pages_at_hand(heap, error == SNUG_ERROR_OS_MEMORY);
+	if (at_hand >= need->pages_most) return false;
+	return need->pages <= at_hand + 1 || most_pages_to_gain(heap) >= need->pages;
 }
 
-static bool borrow(snug_heap *heap, uint16_t id, uint64_t *offset, struct size_class **out) {
-	const struct class_table *table = &heap->classes;
-	uint32_t stride_max = table->entry[id].stride + table->entry[id].stride / BORROW_PARTS;
-	uint16_t end = table->first[class_family(table, id) + 1];
-	for (uint16_t larger = id; larger < end && table->entry[larger].stride <= stride_max;
-		 larger++) {
-		struct size_class *class = table->state[larger];
-		if (class == NULL) continue;
-		if (!take_hole(heap, class, offset)) continue;
-		*out = class;
-		return true;
-	}
-	return false;
+static enum progress by_compacting(snug_heap *heap, struct need *need, snug_error error) {
+	if (need->effort != ROOM_MADE || !pages_would_help(heap, need, error)) return NOTHING;
+	return compact_one_page(heap) ? GAINED : NOTHING;
 }
 
-/* ------------------------------------------------------------------ allocation ----- */
+static enum progress by_borrowing(snug_heap *heap, struct need *need, snug_error error) {
+	(void)error;
+	bool found = need->take_larger != NULL && need->take_larger(heap, need, BORROW_PARTS);
+	return found ? FOUND : NOTHING;
+}
+
+static enum progress by_merging(snug_heap *heap, struct need *need, snug_error error) {
+	if (need->effort != ROOM_MADE || !pages_would_help(heap, need, error)) return NOTHING;
+	return merge_one_page(heap, MERGE_CLOSE) ? GAINED : NOTHING;
+}
+
+static bool is_last_resort(const snug_heap *heap, const struct need *need) {
+	return need->effort != ROOM_AT_HAND && !heap->options.no_last_resort;
+}
+
+static enum progress by_taking_loose(snug_heap *heap, struct need *need, snug_error error) {
+	(void)error;
+	if (need->take_larger == NULL || !is_last_resort(heap, need)) return NOTHING;
+	return need->take_larger(heap, need, LOOSE_PARTS) ? FOUND : NOTHING;
+}
+
+static enum progress by_taking_any(snug_heap *heap, struct need *need, snug_error error) {
+	(void)error;
+	if (need->take_larger == NULL || need->can_be_cut || !is_last_resort(heap, need))
+		return NOTHING;
+	return need->take_larger(heap, need, 0) ? FOUND : NOTHING;
+}
+
+static enum progress by_merging_any(snug_heap *heap, struct need *need, snug_error error) {
+	bool last_resort = !need->can_be_cut && is_last_resort(heap, need);
+	if (need->effort != ROOM_MADE || !last_resort) return NOTHING;
+	if (!pages_would_help(heap, need, error)) return NOTHING;
+	return merge_one_page(heap, MERGE_ANY) ? GAINED : NOTHING;
+}
+
+/* The order in room.h. */
+static enum progress (*const ways[])(snug_heap *, struct need *, snug_error) = {
+	by_compacting, by_borrowing, by_merging, by_taking_loose, by_taking_any, by_merging_any,
+};
+
+static bool is_shortage(snug_error error) {
+	return error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY;
+}
+
+static enum progress try_ways(snug_heap *heap, struct need *need, snug_error error) {
+	enum progress progress = NOTHING;
+	for (size_t way = 0; way < sizeof ways / sizeof *ways && progress == NOTHING; way++)
+		progress = ways[way](heap, need, error);
+	return progress;
+}
+
+void room_raise(const snug_heap *heap, struct need *need) {
+	uint64_t at_hand = arena_available_pages(&heap->arena);
+	need->pages = at_hand >= need->pages ? at_hand + 1 : need->pages + 1;
+}
+
+static uint64_t pages_to_keep(const struct need *need) {
+	uint64_t pages = need->pages > need->pages_kept ? need->pages : need->pages_kept;
+	return pages > 0 ? pages : 1;
+}
+
+snug_error room_find(snug_heap *heap, struct need *need) {
+	bool counted = need->effort != ROOM_MADE;
+	for (;;) {
+		snug_error error = need->attempt(heap, need);
+		if (is_shortage(error)) {
+			limit_keep(&heap->arena, pages_to_keep(need));
+			if (!counted) heap->totals.compacting_allocations++;
+			counted = true;
+			enum progress progress = try_ways(heap, need, error);
+			if (progress == GAINED) continue;
+			if (progress == NOTHING) return error;
+			error = SNUG_OK;
+		}
+		limit_keep_no_more(&heap->arena);
+		return error;
+	}
+}
+
+/* ------------------------------------------------------------------ slots ---------- */
 
 /* Pays for each page taken below the low-water mark with a step of compaction. */
 void room_pace(snug_heap *heap) {
@@ -156,18 +233,18 @@ void room_pace(snug_heap *heap) {
 		heap->searched_at = changes_so_far(heap);
 	uint64_t moved_bytes = 0;
 	while (heap->victim != PAGE_NONE && moved_bytes < options->pace_step_bytes) {
-		moved_bytes += victim_evacuate(heap, options->pace_step_bytes - moved_bytes, false);
+		moved_bytes += victim_evacuate(heap, options->pace_step_bytes - moved_bytes, MERGE_NONE);
 	}
 	note_pages_gained(heap, before_pages);
 }
 
 /* Slot from the class or from a new slab of it. */
-static snug_error take_or_grow(snug_heap *heap, uint16_t id, bool may_compact, uint64_t *offset,
+static snug_error take_or_grow(snug_heap *heap, uint16_t id, bool may_move, uint64_t *offset,
 							   struct size_class **out) {
 	snug_error error = class_serving(heap, id, out);
 	if (error) return error;
 	if (take_hole(heap, *out, offset)) return SNUG_OK;
-	if (may_compact) {
+	if (may_move) {
 		room_pace(heap);
 		/* Pacing may have opened or even retired what we looked at. */
 		error = class_serving(heap, id, out);
@@ -186,23 +263,67 @@ static snug_error take_or_grow(snug_heap *heap, uint16_t id, bool may_compact, u
 	return filled ? SNUG_OK : SNUG_ERROR_CORRUPT;
 }
 
-snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, bool may_compact, uint64_t *offset,
-						   struct size_class **out) {
-	bool counted = false;
-	for (;;) {
-		snug_error error = take_or_grow(heap, id, may_compact, offset, out);
-		if (error != SNUG_ERROR_NO_MEMORY && error != SNUG_ERROR_OS_MEMORY) {
-			limit_keep_no_more(&heap->arena);
-			return error;
-		}
-		limit_keep(&heap->arena, 1);
-		if (may_compact && !counted) {
-			heap->totals.compacting_allocations++;
-			counted = true;
-		}
-		if (may_compact && compact_one_page(heap)) continue;
-		if (borrow(heap, id, offset, out)) return SNUG_OK;
-		if (may_compact && merge_one_page(heap)) continue;
-		return error;
+struct slot_need {
+	struct need need; /* first: its functions get it back as this */
+	uint16_t id;
+	uint64_t offset;
+	struct size_class *class;
+};
+
+static snug_error attempt_slot(snug_heap *heap, struct need *need) {
+	struct slot_need *slot = (struct slot_need *)need;
+	return take_or_grow(heap, slot->id, need->effort == ROOM_MADE, &slot->offset, &slot->class);
+}
+
+/* The largest stride that is taken for an object of this class. */
+static uint32_t stride_most(const snug_heap *heap, uint16_t id, uint32_t reach_parts) {
+	if (reach_parts == 0) return UINT32_MAX;
+	uint32_t stride = heap->classes.entry[id].stride;
+	uint32_t more = stride / reach_parts;
+	uint32_t trailers = 2 * heap->classes.fragment_trailer_bytes;
+	return stride + (reach_parts == LOOSE_PARTS && more < trailers ? trailers : more);
+}
+
+/* A hole of a class whose slots are at most 1 / reach_parts larger; of any larger one for 0. */
+static bool take_larger_slot(snug_heap *heap, struct need *need, uint32_t reach_parts) {
+	struct slot_need *slot = (struct slot_need *)need;
+	const struct class_table *table = &heap->classes;
+	uint32_t most = stride_most(heap, slot->id, reach_parts);
+	uint16_t end = table->first[class_family(table, slot->id) + 1];
+	for (uint16_t id = slot->id; id < end && table->entry[id].stride <= most; id++) {
+		struct size_class *class = table->state[id];
+		if (class == NULL || !take_hole(heap, class, &slot->offset)) continue;
+		slot->class = class;
+		return true;
 	}
+	return false;
+}
+
+snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, enum effort effort, bool can_be_cut,
+						   uint64_t *offset, struct size_class **out) {
+	struct slot_need slot = {
+		.need = {.attempt = attempt_slot,
+				 .take_larger = take_larger_slot,
+				 .effort = effort,
+				 .can_be_cut = can_be_cut,
+				 .pages_most = UINT64_MAX},
+		.id = id,
+	};
+	snug_error error = room_find(heap, &slot.need);
+	if (error) return error;
+	*offset = slot.offset;
+	*out = slot.class;
+	return SNUG_OK;
+}
+
+/* ------------------------------------------------------------------ pages ---------- */
+
+static snug_error attempt_pages(snug_heap *heap, struct need *need) {
+	return arena_available_pages(&heap->arena) >= need->pages ? SNUG_OK : SNUG_ERROR_NO_MEMORY;
+}
+
+bool room_make(snug_heap *heap, uint64_t pages) {
+	struct need need = {
+		.attempt = attempt_pages, .effort = ROOM_MADE, .pages = pages, .pages_most = pages};
+	return room_find(heap, &need) == SNUG_OK;
 }

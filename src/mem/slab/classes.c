@@ -271,7 +271,8 @@ void class_review_group(snug_heap *heap, struct size_class *host) {
 
 void class_retire_if_empty(snug_heap *heap, struct size_class *class) {
 	struct class_table *table = &heap->classes;
-	if (class->slabs != 0 || class->magazine_count != 0 || is_coarse(table, class->id)) return;
+	bool used = class->slabs != 0 || class->hosts != 0 || class->magazine_count != 0;
+	if (used || is_coarse(table, class->id)) return;
 	uint16_t id = class->id;
 	struct size_class *last = table->active[--table->active_count];
 	table->active[class->active_index] = last;

@@ -6,8 +6,14 @@
  * slot back by itself: they may be of as many slabs. */
 #include "mem/slab/magazine.h"
 
+#include "mem/slab/host.h"
+
 void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset) {
-	slab_return(heap, class, offset);
+	if (UNLIKELY(heap->arena.pages[page_of(&heap->arena, offset)].state == PAGE_HOST)) {
+		host_resident_left(heap, class, offset);
+	} else {
+		slab_return(heap, class, offset);
+	}
 }
 
 void magazine_flush(snug_heap *heap, struct size_class *class) {

@@ -36,7 +36,7 @@ bool magazine_refill(snug_heap *heap, struct size_class *class);
 /* Returns all slots of the magazine to their slabs. */
 void magazine_flush(snug_heap *heap, struct size_class *class);
 
-/* slab_return, out of line: what most frees do not need. */
+/* Out of line: what most frees do not need. Back to its slab, or lent if that is a host. */
 void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
 
 /* What all allocations end with. `class` is that of the slot's page, `id` the one that the payload

@@ -268,8 +268,12 @@ void slab_settle(snug_heap *heap, struct size_class *class, page_number number) 
 void slab_pin(snug_heap *heap, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	struct size_class *class = class_of_page(heap, number);
-	if (page->state != PAGE_SLAB) victim_abandon(heap);
+	if (page->state == PAGE_VICTIM || page->state == PAGE_TARGET) victim_abandon(heap);
 	if (page->pins++ > 0) return;
+	if (page->state == PAGE_HOST) {
+		class->pinned_hosts++;
+		return;
+	}
 	class->pinned_slabs++;
 	class->pinned_free_slots += page->free_slots;
 	slab_relist(heap, class, number);
@@ -280,6 +284,10 @@ void slab_unpin(snug_heap *heap, page_number number) {
 	struct size_class *class = class_of_page(heap, number);
 	SNUG_ASSERT(page->pins > 0);
 	if (--page->pins > 0) return;
+	if (page->state == PAGE_HOST) {
+		class->pinned_hosts--;
+		return;
+	}
 	class->pinned_slabs--;
 	class->pinned_free_slots -= page->free_slots;
 	heap->changes++;

@@ -11,6 +11,7 @@
  *                 emptiest
  *   list 16       full
  *   list 17, 18   slabs with pinned objects, partly filled and full: never victims
+ *   list 19, 20   hosts, whose holes are lent to fragments (host.h): in no count of the class
  *
  * The victim is the slab that is being emptied: it is on no list, and its holes are not handed out.
  * Who empties it: mem/defragment.
@@ -25,8 +26,8 @@
  * Laws S1 to S8 hold here, and mem/check/check_slabs.c counts them. All operations are O(1) but
  * taking slots: one word of the bitmap for each 64.
  *
- * The room: classes, which slot sizes there are; magazine, slots in and out; trailer.h, what stands
- * behind an object in its slot; handles, the names in it. */
+ * The room: classes, which slot sizes there are; magazine, slots in and out; host, slabs that lend
+ * their holes; trailer.h, what stands behind an object in its slot; handles, the names in it. */
 #ifndef SNUG_MEM_SLAB_H
 #define SNUG_MEM_SLAB_H
 
@@ -92,6 +93,8 @@ void victim_abandon(snug_heap *heap);
 /* ------------------------------------------------------------------ inline --------- */
 
 static inline uint8_t slab_list_for(const struct size_class *class, const struct page *page) {
+	if (UNLIKELY(page->state == PAGE_HOST))
+		return page->free_slots > 0 ? LIST_HOST : LIST_HOST_FULL;
 	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
 	if (page->free_slots == 0) return LIST_FULL;
 	return (uint8_t)(((class->slots - page->free_slots) * class->bucket_scale) >> 16);

@@ -98,8 +98,8 @@ static void count_target(const char **cursor, recount *out) {
 }
 
 static void count_page(const char **cursor, recount *out, uint64_t *next_page) {
-	enum { SLAB, VICTIM, TARGET, STACKED, FREE, RETURNED, STATES };
-	static const char *const state_names[STATES] = {"slab",    "victim", "target",
+	enum { SLAB, VICTIM, TARGET, HOST, STACKED, FREE, RETURNED, STATES };
+	static const char *const state_names[STATES] = {"slab",    "victim", "target", "host",
 													"stacked", "free",   "cold"};
 	uint64_t page = take_number(cursor, "{\"page\":");
 	REQUIRE(page >= *next_page, "the map lists page %llu twice or out of order",
@@ -115,6 +115,7 @@ static void count_page(const char **cursor, recount *out, uint64_t *next_page) {
 	case TARGET:
 		count_target(cursor, out);
 		break;
+	case HOST:
 	case SLAB:
 		count_slab(cursor, out);
 		break;

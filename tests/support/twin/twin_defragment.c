@@ -151,7 +151,10 @@ void twin_defragment(struct twin *twin, const snug_defragment_options *options) 
 	memset(&report, 0, sizeof report);
 	twin_estimate(twin, options, &estimate);
 	take_account(twin, &before);
-	bool exact = options == NULL || !options->merge_classes;
+	snug_stats stats;
+	REQUIRE_OK(snug_stats_get(twin->heap, &stats));
+	/* Pieces in lent holes are rehomed before anything is counted, so there may be more to gain. */
+	bool exact = (options == NULL || !options->merge_classes) && stats.lent_slots == 0;
 	twin->in_call = true;
 	REQUIRE_OK(snug_defragment(twin->heap, options, &report));
 	twin->in_call = false;

@@ -1,0 +1,235 @@
+/* mem/defragment/rehome.c: which host, which guests, which hole.
+ *
+ * The classes are gone through once in a defragmentation, downwards, each host by host. A host of
+ * which nothing can go is left, and after some dozens of those the rest of the class: otherwise
+ * finding the next one would take the longer the more there are. */
+#include "mem/defragment/rehome.h"
+
+#include "base/assert.h"
+#include "mem/defragment/choose.h"
+#include "mem/defragment/copy.h"
+#include "mem/defragment/relink.h"
+#include "mem/slab/classes.h"
+#include "mem/slab/host.h"
+#include "mem/slab/magazine.h"
+#include "mem/slab/slab.h"
+
+#define LEFT_MAX 64u
+#define LOOSE_PARTS \
+	8u /* a guest goes into a slot that is at most 1/8 larger than its own would be */
+
+static struct fragment_trailer trailer_of(const snug_heap *heap, uint64_t offset) {
+	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+}
+
+/* The host behind so many others of its class; PAGE_NONE at the end. */
+static page_number host_behind(const snug_heap *heap, const struct size_class *class,
+							   uint32_t left) {
+	for (uint32_t list = LIST_HOST; list <= LIST_HOST_FULL; list++) {
+		for (page_number number = class->lists[list]; number != PAGE_NONE;
+			 number = heap->arena.pages[number].next) {
+			if (left-- == 0) return number;
+		}
+	}
+	return PAGE_NONE;
+}
+
+/* A hole is to be had, and not one that makes up a slab's worth of them. */
+static bool has_hole_to_spare(const struct size_class *class) {
+	return class->free_slots + class->magazine_count > 0 && class_holes(class) % class->slots > 0;
+}
+
+/* A class with a hole for so many bytes, what stands behind them included. */
+static struct size_class *class_with_hole(const snug_heap *heap, enum family family,
+										  uint32_t bytes) {
+	const struct class_table *table = &heap->classes;
+	uint16_t id = class_find(table, family, bytes);
+	uint32_t most = bytes + bytes / LOOSE_PARTS;
+	if (id == CLASS_NONE) return NULL;
+	for (; id < table->first[family + 1] && table->entry[id].stride <= most; id++) {
+		struct size_class *class = table->state[id];
+		if (class != NULL && has_hole_to_spare(class)) return class;
+	}
+	return NULL;
+}
+
+static bool take_hole(snug_heap *heap, struct size_class *class, uint64_t *offset) {
+	if (class->magazine_count == 0)
+		return slab_take_fullest(heap, class, 1, offset) > 0 ||
+			   slab_take_pinned(heap, class, 1, offset) > 0;
+	*offset = class->magazine[--class->magazine_count];
+	return true;
+}
+
+/* Guests from `first` on that lie one behind the other and fit a page together. */
+struct gathered {
+	uint64_t last;
+	uint32_t count;
+	uint32_t bytes;
+};
+
+static bool may_go(const snug_heap *heap, uint64_t offset) {
+	const struct page *page = &heap->arena.pages[page_of(&heap->arena, offset)];
+	return page->state == PAGE_HOST && page->pins == 0;
+}
+
+static void count_move(snug_heap *heap, uint32_t bytes) {
+	heap->totals.moves++;
+	heap->totals.moved_bytes += bytes;
+	heap->totals.relocated_moves++;
+	heap->totals.relocated_bytes += bytes;
+}
+
+static struct gathered gather(const snug_heap *heap, uint64_t first, uint32_t count_max) {
+	uint32_t most_bytes = heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
+	struct gathered all = {0};
+	for (uint64_t offset = first; offset != 0 && all.count < count_max;) {
+		struct fragment_trailer trailer = trailer_of(heap, offset);
+		if (!may_go(heap, offset) || all.bytes + trailer.length > most_bytes) break;
+		all.last = offset;
+		all.bytes += trailer.length;
+		all.count++;
+		offset = trailer.next;
+	}
+	return all;
+}
+
+static void copy_gathered(snug_heap *heap, uint64_t first, uint32_t count, char *to) {
+	for (uint64_t offset = first; count > 0; count--) {
+		struct fragment_trailer trailer = trailer_of(heap, offset);
+		copy_slot(to, address_of(&heap->arena, offset), trailer.length);
+		to += trailer.length;
+		offset = trailer.next;
+	}
+}
+
+static void free_gathered(snug_heap *heap, uint64_t first, uint32_t count) {
+	for (uint64_t offset = first; count > 0; count--) {
+		struct fragment_trailer trailer = trailer_of(heap, offset);
+		fragment_free(heap, offset, trailer.length);
+		offset = trailer.next;
+	}
+}
+
+/* Into one slot of `class`, which has a hole. */
+static void move_gathered(snug_heap *heap, uint64_t first, struct gathered all,
+						  struct size_class *class) {
+	uint64_t to;
+	bool taken = take_hole(heap, class, &to);
+	if (!SNUG_GUARD(taken)) return;
+	uint32_t trailer_bytes = heap->classes.fragment_trailer_bytes;
+	uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT, all.bytes + trailer_bytes);
+	slot_hand_out(heap, class, id, all.bytes, to);
+	copy_gathered(heap, first, all.count, address_of(&heap->arena, to));
+	struct fragment_trailer trailer = trailer_of(heap, first);
+	trailer.next = trailer_of(heap, all.last).next;
+	trailer.length = all.bytes;
+	fragment_trailer_write(heap, fragment_trailer_at(heap, to), trailer);
+	uint32_t gate = heap->gate;
+	heap->gate |= GATE_CALLBACK;
+	heap->bookmark.head = 0;
+	if (heap->watched == first) heap->watched = to;
+	fragment_relink(heap, trailer, first, all.last, to);
+	heap->gate = gate;
+	free_gathered(heap, first, all.count);
+	count_move(heap, all.bytes);
+}
+
+/* ------------------------------------------------------------------ whole objects -- */
+
+/* The head of the object that a guest belongs to, if all of it lies in hosts without pins and
+ * would fit a page; 0 if not. `count` are its fragments. */
+static uint64_t head_of(const snug_heap *heap, uint64_t offset, uint32_t *count) {
+	struct fragment_trailer trailer = trailer_of(heap, offset);
+	for (uint32_t back = 0; trailer.object_size == 0; back++) {
+		if (back == heap->arena.page_bytes || !may_go(heap, offset)) return 0;
+		offset = trailer.previous;
+		trailer = trailer_of(heap, offset);
+	}
+	struct gathered all = gather(heap, offset, UINT32_MAX);
+	*count = all.count;
+	return all.bytes == trailer.object_size ? offset : 0;
+}
+
+static void name_plain(snug_heap *heap, uint64_t head, struct fragment_trailer trailer,
+					   const struct size_class *class, uint64_t to) {
+	if (heap->slot_trailer_bytes > 0) {
+		uint32_t slack_bytes = class->stride - HANDLE_TRAILER_BYTES - trailer.object_size;
+		struct handle_trailer plain = {trailer.owner, (uint16_t)slack_bytes};
+		handle_trailer_write(handle_trailer_at(heap, class, to), plain);
+		handle_relocate(&heap->handles, trailer.owner, to);
+	} else {
+		const snug_owner *owner = &heap->options.owner;
+		owner->moved(owner->context, head | REF_CHAINED, to, trailer.object_size);
+	}
+}
+
+/* The object in one slot of its own: it is no chain any more. */
+static uint32_t rehome_object(snug_heap *heap, uint64_t guest) {
+	uint32_t count;
+	uint64_t head = head_of(heap, guest, &count);
+	if (head == 0) return 0;
+	struct fragment_trailer trailer = trailer_of(heap, head);
+	uint32_t needed = trailer.object_size + heap->slot_trailer_bytes;
+	struct size_class *class = class_with_hole(heap, FAMILY_BYTES, needed);
+	uint64_t to;
+	if (class == NULL || heap->watched == head || !take_hole(heap, class, &to)) return 0;
+	uint16_t id = class_find(&heap->classes, FAMILY_BYTES, needed);
+	slot_hand_out(heap, class, id, trailer.object_size, to);
+	copy_gathered(heap, head, count, address_of(&heap->arena, to));
+	uint32_t gate = heap->gate;
+	heap->gate |= GATE_CALLBACK;
+	heap->bookmark.head = 0;
+	name_plain(heap, head, trailer, class, to);
+	heap->gate = gate;
+	free_gathered(heap, head, count);
+	heap->chains--;
+	count_move(heap, trailer.object_size);
+	return trailer.object_size;
+}
+
+/* ------------------------------------------------------------------ one after the other ------ */
+
+/* As many together as one hole holds. */
+static uint32_t rehome_guest(snug_heap *heap, uint64_t first) {
+	uint32_t whole_bytes = rehome_object(heap, first);
+	if (whole_bytes > 0) return whole_bytes;
+	struct gathered all = gather(heap, first, UINT32_MAX);
+	for (; all.count > 0; all = gather(heap, first, all.count - 1)) {
+		struct size_class *class = class_with_hole(
+			heap, FAMILY_FRAGMENT, all.bytes + heap->classes.fragment_trailer_bytes);
+		if (class == NULL) continue;
+		move_gathered(heap, first, all, class);
+		return all.bytes;
+	}
+	return 0;
+}
+
+static uint32_t rehome_from(snug_heap *heap, const struct size_class *class, page_number number) {
+	if (heap->arena.pages[number].pins > 0) return 0;
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		uint64_t offset = page_offset(&heap->arena, number) + (uint64_t)slot * class->stride;
+		if (!host_has_guest(heap, number, offset) || is_pin_record(heap, offset)) continue;
+		uint32_t bytes = rehome_guest(heap, offset);
+		if (bytes > 0) return bytes;
+	}
+	return 0;
+}
+
+uint64_t rehome_next(snug_heap *heap) {
+	struct defragment *defragment = &heap->defragment;
+	if (heap->hosts == 0) return 0;
+	for (; defragment->rehome_cursor > 0;
+		 defragment->rehome_cursor--, defragment->rehome_left = 0) {
+		if (defragment->rehome_cursor > heap->classes.active_count) continue;
+		const struct size_class *class = heap->classes.active[defragment->rehome_cursor - 1];
+		while (class->hosts > 0 && defragment->rehome_left < LEFT_MAX) {
+			page_number number = host_behind(heap, class, defragment->rehome_left);
+			if (number == PAGE_NONE) break;
+			uint32_t bytes = rehome_from(heap, class, number);
+			if (bytes > 0) return bytes;
+			defragment->rehome_left++;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,198 @@
+/* mem/slab/host.c: opening, lending, closing.
+ *
+ *              host_open                       the last guest has gone
+ *   PAGE_SLAB ------------> PAGE_HOST ---------------------------------> PAGE_SLAB, or a page
+ *
+ * WHICH SLAB is opened: one with pins, because compaction can't have it anyway; else the emptiest,
+ * because it lends the most. The class's magazine is flushed first, so that a set bit means a hole
+ * and a clear one a resident.
+ *
+ * HOW MANY GUESTS a host has is not stored: page->free_slots counts the empty slots, the bitmap
+ * those that are lent. Whoever frees a guest counts the bitmap, a word for each 64 slots. */
+#include "mem/slab/host.h"
+
+#include "base/assert.h"
+#include "mem/arena/poison.h"
+#include "mem/slab/magazine.h"
+#include "mem/slab/slab.h"
+#include "mem/slab/trailer.h"
+
+static uint32_t lent_slots(const snug_heap *heap, const struct size_class *class,
+						   page_number number) {
+	const uint64_t *bits = free_bits_of(&heap->arena.pages[number], class);
+	uint32_t lent = 0;
+	for (uint32_t word = 0; word * 64 < class->slots; word++) lent += bit_count(bits[word]);
+	return lent;
+}
+
+static bool is_lent(const snug_heap *heap, const struct size_class *class, page_number number,
+					uint32_t slot) {
+	const uint64_t *bits = free_bits_of(&heap->arena.pages[number], class);
+	return bits[slot / 64] >> (slot % 64) & 1;
+}
+
+static uint64_t slot_offset(const snug_heap *heap, const struct size_class *class,
+							page_number number, uint32_t slot) {
+	return page_offset(&heap->arena, number) + (uint64_t)slot * class->stride;
+}
+
+static bool is_empty(const snug_heap *heap, uint64_t offset) {
+	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).length == 0;
+}
+
+/* Poisoned but for the trailer, which says that nobody is there. */
+static void mark_empty(snug_heap *heap, const struct size_class *class, uint64_t offset) {
+	poison_slot(address_of(&heap->arena, offset), class->stride);
+	char *trailer = fragment_trailer_at(heap, offset);
+	unpoison(trailer, heap->classes.fragment_trailer_bytes);
+	fragment_trailer_write(heap, trailer, (struct fragment_trailer){0});
+}
+
+/* The accounts of the class with this slab in them, or without. */
+static void count_slab_out(struct size_class *class, const struct page *page) {
+	class->slabs--;
+	class->used_slots -= class->slots - page->free_slots;
+	class->free_slots -= page->free_slots;
+	if (page->pins == 0) return;
+	class->pinned_slabs--;
+	class->pinned_hosts++;
+	class->pinned_free_slots -= page->free_slots;
+}
+
+static void count_slab_in(struct size_class *class, const struct page *page) {
+	class->slabs++;
+	class->used_slots += class->slots - page->free_slots;
+	class->free_slots += page->free_slots;
+	if (page->pins == 0) return;
+	class->pinned_slabs++;
+	class->pinned_hosts--;
+	class->pinned_free_slots += page->free_slots;
+}
+
+/* ------------------------------------------------------------------ hosts ---------- */
+
+static page_number slab_to_open(const struct size_class *class) {
+	if (class->lists[LIST_PINNED_PARTIAL] != PAGE_NONE) return class->lists[LIST_PINNED_PARTIAL];
+	uint32_t partial = class->list_mask & PARTIAL_MASK;
+	return partial == 0 ? PAGE_NONE : class->lists[bit_lowest(partial)];
+}
+
+static bool host_open(snug_heap *heap, struct size_class *class) {
+	magazine_flush(heap, class);
+	page_number number = slab_to_open(class);
+	if (number == PAGE_NONE) return false;
+	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots > 0);
+	slab_unlist(heap, class, number);
+	count_slab_out(class, page);
+	page->state = PAGE_HOST;
+	class->hosts++;
+	class->host_empty += page->free_slots;
+	heap->hosts++;
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		if (is_lent(heap, class, number, slot))
+			mark_empty(heap, class, slot_offset(heap, class, number, slot));
+	}
+	slab_relist(heap, class, number);
+	return true;
+}
+
+void host_close(snug_heap *heap, struct size_class *class, page_number number) {
+	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(page->state == PAGE_HOST && page->free_slots == lent_slots(heap, class, number));
+	for (uint32_t slot = 0; slot < class->slots; slot++) {
+		uint64_t offset = slot_offset(heap, class, number, slot);
+		if (is_lent(heap, class, number, slot))
+			poison_slot(address_of(&heap->arena, offset), class->stride);
+	}
+	slab_unlist(heap, class, number);
+	page->state = PAGE_SLAB;
+	class->hosts--;
+	class->host_empty -= page->free_slots;
+	heap->hosts--;
+	heap->changes++;
+	count_slab_in(class, page);
+	if (page->free_slots == class->slots && class->free_slots > class->slots) {
+		slab_release(heap, class, number);
+	} else {
+		slab_relist(heap, class, number);
+	}
+}
+
+void host_resident_left(snug_heap *heap, struct size_class *class, uint64_t offset) {
+	page_number number = page_of(&heap->arena, offset);
+	struct page *page = &heap->arena.pages[number];
+	uint32_t slot = slot_of(&heap->arena, class, offset);
+	uint64_t *word = &free_bits_of(page, class)[slot / 64];
+	SNUG_ASSERT(page->state == PAGE_HOST && (*word >> (slot % 64) & 1) == 0);
+	*word |= (uint64_t)1 << (slot % 64);
+	mark_empty(heap, class, offset);
+	page->free_slots++;
+	class->host_empty++;
+	slab_relist(heap, class, number);
+}
+
+/* ------------------------------------------------------------------ guests --------- */
+
+static uint64_t empty_slot(const snug_heap *heap, const struct size_class *class,
+						   page_number number) {
+	const uint64_t *bits = free_bits_of(&heap->arena.pages[number], class);
+	for (uint32_t word = 0; word * 64 < class->slots; word++) {
+		for (uint64_t lent = bits[word]; lent != 0; lent &= lent - 1) {
+			uint64_t offset = slot_offset(heap, class, number, word * 64 + bit_lowest(lent));
+			if (is_empty(heap, offset)) return offset;
+		}
+	}
+	return 0;
+}
+
+bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset) {
+	SNUG_ASSERT(class->family != FAMILY_FRAGMENT && hole_capacity(heap, class) > 0);
+	if (class->lists[LIST_HOST] == PAGE_NONE && !host_open(heap, class)) return false;
+	page_number number = class->lists[LIST_HOST];
+	uint64_t found = empty_slot(heap, class, number);
+	if (!SNUG_GUARD(found != 0)) return false;
+	unpoison_slot(address_of(&heap->arena, found), class->stride);
+	heap->arena.pages[number].free_slots--;
+	class->host_empty--;
+	class->host_guests++;
+	slab_relist(heap, class, number);
+	*offset = found;
+	return true;
+}
+
+void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset) {
+	page_number number = page_of(&heap->arena, offset);
+	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(page->state == PAGE_HOST && host_has_guest(heap, number, offset));
+	heap->changes++;
+	mark_empty(heap, class, offset);
+	page->free_slots++;
+	class->host_guests--;
+	class->host_empty++;
+	if (page->free_slots == lent_slots(heap, class, number)) {
+		host_close(heap, class, number);
+	} else {
+		slab_relist(heap, class, number);
+	}
+}
+
+void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length) {
+	struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
+	if (LIKELY(class->family == FAMILY_FRAGMENT)) {
+		uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT,
+								 length + heap->classes.fragment_trailer_bytes);
+		slot_free(heap, class, id, length, offset);
+		return;
+	}
+	SNUG_ASSERT(heap->payload_bytes[class->pool] >= length);
+	heap->payload_bytes[class->pool] -= length;
+	guest_free(heap, class, offset);
+}
+
+bool host_has_guest(const snug_heap *heap, page_number number, uint64_t offset) {
+	const struct size_class *class = class_of_page(heap, number);
+	uint32_t slot = slot_of(&heap->arena, class, offset);
+	return slot < class->slots && slot_offset(heap, class, number, slot) == offset &&
+		   is_lent(heap, class, number, slot) && !is_empty(heap, offset);
+}
