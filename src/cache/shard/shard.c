@@ -63,7 +63,7 @@ static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
 	while (probe_next(&probe)) {
 		if (entry_ref(*probe.entry) != from) continue;
 		SNUG_ASSERT(shard->heap->pins.count == 0 ||
-					pin_count(&shard->heap->pins, from & OFFSET_MASK) == 0);
+					pin_count(shard->heap, from & OFFSET_MASK) == 0);
 		*probe.entry = entry_with_ref(*probe.entry, to);
 		return;
 	}

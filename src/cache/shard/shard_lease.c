@@ -26,7 +26,7 @@
 #include "mem/object/pins.h"
 
 static void mark_unlinked(snug_shard *shard, snug_ref ref) {
-	SNUG_ASSERT(pin_count(&shard->heap->pins, ref & OFFSET_MASK) > 0);
+	SNUG_ASSERT(pin_count(shard->heap, ref & OFFSET_MASK) > 0);
 	((unsigned char *)snug_ref_at(shard->heap, ref))[1] = KEY_UNLINKED;
 }
 

@@ -91,25 +91,26 @@ static bool take_in(snug_heap *heap, struct size_class *class, size_t left_bytes
 	return true;
 }
 
-/* A new slab for fragments of so many bytes. */
-static struct size_class *new_slab(snug_heap *heap, size_t bytes) {
-	if (arena_available_pages(&heap->arena) == 0) return NULL;
+/* The class that serves fragments of so many bytes, of a whole page at most, with a hole: a new slab
+ * if it has none. NULL: no page. */
+static struct size_class *class_with_room(snug_heap *heap, size_t bytes) {
 	size_t slot_bytes =
 		smaller(bytes + heap->classes.fragment_trailer_bytes, heap->arena.page_bytes);
 	struct size_class *class;
 	page_number page;
 	uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT, slot_bytes);
 	if (class_serving(heap, id, &class) != SNUG_OK) return NULL;
+	if (holes_of(class) > 0) return class;
 	return slab_create(heap, class, &page) == SNUG_OK ? class : NULL;
 }
 
 bool piece_take(snug_heap *heap, size_t left_bytes, struct piece *out) {
 	SNUG_ASSERT(left_bytes > 0 && heap->victim == PAGE_NONE);
 	size_t whole_bytes = heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
-	struct size_class *class = left_bytes >= whole_bytes ? new_slab(heap, left_bytes) : NULL;
+	struct size_class *class = left_bytes >= whole_bytes ? class_with_room(heap, left_bytes) : NULL;
 	if (class == NULL) class = pieces_class(heap, left_bytes, false);
 	if (class == NULL || hole_capacity(heap, class) < left_bytes) {
-		struct size_class *fresh = new_slab(heap, left_bytes);
+		struct size_class *fresh = class_with_room(heap, left_bytes);
 		if (fresh != NULL) class = fresh;
 	}
 	return class != NULL && take_in(heap, class, left_bytes, out);
