@@ -105,7 +105,8 @@ typedef struct snug_report {
 	bool complete;            /* false: partial, see outcome */
 	bool compacted;           /* the mode was SNUG_COMPACT */
 	uint64_t coalesced_bytes; /* free pages that were merged into runs */
-	/* slab pages before - after: whole pages gained, by these steps alone */
+	/* slab pages before - after: whole pages gained, by these steps alone. (See rehome_slab_bytes,
+	 * below, where there were lent slots.) */
 	uint64_t reclaimed_bytes;
 	uint64_t coalesce_reclaimed_bytes; /* the part of it that came of coalescing, before any move */
 	uint64_t returned_bytes;           /* handed back to the OS */
@@ -133,7 +134,13 @@ typedef struct snug_report {
 	/* steps that took more than twice step_ns: the system was slow, or other programs had the
 	 * processor */
 	uint64_t late_steps;
-	uint64_t reserved[5]; /* 0 */
+	/* pieces that lay in lent holes and went into slots of their own (snug_stats.lent_slots); their
+	 * bytes; and the slab pages taken for them: so the slab pages before - after are reclaimed_bytes
+	 * less these */
+	uint64_t rehomed_objects;
+	uint64_t rehomed_bytes;
+	uint64_t rehome_slab_bytes;
+	uint64_t reserved[2]; /* 0 */
 } snug_report;
 
 /* NULL options: the defaults. NULL (heap, report), VERSION, OPTION (mode, pool_mask), BUDGET_ZERO

@@ -128,7 +128,7 @@
 #define HANDLED_FRAGMENT_TRAILER_BYTES 16u
 #define TAIL_FRAGMENTS_MAX 4u
 
-#define PIN_RECORD_LISTS 16u
+#define PIN_RECORD_LISTS 64u
 
 #define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
 #define OFFSET_BITS 38
@@ -352,7 +352,7 @@ enum phase {
 
 /* A search for the slab whose merging wastes least; over several steps. */
 struct merge_search {
-	uint8_t merge; /* enum merge */
+	uint8_t merge;        /* enum merge */
 	uint32_t cursor;      /* the classes of class_table.active below it are still to be looked at */
 	uint32_t misses;      /* found ones that had changed when they were wanted */
 	page_number number;   /* the best so far; PAGE_NONE: none */
@@ -375,7 +375,8 @@ struct defragment {
 	/* of the rehome phase: the same; and hosts of the class that were left as they are */
 	uint32_t rehome_cursor;
 	uint32_t rehome_left;
-	uint64_t goal_bytes; /* what could be gained when it began: compaction ends there */
+	uint32_t rehome_slot; /* of the next host */
+	uint64_t goal_bytes;  /* what could be gained when it began: compaction ends there */
 	/* totals.released_slabs at which the target is reached in this step */
 	uint64_t stop_at_released;
 	uint64_t begin_ns;
@@ -415,6 +416,9 @@ struct totals {
 	uint64_t relocated_moves; /* the part of moves and moved_bytes that filled targets */
 	uint64_t relocated_bytes;
 	uint64_t abandoned_slabs;
+	uint64_t rehomed_moves; /* the part of moves and moved_bytes that took pieces home */
+	uint64_t rehomed_bytes;
+	uint64_t rehome_pages;    /* that they took */
 	uint64_t reclaimed_pages; /* by defragmentation and compacting allocations */
 	uint64_t returned_bytes;
 	uint64_t coalesced_bytes;
@@ -447,9 +451,6 @@ struct snug_heap {
 	uint64_t payload_bytes[SNUG_POOL_COUNT];
 	uint64_t chains; /* objects stored as fragments */
 	uint32_t hosts;  /* slabs whose holes are lent to fragments */
-	/* all changes when storing in pieces was last refused, and the fewest bytes that were; 0: none */
-	uint64_t pieces_searched_at;
-	size_t pieces_refused_bytes;
 	struct totals totals;
 	struct defragment defragment;
 	struct check_walk check;

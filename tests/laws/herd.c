@@ -256,7 +256,9 @@ snug_report herd_defragment(struct herd *herd, const snug_defragment_options *op
 	herd->may_move = false;
 	recount_heap(herd->heap, &after);
 	REQUIRE(report.complete, "not complete: %s", snug_outcome_text(report.outcome));
-	REQUIRE(report.reclaimed_bytes == (before.slab_pages - after.slab_pages) * after.page_bytes,
+	uint64_t taken_pages = report.rehome_slab_bytes / after.page_bytes;
+	REQUIRE(report.reclaimed_bytes ==
+				(before.slab_pages + taken_pages - after.slab_pages) * after.page_bytes,
 			"the report says %llu bytes, the map %llu pages",
 			(unsigned long long)report.reclaimed_bytes,
 			(unsigned long long)(before.slab_pages - after.slab_pages));
@@ -274,7 +276,8 @@ snug_report herd_defragment(struct herd *herd, const snug_defragment_options *op
 	REQUIRE(report.moved_bytes <= report.reclaimed_bytes - report.coalesce_reclaimed_bytes,
 			"%llu bytes copied to gain %llu", (unsigned long long)report.moved_bytes,
 			(unsigned long long)(report.reclaimed_bytes - report.coalesce_reclaimed_bytes));
-	REQUIRE(herd->moved_calls - moved_calls <= report.moved_objects + report.relocated_objects,
+	REQUIRE(herd->moved_calls - moved_calls <=
+				report.moved_objects + report.relocated_objects + report.rehomed_objects,
 			"`moved` was called too often");
 	REQUIRE(report.abandoned_slabs == 0, "slabs were abandoned");
 	if (options->target_bytes == SNUG_NO_BUDGET) {

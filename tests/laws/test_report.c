@@ -572,6 +572,7 @@ static void drain_cancelled(void **state) {
 	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
 								 .limit_bytes = 24 * MIB,
 								 .page_bytes = 16384,
+								 .no_last_resort = true, /* whose pieces move first */
 								 .os = &fake.os};
 	herd_init(&large, false, &options);
 	herd_fill(&large, UINT64_MAX, 50, 3000);

@@ -2,6 +2,8 @@
  * changed, whatever that was; and an object that is being resized is followed wherever the room for
  * it puts it.
  *
+ * Without the last resort: with it no hole is left beside a refusal (test_pieces.c).
+ *
  * A refusal is remembered, so that a program that goes on asking a full heap is refused with one
  * comparison. What forgets it must be complete: each case here is one such change and no other. */
 #include "herd.h"
@@ -17,7 +19,8 @@ static struct herd herd;
 static void open_limited(bool by_reference, size_t limit_bytes, size_t page_bytes) {
 	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
 								 .limit_bytes = limit_bytes,
-								 .page_bytes = page_bytes};
+								 .page_bytes = page_bytes,
+								 .no_last_resort = true};
 	herd_init(&herd, by_reference, &options);
 }
 

@@ -152,7 +152,8 @@ static void evacuate_some(snug_heap *heap, struct allowance *allowance, enum mer
 static void run_rehome(snug_heap *heap, struct allowance *allowance) {
 	uint64_t moved_bytes = rehome_next(heap);
 	spend_bytes(allowance, moved_bytes);
-	if (moved_bytes == 0) allowance->used_up = true;
+	if (rehome_is_over(heap)) allowance->used_up = true;
+	spend_rounds(allowance, 1);
 }
 
 /* The class that the unit before this one has chosen, if it still gains a page. */
@@ -420,7 +421,7 @@ static bool allow(const snug_heap *heap, uint64_t begin_ns, struct allowance *al
 	const struct defragment *defragment = &heap->defragment;
 	const snug_defragment_options *options = &defragment->options;
 	const snug_report *report = &defragment->report;
-	uint64_t copied_bytes = report->moved_bytes + report->relocated_bytes;
+	uint64_t copied_bytes = report->moved_bytes + report->relocated_bytes + report->rehomed_bytes;
 	bool used_up = copied_bytes >= options->budget_bytes || report->work_ns >= options->budget_ns;
 	/* What comes after moving is cheap, and is done in any case; so is the rest of a relocation. */
 	bool relocates = heap->target != PAGE_NONE;
@@ -448,8 +449,14 @@ static void account(snug_heap *heap, const struct totals *before, uint64_t begin
 	uint64_t relocated_bytes = totals->relocated_bytes - before->relocated_bytes;
 	uint64_t released = totals->released_slabs - before->released_slabs;
 	released -= totals->relocated_slabs - before->relocated_slabs;
-	report->moved_objects += moves - relocated;
-	report->moved_bytes += totals->moved_bytes - before->moved_bytes - relocated_bytes;
+	uint64_t rehomed = totals->rehomed_moves - before->rehomed_moves;
+	uint64_t rehomed_bytes = totals->rehomed_bytes - before->rehomed_bytes;
+	report->moved_objects += moves - relocated - rehomed;
+	report->moved_bytes +=
+		totals->moved_bytes - before->moved_bytes - relocated_bytes - rehomed_bytes;
+	report->rehomed_objects += rehomed;
+	report->rehomed_bytes += rehomed_bytes;
+	report->rehome_slab_bytes += page_bytes_of(heap, totals->rehome_pages - before->rehome_pages);
 	report->relocated_objects += relocated;
 	report->relocated_bytes += relocated_bytes;
 	report->released_slabs += released;

@@ -3,12 +3,13 @@
  *
  *   defragment.c   what the owner calls: begin, step, end; its phases
  *   drain          whole regions are emptied, so that they can go back to the OS
- *   evacuate       the only code that moves objects; copy.h, one slot
+ *   evacuate       the code that moves objects out of a slab; copy.h, one slot
  *   choose         which slab to empty next, and how many pages that gains
+ *   rehome         pieces that lie in lent holes go back into slots of their own; relink.h, who is told
  *   estimate       what all of it would gain and cost
  *   stats.c        the figures of the heap
  *
- * drain and evacuate move, choose and estimate only look. */
+ * drain, evacuate and rehome move, choose and estimate only look. */
 #ifndef SNUG_MEM_ESTIMATE_H
 #define SNUG_MEM_ESTIMATE_H
 

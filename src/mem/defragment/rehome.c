@@ -6,15 +6,20 @@
 #include "mem/defragment/rehome.h"
 
 #include "base/assert.h"
+#include "mem/arena/arena.h"
 #include "mem/defragment/choose.h"
 #include "mem/defragment/copy.h"
 #include "mem/defragment/relink.h"
 #include "mem/slab/classes.h"
+#include "mem/slab/fragment.h"
 #include "mem/slab/host.h"
 #include "mem/slab/magazine.h"
 #include "mem/slab/slab.h"
 
 #define LEFT_MAX 64u
+#define GATHER_MAX 32u   /* guests that go together at most */
+#define BACK_MAX 64u     /* fragments between a guest and its head that are walked */
+#define SLOTS_A_UNIT 16u /* looked at between two looks at the clock */
 #define LOOSE_PARTS \
 	8u /* a guest goes into a slot that is at most 1/8 larger than its own would be */
 
@@ -39,7 +44,7 @@ static bool has_hole_to_spare(const struct size_class *class) {
 	return class->free_slots + class->magazine_count > 0 && class_holes(class) % class->slots > 0;
 }
 
-/* A class with a hole for so many bytes, what stands behind them included. */
+/* A class with a hole for so many bytes, what stands behind them included: that it has already. */
 static struct size_class *class_with_hole(const snug_heap *heap, enum family family,
 										  uint32_t bytes) {
 	const struct class_table *table = &heap->classes;
@@ -53,12 +58,19 @@ static struct size_class *class_with_hole(const snug_heap *heap, enum family fam
 	return NULL;
 }
 
-static bool take_hole(snug_heap *heap, struct size_class *class, uint64_t *offset) {
-	if (class->magazine_count == 0)
-		return slab_take_fullest(heap, class, 1, offset) > 0 ||
-			   slab_take_pinned(heap, class, 1, offset) > 0;
-	*offset = class->magazine[--class->magazine_count];
-	return true;
+/* The same, with a new slab if it has none and a page is free. */
+static struct size_class *class_with_room(snug_heap *heap, enum family family, uint32_t bytes) {
+	struct size_class *class = class_with_hole(heap, family, bytes);
+	uint16_t id = class_find(&heap->classes, family, bytes);
+	if (class != NULL || id == CLASS_NONE || arena_free_pages(&heap->arena) == 0) return class;
+	page_number page;
+	if (class_serving(heap, id, &class) != SNUG_OK) return NULL;
+	/* the page that the class could gain is gained first */
+	slab_release_empty(heap, class);
+	if (class_holes(class) > 0) return NULL;
+	if (slab_create(heap, class, &page) != SNUG_OK) return NULL;
+	heap->totals.rehome_pages++;
+	return class;
 }
 
 /* Guests from `first` on that lie one behind the other and fit a page together. */
@@ -76,8 +88,8 @@ static bool may_go(const snug_heap *heap, uint64_t offset) {
 static void count_move(snug_heap *heap, uint32_t bytes) {
 	heap->totals.moves++;
 	heap->totals.moved_bytes += bytes;
-	heap->totals.relocated_moves++;
-	heap->totals.relocated_bytes += bytes;
+	heap->totals.rehomed_moves++;
+	heap->totals.rehomed_bytes += bytes;
 }
 
 static struct gathered gather(const snug_heap *heap, uint64_t first, uint32_t count_max) {
@@ -115,7 +127,7 @@ static void free_gathered(snug_heap *heap, uint64_t first, uint32_t count) {
 static void move_gathered(snug_heap *heap, uint64_t first, struct gathered all,
 						  struct size_class *class) {
 	uint64_t to;
-	bool taken = take_hole(heap, class, &to);
+	bool taken = fragment_hole(heap, class, &to);
 	if (!SNUG_GUARD(taken)) return;
 	uint32_t trailer_bytes = heap->classes.fragment_trailer_bytes;
 	uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT, all.bytes + trailer_bytes);
@@ -142,11 +154,11 @@ static void move_gathered(snug_heap *heap, uint64_t first, struct gathered all,
 static uint64_t head_of(const snug_heap *heap, uint64_t offset, uint32_t *count) {
 	struct fragment_trailer trailer = trailer_of(heap, offset);
 	for (uint32_t back = 0; trailer.object_size == 0; back++) {
-		if (back == heap->arena.page_bytes || !may_go(heap, offset)) return 0;
+		if (back == BACK_MAX || !may_go(heap, offset)) return 0;
 		offset = trailer.previous;
 		trailer = trailer_of(heap, offset);
 	}
-	struct gathered all = gather(heap, offset, UINT32_MAX);
+	struct gathered all = gather(heap, offset, 2 * BACK_MAX);
 	*count = all.count;
 	return all.bytes == trailer.object_size ? offset : 0;
 }
@@ -168,12 +180,12 @@ static void name_plain(snug_heap *heap, uint64_t head, struct fragment_trailer t
 static uint32_t rehome_object(snug_heap *heap, uint64_t guest) {
 	uint32_t count;
 	uint64_t head = head_of(heap, guest, &count);
-	if (head == 0) return 0;
+	if (head == 0 || heap->watched == head) return 0;
 	struct fragment_trailer trailer = trailer_of(heap, head);
 	uint32_t needed = trailer.object_size + heap->slot_trailer_bytes;
-	struct size_class *class = class_with_hole(heap, FAMILY_BYTES, needed);
+	struct size_class *class = class_with_room(heap, FAMILY_BYTES, needed);
 	uint64_t to;
-	if (class == NULL || heap->watched == head || !take_hole(heap, class, &to)) return 0;
+	if (class == NULL || !fragment_hole(heap, class, &to)) return 0;
 	uint16_t id = class_find(&heap->classes, FAMILY_BYTES, needed);
 	slot_hand_out(heap, class, id, trailer.object_size, to);
 	copy_gathered(heap, head, count, address_of(&heap->arena, to));
@@ -194,9 +206,9 @@ static uint32_t rehome_object(snug_heap *heap, uint64_t guest) {
 static uint32_t rehome_guest(snug_heap *heap, uint64_t first) {
 	uint32_t whole_bytes = rehome_object(heap, first);
 	if (whole_bytes > 0) return whole_bytes;
-	struct gathered all = gather(heap, first, UINT32_MAX);
-	for (; all.count > 0; all = gather(heap, first, all.count - 1)) {
-		struct size_class *class = class_with_hole(
+	struct gathered all = gather(heap, first, GATHER_MAX);
+	for (; all.count > 0; all = gather(heap, first, all.count / 2)) {
+		struct size_class *class = class_with_room(
 			heap, FAMILY_FRAGMENT, all.bytes + heap->classes.fragment_trailer_bytes);
 		if (class == NULL) continue;
 		move_gathered(heap, first, all, class);
@@ -205,31 +217,52 @@ static uint32_t rehome_guest(snug_heap *heap, uint64_t first) {
 	return 0;
 }
 
-static uint32_t rehome_from(snug_heap *heap, const struct size_class *class, page_number number) {
-	if (heap->arena.pages[number].pins > 0) return 0;
-	for (uint32_t slot = 0; slot < class->slots; slot++) {
-		uint64_t offset = page_offset(&heap->arena, number) + (uint64_t)slot * class->stride;
+/* Some slots of a host, on from where the last call ended; `*more`: there are others. */
+static uint32_t rehome_from(snug_heap *heap, const struct size_class *class, page_number number,
+							bool *more) {
+	uint32_t *at = &heap->defragment.rehome_slot;
+	uint32_t end = (uint32_t)smaller(class->slots, *at + SLOTS_A_UNIT);
+	*more = true;
+	for (; *at < end; (*at)++) {
+		uint64_t offset = page_offset(&heap->arena, number) + (uint64_t)*at * class->stride;
 		if (!host_has_guest(heap, number, offset) || is_pin_record(heap, offset)) continue;
 		uint32_t bytes = rehome_guest(heap, offset);
 		if (bytes > 0) return bytes;
 	}
+	*more = *at < class->slots;
 	return 0;
+}
+
+/* The next host of a class is to be looked at from its first slot on. */
+static void leave_host(struct defragment *defragment) {
+	defragment->rehome_left++;
+	defragment->rehome_slot = 0;
+}
+
+static void leave_class(struct defragment *defragment) {
+	defragment->rehome_cursor--;
+	defragment->rehome_left = 0;
+	defragment->rehome_slot = 0;
 }
 
 uint64_t rehome_next(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
-	if (heap->hosts == 0) return 0;
-	for (; defragment->rehome_cursor > 0;
-		 defragment->rehome_cursor--, defragment->rehome_left = 0) {
-		if (defragment->rehome_cursor > heap->classes.active_count) continue;
-		const struct size_class *class = heap->classes.active[defragment->rehome_cursor - 1];
-		while (class->hosts > 0 && defragment->rehome_left < LEFT_MAX) {
-			page_number number = host_behind(heap, class, defragment->rehome_left);
-			if (number == PAGE_NONE) break;
-			uint32_t bytes = rehome_from(heap, class, number);
-			if (bytes > 0) return bytes;
-			defragment->rehome_left++;
-		}
+	if (rehome_is_over(heap)) return 0;
+	if (defragment->rehome_cursor > heap->classes.active_count) {
+		defragment->rehome_cursor = heap->classes.active_count;
+		return 0;
 	}
-	return 0;
+	const struct size_class *class = heap->classes.active[defragment->rehome_cursor - 1];
+	page_number number = class->hosts > 0 && defragment->rehome_left < LEFT_MAX
+							 ? host_behind(heap, class, defragment->rehome_left)
+							 : PAGE_NONE;
+	if (number == PAGE_NONE) {
+		leave_class(defragment);
+		return 0;
+	}
+	bool more = false;
+	uint32_t bytes =
+		heap->arena.pages[number].pins == 0 ? rehome_from(heap, class, number, &more) : 0;
+	if (bytes == 0 && !more) leave_host(defragment);
+	return bytes;
 }

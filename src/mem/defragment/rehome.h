@@ -6,17 +6,17 @@
  *
  * An object that fits one slot of its own class goes there whole, and has one address again.
  * Otherwise neighbouring guests of it are gathered, up to a page, so it has fewer fragments
- * afterwards. Only holes are used, never a page, and none that its class would gain a page by: so
- * what a defragmentation can gain only grows by it. It comes first, because compaction leaves no
- * holes. A host with pins stays. The moves are reported as relocations: they gain nothing
- * themselves. */
+ * afterwards. They take holes that their class would gain no page by, and free pages where there
+ * is no such hole. So what a defragmentation can gain only grows by it; the pages that it takes are
+ * reported apart. It comes first, because compaction leaves no holes. A host with pins stays.
+ */
 #ifndef SNUG_MEM_REHOME_H
 #define SNUG_MEM_REHOME_H
 
 #include "mem/types.h"
 
-/* Moves one guest, with those that go with it, out of the next host; returns the bytes copied, 0
- * when there is no guest left that has a hole to go to. */
+/* A unit of that work: looks at some slots of the next host, and moves at most one guest with those
+ * that go with it; returns the bytes copied. */
 uint64_t rehome_next(snug_heap *heap);
 
 /* Whether all hosts were visited in this defragmentation, or there are none. */

@@ -35,6 +35,7 @@
 #include "mem/object/extents.h"
 #include "mem/object/pieces.h"
 #include "mem/object/room.h"
+#include "mem/slab/fragment.h"
 #include "mem/slab/host.h"
 
 #define SPLIT_PARTS_MAX 16u /* the last piece before the tail may be a page / 1..16 */

@@ -63,6 +63,17 @@ static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc
 	return plan.slot_bytes + SPLIT_GAIN_BYTES <= table->entry[id].stride ? CLASS_NONE : id;
 }
 
+static inline snug_error alloc_slot(snug_heap *heap, uint16_t id, size_t size, enum effort effort,
+									bool can_be_cut, uint32_t owner, uint64_t *location) {
+	uint64_t offset;
+	struct size_class *class;
+	snug_error error = slot_alloc(heap, id, (uint32_t)size, effort, can_be_cut, &offset, &class);
+	if (UNLIKELY(error)) return error;
+	if (heap->slot_trailer_bytes > 0) object_trailer_write(heap, class, offset, size, owner);
+	*location = offset;
+	return SNUG_OK;
+}
+
 snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options,
 						uint32_t owner, enum effort effort, uint64_t *location) {
 	uint16_t id = choose_slot(heap, size, options);
@@ -70,16 +81,10 @@ snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *
 	uint64_t offset;
 	snug_error error;
 	if (id != CLASS_NONE) {
-		struct size_class *class;
-		error = slot_alloc(heap, id, (uint32_t)size, effort, can_be_cut, &offset, &class);
-		if (LIKELY(!error)) {
-			if (heap->slot_trailer_bytes > 0)
-				object_trailer_write(heap, class, offset, size, owner);
-			*location = offset;
-			return SNUG_OK;
-		}
-		if (effort == ROOM_AT_HAND || !can_be_cut) return error;
-		if (chain_alloc_in_pieces(heap, size, owner, &offset) != SNUG_OK) return error;
+		error = alloc_slot(heap, id, size, effort, can_be_cut, owner, location);
+		if (LIKELY(!error) || effort == ROOM_AT_HAND || !can_be_cut) return error;
+		if (chain_alloc_in_pieces(heap, size, owner, &offset) != SNUG_OK)
+			return alloc_slot(heap, id, size, effort, false, owner, location);
 	} else {
 		error = chain_alloc(heap, size, owner, effort, &offset);
 		if (error) return error;

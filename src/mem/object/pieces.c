@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "mem/arena/arena.h"
 #include "mem/slab/classes.h"
+#include "mem/slab/fragment.h"
 #include "mem/slab/host.h"
 #include "mem/slab/magazine.h"
 #include "mem/slab/slab.h"
@@ -19,25 +20,15 @@ static uint64_t holes_of(const struct size_class *class) {
 	return class->free_slots + class->magazine_count + class->host_empty;
 }
 
-static uint64_t changes_so_far(const snug_heap *heap) {
-	return heap->changes + heap->totals.frees;
-}
-
 bool pieces_have_room(snug_heap *heap, size_t bytes) {
 	if (heap->victim != PAGE_NONE) victim_abandon(heap);
-	if (heap->pieces_refused_bytes != 0 && heap->pieces_searched_at == changes_so_far(heap) &&
-		bytes >= heap->pieces_refused_bytes)
-		return false;
 	uint64_t whole_bytes = heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
 	uint64_t room_bytes = arena_available_pages(&heap->arena) * whole_bytes;
 	for (uint32_t index = 0; index < heap->classes.active_count && room_bytes < bytes; index++) {
 		const struct size_class *class = heap->classes.active[index];
 		room_bytes += holes_of(class) * hole_capacity(heap, class);
 	}
-	if (room_bytes >= bytes) return true;
-	heap->pieces_searched_at = changes_so_far(heap);
-	heap->pieces_refused_bytes = bytes;
-	return false;
+	return room_bytes >= bytes;
 }
 
 struct size_class *pieces_class(const snug_heap *heap, size_t bytes, bool lent) {
@@ -64,22 +55,12 @@ struct size_class *pieces_class(const snug_heap *heap, size_t bytes, bool lent) 
 	return best;
 }
 
-/* A hole of a class of fragments; through its magazine, if it has one. */
-static bool fragment_hole(snug_heap *heap, struct size_class *class, uint64_t *offset) {
-	if (class->magazine_count > 0) {
-		*offset = class->magazine[--class->magazine_count];
-		return true;
-	}
-	return slab_take_fullest(heap, class, 1, offset) > 0 ||
-		   slab_take_pinned(heap, class, 1, offset) > 0;
-}
-
 static bool take_in(snug_heap *heap, struct size_class *class, size_t left_bytes,
 					struct piece *out) {
 	struct piece piece = {.class = class};
 	piece.bytes = (uint32_t)smaller(left_bytes, hole_capacity(heap, class));
 	if (class->family != FAMILY_FRAGMENT) {
-		if (!guest_take(heap, class, &piece.offset)) return false;
+		if (!lent_hole(heap, class, &piece.offset)) return false;
 		heap->payload_bytes[class->pool] += piece.bytes;
 	} else {
 		if (!fragment_hole(heap, class, &piece.offset)) return false;

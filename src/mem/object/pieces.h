@@ -23,8 +23,8 @@ struct piece {
 	uint32_t bytes; /* of the object in it: at least 1 */
 };
 
-/* Whether pages and holes have room for so many bytes. A refusal is remembered until something is
- * freed, so that asking again costs one comparison. */
+/* Whether pages and holes have room for so many bytes: one look at each active class. A victim goes
+ * back first, so that its holes count. */
 bool pieces_have_room(snug_heap *heap, size_t bytes);
 
 /* The class whose holes hold `bytes` with the least waste, or the one with the largest if none does;

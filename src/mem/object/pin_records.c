@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "mem/arena/poison.h"
 #include "mem/object/pieces.h"
+#include "mem/slab/fragment.h"
 #include "mem/slab/host.h"
 
 #include <string.h>
@@ -56,7 +57,7 @@ bool pin_record_add(snug_heap *heap, uint64_t offset) {
 	uint64_t slot;
 	struct size_class *class = pieces_class(heap, sizeof(struct record), true);
 	if (class == NULL || hole_capacity(heap, class) < sizeof(struct record)) return false;
-	if (!guest_take(heap, class, &slot)) return false;
+	if (!lent_hole(heap, class, &slot)) return false;
 	uint64_t *list = &heap->pins.records[list_of(offset)];
 	write_record(heap, slot, (struct record){ONE_PIN | offset, *list});
 	fragment_trailer_write(

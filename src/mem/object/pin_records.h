@@ -4,9 +4,9 @@
  * addresses while they pin. So where no page is free, a pin is recorded in a hole: in a lent slot
  * (mem/slab/host.h) of 16 bytes beside the trailer. To pin fails only if there is no such hole.
  *
- *   heads[16] --> | entry 8 | next 8 |t| --> | entry | next |t|        by the hash of the offset
+ *   heads[64] --> | entry 8 | next 8 |t| --> | entry | next |t|        by the hash of the offset
  *
- * Records are few: a sixteenth of them is walked by a look-up. The trailer's `next` is the slot
+ * Records are few: a 64th of them is walked by a look-up. The trailer's `next` is the slot
  * itself, which no fragment's is. */
 #ifndef SNUG_MEM_PIN_RECORDS_H
 #define SNUG_MEM_PIN_RECORDS_H

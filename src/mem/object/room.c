@@ -167,10 +167,22 @@ static enum progress by_taking_any(snug_heap *heap, struct need *need, snug_erro
 	return need->take_larger(heap, need, 0) ? FOUND : NOTHING;
 }
 
+/* Slots in magazines are holes too, and an empty slab is a page. */
+static bool flush_everything(snug_heap *heap) {
+	uint64_t before_pages = arena_free_pages(&heap->arena);
+	for (uint32_t index = heap->classes.active_count; index-- > 0;) {
+		magazine_flush(heap, heap->classes.active[index]);
+		slab_release_empty(heap, heap->classes.active[index]);
+	}
+	note_pages_gained(heap, before_pages);
+	return arena_free_pages(&heap->arena) > before_pages;
+}
+
 static enum progress by_merging_any(snug_heap *heap, struct need *need, snug_error error) {
 	bool last_resort = !need->can_be_cut && is_last_resort(heap, need);
 	if (need->effort != ROOM_MADE || !last_resort) return NOTHING;
 	if (!pages_would_help(heap, need, error)) return NOTHING;
+	if (flush_everything(heap)) return GAINED;
 	return merge_one_page(heap, MERGE_ANY) ? GAINED : NOTHING;
 }
 
@@ -314,16 +326,4 @@ snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, enum effort effort, boo
 	*offset = slot.offset;
 	*out = slot.class;
 	return SNUG_OK;
-}
-
-/* ------------------------------------------------------------------ pages ---------- */
-
-static snug_error attempt_pages(snug_heap *heap, struct need *need) {
-	return arena_available_pages(&heap->arena) >= need->pages ? SNUG_OK : SNUG_ERROR_NO_MEMORY;
-}
-
-bool room_make(snug_heap *heap, uint64_t pages) {
-	struct need need = {
-		.attempt = attempt_pages, .effort = ROOM_MADE, .pages = pages, .pages_most = pages};
-	return room_find(heap, &need) == SNUG_OK;
 }

@@ -14,7 +14,7 @@
  *
  *   7. a hole in a class 1/8 larger                 by_taking_loose
  *   8. pieces, in whatever holes there are          the caller: mem/object/pieces.h
- *   or, for what must be contiguous and for metadata, which can't be cut:
+ *   and for what can't be cut, or could be and found too few:
  *   9. a hole in any larger class                   by_taking_any
  *  10. a slab merged into any larger classes        by_merging_any
  *
@@ -67,9 +67,6 @@ void room_raise(const snug_heap *heap, struct need *need);
 
 snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, enum effort effort, bool can_be_cut,
 						   uint64_t *offset, struct size_class **out);
-
-/* Makes sure that so many pages can be taken; false if it can't. */
-bool room_make(snug_heap *heap, uint64_t pages);
 
 /* One paced step, if pacing is asked for and memory is low; for each page that is about to be
  * taken. */

@@ -4,8 +4,8 @@
  *   PAGE_SLAB ------------> PAGE_HOST ---------------------------------> PAGE_SLAB, or a page
  *
  * WHICH SLAB is opened: one with pins, because compaction can't have it anyway; else the emptiest,
- * because it lends the most. The class's magazine is flushed first, so that a set bit means a hole
- * and a clear one a resident.
+ * because it lends the most. The class's magazine is empty then, so that a set bit means a hole and
+ * a clear one a resident.
  *
  * HOW MANY GUESTS a host has is not stored: page->free_slots counts the empty slots, the bitmap
  * those that are lent. Whoever frees a guest counts the bitmap, a word for each 64 slots. */
@@ -13,7 +13,6 @@
 
 #include "base/assert.h"
 #include "mem/arena/poison.h"
-#include "mem/slab/magazine.h"
 #include "mem/slab/slab.h"
 #include "mem/slab/trailer.h"
 
@@ -78,7 +77,7 @@ static page_number slab_to_open(const struct size_class *class) {
 }
 
 static bool host_open(snug_heap *heap, struct size_class *class) {
-	magazine_flush(heap, class);
+	SNUG_ASSERT(class->magazine_count == 0);
 	page_number number = slab_to_open(class);
 	if (number == PAGE_NONE) return false;
 	struct page *page = &heap->arena.pages[number];
@@ -175,19 +174,6 @@ void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset) {
 	} else {
 		slab_relist(heap, class, number);
 	}
-}
-
-void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length) {
-	struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
-	if (LIKELY(class->family == FAMILY_FRAGMENT)) {
-		uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT,
-								 length + heap->classes.fragment_trailer_bytes);
-		slot_free(heap, class, id, length, offset);
-		return;
-	}
-	SNUG_ASSERT(heap->payload_bytes[class->pool] >= length);
-	heap->payload_bytes[class->pool] -= length;
-	guest_free(heap, class, offset);
 }
 
 bool host_has_guest(const snug_heap *heap, page_number number, uint64_t offset) {

@@ -39,14 +39,12 @@ static inline uint64_t host_residents(const struct size_class *class) {
 	return (uint64_t) class->hosts * class->slots - class->host_guests - class->host_empty;
 }
 
-/* A slot for a guest, in a class of plain objects; opens a host if none has an empty slot. Its
+/* A slot for a guest, in a class of plain objects; opens a host if none has an empty slot: then
+ * the class's magazine must be empty. Its
  * trailer is the caller's to write, with a length, and so is the account of its payload. False: the
  * class has no hole. Nothing moves. */
 bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset);
 void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset);
-
-/* The slot of a fragment back, be it its own or lent, and its payload off the account. */
-void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length);
 
 /* The fragment in a guest's slot is cut off, or grows in it. */
 static inline void guest_repay(snug_heap *heap, const struct size_class *class, uint32_t old_bytes,

@@ -27,7 +27,7 @@
  * taking slots: one word of the bitmap for each 64.
  *
  * The room: classes, which slot sizes there are; magazine, slots in and out; host, slabs that lend
- * their holes; trailer.h, what stands behind an object in its slot; handles, the names in it. */
+ * their holes; fragment, slots for fragments of either kind; trailer.h, what stands behind an object in its slot; handles, the names in it. */
 #ifndef SNUG_MEM_SLAB_H
 #define SNUG_MEM_SLAB_H
 

@@ -38,6 +38,9 @@ static void add_work(snug_report *into, const snug_report *from) {
 	into->moved_bytes += from->moved_bytes;
 	into->relocated_objects += from->relocated_objects;
 	into->relocated_bytes += from->relocated_bytes;
+	into->rehomed_objects += from->rehomed_objects;
+	into->rehomed_bytes += from->rehomed_bytes;
+	into->rehome_slab_bytes += from->rehome_slab_bytes;
 	into->released_slabs += from->released_slabs;
 	into->abandoned_slabs += from->abandoned_slabs;
 	into->steps += from->steps;

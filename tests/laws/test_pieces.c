@@ -1,0 +1,177 @@
+/* test_pieces.c: the last resort. What need not be contiguous lies in whatever holes there are, what
+ * must be takes any larger one, a pin is recorded in a hole; and a defragmentation puts the pieces
+ * back where they belong. */
+#include "herd.h"
+#include "support/require.h"
+#include "unit/cmocka_all.h"
+
+#define MIB ((size_t)1 << 20)
+#define PAGE_BYTES 4096u
+#define TRAILER_MAX 16u
+
+static struct herd herd;
+
+static void open_with(bool by_reference, bool no_last_resort) {
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 2 * MIB,
+								 .page_bytes = PAGE_BYTES,
+								 .no_last_resort = no_last_resort};
+	herd_init(&herd, by_reference, &options);
+}
+
+static int open_herd(void **state) {
+	open_with(*(const bool *)*state, false);
+	return 0;
+}
+
+static int close_herd(void **state) {
+	(void)state;
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	herd_verify(&herd);
+	herd_deinit(&herd);
+	return 0;
+}
+
+/* Full of objects of `size`, of which so many a page stay and are pinned that no slab can be
+ * emptied. Returns the holes in bytes. */
+static uint64_t pinned_holes(size_t size) {
+	herd_fill(&herd, UINT64_MAX, size, size);
+	uint32_t half_a_page = PAGE_BYTES / (uint32_t)size / 2;
+	for (uint32_t number = 0; number < herd.count; number++)
+		if (number % half_a_page != 0) herd_remove(&herd, number);
+	for (uint32_t number = 0; number < herd.count; number += half_a_page) herd_pin(&herd, number);
+	return herd_stats(&herd).total.hole_bytes;
+}
+
+static void unpin_all(void) {
+	for (uint32_t number = 0; number < herd.count; number++)
+		while (herd.objects[number].pins > 0) herd_unpin(&herd, number);
+}
+
+static uint64_t lent_slots(void) {
+	return herd_stats(&herd).lent_slots;
+}
+
+/* ------------------------------------------------------------------ law 7 -------------------- */
+
+/* Holes of 100 bytes beside pins are used to the last one. */
+static void small_holes_hold_large_objects(void **state) {
+	(void)state;
+	uint64_t hole_bytes = pinned_holes(100);
+	uint64_t stored_bytes = 0;
+	while (herd_add(&herd, 3000) == SNUG_OK) stored_bytes += 3000;
+	REQUIRE(lent_slots() > 0, "no hole was lent");
+	/* each piece has a trailer, and its slot some slack */
+	uint64_t most_bytes = hole_bytes - hole_bytes / 100 * (TRAILER_MAX + 8);
+	REQUIRE(stored_bytes + 3000 + 2 * (uint64_t)PAGE_BYTES >= most_bytes,
+			"%llu bytes stored, %llu in holes", (unsigned long long)stored_bytes,
+			(unsigned long long)hole_bytes);
+}
+
+static void one_object_may_take_all_holes(void **state) {
+	(void)state;
+	uint64_t hole_bytes = pinned_holes(200);
+	REQUIRE_OK(herd_add(&herd, (size_t)(hole_bytes / 10 * 8)));
+}
+
+static snug_error add_contiguous(size_t size, uint64_t *name) {
+	snug_alloc_options options = {.contiguous = true};
+	return herd.by_reference ? snug_ref_alloc_with(herd.heap, size, &options, name)
+							 : snug_alloc_with(herd.heap, size, &options, name);
+}
+
+static void contiguous_takes_a_larger_hole(void **state) {
+	(void)state;
+	pinned_holes(500);
+	uint64_t name;
+	REQUIRE_OK(add_contiguous(20, &name));
+	REQUIRE_OK(herd.by_reference ? snug_ref_free(herd.heap, name, 20) : snug_free(herd.heap, name));
+	while (herd_add(&herd, 2000) == SNUG_OK) continue;
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, add_contiguous(600, &name));
+}
+
+static void who_asked_for_it_is_refused(void **state) {
+	herd_deinit(&herd);
+	open_with(*(const bool *)*state, true);
+	pinned_holes(100);
+	uint64_t lent = lent_slots(); /* to the records of pins */
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	REQUIRE(lent_slots() == lent, "a hole was lent");
+	REQUIRE(herd_stats(&herd).total.hole_bytes > MIB / 2, "the holes were used");
+}
+
+/* ------------------------------------------------------------------ pins --------------------- */
+
+/* Each object of a heap without a free page can be pinned, though the table of pins can't grow. */
+static void pins_are_recorded_in_holes(void **state) {
+	(void)state;
+	herd_fill(&herd, UINT64_MAX, 100, 100);
+	for (uint32_t number = 0; number < herd.count; number += 2) herd_remove(&herd, number);
+	for (uint32_t number = 1; number < herd.count; number += 2) herd_pin(&herd, number);
+	uint64_t lent = lent_slots();
+	REQUIRE(lent > 0, "the table of pins had room for all");
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	for (uint32_t number = 1; number < herd.count; number += 4) herd_pin(&herd, number);
+	REQUIRE(lent_slots() == lent, "a second pin took a hole");
+	for (uint32_t number = 1; number < herd.count; number += 4) herd_unpin(&herd, number);
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	unpin_all();
+	REQUIRE(lent_slots() == 0, "%llu slots are lent", (unsigned long long)lent_slots());
+}
+
+/* ------------------------------------------------------------------ homewards ---------------- */
+
+/* Pieces go back into slots of their own when there are some, and their hosts are slabs again. */
+static void pieces_go_home(void **state) {
+	(void)state;
+	pinned_holes(100);
+	uint32_t first = herd.count;
+	while (herd_add(&herd, 500) == SNUG_OK) continue;
+	REQUIRE(lent_slots() > 0, "no hole was lent");
+	unpin_all();
+	for (uint32_t number = first; number < herd.count; number++)
+		if (number % 2 == 0) herd_remove(&herd, number);
+	for (uint32_t round = 0; round < 50 && lent_slots() > 0; round++) {
+		for (uint32_t count = 0; count < 12; count++) REQUIRE_OK(herd_add(&herd, 500));
+		snug_report report;
+		herd.may_move = true;
+		REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
+		herd.may_move = false;
+		REQUIRE_OK(snug_check(herd.heap, NULL));
+	}
+	REQUIRE(lent_slots() == 0, "%llu slots are lent", (unsigned long long)lent_slots());
+}
+
+/* Residents and guests go in any order. */
+static void hosts_end_with_their_last_guest(void **state) {
+	(void)state;
+	pinned_holes(100);
+	uint32_t first = herd.count;
+	while (herd_add(&herd, 900) == SNUG_OK) continue;
+	unpin_all();
+	for (uint32_t number = 0; number < first; number += 3)
+		if (herd.objects[number].name != 0) herd_remove(&herd, number);
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	for (uint32_t number = first; number < herd.count; number++) {
+		herd_remove(&herd, number);
+		if (number % 16 == 0) REQUIRE_OK(snug_check(herd.heap, NULL));
+	}
+	REQUIRE(lent_slots() == 0, "%llu slots are lent", (unsigned long long)lent_slots());
+}
+
+static bool handles = false;
+static bool references = true;
+
+#define BOTH(body)                                                                   \
+	cmocka_unit_test_prestate_setup_teardown(body, open_herd, close_herd, &handles), \
+		cmocka_unit_test_prestate_setup_teardown(body, open_herd, close_herd, &references)
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		BOTH(small_holes_hold_large_objects),  BOTH(one_object_may_take_all_holes),
+		BOTH(contiguous_takes_a_larger_hole),  BOTH(who_asked_for_it_is_refused),
+		BOTH(pins_are_recorded_in_holes),      BOTH(pieces_go_home),
+		BOTH(hosts_end_with_their_last_guest),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
