@@ -66,11 +66,8 @@ static inline bool limit_is_workable(size_t limit_bytes, size_t page_bytes) {
 	return limit_bytes >= SNUG_LIMIT_MIN_BYTES && limit_bytes / page_bytes >= LIMIT_PAGES_MIN;
 }
 
-/* The largest object that would fit if there were no other. */
-static inline size_t limit_object_bytes(const snug_heap *heap, size_t limit_bytes) {
-	/* metadata, when there is nothing yet */
-	size_t least_bytes = heap->fixed.committed_bytes + METADATA_GRAIN;
-	return (limit_bytes - least_bytes) & ~((size_t)heap->arena.page_bytes - 1);
-}
+/* object_max_bytes: the largest object that a heap without any other can hold under this limit.
+ * What is larger could never fit; each size up to it fits an empty heap (limit.c). */
+size_t limit_object_bytes(const snug_heap *heap, size_t limit_bytes);
 
 #endif

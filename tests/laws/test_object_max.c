@@ -1,0 +1,125 @@
+/* test_object_max.c: the largest object. Each size up to object_max_bytes fits an empty heap, each
+ * larger one is SIZE_TOO_LARGE, and object_max_bytes leaves no more than it must. */
+#include "mem/arena/limit.h"
+#include "support/require.h"
+#include "support/test_random.h"
+#include "unit/cmocka_all.h"
+
+#include <snug/snug.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+struct setting {
+	size_t limit_bytes;
+	size_t page_bytes;
+	bool by_reference;
+};
+
+static char note[160];
+
+static void say(const struct setting *setting, const char *state, size_t size) {
+	snprintf(note, sizeof note, "limit %zu, pages of %zu, by %s, %s heap, %zu bytes",
+			 setting->limit_bytes, setting->page_bytes,
+			 setting->by_reference ? "reference" : "handle", state, size);
+	require_note(note);
+}
+
+static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
+	(void)context, (void)from, (void)to, (void)size;
+}
+
+static snug_heap *open_heap(const struct setting *setting, size_t limit_max_bytes) {
+	snug_heap *heap;
+	snug_heap_options options = snug_heap_options_default();
+	options.limit_bytes = setting->limit_bytes;
+	options.limit_max_bytes = limit_max_bytes;
+	options.page_bytes = setting->page_bytes;
+	if (setting->by_reference) options.owner.moved = moved;
+	REQUIRE_OK(snug_heap_create(&options, &heap));
+	return heap;
+}
+
+static snug_error take(snug_heap *heap, const struct setting *setting, size_t size,
+					   uint64_t *name) {
+	return setting->by_reference ? snug_ref_alloc(heap, size, name) : snug_alloc(heap, size, name);
+}
+
+static void give(snug_heap *heap, const struct setting *setting, size_t size, uint64_t name) {
+	REQUIRE_OK(setting->by_reference ? snug_ref_free(heap, name, size) : snug_free(heap, name));
+}
+
+static void require_fits(snug_heap *heap, const struct setting *setting, const char *state,
+						 size_t size) {
+	uint64_t name;
+	say(setting, state, size);
+	REQUIRE_OK(take(heap, setting, size, &name));
+	give(heap, setting, size, name);
+}
+
+/* Fewer where each takes longer. */
+static size_t turns_of(const struct setting *setting) {
+	return setting->limit_bytes > 16 * MIB ? 4 : setting->limit_bytes > 1 * MIB ? 20 : 60;
+}
+
+/* What the largest object leaves of the limit is less than a page, and a grain each of cells,
+ * descriptors and regions. */
+static void require_tight(snug_heap *heap, const struct setting *setting) {
+	uint64_t name;
+	snug_stats stats;
+	size_t size = heap->object_max_bytes;
+	say(setting, "new", size);
+	REQUIRE_OK(take(heap, setting, size, &name));
+	REQUIRE_OK(snug_stats_get(heap, &stats));
+	uint64_t left_bytes = stats.limit_bytes - stats.committed_bytes - stats.metadata_bytes;
+	REQUIRE(left_bytes < stats.page_bytes + 3 * METADATA_GRAIN, "%llu bytes of the limit are left",
+			(unsigned long long)left_bytes);
+	give(heap, setting, size, name);
+}
+
+static void each_setting(void (*run)(const struct setting *)) {
+	static const size_t limits[] = {256 * KIB, 300 * KIB + 77, 1 * MIB,  5 * MIB + 4095,
+									16 * MIB,  64 * MIB,       256 * MIB};
+	for (size_t index = 0; index < sizeof limits / sizeof *limits; index++) {
+		for (size_t page_bytes = 4096; page_bytes <= 65536; page_bytes *= 2) {
+			if (!limit_is_workable(limits[index], page_bytes)) continue;
+			for (int by_reference = 0; by_reference < 2; by_reference++) {
+				struct setting setting = {limits[index], page_bytes, by_reference};
+				run(&setting);
+			}
+		}
+	}
+	require_note(NULL);
+}
+
+static void run_new(const struct setting *setting) {
+	test_random random = {setting->limit_bytes ^ setting->page_bytes};
+	uint64_t name;
+	snug_heap *heap = open_heap(setting, 0);
+	require_tight(heap, setting);
+	REQUIRE_OK(snug_heap_destroy(heap));
+	for (size_t turn = 0; turn < turns_of(setting); turn++) {
+		heap = open_heap(setting, 0);
+		size_t less = (size_t)test_random_below(&random, turn * setting->page_bytes / 50 + 1);
+		require_fits(heap, setting, "new", heap->object_max_bytes - less);
+		say(setting, "new", heap->object_max_bytes + 1 + less);
+		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE,
+					  take(heap, setting, heap->object_max_bytes + 1 + less, &name));
+		REQUIRE_OK(snug_heap_destroy(heap));
+	}
+}
+
+static void new_heaps(void **state) {
+	(void)state;
+	each_setting(run_new);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(new_heaps),
+	};
+	return cmocka_run_group_tests_name("object_max", tests, NULL, NULL);
+}
