@@ -13,6 +13,7 @@ JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
 PEERS_OPTIONS ?=
 DEFRAG_OPTIONS ?=
+FULL_OPTIONS ?=
 RUN_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
@@ -26,7 +27,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate bench bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate bench bench-full bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -38,6 +39,7 @@ help:
 	@echo "make test          all tests, in a release and in a debug build; ends with 'N passed, N failed'"
 	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
+	@echo "make bench-full    how much of its limit a heap can hold, beside what is aimed at; half an hour; FULL_OPTIONS='--live 64' for less"
 	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
 	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
@@ -128,6 +130,10 @@ test-long: need-test build/.with-tests
 bench: need-bench build/.with-bench
 	@$(ninja) --quiet -C build
 	@bench/run.sh build $(BENCH_OPTIONS)
+
+bench-full: need-bench build/.with-bench
+	@$(ninja) --quiet -C build snug-replay bench/bench-metadata
+	@/usr/bin/python3 bench/full_heaps.py build $(FULL_OPTIONS)
 
 bench-peers: need-peers build/.with-bench
 	@$(ninja) --quiet -C build
