@@ -8,6 +8,7 @@ FUZZ_SECONDS ?= 60
 MINUTES ?= 10
 SEED ?= 1
 SEEDS ?= 2000
+SECONDS ?= 60
 MEMCACHED_SOURCE ?= memcached
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
@@ -27,7 +28,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate bench bench-full bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -48,6 +49,7 @@ help:
 	@echo "make simulate      the whole server in one thread, driven by a seed, for SEEDS seeds (now $(SEEDS)) from SEED on; a failing one is printed"
 	@echo "make simulate-faults  known faults put back, one at a time: which of SEEDS seeds find them; 200 take minutes for each"
 	@echo "make mutate        small faults put into the core, one at a time: each must be seen by the test that it names; PART=src/mem for some; a quarter of an hour"
+	@echo "make adversary     tries for SECONDS (now $(SECONDS)) to make heaps refuse what they have room for (docs/bounds.md); ends with 'N settings, N beaten'"
 	@echo "make check-memcached  memcached's own tests against snugd; MEMCACHED_SOURCE=directory, NAMES='metaget cas' for some"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
@@ -176,6 +178,10 @@ soak: need-test build/build.ninja
 simulate: need-test build-debug/build.ninja
 	@$(ninja) --quiet -C build-debug tests/simulate/simulate
 	@build-debug/tests/simulate/simulate --pinned tests/simulate/pinned.txt $(SEED) $(SEEDS)
+
+adversary: need-test build/.with-tests
+	@$(ninja) --quiet -C build tests/adversary/adversary
+	@build/tests/adversary/adversary --seconds $(SECONDS) --seed $(SEED)
 
 simulate-faults: need-test
 	@/usr/bin/python3 tests/simulate/faults.py --seeds $(SEEDS) $(PIN)
