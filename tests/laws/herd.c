@@ -1,6 +1,7 @@
 /* herd.c: see herd.h. */
 #include "herd.h"
 
+#include "mem/types.h"
 #include "support/bound.h"
 #include "support/require.h"
 #include "support/twin/recount.h"
@@ -113,7 +114,26 @@ snug_estimate_report herd_estimate(struct herd *herd, const snug_defragment_opti
 
 /* ------------------------------------------------------------------ objects ------------------- */
 
+/* Without the last resort: what compaction could gather must not have been enough. */
+static void require_compacted(struct herd *herd, size_t size) {
+	snug_defragment_options options = snug_defragment_options_default();
+	options.merge_classes = true;
+	snug_stats stats = herd_stats(herd);
+	snug_estimate_report estimate = herd_estimate(herd, &options);
+	uint64_t page = stats.page_bytes;
+	uint64_t pages = stats.available_bytes / page + estimate.reclaimable_bytes / page;
+	uint64_t needed = (size + page - 33) / (page - 32);
+	REQUIRE(pages < needed + (page < 8192 ? 2 : 1),
+			"%zu bytes were refused, but %llu bytes are available and compaction would gain %llu",
+			size, (unsigned long long)stats.available_bytes,
+			(unsigned long long)estimate.reclaimable_bytes);
+}
+
 static void require_full(struct herd *herd, size_t size) {
+	if (herd->heap->options.no_last_resort) {
+		require_compacted(herd, size);
+		return;
+	}
 	struct bound_verdict verdict = bound_judge(herd->heap, size, BOUND_PLAIN);
 	REQUIRE(verdict.wrong == NULL, "%zu bytes were refused, but %s: room for %llu, needed %llu",
 			size, verdict.wrong, (unsigned long long)verdict.room_bytes,

@@ -15,6 +15,7 @@ struct census {
 	uint32_t least_live[CLASS_COUNT_MAX]; /* UINT32_MAX: no slab could be emptied */
 	uint32_t own_holes[CLASS_COUNT_MAX];  /* of that slab */
 	uint64_t hole_bytes;                  /* all holes */
+	uint64_t host_bytes;                  /* those of them that hosts could still lend */
 	uint64_t pieces_bytes;                /* the same, less a trailer each */
 	uint64_t record_holes;                /* of plain objects, that could hold a pin's record */
 };
@@ -42,6 +43,7 @@ static void count_slab(const snug_heap *heap, page_number number, struct census 
 	uint32_t holes = page->free_slots;
 	if (is_in_magazine(class, low, low + heap->arena.page_bytes, &cached)) holes += cached;
 	census->hole_bytes += (uint64_t)holes * class->stride;
+	if (page->state == PAGE_HOST) census->host_bytes += (uint64_t)holes * class->stride;
 	census->pieces_bytes += holes * less_trailer(heap, class->stride);
 	if (class->family != FAMILY_FRAGMENT && less_trailer(heap, class->stride) >= PIN_RECORD_BYTES)
 		census->record_holes += holes;
@@ -189,7 +191,7 @@ struct bound_verdict bound_judge(const snug_heap *heap, size_t bytes, enum bound
 	bool pools_mix = heap->slot_trailer_bytes > 0 || heap->options.owner.size_of != NULL;
 	bool page_wanted = storage != BOUND_PLAIN || !table_has_room;
 	if (page_wanted && heap->pins.count == 0 &&
-		census.hole_bytes > bound_most_left(heap, pools_mix, 0))
+		census.hole_bytes - census.host_bytes > bound_most_left(heap, pools_mix, 0))
 		verdict.wrong = "more is left in holes than docs/bounds.md says";
 	if (!table_has_room && !slab_to_empty) return verdict;
 	if (storage == BOUND_PLAIN && verdict.room_bytes >= verdict.needed_bytes)
