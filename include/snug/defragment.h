@@ -109,7 +109,9 @@ typedef struct snug_report {
 	 * below, where there were lent slots.) */
 	uint64_t reclaimed_bytes;
 	uint64_t coalesce_reclaimed_bytes; /* the part of it that came of coalescing, before any move */
-	uint64_t returned_bytes;           /* handed back to the OS */
+	/* Pages, handed back to the OS. Tables that got smaller: the difference of metadata_bytes in
+	 * `before` and `after`. */
+	uint64_t returned_bytes;
 	/* times that the OS did not take it: the memory is locked, perhaps */
 	uint64_t returns_refused;
 	uint64_t moved_objects; /* slots copied: objects, or fragments of large ones */

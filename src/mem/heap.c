@@ -6,12 +6,13 @@
  *              | fixed, 14 to 34 KB      | 32 a page    | 152 a   |       |         |      |      |
  *   arena      | page 1 | page 2 | ...                                      limit_max_bytes in all
  *
- * Each range is committed from its start in grains of 4 KiB as it grows, so a table grows in place
- * and a pointer into it stays good. Addresses are taken for the worst case, which follows from
- * this: the table and the slots that it is for are within one limit.
+ * Each range is committed in grains of 4 KiB as it grows, and gives back what it no longer needs
+ * (mem/slab/tables.h). So a table grows in place, and a pointer into it stays good. Addresses are
+ * taken for the worst case, which follows from this: the table and the slots that it is for are
+ * within one limit.
  *
  *   table     of the limit, at most           why                                         lean
- *   cells     0.03 (4 KiB) to 0.26 (64 KiB)   a bit a slot; cells keep their size         1/16
+ *   cells     0.06                            a bit a slot, and what lies between         1/16
  *   handles   1/2; none by reference          8 bytes an object, which has a slot of 8    1/8
  *   pins      2 x 8/15                        8 bytes an object; while it grows the old   2 x 1/32
  *                                             table, 3/4 full, and one of twice its size
@@ -47,6 +48,8 @@
 #include "mem/gate.h"
 #include "mem/object/room.h"
 #include "mem/slab/classes.h"
+#include "mem/slab/handles.h"
+#include "mem/slab/tables.h"
 #include "os/address_space.h"
 #include "os/reserve.h"
 
@@ -105,13 +108,15 @@ static struct range carve(char *base, size_t *at, size_t bytes) {
 	return range;
 }
 
-/* The most that cells can need: the bitmaps of all pages, a cell of one size after the other being
- * used for all of them, and the states of all classes. */
+/* The most that cells can need: the bitmaps of all pages, and the states of all classes. Times four,
+ * because cells of up to 32 units may lie so that the runs between them are too short for others
+ * (Robson, "Bounds for some functions concerning dynamic storage allocation": 3.5). */
 static size_t cells_most_bytes(size_t limit_max_bytes, size_t page_bytes) {
-	size_t sizes = divide_up(page_bytes / STRIDE_MIN / 8, CELL_GRAIN);
-	size_t bitmap_bytes = sizes * (sizes + 1) / 2 * CELL_GRAIN * (limit_max_bytes / page_bytes);
-	size_t state_bytes = sizeof(struct size_class) + MAGAZINE_MAX * sizeof(uint64_t) + CELL_GRAIN;
-	return smaller(limit_max_bytes, bitmap_bytes + CLASS_COUNT_MAX * state_bytes);
+	size_t bitmap_bytes = round_up(page_bytes / STRIDE_MIN / 8, CELL_UNIT_BYTES);
+	size_t state_bytes = sizeof(struct size_class) + MAGAZINE_MAX * sizeof(uint64_t);
+	size_t cells_bytes =
+		bitmap_bytes * (limit_max_bytes / page_bytes) + CLASS_COUNT_MAX * state_bytes;
+	return smaller(limit_max_bytes, 4 * cells_bytes);
 }
 
 /* How many bytes of addresses each table gets. */
@@ -148,6 +153,8 @@ static size_t lay_out(snug_heap *heap, char *base, const struct table_bytes *tab
 	heap->arena.region_range = carve(base, &at, region_count * sizeof(struct region));
 	heap->cells.range = carve(base, &at, tables->cells);
 	heap->handles.range = carve(base, &at, tables->handles);
+	heap->handles.floors_range =
+		carve(base, &at, (tables->handles / METADATA_GRAIN + 1) * sizeof(uint32_t));
 	heap->pins.ranges[0] = carve(base, &at, tables->pins);
 	heap->pins.ranges[1] = carve(base, &at, tables->pins);
 	return at;
@@ -207,6 +214,9 @@ static snug_error create(const snug_heap_options *options, snug_heap **out) {
 		snug_heap *heap = (snug_heap *)(void *)base;
 		*heap = draft;
 		heap->handles.entries = (uint64_t *)(void *)heap->handles.range.base;
+		heap->handles.floors = (uint32_t *)(void *)heap->handles.floors_range.base;
+		heap->handles.floor = 1;
+		heap->handles.near_room = NEAR_MAX;
 		heap->handles.tag = tag_of(heap);
 		uint32_t trailer_bytes =
 			heap->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
@@ -284,6 +294,7 @@ snug_error snug_heap_charge(snug_heap *heap, size_t bytes) {
 	struct charge_need charge = {
 		.need = {.attempt = attempt_charge,
 				 .effort = ROOM_MADE,
+				 .trim = TRIM_ALL,
 				 .pages_kept = (bytes >> arena->page_shift) + 1,
 				 .pages_most = UINT64_MAX},
 		.bytes = bytes,

@@ -40,6 +40,8 @@
  *   reference  a location as the owner's table keeps it: where an object is until it moves
  *   handle     table index and generation: which object it is, wherever it is
  *   entry      8 bytes of the handle table: where the object of a handle is now
+ *   grain      4 KiB of metadata: what is committed and given back
+ *   floor      the generation at which the entries of a grain that was given back begin again
  *   pin        a lease on an address: a pinned object does not move, its slab is never a victim
  *
  * Of moving:
@@ -73,7 +75,7 @@
  *   arena      | page 1 | page 2 | ... |      (2 MiB aligned)
  *
  * What an object costs beside its payload: its slack, by reference nothing, by handle 6 bytes of
- * trailer and 8 of table. What a page costs: its descriptor, 32 bytes, which is 0.8 % of a page of
+ * trailer and 8.05 of table. What a page costs: its descriptor, 32 bytes, 0.8 % of a page of
  * 4 KiB and 0.05 % of one of 64 KiB. A region costs 152 bytes, an active class 240 and 8 for each
  * place of its magazine. In a heap of 256 MiB that is always full all of it together is below 0.3 %
  * (docs/benchmarks.md, "A full heap").
@@ -134,15 +136,17 @@
 #define OFFSET_BITS 38
 #define OFFSET_MASK (((uint64_t)1 << OFFSET_BITS) - 1)
 
-#define CELL_GRAIN 32u
-#define CELL_SIZES 64u /* cells of 32, 64, ... 2048 bytes */
+#define CELL_UNIT_BYTES 32u
+#define CELL_GRAIN_UNITS ((uint32_t)(METADATA_GRAIN / CELL_UNIT_BYTES))
+#define CELL_UNITS_MAX 32u                   /* of a cell: 1,024 bytes */
+#define CELL_LIST_EMPTY (CELL_UNITS_MAX + 1) /* grains without a cell */
 
 typedef uint32_t page_number;
 #define PAGE_NONE 0u
 
 /* ---------------------------------------------------------------- arena ---- */
 
-/* Part of the metadata reservation that only grows; what is committed counts towards the limit. */
+/* Part of the metadata reservation; what is committed counts towards the limit. */
 struct range {
 	char *base;
 	size_t reserved_bytes;
@@ -296,30 +300,52 @@ struct class_table {
 
 /* ---------------------------------------------------------------- cells ---- */
 
-/* Small pieces of metadata (class states, side bitmaps), by multiples of 32 bytes, with a free list
- * each. */
+/* Small pieces of metadata (class states, side bitmaps), in grains that they share. */
 struct cells {
 	struct range range;
-	size_t used_bytes; /* of the range: bump */
-	void *free_lists[CELL_SIZES];
+	uint32_t grain_count;
+	uint64_t list_mask;                  /* non-empty lists */
+	uint32_t lists[CELL_LIST_EMPTY + 1]; /* by the longest free run; grain number + 1; 0: none */
 };
 
 /* ---------------------------------------------------------------- handles -- */
 
 /* entry: offset 38 bits | chained 1 | live 1 | generation 24. A dead entry keeps its generation and
  * links by index + 1. handle: index 32 bits | generation 24, never 0 | tag 8. */
+#define HANDLE_LISTS 10 /* of grains: by how many of their entries are dead */
+
 struct handle_table {
-	struct range range;
+	struct range range; /* committed grain by grain, anywhere */
 	uint64_t *entries;
-	uint32_t count;     /* entries ever used */
-	uint32_t free_head; /* index + 1; 0: none */
-	uint32_t live;
-	uint32_t retired; /* entries whose generations are used up */
+	uint32_t open_count;          /* entries below it are committed and may be read at once */
+	uint32_t count;               /* entries of all grains, cold ones included */
+	uint32_t free_head;           /* of the near list: index + 1; 0: none */
+	uint32_t near_room;           /* NEAR_MAX less the entries on the near list */
+	uint32_t out_count;           /* entries that are live or near */
+	uint32_t retired;             /* entries of warm grains whose generations are used up */
+	uint32_t list_mask;           /* non-empty lists of grains */
+	uint32_t lists[HANDLE_LISTS]; /* grain number + 1; 0: none */
+	uint32_t floor;               /* generation at which grains at the end of the table begin */
+	uint32_t cold_grains;         /* that can be made warm again */
+	uint32_t spent_grains;        /* cold ones that can't: their generations are used up */
+	uint32_t cold_hint;           /* no grain below it is one of cold_grains */
+	struct range floors_range;
+	uint32_t *floors; /* by grain: FLOOR_COLD and its floor; 0: warm */
 	uint8_t tag;      /* marks this heap's handles */
 };
 
-/* Open addressing; entry: offset 38 bits | count 26. Grows by copying from one range to the
- * other. */
+/* How much of the tables goes back to the OS. */
+enum trim {
+	TRIM_SPARE, /* what is not needed soon */
+	TRIM_NEED,  /* all, but for the entry that an allocation under way has prepared */
+	TRIM_ALL,   /* all */
+	TRIM_COUNT
+};
+
+#define PIN_CAPACITY_MIN ((uint32_t)(METADATA_GRAIN / sizeof(uint64_t)))
+
+/* Open addressing; entry: offset 38 bits | count 26. Grows and shrinks by copying from one range to
+ * the other. */
 struct pin_table {
 	struct range ranges[2];
 	uint64_t *entries;
@@ -347,6 +373,7 @@ enum phase {
 	PHASE_REBIN,
 	PHASE_RETURN,
 	PHASE_DRAIN,
+	PHASE_TABLES,
 	PHASE_DONE
 };
 
@@ -443,6 +470,8 @@ struct snug_heap {
 	 * gainable. */
 	uint64_t changes;
 	uint64_t searched_at; /* all changes when a search for a page to gain last found none */
+	/* the same, and released slabs, when the tables were trimmed last; by enum trim */
+	uint64_t trimmed_at[TRIM_COUNT];
 	struct bookmark bookmark;
 	size_t object_max_bytes;
 	struct cells cells;

@@ -246,6 +246,26 @@ static void charges(struct run *run) {
 	REQUIRE_OK(snug_heap_discharge(run->twin.heap, charged_bytes));
 }
 
+/* Tables that grow, shrink and grow again. */
+static void emptied(struct run *run) {
+	snug_defragment_options options = snug_defragment_options_default();
+	for (int round = 0; round < 2; round++) {
+		fill(run, 2500, 1, 8);
+		for (size_t i = 0; i < 600 && i < run->twin.count; i++)
+			examine(run, twin_pin(&run->twin, i));
+		for (size_t i = 0; i < run->twin.count; i++) {
+			if (run->twin.objects[i].pins > 0) examine(run, twin_unpin(&run->twin, i));
+		}
+		thin_out(run, 2);
+		thin_out(run, 2);
+		thin_out(run, 3);
+		while (run->twin.count > 0) examine(run, twin_free(&run->twin, run->twin.count - 1));
+		options.retain_bytes = round == 0 ? 0 : SNUG_NO_BUDGET;
+		defragment(run, &options);
+		fill(run, 1, 150000, 160000);
+	}
+}
+
 static void anything(struct run *run) {
 	struct choices choices = {.random = {42}};
 	struct operations operations;
@@ -284,6 +304,7 @@ static const struct scenario scenarios[] = {
 	 return_to_os,
 	 {.limit_bytes = 12 * MIB, .page_bytes = 64 * KIB, .huge_pages = true}},
 	{"charges", charges, {.limit_bytes = 600 * KIB, .page_bytes = 4 * KIB}},
+	{"emptied", emptied, {.limit_bytes = 400 * KIB, .page_bytes = 4 * KIB}},
 	{"anything", anything, {.limit_bytes = 400 * KIB, .page_bytes = 4 * KIB}},
 };
 #define SCENARIOS (sizeof scenarios / sizeof *scenarios)

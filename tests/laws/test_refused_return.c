@@ -121,7 +121,7 @@ static snug_error add_to(snug_heap *heap, bool by_reference, size_t bytes, uint6
 /* Until a table can't grow: a typed error, and all of the pages are still room, for as many as
  * there are entries. */
 static void tables_end_at_what_is_left(void **state) {
-	static uint64_t names[2048], last[512];
+	static uint64_t names[2048], last[500];
 	bool by_reference = *(const bool *)*state;
 	snug_heap_options options = snug_heap_options_default();
 	snug_heap *heap;
@@ -137,8 +137,8 @@ static void tables_end_at_what_is_left(void **state) {
 		REQUIRE_OK(by_reference ? snug_ref_free(heap, names[at], 3500)
 								: snug_free(heap, names[at]));
 	refuse_for_good();
-	while (!add_to(heap, by_reference, 8, &last[tiny % 512])) tiny++;
-	for (size_t at = 0; !by_reference && at < 512; at++) REQUIRE_OK(snug_free(heap, last[at]));
+	while (!add_to(heap, by_reference, 8, &last[tiny % 500])) tiny++;
+	for (size_t at = 0; !by_reference && at < 500; at++) REQUIRE_OK(snug_free(heap, last[at]));
 	snug_stats stats;
 	REQUIRE_OK(snug_stats_get(heap, &stats));
 	while (!add_to(heap, by_reference, 3500, &name)) second++;

@@ -431,29 +431,66 @@ void arena_deinit(struct arena *arena) {
 
 /* ------------------------------------------------------------------ metadata ------- */
 
-snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) {
-	if (LIKELY(bytes <= range->committed_bytes)) return SNUG_OK;
-	if (bytes > range->reserved_bytes) return SNUG_ERROR_OS_MEMORY; /* only if it is lean */
-	size_t target_bytes = round_up(bytes, METADATA_GRAIN);
-	size_t more_bytes = target_bytes - range->committed_bytes;
+snug_error range_commit(struct arena *arena, struct range *range, size_t at_bytes, size_t bytes) {
+	SNUG_ASSERT(at_bytes % METADATA_GRAIN == 0 && bytes % METADATA_GRAIN == 0 && bytes > 0);
+	if (bytes > range->reserved_bytes || at_bytes > range->reserved_bytes - bytes)
+		return SNUG_ERROR_OS_MEMORY; /* only if it is lean */
 	/* The limit as it is now: it may follow what is traded. */
-	snug_error error = arena_trade_for(arena, more_bytes, arena->limit_bytes);
+	snug_error error = arena_trade_for(arena, bytes, arena->limit_bytes);
 	if (error) return error;
-	if (!arena->os->commit(arena->os->context, range->base + range->committed_bytes, more_bytes)) {
+	if (!arena->os->commit(arena->os->context, range->base + at_bytes, bytes))
 		return SNUG_ERROR_OS_MEMORY;
-	}
-	range->committed_bytes = target_bytes;
-	arena->metadata_bytes += more_bytes;
+	range->committed_bytes += bytes;
+	arena->metadata_bytes += bytes;
 	limit_settle(arena);
 	limit_note_peak(arena);
 	SNUG_ASSERT(limit_allows(arena, 0));
 	return SNUG_OK;
 }
 
-void range_drop(struct arena *arena, struct range *range) {
-	if (range->committed_bytes == 0) return;
-	if (!arena->os->decommit(arena->os->context, range->base, range->committed_bytes)) return;
-	arena->metadata_bytes -= range->committed_bytes;
-	range->committed_bytes = 0;
+snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) {
+	if (LIKELY(bytes <= range->committed_bytes)) return SNUG_OK;
+	if (bytes > range->reserved_bytes) return SNUG_ERROR_OS_MEMORY; /* only if it is lean */
+	size_t more_bytes = round_up(bytes, METADATA_GRAIN) - range->committed_bytes;
+	return range_commit(arena, range, range->committed_bytes, more_bytes);
+}
+
+bool range_return(struct arena *arena, struct range *range, size_t at_bytes, size_t bytes) {
+	SNUG_ASSERT(at_bytes % METADATA_GRAIN == 0 && bytes % METADATA_GRAIN == 0);
+	SNUG_ASSERT(bytes > 0 && bytes <= range->committed_bytes);
+	if (!arena->os->decommit(arena->os->context, range->base + at_bytes, bytes)) {
+		arena->returns_refused++;
+		return false;
+	}
+	range->committed_bytes -= bytes;
+	arena->metadata_bytes -= bytes;
 	limit_settle(arena);
+	return true;
+}
+
+void range_shrink(struct arena *arena, struct range *range, size_t bytes) {
+	size_t kept_bytes = round_up(bytes, METADATA_GRAIN);
+	if (kept_bytes >= range->committed_bytes) return;
+	range_return(arena, range, kept_bytes, range->committed_bytes - kept_bytes);
+}
+
+#define FORGOTTEN_MAX 4u /* regions: their descriptors take up to 16 KiB each */
+
+bool arena_forget_cold(struct arena *arena) {
+	uint32_t count = arena->region_count;
+	for (; count > 0 && arena->region_count - count < FORGOTTEN_MAX && arena->draining != count;
+		 count--) {
+		const struct region *last = arena_region(arena, count - 1);
+		if (last->cold_pages < last->page_count) break;
+		SNUG_ASSERT(last->bucket == LIST_NONE);
+	}
+	if (count == arena->region_count) return false;
+	arena->region_count = count;
+	if (arena->cold_hint > count) arena->cold_hint = count;
+	range_shrink(arena, &arena->region_range, count * sizeof(struct region));
+	/* Page numbers start at 1; descriptor 0 stays. */
+	size_t pages = ((size_t)count << arena->region_shift) + 1;
+	range_shrink(arena, &arena->page_range, pages * sizeof(struct page));
+	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
+	return true;
 }

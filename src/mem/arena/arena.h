@@ -79,6 +79,10 @@ bool arena_drain_resume(struct arena *arena, uint32_t most);
  * were not given up. Number + 1; 0: none. */
 uint32_t arena_drain_choice(const struct arena *arena);
 
+/* Gives the descriptors of some wholly cold regions at the end of the arena back to the OS; false if
+ * the last region is not. */
+bool arena_forget_cold(struct arena *arena);
+
 /* Gives one free page back to the OS to make room under the limit. NO_MEMORY: none is free.
  * OS_MEMORY: the OS did not take it, and it is still free. */
 snug_error arena_trade_page(struct arena *arena);
@@ -106,15 +110,20 @@ static inline struct region *arena_region(const struct arena *arena, uint32_t nu
 /* ------------------------------------------------------------------ metadata -------
  *
  * Each kind of metadata is an array at a fixed address inside the metadata reservation and is
- * committed from its start in grains of 4 KiB as it grows (mem/arena/limit.h has the account). When
- * metadata must grow and the limit is reached while free pages are committed, free pages are traded
- * for it one by one. */
+ * committed in grains of 4 KiB as it grows (mem/arena/limit.h has the account). When metadata must
+ * grow and the limit is reached while free pages are committed, free pages are traded for it one by
+ * one. What it no longer needs goes back in grains, too: mem/slab/tables.h says when. */
 
-/* Makes the first `bytes` of the range usable; they read as zeros when first used. NO_MEMORY,
- * OS_MEMORY. */
+/* Makes the first `bytes` of the range usable; they read as zeros when first used. For ranges that
+ * are committed from their start. NO_MEMORY, OS_MEMORY. */
 snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes);
 
-/* Gives all of the range back to the OS; it stays reserved. */
-void range_drop(struct arena *arena, struct range *range);
+/* Gives what lies behind the first `bytes` back to the OS. A refusal is counted and changes
+ * nothing. */
+void range_shrink(struct arena *arena, struct range *range, size_t bytes);
+
+/* The same for a piece anywhere in the range: `at_bytes` and `bytes` are whole grains. */
+snug_error range_commit(struct arena *arena, struct range *range, size_t at_bytes, size_t bytes);
+bool range_return(struct arena *arena, struct range *range, size_t at_bytes, size_t bytes);
 
 #endif

@@ -9,7 +9,11 @@ snug_error snug_check(snug_heap *heap, snug_check_result *out) {
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
 	struct check check = {.heap = heap};
-	if (check_arena(&check) && check_slabs(&check) && check_objects(&check)) return SNUG_OK;
+	struct object_counts counts = {{0}, 0, 0, 0, 0};
+	if (check_arena(&check) && check_slabs(&check) && check_cells(&check) &&
+		check_objects(&check, &counts) && check_handles(&check, &counts) &&
+		check_pins(&check, &counts))
+		return SNUG_OK;
 	check_tell(heap, &check.result);
 	if (out != NULL) *out = check.result;
 	return SNUG_ERROR_CORRUPT;

@@ -4,6 +4,7 @@
  *
  *   check.c, check_steps.c                   all laws at once; the same in slices
  *   check_arena, check_slabs, check_objects  the laws of pages, of slots, of objects
+ *   check_tables                             those of handles, pins and cells
  *   check_law.c                              how a broken law is told
  *   dump                                     the memory map
  *
@@ -46,7 +47,7 @@ struct slab_counts {
 	uint64_t pinned_free;
 	uint64_t listed;
 	uint64_t partial; /* on the lists by sixteenths */
-	uint64_t hosts; /* in no count but these */
+	uint64_t hosts;   /* in no count but these */
 	uint64_t pinned_hosts;
 	uint64_t host_guests;
 	uint64_t host_empty;
@@ -60,6 +61,16 @@ struct object_counts {
 	uint64_t pin_records;
 };
 
+struct handle_counts {
+	uint64_t warm; /* grains */
+	uint64_t cold;
+	uint64_t spent;
+	uint64_t listed;
+	uint64_t live; /* entries of the warm ones */
+	uint64_t own;
+	uint64_t retired;
+};
+
 /* The laws that one region, slab, class, table entry can be seen to break, for a check in slices
  * (check_steps.c). */
 bool check_region(struct check *check, uint32_t number, struct page_counts *total);
@@ -69,6 +80,7 @@ bool check_page_objects(struct check *check, page_number number, struct object_c
 bool check_magazine(struct check *check, struct size_class *class);
 bool check_serving(struct check *check);
 bool check_handle(struct check *check, uint64_t index);
+bool check_handle_grain(struct check *check, uint32_t number, struct handle_counts *counts);
 bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins);
 bool check_list_mask(struct check *check, const struct size_class *class);
 /* True too if it lies further behind than chain_max. */
@@ -83,6 +95,11 @@ bool check_account(struct check *check, const struct page_counts *counts, uint64
 
 bool check_arena(struct check *check);
 bool check_slabs(struct check *check);
-bool check_objects(struct check *check);
+bool check_objects(struct check *check, struct object_counts *counts);
+bool check_handles(struct check *check, const struct object_counts *objects);
+bool check_pins(struct check *check, const struct object_counts *objects);
+bool check_cells(struct check *check);
+
+bool is_live_fragment(const snug_heap *heap, uint64_t offset);
 
 #endif

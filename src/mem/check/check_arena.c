@@ -99,8 +99,8 @@ bool check_account(struct check *check, const struct page_counts *counts, uint64
 	uint64_t metadata_bytes =
 		heap->fixed.committed_bytes + arena->page_range.committed_bytes +
 		arena->region_range.committed_bytes + heap->cells.range.committed_bytes +
-		heap->handles.range.committed_bytes + heap->pins.ranges[0].committed_bytes +
-		heap->pins.ranges[1].committed_bytes;
+		heap->handles.range.committed_bytes + heap->handles.floors_range.committed_bytes +
+		heap->pins.ranges[0].committed_bytes + heap->pins.ranges[1].committed_bytes;
 	return check_equal(check, "A4", "free pages", arena->free_pages, counts->free) &&
 		   check_equal(check, "A4", "committed bytes", arena->committed_bytes,
 					   (touched - counts->cold) << arena->page_shift) &&

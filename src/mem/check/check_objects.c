@@ -1,9 +1,9 @@
-/* mem/check/check_objects.c: laws F1 to F3 (fragments), H1 to H3 (handles), P1 and P2 (pins), C2
- * (payload): every live slot is visited, and what it says of itself is compared with who names it.
+/* mem/check/check_objects.c: laws F1 to F3 (fragments), H1 and H3 (handles), C2 (payload): every live
+ * slot is visited, and what it says of itself is compared with who names it. The tables' own laws
+ * are in check_tables.c.
  *
  *   entry  ---->  slot  ----> its trailer ----> entry         H1: both ways
  *   head -> next -> next        each names the one before     F1: both ways, and lengths add up
- *   pin    ---->  slots ----> marks of their slabs            P2: as many marks as slots
  *
  * Live are the clear bits of a slab's bitmap without those that the magazine holds. By reference
  * plain slots say nothing of themselves: there the owner's own check goes on (the cache's is
@@ -12,9 +12,7 @@
 #include "base/bits.h"
 #include "mem/check/check.h"
 #include "mem/object/chain.h"
-#include "mem/object/pin_records.h"
-#include "mem/object/pins.h"
-#include "mem/slab/handles.h"
+#include "mem/slab/handle_grains.h"
 #include "mem/slab/host.h"
 #include "mem/slab/slab.h"
 
@@ -24,7 +22,8 @@
 
 static bool check_entry(struct check *check, uint64_t index, uint64_t location) {
 	const struct handle_table *table = &check->heap->handles;
-	if (!check_that(check, "H1", "object names no table entry", location, index < table->count))
+	if (!check_that(check, "H1", "object names no table entry", location,
+					handle_is_entry(table, index)))
 		return false;
 	uint64_t entry = table->entries[index];
 	return check_that(check, "H1", "table entry does not point back at the object", location,
@@ -46,9 +45,9 @@ static bool check_plain(struct check *check, const struct size_class *class, uin
 	return check_entry(check, trailer.index, offset);
 }
 
-static bool is_live_fragment(const snug_heap *heap, uint64_t offset) {
+bool is_live_fragment(const snug_heap *heap, uint64_t offset) {
 	page_number number = page_of(&heap->arena, offset);
-	if (number == PAGE_NONE || number > heap->arena.page_count) return false;
+	if (number == PAGE_NONE || number >= heap->arena.described) return false;
 	const struct page *page = &heap->arena.pages[number];
 	if (page->state < PAGE_SLAB) return false;
 	struct size_class *class = class_of_page(heap, number);
@@ -168,115 +167,7 @@ bool check_page_objects(struct check *check, page_number number, struct object_c
 	return true;
 }
 
-/* ------------------------------------------------------------------ tables --------- */
-
-/* A live entry names a live object that names it; a free one has a generation and links to another
- * free one. */
-bool check_handle(struct check *check, uint64_t index) {
-	const snug_heap *heap = check->heap;
-	const struct handle_table *table = &heap->handles;
-	uint64_t entry = table->entries[index], offset = entry & OFFSET_MASK;
-	if (entry == 0) return true;
-	if ((entry & ENTRY_LIVE) == 0) {
-		uint32_t next = (uint32_t)entry;
-		bool sound = next <= table->count && next != index + 1 &&
-					 (next == 0 || (table->entries[next - 1] & ENTRY_LIVE) == 0) &&
-					 entry >> ENTRY_GENERATION_SHIFT != 0;
-		return check_that(check, "H2", "list of free entries is broken", index, sound);
-	}
-	page_number number = page_of(&heap->arena, offset);
-	bool names = number >= 1 && number < heap->arena.described &&
-				 heap->arena.pages[number].state >= PAGE_SLAB;
-	if (names && (entry & ENTRY_CHAINED) != 0) {
-		names = is_live_fragment(heap, offset) &&
-				fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).owner == index;
-	} else if (names) {
-		struct size_class *class = class_of_page(heap, number);
-		names = class->family != FAMILY_FRAGMENT &&
-				slot_of(&heap->arena, class, offset) < class->slots &&
-				handle_trailer_read(handle_trailer_at(heap, class, offset)).index == index;
-	}
-	return check_that(check, "H1", "table entry names no object that names it", index, names);
-}
-
-static bool check_handles(struct check *check, const struct object_counts *counts) {
-	const struct handle_table *table = &check->heap->handles;
-	uint64_t live = 0;
-	uint64_t retired = 0;
-	for (uint32_t index = 0; index < table->count; index++) {
-		live += (table->entries[index] & ENTRY_LIVE) != 0;
-		retired += table->entries[index] == 0;
-	}
-	uint64_t free = 0;
-	for (uint32_t at = table->free_head; at != 0; at = (uint32_t)table->entries[at - 1]) {
-		bool sound = at <= table->count && (table->entries[at - 1] & ENTRY_LIVE) == 0 &&
-					 free++ < table->count && table->entries[at - 1] >> ENTRY_GENERATION_SHIFT != 0;
-		if (!check_that(check, "H2", "list of free entries is broken", at, sound)) return false;
-	}
-	return check_equal(check, "H2", "retired handles", table->retired, retired) &&
-		   check_equal(check, "H2", "live handles", table->live, live) &&
-		   check_equal(check, "H2", "handles ever used", table->count, live + retired + free) &&
-		   check_equal(check, "H1", "objects of live handles", live,
-					   check->heap->slot_trailer_bytes > 0 ? counts->plain + counts->heads : 0);
-}
-
-/* One object that is pinned, and the marks of its slabs. */
-bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins) {
-	const snug_heap *heap = check->heap;
-	uint64_t offset = entry & OFFSET_MASK;
-	page_number number = page_of(&heap->arena, offset);
-	bool slab = number >= 1 && number <= heap->arena.page_count &&
-				(heap->arena.pages[number].state == PAGE_SLAB ||
-				 heap->arena.pages[number].state == PAGE_HOST);
-	if (!check_that(check, "P1", "pin on what is no object", offset,
-					slab && entry >> OFFSET_BITS > 0 && pin_count(heap, offset) > 0)) {
-		return false;
-	}
-	bool chained = is_live_fragment(heap, offset);
-	uint32_t walked = 0;
-	for (; offset != 0; offset = chained ? chain_next(heap, offset) : 0) {
-		if (check->chain_max > 0 && walked++ == check->chain_max) return true;
-		bool marked = heap->arena.pages[page_of(&heap->arena, offset)].pins > 0;
-		if (!check_that(check, "P2", "slab of a pinned object is not marked", offset, marked))
-			return false;
-		*page_pins += 1;
-	}
-	return true;
-}
-
-static bool is_live_guest(const snug_heap *heap, uint64_t offset) {
-	page_number number = page_of(&heap->arena, offset);
-	return number >= 1 && number < heap->arena.described &&
-		   heap->arena.pages[number].state == PAGE_HOST && host_has_guest(heap, number, offset) &&
-		   is_pin_record(heap, offset);
-}
-
-static bool check_pins(struct check *check, const struct object_counts *counts) {
-	const snug_heap *heap = check->heap;
-	const struct pin_table *pins = &heap->pins;
-	uint64_t pinned = 0;
-	uint64_t page_pins = 0;
-	for (uint32_t index = 0; index < pins->capacity; index++) {
-		uint64_t entry = pins->entries[index];
-		if (entry == 0) continue;
-		if (!check_pin(check, entry, &page_pins)) return false;
-		pinned++;
-	}
-	uint64_t records = 0;
-	for (uint32_t list = 0; list < PIN_RECORD_LISTS; list++) {
-		for (uint64_t slot = pin_record_first(heap, list); slot != 0; records++) {
-			uint64_t entry;
-			bool sound = records < counts->pin_records && is_live_guest(heap, slot);
-			if (!check_that(check, "P1", "record of a pin is none", slot, sound)) return false;
-			slot = pin_record_next(heap, slot, &entry);
-			if (!check_pin(check, entry, &page_pins)) return false;
-		}
-	}
-	return check_equal(check, "P1", "records of pins", pins->record_count, records) &&
-		   check_equal(check, "P1", "lent slots with records", counts->pin_records, records) &&
-		   check_equal(check, "P1", "pinned objects", pins->count, pinned + records) &&
-		   check_equal(check, "P2", "pins marked on slabs", counts->page_pins, page_pins);
-}
+/* ------------------------------------------------------------------ all objects ---- */
 
 bool check_bookmark(struct check *check) {
 	const snug_heap *heap = check->heap;
@@ -292,23 +183,22 @@ bool check_bookmark(struct check *check) {
 	return check_equal(check, "F3", "bytes before the bookmark", mark->before_bytes, before_bytes);
 }
 
-bool check_objects(struct check *check) {
+bool check_objects(struct check *check, struct object_counts *counts) {
 	const snug_heap *heap = check->heap;
-	struct object_counts counts = {{0}, 0, 0, 0, 0};
 	page_number described =
 		(page_number)(heap->arena.page_range.committed_bytes / sizeof(struct page));
 	for (page_number number = 1; number < described && number <= heap->arena.page_count; number++) {
 		if (heap->arena.pages[number].state < PAGE_SLAB) continue;
-		if (!check_page_objects(check, number, &counts)) return false;
+		if (!check_page_objects(check, number, counts)) return false;
 	}
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		/* Without trailers only the owner knows the sizes. */
 		if (heap->slot_trailer_bytes == 0 && pool != SNUG_POOL_LARGE) continue;
 		if (!check_equal(check, "C2", "payload of a pool", heap->payload_bytes[pool],
-						 counts.payload_bytes[pool])) {
+						 counts->payload_bytes[pool])) {
 			return false;
 		}
 	}
-	return check_equal(check, "F2", "objects in fragments", heap->chains, counts.heads) &&
-		   check_bookmark(check) && check_handles(check, &counts) && check_pins(check, &counts);
+	return check_equal(check, "F2", "objects in fragments", heap->chains, counts->heads) &&
+		   check_bookmark(check);
 }

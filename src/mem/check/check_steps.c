@@ -17,7 +17,7 @@
 #include "mem/arena/arena.h"
 #include "mem/check/check.h"
 #include "mem/gate.h"
-#include "mem/slab/handles.h"
+#include "mem/slab/handle_grains.h"
 #include "mem/slab/slab.h"
 
 #define UNITS_MAX 16384u /* a step ends by its count where the clock stands still */
@@ -66,6 +66,10 @@ static bool step_class(struct check *check, struct check_walk *walk) {
 static bool step_handles(struct check *check, struct check_walk *walk) {
 	const struct handle_table *table = &check->heap->handles;
 	if (walk->at >= table->count) return false;
+	struct handle_counts counts = {0};
+	uint32_t number = (uint32_t)(walk->at / HANDLE_GRAIN_ENTRIES);
+	if (walk->at % HANDLE_GRAIN_ENTRIES == 0 && !check_handle_grain(check, number, &counts))
+		return true;
 	for (uint32_t i = 0; i < HANDLES_A_UNIT && walk->at < table->count; i++)
 		if (!check_handle(check, walk->at++)) break;
 	return true;
@@ -114,9 +118,10 @@ static bool check_pin_sums(struct check *check, uint64_t marked) {
 static bool check_free_handle(struct check *check) {
 	const struct handle_table *table = &check->heap->handles;
 	uint32_t head = table->free_head;
-	bool sound =
-		head <= table->count && (head == 0 || (table->entries[head - 1] & ENTRY_LIVE) == 0);
-	return check_that(check, "H2", "list of free entries is broken", head, sound);
+	bool sound = head == 0 ? handles_near(table) == 0
+						   : handle_is_entry(table, head - 1) &&
+								 (table->entries[head - 1] & ENTRY_LIVE) == 0;
+	return check_that(check, "H2", "list of dead entries is broken", head, sound);
 }
 
 /* All at one instant. */

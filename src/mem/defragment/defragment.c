@@ -3,7 +3,7 @@
  *
  *              can anything be gained?
  *   begin --yes--> FLUSH --> COMPACT --> RETIRE --> MERGE --> RETIRE --> REBIN --> RETURN <-> DRAIN
- *      \----no--------------------------------------/---------------------^          \-> DONE --> end
+ *      \----no--------------------------------------/---------------------^        \-> TABLES -> end
  *       \---REHOME, if there are hosts: then the same question
  *
  *   FLUSH    magazines of classes that can gain a page go back to their slabs; empty slabs go
@@ -15,6 +15,7 @@
  *   RETURN   if asked for: whole free regions to the OS, at most one a step; for return_bytes any
  *            runs of free pages, up to 16 a step
  *   DRAIN    if that left too much: the emptiest region is emptied (drain.h), then RETURN again
+ *   TABLES   metadata that is not needed any more goes back (mem/slab/tables.h)
  *
  * Coalescing alone is FLUSH, REBIN, RETURN. That nothing can be gained is found by one pass over
  * the active classes: 3 us in cache, 8 us without (docs/benchmarks.md).
@@ -56,6 +57,7 @@
 #include "mem/gate.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/magazine.h"
+#include "mem/slab/tables.h"
 
 #define TIMED_BATCH_BYTES 4096u   /* how much is copied between two looks at the clock, */
 #define TIMED_RETURN_BYTES 65536u /* and how much goes back to the OS */
@@ -235,7 +237,7 @@ static void run_rebin(snug_heap *heap, struct allowance *allowance) {
 	if (coalesce_some(heap, allowance)) return;
 	const snug_defragment_options *options = &heap->defragment.options;
 	bool returns = options->retain_bytes != SNUG_NO_BUDGET || options->return_bytes > 0;
-	heap->defragment.phase = returns ? PHASE_RETURN : PHASE_DONE;
+	heap->defragment.phase = returns ? PHASE_RETURN : PHASE_TABLES;
 }
 
 /* What return_bytes asks for and was not returned yet; also in this step. */
@@ -279,7 +281,7 @@ static void return_run(snug_heap *heap, struct allowance *allowance) {
 	heap->totals.returned_bytes += returned_bytes;
 	spend_rounds(allowance, ROUNDS_A_UNIT);
 	/* nothing is free, or the OS refuses */
-	if (returned_bytes == 0) heap->defragment.phase = PHASE_DONE;
+	if (returned_bytes == 0) heap->defragment.phase = PHASE_TABLES;
 	if (wanted_bytes(heap) == 0) allowance->used_up = true;
 }
 
@@ -289,7 +291,8 @@ static uint32_t region_to_return(const snug_heap *heap, bool *enough) {
 	const struct arena *arena = &heap->arena;
 	uint32_t begun = heap->defragment.returning;
 	*enough = true;
-	if (begun != 0 && arena_region(arena, begun - 1)->bucket == 0) return begun;
+	if (begun != 0 && begun <= arena->region_count && arena_region(arena, begun - 1)->bucket == 0)
+		return begun;
 	uint64_t free_bytes = page_bytes_of(heap, arena_free_pages(arena));
 	*enough = free_bytes >= REGION_BYTES && free_bytes - REGION_BYTES >= retained_bytes(heap);
 	return (arena->region_mask & 1) != 0 ? arena->region_heads[0] : 0;
@@ -315,7 +318,7 @@ static void run_return(snug_heap *heap, struct allowance *allowance) {
 	}
 	allowance->used_up = true;
 	if (returned_bytes > 0) return;
-	defragment->phase = enough && region == 0 && may_drain(heap) ? PHASE_DRAIN : PHASE_DONE;
+	defragment->phase = enough && region == 0 && may_drain(heap) ? PHASE_DRAIN : PHASE_TABLES;
 }
 
 /* What earlier drainings have given up is in line again first. */
@@ -335,7 +338,15 @@ static void run_drain(snug_heap *heap, struct allowance *allowance) {
 	enum drain_result result = drain_next(heap, retained_bytes(heap));
 	spend_rounds(allowance, ROUNDS_A_UNIT);
 	if (result == DRAIN_EMPTY) defragment->phase = PHASE_RETURN;
-	if (result == DRAIN_NOTHING) defragment->phase = PHASE_DONE;
+	if (result == DRAIN_NOTHING) defragment->phase = PHASE_TABLES;
+}
+
+/* Who wants memory back gets that of the tables, too. */
+static void run_tables(snug_heap *heap, struct allowance *allowance) {
+	const snug_defragment_options *options = &heap->defragment.options;
+	bool all = options->retain_bytes == 0 || options->return_bytes > 0;
+	if (!tables_trim_slice(heap, all ? TRIM_ALL : TRIM_SPARE)) heap->defragment.phase = PHASE_DONE;
+	spend_rounds(allowance, ROUNDS_A_UNIT);
 }
 
 /* One unit of work. */
@@ -364,6 +375,9 @@ static void run_phase(snug_heap *heap, struct allowance *allowance) {
 		break;
 	case PHASE_DRAIN:
 		run_drain(heap, allowance);
+		break;
+	case PHASE_TABLES:
+		run_tables(heap, allowance);
 		break;
 	case PHASE_IDLE:
 	case PHASE_DONE:

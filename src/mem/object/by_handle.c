@@ -15,7 +15,8 @@
  *
  * ORDER. The entry is made sure of first, then the slot, then both are bound: so nothing that was
  * taken has to be given back. Table and heap compete for the same limit; if the table can't grow,
- * a page is gained for it as for an object.
+ * a page is gained for it as for an object. The prepared entry may keep the end of the table in
+ * memory, so before a refusal the tables are trimmed without it, and all is tried once more.
  *
  * COST. 94 instructions to allocate and 98 to free, where by reference it is 48 and 47
  * (docs/instruction-counts.md): the entry, the trailer, and the trailer's check. A free reads the
@@ -26,6 +27,7 @@
 #include "mem/object/pins.h"
 #include "mem/object/room.h"
 #include "mem/slab/handles.h"
+#include "mem/slab/tables.h"
 #include "mem/slab/trailer.h"
 
 struct target {
@@ -94,6 +96,15 @@ static snug_error attempt_entry(snug_heap *heap, struct need *need) {
 	return error;
 }
 
+static snug_error alloc_prepared(snug_heap *heap, size_t size, const snug_alloc_options *options,
+								 uint64_t *location) {
+	struct entry_need entry = {
+		.need = {.attempt = attempt_entry, .effort = ROOM_MADE, .pages_most = UINT64_MAX}};
+	snug_error error = room_find(heap, &entry.need);
+	return UNLIKELY(error) ? error
+						   : object_alloc(heap, size, options, entry.index, ROOM_MADE, location);
+}
+
 snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_options *options,
 						   snug_handle *out) {
 	snug_error error = gate_enter(heap, GATE_HANDLES);
@@ -101,12 +112,10 @@ snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_option
 	if (out == NULL) return SNUG_ERROR_NULL;
 	error = object_check_request(heap, size, options);
 	if (UNLIKELY(error)) return error;
-	struct entry_need entry = {
-		.need = {.attempt = attempt_entry, .effort = ROOM_MADE, .pages_most = UINT64_MAX}};
-	error = room_find(heap, &entry.need);
 	uint64_t location = 0;
-	if (LIKELY(!error))
-		error = object_alloc(heap, size, options, entry.index, ROOM_MADE, &location);
+	error = alloc_prepared(heap, size, options, &location);
+	if (error == SNUG_ERROR_NO_MEMORY && tables_trim(heap, TRIM_ALL) > 0)
+		error = alloc_prepared(heap, size, options, &location);
 	if (UNLIKELY(error)) {
 		heap->totals.failed_allocations++;
 		return error;
@@ -118,7 +127,7 @@ snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_option
 /* The common case: a small object in one slot of a slab that nothing is pinned on. False: nothing
  * was done. */
 static inline bool free_small(snug_heap *heap, snug_handle handle) {
-	uint64_t offset = handle_resolve(&heap->handles, handle);
+	uint64_t offset = handle_resolve_open(&heap->handles, handle);
 	if (UNLIKELY(offset == 0 || (offset & REF_CHAINED) != 0)) return false;
 	page_number number = page_of(&heap->arena, offset);
 	const struct page *page = &heap->arena.pages[number];
@@ -129,9 +138,9 @@ static inline bool free_small(snug_heap *heap, snug_handle handle) {
 		return false;
 	if (!SNUG_GUARD(trailer.index == handle_index(handle) && bytes > HANDLE_TRAILER_BYTES))
 		return false;
+	if (UNLIKELY(!handle_unbind_near(&heap->handles, handle))) return false;
 	heap->totals.frees++;
 	heap->payload_bytes[class->pool] -= bytes - HANDLE_TRAILER_BYTES;
-	handle_unbind(&heap->handles, handle_index(handle));
 	slot_take_back(heap, class, heap->classes.exact[bytes] & (uint16_t)~EXACT_MAY_SPLIT, number,
 				   offset);
 	return true;
@@ -143,7 +152,7 @@ static __attribute__((noinline)) snug_error free_any(snug_heap *heap, snug_handl
 	if (UNLIKELY(error)) return error;
 	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
 	object_free(heap, target.location, target.size);
-	handle_unbind(&heap->handles, target.index);
+	handle_unbind(&heap->handles, handle);
 	heap->totals.frees++;
 	return SNUG_OK;
 }

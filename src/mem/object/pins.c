@@ -4,8 +4,15 @@
  *
  * Linear probing. Removal shifts the rest of the cluster back (Knuth, The Art of Computer
  * Programming volume 3, 6.4, algorithm R), so there are no tombstones, and a table that was full
- * once is as fast as a new one. It begins with 512 entries, one grain of metadata, and doubles by
- * copying into the other of its two ranges; the old one goes back to the OS.
+ * once is as fast as a new one. It begins with 512 entries, one grain of metadata. It doubles when
+ * it is three quarters full and halves when it is an eighth full, by copying into the other of its
+ * two ranges; the old one goes back to the OS. Between the two lies room for as many pins again as
+ * it holds, so a copy is paid for by as many pins or unpins. If there is no memory for a smaller
+ * table, the larger one stays.
+ *
+ * The smallest table stays when the last pin has gone: to commit it for each pin and to give it back
+ * took 116 times as long as a pin and an unpin. It goes when the memory is wanted
+ * (mem/slab/tables.h).
  *
  * A pin for which the table can't grow is recorded in a hole (pin_records.h).
  *
@@ -21,7 +28,6 @@
 #include "mem/slab/slab.h"
 
 #define ONE_PIN ((uint64_t)1 << OFFSET_BITS)
-#define CAPACITY_MIN 512u /* one grain of metadata */
 
 static uint64_t entry_offset(uint64_t entry) {
 	return entry & OFFSET_MASK;
@@ -47,25 +53,41 @@ uint32_t pin_count(const snug_heap *heap, uint64_t offset) {
 	return entry != 0 ? (uint32_t)(entry >> OFFSET_BITS) : pin_record_count(heap, offset);
 }
 
-static snug_error grow(snug_heap *heap) {
+static uint64_t count_in_table(const struct pin_table *pins) {
+	return pins->count - pins->record_count;
+}
+
+static snug_error resize(snug_heap *heap, uint32_t capacity) {
 	struct pin_table *pins = &heap->pins;
-	uint32_t capacity = pins->capacity == 0 ? CAPACITY_MIN : pins->capacity * 2;
 	struct range *range = &pins->ranges[pins->current ^ 1];
+	SNUG_ASSERT(is_power_of_two(capacity) && count_in_table(pins) * 4 <= capacity * 3ull);
 	snug_error error = range_ensure(&heap->arena, range, capacity * sizeof(uint64_t));
 	if (error) return error;
-	struct pin_table grown = *pins;
-	grown.entries = (uint64_t *)(void *)range->base;
-	grown.capacity = capacity;
-	for (uint32_t index = 0; index < capacity; index++) grown.entries[index] = 0;
+	struct pin_table resized = *pins;
+	resized.entries = (uint64_t *)(void *)range->base;
+	resized.capacity = capacity;
+	for (uint32_t index = 0; index < capacity; index++) resized.entries[index] = 0;
 	for (uint32_t index = 0; index < pins->capacity; index++) {
 		uint64_t entry = pins->entries[index];
-		if (entry != 0) grown.entries[probe(&grown, entry_offset(entry))] = entry;
+		if (entry != 0) resized.entries[probe(&resized, entry_offset(entry))] = entry;
 	}
-	pins->entries = grown.entries;
+	pins->entries = resized.entries;
 	pins->capacity = capacity;
 	pins->current ^= 1;
-	range_drop(&heap->arena, &pins->ranges[pins->current ^ 1]);
+	range_shrink(&heap->arena, &pins->ranges[pins->current ^ 1], 0);
 	return SNUG_OK;
+}
+
+static snug_error grow(snug_heap *heap) {
+	const struct pin_table *pins = &heap->pins;
+	return resize(heap, pins->capacity == 0 ? PIN_CAPACITY_MIN : pins->capacity * 2);
+}
+
+static void shrink(snug_heap *heap) {
+	const struct pin_table *pins = &heap->pins;
+	if (pins->capacity <= PIN_CAPACITY_MIN || count_in_table(pins) * 8 >= pins->capacity) return;
+	snug_error error = resize(heap, pins->capacity / 2);
+	(void)error; /* it stays as it is */
 }
 
 static void erase(struct pin_table *pins, uint32_t hole) {
@@ -102,8 +124,7 @@ static void account(snug_heap *heap, uint64_t location, size_t size, int sign) {
 /* The first pin of the object, in the table or, where that can't grow, in a record. */
 static snug_error begin_pin(snug_heap *heap, uint64_t offset) {
 	struct pin_table *pins = &heap->pins;
-	uint64_t in_table = pins->count - pins->record_count;
-	bool is_full = (in_table + 1) * 4 > pins->capacity * 3ull;
+	bool is_full = (count_in_table(pins) + 1) * 4 > pins->capacity * 3ull;
 	snug_error error = is_full ? grow(heap) : SNUG_OK;
 	if (error) return pin_record_add(heap, offset) ? SNUG_OK : error;
 	pins->entries[probe(pins, offset)] = offset | ONE_PIN;
@@ -140,13 +161,6 @@ static void take_off(snug_heap *heap, uint64_t offset) {
 	if (pins->entries[index] >> OFFSET_BITS == 0) erase(pins, index);
 }
 
-static void drop_empty_table(snug_heap *heap) {
-	struct pin_table *pins = &heap->pins;
-	if (pins->capacity == 0) return;
-	range_drop(&heap->arena, &pins->ranges[pins->current]);
-	if (pins->ranges[pins->current].committed_bytes == 0) pins->capacity = 0;
-}
-
 snug_error pin_remove(snug_heap *heap, uint64_t location, size_t size) {
 	struct pin_table *pins = &heap->pins;
 	uint64_t offset = location & OFFSET_MASK;
@@ -157,6 +171,6 @@ snug_error pin_remove(snug_heap *heap, uint64_t location, size_t size) {
 	SNUG_ASSERT(pins->payload_bytes >= size);
 	account(heap, location, size, -1);
 	mark_slabs(heap, location, slab_unpin);
-	if (pins->count == 0) drop_empty_table(heap);
+	shrink(heap);
 	return SNUG_OK;
 }

@@ -1,7 +1,7 @@
 /* mem/object/pins.h: which objects are pinned, and how often (laws P1 and P2).
  *
  * Pins are few and short, so they cost an object nothing until it is pinned: a hash table from
- * offset to count, 8 bytes an entry, at most three quarters full, gone when the last pin is. What
+ * offset to count, 8 bytes an entry, at most three quarters full and at least an eighth. What
  * compaction reads is the count of pinned objects in the page's descriptor: a slab with pins is on
  * a list that no victim is taken from.
  *

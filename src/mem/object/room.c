@@ -31,6 +31,7 @@
 #include "mem/arena/limit.h"
 #include "mem/defragment/choose.h"
 #include "mem/defragment/evacuate.h"
+#include "mem/slab/tables.h"
 
 #define BORROW_PARTS 32u /* a borrowed slot is at most 1/32 larger; */
 #define LOOSE_PARTS 8u   /* as the last resort before pieces 1/8, or as much as two trailers */
@@ -108,10 +109,13 @@ static bool merge_one_page(snug_heap *heap, enum merge merge) {
 
 static uint64_t most_pages_to_gain(const snug_heap *heap) {
 	uint64_t pages = arena_available_pages(&heap->arena);
+	bool in_use = false;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		pages += class_reclaimable(heap->classes.active[index]) + 1;
+		in_use |= class_live_slots(heap->classes.active[index]) > 0;
 	}
-	return pages;
+	/* Of an empty heap all classes can end. */
+	return in_use ? pages : pages + (heap->cells.range.committed_bytes >> heap->arena.page_shift);
 }
 
 /* Pages that can be taken now. Where the OS has just refused memory, only those that are committed
@@ -148,6 +152,14 @@ static enum progress by_borrowing(snug_heap *heap, struct need *need, snug_error
 static enum progress by_merging(snug_heap *heap, struct need *need, snug_error error) {
 	if (need->effort != ROOM_MADE || !pages_would_help(heap, need, error)) return NOTHING;
 	return merge_one_page(heap, MERGE_CLOSE) ? GAINED : NOTHING;
+}
+
+/* Once: what ends here may begin again for this need. */
+static enum progress by_trimming(snug_heap *heap, struct need *need, snug_error error) {
+	(void)error;
+	if (need->effort != ROOM_MADE || need->trimmed) return NOTHING;
+	need->trimmed = true;
+	return tables_trim(heap, need->trim) > 0 ? GAINED : NOTHING;
 }
 
 static bool is_last_resort(const snug_heap *heap, const struct need *need) {
@@ -188,7 +200,8 @@ static enum progress by_merging_any(snug_heap *heap, struct need *need, snug_err
 
 /* The order in room.h. */
 static enum progress (*const ways[])(snug_heap *, struct need *, snug_error) = {
-	by_compacting, by_borrowing, by_merging, by_taking_loose, by_taking_any, by_merging_any,
+	by_compacting,   by_borrowing,  by_merging,     by_trimming,
+	by_taking_loose, by_taking_any, by_merging_any,
 };
 
 static bool is_shortage(snug_error error) {

@@ -10,21 +10,23 @@
  *   6. the emptiest slab of a class merged          by_merging: into classes at most 1/8 larger
  *      into larger classes
  *
+ *   7. what tables no longer need                   by_trimming (mem/slab/tables.h)
+ *
  *   and as the last resort (law 7), unless the owner would rather be refused:
  *
- *   7. a hole in a class 1/8 larger                 by_taking_loose
- *   8. pieces, in whatever holes there are          the caller: mem/object/pieces.h
+ *   8. a hole in a class 1/8 larger                 by_taking_loose
+ *   9. pieces, in whatever holes there are          the caller: mem/object/pieces.h
  *   and for what can't be cut, or could be and found too few:
- *   9. a hole in any larger class                   by_taking_any
- *  10. a slab merged into any larger classes        by_merging_any
+ *  10. a hole in any larger class                   by_taking_any
+ *  11. a slab merged into any larger classes        by_merging_any
  *
  * Borrowing comes after compaction: before it, borrowed slots filled up in size shifts and then
  * nothing but waste was left. Borrowing up to 1/8 cost 0.2 % of payload (docs/design/0001). Without
  * compaction, 4 is: all magazines back, and the empty slabs that classes keep for themselves; 6 and
- * 10 are nothing.
+ * 11 are nothing.
  *
- * 1 to 6 are what a need of slots goes through; one of pages, of a table or of a charge goes
- * through those that gain a page: 4, 6, 10. An owner that has something to evict sets
+ * 1 to 7 are what a need of slots goes through; one of a table or of a charge goes through those
+ * that gain a page: 4, 6, 7, 11. An owner that has something to evict sets
  * no_last_resort: the pieces of what it keeps for need of room cost it more than what it evicts.
  *
  * COST. 1 and 2 are O(1). 4 copies at most a page for the page that it gains; 6 copies at most a
@@ -50,6 +52,8 @@ struct need {
 	bool (*take_larger)(snug_heap *heap, struct need *need, uint32_t parts);
 	enum effort effort;
 	bool can_be_cut; /* the caller stores it in pieces if no slot is found */
+	bool trimmed;    /* tables were, for it */
+	enum trim trim;  /* how much of them may go */
 	uint64_t pages;  /* without so many there is no point in an attempt */
 	uint64_t
 		pages_kept; /* a limit on its way down leaves so many free pages, and at least `pages` */

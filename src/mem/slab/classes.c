@@ -157,7 +157,7 @@ static uint32_t review_grain(const snug_heap *heap) {
 	return heap->arena.page_bytes / 4;
 }
 
-static size_t state_bytes(uint32_t slots) {
+size_t class_state_bytes(uint32_t slots) {
 	return sizeof(struct size_class) + class_magazine_capacity(slots) * sizeof(uint64_t);
 }
 
@@ -184,7 +184,7 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	uint32_t stride = table->entry[id].stride;
 	uint32_t slots = heap->arena.page_bytes / stride;
 	void *cell;
-	snug_error error = cell_take(&heap->arena, &heap->cells, state_bytes(slots), &cell);
+	snug_error error = cell_take(&heap->arena, &heap->cells, class_state_bytes(slots), &cell);
 	if (error) return error;
 	struct size_class *class = cell;
 	class->id = id;
@@ -269,17 +269,21 @@ void class_review_group(snug_heap *heap, struct size_class *host) {
 	(void)error;
 }
 
-void class_retire_if_empty(snug_heap *heap, struct size_class *class) {
+bool class_retire(snug_heap *heap, struct size_class *class) {
 	struct class_table *table = &heap->classes;
-	bool used = class->slabs != 0 || class->hosts != 0 || class->magazine_count != 0;
-	if (used || is_coarse(table, class->id)) return;
+	if (class->slabs != 0 || class->hosts != 0 || class->magazine_count != 0) return false;
 	uint16_t id = class->id;
 	struct size_class *last = table->active[--table->active_count];
 	table->active[class->active_index] = last;
 	last->active_index = class->active_index;
 	table->state[id] = NULL;
-	cell_give(&heap->cells, class, state_bytes(class->slots));
+	cell_give(&heap->cells, class, class_state_bytes(class->slots));
 	refresh_serving(table, id);
 	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id,
 				  table->entry[id].stride);
+	return true;
+}
+
+void class_retire_if_empty(snug_heap *heap, struct size_class *class) {
+	if (!is_coarse(&heap->classes, class->id)) class_retire(heap, class);
 }

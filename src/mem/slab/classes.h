@@ -6,8 +6,8 @@
  * larger active one, which serves it (law C1). An object in a slot of a larger class is loose. The
  * inactive classes below an active one are its group. When the group's loose objects would waste a
  * quarter of a page less with one of its classes active, that class is activated. It retires at the
- * end of a compaction or merge that left it without a slab. A coarse subset (ratio 1.5) never
- * retires.
+ * end of a compaction or merge that left it without a slab. Those of a coarse subset (ratio 1.5)
+ * retire only when the memory of their states is wanted (mem/slab/tables.h).
  *
  *   strides   ... 96   97   99  100  102  104 ...        (16 KiB pages)
  *   active         *                        *
@@ -89,7 +89,12 @@ static inline void class_count_out(snug_heap *heap, uint16_t id) {
 	heap->classes.entry[id].live--;
 }
 
-/* Ends a class that has neither slab nor magazine, unless it is of the coarse subset. */
+/* Of the state of an active class. */
+size_t class_state_bytes(uint32_t slots);
+
+/* Ends a class that has no slab and nothing in its magazine; false if it has. */
+bool class_retire(snug_heap *heap, struct size_class *class);
+/* The same, unless the class is of the coarse subset. */
 void class_retire_if_empty(snug_heap *heap, struct size_class *class);
 
 static inline uint32_t class_magazine_capacity(uint32_t slots) {

@@ -27,7 +27,9 @@
  * taking slots: one word of the bitmap for each 64.
  *
  * The room: classes, which slot sizes there are; magazine, slots in and out; host, slabs that lend
- * their holes; fragment, slots for fragments of either kind; trailer.h, what stands behind an object in its slot; handles, the names in it. */
+ * their holes; fragment, slots for fragments of either kind; trailer.h, what stands behind an
+ * object in its slot; handles, the names in it; handle_grains, what they are committed in;
+ * handle_trim, how their table gets smaller; tables, when all metadata do. */
 #ifndef SNUG_MEM_SLAB_H
 #define SNUG_MEM_SLAB_H
 
