@@ -294,7 +294,7 @@ snug_error snug_heap_charge(snug_heap *heap, size_t bytes) {
 	struct charge_need charge = {
 		.need = {.attempt = attempt_charge,
 				 .effort = ROOM_MADE,
-				 .trim = TRIM_ALL,
+				 .trims_all = true,
 				 .pages_kept = (bytes >> arena->page_shift) + 1,
 				 .pages_most = UINT64_MAX},
 		.bytes = bytes,

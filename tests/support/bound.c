@@ -127,9 +127,11 @@ static uint64_t pages_left(const snug_heap *heap, uint64_t metadata_bytes) {
 
 static uint64_t handles_bytes(const snug_heap *heap) {
 	const struct handle_table *handles = &heap->handles;
-	bool full = handles->free_head == 0 &&
-				(handles->count + 1ull) * sizeof(uint64_t) > handles->range.committed_bytes;
-	return heap->slot_trailer_bytes > 0 && full ? METADATA_GRAIN : 0;
+	bool full = handles->free_head == 0 && handles->list_mask == 0;
+	if (heap->slot_trailer_bytes == 0 || !full) return 0;
+	size_t floors_bytes = (handles->range.committed_bytes / METADATA_GRAIN + 1) * sizeof(uint32_t);
+	return floors_bytes > handles->floors_range.committed_bytes ? 2 * METADATA_GRAIN
+																: METADATA_GRAIN;
 }
 
 /* ------------------------------------------------------------------ what may be left ---------- */

@@ -159,7 +159,7 @@ static enum progress by_trimming(snug_heap *heap, struct need *need, snug_error 
 	(void)error;
 	if (need->effort != ROOM_MADE || need->trimmed) return NOTHING;
 	need->trimmed = true;
-	return tables_trim(heap, need->trim) > 0 ? GAINED : NOTHING;
+	return tables_trim(heap, need->trims_all ? TRIM_ALL : TRIM_NEED) > 0 ? GAINED : NOTHING;
 }
 
 static bool is_last_resort(const snug_heap *heap, const struct need *need) {

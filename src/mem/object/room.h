@@ -53,7 +53,7 @@ struct need {
 	enum effort effort;
 	bool can_be_cut; /* the caller stores it in pieces if no slot is found */
 	bool trimmed;    /* tables were, for it */
-	enum trim trim;  /* how much of them may go */
+	bool trims_all;  /* an entry that is prepared may go, too */
 	uint64_t pages;  /* without so many there is no point in an attempt */
 	uint64_t
 		pages_kept; /* a limit on its way down leaves so many free pages, and at least `pages` */
