@@ -97,6 +97,10 @@ static snug_error add_grain(struct arena *arena, struct cells *cells) {
 	return SNUG_OK;
 }
 
+snug_error cells_make_spare(struct arena *arena, struct cells *cells) {
+	return cells_have_spare(cells) ? SNUG_OK : add_grain(arena, cells);
+}
+
 snug_error cell_take(struct arena *arena, struct cells *cells, size_t bytes, void **out) {
 	uint32_t units = cell_units(bytes);
 	SNUG_ASSERT(units > 0 && units <= CELL_UNITS_MAX);

@@ -49,6 +49,14 @@ static inline uint32_t cell_units(size_t bytes) {
 snug_error cell_take(struct arena *arena, struct cells *cells, size_t bytes, void **out);
 void cell_give(struct cells *cells, void *cell, size_t bytes);
 
+/* Whether there is a run of free units as long as any cell; and makes sure of it. NO_MEMORY,
+ * OS_MEMORY. */
+static inline bool cells_have_spare(const struct cells *cells) {
+	return cells->list_mask >> CELL_UNITS_MAX != 0;
+}
+
+snug_error cells_make_spare(struct arena *arena, struct cells *cells);
+
 /* Gives some grains at the end of the range back to the OS; false if there is none, or the OS
  * refuses. `kept` stay in any case. */
 bool cells_trim(struct arena *arena, struct cells *cells, uint32_t kept);

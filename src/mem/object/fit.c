@@ -14,12 +14,11 @@
 
 #include "base/bits.h"
 #include "mem/arena/arena.h"
+#include "mem/arena/cells.h"
 #include "mem/arena/limit.h"
 #include "mem/object/chain.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/slab.h"
-
-#define CELLS_SPARE ((size_t)2048) /* for the classes that one object may need */
 
 /* Whole fragments are alone in their slabs, so slabs of one class are told apart by their pages. */
 static uint64_t chain_pages(const snug_heap *heap, uint64_t head) {
@@ -101,9 +100,8 @@ static bool fits_committed(const snug_heap *heap, uint64_t kept, size_t bytes) {
 		for (uint32_t tail = 0; tail < plan.tails; tail++)
 			has_classes &= is_served(heap, plan.tail_id[tail]);
 	}
-	size_t cell_bytes = heap->cells.range.committed_bytes - heap->cells.used_bytes;
 	return (kept + pages) << heap->arena.page_shift <= heap->arena.committed_bytes &&
-		   (has_classes || cell_bytes >= CELLS_SPARE);
+		   (has_classes || cells_have_spare(&heap->cells));
 }
 
 static bool fits_pages(const snug_heap *heap, const struct fit_wish *wish) {
@@ -146,8 +144,7 @@ bool fit_has_pages(const snug_heap *heap, size_t bytes) {
 }
 
 snug_error fit_commit(snug_heap *heap, size_t bytes) {
-	struct cells *cells = &heap->cells;
-	snug_error error = range_ensure(&heap->arena, &cells->range, cells->used_bytes + CELLS_SPARE);
+	snug_error error = cells_make_spare(&heap->arena, &heap->cells);
 	if (error == SNUG_ERROR_OS_MEMORY) return error;
 	return arena_warm(&heap->arena, pages_for(heap, bytes));
 }
