@@ -160,9 +160,10 @@ struct batch_need {
 
 static snug_error attempt_batch(snug_heap *heap, struct need *need) {
 	const struct batch_need *batch = (struct batch_need *)need;
-	if (arena_available_pages(&heap->arena) < need->pages) return SNUG_ERROR_NO_MEMORY;
+	if (room_pages(heap, need) < need->pages)
+		return need->os_refused ? SNUG_ERROR_OS_MEMORY : SNUG_ERROR_NO_MEMORY;
 	snug_error error = fill_batch(heap, batch->sizes, batch->count, batch->refs, ROOM_AT_HAND);
-	if (error) room_raise(heap, need);
+	if (error) room_raise(heap, need, error);
 	return error;
 }
 

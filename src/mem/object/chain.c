@@ -226,9 +226,10 @@ struct chain_need {
 
 static snug_error attempt_chain(snug_heap *heap, struct need *need) {
 	struct chain_need *chain = (struct chain_need *)need;
-	if (arena_available_pages(&heap->arena) < need->pages) return SNUG_ERROR_NO_MEMORY;
+	if (room_pages(heap, need) < need->pages)
+		return need->os_refused ? SNUG_ERROR_OS_MEMORY : SNUG_ERROR_NO_MEMORY;
 	snug_error error = build(heap, chain->plan, &chain->first);
-	if (error) room_raise(heap, need);
+	if (error) room_raise(heap, need, error);
 	return error;
 }
 

@@ -107,8 +107,12 @@ static bool merge_one_page(snug_heap *heap, enum merge merge) {
 	return arena_free_pages(&heap->arena) > before_pages;
 }
 
-static uint64_t most_pages_to_gain(const snug_heap *heap) {
-	uint64_t pages = arena_available_pages(&heap->arena);
+uint64_t room_pages(const snug_heap *heap, const struct need *need) {
+	return need->os_refused ? arena_free_pages(&heap->arena) : arena_available_pages(&heap->arena);
+}
+
+static uint64_t most_pages_to_gain(const snug_heap *heap, const struct need *need) {
+	uint64_t pages = room_pages(heap, need);
 	bool in_use = false;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		pages += class_reclaimable(heap->classes.active[index]) + 1;
@@ -116,12 +120,6 @@ static uint64_t most_pages_to_gain(const snug_heap *heap) {
 	}
 	/* Of an empty heap all classes can end. */
 	return in_use ? pages : pages + (heap->cells.range.committed_bytes >> heap->arena.page_shift);
-}
-
-/* Pages that can be taken now. Where the OS has just refused memory, only those that are committed
- * already. */
-static uint64_t pages_at_hand(const snug_heap *heap, bool os_refused) {
-	return os_refused ? arena_free_pages(&heap->arena) : arena_available_pages(&heap->arena);
 }
 
 /* ------------------------------------------------------------------ the ways ------- */
@@ -132,31 +130,29 @@ enum progress {
 	FOUND    /* what was needed */
 };
 
-static bool pages_would_help(const snug_heap *heap, const struct need *need, snug_error error) {
-	uint64_t at_hand = pages_at_hand(heap, error == SNUG_ERROR_OS_MEMORY);
+static bool pages_would_help(const snug_heap *heap, const struct need *need) {
+	uint64_t at_hand = room_pages(heap, need);
 	if (at_hand >= need->pages_most) return false;
-	return need->pages <= at_hand + 1 || most_pages_to_gain(heap) >= need->pages;
+	return need->pages <= at_hand + 1 || most_pages_to_gain(heap, need) >= need->pages;
 }
 
-static enum progress by_compacting(snug_heap *heap, struct need *need, snug_error error) {
-	if (need->effort != ROOM_MADE || !pages_would_help(heap, need, error)) return NOTHING;
+static enum progress by_compacting(snug_heap *heap, struct need *need) {
+	if (need->effort != ROOM_MADE || !pages_would_help(heap, need)) return NOTHING;
 	return compact_one_page(heap) ? GAINED : NOTHING;
 }
 
-static enum progress by_borrowing(snug_heap *heap, struct need *need, snug_error error) {
-	(void)error;
+static enum progress by_borrowing(snug_heap *heap, struct need *need) {
 	bool found = need->take_larger != NULL && need->take_larger(heap, need, BORROW_PARTS);
 	return found ? FOUND : NOTHING;
 }
 
-static enum progress by_merging(snug_heap *heap, struct need *need, snug_error error) {
-	if (need->effort != ROOM_MADE || !pages_would_help(heap, need, error)) return NOTHING;
+static enum progress by_merging(snug_heap *heap, struct need *need) {
+	if (need->effort != ROOM_MADE || !pages_would_help(heap, need)) return NOTHING;
 	return merge_one_page(heap, MERGE_CLOSE) ? GAINED : NOTHING;
 }
 
 /* Once: what ends here may begin again for this need. */
-static enum progress by_trimming(snug_heap *heap, struct need *need, snug_error error) {
-	(void)error;
+static enum progress by_trimming(snug_heap *heap, struct need *need) {
 	if (need->effort != ROOM_MADE || need->trimmed) return NOTHING;
 	need->trimmed = true;
 	return tables_trim(heap, need->trims_all ? TRIM_ALL : TRIM_NEED) > 0 ? GAINED : NOTHING;
@@ -166,14 +162,12 @@ static bool is_last_resort(const snug_heap *heap, const struct need *need) {
 	return need->effort != ROOM_AT_HAND && !heap->options.no_last_resort;
 }
 
-static enum progress by_taking_loose(snug_heap *heap, struct need *need, snug_error error) {
-	(void)error;
+static enum progress by_taking_loose(snug_heap *heap, struct need *need) {
 	if (need->take_larger == NULL || !is_last_resort(heap, need)) return NOTHING;
 	return need->take_larger(heap, need, LOOSE_PARTS) ? FOUND : NOTHING;
 }
 
-static enum progress by_taking_any(snug_heap *heap, struct need *need, snug_error error) {
-	(void)error;
+static enum progress by_taking_any(snug_heap *heap, struct need *need) {
 	if (need->take_larger == NULL || need->can_be_cut || !is_last_resort(heap, need))
 		return NOTHING;
 	return need->take_larger(heap, need, 0) ? FOUND : NOTHING;
@@ -190,16 +184,16 @@ static bool flush_everything(snug_heap *heap) {
 	return arena_free_pages(&heap->arena) > before_pages;
 }
 
-static enum progress by_merging_any(snug_heap *heap, struct need *need, snug_error error) {
+static enum progress by_merging_any(snug_heap *heap, struct need *need) {
 	bool last_resort = !need->can_be_cut && is_last_resort(heap, need);
 	if (need->effort != ROOM_MADE || !last_resort) return NOTHING;
-	if (!pages_would_help(heap, need, error)) return NOTHING;
+	if (!pages_would_help(heap, need)) return NOTHING;
 	if (flush_everything(heap)) return GAINED;
 	return merge_one_page(heap, MERGE_ANY) ? GAINED : NOTHING;
 }
 
 /* The order in room.h. */
-static enum progress (*const ways[])(snug_heap *, struct need *, snug_error) = {
+static enum progress (*const ways[])(snug_heap *, struct need *) = {
 	by_compacting,   by_borrowing,  by_merging,     by_trimming,
 	by_taking_loose, by_taking_any, by_merging_any,
 };
@@ -208,15 +202,16 @@ static bool is_shortage(snug_error error) {
 	return error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY;
 }
 
-static enum progress try_ways(snug_heap *heap, struct need *need, snug_error error) {
+static enum progress try_ways(snug_heap *heap, struct need *need) {
 	enum progress progress = NOTHING;
 	for (size_t way = 0; way < sizeof ways / sizeof *ways && progress == NOTHING; way++)
-		progress = ways[way](heap, need, error);
+		progress = ways[way](heap, need);
 	return progress;
 }
 
-void room_raise(const snug_heap *heap, struct need *need) {
-	uint64_t at_hand = arena_available_pages(&heap->arena);
+void room_raise(const snug_heap *heap, struct need *need, snug_error error) {
+	if (error == SNUG_ERROR_OS_MEMORY) need->os_refused = true;
+	uint64_t at_hand = room_pages(heap, need);
 	need->pages = at_hand >= need->pages ? at_hand + 1 : need->pages + 1;
 }
 
@@ -230,10 +225,11 @@ snug_error room_find(snug_heap *heap, struct need *need) {
 	for (;;) {
 		snug_error error = need->attempt(heap, need);
 		if (is_shortage(error)) {
+			if (error == SNUG_ERROR_OS_MEMORY) need->os_refused = true;
 			limit_keep(&heap->arena, pages_to_keep(need));
 			if (!counted) heap->totals.compacting_allocations++;
 			counted = true;
-			enum progress progress = try_ways(heap, need, error);
+			enum progress progress = try_ways(heap, need);
 			if (progress == GAINED) continue;
 			if (progress == NOTHING) return error;
 			error = SNUG_OK;

@@ -52,6 +52,7 @@ struct need {
 	bool (*take_larger)(snug_heap *heap, struct need *need, uint32_t parts);
 	enum effort effort;
 	bool can_be_cut; /* the caller stores it in pieces if no slot is found */
+	bool os_refused; /* memory, to an attempt: pages that are cold can't be had */
 	bool trimmed;    /* tables were, for it */
 	bool trims_all;  /* an entry that is prepared may go, too */
 	uint64_t pages;  /* without so many there is no point in an attempt */
@@ -67,7 +68,10 @@ snug_error room_find(snug_heap *heap, struct need *need);
 /* For an attempt that took several things and had to give them back: the next one makes sense with
  * one page more than there is now. Without it, gaining back what the attempt itself left behind
  * would count as progress for ever. */
-void room_raise(const snug_heap *heap, struct need *need);
+void room_raise(const snug_heap *heap, struct need *need, snug_error error);
+
+/* Pages that the need can have now. */
+uint64_t room_pages(const snug_heap *heap, const struct need *need);
 
 snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, enum effort effort, bool can_be_cut,
 						   uint64_t *offset, struct size_class **out);
