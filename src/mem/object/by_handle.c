@@ -174,7 +174,7 @@ snug_error snug_free_part(snug_heap *heap, snug_handle handle, size_t bytes, boo
 	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
 	*done = object_free_some(heap, &target.location, target.size, bytes);
 	if (*done) {
-		handle_unbind(&heap->handles, target.index);
+		handle_unbind(&heap->handles, handle);
 		heap->totals.frees++;
 	} else {
 		handle_relocate(&heap->handles, target.index, target.location);

@@ -68,8 +68,8 @@ static bool ref_unpin(struct allocator *self, uint64_t name, size_t size) {
 	return error == SNUG_OK || refused(self, "unpin", error);
 }
 
-/* Half as many pages as there is room for extents: even when every page were cut in a slot and a
- * tail, they fit. */
+/* Half as many pages as there is room for extents. An object in a heap without room may lie in
+ * smaller pieces; then the window is halved until they fit. */
 static size_t window_bytes(const struct allocator *self, size_t size, size_t offset) {
 	size_t window = (size_t)self->page_bytes * (EXTENT_ROOM / 2);
 	return size - offset < window ? size - offset : window;
@@ -83,9 +83,13 @@ static bool ref_view(struct allocator *self, uint64_t name, size_t size, size_t 
 		*count = 1;
 		return true;
 	}
-	*count = EXTENT_ROOM;
-	snug_error error = snug_ref_view(self->heap, name, size, offset,
-									 window_bytes(self, size, offset), extents, count);
+	size_t window = window_bytes(self, size, offset);
+	snug_error error;
+	do {
+		*count = EXTENT_ROOM;
+		error = snug_ref_view(self->heap, name, size, offset, window, extents, count);
+		window /= 2;
+	} while (error == SNUG_ERROR_TOO_MANY_EXTENTS);
 	return error == SNUG_OK || refused(self, "view", error);
 }
 
@@ -115,9 +119,13 @@ static bool handle_unpin(struct allocator *self, uint64_t name, size_t size) {
 
 static bool handle_view(struct allocator *self, uint64_t name, size_t size, size_t offset,
 						struct snug_extent extents[EXTENT_ROOM], size_t *count) {
-	*count = EXTENT_ROOM;
-	snug_error error =
-		snug_view(self->heap, name, offset, window_bytes(self, size, offset), extents, count);
+	size_t window = window_bytes(self, size, offset);
+	snug_error error;
+	do {
+		*count = EXTENT_ROOM;
+		error = snug_view(self->heap, name, offset, window, extents, count);
+		window /= 2;
+	} while (error == SNUG_ERROR_TOO_MANY_EXTENTS);
 	return error == SNUG_OK || refused(self, "view", error);
 }
 
