@@ -156,6 +156,7 @@ void join_stats_of_workers(snug_stats *into, const snug_stats *other) {
 	into->returned_bytes += other->returned_bytes;
 	into->defragmentations += other->defragmentations;
 	into->late_steps += other->late_steps;
+	into->lent_slots += other->lent_slots;
 	add_pool(&into->total, &other->total);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
 		add_pool(&into->pool[pool], &other->pool[pool]);
