@@ -83,6 +83,7 @@ snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *
 	if (id != CLASS_NONE) {
 		error = alloc_slot(heap, id, size, effort, can_be_cut, owner, location);
 		if (LIKELY(!error) || effort == ROOM_AT_HAND || !can_be_cut) return error;
+		if (heap->options.no_last_resort) return error;
 		if (chain_alloc_in_pieces(heap, size, owner, &offset) != SNUG_OK)
 			return alloc_slot(heap, id, size, effort, false, owner, location);
 	} else {
