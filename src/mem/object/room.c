@@ -151,11 +151,9 @@ static enum progress by_merging(snug_heap *heap, struct need *need) {
 	return merge_one_page(heap, MERGE_CLOSE) ? GAINED : NOTHING;
 }
 
-/* Once: what ends here may begin again for this need. An owner who evicts something at each refusal
- * is not made to wait for it: his tables are trimmed by defragmentations and for charges. */
+/* Once: what ends here may begin again for this need. */
 static enum progress by_trimming(snug_heap *heap, struct need *need) {
-	bool evicts = heap->options.no_last_resort && !need->trims_all;
-	if (need->effort != ROOM_MADE || need->trimmed || evicts) return NOTHING;
+	if (need->effort != ROOM_MADE || need->trimmed) return NOTHING;
 	need->trimmed = true;
 	return tables_trim(heap, need->trims_all ? TRIM_ALL : TRIM_NEED) > 0 ? GAINED : NOTHING;
 }
