@@ -226,6 +226,7 @@ static snug_error create(const snug_heap_options *options, snug_heap **out) {
 		if (!error) error = arena_init(&heap->arena, options->populate);
 		heap->bias = heap->arena.bias;
 		if (!error) {
+			SNUG_ASSERT(limit_account(&heap->arena) <= heap->arena.limit_bytes);
 			*out = heap;
 			return SNUG_OK;
 		}
@@ -268,6 +269,7 @@ snug_error snug_heap_set_limit(snug_heap *heap, size_t limit_bytes) {
 	heap->arena.limit_goal_bytes = limit_bytes;
 	limit_keep_no_more(&heap->arena);
 	limit_settle(&heap->arena);
+	SNUG_ASSERT(heap->arena.limit_bytes >= limit_bytes);
 	heap->object_max_bytes = limit_object_bytes(heap, limit_bytes);
 	return SNUG_OK;
 }
@@ -303,6 +305,7 @@ snug_error snug_heap_charge(snug_heap *heap, size_t bytes) {
 	error = room_find(heap, &charge.need);
 	if (error) return error;
 	arena->charged_bytes += bytes;
+	SNUG_ASSERT(arena->charged_bytes >= bytes);
 	limit_settle(arena);
 	limit_note_peak(arena);
 	return SNUG_OK;

@@ -48,6 +48,7 @@
 #include <string.h>
 
 static uint32_t region_of(const struct arena *arena, page_number page) {
+	SNUG_ASSERT(page != PAGE_NONE && page <= arena->page_count);
 	return (page - 1) >> arena->region_shift;
 }
 
@@ -70,6 +71,8 @@ static uint8_t bucket_of(const struct arena *arena, uint32_t number) {
 static void region_unlist(struct arena *arena, uint32_t number) {
 	struct region *region = arena_region(arena, number);
 	if (region->bucket == LIST_NONE) return;
+	SNUG_ASSERT(region->previous != 0 || arena->region_heads[region->bucket] == number + 1);
+	SNUG_ASSERT((arena->region_mask >> region->bucket & 1) != 0);
 	if (region->next) arena_region(arena, region->next - 1)->previous = region->previous;
 	if (region->previous) {
 		arena_region(arena, region->previous - 1)->next = region->next;
@@ -87,6 +90,7 @@ static void region_relist(struct arena *arena, uint32_t number) {
 	if (bucket == region->bucket) return;
 	region_unlist(arena, number);
 	if (bucket == LIST_NONE) return;
+	SNUG_ASSERT(bucket < REGION_LISTS && region->free_pages > 0);
 	region->bucket = bucket;
 	region->previous = 0;
 	region->next = arena->region_heads[bucket];
@@ -105,6 +109,7 @@ static snug_error region_touch_next(struct arena *arena) {
 	uint32_t first_page = page_in_region(arena, number, 0);
 	uint32_t left = arena->page_count - first_page + 1;
 	uint32_t pages = left < region_pages(arena) ? left : region_pages(arena);
+	SNUG_ASSERT(first_page <= arena->page_count && pages > 0);
 	memset(region, 0, sizeof *region);
 	region->bucket = LIST_NONE;
 	region->page_count = (uint16_t)pages;
@@ -124,6 +129,7 @@ static uint32_t first_bit(const uint64_t *words) {
 }
 
 static page_number take_free(struct arena *arena) {
+	SNUG_ASSERT(arena->region_mask != 0 && arena->free_pages > 0);
 	uint32_t number = arena->region_heads[bit_highest(arena->region_mask)] - 1;
 	struct region *region = arena_region(arena, number);
 	uint32_t bit = first_bit(region->free_bits);
@@ -149,8 +155,10 @@ static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t firs
 	arena->committed_bytes += bytes;
 	limit_note_peak(arena);
 	struct region *region = arena_region(arena, number);
+	SNUG_ASSERT(count <= region->cold_pages);
 	for (uint32_t bit = first; bit < first + count; bit++) {
 		uint64_t mask = (uint64_t)1 << (bit % 64);
+		SNUG_ASSERT((region->cold_bits[bit / 64] & ~region->free_bits[bit / 64] & mask) != 0);
 		region->cold_bits[bit / 64] &= ~mask;
 		region->free_bits[bit / 64] |= mask;
 		arena->pages[page_in_region(arena, number, bit)].state = PAGE_FREE;
@@ -206,6 +214,8 @@ snug_error arena_take(struct arena *arena, page_number *out) {
 		page = take_free(arena);
 	}
 	struct page *taken = &arena->pages[page];
+	SNUG_ASSERT(page < arena->described);
+	SNUG_ASSERT(taken->state == PAGE_FREE || taken->state == PAGE_STACKED);
 	memset(taken, 0, sizeof *taken);
 	taken->state = PAGE_SLAB;
 	taken->list = LIST_NONE;
@@ -254,6 +264,7 @@ void arena_give(struct arena *arena, page_number page) {
 static bool unstack_one(struct arena *arena) {
 	page_number page = arena->stack;
 	if (page == PAGE_NONE) return false;
+	SNUG_ASSERT(arena->pages[page].state == PAGE_STACKED && arena->stacked_pages > 0);
 	arena->stack = arena->pages[page].next;
 	arena->stacked_pages--;
 	arena->pages[page].state = PAGE_FREE;
@@ -281,6 +292,7 @@ static bool chill_pages(struct arena *arena, uint32_t number, uint32_t first, ui
 	struct region *region = arena_region(arena, number);
 	char *address = address_of(arena, page_offset(arena, page_in_region(arena, number, first)));
 	size_t bytes = (size_t)count << arena->page_shift;
+	SNUG_ASSERT(count > 0 && count <= region->free_pages && bytes <= arena->committed_bytes);
 	unpoison(address, bytes);
 	/* Or the kernel makes the region whole again, page and all, by itself. */
 	if (arena->huge_pages && count < region_pages(arena)) advise_region(arena, number, false);
@@ -313,6 +325,7 @@ static bool is_free(const struct region *region, uint32_t bit) {
 /* Where the run ends that begins at `first`, at most `most` pages long. */
 static uint32_t run_end(const struct region *region, uint32_t first, uint64_t most) {
 	uint32_t end = first + 1;
+	SNUG_ASSERT(is_free(region, first));
 	while (end - first < most && is_free(region, end)) end++;
 	return end;
 }
@@ -344,7 +357,7 @@ size_t arena_return_run(struct arena *arena, uint64_t most_pages) {
 }
 
 void arena_drain_begin(struct arena *arena, uint32_t number) {
-	SNUG_ASSERT(arena->draining == 0);
+	SNUG_ASSERT(arena->draining == 0 && number < arena->region_count);
 	arena->draining = number + 1;
 	region_relist(arena, number);
 }
@@ -357,6 +370,7 @@ void arena_drain_end(struct arena *arena) {
 }
 
 void arena_drain_give_up(struct arena *arena) {
+	SNUG_ASSERT(arena->draining != 0 && arena->draining <= arena->region_count);
 	arena_region(arena, arena->draining - 1)->gave_up_at = arena->drain_round;
 	arena_drain_end(arena);
 }
@@ -451,6 +465,7 @@ snug_error range_commit(struct arena *arena, struct range *range, size_t at_byte
 snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) {
 	if (LIKELY(bytes <= range->committed_bytes)) return SNUG_OK;
 	if (bytes > range->reserved_bytes) return SNUG_ERROR_OS_MEMORY; /* only if it is lean */
+	SNUG_ASSERT(range->committed_bytes % METADATA_GRAIN == 0);
 	size_t more_bytes = round_up(bytes, METADATA_GRAIN) - range->committed_bytes;
 	return range_commit(arena, range, range->committed_bytes, more_bytes);
 }
@@ -458,6 +473,7 @@ snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) 
 bool range_return(struct arena *arena, struct range *range, size_t at_bytes, size_t bytes) {
 	SNUG_ASSERT(at_bytes % METADATA_GRAIN == 0 && bytes % METADATA_GRAIN == 0);
 	SNUG_ASSERT(bytes > 0 && bytes <= range->committed_bytes);
+	SNUG_ASSERT(at_bytes + bytes <= range->reserved_bytes && bytes <= arena->metadata_bytes);
 	if (!arena->os->decommit(arena->os->context, range->base + at_bytes, bytes)) {
 		arena->returns_refused++;
 		return false;

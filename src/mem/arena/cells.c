@@ -61,6 +61,8 @@ uint32_t cell_grain_list(const struct cell_grain *grain) {
 static void unlist(struct cells *cells, uint32_t number) {
 	struct cell_grain *grain = cell_grain_at(cells, number);
 	if (grain->list == 0) return;
+	SNUG_ASSERT((cells->list_mask >> grain->list & 1) != 0);
+	SNUG_ASSERT(grain->previous != 0 || cells->lists[grain->list] == number + 1);
 	if (grain->next != 0) cell_grain_at(cells, grain->next - 1)->previous = grain->previous;
 	if (grain->previous != 0) {
 		cell_grain_at(cells, grain->previous - 1)->next = grain->next;
@@ -77,6 +79,7 @@ static void relist(struct cells *cells, uint32_t number) {
 	if (list == grain->list) return;
 	unlist(cells, number);
 	if (list == 0) return;
+	SNUG_ASSERT(list <= CELL_LIST_EMPTY);
 	grain->list = list;
 	grain->previous = 0;
 	grain->next = cells->lists[list];
@@ -126,6 +129,7 @@ void cell_give(struct cells *cells, void *cell, size_t bytes) {
 	uint32_t number = (uint32_t)(at_bytes / METADATA_GRAIN);
 	uint32_t first = (uint32_t)(at_bytes % METADATA_GRAIN / CELL_UNIT_BYTES);
 	SNUG_ASSERT(number < cells->grain_count && first > 0);
+	SNUG_ASSERT(first + cell_units(bytes) <= CELL_GRAIN_UNITS && at_bytes % CELL_UNIT_BYTES == 0);
 	write_bits(cell_grain_at(cells, number)->free_bits, first, cell_units(bytes), true);
 	relist(cells, number);
 }
@@ -136,9 +140,11 @@ bool cells_trim(struct arena *arena, struct cells *cells, uint32_t kept) {
 		   cell_grain_at(cells, end - 1)->list == CELL_LIST_EMPTY)
 		unlist(cells, --end);
 	if (end == before) return false;
+	SNUG_ASSERT(cells->range.committed_bytes >= (size_t)before * METADATA_GRAIN);
 	range_shrink(arena, &cells->range, (size_t)end * METADATA_GRAIN);
 	if (cells->range.committed_bytes <= (size_t)end * METADATA_GRAIN) {
 		cells->grain_count = end;
+		SNUG_ASSERT(end > 0 || cells->list_mask == 0);
 		return true;
 	}
 	for (uint32_t number = end; number < before; number++) relist(cells, number);

@@ -24,6 +24,7 @@
 #ifndef SNUG_MEM_LIMIT_H
 #define SNUG_MEM_LIMIT_H
 
+#include "base/assert.h"
 #include "mem/types.h"
 
 static inline size_t limit_account(const struct arena *arena) {
@@ -51,6 +52,7 @@ static inline void limit_keep_no_more(struct arena *arena) {
 /* After the account has grown. */
 static inline void limit_note_peak(struct arena *arena) {
 	size_t now_bytes = limit_account(arena);
+	SNUG_ASSERT(now_bytes <= arena->limit_bytes);
 	if (now_bytes > arena->peak_bytes) arena->peak_bytes = now_bytes;
 }
 

@@ -20,6 +20,7 @@
  * size_of. */
 #include "mem/defragment/choose.h"
 
+#include "base/assert.h"
 #include "mem/slab/magazine.h"
 #include "mem/slab/slab.h"
 
@@ -35,6 +36,7 @@
 uint64_t victim_count(uint32_t slots, uint64_t unpinned_slabs, uint64_t live,
 					  uint64_t pinned_slots) {
 	if (live <= pinned_slots) return unpinned_slabs;
+	SNUG_ASSERT(slots > 0);
 	uint64_t needed = (live - pinned_slots + slots - 1) / slots;
 	return unpinned_slabs > needed ? unpinned_slabs - needed : 0;
 }
@@ -61,6 +63,7 @@ uint32_t victim_choose_slab(const uint32_t *live_slots, uint32_t count) {
 /* ------------------------------------------------------------------ what there is to gain --- */
 
 uint64_t class_holes(const struct size_class *class) {
+	SNUG_ASSERT(class_live_slots(class) <= (uint64_t) class->slabs * class->slots);
 	return (uint64_t) class->slabs * class->slots - class_live_slots(class);
 }
 
@@ -73,6 +76,7 @@ uint64_t class_reclaimable_unpinned(const struct size_class *class) {
 uint64_t class_reclaimable(const struct size_class *class) {
 	uint64_t live = class_live_slots(class);
 	uint64_t pinned_slots = (uint64_t) class->pinned_slabs * class->slots;
+	SNUG_ASSERT(class->pinned_slabs <= class->slabs && class->pinned_free_slots <= pinned_slots);
 	return victim_count(class->slots, class->slabs - class->pinned_slabs, live, pinned_slots);
 }
 
@@ -102,6 +106,7 @@ static page_number emptiest_slab(const snug_heap *heap, const struct size_class 
 		numbers[count] = number;
 		live[count++] = class->slots - heap->arena.pages[number].free_slots;
 	}
+	SNUG_ASSERT(count > 0);
 	return numbers[victim_choose_slab(live, count)];
 }
 
@@ -122,6 +127,7 @@ struct size_class *victim_pick_class(const snug_heap *heap, uint32_t pool_mask) 
 }
 
 void victim_pick_slab(snug_heap *heap, struct size_class *class) {
+	SNUG_ASSERT(heap->victim == PAGE_NONE && class_reclaimable_unpinned(class) > 0);
 	magazine_flush(heap, class);
 	if (class->free_slots < class->slots) return;
 	page_number number = emptiest_slab(heap, class);
@@ -168,6 +174,7 @@ static uint64_t merge_waste(const snug_heap *heap, const struct size_class *clas
 	while (count > 0) {
 		const struct size_class *host = merge_host(heap, class, &id, merge);
 		if (host == NULL) return UINT64_MAX;
+		SNUG_ASSERT(host->stride > class->stride && host->family == class->family);
 		uint64_t here = host->free_slots < count ? host->free_slots : count;
 		waste_bytes += here * (host->stride - class->stride);
 		count -= here;
@@ -198,7 +205,7 @@ static void search_anew(const snug_heap *heap, struct merge_search *search) {
 
 void merge_search_begin(const snug_heap *heap, struct merge_search *search, enum merge merge) {
 	search->misses = 0;
-	search->merge = merge;
+	search->merge = (uint8_t)merge;
 	search_anew(heap, search);
 }
 
@@ -211,8 +218,7 @@ bool merge_search_some(const snug_heap *heap, struct merge_search *search, uint3
 		const struct size_class *class = table->active[--search->cursor];
 		if ((pool_mask >> class->pool & 1) == 0) continue;
 		uint64_t waste_bytes;
-		page_number number =
-			merge_candidate(heap, class, (enum merge)search->merge, &waste_bytes);
+		page_number number = merge_candidate(heap, class, (enum merge)search->merge, &waste_bytes);
 		if (number == PAGE_NONE || waste_bytes > search->waste_bytes) continue;
 		/* of equals the first: so it is the same class however the search is cut */
 		if (waste_bytes == search->waste_bytes && search->number == PAGE_NONE) continue;
@@ -235,6 +241,7 @@ bool merge_search_end(snug_heap *heap, struct merge_search *search) {
 		search_anew(heap, search);
 		return ++search->misses < MERGE_MISSES_MAX;
 	}
+	SNUG_ASSERT(heap->victim == PAGE_NONE && heap->arena.pages[number].pins == 0);
 	magazine_flush(heap, class);
 	if (heap->arena.pages[number].state == PAGE_SLAB) victim_begin(heap, class, number);
 	search_anew(heap, search);

@@ -102,6 +102,7 @@ static bool time_is_over(const snug_heap *heap, const struct allowance *allowanc
 }
 
 static void spend_rounds(struct allowance *allowance, uint32_t rounds) {
+	SNUG_ASSERT(allowance->rounds <= ROUNDS_A_STEP);
 	allowance->rounds -= (uint32_t)smaller(rounds, allowance->rounds);
 	if (allowance->rounds == 0) allowance->used_up = true;
 }
@@ -146,12 +147,14 @@ static void spend_bytes(struct allowance *allowance, uint64_t bytes) {
 static void evacuate_some(snug_heap *heap, struct allowance *allowance, enum merge merge) {
 	uint64_t batch_bytes = allowance->bytes;
 	if (is_timed(allowance)) batch_bytes = smaller(batch_bytes, TIMED_BATCH_BYTES);
+	SNUG_ASSERT(heap->victim != PAGE_NONE && batch_bytes > 0 && heap->defragment.in_step);
 	spend_bytes(allowance, victim_evacuate(heap, batch_bytes, merge));
 }
 
 /* A guest, and those that go with it. What the step released is in the report before it is counted
  * what there is to gain, so the last one ends it. */
 static void run_rehome(snug_heap *heap, struct allowance *allowance) {
+	SNUG_ASSERT(heap->defragment.in_step);
 	uint64_t moved_bytes = rehome_next(heap);
 	spend_bytes(allowance, moved_bytes);
 	if (rehome_is_over(heap)) allowance->used_up = true;
@@ -166,6 +169,7 @@ static struct size_class *chosen_class(const snug_heap *heap) {
 
 static void end_compaction(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
+	SNUG_ASSERT(heap->victim == PAGE_NONE && heap->target == PAGE_NONE);
 	bool merge = defragment->options.mode == SNUG_COMPACT && defragment->options.merge_classes;
 	defragment->phase = PHASE_RETIRE;
 	defragment->after_retire = merge ? PHASE_MERGE : PHASE_REBIN;
@@ -276,6 +280,7 @@ static void return_run(snug_heap *heap, struct allowance *allowance) {
 	struct arena *arena = &heap->arena;
 	if (coalesce_some(heap, allowance)) return;
 	uint64_t wanted_pages = divide_up(wanted_bytes(heap), arena->page_bytes);
+	SNUG_ASSERT(wanted_pages > 0 && !arena->huge_pages);
 	size_t returned_bytes =
 		arena_return_run(arena, smaller(wanted_pages, return_pages(heap, allowance)));
 	heap->totals.returned_bytes += returned_bytes;
@@ -335,6 +340,7 @@ static void run_drain(snug_heap *heap, struct allowance *allowance) {
 		return;
 	}
 	if (coalesce_some(heap, allowance)) return;
+	SNUG_ASSERT(may_drain(heap) && heap->target == PAGE_NONE);
 	enum drain_result result = drain_next(heap, retained_bytes(heap));
 	spend_rounds(allowance, ROUNDS_A_UNIT);
 	if (result == DRAIN_EMPTY) defragment->phase = PHASE_RETURN;
@@ -409,6 +415,7 @@ snug_error snug_defragment_begin(snug_heap *heap, const snug_defragment_options 
 	if (error) return error;
 	struct defragment *defragment = &heap->defragment;
 	/* One that pacing left may lie outside of these pools. */
+	SNUG_ASSERT(heap->target == PAGE_NONE && heap->arena.draining == 0);
 	if (heap->victim != PAGE_NONE) victim_put_back(heap);
 	*defragment = (struct defragment){
 		.options = options,
@@ -462,9 +469,12 @@ static void account(snug_heap *heap, const struct totals *before, uint64_t begin
 	uint64_t relocated = totals->relocated_moves - before->relocated_moves;
 	uint64_t relocated_bytes = totals->relocated_bytes - before->relocated_bytes;
 	uint64_t released = totals->released_slabs - before->released_slabs;
+	SNUG_ASSERT(relocated <= moves && totals->moved_bytes >= before->moved_bytes);
+	SNUG_ASSERT(released >= totals->relocated_slabs - before->relocated_slabs);
 	released -= totals->relocated_slabs - before->relocated_slabs;
 	uint64_t rehomed = totals->rehomed_moves - before->rehomed_moves;
 	uint64_t rehomed_bytes = totals->rehomed_bytes - before->rehomed_bytes;
+	SNUG_ASSERT(relocated + rehomed <= moves);
 	report->moved_objects += moves - relocated - rehomed;
 	report->moved_bytes +=
 		totals->moved_bytes - before->moved_bytes - relocated_bytes - rehomed_bytes;
@@ -503,6 +513,7 @@ static void set_target(snug_heap *heap) {
 	if (defragment->phase <= PHASE_COMPACT)
 		stop_bytes = smaller(stop_bytes, defragment->goal_bytes);
 	if (stop_bytes == SNUG_NO_BUDGET) return;
+	SNUG_ASSERT(stop_bytes >= defragment->report.reclaimed_bytes);
 	uint64_t left_bytes = stop_bytes - defragment->report.reclaimed_bytes;
 	uint64_t left_slabs = divide_up(left_bytes, heap->arena.page_bytes);
 	defragment->stop_at_released = heap->totals.released_slabs + left_slabs;
@@ -569,6 +580,7 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 	}
 	if (defragment->phase != PHASE_DONE) {
 		struct totals before = heap->totals;
+		SNUG_ASSERT(!defragment->in_step);
 		uint64_t traded_before = heap->arena.traded_pages;
 		defragment->in_step = true;
 		set_target(heap);
@@ -590,6 +602,7 @@ snug_error snug_defragment_step(snug_heap *heap, bool *done) {
 static void close_report(snug_heap *heap, snug_report *report) {
 	uint64_t unpinned_pages;
 	uint64_t pages = reclaimable_pages(heap, heap->defragment.options.pool_mask, &unpinned_pages);
+	SNUG_ASSERT(pages <= unpinned_pages);
 	if (report->compacted) report->unmovable_bytes = page_bytes_of(heap, unpinned_pages - pages);
 	report->abandoned_slabs = heap->totals.abandoned_slabs - heap->defragment.abandoned_at_begin;
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
@@ -616,6 +629,7 @@ static void finish_relocation(snug_heap *heap) {
 	struct totals before = heap->totals;
 	heap->defragment.in_step = true;
 	while (heap->victim != PAGE_NONE) victim_evacuate(heap, heap->arena.page_bytes, MERGE_NONE);
+	SNUG_ASSERT(heap->target == PAGE_NONE);
 	heap->defragment.in_step = false;
 	account(heap, &before, begin_ns);
 }
@@ -628,6 +642,7 @@ snug_error snug_defragment_end(snug_heap *heap, snug_report *out) {
 	if (heap->target != PAGE_NONE) finish_relocation(heap);
 	if (heap->victim != PAGE_NONE) victim_put_back(heap);
 	arena_drain_end(&heap->arena);
+	SNUG_ASSERT(heap->victim == PAGE_NONE && heap->target == PAGE_NONE);
 	snug_report *report = &heap->defragment.report;
 	error = snug_stats_get(heap, &report->after);
 	SNUG_ASSERT(!error);

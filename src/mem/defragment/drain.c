@@ -59,6 +59,8 @@ static page_number find_slab(const struct arena *arena, uint32_t number, bool *p
  * gain nothing. */
 static enum drain_result relocate(snug_heap *heap, page_number number) {
 	struct size_class *class = class_of_page(heap, number);
+	SNUG_ASSERT(heap->arena.pages[number].state == PAGE_SLAB);
+	SNUG_ASSERT(heap->arena.pages[number].pins == 0);
 	magazine_flush(heap, class);
 	struct page *page = &heap->arena.pages[number];
 	if (page->state != PAGE_SLAB) return DRAIN_AGAIN;
@@ -70,6 +72,8 @@ static enum drain_result relocate(snug_heap *heap, page_number number) {
 	if (heap->arena.region_mask == 0) return DRAIN_NOTHING;
 	page_number target;
 	if (slab_blank(heap, class, PAGE_TARGET, &target) != SNUG_OK) return DRAIN_NOTHING;
+	/* outside of the region: what is in it is out of line */
+	SNUG_ASSERT((target - 1) >> heap->arena.region_shift != heap->arena.draining - 1);
 	victim_relocate(heap, class, number, target);
 	return DRAIN_VICTIM;
 }

@@ -165,6 +165,7 @@ static void add_class(const snug_heap *heap, const struct size_class *class,
 					  snug_estimate_report *report) {
 	uint64_t pages = class_reclaimable(class);
 	if (pages == 0) return;
+	SNUG_ASSERT(pages <= class->slabs);
 	uint64_t empty = class->empty != PAGE_NONE;
 	if (mode == SNUG_COALESCE) {
 		empty += cached_slabs(heap, class);

@@ -55,6 +55,7 @@ static uint32_t collect(const snug_heap *heap, const struct size_class *class, u
 	uint64_t most = divide_up(byte_budget, class->stride);
 	if (most > BATCH_SLOTS) most = BATCH_SLOTS;
 	uint32_t count = 0;
+	SNUG_ASSERT(most > 0);
 	for (uint32_t word = 0; word * 64 < class->slots && count < most; word++) {
 		uint64_t live = ~bits[word];
 		uint32_t left = class->slots - word * 64;
@@ -103,8 +104,10 @@ static bool reserve_tighter(snug_heap *heap, const struct size_class *class, str
 	if (tighter->free_slots == 0 || class_holes(tighter) % tighter->slots == 0) return false;
 	bool exact = heap->defragment.phase != PHASE_IDLE;
 	if (exact && class_holes(class) % class->slots + leaving + 1 >= class->slots) return false;
-	if (slab_take_pinned(heap, tighter, 1, &move->to) == 0)
-		slab_take_fullest(heap, tighter, 1, &move->to);
+	uint32_t taken = slab_take_pinned(heap, tighter, 1, &move->to);
+	if (taken == 0) taken = slab_take_fullest(heap, tighter, 1, &move->to);
+	SNUG_ASSERT(taken == 1);
+	(void)taken;
 	move->target = tighter;
 	return true;
 }
@@ -140,6 +143,7 @@ static uint32_t reserve_in_target(snug_heap *heap, struct size_class *class, str
 		moves[index].to = moves[index].from + distance;
 		moves[index].target = class;
 	}
+	SNUG_ASSERT(page->state == PAGE_TARGET && page->free_slots >= count);
 	page->free_slots = (uint16_t)(page->free_slots - count);
 	class->used_slots += count;
 	return count;
@@ -175,6 +179,8 @@ static uint32_t move_fragment(snug_heap *heap, const struct size_class *class,
 	char *to = address_of(&heap->arena, move->to);
 	struct fragment_trailer trailer =
 		fragment_trailer_read(heap, from + class->stride - heap->classes.fragment_trailer_bytes);
+	SNUG_ASSERT(trailer.length + heap->classes.fragment_trailer_bytes <= move->target->stride);
+	SNUG_ASSERT((trailer.previous == 0) == (trailer.object_size != 0));
 	copy_slot(to, from, trailer.length);
 	heap->bookmark.head = 0;
 	fragment_trailer_write(heap, to + move->target->stride - heap->classes.fragment_trailer_bytes,
@@ -187,6 +193,7 @@ static uint32_t move_handled(snug_heap *heap, const struct size_class *class,
 							 const struct move *move) {
 	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, move->from));
 	uint32_t bytes = class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
+	SNUG_ASSERT(bytes > 0 && bytes + HANDLE_TRAILER_BYTES <= move->target->stride);
 	copy_slot(address_of(&heap->arena, move->to), address_of(&heap->arena, move->from), bytes);
 	trailer.slack_bytes = (uint16_t)(move->target->stride - HANDLE_TRAILER_BYTES - bytes);
 	handle_trailer_write(handle_trailer_at(heap, move->target, move->to), trailer);
@@ -203,6 +210,7 @@ static uint32_t move_referenced(snug_heap *heap, const struct size_class *class,
 		bytes = class->stride < move->target->stride ? class->stride : move->target->stride;
 		if (owner->size_of != NULL) bytes = (uint32_t)owner->size_of(owner->context, from);
 	}
+	SNUG_ASSERT(bytes > 0 && bytes <= move->target->stride);
 	copy_slot(address_of(&heap->arena, move->to), from, bytes);
 	owner->moved(owner->context, move->from, move->to, bytes);
 	return bytes;
@@ -212,6 +220,8 @@ static uint32_t move_referenced(snug_heap *heap, const struct size_class *class,
 static void change_class(snug_heap *heap, struct size_class *class, const struct move *move) {
 	struct size_class *target = move->target;
 	if (move->id == CLASS_NONE) return;
+	SNUG_ASSERT(heap->payload_bytes[class->pool] >= move->payload_bytes);
+	SNUG_ASSERT(target->family == class->family);
 	heap->payload_bytes[class->pool] -= move->payload_bytes;
 	heap->payload_bytes[target->pool] += move->payload_bytes;
 	/* it has a loose object now */
@@ -220,6 +230,9 @@ static void change_class(snug_heap *heap, struct size_class *class, const struct
 
 static uint32_t move_slot(snug_heap *heap, struct size_class *class, const struct move *move) {
 	struct page *page = &heap->arena.pages[page_of(&heap->arena, move->from)];
+	SNUG_ASSERT(page->state == PAGE_VICTIM && page->pins == 0 && move->from != move->to);
+	SNUG_ASSERT(!slab_slot_is_free(heap, class, move->from));
+	SNUG_ASSERT(!slab_slot_is_free(heap, move->target, move->to)); /* reserved */
 	if (UNLIKELY(move->from == heap->watched)) heap->watched = move->to;
 	unpoison_slot(address_of(&heap->arena, move->to), move->target->stride);
 	uint32_t bytes = class->family == FAMILY_FRAGMENT ? move_fragment(heap, class, move)
@@ -232,6 +245,7 @@ static uint32_t move_slot(snug_heap *heap, struct size_class *class, const struc
 	bits[slot / 64] |= (uint64_t)1 << (slot % 64);
 	page->free_slots++;
 	class->used_slots--;
+	SNUG_ASSERT(slab_slot_is_free(heap, class, move->from) && page->free_slots <= class->slots);
 	poison_slot(address_of(&heap->arena, move->from), class->stride);
 	return bytes;
 }
@@ -251,6 +265,7 @@ uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, enum merge merge
 	uint32_t reserved = relocates ? reserve_in_target(heap, class, moves, collected)
 								  : reserve(heap, class, moves, collected, merge);
 	uint64_t bytes = 0;
+	SNUG_ASSERT(reserved <= collected);
 	for (uint32_t index = 0; index < reserved; index++)
 		bytes += move_slot(heap, class, &moves[index]);
 	heap->gate = gate;

@@ -109,6 +109,7 @@ static struct gathered gather(const snug_heap *heap, uint64_t first, uint32_t co
 static void copy_gathered(snug_heap *heap, uint64_t first, uint32_t count, char *to) {
 	for (uint64_t offset = first; count > 0; count--) {
 		struct fragment_trailer trailer = trailer_of(heap, offset);
+		SNUG_ASSERT(offset != 0 && trailer.length > 0);
 		copy_slot(to, address_of(&heap->arena, offset), trailer.length);
 		to += trailer.length;
 		offset = trailer.next;
@@ -118,6 +119,7 @@ static void copy_gathered(snug_heap *heap, uint64_t first, uint32_t count, char 
 static void free_gathered(snug_heap *heap, uint64_t first, uint32_t count) {
 	for (uint64_t offset = first; count > 0; count--) {
 		struct fragment_trailer trailer = trailer_of(heap, offset);
+		SNUG_ASSERT(offset != 0 && may_go(heap, offset));
 		fragment_free(heap, offset, trailer.length);
 		offset = trailer.next;
 	}
@@ -126,11 +128,13 @@ static void free_gathered(snug_heap *heap, uint64_t first, uint32_t count) {
 /* Into one slot of `class`, which has a hole. */
 static void move_gathered(snug_heap *heap, uint64_t first, struct gathered all,
 						  struct size_class *class) {
+	SNUG_ASSERT(all.count > 0 && all.bytes > 0 && class->family == FAMILY_FRAGMENT);
 	uint64_t to;
 	bool taken = fragment_hole(heap, class, &to);
 	if (!SNUG_GUARD(taken)) return;
 	uint32_t trailer_bytes = heap->classes.fragment_trailer_bytes;
 	uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT, all.bytes + trailer_bytes);
+	SNUG_ASSERT(id != CLASS_NONE && id <= class->id);
 	slot_hand_out(heap, class, id, all.bytes, to);
 	copy_gathered(heap, first, all.count, address_of(&heap->arena, to));
 	struct fragment_trailer trailer = trailer_of(heap, first);
@@ -187,6 +191,7 @@ static uint32_t rehome_object(snug_heap *heap, uint64_t guest) {
 	uint64_t to;
 	if (class == NULL || !fragment_hole(heap, class, &to)) return 0;
 	uint16_t id = class_find(&heap->classes, FAMILY_BYTES, needed);
+	SNUG_ASSERT(id != CLASS_NONE && id <= class->id && class->family == FAMILY_BYTES);
 	slot_hand_out(heap, class, id, trailer.object_size, to);
 	copy_gathered(heap, head, count, address_of(&heap->arena, to));
 	uint32_t gate = heap->gate;
@@ -195,6 +200,7 @@ static uint32_t rehome_object(snug_heap *heap, uint64_t guest) {
 	name_plain(heap, head, trailer, class, to);
 	heap->gate = gate;
 	free_gathered(heap, head, count);
+	SNUG_ASSERT(heap->chains > 0);
 	heap->chains--;
 	count_move(heap, trailer.object_size);
 	return trailer.object_size;
@@ -222,6 +228,8 @@ static uint32_t rehome_from(snug_heap *heap, const struct size_class *class, pag
 							bool *more) {
 	uint32_t *at = &heap->defragment.rehome_slot;
 	uint32_t end = (uint32_t)smaller(class->slots, *at + SLOTS_A_UNIT);
+	SNUG_ASSERT(heap->arena.pages[number].state == PAGE_HOST &&
+				heap->arena.pages[number].pins == 0);
 	*more = true;
 	for (; *at < end; (*at)++) {
 		uint64_t offset = page_offset(&heap->arena, number) + (uint64_t)*at * class->stride;
@@ -240,6 +248,7 @@ static void leave_host(struct defragment *defragment) {
 }
 
 static void leave_class(struct defragment *defragment) {
+	SNUG_ASSERT(defragment->rehome_cursor > 0);
 	defragment->rehome_cursor--;
 	defragment->rehome_left = 0;
 	defragment->rehome_slot = 0;
@@ -248,6 +257,7 @@ static void leave_class(struct defragment *defragment) {
 uint64_t rehome_next(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
 	if (rehome_is_over(heap)) return 0;
+	SNUG_ASSERT(defragment->in_step);
 	if (defragment->rehome_cursor > heap->classes.active_count) {
 		defragment->rehome_cursor = heap->classes.active_count;
 		return 0;

@@ -9,6 +9,7 @@
  * takes 0.66 us with 196 active classes in cache and 3.7 us without (docs/benchmarks.md), and may
  * be asked for as often as one likes. A victim and its target are one slab: the page of one of them
  * will be free, and is counted so. */
+#include "base/assert.h"
 #include "base/bits.h"
 #include "mem/arena/arena.h"
 #include "mem/defragment/choose.h"
@@ -23,6 +24,8 @@ static void add_class(const struct arena *arena, const struct size_class *class,
 					  snug_pool_stats *pool) {
 	uint64_t live = class_live_slots(class);
 	uint64_t slots = (uint64_t) class->slabs * class->slots;
+	SNUG_ASSERT(live <= slots && class->pinned_slabs <= class->slabs);
+	SNUG_ASSERT(class->pinned_hosts <= class->hosts);
 	uint64_t in_hosts = host_residents(class) + class->host_guests;
 	pool->objects += live + in_hosts;
 	pool->slot_bytes += (live + in_hosts) * class->stride;

@@ -48,6 +48,7 @@ static snug_error enter(snug_heap *heap, snug_handle handle, struct target *targ
 		return SNUG_OK;
 	}
 	const struct size_class *class = class_of_page(heap, page_of(&heap->arena, location));
+	SNUG_ASSERT(class->family != FAMILY_FRAGMENT && !slab_slot_is_free(heap, class, location));
 	struct handle_trailer trailer = handle_trailer_read(handle_trailer_at(heap, class, location));
 	target->size = class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
 	return SNUG_GUARD(trailer.index == target->index) ? SNUG_OK : SNUG_ERROR_CORRUPT;
@@ -81,6 +82,7 @@ snug_error snug_alloc(snug_heap *heap, size_t size, snug_handle *out) {
 	}
 	object_trailer_write(heap, class, offset, size, head - 1);
 	*out = handle_bind(&heap->handles, offset);
+	SNUG_ASSERT(handle_resolve(&heap->handles, *out) == offset);
 	class_review_if_due(heap, class);
 	return SNUG_OK;
 }
@@ -121,6 +123,7 @@ snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_option
 		return error;
 	}
 	*out = handle_bind(&heap->handles, location);
+	SNUG_ASSERT(handle_resolve(&heap->handles, *out) == location);
 	return SNUG_OK;
 }
 
@@ -138,6 +141,8 @@ static inline bool free_small(snug_heap *heap, snug_handle handle) {
 		return false;
 	if (!SNUG_GUARD(trailer.index == handle_index(handle) && bytes > HANDLE_TRAILER_BYTES))
 		return false;
+	SNUG_ASSERT(heap->payload_bytes[class->pool] >= bytes - HANDLE_TRAILER_BYTES);
+	SNUG_ASSERT(pin_count(heap, offset) == 0);
 	if (UNLIKELY(!handle_unbind_near(&heap->handles, handle))) return false;
 	heap->totals.frees++;
 	heap->payload_bytes[class->pool] -= bytes - HANDLE_TRAILER_BYTES;
@@ -199,6 +204,7 @@ snug_error snug_resize(snug_heap *heap, snug_handle handle, size_t size) {
 	if (is_pinned(heap, &target)) return SNUG_ERROR_PINNED;
 	error = object_resize(heap, &target.location, target.size, size, target.index);
 	if (!error) handle_relocate(&heap->handles, target.index, target.location);
+	SNUG_ASSERT(heap->watched == 0);
 	return error;
 }
 

@@ -82,6 +82,7 @@ snug_error snug_ref_alloc(snug_heap *heap, size_t size, snug_ref *out) {
 	bool entered = heap->gate == GATE_REFERENCES && gate_thread(heap) == SNUG_OK;
 	if (UNLIKELY(!entered || !slot_alloc_small(heap, size, 0, out, &class)))
 		return alloc_any(heap, size, out);
+	SNUG_ASSERT(check(heap, *out, size) == SNUG_OK); /* it can be named */
 	class_review_if_due(heap, class);
 	return SNUG_OK;
 }
@@ -95,6 +96,7 @@ snug_error snug_ref_alloc_with(snug_heap *heap, size_t size, const snug_alloc_op
 	if (UNLIKELY(error)) return error;
 	error = object_alloc(heap, size, options, 0, ROOM_MADE, out);
 	heap->totals.failed_allocations += error != SNUG_OK;
+	SNUG_ASSERT(error || check(heap, *out, size) == SNUG_OK);
 	return error;
 }
 
@@ -117,6 +119,8 @@ static inline bool free_small(snug_heap *heap, snug_ref ref, size_t size) {
 	struct size_class *class = heap->classes.state[page->class_id];
 	if (UNLIKELY(page->state != PAGE_SLAB || page->pins > 0 || size - 1 >= class->small_bytes))
 		return false;
+	SNUG_ASSERT(heap->payload_bytes[class->pool] >= size);
+	SNUG_ASSERT(pin_count(heap, ref & OFFSET_MASK) == 0);
 	heap->totals.frees++;
 	heap->payload_bytes[class->pool] -= size;
 	slot_take_back(heap, class, heap->classes.exact[size] & (uint16_t)~EXACT_MAY_SPLIT, number,
@@ -204,6 +208,7 @@ snug_error snug_ref_alloc_batch(snug_heap *heap, const size_t *sizes, size_t cou
 		heap->totals.failed_allocations++;
 		return error;
 	}
+	SNUG_ASSERT(count <= SNUG_BATCH_MAX);
 	memcpy(out, refs, count * sizeof *refs);
 	return SNUG_OK;
 }
@@ -257,6 +262,7 @@ snug_error snug_ref_resize(snug_heap *heap, snug_ref *ref, size_t size, size_t n
 	if (is_pinned(heap, *ref)) return SNUG_ERROR_PINNED;
 	snug_ref resized = *ref;
 	error = object_resize(heap, &resized, size, new_size, 0);
+	SNUG_ASSERT(error || check(heap, resized, new_size) == SNUG_OK);
 	if (!error) *ref = resized;
 	return error;
 }

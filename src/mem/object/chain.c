@@ -52,10 +52,12 @@ struct tails {
 };
 
 static uint32_t capacity_of(const struct class_table *table, uint16_t id) {
+	SNUG_ASSERT(table->entry[id].stride > table->fragment_trailer_bytes);
 	return table->entry[id].stride - table->fragment_trailer_bytes;
 }
 
 static void add_piece(const struct class_table *table, struct tails *tails, uint16_t id) {
+	SNUG_ASSERT(tails->count < TAIL_FRAGMENTS_MAX && id != CLASS_NONE);
 	tails->id[tails->count++] = id;
 	tails->cost_bytes += table->entry[id].stride + FRAGMENT_PRICE_BYTES;
 }
@@ -118,6 +120,7 @@ void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan
 		plan->slot_bytes += table->entry[id].stride;
 		rest_bytes -= piece_bytes;
 	}
+	SNUG_ASSERT(rest_bytes == 0 && plan->tails <= TAIL_FRAGMENTS_MAX);
 }
 
 /* ------------------------------------------------------------------ building ------- */
@@ -162,6 +165,7 @@ static void make_head(snug_heap *heap, uint64_t offset, uint32_t owner, size_t o
 static void append(snug_heap *heap, const struct size_class *class, uint64_t offset,
 				   uint32_t length, uint64_t *first, uint64_t *last) {
 	struct fragment_trailer trailer = {.previous = *last, .length = length};
+	SNUG_ASSERT((*first == 0) == (*last == 0));
 	fragment_trailer_write(heap,
 						   address_of(&heap->arena, offset) + class->stride -
 							   heap->classes.fragment_trailer_bytes,
@@ -305,6 +309,7 @@ snug_error chain_alloc_in_pieces(snug_heap *heap, size_t size, uint32_t owner, u
 }
 
 void chain_free(snug_heap *heap, uint64_t head) {
+	SNUG_ASSERT(heap->chains > 0 && chain_size(heap, head) > 0);
 	free_from(heap, head);
 	heap->chains--;
 }
@@ -359,8 +364,10 @@ snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size) {
 		fragment_trailer_read(heap, fragment_trailer_at(heap, *head));
 	uint64_t kept = leading_whole(heap, *head, new_size / whole_fragment_bytes(heap));
 	size_t kept_bytes = kept * whole_fragment_bytes(heap);
+	SNUG_ASSERT(kept_bytes <= new_size && head_trailer.object_size != 0);
 	uint64_t new_rest = 0;
 	if (kept_bytes < new_size) {
+		SNUG_ASSERT(heap->watched == 0);
 		heap->watched = *head;
 		snug_error error = build_with_room(heap, new_size - kept_bytes, &new_rest);
 		*head = heap->watched;
@@ -390,6 +397,7 @@ void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size) {
 			  new_size);
 	uint64_t offset = head;
 	size_t left_bytes = new_size;
+	SNUG_ASSERT(new_size > 0);
 	for (;;) {
 		char *at = fragment_trailer_at(heap, offset);
 		struct fragment_trailer trailer = fragment_trailer_read(heap, at);

@@ -52,6 +52,7 @@ snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size);
 void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size);
 
 static inline uint64_t chain_next(const snug_heap *heap, uint64_t offset) {
+	SNUG_ASSERT(offset != 0 && (offset & REF_CHAINED) == 0);
 	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).next;
 }
 

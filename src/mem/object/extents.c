@@ -15,6 +15,7 @@
  * by itself. */
 #include "mem/object/extents.h"
 
+#include "base/assert.h"
 #include "mem/object/chain.h"
 
 #include <string.h>
@@ -45,6 +46,7 @@ struct extents extents_seek(snug_heap *heap, uint64_t location, size_t from, siz
 		extents.skip_bytes -= trailer.length;
 		extents.offset = trailer.next;
 	}
+	SNUG_ASSERT(extents.skip_bytes <= from);
 	*mark = (struct bookmark){head, extents.offset, from - extents.skip_bytes};
 	return extents;
 }
@@ -58,6 +60,7 @@ bool extents_next(struct extents *extents, char **data, size_t *length) {
 			struct fragment_trailer trailer =
 				fragment_trailer_read(extents->heap, fragment_trailer_at(extents->heap, offset));
 			here_bytes = trailer.length;
+			SNUG_ASSERT(here_bytes > 0 && trailer.next != offset);
 			extents->offset = trailer.next;
 		}
 		if (extents->skip_bytes >= here_bytes) {
@@ -67,6 +70,7 @@ bool extents_next(struct extents *extents, char **data, size_t *length) {
 		here_bytes -= extents->skip_bytes;
 		*length = here_bytes < extents->left_bytes ? here_bytes : extents->left_bytes;
 		*data = address_of(&extents->heap->arena, offset) + extents->skip_bytes;
+		SNUG_ASSERT(*length > 0);
 		extents->skip_bytes = 0;
 		extents->left_bytes -= *length;
 		return true;
@@ -95,6 +99,7 @@ void extents_copy(struct extents to, struct extents from) {
 		if (target_bytes == 0 && !extents_next(&to, &target, &target_bytes)) return;
 		if (source_bytes == 0 && !extents_next(&from, &source, &source_bytes)) return;
 		size_t length = target_bytes < source_bytes ? target_bytes : source_bytes;
+		SNUG_ASSERT(target + length <= source || source + length <= target); /* two objects */
 		memcpy(target, source, length);
 		target += length;
 		source += length;

@@ -12,6 +12,7 @@
  * first, because that is how cold pages are taken. */
 #include "mem/object/fit.h"
 
+#include "base/assert.h"
 #include "base/bits.h"
 #include "mem/arena/arena.h"
 #include "mem/arena/cells.h"
@@ -22,6 +23,7 @@
 
 /* Whole fragments are alone in their slabs, so slabs of one class are told apart by their pages. */
 static uint64_t chain_pages(const snug_heap *heap, uint64_t head) {
+	SNUG_ASSERT(head != 0);
 	uint64_t pages = 0, last_classes[TAIL_FRAGMENTS_MAX + 1] = {0};
 	uint32_t tails = 0;
 	uint16_t whole_id = (uint16_t)(heap->classes.first[FAMILY_COUNT] - 1);
@@ -78,6 +80,7 @@ static size_t table_growth(const snug_heap *heap, uint64_t pages, bool has_objec
 /* By its own class, or where that cannot begin, by any larger one. */
 static bool is_served(const snug_heap *heap, uint16_t id) {
 	const struct class_table *table = &heap->classes;
+	SNUG_ASSERT(id < table->first[FAMILY_COUNT]);
 	uint16_t end = table->first[class_family(table, id) + 1];
 	while (id < end && table->state[id] == NULL) id++;
 	return id < end;
@@ -125,6 +128,7 @@ static bool fits_beside_pins(const snug_heap *heap, const struct fit_wish *wish)
 		!fits_one_page(heap, wish->object_bytes))
 		return false;
 	uint16_t id = class_find(&heap->classes, FAMILY_BYTES, bytes);
+	SNUG_ASSERT(id != CLASS_NONE);
 	const struct size_class *class = heap->classes.entry[id].serving;
 	if (class == NULL || class->pinned_slabs == 0 || class_may_split(&heap->classes, id, bytes))
 		return false;

@@ -54,6 +54,7 @@ snug_error object_check_request(const snug_heap *heap, size_t size,
 static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc_options *options) {
 	const struct class_table *table = &heap->classes;
 	size_t bytes = size + heap->slot_trailer_bytes;
+	SNUG_ASSERT(size > 0 && bytes > size - 1);
 	if (options != NULL && options->alignment > 1) return class_find(table, FAMILY_ALIGNED, bytes);
 	uint16_t id = class_find(table, FAMILY_BYTES, bytes);
 	if (id == CLASS_NONE || (options != NULL && options->contiguous)) return id;
@@ -100,12 +101,14 @@ static snug_error relocate(snug_heap *heap, uint64_t *location, size_t size, siz
 						   const snug_alloc_options *options, uint32_t owner) {
 	uint64_t chained = *location & REF_CHAINED;
 	uint64_t moved;
+	SNUG_ASSERT(heap->watched == 0);
 	heap->watched = *location & OFFSET_MASK;
 	snug_error error = object_alloc(heap, new_size, options, owner, ROOM_MADE, &moved);
 	*location = heap->watched | chained;
 	heap->watched = 0;
 	if (error) return error;
 	size_t bytes = size < new_size ? size : new_size;
+	SNUG_ASSERT(moved != *location);
 	extents_copy(extents_of(heap, moved, 0, bytes), extents_of(heap, *location, 0, bytes));
 	object_free(heap, *location, size);
 	*location = moved;
@@ -114,6 +117,7 @@ static snug_error relocate(snug_heap *heap, uint64_t *location, size_t size, siz
 
 static void resize_in_slot(snug_heap *heap, struct size_class *class, uint64_t offset, size_t size,
 						   size_t new_size, uint32_t owner) {
+	SNUG_ASSERT(new_size + heap->slot_trailer_bytes <= class->stride);
 	slot_repay(heap, class, heap->slot_trailer_bytes, (uint32_t)size, (uint32_t)new_size);
 	if (heap->slot_trailer_bytes > 0) object_trailer_write(heap, class, offset, new_size, owner);
 }
@@ -140,6 +144,7 @@ static snug_error resize_slot(snug_heap *heap, uint64_t *location, size_t size, 
 
 snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_t new_size,
 						 uint32_t owner) {
+	SNUG_ASSERT(size > 0 && new_size > 0);
 	if (size == new_size) return SNUG_OK;
 	if ((*location & REF_CHAINED) == 0) return resize_slot(heap, location, size, new_size, owner);
 	snug_error error;
@@ -164,6 +169,7 @@ static bool in_range(size_t size, size_t offset, size_t length) {
 snug_error object_view(snug_heap *heap, uint64_t location, size_t size, size_t offset,
 					   size_t length, snug_extent *extents, size_t *count) {
 	if (!in_range(size, offset, length)) return SNUG_ERROR_RANGE;
+	SNUG_ASSERT(size > 0 && location != 0);
 	size_t used = 0;
 	struct extents begin = extents_seek(heap, location, offset, length);
 	struct extents pieces = begin;
@@ -176,6 +182,7 @@ snug_error object_view(snug_heap *heap, uint64_t location, size_t size, size_t o
 	for (size_t index = 0; extents_next(&pieces, &data, &piece_bytes); index++) {
 		extents[index] = (snug_extent){data, piece_bytes};
 	}
+	SNUG_ASSERT(used <= *count);
 	*count = used;
 	return SNUG_OK;
 }

@@ -36,6 +36,7 @@ snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *
 /* In handle mode: what stands behind the object in its slot. */
 static inline void object_trailer_write(const snug_heap *heap, const struct size_class *class,
 										uint64_t offset, size_t size, uint32_t owner) {
+	SNUG_ASSERT(size > 0 && size + HANDLE_TRAILER_BYTES <= class->stride);
 	struct handle_trailer trailer = {owner,
 									 (uint16_t)(class->stride - HANDLE_TRAILER_BYTES - size)};
 	handle_trailer_write(handle_trailer_at(heap, class, offset), trailer);
@@ -47,6 +48,7 @@ static inline void object_free(snug_heap *heap, uint64_t location, size_t size) 
 		return;
 	}
 	struct size_class *class = class_of_page(heap, page_of(&heap->arena, location));
+	SNUG_ASSERT(size > 0 && size + heap->slot_trailer_bytes <= class->stride);
 	uint16_t id =
 		class_find(&heap->classes, (enum family) class->family, size + heap->slot_trailer_bytes);
 	slot_free(heap, class, id, (uint32_t)size, location);

@@ -22,6 +22,7 @@ static uint64_t holes_of(const struct size_class *class) {
 
 bool pieces_have_room(snug_heap *heap, size_t bytes) {
 	if (heap->victim != PAGE_NONE) victim_abandon(heap);
+	SNUG_ASSERT(heap->victim == PAGE_NONE && heap->target == PAGE_NONE);
 	uint64_t whole_bytes = heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
 	uint64_t room_bytes = arena_available_pages(&heap->arena) * whole_bytes;
 	for (uint32_t index = 0; index < heap->classes.active_count && room_bytes < bytes; index++) {
@@ -59,6 +60,7 @@ static bool take_in(snug_heap *heap, struct size_class *class, size_t left_bytes
 					struct piece *out) {
 	struct piece piece = {.class = class};
 	piece.bytes = (uint32_t)smaller(left_bytes, hole_capacity(heap, class));
+	SNUG_ASSERT(piece.bytes > 0 && holes_of(class) > 0);
 	if (class->family != FAMILY_FRAGMENT) {
 		if (!lent_hole(heap, class, &piece.offset)) return false;
 		heap->payload_bytes[class->pool] += piece.bytes;
@@ -68,6 +70,7 @@ static bool take_in(snug_heap *heap, struct size_class *class, size_t left_bytes
 								 piece.bytes + heap->classes.fragment_trailer_bytes);
 		slot_hand_out(heap, class, id, piece.bytes, piece.offset);
 	}
+	SNUG_ASSERT(class_of_page(heap, page_of(&heap->arena, piece.offset)) == class);
 	*out = piece;
 	return true;
 }
@@ -80,6 +83,7 @@ static struct size_class *class_with_room(snug_heap *heap, size_t bytes) {
 	struct size_class *class;
 	page_number page;
 	uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT, slot_bytes);
+	SNUG_ASSERT(id != CLASS_NONE);
 	if (class_serving(heap, id, &class) != SNUG_OK) return NULL;
 	if (holes_of(class) > 0) return class;
 	return slab_create(heap, class, &page) == SNUG_OK ? class : NULL;

@@ -38,6 +38,7 @@ static uint64_t find(const snug_heap *heap, uint64_t offset, uint64_t *before) {
 	uint64_t slot = heap->pins.records[list_of(offset)];
 	while (slot != 0) {
 		struct record record = read_record(heap, slot);
+		SNUG_ASSERT(is_pin_record(heap, slot) && record.next != slot);
 		if ((record.entry & OFFSET_MASK) == offset) return slot;
 		*before = slot;
 		slot = record.next;
@@ -54,6 +55,7 @@ uint32_t pin_record_count(const snug_heap *heap, uint64_t offset) {
 
 bool pin_record_add(snug_heap *heap, uint64_t offset) {
 	SNUG_ASSERT(pin_record_count(heap, offset) == 0);
+	SNUG_ASSERT(offset != 0 && offset <= OFFSET_MASK);
 	uint64_t slot;
 	struct size_class *class = pieces_class(heap, sizeof(struct record), true);
 	if (class == NULL || hole_capacity(heap, class) < sizeof(struct record)) return false;
@@ -65,6 +67,7 @@ bool pin_record_add(snug_heap *heap, uint64_t offset) {
 		(struct fragment_trailer){.next = slot, .length = sizeof(struct record)});
 	*list = slot;
 	heap->pins.record_count++;
+	SNUG_ASSERT(host_has_guest(heap, page_of(&heap->arena, slot), slot));
 	return true;
 }
 
@@ -73,6 +76,7 @@ void pin_record_change(snug_heap *heap, uint64_t offset, bool more) {
 	uint64_t slot = find(heap, offset, &before);
 	if (!SNUG_GUARD(slot != 0)) return;
 	struct record record = read_record(heap, slot);
+	SNUG_ASSERT(record.entry >> OFFSET_BITS != 0 && heap->pins.record_count > 0);
 	record.entry += more ? ONE_PIN : (uint64_t)0 - ONE_PIN;
 	write_record(heap, slot, record);
 	if (record.entry >> OFFSET_BITS != 0) return;

@@ -39,6 +39,8 @@ static uint32_t home_of(const struct pin_table *pins, uint64_t offset) {
 
 /* The entry of `offset`, or the empty one where it would go. */
 static uint32_t probe(const struct pin_table *pins, uint64_t offset) {
+	SNUG_ASSERT(offset != 0);
+	SNUG_ASSERT(pins->count - pins->record_count < pins->capacity); /* an empty one ends it */
 	uint32_t index = home_of(pins, offset);
 	while (pins->entries[index] != 0 && entry_offset(pins->entries[index]) != offset) {
 		index = (index + 1) & (pins->capacity - 1);
@@ -92,6 +94,7 @@ static void shrink(snug_heap *heap) {
 
 static void erase(struct pin_table *pins, uint32_t hole) {
 	uint32_t mask = pins->capacity - 1;
+	SNUG_ASSERT(pins->entries[hole] != 0);
 	for (uint32_t index = (hole + 1) & mask; pins->entries[index] != 0;
 		 index = (index + 1) & mask) {
 		uint32_t home = home_of(pins, entry_offset(pins->entries[index]));
@@ -115,6 +118,7 @@ static void account(snug_heap *heap, uint64_t location, size_t size, int sign) {
 	struct pin_table *pins = &heap->pins;
 	uint32_t pool = class_of_page(heap, page_of(&heap->arena, location & OFFSET_MASK))->pool;
 	uint64_t bytes = sign > 0 ? size : (uint64_t)0 - size;
+	SNUG_ASSERT(sign > 0 || (pins->count > 0 && pins->pool_count[pool] > 0));
 	pins->count += (uint32_t)sign;
 	pins->payload_bytes += bytes;
 	pins->pool_count[pool] += (uint32_t)sign;

@@ -53,6 +53,7 @@ static bool take_hole(snug_heap *heap, struct size_class *class, uint64_t *offse
 			   slab_take_pinned(heap, class, 1, offset) > 0;
 	}
 	if (class->magazine_count == 0 && !magazine_refill(heap, class)) return false;
+	SNUG_ASSERT(class->magazine_count > 0);
 	*offset = class->magazine[--class->magazine_count];
 	return true;
 }
@@ -69,6 +70,7 @@ static bool nothing_to_gain(const snug_heap *heap) {
 }
 
 static void note_pages_gained(snug_heap *heap, uint64_t before_pages) {
+	SNUG_ASSERT(heap->target == PAGE_NONE);
 	uint64_t after_pages = arena_free_pages(&heap->arena);
 	if (after_pages > before_pages) heap->totals.reclaimed_pages += after_pages - before_pages;
 }
@@ -103,6 +105,7 @@ static bool merge_one_page(snug_heap *heap, enum merge merge) {
 		victim_evacuate(heap, heap->arena.page_bytes, merge);
 		if (heap->victim == PAGE_NONE) class_retire_if_empty(heap, class);
 	}
+	SNUG_ASSERT(heap->victim == PAGE_NONE);
 	note_pages_gained(heap, before_pages);
 	return arena_free_pages(&heap->arena) > before_pages;
 }
@@ -210,9 +213,11 @@ static enum progress try_ways(snug_heap *heap, struct need *need) {
 }
 
 void room_raise(const snug_heap *heap, struct need *need, snug_error error) {
+	SNUG_ASSERT(is_shortage(error));
 	if (error == SNUG_ERROR_OS_MEMORY) need->os_refused = true;
 	uint64_t at_hand = room_pages(heap, need);
 	need->pages = at_hand >= need->pages ? at_hand + 1 : need->pages + 1;
+	SNUG_ASSERT(need->pages > at_hand);
 }
 
 static uint64_t pages_to_keep(const struct need *need) {
@@ -314,6 +319,7 @@ static bool take_larger_slot(snug_heap *heap, struct need *need, uint32_t reach_
 	for (uint16_t id = slot->id; id < end && table->entry[id].stride <= most; id++) {
 		struct size_class *class = table->state[id];
 		if (class == NULL || !take_hole(heap, class, &slot->offset)) continue;
+		SNUG_ASSERT(class->stride >= table->entry[slot->id].stride && slot->offset != 0);
 		slot->class = class;
 		return true;
 	}
@@ -332,6 +338,7 @@ snug_error slot_alloc_slow(snug_heap *heap, uint16_t id, enum effort effort, boo
 	};
 	snug_error error = room_find(heap, &slot.need);
 	if (error) return error;
+	SNUG_ASSERT(slot.class != NULL && slot.offset != 0);
 	*offset = slot.offset;
 	*out = slot.class;
 	return SNUG_OK;

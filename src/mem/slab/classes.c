@@ -76,6 +76,7 @@ size_t class_table_bytes(uint32_t page_bytes) {
 }
 
 static uint16_t search_up(const struct class_table *table, uint32_t from, size_t bytes) {
+	SNUG_ASSERT(from < table->first[FAMILY_COUNT] || table->first[FAMILY_COUNT] == 0);
 	while (table->entry[from].stride < bytes) from++;
 	return (uint16_t)from;
 }
@@ -184,6 +185,7 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	uint32_t stride = table->entry[id].stride;
 	uint32_t slots = heap->arena.page_bytes / stride;
 	void *cell;
+	SNUG_ASSERT(table->state[id] == NULL && slots > 0);
 	snug_error error = cell_take(&heap->arena, &heap->cells, class_state_bytes(slots), &cell);
 	if (error) return error;
 	struct size_class *class = cell;
@@ -204,6 +206,7 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	table->active[table->active_count++] = class;
 	table->state[id] = class;
 	refresh_serving(table, id);
+	SNUG_ASSERT(table->entry[id].serving == class);
 	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) activated", id, stride);
 	return SNUG_OK;
 }
@@ -263,6 +266,7 @@ static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host
 }
 
 void class_review_group(snug_heap *heap, struct size_class *host) {
+	SNUG_ASSERT(heap->classes.state[host->id] == host);
 	host->review_bytes = host->waste_bytes + review_grain(heap);
 	uint16_t wanted = most_wanted(heap, host);
 	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(heap, wanted);
@@ -273,12 +277,15 @@ bool class_retire(snug_heap *heap, struct size_class *class) {
 	struct class_table *table = &heap->classes;
 	if (class->slabs != 0 || class->hosts != 0 || class->magazine_count != 0) return false;
 	uint16_t id = class->id;
+	SNUG_ASSERT(table->state[id] == class && table->active[class->active_index] == class);
+	SNUG_ASSERT(class->used_slots == 0 && class->free_slots == 0 && class->pinned_slabs == 0);
 	struct size_class *last = table->active[--table->active_count];
 	table->active[class->active_index] = last;
 	last->active_index = class->active_index;
 	table->state[id] = NULL;
 	cell_give(&heap->cells, class, class_state_bytes(class->slots));
 	refresh_serving(table, id);
+	SNUG_ASSERT(table->entry[id].serving != class);
 	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id,
 				  table->entry[id].stride);
 	return true;

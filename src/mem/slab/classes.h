@@ -39,6 +39,12 @@ void class_table_init(struct class_table *table, uint32_t page_bytes,
 /* The smallest class of the family whose slots hold `bytes`; CLASS_NONE above a page. */
 uint16_t class_search(const struct class_table *table, enum family family, size_t bytes);
 
+static inline enum family class_family(const struct class_table *table, uint16_t id) {
+	return id < table->first[1]   ? FAMILY_BYTES
+		   : id < table->first[2] ? FAMILY_ALIGNED
+								  : FAMILY_FRAGMENT;
+}
+
 /* The same; bytes and fragments have the same strides, and most sizes are small. */
 static inline uint16_t class_find(const struct class_table *table, enum family family,
 								  size_t bytes) {
@@ -50,6 +56,7 @@ static inline uint16_t class_find(const struct class_table *table, enum family f
 
 /* A slot that wastes more than 1/64 of the object and a few bytes may be worth splitting. */
 static inline bool class_may_split(const struct class_table *table, uint16_t id, size_t bytes) {
+	SNUG_ASSERT(table->entry[id].stride >= bytes);
 	size_t waste_bytes = table->entry[id].stride - bytes;
 	return waste_bytes * 64 > bytes && waste_bytes > 8;
 }
@@ -74,6 +81,7 @@ void class_review_group(snug_heap *heap, struct size_class *host);
  * mixed. */
 static inline void class_count_in(snug_heap *heap, uint16_t id, struct size_class *host) {
 	struct class_entry *entry = &heap->classes.entry[id];
+	SNUG_ASSERT(entry->stride <= host->stride && class_family(&heap->classes, id) == host->family);
 	entry->live++;
 	host->waste_bytes += host->stride - entry->stride;
 }
@@ -101,12 +109,6 @@ static inline uint32_t class_magazine_capacity(uint32_t slots) {
 	uint32_t capacity = slots / 4;
 	if (capacity < 2) return 0;
 	return capacity < MAGAZINE_MAX ? capacity : MAGAZINE_MAX;
-}
-
-static inline enum family class_family(const struct class_table *table, uint16_t id) {
-	return id < table->first[1]   ? FAMILY_BYTES
-		   : id < table->first[2] ? FAMILY_ALIGNED
-								  : FAMILY_FRAGMENT;
 }
 
 #endif

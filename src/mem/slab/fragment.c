@@ -10,6 +10,7 @@
 bool fragment_hole(snug_heap *heap, struct size_class *class, uint64_t *offset) {
 	if (class->magazine_count > 0) {
 		*offset = class->magazine[--class->magazine_count];
+		SNUG_ASSERT(*offset != 0);
 		return true;
 	}
 	return slab_take_fullest(heap, class, 1, offset) > 0 ||
@@ -26,10 +27,12 @@ void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length) {
 	if (LIKELY(class->family == FAMILY_FRAGMENT)) {
 		uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT,
 								 length + heap->classes.fragment_trailer_bytes);
+		SNUG_ASSERT(length > 0 && id <= class->id);
 		slot_free(heap, class, id, length, offset);
 		return;
 	}
 	SNUG_ASSERT(heap->payload_bytes[class->pool] >= length);
+	SNUG_ASSERT(length > 0 && length <= hole_capacity(heap, class));
 	heap->payload_bytes[class->pool] -= length;
 	guest_free(heap, class, offset);
 }

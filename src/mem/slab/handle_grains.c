@@ -27,12 +27,15 @@ uint32_t handle_grain_list(const struct handle_table *table, const struct handle
 
 /* Word 0 of a header is its link forward, word 1 the one back. */
 static void link_to(struct handle_table *table, uint32_t from, uint32_t word, uint32_t to) {
+	SNUG_ASSERT(from != 0 && from != to && !handle_grain_is_cold(table, from - 1));
+	SNUG_ASSERT(from <= handle_grain_count(table) && to <= handle_grain_count(table));
 	uint64_t *at = handle_grain_at(table, from - 1) + word;
 	*at = (*at & ~(uint64_t)UINT32_MAX) | to;
 }
 
 void handle_grain_unlist(struct handle_table *table, struct handle_grain *grain) {
 	if (grain->list == 0) return;
+	SNUG_ASSERT(grain->list <= HANDLE_LISTS && (table->list_mask >> (grain->list - 1) & 1) != 0);
 	if (grain->next != 0) link_to(table, grain->next, 1, grain->previous);
 	if (grain->previous != 0) {
 		link_to(table, grain->previous, 0, grain->next);
@@ -45,6 +48,7 @@ void handle_grain_unlist(struct handle_table *table, struct handle_grain *grain)
 
 void handle_grain_relist(struct handle_table *table, uint32_t number, struct handle_grain *grain) {
 	uint32_t list = handle_grain_list(table, grain);
+	SNUG_ASSERT(number < handle_grain_count(table) && !handle_grain_is_cold(table, number));
 	if (list != grain->list) {
 		handle_grain_unlist(table, grain);
 		if (list != 0) {
@@ -64,6 +68,7 @@ void handle_grain_give(struct handle_table *table, uint32_t index, uint64_t gene
 	struct handle_grain grain = handle_grain_read(table, number);
 	SNUG_ASSERT(index % HANDLE_GRAIN_ENTRIES >= HANDLE_GRAIN_HEADER && index < table->count);
 	SNUG_ASSERT(table->out_count > handles_near(table));
+	SNUG_ASSERT(generation != 0);
 	table->out_count--;
 	if (generation > GENERATION_MAX) {
 		table->entries[index] = 0;
@@ -80,6 +85,7 @@ void handle_grain_give(struct handle_table *table, uint32_t index, uint64_t gene
 void handle_grain_give_near(struct handle_table *table, bool keep_first) {
 	uint32_t index = table->free_head - 1;
 	SNUG_ASSERT(handles_near(table) > keep_first);
+	SNUG_ASSERT(table->free_head != 0 && table->near_room < NEAR_MAX);
 	if (keep_first) {
 		uint64_t *first = &table->entries[index];
 		index = (uint32_t)*first - 1;
@@ -95,6 +101,7 @@ void handle_grain_take(struct handle_table *table, uint32_t number) {
 	struct handle_grain grain = handle_grain_read(table, number);
 	SNUG_ASSERT(table->free_head == 0 && handles_near(table) == 0);
 	SNUG_ASSERT(grain.head != 0 && grain.dead > 0);
+	SNUG_ASSERT(grain.dead <= HANDLE_GRAIN_USABLE);
 	table->free_head = grain.head;
 	table->near_room = NEAR_MAX - grain.dead;
 	table->out_count += grain.dead;

@@ -85,6 +85,7 @@ static struct run choose_run(const struct handle_table *table, enum trim how, ui
 	while (run.count < most && can_join(table, run.first + run.count, how)) run.count++;
 	for (; run.count < most && run.first > 0 && can_join(table, run.first - 1, how); run.count++)
 		run.first--;
+	SNUG_ASSERT(run.count <= most && run.first + run.count <= handle_grain_count(table));
 	return run;
 }
 
@@ -100,6 +101,7 @@ static uint32_t highest_generation(const struct handle_table *table, uint32_t nu
 static void read_floors(const struct handle_table *table, struct run *run) {
 	for (uint32_t i = 0; i < run->count; i++) {
 		run->floors[i] = highest_generation(table, run->first + i);
+		SNUG_ASSERT(run->floors[i] != 0);
 		run->highest = (uint32_t)larger(run->highest, run->floors[i]);
 	}
 }
@@ -112,8 +114,10 @@ static bool return_run(snug_heap *heap, const struct run *run) {
 		handle_grain_unlist(table, &grain);
 		handle_grain_write(table, number, grain);
 	}
+	SNUG_ASSERT(run->count > 0 && run->first + run->count <= handle_grain_count(table));
 	size_t at_bytes = (size_t)run->first * METADATA_GRAIN;
 	uint32_t retired = handle_grain_read(table, run->first).retired;
+	SNUG_ASSERT(retired <= table->retired && (retired == 0 || run->count == 1));
 	if (range_return(&heap->arena, &table->range, at_bytes, run->count * METADATA_GRAIN)) {
 		uint32_t first_index = run->first * HANDLE_GRAIN_ENTRIES;
 		table->open_count = (uint32_t)smaller(table->open_count, first_index);
@@ -129,6 +133,7 @@ static bool return_run(snug_heap *heap, const struct run *run) {
 
 static bool shorten_by(snug_heap *heap, const struct run *run) {
 	struct handle_table *table = &heap->handles;
+	SNUG_ASSERT(run->first + run->count == handle_grain_count(table) && run->highest <= LENT_MAX);
 	if (!return_run(heap, run)) return false;
 	table->floor = (uint32_t)larger(table->floor, run->highest);
 	table->count = run->first * HANDLE_GRAIN_ENTRIES;
@@ -142,6 +147,7 @@ static bool chill(snug_heap *heap, const struct run *run) {
 	if (!return_run(heap, run)) return false;
 	for (uint32_t i = 0; i < run->count; i++) {
 		bool spent = run->floors[i] > GENERATION_MAX;
+		SNUG_ASSERT(!handle_grain_is_cold(table, run->first + i));
 		table->floors[run->first + i] = FLOOR_COLD | run->floors[i];
 		table->cold_grains += !spent;
 		table->spent_grains += spent;
@@ -160,6 +166,7 @@ static bool hand_floors_on(snug_heap *heap) {
 		if (!handle_grain_is_cold(table, last)) break;
 		uint32_t floor = handle_grain_floor(table, last);
 		if (floor > LENT_MAX) break;
+		SNUG_ASSERT(table->cold_grains > 0 && table->open_count <= last * HANDLE_GRAIN_ENTRIES);
 		table->floor = (uint32_t)larger(table->floor, floor);
 		table->floors[last] = 0;
 		table->cold_grains--;

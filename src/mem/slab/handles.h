@@ -107,6 +107,7 @@ static inline uint64_t handle_resolve(const struct handle_table *table, snug_han
 }
 
 static inline void handle_relocate(struct handle_table *table, uint32_t index, uint64_t location) {
+	SNUG_ASSERT(index < table->count && (table->entries[index] & ENTRY_LIVE) != 0);
 	uint64_t kept = table->entries[index] & ~(OFFSET_MASK | ENTRY_CHAINED);
 	table->entries[index] = kept | location_entry(location);
 }

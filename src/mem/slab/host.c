@@ -49,20 +49,25 @@ static void mark_empty(snug_heap *heap, const struct size_class *class, uint64_t
 
 /* The accounts of the class with this slab in them, or without. */
 static void count_slab_out(struct size_class *class, const struct page *page) {
+	SNUG_ASSERT(class->slabs > 0 && class->free_slots >= page->free_slots);
+	SNUG_ASSERT(class->used_slots >= class->slots - page->free_slots);
 	class->slabs--;
 	class->used_slots -= class->slots - page->free_slots;
 	class->free_slots -= page->free_slots;
 	if (page->pins == 0) return;
+	SNUG_ASSERT(class->pinned_slabs > 0 && class->pinned_free_slots >= page->free_slots);
 	class->pinned_slabs--;
 	class->pinned_hosts++;
 	class->pinned_free_slots -= page->free_slots;
 }
 
 static void count_slab_in(struct size_class *class, const struct page *page) {
+	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots <= class->slots);
 	class->slabs++;
 	class->used_slots += class->slots - page->free_slots;
 	class->free_slots += page->free_slots;
 	if (page->pins == 0) return;
+	SNUG_ASSERT(class->pinned_hosts > 0);
 	class->pinned_slabs++;
 	class->pinned_hosts--;
 	class->pinned_free_slots += page->free_slots;
@@ -82,6 +87,7 @@ static bool host_open(snug_heap *heap, struct size_class *class) {
 	if (number == PAGE_NONE) return false;
 	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(page->state == PAGE_SLAB && page->free_slots > 0);
+	SNUG_ASSERT(number != heap->victim && number != heap->target);
 	slab_unlist(heap, class, number);
 	count_slab_out(class, page);
 	page->state = PAGE_HOST;
@@ -93,12 +99,14 @@ static bool host_open(snug_heap *heap, struct size_class *class) {
 			mark_empty(heap, class, slot_offset(heap, class, number, slot));
 	}
 	slab_relist(heap, class, number);
+	SNUG_ASSERT(class->lists[LIST_HOST] == number);
 	return true;
 }
 
 void host_close(snug_heap *heap, struct size_class *class, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(page->state == PAGE_HOST && page->free_slots == lent_slots(heap, class, number));
+	SNUG_ASSERT(class->hosts > 0 && heap->hosts > 0 && class->host_empty >= page->free_slots);
 	for (uint32_t slot = 0; slot < class->slots; slot++) {
 		uint64_t offset = slot_offset(heap, class, number, slot);
 		if (is_lent(heap, class, number, slot))
@@ -109,6 +117,7 @@ void host_close(snug_heap *heap, struct size_class *class, page_number number) {
 	class->hosts--;
 	class->host_empty -= page->free_slots;
 	heap->hosts--;
+	SNUG_ASSERT(class->hosts > 0 || (class->host_guests == 0 && class->host_empty == 0));
 	heap->changes++;
 	count_slab_in(class, page);
 	if (page->free_slots == class->slots && class->free_slots > class->slots) {
@@ -124,6 +133,7 @@ void host_resident_left(snug_heap *heap, struct size_class *class, uint64_t offs
 	uint32_t slot = slot_of(&heap->arena, class, offset);
 	uint64_t *word = &free_bits_of(page, class)[slot / 64];
 	SNUG_ASSERT(page->state == PAGE_HOST && (*word >> (slot % 64) & 1) == 0);
+	SNUG_ASSERT(slot < class->slots && page->free_slots < class->slots);
 	*word |= (uint64_t)1 << (slot % 64);
 	mark_empty(heap, class, offset);
 	page->free_slots++;
@@ -151,6 +161,8 @@ bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset) {
 	page_number number = class->lists[LIST_HOST];
 	uint64_t found = empty_slot(heap, class, number);
 	if (!SNUG_GUARD(found != 0)) return false;
+	SNUG_ASSERT(heap->arena.pages[number].state == PAGE_HOST && class->host_empty > 0);
+	SNUG_ASSERT(heap->arena.pages[number].free_slots > 0);
 	unpoison_slot(address_of(&heap->arena, found), class->stride);
 	heap->arena.pages[number].free_slots--;
 	class->host_empty--;
@@ -164,6 +176,7 @@ void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset) {
 	page_number number = page_of(&heap->arena, offset);
 	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(page->state == PAGE_HOST && host_has_guest(heap, number, offset));
+	SNUG_ASSERT(class->host_guests > 0 && page->free_slots < class->slots);
 	heap->changes++;
 	mark_empty(heap, class, offset);
 	page->free_slots++;

@@ -17,6 +17,7 @@ void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset) {
 }
 
 void magazine_flush(snug_heap *heap, struct size_class *class) {
+	SNUG_ASSERT(class->magazine_count <= class->magazine_capacity);
 	while (class->magazine_count > 0)
 		slab_return(heap, class, class->magazine[--class->magazine_count]);
 }
@@ -27,6 +28,7 @@ bool magazine_refill(snug_heap *heap, struct size_class *class) {
 	SNUG_ASSERT(class->magazine_count <= class->magazine_capacity - want);
 	uint32_t taken = slab_take_fullest(heap, class, want, top);
 	if (taken == 0) taken = slab_take_pinned(heap, class, want, top);
+	SNUG_ASSERT(taken <= want);
 	class->magazine_count += taken;
 	return taken > 0;
 }

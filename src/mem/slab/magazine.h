@@ -43,6 +43,8 @@ void slot_return(snug_heap *heap, struct size_class *class, uint64_t offset);
  * belongs to. */
 static inline void slot_hand_out(snug_heap *heap, struct size_class *class, uint16_t id,
 								 size_t payload_bytes, uint64_t offset) {
+	SNUG_ASSERT(payload_bytes <= class->stride);
+	SNUG_ASSERT(!slab_slot_is_free(heap, class, offset));
 	heap->payload_bytes[class->pool] += payload_bytes;
 	unpoison_slot(address_of(&heap->arena, offset), class->stride);
 	class_count_in(heap, id, class);
@@ -79,6 +81,8 @@ static inline bool slot_refill_small(snug_heap *heap, size_t payload_bytes, size
 static inline void slot_give(snug_heap *heap, struct size_class *class, page_number number,
 							 uint64_t offset) {
 	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(class->magazine_count <= class->magazine_capacity);
+	SNUG_ASSERT(page->class_id == class->id && !slab_slot_is_free(heap, class, offset));
 	if (class->magazine_count < class->magazine_capacity && page->state == PAGE_SLAB) {
 		class->magazine[class->magazine_count++] = offset;
 	} else {
@@ -109,6 +113,7 @@ static inline void slot_repay(snug_heap *heap, struct size_class *class, uint32_
 	enum family family = (enum family) class->family;
 	uint16_t old_id = class_find(&heap->classes, family, (size_t)old_bytes + trailer_bytes);
 	uint16_t new_id = class_find(&heap->classes, family, (size_t)new_bytes + trailer_bytes);
+	SNUG_ASSERT(old_id <= class->id && new_id <= class->id);
 	class_count_out(heap, old_id);
 	class_count_in(heap, new_id, class);
 	class_review_if_due(heap, class);

@@ -42,6 +42,9 @@ static uint32_t bitmap_words(const struct size_class *class) {
 void slab_unlist(snug_heap *heap, struct size_class *class, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	if (page->list == LIST_NONE) return;
+	SNUG_ASSERT(page->class_id == class->id && (class->list_mask >> page->list & 1) != 0);
+	SNUG_ASSERT(page->previous != PAGE_NONE || class->lists[page->list] == number);
+	SNUG_ASSERT(page->list >= FULLNESS_BUCKETS || class->list_slabs[page->list] > 0);
 	if (page->list < FULLNESS_BUCKETS) class->list_slabs[page->list]--;
 	if (class->empty == number) class->empty = PAGE_NONE;
 	if (page->next) heap->arena.pages[page->next].previous = page->previous;
@@ -58,6 +61,8 @@ void slab_relist(snug_heap *heap, struct size_class *class, page_number number) 
 	struct page *page = &heap->arena.pages[number];
 	uint8_t list = slab_list_for(class, page);
 	bool is_empty = page->free_slots == class->slots;
+	SNUG_ASSERT(page->state == PAGE_SLAB || page->state == PAGE_HOST);
+	SNUG_ASSERT(page->class_id == class->id);
 	if (list == page->list) {
 		if (is_empty || class->empty == number) class->empty = is_empty ? number : PAGE_NONE;
 		return;
@@ -93,6 +98,7 @@ snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page
 	page->state = (uint8_t)state;
 	page->class_id = class->id;
 	page->free_slots = (uint16_t) class->slots;
+	SNUG_ASSERT(class->slots * class->stride <= heap->arena.page_bytes);
 	if (beside != NULL) page->free_bits.beside = beside;
 	uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
@@ -102,6 +108,7 @@ snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page
 }
 
 void slab_drop(snug_heap *heap, const struct size_class *class, page_number number) {
+	SNUG_ASSERT(heap->arena.pages[number].free_slots == class->slots);
 	if (class->slots > INLINE_BITMAP_SLOTS) {
 		void *beside = heap->arena.pages[number].free_bits.beside;
 		cell_give(&heap->cells, beside, bitmap_words(class) * sizeof(uint64_t));
@@ -123,6 +130,7 @@ snug_error slab_create(snug_heap *heap, struct size_class *class, page_number *o
 void slab_release(snug_heap *heap, struct size_class *class, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(page->free_slots == class->slots && page->pins == 0);
+	SNUG_ASSERT(class->slabs > 0 && page->class_id == class->id && number != heap->victim);
 	slab_unlist(heap, class, number);
 	if (page->state == PAGE_SLAB) class->free_slots -= class->slots;
 	class->slabs--;
@@ -131,6 +139,8 @@ void slab_release(snug_heap *heap, struct size_class *class, page_number number)
 }
 
 void slab_release_empty(snug_heap *heap, struct size_class *class) {
+	SNUG_ASSERT(class->empty == PAGE_NONE ||
+				heap->arena.pages[class->empty].free_slots == class->slots);
 	if (class->empty != PAGE_NONE) slab_release(heap, class, class->empty);
 }
 
@@ -139,6 +149,7 @@ void slab_release_empty(snug_heap *heap, struct size_class *class) {
 void victim_begin(snug_heap *heap, struct size_class *class, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	SNUG_ASSERT(heap->victim == PAGE_NONE && page->pins == 0);
+	SNUG_ASSERT(page->state == PAGE_SLAB && class->magazine_count == 0); /* law S6 */
 	slab_unlist(heap, class, number);
 	page->state = PAGE_VICTIM;
 	class->free_slots -= page->free_slots;
@@ -149,6 +160,8 @@ void victim_begin(snug_heap *heap, struct size_class *class, page_number number)
 void victim_relocate(snug_heap *heap, struct size_class *class, page_number number,
 					 page_number target) {
 	SNUG_ASSERT(heap->target == PAGE_NONE && heap->arena.pages[number].free_slots < class->slots);
+	SNUG_ASSERT(heap->arena.pages[target].state == PAGE_TARGET);
+	SNUG_ASSERT(heap->arena.pages[target].free_slots == class->slots);
 	victim_begin(heap, class, number);
 	heap->target = target;
 }
@@ -157,6 +170,7 @@ void victim_relocate(snug_heap *heap, struct size_class *class, page_number numb
 static void end_target(snug_heap *heap, struct size_class *class) {
 	page_number number = heap->target;
 	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(page->state == PAGE_TARGET && page->class_id == class->id);
 	heap->target = PAGE_NONE;
 	if (page->free_slots == class->slots) {
 		slab_drop(heap, class, number);
@@ -170,6 +184,7 @@ static void end_target(snug_heap *heap, struct size_class *class) {
 
 void victim_release(snug_heap *heap) {
 	page_number number = heap->victim;
+	SNUG_ASSERT(number != PAGE_NONE && heap->arena.pages[number].state == PAGE_VICTIM);
 	heap->victim = PAGE_NONE;
 	if (heap->target != PAGE_NONE) {
 		struct size_class *class = class_of_page(heap, number);
@@ -189,6 +204,7 @@ void victim_put_back(snug_heap *heap) {
 	page_number number = heap->victim;
 	struct page *page = &heap->arena.pages[number];
 	struct size_class *class = class_of_page(heap, number);
+	SNUG_ASSERT(number != PAGE_NONE && page->state == PAGE_VICTIM && page->list == LIST_NONE);
 	heap->victim = PAGE_NONE;
 	page->state = PAGE_SLAB;
 	class->free_slots += page->free_slots;
@@ -221,6 +237,8 @@ static uint32_t take_from(snug_heap *heap, struct size_class *class, page_number
 		}
 		bits[word] = free;
 	}
+	SNUG_ASSERT(taken > 0 && taken <= class->free_slots);
+	SNUG_ASSERT(page->pins == 0 || taken <= class->pinned_free_slots);
 	page->free_slots = (uint16_t)(page->free_slots - taken);
 	class->free_slots -= taken;
 	class->used_slots += taken;
@@ -250,6 +268,7 @@ bool slab_slot_is_free(const snug_heap *heap, const struct size_class *class, ui
 
 void slab_settle(snug_heap *heap, struct size_class *class, page_number number) {
 	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(page->free_slots > 0 && page->free_slots <= class->slots);
 	if (page->state != PAGE_SLAB) {
 		class->free_slots--;
 		if (page->state == PAGE_VICTIM && page->free_slots == class->slots) victim_release(heap);
@@ -269,6 +288,8 @@ void slab_pin(snug_heap *heap, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	struct size_class *class = class_of_page(heap, number);
 	if (page->state == PAGE_VICTIM || page->state == PAGE_TARGET) victim_abandon(heap);
+	SNUG_ASSERT(page->state == PAGE_SLAB || page->state == PAGE_HOST);
+	SNUG_ASSERT(page->pins < UINT16_MAX);
 	if (page->pins++ > 0) return;
 	if (page->state == PAGE_HOST) {
 		class->pinned_hosts++;
@@ -276,6 +297,7 @@ void slab_pin(snug_heap *heap, page_number number) {
 	}
 	class->pinned_slabs++;
 	class->pinned_free_slots += page->free_slots;
+	SNUG_ASSERT(class->pinned_slabs <= class->slabs);
 	slab_relist(heap, class, number);
 }
 
@@ -283,11 +305,14 @@ void slab_unpin(snug_heap *heap, page_number number) {
 	struct page *page = &heap->arena.pages[number];
 	struct size_class *class = class_of_page(heap, number);
 	SNUG_ASSERT(page->pins > 0);
+	SNUG_ASSERT(page->state == PAGE_SLAB || page->state == PAGE_HOST);
 	if (--page->pins > 0) return;
 	if (page->state == PAGE_HOST) {
+		SNUG_ASSERT(class->pinned_hosts > 0);
 		class->pinned_hosts--;
 		return;
 	}
+	SNUG_ASSERT(class->pinned_slabs > 0 && class->pinned_free_slots >= page->free_slots);
 	class->pinned_slabs--;
 	class->pinned_free_slots -= page->free_slots;
 	heap->changes++;

@@ -95,6 +95,7 @@ void victim_abandon(snug_heap *heap);
 /* ------------------------------------------------------------------ inline --------- */
 
 static inline uint8_t slab_list_for(const struct size_class *class, const struct page *page) {
+	SNUG_ASSERT(page->free_slots <= class->slots);
 	if (UNLIKELY(page->state == PAGE_HOST))
 		return page->free_slots > 0 ? LIST_HOST : LIST_HOST_FULL;
 	if (page->pins > 0) return page->free_slots > 0 ? LIST_PINNED_PARTIAL : LIST_PINNED_FULL;
@@ -110,6 +111,7 @@ static inline void slab_return(snug_heap *heap, struct size_class *class, uint64
 	struct page *page = &heap->arena.pages[number];
 	uint32_t slot = slot_of(&heap->arena, class, offset);
 	uint64_t *word = &free_bits_of(page, class)[slot / 64];
+	SNUG_ASSERT(slot < class->slots && page->class_id == class->id && class->used_slots > 0);
 	SNUG_ASSERT((*word >> (slot % 64) & 1) == 0);
 	*word |= (uint64_t)1 << (slot % 64);
 	page->free_slots++;

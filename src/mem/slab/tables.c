@@ -5,6 +5,7 @@
  * because a slice of them is short. */
 #include "mem/slab/tables.h"
 
+#include "base/assert.h"
 #include "mem/arena/arena.h"
 #include "mem/arena/cells.h"
 #include "mem/slab/classes.h"
@@ -31,6 +32,7 @@ static bool retire_classes(snug_heap *heap) {
 static void drop_pins(snug_heap *heap) {
 	struct pin_table *pins = &heap->pins;
 	if (pins->count > 0 || pins->capacity == 0) return;
+	SNUG_ASSERT(pins->record_count == 0);
 	range_shrink(&heap->arena, &pins->ranges[pins->current], 0);
 	if (pins->ranges[pins->current].committed_bytes == 0) pins->capacity = 0;
 }

@@ -33,6 +33,7 @@ struct handle_trailer {
 
 static inline char *handle_trailer_at(const snug_heap *heap, const struct size_class *class,
 									  uint64_t offset) {
+	SNUG_ASSERT(heap->slot_trailer_bytes > 0 && class->family != FAMILY_FRAGMENT);
 	return address_of(&heap->arena, offset) + class->stride - HANDLE_TRAILER_BYTES;
 }
 
@@ -87,6 +88,7 @@ static inline void fragment_trailer_write(const snug_heap *heap, char *at,
 										  struct fragment_trailer trailer) {
 	uint64_t head = trailer.object_size != 0;
 	SNUG_ASSERT(!head || trailer.previous == 0);
+	SNUG_ASSERT(trailer.length <= 0xFFFF && trailer.next <= OFFSET_MASK);
 	uint64_t word = trailer.next | (uint64_t)trailer.length << LENGTH_SHIFT | head << HEAD_SHIFT |
 					(trailer.previous >> 32) << PREVIOUS_SHIFT;
 	uint32_t half = head ? trailer.object_size : (uint32_t)trailer.previous;
