@@ -47,9 +47,11 @@ static inline void poison_free(void *address, size_t bytes) {
 #endif
 }
 
-/* A slot that was freed or left by a move. */
+/* A slot that was freed or left by a move. Of one that is lent and empty only the trailer is not
+ * poisoned yet. */
 static inline void poison_slot(void *address, size_t bytes) {
 #ifdef SNUG_DEBUG
+	unpoison(address, bytes);
 	memset(address, FREED_PATTERN, bytes);
 #endif
 	poison_free(address, bytes);
