@@ -29,7 +29,7 @@ static void write_record(snug_heap *heap, uint64_t slot, struct record record) {
 }
 
 static uint32_t list_of(uint64_t offset) {
-	return (uint32_t)((offset * 0x9E3779B97F4A7C15u) >> 60) % PIN_RECORD_LISTS;
+	return (uint32_t)((offset * 0x9E3779B97F4A7C15u) >> 58) % PIN_RECORD_LISTS;
 }
 
 /* The slot of the object's record, and of the one before it; 0: none. */
