@@ -151,7 +151,7 @@ static inline bool handle_renew(struct handle_table *table, uint32_t index, snug
 static inline bool handle_unbind_near(struct handle_table *table, snug_handle handle) {
 	uint32_t index = handle_index(handle);
 	uint64_t dead;
-	SNUG_ASSERT((table->entries[index] & ENTRY_LIVE) != 0);
+	SNUG_ASSERT(entry_match(table->entries[index], handle) != 0 && handle >> 56 == table->tag);
 	/* Without the tag the generation is where an entry has it. */
 	if (UNLIKELY(table->near_room == 0 ||
 				 __builtin_add_overflow(handle << 8, (uint64_t)1 << ENTRY_GENERATION_SHIFT, &dead)))
