@@ -7,6 +7,10 @@
  * most one byte is copied for each byte of page gained. It starts only if a page is certain to be
  * gained, and so it always ends.
  *
+ * What an allocation's last resort stored in pieces in other objects' slabs (snug_stats.lent_slots)
+ * goes into slots of its own before compaction, and is reported apart. Tables that became smaller
+ * are given back at the end.
+ *
  * Whole, or in slices with other work in between:
  *
  *     snug_report report;                                      // of snug_heap *heap
@@ -162,8 +166,8 @@ SNUG_NODISCARD snug_error snug_defragment_end(snug_heap *heap, snug_report *repo
 /* What a defragmentation with these options would do now; touches nothing. One pass over the size
  * classes: microseconds, whatever the heap's size. */
 typedef struct snug_estimate_report {
-	/* Exact while nothing is allocated or freed in between. What merge_classes adds is not
-	 * counted. */
+	/* Exact while nothing is allocated or freed in between; at least, where there are lent slots.
+	 * What merge_classes adds is not counted. */
 	uint64_t reclaimable_bytes;
 	/* the part of it that needs no move: exact in mode SNUG_COALESCE, else at least */
 	uint64_t coalesce_bytes;

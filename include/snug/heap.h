@@ -111,8 +111,8 @@ typedef struct snug_heap_options {
 	/* make memory resident at creation, all but a 64th of the limit, left for metadata */
 	bool populate;
 	/* An allocation that finds no page compacts until there is one, in steps of at most one page
-	 * copied each; with this set it answers SNUG_ERROR_NO_MEMORY instead, and only snug_defragment
-	 * moves objects. */
+	 * copied each. With this set it moves nothing, and only snug_defragment does: so it finds what
+	 * needs no move, the last resort included, or answers SNUG_ERROR_NO_MEMORY. */
 	bool no_compaction_in_alloc;
 	/* An allocation that finds no slot after compaction takes, as the last resort, any larger hole,
 	 * or is stored in pieces in whatever holes there are. With this set it answers

@@ -2,8 +2,8 @@
  *
  * A heap is two reservations of addresses, of which little is committed at first:
  *
- *   metadata   | snug_heap, class tables | descriptors  | regions | cells | handles | pins | pins |
- *              | fixed, 14 to 34 KB      | 32 a page    | 152 a   |       |         |      |      |
+ *   metadata   | snug_heap, class tables | descriptors | regions | cells | handles, floors | pins x 2 |
+ *              | fixed, 14 to 34 KB      | 32 a page   | 152 a   |       |                 |          |
  *   arena      | page 1 | page 2 | ...                                      limit_max_bytes in all
  *
  * Each range is committed in grains of 4 KiB as it grows, and gives back what it no longer needs

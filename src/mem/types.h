@@ -21,7 +21,7 @@
  *   family     what a slot holds: byte strings, aligned structs, or fragments
  *   size class the slabs of one stride and family, and the magazine in front of them
  *   active     said of a class that has slabs of its own; the others are served by the next larger
- *   group      the inactive classes below an active one, which serves them: it is their host
+ *   group      the inactive classes below an active one, which serves them
  *   loose      said of an object in a slot of a larger class than its own
  *   magazine   a small stack of free slots, still marked used in their slabs' bitmaps
  *   pool       the size classes of one range of slots: small, medium, large
@@ -54,7 +54,7 @@
  *   borrow     to take a slot of a slightly larger class, when nothing else is left
  *   host       a slab of plain objects whose holes are lent to fragments, as the last resort
  *   resident   a plain object in a host
- *   guest      a fragment in a hole of a host
+ *   guest      a fragment in a hole of a host; or a pin for which the table had no room
  *   rehome     to move guests into fragments' own slots, so that their host is a slab again
  *   owner      who holds the references and is told of each move; also the thread that may call
  *   step       a bounded piece of a defragmentation; its phases are in defragment/defragment.c
@@ -71,12 +71,12 @@
  * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no
  * malloc.
  *
- *   metadata   | snug_heap | class tables | descriptors | regions | cells | handles | pins | pins |
+ *   metadata   | snug_heap, class tables | descriptors | regions | cells | handles, floors | pins x 2 |
  *   arena      | page 1 | page 2 | ... |      (2 MiB aligned)
  *
  * What an object costs beside its payload: its slack, by reference nothing, by handle 6 bytes of
  * trailer and 8.05 of table. What a page costs: its descriptor, 32 bytes, 0.8 % of a page of
- * 4 KiB and 0.05 % of one of 64 KiB. A region costs 152 bytes, an active class 240 and 8 for each
+ * 4 KiB and 0.05 % of one of 64 KiB. A region costs 152 bytes, an active class 256 and 8 for each
  * place of its magazine. In a heap of 256 MiB that is always full all of it together is below 0.3 %
  * (docs/benchmarks.md, "A full heap").
  */
@@ -260,8 +260,8 @@ struct size_class {
 	uint32_t small_bytes;
 	uint32_t pinned_slabs;
 	uint32_t pinned_hosts;
-	/* second line */
 	uint64_t pinned_free_slots;
+	/* second line */
 	uint32_t hosts;        /* slabs of it whose holes are lent; slab/host.h */
 	uint32_t host_guests;  /* fragments in them */
 	uint32_t host_empty;   /* slots in them that hold neither a resident nor a guest */

@@ -1,4 +1,4 @@
-/* adversary.c: tries to beat law 7: to make a heap refuse what it has room for.
+/* adversary.c: tries to beat laws B1 to B3: to make a heap refuse what it has room for.
  *
  *     adversary [--seconds N] [--seed N] [--most-mib N] [--script TEXT]
  *

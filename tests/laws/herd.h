@@ -36,7 +36,7 @@ struct herd {
 void herd_init(struct herd *herd, bool by_reference, const snug_heap_options *options);
 void herd_deinit(struct herd *herd);
 
-/* A refusal is held against law 7 (support/bound.h). */
+/* A refusal is held against laws B1 to B3 (support/bound.h). */
 snug_error herd_add(struct herd *herd, size_t size);
 /* Adds objects of sizes low .. high until about `bytes` were added or there is no room; says how
  * many bytes were. */

@@ -98,7 +98,7 @@ static void end_drain(void) {
 	herd_verify(&herd);
 }
 
-/* herd_add holds each refusal against law 7. */
+/* herd_add holds each refusal against laws B1 to B3. */
 static void an_allocation_ends_a_drain(void **state) {
 	(void)state;
 	drain_half_a_slab();

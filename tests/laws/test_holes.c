@@ -1,4 +1,4 @@
-/* test_holes.c: law 7, case by case: what is refused beside holes that would have held it.
+/* test_holes.c: laws B1 to B3, case by case: what is refused beside holes that would have held it.
  *
  * Each case brings a heap to where all of its pages are slabs and many of their slots are holes, and
  * asks for something of another size. herd_add holds a refusal against the bound; the cases say what

@@ -52,7 +52,7 @@ static uint64_t lent_slots(void) {
 	return herd_stats(&herd).lent_slots;
 }
 
-/* ------------------------------------------------------------------ law 7 -------------------- */
+/* ------------------------------------------------------------------ law B1 ------------------- */
 
 /* Holes of 100 bytes beside pins are used to the last one. */
 static void small_holes_hold_large_objects(void **state) {

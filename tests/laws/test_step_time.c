@@ -1,4 +1,4 @@
-/* test_step_time.c: no step takes longer than twice the time that was asked (law 2), counted and
+/* test_step_time.c: no step takes longer than twice the time that was asked, counted and
  * not timed.
  *
  * The memory core is compiled for this test with a call at the beginning of each basic block

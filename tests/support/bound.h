@@ -1,4 +1,4 @@
-/* bound.h: law 7 as a function: whether a heap may refuse a request (docs/bounds.md).
+/* bound.h: laws B1 to B3 as a function: whether a heap may refuse a request (docs/bounds.md).
  *
  * A request that need not be contiguous may be refused only if all holes and free pages together
  * hold less than its bytes, its fragments' trailers, and the metadata that it must have. One that

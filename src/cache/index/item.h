@@ -18,7 +18,7 @@
  * beginning: to store it anew would evict as many bytes of others, and may not fit at all. That is
  * at most 0.1 % of it.
  *
- * Law: head and key lie in one extent (shard_evict.c sees to it); so whoever has the address can
+ * Law: head and key lie in one extent (shard_room.c sees to it); so whoever has the address can
  * read both without asking the heap, as `moved` must. */
 #ifndef SNUG_CACHE_ITEM_H
 #define SNUG_CACHE_ITEM_H

@@ -47,12 +47,13 @@
  *   K1  each index entry names a live item of that key, found where its hash says, once; none
  *       expires before the earliest
  *   K2  items and bytes that were not flushed are as many as counted; the heap holds the items,
- *       what leases hold, and nothing else; no fewer will expire than have an expiry
+ *       what leases hold, and nothing else; between rounds of the sweep no fewer will
+ *       expire than have an expiry
  * A reference may change in every call that takes memory: `moved` writes the index entry and
  * `watched`.
  *
- * COST. A shard is 17 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries. An item costs its head, some
- * 11.5 bytes of index and 2 of ghosts. */
+ * COST. A shard is 17 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries. An item costs
+ * its head, some 11.5 bytes of index and 2 of ghosts. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
 

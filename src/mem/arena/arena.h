@@ -22,9 +22,10 @@
  * poison.h, what a sanitizer is told.
  *
  * All operations are O(1) but coalescing (one bit a page) and returning (one call of the system for
- * each run; a region is 0.1 to 0.3 ms, so a step that has a time asks for 64 KiB at once). A page freed anywhere serves any use, so above the page
- * there is no fragmentation of addresses, and no search for a fit. That is what one size buys; the
- * price is that what is larger than a page lies in pieces (mem/object/chain.h). */
+ * each run; a region is 0.1 to 0.3 ms, so a step that has a time asks for 64 KiB at once). A page
+ * freed anywhere serves any use, so above the page there is no fragmentation of addresses, and no
+ * search for a fit. That is what one size buys; the price is that what is larger than a page lies in
+ * fragments (mem/object/chain.h). */
 #ifndef SNUG_MEM_ARENA_H
 #define SNUG_MEM_ARENA_H
 

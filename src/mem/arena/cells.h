@@ -19,7 +19,7 @@
  *
  * COST. Both calls read and write one header, and look through at most 128 bits. They come with a
  * slab or a class that begins or ends. A cell is zeroed when it is handed out. A class state takes
- * at most 704 bytes, the bitmap of the smallest slots in the largest page 1,024.
+ * at most 768 bytes, the bitmap of the smallest slots in the largest page 1,024.
  *
  * REJECTED. A free list for each size: what was freed served no other size and was never given
  * back. */

@@ -17,7 +17,8 @@
 
 #include "base/bits.h"
 
-/* The states of five classes and the bitmaps of four slabs take at most 7,040 bytes. */
+/* The states of the largest class of each family and of four more, and the bitmaps of four slabs, take
+ * at most 6,400 bytes. */
 #define CELLS_OF_ONE_OBJECT_BYTES (2 * METADATA_GRAIN)
 
 /* The most that a heap has which holds one object in so many pages. */

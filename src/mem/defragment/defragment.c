@@ -17,7 +17,7 @@
  *   DRAIN    if that left too much: the emptiest region is emptied (drain.h), then RETURN again
  *   TABLES   metadata that is not needed any more goes back (mem/slab/tables.h)
  *
- * Coalescing alone is FLUSH, REBIN, RETURN. That nothing can be gained is found by one pass over
+ * Coalescing alone is FLUSH, REBIN, RETURN, TABLES. That nothing can be gained is found by one pass over
  * the active classes: 3 us in cache, 8 us without (docs/benchmarks.md).
  *
  * A STEP is a row of units of work: a class chosen, a magazine flushed, 4 KiB or 32 slots copied, a

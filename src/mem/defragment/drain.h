@@ -10,7 +10,7 @@
  * A relocated slab is the victim, its new page the target: an object in slot n goes to slot n. No
  * hole is needed and none is lost, and the two pages count as one slab until the victim is empty;
  * so it gains no page and costs none. It copies less than it returns: a region with a share u of
- * used pages costs u of 2 MiB. Regions with pinned objects are passed over.
+ * used pages costs u of 2 MiB. Regions with pinned objects or hosts are passed over.
  *
  * In a heap of 256 MiB live in 512 MiB compaction alone reclaimed 53.7 MiB and could return
  * nothing; draining copied 39.3 MiB and returned 52.2 MiB (docs/design/0003). */

@@ -20,8 +20,7 @@
 #define GATHER_MAX 32u   /* guests that go together at most */
 #define BACK_MAX 64u     /* fragments between a guest and its head that are walked */
 #define SLOTS_A_UNIT 16u /* looked at between two looks at the clock */
-#define LOOSE_PARTS \
-	8u /* a guest goes into a slot that is at most 1/8 larger than its own would be */
+#define LOOSE_PARTS 8u   /* its new slot is at most 1/8 larger than its own would be */
 
 static struct fragment_trailer trailer_of(const snug_heap *heap, uint64_t offset) {
 	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset));

@@ -5,8 +5,9 @@
  * object in fragments wants its bytes by whole fragments, rounded up: its tails fit one slot of one
  * page (chain.c, simplify). Any other wants one page.
  *
- * KEPT are the slabs that hold a pin, and the pages of the one object that the asker still needs:
- * its whole fragments, and a slab for each class that its tails are of.
+ * KEPT are the slabs that hold a pin, all hosts while anything is pinned (pins may be recorded in
+ * them), and the pages of the one object that the asker still needs: its whole fragments, and a slab
+ * for each class that its tails are of.
  *
  * TABLES only grow with the pages: descriptors and regions for as many as there would be, lowest
  * first, because that is how cold pages are taken. */

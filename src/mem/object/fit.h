@@ -8,8 +8,8 @@
  * It may be no by less than a page: a grain is set aside for the size classes that the object may
  * need, and the holes of pinned slabs count only where one slot is all that is wanted.
  *
- * COST. Arithmetic; where anything is pinned, one look at each active class; where no whole page would be free, one at each pinned slab
- * of the object's class. */
+ * COST. Arithmetic; where anything is pinned, one look at each active class; where no whole page
+ * would be free, one at each pinned slab of the object's class. */
 #ifndef SNUG_MEM_FIT_H
 #define SNUG_MEM_FIT_H
 
@@ -26,8 +26,8 @@ struct fit_wish {
 
 bool fit_if_all_went(const snug_heap *heap, const struct fit_wish *wish);
 
-/* Asks the OS for all pages that the object can use and the limit allows, and for the classes' cells:
- * before anything is given up for it. OS_MEMORY: it refused, so what is committed must do. */
+/* Asks the OS for all pages that the object can use and the limit allows, and for the classes'
+ * cells: before anything is given up for it. OS_MEMORY: it refused, so what is committed must do. */
 snug_error fit_commit(snug_heap *heap, size_t bytes);
 
 /* Whether there are free pages enough for so many bytes already: what fails all the same does not

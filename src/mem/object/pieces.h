@@ -1,5 +1,5 @@
 /* mem/object/pieces.h: a fragment's slot in whatever hole there is: the last resort for what need
- * not be contiguous (law 7).
+ * not be contiguous (law B1).
  *
  *   wanted   |=================== n bytes ===================|
  *   holes    [  page  |t]   [ fragment's |t]   [ byte string's |t]   [aligned|t]

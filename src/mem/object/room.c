@@ -7,9 +7,10 @@
  *
  * A SEARCH THAT FOUND NOTHING is not repeated until something has changed. heap->changes and the
  * number of frees count all that could make a page gainable: freed slots, unpins, victims that were
- * put back. searched_at is their sum when the last search failed. So a program that goes on asking
- * a full heap is refused with one comparison. Flushing all magazines before giving up was rejected:
- * each refusal then cost 10 us and refilled them again.
+ * put back. searched_at is their sum when the last search failed. So for a program that goes on
+ * asking a full heap compaction is one comparison; merging looks at each active class every time.
+ * Flushing all magazines before giving up was rejected but for 11 in room.h, which few needs come
+ * to: each refusal then costs 10 us and refills them again.
  *
  * NEEDS OF MANY PAGES are counted before the first is gained: what compaction would free for
  * certain, and one more page for each class, which merging may. If that is too little, nothing

@@ -9,12 +9,12 @@
  *   5. a hole in a class at most 1/32 larger        by_borrowing
  *   6. the emptiest slab of a class merged          by_merging: into classes at most 1/8 larger
  *      into larger classes
- *
  *   7. what tables no longer need                   by_trimming (mem/slab/tables.h)
  *
- *   and as the last resort (law 7), unless the owner would rather be refused:
+ *   and as the last resort (laws B1 and B2), unless the owner would rather be refused:
  *
- *   8. a hole in a class 1/8 larger                 by_taking_loose
+ *   8. a hole in a class at most 1/8, or as much    by_taking_loose
+ *      as two trailers, larger
  *   9. pieces, in whatever holes there are          the caller: mem/object/pieces.h
  *   and for what can't be cut, or could be and found too few:
  *  10. a hole in any larger class                   by_taking_any
@@ -26,8 +26,8 @@
  * 11 are nothing.
  *
  * 1 to 7 are what a need of slots goes through; one of a table or of a charge goes through those
- * that gain a page: 4, 6, 7, 11. An owner that has something to evict sets
- * no_last_resort: the pieces of what it keeps for need of room cost it more than what it evicts.
+ * that gain a page: 4, 6, 7, 11. An owner that has something to evict sets no_last_resort: the
+ * pieces of what it keeps for need of room cost it more than what it evicts.
  *
  * COST. 1 and 2 are O(1). 4 copies at most a page for the page that it gains; 6 copies at most a
  * slab. In a heap of 256 MiB that is always full an allocation makes 0.07 moves and copies 0.11
@@ -56,8 +56,8 @@ struct need {
 	bool trimmed;    /* tables were, for it */
 	bool trims_all;  /* an entry that is prepared may go, too */
 	uint64_t pages;  /* without so many there is no point in an attempt */
-	uint64_t
-		pages_kept; /* a limit on its way down leaves so many free pages, and at least `pages` */
+	/* a limit on its way down leaves so many free pages, and at least `pages` */
+	uint64_t pages_kept;
 	uint64_t pages_most; /* with so many at hand another one would not help */
 };
 

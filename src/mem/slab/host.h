@@ -2,7 +2,7 @@
  *
  * After compaction each class still has up to a slab of holes, and slabs with pins keep theirs. An
  * object that need not be contiguous may lie in them all the same, in pieces: that is the last
- * resort of an allocation (law 7; mem/object/room.h). A slab of plain objects that lends its holes
+ * resort of an allocation (law B1; mem/object/room.h). A slab of plain objects that lends its holes
  * is a host:
  *
  *   host   [ resident | guest |t] [ empty  |t] [ resident | resident | guest |t] ...
@@ -39,10 +39,9 @@ static inline uint64_t host_residents(const struct size_class *class) {
 	return (uint64_t) class->hosts * class->slots - class->host_guests - class->host_empty;
 }
 
-/* A slot for a guest, in a class of plain objects; opens a host if none has an empty slot: then
- * the class's magazine must be empty. Its
- * trailer is the caller's to write, with a length, and so is the account of its payload. False: the
- * class has no hole. Nothing moves. */
+/* A slot for a guest, in a class of plain objects; opens a host if none has an empty slot: then the
+ * class's magazine must be empty. Its trailer is the caller's to write, with a length, and so is the
+ * account of its payload. False: the class has no hole. Nothing moves. */
 bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset);
 void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset);
 

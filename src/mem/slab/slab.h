@@ -23,7 +23,7 @@
  * are left alone and empty themselves; what remains in them is moved for the fewest bytes. It is
  * also what PostgreSQL's slab context and jemalloc's page sets do.
  *
- * Laws S1 to S8 hold here, and mem/check/check_slabs.c counts them. All operations are O(1) but
+ * Laws S1 to S9 hold here, and mem/check/check_slabs.c counts them. All operations are O(1) but
  * taking slots: one word of the bitmap for each 64.
  *
  * The room: classes, which slot sizes there are; magazine, slots in and out; host, slabs that lend

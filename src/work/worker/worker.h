@@ -130,8 +130,8 @@ struct worker {
 	struct held_job jobs[JOB_PRIORITY_COUNT];
 	uint32_t jobs_held;
 	snug_handle freeing; /* what is left of an object that is freed in slices; 0: none */
-	snug_handle
-		to_free; /* the first of those that come next; each begins with the next one's handle */
+	/* the first of those that come next; each begins with the next one's handle */
+	snug_handle to_free;
 	uint64_t published_ns;
 	uint64_t awake_ns; /* when it last woke up */
 	uint64_t busy_ns;  /* awake before that */

@@ -7,7 +7,7 @@
  *     to_free -> object -> object -> ...        linked through their first bytes
  *     freeing -> what is left of one            a slice of it goes each turn
  *
- * 1 GiB in pages of 4 KiB is a quarter of a million fragments: 20 ms in one call, in which nobody is
+ * 1 GiB in pages of 4 KiB is a quarter of a million fragments: 50 ms in one call, in which nobody is
  * served. So it goes in slices of 256 KiB, which is at most 64 fragments, with the inbox between
  * them. The list needs no memory: an object that nobody can name any more holds the next one's
  * handle.
