@@ -171,7 +171,8 @@ typedef struct snug_estimate_report {
 	uint64_t reclaimable_bytes;
 	/* the part of it that needs no move: exact in mode SNUG_COALESCE, else at least */
 	uint64_t coalesce_bytes;
-	uint64_t moves; /* at most; of each slab known to a sixteenth of its slots */
+	/* at most, but where there are lent slots; of each slab known to a sixteenth of its slots */
+	uint64_t moves;
 	uint64_t move_bytes;
 	uint64_t free_bytes; /* resident and free already: return_bytes up to this costs no move */
 	/* what would come free besides, if all objects went but those in slabs with pinned ones */

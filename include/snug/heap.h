@@ -174,8 +174,8 @@ size_t snug_contiguous_max(const snug_heap *heap);
 
 /* ------------------------------------------------------------------ objects named by handle --- */
 
-/* Allocates `size` bytes of undefined content. Never fails for fragmentation: see
- * options.no_compaction_in_alloc. NULL, SIZE_ZERO, SIZE_TOO_LARGE (could never fit), ALIGNMENT,
+/* Allocates `size` bytes of undefined content. Never fails for fragmentation (docs/bounds.md), unless
+ * options.no_compaction_in_alloc or no_last_resort ask for it. NULL, SIZE_ZERO, SIZE_TOO_LARGE (could never fit), ALIGNMENT,
  * NO_MEMORY, OS_MEMORY, MODE, REENTERED, WRONG_THREAD. */
 SNUG_NODISCARD snug_error snug_alloc(snug_heap *heap, size_t size, snug_handle *out);
 SNUG_NODISCARD snug_error snug_alloc_with(snug_heap *heap, size_t size,

@@ -166,9 +166,28 @@ static void refusals_change_nothing(void **state) {
 	REQUIRE(done, "all of it was not all");
 }
 
+/* The entry's generation goes on, so no later handle equals an earlier one. */
+static void handles_stay_stale(void **state) {
+	(void)state;
+	snug_handle earlier[4], handle;
+	bool done = false;
+	for (uint32_t round = 0; round < 4; round++) {
+		REQUIRE_OK(snug_alloc(heap, LARGE_BYTES, &handle));
+		for (uint32_t index = 0; index < round; index++) {
+			REQUIRE(handle != earlier[index], "round %u: a handle was given out twice", round);
+			REQUIRE_ERROR(SNUG_ERROR_HANDLE, snug_free(heap, earlier[index]));
+		}
+		earlier[round] = handle;
+		REQUIRE_OK(snug_free_part(heap, handle, SIZE_MAX, &done));
+		REQUIRE(done, "all of it was not all");
+	}
+	REQUIRE_OK(snug_check(heap, NULL));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(by_handle, open_handles, close_heap),
+		cmocka_unit_test_setup_teardown(handles_stay_stale, open_handles, close_heap),
 		cmocka_unit_test_setup_teardown(by_reference, open_references, close_heap),
 		cmocka_unit_test_setup_teardown(the_rest_is_an_object, open_handles, close_heap),
 		cmocka_unit_test_setup_teardown(refusals_change_nothing, open_handles, close_heap),

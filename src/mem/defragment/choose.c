@@ -151,16 +151,16 @@ static bool sizes_are_known(const snug_heap *heap, const struct size_class *clas
 		   heap->options.owner.size_of != NULL;
 }
 
-struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id,
-							  enum merge merge) {
+struct size_class *merge_class(const snug_heap *heap, const struct size_class *class, uint16_t *id,
+							   enum merge merge) {
 	const struct class_table *table = &heap->classes;
 	uint16_t end = table->first[class->family + 1];
 	uint32_t stride_most =
 		merge == MERGE_ANY ? UINT32_MAX : class->stride + class->stride / MERGE_PARTS;
 	while (++*id < end && table->entry[*id].stride <= stride_most) {
-		struct size_class *host = table->state[*id];
-		if (host == NULL || host->free_slots == 0) continue;
-		if (host->pool == class->pool || sizes_are_known(heap, class)) return host;
+		struct size_class *into = table->state[*id];
+		if (into == NULL || into->free_slots == 0) continue;
+		if (into->pool == class->pool || sizes_are_known(heap, class)) return into;
 	}
 	return NULL;
 }
@@ -172,11 +172,11 @@ static uint64_t merge_waste(const snug_heap *heap, const struct size_class *clas
 	uint16_t id = class->id;
 	uint64_t waste_bytes = 0;
 	while (count > 0) {
-		const struct size_class *host = merge_host(heap, class, &id, merge);
-		if (host == NULL) return UINT64_MAX;
-		SNUG_ASSERT(host->stride > class->stride && host->family == class->family);
-		uint64_t here = host->free_slots < count ? host->free_slots : count;
-		waste_bytes += here * (host->stride - class->stride);
+		const struct size_class *into = merge_class(heap, class, &id, merge);
+		if (into == NULL) return UINT64_MAX;
+		SNUG_ASSERT(into->stride > class->stride && into->family == class->family);
+		uint64_t here = into->free_slots < count ? into->free_slots : count;
+		waste_bytes += here * (into->stride - class->stride);
 		count -= here;
 	}
 	return waste_bytes;

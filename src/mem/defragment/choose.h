@@ -85,7 +85,7 @@ bool merge_search_end(snug_heap *heap, struct merge_search *search);
 
 /* The next larger class that objects of `class` may be merged into, after `*id`; NULL at the
  * end. */
-struct size_class *merge_host(const snug_heap *heap, const struct size_class *class, uint16_t *id,
-							  enum merge merge);
+struct size_class *merge_class(const snug_heap *heap, const struct size_class *class, uint16_t *id,
+							   enum merge merge);
 
 #endif

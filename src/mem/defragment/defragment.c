@@ -524,7 +524,8 @@ static void set_target(snug_heap *heap) {
 static void end_at_budget(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
 	uint64_t unpinned_pages;
-	bool more = reclaimable_pages(heap, defragment->options.pool_mask, &unpinned_pages) > 0;
+	bool more = defragment->phase == PHASE_REHOME ||
+				reclaimable_pages(heap, defragment->options.pool_mask, &unpinned_pages) > 0;
 	if (more || defragment->phase == PHASE_DRAIN || defragment->options.merge_classes) {
 		/* what was gained */
 		bool returns = defragment->phase != PHASE_DRAIN && wanted_bytes(heap) > 0;

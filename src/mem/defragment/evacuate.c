@@ -163,10 +163,10 @@ static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *
 	}
 	reserved += reserve_in(heap, class, moves + reserved, count - reserved);
 	uint16_t id = class->id;
-	struct size_class *host;
+	struct size_class *into;
 	while (merge != MERGE_NONE && reserved < count &&
-		   (host = merge_host(heap, class, &id, merge)) != NULL) {
-		reserved += reserve_in(heap, host, moves + reserved, count - reserved);
+		   (into = merge_class(heap, class, &id, merge)) != NULL) {
+		reserved += reserve_in(heap, into, moves + reserved, count - reserved);
 	}
 	return reserved;
 }

@@ -246,18 +246,18 @@ snug_error class_activate_largest(snug_heap *heap) {
 	return error;
 }
 
-/* The class of the host's group whose activation saves most; CLASS_NONE if none saves a quarter of
- * a page. */
-static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host) {
+/* The class of the group that is served whose activation saves most; CLASS_NONE if none saves a
+ * quarter of a page. */
+static uint16_t most_wanted(const snug_heap *heap, const struct size_class *serving) {
 	const struct class_table *table = &heap->classes;
-	uint16_t first = host->id;
-	while (first > table->first[host->family] && table->state[first - 1] == NULL) first--;
+	uint16_t first = serving->id;
+	while (first > table->first[serving->family] && table->state[first - 1] == NULL) first--;
 	uint64_t most_bytes = review_grain(heap);
 	uint64_t objects = 0;
 	uint16_t best = CLASS_NONE;
-	for (uint16_t id = first; id < host->id; id++) {
+	for (uint16_t id = first; id < serving->id; id++) {
 		objects += table->entry[id].live;
-		uint64_t saved_bytes = objects * (host->stride - table->entry[id].stride);
+		uint64_t saved_bytes = objects * (serving->stride - table->entry[id].stride);
 		if (saved_bytes <= most_bytes) continue;
 		most_bytes = saved_bytes;
 		best = id;
@@ -265,10 +265,10 @@ static uint16_t most_wanted(const snug_heap *heap, const struct size_class *host
 	return best;
 }
 
-void class_review_group(snug_heap *heap, struct size_class *host) {
-	SNUG_ASSERT(heap->classes.state[host->id] == host);
-	host->review_bytes = host->waste_bytes + review_grain(heap);
-	uint16_t wanted = most_wanted(heap, host);
+void class_review_group(snug_heap *heap, struct size_class *serving) {
+	SNUG_ASSERT(heap->classes.state[serving->id] == serving);
+	serving->review_bytes = serving->waste_bytes + review_grain(heap);
+	uint16_t wanted = most_wanted(heap, serving);
 	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(heap, wanted);
 	(void)error;
 }

@@ -73,22 +73,23 @@ snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out);
  * state of a smaller one. So a free page always serves. NO_MEMORY, OS_MEMORY. */
 snug_error class_activate_largest(snug_heap *heap);
 
-/* Activates the class of the host's group that is worth it, if any. */
-void class_review_group(snug_heap *heap, struct size_class *host);
+/* Activates the class of the serving one's group that is worth it, if any. */
+void class_review_group(snug_heap *heap, struct size_class *serving);
 
-/* An object of class `id` is allocated in a slot of `host`, whose group may then be due for a
+/* An object of class `id` is allocated in a slot of `serving`, whose group may then be due for a
  * review. Without a branch: whether an object is loose is as good as random when sizes are
  * mixed. */
-static inline void class_count_in(snug_heap *heap, uint16_t id, struct size_class *host) {
+static inline void class_count_in(snug_heap *heap, uint16_t id, struct size_class *serving) {
 	struct class_entry *entry = &heap->classes.entry[id];
-	SNUG_ASSERT(entry->stride <= host->stride && class_family(&heap->classes, id) == host->family);
+	SNUG_ASSERT(entry->stride <= serving->stride &&
+				class_family(&heap->classes, id) == serving->family);
 	entry->live++;
-	host->waste_bytes += host->stride - entry->stride;
+	serving->waste_bytes += serving->stride - entry->stride;
 }
 
 /* Each time a quarter of a page was wasted in the group. */
-static inline void class_review_if_due(snug_heap *heap, struct size_class *host) {
-	if (UNLIKELY(host->waste_bytes > host->review_bytes)) class_review_group(heap, host);
+static inline void class_review_if_due(snug_heap *heap, struct size_class *serving) {
+	if (UNLIKELY(serving->waste_bytes > serving->review_bytes)) class_review_group(heap, serving);
 }
 
 /* And freed. */
