@@ -33,8 +33,8 @@ static const char *const known[] = {
 	"fill plain 100 100 1000; free every 2 1; ask plain 4000 4000 1000; pin every 100 0",
 	"fill plain 100 100 1000; free every 2 1; ask contiguous 4000 4000 1000; pin every 1 0",
 	"fill plain 1 1 1000; keep page 0 0; ask plain 200 200 1000",
-	"fill plain 8 8 500; fill plain 300 300 1000; pin page 0 0; keep page 0 0; ask plain 200 200 "
-	"1000",
+	("fill plain 8 8 500; fill plain 300 300 1000; pin page 0 0; keep page 0 0; "
+	 "ask plain 200 200 1000"),
 	"fill aligned 64 64 1000; free every 2 0; ask plain 40 40 1000",
 	"fill plain 5000 5000 1000; free every 2 0; ask contiguous 3000 3000 1000",
 	"fill plain 30 4000 1000; keep page 0 0; ask contiguous 4000 4000 1000",
