@@ -422,6 +422,7 @@ def test_the_focus_stays_where_the_user_went():
     with Page(1) as page:
         page.tab_to("Defragment")
         page.server.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, page.server.process.pid, os.WSTOPPED | os.WNOWAIT)  # else it may still answer
         page.press(Keys.ENTER)
         page.outcome("working")
         assert page.focused() == "Defragment", "the focus is lost while it works"
