@@ -57,16 +57,19 @@ static struct size_class *class_with_hole(const snug_heap *heap, enum family fam
 	return NULL;
 }
 
-/* The same, with a new slab if it has none and a page is free. */
+/* The same; else the class that serves this size, however loose, with a new slab where it has no
+ * hole to spare and a page is free. */
 static struct size_class *class_with_room(snug_heap *heap, enum family family, uint32_t bytes) {
 	struct size_class *class = class_with_hole(heap, family, bytes);
 	uint16_t id = class_find(&heap->classes, family, bytes);
-	if (class != NULL || id == CLASS_NONE || arena_free_pages(&heap->arena) == 0) return class;
+	if (class != NULL || id == CLASS_NONE) return class;
+	class = heap->classes.entry[id].serving;
+	if (class != NULL && has_hole_to_spare(class)) return class;
 	page_number page;
-	if (class_serving(heap, id, &class) != SNUG_OK) return NULL;
-	/* the page that the class could gain is gained first */
+	if (arena_free_pages(&heap->arena) == 0 || class_serving(heap, id, &class) != SNUG_OK)
+		return NULL;
+	/* The page that the class could gain without a move is gained first. */
 	slab_release_empty(heap, class);
-	if (class_holes(class) > 0) return NULL;
 	if (slab_create(heap, class, &page) != SNUG_OK) return NULL;
 	heap->totals.rehome_pages++;
 	return class;

@@ -20,18 +20,28 @@ static double ratio(uint64_t part, uint64_t whole) {
 	return whole == 0 ? 0.0 : (double)part / (double)whole;
 }
 
+/* Slabs whose holes are lent: what lives in them, be it theirs or not, and what is left. */
+static void add_hosts(const struct size_class *class, snug_pool_stats *pool) {
+	uint64_t in_use = host_residents(class) + class->host_guests;
+	SNUG_ASSERT(class->pinned_hosts <= class->hosts);
+	pool->objects += in_use;
+	pool->slot_bytes += in_use * class->stride;
+	pool->hole_bytes += (uint64_t) class->host_empty * class->stride;
+	pool->slabs += class->hosts;
+	pool->pinned_slabs += class->pinned_hosts;
+}
+
 static void add_class(const struct arena *arena, const struct size_class *class,
 					  snug_pool_stats *pool) {
 	uint64_t live = class_live_slots(class);
 	uint64_t slots = (uint64_t) class->slabs * class->slots;
 	SNUG_ASSERT(live <= slots && class->pinned_slabs <= class->slabs);
-	SNUG_ASSERT(class->pinned_hosts <= class->hosts);
-	uint64_t in_hosts = host_residents(class) + class->host_guests;
-	pool->objects += live + in_hosts;
-	pool->slot_bytes += (live + in_hosts) * class->stride;
-	pool->hole_bytes += (slots - live + class->host_empty) * class->stride;
-	pool->slabs += class->slabs + class->hosts;
-	pool->pinned_slabs += class->pinned_slabs + class->pinned_hosts;
+	if (UNLIKELY(class->hosts > 0)) add_hosts(class, pool);
+	pool->objects += live;
+	pool->slot_bytes += live * class->stride;
+	pool->hole_bytes += (slots - live) * class->stride;
+	pool->slabs += class->slabs;
+	pool->pinned_slabs += class->pinned_slabs;
 	pool->active_classes++;
 	/* Most classes hold less than a slab of holes: no division for those. */
 	if (slots - live >= class->slots) {
