@@ -155,9 +155,10 @@ static enum progress by_merging(snug_heap *heap, struct need *need) {
 	return merge_one_page(heap, MERGE_CLOSE) ? GAINED : NOTHING;
 }
 
-/* Once: what ends here may begin again for this need. */
+/* Once: what ends here may begin again for this need. Not for an owner who evicts: he has counted
+ * on the tables as they are (fit.h), and the OS may not give again what goes back now. */
 static enum progress by_trimming(snug_heap *heap, struct need *need) {
-	if (need->effort != ROOM_MADE || need->trimmed) return NOTHING;
+	if (need->effort != ROOM_MADE || need->trimmed || heap->options.no_last_resort) return NOTHING;
 	need->trimmed = true;
 	return tables_trim(heap, need->trims_all ? TRIM_ALL : TRIM_NEED) > 0 ? GAINED : NOTHING;
 }
