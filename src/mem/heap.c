@@ -267,6 +267,7 @@ snug_error snug_heap_set_limit(snug_heap *heap, size_t limit_bytes) {
 	if (limit_bytes > heap->options.limit_max_bytes) return SNUG_ERROR_OPTION;
 	if (!limit_is_workable(limit_bytes, heap->arena.page_bytes)) return SNUG_ERROR_LIMIT_TOO_SMALL;
 	heap->arena.limit_goal_bytes = limit_bytes;
+	heap->changes++; /* tables may be larger than it needs */
 	limit_keep_no_more(&heap->arena);
 	limit_settle(&heap->arena);
 	SNUG_ASSERT(heap->arena.limit_bytes >= limit_bytes);

@@ -1,5 +1,6 @@
-/* test_object_max.c: the largest object. Each size up to object_max_bytes fits an empty heap, each
- * larger one is SIZE_TOO_LARGE, and object_max_bytes leaves no more than it must. */
+/* test_object_max.c: the largest object. Each size up to object_max_bytes fits an empty heap, be it
+ * new, used and emptied, or under another limit than it was created with; each larger one is
+ * SIZE_TOO_LARGE. And object_max_bytes leaves no more than it must. */
 #include "mem/arena/limit.h"
 #include "support/require.h"
 #include "support/test_random.h"
@@ -65,6 +66,31 @@ static size_t turns_of(const struct setting *setting) {
 	return setting->limit_bytes > 16 * MIB ? 4 : setting->limit_bytes > 1 * MIB ? 20 : 60;
 }
 
+/* The largest, and what is a little smaller: where the whole fragments end, each length of tail
+ * that a plan may split. */
+static void require_all_fit(snug_heap *heap, const struct setting *setting, const char *state) {
+	test_random random = {setting->limit_bytes + setting->page_bytes};
+	size_t max_bytes = heap->object_max_bytes;
+	size_t whole_bytes = heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
+	uint64_t name;
+	say(setting, state, max_bytes + 1);
+	REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE, take(heap, setting, max_bytes + 1, &name));
+	for (size_t less = 0; less < 3; less++) require_fits(heap, setting, state, max_bytes - less);
+	for (size_t page = 1; page < 4 && max_bytes > page * whole_bytes; page++) {
+		size_t border = max_bytes - page * whole_bytes;
+		require_fits(heap, setting, state, border + 1);
+		require_fits(heap, setting, state, border);
+		require_fits(heap, setting, state, border - 1);
+	}
+	for (size_t turn = 0; turn < turns_of(setting); turn++) {
+		size_t less = (size_t)test_random_below(&random, whole_bytes << turn % 3);
+		require_fits(heap, setting, state, max_bytes - less % max_bytes);
+	}
+	require_fits(heap, setting, state, 1);
+	require_fits(heap, setting, state, max_bytes);
+	REQUIRE_OK(snug_check(heap, NULL));
+}
+
 /* What the largest object leaves of the limit is less than a page, and a grain each of cells,
  * descriptors and regions. */
 static void require_tight(snug_heap *heap, const struct setting *setting) {
@@ -78,6 +104,27 @@ static void require_tight(snug_heap *heap, const struct setting *setting) {
 	REQUIRE(left_bytes < stats.page_bytes + 3 * METADATA_GRAIN, "%llu bytes of the limit are left",
 			(unsigned long long)left_bytes);
 	give(heap, setting, size, name);
+}
+
+/* As many objects as fit, of all sizes, then none. */
+static void use_and_empty(snug_heap *heap, const struct setting *setting, size_t low, size_t high) {
+	test_random random = {low + high};
+	size_t room = heap->arena.limit_bytes / low + 1, count = 0;
+	uint64_t *names = malloc(room * sizeof *names);
+	uint32_t *sizes = malloc(room * sizeof *sizes);
+	REQUIRE(names != NULL && sizes != NULL, "the test ran out of memory");
+	say(setting, "filling", high);
+	/* nobody here follows a reference that moves */
+	heap->options.no_compaction_in_alloc = setting->by_reference;
+	for (; count < room; count++) {
+		size_t size = (size_t)test_random_between(&random, low, high);
+		sizes[count] = (uint32_t)size;
+		if (take(heap, setting, size, &names[count]) != SNUG_OK) break;
+	}
+	heap->options.no_compaction_in_alloc = false;
+	while (count-- > 0) give(heap, setting, sizes[count], names[count]);
+	free(names);
+	free(sizes);
 }
 
 static void each_setting(void (*run)(const struct setting *)) {
@@ -97,7 +144,6 @@ static void each_setting(void (*run)(const struct setting *)) {
 
 static void run_new(const struct setting *setting) {
 	test_random random = {setting->limit_bytes ^ setting->page_bytes};
-	uint64_t name;
 	snug_heap *heap = open_heap(setting, 0);
 	require_tight(heap, setting);
 	REQUIRE_OK(snug_heap_destroy(heap));
@@ -105,11 +151,36 @@ static void run_new(const struct setting *setting) {
 		heap = open_heap(setting, 0);
 		size_t less = (size_t)test_random_below(&random, turn * setting->page_bytes / 50 + 1);
 		require_fits(heap, setting, "new", heap->object_max_bytes - less);
-		say(setting, "new", heap->object_max_bytes + 1 + less);
-		REQUIRE_ERROR(SNUG_ERROR_SIZE_TOO_LARGE,
-					  take(heap, setting, heap->object_max_bytes + 1 + less, &name));
 		REQUIRE_OK(snug_heap_destroy(heap));
 	}
+}
+
+static void run_emptied(const struct setting *setting) {
+	snug_heap *heap = open_heap(setting, 0);
+	require_all_fit(heap, setting, "used");
+	if (setting->limit_bytes <= 16 * MIB) { /* for the time it takes */
+		use_and_empty(heap, setting, 1, 1);
+		require_all_fit(heap, setting, "emptied of bytes");
+		use_and_empty(heap, setting, 1, 3 * setting->page_bytes);
+		require_all_fit(heap, setting, "emptied of all sizes");
+	}
+	REQUIRE_OK(snug_heap_destroy(heap));
+}
+
+static void run_other_limits(const struct setting *setting) {
+	if (setting->limit_bytes > 16 * MIB) return;
+	struct setting other = *setting;
+	snug_heap *heap = open_heap(setting, 4 * setting->limit_bytes);
+	for (int turn = 0; turn < 3; turn++) {
+		other.limit_bytes = setting->limit_bytes * 4;
+		REQUIRE_OK(snug_heap_set_limit(heap, other.limit_bytes));
+		require_all_fit(heap, &other, "raised");
+		if (turn == 2 && setting->limit_bytes <= 4 * MIB) use_and_empty(heap, &other, 30, 3000);
+		other.limit_bytes = setting->limit_bytes;
+		REQUIRE_OK(snug_heap_set_limit(heap, other.limit_bytes));
+		require_all_fit(heap, &other, "lowered");
+	}
+	REQUIRE_OK(snug_heap_destroy(heap));
 }
 
 static void new_heaps(void **state) {
@@ -117,9 +188,21 @@ static void new_heaps(void **state) {
 	each_setting(run_new);
 }
 
+static void emptied_heaps(void **state) {
+	(void)state;
+	each_setting(run_emptied);
+}
+
+static void other_limits(void **state) {
+	(void)state;
+	each_setting(run_other_limits);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(new_heaps),
+		cmocka_unit_test(emptied_heaps),
+		cmocka_unit_test(other_limits),
 	};
 	return cmocka_run_group_tests_name("object_max", tests, NULL, NULL);
 }

@@ -118,6 +118,35 @@ static snug_error add_to(snug_heap *heap, bool by_reference, size_t bytes, uint6
 	return error;
 }
 
+/* Slabs of more than 128 slots have a bitmap beside them. Where there is no memory for it, their
+ * objects lie in larger slots, and no page is left over. */
+static void pages_serve_without_bitmaps(void **state) {
+	(void)state;
+	snug_heap_options options = snug_heap_options_default();
+	snug_heap *heap;
+	uint64_t name;
+	options.limit_bytes = 4 * MIB;
+	options.page_bytes = 4096;
+	options.populate = true;
+	options.os = &fake.os;
+	options.owner.moved = ignore_move;
+	options.no_last_resort = true; /* as a cache's heap is */
+	REQUIRE_OK(snug_heap_create(&options, &heap));
+	snug_stats stats;
+	REQUIRE_OK(snug_stats_get(heap, &stats));
+	/* what metadata could grow into */
+	REQUIRE_OK(
+		snug_heap_charge(heap, stats.limit_bytes - stats.committed_bytes - stats.metadata_bytes));
+	refuse_for_good();
+	size_t count = 0;
+	while (!add_to(heap, true, 8, &name)) count++;
+	REQUIRE_OK(snug_stats_get(heap, &stats));
+	REQUIRE(stats.free_page_bytes == 0, "%zu objects beside %llu free bytes", count,
+			(unsigned long long)stats.free_page_bytes);
+	REQUIRE_OK(snug_check(heap, NULL));
+	REQUIRE_OK(snug_heap_destroy(heap));
+}
+
 /* Until a table can't grow: a typed error, and all of the pages are still room, for as many as
  * there are entries. */
 static void tables_end_at_what_is_left(void **state) {
@@ -326,6 +355,7 @@ int main(void) {
 		OF_HEAP(a_charge_ends),
 		OF_HEAP(free_pages_stay_room),
 		OF_HEAP(tables_end_at_what_is_left),
+		cmocka_unit_test_setup_teardown(pages_serve_without_bitmaps, open_os, close_os),
 		OF_HEAP(a_lower_limit_waits_for_the_os),
 		cmocka_unit_test_setup_teardown(a_charge_evicts_nothing, open_os, close_os),
 		cmocka_unit_test_setup_teardown(stores_go_on, open_os, close_os),

@@ -491,8 +491,26 @@ void range_shrink(struct arena *arena, struct range *range, size_t bytes) {
 }
 
 #define FORGOTTEN_MAX 4u /* regions: their descriptors take up to 16 KiB each */
+#define COALESCED_A_SLICE 32u
+#define RETURNED_A_SLICE ((uint64_t)65536)
+
+/* Pages up to the last one of the first `count` regions that is not cold. */
+static uint32_t warm_end(const struct arena *arena, uint32_t count) {
+	if (count == 0) return 0;
+	const struct region *last = arena_region(arena, count - 1);
+	for (uint32_t word = REGION_WORDS; word-- > 0;) {
+		if (word * 64 >= last->page_count) continue;
+		uint32_t left = last->page_count - word * 64u;
+		uint64_t warm = ~last->cold_bits[word];
+		if (left < 64) warm &= ((uint64_t)1 << left) - 1;
+		if (warm != 0)
+			return ((count - 1) << arena->region_shift) + word * 64 + bit_highest(warm) + 1;
+	}
+	return (count - 1) << arena->region_shift;
+}
 
 bool arena_forget_cold(struct arena *arena) {
+	size_t before_bytes = arena->metadata_bytes;
 	uint32_t count = arena->region_count;
 	for (; count > 0 && arena->region_count - count < FORGOTTEN_MAX && arena->draining != count;
 		 count--) {
@@ -500,13 +518,25 @@ bool arena_forget_cold(struct arena *arena) {
 		if (last->cold_pages < last->page_count) break;
 		SNUG_ASSERT(last->bucket == LIST_NONE);
 	}
-	if (count == arena->region_count) return false;
+	bool forgotten = count < arena->region_count;
 	arena->region_count = count;
 	if (arena->cold_hint > count) arena->cold_hint = count;
 	range_shrink(arena, &arena->region_range, count * sizeof(struct region));
 	/* Page numbers start at 1; descriptor 0 stays. */
-	size_t pages = ((size_t)count << arena->region_shift) + 1;
+	size_t pages = (size_t)warm_end(arena, count) + 1;
 	range_shrink(arena, &arena->page_range, pages * sizeof(struct page));
 	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
-	return true;
+	return forgotten || arena->metadata_bytes < before_bytes;
+}
+
+bool arena_return_above_limit(struct arena *arena) {
+	uint64_t most_pages = arena->limit_goal_bytes >> arena->page_shift;
+	if (warm_end(arena, arena->region_count) <= most_pages) return false;
+	if (arena_coalesce(arena, COALESCED_A_SLICE) > 0) return true;
+	arena_drain_end(arena);
+	uint32_t last = arena->region_count - 1;
+	if (arena_region(arena, last)->bucket != 0) return false;
+	uint64_t pages =
+		arena->huge_pages ? region_pages(arena) : RETURNED_A_SLICE >> arena->page_shift;
+	return arena_return_region(arena, last, pages) > 0;
 }

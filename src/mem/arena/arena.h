@@ -80,9 +80,13 @@ bool arena_drain_resume(struct arena *arena, uint32_t most);
  * were not given up. Number + 1; 0: none. */
 uint32_t arena_drain_choice(const struct arena *arena);
 
-/* Gives the descriptors of some wholly cold regions at the end of the arena back to the OS; false if
- * the last region is not. */
+/* Gives descriptors behind the last page that is not cold back to the OS, of some regions; false if
+ * there are none to give. */
 bool arena_forget_cold(struct arena *arena);
+
+/* Where nothing is in use: gives some of the free pages that lie higher than the limit reaches back
+ * to the OS; false if there are none, or the OS refuses. */
+bool arena_return_above_limit(struct arena *arena);
 
 /* Gives one free page back to the OS to make room under the limit. NO_MEMORY: none is free.
  * OS_MEMORY: the OS did not take it, and it is still free. */

@@ -266,6 +266,25 @@ void room_pace(snug_heap *heap) {
 	note_pages_gained(heap, before_pages);
 }
 
+/* A page is free, but no memory for the bitmap that a slab of this class has beside it: so a larger
+ * class's, whose slabs have none, takes it. The page's room is better used loosely than not. */
+static snug_error grow_larger(snug_heap *heap, uint16_t id, uint64_t *offset,
+							  struct size_class **out) {
+	const struct class_table *table = &heap->classes;
+	uint16_t end = table->first[class_family(table, id) + 1];
+	for (; id < end; id++) {
+		struct size_class *class = table->state[id];
+		page_number page;
+		if (class == NULL || class->slots > INLINE_BITMAP_SLOTS) continue;
+		if (!take_hole(heap, class, offset) &&
+			(slab_create(heap, class, &page) != SNUG_OK || !take_hole(heap, class, offset)))
+			continue;
+		*out = class;
+		return SNUG_OK;
+	}
+	return SNUG_ERROR_NO_MEMORY;
+}
+
 /* Slot from the class or from a new slab of it. */
 static snug_error take_or_grow(snug_heap *heap, uint16_t id, bool may_move, uint64_t *offset,
 							   struct size_class **out) {
@@ -285,6 +304,9 @@ static snug_error take_or_grow(snug_heap *heap, uint16_t id, bool may_move, uint
 		victim_abandon(heap);
 		error = SNUG_OK;
 	}
+	bool is_bitmap =
+		error && (*out)->slots > INLINE_BITMAP_SLOTS && arena_free_pages(&heap->arena) > 0;
+	if (is_bitmap && grow_larger(heap, id, offset, out) == SNUG_OK) return SNUG_OK;
 	if (error) return error;
 	bool filled = take_hole(heap, *out, offset);
 	SNUG_ASSERT(filled);

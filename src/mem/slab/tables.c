@@ -40,7 +40,10 @@ static void drop_pins(snug_heap *heap) {
 static bool trim_some(snug_heap *heap, enum trim how, uint32_t most_grains) {
 	if (handles_trim(heap, how, most_grains)) return true;
 	if (how != TRIM_SPARE) {
-		if (is_empty(heap) && retire_classes(heap)) return true;
+		bool empty = is_empty(heap);
+		if (empty && retire_classes(heap)) return true;
+		/* else free pages would keep the descriptors of a limit that was higher once */
+		if (empty && arena_return_above_limit(&heap->arena)) return true;
 		drop_pins(heap);
 	}
 	if (cells_trim(&heap->arena, &heap->cells, how == TRIM_SPARE ? 1 : 0)) return true;

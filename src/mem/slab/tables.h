@@ -6,8 +6,8 @@
  *               the OS refused memory for one that is needed again, free pages would be no room.
  *   cells       grains without a cell, at the end of their range
  *   pins        the table, if nothing is pinned
- *   regions,    those behind the last region with a page that is committed
- *   descriptors
+ *   regions,    those behind the last page that is committed; of an empty heap that page lies no
+ *   descriptors higher than the limit reaches
  *
  * A free does nothing of this: it stays as short as it is. Tables are trimmed where time is taken
  * for such things, and where memory is wanted:
