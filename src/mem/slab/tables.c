@@ -10,6 +10,7 @@
 #include "mem/arena/cells.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/handle_trim.h"
+#include "mem/slab/magazine.h"
 
 #define CLASSES_A_SLICE 8u
 #define GRAINS_A_SLICE 2u
@@ -21,11 +22,16 @@ static bool is_empty(const snug_heap *heap) {
 	return bytes == 0;
 }
 
-/* True: so many ended that there may be more. */
+/* Of an empty heap, with the empty slab that each may have kept. True: so many ended that there may
+ * be more. */
 static bool retire_classes(snug_heap *heap) {
 	uint32_t retired = 0;
-	for (uint32_t index = heap->classes.active_count; index-- > 0 && retired < CLASSES_A_SLICE;)
-		retired += class_retire(heap, heap->classes.active[index]);
+	for (uint32_t index = heap->classes.active_count; index-- > 0 && retired < CLASSES_A_SLICE;) {
+		struct size_class *class = heap->classes.active[index];
+		magazine_flush(heap, class);
+		slab_release_empty(heap, class);
+		retired += class_retire(heap, class);
+	}
 	return retired == CLASSES_A_SLICE;
 }
 
