@@ -496,6 +496,7 @@ void range_shrink(struct arena *arena, struct range *range, size_t bytes) {
 
 /* Pages up to the last one of the first `count` regions that is not cold. */
 static uint32_t warm_end(const struct arena *arena, uint32_t count) {
+	SNUG_ASSERT(count <= arena->region_count);
 	if (count == 0) return 0;
 	const struct region *last = arena_region(arena, count - 1);
 	for (uint32_t word = REGION_WORDS; word-- > 0;) {
@@ -526,6 +527,7 @@ bool arena_forget_cold(struct arena *arena) {
 	size_t pages = (size_t)warm_end(arena, count) + 1;
 	range_shrink(arena, &arena->page_range, pages * sizeof(struct page));
 	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
+	SNUG_ASSERT(arena->described > warm_end(arena, count));
 	return forgotten || arena->metadata_bytes < before_bytes;
 }
 
@@ -536,6 +538,7 @@ bool arena_return_above_limit(struct arena *arena) {
 	arena_drain_end(arena);
 	uint32_t last = arena->region_count - 1;
 	if (arena_region(arena, last)->bucket != 0) return false;
+	SNUG_ASSERT(region_used_pages(arena_region(arena, last)) == 0);
 	uint64_t pages =
 		arena->huge_pages ? region_pages(arena) : RETURNED_A_SLICE >> arena->page_shift;
 	return arena_return_region(arena, last, pages) > 0;
