@@ -15,10 +15,11 @@ BENCH_OPTIONS ?=
 PEERS_OPTIONS ?=
 DEFRAG_OPTIONS ?=
 FULL_OPTIONS ?=
+READERS_OPTIONS ?=
 RUN_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
-sources = $(shell find include src tests tools bench examples -name '*.[ch]')
+sources = $(shell find include src tests tools bench examples -name '*.[ch]' -o -name '*.cc')
 
 # Configures the directory of the target, with more options; says more only when it fails.
 define setup
@@ -28,7 +29,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -41,6 +42,7 @@ help:
 	@echo "make test-long     the long suite: soaks and sweeps of which make test does a part; an hour"
 	@echo "make bench         the benchmarks, beside other allocators; BENCH_OPTIONS=--quick shows that they run"
 	@echo "make bench-full    how much of its limit a heap can hold, beside what is aimed at; half an hour; FULL_OPTIONS='--live 64' for less"
+	@echo "make bench-readers a get where many threads read and some write, beside a table with locks, liburcu's and TBB's; READERS_OPTIONS='--threads 2' for less"
 	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
 	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
@@ -81,8 +83,8 @@ build/.with-tests: build/build.ninja
 	@meson configure build -Dtests=enabled
 	@touch $@
 
-# Nor bench-hops.
-build/.with-bench: build/build.ninja
+# Nor bench-hops and bench-readers.
+build/.with-bench: build/build.ninja tools/install-deps
 	@meson setup --reconfigure build >/dev/null
 	@touch $@
 
@@ -136,6 +138,10 @@ bench: need-bench build/.with-bench
 bench-full: need-bench build/.with-bench
 	@$(ninja) --quiet -C build snug-replay bench/bench-metadata
 	@/usr/bin/python3 bench/full_heaps.py build $(FULL_OPTIONS)
+
+bench-readers: need-bench build/.with-bench
+	@$(ninja) --quiet -C build bench/bench-readers
+	@build/bench/bench-readers $(READERS_OPTIONS)
 
 bench-peers: need-peers build/.with-bench
 	@$(ninja) --quiet -C build
