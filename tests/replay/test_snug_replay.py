@@ -195,6 +195,49 @@ def test_eviction_for_bytes_misses_fewer_bytes():
         assert cells["shard", limit]["miss_ratio_objects"] < cells["shard-bytes", limit]["miss_ratio_objects"], load
 
 
+def assert_by_readers(cells, limits):
+    """What many readers miss is what one thread does; the cache counts hits as they do. In smaller caches chance decides more."""
+    for limit in limits:
+        shard, cache = cells["shard", limit], cells["cache", limit]
+        assert_right(cache)
+        assert cache["hits"] == cache["told_hits"] and cache["requests_per_second"] > 0, cache
+        assert abs(cache["miss_ratio_objects"] - shard["miss_ratio_objects"]) < 0.002, (cache, shard)
+
+
+def test_many_readers_miss_what_one_does():
+    for load, limits in {"zipf:0.9": "2M", "meta:kvcache": "2M,4M", "twitter:cluster7": "2M"}.items():
+        arguments = (load, "--requests", "100000", "--limit", limits, "--policy", "shard,cache")
+        for readers in ("1", "16"):
+            cells = cached(*arguments, "--readers", readers)
+            assert_by_readers(cells, limits.split(","))
+            assert all(cells["cache", limit]["readers"] == int(readers) for limit in limits.split(","))
+
+
+def test_readers_of_several_workers():
+    cells = cached("zipf:0.9", "--requests", "50000", "--limit", "500K,8M", "--readers", "3", "--workers", "2")
+    policies = [policy for policy, limit in cells if limit == "8M"]
+    assert policies[:4] == ["shard", "shard-bytes", "cache", "cache-bytes"], policies
+    for policy in ("cache", "cache-bytes"):
+        assert cells[policy, "500K"]["miss_ratio_objects"] is None, cells
+        assert_right(cells[policy, "8M"])
+        assert cells[policy, "8M"]["evictions"] == 0 and cells[policy, "8M"]["workers"] == 2, cells
+        assert cells[policy, "8M"]["miss_ratio_objects"] == cells["shard", "8M"]["miss_ratio_objects"], cells
+
+
+def test_readers_keep_a_key_in_order():
+    """One key is stored, read and deleted again and again, among others."""
+    with tempfile.TemporaryDirectory() as directory:
+        trace = pathlib.Path(directory) / "trace.csv"
+        lines = []
+        for number in range(3000):
+            lines += [f"get,a,{100 + number}", f"get,b{number % 7},50", f"get,a,{100 + number}", "delete,a"]
+        trace.write_text("\n".join(lines) + "\n")
+        cells = cached("trace", "--trace", str(trace), "--limit", "4M", "--policy", "cache", "--readers", "4")
+        cell = cells["cache", "4M"]
+        assert_right(cell)
+        assert cell["hits"] == 3000 + 3000 - 7, cell
+
+
 def test_cache_under_a_trace():
     with tempfile.TemporaryDirectory() as directory:
         trace = pathlib.Path(directory) / "trace.csv"
@@ -254,7 +297,8 @@ def test_bad_options_are_refused():
         ["--workload", "W1", "--use", "1.5"], ["--workload", "W1", "--use", "often"], ["--workload", "W1", "--page", "5000"],
         ["--workload", "W1", "--allocator", "dlmalloc"], ["--workload", "W1", "--allocator", ""], ["--json=1"],
         ["--workload", "W1", "--names", "pointer"], ["--workload", "W1", "--factor", "0"], ["--workload", "W1", "--seed", "x"],
-        ["--workload", "W1", "--time-every", "0"], ["--work"], ["--w", "W1"], ["-q"], ["--trace", "/nonexistent.csv"], ["--sizes", "/nonexistent.csv"],
+        ["--workload", "W1", "--time-every", "0"], ["--cache", "zipf:1.0", "--readers", "65"],
+        ["--cache", "zipf:1.0", "--readers", "2", "--workers", "65"], ["--cache", "zipf:1.0", "--policy", "cache"], ["--work"], ["--w", "W1"], ["-q"], ["--trace", "/nonexistent.csv"], ["--sizes", "/nonexistent.csv"],
     ]  # fmt: skip
     for arguments in bad:
         done = run(*arguments, status=2)

@@ -13,7 +13,8 @@
 #define REQUESTS_MOST 200000000
 #define OVERHEAD_MOST_BYTES 1024
 
-static const struct policy *const real_policies[] = {&policy_shard, &policy_shard_bytes};
+static const struct policy *const real_policies[] = {&policy_shard, &policy_shard_bytes,
+													 &policy_cache, &policy_cache_bytes};
 #define REAL_POLICIES (sizeof real_policies / sizeof real_policies[0])
 
 const struct policy *grid_policy_at(size_t index) {
@@ -39,6 +40,8 @@ static bool add_policy(void *context, const char *name) {
 		return options_complain("policy", name, "is one too many");
 	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
 		if (strcmp(grid_policy_at(i)->name, name) == 0) {
+			if (policy_has_readers(grid_policy_at(i)) && grid->readers == 0)
+				return options_complain("policy", name, "needs --readers N");
 			grid->policies[grid->policy_count++] = grid_policy_at(i);
 			return true;
 		}
@@ -73,7 +76,19 @@ static bool add_all_loads(struct grid *grid) {
 
 static bool add_all_policies(struct grid *grid) {
 	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
-		if (!add_policy(grid, grid_policy_at(i)->name)) return false;
+		if ((grid->readers > 0 || !policy_has_readers(grid_policy_at(i))) &&
+			!add_policy(grid, grid_policy_at(i)->name))
+			return false;
+	return true;
+}
+
+static bool add_readers(struct grid *grid, const struct options *options) {
+	if (options->readers > READERS_MAX)
+		return options_complain("readers", count_text(options->readers).text, "is more than 64");
+	if (options->workers > SNUG_WORKERS_MAX)
+		return options_complain("workers", count_text(options->workers).text, "is more than 64");
+	grid->readers = (uint32_t)options->readers;
+	grid->workers = options->workers == 0 ? 1 : (uint32_t)options->workers;
 	return true;
 }
 
@@ -90,6 +105,7 @@ bool grid_make(const struct options *options, struct grid *out) {
 	if (options->overhead > OVERHEAD_MOST_BYTES)
 		return options_complain("overhead", bytes_text(options->overhead).text,
 								"is more than 1 KiB");
+	if (!add_readers(out, options)) return false;
 	bool all_loads = strcmp(options->cache, "all") == 0;
 	bool all_policies = strcmp(options->policy, "all") == 0;
 	return (all_loads ? add_all_loads(out)
@@ -117,11 +133,24 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 	return made;
 }
 
+static bool play_real(const struct grid *grid, const struct cache_load *load,
+					  const struct policy *policy, struct grid_cell *cell, char *problem,
+					  size_t room) {
+	struct crew_options crew = {.readers = grid->readers,
+								.workers = grid->workers,
+								.limit_bytes = cell->limit_bytes,
+								.for_bytes = policy == &policy_cache_bytes,
+								.seed = grid->seed};
+	if (policy_has_readers(policy))
+		return cache_readers_play(load, &crew, &cell->outcome, problem, room);
+	return cache_real_play(load, policy, cell->limit_bytes, grid->seed, &cell->outcome, problem,
+						   room);
+}
+
 static bool run_real(const struct grid *grid, const struct cache_load *load,
 					 const struct policy *policy, struct grid_cell *cell) {
 	char problem[TEXT_ROOM];
-	if (!cache_real_play(load, policy, cell->limit_bytes, grid->seed, &cell->outcome, problem,
-						 sizeof problem)) {
+	if (!play_real(grid, load, policy, cell, problem, sizeof problem)) {
 		fprintf(stderr, "snug-replay: the cache: %s\n", problem);
 		return false;
 	}
@@ -147,7 +176,8 @@ static bool run_simulation(const struct grid *grid, const struct cache_load *loa
 static bool run_cell(const struct grid *grid, const struct cache_load *load,
 					 const struct policy *policy, struct grid_cell *cell) {
 	bool real = policy_is_real(policy);
-	if (real && cell->limit_bytes < SNUG_LIMIT_MIN_BYTES) return true;
+	uint32_t shares = policy_has_readers(policy) ? grid->workers : 1;
+	if (real && cell->limit_bytes / shares < SNUG_LIMIT_MIN_BYTES) return true;
 	uint64_t begin_ns = clock_ns();
 	if (!(real ? run_real : run_simulation)(grid, load, policy, cell)) return false;
 	cell->request_ns = (double)(clock_ns() - begin_ns) / (double)load->count;

@@ -4,6 +4,7 @@
 #define REPLAY_CACHE_GRID_H
 
 #include "caches/cache_load.h"
+#include "caches/cache_readers.h"
 #include "caches/cache_real.h"
 #include "options/options.h"
 
@@ -27,6 +28,8 @@ struct grid {
 	const char *trace_path; /* NULL: none */
 	uint64_t requests, seed;
 	uint32_t overhead_bytes;
+	uint32_t readers; /* 0: none, and no row of the cache over workers */
+	uint32_t workers; /* of that */
 };
 
 struct grid_cell {
@@ -50,12 +53,12 @@ bool grid_make(const struct options *options, struct grid *out);
 bool grid_load(const struct grid *grid, size_t index, struct cache_load *out);
 /* All that --policy names, the cache itself first; NULL past the last. */
 const struct policy *grid_policy_at(size_t index);
-/* Whether it is the cache itself and not a simulation. */
-static inline bool policy_is_real(const struct policy *policy) {
-	return policy == &policy_shard || policy == &policy_shard_bytes;
+/* Whether it is the cache itself and not a simulation; whether it is the one over workers. */
+static inline bool policy_has_readers(const struct policy *policy) {
+	return policy == &policy_cache || policy == &policy_cache_bytes;
 }
-static inline bool grid_is_real(const struct grid *grid, size_t policy) {
-	return policy_is_real(grid->policies[policy]);
+static inline bool policy_is_real(const struct policy *policy) {
+	return policy == &policy_shard || policy == &policy_shard_bytes || policy_has_readers(policy);
 }
 
 /* Runs one load. False: a message is on standard error. */

@@ -1,18 +1,12 @@
 /* cache_real.c: see cache_real.h.
  *
- * A key is its number, mixed with the seed, and filled up to the length that the load says; a value
- * is a pattern of its key and of how often that was stored, so that an older value or another key's
- * is not taken for it. Each hit is verified, and each must be of what was stored, is not deleted
- * and has not expired. The clock is the requests: one a second. Given the seed the shard does the
- * same each time. */
+ * Each hit is verified, and each must be of what was stored, is not deleted and has not expired
+ * (cache_stock.h). The clock is the requests: one a second. Given the seed the shard does the same
+ * each time. */
 #include "caches/cache_real.h"
-
-#include "ledger/ledger.h"
-#include "ledger/pattern.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Of maintenance, which a server does between two batches. Often, because loads are small samples
  * of long times: a lifetime of a day is some hundred thousand requests here, so the sweep for what
@@ -21,28 +15,18 @@
 #define VIEW_BYTES ((size_t)64 << 10) /* looked at at once */
 /* that so many bytes are in, at most: fragments are pages but for the last ones */
 #define VIEW_EXTENTS 64
-#define NOTHING UINT32_MAX
 
 const struct policy policy_shard = {
 	.name = "shard", .summary = "libsnug's cache itself, each value verified when it is hit"};
 const struct policy policy_shard_bytes = {.name = "shard-bytes",
 										  .summary = "the same, evicting for bytes, not for hits"};
 
-/* What the cache must hold of a key, if it holds anything. */
-struct stored {
-	uint32_t stamp;
-	uint32_t value_bytes; /* NOTHING: deleted, or never stored */
-	uint32_t expires_at_s;
-};
-
 struct player {
-	const struct cache_load *load;
 	struct cache_outcome *outcome;
 	snug_shard *shard;
-	struct stored *stored; /* by key */
-	unsigned char *value;  /* the one that is being stored */
+	struct cache_stock stock;
+	unsigned char *value; /* the one that is being stored */
 	snug_os os;
-	uint64_t seed;
 	uint32_t now_s;
 	unsigned char key_bytes[SNUG_KEY_BYTES_MAX];
 };
@@ -55,21 +39,12 @@ static int64_t now_s(void *context) {
 /* The shard draws its lots from the clock. */
 static uint64_t now_ns(void *context) {
 	const struct player *player = context;
-	return player->seed;
+	return player->stock.seed;
 }
 
 static snug_key key_of(struct player *player, uint32_t number) {
-	struct pattern pattern = pattern_of(mix64(number ^ mix64(player->seed)), player->seed);
-	pattern_write(&pattern, 0, player->key_bytes, player->load->key_bytes);
-	return snug_shard_key(player->key_bytes, player->load->key_bytes);
-}
-
-static struct pattern value_pattern(const struct player *player, uint32_t number) {
-	return pattern_of(object_header(number, player->stored[number].stamp), player->seed);
-}
-
-static uint32_t value_bytes_of(const struct player *player, const struct cache_request *request) {
-	return request->bytes - player->load->key_bytes - player->load->overhead_bytes;
+	cache_stock_key(&player->stock, number, player->key_bytes);
+	return snug_shard_key(player->key_bytes, player->stock.load->key_bytes);
 }
 
 /* Bytes [offset, offset + length) of a value. */
@@ -87,12 +62,11 @@ static bool matches(const struct player *player, const struct pattern *pattern,
 }
 
 static bool is_right(const struct player *player, uint32_t number, const snug_item *item) {
-	const struct stored *stored = &player->stored[number];
-	struct pattern pattern = value_pattern(player, number);
-	if (stored->value_bytes != item->value_bytes ||
-		stored->expires_at_s != item->attributes.expires_at_s)
+	const struct stocked *entry = &player->stock.entries[number];
+	struct pattern pattern = cache_stock_value(&player->stock, number);
+	if (stocked_is_gone(entry, player->now_s) || entry->value_bytes != item->value_bytes ||
+		entry->expires_at_s != item->attributes.expires_at_s)
 		return false;
-	if (stored->expires_at_s != 0 && stored->expires_at_s <= player->now_s) return false;
 	for (size_t offset = 0; offset < item->value_bytes; offset += VIEW_BYTES) {
 		size_t left = item->value_bytes - offset;
 		if (!matches(player, &pattern, item, offset, left < VIEW_BYTES ? left : VIEW_BYTES))
@@ -114,15 +88,15 @@ static bool get(struct player *player, const struct cache_request *request, cons
 
 /* What was refused leaves no older value behind. */
 static void set(struct player *player, const struct cache_request *request, const snug_key *key) {
-	struct stored *stored = &player->stored[request->key];
-	uint32_t bytes = value_bytes_of(player, request);
+	struct stocked *entry = &player->stock.entries[request->key];
+	uint32_t bytes = cache_stock_value_bytes(&player->stock, request);
 	snug_attributes attributes = {
 		.expires_at_s = request->lifetime == 0 ? 0 : player->now_s + request->lifetime};
-	*stored = (struct stored){stored->stamp + 1, bytes, attributes.expires_at_s};
-	struct pattern pattern = value_pattern(player, request->key);
+	*entry = (struct stocked){entry->stamp + 1, bytes, attributes.expires_at_s};
+	struct pattern pattern = cache_stock_value(&player->stock, request->key);
 	pattern_write(&pattern, 0, player->value, bytes);
 	if (snug_shard_set(player->shard, key, &attributes, player->value, bytes) == SNUG_OK) return;
-	stored->value_bytes = NOTHING;
+	entry->value_bytes = STOCK_NOTHING;
 	player->outcome->refused++;
 }
 
@@ -131,24 +105,17 @@ static void play(struct player *player, const struct cache_request *request) {
 	player->now_s++;
 	if (player->now_s % REQUESTS_PER_SLICE == 0) (void)snug_shard_maintain(player->shard);
 	if (request->op == TRACE_DELETE) {
-		player->stored[request->key].value_bytes = NOTHING;
+		player->stock.entries[request->key].value_bytes = STOCK_NOTHING;
 		(void)!snug_shard_delete(player->shard, &key);
 	} else if (request->op == TRACE_SET || !get(player, request, &key)) {
 		set(player, request, &key);
 	}
 }
 
-static bool make_tables(struct player *player) {
-	const struct cache_load *load = player->load;
-	uint32_t most_bytes = 0;
-	for (size_t i = 0; i < load->count; i++)
-		if (load->requests[i].bytes > most_bytes) most_bytes = load->requests[i].bytes;
-	player->stored = malloc(load->keys * sizeof player->stored[0]);
-	player->value = malloc((size_t)most_bytes + 1);
-	if (player->stored == NULL || player->value == NULL) return false;
-	for (uint32_t key = 0; key < load->keys; key++)
-		player->stored[key] = (struct stored){0, NOTHING, 0};
-	return true;
+static bool make_tables(struct player *player, const struct cache_load *load, uint64_t seed) {
+	if (!cache_stock_init(&player->stock, load, seed)) return false;
+	player->value = malloc((size_t)player->stock.value_most_bytes + 1);
+	return player->value != NULL;
 }
 
 static snug_error make_shard(struct player *player, const struct policy *policy,
@@ -169,9 +136,9 @@ static snug_error make_shard(struct player *player, const struct policy *policy,
 bool cache_real_play(const struct cache_load *load, const struct policy *policy,
 					 uint64_t limit_bytes, uint64_t seed, struct cache_outcome *out, char *problem,
 					 size_t room) {
-	struct player player = {.load = load, .outcome = out, .seed = seed};
+	struct player player = {.outcome = out};
 	*out = (struct cache_outcome){0};
-	bool made = make_tables(&player);
+	bool made = make_tables(&player, load, seed);
 	snug_error error = made ? make_shard(&player, policy, limit_bytes) : SNUG_ERROR_NO_MEMORY;
 	if (!error) {
 		for (size_t i = 0; i < load->count; i++) play(&player, &load->requests[i]);
@@ -180,7 +147,7 @@ bool cache_real_play(const struct cache_load *load, const struct policy *policy,
 		if (!error) error = ended;
 	}
 	if (error) snprintf(problem, room, "%s", made ? snug_error_text(error) : "no memory");
-	free(player.stored);
+	cache_stock_deinit(&player.stock);
 	free(player.value);
 	return !error;
 }

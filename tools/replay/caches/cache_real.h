@@ -6,22 +6,11 @@
 #ifndef REPLAY_CACHE_REAL_H
 #define REPLAY_CACHE_REAL_H
 
-#include "caches/cache_load.h"
-
-#include <snug/shard.h>
+#include "caches/cache_stock.h"
 
 /* Their names and summaries; the cache decides by itself, so there is nothing to call. */
 extern const struct policy policy_shard;
 extern const struct policy policy_shard_bytes;
-
-struct cache_outcome {
-	struct misses misses;
-	uint64_t refused; /* stores */
-	/* hits that were not the bytes last stored, or of what was deleted or had expired */
-	uint64_t wrong;
-	uint64_t value_bytes;   /* verified */
-	snug_shard_stats stats; /* at the end */
-};
 
 /* False: the shard could not be created, or there is no memory to know what it must hold; `problem`
  * says which. */

@@ -17,7 +17,7 @@ void cache_list(void) {
 		if (load_shape_find(load_shape_name_at(i), &shape))
 			printf("  %-20s %s\n", shape.name, shape.summary);
 	printf("  %-20s %s\n", "trace", "the file that --trace names");
-	puts("\nEviction policies (--policy; all but the first two are simulated):");
+	puts("\nEviction policies (--policy; all but the first four are simulated):");
 	for (size_t i = 0; grid_policy_at(i) != NULL; i++)
 		printf("  %-20s %s\n", grid_policy_at(i)->name, grid_policy_at(i)->summary);
 }
@@ -31,6 +31,11 @@ static double missed_bytes(const struct grid_cell *cell) {
 	return ratio(cell->misses.missed_bytes, cell->misses.get_bytes);
 }
 
+static double requests_per_second(const struct cache_load *load,
+								  const struct cache_outcome *outcome) {
+	return ratio(load->count * UINT64_C(1000000000), outcome->play_ns);
+}
+
 /* What the cache itself tells beyond its misses. */
 static void json_real_cell(struct json_line *line, const struct cache_outcome *outcome) {
 	const snug_shard_stats *stats = &outcome->stats;
@@ -41,9 +46,22 @@ static void json_real_cell(struct json_line *line, const struct cache_outcome *o
 	json_count(line, "item_bytes", stats->item_bytes);
 	json_count(line, "index_bytes", stats->index_bytes);
 	json_count(line, "metadata_bytes", stats->heap.metadata_bytes);
-	json_count(line, "charged_bytes", stats->heap.charged_bytes);
-	json_count(line, "moved_bytes", stats->heap.moved_bytes);
 	json_count(line, "expired", stats->expired);
+}
+
+static void json_shard_cell(struct json_line *line, const struct cache_outcome *outcome) {
+	json_count(line, "charged_bytes", outcome->stats.heap.charged_bytes);
+	json_count(line, "moved_bytes", outcome->stats.heap.moved_bytes);
+}
+
+static void json_readers_cell(struct json_line *line, const struct grid *grid,
+							  const struct cache_load *load, const struct cache_outcome *outcome) {
+	json_count(line, "readers", grid->readers);
+	json_count(line, "workers", grid->workers);
+	json_fixed(line, "requests_per_second", requests_per_second(load, outcome), 0);
+	json_count(line, "hits", outcome->misses.gets - outcome->misses.missed_gets);
+	json_count(line, "told_hits", outcome->told_hits);
+	json_count(line, "moves", outcome->moves);
 }
 
 static void json_misses(struct json_line *line, const struct grid_cell *cell) {
@@ -62,8 +80,9 @@ static void json_misses(struct json_line *line, const struct grid_cell *cell) {
 static void print_json_cell(const struct grid *grid, const struct cache_load *load, size_t policy,
 							size_t limit, const struct grid_cell *cell) {
 	struct json_line line = json_begin();
+	const struct policy *of = grid->policies[policy];
 	json_text(&line, "cache", load->name);
-	json_text(&line, "policy", grid->policies[policy]->name);
+	json_text(&line, "policy", of->name);
 	json_count(&line, "seed", grid->seed);
 	json_count(&line, "requests", load->count);
 	json_count(&line, "keys", load->keys);
@@ -72,7 +91,11 @@ static void print_json_cell(const struct grid *grid, const struct cache_load *lo
 	json_count(&line, "limit_bytes", cell->limit_bytes);
 	json_count(&line, "overhead_bytes", load->overhead_bytes);
 	json_misses(&line, cell);
-	if (cell->has_run && grid_is_real(grid, policy)) json_real_cell(&line, &cell->outcome);
+	if (cell->has_run && policy_is_real(of)) json_real_cell(&line, &cell->outcome);
+	if (cell->has_run && policy_has_readers(of))
+		json_readers_cell(&line, grid, load, &cell->outcome);
+	else if (cell->has_run && policy_is_real(of))
+		json_shard_cell(&line, &cell->outcome);
 	json_end(&line);
 }
 
@@ -82,9 +105,22 @@ static void print_json(const struct grid *grid, const struct grid_result *result
 			print_json_cell(grid, result->load, policy, limit, &result->cells[policy][limit]);
 }
 
+static void print_speeds(const struct grid *grid, const struct cache_load *load,
+						 const struct grid_cell *cells) {
+	printf("  %-12s", "requests/s");
+	for (size_t limit = 0; limit < grid->limit_count; limit++)
+		if (cells[limit].has_run)
+			printf("  %13.0f", requests_per_second(load, &cells[limit].outcome));
+		else
+			printf("  %13s", "-");
+	printf("  by %u readers of %u worker(s)\n", grid->readers, grid->workers);
+}
+
 /* Below the table: what the cache held, and that it was all right. */
-static void print_real(const struct grid *grid, const struct grid_cell *cells) {
+static void print_real(const struct grid *grid, const struct cache_load *load,
+					   const struct policy *policy, const struct grid_cell *cells) {
 	uint64_t hits = 0, bytes = 0, wrong = 0, refused = 0;
+	const char *name = policy_has_readers(policy) ? "cache" : "shard";
 	printf("  %-12s", "full of");
 	for (size_t limit = 0; limit < grid->limit_count; limit++) {
 		const struct grid_cell *cell = &cells[limit];
@@ -98,8 +134,9 @@ static void print_real(const struct grid *grid, const struct grid_cell *cells) {
 		else
 			printf("  %13s", "-");
 	}
-	printf("  items, in the shard\n  the shard's %s hits, %s, were verified: %s wrong, %s stores "
-		   "refused\n",
+	printf("  items, in the %s\n", name);
+	if (policy_has_readers(policy)) print_speeds(grid, load, cells);
+	printf("  the %s's %s hits, %s, were verified: %s wrong, %s stores refused\n", name,
 		   count_text(hits).text, bytes_text(bytes).text, count_text(wrong).text,
 		   count_text(refused).text);
 }
@@ -124,7 +161,8 @@ static void print_table(const struct grid *grid, const struct grid_result *resul
 		putchar('\n');
 	}
 	for (size_t policy = 0; policy < grid->policy_count; policy++)
-		if (grid_is_real(grid, policy)) print_real(grid, result->cells[policy]);
+		if (policy_is_real(grid->policies[policy]))
+			print_real(grid, load, grid->policies[policy], result->cells[policy]);
 }
 
 /* Whether the cache itself gave back what it was given. */

@@ -35,7 +35,7 @@
 	X(workers, COUNT, "workers", "N", "0",                                                         \
 	  "libsnug's heaps on N threads of their own, each with its share of the limit, reached by "   \
 	  "message; defragmented "                                                                     \
-	  "again and again meanwhile")                                                                 \
+	  "again and again meanwhile. With --readers: the cache's workers, one if 0")                  \
 	X(clients, COUNT, "clients", "M", "1",                                                         \
 	  "threads that ask the workers, each with its share of the live bytes")                       \
 	X(cache, TEXT, "cache", "LOAD[,LOAD]|all", "",                                                 \
@@ -46,6 +46,11 @@
 	  "of --cache: shard, the cache itself, or eviction policies (see --list)")                    \
 	X(limit, TEXT, "limit", "SIZE[,SIZE]", "1%,5%,10%,20%,40%",                                    \
 	  "of --cache: sizes of the cache, in bytes or in percent of what all keys together take")     \
+	X(readers, COUNT, "readers", "N", "0",                                                         \
+	  "of --cache: N threads read and write the cache over workers (snug/cache.h), rows cache "    \
+	  "and cache-bytes beside the shard's. Requests are dealt by key, so what concerns one key "   \
+	  "is asked in the load's order; between keys the order is kept to within 2,048 requests, or " \
+	  "a sixteenth of the shortest life of an object")                                             \
 	X(overhead, BYTES, "overhead", "BYTES", "8",                                                   \
 	  "of --cache: what a simulation is charged for an object beside key and value; 18 is what "   \
 	  "libsnug's cache "                                                                           \

@@ -36,6 +36,13 @@ static inline void misses_count(struct misses *misses, uint32_t bytes, bool hit)
 	misses->missed_bytes += hit ? 0 : bytes;
 }
 
+static inline void misses_add(struct misses *into, const struct misses *part) {
+	into->gets += part->gets;
+	into->missed_gets += part->missed_gets;
+	into->get_bytes += part->get_bytes;
+	into->missed_bytes += part->missed_bytes;
+}
+
 struct simulation {
 	const struct policy *policy;
 	void *state; /* of the policy, and its tables */
