@@ -124,6 +124,8 @@ static void decommit_high(struct index *index, size_t begin) {
 
 static void give_back(struct index *index) {
 	const snug_os *os = index->os;
+	if (index->versions_bytes > 0) os->release(os->context, index->versions, index->versions_bytes);
+	index->versions_bytes = 0;
 	if (index->spills != NULL)
 		os->release(os->context, index->spills, index->spills_reserved_bytes);
 	if (index->groups != NULL) os->release(os->context, index->groups, index->reserved_bytes);
@@ -149,6 +151,26 @@ static bool reserve(struct index *index, size_t limit_max_bytes, bool lean) {
 	return false;
 }
 
+/* One for each part of the limit. Where there is no memory for so many, the own ones do: readers
+ * come again more often. */
+static void make_versions(struct index *index, size_t limit_max_bytes) {
+	size_t parts = smaller(limit_max_bytes / VERSION_LIMIT_BYTES, VERSIONS_MAX);
+	size_t count = parts <= VERSIONS_OWN ? VERSIONS_OWN : (size_t)1 << bit_highest(parts);
+	index->versions = index->versions_own;
+	index->versions_mask = VERSIONS_OWN - 1;
+	size_t bytes = round_up(count * sizeof(index_version), GRAIN);
+	if (count == VERSIONS_OWN) return;
+	void *memory = os_reserve(index->os, bytes, GRAIN);
+	if (memory == NULL) return;
+	if (commit(index, memory, bytes)) {
+		index->os->release(index->os->context, memory, bytes);
+		return;
+	}
+	index->versions = memory;
+	index->versions_bytes = bytes;
+	index->versions_mask = (uint32_t)count - 1;
+}
+
 snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
 					  size_t limit_max_bytes, index_hash_function hash_of,
 					  index_filter_function drop_flushed, void *context) {
@@ -164,7 +186,9 @@ snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
 		index_deinit(index);
 		return error;
 	}
+	make_versions(index, limit_max_bytes);
 	index->from = index->to = 1;
+	index->moving = GROUP_NONE;
 	index->high_bytes = index->end_bytes = index->low_bytes;
 	return SNUG_OK;
 }
@@ -194,7 +218,7 @@ static void spill_put(struct bucket *spill, uint32_t slot, uint32_t home, uint64
 	uint32_t shift = SPILL_HOME_SHIFT + 3 * slot;
 	SNUG_ASSERT(slot < BUCKET_ENTRIES && home < GROUP_BUCKETS && entry != 0);
 	SNUG_ASSERT(spill->entry[slot] == 0);
-	spill->entry[slot] = entry;
+	entry_set(&spill->entry[slot], entry);
 	spill->word = (spill->word & ~((uint64_t)7 << shift)) | (uint64_t)home << shift;
 }
 
@@ -300,15 +324,20 @@ bool probe_spill(struct probe *probe) {
 
 static snug_error put(struct index *index, uint64_t hash, uint64_t entry) {
 	uint64_t place = index_place(index, hash);
+	uint32_t home_number = place % GROUP_BUCKETS;
 	struct bucket *bucket = index_bucket(index, place);
-	if (UNLIKELY(index_is_flushed(index, bucket)))
-		index_settle(index, bucket, place % GROUP_BUCKETS);
+	snug_error error = SNUG_OK;
+	if (UNLIKELY(index_is_flushed(index, bucket))) index_settle(index, bucket, home_number);
 	uint32_t slot = free_slot(bucket);
-	if (UNLIKELY(slot == BUCKET_ENTRIES))
-		return spill_add(index, bucket, place % GROUP_BUCKETS, entry);
-	SNUG_ASSERT(bucket_spilled(bucket) == 0); /* who has room has nothing elsewhere */
-	bucket->entry[slot] = entry;
-	return SNUG_OK;
+	index_begin_change(index, bucket, home_number);
+	if (UNLIKELY(slot == BUCKET_ENTRIES)) {
+		error = spill_add(index, bucket, home_number, entry);
+	} else {
+		SNUG_ASSERT(bucket_spilled(bucket) == 0); /* who has room has nothing elsewhere */
+		entry_set(&bucket->entry[slot], entry);
+	}
+	index_end_change(index, bucket, home_number);
+	return error;
 }
 
 snug_error index_prepare(struct index *index) {
@@ -329,13 +358,13 @@ static void spill_clear(struct index *index, struct group *group, struct bucket 
 						uint32_t slot) {
 	struct bucket *first = spill_after(index, &group->spill);
 	SNUG_ASSERT(slot < BUCKET_ENTRIES && spill->entry[slot] != 0);
-	spill->entry[slot] = 0;
+	entry_set(&spill->entry[slot], 0);
 	if (first == NULL) return;
 	if (spill != first) {
 		uint32_t from = taken_slot(first);
 		SNUG_ASSERT(from < BUCKET_ENTRIES);
 		spill_put(spill, slot, spill_home(first, from), first->entry[from]);
-		first->entry[from] = 0;
+		entry_set(&first->entry[from], 0);
 	}
 	if (!bucket_is_empty(first)) return;
 	uint32_t number = spill_next(&group->spill);
@@ -351,7 +380,7 @@ static void unspill_one(struct index *index, struct bucket *home, uint32_t home_
 	for (struct bucket *spill = &group->spill; spill != NULL; spill = spill_after(index, spill)) {
 		for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 			if (spill->entry[slot] == 0 || spill_home(spill, slot) != home_number) continue;
-			home->entry[to_slot] = spill->entry[slot];
+			entry_set(&home->entry[to_slot], spill->entry[slot]);
 			home->word--;
 			spill_clear(index, group, spill, slot);
 			return;
@@ -359,19 +388,26 @@ static void unspill_one(struct index *index, struct bucket *home, uint32_t home_
 	}
 }
 
-void index_remove(struct index *index, const struct probe *probe) {
+static void take_out(struct index *index, const struct probe *probe) {
 	uint32_t slot = (uint32_t)(probe->entry - probe->bucket->entry);
-	SNUG_ASSERT(slot < BUCKET_ENTRIES && *probe->entry != 0 && index->count > 0);
-	index->count--;
+	SNUG_ASSERT(slot < BUCKET_ENTRIES && *probe->entry != 0);
 	if (probe->bucket != probe->home) {
 		SNUG_ASSERT(bucket_spilled(probe->home) > 0);
 		probe->home->word--;
 		spill_clear(index, group_of(probe->home, probe->home_number), probe->bucket, slot);
 		return;
 	}
-	*probe->entry = 0;
+	entry_set(probe->entry, 0);
 	if (UNLIKELY(bucket_spilled(probe->home) > 0))
 		unspill_one(index, probe->home, probe->home_number, slot);
+}
+
+void index_remove(struct index *index, const struct probe *probe) {
+	SNUG_ASSERT(index->count > 0);
+	index->count--;
+	index_begin_change(index, probe->home, probe->home_number);
+	take_out(index, probe);
+	index_end_change(index, probe->home, probe->home_number);
 }
 
 /* ------------------------------------------------------------------ what goes by the bucket */
@@ -410,11 +446,11 @@ static void filter_spilled(struct index *index, struct bucket *home, uint32_t ho
 	}
 }
 
-void index_filter(struct index *index, struct bucket *home, uint32_t home_number,
-				  index_filter_function filter, void *context) {
+static void filter_home(struct index *index, struct bucket *home, uint32_t home_number,
+						index_filter_function filter, void *context) {
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 		while (home->entry[slot] != 0 && filter(context, home->entry[slot])) {
-			home->entry[slot] = 0;
+			entry_set(&home->entry[slot], 0);
 			index->count--;
 			if (bucket_spilled(home) > 0) unspill_one(index, home, home_number, slot);
 		}
@@ -422,11 +458,23 @@ void index_filter(struct index *index, struct bucket *home, uint32_t home_number
 	filter_spilled(index, home, home_number, filter, context);
 }
 
+/* The filter frees what it drops before the entry has gone, so it is part of the change. */
+void index_filter(struct index *index, struct bucket *home, uint32_t home_number,
+				  index_filter_function filter, void *context) {
+	if (bucket_is_empty(home)) return;
+	index_begin_change(index, home, home_number);
+	filter_home(index, home, home_number, filter, context);
+	index_end_change(index, home, home_number);
+}
+
+/* What was flushed is found by nobody, and so is what is filled in its place. */
 void index_settle(struct index *index, struct bucket *home, uint32_t home_number) {
 	if (!index_is_flushed(index, home)) return;
-	index_filter(index, home, home_number, index->drop_flushed, index->context);
+	index_begin_change(index, home, home_number);
+	filter_home(index, home, home_number, index->drop_flushed, index->context);
 	SNUG_ASSERT(bucket_spilled(home) == 0);
 	home->word = (uint64_t)index->epoch << EPOCH_SHIFT;
+	index_end_change(index, home, home_number);
 }
 
 /* ------------------------------------------------------------------ growing, shrinking ---- */
@@ -475,9 +523,11 @@ static snug_error begin_change(struct index *index) {
 	if (bytes > index->reserved_bytes) return SNUG_ERROR_OS_MEMORY;
 	snug_error error = grow ? begin_growing(index, bytes) : begin_shrinking(index, bytes);
 	if (error) return error;
+	version_begin_change(&index->geometry);
 	index->to = to;
 	index->change = grow ? INDEX_GROWING : INDEX_SHRINKING;
 	index->cursor = grow ? index->from : 0;
+	version_end_change(&index->geometry);
 	return SNUG_OK;
 }
 
@@ -492,8 +542,10 @@ static void end_change(struct index *index) {
 	SNUG_ASSERT(round_up(index->to * sizeof(struct group), GRAIN) <= index->low_bytes);
 	if (index->high_bytes == index->end_bytes)
 		index->high_bytes = index->end_bytes = index->low_bytes;
+	version_begin_change(&index->geometry);
 	index->from = index->to;
 	index->change = INDEX_STEADY;
+	version_end_change(&index->geometry);
 }
 
 static void prefetch_items(const struct index *index, const struct bucket *bucket) {
@@ -513,6 +565,26 @@ static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
 	return SNUG_OK;
 }
 
+/* From here to end_moving nobody else looks for what was in the group, neither there nor where it
+ * goes. */
+static void begin_moving(struct index *index, uint32_t number, struct group *content) {
+	struct group *group = &index->groups[number];
+	version_begin_change(&index->geometry);
+	index->moving = number;
+	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
+	version_end_change(&index->geometry);
+	index_begin_change(index, group->bucket, 0);
+	*content = *group;
+	memset(group, 0, sizeof *group);
+	index_end_change(index, group->bucket, 0);
+}
+
+static void end_moving(struct index *index) {
+	version_begin_change(&index->geometry);
+	index->moving = GROUP_NONE;
+	version_end_change(&index->geometry);
+}
+
 static snug_error move_group(struct index *index, uint32_t number) {
 	struct group *group = &index->groups[number];
 	SNUG_ASSERT(number < index->from && is_there(index, number));
@@ -520,12 +592,11 @@ static snug_error move_group(struct index *index, uint32_t number) {
 	if (error) return error;
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
 		index_settle(index, &group->bucket[home], home);
-	struct group content = *group; /* now: making room moves objects */
-	memset(group, 0, sizeof *group);
+	struct group content;
+	begin_moving(index, number, &content); /* now: making room moves objects */
 	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
 		prefetch_items(index, &content.bucket[bucket]);
 	prefetch_items(index, &content.spill);
-	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
 	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS && !error; bucket++)
 		error = put_bucket(index, &content.bucket[bucket]);
 	if (!error) error = put_bucket(index, &content.spill);
@@ -536,6 +607,7 @@ static snug_error move_group(struct index *index, uint32_t number) {
 		extra = spill_next(&spilled);
 		error = put_bucket(index, &spilled);
 	}
+	end_moving(index);
 	SNUG_ASSERT(!error); /* the reserve is enough */
 	return error;
 }

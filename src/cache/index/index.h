@@ -32,13 +32,18 @@
  * REJECTED (docs/design/0006). A cap on a group, which refuses stores. Moving entries to other
  * groups, as cuckoo hashing does: a look-up would have to read two lines.
  *
- * Memory is the heap's by charge: it counts towards its limit. Belongs to one thread.
+ * OTHER THREADS READ it (shard/shard_read.c), and prove what they have read by versions: whoever
+ * changes a group, or an item that it names, does it between index_begin_change and
+ * index_end_change. The size, and how far a change of it has come, have a version of their own.
  *
- * Beside it in this room: item.h, how an item lies in memory. */
+ * Memory is the heap's by charge: it counts towards its limit. One thread changes it.
+ *
+ * Beside it in this room: item.h, how an item lies in memory; versions.h, what proves a copy. */
 #ifndef SNUG_CACHE_INDEX_H
 #define SNUG_CACHE_INDEX_H
 
 #include "base/assert.h"
+#include "cache/index/versions.h"
 
 #include <snug/error.h>
 #include <snug/heap.h>
@@ -59,6 +64,14 @@ struct group {
 	struct bucket spill;
 };
 
+/* These lie in the index; a larger one's versions have memory of their own. */
+#define VERSIONS_OWN 256u
+#define VERSIONS_MAX 16384u
+/* of the limit to a version: some ten groups of items of 100 bytes */
+#define VERSION_LIMIT_BYTES ((size_t)64 << 10)
+
+#define GROUP_NONE UINT32_MAX
+
 enum index_change { INDEX_STEADY, INDEX_GROWING, INDEX_SHRINKING };
 
 /* What the index must be told of an item, to find its new place. */
@@ -74,12 +87,18 @@ struct index {
 	index_filter_function drop_flushed; /* always true */
 	void *context;                      /* of both */
 	struct group *groups;
-	uint64_t count;  /* entries */
+	uint64_t count; /* entries */
+	/* the next six are read by any thread, under `geometry`, or as they come: epoch */
+	index_version geometry;
 	uint32_t from;   /* groups */
 	uint32_t to;     /* groups, after the change; = from when steady */
 	uint32_t cursor; /* growing: old groups from here on have moved; shrinking: those below */
+	uint32_t moving; /* an old group whose entries are on their way; or GROUP_NONE */
 	uint32_t epoch;
 	enum index_change change;
+	uint32_t versions_mask;
+	index_version
+		*versions; /* of groups; constant after init, as are the mask and the ranges' addresses */
 	size_t reserved_bytes;
 	size_t low_bytes;      /* committed from the beginning */
 	size_t high_bytes;     /* committed from here .. */
@@ -90,6 +109,8 @@ struct index {
 	uint32_t spills_made;
 	uint32_t spills_free; /* a list through their words */
 	uint32_t spills_free_count;
+	size_t versions_bytes; /* of memory of their own; 0: none */
+	index_version versions_own[VERSIONS_OWN];
 };
 
 /* Addresses for as many items as a limit allows. OS_MEMORY, NO_MEMORY. */
@@ -147,6 +168,20 @@ static inline struct group *group_of(struct bucket *home, uint32_t home_number) 
 	return (struct group *)(void *)(home - home_number);
 }
 
+/* Begins a change of a home's entries, or of an item that one of them names: no call in between
+ * may move objects, or begin another. */
+static inline void index_begin_change(struct index *index, struct bucket *home,
+									  uint32_t home_number) {
+	uint32_t number = (uint32_t)(group_of(home, home_number) - index->groups);
+	version_begin_change(&index->versions[number & index->versions_mask]);
+}
+
+static inline void index_end_change(struct index *index, struct bucket *home,
+									uint32_t home_number) {
+	uint32_t number = (uint32_t)(group_of(home, home_number) - index->groups);
+	version_end_change(&index->versions[number & index->versions_mask]);
+}
+
 static inline uint32_t bucket_spilled(const struct bucket *home) {
 	return (uint32_t)home->word;
 }
@@ -165,8 +200,12 @@ static inline uint32_t spill_home(const struct bucket *spill, uint32_t slot) {
 	return (uint32_t)(spill->word >> (SPILL_HOME_SHIFT + 3 * slot)) & (GROUP_BUCKETS - 1);
 }
 
+static inline uint32_t spill_next_of(uint64_t word) {
+	return (uint32_t)(word & (((uint64_t)1 << SPILL_HOME_SHIFT) - 1));
+}
+
 static inline uint32_t spill_next(const struct bucket *spill) {
-	return (uint32_t)(spill->word & (((uint64_t)1 << SPILL_HOME_SHIFT) - 1));
+	return spill_next_of(spill->word);
 }
 
 static inline struct bucket *spill_at(const struct index *index, uint32_t number) {
@@ -237,10 +276,15 @@ snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t 
 /* What the probe has found. */
 void index_remove(struct index *index, const struct probe *probe);
 
+/* Writes an entry whole, as other threads may read it. */
+static inline void entry_set(uint64_t *at, uint64_t entry) {
+	__atomic_store_n(at, entry, __ATOMIC_RELAXED);
+}
+
 /* Whatever is there is dead from now on. A bucket that is met once in 2^32 flushes at least never
  * takes what is dead for alive. */
 static inline void index_flush(struct index *index) {
-	index->epoch++;
+	__atomic_store_n(&index->epoch, index->epoch + 1, __ATOMIC_RELEASE);
 }
 
 /* What was flushed of a bucket's entries, told to drop_flushed, goes. */
@@ -276,7 +320,8 @@ static inline bool index_wants_step(const struct index *index) {
 snug_error index_step(struct index *index);
 
 static inline size_t index_committed_bytes(const struct index *index) {
-	return index->low_bytes + (index->end_bytes - index->high_bytes) + index->spills_bytes;
+	return index->low_bytes + (index->end_bytes - index->high_bytes) + index->spills_bytes +
+		   index->versions_bytes;
 }
 
 /* What of it would go back if it held so few entries, and had shrunk for them. */

@@ -43,7 +43,7 @@ static bool see(snug_shard *shard, uint64_t *at) {
 	SNUG_ASSERT(entry_ref(entry) != 0);
 	rank_meta meta = (rank_meta)entry_meta(entry), settled = rank_settle(&shard->rank, meta);
 	rank_see(&shard->rank, settled);
-	if (UNLIKELY(settled != meta)) *at = entry = entry_with_meta(entry, settled);
+	if (UNLIKELY(settled != meta)) entry_set(at, entry = entry_with_meta(entry, settled));
 	struct candidate candidate = {.place = (uint64_t)(uintptr_t)at, .entry = entry};
 	candidate.score = rank_score(&shard->rank, settled, cost_of(shard, entry_ref(entry)));
 	candidates_offer(&shard->candidates, candidate);

@@ -107,7 +107,8 @@ static void use(snug_shard *shard, uint64_t hash, const struct probe *probe) {
 	uint64_t entry = *probe->entry;
 	SNUG_ASSERT(!index_is_flushed(&shard->index, probe->home));
 	unsigned char *item = snug_ref_at(shard->heap, entry_ref(entry));
-	*probe->entry = entry_with_meta(entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry)));
+	entry_set(probe->entry,
+			  entry_with_meta(entry, rank_hit(&shard->rank, (rank_meta)entry_meta(entry))));
 	item[0] |= MARK_FETCHED;
 	recent_use(&shard->recent, hash, shard_now_s(shard));
 }

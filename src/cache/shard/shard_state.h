@@ -8,6 +8,7 @@
  *     shard_lease.c     values in pieces
  *     shard_store.c     storing, and storing anew what must grow a field
  *     shard_find        finding, reading, deleting
+ *     shard_read        reading by other threads
  *     shard_room.c      room for an item, by eviction if need be; or a refusal before any
  *     shard_evict.c     which item goes
  *     shard_sweep       what was flushed or has expired goes

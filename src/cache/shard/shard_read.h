@@ -1,0 +1,59 @@
+/* cache/shard/shard_read.h: an item is read by any thread, where it lies, while its owner goes on.
+ * What is read is a guess until a version has proved it (index/versions.h); whoever finds no proof
+ * in two tries asks the owner.
+ *
+ *     shard_look    version -> index -> item's head and key: a sight
+ *     (the value is copied, or parsed where it lies)
+ *     sight_holds   the same version still: all of that was of one instant
+ *
+ * A reader changes nothing, and waits for nobody. Not read here but asked of the owner: an item in
+ * several pieces, whose pieces move without a version; one whose group is longer than it should be;
+ * all while a flush is due.
+ *
+ * The shard must not be destroyed meanwhile. Its memory stays readable as long as it is: what is
+ * decommitted reads as zeros, and the version says no. */
+#ifndef SNUG_CACHE_SHARD_READ_H
+#define SNUG_CACHE_SHARD_READ_H
+
+#include "cache/index/index.h"
+#include "cache/index/item.h"
+
+enum look {
+	LOOK_FOUND,
+	LOOK_ABSENT,
+	LOOK_ASK, /* the owner knows */
+};
+
+/* What was seen of a key's item; to be believed only once it holds. */
+struct sight {
+	const index_version *at; /* what proves it; NULL: nothing was seen */
+	uint32_t version;
+	uint32_t meta; /* of its entry */
+	const unsigned char *value;
+	struct item_head head; /* value_bytes from `value` on are readable memory, whatever they are */
+};
+
+/* Any thread. LOOK_ABSENT is proved. `now_s` is the moment by the shard's clock: LOOK_ASK if a flush
+ * has come due by then. */
+enum look shard_look(const struct snug_shard *shard, const snug_key *key, int64_t now_s,
+					 struct sight *out);
+
+/* Whether all that was read since shard_look, values too, was of one instant. */
+bool sight_holds(const struct sight *sight);
+
+/* What a copy tells of its item. */
+struct shard_copy {
+	struct item_head head;
+	uint32_t meta;
+	bool is_copied; /* the value fits the room, and is there */
+};
+
+/* Any thread: a look, and the value copied into the room if it fits. Nothing is written to `out`
+ * but with LOOK_FOUND; the room may hold anything. An item whose expiry has passed is found. */
+enum look shard_read(const struct snug_shard *shard, const snug_key *key, int64_t now_s, void *room,
+					 size_t room_bytes, struct shard_copy *out);
+
+/* Any thread: asks for the lines that the next reads of these keys will touch. */
+void shard_read_prefetch(const struct snug_shard *shard, const uint64_t *hashes, size_t count);
+
+#endif
