@@ -17,10 +17,12 @@
  *     if (snug_cache_client_destroy(client) != SNUG_OK) return 1;
  *     if (snug_cache_destroy(cache) != SNUG_OK) return 1;
  *
- * A key belongs to one worker. A client asks by message and waits for the answer, which comes even
- * if the cache is stopped (STOPPED); what costs is the way to the other thread and back, so several
- * keys at once (snug_cache_get_many) cost little more than one. For a cache in one thread without
- * messages see snug/shard.h.
+ * A key belongs to one worker, who alone changes its item. Gets look at the item themselves, from
+ * any thread, while its owner goes on: a version proves that what was copied is of one instant. What
+ * cannot be read so (a value in several pieces, one that is being changed just now) is asked of the
+ * owner. All else goes by message, and the answer comes even if the cache is stopped (STOPPED); what
+ * that costs is the way to the other thread and back: snug_cache_set_later does not wait for it. For
+ * a cache in one thread without messages see snug/shard.h.
  *
  * ORDER: what one client asks about one key is done in the order in which it was asked.
  *
@@ -139,6 +141,27 @@ SNUG_NODISCARD snug_error snug_cache_gets(snug_cache_client *client, const void 
 										  size_t key_bytes, void *buffer, size_t room_bytes,
 										  snug_cache_value *out);
 
+/* A value where it lies. Between begin and end it may be changed, moved or given up at any moment:
+ * its bytes may be anything, and nothing that was seen is to be believed before
+ * snug_cache_view_end has said that it held. So a parser must stand whatever it reads, and follow
+ * no offset in it without a bound; but the bytes stay readable. */
+typedef struct snug_cache_view {
+	const void *bytes;
+	snug_cache_value value;
+	/* what proves it: ours */
+	const void *version;
+	uint32_t seen;
+	uint32_t reserved; /* 0 */
+} snug_cache_view;
+
+/* Begins a look, which needs no end. NOT_FOUND. NOT_CONTIGUOUS: it can't be looked at where it lies,
+ * now or at all; snug_cache_get. As all reads are, it is for the time being: it holds nothing. */
+SNUG_NODISCARD snug_error snug_cache_view_begin(snug_cache_client *client, const void *key,
+												size_t key_bytes, snug_cache_view *out);
+/* True: all that was read since begin was the item, of one instant. It may be asked again and
+ * again; once it was false it stays so. */
+SNUG_NODISCARD bool snug_cache_view_end(const snug_cache_view *view);
+
 /* Several at once. */
 typedef struct snug_cache_lookup {
 	const void *key;
@@ -176,6 +199,24 @@ static inline snug_cache_store_options snug_cache_store_options_default(void) {
 SNUG_NODISCARD snug_error snug_cache_set(snug_cache_client *client, const void *key,
 										 size_t key_bytes, const void *value, size_t value_bytes,
 										 const snug_cache_store_options *options);
+/* The same without waiting: key and value are copied, and stored when the owner comes to it, in the
+ * order of this client's calls. What it answers is counted for snug_cache_wait. QUEUE_FULL: 256 of
+ * them are under way, or the owner's inbox is full; nothing was asked. OS_MEMORY. */
+SNUG_NODISCARD snug_error snug_cache_set_later(snug_cache_client *client, const void *key,
+											   size_t key_bytes, const void *value,
+											   size_t value_bytes,
+											   const snug_cache_store_options *options);
+
+typedef struct snug_cache_late {
+	uint64_t stored;
+	uint64_t refused;
+	snug_error error; /* of the first that was refused */
+} snug_cache_late;
+
+/* Waits until nothing is late any more, and tells how what was set later has ended since the last
+ * call. `out` may be NULL. */
+SNUG_NODISCARD snug_error snug_cache_wait(snug_cache_client *client, snug_cache_late *out);
+
 /* Only if there is none. NOT_STORED. */
 SNUG_NODISCARD snug_error snug_cache_add(snug_cache_client *client, const void *key,
 										 size_t key_bytes, const void *value, size_t value_bytes,

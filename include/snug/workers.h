@@ -59,9 +59,12 @@ typedef struct snug_worker_hook {
 	 * Must be bounded: what comes after it in the inbox waits. */
 	void (*run)(void *context, uint32_t worker, snug_heap *heap, void *const *requests,
 				snug_error *errors, size_t count);
-	/* Before the worker's heap is destroyed. */
+	/* When the worker has stopped: after its last message. */
 	void (*stop)(void *context, uint32_t worker, snug_heap *heap);
-	void (*reserved[4])(void); /* NULL */
+	/* Before the worker's heap is destroyed, which snug_workers_destroy begins when all workers have
+	 * stopped: until then others may read what lies there. */
+	void (*release)(void *context, uint32_t worker, snug_heap *heap);
+	void (*reserved[3])(void); /* NULL */
 } snug_worker_hook;
 
 /* Begin with snug_workers_options_default, then change; only heap.limit_bytes has no default.
@@ -102,8 +105,8 @@ SNUG_NODISCARD snug_error snug_workers_create(const snug_workers_options *option
 											  snug_workers **out);
 
 /* An orderly stop: new messages are refused (STOPPED), those in the inboxes are answered, running
- * maintenance ends as cancelled, the threads end. TIMED_OUT: some had not ended in time; the stop
- * goes on, and a later call waits again. Any thread, a hook too (its own worker can't end under it,
+ * maintenance ends as cancelled, the threads do nothing more; their heaps stay until they are
+ * destroyed. TIMED_OUT: some had not ended in time; the stop goes on, and a later call waits again. Any thread, a hook too (its own worker can't end under it,
  * so the time-out counts as 0 there); again: OK. */
 SNUG_NODISCARD snug_error snug_workers_stop(snug_workers *workers, uint64_t timeout_ns);
 

@@ -99,7 +99,12 @@ static void stop(void *context, uint32_t index, snug_heap *heap) {
 	struct server_worker *worker = worker_of(context, index);
 	(void)heap;
 	server_worker_end(worker);
-	end_shard(worker);
+}
+
+/* The other workers may have read it until now. */
+static void release(void *context, uint32_t index, snug_heap *heap) {
+	(void)heap;
+	end_shard(worker_of(context, index));
 }
 
 /* ------------------------------------------------------------------ create, destroy -------- */
@@ -124,7 +129,8 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 									  .sleep = rest,
 									  .evict = settings->no_eviction ? NULL : evict,
 									  .run = run,
-									  .stop = stop};
+									  .stop = stop,
+									  .release = release};
 	return snug_workers_create(&options, &server->workers);
 }
 

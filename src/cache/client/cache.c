@@ -2,7 +2,8 @@
  *
  *     hook          on the worker's thread
  *     configure     the shard is prepared: the heap's options name it as the owner
- *     start, stop   it is attached to the heap; destroyed
+ *     start         it is attached to the heap
+ *     release       it is destroyed, when no client is left that could read it
  *     run           a batch of requests (operation/request.c)
  *     turn, sleep   upkeep, and how long the worker may rest for its sake (shard/upkeep.h)
  *     evict         for an emergency; not where nothing may be evicted
@@ -17,6 +18,7 @@
 #include "os/threads.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ------------------------------------------------------------------ the hook --------------- */
 
@@ -86,7 +88,8 @@ static void run(void *context, uint32_t index, snug_heap *heap, void *const *req
 				   (struct request *const *)(const void *)requests, count);
 }
 
-static void stop(void *context, uint32_t index, snug_heap *heap) {
+/* Clients may have read it until now. */
+static void release(void *context, uint32_t index, snug_heap *heap) {
 	struct cache_worker *worker = worker_of(context, index);
 	(void)heap;
 	end_shard(worker);
@@ -111,7 +114,7 @@ static snug_workers_options workers_options(const snug_cache_options *options, s
 									  .sleep = rest,
 									  .evict = options->no_eviction ? NULL : evict,
 									  .run = run,
-									  .stop = stop};
+									  .release = release};
 	return workers;
 }
 
@@ -133,8 +136,10 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	if ((uint32_t)options->evict_for >= SNUG_EVICT_FOR_COUNT) return SNUG_ERROR_OPTION;
 	if (options->limit_max_bytes != 0 && options->limit_max_bytes < options->limit_bytes)
 		return SNUG_ERROR_OPTION;
-	snug_cache *cache = calloc(1, sizeof *cache + options->workers * sizeof cache->worker[0]);
+	size_t bytes = sizeof(snug_cache) + options->workers * sizeof(struct cache_worker);
+	snug_cache *cache = aligned_alloc(_Alignof(snug_cache), round_up(bytes, _Alignof(snug_cache)));
 	if (cache == NULL) return SNUG_ERROR_OS_MEMORY;
+	memset(cache, 0, bytes);
 	cache->item_max_bytes = options->item_max_bytes;
 	cache->no_eviction = options->no_eviction;
 	cache->evict_for = options->evict_for;
@@ -142,6 +147,7 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 								 ? SNUG_NO_BUDGET
 								 : options->keep_free_bytes / options->workers;
 	cache->worker_count = options->workers;
+	cache->is_readable = options->os == NULL;
 	cache->limit_max_bytes =
 		options->limit_max_bytes != 0 ? options->limit_max_bytes : options->limit_bytes;
 	snug_workers_options workers = workers_options(options, cache);

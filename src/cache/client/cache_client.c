@@ -1,5 +1,5 @@
 /* cache/client/cache_client.c: a thread's endpoint to the cache: requests in its own memory, sent
- * as messages, answered before the call returns.
+ * as messages, answered before the call returns. Gets are cache_read.c's, and mostly need none.
  *
  *     call -> requests filled in -> submitted, each to its key's owner -> answers waited for
  *                  \--with a time-out: copied into a parcel (cache_parcel.c) --^
@@ -44,6 +44,9 @@ snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_o
 	}
 	client->cache = cache;
 	client->timeout_ns = known.timeout_ns;
+	uint32_t number = atomic_fetch_add_explicit(&cache->clients, 1, memory_order_relaxed);
+	client->reads = &cache->reads[number % CACHE_READS];
+	client->lots.state = ((uint64_t)number + 1) * UINT64_C(0x9E3779B97F4A7C15);
 	*out = client;
 	return SNUG_OK;
 }
@@ -77,8 +80,7 @@ static snug_error ask_one_by_one(snug_cache_client *client, size_t count) {
 	return first;
 }
 
-/* The first `count` requests, until all are answered. */
-static snug_error ask(snug_cache_client *client, size_t count) {
+snug_error cache_ask(snug_cache_client *client, size_t count) {
 	snug_error first = SNUG_OK;
 	SNUG_ASSERT(count > 0 && count <= CACHE_MANY);
 	if (client->timeout_ns != SNUG_FOREVER) return parcel_ask(client, count);
@@ -101,22 +103,27 @@ static snug_error ask(snug_cache_client *client, size_t count) {
 	return first;
 }
 
-static snug_error begin(snug_cache_client *client, struct request *request,
-						enum operation_kind kind, const void *key, size_t key_bytes) {
-	if (client == NULL || key == NULL) return SNUG_ERROR_NULL;
-	if (key_bytes == 0 || key_bytes > SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
+void cache_begin(const snug_cache_client *client, struct request *request, enum operation_kind kind,
+				 const snug_key *key) {
 	memset(request, 0, sizeof *request);
 	request->kind = REQUEST_OPERATION;
 	request->keeps_no_lease = true;
 	request->operation.kind = (uint8_t)kind;
-	request->operation.key = snug_shard_key(key, key_bytes);
-	request->owner = request_owner(request->operation.key.hash, client->cache->worker_count);
+	request->operation.key = *key;
+	request->owner = request_owner(key->hash, client->cache->worker_count);
 	SNUG_ASSERT(request->owner < client->cache->worker_count);
-	return SNUG_OK;
 }
 
-/* What the status says, as an error. */
-static snug_error error_of(const struct operation *operation) {
+static snug_error begin(snug_cache_client *client, struct request *request,
+						enum operation_kind kind, const void *key, size_t key_bytes) {
+	snug_key named;
+	if (client == NULL) return SNUG_ERROR_NULL;
+	snug_error error = cache_key(key, key_bytes, &named);
+	if (!error) cache_begin(client, request, kind, &named);
+	return error;
+}
+
+snug_error cache_error_of(const struct operation *operation) {
 	switch ((enum operation_status)operation->status) {
 	case STATUS_FOUND:
 	case STATUS_STORED:
@@ -142,87 +149,8 @@ static snug_error error_of(const struct operation *operation) {
 }
 
 static snug_error ask_first(snug_cache_client *client) {
-	snug_error error = ask(client, 1);
-	return error ? error : error_of(&client->request[0].operation);
-}
-
-/* ------------------------------------------------------------------ getting ---------------- */
-
-static snug_error begin_get(snug_cache_client *client, struct request *request, const void *key,
-							size_t key_bytes, void *buffer, size_t room_bytes, uint16_t options) {
-	snug_error error = begin(client, request, OPERATION_GET, key, key_bytes);
-	if (error) return error;
-	if (buffer == NULL && room_bytes > 0) return SNUG_ERROR_NULL;
-	request->operation.options = options;
-	request->room = buffer;
-	/* No value is larger, and with a time-out there is a room of that size on its way, too. */
-	request->room_bytes = (uint32_t)smaller(room_bytes, client->cache->item_max_bytes);
-	return SNUG_OK;
-}
-
-static snug_error tell_value(const struct request *request, snug_cache_value *out) {
-	const struct operation *operation = &request->operation;
-	SNUG_ASSERT(operation->status == STATUS_FOUND && operation->lease.ref == 0);
-	*out = (snug_cache_value){
-		.bytes = operation->item.value_bytes,
-		.client_flags = operation->item.attributes.client_flags,
-		.expires_at_s = operation->item.attributes.expires_at_s,
-		.cas = operation->cas,
-	};
-	return out->bytes > request->room_bytes ? SNUG_ERROR_BUFFER_TOO_SMALL : SNUG_OK;
-}
-
-static snug_error get(snug_cache_client *client, const void *key, size_t key_bytes, void *buffer,
-					  size_t room_bytes, uint16_t options, snug_cache_value *out) {
-	if (client == NULL || out == NULL) return SNUG_ERROR_NULL;
-	struct request *request = &client->request[0];
-	snug_error error = begin_get(client, request, key, key_bytes, buffer, room_bytes, options);
-	if (!error) error = ask_first(client);
-	return error ? error : tell_value(request, out);
-}
-
-snug_error snug_cache_get(snug_cache_client *client, const void *key, size_t key_bytes,
-						  void *buffer, size_t room_bytes, snug_cache_value *out) {
-	return get(client, key, key_bytes, buffer, room_bytes,
-			   OPERATION_NO_STALE | OPERATION_TELLS_DATE, out);
-}
-
-snug_error snug_cache_gets(snug_cache_client *client, const void *key, size_t key_bytes,
-						   void *buffer, size_t room_bytes, snug_cache_value *out) {
-	return get(client, key, key_bytes, buffer, room_bytes,
-			   OPERATION_NO_STALE | OPERATION_TELLS_DATE | OPERATION_WANTS_CAS, out);
-}
-
-/* Up to CACHE_MANY; a lookup that makes no sense is answered without being asked. */
-static snug_error get_part(snug_cache_client *client, snug_cache_lookup *lookups, size_t count) {
-	size_t asked[CACHE_MANY], asked_count = 0;
-	SNUG_ASSERT(count <= CACHE_MANY);
-	for (size_t i = 0; i < count; i++) {
-		snug_cache_lookup *lookup = &lookups[i];
-		lookup->error = begin_get(client, &client->request[asked_count], lookup->key,
-								  lookup->key_bytes, lookup->buffer, lookup->room_bytes,
-								  OPERATION_NO_STALE | OPERATION_TELLS_DATE);
-		if (!lookup->error) asked[asked_count++] = i;
-	}
-	snug_error error = asked_count == 0 ? SNUG_OK : ask(client, asked_count);
-	if (error) return error;
-	for (size_t i = 0; i < asked_count; i++) {
-		snug_cache_lookup *lookup = &lookups[asked[i]];
-		lookup->error = error_of(&client->request[i].operation);
-		if (!lookup->error) lookup->error = tell_value(&client->request[i], &lookup->value);
-	}
-	return SNUG_OK;
-}
-
-snug_error snug_cache_get_many(snug_cache_client *client, snug_cache_lookup *lookups,
-							   size_t count) {
-	if (client == NULL || (lookups == NULL && count > 0)) return SNUG_ERROR_NULL;
-	for (size_t at = 0; at < count; at += CACHE_MANY) {
-		snug_error error =
-			get_part(client, lookups + at, count - at < CACHE_MANY ? count - at : CACHE_MANY);
-		if (error) return error;
-	}
-	return SNUG_OK;
+	snug_error error = cache_ask(client, 1);
+	return error ? error : cache_error_of(&client->request[0].operation);
 }
 
 /* ------------------------------------------------------------------ storing ---------------- */
@@ -245,9 +173,9 @@ static void apply(const snug_cache_store_options *options, struct operation *ope
 	if (options->cas != 0) operation->options = OPERATION_HAS_CAS_COMPARE;
 }
 
-static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key,
-						size_t key_bytes, const void *value, size_t value_bytes,
-						const snug_cache_store_options *options) {
+static snug_error begin_store(snug_cache_client *client, enum store_mode mode, const void *key,
+							  size_t key_bytes, const void *value, size_t value_bytes,
+							  const snug_cache_store_options *options) {
 	snug_cache_store_options known = snug_cache_store_options_default();
 	if (client == NULL || (value == NULL && value_bytes > 0)) return SNUG_ERROR_NULL;
 	if (options != NULL && !grown_read(options, &known, sizeof known)) return SNUG_ERROR_VERSION;
@@ -261,13 +189,36 @@ static snug_error store(snug_cache_client *client, enum store_mode mode, const v
 	 * becomes of the old value. */
 	operation->value_bytes = (uint32_t)smaller(value_bytes, client->cache->item_max_bytes + 1);
 	apply(&known, operation);
-	return ask_first(client);
+	return SNUG_OK;
+}
+
+static snug_error store(snug_cache_client *client, enum store_mode mode, const void *key,
+						size_t key_bytes, const void *value, size_t value_bytes,
+						const snug_cache_store_options *options) {
+	snug_error error = begin_store(client, mode, key, key_bytes, value, value_bytes, options);
+	return error ? error : ask_first(client);
 }
 
 snug_error snug_cache_set(snug_cache_client *client, const void *key, size_t key_bytes,
 						  const void *value, size_t value_bytes,
 						  const snug_cache_store_options *options) {
 	return store(client, STORE_SET, key, key_bytes, value, value_bytes, options);
+}
+
+snug_error snug_cache_set_later(snug_cache_client *client, const void *key, size_t key_bytes,
+								const void *value, size_t value_bytes,
+								const snug_cache_store_options *options) {
+	snug_error error = begin_store(client, STORE_SET, key, key_bytes, value, value_bytes, options);
+	return error ? error : parcel_send(client);
+}
+
+snug_error snug_cache_wait(snug_cache_client *client, snug_cache_late *out) {
+	if (client == NULL) return SNUG_ERROR_NULL;
+	snug_error error = parcels_wait(client);
+	if (error) return error;
+	if (out != NULL) *out = client->late;
+	client->late = (snug_cache_late){.error = SNUG_OK};
+	return SNUG_OK;
 }
 
 snug_error snug_cache_add(snug_cache_client *client, const void *key, size_t key_bytes,
@@ -350,7 +301,7 @@ static snug_error visit_all(snug_cache_client *client,
 		request->visit = visit;
 		request->visit_context = request->room = context;
 		request->room_bytes = context_bytes;
-		snug_error error = ask(client, 1);
+		snug_error error = cache_ask(client, 1);
 		if (error) return error;
 	}
 	return SNUG_OK;
@@ -414,6 +365,10 @@ snug_error snug_cache_stats_get(snug_cache_client *client, snug_cache_stats *out
 	if (client == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_cache_stats sum = {0};
 	snug_error error = visit_all(client, add_stats, &sum, sizeof sum);
+	for (uint32_t i = 0; i < CACHE_READS; i++) {
+		sum.hits += atomic_load_explicit(&client->cache->reads[i].hits, memory_order_relaxed);
+		sum.misses += atomic_load_explicit(&client->cache->reads[i].misses, memory_order_relaxed);
+	}
 	if (!error) *out = sum;
 	return error;
 }

@@ -8,7 +8,7 @@
  *
  * A worker may write into a parcel up to its last answer, so it stays until then; the caller's own
  * memory is free at once. Each call looks first at what is late. Late requests are under way and
- * count: with 256 of them a call is refused.
+ * count: with 256 of them a call is refused. What is set later is late from the beginning.
  *
  * COST. One malloc and a copy of key and value, and of the value back. Who waits for ever pays
  * neither. */
@@ -22,6 +22,7 @@
 struct parcel {
 	struct parcel *next; /* late, and sent after it */
 	size_t count;
+	bool is_later;                  /* nobody waits for it: its end is counted */
 	snug_ticket ticket[CACHE_MANY]; /* 0: not under way */
 	struct request request[CACHE_MANY];
 	char bytes[];
@@ -67,6 +68,7 @@ static struct parcel *parcel_create(const snug_cache_client *client, size_t coun
 	struct parcel *parcel = malloc(bytes);
 	if (parcel == NULL) return NULL;
 	parcel->next = NULL;
+	parcel->is_later = false;
 	parcel->count = count;
 	char *at = parcel->bytes;
 	for (size_t i = 0; i < count; i++) {
@@ -117,7 +119,22 @@ static bool collect(snug_cache_client *client, struct parcel *parcel, uint64_t d
 	return is_complete;
 }
 
+/* Counts in or out what the client's own reads must not overtake. */
+static void count_late(snug_cache_client *client, const struct parcel *parcel, bool in) {
+	for (size_t i = 0; i < parcel->count; i++) {
+		const struct request *request = &parcel->request[i];
+		if (request->kind == REQUEST_VISIT) {
+			client->late_visits += in ? 1 : UINT32_MAX;
+			continue;
+		}
+		uint16_t *keys = &client->late_keys[request->operation.key.hash % CACHE_LATE_KEYS];
+		SNUG_ASSERT(in || *keys > 0);
+		*keys = (uint16_t)(in ? *keys + 1 : *keys - 1);
+	}
+}
+
 static void keep_late(snug_cache_client *client, struct parcel *parcel) {
+	count_late(client, parcel, true);
 	SNUG_ASSERT((client->first_late == NULL) == (client->last_late == NULL));
 	SNUG_ASSERT(parcel->next == NULL);
 	if (client->last_late == NULL)
@@ -127,19 +144,34 @@ static void keep_late(snug_cache_client *client, struct parcel *parcel) {
 	client->last_late = parcel;
 }
 
+/* What was set later, and has ended with this error, or as the answer says. */
+static void count_end(snug_cache_client *client, const struct parcel *parcel, snug_error error) {
+	if (!parcel->is_later) return;
+	if (!error) error = cache_error_of(&parcel->request[0].operation);
+	client->late.stored += error == SNUG_OK;
+	client->late.refused += error != SNUG_OK;
+	if (client->late.error == SNUG_OK) client->late.error = error;
+}
+
 /* Ends those whose answers have come by then: one after the other, for they mostly come in the
  * order in which they were sent. */
 static bool end_late(snug_cache_client *client, uint64_t deadline_ns) {
-	snug_error unwanted = SNUG_OK;
 	while (client->first_late != NULL) {
 		struct parcel *parcel = client->first_late;
-		if (!collect(client, parcel, deadline_ns, &unwanted)) return false;
+		snug_error error = SNUG_OK;
+		if (!collect(client, parcel, deadline_ns, &error)) return false;
+		count_end(client, parcel, error);
+		count_late(client, parcel, false);
 		SNUG_ASSERT((parcel->next == NULL) == (client->last_late == parcel));
 		client->first_late = parcel->next;
 		if (parcel->next == NULL) client->last_late = NULL;
 		free(parcel);
 	}
 	return true;
+}
+
+void parcels_look(snug_cache_client *client) {
+	(void)end_late(client, 0);
 }
 
 snug_error parcels_wait(snug_cache_client *client) {
@@ -192,4 +224,22 @@ snug_error parcel_ask(snug_cache_client *client, size_t count) {
 	for (size_t i = 0; i < count && !error; i++) unpack(&parcel->request[i], &client->request[i]);
 	free(parcel);
 	return error;
+}
+
+snug_error parcel_send(snug_cache_client *client) {
+	parcels_look(client);
+	if (snug_client_in_flight(client->client) >= CACHE_FLIGHTS) return SNUG_ERROR_QUEUE_FULL;
+	struct parcel *parcel = parcel_create(client, 1);
+	if (parcel == NULL) return SNUG_ERROR_OS_MEMORY;
+	snug_operation operation = {.kind = SNUG_OPERATION_RUN,
+								.object.worker = parcel->request[0].owner,
+								.buffer = &parcel->request[0]};
+	snug_error error = snug_client_submit(client->client, &operation, 1, parcel->ticket);
+	if (error) {
+		free(parcel);
+		return error;
+	}
+	parcel->is_later = true;
+	keep_late(client, parcel);
+	return SNUG_OK;
 }

@@ -3,12 +3,15 @@
  *   cache.c         the workers' side: a shard each, its requests and its upkeep
  *   cache_client.c  the askers' side
  *   cache_parcel.c  what askers with a time-out send: it outlives the asking
+ *   cache_read.c    what an asker reads himself
  *
  * A client is 22 KB: 64 requests, which is how many are asked at once. */
 #ifndef SNUG_CACHE_CACHE_PARTS_H
 #define SNUG_CACHE_CACHE_PARTS_H
 
 #include "cache/operation/request.h"
+#include "cache/shard/shard_hints.h"
+#include "cache/shard/shard_read.h"
 #include "cache/shard/upkeep.h"
 
 #include <snug/cache.h>
@@ -22,7 +25,17 @@ struct cache_worker {
 	bool has_served; /* in this turn */
 };
 
+/* Gets that clients answered themselves. Those of many clients, each of which has chosen one. */
+struct cache_reads {
+	_Alignas(64) _Atomic uint64_t hits;
+	_Atomic uint64_t misses;
+};
+
+#define CACHE_READS 64u
+
 struct snug_cache {
+	struct cache_reads reads[CACHE_READS]; /* atomics: any client adds */
+	_Atomic uint32_t clients;              /* so many were created */
 	/* constant after create */
 	snug_workers *workers;
 	size_t item_max_bytes;
@@ -31,11 +44,16 @@ struct snug_cache {
 	uint64_t keep_free_bytes; /* each worker's */
 	uint32_t worker_count;
 	size_t limit_max_bytes;
+	/* The OS below is ours: its clock may be asked by any thread, and what is decommitted stays
+	 * readable. */
+	bool is_readable;
 	struct cache_worker worker[];
 };
 
 #define CACHE_MANY 64u     /* requests asked at once */
 #define CACHE_FLIGHTS 256u /* requests under way, those that are late with them */
+
+#define CACHE_LATE_KEYS 512u
 
 struct parcel;
 
@@ -44,17 +62,53 @@ struct snug_cache_client {
 	snug_cache *cache;
 	snug_client *client;
 	uint64_t timeout_ns;
+	struct cache_reads *reads; /* where it counts */
+	struct hint_lots lots;
 	struct parcel *first_late; /* in the order in which they were sent */
 	struct parcel *last_late;
+	uint32_t late_visits;                /* of all workers */
+	uint16_t late_keys[CACHE_LATE_KEYS]; /* requests that are late, by their keys' hashes */
+	snug_cache_late late;                /* what was set later and has ended since it was told */
 	struct request request[CACHE_MANY];
 	snug_operation operation[CACHE_MANY];
 	snug_ticket ticket[CACHE_MANY];
 };
 
+/* NULL, KEY. */
+static inline snug_error cache_key(const void *bytes, size_t length, snug_key *out) {
+	if (bytes == NULL) return SNUG_ERROR_NULL;
+	if (length == 0 || length > SNUG_KEY_BYTES_MAX) return SNUG_ERROR_KEY;
+	*out = snug_shard_key(bytes, length);
+	return SNUG_OK;
+}
+
+/* cache_client.c: a request for one key's owner. */
+void cache_begin(const snug_cache_client *client, struct request *request, enum operation_kind kind,
+				 const snug_key *key);
+
+/* cache_client.c: the first `count` requests, until all are answered, or the client's time-out has
+ * passed. */
+snug_error cache_ask(snug_cache_client *client, size_t count);
+
+/* cache_client.c: what the answer's status says, as an error. */
+snug_error cache_error_of(const struct operation *operation);
+
+/* Something that this client has asked about the key, or about all, is not answered yet. */
+static inline bool cache_is_late(const snug_cache_client *client, const snug_key *key) {
+	return client->first_late != NULL &&
+		   (client->late_visits > 0 || client->late_keys[key->hash % CACHE_LATE_KEYS] > 0);
+}
+
 /* The first `count` requests, answered in place, within the client's time-out. TIMED_OUT: they are
  * under way, and nothing of the caller's memory is theirs. QUEUE_FULL: too many are late;
  * OS_MEMORY: nothing was sent. */
 snug_error parcel_ask(snug_cache_client *client, size_t count);
+
+/* The first request, which is late from the beginning. QUEUE_FULL: too many are; OS_MEMORY. */
+snug_error parcel_send(snug_cache_client *client);
+
+/* What is late and has been answered ends. */
+void parcels_look(snug_cache_client *client);
 
 /* Until nothing is late any more. */
 snug_error parcels_wait(snug_cache_client *client);

@@ -329,14 +329,14 @@ static snug_error put(struct index *index, uint64_t hash, uint64_t entry) {
 	snug_error error = SNUG_OK;
 	if (UNLIKELY(index_is_flushed(index, bucket))) index_settle(index, bucket, home_number);
 	uint32_t slot = free_slot(bucket);
-	index_begin_change(index, bucket, home_number);
+	struct change change = index_begin_change(index, (uint32_t)(place / GROUP_BUCKETS));
 	if (UNLIKELY(slot == BUCKET_ENTRIES)) {
 		error = spill_add(index, bucket, home_number, entry);
 	} else {
 		SNUG_ASSERT(bucket_spilled(bucket) == 0); /* who has room has nothing elsewhere */
 		entry_set(&bucket->entry[slot], entry);
 	}
-	index_end_change(index, bucket, home_number);
+	version_end_change(change);
 	return error;
 }
 
@@ -405,9 +405,9 @@ static void take_out(struct index *index, const struct probe *probe) {
 void index_remove(struct index *index, const struct probe *probe) {
 	SNUG_ASSERT(index->count > 0);
 	index->count--;
-	index_begin_change(index, probe->home, probe->home_number);
+	struct change change = index_begin_change(index, probe->group);
 	take_out(index, probe);
-	index_end_change(index, probe->home, probe->home_number);
+	version_end_change(change);
 }
 
 /* ------------------------------------------------------------------ what goes by the bucket */
@@ -462,19 +462,19 @@ static void filter_home(struct index *index, struct bucket *home, uint32_t home_
 void index_filter(struct index *index, struct bucket *home, uint32_t home_number,
 				  index_filter_function filter, void *context) {
 	if (bucket_is_empty(home)) return;
-	index_begin_change(index, home, home_number);
+	struct change change = index_begin_change(index, group_number(index, home, home_number));
 	filter_home(index, home, home_number, filter, context);
-	index_end_change(index, home, home_number);
+	version_end_change(change);
 }
 
 /* What was flushed is found by nobody, and so is what is filled in its place. */
 void index_settle(struct index *index, struct bucket *home, uint32_t home_number) {
 	if (!index_is_flushed(index, home)) return;
-	index_begin_change(index, home, home_number);
+	struct change change = index_begin_change(index, group_number(index, home, home_number));
 	filter_home(index, home, home_number, index->drop_flushed, index->context);
 	SNUG_ASSERT(bucket_spilled(home) == 0);
 	home->word = (uint64_t)index->epoch << EPOCH_SHIFT;
-	index_end_change(index, home, home_number);
+	version_end_change(change);
 }
 
 /* ------------------------------------------------------------------ growing, shrinking ---- */
@@ -523,11 +523,11 @@ static snug_error begin_change(struct index *index) {
 	if (bytes > index->reserved_bytes) return SNUG_ERROR_OS_MEMORY;
 	snug_error error = grow ? begin_growing(index, bytes) : begin_shrinking(index, bytes);
 	if (error) return error;
-	version_begin_change(&index->geometry);
+	struct change change = version_begin_change(&index->geometry);
 	index->to = to;
 	index->change = grow ? INDEX_GROWING : INDEX_SHRINKING;
 	index->cursor = grow ? index->from : 0;
-	version_end_change(&index->geometry);
+	version_end_change(change);
 	return SNUG_OK;
 }
 
@@ -542,10 +542,10 @@ static void end_change(struct index *index) {
 	SNUG_ASSERT(round_up(index->to * sizeof(struct group), GRAIN) <= index->low_bytes);
 	if (index->high_bytes == index->end_bytes)
 		index->high_bytes = index->end_bytes = index->low_bytes;
-	version_begin_change(&index->geometry);
+	struct change change = version_begin_change(&index->geometry);
 	index->from = index->to;
 	index->change = INDEX_STEADY;
-	version_end_change(&index->geometry);
+	version_end_change(change);
 }
 
 static void prefetch_items(const struct index *index, const struct bucket *bucket) {
@@ -569,20 +569,20 @@ static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
  * goes. */
 static void begin_moving(struct index *index, uint32_t number, struct group *content) {
 	struct group *group = &index->groups[number];
-	version_begin_change(&index->geometry);
+	struct change change = version_begin_change(&index->geometry);
 	index->moving = number;
 	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
-	version_end_change(&index->geometry);
-	index_begin_change(index, group->bucket, 0);
+	version_end_change(change);
+	change = index_begin_change(index, number);
 	*content = *group;
 	memset(group, 0, sizeof *group);
-	index_end_change(index, group->bucket, 0);
+	version_end_change(change);
 }
 
 static void end_moving(struct index *index) {
-	version_begin_change(&index->geometry);
+	struct change change = version_begin_change(&index->geometry);
 	index->moving = GROUP_NONE;
-	version_end_change(&index->geometry);
+	version_end_change(change);
 }
 
 static snug_error move_group(struct index *index, uint32_t number) {

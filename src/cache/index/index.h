@@ -34,7 +34,7 @@
  *
  * OTHER THREADS READ it (shard/shard_read.c), and prove what they have read by versions: whoever
  * changes a group, or an item that it names, does it between index_begin_change and
- * index_end_change. The size, and how far a change of it has come, have a version of their own.
+ * version_end_change. The size, and how far a change of it has come, have a version of their own.
  *
  * Memory is the heap's by charge: it counts towards its limit. One thread changes it.
  *
@@ -168,18 +168,16 @@ static inline struct group *group_of(struct bucket *home, uint32_t home_number) 
 	return (struct group *)(void *)(home - home_number);
 }
 
-/* Begins a change of a home's entries, or of an item that one of them names: no call in between
+/* Begins a change of a group's entries, or of an item that one of them names: nothing in between
  * may move objects, or begin another. */
-static inline void index_begin_change(struct index *index, struct bucket *home,
-									  uint32_t home_number) {
-	uint32_t number = (uint32_t)(group_of(home, home_number) - index->groups);
-	version_begin_change(&index->versions[number & index->versions_mask]);
+static inline struct change index_begin_change(struct index *index, uint32_t group) {
+	SNUG_ASSERT(group < (index->from > index->to ? index->from : index->to));
+	return version_begin_change(&index->versions[group & index->versions_mask]);
 }
 
-static inline void index_end_change(struct index *index, struct bucket *home,
+static inline uint32_t group_number(const struct index *index, struct bucket *home,
 									uint32_t home_number) {
-	uint32_t number = (uint32_t)(group_of(home, home_number) - index->groups);
-	version_end_change(&index->versions[number & index->versions_mask]);
+	return (uint32_t)(group_of(home, home_number) - index->groups);
 }
 
 static inline uint32_t bucket_spilled(const struct bucket *home) {
@@ -228,6 +226,7 @@ struct probe {
 	struct bucket *home;
 	struct bucket *bucket; /* the one that is looked at */
 	uint64_t *entry;       /* the one that was found */
+	uint32_t group;        /* the home's: its number */
 	uint32_t matches;      /* bit i: entry i of `bucket` is still to be looked at */
 	uint16_t tag;
 	uint8_t home_number; /* in its group */
@@ -246,7 +245,10 @@ static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag)
 static inline struct probe index_probe(const struct index *index, uint64_t hash) {
 	uint64_t place = index_place(index, hash);
 	struct probe probe = {
-		.index = index, .tag = (uint16_t)(hash & 0xFFF), .home_number = place % GROUP_BUCKETS};
+		.index = index,
+		.group = (uint32_t)(place / GROUP_BUCKETS),
+		.tag = (uint16_t)(hash & 0xFFF),
+		.home_number = place % GROUP_BUCKETS};
 	probe.home = probe.bucket = index_bucket(index, place);
 	probe.matches = bucket_matches(probe.bucket, probe.tag);
 	return probe;

@@ -23,6 +23,8 @@
 #ifndef SNUG_CACHE_ITEM_H
 #define SNUG_CACHE_ITEM_H
 
+#include "base/assert.h"
+
 #include <snug/shard.h>
 
 #include <string.h>

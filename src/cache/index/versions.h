@@ -35,17 +35,23 @@
 
 typedef _Atomic uint32_t index_version;
 
-static inline void version_begin_change(index_version *version) {
-	uint32_t now = atomic_load_explicit(version, memory_order_relaxed);
-	SNUG_ASSERT(now % 2 == 0);
-	atomic_store_explicit(version, now + 1, memory_order_relaxed);
+/* A change under way. */
+struct change {
+	index_version *version;
+	uint32_t odd;
+};
+
+static inline struct change version_begin_change(index_version *version) {
+	uint32_t odd = atomic_load_explicit(version, memory_order_relaxed) + 1;
+	SNUG_ASSERT(odd % 2 == 1);
+	atomic_store_explicit(version, odd, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
+	return (struct change){version, odd};
 }
 
-static inline void version_end_change(index_version *version) {
-	uint32_t now = atomic_load_explicit(version, memory_order_relaxed);
-	SNUG_ASSERT(now % 2 == 1);
-	atomic_store_explicit(version, now + 1, memory_order_release);
+static inline void version_end_change(struct change change) {
+	SNUG_ASSERT(atomic_load_explicit(change.version, memory_order_relaxed) == change.odd);
+	atomic_store_explicit(change.version, change.odd + 1, memory_order_release);
 }
 
 #endif

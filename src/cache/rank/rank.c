@@ -175,6 +175,13 @@ rank_meta rank_hit(struct rank *rank, rank_meta meta) {
 	return meta_of(next_class(rank, class, age / 2), rank->tick);
 }
 
+/* The further ones come at no age. */
+rank_meta rank_hits(struct rank *rank, rank_meta meta, uint32_t uses) {
+	SNUG_ASSERT(uses > 0);
+	for (; uses > 0; uses--) meta = rank_hit(rank, meta);
+	return meta;
+}
+
 void rank_see(struct rank *rank, rank_meta meta) {
 	rank->seen_now[rank_class(meta)][age_class(rank_age(rank, meta))]++;
 	rank->sightings++;

@@ -92,6 +92,9 @@ rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t by
 /* The object was used: its new meta. */
 rank_meta rank_hit(struct rank *rank, rank_meta meta);
 
+/* The same, `uses` times at once. */
+rank_meta rank_hits(struct rank *rank, rank_meta meta, uint32_t uses);
+
 /* The eviction hand passes an object. */
 void rank_see(struct rank *rank, rank_meta meta);
 

@@ -64,9 +64,9 @@ static void moved(void *context, snug_ref from, snug_ref to, size_t size) {
 		if (entry_ref(*probe.entry) != from) continue;
 		SNUG_ASSERT(shard->heap->pins.count == 0 ||
 					pin_count(shard->heap, from & OFFSET_MASK) == 0);
-		index_begin_change(&shard->index, probe.home, probe.home_number);
+		struct change change = index_begin_change(&shard->index, probe.group);
 		entry_set(probe.entry, entry_with_ref(*probe.entry, to));
-		index_end_change(&shard->index, probe.home, probe.home_number);
+		version_end_change(change);
 		return;
 	}
 }

@@ -90,6 +90,7 @@ static struct probe probe_at(const snug_shard *shard, uint64_t *at, uint64_t has
 	probe.entry = at;
 	uint64_t place = index_place(&shard->index, hash);
 	probe.home = index_bucket(&shard->index, place);
+	probe.group = (uint32_t)(place / GROUP_BUCKETS);
 	probe.home_number = place % GROUP_BUCKETS;
 	probe.bucket = (struct bucket *)((uintptr_t)at & ~(uintptr_t)63);
 	SNUG_ASSERT((size_t)(at - probe.bucket->entry) < BUCKET_ENTRIES);

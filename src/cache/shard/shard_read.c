@@ -291,11 +291,13 @@ READER static void prefetch_item(const struct snug_shard *shard, const struct bu
 	}
 }
 
-READER void shard_read_prefetch(const struct snug_shard *shard, const uint64_t *hashes,
-								size_t count) {
+READER void shards_read_prefetch(const struct snug_shard *const *shards, const uint64_t *hashes,
+								 size_t count) {
 	struct spot spot;
+	if (count < 2) return;
 	for (size_t i = 0; i < count; i++)
-		if (find_spot(&shard->index, hashes[i], &spot)) __builtin_prefetch(spot.home);
+		if (find_spot(&shards[i]->index, hashes[i], &spot)) __builtin_prefetch(spot.home);
 	for (size_t i = 0; i < count; i++)
-		if (find_spot(&shard->index, hashes[i], &spot)) prefetch_item(shard, spot.home, hashes[i]);
+		if (find_spot(&shards[i]->index, hashes[i], &spot))
+			prefetch_item(shards[i], spot.home, hashes[i]);
 }

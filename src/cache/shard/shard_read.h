@@ -53,7 +53,9 @@ struct shard_copy {
 enum look shard_read(const struct snug_shard *shard, const snug_key *key, int64_t now_s, void *room,
 					 size_t room_bytes, struct shard_copy *out);
 
-/* Any thread: asks for the lines that the next reads of these keys will touch. */
-void shard_read_prefetch(const struct snug_shard *shard, const uint64_t *hashes, size_t count);
+/* Any thread: asks for the lines that the next reads of these keys will touch, each in its own
+ * shard. */
+void shards_read_prefetch(const struct snug_shard *const *shards, const uint64_t *hashes,
+						  size_t count);
 
 #endif

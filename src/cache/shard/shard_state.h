@@ -9,6 +9,7 @@
  *     shard_store.c     storing, and storing anew what must grow a field
  *     shard_find        finding, reading, deleting
  *     shard_read        reading by other threads
+ *     shard_hints       what these have read is used
  *     shard_room.c      room for an item, by eviction if need be; or a refusal before any
  *     shard_evict.c     which item goes
  *     shard_sweep       what was flushed or has expired goes
@@ -65,6 +66,7 @@
 #include "cache/rank/rank.h"
 #include "cache/rank/recent.h"
 #include "cache/shard/expiries.h"
+#include "cache/shard/shard_hints.h"
 #include "os/local_time.h"
 #include "work/policy/spare.h"
 
@@ -133,6 +135,7 @@ struct snug_shard {
 	uint64_t flushed_bytes;     /* of items that were flushed and are removed: it only grows */
 	struct shard_check check;
 	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
+	struct hints hints;     /* any thread posts */
 };
 
 static inline uint32_t shard_now_s(const struct snug_shard *shard) {

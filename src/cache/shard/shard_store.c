@@ -152,9 +152,9 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
 		snug_ref old_ref = entry_ref(*probe.entry);
 		SNUG_ASSERT(old_ref != ref);
 		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
-		index_begin_change(&shard->index, probe.home, probe.home_number);
+		struct change change = index_begin_change(&shard->index, probe.group);
 		entry_set(probe.entry, entry_with_meta(entry_with_ref(*probe.entry, ref), meta));
-		index_end_change(&shard->index, probe.home, probe.home_number);
+		version_end_change(change);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, head, true);
 		if (snug_ref_free(shard->heap, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
@@ -223,11 +223,11 @@ snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attribut
 		fits_in_place(shard, entry_ref(*probe.entry), &old, &head)) {
 		snug_ref ref = entry_ref(*probe.entry);
 		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
-		index_begin_change(&shard->index, probe.home, probe.home_number);
+		struct change change = index_begin_change(&shard->index, probe.group);
 		item_write(snug_ref_at(shard->heap, ref), &head);
 		write_value(shard, ref, &head, 0, value, length);
 		entry_set(probe.entry, entry_with_meta(*probe.entry, meta));
-		index_end_change(&shard->index, probe.home, probe.home_number);
+		version_end_change(change);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);
 		recent_use(&shard->recent, key->hash, shard_now_s(shard));
@@ -310,9 +310,9 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	head.head_bytes = (uint8_t)item_head_bytes(head.marks, head.value_bytes);
 	if (head.head_bytes == old.head_bytes &&
 		(head.marks & MARKS_FIELDS) == (old.marks & MARKS_FIELDS)) {
-		index_begin_change(&shard->index, probe.home, probe.home_number);
+		struct change change = index_begin_change(&shard->index, probe.group);
 		item_write(snug_ref_at(shard->heap, item->ref), &head);
-		index_end_change(&shard->index, probe.home, probe.home_number);
+		version_end_change(change);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);
 		shard_fill_item(shard, key->hash, *probe.entry, &head, item);

@@ -84,19 +84,28 @@ static bool sweep(snug_shard *shard) {
 
 /* While there is something left of earlier flushes a bucket is swept for each: so each bucket is
  * long before epochs repeat. */
-void snug_shard_flush(snug_shard *shard, int64_t at_s) {
-	if (shard == NULL) return;
-	if (at_s > (int64_t)shard_now_s(shard)) {
-		shard_tick(shard); /* an earlier one whose time has come while nobody asked */
-		shard->flush_at_s = at_s == SNUG_FLUSH_NEVER ? 0 : at_s;
-		return;
-	}
-	shard->flush_at_s = 0;
-	if (shard->live.items == 0) return; /* all there is has been flushed before */
+static void flush_all(snug_shard *shard) {
 	if (is_flushed_left(shard)) (void)sweep(shard);
 	index_flush(&shard->index);
 	shard->live = shard->check.live = (struct tally){0};
 	SNUG_ASSERT(is_flushed_left(shard));
+}
+
+/* Whichever thread sees that none is to come any more sees what it has flushed, too. */
+static void set_flush_at(snug_shard *shard, int64_t at_s) {
+	__atomic_store_n(&shard->flush_at_s, at_s, __ATOMIC_RELEASE);
+}
+
+void snug_shard_flush(snug_shard *shard, int64_t at_s) {
+	if (shard == NULL) return;
+	if (at_s > (int64_t)shard_now_s(shard)) {
+		shard_tick(shard); /* an earlier one whose time has come while nobody asked */
+		set_flush_at(shard, at_s == SNUG_FLUSH_NEVER ? 0 : at_s);
+		return;
+	}
+	/* all there is may have been flushed before */
+	if (shard->live.items > 0) flush_all(shard);
+	set_flush_at(shard, 0);
 }
 
 /* ------------------------------------------------------------------ when ------------------- */

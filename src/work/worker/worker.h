@@ -154,8 +154,9 @@ struct snug_workers {
 	_Atomic bool stopping; /* any thread sets it, once; the workers read it each turn */
 	/* threads that have begun or failed to: they count, the creator waits on it */
 	_Atomic uint32_t ready;
-	_Atomic uint32_t ended; /* threads that are done: they count, stops wait on it */
-	_Atomic uint32_t users; /* clients and coordinators: they count themselves */
+	_Atomic uint32_t ended;     /* threads that have stopped: they count, stops wait on it */
+	_Atomic uint32_t releasing; /* 1: their heaps may go: destroy sets it, they wait on it */
+	_Atomic uint32_t users;     /* clients and coordinators: they count themselves */
 	struct worker worker[];
 };
 
@@ -164,6 +165,10 @@ struct snug_workers {
 snug_error workers_attach(snug_workers *workers);
 void workers_detach(snug_workers *workers);
 struct channel *workers_inbox(const snug_workers *workers, uint32_t worker);
+/* They accept nothing more: what is asked of them is STOPPED. */
+static inline bool workers_are_stopping(const snug_workers *workers) {
+	return atomic_load_explicit(&workers->stopping, memory_order_relaxed);
+}
 /* Is the calling thread one of the workers'? It must not wait for them. */
 bool workers_is_own_thread(const snug_workers *workers);
 

@@ -185,10 +185,19 @@ static void end(struct worker *worker) {
 	worker_publish(worker, os_now_ns());
 	mark_asleep(worker);
 	if (hook->stop != NULL) hook->stop(hook->context, worker->index, worker->heap);
-	end_heap(worker);
 	snug_log_line(&worker->workers->options.log, SNUG_LOG_DEBUG,
 				  "worker %u: stopped after %llu messages", worker->index,
 				  (unsigned long long)worker->messages);
+}
+
+/* Others may read the heap, as a cache's clients do, until all have stopped. */
+static void release(struct worker *worker) {
+	const snug_worker_hook *hook = &worker->workers->options.hook;
+	_Atomic uint32_t *releasing = &worker->workers->releasing;
+	while (atomic_load_explicit(releasing, memory_order_acquire) == 0)
+		os_wait_on(releasing, 0, OS_FOREVER);
+	if (hook->release != NULL) hook->release(hook->context, worker->index, worker->heap);
+	end_heap(worker);
 }
 
 static void count_up(_Atomic uint32_t *counter) {
@@ -208,4 +217,5 @@ void worker_run(void *context) {
 		end(worker);
 	}
 	count_up(&workers->ended);
+	if (!error) release(worker);
 }

@@ -3,7 +3,7 @@
  *
  *     create   threads start --ready counts up--> all have begun, or one has failed: then all end
  *     stop     inboxes closed --ended counts up--> all have answered what they accepted
- *     destroy  no users --> stop --> join, free
+ *     destroy  no users --> stop --> the threads release their heaps --> join, free
  *
  * Creation waits for every thread's word on whether it could begin; one that could not ends all.
  * Stopping closes the inboxes, which wakes the threads, and waits until all have counted themselves
@@ -92,6 +92,8 @@ static void begin_stop(snug_workers *workers) {
 /* All threads have ended, or never began. */
 static void give_back(snug_workers *workers) {
 	SNUG_ASSERT(atomic_load(&workers->stopping) && atomic_load(&workers->users) == 0);
+	atomic_store_explicit(&workers->releasing, 1, memory_order_release);
+	os_wake(&workers->releasing, UINT32_MAX);
 	for (uint32_t index = 0; index < workers->options.count; index++) {
 		struct worker *worker = &workers->worker[index];
 		if (index < workers->started) os_thread_join(&worker->thread);
