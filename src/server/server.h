@@ -51,6 +51,7 @@ struct connection_counts {
 	uint64_t memory_closed; /* because connection memory was short and they held most */
 	uint64_t idle_kicks;
 	uint64_t yields;       /* turns that a connection gave away so that others get theirs */
+	uint64_t reads;        /* gets of other workers' keys that needed no request */
 	uint64_t requests_out; /* to other workers */
 	uint64_t requests_in;
 	uint64_t flush_commands;

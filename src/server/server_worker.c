@@ -353,6 +353,7 @@ bool server_worker_turn(struct server_worker *worker) {
 	turn->number++;
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
+	shard_take_hints(worker->shard);
 	bool worked = turn->away > 0 && take_answers(worker);
 	if (UNLIKELY(turn->unfinished != NULL)) worked |= serve_unfinished(worker);
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire)))
@@ -421,6 +422,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
+	turn->lots.state = ((uint64_t)worker->index + 1) * UINT64_C(0x9E3779B97F4A7C15);
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
 	worker->describe = connections_describe;

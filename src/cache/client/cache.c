@@ -62,6 +62,7 @@ static bool turn(void *context, uint32_t index, snug_heap *heap) {
 	bool served = worker->has_served;
 	(void)heap;
 	worker->has_served = false;
+	shard_take_hints(worker->shard);
 	return upkeep_turn(&worker->upkeep, worker->shard, os_now_ns(), served);
 }
 

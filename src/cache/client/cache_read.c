@@ -48,13 +48,13 @@ static uint32_t date_of(const snug_shard *shard, const struct item_head *head) {
 
 /* A value that a get may tell as it is. */
 static enum look tell(snug_cache_client *client, snug_shard *shard, const snug_key *key,
-					  bool wants_cas, const struct item_head *head, uint32_t meta,
-					  snug_cache_value *out) {
+					  bool wants_cas, const struct item_head *head, snug_cache_value *out) {
 	bool is_expired = shard_is_expired(shard, head);
 	if (!is_expired && wants_cas && (head->marks & MARK_CAS) == 0) return LOOK_ASK;
 	count(client, !is_expired);
 	if (is_expired) return LOOK_ABSENT;
-	shard_hint(shard, &client->lots, key->hash, meta, head->marks);
+	struct hint *hint = hints_place(shard, &client->lots);
+	if (hint != NULL) hint_post(shard, hint, &client->lots, key->hash, shard_now_s(shard));
 	*out = (snug_cache_value){.bytes = head->value_bytes,
 							  .client_flags = head->client_flags,
 							  .expires_at_s = date_of(shard, head),
@@ -72,7 +72,7 @@ static enum look look(snug_cache_client *client, const snug_key *key, bool wants
 	enum look look = shard_read(shard, key, INT64_MAX, room, room_bytes, &copy);
 	if (look == LOOK_ABSENT) count(client, false);
 	if (look != LOOK_FOUND) return look;
-	return tell(client, shard, key, wants_cas, &copy.head, copy.meta, out);
+	return tell(client, shard, key, wants_cas, &copy.head, out);
 }
 
 /* ------------------------------------------------------------------ one -------------------- */
@@ -210,8 +210,7 @@ snug_error snug_cache_view_begin(snug_cache_client *client, const void *key, siz
 	if (seen == LOOK_FOUND && !sight_holds(&sight)) seen = LOOK_ASK;
 	if (seen == LOOK_ABSENT) count(client, false);
 	if (seen == LOOK_FOUND)
-		seen = tell(client, shard, &named, (sight.head.marks & MARK_CAS) != 0, &sight.head,
-					sight.meta, &value);
+		seen = tell(client, shard, &named, (sight.head.marks & MARK_CAS) != 0, &sight.head, &value);
 	if (seen != LOOK_FOUND)
 		return seen == LOOK_ABSENT ? SNUG_ERROR_NOT_FOUND : SNUG_ERROR_NOT_CONTIGUOUS;
 	*out = (snug_cache_view){

@@ -56,7 +56,7 @@ static snug_error change_item(snug_shard *shard, struct operation *operation,
 
 /* As memcached does: what touches is no get, unless it is a meta command that finds nothing; what
  * was made for the asker is a hit. */
-static void count_get(const struct operation *operation, struct operation_counts *counts) {
+void operation_count_get(const struct operation *operation, struct operation_counts *counts) {
 	bool hit = operation->status == STATUS_FOUND,
 		 is_meta = (operation->options & OPERATION_IS_META) != 0;
 	counts->cmd_meta += is_meta;
@@ -176,7 +176,7 @@ static void get(snug_shard *shard, struct operation *operation, struct operation
 	}
 	if (operation->options != OPERATION_NO_STALE && (!error || error == SNUG_ERROR_NOT_FOUND))
 		get_specially(shard, operation, !error);
-	count_get(operation, counts);
+	operation_count_get(operation, counts);
 }
 
 static void inspect(snug_shard *shard, struct operation *operation,

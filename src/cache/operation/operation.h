@@ -142,6 +142,9 @@ struct operation_counts {
 void operation_execute(snug_shard *shard, struct operation *operation,
 					   struct operation_counts *counts);
 
+/* Counts a GET that was answered: for who carries one out otherwise. */
+void operation_count_get(const struct operation *operation, struct operation_counts *counts);
+
 /* When the value that was found has been taken, or leased, or is not wanted. */
 static inline void operation_end(snug_shard *shard, const struct operation *operation) {
 	if (__builtin_expect((operation->marks & OPERATION_EXPIRES_NOW) == 0, true) ||

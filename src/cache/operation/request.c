@@ -189,5 +189,6 @@ static void prefetch(snug_shard *shard, struct request *const *requests, size_t 
 void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
 					struct request *const *requests, size_t count) {
 	prefetch(shard, requests, count);
+	shard_take_hints(shard); /* what was used before is known to whoever asks */
 	for (size_t i = 0; i < count; i++) serve(shard, worker, counts, requests[i]);
 }

@@ -175,11 +175,11 @@ rank_meta rank_hit(struct rank *rank, rank_meta meta) {
 	return meta_of(next_class(rank, class, age / 2), rank->tick);
 }
 
-/* The further ones come at no age. */
+/* What became of those that were not told of is not known: this one was used once. */
 rank_meta rank_hits(struct rank *rank, rank_meta meta, uint32_t uses) {
 	SNUG_ASSERT(uses > 0);
-	for (; uses > 0; uses--) meta = rank_hit(rank, meta);
-	return meta;
+	rank->hits_now[rank_class(meta)][age_class(rank_age(rank, meta))] += uses - 1;
+	return rank_hit(rank, meta);
 }
 
 void rank_see(struct rank *rank, rank_meta meta) {

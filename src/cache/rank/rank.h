@@ -92,7 +92,7 @@ rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t by
 /* The object was used: its new meta. */
 rank_meta rank_hit(struct rank *rank, rank_meta meta);
 
-/* The same, `uses` times at once. */
+/* The same, for a use that stands for so many, of this object or others like it. */
 rank_meta rank_hits(struct rank *rank, rank_meta meta, uint32_t uses);
 
 /* The eviction hand passes an object. */

@@ -13,62 +13,74 @@ static inline uint64_t draw(struct hint_lots *lots) {
 	return lots->state >> 20;
 }
 
-void shard_hint(snug_shard *shard, struct hint_lots *lots, uint64_t hash, uint32_t meta,
-				uint32_t marks) {
-	uint32_t tick = __atomic_load_n(&shard->rank.tick, __ATOMIC_RELAXED);
-	uint64_t lot = draw(lots), hint = (hash & ~(HINT_MANY | HINT_FIRST)) | HINT_THERE;
-	if (UNLIKELY((marks & MARK_FETCHED) == 0)) {
-		hint |= HINT_FIRST;
-	} else if ((meta - tick) % STAMPS == 0) {
-		if (lot % HINT_WEIGHT != 0) return;
-		hint |= HINT_MANY;
-	}
-	atomic_store_explicit(&shard->hints.posted[lot / HINT_WEIGHT % HINTS], hint,
-						  memory_order_relaxed);
+struct hint *hints_place(snug_shard *shard, struct hint_lots *lots) {
+	struct hint *hint = &shard->hints.board[draw(lots) % HINTS];
+	if (LIKELY(atomic_load_explicit(&hint->weight, memory_order_relaxed) == 0)) return hint;
+	lots->skipped += lots->skipped < UINT16_MAX;
+	return NULL;
+}
+
+void hint_post(snug_shard *shard, struct hint *hint, struct hint_lots *lots, uint64_t hash,
+			   uint32_t now_s) {
+	_Atomic bool *is_posted = &shard->hints.is_posted;
+	atomic_store_explicit(&hint->hash, hash, memory_order_relaxed);
+	atomic_store_explicit(&hint->used_s, now_s, memory_order_relaxed);
+	/* last: whoever sees it sees the others */
+	atomic_store_explicit(&hint->weight, lots->skipped + 1, memory_order_release);
+	lots->skipped = 0;
+	/* where much is posted the line stays as it is */
+	if (!atomic_load_explicit(is_posted, memory_order_relaxed))
+		atomic_store_explicit(is_posted, true, memory_order_relaxed);
 }
 
 /* ------------------------------------------------------------------ the owner -------------- */
 
-static void mark_fetched(snug_shard *shard, snug_ref ref, uint64_t hint) {
-	const uint64_t own = HINT_THERE | HINT_MANY | HINT_FIRST;
-	if (((shard_hash_of_item(shard, ref) ^ hint) & ~own) != 0) return;
-	*(unsigned char *)snug_ref_at(shard->heap, ref) |= MARK_FETCHED;
+struct use {
+	uint64_t hash;
+	uint32_t used_s;
+	uint32_t weight;
+};
+
+static void note_use(snug_shard *shard, const struct use *use) {
+	uint32_t noted_s;
+	if (recent_recall(&shard->recent, use->hash, &noted_s) && noted_s >= use->used_s) return;
+	recent_use(&shard->recent, use->hash, use->used_s);
 }
 
-static void take(snug_shard *shard, uint64_t hint) {
-	struct probe probe = index_probe(&shard->index, hint);
+static void take(snug_shard *shard, const struct use *use) {
+	struct probe probe = index_probe(&shard->index, use->hash);
 	if (index_is_flushed(&shard->index, probe.home) || !probe_next(&probe)) return;
 	uint64_t entry = *probe.entry;
-	uint32_t uses = hint & HINT_MANY ? HINT_WEIGHT : 1;
-	SNUG_ASSERT((hint & HINT_THERE) != 0 && entry != 0);
-	entry_set(probe.entry,
-			  entry_with_meta(entry, rank_hits(&shard->rank, (rank_meta)entry_meta(entry), uses)));
-	recent_use(&shard->recent, hint, shard_now_s(shard));
-	if (hint & HINT_FIRST) mark_fetched(shard, entry_ref(entry), hint);
+	SNUG_ASSERT(use->weight > 0 && entry != 0);
+	uint32_t meta = rank_hits(&shard->rank, (rank_meta)entry_meta(entry), use->weight);
+	entry_set(probe.entry, entry_with_meta(entry, meta));
+	note_use(shard, use);
+	unsigned char *item = snug_ref_at(shard->heap, entry_ref(entry));
+	if ((*item & MARK_FETCHED) == 0 && shard_hash_of_item(shard, entry_ref(entry)) == use->hash)
+		*item |= MARK_FETCHED;
 }
 
-/* Tells how many there were. */
-static uint32_t take_line(snug_shard *shard, _Atomic uint64_t *line) {
-	uint64_t hint[HINTS_A_LINE];
+static void take_line(snug_shard *shard, struct hint *line) {
+	struct use use[HINTS_A_LINE];
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < HINTS_A_LINE; i++) {
-		hint[count] = atomic_load_explicit(&line[i], memory_order_relaxed);
-		if (hint[count] == 0) continue;
-		atomic_store_explicit(&line[i], 0, memory_order_relaxed);
-		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, hint[count])), 1);
+		uint32_t weight = atomic_load_explicit(&line[i].weight, memory_order_acquire);
+		if (weight == 0) continue;
+		use[count].hash = atomic_load_explicit(&line[i].hash, memory_order_relaxed);
+		use[count].used_s = atomic_load_explicit(&line[i].used_s, memory_order_relaxed);
+		use[count].weight = weight;
+		atomic_store_explicit(&line[i].weight, 0, memory_order_relaxed);
+		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, use[count].hash)),
+						   1);
 		count++;
 	}
 	SNUG_ASSERT(count <= HINTS_A_LINE);
-	for (uint32_t i = 0; i < count; i++) take(shard, hint[i]);
-	return count;
+	for (uint32_t i = 0; i < count; i++) take(shard, &use[i]);
 }
 
 void shard_take_hints(snug_shard *shard) {
 	struct hints *hints = &shard->hints;
-	for (uint32_t lines = 0; lines < HINTS / HINTS_A_LINE; lines++) {
-		uint32_t at = hints->next;
-		SNUG_ASSERT(at < HINTS && at % HINTS_A_LINE == 0);
-		hints->next = (at + HINTS_A_LINE) % HINTS;
-		if (take_line(shard, &hints->posted[at]) < HINTS_A_LINE / 2) return;
-	}
+	if (LIKELY(!atomic_load_explicit(&hints->is_posted, memory_order_relaxed))) return;
+	atomic_store_explicit(&hints->is_posted, false, memory_order_relaxed);
+	for (uint32_t at = 0; at < HINTS; at += HINTS_A_LINE) take_line(shard, &hints->board[at]);
 }

@@ -4,15 +4,17 @@
  * the key's hash on a board of the shard, and the owner, when he comes by, does for it what a get
  * of his own does: the entry's rank, the note of its last use, the mark that it was fetched.
  *
- *     reader    board[any] = hash | weight        a relaxed store; what stood there is lost
- *     owner     a line a turn, more if it was full
+ *     reader    board[any], if it is free = hash, when, weight
+ *     owner     all that stands on it, once a turn if anything was posted: 64 at most
  *
- * WHAT IS POSTED. The first use in a tick of the rank, and the first of all: they say most. Of
- * further ones in the same tick one in eight, which counts for eight. So a cache whose contents
- * stand still costs its readers next to nothing.
+ * A FULL BOARD takes nothing: so where little is read every use is told, and an item is idle since
+ * its last one; where much is read the owner takes as many hints as he can afford, the readers pay
+ * a look at a line that stands still, and what was told stands for what was not: its weight is how
+ * many uses this reader could not tell of since. Which items these were is left to chance, so all
+ * are known as often as they are used, on the average.
  *
- * LOSSES are meant. Two readers may choose one place, an owner who sleeps takes nothing: what is
- * lost is like what is not sampled. No reader waits, and none needs a ring of its own.
+ * LOSSES are meant: two readers may choose one place, and mix what they tell. No reader waits, and
+ * none needs a ring of its own.
  *
  * An item is known here by its bucket and tag, but for the mark, which is looked at with the key's
  * hash: of 600 hints one goes to another item's rank. */
@@ -22,32 +24,37 @@
 #include "cache/index/item.h"
 
 #include <stdatomic.h>
-#include <stddef.h>
+#include <stdbool.h>
 
-#define HINTS 128u
-#define HINTS_A_LINE 8u
+#define HINTS 64u
+#define HINTS_A_LINE 4u
 
-/* In bits of the hash that neither the index nor the notes of last uses look at. */
-#define HINT_THERE (UINT64_C(1) << 24)
-#define HINT_MANY (UINT64_C(1) << 25)  /* it stands for HINT_WEIGHT uses */
-#define HINT_FIRST (UINT64_C(1) << 26) /* the item was not marked as fetched */
-#define HINT_WEIGHT 8u
+struct hint {
+	_Atomic uint64_t hash;
+	_Atomic uint32_t used_s; /* by the shard's clock */
+	_Atomic uint32_t weight; /* uses; 0: the place is free */
+};
 
 struct hints {
-	_Alignas(64) _Atomic uint64_t posted[HINTS];
-	_Alignas(64) uint32_t next; /* the owner's: the line that he looks at next */
+	_Alignas(64) struct hint board[HINTS];
+	/* since the owner looked last something was posted: what comes while he looks may wait */
+	_Alignas(64) _Atomic bool is_posted;
 };
 
-/* A reader's own: where it posts, and which of its uses. Not 0. */
+/* A reader's own. */
 struct hint_lots {
-	uint64_t state;
+	uint64_t state;   /* where it looks for a free place; not 0 */
+	uint32_t skipped; /* uses that it could not tell of */
 };
 
-/* Any thread: an item that was read, by its hash, its entry's meta and its marks. */
-void shard_hint(struct snug_shard *shard, struct hint_lots *lots, uint64_t hash, uint32_t meta,
-				uint32_t marks);
+/* Any thread: a free place, or NULL: it is counted for the next one. */
+struct hint *hints_place(struct snug_shard *shard, struct hint_lots *lots);
 
-/* The owner, once in a while. */
+/* Any thread: posts at that place that an item was read, now, by the shard's clock. */
+void hint_post(struct snug_shard *shard, struct hint *hint, struct hint_lots *lots, uint64_t hash,
+			   uint32_t now_s);
+
+/* The owner: before what asks for an item's last use, and once in a while. */
 void shard_take_hints(struct snug_shard *shard);
 
 #endif

@@ -170,7 +170,6 @@ READER static inline enum match match_item(const struct snug_shard *shard, uint6
 	if (!snug_ref_is_contiguous(ref)) return MATCH_IN_PIECES;
 	if (sight->head.value_bytes > left - head_bytes - key->length) return MATCH_NO;
 	sight->value = item + head_bytes + key->length;
-	sight->meta = entry_meta(entry);
 	return MATCH_YES;
 }
 
@@ -212,7 +211,8 @@ READER static enum look look_in_spill(const struct snug_shard *shard, const stru
 READER static inline enum look look(const struct snug_shard *shard, const struct spot *spot,
 									const snug_key *key, struct sight *sight) {
 	uint64_t word = load_word(&spot->home->word);
-	if (word >> EPOCH_SHIFT != load_half(&shard->index.epoch)) return LOOK_ABSENT;
+	/* whoever asks for what was flushed has it removed, and counted */
+	if (word >> EPOCH_SHIFT != load_half(&shard->index.epoch)) return LOOK_ASK;
 	enum match match = match_bucket(shard, spot->home, spot, key, sight);
 	if (match != MATCH_NO) return match == MATCH_YES ? LOOK_FOUND : LOOK_ASK;
 	return (uint32_t)word == 0 ? LOOK_ABSENT : look_in_spill(shard, spot, key, sight);
@@ -267,7 +267,7 @@ READER enum look shard_read(const struct snug_shard *shard, const snug_key *key,
 		bool fits = sight.head.value_bytes <= room_bytes;
 		if (fits) copy_bytes(room, sight.value, sight.head.value_bytes);
 		if (UNLIKELY(!is_unchanged(sight.at, sight.version))) continue;
-		*out = (struct shard_copy){sight.head, sight.meta, fits};
+		*out = (struct shard_copy){sight.head, fits};
 		return LOOK_FOUND;
 	}
 	return LOOK_ASK;

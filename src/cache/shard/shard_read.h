@@ -8,7 +8,7 @@
  *
  * A reader changes nothing, and waits for nobody. Not read here but asked of the owner: an item in
  * several pieces, whose pieces move without a version; one whose group is longer than it should be;
- * all while a flush is due.
+ * what may have been flushed, which goes when its owner meets it; all while a flush is due.
  *
  * The shard must not be destroyed meanwhile. Its memory stays readable as long as it is: what is
  * decommitted reads as zeros, and the version says no. */
@@ -28,7 +28,6 @@ enum look {
 struct sight {
 	const index_version *at; /* what proves it; NULL: nothing was seen */
 	uint32_t version;
-	uint32_t meta; /* of its entry */
 	const unsigned char *value;
 	struct item_head head; /* value_bytes from `value` on are readable memory, whatever they are */
 };
@@ -44,7 +43,6 @@ bool sight_holds(const struct sight *sight);
 /* What a copy tells of its item. */
 struct shard_copy {
 	struct item_head head;
-	uint32_t meta;
 	bool is_copied; /* the value fits the room, and is there */
 };
 

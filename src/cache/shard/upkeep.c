@@ -11,11 +11,9 @@
 #include "cache/shard/upkeep.h"
 
 #include "base/bits.h"
-#include "cache/shard/shard_state.h"
 #include "os/threads.h"
 
 bool upkeep_turn(struct upkeep *upkeep, snug_shard *shard, uint64_t now_ns, bool is_serving) {
-	shard_take_hints(shard);
 	if (is_serving) {
 		upkeep->duty.traffic_ns = now_ns;
 		upkeep->has_more = true;

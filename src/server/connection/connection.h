@@ -9,7 +9,8 @@
  *
  *     received -> commands -> own key, nothing is waited for: executed, answered into the output
  *                          -> own key, some are waited for: executed, the answer waits in a record
- *                          -> another worker's key: a record, and a request to the owner
+ *                          -> another worker's key: read where it lies, if that is all
+ *                                                   else a record, and a request to the owner
  *
  * The room, each file above those that it calls:
  *
@@ -19,6 +20,7 @@
  *     connection_input     bytes in: what is taken at once, and what is kept
  *     connection_commands  bytes to commands, in batches, and what is done about each
  *     connection_sink      a large value in
+ *     connection_read      other workers' keys that this one reads
  *     connection_errands   what needs all workers, or the coordinator
  *     connection_answers   the order of the answers; executing
  *     connection_output    bytes out
@@ -41,6 +43,8 @@
 
 #include "base/assert.h"
 #include "cache/operation/request.h"
+#include "cache/shard/shard_hints.h"
+#include "cache/shard/shard_read.h"
 #include "cache/shard/upkeep.h"
 #include "server/connection/buffers.h"
 #include "server/io/io.h"
@@ -121,6 +125,9 @@ struct record {
 
 #define RECORD_ROOM (RECORD_BYTES - (uint32_t)sizeof(struct record))
 
+#define READ_BYTES_MAX 4096u /* of another's value: larger ones are leased */
+_Static_assert(READ_BYTES_MAX >= RECORD_ROOM, "what waits in a record was read as a whole");
+
 /* ------------------------------------------------------------------ a connection ----------- */
 
 enum connection_input_state {
@@ -160,7 +167,9 @@ struct connection {
 	bool is_listing;  /* what is being carried out is of a list of keys */
 	bool is_answered; /* something was sent to it */
 	bool is_known;    /* has asked again after that, with nothing under way: it takes its answers */
-	uint64_t lists;   /* of keys, that have ended */
+	bool line_end_is_bad;
+	uint16_t away;  /* requests, at most RECORDS_MAX */
+	uint64_t lists; /* of keys, that have ended */
 	/* connection_list(): an error was said in place of what was left of it; 0: of none */
 	uint64_t failed_list;
 	uint64_t refused_list; /* the same, but the error waits in a text for those before it */
@@ -170,9 +179,9 @@ struct connection {
 	uint32_t input_at; /* where it begins; before it lies what has been taken */
 	uint32_t input_bytes;
 	uint32_t input_room;
-	uint32_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came */
-	bool line_end_is_bad;
+	uint32_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came: */
 	struct record *sink;
+	uint64_t away_keys;    /* a bit by the hash of each key that a request is away for */
 	uint32_t records;      /* that belong to it */
 	uint32_t blocks;       /* of output */
 	uint32_t output_bytes; /* queued, leased values not counted */
@@ -183,11 +192,18 @@ struct connection {
 	struct iovec pieces[PIECES];
 };
 
+#define AWAY_SHIFT 32 /* bits of the hash that do not choose the owner */
+
 _Static_assert(sizeof(struct connection) <= CONNECTION_BYTES, "a connection is a cell");
 
 /* The list of keys that is being carried out; 0: none is. */
 static inline uint64_t connection_list(const struct connection *connection) {
 	return connection->is_listing ? connection->lists + 1 : 0;
+}
+
+/* A request may be away for this key. */
+static inline bool connection_is_away(const struct connection *connection, uint64_t hash) {
+	return (connection->away_keys >> (hash >> AWAY_SHIFT) % 64 & 1) != 0;
 }
 
 /* ------------------------------------------------------------------ a worker's turn -------- */
@@ -227,6 +243,8 @@ struct turn {
 	bool is_drained; /* has told so */
 	struct command batch[BATCH_COMMANDS];
 	char decoded[BATCH_COMMANDS][DECODED_KEY_BYTES];
+	struct hint_lots lots;
+	char read_value[READ_BYTES_MAX]; /* of another's item */
 };
 
 static inline struct turn *turn_of(const struct connection *connection) {
@@ -347,6 +365,8 @@ void answers_append(struct connection *connection, struct record *record);
 void answers_say(struct connection *connection, const char *text, size_t length);
 /* Carries a command's operation out on the own shard, and answers it. */
 void answers_execute(struct connection *connection, struct command *command);
+/* Says what was found of another's key, whose value is `value`. */
+void answers_say_read(struct connection *connection, struct command *command, const char *value);
 /* Has it carried out by its owner. */
 void answers_request(struct connection *connection, const struct command *command, uint32_t owner,
 					 bool is_mute);
@@ -361,6 +381,19 @@ bool answers_lack_blocks(const struct connection *connection);
 /* What many ask for at a time, such as the map, finds no more room in the server's account of such
  * texts. */
 #define ERRAND_NO_MEMORY "SERVER_ERROR out of memory\r\n"
+
+/* connection_read.c: keys of others. */
+struct batch_key {
+	uint64_t hash;
+	uint32_t owner;
+};
+/* It is a get that changes nothing, and overtakes nothing. */
+bool reads_may_answer(const struct connection *connection, const struct command *command);
+/* Answers it, if the item may be read now. False: its owner must be asked. */
+bool reads_answer(struct connection *connection, struct command *command, uint32_t owner);
+/* Lines that will be read, of several keys of others. */
+void reads_prefetch(const struct connection *connection, const struct batch_key *keys,
+					size_t count);
 
 /* connection_errands.c: what is done by visiting all workers, or by the coordinator. */
 void answers_begin_errand(struct connection *connection, const struct command *command);

@@ -203,6 +203,24 @@ void answers_execute(struct connection *connection, struct command *command) {
 	operation_end(worker->shard, &command->operation);
 }
 
+void answers_say_read(struct connection *connection, struct command *command, const char *value) {
+	const struct operation *operation = &command->operation;
+	char text[ANSWER_BYTES_MAX];
+	bool has_value = false;
+	char *head = text;
+	if (LIKELY(connection->first_answer == NULL)) head = output_room(connection, ANSWER_BYTES_MAX);
+	if (head == NULL) return;
+	size_t length = answer_head(&command->reply, operation, head, &has_value);
+	if (length == 0) return;
+	if (head == text)
+		answers_say(connection, text, length);
+	else
+		output_wrote(connection, (uint32_t)length);
+	if (!has_value || connection->is_closing) return;
+	answers_say(connection, value, operation->item.value_bytes);
+	answers_say(connection, line_end, sizeof line_end);
+}
+
 /* Copies to the record the command's reply and operation, and what they refer to; the room that is
  * left is for the value. */
 static void keep_command(struct record *record, const struct command *command) {

@@ -132,14 +132,19 @@ static void prefetch(struct connection *connection, const struct batch *batch) {
 	const struct server_worker *worker = connection->worker;
 	const struct turn *turn = worker->turn;
 	uint64_t hashes[BATCH_COMMANDS];
-	size_t count = 0;
+	struct batch_key others[BATCH_COMMANDS];
+	size_t count = 0, other_count = 0;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (turn->batch[i].kind != COMMAND_OPERATION) continue;
 		uint64_t hash = turn->batch[i].operation.key.hash;
-		if (request_owner(hash, worker->server->worker_count) == worker->index)
+		uint32_t owner = request_owner(hash, worker->server->worker_count);
+		if (owner == worker->index)
 			hashes[count++] = hash;
+		else if (turn->batch[i].operation.kind == OPERATION_GET)
+			others[other_count++] = (struct batch_key){hash, owner};
 	}
 	if (count > 1) snug_shard_prefetch(worker->shard, hashes, count);
+	if (other_count > 1) reads_prefetch(connection, others, other_count);
 }
 
 /* ------------------------------------------------------------------ what is done ----------- */
@@ -149,7 +154,7 @@ static void operate(struct connection *connection, struct command *command) {
 	uint32_t owner = request_owner(command->operation.key.hash, worker->server->worker_count);
 	if (owner == worker->index)
 		answers_execute(connection, command);
-	else
+	else if (!reads_may_answer(connection, command) || !reads_answer(connection, command, owner))
 		answers_request(connection, command, owner, false);
 }
 

@@ -14,6 +14,10 @@ static bool asks_for_room(const struct request *request) {
 		   (request->kind == REQUEST_WINDOW && request->operation.kind == OPERATION_STORE);
 }
 
+static uint64_t key_bit(const struct request *request) {
+	return (uint64_t)1 << (request->operation.key.hash >> AWAY_SHIFT) % 64;
+}
+
 bool turn_request(struct server_worker *worker, struct record *record) {
 	struct turn *turn = worker->turn;
 	struct request *request = &record->request;
@@ -31,6 +35,8 @@ bool turn_request(struct server_worker *worker, struct record *record) {
 		turn->outbox_last[request->owner]->next_away = record;
 	turn->outbox_last[request->owner] = record;
 	turn->away++;
+	record->connection->away++;
+	record->connection->away_keys |= key_bit(request);
 	turn->rooms_away += asks_for_room(request);
 	worker->connections.requests_out++;
 	return false;
@@ -52,6 +58,9 @@ void turn_request_again(struct server_worker *worker, struct record *record) {
 }
 
 void outbox_note_back(struct turn *turn, const struct record *record) {
+	struct connection *connection = record->connection;
+	SNUG_ASSERT(turn->away > 0 && connection->away > 0);
 	turn->away--;
+	if (--connection->away == 0) connection->away_keys = 0;
 	turn->rooms_away -= asks_for_room(&record->request);
 }
