@@ -100,6 +100,8 @@ static const struct metric of_server[] = {
 	 "Bytes of whole pages reclaimed."},
 	{"snug_returned_bytes", "snug_returned_bytes_total", "", "counter",
 	 "Bytes given back to the system."},
+	{"snug_reads_between_workers", "snug_reads_between_workers_total", "", "counter",
+	 "Gets of another worker's keys that were read without a request to it."},
 	{"snug_requests_between_workers", "snug_requests_between_workers_total", "", "counter",
 	 "Requests sent from one worker to another."},
 	{"snug_coordinator_requests", "snug_coordinator_requests_total", "", "counter",

@@ -8,6 +8,7 @@
  *                       listeners; what of the settings may change while it runs
  *     errand/           what needs all workers, or the coordinator
  *     operator/         the operator's door: the control socket, served by threads of its own
+ *     buffers/          the memory that a worker's connections share
  *     connection/       one client: bytes in, commands, answers in their order, bytes out
  *     server_worker.c   one worker's turn: answers from others, sockets, requests to others, sends
  *     server.c          the workers and their coordinator: create, stop

@@ -123,34 +123,9 @@ static snug_error begin(snug_cache_client *client, struct request *request,
 	return error;
 }
 
-snug_error cache_error_of(const struct operation *operation) {
-	switch ((enum operation_status)operation->status) {
-	case STATUS_FOUND:
-	case STATUS_STORED:
-	case STATUS_DONE:
-		return SNUG_OK;
-	case STATUS_NOT_FOUND:
-		return SNUG_ERROR_NOT_FOUND;
-	case STATUS_NOT_STORED:
-		return SNUG_ERROR_NOT_STORED;
-	case STATUS_EXISTS:
-		return SNUG_ERROR_EXISTS;
-	case STATUS_NOT_A_NUMBER:
-		return SNUG_ERROR_NOT_A_NUMBER;
-	case STATUS_TOO_LARGE:
-		return SNUG_ERROR_SIZE_TOO_LARGE;
-	case STATUS_BAD_KEY:
-		return SNUG_ERROR_KEY;
-	case STATUS_NO_MEMORY:
-	case STATUS_COUNT:
-		break;
-	}
-	return SNUG_ERROR_NO_MEMORY;
-}
-
 static snug_error ask_first(snug_cache_client *client) {
 	snug_error error = cache_ask(client, 1);
-	return error ? error : cache_error_of(&client->request[0].operation);
+	return error ? error : operation_error(&client->request[0].operation);
 }
 
 /* ------------------------------------------------------------------ storing ---------------- */

@@ -147,7 +147,8 @@ static void keep_late(snug_cache_client *client, struct parcel *parcel) {
 /* What was set later, and has ended with this error, or as the answer says. */
 static void count_end(snug_cache_client *client, const struct parcel *parcel, snug_error error) {
 	if (!parcel->is_later) return;
-	if (!error) error = cache_error_of(&parcel->request[0].operation);
+	SNUG_ASSERT(parcel->count == 1 && parcel->request[0].operation.kind == OPERATION_STORE);
+	if (!error) error = operation_error(&parcel->request[0].operation);
 	client->late.stored += error == SNUG_OK;
 	client->late.refused += error != SNUG_OK;
 	if (client->late.error == SNUG_OK) client->late.error = error;
@@ -239,6 +240,7 @@ snug_error parcel_send(snug_cache_client *client) {
 		free(parcel);
 		return error;
 	}
+	SNUG_ASSERT(parcel->ticket[0] != 0 && parcel->count == 1);
 	parcel->is_later = true;
 	keep_late(client, parcel);
 	return SNUG_OK;

@@ -90,9 +90,6 @@ void cache_begin(const snug_cache_client *client, struct request *request, enum 
  * passed. */
 snug_error cache_ask(snug_cache_client *client, size_t count);
 
-/* cache_client.c: what the answer's status says, as an error. */
-snug_error cache_error_of(const struct operation *operation);
-
 /* Something that this client has asked about the key, or about all, is not answered yet. */
 static inline bool cache_is_late(const snug_cache_client *client, const snug_key *key) {
 	return client->first_late != NULL &&

@@ -50,6 +50,7 @@ static uint32_t date_of(const snug_shard *shard, const struct item_head *head) {
 static enum look tell(snug_cache_client *client, snug_shard *shard, const snug_key *key,
 					  bool wants_cas, const struct item_head *head, snug_cache_value *out) {
 	bool is_expired = shard_is_expired(shard, head);
+	SNUG_ASSERT(head->key_bytes == key->length);
 	if (!is_expired && wants_cas && (head->marks & MARK_CAS) == 0) return LOOK_ASK;
 	count(client, !is_expired);
 	if (is_expired) return LOOK_ABSENT;
@@ -89,7 +90,7 @@ static void begin_get(const snug_cache_client *client, struct request *request, 
 
 static snug_error tell_answer(const struct request *request, snug_cache_value *out) {
 	const struct operation *operation = &request->operation;
-	snug_error error = cache_error_of(operation);
+	snug_error error = operation_error(operation);
 	if (error) return error;
 	SNUG_ASSERT(operation->status == STATUS_FOUND && operation->lease.ref == 0);
 	*out = (snug_cache_value){
@@ -111,6 +112,7 @@ static snug_error get(snug_cache_client *client, const void *key, size_t key_byt
 	if (LIKELY(seen == LOOK_FOUND))
 		return out->bytes <= room_bytes ? SNUG_OK : SNUG_ERROR_BUFFER_TOO_SMALL;
 	if (seen == LOOK_ABSENT) return SNUG_ERROR_NOT_FOUND;
+	SNUG_ASSERT(seen == LOOK_ASK);
 	begin_get(client, &client->request[0], &named, buffer, room_bytes, wants_cas);
 	error = cache_ask(client, 1);
 	return error ? error : tell_answer(&client->request[0], out);
@@ -143,6 +145,7 @@ static size_t name_keys(const snug_cache_client *client, snug_cache_lookup *look
 		hashes[named] = keys[i].hash;
 		shards[named++] = shard_of(client, &keys[i]);
 	}
+	SNUG_ASSERT(named <= count && count <= CACHE_MANY);
 	shards_read_prefetch(shards, hashes, named);
 	return named;
 }

@@ -166,6 +166,7 @@ static void make_versions(struct index *index, size_t limit_max_bytes) {
 		index->os->release(index->os->context, memory, bytes);
 		return;
 	}
+	SNUG_ASSERT(is_power_of_two(count) && count <= VERSIONS_MAX);
 	index->versions = memory;
 	index->versions_bytes = bytes;
 	index->versions_mask = (uint32_t)count - 1;
@@ -569,6 +570,7 @@ static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
  * goes. */
 static void begin_moving(struct index *index, uint32_t number, struct group *content) {
 	struct group *group = &index->groups[number];
+	SNUG_ASSERT(index->moving == GROUP_NONE && index->change != INDEX_STEADY);
 	struct change change = version_begin_change(&index->geometry);
 	index->moving = number;
 	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
@@ -580,6 +582,7 @@ static void begin_moving(struct index *index, uint32_t number, struct group *con
 }
 
 static void end_moving(struct index *index) {
+	SNUG_ASSERT(index->moving != GROUP_NONE && index->change != INDEX_STEADY);
 	struct change change = version_begin_change(&index->geometry);
 	index->moving = GROUP_NONE;
 	version_end_change(change);

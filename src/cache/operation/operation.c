@@ -385,3 +385,28 @@ void operation_execute(snug_shard *shard, struct operation *operation,
 		break;
 	}
 }
+
+snug_error operation_error(const struct operation *operation) {
+	switch ((enum operation_status)operation->status) {
+	case STATUS_FOUND:
+	case STATUS_STORED:
+	case STATUS_DONE:
+		return SNUG_OK;
+	case STATUS_NOT_FOUND:
+		return SNUG_ERROR_NOT_FOUND;
+	case STATUS_NOT_STORED:
+		return SNUG_ERROR_NOT_STORED;
+	case STATUS_EXISTS:
+		return SNUG_ERROR_EXISTS;
+	case STATUS_NOT_A_NUMBER:
+		return SNUG_ERROR_NOT_A_NUMBER;
+	case STATUS_TOO_LARGE:
+		return SNUG_ERROR_SIZE_TOO_LARGE;
+	case STATUS_BAD_KEY:
+		return SNUG_ERROR_KEY;
+	case STATUS_NO_MEMORY:
+	case STATUS_COUNT:
+		break;
+	}
+	return SNUG_ERROR_NO_MEMORY;
+}

@@ -145,6 +145,9 @@ void operation_execute(snug_shard *shard, struct operation *operation,
 /* Counts a GET that was answered: for who carries one out otherwise. */
 void operation_count_get(const struct operation *operation, struct operation_counts *counts);
 
+/* What the answer's status says, as an error. */
+snug_error operation_error(const struct operation *operation);
+
 /* When the value that was found has been taken, or leased, or is not wanted. */
 static inline void operation_end(snug_shard *shard, const struct operation *operation) {
 	if (__builtin_expect((operation->marks & OPERATION_EXPIRES_NOW) == 0, true) ||

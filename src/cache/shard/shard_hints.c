@@ -23,6 +23,8 @@ struct hint *hints_place(snug_shard *shard, struct hint_lots *lots) {
 void hint_post(snug_shard *shard, struct hint *hint, struct hint_lots *lots, uint64_t hash,
 			   uint32_t now_s) {
 	_Atomic bool *is_posted = &shard->hints.is_posted;
+	SNUG_ASSERT(hint >= shard->hints.board && hint < shard->hints.board + HINTS);
+	SNUG_ASSERT(lots->skipped <= UINT16_MAX);
 	atomic_store_explicit(&hint->hash, hash, memory_order_relaxed);
 	atomic_store_explicit(&hint->used_s, now_s, memory_order_relaxed);
 	/* last: whoever sees it sees the others */
@@ -43,6 +45,7 @@ struct use {
 
 static void note_use(snug_shard *shard, const struct use *use) {
 	uint32_t noted_s;
+	SNUG_ASSERT(use->weight > 0);
 	if (recent_recall(&shard->recent, use->hash, &noted_s) && noted_s >= use->used_s) return;
 	recent_use(&shard->recent, use->hash, use->used_s);
 }
@@ -51,7 +54,7 @@ static void take(snug_shard *shard, const struct use *use) {
 	struct probe probe = index_probe(&shard->index, use->hash);
 	if (index_is_flushed(&shard->index, probe.home) || !probe_next(&probe)) return;
 	uint64_t entry = *probe.entry;
-	SNUG_ASSERT(use->weight > 0 && entry != 0);
+	SNUG_ASSERT(entry != 0 && entry >> TAG_SHIFT == (use->hash & 0xFFF));
 	uint32_t meta = rank_hits(&shard->rank, (rank_meta)entry_meta(entry), use->weight);
 	entry_set(probe.entry, entry_with_meta(entry, meta));
 	note_use(shard, use);
@@ -80,6 +83,7 @@ static void take_line(snug_shard *shard, struct hint *line) {
 
 void shard_take_hints(snug_shard *shard) {
 	struct hints *hints = &shard->hints;
+	SNUG_ASSERT(shard->watched == 0); /* nothing of the shard's is under way */
 	if (LIKELY(!atomic_load_explicit(&hints->is_posted, memory_order_relaxed))) return;
 	atomic_store_explicit(&hints->is_posted, false, memory_order_relaxed);
 	for (uint32_t at = 0; at < HINTS; at += HINTS_A_LINE) take_line(shard, &hints->board[at]);

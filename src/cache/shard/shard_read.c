@@ -82,6 +82,7 @@ READER static inline bool find_spot(const struct index *index, uint64_t hash, st
 		return false;
 	*out = (struct spot){version, seen, &index->groups[number].bucket[place % GROUP_BUCKETS],
 						 (uint32_t)(place % GROUP_BUCKETS)};
+	SNUG_ASSERT(number <= index->reserved_bytes / sizeof(struct group));
 	return true;
 }
 
@@ -158,6 +159,7 @@ READER static inline enum match match_item(const struct snug_shard *shard, uint6
 	const struct arena *arena = &shard->heap->arena;
 	snug_ref ref = entry_ref(entry);
 	uint64_t offset = ref & OFFSET_MASK;
+	SNUG_ASSERT(entry != 0 && arena->page_bytes > 0);
 	/* offsets begin behind a page that is not there (mem/types.h) */
 	if (offset < arena->page_bytes || offset >= arena->page_bytes + arena->reserved_bytes)
 		return MATCH_NO;
@@ -178,6 +180,7 @@ READER static inline enum match match_bucket(const struct snug_shard *shard,
 											 const struct bucket *bucket, const struct spot *spot,
 											 const snug_key *key, struct sight *sight) {
 	uint64_t homes = load_word(&bucket->word) >> SPILL_HOME_SHIFT;
+	SNUG_ASSERT(spot->home_number < GROUP_BUCKETS && spot->seen % 2 == 0);
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
 		uint64_t entry = load_word(&bucket->entry[slot]);
 		if (entry >> TAG_SHIFT != (key->hash & 0xFFF) || entry == 0) continue;
@@ -252,11 +255,13 @@ enum look shard_look(const struct snug_shard *shard, const snug_key *key, int64_
 }
 
 bool sight_holds(const struct sight *sight) {
+	SNUG_ASSERT(sight->at != NULL && sight->version % 2 == 0);
 	return is_unchanged(sight->at, sight->version);
 }
 
 READER enum look shard_read(const struct snug_shard *shard, const snug_key *key, int64_t now_s,
 							void *room, size_t room_bytes, struct shard_copy *out) {
+	SNUG_ASSERT(room != NULL || room_bytes == 0);
 	if (UNLIKELY(!is_readable(shard, key, now_s))) return LOOK_ASK;
 	for (uint32_t try = 0; try < TRIES; try++) {
 		struct sight sight;

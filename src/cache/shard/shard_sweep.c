@@ -88,7 +88,7 @@ static void flush_all(snug_shard *shard) {
 	if (is_flushed_left(shard)) (void)sweep(shard);
 	index_flush(&shard->index);
 	shard->live = shard->check.live = (struct tally){0};
-	SNUG_ASSERT(is_flushed_left(shard));
+	SNUG_ASSERT(is_flushed_left(shard) && shard->live.bytes == 0);
 }
 
 /* Whichever thread sees that none is to come any more sees what it has flushed, too. */

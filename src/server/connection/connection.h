@@ -28,7 +28,6 @@
  *     connection_outbox    requests to the owners of keys
  *     connection_marks     dirty, blocked, held, closing; and the end: connection_reap
  *     connection_describe  `stats conns`
- *     buffers, connection_memory  the worker's connection memory
  *
  * A connection that has much to send, or for which there is no record, is blocked: it parses
  * nothing and is not received from. So its memory is bounded: OUTPUT_BYTES_MAX and an answer, its
@@ -46,7 +45,7 @@
 #include "cache/shard/shard_hints.h"
 #include "cache/shard/shard_read.h"
 #include "cache/shard/upkeep.h"
-#include "server/connection/buffers.h"
+#include "server/buffers/buffers.h"
 #include "server/io/io.h"
 #include "server/process/listeners.h"
 #include "server/protocol/protocol.h"

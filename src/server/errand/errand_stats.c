@@ -62,6 +62,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->idle_kicks += from->idle_kicks;
 	to->memory_closed += from->memory_closed;
 	to->yields += from->yields;
+	to->reads += from->reads;
 	to->requests_out += from->requests_out;
 	to->requests_in += from->requests_in;
 	to->flush_commands += from->flush_commands;
@@ -229,6 +230,7 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_defragmentations", heap->defragmentations);
 	stat_u64(out, "snug_late_steps", heap->late_steps);
 	stat_u64(out, "snug_leases", sum->shard.leases);
+	stat_u64(out, "snug_reads_between_workers", sum->connections.reads);
 	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
 	stat_u64(out, "snug_log_dropped", log_stderr_dropped());
 }

@@ -1,5 +1,5 @@
 /* test_buffers.c: who may take how many records; connection memory against a naive twin. */
-#include "server/connection/buffers.h"
+#include "server/buffers/buffers.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
 

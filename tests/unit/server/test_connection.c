@@ -296,7 +296,7 @@ static void all_kinds_wait_behind_one_that_is_away(void **state) {
 	struct words words = {0}, answers = {0};
 	(void)state;
 	store_words(&words, own_key[1], 12000, "");
-	words_print(&words, "get %s\r\n", far_key[0]);
+	words_print(&words, "gat 0 %s\r\n", far_key[0]);
 	words_print(&words, "get %s\r\nbogus\r\nversion\r\nget %s\r\nmn\r\n", own_key[1], own_key[1]);
 	words_print(&words, "flush_all\r\nget %s\r\nmn\r\n", own_key[1]);
 	words_print(&answers, "STORED\r\nEND\r\n");

@@ -490,7 +490,7 @@ static void input_is_held_for_room_alone(void **state) {
 		}
 		world_turn(0);
 		int length =
-			snprintf(line, sizeof line, form == 1 ? "set %s 0 0 100000\r\nxx" : "get %s\r\n",
+			snprintf(line, sizeof line, form == 1 ? "set %s 0 0 100000\r\nxx" : "gat 0 %s\r\n",
 					 far_key[form / 2]);
 		fake_send(asker, line, (size_t)length);
 		world_turn(0);
@@ -525,7 +525,7 @@ static void who_is_not_idle_stays(void **state) {
 	say(reader, "get ");
 	fake_send(reader, own_key[0], strlen(own_key[0]));
 	say(reader, "\r\n");
-	say(waiter, "get ");
+	say(waiter, "gat 0 ");
 	fake_send(waiter, far_key[0], strlen(far_key[0]));
 	say(waiter, "\r\n");
 	for (uint32_t i = 0; i < 200; i++) {

@@ -1,4 +1,4 @@
-/* server/connection/connection_memory.c: see server/connection/connection_memory.h. What a chunk
+/* server/buffers/connection_memory.c: see server/buffers/connection_memory.h. What a chunk
  * is:
  *
  *     cold      free, and given back to the system
@@ -12,7 +12,7 @@
  * Lists hang together by numbers of chunks: a descriptor has 32 bytes, and free memory is never
  * touched for the sake of a list. Which cells are free is a bitmap, so the lowest is taken
  * first. */
-#include "server/connection/connection_memory.h"
+#include "server/buffers/connection_memory.h"
 
 #include "base/assert.h"
 #include "base/bits.h"

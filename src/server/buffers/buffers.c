@@ -1,4 +1,4 @@
-/* server/connection/buffers.c: see server/connection/buffers.h.
+/* server/buffers/buffers.c: see server/buffers/buffers.h.
  *
  * RECORDS. A quarter of the budget at most are those that are shared, and as many again are for who
  * has none, one each. So those who never give theirs back leave some, and whoever comes gets one
@@ -7,7 +7,7 @@
  *
  * INPUT above a chunk is rare: what was on its way when its connection was paused. It is borrowed
  * from the budget as so many chunks, and lies in malloc's memory. */
-#include "server/connection/buffers.h"
+#include "server/buffers/buffers.h"
 
 #include "base/assert.h"
 #include "base/bits.h"

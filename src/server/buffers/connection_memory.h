@@ -1,4 +1,4 @@
-/* server/connection/connection_memory.h: what one worker's connections hold, apart from the items:
+/* server/buffers/connection_memory.h: what one worker's connections hold, apart from the items:
  * its share of --connection-memory.
  *
  *     region   [ chunk ][ chunk ][ chunk ] ...   64 KiB each, reserved once

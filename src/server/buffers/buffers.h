@@ -1,14 +1,16 @@
-/* server/connection/buffers.h: who among a worker's connections may take how much of its connection
+/* server/buffers/buffers.h: who among a worker's connections may take how much of its connection
  * memory.
  *
  *     records   [ shared by need: half ][ one each, for who has none: half ]
  *     input     cells up to a chunk; above that malloc, counted as so many chunks
  *
- * Nothing is taken from the items. Belongs to one worker. */
+ * Nothing is taken from the items. Belongs to one worker.
+ *
+ * Beside it in this room: connection_memory, the cells themselves. */
 #ifndef SNUG_SERVER_BUFFERS_H
 #define SNUG_SERVER_BUFFERS_H
 
-#include "server/connection/connection_memory.h"
+#include "server/buffers/connection_memory.h"
 
 struct record_stock {
 	uint32_t taken;
