@@ -14,6 +14,7 @@ JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
 PEERS_OPTIONS ?=
 DEFRAG_OPTIONS ?=
+BACK_OPTIONS ?=
 FULL_OPTIONS ?=
 READERS_OPTIONS ?=
 RUN_OPTIONS ?=
@@ -29,7 +30,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -45,6 +46,7 @@ help:
 	@echo "make bench-readers a get where many threads read and some write, beside a table with locks, liburcu's and TBB's; READERS_OPTIONS='--threads 2' for less"
 	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
 	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md"
+	@echo "make bench-back    whether memory comes back by itself, on snugd, memcached, Redis and jemalloc; writes docs/results/comes-back.md; a quarter of an hour"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
@@ -150,6 +152,10 @@ bench-peers: need-peers build/.with-bench
 bench-defrag: need-peers build/.with-bench
 	@$(ninja) --quiet -C build
 	@/usr/bin/python3 bench/defrag-suite/suite.py --build build --targets snugd,snugd-asked,memcached,redis,malloc,jemalloc,mimalloc,tcmalloc --out docs/results $(DEFRAG_OPTIONS)
+
+bench-back: need-peers build/.with-bench
+	@$(ninja) --quiet -C build snugd bench/malloc-cache
+	@/usr/bin/python3 bench/defrag-suite/comes_back.py --build build --out docs/results $(BACK_OPTIONS)
 
 count-instructions: need-bench build/.with-bench
 	@$(ninja) --quiet -C build

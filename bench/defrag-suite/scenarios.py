@@ -11,6 +11,7 @@ import watch
 BATCH = 400
 KEY_BYTES = 30
 SAMPLE = 4000
+EXPIRED_S = 2.5  # after its time a value has expired for everybody, whole seconds or not
 STUFF = bytes(i * 7 % 251 for i in range(1 << 21))
 
 
@@ -42,11 +43,12 @@ class Herd:
 class Stage:
     """A run of a server with what is watched, and the operations that scenarios are made of."""
 
-    def __init__(self, run, seed, recover_s):
-        self.run, self.seed, self.recover_s = run, seed, recover_s
+    def __init__(self, run, seed, recover_s, gets_a_second=1000):
+        self.run, self.seed, self.recover_s, self.gets_a_second = run, seed, recover_s, gets_a_second
         self.source = random.Random(seed)
         self.memory = watch.Memory(run)
         self.herds, self.marks = [], []
+        self.broken_s = None  # when the last value was deleted, or expired
         self.refused = 0
         self.result = {}
 
@@ -83,6 +85,7 @@ class Stage:
             part = names[first : first + BATCH]
             self.run.connection.delete_many([herd.key(name) for name in part])
             self.memory.payload = max(0, self.memory.payload - sum(KEY_BYTES + herd.size(name) for name in part))
+        self.broken_s = self.memory.now()
 
     def measure(self, sample_size=SAMPLE):
         """The payload that is there, by a sample of what was stored and not deleted. Raises Wrong."""
@@ -108,19 +111,19 @@ class Stage:
         """Names this moment in the results."""
         self.measure()
         self.memory.look()
-        at, rss, payload = self.memory.rows[-1]
+        at, rss, payload, _ = self.memory.rows[-1]
         self.marks.append({"what": what, "s": round(at, 3), "rss": rss, "payload": round(payload), "density": round(payload / rss, 4)})
 
     def quiet(self):
         """Latency before anything is broken."""
-        with watch.Latency(self.run, self.some_keys()) as latency:
+        with self.gets() as latency:
             time.sleep(min(1.0, self.recover_s))
         self.result["latency_quiet_us"] = latency.microseconds()
 
     def recover(self):
         """The server is asked to defragment, if it can be; gets go on. What counts as the recovery begins here."""
         self.result["recovery_from_s"] = round(self.memory.now(), 3)
-        with watch.Latency(self.run, self.some_keys()) as latency:
+        with self.gets() as latency:
             until = time.monotonic() + self.recover_s
             if self.run.target.defrag:
                 began = time.monotonic()
@@ -129,6 +132,9 @@ class Stage:
             time.sleep(max(0, until - time.monotonic()))
         self.result["latency_recovery_us"] = latency.microseconds()
         self.result["recovery_to_s"] = round(self.memory.now(), 3)
+
+    def gets(self):
+        return watch.Latency(self.run, self.some_keys(), self.gets_a_second)
 
     def some_keys(self):
         keys = [(herd, name) for herd in self.herds for name in self.source.sample(herd.live, min(1000, len(herd.live)))]
@@ -200,7 +206,8 @@ def ttl_cliff(stage):
         stage.delete(brief, list(brief.live))
     stage.mark("full")
     stage.quiet()
-    time.sleep(max(0, seconds + 2.5 - (time.monotonic() - began)))
+    time.sleep(max(0, seconds + EXPIRED_S - (time.monotonic() - began)))
+    stage.broken_s = stage.memory.now() - EXPIRED_S
     brief.live = []
     stage.mark("expired")
     stage.recover()

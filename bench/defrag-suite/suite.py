@@ -78,10 +78,15 @@ def play(each, scenario, options):
         return {"failed": str(error) or type(error).__name__}
 
 
+def where():
+    """On what it ran, as lines of Markdown."""
+    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    return [f"- {datetime.date.today()}, {cpu}, {os.cpu_count()} processors, Linux {platform.release()}"]
+
+
 def write_markdown(results, names, options):
     os.makedirs(options.out, exist_ok=True)
-    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    parts = ["# The defragmentation suite\n", f"- {datetime.date.today()}, {cpu}, {os.cpu_count()} processors, Linux {platform.release()}",
+    parts = ["# The defragmentation suite\n", *where(),
              f"- `bench/defrag-suite/suite.py --limit {options.limit} --recover {options.recover:g} --seed {options.seed} --targets {','.join(names)}`\n",
              "What the columns mean, and how to run it on your server: [bench/defrag-suite](../../bench/defrag-suite/README.md).\n",
              "## Score card\n", "Mean of payload / resident memory over each scenario; higher is better.\n",

@@ -13,6 +13,8 @@ import time
 
 import wire
 
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
 
 def free_port():
     with socket.socket() as probe:
@@ -110,6 +112,12 @@ class Run:
     def rss_bytes(self):
         with open(f"/proc/{self.pid}/status") as status:
             return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) << 10
+
+    def processor_s(self):
+        """Of all its threads, user and system, since it began."""
+        with open(f"/proc/{self.pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()  # what is before may hold spaces
+        return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
 
 
 # ---- those that the suite knows ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is watched while a scenario runs: resident memory, every 50 ms, and the latency of gets from a process of its own."""
+"""What is watched while a scenario runs: resident memory and processor time, every 50 ms, and the latency of gets from a process of its own."""
 
 import multiprocessing
 import random
@@ -9,7 +9,8 @@ INTERVAL_S = 0.05
 
 
 class Memory(threading.Thread):
-    """Rows (seconds since the start, resident bytes, payload bytes). The scenario says what the payload is as it changes."""
+    """Rows (seconds since the start, resident bytes, payload bytes, the process' processor time in seconds). The scenario says what the payload is as
+    it changes."""
 
     def __init__(self, run):
         super().__init__(daemon=True)
@@ -21,16 +22,16 @@ class Memory(threading.Thread):
         return time.monotonic() - self.began
 
     def look(self):
-        self.rows.append((self.now(), self.run_of.rss_bytes(), self.payload))
+        self.rows.append((self.now(), self.run_of.rss_bytes(), self.payload, self.run_of.processor_s()))
 
     def settle(self, payload):
         """It was measured to be this now; since the last time it is taken to have changed evenly."""
         self.payload = payload
         self.look()
         rows = self.rows[self.settled_rows :]
-        for at, (seconds, rss, _) in enumerate(rows, 1):
+        for at, (seconds, rss, _, processor_s) in enumerate(rows, 1):
             between = self.settled_payload + (payload - self.settled_payload) * at / len(rows)
-            self.rows[self.settled_rows + at - 1] = (seconds, rss, between)
+            self.rows[self.settled_rows + at - 1] = (seconds, rss, between, processor_s)
         self.keep()
 
     def keep(self):
@@ -49,7 +50,9 @@ class Memory(threading.Thread):
 
 def probe(run, keys, pipe, per_second):
     """Gets one key at a time, each when it is due. One that is due while the last one still waits has been waiting since it was due: a stall counts
-    for each request that it delays."""
+    for each request that it delays. With none a second there are no gets."""
+    if not per_second:
+        pipe.poll(None)
     connection = run.connect()
     source, times = random.Random(1), []
     due = time.perf_counter()

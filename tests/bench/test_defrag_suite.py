@@ -18,6 +18,7 @@ BUILD, SOURCE = sys.argv[1], sys.argv[2]
 SUITE = os.path.join(SOURCE, "bench", "defrag-suite")
 sys.path.insert(0, SUITE)
 sys.path.insert(0, os.path.join(SOURCE, "tests", "protocol"))
+import comes_back
 import report
 import score
 import target
@@ -25,8 +26,8 @@ from server_process import Server
 from waits import RUN_HANG_S
 
 
-def run_suite(*arguments, status=0):
-    done = subprocess.run([sys.executable, os.path.join(SUITE, "suite.py"), "--build", BUILD, *arguments], capture_output=True, text=True, timeout=RUN_HANG_S)
+def run_suite(*arguments, status=0, script="suite.py"):
+    done = subprocess.run([sys.executable, os.path.join(SUITE, script), "--build", BUILD, *arguments], capture_output=True, text=True, timeout=RUN_HANG_S)
     assert done.returncode == status, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
     return done
 
@@ -96,6 +97,33 @@ def results_are_written_as_a_page_with_plots():
         assert "## checkerboard" in page and "| malloc |" in page and "defrag-checkerboard.svg" in page
         plot = open(os.path.join(out, "defrag-checkerboard.svg")).read()
         assert plot.count("<polyline") == 2 and plot.endswith("</svg>\n")
+
+
+MIB = 1 << 20
+
+
+def the_promise_is_kept_when_resident_memory_is_down():
+    rows = [(0, 100 * MIB, 0, 1.0), (1, 90 * MIB, 0, 1.5), (2, 28 * MIB, 0, 1.75), (3, 30 * MIB, 0, 1.75), (12, 20 * MIB, 0, 2.0), (40, 10 * MIB, 0, 9.0)]
+    found = comes_back.figures(rows, 110 * MIB, 1, 20, 17 * MIB, 17 * MIB)
+    assert found["promise"] == 28 * MIB and found["kept_after_s"] == 1 and found["found"] == 1
+    assert (found["full"], found["after"], found["after_10_s"], found["after_30_s"], found["end"]) == (110 * MIB, 90 * MIB, 30 * MIB, 20 * MIB, 20 * MIB)
+    assert (found["processor_10_s"], found["processor_s"]) == (0.25, 0.5)
+    never = comes_back.figures(rows, 110 * MIB, 1, 20, MIB, 0)
+    assert never["kept_after_s"] is None and never["found"] == 0
+
+
+def memory_that_comes_back_is_watched_and_written_as_a_page():
+    with tempfile.TemporaryDirectory() as out:
+        done = run_suite("--limit", "8", "--seconds", "0.5", "--targets", "snugd,malloc", "--out", out, "--json", "-", script="comes_back.py")
+        for scenario, by_target in json.loads(done.stdout)["scenarios"].items():
+            for name, outcome in by_target.items():
+                assert outcome["found"] == 1, (scenario, name, outcome)
+                assert 0 < outcome["end"] <= outcome["after"] + MIB and 0 <= outcome["processor_10_s"] <= outcome["processor_s"], (scenario, name, outcome)
+            plot = open(os.path.join(out, f"comes-back-{scenario}.svg")).read()
+            assert plot.count("<polyline") == 4 and plot.endswith("</svg>\n")
+        page = open(os.path.join(out, "comes-back.md")).read()
+        assert "## ttl-cliff" in page and "## checkerboard" in page and "## held" in page and "| malloc |" in page
+    assert "nosuch is not one of" in run_suite("--targets", "nosuch", status=2, script="comes_back.py").stderr
 
 
 class Liar(threading.Thread):
@@ -177,7 +205,8 @@ def what_it_does_not_know_is_refused():
 
 TESTS = [mean_is_weighed_by_time, recovery_is_the_first_time_that_density_is_back, card_has_the_extremes_of_what_came_after_the_first_mark,
          score_card_counts_a_failure_as_nothing, all_scenarios_run_on_snugd_and_on_an_allocator, a_server_that_runs_already_is_emptied_and_driven,
-         results_are_written_as_a_page_with_plots, a_wrong_value_fails_the_scenario, a_closed_connection_fails_the_scenario,
+         results_are_written_as_a_page_with_plots, the_promise_is_kept_when_resident_memory_is_down,
+         memory_that_comes_back_is_watched_and_written_as_a_page, a_wrong_value_fails_the_scenario, a_closed_connection_fails_the_scenario,
          programs_are_found_in_a_folder_of_any_name, a_server_that_does_not_start_fails_and_the_others_go_on,
          a_signal_leaves_no_server_behind, what_it_does_not_know_is_refused]
 
