@@ -18,6 +18,7 @@ void bench_herd_create(bench_herd *herd, const snug_heap_options *options,
 					   size_t min_object_bytes) {
 	snug_heap_options owned = *options;
 	owned.owner = (snug_owner){.moved = heap_moved, .context = herd};
+	owned.no_last_resort = true; /* `moved` finds the id in the first extent: no piece of a byte */
 	*herd = (bench_herd){.capacity = options->limit_bytes / min_object_bytes + 1};
 	herd->refs = bench_map(herd->capacity * sizeof herd->refs[0], options->huge_pages);
 	herd->sizes = bench_map(herd->capacity * sizeof herd->sizes[0], options->huge_pages);

@@ -54,6 +54,7 @@ int main(void) {
 	options.limit_bytes = 1 << 20;
 	options.owner.moved = word_moved;
 	options.owner.context = &index;
+	options.no_last_resort = true; /* a word's first bytes, read in word_moved, lie together */
 	require(snug_heap_create(&options, &index.heap), "create");
 	for (uint32_t i = 0; i < WORDS; i++) {
 		add_word(&index, i);

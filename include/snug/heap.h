@@ -86,7 +86,10 @@ typedef uint64_t snug_ref;
 typedef struct snug_owner {
 	/* The object `from` is now `to`, its bytes already there; `from` is dead on return. `size` is
 	 * what size_of said, or the slot's bytes when there is no size_of. An object in fragments may be
-	 * contiguous afterwards; one that is contiguous stays so. Required. */
+	 * contiguous afterwards; one that is contiguous stays so. Required.
+	 *
+	 * Who knows an object by its first bytes sets no_last_resort: an object in pieces may begin with
+	 * an extent of a single byte. Or it looks `from` up. */
 	void (*moved)(void *context, snug_ref from, snug_ref to, size_t size);
 	/* The size the object was allocated with, read from its first bytes (an object's first
 	 * fragment, if it has several: never asked for those). Optional: with it, objects that sit in a
@@ -262,8 +265,8 @@ static inline bool snug_ref_is_contiguous(snug_ref ref) {
 	return (ref >> (SNUG_REF_BITS - 1)) == 0;
 }
 
-/* The address of a contiguous object or of the first extent of another. No check, no look-up: base
- * + offset. Callable from inside the owner's callbacks. */
+/* The address of a contiguous object or of the first extent of another, which may be a single byte
+ * long. No check, no look-up: base + offset. Callable from inside the owner's callbacks. */
 static inline void *snug_ref_at(const snug_heap *heap, snug_ref ref) {
 	/* what the struct begins with; it never changes */
 	const uintptr_t *base = (const uintptr_t *)(const void *)heap;

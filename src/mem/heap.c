@@ -19,9 +19,10 @@
  *
  * So a heap by handle takes at most 2.9 times the limit, one by reference 2.4. Where addresses are
  * limited (RLIMIT_AS), or the OS refuses that many, the tables are LEAN: 1.3 and 1.2 times, and a
- * MiB for each table. That is enough for a handle each 64 bytes, and a pin each 171 to 341. A table
- * at the end of its addresses answers OS_MEMORY. The two tables of pins are there because that
- * table grows by copying.
+ * MiB for each table. That is enough for a handle each 64 bytes, and a pin each 171 to 341. A lean
+ * table at the end of its addresses answers OS_MEMORY; one that is not could not grow within the
+ * limit either, and answers NO_MEMORY. The two tables of pins are there because that table grows by
+ * copying.
  *
  * The heap struct lies in its own metadata: its memory counts towards the limit like all other. A
  * draft of it on the stack commits the first range, and is copied there. If that fails nothing is
@@ -169,6 +170,7 @@ static char *reserve_metadata(snug_heap *draft, const snug_heap_options *options
 	char *base = os_reserve(os, bytes, METADATA_GRAIN);
 	if (base == NULL) return lean ? NULL : reserve_metadata(draft, options, page_bytes, true);
 	draft->metadata_reserved_bytes = bytes;
+	draft->arena.is_lean = lean;
 	lay_out(draft, base, &tables, limit_max_of(options), page_bytes);
 	return base;
 }

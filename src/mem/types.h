@@ -205,6 +205,7 @@ struct arena {
 	uint32_t described;
 	size_t reserved_bytes;
 	bool huge_pages;
+	bool is_lean; /* less addresses for its tables than the limit could fill (mem/heap.c) */
 
 	struct range page_range;
 	struct range region_range;

@@ -127,6 +127,30 @@ static void contiguous_objects_find_a_page(void **state) {
 	herd_deinit(&herd);
 }
 
+/* The smallest objects, each pinned: at last the table finds no room, and the OS had no part in it.
+ * A table of twice the size is more than this heap has addresses for, because it could never be
+ * within the limit. */
+static void a_pin_is_refused_by_the_limit(void **state) {
+	const struct setting *setting = *state;
+	struct herd herd;
+	open_heap(&herd, setting);
+	herd_fill(&herd, setting->limit_bytes * 3 / 20, 4, 4);
+	snug_error error = SNUG_OK;
+	for (uint32_t number = 0; number < herd.count && error == SNUG_OK; number++) {
+		uint64_t name = herd.objects[number].name;
+		error =
+			setting->by_reference ? snug_ref_pin(herd.heap, name, 4) : snug_pin(herd.heap, name);
+		if (error == SNUG_OK) herd.objects[number].pins++;
+	}
+	if (error) {
+		REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, error);
+		struct bound_verdict verdict = bound_judge_pin(herd.heap);
+		REQUIRE(verdict.wrong == NULL, "a pin was refused, but %s", verdict.wrong);
+	}
+	unpin_all(&herd);
+	close_heap(&herd);
+}
+
 /* Every second slot is a hole; a pin may not move anything to gain a page for its table. */
 static void a_pin_finds_its_entry(void **state) {
 	const struct setting *setting = *state;
@@ -182,10 +206,11 @@ static void a_larger_size_lies_in_the_holes(void **state) {
 	X(a_large_object_lies_in_small_holes)        \
 	X(contiguous_objects_find_a_page)            \
 	X(a_pin_finds_its_entry)                     \
+	X(a_pin_is_refused_by_the_limit)             \
 	X(the_table_of_handles_grows_in_a_full_heap) \
 	X(a_larger_size_lies_in_the_holes)
 
-#define CASE_COUNT 6
+#define CASE_COUNT 7
 #define NAME_ROOM 96
 
 int main(void) {
@@ -198,8 +223,9 @@ int main(void) {
 #undef CASE_ROW
 	};
 	static struct setting settings[] = {
-		{256 * KIB, 0, false},  {256 * KIB, 0, true}, {2 * MIB, 4096, false},
-		{2 * MIB, 65536, true}, {16 * MIB, 0, false}, {16 * MIB, 0, true},
+		{256 * KIB, 0, false},   {256 * KIB, 0, true}, {2 * MIB, 4096, false},
+		{2 * MIB, 65536, true},  {16 * MIB, 0, false}, {16 * MIB, 0, true},
+		{700 * KIB, 4096, true},
 	};
 	enum { SETTINGS = sizeof settings / sizeof *settings };
 	static char names[SETTINGS * CASE_COUNT][NAME_ROOM];

@@ -445,10 +445,16 @@ void arena_deinit(struct arena *arena) {
 
 /* ------------------------------------------------------------------ metadata ------- */
 
+/* Of more than a range has addresses for. A heap that is not lean reserves what its limit can fill, so
+ * the limit would refuse that, too. */
+static snug_error out_of_addresses(const struct arena *arena) {
+	return arena->is_lean ? SNUG_ERROR_OS_MEMORY : SNUG_ERROR_NO_MEMORY;
+}
+
 snug_error range_commit(struct arena *arena, struct range *range, size_t at_bytes, size_t bytes) {
 	SNUG_ASSERT(at_bytes % METADATA_GRAIN == 0 && bytes % METADATA_GRAIN == 0 && bytes > 0);
 	if (bytes > range->reserved_bytes || at_bytes > range->reserved_bytes - bytes)
-		return SNUG_ERROR_OS_MEMORY; /* only if it is lean */
+		return out_of_addresses(arena);
 	/* The limit as it is now: it may follow what is traded. */
 	snug_error error = arena_trade_for(arena, bytes, arena->limit_bytes);
 	if (error) return error;
@@ -464,7 +470,7 @@ snug_error range_commit(struct arena *arena, struct range *range, size_t at_byte
 
 snug_error range_ensure(struct arena *arena, struct range *range, size_t bytes) {
 	if (LIKELY(bytes <= range->committed_bytes)) return SNUG_OK;
-	if (bytes > range->reserved_bytes) return SNUG_ERROR_OS_MEMORY; /* only if it is lean */
+	if (bytes > range->reserved_bytes) return out_of_addresses(arena);
 	SNUG_ASSERT(range->committed_bytes % METADATA_GRAIN == 0);
 	size_t more_bytes = round_up(bytes, METADATA_GRAIN) - range->committed_bytes;
 	return range_commit(arena, range, range->committed_bytes, more_bytes);
