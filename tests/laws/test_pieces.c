@@ -2,6 +2,7 @@
  * must be takes any larger one, a pin is recorded in a hole; and a defragmentation puts the pieces
  * back where they belong. */
 #include "herd.h"
+#include "mem/types.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 
@@ -72,6 +73,34 @@ static void one_object_may_take_all_holes(void **state) {
 	(void)state;
 	uint64_t hole_bytes = pinned_holes(200);
 	REQUIRE_OK(herd_add(&herd, (size_t)(hole_bytes / 10 * 8)));
+}
+
+/* A defragmentation is under way, and no allocation may move its victim to the end: so the victim's
+ * holes are as good as any. */
+static void holes_of_the_victim_are_used(void **state) {
+	herd_deinit(&herd);
+	snug_heap_options heap_options = {.struct_bytes = sizeof(snug_heap_options),
+									  .limit_bytes = 2 * MIB,
+									  .page_bytes = PAGE_BYTES,
+									  .no_compaction_in_alloc = true};
+	herd_init(&herd, *(const bool *)*state, &heap_options);
+	herd_fill(&herd, UINT64_MAX, 100, 100);
+	for (uint32_t number = 0; number < herd.count; number++)
+		if (number % 4 != 0) herd_remove(&herd, number);
+	snug_defragment_options options = snug_defragment_options_default();
+	options.step_bytes = 100;
+	bool done = false;
+	herd.may_move = true;
+	REQUIRE_OK(snug_defragment_begin(herd.heap, &options));
+	while (!done && herd.heap->victim == PAGE_NONE)
+		REQUIRE_OK(snug_defragment_step(herd.heap, &done));
+	REQUIRE(!done, "there is no victim");
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	REQUIRE(herd.heap->victim == PAGE_NONE, "the victim keeps its holes");
+	snug_report report;
+	herd.may_move = true;
+	REQUIRE_OK(snug_defragment_end(herd.heap, &report));
+	herd.may_move = false;
 }
 
 static snug_error add_contiguous(size_t size, uint64_t *name) {
@@ -171,7 +200,7 @@ int main(void) {
 		BOTH(small_holes_hold_large_objects),  BOTH(one_object_may_take_all_holes),
 		BOTH(contiguous_takes_a_larger_hole),  BOTH(who_asked_for_it_is_refused),
 		BOTH(pins_are_recorded_in_holes),      BOTH(pieces_go_home),
-		BOTH(hosts_end_with_their_last_guest),
+		BOTH(hosts_end_with_their_last_guest), BOTH(holes_of_the_victim_are_used),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@
  * could gain; and in a defragmentation only if the old class does not gain a page more by it: what
  * was estimated is what is reclaimed.
  *
- * COST. 217 instructions for 100 bytes, of which memcpy alone takes 33, and 1,604 for 4 KiB, the
+ * COST. 228 instructions for 100 bytes, of which memcpy alone takes 33, and 1,840 for 4 KiB, the
  * owner's update of its table included (docs/instruction-counts.md). In time 1.0 to 1.6 times a
  * memcpy from random place to random place: moving is two cache misses, and one for the owner's
  * table. */

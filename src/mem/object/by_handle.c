@@ -18,7 +18,7 @@
  * a page is gained for it as for an object. The prepared entry may keep the end of the table in
  * memory, so before a refusal the tables are trimmed without it, and all is tried once more.
  *
- * COST. 94 instructions to allocate and 98 to free, where by reference it is 48 and 47
+ * COST. 85 instructions to allocate and 106 to free, where by reference it is 48 and 47
  * (docs/instruction-counts.md): the entry, the trailer, and the trailer's check. A free reads the
  * entry and the end of the slot, one cache miss after the other. */
 #include "mem/gate.h"

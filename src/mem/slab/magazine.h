@@ -13,10 +13,10 @@
  * empty is told in mem/object/room.h.
  *
  * COST. In turns of 16 an allocation takes 48 instructions by reference and a free 47; in turns of
- * 256, in which magazines run empty and full, 73 and 89 (docs/instruction-counts.md).
+ * 256, in which magazines run empty and full, 74 and 93 (docs/instruction-counts.md).
  *
  * REJECTED, for a free into a full magazine. Spilling half of it: 235 instructions a pair in turns
- * of 64, where giving the one slot back takes 147. Never pushing: each free of a slot in a full
+ * of 64, where giving the one slot back took 147. Never pushing: each free of a slot in a full
  * slab then changes lists, four times slower in cache. A queue instead of a stack, so that an
  * allocation does not wait for the last free: no difference. */
 #ifndef SNUG_MEM_MAGAZINE_H
