@@ -18,7 +18,6 @@ void bench_herd_create(bench_herd *herd, const snug_heap_options *options,
 					   size_t min_object_bytes) {
 	snug_heap_options owned = *options;
 	owned.owner = (snug_owner){.moved = heap_moved, .context = herd};
-	owned.no_last_resort = true; /* `moved` finds the id in the first extent: no piece of a byte */
 	*herd = (bench_herd){.capacity = options->limit_bytes / min_object_bytes + 1};
 	herd->refs = bench_map(herd->capacity * sizeof herd->refs[0], options->huge_pages);
 	herd->sizes = bench_map(herd->capacity * sizeof herd->sizes[0], options->huge_pages);
@@ -46,6 +45,15 @@ static void write_object(bench_herd *herd, size_t id, size_t size) {
 	memcpy(snug_ref_at(herd->heap, ref), &stored_id, sizeof stored_id);
 }
 
+/* `moved` looks for the id in the first extent, and the last resort may give one of a single byte. */
+static bool holds_id(const bench_herd *herd, snug_ref ref, size_t size) {
+	snug_extent extent;
+	size_t count = 1;
+	return snug_ref_is_contiguous(ref) ||
+		   snug_ref_view(herd->heap, ref, size, 0, sizeof(uint32_t), &extent, &count) == SNUG_OK;
+}
+
+/* What can't hold its id counts as refused. */
 bool bench_herd_add(bench_herd *herd, size_t size) {
 	snug_ref ref;
 	snug_error error = snug_ref_alloc(herd->heap, size, &ref);
@@ -53,6 +61,10 @@ bool bench_herd_add(bench_herd *herd, size_t size) {
 		return false;
 	}
 	bench_expect_ok(error, "snug_ref_alloc");
+	if (!holds_id(herd, ref, size)) {
+		bench_expect_ok(snug_ref_free(herd->heap, ref, size), "snug_ref_free");
+		return false;
+	}
 	if (herd->free_id_count == 0 && herd->ids == herd->capacity) {
 		bench_fail("more objects than the table has room for");
 	}
