@@ -54,8 +54,10 @@ static enum look tell(snug_cache_client *client, snug_shard *shard, const snug_k
 	if (!is_expired && wants_cas && (head->marks & MARK_CAS) == 0) return LOOK_ASK;
 	count(client, !is_expired);
 	if (is_expired) return LOOK_ABSENT;
-	struct hint *hint = hints_place(shard, &client->lots);
-	if (hint != NULL) hint_post(shard, hint, &client->lots, key->hash, shard_now_s(shard));
+	struct hint *hint = hint_claim(shard, &client->lots);
+	if (hint != NULL)
+		hint_post(shard, hint, &client->lots, key->hash, shard_now_s(shard),
+				  (head->marks & MARK_FETCHED) == 0);
 	*out = (snug_cache_value){.bytes = head->value_bytes,
 							  .client_flags = head->client_flags,
 							  .expires_at_s = date_of(shard, head),

@@ -13,26 +13,33 @@ static inline uint64_t draw(struct hint_lots *lots) {
 	return lots->state >> 20;
 }
 
-struct hint *hints_place(snug_shard *shard, struct hint_lots *lots) {
-	struct hint *hint = &shard->hints.board[draw(lots) % HINTS];
-	if (LIKELY(atomic_load_explicit(&hint->weight, memory_order_relaxed) == 0)) return hint;
+#define CLAIM_TRIES 3u
+
+struct hint *hint_claim(snug_shard *shard, struct hint_lots *lots) {
+	uint64_t lot = draw(lots);
+	for (uint32_t try = 0; try < CLAIM_TRIES; try++, lot >>= 6) {
+		struct hint *hint = &shard->hints.board[lot % HINTS];
+		uint32_t none = 0;
+		if (atomic_load_explicit(&hint->weight, memory_order_relaxed) == 0 &&
+			atomic_compare_exchange_strong_explicit(&hint->weight, &none, HINT_CLAIMED,
+													memory_order_acquire, memory_order_relaxed))
+			return hint;
+	}
 	lots->skipped += lots->skipped < UINT16_MAX;
 	return NULL;
 }
 
 void hint_post(snug_shard *shard, struct hint *hint, struct hint_lots *lots, uint64_t hash,
-			   uint32_t now_s) {
-	_Atomic bool *is_posted = &shard->hints.is_posted;
+			   uint32_t now_s, bool is_first) {
 	SNUG_ASSERT(hint >= shard->hints.board && hint < shard->hints.board + HINTS);
 	SNUG_ASSERT(lots->skipped <= UINT16_MAX);
 	atomic_store_explicit(&hint->hash, hash, memory_order_relaxed);
 	atomic_store_explicit(&hint->used_s, now_s, memory_order_relaxed);
-	/* last: whoever sees it sees the others */
-	atomic_store_explicit(&hint->weight, lots->skipped + 1, memory_order_release);
+	/* whoever sees it sees the others */
+	atomic_store_explicit(&hint->weight, (lots->skipped + 1) | (is_first ? HINT_FIRST : 0),
+						  memory_order_release);
+	atomic_store_explicit(&shard->hints.is_posted, true, memory_order_release);
 	lots->skipped = 0;
-	/* where much is posted the line stays as it is */
-	if (!atomic_load_explicit(is_posted, memory_order_relaxed))
-		atomic_store_explicit(is_posted, true, memory_order_relaxed);
 }
 
 /* ------------------------------------------------------------------ the owner -------------- */
@@ -41,6 +48,7 @@ struct use {
 	uint64_t hash;
 	uint32_t used_s;
 	uint32_t weight;
+	bool is_first;
 };
 
 static void note_use(snug_shard *shard, const struct use *use) {
@@ -48,6 +56,16 @@ static void note_use(snug_shard *shard, const struct use *use) {
 	SNUG_ASSERT(use->weight > 0);
 	if (recent_recall(&shard->recent, use->hash, &noted_s) && noted_s >= use->used_s) return;
 	recent_use(&shard->recent, use->hash, use->used_s);
+}
+
+/* The item of the key, if it is still there: the first one with the tag need not be it. */
+static void mark_fetched(snug_shard *shard, struct probe *probe, const struct use *use) {
+	do {
+		snug_ref ref = entry_ref(*probe->entry);
+		if (shard_hash_of_item(shard, ref) != use->hash) continue;
+		*(unsigned char *)snug_ref_at(shard->heap, ref) |= MARK_FETCHED;
+		return;
+	} while (probe_next(probe));
 }
 
 static void take(snug_shard *shard, const struct use *use) {
@@ -58,9 +76,7 @@ static void take(snug_shard *shard, const struct use *use) {
 	uint32_t meta = rank_hits(&shard->rank, (rank_meta)entry_meta(entry), use->weight);
 	entry_set(probe.entry, entry_with_meta(entry, meta));
 	note_use(shard, use);
-	unsigned char *item = snug_ref_at(shard->heap, entry_ref(entry));
-	if ((*item & MARK_FETCHED) == 0 && shard_hash_of_item(shard, entry_ref(entry)) == use->hash)
-		*item |= MARK_FETCHED;
+	if (use->is_first) mark_fetched(shard, &probe, use);
 }
 
 static void take_line(snug_shard *shard, struct hint *line) {
@@ -68,11 +84,12 @@ static void take_line(snug_shard *shard, struct hint *line) {
 	uint32_t count = 0;
 	for (uint32_t i = 0; i < HINTS_A_LINE; i++) {
 		uint32_t weight = atomic_load_explicit(&line[i].weight, memory_order_acquire);
-		if (weight == 0) continue;
+		if (weight == 0 || weight == HINT_CLAIMED) continue;
 		use[count].hash = atomic_load_explicit(&line[i].hash, memory_order_relaxed);
 		use[count].used_s = atomic_load_explicit(&line[i].used_s, memory_order_relaxed);
-		use[count].weight = weight;
-		atomic_store_explicit(&line[i].weight, 0, memory_order_relaxed);
+		use[count].weight = weight & ~HINT_FIRST;
+		use[count].is_first = (weight & HINT_FIRST) != 0;
+		atomic_store_explicit(&line[i].weight, 0, memory_order_release);
 		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, use[count].hash)),
 						   1);
 		count++;
@@ -85,6 +102,7 @@ void shard_take_hints(snug_shard *shard) {
 	struct hints *hints = &shard->hints;
 	SNUG_ASSERT(shard->watched == 0); /* nothing of the shard's is under way */
 	if (LIKELY(!atomic_load_explicit(&hints->is_posted, memory_order_relaxed))) return;
-	atomic_store_explicit(&hints->is_posted, false, memory_order_relaxed);
+	/* Before the looks: what is posted behind one of them says so again. */
+	(void)atomic_exchange_explicit(&hints->is_posted, false, memory_order_seq_cst);
 	for (uint32_t at = 0; at < HINTS; at += HINTS_A_LINE) take_line(shard, &hints->board[at]);
 }

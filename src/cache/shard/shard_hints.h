@@ -4,17 +4,19 @@
  * the key's hash on a board of the shard, and the owner, when he comes by, does for it what a get
  * of his own does: the entry's rank, the note of its last use, the mark that it was fetched.
  *
- *     reader    board[any], if it is free = hash, when, weight
- *     owner     all that stands on it, once a turn if anything was posted: 64 at most
+ *     reader    board[any], if it is free: claimed, then hash, when, weight
+ *     owner     all that stands on it, at the beginning of a turn and before others' requests
  *
  * A FULL BOARD takes nothing: so where little is read every use is told, and an item is idle since
  * its last one; where much is read the owner takes as many hints as he can afford, the readers pay
  * a look at a line that stands still, and what was told stands for what was not: its weight is how
  * many uses this reader could not tell of since. Which items these were is left to chance, so all
- * are known as often as they are used, on the average.
+ * are known as often as they are used, on the average. No reader waits, and none needs a ring of
+ * its own.
  *
- * LOSSES are meant: two readers may choose one place, and mix what they tell. No reader waits, and
- * none needs a ring of its own.
+ * NOTHING IS LOST that was posted: a place is claimed before it is written, and whoever asks the
+ * owner for something after he has posted finds it taken. So a first fetch, which must be known
+ * exactly, may be posted too; where there is no place its reader asks the owner.
  *
  * An item is known here by its bucket and tag, but for the mark, which is looked at with the key's
  * hash: of 600 hints one goes to another item's rank. */
@@ -29,16 +31,18 @@
 #define HINTS 64u
 #define HINTS_A_LINE 4u
 
+#define HINT_CLAIMED UINT32_MAX /* a place that is being written */
+#define HINT_FIRST (UINT32_C(1) << 31)
+
 struct hint {
 	_Atomic uint64_t hash;
 	_Atomic uint32_t used_s; /* by the shard's clock */
-	_Atomic uint32_t weight; /* uses; 0: the place is free */
+	_Atomic uint32_t weight; /* uses, and HINT_FIRST; 0: the place is free */
 };
 
 struct hints {
 	_Alignas(64) struct hint board[HINTS];
-	/* since the owner looked last something was posted: what comes while he looks may wait */
-	_Alignas(64) _Atomic bool is_posted;
+	_Alignas(64) _Atomic bool is_posted; /* something was, since the owner looked last */
 };
 
 /* A reader's own. */
@@ -47,14 +51,16 @@ struct hint_lots {
 	uint32_t skipped; /* uses that it could not tell of */
 };
 
-/* Any thread: a free place, or NULL: it is counted for the next one. */
-struct hint *hints_place(struct snug_shard *shard, struct hint_lots *lots);
+/* Any thread: a place, which is the caller's until he posts there; NULL: none was found, and the
+ * use counts with the next one. */
+struct hint *hint_claim(struct snug_shard *shard, struct hint_lots *lots);
 
-/* Any thread: posts at that place that an item was read, now, by the shard's clock. */
+/* Any thread: posts that an item was read, now, by the shard's clock; with `is_first` it is marked
+ * as fetched. */
 void hint_post(struct snug_shard *shard, struct hint *hint, struct hint_lots *lots, uint64_t hash,
-			   uint32_t now_s);
+			   uint32_t now_s, bool is_first);
 
-/* The owner: before what asks for an item's last use, and once in a while. */
+/* The owner: before what asks for an item's last use, and once a turn. */
 void shard_take_hints(struct snug_shard *shard);
 
 #endif

@@ -4,7 +4,6 @@
  * it lies, under a version that proves it (cache/shard/shard_read.h), and answered at once. What a
  * read changes is left to the owner, by a message as ever:
  *
- *     the first fetch of an item      it is marked, and may be told (mg h)
  *     gat, touch, N, R, T             they change it
  *     h, l, t of mg                   they tell what is exact with the owner alone
  *     a CAS number that is not there  it is made for the asker
@@ -15,7 +14,8 @@
  * it is away, its own reads pass over that key (a set of bits by the hash: some others, too). So a
  * client sees what it wrote, and of two gets the second is never older.
  *
- * The owner is told of the use by hints (cache/shard/shard_hints.h); the get is counted here. */
+ * The owner is told of the use by hints (cache/shard/shard_hints.h), exactly where it is the first:
+ * where no hint can be left he is asked. The get is counted here. */
 #include "base/bits.h"
 #include "cache/shard/shard_state.h"
 #include "server/connection/connection.h"
@@ -46,7 +46,6 @@ static bool is_answer(const struct server_worker *worker, const struct command *
 					  const struct shard_copy *copy) {
 	uint32_t options = command->operation.options, marks = copy->head.marks;
 	if (command->reply.wants_value && !copy->is_copied) return false;
-	if ((marks & MARK_FETCHED) == 0 && (options & OPERATION_NO_USE) == 0) return false;
 	if ((marks & (MARK_STALE | MARK_WON)) != 0 && (options & OPERATION_NO_STALE) == 0) return false;
 	if ((options & OPERATION_WANTS_CAS) != 0 && (marks & MARK_CAS) == 0) return false;
 	return copy->head.expires_at_s == 0 || (int64_t)copy->head.expires_at_s > worker->clock_s;
@@ -63,31 +62,46 @@ static void fill(struct operation *operation, const struct shard_copy *copy) {
 	operation->cas = wants_cas ? copy->head.cas : 0;
 }
 
-bool reads_answer(struct connection *connection, struct command *command, uint32_t owner) {
+/* False: it must be told, and can't. */
+static bool tell_use(struct server_worker *worker, snug_shard *shard,
+					 const struct operation *operation, const struct shard_copy *copy) {
+	struct hint_lots *lots = &worker->turn->lots;
+	bool is_first = (copy->head.marks & MARK_FETCHED) == 0;
+	if ((operation->options & OPERATION_NO_USE) != 0) return true;
+	struct hint *hint = hint_claim(shard, lots);
+	if (hint == NULL) return !is_first;
+	hint_post(shard, hint, lots, operation->key.hash, (uint32_t)worker->clock_s, is_first);
+	return true;
+}
+
+/* What was read, if that is what the owner would have answered. */
+static enum look look(struct connection *connection, const struct command *command,
+					  snug_shard *shard, struct shard_copy *copy) {
 	struct server_worker *worker = connection->worker;
 	struct turn *turn = worker->turn;
-	struct operation *operation = &command->operation;
-	snug_shard *shard = worker->server->worker[owner].shard;
-	struct shard_copy copy;
+	const snug_key *key = &command->operation.key;
 	size_t room_bytes = !command->reply.wants_value        ? 0
 						: connection->first_answer == NULL ? sizeof turn->read_value
 														   : RECORD_ROOM;
-	enum look seen =
-		shard_read(shard, &operation->key, worker->clock_s, turn->read_value, room_bytes, &copy);
+	enum look seen = shard_read(shard, key, worker->clock_s, turn->read_value, room_bytes, copy);
+	if (seen != LOOK_FOUND) return seen;
+	bool is_told =
+		is_answer(worker, command, copy) && tell_use(worker, shard, &command->operation, copy);
+	return is_told ? LOOK_FOUND : LOOK_ASK;
+}
+
+bool reads_answer(struct connection *connection, struct command *command, uint32_t owner) {
+	struct server_worker *worker = connection->worker;
+	struct operation *operation = &command->operation;
+	struct shard_copy copy;
+	enum look seen = look(connection, command, worker->server->worker[owner].shard, &copy);
 	if (seen == LOOK_ASK) return false;
-	if (seen == LOOK_FOUND && !is_answer(worker, command, &copy)) return false;
 	operation->marks = 0;
 	operation->status = seen == LOOK_FOUND ? STATUS_FOUND : STATUS_NOT_FOUND;
 	operation_count_get(operation, &worker->counts);
 	worker->connections.reads++;
-	if (seen == LOOK_FOUND) {
-		fill(operation, &copy);
-		struct hint *hint =
-			(operation->options & OPERATION_NO_USE) != 0 ? NULL : hints_place(shard, &turn->lots);
-		if (hint != NULL)
-			hint_post(shard, hint, &turn->lots, operation->key.hash, (uint32_t)worker->clock_s);
-	}
-	answers_say_read(connection, command, turn->read_value);
+	if (seen == LOOK_FOUND) fill(operation, &copy);
+	answers_say_read(connection, command, worker->turn->read_value);
 	return true;
 }
 
