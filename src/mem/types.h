@@ -88,6 +88,7 @@
 #include <snug/stats.h>
 
 #include "base/bits.h"
+#include "base/versions.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -462,6 +463,9 @@ struct snug_heap {
 	uintptr_t bias;
 	uint32_t gate;               /* how objects are named, and whether a callback is running */
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
+	/* of the links from fragment to fragment: odd while one changes because its target has moved.
+	 * The owner of the heap writes it, any thread that reads objects reads it */
+	data_version links;
 	struct class_table classes;
 	struct arena arena;
 	page_number victim;

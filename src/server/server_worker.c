@@ -422,7 +422,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	turn->outbox = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->outbox_last = calloc(worker->server->worker_count, sizeof(struct record *));
 	turn->now_s = (uint32_t)(os_now_ns() / NS_PER_SECOND);
-	turn->lots.state = ((uint64_t)worker->index + 1) * UINT64_C(0x9E3779B97F4A7C15);
+	hint_lots_init(&turn->lots, worker->index);
 	upkeep_init(&turn->upkeep);
 	worker->turn = turn;
 	worker->describe = connections_describe;

@@ -46,7 +46,7 @@ snug_error snug_cache_client_create(snug_cache *cache, const snug_cache_client_o
 	client->timeout_ns = known.timeout_ns;
 	uint32_t number = atomic_fetch_add_explicit(&cache->clients, 1, memory_order_relaxed);
 	client->reads = &cache->reads[number % CACHE_READS];
-	client->lots.state = ((uint64_t)number + 1) * UINT64_C(0x9E3779B97F4A7C15);
+	hint_lots_init(&client->lots, number);
 	*out = client;
 	return SNUG_OK;
 }

@@ -46,18 +46,32 @@ static uint32_t date_of(const snug_shard *shard, const struct item_head *head) {
 	return date_s < 0 ? 0 : (uint32_t)smaller((uint64_t)date_s, UINT32_MAX);
 }
 
+/* That it was used. False: too much could not be told: to ask the owner wakes him. */
+static bool tell_use(snug_cache_client *client, snug_shard *shard, const snug_key *key,
+					 const struct item_head *head) {
+	uint32_t owner = request_owner(key->hash, client->cache->worker_count);
+	struct hint *hint = hint_claim(shard, owner, &client->lots);
+	if (UNLIKELY(hint == NULL)) {
+		if (client->lots.skipped[owner] < HINT_SKIPPED_MANY) return true;
+		client->lots.skipped[owner] = 0;
+		return false;
+	}
+	struct hint_use use = {.hash = key->hash,
+						   .used_s = shard_now_s(shard),
+						   .is_first = (head->marks & MARK_FETCHED) == 0};
+	hint_post(shard, hint, owner, &client->lots, &use);
+	return true;
+}
+
 /* A value that a get may tell as it is. */
 static enum look tell(snug_cache_client *client, snug_shard *shard, const snug_key *key,
 					  bool wants_cas, const struct item_head *head, snug_cache_value *out) {
 	bool is_expired = shard_is_expired(shard, head);
 	SNUG_ASSERT(head->key_bytes == key->length);
-	if (!is_expired && wants_cas && (head->marks & MARK_CAS) == 0) return LOOK_ASK;
+	if (!is_expired && wants_cas && head->cas == 0) return LOOK_ASK;
+	if (!is_expired && !tell_use(client, shard, key, head)) return LOOK_ASK;
 	count(client, !is_expired);
 	if (is_expired) return LOOK_ABSENT;
-	struct hint *hint = hint_claim(shard, &client->lots);
-	if (hint != NULL)
-		hint_post(shard, hint, &client->lots, key->hash, shard_now_s(shard),
-				  (head->marks & MARK_FETCHED) == 0);
 	*out = (snug_cache_value){.bytes = head->value_bytes,
 							  .client_flags = head->client_flags,
 							  .expires_at_s = date_of(shard, head),
@@ -212,19 +226,19 @@ snug_error snug_cache_view_begin(snug_cache_client *client, const void *key, siz
 	snug_shard *shard = shard_of(client, &named);
 	enum look seen = shard_look(shard, &named, INT64_MAX, &sight);
 	/* a torn head tells nothing: so it is proved once before it is told */
-	if (seen == LOOK_FOUND && !sight_holds(&sight)) seen = LOOK_ASK;
+	if (seen == LOOK_FOUND && (!sight_holds(&sight) || sight.next != 0)) seen = LOOK_ASK;
 	if (seen == LOOK_ABSENT) count(client, false);
 	if (seen == LOOK_FOUND)
-		seen = tell(client, shard, &named, (sight.head.marks & MARK_CAS) != 0, &sight.head, &value);
+		seen = tell(client, shard, &named, sight.head.cas != 0, &sight.head, &value);
 	if (seen != LOOK_FOUND)
 		return seen == LOOK_ABSENT ? SNUG_ERROR_NOT_FOUND : SNUG_ERROR_NOT_CONTIGUOUS;
 	*out = (snug_cache_view){
-		.bytes = sight.value, .value = value, .version = sight.at, .seen = sight.version};
+		.bytes = sight.value, .value = value, .version = sight.group, .seen = sight.group_seen};
 	return SNUG_OK;
 }
 
 bool snug_cache_view_end(const snug_cache_view *view) {
 	if (view == NULL || view->version == NULL) return false;
-	struct sight sight = {.at = view->version, .version = view->seen};
+	struct sight sight = {.group = view->version, .group_seen = view->seen};
 	return sight_holds(&sight);
 }

@@ -158,7 +158,7 @@ static void make_versions(struct index *index, size_t limit_max_bytes) {
 	size_t count = parts <= VERSIONS_OWN ? VERSIONS_OWN : (size_t)1 << bit_highest(parts);
 	index->versions = index->versions_own;
 	index->versions_mask = VERSIONS_OWN - 1;
-	size_t bytes = round_up(count * sizeof(index_version), GRAIN);
+	size_t bytes = round_up(count * sizeof(data_version), GRAIN);
 	if (count == VERSIONS_OWN) return;
 	void *memory = os_reserve(index->os, bytes, GRAIN);
 	if (memory == NULL) return;

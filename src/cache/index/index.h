@@ -38,12 +38,12 @@
  *
  * Memory is the heap's by charge: it counts towards its limit. One thread changes it.
  *
- * Beside it in this room: item.h, how an item lies in memory; versions.h, what proves a copy. */
+ * Beside it in this room: item.h, how an item lies in memory. */
 #ifndef SNUG_CACHE_INDEX_H
 #define SNUG_CACHE_INDEX_H
 
 #include "base/assert.h"
-#include "cache/index/versions.h"
+#include "base/versions.h"
 
 #include <snug/error.h>
 #include <snug/heap.h>
@@ -64,7 +64,9 @@ struct group {
 	struct bucket spill;
 };
 
-/* These lie in the index; a larger one's versions have memory of their own. */
+/* A group's version is that of its number modulo a power of two. It stands for the group's entries,
+ * for the spill buckets behind it, and for the items that these entries name, but for the links
+ * between their pieces. These many lie in the index; a larger one's have memory of their own. */
 #define VERSIONS_OWN 256u
 #define VERSIONS_MAX 16384u
 /* of the limit to a version: some ten groups of items of 100 bytes */
@@ -87,9 +89,8 @@ struct index {
 	index_filter_function drop_flushed; /* always true */
 	void *context;                      /* of both */
 	struct group *groups;
-	uint64_t count; /* entries */
 	/* the next six are read by any thread, under `geometry`, or as they come: epoch */
-	index_version geometry;
+	data_version geometry;
 	uint32_t from;   /* groups */
 	uint32_t to;     /* groups, after the change; = from when steady */
 	uint32_t cursor; /* growing: old groups from here on have moved; shrinking: those below */
@@ -97,7 +98,7 @@ struct index {
 	uint32_t epoch;
 	enum index_change change;
 	uint32_t versions_mask;
-	index_version
+	data_version
 		*versions; /* of groups; constant after init, as are the mask and the ranges' addresses */
 	size_t reserved_bytes;
 	size_t low_bytes;      /* committed from the beginning */
@@ -110,7 +111,8 @@ struct index {
 	uint32_t spills_free; /* a list through their words */
 	uint32_t spills_free_count;
 	size_t versions_bytes; /* of memory of their own; 0: none */
-	index_version versions_own[VERSIONS_OWN];
+	uint64_t count;        /* entries: what readers look at lies on other lines */
+	_Alignas(64) data_version versions_own[VERSIONS_OWN];
 };
 
 /* Addresses for as many items as a limit allows. OS_MEMORY, NO_MEMORY. */

@@ -178,7 +178,9 @@ rank_meta rank_hit(struct rank *rank, rank_meta meta) {
 /* What became of those that were not told of is not known: this one was used once. */
 rank_meta rank_hits(struct rank *rank, rank_meta meta, uint32_t uses) {
 	SNUG_ASSERT(uses > 0);
-	rank->hits_now[rank_class(meta)][age_class(rank_age(rank, meta))] += uses - 1;
+	uint32_t *hits = &rank->hits_now[rank_class(meta)][age_class(rank_age(rank, meta))];
+	/* a period is as long as nothing is inserted */
+	*hits += (uint32_t)smaller(uses - 1, UINT32_MAX / 2 - smaller(*hits, UINT32_MAX / 2));
 	return rank_hit(rank, meta);
 }
 

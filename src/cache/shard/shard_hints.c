@@ -15,7 +15,7 @@ static inline uint64_t draw(struct hint_lots *lots) {
 
 #define CLAIM_TRIES 3u
 
-struct hint *hint_claim(snug_shard *shard, struct hint_lots *lots) {
+struct hint *hint_claim(snug_shard *shard, uint32_t worker, struct hint_lots *lots) {
 	uint64_t lot = draw(lots);
 	for (uint32_t try = 0; try < CLAIM_TRIES; try++, lot >>= 6) {
 		struct hint *hint = &shard->hints.board[lot % HINTS];
@@ -25,21 +25,25 @@ struct hint *hint_claim(snug_shard *shard, struct hint_lots *lots) {
 													memory_order_acquire, memory_order_relaxed))
 			return hint;
 	}
-	lots->skipped += lots->skipped < UINT16_MAX;
+	lots->skipped[worker] += lots->skipped[worker] < UINT16_MAX;
 	return NULL;
 }
 
-void hint_post(snug_shard *shard, struct hint *hint, struct hint_lots *lots, uint64_t hash,
-			   uint32_t now_s, bool is_first) {
+void hint_post(snug_shard *shard, struct hint *hint, uint32_t worker, struct hint_lots *lots,
+			   const struct hint_use *use) {
+	_Atomic bool *is_posted = &shard->hints.is_posted;
+	uint32_t weight = lots->skipped[worker] + 1;
 	SNUG_ASSERT(hint >= shard->hints.board && hint < shard->hints.board + HINTS);
-	SNUG_ASSERT(lots->skipped <= UINT16_MAX);
-	atomic_store_explicit(&hint->hash, hash, memory_order_relaxed);
-	atomic_store_explicit(&hint->used_s, now_s, memory_order_relaxed);
-	/* whoever sees it sees the others */
-	atomic_store_explicit(&hint->weight, (lots->skipped + 1) | (is_first ? HINT_FIRST : 0),
-						  memory_order_release);
-	atomic_store_explicit(&shard->hints.is_posted, true, memory_order_release);
-	lots->skipped = 0;
+	SNUG_ASSERT(weight < HINT_FIRST);
+	atomic_store_explicit(&hint->hash, use->hash, memory_order_relaxed);
+	atomic_store_explicit(&hint->used_s, use->used_s, memory_order_relaxed);
+	/* Whoever sees it sees the others; and it is there before the look at is_posted, which is why the
+	 * order is total: the owner takes that back before he looks at the board. */
+	atomic_exchange_explicit(&hint->weight, use->is_first ? weight | HINT_FIRST : weight,
+							 memory_order_seq_cst);
+	if (!atomic_load_explicit(is_posted, memory_order_seq_cst))
+		atomic_store_explicit(is_posted, true, memory_order_seq_cst);
+	lots->skipped[worker] = 0;
 }
 
 /* ------------------------------------------------------------------ the owner -------------- */
@@ -79,30 +83,38 @@ static void take(snug_shard *shard, const struct use *use) {
 	if (use->is_first) mark_fetched(shard, &probe, use);
 }
 
-static void take_line(snug_shard *shard, struct hint *line) {
-	struct use use[HINTS_A_LINE];
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < HINTS_A_LINE; i++) {
-		uint32_t weight = atomic_load_explicit(&line[i].weight, memory_order_acquire);
-		if (weight == 0 || weight == HINT_CLAIMED) continue;
-		use[count].hash = atomic_load_explicit(&line[i].hash, memory_order_relaxed);
-		use[count].used_s = atomic_load_explicit(&line[i].used_s, memory_order_relaxed);
-		use[count].weight = weight & ~HINT_FIRST;
-		use[count].is_first = (weight & HINT_FIRST) != 0;
-		atomic_store_explicit(&line[i].weight, 0, memory_order_release);
-		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, use[count].hash)),
-						   1);
-		count++;
-	}
-	SNUG_ASSERT(count <= HINTS_A_LINE);
-	for (uint32_t i = 0; i < count; i++) take(shard, &use[i]);
+/* What stands at a place, and is taken off it. False: nothing, or it may wait. */
+static bool take_off(struct hint *hint, bool only_first, struct use *use) {
+	uint32_t weight = atomic_load_explicit(&hint->weight, memory_order_acquire);
+	if (weight == 0 || weight == HINT_CLAIMED) return false;
+	if (only_first && (weight & HINT_FIRST) == 0) return false;
+	use->hash = atomic_load_explicit(&hint->hash, memory_order_relaxed);
+	use->used_s = atomic_load_explicit(&hint->used_s, memory_order_relaxed);
+	use->weight = weight & ~HINT_FIRST;
+	use->is_first = (weight & HINT_FIRST) != 0;
+	atomic_store_explicit(&hint->weight, 0, memory_order_release);
+	return true;
 }
+
+#define TAKEN_AT_ONCE 8u /* first fetches aside */
 
 void shard_take_hints(snug_shard *shard) {
 	struct hints *hints = &shard->hints;
+	struct use use[HINTS];
+	uint32_t count = 0;
 	SNUG_ASSERT(shard->watched == 0); /* nothing of the shard's is under way */
 	if (LIKELY(!atomic_load_explicit(&hints->is_posted, memory_order_relaxed))) return;
 	/* Before the looks: what is posted behind one of them says so again. */
 	(void)atomic_exchange_explicit(&hints->is_posted, false, memory_order_seq_cst);
-	for (uint32_t at = 0; at < HINTS; at += HINTS_A_LINE) take_line(shard, &hints->board[at]);
+	uint32_t at = hints->next;
+	for (uint32_t places = 0; places < HINTS; places++, at = (at + 1) % HINTS) {
+		if (!take_off(&hints->board[at], count >= TAKEN_AT_ONCE, &use[count])) continue;
+		__builtin_prefetch(index_bucket(&shard->index, index_place(&shard->index, use[count].hash)),
+						   1);
+		if (++count == TAKEN_AT_ONCE) hints->next = at;
+	}
+	for (uint32_t i = 0; i < count; i++) take(shard, &use[i]);
+	/* some may have been left */
+	if (count >= TAKEN_AT_ONCE)
+		atomic_store_explicit(&hints->is_posted, true, memory_order_relaxed);
 }

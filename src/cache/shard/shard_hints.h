@@ -5,7 +5,8 @@
  * of his own does: the entry's rank, the note of its last use, the mark that it was fetched.
  *
  *     reader    board[any], if it is free: claimed, then hash, when, weight
- *     owner     all that stands on it, at the beginning of a turn and before others' requests
+ *     owner     what stands on it, some of it if that is much: at the beginning of a turn, before
+ *               others' requests and before commands of his own
  *
  * A FULL BOARD takes nothing: so where little is read every use is told, and an item is idle since
  * its last one; where much is read the owner takes as many hints as he can afford, the readers pay
@@ -14,9 +15,12 @@
  * are known as often as they are used, on the average. No reader waits, and none needs a ring of
  * its own.
  *
- * NOTHING IS LOST that was posted: a place is claimed before it is written, and whoever asks the
- * owner for something after he has posted finds it taken. So a first fetch, which must be known
- * exactly, may be posted too; where there is no place its reader asks the owner.
+ * NOTHING IS LOST that was posted: a place is claimed before it is written. First fetches must be
+ * known exactly: all that are posted are taken each time, so whoever asks the owner for something
+ * after he has posted one finds it done; where there is no place its reader asks the owner. If the
+ * item was stored anew in between, the new one is marked.
+ *
+ * WHO SLEEPS takes nothing. Beyond 4,096 uses that could not be told the next reader asks.
  *
  * An item is known here by its bucket and tag, but for the mark, which is looked at with the key's
  * hash: of 600 hints one goes to another item's rank. */
@@ -25,6 +29,7 @@
 
 #include "cache/index/item.h"
 
+#include <snug/workers.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -40,25 +45,39 @@ struct hint {
 	_Atomic uint32_t weight; /* uses, and HINT_FIRST; 0: the place is free */
 };
 
+struct hint_use {
+	uint64_t hash;
+	uint32_t used_s;
+	bool is_first;
+};
+
 struct hints {
 	_Alignas(64) struct hint board[HINTS];
 	_Alignas(64) _Atomic bool is_posted; /* something was, since the owner looked last */
+	uint32_t next;                       /* the owner's: the line that he begins with */
 };
 
 /* A reader's own. */
 struct hint_lots {
-	uint64_t state;   /* where it looks for a free place; not 0 */
-	uint32_t skipped; /* uses that it could not tell of */
+	uint64_t state;                     /* where it looks for a free place; not 0 */
+	uint32_t skipped[SNUG_WORKERS_MAX]; /* by the shard's worker: uses that it could not tell of */
 };
 
-/* Any thread: a place, which is the caller's until he posts there; NULL: none was found, and the
- * use counts with the next one. */
-struct hint *hint_claim(struct snug_shard *shard, struct hint_lots *lots);
+static inline void hint_lots_init(struct hint_lots *lots, uint32_t reader) {
+	*lots = (struct hint_lots){.state = ((uint64_t)reader + 1) * UINT64_C(0x9E3779B97F4A7C15)};
+}
+
+/* As many could not be told of that the owner must be asleep: whoever asks him wakes him. */
+#define HINT_SKIPPED_MANY 4096u
+
+/* Any thread: a place on the shard of that worker, which is the caller's until he posts there; NULL:
+ * none was found, and the use counts with the next one. */
+struct hint *hint_claim(struct snug_shard *shard, uint32_t worker, struct hint_lots *lots);
 
 /* Any thread: posts that an item was read, now, by the shard's clock; with `is_first` it is marked
  * as fetched. */
-void hint_post(struct snug_shard *shard, struct hint *hint, struct hint_lots *lots, uint64_t hash,
-			   uint32_t now_s, bool is_first);
+void hint_post(struct snug_shard *shard, struct hint *hint, uint32_t worker, struct hint_lots *lots,
+			   const struct hint_use *use);
 
 /* The owner: before what asks for an item's last use, and once a turn. */
 void shard_take_hints(struct snug_shard *shard);

@@ -2,38 +2,43 @@
  *
  *     1. the index's size, under its own version     from, to, how far a change has come
  *     2. the group's version, before its entries     and the size again: this is its group now
- *     3. its bucket's entries, the spilled ones too  relaxed loads
+ *     3. its bucket's entries, the spilled ones too
  *     4. a matching entry's item: head, key          bounded before they are believed
- *     5. the value                                   copied, in words
- *     6. a fence, and the group's version again      the same: it was so. Another: once more
+ *     5. the value, from piece to piece              copied; links have a version of the heap's
+ *     6. a fence, and the versions again             the same: it was so. Another: once more
  *
  * BOUNDS. All that leads anywhere may be torn, old, or anything at all: so it is bounded before it
- * is followed. An entry's reference must lie in the heap's addresses; an item in its page, with
- * head, key and value; a spill bucket in the range of spill buckets, and of a chain a few are
- * followed. What is absurd is a change under way: it is not an error.
+ * is followed. A reference and a link must lie in the heap's addresses; an item's head, key and
+ * value, and what stands behind a piece, in its page; a spill bucket in the range of spill buckets.
+ * Pieces and spill buckets are counted. What is absurd is a change under way: it is no error.
  *
- * LOADS are volatile, of bytes and of words wherever they lie: the compiler makes one load of each,
- * and neither repeats nor invents one. Where C11 would have each of them atomic it has no atomic
- * word without alignment; to shift aligned ones together costs a third more, for the same loads.
- * Nothing that depends on their value is believed before step 6, whose fence keeps them before its
+ * LOADS. Entries and sizes have an alignment: they are relaxed atomics. Items have none, and C11 no
+ * atomic word without: they are volatile, so that the compiler makes one load of each, and neither
+ * repeats nor invents one. To shift aligned words together costs a third more, for the same loads.
+ * Nothing that depends on any of them is believed before step 6, whose fence keeps them before its
  * load.
  *
- * SANITIZERS see a race here, or freed memory, which is what the version is for. So this file's
- * functions are left out of them, and nothing else is.
+ * PIECES. A fragment that moves is copied, then its neighbour's link changes, under the heap's
+ * version `links`, then its slot is free. So who has read all links under one version of that, and
+ * the entry under one of its group, has read pieces that were the item's. That a head moves is told
+ * to the index, as of any item.
+ *
+ * SANITIZERS see a race here, or freed memory, which is what the versions are for. So the functions
+ * that read are left out of them, and nothing else is.
  *
  * COST. One line of versions more than the owner's look-up, and no store but to the room. */
 #include "cache/shard/shard_read.h"
 
 #include "base/bits.h"
 #include "cache/shard/shard_state.h"
-#include "mem/types.h"
+#include "mem/slab/trailer.h"
 
 #define READER __attribute__((no_sanitize_address, no_sanitize_thread))
 
-#define TRIES 2u
-#define CHAIN_MAX 4u /* extra spill buckets that are followed */
-/* marks, key length, value length of five bytes, all fields */
-#define HEAD_BYTES_MAX 23u
+#define TRIES 3u
+#define PAUSES 16u /* before another try: a change is mostly over by then */
+
+#define LOAD(at) __atomic_load_n(at, __ATOMIC_RELAXED)
 
 typedef uint64_t __attribute__((may_alias, aligned(1))) loose_word;
 typedef uint32_t __attribute__((may_alias, aligned(1))) loose_half;
@@ -54,7 +59,7 @@ READER static inline uint8_t load_byte(const void *at) {
 
 /* The group's version, as it was while this was the place of the hash. */
 struct spot {
-	const index_version *version;
+	const data_version *version;
 	uint32_t seen;
 	const struct bucket *home;
 	uint32_t home_number;
@@ -63,43 +68,52 @@ struct spot {
 /* False: a change of the size is under way, or a change of the group. */
 READER static inline bool find_spot(const struct index *index, uint64_t hash, struct spot *out) {
 	uint32_t geometry = atomic_load_explicit(&index->geometry, memory_order_acquire);
-	uint32_t from = load_half(&index->from), change = load_half(&index->change);
+	uint32_t from = LOAD(&index->from), change = LOAD(&index->change);
 	uint64_t place = index_scale(hash, (uint64_t)from * GROUP_BUCKETS);
 	if (UNLIKELY(change != INDEX_STEADY)) {
-		uint32_t group = (uint32_t)(place / GROUP_BUCKETS), cursor = load_half(&index->cursor);
-		if (group == load_half(&index->moving)) return false;
+		uint32_t group = (uint32_t)(place / GROUP_BUCKETS), cursor = LOAD(&index->cursor);
+		if (group == LOAD(&index->moving)) return false;
 		if (change == INDEX_GROWING ? group >= cursor : group < cursor)
-			place = index_scale(hash, (uint64_t)load_half(&index->to) * GROUP_BUCKETS);
+			place = index_scale(hash, (uint64_t)LOAD(&index->to) * GROUP_BUCKETS);
 	}
 	uint32_t number = (uint32_t)(place / GROUP_BUCKETS);
-	const index_version *version = &index->versions[number & index->versions_mask];
+	const data_version *version = &index->versions[number & index->versions_mask];
 	uint32_t seen = atomic_load_explicit(version, memory_order_acquire);
-	/* All loads so far before the next one: so it was this size when `seen` was read, and what makes
-	 * it another changes the group's version first, if the hash was there. */
+	/* All loads so far, flush_at_s too, before the next ones: so it was this size when `seen` was
+	 * read, and what makes it another changes the group's version first, if the hash was there. */
 	atomic_thread_fence(memory_order_acquire);
 	if (geometry % 2 != 0 || seen % 2 != 0 ||
 		atomic_load_explicit(&index->geometry, memory_order_relaxed) != geometry)
 		return false;
+	SNUG_ASSERT(number < index->reserved_bytes / sizeof(struct group));
 	*out = (struct spot){version, seen, &index->groups[number].bucket[place % GROUP_BUCKETS],
 						 (uint32_t)(place % GROUP_BUCKETS)};
-	SNUG_ASSERT(number <= index->reserved_bytes / sizeof(struct group));
 	return true;
 }
 
-READER static inline bool is_unchanged(const index_version *version, uint32_t seen) {
+READER static inline bool is_unchanged(const data_version *version, uint32_t seen) {
 	/* The loads of all that was read before the version's. */
 	atomic_thread_fence(memory_order_acquire);
 	return atomic_load_explicit(version, memory_order_relaxed) == seen;
 }
 
+READER static inline bool holds(const struct sight *sight) {
+	return is_unchanged(sight->group, sight->group_seen) &&
+		   (LIKELY(sight->links == NULL) || is_unchanged(sight->links, sight->links_seen));
+}
+
 /* ------------------------------------------------------------------ the item --------------- */
+
+static inline uint32_t field_bytes(uint32_t marks) {
+	return (marks & MARK_EXPIRY ? 4u : 0) + (marks & MARK_CLIENT_FLAGS ? 4u : 0) +
+		   (marks & MARK_CAS ? 8u : 0);
+}
 
 /* As item_read, of bytes that may be anything; 0: not a head that can be. */
 READER static inline uint32_t read_head(const unsigned char *item, size_t left,
 										struct item_head *head) {
 	uint32_t at = 2, shift = 0;
 	uint8_t byte;
-	if (UNLIKELY(left < HEAD_BYTES_MAX + SNUG_KEY_BYTES_MAX) && left < 4) return 0;
 	head->marks = load_byte(item);
 	head->key_bytes = load_byte(item + 1);
 	head->value_bytes = head->expires_at_s = head->client_flags = 0;
@@ -110,11 +124,7 @@ READER static inline uint32_t read_head(const unsigned char *item, size_t left,
 		head->value_bytes |= (uint32_t)(byte & 0x7F) << shift;
 		shift += 7;
 	} while (byte & 0x80);
-	if (at + 16 > left && (head->marks & MARKS_FIELDS) != 0 &&
-		at + (head->marks & MARK_EXPIRY ? 4 : 0) + (head->marks & MARK_CLIENT_FLAGS ? 4 : 0) +
-				(head->marks & MARK_CAS ? 8 : 0) >
-			left)
-		return 0;
+	if (at + field_bytes(head->marks) > left) return 0;
 	if (head->marks & MARK_EXPIRY) {
 		head->expires_at_s = load_half(item + at);
 		at += 4;
@@ -151,27 +161,76 @@ READER static inline void copy_bytes(unsigned char *to, const unsigned char *fro
 	for (; at < bytes; at++) to[at] = load_byte(from + at);
 }
 
-enum match { MATCH_NO, MATCH_YES, MATCH_IN_PIECES };
+/* A stretch of memory from an object's slot to the end of its page. */
+struct piece {
+	const unsigned char *bytes;
+	size_t left; /* at most so many are the object's; 0: that is no place of an object */
+};
+
+READER static inline struct piece piece_at(const struct arena *arena, uint64_t offset) {
+	/* offsets begin behind a page that is not there (mem/types.h) */
+	if (offset < arena->page_bytes || offset >= arena->page_bytes + arena->reserved_bytes)
+		return (struct piece){NULL, 0};
+	return (struct piece){(const unsigned char *)(arena->bias + (uintptr_t)offset),
+						  arena->page_bytes - (size_t)(offset & (arena->page_bytes - 1))};
+}
+
+/* What stands behind a fragment (mem/slab/trailer.h), as far as a reader needs it: the next one, and
+ * the piece cut to its payload. False: that can't be. */
+READER static inline bool read_links(const struct snug_heap *heap, uint64_t offset,
+									 struct piece *piece, uint64_t *next) {
+	const struct arena *arena = &heap->arena;
+	const struct class_table *classes = &heap->classes;
+	uint64_t page = offset >> arena->page_shift;
+	if (page >= arena->page_range.reserved_bytes / sizeof(struct page)) return false;
+	uint16_t class_id = LOAD(&arena->pages[page].class_id);
+	if (class_id >= classes->first[FAMILY_COUNT]) return false;
+	uint32_t stride = classes->entry[class_id].stride;
+	if (stride > piece->left || stride < classes->fragment_trailer_bytes) return false;
+	size_t payload_bytes = stride - classes->fragment_trailer_bytes;
+	uint64_t word = load_word(piece->bytes + payload_bytes);
+	uint64_t length = word >> LENGTH_SHIFT & 0xFFFF;
+	if (length == 0 || length > payload_bytes) return false;
+	piece->left = length;
+	*next = word & OFFSET_MASK;
+	return true;
+}
+
+enum match { MATCH_NO, MATCH_YES, MATCH_ASK };
+
+/* The first piece of an object that is stored as fragments. The links are read behind their
+ * version. */
+READER static inline enum match begin_pieces(const struct snug_heap *heap, uint64_t offset,
+											 struct piece *piece, struct sight *sight) {
+	sight->links_seen = atomic_load_explicit(&heap->links, memory_order_acquire);
+	if (sight->links_seen % 2 != 0) return MATCH_ASK;
+	if (!read_links(heap, offset, piece, &sight->next)) return MATCH_NO;
+	if (sight->next != 0) sight->links = &heap->links;
+	return MATCH_YES;
+}
 
 /* Whether the entry's item seems to have this key. */
 READER static inline enum match match_item(const struct snug_shard *shard, uint64_t entry,
 										   const snug_key *key, struct sight *sight) {
-	const struct arena *arena = &shard->heap->arena;
+	const struct snug_heap *heap = shard->heap;
 	snug_ref ref = entry_ref(entry);
 	uint64_t offset = ref & OFFSET_MASK;
-	SNUG_ASSERT(entry != 0 && arena->page_bytes > 0);
-	/* offsets begin behind a page that is not there (mem/types.h) */
-	if (offset < arena->page_bytes || offset >= arena->page_bytes + arena->reserved_bytes)
-		return MATCH_NO;
-	const unsigned char *item = (const unsigned char *)(arena->bias + (uintptr_t)offset);
-	size_t left = arena->page_bytes - (size_t)(offset & (arena->page_bytes - 1));
-	if (left < 2 || load_byte(item + 1) != key->length) return MATCH_NO;
-	uint32_t head_bytes = read_head(item, left, &sight->head);
-	if (head_bytes == 0 || key->length > left - head_bytes) return MATCH_NO;
-	if (!is_same(item + head_bytes, key->bytes, key->length)) return MATCH_NO;
-	if (!snug_ref_is_contiguous(ref)) return MATCH_IN_PIECES;
-	if (sight->head.value_bytes > left - head_bytes - key->length) return MATCH_NO;
-	sight->value = item + head_bytes + key->length;
+	struct piece piece = piece_at(&heap->arena, offset);
+	SNUG_ASSERT(entry != 0);
+	if (piece.left < 4 || load_byte(piece.bytes + 1) != key->length) return MATCH_NO;
+	sight->links = NULL;
+	sight->next = 0;
+	if (UNLIKELY(!snug_ref_is_contiguous(ref))) {
+		enum match match = begin_pieces(heap, offset, &piece, sight);
+		if (match != MATCH_YES) return match;
+	}
+	uint32_t head_bytes = read_head(piece.bytes, piece.left, &sight->head);
+	if (head_bytes == 0 || key->length > piece.left - head_bytes) return MATCH_NO;
+	if (!is_same(piece.bytes + head_bytes, key->bytes, key->length)) return MATCH_NO;
+	size_t before_bytes = head_bytes + key->length;
+	sight->value = piece.bytes + before_bytes;
+	sight->value_here = smaller(sight->head.value_bytes, piece.left - before_bytes);
+	if (sight->value_here < sight->head.value_bytes && sight->next == 0) return MATCH_ASK;
 	return MATCH_YES;
 }
 
@@ -179,10 +238,10 @@ READER static inline enum match match_item(const struct snug_shard *shard, uint6
 READER static inline enum match match_bucket(const struct snug_shard *shard,
 											 const struct bucket *bucket, const struct spot *spot,
 											 const snug_key *key, struct sight *sight) {
-	uint64_t homes = load_word(&bucket->word) >> SPILL_HOME_SHIFT;
+	uint64_t homes = LOAD(&bucket->word) >> SPILL_HOME_SHIFT;
 	SNUG_ASSERT(spot->home_number < GROUP_BUCKETS && spot->seen % 2 == 0);
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
-		uint64_t entry = load_word(&bucket->entry[slot]);
+		uint64_t entry = LOAD(&bucket->entry[slot]);
 		if (entry >> TAG_SHIFT != (key->hash & 0xFFF) || entry == 0) continue;
 		if (bucket != spot->home &&
 			(homes >> (3 * slot) & (GROUP_BUCKETS - 1)) != spot->home_number)
@@ -200,10 +259,10 @@ READER static enum look look_in_spill(const struct snug_shard *shard, const stru
 	const struct group *group =
 		(const struct group *)(const void *)(spot->home - spot->home_number);
 	const struct bucket *spill = &group->spill;
-	for (uint32_t count = 0; count <= CHAIN_MAX; count++) {
+	for (uint32_t count = 0; count <= READ_CHAIN; count++) {
 		enum match match = match_bucket(shard, spill, spot, key, sight);
 		if (match != MATCH_NO) return match == MATCH_YES ? LOOK_FOUND : LOOK_ASK;
-		uint32_t next = spill_next_of(load_word(&spill->word));
+		uint32_t next = spill_next_of(LOAD(&spill->word));
 		if (next == 0) return LOOK_ABSENT;
 		if (next > index->spills_reserved_bytes / sizeof(struct bucket)) return LOOK_ASK;
 		spill = &index->spills[next - 1];
@@ -213,9 +272,9 @@ READER static enum look look_in_spill(const struct snug_shard *shard, const stru
 
 READER static inline enum look look(const struct snug_shard *shard, const struct spot *spot,
 									const snug_key *key, struct sight *sight) {
-	uint64_t word = load_word(&spot->home->word);
+	uint64_t word = LOAD(&spot->home->word);
 	/* whoever asks for what was flushed has it removed, and counted */
-	if (word >> EPOCH_SHIFT != load_half(&shard->index.epoch)) return LOOK_ASK;
+	if (word >> EPOCH_SHIFT != LOAD(&shard->index.epoch)) return LOOK_ASK;
 	enum match match = match_bucket(shard, spot->home, spot, key, sight);
 	if (match != MATCH_NO) return match == MATCH_YES ? LOOK_FOUND : LOOK_ASK;
 	return (uint32_t)word == 0 ? LOOK_ABSENT : look_in_spill(shard, spot, key, sight);
@@ -223,23 +282,35 @@ READER static inline enum look look(const struct snug_shard *shard, const struct
 
 /* ------------------------------------------------------------------ reading ---------------- */
 
+/* It is set to 0 behind the flush, whose epoch is then seen: find_spot's fence is between. */
 READER static inline bool is_readable(const struct snug_shard *shard, const snug_key *key,
 									  int64_t now_s) {
-	int64_t flush_at_s = (int64_t)load_word(&shard->flush_at_s);
+	int64_t flush_at_s = LOAD(&shard->flush_at_s);
 	return key->length - 1 < SNUG_KEY_BYTES_MAX && (flush_at_s == 0 || now_s < flush_at_s);
 }
 
-/* What is not LOOK_FOUND is proved. */
+static void wait_a_little(void) {
+	for (uint32_t i = 0; i < PAUSES; i++) {
+#if defined(__x86_64__)
+		__builtin_ia32_pause();
+#elif defined(__aarch64__)
+		__asm__ volatile("yield");
+#endif
+	}
+}
+
+/* A change was met: another try may find more. */
+#define LOOK_AGAIN ((enum look)(LOOK_ASK + 1))
+
+/* What is neither LOOK_FOUND nor LOOK_AGAIN is proved. */
 READER static inline enum look look_once(const struct snug_shard *shard, const snug_key *key,
-										 struct sight *sight, bool *again) {
+										 struct sight *sight) {
 	struct spot spot;
-	*again = true;
-	if (!find_spot(&shard->index, key->hash, &spot)) return LOOK_ASK;
+	if (!find_spot(&shard->index, key->hash, &spot)) return LOOK_AGAIN;
 	enum look seen = look(shard, &spot, key, sight);
-	if (seen != LOOK_FOUND && !is_unchanged(spot.version, spot.seen)) return LOOK_ASK;
-	sight->at = spot.version;
-	sight->version = spot.seen;
-	*again = false;
+	if (seen != LOOK_FOUND && !is_unchanged(spot.version, spot.seen)) return LOOK_AGAIN;
+	sight->group = spot.version;
+	sight->group_seen = spot.seen;
 	return seen;
 }
 
@@ -247,16 +318,36 @@ enum look shard_look(const struct snug_shard *shard, const snug_key *key, int64_
 					 struct sight *out) {
 	if (UNLIKELY(!is_readable(shard, key, now_s))) return LOOK_ASK;
 	for (uint32_t try = 0; try < TRIES; try++) {
-		bool again;
-		enum look seen = look_once(shard, key, out, &again);
-		if (LIKELY(!again)) return seen;
+		enum look seen = look_once(shard, key, out);
+		if (LIKELY(seen != LOOK_AGAIN)) return seen;
+		wait_a_little();
 	}
 	return LOOK_ASK;
 }
 
 bool sight_holds(const struct sight *sight) {
-	SNUG_ASSERT(sight->at != NULL && sight->version % 2 == 0);
-	return is_unchanged(sight->at, sight->version);
+	SNUG_ASSERT(sight->group != NULL && sight->group_seen % 2 == 0);
+	return holds(sight);
+}
+
+/* False: there are more pieces than are followed, or what was read can't be. */
+READER static bool copy_value(const struct snug_heap *heap, const struct sight *sight,
+							  unsigned char *room) {
+	size_t left = sight->head.value_bytes - sight->value_here;
+	uint64_t offset = sight->next, next;
+	copy_bytes(room, sight->value, sight->value_here);
+	room += sight->value_here;
+	for (uint32_t pieces = 1; LIKELY(pieces < READ_PIECES); pieces++) {
+		if (LIKELY(left == 0)) return true;
+		struct piece piece = piece_at(&heap->arena, offset);
+		if (piece.left == 0 || !read_links(heap, offset, &piece, &next)) return false;
+		size_t here = smaller(left, piece.left);
+		copy_bytes(room, piece.bytes, here);
+		room += here;
+		left -= here;
+		offset = next;
+	}
+	return left == 0;
 }
 
 READER enum look shard_read(const struct snug_shard *shard, const snug_key *key, int64_t now_s,
@@ -265,18 +356,22 @@ READER enum look shard_read(const struct snug_shard *shard, const snug_key *key,
 	if (UNLIKELY(!is_readable(shard, key, now_s))) return LOOK_ASK;
 	for (uint32_t try = 0; try < TRIES; try++) {
 		struct sight sight;
-		bool again;
-		enum look seen = look_once(shard, key, &sight, &again);
-		if (UNLIKELY(again)) continue;
-		if (seen != LOOK_FOUND) return seen;
-		bool fits = sight.head.value_bytes <= room_bytes;
-		if (fits) copy_bytes(room, sight.value, sight.head.value_bytes);
-		if (UNLIKELY(!is_unchanged(sight.at, sight.version))) continue;
-		*out = (struct shard_copy){sight.head, fits};
-		return LOOK_FOUND;
+		enum look seen = look_once(shard, key, &sight);
+		if (seen == LOOK_ABSENT || seen == LOOK_ASK) return seen;
+		if (LIKELY(seen == LOOK_FOUND)) {
+			bool fits = sight.head.value_bytes <= room_bytes;
+			bool is_whole = !fits || copy_value(shard->heap, &sight, room);
+			if (LIKELY(is_whole && holds(&sight))) {
+				*out = (struct shard_copy){sight.head, fits};
+				return LOOK_FOUND;
+			}
+		}
+		wait_a_little();
 	}
 	return LOOK_ASK;
 }
+
+/* ------------------------------------------------------------------ ahead ------------------ */
 
 #define PREFETCHED_BYTES 256u /* of an item */
 #define LINE_BYTES 64u
@@ -284,12 +379,10 @@ READER enum look shard_read(const struct snug_shard *shard, const snug_key *key,
 /* The item of the first entry with the tag, if it is where items are. */
 READER static void prefetch_item(const struct snug_shard *shard, const struct bucket *home,
 								 uint64_t hash) {
-	const struct arena *arena = &shard->heap->arena;
 	for (uint32_t slot = 0; slot < BUCKET_ENTRIES; slot++) {
-		uint64_t entry = load_word(&home->entry[slot]);
+		uint64_t entry = LOAD(&home->entry[slot]);
 		if (entry >> TAG_SHIFT != (hash & 0xFFF)) continue;
-		uint64_t offset = entry_ref(entry) & OFFSET_MASK;
-		const char *item = (const char *)(arena->bias + (uintptr_t)offset);
+		const char *item = snug_ref_at(shard->heap, entry_ref(entry));
 		for (uint32_t at = 0; at < PREFETCHED_BYTES; at += LINE_BYTES)
 			__builtin_prefetch(item + at);
 		return;
@@ -299,7 +392,6 @@ READER static void prefetch_item(const struct snug_shard *shard, const struct bu
 READER void shards_read_prefetch(const struct snug_shard *const *shards, const uint64_t *hashes,
 								 size_t count) {
 	struct spot spot;
-	if (count < 2) return;
 	for (size_t i = 0; i < count; i++)
 		if (find_spot(&shards[i]->index, hashes[i], &spot)) __builtin_prefetch(spot.home);
 	for (size_t i = 0; i < count; i++)

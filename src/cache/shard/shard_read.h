@@ -1,14 +1,14 @@
 /* cache/shard/shard_read.h: an item is read by any thread, where it lies, while its owner goes on.
- * What is read is a guess until a version has proved it (index/versions.h); whoever finds no proof
- * in two tries asks the owner.
+ * What is read is a guess until a version has proved it (base/versions.h); whoever finds no proof
+ * in some tries asks the owner.
  *
  *     shard_look    version -> index -> item's head and key: a sight
  *     (the value is copied, or parsed where it lies)
- *     sight_holds   the same version still: all of that was of one instant
+ *     sight_holds   the same versions still: all of that was of one instant
  *
- * A reader changes nothing, and waits for nobody. Not read here but asked of the owner: an item in
- * several pieces, whose pieces move without a version; one whose group is longer than it should be;
- * what may have been flushed, which goes when its owner meets it; all while a flush is due.
+ * A reader changes nothing, and waits for nobody. Not read here but asked of the owner: what has
+ * more pieces, or lies in a longer chain, than READ_PIECES and READ_CHAIN; what may have been
+ * flushed, which goes when its owner meets it; all while a flush is due.
  *
  * The shard must not be destroyed meanwhile. Its memory stays readable as long as it is: what is
  * decommitted reads as zeros, and the version says no. */
@@ -18,22 +18,31 @@
 #include "cache/index/index.h"
 #include "cache/index/item.h"
 
+#define READ_PIECES 8u
+#define READ_CHAIN 4u /* extra spill buckets */
+
 enum look {
 	LOOK_FOUND,
 	LOOK_ABSENT,
 	LOOK_ASK, /* the owner knows */
 };
 
-/* What was seen of a key's item; to be believed only once it holds. */
+/* What was seen of a key's item, to be believed only once it holds. Written with LOOK_FOUND. */
 struct sight {
-	const index_version *at; /* what proves it; NULL: nothing was seen */
-	uint32_t version;
+	const data_version *group; /* what proves it */
+	const data_version *links; /* the same, of an item with a further piece; NULL: it has none */
+	uint32_t group_seen;
+	uint32_t links_seen;
+	struct item_head head;
+	/* its first `value_here` bytes are readable memory, whatever they are; the rest is in further
+	 * pieces, of which this is the first */
 	const unsigned char *value;
-	struct item_head head; /* value_bytes from `value` on are readable memory, whatever they are */
+	size_t value_here;
+	uint64_t next;
 };
 
-/* Any thread. LOOK_ABSENT is proved. `now_s` is the moment by the shard's clock: LOOK_ASK if a flush
- * has come due by then. */
+/* Any thread. LOOK_ABSENT is proved. The key's hash is set. `now_s` is the moment by the shard's
+ * clock: LOOK_ASK if a flush has come due by then. */
 enum look shard_look(const struct snug_shard *shard, const snug_key *key, int64_t now_s,
 					 struct sight *out);
 

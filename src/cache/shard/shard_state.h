@@ -54,8 +54,8 @@
  * A reference may change in every call that takes memory: `moved` writes the index entry and
  * `watched`.
  *
- * COST. A shard is 17 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries. An item costs
- * its head, some 11.5 bytes of index and 2 of ghosts. */
+ * COST. A shard is 20 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries, 1 of versions, 1
+ * of hints. An item costs its head, some 11.5 bytes of index and 2 of ghosts. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
 
@@ -92,6 +92,7 @@ struct shard_check {
 
 struct snug_shard {
 	snug_heap *heap;
+	int64_t flush_at_s; /* 0: none to come. Here, for readers look at it as at what stands around */
 	struct index index;
 	struct rank rank;
 	struct recent recent;
@@ -118,7 +119,6 @@ struct snug_shard {
 	uint32_t back_in_vain; /* runs in a row that returned nothing */
 	/* without eviction: classes were merged for this limit, which is not tried again */
 	bool has_merged;
-	int64_t flush_at_s; /* 0: none to come */
 	/* what must not be evicted, and is followed when it moves; 0: nothing */
 	snug_ref watched;
 	uint64_t sweep_hand;    /* as `hand`, of the sweep for what is dead; 0 between rounds */

@@ -23,7 +23,10 @@ static inline void fragment_relink(snug_heap *heap, struct fragment_trailer move
 		struct fragment_trailer previous = fragment_trailer_read(heap, at);
 		SNUG_ASSERT(previous.next == first);
 		previous.next = to;
+		/* Other threads may follow it: what lies there still is the fragment's until they are told. */
+		struct change change = version_begin_change(&heap->links);
 		fragment_trailer_write(heap, at, previous);
+		version_end_change(change);
 	} else if (heap->slot_trailer_bytes > 0) {
 		handle_moved(&heap->handles, moved.owner, first, to);
 	} else {

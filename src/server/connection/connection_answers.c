@@ -203,22 +203,35 @@ void answers_execute(struct connection *connection, struct command *command) {
 	operation_end(worker->shard, &command->operation);
 }
 
+/* Behind an answer that is waited for: one record holds all of it. */
+static void say_read_later(struct connection *connection, const char *head, size_t length,
+						   const char *value, size_t value_bytes) {
+	SNUG_ASSERT(length + value_bytes + sizeof line_end <= RECORD_ROOM);
+	struct record *record = text_record(connection, length + value_bytes + sizeof line_end);
+	if (record == NULL) return;
+	record_append(record, head, length);
+	record_append(record, value, value_bytes);
+	record_append(record, line_end, sizeof line_end);
+}
+
 void answers_say_read(struct connection *connection, struct command *command, const char *value) {
 	const struct operation *operation = &command->operation;
 	char text[ANSWER_BYTES_MAX];
-	bool has_value = false;
-	char *head = text;
-	if (LIKELY(connection->first_answer == NULL)) head = output_room(connection, ANSWER_BYTES_MAX);
+	bool has_value = false, waits = connection->first_answer != NULL;
+	char *head = waits ? text : output_room(connection, ANSWER_BYTES_MAX);
 	if (head == NULL) return;
 	size_t length = answer_head(&command->reply, operation, head, &has_value);
 	if (length == 0) return;
-	if (head == text)
-		answers_say(connection, text, length);
-	else
+	if (waits && has_value) {
+		say_read_later(connection, head, length, value, operation->item.value_bytes);
+	} else if (waits) {
+		answers_say(connection, head, length);
+	} else {
 		output_wrote(connection, (uint32_t)length);
-	if (!has_value || connection->is_closing) return;
-	answers_say(connection, value, operation->item.value_bytes);
-	answers_say(connection, line_end, sizeof line_end);
+		if (!has_value) return;
+		output_append(connection, value, operation->item.value_bytes);
+		if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+	}
 }
 
 /* Copies to the record the command's reply and operation, and what they refer to; the room that is

@@ -313,6 +313,8 @@ size_t connection_commands(struct connection *connection, const char *bytes, siz
 		connection->is_held = false;
 		parse(connection, &batch, at, bytes, length, most);
 		if (batch.count > 1) prefetch(connection, &batch);
+		/* what others have used before is known to what is asked now */
+		shard_take_hints(connection->worker->shard);
 		uint32_t done = carry_out(connection, &batch);
 		at = batch.at;
 		if (UNLIKELY(done < batch.count)) {

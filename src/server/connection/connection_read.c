@@ -16,16 +16,15 @@
  *
  * The owner is told of the use by hints (cache/shard/shard_hints.h), exactly where it is the first:
  * where no hint can be left he is asked. The get is counted here. */
-#include "base/bits.h"
 #include "cache/shard/shard_state.h"
 #include "server/connection/connection.h"
-
-#include <string.h>
 
 #define CHANGES                                                                       \
 	((uint32_t)OPERATION_HAS_EXPTIME | OPERATION_HAS_VIVIFY | OPERATION_HAS_RECACHE | \
 	 OPERATION_IS_TOUCH | OPERATION_TELLS_OLD_TTL | OPERATION_HAS_CAS_COMPARE |       \
 	 OPERATION_HAS_CAS_NEW)
+
+#define HEAD_ROOM 256u /* words, numbers and flags, but for the key and the opaque token */
 
 /* Flags of mg that only the owner can answer. */
 static bool asks_the_owner(const struct reply *reply) {
@@ -47,7 +46,7 @@ static bool is_answer(const struct server_worker *worker, const struct command *
 	uint32_t options = command->operation.options, marks = copy->head.marks;
 	if (command->reply.wants_value && !copy->is_copied) return false;
 	if ((marks & (MARK_STALE | MARK_WON)) != 0 && (options & OPERATION_NO_STALE) == 0) return false;
-	if ((options & OPERATION_WANTS_CAS) != 0 && (marks & MARK_CAS) == 0) return false;
+	if ((options & OPERATION_WANTS_CAS) != 0 && copy->head.cas == 0) return false;
 	return copy->head.expires_at_s == 0 || (int64_t)copy->head.expires_at_s > worker->clock_s;
 }
 
@@ -62,31 +61,43 @@ static void fill(struct operation *operation, const struct shard_copy *copy) {
 	operation->cas = wants_cas ? copy->head.cas : 0;
 }
 
-/* False: it must be told, and can't. */
-static bool tell_use(struct server_worker *worker, snug_shard *shard,
+/* That it was used. False: it must be told, and can't. */
+static bool tell_use(struct server_worker *worker, uint32_t owner,
 					 const struct operation *operation, const struct shard_copy *copy) {
 	struct hint_lots *lots = &worker->turn->lots;
-	bool is_first = (copy->head.marks & MARK_FETCHED) == 0;
+	snug_shard *shard = worker->server->worker[owner].shard;
+	struct hint_use use = {.hash = operation->key.hash,
+						   .used_s = (uint32_t)worker->clock_s,
+						   .is_first = (copy->head.marks & MARK_FETCHED) == 0};
 	if ((operation->options & OPERATION_NO_USE) != 0) return true;
-	struct hint *hint = hint_claim(shard, lots);
-	if (hint == NULL) return !is_first;
-	hint_post(shard, hint, lots, operation->key.hash, (uint32_t)worker->clock_s, is_first);
-	return true;
+	struct hint *hint = hint_claim(shard, owner, lots);
+	if (hint != NULL)
+		hint_post(shard, hint, owner, lots, &use);
+	else if (lots->skipped[owner] >= HINT_SKIPPED_MANY)
+		lots->skipped[owner] = 0; /* and the owner is asked */
+	else
+		return !use.is_first;
+	return hint != NULL;
+}
+
+/* As much of a value as can be said at once: behind a waiting answer a record holds all of it. */
+static size_t room_for(const struct connection *connection, const struct command *command) {
+	const struct reply *reply = &command->reply;
+	if (!reply->wants_value) return 0;
+	if (connection->first_answer == NULL) return READ_BYTES_MAX;
+	return RECORD_ROOM - HEAD_ROOM - reply->shown_key_bytes - reply->opaque_bytes;
 }
 
 /* What was read, if that is what the owner would have answered. */
-static enum look look(struct connection *connection, const struct command *command,
-					  snug_shard *shard, struct shard_copy *copy) {
+static enum look look(struct connection *connection, const struct command *command, uint32_t owner,
+					  struct shard_copy *copy) {
 	struct server_worker *worker = connection->worker;
-	struct turn *turn = worker->turn;
-	const snug_key *key = &command->operation.key;
-	size_t room_bytes = !command->reply.wants_value        ? 0
-						: connection->first_answer == NULL ? sizeof turn->read_value
-														   : RECORD_ROOM;
-	enum look seen = shard_read(shard, key, worker->clock_s, turn->read_value, room_bytes, copy);
+	const struct operation *operation = &command->operation;
+	enum look seen =
+		shard_read(worker->server->worker[owner].shard, &operation->key, worker->clock_s,
+				   worker->turn->read_value, room_for(connection, command), copy);
 	if (seen != LOOK_FOUND) return seen;
-	bool is_told =
-		is_answer(worker, command, copy) && tell_use(worker, shard, &command->operation, copy);
+	bool is_told = is_answer(worker, command, copy) && tell_use(worker, owner, operation, copy);
 	return is_told ? LOOK_FOUND : LOOK_ASK;
 }
 
@@ -94,7 +105,7 @@ bool reads_answer(struct connection *connection, struct command *command, uint32
 	struct server_worker *worker = connection->worker;
 	struct operation *operation = &command->operation;
 	struct shard_copy copy;
-	enum look seen = look(connection, command, worker->server->worker[owner].shard, &copy);
+	enum look seen = look(connection, command, owner, &copy);
 	if (seen == LOOK_ASK) return false;
 	operation->marks = 0;
 	operation->status = seen == LOOK_FOUND ? STATUS_FOUND : STATUS_NOT_FOUND;
