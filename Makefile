@@ -61,7 +61,7 @@ help:
 	@echo "make check-clang   the tests, built with clang"
 	@echo "make check-musl    the tests, built with musl as the C library; no HTTP, no io_uring"
 	@echo "make check-arm64   unit, laws, model and race, built for arm64 and run by qemu"
-	@echo "make check-model   the models of channels, tickets and the stop, with spin; ends with 'N passed, N failed'"
+	@echo "make check-model   the models of channels, tickets, the stop and reads, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
 	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snugctl, snug-replay"

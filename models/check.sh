@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the models with spin: each good variant must hold, each broken one must fail. The last line is "N passed, N failed".
 #
-#     models/check.sh [MODEL]...        channel, ticket, stop; none: all
+#     models/check.sh [MODEL]...        channel, ticket, stop, reads; none: all
 #     SNUG_MODELS=long models/check.sh  with the larger bounds too (minutes, and some GiB)
 #
 # A model is a C program that spin writes and gcc compiles; it visits every state that the bounds allow. It must finish: a search that
@@ -49,7 +49,7 @@ expect() {
 	fi
 }
 
-wanted=${*:-channel ticket stop}
+wanted=${*:-channel ticket stop reads}
 
 expect holds channel
 expect holds channel ANSWERS
@@ -98,7 +98,33 @@ expect fails stop STOP_DROPS_INBOX
 expect fails stop STOP_BEFORE_CLOSE_ENDS
 expect fails stop CLIENT_LEAVES_EARLY
 
+expect holds reads TSO
+expect holds reads WEAK
+expect holds reads TSO GEOMETRY
+expect holds reads WEAK GEOMETRY
+# On x86-64 the order is there without fences; the compiler must keep it too.
+expect holds reads TSO NO_OWNER_FENCE NO_READER_FENCE NO_ACQUIRE NO_RELEASE_OF_EVEN CHANGES=2
+expect fails reads WEAK NO_OWNER_FENCE
+expect fails reads WEAK NO_READER_FENCE
+expect fails reads WEAK NO_ACQUIRE
+expect fails reads WEAK NO_RELEASE_OF_EVEN
+expect fails reads TSO NO_BRACKET_IN_PLACE
+expect fails reads TSO NO_BRACKET_OF_ENTRY
+expect fails reads TSO MEMORY_GOES_FIRST
+expect fails reads TSO ITEM_AFTER_ENTRY
+expect fails reads TSO ODD_IS_GOOD
+expect fails reads TSO GEOMETRY NO_MOVING
+expect fails reads TSO GEOMETRY MOVING_ENDS_EARLY
+expect fails reads TSO GEOMETRY NO_BRACKET_OF_GROUP
+expect fails reads TSO GEOMETRY NO_RECHECK
+expect fails reads TSO GEOMETRY VERSION_BEHIND_RECHECK
+expect fails reads WEAK GEOMETRY NO_OWNER_FENCE
+expect fails reads WEAK GEOMETRY NO_READER_FENCE
+expect fails reads WEAK GEOMETRY NO_RELEASE_OF_EVEN
+
 if [[ ${SNUG_MODELS:-} == long ]]; then
+	expect holds reads TSO CHANGES=4
+	expect holds reads WEAK CHANGES=4
 	expect holds channel CLOSE
 	expect holds channel SENDERS=3 MESSAGES=1
 	expect holds channel CLOSE SENDERS=3 MESSAGES=1

@@ -35,6 +35,7 @@
 #define VALUE_MAX (10u * 1024u)
 #define ROOM_BYTES (VALUE_MAX * 2)
 #define HELD_MAX 6u
+#define SIGHTS 512u
 #define FAR_S UINT32_C(0x80000000) /* no clock gets there; the rest says which touch it was */
 #define CLOCK_BEGIN_S 1000000
 #define OWN_CAS (UINT64_C(1) << 63) /* a number that is not followed: the rest certifies */
@@ -72,7 +73,16 @@ struct reader {
 	struct game *game;
 	test_random random;
 	struct figures figures;
+	struct hint_lots lots;
 	unsigned char room[ROOM_BYTES];
+};
+
+/* What the owner saw himself, and looks at again some changes later. */
+struct kept_sight {
+	bool is_kept;
+	uint32_t key, lowest;
+	uint64_t flushes;
+	struct sight sight;
 };
 
 enum mood { MOOD_GROW, MOOD_FULL, MOOD_SHRINK, MOOD_HOT, MOOD_FLUSHES, MOODS };
@@ -93,7 +103,11 @@ struct game {
 	enum mood mood;
 	bool is_moving; /* a defragmentation of ours */
 	struct held held[HELD_MAX];
-	uint64_t operations, gone, flushes, changed_sizes, most_groups, moved, returned_bytes;
+	struct kept_sight sights[SIGHTS]; /* by key modulo their count */
+	index_hash_function hash_of;      /* the shard's own */
+	index_filter_function drop_flushed;
+	uint64_t operations, gone, flushes, held_sights, changed_sizes, most_groups, moved,
+		returned_bytes;
 	uint64_t longest_chain;
 	uint32_t reader_count;
 	struct reader readers[READERS_MAX];
@@ -156,6 +170,88 @@ static uint32_t random_key(test_random *random) {
 	return (uint32_t)test_random_below(random, KEYS);
 }
 
+/* ------------------------------------------------------------------ the owner looks, too --- */
+
+/* What no thread needs luck for: between two of his own calls, and amid a change where a function
+ * of his is called, the owner reads as others do. A sight that holds is so still: the same item, at
+ * the same place. What is being changed is not seen. */
+
+/* The value where it lies, or a copy of it. */
+CERTIFIED_READER static struct certificate certify(uint32_t key, const struct item_head *head,
+												   const unsigned char *value) {
+	if (game.names[key].kind == KEY_COUNT) return count_read(value, head->value_bytes, key);
+	if (head->value_bytes < RECORD_HEAD_BYTES)
+		return small_read(value, head->value_bytes, key, head->client_flags);
+	return records_read(value, head->value_bytes, key);
+}
+
+static struct kept_sight *kept_sight(uint32_t key) {
+	struct kept_sight *kept = &game.sights[key % SIGHTS];
+	return kept->is_kept && kept->key == key ? kept : NULL;
+}
+
+static enum look look_at(uint32_t key, struct sight *sight) {
+	return shard_look(game.shard, &game.names[key].key, game.now_s, sight);
+}
+
+static void keep_sight(uint32_t key) {
+	struct kept_sight *kept = &game.sights[key % SIGHTS];
+	*kept = (struct kept_sight){.key = key, .flushes = game.flushes};
+	kept->lowest = diary_lowest(&game.diaries[key]);
+	kept->is_kept = look_at(key, &kept->sight) == LOOK_FOUND;
+}
+
+/* But by a flush, which changes no group; that is before what it has flushed is removed. */
+static void look_at_kept(struct kept_sight *kept) {
+	uint32_t key = kept->key;
+	struct item_head *head = &kept->sight.head;
+	struct sight now;
+	if (!kept->is_kept || !sight_holds(&kept->sight)) return;
+	struct certificate certificate = certify(key, head, kept->sight.value);
+	uint64_t entry = diary_entry(certificate.number, head->expires_at_s, head->cas);
+	game.held_sights++;
+	if (!certificate.is_whole) wrong("the owner's sight of key %u holds, and is no value", key);
+	if (kept->flushes != game.flushes) return;
+	if (entry != diary_at(&game.diaries[key], diary_now(&game.diaries[key])))
+		wrong("the owner's sight of key %u holds, and is state %llu", key,
+			  (unsigned long long)certificate.number);
+	if (look_at(key, &now) == LOOK_FOUND && now.value != kept->sight.value)
+		wrong("the owner's sight of key %u holds, and the item is elsewhere", key);
+}
+
+static void require_unseen(uint32_t key) {
+	struct kept_sight *kept = kept_sight(key);
+	struct sight now;
+	if (kept != NULL && sight_holds(&kept->sight))
+		wrong("key %u has gone, and the owner's sight of it holds", key);
+	if (look_at(key, &now) == LOOK_FOUND && sight_holds(&now))
+		wrong("key %u has gone, and is seen", key);
+}
+
+/* Its entry is on its way: nobody must take it for absent. Or all is well, and the index is being
+ * checked. */
+static uint64_t hash_on_its_way(void *context, snug_ref ref) {
+	const void *item = snug_ref_at(game.shard->heap, ref);
+	struct item_head head = item_read(item);
+	uint32_t key = number_of(&head, item);
+	struct sight now;
+	if (game.live[key].is_there && look_at(key, &now) == LOOK_ABSENT)
+		wrong("key %u is not found amid a step of the index", key);
+	return game.hash_of(context, ref);
+}
+
+static bool drop_what_was_flushed(void *context, uint64_t entry) {
+	const void *item = snug_ref_at(game.shard->heap, entry_ref(entry));
+	struct item_head head = item_read(item);
+	uint32_t key = number_of(&head, item);
+	bool is_gone = game.drop_flushed(context, entry);
+	require_unseen(key);
+	/* and of what else has been flushed nothing is seen either, though the owner comes to it later */
+	uint32_t other = random_key(&game.random);
+	if (!game.live[other].is_there && other != game.pending) require_unseen(other);
+	return is_gone;
+}
+
 /* ------------------------------------------------------------------ what goes by itself ---- */
 
 void __real_shard_drop(struct snug_shard *shard, const struct probe *probe,
@@ -198,6 +294,7 @@ void __wrap_shard_drop(struct snug_shard *shard, const struct probe *probe,
 	uint32_t key = number_of(head, snug_ref_at(shard->heap, entry_ref(*probe->entry)));
 	bool is_news = begin_going(key);
 	__real_shard_drop(shard, probe, head, reason);
+	require_unseen(key);
 	if (is_news) end_going(key);
 }
 
@@ -207,6 +304,7 @@ void __wrap_shard_let_go(struct snug_shard *shard, snug_ref ref, const struct it
 	/* here the entry goes later, in the same change: nobody must find it from now on */
 	bool is_news = begin_going(key);
 	__real_shard_let_go(shard, ref, head, reason);
+	require_unseen(key);
 	if (is_news) end_going(key);
 	linger(&game.random, 30000);
 }
@@ -549,6 +647,8 @@ static void one_of_memory(uint32_t kind) {
 		(void)snug_shard_maintain(game.shard);
 	else if (kind < 760)
 		(void)snug_shard_evict(game.shard, test_random_below(&game.random, 20000));
+	else if (kind < 766)
+		shard_take_hints(game.shard);
 	else if (kind < 770)
 		limit();
 	else if (kind == 770 && test_random_chance(&game.random, 100))
@@ -599,10 +699,15 @@ static void own(uint64_t until_ns) {
 	while (!atomic_load_explicit(&game.over, memory_order_relaxed)) {
 		uint32_t key = random_key(&game.random);
 		if (game.mood >= MOOD_HOT) key %= HOT_KEYS;
+		if (kept_sight(key) == NULL) keep_sight(key);
 		one_of_a_key(key);
+		look_at_kept(&game.sights[key % SIGHTS]);
+		keep_sight(key);
 		if (game.mood == MOOD_FLUSHES) flush_often();
 		if (test_random_chance(&game.random, 250))
 			one_of_memory((uint32_t)test_random_below(&game.random, 1000));
+		for (uint32_t i = 0; i < 4; i++)
+			look_at_kept(&game.sights[test_random_below(&game.random, SIGHTS)]);
 		if (test_random_chance(&game.random, 50)) look_again(random_key(&game.random));
 		game.operations++;
 		if (game.operations % 64 != 0) continue;
@@ -624,15 +729,6 @@ static struct question ask(struct reader *reader) {
 	question.lowest = diary_lowest(&game.diaries[question.key]);
 	question.now_s = clock_s(NULL);
 	return question;
-}
-
-/* The value where it lies, or a copy of it. */
-CERTIFIED_READER static struct certificate certify(uint32_t key, const struct item_head *head,
-												   const unsigned char *value) {
-	if (game.names[key].kind == KEY_COUNT) return count_read(value, head->value_bytes, key);
-	if (head->value_bytes < RECORD_HEAD_BYTES)
-		return small_read(value, head->value_bytes, key, head->client_flags);
-	return records_read(value, head->value_bytes, key);
 }
 
 static void judge_absent(struct reader *reader, const struct question *question) {
@@ -732,10 +828,23 @@ static void read_in_place(struct reader *reader) {
 	}
 }
 
+#define PREFETCHED 24u
+
 static void prefetch(struct reader *reader) {
-	uint64_t hashes[24];
-	for (uint32_t i = 0; i < 24; i++) hashes[i] = game.names[random_key(&reader->random)].key.hash;
-	shard_read_prefetch(game.shard, hashes, 24);
+	const snug_shard *shards[PREFETCHED];
+	uint64_t hashes[PREFETCHED];
+	for (uint32_t i = 0; i < PREFETCHED; i++) {
+		shards[i] = game.shard;
+		hashes[i] = game.names[random_key(&reader->random)].key.hash;
+	}
+	shards_read_prefetch(shards, hashes, PREFETCHED);
+}
+
+/* What was read was used; or any hash is told, which may be one of nothing. */
+static void hint(struct reader *reader) {
+	struct hint *place = hints_place(game.shard, &reader->lots);
+	uint64_t hash = game.names[random_key(&reader->random)].key.hash;
+	if (place != NULL) hint_post(game.shard, place, &reader->lots, hash, (uint32_t)clock_s(NULL));
 }
 
 static void read_on(void *context) {
@@ -744,8 +853,10 @@ static void read_on(void *context) {
 		uint64_t kind = test_random_below(&reader->random, 100);
 		if (kind < 60)
 			read_a_copy(reader);
-		else if (kind < 98)
+		else if (kind < 96)
 			read_in_place(reader);
+		else if (kind < 98)
+			hint(reader);
 		else
 			prefetch(reader);
 	}
@@ -762,12 +873,17 @@ static void make_shard(uint64_t round) {
 	options.keep_free_bytes = 0;
 	options.now_s = clock_s;
 	assert_int_equal(snug_shard_create(&options, &game.shard), SNUG_OK);
+	game.hash_of = game.shard->index.hash_of;
+	game.shard->index.hash_of = hash_on_its_way;
+	game.drop_flushed = game.shard->index.drop_flushed;
+	game.shard->index.drop_flushed = drop_what_was_flushed;
 }
 
 static void start_readers(void) {
 	for (uint32_t i = 0; i < game.reader_count; i++) {
 		struct reader *reader = &game.readers[i];
 		reader->random = (test_random){test_random_next(&game.random)};
+		reader->lots.state = test_random_next(&game.random) | 1;
 		assert_true(os_thread_start(&reader->thread, read_on, reader));
 	}
 }
@@ -787,6 +903,7 @@ static void play_round(uint64_t round, uint64_t nanoseconds) {
 	game.flush_at_s = 0;
 	memset(game.live, 0, sizeof game.live);
 	memset(game.diaries, 0, sizeof game.diaries);
+	memset(game.sights, 0, sizeof game.sights);
 	atomic_store(&game.now_s, CLOCK_BEGIN_S);
 	make_shard(round);
 	start_readers();
@@ -818,12 +935,14 @@ static void tell(const struct figures *sum) {
 		   (unsigned long long)sum->not_held, (unsigned long long)sum->absent,
 		   (unsigned long long)sum->asked, (unsigned long long)sum->not_copied,
 		   (unsigned long long)sum->long_ago);
-	printf("operations %llu, gone %llu, flushes %llu, moved %llu, returned %llu KiB; "
+	printf("operations %llu, the owner's sights %llu, gone %llu, flushes %llu, moved %llu, "
+		   "returned %llu KiB; "
 		   "index: sizes %llu, at most %llu groups, %llu extra spill buckets\n",
-		   (unsigned long long)game.operations, (unsigned long long)game.gone,
-		   (unsigned long long)game.flushes, (unsigned long long)game.moved,
-		   (unsigned long long)game.returned_bytes / 1024, (unsigned long long)game.changed_sizes,
-		   (unsigned long long)game.most_groups, (unsigned long long)game.longest_chain);
+		   (unsigned long long)game.operations, (unsigned long long)game.held_sights,
+		   (unsigned long long)game.gone, (unsigned long long)game.flushes,
+		   (unsigned long long)game.moved, (unsigned long long)game.returned_bytes / 1024,
+		   (unsigned long long)game.changed_sizes, (unsigned long long)game.most_groups,
+		   (unsigned long long)game.longest_chain);
 	(void)fflush(stdout);
 }
 
