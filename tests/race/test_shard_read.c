@@ -194,6 +194,11 @@ static enum look look_at(uint32_t key, struct sight *sight) {
 	return shard_look(game.shard, &game.names[key].key, game.now_s, sight);
 }
 
+/* Its value lies in one piece. */
+static bool is_in_place(const struct sight *sight) {
+	return sight->value_here == sight->head.value_bytes;
+}
+
 static void keep_sight(uint32_t key) {
 	struct kept_sight *kept = &game.sights[key % SIGHTS];
 	*kept = (struct kept_sight){.key = key, .flushes = game.flushes};
@@ -207,6 +212,11 @@ static void look_at_kept(struct kept_sight *kept) {
 	struct item_head *head = &kept->sight.head;
 	struct sight now;
 	if (!kept->is_kept || !sight_holds(&kept->sight)) return;
+	if (!is_in_place(&kept->sight)) {
+		if (look_at(key, &now) == LOOK_FOUND && now.next != kept->sight.next)
+			wrong("the owner's sight of key %u holds, and its next piece is elsewhere", key);
+		return;
+	}
 	struct certificate certificate = certify(key, head, kept->sight.value);
 	uint64_t entry = diary_entry(certificate.number, head->expires_at_s, head->cas);
 	game.held_sights++;
@@ -816,7 +826,7 @@ static void read_in_place(struct reader *reader) {
 	struct question question = ask(reader);
 	struct sight sight;
 	enum look seen = shard_look(game.shard, &game.names[question.key].key, question.now_s, &sight);
-	if (seen == LOOK_ASK) {
+	if (seen == LOOK_ASK || (seen == LOOK_FOUND && !is_in_place(&sight))) {
 		reader->figures.asked++;
 	} else if (seen == LOOK_ABSENT) {
 		judge_absent(reader, &question);
@@ -846,9 +856,11 @@ static void prefetch(struct reader *reader) {
 
 /* What was read was used; or any hash is told, which may be one of nothing. */
 static void hint(struct reader *reader) {
-	struct hint *place = hints_place(game.shard, &reader->lots);
-	uint64_t hash = game.names[random_key(&reader->random)].key.hash;
-	if (place != NULL) hint_post(game.shard, place, &reader->lots, hash, (uint32_t)clock_s(NULL));
+	struct hint *place = hint_claim(game.shard, 0, &reader->lots);
+	struct hint_use use = {.hash = game.names[random_key(&reader->random)].key.hash,
+						   .used_s = (uint32_t)clock_s(NULL),
+						   .is_first = test_random_below(&reader->random, 2) == 0};
+	if (place != NULL) hint_post(game.shard, place, 0, &reader->lots, &use);
 }
 
 static void read_on(void *context) {
