@@ -34,7 +34,6 @@
 #include <stdbool.h>
 
 #define HINTS 64u
-#define HINTS_A_LINE 4u
 
 #define HINT_CLAIMED UINT32_MAX /* a place that is being written */
 #define HINT_FIRST (UINT32_C(1) << 31)
