@@ -128,6 +128,14 @@ static void an_expiry_ends_for_readers_too(void **state) {
 
 /* ------------------------------------------------------------------ what was used stays ---- */
 
+static void set_later(const char *key, const char *value, size_t bytes) {
+	snug_error error;
+	while ((error = snug_cache_set_later(client, key, strlen(key), value, bytes, NULL)) ==
+		   SNUG_ERROR_QUEUE_FULL)
+		assert_int_equal(snug_cache_wait(client, NULL), SNUG_OK);
+	assert_int_equal(error, SNUG_OK);
+}
+
 #define HOT 40u
 
 /* Read by another thread than the owner's, and stored once, they outlive a scan of many times the
@@ -141,9 +149,9 @@ static void what_is_read_is_kept(void **state) {
 		(void)name_of(i, name);
 		set(name, value, sizeof value);
 	}
-	for (uint32_t i = 0; i < 160000; i++) {
+	for (uint32_t i = 0; i < 80000; i++) {
 		(void)name_of(1000 + i, name);
-		set(name, value, sizeof value);
+		set_later(name, value, sizeof value);
 		if (i % 25 != 0) continue;
 		(void)name_of(i / 25 % HOT, name);
 		(void)get(name, buffer, sizeof buffer, &told);
@@ -188,14 +196,6 @@ static void a_view_holds_until_the_item_changes(void **state) {
 }
 
 /* ------------------------------------------------------------------ set later -------------- */
-
-static void set_later(const char *key, const char *value, size_t bytes) {
-	snug_error error;
-	while ((error = snug_cache_set_later(client, key, strlen(key), value, bytes, NULL)) ==
-		   SNUG_ERROR_QUEUE_FULL)
-		assert_int_equal(snug_cache_wait(client, NULL), SNUG_OK);
-	assert_int_equal(error, SNUG_OK);
-}
 
 static void its_own_writes_are_seen(void **state) {
 	char name[16], text[24], buffer[24];
