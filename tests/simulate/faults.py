@@ -83,6 +83,10 @@ FAULTS = {
         "`flush_all` with a delay leaves out a worker",
         [("src/server/errand/errand.c", "static void flush_visit(struct errand *errand, struct server_worker *worker) {\n", "static void flush_visit(struct errand *errand, struct server_worker *worker) {\n	if (worker->index == 1 && ((struct flush *)(void *)errand)->delay_s > 0) return;\n")],
     ),
+    "read-overtakes": (
+        "a worker reads another's item while the same connection's request for it is away",
+        [(CONNECTION + "connection_read.c", "	if (connection_is_away(connection, operation->key.hash)) return false;\n", "")],
+    ),
     "wall-clock": (
         "items expire by the clock on the wall",
         [("src/server/server.c", "	return worker->clock_s;", "	return worker->wall_s;")],

@@ -24,6 +24,7 @@ struct scenario {
 	struct run run;
 	struct client client[CLIENTS_MAX];
 	struct server *server;
+	uint64_t direct_reads;
 };
 
 /* ------------------------------------------------------------------ what kind of run ------- */
@@ -234,6 +235,12 @@ static void require_nothing_held(const struct scenario *scenario) {
 		world_fail("the count of connections is not 0 at the end");
 }
 
+static uint64_t direct_reads(const struct server *server, uint32_t workers) {
+	uint64_t reads = 0;
+	for (uint32_t i = 0; i < workers; i++) reads += server->worker[i].connections.reads;
+	return reads;
+}
+
 static void tell_end(const struct scenario *scenario) {
 	for (uint32_t i = 0; scenario->run.is_told && i < scenario->run.workers; i++) {
 		snug_shard_stats stats;
@@ -278,6 +285,7 @@ static void run_scenario(void *context) {
 	world_arm();
 	run_clients(scenario);
 	look_at_end(scenario);
+	scenario->direct_reads = direct_reads(scenario->server, scenario->run.workers);
 	(void)world_enter_server(true);
 	server_destroy(scenario->server);
 	(void)world_enter_server(false);
@@ -310,6 +318,8 @@ void scenario_run(const struct script *script, bool is_told, struct scenario_fig
 	make_shared(run);
 	if (is_told) tell_run(&scenario);
 	world_run(&order, &scenario.weather, run_scenario, &scenario);
-	*out = (struct scenario_figures){
-		.answers = run->answers, .trace = run->trace ^ world_now_ns(), .now_ns = world_now_ns()};
+	*out = (struct scenario_figures){.answers = run->answers,
+									 .direct_reads = scenario.direct_reads,
+									 .trace = run->trace ^ world_now_ns(),
+									 .now_ns = world_now_ns()};
 }

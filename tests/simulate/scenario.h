@@ -7,7 +7,8 @@
 
 struct scenario_figures {
 	uint64_t answers;
-	uint64_t trace; /* of all that was said, and when */
+	uint64_t direct_reads; /* of other workers' items, without a message */
+	uint64_t trace;        /* of all that was said, and when */
 	uint64_t now_ns;
 };
 
