@@ -166,9 +166,9 @@ struct connection {
 	bool is_listing;  /* what is being carried out is of a list of keys */
 	bool is_answered; /* something was sent to it */
 	bool is_known;    /* has asked again after that, with nothing under way: it takes its answers */
-	bool line_end_is_bad;
-	uint16_t away;  /* requests, at most RECORDS_MAX */
-	uint64_t lists; /* of keys, that have ended */
+	bool line_end_is_bad; /* INPUT_FILL: something else than line_end_bytes of "\r\n" came */
+	uint16_t away;        /* requests, at most RECORDS_MAX */
+	uint64_t lists;       /* of keys, that have ended */
 	/* connection_list(): an error was said in place of what was left of it; 0: of none */
 	uint64_t failed_list;
 	uint64_t refused_list; /* the same, but the error waits in a text for those before it */
@@ -178,9 +178,9 @@ struct connection {
 	uint32_t input_at; /* where it begins; before it lies what has been taken */
 	uint32_t input_bytes;
 	uint32_t input_room;
-	uint32_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came: */
+	uint32_t line_end_bytes; /* INPUT_FILL: of "\r\n", that came */
 	struct record *sink;
-	uint64_t away_keys;    /* a bit by the hash of each key that a request is away for */
+	uint32_t number;       /* of all that this worker has had; comes round */
 	uint32_t records;      /* that belong to it */
 	uint32_t blocks;       /* of output */
 	uint32_t output_bytes; /* queued, leased values not counted */
@@ -191,8 +191,6 @@ struct connection {
 	struct iovec pieces[PIECES];
 };
 
-#define AWAY_SHIFT 32 /* bits of the hash that do not choose the owner */
-
 _Static_assert(sizeof(struct connection) <= CONNECTION_BYTES, "a connection is a cell");
 
 /* The list of keys that is being carried out; 0: none is. */
@@ -200,14 +198,10 @@ static inline uint64_t connection_list(const struct connection *connection) {
 	return connection->is_listing ? connection->lists + 1 : 0;
 }
 
-/* A request may be away for this key. */
-static inline bool connection_is_away(const struct connection *connection, uint64_t hash) {
-	return (connection->away_keys >> (hash >> AWAY_SHIFT) % 64 & 1) != 0;
-}
-
 /* ------------------------------------------------------------------ a worker's turn -------- */
 
 #define BATCH_COMMANDS 32u
+#define AWAY_KEYS 2048u
 
 /* What a worker has besides: server_worker.c's, and what the files of connections share. */
 struct turn {
@@ -232,7 +226,9 @@ struct turn {
 	/* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox;
 	struct record **outbox_last;
-	uint32_t away;            /* requests out */
+	uint32_t away; /* requests out */
+	/* of them, by the key's hash and the connection's number: connection_away_slot */
+	uint32_t away_keys[AWAY_KEYS];
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
@@ -248,6 +244,17 @@ struct turn {
 
 static inline struct turn *turn_of(const struct connection *connection) {
 	return connection->worker->turn;
+}
+
+/* By bits of the hash that do not choose the owner. */
+static inline uint32_t connection_away_slot(const struct connection *connection, uint64_t hash) {
+	return ((uint32_t)(hash >> 32) ^ connection->number * UINT32_C(0x9E3779B1)) % AWAY_KEYS;
+}
+
+/* A request of this connection may be away for this key: connection_outbox.c. */
+static inline bool connection_is_away(const struct connection *connection, uint64_t hash) {
+	return connection->away > 0 &&
+		   turn_of(connection)->away_keys[connection_away_slot(connection, hash)] > 0;
 }
 
 /* that an answer takes besides at most: before and behind a leased value */

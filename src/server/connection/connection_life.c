@@ -47,6 +47,7 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 		memset(connection, 0, sizeof *connection);
 		connection->worker = worker;
 		connection->last_active_s = worker->turn->now_s;
+		connection->number = (uint32_t)worker->connections.total;
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
 		if (!connection->is_open) {
 			connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);

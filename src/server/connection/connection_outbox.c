@@ -5,7 +5,14 @@
  *            -> own, but unfinished: turn->unfinished, some of them in each turn
  *
  * The turn (server_worker.c) sends what stands here, and takes what comes back. Who lends a record
- * has it on a list of his own meanwhile. */
+ * has it on a list of his own meanwhile.
+ *
+ * WHAT IS AWAY. A connection's own reads must not overtake its requests. So each request that is
+ * away is counted in a table of the worker's, by the key's hash and the connection, and a get that
+ * meets a count is a request, too. Counts, because each ends with its own request: bits could be
+ * cleared only when nothing is away, which never comes where a client always has something under
+ * way. A table of all connections, because a small one would soon be full of one client's gets,
+ * each of which is a request because of those before it. */
 #include "base/assert.h"
 #include "server/connection/connection.h"
 
@@ -14,8 +21,14 @@ static bool asks_for_room(const struct request *request) {
 		   (request->kind == REQUEST_WINDOW && request->operation.kind == OPERATION_STORE);
 }
 
-static uint64_t key_bit(const struct request *request) {
-	return (uint64_t)1 << (request->operation.key.hash >> AWAY_SHIFT) % 64;
+/* A visit has no key, and its hash was set by nobody. */
+static void note_key(const struct record *record, bool is_out) {
+	const struct request *request = &record->request;
+	if (request->kind == REQUEST_VISIT) return;
+	uint32_t slot = connection_away_slot(record->connection, request->operation.key.hash);
+	uint32_t *keys = &turn_of(record->connection)->away_keys[slot];
+	SNUG_ASSERT(is_out || *keys > 0);
+	*keys = is_out ? *keys + 1 : *keys - 1;
 }
 
 bool turn_request(struct server_worker *worker, struct record *record) {
@@ -36,7 +49,7 @@ bool turn_request(struct server_worker *worker, struct record *record) {
 	turn->outbox_last[request->owner] = record;
 	turn->away++;
 	record->connection->away++;
-	record->connection->away_keys |= key_bit(request);
+	note_key(record, true);
 	turn->rooms_away += asks_for_room(request);
 	worker->connections.requests_out++;
 	return false;
@@ -61,6 +74,7 @@ void outbox_note_back(struct turn *turn, const struct record *record) {
 	struct connection *connection = record->connection;
 	SNUG_ASSERT(turn->away > 0 && connection->away > 0);
 	turn->away--;
-	if (--connection->away == 0) connection->away_keys = 0;
+	connection->away--;
+	note_key(record, false);
 	turn->rooms_away -= asks_for_room(&record->request);
 }

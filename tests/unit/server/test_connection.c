@@ -333,6 +333,38 @@ static void two_workers_ask_each_other(void **state) {
 	words_clear(&words);
 }
 
+#define STREAM 600u
+
+/* Something of his is always under way, each time about another key: a get of what is not goes on
+ * being read. */
+static void who_always_waits_for_something_still_reads(void **state) {
+	struct words words = {0}, answers = {0};
+	const struct server_worker *worker = &world->worker[0];
+	uint32_t client = world_connect(0);
+	(void)state;
+	words_print(&words, "set %s 0 0 1\r\nx\r\nget %s\r\n", far_key[0], far_key[0]);
+	words_print(&answers, "STORED\r\nVALUE %s 0 1\r\nx\r\nEND\r\n", far_key[0]);
+	say(client, words.bytes);
+	world_settle();
+	uint64_t reads = worker->connections.reads;
+	for (uint32_t i = 0; i < STREAM; i++) {
+		char key[WORLD_KEY_BYTES];
+		world_key(1, 1 + i, key);
+		words.length = 0;
+		words_print(&words, "delete %s\r\nget %s\r\n", key, far_key[0]);
+		words_print(&answers, "NOT_FOUND\r\nVALUE %s 0 1\r\nx\r\nEND\r\n", far_key[0]);
+		fake_send(client, words.bytes, words.length);
+		world_turn(0);
+		assert_true(worker->turn->away > 0);
+		for (uint32_t away = worker->turn->away; away > 1; away--) (void)world_serve(1, 1);
+	}
+	assert_true(worker->connections.reads - reads >= STREAM * 3 / 4);
+	world_settle();
+	expect_bytes(client, answers.bytes, answers.length);
+	words_clear(&words);
+	words_clear(&answers);
+}
+
 /* ------------------------------------------------------------------ output that is not read  */
 
 #define HELD_BYTES_MAX (OUTPUT_BYTES_MAX + RECORDS_MAX * RECORD_BYTES + ((uint64_t)1 << 20))
@@ -456,6 +488,7 @@ int main(void) {
 		TEST(answers_come_in_the_order_of_the_commands),
 		TEST(all_kinds_wait_behind_one_that_is_away),
 		TEST(two_workers_ask_each_other),
+		TEST(who_always_waits_for_something_still_reads),
 		TEST(what_is_not_read_is_kept_within_bounds),
 		TEST(who_does_not_read_is_paused_and_goes_on),
 		TEST(who_was_paused_is_received_from_when_nothing_is_left),
