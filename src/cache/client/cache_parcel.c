@@ -1,7 +1,10 @@
 /* cache/client/cache_parcel.c: requests of an asker who does not wait for ever: all that they need
  * travels with them.
  *
- *     parcel   | requests | tickets | key, value, room of the first | of the second | ... |
+ *     parcel   | requests | tickets | room, key, value of the first | of the second | ... |
+ *
+ * It is one block of just that size: a set that waits for nothing is a request of some 350 bytes and
+ * what it stores.
  *
  *     sent --all answers in time--> copied back, freed
  *       \--not in time--> late: TIMED_OUT; freed when the last answer has come
@@ -19,13 +22,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(_Alignof(struct request) >= _Alignof(snug_ticket), "tickets stand behind requests");
+
 struct parcel {
 	struct parcel *next; /* late, and sent after it */
 	size_t count;
-	bool is_later;                  /* nobody waits for it: its end is counted */
-	snug_ticket ticket[CACHE_MANY]; /* 0: not under way */
-	struct request request[CACHE_MANY];
-	char bytes[];
+	bool is_later;       /* nobody waits for it: its end is counted */
+	snug_ticket *ticket; /* `count` of them, behind the requests; 0: not under way */
+	struct request request[];
 };
 
 /* ------------------------------------------------------------------ packing ---------------- */
@@ -62,7 +66,8 @@ static char *pack(struct parcel *parcel, const struct request *from, struct requ
 }
 
 static struct parcel *parcel_create(const snug_cache_client *client, size_t count) {
-	size_t bytes = sizeof(struct parcel) + _Alignof(max_align_t);
+	size_t bytes = sizeof(struct parcel) + _Alignof(max_align_t) +
+				   count * (sizeof(struct request) + sizeof(snug_ticket));
 	for (size_t i = 0; i < count; i++) bytes += bytes_of(&client->request[i]);
 	SNUG_ASSERT(count > 0 && count <= CACHE_MANY);
 	struct parcel *parcel = malloc(bytes);
@@ -70,7 +75,8 @@ static struct parcel *parcel_create(const snug_cache_client *client, size_t coun
 	parcel->next = NULL;
 	parcel->is_later = false;
 	parcel->count = count;
-	char *at = parcel->bytes;
+	parcel->ticket = (snug_ticket *)&parcel->request[count];
+	char *at = (char *)&parcel->ticket[count];
 	for (size_t i = 0; i < count; i++) {
 		parcel->ticket[i] = 0;
 		at = pack(parcel, &client->request[i], &parcel->request[i], at);
@@ -124,7 +130,8 @@ static void count_late(snug_cache_client *client, const struct parcel *parcel, b
 	for (size_t i = 0; i < parcel->count; i++) {
 		const struct request *request = &parcel->request[i];
 		if (request->kind == REQUEST_VISIT) {
-			client->late_visits += in ? 1 : UINT32_MAX;
+			SNUG_ASSERT(in || client->late_visits > 0);
+			client->late_visits = in ? client->late_visits + 1 : client->late_visits - 1;
 			continue;
 		}
 		uint16_t *keys = &client->late_keys[request->operation.key.hash % CACHE_LATE_KEYS];
