@@ -19,10 +19,11 @@
  *
  * A key belongs to one worker, who alone changes its item. Gets look at the item themselves, from
  * any thread, while its owner goes on: a version proves that what was copied is of one instant. What
- * cannot be read so (a value in several pieces, one that is being changed just now) is asked of the
- * owner. All else goes by message, and the answer comes even if the cache is stopped (STOPPED); what
- * that costs is the way to the other thread and back: snug_cache_set_later does not wait for it. For
- * a cache in one thread without messages see snug/shard.h.
+ * cannot be read so is asked of the owner: a value of more than 4 KiB in several pieces, one that is
+ * being changed just now, a CAS number that the item does not have yet. All else goes by message,
+ * and the answer comes even if the cache is stopped (STOPPED); what that costs is the way to the
+ * other thread and back: snug_cache_set_later does not wait for it. For a cache in one thread
+ * without messages see snug/shard.h.
  *
  * ORDER: what one client asks about one key is done in the order in which it was asked.
  *
@@ -120,7 +121,8 @@ SNUG_NODISCARD snug_error snug_cache_client_set_timeout(snug_cache_client *clien
 
 /* All calls below: NULL, KEY (a length of 0 or more than SNUG_KEY_BYTES_MAX), STOPPED; with a
  * time-out: TIMED_OUT, QUEUE_FULL (too much of what was asked before is late; nothing was asked),
- * OS_MEMORY. */
+ * OS_MEMORY. A client that waits for ever and has set something later waits for that first, whenever
+ * a call has to ask an owner. snug_cache_wait has no time-out. */
 
 typedef struct snug_cache_value {
 	size_t bytes; /* of the value */
@@ -130,9 +132,9 @@ typedef struct snug_cache_value {
 	uint64_t reserved[2];  /* 0 */
 } snug_cache_value;
 
-/* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: nothing was copied; `out` is written all the same,
- * its bytes are the room to come again with. `buffer` may be NULL with a room of 0, to ask for
- * that. */
+/* Copies the value. NOT_FOUND. BUFFER_TOO_SMALL: `out` is written all the same, its bytes are the
+ * room to come again with; `buffer` may be NULL with a room of 0, to ask for that. Without OK the
+ * buffer, as far as its room goes, may hold anything: a look that was disturbed has written there. */
 SNUG_NODISCARD snug_error snug_cache_get(snug_cache_client *client, const void *key,
 										 size_t key_bytes, void *buffer, size_t room_bytes,
 										 snug_cache_value *out);
@@ -144,18 +146,25 @@ SNUG_NODISCARD snug_error snug_cache_gets(snug_cache_client *client, const void 
 /* A value where it lies. Between begin and end it may be changed, moved or given up at any moment:
  * its bytes may be anything, and nothing that was seen is to be believed before
  * snug_cache_view_end has said that it held. So a parser must stand whatever it reads, and follow
- * no offset in it without a bound; but the bytes stay readable. */
+ * no offset in it without a bound. Read whatever you bound once, through a volatile pointer, into a
+ * variable of your own: else the compiler may read it a second time, behind the bound, and find
+ * something else there. Sanitizers may call the reading a race.
+ *
+ * The bytes stay readable until the client is destroyed. After that nothing of the view may be
+ * touched, nor may snug_cache_view_end be asked. */
 typedef struct snug_cache_view {
 	const void *bytes;
 	snug_cache_value value;
 	/* what proves it: ours */
 	const void *version;
 	uint32_t seen;
-	uint32_t reserved; /* 0 */
+	uint32_t reserved[5]; /* 0 */
 } snug_cache_view;
 
-/* Begins a look, which needs no end. NOT_FOUND. NOT_CONTIGUOUS: it can't be looked at where it lies,
- * now or at all; snug_cache_get. As all reads are, it is for the time being: it holds nothing. */
+/* Begins a look, which needs no end, and holds nothing. It counts as a get, as a hit or a miss,
+ * whatever its end says. NOT_FOUND. NOT_CONTIGUOUS, not counted: it can't be looked at where it
+ * lies, now or at all; snug_cache_get. Values above about 1 KiB mostly lie in pieces, because these
+ * waste less. */
 SNUG_NODISCARD snug_error snug_cache_view_begin(snug_cache_client *client, const void *key,
 												size_t key_bytes, snug_cache_view *out);
 /* True: all that was read since begin was the item, of one instant. It may be asked again and
@@ -200,8 +209,10 @@ SNUG_NODISCARD snug_error snug_cache_set(snug_cache_client *client, const void *
 										 size_t key_bytes, const void *value, size_t value_bytes,
 										 const snug_cache_store_options *options);
 /* The same without waiting: key and value are copied, and stored when the owner comes to it, in the
- * order of this client's calls. What it answers is counted for snug_cache_wait. QUEUE_FULL: 256 of
- * them are under way, or the owner's inbox is full; nothing was asked. OS_MEMORY. */
+ * order of this client's calls. OK: it is under way. What it answers in the end, SIZE_TOO_LARGE and
+ * NO_MEMORY among it, is counted for snug_cache_wait. A later call that waits for ever and has to ask
+ * an owner waits for all of these first. QUEUE_FULL: 256 requests are under way, or the owner's
+ * inbox is full; nothing was asked. OS_MEMORY. */
 SNUG_NODISCARD snug_error snug_cache_set_later(snug_cache_client *client, const void *key,
 											   size_t key_bytes, const void *value,
 											   size_t value_bytes,
@@ -210,11 +221,13 @@ SNUG_NODISCARD snug_error snug_cache_set_later(snug_cache_client *client, const 
 typedef struct snug_cache_late {
 	uint64_t stored;
 	uint64_t refused;
-	snug_error error; /* of the first that was refused */
+	snug_error error;     /* of the first that was refused */
+	uint64_t reserved[2]; /* 0 */
 } snug_cache_late;
 
-/* Waits until nothing is late any more, and tells how what was set later has ended since the last
- * call. `out` may be NULL. */
+/* Waits until nothing is late any more, whatever the client's time-out is, and tells how what was
+ * set later has ended since the last call. `out` may be NULL. WRONG_THREAD: called by a worker's
+ * hook, which can't wait for its own worker; ask again elsewhere. */
 SNUG_NODISCARD snug_error snug_cache_wait(snug_cache_client *client, snug_cache_late *out);
 
 /* Only if there is none. NOT_STORED. */
