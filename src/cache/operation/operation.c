@@ -37,8 +37,7 @@ static void tell_ttl(const snug_shard *shard, struct operation *operation) {
 
 static void tell_date(const snug_shard *shard, struct operation *operation) {
 	uint32_t *expires_at_s = &operation->item.attributes.expires_at_s;
-	int64_t date_s = *expires_at_s == 0 ? 0 : shard_date_s(shard, *expires_at_s);
-	*expires_at_s = date_s < 0 ? 0 : date_s > UINT32_MAX ? UINT32_MAX : (uint32_t)date_s;
+	*expires_at_s = shard_told_date(shard, *expires_at_s);
 }
 
 /* What the item was like before it was used now. */

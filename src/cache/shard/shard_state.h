@@ -54,8 +54,8 @@
  * A reference may change in every call that takes memory: `moved` writes the index entry and
  * `watched`.
  *
- * COST. A shard is 20 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries, 1 of versions, 1
- * of hints. An item costs its head, some 11.5 bytes of index and 2 of ghosts. */
+ * COST. A shard is 20 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries, 1 of versions,
+ * 1 of hints. An item costs its head, some 11.5 bytes of index and 2 of ghosts. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
 
@@ -154,6 +154,12 @@ static inline int64_t shard_moment_s(const struct snug_shard *shard, int64_t dat
 /* And the date of a moment. */
 static inline int64_t shard_date_s(const struct snug_shard *shard, int64_t moment_s) {
 	return moment_s + shard_wall_ahead_s(shard);
+}
+
+/* What is told of an item's expiry: the date, or 0 for never. */
+static inline uint32_t shard_told_date(const struct snug_shard *shard, uint32_t expires_at_s) {
+	int64_t date_s = expires_at_s == 0 ? 0 : shard_date_s(shard, expires_at_s);
+	return date_s < 0 ? 0 : date_s > UINT32_MAX ? UINT32_MAX : (uint32_t)date_s;
 }
 
 /* When it was last used, seconds ago: to the second if it was not long ago, else to a tick. */
