@@ -97,6 +97,8 @@ expect fails stop STOP_FORGETS_JOB
 expect fails stop STOP_DROPS_INBOX
 expect fails stop STOP_BEFORE_CLOSE_ENDS
 expect fails stop CLIENT_LEAVES_EARLY
+expect fails stop RELEASE_AT_STOP
+expect fails stop DESTROY_IGNORES_CLIENTS
 
 expect holds reads TSO
 expect holds reads WEAK

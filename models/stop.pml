@@ -4,10 +4,12 @@
  * inside, and what is in can then still be received. A client has at most FLIGHT operations whose answer it has not taken, and
  * its own channel holds that many: so answering never waits. The inbox holds INBOX messages; a client waits for room there or is
  * refused. The worker serves, may be in the middle of a job of the coordinator's, and stops when told to. The stop is told by a flag
- * and, as the worker may sleep, by closing its inbox, which wakes it.
+ * and, as the worker may sleep, by closing its inbox, which wakes it. Its heap stays when it has stopped, for clients may read what
+ * lies there at any moment. It goes when the workers are destroyed, which is refused while a client is left.
  *
  * Shown: no deadlock; each operation that was accepted is answered exactly once, also when the stop is in the middle; the job is
- * answered too; the stop returns after all answers are sent; the worker touches no client's channel after the client has gone. */
+ * answered too; the stop returns after all answers are sent; the worker touches no client's channel after the client has gone; no client reads a heap that has
+ * gone; each heap goes in the end. */
 #ifndef CLIENTS
 #define CLIENTS 2
 #endif
@@ -31,6 +33,7 @@ chan answers0 = [FLIGHT] of { bit };
 chan answers1 = [FLIGHT] of { bit };
 #endif
 bool closed, ended, stopped;              /* inbox closed; nobody inside; the worker's thread has ended */
+bool releasing, heap_is_there = true;     /* destroyed: the heap may go */
 byte inside;
 byte accepted[CLIENTS], answered[CLIENTS];
 bool gone[CLIENTS];
@@ -92,7 +95,12 @@ proctype worker() {
 		:: else
 		fi
 	od;
-	stopped = true
+#ifdef RELEASE_AT_STOP
+	heap_is_there = false;
+#endif
+	stopped = true;
+	(releasing);
+	heap_is_there = false
 }
 
 /* Enters, waits for room or is sent out by the close; tells whether it was accepted. */
@@ -133,6 +141,7 @@ proctype client(byte me) {
 		:: else /* STOPPED */
 		fi
 	:: in_flight > 0 -> take_answer()
+	:: assert(heap_is_there) /* a look at an item */
 #ifdef CLIENT_LEAVES_EARLY
 	:: in_flight > 0 -> break
 #endif
@@ -155,7 +164,15 @@ proctype stopper() {
 	(inside == 0);
 	ended = true;
 	(stopped);
-	assert(empty(inbox))
+	assert(empty(inbox));
+	/* destroy: IN_USE before */
+#ifndef DESTROY_IGNORES_CLIENTS
+#if CLIENTS > 1
+	(gone[1]);
+#endif
+	(gone[0]);
+#endif
+	releasing = true
 }
 
 init {
@@ -171,6 +188,7 @@ init {
 	}
 	(_nr_pr == 1);
 	assert(job_asked == job_answered);
+	assert(!heap_is_there);
 	assert(accepted[0] == answered[0]);
 #if CLIENTS > 1
 	assert(accepted[1] == answered[1])

@@ -9,9 +9,11 @@
  *     if (snug_workers_stop(workers, SNUG_FOREVER) != SNUG_OK) return 1;
  *     if (snug_workers_destroy(workers) != SNUG_OK) return 1;
  *
- * Each worker is one thread with one heap that no other thread ever touches, and one inbox.
+ * Each worker is one thread with one heap that no other thread ever changes, and one inbox.
  * Everything that others want of it is a message; it answers on a channel that the asker owns. What
- * it has to say about itself it publishes as a snapshot.
+ * it has to say about itself it publishes as a snapshot. Others may read what lies in the heap if
+ * whoever keeps it there has a proof for what they have read, as a cache has (snug/cache.h). So a
+ * heap stays when its worker has stopped, until the workers are destroyed.
  *
  * A turn of its loop: a batch of the inbox, the user's hook, a slice of maintenance within the duty
  * cycle, and sleep when none of the three had work. So a message waits at most for one batch, one
@@ -106,8 +108,9 @@ SNUG_NODISCARD snug_error snug_workers_create(const snug_workers_options *option
 
 /* An orderly stop: new messages are refused (STOPPED), those in the inboxes are answered, running
  * maintenance ends as cancelled, the threads do nothing more; their heaps stay until they are
- * destroyed. TIMED_OUT: some had not ended in time; the stop goes on, and a later call waits again. Any thread, a hook too (its own worker can't end under it,
- * so the time-out counts as 0 there); again: OK. */
+ * destroyed. TIMED_OUT: some had not ended in time; the stop goes on, and a later call waits again.
+ * Any thread, a hook too (its own worker can't end under it, so the time-out counts as 0 there);
+ * again: OK. */
 SNUG_NODISCARD snug_error snug_workers_stop(snug_workers *workers, uint64_t timeout_ns);
 
 /* Stops, waits for ever, and gives everything back. IN_USE, and nothing done: clients or a

@@ -8,7 +8,10 @@
  *       |  +------------------------------------+--> yield once --> turn --still none--> rest
  *     stopping
  *       |
- *     end: close the inbox, execute what is in it, answer all jobs
+ *     end: close the inbox, execute what is in it, answer all jobs, the hook's stop
+ *     releasing: wait until the workers are destroyed
+ *       |
+ *     release: the hook's, then the heap
  *
  * A turn is bounded: 16 messages, one call of the user's hook, a slice of frees (worker_frees.c), one
  * slice of maintenance. It ends in a rest when none of them had work: until a message comes, the hook's own event, or the
@@ -22,7 +25,10 @@
  * THE END (law W6). Whoever stops sets `stopping` and closes the inboxes, which wakes the worker.
  * The worker closes its inbox itself as well, because only the return of close says that no sender
  * is inside any more: what it receives from then on is the rest. So nothing that was accepted stays
- * without an answer, and nothing is accepted that would (models/stop.pml). */
+ * without an answer, and nothing is accepted that would (models/stop.pml).
+ *
+ * RELEASE. The heap stays until then, for other threads may read what lies in it, as the clients of
+ * a cache do. Destroying waits for the last client, so nobody reads any more when it goes. */
 #include "base/assert.h"
 #include "base/log_line.h"
 #include "work/worker/worker.h"
