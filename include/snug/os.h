@@ -42,9 +42,8 @@ typedef struct snug_os {
 	 * False: kept as it was, and still committed. A page that is not taken stays room for objects,
 	 * and counts towards the limit. What is not an object (tables, what is charged) then has what
 	 * the limit still allows, and is refused beyond that with OS_MEMORY. It may answer false each
-	 * time: docs/operations.md, "Memory that the system does not take back". Threads that read a
-	 * shard of another (in snugd, not those of an embedded cache with an OS of its own) may still
-	 * look at it: it must stay readable, as zeros or as it was. */
+	 * time: docs/operations.md, "Memory that the system does not take back". Only the
+	 * heap's owner looks there: over an OS that is not Linux's a cache lets no other thread read. */
 	bool (*decommit)(void *context, void *address, size_t bytes);
 	/* Asks for 2 MiB pages in a range of whole ones, until it is advised otherwise; a hint. */
 	void (*advise_huge)(void *context, void *address, size_t bytes);

@@ -18,6 +18,10 @@
  * `odd` as well, though C11 does not promise that. On x86-64 these fences are none but for the
  * compiler.
  *
+ * That is true of what the owner writes. Another thread that fills what the owner has leased to it
+ * has heard of it from the owner, behind the odd. On all machines that we know a reader who sees
+ * such a byte sees the odd as well, though C11 does not promise it.
+ *
  * WRAPPING. After 2^31 changes a version is what it was: a reader who sleeps in the midst of a copy
  * while one group is changed so often, and wakes at this one, would be deceived. At a million
  * changes a second of one group that is once in 36 minutes, at one of 2^31 moments.
