@@ -1,6 +1,7 @@
 /* readers.c: bench-readers: what a get costs where many threads read, and some write.
  *
- *     bench-readers [--threads N] [--items N] [--workers N] [--only NAME] [usual options]
+ *     bench-readers [--threads N] [--items N] [--workers N] [--only NAME] [--processor-time]
+ *                   [usual options]
  *
  * The keys are those of one set, all stored before; values of 200 bytes are copied out, and each is
  * certified: key, version and checksum must agree. Threads are 1, 2, 4, 8 and 16, or --threads; of
@@ -10,7 +11,9 @@
  * A figure is the wall's time of a get, of one thread, the median over the rounds. Gets and sets
  * are timed apart, in blocks. The ratios are medians of the rounds' ratios. Beside the own get,
  * which has a processor to itself, a get of more threads than processors counts for what it had of
- * one. Then gets are timed one by one while the owner defragments (beside.c). */
+ * one. On a machine with other work use --processor-time: then a figure is what the thread had of a
+ * processor. The others' work is not in it; nor is what others did for the get, or its wait for
+ * them. Then gets are timed one by one while the owner defragments (beside.c). */
 #include "bench.h"
 
 #include "caches/popularity.h"
@@ -42,15 +45,15 @@ struct settings {
 	struct contest contest;
 	uint32_t threads; /* 0: all_threads */
 	const char *only; /* beside the own shard; NULL: all */
+	bool by_processor;
 	uint64_t window_ns;
 	uint32_t processors;
 };
 
 /* One table over the rounds. */
 struct series {
-	double get_ns[ROUNDS_MAX]; /* of a thread, on the wall */
+	double get_ns[ROUNDS_MAX]; /* of a thread */
 	double set_ns[ROUNDS_MAX];
-	double gets_per_s; /* of all threads; of the last round */
 };
 
 struct bench {
@@ -88,6 +91,8 @@ static void parse(int argc, char **argv, struct settings *settings) {
 			take_number(argv[i], "--workers", value, &contest->workers) ||
 			take_only(argv[i], value, &settings->only))
 			i++;
+		else if (strcmp(argv[i], "--processor-time") == 0)
+			settings->by_processor = true;
 		else
 			argv[kept++] = argv[i];
 	}
@@ -149,7 +154,8 @@ static double per(uint64_t ns, uint64_t count) {
 
 /* What a get of one of `threads` had of a processor. */
 static double of_a_processor(const struct settings *settings, uint32_t threads) {
-	return threads <= settings->processors ? 1 : (double)settings->processors / threads;
+	if (settings->by_processor || threads <= settings->processors) return 1;
+	return (double)settings->processors / threads;
 }
 
 /* The median of the rounds' ratios. */
@@ -168,12 +174,13 @@ static void print_json(const struct bench *bench, const struct window *window, s
 	bool is_own = contestants[contestant]->owner_only;
 	uint32_t threads = is_own ? 1 : window->threads;
 	printf("{\"bench\":\"readers\",\"keys\":\"%s\",\"sets_percent\":%u,\"threads\":%u,"
-		   "\"table\":\"%s\",\"get_ns\":%.1f,\"set_ns\":%.1f,\"gets_per_s\":%.0f,"
-		   "\"get_over_own\":%.3f}\n",
+		   "\"table\":\"%s\",\"get_ns\":%.1f,\"set_ns\":%.1f,"
+		   "\"get_over_own\":%.3f,\"by\":\"%s\"}\n",
 		   window->draws->name, window->sets, threads, contestants[contestant]->name,
 		   bench_median(copy.get_ns, settings->common.rounds),
-		   bench_median(copy.set_ns, settings->common.rounds), copy.gets_per_s,
-		   ratio(bench, contestant, OWN, of_a_processor(settings, threads)));
+		   bench_median(copy.set_ns, settings->common.rounds),
+		   ratio(bench, contestant, OWN, of_a_processor(settings, threads)),
+		   settings->by_processor ? "processor" : "wall");
 }
 
 static void print_medians(const struct bench *bench, const char *what, bool of_sets) {
@@ -207,10 +214,11 @@ static void print_row(const struct bench *bench, const struct window *window) {
 
 static void print_head(const struct settings *settings) {
 	printf("%u items, keys of %zu bytes, values of %zu; %u worker(s); %u processors; %u rounds, "
-		   "seed %llu; ns of a thread\n",
+		   "seed %llu; ns of a thread, %s\n",
 		   settings->contest.items, sizeof(struct reader_key), sizeof(struct reader_value),
 		   settings->contest.workers, settings->processors, settings->common.rounds,
-		   (unsigned long long)settings->common.seed);
+		   (unsigned long long)settings->common.seed,
+		   settings->by_processor ? "of processor time" : "on the wall");
 	printf("%-10s %7s %7s  %-4s", "keys", "get/set", "threads", "");
 	for (size_t i = 0; i < CONTESTANTS; i++) printf(" %9s", contestants[i]->name);
 	printf("  snug/own  /striped  /liburcu      /TBB\n");
@@ -230,8 +238,6 @@ static void measure(struct bench *bench, const struct window *cell, size_t conte
 	window_run(&window, &result);
 	series->get_ns[round] = per(result.get_ns, result.gets);
 	series->set_ns[round] = per(result.set_ns, result.sets);
-	series->gets_per_s =
-		(double)result.gets * 1e9 * window.threads / (double)(result.get_ns + result.set_ns);
 	bench->sum.gets += result.gets;
 	bench->sum.sets += result.sets;
 	bench->sum.missing += result.missing;
@@ -277,7 +283,8 @@ int main(int argc, char **argv) {
 		for (size_t i = 0; i < sizeof all_sets / sizeof all_sets[0]; i++) {
 			struct window cell = {.draws = &bench.draws[keys],
 								  .sets = all_sets[i],
-								  .duration_ns = bench.settings.window_ns};
+								  .duration_ns = bench.settings.window_ns,
+								  .by_processor = bench.settings.by_processor};
 			run_all_threads(&bench, &cell);
 		}
 	run_beside(&bench);

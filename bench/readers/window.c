@@ -45,14 +45,18 @@ static void set(struct visitor *visitor) {
 	visitor->shared->window->contestant->set(visitor->own, &key, &value);
 }
 
+static uint64_t time_ns(const struct visitor *visitor) {
+	return visitor->shared->window->by_processor ? bench_cpu_ns() : bench_now_ns();
+}
+
 static void visit_once(struct visitor *visitor, bool timed) {
 	struct window_result *result = &visitor->result;
 	uint32_t sets = visitor->shared->window->sets, gets = BLOCK - sets;
-	uint64_t begin_ns = bench_now_ns();
+	uint64_t begin_ns = time_ns(visitor);
 	for (uint32_t i = 0; i < gets; i++) get(visitor);
-	uint64_t read_ns = bench_now_ns();
+	uint64_t read_ns = time_ns(visitor);
 	for (uint32_t i = 0; i < sets; i++) set(visitor);
-	uint64_t end_ns = sets > 0 ? bench_now_ns() : read_ns;
+	uint64_t end_ns = sets > 0 ? time_ns(visitor) : read_ns;
 	if (!timed) return;
 	result->gets += gets;
 	result->sets += sets;

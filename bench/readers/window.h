@@ -21,13 +21,14 @@ struct window {
 	uint32_t threads;
 	uint32_t sets; /* of BLOCK operations */
 	uint64_t duration_ns;
-	uint64_t seed; /* where the threads begin in the ring */
+	bool by_processor; /* times are what a thread had of one, not the wall's */
+	uint64_t seed;     /* where the threads begin in the ring */
 };
 
 /* Of all threads together. */
 struct window_result {
 	uint64_t gets, sets;
-	uint64_t get_ns, set_ns; /* on the wall, of each thread: waiting for a processor is in it */
+	uint64_t get_ns, set_ns; /* of each thread; on the wall: waiting for a processor is in it */
 	uint64_t missing;        /* gets that found nothing, where all is stored */
 	uint64_t wrong;          /* values that do not certify themselves */
 };
