@@ -18,6 +18,7 @@
 #define LINE_BYTES 512u
 #define FILL_PIPELINE 64u
 #define SCAN_KEYS 64u
+#define ANSWER_MS 60000
 
 struct connection {
 	int descriptor;
@@ -319,8 +320,8 @@ static void run(struct load *load, const struct server_process *server, uint64_t
 		busy += load->connections[i].pending > 0;
 	}
 	while (busy > 0) {
-		int count = epoll_wait(poll, events, 64, 10000);
-		if (count <= 0) bench_fail("no answer for ten seconds");
+		int count = epoll_wait(poll, events, 64, ANSWER_MS);
+		if (count <= 0) bench_fail("no answer for a minute");
 		bool ending = bench_now_ns() - begin_ns >= duration_ns;
 		for (int i = 0; i < count; i++) {
 			struct connection *connection = events[i].data.ptr;

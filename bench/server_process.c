@@ -10,12 +10,39 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define SERVERS_MAX 64u
+
+/* That run: what fails ends them, too. The signal that a parent's death sends is lost where a
+ * server changes its user. */
+static pid_t running[SERVERS_MAX];
+
+static void kill_running(void) {
+	for (unsigned i = 0; i < SERVERS_MAX; i++)
+		if (running[i] != 0) (void)kill(running[i], SIGKILL);
+}
+
+static void note_running(pid_t pid) {
+	static bool is_registered;
+	unsigned i = 0;
+	if (!is_registered && atexit(kill_running) != 0) bench_fail("atexit");
+	is_registered = true;
+	while (i < SERVERS_MAX && running[i] != 0) i++;
+	if (i == SERVERS_MAX) bench_fail("at most %u servers", SERVERS_MAX);
+	running[i] = pid;
+}
+
+static void note_ended(pid_t pid) {
+	for (unsigned i = 0; i < SERVERS_MAX; i++)
+		if (running[i] == pid) running[i] = 0;
+}
 
 static struct sockaddr_in loopback(uint16_t port) {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -61,7 +88,7 @@ static _Noreturn void become(const char *const *words, uint16_t port) {
 	arguments[count] = "-p";
 	arguments[count + 1] = text;
 	arguments[count + 2] = NULL;
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no server outlives the benchmark */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* no server outlives a benchmark that is killed */
 	int nowhere = open("/dev/null", O_RDWR);
 	(void)dup2(nowhere, STDIN_FILENO);
 	(void)dup2(nowhere, STDOUT_FILENO);
@@ -76,6 +103,7 @@ struct server_process server_start(const char *const *words) {
 	server.pid = fork();
 	if (server.pid < 0) bench_fail("fork: %s", strerror(errno));
 	if (server.pid == 0) become(words, server.port);
+	note_running(server.pid);
 	for (unsigned tries = 0; tries < 1000; tries++) {
 		int status;
 		int descriptor = try_connect(server.port);
@@ -83,17 +111,19 @@ struct server_process server_start(const char *const *words) {
 			close(descriptor);
 			return server;
 		}
-		if (waitpid(server.pid, &status, WNOHANG) == server.pid)
+		if (waitpid(server.pid, &status, WNOHANG) == server.pid) {
+			note_ended(server.pid);
 			bench_fail("%s ended at once", words[0]);
+		}
 		(void)nanosleep(&pause, NULL);
 	}
-	(void)kill(server.pid, SIGKILL);
 	bench_fail("%s accepts no connection", words[0]);
 }
 
 void server_stop(struct server_process *server) {
 	(void)kill(server->pid, SIGTERM);
 	(void)waitpid(server->pid, NULL, 0);
+	note_ended(server->pid);
 	server->pid = 0;
 }
 

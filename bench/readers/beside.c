@@ -15,8 +15,8 @@
 #include <stdio.h>
 
 #define ROUNDS_MAX 101u
-#define PASSING_SHARE 2u /* so many passing items to one that stays */
-#define LIMIT_BYTES_AN_ITEM 1024u
+#define PASSING_SHARE 2u /* one passing item to so many that stay */
+#define LIMIT_BYTES_AN_ITEM 512u
 #define POLL_EVERY 64u
 
 struct side {
@@ -56,17 +56,27 @@ static void read_quietly(struct beside *beside, snug_histogram *times) {
 
 /* ------------------------------------------------------------------ holes --------------------- */
 
-static void store_passing(struct beside *beside, uint32_t number) {
+static void wait_for_stores(struct beside *beside) {
+	snug_cache_late late;
+	bench_expect_ok(snug_cache_wait(beside->client, &late), "snug_cache_wait");
+	if (late.refused > 0) bench_fail("a set was refused");
+}
+
+/* Without waiting, as far as the cache takes it. */
+static void store(struct beside *beside, uint32_t number) {
 	struct reader_key key = reader_key_of(number);
 	struct reader_value value;
+	snug_error error;
 	reader_value_make(&value, number, 0);
-	bench_expect_ok(snug_cache_set(beside->client, &key, sizeof key, &value, sizeof value, NULL),
-					"snug_cache_set");
+	while ((error = snug_cache_set_later(beside->client, &key, sizeof key, &value, sizeof value,
+										 NULL)) == SNUG_ERROR_QUEUE_FULL)
+		wait_for_stores(beside);
+	bench_expect_ok(error, "snug_cache_set_later");
 }
 
 static void remove_passing(struct beside *beside, uint32_t remainder) {
 	uint32_t items = beside->settings->items;
-	for (uint32_t i = remainder; i < items * PASSING_SHARE; i += 2) {
+	for (uint32_t i = remainder; i < items / PASSING_SHARE; i += 2) {
 		struct reader_key key = reader_key_of(items + i);
 		bench_expect_ok(snug_cache_delete(beside->client, &key, sizeof key), "snug_cache_delete");
 	}
@@ -74,7 +84,8 @@ static void remove_passing(struct beside *beside, uint32_t remainder) {
 
 static void make_holes(struct beside *beside) {
 	uint32_t items = beside->settings->items;
-	for (uint32_t i = 0; i < items * PASSING_SHARE; i++) store_passing(beside, items + i);
+	for (uint32_t i = 0; i < items / PASSING_SHARE; i++) store(beside, items + i);
+	wait_for_stores(beside);
 	remove_passing(beside, 0);
 }
 
@@ -121,8 +132,7 @@ static void begin(struct beside *beside) {
 	snug_cache_options options = snug_cache_options_default();
 	snug_coordinator_options coordinator = snug_coordinator_options_default();
 	const struct beside_settings *settings = beside->settings;
-	options.limit_bytes =
-		(size_t)settings->items * (1 + PASSING_SHARE) * LIMIT_BYTES_AN_ITEM + 4 * MIB;
+	options.limit_bytes = (size_t)settings->items * LIMIT_BYTES_AN_ITEM + 4 * MIB;
 	options.huge_pages = settings->huge_pages;
 	options.keep_free_bytes = SNUG_NO_BUDGET;
 	coordinator.background.on = false; /* only what is asked for */
@@ -131,7 +141,8 @@ static void begin(struct beside *beside) {
 	bench_expect_ok(snug_coordinator_create(snug_cache_workers(beside->cache), &coordinator,
 											&beside->coordinator),
 					"a coordinator");
-	for (uint32_t i = 0; i < settings->items; i++) store_passing(beside, i);
+	for (uint32_t i = 0; i < settings->items; i++) store(beside, i);
+	wait_for_stores(beside);
 }
 
 static void end(struct beside *beside) {
