@@ -2,7 +2,8 @@
  * of how many moves.
  *
  * Meta's sizes, the heap always full: an allocation that finds no room frees random objects until
- * there is some, as a cache without a clever eviction would. After the first fill, twice the limit
+ * there is some, as a cache without a clever eviction would. So the heap has no last resort, as a
+ * cache's has none: it would rather be refused than store in pieces. After the first fill, twice the limit
  * is allocated. Shown: the utilisation (payload / limit) at the moments when an allocation found no
  * room, mean and least, the metadata, and what the allocations' own compactions moved. "ns/alloc"
  * is the whole of it: evicting, allocating, compacting and writing the object. */
@@ -72,6 +73,7 @@ static void run(size_t limit_bytes, size_t max_bytes, const bench_options *optio
 	bench_random random;
 	snug_heap_options heap_options = {.struct_bytes = sizeof(snug_heap_options),
 									  .limit_bytes = limit_bytes,
+									  .no_last_resort = true,
 									  .huge_pages = options->huge_pages};
 	bench_random_init(&random, options->seed);
 	bench_herd_create(&herd, &heap_options, META_MIN_BYTES);

@@ -54,9 +54,10 @@
 #include "os/address_space.h"
 #include "os/reserve.h"
 
-static size_t choose_page_bytes(size_t limit_bytes) {
+/* A heap that lends its holes has larger ones: their number costs it little. */
+static size_t choose_page_bytes(size_t limit_bytes, bool no_last_resort) {
 	if (limit_bytes < (size_t)8 << 20) return 4096;
-	if (limit_bytes < (size_t)128 << 20) return 8192;
+	if (limit_bytes < (size_t)(no_last_resort ? 128 : 64) << 20) return 8192;
 	if (limit_bytes < (size_t)1 << 30) return 16384;
 	if (limit_bytes < (size_t)8 << 30) return 32768;
 	return 65536;
@@ -68,7 +69,7 @@ static snug_error check_options(const snug_heap_options *options, size_t *page_b
 	if (options->limit_max_bytes != 0 && options->limit_max_bytes < options->limit_bytes)
 		return SNUG_ERROR_OPTION;
 	size_t bytes = options->page_bytes;
-	if (bytes == 0) bytes = choose_page_bytes(options->limit_bytes);
+	if (bytes == 0) bytes = choose_page_bytes(options->limit_bytes, options->no_last_resort);
 	if (!is_power_of_two(bytes) || bytes < PAGE_BYTES_MIN || bytes > PAGE_BYTES_MAX)
 		return SNUG_ERROR_OPTION;
 	if (!limit_is_workable(options->limit_bytes, bytes)) return SNUG_ERROR_LIMIT_TOO_SMALL;

@@ -188,6 +188,23 @@ static void hosts_end_with_their_last_guest(void **state) {
 	REQUIRE(lent_slots() == 0, "%llu slots are lent", (unsigned long long)lent_slots());
 }
 
+/* What a resident leaves in a host serves its class as any hole does. */
+static void a_hole_in_a_host_serves_its_class(void **state) {
+	(void)state;
+	pinned_holes(100);
+	while (herd_add(&herd, 3000) == SNUG_OK) continue;
+	while (herd_add(&herd, 90) == SNUG_OK) continue;
+	REQUIRE_ERROR(SNUG_ERROR_NO_MEMORY, add_contiguous(100, &(uint64_t){0}));
+	herd_unpin(&herd, 0);
+	herd_remove(&herd, 0);
+	uint64_t name;
+	REQUIRE_OK(add_contiguous(100, &name));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	REQUIRE_OK(herd.by_reference ? snug_ref_free(herd.heap, name, 100)
+								 : snug_free(herd.heap, name));
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+}
+
 static bool handles = false;
 static bool references = true;
 
@@ -197,10 +214,11 @@ static bool references = true;
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		BOTH(small_holes_hold_large_objects),  BOTH(one_object_may_take_all_holes),
-		BOTH(contiguous_takes_a_larger_hole),  BOTH(who_asked_for_it_is_refused),
-		BOTH(pins_are_recorded_in_holes),      BOTH(pieces_go_home),
-		BOTH(hosts_end_with_their_last_guest), BOTH(holes_of_the_victim_are_used),
+		BOTH(small_holes_hold_large_objects),    BOTH(one_object_may_take_all_holes),
+		BOTH(contiguous_takes_a_larger_hole),    BOTH(who_asked_for_it_is_refused),
+		BOTH(pins_are_recorded_in_holes),        BOTH(pieces_go_home),
+		BOTH(hosts_end_with_their_last_guest),   BOTH(holes_of_the_victim_are_used),
+		BOTH(a_hole_in_a_host_serves_its_class),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,9 +20,9 @@
  * BUILDING takes the slots of the plan one after the other and links them; if one can't be had, all
  * go back, and nothing has moved. Where it may compact, pages are gained first, beginning with
  * those that the whole fragments need, and one more after each failure: the tails usually find
- * holes. If pages are there and the tails still find none, the plan is simplified to one slot for
- * the tail: looser, but one page is enough for it. As the last resort there is no plan: the object
- * lies in pieces, in whatever holes there are (pieces.h).
+ * holes. As the last resort there is no plan: the object lies in pieces, in whatever holes there are
+ * (pieces.h). Without the last resort, if pages are there and the tails still find no hole, the plan
+ * is simplified to one slot for the tail: looser, but one page is enough for it.
  *
  * RESIZING keeps the leading fragments that are whole pages in both sizes. What follows is built
  * anew, copied, and put in the old one's place; the head is a head until then, so the object is
@@ -268,7 +268,8 @@ static snug_error build_planned(snug_heap *heap, size_t size, uint64_t *out) {
 	for (uint64_t page = 0; page <= plan.whole; page++) room_pace(heap);
 	snug_error error = build_gaining(heap, &plan, out);
 	bool page_left = arena_available_pages(&heap->arena) > plan.whole;
-	if (error != SNUG_ERROR_NO_MEMORY || plan.tails < 2 || !page_left) return error;
+	bool may_simplify = heap->options.no_last_resort && plan.tails >= 2 && page_left;
+	if (error != SNUG_ERROR_NO_MEMORY || !may_simplify) return error;
 	simplify(heap, &plan);
 	return build_gaining(heap, &plan, out);
 }

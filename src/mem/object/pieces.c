@@ -1,8 +1,9 @@
 /* mem/object/pieces.c: which hole is next.
  *
  * The largest holes first, so that there are few pieces; at the end the smallest that holds the
- * rest, so that little is wasted. A free page comes before all holes while the object fills it; one
- * that it does not fill is cut for the rest, if no hole holds that.
+ * rest, so that little is wasted. If it would waste more than an eighth, and two holes less, it is
+ * those. A free page comes before all holes while the object fills it; one that it does not fill is
+ * cut for the rest, if no hole holds that.
  *
  * The victim's holes are in nobody's count. It is put back first: its holes are as good as any. */
 #include "mem/object/pieces.h"
@@ -14,6 +15,9 @@
 #include "mem/slab/host.h"
 #include "mem/slab/magazine.h"
 #include "mem/slab/slab.h"
+
+#define SPARE_BYTES 32u /* what a hole may be larger than the rest of an object, or an eighth */
+#define SPARE_PARTS 8u
 
 /* Holes that a fragment can have, those in the magazine included. */
 static uint64_t holes_of(const struct size_class *class) {
@@ -32,28 +36,73 @@ bool pieces_have_room(snug_heap *heap, size_t bytes) {
 	return room_bytes >= bytes;
 }
 
-struct size_class *pieces_class(const snug_heap *heap, size_t bytes, bool lent) {
+/* A hole that is so much larger than the rest is better left for what fills it. */
+static bool is_wasteful(uint32_t capacity, size_t bytes) {
+	size_t waste_bytes = capacity - bytes;
+	return waste_bytes > SPARE_BYTES && waste_bytes > bytes / SPARE_PARTS;
+}
+
+static bool has_hole(const snug_heap *heap, const struct size_class *class, bool lent) {
+	return holes_of(class) > 0 && hole_capacity(heap, class) > 0 &&
+		   !(lent && class->family == FAMILY_FRAGMENT);
+}
+
+/* The smallest hole that holds `bytes`, one of `besides` left out; NULL: there is none. A fragment's
+ * own before one that has to be lent. */
+static struct size_class *smallest_that_holds(const snug_heap *heap, size_t bytes, bool lent,
+											  const struct size_class *besides) {
 	struct size_class *best = NULL;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		struct size_class *class = heap->classes.active[index];
 		uint32_t capacity = hole_capacity(heap, class);
-		if (capacity == 0 || holes_of(class) == 0) continue;
-		if (lent && class->family == FAMILY_FRAGMENT) continue;
-		if (best == NULL) {
-			best = class;
-			continue;
-		}
-		uint32_t best_capacity = hole_capacity(heap, best);
-		bool fits = capacity >= bytes;
-		bool best_fits = best_capacity >= bytes;
-		bool better = fits != best_fits ? fits
-					  : fits            ? capacity < best_capacity
-										: capacity > best_capacity;
-		/* A fragment's own hole before one that has to be lent. */
-		bool own = class->family == FAMILY_FRAGMENT && best->family != FAMILY_FRAGMENT;
-		if (better || (capacity == best_capacity && own)) best = class;
+		if (capacity < bytes || !has_hole(heap, class, lent)) continue;
+		if (class == besides && holes_of(class) < 2) continue;
+		bool is_own = class->family == FAMILY_FRAGMENT;
+		uint32_t best_capacity = best == NULL ? UINT32_MAX : hole_capacity(heap, best);
+		if (capacity < best_capacity || (capacity == best_capacity && is_own)) best = class;
 	}
 	return best;
+}
+
+static struct size_class *largest_of(const snug_heap *heap, bool lent) {
+	struct size_class *best = NULL;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		struct size_class *class = heap->classes.active[index];
+		if (!has_hole(heap, class, lent)) continue;
+		uint32_t capacity = hole_capacity(heap, class);
+		uint32_t best_capacity = best == NULL ? 0 : hole_capacity(heap, best);
+		bool is_own = class->family == FAMILY_FRAGMENT;
+		if (capacity > best_capacity || (capacity == best_capacity && is_own)) best = class;
+	}
+	return best;
+}
+
+/* The hole to fill before the smallest one that holds the rest: so that both together waste less, a
+ * trailer counted, than `whole` does alone; `whole` if there is none. */
+static struct size_class *first_of_two(const snug_heap *heap, size_t bytes,
+									   struct size_class *whole) {
+	struct size_class *best = whole;
+	size_t least_bytes = hole_capacity(heap, whole) - bytes;
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		struct size_class *class = heap->classes.active[index];
+		uint32_t capacity = hole_capacity(heap, class);
+		if (capacity >= bytes || !has_hole(heap, class, false)) continue;
+		const struct size_class *rest = smallest_that_holds(heap, bytes - capacity, false, class);
+		if (rest == NULL) continue;
+		size_t waste_bytes =
+			heap->classes.fragment_trailer_bytes + capacity + hole_capacity(heap, rest) - bytes;
+		if (waste_bytes >= least_bytes) continue;
+		least_bytes = waste_bytes;
+		best = class;
+	}
+	return best;
+}
+
+struct size_class *pieces_class(const snug_heap *heap, size_t bytes, bool lent) {
+	struct size_class *whole = smallest_that_holds(heap, bytes, lent, NULL);
+	if (whole == NULL) return largest_of(heap, lent);
+	if (lent || !is_wasteful(hole_capacity(heap, whole), bytes)) return whole;
+	return first_of_two(heap, bytes, whole);
 }
 
 static bool take_in(snug_heap *heap, struct size_class *class, size_t left_bytes,
@@ -75,16 +124,27 @@ static bool take_in(snug_heap *heap, struct size_class *class, size_t left_bytes
 	return true;
 }
 
-/* The class that serves fragments of so many bytes, of a whole page at most, with a hole: a new slab
- * if it has none. NULL: no page. */
+/* The fragments' class for the next of so many bytes: the one that holds them; or, where that wastes
+ * much, the largest that they fill. */
+static uint16_t class_for(const snug_heap *heap, size_t bytes) {
+	const struct class_table *table = &heap->classes;
+	uint32_t trailer_bytes = table->fragment_trailer_bytes;
+	size_t slot_bytes = smaller(bytes + trailer_bytes, heap->arena.page_bytes);
+	uint16_t id = class_find(table, FAMILY_FRAGMENT, slot_bytes);
+	SNUG_ASSERT(id != CLASS_NONE);
+	if (table->entry[id].stride - slot_bytes == 0 ||
+		!is_wasteful(table->entry[id].stride - trailer_bytes, slot_bytes - trailer_bytes))
+		return id;
+	uint16_t filled = class_find_below(table, FAMILY_FRAGMENT, slot_bytes);
+	bool holds_some = filled != CLASS_NONE && table->entry[filled].stride > trailer_bytes;
+	return holds_some ? filled : id;
+}
+
+/* The same, with a hole: a new slab if it has none. NULL: no page. */
 static struct size_class *class_with_room(snug_heap *heap, size_t bytes) {
-	size_t slot_bytes =
-		smaller(bytes + heap->classes.fragment_trailer_bytes, heap->arena.page_bytes);
 	struct size_class *class;
 	page_number page;
-	uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT, slot_bytes);
-	SNUG_ASSERT(id != CLASS_NONE);
-	if (class_serving(heap, id, &class) != SNUG_OK) return NULL;
+	if (class_serving(heap, class_for(heap, bytes), &class) != SNUG_OK) return NULL;
 	if (holes_of(class) > 0) return class;
 	return slab_create(heap, class, &page) == SNUG_OK ? class : NULL;
 }

@@ -32,6 +32,7 @@
 #include "mem/arena/limit.h"
 #include "mem/defragment/choose.h"
 #include "mem/defragment/evacuate.h"
+#include "mem/slab/host.h"
 #include "mem/slab/tables.h"
 
 #define BORROW_PARTS 32u /* a borrowed slot is at most 1/32 larger; */
@@ -51,9 +52,11 @@ static void flush_all(snug_heap *heap) {
 static bool take_hole(snug_heap *heap, struct size_class *class, uint64_t *offset) {
 	if (class->magazine_capacity == 0) {
 		return slab_take_fullest(heap, class, 1, offset) > 0 ||
-			   slab_take_pinned(heap, class, 1, offset) > 0;
+			   slab_take_pinned(heap, class, 1, offset) > 0 ||
+			   host_take_resident(heap, class, offset);
 	}
-	if (class->magazine_count == 0 && !magazine_refill(heap, class)) return false;
+	if (class->magazine_count == 0 && !magazine_refill(heap, class))
+		return host_take_resident(heap, class, offset);
 	SNUG_ASSERT(class->magazine_count > 0);
 	*offset = class->magazine[--class->magazine_count];
 	return true;

@@ -2,7 +2,8 @@
  *
  * In this order, each tried only when the one before found nothing:
  *
- *   1. a hole in the fullest slab of the class      attempt
+ *   1. a hole in the fullest slab of the class, or  attempt
+ *      an empty slot of one of its hosts
  *   2. a new page                                   attempt
  *   3. the victim back, if it is of this class      attempt
  *   4. compaction of one page                       by_compacting (mem/defragment/evacuate.h)

@@ -24,10 +24,10 @@
  * one, so the looseness of a heap that holds little is bounded by the ratio of 1.5.
  *
  * REVIEW. waste_bytes counts what all loose objects in the class's slots have ever wasted; it is
- * only added to, without a branch. Each time it has grown by a quarter of a page the group is
- * looked at: live objects of each inactive class, from the smallest on, times what they would save.
- * The one that saves most is activated, if it saves a quarter of a page. So the exact question is
- * asked seldom, and an allocation pays one addition for it.
+ * only added to, without a branch. Each time it has grown by a quarter of a page, or a 32nd, the
+ * group is looked at: live objects of each inactive class, from the smallest on, times what they
+ * would save. The one that saves most is activated, if it saves as much, and more than the memory of
+ * its state. So the exact question is asked seldom, and an allocation pays one addition for it.
  *
  * Without room for the state of one more class it stays inactive. Nothing is lost by that but
  * density, so activating reports no error. */
@@ -39,6 +39,7 @@
 
 #define RATIO_FINE 64u /* strides are thinned to 1 + 1/64 */
 #define ALIGNED_STRIDE 16u
+#define FINE_PAGE_BYTES 16384u /* pages of heaps from 64 MiB on */
 
 /* ------------------------------------------------------------------ the table ------ */
 
@@ -153,13 +154,16 @@ static bool is_coarse(const struct class_table *table, uint16_t id) {
 	return false;
 }
 
-/* What a group must waste to be looked at, and what an activation must save. */
+/* What a group must waste to be looked at, and what an activation must save at least. An active
+ * class keeps half a page of holes. Where pieces use them in the end, and the heap is large beside
+ * the states of its classes, they cost little. */
 static uint32_t review_grain(const snug_heap *heap) {
-	return heap->arena.page_bytes / 4;
+	bool is_fine = !heap->options.no_last_resort && heap->arena.page_bytes >= FINE_PAGE_BYTES;
+	return heap->arena.page_bytes / (is_fine ? 32 : 4);
 }
 
-size_t class_state_bytes(uint32_t slots) {
-	return sizeof(struct size_class) + class_magazine_capacity(slots) * sizeof(uint64_t);
+size_t class_state_bytes(enum family family, uint32_t slots) {
+	return sizeof(struct size_class) + class_magazine_capacity(family, slots) * sizeof(uint64_t);
 }
 
 /* Lets `serving` of this class, and of the inactive ones below it, point to what is active now. */
@@ -186,7 +190,9 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	uint32_t slots = heap->arena.page_bytes / stride;
 	void *cell;
 	SNUG_ASSERT(table->state[id] == NULL && slots > 0);
-	snug_error error = cell_take(&heap->arena, &heap->cells, class_state_bytes(slots), &cell);
+	enum family family = class_family(table, id);
+	size_t state_bytes = class_state_bytes(family, slots);
+	snug_error error = cell_take(&heap->arena, &heap->cells, state_bytes, &cell);
 	if (error) return error;
 	struct size_class *class = cell;
 	class->id = id;
@@ -194,8 +200,8 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	class->slots = slots;
 	class->reciprocal = (uint32_t)(((uint64_t)1 << 32) / stride + 1);
 	class->bucket_scale = (FULLNESS_BUCKETS << 16) / slots;
-	class->magazine_capacity = class_magazine_capacity(slots);
-	class->family = (uint8_t)class_family(table, id);
+	class->magazine_capacity = class_magazine_capacity(family, slots);
+	class->family = (uint8_t)family;
 	class->small_bytes =
 		class->family == FAMILY_BYTES ? (uint32_t)smaller(stride, EXACT_SIZE_MAX) : 0;
 	class->review_bytes = review_grain(heap);
@@ -246,8 +252,13 @@ snug_error class_activate_largest(snug_heap *heap) {
 	return error;
 }
 
+static size_t state_bytes_of(const snug_heap *heap, uint16_t id) {
+	uint32_t slots = heap->arena.page_bytes / heap->classes.entry[id].stride;
+	return class_state_bytes(class_family(&heap->classes, id), slots);
+}
+
 /* The class of the group that is served whose activation saves most; CLASS_NONE if none saves a
- * quarter of a page. */
+ * enough. */
 static uint16_t most_wanted(const snug_heap *heap, const struct size_class *serving) {
 	const struct class_table *table = &heap->classes;
 	uint16_t first = serving->id;
@@ -258,7 +269,7 @@ static uint16_t most_wanted(const snug_heap *heap, const struct size_class *serv
 	for (uint16_t id = first; id < serving->id; id++) {
 		objects += table->entry[id].live;
 		uint64_t saved_bytes = objects * (serving->stride - table->entry[id].stride);
-		if (saved_bytes <= most_bytes) continue;
+		if (saved_bytes <= most_bytes || saved_bytes <= state_bytes_of(heap, id)) continue;
 		most_bytes = saved_bytes;
 		best = id;
 	}
@@ -283,7 +294,7 @@ bool class_retire(snug_heap *heap, struct size_class *class) {
 	table->active[class->active_index] = last;
 	last->active_index = class->active_index;
 	table->state[id] = NULL;
-	cell_give(&heap->cells, class, class_state_bytes(class->slots));
+	cell_give(&heap->cells, class, class_state_bytes((enum family) class->family, class->slots));
 	refresh_serving(table, id);
 	SNUG_ASSERT(table->entry[id].serving != class);
 	snug_log_line(&heap->log, SNUG_LOG_DEBUG, "size class %u (%u bytes) retired", id,

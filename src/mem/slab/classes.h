@@ -5,9 +5,12 @@
  * classes waste more than they save. So a class starts inactive, and its objects go to the next
  * larger active one, which serves it (law C1). An object in a slot of a larger class is loose. The
  * inactive classes below an active one are its group. When the group's loose objects would waste a
- * quarter of a page less with one of its classes active, that class is activated. It retires at the
- * end of a compaction or merge that left it without a slab. Those of a coarse subset (ratio 1.5)
- * retire only when the memory of their states is wanted (mem/slab/tables.h).
+ * quarter of a page less with one of its classes active, that class is activated. A heap with its
+ * last resort uses holes to the last one: there, with pages from 16 KiB on, a 32nd is enough, and
+ * what the class's state takes. (With a quarter, sizes of 1,000 to 2,000 bytes filled 0.977 of 64
+ * MiB; so they fill 0.980.) A class retires at the end of a compaction or merge that left it without
+ * a slab. Those of a coarse subset (ratio 1.5) retire only when the memory of their states is wanted
+ * (mem/slab/tables.h).
  *
  *   strides   ... 96   97   99  100  102  104 ...        (16 KiB pages)
  *   active         *                        *
@@ -87,7 +90,7 @@ static inline void class_count_in(snug_heap *heap, uint16_t id, struct size_clas
 	serving->waste_bytes += serving->stride - entry->stride;
 }
 
-/* Each time a quarter of a page was wasted in the group. */
+/* Each time a quarter of a page, or a 32nd, was wasted in the group. */
 static inline void class_review_if_due(snug_heap *heap, struct size_class *serving) {
 	if (UNLIKELY(serving->waste_bytes > serving->review_bytes)) class_review_group(heap, serving);
 }
@@ -99,17 +102,19 @@ static inline void class_count_out(snug_heap *heap, uint16_t id) {
 }
 
 /* Of the state of an active class. */
-size_t class_state_bytes(uint32_t slots);
+size_t class_state_bytes(enum family family, uint32_t slots);
 
 /* Ends a class that has no slab and nothing in its magazine; false if it has. */
 bool class_retire(snug_heap *heap, struct size_class *class);
 /* The same, unless the class is of the coarse subset. */
 void class_retire_if_empty(snug_heap *heap, struct size_class *class);
 
-static inline uint32_t class_magazine_capacity(uint32_t slots) {
+/* Tails of chains are of many sizes, each of them rare. */
+static inline uint32_t class_magazine_capacity(enum family family, uint32_t slots) {
 	uint32_t capacity = slots / 4;
+	uint32_t most = family == FAMILY_FRAGMENT ? MAGAZINE_MAX / 4 : MAGAZINE_MAX;
 	if (capacity < 2) return 0;
-	return capacity < MAGAZINE_MAX ? capacity : MAGAZINE_MAX;
+	return capacity < most ? capacity : most;
 }
 
 #endif

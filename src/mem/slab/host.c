@@ -172,6 +172,24 @@ bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset) {
 	return true;
 }
 
+bool host_take_resident(snug_heap *heap, struct size_class *class, uint64_t *offset) {
+	if (class->host_empty == 0) return false;
+	page_number number = class->lists[LIST_HOST];
+	if (!SNUG_GUARD(number != PAGE_NONE)) return false;
+	uint64_t found = empty_slot(heap, class, number);
+	if (!SNUG_GUARD(found != 0)) return false;
+	struct page *page = &heap->arena.pages[number];
+	uint32_t slot = slot_of(&heap->arena, class, found);
+	SNUG_ASSERT(page->state == PAGE_HOST && page->free_slots > 0);
+	SNUG_ASSERT(is_lent(heap, class, number, slot));
+	free_bits_of(page, class)[slot / 64] &= ~((uint64_t)1 << (slot % 64));
+	page->free_slots--;
+	class->host_empty--;
+	slab_relist(heap, class, number);
+	*offset = found;
+	return true;
+}
+
 void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset) {
 	page_number number = page_of(&heap->arena, offset);
 	struct page *page = &heap->arena.pages[number];

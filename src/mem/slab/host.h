@@ -14,10 +14,10 @@
  * which matters: it is opened when there is none. Nobody but the heap writes into a lent slot, so
  * what stands there can be believed.
  *
- * A host is in no count of its class's slabs, used slots and holes: nothing is allocated in it,
- * and it is never a victim. It is a slab again when its last guest has gone. Guests go when their
- * object is freed or rebuilt, or when a defragmentation finds fragments' slots for them
- * (mem/defragment/rehome.h).
+ * A host is in no count of its class's slabs, used slots and holes, and it is never a victim. An
+ * object of its class takes an empty slot of it where no slab has a hole. It is a slab again when
+ * its last guest has gone. Guests go when their object is freed or rebuilt, or when a
+ * defragmentation finds room for them (mem/defragment/rehome.h).
  *
  * Law S10 is about hosts. Opening and closing one is O(slots), taking an empty slot as well, all
  * else O(1) and one pass over the bitmap. */
@@ -59,6 +59,9 @@ static inline bool is_pin_record(const snug_heap *heap, uint64_t offset) {
 
 /* Whether the slot at `offset` of a host is lent, and holds a guest. */
 bool host_has_guest(const snug_heap *heap, page_number number, uint64_t offset);
+
+/* An empty slot for an object of the class's own: a resident more. False: no host has one. */
+bool host_take_resident(snug_heap *heap, struct size_class *class, uint64_t *offset);
 
 /* A resident was freed: its slot is an empty one. */
 void host_resident_left(snug_heap *heap, struct size_class *class, uint64_t offset);
