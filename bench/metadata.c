@@ -3,10 +3,10 @@
  *
  * Meta's sizes, the heap always full: an allocation that finds no room frees random objects until
  * there is some, as a cache without a clever eviction would. So the heap has no last resort, as a
- * cache's has none: it would rather be refused than store in pieces. After the first fill, twice the limit
- * is allocated. Shown: the utilisation (payload / limit) at the moments when an allocation found no
- * room, mean and least, the metadata, and what the allocations' own compactions moved. "ns/alloc"
- * is the whole of it: evicting, allocating, compacting and writing the object. */
+ * cache's has none: it would rather be refused than store in pieces. After the first fill, twice the
+ * limit is allocated. Shown: the utilisation (payload / limit) at the moments when an allocation
+ * found no room, mean and least, the metadata, and what the allocations' own compactions moved.
+ * "ns/alloc" is the whole of it: evicting, allocating, compacting and writing the object. */
 #include "bench.h"
 
 #include <stdio.h>

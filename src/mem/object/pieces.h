@@ -27,8 +27,9 @@ struct piece {
  * back first, so that its holes count. */
 bool pieces_have_room(snug_heap *heap, size_t bytes);
 
-/* The class whose holes hold `bytes` with the least waste, or the one with the largest if none does;
- * `lent`: of plain objects' classes alone. NULL: there are no holes. */
+/* The class whose hole is next: the smallest that holds `bytes`, the first of two that waste less, or
+ * the largest if none holds them. `lent`: of plain objects' classes alone. NULL: there are no
+ * holes. */
 struct size_class *pieces_class(const snug_heap *heap, size_t bytes, bool lent);
 
 /* The slot for the next piece of an object of which `left_bytes` are still to be placed: a whole
