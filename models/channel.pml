@@ -33,7 +33,7 @@ byte released, position;                    /* position: the receiver's, which i
 byte pending_head[SENDERS], pending_at[SENDERS]; /* a message: pending_at is its position + 1; 0: nothing in the buffer */
 byte pending_released;
 mtype state = AWAKE;
-bool event;
+byte event, owed;                           /* signals: given, and to be taken by the receiver */
 bool waiting;
 byte moved;
 bool sleeping[SENDERS];                     /* in the futex */
@@ -89,7 +89,7 @@ inline wake_all_senders() {
 inline tell_receiver() {
 	atomic { TOUCH; news_to_sleeper = (state == ASLEEP); state = NEWS }
 	if
-	:: news_to_sleeper -> TOUCH; event = true
+	:: news_to_sleeper -> TOUCH; event++
 	:: else
 	fi
 }
@@ -139,7 +139,7 @@ inline wake_receiver() {
 			fi
 		}
 		if
-		:: looks_asleep -> TOUCH; event = true
+		:: looks_asleep -> TOUCH; event++
 		:: else
 		fi
 	:: else
@@ -296,6 +296,12 @@ inline announce() {
 	}
 }
 
+/* A signal may come after its announcement was taken back: then it stays owed. */
+inline rouse() {
+	atomic { owed = owed + (state == ASLEEP -> 0 : 1); state = AWAKE };
+	atomic { assert(event <= owed); owed = owed - event; event = 0 }
+}
+
 inline doze() {
 #ifdef NO_RECEIVER_FENCE
 	if
@@ -308,7 +314,7 @@ inline doze() {
 #endif
 #ifndef NO_SECOND_LOOK
 	if
-	:: dozing && found -> state = AWAKE; event = false; dozing = false
+	:: dozing && found -> rouse(); dozing = false
 	:: else
 	fi
 #endif
@@ -354,12 +360,12 @@ proctype receiver() {
 				if
 				:: dozing ->
 					if
-					:: event
+					:: event > 0
 #ifdef BY_RECEIVER
 					:: !ended -> close() /* its own time is over */
 #endif
 					fi;
-					state = AWAKE; event = false
+					rouse()
 				:: else
 				fi
 			fi

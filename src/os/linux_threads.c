@@ -122,13 +122,13 @@ void os_event_signal(int event) {
 	} while (written < 0 && errno == EINTR);
 }
 
-bool os_event_take(int event) {
+uint64_t os_event_take(int event) {
 	uint64_t signals;
 	ssize_t count;
 	do {
 		count = read(event, &signals, sizeof signals);
 	} while (count < 0 && errno == EINTR);
-	return count == sizeof signals;
+	return count == sizeof signals ? signals : 0;
 }
 
 bool os_event_wait(int event, uint64_t timeout_ns) {

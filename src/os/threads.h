@@ -72,8 +72,8 @@ void os_wake(const _Atomic uint32_t *word, uint32_t most);
 int os_event_create(void);
 void os_event_destroy(int event);
 void os_event_signal(int event);
-/* Takes all signals back; false: there was none. */
-bool os_event_take(int event);
+/* Takes all signals back; tells how many there were. */
+uint64_t os_event_take(int event);
 /* Waits for a signal and leaves it. False: none came in time, or for no reason. */
 bool os_event_wait(int event, uint64_t timeout_ns);
 

@@ -160,24 +160,39 @@ static void come_back_unanswered(struct server_worker *worker, struct record *re
 	record_returned(record);
 }
 
+/* As many as go in one message, from `record` on; tells which one is next. What may take the owner
+ * a slice of a turn goes alone: a turn does a bounded number of messages. */
+static struct record *fill_message(struct record *record, struct message *message) {
+	uint32_t count = 0;
+	do {
+		message->requests[count++] = &record->request;
+		record = record->next_away;
+	} while (record != NULL && count < MESSAGE_REQUESTS_MAX &&
+			 record->request.kind == REQUEST_OPERATION &&
+			 ((struct request *)message->requests[0])->kind == REQUEST_OPERATION);
+	return record;
+}
+
 /* A batch to one owner. False: its inbox is full. */
 static bool send_batch(struct server_worker *worker, uint32_t owner) {
 	struct turn *turn = worker->turn;
 	struct message messages[OUTBOX_BATCH];
 	size_t count = 0;
 	struct record *record = turn->outbox[owner];
-	for (; record != NULL && count < OUTBOX_BATCH; record = record->next_away)
-		messages[count++] = (struct message){.kind = MESSAGE_OPERATION + SNUG_OPERATION_RUN,
-											 .worker = owner,
-											 .data = &record->request,
-											 .reply = turn->replies};
+	while (record != NULL && count < OUTBOX_BATCH) {
+		struct message *message = &messages[count++];
+		*message =
+			(struct message){.kind = MESSAGE_REQUESTS, .worker = owner, .reply = turn->replies};
+		record = fill_message(record, message);
+	}
 	struct channel *inbox = workers_inbox(worker->server->workers, owner);
 	snug_error error = channel_try_send_batch(inbox, messages, count);
 	if (error == SNUG_ERROR_QUEUE_FULL) return false;
 	turn->outbox[owner] = record;
 	if (record == NULL) turn->outbox_last[owner] = NULL;
 	for (size_t i = 0; error && i < count; i++)
-		come_back_unanswered(worker, record_of(messages[i].data));
+		for (uint32_t at = 0, most = message_request_count(&messages[i]); at < most; at++)
+			come_back_unanswered(worker, record_of(messages[i].requests[at]));
 	return true;
 }
 
@@ -194,34 +209,36 @@ static bool send_requests(struct server_worker *worker) {
 }
 
 #define LINE_BYTES 64u
-#define HEAD_LINES ((offsetof(struct record, window) + LINE_BYTES - 1) / LINE_BYTES)
 #define ANSWERED_LINES 6u /* of what came into a record's room: a usual value */
 
-/* What the owners have written, and what was kept beside it. */
-static void prefetch_answers(const struct message *answers, size_t count) {
-	for (size_t i = 0; i < count; i++) {
-		const struct record *record = record_of(answers[i].data);
-		for (size_t line = 0; line < HEAD_LINES; line++)
-			__builtin_prefetch((const char *)record + line * LINE_BYTES);
-		for (size_t line = 0; line < ANSWERED_LINES; line++)
-			__builtin_prefetch(record->bytes + line * LINE_BYTES);
-	}
+/* What the owner has written. All else of a record is still in this processor's cache. */
+static void prefetch_answer(const struct record *record) {
+	const struct request *request = &record->request;
+	__builtin_prefetch((const char *)request + REQUEST_ANSWERED_OFFSET);
+	if (request->operation.kind != OPERATION_GET) return;
+	__builtin_prefetch(&request->operation.item);
+	for (size_t line = 0; line < ANSWERED_LINES; line++)
+		__builtin_prefetch((const char *)request->room + line * LINE_BYTES);
 }
 
 static bool take_answers(struct server_worker *worker) {
-	struct message answers[OUTBOX_BATCH * 2];
+	struct message answers[OUTBOX_BATCH];
+	struct record *records[OUTBOX_BATCH * MESSAGE_REQUESTS_MAX];
 	struct turn *turn = worker->turn;
 	size_t count, total = 0;
 	while (turn->away > 0 && total < RECORDS_AWAY_MAX &&
-		   (count = channel_receive(turn->replies, answers, sizeof answers / sizeof *answers)) >
-			   0) {
-		total += count;
-		prefetch_answers(answers, count);
-		for (size_t i = 0; i < count; i++) {
-			struct record *record = record_of(answers[i].data);
-			outbox_note_back(turn, record);
-			record_returned(record);
+		   (count = channel_receive(turn->replies, answers, OUTBOX_BATCH)) > 0) {
+		size_t found = 0;
+		for (size_t i = 0; i < count; i++)
+			for (uint32_t at = 0, most = message_request_count(&answers[i]); at < most; at++) {
+				records[found] = record_of(answers[i].requests[at]);
+				prefetch_answer(records[found++]);
+			}
+		for (size_t i = 0; i < found; i++) {
+			outbox_note_back(turn, records[i]);
+			record_returned(records[i]);
 		}
+		total += found;
 	}
 	return total > 0;
 }

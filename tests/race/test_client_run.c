@@ -2,6 +2,7 @@
  * order among the other operations of their client, several at a time, and what the hook answers is
  * what the client is told. */
 #include "crew.h"
+#include "work/worker/worker.h"
 
 #include <snug/snug.h>
 #include <stdatomic.h>
@@ -116,6 +117,47 @@ static void requests_keep_their_place(void **state) {
 	crew_unmake(workers);
 }
 
+/* As a server's workers ask each other: several requests in one message, answered with one; what is
+ * told of its first one is told of it. */
+static void several_come_in_one_message(void **state) {
+	(void)state;
+	struct seen seen[1];
+	struct request requests[COUNT];
+	struct message messages[COUNT];
+	struct channel *replies;
+	uint32_t sent = 0, asked = 0, answered = 0;
+	size_t received = 0;
+	memset(seen, 0, sizeof seen);
+	memset(requests, 0, sizeof requests);
+	snug_workers *workers = with_hook(1, seen);
+	assert_int_equal(channel_create(64, &replies), SNUG_OK);
+	while (asked < COUNT) {
+		struct message *message = &messages[sent];
+		uint32_t most = 1 + sent % MESSAGE_REQUESTS_MAX;
+		*message = (struct message){.kind = MESSAGE_REQUESTS, .reply = replies};
+		requests[asked].refused = sent % 2 == 1;
+		for (uint32_t i = 0; i < most && asked < COUNT; i++) {
+			requests[asked].value = asked;
+			message->requests[i] = &requests[asked++];
+		}
+		sent++;
+	}
+	assert_int_equal(channel_try_send_batch(workers_inbox(workers, 0), messages, sent), SNUG_OK);
+	while (answered < sent) {
+		assert_int_equal(
+			channel_receive_wait(replies, &messages[answered], sent - answered, HANG_NS, &received),
+			SNUG_OK);
+		answered += (uint32_t)received;
+	}
+	for (uint32_t i = 0; i < sent; i++)
+		assert_int_equal(messages[i].error, i % 2 == 1 ? SNUG_ERROR_RANGE : SNUG_OK);
+	assert_int_equal(seen[0].count, COUNT);
+	for (uint32_t i = 0; i < COUNT; i++) assert_int_equal(seen[0].values[i], i);
+	channel_close(replies);
+	channel_destroy(replies);
+	crew_unmake(workers);
+}
+
 static void no_hook_is_an_error(void **state) {
 	(void)state;
 	snug_workers_options options = crew_options(1);
@@ -132,6 +174,7 @@ static void no_hook_is_an_error(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_come_in_order),
+		cmocka_unit_test(several_come_in_one_message),
 		cmocka_unit_test(requests_keep_their_place),
 		cmocka_unit_test(no_hook_is_an_error),
 	};

@@ -131,11 +131,14 @@ void world_turn(uint32_t worker) {
 /* As work/worker/worker_execute.c. */
 uint32_t world_serve(uint32_t worker, uint32_t most) {
 	struct message messages[INBOX_BATCH];
-	void *requests[INBOX_BATCH];
+	void *requests[INBOX_BATCH * MESSAGE_REQUESTS_MAX];
+	size_t found = 0;
 	size_t count = channel_receive(workers->worker[worker].inbox, messages,
 								   most < INBOX_BATCH ? most : INBOX_BATCH);
-	for (size_t i = 0; i < count; i++) requests[i] = messages[i].data;
-	if (count > 0) server_worker_run(&world.worker[worker], requests, count);
+	for (size_t i = 0; i < count; i++)
+		for (uint32_t at = 0; at < message_request_count(&messages[i]); at++)
+			requests[found++] = messages[i].requests[at];
+	if (count > 0) server_worker_run(&world.worker[worker], requests, found);
 	for (size_t i = 0; i < count; i++)
 		REQUIRE_OK(channel_try_send(messages[i].reply, &messages[i]));
 	return (uint32_t)count;
@@ -163,6 +166,10 @@ uint64_t world_held_bytes(uint32_t worker) {
 bool world_waits(uint32_t worker) {
 	const struct turn *turn = world.worker[worker].turn;
 	return turn->away > 0 || turn->errands != NULL;
+}
+
+uint32_t world_messages(uint32_t worker) {
+	return channel_depth(workers->worker[worker].inbox);
 }
 
 uint64_t world_leases(uint32_t worker) {

@@ -39,7 +39,7 @@ uint32_t world_connect(uint32_t worker);
 
 /* One turn: answers of the other, sockets, requests to the other, sends. */
 void world_turn(uint32_t worker);
-/* At most so many requests of the other are carried out, and answered. Tells how many. */
+/* At most so many messages of the other are carried out, and answered. Tells how many. */
 uint32_t world_serve(uint32_t worker, uint32_t most);
 /* Both, for both, until nothing happens any more. */
 void world_settle(void);
@@ -49,6 +49,8 @@ uint64_t world_held_bytes(uint32_t worker);
 /* Something that its clients have asked for is another's, or not ready. */
 bool world_waits(uint32_t worker);
 uint64_t world_leases(uint32_t worker);
+/* That lie in its inbox. */
+uint32_t world_messages(uint32_t worker);
 
 /* The number-th key of that owner, ended by a NUL. */
 #define WORLD_KEY_BYTES 16u

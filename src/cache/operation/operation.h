@@ -3,7 +3,7 @@
  *
  *     get, mg, gat ...   \
  *     set, ms, cas ...    +--> struct operation --> operation_execute --> status, marks, item ...
- *     snug_cache_get ... /     216 bytes            on the owner's thread: for its own connection,
+ *     snug_cache_get ... /     208 bytes            on the owner's thread: for its own connection,
  *                                                   or as another's request (request.h)
  *
  * The semantics are memcached's, those of its meta commands included, of which the older commands
@@ -94,6 +94,8 @@ enum operation_marks {
 	OPERATION_EXPIRES_NOW = 16,
 };
 
+/* In the order of use, since another worker's cache lines are dear: what all operations have, then
+ * what is told of an item, then what few have. */
 struct operation {
 	/* asked */
 	snug_key key;
@@ -103,25 +105,58 @@ struct operation {
 	uint32_t client_flags;
 	const void *value;
 	uint32_t value_bytes;
-	snug_lease lease; /* STORE: ref 0: none; ended by the execution, whatever it answers */
-	/* as memcached takes it: 0 never, negative: expired, up to 30 days: seconds from now, above:
-	 * seconds since 1970 */
+	/* answered */
+	uint8_t status; /* enum operation_status */
+	uint8_t marks;  /* enum operation_marks */
+	/* asked: as memcached takes it: 0 never, negative: expired, up to 30 days: seconds from now,
+	 * above: seconds since 1970 */
 	int64_t exptime;
+	uint64_t cas;     /* answered; 0: was not wanted */
+	snug_lease lease; /* STORE: ref 0: none; ended by the execution, whatever it answers */
+	/* answered: */
+	int64_t ttl_s; /* left to live; -1: for ever */
+	/* of what was found or stored: fields, size; `idle_s` and `was_fetched` as they were before */
+	snug_item item;
+	uint64_t number; /* ARITHMETIC: the result */
+	/* asked, by options or kind: operation_asks_rarely */
 	int64_t vivify_exptime;
 	int64_t recache_s;
 	uint64_t cas_compare;
 	uint64_t cas_new;
 	uint64_t delta;
 	uint64_t initial;
-	/* answered */
-	uint8_t status; /* enum operation_status */
-	uint8_t marks;  /* enum operation_marks */
-	/* of what was found or stored: fields, size; `idle_s` and `was_fetched` as they were before */
-	snug_item item;
-	uint64_t cas;    /* 0: was not wanted */
-	int64_t ttl_s;   /* left to live; -1: for ever */
-	uint64_t number; /* ARITHMETIC: the result */
 };
+
+/* What is asked stands in the rare fields, too. */
+static inline bool operation_asks_rarely(const struct operation *operation) {
+	const unsigned rare = OPERATION_HAS_VIVIFY | OPERATION_HAS_RECACHE | OPERATION_HAS_CAS_COMPARE |
+						  OPERATION_HAS_CAS_NEW;
+	return operation->kind == OPERATION_ARITHMETIC || (operation->options & rare) != 0;
+}
+
+/* What is asked; nothing of what is answered but what all answers have. The lease is not copied:
+ * there is none. */
+static inline void operation_copy_asked(struct operation *to, const struct operation *from) {
+	to->key = from->key;
+	to->kind = from->kind;
+	to->mode = from->mode;
+	to->options = from->options;
+	to->client_flags = from->client_flags;
+	to->value = from->value;
+	to->value_bytes = from->value_bytes;
+	to->status = from->status;
+	to->marks = from->marks;
+	to->exptime = from->exptime;
+	to->cas = 0;
+	to->lease.ref = 0;
+	if (__builtin_expect(!operation_asks_rarely(from), true)) return;
+	to->vivify_exptime = from->vivify_exptime;
+	to->recache_s = from->recache_s;
+	to->cas_compare = from->cas_compare;
+	to->cas_new = from->cas_new;
+	to->delta = from->delta;
+	to->initial = from->initial;
+}
 
 /* What memcached counts, by the same names. X(name) */
 /* clang-format off */

@@ -1,7 +1,8 @@
 /* cache/operation/request.c: others' requests, carried out by the shard's owner, a batch at a time.
  *
- * BATCH. The requests were written by another processor, so their lines are fetched first, then the
- * buckets and items that they ask for, all at once. Then they are carried out in order.
+ * BATCH. The requests were written by another processor, so their lines are fetched first, then
+ * their keys and values, and the buckets and items that they ask for, all at once. Then they are
+ * carried out in order.
  *
  * WINDOW. Of the rest of a leased value as many bytes as have at most 32 extents: all of it is
  * tried, then half, then a quarter.
@@ -171,24 +172,49 @@ static void serve(snug_shard *shard, uint32_t worker, struct operation_counts *c
 
 #define LINE_BYTES 64u
 
-/* The requests themselves were written by another processor; then what they ask for. */
+#define VALUE_LINES 6u /* of a usual value */
+
+/* Its key and its value, and where the item is told of. */
+static void prefetch_operation(const struct operation *operation) {
+	const char *key = operation->key.bytes, *value = operation->value;
+	__builtin_prefetch(key);
+	__builtin_prefetch(key + operation->key.length - 1);
+	if (operation->kind != OPERATION_STORE) {
+		__builtin_prefetch(&operation->item, 1);
+		return;
+	}
+	for (size_t at = 0; at < operation->value_bytes && at < VALUE_LINES * LINE_BYTES;
+		 at += LINE_BYTES)
+		__builtin_prefetch(value + at);
+}
+
+/* The requests themselves were written by another processor; then what they refer to, and what they
+ * ask for. */
 static void prefetch(snug_shard *shard, struct request *const *requests, size_t count) {
 	uint64_t hashes[PREFETCH_MAX];
 	size_t found = 0;
+	SNUG_ASSERT(count <= PREFETCH_MAX);
 	if (count <= 1) return;
-	for (size_t i = 0; i < count; i++)
-		for (size_t at = 0; at < sizeof **requests; at += LINE_BYTES)
-			__builtin_prefetch((const char *)requests[i] + at, 1);
-	for (size_t i = 0; i < count && found < PREFETCH_MAX; i++)
-		if (requests[i]->kind == REQUEST_OPERATION)
-			hashes[found++] = requests[i]->operation.key.hash;
-	SNUG_ASSERT(found <= PREFETCH_MAX);
+	for (size_t i = 0; i < count; i++) {
+		__builtin_prefetch(requests[i]);
+		__builtin_prefetch((const char *)requests[i] + REQUEST_ANSWERED_OFFSET, 1);
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (requests[i]->kind != REQUEST_OPERATION) continue;
+		prefetch_operation(&requests[i]->operation);
+		hashes[found++] = requests[i]->operation.key.hash;
+	}
 	snug_shard_prefetch(shard, hashes, found);
 }
 
 void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
 					struct request *const *requests, size_t count) {
-	prefetch(shard, requests, count);
-	shard_take_hints(shard); /* what was used before is known to whoever asks */
-	for (size_t i = 0; i < count; i++) serve(shard, worker, counts, requests[i]);
+	while (count > 0) {
+		size_t part = smaller(count, PREFETCH_MAX);
+		prefetch(shard, requests, part);
+		shard_take_hints(shard); /* what was used before is known to whoever asks */
+		for (size_t i = 0; i < part; i++) serve(shard, worker, counts, requests[i]);
+		requests += part;
+		count -= part;
+	}
 }

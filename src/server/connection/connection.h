@@ -116,7 +116,7 @@ struct record {
 	struct record *next_errand;
 	struct record *next_away; /* in the outbox */
 	struct reply reply;
-	struct request request;
+	_Alignas(64) struct request request; /* its lines go to the owner and back */
 	snug_extent window[REQUEST_EXTENTS];
 	/* what the reply and the operation refer to, then room for the value or the text */
 	char bytes[];

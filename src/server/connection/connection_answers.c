@@ -241,8 +241,7 @@ static void keep_command(struct record *record, const struct command *command) {
 	const snug_key *key = &command->operation.key;
 	char *at = record->bytes;
 	record->reply = *reply;
-	record->request.operation = command->operation;
-	record->request.operation.lease.ref = 0;
+	operation_copy_asked(&record->request.operation, &command->operation);
 	if (reply->shown_key_bytes > 0) memcpy(at, reply->shown_key, reply->shown_key_bytes);
 	record->reply.shown_key = at;
 	at += reply->shown_key_bytes;

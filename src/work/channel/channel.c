@@ -90,7 +90,7 @@
 
 _Static_assert(SNUG_FOREVER == OS_FOREVER, "one word for no limit");
 
-#define REST_OFFSET offsetof(struct message, name)
+#define REST_OFFSET offsetof(struct message, requests)
 
 enum receiver_state { AWAKE, ASLEEP, NEWS };
 
@@ -116,6 +116,7 @@ struct channel {
 	_Alignas(LINE_BYTES) _Atomic uint32_t released;
 	_Atomic uint32_t high_water;
 	struct yielding yielding; /* the receiver only */
+	uint64_t owed_signals;    /* the receiver only: of the event, not taken yet */
 	/* atomic: the receiver, waking senders and close write; every sender reads */
 	_Alignas(LINE_BYTES) _Atomic uint32_t state; /* enum receiver_state */
 	_Atomic uint64_t wakes;
@@ -492,11 +493,17 @@ bool channel_doze(struct channel *channel) {
 	return false;
 }
 
-/* A sender that took the announcement back may signal only after this: then the next wait ends
- * early, and here again the signal is taken whatever the state was. */
+/* Whoever takes an announcement back signals once, and nobody else does: so there is nothing to be
+ * taken where nobody has, and no system call. He may signal only after this. Then his signal stays
+ * owed, the next wait may end early, and it is taken here again, whatever the state was. */
 bool channel_rouse(struct channel *channel) {
 	bool woken = atomic_exchange(&channel->state, AWAKE) != ASLEEP;
-	os_event_take(channel->event);
+	channel->owed_signals += woken;
+	if (channel->owed_signals > 0) {
+		uint64_t taken = os_event_take(channel->event);
+		SNUG_ASSERT(taken <= channel->owed_signals);
+		channel->owed_signals -= taken;
+	}
 	return woken;
 }
 

@@ -83,8 +83,8 @@ snug_error channel_receive_wait(struct channel *channel, struct message *message
 
 /* Announces sleep: true if the receiver may now wait on channel_fd; false, and nothing announced,
  * if a message has come, or once after a close or the last sender's going. After true, with or
- * without a wait, channel_rouse takes the announcement and the eventfd's count back; tells whether
- * somebody woke it. A wait may also end for nothing. */
+ * without a wait, channel_rouse takes the announcement and the eventfd's count back, if there is
+ * one; tells whether somebody woke it. A wait may also end for nothing. */
 bool channel_doze(struct channel *channel);
 bool channel_rouse(struct channel *channel);
 int channel_fd(const struct channel *channel);

@@ -6,7 +6,8 @@
  * asker never has more in flight than fit (law W7). So nobody blocks on answering, and a full inbox
  * can't become a deadlock.
  *
- *   kind 2, error 2, worker 4 | name 8 | size 8 | offset 8 | length 8 | data 8 | reply 8 | cookie 8
+ *   kind 2, error 2, worker 4 | data 8 | name 8 | size 8 | offset 8 | length 8 | cookie 8 | reply 8
+ *                               six requests of 8 each, in their place                    |
  *
  * Who talks:
  *   worker       a thread that owns one heap, and in a cache one shard
@@ -50,6 +51,7 @@
 #ifndef SNUG_WORK_MESSAGE_H
 #define SNUG_WORK_MESSAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct channel;
@@ -57,6 +59,7 @@ struct channel;
 enum message_kind {
 	MESSAGE_OPERATION, /* 0 + snug_operation_kind, see MESSAGE_OPERATION_LAST */
 	MESSAGE_OPERATION_LAST = 15,
+	MESSAGE_REQUESTS,   /* several requests for the hook, as if each had come with a message */
 	MESSAGE_JOB,        /* data: struct job (work/worker/job.h); answered when it has ended */
 	MESSAGE_JOB_CANCEL, /* data: the same struct job; not answered: the job's own answer tells */
 	MESSAGE_REQUEST,    /* to a coordinator; data: struct ticket_slot */
@@ -65,19 +68,34 @@ enum message_kind {
 	MESSAGE_STOP /* to a coordinator: end */
 };
 
+#define MESSAGE_REQUESTS_MAX 6u
+
 struct message {
 	uint16_t kind;
 	uint16_t error; /* snug_error, in an answer */
 	uint32_t worker;
-	uint64_t name; /* handle, or ticket */
-	uint64_t size;
-	uint64_t offset;
-	uint64_t length;
-	void *data;
+	union {
+		struct {
+			void *data;
+			uint64_t name; /* handle, or ticket */
+			uint64_t size;
+			uint64_t offset;
+			uint64_t length;
+			uint64_t cookie; /* the asker's; comes back unchanged */
+		};
+		void *requests[MESSAGE_REQUESTS_MAX]; /* MESSAGE_REQUESTS: those before the first NULL */
+	};
 	struct channel *reply; /* NULL: no answer wanted */
-	uint64_t cookie;       /* the asker's; comes back unchanged */
 };
 
 _Static_assert(sizeof(struct message) == 64, "a message is one cache line");
+
+/* How many requests for the hook a message carries, which is one that carries some. */
+static inline uint32_t message_request_count(const struct message *message) {
+	uint32_t count = 1;
+	if (message->kind != MESSAGE_REQUESTS) return count;
+	while (count < MESSAGE_REQUESTS_MAX && message->requests[count] != NULL) count++;
+	return count;
+}
 
 #endif

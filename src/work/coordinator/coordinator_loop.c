@@ -107,6 +107,7 @@ static void handle(snug_coordinator *coordinator, const struct message *message)
 		break;
 	case MESSAGE_OPERATION:
 	case MESSAGE_OPERATION_LAST:
+	case MESSAGE_REQUESTS:
 	case MESSAGE_JOB_CANCEL:
 		SNUG_ASSERT(false);
 		break;

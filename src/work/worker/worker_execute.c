@@ -75,26 +75,31 @@ static snug_error run_operation(struct worker *worker, struct message *message) 
 }
 
 static bool is_request(const struct message *message) {
-	return message->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN;
+	return message->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN ||
+		   message->kind == MESSAGE_REQUESTS;
 }
 
-/* The requests at the beginning of `batch`, in one call of the user's hook; tells how many. */
+/* The requests at the beginning of `batch`, in one call of the user's hook; tells of how many
+ * messages they were. What is told of the first request of a message is told of the message. */
 static size_t run_requests(struct worker *worker, const struct message *batch, size_t count,
 						   struct message *answers) {
 	const snug_worker_hook *hook = &worker->workers->options.hook;
-	void *requests[INBOX_BATCH];
-	snug_error errors[INBOX_BATCH];
-	size_t taken = 0;
+	void *requests[INBOX_BATCH * MESSAGE_REQUESTS_MAX];
+	snug_error errors[INBOX_BATCH * MESSAGE_REQUESTS_MAX];
+	size_t taken = 0, found = 0, first[INBOX_BATCH];
 	for (; taken < count && is_request(&batch[taken]); taken++) {
-		requests[taken] = batch[taken].data;
-		errors[taken] = hook->run == NULL ? SNUG_ERROR_OPTION : SNUG_OK;
+		first[taken] = found;
+		for (uint32_t i = 0; i < message_request_count(&batch[taken]); i++, found++) {
+			requests[found] = batch[taken].requests[i];
+			errors[found] = hook->run == NULL ? SNUG_ERROR_OPTION : SNUG_OK;
+		}
 	}
 	if (hook->run != NULL)
-		hook->run(hook->context, worker->index, worker->heap, requests, errors, taken);
+		hook->run(hook->context, worker->index, worker->heap, requests, errors, found);
 	SNUG_ASSERT(taken > 0 && taken <= count);
 	for (size_t index = 0; index < taken; index++) {
 		answers[index] = batch[index];
-		answers[index].error = (uint16_t)errors[index];
+		answers[index].error = (uint16_t)errors[first[index]];
 	}
 	return taken;
 }

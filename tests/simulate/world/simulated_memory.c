@@ -199,8 +199,9 @@ snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct m
 										 size_t count);
 snug_error __wrap_channel_try_send_batch(struct channel *channel, const struct message *messages,
 										 size_t count) {
-	bool is_request = count > 0 && messages->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN &&
-					  messages->reply != channel;
+	bool is_request = count > 0 && messages->reply != channel &&
+					  (messages->kind == MESSAGE_REQUESTS ||
+					   messages->kind == MESSAGE_OPERATION + SNUG_OPERATION_RUN);
 	if (is_request && is_refused(world_weather()->refuse_request)) return SNUG_ERROR_QUEUE_FULL;
 	if (is_request) maybe_slow_down(messages->worker);
 	return __real_channel_try_send_batch(channel, messages, count);

@@ -467,11 +467,11 @@ void os_event_signal(int event) {
 	maybe_preempt();
 }
 
-bool os_event_take(int event) {
+uint64_t os_event_take(int event) {
 	uint64_t *signals = signals_of(event);
-	bool any = *signals > 0;
+	uint64_t taken = *signals;
 	*signals = 0;
-	return any;
+	return taken;
 }
 
 bool world_event_is_set(int event) {

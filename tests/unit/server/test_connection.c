@@ -291,6 +291,45 @@ static void answers_come_in_the_order_of_the_commands(void **state) {
 	words_clear(&answers);
 }
 
+/* What a turn asks of the other goes in as few messages as it fits. */
+static void what_is_asked_together_goes_together(void **state) {
+	struct words words = {0}, answers = {0};
+	(void)state;
+	uint32_t first = world_connect(0), second = world_connect(0);
+	for (uint32_t i = 0; i < 2 * MESSAGE_REQUESTS_MAX; i++) {
+		words_print(&words, "set %s 0 0 1\r\n%u\r\n", far_key[i % 2], i % 10);
+		words_print(&answers, "STORED\r\n");
+	}
+	fake_send(first, words.bytes, words.length);
+	fake_send(second, words.bytes, words.length - 1);
+	world_turn(0);
+	assert_int_equal(world_messages(1), 4); /* 12 and 11 */
+	world_settle();
+	expect_bytes(first, answers.bytes, answers.length);
+	expect_bytes(second, answers.bytes, answers.length - sizeof "STORED\r\n" + 1);
+	words_clear(&words);
+	words_clear(&answers);
+}
+
+/* Room for a large value takes the owner's time by the slice: it is asked for alone. */
+static void room_is_asked_for_alone(void **state) {
+	struct words words = {0};
+	(void)state;
+	uint32_t client[3];
+	store_words(&words, far_key[1], 100000, "");
+	for (uint32_t i = 0; i < 3; i++) {
+		client[i] = world_connect(0);
+		fake_send(client[i], words.bytes, words.length / 2);
+	}
+	world_turn(0);
+	assert_int_equal(world_messages(1), 3);
+	for (uint32_t i = 0; i < 3; i++)
+		fake_send(client[i], words.bytes + words.length / 2, words.length - words.length / 2);
+	world_settle();
+	for (uint32_t i = 0; i < 3; i++) expect(client[i], "STORED\r\n");
+	words_clear(&words);
+}
+
 /* Texts, values, large values, and what all workers are asked, behind one that is away. */
 static void all_kinds_wait_behind_one_that_is_away(void **state) {
 	struct words words = {0}, answers = {0};
@@ -486,6 +525,8 @@ int main(void) {
 		TEST(a_store_that_is_too_large_removes_the_old_value),
 		TEST(nothing_is_said_of_what_is_quiet),
 		TEST(answers_come_in_the_order_of_the_commands),
+		TEST(what_is_asked_together_goes_together),
+		TEST(room_is_asked_for_alone),
 		TEST(all_kinds_wait_behind_one_that_is_away),
 		TEST(two_workers_ask_each_other),
 		TEST(who_always_waits_for_something_still_reads),
