@@ -39,13 +39,6 @@ static bool may_read(snug_cache_client *client, const snug_key *key) {
 		   !workers_are_stopping(client->cache->workers);
 }
 
-/* The item's date, by which it is told. */
-static uint32_t date_of(const snug_shard *shard, const struct item_head *head) {
-	if (head->expires_at_s == 0) return 0;
-	int64_t date_s = shard_date_s(shard, head->expires_at_s);
-	return date_s < 0 ? 0 : (uint32_t)smaller((uint64_t)date_s, UINT32_MAX);
-}
-
 /* That it was used. False: too much could not be told: to ask the owner wakes him. */
 static bool tell_use(snug_cache_client *client, snug_shard *shard, const snug_key *key,
 					 const struct item_head *head) {
@@ -74,7 +67,7 @@ static enum look tell(snug_cache_client *client, snug_shard *shard, const snug_k
 	if (is_expired) return LOOK_ABSENT;
 	*out = (snug_cache_value){.bytes = head->value_bytes,
 							  .client_flags = head->client_flags,
-							  .expires_at_s = date_of(shard, head),
+							  .expires_at_s = shard_told_date(shard, head->expires_at_s),
 							  .cas = wants_cas ? head->cas : 0};
 	return LOOK_FOUND;
 }

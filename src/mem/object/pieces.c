@@ -38,6 +38,7 @@ bool pieces_have_room(snug_heap *heap, size_t bytes) {
 
 /* A hole that is so much larger than the rest is better left for what fills it. */
 static bool is_wasteful(uint32_t capacity, size_t bytes) {
+	SNUG_ASSERT(capacity >= bytes);
 	size_t waste_bytes = capacity - bytes;
 	return waste_bytes > SPARE_BYTES && waste_bytes > bytes / SPARE_PARTS;
 }
@@ -52,6 +53,7 @@ static bool has_hole(const snug_heap *heap, const struct size_class *class, bool
 static struct size_class *smallest_that_holds(const snug_heap *heap, size_t bytes, bool lent,
 											  const struct size_class *besides) {
 	struct size_class *best = NULL;
+	SNUG_ASSERT(bytes > 0);
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		struct size_class *class = heap->classes.active[index];
 		uint32_t capacity = hole_capacity(heap, class);
@@ -82,6 +84,7 @@ static struct size_class *largest_of(const snug_heap *heap, bool lent) {
 static struct size_class *first_of_two(const snug_heap *heap, size_t bytes,
 									   struct size_class *whole) {
 	struct size_class *best = whole;
+	SNUG_ASSERT(bytes > 0 && hole_capacity(heap, whole) >= bytes);
 	size_t least_bytes = hole_capacity(heap, whole) - bytes;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		struct size_class *class = heap->classes.active[index];

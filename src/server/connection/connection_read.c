@@ -8,11 +8,11 @@
  *     h, l, t of mg                   they tell what is exact with the owner alone
  *     a CAS number that is not there  it is made for the asker
  *     what has expired, was flushed   it goes, and is counted
- *     a value above READ_BYTES_MAX, or in pieces
+ *     a value above READ_BYTES_MAX, or in many pieces
  *
  * ORDER. A connection's commands about one key are carried out in their order: while a request of
- * it is away, its own reads pass over that key (a set of bits by the hash: some others, too). So a
- * client sees what it wrote, and of two gets the second is never older.
+ * it is away, its own reads pass over that key (counted by the hash and the connection: now and then
+ * another one, too). So a client sees what it wrote, and of two gets the second is never older.
  *
  * The owner is told of the use by hints (cache/shard/shard_hints.h), exactly where it is the first:
  * where no hint can be left he is asked. The get is counted here. */
