@@ -258,9 +258,10 @@ static void an_os_of_the_users_is_the_workers(void **state) {
 	os.now_ns = now_for_workers;
 	options.limit_bytes = 4 << 20;
 	options.os = &os;
+	asker = pthread_self();
 	assert_int_equal(snug_cache_create(&options, &cache), SNUG_OK);
 	assert_int_equal(snug_cache_client_create(cache, NULL, &client), SNUG_OK);
-	asker = pthread_self();
+	atomic_store(&asked_by_clients, 0); /* what creating asked */
 	store.expires_at_s = (uint32_t)time(NULL) + 100;
 	assert_int_equal(snug_cache_set(client, "k", 1, "v", 1, &store), SNUG_OK);
 	assert_int_equal(get("k", buffer, sizeof buffer, &value), SNUG_OK);

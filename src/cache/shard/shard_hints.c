@@ -25,14 +25,14 @@ struct hint *hint_claim(snug_shard *shard, uint32_t worker, struct hint_lots *lo
 													memory_order_acquire, memory_order_relaxed))
 			return hint;
 	}
-	lots->skipped[worker] += lots->skipped[worker] < UINT16_MAX;
+	if (lots->skipped[worker] < UINT16_MAX) lots->skipped[worker]++;
 	return NULL;
 }
 
 void hint_post(snug_shard *shard, struct hint *hint, uint32_t worker, struct hint_lots *lots,
 			   const struct hint_use *use) {
 	_Atomic bool *is_posted = &shard->hints.is_posted;
-	uint32_t weight = lots->skipped[worker] + 1;
+	uint32_t weight = lots->skipped[worker] + 1u;
 	SNUG_ASSERT(hint >= shard->hints.board && hint < shard->hints.board + HINTS);
 	SNUG_ASSERT(weight < HINT_FIRST);
 	atomic_store_explicit(&hint->hash, use->hash, memory_order_relaxed);

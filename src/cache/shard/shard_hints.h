@@ -59,7 +59,7 @@ struct hints {
 /* A reader's own. */
 struct hint_lots {
 	uint64_t state;                     /* where it looks for a free place; not 0 */
-	uint32_t skipped[SNUG_WORKERS_MAX]; /* by the shard's worker: uses that it could not tell of */
+	uint16_t skipped[SNUG_WORKERS_MAX]; /* by the shard's worker: uses that it could not tell of */
 };
 
 static inline void hint_lots_init(struct hint_lots *lots, uint32_t reader) {

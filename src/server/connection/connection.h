@@ -202,7 +202,7 @@ static inline uint64_t connection_list(const struct connection *connection) {
 /* ------------------------------------------------------------------ a worker's turn -------- */
 
 #define BATCH_COMMANDS 32u
-#define AWAY_KEYS 2048u
+#define AWAY_KEYS 1024u
 
 /* What a worker has besides: server_worker.c's, and what the files of connections share. */
 struct turn {
@@ -230,7 +230,7 @@ struct turn {
 	struct record **outbox_last;
 	uint32_t away; /* requests out */
 	/* of them, by the key's hash and the connection's number: connection_away_slot */
-	uint32_t away_keys[AWAY_KEYS];
+	uint16_t away_keys[AWAY_KEYS];
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */

@@ -26,9 +26,9 @@ static void note_key(const struct record *record, bool is_out) {
 	const struct request *request = &record->request;
 	if (request->kind == REQUEST_VISIT) return;
 	uint32_t slot = connection_away_slot(record->connection, request->operation.key.hash);
-	uint32_t *keys = &turn_of(record->connection)->away_keys[slot];
-	SNUG_ASSERT(is_out || *keys > 0);
-	*keys = is_out ? *keys + 1 : *keys - 1;
+	uint16_t *keys = &turn_of(record->connection)->away_keys[slot];
+	SNUG_ASSERT(is_out ? *keys < UINT16_MAX : *keys > 0);
+	*keys = (uint16_t)(is_out ? *keys + 1 : *keys - 1);
 }
 
 bool turn_request(struct server_worker *worker, struct record *record) {
