@@ -87,6 +87,10 @@ FAULTS = {
         "a worker reads another's item while the same connection's request for it is away",
         [(CONNECTION + "connection_read.c", "	if (connection_is_away(connection, operation->key.hash)) return false;\n", "")],
     ),
+    "expired-read": (
+        "a worker answers another's item that has expired",
+        [(CONNECTION + "connection_read.c", "	return copy->head.expires_at_s == 0 ||", "	return copy->head.expires_at_s <= UINT32_MAX ||")],
+    ),
     "wall-clock": (
         "items expire by the clock on the wall",
         [("src/server/server.c", "	return worker->clock_s;", "	return worker->wall_s;")],
