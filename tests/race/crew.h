@@ -5,6 +5,7 @@
 
 #include "os/threads.h"
 #include "unit/cmocka_all.h"
+#include "work/worker/worker.h"
 
 #include <snug/snug.h>
 
@@ -33,6 +34,14 @@ static inline snug_worker_stats crew_stats(const snug_workers *workers, uint32_t
 	snug_worker_stats stats;
 	assert_int_equal(snug_workers_stats(workers, worker, &stats), SNUG_OK);
 	return stats;
+}
+
+/* It rests, and for good: it has published since its last turn, which it does within a millisecond
+ * of a first, short rest. */
+static inline bool crew_rests(const snug_workers *workers, uint32_t worker) {
+	const struct worker *one = &workers->worker[worker];
+	return atomic_load(&one->published.asleep) &&
+		   crew_stats(workers, worker).published_ns >= atomic_load(&one->published.turned_ns);
 }
 
 /* Waits until `condition` holds; false: it never did. */

@@ -67,7 +67,7 @@ static void hold(struct scene *scene) {
 	snug_object object;
 	uint32_t count = snug_workers_count(scene->workers);
 	for (uint32_t worker = 0; worker < count; worker++)
-		CREW_WAIT_UNTIL(atomic_load(&scene->workers->worker[worker].published.asleep));
+		CREW_WAIT_UNTIL(crew_rests(scene->workers, worker));
 	atomic_store(&scene->gate->hold, true);
 	for (uint32_t worker = 0; worker < count; worker++)
 		assert_int_equal(snug_client_alloc(scene->client, worker, 1, NULL, 0, &object), SNUG_OK);

@@ -34,15 +34,8 @@ static snug_object alloc(size_t size) {
 	return object;
 }
 
-/* It rests, and has published since its last turn, which it does within a millisecond. */
-static bool is_at_rest(void) {
-	const struct worker *worker = &workers->worker[0];
-	return atomic_load(&worker->published.asleep) &&
-		   crew_stats(workers, 0).published_ns >= atomic_load(&worker->published.turned_ns);
-}
-
 static snug_worker_stats rest(void) {
-	CREW_WAIT_UNTIL(is_at_rest());
+	CREW_WAIT_UNTIL(crew_rests(workers, 0));
 	return crew_stats(workers, 0);
 }
 
