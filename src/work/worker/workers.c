@@ -220,7 +220,3 @@ struct channel *workers_inbox(const snug_workers *workers, uint32_t worker) {
 	SNUG_ASSERT(worker < workers->options.count);
 	return workers->worker[worker].inbox;
 }
-
-void workers_note_traffic(snug_workers *workers, uint32_t worker, uint64_t now_ns) {
-	workers->worker[worker].duty.traffic_ns = now_ns;
-}

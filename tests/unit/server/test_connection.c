@@ -3,7 +3,6 @@
  * test_connection_ends.c. */
 #include "support/client_text.h"
 #include "support/test_secret.h"
-#include "work/channel/message.h"
 
 #define ROOM_BYTES_MAX ((size_t)1 << 20)
 
