@@ -1,6 +1,7 @@
 /* test_connection.c: the connections of two workers: bytes in, however they are cut; values on all
  * roads; answers in their order; output that is not read. How connections end is in
  * test_connection_ends.c. */
+#include "work/channel/message.h"
 #include "support/client_text.h"
 #include "support/test_secret.h"
 
