@@ -22,6 +22,7 @@
 
 #include "base/assert.h"
 #include <snug/shard.h>
+#include <string.h>
 
 enum operation_kind {
 	OPERATION_GET,        /* get, gets, gat, gats, touch, mg */
@@ -137,6 +138,9 @@ static inline bool operation_asks_rarely(const struct operation *operation) {
 /* What is asked; nothing of what is answered but what all answers have. The lease is not copied:
  * there is none. */
 static inline void operation_copy_asked(struct operation *to, const struct operation *from) {
+#ifdef SNUG_DEBUG
+	memset(to, 0xA5, sizeof *to); /* whoever tells what nobody has answered is seen */
+#endif
 	to->key = from->key;
 	to->kind = from->kind;
 	to->mode = from->mode;

@@ -206,7 +206,11 @@ void answers_execute(struct connection *connection, struct command *command) {
 /* Behind an answer that is waited for: one record holds all of it. */
 static void say_read_later(struct connection *connection, const char *head, size_t length,
 						   const char *value, size_t value_bytes) {
-	SNUG_ASSERT(length + value_bytes + sizeof line_end <= RECORD_ROOM);
+	/* connection_read.c: room_for */
+	if (!SNUG_GUARD(length + value_bytes + sizeof line_end <= RECORD_ROOM)) {
+		connection_close(connection);
+		return;
+	}
 	struct record *record = text_record(connection, length + value_bytes + sizeof line_end);
 	if (record == NULL) return;
 	record_append(record, head, length);
