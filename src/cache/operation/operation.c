@@ -56,6 +56,7 @@ static snug_error change_item(snug_shard *shard, struct operation *operation,
 /* As memcached does: what touches is no get, unless it is a meta command that finds nothing; what
  * was made for the asker is a hit. */
 void operation_count_get(const struct operation *operation, struct operation_counts *counts) {
+	SNUG_ASSERT(operation->kind == OPERATION_GET);
 	bool hit = operation->status == STATUS_FOUND,
 		 is_meta = (operation->options & OPERATION_IS_META) != 0;
 	counts->cmd_meta += is_meta;
@@ -386,6 +387,7 @@ void operation_execute(snug_shard *shard, struct operation *operation,
 }
 
 snug_error operation_error(const struct operation *operation) {
+	SNUG_ASSERT(operation->status < STATUS_COUNT);
 	switch ((enum operation_status)operation->status) {
 	case STATUS_FOUND:
 	case STATUS_STORED:

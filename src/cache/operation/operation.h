@@ -138,6 +138,7 @@ static inline bool operation_asks_rarely(const struct operation *operation) {
 /* What is asked; nothing of what is answered but what all answers have. The lease is not copied:
  * there is none. */
 static inline void operation_copy_asked(struct operation *to, const struct operation *from) {
+	SNUG_ASSERT(to != from && from->kind < OPERATION_KIND_COUNT);
 #ifdef SNUG_DEBUG
 	memset(to, 0xA5, sizeof *to); /* whoever tells what nobody has answered is seen */
 #endif
