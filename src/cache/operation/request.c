@@ -204,11 +204,13 @@ static void prefetch(snug_shard *shard, struct request *const *requests, size_t 
 		prefetch_operation(&requests[i]->operation);
 		hashes[found++] = requests[i]->operation.key.hash;
 	}
+	SNUG_ASSERT(found <= count);
 	snug_shard_prefetch(shard, hashes, found);
 }
 
 void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
 					struct request *const *requests, size_t count) {
+	SNUG_ASSERT(requests != NULL || count == 0);
 	while (count > 0) {
 		size_t part = smaller(count, PREFETCH_MAX);
 		prefetch(shard, requests, part);

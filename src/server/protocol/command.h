@@ -120,4 +120,8 @@ struct parser {
 bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
 				 char *decoded, struct command *command, size_t *used);
 
+/* The key of the one command that the bytes are, as a guess for who asks for memory early: nothing
+ * else may depend on it. False: several commands or keys, or none that is easily seen. */
+bool command_peek(const char *bytes, size_t length, const char **key, size_t *key_bytes);
+
 #endif

@@ -8,6 +8,7 @@
  *     command.c         lines, lists of keys, and which command a line is
  *     command_text.c    set, delete, incr, .. and those without a key: one table
  *     command_meta.c    mg ms md ma mn me: a key and flags
+ *     command_peek.c    a key, guessed at before anything is parsed
  *     command_words.c   a word as a number with a sign
  *     command_parts.h   what the files of the parser share
  *     base64.c          keys that come in base64
