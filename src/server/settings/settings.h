@@ -54,6 +54,7 @@ struct settings {
 	snug_evict_for evict_for; /* --evict-for hits|bytes */
 	bool no_flush;            /* -F: flush_all is refused */
 	bool huge_pages;          /* -L */
+	bool collapse;
 	bool lock_memory;         /* -k */
 	/* -p: a port, PORT_NONE or PORT_ANY; once snugd listens, the port that it got */
 	int32_t port;

@@ -100,6 +100,8 @@ enum settings_kind {
 	  "missed")                                                                                    \
 	X(MEMORY, 'L', "enable-largepages", FLAG, SETTINGS_FIELD(huge_pages), "", 0, 1, "no|yes",      \
 	  "huge_pages", "ask the system for 2 MiB pages")                                              \
+	X(MEMORY, 0, "collapse", CHOICE, SETTINGS_FIELD(collapse), "on", 0, 0, "off|on", "collapse",   \
+	  "make huge pages of what is resident anyway, in the background; with -L there is no need")   \
 	X(MEMORY, 'k', "lock-memory", FLAG, SETTINGS_FIELD(lock_memory), "", 0, 1, "no|yes", "",       \
 	  "keep what is resident out of swap; needs the right to lock without limit (ulimit -l)")      \
 	X(MEMORY, 'F', "disable-flush-all", FLAG, SETTINGS_FIELD(no_flush), "", 0, 1, "yes|no",        \
