@@ -373,6 +373,9 @@ bool answers_fits_record(const struct command *command);
 void answers_append(struct connection *connection, struct record *record);
 /* Says `text` after all that was asked before. */
 void answers_say(struct connection *connection, const char *text, size_t length);
+/* The same of a line of text (answer_line), in the client's protocol. */
+void answers_say_line(struct connection *connection, const struct reply *reply, const char *line,
+					  size_t length);
 /* Carries a command's operation out on the own shard, and answers it. */
 void answers_execute(struct connection *connection, struct command *command);
 /* Says what was found of another's key, whose value is `value`. */
