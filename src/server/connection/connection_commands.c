@@ -64,7 +64,6 @@ static bool fits_message(const struct connection *connection, const struct comma
 /* Takes a storing command's value. False: not yet. */
 static bool take_value(struct connection *connection, struct batch *batch, struct command *command,
 					   const char *bytes, size_t length) {
-	size_t whole_bytes = (size_t)command->operation.value_bytes + command->reply.value_end_bytes;
 	switch (find_value(connection, command, bytes, length)) {
 	case VALUE_TO_COME:
 		return false;
@@ -72,11 +71,11 @@ static bool take_value(struct connection *connection, struct batch *batch, struc
 		command->kind = COMMAND_SAY;
 		command->text = bad_chunk;
 		command->text_bytes = answer_hides_errors(&command->reply) ? 0 : sizeof bad_chunk - 1;
-		batch->at += whole_bytes;
+		batch->at += command->operation.value_bytes + command->reply.value_end_bytes;
 		return true;
 	case VALUE_THERE:
 		if (fits_message(connection, command)) {
-			batch->at += whole_bytes;
+			batch->at += command->operation.value_bytes + command->reply.value_end_bytes;
 			return true;
 		}
 		break;

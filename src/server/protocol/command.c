@@ -239,32 +239,6 @@ static void parse_line(const char *begin, const char *end, size_t line_bytes,
 		SAY(command, "ERROR\r\n");
 }
 
-static bool next_text(struct parser *parser, const char *bytes, size_t length,
-					  uint64_t item_max_bytes, char *decoded, struct command *command,
-					  size_t *used) {
-	if (parser->list != 0) return next_key(parser, bytes, length, command, used);
-	/* The bound holds for a line that is there as a whole as for one that comes in pieces. */
-	const char *newline =
-		memchr(bytes, '\n', length <= LINE_BYTES_MAX ? length : LINE_BYTES_MAX + 1);
-	if (UNLIKELY(newline == NULL)) return unfinished(parser, bytes, length, command, used);
-	const char *end = newline > bytes && newline[-1] == '\r' ? newline - 1 : newline;
-	const char *begin = skip_blanks(bytes, end);
-	struct parser list;
-	size_t word = list_word(begin, (size_t)(end - begin), &list);
-	command_begin(command);
-	*used = (size_t)(newline + 1 - bytes);
-	if (word == 0) {
-		parse_line(begin, end, *used, item_max_bytes, decoded, command);
-		return true;
-	}
-	const char *keys = begin_list(&list, begin + word, end, command);
-	if (keys == NULL) return true;
-	*parser = list;
-	bool whole = next_key(parser, keys, (size_t)(bytes + length - keys), command, used);
-	*used += (size_t)(keys - bytes);
-	return whole;
-}
-
 /* ------------------------------------------------------------------ which protocol --------- */
 
 /* A binary client where only text is spoken: told so in a packet, once its first head is there. */
@@ -298,14 +272,36 @@ static bool next_other(struct parser *parser, const char *bytes, size_t length,
 				   ? refuse_binary(bytes, length, decoded, command, used)
 				   : fail(command, no_text, sizeof no_text - 1, length, used);
 	if (parser->speech == SPEECH_TEXT)
-		return next_text(parser, bytes, length, item_max_bytes, decoded, command, used);
+		return parser_next(parser, bytes, length, item_max_bytes, decoded, command, used);
 	command_begin(command);
 	return command_binary(bytes, length, item_max_bytes, decoded, command, used);
 }
 
+/* ------------------------------------------------------------------ which it is ------------ */
+
 bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
 				 char *decoded, struct command *command, size_t *used) {
+	if (parser->list != 0) return next_key(parser, bytes, length, command, used);
 	if (UNLIKELY(parser->speech != SPEECH_TEXT))
 		return next_other(parser, bytes, length, item_max_bytes, decoded, command, used);
-	return next_text(parser, bytes, length, item_max_bytes, decoded, command, used);
+	/* The bound holds for a line that is there as a whole as for one that comes in pieces. */
+	const char *newline =
+		memchr(bytes, '\n', length <= LINE_BYTES_MAX ? length : LINE_BYTES_MAX + 1);
+	if (UNLIKELY(newline == NULL)) return unfinished(parser, bytes, length, command, used);
+	const char *end = newline > bytes && newline[-1] == '\r' ? newline - 1 : newline;
+	const char *begin = skip_blanks(bytes, end);
+	struct parser list;
+	size_t word = list_word(begin, (size_t)(end - begin), &list);
+	command_begin(command);
+	*used = (size_t)(newline + 1 - bytes);
+	if (word == 0) {
+		parse_line(begin, end, *used, item_max_bytes, decoded, command);
+		return true;
+	}
+	const char *keys = begin_list(&list, begin + word, end, command);
+	if (keys == NULL) return true;
+	*parser = list;
+	bool whole = next_key(parser, keys, (size_t)(bytes + length - keys), command, used);
+	*used += (size_t)(keys - bytes);
+	return whole;
 }
