@@ -183,6 +183,7 @@ static void prefetch_operation(const struct operation *operation) {
 		__builtin_prefetch(&operation->item, 1);
 		return;
 	}
+	if (value == NULL) return; /* it lies in a lease */
 	for (size_t at = 0; at < operation->value_bytes && at < VALUE_LINES * LINE_BYTES;
 		 at += LINE_BYTES)
 		__builtin_prefetch(value + at);
