@@ -68,9 +68,8 @@ typedef struct snug_cache_options {
 	const snug_os *os;
 	/* as in snug_shard_options; of all workers together */
 	uint64_t keep_free_bytes;
-	/* Makes huge pages of what is resident as a whole, on a thread of its own: it costs no memory.
-	 * Without effect with huge_pages or an `os`, and on Linux before 6.1. */
-	bool collapse;
+	/* with as many segments as workers: all items stay in it; `os` is NULL then. NULL: none */
+	snug_memory_file *memory_file;
 } snug_cache_options;
 
 void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes);
@@ -81,10 +80,11 @@ static inline snug_cache_options snug_cache_options_default(void) {
 }
 
 /* Starts the workers. NULL, VERSION, OPTION, LIMIT_TOO_SMALL (of one worker's share), OS_MEMORY,
- * OS_THREAD. */
+ * OS_THREAD. With a memory file that holds a cache, all items are there: LAYOUT, CORRUPT, as
+ * snug_heap_create. */
 SNUG_NODISCARD snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out);
 
-/* Ends the workers; all items end with them. IN_USE, and nothing done: clients, or a coordinator,
+/* Ends the workers; all items end with them, but those in a memory file, which stay there. IN_USE, and nothing done: clients, or a coordinator,
  * still exist. NULL: OK. */
 SNUG_NODISCARD snug_error snug_cache_destroy(snug_cache *cache);
 

@@ -62,7 +62,11 @@ extern "C" {
 	X(SNUG_ERROR_NOT_A_NUMBER, "the item's value is not a decimal number")                         \
 	X(SNUG_ERROR_BUFFER_TOO_SMALL, "the value is larger than the caller's buffer")                 \
 	X(SNUG_ERROR_VERSION,                                                                          \
-	  "a struct was not initialised, or asks for what this version does not know")
+	  "a struct was not initialised, or asks for what this version does not know")                 \
+	X(SNUG_ERROR_FILE, "the memory file cannot be opened, or is none")                             \
+	X(SNUG_ERROR_FILE_SYSTEM, "the memory file does not lie in memory")                            \
+	X(SNUG_ERROR_LAYOUT, "the memory file holds another layout, size or number of heaps")          \
+	X(SNUG_ERROR_UNCLEAN, "the memory file was not closed in order")
 
 typedef enum snug_error {
 #define SNUG_ERROR_ENUM(symbol, text) symbol,

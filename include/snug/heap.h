@@ -48,6 +48,7 @@
 
 #include <snug/error.h>
 #include <snug/log.h>
+#include <snug/memory_file.h>
 #include <snug/os.h>
 
 #include <stdbool.h>
@@ -128,6 +129,11 @@ typedef struct snug_heap_options {
 	snug_owner owner;       /* moved set: objects are named by reference; else by handle */
 	const snug_os *os;      /* NULL: Linux */
 	snug_log log;           /* write NULL: silent */
+	/* A file in memory that the heap lies in, and outlives the process with; `os` is NULL then. It
+	 * must outlive the heap. NULL: none */
+	snug_memory_file *memory_file;
+	uint32_t memory_segment; /* which of the file's segments, from 0; of workers: of the first */
+	uint32_t reserved;       /* 0 */
 } snug_heap_options;
 
 /* The defaults, in a struct of so many bytes. Other languages than C and C++ call this one. */
@@ -139,10 +145,14 @@ static inline snug_heap_options snug_heap_options_default(void) {
 }
 
 /* Creates a heap owned by the calling thread. Nothing but metadata is resident yet.
- * NULL, VERSION, OPTION (page_bytes, a size_of without moved, pace), LIMIT_TOO_SMALL, OS_MEMORY. */
+ * NULL, VERSION, OPTION (page_bytes, a size_of without moved, pace), LIMIT_TOO_SMALL, OS_MEMORY.
+ * With a memory file that holds a heap it is attached: all its objects are there. LAYOUT (another
+ * size of pages, the other way of naming, a limit above its limit_max_bytes, another version of the
+ * library), CORRUPT, IN_USE (a heap lies in the segment). */
 SNUG_NODISCARD snug_error snug_heap_create(const snug_heap_options *options, snug_heap **out);
 
-/* Gives everything back to the OS; all objects end with it. Owning thread. WRONG_THREAD, REENTERED,
+/* Gives everything back to the OS; all objects end with it, but those in a memory file, which stay
+ * there. Owning thread. WRONG_THREAD, REENTERED,
  * and nothing done. NULL: OK. */
 SNUG_NODISCARD snug_error snug_heap_destroy(snug_heap *heap);
 

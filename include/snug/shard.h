@@ -90,8 +90,8 @@ typedef struct snug_shard_options {
 	 * snug_shard_maintain, but for so much; SNUG_NO_BUDGET (snug/defragment.h): none goes. */
 	uint64_t keep_free_bytes;
 	uint64_t reserved[3]; /* 0 */
-	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log as for the heap; the
-	 * owner is the shard. The limit is that of everything. */
+	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log, memory_file as for the
+	 * heap; the owner is the shard. The limit is that of everything. */
 	snug_heap_options heap;
 } snug_shard_options;
 
@@ -113,7 +113,7 @@ SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options,
 											 snug_heap_options *heap_options, snug_shard **out);
 SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap);
 
-/* Gives everything back. As snug_heap_destroy: WRONG_THREAD, REENTERED, and nothing done. NULL:
+/* Gives everything back; in a memory file all items stay. As snug_heap_destroy: WRONG_THREAD, REENTERED, and nothing done. NULL:
  * OK. */
 SNUG_NODISCARD snug_error snug_shard_destroy(snug_shard *shard);
 
@@ -282,7 +282,8 @@ typedef struct snug_shard_stats {
 	uint64_t flushed;
 	uint64_t refused; /* stores for which there was no room */
 	snug_stats heap;
-	uint64_t reserved[6]; /* 0 */
+	uint64_t attached;    /* items that were there when it was created: of a memory file */
+	uint64_t reserved[5]; /* 0 */
 } snug_shard_stats;
 
 SNUG_NODISCARD snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out);

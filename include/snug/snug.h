@@ -10,6 +10,7 @@
 #include <snug/heap.h>
 #include <snug/histogram.h>
 #include <snug/log.h>
+#include <snug/memory_file.h>
 #include <snug/os.h>
 #include <snug/platform.h>
 #include <snug/shard.h>

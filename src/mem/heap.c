@@ -47,6 +47,7 @@
 #include "mem/arena/arena.h"
 #include "mem/arena/limit.h"
 #include "mem/gate.h"
+#include "mem/heap_keep.h"
 #include "mem/object/room.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/handles.h"
@@ -95,8 +96,9 @@ static bool asks_the_unknown(const snug_heap_options *options) {
 
 static snug_error read_options(const snug_heap_options *given, snug_heap_options *out) {
 	*out = snug_heap_options_default();
-	return grown_read(given, out, sizeof *out) && !asks_the_unknown(out) ? SNUG_OK
-																		 : SNUG_ERROR_VERSION;
+	bool is_known =
+		grown_read(given, out, sizeof *out) && out->reserved == 0 && !asks_the_unknown(out);
+	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
 }
 
 static size_t limit_max_of(const snug_heap_options *options) {
@@ -199,12 +201,12 @@ static void fill_in(snug_heap *heap, const snug_heap_options *options, char *bas
 	heap->arena.huge_pages = options->huge_pages;
 }
 
-static snug_error create(const snug_heap_options *options, snug_heap **out) {
+static snug_error create(const snug_heap_options *options, const snug_os *os,
+						 struct memory_segment *segment, snug_heap **out) {
 	size_t page_bytes;
 	snug_error error = check_options(options, &page_bytes);
 	if (error) return error;
-	snug_heap draft = {.arena = {.os = options->os != NULL ? options->os : snug_os_linux()}};
-	const snug_os *os = draft.arena.os;
+	snug_heap draft = {.arena = {.os = os}, .segment = segment};
 	draft.arena.limit_bytes = options->limit_bytes;
 	draft.arena.limit_goal_bytes = options->limit_bytes;
 	char *base = reserve_metadata(&draft, options, page_bytes, os_addresses_are_limited());
@@ -238,17 +240,44 @@ static snug_error create(const snug_heap_options *options, snug_heap **out) {
 	return error;
 }
 
+/* Begun there, or found there. */
+static snug_error create_in_file(const snug_heap_options *options, snug_heap **out) {
+	struct memory_segment *segment;
+	if (options->os != NULL) return SNUG_ERROR_OPTION;
+	snug_error error = memory_segment_of(options->memory_file, options->memory_segment, &segment);
+	if (error) return error;
+	if (memory_segment_facts(segment, ROOT_HEAP) != NULL) {
+		size_t page_bytes;
+		error = check_options(options, &page_bytes);
+		return error ? error : heap_attach(options, segment, out);
+	}
+	error = memory_segment_begin(segment, ROOT_HEAP);
+	if (error) return error;
+	error = create(options, memory_segment_os(segment), segment, out);
+	if (error)
+		memory_segment_end(segment, ROOT_HEAP, error);
+	else
+		heap_note_root(*out);
+	return error;
+}
+
 snug_error snug_heap_create(const snug_heap_options *options, snug_heap **out) {
 	snug_heap_options known;
 	if (options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_error error = read_options(options, &known);
-	return error ? error : create(&known, out);
+	if (error) return error;
+	if (known.memory_file != NULL) return create_in_file(&known, out);
+	return create(&known, known.os != NULL ? known.os : snug_os_linux(), NULL, out);
 }
 
 snug_error snug_heap_destroy(snug_heap *heap) {
 	if (heap == NULL) return SNUG_OK;
 	snug_error error = gate_enter_any(heap);
 	if (error) return error;
+	if (heap->segment != NULL) {
+		heap_leave(heap);
+		return SNUG_OK;
+	}
 	const snug_os *os = heap->arena.os;
 	arena_deinit(&heap->arena);
 	os->release(os->context, heap->metadata_base, heap->metadata_reserved_bytes);

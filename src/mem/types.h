@@ -67,6 +67,7 @@
  *   object/      whole objects, by handle or by reference, and room for them
  *   check/       the walkers
  *   heap.c       creation, end, the limit
+ *   heap_keep    a heap in a memory file: left there, and found again
  *
  * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no
  * malloc.
@@ -458,6 +459,10 @@ struct totals {
 	uint64_t timed_moves;
 };
 
+struct memory_segment;
+
+/* Whoever changes a struct of this file that lies in a heap's memory, or what one of its fields
+ * means, changes HEAP_LAYOUT (mem/heap_keep.c). */
 struct snug_heap {
 	/* = arena.bias; first, because snug_ref_at in snug/heap.h reads it; constant after create */
 	uintptr_t bias;
@@ -494,6 +499,7 @@ struct snug_heap {
 	size_t metadata_reserved_bytes;
 	pthread_t owner_thread;
 	snug_log log;
+	struct memory_segment *segment; /* where it lies in a memory file; NULL: in none */
 };
 
 static inline uint64_t class_live_slots(const struct size_class *class) {

@@ -8,9 +8,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Any thread. */
 bool os_addresses_are_limited(void);
+
+/* What the machine has of memory. Any thread. */
+uint64_t os_memory_bytes(void);
 
 /* What a table reserves beyond a share of the limit where addresses are limited: nobody lacks this
  * much, and a small table is whole in it. */

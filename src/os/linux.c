@@ -19,10 +19,9 @@
  *
  * Huge pages need a range aligned to 2 MiB; mmap aligns to 4 KiB only, so a reservation is made too
  * large by the alignment and trimmed at both ends. */
-#include <snug/os.h>
+#include "os/reserve.h"
 
 #include "base/bits.h"
-#include "os/collapse.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -47,9 +46,7 @@ static bool is_locked(char *address) {
 	return madvise(address, OS_PAGE_BYTES, MADV_DONTNEED) != 0 && errno == EINVAL;
 }
 
-/* Opens a mapping that has no access yet. Where the process locks all that it maps, opening it
- * would make all of it resident; now a page is locked when it is touched. */
-static bool open_access(char *address, size_t bytes) {
+bool os_open_access(char *address, size_t bytes) {
 	if (is_locked(address) && syscall(SYS_mlock2, address, bytes, MLOCK_ONFAULT) != 0 &&
 		munlock(address, bytes) != 0)
 		return false;
@@ -68,7 +65,7 @@ static void *linux_reserve(void *context, size_t bytes, size_t alignment) {
 	if (before_bytes > 0) munmap(mapped, before_bytes);
 	if (slack_bytes > before_bytes)
 		munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
-	if (open_access(mapped + before_bytes, bytes)) return mapped + before_bytes;
+	if (os_open_access(mapped + before_bytes, bytes)) return mapped + before_bytes;
 	munmap(mapped + before_bytes, bytes);
 	return NULL;
 }
@@ -87,14 +84,12 @@ static bool linux_commit(void *context, void *address, size_t bytes) {
 
 static bool linux_decommit(void *context, void *address, size_t bytes) {
 	(void)context;
-	collapse_split(address, bytes);
 	if (madvise(address, bytes, MADV_DONTNEED) == 0) return true;
 	return errno == EINVAL && madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0;
 }
 
 static void linux_advise_huge(void *context, void *address, size_t bytes) {
 	(void)context;
-	collapse_note_huge();
 	(void)madvise(address, bytes, MADV_HUGEPAGE);
 }
 

@@ -12,6 +12,10 @@ static inline void os_advise_small(const snug_os *os, void *address, size_t byte
 	if (os->advise_small != NULL) os->advise_small(os->context, address, bytes);
 }
 
+/* Opens a mapping that has no access yet. Where the process locks all that it maps, opening it
+ * would make all of it resident; now a page is locked when it is touched. False: refused. */
+bool os_open_access(char *address, size_t bytes);
+
 /* NULL: refused. */
 static inline void *os_reserve(const snug_os *os, size_t bytes, size_t alignment) {
 	void *address = os->reserve(os->context, bytes, alignment);

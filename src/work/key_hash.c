@@ -20,12 +20,14 @@
 #define SPREAD_BYTES 192u
 _Static_assert(SPREAD_BYTES >= XXH3_SECRET_SIZE_MIN, "XXH3 wants a longer secret");
 
+static unsigned char current[KEY_HASH_SECRET_BYTES];
 static _Alignas(64) unsigned char spread[SPREAD_BYTES];
 static atomic_bool is_settled;
 
 static void set_secret(const void *secret) {
 	XXH_errorcode error = XXH3_generateSecret(spread, sizeof spread, secret, KEY_HASH_SECRET_BYTES);
 	(void)error; /* of a spread that is too short alone */
+	memcpy(current, secret, sizeof current);
 }
 
 /* The kernel gives each process 16 random bytes at its start: they do where it refuses others, as a
@@ -55,4 +57,8 @@ bool key_hash_set_secret(const void *secret) {
 	if (atomic_load_explicit(&is_settled, memory_order_relaxed)) return false;
 	set_secret(secret);
 	return true;
+}
+
+void key_hash_secret(void *out) {
+	memcpy(out, current, sizeof current);
 }

@@ -27,6 +27,8 @@ uint64_t key_hash(const void *bytes, size_t length);
 #define KEY_HASH_SECRET_BYTES 16u
 /* False: it is settled. The one thread there is. */
 bool key_hash_set_secret(const void *secret);
+/* What it is: for who keeps hashes longer than the process. Any thread. */
+void key_hash_secret(void *out);
 /* From now on the secret stays as it is. Any thread. */
 void key_hash_settle(void);
 

@@ -15,7 +15,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
-#include "cache/shard/shard_read.h"
+#include "cache/shard/shard_state.h"
 #include "os/threads.h"
 
 #include <stdlib.h>
@@ -37,8 +37,9 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	options.no_eviction = cache->no_eviction;
 	options.evict_for = cache->evict_for;
 	options.keep_free_bytes = cache->keep_free_bytes;
-	if (snug_shard_prepare(&options, heap_options, &cache->worker[index].shard) != SNUG_OK)
-		cache->worker[index].shard = NULL;
+	struct cache_worker *worker = &cache->worker[index];
+	worker->error = snug_shard_prepare(&options, heap_options, &worker->shard);
+	if (worker->error) worker->shard = NULL;
 }
 
 /* On its own thread, outside of every callback. */
@@ -51,7 +52,7 @@ static void end_shard(struct cache_worker *worker) {
 
 static snug_error start(void *context, uint32_t index, snug_heap *heap) {
 	struct cache_worker *worker = worker_of(context, index);
-	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
+	if (worker->error) return worker->error;
 	upkeep_init(&worker->upkeep);
 	snug_error error = snug_shard_attach(worker->shard, heap);
 	if (error) end_shard(worker);
@@ -109,6 +110,7 @@ static snug_workers_options workers_options(const snug_cache_options *options, s
 	workers.heap.limit_max_bytes = options->limit_max_bytes / options->workers;
 	workers.heap.huge_pages = options->huge_pages;
 	workers.heap.os = options->os;
+	workers.heap.memory_file = options->memory_file;
 	workers.hook = (snug_worker_hook){.context = cache,
 									  .configure = configure,
 									  .start = start,
@@ -128,17 +130,6 @@ void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes) {
 		.keep_free_bytes = (uint64_t)1 << 20,
 	};
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
-}
-
-/* For nothing but speed: without it all goes on. */
-static void start_collapse(snug_cache *cache) {
-	struct os_range *ranges = calloc(cache->worker_count, SHARD_RANGES * sizeof *ranges);
-	cache->collapse = NULL;
-	if (ranges == NULL) return;
-	for (uint32_t i = 0; i < cache->worker_count; i++)
-		shard_ranges(cache->worker[i].shard, ranges + (size_t)i * SHARD_RANGES);
-	(void)!collapse_start(ranges, cache->worker_count * SHARD_RANGES, &cache->collapse);
-	free(ranges);
 }
 
 static snug_error create(const snug_cache_options *options, snug_cache **out) {
@@ -163,16 +154,15 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	cache->is_readable = options->os == NULL;
 	cache->limit_max_bytes =
 		options->limit_max_bytes != 0 ? options->limit_max_bytes : options->limit_bytes;
+	/* Before the workers settle it; who is refused is told so by the first of them. */
+	if (options->memory_file != NULL) (void)shard_take_secret(options->memory_file);
 	snug_workers_options workers = workers_options(options, cache);
 	snug_error error = snug_workers_create(&workers, &cache->workers);
-	if (error) {
+	if (error)
 		free(cache);
-		return error;
-	}
-	cache->collapses = options->collapse && !options->huge_pages && options->os == NULL;
-	if (cache->collapses) start_collapse(cache);
-	*out = cache;
-	return SNUG_OK;
+	else
+		*out = cache;
+	return error;
 }
 
 snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out) {
@@ -183,12 +173,8 @@ snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out
 
 snug_error snug_cache_destroy(snug_cache *cache) {
 	if (cache == NULL) return SNUG_OK;
-	collapse_stop(cache->collapse); /* what it looks through goes */
 	snug_error error = snug_workers_destroy(cache->workers);
-	if (!error)
-		free(cache);
-	else if (cache->collapses)
-		start_collapse(cache);
+	if (!error) free(cache);
 	return error;
 }
 

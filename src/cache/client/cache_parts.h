@@ -20,6 +20,7 @@
 /* Owner only, each. */
 struct cache_worker {
 	snug_shard *shard;
+	snug_error error; /* why there is none */
 	struct operation_counts counts;
 	struct upkeep upkeep;
 	bool has_served; /* in this turn */
@@ -47,8 +48,6 @@ struct snug_cache {
 	/* The OS below is ours: its clock may be asked by any thread, and what is decommitted stays
 	 * readable. */
 	bool is_readable;
-	bool collapses;
-	struct collapse *collapse; /* NULL: none, or it could not be started */
 	struct cache_worker worker[];
 };
 

@@ -54,6 +54,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "os/address_space.h"
+#include "os/memory_segment.h"
 #include "os/reserve.h"
 
 #include <string.h>
@@ -192,6 +193,35 @@ snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
 	index->moving = GROUP_NONE;
 	index->high_bytes = index->end_bytes = index->low_bytes;
 	return SNUG_OK;
+}
+
+/* Versions are of those who read: nobody has. */
+static bool find_versions(struct index *index, const struct memory_segment *segment) {
+	size_t count = (size_t)index->versions_mask + 1;
+	if (index->versions_bytes == 0)
+		index->versions = index->versions_own;
+	else
+		index->versions = memory_segment_now(segment, index->versions, index->versions_bytes);
+	if (index->versions == NULL) return false;
+	SNUG_ASSERT(is_power_of_two(count) && count <= VERSIONS_MAX);
+	for (size_t number = 0; number < count; number++)
+		atomic_store_explicit(&index->versions[number], 0, memory_order_relaxed);
+	atomic_store_explicit(&index->geometry, 0, memory_order_relaxed);
+	return true;
+}
+
+bool index_attach(struct index *index, snug_heap *heap, const struct memory_segment *segment,
+				  const snug_os *os, index_hash_function hash_of,
+				  index_filter_function drop_flushed, void *context) {
+	index->heap = heap;
+	index->os = os;
+	index->hash_of = hash_of;
+	index->drop_flushed = drop_flushed;
+	index->context = context;
+	index->groups = memory_segment_now(segment, index->groups, index->reserved_bytes);
+	index->spills = memory_segment_now(segment, index->spills, index->spills_reserved_bytes);
+	SNUG_ASSERT(index->moving == GROUP_NONE);
+	return index->groups != NULL && index->spills != NULL && find_versions(index, segment);
 }
 
 void index_deinit(struct index *index) {

@@ -121,6 +121,13 @@ snug_error index_init(struct index *index, snug_heap *heap, const snug_os *os,
 					  index_filter_function drop_flushed, void *context);
 void index_deinit(struct index *index);
 
+/* An index that was left in a memory file, in a process that is gone: the same, as for index_init.
+ * It charges nothing. False: what it says of itself lies outside of the file. */
+struct memory_segment;
+bool index_attach(struct index *index, snug_heap *heap, const struct memory_segment *segment,
+				  const snug_os *os, index_hash_function hash_of,
+				  index_filter_function drop_flushed, void *context);
+
 static inline snug_ref entry_ref(uint64_t entry) {
 	return entry & (((uint64_t)1 << SNUG_REF_BITS) - 1);
 }
@@ -246,11 +253,10 @@ static inline uint32_t bucket_matches(const struct bucket *bucket, uint16_t tag)
 
 static inline struct probe index_probe(const struct index *index, uint64_t hash) {
 	uint64_t place = index_place(index, hash);
-	struct probe probe = {
-		.index = index,
-		.group = (uint32_t)(place / GROUP_BUCKETS),
-		.tag = (uint16_t)(hash & 0xFFF),
-		.home_number = place % GROUP_BUCKETS};
+	struct probe probe = {.index = index,
+						  .group = (uint32_t)(place / GROUP_BUCKETS),
+						  .tag = (uint16_t)(hash & 0xFFF),
+						  .home_number = place % GROUP_BUCKETS};
 	probe.home = probe.bucket = index_bucket(index, place);
 	probe.matches = bucket_matches(probe.bucket, probe.tag);
 	return probe;

@@ -90,6 +90,22 @@ static inline struct item_head item_read(const void *item) {
 	return head;
 }
 
+/* The same of bytes that may be anything, `left` of which can be read. False: no head and key can be
+ * these. */
+static inline bool item_read_within(const void *item, size_t left, struct item_head *out) {
+	const unsigned char *at = item;
+	size_t head_bytes = 2;
+	if (left < 4 || at[1] == 0 || at[1] > SNUG_KEY_BYTES_MAX) return false;
+	do {
+		if (head_bytes == left || head_bytes == 2 + 5) return false;
+	} while (at[head_bytes++] & 0x80);
+	uint32_t fields = (at[0] & MARK_EXPIRY ? 4u : 0) + (at[0] & MARK_CLIENT_FLAGS ? 4u : 0) +
+					  (at[0] & MARK_CAS ? 8u : 0);
+	if (head_bytes + fields + at[1] > left) return false;
+	*out = item_read(item);
+	return true;
+}
+
 /* The key follows. */
 static inline void item_write(void *item, const struct item_head *head) {
 	unsigned char *at = item;

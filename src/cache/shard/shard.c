@@ -18,12 +18,19 @@
  * So setting the clock ends nothing that is to live for a while.
  *
  * The struct is taken from the OS in whole pages and charged, like all else: a shard has no
- * malloc. */
+ * malloc.
+ *
+ * IN A MEMORY FILE the struct lies there with the rest, and is found again: prepare finds it, attach
+ * rebuilds what meant something in one process alone: addresses, functions, versions, boards of
+ * readers, moments. What was learnt stays, and so does the clock: it goes on where it was, and has
+ * counted the time in between (by the clock that nobody sets, or after another boot by the one on
+ * the wall). To destroy such a shard leaves it. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
 #include "cache/shard/shard_state.h"
 #include "mem/gate.h"
+#include "mem/heap_keep.h"
 #include "mem/object/pins.h"
 #include "os/local_time.h"
 #include "os/reserve.h"
@@ -125,12 +132,114 @@ static bool options_make_sense(const snug_shard_options *options) {
 		   options->heap.owner.moved == NULL && options->heap.owner.size_of == NULL;
 }
 
-/* An item is told to readers in a few extents, and evicting is cheaper than many pieces. */
-static snug_error prepare(const snug_shard_options *options, snug_heap_options *heap_options,
-						  snug_shard **out) {
-	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
-	key_hash_settle();
-	const snug_os *os = options->heap.os != NULL ? options->heap.os : snug_os_linux();
+/* In a memory file keys are found by the secret that they were stored with. */
+snug_error shard_take_secret(snug_memory_file *file) {
+	unsigned char held[KEY_HASH_SECRET_BYTES], current[KEY_HASH_SECRET_BYTES];
+	_Static_assert(KEY_HASH_SECRET_BYTES == MEMORY_SECRET_BYTES, "the secret of keys' hashes");
+	key_hash_secret(current);
+	if (!memory_file_secret(file, held)) {
+		memory_file_set_secret(file, current);
+		return SNUG_OK;
+	}
+	bool is_same = memcmp(held, current, sizeof held) == 0;
+	return is_same || key_hash_set_secret(held) ? SNUG_OK : SNUG_ERROR_IN_USE;
+}
+
+#define SHARD_LAYOUT 1u
+
+static struct root_facts shard_facts(void) {
+	static const uint64_t numbers[] = {
+		SHARD_LAYOUT,
+		sizeof(snug_shard),
+		sizeof(struct index),
+		sizeof(struct rank),
+		sizeof(struct bucket),
+		sizeof(struct expiries),
+		sizeof(snug_shard_options),
+		offsetof(snug_shard, index),
+		offsetof(snug_shard, tick_s),
+		offsetof(snug_shard, hints),
+		BUCKET_ENTRIES,
+		GROUP_BUCKETS,
+		META_BITS,
+		RANK_STAMP_BITS,
+		GHOST_CLASS_BITS,
+		KEY_UNLINKED,
+		MARKS_FIELDS,
+	};
+	return (struct root_facts){.layout =
+								   memory_layout(numbers, sizeof numbers / sizeof numbers[0])};
+}
+
+/* The shard that a segment holds, of which nothing is changed yet. */
+static snug_error find_kept(struct memory_segment *segment, const snug_heap_options *heap_options,
+							snug_shard **out) {
+	const struct root_facts *facts = memory_segment_facts(segment, ROOT_SHARD);
+	if (facts == NULL) return memory_segment_refuse(segment, "it holds a heap without a cache");
+	if (facts->layout != shard_facts().layout)
+		return memory_segment_refuse(segment, "it was written by a version of another layout");
+	snug_error error = heap_could_attach(heap_options, segment);
+	if (!error) error = memory_segment_attach(segment);
+	if (error) return error;
+	SNUG_ASSERT(heap_options->owner.moved == moved);
+	*out = memory_segment_root(segment, ROOT_SHARD, sizeof **out);
+	return *out == NULL ? SNUG_ERROR_CORRUPT : SNUG_OK;
+}
+
+/* What the process that is gone has left in the struct, and this one does not go by. */
+static void forget_moments(snug_shard *shard) {
+	shard->heap = NULL;
+	shard->candidates.count = 0;
+	shard->ghosts_refused_bytes = 0;
+	shard->promised_bytes = 0;
+	shard->owns_heap = shard->gains_pages = shard->gives_back = shard->has_merged = false;
+	shard->spare = (struct spare){0};
+	shard->is_spare_settled = false;
+	shard->give_back_ns = 0;
+	shard->back_in_vain = 0;
+	shard->watched = 0;
+	shard->kept_for_pins_bytes = 0;
+	shard->check = (struct shard_check){0};
+	shard->stats = (snug_shard_stats){.attached = shard->live.items};
+	memset(&shard->hints, 0, sizeof shard->hints);
+}
+
+/* The clock goes on. */
+static void continue_clock(snug_shard *shard) {
+	int64_t gone_s;
+	SNUG_ASSERT(shard->options.now_context == shard);
+	if (memory_segment_is_same_boot(shard->segment, &gone_s))
+		shard->epoch = (struct os_epoch){.begun_s = shard->left_s, .begun_ns = shard->left_ns};
+	else
+		shard->epoch = (struct os_epoch){.begun_s = shard->left_s + gone_s,
+										 .begun_ns = shard->os->now_ns(shard->os->context)};
+}
+
+static void begin(snug_shard *shard, const snug_shard_options *options, const snug_os *os,
+				  struct memory_segment *segment) {
+	*shard = (snug_shard){.options = *options,
+						  .os = os,
+						  .reserved_bytes = round_up(sizeof *shard, GRAIN),
+						  .segment = segment};
+	set_clocks(shard);
+	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
+	expiries_begin(&shard->expiries, shard_now_s(shard));
+}
+
+static void resume(snug_shard *shard, const snug_shard_options *options, const snug_os *os,
+				   struct memory_segment *segment) {
+	forget_moments(shard);
+	SNUG_ASSERT(segment != NULL && shard->reserved_bytes >= sizeof *shard);
+	shard->options = *options;
+	shard->os = os;
+	shard->segment = segment;
+	shard->is_kept = true;
+	set_clocks(shard);
+	if (options->now_s == NULL) continue_clock(shard);
+}
+
+static snug_error make(const snug_shard_options *options, const snug_os *os,
+					   struct memory_segment *segment, snug_shard **out) {
 	size_t bytes = round_up(sizeof(snug_shard), GRAIN);
 	snug_shard *shard = os_reserve(os, bytes, GRAIN);
 	if (shard == NULL) return SNUG_ERROR_OS_MEMORY;
@@ -138,22 +247,62 @@ static snug_error prepare(const snug_shard_options *options, snug_heap_options *
 		os->release(os->context, shard, bytes);
 		return SNUG_ERROR_OS_MEMORY;
 	}
-	*shard = (snug_shard){.options = *options, .os = os, .reserved_bytes = bytes};
-	set_clocks(shard);
-	shard->earliest_s = shard->round_earliest_s = UINT32_MAX;
-	expiries_begin(&shard->expiries, shard_now_s(shard));
-	heap_options->owner = (snug_owner){.moved = moved, .size_of = size_of, .context = shard};
-	heap_options->no_last_resort = true;
+	begin(shard, options, os, segment);
 	*out = shard;
+	return SNUG_OK;
+}
+
+/* Begun in the file, or found there. */
+static snug_error prepare_in_file(const snug_shard_options *options,
+								  const snug_heap_options *heap_options, snug_shard **out) {
+	struct memory_segment *segment;
+	if (options->heap.os != NULL) return SNUG_ERROR_OPTION;
+	snug_error error =
+		memory_segment_of(options->heap.memory_file, options->heap.memory_segment, &segment);
+	if (!error) error = shard_take_secret(options->heap.memory_file);
+	if (error == SNUG_ERROR_IN_USE)
+		error = memory_segment_refuse(segment, "its keys were hashed with another secret");
+	if (error) return error;
+	bool is_kept = memory_segment_facts(segment, ROOT_HEAP) != NULL ||
+				   memory_segment_facts(segment, ROOT_SHARD) != NULL;
+	if (is_kept) error = find_kept(segment, heap_options, out);
+	if (!error) error = memory_segment_begin(segment, ROOT_SHARD);
+	if (error) return error;
+	SNUG_ASSERT(!is_kept || (*out)->segment != NULL);
+	if (is_kept)
+		resume(*out, options, memory_segment_os(segment), segment);
+	else
+		error = make(options, memory_segment_os(segment), segment, out);
+	if (error) memory_segment_end(segment, ROOT_SHARD, error);
+	return error;
+}
+
+/* An item is told to readers in a few extents, and evicting is cheaper than many pieces. */
+static snug_error prepare(const snug_shard_options *options, snug_heap_options *heap_options,
+						  snug_shard **out) {
+	if (!options_make_sense(options)) return SNUG_ERROR_OPTION;
+	heap_options->owner = (snug_owner){.moved = moved, .size_of = size_of};
+	heap_options->no_last_resort = true;
+	const snug_os *os = options->heap.os != NULL ? options->heap.os : snug_os_linux();
+	snug_error error = options->heap.memory_file != NULL
+						   ? prepare_in_file(options, heap_options, out)
+						   : make(options, os, NULL, out);
+	if (error) return error;
+	SNUG_ASSERT((*out)->heap == NULL && (*out)->os != NULL);
+	key_hash_settle();
+	heap_options->owner.context = *out;
 	return SNUG_OK;
 }
 
 snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_options *heap_options,
 							  snug_shard **out) {
 	snug_shard_options known;
+	snug_shard *shard;
 	if (options == NULL || heap_options == NULL || out == NULL) return SNUG_ERROR_NULL;
 	snug_error error = read_options(options, &known);
-	return error ? error : prepare(&known, heap_options, out);
+	if (!error) error = prepare(&known, heap_options, &shard);
+	if (!error) *out = shard;
+	return error;
 }
 
 /* Addresses for as many as the limit may ever allow; memory follows the items. Without them the
@@ -165,9 +314,42 @@ static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
 	if (memory != NULL) shard->ghosts_reserved_bytes = bytes;
 }
 
+/* On the heap that was left with it. */
+static snug_error attach_kept(snug_shard *shard, snug_heap *heap) {
+	ghost *table = shard->ghosts.table;
+	bool is_found = index_attach(&shard->index, heap, shard->segment, shard->os, hash_of,
+								 shard_drop_flushed, shard);
+	if (table != NULL)
+		table = memory_segment_now(shard->segment, table, shard->ghosts_reserved_bytes);
+	is_found &= (table != NULL) == (shard->ghosts.table != NULL);
+	if (!is_found || heap->segment != shard->segment) return SNUG_ERROR_CORRUPT;
+	SNUG_ASSERT(shard->index.count >= shard->live.items && shard->watched == 0);
+	shard->ghosts.table = table;
+	shard->heap = heap;
+	heap_charge_kept(heap, shard->reserved_bytes + index_committed_bytes(&shard->index) +
+							   ghosts_bytes(&shard->ghosts));
+	if (memory_segment_is_foreign(shard->segment) && shard_check_stranger(shard) != SNUG_OK) {
+		shard->heap = NULL;
+		(void)memory_segment_refuse(shard->segment, "its items were changed, or are damaged");
+		return SNUG_ERROR_CORRUPT;
+	}
+	return snug_shard_set_limit(shard, heap->arena.limit_goal_bytes);
+}
+
+static void note_root(snug_shard *shard) {
+	struct root_facts facts = shard_facts();
+	SNUG_ASSERT(shard->heap != NULL && shard->heap->segment == shard->segment);
+	if (shard->segment != NULL) memory_segment_set_root(shard->segment, ROOT_SHARD, shard, &facts);
+}
+
 snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 	if (shard == NULL || heap == NULL) return SNUG_ERROR_NULL;
 	if (shard->heap != NULL) return SNUG_ERROR_IN_USE;
+	if (shard->is_kept) {
+		snug_error error = attach_kept(shard, heap);
+		if (!error) note_root(shard);
+		return error;
+	}
 	snug_stats stats;
 	snug_error error = snug_stats_get(heap, &stats);
 	if (!error) error = snug_heap_charge(heap, shard->reserved_bytes);
@@ -190,12 +372,28 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 	shard_limit_changed(shard);
 	shard_keep_for_pins(shard);
 	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
+	note_root(shard);
 	return SNUG_OK;
+}
+
+/* It stays where it is, if it has begun to live there. */
+static void leave(snug_shard *shard) {
+	struct memory_segment *segment = shard->segment;
+	SNUG_ASSERT(shard->heap == NULL || shard->heap->segment == segment);
+	snug_error error = shard->heap == NULL ? SNUG_ERROR_UNCLEAN : SNUG_OK;
+	shard->left_s = shard_now_s(shard);
+	shard->left_ns = shard->os->now_ns(shard->os->context);
+	shard->heap = NULL;
+	memory_segment_end(segment, ROOT_SHARD, error);
 }
 
 /* All but the heap, which reads the items no more. */
 static void give_back(snug_shard *shard) {
 	SNUG_ASSERT(shard->watched == 0);
+	if (shard->segment != NULL) {
+		leave(shard);
+		return;
+	}
 	if (shard->heap != NULL) index_deinit(&shard->index);
 	if (shard->ghosts_reserved_bytes > 0)
 		shard->os->release(shard->os->context, shard->ghosts.table, shard->ghosts_reserved_bytes);

@@ -11,9 +11,19 @@
  *              counted, and    |  not walked yet
  *              kept counted    |
  *
- * A flush in the middle sets what was counted to 0, as it does with the shard's own count. */
+ * A flush in the middle sets what was counted to 0, as it does with the shard's own count.
+ *
+ * Of a memory file that somebody else may have written to, items are bounded before they are
+ * believed: an item lies in a live slot that is large enough, its key's hash leads to its entry, and
+ * by the sizes that all of them tell the heap holds as much as it has counted. The tables have a sum
+ * that was compared. */
 #include "base/log_line.h"
 #include "cache/shard/shard_state.h"
+#include "mem/check/check.h"
+#include "mem/slab/classes.h"
+#include "mem/slab/fragment.h"
+#include "mem/slab/trailer.h"
+#include "work/key_hash.h"
 
 #include <stdio.h>
 
@@ -56,7 +66,8 @@ static bool check_item(void *context, uint64_t entry) {
 		walk->wrong = "an item is not live, or its head and key are not in one piece";
 		return false;
 	}
-	snug_key key = snug_shard_key(item_key(item, &head), head.key_bytes);
+	snug_key key = {item_key(item, &head), head.key_bytes, 0};
+	key.hash = key_hash(key.bytes, key.length);
 	struct probe probe = index_probe(&shard->index, key.hash);
 	walk->wrong = "an item is not found by its key";
 	while (probe_next(&probe)) {
@@ -120,6 +131,87 @@ snug_error snug_shard_check(snug_shard *shard, snug_check_result *out) {
 		(void)snprintf(out->message, sizeof out->message, "%s", walk.wrong);
 	}
 	return SNUG_ERROR_CORRUPT;
+}
+
+/* ------------------------------------------------------------------ a stranger's ----------- */
+
+/* Objects by class, by the sizes that their heads tell. */
+struct stranger {
+	snug_shard *shard;
+	uint64_t payload_bytes;
+	uint32_t live[CLASS_COUNT_MAX];
+	bool is_broken;
+};
+
+/* The live slot in which a plain item begins; its class, or NULL. */
+static const struct size_class *class_of_item(const snug_heap *heap, uint64_t offset) {
+	page_number number = page_of(&heap->arena, offset);
+	if (number == PAGE_NONE || number >= heap->arena.described) return NULL;
+	struct page *page = &heap->arena.pages[number];
+	if (page->state != PAGE_SLAB) return NULL;
+	const struct size_class *class = heap->classes.state[page->class_id];
+	uint64_t slot = slot_of(&heap->arena, class, offset);
+	bool is_live = slot < class->slots && class->family == FAMILY_BYTES &&
+				   page_offset(&heap->arena, number) + slot * class->stride == offset &&
+				   (free_bits_of(page, class)[slot / 64] >> (slot % 64) & 1) == 0;
+	return is_live ? class : NULL;
+}
+
+static bool check_plain_stranger(struct stranger *stranger, uint64_t offset,
+								 struct item_head *head) {
+	const snug_heap *heap = stranger->shard->heap;
+	const struct size_class *class = class_of_item(heap, offset);
+	if (class == NULL || !item_read_within(address_of(&heap->arena, offset), class->stride, head) ||
+		head->value_bytes > class->stride || item_bytes(head) > class->stride)
+		return false;
+	uint16_t id = class_find(&heap->classes, FAMILY_BYTES, item_bytes(head));
+	stranger->live[id]++;
+	stranger->payload_bytes += item_bytes(head);
+	return true;
+}
+
+/* The heap has walked the chain, and found it whole. */
+static bool check_chained_stranger(const struct stranger *stranger, uint64_t offset,
+								   struct item_head *head) {
+	const snug_heap *heap = stranger->shard->heap;
+	if (!is_live_fragment(heap, offset)) return false;
+	struct fragment_trailer trailer =
+		fragment_trailer_read(heap, fragment_trailer_at(heap, offset));
+	return item_read_within(address_of(&heap->arena, offset), trailer.length, head) &&
+		   (uint64_t)head->head_bytes + head->key_bytes + head->value_bytes == trailer.object_size;
+}
+
+static bool check_stranger(void *context, uint64_t entry) {
+	struct stranger *stranger = context;
+	const snug_shard *shard = stranger->shard;
+	snug_ref ref = entry_ref(entry);
+	uint64_t offset = ref & OFFSET_MASK;
+	struct item_head head;
+	bool is_sound = snug_ref_is_contiguous(ref) ? check_plain_stranger(stranger, offset, &head)
+												: check_chained_stranger(stranger, offset, &head);
+	if (is_sound) {
+		struct probe probe = index_probe(&shard->index, shard_hash_of_item(shard, ref));
+		while ((is_sound = probe_next(&probe)) && *probe.entry != entry) continue;
+	}
+	stranger->is_broken |= !is_sound;
+	return is_sound;
+}
+
+static bool is_counted(const struct stranger *stranger) {
+	const snug_heap *heap = stranger->shard->heap;
+	uint64_t plain_bytes =
+		heap->payload_bytes[SNUG_POOL_SMALL] + heap->payload_bytes[SNUG_POOL_MEDIUM];
+	const struct class_table *classes = &heap->classes;
+	for (uint32_t id = classes->first[FAMILY_BYTES]; id < classes->first[FAMILY_BYTES + 1]; id++)
+		if (stranger->live[id] != classes->entry[id].live) return false;
+	return stranger->payload_bytes == plain_bytes;
+}
+
+snug_error shard_check_stranger(snug_shard *shard) {
+	struct stranger stranger = {.shard = shard};
+	index_visit(&shard->index, check_stranger, &stranger);
+	if (stranger.is_broken || !is_counted(&stranger)) return SNUG_ERROR_CORRUPT;
+	return snug_shard_check(shard, NULL);
 }
 
 /* ------------------------------------------------------------------ in slices -------------- */

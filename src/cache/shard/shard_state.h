@@ -1,6 +1,6 @@
 /* cache/shard/shard_state.h: a shard from within: the map of this room, which answers each get.
  *
- *     shard.c           its life, and what the heap asks of it
+ *     shard.c           its life, in a memory file too, and what the heap asks of it
  *     shard_check.c     figures and laws
  *     upkeep            on a worker: when maintenance runs
  *     shard_maintain.c  what is done beside serving
@@ -90,6 +90,10 @@ struct shard_check {
 	snug_check_result result;
 };
 
+struct memory_segment;
+
+/* Whoever changes it, or what one of its fields means, changes SHARD_LAYOUT (shard.c): it lies in
+ * memory files. */
 struct snug_shard {
 	snug_heap *heap;
 	int64_t flush_at_s; /* 0: none to come. Here, for readers look at it as at what stands around */
@@ -136,6 +140,11 @@ struct snug_shard {
 	struct shard_check check;
 	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
 	struct hints hints;     /* any thread posts */
+	/* in a memory file: where; NULL: in none */
+	struct memory_segment *segment;
+	bool is_kept;     /* by a process that is gone: it has items */
+	int64_t left_s;   /* when it was left, by its clock */
+	uint64_t left_ns; /* and by the OS's */
 };
 
 static inline uint32_t shard_now_s(const struct snug_shard *shard) {
@@ -228,6 +237,14 @@ bool shard_can_fit(const struct snug_shard *shard, size_t item_bytes, size_t cha
 
 /* The same if nothing were leased or charged by others either: what would not fit then is too large. */
 bool shard_can_ever_fit(const struct snug_shard *shard, size_t item_bytes);
+
+/* The process hashes keys as the file's were hashed, or the file as the process does from now on.
+ * IN_USE: the process's secret is settled, and another. */
+snug_error shard_take_secret(snug_memory_file *file);
+
+/* Walks a shard whose memory somebody else may have written to, but for its tables: nothing is
+ * believed before it is bounded. CORRUPT. */
+snug_error shard_check_stranger(snug_shard *shard);
 
 #define SHARD_ASKED_PARTS 4u /* below a quarter of the limit everything can fit */
 

@@ -1,0 +1,361 @@
+/* os/memory_segment.c: one worker's share of a memory file: a snug_os, and its sum.
+ *
+ * RESERVING takes the next free place in the file, which grows sparsely, and maps it where the
+ * kernel likes. What is reserved costs nothing until it is committed.
+ *
+ * SUMMING reads what the file system holds (SEEK_DATA), 4 KiB at a time, each page's sum seeded with
+ * its place; a page of zeros counts nothing, for it may be a hole in a copy. So the sums of pages
+ * can be added in any order. It is as fast as memory: each worker sums its own. */
+#include "base/assert.h"
+#include "base/bits.h"
+#include "os/memory_file_parts.h"
+#include "os/reserve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* ------------------------------------------------------------------ mapping ---------------- */
+
+/* Addresses that are aligned as asked, without access. */
+static char *reserve_aligned(size_t bytes, size_t alignment) {
+	size_t slack_bytes = alignment > FILE_GRAIN ? alignment - FILE_GRAIN : 0;
+	char *mapped = mmap(NULL, bytes + slack_bytes, PROT_NONE,
+						MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mapped == MAP_FAILED) return NULL;
+	size_t before_bytes = round_up((uintptr_t)mapped, alignment) - (uintptr_t)mapped;
+	if (before_bytes > 0) munmap(mapped, before_bytes);
+	if (slack_bytes > before_bytes)
+		munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
+	return mapped + before_bytes;
+}
+
+static char *map_part(int descriptor, const struct file_part *part) {
+	char *address = reserve_aligned(part->bytes, part->alignment);
+	if (address == NULL) return NULL;
+	SNUG_ASSERT((uintptr_t)address % part->alignment == 0);
+	if (mmap(address, part->bytes, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor,
+			 (off_t)part->offset) != MAP_FAILED &&
+		os_open_access(address, part->bytes))
+		return address;
+	munmap(address, part->bytes);
+	return NULL;
+}
+
+void segment_unmap(struct memory_segment *segment) {
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
+		if (segment->mapped[number] == NULL) continue;
+		munmap(segment->mapped[number], segment->head->part[number].bytes);
+		segment->mapped[number] = NULL;
+	}
+}
+
+/* The part that holds the whole range, or FILE_PARTS_MAX. */
+static uint32_t part_of(const struct memory_segment *segment, const char *address, size_t bytes) {
+	uint32_t number = 0;
+	for (; number < FILE_PARTS_MAX; number++) {
+		const char *mapped = segment->mapped[number];
+		if (mapped == NULL || address < mapped) continue;
+		uint64_t at_bytes = (uint64_t)(address - mapped);
+		uint64_t part_bytes = segment->head->part[number].bytes;
+		if (at_bytes < part_bytes && bytes <= part_bytes - at_bytes) break;
+	}
+	return number;
+}
+
+/* ------------------------------------------------------------------ the snug_os ------------ */
+
+static uint32_t free_part(const struct memory_segment *segment) {
+	uint32_t number = 0;
+	while (number < FILE_PARTS_MAX && segment->head->part[number].bytes != 0) number++;
+	return number;
+}
+
+/* The place in the file, which is that long then. */
+static bool take_place(snug_memory_file *file, struct file_part *part) {
+	pthread_mutex_lock(&file->lock);
+	part->offset = round_up(file->end_bytes, part->alignment);
+	uint64_t end_bytes = part->offset + part->bytes;
+	bool is_taken = ftruncate(file->descriptor, (off_t)end_bytes) == 0;
+	if (is_taken) file->end_bytes = end_bytes;
+	pthread_mutex_unlock(&file->lock);
+	return is_taken;
+}
+
+static void *segment_reserve(void *context, size_t bytes, size_t alignment) {
+	struct memory_segment *segment = context;
+	uint32_t number = free_part(segment);
+	SNUG_ASSERT(bytes > 0 && bytes % FILE_GRAIN == 0 && is_power_of_two(alignment));
+	if (number == FILE_PARTS_MAX) return NULL;
+	struct file_part part = {.bytes = bytes,
+							 .alignment = alignment < FILE_GRAIN ? FILE_GRAIN : alignment};
+	if (!take_place(segment->file, &part)) return NULL;
+	char *address = map_part(segment->file->descriptor, &part);
+	if (address == NULL) return NULL;
+	part.address = (uintptr_t)address;
+	segment->head->part[number] = part;
+	segment->mapped[number] = address;
+	return address;
+}
+
+static bool punch(const struct memory_segment *segment, uint64_t offset, size_t bytes) {
+	int refused;
+	do {
+		refused = fallocate(segment->file->descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+							(off_t)offset, (off_t)bytes);
+	} while (refused != 0 && errno == EINTR);
+	return refused == 0;
+}
+
+static void segment_release(void *context, void *address, size_t bytes) {
+	struct memory_segment *segment = context;
+	uint32_t number = part_of(segment, address, bytes);
+	SNUG_ASSERT(number < FILE_PARTS_MAX && segment->head->part[number].bytes == bytes);
+	if (number == FILE_PARTS_MAX) return;
+	munmap(address, bytes);
+	(void)punch(segment, segment->head->part[number].offset, bytes);
+	segment->mapped[number] = NULL;
+	segment->head->part[number] = (struct file_part){0};
+}
+
+/* Where in the file the address is. */
+static uint64_t offset_of(const struct memory_segment *segment, const char *address, size_t bytes) {
+	uint32_t number = part_of(segment, address, bytes);
+	SNUG_ASSERT(number < FILE_PARTS_MAX);
+	return segment->head->part[number].offset + (uint64_t)(address - segment->mapped[number]);
+}
+
+static bool segment_commit(void *context, void *address, size_t bytes) {
+	const struct memory_segment *segment = context;
+	off_t offset = (off_t)offset_of(segment, address, bytes);
+	int refused;
+	do {
+		refused = fallocate(segment->file->descriptor, 0, offset, (off_t)bytes);
+	} while (refused != 0 && errno == EINTR);
+	return refused == 0;
+}
+
+static bool segment_decommit(void *context, void *address, size_t bytes) {
+	const struct memory_segment *segment = context;
+	return punch(segment, offset_of(segment, address, bytes), bytes);
+}
+
+void segment_init(struct memory_segment *segment, snug_memory_file *file, uint32_t number) {
+	*segment = (struct memory_segment){.os = *snug_os_linux(), .file = file};
+	char *heads = (char *)file->header + FILE_GRAIN;
+	segment->head = (struct segment_head *)(void *)(heads + number * FILE_GRAIN);
+	segment->os.context = segment;
+	segment->os.reserve = segment_reserve;
+	segment->os.release = segment_release;
+	segment->os.commit = segment_commit;
+	segment->os.decommit = segment_decommit;
+}
+
+/* ------------------------------------------------------------------ sums ------------------- */
+
+static bool is_zero(const unsigned char *page) {
+	uint64_t word;
+	memcpy(&word, page, sizeof word);
+	return word == 0 && memcmp(page, page + sizeof word, FILE_GRAIN - sizeof word) == 0;
+}
+
+static uint64_t sum_pages(const char *from, uint64_t begin, uint64_t end) {
+	uint64_t sum = 0;
+	for (uint64_t at = begin; at < end; at += FILE_GRAIN) {
+		const unsigned char *page = (const unsigned char *)from + at;
+		if (!is_zero(page)) sum += XXH3_64bits_withSeed(page, FILE_GRAIN, at + 1);
+	}
+	return sum;
+}
+
+/* What the file holds of the part; where the system does not tell, all of it. */
+static uint64_t sum_part(int descriptor, const struct file_part *part, const char *mapped) {
+	uint64_t sum = 0, end = part->offset + part->bytes;
+	for (uint64_t at = part->offset; at < end;) {
+		off_t data = lseek(descriptor, (off_t)at, SEEK_DATA);
+		if (data < 0 && errno == ENXIO) break; /* holes from here on */
+		if (data < 0) data = (off_t)at;
+		off_t hole = lseek(descriptor, data, SEEK_HOLE);
+		at = hole < 0 ? end : smaller((uint64_t)hole, end);
+		if ((uint64_t)data >= end) break;
+		uint64_t begin_bytes = (uint64_t)data - part->offset;
+		sum += sum_pages(mapped, round_down(begin_bytes, FILE_GRAIN),
+						 round_up(at - part->offset, FILE_GRAIN));
+	}
+	return sum;
+}
+
+static uint64_t sum_segment(const struct memory_segment *segment) {
+	uint64_t sum = 0;
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
+		const struct file_part *part = &segment->head->part[number];
+		if (part->bytes == 0 || part->holds_objects != 0) continue;
+		SNUG_ASSERT(segment->mapped[number] != NULL);
+		sum += sum_part(segment->file->descriptor, part, segment->mapped[number]);
+	}
+	return sum;
+}
+
+/* ------------------------------------------------------------------ before it is believed --- */
+
+static bool part_is_sound(const struct file_part *part, uint64_t file_bytes) {
+	return part->bytes == 0 ||
+		   (is_power_of_two(part->alignment) && part->alignment >= FILE_GRAIN &&
+			part->alignment <= (UINT64_C(1) << 30) && part->bytes % FILE_GRAIN == 0 &&
+			part->offset % part->alignment == 0 && part->offset >= FILE_HEAD_BYTES &&
+			part->bytes <= file_bytes && part->offset <= file_bytes - part->bytes);
+}
+
+bool segment_is_sound(const struct segment_head *head, uint64_t file_bytes) {
+	if (head->is_sealed == 0) return false;
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
+		if (!part_is_sound(&head->part[number], file_bytes)) return false;
+	return true;
+}
+
+snug_error memory_segment_of(snug_memory_file *file, uint32_t number, struct memory_segment **out) {
+	if (number >= file->segments) return SNUG_ERROR_OPTION;
+	*out = &file->segment[number];
+	return SNUG_OK;
+}
+
+const snug_os *memory_segment_os(struct memory_segment *segment) {
+	return &segment->os;
+}
+
+const struct root_facts *memory_segment_facts(const struct memory_segment *segment,
+											  enum memory_root root) {
+	const struct file_root *held = &segment->head->root[root];
+	return held->address == 0 ? NULL : &held->facts;
+}
+
+/* ------------------------------------------------------------------ attaching -------------- */
+
+static snug_error map_all(struct memory_segment *segment) {
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
+		struct file_part *part = &segment->head->part[number];
+		if (part->bytes == 0) continue;
+		segment->mapped[number] = map_part(segment->file->descriptor, part);
+		if (segment->mapped[number] == NULL) return SNUG_ERROR_OS_MEMORY;
+		os_advise_small(&segment->os, segment->mapped[number], part->bytes);
+	}
+	return SNUG_OK;
+}
+
+/* The parts are where they are now. */
+static void note_addresses(struct memory_segment *segment) {
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
+		struct file_part *part = &segment->head->part[number];
+		segment->was[number] = part->address;
+		if (part->bytes != 0) part->address = (uintptr_t)segment->mapped[number];
+	}
+}
+
+/* The mark goes; once. */
+static void begin_file(snug_memory_file *file) {
+	pthread_mutex_lock(&file->lock);
+	if (!file->has_begun) {
+		atomic_store_explicit(&file->header->mark, MARK_RUNNING, memory_order_seq_cst);
+		file->header->generation++;
+		file->has_begun = true;
+	}
+	pthread_mutex_unlock(&file->lock);
+}
+
+static snug_error attach(struct memory_segment *segment) {
+	snug_error error = map_all(segment);
+	if (!error && sum_segment(segment) != segment->head->sum) {
+		(void)memory_segment_refuse(segment, "its tables were changed, or are damaged");
+		error = SNUG_ERROR_CORRUPT;
+	}
+	if (error) {
+		segment_unmap(segment);
+		return error;
+	}
+	begin_file(segment->file);
+	segment->head->is_sealed = 0;
+	note_addresses(segment);
+	return SNUG_OK;
+}
+
+snug_error memory_segment_attach(struct memory_segment *segment) {
+	if (segment->is_attached) return SNUG_OK;
+	if (segment->error == SNUG_OK) segment->error = attach(segment);
+	segment->is_attached = segment->error == SNUG_OK;
+	return segment->error;
+}
+
+void *memory_segment_now(const struct memory_segment *segment, const void *then, size_t bytes) {
+	uintptr_t address = (uintptr_t)then;
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
+		uint64_t part_bytes = segment->head->part[number].bytes;
+		if (segment->mapped[number] == NULL || address < segment->was[number]) continue;
+		uint64_t at_bytes = address - segment->was[number];
+		if (at_bytes < part_bytes && bytes <= part_bytes - at_bytes)
+			return segment->mapped[number] + at_bytes;
+	}
+	return NULL;
+}
+
+void *memory_segment_root(const struct memory_segment *segment, enum memory_root root,
+						  size_t bytes) {
+	const struct file_root *held = &segment->head->root[root];
+	SNUG_ASSERT(segment->is_attached && held->address != 0);
+	/* An integer that was a pointer in another process. */
+	return memory_segment_now(segment, (const void *)(uintptr_t)held->address, bytes);
+}
+
+bool memory_segment_is_foreign(const struct memory_segment *segment) {
+	return segment->file->is_foreign;
+}
+
+snug_error memory_segment_refuse(struct memory_segment *segment, const char *format, ...) {
+	snug_memory_file *file = segment->file;
+	va_list arguments;
+	va_start(arguments, format);
+	pthread_mutex_lock(&file->lock);
+	(void)vsnprintf(file->reason, sizeof file->reason, format, arguments);
+	pthread_mutex_unlock(&file->lock);
+	va_end(arguments);
+	return SNUG_ERROR_LAYOUT;
+}
+
+/* ------------------------------------------------------------------ a root's life ---------- */
+
+snug_error memory_segment_begin(struct memory_segment *segment, enum memory_root root) {
+	if (segment->is_used[root]) return SNUG_ERROR_IN_USE;
+	begin_file(segment->file);
+	segment->is_used[root] = true;
+	segment->uses++;
+	SNUG_ASSERT(segment->uses <= ROOT_COUNT);
+	return SNUG_OK;
+}
+
+void memory_segment_set_root(struct memory_segment *segment, enum memory_root root,
+							 const void *address, const struct root_facts *facts) {
+	SNUG_ASSERT(segment->is_used[root] && address != NULL);
+	segment->head->root[root] = (struct file_root){.address = (uintptr_t)address, .facts = *facts};
+}
+
+void memory_segment_set_objects(struct memory_segment *segment, const void *address) {
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
+		if (segment->mapped[number] == address) segment->head->part[number].holds_objects = 1;
+}
+
+void memory_segment_end(struct memory_segment *segment, enum memory_root root, snug_error error) {
+	SNUG_ASSERT(segment->is_used[root] && segment->uses > 0);
+	segment->is_used[root] = false;
+	if (error) segment->error = error;
+	if (--segment->uses > 0) return;
+	segment->head->sum = sum_segment(segment);
+	segment->head->is_sealed = 1;
+	segment->is_attached = false;
+	segment_unmap(segment);
+}
