@@ -16,10 +16,12 @@
 #include "server/server.h"
 
 #include "base/assert.h"
-#include "base/log_line.h"
-#include "cache/shard/shard_read.h"
+#include "base/bits.h"
+#include "cache/shard/shard_state.h"
 #include "cache/shard/upkeep.h"
+#include "os/address_space.h"
 #include "os/local_time.h"
+#include "os/memory_segment.h"
 #include "os/threads.h"
 #include "server/server_worker.h"
 
@@ -55,7 +57,8 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	options.wall_s = wall_s;
 	options.now_context = worker;
 	server_worker_look_at_clocks(worker, os_now_ns());
-	if (snug_shard_prepare(&options, heap_options, &worker->shard) != SNUG_OK) worker->shard = NULL;
+	worker->shard_error = snug_shard_prepare(&options, heap_options, &worker->shard);
+	if (worker->shard_error) worker->shard = NULL;
 }
 
 /* On its own thread, outside of every callback. */
@@ -68,8 +71,13 @@ static void end_shard(struct server_worker *worker) {
 
 static snug_error start(void *context, uint32_t index, snug_heap *heap) {
 	struct server_worker *worker = worker_of(context, index);
-	if (worker->shard == NULL) return SNUG_ERROR_OS_MEMORY;
+	if (worker->shard_error) return worker->shard_error;
 	snug_error error = snug_shard_attach(worker->shard, heap);
+	snug_shard_stats stats;
+	if (!error) error = snug_shard_stats_get(worker->shard, &stats);
+	if (!error)
+		atomic_fetch_add_explicit(&worker->server->attached_items, stats.attached,
+								  memory_order_relaxed);
 	if (!error) error = server_worker_begin(worker);
 	if (error) end_shard(worker);
 	return error;
@@ -111,6 +119,15 @@ static void release(void *context, uint32_t index, snug_heap *heap) {
 
 /* ------------------------------------------------------------------ create, destroy -------- */
 
+/* The next one may be given another limit: what is laid out in a file is so for all that the
+ * machine has. */
+static uint64_t limit_max_bytes(const struct server *server) {
+	uint64_t wanted_bytes = server->settings.memory_max_bytes;
+	if (server->memory_file == NULL) return wanted_bytes;
+	uint64_t most_bytes = (uint64_t)SNUG_LIMIT_MAX_BYTES * server->worker_count;
+	return smaller(larger(wanted_bytes, os_memory_bytes()), most_bytes);
+}
+
 static snug_error start_workers(struct server *server, const snug_log *log) {
 	const struct settings *settings = &server->settings;
 	SNUG_ASSERT(server->worker_count > 0);
@@ -118,7 +135,8 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 	options.count = server->worker_count;
 	options.name = "snugd";
 	options.heap.limit_bytes = (size_t)(settings->memory_bytes / server->worker_count);
-	options.heap.limit_max_bytes = (size_t)(settings->memory_max_bytes / server->worker_count);
+	options.heap.limit_max_bytes = (size_t)(limit_max_bytes(server) / server->worker_count);
+	options.heap.memory_file = server->memory_file;
 	options.heap.huge_pages = settings->huge_pages;
 	options.inbox_messages = 4096;
 	if (settings->defrag_duty_ppm > 0) options.duty_ppm = settings->defrag_duty_ppm;
@@ -144,17 +162,6 @@ static snug_error start_coordinator(struct server *server, const snug_log *log) 
 	return snug_coordinator_create(server->workers, &options, &server->coordinator);
 }
 
-/* For nothing but speed: without it all goes on. */
-static void start_collapse(struct server *server) {
-	struct os_range *ranges = calloc(server->worker_count, SHARD_RANGES * sizeof *ranges);
-	if (ranges == NULL) return;
-	for (uint32_t i = 0; i < server->worker_count; i++)
-		shard_ranges(server->worker[i].shard, ranges + (size_t)i * SHARD_RANGES);
-	if (collapse_start(ranges, server->worker_count * SHARD_RANGES, &server->collapse) != SNUG_OK)
-		snug_log_line(&server->log, SNUG_LOG_WARNING, "no thread for huge pages");
-	free(ranges);
-}
-
 /* The workers are told to listen, and have done so. */
 static snug_error open_doors(struct server *server) {
 	atomic_store_explicit(&server->is_complete, true, memory_order_release);
@@ -170,8 +177,16 @@ static snug_error open_doors(struct server *server) {
 #define TEXT_BYTES ((size_t)16 << 20)
 #define TEXT_BYTES_A_CONNECTION ((size_t)256)
 
+/* What items expire by goes on in the next process. */
+static void begin_clock(struct server *server) {
+	server->clock = server->started;
+	if (server->memory_file == NULL) return;
+	if (!memory_file_clock(server->memory_file, &server->clock))
+		memory_file_set_clock(server->memory_file, &server->clock);
+}
+
 snug_error server_create(const struct settings *settings, const struct listeners *listeners,
-						 const snug_log *log, struct server **out) {
+						 const snug_log *log, snug_memory_file *memory_file, struct server **out) {
 	struct server *server = calloc(1, sizeof *server);
 	if (server == NULL) return SNUG_ERROR_OS_MEMORY;
 	server->settings = *settings;
@@ -180,6 +195,11 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	server->worker_count = settings->threads;
 	server->texts.limit_bytes = TEXT_BYTES + settings->connections_max * TEXT_BYTES_A_CONNECTION;
 	os_epoch_begin(&server->started, os_now_ns());
+	server->memory_file = memory_file;
+	begin_clock(server);
+	/* A secret that was given is not given up: then the workers find that it does not fit. */
+	if (memory_file != NULL && settings->hash_secret[0] == '\0')
+		(void)shard_take_secret(memory_file);
 	settings_live_init(&server->live, settings);
 	server->worker = calloc(settings->threads, sizeof *server->worker);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
@@ -189,8 +209,9 @@ snug_error server_create(const struct settings *settings, const struct listeners
 		server->worker[i].limit_bytes = settings->memory_bytes / settings->threads;
 		snug_histogram_init(&server->worker[i].turn_ns);
 	}
+	uint64_t before_ns = os_now_ns();
 	if (!error) error = start_workers(server, log);
-	if (!error && settings->collapse && !settings->huge_pages) start_collapse(server);
+	server->attach_ns = os_now_ns() - before_ns;
 	if (!error) error = start_coordinator(server, log);
 	if (!error) error = open_doors(server);
 	if (error)
@@ -236,7 +257,6 @@ void server_stop(struct server *server) {
 void server_destroy(struct server *server) {
 	if (server == NULL) return;
 	server_stop(server);
-	collapse_stop(server->collapse);
 	snug_error error = snug_coordinator_destroy(server->coordinator);
 	if (!error) error = snug_workers_destroy(server->workers);
 	SNUG_ASSERT(!error);

@@ -69,6 +69,7 @@ struct server_worker {
 	uint32_t index;        /* constant after create */
 	/* owner only */
 	snug_shard *shard;
+	snug_error shard_error; /* why there is none */
 	/* seconds since 1970, as of this turn, by a clock that nobody sets: the shard's */
 	int64_t clock_s;
 	int64_t wall_s; /* by the one on the wall, which tells dates */
@@ -98,10 +99,13 @@ struct server {
 	const struct listeners *listeners;
 	snug_log log;
 	struct os_epoch started;
-	const char *io_name; /* what the workers serve sockets with: io_name() */
+	struct os_epoch clock;           /* as `started`; of a memory file, it goes on */
+	snug_memory_file *memory_file;   /* NULL: none */
+	uint64_t attach_ns;              /* until all workers had what it holds */
+	_Atomic uint64_t attached_items; /* atomic: each worker adds what it found there */
+	const char *io_name;             /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;
-	struct collapse *collapse; /* NULL: none */
 	/* Answers that errands make for clients draw on it. Atomic: any worker. */
 	struct text_account texts;
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
@@ -119,12 +123,12 @@ struct server {
 
 struct listeners;
 
-/* Starts the workers, which accept from the listeners; returns when they do. The listeners stay the
- * caller's, and must outlive the server. Errors as of snug_workers_create and
+/* Starts the workers, which accept from the listeners; returns when they do. The listeners and the
+ * memory file, which may be NULL, stay the caller's, and must outlive the server. Errors as of snug_workers_create and
  * snug_coordinator_create, and OS_THREAD. */
 SNUG_NODISCARD snug_error server_create(const struct settings *settings,
 										const struct listeners *listeners, const snug_log *log,
-										struct server **out);
+										snug_memory_file *memory_file, struct server **out);
 
 /* Accepts no more, answers what was asked, closes the connections, ends the threads. Then every
  * message to a worker is answered and every ticket of the coordinator, so that who has sent some

@@ -15,6 +15,7 @@
 #include "os/address_space.h"
 #include "server/operator/operator.h"
 #include "server/process/control_socket.h"
+#include "server/process/kept_memory.h"
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 #include "server/process/pid_file.h"
@@ -49,6 +50,7 @@ struct snugd {
 	snug_log log;
 	struct pid_file pid_file;
 	struct listeners listeners;
+	snug_memory_file *memory_file; /* NULL: none */
 	struct server *server;
 	struct http *http;
 	struct operator_door *operators;
@@ -174,6 +176,8 @@ static void stop_all(struct snugd *snugd) {
 	http_destroy(snugd->http);
 	operator_destroy(snugd->operators);
 	server_destroy(snugd->server);
+	kept_memory_close(snugd->memory_file, &snugd->log);
+	snugd->memory_file = NULL;
 }
 
 /* Digits that the settings have found good; "": the random one stays. */
@@ -186,6 +190,22 @@ static snug_error set_hash_secret(const char *digits) {
 		secret[i] = (unsigned char)byte;
 	}
 	return snug_hash_secret_set(secret);
+}
+
+/* What a memory file holds may turn out not to fit when the workers look at it. */
+static snug_error create_server(struct snugd *snugd) {
+	snug_memory_file *file = snugd->memory_file;
+	snug_error error =
+		server_create(&snugd->settings, &snugd->listeners, &snugd->log, file, &snugd->server);
+	if (file != NULL && (error == SNUG_ERROR_LAYOUT || error == SNUG_ERROR_CORRUPT) &&
+		kept_memory_begin_anew(file, &snugd->log, error))
+		error =
+			server_create(&snugd->settings, &snugd->listeners, &snugd->log, file, &snugd->server);
+	if (error || file == NULL) return error;
+	snug_log_line(&snugd->log, SNUG_LOG_INFO, "memory file: %llu items attached in %llu us",
+				  (unsigned long long)atomic_load(&snugd->server->attached_items),
+				  (unsigned long long)(snugd->server->attach_ns / 1000));
+	return SNUG_OK;
 }
 
 static bool start(struct snugd *snugd) {
@@ -209,7 +229,8 @@ static bool start(struct snugd *snugd) {
 		return false;
 	}
 	snug_error error = set_hash_secret(settings->hash_secret);
-	if (!error) error = server_create(settings, &snugd->listeners, &snugd->log, &snugd->server);
+	if (!error && !kept_memory_open(settings, &snugd->log, why, &snugd->memory_file)) return false;
+	if (!error) error = create_server(snugd);
 	if (error != SNUG_OK) {
 		text_print(why, "cannot start %u workers with %llu MiB: %s", settings->threads,
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
@@ -298,6 +319,7 @@ static void end(struct snugd *snugd, int first_signal) {
 }
 
 static int finish(struct snugd *snugd, int status) {
+	kept_memory_close(snugd->memory_file, &snugd->log); /* of a start that failed */
 	bool is_read = log_stderr_stop(LOG_PATIENCE_NS);
 	if (is_read && snugd->why.length > 0) {
 		text_append(&snugd->why, "", 1);

@@ -10,6 +10,7 @@
  * Addresses are asked of the kernel when they are told, so that a connection keeps none. A peer
  * chooses the path of its own unix socket: what of it could end a line, or is no plain text, is a
  * question mark. */
+#include "os/threads.h"
 #include "server/connection/connection.h"
 
 #include "base/text.h"
@@ -122,7 +123,7 @@ static void describe_listeners(const struct server_worker *worker, struct text *
 		/* all watch it: told of once */
 		bool is_another_s = listener->fd_count == 1 && worker->index > 0;
 		if (fd < 0 || is_another_s) continue;
-		int64_t age_s = worker->clock_s - server->started.begun_s;
+		int64_t age_s = os_epoch_s(&server->started, os_now_ns()) - server->started.begun_s;
 		say_address(out, fd, "addr", own_address);
 		text_print(out, "STAT %d:state conn_listening\r\n", fd);
 		text_print(out, "STAT %d:secs_since_last_cmd %lld\r\n", fd,

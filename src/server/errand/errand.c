@@ -37,8 +37,7 @@ static int64_t flush_time(const struct server_worker *worker, int64_t delay_s) {
 	if (delay_s <= EXPTIME_RELATIVE_MAX_S) return worker->clock_s + delay_s;
 	/* a date is told by the clock on the wall */
 	int64_t moment_s = delay_s - (worker->wall_s - worker->clock_s);
-	return moment_s <= worker->server->started.begun_s - AGE_AT_START_S ? SNUG_FLUSH_NEVER
-																		: moment_s;
+	return moment_s <= worker->server->clock.begun_s - AGE_AT_START_S ? SNUG_FLUSH_NEVER : moment_s;
 }
 
 static void flush_visit(struct errand *errand, struct server_worker *worker) {

@@ -142,7 +142,8 @@ static bool fits_paths(struct settings_reader *reader) {
 			reader, "--control-group: there is no control socket; name one with --control");
 	if (!settings->daemonize) return true;
 	if (is_relative(settings->socket_path) ||
-		(has_control && is_relative(settings->control_path)) || is_relative(settings->pid_file))
+		(has_control && is_relative(settings->control_path)) || is_relative(settings->pid_file) ||
+		is_relative(settings->memory_file))
 		return settings_refuse(
 			reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
 	return true;

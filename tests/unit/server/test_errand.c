@@ -51,7 +51,7 @@ static int begin(void **state) {
 	memset(&server, 0, sizeof server);
 	server.worker_count = 2;
 	server.worker = workers;
-	server.started.begun_s = BEGIN_S;
+	server.started.begun_s = server.clock.begun_s = BEGIN_S;
 	server.settings.memory_bytes = 2 * LIMIT_BYTES;
 	server.settings.memory_max_bytes = 4 * LIMIT_BYTES;
 	begin_worker(0, 2 * LIMIT_BYTES);

@@ -1,0 +1,48 @@
+/* server/process/kept_memory.c: see kept_memory.h. */
+#include "server/process/kept_memory.h"
+
+#include "base/log_line.h"
+
+static void say_cold(const snug_log *log, const char *reason) {
+	snug_log_line(log, SNUG_LOG_WARNING, "memory file: its items are gone, and all begins anew: %s",
+				  reason);
+}
+
+bool kept_memory_open(const struct settings *settings, const snug_log *log, struct text *why,
+					  snug_memory_file **out) {
+	*out = NULL;
+	if (settings->memory_file[0] == '\0') return true;
+	char reason[200] = "";
+	snug_memory_file_options options = snug_memory_file_options_default();
+	options.path = settings->memory_file;
+	options.segments = settings->threads;
+	options.on_disk = settings->memory_file_on_disk;
+	options.start_cold = true;
+	options.reason = reason;
+	options.reason_bytes = sizeof reason;
+	snug_error error = snug_memory_file_create(&options, out);
+	if (error) {
+		text_print(why, "--memory-file: %s: %s%s%s", settings->memory_file, snug_error_text(error),
+				   reason[0] == '\0' ? "" : ": ", reason);
+		return false;
+	}
+	if (reason[0] != '\0') say_cold(log, reason);
+	return true;
+}
+
+bool kept_memory_begin_anew(snug_memory_file *file, const snug_log *log, snug_error error) {
+	const char *reason = snug_memory_file_reason(file);
+	say_cold(log, reason[0] == '\0' ? snug_error_text(error) : reason);
+	return snug_memory_file_discard(file) == SNUG_OK;
+}
+
+void kept_memory_close(snug_memory_file *file, const snug_log *log) {
+	if (file == NULL) return;
+	snug_error error = snug_memory_file_destroy(file);
+	if (!error) {
+		snug_log_line(log, SNUG_LOG_INFO, "memory file: kept");
+		return;
+	}
+	snug_log_line(log, SNUG_LOG_WARNING, "memory file: not kept: %s", snug_error_text(error));
+	if (snug_memory_file_discard(file) == SNUG_OK) (void)!snug_memory_file_destroy(file);
+}

@@ -1,0 +1,22 @@
+/* server/process/kept_memory.h: the memory file (-e): opened before the workers are made, destroyed
+ * when they have ended. Once snugd stops in order all items stay in it, for the next one. */
+#ifndef SNUG_SERVER_KEPT_MEMORY_H
+#define SNUG_SERVER_KEPT_MEMORY_H
+
+#include "server/settings/settings.h"
+
+#include <snug/log.h>
+#include <snug/memory_file.h>
+
+/* `*out` is NULL where none is wanted. What does not fit is thrown away, and said. False, with a
+ * sentence: the file cannot be had. By the user that snugd has become. */
+bool kept_memory_open(const struct settings *settings, const snug_log *log, struct text *why,
+					  snug_memory_file **out);
+
+/* The workers could not take what it holds: thrown away, and said. False: then it cannot be used. */
+bool kept_memory_begin_anew(snug_memory_file *file, const snug_log *log, snug_error error);
+
+/* Says whether it was kept. */
+void kept_memory_close(snug_memory_file *file, const snug_log *log);
+
+#endif

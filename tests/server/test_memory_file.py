@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""snugd with a memory file: what it held is there for the next one, or is gone and said so.
+
+    test_memory_file.py PROGRAM
+
+Prints as the cmocka programs do, because tests/run_tests.sh counts cases by these lines.
+"""
+
+import contextlib
+import os
+import pathlib
+import pwd
+import random
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import Skipped, run_tests
+from foreground import Foreground
+from waits import HANG_S, wait_until
+
+PROGRAM = sys.argv[1]
+USER = pwd.getpwuid(os.geteuid()).pw_name
+EX_OSERR = 71
+
+
+@contextlib.contextmanager
+def memory_directory():
+    if not os.path.isdir("/dev/shm"):
+        raise Skipped("there is no /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield directory
+
+
+class Snugd(Foreground):
+    """One that runs in the foreground, until the end of `with`."""
+
+    def __init__(self, path, *arguments):
+        control = os.path.join(os.path.dirname(path), f"control-{id(self)}")
+        super().__init__([PROGRAM, "-p", "-1", "-u", USER, "-v", "-t", "2", "-m", "32", "-e", path, "--control", control, *arguments])
+        self.control = control
+
+    def __enter__(self):
+        super().__enter__()
+        self.client = socket.create_connection(("127.0.0.1", self.port), HANG_S)
+        self.answers = self.client.makefile("rb")
+        return self
+
+    def ask(self, text):
+        self.client.sendall(text)
+        return self.answers.readline().rstrip(b"\r\n")
+
+    def set(self, key, value, flags=0, expires=0):
+        assert self.ask(b"set %s %d %d %d\r\n%s\r\n" % (key, flags, expires, len(value), value)) == b"STORED"
+
+    def get(self, key):
+        """The value; None: it is not there."""
+        line = self.ask(b"get %s\r\n" % key)
+        if line == b"END":
+            return None
+        value = self.answers.read(int(line.split()[3]) + 2)[:-2]
+        assert self.answers.readline() == b"END\r\n"
+        return value
+
+    def stats(self, what=b""):
+        self.client.sendall(b"stats %s\r\n" % what)
+        found = {}
+        while (line := self.answers.readline().rstrip(b"\r\n")) != b"END":
+            _, name, value = line.decode().split(" ", 2)
+            found[name] = value
+        return found
+
+    def check(self):
+        """All laws, walked while it serves."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+            client.settimeout(HANG_S)
+            client.connect(self.control)
+            client.sendall(b"snug check\r\n")
+            answers = client.makefile("rb")
+            said = []
+            while not said or said[-1].startswith("STAT"):
+                said.append(answers.readline().rstrip(b"\r\n").decode())
+            workers = len(said) - 1
+            assert workers > 0 and said == [f"STAT {worker}:check ok" for worker in range(workers)] + ["END"], said
+
+    def end(self, number=signal.SIGTERM, status=0):
+        self.client.close()
+        self.answers.close()
+        if number is not None:
+            self.process.send_signal(number)
+        self.said += self.process.stderr.read().splitlines()
+        assert self.process.wait(HANG_S) == status, (self.process.returncode, self.said)
+        return self
+
+    def about_the_file(self):
+        return [line for line in self.said if "memory file" in line]
+
+
+def fill(snugd, count=2000, seed=1):
+    numbers = random.Random(seed)
+    values = {}
+    for number in range(count):
+        key = b"key-%d" % number
+        length = 150000 if number % 500 == 0 else numbers.choice([1, 30, 100, 300, 1000])
+        values[key] = numbers.randbytes(length)
+        snugd.set(key, values[key], flags=number)
+    return values
+
+
+def all_are_there(snugd, values):
+    for key, value in values.items():
+        assert snugd.get(key) == value, key
+    assert int(snugd.stats()["curr_items"]) == len(values), snugd.stats()["curr_items"]
+
+
+def test_all_items_are_there_for_the_next_one():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            values = fill(snugd)
+            snugd.end()
+            assert snugd.about_the_file()[-1] == "snugd: memory file: kept", snugd.said
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        for _ in range(3):
+            with Snugd(path) as snugd:
+                all_are_there(snugd, values)
+                snugd.check()
+                stats = snugd.stats()
+                assert int(stats["snug_attached_items"]) == len(values)
+                assert 0 < float(stats["snug_attach_seconds"]) < 60
+                values.update(fill(snugd, 50, seed=time.monotonic_ns()))
+                snugd.end()
+
+
+def test_shutdown_keeps_too():
+    with memory_directory() as directory:
+        with Snugd(directory) as snugd:
+            values = fill(snugd, 100)
+            with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+                client.connect(snugd.control)
+                client.sendall(b"shutdown graceful\r\n")
+                snugd.end(number=None)
+        assert os.path.exists(os.path.join(directory, "snug.memory"))
+        with Snugd(directory) as snugd:
+            all_are_there(snugd, values)
+
+
+def test_what_was_gone_stays_so():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            values = fill(snugd, 300)
+            snugd.set(b"moment", b"x", expires=1)
+            snugd.set(b"for-long", b"y", expires=1000)
+            for key in list(values)[::3]:
+                assert snugd.ask(b"delete %s\r\n" % key) == b"DELETED"
+                del values[key]
+            before = int(snugd.ask(b"mg for-long c t\r\n").split()[1][1:])
+            snugd.end()
+        time.sleep(1.2)
+        with Snugd(path) as snugd:
+            assert snugd.get(b"moment") is None
+            for key in values:
+                assert snugd.get(key) == values[key]
+            told = snugd.ask(b"mg for-long c t\r\n").split()
+            assert int(told[1][1:]) == before
+            assert 900 < int(told[2][1:]) < 1000, told
+            snugd.set(b"for-long", b"z", expires=1000)
+            assert int(snugd.ask(b"mg for-long c\r\n").split()[1][1:]) > before
+            assert snugd.ask(b"flush_all\r\n") == b"OK"
+            snugd.end()
+        with Snugd(path) as snugd:
+            assert snugd.get(b"for-long") is None and snugd.stats()["curr_items"] == "0"
+            snugd.check()
+
+
+def test_the_limit_may_change():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            values = fill(snugd, 4000)
+            snugd.end()
+        with Snugd(path, "-m", "256") as snugd:
+            all_are_there(snugd, values)
+            for number in range(300):
+                snugd.set(b"large-%d" % number, bytes(300000))
+            assert int(snugd.stats()["evictions"]) == 0
+            snugd.end()
+        held = os.stat(path).st_blocks * 512
+        assert held > 80 << 20, held
+        with Snugd(path, "-m", "16", "-I", "512k") as snugd:
+            wait_until(lambda: int(snugd.stats()["snug_limit_bytes"]) <= 16 << 20, "the lower limit")
+            wait_until(lambda: os.stat(path).st_blocks * 512 < 18 << 20, "the file's size")
+            snugd.check()
+            snugd.end()
+        with Snugd(path, "-m", "16", "-I", "512k") as snugd:
+            assert int(snugd.stats()["curr_items"]) > 0
+
+
+def begins_anew(snugd, why):
+    said = [line for line in snugd.said if "all begins anew" in line]
+    assert len(said) == 1 and why in said[0], snugd.said
+    assert snugd.stats()["curr_items"] == "0"
+    snugd.set(b"a", b"b")
+    snugd.check()
+
+
+def test_what_does_not_fit_begins_anew():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        for arguments, why in (
+            (["-t", "3"], "it is of 2 workers, and 3 are wanted"),
+            (["--hash-secret", "00112233445566778899aabbccddeeff"], "its keys were hashed with another secret"),
+        ):
+            with Snugd(path) as snugd:
+                fill(snugd, 20)
+                snugd.end()
+            with Snugd(path, *arguments) as snugd:
+                begins_anew(snugd, why)
+                snugd.end()
+            os.unlink(path)
+
+
+def test_after_a_kill_it_begins_anew():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            fill(snugd, 20)
+            snugd.end(signal.SIGKILL, status=-signal.SIGKILL)
+        with Snugd(path) as snugd:
+            begins_anew(snugd, "it was not closed in order")
+            snugd.end()
+        with Snugd(path) as snugd:
+            assert snugd.get(b"a") == b"b"
+
+
+def test_damage_is_found():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            values = fill(snugd, 1000)
+            snugd.end()
+        # A copy is walked, and as good.
+        copy = os.path.join(directory, "copy")
+        subprocess.run(["cp", "--sparse=always", path, copy], check=True)
+        with Snugd(copy) as snugd:
+            all_are_there(snugd, values)
+            snugd.end()
+        size = os.stat(path).st_size
+        os.truncate(path, size - 4096)
+        with Snugd(path) as snugd:
+            begins_anew(snugd, "it is shorter than it was")
+        numbers = random.Random(5)
+        for _ in range(10):
+            subprocess.run(["cp", "--sparse=always", copy, path], check=True)
+            with open(path, "r+b") as file:
+                for _ in range(20):
+                    at = os.lseek(file.fileno(), numbers.randrange(size // 2), os.SEEK_DATA)
+                    os.pwrite(file.fileno(), numbers.randbytes(8), at + numbers.randrange(4088))
+            with Snugd(path) as snugd:
+                snugd.check()
+                snugd.set(b"a", b"b")
+                snugd.end()
+
+
+def refuses(path, why, *arguments):
+    done = subprocess.run([PROGRAM, "-p", "-1", "-u", USER, "-e", path, "--control", "none", *arguments],
+                          capture_output=True, text=True, timeout=HANG_S, check=False)  # fmt: skip
+    assert done.returncode == EX_OSERR and why in done.stderr, done
+
+
+def test_what_cannot_be_had_is_refused():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            refuses(path, "it is still in use: another process has it")
+            snugd.set(b"a", b"b")
+            snugd.end()
+        other = pathlib.Path(directory, "other")
+        other.write_text("not a memory file")
+        refuses(str(other), "it is not empty, and no memory file")
+        assert other.read_text() == "not a memory file"
+        refuses(os.path.join(directory, "none", "memory"), "No such file or directory")
+        link = os.path.join(directory, "link")
+        os.symlink(path, link)
+        refuses(link, "it cannot be opened")
+
+
+def test_a_disk_is_refused_unless_it_is_asked_for():
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        found = subprocess.run(["stat", "-f", "-c", "%T", directory], capture_output=True, text=True, check=True).stdout.strip()
+        if found == "tmpfs":
+            raise Skipped("/var/tmp lies in memory")
+        path = os.path.join(directory, "memory")
+        refuses(path, "it does not lie on a tmpfs: the system would write each change to a disk")
+        with Snugd(path, "--memory-file-on-disk") as snugd:
+            values = fill(snugd, 100)
+            snugd.end()
+        with Snugd(path, "--memory-file-on-disk") as snugd:
+            all_are_there(snugd, values)
+
+
+@contextlib.contextmanager
+def small_tmpfs(size):
+    with tempfile.TemporaryDirectory() as directory:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], capture_output=True, check=False).returncode != 0:
+            raise Skipped("no file system can be mounted here")
+        try:
+            yield directory
+        finally:
+            subprocess.run(["umount", "-l", directory], check=False)
+
+
+def test_a_file_system_that_is_full_is_no_end():
+    with small_tmpfs("12m") as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            for number in range(60000):
+                said = snugd.ask(b"set key-%d 0 0 400\r\n%s\r\n" % (number, b"x" * 400))
+                assert said == b"STORED" or said.startswith(b"SERVER_ERROR"), said
+            assert int(snugd.stats()["curr_items"]) > 5000, snugd.stats()
+            snugd.check()
+            snugd.end()
+        with Snugd(path) as snugd:
+            assert int(snugd.stats()["curr_items"]) > 5000
+            snugd.check()
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(globals()))
