@@ -183,7 +183,8 @@ static void on_closed(void *context, struct io_stream *stream) {
 	((struct server *)context)->closed++;
 }
 
-static const struct io_events callbacks = {on_accepted, on_received, on_sent, on_broken, on_closed};
+static const struct io_events callbacks = {on_accepted, on_received, on_sent,
+										   on_broken,   on_closed,   NULL};
 
 /* As a worker of snugd: poll, one send for each connection, sleep when there was nothing. */
 static void turn(struct server *server) {

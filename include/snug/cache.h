@@ -68,6 +68,9 @@ typedef struct snug_cache_options {
 	const snug_os *os;
 	/* as in snug_shard_options; of all workers together */
 	uint64_t keep_free_bytes;
+	/* Makes huge pages of what is resident as a whole, on a thread of its own: it costs no memory.
+	 * Without effect with huge_pages, an `os` or a memory file, and on Linux before 6.1. */
+	bool collapse;
 	/* with as many segments as workers: all items stay in it; `os` is NULL then. NULL: none */
 	snug_memory_file *memory_file;
 } snug_cache_options;

@@ -58,7 +58,8 @@ typedef struct snug_defragment_options {
 	 * a few microseconds whatever the heap's size: at most 4 KiB and 32 moves, 64 KiB returned to
 	 * the OS, a pass over the size classes. So from 10 us up no step takes more than twice step_ns
 	 * on a quiet machine; those that do are counted in late_steps. With huge pages a unit of 2 MiB
-	 * is returned in one call. */
+	 * is returned in one call; of what was collapsed into huge pages the first part that goes costs
+	 * 0.1 ms more. */
 	uint64_t step_bytes;
 	uint64_t step_ns;
 	/* The whole: stops, partial, once so much was copied, or so much time spent inside steps. */

@@ -119,8 +119,8 @@ SNUG_NODISCARD snug_error snug_workers_destroy(snug_workers *workers);
 
 uint32_t snug_workers_count(const snug_workers *workers);
 
-/* What a worker last published: at least once a second while it works, and each time before
- * it sleeps. */
+/* What a worker last published: at least once a second while it works, and within some 10 ms when it
+ * has come to rest. */
 typedef struct snug_worker_stats {
 	snug_stats heap;       /* all of one instant */
 	uint64_t published_ns; /* when: CLOCK_MONOTONIC */

@@ -104,6 +104,8 @@ static const struct metric of_server[] = {
 	 "Bytes of whole pages reclaimed."},
 	{"snug_returned_bytes", "snug_returned_bytes_total", "", "counter",
 	 "Bytes given back to the system."},
+	{"snug_collapsed_bytes", "snug_collapsed_bytes_total", "", "counter",
+	 "Bytes of resident memory that were made huge pages."},
 	{"snug_reads_between_workers", "snug_reads_between_workers_total", "", "counter",
 	 "Gets of another worker's keys that were read without a request to it."},
 	{"snug_requests_between_workers", "snug_requests_between_workers_total", "", "counter",

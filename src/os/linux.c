@@ -22,6 +22,7 @@
 #include "os/reserve.h"
 
 #include "base/bits.h"
+#include "os/collapse.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -84,12 +85,14 @@ static bool linux_commit(void *context, void *address, size_t bytes) {
 
 static bool linux_decommit(void *context, void *address, size_t bytes) {
 	(void)context;
+	collapse_split(address, bytes);
 	if (madvise(address, bytes, MADV_DONTNEED) == 0) return true;
 	return errno == EINVAL && madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0;
 }
 
 static void linux_advise_huge(void *context, void *address, size_t bytes) {
 	(void)context;
+	collapse_note_huge();
 	(void)madvise(address, bytes, MADV_HUGEPAGE);
 }
 

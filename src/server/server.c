@@ -17,6 +17,8 @@
 
 #include "base/assert.h"
 #include "base/bits.h"
+#include "base/log_line.h"
+#include "cache/shard/shard_read.h"
 #include "cache/shard/shard_state.h"
 #include "cache/shard/upkeep.h"
 #include "os/address_space.h"
@@ -162,6 +164,17 @@ static snug_error start_coordinator(struct server *server, const snug_log *log) 
 	return snug_coordinator_create(server->workers, &options, &server->coordinator);
 }
 
+/* For nothing but speed: without it all goes on. */
+static void start_collapse(struct server *server) {
+	struct os_range *ranges = calloc(server->worker_count, SHARD_RANGES * sizeof *ranges);
+	if (ranges == NULL) return;
+	for (uint32_t i = 0; i < server->worker_count; i++)
+		shard_ranges(server->worker[i].shard, ranges + (size_t)i * SHARD_RANGES);
+	if (collapse_start(ranges, server->worker_count * SHARD_RANGES, &server->collapse) != SNUG_OK)
+		snug_log_line(&server->log, SNUG_LOG_WARNING, "no thread for huge pages");
+	free(ranges);
+}
+
 /* The workers are told to listen, and have done so. */
 static snug_error open_doors(struct server *server) {
 	atomic_store_explicit(&server->is_complete, true, memory_order_release);
@@ -212,6 +225,8 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	uint64_t before_ns = os_now_ns();
 	if (!error) error = start_workers(server, log);
 	server->attach_ns = os_now_ns() - before_ns;
+	if (!error && settings->collapse && !settings->huge_pages && memory_file == NULL)
+		start_collapse(server);
 	if (!error) error = start_coordinator(server, log);
 	if (!error) error = open_doors(server);
 	if (error)
@@ -257,6 +272,7 @@ void server_stop(struct server *server) {
 void server_destroy(struct server *server) {
 	if (server == NULL) return;
 	server_stop(server);
+	collapse_stop(server->collapse);
 	snug_error error = snug_coordinator_destroy(server->coordinator);
 	if (!error) error = snug_workers_destroy(server->workers);
 	SNUG_ASSERT(!error);

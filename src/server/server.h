@@ -106,6 +106,7 @@ struct server {
 	const char *io_name;             /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;
+	struct collapse *collapse; /* NULL: none */
 	/* Answers that errands make for clients draw on it. Atomic: any worker. */
 	struct text_account texts;
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */

@@ -40,6 +40,7 @@
 #define OUTBOX_BATCH 16u
 #define UNFINISHED_A_TURN 4u
 #define SEND_SOON_BYTES 4096u
+#define HEARD_MANY 2u
 #define SHORT_WAIT_NS UINT64_C(2000000)
 #define UPKEEP_WAIT_NS UINT64_C(1000000000)
 #define END_PATIENCE_NS UINT64_C(2000000000)
@@ -56,7 +57,7 @@ static void on_accepted(void *context, uint32_t tag, int fd) {
 }
 
 static void on_received(void *context, struct io_stream *stream, const char *bytes, size_t length) {
-	(void)context;
+	((struct server_worker *)context)->turn->heard++;
 	connection_received(connection_of(stream), bytes, length);
 }
 
@@ -75,7 +76,12 @@ static void on_closed(void *context, struct io_stream *stream) {
 	connection_closed(connection_of(stream));
 }
 
-static const struct io_events events = {on_accepted, on_received, on_sent, on_broken, on_closed};
+static void on_coming(void *context, const struct io_coming *coming, size_t count) {
+	connections_peek(context, coming, count);
+}
+
+static const struct io_events events = {on_accepted, on_received, on_sent,
+										on_broken,   on_closed,   on_coming};
 
 /* ------------------------------------------------------------------ clock ------------------ */
 
@@ -363,6 +369,13 @@ static void drain(struct server_worker *worker) {
 	os_wake(&server->drained, UINT32_MAX);
 }
 
+/* What this turn has left to the next one, which is to come at once. Those that wait for memory may
+ * have got some by what this one has done. */
+static bool is_left_over(const struct turn *turn, bool has_worked) {
+	if (turn->dirty != NULL || turn->unfinished != NULL) return true;
+	return has_worked && (turn->blocked != NULL || turn->holds_input);
+}
+
 bool server_worker_turn(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	uint64_t began_ns = os_now_ns();
@@ -371,30 +384,34 @@ bool server_worker_turn(struct server_worker *worker) {
 	look_at_clock(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	shard_take_hints(worker->shard);
-	bool worked = turn->away > 0 && take_answers(worker);
-	if (UNLIKELY(turn->unfinished != NULL)) worked |= serve_unfinished(worker);
+	bool has_news = turn->away > 0 && take_answers(worker);
+	if (UNLIKELY(turn->unfinished != NULL)) has_news |= serve_unfinished(worker);
 	if (UNLIKELY(atomic_load_explicit(&worker->server->is_draining, memory_order_acquire)))
 		drain(worker);
 	relief_resume(turn);
 	if (UNLIKELY(turn->holds_input)) connection_hold_input(turn);
-	worked |= io_poll(turn->io);
-	bool has_news = worked;
-	worked |= send_requests(worker);
-	worked |= turn->dirty != NULL;
+	turn->heard = 0;
+	has_news |= io_poll(turn->io);
+	bool goes_on = send_requests(worker);
+	bool has_worked = has_news || goes_on || turn->dirty != NULL;
 	flush_dirty(turn);
 	relief_close(worker);
 	/* After the answers, which need not wait for a slice. */
 	worker->slice_ns = 0;
 	if (UNLIKELY(turn->errands != NULL)) {
-		worked |= errands_poll(worker);
-		worked |= send_requests(worker);
+		goes_on |= errands_poll(worker);
+		goes_on |= send_requests(worker);
 	}
 	worker->connections.buffer_bytes = buffers_held_bytes(&turn->buffers);
-	worked |= connection_memory_trim(&turn->buffers.memory);
+	goes_on |= connection_memory_trim(&turn->buffers.memory);
+	has_worked |= goes_on;
 	uint64_t now_ns = os_now_ns();
 	if (has_news) snug_histogram_add(&worker->turn_ns, now_ns - began_ns);
-	worked |= upkeep_turn(&turn->upkeep, worker->shard, now_ns, worked);
-	return worked || turn->dirty != NULL;
+	/* Others are about to send, too, where several have: a look more costs less than a sleep. */
+	if (has_news && workers_note_traffic(worker->server->workers, worker->index, now_ns))
+		goes_on = true;
+	goes_on |= upkeep_turn(&turn->upkeep, worker->shard, now_ns, has_worked);
+	return goes_on || turn->heard >= HEARD_MANY || is_left_over(turn, has_worked);
 }
 
 void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t timeout_ns) {
@@ -404,8 +421,9 @@ void server_worker_sleep(struct server_worker *worker, int wake_fd, uint64_t tim
 		turn->errands != NULL || !turn->is_listening || (turn->is_ending && !turn->is_drained)
 			? SHORT_WAIT_NS
 			: UPKEEP_WAIT_NS;
-	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, os_now_ns()));
-	most_ns = smaller(most_ns, relief_rest_ns(turn, os_now_ns()));
+	uint64_t now_ns = os_now_ns();
+	most_ns = smaller(most_ns, upkeep_rest_ns(&turn->upkeep, worker->shard, now_ns));
+	most_ns = smaller(most_ns, relief_rest_ns(turn, now_ns));
 	if (timeout_ns > most_ns) timeout_ns = most_ns;
 	if (!channel_doze(turn->replies)) return;
 	io_wait(turn->io, timeout_ns);

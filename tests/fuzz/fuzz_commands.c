@@ -56,6 +56,17 @@ static void try_answers(struct command *command) {
 	free(text);
 }
 
+/* What others have made as lines: whole, and with a line that does not end. */
+static void try_lines(const struct reply *reply, const char *lines) {
+	char line[ANSWER_LINE_BYTES];
+	struct text text = {0};
+	text_append(&text, lines, strlen(lines));
+	answer_lines(reply, &text);
+	MUST(!text.failed);
+	text_deinit(&text);
+	MUST(answer_line(reply, lines, strlen(lines), line) <= ANSWER_LINE_BYTES);
+}
+
 static void fold_operation(struct trace *trace, struct command *command, const char *bytes,
 						   size_t size) {
 	const struct operation *operation = &command->operation;
@@ -84,6 +95,10 @@ static void take(struct trace *trace, struct command *command, const char *bytes
 	trace->commands++;
 	fold_number(trace, command->kind);
 	fold_number(trace, command->reply.is_quiet);
+	fold_number(trace, command->reply.value_end_bytes);
+	if (reply_is_binary(&command->reply)) fold_number(trace, command->reply.token);
+	try_lines(&command->reply, "STAT a b c\r\nSTAT d\r\nEND\r\n");
+	try_lines(&command->reply, "CLIENT_ERROR no");
 	if (command->kind == COMMAND_OPERATION)
 		fold_operation(trace, command, bytes, size);
 	else if (command->kind == COMMAND_SAY || command->kind == COMMAND_SAY_SKIP ||
@@ -94,7 +109,7 @@ static void take(struct trace *trace, struct command *command, const char *bytes
 	trace->is_over = command->kind == COMMAND_QUIT || command->kind == COMMAND_FAIL;
 	if (command->kind == COMMAND_SAY_SKIP) trace->at += command->skip_bytes;
 	if (command->kind == COMMAND_OPERATION && command->operation.kind == OPERATION_STORE)
-		trace->at += command->operation.value_bytes + 2;
+		trace->at += command->operation.value_bytes + command->reply.value_end_bytes;
 }
 
 /* `piece` bytes more each time. */

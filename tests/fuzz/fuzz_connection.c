@@ -232,7 +232,7 @@ static void keep_answers(uint32_t socket, struct twin_bytes *answers) {
 
 /* Figures tell how it was said. */
 static bool tells_figures(const struct twin_bytes *answers) {
-	static const char *const words[] = {"STAT ", "MAP ", "REPORT "};
+	static const char *const words[] = {"STAT ", "MAP ", "REPORT ", "\x81\x10"};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (memmem(answers->bytes, answers->length, words[i], strlen(words[i])) != NULL)
 			return true;

@@ -107,6 +107,10 @@ class Conversation:
         self.pending += data
         return True
 
+    def receive_more(self, seconds=HANG_S):
+        """False: nothing has come in time."""
+        return self._receive(time.monotonic() + seconds)
+
     def ask(self, data, expected, seconds=HANG_S):
         self.send(data)
         self.expect(expected, data, seconds)

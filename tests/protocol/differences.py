@@ -17,5 +17,10 @@ MEMCACHED_DIFFERS = {
     "strangers: lists have none": "memcached hangs up at a long gat that comes in pieces",
     "stats: unknown figures are absent": "memcached knows them",
     "time: l and la begin anew with each use": "memcached begins anew with some uses",
+    "binary: the body of an unknown command is passed over": "memcached passes over more, and takes the rest for a value",
+    "binary: a key beyond any bound": "memcached hangs up without a word when its buffer is full",
+    "binary: a length beyond any bound": "memcached knows the bound since 1.6.2x, and waits before",
+    "binary_alone: text is refused in words": "memcached waits for a whole head, and hangs up without a word",
+    "text_alone: packets are refused in a packet": "memcached takes them for a line, and waits for its end",
     "crowd: a refused value leaves no old one": "memcached says why in other words, and keeps the old value of a large item that it refuses",
 }

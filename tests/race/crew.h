@@ -36,8 +36,8 @@ static inline snug_worker_stats crew_stats(const snug_workers *workers, uint32_t
 	return stats;
 }
 
-/* It rests, and for good: it has published since its last turn, which it does within a millisecond
- * of a first, short rest. */
+/* It rests, and for good: it has published since its last turn, which it does after a first, short
+ * rest at the latest. */
 static inline bool crew_rests(const snug_workers *workers, uint32_t worker) {
 	const struct worker *one = &workers->worker[worker];
 	return atomic_load(&one->published.asleep) &&

@@ -274,6 +274,19 @@ static bool fake_poll(struct io *io) {
 	return any;
 }
 
+bool fake_has_news(void) {
+	bool any = false;
+	for (uint32_t i = 0; i < FAKE_SOCKETS_MAX; i++) {
+		const struct fake_socket *socket = &sockets[i];
+		const struct io_stream *stream = socket->stream;
+		any |= socket->told != NULL && !socket->is_closing_late;
+		if (stream == NULL || socket->is_broken) continue;
+		bool is_held = ((const struct fake_io *)(const void *)stream->next)->is_held;
+		any |= can_send(socket) || (!is_held && can_receive(socket));
+	}
+	return any;
+}
+
 /* ------------------------------------------------------------------ the rest of io.h ------- */
 
 static bool fake_listen(struct io *io, int fd, uint32_t tag) {

@@ -60,6 +60,8 @@ void fake_accept(struct io *io, uint32_t number, uint32_t tag);
 void fake_send(uint32_t number, const char *bytes, size_t length);
 /* All clients are gone, and nothing of what they hold up is held up any more. */
 void fake_reset_all(void);
+/* A poll of some io would find something: its wait would not wait. */
+bool fake_has_news(void);
 /* Forgets all sockets, none of which may be a stream. */
 void fake_sockets_forget(void);
 

@@ -15,6 +15,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
+#include "cache/shard/shard_read.h"
 #include "cache/shard/shard_state.h"
 #include "os/threads.h"
 
@@ -132,6 +133,17 @@ void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes) {
 	grown_init(options, struct_bytes, &defaults, sizeof defaults);
 }
 
+/* For nothing but speed: without it all goes on. */
+static void start_collapse(snug_cache *cache) {
+	struct os_range *ranges = calloc(cache->worker_count, SHARD_RANGES * sizeof *ranges);
+	cache->collapse = NULL;
+	if (ranges == NULL) return;
+	for (uint32_t i = 0; i < cache->worker_count; i++)
+		shard_ranges(cache->worker[i].shard, ranges + (size_t)i * SHARD_RANGES);
+	(void)!collapse_start(ranges, cache->worker_count * SHARD_RANGES, &cache->collapse);
+	free(ranges);
+}
+
 static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	if (options->workers == 0 || options->workers > SNUG_WORKERS_MAX) return SNUG_ERROR_OPTION;
 	if (options->item_max_bytes == 0 ||
@@ -158,11 +170,15 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	if (options->memory_file != NULL) (void)shard_take_secret(options->memory_file);
 	snug_workers_options workers = workers_options(options, cache);
 	snug_error error = snug_workers_create(&workers, &cache->workers);
-	if (error)
+	if (error) {
 		free(cache);
-	else
-		*out = cache;
-	return error;
+		return error;
+	}
+	cache->collapses = options->collapse && !options->huge_pages && options->os == NULL &&
+					   options->memory_file == NULL;
+	if (cache->collapses) start_collapse(cache);
+	*out = cache;
+	return SNUG_OK;
 }
 
 snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out) {
@@ -173,8 +189,12 @@ snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out
 
 snug_error snug_cache_destroy(snug_cache *cache) {
 	if (cache == NULL) return SNUG_OK;
+	collapse_stop(cache->collapse); /* what it looks through goes */
 	snug_error error = snug_workers_destroy(cache->workers);
-	if (!error) free(cache);
+	if (!error)
+		free(cache);
+	else if (cache->collapses)
+		start_collapse(cache);
 	return error;
 }
 

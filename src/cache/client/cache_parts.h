@@ -48,6 +48,8 @@ struct snug_cache {
 	/* The OS below is ours: its clock may be asked by any thread, and what is decommitted stays
 	 * readable. */
 	bool is_readable;
+	bool collapses;
+	struct collapse *collapse; /* NULL: none, or it could not be started */
 	struct cache_worker worker[];
 };
 

@@ -183,6 +183,7 @@ static void prefetch_operation(const struct operation *operation) {
 		__builtin_prefetch(&operation->item, 1);
 		return;
 	}
+	if (value == NULL) return; /* it lies in a lease */
 	for (size_t at = 0; at < operation->value_bytes && at < VALUE_LINES * LINE_BYTES;
 		 at += LINE_BYTES)
 		__builtin_prefetch(value + at);
@@ -204,11 +205,13 @@ static void prefetch(snug_shard *shard, struct request *const *requests, size_t 
 		prefetch_operation(&requests[i]->operation);
 		hashes[found++] = requests[i]->operation.key.hash;
 	}
+	SNUG_ASSERT(found <= count);
 	snug_shard_prefetch(shard, hashes, found);
 }
 
 void requests_serve(snug_shard *shard, uint32_t worker, struct operation_counts *counts,
 					struct request *const *requests, size_t count) {
+	SNUG_ASSERT(requests != NULL || count == 0);
 	while (count > 0) {
 		size_t part = smaller(count, PREFETCH_MAX);
 		prefetch(shard, requests, part);

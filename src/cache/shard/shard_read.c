@@ -371,6 +371,14 @@ READER enum look shard_read(const struct snug_shard *shard, const snug_key *key,
 	return LOOK_ASK;
 }
 
+void shard_ranges(const struct snug_shard *shard, struct os_range *out) {
+	const struct arena *arena = &shard->heap->arena;
+	const struct index *index = &shard->index;
+	SNUG_ASSERT(arena->reserved_bytes > 0 && index->reserved_bytes > 0);
+	out[0] = (struct os_range){arena->base, arena->reserved_bytes};
+	out[1] = (struct os_range){index->groups, index->reserved_bytes};
+}
+
 /* ------------------------------------------------------------------ ahead ------------------ */
 
 #define PREFETCHED_BYTES 256u /* of an item */

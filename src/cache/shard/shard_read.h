@@ -18,6 +18,8 @@
 #include "cache/index/index.h"
 #include "cache/index/item.h"
 
+#include "os/collapse.h"
+
 #define READ_PIECES 8u
 #define READ_CHAIN 4u /* extra spill buckets */
 
@@ -59,6 +61,10 @@ struct shard_copy {
  * but with LOOK_FOUND; the room may hold anything. An item whose expiry has passed is found. */
 enum look shard_read(const struct snug_shard *shard, const snug_key *key, int64_t now_s, void *room,
 					 size_t room_bytes, struct shard_copy *out);
+
+/* The addresses that look-ups touch: of items, and of the index. They stay the shard's. */
+#define SHARD_RANGES 2u
+void shard_ranges(const struct snug_shard *shard, struct os_range *out);
 
 /* Any thread: asks for the lines that the next reads of these keys will touch, each in its own
  * shard. */

@@ -18,6 +18,7 @@
  *     connection_return    a request has come back
  *     connection_life      begin, and what is dropped at the end
  *     connection_input     bytes in: what is taken at once, and what is kept
+ *     connection_peek      what many connections have sent is looked up at once
  *     connection_commands  bytes to commands, in batches, and what is done about each
  *     connection_sink      a large value in
  *     connection_read      other workers' keys that this one reads
@@ -211,8 +212,9 @@ struct turn {
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;
 	struct connection *blocked;
-	uint32_t number;         /* of the turn; comes round */
-	uint64_t began_ns;       /* the turn */
+	uint32_t number;   /* of the turn; comes round */
+	uint32_t heard;    /* times that bytes came in this turn */
+	uint64_t began_ns; /* the turn */
 	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
 	uint64_t relief_ns;      /* nobody is closed for it before then */
 	bool holds_input;        /* nothing is received */
@@ -288,6 +290,8 @@ void connection_close(struct connection *connection);
 void connection_close_for_memory(struct connection *connection);
 /* connection_input.c: what the io says. */
 void connection_received(struct connection *connection, const char *bytes, size_t length);
+/* connection_peek.c: this is what comes next, of these connections: only to be looked at. */
+void connections_peek(struct server_worker *worker, const struct io_coming *coming, size_t count);
 /* connection_output.c */
 void connection_sent(struct connection *connection);
 /* connection_life.c */
@@ -369,6 +373,9 @@ bool answers_fits_record(const struct command *command);
 void answers_append(struct connection *connection, struct record *record);
 /* Says `text` after all that was asked before. */
 void answers_say(struct connection *connection, const char *text, size_t length);
+/* The same of a line of text (answer_line), in the client's protocol. */
+void answers_say_line(struct connection *connection, const struct reply *reply, const char *line,
+					  size_t length);
 /* Carries a command's operation out on the own shard, and answers it. */
 void answers_execute(struct connection *connection, struct command *command);
 /* Says what was found of another's key, whose value is `value`. */

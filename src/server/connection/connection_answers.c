@@ -30,8 +30,6 @@ _Static_assert(sizeof(snug_extent) == sizeof(struct iovec), "extents are sent as
 #define REPLY_KEPT_BYTES_MAX (SHOWN_KEY_BYTES_MAX + OPAQUE_BYTES_MAX + SNUG_KEY_BYTES_MAX)
 _Static_assert(RECORD_ROOM >= REPLY_KEPT_BYTES_MAX, "any command fits, its value aside");
 
-static const char line_end[2] = {'\r', '\n'};
-
 /* ------------------------------------------------------------------ the list --------------- */
 
 void answers_append(struct connection *connection, struct record *record) {
@@ -106,6 +104,18 @@ void answers_say(struct connection *connection, const char *text, size_t length)
 	if (record != NULL) record_append(record, text, length);
 }
 
+void answers_say_line(struct connection *connection, const struct reply *reply, const char *line,
+					  size_t length) {
+	char out[ANSWER_LINE_BYTES];
+	answers_say(connection, out, answer_line(reply, line, length, out));
+}
+
+/* Behind a value. */
+static inline void end_value(struct connection *connection, const struct reply *reply) {
+	if (reply->value_end_bytes > 0 && !connection->is_closing)
+		output_append(connection, VALUE_END, VALUE_END_BYTES);
+}
+
 /* A value of the own shard that was just found; nothing in between takes memory from the shard. */
 static void copy_value(struct connection *connection, const snug_item *item) {
 	snug_shard *shard = connection->worker->shard;
@@ -167,7 +177,7 @@ static void say_now(struct connection *connection, struct command *command) {
 		output_append_lease(connection, lease);
 	else if (item->value_bytes > 0)
 		copy_value(connection, item);
-	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+	end_value(connection, &command->reply);
 }
 
 /* The same into a record: with the value, or, if that is too large, with a lease on it. */
@@ -178,17 +188,18 @@ static void say_later(struct connection *connection, struct command *command) {
 	size_t length = answer_head(&command->reply, &command->operation, head, &has_value);
 	if (length == 0) return;
 	size_t value_bytes = has_value ? item->value_bytes : 0,
-		   whole = length + value_bytes + sizeof line_end;
+		   whole = length + value_bytes + command->reply.value_end_bytes;
 	bool is_leased = has_value && whole > RECORD_ROOM;
 	struct record *record = text_record(connection, is_leased ? RECORD_ROOM : whole);
 	if (record == NULL) return;
+	record->reply.value_end_bytes = command->reply.value_end_bytes;
 	if (is_leased && !lease_value(record, item)) length = refuse_value(command, head, &has_value);
 	note_failure(&connection->refused_list, connection_list(connection), &command->operation);
 	record_append(record, head, length);
 	if (!has_value || is_leased) return;
 	request_copy_value(connection->worker->shard, item, record->bytes + record->text_bytes);
 	record_wrote(record, value_bytes);
-	record_append(record, line_end, sizeof line_end);
+	record_append(record, VALUE_END, command->reply.value_end_bytes);
 }
 
 /* ------------------------------------------------------------------ executing -------------- */
@@ -204,18 +215,20 @@ void answers_execute(struct connection *connection, struct command *command) {
 }
 
 /* Behind an answer that is waited for: one record holds all of it. */
-static void say_read_later(struct connection *connection, const char *head, size_t length,
-						   const char *value, size_t value_bytes) {
+static void say_read_later(struct connection *connection, const struct command *command,
+						   const char *head, size_t length, const char *value) {
+	size_t value_bytes = command->operation.item.value_bytes;
 	/* connection_read.c: room_for */
-	if (!SNUG_GUARD(length + value_bytes + sizeof line_end <= RECORD_ROOM)) {
+	size_t whole = length + value_bytes + command->reply.value_end_bytes;
+	if (!SNUG_GUARD(whole <= RECORD_ROOM)) {
 		connection_close(connection);
 		return;
 	}
-	struct record *record = text_record(connection, length + value_bytes + sizeof line_end);
+	struct record *record = text_record(connection, whole);
 	if (record == NULL) return;
 	record_append(record, head, length);
 	record_append(record, value, value_bytes);
-	record_append(record, line_end, sizeof line_end);
+	record_append(record, VALUE_END, command->reply.value_end_bytes);
 }
 
 void answers_say_read(struct connection *connection, struct command *command, const char *value) {
@@ -227,14 +240,14 @@ void answers_say_read(struct connection *connection, struct command *command, co
 	size_t length = answer_head(&command->reply, operation, head, &has_value);
 	if (length == 0) return;
 	if (waits && has_value) {
-		say_read_later(connection, head, length, value, operation->item.value_bytes);
+		say_read_later(connection, command, head, length, value);
 	} else if (waits) {
 		answers_say(connection, head, length);
 	} else {
 		output_wrote(connection, (uint32_t)length);
 		if (!has_value) return;
 		output_append(connection, value, operation->item.value_bytes);
-		if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+		end_value(connection, &command->reply);
 	}
 }
 
@@ -328,7 +341,7 @@ static bool say_answer(struct connection *connection, struct record *record) {
 		connection_close(connection); /* it could not be pinned */
 	else
 		output_append(connection, record->request.room, operation->item.value_bytes);
-	if (!connection->is_closing) output_append(connection, line_end, sizeof line_end);
+	end_value(connection, &record->reply);
 	return is_leased;
 }
 
@@ -339,7 +352,7 @@ static bool say_text(struct connection *connection, struct record *record) {
 	if (passed_over_bytes > 0 && record->request.operation.lease.ref != 0) return false;
 	if (record->request.operation.lease.ref == 0 || connection->is_closing) return false;
 	output_append_lease(connection, record);
-	output_append(connection, line_end, sizeof line_end);
+	end_value(connection, &record->reply);
 	return true;
 }
 
@@ -351,9 +364,10 @@ static void say_errand(struct record *record) {
 	record->errand->answer(record->errand, &text);
 	record->errand->destroy(record->errand);
 	record->errand = NULL;
-	if (!record->is_mute && text.failed)
-		output_append(connection, ERRAND_NO_MEMORY, sizeof ERRAND_NO_MEMORY - 1);
-	else if (!record->is_mute)
+	answer_lines(&record->reply, &text);
+	if (text.failed)
+		answers_say_line(connection, &record->reply, ERRAND_NO_MEMORY, sizeof ERRAND_NO_MEMORY - 1);
+	else
 		output_append(connection, text.bytes, text.length);
 	text_deinit(&text);
 	if (connection->input_state != INPUT_ERRAND) return;

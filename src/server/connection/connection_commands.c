@@ -40,14 +40,16 @@ struct batch {
 enum value_state { VALUE_THERE, VALUE_BAD, VALUE_TO_COME, VALUE_FOR_SINK };
 
 /* The value of a storing command that begins at `bytes`. */
-static enum value_state find_value(const struct connection *connection, struct operation *operation,
+static enum value_state find_value(const struct connection *connection, struct command *command,
 								   const char *bytes, size_t length) {
-	size_t value_bytes = operation->value_bytes;
+	struct operation *operation = &command->operation;
+	size_t value_bytes = operation->value_bytes, end_bytes = command->reply.value_end_bytes;
 	operation->lease.ref = 0;
-	if (LIKELY(length >= value_bytes + 2)) {
+	if (LIKELY(length >= value_bytes + end_bytes)) {
 		operation->value = bytes;
-		return bytes[value_bytes] == '\r' && bytes[value_bytes + 1] == '\n' ? VALUE_THERE
-																			: VALUE_BAD;
+		bytes += value_bytes;
+		bool is_right = end_bytes == 0 || (bytes[0] == '\r' && bytes[1] == '\n');
+		return is_right ? VALUE_THERE : VALUE_BAD;
 	}
 	return value_bytes <= DIRECT_BYTES_MAX && !connection->has_ended ? VALUE_TO_COME
 																	 : VALUE_FOR_SINK;
@@ -62,18 +64,18 @@ static bool fits_message(const struct connection *connection, const struct comma
 /* Takes a storing command's value. False: not yet. */
 static bool take_value(struct connection *connection, struct batch *batch, struct command *command,
 					   const char *bytes, size_t length) {
-	switch (find_value(connection, &command->operation, bytes, length)) {
+	switch (find_value(connection, command, bytes, length)) {
 	case VALUE_TO_COME:
 		return false;
 	case VALUE_BAD:
 		command->kind = COMMAND_SAY;
 		command->text = bad_chunk;
 		command->text_bytes = answer_hides_errors(&command->reply) ? 0 : sizeof bad_chunk - 1;
-		batch->at += command->operation.value_bytes + 2;
+		batch->at += command->operation.value_bytes + command->reply.value_end_bytes;
 		return true;
 	case VALUE_THERE:
 		if (fits_message(connection, command)) {
-			batch->at += command->operation.value_bytes + 2;
+			batch->at += command->operation.value_bytes + command->reply.value_end_bytes;
 			return true;
 		}
 		break;
@@ -188,13 +190,14 @@ static void skip(struct connection *connection, struct command *command) {
 	answers_say(connection, text, text_bytes);
 }
 
-_Static_assert(ERRAND_REFUSAL_ROOM <= RECORD_ROOM, "a record holds any refusal");
+_Static_assert(ERRAND_REFUSAL_ROOM <= ANSWER_LINE_BYTES && ANSWER_LINE_BYTES <= RECORD_ROOM,
+			   "a record holds any refusal");
 
 /* Clients that are no operators. */
 static bool is_refused(struct connection *connection, const struct command *command) {
 	char refusal[ERRAND_REFUSAL_ROOM];
 	size_t length = errand_refusal(&connection->worker->server->settings, command, refusal);
-	if (length > 0 && !command->reply.is_quiet) answers_say(connection, refusal, length);
+	if (length > 0) answers_say_line(connection, &command->reply, refusal, length);
 	return length > 0;
 }
 

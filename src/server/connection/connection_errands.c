@@ -102,15 +102,19 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 		return;
 	}
 	struct errand *errand = errand_begin(connection->worker, command, &text);
+	struct reply reply = command->reply;
+	answer_lines(&reply, &text);
 	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
-	if (errand == NULL && is_long && !text.failed && !command->reply.is_quiet) {
+	if (errand == NULL && is_long && !text.failed) {
 		errand = say_later(&text);
 		text.failed = errand == NULL;
+		reply = (struct reply){.value_end_bytes = VALUE_END_BYTES}; /* it is said as it is */
 	}
 	if (errand == NULL) {
 		if (text.failed)
-			answers_say(connection, ERRAND_NO_MEMORY, sizeof ERRAND_NO_MEMORY - 1);
-		else if (!command->reply.is_quiet)
+			answers_say_line(connection, &command->reply, ERRAND_NO_MEMORY,
+							 sizeof ERRAND_NO_MEMORY - 1);
+		else
 			answers_say(connection, text.bytes, text.length);
 		text_deinit(&text);
 		return;
@@ -125,7 +129,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 	record->says = SAYS_ERRAND;
 	record->errand = errand;
 	record->errand_worker = 0;
-	record->is_mute = command->reply.is_quiet;
+	record->reply = reply;
 	connection->input_state = INPUT_ERRAND;
 	record_pass(record, RECORD_HELD, RECORD_ANSWERS);
 	answers_append(connection, record);

@@ -36,6 +36,18 @@ static void link_in(struct server_worker *worker, struct connection *connection)
 	worker->connection_list = connection;
 }
 
+static uint8_t first_speech(const struct settings *settings) {
+	switch (settings->protocol) {
+	case SETTINGS_PROTOCOL_TEXT:
+		return SPEECH_TEXT_ALONE;
+	case SETTINGS_PROTOCOL_BINARY:
+		return SPEECH_BINARY_ALONE;
+	case SETTINGS_PROTOCOL_AUTO:
+		break;
+	}
+	return SPEECH_UNKNOWN;
+}
+
 void connection_begin(struct server_worker *worker, int fd, enum listener_kind door) {
 	int on = 1;
 	if (turn_away(worker, fd)) return;
@@ -48,6 +60,7 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 		connection->worker = worker;
 		connection->last_active_s = worker->turn->now_s;
 		connection->number = (uint32_t)worker->connections.total;
+		connection->parser.speech = first_speech(&worker->server->settings);
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
 		if (!connection->is_open) {
 			connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);

@@ -212,6 +212,16 @@ static bool drop_empty_block(struct connection *connection) {
 	return true;
 }
 
+/* Nothing goes on when what is being sent has gone: all that was asked is answered with it, and
+ * nobody waits for the memory. */
+static bool is_last_word(const struct connection *connection) {
+	const struct out *out = connection->first_out;
+	return out == connection->last_out && !out->is_lease && connection->first_answer == NULL &&
+		   connection->input_state == INPUT_COMMANDS && connection->input_bytes == 0 &&
+		   !connection->is_held && !connection->is_blocked && !connection->has_ended &&
+		   turn_of(connection)->blocked == NULL;
+}
+
 void output_flush(struct connection *connection) {
 	while (!connection->is_sending && !connection->is_closing && connection->first_out != NULL) {
 		size_t count = gather(connection);
@@ -219,6 +229,7 @@ void output_flush(struct connection *connection) {
 			if (!drop_empty_block(connection)) return;
 			continue;
 		}
+		io_tell_late(&connection->stream, is_last_word(connection));
 		if (!io_send(turn_of(connection)->io, &connection->stream, connection->pieces, count)) {
 			connection->is_sending = true;
 			connection->progress_ns = turn_of(connection)->began_ns;

@@ -46,7 +46,8 @@ static void begin_window(struct connection *connection, struct record *record) {
 static void refuse(struct connection *connection, struct record *record) {
 	connection->sink = NULL;
 	connection->input_state = INPUT_SKIP;
-	connection->skip_bytes = (uint64_t)record->request.operation.value_bytes + 2;
+	connection->skip_bytes =
+		(uint64_t)record->request.operation.value_bytes + record->reply.value_end_bytes;
 	record_pass(record, RECORD_SINK, RECORD_ANSWERS);
 	record->is_ready = true;
 	answers_append(connection, record);
@@ -80,9 +81,12 @@ static void store(struct connection *connection, struct record *record) {
 static size_t take_line_end(struct connection *connection, const char *bytes, size_t length) {
 	struct record *record = connection->sink;
 	size_t taken = 0;
-	for (; taken < length && connection->line_end_bytes < 2; taken++, connection->line_end_bytes++)
-		if (bytes[taken] != "\r\n"[connection->line_end_bytes]) connection->line_end_is_bad = true;
-	if (connection->line_end_bytes < 2) return taken;
+	uint32_t end_bytes = record->reply.value_end_bytes;
+	for (; taken < length && connection->line_end_bytes < end_bytes;
+		 taken++, connection->line_end_bytes++)
+		if (bytes[taken] != VALUE_END[connection->line_end_bytes])
+			connection->line_end_is_bad = true;
+	if (connection->line_end_bytes < end_bytes) return taken;
 	if (!connection->line_end_is_bad) {
 		store(connection, record);
 		return taken;
@@ -126,9 +130,10 @@ size_t sink_take(struct connection *connection, const char *bytes, size_t length
 	struct record *record = connection->sink;
 	size_t taken = 0;
 	SNUG_ASSERT(record != NULL && record->owner == RECORD_SINK && !record->is_away);
-	while (taken < length && connection->input_state == INPUT_FILL) {
+	while (connection->input_state == INPUT_FILL) {
 		if (record->lease_offset == record->request.operation.lease.value_bytes)
 			return taken + take_line_end(connection, bytes + taken, length - taken);
+		if (taken == length) return taken;
 		if (record->window_at == record->request.window_count)
 			want_window(connection, record);
 		else

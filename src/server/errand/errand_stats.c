@@ -16,6 +16,7 @@
  *
  * A shard's own counters never go back. So `stats reset` keeps what they were, as shard_base, and
  * sums are taken from there. */
+#include "os/collapse.h"
 #include "os/local_time.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
@@ -209,7 +210,7 @@ static double share(uint64_t part, uint64_t whole) {
 	return whole == 0 ? 0 : (double)part / (double)whole;
 }
 
-static void say_memory(const struct sum *sum, struct text *out) {
+static void say_memory(const struct server *server, const struct sum *sum, struct text *out) {
 	const snug_stats *heap = &sum->shard.heap;
 	stat_u64(out, "snug_limit_bytes", heap->limit_bytes);
 	stat_u64(out, "snug_committed_bytes", heap->committed_bytes);
@@ -230,6 +231,7 @@ static void say_memory(const struct sum *sum, struct text *out) {
 	stat_u64(out, "snug_defragmentations", heap->defragmentations);
 	stat_u64(out, "snug_late_steps", heap->late_steps);
 	stat_u64(out, "snug_leases", sum->shard.leases);
+	stat_u64(out, "snug_collapsed_bytes", collapse_count(server->collapse) * COLLAPSE_BLOCK_BYTES);
 	stat_u64(out, "snug_reads_between_workers", sum->connections.reads);
 	stat_u64(out, "snug_requests_between_workers", sum->connections.requests_out);
 	stat_u64(out, "snug_log_dropped", log_stderr_dropped());
@@ -268,7 +270,7 @@ static void answer_general(struct errand *errand, struct text *out) {
 	OPERATION_COUNTS(SAY_COUNT)
 #undef SAY_COUNT
 	say_items(sum, out);
-	say_memory(sum, out);
+	say_memory(errand->server, sum, out);
 	say_attached(errand->server, out);
 	say_coordinator(errand->server, out);
 	text_say(out, "END");

@@ -42,7 +42,7 @@ struct io;
 
 struct io_stream {
 	int fd;
-	uint16_t state;   /* the io's own, from here on */
+	uint16_t state;   /* the io's own, from here on, but for one bit */
 	uint16_t pending; /* what the kernel still has of this stream */
 	struct io_stream *next;
 	struct io_stream *previous;
@@ -51,6 +51,23 @@ struct io_stream {
 	size_t sent_bytes;
 	struct msghdr message;
 };
+
+/* For the io_sends to come: nothing waits for their end, so `sent` may come only when something else
+ * happens, or when a wait's time is over. */
+#define IO_TOLD_LATE ((uint16_t)0x8000)
+
+static inline void io_tell_late(struct io_stream *stream, bool may_be_late) {
+	stream->state = (uint16_t)((stream->state & ~IO_TOLD_LATE) | (may_be_late ? IO_TOLD_LATE : 0));
+}
+
+/* Bytes of which `received` will tell. */
+struct io_coming {
+	struct io_stream *stream;
+	const char *bytes;
+	size_t length;
+};
+
+#define IO_COMING_MAX 64u
 
 struct io_events {
 	/* A connection to the listener that was opened with `tag`: non-blocking; the receiver's to open
@@ -67,6 +84,9 @@ struct io_events {
 	/* After io_close: the descriptor is closed, and the kernel and the io know the stream no
 	 * more. */
 	void (*closed)(void *context, struct io_stream *stream);
+	/* Only to look ahead: what of several streams `received` will tell next, before it tells of the
+	 * first. Some may not be told of after all, if they are closed meanwhile. NULL: nobody looks. */
+	void (*coming)(void *context, const struct io_coming *coming, size_t count);
 };
 
 enum io_kind { IO_AUTO, IO_URING, IO_EPOLL };

@@ -7,7 +7,9 @@
  *                       poll or wait
  *     completions       are made in that call (DEFER_TASKRUN), not in the midst of our work
  *
- * A poll calls the kernel only if something is queued or the kernel says that it has something.
+ * A poll calls the kernel only if something is queued or the kernel says that it has something. A
+ * wait hands over what is queued as well; sends for whose end nobody waits are silent, so that it
+ * does not end the wait: one call for an answer and the next request.
  * Where epoll needs a call for each receive and each send, one call carries the sends of all
  * connections and brings what they have sent meanwhile.
  *
@@ -23,6 +25,11 @@
  *
  * A cancellation may find nothing, because the kernel is just going on with what it should cancel.
  * It comes again, until what it is for has ended.
+ *
+ * SILENT. A send that may be told late is tried at once (MSG_DONTWAIT), and the kernel says something
+ * only if not all of it went. When all that was queued is handed over, and all that came of it is
+ * read, those of which nothing was said have gone. They are told before what the same poll has
+ * received, as the answers before the next requests.
  *
  * HOLDING. io_hold keeps the buffers that come from then on, so that the kernel runs out of them
  * and stops by itself. A receive that ends of that waits on a list, and is armed with the release.
@@ -41,8 +48,6 @@
  * REJECTED, tried in bench-io-echo, because no difference stood out of the noise of 5 %:
  *     128 buffers in place of 64, and 32 KiB in place of 16
  *     the ring's descriptor registered
- *     sends that complete without a word if all went; one knows less when the bytes are free
- *     a poll that leaves what is queued to the wait's call: one call less before a sleep
  * and because they were worse: buffers of 4 KiB (half as much again for values of 100 kB), and 32
  * buffers (one flood starves all others). */
 #include "base/assert.h"
@@ -205,9 +210,19 @@ static void break_stream(struct uring_io *self, struct io_stream *stream) {
 	self->io.events->broken(self->io.context, stream);
 }
 
+/* At once, and told only if that did not succeed (IOSQE_CQE_SKIP_SUCCESS): it has ended, either way,
+ * when the call that hands it over returns. */
+static bool may_be_silent(struct uring_io *self, struct io_stream *stream) {
+	if ((stream->state & IO_TOLD_LATE) == 0 || self->silent_count == SILENT_MAX) return false;
+	self->silent[self->silent_count++] = stream;
+	stream->state |= STREAM_SILENT;
+	return true;
+}
+
 static void queue_send(struct uring_io *self, struct io_stream *stream) {
 	struct io_uring_sqe *sqe = next_sqe(self);
-	const int flags = MSG_NOSIGNAL | MSG_WAITALL;
+	bool is_silent = may_be_silent(self, stream);
+	const int flags = MSG_NOSIGNAL | MSG_WAITALL | (is_silent ? MSG_DONTWAIT : 0);
 	if (LIKELY(stream->piece_count == 1)) {
 		const char *bytes = stream->pieces->iov_base;
 		io_uring_prep_send(sqe, stream->fd, bytes + stream->sent_bytes,
@@ -217,6 +232,7 @@ static void queue_send(struct uring_io *self, struct io_stream *stream) {
 										  .msg_iovlen = stream->piece_count};
 		io_uring_prep_sendmsg(sqe, stream->fd, &stream->message, (unsigned)flags);
 	}
+	if (is_silent) sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	io_uring_sqe_set_data64(sqe, data_of(stream, WHAT_SEND));
 	stream->state |= STREAM_SENDING;
 	stream->pending++;
@@ -246,6 +262,7 @@ static bool skip_sent(struct io_stream *stream) {
 static void send_rest(struct uring_io *self, struct io_stream *stream) {
 	size_t count = stream->piece_count;
 	if (stream->sent_bytes > 0) stream->piece_count = 1;
+	stream->state &= (uint16_t)~IO_TOLD_LATE; /* it waits for its peer */
 	queue_send(self, stream);
 	stream->piece_count = count;
 }
@@ -380,6 +397,46 @@ static bool handle(struct uring_io *self, const struct io_uring_cqe *cqe) {
 	return true;
 }
 
+/* ------------------------------------------------------------------ silent sends ----------- */
+
+/* Something was said of it: it has not gone as a whole. */
+static void forget_silent(struct uring_io *self, struct io_stream *stream) {
+	stream->state &= (uint16_t)~STREAM_SILENT;
+	for (uint32_t i = 0; i < self->silent_count; i++)
+		if (self->silent[i] == stream) self->silent[i] = NULL;
+}
+
+static void forget_loud(struct uring_io *self, struct io_uring_cqe *const *completions,
+						unsigned count) {
+	for (unsigned i = 0; self->silent_count > 0 && i < count; i++) {
+		struct io_stream *stream = (void *)(uintptr_t)(completions[i]->user_data & ~WHAT_MASK);
+		if ((completions[i]->user_data & WHAT_MASK) == WHAT_SEND && stream->state & STREAM_SILENT)
+			forget_silent(self, stream);
+	}
+}
+
+static size_t bytes_left(const struct io_stream *stream) {
+	size_t bytes = 0;
+	for (size_t i = 0; i < stream->piece_count; i++) bytes += stream->pieces[i].iov_len;
+	return bytes - stream->sent_bytes;
+}
+
+/* All of them were handed over, and what was said of some is read: the others have gone. The
+ * callbacks queue new ones. */
+static void tell_silent(struct uring_io *self) {
+	struct io_stream *gone[SILENT_MAX];
+	uint32_t count = self->silent_count;
+	self->silent_count = 0;
+	for (uint32_t i = 0; i < count; i++) gone[i] = self->silent[i];
+	for (uint32_t i = 0; i < count; i++) {
+		struct io_stream *stream = gone[i];
+		if (stream == NULL) continue;
+		stream->state &= (uint16_t)~STREAM_SILENT;
+		sent(self, stream, (int)bytes_left(stream));
+		let_go(self, stream);
+	}
+}
+
 /* Ends the receives behind which an end is, or was, hidden; the completion of a cancelled one arms
  * it anew. */
 static void look_after_streams(struct uring_io *self) {
@@ -397,6 +454,22 @@ static void enter(struct uring_io *self) {
 		(void)io_uring_submit_and_get_events(&self->ring);
 }
 
+/* What these completions will bring. Nothing is done about it yet. */
+static void tell_coming(struct uring_io *self, struct io_uring_cqe *const *completions,
+						unsigned count) {
+	struct io_coming coming[IO_COMING_MAX];
+	size_t found = 0;
+	for (unsigned i = 0; i < count && found < IO_COMING_MAX; i++) {
+		const struct io_uring_cqe *cqe = completions[i];
+		if ((cqe->user_data & WHAT_MASK) != WHAT_RECEIVE || cqe->res <= 0) continue;
+		coming[found++] =
+			(struct io_coming){.stream = (void *)(uintptr_t)(cqe->user_data & ~WHAT_MASK),
+							   .bytes = uring_buffer(self, cqe->flags >> IORING_CQE_BUFFER_SHIFT),
+							   .length = (size_t)cqe->res};
+	}
+	if (found > 1) self->io.events->coming(self->io.context, coming, found);
+}
+
 static bool uring_poll(struct io *io) {
 	struct uring_io *self = uring_of(io);
 	struct io_uring_cqe *completions[COMPLETIONS_MAX];
@@ -404,7 +477,13 @@ static bool uring_poll(struct io *io) {
 	accept_again(self);
 	if (UNLIKELY(++self->polls % POLLS_A_LOOK == 0)) look_after_streams(self);
 	enter(self);
+	bool all_handed_over = io_uring_sq_ready(&self->ring) == 0;
 	unsigned count = io_uring_peek_batch_cqe(&self->ring, completions, COMPLETIONS_MAX);
+	if (self->silent_count > 0) {
+		forget_loud(self, completions, count);
+		if (all_handed_over && count < COMPLETIONS_MAX) tell_silent(self);
+	}
+	if (count > 1 && self->io.events->coming != NULL) tell_coming(self, completions, count);
 	for (unsigned i = 0; i < count; i++) {
 		struct io_uring_cqe completion = *completions[i];
 		any |= handle(self, &completion);

@@ -14,6 +14,7 @@
 #define BUFFERS 64u
 #define LISTENERS_MAX 32u
 #define WATCHED_MAX 2u
+#define SILENT_MAX 128u /* sends at a time; those beyond are told by the kernel */
 
 /* What a completion is of: the low bits of its user data; the others are the address. */
 enum what {
@@ -40,6 +41,7 @@ enum stream_state {
 	 * filled theirs. Two bits. */
 	STREAM_CROWDS_ONE = 256,
 	STREAM_CROWDS = 768,
+	STREAM_SILENT = 1024, /* nothing is said if what is being sent has gone */
 };
 
 struct listening {
@@ -75,6 +77,8 @@ struct uring_io {
 	/* ring of those that were received from since they were looked at; this one is its ends */
 	struct io_stream heard;
 	struct io_stream looking; /* the same, of those that this round has still to look at */
+	uint32_t silent_count;
+	struct io_stream *silent[SILENT_MAX]; /* queued, or handed over; NULL: something was said */
 	struct listening listener[LISTENERS_MAX];
 	struct watched watched[WATCHED_MAX];
 };

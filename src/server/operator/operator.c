@@ -225,7 +225,7 @@ static bool receive(int fd, struct session *session) {
 
 static void run_seat(void *context) {
 	struct seat *seat = context;
-	struct session session = {0};
+	struct session session = {.parser = {.speech = SPEECH_TEXT}};
 	int fd = seat->fd; /* it changes when this thread ends */
 	bool goes_on = true;
 	os_thread_set_name("snugd-operator");

@@ -1,4 +1,4 @@
-/* server/protocol/answer.c: heads of answers to text commands, and which of the two a head is.
+/* server/protocol/answer.c: heads of answers to text commands, and which kind a head is.
  *
  *     form                   found, done                       else
  *     GET                    VALUE key flags bytes             nothing: the list's END is enough
@@ -6,6 +6,7 @@
  *     STORE, DELETE, TOUCH   STORED, DELETED, TOUCHED          NOT_STORED, NOT_FOUND, ..
  *     NUMBER                 the number                        NOT_FOUND, CLIENT_ERROR ..
  *     META_..                answer_meta.c
+ *     BINARY                 answer_binary.c
  *
  * noreply leaves out all of it, errors too. A get that there was no memory for says so: a client
  * that is told nothing takes the key for missing, and may store an older value in its place.
@@ -54,6 +55,8 @@ size_t answer_head(const struct reply *reply, const struct operation *operation,
 	case ANSWER_NUMBER:
 		if (reply->is_quiet) return 0;
 		return status == STATUS_DONE ? number(operation, text) : answer_words(operation, text);
+	case ANSWER_BINARY:
+		return answer_binary(reply, operation, text, has_value);
 	case ANSWER_META_GET:
 	case ANSWER_META_STORE:
 	case ANSWER_META_DELETE:

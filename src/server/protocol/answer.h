@@ -2,13 +2,15 @@
  *
  *     text   VALUE <key> <flags> <bytes> [<cas>]   \r\n <value> \r\n
  *     meta   VA <bytes> <flags ..>                 \r\n <value> \r\n         HD <flags ..> \r\n
+ *     binary 24 bytes, flags, key                  <value>
  *
  * Pure functions: an answered operation in, bytes out. The value is not looked at: its sender puts
- * it, and "\r\n", behind the head. So a value is never copied for the sake of its head, and may
+ * it, and what ends a value, behind the head. So a value is never copied for the sake of its head, and may
  * still lie where it is stored. */
 #ifndef SNUG_SERVER_ANSWER_H
 #define SNUG_SERVER_ANSWER_H
 
+#include "base/text.h"
 #include "server/protocol/command.h"
 
 /* Room for any head: the echo of a key of 250 bytes, in base64 too, of all flags and opaque tokens,
@@ -16,14 +18,23 @@
 #define ANSWER_BYTES_MAX 2560u
 
 /* Writes the head, "\r\n" included, and tells its length; 0: nothing is to be said. `*has_value`:
- * item.value_bytes of value and "\r\n" follow (for ARITHMETIC the digits of the number stand in the
+ * item.value_bytes of value and reply->value_end_bytes of VALUE_END follow (for ARITHMETIC the digits of the number stand in the
  * head already, and this is false). */
 size_t answer_head(const struct reply *reply, const struct operation *operation, char *text,
 				   bool *has_value);
 
-/* noreply leaves out errors too; meta q does not. */
+/* noreply leaves out errors too; meta q and quiet binary commands do not. */
 static inline bool answer_hides_errors(const struct reply *reply) {
 	return reply->is_quiet && reply->form < ANSWER_META_GET;
 }
+
+/* What others have made as lines of text, as the client shall get it; nothing, if he wants to hear
+ * nothing of it. */
+void answer_lines(const struct reply *reply, struct text *text);
+
+/* The same of one line, which is no statistic; `out` has ANSWER_LINE_BYTES, as the line has at most.
+ * Tells how many were written. */
+#define ANSWER_LINE_BYTES 192u
+size_t answer_line(const struct reply *reply, const char *line, size_t length, char *out);
 
 #endif

@@ -25,4 +25,8 @@ size_t answer_words(const struct operation *operation, char *text);
 size_t answer_meta(const struct reply *reply, const struct operation *operation, char *text,
 				   bool *has_value);
 
+/* answer_binary.c */
+size_t answer_binary(const struct reply *reply, const struct operation *operation, char *text,
+					 bool *has_value);
+
 #endif

@@ -7,6 +7,9 @@
  *           .--- get, gets, gat, gats ---> list --key--> OPERATION --key--> .. --line's end--> END
  *     line -+--- m and a letter ---------> command_meta.c
  *           '--- anything else ----------> command_text.c, or ERROR
+ *     a packet ------------------------> command_binary.c
+ *
+ * A connection's first byte says whether lines or packets come; that holds as long as it lasts.
  *
  * Laws    - What is answered does not depend on how the bytes were cut. A line has LINE_BYTES_MAX,
  *           whether it is there as a whole or comes in pieces.
@@ -14,20 +17,20 @@
  *           long, as by memcached; beyond it, key by key.
  *         - What is refused is passed over to its end, so that it is never taken for commands: the
  *           rest of a list, and the value of a store (command_text.c).
- *         - Whoever speaks another protocol is cut off. A browser can be made to send anything in a
+ *         - Whoever speaks HTTP is cut off. A browser can be made to send anything in a
  *           request's body; the line before it is HTTP's, and ends the connection.
  *
  * Cost    The common lines are one memchr for the end of the line, one for the end of each key, and
  *         a few comparisons: 440 instructions for a get, 200 for each key of a long one. A list is
  *         never split in words, for it may have any number of them. Other lines are: 610 for a set,
  *         700 to 780 for a meta command (callgrind, gcc 12). */
+#include "server/protocol/binary.h"
 #include "server/protocol/command_parts.h"
 
 #include "base/bits.h"
 
 #include <string.h>
 
-#define BINARY_MAGIC 0x80
 /* A line's end included; what is shorter, and no command, has another answer in memcached. */
 #define LINE_BYTES_MIN 4u
 
@@ -37,6 +40,7 @@ static void command_begin(struct command *command) {
 	command->reply.wants_value = false;
 	command->is_too_large = command->is_listed = command->ends_list = false;
 	command->reply.flag_count = 0;
+	command->reply.value_end_bytes = VALUE_END_BYTES;
 	command->reply.opaque = NULL;
 	command->reply.opaque_bytes = 0;
 	command->reply.shown_key = NULL;
@@ -130,7 +134,8 @@ static size_t list_word(const char *bytes, size_t length, struct parser *list) {
 	bool with_cas = bytes[3] == 's';
 	size_t word = with_cas ? 4 : 3;
 	if (length == word || bytes[word] != ' ') return 0;
-	*list = (struct parser){.list = (uint8_t)(1 + (with_cas ? ANSWER_GETS : ANSWER_GET)),
+	*list = (struct parser){.speech = SPEECH_TEXT,
+							.list = (uint8_t)(1 + (with_cas ? ANSWER_GETS : ANSWER_GET)),
 							.touches = bytes[1] == 'a'};
 	return word;
 }
@@ -175,11 +180,8 @@ static bool fail(struct command *command, const char *text, size_t text_bytes, s
 static bool unfinished(struct parser *parser, const char *bytes, size_t length,
 					   struct command *command, size_t *used) {
 	static const char too_long[] = "CLIENT_ERROR line too long\r\n";
-	static const char binary[] = "CLIENT_ERROR binary protocol is not supported\r\n";
 	struct parser list;
 	*used = 0;
-	if (length > 0 && (unsigned char)bytes[0] == BINARY_MAGIC)
-		return fail(command, binary, sizeof binary - 1, length, used);
 	if (length <= LINE_BYTES_MAX) return false;
 	const char *end = bytes + LINE_BYTES_MAX;
 	const char *begin = skip_blanks(bytes, end);
@@ -237,14 +239,55 @@ static void parse_line(const char *begin, const char *end, size_t line_bytes,
 		SAY(command, "ERROR\r\n");
 }
 
+/* ------------------------------------------------------------------ which protocol --------- */
+
+/* A binary client where only text is spoken: told so in a packet, once its first head is there. */
+static bool refuse_binary(const char *bytes, size_t length, char *told, struct command *command,
+						  size_t *used) {
+	*used = 0;
+	if (length < BINARY_HEAD_BYTES) return false;
+	(void)fail(command, told, 0, length, used);
+	command->reply.value_end_bytes = 0;
+	command->reply.opcode = (uint8_t)bytes[1];
+	memcpy(&command->reply.token, bytes + BINARY_OPAQUE_AT, sizeof command->reply.token);
+	command->text_bytes = binary_say(&command->reply, BINARY_UNKNOWN_COMMAND, told);
+	return true;
+}
+
+/* By the first byte. True: the client is refused. */
+static bool take_first(struct parser *parser, const char *bytes) {
+	bool is_binary = (unsigned char)bytes[0] == BINARY_ASKED;
+	bool is_refused = parser->speech == (is_binary ? SPEECH_TEXT_ALONE : SPEECH_BINARY_ALONE);
+	if (!is_refused) parser->speech = is_binary ? SPEECH_BINARY : SPEECH_TEXT;
+	return is_refused;
+}
+
+/* Not in the midst of text. */
+static bool next_other(struct parser *parser, const char *bytes, size_t length,
+					   uint64_t item_max_bytes, char *decoded, struct command *command,
+					   size_t *used) {
+	static const char no_text[] = "CLIENT_ERROR only the binary protocol is spoken here\r\n";
+	if (parser->speech != SPEECH_BINARY && take_first(parser, bytes))
+		return parser->speech == SPEECH_TEXT_ALONE
+				   ? refuse_binary(bytes, length, decoded, command, used)
+				   : fail(command, no_text, sizeof no_text - 1, length, used);
+	if (parser->speech == SPEECH_TEXT)
+		return parser_next(parser, bytes, length, item_max_bytes, decoded, command, used);
+	command_begin(command);
+	return command_binary(bytes, length, item_max_bytes, decoded, command, used);
+}
+
+/* ------------------------------------------------------------------ which it is ------------ */
+
 bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
 				 char *decoded, struct command *command, size_t *used) {
 	if (parser->list != 0) return next_key(parser, bytes, length, command, used);
+	if (UNLIKELY(parser->speech != SPEECH_TEXT))
+		return next_other(parser, bytes, length, item_max_bytes, decoded, command, used);
 	/* The bound holds for a line that is there as a whole as for one that comes in pieces. */
 	const char *newline =
 		memchr(bytes, '\n', length <= LINE_BYTES_MAX ? length : LINE_BYTES_MAX + 1);
-	if (UNLIKELY(newline == NULL || (unsigned char)bytes[0] == BINARY_MAGIC))
-		return unfinished(parser, bytes, length, command, used);
+	if (UNLIKELY(newline == NULL)) return unfinished(parser, bytes, length, command, used);
 	const char *end = newline > bytes && newline[-1] == '\r' ? newline - 1 : newline;
 	const char *begin = skip_blanks(bytes, end);
 	struct parser list;

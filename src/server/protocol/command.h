@@ -6,6 +6,7 @@
  *     set k 0 x 5\r\nhello\r\n   ->  SAY_SKIP "CLIENT_ERROR ..", and 7 bytes that nobody looks at
  *     mn\r\n                     ->  SAY "MN"
  *     stats items\r\n            ->  STATS "items"
+ *     80 01 00 01 08 ..          ->  OPERATION of one byte of key; the value is still in the input
  *
  * A line with several keys (get, gets, gat, gats) gives a command for each key and one for its END.
  * So it may be longer than what is at hand. What is left of it is the parser's state. A storing
@@ -24,7 +25,8 @@
 #define LINE_BYTES_MAX 2048u
 
 enum command_kind {
-	/* `operation`; a STORE's value of operation.value_bytes and "\r\n" follow in the input */
+	/* `operation`; a STORE's value of operation.value_bytes, and reply.value_end_bytes of VALUE_END,
+	 * follow in the input */
 	COMMAND_OPERATION,
 	COMMAND_SAY, /* `text` is the answer */
 	/* the same, and skip_bytes of the input after the line are not looked at: the value of a store
@@ -40,8 +42,8 @@ enum command_kind {
 	COMMAND_STATS,    /* `text`: what stands behind "stats", without blanks around it */
 	COMMAND_SNUG,     /* `text`: what stands behind "snug", likewise */
 	COMMAND_QUIT,     /* closes, after what was asked before was answered */
-	/* the same, after `text` was said, if there is any: binary protocol, HTTP, a line that is too
-	 * long */
+	/* the same, after `text` was said, if there is any: HTTP, a line that is too long, a packet
+	 * that is none, the binary quit */
 	COMMAND_FAIL,
 };
 
@@ -60,11 +62,16 @@ enum answer_form {
 	ANSWER_META_DELETE,
 	ANSWER_META_NUMBER,
 	ANSWER_META_DEBUG,
+	ANSWER_BINARY, /* by reply.opcode */
 };
 
 #define REPLY_FLAGS_MAX 8u       /* letters that are answered, each once: O k c f h l s t */
 #define OPAQUE_BYTES_MAX 32u     /* its letter included */
 #define SHOWN_KEY_BYTES_MAX 336u /* of a key in base64 */
+
+/* Lines of text end their values so; binary ones have no such end. */
+#define VALUE_END "\r\n"
+#define VALUE_END_BYTES 2u
 
 /* How an operation is answered. All of it is bounded, whatever the line was: what is kept of it
  * fits any record. */
@@ -77,11 +84,18 @@ struct reply {
 	bool wants_value;
 	uint8_t flag_count;
 	uint8_t opaque_bytes;
+	uint8_t value_end_bytes; /* of VALUE_END, behind a value that comes or goes */
+	uint8_t opcode;          /* binary */
 	uint32_t shown_key_bytes;
 	char flag[REPLY_FLAGS_MAX]; /* meta: what is answered, in this order */
+	uint32_t token;             /* binary: the opaque, as its bytes are */
 	const char *shown_key;      /* in the input: the key as it was given */
 	const char *opaque;         /* in the input: what O says, its letter included */
 };
+
+static inline bool reply_is_binary(const struct reply *reply) {
+	return reply->value_end_bytes == 0;
+}
 
 struct command {
 	uint8_t kind;      /* enum command_kind */
@@ -95,8 +109,9 @@ struct command {
 	struct operation operation;
 };
 
-/* What the parser is in the midst of: zero in the beginning. */
+/* What the parser is in the midst of: zero in the beginning, or with a speech alone. */
 struct parser {
+	uint8_t speech;  /* enum parser_speech */
 	uint8_t list;    /* keys of a get line are to come: 1 + enum answer_form; 0: none */
 	bool touches;    /* gat, gats */
 	bool is_keyless; /* blanks alone so far, more than the bound: no key may come */
@@ -106,18 +121,32 @@ struct parser {
 	int64_t exptime;
 };
 
+/* Which protocol a client speaks: its first byte says it, for as long as the connection lasts. */
+enum parser_speech {
+	SPEECH_UNKNOWN, /* nothing has come yet */
+	SPEECH_TEXT,
+	SPEECH_BINARY,
+	/* nothing has come yet, and the other protocol is refused, in its own words */
+	SPEECH_TEXT_ALONE,
+	SPEECH_BINARY_ALONE,
+};
+
 #define DECODED_KEY_BYTES (SNUG_KEY_BYTES_MAX + 2u)
 
 /* What a command holds besides depends on its kind: OPERATION: reply, operation as its kind needs;
- * others: text. Always set: reply.is_quiet, reply.shown_key, operation.key, .options, .value,
+ * others: text. Always set: reply.is_quiet, .value_end_bytes, .shown_key; where it is binary .opcode, .token; operation.key, .options, .value,
  * .value_bytes, .lease.ref. */
 
 /* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it
  * took, line end included, value excluded. `decoded` is DECODED_KEY_BYTES of room for a key in
- * base64, which the command refers to. False: there is no whole command there yet; `*used` bytes
+ * base64, or what a binary client is told, which the command refers to. False: there is no whole command there yet; `*used` bytes
  * may be dropped all the same. The hash of operation.key is not made here. item_max_bytes: longer
  * values are refused. */
 bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
 				 char *decoded, struct command *command, size_t *used);
+
+/* The key of the one command that the bytes are, as a guess for who asks for memory early: nothing
+ * else may depend on it. False: several commands or keys, or none that is easily seen. */
+bool command_peek(const char *bytes, size_t length, const char **key, size_t *key_bytes);
 
 #endif

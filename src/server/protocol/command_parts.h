@@ -47,6 +47,10 @@ static inline bool command_take_key(struct command *command, struct word key) {
 
 /* command_text.c: commands with words of their own. False: no such command. */
 bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command);
+/* command_binary.c: a packet. True: a command is there. Else as parser_next. `told` has
+ * DECODED_KEY_BYTES. */
+bool command_binary(const char *bytes, size_t length, uint64_t item_max_bytes, char *told,
+					struct command *command, size_t *used);
 /* command_meta.c: m and a letter. */
 bool command_meta(const struct line *line, uint64_t item_max_bytes, char *decoded,
 				  struct command *command);

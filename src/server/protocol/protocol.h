@@ -1,4 +1,5 @@
-/* server/protocol/protocol.h: memcached's protocol as it is spoken here: text and meta commands.
+/* server/protocol/protocol.h: memcached's protocols as they are spoken here: text and meta
+ * commands, and binary packets.
  * The door of this room.
  *
  *     bytes --command.h--> command --(a connection has it carried out)--> operation
@@ -8,17 +9,22 @@
  *     command.c         lines, lists of keys, and which command a line is
  *     command_text.c    set, delete, incr, .. and those without a key: one table
  *     command_meta.c    mg ms md ma mn me: a key and flags
+ *     command_peek.c    a key, guessed at before anything is parsed
  *     command_words.c   a word as a number with a sign
  *     command_parts.h   what the files of the parser share
+ *     command_binary.c  packets: one table
+ *     binary.h          a packet's bytes and numbers
  *     base64.c          keys that come in base64
  *     answer.h          the head of an answer, and how long it can be
- *     answer.c          heads of text commands, and which of the two a head is
+ *     answer.c          heads of text commands, and which kind a head is
  *     answer_meta.c     heads of meta commands
+ *     answer_binary.c   heads, and whole packets, for binary clients
+ *     answer_lines.c    what others have made as lines of text, for either kind of client
  *     answer_words.c    what came of an operation, in memcached's words
  *     answer_parts.h    what the files of answers share
  *
  * Everything here is pure. It reads the bytes that it is given and writes where it is told. It
- * allocates nothing, keeps nothing, waits for nothing. So a fuzzer drives it without a server.
+ * keeps nothing, waits for nothing, and allocates nothing but a text that takes another's place. So a fuzzer drives it without a server.
  *
  * What an operation does is not decided here: cache/operation/operation.h says it, and the owner of
  * the key carries it out. Who may have which command is said by errand/errand_door.c. */

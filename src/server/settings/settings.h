@@ -34,6 +34,8 @@
 #define OPERATORS_MAX 8u
 #define SETTINGS_NO_CONTROL "none" /* as a path of the control socket */
 
+enum settings_protocol { SETTINGS_PROTOCOL_AUTO, SETTINGS_PROTOCOL_TEXT, SETTINGS_PROTOCOL_BINARY };
+
 /* An option that may have several values. */
 struct settings_list {
 	uint32_t count;
@@ -54,6 +56,7 @@ struct settings {
 	snug_evict_for evict_for; /* --evict-for hits|bytes */
 	bool no_flush;            /* -F: flush_all is refused */
 	bool huge_pages;          /* -L */
+	bool collapse;
 	bool lock_memory;         /* -k */
 	char memory_file[256];    /* -e: where the items outlive the process; "": nowhere */
 	bool memory_file_on_disk; /* --memory-file-on-disk */
@@ -76,19 +79,20 @@ struct settings {
 	/* --http-host: names by which it may be asked, beside that of --http */
 	struct settings_list http_hosts;
 	char http_token_file[256];
-	uint32_t backlog;         /* -b */
-	uint32_t turn_commands;   /* -R: of one connection, before others get their turn */
-	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
-	char hash_secret[33];     /* --hash-secret: 32 hexadecimal digits; "": random */
-	bool core_dumps;          /* -r */
-	bool daemonize;           /* -d */
-	char user[64];            /* -u */
-	char pid_file[256];       /* -P */
-	uint32_t verbosity;       /* -v, -vv, -vvv */
-	bool log_json;            /* --log-format plain|json */
-	enum io_kind io;          /* --io auto|uring|epoll */
-	bool background;          /* --defrag on|off: background cleanup by the coordinator */
-	uint32_t defrag_duty_ppm; /* --defrag-duty: per cent of a worker's time while serving */
+	enum settings_protocol protocol; /* -B auto|ascii|binary */
+	uint32_t backlog;                /* -b */
+	uint32_t turn_commands;          /* -R: of one connection, before others get their turn */
+	uint32_t idle_timeout_s;         /* -o idle_timeout: 0: none */
+	char hash_secret[33];            /* --hash-secret: 32 hexadecimal digits; "": random */
+	bool core_dumps;                 /* -r */
+	bool daemonize;                  /* -d */
+	char user[64];                   /* -u */
+	char pid_file[256];              /* -P */
+	uint32_t verbosity;              /* -v, -vv, -vvv */
+	bool log_json;                   /* --log-format plain|json */
+	enum io_kind io;                 /* --io auto|uring|epoll */
+	bool background;                 /* --defrag on|off: background cleanup by the coordinator */
+	uint32_t defrag_duty_ppm;        /* --defrag-duty: per cent of a worker's time while serving */
 	uint32_t defrag_step_bytes;
 };
 

@@ -100,6 +100,8 @@ enum settings_kind {
 	  "missed")                                                                                    \
 	X(MEMORY, 'L', "enable-largepages", FLAG, SETTINGS_FIELD(huge_pages), "", 0, 1, "no|yes",      \
 	  "huge_pages", "ask the system for 2 MiB pages")                                              \
+	X(MEMORY, 0, "collapse", CHOICE, SETTINGS_FIELD(collapse), "on", 0, 0, "off|on", "collapse",   \
+	  "make huge pages of what is resident anyway, in the background; with -L there is no need")   \
 	X(MEMORY, 'k', "lock-memory", FLAG, SETTINGS_FIELD(lock_memory), "", 0, 1, "no|yes", "",       \
 	  "keep what is resident out of swap; needs the right to lock without limit (ulimit -l)")      \
 	X(MEMORY, 'e', "memory-file", TEXT, SETTINGS_FIELD(memory_file), "", 0, 0, "PATH",             \
@@ -155,6 +157,10 @@ enum settings_kind {
 	  "http_token_file",                                                                           \
 	  "who asks for actions over HTTP must know this file's one line; without it actions are for " \
 	  "loopback alone")                                                                            \
+	X(NETWORK, 'B', "protocol", CHOICE, SETTINGS_FIELD(protocol), "auto", 0, 0,                    \
+	  "auto|ascii|binary", "binding_protocol",                                                     \
+	  "what clients may speak; auto: text, meta commands and the binary protocol, told apart by "  \
+	  "a connection's first byte")                                                                 \
 	X(NETWORK, 'c', "conn-limit", COUNT, SETTINGS_FIELD(connections_max), "1024", 1, 1000000,      \
 	  "NUMBER", "maxconns", "connections at a time; more are told so and closed")                  \
 	X(NETWORK, 'b', "listen-backlog", COUNT, SETTINGS_FIELD(backlog), "1024", 1, 65535, "NUMBER",  \
@@ -216,16 +222,15 @@ enum settings_kind {
 #define SETTINGS_NO_VALUE NULL
 #define SETTINGS_ANY_VALUE ""
 #define SETTINGS_MAYBE_VALUE "?"
-#define SETTINGS_NEEDLESS(X)                                                              \
-	X('U', "udp-port", "0", "there is no UDP")                                            \
-	X('B', "protocol", "auto|ascii", "the text and meta commands are all that is spoken") \
-	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")             \
-	X('C', "disable-cas", SETTINGS_NO_VALUE,                                              \
-	  "a CAS number takes memory only once somebody has asked for it")                    \
-	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                                      \
-	  "there are no slab classes to choose: objects are moved together instead")          \
-	X('n', "slab-min-size", SETTINGS_ANY_VALUE,                                           \
-	  "there are no slab classes to choose: objects are moved together instead")          \
+#define SETTINGS_NEEDLESS(X)                                                     \
+	X('U', "udp-port", "0", "there is no UDP")                                   \
+	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")    \
+	X('C', "disable-cas", SETTINGS_NO_VALUE,                                     \
+	  "a CAS number takes memory only once somebody has asked for it")           \
+	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                             \
+	  "there are no slab classes to choose: objects are moved together instead") \
+	X('n', "slab-min-size", SETTINGS_ANY_VALUE,                                  \
+	  "there are no slab classes to choose: objects are moved together instead") \
 	X('W', "disable-watch", SETTINGS_NO_VALUE, "there is no command watch")
 
 /* The same, as names in the list of -o. X("names", only, "why"): names with | between them, of
@@ -277,16 +282,15 @@ enum settings_kind {
 	X("sock_cookie_id", "sockets get no cookie")
 
 /* What `stats settings` says besides: true of every snugd. X("name", "value") */
-#define SETTINGS_CONSTANTS(X)      \
-	X("udpport", "0")              \
-	X("cas_enabled", "yes")        \
-	X("binding_protocol", "ascii") \
-	X("auth_enabled_sasl", "no")   \
-	X("auth_enabled_ascii", "no")  \
-	X("ssl_enabled", "no")         \
-	X("detail_enabled", "no")      \
-	X("dump_enabled", "no")        \
-	X("slab_reassign", "yes")      \
+#define SETTINGS_CONSTANTS(X)     \
+	X("udpport", "0")             \
+	X("cas_enabled", "yes")       \
+	X("auth_enabled_sasl", "no")  \
+	X("auth_enabled_ascii", "no") \
+	X("ssl_enabled", "no")        \
+	X("detail_enabled", "no")     \
+	X("dump_enabled", "no")       \
+	X("slab_reassign", "yes")     \
 	X("hash_algorithm", "xxh3")
 
 struct settings_option {

@@ -20,8 +20,8 @@
  * 0.86 us in batches of 16; from 16 senders at once 125 ns each (docs/benchmarks.md, "Hops": two
  * processors).
  *
- * The room: message.h, what is said; yielding, whether a thread gives its processor away before it
- * sleeps; snapshot.h, words that one thread writes and any thread copies out of. */
+ * The room: message.h, what is said; yielding, whether who waits for an answer gives its processor
+ * away before it sleeps; snapshot.h, words that one thread writes and any thread copies out of. */
 #ifndef SNUG_WORK_CHANNEL_H
 #define SNUG_WORK_CHANNEL_H
 

@@ -4,6 +4,8 @@
  *     (the caller works on what has come)
  *     yielding_judge   was it worth it?  -> the pause before the next, or a step of forgiving
  *
+ * and for who need not look again: does it pay?
+ *
  * Two readings of the clock and one system call for a yield; one reading where it may not. */
 #include "work/channel/yielding.h"
 
@@ -39,4 +41,13 @@ void yielding_judge(struct yielding *yielding, uint64_t now_ns) {
 		yielding->good_since_ns = now_ns;
 		yielding->pause_times /= 2;
 	}
+}
+
+void yielding_note_look(struct yielding *yielding, bool brought) {
+	yielding->barren = (uint8_t)(yielding->barren << 1 | !brought);
+}
+
+bool yielding_look_pays(struct yielding *yielding) {
+	if (__builtin_popcount(yielding->barren) <= LOOKS_BARREN_MAX) return true;
+	return ++yielding->forgone % LOOKS_TRIED_ONE_IN == 0;
 }

@@ -169,6 +169,9 @@ struct channel *workers_inbox(const snug_workers *workers, uint32_t worker);
 static inline bool workers_are_stopping(const snug_workers *workers) {
 	return atomic_load_explicit(&workers->stopping, memory_order_relaxed);
 }
+/* For a hook whose turn has served somebody, and has nothing left to do. Maintenance keeps out of the
+ * way of such work. False: it had better rest at once than look again. The worker's own thread. */
+bool workers_note_traffic(snug_workers *workers, uint32_t worker, uint64_t now_ns);
 /* Is the calling thread one of the workers'? It must not wait for them. */
 bool workers_is_own_thread(const snug_workers *workers);
 

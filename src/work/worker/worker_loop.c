@@ -4,8 +4,9 @@
  *       |
  *     turn: serve (16 messages, hook) -> a slice of frees -> maintain (a slice, if due) -> publish
  *       |  ^                                    |
- *       |  |  there was work                    | none of it had work
- *       |  +------------------------------------+--> yield once --> turn --still none--> rest
+ *       |  +-- something is left to do ---------+
+ *       |  +-- yield once <-- nothing, but there was before
+ *       |  +-- rest <-- nothing is -------------+
  *     stopping
  *       |
  *     end: close the inbox, execute what is in it, answer all jobs, the hook's stop
@@ -14,13 +15,16 @@
  *     release: the hook's, then the heap
  *
  * A turn is bounded: 16 messages, one call of the user's hook, a slice of frees (worker_frees.c), one
- * slice of maintenance. It ends in a rest when none of them had work: until a message comes, the hook's own event, or the
- * moment when pending maintenance may go on. Without pending maintenance there is no time-out: an
- * idle worker does not wake up (law W9).
+ * slice of maintenance. It ends in a rest unless it has left something to do: until a message comes,
+ * the hook's own event, or the moment when pending maintenance may go on. A rest in which something
+ * has come already is no sleep. So a hook that has served a single client rests at once, and hands
+ * what it has to send to the kernel with the call that waits. Without pending maintenance there is
+ * no time-out, but for a first rest that ends when figures are to be published: an idle worker does
+ * not wake up (law W9).
  *
- * Before a worker sleeps it gives its processor away once and looks again: a client that is about
- * to send on a busy machine then pays no wake-up. Where others than clients want the processor it
- * does not (work/channel/yielding.h).
+ * A worker that was busy gives its processor away once and looks again before it sleeps: clients that
+ * are about to send on a busy machine then pay no wake-up. Where others than clients want the
+ * processor it does not (work/channel/yielding.h).
  *
  * THE END (law W6). Whoever stops sets `stopping` and closes the inboxes, which wakes the worker.
  * The worker closes its inbox itself as well, because only the return of close says that no sender
@@ -30,12 +34,15 @@
  * RELEASE. The heap stays until then, for other threads may read what lies in it, as the clients of
  * a cache do. Destroying waits for the last client, so nobody reads any more when it goes. */
 #include "base/assert.h"
+#include "base/bits.h"
 #include "base/log_line.h"
 #include "work/worker/worker.h"
 
 #include <stdio.h>
 
 #define PUBLISH_EVERY_NS UINT64_C(500000000)
+#define PUBLISH_SOON_NS UINT64_C(1000000)
+#define PUBLISH_LATE_NS UINT64_C(10000000)
 #define THREAD_NAME_BYTES 16u
 
 /* The moment before the word: who reads that it is awake must not find an old turn with it. */
@@ -45,9 +52,9 @@ static void mark_awake(struct worker *worker) {
 	atomic_store_explicit(&worker->published.asleep, false, memory_order_release);
 }
 
-static void mark_asleep(struct worker *worker) {
+static void mark_asleep(struct worker *worker, uint64_t now_ns) {
 	SNUG_ASSERT(!atomic_load(&worker->published.asleep));
-	worker->busy_ns += os_now_ns() - worker->awake_ns;
+	worker->busy_ns += now_ns - worker->awake_ns;
 	atomic_store_explicit(&worker->published.asleep, true, memory_order_release);
 }
 
@@ -116,23 +123,23 @@ static void mark_turn(struct worker *worker, uint64_t now_ns) {
 	worker->turns++;
 }
 
-/* Messages and I/O; false: there were none. */
+/* Messages and I/O. True: there is more to do at once; what comes meanwhile ends a rest. */
 static bool serve(struct worker *worker) {
 	struct message batch[INBOX_BATCH];
 	size_t count = channel_receive(worker->inbox, batch, INBOX_BATCH);
 	SNUG_ASSERT(count <= INBOX_BATCH);
 	if (count > 0) worker_execute(worker, batch, count);
-	bool hook_worked = call_hook(worker);
-	return count > 0 || hook_worked;
+	bool hook_goes_on = call_hook(worker);
+	return count > 0 || hook_goes_on;
 }
 
 /* ------------------------------------------------------------------ rest ------------------- */
 
 /* How long it may sleep; 0: not at all. */
-static uint64_t rest_ns(const struct worker *worker) {
+static uint64_t rest_ns(const struct worker *worker, uint64_t now_ns) {
 	if (!jobs_pending(worker)) return SNUG_FOREVER;
 	if (jobs_urgent(worker)) return 0;
-	return duty_wait_ns(&worker->duty, os_now_ns());
+	return duty_wait_ns(&worker->duty, now_ns);
 }
 
 static void wait_for_news(struct worker *worker, uint64_t timeout_ns) {
@@ -144,14 +151,25 @@ static void wait_for_news(struct worker *worker, uint64_t timeout_ns) {
 		os_event_wait(event, timeout_ns);
 }
 
+/* What was published a moment ago is not published again before each rest, which would cost more
+ * than a request. So that it is before long, the rest has an end, though far enough off that busy
+ * workers seldom meet it. Tells how long it may be. */
+static uint64_t publish_in_time(struct worker *worker, uint64_t now_ns) {
+	uint64_t age_ns = now_ns - worker->published_ns;
+	if (age_ns < PUBLISH_SOON_NS) return PUBLISH_LATE_NS;
+	worker_publish(worker, now_ns);
+	return SNUG_FOREVER;
+}
+
 static void rest(struct worker *worker) {
-	uint64_t timeout_ns = rest_ns(worker);
+	uint64_t now_ns = os_now_ns();
+	uint64_t timeout_ns = rest_ns(worker, now_ns);
 	SNUG_ASSERT(!jobs_urgent(worker) || timeout_ns == 0);
 	if (timeout_ns == 0) return;
 	worker->sleeps++;
-	worker_publish(worker, os_now_ns());
+	timeout_ns = smaller(timeout_ns, publish_in_time(worker, now_ns));
 	if (!channel_doze(worker->inbox)) return;
-	mark_asleep(worker);
+	mark_asleep(worker, now_ns);
 	wait_for_news(worker, timeout_ns);
 	mark_awake(worker);
 	if (channel_rouse(worker->inbox)) worker->wakes++;
@@ -159,21 +177,24 @@ static void rest(struct worker *worker) {
 
 static void loop(struct worker *worker) {
 	const snug_workers *workers = worker->workers;
-	bool yielded = false;
+	bool was_busy = false, yielded = false;
+	uint64_t turned_ns = 0;
 	while (!atomic_load_explicit(&workers->stopping, memory_order_acquire)) {
-		bool worked = serve(worker);
+		bool goes_on = serve(worker);
 		uint64_t now_ns = os_now_ns();
 		mark_turn(worker, now_ns);
+		if (goes_on) worker->duty.traffic_ns = now_ns;
 		if (yielded) yielding_judge(&worker->yielding, now_ns);
-		if (worked) worker->duty.traffic_ns = now_ns;
-		bool frees = frees_pending(worker);
+		bool served = worker->duty.traffic_ns > turned_ns;
+		if (yielded || (was_busy && served)) yielding_note_look(&worker->yielding, served);
+		turned_ns = now_ns;
+		goes_on |= frees_pending(worker);
 		frees_slice(worker);
 		if (jobs_pending(worker)) maintain(worker, now_ns);
 		if (now_ns - worker->published_ns >= PUBLISH_EVERY_NS) worker_publish(worker, now_ns);
-		worked |= frees;
-		bool may_rest = !worked && (yielded || !yielding_try(&worker->yielding));
-		if (may_rest) rest(worker);
-		yielded = !worked && !may_rest;
+		yielded = !goes_on && was_busy && yielding_try(&worker->yielding);
+		if (!goes_on && !yielded) rest(worker);
+		was_busy = goes_on;
 	}
 }
 
@@ -190,7 +211,7 @@ static void end(struct worker *worker) {
 	SNUG_ASSERT(!jobs_pending(worker) && channel_depth(worker->inbox) == 0);
 	worker->turns++;
 	worker_publish(worker, os_now_ns());
-	mark_asleep(worker);
+	mark_asleep(worker, os_now_ns());
 	if (hook->stop != NULL) hook->stop(hook->context, worker->index, worker->heap);
 	snug_log_line(&worker->workers->options.log, SNUG_LOG_DEBUG,
 				  "worker %u: stopped after %llu messages", worker->index,

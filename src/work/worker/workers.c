@@ -220,3 +220,9 @@ struct channel *workers_inbox(const snug_workers *workers, uint32_t worker) {
 	SNUG_ASSERT(worker < workers->options.count);
 	return workers->worker[worker].inbox;
 }
+
+bool workers_note_traffic(snug_workers *workers, uint32_t worker, uint64_t now_ns) {
+	SNUG_ASSERT(worker < workers->options.count);
+	workers->worker[worker].duty.traffic_ns = now_ns;
+	return yielding_look_pays(&workers->worker[worker].yielding);
+}

@@ -1,6 +1,6 @@
 """Runs the cases of one client library against a server: each is a function that gets a fresh client, and may raise.
 
-    TEST --server PATH [--server-args ARGS]
+    TEST --server PATH [--server-args ARGS] [--binary]
 
 Prints as the other protocol tests do; the last line is "N passed, N failed".
 """
@@ -25,6 +25,7 @@ def options(*more):
     parser = argparse.ArgumentParser()
     parser.add_argument("--server", required=True)
     parser.add_argument("--server-args", default=[], type=shlex.split)
+    parser.add_argument("--binary", action="store_true", help="the client speaks the binary protocol")
     for name in more:
         parser.add_argument(name, required=True)
     return parser.parse_args()

@@ -1,4 +1,5 @@
-"""Runs a client that is not written in Python against a server: a program that gets HOST PORT and prints as the other tests do.
+"""Runs a client that is not written in Python against a server: a program that gets HOST PORT, and the word binary where it is to speak that protocol, and
+prints as the other tests do.
 
 A client that hangs is ended after its time, and counts as failed.
 """
@@ -21,12 +22,13 @@ def available(probe):
 
 
 def run(command):
-    """`command` is the program and its arguments, without HOST PORT."""
+    """`command` is the program and its arguments, without HOST PORT [binary]."""
     chosen = client_cases.options()
     with Server(chosen.server, chosen.server_args) as server:
         host, port = server.address
         try:
-            done = subprocess.run([*command, host, str(port)], timeout=RUN_HANG_S, check=False)
+            protocol = ["binary"] if chosen.binary else []
+            done = subprocess.run([*command, host, str(port), *protocol], timeout=RUN_HANG_S, check=False)
         except subprocess.TimeoutExpired:
             print(f"no end within {PROGRAM_SECONDS} s")
             return 1

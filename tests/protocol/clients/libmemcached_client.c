@@ -1,4 +1,5 @@
-/* libmemcached_client.c: libmemcached's own C interface against a running server: HOST PORT. What
+/* libmemcached_client.c: libmemcached's own C interface against a running server: HOST PORT
+ * [binary]. What
  * the other clients do not reach: buffered requests, fetching key by key, gets with CAS, the
  * *_by_key functions, noreply, keys of 250 bytes, several connections in a pool.
  *
@@ -20,6 +21,10 @@ static const char *failed_at;
 			return false;           \
 		}                           \
 	} while (0)
+
+static bool is_binary(memcached_st *client) {
+	return memcached_behavior_get(client, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL) == 1;
+}
 
 static memcached_return_t store(memcached_st *client, const char *key, const char *value) {
 	return memcached_set(client, key, strlen(key), value, strlen(value), 0, 0);
@@ -70,9 +75,11 @@ static bool test_longest_key(memcached_st *client) {
 }
 
 static bool test_add_replace_append(memcached_st *client) {
-	CHECK(memcached_replace(client, "key", 3, "v", 1, 0, 0) == MEMCACHED_NOTSTORED);
+	CHECK(memcached_replace(client, "key", 3, "v", 1, 0, 0) ==
+		  (is_binary(client) ? MEMCACHED_NOTFOUND : MEMCACHED_NOTSTORED));
 	CHECK(memcached_add(client, "key", 3, "b", 1, 0, 0) == MEMCACHED_SUCCESS);
-	CHECK(memcached_add(client, "key", 3, "x", 1, 0, 0) == MEMCACHED_NOTSTORED);
+	CHECK(memcached_add(client, "key", 3, "x", 1, 0, 0) ==
+		  (is_binary(client) ? MEMCACHED_DATA_EXISTS : MEMCACHED_NOTSTORED));
 	CHECK(memcached_append(client, "key", 3, "c", 1, 0, 0) == MEMCACHED_SUCCESS);
 	CHECK(memcached_prepend(client, "key", 3, "a", 1, 0, 0) == MEMCACHED_SUCCESS);
 	CHECK(holds(client, "key", "abc"));
@@ -89,7 +96,9 @@ static bool test_numbers(memcached_st *client) {
 	CHECK(memcached_increment(client, "key", 3, 7, &number) == MEMCACHED_SUCCESS && number == 7);
 	CHECK(memcached_decrement(client, "key", 3, 100, &number) == MEMCACHED_SUCCESS && number == 0);
 	CHECK(store(client, "key", "abc") == MEMCACHED_SUCCESS);
-	CHECK(memcached_increment(client, "key", 3, 1, &number) == MEMCACHED_CLIENT_ERROR);
+	/* of a binary error on numbers libmemcached makes a failure to read */
+	CHECK(memcached_increment(client, "key", 3, 1, &number) ==
+		  (is_binary(client) ? MEMCACHED_UNKNOWN_READ_FAILURE : MEMCACHED_CLIENT_ERROR));
 	return true;
 }
 
@@ -254,7 +263,7 @@ static const struct {
 	{"flush", test_flush},
 };
 
-static bool run_test(const char *host, in_port_t port, size_t index) {
+static bool run_test(const char *host, in_port_t port, bool in_binary, size_t index) {
 	memcached_st *client = memcached_create(NULL);
 	if (client == NULL || memcached_server_add(client, host, port) != MEMCACHED_SUCCESS) {
 		failed_at = "a client of the server";
@@ -262,6 +271,7 @@ static bool run_test(const char *host, in_port_t port, size_t index) {
 		return false;
 	}
 	memcached_behavior_set(client, MEMCACHED_BEHAVIOR_POLL_TIMEOUT, 5000);
+	memcached_behavior_set(client, MEMCACHED_BEHAVIOR_BINARY_PROTOCOL, in_binary);
 	bool passed = memcached_flush(client, 0) == MEMCACHED_SUCCESS && tests[index].run(client);
 	if (!passed)
 		printf("%s: %s\n", failed_at ? failed_at : "flush_all",
@@ -271,15 +281,17 @@ static bool run_test(const char *host, in_port_t port, size_t index) {
 }
 
 int main(int argument_count, char **arguments) {
-	if (argument_count != 3) {
-		fprintf(stderr, "usage: %s HOST PORT\n", arguments[0]);
+	bool in_binary = argument_count == 4 && strcmp(arguments[3], "binary") == 0;
+	if (argument_count != 3 && !in_binary) {
+		fprintf(stderr, "usage: %s HOST PORT [binary]\n", arguments[0]);
 		return 2;
 	}
 	size_t count = sizeof tests / sizeof tests[0], failed = 0;
 	printf("[==========] Running %zu test(s).\n", count);
 	for (size_t i = 0; i < count; i++) {
 		failed_at = NULL;
-		bool passed = run_test(arguments[1], (in_port_t)strtoul(arguments[2], NULL, 10), i);
+		bool passed =
+			run_test(arguments[1], (in_port_t)strtoul(arguments[2], NULL, 10), in_binary, i);
 		printf("[%s] %s\n", passed ? "       OK " : "  FAILED  ", tests[i].name);
 		failed += !passed;
 	}

@@ -1,6 +1,6 @@
 <?php
-// php_client.php: Debian's php-memcached, which is libmemcached in its text mode, against a server: HOST PORT. Its cache with and without
-// compression, and PHP's sessions in it with sess_binary_protocol=0.
+// php_client.php: Debian's php-memcached, which is libmemcached, against a server: HOST PORT [binary]. Its cache with and without
+// compression, and PHP's sessions in it with sess_binary_protocol=0, or, where it speaks that protocol, as it is by default.
 //
 // Prints as cmocka programs do; the last line is "N passed, N failed".
 
@@ -14,6 +14,7 @@ set_error_handler(function (int $level, string $text): bool {
 });
 
 [, $host, $port] = $argv;
+$is_binary = ($argv[3] ?? '') === 'binary';
 
 function check(bool $held, string $what): void {
 	if (!$held) {
@@ -26,8 +27,9 @@ function same(mixed $found, mixed $expected): void {
 }
 
 function client(): Memcached {
-	global $host, $port;
+	global $host, $port, $is_binary;
 	$client = new Memcached();
+	$client->setOption(Memcached::OPT_BINARY_PROTOCOL, $is_binary);
 	$client->addServer($host, (int)$port);
 	return $client;
 }
@@ -99,7 +101,10 @@ $cases['expiry and touch'] = function (Memcached $client): void {
 	same($client->get('touched'), 1);
 	same($client->get('month'), 1);
 };
-$cases['a time that is over'] = function (Memcached $client): void {
+$cases['a time that is over'] = function (Memcached $client) use ($is_binary): void {
+	if ($is_binary) {
+		return; // such a time has no sign there: it is a date in 2106
+	}
 	$client->set('key', 1);
 	same($client->set('key', 2, -1), true);
 	same($client->get('key'), false);
@@ -166,7 +171,7 @@ function request(string $id, callable $work = null): array {
 
 /** All settings of a session must stand before anything is printed. */
 function prepare_sessions(): void {
-	global $host, $port;
+	global $host, $port, $is_binary;
 	foreach (
 		[
 			'session.save_handler' => 'memcached',
@@ -175,7 +180,7 @@ function prepare_sessions(): void {
 			'session.use_only_cookies' => '0',
 			'session.cache_limiter' => '',
 			'session.gc_maxlifetime' => '1440',
-			'memcached.sess_binary_protocol' => '0',
+			'memcached.sess_binary_protocol' => $is_binary ? '1' : '0',
 			'memcached.sess_locking' => '1',
 			'memcached.sess_lock_wait_min' => '10',
 			'memcached.sess_lock_wait_max' => '20',

@@ -13,7 +13,7 @@ def main():
     chosen = client_cases.options("--program")
     with Server(chosen.server, chosen.server_args) as server:
         host, port = server.address
-        return subprocess.run([chosen.program, host, str(port)], timeout=RUN_HANG_S, check=False).returncode
+        return subprocess.run([chosen.program, host, str(port), *(["binary"] if chosen.binary else [])], timeout=RUN_HANG_S, check=False).returncode
 
 
 if __name__ == "__main__":

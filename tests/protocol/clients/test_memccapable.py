@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""memccapable of libmemcached: its tests of the ASCII protocol against a server, one case for each of its lines."""
+"""memccapable of libmemcached: its tests of both protocols against a server, one case for each of its lines."""
 
 import re
 import shutil
@@ -20,14 +20,14 @@ def main():
         host, port = server.address
         # stdbuf: it writes names to its standard output and failures to its standard error.
         done = subprocess.run(
-            ["stdbuf", "-o0", program, "-a", "-t", "5", "-h", host, "-p", str(port)],
+            ["stdbuf", "-o0", program, "-t", "5", "-h", host, "-p", str(port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=RUN_HANG_S,
             check=False,
         )
-    lines = re.findall(r"^(ascii .*?)\s*\[(pass|FAIL|NOT)", done.stdout, re.M)
+    lines = re.findall(r"^((?:ascii|binary) .*?)\s*\[(pass|FAIL|NOT)", done.stdout, re.M)
     print(f"[==========] Running {max(len(lines), 1)} test(s).")
     passed = failed = 0
     for name, result in lines:

@@ -83,6 +83,11 @@ static void on_received(void *context, struct io_stream *stream, const char *byt
 	assert_int_equal(link->broken, 0);
 	assert_false(link->is_closing);
 	link->received++;
+	if (link->coming != NULL) {
+		assert_ptr_equal(bytes, link->coming);
+		assert_int_equal(length, link->coming_bytes);
+	}
+	link->coming = NULL;
 	if (length == 0)
 		link->ended++;
 	else
@@ -130,7 +135,22 @@ static void on_closed(void *context, struct io_stream *stream) {
 	free(link);
 }
 
-static const struct io_events events = {on_accepted, on_received, on_sent, on_broken, on_closed};
+/* Several pieces of one stream may come: the first is looked at. */
+static void on_coming(void *context, const struct io_coming *coming, size_t count) {
+	struct world *world = context;
+	assert_in_range(count, 2, IO_COMING_MAX);
+	for (size_t i = 0; i < count; i++) {
+		struct link *link = link_of(coming[i].stream);
+		assert_true(coming[i].length > 0);
+		world->coming++;
+		if (link->coming != NULL) continue;
+		link->coming = coming[i].bytes;
+		link->coming_bytes = coming[i].length;
+	}
+}
+
+static const struct io_events events = {on_accepted, on_received, on_sent,
+										on_broken,   on_closed,   on_coming};
 
 /* ------------------------------------------------------------------ world ------------------ */
 

@@ -36,6 +36,8 @@ struct link {
 	size_t got_room;
 	char *out; /* what is being echoed */
 	struct iovec pieces[IO_PIECES_MAX];
+	const char *coming; /* what was said to come next; NULL: nothing */
+	size_t coming_bytes;
 	uint32_t received; /* callbacks */
 	uint32_t sent;
 	uint32_t ended;
@@ -57,7 +59,8 @@ struct world {
 	uint32_t accepted_tag; /* the last one's */
 	uint32_t closed;
 	uint32_t broken;
-	uint32_t turns; /* polls that drive() has made */
+	uint32_t coming; /* streams of which was said that something comes */
+	uint32_t turns;  /* polls that drive() has made */
 };
 
 /* Set-up and teardown of each case; the state before is the kind. Where the kernel has no io_uring

@@ -4,6 +4,7 @@
 #include "work/channel/message.h"
 #include "support/client_text.h"
 #include "support/test_secret.h"
+#include "work/channel/message.h"
 
 #define ROOM_BYTES_MAX ((size_t)1 << 20)
 

@@ -1,6 +1,7 @@
 /* test_io_wait.c: src/server/io/io.h over epoll and over io_uring: when io_wait returns, what a
  * watched descriptor does to it, how listeners are shared, paused and left, and which way io_create
  * takes. */
+#include "base/bits.h"
 #include "os/threads.h"
 #include "unit/server/io_world.h"
 
@@ -107,6 +108,126 @@ static void a_wait_sends(void **state) {
 	assert_int_equal(recv(client, text, 5, 0), 5);
 	UNTIL(world, !link->is_sending);
 	close(client);
+}
+
+#define MUCH_BYTES ((size_t)1 << 24) /* more than sockets hold */
+
+struct late_words {
+	int client;
+	const char *words;
+};
+
+static void write_soon(void *context) {
+	const struct late_words *late = context;
+	os_thread_sleep(20 * MS);
+	assert_int_equal(write(late->client, late->words, strlen(late->words)),
+					 (ssize_t)strlen(late->words));
+}
+
+/* That an answer has gone is no news: the wait that hands it over brings the next request. A signal
+ * may end one early. */
+static void a_wait_is_not_ended_by_what_it_sends(void **state) {
+	struct world *world = world_of(state);
+	struct link *link;
+	struct os_thread thread;
+	uint32_t in_one = 0;
+	int client = client_open(world, FAMILY_V4, &link);
+	settle(world);
+	for (size_t round = 1; round <= 5; round++) {
+		struct late_words late = {client, "next"};
+		io_tell_late(&link->stream, true);
+		(void)link_send(link, "answer", 6, 1);
+		assert_true(os_thread_start(&thread, write_soon, &late));
+		io_wait(world->io, PATIENCE_NS);
+		(void)io_poll(world->io);
+		in_one += link->got_bytes == round * 4;
+		assert_false(link->is_sending);
+		os_thread_join(&thread);
+		UNTIL(world, link->got_bytes == round * 4);
+	}
+	assert_in_range(in_one, 3, 5);
+	close(client);
+}
+
+/* A send that has to wait for its client keeps nobody from being heard. */
+static void a_send_that_waits_ends_with_what_comes(void **state) {
+	static char much[MUCH_BYTES];
+	struct world *world = world_of(state);
+	struct link *stalled, *link;
+	struct os_thread thread;
+	int deaf = client_open(world, FAMILY_V4, &stalled),
+		client = client_open(world, FAMILY_V4, &link);
+	struct late_words late = {client, "word"};
+	settle(world);
+	io_tell_late(&stalled->stream, true);
+	io_tell_late(&link->stream, true);
+	(void)link_send(stalled, much, sizeof much, 1);
+	(void)link_send(link, "answer", 6, 1);
+	assert_true(os_thread_start(&thread, write_soon, &late));
+	uint64_t before_ns = os_now_ns();
+	while (link->got_bytes < 4) {
+		io_wait(world->io, PATIENCE_NS);
+		(void)io_poll(world->io);
+	}
+	assert_true(os_now_ns() - before_ns < PATIENCE_NS / 2);
+	assert_true(stalled->is_sending);
+	os_thread_join(&thread);
+	close(deaf);
+	close(client);
+}
+
+static void read_much(void *context) {
+	static char much[1 << 16];
+	const struct late_words *late = context;
+	size_t left = MUCH_BYTES;
+	ssize_t got;
+	while (left > 0 && (got = read(late->client, much, smaller(left, sizeof much))) > 0)
+		left -= (size_t)got;
+	assert_int_equal(left, 0);
+}
+
+/* One that does not go at once is no secret: the wait that tried it ends, and so does each one behind
+ * it until all has gone. */
+static void what_does_not_go_at_once_goes_on(void **state) {
+	static char much[MUCH_BYTES];
+	struct world *world = world_of(state);
+	struct link *link;
+	struct os_thread thread;
+	int client = client_open(world, FAMILY_V4, &link);
+	struct late_words late = {client, ""};
+	settle(world);
+	fcntl(client, F_SETFL, fcntl(client, F_GETFL) & ~O_NONBLOCK);
+	uint64_t before_ns = os_now_ns();
+	for (uint32_t round = 0; round < 4; round++) {
+		io_tell_late(&link->stream, true);
+		(void)link_send(link, much, sizeof much, 1 + round);
+		if (world->kind == IO_URING) io_wait(world->io, PATIENCE_NS);
+		(void)io_poll(world->io);
+		assert_true(link->is_sending); /* nobody reads */
+		assert_true(os_thread_start(&thread, read_much, &late));
+		while (link->is_sending) {
+			io_wait(world->io, PATIENCE_NS);
+			(void)io_poll(world->io);
+		}
+		os_thread_join(&thread);
+	}
+	assert_true(os_now_ns() - before_ns < PATIENCE_NS / 2);
+	close(client);
+}
+
+/* What one poll brings of several is said before the first of it is told. */
+static void what_comes_of_several_is_said_before(void **state) {
+	struct world *world = world_of(state);
+	struct link *link[3];
+	int client[3];
+	for (uint32_t i = 0; i < 3; i++) client[i] = client_open(world, FAMILY_V4, &link[i]);
+	settle(world);
+	world->coming = 0;
+	for (uint32_t i = 0; i < 3; i++) client_write(world, client[i], "bytes", 5);
+	os_thread_sleep(20 * MS);
+	UNTIL(world, link[0]->got_bytes + link[1]->got_bytes + link[2]->got_bytes == 15);
+	assert_int_equal(world->coming, world->kind == IO_URING ? 3 : 0);
+	for (uint32_t i = 0; i < 3; i++) close(client[i]);
 }
 
 /* ------------------------------------------------------------------ watched ---------------- */
@@ -364,6 +485,10 @@ int main(void) {
 		FOR_BOTH(a_wait_is_short_when_bytes_have_come),
 		FOR_BOTH(a_wait_is_short_after_a_close),
 		FOR_BOTH(a_wait_sends),
+		FOR_BOTH(a_wait_is_not_ended_by_what_it_sends),
+		FOR_BOTH(a_send_that_waits_ends_with_what_comes),
+		FOR_BOTH(what_does_not_go_at_once_goes_on),
+		FOR_BOTH(what_comes_of_several_is_said_before),
 		FOR_BOTH(a_watched_descriptor_wakes_while_it_can_be_read),
 		FOR_BOTH(a_watch_sees_what_was_there),
 		FOR_BOTH(another_thread_wakes),

@@ -155,7 +155,10 @@ static void takes_memcached_s_extended_options(void **state) {
 	(void)accepted("-o "
 				   "slab_reassign,slab_automove,lru_crawler,lru_maintainer,maxconns_fast,hash_"
 				   "algorithm=murmur3");
-	(void)accepted("-B ascii -B auto");
+	assert_int_equal(accepted("").protocol, SETTINGS_PROTOCOL_AUTO);
+	assert_int_equal(accepted("-B ascii -B auto").protocol, SETTINGS_PROTOCOL_AUTO);
+	assert_int_equal(accepted("--protocol=ascii").protocol, SETTINGS_PROTOCOL_TEXT);
+	assert_int_equal(accepted("-B binary").protocol, SETTINGS_PROTOCOL_BINARY);
 	(void)accepted("-C -R 20 -f 1.05 -n 72 -R500 --slab-growth-factor=1.25 --disable-cas");
 }
 
@@ -319,10 +322,7 @@ static void refuses_with_a_sentence(void **state) {
 		{"-o modern=1", "-o modern: takes no value"},
 		{"-o hashpower", "-o hashpower: needs a value"},
 		{"-U 11211", "-U: '11211' is not supported, only '0': there is no UDP"},
-		{"-B binary", "-B: 'binary' is not supported, only 'auto|ascii': the text and meta "
-					  "commands are all that is spoken"},
-		{"-B aut", "-B: 'aut' is not supported, only 'auto|ascii': the text and meta commands are "
-				   "all that is spoken"},
+		{"-B aut", "-B: 'aut' is not one of auto|ascii|binary"},
 		{"-o ext_path=/mnt/x:1G", "-o ext_path: not supported: items are kept in memory alone"},
 		{"-o ssl_chain_cert=/c,ssl_key=/k",
 		 "-o ssl_chain_cert: not supported: there is no TLS; put a TLS proxy in front"},
@@ -423,13 +423,12 @@ static void says_what_has_no_effect(void **state) {
 	(void)state;
 	struct settings settings;
 	char *said;
-	assert_int_equal(parse("-U 0 -XW --protocol=auto -o modern,hashpower=20 -v", &settings, &said),
+	assert_int_equal(parse("-U 0 -XW -o modern,hashpower=20 -v", &settings, &said),
 					 SETTINGS_RUN);
 	assert_string_equal(
 		said, "-U has no effect: there is no UDP\n"
 			  "-X has no effect: no command dumps the keys\n"
 			  "-W has no effect: there is no command watch\n"
-			  "--protocol has no effect: the text and meta commands are all that is spoken\n"
 			  "-o modern has no effect: what it turns on is how snugd works\n"
 			  "-o hashpower has no effect: the index grows and shrinks with the items\n");
 	assert_int_equal(settings.verbosity, 1);
@@ -685,7 +684,7 @@ static void statistics_have_memcached_s_names(void **state) {
 									"io auto\n",
 									"defrag on\n",
 									"log_format plain\n",
-									"binding_protocol ascii\n"};
+									"binding_protocol auto\n"};
 	for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
 		if (strstr(out.bytes, expected[i]) == NULL)
 			fail_msg("no %s in\n%s", expected[i], out.bytes);

@@ -106,6 +106,22 @@ static void a_pause_has_an_end(void **state) {
 	assert_int_equal(yielding.next_ns, UINT64_MAX);
 }
 
+/* Until it is known better each look pays; then a few that do are enough. */
+static void looks_in_vain_do_not_pay(void **state) {
+	(void)state;
+	struct yielding yielding = {0};
+	for (int i = 0; i < 6; i++) yielding_note_look(&yielding, false);
+	assert_true(yielding_look_pays(&yielding));
+	for (int i = 0; i < 60; i++) yielding_note_look(&yielding, false);
+	uint32_t tried = 0;
+	for (int i = 0; i < 640; i++) tried += yielding_look_pays(&yielding);
+	assert_int_equal(tried, 10);
+	yielding_note_look(&yielding, true);
+	assert_false(yielding_look_pays(&yielding));
+	yielding_note_look(&yielding, true);
+	assert_true(yielding_look_pays(&yielding));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_may_at_first),
@@ -116,6 +132,7 @@ int main(void) {
 		cmocka_unit_test(a_few_good_ones_change_nothing),
 		cmocka_unit_test(it_is_noticed_when_they_have_gone),
 		cmocka_unit_test(a_pause_has_an_end),
+		cmocka_unit_test(looks_in_vain_do_not_pay),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,55 @@
+/* os/collapse.h: huge pages for memory that is resident as a whole.
+ *
+ *     a block (2 MiB, aligned) of which each page is resident --collapse--> one huge page
+ *     a part of it goes back to the OS                        --split-----> small pages again
+ *
+ * A look-up in a large cache waits for the translation of addresses about as often as for the data.
+ * Huge pages halve that. To ask for them before memory is touched makes resident what nobody has
+ * committed, 2 MiB at a time. To collapse what is resident already costs no memory at all.
+ *
+ * A thread of its own looks through the ranges that it was given, in rounds. It knows nothing of
+ * what lies in them: it asks the kernel what is resident (mincore) and hands over what is
+ * (MADV_COLLAPSE, Linux 6.1). Where the kernel does not know that, or has been told not to, it ends.
+ *
+ * COSTS. A block is copied once, in 0.1 to 0.3 ms. Whoever touches it meanwhile waits for that long,
+ * and so does who asks the kernel for other memory of the process. At most COLLAPSE_AT_ONCE blocks
+ * follow each other, then there is a pause. To look through a gigabyte takes 0.5 ms; a round in which
+ * nothing was found doubles the wait before the next, up to 16 s.
+ *
+ * A RACE that is left: a block of which the owner gives a part back in the moment in which it is
+ * collapsed becomes resident as a whole. That part is used again, or goes back, with the block. */
+#ifndef SNUG_OS_COLLAPSE_H
+#define SNUG_OS_COLLAPSE_H
+
+#include <snug/error.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define COLLAPSE_AT_ONCE 4u
+#define COLLAPSE_BLOCK_BYTES ((size_t)2 << 20)
+
+struct os_range {
+	void *base;
+	size_t bytes;
+};
+
+struct collapse;
+
+/* Begins to look through the ranges, which must stay mapped until collapse_stop; they are copied.
+ * OS_MEMORY, OS_THREAD. */
+snug_error collapse_start(const struct os_range *ranges, uint32_t count, struct collapse **out);
+/* Returns when the thread has ended. NULL: nothing to do. */
+void collapse_stop(struct collapse *collapse);
+/* Blocks so far. Any thread. NULL: 0. */
+uint64_t collapse_count(const struct collapse *collapse);
+
+/* Before a range goes back to the OS: splits the blocks of which only a part is in it. Else the
+ * kernel would take the part from what is resident, but keep its memory until it is short of some.
+ * 0.05 to 0.1 ms for a block that is one huge page, 1 us for others; nothing where none was ever
+ * asked for. Any thread. */
+void collapse_split(void *address, size_t bytes);
+/* Huge pages were asked for by other means. */
+void collapse_note_huge(void);
+
+#endif

@@ -1,0 +1,195 @@
+/* os/linux_collapse.c: os/collapse.h on Linux.
+ *
+ *     round: for each block: resident as a whole, and not collapsed yet?  -> collapse
+ *            after 4 that were, or 256 looks: a pause
+ *     wait:  1 s, twice as long after each round that changed nothing, up to 16 s
+ *
+ * Ranges are kept with small pages (os/reserve.h), and what is kept so the kernel does not collapse.
+ * So a block is opened for it and closed behind it. What is huge by then stays huge; what is faulted
+ * in later is small again, and no one else's thread (khugepaged) fills it up.
+ *
+ * A bit for each block says that it was collapsed. It goes when the block is not resident as a whole
+ * any more. One that was split and has filled up again between two looks stays small. */
+#include "os/collapse.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "os/threads.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
+
+#define PAGE_BYTES ((size_t)4096)
+#define BLOCK_BYTES COLLAPSE_BLOCK_BYTES
+#define BLOCK_PAGES (BLOCK_BYTES / PAGE_BYTES)
+#define LOOKS_AT_ONCE 256u
+#define PAUSE_NS UINT64_C(20000000)
+#define ROUND_MIN_NS UINT64_C(1000000000)
+#define ROUND_MAX_NS UINT64_C(16000000000)
+
+struct collapse {
+	struct os_thread thread;
+	_Atomic uint32_t stops;  /* also the word to sleep on */
+	_Atomic uint64_t blocks; /* collapsed */
+	uint64_t *collapsed;     /* a bit for each block of all ranges, in order */
+	uint32_t range_count;
+	struct os_range ranges[]; /* whole blocks */
+};
+
+/* ------------------------------------------------------------------ splitting -------------- */
+
+static _Atomic bool has_huge_pages;
+
+void collapse_note_huge(void) {
+	atomic_store_explicit(&has_huge_pages, true, memory_order_relaxed);
+}
+
+/* Advice about a part of a huge page makes the kernel split it; nothing else comes of it, since the
+ * page goes at once. */
+static void split_block_of(uintptr_t page) {
+	(void)madvise((void *)page, PAGE_BYTES, MADV_COLD);
+}
+
+void collapse_split(void *address, size_t bytes) {
+	if (!atomic_load_explicit(&has_huge_pages, memory_order_relaxed)) return;
+	uintptr_t begin = (uintptr_t)address, end = begin + bytes;
+	SNUG_ASSERT(bytes > 0 && begin % PAGE_BYTES == 0 && end % PAGE_BYTES == 0);
+	bool splits_first = begin % BLOCK_BYTES != 0;
+	if (splits_first) split_block_of(begin);
+	bool is_one_block = begin / BLOCK_BYTES == end / BLOCK_BYTES;
+	if (end % BLOCK_BYTES != 0 && !(splits_first && is_one_block)) split_block_of(end - PAGE_BYTES);
+}
+
+/* ------------------------------------------------------------------ a block ---------------- */
+
+enum outcome { SMALL, COLLAPSED, CHANGED, REFUSED };
+
+static bool is_resident(void *block) {
+	unsigned char pages[BLOCK_PAGES];
+	if (mincore(block, BLOCK_BYTES, pages) != 0) return false;
+	unsigned char all = 1;
+	for (size_t i = 0; i < BLOCK_PAGES; i++) all &= pages[i];
+	return (all & 1) != 0;
+}
+
+/* REFUSED: the kernel will refuse the others, too. */
+static enum outcome collapse_block(void *block) {
+	collapse_note_huge();
+	(void)madvise(block, BLOCK_BYTES, MADV_HUGEPAGE);
+	int error = madvise(block, BLOCK_BYTES, MADV_COLLAPSE) == 0 ? 0 : errno;
+	(void)madvise(block, BLOCK_BYTES, MADV_NOHUGEPAGE);
+	if (error == 0) return CHANGED;
+	return error == EINVAL || error == ENOSYS || error == EPERM ? REFUSED : SMALL;
+}
+
+static enum outcome look_at(struct collapse *collapse, size_t number, void *block) {
+	uint64_t bit = (uint64_t)1 << (number % 64), *word = &collapse->collapsed[number / 64];
+	if (!is_resident(block)) {
+		*word &= ~bit;
+		return SMALL;
+	}
+	if ((*word & bit) != 0) return COLLAPSED;
+	enum outcome outcome = collapse_block(block);
+	if (outcome != CHANGED) return outcome;
+	*word |= bit;
+	atomic_fetch_add_explicit(&collapse->blocks, 1, memory_order_relaxed);
+	return outcome;
+}
+
+/* ------------------------------------------------------------------ rounds ----------------- */
+
+/* False: it is to stop. */
+static bool pause_for(struct collapse *collapse, uint64_t duration_ns) {
+	uint64_t until_ns = os_deadline_ns(duration_ns), left_ns;
+	while (atomic_load_explicit(&collapse->stops, memory_order_acquire) == 0 &&
+		   (left_ns = os_remaining_ns(until_ns)) > 0)
+		os_wait_on(&collapse->stops, 0, left_ns);
+	return atomic_load_explicit(&collapse->stops, memory_order_acquire) == 0;
+}
+
+struct round {
+	size_t number; /* of the block */
+	uint32_t looks, changes;
+	bool has_changed, is_refused;
+};
+
+/* False: no more of this round. */
+static bool go_through(struct collapse *collapse, const struct os_range *range,
+					   struct round *round) {
+	for (size_t at = 0; at < range->bytes; at += BLOCK_BYTES) {
+		enum outcome outcome = look_at(collapse, round->number++, (char *)range->base + at);
+		round->is_refused = outcome == REFUSED;
+		if (round->is_refused) return false;
+		round->has_changed |= outcome == CHANGED;
+		round->changes += outcome == CHANGED;
+		if (++round->looks < LOOKS_AT_ONCE && round->changes < COLLAPSE_AT_ONCE) continue;
+		round->looks = round->changes = 0;
+		if (!pause_for(collapse, PAUSE_NS)) return false;
+	}
+	return true;
+}
+
+static void run(void *context) {
+	struct collapse *collapse = context;
+	uint64_t wait_ns = ROUND_MIN_NS;
+	os_thread_set_name("snug-collapse");
+	while (pause_for(collapse, wait_ns)) {
+		struct round round = {0};
+		for (uint32_t i = 0; i < collapse->range_count; i++)
+			if (!go_through(collapse, &collapse->ranges[i], &round)) break;
+		if (round.is_refused) return;
+		wait_ns = round.has_changed ? ROUND_MIN_NS : smaller(2 * wait_ns, ROUND_MAX_NS);
+	}
+}
+
+/* ------------------------------------------------------------------ start, stop ------------ */
+
+/* The whole blocks in it. */
+static struct os_range blocks_of(const struct os_range *range) {
+	uintptr_t begin = round_up((uintptr_t)range->base, BLOCK_BYTES);
+	uintptr_t end = round_down((uintptr_t)range->base + range->bytes, BLOCK_BYTES);
+	return (struct os_range){(void *)begin, end > begin ? end - begin : 0};
+}
+
+snug_error collapse_start(const struct os_range *ranges, uint32_t count, struct collapse **out) {
+	struct collapse *collapse = calloc(1, sizeof *collapse + count * sizeof *ranges);
+	if (collapse == NULL) return SNUG_ERROR_OS_MEMORY;
+	size_t blocks = 0;
+	collapse->range_count = count;
+	for (uint32_t i = 0; i < count; i++) {
+		collapse->ranges[i] = blocks_of(&ranges[i]);
+		blocks += collapse->ranges[i].bytes / BLOCK_BYTES;
+	}
+	collapse->collapsed = calloc(blocks / 64 + 1, sizeof *collapse->collapsed);
+	snug_error error = collapse->collapsed == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
+	if (!error && !os_thread_start(&collapse->thread, run, collapse)) error = SNUG_ERROR_OS_THREAD;
+	if (!error) {
+		*out = collapse;
+		return SNUG_OK;
+	}
+	free(collapse->collapsed);
+	free(collapse);
+	return error;
+}
+
+void collapse_stop(struct collapse *collapse) {
+	if (collapse == NULL) return;
+	atomic_store_explicit(&collapse->stops, 1, memory_order_release);
+	os_wake(&collapse->stops, 1);
+	os_thread_join(&collapse->thread);
+	free(collapse->collapsed);
+	free(collapse);
+}
+
+uint64_t collapse_count(const struct collapse *collapse) {
+	return collapse == NULL ? 0 : atomic_load_explicit(&collapse->blocks, memory_order_relaxed);
+}

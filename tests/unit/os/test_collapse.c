@@ -1,0 +1,132 @@
+/* test_collapse.c: huge pages are made of what is resident as a whole, of nothing else; what goes
+ * back makes them small again. Skipped where the kernel makes none. */
+#include "os/collapse.h"
+#include "os/threads.h"
+#include "unit/cmocka_all.h"
+
+#include <snug/os.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define BLOCK COLLAPSE_BLOCK_BYTES
+#define BLOCKS 6u
+#define PAGE ((size_t)4096)
+#define HANG_NS UINT64_C(60000000000)
+
+static uint64_t smaps_bytes(const void *address, const char *name) {
+	char line[256];
+	unsigned long begin, end, kib;
+	uint64_t bytes = 0;
+	bool is_inside = false;
+	FILE *file = fopen("/proc/self/smaps", "r");
+	assert_non_null(file);
+	while (fgets(line, sizeof line, file) != NULL) {
+		if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+			is_inside = begin < (uintptr_t)address + BLOCKS * BLOCK && end > (uintptr_t)address;
+		else if (is_inside && strncmp(line, name, strlen(name)) == 0 &&
+				 sscanf(line + strlen(name), " %lu", &kib) == 1)
+			bytes += (uint64_t)kib << 10;
+	}
+	fclose(file);
+	return bytes;
+}
+
+static uint64_t huge_bytes(const void *address) {
+	return smaps_bytes(address, "AnonHugePages:");
+}
+
+struct world {
+	const snug_os *os;
+	unsigned char *memory;
+	struct collapse *collapse;
+};
+
+/* Blocks 0 to 3 are resident, 4 but for a page, 5 is not. */
+static int set_up(void **state) {
+	static struct world world;
+	world = (struct world){.os = snug_os_linux()};
+	world.memory = world.os->reserve(world.os->context, BLOCKS * BLOCK, BLOCK);
+	assert_non_null(world.memory);
+	world.os->advise_small(world.os->context, world.memory, BLOCKS * BLOCK);
+	for (size_t at = 0; at < 5 * BLOCK - PAGE; at += 64)
+		world.memory[at] = (unsigned char)(at / 64 % 251);
+	const struct os_range range = {world.memory, BLOCKS * BLOCK};
+	assert_int_equal(collapse_start(&range, 1, &world.collapse), SNUG_OK);
+	uint64_t until_ns = os_deadline_ns(HANG_NS / 10);
+	while (collapse_count(world.collapse) < 4 && os_remaining_ns(until_ns) > 0)
+		os_thread_sleep(10000000);
+	*state = &world;
+	return 0;
+}
+
+static int tear_down(void **state) {
+	struct world *world = *state;
+	collapse_stop(world->collapse);
+	world->os->release(world->os->context, world->memory, BLOCKS * BLOCK);
+	return 0;
+}
+
+static void expect_content(const struct world *world, size_t begin, size_t end) {
+	for (size_t at = begin; at < end; at += 64)
+		if (world->memory[at] != at / 64 % 251) fail_msg("at %zu: %u", at, world->memory[at]);
+}
+
+static void what_is_resident_is_made_huge(void **state) {
+	const struct world *world = *state;
+	if (collapse_count(world->collapse) == 0) skip();
+	assert_int_equal(collapse_count(world->collapse), 4);
+	assert_int_equal(huge_bytes(world->memory), 4 * BLOCK);
+	assert_int_equal(smaps_bytes(world->memory, "Rss:"), 5 * BLOCK - PAGE);
+	expect_content(world, 0, 5 * BLOCK - PAGE);
+}
+
+/* One is left, and what is left of the others is small, so that their memory is free again. */
+static void what_goes_back_is_split(void **state) {
+	const struct world *world = *state;
+	if (collapse_count(world->collapse) == 0) skip();
+	const snug_os *os = world->os;
+	unsigned char *memory = world->memory;
+	assert_true(os->decommit(os->context, memory + BLOCK / 2, BLOCK)); /* two halves */
+	assert_int_equal(huge_bytes(memory), 2 * BLOCK);
+	assert_true(os->decommit(os->context, memory + 2 * BLOCK, PAGE)); /* a page at the beginning */
+	assert_int_equal(huge_bytes(memory), BLOCK);
+	assert_true(os->decommit(os->context, memory + 3 * BLOCK, BLOCK)); /* a whole one */
+	assert_int_equal(huge_bytes(memory), 0);
+	assert_int_equal(smaps_bytes(memory, "Rss:"), 3 * BLOCK - 2 * PAGE);
+	expect_content(world, 0, BLOCK / 2);
+	expect_content(world, 3 * BLOCK / 2, 2 * BLOCK);
+	expect_content(world, 2 * BLOCK + PAGE, 3 * BLOCK);
+	assert_int_equal(memory[BLOCK], 0);
+	assert_int_equal(memory[2 * BLOCK], 0);
+}
+
+/* Its thread is in the midst of a pause, or of a round: neither holds up who stops it. */
+static void it_stops_at_once(void **state) {
+	struct world *world = *state;
+	uint64_t before_ns = os_now_ns();
+	collapse_stop(world->collapse);
+	assert_true(os_now_ns() - before_ns < HANG_NS / 60);
+	world->collapse = NULL;
+	assert_int_equal(collapse_count(NULL), 0);
+}
+
+/* No whole block lies in it, and none is touched. */
+static void less_than_a_block_is_nothing(void **state) {
+	static unsigned char little[3 * PAGE];
+	struct collapse *collapse;
+	(void)state;
+	const struct os_range ranges[] = {{little, sizeof little}, {NULL, 0}};
+	assert_int_equal(collapse_start(ranges, 2, &collapse), SNUG_OK);
+	collapse_stop(collapse);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_resident_is_made_huge),
+		cmocka_unit_test(what_goes_back_is_split),
+		cmocka_unit_test(it_stops_at_once),
+		cmocka_unit_test(less_than_a_block_is_nothing),
+	};
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
