@@ -21,6 +21,7 @@
 #include "server/process/pid_file.h"
 #include "server/process/port_file.h"
 #include "server/process/process.h"
+#include "server/process/supervisor.h"
 #include "server/server.h"
 
 #include <errno.h>
@@ -251,6 +252,7 @@ static bool start(struct snugd *snugd) {
 	tell_ports(snugd);
 	print_ready(snugd);
 	process_daemon_ready(&snugd->ready);
+	supervisor_tell("READY=1");
 	return true;
 }
 
@@ -301,6 +303,7 @@ static void remove_traces(struct snugd *snugd) {
 /* Returns when the server has ended, or not at all. */
 static void end(struct snugd *snugd, int first_signal) {
 	snug_log_line(&snugd->log, SNUG_LOG_INFO, "stopping: %s", strsignal(first_signal));
+	supervisor_tell("STOPPING=1");
 	uint64_t began_ns = now_ns();
 	pthread_t stopper;
 	if (pthread_create(&stopper, NULL, stop, snugd) != 0) {

@@ -72,6 +72,14 @@ answer=$(exchange 'set k 0 0 5\r\nhello\r\nget k\r\nquit\r\n')
 inside snugctl defrag >"$work/defrag" 2>&1 || { cat "$work/defrag"; fail "snugctl defrag"; }
 ok "serves, and defragments"
 
+inside systemctl restart snugd || fail "restart"
+until_true is_active || fail "it is not there again"
+[[ $(property MainPID) != "$process" ]] || fail "restart started no other"
+answer=$(exchange 'get k\r\nquit\r\n')
+[[ $answer == "VALUE k 0 5 hello END " ]] || fail "the item is gone after a restart: $answer"
+process=$(property MainPID)
+ok "keeps its items over a restart"
+
 echo 'idle-timeout = 77' >>"$root/etc/snugd.conf"
 inside systemctl reload snugd || fail "reload"
 until_true journal_has 'reload: idle-timeout: 77' || fail "reload did nothing"

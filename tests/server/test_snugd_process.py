@@ -7,6 +7,7 @@ Prints as the cmocka programs do, because tests/run_tests.sh counts cases by the
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -421,6 +422,78 @@ def test_what_make_run_does():
         told = snugd.process.stdout.read()
         assert f"nc 127.0.0.1 {snugd.port}" in told and f"/dev/tcp/127.0.0.1/{snugd.port}" in told, told
         snugd.end(signal.SIGINT)
+
+
+@contextlib.contextmanager
+def told_socket(name):
+    """A datagram socket by which systemd is told."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as told:
+        told.settimeout(HANG_S)
+        told.bind(name)
+        yield told
+
+
+def test_tells_systemd_that_it_is_ready():
+    with tempfile.TemporaryDirectory() as directory:
+        for name in (os.path.join(directory, "notify"), f"\0snug-test-{os.getpid()}"):
+            with told_socket(name) as told:
+                command = ["env", "NOTIFY_SOCKET=" + name.replace("\0", "@"), PROGRAM, "-p", "-1"]
+                with Snugd("-t", "1", command=command) as snugd:
+                    assert told.recv(100) == b"READY=1"
+                    assert answers(("127.0.0.1", snugd.port))
+                    snugd.end()
+                    assert told.recv(100) == b"STOPPING=1"
+    for name in ("", "relative", "/" + 200 * "x", "/nowhere/at/all"):
+        with Snugd("-t", "1", command=["env", "NOTIFY_SOCKET=" + name, PROGRAM, "-p", "-1"]) as snugd:
+            snugd.end()
+
+
+def activated(listening, *arguments, pid="$$", count=None):
+    """As systemd starts it: the sockets from descriptor 3 on, and two variables that say so."""
+    moves = " ".join(f"{3 + i}<&{each.fileno()}" for i, each in enumerate(listening))
+    script = f'exec {moves}; export LISTEN_PID={pid} LISTEN_FDS={len(listening) if count is None else count}; exec "$@"'
+    command = ["bash", "-c", script, "bash", PROGRAM]
+    return Foreground([*command, "-u", USER, *arguments], stdout=subprocess.PIPE, pass_fds=[each.fileno() for each in listening])
+
+
+def high(listening):
+    """The same socket by a descriptor that is not among the first."""
+    return socket.socket(fileno=fcntl.fcntl(listening.detach(), fcntl.F_DUPFD_CLOEXEC, 50))
+
+
+def test_takes_systemd_s_sockets_and_leaves_them_open():
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "socket")
+        tcp, unix = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
+        unix.bind(path)
+        unix.listen()
+        with contextlib.closing(high(tcp)) as tcp, contextlib.closing(high(unix)) as unix:
+            address = tcp.getsockname()
+            for _ in range(3):
+                # Who comes while nobody is there waits, and is served.
+                early = socket.create_connection(address)
+                early.settimeout(HANG_S)
+                early.sendall(b"version\r\n")
+                with activated([tcp, unix], "-t", "2") as snugd, contextlib.closing(early):
+                    assert snugd.port == address[1] and path in snugd.ready, snugd.ready
+                    assert early.recv(100).startswith(b"VERSION ")
+                    for _ in range(4):
+                        assert answers(address) and answers(path, socket.AF_UNIX)
+                    snugd.process.send_signal(signal.SIGTERM)
+                    assert snugd.process.wait(HANG_S) == 0
+                assert os.path.exists(path)
+            # Of another process, or too many: as if there were none.
+            with activated([tcp], "-p", "-1", pid="1") as snugd:
+                assert snugd.port not in (None, address[1])
+            with activated([tcp], "-p", "-1", count=1000000) as snugd:
+                assert snugd.port not in (None, address[1])
+
+
+def test_refuses_what_is_no_listening_socket():
+    with contextlib.closing(high(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))) as wrong:
+        snugd = activated([wrong])
+        assert "is no stream socket that listens" in snugd.process.communicate(timeout=HANG_S)[1]
+        assert snugd.process.returncode == EX_OSERR
 
 
 sys.exit(run_tests(globals()))

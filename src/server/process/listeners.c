@@ -24,8 +24,10 @@
 #include "base/address_text.h"
 #include "base/assert.h"
 #include "os/threads.h"
+#include "server/process/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -76,9 +78,14 @@ static void end_listening(int fd) {
 }
 
 static void close_one(struct listener *listener) {
-	for (uint32_t i = 0; i < listener->fd_count; i++)
-		if (listener->fds[i] >= 0) end_listening(listener->fds[i]);
-	bool is_path = listener->kind == LISTENER_UNIX || listener->kind == LISTENER_CONTROL;
+	for (uint32_t i = 0; i < listener->fd_count; i++) {
+		if (listener->fds[i] >= 0 && listener->is_inherited)
+			(void)close(listener->fds[i]);
+		else if (listener->fds[i] >= 0)
+			end_listening(listener->fds[i]);
+	}
+	bool is_path = (listener->kind == LISTENER_UNIX || listener->kind == LISTENER_CONTROL) &&
+				   !listener->is_inherited;
 	if (is_path && listener->name[0] != '\0') (void)unlink(listener->name);
 	free(listener->fds);
 }
@@ -334,6 +341,47 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 	return true;
 }
 
+/* ------------------------------------------------------------------ what systemd gives
+ * ------------------------------------- */
+
+static bool is_listening_stream(int fd) {
+	int listens = 0, type = 0;
+	socklen_t bytes = sizeof listens, type_bytes = sizeof type;
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) == 0 && listens != 0 &&
+		   getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes) == 0 && type == SOCK_STREAM;
+}
+
+static bool name_inherited(struct listener *listener, const struct sockaddr_storage *address,
+						   socklen_t length) {
+	const struct sockaddr *any = (const struct sockaddr *)address;
+	if (any->sa_family == AF_INET || any->sa_family == AF_INET6) {
+		listener->port = port_of(any);
+		print_address(any, length, listener->name, sizeof listener->name);
+		return true;
+	}
+	listener->kind = LISTENER_UNIX;
+	const struct sockaddr_un *local = (const struct sockaddr_un *)address;
+	(void)snprintf(listener->name, sizeof listener->name, "%.*s", (int)sizeof local->sun_path,
+				   local->sun_path);
+	return any->sa_family == AF_UNIX;
+}
+
+static bool take_inherited(struct listeners *listeners, int fd, struct text *why) {
+	struct sockaddr_storage address = {0};
+	socklen_t length = sizeof address;
+	struct listener *listener = add_listener(listeners, LISTENER_TCP, 1, why);
+	if (listener == NULL) return false;
+	listener->is_inherited = true;
+	listener->fds[0] = fd;
+	int flags = fcntl(fd, F_GETFL);
+	if (is_listening_stream(fd) && getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
+		name_inherited(listener, &address, length) && flags >= 0 &&
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0)
+		return true;
+	text_print(why, "descriptor %d of systemd's is no stream socket that listens", fd);
+	return false;
+}
+
 /* ------------------------------------------------------------------ all of them
  * -------------------------------------------- */
 
@@ -342,12 +390,15 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 		text_print(why, "--control-group: there is no group '%s'", settings->control_group);
 		return false;
 	}
+	uint32_t inherited = supervisor_sockets();
+	for (uint32_t i = 0; i < inherited; i++)
+		if (!take_inherited(out, SUPERVISOR_FIRST_FD + (int)i, why)) return false;
 	uint16_t port = settings->port == SETTINGS_PORT_ANY ? 0 : (uint16_t)settings->port;
-	uint32_t count = settings_want_tcp(settings) ? settings->listen.count : 0;
+	uint32_t count = settings_want_tcp(settings) && inherited == 0 ? settings->listen.count : 0;
 	for (uint32_t i = 0; i < count; i++)
 		if (!open_name(settings, out, settings->listen.entry[i], &port, why)) return false;
 	int backlog = (int)settings->backlog;
-	if (settings->socket_path[0] != '\0' &&
+	if (settings->socket_path[0] != '\0' && inherited == 0 &&
 		!open_unix(out, LISTENER_UNIX, settings->socket_path, settings->socket_mask, backlog, why))
 		return false;
 	if (settings_has_control_path(settings) &&

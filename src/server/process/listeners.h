@@ -5,7 +5,10 @@
  *     TCP       -p, -l            one for a worker   each worker for itself
  *     UNIX      -s                one                all workers
  *     CONTROL   --control         one                the operator's door (server/operator)
- *     HTTP      --http            one                libmicrohttpd's thread (src/http) */
+ *     HTTP      --http            one                libmicrohttpd's thread (src/http)
+ *
+ * Where systemd gives sockets (supervisor.h) these are for the clients, in place of what -p, -l and
+ * -s ask for; all workers watch each of them. */
 #ifndef SNUG_SERVER_LISTENERS_H
 #define SNUG_SERVER_LISTENERS_H
 
@@ -18,6 +21,7 @@ struct listener {
 	enum listener_kind kind;
 	uint16_t port; /* TCP: as bound */
 	uint32_t fd_count;
+	bool is_inherited; /* systemd's: it goes on listening when we have ended */
 	/* TCP: one for each worker (SO_REUSEPORT), so that each accepts for itself; else one. UNIX: all
 	 * workers watch it; CONTROL, HTTP: none */
 	int *fds;

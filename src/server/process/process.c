@@ -116,7 +116,9 @@ static bool give_sockets(const struct listeners *listeners, const char *control_
 						 const struct passwd *user, struct text *why) {
 	for (uint32_t i = 0; i < listeners->count; i++) {
 		const struct listener *listener = &listeners->listener[i];
-		if (listener->kind == LISTENER_TCP || listener->kind == LISTENER_HTTP) continue;
+		if (listener->kind == LISTENER_TCP || listener->kind == LISTENER_HTTP ||
+			listener->is_inherited)
+			continue;
 		/* The group of the operator's socket, if one was named, stays. */
 		bool keeps_group = listener->kind == LISTENER_CONTROL && control_group[0] != '\0';
 		if (lchown(listener->name, user->pw_uid, keeps_group ? (gid_t)-1 : user->pw_gid) != 0) {
