@@ -3,7 +3,7 @@
  * A heap is two reservations of addresses, of which little is committed at first:
  *
  *   metadata   | snug_heap, class tables | descriptors | regions | cells | handles, floors | pins x 2 |
- *              | fixed, 14 to 34 KB      | 32 a page   | 152 a   |       |                 |          |
+ *              | fixed, 15 to 32 KB      | 32 a page   | 152 a   |       |                 |          |
  *   arena      | page 1 | page 2 | ...                                      limit_max_bytes in all
  *
  * Each range is committed in grains of 4 KiB as it grows, and gives back what it no longer needs
@@ -188,8 +188,8 @@ static void fill_in(snug_heap *heap, const snug_heap_options *options, char *bas
 	heap->options = *options;
 	heap->options.limit_max_bytes = limit_max_of(options);
 	if (options->pace_step_bytes == 0) heap->options.pace_step_bytes = page_bytes;
-	heap->gate = by_reference ? GATE_REFERENCES : GATE_HANDLES;
 	heap->slot_trailer_bytes = by_reference ? 0 : HANDLE_TRAILER_BYTES;
+	heap->gate = gate_of(by_reference ? BY_REFERENCE : BY_HANDLE);
 	heap->log = options->log;
 	heap->metadata_base = base;
 	heap->changes = 1;
@@ -286,7 +286,7 @@ snug_error snug_heap_destroy(snug_heap *heap) {
 
 snug_error snug_heap_adopt(snug_heap *heap) {
 	if (heap == NULL) return SNUG_ERROR_NULL;
-	if (heap->gate & GATE_CALLBACK) return SNUG_ERROR_REENTERED;
+	if (gate_is_shut(heap)) return SNUG_ERROR_REENTERED;
 	heap->owner_thread = pthread_self();
 	return SNUG_OK;
 }

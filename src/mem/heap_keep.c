@@ -32,7 +32,7 @@
 
 /* One more whenever a struct in the heap's memory means something else than before, though its size
  * is the same. */
-#define HEAP_LAYOUT 1u
+#define HEAP_LAYOUT 2u
 
 enum { FACT_PAGE_BYTES, FACT_MODE, FACT_LIMIT_MAX };
 
@@ -59,8 +59,8 @@ static uint64_t heap_layout(void) {
 	return memory_layout(numbers, sizeof numbers / sizeof numbers[0]);
 }
 
-static uint32_t mode_of(const snug_heap_options *options) {
-	return options->owner.moved != NULL ? GATE_REFERENCES : GATE_HANDLES;
+static enum mode mode_of(const snug_heap_options *options) {
+	return options->owner.moved != NULL ? BY_REFERENCE : BY_HANDLE;
 }
 
 /* ------------------------------------------------------------------ whether it fits -------- */
@@ -113,16 +113,14 @@ static void move_classes(struct class_table *table, ptrdiff_t delta) {
 	MOVE(table->entry, delta);
 	MOVE(table->state, delta);
 	MOVE(table->active, delta);
-	MOVE(table->exact, delta);
 	MOVE(table->coarse, delta);
+	MOVE(table->nobody, delta);
 	SNUG_ASSERT(table->active_count <= table->first[FAMILY_COUNT]);
 	for (uint32_t id = 0; id < table->first[FAMILY_COUNT]; id++) {
 		MOVE(table->entry[id].serving, delta);
 		MOVE(table->state[id], delta);
 	}
-	for (uint32_t index = 0; index < table->first[FAMILY_COUNT]; index++)
-		table->active[index] =
-			index < table->active_count ? moved_by(table->active[index], delta) : NULL;
+	MOVE(table->entry[table->first[FAMILY_COUNT]].serving, delta);
 }
 
 /* After the classes, which tell where a slab's bitmap is. */
@@ -166,7 +164,7 @@ static void take_options(snug_heap *heap, const snug_heap_options *options) {
 	heap->log = options->log;
 	heap->owner_thread = pthread_self();
 	heap->arena.huge_pages = options->huge_pages;
-	heap->gate = mode_of(options);
+	heap->gate = gate_of(mode_of(options));
 	heap->arena.limit_goal_bytes = options->limit_bytes;
 	limit_settle(&heap->arena);
 	heap->object_max_bytes = limit_object_bytes(heap, options->limit_bytes);
@@ -228,9 +226,9 @@ void heap_charge_kept(snug_heap *heap, size_t bytes) {
 void heap_note_root(snug_heap *heap) {
 	struct root_facts facts = {.layout = heap_layout(),
 							   .fact = {[FACT_PAGE_BYTES] = heap->arena.page_bytes,
-										[FACT_MODE] = heap->gate,
+										[FACT_MODE] = mode_of(&heap->options),
 										[FACT_LIMIT_MAX] = heap->options.limit_max_bytes}};
-	SNUG_ASSERT(heap->segment != NULL && (heap->gate & GATE_CALLBACK) == 0);
+	SNUG_ASSERT(heap->segment != NULL && !gate_is_shut(heap));
 	memory_segment_set_root(heap->segment, ROOT_HEAP, heap, &facts);
 	memory_segment_set_objects(heap->segment, heap->arena.base);
 }

@@ -24,6 +24,7 @@
  *   group      the inactive classes below an active one, which serves them
  *   loose      said of an object in a slot of a larger class than its own
  *   magazine   a small stack of free slots, still marked used in their slabs' bitmaps
+ *   short way  allocating and freeing of small objects in straight-line code (slab/magazine.h)
  *   pool       the size classes of one range of slots: small, medium, large
  *   heap       three pools, one arena, one limit, one owner
  *
@@ -107,8 +108,7 @@
 
 #define STRIDE_MIN 8u
 #define SMALL_STRIDE_MAX 1024u
-#define EXACT_SIZE_MAX 1024u
-#define EXACT_MAY_SPLIT 0x8000u /* in class_table.exact: fragments may store this size better */
+#define SHORT_BYTES_MAX 1024u /* of the short way, trailer included */
 #define CLASS_COUNT_MAX 1024u
 #define CLASS_NONE UINT16_MAX
 
@@ -204,7 +204,7 @@ struct arena {
 	uint32_t region_shift; /* log2(pages in a region) */
 	uint32_t page_count;   /* page numbers are 1 .. page_count */
 	/* descriptors that are committed: page numbers below this may be looked at */
-	uint32_t described;
+	uint64_t described;
 	size_t reserved_bytes;
 	bool huge_pages;
 	bool is_lean; /* less addresses for its tables than the limit could fill (mem/heap.c) */
@@ -259,21 +259,23 @@ struct size_class {
 	uint16_t id;
 	uint8_t family;
 	uint8_t pool;
-	/* the largest object that the short way of freeing may take: 0 if the family is not bytes */
-	uint32_t small_bytes;
+	/* the most, trailer included, that the short way of freeing takes: 0 if the family is not bytes */
+	uint32_t short_bytes;
 	uint32_t pinned_slabs;
 	uint32_t pinned_hosts;
-	uint64_t pinned_free_slots;
+	/* in its slots, but for guests; merges of unknown sizes may take it below 0, and another above */
+	uint64_t payload_bytes;
 	/* second line */
+	uint64_t pinned_free_slots;
 	uint32_t hosts;        /* slabs of it whose holes are lent; slab/host.h */
 	uint32_t host_guests;  /* fragments in them */
 	uint32_t host_empty;   /* slots in them that hold neither a resident nor a guest */
 	uint32_t list_mask;    /* non-empty lists */
 	uint32_t bucket_scale; /* fullness bucket = live slots * bucket_scale >> 16 */
-	uint32_t active_index; /* its place in class_table.active */
-	/* by all loose objects that were ever allocated in it; 0: it never had one */
-	uint64_t waste_bytes;
-	uint64_t review_bytes; /* waste_bytes at which its group is looked at next */
+	uint16_t active_index; /* its place in class_table.active */
+	bool loose;            /* it may hold loose objects */
+	/* what loose objects may still waste until its group is looked at: an estimate */
+	int64_t review_bytes;
 	page_number lists[LIST_COUNT];
 	uint32_t list_slabs[FULLNESS_BUCKETS]; /* how many are on the first lists */
 	page_number empty;                     /* the one listed slab that is empty */
@@ -282,7 +284,7 @@ struct size_class {
 
 /* What is known of each class, be it active or not: what an allocation reads, side by side. */
 struct class_entry {
-	struct size_class *serving; /* the active class that its objects go to; NULL: none yet */
+	struct size_class *serving; /* the active class that its objects go to; or `nobody` */
 	uint32_t stride;            /* constant after create */
 	uint32_t live;              /* its live objects and fragments, in whatever slots they are */
 };
@@ -293,12 +295,19 @@ struct class_table {
 	uint16_t first[FAMILY_COUNT + 1];
 	uint16_t active_count;
 	uint32_t fragment_trailer_bytes; /* constant after create */
-	struct class_entry *entry;       /* by class */
-	struct size_class **state;       /* by class; NULL: not active */
-	struct size_class **active;      /* dense */
-	/* by bytes up to EXACT_SIZE_MAX: class within the byte family, and EXACT_MAY_SPLIT */
-	uint16_t *exact;
-	uint16_t *coarse; /* by (size - 1) / 64: the smallest class that may fit */
+	/* by class; directly behind the heap. The one behind the last is that of `nobody`. */
+	struct class_entry *entry;
+	struct size_class **state; /* by class; NULL: not active */
+	uint16_t *active;          /* dense: class_active() */
+	uint16_t *coarse;          /* by (size - 1) / 64: the smallest class that may fit */
+	/* Serves those that are served by none yet. Has no slots: so its magazine is empty, as any
+	 * other may be, and the short way needs not ask whether there is a class. Constant. */
+	struct size_class *nobody;
+	/* By bytes up to SHORT_BYTES_MAX, constant after create: where the entry of the class within
+	 * the byte family is, in words behind the heap (place_of_entry). */
+	uint16_t exact[SHORT_BYTES_MAX + 1];
+	/* the same, but of `nobody` where fragments may store this size better */
+	uint16_t shortest[SHORT_BYTES_MAX + 1];
 };
 
 /* ---------------------------------------------------------------- cells ---- */
@@ -364,7 +373,14 @@ struct pin_table {
 
 /* ----------------------------------------------------------------- heap ---- */
 
-enum gate { GATE_HANDLES = 1, GATE_REFERENCES = 2, GATE_CALLBACK = 0x100 };
+enum mode { BY_HANDLE, BY_REFERENCE };
+
+/* What may be called now (gate.h). */
+struct gate {
+	/* the largest payload of the short way; 0: the heap is not of this mode, or a callback runs */
+	uint64_t references;
+	uint64_t handles;
+};
 
 enum phase {
 	PHASE_IDLE,
@@ -466,7 +482,7 @@ struct memory_segment;
 struct snug_heap {
 	/* = arena.bias; first, because snug_ref_at in snug/heap.h reads it; constant after create */
 	uintptr_t bias;
-	uint32_t gate;               /* how objects are named, and whether a callback is running */
+	struct gate gate;
 	uint32_t slot_trailer_bytes; /* behind each plain object: 6 in handle mode */
 	/* of the links from fragment to fragment: odd while one changes because its target has moved.
 	 * The owner of the heap writes it, any thread that reads objects reads it */
@@ -487,6 +503,7 @@ struct snug_heap {
 	struct cells cells;
 	struct handle_table handles;
 	struct pin_table pins;
+	/* of guests, and what classes that have ended had counted: heap_payload_bytes() */
 	uint64_t payload_bytes[SNUG_POOL_COUNT];
 	uint64_t chains; /* objects stored as fragments */
 	uint32_t hosts;  /* slabs whose holes are lent to fragments */
@@ -516,6 +533,20 @@ static inline page_number page_of(const struct arena *arena, uint64_t offset) {
 
 static inline char *address_of(const struct arena *arena, uint64_t offset) {
 	return (char *)(arena->bias + (uintptr_t)offset);
+}
+
+#define ENTRY_WORDS 2u
+
+static inline uint16_t place_of_entry(uint32_t id) {
+	return (uint16_t)(id * ENTRY_WORDS);
+}
+
+static inline struct class_entry *entry_at(snug_heap *heap, uint16_t place) {
+	return (struct class_entry *)((uint64_t *)(heap + 1) + place);
+}
+
+static inline struct size_class *class_active(const struct class_table *table, uint32_t index) {
+	return table->state[table->active[index]];
 }
 
 static inline uint32_t slot_of(const struct arena *arena, const struct size_class *class,

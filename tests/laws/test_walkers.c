@@ -8,6 +8,7 @@
 #include "mem/arena/arena.h"
 #include "mem/arena/cells.h"
 #include "mem/object/chain.h"
+#include "mem/slab/classes.h"
 #include "mem/slab/handle_grains.h"
 #include "mem/slab/slab.h"
 #include "mem/slab/tables.h"
@@ -135,8 +136,8 @@ static page_number partial_slab(void) {
 
 static struct size_class *class_where(bool (*holds)(const struct size_class *class)) {
 	for (uint32_t i = 0; i < herd.heap->classes.active_count; i++) {
-		if (holds(herd.heap->classes.active[i])) {
-			return herd.heap->classes.active[i];
+		if (holds(class_active(&herd.heap->classes, i))) {
+			return class_active(&herd.heap->classes, i);
 		}
 	}
 	require_failed(__FILE__, __LINE__, "no class is as the case needs it");
@@ -248,6 +249,8 @@ static void s2_lists(void **state) {
 	BREAKS("S2", page->next, page - herd.heap->arena.pages);
 	BREAKS("S2", class->list_mask, class->list_mask ^ 1u << page->list);
 	BREAKS("S2", class->lists[page->list], PAGE_NONE);
+	BREAKS("S2", herd.heap->arena.pages[page_in_state(PAGE_FREE)].list, 0);
+	BREAKS("S2", herd.heap->arena.pages[page_in_state(PAGE_STACKED)].list, LIST_FULL);
 }
 
 static void s3_to_s5_counters(void **state) {
@@ -305,9 +308,18 @@ static void c1_serving(void **state) {
 	(void)state;
 	struct class_table *table = &herd.heap->classes;
 	struct size_class *class = class_where(has_slabs);
-	BREAKS("C1", table->entry[class->id].serving, table->active[class->active_index == 0 ? 1 : 0]);
+	BREAKS("C1", table->entry[class->id].serving,
+		   class_active(table, class->active_index == 0 ? 1 : 0));
 	BREAKS("C1", table->entry[class->id].serving, NULL);
 	BREAKS("C1", class->active_index, class->active_index + 1);
+	uint32_t nobody = place_of_entry(table->first[FAMILY_COUNT]);
+	uint32_t size = 1;
+	while (table->exact[size] == table->shortest[size]) size++;
+	BREAKS("C1", table->shortest[size], table->exact[size]);
+	BREAKS("C1", table->shortest[100], nobody);
+	BREAKS("C1", table->exact[size], table->exact[size] + 2);
+	BREAKS("C1", table->entry[table->first[FAMILY_COUNT]].serving, class);
+	BREAKS("C1", table->nobody->magazine_count, 1);
 }
 
 static void c2_payload(void **state) {
@@ -315,6 +327,36 @@ static void c2_payload(void **state) {
 	for (int pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		BREAKS("C2", herd.heap->payload_bytes[pool], herd.heap->payload_bytes[pool] + 1);
 	}
+}
+
+static void c3_live(void **state) {
+	(void)state;
+	struct class_table *table = &herd.heap->classes;
+	struct size_class *class = class_where(has_slabs);
+	BREAKS("C3", table->entry[class->id].live, table->entry[class->id].live + 1);
+	BREAKS("C3", class->short_bytes, class->short_bytes + 1);
+}
+
+/* A class with an object that it serves no longer. */
+static struct size_class *class_of_loose_object(void) {
+	const snug_heap *heap = herd.heap;
+	const struct handle_table *table = &heap->handles;
+	for (uint32_t i = 0; i < table->count; i++) {
+		uint64_t entry = table->entries[i];
+		if ((entry & ENTRY_LIVE) == 0 || (entry & ENTRY_CHAINED) != 0) continue;
+		struct size_class *class = class_of_page(heap, page_of(&heap->arena, entry & OFFSET_MASK));
+		struct handle_trailer trailer =
+			handle_trailer_read(handle_trailer_at(heap, class, entry & OFFSET_MASK));
+		uint16_t id = class_find(&heap->classes, (enum family) class->family,
+								 class->stride - trailer.slack_bytes);
+		if (id != class->id && heap->classes.entry[id].serving != class) return class;
+	}
+	require_failed(__FILE__, __LINE__, "no object is loose");
+}
+
+static void c4_loose(void **state) {
+	(void)state;
+	BREAKS("C4", class_of_loose_object()->loose, false);
 }
 
 /* ------------------------------------------------------------- F, H, P: objects, handles, pins  */
@@ -585,6 +627,8 @@ int main(void) {
 		WITH_HEAP(s9_counts_of_lists),
 		WITH_HEAP(c1_serving),
 		WITH_HEAP(c2_payload),
+		WITH_HEAP(c3_live),
+		WITH_HEAP(c4_loose),
 		WITH_HEAP(f1_fragments),
 		WITH_HEAP(f2_objects_in_fragments),
 		WITH_HEAP(f3_bookmark),

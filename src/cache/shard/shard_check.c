@@ -200,7 +200,7 @@ static bool check_stranger(void *context, uint64_t entry) {
 static bool is_counted(const struct stranger *stranger) {
 	const snug_heap *heap = stranger->shard->heap;
 	uint64_t plain_bytes =
-		heap->payload_bytes[SNUG_POOL_SMALL] + heap->payload_bytes[SNUG_POOL_MEDIUM];
+		heap_payload_bytes(heap, SNUG_POOL_SMALL) + heap_payload_bytes(heap, SNUG_POOL_MEDIUM);
 	const struct class_table *classes = &heap->classes;
 	for (uint32_t id = classes->first[FAMILY_BYTES]; id < classes->first[FAMILY_BYTES + 1]; id++)
 		if (stranger->live[id] != classes->entry[id].live) return false;

@@ -140,6 +140,15 @@ static page_number take_free(struct arena *arena) {
 	return page_in_region(arena, number, bit);
 }
 
+/* After more descriptors were committed, or fewer are. The new ones are on no list; else the short way
+ * of freeing would take a page that never was for a slab. */
+static void describe(struct arena *arena) {
+	uint64_t committed = arena->page_range.committed_bytes / sizeof(struct page);
+	for (uint64_t number = arena->described; number < committed; number++)
+		arena->pages[number].list = LIST_NONE;
+	arena->described = committed;
+}
+
 /* Commits `count` neighbouring cold pages and makes them free pages of a run. */
 static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t first, uint32_t count) {
 	page_number page = page_in_region(arena, number, first);
@@ -147,7 +156,7 @@ static snug_error warm_pages(struct arena *arena, uint32_t number, uint32_t firs
 	snug_error error =
 		range_ensure(arena, &arena->page_range, (size_t)(page + count) * sizeof(struct page));
 	if (error) return error;
-	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
+	describe(arena);
 	if (!limit_allows(arena, bytes)) return SNUG_ERROR_NO_MEMORY;
 	char *address = address_of(arena, page_offset(arena, page));
 	if (!arena->os->commit(arena->os->context, address, bytes)) return SNUG_ERROR_OS_MEMORY;
@@ -432,6 +441,7 @@ snug_error arena_init(struct arena *arena, bool populate) {
 	if (arena->base == NULL) return SNUG_ERROR_OS_MEMORY;
 	arena->bias = (uintptr_t)arena->base - arena->page_bytes;
 	arena->pages = (struct page *)(void *)arena->page_range.base;
+	describe(arena);
 	arena->region_limit = (uint32_t)(arena->reserved_bytes / REGION_BYTES);
 	snug_error error = populate ? arena_populate(arena) : SNUG_OK;
 	if (error) arena_deinit(arena);
@@ -532,7 +542,7 @@ bool arena_forget_cold(struct arena *arena) {
 	/* Page numbers start at 1; descriptor 0 stays. */
 	size_t pages = (size_t)warm_end(arena, count) + 1;
 	range_shrink(arena, &arena->page_range, pages * sizeof(struct page));
-	arena->described = (uint32_t)(arena->page_range.committed_bytes / sizeof(struct page));
+	describe(arena);
 	SNUG_ASSERT(arena->described > warm_end(arena, count));
 	return forgotten || arena->metadata_bytes < before_bytes;
 }

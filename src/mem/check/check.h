@@ -79,6 +79,7 @@ bool check_links(struct check *check, page_number number);
 bool check_page_objects(struct check *check, page_number number, struct object_counts *counts);
 bool check_magazine(struct check *check, struct size_class *class);
 bool check_serving(struct check *check);
+bool check_live(struct check *check);
 bool check_handle(struct check *check, uint64_t index);
 bool check_handle_grain(struct check *check, uint32_t number, struct handle_counts *counts);
 bool check_pin(struct check *check, uint64_t entry, uint64_t *page_pins);

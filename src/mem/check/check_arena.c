@@ -18,9 +18,12 @@ static bool check_page_place(struct check *check, page_number number, bool free_
 	counts->free += free_bit;
 	counts->cold += cold_bit;
 	counts->stacked += state == PAGE_STACKED;
+	bool is_listed = described && state < PAGE_SLAB && arena->pages[number].list != LIST_NONE;
+	/* the short way of freeing looks at the list alone: slab/magazine.h */
 	return check_that(check, "A3", "page is in two places or none", number,
 					  free_bit == (state == PAGE_FREE) && cold_bit == (state == PAGE_COLD) &&
-						  state <= PAGE_HOST);
+						  state <= PAGE_HOST) &&
+		   check_that(check, "S2", "page that is no slab is on a slab's list", number, !is_listed);
 }
 
 bool check_region(struct check *check, uint32_t number, struct page_counts *total) {

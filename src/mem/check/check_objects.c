@@ -1,6 +1,6 @@
 /* mem/check/check_objects.c: laws F1 to F3 (fragments), H1 and H3 (handles), C2 (payload): every live
  * slot is visited, and what it says of itself is compared with who names it. The tables' own laws
- * are in check_tables.c.
+ * are in check_tables.c. C4: who knows of loose objects.
  *
  *   entry  ---->  slot  ----> its trailer ----> entry         H1: both ways
  *   head -> next -> next        each names the one before     F1: both ways, and lengths add up
@@ -12,6 +12,7 @@
 #include "base/bits.h"
 #include "mem/check/check.h"
 #include "mem/object/chain.h"
+#include "mem/slab/classes.h"
 #include "mem/slab/handle_grains.h"
 #include "mem/slab/host.h"
 #include "mem/slab/slab.h"
@@ -40,8 +41,12 @@ static bool check_plain(struct check *check, const struct size_class *class, uin
 					trailer.slack_bytes + HANDLE_TRAILER_BYTES < class->stride)) {
 		return false;
 	}
-	counts->payload_bytes[class->pool] +=
-		class->stride - HANDLE_TRAILER_BYTES - trailer.slack_bytes;
+	uint32_t slot_bytes = class->stride - trailer.slack_bytes;
+	counts->payload_bytes[class->pool] += slot_bytes - HANDLE_TRAILER_BYTES;
+	uint16_t id = class_find(&heap->classes, (enum family) class->family, slot_bytes);
+	bool is_known = id == class->id || class->loose || heap->classes.entry[id].serving == class;
+	if (!check_that(check, "C4", "loose object in a class that knows of none", offset, is_known))
+		return false;
 	return check_entry(check, trailer.index, offset);
 }
 
@@ -194,7 +199,7 @@ bool check_objects(struct check *check, struct object_counts *counts) {
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		/* Without trailers only the owner knows the sizes. */
 		if (heap->slot_trailer_bytes == 0 && pool != SNUG_POOL_LARGE) continue;
-		if (!check_equal(check, "C2", "payload of a pool", heap->payload_bytes[pool],
+		if (!check_equal(check, "C2", "payload of a pool", heap_payload_bytes(heap, pool),
 						 counts->payload_bytes[pool])) {
 			return false;
 		}

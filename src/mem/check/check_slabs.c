@@ -1,5 +1,5 @@
 /* mem/check/check_slabs.c: laws S1 to S10: bitmaps, lists, magazines and the counters of each class;
- * C1: which class serves which.
+ * C1: which class serves which; C3: objects by size.
  *
  * Primary are the bitmaps, and the class number in each descriptor. One pass over the descriptors
  * counts what each class has: slabs, free and used slots, pinned ones; then each class compares
@@ -7,6 +7,7 @@
  * count as one slab. The class table is checked first, because all else looks classes up in it. */
 #include "base/bits.h"
 #include "mem/check/check.h"
+#include "mem/slab/classes.h"
 #include "mem/slab/host.h"
 #include "mem/slab/slab.h"
 
@@ -211,6 +212,40 @@ static bool check_class(struct check *check, struct size_class *class,
 		   check_class_counts(check, class, counts);
 }
 
+/* Where sizes find their classes, and where they find none. */
+static bool check_sizes(struct check *check) {
+	const struct class_table *table = &check->heap->classes;
+	const struct size_class *nobody = table->nobody;
+	uint32_t none = table->first[FAMILY_COUNT];
+	for (uint32_t size = 1, id = 0; size <= SHORT_BYTES_MAX; size++) {
+		while (table->entry[id].stride < size) id++;
+		uint32_t found = class_may_split(table, (uint16_t)id, size) ? none : id;
+		if (!check_that(check, "C1", "size does not find its class", size,
+						table->exact[size] == place_of_entry(id) &&
+							table->shortest[size] == place_of_entry(found)))
+			return false;
+	}
+	return check_that(check, "C1", "nobody serves, or has a slot", none,
+					  table->entry[none].serving == nobody && nobody->magazine_count == 0 &&
+						  nobody->magazine_capacity == 0 && nobody->short_bytes == 0);
+}
+
+bool check_live(struct check *check) {
+	const snug_heap *heap = check->heap;
+	const struct class_table *table = &heap->classes;
+	uint64_t by_entry = 0, by_class = 0;
+	for (uint32_t id = 0; id < table->first[FAMILY_COUNT]; id++) by_entry += table->entry[id].live;
+	for (uint32_t index = 0; index < table->active_count; index++) {
+		const struct size_class *class = class_active(table, index);
+		bool is_bytes = class->family == FAMILY_BYTES;
+		if (!check_equal(check, "C3", "bytes of the short way", class->short_bytes,
+						 is_bytes ? smaller(class->stride, SHORT_BYTES_MAX) : 0))
+			return false;
+		by_class += class_live_slots(class) + host_residents(class);
+	}
+	return check_equal(check, "C3", "objects by class", by_entry, by_class);
+}
+
 bool check_serving(struct check *check) {
 	const struct class_table *table = &check->heap->classes;
 	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
@@ -218,7 +253,7 @@ bool check_serving(struct check *check) {
 		for (uint32_t id = table->first[family + 1]; id-- > table->first[family];) {
 			if (table->state[id] != NULL) next = table->state[id];
 			const struct size_class *serving = table->entry[id].serving;
-			bool sound = serving == NULL || serving == next;
+			bool sound = serving == table->nobody || serving == next;
 			if (!check_that(check, "C1", "class is not served by the next active one", id, sound))
 				return false;
 			if (!check_that(check, "C1", "active class does not serve itself", id,
@@ -227,8 +262,9 @@ bool check_serving(struct check *check) {
 			}
 		}
 	}
+	if (!check_sizes(check)) return false;
 	for (uint32_t index = 0; index < table->active_count; index++) {
-		const struct size_class *class = table->active[index];
+		const struct size_class *class = class_active(table, index);
 		if (!check_that(check, "C1", "active list", index,
 						class->active_index == index && table->state[class->id] == class)) {
 			return false;
@@ -260,7 +296,7 @@ bool check_slabs(struct check *check) {
 					target_seen && paired))
 		return false;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		if (!check_class(check, heap->classes.active[index], &counts[index])) return false;
+		if (!check_class(check, class_active(&heap->classes, index), &counts[index])) return false;
 	}
-	return true;
+	return check_live(check);
 }

@@ -155,8 +155,9 @@ static bool check_sums(struct check *check, struct slab_counts *counts) {
 		!check_equal(check, "A4", "stacked pages", arena->stacked_pages, pages.stacked))
 		return false;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++)
-		if (!check_class_counts(check, heap->classes.active[index], &counts[index])) return false;
-	return check_stack_top(check) && check_region_lists(check) &&
+		if (!check_class_counts(check, class_active(&heap->classes, index), &counts[index]))
+			return false;
+	return check_live(check) && check_stack_top(check) && check_region_lists(check) &&
 		   check_account(check, &pages, touched) && check_free_handle(check) &&
 		   check_bookmark(check) && check_pin_sums(check, marked);
 }

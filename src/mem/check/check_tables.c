@@ -228,7 +228,7 @@ bool check_pins(struct check *check, const struct object_counts *counts) {
 static uint64_t units_in_use(const snug_heap *heap) {
 	uint64_t units = 0;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		const struct size_class *class = heap->classes.active[index];
+		const struct size_class *class = class_active(&heap->classes, index);
 		units += cell_units(class_state_bytes((enum family) class->family, class->slots));
 	}
 	for (page_number number = 1; number < heap->arena.described && number <= heap->arena.page_count;

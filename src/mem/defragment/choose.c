@@ -114,7 +114,7 @@ struct size_class *victim_pick_class(const snug_heap *heap, uint32_t pool_mask) 
 	struct class_candidate best = {.slots = 0};
 	struct size_class *best_class = NULL;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		struct size_class *class = heap->classes.active[index];
+		struct size_class *class = class_active(&heap->classes, index);
 		if ((pool_mask >> class->pool & 1) == 0) continue;
 		struct class_candidate candidate = candidate_of(class);
 		if (candidate.holes < candidate.slots) continue;
@@ -215,7 +215,7 @@ bool merge_search_some(const snug_heap *heap, struct merge_search *search, uint3
 	/* downwards, as a class that retires leaves its place to the last one */
 	if (search->cursor > table->active_count) search->cursor = table->active_count;
 	for (; search->cursor > 0 && most > 0; most--) {
-		const struct size_class *class = table->active[--search->cursor];
+		const struct size_class *class = class_active(table, --search->cursor);
 		if ((pool_mask >> class->pool & 1) == 0) continue;
 		uint64_t waste_bytes;
 		page_number number = merge_candidate(heap, class, (enum merge)search->merge, &waste_bytes);

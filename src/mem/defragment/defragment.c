@@ -113,7 +113,7 @@ static struct size_class *next_class(snug_heap *heap) {
 	struct defragment *defragment = &heap->defragment;
 	if (defragment->cursor > heap->classes.active_count)
 		defragment->cursor = heap->classes.active_count;
-	return defragment->cursor == 0 ? NULL : heap->classes.active[--defragment->cursor];
+	return defragment->cursor == 0 ? NULL : class_active(&heap->classes, --defragment->cursor);
 }
 
 /* A class that has something to flush, or some that have not. */

@@ -42,7 +42,7 @@ uint64_t reclaimable_pages(const snug_heap *heap, uint32_t pool_mask, uint64_t *
 	uint64_t pages = 0;
 	*unpinned_pages = 0;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		const struct size_class *class = heap->classes.active[index];
+		const struct size_class *class = class_active(&heap->classes, index);
 		uint64_t live = class_live_slots(class);
 		bool in_scope = pool_mask >> class->pool & 1;
 		if (!in_scope || (uint64_t) class->slabs * class->slots - live < class->slots) continue;
@@ -201,8 +201,8 @@ static void add_return(const snug_heap *heap, const snug_defragment_options *opt
 static void add_for_emergency(const snug_heap *heap, snug_estimate_report *report) {
 	uint64_t pages = 0, pinned_pages = 0;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		pages += heap->classes.active[index]->slabs;
-		pinned_pages += heap->classes.active[index]->pinned_slabs;
+		pages += class_active(&heap->classes, index)->slabs;
+		pinned_pages += class_active(&heap->classes, index)->pinned_slabs;
 	}
 	uint64_t movable_bytes = (pages - pinned_pages) << heap->arena.page_shift;
 	report->free_bytes = arena_free_pages(&heap->arena) << heap->arena.page_shift;
@@ -214,7 +214,7 @@ static uint64_t relocation_moves(const snug_heap *heap, uint64_t bytes) {
 	uint64_t live = 0;
 	uint64_t live_bytes = 0;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		const struct size_class *class = heap->classes.active[index];
+		const struct size_class *class = class_active(&heap->classes, index);
 		live += class_live_slots(class);
 		live_bytes += class_live_slots(class) * class->stride;
 	}
@@ -243,7 +243,7 @@ snug_error snug_estimate(snug_heap *heap, const snug_defragment_options *given,
 	if (options.target_bytes != SNUG_NO_BUDGET)
 		target_pages = divide_up(options.target_bytes, heap->arena.page_bytes);
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		const struct size_class *class = heap->classes.active[index];
+		const struct size_class *class = class_active(&heap->classes, index);
 		if (options.pool_mask >> class->pool & 1) {
 			add_class(heap, class, options.mode, &target_pages, &report);
 		}

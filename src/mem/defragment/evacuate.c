@@ -30,6 +30,7 @@
 #include "mem/defragment/choose.h"
 #include "mem/defragment/copy.h"
 #include "mem/defragment/relink.h"
+#include "mem/gate.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/handles.h"
 #include "mem/slab/slab.h"
@@ -100,7 +101,7 @@ static bool reserve_tighter(snug_heap *heap, const struct size_class *class, str
 							uint32_t leaving) {
 	if (move->id == CLASS_NONE || move->id == class->id) return false;
 	struct size_class *tighter = heap->classes.entry[move->id].serving;
-	if (tighter == NULL || tighter == class || tighter->stride >= class->stride) return false;
+	if (tighter == class || tighter->stride >= class->stride) return false;
 	if (tighter->free_slots == 0 || class_holes(tighter) % tighter->slots == 0) return false;
 	bool exact = heap->defragment.phase != PHASE_IDLE;
 	if (exact && class_holes(class) % class->slots + leaving + 1 >= class->slots) return false;
@@ -153,7 +154,7 @@ static uint32_t reserve_in_target(snug_heap *heap, struct size_class *class, str
 static uint32_t reserve(snug_heap *heap, struct size_class *class, struct move *moves,
 						uint32_t count, enum merge merge) {
 	uint32_t reserved = 0;
-	if (class->waste_bytes > 0) {
+	if (class->loose) {
 		for (uint32_t index = 0; index < count; index++) {
 			if (!reserve_tighter(heap, class, &moves[index], reserved)) continue;
 			struct move swap = moves[reserved];
@@ -219,13 +220,12 @@ static uint32_t move_referenced(snug_heap *heap, const struct size_class *class,
 /* Carries the accounts over when the copy lies in another class. */
 static void change_class(snug_heap *heap, struct size_class *class, const struct move *move) {
 	struct size_class *target = move->target;
-	if (move->id == CLASS_NONE) return;
-	SNUG_ASSERT(heap->payload_bytes[class->pool] >= move->payload_bytes);
 	SNUG_ASSERT(target->family == class->family);
-	heap->payload_bytes[class->pool] -= move->payload_bytes;
-	heap->payload_bytes[target->pool] += move->payload_bytes;
-	/* it has a loose object now */
-	if (target->stride > heap->classes.entry[move->id].stride) target->waste_bytes |= 1;
+	SNUG_ASSERT(move->id != CLASS_NONE || target->pool == class->pool);
+	if (move->id == CLASS_NONE) return;
+	class_count_out(heap, class, move->id, move->payload_bytes);
+	class_count_in(heap, target, move->id, move->payload_bytes);
+	target->loose |= target->stride > heap->classes.entry[move->id].stride;
 }
 
 static uint32_t move_slot(snug_heap *heap, struct size_class *class, const struct move *move) {
@@ -256,10 +256,9 @@ uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, enum merge merge
 	struct page *page = &heap->arena.pages[heap->victim];
 	SNUG_ASSERT(page->state == PAGE_VICTIM && page->free_slots < class->slots);
 	uint32_t collected = collect(heap, class, byte_budget, moves);
-	uint32_t gate = heap->gate;
-	heap->gate |= GATE_CALLBACK;
+	struct gate gate = gate_shut(heap);
 	bool relocates = heap->target != PAGE_NONE;
-	if (!relocates && (class->waste_bytes > 0 || merge != MERGE_NONE)) {
+	if (!relocates && (class->loose || merge != MERGE_NONE)) {
 		for (uint32_t index = 0; index < collected; index++) learn_size(heap, class, &moves[index]);
 	}
 	uint32_t reserved = relocates ? reserve_in_target(heap, class, moves, collected)
@@ -268,7 +267,7 @@ uint64_t victim_evacuate(snug_heap *heap, uint64_t byte_budget, enum merge merge
 	SNUG_ASSERT(reserved <= collected);
 	for (uint32_t index = 0; index < reserved; index++)
 		bytes += move_slot(heap, class, &moves[index]);
-	heap->gate = gate;
+	gate_open(heap, gate);
 	heap->totals.moves += reserved;
 	heap->totals.moved_bytes += bytes;
 	heap->totals.relocated_moves += relocates ? reserved : 0;

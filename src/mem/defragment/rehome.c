@@ -10,6 +10,7 @@
 #include "mem/defragment/choose.h"
 #include "mem/defragment/copy.h"
 #include "mem/defragment/relink.h"
+#include "mem/gate.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/fragment.h"
 #include "mem/slab/host.h"
@@ -64,7 +65,7 @@ static struct size_class *class_with_room(snug_heap *heap, enum family family, u
 	uint16_t id = class_find(&heap->classes, family, bytes);
 	if (class != NULL || id == CLASS_NONE) return class;
 	class = heap->classes.entry[id].serving;
-	if (class != NULL && has_hole_to_spare(class)) return class;
+	if (has_hole_to_spare(class)) return class;
 	page_number page;
 	if (arena_free_pages(&heap->arena) == 0 || class_serving(heap, id, &class) != SNUG_OK)
 		return NULL;
@@ -143,12 +144,11 @@ static void move_gathered(snug_heap *heap, uint64_t first, struct gathered all,
 	trailer.next = trailer_of(heap, all.last).next;
 	trailer.length = all.bytes;
 	fragment_trailer_write(heap, fragment_trailer_at(heap, to), trailer);
-	uint32_t gate = heap->gate;
-	heap->gate |= GATE_CALLBACK;
+	struct gate gate = gate_shut(heap);
 	heap->bookmark.head = 0;
 	if (heap->watched == first) heap->watched = to;
 	fragment_relink(heap, trailer, first, all.last, to);
-	heap->gate = gate;
+	gate_open(heap, gate);
 	free_gathered(heap, first, all.count);
 	count_move(heap, all.bytes);
 }
@@ -196,11 +196,10 @@ static uint32_t rehome_object(snug_heap *heap, uint64_t guest) {
 	SNUG_ASSERT(id != CLASS_NONE && id <= class->id && class->family == FAMILY_BYTES);
 	slot_hand_out(heap, class, id, trailer.object_size, to);
 	copy_gathered(heap, head, count, address_of(&heap->arena, to));
-	uint32_t gate = heap->gate;
-	heap->gate |= GATE_CALLBACK;
+	struct gate gate = gate_shut(heap);
 	heap->bookmark.head = 0;
 	name_plain(heap, head, trailer, class, to);
-	heap->gate = gate;
+	gate_open(heap, gate);
 	free_gathered(heap, head, count);
 	SNUG_ASSERT(heap->chains > 0);
 	heap->chains--;
@@ -264,7 +263,7 @@ uint64_t rehome_next(snug_heap *heap) {
 		defragment->rehome_cursor = heap->classes.active_count;
 		return 0;
 	}
-	const struct size_class *class = heap->classes.active[defragment->rehome_cursor - 1];
+	const struct size_class *class = class_active(&heap->classes, defragment->rehome_cursor - 1);
 	page_number number = class->hosts > 0 && defragment->rehome_left < LEFT_MAX
 							 ? host_behind(heap, class, defragment->rehome_left)
 							 : PAGE_NONE;

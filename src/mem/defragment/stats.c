@@ -33,20 +33,21 @@ static void add_hosts(const struct size_class *class, snug_pool_stats *pool) {
 
 static void add_class(const struct arena *arena, const struct size_class *class,
 					  snug_pool_stats *pool) {
-	uint64_t live = class_live_slots(class);
-	uint64_t slots = (uint64_t) class->slabs * class->slots;
-	SNUG_ASSERT(live <= slots && class->pinned_slabs <= class->slabs);
+	uint64_t live = class_live_slots(class), stride = class->stride;
+	uint32_t slabs = class->slabs, slots_a_slab = class->slots, pinned = class->pinned_slabs;
+	uint64_t holes = (uint64_t)slabs * slots_a_slab - live;
+	SNUG_ASSERT(live <= (uint64_t)slabs * slots_a_slab && pinned <= slabs);
 	if (UNLIKELY(class->hosts > 0)) add_hosts(class, pool);
-	pool->objects += live;
-	pool->slot_bytes += live * class->stride;
-	pool->hole_bytes += (slots - live) * class->stride;
-	pool->slabs += class->slabs;
-	pool->pinned_slabs += class->pinned_slabs;
-	pool->active_classes++;
 	/* Most classes hold less than a slab of holes: no division for those. */
-	if (slots - live >= class->slots) {
+	if (holes >= slots_a_slab)
 		pool->reclaimable_bytes += class_reclaimable(class) << arena->page_shift;
-	}
+	pool->payload_bytes += class->payload_bytes;
+	pool->objects += live;
+	pool->slot_bytes += live * stride;
+	pool->hole_bytes += holes * stride;
+	pool->slabs += slabs;
+	pool->pinned_slabs += pinned;
+	pool->active_classes++;
 }
 
 static void add_pool(const snug_pool_stats *pool, snug_pool_stats *total) {
@@ -98,13 +99,13 @@ snug_error snug_stats_get(snug_heap *heap, snug_stats *out) {
 	};
 	uint64_t guests = 0;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		const struct size_class *class = heap->classes.active[index];
+		const struct size_class *class = class_active(&heap->classes, index);
 		add_class(arena, class, &out->pool[class->pool]);
 		guests += class->host_guests;
 	}
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		out->pool[pool].slab_bytes = (uint64_t)out->pool[pool].slabs << arena->page_shift;
-		out->pool[pool].payload_bytes = heap->payload_bytes[pool];
+		out->pool[pool].payload_bytes += heap->payload_bytes[pool];
 		finish_pool(&out->pool[pool]);
 		add_pool(&out->pool[pool], &out->total);
 	}

@@ -44,8 +44,10 @@ static uint64_t chain_pages(const snug_heap *heap, uint64_t head) {
 static uint64_t kept_pages(const snug_heap *heap, const struct fit_wish *wish) {
 	uint64_t pages = 0;
 	if (heap->pins.count > 0 && !wish->ignores_pins)
-		for (uint32_t index = 0; index < heap->classes.active_count; index++)
-			pages += heap->classes.active[index]->pinned_slabs + heap->classes.active[index]->hosts;
+		for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+			const struct size_class *class = class_active(&heap->classes, index);
+			pages += class->pinned_slabs + class->hosts;
+		}
 	if (wish->kept == 0) return pages;
 	uint64_t offset = wish->kept & OFFSET_MASK;
 	if (wish->kept & REF_CHAINED) return pages + chain_pages(heap, offset);
@@ -131,8 +133,7 @@ static bool fits_beside_pins(const snug_heap *heap, const struct fit_wish *wish)
 	uint16_t id = class_find(&heap->classes, FAMILY_BYTES, bytes);
 	SNUG_ASSERT(id != CLASS_NONE);
 	const struct size_class *class = heap->classes.entry[id].serving;
-	if (class == NULL || class->pinned_slabs == 0 || class_may_split(&heap->classes, id, bytes))
-		return false;
+	if (class->pinned_slabs == 0 || class_may_split(&heap->classes, id, bytes)) return false;
 	if (class->lists[LIST_PINNED_PARTIAL] != PAGE_NONE) return true;
 	page_number number = class->lists[LIST_PINNED_FULL];
 	while (number != PAGE_NONE && heap->arena.pages[number].pins >= class->slots)

@@ -30,7 +30,7 @@ bool pieces_have_room(snug_heap *heap, size_t bytes) {
 	uint64_t whole_bytes = heap->arena.page_bytes - heap->classes.fragment_trailer_bytes;
 	uint64_t room_bytes = arena_available_pages(&heap->arena) * whole_bytes;
 	for (uint32_t index = 0; index < heap->classes.active_count && room_bytes < bytes; index++) {
-		const struct size_class *class = heap->classes.active[index];
+		const struct size_class *class = class_active(&heap->classes, index);
 		room_bytes += holes_of(class) * hole_capacity(heap, class);
 	}
 	return room_bytes >= bytes;
@@ -55,7 +55,7 @@ static struct size_class *smallest_that_holds(const snug_heap *heap, size_t byte
 	struct size_class *best = NULL;
 	SNUG_ASSERT(bytes > 0);
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		struct size_class *class = heap->classes.active[index];
+		struct size_class *class = class_active(&heap->classes, index);
 		uint32_t capacity = hole_capacity(heap, class);
 		if (capacity < bytes || !has_hole(heap, class, lent)) continue;
 		if (class == besides && holes_of(class) < 2) continue;
@@ -69,7 +69,7 @@ static struct size_class *smallest_that_holds(const snug_heap *heap, size_t byte
 static struct size_class *largest_of(const snug_heap *heap, bool lent) {
 	struct size_class *best = NULL;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		struct size_class *class = heap->classes.active[index];
+		struct size_class *class = class_active(&heap->classes, index);
 		if (!has_hole(heap, class, lent)) continue;
 		uint32_t capacity = hole_capacity(heap, class);
 		uint32_t best_capacity = best == NULL ? 0 : hole_capacity(heap, best);
@@ -87,7 +87,7 @@ static struct size_class *first_of_two(const snug_heap *heap, size_t bytes,
 	SNUG_ASSERT(bytes > 0 && hole_capacity(heap, whole) >= bytes);
 	size_t least_bytes = hole_capacity(heap, whole) - bytes;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		struct size_class *class = heap->classes.active[index];
+		struct size_class *class = class_active(&heap->classes, index);
 		uint32_t capacity = hole_capacity(heap, class);
 		if (capacity >= bytes || !has_hole(heap, class, false)) continue;
 		const struct size_class *rest = smallest_that_holds(heap, bytes - capacity, false, class);

@@ -41,7 +41,7 @@
 /* What can be had without moving anything. */
 static void flush_all(snug_heap *heap) {
 	for (uint32_t index = heap->classes.active_count; index-- > 0;) {
-		struct size_class *class = heap->classes.active[index];
+		struct size_class *class = class_active(&heap->classes, index);
 		if (class_reclaimable_unpinned(class) == 0) continue;
 		magazine_flush(heap, class);
 		slab_release_empty(heap, class);
@@ -122,8 +122,8 @@ static uint64_t most_pages_to_gain(const snug_heap *heap, const struct need *nee
 	uint64_t pages = room_pages(heap, need);
 	bool in_use = false;
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		pages += class_reclaimable(heap->classes.active[index]) + 1;
-		in_use |= class_live_slots(heap->classes.active[index]) > 0;
+		pages += class_reclaimable(class_active(&heap->classes, index)) + 1;
+		in_use |= class_live_slots(class_active(&heap->classes, index)) > 0;
 	}
 	/* Of an empty heap all classes can end. */
 	return in_use ? pages : pages + (heap->cells.range.committed_bytes >> heap->arena.page_shift);
@@ -185,8 +185,8 @@ static enum progress by_taking_any(snug_heap *heap, struct need *need) {
 static bool flush_everything(snug_heap *heap) {
 	uint64_t before_pages = arena_free_pages(&heap->arena);
 	for (uint32_t index = heap->classes.active_count; index-- > 0;) {
-		magazine_flush(heap, heap->classes.active[index]);
-		slab_release_empty(heap, heap->classes.active[index]);
+		magazine_flush(heap, class_active(&heap->classes, index));
+		slab_release_empty(heap, class_active(&heap->classes, index));
 	}
 	note_pages_gained(heap, before_pages);
 	return arena_free_pages(&heap->arena) > before_pages;

@@ -86,7 +86,7 @@ static inline snug_error slot_alloc(snug_heap *heap, uint16_t id, uint32_t paylo
 									enum effort effort, bool can_be_cut, uint64_t *offset,
 									struct size_class **out) {
 	struct size_class *class = heap->classes.entry[id].serving;
-	if (LIKELY(class != NULL && class->magazine_count > 0)) {
+	if (LIKELY(class->magazine_count > 0)) {
 		*offset = class->magazine[--class->magazine_count];
 	} else {
 		snug_error error = slot_alloc_slow(heap, id, effort, can_be_cut, offset, &class);

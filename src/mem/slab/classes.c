@@ -9,9 +9,9 @@
  *   ids   | byte strings, ascending | aligned, ascending | fragments, ascending |
  *         first[0]                  first[1]             first[2]               first[3]
  *
- * LOOKING UP. exact[size] for sizes to 1 KiB: the class, and a bit that says whether fragments may
- * store the size better, so that the common allocation decides both with one load. coarse[size /
- * 64] and a few steps upward for larger ones. Aligned slots are rare and searched by halves.
+ * LOOKING UP. exact[size] for sizes to 1 KiB; coarse[size / 64] and a few steps upward for larger
+ * ones. Aligned slots are rare and searched by halves. The short way (mem/slab/magazine.h) looks in a
+ * table of its own, in which sizes that fragments may store better belong to nobody.
  *
  * SERVING. Each class has a pointer to the active class that its objects go to, and only that is
  * read by an allocation. Activating or retiring a class rewrites the pointers of its group:
@@ -23,11 +23,15 @@
  * A class of the coarse subset is activated when it is first needed; it is never served by a larger
  * one, so the looseness of a heap that holds little is bounded by the ratio of 1.5.
  *
- * REVIEW. waste_bytes counts what all loose objects in the class's slots have ever wasted; it is
- * only added to, without a branch. Each time it has grown by a quarter of a page, or a 32nd, the
- * group is looked at: live objects of each inactive class, from the smallest on, times what they
- * would save. The one that saves most is activated, if it saves as much, and more than the memory of
- * its state. So the exact question is asked seldom, and an allocation pays one addition for it.
+ * REVIEW. A class counts what loose objects in its slots have wasted since the last one. The short way
+ * does not count it: who finds the magazine empty counts as many of his size as it is refilled with.
+ * Each time that it comes to a quarter of a page, or a 32nd, and each time that the class has taken a
+ * slab, the group is looked at: live objects of each inactive class, from the smallest on, times
+ * what they would save. The one that saves most is activated, if it saves as much, and more than the
+ * memory of its state. So the exact question is asked seldom. (Counted exactly, by each allocation,
+ * it was asked no better: sizes of production fill 0.985 of 256 MiB either way. The review for each
+ * slab is what keeps the estimate honest: who allocates loose objects from nothing but magazines
+ * that others have filled is found out by it; tests/laws/test_short_way.c.)
  *
  * Without room for the state of one more class it stays inactive. Nothing is lost by that but
  * density, so activating reports no error. */
@@ -72,8 +76,9 @@ static uint32_t coarse_entries(uint32_t page_bytes) {
 
 size_t class_table_bytes(uint32_t page_bytes) {
 	size_t count = total_classes(page_bytes);
-	return count * (sizeof(struct class_entry) + 2 * sizeof(struct size_class *)) +
-		   (EXACT_SIZE_MAX + 1 + coarse_entries(page_bytes)) * sizeof(uint16_t);
+	return (count + 1) * sizeof(struct class_entry) + sizeof(struct size_class) +
+		   count * (sizeof(struct size_class *) + sizeof(uint16_t)) +
+		   coarse_entries(page_bytes) * sizeof(uint16_t);
 }
 
 static uint16_t search_up(const struct class_table *table, uint32_t from, size_t bytes) {
@@ -82,15 +87,38 @@ static uint16_t search_up(const struct class_table *table, uint32_t from, size_t
 	return (uint16_t)from;
 }
 
+/* Behind each other in the memory; `count` classes in all. */
+static void lay_out(struct class_table *table, uint32_t count, void *memory) {
+	table->entry = memory;
+	table->nobody = (struct size_class *)(table->entry + count + 1);
+	table->state = (struct size_class **)(table->nobody + 1);
+	table->active = (uint16_t *)(table->state + count);
+	table->coarse = table->active + count;
+	for (uint32_t id = 0; id <= count; id++) table->entry[id].serving = table->nobody;
+}
+
+/* Where sizes find their classes. */
+static void fill_sizes(struct class_table *table, uint32_t page_bytes) {
+	uint32_t id = 0;
+	for (uint32_t size = 0; size <= SHORT_BYTES_MAX; size++) {
+		id = search_up(table, id, size);
+		bool may_split = class_may_split(table, (uint16_t)id, size);
+		table->exact[size] = place_of_entry(id);
+		table->shortest[size] = place_of_entry(may_split ? table->first[FAMILY_COUNT] : id);
+	}
+	id = 0;
+	for (uint32_t entry = 0; entry < coarse_entries(page_bytes); entry++) {
+		if (entry * 64 + 1 <= page_bytes) id = search_up(table, id, entry * 64 + 1);
+		table->coarse[entry] = (uint16_t)id;
+	}
+}
+
 void class_table_init(struct class_table *table, uint32_t page_bytes,
 					  uint32_t fragment_trailer_bytes, void *memory) {
+	_Static_assert(sizeof(struct class_entry) == ENTRY_WORDS * sizeof(uint64_t), "place_of_entry");
 	uint32_t count = total_classes(page_bytes);
 	SNUG_ASSERT(count <= CLASS_COUNT_MAX);
-	table->entry = memory;
-	table->state = (struct size_class **)(table->entry + count);
-	table->active = table->state + count;
-	table->exact = (uint16_t *)(table->active + count);
-	table->coarse = table->exact + EXACT_SIZE_MAX + 1;
+	lay_out(table, count, memory);
 	table->active_count = 0;
 	table->fragment_trailer_bytes = fragment_trailer_bytes;
 	table->first[FAMILY_BYTES] = 0;
@@ -101,17 +129,7 @@ void class_table_init(struct class_table *table, uint32_t page_bytes,
 	table->first[FAMILY_COUNT] =
 		(uint16_t)(table->first[FAMILY_FRAGMENT] +
 				   make_strides(page_bytes, 1, table->entry + table->first[2]));
-	uint32_t id = 0;
-	for (uint32_t size = 0; size <= EXACT_SIZE_MAX; size++) {
-		id = search_up(table, id, size);
-		bool may_split = class_may_split(table, (uint16_t)id, size);
-		table->exact[size] = (uint16_t)(id | (may_split ? EXACT_MAY_SPLIT : 0));
-	}
-	id = 0;
-	for (uint32_t entry = 0; entry < coarse_entries(page_bytes); entry++) {
-		if (entry * 64 + 1 <= page_bytes) id = search_up(table, id, entry * 64 + 1);
-		table->coarse[entry] = (uint16_t)id;
-	}
+	fill_sizes(table, page_bytes);
 }
 
 uint16_t class_search(const struct class_table *table, enum family family, size_t bytes) {
@@ -166,6 +184,16 @@ size_t class_state_bytes(enum family family, uint32_t slots) {
 	return sizeof(struct size_class) + class_magazine_capacity(family, slots) * sizeof(uint64_t);
 }
 
+uint64_t heap_payload_bytes(const snug_heap *heap, uint32_t pool) {
+	uint64_t bytes = heap->payload_bytes[pool];
+	SNUG_ASSERT(pool < SNUG_POOL_COUNT);
+	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
+		const struct size_class *class = class_active(&heap->classes, index);
+		bytes += class->pool == pool ? class->payload_bytes : 0;
+	}
+	return bytes;
+}
+
 /* Lets `serving` of this class, and of the inactive ones below it, point to what is active now. */
 static void refresh_serving(struct class_table *table, uint16_t id) {
 	uint16_t last = (uint16_t)(table->first[class_family(table, id) + 1] - 1);
@@ -177,11 +205,25 @@ static void refresh_serving(struct class_table *table, uint16_t id) {
 		if (serving == NULL && (is_coarse(table, above) || above == last)) break;
 	}
 	for (uint16_t below = id;; below--) {
-		table->entry[below].serving = serving;
+		table->entry[below].serving = serving != NULL ? serving : table->nobody;
 		if (below == first || table->state[below - 1] != NULL ||
 			is_coarse(table, (uint16_t)(below - 1)))
 			break;
 	}
+}
+
+/* The first of the inactive classes below an active one, or the class itself. */
+static uint16_t first_of_group(const struct class_table *table, const struct size_class *serving) {
+	uint16_t first = serving->id;
+	while (first > table->first[serving->family] && table->state[first - 1] == NULL) first--;
+	return first;
+}
+
+/* A class of its group is about to be active: what is loose of the group is so for ever. The short way
+ * does not say so of each object. */
+static void note_loose(const struct class_table *table, struct size_class *class) {
+	for (uint16_t id = first_of_group(table, class); id < class->id && !class->loose; id++)
+		class->loose = table->entry[id].live > 0;
 }
 
 static snug_error activate(snug_heap *heap, uint16_t id) {
@@ -202,14 +244,14 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	class->bucket_scale = (FULLNESS_BUCKETS << 16) / slots;
 	class->magazine_capacity = class_magazine_capacity(family, slots);
 	class->family = (uint8_t)family;
-	class->small_bytes =
-		class->family == FAMILY_BYTES ? (uint32_t)smaller(stride, EXACT_SIZE_MAX) : 0;
+	class->short_bytes = family == FAMILY_BYTES ? (uint32_t)smaller(stride, SHORT_BYTES_MAX) : 0;
 	class->review_bytes = review_grain(heap);
 	class->pool = class->family == FAMILY_FRAGMENT ? SNUG_POOL_LARGE
 				  : stride <= SMALL_STRIDE_MAX     ? SNUG_POOL_SMALL
 												   : SNUG_POOL_MEDIUM;
 	class->active_index = table->active_count;
-	table->active[table->active_count++] = class;
+	if (table->entry[id].serving != table->nobody) note_loose(table, table->entry[id].serving);
+	table->active[table->active_count++] = id;
 	table->state[id] = class;
 	refresh_serving(table, id);
 	SNUG_ASSERT(table->entry[id].serving == class);
@@ -226,7 +268,7 @@ static struct size_class *larger_active(const struct class_table *table, uint16_
 
 snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out) {
 	struct class_table *table = &heap->classes;
-	if (table->entry[id].serving == NULL) {
+	if (table->entry[id].serving == table->nobody) {
 		uint16_t coarse = id;
 		while (!is_coarse(table, coarse)) coarse++;
 		snug_error error = table->state[coarse] == NULL ? activate(heap, coarse) : SNUG_OK;
@@ -235,10 +277,10 @@ snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out) 
 			if (*out != NULL) return SNUG_OK;
 		}
 		if (error) return error;
-		if (table->entry[id].serving == NULL) refresh_serving(table, id);
+		if (table->entry[id].serving == table->nobody) refresh_serving(table, id);
 	}
 	*out = table->entry[id].serving;
-	SNUG_ASSERT(*out != NULL && (*out)->stride >= table->entry[id].stride);
+	SNUG_ASSERT((*out)->stride >= table->entry[id].stride);
 	return SNUG_OK;
 }
 
@@ -261,12 +303,10 @@ static size_t state_bytes_of(const snug_heap *heap, uint16_t id) {
  * enough. */
 static uint16_t most_wanted(const snug_heap *heap, const struct size_class *serving) {
 	const struct class_table *table = &heap->classes;
-	uint16_t first = serving->id;
-	while (first > table->first[serving->family] && table->state[first - 1] == NULL) first--;
 	uint64_t most_bytes = review_grain(heap);
 	uint64_t objects = 0;
 	uint16_t best = CLASS_NONE;
-	for (uint16_t id = first; id < serving->id; id++) {
+	for (uint16_t id = first_of_group(table, serving); id < serving->id; id++) {
 		objects += table->entry[id].live;
 		uint64_t saved_bytes = objects * (serving->stride - table->entry[id].stride);
 		if (saved_bytes <= most_bytes || saved_bytes <= state_bytes_of(heap, id)) continue;
@@ -278,7 +318,7 @@ static uint16_t most_wanted(const snug_heap *heap, const struct size_class *serv
 
 void class_review_group(snug_heap *heap, struct size_class *serving) {
 	SNUG_ASSERT(heap->classes.state[serving->id] == serving);
-	serving->review_bytes = serving->waste_bytes + review_grain(heap);
+	serving->review_bytes = review_grain(heap);
 	uint16_t wanted = most_wanted(heap, serving);
 	snug_error error = wanted == CLASS_NONE ? SNUG_OK : activate(heap, wanted);
 	(void)error;
@@ -288,12 +328,13 @@ bool class_retire(snug_heap *heap, struct size_class *class) {
 	struct class_table *table = &heap->classes;
 	if (class->slabs != 0 || class->hosts != 0 || class->magazine_count != 0) return false;
 	uint16_t id = class->id;
-	SNUG_ASSERT(table->state[id] == class && table->active[class->active_index] == class);
+	SNUG_ASSERT(table->state[id] == class && table->active[class->active_index] == id);
 	SNUG_ASSERT(class->used_slots == 0 && class->free_slots == 0 && class->pinned_slabs == 0);
-	struct size_class *last = table->active[--table->active_count];
+	uint16_t last = table->active[--table->active_count];
 	table->active[class->active_index] = last;
-	last->active_index = class->active_index;
+	table->state[last]->active_index = class->active_index;
 	table->state[id] = NULL;
+	heap->payload_bytes[class->pool] += class->payload_bytes;
 	cell_give(&heap->cells, class, class_state_bytes((enum family) class->family, class->slots));
 	refresh_serving(table, id);
 	SNUG_ASSERT(table->entry[id].serving != class);

@@ -22,7 +22,7 @@
  *   page            4 KiB    8 KiB   16 KiB   32 KiB   64 KiB
  *   byte classes      120      173      240      300      356     fragments have as many
  *   aligned            31       44       63       89      127
- *   tables         10.9 KB  14.8 KB  19.9 KB  25.1 KB  30.9 KB
+ *   tables          7.5 KB  10.7 KB  14.9 KB  19.2 KB  24.2 KB   and 4 KB by size
  *
  * REJECTED. Counting each class's waste alone: ten neighbours may each waste a little less than
  * half a page for ever. Activating at half a page: 0.2 % less payload at 64 MiB; at a whole one 0.4
@@ -51,9 +51,8 @@ static inline enum family class_family(const struct class_table *table, uint16_t
 /* The same; bytes and fragments have the same strides, and most sizes are small. */
 static inline uint16_t class_find(const struct class_table *table, enum family family,
 								  size_t bytes) {
-	if (LIKELY(bytes <= EXACT_SIZE_MAX && family != FAMILY_ALIGNED)) {
-		return (uint16_t)(table->first[family] + (table->exact[bytes] & ~EXACT_MAY_SPLIT));
-	}
+	if (LIKELY(bytes <= SHORT_BYTES_MAX && family != FAMILY_ALIGNED))
+		return (uint16_t)(table->first[family] + table->exact[bytes] / ENTRY_WORDS);
 	return class_search(table, family, bytes);
 }
 
@@ -79,27 +78,44 @@ snug_error class_activate_largest(snug_heap *heap);
 /* Activates the class of the serving one's group that is worth it, if any. */
 void class_review_group(snug_heap *heap, struct size_class *serving);
 
-/* An object of class `id` is allocated in a slot of `serving`, whose group may then be due for a
- * review. Without a branch: whether an object is loose is as good as random when sizes are
- * mixed. */
-static inline void class_count_in(snug_heap *heap, uint16_t id, struct size_class *serving) {
-	struct class_entry *entry = &heap->classes.entry[id];
-	SNUG_ASSERT(entry->stride <= serving->stride &&
-				class_family(&heap->classes, id) == serving->family);
-	entry->live++;
-	serving->waste_bytes += serving->stride - entry->stride;
+/* An object or fragment of class `id` is in a slot of `class` now. */
+static inline void class_count_in(snug_heap *heap, struct size_class *class, uint16_t id,
+								  size_t payload_bytes) {
+	SNUG_ASSERT(heap->classes.entry[id].stride <= class->stride &&
+				class_family(&heap->classes, id) == class->family);
+	class->payload_bytes += payload_bytes;
+	heap->classes.entry[id].live++;
 }
 
-/* Each time a quarter of a page, or a 32nd, was wasted in the group. */
-static inline void class_review_if_due(snug_heap *heap, struct size_class *serving) {
-	if (UNLIKELY(serving->waste_bytes > serving->review_bytes)) class_review_group(heap, serving);
-}
-
-/* And freed. */
-static inline void class_count_out(snug_heap *heap, uint16_t id) {
+/* And is not any more. */
+static inline void class_count_out(snug_heap *heap, struct size_class *class, uint16_t id,
+								   size_t payload_bytes) {
 	SNUG_ASSERT(heap->classes.entry[id].live > 0);
+	class->payload_bytes -= payload_bytes;
 	heap->classes.entry[id].live--;
 }
+
+/* `objects` of class `id` may lie loose in `serving` from now on, whose group may then be due for a
+ * review. */
+static inline void class_count_waste(const snug_heap *heap, uint16_t id, struct size_class *serving,
+									 uint32_t objects) {
+	uint32_t waste_bytes = serving->stride - heap->classes.entry[id].stride;
+	serving->review_bytes -= (int64_t)waste_bytes * objects;
+	serving->loose |= waste_bytes > 0;
+}
+
+/* Each time a quarter of a page, or a 32nd, was wasted in the group; and when the class has a slab
+ * more. */
+static inline void class_review_if_due(snug_heap *heap, struct size_class *serving) {
+	if (UNLIKELY(serving->review_bytes <= 0)) class_review_group(heap, serving);
+}
+
+static inline void class_review_soon(struct size_class *serving) {
+	serving->review_bytes = 0;
+}
+
+/* All payload in slots of the pool. */
+uint64_t heap_payload_bytes(const snug_heap *heap, uint32_t pool);
 
 /* Of the state of an active class. */
 size_t class_state_bytes(enum family family, uint32_t slots);

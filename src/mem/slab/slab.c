@@ -32,6 +32,7 @@
 #include "base/bits.h"
 #include "mem/arena/arena.h"
 #include "mem/arena/cells.h"
+#include "mem/slab/classes.h"
 
 static uint32_t bitmap_words(const struct size_class *class) {
 	return (class->slots + 63) / 64;
@@ -122,6 +123,7 @@ snug_error slab_create(snug_heap *heap, struct size_class *class, page_number *o
 	if (error) return error;
 	class->slabs++;
 	class->free_slots += class->slots;
+	class_review_soon(class);
 	slab_relist(heap, class, number);
 	*out = number;
 	return SNUG_OK;

@@ -18,7 +18,7 @@
 /* Objects have at least a byte. */
 static bool is_empty(const snug_heap *heap) {
 	uint64_t bytes = 0;
-	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) bytes += heap->payload_bytes[pool];
+	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) bytes += heap_payload_bytes(heap, pool);
 	return bytes == 0;
 }
 
@@ -27,7 +27,7 @@ static bool is_empty(const snug_heap *heap) {
 static bool retire_classes(snug_heap *heap) {
 	uint32_t retired = 0;
 	for (uint32_t index = heap->classes.active_count; index-- > 0 && retired < CLASSES_A_SLICE;) {
-		struct size_class *class = heap->classes.active[index];
+		struct size_class *class = class_active(&heap->classes, index);
 		magazine_flush(heap, class);
 		slab_release_empty(heap, class);
 		retired += class_retire(heap, class);

@@ -1,0 +1,145 @@
+/* test_short_way.c: what the short way of allocating and freeing does not look at each time
+ * (mem/slab/magazine.h) is found out all the same.
+ *
+ * Which objects are loose: it only counts them. The waste of a group is estimated from the sizes that
+ * find a magazine empty; here those are never the loose ones. What is in use: payload is counted by
+ * class, and a class may end. A reference: by the page that it points into and no more. */
+#include "herd.h"
+#include "mem/slab/classes.h"
+#include "mem/slab/slab.h"
+#include "support/require.h"
+#include "unit/cmocka_all.h"
+
+#define LIMIT_BYTES ((size_t)4 << 20)
+#define PAGE_BYTES 4096u
+
+static struct herd herd;
+
+static int open_heap(void **state) {
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = LIMIT_BYTES,
+								 .page_bytes = PAGE_BYTES};
+	herd_init(&herd, *(const bool *)*state, &options);
+	return 0;
+}
+
+static int close_heap(void **state) {
+	(void)state;
+	herd_deinit(&herd);
+	return 0;
+}
+
+static uint16_t class_of_size(size_t size) {
+	return class_find(&herd.heap->classes, FAMILY_BYTES, size + herd.heap->slot_trailer_bytes);
+}
+
+/* Tight ones only where a magazine is empty, loose ones from what it was filled with. */
+static void fill_behind_its_back(size_t tight, size_t loose, uint32_t count) {
+	const struct class_entry *entry = &herd.heap->classes.entry[class_of_size(tight)];
+	for (uint32_t i = 0; i < count; i++) {
+		const struct size_class *class = entry->serving;
+		bool is_refill = class->magazine_count == 0;
+		REQUIRE_OK(herd_add(&herd, is_refill ? tight : loose));
+	}
+}
+
+/* The class of the loose ones is activated, what lies loose is known, and goes home. */
+static void a_group_wastes_unseen(void **state) {
+	(void)state;
+	const struct class_table *table = &herd.heap->classes;
+	REQUIRE_OK(herd_add(&herd, 60));
+	uint32_t stride = table->entry[class_of_size(60)].serving->stride;
+	size_t tight = stride - herd.heap->slot_trailer_bytes, loose = tight - 12;
+	uint16_t id = class_of_size(loose);
+	REQUIRE(id != class_of_size(tight) && table->state[id] == NULL, "the class is active");
+	for (uint32_t turn = 0; turn < 40 && table->state[id] == NULL; turn++) {
+		fill_behind_its_back(tight, loose, 40);
+		REQUIRE_OK(snug_check(herd.heap, NULL));
+	}
+	REQUIRE(table->state[id] != NULL, "%u objects of %zu bytes lie in slots of %u", herd.count,
+			loose, stride);
+	REQUIRE(table->state[class_of_size(tight)]->loose, "nobody knows that they do");
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	herd_thin_out(&herd, 0, herd.count, 500);
+	REQUIRE_OK(herd_add(&herd, loose)); /* so that their class has a slab */
+	snug_report report;
+	herd.may_move = true;
+	REQUIRE_OK(snug_defragment(herd.heap, NULL, &report));
+	herd.may_move = false;
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	herd_verify(&herd);
+}
+
+/* Sizes on both sides of all that is short, and of what a slot of it holds. */
+static void payload_is_what_was_asked_for(void **state) {
+	(void)state;
+	uint64_t sum_bytes = 0;
+	for (size_t size = 4; size <= SHORT_BYTES_MAX + 80; size++) {
+		REQUIRE_OK(herd_add(&herd, size));
+		sum_bytes += size;
+		REQUIRE(herd_stats(&herd).total.payload_bytes == sum_bytes, "%llu bytes after %zu",
+				(unsigned long long)herd_stats(&herd).total.payload_bytes, size);
+	}
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	for (uint32_t number = 0; number < herd.count; number++) {
+		sum_bytes -= herd.objects[number].size;
+		herd_remove(&herd, number);
+		REQUIRE(herd_stats(&herd).total.payload_bytes == sum_bytes, "%llu bytes without the %u.",
+				(unsigned long long)herd_stats(&herd).total.payload_bytes, number);
+	}
+}
+
+/* By reference nobody knows the sizes of what is merged into a larger class, and its class ends. */
+static void payload_outlives_its_class(void **state) {
+	(void)state;
+	snug_defragment_options merge = snug_defragment_options_default();
+	snug_report report;
+	merge.merge_classes = true;
+	herd_fill(&herd, LIMIT_BYTES / 2, 40, 1000);
+	uint32_t before = herd.heap->classes.active_count;
+	herd_thin_out(&herd, 0, herd.count, 985);
+	herd.may_move = true;
+	REQUIRE_OK(snug_defragment(herd.heap, &merge, &report));
+	herd.may_move = false;
+	REQUIRE(herd.heap->classes.active_count < before, "all %u classes are left", before);
+	REQUIRE(herd_stats(&herd).total.payload_bytes == herd.live_bytes, "%llu bytes, not %llu",
+			(unsigned long long)herd_stats(&herd).total.payload_bytes,
+			(unsigned long long)herd.live_bytes);
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	herd_remove_all(&herd);
+	REQUIRE(herd_stats(&herd).total.payload_bytes == 0, "the empty heap holds %llu bytes",
+			(unsigned long long)herd_stats(&herd).total.payload_bytes);
+}
+
+/* Bits that no reference has, on a page that there is. */
+static void bits_beyond_a_reference(void **state) {
+	(void)state;
+	if (!herd.by_reference) return;
+	for (size_t size = 100; size <= 3000; size += 2900) {
+		REQUIRE_OK(herd_add(&herd, size));
+		snug_ref ref = herd.objects[herd.count - 1].name;
+		for (uint32_t bit = SNUG_REF_BITS; bit < 64; bit++) {
+			snug_error error = snug_ref_free(herd.heap, ref | UINT64_C(1) << bit, size);
+			REQUIRE(error == SNUG_ERROR_REFERENCE, "bit %u: %s", bit, snug_error_text(error));
+		}
+		REQUIRE_OK(snug_check(herd.heap, NULL));
+	}
+	herd_verify(&herd);
+}
+
+#define BOTH(test)                                                       \
+	{#test " by handle", test, open_heap, close_heap, &(bool){false}}, { \
+#test " by reference", test, open_heap, close_heap, &(bool) {    \
+			true                                                         \
+		}                                                                \
+	}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		BOTH(a_group_wastes_unseen),
+		BOTH(payload_is_what_was_asked_for),
+		BOTH(payload_outlives_its_class),
+		BOTH(bits_beyond_a_reference),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
