@@ -124,7 +124,7 @@ bool grid_load(const struct grid *grid, size_t index, struct cache_load *out) {
 			? cache_load_read(grid->trace_path, out, problem, sizeof problem)
 			: load_shape_find(name, &shape) &&
 				  cache_load_make(&shape, grid->requests, grid->seed, out, problem, sizeof problem);
-	if (made && !cache_load_charge(out, grid->overhead_bytes)) {
+	if (made && (!cache_load_charge(out, grid->overhead_bytes) || !cache_load_look_ahead(out))) {
 		cache_load_deinit(out);
 		snprintf(problem, sizeof problem, "no memory for the footprint");
 		made = false;

@@ -22,7 +22,8 @@ struct maker {
 	uint32_t *key_of_rank; /* drift exchanges keys */
 	uint32_t *sizes;       /* by key */
 	uint32_t loop_keys, looped;
-	uint64_t scan_left, scan_period;
+	uint64_t scan_left, scan_period, change_period;
+	bool other_sizes; /* after an odd number of changes */
 	struct cache_load *load;
 };
 
@@ -38,9 +39,10 @@ static uint32_t keys_of(const struct load_shape *shape, uint64_t requests) {
 
 static uint32_t new_key(struct maker *maker) {
 	const struct load_shape *shape = maker->shape;
+	const struct sizes *sizes = maker->other_sizes ? &shape->other_sizes : &shape->sizes;
 	uint32_t key = maker->load->keys++;
 	maker->sizes[key] =
-		(uint32_t)sizes_draw(&shape->sizes, &maker->random, VALUE_MOST_BYTES) + shape->key_bytes;
+		(uint32_t)sizes_draw(sizes, &maker->random, VALUE_MOST_BYTES) + shape->key_bytes;
 	return key;
 }
 
@@ -61,8 +63,16 @@ static uint32_t looped_key(struct maker *maker) {
 	return key;
 }
 
+/* All popular keys are others from now on. */
+static void change_keys(struct maker *maker) {
+	maker->other_sizes = !maker->other_sizes;
+	for (uint32_t rank = 0; rank < maker->popularity.keys; rank++)
+		maker->key_of_rank[rank] = new_key(maker);
+}
+
 static uint32_t next_key(struct maker *maker, size_t index) {
 	const struct load_shape *shape = maker->shape;
+	if (shape->changes > 0 && index > 0 && index % maker->change_period == 0) change_keys(maker);
 	if (shape->scan_share > 0 && index % maker->scan_period == maker->scan_period / 2)
 		maker->scan_left = (uint64_t)((double)maker->scan_period * shape->scan_share);
 	if (maker->scan_left > 0) {
@@ -78,14 +88,18 @@ static uint32_t next_key(struct maker *maker, size_t index) {
 static bool maker_init(struct maker *maker, const struct load_shape *shape, uint64_t requests,
 					   uint64_t seed, struct cache_load *load) {
 	uint32_t keys = keys_of(shape, requests);
-	*maker = (struct maker){.shape = shape, .load = load, .scan_period = requests / SCAN_EVERY + 1};
+	*maker = (struct maker){.shape = shape,
+							.load = load,
+							.scan_period = requests / SCAN_EVERY + 1,
+							.change_period = requests / (shape->changes + 1) + 1};
 	random_init(&maker->random, seed, 1);
 	if (!(shape->rows != NULL ? popularity_of_rows(shape->rows, keys, &maker->popularity)
 							  : popularity_of_zipf(shape->exponent, keys, &maker->popularity)))
 		return false;
 	maker->loop_keys = shape->loop_share > 0 ? keys / LOOP_KEYS_SHARE + 1 : 0;
 	maker->key_of_rank = calloc(keys, sizeof maker->key_of_rank[0]);
-	maker->sizes = calloc(keys + maker->loop_keys + requests, sizeof maker->sizes[0]);
+	size_t keys_most = (size_t)keys * (shape->changes + 1) + maker->loop_keys + requests;
+	maker->sizes = calloc(keys_most, sizeof maker->sizes[0]);
 	if (maker->key_of_rank == NULL || maker->sizes == NULL) return false;
 	for (uint32_t rank = 0; rank < keys; rank++) maker->key_of_rank[rank] = rank;
 	for (uint32_t key = 0; key < keys + maker->loop_keys; key++) (void)new_key(maker);
@@ -144,8 +158,8 @@ bool cache_load_read(const char *path, struct cache_load *out, char *problem, si
 		/* What a disk writes is asked for like what it reads; in a trace of a cache a set is the
 		 * answer to a miss. */
 		enum trace_op op = trace.block_trace ? TRACE_GET : request->op;
-		load.requests[i] =
-			(struct cache_request){request->key, request->size + CACHE_TRACE_KEY_BYTES, 0, op};
+		load.requests[i] = (struct cache_request){
+			.key = request->key, .bytes = request->size + CACHE_TRACE_KEY_BYTES, .op = op};
 	}
 	munmap(trace.requests, trace.count * sizeof trace.requests[0]);
 	*out = load;
@@ -164,6 +178,27 @@ bool cache_load_charge(struct cache_load *load, uint32_t overhead_bytes) {
 		largest[request->key] = request->bytes;
 	}
 	free(largest);
+	return true;
+}
+
+/* What is asked for when it is stale is not the same object. */
+static uint32_t next_of(const struct cache_load *load, size_t index, uint32_t next) {
+	const struct cache_request *request = &load->requests[index];
+	if (next == REQUEST_NEVER || load->requests[next - 1].op != TRACE_GET) return REQUEST_NEVER;
+	bool lives = request->lifetime == 0 || next < index + 1 + request->lifetime;
+	return lives ? next : REQUEST_NEVER;
+}
+
+bool cache_load_look_ahead(struct cache_load *load) {
+	uint32_t *next = malloc(load->keys * sizeof next[0]);
+	if (next == NULL) return false;
+	for (uint32_t key = 0; key < load->keys; key++) next[key] = REQUEST_NEVER;
+	for (size_t i = load->count; i-- > 0;) {
+		struct cache_request *request = &load->requests[i];
+		request->next = next_of(load, i, next[request->key]);
+		next[request->key] = (uint32_t)i + 1;
+	}
+	free(next);
 	return true;
 }
 

@@ -29,6 +29,10 @@ struct load_shape {
 	/* chance that a key is unpopular from this request on, and another popular */
 	double drift;
 	double lifetime; /* of an object, as a share of the whole load; 0: for ever */
+	/* so often in a load all keys are new ones at once, of other sizes, and then back to the first
+	 * sizes; 0: never */
+	uint32_t changes;
+	struct sizes other_sizes;
 };
 
 struct cache_load {
@@ -55,6 +59,9 @@ bool cache_load_read(const char *path, struct cache_load *out, char *problem, si
 /* Adds to each object what it is charged beside key and value, the same under all policies; then
  * the footprint is known. Once. False: no memory. */
 bool cache_load_charge(struct cache_load *load, uint32_t overhead_bytes);
+/* Tells each request when its object is asked for next: cache_request.next. Once. False: no
+ * memory. */
+bool cache_load_look_ahead(struct cache_load *load);
 void cache_load_deinit(struct cache_load *load);
 
 #endif

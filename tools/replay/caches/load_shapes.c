@@ -1,7 +1,8 @@
 /* load_shapes.c: the cache workloads that are built in.
  *
- * Synthetic ones have one size for all objects, so that nothing but the order of the requests
- * decides. The others follow what was published of production caches:
+ * Most synthetic ones have one size for all objects, so that nothing but the order of the requests
+ * decides. Some have the sizes that caches before large objects see: heavy tails, blocks, and sizes
+ * that change at once. The others follow what was published of production caches:
  *   meta:...      sizes, popularity and the share of keys that come once: facebook/CacheLib,
  *                 CacheBench test_configs, Apache-2.0
  *   twitter:...   twitter/cache-trace, table of 54 clusters (2020), CC BY 4.0; Yang, Yue, Rashmi,
@@ -27,9 +28,11 @@
 static const char *const names[] = {
 	"zipf:0.7",          "zipf:0.9",          "zipf:1.0",          "zipf:1.2",
 	"scan:1.0",          "loop:0.9",          "drift:0.9",         "drift:1.0",
-	"meta:kvcache",      "meta:graph",        "twitter:cluster7",  "twitter:cluster11",
-	"twitter:cluster33", "twitter:cluster19", "twitter:cluster27", "twitter:cluster29",
-	"twitter:cluster49", "twitter:cluster41", "twitter:cluster45", "twitter:cluster53",
+	"tail:0.8",          "tail:1.0",          "cdn:0.8",           "cdn:1.0",
+	"block:0.8",         "drift-tail:0.9",    "change:0.9",        "meta:kvcache",
+	"meta:graph",        "twitter:cluster7",  "twitter:cluster11", "twitter:cluster33",
+	"twitter:cluster19", "twitter:cluster27", "twitter:cluster29", "twitter:cluster49",
+	"twitter:cluster41", "twitter:cluster45", "twitter:cluster53",
 };
 
 static const struct cluster {
@@ -51,28 +54,73 @@ static struct load_shape synthetic(double exponent) {
 							   .key_bytes = SYNTHETIC_KEY_BYTES};
 }
 
+#define PARETO(low, high) \
+	{ .kind = SIZES_PARETO, .low_bytes = (low), .high_bytes = (high) }
+
+/* What a kind has other than synthetic(). */
+static const struct kind {
+	const char *name, *summary;
+	double requests_per_key, lone_share, loop_share, scan_share, drift;
+	struct sizes sizes, other_sizes;
+	uint32_t changes;
+} kinds[] = {
+	{.name = "zipf",
+	 .summary = "the i-th key gets requests in proportion to i to the minus EXPONENT"},
+	{.name = "scan",
+	 .summary = "the same, and a fifth of all requests are bursts of keys that come once",
+	 .scan_share = .2},
+	{.name = "loop",
+	 .summary = "the same, and a third of all requests go round and round over keys of their own",
+	 .loop_share = .33},
+	{.name = "drift",
+	 .summary = "the same, but a key is popular for some 50 requests only",
+	 .drift = .02},
+	{.name = "tail",
+	 .summary = "zipf with heavy-tailed sizes: Pareto, 100 B to 1 MiB",
+	 .sizes = PARETO(100, 1 << 20)},
+	{.name = "cdn",
+	 .summary = "zipf with Pareto sizes from 2 KiB to 1 MiB; 3 requests a key, a quarter come once",
+	 .requests_per_key = 3,
+	 .lone_share = .25,
+	 .sizes = PARETO(2 << 10, 1 << 20)},
+	{.name = "block",
+	 .summary = "zipf with Pareto sizes from 512 B to 64 KiB; a third of the requests scan or loop",
+	 .scan_share = .15,
+	 .loop_share = .15,
+	 .drift = .005,
+	 .sizes = PARETO(512, 64 << 10)},
+	{.name = "drift-tail",
+	 .summary = "tail, but a key is popular for some 50 requests only",
+	 .drift = .02,
+	 .sizes = PARETO(100, 1 << 20)},
+	{.name = "change",
+	 .summary = "zipf of 100 B that three times changes at once, to other keys of 1,500 B and back",
+	 .sizes = {.kind = SIZES_FIXED, .low_bytes = 100},
+	 .other_sizes = {.kind = SIZES_FIXED, .low_bytes = 1500},
+	 .changes = 3},
+};
+
+static struct load_shape shape_of(const struct kind *kind, double exponent) {
+	struct load_shape shape = synthetic(exponent);
+	if (kind->requests_per_key > 0) shape.requests_per_key = kind->requests_per_key;
+	if (kind->sizes.low_bytes > 0) shape.sizes = kind->sizes;
+	shape.lone_share = kind->lone_share;
+	shape.loop_share = kind->loop_share;
+	shape.scan_share = kind->scan_share;
+	shape.drift = kind->drift;
+	shape.changes = kind->changes;
+	shape.other_sizes = kind->other_sizes;
+	snprintf(shape.summary, sizeof shape.summary, "%s", kind->summary);
+	return shape;
+}
+
 static bool synthetic_shape(const char *kind, size_t length, double exponent,
 							struct load_shape *out) {
-	static const struct {
-		const char *kind, *summary;
-		double loop_share, scan_share, drift;
-	} kinds[] = {
-		{"zipf", "the i-th key gets requests in proportion to i to the minus EXPONENT", 0, 0, 0},
-		{"scan", "the same, and a fifth of all requests are bursts of keys that come once", 0, .2,
-		 0},
-		{"loop", "the same, and a third of all requests go round and round over keys of their own",
-		 .33, 0, 0},
-		{"drift", "the same, but a key is popular for some 50 requests only", 0, 0, .02},
-	};
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		if (strlen(kinds[i].kind) != length || strncmp(kinds[i].kind, kind, length) != 0) continue;
-		*out = synthetic(exponent);
-		out->loop_share = kinds[i].loop_share;
-		out->scan_share = kinds[i].scan_share;
-		out->drift = kinds[i].drift;
-		snprintf(out->summary, sizeof out->summary, "%s", kinds[i].summary);
-		return true;
-	}
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if (strlen(kinds[i].name) == length && strncmp(kinds[i].name, kind, length) == 0) {
+			*out = shape_of(&kinds[i], exponent);
+			return true;
+		}
 	return false;
 }
 

@@ -48,12 +48,12 @@ static uint32_t evict(struct simulation *simulation) {
 	return least;
 }
 
-const struct policy policy_hyperbolic = {"hyperbolic",
-										 "hyperbolic caching, by bytes (ATC'17), 64 looked at",
-										 sizeof(struct hyperbolic),
-										 begin,
-										 hit,
-										 insert,
-										 evict,
-										 drop,
-										 NULL};
+const struct policy policy_hyperbolic = {.name = "hyperbolic",
+										 .summary =
+											 "hyperbolic caching, by bytes (ATC'17), 64 looked at",
+										 .state_bytes = sizeof(struct hyperbolic),
+										 .begin = begin,
+										 .hit = hit,
+										 .insert = insert,
+										 .evict = evict,
+										 .remove = drop};

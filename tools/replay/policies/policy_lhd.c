@@ -147,12 +147,11 @@ static uint32_t evict(struct simulation *simulation) {
 	return least;
 }
 
-const struct policy policy_lhd = {"lhd",
-								  "least hit density, by bytes (NSDI'18), 64 looked at",
-								  sizeof(struct lhd),
-								  begin,
-								  hit,
-								  insert,
-								  evict,
-								  drop,
-								  NULL};
+const struct policy policy_lhd = {.name = "lhd",
+								  .summary = "least hit density, by bytes (NSDI'18), 64 looked at",
+								  .state_bytes = sizeof(struct lhd),
+								  .begin = begin,
+								  .hit = hit,
+								  .insert = insert,
+								  .evict = evict,
+								  .remove = drop};

@@ -39,14 +39,19 @@ static uint32_t evict(struct simulation *simulation) {
 	return key;
 }
 
-const struct policy policy_lru = {"lru",
-								  "least recently used, exact",
-								  sizeof(struct recency),
-								  begin,
-								  move_to_front,
-								  insert,
-								  evict,
-								  drop,
-								  NULL};
-const struct policy policy_fifo = {
-	"fifo", "first in, first out", sizeof(struct recency), begin, stay, insert, evict, drop, NULL};
+const struct policy policy_lru = {.name = "lru",
+								  .summary = "least recently used, exact",
+								  .state_bytes = sizeof(struct recency),
+								  .begin = begin,
+								  .hit = move_to_front,
+								  .insert = insert,
+								  .evict = evict,
+								  .remove = drop};
+const struct policy policy_fifo = {.name = "fifo",
+								   .summary = "first in, first out",
+								   .state_bytes = sizeof(struct recency),
+								   .begin = begin,
+								   .hit = stay,
+								   .insert = insert,
+								   .evict = evict,
+								   .remove = drop};

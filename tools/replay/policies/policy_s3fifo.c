@@ -101,5 +101,11 @@ static uint32_t evict(struct simulation *simulation) {
 	return key != KEY_NONE ? key : evict_main(simulation);
 }
 
-const struct policy policy_s3fifo = {
-	"s3fifo", "S3-FIFO (SOSP'23)", sizeof(struct s3fifo), begin, hit, insert, evict, drop, NULL};
+const struct policy policy_s3fifo = {.name = "s3fifo",
+									 .summary = "S3-FIFO (SOSP'23)",
+									 .state_bytes = sizeof(struct s3fifo),
+									 .begin = begin,
+									 .hit = hit,
+									 .insert = insert,
+									 .evict = evict,
+									 .remove = drop};

@@ -47,5 +47,11 @@ static uint32_t evict(struct simulation *simulation) {
 	return key;
 }
 
-const struct policy policy_sieve = {
-	"sieve", "SIEVE (NSDI'24)", sizeof(struct sieve), begin, hit, insert, evict, drop, NULL};
+const struct policy policy_sieve = {.name = "sieve",
+									.summary = "SIEVE (NSDI'24)",
+									.state_bytes = sizeof(struct sieve),
+									.begin = begin,
+									.hit = hit,
+									.insert = insert,
+									.evict = evict,
+									.remove = drop};

@@ -37,13 +37,16 @@ static inline void residents_remove(struct residents *residents, uint32_t key) {
 	residents->places[last] = place;
 }
 
-/* Of RESIDENTS_LOOKED_AT the one that is worth the least. */
+/* Of RESIDENTS_LOOKED_AT, or of all if there are no more, the one that is worth the least. */
 static inline uint32_t residents_least(struct residents *residents,
 									   const struct simulation *simulation, residents_worth worth) {
-	uint32_t least = residents->keys[random_below(&residents->random, residents->count)];
+	bool all = residents->count <= RESIDENTS_LOOKED_AT;
+	uint32_t looked_at = all ? residents->count : RESIDENTS_LOOKED_AT;
+	uint32_t least = residents->keys[all ? 0 : random_below(&residents->random, residents->count)];
 	double least_worth = worth(simulation, least);
-	for (uint32_t i = 1; i < RESIDENTS_LOOKED_AT; i++) {
-		uint32_t key = residents->keys[random_below(&residents->random, residents->count)];
+	for (uint32_t i = 1; i < looked_at; i++) {
+		uint32_t key =
+			residents->keys[all ? i : random_below(&residents->random, residents->count)];
 		double key_worth = worth(simulation, key);
 		if (key_worth >= least_worth) continue;
 		least = key;

@@ -60,6 +60,7 @@ static void make_room(struct simulation *simulation, uint64_t bytes) {
 
 static void store(struct simulation *simulation, const struct cache_request *request) {
 	if (request->bytes > simulation->limit_bytes) return;
+	if (simulation->policy->miss != NULL) simulation->policy->miss(simulation, request->key);
 	make_room(simulation, request->bytes);
 	simulation->used_bytes += request->bytes;
 	simulation->bytes[request->key] = request->bytes;
@@ -70,6 +71,7 @@ static void store(struct simulation *simulation, const struct cache_request *req
 void simulation_request(struct simulation *simulation, const struct cache_request *request) {
 	uint32_t key = request->key;
 	simulation->now++;
+	simulation->request = request;
 	bool stale = simulation->expires[key] != 0 && simulation->expires[key] <= simulation->now;
 	/* a new object */
 	bool resized = request->op == TRACE_SET && request->bytes != simulation->bytes[key];

@@ -16,10 +16,15 @@
 
 #define SIMULATION_TABLES_MAX 4 /* of a policy */
 
+#define REQUEST_NEVER UINT32_MAX
+
 struct cache_request {
 	uint32_t key;
 	uint32_t bytes;    /* what the object takes in the cache */
 	uint32_t lifetime; /* in requests; 0: for ever */
+	/* the get of the same object that comes next, counted as simulation.now; REQUEST_NEVER: none
+	 * does before it is written, deleted or expired. For policies that know the future */
+	uint32_t next;
 	enum trace_op op;
 };
 
@@ -51,8 +56,9 @@ struct simulation {
 	bool lacks_memory; /* for one of them */
 	uint64_t limit_bytes;
 	uint64_t used_bytes;
-	uint64_t now;  /* requests so far */
-	uint64_t seed; /* of policies that draw lots */
+	uint64_t now;                        /* requests so far, with this one */
+	const struct cache_request *request; /* this one */
+	uint64_t seed;                       /* of policies that draw lots */
 	uint32_t keys;
 	uint32_t residents;
 	uint32_t *bytes;   /* by key; 0: not resident */

@@ -47,6 +47,11 @@ static double draw_lognormal(double mean, struct random *random) {
 	return mean * exp(LOGNORMAL_SIGMA * normal - LOGNORMAL_SIGMA * LOGNORMAL_SIGMA / 2);
 }
 
+/* Bounded, with exponent 1: of n objects above a size n / 2 are above twice that. */
+static double draw_pareto(double low, double high, struct random *random) {
+	return low / (1 - random_unit(random) * (1 - low / high));
+}
+
 size_t sizes_draw(const struct sizes *sizes, struct random *random, size_t largest_bytes) {
 	double size = sizes->low_bytes;
 	switch (sizes->kind) {
@@ -60,6 +65,9 @@ size_t sizes_draw(const struct sizes *sizes, struct random *random, size_t large
 		break;
 	case SIZES_LOGNORMAL:
 		size = draw_lognormal(sizes->low_bytes, random);
+		break;
+	case SIZES_PARETO:
+		size = draw_pareto(sizes->low_bytes, sizes->high_bytes, random);
 		break;
 	case SIZES_MIXTURE: {
 		double high = sizes->high_bytes < largest_bytes ? sizes->high_bytes : (double)largest_bytes;
@@ -78,6 +86,8 @@ double sizes_mean(const struct sizes *sizes) {
 	if (sizes->kind == SIZES_UNIFORM) mean = (mean + sizes->high_bytes) / 2;
 	if (sizes->kind == SIZES_MIXTURE)
 		mean = 2 * mean * sizes->high_bytes / (mean + sizes->high_bytes);
+	if (sizes->kind == SIZES_PARETO)
+		mean *= log(sizes->high_bytes / mean) / (1 - mean / sizes->high_bytes);
 	if (sizes->kind == SIZES_HISTOGRAM) {
 		mean = 0;
 		for (size_t i = 0; i < sizes->row_count; i++)
@@ -113,6 +123,10 @@ void sizes_describe(const struct sizes *sizes, char *text, size_t room) {
 	case SIZES_LOGNORMAL:
 		snprintf(text, room, "log-normal, mean %u B, sigma %.0f", sizes->low_bytes,
 				 LOGNORMAL_SIGMA);
+		break;
+	case SIZES_PARETO:
+		snprintf(text, room, "Pareto %u-%u B, mean %.0f B", sizes->low_bytes, sizes->high_bytes,
+				 sizes_mean(sizes));
 		break;
 	case SIZES_MIXTURE:
 		snprintf(text, room, "half of the bytes %u B, half %u B", sizes->low_bytes,

@@ -10,6 +10,7 @@ enum sizes_kind {
 	SIZES_UNIFORM,   /* low_bytes .. high_bytes, both included */
 	SIZES_HISTOGRAM, /* rows */
 	SIZES_LOGNORMAL, /* mean of low_bytes, sigma 1 */
+	SIZES_PARETO,    /* low_bytes .. high_bytes, as many bytes in each doubling of the size */
 	SIZES_MIXTURE,   /* low_bytes and high_bytes, each half of the bytes */
 	SIZES_WHOLE      /* the largest object that is allowed */
 };
