@@ -16,6 +16,7 @@ PEERS_OPTIONS ?=
 DEFRAG_OPTIONS ?=
 BACK_OPTIONS ?=
 FULL_OPTIONS ?=
+EVICTION_OPTIONS ?=
 READERS_OPTIONS ?=
 RUN_OPTIONS ?=
 
@@ -30,7 +31,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -47,6 +48,7 @@ help:
 	@echo "make bench-peers   snugd beside memcached and Redis; writes docs/results; PEERS_OPTIONS='--limit 64 --only density' for less"
 	@echo "make bench-defrag  the defragmentation suite on snugd, memcached, Redis and allocators; writes docs/results/defrag-suite.md"
 	@echo "make bench-back    whether memory comes back by itself, on snugd, memcached, Redis and jemalloc; writes docs/results/comes-back.md; a quarter of an hour"
+	@echo "make bench-eviction  what the cache misses beside seven published policies; writes docs/results/eviction.md; ten minutes; EVICTION_OPTIONS='--trace FILE --share 0.2'"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
@@ -156,6 +158,10 @@ bench-defrag: need-peers build/.with-bench
 bench-back: need-peers build/.with-bench
 	@$(ninja) --quiet -C build snugd bench/malloc-cache
 	@/usr/bin/python3 bench/defrag-suite/comes_back.py --build build --out docs/results $(BACK_OPTIONS)
+
+bench-eviction: need-bench build/.with-bench
+	@$(ninja) --quiet -C build snug-replay
+	@/usr/bin/python3 bench/eviction.py build --out docs/results/eviction.md $(EVICTION_OPTIONS)
 
 count-instructions: need-bench build/.with-bench
 	@$(ninja) --quiet -C build

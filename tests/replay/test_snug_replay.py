@@ -178,11 +178,31 @@ def test_cache_misses_what_its_simulation_does():
 
 def test_every_policy_is_simulated():
     cells = cached("zipf:1.0", "--requests", "50000", "--limit", "10%")
-    policies = "shard shard-bytes snug snug-bytes lru fifo s3fifo sieve lhd hyperbolic".split()
+    policies = "shard shard-bytes snug snug-bytes lru fifo s3fifo sieve arc tinylfu gdsf lhd hyperbolic min min-sized".split()
     assert [policy for policy, _ in cells] == policies
     misses = {policy: cells[policy, "10%"]["miss_ratio_objects"] for policy in policies}
-    for policy in ("snug", "snug-bytes", "lru", "s3fifo", "sieve", "lhd", "hyperbolic"):
-        assert misses[policy] < misses["fifo"] - 0.01, misses
+    for policy in policies[2:]:
+        assert policy == "fifo" or misses[policy] < misses["fifo"] - 0.01, misses
+        assert misses["min"] <= misses[policy] + 0.02, misses  # the overhead of ghosts aside, nobody is below
+
+
+def test_large_newcomers_displace_little():
+    """Heavy tails: who looks at what a newcomer takes for what it gives misses fewest. Without that look the cache is 0.05 behind."""
+    for load, limit in (("tail:0.8", "20%"), ("drift-tail:0.9", "20%"), ("cdn:0.8", "20%")):
+        cells = cached(load, "--requests", "200000", "--limit", limit, "--overhead", "18", "--policy", "snug,snug-bytes,lru,tinylfu,lhd,gdsf")
+        objects = {policy: cells[policy, limit]["miss_ratio_objects"] for policy, _ in cells}
+        for policy in ("lru", "tinylfu", "lhd", "gdsf"):
+            assert objects["snug"] < objects[policy] + 0.003, (load, objects)
+        missed = {policy: cells[policy, limit]["miss_ratio_bytes"] for policy, _ in cells}
+        for policy in ("lru", "tinylfu", "lhd", "gdsf"):
+            assert missed["snug-bytes"] < missed[policy] + 0.003, (load, missed)
+
+
+def test_loads_of_sizes_are_played():
+    for load in ("block:0.8", "change:0.9", "tail:1.0"):
+        cells = cached(load, "--requests", "60000", "--limit", "2M", "--policy", "shard,min-sized,lru")
+        assert_right(cells["shard", "2M"])
+        assert cells["min-sized", "2M"]["miss_ratio_objects"] < cells["shard", "2M"]["miss_ratio_objects"] < cells["lru", "2M"]["miss_ratio_objects"] + 0.02, cells
 
 
 def test_eviction_for_bytes_misses_fewer_bytes():

@@ -9,7 +9,8 @@
  *
  * The lowest lane that is 0 is found by what borrowing does to its upper bit (Mycroft's test for a
  * zero byte). So a set of 32 is searched by eight steps, and nothing but it is touched: one cache
- * miss.
+ * miss. Remembering moves the others one place on, and recalling moves what lies behind one place
+ * back: a set has no holes.
  *
  * GROWING copies the set that is split, whole: half of the copies are never found, and are written
  * over in time. To sort them would need the hashes, which are not kept. SHRINKING forgets the last
@@ -29,14 +30,14 @@ void ghosts_init(struct ghosts *ghosts, void *memory) {
 }
 
 enum ghosts_fit ghosts_fit(const struct ghosts *ghosts, uint64_t limit_bytes, uint64_t items) {
-	uint64_t count = ghosts->sets * GHOST_SET;
+	uint64_t count = ghosts->sets * GHOST_SET, wanted = ghosts_wanted(limit_bytes, items);
 	size_t bytes = ghosts_bytes(ghosts);
 	if (ghosts->table == NULL) return GHOSTS_FIT;
-	if (count + GRAIN_GHOSTS <= items &&
+	if (count + GRAIN_GHOSTS / 2 <= wanted &&
 		bytes + GHOST_GRAIN_BYTES <= ghosts_most_bytes(limit_bytes))
 		return GHOSTS_GROW;
 	/* Not at once, because the number of objects is never quite steady. */
-	return count > items + items / 8 + 2 * GRAIN_GHOSTS || bytes > ghosts_most_bytes(limit_bytes)
+	return count > wanted + wanted / 8 + 2 * GRAIN_GHOSTS || bytes > ghosts_most_bytes(limit_bytes)
 			   ? GHOSTS_SHRINK
 			   : GHOSTS_FIT;
 }
@@ -63,13 +64,6 @@ void ghosts_shrink(struct ghosts *ghosts) {
 	set_count(ghosts, ghosts->sets - GRAIN_SETS);
 }
 
-static ghost *set_of(const struct ghosts *ghosts, uint64_t hash) {
-	uint64_t set = hash & (2 * ghosts->low_mask + 1);
-	if (set >= ghosts->sets) set &= ghosts->low_mask;
-	SNUG_ASSERT(set < ghosts->sets);
-	return &ghosts->table[set * GHOST_SET];
-}
-
 static ghost fingerprint_of(uint64_t hash) {
 	uint32_t upper = (uint32_t)(hash >> (64 - 16 + GHOST_CLASS_BITS));
 	return (ghost)((upper == 0 ? 1 : upper) << GHOST_CLASS_BITS);
@@ -79,7 +73,7 @@ static ghost fingerprint_of(uint64_t hash) {
 #define EACH_GHOST UINT64_C(0x0001000100010001) /* of the four in a word */
 #define WORD_GHOSTS 4u
 
-/* The first place with this fingerprint (0: the first empty one), or GHOST_SET. */
+/* The first place with this fingerprint, or GHOST_SET. */
 static uint32_t place_of(const ghost *set, ghost fingerprint) {
 	for (uint32_t place = 0; place < GHOST_SET; place += WORD_GHOSTS) {
 		uint64_t word;
@@ -94,20 +88,20 @@ static uint32_t place_of(const ghost *set, ghost fingerprint) {
 void ghosts_remember(struct ghosts *ghosts, uint64_t hash, uint32_t class) {
 	SNUG_ASSERT(class < 1u << GHOST_CLASS_BITS);
 	if (ghosts->sets == 0) return;
-	ghost *set = set_of(ghosts, hash);
-	ghost fingerprint = fingerprint_of(hash);
-	uint32_t place = place_of(set, fingerprint);
-	if (place == GHOST_SET) place = place_of(set, 0);
-	if (place == GHOST_SET) place = ghosts->next++ % GHOST_SET;
-	set[place] = (ghost)(fingerprint | class);
+	ghost *set = ghosts_set(ghosts, hash);
+	memmove(set + 1, set, (GHOST_SET - 1) * sizeof(ghost));
+	set[0] = (ghost)(fingerprint_of(hash) | class);
 }
 
-bool ghosts_recall(struct ghosts *ghosts, uint64_t hash, uint32_t *class) {
+bool ghosts_recall(struct ghosts *ghosts, uint64_t hash, struct recalled *out) {
 	if (ghosts->sets == 0) return false;
-	ghost *set = set_of(ghosts, hash);
+	ghost *set = ghosts_set(ghosts, hash);
 	uint32_t place = place_of(set, fingerprint_of(hash));
 	if (place == GHOST_SET) return false;
-	*class = set[place] & ((1u << GHOST_CLASS_BITS) - 1);
-	set[place] = 0;
+	*out = (struct recalled){.class = set[place] & ((1u << GHOST_CLASS_BITS) - 1),
+							 .evictions = place * ghosts->sets};
+	memmove(set + place, set + place + 1, (GHOST_SET - 1 - place) * sizeof(ghost));
+	set[GHOST_SET - 1] = 0;
+	SNUG_ASSERT(out->class < 1u << GHOST_CLASS_BITS);
 	return true;
 }

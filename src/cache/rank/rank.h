@@ -41,10 +41,13 @@
  * What it misses, beside LRU, S3-FIFO, SIEVE and others, and why those were rejected:
  * docs/design/0004-eviction.md.
  *
- * Beside it in this room: candidates.h, the worst that the hand has passed; ghosts, what is
- * remembered of the evicted; recent.h, when the keys that were used last were. */
+ * Beside it in this room: candidates.h, the worst that the hand has passed; newcomers.h, what was
+ * stored last; ghosts, what is remembered of the evicted; recent.h, when the keys that were used
+ * last were. */
 #ifndef SNUG_CACHE_RANK_H
 #define SNUG_CACHE_RANK_H
+
+#include "base/assert.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +58,8 @@
 #define RANK_CLASSES 32
 #define RANK_AGES 14
 #define RANK_TICKS_PER_TURNOVER 16
+#define RANK_STAMP_MASK ((1u << RANK_STAMP_BITS) - 1)
+#define RANK_AGE_MOST (RANK_STAMP_MASK - 15) /* settled: 15 ticks until it would wrap */
 
 /* The low RANK_META_BITS bits. */
 typedef uint16_t rank_meta;
@@ -84,27 +89,16 @@ void rank_set_limit(struct rank *rank, uint64_t limit_bytes);
  * without it). Its meta. */
 rank_meta rank_insert(struct rank *rank, uint64_t bytes, uint64_t items);
 
-/* The same, of an object whose class a ghost remembered: one that was evicted not long ago and is
- * wanted again. */
-rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t bytes,
-					   uint64_t items);
+/* The same, of an object whose class a ghost remembered: one that was evicted, so many evictions
+ * ago, and is wanted again. */
+rank_meta rank_readmit(struct rank *rank, uint32_t remembered_class, uint64_t evictions,
+					   uint64_t bytes, uint64_t items);
 
 /* The object was used: its new meta. */
 rank_meta rank_hit(struct rank *rank, rank_meta meta);
 
 /* The same, for a use that stands for so many, of this object or others like it. */
 rank_meta rank_hits(struct rank *rank, rank_meta meta, uint32_t uses);
-
-/* The eviction hand passes an object. */
-void rank_see(struct rank *rank, rank_meta meta);
-
-/* The same meta, or if its age is about to wrap, the one of the greatest age: to be written back by
- * who visits entries. */
-rank_meta rank_settle(const struct rank *rank, rank_meta meta);
-
-/* What keeping the object is worth for each of its bytes; `bytes` above 0, to some 10 % is good
- * enough. */
-float rank_score(const struct rank *rank, rank_meta meta, uint64_t bytes);
 
 /* The class alone, for ghosts. */
 static inline uint32_t rank_class(rank_meta meta) {
@@ -113,7 +107,45 @@ static inline uint32_t rank_class(rank_meta meta) {
 
 /* In ticks, up to 127. */
 static inline uint32_t rank_age(const struct rank *rank, rank_meta meta) {
-	return (rank->tick - meta) & ((1u << RANK_STAMP_BITS) - 1);
+	return (rank->tick - meta) & RANK_STAMP_MASK;
+}
+
+/* By the age: 0 1 2 3 4-5 6-7 8-11 12-15 ... 96-127. */
+extern const uint8_t rank_age_classes[RANK_STAMP_MASK + 1];
+
+/* The eviction hand passes an object. */
+static inline void rank_see(struct rank *rank, rank_meta meta) {
+	rank->seen_now[rank_class(meta)][rank_age_classes[rank_age(rank, meta)]]++;
+	rank->sightings++;
+}
+
+/* The same meta, or if its age is about to wrap, the one of the greatest age: to be written back by
+ * who visits entries. */
+static inline rank_meta rank_settle(const struct rank *rank, rank_meta meta) {
+	if (__builtin_expect(rank_age(rank, meta) <= RANK_AGE_MOST, true)) return meta;
+	return (rank_meta)((meta & ~RANK_STAMP_MASK) |
+					   ((rank->tick - RANK_AGE_MOST) & RANK_STAMP_MASK));
+}
+
+/* All three: it is passed, `*meta` is the settled one, and its score for 1 byte is told. */
+static inline float rank_pass(struct rank *rank, rank_meta *meta) {
+	uint32_t age = rank_age(rank, *meta);
+	if (__builtin_expect(age > RANK_AGE_MOST, false)) {
+		*meta = rank_settle(rank, *meta);
+		age = RANK_AGE_MOST;
+	}
+	uint32_t class = rank_class(*meta), age_class = rank_age_classes[age];
+	SNUG_ASSERT(class < RANK_CLASSES && age_class < RANK_AGES);
+	rank->seen_now[class][age_class]++;
+	rank->sightings++;
+	return rank->value[class][age_class];
+}
+
+/* What keeping the object is worth for each of its bytes; `bytes` above 0, to some 10 % is good
+ * enough. */
+static inline float rank_score(const struct rank *rank, rank_meta meta, uint64_t bytes) {
+	SNUG_ASSERT(bytes > 0);
+	return rank->value[rank_class(meta)][rank_age_classes[rank_age(rank, meta)]] / (float)bytes;
 }
 
 #endif

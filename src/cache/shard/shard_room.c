@@ -30,13 +30,18 @@
 #include "mem/object/fit.h"
 
 #define TABLE_GRAIN ((size_t)4096) /* by which the index, its spills and the pins grow */
+/* What goes at once for small items is no more than this share of the limit. */
+#define EVICTED_AT_ONCE_SHARE 1024
 
 /* ------------------------------------------------------------------ whether ---------------- */
 
+static uint64_t ghosts_limit(const snug_shard *shard) {
+	return shard->rank.tick_bytes * RANK_TICKS_PER_TURNOVER;
+}
+
 /* What the index and the ghosts would give back if only so many items were left. */
 static size_t tables_spare(const snug_shard *shard, uint64_t items) {
-	size_t kept_bytes = round_up((items + items / 8) * sizeof(ghost), GHOST_GRAIN_BYTES) +
-						2 * GHOST_GRAIN_BYTES,
+	size_t kept_bytes = ghosts_kept_bytes(ghosts_limit(shard), items),
 		   ghost_bytes = ghosts_bytes(&shard->ghosts);
 	return index_spare_bytes(&shard->index, items) +
 		   (ghost_bytes > kept_bytes ? ghost_bytes - kept_bytes : 0);
@@ -109,8 +114,7 @@ static bool shrink_ghosts(snug_shard *shard) {
 }
 
 static enum ghosts_fit ghosts_wish(const snug_shard *shard) {
-	uint64_t limit_bytes = shard->rank.tick_bytes * RANK_TICKS_PER_TURNOVER;
-	return ghosts_fit(&shard->ghosts, limit_bytes, shard->linked);
+	return ghosts_fit(&shard->ghosts, ghosts_limit(shard), shard->linked);
 }
 
 /* Whether the tables became smaller, or are on the way. */
@@ -149,9 +153,17 @@ static __attribute__((noinline)) bool make_more_room(snug_shard *shard, size_t b
 		   shrink_tables_all(shard);
 }
 
+/* Small items go some at a time: the heap has looked for room in vain by then, and the next stores
+ * shall find some at once. The bytes. */
+static inline uint64_t make_first_room(snug_shard *shard, size_t bytes) {
+	size_t few_bytes = shard->heap->arena.limit_goal_bytes / EVICTED_AT_ONCE_SHARE;
+	if (shard->options.no_eviction || bytes > few_bytes / 2) return shard_make_room(shard);
+	return shard_evict_some(shard, (uint32_t)smaller(few_bytes / bytes, SHARD_EVICTED_AT_ONCE));
+}
+
 /* False: nothing more can go. */
 static inline bool make_room_for(snug_shard *shard, size_t bytes) {
-	uint64_t gained_bytes = shard_make_room(shard);
+	uint64_t gained_bytes = make_first_room(shard, bytes);
 	return LIKELY(gained_bytes >= bytes) || make_more_room(shard, bytes, gained_bytes);
 }
 

@@ -33,6 +33,7 @@
  *   stamp, tick when an item was last used, in sixteenths of a turnover
  *   turnover    as many bytes stored as the limit has
  *   candidate   an entry that the hand found worth little
+ *   newcomer    an item that was stored when fewer than sixteen others have come since
  *   ghost       what is remembered of an item that was evicted
  *   lease       an item that is pinned while bytes go in or out
  *   reserve     to take an item's memory before its value has come; commit: to link it when it has
@@ -55,7 +56,8 @@
  * `watched`.
  *
  * COST. A shard is 20 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries, 1 of versions,
- * 1 of hints. An item costs its head, some 11.5 bytes of index and 2 of ghosts. */
+ * 1 of hints. An item costs its head, some 11.5 bytes of index and 2 to 8
+ * of ghosts. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
 
@@ -63,6 +65,7 @@
 #include "cache/index/item.h"
 #include "cache/rank/candidates.h"
 #include "cache/rank/ghosts.h"
+#include "cache/rank/newcomers.h"
 #include "cache/rank/rank.h"
 #include "cache/rank/recent.h"
 #include "cache/shard/expiries.h"
@@ -102,6 +105,7 @@ struct snug_shard {
 	struct recent recent;
 	/* addresses of entries: forgotten when the index changes its size */
 	struct candidates candidates;
+	struct newcomers newcomers;
 	struct ghosts ghosts;
 	size_t ghosts_reserved_bytes; /* addresses */
 	size_t ghosts_refused_bytes;  /* of a table that the OS did not let shrink; 0: none */
@@ -180,10 +184,12 @@ static inline uint32_t shard_idle_s(const struct snug_shard *shard, uint64_t has
 
 /* The meta of an item of so many bytes that is being stored and was not there. */
 static inline rank_meta shard_rank_insert(struct snug_shard *shard, uint64_t hash, uint32_t bytes) {
-	uint32_t tick = shard->rank.tick, class;
-	rank_meta meta = ghosts_recall(&shard->ghosts, hash, &class)
-						 ? rank_readmit(&shard->rank, class, bytes, shard->linked + 1)
-						 : rank_insert(&shard->rank, bytes, shard->linked + 1);
+	uint32_t tick = shard->rank.tick;
+	struct recalled known;
+	rank_meta meta =
+		ghosts_recall(&shard->ghosts, hash, &known)
+			? rank_readmit(&shard->rank, known.class, known.evictions, bytes, shard->linked + 1)
+			: rank_insert(&shard->rank, bytes, shard->linked + 1);
 	if (__builtin_expect(shard->rank.tick != tick, false))
 		shard->tick_s[shard->rank.tick % STAMPS] = shard_now_s(shard);
 	SNUG_ASSERT(meta <= META_MAX);
@@ -258,6 +264,13 @@ size_t shard_pin_table_growth(const struct snug_shard *shard);
  * can be evicted. */
 uint64_t shard_evict_one(struct snug_shard *shard);
 
+/* Up to so many at once. */
+#define SHARD_EVICTED_AT_ONCE 8u
+uint64_t shard_evict_some(struct snug_shard *shard, uint32_t count);
+
+/* An item was stored: the one that came sixteen before is looked at. */
+void shard_follow_newcomer(struct snug_shard *shard, uint64_t hash);
+
 /* By eviction, or where nothing may be evicted by what is dead. The bytes; 0: nothing more can
  * go. */
 uint64_t shard_make_room(struct snug_shard *shard);
@@ -302,7 +315,7 @@ snug_error shard_begin_store(struct snug_shard *shard, const snug_key *key, size
  * for it: later; the index is denser meanwhile. */
 static inline bool shard_index_step(struct snug_shard *shard) {
 	if (__builtin_expect(!index_wants_step(&shard->index), true)) return false;
-	shard->candidates.count = 0;
+	candidates_forget(&shard->candidates);
 	return index_step(&shard->index) == SNUG_OK;
 }
 

@@ -97,7 +97,7 @@ static void step_index(snug_shard *shard) {
 	snug_error error = index_step(&shard->index);
 	while (error && !sparse && shard_make_table_room(shard, error))
 		error = index_step(&shard->index);
-	shard->candidates.count = 0;
+	candidates_forget(&shard->candidates);
 }
 
 /* Where the OS gives no memory, or takes no page back, the index can't grow; it has room again when
@@ -139,28 +139,16 @@ static snug_error add_to_index(snug_shard *shard, const snug_key *key, uint32_t 
 							   snug_ref *ref) {
 	snug_error error = prepare_index(shard, ref);
 	if (error) return error;
-	return index_add(&shard->index, key->hash, *ref, shard_rank_insert(shard, key->hash, bytes));
+	error = index_add(&shard->index, key->hash, *ref, shard_rank_insert(shard, key->hash, bytes));
+	if (!error && !shard->options.no_eviction) shard_follow_newcomer(shard, key->hash);
+	return error;
 }
 
-snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
-					  const struct item_head *head) {
-	struct probe probe;
-	struct item_head old;
+/* As shard_link, of a key that has no item. */
+static snug_error link_new(snug_shard *shard, const snug_key *key, snug_ref ref,
+						   const struct item_head *head) {
 	shard->stats.stores++;
 	recent_use(&shard->recent, key->hash, shard_now_s(shard));
-	if (shard_look_up(shard, key, &probe, &old)) {
-		snug_ref old_ref = entry_ref(*probe.entry);
-		SNUG_ASSERT(old_ref != ref);
-		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
-		struct change change = index_begin_change(&shard->index, probe.group);
-		entry_set(probe.entry, entry_with_meta(entry_with_ref(*probe.entry, ref), meta));
-		version_end_change(change);
-		shard_count(shard, key->hash, &old, false);
-		shard_count(shard, key->hash, head, true);
-		if (snug_ref_free(shard->heap, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
-			((unsigned char *)snug_ref_at(shard->heap, old_ref))[1] = KEY_UNLINKED;
-		return SNUG_OK;
-	}
 	snug_error error = add_to_index(shard, key, item_bytes(head), &ref);
 	if (error) {
 		snug_error freed = snug_ref_free(shard->heap, ref, item_bytes(head));
@@ -174,6 +162,27 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
 	return SNUG_OK;
 }
 
+snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
+					  const struct item_head *head) {
+	struct probe probe;
+	struct item_head old;
+	if (shard_look_up(shard, key, &probe, &old)) {
+		shard->stats.stores++;
+		recent_use(&shard->recent, key->hash, shard_now_s(shard));
+		snug_ref old_ref = entry_ref(*probe.entry);
+		SNUG_ASSERT(old_ref != ref);
+		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
+		struct change change = index_begin_change(&shard->index, probe.group);
+		entry_set(probe.entry, entry_with_meta(entry_with_ref(*probe.entry, ref), meta));
+		version_end_change(change);
+		shard_count(shard, key->hash, &old, false);
+		shard_count(shard, key->hash, head, true);
+		if (snug_ref_free(shard->heap, old_ref, item_bytes(&old)) == SNUG_ERROR_PINNED)
+			((unsigned char *)snug_ref_at(shard->heap, old_ref))[1] = KEY_UNLINKED;
+		return SNUG_OK;
+	}
+	return link_new(shard, key, ref, head);
+}
 /* ------------------------------------------------------------------ storing ---------------- */
 
 static void write_value(snug_shard *shard, snug_ref ref, const struct item_head *head,
@@ -212,6 +221,19 @@ static snug_error alloc(snug_shard *shard, const struct item_head *head, snug_re
 	return error;
 }
 
+/* In memory of its own. Nobody else stores: a key that was not there is not there afterwards. */
+static __attribute__((noinline)) snug_error store_item(snug_shard *shard, const snug_key *key,
+													   const struct item_head *head,
+													   const void *value, bool is_new) {
+	snug_ref ref;
+	if (is_new) ghosts_prefetch(&shard->ghosts, key->hash);
+	snug_error error = alloc(shard, head, &ref);
+	if (error) return error;
+	write_head(shard, ref, head, key);
+	write_value(shard, ref, head, 0, value, head->value_bytes);
+	return (is_new ? link_new : shard_link)(shard, key, ref, head);
+}
+
 snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attributes *attributes,
 					 const void *value, size_t length) {
 	snug_error error = begin_store(shard, key, length);
@@ -219,8 +241,8 @@ snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attribut
 	if (value == NULL && length > 0) return SNUG_ERROR_NULL;
 	struct item_head head = shard_head(shard, key, attributes, length), old;
 	struct probe probe;
-	if (shard_look_up(shard, key, &probe, &old) &&
-		fits_in_place(shard, entry_ref(*probe.entry), &old, &head)) {
+	if (!shard_look_up(shard, key, &probe, &old)) return store_item(shard, key, &head, value, true);
+	if (fits_in_place(shard, entry_ref(*probe.entry), &old, &head)) {
 		snug_ref ref = entry_ref(*probe.entry);
 		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
 		struct change change = index_begin_change(&shard->index, probe.group);
@@ -234,12 +256,7 @@ snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attribut
 		shard->stats.stores++;
 		return SNUG_OK;
 	}
-	snug_ref ref;
-	error = alloc(shard, &head, &ref);
-	if (error) return error;
-	write_head(shard, ref, &head, key);
-	write_value(shard, ref, &head, 0, value, length);
-	return shard_link(shard, key, ref, &head);
+	return store_item(shard, key, &head, value, false);
 }
 
 snug_error shard_refuse_set(snug_shard *shard, const snug_key *key, snug_error error) {

@@ -1,6 +1,7 @@
 /* test_rank.c: the eviction's parts: bits of an entry, learning, candidates, ghosts. */
 #include "cache/rank/candidates.h"
 #include "cache/rank/ghosts.h"
+#include "cache/rank/newcomers.h"
 #include "cache/rank/rank.h"
 #include "support/test_random.h"
 #include "unit/cmocka_all.h"
@@ -27,7 +28,7 @@ static void a_meta_keeps_to_its_bits(void **state) {
 			meta = rank_hit(&rank, meta);
 		else if (what == 1)
 			meta = rank_readmit(&rank, (uint32_t)test_random_below(&random, RANK_CLASSES),
-								TICK_BYTES / 3, 5);
+								test_random_below(&random, 1000), TICK_BYTES / 3, 5);
 		else if (what == 2)
 			(void)rank_insert(&rank, test_random_below(&random, 3 * TICK_BYTES), 5);
 		else
@@ -146,7 +147,54 @@ static void a_new_limit_changes_the_clock(void **state) {
 	(void)rank_insert(&rank, 1, 1);
 }
 
-/* Against a sorted list of all offers. */
+/* The interval of what comes back is that it was away: after an eighth of a turnover, and later. */
+static void who_was_away_longer_comes_back_with_a_longer_interval(void **state) {
+	(void)state;
+	static const struct {
+		uint64_t evictions;
+		uint32_t class;
+	} cases[] = {{0, 11},    {125, 11},  {500, 12},  {1499, 12}, {1500, 13},
+				 {3499, 13}, {3500, 14}, {7499, 14}, {7500, 15}, {UINT32_MAX, 15}};
+	struct rank rank;
+	rank_init(&rank, LIMIT_BYTES, 1);
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		rank_meta meta = rank_readmit(&rank, 0, cases[i].evictions, 1, 1000);
+		assert_int_equal(rank_class(meta), cases[i].class);
+	}
+	(void)rank_readmit(&rank, 31, 1, 1, 0); /* of none: no division by zero */
+}
+
+/* Passing is seeing, settling and scoring. */
+static void to_pass_is_all_three(void **state) {
+	(void)state;
+	struct rank rank, twin;
+	rank_init(&rank, LIMIT_BYTES, 1);
+	pass_ticks(&rank, 200);
+	for (uint32_t bits = 0; bits < 1u << RANK_META_BITS; bits++) {
+		rank_meta meta = (rank_meta)bits, settled = rank_settle(&rank, meta);
+		twin = rank;
+		rank_see(&twin, settled);
+		float value = rank_pass(&rank, &meta);
+		assert_int_equal(meta, settled);
+		assert_true(value == rank_score(&twin, settled, 1));
+		assert_memory_equal(&rank, &twin, sizeof rank);
+	}
+}
+
+static void age_classes_are_two_to_a_power_of_two(void **state) {
+	(void)state;
+	uint32_t class = 0;
+	for (uint32_t age = 0; age < 128; age++) {
+		uint32_t power = 1;
+		while (2 * power <= age) power *= 2;
+		bool begins = age < 4 || age == power || 2 * age == 3 * power;
+		if (age > 0 && begins) class ++;
+		assert_int_equal(rank_age_classes[age], class);
+	}
+	assert_int_equal(class, RANK_AGES - 1);
+}
+
+/* Against a list of all offers. */
 static void candidates_are_the_worst_offered(void **state) {
 	(void)state;
 	test_random random = {test_environment_number("SNUG_SEED", 2)};
@@ -159,7 +207,7 @@ static void candidates_are_the_worst_offered(void **state) {
 		for (uint64_t i = 0; i < offers; i++) {
 			score_of_place[i] = (float)test_random_below(&random, 1000);
 			offered[i] = true;
-			candidates_offer(&candidates, (struct candidate){i, i * 3, score_of_place[i]});
+			candidates_offer(&candidates, (struct candidate){i, i * 3}, score_of_place[i]);
 		}
 		assert_int_equal(candidates.count, offers < CANDIDATES_MAX ? offers : CANDIDATES_MAX);
 		struct candidate taken;
@@ -169,24 +217,41 @@ static void candidates_are_the_worst_offered(void **state) {
 			offered[taken.place] = false;
 			uint32_t less = 0; /* that were offered and not taken */
 			for (uint64_t i = 0; i < offers; i++)
-				less += offered[i] && score_of_place[i] < taken.score;
+				less += offered[i] && score_of_place[i] < score_of_place[taken.place];
 			assert_int_equal(less, 0);
 		}
 	}
 }
 
-static void a_place_is_a_candidate_once(void **state) {
+/* Taking makes room for the next offers, whatever they are worth; so does forgetting. */
+static void candidates_are_filled_again(void **state) {
 	(void)state;
 	struct candidates candidates = {.count = 0};
-	candidates_offer(&candidates, (struct candidate){7, 1, 5});
-	candidates_offer(&candidates, (struct candidate){7, 2, 9});
-	candidates_offer(&candidates, (struct candidate){8, 3, 6});
 	struct candidate taken;
+	for (uint64_t i = 0; i < 20; i++)
+		candidates_offer(&candidates, (struct candidate){i, 1}, (float)i);
 	assert_true(candidates_take(&candidates, &taken));
-	assert_int_equal(taken.entry, 3);
+	assert_int_equal(taken.place, 0);
+	candidates_offer(&candidates, (struct candidate){99, 1}, 1e30f);
+	candidates_offer(&candidates, (struct candidate){98, 1}, 0);
+	assert_int_equal(candidates.count, CANDIDATES_MAX);
 	assert_true(candidates_take(&candidates, &taken));
-	assert_int_equal(taken.entry, 2);
+	assert_int_equal(taken.place, 98);
+	candidates_forget(&candidates);
 	assert_false(candidates_take(&candidates, &taken));
+	candidates_offer(&candidates, (struct candidate){97, 1}, 1e30f);
+	assert_true(candidates_take(&candidates, &taken));
+	assert_int_equal(taken.place, 97);
+}
+
+static void a_newcomer_is_told_when_sixteen_have_come(void **state) {
+	(void)state;
+	struct newcomers newcomers = {.next = 0};
+	for (uint64_t i = 1; i <= 100; i++) {
+		uint64_t oldest = newcomers_oldest(&newcomers);
+		assert_int_equal(oldest, i > NEWCOMERS ? i - NEWCOMERS : 0);
+		assert_int_equal(newcomers_add(&newcomers, i), oldest);
+	}
 }
 
 /* `count` new hashes from a seed. */
@@ -200,9 +265,9 @@ static uint32_t recall(struct ghosts *ghosts, uint64_t seed, uint32_t count) {
 	test_random random = {seed};
 	uint32_t recalled = 0;
 	for (uint32_t i = 0; i < count; i++) {
-		uint32_t class = 99;
-		if (!ghosts_recall(ghosts, test_random_next(&random), &class)) continue;
-		recalled += class == i % 32;
+		struct recalled known = {.class = 99};
+		if (!ghosts_recall(ghosts, test_random_next(&random), &known)) continue;
+		recalled += known.class == i % 32;
 	}
 	return recalled;
 }
@@ -235,11 +300,29 @@ static void full_ghosts_forget(void **state) {
 	uint64_t seed = test_environment_number("SNUG_SEED", 4);
 	test_random random = {seed + 1};
 	struct ghosts ghosts = ghosts_of(8);
-	uint32_t class, strangers = 0;
+	struct recalled known;
+	uint32_t strangers = 0;
 	remember(&ghosts, seed, 16 * GRAIN_GHOSTS);
 	for (uint32_t i = 0; i < 4096; i++)
-		strangers += ghosts_recall(&ghosts, test_random_next(&random), &class);
+		strangers += ghosts_recall(&ghosts, test_random_next(&random), &known);
 	assert_in_range(strangers, 16, 128); /* 64 expected: 32 fingerprints of 2048 */
+}
+
+/* Of a set's ghosts the oldest is forgotten, and each tells how many came after it. */
+static void a_ghost_knows_how_long_ago(void **state) {
+	(void)state;
+	struct ghosts ghosts = ghosts_of(1);
+	struct recalled known;
+	for (uint64_t i = 0; i < 40; i++) ghosts_remember(&ghosts, (i + 1) << 56, 7);
+	for (uint64_t i = 0; i < 8; i++) assert_false(ghosts_recall(&ghosts, (i + 1) << 56, &known));
+	/* in the middle first: what lies behind it moves up */
+	assert_true(ghosts_recall(&ghosts, UINT64_C(30) << 56, &known));
+	assert_int_equal(known.evictions, 10 * ghosts.sets);
+	assert_true(ghosts_recall(&ghosts, UINT64_C(9) << 56, &known));
+	assert_int_equal(known.evictions, 30 * ghosts.sets);
+	assert_true(ghosts_recall(&ghosts, UINT64_C(40) << 56, &known));
+	assert_int_equal(known.evictions, 0);
+	assert_int_equal(known.class, 7);
 }
 
 /* At any size, powers of two and others: what was remembered still is after growing; most of it
@@ -263,8 +346,10 @@ static void ghosts_follow_the_objects(void **state) {
 	(void)state;
 	uint64_t limit_bytes = (uint64_t)8 * GHOST_GRAIN_BYTES * GHOST_SHARE;
 	struct ghosts ghosts = ghosts_of(0);
-	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS - 1), GHOSTS_FIT);
-	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS), GHOSTS_GROW);
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS / 2 / GHOSTS_PER_ITEM_MAX - 1),
+					 GHOSTS_FIT);
+	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, GRAIN_GHOSTS / 2 / GHOSTS_PER_ITEM_MAX),
+					 GHOSTS_GROW);
 	assert_int_equal(ghosts_fit(&ghosts, GHOST_GRAIN_BYTES * GHOST_SHARE - 1, GRAIN_GHOSTS),
 					 GHOSTS_FIT);
 	ghosts = ghosts_of(8);
@@ -275,16 +360,31 @@ static void ghosts_follow_the_objects(void **state) {
 	assert_int_equal(ghosts_fit(&ghosts, limit_bytes, 5 * GRAIN_GHOSTS), GHOSTS_SHRINK);
 }
 
+/* Four of them for a large object, one for a small one; and what it has shrunk to is known. */
+static void large_objects_have_more_ghosts(void **state) {
+	(void)state;
+	uint64_t limit_bytes = UINT64_C(64) << 20;
+	uint64_t spare = limit_bytes / GHOST_SPARE_SHARE / sizeof(ghost);
+	assert_int_equal(ghosts_wanted(limit_bytes, 1000), 4000);
+	assert_int_equal(ghosts_wanted(limit_bytes, spare / 2), spare);
+	assert_int_equal(ghosts_wanted(limit_bytes, 3 * spare), 3 * spare);
+	for (uint64_t items = 0; items < 3 * spare; items += 997) {
+		struct ghosts ghosts = {.table = ghost_memory, .sets = UINT64_C(1) << 20};
+		while (ghosts_fit(&ghosts, limit_bytes, items) == GHOSTS_SHRINK) ghosts_shrink(&ghosts);
+		assert_true(ghosts_bytes(&ghosts) <= ghosts_kept_bytes(limit_bytes, items));
+	}
+}
+
 static void ghosts_of_a_small_cache_are_none(void **state) {
 	(void)state;
 	struct ghosts ghosts;
-	uint32_t class;
+	struct recalled known;
 	assert_int_equal(ghosts_most_bytes(1000), 0);
 	assert_int_equal(ghosts_most_bytes(UINT64_C(64) << 20), 512 << 10);
 	ghosts_init(&ghosts, NULL);
 	assert_int_equal(ghosts_fit(&ghosts, UINT64_MAX, UINT64_MAX), GHOSTS_FIT);
 	ghosts_remember(&ghosts, 1, 1);
-	assert_false(ghosts_recall(&ghosts, 1, &class));
+	assert_false(ghosts_recall(&ghosts, 1, &known));
 }
 
 int main(void) {
@@ -297,8 +397,14 @@ int main(void) {
 		cmocka_unit_test(a_scan_is_learnt),
 		cmocka_unit_test(a_period_without_a_census_teaches_nothing),
 		cmocka_unit_test(a_new_limit_changes_the_clock),
+		cmocka_unit_test(who_was_away_longer_comes_back_with_a_longer_interval),
+		cmocka_unit_test(to_pass_is_all_three),
+		cmocka_unit_test(age_classes_are_two_to_a_power_of_two),
 		cmocka_unit_test(candidates_are_the_worst_offered),
-		cmocka_unit_test(a_place_is_a_candidate_once),
+		cmocka_unit_test(candidates_are_filled_again),
+		cmocka_unit_test(a_newcomer_is_told_when_sixteen_have_come),
+		cmocka_unit_test(a_ghost_knows_how_long_ago),
+		cmocka_unit_test(large_objects_have_more_ghosts),
 		cmocka_unit_test(ghosts_are_recalled_once),
 		cmocka_unit_test(full_ghosts_forget),
 		cmocka_unit_test(ghosts_survive_growing),

@@ -1,11 +1,12 @@
 /* policy_snug.c: what libsnug's cache does, by the cache's own code (cache/rank/rank.h,
- * candidates.h and ghosts.h) on entries without objects.
+ * candidates.h, newcomers.h and ghosts.h) on entries without objects.
  *
  * The index is a table in which each object has a random place, as in a hash table of buckets; the
  * hand goes through it. The ghosts' memory is taken off the limit; the nine KiB of the rank's
  * tables are not, because the simulated caches are small samples of large ones. */
 #include "cache/rank/candidates.h"
 #include "cache/rank/ghosts.h"
+#include "cache/rank/newcomers.h"
 #include "cache/rank/rank.h"
 #include "ledger/random.h"
 #include "policies/simulation.h"
@@ -16,6 +17,7 @@
 struct shard {
 	struct rank rank;
 	struct candidates candidates;
+	struct newcomers newcomers; /* a key is its hash here, and one more */
 	struct ghosts ghosts;
 	struct random random;
 	uint32_t items;
@@ -51,17 +53,34 @@ static void put(struct shard *self, uint32_t key, uint32_t place) {
 	self->places[key] = place;
 }
 
+/* What it takes to keep it, by what is wanted (as shard_evict.c). */
+static uint32_t cost_of(const struct simulation *simulation, uint32_t key) {
+	return simulation->policy == &policy_snug_bytes ? 1 : simulation->bytes[key];
+}
+
+/* In the cache the place is that of the entry and its word tells the object; here the key is
+ * both. */
+static void offer(struct shard *self, const struct simulation *simulation, uint32_t key) {
+	rank_meta meta = self->metas[key];
+	candidates_offer(&self->candidates, (struct candidate){key, meta},
+					 rank_score(&self->rank, meta, cost_of(simulation, key)));
+}
+
 static void insert(struct simulation *simulation, uint32_t key) {
 	struct shard *self = simulation->state;
 	uint32_t bytes = simulation->bytes[key];
-	uint32_t class;
-	self->metas[key] = ghosts_recall(&self->ghosts, mix64(key), &class)
-						   ? rank_readmit(&self->rank, class, bytes, self->items)
-						   : rank_insert(&self->rank, bytes, self->items);
+	struct recalled known;
+	self->metas[key] =
+		ghosts_recall(&self->ghosts, mix64(key), &known)
+			? rank_readmit(&self->rank, known.class, known.evictions, bytes, self->items)
+			: rank_insert(&self->rank, bytes, self->items);
 	uint32_t place = random_below(&self->random, (uint64_t)self->items + 1);
 	if (place < self->items) put(self, self->entries[place], self->items);
 	put(self, key, place);
 	self->items++;
+	uint64_t oldest = newcomers_add(&self->newcomers, (uint64_t)key + 1);
+	if (oldest > 0 && simulation->bytes[oldest - 1] != 0)
+		offer(self, simulation, (uint32_t)oldest - 1);
 	enum ghosts_fit fit = ghosts_fit(&self->ghosts, simulation->limit_bytes, self->items);
 	if (fit == GHOSTS_GROW) ghosts_grow(&self->ghosts);
 	if (fit == GHOSTS_SHRINK) ghosts_shrink(&self->ghosts);
@@ -72,21 +91,12 @@ static void drop(struct simulation *simulation, uint32_t key) {
 	put(self, self->entries[--self->items], self->places[key]);
 }
 
-/* What it takes to keep it, by what is wanted (as shard_evict.c). */
-static uint32_t cost_of(const struct simulation *simulation, uint32_t key) {
-	return simulation->policy == &policy_snug_bytes ? 1 : simulation->bytes[key];
-}
-
-/* In the cache the place is that of the entry and its word tells the object; here the key is
- * both. */
 static void look(struct shard *self, const struct simulation *simulation) {
 	if (self->hand >= self->items) self->hand = 0;
 	uint32_t key = self->entries[self->hand++];
 	rank_meta meta = self->metas[key] = rank_settle(&self->rank, self->metas[key]);
 	rank_see(&self->rank, meta);
-	candidates_offer(
-		&self->candidates,
-		(struct candidate){key, meta, rank_score(&self->rank, meta, cost_of(simulation, key))});
+	offer(self, simulation, key);
 }
 
 static uint32_t evict(struct simulation *simulation) {
@@ -103,22 +113,24 @@ static uint32_t evict(struct simulation *simulation) {
 	return key;
 }
 
-const struct policy policy_snug = {"snug",
-								   "libsnug's: learnt density of hits, sampled, with ghosts",
-								   sizeof(struct shard),
-								   begin,
-								   hit,
-								   insert,
-								   evict,
-								   drop,
-								   overhead};
+const struct policy policy_snug = {.name = "snug",
+								   .summary =
+									   "libsnug's: learnt density of hits, sampled, with ghosts",
+								   .state_bytes = sizeof(struct shard),
+								   .begin = begin,
+								   .hit = hit,
+								   .insert = insert,
+								   .evict = evict,
+								   .remove = drop,
+								   .overhead = overhead};
 
-const struct policy policy_snug_bytes = {"snug-bytes",
-										 "the same for bytes: snug_shard_options.evict_for",
-										 sizeof(struct shard),
-										 begin,
-										 hit,
-										 insert,
-										 evict,
-										 drop,
-										 overhead};
+const struct policy policy_snug_bytes = {.name = "snug-bytes",
+										 .summary =
+											 "the same for bytes: snug_shard_options.evict_for",
+										 .state_bytes = sizeof(struct shard),
+										 .begin = begin,
+										 .hit = hit,
+										 .insert = insert,
+										 .evict = evict,
+										 .remove = drop,
+										 .overhead = overhead};
