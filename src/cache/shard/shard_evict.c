@@ -155,6 +155,11 @@ static uint32_t find_victims(snug_shard *shard, struct candidate *victims, uint3
 	return found;
 }
 
+static void offer_again(snug_shard *shard, const struct candidate *candidate) {
+	float value = rank_score(&shard->rank, (rank_meta)entry_meta(candidate->entry), 1);
+	offer(shard, (const uint64_t *)(uintptr_t)candidate->place, candidate->entry, value);
+}
+
 /* The bytes that went. */
 static uint64_t evict(snug_shard *shard, const struct candidate *victim) {
 	uint64_t flushed_bytes = shard->flushed_bytes;
@@ -177,17 +182,23 @@ static uint64_t evict(snug_shard *shard, const struct candidate *victim) {
 }
 
 uint64_t shard_evict_one(snug_shard *shard) {
-	return shard_evict_some(shard, 1);
+	return shard_evict_some(shard, 1, 1);
 }
 
-/* What was chosen before others went may have been moved by that: then it stays. */
-uint64_t shard_evict_some(snug_shard *shard, uint32_t count) {
+/* What was chosen before others went may have been moved by that, and what is not needed after a
+ * large one is a candidate again. */
+uint64_t shard_evict_some(snug_shard *shard, uint32_t count, uint64_t bytes) {
 	struct candidate victims[SHARD_EVICTED_AT_ONCE];
 	uint64_t flushed_bytes = shard->flushed_bytes;
 	SNUG_ASSERT(count > 0 && count <= SHARD_EVICTED_AT_ONCE);
 	uint32_t found = find_victims(shard, victims, count);
 	uint64_t gained_bytes = shard->flushed_bytes - flushed_bytes;
-	for (uint32_t i = 0; i < found; i++)
-		if (is_evictable(shard, &victims[i])) gained_bytes += evict(shard, &victims[i]);
+	for (uint32_t i = 0; i < found; i++) {
+		if (!is_evictable(shard, &victims[i])) continue;
+		if (gained_bytes < bytes)
+			gained_bytes += evict(shard, &victims[i]);
+		else
+			offer_again(shard, &victims[i]);
+	}
 	return gained_bytes;
 }

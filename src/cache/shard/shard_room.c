@@ -158,7 +158,8 @@ static __attribute__((noinline)) bool make_more_room(snug_shard *shard, size_t b
 static inline uint64_t make_first_room(snug_shard *shard, size_t bytes) {
 	size_t few_bytes = shard->heap->arena.limit_goal_bytes / EVICTED_AT_ONCE_SHARE;
 	if (shard->options.no_eviction || bytes > few_bytes / 2) return shard_make_room(shard);
-	return shard_evict_some(shard, (uint32_t)smaller(few_bytes / bytes, SHARD_EVICTED_AT_ONCE));
+	uint32_t count = (uint32_t)smaller(few_bytes / bytes, SHARD_EVICTED_AT_ONCE);
+	return shard_evict_some(shard, count, count * bytes);
 }
 
 /* False: nothing more can go. */

@@ -264,9 +264,9 @@ size_t shard_pin_table_growth(const struct snug_shard *shard);
  * can be evicted. */
 uint64_t shard_evict_one(struct snug_shard *shard);
 
-/* Up to so many at once. */
+/* Up to so many at once, until so many bytes have gone. */
 #define SHARD_EVICTED_AT_ONCE 8u
-uint64_t shard_evict_some(struct snug_shard *shard, uint32_t count);
+uint64_t shard_evict_some(struct snug_shard *shard, uint32_t count, uint64_t bytes);
 
 /* An item was stored: the one that came sixteen before is looked at. */
 void shard_follow_newcomer(struct snug_shard *shard, uint64_t hash);
