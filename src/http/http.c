@@ -374,6 +374,7 @@ static bool open_door(struct http *http, const struct settings *settings,
 	door->rules = (struct http_rules){.name = settings->http,
 									  .hosts = &settings->http_hosts,
 									  .token = http->token[0] == '\0' ? NULL : http->token,
+									  .auth = http->asks.server->auth,
 									  .is_loopback = is_loopback(listener->fds[0])};
 	const unsigned flags =
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;

@@ -6,10 +6,16 @@
  *
  * Whoever sends none of Host, Origin and Sec-Fetch-Site is no browser. No page made it ask, so
  * these rules have nothing to say to it. A token is compared in a time that does not depend on
- * where it differs. */
+ * where it differs.
+ *
+ * Where clients are asked who they are (--auth-file), actions need a user who may operate, or the
+ * token of --http-token-file, from loopback as from elsewhere. */
 #include "http/http_access.h"
 
 #include "base/address_text.h"
+#include "os/threads.h"
+#include "server/protocol/base64.h"
+#include "server/protocol/protocol.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -65,6 +71,54 @@ static bool has_token(const struct http_rules *rules, const struct http_request 
 		   is_equal(request->authorization + length, rules->token);
 }
 
+#define SAID_BYTES_MAX ((size_t)AUTH_BYTES_MAX)
+
+static bool begins_with(const char *text, const char *scheme) {
+	return strncasecmp(text, scheme, strlen(scheme)) == 0;
+}
+
+/* Name and password (Basic, RFC 7617); or a token, which is the password of the user "http". `said` is
+ * SAID_BYTES_MAX of room. False: neither. */
+static bool read_login(const char *authorization, char *said, struct login *login) {
+	static const char bearer[] = "Bearer ", basic[] = "Basic ";
+	const char *rest;
+	size_t said_bytes = 0;
+	if (begins_with(authorization, bearer)) {
+		rest = authorization + strlen(bearer);
+		*login = (struct login){"http", strlen("http"), rest, strlen(rest)};
+		return login->password_bytes > 0;
+	}
+	if (!begins_with(authorization, basic)) return false;
+	rest = authorization + strlen(basic);
+	if (strlen(rest) > SAID_BYTES_MAX || !base64_decode(rest, strlen(rest), said, &said_bytes))
+		return false;
+	const char *colon = memchr(said, ':', said_bytes);
+	if (colon == NULL) return false;
+	size_t name_bytes = (size_t)(colon - said);
+	*login = (struct login){said, name_bytes, colon + 1, said_bytes - name_bytes - 1};
+	return true;
+}
+
+static bool is_operator(const struct http_rules *rules, const char *authorization) {
+	char said[SAID_BYTES_MAX];
+	struct login login;
+	if (authorization == NULL || !read_login(authorization, said, &login)) return false;
+	uint8_t rights =
+		auth_check(rules->auth, login.name, login.name_bytes, login.password, login.password_bytes);
+	explicit_bzero(said, sizeof said);
+	return (rights & AUTH_OPERATE) != 0;
+}
+
+/* Refusals are late: each connection here has a thread of its own. */
+static const char *refuse_stranger(const struct http_rules *rules,
+								   const struct http_request *request) {
+	if (rules->token != NULL && has_token(rules, request)) return NULL;
+	if (is_operator(rules, request->authorization)) return NULL;
+	os_thread_sleep(AUTH_DELAY_NS);
+	return "actions need a user who may operate: Authorization: Basic, or Bearer with the password "
+		   "of the user http";
+}
+
 static bool is_same_site(const struct http_request *request) {
 	if (request->site != NULL && strcmp(request->site, "same-origin") != 0 &&
 		strcmp(request->site, "none") != 0)
@@ -81,6 +135,7 @@ const char *http_access_act(const struct http_rules *rules, const struct http_re
 	if (!is_same_site(request)) return "a request from another site";
 	if (request->mark == NULL || strcmp(request->mark, "1") != 0)
 		return "actions need the header X-Snug-Request: 1";
+	if (rules->auth != NULL) return refuse_stranger(rules, request);
 	if (rules->token == NULL)
 		return rules->is_loopback
 				   ? NULL

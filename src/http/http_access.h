@@ -12,6 +12,7 @@
 #ifndef SNUG_HTTP_HTTP_ACCESS_H
 #define SNUG_HTTP_HTTP_ACCESS_H
 
+#include "server/auth/auth.h"
 #include "server/settings/settings.h"
 
 #include <stdbool.h>
@@ -28,6 +29,7 @@ struct http_rules {
 	const char *name;                  /* what --http calls us */
 	const struct settings_list *hosts; /* what --http-host does */
 	const char *token;                 /* NULL: none is set */
+	struct auth *auth;                 /* the users; NULL: there are none */
 	bool is_loopback;                  /* this address cannot be reached from elsewhere */
 };
 

@@ -4,6 +4,7 @@
  *     protocol/         bytes to commands, answers to bytes; pure
  *     io/               sockets, over io_uring or epoll
  *     settings/         what it was told, from one table
+ *     auth/             who a client is: the file of users, and a thread that checks passwords
  *     process/          between the process and the machine: descriptors, user, pid file, log,
  *                       listeners; what of the settings may change while it runs
  *     errand/           what needs all workers, or the coordinator
@@ -38,6 +39,7 @@
 #include <stdatomic.h>
 
 struct connection;
+struct auth;
 struct channel;
 struct errand;
 
@@ -56,6 +58,8 @@ struct connection_counts {
 	uint64_t requests_out; /* to other workers */
 	uint64_t requests_in;
 	uint64_t flush_commands;
+	uint64_t auth_commands; /* that said who the client is */
+	uint64_t auth_errors;   /* and were refused */
 };
 
 /* Who is being served in slices: errand_slices.c. */
@@ -98,6 +102,7 @@ struct server {
 	snug_coordinator *coordinator;
 	const struct listeners *listeners;
 	snug_log log;
+	struct auth *auth; /* NULL: nobody is asked who he is */
 	struct os_epoch started;
 	struct os_epoch clock;           /* as `started`; of a memory file, it goes on */
 	snug_memory_file *memory_file;   /* NULL: none */
@@ -124,12 +129,13 @@ struct server {
 
 struct listeners;
 
-/* Starts the workers, which accept from the listeners; returns when they do. The listeners and the
- * memory file, which may be NULL, stay the caller's, and must outlive the server. Errors as of snug_workers_create and
- * snug_coordinator_create, and OS_THREAD. */
+/* Starts the workers, which accept from the listeners; returns when they do. The listeners, and auth
+ * and the memory file, which may be NULL, stay the caller's, and must outlive the server. Errors as
+ * of snug_workers_create and snug_coordinator_create, and OS_THREAD. */
 SNUG_NODISCARD snug_error server_create(const struct settings *settings,
-										const struct listeners *listeners, const snug_log *log,
-										snug_memory_file *memory_file, struct server **out);
+										const struct listeners *listeners, struct auth *auth,
+										const snug_log *log, snug_memory_file *memory_file,
+										struct server **out);
 
 /* Accepts no more, answers what was asked, closes the connections, ends the threads. Then every
  * message to a worker is answered and every ticket of the coordinator, so that who has sent some

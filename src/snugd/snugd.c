@@ -13,6 +13,7 @@
 #include "base/number_text.h"
 #include "http/http.h"
 #include "os/address_space.h"
+#include "server/auth/auth.h"
 #include "server/operator/operator.h"
 #include "server/process/control_socket.h"
 #include "server/process/kept_memory.h"
@@ -52,6 +53,7 @@ struct snugd {
 	struct pid_file pid_file;
 	struct listeners listeners;
 	snug_memory_file *memory_file; /* NULL: none */
+	struct auth *auth;             /* NULL: nobody is asked who he is */
 	struct server *server;
 	struct http *http;
 	struct operator_door *operators;
@@ -170,15 +172,37 @@ static void open_control(struct snugd *snugd) {
 		snug_log_line(&snugd->log, SNUG_LOG_INFO, "control socket: %s", control->name);
 }
 
+/* By the user that snugd has become, who must be able to read it again. */
+static bool open_auth(struct snugd *snugd) {
+	const struct settings *settings = &snugd->settings;
+	uint32_t open = listeners_count_open(&snugd->listeners);
+	if (settings->auth_file[0] != '\0') {
+		if (auth_create(settings->auth_file, &snugd->log, &snugd->auth, &snugd->why)) return true;
+		snugd->status = EX_USAGE;
+		return false;
+	}
+	if (open > 0) {
+		snug_log_line(
+			&snugd->log, SNUG_LOG_WARNING,
+			"%u address%s can be reached from elsewhere, and nobody who connects is asked "
+			"who he is: --auth-file, or -l",
+			open, open > 1 ? "es" : "");
+	}
+	return true;
+}
+
 static void stop_all(struct snugd *snugd) {
 	http_stop(snugd->http);
 	operator_stop(snugd->operators);
+	auth_stop(snugd->auth);
 	server_stop(snugd->server);
 	http_destroy(snugd->http);
 	operator_destroy(snugd->operators);
 	server_destroy(snugd->server);
 	kept_memory_close(snugd->memory_file, &snugd->log);
 	snugd->memory_file = NULL;
+	auth_destroy(snugd->auth);
+	snugd->auth = NULL;
 }
 
 /* Digits that the settings have found good; "": the random one stays. */
@@ -196,12 +220,12 @@ static snug_error set_hash_secret(const char *digits) {
 /* What a memory file holds may turn out not to fit when the workers look at it. */
 static snug_error create_server(struct snugd *snugd) {
 	snug_memory_file *file = snugd->memory_file;
-	snug_error error =
-		server_create(&snugd->settings, &snugd->listeners, &snugd->log, file, &snugd->server);
+	snug_error error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, &snugd->log,
+									 file, &snugd->server);
 	if (file != NULL && (error == SNUG_ERROR_LAYOUT || error == SNUG_ERROR_CORRUPT) &&
 		kept_memory_begin_anew(file, &snugd->log, error))
-		error =
-			server_create(&snugd->settings, &snugd->listeners, &snugd->log, file, &snugd->server);
+		error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, &snugd->log, file,
+							  &snugd->server);
 	if (error || file == NULL) return error;
 	snug_log_line(&snugd->log, SNUG_LOG_INFO, "memory file: %llu items attached in %llu us",
 				  (unsigned long long)atomic_load(&snugd->server->attached_items),
@@ -229,10 +253,15 @@ static bool start(struct snugd *snugd) {
 		text_print(why, "cannot start the thread that writes the log");
 		return false;
 	}
+	if (!open_auth(snugd)) return false;
 	snug_error error = set_hash_secret(settings->hash_secret);
-	if (!error && !kept_memory_open(settings, &snugd->log, why, &snugd->memory_file)) return false;
+	if (!error && !kept_memory_open(settings, &snugd->log, why, &snugd->memory_file)) {
+		auth_destroy(snugd->auth);
+		return false;
+	}
 	if (!error) error = create_server(snugd);
 	if (error != SNUG_OK) {
+		auth_destroy(snugd->auth);
 		text_print(why, "cannot start %u workers with %llu MiB: %s", settings->threads,
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
 		return false;
@@ -258,6 +287,18 @@ static bool start(struct snugd *snugd) {
 
 /* ------------------------------------------------------------------ the end ------------------- */
 
+/* Those who were let in stay. */
+static void reload_auth(struct snugd *snugd, const snug_log *news) {
+	struct text why = {0};
+	if (snugd->auth == NULL) return;
+	if (auth_reload(snugd->auth, &why))
+		snug_log_line(news, SNUG_LOG_INFO, "reload: %u users", auth_user_count(snugd->auth));
+	else
+		snug_log_line(&snugd->log, SNUG_LOG_ERROR, "reload: the users stay as they were: %.*s",
+					  (int)why.length, why.length > 0 ? why.bytes : "");
+	text_deinit(&why);
+}
+
 /* All or nothing: a config file with a mistake changes nothing. */
 static void reload(struct snugd *snugd) {
 	struct settings wanted;
@@ -266,6 +307,7 @@ static void reload(struct snugd *snugd) {
 	switch (settings_parse(snugd->argument_count, snugd->arguments, &wanted, &said)) {
 	case SETTINGS_RUN:
 		settings_live_change(&snugd->server->live, &snugd->reread, &wanted, &news);
+		reload_auth(snugd, &news);
 		snug_log_line(&news, SNUG_LOG_INFO, "reload: done");
 		break;
 	case SETTINGS_REFUSE:

@@ -91,9 +91,36 @@ static void fold_operation(struct trace *trace, struct command *command, const c
 	try_answers(command);
 }
 
+/* What becomes of it for who may not have it, or must say who he is first. */
+static void try_refusals(const struct command *command) {
+	static const enum command_refusal reasons[] = {REFUSED_STRANGER, REFUSED_NOT_ALLOWED,
+												   REFUSED_UNKNOWN,  REFUSED_MECHANISM,
+												   REFUSED_TOO_LONG, REFUSED_BAD_END};
+	char told[DECODED_KEY_BYTES];
+	struct login login;
+	bool is_login = command_is_login(command);
+	if (command->kind == COMMAND_LOGIN) (void)command_login_step(command);
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
+		struct command refused = *command;
+		command_refuse(&refused, reasons[i], told);
+		MUST(refused.kind == COMMAND_SAY || refused.kind == COMMAND_SAY_SKIP ||
+			 refused.kind == COMMAND_FAIL);
+		MUST(refused.kind != COMMAND_SAY_SKIP || refused.skip_bytes > 0);
+		MUST(refused.operation.key.length == 0 && !refused.is_too_large);
+		MUST(!is_login || refused.kind == COMMAND_FAIL || refused.kind == COMMAND_SAY_SKIP ||
+			 command->operation.value_bytes + command->reply.value_end_bytes == 0);
+	}
+	(void)command_is_for_strangers(command);
+	if (command->kind == COMMAND_LOGIN && command_read_login(command, &login))
+		MUST(login.name_bytes > 0 && login.password_bytes > 0 &&
+			 lies_in(login.name, login.name_bytes, command->text, command->text_bytes) &&
+			 lies_in(login.password, login.password_bytes, command->text, command->text_bytes));
+}
+
 static void take(struct trace *trace, struct command *command, const char *bytes, size_t size) {
 	trace->commands++;
 	fold_number(trace, command->kind);
+	try_refusals(command);
 	fold_number(trace, command->reply.is_quiet);
 	fold_number(trace, command->reply.value_end_bytes);
 	if (reply_is_binary(&command->reply)) fold_number(trace, command->reply.token);
@@ -104,10 +131,12 @@ static void take(struct trace *trace, struct command *command, const char *bytes
 	else if (command->kind == COMMAND_SAY || command->kind == COMMAND_SAY_SKIP ||
 			 command->kind == COMMAND_FAIL)
 		fold(trace, command->text, command->text_bytes);
-	else if (command->kind == COMMAND_STATS || command->kind == COMMAND_SNUG)
+	else if (command->kind == COMMAND_STATS || command->kind == COMMAND_SNUG ||
+			 command->kind == COMMAND_LOGIN)
 		MUST(lies_in(command->text, command->text_bytes, bytes, size));
 	trace->is_over = command->kind == COMMAND_QUIT || command->kind == COMMAND_FAIL;
 	if (command->kind == COMMAND_SAY_SKIP) trace->at += command->skip_bytes;
+	if (command->kind == COMMAND_LOGIN) trace->at += command->operation.value_bytes;
 	if (command->kind == COMMAND_OPERATION && command->operation.kind == OPERATION_STORE)
 		trace->at += command->operation.value_bytes + command->reply.value_end_bytes;
 }

@@ -47,6 +47,7 @@
 #include "cache/shard/shard_read.h"
 #include "cache/shard/upkeep.h"
 #include "server/buffers/buffers.h"
+#include "server/errand/errand.h"
 #include "server/io/io.h"
 #include "server/process/listeners.h"
 #include "server/protocol/protocol.h"
@@ -167,6 +168,7 @@ struct connection {
 	bool is_listing;  /* what is being carried out is of a list of keys */
 	bool is_answered; /* something was sent to it */
 	bool is_known;    /* has asked again after that, with nothing under way: it takes its answers */
+	struct admission admission;
 	bool line_end_is_bad; /* INPUT_FILL: something else than line_end_bytes of "\r\n" came */
 	uint16_t away;        /* requests, at most RECORDS_MAX */
 	uint64_t lists;       /* of keys, that have ended */
@@ -212,9 +214,9 @@ struct turn {
 	struct channel *replies; /* others send, the worker receives */
 	struct connection *dirty;
 	struct connection *blocked;
-	uint32_t number;   /* of the turn; comes round */
-	uint32_t heard;    /* times that bytes came in this turn */
-	uint64_t began_ns; /* the turn */
+	uint32_t number;         /* of the turn; comes round */
+	uint32_t heard;          /* times that bytes came in this turn */
+	uint64_t began_ns;       /* the turn */
 	uint64_t short_since_ns; /* memory is short since then; 0: it is not */
 	uint64_t relief_ns;      /* nobody is closed for it before then */
 	bool holds_input;        /* nothing is received */

@@ -362,6 +362,7 @@ static void say_errand(struct record *record) {
 	struct connection *connection = record->connection;
 	struct text text = {0};
 	record->errand->answer(record->errand, &text);
+	if (record->errand->is_login) admission_grant(&connection->admission, record->errand->rights);
 	record->errand->destroy(record->errand);
 	record->errand = NULL;
 	answer_lines(&record->reply, &text);

@@ -17,6 +17,7 @@
  *           worker, by the sink (connection_sink.c).
  *         - Who is no operator is refused here (errand/errand_door.c). */
 #include "base/bits.h"
+#include "server/auth/auth.h"
 #include "server/connection/connection.h"
 #include "server/errand/errand.h"
 #include "server/protocol/answer.h"
@@ -92,6 +93,19 @@ static void hash_key(struct command *command) {
 	command->operation.key.hash = snug_shard_key(key->bytes, key->length).hash;
 }
 
+/* What the client may not have becomes words. False: more is to come. */
+static bool admit(struct connection *connection, struct batch *batch, struct command *command,
+				  const char *bytes, size_t length) {
+	bool has_users = connection->worker->server->auth != NULL;
+	size_t used = 0;
+	enum admission_verdict verdict = admission_look(&connection->admission, has_users, command,
+													turn_of(connection)->decoded[batch->count],
+													bytes + batch->at, length - batch->at, &used);
+	batch->at += used;
+	if (verdict == ADMISSION_REFUSED && command->is_listed) connection->parser.is_broken = true;
+	return verdict != ADMISSION_WAITS;
+}
+
 /* The next command into the batch. False: there is none. */
 static bool parse_one(struct connection *connection, struct batch *batch, const char *bytes,
 					  size_t length) {
@@ -104,16 +118,22 @@ static bool parse_one(struct connection *connection, struct batch *batch, const 
 							 turn->decoded[batch->count], command, &used);
 	batch->at += used;
 	if (!whole) return false;
+	if (UNLIKELY(connection->admission.is_restricted))
+		whole = admit(connection, batch, command, bytes, length);
 	if (LIKELY(command->kind == COMMAND_OPERATION)) {
 		hash_key(command);
-		if (command->operation.kind == OPERATION_STORE &&
-			!take_value(connection, batch, command, bytes + batch->at, length - batch->at)) {
-			connection->parser = before;
-			batch->at = begin;
-			return false;
-		}
+		if (command->operation.kind == OPERATION_STORE)
+			whole = whole &&
+					take_value(connection, batch, command, bytes + batch->at, length - batch->at);
 	} else if (command->kind != COMMAND_SAY) {
-		batch->is_last_special = true;
+		if (command->kind == COMMAND_LOGIN && !connection->admission.is_restricted)
+			whole = admit(connection, batch, command, bytes, length);
+		batch->is_last_special = whole;
+	}
+	if (!whole) {
+		connection->parser = before;
+		batch->at = begin;
+		return false;
 	}
 	batch->begin[batch->count] = begin;
 	batch->parser[batch->count++] = before;
@@ -196,6 +216,7 @@ _Static_assert(ERRAND_REFUSAL_ROOM <= ANSWER_LINE_BYTES && ANSWER_LINE_BYTES <= 
 /* Clients that are no operators. */
 static bool is_refused(struct connection *connection, const struct command *command) {
 	char refusal[ERRAND_REFUSAL_ROOM];
+	if ((connection->admission.rights & AUTH_OPERATE) != 0) return false;
 	size_t length = errand_refusal(&connection->worker->server->settings, command, refusal);
 	if (length > 0) answers_say_line(connection, &command->reply, refusal, length);
 	return length > 0;
@@ -226,6 +247,7 @@ static bool act(struct connection *connection, struct command *command) {
 		return false;
 	case COMMAND_FLUSH:
 	case COMMAND_STATS:
+	case COMMAND_LOGIN:
 		answers_begin_errand(connection, command);
 		return false;
 	case COMMAND_FAIL:

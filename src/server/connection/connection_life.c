@@ -8,6 +8,7 @@
  * thing that holds the connection (connection_record.c). */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "server/auth/auth.h"
 #include "server/connection/connection.h"
 
 #include <netinet/in.h>
@@ -61,6 +62,8 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 		connection->last_active_s = worker->turn->now_s;
 		connection->number = (uint32_t)worker->connections.total;
 		connection->parser.speech = first_speech(&worker->server->settings);
+		admission_grant(&connection->admission,
+						worker->server->auth != NULL ? 0 : AUTH_ITEM_RIGHTS);
 		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
 		if (!connection->is_open) {
 			connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);

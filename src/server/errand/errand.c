@@ -7,6 +7,7 @@
  *     cache_memlimit        errand_memory.c
  *     stats                 errand_stats.c
  *     snug                  errand_snug.c
+ *     set, SASL of who has not been let in   errand_login.c
  *
  * FLUSH. Each worker reckons the moment by its own clock, which is the one that its items expire
  * by. A date is told by the clock on the wall, so what lies between the two clocks is taken off.
@@ -103,5 +104,6 @@ struct errand *errand_command(struct server *server, const struct command *comma
 struct errand *errand_begin(struct server_worker *asker, const struct command *command,
 							struct text *out) {
 	if (command->kind == COMMAND_FLUSH) asker->connections.flush_commands++;
+	if (command->kind == COMMAND_LOGIN) return errand_login(asker, command, out);
 	return errand_command(asker->server, command, out);
 }

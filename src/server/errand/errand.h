@@ -8,6 +8,8 @@
  *     errand_cleanup.c   what is asked of the coordinator: estimate, defrag, emergency, ..
  *     errand_memory.c    what is asked of the workers themselves: metrics, map, limit, check
  *     errand_ask.h, .c   an errand from a thread that is no worker's: HTTP's, an operator's
+ *     errand_admission.c what a client may say who has not been let in, or may not do all
+ *     errand_login.c     a client says who he is
  *     errand_slices.c    how visits share a worker's time
  *     errand_words.c     a word of what follows `snug` as a number, a size, ..
  *     errand_parts.h, .c what the errands share
@@ -54,6 +56,8 @@ struct errand {
 	/* At any time after the last visit: the connection may have gone. */
 	void (*destroy)(struct errand *errand);
 	struct server *server; /* for all of them */
+	bool is_login;         /* the client has `rights` once it is answered */
+	uint8_t rights;
 };
 
 /* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_SHUTDOWN, COMMAND_STATS,
@@ -70,6 +74,31 @@ struct errand *errand_begin(struct server_worker *asker, const struct command *c
 #define ERRAND_REFUSAL_ROOM 192u
 size_t errand_refusal(const struct settings *settings, const struct command *command,
 					  char refusal[ERRAND_REFUSAL_ROOM]);
+
+/* errand_door.c: the rights that a user needs for it, of enum auth_right; those of an operator's
+ * command aside. */
+uint8_t errand_rights(const struct command *command);
+
+/* What a client may do. */
+struct admission {
+	uint8_t rights;     /* enum auth_right; 0: he has not said who he is, and somebody asks */
+	bool is_restricted; /* not all commands about items are taken */
+	bool login_begun;   /* SASL: its value comes with the next step */
+};
+
+void admission_grant(struct admission *admission, uint8_t rights);
+
+enum admission_verdict {
+	ADMISSION_WAITS, /* it is not there as a whole */
+	ADMISSION_TAKEN,
+	ADMISSION_REFUSED, /* the command has become words; of a list the rest is to be passed over */
+};
+
+/* A command that was just parsed, of a client who is restricted, or one that says who he is.
+ * `bytes` are behind it, of which `*used` belong to it. `told` is DECODED_KEY_BYTES of room. */
+enum admission_verdict admission_look(struct admission *admission, bool has_users,
+									  struct command *command, char *told, const char *bytes,
+									  size_t length, size_t *used);
 
 /* What follows `stats`, and what follows `snug`. */
 struct errand *errand_stats(struct server *server, const char *what, size_t length,

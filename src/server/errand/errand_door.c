@@ -8,11 +8,14 @@
  *                                                              memcached
  *     other snug commands, which tell always                   unless --control-only
  *
+ * A user who has the right to operate has them on any connection.
+ *
  * What is above changes the server, or has it work for long: whoever can reach a port of a cache
  * may change its items, and shall not be able to stop or shrink it. The refusal names the socket:
  * whoever may use it shall not have to search. That of shutdown does not, because memcached's
  * clients know it. HTTP has rules of its own (http/http_access.h). */
 #include "base/assert.h"
+#include "server/auth/auth.h"
 #include "server/errand/errand_parts.h"
 
 #include <stdio.h>
@@ -60,4 +63,33 @@ size_t errand_refusal(const struct settings *settings, const struct command *com
 			: snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; there is no control socket\r\n", begin);
 	SNUG_ASSERT(length > 0 && (size_t)length < ERRAND_REFUSAL_ROOM);
 	return (size_t)length;
+}
+
+/* ------------------------------------------------------------------ rights ----------------- */
+
+/* What tells of an item needs read, what changes one needs write; so a number that is counted up and
+ * told needs both. */
+static uint8_t operation_rights(const struct operation *operation) {
+	const unsigned changes = OPERATION_HAS_EXPTIME | OPERATION_HAS_VIVIFY | OPERATION_HAS_RECACHE;
+	switch ((enum operation_kind)operation->kind) {
+	case OPERATION_GET:
+		return (operation->options & changes) != 0 ? AUTH_READ | AUTH_WRITE : AUTH_READ;
+	case OPERATION_INSPECT:
+		return AUTH_READ;
+	case OPERATION_ARITHMETIC:
+		return AUTH_READ | AUTH_WRITE;
+	case OPERATION_STORE:
+	case OPERATION_DELETE:
+	case OPERATION_KIND_COUNT:
+		break;
+	}
+	return AUTH_WRITE;
+}
+
+uint8_t errand_rights(const struct command *command) {
+	if (command->kind == COMMAND_OPERATION) return operation_rights(&command->operation);
+	/* the old item goes with a value that is too large */
+	if (command->kind == COMMAND_SAY_SKIP)
+		return command->operation.key.length > 0 ? AUTH_WRITE : 0;
+	return command->kind == COMMAND_FLUSH ? AUTH_FLUSH : 0;
 }

@@ -25,6 +25,8 @@ struct errand *errand_cleanup(struct server *server, const struct line *words, b
 							  struct text *out);
 struct errand *errand_memory(struct server *server, const struct line *words, bool *known,
 							 struct text *out);
+struct errand *errand_login(struct server_worker *asker, const struct command *command,
+							struct text *out);
 struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out);
 
 /* Memory for an errand of this size, zeroed, of which struct errand is the first member; freed by

@@ -20,6 +20,7 @@
 #include "os/local_time.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
+#include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 
 #include <string.h>
@@ -67,6 +68,8 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->requests_out += from->requests_out;
 	to->requests_in += from->requests_in;
 	to->flush_commands += from->flush_commands;
+	to->auth_commands += from->auth_commands;
+	to->auth_errors += from->auth_errors;
 }
 
 static void add_pool(snug_pool_stats *to, const snug_pool_stats *from) {
@@ -182,8 +185,10 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 	stat_u64(out, "listen_disabled_num", 0);
 	stat_u64(out, "time_in_listen_disabled_us", 0);
 	stat_u64(out, "idle_kicks", sum->connections.idle_kicks);
-	stat_u64(out, "auth_cmds", 0);
-	stat_u64(out, "auth_errors", 0);
+	stat_u64(out, "auth_cmds", sum->connections.auth_commands);
+	stat_u64(out, "auth_errors", sum->connections.auth_errors);
+	stat_u64(out, "snug_open_addresses",
+			 server->auth != NULL ? 0 : listeners_count_open(server->listeners));
 	stat_u64(out, "cmd_flush", sum->connections.flush_commands);
 	stat_u64(out, "bytes_read", sum->connections.read_bytes);
 	stat_u64(out, "bytes_written", sum->connections.written_bytes);

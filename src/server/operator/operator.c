@@ -147,6 +147,7 @@ static bool carry_out(struct operator_door *door, struct session *session,
 		text_append(out, command->text, command->text_bytes);
 		return false;
 	case COMMAND_QUIT:
+	case COMMAND_LOGIN: /* of the binary protocol, which is not spoken here */
 		return false;
 	case COMMAND_VERBOSITY:
 	case COMMAND_SHUTDOWN:

@@ -99,6 +99,13 @@ static uint16_t port_of(const struct sockaddr *address) {
 	return ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
 }
 
+static bool is_loopback(const struct sockaddr *address) {
+	if (address->sa_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(
+			&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+	return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 == 127;
+}
+
 static void set_port(struct sockaddr *address, uint16_t port) {
 	if (address->sa_family == AF_INET6)
 		((struct sockaddr_in6 *)(void *)address)->sin6_port = htons(port);
@@ -168,6 +175,7 @@ static bool open_address(const struct settings *settings, struct listeners *list
 		listener->fds[i] = open_tcp(address, length, shared, (int)settings->backlog);
 		if (listener->fds[i] < 0) return failed(why, name, "cannot listen");
 	}
+	listener->is_open = !is_loopback(address);
 	listener->port = port_of(address); /* that of the trial, if any would do */
 	print_address(address, length, listener->name, sizeof listener->name);
 	return true;
@@ -422,4 +430,10 @@ void listeners_close(struct listeners *listeners) {
 	for (uint32_t i = 0; i < listeners->count; i++) close_one(&listeners->listener[i]);
 	free(listeners->listener);
 	*listeners = (struct listeners){0};
+}
+
+uint32_t listeners_count_open(const struct listeners *listeners) {
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < listeners->count; i++) count += listeners->listener[i].is_open;
+	return count;
 }

@@ -20,6 +20,7 @@ enum listener_kind { LISTENER_TCP, LISTENER_UNIX, LISTENER_CONTROL, LISTENER_HTT
 struct listener {
 	enum listener_kind kind;
 	uint16_t port; /* TCP: as bound */
+	bool is_open;  /* TCP: it can be reached from elsewhere: no address of loopback */
 	uint32_t fd_count;
 	bool is_inherited; /* systemd's: it goes on listening when we have ended */
 	/* TCP: one for each worker (SO_REUSEPORT), so that each accepts for itself; else one. UNIX: all
@@ -41,6 +42,8 @@ bool listeners_open(const struct settings *settings, struct listeners *out, stru
  * False: a sentence, and the others stay. */
 bool listeners_add_control(const struct settings *settings, struct listeners *listeners,
 						   const char *path, struct text *why);
+/* So many can be reached from elsewhere. */
+uint32_t listeners_count_open(const struct listeners *listeners);
 /* The control socket; NULL: there is none. */
 const struct listener *listeners_control(const struct listeners *listeners);
 /* Closes, removes socket files. */

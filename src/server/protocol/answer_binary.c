@@ -31,6 +31,7 @@ struct words {
 static struct words words_of(enum binary_status status) {
 	switch (status) {
 	case BINARY_OK:
+	case BINARY_GO_ON:
 		break;
 	case BINARY_NOT_FOUND:
 		return WORDS("Not found");
@@ -61,6 +62,14 @@ size_t binary_say(const struct reply *reply, enum binary_status status, char *pa
 	binary_write_head(reply, &head, packet);
 	memcpy(packet + BINARY_HEAD_BYTES, words.text, words.length);
 	return BINARY_HEAD_BYTES + words.length;
+}
+
+size_t binary_say_text(const struct reply *reply, const char *text, size_t length, char *packet) {
+	struct binary_head head = {.body_bytes = length};
+	SNUG_ASSERT(BINARY_HEAD_BYTES + length <= BINARY_WORDS_BYTES);
+	binary_write_head(reply, &head, packet);
+	memcpy(packet + BINARY_HEAD_BYTES, text, length);
+	return BINARY_HEAD_BYTES + length;
 }
 
 /* ------------------------------------------------------------------ operations ------------- */

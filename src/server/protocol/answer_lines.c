@@ -3,6 +3,7 @@
  *     line                text       binary
  *     STAT name value     as it is   a packet: the name is its key
  *     OK, END, RESET      as it is   a packet with nothing in it, which ends a row of statistics
+ *     STORED              as it is   "Authenticated": of those who say who they are
  *     any other           as it is   an error, whose status depends on the command
  *
  * What needs all workers, or the operator's right, is answered in lines by those who know no
@@ -23,7 +24,8 @@ static bool begins(const char *line, size_t length, const char *word, size_t wor
 /* What is refused is not there for `stat`, is not allowed for a flush, and else no command. */
 static enum binary_status status_of_line(const struct reply *reply, const char *line,
 										 size_t length) {
-	if (BEGINS(line, length, "OK") || BEGINS(line, length, "END") || BEGINS(line, length, "RESET"))
+	if (BEGINS(line, length, "OK") || BEGINS(line, length, "END") ||
+		BEGINS(line, length, "RESET") || BEGINS(line, length, "STORED"))
 		return BINARY_OK;
 	if (BEGINS(line, length, "SERVER_ERROR")) return BINARY_NO_MEMORY;
 	switch (reply->opcode) {
@@ -31,10 +33,21 @@ static enum binary_status status_of_line(const struct reply *reply, const char *
 		return BINARY_NOT_FOUND;
 	case BINARY_FLUSH:
 	case BINARY_FLUSHQ:
+	case BINARY_SASL_AUTH:
+	case BINARY_SASL_STEP:
 		return BINARY_NOT_ALLOWED;
 	default:
 		return BINARY_UNKNOWN_COMMAND;
 	}
+}
+
+/* Of one line, which is no statistic. */
+static size_t say_line(const struct reply *reply, const char *line, size_t length, char *packet) {
+	static const char let_in[] = "Authenticated";
+	enum binary_status status = status_of_line(reply, line, length);
+	if (BEGINS(line, length, "STORED"))
+		return binary_say_text(reply, let_in, sizeof let_in - 1, packet);
+	return status == BINARY_OK && reply->is_quiet ? 0 : binary_say(reply, status, packet);
 }
 
 size_t answer_line(const struct reply *reply, const char *line, size_t length, char *out) {
@@ -44,8 +57,7 @@ size_t answer_line(const struct reply *reply, const char *line, size_t length, c
 		memcpy(out, line, length);
 		return length;
 	}
-	enum binary_status status = status_of_line(reply, line, length);
-	return status == BINARY_OK && reply->is_quiet ? 0 : binary_say(reply, status, out);
+	return say_line(reply, line, length, out);
 }
 
 static void append_statistic(const struct reply *reply, const char *line, size_t length,
@@ -72,9 +84,7 @@ static void append_line(const struct reply *reply, const char *line, size_t leng
 		append_statistic(reply, line + sizeof statistic - 1, length - (sizeof statistic - 1), out);
 		return;
 	}
-	enum binary_status status = status_of_line(reply, line, length);
-	if (status == BINARY_OK && reply->is_quiet) return;
-	text_append(out, packet, binary_say(reply, status, packet));
+	text_append(out, packet, say_line(reply, line, length, packet));
 }
 
 void answer_lines(const struct reply *reply, struct text *text) {

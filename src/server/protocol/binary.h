@@ -60,6 +60,9 @@ enum binary_opcode {
 	BINARY_TOUCH = 0x1c,
 	BINARY_GAT = 0x1d,
 	BINARY_GATQ = 0x1e,
+	BINARY_SASL_LIST = 0x20,
+	BINARY_SASL_AUTH = 0x21,
+	BINARY_SASL_STEP = 0x22,
 	BINARY_GATK = 0x23,
 	BINARY_GATKQ = 0x24,
 	BINARY_OPCODE_COUNT
@@ -74,6 +77,7 @@ enum binary_status {
 	BINARY_NOT_STORED = 0x05,
 	BINARY_NOT_A_NUMBER = 0x06,
 	BINARY_NOT_ALLOWED = 0x20,
+	BINARY_GO_ON = 0x21,
 	BINARY_UNKNOWN_COMMAND = 0x81,
 	BINARY_NO_MEMORY = 0x82,
 };
@@ -138,5 +142,7 @@ static inline void binary_write_head(const struct reply *reply, const struct bin
  * its length. */
 #define BINARY_WORDS_BYTES 96u
 size_t binary_say(const struct reply *reply, enum binary_status status, char *packet);
+/* The same: it went well, and `text` says more. */
+size_t binary_say_text(const struct reply *reply, const char *text, size_t length, char *packet);
 
 #endif

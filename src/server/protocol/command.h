@@ -41,7 +41,10 @@ enum command_kind {
 	COMMAND_SHUTDOWN, /* operation.delta: enum command_shutdown */
 	COMMAND_STATS,    /* `text`: what stands behind "stats", without blanks around it */
 	COMMAND_SNUG,     /* `text`: what stands behind "snug", likewise */
-	COMMAND_QUIT,     /* closes, after what was asked before was answered */
+	/* says who the client is. Of the parser: SASL; `text` is the mechanism, operation.value_bytes
+	 * follow in the input. Then connection_login.c's: `text` is what says it */
+	COMMAND_LOGIN,
+	COMMAND_QUIT, /* closes, after what was asked before was answered */
 	/* the same, after `text` was said, if there is any: HTTP, a line that is too long, a packet
 	 * that is none, the binary quit */
 	COMMAND_FAIL,
@@ -144,6 +147,45 @@ enum parser_speech {
  * values are refused. */
 bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
 				 char *decoded, struct command *command, size_t *used);
+
+/* ------------------------------------------------------------------ who the client is ------ */
+
+/* It says who he is; or what follows it does, if he has not been let in. */
+bool command_is_login(const struct command *command);
+/* Who has not been let in may say it. */
+bool command_is_for_strangers(const struct command *command);
+
+enum login_step {
+	LOGIN_VALUE,           /* who he is follows */
+	LOGIN_LIST,            /* asks which mechanisms there are */
+	LOGIN_FIRST,           /* the value comes with the next step */
+	LOGIN_NEXT,            /* which is this one */
+	LOGIN_LONG_MECHANISM,  /* than any has */
+	LOGIN_OTHER_MECHANISM, /* than PLAIN */
+};
+enum login_step command_login_step(const struct command *command);
+/* The answer to LIST and FIRST. `told` is DECODED_KEY_BYTES of room, here and below. */
+void command_say_login(struct command *command, enum login_step step, char *told);
+
+enum command_refusal {
+	REFUSED_STRANGER,    /* he must say who he is first */
+	REFUSED_NOT_ALLOWED, /* this user may not */
+	REFUSED_UNKNOWN,     /* nobody has to say who he is here */
+	REFUSED_MECHANISM,
+	REFUSED_TOO_LONG,
+	REFUSED_BAD_END,
+};
+/* It becomes words that say so, and its value is passed over. */
+void command_refuse(struct command *command, enum command_refusal why, char *told);
+
+/* What a COMMAND_LOGIN's text says; in the command's text. False: it says nothing of the kind. */
+struct login {
+	const char *name;
+	size_t name_bytes;
+	const char *password;
+	size_t password_bytes;
+};
+bool command_read_login(const struct command *command, struct login *login);
 
 /* The key of the one command that the bytes are, as a guess for who asks for memory early: nothing
  * else may depend on it. False: several commands or keys, or none that is easily seen. */

@@ -170,12 +170,17 @@ static void parse_stat(const struct packet *packet, struct command *command) {
 
 static void parse_version(const struct packet *packet, struct command *command) {
 	static const char version[] = PROTOCOL_VERSION_TEXT;
-	struct binary_head head = {.body_bytes = sizeof version - 1};
-	binary_write_head(&command->reply, &head, packet->told);
-	memcpy(packet->told + BINARY_HEAD_BYTES, version, sizeof version - 1);
 	command->kind = COMMAND_SAY;
 	command->text = packet->told;
-	command->text_bytes = BINARY_HEAD_BYTES + sizeof version - 1;
+	command->text_bytes =
+		binary_say_text(&command->reply, version, sizeof version - 1, packet->told);
+}
+
+static void parse_login(const struct packet *packet, struct command *command) {
+	command->kind = COMMAND_LOGIN;
+	command->text = packet->key;
+	command->text_bytes = packet->key_bytes;
+	command->operation.value_bytes = packet->value_bytes;
 }
 
 /* ------------------------------------------------------------------ which ------------------ */
@@ -239,6 +244,9 @@ static const struct binary_command binary_commands[BINARY_OPCODE_COUNT] = {
 	[BINARY_FLUSH] = KEYLESS(parse_flush, 4, true, false),
 	[BINARY_FLUSHQ] = KEYLESS(parse_flush, 4, true, true),
 	[BINARY_VERBOSITY] = KEYLESS(parse_verbosity, 4, false, false),
+	[BINARY_SASL_LIST] = KEYLESS(parse_login, 0, false, false),
+	[BINARY_SASL_AUTH] = {parse_login, PART_NEEDED, PART_MAYBE, 0, false, false},
+	[BINARY_SASL_STEP] = {parse_login, PART_NEEDED, PART_MAYBE, 0, false, false},
 	[BINARY_STAT] = {parse_stat, PART_MAYBE, PART_NONE, 0, false, false},
 };
 

@@ -18,7 +18,14 @@ static inline bool word_to_u64(struct word word, uint64_t *number) {
 }
 
 /* With a sign perhaps, within 32 bits. */
-bool word_to_i32(struct word word, int64_t *number);
+static inline bool word_to_i32(struct word word, int64_t *number) {
+	uint64_t value;
+	bool is_negative = word.length > 0 && word.bytes[0] == '-';
+	if (is_negative) word = (struct word){word.bytes + 1, word.length - 1};
+	if (!word_to_u64(word, &value) || value > (uint64_t)INT32_MAX + is_negative) return false;
+	*number = is_negative ? -(int64_t)value : (int64_t)value;
+	return true;
+}
 
 #define BAD_FORMAT "CLIENT_ERROR bad command line format\r\n"
 #define TOO_LARGE "SERVER_ERROR object too large for cache\r\n"

@@ -10,9 +10,9 @@
  *     command_text.c    set, delete, incr, .. and those without a key: one table
  *     command_meta.c    mg ms md ma mn me: a key and flags
  *     command_peek.c    a key, guessed at before anything is parsed
- *     command_words.c   a word as a number with a sign
  *     command_parts.h   what the files of the parser share
  *     command_binary.c  packets: one table
+ *     command_login.c   which command says who a client is; what is told who may not do all
  *     binary.h          a packet's bytes and numbers
  *     base64.c          keys that come in base64
  *     answer.h          the head of an answer, and how long it can be

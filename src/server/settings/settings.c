@@ -143,7 +143,7 @@ static bool fits_paths(struct settings_reader *reader) {
 	if (!settings->daemonize) return true;
 	if (is_relative(settings->socket_path) ||
 		(has_control && is_relative(settings->control_path)) || is_relative(settings->pid_file) ||
-		is_relative(settings->memory_file))
+		is_relative(settings->memory_file) || is_relative(settings->auth_file))
 		return settings_refuse(
 			reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
 	return true;
@@ -219,6 +219,9 @@ void settings_visit(const struct settings *settings,
 		if (!value.failed) visit(context, option->statistic, value.bytes);
 	}
 	text_deinit(&value);
+	const char *asks = settings->auth_file[0] != '\0' ? "yes" : "no";
+	visit(context, "auth_enabled_sasl", asks);
+	visit(context, "auth_enabled_ascii", asks);
 	for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++)
 		visit(context, constants[i].name, constants[i].value);
 }

@@ -79,6 +79,7 @@ struct settings {
 	/* --http-host: names by which it may be asked, beside that of --http */
 	struct settings_list http_hosts;
 	char http_token_file[256];
+	char auth_file[256];             /* -Y: the users; "": nobody is asked who he is */
 	enum settings_protocol protocol; /* -B auto|ascii|binary */
 	uint32_t backlog;                /* -b */
 	uint32_t turn_commands;          /* -R: of one connection, before others get their turn */

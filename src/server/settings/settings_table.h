@@ -120,7 +120,7 @@ enum settings_kind {
 	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",       \
 	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; "         \
 	  "default: 127.0.0.1 alone. "                                                                 \
-	  "Nobody who connects is asked who he is")                                                    \
+	  "Nobody who connects is asked who he is, unless --auth-file is given")                       \
 	X(NETWORK, 's', "unix-socket", TEXT, SETTINGS_FIELD(socket_path), "", 0, 0, "PATH",            \
 	  "domain_socket", "listen on a unix socket, and on no TCP port unless -p or -l is given too") \
 	X(NETWORK, 'a', "unix-mask", OCTAL, SETTINGS_FIELD(socket_mask), "700", 0, 0777, "BITS",       \
@@ -157,6 +157,12 @@ enum settings_kind {
 	  "http_token_file",                                                                           \
 	  "who asks for actions over HTTP must know this file's one line; without it actions are for " \
 	  "loopback alone")                                                                            \
+	X(NETWORK, 'Y', "auth-file", TEXT, SETTINGS_FIELD(auth_file), "", 0, 0, "FILE", "auth_file",   \
+	  "ask clients who they are: a file of lines name:password, or name(read):password with what " \
+	  "that user may do (read, write, flush, operate); a password may be a hash of crypt(5). "     \
+	  "Read "                                                                                      \
+	  "again on SIGHUP; "                                                                          \
+	  "default: nobody is asked")                                                                  \
 	X(NETWORK, 'B', "protocol", CHOICE, SETTINGS_FIELD(protocol), "auto", 0, 0,                    \
 	  "auto|ascii|binary", "binding_protocol",                                                     \
 	  "what clients may speak; auto: text, meta commands and the binary protocol, told apart by "  \
@@ -262,12 +268,10 @@ enum settings_kind {
 	X("no_drop_privileges", SETTINGS_MAYBE_VALUE, "snugd installs no filter of system calls")
 
 /* memcached's options that snugd refuses. X(letter, "name", "why") */
-#define SETTINGS_REFUSED(X)                                                                       \
-	X('S', "enable-sasl",                                                                         \
-	  "there is no authentication; limit who can connect instead (-l, -s, -a)")                   \
-	X('Y', "auth-file", "there is no authentication; limit who can connect instead (-l, -s, -a)") \
-	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front")                             \
-	X('D', "prefix-delimiter", "there are no statistics by prefix")                               \
+#define SETTINGS_REFUSED(X)                                           \
+	X('S', "enable-sasl", "SASL's PLAIN is there with --auth-file")   \
+	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front") \
+	X('D', "prefix-delimiter", "there are no statistics by prefix")   \
 	X('N', "napi-ids", "connections are spread by the kernel over the workers")
 
 /* The same, as names in the list of -o. X("names", "why") */
@@ -282,15 +286,13 @@ enum settings_kind {
 	X("sock_cookie_id", "sockets get no cookie")
 
 /* What `stats settings` says besides: true of every snugd. X("name", "value") */
-#define SETTINGS_CONSTANTS(X)     \
-	X("udpport", "0")             \
-	X("cas_enabled", "yes")       \
-	X("auth_enabled_sasl", "no")  \
-	X("auth_enabled_ascii", "no") \
-	X("ssl_enabled", "no")        \
-	X("detail_enabled", "no")     \
-	X("dump_enabled", "no")       \
-	X("slab_reassign", "yes")     \
+#define SETTINGS_CONSTANTS(X) \
+	X("udpport", "0")         \
+	X("cas_enabled", "yes")   \
+	X("ssl_enabled", "no")    \
+	X("detail_enabled", "no") \
+	X("dump_enabled", "no")   \
+	X("slab_reassign", "yes") \
 	X("hash_algorithm", "xxh3")
 
 struct settings_option {

@@ -3,6 +3,7 @@
  * is in tests/server/test_snugctl.py and tests/protocol. */
 #include "cache/operation/operation.h"
 #include "server/errand/errand.h"
+#include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 #include "server/server.h"
 #include "unit/cmocka_all.h"
@@ -14,6 +15,7 @@
 #define LIMIT_BYTES ((size_t)4 << 20)
 #define BEGIN_S 1700000000
 
+static const struct listeners listeners; /* none */
 static struct server server;
 static struct server_worker workers[2];
 
@@ -50,6 +52,7 @@ static int begin(void **state) {
 	(void)state;
 	memset(&server, 0, sizeof server);
 	server.worker_count = 2;
+	server.listeners = &listeners;
 	server.worker = workers;
 	server.started.begun_s = server.clock.begun_s = BEGIN_S;
 	server.settings.memory_bytes = 2 * LIMIT_BYTES;

@@ -159,6 +159,7 @@ static void takes_memcached_s_extended_options(void **state) {
 	assert_int_equal(accepted("-B ascii -B auto").protocol, SETTINGS_PROTOCOL_AUTO);
 	assert_int_equal(accepted("--protocol=ascii").protocol, SETTINGS_PROTOCOL_TEXT);
 	assert_int_equal(accepted("-B binary").protocol, SETTINGS_PROTOCOL_BINARY);
+	assert_string_equal(accepted("-Y /users").auth_file, "/users");
 	(void)accepted("-C -R 20 -f 1.05 -n 72 -R500 --slab-growth-factor=1.25 --disable-cas");
 }
 
@@ -332,8 +333,8 @@ static void refuses_with_a_sentence(void **state) {
 								"so and closed, it does not wait"},
 		{"-o slab_automovers", "-o slab_automovers: not supported"},
 		{"-o hot_", "-o hot_: not supported"},
-		{"-Y /file", "-Y: not supported: there is no authentication; limit who can connect instead "
-					 "(-l, -s, -a)"},
+		{"-S", "-S: not supported: SASL's PLAIN is there with --auth-file"},
+		{"-d -Y users", "--daemon: paths must be absolute, because a daemon leaves its directory"},
 		{"-l ::1,[::1", "--listen: '[::1' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
 		{"--http localhost:x",
 		 "--http: 'localhost:x' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *"},
@@ -423,14 +424,13 @@ static void says_what_has_no_effect(void **state) {
 	(void)state;
 	struct settings settings;
 	char *said;
-	assert_int_equal(parse("-U 0 -XW -o modern,hashpower=20 -v", &settings, &said),
-					 SETTINGS_RUN);
-	assert_string_equal(
-		said, "-U has no effect: there is no UDP\n"
-			  "-X has no effect: no command dumps the keys\n"
-			  "-W has no effect: there is no command watch\n"
-			  "-o modern has no effect: what it turns on is how snugd works\n"
-			  "-o hashpower has no effect: the index grows and shrinks with the items\n");
+	assert_int_equal(parse("-U 0 -XW -o modern,hashpower=20 -v", &settings, &said), SETTINGS_RUN);
+	assert_string_equal(said,
+						"-U has no effect: there is no UDP\n"
+						"-X has no effect: no command dumps the keys\n"
+						"-W has no effect: there is no command watch\n"
+						"-o modern has no effect: what it turns on is how snugd works\n"
+						"-o hashpower has no effect: the index grows and shrinks with the items\n");
 	assert_int_equal(settings.verbosity, 1);
 	free(said);
 }

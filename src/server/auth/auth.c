@@ -1,0 +1,188 @@
+/* server/auth/auth.c: the desk: the users, and a thread that checks passwords. See
+ * server/auth/auth.h.
+ *
+ *     first -> [request] -> [request] -> last      under the mutex
+ *     users                                        under another: a check holds it, so does a reload
+ *
+ * Whoever asks waits for those before him. So the queue is as long as there are clients who have
+ * not been let in, each of whom has one request at most. */
+#include "server/auth/auth.h"
+
+#include "base/assert.h"
+#include "base/log_line.h"
+#include "os/threads.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define TOLD_NS UINT64_C(10000000000) /* between two lines about refusals */
+#define PATH_BYTES_MAX 4096u
+
+struct auth {
+	char path[PATH_BYTES_MAX]; /* constant after create */
+	snug_log log;              /* constant after create */
+	struct os_thread thread;
+	pthread_mutex_t queue_mutex; /* guards the next four */
+	pthread_cond_t is_asked;
+	struct auth_request *first;
+	struct auth_request *last;
+	_Atomic bool is_ending;      /* also looked at without it */
+	pthread_mutex_t users_mutex; /* guards the rest */
+	struct users *users;
+	struct crypt_library crypt;
+	uint64_t refused; /* that the log was not told of */
+	uint64_t told_ns; /* when it was last told; 0: never */
+};
+
+static bool is_ending(const struct auth *auth) {
+	return atomic_load_explicit(&auth->is_ending, memory_order_relaxed);
+}
+
+/* ------------------------------------------------------------------ a check ---------------- */
+
+/* Under the users' mutex. Names are not told: some clients send their password first. */
+static void tell_refusal(struct auth *auth) {
+	uint64_t now_ns = os_now_ns();
+	auth->refused++;
+	if (auth->told_ns != 0 && now_ns - auth->told_ns < TOLD_NS) return;
+	snug_log_line(&auth->log, SNUG_LOG_WARNING, "authentication: %llu refused",
+				  (unsigned long long)auth->refused);
+	auth->told_ns = now_ns;
+	auth->refused = 0;
+}
+
+uint8_t auth_check(struct auth *auth, const char *name, size_t name_bytes, const char *password,
+				   size_t password_bytes) {
+	pthread_mutex_lock(&auth->users_mutex);
+	uint8_t rights =
+		users_check(auth->users, &auth->crypt, name, name_bytes, password, password_bytes);
+	if (rights == 0) tell_refusal(auth);
+	pthread_mutex_unlock(&auth->users_mutex);
+	return rights;
+}
+
+static void serve(struct auth *auth, struct auth_request *request) {
+	SNUG_ASSERT(request->name_bytes + request->password_bytes <= AUTH_BYTES_MAX);
+	request->rights = 0;
+	if (!is_ending(auth))
+		request->rights = auth_check(auth, request->bytes, request->name_bytes,
+									 request->bytes + request->name_bytes, request->password_bytes);
+	explicit_bzero(request->bytes, sizeof request->bytes);
+	atomic_store_explicit(&request->is_done, true, memory_order_release);
+}
+
+/* ------------------------------------------------------------------ the queue -------------- */
+
+void auth_ask(struct auth *auth, struct auth_request *request) {
+	request->next = NULL;
+	request->rights = 0;
+	atomic_store_explicit(&request->is_done, false, memory_order_relaxed);
+	pthread_mutex_lock(&auth->queue_mutex);
+	if (is_ending(auth))
+		atomic_store_explicit(&request->is_done, true, memory_order_release);
+	else if (auth->first == NULL)
+		auth->first = request;
+	else
+		auth->last->next = request;
+	auth->last = request;
+	pthread_cond_signal(&auth->is_asked);
+	pthread_mutex_unlock(&auth->queue_mutex);
+}
+
+/* NULL: it is over. */
+static struct auth_request *take(struct auth *auth) {
+	pthread_mutex_lock(&auth->queue_mutex);
+	while (auth->first == NULL && !is_ending(auth))
+		pthread_cond_wait(&auth->is_asked, &auth->queue_mutex);
+	struct auth_request *request = auth->first;
+	if (request != NULL) auth->first = request->next;
+	pthread_mutex_unlock(&auth->queue_mutex);
+	return request;
+}
+
+static void run(void *context) {
+	struct auth *auth = context;
+	struct auth_request *request;
+	os_thread_set_name("snugd-auth");
+	while ((request = take(auth)) != NULL) serve(auth, request);
+}
+
+/* ------------------------------------------------------------------ create, destroy -------- */
+
+static void warn_of_readers(const struct auth *auth) {
+	struct stat status;
+	if (stat(auth->path, &status) == 0 && (status.st_mode & S_IROTH) != 0)
+		snug_log_line(&auth->log, SNUG_LOG_WARNING, "%s: everybody on this machine may read it",
+					  auth->path);
+}
+
+bool auth_create(const char *path, const snug_log *log, struct auth **out, struct text *why) {
+	struct auth *auth = strlen(path) < PATH_BYTES_MAX ? calloc(1, sizeof *auth) : NULL;
+	if (auth == NULL) {
+		text_print(why, "no memory for users");
+		return false;
+	}
+	(void)snprintf(auth->path, sizeof auth->path, "%s", path);
+	auth->log = *log;
+	pthread_mutex_init(&auth->queue_mutex, NULL);
+	pthread_mutex_init(&auth->users_mutex, NULL);
+	pthread_cond_init(&auth->is_asked, NULL);
+	auth->users = users_read(path, &auth->crypt, why);
+	bool has_begun = auth->users != NULL && os_thread_start(&auth->thread, run, auth);
+	if (auth->users != NULL && !has_begun) text_print(why, "no thread that checks passwords");
+	if (has_begun) {
+		warn_of_readers(auth);
+		*out = auth;
+		return true;
+	}
+	users_destroy(auth->users);
+	crypt_library_unload(&auth->crypt);
+	free(auth);
+	return false;
+}
+
+bool auth_reload(struct auth *auth, struct text *why) {
+	pthread_mutex_lock(&auth->users_mutex);
+	struct crypt_library crypt = auth->crypt;
+	pthread_mutex_unlock(&auth->users_mutex);
+	struct users *users = users_read(auth->path, &crypt, why);
+	pthread_mutex_lock(&auth->users_mutex);
+	auth->crypt = crypt; /* it may have been loaded now */
+	if (users != NULL) {
+		users_destroy(auth->users);
+		auth->users = users;
+	}
+	pthread_mutex_unlock(&auth->users_mutex);
+	if (users != NULL) warn_of_readers(auth);
+	return users != NULL;
+}
+
+uint32_t auth_user_count(struct auth *auth) {
+	pthread_mutex_lock(&auth->users_mutex);
+	uint32_t count = users_count(auth->users);
+	pthread_mutex_unlock(&auth->users_mutex);
+	return count;
+}
+
+void auth_stop(struct auth *auth) {
+	if (auth == NULL) return;
+	pthread_mutex_lock(&auth->queue_mutex);
+	atomic_store_explicit(&auth->is_ending, true, memory_order_relaxed);
+	pthread_cond_signal(&auth->is_asked);
+	pthread_mutex_unlock(&auth->queue_mutex);
+}
+
+void auth_destroy(struct auth *auth) {
+	if (auth == NULL) return;
+	auth_stop(auth);
+	os_thread_join(&auth->thread);
+	SNUG_ASSERT(auth->first == NULL);
+	users_destroy(auth->users);
+	crypt_library_unload(&auth->crypt);
+	pthread_cond_destroy(&auth->is_asked);
+	pthread_mutex_destroy(&auth->users_mutex);
+	pthread_mutex_destroy(&auth->queue_mutex);
+	free(auth);
+}

@@ -1,0 +1,63 @@
+/* server/auth/auth.h: who a client is, and what he may do. The door of this room:
+ *
+ *     auth.c                 the desk: the users, and a thread that checks passwords
+ *     users.h, .c            the file of users, read into a table
+ *     digest.h, .c           secrets as digests that can be compared
+ *     crypt_library.h, .c    hashes of passwords, by libcrypt, which is loaded when it is needed
+ *
+ *     connection -> auth_ask -> [queue] -> the desk's thread checks -> auth_is_done -> rights
+ *
+ * A check may take milliseconds, so no worker makes one: it asks, and looks later. There is one
+ * thread, so wrong passwords cost one processor at most, whoever sends them and however many.
+ *
+ * Laws    - No secret is in the log, in statistics, or in memory for longer than its check: what is
+ *           kept of it is a digest or a hash.
+ *         - How long a refusal takes does not tell whether there is such a user (users.c), and it
+ *           takes AUTH_DELAY_NS at least.
+ *         - Reading the file again is all or nothing. Who was let in before stays in. */
+#ifndef SNUG_SERVER_AUTH_H
+#define SNUG_SERVER_AUTH_H
+
+#include "server/auth/users.h"
+
+#include <snug/log.h>
+#include <stdatomic.h>
+
+/* A refusal is told no sooner after the question. */
+#define AUTH_DELAY_NS UINT64_C(500000000)
+
+#define AUTH_BYTES_MAX 1024u /* of name and password, and what stands between them */
+
+struct auth;
+
+/* The asker's memory, until it is done. */
+struct auth_request {
+	struct auth_request *next;
+	uint32_t name_bytes;
+	uint32_t password_bytes;
+	char bytes[AUTH_BYTES_MAX]; /* the name, then the password; wiped by the desk */
+	uint8_t rights;             /* once it is done; 0: refused */
+	_Atomic bool is_done;       /* atomic: the desk sets it last */
+};
+
+/* The file is read now. False: a sentence. `log` is told of refusals, a line in ten seconds. */
+bool auth_create(const char *path, const snug_log *log, struct auth **out, struct text *why);
+/* Reads the file again. False: a sentence, and the users stay as they were. Any thread. */
+bool auth_reload(struct auth *auth, struct text *why);
+/* What is asked from now on, or waits, is refused at once. NULL is ignored. */
+void auth_stop(struct auth *auth);
+/* When nobody asks any more. NULL is ignored. */
+void auth_destroy(struct auth *auth);
+uint32_t auth_user_count(struct auth *auth);
+
+/* Puts it into the queue. Any thread. */
+void auth_ask(struct auth *auth, struct auth_request *request);
+static inline bool auth_is_done(const struct auth_request *request) {
+	return atomic_load_explicit(&request->is_done, memory_order_acquire);
+}
+
+/* The same, and waits: for threads that serve nobody else. */
+uint8_t auth_check(struct auth *auth, const char *name, size_t name_bytes, const char *password,
+				   size_t password_bytes);
+
+#endif
