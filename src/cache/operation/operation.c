@@ -295,7 +295,7 @@ static snug_error store_number(snug_shard *shard, struct operation *operation,
 	for (; length < least_bytes; length++) text[length] = ' ';
 	snug_error error = shard_set(shard, &operation->key, attributes, text, length);
 	if (error) return error;
-	if (operation->item.was_fetched && least_bytes > 0) keep_fetched(shard, &operation->key);
+	if (least_bytes > 0 && operation->item.was_fetched) keep_fetched(shard, &operation->key);
 	operation->item.attributes = *attributes;
 	operation->item.value_bytes = length;
 	operation->cas = attributes->cas;
