@@ -120,6 +120,12 @@ static bool send_all(int fd, const char *bytes, size_t length, int64_t deadline_
 	return true;
 }
 
+bool link_send(struct link *link, const char *bytes, size_t length) {
+	if (send_all(link->fd, bytes, length, now_ms() + link->timeout_ms)) return true;
+	fprintf(stderr, "snugctl: %s\n", strerror(errno));
+	return false;
+}
+
 static bool starts(const char *text, const char *with) {
 	return strncmp(text, with, strlen(with)) == 0;
 }

@@ -38,6 +38,9 @@ struct reply {
 	const char *error; /* "CLIENT_ERROR ...", "SERVER_ERROR ...", "ERROR"; NULL: none */
 };
 
+/* All of it, as it is. False: the connection is of no more use; a sentence is on standard error. */
+bool link_send(struct link *link, const char *bytes, size_t length);
+
 enum link_end { LINK_CLOSED, LINK_ANSWERED, LINK_FAILED };
 /* Sends a command that ends the server. CLOSED: it has closed the connection, as it does. ANSWERED:
  * `reply` says what it says instead. FAILED: as link_ask. */

@@ -3,6 +3,7 @@
 #include "base/number_text.h"
 #include "base/option_text.h"
 #include "door.h"
+#include "dump.h"
 #include "plain.h"
 #include "show.h"
 
@@ -24,6 +25,7 @@ struct options {
 	double interval_s;
 	unsigned rounds;
 	bool json;
+	struct dump_options dump;
 };
 
 static const char help[] =
@@ -52,6 +54,10 @@ static const char help[] =
 	"  shutdown                            ends the server in order\n"
 	"  stats [items|slabs|conns|settings]  memcached's statistics\n"
 	"  top                                 what the server does, again and again; q ends\n"
+	"  dump                                all items, as commands that store them, to standard "
+	"output\n"
+	"  load                                stores such items from standard input, here or in any "
+	"memcached\n"
 	"\n"
 	"  -p, --port NUMBER     the snugd on this machine that serves that port; default: 11211\n"
 	"  -s, --server ADDRESS  HOST, HOST:PORT, [ADDRESS]:PORT, or the path of a unix socket\n"
@@ -60,6 +66,8 @@ static const char help[] =
 	"      --timeout S       seconds to wait for an answer; default: 60\n"
 	"      --interval S      top: seconds between two looks; default: 1\n"
 	"      --rounds N        top: ends after so many looks\n"
+	"      --rate BYTES      dump, load: a second at most\n"
+	"      --from 'W H'      dump: goes on where one that was interrupted says\n"
 	"  -h, --help            this\n"
 	"  -V, --version\n"
 	"\n"
@@ -107,7 +115,14 @@ static int complain(int code, const struct option *known, char *const *arguments
 /* Tells the exit status if there is nothing more to do; -1: go on. */
 static int parse(int argument_count, char **arguments, struct options *options) {
 	static const char a_time[] = "a time of more than 0 and at most 1000000 seconds";
-	enum { OPTION_SVG = 256, OPTION_TIMEOUT, OPTION_INTERVAL, OPTION_ROUNDS };
+	enum {
+		OPTION_SVG = 256,
+		OPTION_TIMEOUT,
+		OPTION_INTERVAL,
+		OPTION_ROUNDS,
+		OPTION_RATE,
+		OPTION_FROM
+	};
 	static const struct option known[] = {{"port", required_argument, NULL, 'p'},
 										  {"server", required_argument, NULL, 's'},
 										  {"json", no_argument, NULL, 'j'},
@@ -115,6 +130,8 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 										  {"timeout", required_argument, NULL, OPTION_TIMEOUT},
 										  {"interval", required_argument, NULL, OPTION_INTERVAL},
 										  {"rounds", required_argument, NULL, OPTION_ROUNDS},
+										  {"rate", required_argument, NULL, OPTION_RATE},
+										  {"from", required_argument, NULL, OPTION_FROM},
 										  {"help", no_argument, NULL, 'h'},
 										  {"version", no_argument, NULL, 'V'},
 										  {NULL, 0, NULL, 0}};
@@ -142,6 +159,15 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 			break;
 		case OPTION_ROUNDS:
 			if (!take_rounds(optarg, &options->rounds)) expected = "a number from 1 on";
+			break;
+		case OPTION_RATE:
+			if (!number_read_size(optarg, strlen(optarg), 1, &options->dump.rate_bytes) ||
+				options->dump.rate_bytes == 0)
+				expected = "a size from 1 byte on";
+			break;
+		case OPTION_FROM:
+			options->dump.from = optarg;
+			if (strspn(optarg, "0123456789 ") != strlen(optarg)) expected = "two numbers";
 			break;
 		case 'h':
 			fputs(help, stdout);
@@ -277,6 +303,22 @@ static enum status run(const struct options *options, struct door *door, struct 
 	return status;
 }
 
+static bool moves_items(const char *command) {
+	return strcmp(command, "dump") == 0 || strcmp(command, "load") == 0;
+}
+
+/* At the port: the operator's socket serves no items. */
+static enum status move_items(const struct options *options, const char *command) {
+	static const char here[] = "127.0.0.1";
+	const char *address = options->address != NULL ? options->address : here;
+	struct link link;
+	if (!link_open(&link, address, (int)(options->timeout_s * 1000))) return STATUS_UNREACHABLE;
+	bool is_whole = strcmp(command, "dump") == 0 ? dump_items(&link, &options->dump)
+												 : load_items(&link, &options->dump);
+	link_close(&link);
+	return is_whole ? STATUS_DONE : STATUS_REFUSED;
+}
+
 int main(int argument_count, char **arguments) {
 	struct options options = {.timeout_s = 60, .interval_s = 1};
 	struct link link;
@@ -284,6 +326,7 @@ int main(int argument_count, char **arguments) {
 	(void)setlocale(LC_CTYPE, "");
 	int status = parse(argument_count, arguments, &options);
 	if (status >= 0) return status;
+	if (moves_items(arguments[optind])) return move_items(&options, arguments[optind]);
 	if (!door_open(&link, &door, options.address, (int)(options.timeout_s * 1000)))
 		return STATUS_UNREACHABLE;
 	status = (int)run(&options, &door, &link, arguments + optind, argument_count - optind);

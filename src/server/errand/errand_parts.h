@@ -27,6 +27,7 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 							 struct text *out);
 struct errand *errand_login(struct server_worker *asker, const struct command *command,
 							struct text *out);
+struct errand *errand_items(struct server *server, const struct line *words, struct text *out);
 struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out);
 
 /* Memory for an errand of this size, zeroed, of which struct errand is the first member; freed by

@@ -25,6 +25,7 @@ static const struct {
 	{"report [N]", "the last requests and what they did"},
 	{"metrics", "figures of all pools, worker by worker"},
 	{"map", "the memory map, worker by worker, as JSON"},
+	{"items [WORKER HASH]", "items as commands that store them, a part at a time; NEXT: the rest"},
 	{"limit [BYTES]", "the memory limit; another one, from now on"},
 	{"check", "walks all memory and says whether it is sound"},
 	{"help", ""},

@@ -35,3 +35,17 @@ bool base64_decode(const char *text, size_t length, char *to, size_t *to_bytes) 
 	*to_bytes = out;
 	return true;
 }
+
+void base64_encode(const char *from, size_t length, char *text, size_t *text_bytes) {
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t out = 0;
+	for (size_t at = 0; at < length; at += 3) {
+		size_t left = length - at < 3 ? length - at : 3;
+		uint32_t bits = 0;
+		for (size_t i = 0; i < 3; i++) bits = bits << 8 | (i < left ? (uint8_t)from[at + i] : 0);
+		for (size_t i = 0; i < 4; i++)
+			text[out++] = i <= left ? letters[bits >> (18 - 6 * i) & 63] : '=';
+	}
+	*text_bytes = out;
+}

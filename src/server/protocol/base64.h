@@ -10,4 +10,7 @@
 /* `to` has room for length / 4 * 3 bytes. False: it is no base64. */
 bool base64_decode(const char *text, size_t length, char *to, size_t *to_bytes);
 
+/* `text` has room for (length + 2) / 3 * 4 bytes. */
+void base64_encode(const char *from, size_t length, char *text, size_t *text_bytes);
+
 #endif

@@ -1,0 +1,163 @@
+/* server/errand/errand_items.c: `snug items WORKER HASH`: the items of a cache, a part at a time, as
+ * commands that store them anew.
+ *
+ *     set KEY FLAGS DATE BYTES noreply      and the value: any memcached takes it
+ *     ms KEY BYTES b q F.. T..              the same, of a key that only base64 can tell
+ *     LARGE KEY FLAGS DATE BYTES            no value: whoever wants it gets it by its key
+ *     NEXT WORKER HASH                      where the next part begins; or END
+ *
+ * An answer is bounded (PART_BYTES, and one item), so a dump takes no memory of the server's, goes at
+ * the pace of who asks, and can go on after an interruption, also of the connection. Between two
+ * parts all goes on. So a dump is no picture of one moment: each item is as it was at some moment
+ * of it. What is there from the beginning to the end is told once; what is stored anew meanwhile may be
+ * told before or after that, or twice if it went in between.
+ *
+ * Each part is taken on the worker's own thread, a slice of its time. Nothing is used by it: an
+ * item's rank, and whether it was fetched, stay. Stale items, and the empty ones that stand for a
+ * value which somebody is to store (`mg` with N), are left out. */
+#include "cache/shard/shard_walk.h"
+#include "os/threads.h"
+#include "server/errand/errand_parts.h"
+#include "server/protocol/base64.h"
+#include "server/server_worker.h"
+
+#include <stdlib.h>
+
+#define PART_BYTES ((size_t)64 << 10)
+#define VALUE_BYTES_MAX ((size_t)64 << 10) /* larger ones are LARGE */
+#define STEP_NS UINT64_C(100000)
+
+struct items {
+	struct errand errand; /* must be the first */
+	struct text text;
+	const struct server_worker *worker; /* that is visited */
+	uint64_t at_worker, at_hash;        /* where the next part begins */
+	bool is_full, is_corrupt;
+	char value[VALUE_BYTES_MAX];
+};
+
+static struct items *items_of(struct errand *errand) {
+	return (struct items *)(void *)errand;
+}
+
+/* ------------------------------------------------------------------ an item ---------------- */
+
+/* Blanks and control characters end a word. */
+static bool is_word(const snug_key *key) {
+	const unsigned char *bytes = key->bytes;
+	for (size_t i = 0; i < key->length; i++)
+		if (bytes[i] <= ' ' || bytes[i] == 0x7F) return false;
+	return true;
+}
+
+static bool is_left_out(const struct item_head *head) {
+	return (head->marks & MARK_STALE) != 0 ||
+		   ((head->marks & MARK_WON) != 0 && head->value_bytes == 0);
+}
+
+static void say_key(struct text *text, const snug_key *key) {
+	char shown[SHOWN_KEY_BYTES_MAX];
+	size_t shown_bytes;
+	if (is_word(key)) {
+		text_append(text, key->bytes, key->length);
+		return;
+	}
+	base64_encode(key->bytes, key->length, shown, &shown_bytes);
+	text_append(text, shown, shown_bytes);
+}
+
+static void say_head(struct items *items, const snug_key *key, const struct item_head *head,
+					 bool is_large) {
+	struct text *text = &items->text;
+	bool word = is_word(key);
+	uint64_t wall_ahead_s = (uint64_t)(items->worker->wall_s - items->worker->clock_s);
+	unsigned long long date_s =
+		head->expires_at_s == 0 ? 0 : (unsigned long long)(head->expires_at_s + wall_ahead_s);
+	text_print(text, is_large ? "LARGE " : word ? "set " : "ms ");
+	say_key(text, key);
+	if (is_large)
+		text_print(text, " %u %llu %u%s\r\n", head->client_flags, date_s, head->value_bytes,
+				   word ? "" : " b");
+	else if (word)
+		text_print(text, " %u %llu %u noreply\r\n", head->client_flags, date_s, head->value_bytes);
+	else
+		text_print(text, " %u b q F%u T%llu\r\n", head->value_bytes, head->client_flags, date_s);
+}
+
+static void say_item(void *context, const struct walked *item) {
+	struct items *items = context;
+	const struct item_head *head = &item->head;
+	if (is_left_out(head)) return;
+	bool is_copied = head->value_bytes <= VALUE_BYTES_MAX &&
+					 shard_walk_value(items->worker->shard, item, items->value) == SNUG_OK;
+	say_head(items, &item->key, head, !is_copied);
+	if (!is_copied) return;
+	text_append(&items->text, items->value, head->value_bytes);
+	text_append(&items->text, "\r\n", 2);
+}
+
+/* ------------------------------------------------------------------ a part ----------------- */
+
+static void walk(struct items *items, struct server_worker *worker) {
+	uint64_t until_ns = os_now_ns() + STEP_NS;
+	do {
+		if (shard_walk(worker->shard, items->at_hash, &items->at_hash, say_item, items) !=
+			SNUG_OK) {
+			items->is_corrupt = true;
+			return;
+		}
+		items->is_full = items->text.length >= PART_BYTES;
+	} while (items->at_hash != 0 && !items->is_full && os_now_ns() < until_ns);
+}
+
+static void visit(struct errand *errand, struct server_worker *worker) {
+	struct items *items = items_of(errand);
+	bool holds;
+	errand->is_unfinished = false;
+	if (items->is_full || items->is_corrupt || worker->index != items->at_worker) return;
+	if (!slice_begin(NULL, errand, worker, &holds)) return;
+	items->worker = worker;
+	walk(items, worker);
+	if (items->at_hash == 0) items->at_worker++;
+	bool has_more = items->at_hash != 0 && !items->is_full && !items->is_corrupt;
+	slice_end(NULL, errand, worker, !has_more);
+}
+
+static void answer(struct errand *errand, struct text *out) {
+	struct items *items = items_of(errand);
+	if (items->is_corrupt) {
+		text_say(out, "SERVER_ERROR the index is damaged; snug check tells where");
+		return;
+	}
+	if (items->at_worker < errand->server->worker_count)
+		text_print(&items->text, "NEXT %llu %llu\r\n", (unsigned long long)items->at_worker,
+				   (unsigned long long)items->at_hash);
+	else
+		text_say(&items->text, "END");
+	text_move(out, &items->text);
+}
+
+static void destroy(struct errand *errand) {
+	text_deinit(&items_of(errand)->text);
+	errand_free(errand);
+}
+
+struct errand *errand_items(struct server *server, const struct line *words, struct text *out) {
+	uint64_t worker = 0, hash = 0;
+	bool is_understood =
+		words->count == 1 ||
+		(words->count == 3 && words_number(words, 1, &worker) && words_number(words, 2, &hash));
+	if (!is_understood || worker >= server->worker_count) {
+		text_say(out, "CLIENT_ERROR usage: snug items [WORKER HASH]");
+		return NULL;
+	}
+	struct items *items = errand_new(server, sizeof *items, out);
+	if (items == NULL) return NULL;
+	items->errand.visit = visit;
+	items->errand.answer = answer;
+	items->errand.destroy = destroy;
+	items->text.account = out->account;
+	items->at_worker = worker;
+	items->at_hash = hash;
+	return &items->errand;
+}

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""snugctl dump and load: all items of one server, stored in another, with their flags, dates and bytes.
+
+    test_dump.py SNUGCTL SNUGD
+"""
+
+import base64
+import contextlib
+import os
+import pwd
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from cases import run_tests
+from foreground import Foreground
+from waits import HANG_S
+
+SNUGCTL, SNUGD = sys.argv[1:]
+USER = pwd.getpwuid(os.geteuid()).pw_name
+LARGE = 64 << 10
+
+
+class Snugd(Foreground):
+    """One that runs in the foreground, until the end of `with`."""
+
+    def __init__(self, directory, *arguments):
+        self.control = os.path.join(directory, f"control-{id(self)}")
+        super().__init__([SNUGD, "-p", "-1", "-u", USER, "-v", "-t", "3", "-m", "200", "-I", "4m", "--control", self.control, *arguments])
+
+    def __enter__(self):
+        super().__enter__()
+        self.client = socket.create_connection(("127.0.0.1", self.port), HANG_S)
+        self.answers = self.client.makefile("rb")
+        return self
+
+    def ask(self, text):
+        self.client.sendall(text)
+        return self.answers.readline().rstrip(b"\r\n")
+
+    def set(self, key, value, flags=0, expires=0):
+        assert self.ask(b"set %s %d %d %d\r\n%s\r\n" % (key, flags, expires, len(value), value)) == b"STORED"
+
+    def get(self, key):
+        """(flags, seconds left, value), or None. A key that is no word is asked for in base64."""
+        is_word = re.fullmatch(rb"[!-~]+", key) is not None
+        head = self.ask(b"mg %s v f t%s\r\n" % ((key, b"") if is_word else (base64.b64encode(key), b" b")))
+        if head == b"EN":
+            return None
+        length, flags, left = re.match(rb"VA (\d+) f(\d+) t(-?\d+)", head).groups()
+        value = self.answers.read(int(length) + 2)[:-2]
+        return int(flags), int(left), value
+
+    def stat(self, name):
+        self.client.sendall(b"stats\r\n")
+        found = None
+        while (line := self.answers.readline()) != b"END\r\n":
+            words = line.split()
+            if words[1] == name:
+                found = int(words[2])
+        return found
+
+
+@contextlib.contextmanager
+def two_servers():
+    with tempfile.TemporaryDirectory() as directory, Snugd(directory) as one, Snugd(directory, "-t", "2") as other:
+        yield one, other
+
+
+def dump(server, *options):
+    return subprocess.run([SNUGCTL, "-p", str(server.port), *options, "dump"], capture_output=True, timeout=HANG_S)
+
+
+def load(server, text):
+    return subprocess.run([SNUGCTL, "-p", str(server.port), "load"], input=text, capture_output=True, timeout=HANG_S)
+
+
+def fill(server):
+    """All kinds; tells what is where."""
+    chance = random.Random(20261130)
+    items = {}
+    now = int(time.time())
+    for number in range(3000):
+        size = chance.choice([0, 1, 30, 500, 5000]) if number % 50 else chance.choice([LARGE - 1, LARGE, LARGE + 1, 300000, 2000000])
+        flags, expires = chance.choice([0, 7, 4294967295]), chance.choice([0, now + 5000])
+        key = b"key-%d" % number
+        value = chance.randbytes(min(size, 1000)) * (size // min(size, 1000) if size else 0)
+        server.set(key, value, flags, expires)
+        items[key] = (flags, expires, value)
+    key = b"two words\n\x00and \xff more"
+    encoded = base64.b64encode(key)
+    assert server.ask(b"ms %s 5 b F3 T900\r\nEND\r\n\r\n" % encoded).startswith(b"HD")
+    items[key] = (3, now + 900, b"END\r\n")
+    return items
+
+
+def expect(server, items):
+    now = time.time()
+    for key, (flags, expires, value) in items.items():
+        got = server.get(key)
+        assert got is not None, key
+        assert (got[0], got[2]) == (flags, value), key
+        left = -1 if expires == 0 else expires - now
+        assert abs(got[1] - left) < 10 + (time.time() - now), (key, got[1], left)
+
+
+def test_another_server_has_it_all():
+    with two_servers() as (one, other):
+        items = fill(one)
+        before = one.stat(b"get_hits")
+        dumped = dump(one)
+        assert dumped.returncode == 0, dumped.stderr
+        assert b"3,001 items" in dumped.stderr, dumped.stderr
+        large = sum(len(value) > LARGE for _, _, value in items.values())
+        assert large > 5
+        assert one.stat(b"get_hits") - before == large, "others are not got for it"
+        loaded = load(other, dumped.stdout)
+        assert loaded.returncode == 0, loaded.stderr
+        assert b"3,001 items stored, 0 refused" in loaded.stderr, loaded.stderr
+        expect(other, items)
+        assert other.stat(b"curr_items") == 3001
+
+
+def test_a_pipe_into_any_server_does():
+    with two_servers() as (one, other):
+        items = fill(one)
+        other.client.sendall(dump(one).stdout + b"version\r\n")
+        assert other.answers.readline().startswith(b"VERSION"), "nothing is answered but what was asked last"
+        expect(other, items)
+
+
+def test_what_is_not_there_is_not_dumped():
+    with two_servers() as (one, _):
+        one.set(b"gone", b"1")
+        one.set(b"stale", b"2")
+        one.set(b"short", b"3", 0, 1)
+        one.set(b"stays", b"4")
+        assert one.ask(b"delete gone\r\n") == b"DELETED"
+        assert one.ask(b"md stale I\r\n").startswith(b"HD")
+        assert one.ask(b"mg empty N60 v\r\n").startswith(b"VA 0")
+        one.answers.readline()
+        time.sleep(2.1)
+        assert dump(one).stdout == b"set stays 0 0 1 noreply\r\n4\r\n"
+        one.ask(b"flush_all\r\n")
+        assert dump(one).stdout == b""
+
+
+def parts(server):
+    """All items by hand, and each of the parts."""
+    at = b""
+    while True:
+        lines, head = [], server.ask(b"snug items%s\r\n" % at)
+        while not head.startswith((b"NEXT", b"END")):
+            assert head.startswith(b"set "), head
+            words = head.split()
+            lines.append((words[1], server.answers.read(int(words[4]) + 2)[:-2]))
+            head = server.answers.readline().rstrip(b"\r\n")
+        yield lines
+        if head == b"END":
+            return
+        at = head[len(b"NEXT"):]
+
+
+def test_each_is_told_once_while_the_index_changes():
+    with two_servers() as (one, _):
+        for number in range(20000):
+            one.set(b"old-%d" % number, b"x" * 40)
+        seen, stop = [], threading.Event()
+
+        def disturb():
+            with socket.create_connection(("127.0.0.1", one.port), HANG_S) as client:
+                number = 0
+                while not stop.is_set():
+                    client.sendall(b"".join(b"set new-%d 0 0 1 noreply\r\ny\r\n" % (number + i) for i in range(500)) + b"version\r\n")
+                    client.recv(100)
+                    number += 500
+                    if number % 60000 == 0:
+                        client.sendall(b"".join(b"delete new-%d noreply\r\n" % i for i in range(number)) + b"version\r\n")
+                        client.recv(100)
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        try:
+            largest = 0
+            for lines in parts(one):
+                seen += [key for key, _ in lines if key.startswith(b"old-")]
+                largest = max(largest, sum(len(key) + len(value) for key, value in lines))
+        finally:
+            stop.set()
+            thread.join()
+        assert len(seen) == len(set(seen)), "twice"
+        assert set(seen) == {b"old-%d" % number for number in range(20000)}
+        assert largest < 3 * LARGE
+
+
+def test_it_goes_on_where_it_was_interrupted():
+    with two_servers() as (one, _):
+        for number in range(30000):
+            one.set(b"k%d" % number, b"v" * 50)
+        whole = dump(one).stdout
+        cut = subprocess.Popen([SNUGCTL, "-p", str(one.port), "--rate", "500k", "--timeout", "1", "dump"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        first = b""
+        while len(first) < 400000:
+            first += cut.stdout.read(65536)
+        one.process.send_signal(signal.SIGSTOP)
+        try:
+            rest, told = cut.communicate(timeout=HANG_S)
+        finally:
+            one.process.send_signal(signal.SIGCONT)
+        assert cut.returncode == 1, told
+        first, told = first + rest, told.decode()
+        at = re.search(r"--from '(\d+ \d+)'", told).group(1)
+        rest = dump(one, "--from", at)
+        assert rest.returncode == 0
+        keys = re.compile(rb"set (k\d+) ")
+        assert set(keys.findall(first)) | set(keys.findall(rest.stdout)) == set(keys.findall(whole))
+        assert len(rest.stdout) < len(whole)
+
+
+def test_a_reader_that_goes_is_told():
+    with two_servers() as (one, _):
+        for number in range(3000):
+            one.set(b"k%d" % number, b"v" * 100)
+        cut = subprocess.Popen([SNUGCTL, "-p", str(one.port), "dump"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        cut.stdout.close()
+        told = cut.stderr.read()
+        assert cut.wait(HANG_S) == 1
+        assert b"Broken pipe" in told and b"--from '0 0'" in told, told
+
+
+def test_a_rate_is_kept():
+    with two_servers() as (one, _):
+        for number in range(2000):
+            one.set(b"k%d" % number, b"v" * 450)
+        began = time.monotonic()
+        assert dump(one, "--rate", "1m").returncode == 0
+        assert time.monotonic() - began > 0.7
+
+
+def test_what_is_refused_is_counted():
+    with two_servers() as (one, other):
+        text = b"set fits 0 0 1 noreply\r\n1\r\nset large 0 0 5000000 noreply\r\n%s\r\nset too 0 0 1 noreply\r\n2\r\n" % (b"x" * 5000000)
+        loaded = load(other, text)
+        assert loaded.returncode == 1
+        assert b"2 items stored, 1 refused" in loaded.stderr, loaded.stderr
+        assert load(other, b"get x\r\n").returncode == 1
+        assert load(other, b"set half 0 0 10 noreply\r\nabc").returncode == 1
+        assert load(one, b"").returncode == 0
+
+
+def test_a_full_disk_is_told():
+    with two_servers() as (one, _):
+        one.set(b"k", b"v")
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([SNUGCTL, "-p", str(one.port), "dump"], stdout=full, stderr=subprocess.PIPE, timeout=HANG_S)
+        assert done.returncode == 1
+        assert b"No space left" in done.stderr
+
+
+def test_wrong_use_is_refused():
+    with two_servers() as (one, _):
+        for words in (b"1", b"9 0", b"x y", b"0 0 0"):
+            assert one.ask(b"snug items %s\r\n" % words).startswith(b"CLIENT_ERROR"), words
+        assert dump(one, "--from", "a b").returncode == 2
+        assert dump(one, "--rate", "0").returncode == 2
+
+
+sys.exit(run_tests(globals()))

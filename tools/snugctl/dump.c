@@ -1,0 +1,303 @@
+/* dump.c: see dump.h.
+ *
+ *     dump: "snug items WORKER HASH" -> items, as they shall be written; LARGE ..; NEXT WORKER HASH
+ *           each LARGE one is got by its key (mg), then the next part is asked for
+ *     load: a window of commands -> their answers -> the next window
+ *
+ * A dump that fails tells where the part began that is not whole: it is asked for again, so an item
+ * of it may be written twice, which is no harm. */
+#include "dump.h"
+
+#include "plain.h"
+#include "stream.h"
+#include "units.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COMMAND_ROOM ((size_t)1024)
+
+static bool starts(const char *text, const char *with) {
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static void say(const char *line) {
+	fputs("snugctl: ", stderr);
+	print_plain(stderr, line, strlen(line));
+	fputc('\n', stderr);
+}
+
+/* ------------------------------------------------------------------ dump ------------------- */
+
+struct large {
+	char key[COMMAND_ROOM / 2];
+	bool is_base64;
+};
+
+struct dump {
+	struct link *link;
+	struct stream stream;
+	struct pace pace;
+	uint64_t items, bytes;
+	struct large *large; /* of this part */
+	size_t large_count, large_room;
+};
+
+static bool cannot_write(void) {
+	fprintf(stderr, "snugctl: standard output: %s\n", strerror(errno));
+	return false;
+}
+
+static bool put(struct dump *dump, const char *bytes, size_t length) {
+	if (fwrite(bytes, 1, length, stdout) != length) return cannot_write();
+	dump->bytes += length;
+	pace_keep(&dump->pace, length);
+	return true;
+}
+
+/* A value, and the end of its line. */
+static bool put_value(struct dump *dump, uint64_t value_bytes) {
+	uint64_t left = value_bytes + 2;
+	while (left > 0) {
+		const char *some;
+		size_t count =
+			stream_some(&dump->stream, left < STREAM_ROOM ? (size_t)left : STREAM_ROOM, &some);
+		if (count == 0) {
+			say("the answer ends amid a value");
+			return false;
+		}
+		if (!put(dump, some, count)) return false;
+		left -= count;
+	}
+	dump->items++;
+	return true;
+}
+
+static bool put_item(struct dump *dump, const char *head, uint64_t value_bytes) {
+	char line[COMMAND_ROOM];
+	int length = snprintf(line, sizeof line, "%s\r\n", head);
+	return length > 0 && (size_t)length < sizeof line && put(dump, line, (size_t)length) &&
+		   put_value(dump, value_bytes);
+}
+
+static bool keep_large(struct dump *dump, const char *line) {
+	struct large large;
+	char base64 = 0;
+	unsigned long long date_s;
+	unsigned flags, bytes;
+	int fields =
+		sscanf(line, "LARGE %511s %u %llu %u %c", large.key, &flags, &date_s, &bytes, &base64);
+	if (fields < 4) {
+		say(line);
+		return false;
+	}
+	large.is_base64 = base64 == 'b';
+	if (dump->large_count == dump->large_room) {
+		size_t room = dump->large_room * 2 + 16;
+		struct large *more = realloc(dump->large, room * sizeof *more);
+		if (more == NULL) {
+			say("out of memory");
+			return false;
+		}
+		dump->large = more;
+		dump->large_room = room;
+	}
+	dump->large[dump->large_count++] = large;
+	return true;
+}
+
+static bool ask(struct dump *dump, const char *command) {
+	return link_send(dump->link, command, strlen(command));
+}
+
+/* One that has gone meanwhile is left out. */
+static bool put_large(struct dump *dump, const struct large *large) {
+	char command[COMMAND_ROOM], *line;
+	unsigned long long bytes;
+	unsigned flags;
+	long long left_s;
+	(void)snprintf(command, sizeof command, "mg %s v f t%s\r\n", large->key,
+				   large->is_base64 ? " b" : "");
+	if (!ask(dump, command) || stream_line(&dump->stream, &line) != STREAM_GOT) return false;
+	if (starts(line, "EN")) return true;
+	if (sscanf(line, "VA %llu f%u t%lld", &bytes, &flags, &left_s) != 3) {
+		say(line);
+		return false;
+	}
+	long long date_s = left_s < 0 ? 0 : (long long)time(NULL) + left_s;
+	if (large->is_base64)
+		(void)snprintf(command, sizeof command, "ms %s %llu b q F%u T%lld", large->key, bytes,
+					   flags, date_s);
+	else
+		(void)snprintf(command, sizeof command, "set %s %u %lld %llu noreply", large->key, flags,
+					   date_s, bytes);
+	return put_item(dump, command, bytes);
+}
+
+enum part { PART_MORE, PART_LAST, PART_FAILED };
+
+/* A part; what begins the next one is in `next`. */
+static enum part put_part(struct dump *dump, char next[COMMAND_ROOM]) {
+	char *line, verb[8], key[COMMAND_ROOM / 2];
+	unsigned long long bytes;
+	dump->large_count = 0;
+	while (stream_line(&dump->stream, &line) == STREAM_GOT) {
+		if (sscanf(line, "%7s %511s", verb, key) == 2 &&
+			((strcmp(verb, "set") == 0 && sscanf(line, "set %*s %*u %*u %llu", &bytes) == 1) ||
+			 (strcmp(verb, "ms") == 0 && sscanf(line, "ms %*s %llu", &bytes) == 1))) {
+			if (!put_item(dump, line, bytes)) return PART_FAILED;
+			continue;
+		}
+		if (starts(line, "LARGE ")) {
+			if (!keep_large(dump, line)) return PART_FAILED;
+			continue;
+		}
+		enum part part = starts(line, "NEXT ")      ? PART_MORE
+						 : strcmp(line, "END") == 0 ? PART_LAST
+													: PART_FAILED;
+		if (part == PART_FAILED) say(line);
+		if (part == PART_MORE) (void)snprintf(next, COMMAND_ROOM, "%s", line + strlen("NEXT "));
+		for (size_t i = 0; part != PART_FAILED && i < dump->large_count; i++)
+			if (!put_large(dump, &dump->large[i])) part = PART_FAILED;
+		return part;
+	}
+	return PART_FAILED;
+}
+
+static void tell_dump(const struct dump *dump, const char *from) {
+	fprintf(stderr, "snugctl: %s items, %s\n", count_text(dump->items).text,
+			bytes_text(dump->bytes).text);
+	if (from != NULL) fprintf(stderr, "snugctl: to go on: dump --from '%s'\n", from);
+}
+
+bool dump_items(struct link *link, const struct dump_options *options) {
+	struct dump *dump = calloc(1, sizeof *dump);
+	char from[COMMAND_ROOM], next[COMMAND_ROOM], command[2 * COMMAND_ROOM];
+	enum part part = PART_MORE;
+	if (dump == NULL) {
+		say("out of memory");
+		return false;
+	}
+	(void)signal(SIGPIPE, SIG_IGN); /* where to go on is to be told */
+	dump->link = link;
+	dump->stream.fd = link->fd;
+	dump->stream.timeout_ms = link->timeout_ms;
+	dump->pace.rate_bytes = options->rate_bytes;
+	(void)snprintf(from, sizeof from, "%s", options->from != NULL ? options->from : "0 0");
+	while (part == PART_MORE) {
+		(void)snprintf(command, sizeof command, "snug items %s\r\n", from);
+		part = ask(dump, command) ? put_part(dump, next) : PART_FAILED;
+		if (part != PART_FAILED && fflush(stdout) != 0) {
+			(void)cannot_write();
+			part = PART_FAILED;
+		}
+		if (part == PART_MORE) memcpy(from, next, sizeof from);
+	}
+	tell_dump(dump, part == PART_FAILED ? from : NULL);
+	free(dump->large);
+	free(dump);
+	return part == PART_LAST;
+}
+
+/* ------------------------------------------------------------------ load ------------------- */
+
+#define WINDOW_COMMANDS 64u
+#define WINDOW_BYTES ((size_t)256 << 10)
+
+struct load {
+	struct link *link;
+	struct stream from, answers;
+	struct pace pace;
+	uint64_t stored, refused;
+	size_t commands, bytes; /* not answered yet */
+};
+
+static bool take_answers(struct load *load) {
+	char *line;
+	for (; load->commands > 0; load->commands--) {
+		if (stream_line(&load->answers, &line) != STREAM_GOT) return false;
+		if (strcmp(line, "STORED") == 0 || starts(line, "HD")) {
+			load->stored++;
+			continue;
+		}
+		if (load->refused++ == 0) say(line);
+	}
+	load->bytes = 0;
+	return true;
+}
+
+/* Without what asks for no answer. */
+static void cut_quiet(char *line) {
+	size_t length = strlen(line);
+	static const char noreply[] = " noreply";
+	if (length > sizeof noreply && strcmp(line + length - (sizeof noreply - 1), noreply) == 0)
+		line[length - (sizeof noreply - 1)] = '\0';
+	char *q = strstr(line, " q ");
+	if (starts(line, "ms ") && q != NULL) memmove(q, q + 2, strlen(q + 2) + 1);
+}
+
+static bool send_value(struct load *load, uint64_t value_bytes) {
+	uint64_t left = value_bytes + 2;
+	while (left > 0) {
+		const char *some;
+		size_t count =
+			stream_some(&load->from, left < STREAM_ROOM ? (size_t)left : STREAM_ROOM, &some);
+		if (count == 0) {
+			say("it ends amid a value");
+			return false;
+		}
+		if (!link_send(load->link, some, count)) return false;
+		pace_keep(&load->pace, count);
+		load->bytes += count;
+		left -= count;
+	}
+	return true;
+}
+
+static bool load_one(struct load *load, char *line) {
+	char head[STREAM_LINE_MAX + 8];
+	unsigned long long bytes;
+	bool is_set = sscanf(line, "set %*s %*u %*u %llu", &bytes) == 1;
+	if (!is_set && sscanf(line, "ms %*s %llu", &bytes) != 1) {
+		say("this is no item of a dump:");
+		say(line);
+		return false;
+	}
+	cut_quiet(line);
+	int length = snprintf(head, sizeof head, "%s\r\n", line);
+	if (length <= 0 || (size_t)length >= sizeof head) return false;
+	if (!link_send(load->link, head, (size_t)length) || !send_value(load, bytes)) return false;
+	load->commands++;
+	if (load->commands < WINDOW_COMMANDS && load->bytes < WINDOW_BYTES) return true;
+	return take_answers(load);
+}
+
+bool load_items(struct link *link, const struct dump_options *options) {
+	struct load *load = calloc(1, sizeof *load);
+	enum stream_end end;
+	char *line;
+	if (load == NULL) {
+		say("out of memory");
+		return false;
+	}
+	load->link = link;
+	load->from.fd = STDIN_FILENO;
+	load->from.timeout_ms = -1;
+	load->answers.fd = link->fd;
+	load->answers.timeout_ms = link->timeout_ms;
+	load->pace.rate_bytes = options->rate_bytes;
+	bool is_whole = true;
+	while (is_whole && (end = stream_line(&load->from, &line)) != STREAM_ENDED)
+		is_whole = end == STREAM_GOT && load_one(load, line);
+	is_whole = is_whole && take_answers(load);
+	fprintf(stderr, "snugctl: %s items stored, %s refused\n", count_text(load->stored).text,
+			count_text(load->refused).text);
+	is_whole = is_whole && load->refused == 0;
+	free(load);
+	return is_whole;
+}

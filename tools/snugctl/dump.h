@@ -1,0 +1,25 @@
+/* dump.h: items out of a server, as commands that store them anew, and into one.
+ *
+ * A dump is a stream of `set` and `ms` with their values, so it can be loaded by this program or piped into
+ * any memcached. Both go at the pace of the slower end, take no memory to speak of on either, and
+ * can be throttled. */
+#ifndef SNUGCTL_DUMP_H
+#define SNUGCTL_DUMP_H
+
+#include "link.h"
+
+#include <stdint.h>
+
+struct dump_options {
+	uint64_t rate_bytes; /* a second; 0: as fast as it goes */
+	const char *from;    /* "WORKER HASH", as a dump that was interrupted told; NULL: all */
+};
+
+/* To standard output; a summary, and on failure where to go on, on standard error. False: it is not
+ * whole. */
+bool dump_items(struct link *link, const struct dump_options *options);
+
+/* From standard input. False: it ended early, or some items were refused; standard error has how many. */
+bool load_items(struct link *link, const struct dump_options *options);
+
+#endif
