@@ -3,9 +3,9 @@
 #include "base/number_text.h"
 #include "base/option_text.h"
 #include "door.h"
-#include "dump.h"
 #include "plain.h"
 #include "show.h"
+#include "show_items.h"
 
 #include <locale.h>
 #include <snug/version.h>

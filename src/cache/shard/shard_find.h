@@ -1,5 +1,12 @@
 /* cache/shard/shard_find.h: the item of a key, and what is done with it where it lies: told, used,
- * read, deleted. */
+ * read, deleted. And all items, part by part, for who lists or copies them:
+ *
+ *     hash = 0; do shard_walk(shard, hash, &hash, ..) while (hash != 0)
+ *
+ * A part is what lies in one group of the index. The walk goes by hashes, so whatever is there from
+ * its beginning to its end is met once, however the index grows or shrinks in between, and a walk can
+ * go on later, or in another process, from the hash where it was left. An item is not used by it:
+ * no rank changes, and nothing is fetched. */
 #ifndef SNUG_CACHE_SHARD_FIND_H
 #define SNUG_CACHE_SHARD_FIND_H
 
@@ -17,5 +24,24 @@ static inline bool shard_find_again(struct snug_shard *shard, const snug_key *ke
 
 void shard_fill_item(const struct snug_shard *shard, uint64_t hash, uint64_t entry,
 					 const struct item_head *head, snug_item *out);
+
+/* One that is there: not flushed, not expired. The key lies in it. */
+struct walked {
+	snug_key key;
+	struct item_head head;
+	snug_ref ref;
+};
+
+typedef void (*shard_visitor)(void *context, const struct walked *item);
+
+/* Those of one part with a hash of at least `hash`; `*next` is where the next part begins, 0 if this
+ * was the last. A few microseconds and the visitor's time. CORRUPT. The owner's thread. */
+SNUG_NODISCARD snug_error shard_walk(const struct snug_shard *shard, uint64_t hash, uint64_t *next,
+									 shard_visitor visit, void *context);
+
+/* During the visit: the value, head.value_bytes of it, into a buffer that has the room. The owner's
+ * thread. */
+SNUG_NODISCARD snug_error shard_walk_value(const struct snug_shard *shard,
+										   const struct walked *item, void *buffer);
 
 #endif

@@ -7,7 +7,7 @@
  *     shard_spare       memory that nothing uses goes back
  *     shard_lease.c     values in pieces
  *     shard_store.c     storing, and storing anew what must grow a field
- *     shard_find        finding, reading, deleting
+ *     shard_find        finding, reading, deleting; all items, part by part
  *     shard_read        reading by other threads
  *     shard_hints       what these have read is used
  *     shard_room.c      room for an item, by eviction if need be; or a refusal before any

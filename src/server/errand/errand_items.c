@@ -15,11 +15,10 @@
  * Each part is taken on the worker's own thread, a slice of its time. Nothing is used by it: an
  * item's rank, and whether it was fetched, stay. Stale items, and the empty ones that stand for a
  * value which somebody is to store (`mg` with N), are left out. */
-#include "cache/shard/shard_walk.h"
+#include "cache/shard/shard_find.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
 #include "server/protocol/base64.h"
-#include "server/server_worker.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* dump.c: see dump.h.
+/* show_items.c: see show_items.h.
  *
  *     dump: "snug items WORKER HASH" -> items, as they shall be written; LARGE ..; NEXT WORKER HASH
  *           each LARGE one is got by its key (mg), then the next part is asked for
@@ -6,8 +6,10 @@
  *
  * A dump that fails tells where the part began that is not whole: it is asked for again, so an item
  * of it may be written twice, which is no harm. */
-#include "dump.h"
+#include "show_items.h"
 
+#include "base/line_text.h"
+#include "base/number_text.h"
 #include "plain.h"
 #include "stream.h"
 #include "units.h"
@@ -30,6 +32,34 @@ static void say(const char *line) {
 	fputs("snugctl: ", stderr);
 	print_plain(stderr, line, strlen(line));
 	fputc('\n', stderr);
+}
+
+/* ------------------------------------------------------------------ lines ------------------ */
+
+static bool take_number(const struct line *words, size_t at, uint64_t *number) {
+	return at < words->count && number_read(words->word[at].bytes, words->word[at].length, number);
+}
+
+/* Behind a letter: "f7". A time may be -1, which is none. */
+static bool take_marked(const struct line *words, size_t at, char mark, uint64_t *number) {
+	if (at >= words->count || words->word[at].length < 2 || words->word[at].bytes[0] != mark)
+		return false;
+	const char *digits = words->word[at].bytes + 1;
+	size_t length = words->word[at].length - 1;
+	if (length == 2 && memcmp(digits, "-1", 2) == 0) {
+		*number = UINT64_MAX;
+		return true;
+	}
+	return number_read(digits, length, number);
+}
+
+/* "set KEY FLAGS DATE BYTES ..", or "ms KEY BYTES ..": how long the value is that follows. */
+static bool is_store(const char *text, uint64_t *value_bytes) {
+	struct line words;
+	line_split(&words, text, strlen(text));
+	if (words.count < 3) return false;
+	if (WORD_IS(words.word[0], "set")) return take_number(&words, 4, value_bytes);
+	return WORD_IS(words.word[0], "ms") && take_number(&words, 2, value_bytes);
 }
 
 /* ------------------------------------------------------------------ dump ------------------- */
@@ -85,18 +115,18 @@ static bool put_item(struct dump *dump, const char *head, uint64_t value_bytes) 
 		   put_value(dump, value_bytes);
 }
 
-static bool keep_large(struct dump *dump, const char *line) {
+/* "LARGE KEY FLAGS DATE BYTES [b]" */
+static bool keep_large(struct dump *dump, const char *text) {
 	struct large large;
-	char base64 = 0;
-	unsigned long long date_s;
-	unsigned flags, bytes;
-	int fields =
-		sscanf(line, "LARGE %511s %u %llu %u %c", large.key, &flags, &date_s, &bytes, &base64);
-	if (fields < 4) {
-		say(line);
+	struct line words;
+	line_split(&words, text, strlen(text));
+	if (words.count < 5 || words.word[1].length >= sizeof large.key) {
+		say(text);
 		return false;
 	}
-	large.is_base64 = base64 == 'b';
+	memcpy(large.key, words.word[1].bytes, words.word[1].length);
+	large.key[words.word[1].length] = '\0';
+	large.is_base64 = words.count > 5;
 	if (dump->large_count == dump->large_room) {
 		size_t room = dump->large_room * 2 + 16;
 		struct large *more = realloc(dump->large, room * sizeof *more);
@@ -117,25 +147,28 @@ static bool ask(struct dump *dump, const char *command) {
 
 /* One that has gone meanwhile is left out. */
 static bool put_large(struct dump *dump, const struct large *large) {
-	char command[COMMAND_ROOM], *line;
-	unsigned long long bytes;
-	unsigned flags;
-	long long left_s;
+	char command[COMMAND_ROOM], *text;
+	struct line words;
+	uint64_t bytes, flags, left_s;
 	(void)snprintf(command, sizeof command, "mg %s v f t%s\r\n", large->key,
 				   large->is_base64 ? " b" : "");
-	if (!ask(dump, command) || stream_line(&dump->stream, &line) != STREAM_GOT) return false;
-	if (starts(line, "EN")) return true;
-	if (sscanf(line, "VA %llu f%u t%lld", &bytes, &flags, &left_s) != 3) {
-		say(line);
+	if (!ask(dump, command) || stream_line(&dump->stream, &text) != STREAM_GOT) return false;
+	line_split(&words, text, strlen(text));
+	if (words.count > 0 && WORD_IS(words.word[0], "EN")) return true;
+	if (words.count < 4 || !WORD_IS(words.word[0], "VA") || !take_number(&words, 1, &bytes) ||
+		!take_marked(&words, 2, 'f', &flags) || !take_marked(&words, 3, 't', &left_s)) {
+		say(text);
 		return false;
 	}
-	long long date_s = left_s < 0 ? 0 : (long long)time(NULL) + left_s;
+	uint64_t date_s = left_s == UINT64_MAX ? 0 : (uint64_t)time(NULL) + left_s;
 	if (large->is_base64)
-		(void)snprintf(command, sizeof command, "ms %s %llu b q F%u T%lld", large->key, bytes,
-					   flags, date_s);
+		(void)snprintf(command, sizeof command, "ms %s %llu b q F%llu T%llu", large->key,
+					   (unsigned long long)bytes, (unsigned long long)flags,
+					   (unsigned long long)date_s);
 	else
-		(void)snprintf(command, sizeof command, "set %s %u %lld %llu noreply", large->key, flags,
-					   date_s, bytes);
+		(void)snprintf(command, sizeof command, "set %s %llu %llu %llu noreply", large->key,
+					   (unsigned long long)flags, (unsigned long long)date_s,
+					   (unsigned long long)bytes);
 	return put_item(dump, command, bytes);
 }
 
@@ -143,13 +176,11 @@ enum part { PART_MORE, PART_LAST, PART_FAILED };
 
 /* A part; what begins the next one is in `next`. */
 static enum part put_part(struct dump *dump, char next[COMMAND_ROOM]) {
-	char *line, verb[8], key[COMMAND_ROOM / 2];
-	unsigned long long bytes;
+	char *line;
+	uint64_t bytes;
 	dump->large_count = 0;
 	while (stream_line(&dump->stream, &line) == STREAM_GOT) {
-		if (sscanf(line, "%7s %511s", verb, key) == 2 &&
-			((strcmp(verb, "set") == 0 && sscanf(line, "set %*s %*u %*u %llu", &bytes) == 1) ||
-			 (strcmp(verb, "ms") == 0 && sscanf(line, "ms %*s %llu", &bytes) == 1))) {
+		if (is_store(line, &bytes)) {
 			if (!put_item(dump, line, bytes)) return PART_FAILED;
 			continue;
 		}
@@ -261,9 +292,8 @@ static bool send_value(struct load *load, uint64_t value_bytes) {
 
 static bool load_one(struct load *load, char *line) {
 	char head[STREAM_LINE_MAX + 8];
-	unsigned long long bytes;
-	bool is_set = sscanf(line, "set %*s %*u %*u %llu", &bytes) == 1;
-	if (!is_set && sscanf(line, "ms %*s %llu", &bytes) != 1) {
+	uint64_t bytes;
+	if (!is_store(line, &bytes)) {
 		say("this is no item of a dump:");
 		say(line);
 		return false;

@@ -1,10 +1,10 @@
-/* dump.h: items out of a server, as commands that store them anew, and into one.
+/* show_items.h: items out of a server, as commands that store them anew, and into one.
  *
  * A dump is a stream of `set` and `ms` with their values, so it can be loaded by this program or piped into
  * any memcached. Both go at the pace of the slower end, take no memory to speak of on either, and
  * can be throttled. */
-#ifndef SNUGCTL_DUMP_H
-#define SNUGCTL_DUMP_H
+#ifndef SNUGCTL_SHOW_ITEMS_H
+#define SNUGCTL_SHOW_ITEMS_H
 
 #include "link.h"
 
