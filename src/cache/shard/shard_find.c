@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "cache/shard/shard_sweep.h"
+#include "work/key_hash.h"
 
 /* Inline: called, it costs 14 of the 535 instructions of a get. */
 static inline __attribute__((always_inline)) bool is_key(const snug_shard *shard, snug_ref ref,
@@ -200,7 +201,8 @@ static bool walk_entry(void *context, uint64_t entry) {
 	const void *item = snug_ref_at(shard->heap, walked.ref);
 	walked.head = item_read(item);
 	SNUG_ASSERT(walked.head.key_bytes > 0 && walked.head.key_bytes <= SNUG_KEY_BYTES_MAX);
-	walked.key = snug_shard_key(item_key(item, &walked.head), walked.head.key_bytes);
+	walked.key = (snug_key){item_key(item, &walked.head), walked.head.key_bytes, 0};
+	walked.key.hash = key_hash(walked.key.bytes, walked.key.length);
 	if (walked.key.hash < walker->from) return true;
 	struct probe probe = index_probe(&shard->index, walked.key.hash);
 	if (!shard_is_expired(shard, &walked.head) && !index_is_flushed(&shard->index, probe.home))
