@@ -264,6 +264,28 @@ def test_a_full_disk_is_told():
         assert b"No space left" in done.stderr
 
 
+def test_a_server_that_asks_is_told_who_it_is():
+    with tempfile.TemporaryDirectory() as directory:
+        users, login = os.path.join(directory, "users"), os.path.join(directory, "login")
+        with open(users, "w", encoding="ascii") as file:
+            file.write("reader(read):a b\nwriter(write):w\n")
+        with Snugd(directory, "-Y", users) as one:
+
+            def run(who, command, text=b""):
+                with open(login, "w", encoding="ascii") as file:
+                    file.write(who)
+                return subprocess.run([SNUGCTL, "-p", str(one.port), "--login", login, command], input=text, capture_output=True, timeout=HANG_S)
+
+            item = b"set k 0 0 1 noreply\r\nv\r\n"
+            assert run("writer:w\n", "load", item).returncode == 0
+            assert run("reader:a b", "dump").stdout == item
+            assert b"not allowed" in run("writer:w", "dump").stderr
+            assert run("reader:a b", "load", item).returncode == 1
+            assert b"authentication failure" in run("reader:x", "dump").stderr
+            assert b"NAME:PASSWORD" in run("reader", "dump").stderr
+            assert dump(one).returncode == 1
+
+
 def test_wrong_use_is_refused():
     with two_servers() as (one, _):
         for words in (b"1", b"9 0", b"x y", b"0 0 0"):

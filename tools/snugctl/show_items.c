@@ -34,6 +34,48 @@ static void say(const char *line) {
 	fputc('\n', stderr);
 }
 
+/* ------------------------------------------------------------------ who it is -------------- */
+
+#define LOGIN_ROOM 512
+
+/* The first line of the file, with a blank between name and password. */
+static bool read_login(const char *path, char login[LOGIN_ROOM]) {
+	FILE *file = fopen(path, "re");
+	bool is_read = file != NULL && fgets(login, LOGIN_ROOM, file) != NULL;
+	if (!is_read)
+		fprintf(stderr, "snugctl: %s: %s\n", path, file == NULL ? strerror(errno) : "it is empty");
+	if (file != NULL) fclose(file);
+	if (!is_read) return false;
+	login[strcspn(login, "\r\n")] = '\0';
+	char *colon = strchr(login, ':');
+	if (colon == NULL) {
+		fprintf(stderr, "snugctl: %s: its first line is not NAME:PASSWORD\n", path);
+		return false;
+	}
+	*colon = ' ';
+	return true;
+}
+
+bool log_in(struct link *link, const char *path) {
+	char login[LOGIN_ROOM], command[LOGIN_ROOM + 64], *line;
+	if (!read_login(path, login)) return false;
+	struct stream *answers = calloc(1, sizeof *answers);
+	if (answers == NULL) {
+		say("out of memory");
+		return false;
+	}
+	answers->fd = link->fd;
+	answers->timeout_ms = link->timeout_ms;
+	(void)snprintf(command, sizeof command, "set login 0 0 %zu\r\n%s\r\n", strlen(login), login);
+	enum stream_end end =
+		link_send(link, command, strlen(command)) ? stream_line(answers, &line) : STREAM_FAILED;
+	bool is_in = end == STREAM_GOT && strcmp(line, "STORED") == 0;
+	if (end == STREAM_GOT && !is_in) say(line);
+	if (end == STREAM_ENDED) say("the server closed the connection");
+	free(answers);
+	return is_in;
+}
+
 /* ------------------------------------------------------------------ lines ------------------ */
 
 static bool take_number(const struct line *words, size_t at, uint64_t *number) {

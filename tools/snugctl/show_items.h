@@ -12,8 +12,13 @@
 
 struct dump_options {
 	uint64_t rate_bytes; /* a second; 0: as fast as it goes */
+	const char *login;   /* a file whose first line is NAME:PASSWORD; NULL: nobody asks */
 	const char *from;    /* "WORKER HASH", as a dump that was interrupted told; NULL: all */
 };
+
+/* As memcached's clients say in text who they are: by the first `set`. False: a sentence is on standard
+ * error. */
+bool log_in(struct link *link, const char *path);
 
 /* To standard output; a summary, and on failure where to go on, on standard error. False: it is not
  * whole. */

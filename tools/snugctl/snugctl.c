@@ -68,6 +68,7 @@ static const char help[] =
 	"      --rounds N        top: ends after so many looks\n"
 	"      --rate BYTES      dump, load: a second at most\n"
 	"      --from 'W H'      dump: goes on where one that was interrupted says\n"
+	"      --login FILE      dump, load: its first line is NAME:PASSWORD, for a server that asks\n"
 	"  -h, --help            this\n"
 	"  -V, --version\n"
 	"\n"
@@ -121,7 +122,8 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 		OPTION_INTERVAL,
 		OPTION_ROUNDS,
 		OPTION_RATE,
-		OPTION_FROM
+		OPTION_FROM,
+		OPTION_LOGIN
 	};
 	static const struct option known[] = {{"port", required_argument, NULL, 'p'},
 										  {"server", required_argument, NULL, 's'},
@@ -132,6 +134,7 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 										  {"rounds", required_argument, NULL, OPTION_ROUNDS},
 										  {"rate", required_argument, NULL, OPTION_RATE},
 										  {"from", required_argument, NULL, OPTION_FROM},
+										  {"login", required_argument, NULL, OPTION_LOGIN},
 										  {"help", no_argument, NULL, 'h'},
 										  {"version", no_argument, NULL, 'V'},
 										  {NULL, 0, NULL, 0}};
@@ -164,6 +167,9 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 			if (!number_read_size(optarg, strlen(optarg), 1, &options->dump.rate_bytes) ||
 				options->dump.rate_bytes == 0)
 				expected = "a size from 1 byte on";
+			break;
+		case OPTION_LOGIN:
+			options->dump.login = optarg;
 			break;
 		case OPTION_FROM:
 			options->dump.from = optarg;
@@ -313,6 +319,10 @@ static enum status move_items(const struct options *options, const char *command
 	const char *address = options->address != NULL ? options->address : here;
 	struct link link;
 	if (!link_open(&link, address, (int)(options->timeout_s * 1000))) return STATUS_UNREACHABLE;
+	if (options->dump.login != NULL && !log_in(&link, options->dump.login)) {
+		link_close(&link);
+		return STATUS_REFUSED;
+	}
 	bool is_whole = strcmp(command, "dump") == 0 ? dump_items(&link, &options->dump)
 												 : load_items(&link, &options->dump);
 	link_close(&link);

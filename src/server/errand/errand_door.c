@@ -21,13 +21,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What stands behind `snug` begins with that word. */
+static bool asks_for(const struct command *command, const char *name) {
+	const char *end = memchr(command->text, ' ', command->text_bytes);
+	size_t length = end != NULL ? (size_t)(end - command->text) : command->text_bytes;
+	return strlen(name) == length && memcmp(name, command->text, length) == 0;
+}
+
 static bool changes_server(const struct command *command) {
 	static const char *const names[] = {"limit",    "defrag", "emergency",
 										"schedule", "cancel", "check"};
-	const char *end = memchr(command->text, ' ', command->text_bytes);
-	size_t length = end != NULL ? (size_t)(end - command->text) : command->text_bytes;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strlen(names[i]) == length && memcmp(names[i], command->text, length) == 0) return true;
+		if (asks_for(command, names[i])) return true;
 	return false;
 }
 
@@ -91,5 +96,6 @@ uint8_t errand_rights(const struct command *command) {
 	/* the old item goes with a value that is too large */
 	if (command->kind == COMMAND_SAY_SKIP)
 		return command->operation.key.length > 0 ? AUTH_WRITE : 0;
+	if (command->kind == COMMAND_SNUG && asks_for(command, "items")) return AUTH_READ;
 	return command->kind == COMMAND_FLUSH ? AUTH_FLUSH : 0;
 }
