@@ -315,8 +315,13 @@ static void flush_dirty(struct turn *turn) {
 	}
 }
 
+/* The others serve requests of those that do. */
+static bool takes_connections(const struct server_worker *worker) {
+	return worker->index < worker->server->settings.accept_threads;
+}
+
 static snug_error listen_to(struct server_worker *worker, const struct listeners *listeners) {
-	for (uint32_t i = 0; i < listeners->count; i++) {
+	for (uint32_t i = 0; i < listeners->count && takes_connections(worker); i++) {
 		const struct listener *listener = &listeners->listener[i];
 		int fd = listener_fd(listener, worker->index);
 		if (fd >= 0 && !io_listen(worker->turn->io, fd, listener->kind))
@@ -462,7 +467,9 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	worker->turn = turn;
 	worker->describe = connections_describe;
 	uint64_t limit_bytes = settings->memory_bytes / worker->server->worker_count;
-	uint64_t connection_bytes = settings->connection_memory_bytes / worker->server->worker_count;
+	uint32_t sharers = takes_connections(worker) ? settings->accept_threads
+												 : worker->server->worker_count; /* unused */
+	uint64_t connection_bytes = settings->connection_memory_bytes / sharers;
 	snug_error error = buffers_init(&turn->buffers, connection_bytes, RECORDS_AWAY_MAX);
 	if (error) {
 		free(turn->outbox);

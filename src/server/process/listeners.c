@@ -1,6 +1,6 @@
 /* server/process/listeners.c: see server/process/listeners.h.
  *
- * TCP: one socket for each worker on the same address and port (SO_REUSEPORT), so that the kernel
+ * TCP: one socket for each worker that takes connections on the same address and port (SO_REUSEPORT), so that the kernel
  * spreads connections and no two workers wake for the same one. SO_REUSEPORT would also let a
  * second snugd of the same user share the port unnoticed. So each address is first bound without
  * it, tried out and closed at once. What remains is the moment between the two.
@@ -167,11 +167,12 @@ static bool open_address(const struct settings *settings, struct listeners *list
 						 struct sockaddr *address, socklen_t length, struct text *why) {
 	char name[sizeof listeners->listener->name];
 	print_address(address, length, name, sizeof name);
-	bool shared = settings->threads > 1;
+	bool shared = settings->accept_threads > 1;
 	if (!try_out(address, length)) return failed(why, name, "cannot listen");
-	struct listener *listener = add_listener(listeners, LISTENER_TCP, settings->threads, why);
+	struct listener *listener =
+		add_listener(listeners, LISTENER_TCP, settings->accept_threads, why);
 	if (listener == NULL) return false;
-	for (uint32_t i = 0; i < settings->threads; i++) {
+	for (uint32_t i = 0; i < settings->accept_threads; i++) {
 		listener->fds[i] = open_tcp(address, length, shared, (int)settings->backlog);
 		if (listener->fds[i] < 0) return failed(why, name, "cannot listen");
 	}

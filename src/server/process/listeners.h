@@ -23,8 +23,8 @@ struct listener {
 	bool is_open;  /* TCP: it can be reached from elsewhere: no address of loopback */
 	uint32_t fd_count;
 	bool is_inherited; /* systemd's: it goes on listening when we have ended */
-	/* TCP: one for each worker (SO_REUSEPORT), so that each accepts for itself; else one. UNIX: all
-	 * workers watch it; CONTROL, HTTP: none */
+	/* TCP: one for each worker that takes connections (SO_REUSEPORT), so that each accepts for itself;
+	 * else one. UNIX: all of these watch it; CONTROL, HTTP: none */
 	int *fds;
 	/* as it is printed: "127.0.0.1:11211", "/run/snugd.sock", "http://127.0.0.1:8211" */
 	char name[160];
@@ -49,10 +49,11 @@ const struct listener *listeners_control(const struct listeners *listeners);
 /* Closes, removes socket files. */
 void listeners_close(struct listeners *listeners);
 
-/* What a worker accepts from. -1: nothing of this listener. */
+/* What one of the workers that take connections accepts from. -1: nothing of this listener. */
 static inline int listener_fd(const struct listener *listener, uint32_t worker) {
 	if (listener->kind == LISTENER_HTTP || listener->kind == LISTENER_CONTROL) return -1;
-	return listener->fds[listener->fd_count > 1 ? worker : 0];
+	if (listener->fd_count == 1) return listener->fds[0];
+	return worker < listener->fd_count ? listener->fds[worker] : -1;
 }
 
 #endif

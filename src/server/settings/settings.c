@@ -20,7 +20,9 @@
 
 #include "base/address_text.h"
 #include "base/assert.h"
+#include "base/bits.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,6 +55,26 @@ static bool was_given(const struct settings_reader *reader, const char *name) {
 #define CONNECTION_DEFAULT_MIN_BYTES ((uint64_t)16 << 20)
 #define CONNECTION_WORKER_BYTES ((uint64_t)4 << 20)
 #define CONNECTION_DEFAULT_MAX_BYTES ((uint64_t)1 << 30)
+
+/* Those that we may run on. */
+static uint32_t count_processors(void) {
+	cpu_set_t ours;
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+	int count = sched_getaffinity(0, sizeof ours, &ours) == 0 ? CPU_COUNT(&ours) : (int)online;
+	return count < 1 ? 1 : (uint32_t)count;
+}
+
+static bool fits_threads(struct settings_reader *reader) {
+	struct settings *settings = reader->settings;
+	uint32_t processors = count_processors();
+	if (settings->threads == 0)
+		settings->threads = (uint32_t)smaller(processors, SETTINGS_THREADS_DEFAULT_MAX);
+	if (settings->accept_threads == 0)
+		settings->accept_threads = (uint32_t)smaller(processors, settings->threads);
+	if (settings->accept_threads <= settings->threads) return true;
+	return settings_refuse(reader, "--accept-threads: %u, but there are %u workers (-t)",
+						   settings->accept_threads, settings->threads);
+}
 
 static bool fits_connections(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
@@ -96,13 +118,6 @@ static bool fits_item(struct settings_reader *reader, uint64_t share_bytes) {
 
 static bool fits_memory(struct settings_reader *reader) {
 	struct settings *settings = reader->settings;
-	if (settings->threads == 0) {
-		long processors = sysconf(_SC_NPROCESSORS_ONLN);
-		settings->threads = processors < 1 ? 1
-							: processors > (long)SETTINGS_THREADS_DEFAULT_MAX
-								? SETTINGS_THREADS_DEFAULT_MAX
-								: (uint32_t)processors;
-	}
 	uint64_t share_bytes = settings->memory_bytes / settings->threads;
 	if (share_bytes < SNUG_LIMIT_MIN_BYTES)
 		return settings_refuse(
@@ -202,8 +217,8 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 
 bool settings_settle(struct settings_reader *reader) {
 	settle_listen(reader);
-	return fits_memory(reader) && fits_paths(reader) && fits_addresses(reader) &&
-		   fits_secret(reader);
+	return fits_threads(reader) && fits_memory(reader) && fits_paths(reader) &&
+		   fits_addresses(reader) && fits_secret(reader);
 }
 
 void settings_visit(const struct settings *settings,

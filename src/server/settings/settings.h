@@ -49,6 +49,7 @@ struct settings {
 	/* --memory-max: as far as `snug limit` may go; default: memory */
 	uint64_t memory_max_bytes;
 	uint32_t threads;         /* -t */
+	uint32_t accept_threads;  /* workers 0 .. this take connections */
 	uint32_t connections_max; /* -c */
 	uint64_t item_max_bytes;  /* -I */
 	uint64_t keep_free_bytes; /* --keep-free: of all workers together */

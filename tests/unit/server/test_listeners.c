@@ -44,8 +44,12 @@ static int remove_place(void **state) {
 }
 
 static struct settings tcp(const char *address, int32_t port, uint32_t threads) {
-	struct settings settings = {
-		.threads = threads, .backlog = 16, .has_port = true, .port = port, .listen = {.count = 1}};
+	struct settings settings = {.threads = threads,
+								.accept_threads = threads,
+								.backlog = 16,
+								.has_port = true,
+								.port = port,
+								.listen = {.count = 1}};
 	(void)snprintf(settings.listen.entry[0], sizeof settings.listen.entry[0], "%s", address);
 	return settings;
 }
@@ -260,7 +264,8 @@ static void what_is_no_address_is_refused(void **state) {
 /* ------------------------------------------------------------------ unix sockets -------------- */
 
 static struct settings unix_socket(const struct place *place, uint32_t mask) {
-	struct settings settings = {.threads = 3, .backlog = 16, .socket_mask = mask};
+	struct settings settings = {
+		.threads = 3, .accept_threads = 3, .backlog = 16, .socket_mask = mask};
 	strcpy(settings.socket_path, place->path);
 	return settings;
 }

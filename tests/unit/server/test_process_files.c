@@ -76,8 +76,11 @@ static void what_a_crash_left_is_taken_over(void **state) {
 /* Of a socket that is there, and of one that is not TCP's. */
 static void the_port_file_has_a_line_for_each_tcp_listener(void **state) {
 	(void)state;
-	struct settings settings = {
-		.threads = 2, .backlog = 16, .has_port = true, .port = SETTINGS_PORT_ANY};
+	struct settings settings = {.threads = 2,
+								.accept_threads = 2,
+								.backlog = 16,
+								.has_port = true,
+								.port = SETTINGS_PORT_ANY};
 	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0],
 				   "127.0.0.1");
 	(void)snprintf(settings.listen.entry[settings.listen.count++], sizeof settings.listen.entry[0],

@@ -4,6 +4,7 @@
 
 #include "server/settings/settings_table.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,26 @@ static void takes_memcached_s_extended_options(void **state) {
 
 /* memcached's command lines are read by getopt_long, which takes the beginning of a long name, and
  * -- as the end. */
+/* No more workers take connections than there are processors, unless that is said. */
+static void takes_connections_by_processors(void **state) {
+	(void)state;
+	cpu_set_t one, before;
+	assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+	uint32_t processors = (uint32_t)CPU_COUNT(&before);
+	assert_int_equal(accepted("-t 32 -m 512").accept_threads, processors < 32 ? processors : 32);
+	assert_int_equal(accepted("-t 1").accept_threads, 1);
+	assert_int_equal(accepted("-t 8 --accept-threads 5").accept_threads, 5);
+	CPU_ZERO(&one);
+	for (size_t i = 0; CPU_COUNT(&one) == 0; i++)
+		if (CPU_ISSET(i, &before)) CPU_SET(i, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+	struct settings s = accepted("");
+	assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+	assert_int_equal(s.threads, 1);
+	assert_int_equal(s.accept_threads, 1);
+	refused("-t 2 --accept-threads 3", "--accept-threads: 3, but there are 2 workers (-t)");
+}
+
 static void takes_long_names_shortened(void **state) {
 	(void)state;
 	struct settings s =
@@ -709,6 +730,7 @@ int main(void) {
 		cmocka_unit_test(has_memcached_s_defaults),
 		cmocka_unit_test(reads_what_memcached_reads),
 		cmocka_unit_test(takes_memcached_s_extended_options),
+		cmocka_unit_test(takes_connections_by_processors),
 		cmocka_unit_test(takes_long_names_shortened),
 		cmocka_unit_test(reads_what_is_ours),
 		cmocka_unit_test(a_unix_socket_alone_turns_tcp_off),
