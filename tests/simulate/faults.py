@@ -40,6 +40,31 @@ FAULTS = {
             )
         ],
     ),
+    "line-end-in-packets": (
+        "behind a value of a binary answer that waits for others there is a line's end",
+        [
+            (
+                CONNECTION + "connection_answers.c",
+                "	record_append(record, value, value_bytes);\n	record_append(record, VALUE_END, command->reply.value_end_bytes);\n",
+                "	record_append(record, value, value_bytes);\n	record_append(record, VALUE_END, VALUE_END_BYTES);\n",
+            ),
+            (
+                CONNECTION + "connection_answers.c",
+                "	size_t whole = length + value_bytes + command->reply.value_end_bytes;\n",
+                "	size_t whole = length + value_bytes + VALUE_END_BYTES;\n",
+            ),
+        ],
+    ),
+    "quiet-is-loud": (
+        "a quiet binary store is answered",
+        [
+            (
+                "src/server/protocol/answer_binary.c",
+                "	if (reply->is_quiet) return 0;\n	if (operation->kind == OPERATION_ARITHMETIC)",
+                "	if (reply->is_quiet && operation->kind != OPERATION_STORE) return 0;\n	if (operation->kind == OPERATION_ARITHMETIC)",
+            )
+        ],
+    ),
     "long-meta-line": (
         "a meta line has no bound, and is kept in a record",
         [

@@ -94,6 +94,8 @@ static void make_run(struct scenario *scenario, struct choice *choice) {
 	if (chance(choice, run->has_readers ? 400 : 300)) make_narrow(scenario, choice);
 	if (run->has_limits) run->rules.is_full = true;
 	if (run->has_flush || (run->has_limits && !scenario->keeps)) run->rules.loses = true;
+	/* Not chosen: what was chosen before it would be another run. */
+	run->has_binary = run->script.seed % 5 == 3;
 	make_weather(scenario, choice);
 	snprintf(scenario->memory, sizeof scenario->memory, "%llu",
 			 (unsigned long long)(run->memory_bytes >> 20));
@@ -295,14 +297,15 @@ static void run_scenario(void *context) {
 
 static void tell_run(const struct scenario *scenario) {
 	const struct run *run = &scenario->run;
-	fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s%s%s%s%s%s%s%s\n",
+	fprintf(stderr, "%u workers, %s MiB, %u clients, %u batches each%s%s%s%s%s%s%s%s%s%s%s%s%s\n",
 			run->workers, scenario->memory, run->client_count, run->batches,
 			run->rules.loses ? ", loses" : "", scenario->keeps ? ", keeps" : "",
 			run->rules.refuses ? ", refuses" : "", run->has_flush ? ", flushes" : "",
 			run->has_late_flush ? ", flushes later" : "", run->has_expiry ? ", expires" : "",
 			run->has_limits ? ", limits" : "", run->has_jumps ? ", clocks" : "",
 			run->has_readers ? ", readers" : "", run->is_slow ? ", slow" : "",
-			run->is_large ? ", large" : "", run->is_rude ? ", rude" : "");
+			run->is_large ? ", large" : "", run->is_rude ? ", rude" : "",
+			run->has_binary ? ", binary" : "");
 }
 
 #define OF_THE_RUN UINT64_MAX

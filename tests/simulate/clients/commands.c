@@ -95,7 +95,8 @@ static void make_value(struct client *client, const struct own_key *key, struct 
 
 static int64_t some_exptime(struct client *client) {
 	if (!client->run->has_expiry || happens(client, 600)) return 0;
-	return happens(client, 100) ? -1 : (int64_t)(1 + below(client, 4));
+	/* no packet says a time that has passed */
+	return happens(client, 100) && !client->is_binary ? -1 : (int64_t)(1 + below(client, 4));
 }
 
 static const char *quiet_word(const struct asked *asked) {
@@ -163,7 +164,7 @@ static void store_shared(struct client *client, struct asked *asked) {
 static void add_store(struct client *client) {
 	struct asked *asked = begin(client, ASK_STORE);
 	asked->key_count = 1;
-	asked->is_meta = happens(client, 400);
+	asked->is_meta = happens(client, 400) && !client->is_binary;
 	if (asked->is_meta && happens(client, 500)) asked->opaque = 1 + below(client, 1000000);
 	size_t from = client->out_bytes;
 	if (happens(client, 250))
@@ -238,7 +239,7 @@ static void add_meta_get(struct client *client) {
 static void add_delete(struct client *client) {
 	struct asked *asked = begin(client, ASK_DELETE);
 	size_t from = client->out_bytes;
-	asked->is_meta = happens(client, 400);
+	asked->is_meta = happens(client, 400) && !client->is_binary;
 	const char *name = choose_key(client, asked);
 	struct target *target = &asked->key[0];
 	if (target->shared != NULL)
@@ -273,7 +274,7 @@ static void add_count(struct client *client) {
 	asked->key_count = 1;
 	asked->is_down = happens(client, 400);
 	asked->delta = below(client, happens(client, 100) ? UINT64_MAX : 1000);
-	asked->is_meta = happens(client, 400);
+	asked->is_meta = happens(client, 400) && !client->is_binary;
 	const char *name = asked->key[0].own->name;
 	unsigned long long delta = asked->delta;
 	if (asked->is_meta)
@@ -314,6 +315,8 @@ static void add_line(struct client *client, const char *line, const char *wanted
 	commands_add(client, ASK_LINE, line)->wanted = wanted;
 }
 
+#define STATS_LINES 6u /* the first ones; they are packets, too */
+
 /* What all workers are asked for, and what the coordinator does. */
 static void add_errand(struct client *client) {
 	static const char *const lines[] = {
@@ -322,11 +325,12 @@ static void add_errand(struct client *client) {
 		"snug metrics", "snug map",    "snug report",    "snug defrag coalesce",
 		"snug help",    "snug limit",  "snug schedules", "snug emergency 100k",
 	};
+	size_t count = client->is_binary ? STATS_LINES : sizeof lines / sizeof *lines;
 	client->is_patient = true;
-	if (happens(client, 150))
+	if (happens(client, 150) && !client->is_binary)
 		(void)commands_add(client, ASK_CHECK, "snug check");
 	else
-		(void)commands_add(client, ASK_TEXT, lines[below(client, sizeof lines / sizeof *lines)]);
+		(void)commands_add(client, ASK_TEXT, lines[below(client, count)]);
 }
 
 /* Now, or in some seconds. */
@@ -404,15 +408,17 @@ static void add_something(struct client *client) {
 		add_get(client);
 	else if (what < 560)
 		add_get_and_touch(client);
-	else if (what < 720)
+	else if (what < 720 && !client->is_binary)
 		add_meta_get(client);
+	else if (what < 720)
+		add_get(client);
 	else if (what < 790)
 		add_delete(client);
 	else if (what < 830)
 		add_touch(client);
 	else if (what < 910)
 		add_count(client);
-	else if (what < 940)
+	else if (what < 940 && !client->is_binary)
 		add_error(client);
 	else if (what < 960)
 		add_line(client, "version", "VERSION ");
@@ -543,7 +549,8 @@ void commands_fill_reading(struct client *client) {
 		snprintf(name, sizeof name, "r%u", (unsigned)below(client, read_names(client->run)));
 		if (happens(client, 250))
 			say_value(client, name, most / 2 + below(client, most / 2 - 1000));
-		say(client, happens(client, 500) ? "get %s\r\n" : "mg %s v\r\n", name);
+		bool is_meta = !happens(client, 500) && !client->is_binary;
+		say(client, is_meta ? "mg %s v\r\n" : "get %s\r\n", name);
 	}
 }
 
@@ -559,7 +566,33 @@ void commands_fill_writing(struct client *client) {
 	client->out_bytes = 40 + below(client, happens(client, 500) ? 1000 : client->out_bytes - 40);
 }
 
+/* A packet that may be right, or lie. */
+static void say_packet(struct client *client) {
+	unsigned char packet[24 + 300];
+	test_random_fill(packet, sizeof packet, below(client, UINT64_MAX));
+	size_t key = below(client, happens(client, 900) ? 20 : 300);
+	static const unsigned char extras[] = {0, 0, 0, 4, 8, 20};
+	packet[0] = happens(client, 980) ? 0x80 : packet[0];
+	packet[1] = (unsigned char)below(client, happens(client, 900) ? 0x26 : 256);
+	bool is_flush = packet[1] == 0x08 || packet[1] == 0x18;
+	if (is_flush && !client->run->has_flush) packet[1] = 0;
+	if (is_flush && client->run->has_flush) client->run->flushes_are_lost = true;
+	packet[2] = (unsigned char)(key >> 8);
+	packet[3] = (unsigned char)key;
+	packet[4] = extras[below(client, sizeof extras)];
+	size_t value = happens(client, 500) ? 0 : below(client, 200), there = packet[4] + key + value;
+	size_t body = happens(client, 950) ? there : below(client, 40000);
+	for (unsigned i = 0; i < 4; i++) packet[8 + i] = (unsigned char)(body >> 8 * (3 - i));
+	for (unsigned i = 0; i < 8; i++) packet[16 + i] = happens(client, 100) ? packet[16 + i] : 0;
+	if (there > 300) there = 300;
+	put(client, (const char *)packet, 24 + there);
+}
+
 void commands_fill_wild(struct client *client) {
+	if (client->is_binary) {
+		for (size_t left = 1 + below(client, 40); left > 0; left--) say_packet(client);
+		return;
+	}
 	for (size_t left = 1 + below(client, 12); left > 0; left--) say_wild(client);
 	say(client, "mn\r\n");
 }

@@ -12,6 +12,9 @@
 #define WILD_PATIENCE_NS (50 * MS)
 #define WILD_BYTES_MAX ((size_t)2 << 20) /* a line of keys may ask for hundreds of times as much */
 
+/* Beside the commands of a batch. */
+enum part { PART_WHICH = 100, PART_HOW, PART_PAUSE, PART_TONGUE };
+
 static bool happens(struct client *client, uint32_t per_mille) {
 	return chance(&client->choice, per_mille);
 }
@@ -24,6 +27,10 @@ static void connect(struct client *client) {
 	client->is_connected = true;
 	client->is_confused = false;
 	client->in_bytes = 0;
+	struct choice choice =
+		script_choice(&client->run->script, client->index, client->batch, PART_TONGUE);
+	client->is_binary = client->run->has_binary && !client->is_operator && chance(&choice, 600);
+	tongue_begin(&client->tongue);
 }
 
 static void leave(struct client *client, bool is_reset) {
@@ -41,19 +48,43 @@ static bool send_some(struct client *client, size_t until) {
 	return sent > 0;
 }
 
+static void keep(struct client *client, const char *bytes, size_t length) {
+	if (client->in_bytes + length > client->in_room) {
+		client->in_room = (client->in_bytes + length) * 2;
+		client->in = plain_realloc(client->in, client->in_room);
+	}
+	if (length > 0) memcpy(client->in + client->in_bytes, bytes, length);
+	client->in_bytes += length;
+}
+
 static bool receive_some(struct client *client) {
 	char bytes[4096];
 	size_t got =
 		socket_take(client->socket, bytes,
 					happens(client, 200) ? 1 + choose(&client->choice, 100) : sizeof bytes);
 	if (got == 0) return false;
-	if (client->in_bytes + got > client->in_room) {
-		client->in_room = (client->in_bytes + got) * 2;
-		client->in = plain_realloc(client->in, client->in_room);
+	if (!client->is_binary) {
+		keep(client, bytes, got);
+		return true;
 	}
-	memcpy(client->in + client->in_bytes, bytes, got);
-	client->in_bytes += got;
+	tongue_hear(&client->tongue, bytes, got);
+	keep(client, client->tongue.lines.bytes, client->tongue.lines.length);
+	client->tongue.lines.length = 0;
 	return true;
+}
+
+/* What was said as lines becomes packets. */
+static void translate(struct client *client) {
+	struct tongue *tongue = &client->tongue;
+	if (!client->is_binary) return;
+	tongue->packets.length = 0;
+	tongue_say(tongue, client->out, client->out_bytes);
+	if (tongue->packets.length > client->out_room) {
+		client->out_room = 2 * tongue->packets.length;
+		client->out = plain_realloc(client->out, client->out_room);
+	}
+	client->out_bytes = tongue->packets.length;
+	if (client->out_bytes > 0) memcpy(client->out, tongue->packets.bytes, client->out_bytes);
 }
 
 static bool may_go_on(void *context) {
@@ -170,6 +201,7 @@ static void go_wild(struct client *client) {
 	size_t most_bytes =
 		happens(client, 500) ? choose(&client->choice, WILD_BYTES_MAX) : WILD_BYTES_MAX;
 	commands_fill_wild(client);
+	client->is_binary = false; /* nobody understands the answers */
 	while (
 		!(client->in_bytes >= 4 && memcmp(client->in + client->in_bytes - 4, "MN\r\n", 4) == 0)) {
 		bool any = send_some(client, client->out_bytes);
@@ -197,6 +229,7 @@ static void read_and_run(struct client *client) {
 		commands_fill_writing(client);
 	else
 		commands_fill_reading(client);
+	translate(client);
 	for (bool rests = false;;) {
 		bool any = send_some(client, client->out_bytes);
 		any |= receive_some(client);
@@ -220,9 +253,6 @@ static void set_the_clock(struct client *client) {
 }
 
 /* ------------------------------------------------------------------ the script ------------- */
-
-/* Beside the commands of a batch. */
-enum part { PART_WHICH = 100, PART_HOW, PART_PAUSE };
 
 static void begin_part(struct client *client, enum part part) {
 	client->choice = script_choice(&client->run->script, client->index, client->batch, part);
@@ -271,6 +301,7 @@ static void do_batch(struct client *client) {
 	if (do_odd_batch(client)) return;
 	commands_fill(client);
 	tell_commands(client);
+	translate(client);
 	begin_part(client, PART_HOW);
 	if (!client->is_operator && happens(client, client->run->is_rude ? 300 : 60))
 		end_rudely(client);
@@ -302,6 +333,7 @@ void client_ask(struct client *client, const char *line, enum verb verb) {
 	begin_batch(client);
 	begin_part(client, PART_HOW);
 	connect(client);
+	client->is_binary = false;
 	(void)commands_add(client, verb, line);
 	client->is_patient = true;
 	exchange(client);

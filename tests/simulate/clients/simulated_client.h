@@ -6,6 +6,7 @@
  *     simulated_client.c  sends, receives, waits; ends connections in bad ways; says who waits for
  *                         ever
  *     judge.c             takes one answer after the other, and compares it with the model
+ *     tongue.h            its lines as binary packets, and packets as lines
  *     model.h             what the server may answer
  *     script.h            which commands are said, of those that a seed makes
  *
@@ -16,6 +17,7 @@
 #include "os/threads.h"
 #include "simulate/clients/model.h"
 #include "simulate/clients/script.h"
+#include "simulate/clients/tongue.h"
 #include "simulate/world/choice.h"
 
 #define BATCH_MAX 24u
@@ -83,6 +85,7 @@ struct run {
 	bool is_told;     /* what clients say is shown */
 	bool is_slow;     /* clients dawdle */
 	bool is_large;    /* most values are too large to be copied */
+	bool has_binary;  /* some connections speak the binary protocol */
 	bool is_rude;     /* many connections end in the midst of something */
 	uint32_t workers;
 	uint32_t client_count;
@@ -106,6 +109,8 @@ struct client {
 	uint32_t batch;
 	bool is_operator;
 	bool is_connected;
+	bool is_binary; /* this connection: what is said and heard goes through the tongue */
+	struct tongue tongue;
 	/* an answer cannot be told from another's: the connection is of no more use */
 	bool is_confused;
 	bool is_patient; /* this batch asks for what may take long */
@@ -135,7 +140,7 @@ void commands_fill(struct client *client);
 /* Makes and gets large values, which nobody judges. */
 void commands_fill_reading(struct client *client);
 void commands_fill_writing(struct client *client);
-/* Bytes of which anything may become, the last line of which is "mn". */
+/* Bytes of which anything may become, the last line of which is "mn"; or packets. */
 void commands_fill_wild(struct client *client);
 struct asked *commands_add(struct client *client, enum verb verb, const char *line);
 
