@@ -223,6 +223,7 @@ static void prefetch_answer(const struct record *record) {
 	__builtin_prefetch((const char *)request + REQUEST_ANSWERED_OFFSET);
 	if (request->operation.kind != OPERATION_GET) return;
 	__builtin_prefetch(&request->operation.item);
+	if (request->room == NULL) return;
 	for (size_t line = 0; line < ANSWERED_LINES; line++)
 		__builtin_prefetch((const char *)request->room + line * LINE_BYTES);
 }
