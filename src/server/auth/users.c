@@ -254,9 +254,9 @@ uint8_t users_check(struct users *users, const struct crypt_library *crypt, cons
 	bool has_hashed = false;
 	for (uint32_t i = 0; i < users->count; i++) {
 		const struct user *user = &users->user[i];
-		bool fits = digest_equals(&user->name, &asked_name) & user->is_known &
-					digest_equals(&user->password, &asked);
-		rights = fits ? user->rights : rights;
+		unsigned fits = (unsigned)digest_equals(&user->name, &asked_name) & user->is_known &
+						(unsigned)digest_equals(&user->password, &asked);
+		rights = fits != 0 ? user->rights : rights;
 	}
 	if (rights != 0) return rights;
 	for (uint32_t i = 0; i < users->count && rights == 0; i++) {
