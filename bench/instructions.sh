@@ -137,8 +137,8 @@ A heap of 8 MiB of Meta's sizes that was thinned and compacted.
 ## A cache's shard
 
 Keys of 30 bytes, values of 230. A key is hashed once for all calls; the shard's part of a get ends with the item found, before its value is
-read. The last row stores new keys in a full shard, so the eviction of an older item is in it, and what compaction and index cost on
-average.
+read. The last three store new keys in a full shard, so the eviction of older items is in them, and what compaction and index cost on
+average: values of 230 bytes in 4 MiB; of 20 to 2,000 in 16 MiB; and of 1 MiB in 64 MiB of items of 260 bytes, each of which takes the place of some 4,000.
 
 | call | instructions |
 |---|---|
@@ -147,6 +147,8 @@ average.
 | snug_shard_get, not found | $(program=$cache_program per misses counted_misses '' misses) |
 | snug_shard_set over a value of the same size | $(program=$cache_program per replacements counted_replacements '' replacements) |
 | snug_shard_set of a new key, evicting | $(program=$cache_program per evictions counted_evictions '' evictions) |
+| the same, mixed sizes | $(program=$cache_program per mixed counted_mixed '' mixed) |
+| the same, 1 MiB into small items | $(program=$cache_program per large counted_large '' large) |
 TEXT
 } >"$work_dir/table"
 if [ "$output" = - ]; then

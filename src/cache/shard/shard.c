@@ -189,7 +189,7 @@ static snug_error find_kept(struct memory_segment *segment, const snug_heap_opti
 /* What the process that is gone has left in the struct, and this one does not go by. */
 static void forget_moments(snug_shard *shard) {
 	shard->heap = NULL;
-	shard->candidates.count = 0;
+	shard->candidates = (struct candidates){0};
 	shard->ghosts_refused_bytes = 0;
 	shard->promised_bytes = 0;
 	shard->owns_heap = shard->gains_pages = shard->gives_back = shard->has_merged = false;
