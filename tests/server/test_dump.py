@@ -283,7 +283,21 @@ def test_a_server_that_asks_is_told_who_it_is():
             assert run("reader:a b", "load", item).returncode == 1
             assert b"authentication failure" in run("reader:x", "dump").stderr
             assert b"NAME:PASSWORD" in run("reader", "dump").stderr
-            assert dump(one).returncode == 1
+            refused = dump(one)
+            assert refused.returncode == 1 and b"--login" in refused.stderr, refused.stderr
+
+
+def test_it_is_had_where_the_port_tells_no_items():
+    """As snugd.conf has it: snugctl asks the operator's socket, and the port for values that are large."""
+    for option in ("--control-only", "-X"):
+        with tempfile.TemporaryDirectory() as directory, Snugd(directory, option) as one:
+            one.set(b"small", b"v")
+            one.set(b"large", b"x" * (2 * LARGE))
+            assert b"control socket takes it: " in one.ask(b"snug items\r\n")
+            done = dump(one)
+            assert done.returncode == 0, done.stderr
+            assert sorted(re.findall(rb"set (\w+) ", done.stdout)) == [b"large", b"small"], done.stderr
+            assert b"x" * (2 * LARGE) in done.stdout
 
 
 def test_wrong_use_is_refused():

@@ -91,7 +91,13 @@ bool link_open(struct link *link, const char *address, int timeout_ms) {
 	*link = (struct link){.timeout_ms = timeout_ms};
 	link->fd = is_path ? connect_unix(address) : connect_tcp(address, timeout_ms, &why);
 	if (link->fd >= 0) return true;
-	fprintf(stderr, "snugctl: %s: %s\n", address, is_path ? strerror(errno) : why);
+	struct address_text parts;
+	if (is_path)
+		fprintf(stderr, "snugctl: %s: %s\n", address, strerror(errno));
+	else if (address_read(address, &parts) && !parts.has_port)
+		fprintf(stderr, "snugctl: %s port %u: %s\n", address, LINK_DEFAULT_PORT, why);
+	else
+		fprintf(stderr, "snugctl: %s: %s\n", address, why);
 	return false;
 }
 

@@ -111,9 +111,15 @@ struct large {
 	bool is_base64;
 };
 
-struct dump {
+struct source {
 	struct link *link;
 	struct stream stream;
+};
+
+struct dump {
+	struct source part, port;
+	struct source *values; /* where large values are got: one of the two */
+	struct source *from;   /* which is being read */
 	struct pace pace;
 	uint64_t items, bytes;
 	struct large *large; /* of this part */
@@ -137,8 +143,8 @@ static bool put_value(struct dump *dump, uint64_t value_bytes) {
 	uint64_t left = value_bytes + 2;
 	while (left > 0) {
 		const char *some;
-		size_t count =
-			stream_some(&dump->stream, left < STREAM_ROOM ? (size_t)left : STREAM_ROOM, &some);
+		size_t count = stream_some(&dump->from->stream,
+								   left < STREAM_ROOM ? (size_t)left : STREAM_ROOM, &some);
 		if (count == 0) {
 			say("the answer ends amid a value");
 			return false;
@@ -183,8 +189,15 @@ static bool keep_large(struct dump *dump, const char *text) {
 	return true;
 }
 
-static bool ask(struct dump *dump, const char *command) {
-	return link_send(dump->link, command, strlen(command));
+static bool ask(struct dump *dump, struct source *source, const char *command) {
+	dump->from = source;
+	return link_send(source->link, command, strlen(command));
+}
+
+static void source_init(struct source *source, struct link *link) {
+	source->link = link;
+	source->stream.fd = link->fd;
+	source->stream.timeout_ms = link->timeout_ms;
 }
 
 /* One that has gone meanwhile is left out. */
@@ -194,7 +207,8 @@ static bool put_large(struct dump *dump, const struct large *large) {
 	uint64_t bytes, flags, left_s;
 	(void)snprintf(command, sizeof command, "mg %s v f t%s\r\n", large->key,
 				   large->is_base64 ? " b" : "");
-	if (!ask(dump, command) || stream_line(&dump->stream, &text) != STREAM_GOT) return false;
+	if (!ask(dump, dump->values, command)) return false;
+	if (stream_line(&dump->from->stream, &text) != STREAM_GOT) return false;
 	line_split(&words, text, strlen(text));
 	if (words.count > 0 && WORD_IS(words.word[0], "EN")) return true;
 	if (words.count < 4 || !WORD_IS(words.word[0], "VA") || !take_number(&words, 1, &bytes) ||
@@ -221,7 +235,7 @@ static enum part put_part(struct dump *dump, char next[COMMAND_ROOM]) {
 	char *line;
 	uint64_t bytes;
 	dump->large_count = 0;
-	while (stream_line(&dump->stream, &line) == STREAM_GOT) {
+	while (stream_line(&dump->from->stream, &line) == STREAM_GOT) {
 		if (is_store(line, &bytes)) {
 			if (!put_item(dump, line, bytes)) return PART_FAILED;
 			continue;
@@ -233,7 +247,10 @@ static enum part put_part(struct dump *dump, char next[COMMAND_ROOM]) {
 		enum part part = starts(line, "NEXT ")      ? PART_MORE
 						 : strcmp(line, "END") == 0 ? PART_LAST
 													: PART_FAILED;
-		if (part == PART_FAILED) say(line);
+		if (part == PART_FAILED) {
+			say(line);
+			if (strstr(line, "unauthenticated") != NULL) say("--login FILE says who you are");
+		}
 		if (part == PART_MORE) (void)snprintf(next, COMMAND_ROOM, "%s", line + strlen("NEXT "));
 		for (size_t i = 0; part != PART_FAILED && i < dump->large_count; i++)
 			if (!put_large(dump, &dump->large[i])) part = PART_FAILED;
@@ -248,7 +265,7 @@ static void tell_dump(const struct dump *dump, const char *from) {
 	if (from != NULL) fprintf(stderr, "snugctl: to go on: dump --from '%s'\n", from);
 }
 
-bool dump_items(struct link *link, const struct dump_options *options) {
+bool dump_items(struct link *items, struct link *port, const struct dump_options *options) {
 	struct dump *dump = calloc(1, sizeof *dump);
 	char from[COMMAND_ROOM], next[COMMAND_ROOM], command[2 * COMMAND_ROOM];
 	enum part part = PART_MORE;
@@ -257,14 +274,14 @@ bool dump_items(struct link *link, const struct dump_options *options) {
 		return false;
 	}
 	(void)signal(SIGPIPE, SIG_IGN); /* where to go on is to be told */
-	dump->link = link;
-	dump->stream.fd = link->fd;
-	dump->stream.timeout_ms = link->timeout_ms;
+	source_init(&dump->part, items);
+	source_init(&dump->port, port);
+	dump->values = port == items ? &dump->part : &dump->port;
 	dump->pace.rate_bytes = options->rate_bytes;
 	(void)snprintf(from, sizeof from, "%s", options->from != NULL ? options->from : "0 0");
 	while (part == PART_MORE) {
 		(void)snprintf(command, sizeof command, "snug items %s\r\n", from);
-		part = ask(dump, command) ? put_part(dump, next) : PART_FAILED;
+		part = ask(dump, &dump->part, command) ? put_part(dump, next) : PART_FAILED;
 		if (part != PART_FAILED && fflush(stdout) != 0) {
 			(void)cannot_write();
 			part = PART_FAILED;

@@ -21,8 +21,9 @@ struct dump_options {
 bool log_in(struct link *link, const char *path);
 
 /* To standard output; a summary, and on failure where to go on, on standard error. False: it is not
- * whole. */
-bool dump_items(struct link *link, const struct dump_options *options);
+ * whole. `port`: where large values are got. `items`: where all else is asked for, the same or the
+ * operator's socket. */
+bool dump_items(struct link *items, struct link *port, const struct dump_options *options);
 
 /* From standard input. False: it ended early, or some items were refused; standard error has how many. */
 bool load_items(struct link *link, const struct dump_options *options);

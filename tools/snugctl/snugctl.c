@@ -313,18 +313,43 @@ static bool moves_items(const char *command) {
 	return strcmp(command, "dump") == 0 || strcmp(command, "load") == 0;
 }
 
-/* At the port: the operator's socket serves no items. */
-static enum status move_items(const struct options *options, const char *command) {
+static int timeout_ms(const struct options *options) {
+	return (int)(options->timeout_s * 1000);
+}
+
+static bool open_port(const struct options *options, struct link *link) {
 	static const char here[] = "127.0.0.1";
 	const char *address = options->address != NULL ? options->address : here;
+	return link_open(link, address, timeout_ms(options));
+}
+
+static bool is_told_elsewhere(struct link *port) {
+	struct reply reply;
+	if (!link_ask(port, "snug items ?", &reply)) return false;
+	bool is_elsewhere = door_is_elsewhere(&reply);
+	reply_free(&reply);
+	return is_elsewhere;
+}
+
+/* The operator's socket tells items where the port does not; but its large values are got at the port. */
+static bool dump_from(const struct options *options, struct link *port) {
+	struct link items;
+	struct door door;
+	if (!is_told_elsewhere(port)) return dump_items(port, port, &options->dump);
+	if (!door_open(&items, &door, options->address, timeout_ms(options))) return false;
+	if (door.control[0] == '\0') (void)door_ask(&items, &door);
+	bool is_whole = dump_items(&items, port, &options->dump);
+	if (!is_whole) tell_of_door(&door);
+	link_close(&items);
+	return is_whole;
+}
+
+static enum status move_items(const struct options *options, const char *command) {
 	struct link link;
-	if (!link_open(&link, address, (int)(options->timeout_s * 1000))) return STATUS_UNREACHABLE;
-	if (options->dump.login != NULL && !log_in(&link, options->dump.login)) {
-		link_close(&link);
-		return STATUS_REFUSED;
-	}
-	bool is_whole = strcmp(command, "dump") == 0 ? dump_items(&link, &options->dump)
-												 : load_items(&link, &options->dump);
+	if (!open_port(options, &link)) return STATUS_UNREACHABLE;
+	bool is_whole = (options->dump.login == NULL || log_in(&link, options->dump.login)) &&
+					(strcmp(command, "dump") == 0 ? dump_from(options, &link)
+												  : load_items(&link, &options->dump));
 	link_close(&link);
 	return is_whole ? STATUS_DONE : STATUS_REFUSED;
 }
@@ -337,8 +362,7 @@ int main(int argument_count, char **arguments) {
 	int status = parse(argument_count, arguments, &options);
 	if (status >= 0) return status;
 	if (moves_items(arguments[optind])) return move_items(&options, arguments[optind]);
-	if (!door_open(&link, &door, options.address, (int)(options.timeout_s * 1000)))
-		return STATUS_UNREACHABLE;
+	if (!door_open(&link, &door, options.address, timeout_ms(&options))) return STATUS_UNREACHABLE;
 	status = (int)run(&options, &door, &link, arguments + optind, argument_count - optind);
 	link_close(&link);
 	return status;

@@ -6,6 +6,8 @@
  *     verbosity, cache_memlimit       always                   with --open-commands
  *     shutdown                        always                   with --enable-shutdown (-A), as in
  *                                                              memcached
+ *     snug items                      always                   unless --disable-dumping (-X)
+ *                                                              or --control-only
  *     other snug commands, which tell always                   unless --control-only
  *
  * A user who has the right to operate has them on any connection.
@@ -50,6 +52,7 @@ static const char *find_sentence(const struct settings *settings, const struct c
 		return settings->open_commands ? NULL : sentence;
 	case COMMAND_SNUG:
 		if (settings->control_only) return sentence;
+		if (settings->no_dump && asks_for(command, "items")) return sentence;
 		return settings->open_commands || !changes_server(command) ? NULL : sentence;
 	default:
 		return NULL;

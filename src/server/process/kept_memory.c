@@ -8,6 +8,17 @@ static void say_cold(const snug_log *log, const char *reason) {
 				  reason);
 }
 
+/* What the error is called helps only where the reason does not say it. */
+static void say_refusal(struct text *why, const char *path, snug_error error, const char *reason) {
+	text_print(why, "--memory-file: %s: ", path);
+	if (error == SNUG_ERROR_FILE_SYSTEM)
+		text_print(why, "%s; --memory-file-on-disk takes a disk", reason);
+	else if (error == SNUG_ERROR_FILE && reason[0] != '\0')
+		text_print(why, "%s", reason);
+	else
+		text_print(why, "%s%s%s", snug_error_text(error), reason[0] == '\0' ? "" : ": ", reason);
+}
+
 bool kept_memory_open(const struct settings *settings, const snug_log *log, struct text *why,
 					  snug_memory_file **out) {
 	*out = NULL;
@@ -22,8 +33,7 @@ bool kept_memory_open(const struct settings *settings, const snug_log *log, stru
 	options.reason_bytes = sizeof reason;
 	snug_error error = snug_memory_file_create(&options, out);
 	if (error) {
-		text_print(why, "--memory-file: %s: %s%s%s", settings->memory_file, snug_error_text(error),
-				   reason[0] == '\0' ? "" : ": ", reason);
+		say_refusal(why, settings->memory_file, error, reason);
 		return false;
 	}
 	if (reason[0] != '\0') say_cold(log, reason);

@@ -74,6 +74,7 @@ struct settings {
 	/* --control-only: all commands that begin with snug are refused elsewhere */
 	bool control_only;
 	bool open_commands;   /* --open-commands: none is */
+	bool no_dump;         /* -X: snug items is refused elsewhere */
 	bool enable_shutdown; /* -A: clients may end the server */
 	/* --http: the address for metrics, health and the dashboard; "": none */
 	char http[128];

@@ -161,7 +161,7 @@ static const char closing[] =
 	".SH SECURITY\n"
 	"Without\n"
 	".B \\-\\-auth\\-file\n"
-	"nobody who connects is asked who he is: whoever reaches the port can read, change and delete "
+	"there is no authentication: whoever reaches the port can read, change and delete "
 	"everything. Keep it "
 	"on\n"
 	"127.0.0.1, on a unix socket, or behind a firewall. With it a text client's first command is a "

@@ -120,7 +120,7 @@ enum settings_kind {
 	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",       \
 	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; "         \
 	  "default: 127.0.0.1 alone. "                                                                 \
-	  "Nobody who connects is asked who he is, unless --auth-file is given")                       \
+	  "There is no authentication unless --auth-file is given")                                    \
 	X(NETWORK, 's', "unix-socket", TEXT, SETTINGS_FIELD(socket_path), "", 0, 0, "PATH",            \
 	  "domain_socket", "listen on a unix socket, and on no TCP port unless -p or -l is given too") \
 	X(NETWORK, 'a', "unix-mask", OCTAL, SETTINGS_FIELD(socket_mask), "700", 0, 0777, "BITS",       \
@@ -142,6 +142,8 @@ enum settings_kind {
 	  "only tell")                                                                                 \
 	X(NETWORK, 0, "open-commands", FLAG, SETTINGS_FIELD(open_commands), "", 0, 1, "no|yes",        \
 	  "open_commands", "take the operator's commands, but shutdown, from every client")            \
+	X(NETWORK, 'X', "disable-dumping", FLAG, SETTINGS_FIELD(no_dump), "", 0, 1, "yes|no",          \
+	  "dump_enabled", "take snug items, which tells all items, on the operator's socket alone")    \
 	X(NETWORK, 'A', "enable-shutdown", FLAG, SETTINGS_FIELD(enable_shutdown), "", 0, 1, "no|yes",  \
 	  "shutdown_command",                                                                          \
 	  "take the command shutdown from every client, not from the operator's socket alone")         \
@@ -234,7 +236,6 @@ enum settings_kind {
 #define SETTINGS_MAYBE_VALUE "?"
 #define SETTINGS_NEEDLESS(X)                                                     \
 	X('U', "udp-port", "0", "there is no UDP")                                   \
-	X('X', "disable-dumping", SETTINGS_NO_VALUE, "no command dumps the keys")    \
 	X('C', "disable-cas", SETTINGS_NO_VALUE,                                     \
 	  "a CAS number takes memory only once somebody has asked for it")           \
 	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                             \
@@ -295,7 +296,6 @@ enum settings_kind {
 	X("cas_enabled", "yes")   \
 	X("ssl_enabled", "no")    \
 	X("detail_enabled", "no") \
-	X("dump_enabled", "no")   \
 	X("slab_reassign", "yes") \
 	X("hash_algorithm", "xxh3")
 

@@ -355,6 +355,12 @@ static void test_what_is_the_operators(void **state) {
 		assert_false(is_open(&settings, COMMAND_SHUTDOWN, ""));
 		assert_true(is_open(&settings, COMMAND_FLUSH, "") && is_open(&settings, COMMAND_STATS, ""));
 	}
+	for (int refused = 0; refused < 2; refused++) {
+		settings = (struct settings){.no_dump = refused == 1, .open_commands = true};
+		assert_int_equal(is_open(&settings, COMMAND_SNUG, "items"), !refused);
+		assert_int_equal(is_open(&settings, COMMAND_SNUG, "items 0 0"), !refused);
+		assert_true(is_open(&settings, COMMAND_SNUG, "metrics"));
+	}
 	settings = (struct settings){.control_only = true, .enable_shutdown = true};
 	for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
 		assert_false(is_open(&settings, COMMAND_SNUG, telling[i]));

@@ -448,11 +448,11 @@ static void says_what_has_no_effect(void **state) {
 	assert_int_equal(parse("-U 0 -XW -o modern,hashpower=20 -v", &settings, &said), SETTINGS_RUN);
 	assert_string_equal(said,
 						"-U has no effect: there is no UDP\n"
-						"-X has no effect: no command dumps the keys\n"
 						"-W has no effect: there is no command watch\n"
 						"-o modern has no effect: what it turns on is how snugd works\n"
 						"-o hashpower has no effect: the index grows and shrinks with the items\n");
 	assert_int_equal(settings.verbosity, 1);
+	assert_true(settings.no_dump);
 	free(said);
 }
 
@@ -479,7 +479,7 @@ static void takes_back_what_it_tells(void **state) {
 		"bytes --io epoll",
 		"--control /c --control-group g --control-only --log-format json --defrag off "
 		"--idle-timeout 12h",
-		"-R 1 -b 2 -c 3 --open-commands --http-token-file /t --hash-secret "
+		"-R 1 -b 2 -c 3 -X --open-commands --http-token-file /t --hash-secret "
 		"000102030405060708090a0b0c0d0e0f",
 		"-U 0 -o modern,hashpower=3",
 	};
