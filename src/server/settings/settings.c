@@ -64,16 +64,12 @@ static uint32_t count_processors(void) {
 	return count < 1 ? 1 : (uint32_t)count;
 }
 
-static bool fits_threads(struct settings_reader *reader) {
-	struct settings *settings = reader->settings;
+static void settle_threads(struct settings *settings) {
 	uint32_t processors = count_processors();
 	if (settings->threads == 0)
 		settings->threads = (uint32_t)smaller(processors, SETTINGS_THREADS_DEFAULT_MAX);
-	if (settings->accept_threads == 0)
-		settings->accept_threads = (uint32_t)smaller(processors, settings->threads);
-	if (settings->accept_threads <= settings->threads) return true;
-	return settings_refuse(reader, "--accept-threads: %u, but there are %u workers (-t)",
-						   settings->accept_threads, settings->threads);
+	if (settings->accept_threads == 0) settings->accept_threads = processors;
+	settings->accept_threads = (uint32_t)smaller(settings->accept_threads, settings->threads);
 }
 
 static bool fits_connections(struct settings_reader *reader) {
@@ -217,8 +213,9 @@ void settings_begin(struct settings_reader *reader, struct settings *out, struct
 
 bool settings_settle(struct settings_reader *reader) {
 	settle_listen(reader);
-	return fits_threads(reader) && fits_memory(reader) && fits_paths(reader) &&
-		   fits_addresses(reader) && fits_secret(reader);
+	settle_threads(reader->settings);
+	return fits_memory(reader) && fits_paths(reader) && fits_addresses(reader) &&
+		   fits_secret(reader);
 }
 
 void settings_visit(const struct settings *settings,

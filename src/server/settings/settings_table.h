@@ -197,7 +197,7 @@ enum settings_kind {
 	X(PROCESS, 0, "accept-threads", COUNT, SETTINGS_FIELD(accept_threads), "", 1,                  \
 	  SNUG_WORKERS_MAX, "NUMBER", "accept_threads",                                                \
 	  "how many of the workers take connections; each reads all keys, so more than there are "     \
-	  "processors only wake each other; default: as many as processors, at most -t")               \
+	  "processors only wake each other; at most -t; default: as many as processors")               \
 	X(PROCESS, 'd', "daemon", FLAG, SETTINGS_FIELD(daemonize), "", 0, 1, "no|yes", "daemonize",    \
 	  "run in the background; returns when connections are taken. Paths must be absolute")         \
 	X(PROCESS, 'u', "user", TEXT, SETTINGS_FIELD(user), "", 0, 0, "NAME", "user",                  \
