@@ -338,7 +338,7 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 	struct settings alone = *settings;
 	uint16_t port = HTTP_PORT;
 	uint32_t before = out->count;
-	alone.threads = 1;
+	alone.accept_threads = 1;
 	if (!open_name(&alone, out, settings->http, &port, why)) return false;
 	for (uint32_t i = before; i < out->count; i++) {
 		struct listener *listener = &out->listener[i];
@@ -417,7 +417,7 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 }
 
 bool listeners_open(const struct settings *settings, struct listeners *out, struct text *why) {
-	SNUG_ASSERT(settings->threads > 0);
+	SNUG_ASSERT(settings->accept_threads > 0);
 	struct listeners listeners = {0};
 	if (!open_all(settings, &listeners, why)) {
 		listeners_close(&listeners);
