@@ -115,10 +115,10 @@ static void log_line(void *context, snug_log_level level, const char *line) {
 
 static struct settings read_settings(struct scenario *scenario) {
 	char program[] = "snugd", memory[] = "-m", threads[] = "-t", share[] = "-R",
-		 open[] = "--open-commands", keeps[] = "-M";
+		 open[] = "--open-commands", accept[] = "--accept-threads", keeps[] = "-M";
 	char *arguments[] = {
-		program, memory, scenario->memory, threads, scenario->threads, share, scenario->share,
-		open,    keeps};
+		program, memory, scenario->memory,  threads, scenario->threads, share, scenario->share,
+		open,    accept, scenario->threads, keeps};
 	int count = (int)(sizeof arguments / sizeof *arguments) - (scenario->keeps ? 0 : 1);
 	struct settings settings;
 	struct text said = {0};
