@@ -44,6 +44,8 @@ REPLACEMENTS = [
     (r"\$NODES", "$SNUGD"),
     (r"ssh \$node ", ""),
     (r"defrag ms 500", "defrag ms 5"),
+    (r"-s other:11211 load$", "-s 127.0.0.1:$PORT load 2>&1"),
+    (r"> items$", "| tee $SCRATCH/items"),
 ]
 
 # Where else a line is run, or why nowhere.
@@ -56,7 +58,7 @@ ELSEWHERE = [
     (r"^systemctl ", "tests/packaging/smoke.sh"),  # which installs the unit; no systemd runs in a test
 ]
 
-WORDS = {"BYTES": "32m", "N": "3", "HH:MM-HH:MM": "03:00-05:00", "TIME": "1h", "PERCENT": "5"}
+WORDS = {"BYTES": "32m", "WORKER": "0", "HASH": "0", "N": "3", "HH:MM-HH:MM": "03:00-05:00", "TIME": "1h", "PERCENT": "5"}
 
 
 class Failed(Exception):
@@ -125,7 +127,7 @@ class Server:
         """The lines of the answer."""
         self.client.sendall(line.encode() + b"\r\n")
         answer = []
-        while not answer or not re.match(r"END|OK|VERSION|[A-Z_]*ERROR|RESET", answer[-1]):
+        while not answer or not re.match(r"END|NEXT|OK|VERSION|[A-Z_]*ERROR|RESET", answer[-1]):
             answer.append(self.file.readline().decode().rstrip("\r\n"))
             if answer[-1] == "":
                 raise Failed("the server closed the connection")

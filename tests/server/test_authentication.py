@@ -472,6 +472,14 @@ def test_http_asks_the_same_users():
         for right in ("Bearer t0ken-of-http", basic("boss:b0ss"), basic("http:t0ken-of-http")):
             assert act(right) == 200, right
 
+        server.text().ask(login("foo", "wrong"), REFUSED)
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=HANG_S)
+        connection.request("GET", "/metrics")
+        told = connection.getresponse().read().decode()
+        connection.close()
+        for line in ("snug_auth_commands_total 1", "snug_auth_errors_total 1", "snug_open_addresses 0"):
+            assert line in told.split("\n"), line
+
 
 if __name__ == "__main__":
     sys.exit(run_tests(globals()))
