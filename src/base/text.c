@@ -77,6 +77,12 @@ void text_append(struct text *text, const void *bytes, size_t length) {
 	text->length += length;
 }
 
+char *text_extend(struct text *text, size_t length) {
+	if (!make_room(text, length)) return NULL;
+	text->length += length;
+	return text->bytes + (text->length - length);
+}
+
 void text_print(struct text *text, const char *format, ...) {
 	va_list arguments;
 	va_start(arguments, format);

@@ -31,6 +31,8 @@ struct text {
 /* Zero is the beginning. The account stays. */
 void text_deinit(struct text *text);
 void text_append(struct text *text, const void *bytes, size_t length);
+/* So many bytes more, for the caller to write at once; NULL: memory was refused. */
+char *text_extend(struct text *text, size_t length);
 void text_print(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -14,6 +14,7 @@ import pwd
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -330,6 +331,8 @@ def test_a_wrong_file_is_told_without_a_secret():
         ("foo:s3cret\n" * 5, "line 5 is the fifth of that user"),
         ("".join(f"u{i}:s3cret\n" for i in range(1025)), "line 1025 is one more"),
         ("foo:$y$s3cret\n", "line 1 has a hash"),
+        ("foo:$2y$10$s3cret\n", "line 1 has a hash"),
+        ("foo:$apr1$s3cretsa$lZ1s3crets3crets3crets\n", "line 1 has a hash"),
     ):
         with tempfile.NamedTemporaryFile("w") as file:
             file.write(users)
@@ -437,6 +440,71 @@ def test_it_stops_in_time():
         assert time.monotonic() - begun < 5, time.monotonic() - begun
         for sock in tries:
             sock.close()
+
+
+def test_several_passwords_are_not_told_by_time():
+    """A refusal costs as many hashes as the user has who has most, whoever is named."""
+    hashes = "".join(f"foo:{yescrypt(word)}\n" for word in ("one", "two", "three", "four"))
+    with Served(hashes + f"bar:{yescrypt('five')}\n") as server:
+        spent = {}
+        for name in ("foo", "bar", "nobody"):
+            tries = [server.text() for _ in range(20)]
+            before = cpu_s(server)
+            for client in tries:
+                client.send(login(name, "wrong"))
+            for client in tries:
+                client.expect(REFUSED, name)
+            spent[name] = cpu_s(server) - before
+        assert max(spent.values()) < 2 * min(spent.values()), spent
+
+
+def test_strangers_wait_for_strangers():
+    """Many names that nobody has are in the queue; who has been in before, or whose password is plain, is let in at once."""
+    with Served(f"foo:{yescrypt('secret')}\nbar:plain\n", ["-c", "3000"]) as server:
+        server.user("foo", "secret").close()
+        crowd = [server.connect() for _ in range(1000)]
+        for sock in crowd:
+            sock.sendall(login("nobody", "wrong"))
+        for name, password in (("bar", "plain"), ("foo", "secret")):
+            begun = time.monotonic()
+            server.user(name, password).close()
+            took_s = time.monotonic() - begun
+            assert took_s < 5, (name, took_s)
+        client = server.user("bar", "plain")
+        assert stat(client, "auth_errors") < 1000, "the crowd was not waiting"
+        for sock in crowd:
+            sock.close()
+
+
+def test_nothing_is_reckoned_for_who_has_gone():
+    """By a reset. Whoever has only finished sending may still read."""
+    with Served(f"foo:{yescrypt('secret')}\nbar:{yescrypt('other')}\n", ["-c", "3000"]) as server:
+        client = server.user("foo", "secret")
+        before = stat(client, "auth_cmds")
+        crowd = [server.connect() for _ in range(1000)]
+        for sock in crowd:
+            sock.sendall(login("nobody", "wrong"))
+        wait_until(lambda: stat(client, "auth_cmds") == before + 1000, lambda: "they have not all asked")
+        for sock in crowd:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        begun, spent = time.monotonic(), cpu_s(server)
+        server.user("bar", "other")
+        assert time.monotonic() - begun < 5 and cpu_s(server) - spent < 5, (time.monotonic() - begun, cpu_s(server) - spent)
+
+
+def test_sasl_in_one_packet_with_much_between():
+    """What was parsed ahead, and is parsed again when the output has room, means the same."""
+    with Served() as server:
+        client = server.sasl("foo", "bar")
+        value = b"v" * 3000
+        client.ask_packet(store(SET, b"some", value), value=b"")
+        for gets in range(15, 31):
+            client.send(packet(SASL_AUTH, b"PLAIN") + packet(GET, b"some") * gets + packet(SASL_STEP, b"PLAIN", b"\0foo\0bar"))
+            client.hear(SASL_AUTH, GO_ON, value=b"")
+            for _ in range(gets):
+                client.hear(GET, value=value, extras=b"\0\0\0\0")
+            client.hear(SASL_STEP, value=b"Authenticated")
 
 
 def test_clients_that_go_while_they_are_checked():

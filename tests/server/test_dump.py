@@ -12,6 +12,7 @@ import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -298,6 +299,121 @@ def test_it_is_had_where_the_port_tells_no_items():
             assert done.returncode == 0, done.stderr
             assert sorted(re.findall(rb"set (\w+) ", done.stdout)) == [b"large", b"small"], done.stderr
             assert b"x" * (2 * LARGE) in done.stdout
+
+
+def test_a_long_name_and_password():
+    with tempfile.TemporaryDirectory() as directory:
+        users, login = os.path.join(directory, "users"), os.path.join(directory, "login")
+        for path, text in ((users, "n" * 128 + ":" + "p" * 384 + "\n"), (login, "n" * 128 + ":" + "p" * 384 + "\n")):
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+        with Snugd(directory, "-Y", users) as one:
+            done = dump(one, "--login", login)
+            assert done.returncode == 0, done.stderr
+            with open(login, "w", encoding="ascii") as file:
+                file.write("n:" + "p" * 2000)
+            assert b"too long" in dump(one, "--login", login).stderr
+
+
+def test_dates_of_binary_clients():
+    """They have 32 bits; lines have 31."""
+    with two_servers() as (one, other):
+        with socket.create_connection(("127.0.0.1", one.port), HANG_S) as client:
+            for key in (b"plain", b"two words"):
+                client.sendall(struct.pack(">BBHBBHI4sQII", 0x80, 1, len(key), 8, 0, 0, 8 + len(key) + 1, b"tick", 0, 7, 0xFFFFFFF0) + key + b"v")
+                assert client.recv(24, socket.MSG_WAITALL)[6:8] == b"\0\0"
+        dumped = dump(one)
+        assert b" 2147483647 " in dumped.stdout and b"T2147483647\r\n" in dumped.stdout, dumped.stdout
+        loaded = load(other, dumped.stdout)
+        assert loaded.returncode == 0, loaded.stderr
+        for key in (b"plain", b"two words"):
+            assert other.get(key)[::2] == (7, b"v")
+
+
+# ------------------------------------------------------------------ liars
+
+
+HOSTILE = (
+    b"set k 0 0 2147483648",
+    b"set k 0 0 18446744073709551614",
+    b"set k 0 0 18446744073709551615",
+    b"set k 4294967296 0 11",
+    b"set k 0 -1 11",
+    b"set " + b"k" * 251 + b" 0 0 11",
+    b"set " + b"k" * 3000 + b" 0 0 11",
+    b"set k 0 0 11 noreply noreply",
+    b"set k 0 0 11 noreply\rflush_all",
+    b"set k\x01 0 0 11",
+    b"set k 0 0 11\0",
+    b"ms k 11 Z",
+    b"ms k 11 q F0 q",
+    b"ms k 11 MA",
+    b"ms " + b"A" * 340 + b" 11 b",
+    b"ms k 18446744073709551614 b",
+    b"flush_all",
+)
+
+
+def test_a_load_brings_items_and_nothing_else():
+    """A line that the server would refuse has a value behind it that is a command."""
+    with two_servers() as (one, _):
+        one.set(b"canary", b"x")
+        for line in HOSTILE:
+            done = subprocess.run(
+                [SNUGCTL, "-p", str(one.port), "--timeout", "5", "load"], input=line + b"\r\nflush_all\r\n\r\nflush_all\r\n", capture_output=True, timeout=HANG_S
+            )
+            assert done.returncode == 1 and b"no answer in time" not in done.stderr, (line, done)
+            assert b"\r" not in done.stderr and b"\x01" not in done.stderr
+            assert one.get(b"canary") is not None, line
+        done = load(one, b"ms q 1 q T0\r\n1\r\nms b 1 F3 b q\r\n2\r\nset noreply 0 0 1 noreply\r\n3\r\nms bbbb 1 F3 b q\r\n4\r\n")
+        assert b"3 items stored, 1 refused" in done.stderr, done.stderr
+        assert one.get(b"q") is not None and one.get(b"noreply") is not None and one.get(base64.b64decode(b"bbbb")) is not None
+
+
+def dump_of(*answers, endless=b""):
+    """What snugctl makes of a server that says this, to one question each, when it has told that the port tells of items."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            client, _ = listener.accept()
+            with client, client.makefile("rb") as questions, contextlib.suppress(OSError):
+                for answer in (b"CLIENT_ERROR usage\r\n", *answers):
+                    questions.readline()
+                    client.sendall(answer)
+                while endless:
+                    client.sendall(endless)
+                while questions.readline():
+                    pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        done = subprocess.run([SNUGCTL, "-p", str(listener.getsockname()[1]), "--timeout", "60", "dump"], capture_output=True, timeout=HANG_S)
+        thread.join()
+        return done
+
+
+def test_a_server_that_lies():
+    item = b"set k 0 0 1 noreply\r\nv\r\n"
+    assert dump_of(item + b"END\r\n").stdout == item
+    done = dump_of(item + b"NEXT 0 5\r\n", item + b"NEXT 1 3\r\n", b"END\r\n")
+    assert done.stdout == item * 2, done
+    for line in HOSTILE:
+        done = dump_of(line + b"\r\nflush_all\r\n\r\nEND\r\n")
+        assert done.returncode == 1 and done.stdout == b"", (line, done)
+    for place in (b"0 0", b"x y", b"0 18446744073709551616", b"0", b"0 5 6", b"0 5'; reboot; '", b"0 5\x1b[31m"):
+        done = dump_of(b"NEXT %s\r\n" % place)
+        assert done.returncode == 1 and done.stderr.endswith(b"dump --from '0 0'\n"), (place, done)
+        assert b"\x1b" not in done.stderr
+    done = dump_of(b"NEXT 1 5\r\n", b"NEXT 0 9\r\n")
+    assert done.returncode == 1 and done.stderr.endswith(b"dump --from '1 5'\n"), done
+    large = b"LARGE k 0 0 70000\r\n"
+    assert dump_of(endless=large * 1000).returncode == 1, "however many are promised, a part has an end"
+    assert dump_of(endless=b"x" * 100000).returncode == 1
+    for found in (b"VA 18446744073709551615 f0 t-1", b"VA 1 f4294967296 t-1", b"VA 1 f0", b"VA x f0 t0", b"HD", b"VA 1\0 f0 t-1"):
+        done = dump_of(large + b"END\r\n", found + b"\r\nv\r\n")
+        assert done.returncode == 1 and done.stdout == b"", (found, done)
+    done = dump_of(large + b"END\r\n", b"VA 1 f0 t18446744073709551614\r\nv\r\n")
+    assert done.stdout == b"set k 0 2147483647 1 noreply\r\nv\r\n", done
 
 
 def test_wrong_use_is_refused():

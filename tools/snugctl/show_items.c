@@ -5,11 +5,15 @@
  *     load: a window of commands -> their answers -> the next window
  *
  * A dump that fails tells where the part began that is not whole: it is asked for again, so an item
- * of it may be written twice, which is no harm. */
+ * of it may be written twice, which is no harm.
+ *
+ * Neither the server nor the dump is trusted: what they bring are items or a refusal (item_line.h),
+ * and takes bounded memory. */
 #include "show_items.h"
 
 #include "base/line_text.h"
 #include "base/number_text.h"
+#include "item_line.h"
 #include "plain.h"
 #include "stream.h"
 #include "units.h"
@@ -36,17 +40,24 @@ static void say(const char *line) {
 
 /* ------------------------------------------------------------------ who it is -------------- */
 
-#define LOGIN_ROOM 512
+/* More than a name, a password and what is between them can have (server/auth/users.h). */
+#define LOGIN_ROOM 640
 
 /* The first line of the file, with a blank between name and password. */
 static bool read_login(const char *path, char login[LOGIN_ROOM]) {
 	FILE *file = fopen(path, "re");
+	if (file != NULL) (void)setvbuf(file, NULL, _IONBF, 0); /* nothing of it stays behind */
 	bool is_read = file != NULL && fgets(login, LOGIN_ROOM, file) != NULL;
 	if (!is_read)
 		fprintf(stderr, "snugctl: %s: %s\n", path, file == NULL ? strerror(errno) : "it is empty");
 	if (file != NULL) fclose(file);
 	if (!is_read) return false;
-	login[strcspn(login, "\r\n")] = '\0';
+	size_t length = strcspn(login, "\r\n");
+	if (length == LOGIN_ROOM - 1) {
+		fprintf(stderr, "snugctl: %s: its first line is too long\n", path);
+		return false;
+	}
+	login[length] = '\0';
 	char *colon = strchr(login, ':');
 	if (colon == NULL) {
 		fprintf(stderr, "snugctl: %s: its first line is not NAME:PASSWORD\n", path);
@@ -56,9 +67,21 @@ static bool read_login(const char *path, char login[LOGIN_ROOM]) {
 	return true;
 }
 
+static bool send_login(struct link *link, const char *path) {
+	char login[LOGIN_ROOM] = "", command[LOGIN_ROOM + 64] = "";
+	bool is_sent = read_login(path, login);
+	if (is_sent) {
+		(void)snprintf(command, sizeof command, "set login 0 0 %zu\r\n%s\r\n", strlen(login),
+					   login);
+		is_sent = link_send(link, command, strlen(command));
+	}
+	explicit_bzero(login, sizeof login);
+	explicit_bzero(command, sizeof command);
+	return is_sent;
+}
+
 bool log_in(struct link *link, const char *path) {
-	char login[LOGIN_ROOM], command[LOGIN_ROOM + 64], *line;
-	if (!read_login(path, login)) return false;
+	char *line;
 	struct stream *answers = calloc(1, sizeof *answers);
 	if (answers == NULL) {
 		say("out of memory");
@@ -66,9 +89,7 @@ bool log_in(struct link *link, const char *path) {
 	}
 	answers->fd = link->fd;
 	answers->timeout_ms = link->timeout_ms;
-	(void)snprintf(command, sizeof command, "set login 0 0 %zu\r\n%s\r\n", strlen(login), login);
-	enum stream_end end =
-		link_send(link, command, strlen(command)) ? stream_line(answers, &line) : STREAM_FAILED;
+	enum stream_end end = send_login(link, path) ? stream_line(answers, &line) : STREAM_FAILED;
 	bool is_in = end == STREAM_GOT && strcmp(line, "STORED") == 0;
 	if (end == STREAM_GOT && !is_in) say(line);
 	if (end == STREAM_ENDED) say("the server closed the connection");
@@ -95,21 +116,10 @@ static bool take_marked(const struct line *words, size_t at, char mark, uint64_t
 	return number_read(digits, length, number);
 }
 
-/* "set KEY FLAGS DATE BYTES ..", or "ms KEY BYTES ..": how long the value is that follows. */
-static bool is_store(const char *text, uint64_t *value_bytes) {
-	struct line words;
-	line_split(&words, text, strlen(text));
-	if (words.count < 3) return false;
-	if (WORD_IS(words.word[0], "set")) return take_number(&words, 4, value_bytes);
-	return WORD_IS(words.word[0], "ms") && take_number(&words, 2, value_bytes);
-}
-
 /* ------------------------------------------------------------------ dump ------------------- */
 
-struct large {
-	char key[COMMAND_ROOM / 2];
-	bool is_base64;
-};
+/* A part has 64 KiB, and what one place of the index holds; so no more of them are in one. */
+#define LARGE_MAX 8192u
 
 struct source {
 	struct link *link;
@@ -122,8 +132,9 @@ struct dump {
 	struct source *from;   /* which is being read */
 	struct pace pace;
 	uint64_t items, bytes;
-	struct large *large; /* of this part */
+	struct item_line *large; /* of this part */
 	size_t large_count, large_room;
+	uint64_t at[2]; /* where the part begins: a worker and a hash */
 };
 
 static bool cannot_write(void) {
@@ -156,28 +167,20 @@ static bool put_value(struct dump *dump, uint64_t value_bytes) {
 	return true;
 }
 
-static bool put_item(struct dump *dump, const char *head, uint64_t value_bytes) {
-	char line[COMMAND_ROOM];
-	int length = snprintf(line, sizeof line, "%s\r\n", head);
-	return length > 0 && (size_t)length < sizeof line && put(dump, line, (size_t)length) &&
-		   put_value(dump, value_bytes);
+static bool put_item(struct dump *dump, const struct item_line *item) {
+	char line[ITEM_LINE_ROOM];
+	return put(dump, line, item_line_write(item, true, line)) && put_value(dump, item->value_bytes);
 }
 
-/* "LARGE KEY FLAGS DATE BYTES [b]" */
 static bool keep_large(struct dump *dump, const char *text) {
-	struct large large;
-	struct line words;
-	line_split(&words, text, strlen(text));
-	if (words.count < 5 || words.word[1].length >= sizeof large.key) {
+	struct item_line item;
+	if (!item_line_read_large(text, &item) || dump->large_count == LARGE_MAX) {
 		say(text);
 		return false;
 	}
-	memcpy(large.key, words.word[1].bytes, words.word[1].length);
-	large.key[words.word[1].length] = '\0';
-	large.is_base64 = words.count > 5;
 	if (dump->large_count == dump->large_room) {
 		size_t room = dump->large_room * 2 + 16;
-		struct large *more = realloc(dump->large, room * sizeof *more);
+		struct item_line *more = realloc(dump->large, room * sizeof *more);
 		if (more == NULL) {
 			say("out of memory");
 			return false;
@@ -185,7 +188,7 @@ static bool keep_large(struct dump *dump, const char *text) {
 		dump->large = more;
 		dump->large_room = room;
 	}
-	dump->large[dump->large_count++] = large;
+	dump->large[dump->large_count++] = item;
 	return true;
 }
 
@@ -200,58 +203,69 @@ static void source_init(struct source *source, struct link *link) {
 	source->stream.timeout_ms = link->timeout_ms;
 }
 
-/* One that has gone meanwhile is left out. */
-static bool put_large(struct dump *dump, const struct large *large) {
-	char command[COMMAND_ROOM], *text;
+/* "VA BYTES f.. t.." */
+static bool take_found(const char *text, struct item_line *item) {
 	struct line words;
 	uint64_t bytes, flags, left_s;
+	line_split(&words, text, strlen(text));
+	if (words.count < 4 || !WORD_IS(words.word[0], "VA") || !take_number(&words, 1, &bytes) ||
+		!take_marked(&words, 2, 'f', &flags) || !take_marked(&words, 3, 't', &left_s) ||
+		bytes > INT32_MAX || flags > UINT32_MAX)
+		return false;
+	item->value_bytes = bytes;
+	item->client_flags = (uint32_t)flags;
+	item->date_s = left_s == UINT64_MAX  ? 0
+				   : left_s > UINT32_MAX ? UINT32_MAX
+										 : (uint64_t)time(NULL) + left_s;
+	return true;
+}
+
+/* One that has gone meanwhile is left out. */
+static bool put_large(struct dump *dump, const struct item_line *large) {
+	char command[ITEM_LINE_ROOM], *text;
+	struct item_line item = *large;
 	(void)snprintf(command, sizeof command, "mg %s v f t%s\r\n", large->key,
 				   large->is_base64 ? " b" : "");
-	if (!ask(dump, dump->values, command)) return false;
-	if (stream_line(&dump->from->stream, &text) != STREAM_GOT) return false;
-	line_split(&words, text, strlen(text));
-	if (words.count > 0 && WORD_IS(words.word[0], "EN")) return true;
-	if (words.count < 4 || !WORD_IS(words.word[0], "VA") || !take_number(&words, 1, &bytes) ||
-		!take_marked(&words, 2, 'f', &flags) || !take_marked(&words, 3, 't', &left_s)) {
-		say(text);
+	if (!ask(dump, dump->values, command) || stream_line(&dump->from->stream, &text) != STREAM_GOT)
 		return false;
-	}
-	uint64_t date_s = left_s == UINT64_MAX ? 0 : (uint64_t)time(NULL) + left_s;
-	if (large->is_base64)
-		(void)snprintf(command, sizeof command, "ms %s %llu b q F%llu T%llu", large->key,
-					   (unsigned long long)bytes, (unsigned long long)flags,
-					   (unsigned long long)date_s);
-	else
-		(void)snprintf(command, sizeof command, "set %s %llu %llu %llu noreply", large->key,
-					   (unsigned long long)flags, (unsigned long long)date_s,
-					   (unsigned long long)bytes);
-	return put_item(dump, command, bytes);
+	if (strcmp(text, "EN") == 0) return true;
+	if (take_found(text, &item)) return put_item(dump, &item);
+	say(text);
+	return false;
 }
 
 enum part { PART_MORE, PART_LAST, PART_FAILED };
 
-/* A part; what begins the next one is in `next`. */
-static enum part put_part(struct dump *dump, char next[COMMAND_ROOM]) {
+/* "NEXT WORKER HASH", which must lie behind where this part began: else it would never end. */
+static bool take_next(const struct dump *dump, const char *text, uint64_t next[2]) {
+	struct line words;
+	line_split(&words, text, strlen(text));
+	return words.count == 3 && WORD_IS(words.word[0], "NEXT") && take_number(&words, 1, &next[0]) &&
+		   take_number(&words, 2, &next[1]) &&
+		   (next[0] > dump->at[0] || (next[0] == dump->at[0] && next[1] > dump->at[1]));
+}
+
+/* A part; where the next one begins is in `next`. */
+static enum part put_part(struct dump *dump, uint64_t next[2]) {
 	char *line;
-	uint64_t bytes;
+	struct item_line item;
 	dump->large_count = 0;
 	while (stream_line(&dump->from->stream, &line) == STREAM_GOT) {
-		if (is_store(line, &bytes)) {
-			if (!put_item(dump, line, bytes)) return PART_FAILED;
+		if (item_line_read(line, &item)) {
+			if (!put_item(dump, &item)) return PART_FAILED;
 			continue;
 		}
 		if (starts(line, "LARGE ")) {
 			if (!keep_large(dump, line)) return PART_FAILED;
 			continue;
 		}
-		enum part part = starts(line, "NEXT ")      ? PART_MORE
-						 : strcmp(line, "END") == 0 ? PART_LAST
-													: PART_FAILED;
+		enum part part = take_next(dump, line, next) ? PART_MORE
+						 : strcmp(line, "END") == 0  ? PART_LAST
+													 : PART_FAILED;
 		if (part == PART_FAILED) {
 			say(line);
 			if (strstr(line, "unauthenticated") != NULL) say("--login FILE says who you are");
 		}
-		if (part == PART_MORE) (void)snprintf(next, COMMAND_ROOM, "%s", line + strlen("NEXT "));
 		for (size_t i = 0; part != PART_FAILED && i < dump->large_count; i++)
 			if (!put_large(dump, &dump->large[i])) part = PART_FAILED;
 		return part;
@@ -259,15 +273,27 @@ static enum part put_part(struct dump *dump, char next[COMMAND_ROOM]) {
 	return PART_FAILED;
 }
 
-static void tell_dump(const struct dump *dump, const char *from) {
+static void tell_dump(const struct dump *dump, bool is_whole) {
 	fprintf(stderr, "snugctl: %s items, %s\n", count_text(dump->items).text,
 			bytes_text(dump->bytes).text);
-	if (from != NULL) fprintf(stderr, "snugctl: to go on: dump --from '%s'\n", from);
+	if (!is_whole)
+		fprintf(stderr, "snugctl: to go on: dump --from '%llu %llu'\n",
+				(unsigned long long)dump->at[0], (unsigned long long)dump->at[1]);
+}
+
+static enum part ask_part(struct dump *dump, uint64_t next[2]) {
+	char command[COMMAND_ROOM];
+	(void)snprintf(command, sizeof command, "snug items %llu %llu\r\n",
+				   (unsigned long long)dump->at[0], (unsigned long long)dump->at[1]);
+	enum part part = ask(dump, &dump->part, command) ? put_part(dump, next) : PART_FAILED;
+	if (part == PART_FAILED || fflush(stdout) == 0) return part;
+	(void)cannot_write();
+	return PART_FAILED;
 }
 
 bool dump_items(struct link *items, struct link *port, const struct dump_options *options) {
 	struct dump *dump = calloc(1, sizeof *dump);
-	char from[COMMAND_ROOM], next[COMMAND_ROOM], command[2 * COMMAND_ROOM];
+	uint64_t next[2];
 	enum part part = PART_MORE;
 	if (dump == NULL) {
 		say("out of memory");
@@ -278,17 +304,9 @@ bool dump_items(struct link *items, struct link *port, const struct dump_options
 	source_init(&dump->port, port);
 	dump->values = port == items ? &dump->part : &dump->port;
 	dump->pace.rate_bytes = options->rate_bytes;
-	(void)snprintf(from, sizeof from, "%s", options->from != NULL ? options->from : "0 0");
-	while (part == PART_MORE) {
-		(void)snprintf(command, sizeof command, "snug items %s\r\n", from);
-		part = ask(dump, &dump->part, command) ? put_part(dump, next) : PART_FAILED;
-		if (part != PART_FAILED && fflush(stdout) != 0) {
-			(void)cannot_write();
-			part = PART_FAILED;
-		}
-		if (part == PART_MORE) memcpy(from, next, sizeof from);
-	}
-	tell_dump(dump, part == PART_FAILED ? from : NULL);
+	memcpy(dump->at, options->from, sizeof dump->at);
+	while ((part = ask_part(dump, next)) == PART_MORE) memcpy(dump->at, next, sizeof next);
+	tell_dump(dump, part == PART_LAST);
 	free(dump->large);
 	free(dump);
 	return part == PART_LAST;
@@ -321,16 +339,6 @@ static bool take_answers(struct load *load) {
 	return true;
 }
 
-/* Without what asks for no answer. */
-static void cut_quiet(char *line) {
-	size_t length = strlen(line);
-	static const char noreply[] = " noreply";
-	if (length > sizeof noreply && strcmp(line + length - (sizeof noreply - 1), noreply) == 0)
-		line[length - (sizeof noreply - 1)] = '\0';
-	char *q = strstr(line, " q ");
-	if (starts(line, "ms ") && q != NULL) memmove(q, q + 2, strlen(q + 2) + 1);
-}
-
 static bool send_value(struct load *load, uint64_t value_bytes) {
 	uint64_t left = value_bytes + 2;
 	while (left > 0) {
@@ -350,17 +358,16 @@ static bool send_value(struct load *load, uint64_t value_bytes) {
 }
 
 static bool load_one(struct load *load, char *line) {
-	char head[STREAM_LINE_MAX + 8];
-	uint64_t bytes;
-	if (!is_store(line, &bytes)) {
+	char head[ITEM_LINE_ROOM];
+	struct item_line item;
+	if (!item_line_read(line, &item)) {
 		say("this is no item of a dump:");
 		say(line);
 		return false;
 	}
-	cut_quiet(line);
-	int length = snprintf(head, sizeof head, "%s\r\n", line);
-	if (length <= 0 || (size_t)length >= sizeof head) return false;
-	if (!link_send(load->link, head, (size_t)length) || !send_value(load, bytes)) return false;
+	if (!link_send(load->link, head, item_line_write(&item, false, head)) ||
+		!send_value(load, item.value_bytes))
+		return false;
 	load->commands++;
 	if (load->commands < WINDOW_COMMANDS && load->bytes < WINDOW_BYTES) return true;
 	return take_answers(load);

@@ -13,7 +13,7 @@
 struct dump_options {
 	uint64_t rate_bytes; /* a second; 0: as fast as it goes */
 	const char *login;   /* a file whose first line is NAME:PASSWORD; NULL: nobody asks */
-	const char *from;    /* "WORKER HASH", as a dump that was interrupted told; NULL: all */
+	uint64_t from[2];    /* a worker and a hash, as a dump that was interrupted told; 0, 0: all */
 };
 
 /* As memcached's clients say in text who they are: by the first `set`. False: a sentence is on standard

@@ -1,5 +1,6 @@
 /* snugctl.c: asks a running snugd about its memory, and has it cleaned up. It speaks the server's
  * own protocol: whatever it can do, a line sent by hand can do as well. */
+#include "base/line_text.h"
 #include "base/number_text.h"
 #include "base/option_text.h"
 #include "door.h"
@@ -97,6 +98,14 @@ static bool take_rounds(const char *text, unsigned *rounds) {
 	return true;
 }
 
+/* "WORKER HASH" */
+static bool take_place(const char *text, uint64_t place[2]) {
+	struct line words;
+	line_split(&words, text, strlen(text));
+	return words.count == 2 && number_read(words.word[0].bytes, words.word[0].length, &place[0]) &&
+		   number_read(words.word[1].bytes, words.word[1].length, &place[1]);
+}
+
 static bool take_port(const char *text, struct options *options) {
 	uint64_t port;
 	if (!number_read(text, strlen(text), &port) || port == 0 || port > UINT16_MAX) return false;
@@ -172,8 +181,7 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 			options->dump.login = optarg;
 			break;
 		case OPTION_FROM:
-			options->dump.from = optarg;
-			if (strspn(optarg, "0123456789 ") != strlen(optarg)) expected = "two numbers";
+			if (!take_place(optarg, options->dump.from)) expected = "two numbers";
 			break;
 		case 'h':
 			fputs(help, stdout);

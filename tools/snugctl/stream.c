@@ -32,6 +32,14 @@ static enum stream_end fill(struct stream *stream) {
 	}
 }
 
+static enum stream_end refuse_line(size_t length) {
+	if (length > STREAM_LINE_MAX)
+		fprintf(stderr, "snugctl: a line of more than %zu bytes\n", STREAM_LINE_MAX);
+	else
+		fprintf(stderr, "snugctl: a line with a zero byte\n");
+	return STREAM_FAILED;
+}
+
 enum stream_end stream_line(struct stream *stream, char **line) {
 	for (;;) {
 		char *begin = stream->bytes + stream->begin;
@@ -40,14 +48,15 @@ enum stream_end stream_line(struct stream *stream, char **line) {
 		if (end != NULL) {
 			stream->begin += (size_t)(end + 1 - begin);
 			if (end > begin && end[-1] == '\r') end--;
+			length = (size_t)(end - begin);
+			/* whoever looks at it as a text would not see what is behind the zero */
+			if (length > STREAM_LINE_MAX || memchr(begin, '\0', length) != NULL)
+				return refuse_line(length);
 			*end = '\0';
 			*line = begin;
 			return STREAM_GOT;
 		}
-		if (length > STREAM_LINE_MAX) {
-			fprintf(stderr, "snugctl: a line of more than %zu bytes\n", STREAM_LINE_MAX);
-			return STREAM_FAILED;
-		}
+		if (length > STREAM_LINE_MAX + 1) return refuse_line(length);
 		enum stream_end got = fill(stream);
 		if (got == STREAM_ENDED && length > 0) fprintf(stderr, "snugctl: it ends amid a line\n");
 		if (got != STREAM_GOT) return length > 0 ? STREAM_FAILED : got;

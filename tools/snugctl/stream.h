@@ -23,7 +23,7 @@ enum stream_end {
 }; /* FAILED: a sentence is on standard error */
 
 /* The next line, without its end, which stays until the next call. ENDED: there is none, nor a part
- * of one. */
+ * of one. One that is too long, or has a zero byte, is refused, however it is cut. */
 enum stream_end stream_line(struct stream *stream, char **line);
 /* Some of the next bytes, at most `most`: they stay until the next call. 0: there are none. */
 size_t stream_some(struct stream *stream, size_t most, const char **bytes);

@@ -1,11 +1,16 @@
 /* server/auth/auth.c: the desk: the users, and a thread that checks passwords. See
  * server/auth/auth.h.
  *
- *     first -> [request] -> [request] -> last      under the mutex
- *     users                                        under another: a check holds it, so does a reload
+ *     asked -> [request] -> [request]      under the mutex. Looked at first: is the password known?
+ *       |  yes: let in
+ *       v  no
+ *     unknown -> [request] -> [request]    the desk's own: a hash is reckoned for one of them at a time
  *
- * Whoever asks waits for those before him. So the queue is as long as there are clients who have
- * not been let in, each of whom has one request at most. */
+ *     users                                under another mutex: a check holds it, so does a reload
+ *
+ * So strangers wait for strangers, and who has been in before, or whose password is plain, does not
+ * wait for them. The queues are as long as there are clients who have not been let in, each of whom
+ * has one request at most. */
 #include "server/auth/auth.h"
 
 #include "base/assert.h"
@@ -20,14 +25,18 @@
 #define TOLD_NS UINT64_C(10000000000) /* between two lines about refusals */
 #define PATH_BYTES_MAX 4096u
 
+struct auth_queue {
+	struct auth_request *first, *last; /* NULL: it is empty */
+};
+
 struct auth {
 	char path[PATH_BYTES_MAX]; /* constant after create */
 	snug_log log;              /* constant after create */
 	struct os_thread thread;
-	pthread_mutex_t queue_mutex; /* guards the next four */
+	struct auth_queue unknown;   /* the desk's thread's */
+	pthread_mutex_t queue_mutex; /* guards the next three */
 	pthread_cond_t is_asked;
-	struct auth_request *first;
-	struct auth_request *last;
+	struct auth_queue asked;
 	_Atomic bool is_ending;      /* also looked at without it */
 	pthread_mutex_t users_mutex; /* guards the rest */
 	struct users *users;
@@ -63,50 +72,95 @@ uint8_t auth_check(struct auth *auth, const char *name, size_t name_bytes, const
 	return rights;
 }
 
-static void serve(struct auth *auth, struct auth_request *request) {
-	SNUG_ASSERT(request->name_bytes + request->password_bytes <= AUTH_BYTES_MAX);
-	request->rights = 0;
-	if (!is_ending(auth))
-		request->rights = auth_check(auth, request->bytes, request->name_bytes,
+static uint8_t recognise(struct auth *auth, const struct auth_request *request) {
+	pthread_mutex_lock(&auth->users_mutex);
+	uint8_t rights = users_recognise(auth->users, request->bytes, request->name_bytes,
 									 request->bytes + request->name_bytes, request->password_bytes);
+	pthread_mutex_unlock(&auth->users_mutex);
+	return rights;
+}
+
+/* Whose request has gone is answered too: its memory waits for that. */
+static bool is_wanted(const struct auth *auth, const struct auth_request *request) {
+	return !is_ending(auth) && !atomic_load_explicit(&request->is_forgotten, memory_order_relaxed);
+}
+
+static void finish(struct auth_request *request, uint8_t rights) {
+	request->rights = rights;
 	explicit_bzero(request->bytes, sizeof request->bytes);
 	atomic_store_explicit(&request->is_done, true, memory_order_release);
 }
 
-/* ------------------------------------------------------------------ the queue -------------- */
+/* ------------------------------------------------------------------ the queues ------------- */
+
+static void enqueue(struct auth_queue *queue, struct auth_request *request) {
+	request->next = NULL;
+	if (queue->first == NULL)
+		queue->first = request;
+	else
+		queue->last->next = request;
+	queue->last = request;
+}
+
+static struct auth_request *dequeue(struct auth_queue *queue) {
+	struct auth_request *request = queue->first;
+	if (request != NULL) queue->first = request->next;
+	return request;
+}
 
 void auth_ask(struct auth *auth, struct auth_request *request) {
-	request->next = NULL;
 	request->rights = 0;
 	atomic_store_explicit(&request->is_done, false, memory_order_relaxed);
 	pthread_mutex_lock(&auth->queue_mutex);
 	if (is_ending(auth))
-		atomic_store_explicit(&request->is_done, true, memory_order_release);
-	else if (auth->first == NULL)
-		auth->first = request;
+		finish(request, 0);
 	else
-		auth->last->next = request;
-	auth->last = request;
+		enqueue(&auth->asked, request);
 	pthread_cond_signal(&auth->is_asked);
 	pthread_mutex_unlock(&auth->queue_mutex);
 }
 
-/* NULL: it is over. */
-static struct auth_request *take(struct auth *auth) {
+/* One that was not looked at. Where there is none it waits, unless there is other work. NULL: there is,
+ * or it is over. */
+static struct auth_request *take_asked(struct auth *auth) {
 	pthread_mutex_lock(&auth->queue_mutex);
-	while (auth->first == NULL && !is_ending(auth))
+	while (auth->asked.first == NULL && auth->unknown.first == NULL && !is_ending(auth))
 		pthread_cond_wait(&auth->is_asked, &auth->queue_mutex);
-	struct auth_request *request = auth->first;
-	if (request != NULL) auth->first = request->next;
+	struct auth_request *request = dequeue(&auth->asked);
 	pthread_mutex_unlock(&auth->queue_mutex);
 	return request;
 }
 
+static void look(struct auth *auth, struct auth_request *request) {
+	SNUG_ASSERT(request->name_bytes + request->password_bytes <= AUTH_BYTES_MAX);
+	uint8_t rights = is_wanted(auth, request) ? recognise(auth, request) : 0;
+	if (rights != 0 || !is_wanted(auth, request))
+		finish(request, rights);
+	else
+		enqueue(&auth->unknown, request);
+}
+
+static void reckon(struct auth *auth, struct auth_request *request) {
+	uint8_t rights = 0;
+	if (is_wanted(auth, request))
+		rights = auth_check(auth, request->bytes, request->name_bytes,
+							request->bytes + request->name_bytes, request->password_bytes);
+	finish(request, rights);
+}
+
 static void run(void *context) {
 	struct auth *auth = context;
-	struct auth_request *request;
 	os_thread_set_name("snugd-auth");
-	while ((request = take(auth)) != NULL) serve(auth, request);
+	for (;;) {
+		struct auth_request *request = take_asked(auth);
+		if (request != NULL) {
+			look(auth, request);
+			continue;
+		}
+		request = dequeue(&auth->unknown);
+		if (request == NULL) return;
+		reckon(auth, request);
+	}
 }
 
 /* ------------------------------------------------------------------ create, destroy -------- */
@@ -178,7 +232,7 @@ void auth_destroy(struct auth *auth) {
 	if (auth == NULL) return;
 	auth_stop(auth);
 	os_thread_join(&auth->thread);
-	SNUG_ASSERT(auth->first == NULL);
+	SNUG_ASSERT(auth->asked.first == NULL && auth->unknown.first == NULL);
 	users_destroy(auth->users);
 	crypt_library_unload(&auth->crypt);
 	pthread_cond_destroy(&auth->is_asked);

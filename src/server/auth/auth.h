@@ -14,6 +14,9 @@
  *           kept of it is a digest or a hash.
  *         - How long a refusal takes does not tell whether there is such a user (users.c), and it
  *           takes AUTH_DELAY_NS at least.
+ *         - Whoever has a password that is known (a plain one, or one that a hash was found to fit)
+ *           waits for no other's hash but the one that is being reckoned; nothing is reckoned for who
+ *           has gone.
  *         - Reading the file again is all or nothing. Who was let in before stays in. */
 #ifndef SNUG_SERVER_AUTH_H
 #define SNUG_SERVER_AUTH_H
@@ -36,6 +39,7 @@ struct auth_request {
 	uint32_t name_bytes;
 	uint32_t password_bytes;
 	char bytes[AUTH_BYTES_MAX]; /* the name, then the password; wiped by the desk */
+	_Atomic bool is_forgotten;  /* atomic: the asker sets it, auth_forget */
 	uint8_t rights;             /* once it is done; 0: refused */
 	_Atomic bool is_done;       /* atomic: the desk sets it last */
 };
@@ -54,6 +58,11 @@ uint32_t auth_user_count(struct auth *auth);
 void auth_ask(struct auth *auth, struct auth_request *request);
 static inline bool auth_is_done(const struct auth_request *request) {
 	return atomic_load_explicit(&request->is_done, memory_order_acquire);
+}
+
+/* Nobody waits for the answer any more: it need not be reckoned. The memory stays until it is done. */
+static inline void auth_forget(struct auth_request *request) {
+	atomic_store_explicit(&request->is_forgotten, true, memory_order_relaxed);
 }
 
 /* The same, and waits: for threads that serve nobody else. */

@@ -4,8 +4,8 @@
  *                                                of the password
  *
  * TIME. A check looks at all users, and compares digests of one length. Where any user has a hash, a
- * name that nobody has, or whose password is plain, costs one of a hash as well: else the time would
- * tell which names there are.
+ * refusal costs as many as the user has who has most of them, whatever the name: else the time would
+ * tell which names there are, and which have several passwords.
  *
  * What is wrong with a line is told by its number alone: a line may be a secret. */
 #include "server/auth/users.h"
@@ -35,6 +35,7 @@ struct user {
 struct users {
 	struct digest_key key;
 	uint32_t count;
+	uint32_t hashes_max; /* of one name */
 	struct user user[USERS_MAX];
 };
 
@@ -95,9 +96,11 @@ static bool split_line(const char *line, size_t length, struct line_parts *parts
 		   parts->password_bytes > 0 && parts->password_bytes <= USER_PASSWORD_BYTES_MAX;
 }
 
-/* "$y$", "$6$", .. */
+/* "$y$", "$6$", .. Those that libcrypt may not know are here too: taken as a plain password, what lies in
+ * the file would let in whoever has seen it. */
 static bool is_hash(const char *password, size_t length) {
-	static const char *const methods[] = {"$y$", "$gy$", "$7$", "$2b$", "$6$", "$5$"};
+	static const char *const methods[] = {"$y$",  "$gy$", "$7$", "$2a$", "$2b$",   "$2x$",
+										  "$2y$", "$6$",  "$5$", "$1$",  "$apr1$", "$argon2"};
 	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
 		if (length > strlen(methods[i]) && memcmp(password, methods[i], strlen(methods[i])) == 0)
 			return true;
@@ -125,6 +128,13 @@ static uint32_t count_name(const struct users *users, const struct digest *name)
 	return count;
 }
 
+static uint32_t count_hashes(const struct users *users, const struct digest *name) {
+	uint32_t count = 0;
+	for (uint32_t i = 0; i < users->count; i++)
+		count += users->user[i].hash[0] != '\0' && digest_equals(&users->user[i].name, name);
+	return count;
+}
+
 static const char *add_user(struct users *users, const char *line, size_t length,
 							struct crypt_library *crypt) {
 	struct line_parts parts;
@@ -138,8 +148,10 @@ static const char *add_user(struct users *users, const char *line, size_t length
 	user->name = digest_of(&users->key, parts.name, parts.name_bytes);
 	if (count_name(users, &user->name) == USER_LINES_MAX) return "is the fifth of that user";
 	const char *wrong = take_password(users, user, &parts, crypt);
-	if (wrong == NULL) users->count++;
-	return wrong;
+	if (wrong != NULL) return wrong;
+	users->count++;
+	users->hashes_max = (uint32_t)larger(users->hashes_max, count_hashes(users, &user->name));
+	return NULL;
 }
 
 /* ------------------------------------------------------------------ the file --------------- */
@@ -246,29 +258,42 @@ static bool fits_hash(const struct crypt_library *crypt, const char *password, s
 	return fits && is_right;
 }
 
+static uint8_t recognise(const struct users *users, const struct digest *name,
+						 const struct digest *password) {
+	uint8_t rights = 0;
+	for (uint32_t i = 0; i < users->count; i++) {
+		const struct user *user = &users->user[i];
+		unsigned fits = (unsigned)digest_equals(&user->name, name) & user->is_known &
+						(unsigned)digest_equals(&user->password, password);
+		rights = fits != 0 ? user->rights : rights;
+	}
+	return rights;
+}
+
+uint8_t users_recognise(const struct users *users, const char *name, size_t name_bytes,
+						const char *password, size_t password_bytes) {
+	struct digest asked_name = digest_of(&users->key, name, name_bytes);
+	struct digest asked = digest_of(&users->key, password, password_bytes);
+	return recognise(users, &asked_name, &asked);
+}
+
 uint8_t users_check(struct users *users, const struct crypt_library *crypt, const char *name,
 					size_t name_bytes, const char *password, size_t password_bytes) {
 	struct digest asked_name = digest_of(&users->key, name, name_bytes);
 	struct digest asked = digest_of(&users->key, password, password_bytes);
-	uint8_t rights = 0;
-	bool has_hashed = false;
-	for (uint32_t i = 0; i < users->count; i++) {
-		const struct user *user = &users->user[i];
-		unsigned fits = (unsigned)digest_equals(&user->name, &asked_name) & user->is_known &
-						(unsigned)digest_equals(&user->password, &asked);
-		rights = fits != 0 ? user->rights : rights;
-	}
+	uint8_t rights = recognise(users, &asked_name, &asked);
+	uint32_t hash_count = 0;
 	if (rights != 0) return rights;
 	for (uint32_t i = 0; i < users->count && rights == 0; i++) {
 		struct user *user = &users->user[i];
 		if (user->hash[0] == '\0' || !digest_equals(&user->name, &asked_name)) continue;
-		has_hashed = true;
+		hash_count++;
 		if (!fits_hash(crypt, password, password_bytes, user->hash)) continue;
 		user->password = asked;
 		user->is_known = true;
 		rights = user->rights;
 	}
-	const char *hash = has_hashed ? NULL : some_hash(users);
-	if (hash != NULL) (void)fits_hash(crypt, password, password_bytes, hash);
+	for (; rights == 0 && hash_count < users->hashes_max; hash_count++)
+		(void)fits_hash(crypt, password, password_bytes, some_hash(users));
 	return rights;
 }

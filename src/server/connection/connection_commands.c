@@ -245,9 +245,12 @@ static bool act(struct connection *connection, struct command *command) {
 		if (is_refused(connection, command)) return true;
 		answers_begin_errand(connection, command);
 		return false;
+	case COMMAND_LOGIN:
+		connection->admission.login_begun = false;
+		answers_begin_errand(connection, command);
+		return false;
 	case COMMAND_FLUSH:
 	case COMMAND_STATS:
-	case COMMAND_LOGIN:
 		answers_begin_errand(connection, command);
 		return false;
 	case COMMAND_FAIL:

@@ -87,5 +87,8 @@ void record_drop(struct record *record, enum record_owner owner) {
 	bool is_under_way = record->is_away || (record->errand != NULL && !record->is_ready);
 	SNUG_ASSERT(record->owner == owner);
 	record->owner = RECORD_LEAVING;
-	if (!is_under_way) record_end(record);
+	if (!is_under_way)
+		record_end(record);
+	else if (record->errand != NULL && record->errand->forget != NULL)
+		record->errand->forget(record->errand);
 }

@@ -54,6 +54,9 @@ struct errand {
 	bool (*is_ready)(struct errand *errand);
 	/* Writes the answer, as the client shall get it. */
 	void (*answer)(struct errand *errand, struct text *out);
+	/* The connection has gone before it was ready: nobody waits for the answer. It is made ready and
+	 * destroyed as ever; whatever it still has to do for the answer alone, it need not. NULL: nothing. */
+	void (*forget)(struct errand *errand);
 	/* At any time after the last visit: the connection may have gone. */
 	void (*destroy)(struct errand *errand);
 	struct server *server; /* for all of them */

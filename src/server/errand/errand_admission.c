@@ -18,8 +18,8 @@ void admission_grant(struct admission *admission, uint8_t rights) {
 }
 
 /* Its value has come. False: not yet. */
-static bool take_value(struct admission *admission, struct command *command, char *told,
-					   const char *bytes, size_t length, size_t *used) {
+static bool take_value(struct command *command, char *told, const char *bytes, size_t length,
+					   size_t *used) {
 	size_t value_bytes = command->operation.value_bytes, end_bytes = command->reply.value_end_bytes;
 	if (value_bytes > AUTH_BYTES_MAX) {
 		command_refuse(command, REFUSED_TOO_LONG, told);
@@ -34,8 +34,8 @@ static bool take_value(struct admission *admission, struct command *command, cha
 		if (command->kind == COMMAND_SAY_SKIP) command->kind = COMMAND_SAY;
 		return true;
 	}
-	admission->login_begun = false;
-	command->kind = COMMAND_LOGIN;
+	command->kind =
+		COMMAND_LOGIN; /* what has begun ends when it is carried out: it may be parsed again */
 	command->reply.is_quiet = false;
 	command->text = bytes;
 	command->text_bytes = value_bytes;
@@ -66,7 +66,7 @@ static bool take_login(struct admission *admission, struct command *command, cha
 	case LOGIN_VALUE:
 		break;
 	}
-	if (!take_value(admission, command, told, bytes, length, used)) return false;
+	if (!take_value(command, told, bytes, length, used)) return false;
 	if (is_wrong && command->kind == COMMAND_LOGIN)
 		command->text_bytes = 0; /* refused as what is wrong is: counted, and late */
 	return true;

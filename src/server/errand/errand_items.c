@@ -15,6 +15,7 @@
  * Each part is taken on the worker's own thread, a slice of its time. Nothing is used by it: an
  * item's rank, and whether it was fetched, stay. Stale items, and the empty ones that stand for a
  * value which somebody is to store (`mg` with N), are left out. */
+#include "base/bits.h"
 #include "cache/shard/shard_find.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
@@ -25,6 +26,7 @@
 #define PART_BYTES ((size_t)64 << 10)
 #define VALUE_BYTES_MAX ((size_t)64 << 10) /* larger ones are LARGE */
 #define STEP_NS UINT64_C(100000)
+#define DATE_MAX ((uint64_t)INT32_MAX) /* that ms takes; binary clients can say a later one */
 
 struct items {
 	struct errand errand; /* must be the first */
@@ -32,7 +34,6 @@ struct items {
 	const struct server_worker *worker; /* that is visited */
 	uint64_t at_worker, at_hash;        /* where the next part begins */
 	bool is_full, is_corrupt;
-	char value[VALUE_BYTES_MAX];
 };
 
 static struct items *items_of(struct errand *errand) {
@@ -71,7 +72,7 @@ static void say_head(struct items *items, const snug_key *key, const struct item
 	bool word = is_word(key);
 	uint64_t wall_ahead_s = (uint64_t)(items->worker->wall_s - items->worker->clock_s);
 	unsigned long long date_s =
-		head->expires_at_s == 0 ? 0 : (unsigned long long)(head->expires_at_s + wall_ahead_s);
+		head->expires_at_s == 0 ? 0 : smaller(head->expires_at_s + wall_ahead_s, DATE_MAX);
 	text_print(text, is_large ? "LARGE " : word ? "set " : "ms ");
 	say_key(text, key);
 	if (is_large)
@@ -83,15 +84,26 @@ static void say_head(struct items *items, const snug_key *key, const struct item
 		text_print(text, " %u b q F%u T%llu\r\n", head->value_bytes, head->client_flags, date_s);
 }
 
+/* The value lies in the answer, which is accounted for, and nowhere else. */
+static bool say_value(struct items *items, const struct walked *item) {
+	struct text *text = &items->text;
+	char *value = text_extend(text, item->head.value_bytes);
+	return value != NULL && shard_walk_value(items->worker->shard, item, value) == SNUG_OK;
+}
+
 static void say_item(void *context, const struct walked *item) {
 	struct items *items = context;
 	const struct item_head *head = &item->head;
 	if (is_left_out(head)) return;
-	bool is_copied = head->value_bytes <= VALUE_BYTES_MAX &&
-					 shard_walk_value(items->worker->shard, item, items->value) == SNUG_OK;
-	say_head(items, &item->key, head, !is_copied);
-	if (!is_copied) return;
-	text_append(&items->text, items->value, head->value_bytes);
+	bool is_large = head->value_bytes > VALUE_BYTES_MAX;
+	size_t before = items->text.length;
+	say_head(items, &item->key, head, is_large);
+	if (is_large || items->text.failed) return;
+	if (!say_value(items, item) && !items->text.failed) {
+		items->text.length = before;
+		say_head(items, &item->key, head, true);
+		return;
+	}
 	text_append(&items->text, "\r\n", 2);
 }
 
@@ -105,7 +117,7 @@ static void walk(struct items *items, struct server_worker *worker) {
 			items->is_corrupt = true;
 			return;
 		}
-		items->is_full = items->text.length >= PART_BYTES;
+		items->is_full = items->text.length >= PART_BYTES || items->text.failed;
 	} while (items->at_hash != 0 && !items->is_full && os_now_ns() < until_ns);
 }
 

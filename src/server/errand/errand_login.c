@@ -4,7 +4,8 @@
  *                                          -> wrong: AUTH_DELAY_NS   -> CLIENT_ERROR ..
  *
  * No worker is visited. The connection waits, as for any errand, and nobody else does. What is no
- * name and password is not checked, and waits as long as what is wrong. */
+ * name and password is not checked, and waits as long as what is wrong. Nothing is reckoned for a client
+ * who has gone: else whoever connects, asks and goes would keep the desk busy for nothing. */
 #include "server/errand/errand_parts.h"
 
 #include "base/assert.h"
@@ -41,6 +42,10 @@ static void answer(struct errand *errand, struct text *out) {
 	text_say(out, errand->rights != 0 ? "STORED" : "CLIENT_ERROR authentication failure");
 }
 
+static void forget(struct errand *errand) {
+	auth_forget(&login_of(errand)->request);
+}
+
 /* False: it is too long for anybody. */
 static bool fill(struct auth_request *request, const struct login *login) {
 	if (login->name_bytes + login->password_bytes > AUTH_BYTES_MAX) return false;
@@ -59,6 +64,7 @@ struct errand *errand_login(struct server_worker *asker, const struct command *c
 	SNUG_ASSERT(asker->server->auth != NULL);
 	errand->errand.is_ready = is_ready;
 	errand->errand.answer = answer;
+	errand->errand.forget = forget;
 	errand->errand.is_login = true;
 	errand->asker = asker;
 	errand->refused_at_ns = os_now_ns() + AUTH_DELAY_NS;
