@@ -91,6 +91,12 @@ def make_holes(served):
     served.store(b"".join(b"delete k%d noreply\r\n" % i for i in range(count) if i % 4))
 
 
+def test_each_connection_is_served_however_many_workers_take_some():
+    with Http("-t", "4", "--accept-threads", "4") as served:
+        for _ in range(16):
+            assert served.get("/healthz")
+
+
 def test_each_path_tells():
     with Http() as served:
         make_holes(served)
@@ -246,6 +252,8 @@ def test_metrics():
             text = served.get("/metrics")
             assert 'memcached_commands_total{command="get",status="hit"} 1\n' in text, text
             assert 'memcached_commands_total{command="set",status="hit"} 4000\n' in text
+            for name in ("snug_logins_total", "snug_logins_refused_total", "snug_open_addresses"):
+                assert f"\n{name} 0\n" in text, name
             assert text.count("# TYPE memcached_commands_total ") == 1
             assert text.count("snug_worker_items{") == int(threads)
             assert text.count("snug_pool_hole_bytes{") == 3 * int(threads)

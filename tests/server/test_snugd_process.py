@@ -489,6 +489,12 @@ def test_takes_systemd_s_sockets_and_leaves_them_open():
                 assert snugd.port not in (None, address[1])
 
 
+def test_warns_of_systemd_s_sockets_that_are_open():
+    for host, is_open in (("0.0.0.0", True), ("127.0.0.1", False)):
+        with contextlib.closing(high(socket.create_server((host, 0)))) as tcp, activated([tcp], "-t", "1") as snugd:
+            assert ("can be reached from elsewhere" in "\n".join(snugd.said)) == is_open, snugd.said
+
+
 def test_refuses_what_is_no_listening_socket():
     with contextlib.closing(high(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))) as wrong:
         snugd = activated([wrong])

@@ -1,9 +1,10 @@
 /* server/process/listeners.c: see server/process/listeners.h.
  *
- * TCP: one socket for each worker that takes connections on the same address and port (SO_REUSEPORT), so that the kernel
- * spreads connections and no two workers wake for the same one. SO_REUSEPORT would also let a
- * second snugd of the same user share the port unnoticed. So each address is first bound without
- * it, tried out and closed at once. What remains is the moment between the two.
+ * TCP: one socket for each worker that takes connections, on the same address and port
+ * (SO_REUSEPORT), so that the kernel spreads connections and no two workers wake for the same one.
+ * HTTP has one: nobody would accept from a second. SO_REUSEPORT would also let a second snugd of the
+ * same user share the port unnoticed. So each address is first bound without it, tried out and
+ * closed at once. What remains is the moment between the two.
  *
  * A name such as "localhost", or "*", may stand for several addresses; each that this machine has
  * becomes a listener. With -p -1 the kernel chooses at the first one, and all others, workers and
@@ -365,6 +366,7 @@ static bool name_inherited(struct listener *listener, const struct sockaddr_stor
 	const struct sockaddr *any = (const struct sockaddr *)address;
 	if (any->sa_family == AF_INET || any->sa_family == AF_INET6) {
 		listener->port = port_of(any);
+		listener->is_open = !is_loopback(any);
 		print_address(any, length, listener->name, sizeof listener->name);
 		return true;
 	}
