@@ -27,9 +27,10 @@
  * It comes again, until what it is for has ended.
  *
  * SILENT. A send that may be told late is tried at once (MSG_DONTWAIT), and the kernel says something
- * only if not all of it went. When all that was queued is handed over, and all that came of it is
- * read, those of which nothing was said have gone. They are told before what the same poll has
- * received, as the answers before the next requests.
+ * only if not all of it went. When all that was queued is handed over, and all that came of it lies in
+ * the queue, those of which nothing is said there have gone. They are told before what the same poll
+ * has received, as the answers before the next requests. A poll handles a part of the queue, but looks
+ * at all of it: else a crowd that fills it would keep them from being told.
  *
  * HOLDING. io_hold keeps the buffers that come from then on, so that the kernel runs out of them
  * and stops by itself. A receive that ends of that waits on a list, and is armed with the release.
@@ -60,7 +61,7 @@
 #include <unistd.h>
 
 #define COMPLETIONS_MAX 256u /* handled in one poll */
-#define POLLS_A_LOOK 64u     /* of a worker that does not rest; a power of two */
+#define POLLS_A_LOOK 64u    /* of a worker that does not rest; a power of two */
 
 static struct uring_io *uring_of(struct io *io) {
 	return (struct uring_io *)(void *)io;
@@ -406,11 +407,13 @@ static void forget_silent(struct uring_io *self, struct io_stream *stream) {
 		if (self->silent[i] == stream) self->silent[i] = NULL;
 }
 
-static void forget_loud(struct uring_io *self, struct io_uring_cqe *const *completions,
-						unsigned count) {
-	for (unsigned i = 0; self->silent_count > 0 && i < count; i++) {
-		struct io_stream *stream = (void *)(uintptr_t)(completions[i]->user_data & ~WHAT_MASK);
-		if ((completions[i]->user_data & WHAT_MASK) == WHAT_SEND && stream->state & STREAM_SILENT)
+/* Looks at all that the kernel has said, also at what this poll will not handle any more. */
+static void forget_loud(struct uring_io *self) {
+	unsigned head;
+	struct io_uring_cqe *cqe;
+	io_uring_for_each_cqe(&self->ring, head, cqe) {
+		struct io_stream *stream = (void *)(uintptr_t)(cqe->user_data & ~WHAT_MASK);
+		if ((cqe->user_data & WHAT_MASK) == WHAT_SEND && stream->state & STREAM_SILENT)
 			forget_silent(self, stream);
 	}
 }
@@ -444,6 +447,11 @@ static void look_after_streams(struct uring_io *self) {
 	uint32_t count = uring_look(self, anew);
 	for (uint32_t i = 0; i < count; i++)
 		if (anew[i]->state & STREAM_RECEIVING) cancel(self, anew[i], WHAT_RECEIVE);
+}
+
+/* The kernel has more to say than its queue holds. */
+static bool has_overflowed(const struct uring_io *self) {
+	return (IO_URING_READ_ONCE(*self->ring.sq.kflags) & IORING_SQ_CQ_OVERFLOW) != 0;
 }
 
 /* Hands over what is queued and takes completions, if there is either. */
@@ -480,8 +488,8 @@ static bool uring_poll(struct io *io) {
 	bool all_handed_over = io_uring_sq_ready(&self->ring) == 0;
 	unsigned count = io_uring_peek_batch_cqe(&self->ring, completions, COMPLETIONS_MAX);
 	if (self->silent_count > 0) {
-		forget_loud(self, completions, count);
-		if (all_handed_over && count < COMPLETIONS_MAX) tell_silent(self);
+		forget_loud(self);
+		if (all_handed_over && !has_overflowed(self)) tell_silent(self);
 	}
 	if (count > 1 && self->io.events->coming != NULL) tell_coming(self, completions, count);
 	for (unsigned i = 0; i < count; i++) {

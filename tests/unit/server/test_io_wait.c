@@ -176,6 +176,27 @@ static void a_send_that_waits_ends_with_what_comes(void **state) {
 	close(client);
 }
 
+#define CROWD 320u /* more completions in each poll than one handles */
+
+/* A crowd that sends more in each turn than is taken in one does not keep an answer that has gone
+ * from being told. */
+static void a_crowd_keeps_no_send_from_being_told(void **state) {
+	struct world *world = world_of(state);
+	struct link *link;
+	int client = client_open(world, FAMILY_V4, &link), crowd[CROWD];
+	for (uint32_t i = 0; i < CROWD; i++) crowd[i] = client_open(world, FAMILY_UNIX, NULL);
+	settle(world);
+	io_tell_late(&link->stream, true);
+	for (uint32_t turn = 0; turn < 40; turn++) {
+		for (uint32_t i = 0; i < CROWD; i++) (void)send(crowd[i], "word", 4, MSG_NOSIGNAL);
+		if (turn == 20) (void)link_send(link, "answer", 6, 1);
+		(void)io_poll(world->io);
+	}
+	assert_false(link->is_sending);
+	for (uint32_t i = 0; i < CROWD; i++) close(crowd[i]);
+	close(client);
+}
+
 static void read_much(void *context) {
 	static char much[1 << 16];
 	const struct late_words *late = context;
@@ -487,6 +508,7 @@ int main(void) {
 		FOR_BOTH(a_wait_sends),
 		FOR_BOTH(a_wait_is_not_ended_by_what_it_sends),
 		FOR_BOTH(a_send_that_waits_ends_with_what_comes),
+		FOR_BOTH(a_crowd_keeps_no_send_from_being_told),
 		FOR_BOTH(what_does_not_go_at_once_goes_on),
 		FOR_BOTH(what_comes_of_several_is_said_before),
 		FOR_BOTH(a_watched_descriptor_wakes_while_it_can_be_read),
