@@ -2,6 +2,7 @@
  *
  * - A shard that ends and begins again in one open file goes by the same clock.
  * - Another boot: clocks go on by what the wall says has passed, and by that alone from then on.
+ * - What clients of workers had freed is free.
  * - Workers that are refused leave nothing in use, so that the file can be discarded.
  * - What is no memory file keeps its mode; what could not be begun is empty again. */
 #include "os/memory_file_parts.h"
@@ -173,6 +174,45 @@ static void a_clock_alone_changes_nothing(void **state) {
 	close(descriptor);
 }
 
+/* ------------------------------------------------------------------ workers ------------------ */
+
+#define LARGE 8u
+
+static snug_workers *workers_in(snug_memory_file *file) {
+	snug_workers *workers;
+	snug_workers_options options = snug_workers_options_default();
+	options.count = 1;
+	options.heap.limit_bytes = 64 * MIB;
+	options.heap.memory_file = file;
+	REQUIRE_OK(snug_workers_create(&options, &workers));
+	return workers;
+}
+
+/* What clients have freed, and a worker had no time to give back yet, can be named by nobody. */
+static void what_was_freed_is_not_kept(void **state) {
+	int descriptor = make_descriptor();
+	snug_object objects[LARGE];
+	snug_worker_stats stats;
+	snug_client *client;
+	(void)state;
+	snug_memory_file *file = open_file(descriptor);
+	snug_workers *workers = workers_in(file);
+	REQUIRE_OK(snug_client_create(workers, NULL, &client));
+	for (uint32_t i = 0; i < LARGE; i++)
+		REQUIRE_OK(snug_client_alloc(client, 0, 4 * MIB, NULL, 0, &objects[i]));
+	for (uint32_t i = 0; i < LARGE; i++) REQUIRE_OK(snug_client_free(client, objects[i]));
+	REQUIRE_OK(snug_client_destroy(client));
+	REQUIRE_OK(snug_workers_destroy(workers));
+	REQUIRE_OK(snug_memory_file_destroy(file));
+	file = open_file(descriptor);
+	workers = workers_in(file);
+	REQUIRE_OK(snug_workers_stats(workers, 0, &stats));
+	assert_int_equal(stats.heap.total.payload_bytes, 0);
+	REQUIRE_OK(snug_workers_destroy(workers));
+	REQUIRE_OK(snug_memory_file_destroy(file));
+	close(descriptor);
+}
+
 /* ------------------------------------------------------------------ refused ------------------ */
 
 static void refused_workers_leave_nothing_in_use(void **state) {
@@ -240,6 +280,7 @@ int main(void) {
 		cmocka_unit_test(a_shard_s_clock_outlives_a_boot),
 		cmocka_unit_test(a_file_s_clock_outlives_a_boot),
 		cmocka_unit_test(a_clock_alone_changes_nothing),
+		cmocka_unit_test(what_was_freed_is_not_kept),
 		cmocka_unit_test(refused_workers_leave_nothing_in_use),
 		cmocka_unit_test(what_is_not_ours_keeps_its_mode),
 		cmocka_unit_test(what_cannot_be_begun_is_empty_again),
