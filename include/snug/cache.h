@@ -87,8 +87,8 @@ static inline snug_cache_options snug_cache_options_default(void) {
  * snug_heap_create. */
 SNUG_NODISCARD snug_error snug_cache_create(const snug_cache_options *options, snug_cache **out);
 
-/* Ends the workers; all items end with them, but those in a memory file, which stay there. IN_USE, and nothing done: clients, or a coordinator,
- * still exist. NULL: OK. */
+/* Ends the workers; all items end with them, but those in a memory file, which stay there. IN_USE, and
+ * nothing done: clients, or a coordinator, still exist. NULL: OK. */
 SNUG_NODISCARD snug_error snug_cache_destroy(snug_cache *cache);
 
 /* For a coordinator, and for figures of the threads. They stay the cache's. */

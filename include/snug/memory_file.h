@@ -32,7 +32,8 @@
  * why. A file that does not begin as ours do is never touched (FILE).
  *
  * A file that was copied, or written to by others than the heap, is walked before it is used: each
- * law, each item. What is inside a value is not checked.
+ * law, each item. What is inside a value is not checked. On a tmpfs only writes by calls are noticed:
+ * what another maps and changes is found if it was a table, as those have a sum.
  *
  * SECRET. The secret that keys are hashed with lies in the file (snug_hash_secret_set), and the
  * values. So it is for its owner alone. */

@@ -113,8 +113,8 @@ SNUG_NODISCARD snug_error snug_shard_prepare(const snug_shard_options *options,
 											 snug_heap_options *heap_options, snug_shard **out);
 SNUG_NODISCARD snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap);
 
-/* Gives everything back; in a memory file all items stay. As snug_heap_destroy: WRONG_THREAD, REENTERED, and nothing done. NULL:
- * OK. */
+/* Gives everything back; in a memory file all items stay. As snug_heap_destroy: WRONG_THREAD,
+ * REENTERED, and nothing done. NULL: OK. */
 SNUG_NODISCARD snug_error snug_shard_destroy(snug_shard *shard);
 
 /* The shard's clock: seconds since 1970. NULL: 0. */

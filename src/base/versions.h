@@ -13,10 +13,7 @@
  * reads the version behind a fence of his own, sees it odd, or later. The release with `even` keeps
  * the change before it. What the owner writes into memory that a change has let go of comes after
  * that change, and so after its `odd`: a reader who still follows an old name is told, whatever
- * became of the memory. Another thread that fills what the owner has leased to it has heard of it
- * from the owner, behind the `odd`: on all machines we know a reader who sees such a byte sees the
- * `odd` as well, though C11 does not promise that. On x86-64 these fences are none but for the
- * compiler.
+ * became of the memory. On x86-64 these fences are none but for the compiler.
  *
  * That is true of what the owner writes. Another thread that fills what the owner has leased to it
  * has heard of it from the owner, behind the odd. On all machines that we know a reader who sees

@@ -9,7 +9,8 @@
  *
  * A thread of its own looks through the ranges that it was given, in rounds. It knows nothing of
  * what lies in them: it asks the kernel what is resident (mincore) and hands over what is
- * (MADV_COLLAPSE, Linux 6.1). Where the kernel does not know that, or has been told not to, it ends.
+ * (MADV_COLLAPSE, Linux 6.1). Where the kernel does not know that, it ends. Where it refuses one block
+ * after the other, as it does if it was told to, a round ends after 64 of them.
  *
  * COSTS. A block is copied once, in 0.1 to 0.3 ms. Whoever touches it meanwhile waits for that long,
  * and so does who asks the kernel for other memory of the process. At most COLLAPSE_AT_ONCE blocks

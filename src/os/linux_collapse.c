@@ -1,7 +1,8 @@
 /* os/linux_collapse.c: os/collapse.h on Linux.
  *
  *     round: for each block: resident as a whole, and not collapsed yet?  -> collapse
- *            after 4 that were, or 256 looks: a pause
+ *            after 4 that were, or 256 looks: a pause; after 64 in a row that the kernel refused: the
+ *            round's end
  *     wait:  1 s, twice as long after each round that changed nothing, up to 16 s
  *
  * Ranges are kept with small pages (os/reserve.h), and what is kept so the kernel does not collapse.
@@ -32,6 +33,7 @@
 #define BLOCK_BYTES COLLAPSE_BLOCK_BYTES
 #define BLOCK_PAGES (BLOCK_BYTES / PAGE_BYTES)
 #define LOOKS_AT_ONCE 256u
+#define REFUSED_IN_A_ROW 64u
 #define PAUSE_NS UINT64_C(20000000)
 #define ROUND_MIN_NS UINT64_C(1000000000)
 #define ROUND_MAX_NS UINT64_C(16000000000)
@@ -81,7 +83,8 @@ static bool is_resident(void *block) {
 	return (all & 1) != 0;
 }
 
-/* REFUSED: the kernel will refuse the others, too. */
+/* REFUSED: the kernel will refuse the others, too, or only this one: it says the same when pages went
+ * away meanwhile, or after a fork, as long as none was written to. */
 static enum outcome collapse_block(void *block) {
 	collapse_note_huge();
 	(void)madvise(block, BLOCK_BYTES, MADV_HUGEPAGE);
@@ -118,8 +121,8 @@ static bool pause_for(struct collapse *collapse, uint64_t duration_ns) {
 
 struct round {
 	size_t number; /* of the block */
-	uint32_t looks, changes;
-	bool has_changed, is_refused;
+	uint32_t looks, changes, refused;
+	bool has_changed;
 };
 
 /* False: no more of this round. */
@@ -127,8 +130,9 @@ static bool go_through(struct collapse *collapse, const struct os_range *range,
 					   struct round *round) {
 	for (size_t at = 0; at < range->bytes; at += BLOCK_BYTES) {
 		enum outcome outcome = look_at(collapse, round->number++, (char *)range->base + at);
-		round->is_refused = outcome == REFUSED;
-		if (round->is_refused) return false;
+		if (outcome == CHANGED || outcome == REFUSED)
+			round->refused = outcome == REFUSED ? round->refused + 1 : 0;
+		if (round->refused == REFUSED_IN_A_ROW) return false;
 		round->has_changed |= outcome == CHANGED;
 		round->changes += outcome == CHANGED;
 		if (++round->looks < LOOKS_AT_ONCE && round->changes < COLLAPSE_AT_ONCE) continue;
@@ -138,15 +142,20 @@ static bool go_through(struct collapse *collapse, const struct os_range *range,
 	return true;
 }
 
+/* Asked about nothing, it says whether it knows the word. */
+static bool kernel_collapses(void) {
+	return madvise((void *)BLOCK_BYTES, 0, MADV_COLLAPSE) == 0;
+}
+
 static void run(void *context) {
 	struct collapse *collapse = context;
 	uint64_t wait_ns = ROUND_MIN_NS;
 	os_thread_set_name("snug-collapse");
+	if (!kernel_collapses()) return;
 	while (pause_for(collapse, wait_ns)) {
 		struct round round = {0};
 		for (uint32_t i = 0; i < collapse->range_count; i++)
 			if (!go_through(collapse, &collapse->ranges[i], &round)) break;
-		if (round.is_refused) return;
 		wait_ns = round.has_changed ? ROUND_MIN_NS : smaller(2 * wait_ns, ROUND_MAX_NS);
 	}
 }

@@ -12,7 +12,7 @@
  *
  * THE STAMP tells a file that only we have written from a copy, or from one that somebody else wrote
  * to: inode, device and the time of the last change by a call. What we write through mappings does
- * not change that time on tmpfs.
+ * not change that time on tmpfs. Nor does what another writes so: who may do that is the same user.
  *
  * The lock is the open file's (flock): it goes with the last descriptor, so with the process, however
  * that ends. */
@@ -184,20 +184,36 @@ static snug_error look_at_header(struct opening *opening, const struct file_head
 
 /* ------------------------------------------------------------------ life ------------------- */
 
-/* Its first pages are there, so that no touch of them can fail; and it gives memory back. */
+/* What is empty is ours, and as long as the heads, before anything else is done: whatever comes in
+ * between, the next one may go on with it. */
+static bool begin_empty(int descriptor) {
+	static const uint64_t magic = FILE_MAGIC;
+	if (pwrite(descriptor, &magic, sizeof magic, 0) == sizeof magic &&
+		ftruncate(descriptor, FILE_HEAD_BYTES) == 0)
+		return true;
+	(void)!ftruncate(descriptor, 0);
+	return false;
+}
+
+/* Its first pages are there, so that no touch of them can fail; and it gives memory back. Not by
+ * making it empty: if its pages did not come again, a look at the header would end the process. */
 static bool begin_anew(snug_memory_file *file) {
 	int descriptor = file->descriptor;
-	if (ftruncate(descriptor, 0) != 0 || ftruncate(descriptor, FILE_HEAD_BYTES) != 0) return false;
-	off_t bytes = (off_t)(FILE_GRAIN * (1 + file->segments));
-	if (fallocate(descriptor, 0, 0, bytes) != 0 ||
-		fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, bytes, FILE_GRAIN) != 0)
-		return false;
 	struct file_header *header = file->header;
+	size_t bytes = FILE_GRAIN * (1 + file->segments);
+	off_t hole_bytes = (off_t)(FILE_HEAD_BYTES + FILE_GRAIN - bytes);
+	if (fallocate(descriptor, 0, 0, (off_t)bytes) != 0) return false;
+	atomic_store_explicit(&header->mark, MARK_NEW, memory_order_seq_cst);
+	if (ftruncate(descriptor, FILE_HEAD_BYTES) != 0 ||
+		fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)bytes,
+				  hole_bytes) != 0)
+		return false;
+	memset(header, 0, bytes);
 	header->layout = FILE_LAYOUT;
 	header->segments = file->segments;
 	header->magic = FILE_MAGIC;
 	file->end_bytes = FILE_HEAD_BYTES;
-	file->has_begun = file->is_foreign = file->holds = false;
+	file->has_begun = file->is_foreign = file->holds = file->has_clock = false;
 	for (uint32_t number = 0; number < file->segments; number++)
 		segment_init(&file->segment[number], file, number);
 	return true;
@@ -238,22 +254,11 @@ static bool has_roots(const snug_memory_file *file) {
 	return false;
 }
 
-/* The descriptor is ours, locked, and all of it may be written to. */
-static snug_error open_content(struct opening *opening, snug_memory_file **out) {
-	bool is_empty, is_short;
-	snug_error error = look_whose(opening, &is_empty);
-	if (error) return error;
-	is_short = !is_empty && (size_t)opening->stat.st_size < FILE_HEAD_BYTES;
-	if (is_short && !opening->options->start_cold)
-		return refuse(opening, SNUG_ERROR_LAYOUT, "it is shorter than its header");
-	if (is_short) (void)refuse(opening, SNUG_ERROR_LAYOUT, "it is shorter than its header");
-	bool is_cold = is_empty || is_short;
-	if (is_cold && ftruncate(opening->descriptor, FILE_HEAD_BYTES) != 0)
-		return refuse_by_system(opening, "it cannot be made longer");
-	if (is_cold) opening->stat.st_size = FILE_HEAD_BYTES;
+/* As long as the heads at least. */
+static snug_error open_heads(struct opening *opening, bool is_cold, snug_memory_file **out) {
 	snug_memory_file *file = make(opening);
 	if (file == NULL) return SNUG_ERROR_OS_MEMORY;
-	if (!is_cold) error = look_at_header(opening, file->header);
+	snug_error error = is_cold ? SNUG_OK : look_at_header(opening, file->header);
 	is_cold |= error != SNUG_OK && opening->options->start_cold;
 	if (is_cold) error = begin_anew(file) ? SNUG_OK : refuse_by_system(opening, "its first pages");
 	if (error) {
@@ -268,6 +273,31 @@ static snug_error open_content(struct opening *opening, snug_memory_file **out) 
 	return SNUG_OK;
 }
 
+static snug_error keep_from_others(struct opening *opening) {
+	bool is_open = (opening->stat.st_mode & 077) != 0;
+	return is_open && fchmod(opening->descriptor, 0600) != 0
+			   ? refuse_by_system(opening, "others may read it")
+			   : SNUG_OK;
+}
+
+/* The descriptor is locked. */
+static snug_error open_content(struct opening *opening, snug_memory_file **out) {
+	bool is_empty;
+	snug_error error = look_whose(opening, &is_empty);
+	if (!error) error = keep_from_others(opening);
+	if (error) return error;
+	bool is_short = !is_empty && (size_t)opening->stat.st_size < FILE_HEAD_BYTES;
+	if (is_short) error = refuse(opening, SNUG_ERROR_LAYOUT, "it is shorter than its header");
+	if (is_short && !opening->options->start_cold) return error;
+	bool is_cold = is_empty || is_short;
+	if (is_cold && !begin_empty(opening->descriptor))
+		return refuse_by_system(opening, "it cannot be begun");
+	if (is_cold) opening->stat.st_size = FILE_HEAD_BYTES;
+	error = open_heads(opening, is_cold, out);
+	if (error && is_cold) (void)!ftruncate(opening->descriptor, 0);
+	return error;
+}
+
 static snug_error open_all(struct opening *opening, snug_memory_file **out) {
 	snug_error error = open_file(opening);
 	if (!error) error = look_at_owner(opening);
@@ -275,8 +305,6 @@ static snug_error open_all(struct opening *opening, snug_memory_file **out) {
 	if (!error) error = lock(opening);
 	/* By the one who has the lock: it may have been longer, or another's, a moment ago. */
 	if (!error) error = look_at_owner(opening);
-	if (!error && (opening->stat.st_mode & 077) != 0 && fchmod(opening->descriptor, 0600) != 0)
-		error = refuse_by_system(opening, "others may read it");
 	return error ? error : open_content(opening, out);
 }
 
@@ -322,12 +350,44 @@ snug_error snug_memory_file_discard(snug_memory_file *file) {
 	return begin_anew(file) ? SNUG_OK : SNUG_ERROR_OS_MEMORY;
 }
 
-/* ------------------------------------------------------------------ the end ---------------- */
+/* ------------------------------------------------------------------ moments ---------------- */
 
-static void read_boot(char *boot) {
-	memset(boot, 0, FILE_BOOT_BYTES);
-	if (!os_read_file("/proc/sys/kernel/random/boot_id", boot, FILE_BOOT_BYTES)) boot[0] = '\0';
+static struct file_moment moment_now(void) {
+	struct file_moment moment = {.wall_s = os_wall_s()};
+	if (!os_read_file("/proc/sys/kernel/random/boot_id", moment.boot, sizeof moment.boot))
+		moment.boot[0] = '\0';
+	return moment;
 }
+
+/* It was in this boot. Else how long ago by the clock on the wall, 0 if that was set back. */
+static bool moment_is_of_boot(const struct file_moment *moment, int64_t *gone_s) {
+	struct file_moment now = moment_now();
+	*gone_s = now.wall_s > moment->wall_s ? now.wall_s - moment->wall_s : 0;
+	return now.boot[0] != '\0' && memcmp(now.boot, moment->boot, sizeof now.boot) == 0;
+}
+
+void memory_segment_note_left(struct memory_segment *segment) {
+	segment->head->left = moment_now();
+}
+
+bool memory_segment_is_same_boot(const struct memory_segment *segment, int64_t *gone_s) {
+	return moment_is_of_boot(&segment->head->left, gone_s);
+}
+
+/* A clock that began later than now is of a machine whose clock was moved with it. */
+bool memory_file_clock(const snug_memory_file *file, struct os_epoch *out) {
+	const struct file_header *header = file->header;
+	int64_t gone_s;
+	if (!snug_memory_file_holds(file) || header->has_clock == 0) return false;
+	uint64_t now_ns = os_now_ns();
+	bool goes_on = moment_is_of_boot(&header->closed, &gone_s) && header->clock.begun_ns <= now_ns;
+	*out = goes_on
+			   ? header->clock
+			   : (struct os_epoch){.begun_s = header->closed_clock_s + gone_s, .begun_ns = now_ns};
+	return true;
+}
+
+/* ------------------------------------------------------------------ the end ---------------- */
 
 /* All segments were ended in order, now or by an earlier process. */
 static snug_error whole(const snug_memory_file *file) {
@@ -339,6 +399,16 @@ static snug_error whole(const snug_memory_file *file) {
 	return SNUG_OK;
 }
 
+/* One that nobody has asked for goes on as well. */
+static void write_clock(snug_memory_file *file) {
+	struct file_header *header = file->header;
+	struct os_epoch clock = file->clock;
+	header->has_clock = file->has_clock || memory_file_clock(file, &clock);
+	header->clock = clock;
+	header->closed_clock_s = os_epoch_s(&clock, os_now_ns());
+	header->closed = moment_now();
+}
+
 static bool write_mark(snug_memory_file *file) {
 	struct file_header *header = file->header;
 	struct stat stat;
@@ -346,9 +416,7 @@ static bool write_mark(snug_memory_file *file) {
 	SNUG_ASSERT(atomic_load(&header->mark) == MARK_RUNNING);
 	header->file_bytes = (uint64_t)stat.st_size;
 	header->stamp = stamp_of(&stat);
-	header->closed_wall_s = os_wall_s();
-	header->closed_clock_s = os_epoch_s(&header->clock, os_now_ns());
-	read_boot(header->boot);
+	write_clock(file);
 	header->sum = sum_of(header);
 	atomic_store_explicit(&header->mark, MARK_CLEAN, memory_order_release);
 	return true;
@@ -390,34 +458,7 @@ void memory_file_set_secret(snug_memory_file *file, const void *secret) {
 	pthread_mutex_unlock(&file->lock);
 }
 
-static bool is_same_boot(const snug_memory_file *file) {
-	char boot[FILE_BOOT_BYTES];
-	read_boot(boot);
-	return boot[0] != '\0' && memcmp(boot, file->header->boot, sizeof boot) == 0;
-}
-
-/* By the clock on the wall, which may have been set back. */
-static int64_t gone_s(const snug_memory_file *file) {
-	int64_t passed_s = os_wall_s() - file->header->closed_wall_s;
-	return passed_s > 0 ? passed_s : 0;
-}
-
-bool memory_segment_is_same_boot(const struct memory_segment *segment, int64_t *out) {
-	*out = gone_s(segment->file);
-	return is_same_boot(segment->file);
-}
-
-bool memory_file_clock(const snug_memory_file *file, struct os_epoch *out) {
-	const struct file_header *header = file->header;
-	if (!snug_memory_file_holds(file) || header->has_clock == 0) return false;
-	*out = header->clock;
-	if (!is_same_boot(file))
-		*out = (struct os_epoch){.begun_s = header->closed_clock_s + gone_s(file),
-								 .begun_ns = os_now_ns()};
-	return true;
-}
-
 void memory_file_set_clock(snug_memory_file *file, const struct os_epoch *clock) {
-	file->header->clock = *clock;
-	file->header->has_clock = 1;
+	file->clock = *clock;
+	file->has_clock = true;
 }

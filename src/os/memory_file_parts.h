@@ -23,7 +23,7 @@
 #define FILE_HEAD_BYTES (FILE_GRAIN * (1 + FILE_SEGMENTS_MAX))
 #define FILE_PARTS_MAX 16u
 #define FILE_MAGIC UINT64_C(0x656C69666775736E) /* "nsugfile": what begins so is ours */
-#define FILE_LAYOUT 1u                          /* of the structs below */
+#define FILE_LAYOUT 2u                          /* of the structs below */
 #define FILE_BOOT_BYTES 40u
 
 /* What the system knows of a file, but for what is mapped of it. */
@@ -32,6 +32,12 @@ struct file_stamp {
 	uint64_t device;
 	int64_t changed_s;
 	int64_t changed_ns;
+};
+
+/* When something was left: a clock that nobody sets goes on within a boot, the wall's beyond it. */
+struct file_moment {
+	int64_t wall_s;
+	char boot[FILE_BOOT_BYTES];
 };
 
 enum file_mark { MARK_NEW, MARK_RUNNING, MARK_CLEAN };
@@ -45,9 +51,8 @@ struct file_header {
 	uint64_t generation; /* times that it was begun or attached */
 	uint64_t file_bytes;
 	struct os_epoch clock;
-	int64_t closed_wall_s;
+	struct file_moment closed;
 	int64_t closed_clock_s; /* the clock, then */
-	char boot[FILE_BOOT_BYTES];
 	unsigned char secret[MEMORY_SECRET_BYTES];
 	struct file_stamp stamp;
 	uint64_t sum; /* of this, with a sum of 0 and no mark, and of all heads */
@@ -70,8 +75,9 @@ struct file_root {
 struct segment_head {
 	struct file_part part[FILE_PARTS_MAX];
 	struct file_root root[ROOT_COUNT];
-	uint64_t sum;       /* of all parts but those of objects */
-	uint32_t is_sealed; /* it was ended, and summed */
+	struct file_moment left; /* the shard was */
+	uint64_t sum;            /* of all parts but those of objects */
+	uint32_t is_sealed;      /* it was ended, and summed */
 	uint32_t reserved;
 };
 
@@ -100,13 +106,16 @@ struct snug_memory_file {
 	uint64_t end_bytes; /* where the next part begins */
 	bool has_begun;     /* the mark is off */
 	char reason[200];
+	/* by who opened it: written to the file when that is closed */
+	struct os_epoch clock;
+	bool has_clock;
 	struct memory_segment segment[];
 };
 
 /* memory_segment.c */
 void segment_init(struct memory_segment *segment, snug_memory_file *file, uint32_t number);
 void segment_unmap(struct memory_segment *segment);
-/* All parts lie in a file so long, and the root in one of them. */
+/* All parts lie in a file so long. */
 bool segment_is_sound(const struct segment_head *head, uint64_t file_bytes);
 
 #endif

@@ -352,7 +352,7 @@ void memory_segment_set_objects(struct memory_segment *segment, const void *addr
 void memory_segment_end(struct memory_segment *segment, enum memory_root root, snug_error error) {
 	SNUG_ASSERT(segment->is_used[root] && segment->uses > 0);
 	segment->is_used[root] = false;
-	if (error) segment->error = error;
+	if (error && segment->error == SNUG_OK) segment->error = error;
 	if (--segment->uses > 0) return;
 	segment->head->sum = sum_segment(segment);
 	segment->head->is_sealed = 1;

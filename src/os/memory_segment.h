@@ -73,12 +73,13 @@ void *memory_segment_root(const struct memory_segment *segment, enum memory_root
 /* The file was copied, or written to by others, since it was closed. */
 bool memory_segment_is_foreign(const struct memory_segment *segment);
 
-/* It was closed by a process of the same boot: clocks that begin with it go on. Else how long ago
- * that was by the clock on the wall, 0 if that was set back. */
+/* The owner leaves what he counts time by. */
+void memory_segment_note_left(struct memory_segment *segment);
+/* That was in the same boot: clocks that begin with it go on. Else how long ago it was by the clock on
+ * the wall, 0 if that was set back. */
 bool memory_segment_is_same_boot(const struct memory_segment *segment, int64_t *gone_s);
 
-/* The file has no room for its own pages, or a heap lies there: OS_MEMORY, IN_USE. Else the root's
- * life begins: one more uses the segment. */
+/* One lies there already: IN_USE. Else the root's life begins: one more uses the segment. */
 snug_error memory_segment_begin(struct memory_segment *segment, enum memory_root root);
 
 /* Where the root lies. */
@@ -104,7 +105,8 @@ snug_error memory_segment_refuse(struct memory_segment *segment, const char *for
 bool memory_file_secret(const snug_memory_file *file, void *out);
 void memory_file_set_secret(snug_memory_file *file, const void *secret);
 
-/* A clock that began in another process, and goes on: os/local_time.h. False: none was kept. */
+/* A clock that began in another process, and goes on: os/local_time.h. False: none was kept. Who goes
+ * by it sets it, for it is told anew after another boot; it is written when the file is closed. */
 struct os_epoch;
 bool memory_file_clock(const snug_memory_file *file, struct os_epoch *out);
 void memory_file_set_clock(snug_memory_file *file, const struct os_epoch *clock);

@@ -63,7 +63,8 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	if (worker->shard_error) worker->shard = NULL;
 }
 
-/* On its own thread, outside of every callback. */
+/* On its own thread, outside of every callback; or when there is no thread any more, which is so if it
+ * had no heap. */
 static void end_shard(struct server_worker *worker) {
 	snug_error error = snug_shard_destroy(worker->shard);
 	SNUG_ASSERT(!error);
@@ -153,7 +154,9 @@ static snug_error start_workers(struct server *server, const snug_log *log) {
 									  .run = run,
 									  .stop = stop,
 									  .release = release};
-	return snug_workers_create(&options, &server->workers);
+	snug_error error = snug_workers_create(&options, &server->workers);
+	for (uint32_t i = 0; error && i < server->worker_count; i++) end_shard(&server->worker[i]);
+	return error;
 }
 
 static snug_error start_coordinator(struct server *server, const snug_log *log) {
@@ -194,8 +197,8 @@ static snug_error open_doors(struct server *server) {
 static void begin_clock(struct server *server) {
 	server->clock = server->started;
 	if (server->memory_file == NULL) return;
-	if (!memory_file_clock(server->memory_file, &server->clock))
-		memory_file_set_clock(server->memory_file, &server->clock);
+	(void)memory_file_clock(server->memory_file, &server->clock);
+	memory_file_set_clock(server->memory_file, &server->clock);
 }
 
 snug_error server_create(const struct settings *settings, const struct listeners *listeners,

@@ -43,7 +43,8 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	if (worker->error) worker->shard = NULL;
 }
 
-/* On its own thread, outside of every callback. */
+/* On its own thread, outside of every callback; or when there is no thread any more, which is so if it
+ * had no heap. */
 static void end_shard(struct cache_worker *worker) {
 	snug_error error = snug_shard_destroy(worker->shard);
 	SNUG_ASSERT(!error);
@@ -171,6 +172,7 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	snug_workers_options workers = workers_options(options, cache);
 	snug_error error = snug_workers_create(&workers, &cache->workers);
 	if (error) {
+		for (uint32_t i = 0; i < options->workers; i++) end_shard(&cache->worker[i]);
 		free(cache);
 		return error;
 	}

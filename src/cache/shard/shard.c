@@ -207,12 +207,12 @@ static void forget_moments(snug_shard *shard) {
 /* The clock goes on. */
 static void continue_clock(snug_shard *shard) {
 	int64_t gone_s;
+	uint64_t now_ns = shard->os->now_ns(shard->os->context);
 	SNUG_ASSERT(shard->options.now_context == shard);
-	if (memory_segment_is_same_boot(shard->segment, &gone_s))
+	if (memory_segment_is_same_boot(shard->segment, &gone_s) && shard->left_ns <= now_ns)
 		shard->epoch = (struct os_epoch){.begun_s = shard->left_s, .begun_ns = shard->left_ns};
 	else
-		shard->epoch = (struct os_epoch){.begun_s = shard->left_s + gone_s,
-										 .begun_ns = shard->os->now_ns(shard->os->context)};
+		shard->epoch = (struct os_epoch){.begun_s = shard->left_s + gone_s, .begun_ns = now_ns};
 }
 
 static void begin(snug_shard *shard, const snug_shard_options *options, const snug_os *os,
@@ -383,6 +383,7 @@ static void leave(snug_shard *shard) {
 	snug_error error = shard->heap == NULL ? SNUG_ERROR_UNCLEAN : SNUG_OK;
 	shard->left_s = shard_now_s(shard);
 	shard->left_ns = shard->os->now_ns(shard->os->context);
+	memory_segment_note_left(segment);
 	shard->heap = NULL;
 	memory_segment_end(segment, ROOT_SHARD, error);
 }

@@ -56,8 +56,7 @@
  * `watched`.
  *
  * COST. A shard is 20 KB: 9 of the rank's tables, 4 of the last uses, 2 of expiries, 1 of versions,
- * 1 of hints. An item costs its head, some 11.5 bytes of index and 2 to 8
- * of ghosts. */
+ * 1 of hints. An item costs its head, some 11.5 bytes of index and 2 to 8 of ghosts. */
 #ifndef SNUG_CACHE_SHARD_STATE_H
 #define SNUG_CACHE_SHARD_STATE_H
 

@@ -183,6 +183,7 @@ snug_error shard_link(snug_shard *shard, const snug_key *key, snug_ref ref,
 	}
 	return link_new(shard, key, ref, head);
 }
+
 /* ------------------------------------------------------------------ storing ---------------- */
 
 static void write_value(snug_shard *shard, snug_ref ref, const struct item_head *head,

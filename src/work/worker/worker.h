@@ -65,6 +65,8 @@ bool frees_pending(const struct worker *worker);
 void frees_slice(struct worker *worker);
 /* So many bytes of it at once, for who is about to take them. SIZE_MAX: all. */
 void frees_pay(struct worker *worker, size_t bytes);
+/* All, if the heap outlives the worker. */
+void frees_end(struct worker *worker);
 
 /* ------------------------------------------------------------------ jobs ------------------- */
 

@@ -17,6 +17,8 @@
  * the rest before they are answered: what was freed counts for what can be had. The figures show it
  * until it has gone.
  *
+ * IN A MEMORY FILE all are given back when the worker ends: they would stay, and nobody can name them.
+ *
  * A worker whose hook uses the heap itself frees at once: its calls do not come by here, and must
  * find the room. */
 #include "base/assert.h"
@@ -81,4 +83,9 @@ void frees_slice(struct worker *worker) {
 void frees_pay(struct worker *worker, size_t bytes) {
 	for (size_t freed = 0; freed < bytes && frees_pending(worker); freed += SLICE_BYTES)
 		free_part(worker, smaller(bytes - freed, SLICE_BYTES));
+}
+
+void frees_end(struct worker *worker) {
+	if (worker->heap->segment != NULL) frees_pay(worker, SIZE_MAX);
+	SNUG_ASSERT(worker->heap->segment == NULL || !frees_pending(worker));
 }

@@ -208,6 +208,7 @@ static void end(struct worker *worker) {
 	while ((count = channel_receive(worker->inbox, batch, INBOX_BATCH)) > 0)
 		worker_execute(worker, batch, count);
 	jobs_stop(worker);
+	frees_end(worker);
 	SNUG_ASSERT(!jobs_pending(worker) && channel_depth(worker->inbox) == 0);
 	worker->turns++;
 	worker_publish(worker, os_now_ns());

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define BLOCK COLLAPSE_BLOCK_BYTES
 #define BLOCKS 6u
@@ -111,6 +113,33 @@ static void it_stops_at_once(void **state) {
 	assert_int_equal(collapse_count(NULL), 0);
 }
 
+/* Blocks of a file that is open for writing, which the kernel takes for no huge page, stand in front. */
+static void what_is_refused_ends_nothing(void **state) {
+	const struct world *world = *state;
+	struct collapse *collapse;
+	FILE *file = tmpfile();
+	if (collapse_count(world->collapse) == 0) skip();
+	assert_non_null(file);
+	assert_int_equal(ftruncate(fileno(file), 3 * BLOCK), 0);
+	unsigned char *refused =
+		mmap(NULL, 3 * BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+	assert_true(refused != MAP_FAILED);
+	memset(refused, 1, 3 * BLOCK);
+	unsigned char *memory = world->os->reserve(world->os->context, BLOCK, BLOCK);
+	assert_non_null(memory);
+	world->os->advise_small(world->os->context, memory, BLOCK);
+	memset(memory, 1, BLOCK);
+	const struct os_range ranges[] = {{refused, 3 * BLOCK}, {memory, BLOCK}};
+	assert_int_equal(collapse_start(ranges, 2, &collapse), SNUG_OK);
+	uint64_t until_ns = os_deadline_ns(HANG_NS / 10);
+	while (huge_bytes(memory) == 0 && os_remaining_ns(until_ns) > 0) os_thread_sleep(10000000);
+	collapse_stop(collapse);
+	assert_int_equal(huge_bytes(memory), BLOCK);
+	world->os->release(world->os->context, memory, BLOCK);
+	munmap(refused, 3 * BLOCK);
+	fclose(file);
+}
+
 /* No whole block lies in it, and none is touched. */
 static void less_than_a_block_is_nothing(void **state) {
 	static unsigned char little[3 * PAGE];
@@ -123,9 +152,8 @@ static void less_than_a_block_is_nothing(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_resident_is_made_huge),
-		cmocka_unit_test(what_goes_back_is_split),
-		cmocka_unit_test(it_stops_at_once),
+		cmocka_unit_test(what_is_resident_is_made_huge), cmocka_unit_test(what_goes_back_is_split),
+		cmocka_unit_test(what_is_refused_ends_nothing),  cmocka_unit_test(it_stops_at_once),
 		cmocka_unit_test(less_than_a_block_is_nothing),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
