@@ -18,7 +18,7 @@
  * a page is gained for it as for an object. The prepared entry may keep the end of the table in
  * memory, so before a refusal the tables are trimmed without it, and all is tried once more.
  *
- * COST. 70 instructions to allocate and 95 to free, where by reference it is 30 and 35
+ * COST. 72 instructions to allocate and 100 to free, where by reference it is 33 and 37
  * (docs/instruction-counts.md): the entry, the trailer, and the trailer's check. A free reads the
  * entry and the end of the slot, one cache miss after the other. */
 #include "mem/gate.h"
