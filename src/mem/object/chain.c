@@ -5,7 +5,8 @@
  * slots (a page / 1 to 16) and one behind it. Each fragment is charged 8 bytes besides its slot: it
  * is one more look-up. All of that is arithmetic on the class table, no heap is touched: some twenty
  * look-ups. A way is not followed once it could cost no less without any waste than the best that is
- * known; who followed each made 50. The plan is made once, by who asks whether fragments are better. What comes out on pages of 16 KiB, by reference:
+ * known; who followed each made 50. The plan is made once, by who asks whether fragments are better.
+ * What comes out on pages of 16 KiB, by reference:
  *
  *   object   the best single slot   fragments (payload / slot)               slots in all
  *    1,200          1,260           1158/1170   42/54                            1,224
