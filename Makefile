@@ -31,7 +31,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -50,6 +50,7 @@ help:
 	@echo "make bench-back    whether memory comes back by itself, on snugd, memcached, Redis and jemalloc; writes docs/results/comes-back.md; a quarter of an hour"
 	@echo "make bench-eviction  what the cache misses beside seven published policies; writes docs/results/eviction.md; ten minutes; EVICTION_OPTIONS='--trace FILE --share 0.2'"
 	@echo "make count-instructions   writes docs/instruction-counts.md"
+	@echo "make check-instructions   counts the library's own again, and says which of its paths have become more than 2 % longer; two minutes"
 	@echo "make drill         what clients see when things go wrong around snugd; writes docs/results/fault-drill.md"
 	@echo "make soak          snugd under random operations for MINUTES (now $(MINUTES)), every byte checked against a model"
 	@echo "make simulate      the whole server in one thread, driven by a seed, for SEEDS seeds (now $(SEEDS)) from SEED on; a failing one is printed"
@@ -166,6 +167,11 @@ bench-eviction: need-bench build/.with-bench
 count-instructions: need-bench build/.with-bench
 	@$(ninja) --quiet -C build
 	@bench/instructions.sh build
+
+# Skipped, in words, where the compiler is not the one that the counts are of.
+check-instructions: need-bench build/.with-bench
+	@$(ninja) --quiet -C build bench/bench-instructions bench/bench-cache-instructions
+	@bench/instructions.sh --check build || [ $$? -eq 77 ]
 
 check-asan: need-test build-asan/build.ninja
 	@TIMEOUT_MULTIPLIER=6 tests/run_tests.sh build-asan

@@ -9,7 +9,7 @@
  * first eight bytes are written, as any user would. Which object: xorshift over a table of 8-byte
  * names, outside the heap: a pointer, a handle, or a reference with the size beside it. Sizes come
  * from a table of 4096, drawn before. In batches: 64 random objects are freed, then 64 allocated;
- * with references by snug's batch calls, otherwise by loops. */
+ * with references, and for frees by handle, by snug's batch calls, otherwise by loops. */
 #include "pairs.h"
 
 #include <stdlib.h>
@@ -217,7 +217,14 @@ INLINED void handle_allocate_many(pairs_heap *herd, const size_t *indexes, const
 }
 
 INLINED void handle_free_many(pairs_heap *herd, const size_t *indexes, size_t count) {
-	free_each(herd, indexes, count, handle_free);
+	snug_handle handles[PAIRS_BATCH_COUNT];
+	for (size_t i = 0; i < count; i++) {
+		handles[i] = herd->names[indexes[i]];
+		herd->names[indexes[i]] = 0;
+	}
+	if (snug_free_batch(herd->heap, handles, count) != SNUG_OK) {
+		abort();
+	}
 }
 
 typedef void run_function(pairs_heap *herd, uint64_t pairs);

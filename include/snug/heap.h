@@ -205,6 +205,12 @@ SNUG_NODISCARD snug_error snug_free(snug_heap *heap, snug_handle handle);
 SNUG_NODISCARD snug_error snug_free_part(snug_heap *heap, snug_handle handle, size_t bytes,
 										 bool *done);
 
+/* `count` objects at once, at most SNUG_BATCH_MAX (RANGE): the cache lines they need are fetched
+ * together. All, or none if one names no object or is named twice (HANDLE), or is pinned (PINNED). */
+#define SNUG_BATCH_MAX 256
+SNUG_NODISCARD snug_error snug_free_batch(snug_heap *heap, const snug_handle *handles,
+										  size_t count);
+
 /* Changes the size; the handle stays, the first min(old, new) bytes stay, the rest is undefined.
  * The alignment is kept, and what is contiguous stays so up to snug_contiguous_max. Making an
  * object smaller never fails for memory. HANDLE, PINNED, SIZE_ZERO, SIZE_TOO_LARGE, NO_MEMORY,
@@ -258,9 +264,8 @@ SNUG_NODISCARD snug_error snug_ref_free(snug_heap *heap, snug_ref ref, size_t si
 SNUG_NODISCARD snug_error snug_ref_free_part(snug_heap *heap, snug_ref *ref, size_t *size,
 											 size_t bytes, bool *done);
 
-/* `count` objects at once, at most SNUG_BATCH_MAX (RANGE): the cache lines they need are fetched
- * together. Alloc: all or none. Free: all, or none if one is pinned (PINNED). */
-#define SNUG_BATCH_MAX 256
+/* `count` objects at once, as snug_free_batch. Alloc: all or none. Free: all, or none if one is
+ * pinned (PINNED). */
 SNUG_NODISCARD snug_error snug_ref_alloc_batch(snug_heap *heap, const size_t *sizes, size_t count,
 											   snug_ref *out);
 SNUG_NODISCARD snug_error snug_ref_free_batch(snug_heap *heap, const snug_ref *refs,

@@ -225,7 +225,8 @@ static snug_error create(const snug_heap_options *options, const snug_os *os,
 		heap->handles.tag = tag_of(heap);
 		uint32_t trailer_bytes =
 			heap->slot_trailer_bytes > 0 ? HANDLED_FRAGMENT_TRAILER_BYTES : FRAGMENT_TRAILER_BYTES;
-		class_table_init(&heap->classes, (uint32_t)page_bytes, trailer_bytes, heap + 1);
+		class_table_init(&heap->classes, (uint32_t)page_bytes, heap->slot_trailer_bytes,
+						 trailer_bytes, heap + 1);
 		heap->object_max_bytes = limit_object_bytes(heap, options->limit_bytes);
 		error = class_activate_largest(heap);
 		if (!error) error = arena_init(&heap->arena, options->populate);

@@ -263,7 +263,7 @@ struct size_class {
 	uint32_t short_bytes;
 	uint32_t pinned_slabs;
 	uint32_t pinned_hosts;
-	/* in its slots, but for guests; merges of unknown sizes may take it below 0, and another above */
+	/* in its slots; merges of unknown sizes may take it below 0, and that of another class above */
 	uint64_t payload_bytes;
 	/* second line */
 	uint64_t pinned_free_slots;
@@ -294,6 +294,7 @@ struct class_entry {
 struct class_table {
 	uint16_t first[FAMILY_COUNT + 1];
 	uint16_t active_count;
+	uint16_t split_waste_bytes;      /* what fragments must save, trailers included; constant */
 	uint32_t fragment_trailer_bytes; /* constant after create */
 	/* by class; directly behind the heap. The one behind the last is that of `nobody`. */
 	struct class_entry *entry;
@@ -503,7 +504,7 @@ struct snug_heap {
 	struct cells cells;
 	struct handle_table handles;
 	struct pin_table pins;
-	/* of guests, and what classes that have ended had counted: heap_payload_bytes() */
+	/* what classes that have ended had counted: heap_payload_bytes() tells all */
 	uint64_t payload_bytes[SNUG_POOL_COUNT];
 	uint64_t chains; /* objects stored as fragments */
 	uint32_t hosts;  /* slabs whose holes are lent to fragments */

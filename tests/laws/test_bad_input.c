@@ -157,6 +157,7 @@ static void null_heap(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_alloc(NULL, 1, &out));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_alloc_with(NULL, 1, NULL, &out));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_free(NULL, 1));
+	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_free_batch(NULL, &(snug_handle){1}, 1));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_resize(NULL, 1, 1));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_size(NULL, 1, &number));
 	REQUIRE_ERROR(SNUG_ERROR_NULL, snug_ptr(NULL, 1, &address));
@@ -317,6 +318,35 @@ static void handles(void **state) {
 	}
 }
 
+/* One that can't be freed, at either end and in between: nothing is. */
+static void batches_of_handles(void **state) {
+	(void)state;
+	static const size_t sizes[] = {10, 1000, 9000, 2000};
+	snug_handle handles[SNUG_BATCH_MAX + 1] = {0}, stale;
+	for (size_t i = 0; i < 4; i++) REQUIRE_OK(snug_alloc(heap, sizes[i], &handles[i]));
+	REQUIRE_OK(snug_alloc(heap, 100, &stale));
+	REQUIRE_OK(snug_free(heap, stale));
+	for (size_t place = 0; place < 4; place++) {
+		snug_handle kept = handles[place];
+		const snug_handle wrong[] = {0, UINT64_MAX, stale, handles[(place + 1) % 4]};
+		for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+			handles[place] = wrong[i];
+			REFUSED(SNUG_ERROR_HANDLE, snug_free_batch(heap, handles, 4));
+		}
+		handles[place] = kept;
+		REQUIRE_OK(snug_pin(heap, kept));
+		REFUSED(SNUG_ERROR_PINNED, snug_free_batch(heap, handles, 4));
+		REQUIRE_OK(snug_unpin(heap, kept));
+	}
+	REFUSED(SNUG_ERROR_NULL, snug_free_batch(heap, NULL, 1));
+	REFUSED(SNUG_ERROR_RANGE, snug_free_batch(heap, handles, SNUG_BATCH_MAX + 1));
+	REQUIRE_OK(snug_free_batch(heap, NULL, 0));
+	uint64_t objects = stats_now().objects;
+	REQUIRE_OK(snug_free_batch(heap, handles, 4));
+	assert_int_equal(stats_now().objects, objects - 4);
+	for (size_t i = 0; i < 4; i++) REFUSED(SNUG_ERROR_HANDLE, snug_free(heap, handles[i]));
+}
+
 static void handle_of_another_heap(void **state) {
 	(void)state;
 	snug_heap_options options = {
@@ -361,6 +391,7 @@ static void mode(void **state) {
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_alloc(by_reference, 10, &out));
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_alloc_with(by_reference, 10, NULL, &out));
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_free(by_reference, 1));
+	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_free_batch(by_reference, &(snug_handle){1}, 1));
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_resize(by_reference, 1, 10));
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_size(by_reference, 1, &size));
 	REQUIRE_ERROR(SNUG_ERROR_MODE, snug_ptr(by_reference, 1, &address));
@@ -585,6 +616,7 @@ static void reenter(void *context, snug_ref from, snug_ref to, size_t size) {
 	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_alloc_batch(owner->heap, &size, 1, &ref));
 	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free(owner->heap, to, 100));
 	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_free_batch(owner->heap, &to, &size, 1));
+	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_free_batch(owner->heap, &(snug_handle){1}, 1));
 	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_resize(owner->heap, &ref, 100, 200));
 	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_read(owner->heap, to, 100, 0, &byte, 1));
 	REQUIRE_ERROR(SNUG_ERROR_REENTERED, snug_ref_write(owner->heap, to, 100, 0, &byte, 1));
@@ -668,6 +700,7 @@ int main(void) {
 		WITH_HEAP(extents),
 		WITH_HEAP(handles),
 		WITH_HEAP(handle_of_another_heap),
+		WITH_HEAP(batches_of_handles),
 		WITH_HEAP(mode),
 		WITH_HEAP(pins),
 		WITH_HEAP(too_many_pins),

@@ -18,7 +18,11 @@
  * a page is gained for it as for an object. The prepared entry may keep the end of the table in
  * memory, so before a refusal the tables are trimmed without it, and all is tried once more.
  *
- * COST. 70 instructions to allocate and 95 to free, where by reference it is 30 and 35
+ * A BATCH is freed in four passes: all entries are asked for, then all descriptors, then the ends of
+ * all slots, so that the misses of a pass overlap; then each is freed. An entry is hidden from the
+ * second pass on: whoever is named twice is found out before anything is freed.
+ *
+ * COST. 72 instructions to allocate and 100 to free, where by reference it is 33 and 37
  * (docs/instruction-counts.md): the entry, the trailer, and the trailer's check. A free reads the
  * entry and the end of the slot, one cache miss after the other. */
 #include "mem/gate.h"
@@ -159,6 +163,57 @@ snug_error snug_free(snug_heap *heap, snug_handle handle) {
 	bool entered = heap->gate.handles != 0 && gate_thread(heap) == SNUG_OK;
 	if (LIKELY(entered && free_small(heap, handle))) return SNUG_OK;
 	return free_any(heap, handle);
+}
+
+/* Where the object is, which no other handle of the batch may name any more. */
+static snug_error take_in_batch(snug_heap *heap, snug_handle handle, uint64_t *location) {
+	*location = handle_resolve(&heap->handles, handle);
+	if (UNLIKELY(*location == 0)) return SNUG_ERROR_HANDLE;
+	if (UNLIKELY(heap->pins.count > 0) && pin_count(heap, *location & OFFSET_MASK) > 0)
+		return SNUG_ERROR_PINNED;
+	handle_hide(&heap->handles, handle_index(handle));
+	__builtin_prefetch(&heap->arena.pages[page_of(&heap->arena, *location & OFFSET_MASK)], 1);
+	return SNUG_OK;
+}
+
+/* All are hidden, or none. */
+static snug_error take_batch(snug_heap *heap, const snug_handle *handles, size_t count,
+							 uint64_t *locations) {
+	for (size_t index = 0; index < count; index++) {
+		uint32_t number = handle_index(handles[index]);
+		if (LIKELY(number < heap->handles.open_count))
+			__builtin_prefetch(&heap->handles.entries[number], 1);
+	}
+	for (size_t index = 0; index < count; index++) {
+		snug_error error = take_in_batch(heap, handles[index], &locations[index]);
+		if (LIKELY(!error)) continue;
+		while (index-- > 0) handle_show(&heap->handles, handle_index(handles[index]));
+		return error;
+	}
+	return SNUG_OK;
+}
+
+snug_error snug_free_batch(snug_heap *heap, const snug_handle *handles, size_t count) {
+	uint64_t locations[SNUG_BATCH_MAX];
+	snug_error error = gate_enter(heap, BY_HANDLE);
+	if (error) return error;
+	if (count > SNUG_BATCH_MAX) return SNUG_ERROR_RANGE;
+	if (count > 0 && handles == NULL) return SNUG_ERROR_NULL;
+	error = take_batch(heap, handles, count, locations);
+	if (error) return error;
+	for (size_t index = 0; index < count; index++) {
+		uint64_t offset = locations[index] & OFFSET_MASK;
+		const struct size_class *class = class_of_page(heap, page_of(&heap->arena, offset));
+		__builtin_prefetch(address_of(&heap->arena, offset) + class->stride - 1);
+	}
+	for (size_t index = 0; index < count; index++) {
+		handle_show(&heap->handles, handle_index(handles[index]));
+		/* CORRUPT: the others are freed all the same */
+		snug_error freed =
+			free_small(heap, handles[index]) ? SNUG_OK : free_any(heap, handles[index]);
+		if (freed) error = freed;
+	}
+	return error;
 }
 
 snug_error snug_free_part(snug_heap *heap, snug_handle handle, size_t bytes, bool *done) {

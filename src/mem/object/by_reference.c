@@ -11,7 +11,7 @@
  * is live, which is why there every free goes the general way.
  *
  * THE SHORT WAY of snug_ref_alloc and snug_ref_free is as in by_handle.c, without entry and
- * trailer: 20 and 29 instructions (mem/slab/magazine.h), 30 and 35 with the call.
+ * trailer: 20 and 31 instructions (mem/slab/magazine.h), 33 and 37 with the call.
  *
  * BATCHES. One call for up to 256 objects. Freeing asks for all their descriptors at once, so that
  * the misses overlap: with 256 MiB live a pair takes 61 ns in batches of 64, and 110 ns alone

@@ -3,8 +3,10 @@
  * THE PLAN. First whole pages. For the rest, at most four fragments: the largest slots that it
  * fills, as long as they pay, then either one slot for what is left, or one of the sixteen largest
  * slots (a page / 1 to 16) and one behind it. Each fragment is charged 8 bytes besides its slot: it
- * is one more look-up. All of that is arithmetic on the class table: at most some 50 look-ups, no
- * heap is touched. What comes out on pages of 16 KiB, by reference:
+ * is one more look-up. All of that is arithmetic on the class table, no heap is touched: some twenty
+ * look-ups. A way is not followed once it could cost no less without any waste than the best that is
+ * known; who followed each made 50. The plan is made once, by who asks whether fragments are better.
+ * What comes out on pages of 16 KiB, by reference:
  *
  *   object   the best single slot   fragments (payload / slot)               slots in all
  *    1,200          1,260           1158/1170   42/54                            1,224
@@ -66,30 +68,47 @@ static uint16_t slot_for(const struct class_table *table, uint32_t bytes) {
 	return class_find(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
 }
 
+/* What `bytes` in so many more pieces cost at least: without any waste. */
+static uint32_t least_cost(const struct class_table *table, const struct tails *begun,
+						   uint32_t bytes, uint32_t pieces) {
+	return begun->cost_bytes + bytes +
+		   pieces * (table->fragment_trailer_bytes + FRAGMENT_PRICE_BYTES);
+}
+
 /* `begun`, and behind it one slot for the `bytes` that are left, or a page / n slot and a tail if
- * that is cheaper. */
+ * that is cheaper. All that a way costs beyond the least is what its tail wastes. */
 static struct tails finish(const struct class_table *table, struct tails begun, uint32_t bytes) {
 	uint16_t largest = (uint16_t)(table->first[FAMILY_COUNT] - 1);
 	struct tails best = begun;
 	add_piece(table, &best, slot_for(table, bytes));
 	if (begun.count + 2 > TAIL_FRAGMENTS_MAX) return best;
-	for (uint16_t part = 0; part < SPLIT_PARTS_MAX; part++) {
+	uint32_t least_bytes = least_cost(table, &begun, bytes, 2);
+	uint16_t first = CLASS_NONE, tail = CLASS_NONE;
+	uint32_t cost_bytes = best.cost_bytes;
+	for (uint16_t part = 0; part < SPLIT_PARTS_MAX && least_bytes < cost_bytes; part++) {
 		uint16_t id = (uint16_t)(largest - part);
 		if (capacity_of(table, id) >= bytes) continue;
-		struct tails split = begun;
-		add_piece(table, &split, id);
-		if (split.cost_bytes >= best.cost_bytes) continue;
-		add_piece(table, &split, slot_for(table, bytes - capacity_of(table, id)));
-		if (split.cost_bytes < best.cost_bytes) best = split;
+		uint32_t slot_bytes = bytes - capacity_of(table, id) + table->fragment_trailer_bytes;
+		uint16_t rest = class_find(table, FAMILY_FRAGMENT, slot_bytes);
+		uint32_t split_bytes = least_bytes + table->entry[rest].stride - slot_bytes;
+		if (split_bytes >= cost_bytes) continue;
+		cost_bytes = split_bytes;
+		first = id;
+		tail = rest;
 	}
-	return best;
+	if (first == CLASS_NONE) return best;
+	add_piece(table, &begun, first);
+	add_piece(table, &begun, tail);
+	SNUG_ASSERT(begun.cost_bytes == cost_bytes);
+	return begun;
 }
 
 /* The largest slots that are filled, as many of them as pay, then what finish() finds. */
 static struct tails plan_tails(const struct class_table *table, uint32_t bytes) {
 	struct tails begun = {0};
 	struct tails best = finish(table, begun, bytes);
-	while (begun.count + 2 <= TAIL_FRAGMENTS_MAX) {
+	while (begun.count + 2 <= TAIL_FRAGMENTS_MAX &&
+		   least_cost(table, &begun, bytes, 2) < best.cost_bytes) {
 		uint16_t filled =
 			class_find_below(table, FAMILY_FRAGMENT, bytes + table->fragment_trailer_bytes);
 		if (filled == CLASS_NONE || capacity_of(table, filled) >= bytes) break;
@@ -262,28 +281,22 @@ static void simplify(const snug_heap *heap, struct chain_plan *plan) {
 	plan->tail_id[0] = slot_for(&heap->classes, bytes);
 }
 
-static snug_error build_planned(snug_heap *heap, size_t size, uint64_t *out) {
-	struct chain_plan plan;
-	chain_plan_make(heap, size, &plan);
-	for (uint64_t page = 0; page <= plan.whole; page++) room_pace(heap);
-	snug_error error = build_gaining(heap, &plan, out);
-	bool page_left = arena_available_pages(&heap->arena) > plan.whole;
-	bool may_simplify = heap->options.no_last_resort && plan.tails >= 2 && page_left;
-	if (error != SNUG_ERROR_NO_MEMORY || !may_simplify) return error;
-	simplify(heap, &plan);
-	return build_gaining(heap, &plan, out);
+static snug_error build_planned(snug_heap *heap, const struct chain_plan *plan, uint64_t *out) {
+	for (uint64_t page = 0; page <= plan->whole; page++) room_pace(heap);
+	snug_error error = build_gaining(heap, plan, out);
+	bool page_left = arena_available_pages(&heap->arena) > plan->whole;
+	bool may_simplify = heap->options.no_last_resort && plan->tails >= 2 && page_left;
+	if (LIKELY(error != SNUG_ERROR_NO_MEMORY) || !may_simplify) return error;
+	struct chain_plan simple = *plan;
+	simplify(heap, &simple);
+	return build_gaining(heap, &simple, out);
 }
 
-static snug_error build_with_room(snug_heap *heap, size_t size, uint64_t *out) {
-	snug_error error = build_planned(heap, size, out);
+static snug_error build_with_room(snug_heap *heap, size_t size, const struct chain_plan *plan,
+								  uint64_t *out) {
+	snug_error error = build_planned(heap, plan, out);
 	bool shortage = error == SNUG_ERROR_NO_MEMORY || error == SNUG_ERROR_OS_MEMORY;
 	return shortage && build_in_pieces(heap, size, out) == SNUG_OK ? SNUG_OK : error;
-}
-
-static snug_error build_at_hand(snug_heap *heap, size_t size, uint64_t *out) {
-	struct chain_plan plan;
-	chain_plan_make(heap, size, &plan);
-	return build(heap, &plan, out);
 }
 
 static uint64_t begin_chain(snug_heap *heap, uint64_t first, uint32_t owner, size_t size) {
@@ -292,11 +305,11 @@ static uint64_t begin_chain(snug_heap *heap, uint64_t first, uint32_t owner, siz
 	return first;
 }
 
-snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, enum effort effort,
-					   uint64_t *head) {
+snug_error chain_alloc(snug_heap *heap, size_t size, const struct chain_plan *plan, uint32_t owner,
+					   enum effort effort, uint64_t *head) {
 	uint64_t first;
-	snug_error error = effort == ROOM_MADE ? build_with_room(heap, size, &first)
-										   : build_at_hand(heap, size, &first);
+	snug_error error =
+		effort == ROOM_MADE ? build_with_room(heap, size, plan, &first) : build(heap, plan, &first);
 	if (error && effort == ROOM_LAST) error = build_in_pieces(heap, size, &first);
 	if (!error) *head = begin_chain(heap, first, owner, size);
 	return error;
@@ -370,7 +383,9 @@ snug_error chain_resize(snug_heap *heap, uint64_t *head, size_t new_size) {
 	if (kept_bytes < new_size) {
 		SNUG_ASSERT(heap->watched == 0);
 		heap->watched = *head;
-		snug_error error = build_with_room(heap, new_size - kept_bytes, &new_rest);
+		struct chain_plan plan;
+		chain_plan_make(heap, new_size - kept_bytes, &plan);
+		snug_error error = build_with_room(heap, new_size - kept_bytes, &plan, &new_rest);
 		*head = heap->watched;
 		heap->watched = 0;
 		if (error) return error;
@@ -412,7 +427,7 @@ void chain_truncate(snug_heap *heap, uint64_t head, size_t new_size) {
 			slot_repay(heap, class, heap->classes.fragment_trailer_bytes, trailer.length,
 					   (uint32_t)left_bytes);
 		} else {
-			guest_repay(heap, class, trailer.length, (uint32_t)left_bytes);
+			guest_repay(class, trailer.length, (uint32_t)left_bytes);
 		}
 		uint64_t rest = trailer.next;
 		trailer.length = (uint32_t)left_bytes;

@@ -31,9 +31,9 @@ struct chain_plan {
 
 void chain_plan_make(const snug_heap *heap, size_t size, struct chain_plan *plan);
 
-/* `owner`: the handle's index, or 0. NO_MEMORY, OS_MEMORY. */
-snug_error chain_alloc(snug_heap *heap, size_t size, uint32_t owner, enum effort effort,
-					   uint64_t *head);
+/* By the plan for this size. `owner`: the handle's index, or 0. NO_MEMORY, OS_MEMORY. */
+snug_error chain_alloc(snug_heap *heap, size_t size, const struct chain_plan *plan, uint32_t owner,
+					   enum effort effort, uint64_t *head);
 
 /* The same, in whatever holes there are: the last resort of an object that found no slot (pieces.h).
  * Nothing moves. NO_MEMORY. */

@@ -32,8 +32,7 @@
 #include "mem/object/pins.h"
 #include "mem/object/room.h"
 
-#define SPLIT_GAIN_BYTES 8u /* what fragments must save at least */
-#define SHRINK_PARTS 8u     /* a smaller object stays in its slot while it wastes at most 1/8 */
+#define SHRINK_PARTS 8u /* a smaller object stays in its slot while it wastes at most 1/8 */
 
 snug_error object_check_request(const snug_heap *heap, size_t size,
 								const snug_alloc_options *options) {
@@ -49,19 +48,20 @@ snug_error object_check_request(const snug_heap *heap, size_t size,
 	return SNUG_OK;
 }
 
-/* The class of one slot for the object; CLASS_NONE when fragments are the better or the only
- * way. */
-static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc_options *options) {
+/* The class of one slot for the object; CLASS_NONE when fragments are the better or the only way:
+ * then their plan, too. */
+static uint16_t choose_slot(const snug_heap *heap, size_t size, const snug_alloc_options *options,
+							struct chain_plan *plan) {
 	const struct class_table *table = &heap->classes;
 	size_t bytes = size + heap->slot_trailer_bytes;
 	SNUG_ASSERT(size > 0 && bytes > size - 1);
 	if (options != NULL && options->alignment > 1) return class_find(table, FAMILY_ALIGNED, bytes);
 	uint16_t id = class_find(table, FAMILY_BYTES, bytes);
-	if (id == CLASS_NONE || (options != NULL && options->contiguous)) return id;
-	if (LIKELY(!class_may_split(table, id, bytes))) return id;
-	struct chain_plan plan;
-	chain_plan_make(heap, size, &plan);
-	return plan.slot_bytes + SPLIT_GAIN_BYTES <= table->entry[id].stride ? CLASS_NONE : id;
+	if (options != NULL && options->contiguous) return id;
+	if (LIKELY(id != CLASS_NONE && !class_may_split(table, id, bytes))) return id;
+	chain_plan_make(heap, size, plan);
+	if (id == CLASS_NONE) return CLASS_NONE;
+	return plan->slot_bytes + SPLIT_GAIN_BYTES <= table->entry[id].stride ? CLASS_NONE : id;
 }
 
 static inline snug_error alloc_slot(snug_heap *heap, uint16_t id, size_t size, enum effort effort,
@@ -77,7 +77,8 @@ static inline snug_error alloc_slot(snug_heap *heap, uint16_t id, size_t size, e
 
 snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *options,
 						uint32_t owner, enum effort effort, uint64_t *location) {
-	uint16_t id = choose_slot(heap, size, options);
+	struct chain_plan plan;
+	uint16_t id = choose_slot(heap, size, options, &plan);
 	bool can_be_cut = options == NULL || (!options->contiguous && options->alignment <= 1);
 	uint64_t offset;
 	snug_error error;
@@ -88,7 +89,7 @@ snug_error object_alloc(snug_heap *heap, size_t size, const snug_alloc_options *
 		if (chain_alloc_in_pieces(heap, size, owner, &offset) != SNUG_OK)
 			return alloc_slot(heap, id, size, effort, false, owner, location);
 	} else {
-		error = chain_alloc(heap, size, owner, effort, &offset);
+		error = chain_alloc(heap, size, &plan, owner, effort, &offset);
 		if (error) return error;
 	}
 	*location = offset | REF_CHAINED;
@@ -148,7 +149,8 @@ snug_error object_resize(snug_heap *heap, uint64_t *location, size_t size, size_
 	if (size == new_size) return SNUG_OK;
 	if ((*location & REF_CHAINED) == 0) return resize_slot(heap, location, size, new_size, owner);
 	snug_error error;
-	if (choose_slot(heap, new_size, NULL) != CLASS_NONE) {
+	struct chain_plan plan;
+	if (choose_slot(heap, new_size, NULL, &plan) != CLASS_NONE) {
 		error = relocate(heap, location, size, new_size, NULL, owner);
 	} else {
 		uint64_t head = *location & OFFSET_MASK;

@@ -115,7 +115,7 @@ static bool take_in(snug_heap *heap, struct size_class *class, size_t left_bytes
 	SNUG_ASSERT(piece.bytes > 0 && holes_of(class) > 0);
 	if (class->family != FAMILY_FRAGMENT) {
 		if (!lent_hole(heap, class, &piece.offset)) return false;
-		heap->payload_bytes[class->pool] += piece.bytes;
+		class->payload_bytes += piece.bytes;
 	} else {
 		if (!fragment_hole(heap, class, &piece.offset)) return false;
 		uint16_t id = class_find(&heap->classes, FAMILY_FRAGMENT,

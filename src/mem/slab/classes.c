@@ -113,7 +113,7 @@ static void fill_sizes(struct class_table *table, uint32_t page_bytes) {
 	}
 }
 
-void class_table_init(struct class_table *table, uint32_t page_bytes,
+void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t slot_trailer_bytes,
 					  uint32_t fragment_trailer_bytes, void *memory) {
 	_Static_assert(sizeof(struct class_entry) == ENTRY_WORDS * sizeof(uint64_t), "place_of_entry");
 	uint32_t count = total_classes(page_bytes);
@@ -121,6 +121,8 @@ void class_table_init(struct class_table *table, uint32_t page_bytes,
 	lay_out(table, count, memory);
 	table->active_count = 0;
 	table->fragment_trailer_bytes = fragment_trailer_bytes;
+	table->split_waste_bytes =
+		(uint16_t)(2 * fragment_trailer_bytes - slot_trailer_bytes + SPLIT_GAIN_BYTES);
 	table->first[FAMILY_BYTES] = 0;
 	table->first[FAMILY_ALIGNED] = (uint16_t)make_strides(page_bytes, 1, table->entry);
 	table->first[FAMILY_FRAGMENT] =

@@ -36,7 +36,7 @@
 
 /* Bytes of memory that class_table_init needs for pages of this size. */
 size_t class_table_bytes(uint32_t page_bytes);
-void class_table_init(struct class_table *table, uint32_t page_bytes,
+void class_table_init(struct class_table *table, uint32_t page_bytes, uint32_t slot_trailer_bytes,
 					  uint32_t fragment_trailer_bytes, void *memory);
 
 /* The smallest class of the family whose slots hold `bytes`; CLASS_NONE above a page. */
@@ -56,11 +56,14 @@ static inline uint16_t class_find(const struct class_table *table, enum family f
 	return class_search(table, family, bytes);
 }
 
-/* A slot that wastes more than 1/64 of the object and a few bytes may be worth splitting. */
+#define SPLIT_GAIN_BYTES 8u /* what fragments must save at least */
+
+/* A slot that wastes more than 1/64 of the object may be worth splitting; but only if what it wastes
+ * is more than what stands behind two fragments. */
 static inline bool class_may_split(const struct class_table *table, uint16_t id, size_t bytes) {
 	SNUG_ASSERT(table->entry[id].stride >= bytes);
 	size_t waste_bytes = table->entry[id].stride - bytes;
-	return waste_bytes * 64 > bytes && waste_bytes > 8;
+	return waste_bytes * 64 > bytes && waste_bytes >= table->split_waste_bytes;
 }
 
 /* The largest class of the family whose slots are at most `bytes`; CLASS_NONE if even the smallest

@@ -31,8 +31,8 @@ void fragment_free(snug_heap *heap, uint64_t offset, uint32_t length) {
 		slot_free(heap, class, id, length, offset);
 		return;
 	}
-	SNUG_ASSERT(heap->payload_bytes[class->pool] >= length);
+	SNUG_ASSERT(class->host_guests > 0);
 	SNUG_ASSERT(length > 0 && length <= hole_capacity(heap, class));
-	heap->payload_bytes[class->pool] -= length;
+	class->payload_bytes -= length;
 	guest_free(heap, class, offset);
 }

@@ -135,6 +135,18 @@ static inline snug_handle handle_bind(struct handle_table *table, uint64_t locat
 	return index | generation << 32 | (uint64_t)table->tag << 56;
 }
 
+/* Hides a live entry, so that no handle resolves to it, and shows it again: for calls that name
+ * several objects, and must not take one of them twice. */
+static inline void handle_hide(struct handle_table *table, uint32_t index) {
+	SNUG_ASSERT(index < table->count && (table->entries[index] & ENTRY_LIVE) != 0);
+	table->entries[index] &= ~ENTRY_LIVE;
+}
+
+static inline void handle_show(struct handle_table *table, uint32_t index) {
+	SNUG_ASSERT(index < table->count && (table->entries[index] & ENTRY_LIVE) == 0);
+	table->entries[index] |= ENTRY_LIVE;
+}
+
 /* Gives the object of a live entry its next name; the one before is stale. False: the entry has no
  * generation left, and nothing was done. */
 static inline bool handle_renew(struct handle_table *table, uint32_t index, snug_handle *out) {

@@ -24,6 +24,7 @@
 #ifndef SNUG_MEM_HOST_H
 #define SNUG_MEM_HOST_H
 
+#include "base/assert.h"
 #include "mem/slab/trailer.h"
 #include "mem/types.h"
 
@@ -46,10 +47,10 @@ bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset);
 void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset);
 
 /* The fragment in a guest's slot is cut off, or grows in it. */
-static inline void guest_repay(snug_heap *heap, const struct size_class *class, uint32_t old_bytes,
-							   uint32_t new_bytes) {
-	heap->payload_bytes[class->pool] += new_bytes;
-	heap->payload_bytes[class->pool] -= old_bytes;
+static inline void guest_repay(struct size_class *class, uint32_t old_bytes, uint32_t new_bytes) {
+	SNUG_ASSERT(class->host_guests > 0);
+	class->payload_bytes += new_bytes;
+	class->payload_bytes -= old_bytes;
 }
 
 /* A lent slot may hold a record of the pin table, too: it says so by being its own next. */

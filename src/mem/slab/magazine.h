@@ -29,9 +29,9 @@
  * waste of a group is estimated when a magazine is refilled, and looked at in any case when
  * the class has taken a slab more (mem/slab/classes.c).
  *
- * COST. In turns of 16 an allocation takes 30 instructions by reference and a free 35, the call
- * included; in turns of 256, in which magazines run empty and full, 57 and 83
- * (docs/instruction-counts.md). A pair took 95 while each of the questions was asked.
+ * COST. In turns of 16 an allocation takes 33 instructions by reference and a free 37, the call
+ * included; in turns of 256, in which magazines run empty and full, 60 and 82
+ * (docs/instruction-counts.md). A pair took 97 while each of the questions was asked.
  *
  * REJECTED, for a free into a full magazine. Spilling half of it: 235 instructions a pair in turns
  * of 64, where giving the one slot back took 147. Never pushing: each free of a slot in a full

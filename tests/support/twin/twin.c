@@ -272,15 +272,6 @@ snug_error twin_free(struct twin *twin, size_t index) {
 }
 
 snug_error twin_free_batch(struct twin *twin, size_t first, size_t count) {
-	if (twin->naming == TWIN_HANDLES) {
-		for (size_t i = count; i-- > 0;) {
-			snug_error error = twin_free(twin, first + i);
-			if (error != SNUG_OK) {
-				return error;
-			}
-		}
-		return SNUG_OK;
-	}
 	snug_ref *refs = test_array(count + 1, sizeof *refs);
 	size_t *sizes = test_array(count + 1, sizeof *sizes);
 	bool pinned = false;
@@ -290,7 +281,9 @@ snug_error twin_free_batch(struct twin *twin, size_t first, size_t count) {
 		pinned |= twin->objects[first + i].pins > 0;
 	}
 	REQUIRE_ERROR(pinned ? SNUG_ERROR_PINNED : SNUG_OK,
-				  snug_ref_free_batch(twin->heap, refs, sizes, count));
+				  twin->naming == TWIN_HANDLES
+					  ? snug_free_batch(twin->heap, refs, count)
+					  : snug_ref_free_batch(twin->heap, refs, sizes, count));
 	for (size_t i = count; !pinned && i-- > 0;) {
 		remove_row(twin, first + i);
 	}
