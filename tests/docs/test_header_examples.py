@@ -4,7 +4,7 @@
     test_header_examples.py DIRECTORY_OF_THE_LIBRARY SOURCE_ROOT C_COMPILER CPP_COMPILER FLAGS
 
 An example is the indented code of the header's first comment: the body of a function that returns 0 when all is well. It sees its own header and
-the C library, and what its first line says that it is given.
+the C library, what its first line says that it is given, and for a few (MORE) another header.
 """
 
 import pathlib
@@ -39,7 +39,11 @@ GIVEN = {
     "coordinator.h": ("snug_workers *workers", WORKERS, "workers", END_WORKERS),
     "defragment.h": ("snug_heap *heap", HEAP, "heap", END_HEAP),
     "stats.h": ("snug_heap *heap", HEAP, "heap", END_HEAP),
+    "memory_file.h": ("void", "", "", '	(void)remove("/dev/shm/my-cache");\n'),
 }
+
+# Of what lies in a file, which the header does not need to know.
+MORE = {"memory_file.h": "#include <snug/shard.h>\n"}
 
 
 def example_of(text):
@@ -59,7 +63,7 @@ def program_of(header, example):
     functions, example = apart(example)
     parameters, make, arguments, end = GIVEN.get(header, ("void", "", "", ""))
     return f"""#include <snug/{header}>
-#include <stdio.h>
+{MORE.get(header, "")}#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
