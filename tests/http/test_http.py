@@ -252,7 +252,7 @@ def test_metrics():
             text = served.get("/metrics")
             assert 'memcached_commands_total{command="get",status="hit"} 1\n' in text, text
             assert 'memcached_commands_total{command="set",status="hit"} 4000\n' in text
-            for name in ("snug_logins_total", "snug_logins_refused_total", "snug_open_addresses"):
+            for name in ("snug_auth_commands_total", "snug_auth_errors_total", "snug_open_addresses"):
                 assert f"\n{name} 0\n" in text, name
             assert text.count("# TYPE memcached_commands_total ") == 1
             assert text.count("snug_worker_items{") == int(threads)
