@@ -102,9 +102,11 @@ static bool read_login(const char *authorization, char *said, struct login *logi
 static bool is_operator(const struct http_rules *rules, const char *authorization) {
 	char said[SAID_BYTES_MAX];
 	struct login login;
-	if (authorization == NULL || !read_login(authorization, said, &login)) return false;
-	uint8_t rights =
-		auth_check(rules->auth, login.name, login.name_bytes, login.password, login.password_bytes);
+	if (authorization == NULL) return false;
+	uint8_t rights = 0;
+	if (read_login(authorization, said, &login))
+		rights = auth_check(rules->auth, login.name, login.name_bytes, login.password,
+							login.password_bytes);
 	explicit_bzero(said, sizeof said);
 	return (rights & AUTH_OPERATE) != 0;
 }

@@ -255,13 +255,9 @@ static bool start(struct snugd *snugd) {
 	}
 	if (!open_auth(snugd)) return false;
 	snug_error error = set_hash_secret(settings->hash_secret);
-	if (!error && !kept_memory_open(settings, &snugd->log, why, &snugd->memory_file)) {
-		auth_destroy(snugd->auth);
-		return false;
-	}
+	if (!error && !kept_memory_open(settings, &snugd->log, why, &snugd->memory_file)) return false;
 	if (!error) error = create_server(snugd);
 	if (error != SNUG_OK) {
-		auth_destroy(snugd->auth);
 		text_print(why, "cannot start %u workers with %llu MiB: %s", settings->threads,
 				   (unsigned long long)(settings->memory_bytes >> 20), snug_error_text(error));
 		return false;
@@ -364,7 +360,9 @@ static void end(struct snugd *snugd, int first_signal) {
 }
 
 static int finish(struct snugd *snugd, int status) {
-	kept_memory_close(snugd->memory_file, &snugd->log); /* of a start that failed */
+	/* of a start that failed */
+	kept_memory_close(snugd->memory_file, &snugd->log);
+	auth_destroy(snugd->auth);
 	bool is_read = log_stderr_stop(LOG_PATIENCE_NS);
 	if (is_read && snugd->why.length > 0) {
 		text_append(&snugd->why, "", 1);

@@ -416,6 +416,16 @@ def test_a_server_that_lies():
     assert done.stdout == b"set k 0 2147483647 1 noreply\r\nv\r\n", done
 
 
+def test_a_server_that_does_not_ask_gets_no_password():
+    with tempfile.TemporaryDirectory() as directory, Snugd(directory) as one:
+        login = os.path.join(directory, "login")
+        with open(login, "w", encoding="ascii") as file:
+            file.write("reader:secret")
+        done = subprocess.run([SNUGCTL, "-p", str(one.port), "--login", login, "dump"], capture_output=True, timeout=HANG_S)
+        assert done.returncode == 0 and b"does not ask" in done.stderr, done
+        assert one.stat(b"cmd_set") == 0 and one.stat(b"total_items") == 0
+
+
 def test_wrong_use_is_refused():
     with two_servers() as (one, _):
         for words in (b"1", b"9 0", b"x y", b"0 0 0"):

@@ -80,8 +80,20 @@ static bool send_login(struct link *link, const char *path) {
 	return is_sent;
 }
 
+/* A server that does not ask would take the password for a value, and keep it for everybody. So it is
+ * asked first for what only a server that asks refuses. */
+static enum stream_end ask_whether_it_asks(struct link *link, struct stream *answers, bool *asks) {
+	static const char harmless[] = "version\r\n";
+	char *line;
+	if (!link_send(link, harmless, sizeof harmless - 1)) return STREAM_FAILED;
+	enum stream_end end = stream_line(answers, &line);
+	if (end == STREAM_GOT) *asks = !starts(line, "VERSION ");
+	return end;
+}
+
 bool log_in(struct link *link, const char *path) {
 	char *line;
+	bool asks = true;
 	struct stream *answers = calloc(1, sizeof *answers);
 	if (answers == NULL) {
 		say("out of memory");
@@ -89,7 +101,14 @@ bool log_in(struct link *link, const char *path) {
 	}
 	answers->fd = link->fd;
 	answers->timeout_ms = link->timeout_ms;
-	enum stream_end end = send_login(link, path) ? stream_line(answers, &line) : STREAM_FAILED;
+	enum stream_end end = ask_whether_it_asks(link, answers, &asks);
+	if (end == STREAM_GOT && !asks) {
+		say("the server does not ask who one is");
+		free(answers);
+		return true;
+	}
+	if (end == STREAM_GOT)
+		end = send_login(link, path) ? stream_line(answers, &line) : STREAM_FAILED;
 	bool is_in = end == STREAM_GOT && strcmp(line, "STORED") == 0;
 	if (end == STREAM_GOT && !is_in) say(line);
 	if (end == STREAM_ENDED) say("the server closed the connection");

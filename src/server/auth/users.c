@@ -202,7 +202,7 @@ static bool load(struct users *users, const char *path, struct crypt_library *cr
 	else
 		is_read = parse(users, bytes, (size_t)length, path, crypt, why);
 	if (file >= 0) (void)close(file);
-	if (length > 0) explicit_bzero(bytes, (size_t)length);
+	if (bytes != NULL) explicit_bzero(bytes, FILE_BYTES_MAX); /* of a part, too */
 	free(bytes);
 	return is_read;
 }

@@ -15,6 +15,7 @@
 #include "server/errand/errand.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static void visit(void *context, uint32_t index, snug_shard *shard,
 				  struct operation_counts *counts) {
@@ -94,6 +95,21 @@ static struct errand *say_later(struct text *text) {
 	return &said->errand;
 }
 
+static void say_at_once(struct connection *connection, const struct command *command,
+						const struct text *text) {
+	if (text->failed)
+		answers_say_line(connection, &command->reply, ERRAND_NO_MEMORY,
+						 sizeof ERRAND_NO_MEMORY - 1);
+	else
+		answers_say(connection, text->bytes, text->length);
+}
+
+/* Of who said who he is nothing stays where it came. It has been taken, and is not parsed again. */
+static void wipe_login(const struct command *command) {
+	if (command->kind == COMMAND_LOGIN && command->text_bytes > 0)
+		explicit_bzero((void *)(uintptr_t)command->text, command->text_bytes);
+}
+
 void answers_begin_errand(struct connection *connection, const struct command *command) {
 	struct text text = {.account = &connection->worker->server->texts};
 	/* Before anything is asked of the coordinator, whose ticket somebody must take. */
@@ -102,6 +118,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 		return;
 	}
 	struct errand *errand = errand_begin(connection->worker, command, &text);
+	wipe_login(command);
 	struct reply reply = command->reply;
 	answer_lines(&reply, &text);
 	bool is_long = text.length > RECORD_ROOM && connection->first_answer != NULL;
@@ -110,16 +127,9 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 		text.failed = errand == NULL;
 		reply = (struct reply){.value_end_bytes = VALUE_END_BYTES}; /* it is said as it is */
 	}
-	if (errand == NULL) {
-		if (text.failed)
-			answers_say_line(connection, &command->reply, ERRAND_NO_MEMORY,
-							 sizeof ERRAND_NO_MEMORY - 1);
-		else
-			answers_say(connection, text.bytes, text.length);
-		text_deinit(&text);
-		return;
-	}
+	if (errand == NULL) say_at_once(connection, command, &text);
 	text_deinit(&text);
+	if (errand == NULL) return;
 	struct record *record = record_take(connection);
 	if (record == NULL) {
 		errand->destroy(errand);

@@ -5,8 +5,8 @@
  *     binary 24 bytes, flags, key                  <value>
  *
  * Pure functions: an answered operation in, bytes out. The value is not looked at: its sender puts
- * it, and what ends a value, behind the head. So a value is never copied for the sake of its head, and may
- * still lie where it is stored. */
+ * it, and what ends a value, behind the head. So a value is never copied for the sake of its head,
+ * and may still lie where it is stored. */
 #ifndef SNUG_SERVER_ANSWER_H
 #define SNUG_SERVER_ANSWER_H
 
@@ -18,8 +18,8 @@
 #define ANSWER_BYTES_MAX 2560u
 
 /* Writes the head, "\r\n" included, and tells its length; 0: nothing is to be said. `*has_value`:
- * item.value_bytes of value and reply->value_end_bytes of VALUE_END follow (for ARITHMETIC the digits of the number stand in the
- * head already, and this is false). */
+ * item.value_bytes of value and reply->value_end_bytes of VALUE_END follow (for ARITHMETIC the digits
+ * of the number stand in the head already, and this is false). */
 size_t answer_head(const struct reply *reply, const struct operation *operation, char *text,
 				   bool *has_value);
 

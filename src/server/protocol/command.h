@@ -137,14 +137,14 @@ enum parser_speech {
 #define DECODED_KEY_BYTES (SNUG_KEY_BYTES_MAX + 2u)
 
 /* What a command holds besides depends on its kind: OPERATION: reply, operation as its kind needs;
- * others: text. Always set: reply.is_quiet, .value_end_bytes, .shown_key; where it is binary .opcode, .token; operation.key, .options, .value,
- * .value_bytes, .lease.ref. */
+ * others: text. Always set: reply.is_quiet, .value_end_bytes, .shown_key, where it is binary
+ * .opcode and .token; operation.key, .options, .value, .value_bytes, .lease.ref. */
 
 /* The next command in [bytes, bytes + length). Writes `*command` whole; `*used` are the bytes it
  * took, line end included, value excluded. `decoded` is DECODED_KEY_BYTES of room for a key in
- * base64, or what a binary client is told, which the command refers to. False: there is no whole command there yet; `*used` bytes
- * may be dropped all the same. The hash of operation.key is not made here. item_max_bytes: longer
- * values are refused. */
+ * base64, or what a binary client is told, which the command refers to. False: there is no whole
+ * command there yet; `*used` bytes may be dropped all the same. The hash of operation.key is not made
+ * here. item_max_bytes: longer values are refused. */
 bool parser_next(struct parser *parser, const char *bytes, size_t length, uint64_t item_max_bytes,
 				 char *decoded, struct command *command, size_t *used);
 

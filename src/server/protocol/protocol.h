@@ -24,7 +24,8 @@
  *     answer_parts.h    what the files of answers share
  *
  * Everything here is pure. It reads the bytes that it is given and writes where it is told. It
- * keeps nothing, waits for nothing, and allocates nothing but a text that takes another's place. So a fuzzer drives it without a server.
+ * keeps nothing, waits for nothing, and allocates nothing but a text that takes another's place. So
+ * a fuzzer drives it without a server.
  *
  * What an operation does is not decided here: cache/operation/operation.h says it, and the owner of
  * the key carries it out. Who may have which command is said by errand/errand_door.c. */
