@@ -369,7 +369,7 @@ int main(int argument_count, char **arguments) {
 	(void)setlocale(LC_CTYPE, "");
 	int status = parse(argument_count, arguments, &options);
 	if (status >= 0) return status;
-	if (moves_items(arguments[optind])) return move_items(&options, arguments[optind]);
+	if (moves_items(arguments[optind])) return (int)move_items(&options, arguments[optind]);
 	if (!door_open(&link, &door, options.address, timeout_ms(&options))) return STATUS_UNREACHABLE;
 	status = (int)run(&options, &door, &link, arguments + optind, argument_count - optind);
 	link_close(&link);
