@@ -129,8 +129,8 @@ snug_error snug_alloc_with(snug_heap *heap, size_t size, const snug_alloc_option
 }
 
 /* The common case: a small object in one slot of a slab that nothing is pinned on. False: nothing
- * was done. */
-static inline bool free_small(snug_heap *heap, snug_handle handle) {
+ * was done. Inlined by order: as a call of its own it costs a free 17 instructions. */
+static inline __attribute__((always_inline)) bool free_small(snug_heap *heap, snug_handle handle) {
 	uint64_t offset = handle_resolve_open(&heap->handles, handle);
 	if (UNLIKELY(offset == 0 || (offset & REF_CHAINED) != 0)) return false;
 	struct size_class *class = class_of_unpinned(heap, page_of(&heap->arena, offset));
