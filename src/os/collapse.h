@@ -17,13 +17,15 @@
  * follow each other, then there is a pause. To look through a gigabyte takes 0.5 ms; a round in which
  * nothing was found doubles the wait before the next, up to 16 s.
  *
- * A RACE that is left: a block of which the owner gives a part back in the moment in which it is
- * collapsed becomes resident as a whole. That part is used again, or goes back, with the block. */
+ * A block of which a part goes back in the moment in which it is collapsed would be resident as a
+ * whole. So whoever gave it back looks afterwards whether that was so (collapse_has_met), waits for
+ * the end of it, a fraction of a millisecond, and gives it back again. */
 #ifndef SNUG_OS_COLLAPSE_H
 #define SNUG_OS_COLLAPSE_H
 
 #include <snug/error.h>
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +52,9 @@ uint64_t collapse_count(const struct collapse *collapse);
  * 0.05 to 0.1 ms for a block that is one huge page, 1 us for others; nothing where none was ever
  * asked for. Any thread. */
 void collapse_split(void *address, size_t bytes);
+/* After it went back: true if a block of it was being collapsed, which has ended. Then it is to go back
+ * once more. Any thread. */
+bool collapse_has_met(const void *address, size_t bytes);
 /* Huge pages were asked for by other means. */
 void collapse_note_huge(void);
 

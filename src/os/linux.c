@@ -83,11 +83,15 @@ static bool linux_commit(void *context, void *address, size_t bytes) {
 	return true;
 }
 
+static bool drop(void *address, size_t bytes) {
+	if (madvise(address, bytes, MADV_DONTNEED) == 0) return true;
+	return errno == EINVAL && madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0;
+}
+
 static bool linux_decommit(void *context, void *address, size_t bytes) {
 	(void)context;
 	collapse_split(address, bytes);
-	if (madvise(address, bytes, MADV_DONTNEED) == 0) return true;
-	return errno == EINVAL && madvise(address, bytes, MADV_DONTNEED_LOCKED) == 0;
+	return drop(address, bytes) && (!collapse_has_met(address, bytes) || drop(address, bytes));
 }
 
 static void linux_advise_huge(void *context, void *address, size_t bytes) {

@@ -73,6 +73,20 @@ void collapse_split(void *address, size_t bytes) {
 
 /* ------------------------------------------------------------------ a block ---------------- */
 
+/* The one under way, of all threads that collapse; 0: none. It is named before it is asked what is
+ * resident: what went back earlier is seen by that, and who gives something back later sees the name. */
+static _Atomic uintptr_t under_way;
+
+bool collapse_has_met(const void *address, size_t bytes) {
+	uintptr_t begin = (uintptr_t)address, end = begin + bytes, block;
+	bool has_met = false;
+	while ((block = atomic_load(&under_way)) != 0 && block < end && block + BLOCK_BYTES > begin) {
+		has_met = true;
+		os_thread_yield();
+	}
+	return has_met;
+}
+
 enum outcome { SMALL, COLLAPSED, CHANGED, REFUSED };
 
 static bool is_resident(void *block) {
@@ -94,7 +108,7 @@ static enum outcome collapse_block(void *block) {
 	return error == EINVAL || error == ENOSYS || error == EPERM ? REFUSED : SMALL;
 }
 
-static enum outcome look_at(struct collapse *collapse, size_t number, void *block) {
+static enum outcome look_at_named(struct collapse *collapse, size_t number, void *block) {
 	uint64_t bit = (uint64_t)1 << (number % 64), *word = &collapse->collapsed[number / 64];
 	if (!is_resident(block)) {
 		*word &= ~bit;
@@ -105,6 +119,14 @@ static enum outcome look_at(struct collapse *collapse, size_t number, void *bloc
 	if (outcome != CHANGED) return outcome;
 	*word |= bit;
 	atomic_fetch_add_explicit(&collapse->blocks, 1, memory_order_relaxed);
+	return outcome;
+}
+
+static enum outcome look_at(struct collapse *collapse, size_t number, void *block) {
+	uintptr_t none = 0;
+	if (!atomic_compare_exchange_strong(&under_way, &none, (uintptr_t)block)) return SMALL;
+	enum outcome outcome = look_at_named(collapse, number, block);
+	atomic_store(&under_way, 0);
 	return outcome;
 }
 
