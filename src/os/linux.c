@@ -54,8 +54,7 @@ bool os_open_access(char *address, size_t bytes) {
 	return mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-static void *linux_reserve(void *context, size_t bytes, size_t alignment) {
-	(void)context;
+char *os_reserve_addresses(size_t bytes, size_t alignment) {
 	SNUG_ASSERT(is_power_of_two(alignment));
 	size_t slack_bytes = alignment > OS_PAGE_BYTES ? alignment - OS_PAGE_BYTES : 0;
 	if (bytes == 0 || bytes > SIZE_MAX - slack_bytes) return NULL;
@@ -66,8 +65,14 @@ static void *linux_reserve(void *context, size_t bytes, size_t alignment) {
 	if (before_bytes > 0) munmap(mapped, before_bytes);
 	if (slack_bytes > before_bytes)
 		munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
-	if (os_open_access(mapped + before_bytes, bytes)) return mapped + before_bytes;
-	munmap(mapped + before_bytes, bytes);
+	return mapped + before_bytes;
+}
+
+static void *linux_reserve(void *context, size_t bytes, size_t alignment) {
+	(void)context;
+	char *address = os_reserve_addresses(bytes, alignment);
+	if (address == NULL || os_open_access(address, bytes)) return address;
+	munmap(address, bytes);
 	return NULL;
 }
 

@@ -24,21 +24,8 @@
 
 /* ------------------------------------------------------------------ mapping ---------------- */
 
-/* Addresses that are aligned as asked, without access. */
-static char *reserve_aligned(size_t bytes, size_t alignment) {
-	size_t slack_bytes = alignment > FILE_GRAIN ? alignment - FILE_GRAIN : 0;
-	char *mapped = mmap(NULL, bytes + slack_bytes, PROT_NONE,
-						MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (mapped == MAP_FAILED) return NULL;
-	size_t before_bytes = round_up((uintptr_t)mapped, alignment) - (uintptr_t)mapped;
-	if (before_bytes > 0) munmap(mapped, before_bytes);
-	if (slack_bytes > before_bytes)
-		munmap(mapped + before_bytes + bytes, slack_bytes - before_bytes);
-	return mapped + before_bytes;
-}
-
 static char *map_part(int descriptor, const struct file_part *part) {
-	char *address = reserve_aligned(part->bytes, part->alignment);
+	char *address = os_reserve_addresses(part->bytes, part->alignment);
 	if (address == NULL) return NULL;
 	SNUG_ASSERT((uintptr_t)address % part->alignment == 0);
 	if (mmap(address, part->bytes, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, descriptor,

@@ -12,6 +12,9 @@ static inline void os_advise_small(const snug_os *os, void *address, size_t byte
 	if (os->advise_small != NULL) os->advise_small(os->context, address, bytes);
 }
 
+/* Addresses without access, aligned to a power of two. NULL: refused. */
+char *os_reserve_addresses(size_t bytes, size_t alignment);
+
 /* Opens a mapping that has no access yet. Where the process locks all that it maps, opening it
  * would make all of it resident; now a page is locked when it is touched. False: refused. */
 bool os_open_access(char *address, size_t bytes);

@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import run_tests
-from foreground import Foreground
+from foreground import Asked
 from waits import HANG_S
 
 SNUGCTL, SNUGD = sys.argv[1:]
@@ -29,25 +29,12 @@ USER = pwd.getpwuid(os.geteuid()).pw_name
 LARGE = 64 << 10
 
 
-class Snugd(Foreground):
+class Snugd(Asked):
     """One that runs in the foreground, until the end of `with`."""
 
     def __init__(self, directory, *arguments):
         self.control = os.path.join(directory, f"control-{id(self)}")
         super().__init__([SNUGD, "-p", "-1", "-u", USER, "-v", "-t", "3", "-m", "200", "-I", "4m", "--control", self.control, *arguments])
-
-    def __enter__(self):
-        super().__enter__()
-        self.client = socket.create_connection(("127.0.0.1", self.port), HANG_S)
-        self.answers = self.client.makefile("rb")
-        return self
-
-    def ask(self, text):
-        self.client.sendall(text)
-        return self.answers.readline().rstrip(b"\r\n")
-
-    def set(self, key, value, flags=0, expires=0):
-        assert self.ask(b"set %s %d %d %d\r\n%s\r\n" % (key, flags, expires, len(value), value)) == b"STORED"
 
     def get(self, key):
         """(flags, seconds left, value), or None. A key that is no word is asked for in base64."""

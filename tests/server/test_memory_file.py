@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from cases import Skipped, run_tests
-from foreground import Foreground
+from foreground import Asked
 from waits import HANG_S, wait_until
 
 PROGRAM = sys.argv[1]
@@ -37,26 +37,13 @@ def memory_directory():
         yield directory
 
 
-class Snugd(Foreground):
+class Snugd(Asked):
     """One that runs in the foreground, until the end of `with`."""
 
     def __init__(self, path, *arguments):
         control = os.path.join(os.path.dirname(path), f"control-{id(self)}")
         super().__init__([PROGRAM, "-p", "-1", "-u", USER, "-v", "-t", "2", "-m", "32", "-e", path, "--control", control, *arguments])
         self.control = control
-
-    def __enter__(self):
-        super().__enter__()
-        self.client = socket.create_connection(("127.0.0.1", self.port), HANG_S)
-        self.answers = self.client.makefile("rb")
-        return self
-
-    def ask(self, text):
-        self.client.sendall(text)
-        return self.answers.readline().rstrip(b"\r\n")
-
-    def set(self, key, value, flags=0, expires=0):
-        assert self.ask(b"set %s %d %d %d\r\n%s\r\n" % (key, flags, expires, len(value), value)) == b"STORED"
 
     def get(self, key):
         """The value; None: it is not there."""

@@ -1,7 +1,10 @@
 """snugd in the foreground: started, waited for until it says that it listens, and gone at the end of `with`."""
 
 import re
+import socket
 import subprocess
+
+from waits import HANG_S
 
 
 class Foreground:
@@ -36,3 +39,20 @@ class Foreground:
         """Of 127.0.0.1; None: it listens on none."""
         found = re.search(r"127\.0\.0\.\d+:(\d+)", self.ready)
         return int(found.group(1)) if found else None
+
+
+class Asked(Foreground):
+    """One with a connection of the test's own, in text."""
+
+    def __enter__(self):
+        super().__enter__()
+        self.client = socket.create_connection(("127.0.0.1", self.port), HANG_S)
+        self.answers = self.client.makefile("rb")
+        return self
+
+    def ask(self, text):
+        self.client.sendall(text)
+        return self.answers.readline().rstrip(b"\r\n")
+
+    def set(self, key, value, flags=0, expires=0):
+        assert self.ask(b"set %s %d %d %d\r\n%s\r\n" % (key, flags, expires, len(value), value)) == b"STORED"

@@ -10,8 +10,9 @@
  * A check may take milliseconds, so no worker makes one: it asks, and looks later. There is one
  * thread, so wrong passwords cost one processor at most, whoever sends them and however many.
  *
- * Laws    - No secret is in the log, in statistics, or in memory for longer than its check: what is
- *           kept of it is a digest or a hash.
+ * Laws    - No secret is in the log or in statistics. What is kept of it is a digest or a hash: each
+ *           copy that is made for a check is wiped behind it, and so are the bytes that came, where
+ *           they came as a whole. Pieces stay in a buffer until others overwrite them.
  *         - How long a refusal takes does not tell whether there is such a user (users.c), and it
  *           takes AUTH_DELAY_NS at least.
  *         - Whoever has a password that is known (a plain one, or one that a hash was found to fit)
