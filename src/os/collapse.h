@@ -12,14 +12,16 @@
  * (MADV_COLLAPSE, Linux 6.1). Where the kernel does not know that, it ends. Where it refuses one block
  * after the other, as it does if it was told to, a round ends after 64 of them.
  *
- * COSTS. A block is copied once, in 0.1 to 0.3 ms. Whoever touches it meanwhile waits for that long,
+ * COSTS. To collapse a block takes the thread 0.8 to 6 ms: first the kernel has its other processors
+ * put away what they hold, then the block is copied. Whoever touches it meanwhile waits for the copy,
  * and so does who asks the kernel for other memory of the process. At most COLLAPSE_AT_ONCE blocks
- * follow each other, then there is a pause. To look through a gigabyte takes 0.5 ms; a round in which
- * nothing was found doubles the wait before the next, up to 16 s.
+ * follow each other, then there is a pause. To look through a gigabyte takes 0.5 to 1 ms; a round in
+ * which nothing was found doubles the wait before the next, up to 16 s.
  *
  * A block of which a part goes back in the moment in which it is collapsed would be resident as a
  * whole. So whoever gave it back looks afterwards whether that was so (collapse_has_met), waits for
- * the end of it, a fraction of a millisecond, and gives it back again. */
+ * the end of it, some milliseconds at most where the machine is not overloaded, and gives it back
+ * again. That is rare, but it is a wait of the owner's: a step in which it falls is a late one. */
 #ifndef SNUG_OS_COLLAPSE_H
 #define SNUG_OS_COLLAPSE_H
 
@@ -49,7 +51,7 @@ uint64_t collapse_count(const struct collapse *collapse);
 
 /* Before a range goes back to the OS: splits the blocks of which only a part is in it. Else the
  * kernel would take the part from what is resident, but keep its memory until it is short of some.
- * 0.05 to 0.1 ms for a block that is one huge page, 1 us for others; nothing where none was ever
+ * 0.1 ms for a block that is one huge page, 1 us for others; nothing where none was ever
  * asked for. Any thread. */
 void collapse_split(void *address, size_t bytes);
 /* After it went back: true if a block of it was being collapsed, which has ended. Then it is to go back
