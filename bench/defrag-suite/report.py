@@ -6,7 +6,7 @@ COLOURS = ["#1f6feb", "#0a7d4f", "#8a94a3", "#c2611f", "#8250df", "#b08800", "#d
 
 
 def share(value):
-    return f"{value:.3f}".lstrip("0") if value < 1 else f"{value:.2f}"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
 
 
 def mib(count):

@@ -5,7 +5,7 @@ fresh        the density at the first mark, before anything was broken
 worst        the lowest at a later mark
 end          at the last mark
 mean         over the time from the first mark on, each moment weighing the same
-to_recover_s time from the begin of the recovery until the density is back at .95 of the fresh one; None: not within the time
+to_recover_s time from the begin of the recovery until the density is back at 0.95 of the fresh one; None: not within the time
 """
 
 

@@ -126,7 +126,7 @@ def table(head, rows):
 
 
 def share(value):
-    return f"{value:.3f}".lstrip("0") if value < 1 else f"{value:.2f}"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
 
 
 def sizes_path():
@@ -234,7 +234,7 @@ def holes(options):
         options.say(f"holes {kind.name}: {before >> 20} -> {after >> 20} MiB in {took:.2f} s")
     head = ["server", "resident after the deletions", "what the operator can do", "resident after it", "payload / resident", "took",
             "get, us: p50 p99 p99.9", "the same meanwhile"]
-    text = "Values of 60 to 600 bytes filling .6 of the limit; three quarters of them, at random, deleted. Gets one at a time by a client in Python, beside.\n\n"
+    text = "Values of 60 to 600 bytes filling 0.6 of the limit; three quarters of them, at random, deleted. Gets one at a time by a client in Python, beside.\n\n"
     return "Holes", text + table(head, rows)
 
 
@@ -254,7 +254,7 @@ def zipf(count, exponent, seed):
 def hit_ratio(options):
     limit = max(16, options.limit // 4)
     requests, rows = options.requests, []
-    for name, exponent in (("Zipf .8", 0.8), ("Zipf 1", 1.0)):
+    for name, exponent in (("Zipf 0.8", 0.8), ("Zipf 1", 1.0)):
         row = [name]
         for kind in options.targets[:3]:
             heap = Heap(40, Sizes(None, sizes_path()), options.seed)

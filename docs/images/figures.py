@@ -1,0 +1,257 @@
+#!/usr/bin/env python3
+"""The figures of README.md, and its two charts, from the result pages.
+
+    docs/images/figures.py            prints the sentences and rows that README.md must have
+    docs/images/figures.py --draw     writes density.svg and comes-back.svg beside this file
+    docs/images/figures.py --check    compares README.md and both charts with the result pages; the test "figures"
+
+A range is over all machines and all runs of the result pages, so the worst is in it. A figure of README.md that no result page has is an error, too.
+"""
+
+import os
+import re
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+PEERS, SERVERS, BACK, SUITE, EVICTION = ("docs/results/README.md", "docs/benchmarks.md", "docs/results/comes-back.md", "docs/results/defrag-suite.md",
+                                         "docs/results/eviction.md")
+
+
+# ---- reading result pages ----------------------------------------------------------------------------------------------
+
+
+def text_of(path):
+    with open(os.path.join(ROOT, path)) as page:
+        return page.read()
+
+
+def tables(path, head):
+    """All tables of a page whose head row begins so: lists of rows, each a dictionary by column, in the order of the page."""
+    found = []
+    lines = text_of(path).splitlines()
+    for at, line in enumerate(lines):
+        if not line.startswith(f"| {head} |"):
+            continue
+        names = [cell.strip() for cell in line.strip("|").split("|")]
+        rows = []
+        for row in lines[at + 2 :]:
+            if not row.startswith("|"):
+                break
+            rows.append(dict(zip(names, (cell.strip() for cell in row.strip("|").split("|")))))
+        found.append(rows)
+    if not found:
+        raise SystemExit(f"{path}: no table begins with the column '{head}'")
+    return found
+
+
+def first_number(cell):
+    return float(re.search(r"[0-9.]+", cell).group())
+
+
+# ---- what the pages say ------------------------------------------------------------------------------------------------
+
+
+def density():
+    """Keys and values / resident memory: [(sizes, snugd, memcached, Redis)] of one machine."""
+    return [(row["keys and values"], float(row["snugd"]), float(row["memcached"]), float(row["redis"]))
+            for row in tables(PEERS, "keys and values")[0]]
+
+
+def density_of_the_other_machine():
+    rows = tables(SERVERS, "key + value, filled to 1.5 times 512 MB")[0]
+    return [(row["key + value, filled to 1.5 times 512 MB"], float(row["snugd"]), float(row["memcached"])) for row in rows]
+
+
+LOADS = ("one at a time", "pipelines of 16", "gets of 24 keys")
+
+
+def processor_time():
+    """Server's processor time / memcached's: {load: (beside 1.6.18, beside 1.6.45, beside 1.6.18 while defragmented)}, a list of ratios each."""
+    found = {load: ([], [], []) for load in LOADS}
+    plain, two, churn = tables(SERVERS, "load")[:3]
+    for row in plain:
+        found[row["load"]][0].append(float(row["ratio"]))
+    for row in two:
+        found[row["load"]][0].append(float(row["beside 1.6.18: s, ratio"].split(", ")[2]))
+        found[row["load"]][1].append(float(row["beside 1.6.45: s, ratio"].split(", ")[2]))
+    for row in churn:
+        found[row["load"]][2].append(float(row["ratio of processor time"]))
+    names = {"no pipelining": LOADS[0], "pipeline 16": LOADS[1], "multiget 24": LOADS[2]}
+    for options, block in re.findall(r"`bench-servers ([^`]*)`\n\n```\n(.*?)```", text_of(PEERS), re.S):
+        for shape, ratio in re.findall(r"^(no pipelining|pipeline 16|multiget 24)\s+snugd\s+[0-9.]+\s+([0-9.]+)", block, re.M):
+            found[names[shape]][2 if "--churn" in options else 0].append(float(ratio))
+    for before in re.findall(r"with one worker\. With two workers it was (0\.[0-9]+)", text_of(SERVERS)):
+        found[LOADS[1]][1].append(float(before))
+    return found
+
+
+def comes_back():
+    return {row["target"]: {name: first_number(row[name]) for name in ("full, MiB", "end", "left, MiB", "processor time")}
+            for row in tables(BACK, "target")[0]}
+
+
+def curves():
+    """Resident memory of each target in the chart of the result page: {target: [(seconds, MiB)]}. The chart is the only place that has every sample."""
+    drawing = text_of("docs/results/comes-back-ttl-cliff.svg")
+    lines = re.findall(r'<polyline points="([^"]*)"', drawing)
+    names = re.findall(r'<rect [^>]*/><text [^>]*>([a-z]+)</text>', drawing)
+    places = {int(seconds): float(x) for x, seconds in re.findall(r'<text x="([0-9.]+)" y="284" text-anchor="middle">([0-9]+)<', drawing)}
+    floor = float(re.search(r'<path d="M48 ([0-9.]+)H750"', drawing).group(1))
+    known = comes_back()
+    raw = [[tuple(map(float, point.split(","))) for point in line.split()] for line in lines[::2]]
+    tallest = names.index("memcached")
+    scale = known["memcached"]["end"] / (floor - raw[tallest][-1][1])  # the table has its end to 0.1 MiB
+    pixels_a_second = (places[60] - places[0]) / 60
+    return {name: [((x - places[0]) / pixels_a_second, (floor - y) * scale) for x, y in line] for name, line in zip(names, raw)}
+
+
+SUITE_NAMES = {"snugd-asked": "snugd, asked to defragment", "snugd": "snugd, left alone", "memcached": "memcached", "redis": "Redis without active defragmentation",
+               "malloc": "a plain cache on glibc's malloc", "jemalloc": "the same on jemalloc"}
+
+
+def suite():
+    return {row["target"]: row for row in tables(SUITE, "target")[0]}
+
+
+# ---- what README.md says of it -----------------------------------------------------------------------------------------
+
+
+def span(numbers, digits=2):
+    low, high = (f"{number:.{digits}f}" for number in (min(numbers), max(numbers)))
+    return low if low == high else f"{low} to {high}"
+
+
+def percent(number):
+    return f"{100 * number:.0f} %"
+
+
+def sentences():
+    """The sentences and rows with figures, as README.md must have them."""
+    here, there = density(), density_of_the_other_machine()
+    beside_memcached = [row[1] / row[2] for row in here + there]
+    beside_redis = [row[1] / row[3] for row in here]
+    back, mean = comes_back(), suite()
+    hits = tables(PEERS, "popularity")[0]
+    shift = {row["server"]: row for row in tables(PEERS, "server")[0]}
+    kept = {name: re.search(r"\((.*)\)", shift[name]["then 30 + 100 B again"]).group(1) for name in shift}
+    cells = re.search(r"Of ([0-9]+) cells the cache: [0-9]+ better than all seven, ([0-9]+) more than 0\.003 worse.*?\+([0-9.]+) at worst", text_of(EVICTION))
+    yield f"**snugd is a drop-in memcached that keeps {span(beside_memcached, 1)} times as much in the same memory, and gives back what it does not use.**"
+    yield f"Beside Redis it is {span(beside_redis, 1)} times as much."
+    yield (f"In the minute after two thirds of the items expire, snugd falls from {back['snugd']['full, MiB']:.0f} to {back['snugd']['end']:.0f} MiB, "
+           f"for {back['snugd']['processor time']} s of processor time.")
+    yield f"Redis keeps {percent(back['redis']['end'] / back['redis']['full, MiB'])} of what it held, memcached all of it."
+    for load, (old, new, churn) in processor_time().items():
+        yield f"| {load} | {span(old)} | {span(new)} | {span(churn)} |"
+    for target, name in SUITE_NAMES.items():
+        values = [float(mean[target][column]) for column in mean[target] if column not in ("target", "mean", "not recovered", "refused")]
+        yield f"| {name} | {percent(float(mean[target]['mean']))} | {percent(min(values))} | {percent(max(values))} |"
+    for row in hits:
+        yield f"| {row['popularity'].replace('Zipf 1', 'Zipf 1.0')} | {percent(float(row['snugd']))} | {percent(float(row['memcached']))} | {percent(float(row['redis']))} |"
+    yield f"In {cells.group(2)} of {cells.group(1)} cells it misses at least 0.3 points more than the best of seven published policies; the worst is {100 * float(cells.group(3)):.1f} points."
+    yield (f"When small items came back after large ones, and nobody read, {percent(float(kept['snugd']))} of what snugd held was new; "
+           f"of what memcached held it was {percent(float(kept['memcached']))}.")
+
+
+def figures_without_source(readme, known):
+    """Lines of README.md with a measured figure that none of the sentences has: a decimal, a percentage, MiB. Code and the link texts do not count."""
+    strange, in_code = [], False
+    for number, line in enumerate(readme.splitlines(), 1):
+        if line.startswith("```"):
+            in_code = not in_code
+        bare = re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
+        for sentence in known:
+            bare = bare.replace(sentence, "")
+        if not in_code and not line.startswith("    ") and re.search(r"(?<![\w.])[0-9]+\.[0-9]+(?![\w.]*[0-9])(?! or newer)|[0-9] (%|MiB)", bare):
+            strange.append(f"README.md:{number}: a figure that no result page has: {bare.strip()}")
+    return strange
+
+
+# ---- charts ------------------------------------------------------------------------------------------------------------
+
+STYLE = """<style>
+text{font:14px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fill:#59636e}
+.h{font-size:16px;font-weight:600;fill:#1f2328}.e{text-anchor:end}.m{text-anchor:middle}.v{font-size:12px}
+.g{stroke:#8b949e;stroke-opacity:.3;fill:none}.line{fill:none;stroke-width:2.2}
+.f0{fill:#1f6feb}.f1{fill:#8a94a3}.f2{fill:#c2611f}.f3{fill:#0a7d4f}.s0{stroke:#1f6feb}.s1{stroke:#8a94a3}.s2{stroke:#c2611f}.s3{stroke:#0a7d4f}
+@media (prefers-color-scheme:dark){text{fill:#9198a1}.h{fill:#f0f6fc}.f0{fill:#58a6ff}.f2{fill:#e8894a}.f3{fill:#3fb950}.s0{stroke:#58a6ff}.s2{stroke:#e8894a}.s3{stroke:#3fb950}}
+</style>"""
+WIDTH = 640
+
+
+def svg(height, title, parts):
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
+                      f"<title>{title}</title>", STYLE, *parts, "</svg>"]) + "\n"
+
+
+def label(x, y, text, kind=""):
+    return f'<text x="{x:.1f}" y="{y:.1f}"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}>{text}</text>'
+
+
+SIZES = {"20 + 50 B": "50 B", "30 + 100 B": "100 B", "30 + 230 B": "230 B", "40 B + 1-2 KiB": "1-2 KiB", "40 B + Meta's kvcache sizes": "Meta's sizes"}
+
+
+def draw_density():
+    floor, tall, left = 240, 160, 58
+    title = "Keys and values as a share of the server's resident memory"
+    parts = [label(10, 22, title, "h")]
+    for i, name in enumerate(("snugd", "memcached 1.6.18", "Redis 7.0")):
+        parts += [f'<rect class="f{i}" x="{10 + (0, 90, 262)[i]}" y="37" width="12" height="12"/>', label(27 + (0, 90, 262)[i], 48, name)]
+    for share in (0, 25, 50, 75, 100):
+        y = floor - tall * share / 100
+        parts += [f'<path class="g" d="M{left} {y:.1f}H{WIDTH - 10}"/>', label(left - 6, y + 5, f"{share} %", "e")]
+    for at, (sizes, *values) in enumerate(density()):
+        x = left + 8 + at * 115
+        for i, value in enumerate(values):
+            high = tall * value
+            parts += [f'<rect class="f{i}" x="{x + i * 34}" y="{floor - high:.1f}" width="31" height="{high:.1f}"/>',
+                      label(x + i * 34 + 15.5, floor - high - 4, f"{100 * value:.0f}", "m v")]
+        parts.append(label(x + 51, floor + 19, SIZES[sizes], "m"))
+    return svg(272, title, parts)
+
+
+def draw_comes_back():
+    top, floor, left, right = 58, 250, 50, WIDTH - 128
+    title = "Resident memory, MiB: two thirds of the items expire, nobody asks"
+    end, most = 60, 225
+    x = lambda seconds: left + (right - left) * (seconds + 3) / (end + 3)
+    y = lambda mib: floor - (floor - top) * mib / most
+    parts = [label(10, 22, title, "h")]
+    for mib in (0, 50, 100, 150, 200):
+        parts += [f'<path class="g" d="M{left} {y(mib):.1f}H{right}"/>', label(left - 6, y(mib) + 5, mib, "e")]
+    for seconds in (0, 15, 30, 45, 60):
+        parts.append(label(x(seconds), floor + 19, f"{seconds} s", "m"))
+    parts += [f'<path class="g" d="M{x(0):.1f} {top - 12}V{floor}"/>', label(x(0) + 5, top - 8, "they expire")]
+    left_mib = comes_back()["snugd"]["left, MiB"]
+    parts += [f'<path class="g" style="stroke-opacity:1" stroke-dasharray="3 4" d="M{left} {y(left_mib):.1f}H{right}"/>',
+              label(right - 4, y(left_mib) + 17, "keys and values that are left", "e")]
+    names = {"snugd": "snugd", "memcached": "memcached", "redis": "Redis", "jemalloc": "on jemalloc"}
+    for colour, (name, points) in enumerate(curves().items()):
+        spread = points[:: max(1, len(points) // 150)] + points[-1:]
+        joined = " ".join(f"{x(max(seconds, -3)):.1f},{y(mib):.1f}" for seconds, mib in spread)
+        parts += [f'<polyline class="line s{colour}" points="{joined}"/>', label(right + 6, y(points[-1][1]) + 5, f"{names[name]} {points[-1][1]:.0f}")]
+    return svg(280, title, parts)
+
+
+CHARTS = {"density.svg": draw_density, "comes-back.svg": draw_comes_back}
+
+
+def main():
+    known = list(sentences())
+    if sys.argv[1:] == ["--draw"]:
+        for name, draw in CHARTS.items():
+            with open(os.path.join(HERE, name), "w") as out:
+                out.write(draw())
+        return 0
+    if sys.argv[1:] != ["--check"]:
+        print("\n".join(known))
+        return 0
+    readme = text_of("README.md")
+    wrong = [f"README.md: not there: {sentence}" for sentence in known if sentence not in readme] + figures_without_source(readme, known)
+    wrong += [f"docs/images/{name}: is not what figures.py --draw draws" for name, draw in CHARTS.items() if text_of(f"docs/images/{name}") != draw()]
+    print("\n".join(wrong or [f"{len(known)} sentences and {len(CHARTS)} charts are as the result pages say"]))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
