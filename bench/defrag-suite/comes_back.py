@@ -138,8 +138,7 @@ def plot(scenario, outcomes, seconds):
         for column, y, shown in ((1, memory_y, rows), (2, processor_y, [row for row in rows if row[0] >= 0])):
             points = " ".join(f"{x_of(each[0], seconds):.1f},{y(each[column]):.1f}" for each in shown)
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.6"/>')
-        parts.append(f'<rect x="{LEFT + number * 100}" y="420" width="11" height="11" fill="{colour}"/>'
-                     f'<text x="{LEFT + number * 100 + 15}" y="430">{name}</text>')
+        parts.append(report.legend(number, len(since), colour, name, LEFT, WIDTH - LEFT - RIGHT, 420))
     return "\n".join(parts + ["</svg>\n"])
 
 

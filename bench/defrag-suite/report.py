@@ -53,6 +53,12 @@ def score_card(results, targets):
     return ["target", *results, "mean", "not recovered", "refused"], rows
 
 
+def legend(number, count, colour, name, left, room, y):
+    """A target's box and name; all of them side by side, and the last one still within the drawing."""
+    x = left + number * min(100, room / count)
+    return f'<rect x="{x:.0f}" y="{y}" width="11" height="11" fill="{colour}"/><text x="{x + 15:.0f}" y="{y + 10}">{html.escape(name)}</text>'
+
+
 def plot(title, outcomes, limit_mb):
     """Resident memory, drawn, and payload, dotted, over time; one colour a target."""
     outcomes = {name: outcome for name, outcome in outcomes.items() if "rows" in outcome}
@@ -75,6 +81,5 @@ def plot(title, outcomes, limit_mb):
         for column, style in ((1, 'stroke-width="1.6"'), (2, 'stroke-dasharray="2 3"')):
             points = " ".join(f"{x(each[0]):.1f},{y(each[column]):.1f}" for each in rows)
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" {style}/>')
-        parts.append(f'<rect x="{left + at * 100}" y="{height - 22}" width="11" height="11" fill="{colour}"/>'
-                     f'<text x="{left + at * 100 + 15}" y="{height - 12}">{html.escape(name)}</text>')
+        parts.append(legend(at, len(outcomes), colour, name, left, width - left - right, height - 22))
     return "\n".join(parts + ["</svg>\n"])

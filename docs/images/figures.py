@@ -137,6 +137,11 @@ def sentences():
     kept = {name: re.search(r"\((.*)\)", shift[name]["then 30 + 100 B again"]).group(1) for name in shift}
     cells = re.search(r"Of ([0-9]+) cells the cache: [0-9]+ better than all seven, ([0-9]+) more than 0\.003 worse.*?\+([0-9.]+) at worst", text_of(EVICTION))
     yield f"**snugd is a drop-in memcached that keeps {span(beside_memcached, 1)} times as much in the same memory, and gives back what it does not use.**"
+    columns = list(zip(*[row[1:] for row in here]))
+    shares = ", ".join(f"{name} {100 * min(column):.0f} to {percent(max(column))}" for name, column in zip(("snugd", "memcached", "Redis"), columns))
+    yield f"![Keys and values as a share of resident memory: {shares}]"
+    yield (f"![Resident memory over a minute: snugd falls from {back['snugd']['full, MiB']:.0f} to {back['snugd']['end']:.0f} MiB, "
+           f"memcached stays at {back['memcached']['end']:.0f}]")
     yield f"Beside Redis it is {span(beside_redis, 1)} times as much."
     yield (f"In the minute after two thirds of the items expire, snugd falls from {back['snugd']['full, MiB']:.0f} to {back['snugd']['end']:.0f} MiB, "
            f"for {back['snugd']['processor time']} s of processor time.")
@@ -159,9 +164,9 @@ def figures_without_source(readme, known):
     for number, line in enumerate(readme.splitlines(), 1):
         if line.startswith("```"):
             in_code = not in_code
-        bare = re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
         for sentence in known:
-            bare = bare.replace(sentence, "")
+            line = line.replace(sentence, "")
+        bare = re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
         if not in_code and not line.startswith("    ") and re.search(r"(?<![\w.])[0-9]+\.[0-9]+(?![\w.]*[0-9])(?! or newer)|[0-9] (%|MiB)", bare):
             strange.append(f"README.md:{number}: a figure that no result page has: {bare.strip()}")
     return strange
@@ -176,7 +181,7 @@ text{font:14px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fil
 .f0{fill:#1f6feb}.f1{fill:#8a94a3}.f2{fill:#c2611f}.f3{fill:#0a7d4f}.s0{stroke:#1f6feb}.s1{stroke:#8a94a3}.s2{stroke:#c2611f}.s3{stroke:#0a7d4f}
 @media (prefers-color-scheme:dark){text{fill:#9198a1}.h{fill:#f0f6fc}.f0{fill:#58a6ff}.f2{fill:#e8894a}.f3{fill:#3fb950}.s0{stroke:#58a6ff}.s2{stroke:#e8894a}.s3{stroke:#3fb950}}
 </style>"""
-WIDTH = 640
+WIDTH = 540
 
 
 def svg(height, title, parts):
@@ -188,31 +193,32 @@ def label(x, y, text, kind=""):
     return f'<text x="{x:.1f}" y="{y:.1f}"{f" class={chr(34)}{kind}{chr(34)}" if kind else ""}>{text}</text>'
 
 
+LEGEND_X = (0, 82, 246)
 SIZES = {"20 + 50 B": "50 B", "30 + 100 B": "100 B", "30 + 230 B": "230 B", "40 B + 1-2 KiB": "1-2 KiB", "40 B + Meta's kvcache sizes": "Meta's sizes"}
 
 
 def draw_density():
     floor, tall, left = 240, 160, 58
-    title = "Keys and values as a share of the server's resident memory"
+    title = "Keys and values as a share of resident memory"
     parts = [label(10, 22, title, "h")]
     for i, name in enumerate(("snugd", "memcached 1.6.18", "Redis 7.0")):
-        parts += [f'<rect class="f{i}" x="{10 + (0, 90, 262)[i]}" y="37" width="12" height="12"/>', label(27 + (0, 90, 262)[i], 48, name)]
+        parts += [f'<rect class="f{i}" x="{10 + LEGEND_X[i]}" y="37" width="12" height="12"/>', label(27 + LEGEND_X[i], 48, name)]
     for share in (0, 25, 50, 75, 100):
         y = floor - tall * share / 100
         parts += [f'<path class="g" d="M{left} {y:.1f}H{WIDTH - 10}"/>', label(left - 6, y + 5, f"{share} %", "e")]
     for at, (sizes, *values) in enumerate(density()):
-        x = left + 8 + at * 115
+        x = left + 6 + at * 94
         for i, value in enumerate(values):
             high = tall * value
-            parts += [f'<rect class="f{i}" x="{x + i * 34}" y="{floor - high:.1f}" width="31" height="{high:.1f}"/>',
-                      label(x + i * 34 + 15.5, floor - high - 4, f"{100 * value:.0f}", "m v")]
-        parts.append(label(x + 51, floor + 19, SIZES[sizes], "m"))
+            parts += [f'<rect class="f{i}" x="{x + i * 28}" y="{floor - high:.1f}" width="26" height="{high:.1f}"/>',
+                      label(x + i * 28 + 13, floor - high - 4, f"{100 * value:.0f}", "m v")]
+        parts.append(label(x + 41, floor + 19, SIZES[sizes], "m"))
     return svg(272, title, parts)
 
 
 def draw_comes_back():
-    top, floor, left, right = 58, 250, 50, WIDTH - 128
-    title = "Resident memory, MiB: two thirds of the items expire, nobody asks"
+    top, floor, left, right = 58, 250, 50, WIDTH - 130
+    title = "Resident memory, MiB: two thirds of the items expire"
     end, most = 60, 225
     x = lambda seconds: left + (right - left) * (seconds + 3) / (end + 3)
     y = lambda mib: floor - (floor - top) * mib / most
@@ -226,10 +232,15 @@ def draw_comes_back():
     parts += [f'<path class="g" style="stroke-opacity:1" stroke-dasharray="3 4" d="M{left} {y(left_mib):.1f}H{right}"/>',
               label(right - 4, y(left_mib) + 17, "keys and values that are left", "e")]
     names = {"snugd": "snugd", "memcached": "memcached", "redis": "Redis", "jemalloc": "on jemalloc"}
-    for colour, (name, points) in enumerate(curves().items()):
+    lines = curves()
+    places, lowest = {}, 0
+    for name in sorted(lines, key=lambda name: y(lines[name][-1][1])):  # labels do not cover each other
+        places[name] = lowest = max(lowest, y(lines[name][-1][1]) + 2)
+        lowest += 16
+    for colour, (name, points) in enumerate(lines.items()):
         spread = points[:: max(1, len(points) // 150)] + points[-1:]
         joined = " ".join(f"{x(max(seconds, -3)):.1f},{y(mib):.1f}" for seconds, mib in spread)
-        parts += [f'<polyline class="line s{colour}" points="{joined}"/>', label(right + 6, y(points[-1][1]) + 5, f"{names[name]} {points[-1][1]:.0f}")]
+        parts += [f'<polyline class="line s{colour}" points="{joined}"/>', label(right + 6, places[name], f"{names[name]} {points[-1][1]:.0f}")]
     return svg(280, title, parts)
 
 
