@@ -231,10 +231,21 @@ static void run_operations(const struct configuration *configuration, struct ope
 	twin_compare_all(operations->twin);
 }
 
-/* A heap of a few units of 2 MiB, full of small objects, every second of which goes: units must be
- * drained in each run, which by random choices alone they were not in one of eight short ones. */
-static void drain_units(struct twin *twin, size_t limit_bytes) {
-	if (limit_bytes < 4 * MIB || limit_bytes > 9 * MIB) return;
+static bool has_units(size_t limit_bytes) {
+	return limit_bytes >= 4 * MIB && limit_bytes <= 9 * MIB;
+}
+
+static void give_pages_back(struct twin *twin) {
+	snug_defragment_options options = snug_defragment_options_default();
+	options.retain_bytes = 0;
+	twin_defragment(twin, &options);
+	twin_check(twin);
+	twin_compare_all(twin);
+}
+
+/* A heap of a few units of 2 MiB, full of small objects of many sizes, every second of which goes.
+ * Whether a unit is drained is left to what lies where: pieces that were lent may stand in each. */
+static void thin_units(struct twin *twin) {
 	if (twin->defragmentation.running) twin_end(twin);
 	for (size_t i = 0; i < twin->count; i++) {
 		while (twin->objects[i].pins > 0) REQUIRE_OK(twin_unpin(twin, i));
@@ -244,11 +255,22 @@ static void drain_units(struct twin *twin, size_t limit_bytes) {
 	for (size_t i = twin->count; i-- > 0;) {
 		if (i % 2 == 0) REQUIRE_OK(twin_free(twin, i));
 	}
-	snug_defragment_options options = snug_defragment_options_default();
-	options.retain_bytes = 0;
-	twin_defragment(twin, &options);
-	twin_check(twin);
-	twin_compare_all(twin);
+	give_pages_back(twin);
+}
+
+/* A unit must be drained, whatever the heap went through. Each object fills a page, so there is no
+ * hole to compact into. Two of three go, from all over: no unit is free, and one can be. */
+static void drain_units(struct twin *twin, size_t page_bytes) {
+	twin_free_all(twin);
+	const snug_alloc_options whole = {.contiguous = true};
+	while (twin_alloc(twin, page_bytes - 64, &whole) == SNUG_OK) {
+	}
+	for (size_t i = twin->count; i-- > 0;) {
+		if (i % 3 != 0) REQUIRE_OK(twin_free(twin, i));
+	}
+	uint64_t before = twin->counters.relocated_objects;
+	give_pages_back(twin);
+	REQUIRE(twin->counters.relocated_objects > before, "no region was drained");
 }
 
 /* Holes beside objects that may not move: what stands in the way must be told in each run, and
@@ -284,8 +306,10 @@ static void run_configuration(void **state) {
 	operations.phase_rarity = configuration->phase_rarity;
 	uint64_t count = operations_of(configuration);
 	run_operations(configuration, &operations, count);
-	drain_units(&twin, configuration->options.limit_bytes);
+	bool units = has_units(configuration->options.limit_bytes);
+	if (units) thin_units(&twin);
 	pin_what_stands_in_the_way(&twin);
+	if (units) drain_units(&twin, configuration->options.page_bytes);
 	add_totals(&operations, count);
 	twin_destroy(&twin);
 	assert_int_equal(fake->mistakes, 0);
