@@ -63,7 +63,7 @@ def card_has_the_extremes_of_what_came_after_the_first_mark():
 def score_card_counts_a_failure_as_nothing():
     results = {"one": {"a": {"mean": 0.5, "refused": 2, "to_recover_s": 1.0}}, "two": {"a": {"failed": "gone"}}}
     head, rows = report.score_card(results, ["a"])
-    assert rows == [["a", ".500", ".000", ".250", "1", "2"]], rows
+    assert rows == [["a", "0.500", "0.000", "0.250", "1", "2"]], rows
     assert head[1:3] == ["one", "two"]
 
 
