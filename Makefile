@@ -3,6 +3,7 @@
 BUILD_TYPE ?= debugoptimized
 PREFIX ?= /usr/local
 LIBDIR ?= lib
+SYSCONFDIR ?= $(if $(filter /usr,$(PREFIX)),/etc,$(abspath $(PREFIX))/etc)
 DESTDIR ?=
 FUZZ_SECONDS ?= 60
 MINUTES ?= 10
@@ -31,7 +32,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -67,14 +68,17 @@ help:
 	@echo "make check-model   the models of channels, tickets, the stop and reads, with spin; ends with 'N passed, N failed'"
 	@echo "make format        clang-format over the tree; make check-format only looks"
 	@echo "make tidy          clang-tidy over the library"
-	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, man pages, snugd, snugctl, snug-replay"
+	@echo "make install       to PREFIX (now $(PREFIX)) below DESTDIR: headers, libraries, snug.pc, CMake's package, man pages, snugd, snugctl, snug-replay,"
+	@echo "                   the unit, a config (one that is there stays), completion; make uninstall removes what the last make install put there"
+	@echo "make check-install installs below a directory and builds programs from that: pkg-config, static, CMake, a subproject of Meson; two minutes"
 	@echo "make deb           Debian's packages of snugd and the library, in build-deb/; make check-deb tries them in a bare Debian 12 and under a systemd, as root"
 	@echo "make clean         removes the build directories"
 	@echo "Each target installs from Debian's packages what it needs and is missing; tools/install-deps --list GROUP shows what."
 
 # ---- build directories ------------------------------------------------------------------------------------------------
 
-debug = -Dassertions=debug
+# A warning fails these; build/ is everybody's, whose compiler may be newer than ours.
+debug = -Dassertions=debug -Dwerror=true
 asan = -Db_sanitize=address,undefined -Db_lundef=false
 tsan = -Db_sanitize=thread -Db_lundef=false
 with_clang = CC=clang CXX=clang++
@@ -106,13 +110,16 @@ build-clang/build.ninja:
 	$(call setup,$(debug),$(with_clang))
 
 build-musl/build.ninja: build-musl/prefix/machine.txt
-	$(call setup,-Dhttp=disabled -Dtests=enabled --native-file $<)
+	$(call setup,-Dwerror=true -Dhttp=disabled -Dtests=enabled --native-file $<)
 
 build-arm64/build.ninja: build-arm64/prefix/machine.txt
-	$(call setup,-Dhttp=disabled -Dtests=enabled --cross-file $<)
+	$(call setup,-Dwerror=true -Dhttp=disabled -Dtests=enabled --cross-file $<)
 
 build-%/prefix/machine.txt:
 	@tests/elsewhere/prepare.sh $(@D) $*
+
+build-install/build.ninja:
+	$(call setup,-Dtests=disabled)
 
 build-fuzz/build.ninja:
 	$(call setup,$(debug) $(asan) -Dfuzz=true,$(with_clang))
@@ -233,10 +240,17 @@ tidy: need-tidy build-clang/build.ninja
 	@clang-tidy --quiet -p build-clang $(filter src/%.c,$(sources))
 
 install: all
-	@meson configure build -Dprefix=$(abspath $(PREFIX)) -Dlibdir=$(LIBDIR) >/dev/null
+	@meson configure build -Dprefix=$(abspath $(PREFIX)) -Dlibdir=$(LIBDIR) -Dsysconfdir=$(SYSCONFDIR) >/dev/null
 	@$(ninja) --quiet -C build
 	@meson install --quiet --no-rebuild -C build $(if $(DESTDIR),--destdir $(abspath $(DESTDIR)))
 	@$(if $(DESTDIR),,PATH=$$PATH:/sbin ldconfig || true)
+
+uninstall:
+	@packaging/uninstall.sh build
+
+check-install: need-check-install build-install/build.ninja
+	@$(ninja) --quiet -C build-install
+	@tests/packaging/check_install.sh build-install
 
 # In a directory of their own; they are built with the system's compiler and flags.
 deb: need-deb
@@ -247,4 +261,4 @@ check-deb: need-check-deb deb
 	@tests/packaging/systemd.sh build-deb
 
 clean:
-	@rm -rf build build-deb build-debug build-asan build-tsan build-clang build-fuzz build-musl build-arm64 build-mutate
+	@rm -rf build build-deb build-debug build-install build-asan build-tsan build-clang build-fuzz build-musl build-arm64 build-mutate

@@ -42,10 +42,12 @@ tree >"$work/before"
 
 inside sh -c 'apt-get install -y --no-install-recommends /packages/*.deb' >>"$work/apt.log" 2>&1 || { tail "$work/apt.log"; fail "install"; }
 ok "installs"
-for file in usr/bin/snugd usr/bin/snugctl etc/snugd.conf lib/systemd/system/snugd.service usr/share/man/man1/snugd.1.gz usr/share/man/man1/snugctl.1.gz usr/share/man/man3/libsnug.3.gz usr/include/snug/heap.h; do
+for file in usr/bin/snugd usr/bin/snugctl etc/snugd.conf lib/systemd/system/snugd.service usr/share/man/man1/snugd.1.gz usr/share/man/man1/snugctl.1.gz usr/share/man/man3/libsnug.3.gz usr/include/snug/heap.h \
+	usr/share/bash-completion/completions/snugd.bash usr/share/zsh/vendor-completions/_snugctl usr/share/snugd/snugd.socket usr/share/doc/libsnug-dev/examples/example_cache.c; do
 	[[ -e $root/$file ]] || fail "$file is missing"
 done
 inside snugd --config /etc/snugd.conf --check-config >/dev/null || fail "the config as installed"
+[[ -n $(find "$root/usr/lib" -name snugConfig.cmake) ]] || fail "CMake's package is missing"
 ok "has its files; the config is fine"
 
 mkdir -p "$root/run/snugd"
