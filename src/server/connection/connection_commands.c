@@ -240,6 +240,7 @@ static bool act(struct connection *connection, struct command *command) {
 		return false;
 	case COMMAND_CRAWLER:
 	case COMMAND_MEMLIMIT:
+	case COMMAND_REFRESH:
 	case COMMAND_SHUTDOWN:
 	case COMMAND_SNUG:
 	case COMMAND_STATS:
