@@ -208,9 +208,9 @@ static inline snug_cache_store_options snug_cache_store_options_default(void) {
 	return made;
 }
 
-/* Stores. SIZE_TOO_LARGE, NO_MEMORY: then what there was is gone, too, for it is not what it should
- * be. A refused set with `cas`, add, replace, append or prepend leaves what there was.
- * snug_shard_set promises the same. */
+/* Stores. SIZE_TOO_LARGE, NO_MEMORY: a failed set removes the old value, so that no stale one is
+ * served. A set with `cas`, an add, a replace, an append and a prepend leave the old value when they
+ * fail. snug_shard_set promises the same. */
 SNUG_NODISCARD snug_error snug_cache_set(snug_cache_client *client, const void *key,
 										 size_t key_bytes, const void *value, size_t value_bytes,
 										 const snug_cache_store_options *options);
@@ -272,7 +272,7 @@ SNUG_NODISCARD snug_error snug_cache_flush(snug_cache_client *client);
 
 /* ------------------------------------------------------------------ memory, figures ----------- */
 
-/* Another limit, which the workers reach step by step. OPTION (above limit_max_bytes),
+/* Sets the limit of all workers. They reach it step by step. OPTION (above limit_max_bytes),
  * LIMIT_TOO_SMALL. */
 SNUG_NODISCARD snug_error snug_cache_set_limit(snug_cache_client *client, size_t limit_bytes);
 

@@ -160,11 +160,12 @@ SNUG_NODISCARD snug_error snug_heap_destroy(snug_heap *heap);
  * message or a join must lie between its last call and this one. */
 SNUG_NODISCARD snug_error snug_heap_adopt(snug_heap *heap);
 
-/* Another limit. A higher one holds at once. A lower one too, unless more is in use: then the limit
- * goes down as memory is given back. Pages that become free go to the OS at once, page by page, but
- * for as many as an allocation or a charge waits for; those, and what was free already, go in the
- * steps of a defragmentation, some in each, or as a whole with retain_bytes 0. snug_stats_get tells
- * limit_bytes and limit_goal_bytes. OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
+/* Sets the limit. A higher one, or one above what is in use, holds at once. Otherwise the limit
+ * falls as pages become free, and snug_stats_get tells limit_bytes and limit_goal_bytes.
+ *
+ * Pages that become free go to the OS at once. Those that an allocation or a charge waits for, and
+ * those that were free before, go in the steps of a defragmentation; with retain_bytes 0 all of them.
+ * OPTION (above limit_max_bytes), LIMIT_TOO_SMALL. */
 SNUG_NODISCARD snug_error snug_heap_set_limit(snug_heap *heap, size_t limit_bytes);
 
 /* Counts memory of the owner's, such as an index or buffers, towards the limit. Free pages are

@@ -241,9 +241,9 @@ SNUG_NODISCARD snug_error snug_shard_lease_view(snug_shard *shard, const snug_le
  * nothing can go. For emergencies. With no_eviction nothing can. */
 uint64_t snug_shard_evict(snug_shard *shard, uint64_t bytes);
 
-/* Another limit, up to limit_max_bytes. A lower one is reached step by step by snug_shard_maintain;
- * with no_eviction as far as packing goes, and further as items are deleted or expire. As
- * snug_heap_set_limit. */
+/* Sets the limit, up to limit_max_bytes. snug_shard_maintain reaches a lower one step by step, by
+ * packing and evicting. With no_eviction it only packs, and goes on as items are deleted or expire.
+ * Errors as snug_heap_set_limit. */
 SNUG_NODISCARD snug_error snug_shard_set_limit(snug_shard *shard, size_t limit_bytes);
 
 /* Counts memory of the caller's, such as buffers, towards the limit, evicting items for it.

@@ -184,8 +184,8 @@ static bool open_auth(struct snugd *snugd) {
 	if (open > 0) {
 		snug_log_line(
 			&snugd->log, SNUG_LOG_WARNING,
-			"%u address%s can be reached from elsewhere, and nobody who connects is asked "
-			"who he is: --auth-file, or -l",
+			"%u address%s can be reached from elsewhere, and there is no authentication: "
+			"--auth-file, or -l",
 			open, open > 1 ? "es" : "");
 	}
 	return true;
