@@ -81,7 +81,7 @@ def processor_time():
     for options, block in re.findall(r"`bench-servers ([^`]*)`\n\n```\n(.*?)```", text_of(PEERS), re.S):
         for shape, ratio in re.findall(r"^(no pipelining|pipeline 16|multiget 24)\s+snugd\s+[0-9.]+\s+([0-9.]+)", block, re.M):
             found[names[shape]][2 if "--churn" in options else 0].append(float(ratio))
-    for before in re.findall(r"with one worker\. With two workers it was (0\.[0-9]+)", text_of(SERVERS)):
+    for before in re.findall(r"with one worker\.\s+With two workers it was (0\.[0-9]+)", text_of(SERVERS)):
         found[LOADS[1]][1].append(float(before))
     return found
 

@@ -13,9 +13,11 @@
 #include "base/number_text.h"
 #include "http/http.h"
 #include "os/address_space.h"
+#include "os/files.h"
 #include "server/auth/auth.h"
 #include "server/operator/operator.h"
 #include "server/process/control_socket.h"
+#include "server/process/enough_memory.h"
 #include "server/process/kept_memory.h"
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
@@ -184,11 +186,10 @@ static bool open_auth(struct snugd *snugd) {
 		return false;
 	}
 	if (open > 0) {
-		snug_log_line(
-			&snugd->log, SNUG_LOG_WARNING,
-			"%u address%s can be reached from elsewhere, and there is no authentication: "
-			"--auth-file, or -l",
-			open, open > 1 ? "es" : "");
+		snug_log_line(&snugd->log, SNUG_LOG_WARNING,
+					  "%u address%s can be reached from elsewhere, and there is no authentication: "
+					  "--auth-file, or -l",
+					  open, open > 1 ? "es" : "");
 	}
 	return true;
 }
@@ -414,6 +415,14 @@ static int tell(struct snugd *snugd) {
 	return is_written ? EX_OK : EX_IOERR;
 }
 
+/* A limit beyond the machine's memory; nothing where it fits. */
+static void say_of_memory(const struct snugd *snugd) {
+	struct text why = {0};
+	if (!enough_memory_is_there(&snugd->settings, os_read_file, &why))
+		log_lines(&snugd->log, SNUG_LOG_WARNING, &why);
+	text_deinit(&why);
+}
+
 /* What is asked of the machine is asked as for a start. */
 static int check(struct snugd *snugd) {
 	struct text config = snugd->why;
@@ -423,6 +432,8 @@ static int check(struct snugd *snugd) {
 		text_deinit(&config);
 		return finish(snugd, snugd->status);
 	}
+	snugd->log = log_stderr_create(snugd->settings.verbosity, snugd->settings.log_json);
+	say_of_memory(snugd);
 	snugd->why = config;
 	return tell(snugd);
 }
@@ -449,6 +460,7 @@ int main(int argument_count, char **arguments) {
 	snugd.log = log_stderr_create(snugd.settings.verbosity, snugd.settings.log_json);
 	log_lines(&snugd.log, SNUG_LOG_INFO, &snugd.why);
 	snugd.why.length = 0;
+	say_of_memory(&snugd);
 	bound_heap(snugd.settings.threads);
 	block_signals(&snugd);
 	if (!start(&snugd)) return finish(&snugd, snugd.status);

@@ -116,8 +116,34 @@ def test_wrong_use_says_what_is_wrong():
         (["check", "--json=1"], "--json: takes no value"),
         (["check", "--svg"], "--svg: needs a value"),
         ([], "which command? --help lists them"),
+        (["chekc"], "'chekc' is not a command; --help lists them"),
+        (["estimat"], "'estimat' is not a command"),
+        (["--json", "top"], "--json is not for top"),
+        (["--json", "dump"], "--json is not for dump"),
+        (["--svg", "x", "check"], "--svg is for map alone"),
     ):
         assert ctl(*words, status=USAGE).stderr.startswith(f"snugctl: {sentence}"), words
+
+
+def test_help_fits_a_terminal():
+    for text in (ctl("--help").stdout, ctl("help").stdout):
+        assert max(map(len, text.splitlines())) <= 80, text
+
+
+def test_what_cannot_be_written_is_no_success():
+    with Server() as server, open("/dev/full", "w") as full:
+        for words in (["--help"], ["-s", server.socket, "stats"], ["-s", server.socket, "top", "--rounds", "1"]):
+            done = subprocess.run([SNUGCTL, *words], stdout=full, stderr=subprocess.PIPE, text=True, timeout=HANG_S)
+            assert done.returncode == REFUSED and done.stderr == "snugctl: standard output: No space left on device\n", (words, done)
+
+
+def test_headings_are_words():
+    with Server("-t", "2") as server:
+        shown = server.ctl("metrics").stdout
+        assert "\nworker 1\n" in shown and "\nworker 1, small pool\n" in shown, shown
+        server.ctl("schedule", "03:00-05:00")
+        shown = server.ctl("schedules").stdout
+        assert shown.startswith("schedule ") and re.search(r"next_time +\d{4}-\d\d-\d\d 0[3-5]:\d\d:\d\d\n", shown), shown
 
 
 def test_no_server():

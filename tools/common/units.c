@@ -42,6 +42,21 @@ struct unit_text duration_text(uint64_t nanoseconds) {
 	return out;
 }
 
+struct unit_text uptime_text(uint64_t seconds) {
+	struct unit_text out;
+	unsigned long long days = seconds / 86400, hours = seconds / 3600 % 24;
+	unsigned minutes = (unsigned)(seconds / 60 % 60);
+	if (days > 0)
+		snprintf(out.text, sizeof out.text, "%llu d %llu h", days, hours);
+	else if (hours > 0)
+		snprintf(out.text, sizeof out.text, "%llu h %u min", hours, minutes);
+	else if (minutes > 0)
+		snprintf(out.text, sizeof out.text, "%u min %u s", minutes, (unsigned)(seconds % 60));
+	else
+		snprintf(out.text, sizeof out.text, "%u s", (unsigned)seconds);
+	return out;
+}
+
 struct unit_text share_text(double share) {
 	struct unit_text out;
 	snprintf(out.text, sizeof out.text, "%.1f %%", share * 100);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static bool ends(const char *text, const char *with) {
 	size_t length = strlen(text), part = strlen(with);
@@ -18,6 +19,16 @@ static bool is_number(const char *text) {
 	return json_is_number(text, strlen(text));
 }
 
+/* A second since 1970 by this machine's clock; 0 is never. */
+static struct unit_text date_text(uint64_t second) {
+	struct unit_text out = {"never"};
+	struct tm parts;
+	time_t moment = (time_t)second;
+	if (second > 0 && localtime_r(&moment, &parts) != NULL)
+		(void)strftime(out.text, sizeof out.text, "%Y-%m-%d %H:%M:%S", &parts);
+	return out;
+}
+
 /* A number, with its unit. */
 static struct unit_text readable(const char *name, const char *value) {
 	struct unit_text text;
@@ -25,6 +36,8 @@ static struct unit_text readable(const char *name, const char *value) {
 	if (*value != '-') {
 		if (ends(name, "bytes")) return bytes_text(number_leading(value));
 		if (ends(name, "_ns")) return duration_text(number_leading(value));
+		if (ends(name, ":next_time") || ends(name, ":last_time") || ends(name, ":time"))
+			return date_text(number_leading(value));
 		bool is_share = strstr(name, "external_fragmentation") != NULL ||
 						strstr(name, "internal_fragmentation") != NULL;
 		if (is_share && parse_real(value, &share)) return share_text(share);
@@ -34,6 +47,36 @@ static struct unit_text readable(const char *name, const char *value) {
 	}
 	snprintf(text.text, sizeof text.text, "%s", value);
 	return text;
+}
+
+/* What the numbers before a name's colons are, by the command that was asked. */
+static const char *group_word(const char *command) {
+	static const struct {
+		const char *command, *word;
+	} known[] = {{"snug metrics", "worker"}, {"snug check", "worker"},
+				 {"snug map", "worker"},     {"snug schedules", "schedule"},
+				 {"snug report", "request"}, {"stats conns", "connection"},
+				 {"stats slabs", "pool"}};
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strncmp(command, known[i].command, strlen(known[i].command)) == 0) return known[i].word;
+	return NULL;
+}
+
+/* "3:small:" as "worker 3, small pool". */
+static void show_heading(const char *command, const char *group, size_t length) {
+	const char *word = group_word(command);
+	size_t digits = strspn(group, "0123456789");
+	if (word == NULL || digits == 0 || digits > length) {
+		print_plain(stdout, group, length);
+	} else {
+		printf("%s %.*s", word, (int)digits, group);
+		if (digits < length) {
+			fputs(", ", stdout);
+			print_plain(stdout, group + digits + 1, length - digits - 1);
+			if (strcmp(word, "worker") == 0) fputs(" pool", stdout);
+		}
+	}
+	putchar('\n');
 }
 
 /* How much of a name is its group: "3:small:" of "3:small:objects". */
@@ -64,7 +107,7 @@ static void show_field(const struct field *field, size_t group, size_t width) {
 	putchar('\n');
 }
 
-void show_table(const struct reply *reply) {
+void show_table(const char *command, const struct reply *reply) {
 	size_t width = widest(reply), group_before = 0;
 	const char *before = "";
 	for (size_t i = 0; i < reply->field_count; i++) {
@@ -72,8 +115,7 @@ void show_table(const struct reply *reply) {
 		size_t group = group_length(field->name);
 		if (group > 0 && (group != group_before || strncmp(field->name, before, group) != 0)) {
 			if (i > 0) putchar('\n');
-			print_plain(stdout, field->name, group - 1);
-			putchar('\n');
+			show_heading(command, field->name, group - 1);
 		}
 		before = field->name;
 		group_before = group;

@@ -4,9 +4,9 @@
 
 #include "link.h"
 
-/* Names and values in two columns, with units that people read; "3:name" goes under a heading
- * "3". */
-void show_table(const struct reply *reply);
+/* Names and values in two columns, with units that people read; "3:name" goes under a heading that
+ * says what 3 is of the answers to `command`: "worker 3", "schedule 3". */
+void show_table(const char *command, const struct reply *reply);
 /* One object: numbers as numbers, all else as strings. */
 void show_json(const struct reply *reply);
 

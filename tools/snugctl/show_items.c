@@ -293,8 +293,8 @@ static enum part put_part(struct dump *dump, uint64_t next[2]) {
 }
 
 static void tell_dump(const struct dump *dump, bool is_whole) {
-	fprintf(stderr, "snugctl: %s items, %s\n", count_text(dump->items).text,
-			bytes_text(dump->bytes).text);
+	fprintf(stderr, "snugctl: %s item%s, %s\n", count_text(dump->items).text,
+			dump->items == 1 ? "" : "s", bytes_text(dump->bytes).text);
 	if (!is_whole)
 		fprintf(stderr, "snugctl: to go on: dump --from '%llu %llu'\n",
 				(unsigned long long)dump->at[0], (unsigned long long)dump->at[1]);
@@ -410,8 +410,8 @@ bool load_items(struct link *link, const struct dump_options *options) {
 	while (is_whole && (end = stream_line(&load->from, &line)) != STREAM_ENDED)
 		is_whole = end == STREAM_GOT && load_one(load, line);
 	is_whole = is_whole && take_answers(load);
-	fprintf(stderr, "snugctl: %s items stored, %s refused\n", count_text(load->stored).text,
-			count_text(load->refused).text);
+	fprintf(stderr, "snugctl: %s item%s stored, %s refused\n", count_text(load->stored).text,
+			load->stored == 1 ? "" : "s", count_text(load->refused).text);
 	is_whole = is_whole && load->refused == 0;
 	free(load);
 	return is_whole;

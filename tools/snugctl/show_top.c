@@ -71,7 +71,7 @@ static bool probe(struct link *link) {
 		snug_histogram_add(&histogram, (uint64_t)((now_s() - begin_s) * 1e9));
 		reply_free(&reply);
 	}
-	printf("latency of an empty command from here: median %s   worst of %d %s\n",
+	printf("empty command from here: median %s, worst of %d %s\n",
 		   duration_text(snug_histogram_quantile(&histogram, .5)).text, PROBES,
 		   duration_text(histogram.max).text);
 	return true;
@@ -96,14 +96,14 @@ static double pool_sum(const struct reply *metrics, const char *pool, const char
 
 static void print_pools(const struct reply *metrics) {
 	static const char *const pools[] = {"small", "medium", "large"};
-	printf("\n%-8s %12s %12s %12s %12s %12s %12s\n", "pool", "payload", "slabs", "internal",
+	printf("\n%-7s %11s %11s %11s %11s %11s %11s\n", "pool", "payload", "slabs", "internal",
 		   "holes", "external", "reclaimable");
 	for (size_t i = 0; i < sizeof pools / sizeof *pools; i++) {
 		double slabs = pool_sum(metrics, pools[i], "slab_bytes"),
 			   holes = pool_sum(metrics, pools[i], "hole_bytes");
 		double payload = pool_sum(metrics, pools[i], "payload_bytes"),
 			   slots = pool_sum(metrics, pools[i], "slot_bytes");
-		printf("%-8s %12s %12s %12s %12s %12s %12s\n", pools[i], bytes_text((uint64_t)payload).text,
+		printf("%-7s %11s %11s %11s %11s %11s %11s\n", pools[i], bytes_text((uint64_t)payload).text,
 			   bytes_text((uint64_t)slabs).text,
 			   share_text(slots > 0 ? 1 - payload / slots : 0).text,
 			   bytes_text((uint64_t)holes).text, share_text(slabs > 0 ? holes / slabs : 0).text,
@@ -114,13 +114,13 @@ static void print_pools(const struct reply *metrics) {
 static void print_rates(const struct look *before, const struct look *now) {
 	double seconds = now->at_s - before->at_s, gets = now->gets - before->gets,
 		   hits = now->hits - before->hits;
-	printf(
-		"gets/s %10.0f   sets/s %10.0f   hit rate %8s   evictions/s %8.0f   in %s/s   out %s/s\n",
-		rate(now->gets, before->gets, seconds), rate(now->sets, before->sets, seconds),
-		gets > 0 ? share_text(hits / gets).text : "-",
-		rate(now->evictions, before->evictions, seconds),
-		bytes_text((uint64_t)rate(now->read_bytes, before->read_bytes, seconds)).text,
-		bytes_text((uint64_t)rate(now->written_bytes, before->written_bytes, seconds)).text);
+	printf("gets/s %.0f   sets/s %.0f   hit rate %s   evictions/s %.0f\n"
+		   "in %s/s   out %s/s\n",
+		   rate(now->gets, before->gets, seconds), rate(now->sets, before->sets, seconds),
+		   gets > 0 ? share_text(hits / gets).text : "-",
+		   rate(now->evictions, before->evictions, seconds),
+		   bytes_text((uint64_t)rate(now->read_bytes, before->read_bytes, seconds)).text,
+		   bytes_text((uint64_t)rate(now->written_bytes, before->written_bytes, seconds)).text);
 }
 
 static void print_look(const struct reply *stats, const struct reply *metrics,
@@ -129,13 +129,16 @@ static void print_look(const struct reply *stats, const struct reply *metrics,
 	if (version == NULL) version = "?";
 	fputs("snugd ", stdout);
 	print_plain(stdout, version, strlen(version));
-	printf("   up %.0f s   %.0f connections   %.0f workers\n", reply_number(stats, "uptime"),
-		   reply_number(stats, "curr_connections"), reply_number(stats, "threads"));
-	printf("limit %s   committed %s   free within the limit %s   buffers %s   items %s\n",
+	double connections = reply_number(stats, "curr_connections"),
+		   workers = reply_number(stats, "threads");
+	printf("   up %s   %.0f connection%s   %.0f worker%s\n",
+		   uptime_text((uint64_t)reply_number(stats, "uptime")).text, connections,
+		   connections == 1 ? "" : "s", workers, workers == 1 ? "" : "s");
+	printf("limit %s   committed %s   free within the limit %s\nbuffers %s   items %s\n",
 		   number(stats, "limit_maxbytes").text, number(stats, "snug_committed_bytes").text,
 		   number(stats, "snug_available_bytes").text, number(stats, "snug_buffer_bytes").text,
 		   count_text((uint64_t)reply_number(stats, "curr_items")).text);
-	printf("fragmentation: internal %s, external %s   reclaimable %s   reclaimed so far %s\n",
+	printf("fragmentation: internal %s, external %s\nreclaimable %s   reclaimed so far %s\n",
 		   share_text(reply_number(stats, "snug_internal_fragmentation")).text,
 		   share_text(reply_number(stats, "snug_external_fragmentation")).text,
 		   number(stats, "snug_reclaimable_bytes").text,

@@ -8,6 +8,7 @@
 #include "show.h"
 #include "show_items.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <snug/version.h>
 #include <stdio.h>
@@ -33,51 +34,51 @@ static const char help[] =
 	"use: snugctl [OPTION...] COMMAND [ARGUMENT...]\n"
 	"Asks a running snugd about its memory, and has it cleaned up.\n"
 	"\n"
-	"  estimate [coalesce|compact]         what a defragmentation would gain; touches nothing\n"
+	"  estimate [coalesce|compact]         what a defragmentation would gain\n"
 	"  defrag [coalesce|compact] [bytes N] [ms N] [return]\n"
-	"                                      defragments, within a budget of bytes copied or time; "
-	"return:\n"
-	"                                      gives what is free back to the system\n"
-	"  emergency BYTES [evict]             returns so many bytes to the machine, by evicting\n"
-	"                                      items too if that is said; refused, and nothing done, "
-	"if it cannot be met\n"
+	"                                      defragments, within a budget of bytes\n"
+	"                                      copied or time; return: gives what is\n"
+	"                                      free back to the system\n"
+	"  emergency BYTES [evict]             returns so many bytes to the machine;\n"
+	"                                      evict: by evicting items too; refused,\n"
+	"                                      and nothing done, if it cannot be met\n"
 	"  schedule HH:MM-HH:MM [target PCT]   defragments daily in that window\n"
-	"  schedule every TIME [target PCT]    defragments at intervals of 90s, 30m, 12h, ..\n"
-	"  schedules                           the schedules, their runs, and when the next is due\n"
+	"  schedule every TIME [target PCT]    defragments at intervals: 90s, 30m, 12h\n"
+	"  schedules                           the schedules, and when the next is due\n"
 	"  cancel NUMBER                       ends a schedule\n"
 	"  report [N]                          the last requests, and what they did\n"
 	"  metrics                             figures of each worker and pool\n"
 	"  map                                 the memory map\n"
-	"  limit [BYTES]                       the memory limit; another one from now on\n"
-	"  check                               walks all memory and tells whether it is sound\n"
-	"  verbosity N                         what the log says: 0 errors and warnings .. 3\n"
+	"  limit [BYTES]                       the memory limit; BYTES: set it\n"
+	"  check                               walks all memory: is it sound?\n"
+	"  verbosity N                         what the log says: 0 errors, warnings .. 3\n"
 	"  flush_all [SECONDS]                 every item has expired\n"
 	"  shutdown                            ends the server in order\n"
 	"  stats [items|slabs|conns|settings]  memcached's statistics\n"
-	"  top                                 what the server does, again and again; q ends\n"
-	"  dump                                all items, as commands that store them, to standard "
-	"output\n"
-	"  load                                stores such items from standard input, here or in any "
-	"memcached\n"
+	"  top                                 what the server does; q ends\n"
+	"  dump                                all items, to standard output, as commands\n"
+	"                                      that store them\n"
+	"  load                                stores such items from standard input,\n"
+	"                                      here or in any memcached\n"
 	"\n"
-	"  -p, --port NUMBER     the snugd on this machine that serves that port; default: 11211\n"
-	"  -s, --server ADDRESS  HOST, HOST:PORT, [ADDRESS]:PORT, or the path of a unix socket\n"
-	"  -j, --json            one JSON object\n"
+	"  -p, --port NUMBER     the snugd on this machine at that port; default: 11211\n"
+	"  -s, --server ADDRESS  HOST, HOST:PORT, [ADDRESS]:PORT, or a socket's path\n"
+	"  -j, --json            one JSON object; not for top, dump and load\n"
 	"      --svg FILE        map: draws it into a file\n"
 	"      --timeout S       seconds to wait for an answer; default: 60\n"
 	"      --interval S      top: seconds between two looks; default: 1\n"
 	"      --rounds N        top: ends after so many looks\n"
 	"      --rate BYTES      dump, load: a second at most\n"
 	"      --from 'W H'      dump: goes on where one that was interrupted says\n"
-	"      --login FILE      dump, load: its first line is NAME:PASSWORD, for a server that asks\n"
+	"      --login FILE      dump, load: its first line is NAME:PASSWORD\n"
 	"  -h, --help            this\n"
 	"  -V, --version\n"
 	"\n"
-	"Its control socket is found by itself on this machine; what changes the server is taken there "
-	"alone.\n"
+	"What changes the server is taken on its control socket alone, which is found\n"
+	"by itself on this machine.\n"
 	"\n"
-	"Exit status: 0 done; 1 refused, or done in part only; 2 wrong use; 3 no server there, or no "
-	"answer in time.\n";
+	"Exit status: 0 done; 1 refused, or done in part only; 2 wrong use; 3 no server\n"
+	"there, or no answer in time.\n";
 
 /* ------------------------------------------------------------------ options ---------------- */
 
@@ -204,6 +205,40 @@ static int parse(int argument_count, char **arguments, struct options *options) 
 
 /* ------------------------------------------------------------------ commands --------------- */
 
+/* A line of the help's list begins with it. */
+static bool is_command(const char *word) {
+	const char *options = strstr(help, "\n\n  -p");
+	size_t length = strlen(word);
+	for (const char *line = help; line != NULL && line < options; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (length > 0 && strncmp(line, "  ", 2) == 0 && strncmp(line + 2, word, length) == 0 &&
+			line[2 + length] == ' ')
+			return true;
+	}
+	return false;
+}
+
+/* What is wrong before a server is needed. */
+static bool is_wrong_use(const struct options *options, const char *command) {
+	static const char *const streams[] = {"top", "dump", "load"};
+	if (!is_command(command)) {
+		fprintf(stderr, "snugctl: '");
+		print_plain(stderr, command, strnlen(command, 100));
+		fprintf(stderr, "' is not a command; --help lists them\n");
+		return true;
+	}
+	for (size_t i = 0; options->json && i < sizeof streams / sizeof *streams; i++)
+		if (strcmp(command, streams[i]) == 0) {
+			fprintf(stderr, "snugctl: --json is not for %s\n", command);
+			return true;
+		}
+	if (options->svg_path != NULL && strcmp(command, "map") != 0) {
+		fprintf(stderr, "snugctl: --svg is for map alone\n");
+		return true;
+	}
+	return false;
+}
+
 /* The words of the command line, as one line of the protocol. */
 static bool join(char *command, const char *first, char **words, int count) {
 	size_t length = (size_t)snprintf(command, COMMAND_ROOM, "%s", first);
@@ -254,7 +289,7 @@ static enum status show(const struct options *options, const char *command,
 		return status;
 	}
 	if (!is_map) {
-		show_table(reply);
+		show_table(command, reply);
 		return status;
 	}
 	return show_map(reply, options->svg_path) ? status : STATUS_REFUSED;
@@ -362,16 +397,28 @@ static enum status move_items(const struct options *options, const char *command
 	return is_whole ? STATUS_DONE : STATUS_REFUSED;
 }
 
+/* An answer that could not be written was not given: a disk that is full, a reader that has gone. */
+static int finish(int status) {
+	if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+	fprintf(stderr, "snugctl: standard output: %s\n", strerror(errno));
+	return status == STATUS_DONE ? STATUS_REFUSED : status;
+}
+
 int main(int argument_count, char **arguments) {
 	struct options options = {.timeout_s = 60, .interval_s = 1};
 	struct link link;
 	struct door door;
 	(void)setlocale(LC_CTYPE, "");
 	int status = parse(argument_count, arguments, &options);
-	if (status >= 0) return status;
+	if (status >= 0) return finish(status);
+	if (strcmp(arguments[optind], "help") == 0) {
+		fputs(help, stdout);
+		return finish(STATUS_DONE);
+	}
+	if (is_wrong_use(&options, arguments[optind])) return STATUS_USAGE;
 	if (moves_items(arguments[optind])) return (int)move_items(&options, arguments[optind]);
 	if (!door_open(&link, &door, options.address, timeout_ms(&options))) return STATUS_UNREACHABLE;
 	status = (int)run(&options, &door, &link, arguments + optind, argument_count - optind);
 	link_close(&link);
-	return status;
+	return finish(status);
 }

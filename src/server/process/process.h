@@ -8,6 +8,7 @@
  *     port_file.c        a file that says which ports it got
  *     pid_file.c         a file that says that it runs
  *     supervisor.c       what systemd gives, and is told
+ *     enough_memory.c    whether the machine has what the limit promises
  *     kept_memory.c      the file that its memory lies in, if that is to outlive it
  *     log_stderr.c       the log: lines on standard error
  *     log_queue.c        lines on their way from any thread to the one that writes them

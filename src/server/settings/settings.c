@@ -215,6 +215,10 @@ static bool fits_tls(struct settings_reader *reader) {
 
 static bool is_address(struct settings_reader *reader, const char *option, const char *text) {
 	struct address_text address;
+	if (text[0] != '\0' && text[strspn(text, "0123456789")] == '\0')
+		return settings_refuse(
+			reader, "--%s: '%s' is a port without an address: 127.0.0.1:%s, or *:%s for all",
+			option, text, text, text);
 	if (address_read(text, &address) && address.host_length > 0) return true;
 	return settings_refuse(
 		reader, "--%s: '%s' is not an address: HOST, HOST:PORT, [IPv6]:PORT or *", option, text);

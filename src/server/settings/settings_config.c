@@ -7,6 +7,10 @@
  *     listen       = 10.0.0.5
  *     daemon       = on
  *
+ * A comment stands on a line of its own, and an option that is no list on one line alone: whoever
+ * writes `threads = 4 # of 8`, or changes the first of two lines, means something else than he would
+ * get.
+ *
  * A line's value is set as the command line's is, so bounds and sentences are the same. What is
  * done rather than kept (help, another config file) stands on the command line alone. */
 #include "server/settings/settings_table.h"
@@ -25,7 +29,32 @@ static char *trim(char *text) {
 	return text;
 }
 
-static bool read_line(struct settings_reader *reader, const char *place, char *line) {
+/* Where an option was given in this file, by its place in the table; 0: nowhere yet. */
+struct given_lines {
+	unsigned of_option[SETTINGS_OPTION_COUNT];
+};
+
+static bool has_comment(const char *value) {
+	for (const char *at = strchr(value, '#'); at != NULL; at = strchr(at + 1, '#'))
+		if (at == value || isspace((unsigned char)at[-1])) return true;
+	return false;
+}
+
+static bool set_once(struct settings_reader *reader, const struct settings_option *option,
+					 const char *where, const char *value, struct given_lines *given,
+					 unsigned number) {
+	unsigned *before = &given->of_option[option - settings_options];
+	if (*before != 0 && option->kind != KIND_LIST)
+		return settings_refuse(reader, "%s: given in line %u already", where, *before);
+	*before = number;
+	if (has_comment(value))
+		return settings_refuse(reader, "%s: '%s': a comment (#) stands on a line of its own", where,
+							   value);
+	return settings_set(reader, option, where, value);
+}
+
+static bool read_line(struct settings_reader *reader, const char *place, char *line,
+					  struct given_lines *given, unsigned number) {
 	char *key = trim(line);
 	if (*key == '\0' || *key == '#') return true;
 	char *value = strchr(key, '=');
@@ -37,7 +66,8 @@ static bool read_line(struct settings_reader *reader, const char *place, char *l
 	char where[512];
 	(void)snprintf(where, sizeof where, "%s: %s", place, key);
 	const struct settings_option *option = settings_find_name(key, strlen(key));
-	if (option != NULL && settings_kept(option)) return settings_set(reader, option, where, value);
+	if (option != NULL && settings_kept(option))
+		return set_once(reader, option, where, value, given, number);
 	if (option != NULL) return settings_refuse(reader, "%s: only on the command line", where);
 	const struct settings_stranger *stranger = settings_find_stranger(0, key, strlen(key));
 	if (stranger != NULL) return settings_meet_stranger(reader, stranger, where, value);
@@ -52,10 +82,14 @@ bool settings_read_config(struct settings_reader *reader, const char *path) {
 	size_t room = 0;
 	unsigned number = 0;
 	bool is_fine = true;
-	while (is_fine && getline(&line, &room, file) >= 0) {
+	struct given_lines given = {{0}};
+	for (ssize_t length; is_fine && (length = getline(&line, &room, file)) >= 0;) {
 		char place[400];
 		(void)snprintf(place, sizeof place, "%.380s:%u", path, ++number);
-		is_fine = read_line(reader, place, line);
+		/* What follows a NUL would be passed over. */
+		is_fine = strlen(line) == (size_t)length
+					  ? read_line(reader, place, line, &given, number)
+					  : settings_refuse(reader, "%s: has a NUL byte; is it a text?", place);
 	}
 	if (is_fine && ferror(file))
 		is_fine = settings_refuse(reader, "--config: %s: %s", path, strerror(errno));

@@ -384,6 +384,10 @@ static void refuses_with_a_sentence(void **state) {
 		{"-d -P a", "--daemon: paths must be absolute, because a daemon leaves its directory"},
 		{"--config /nowhere/x", "--config: /nowhere/x: No such file or directory"},
 		{"--config /tmp", "--config: /tmp: Is a directory"},
+		{"--http 8211",
+		 "--http: '8211' is a port without an address: 127.0.0.1:8211, or *:8211 for all"},
+		{"-l 11212",
+		 "--listen: '11212' is a port without an address: 127.0.0.1:11212, or *:11212 for all"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		refused(cases[i].line, cases[i].sentence);
@@ -598,6 +602,10 @@ static void refuses_a_config_file_by_line(void **state) {
 		{"verbose = 4", "1: verbose: '4' is not a number from 0 to 3"},
 		{"enable-sasl = on",
 		 "1: enable-sasl: not supported: SASL's PLAIN is there with --auth-file"},
+		{"threads = 1 # of 8", "1: threads: '1 # of 8': a comment (#) stands on a line of its own"},
+		{"listen = 1.1.1.1\t# web",
+		 "1: listen: '1.1.1.1\t# web': a comment (#) stands on a line of its own"},
+		{"threads = 1\nport = 0\nthreads = 1\n", "3: threads: given in line 1 already"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char path[32];
@@ -609,6 +617,22 @@ static void refuses_a_config_file_by_line(void **state) {
 		refused(line, sentence);
 		assert_int_equal(unlink(path), 0);
 	}
+}
+
+/* What follows a NUL byte would not be read. */
+static void refuses_a_config_file_with_a_nul_byte(void **state) {
+	(void)state;
+	static const char content[] = "threads = 1\0threads = 2\n";
+	char path[32], line[64], sentence[128];
+	write_config(path, "");
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(content, 1, sizeof content - 1, file), sizeof content - 1);
+	assert_int_equal(fclose(file), 0);
+	(void)snprintf(line, sizeof line, "--config=%s", path);
+	(void)snprintf(sentence, sizeof sentence, "%s:1: has a NUL byte; is it a text?", path);
+	refused(line, sentence);
+	assert_int_equal(unlink(path), 0);
 }
 
 /* ------------------------------------------------------------------ what is told -------------- */
@@ -752,6 +776,7 @@ int main(void) {
 		cmocka_unit_test(lists_do_not_touch_each_other),
 		cmocka_unit_test(each_config_file_has_its_own_addresses),
 		cmocka_unit_test(refuses_a_config_file_by_line),
+		cmocka_unit_test(refuses_a_config_file_with_a_nul_byte),
 		cmocka_unit_test(help_fits_80_columns_and_knows_each_option),
 		cmocka_unit_test(the_manual_page_has_the_help_s_options),
 		cmocka_unit_test(statistics_have_memcached_s_names),
