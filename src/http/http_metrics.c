@@ -4,6 +4,8 @@
  *     of_worker   STAT 0:evictions 7         snug_worker_evictions_total{worker="0"} 7
  *     of_pool     STAT 0:small:slabs 7       snug_pool_slabs{worker="0",pool="small"} 7
  *
+ * and latencies are Prometheus' histograms.
+ *
  * Samples of one metric must stand together, so each row, or run of rows with one name, is looked
  * for in the answer by itself: rows times lines, some thousands of comparisons for a scrape. Times
  * are told in seconds, as Prometheus wants them. */
@@ -284,6 +286,38 @@ void metrics_write(const struct text *stats, const struct text *metrics, struct 
 	write_server(stats, out);
 	write_each(of_worker, sizeof of_worker / sizeof *of_worker, false, metrics, out);
 	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);
+}
+
+/* In Prometheus' buckets: each counts what is below its bound, "le". The last line of each command is
+ * max_ns: then all is known. */
+void metrics_write_latency(const struct text *latency, struct text *out) {
+	static const char name[] = "snug_command_latency_seconds", within[] = "within_";
+	struct stat_line line;
+	struct path path;
+	uint64_t sum_ns = 0, count = 0;
+	text_print(out,
+			   "# HELP %s How long commands took until they were carried out, from the beginning "
+			   "of the turn that parsed them; one in 61 is measured.\n# TYPE %s histogram\n",
+			   name, name);
+	for (size_t at = 0; stat_next(latency, &at, &line);) {
+		if (line.name == NULL || !split(&line, &path)) continue;
+		uint64_t value = number_leading(line.value);
+		int length = path.worker_length; /* of the command's name */
+		if (path.field_length > sizeof within && memcmp(path.field, within, sizeof within - 1) == 0)
+			text_print(out, "%s_bucket{command=\"%.*s\",le=\"%.6f\"} %llu\n", name, length,
+					   line.name, (double)number_leading(path.field + sizeof within - 1) / 1e6,
+					   (unsigned long long)value);
+		else if (is(path.field, path.field_length, "count"))
+			count = value;
+		else if (is(path.field, path.field_length, "sum_ns"))
+			sum_ns = value;
+		else if (is(path.field, path.field_length, "max_ns"))
+			text_print(out,
+					   "%s_bucket{command=\"%.*s\",le=\"+Inf\"} %llu\n"
+					   "%s_sum{command=\"%.*s\"} %.9f\n%s_count{command=\"%.*s\"} %llu\n",
+					   name, length, line.name, (unsigned long long)count, name, length, line.name,
+					   (double)sum_ns / 1e9, name, length, line.name, (unsigned long long)count);
+	}
 }
 
 static void write_one(const char *name, const char *type, const char *help, uint64_t value,

@@ -1,5 +1,5 @@
 /* http/http_metrics.h: metrics in Prometheus' text format (version 0.0.4), from the answers to
- * `stats` and to `snug metrics`. Names are those of Prometheus' memcached_exporter where they mean
+ * `stats`, to `snug metrics` and to `snug latency`. Names are those of Prometheus' memcached_exporter where they mean
  * the same, so that dashboards and alerts go on; what is ours begins with snug_. Pure. */
 #ifndef SNUG_HTTP_HTTP_METRICS_H
 #define SNUG_HTTP_HTTP_METRICS_H
@@ -16,6 +16,8 @@ struct http_figures {
 };
 
 void metrics_write_http(const struct http_figures *figures, struct text *out);
+/* Of the answer to `snug latency`. */
+void metrics_write_latency(const struct text *latency, struct text *out);
 void metrics_write(const struct text *stats, const struct text *metrics, struct text *out);
 
 #endif

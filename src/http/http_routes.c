@@ -56,6 +56,7 @@ static const struct route routes[] = {
 	{"GET", "/metrics", ANSWER_METRICS, false, "", {{0}}},
 	{"GET", "/api/stats", ANSWER_JSON, true, "", {{0}}},
 	{"GET", "/api/metrics", ANSWER_JSON, false, "metrics", {{0}}},
+	{"GET", "/api/latency", ANSWER_JSON, false, "latency", {{0}}},
 	{"GET", "/api/report", ANSWER_JSON, false, "report", {{"n", FORM_VALUE}}},
 	{"GET", "/api/schedules", ANSWER_JSON, false, "schedules", {{0}}},
 	{"GET", "/api/estimate", ANSWER_JSON, false, "estimate", {{"mode", FORM_VALUE}}},
@@ -192,21 +193,28 @@ static void answer_command(const struct route *route, struct asks *asks, http_pa
 	text_deinit(&answer);
 }
 
+static bool has_figures(const struct text *answer) {
+	return !answer->failed && answer->length > 5 && memcmp(answer->bytes, "STAT ", 5) == 0;
+}
+
 static void answer_metrics(struct asks *asks, struct http_answer *out) {
-	struct text stats = {.account = out->text.account}, metrics = {.account = out->text.account};
+	struct text stats = {.account = out->text.account}, metrics = {.account = out->text.account},
+				latency = {.account = out->text.account};
 	asks_perform(asks, true, "", PATIENCE_NS, &stats);
 	asks_perform(asks, false, "metrics", PATIENCE_NS, &metrics);
-	bool is_whole = !stats.failed && !metrics.failed && stats.length > 5 &&
-					memcmp(stats.bytes, "STAT ", 5) == 0 && metrics.length > 5 &&
-					memcmp(metrics.bytes, "STAT ", 5) == 0;
+	asks_perform(asks, false, "latency", PATIENCE_NS, &latency);
+	bool is_whole = has_figures(&stats) && has_figures(&metrics) && has_figures(&latency);
 	out->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	out->status = is_whole ? 200 : 503;
-	if (is_whole)
+	if (is_whole) {
 		metrics_write(&stats, &metrics, &out->text);
-	else
+		metrics_write_latency(&latency, &out->text);
+	} else {
 		text_print(&out->text, "# the workers do not answer\n");
+	}
 	text_deinit(&stats);
 	text_deinit(&metrics);
+	text_deinit(&latency);
 }
 
 static void answer_health(struct asks *asks, struct http_answer *out) {

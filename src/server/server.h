@@ -26,6 +26,7 @@
 #ifndef SNUG_SERVER_SERVER_H
 #define SNUG_SERVER_SERVER_H
 
+#include "base/latency.h"
 #include "base/text.h"
 #include "cache/operation/operation.h"
 #include "os/local_time.h"
@@ -62,6 +63,24 @@ struct connection_counts {
 	uint64_t auth_errors;   /* and were refused */
 };
 
+/* Commands whose latency is told apart. X(ENUM, name) */
+/* clang-format off */
+#define LATENCY_KINDS(X) \
+	X(GET, "get") X(STORE, "store") X(DELETE, "delete") X(ARITHMETIC, "arithmetic") \
+	X(INSPECT, "inspect") X(TOUCH, "touch")
+/* clang-format on */
+
+enum latency_kind {
+#define LATENCY_KIND(name, text) LATENCY_##name,
+	LATENCY_KINDS(LATENCY_KIND)
+#undef LATENCY_KIND
+		LATENCY_KIND_COUNT
+};
+
+/* Of so many commands one is measured: from the beginning of the turn that parsed it until it was
+ * carried out, by its owner. A prime: no pipeline has the same one measured each time. */
+#define LATENCY_SAMPLE 61u
+
 /* Who is being served in slices: errand_slices.c. */
 struct slices {
 	const struct errand *holder; /* only compared */
@@ -91,8 +110,9 @@ struct server_worker {
 	uint64_t slice_ns;       /* spent in slices since the turn began: errand_slices.c bounds it */
 	uint64_t slice_began_ns; /* the one under way */
 	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
-	uint64_t limit_bytes;    /* of its own memory, as settings_live was last seen to say */
-	struct turn *turn;       /* server_worker.c's own */
+	struct latency latency[LATENCY_KIND_COUNT]; /* of commands of its connections */
+	uint64_t limit_bytes; /* of its own memory, as settings_live was last seen to say */
+	struct turn *turn;    /* server_worker.c's own */
 };
 
 struct server {

@@ -268,6 +268,26 @@ def test_metrics():
                 print("promtool is not installed (Debian's package prometheus): its check is left out")
 
 
+def test_latencies_are_histograms():
+    """One command in 61, whoever owns the key; buckets that only grow, the last of which counts all."""
+    with Http() as served:
+        served.store(b"".join(b"set k%d 0 0 1 noreply\r\nx\r\n" % i for i in range(6100)))
+        for _ in range(2):
+            served.store(b"touch k1 0 noreply\r\nincr k1 1 noreply\r\ndelete k1 noreply\r\n" + b"get k1 k2\r\n" * 610)
+        text = served.get("/metrics")
+        counts = {}
+        for command in ("get", "store", "delete", "arithmetic", "touch", "inspect"):
+            found = re.findall(rf'^snug_command_latency_seconds_bucket{{command="{command}",le="(.*)"}} (\d+)$', text, re.M)
+            bounds, buckets = [float(bound) for bound, _ in found], [int(count) for _, count in found]
+            assert bounds == sorted(bounds) and bounds[-1] == float("inf") and len(bounds) == 25, found
+            assert buckets == sorted(buckets), found
+            count, seconds = (float(re.search(rf'^snug_command_latency_seconds_{of}{{command="{command}"}} (\S+)$', text, re.M).group(1)) for of in ("count", "sum"))
+            assert count == buckets[-1] and (seconds > 0) == (count > 0), (command, text)
+            counts[command] = count
+        assert 98 <= counts["store"] <= 102 and sum(counts.values()) > 110 and counts["get"] > 10, counts
+        assert served.get("/api/latency")["store:count"] == counts["store"]
+
+
 def coordinator_figures(served):
     return {name: int(value) for name, value in re.findall(r"^snug_coordinator_(\w+) (\d+)$", served.get("/metrics"), re.M)}
 

@@ -29,7 +29,7 @@ from waits import HANG_S, Soon
 PROGRAM, SNUGCTL = sys.argv[1:3]
 USER = pwd.getpwuid(os.geteuid()).pw_name
 CHANGING = b"limit,limit 8m,defrag,emergency 1m evict,schedule every 1h,cancel 7,check".split(b",")
-TELLING = b"estimate,metrics,map,report,schedules,help".split(b",")
+TELLING = b"estimate,metrics,latency,map,report,schedules,help".split(b",")
 DONE, REFUSED, USAGE, UNREACHABLE = range(4)
 
 

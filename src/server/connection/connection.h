@@ -46,6 +46,7 @@
 #include "cache/shard/shard_hints.h"
 #include "cache/shard/shard_read.h"
 #include "cache/shard/upkeep.h"
+#include "os/threads.h"
 #include "server/buffers/buffers.h"
 #include "server/errand/errand.h"
 #include "server/io/io.h"
@@ -117,6 +118,7 @@ struct record {
 	uint32_t errand_worker; /* to be visited next */
 	struct record *next_errand;
 	struct record *next_away; /* in the outbox */
+	uint64_t asked_ns;        /* its latency counts from then; 0: it is not measured */
 	struct reply reply;
 	_Alignas(64) struct request request; /* its lines go to the owner and back */
 	snug_extent window[REQUEST_EXTENTS];
@@ -236,6 +238,8 @@ struct turn {
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */
 	uint32_t now_s;           /* by a clock that nobody sets, at the beginning of the turn */
 	uint64_t end_deadline_ns; /* when clients that do not take their answers are cut off */
+	uint32_t unmeasured;      /* commands since the last one whose latency was measured */
+	uint64_t asked_ns;        /* the turn's begin, while one is carried out that is; else 0 */
 	bool watches_inbox;
 	bool is_listening;
 	bool is_ending;  /* accepts and receives nothing more */
@@ -348,6 +352,21 @@ uint64_t relief_rest_ns(const struct turn *turn, uint64_t now_ns);
 
 /* connection_commands.c: parses and executes; tells how many bytes were used up. */
 size_t connection_commands(struct connection *connection, const char *bytes, size_t length);
+
+/* A command that was asked at `asked_ns` was carried out by now. */
+static inline void note_latency(struct server_worker *worker, const struct operation *operation,
+								uint64_t asked_ns) {
+	bool is_touch = operation->kind == OPERATION_GET && (operation->options & OPERATION_IS_TOUCH);
+	enum latency_kind kind = is_touch ? LATENCY_TOUCH : (enum latency_kind)operation->kind;
+	SNUG_ASSERT(kind < LATENCY_KIND_COUNT);
+	latency_add(&worker->latency[kind], os_now_ns() - asked_ns);
+}
+_Static_assert((int)LATENCY_GET == (int)OPERATION_GET &&
+				   (int)LATENCY_STORE == (int)OPERATION_STORE &&
+				   (int)LATENCY_DELETE == (int)OPERATION_DELETE &&
+				   (int)LATENCY_ARITHMETIC == (int)OPERATION_ARITHMETIC &&
+				   (int)LATENCY_INSPECT == (int)OPERATION_INSPECT,
+			   "kinds of operations are kinds of latencies");
 
 /* connection_record.c: who owns a record. */
 /* NULL: no memory. Else the caller holds it, and hands it on. */

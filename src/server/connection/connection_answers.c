@@ -313,6 +313,9 @@ void answers_request(struct connection *connection, const struct command *comman
 	if (turn_request(connection->worker, record)) {
 		record->is_ready = true;
 		answers_drain(connection);
+	} else {
+		record->asked_ns = turn_of(connection)->asked_ns; /* measured when it comes back */
+		turn_of(connection)->asked_ns = 0;
 	}
 }
 

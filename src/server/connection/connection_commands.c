@@ -275,6 +275,21 @@ static void perform(struct connection *connection, struct command *command) {
 	connection->lists += command->ends_list;
 }
 
+/* What the sink receives takes as long as its client takes to send it, and is not measured. */
+static void perform_measured(struct connection *connection, struct command *command) {
+	struct turn *turn = turn_of(connection);
+	turn->unmeasured = 0;
+	if (command->kind != COMMAND_OPERATION ||
+		(command->operation.kind == OPERATION_STORE && command->operation.value == NULL)) {
+		perform(connection, command);
+		return;
+	}
+	turn->asked_ns = turn->began_ns;
+	perform(connection, command);
+	if (turn->asked_ns != 0) note_latency(connection->worker, &command->operation, turn->asked_ns);
+	turn->asked_ns = 0;
+}
+
 /* ------------------------------------------------------------------ all of them ------------ */
 
 static bool lacks_command_memory(const struct connection *connection) {
@@ -318,7 +333,10 @@ static uint32_t carry_out(struct connection *connection, const struct batch *bat
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (i > 0 && connection->output_bytes >= OUTPUT_BYTES_MAX) return i;
 		if (UNLIKELY(waits_for_memory(connection))) return i;
-		perform(connection, &turn->batch[i]);
+		if (UNLIKELY(++turn->unmeasured >= LATENCY_SAMPLE))
+			perform_measured(connection, &turn->batch[i]);
+		else
+			perform(connection, &turn->batch[i]);
 		count_command(connection, &turn->batch[i]);
 		if (UNLIKELY(connection->is_closing)) return i;
 	}

@@ -42,6 +42,7 @@ struct record *record_take(struct connection *connection) {
 	record->text_bytes = record->list_bytes = 0;
 	record->list = connection_list(connection);
 	record->errand = NULL;
+	record->asked_ns = 0;
 	record->request.operation.lease.ref = 0;
 	record->request.promised_bytes = 0;
 	record->request.is_unfinished = false;

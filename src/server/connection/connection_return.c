@@ -1,10 +1,13 @@
 /* server/connection/connection_return.c: a request has come back: whoever owns its record goes on.
  * The table of owners is in connection_record.c. */
 #include "base/assert.h"
+#include "base/bits.h"
 #include "server/connection/connection.h"
 
 /* What was asked for the front of the answers can be said. */
 static void answer_returned(struct record *record) {
+	if (UNLIKELY(record->asked_ns != 0))
+		note_latency(record->connection->worker, &record->request.operation, record->asked_ns);
 	record->is_ready = true;
 	if (record->connection->first_answer == record) answers_drain(record->connection);
 }

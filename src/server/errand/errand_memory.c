@@ -3,6 +3,7 @@
  *
  *     command   a visit                                               slices a worker
  *     metrics   writes its lines                                      one
+ *     latency   adds its buckets                                      one
  *     map       MAP_PAGES_A_SLICE pages of the memory map             as many as it takes
  *     limit     sets its share, if there is a new one; adds its sums  one
  *     check     CHECK_STEP_NS of the walkers                          as many as they take
@@ -19,7 +20,8 @@
 #include <string.h>
 
 struct memory {
-	struct errand errand; /* must be the first */
+	struct errand errand;                       /* must be the first */
+	struct latency latency[LATENCY_KIND_COUNT]; /* sums */
 	struct text text;
 	bool has_begun; /* with the worker that is visited */
 	struct dump dump;
@@ -102,6 +104,38 @@ static void visit_metrics(struct errand *errand, struct server_worker *worker) {
 	say_worker(out, worker, &stats);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
 		say_pool(out, worker->index, names[pool], &stats.heap.pool[pool]);
+}
+
+/* ------------------------------------------------------------------ latency ---------------- */
+
+static void visit_latency(struct errand *errand, struct server_worker *worker) {
+	for (uint32_t kind = 0; kind < LATENCY_KIND_COUNT; kind++)
+		latency_merge(&memory_of(errand)->latency[kind], &worker->latency[kind]);
+}
+
+/* A line for each bucket: how many commands took so long, or less. */
+static void say_latency(struct text *out, const char *name, const struct latency *latency) {
+	uint64_t count = 0;
+	for (uint32_t bucket = 0; bucket + 1 < LATENCY_BUCKETS; bucket++)
+		text_print(out, "STAT %s:within_%llu_us %llu\r\n", name,
+				   (unsigned long long)(latency_bound_ns(bucket) / 1000),
+				   (unsigned long long)(count += latency->bucket[bucket]));
+	text_print(out, "STAT %s:count %llu\r\n", name,
+			   (unsigned long long)(count + latency->bucket[LATENCY_BUCKETS - 1]));
+	text_print(out, "STAT %s:sum_ns %llu\r\n", name, (unsigned long long)latency->sum_ns);
+	text_print(out, "STAT %s:max_ns %llu\r\n", name, (unsigned long long)latency->max_ns);
+}
+
+static void answer_latency(struct errand *errand, struct text *out) {
+	static const char *const names[] = {
+#define LATENCY_NAME(name, text) text,
+		LATENCY_KINDS(LATENCY_NAME)
+#undef LATENCY_NAME
+	};
+	stat_u64(out, "sample", LATENCY_SAMPLE);
+	for (uint32_t kind = 0; kind < LATENCY_KIND_COUNT; kind++)
+		say_latency(out, names[kind], &memory_of(errand)->latency[kind]);
+	text_say(out, "END");
 }
 
 /* ------------------------------------------------------------------ map -------------------- */
@@ -337,6 +371,8 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 	if (words_is(words, 0, "items")) return errand_items(server, words, out);
 	if (words_is(words, 0, "metrics"))
 		memory = begin(server, visit_metrics, answer_text, out);
+	else if (words_is(words, 0, "latency"))
+		memory = begin(server, visit_latency, answer_latency, out);
 	else if (words_is(words, 0, "map"))
 		memory = begin(server, visit_map, answer_text, out);
 	else if (words_is(words, 0, "check"))
