@@ -11,6 +11,7 @@
  *     operator/         the operator's door: the control socket, served by threads of its own
  *     buffers/          the memory that a worker's connections share
  *     connection/       one client: bytes in, commands, answers in their order, bytes out
+ *     server_trouble.c  what goes wrong, for the log
  *     server_worker.c   one worker's turn: answers from others, sockets, requests to others, sends
  *     server.c          the workers and their coordinator: create, stop
  *
@@ -48,7 +49,8 @@ struct errand;
 struct connection_counts {
 	uint64_t current;
 	uint64_t total;
-	uint64_t rejected; /* more than -c */
+	uint64_t rejected;        /* more than -c, or there was no memory: */
+	uint64_t rejected_memory; /* of them */
 	uint64_t read_bytes;
 	uint64_t written_bytes;
 	uint64_t buffer_bytes;  /* of connection memory that is in use now */
@@ -81,6 +83,22 @@ enum latency_kind {
  * carried out, by its owner. A prime: no pipeline has the same one measured each time. */
 #define LATENCY_SAMPLE 61u
 
+/* What goes wrong, and is told in the log: server_trouble.h. */
+enum trouble_kind {
+	TROUBLE_EVICTIONS,  /* have begun */
+	TROUBLE_NO_MEMORY,  /* stores refused */
+	TROUBLE_TOO_LARGE,  /* likewise */
+	TROUBLE_TOO_MANY,   /* connections turned away */
+	TROUBLE_NOT_OPENED, /* likewise, for memory */
+	TROUBLE_CLOSED,     /* connections closed for memory */
+	TROUBLE_COUNT
+};
+
+struct trouble {
+	_Atomic uint64_t untold;  /* atomic: any worker adds, who tells takes all */
+	_Atomic uint64_t told_ns; /* atomic: who sets it tells; 0: never */
+};
+
 /* Who is being served in slices: errand_slices.c. */
 struct slices {
 	const struct errand *holder; /* only compared */
@@ -111,6 +129,7 @@ struct server_worker {
 	uint64_t slice_began_ns; /* the one under way */
 	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
 	struct latency latency[LATENCY_KIND_COUNT]; /* of commands of its connections */
+	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
 	uint64_t limit_bytes; /* of its own memory, as settings_live was last seen to say */
 	struct turn *turn;    /* server_worker.c's own */
 };
@@ -134,6 +153,7 @@ struct server {
 	struct collapse *collapse; /* NULL: none */
 	/* Answers that errands make for clients draw on it. Atomic: any worker. */
 	struct text_account texts;
+	struct trouble trouble[TROUBLE_COUNT];
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
 	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */
 	_Atomic uint32_t connection_count;
