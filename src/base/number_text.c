@@ -3,6 +3,7 @@
  * 0.1 of a TiB, is here the same on every machine. */
 #include "base/number_text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct unit {
@@ -101,4 +102,18 @@ bool number_read_seconds(const char *text, size_t length, uint64_t *seconds) {
 bool number_read_share(const char *text, size_t length, uint64_t *ppm) {
 	static const struct unit units[] = {{"%", NUMBER_PPM_PER_CENT}, {NULL, 0}};
 	return read_quantity(text, length, units, NUMBER_PPM_PER_CENT, ppm);
+}
+
+struct number_size number_size(uint64_t bytes) {
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+	struct number_size out;
+	double value = (double)bytes;
+	size_t unit = 0;
+	for (; value >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++) value /= 1024;
+	if (unit == 0)
+		(void)snprintf(out.text, sizeof out.text, "%u B", (unsigned)bytes);
+	else
+		(void)snprintf(out.text, sizeof out.text, "%.*f %s", value < 10 ? 2 : 1, value,
+					   units[unit]);
+	return out;
 }

@@ -83,6 +83,12 @@ bool number_read_time(const char *text, size_t length, uint64_t bare_ns, uint64_
 /* The same, of whole seconds: that is what a bare number counts, and a fraction of one is
  * refused. */
 bool number_read_seconds(const char *text, size_t length, uint64_t *seconds);
+/* As people read it: "17 B", "3.42 MiB", "256.0 MiB". */
+#define NUMBER_SIZE_ROOM 24u
+struct number_size {
+	char text[NUMBER_SIZE_ROOM];
+};
+struct number_size number_size(uint64_t bytes);
 /* Per cent, in millionths of the whole. */
 bool number_read_share(const char *text, size_t length, uint64_t *ppm);
 

@@ -10,6 +10,7 @@
 #include "http/http_memory.h"
 
 #include "base/log_line.h"
+#include "base/number_text.h"
 #include "os/threads.h"
 
 #include <string.h>
@@ -40,9 +41,9 @@ static void tell(struct http_memory *memory, size_t bytes) {
 	if (logged_ns != 0 && now_ns - logged_ns < LOG_PAUSE_NS) return;
 	if (!atomic_compare_exchange_strong(&memory->logged_ns, &logged_ns, now_ns)) return;
 	snug_log_line(&memory->log, SNUG_LOG_WARNING,
-				  "http: closed a client that did not read its answer of %zu bytes: no memory for "
-				  "others; %llu so far",
-				  bytes, (unsigned long long)closed);
+				  "http: closed a client that did not read its answer of %s: no memory for others; "
+				  "%llu so far",
+				  number_size(bytes).text, (unsigned long long)closed);
 }
 
 bool http_memory_make_room(struct http_memory *memory, const struct text_account *account,

@@ -14,6 +14,7 @@
  *     errand/           what needs all workers, or the coordinator
  *     operator/         the operator's door: the control socket, served by threads of its own
  *     connection/       one client: bytes in, commands, answers in their order, bytes out
+ *     server_trouble.c  what goes wrong, for the log
  *     server_worker.c   one worker's turn: answers from others, sockets, requests to others, sends
  *     server.c          the workers and their coordinator: create, stop
  *
@@ -52,7 +53,8 @@ struct errand;
 struct connection_counts {
 	uint64_t current;
 	uint64_t total;
-	uint64_t rejected; /* more than -c */
+	uint64_t rejected;        /* more than -c, or there was no memory: */
+	uint64_t rejected_memory; /* of them */
 	uint64_t read_bytes;
 	uint64_t written_bytes;
 	uint64_t buffer_bytes;  /* of connection memory that is in use now */
@@ -86,6 +88,22 @@ enum latency_kind {
  * carried out, by its owner. A prime: no pipeline has the same one measured each time. */
 #define LATENCY_SAMPLE 61u
 
+/* What goes wrong, and is told in the log: server_trouble.h. */
+enum trouble_kind {
+	TROUBLE_EVICTIONS,  /* have begun */
+	TROUBLE_NO_MEMORY,  /* stores refused */
+	TROUBLE_TOO_LARGE,  /* likewise */
+	TROUBLE_TOO_MANY,   /* connections turned away */
+	TROUBLE_NOT_OPENED, /* likewise, for memory */
+	TROUBLE_CLOSED,     /* connections closed for memory */
+	TROUBLE_COUNT
+};
+
+struct trouble {
+	_Atomic uint64_t untold;  /* atomic: any worker adds, who tells takes all */
+	_Atomic uint64_t told_ns; /* atomic: who sets it tells; 0: never */
+};
+
 /* Who is being served in slices: visit_slices.c. */
 struct slices {
 	const struct errand *holder; /* only compared */
@@ -116,6 +134,7 @@ struct server_worker {
 	uint64_t slice_began_ns; /* the one under way */
 	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
 	struct latency latency[LATENCY_KIND_COUNT]; /* of commands of its connections */
+	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
 	uint64_t limit_bytes; /* of its own memory, as settings_live was last seen to say */
 	struct turn *turn;    /* server_worker.c's own */
 };
@@ -142,6 +161,7 @@ struct server {
 	struct text_account texts;
 	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */
 	_Atomic uint32_t told_class;
+	struct trouble trouble[TROUBLE_COUNT];
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
 	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */
 	_Atomic uint32_t connection_count;

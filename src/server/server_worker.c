@@ -30,6 +30,7 @@
 #include "os/threads.h"
 #include "server/connection/connection.h"
 #include "server/process/listeners.h"
+#include "server/server_trouble.h"
 #include "server/tls/tls_io.h"
 #include "work/worker/worker.h"
 
@@ -144,6 +145,7 @@ static void look_at_clock(struct server_worker *worker) {
 	if (LIKELY(turn->began_ns / NS_PER_SECOND == turn->now_s)) return;
 	turn->now_s = (uint32_t)(turn->began_ns / NS_PER_SECOND);
 	kick_idle(worker);
+	server_trouble_look(worker, turn->began_ns);
 	keep_limit(worker);
 	connection_memory_tick(&worker->turn->buffers.memory);
 }

@@ -1,10 +1,13 @@
 /* units.c: see units.h. */
 #include "units.h"
 
+#include "base/number_text.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool parse_real(const char *text, double *out) {
 	char *end;
@@ -16,15 +19,9 @@ bool parse_real(const char *text, double *out) {
 }
 
 struct unit_text bytes_text(uint64_t bytes) {
-	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
 	struct unit_text out;
-	double value = (double)bytes;
-	size_t unit = 0;
-	for (; value >= 1024 && unit + 1 < sizeof units / sizeof units[0]; unit++) value /= 1024;
-	if (unit == 0)
-		snprintf(out.text, sizeof out.text, "%u B", (unsigned)bytes);
-	else
-		snprintf(out.text, sizeof out.text, "%.*f %s", value < 10 ? 2 : 1, value, units[unit]);
+	_Static_assert(sizeof out.text == NUMBER_SIZE_ROOM, "the same text");
+	memcpy(out.text, number_size(bytes).text, sizeof out.text);
 	return out;
 }
 

@@ -225,7 +225,6 @@ struct turn {
 	bool holds_input;        /* nothing is received */
 	bool relieves;           /* connections are being closed for it, some in each turn: a round */
 	bool has_relieved;       /* one round at least since it is short */
-	uint32_t told_closed_s;  /* when the log was last told that one was closed for memory */
 	struct record *errands;  /* that are not ready yet, through next_errand */
 	/* the own worker's to go on with, through next_away; and the last one */
 	struct record *unfinished;

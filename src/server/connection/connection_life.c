@@ -86,6 +86,7 @@ void connection_begin(struct server_worker *worker, int fd, uint32_t tag) {
 	if (connection == NULL) {
 		atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
 		worker->connections.rejected++;
+		worker->connections.rejected_memory++;
 		close(fd);
 		return;
 	}

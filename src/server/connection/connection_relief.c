@@ -27,7 +27,6 @@
  *         that are closed. */
 #include "base/assert.h"
 #include "base/bits.h"
-#include "base/log_line.h"
 #include "server/connection/connection.h"
 
 /* ------------------------------------------------------------------ who goes on ------------ */
@@ -184,16 +183,6 @@ static void find_payers(const struct server_worker *worker, struct payers *payer
 
 /* ------------------------------------------------------------------ rounds ----------------- */
 
-static void tell_closed(struct server_worker *worker, uint64_t bytes) {
-	if (worker->turn->told_closed_s == worker->turn->now_s) return;
-	worker->turn->told_closed_s = worker->turn->now_s;
-	snug_log_line(&worker->server->log, SNUG_LOG_WARNING,
-				  "worker %u: connection memory is short: closed the connection that held most, "
-				  "%llu bytes; %llu so far",
-				  worker->index, (unsigned long long)bytes,
-				  (unsigned long long)worker->connections.memory_closed);
-}
-
 /* Whole chunks that are free by now, and what comes back within a few turns. */
 static bool round_is_over(const struct turn *turn, uint64_t leaving_bytes) {
 	return connection_memory_left(&turn->buffers.memory) + leaving_bytes >=
@@ -235,7 +224,6 @@ void relief_close(struct server_worker *worker) {
 		uint64_t held_bytes = connection_held_bytes(most);
 		connection_close_for_memory(most);
 		payers.leaving_bytes += held_bytes;
-		tell_closed(worker, held_bytes);
 	}
 }
 

@@ -71,6 +71,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->current += from->current;
 	to->total += from->total;
 	to->rejected += from->rejected;
+	to->rejected_memory += from->rejected_memory;
 	to->read_bytes += from->read_bytes;
 	to->written_bytes += from->written_bytes;
 	to->buffer_bytes += from->buffer_bytes;

@@ -149,9 +149,10 @@ struct plan {
 
 /* A worker's, looked at once a second. */
 struct upkeep {
-	bool wanted;       /* background cleanup, see pressure.h */
-	bool stalled;      /* said so */
-	uint32_t failures; /* runs in a row that gained nothing */
+	bool wanted;         /* background cleanup, see pressure.h */
+	bool stalled;        /* said so */
+	uint64_t stalled_ns; /* when */
+	uint32_t failures;   /* runs in a row that gained nothing */
 	struct spare spare;
 	struct task *task; /* its run; NULL: none */
 	uint64_t pause_until_ns;

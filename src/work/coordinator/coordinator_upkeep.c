@@ -41,12 +41,19 @@ void upkeep_init(snug_coordinator *coordinator) {
 
 /* ------------------------------------------------------------------ watchdog --------------- */
 
-static void watch(snug_coordinator *coordinator, uint32_t worker, bool stalled) {
+static void watch(snug_coordinator *coordinator, uint32_t worker, bool stalled, uint64_t now_ns) {
 	struct upkeep *upkeep = &coordinator->upkeep[worker];
+	const snug_log *log = &coordinator->options.log;
 	if (upkeep->stalled == stalled) return;
 	upkeep->stalled = stalled;
-	snug_log_line(&coordinator->options.log, SNUG_LOG_WARNING, "coordinator: worker %u %s", worker,
-				  stalled ? "has not turned for a second" : "turns again");
+	if (stalled)
+		snug_log_line(log, SNUG_LOG_WARNING, "coordinator: worker %u has not turned for a second",
+					  worker);
+	else
+		snug_log_line(log, SNUG_LOG_WARNING,
+					  "coordinator: worker %u turns again, some %.1f s after that", worker,
+					  (double)(now_ns - upkeep->stalled_ns) / NS_PER_SECOND);
+	upkeep->stalled_ns = now_ns;
 }
 
 /* ------------------------------------------------------------------ background ------------- */
@@ -118,7 +125,7 @@ void upkeep_tick(snug_coordinator *coordinator, uint64_t now_ns) {
 	for (uint32_t worker = 0; worker < coordinator->worker_count; worker++) {
 		snug_worker_stats stats;
 		if (snug_workers_stats(coordinator->workers, worker, &stats) != SNUG_OK) continue;
-		watch(coordinator, worker, stats.stalled);
+		watch(coordinator, worker, stats.stalled, now_ns);
 		if (options->background.on) clean_up(coordinator, worker, &stats, now_ns);
 	}
 }
