@@ -7,6 +7,8 @@
  *     auth/             who a client is: the file of users, and a thread that checks passwords
  *     process/          between the process and the machine: descriptors, user, pid file, log,
  *                       listeners; what of the settings may change while it runs
+ *     visit/            what goes from worker to worker, on the thread of each
+ *     inspect/          what lies in the cache, for who looks after it
  *     errand/           what needs all workers, or the coordinator
  *     operator/         the operator's door: the control socket, served by threads of its own
  *     buffers/          the memory that a worker's connections share
@@ -15,7 +17,7 @@
  *     server.c          the workers and their coordinator: create, stop
  *
  * A room includes only those above it in this list (tests/tree/check_layers.sh); this file lies
- * below errand/.
+ * below visit/.
  *
  *     client --bytes--> worker A: parse -> own key: execute on the own shard ----------> answer
  *                                       -> another's key: request --inbox of B--> execute
@@ -62,7 +64,7 @@ struct connection_counts {
 	uint64_t auth_errors;   /* and were refused */
 };
 
-/* Who is being served in slices: errand_slices.c. */
+/* Who is being served in slices: visit_slices.c. */
 struct slices {
 	const struct errand *holder; /* only compared */
 	uint64_t at_ns;              /* when it had its last slice */
@@ -88,7 +90,7 @@ struct server_worker {
 	 * after begin */
 	bool (*describe)(struct server_worker *worker, bool from_first, uint32_t most,
 					 struct text *out);
-	uint64_t slice_ns;       /* spent in slices since the turn began: errand_slices.c bounds it */
+	uint64_t slice_ns;       /* spent in slices since the turn began: visit_slices.c bounds it */
 	uint64_t slice_began_ns; /* the one under way */
 	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
 	uint64_t limit_bytes;    /* of its own memory, as settings_live was last seen to say */
@@ -114,6 +116,8 @@ struct server {
 	struct collapse *collapse; /* NULL: none */
 	/* Answers that errands make for clients draw on it. Atomic: any worker. */
 	struct text_account texts;
+	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */
+	_Atomic uint32_t told_class;
 	struct settings_live live; /* atomics: the main thread sets them, any worker reads them */
 	/* atomic: any worker adds and takes away; those above live.connections_max are turned away */
 	_Atomic uint32_t connection_count;

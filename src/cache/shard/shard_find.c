@@ -205,8 +205,10 @@ static bool walk_entry(void *context, uint64_t entry) {
 	walked.key.hash = key_hash(walked.key.bytes, walked.key.length);
 	if (walked.key.hash < walker->from) return true;
 	struct probe probe = index_probe(&shard->index, walked.key.hash);
-	if (!shard_is_expired(shard, &walked.head) && !index_is_flushed(&shard->index, probe.home))
-		walker->visit(walker->context, &walked);
+	if (shard_is_expired(shard, &walked.head) || index_is_flushed(&shard->index, probe.home))
+		return true;
+	walked.idle_s = shard_idle_s(shard, walked.key.hash, (rank_meta)entry_meta(entry));
+	walker->visit(walker->context, &walked);
 	return true;
 }
 

@@ -30,6 +30,7 @@ struct walked {
 	snug_key key;
 	struct item_head head;
 	snug_ref ref;
+	uint32_t idle_s; /* as snug_item says */
 };
 
 typedef void (*shard_visitor)(void *context, const struct walked *item);

@@ -418,6 +418,13 @@ void errand_advance(struct record *record);
  * whether one of these has more to do at once. */
 bool errands_poll(struct server_worker *worker);
 
+/* It is looked at again in the next turn, or soon. */
+static inline void errand_wait(struct turn *turn, struct record *record) {
+	SNUG_ASSERT(!record->is_away && !record->is_ready);
+	record->next_errand = turn->errands;
+	turn->errands = record;
+}
+
 /* connection_describe.c: what `stats conns` says of the worker's listeners and of each connection,
  * at most `most` of them: from the first on, or from where the last call ended. Tells whether there
  * are more. Connections may come and go in between: each that stays is told of once. */

@@ -20,6 +20,7 @@
 #include "server/connection/connection.h"
 #include "server/errand/errand.h"
 #include "server/protocol/answer.h"
+#include "server/visit/visit.h"
 
 #include <string.h>
 
@@ -356,25 +357,43 @@ static bool say_text(struct connection *connection, struct record *record) {
 	return true;
 }
 
-/* Into the output, when all before it was said. */
-static void say_errand(struct record *record) {
+/* Part of the answer was said: the rest comes in its place. False: nobody listens any more. */
+static bool go_on(struct record *record) {
+	struct connection *connection = record->connection;
+	record->errand->has_part = record->is_ready = false;
+	if (connection->is_closing) return false;
+	record_pass(record, RECORD_HELD, RECORD_ANSWERS);
+	record->next = connection->first_answer;
+	connection->first_answer = record;
+	if (record->next == NULL) connection->last_answer = record;
+	errand_wait(turn_of(connection), record);
+	return true;
+}
+
+/* Into the output, when all before it was said. Tells whether more of it is to come. */
+static bool say_errand(struct record *record) {
 	SNUG_ASSERT(record->owner == RECORD_HELD && record->is_ready && record->errand != NULL);
 	struct connection *connection = record->connection;
 	struct text text = {0};
 	record->errand->answer(record->errand, &text);
+	bool has_more = record->errand->has_part && !text.failed;
 	if (record->errand->is_login) admission_grant(&connection->admission, record->errand->rights);
-	record->errand->destroy(record->errand);
-	record->errand = NULL;
+	if (!has_more) {
+		record->errand->destroy(record->errand);
+		record->errand = NULL;
+	}
 	answer_lines(&record->reply, &text);
 	if (text.failed)
 		answers_say_line(connection, &record->reply, ERRAND_NO_MEMORY, sizeof ERRAND_NO_MEMORY - 1);
 	else
 		output_append(connection, text.bytes, text.length);
 	text_deinit(&text);
-	if (connection->input_state != INPUT_ERRAND) return;
+	if (has_more) return go_on(record);
+	if (connection->input_state != INPUT_ERRAND) return false;
 	connection->input_state = INPUT_COMMANDS;
 	connection->is_held = true; /* goes on with the next flush */
 	connection_mark_dirty(connection);
+	return false;
 }
 
 bool answers_lack_blocks(const struct connection *connection) {
@@ -400,7 +419,7 @@ void answers_drain(struct connection *connection) {
 		else if (record->says == SAYS_TEXT)
 			in_use = say_text(connection, record);
 		else
-			say_errand(record);
+			in_use = say_errand(record);
 		if (!in_use) record_end(record);
 	}
 	connection_mark_dirty(connection); /* it may go on, or be over */

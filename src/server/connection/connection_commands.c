@@ -238,9 +238,11 @@ static bool act(struct connection *connection, struct command *command) {
 	case COMMAND_SAY_SKIP:
 		skip(connection, command);
 		return false;
+	case COMMAND_CRAWLER:
 	case COMMAND_MEMLIMIT:
 	case COMMAND_SHUTDOWN:
 	case COMMAND_SNUG:
+	case COMMAND_STATS:
 	case COMMAND_VERBOSITY:
 		if (is_refused(connection, command)) return true;
 		answers_begin_errand(connection, command);
@@ -250,7 +252,6 @@ static bool act(struct connection *connection, struct command *command) {
 		answers_begin_errand(connection, command);
 		return false;
 	case COMMAND_FLUSH:
-	case COMMAND_STATS:
 		answers_begin_errand(connection, command);
 		return false;
 	case COMMAND_FAIL:

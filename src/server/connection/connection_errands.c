@@ -4,7 +4,8 @@
  *     begin -> visits, each a request to that worker -> waits on turn.errands -> ready -> said
  *
  * A visit that is not finished is made again: to another worker by message, to the own one in the
- * next turn, of which errands_poll tells.
+ * next turn, of which errands_poll tells. An errand that has a part to tell is ready for once: when
+ * the part is in the output, it waits on turn.errands to go on.
  *
  * Its connection parses nothing meanwhile: what an errand does to all workers must not overtake
  * what was asked before it, nor be overtaken. If the connection goes, the errand goes on, and is
@@ -13,6 +14,7 @@
 
 #include "base/assert.h"
 #include "server/errand/errand.h"
+#include "server/visit/visit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,22 +24,16 @@ static void visit(void *context, uint32_t index, snug_shard *shard,
 	struct record *record = context;
 	(void)shard;
 	(void)counts;
-	record->errand->is_unfinished = false;
+	record->errand->is_unfinished = record->errand->has_part = false;
 	record->errand->visit(record->errand, &record->errand->server->worker[index]);
-	if (record->errand->is_unfinished) record->errand_worker = index;
+	if (record->errand->is_unfinished || record->errand->has_part) record->errand_worker = index;
 }
 
 /* There is a worker that it must still visit. */
 static bool is_visiting(const struct record *record) {
 	const struct errand *errand = record->errand;
-	return errand->visit != NULL && record->errand_worker < errand->server->worker_count;
-}
-
-/* It is looked at again in the next turn, or soon. */
-static void wait(struct turn *turn, struct record *record) {
-	SNUG_ASSERT(!record->is_away && !record->is_ready);
-	record->next_errand = turn->errands;
-	turn->errands = record;
+	return errand->visit != NULL && !errand->has_part &&
+		   record->errand_worker < errand->server->worker_count;
 }
 
 static void advance(struct record *record) {
@@ -51,11 +47,11 @@ static void advance(struct record *record) {
 		request->visit_context = record;
 		if (!turn_request(worker, record)) return;
 		if (!errand->is_unfinished) continue;
-		wait(worker->turn, record);
+		errand_wait(worker->turn, record);
 		return;
 	}
-	record->is_ready = errand->is_ready == NULL || errand->is_ready(errand);
-	if (!record->is_ready) wait(worker->turn, record);
+	record->is_ready = errand->has_part || errand->is_ready == NULL || errand->is_ready(errand);
+	if (!record->is_ready) errand_wait(worker->turn, record);
 }
 
 /* A ready errand's record is said, or, if nobody listens any more, given back. */

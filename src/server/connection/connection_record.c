@@ -25,7 +25,7 @@
  * its owner, which may take a message and a return, and then the cell. */
 #include "base/assert.h"
 #include "server/connection/connection.h"
-#include "server/errand/errand.h"
+#include "server/visit/visit.h"
 
 #include <string.h>
 

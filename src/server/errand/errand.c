@@ -7,6 +7,7 @@
  *     cache_memlimit        errand_memory.c
  *     stats                 errand_stats.c
  *     snug                  errand_snug.c
+ *     lru_crawler           server/inspect/inspect_dump.c
  *     set, SASL of who has not been let in   errand_login.c
  *
  * FLUSH. Each worker reckons the moment by its own clock, which is the one that its items expire
@@ -14,6 +15,7 @@
  * Until the last visit some workers have flushed and others have not; the client is answered after
  * it. */
 #include "server/errand/errand_parts.h"
+#include "server/inspect/inspect.h"
 #include "server/process/log_stderr.h"
 
 #include <signal.h>
@@ -92,13 +94,17 @@ struct errand *errand_command(struct server *server, const struct command *comma
 	case COMMAND_SHUTDOWN:
 		return shut_down((enum command_shutdown)command->operation.delta, out);
 	case COMMAND_STATS:
+		if (reply_is_binary(&command->reply) && errand_is_dump(command)) break;
 		return errand_stats(server, command->text, command->text_bytes, out);
+	case COMMAND_CRAWLER:
+		return inspect_crawler(server, command->text, command->text_bytes, out);
 	case COMMAND_SNUG:
 		return errand_snug(server, command->text, command->text_bytes, out);
 	default:
-		text_say(out, "ERROR");
-		return NULL;
+		break;
 	}
+	text_say(out, "ERROR");
+	return NULL;
 }
 
 struct errand *errand_begin(struct server_worker *asker, const struct command *command,

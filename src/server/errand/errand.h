@@ -7,26 +7,15 @@
  *     errand_snug.c      `snug ..`: which of the next two it is
  *     errand_cleanup.c   what is asked of the coordinator: estimate, defrag, emergency, ..
  *     errand_memory.c    what is asked of the workers themselves: metrics, map, limit, check
- *     errand_items.c     the items themselves, part by part
  *     errand_ask.h, .c   an errand from a thread that is no worker's: HTTP's, an operator's
  *     errand_admission.c what a client may say who has not been let in, or may not do all
  *     errand_login.c     a client says who he is
- *     errand_slices.c    how visits share a worker's time
- *     errand_words.c     a word of what follows `snug` as a number, a size, ..
- *     errand_parts.h, .c what the errands share
+ *     errand_parts.h     the errands of this room
  *
- *     errand_begin -> visit on worker 0 -> visit on worker 1 -> .. -> ready? .. ready? -> answer
- *                     each on that worker's own thread               on the asker's thread; destroy
+ * What all errands have in common is in server/visit/visit.h; those that tell of what lies in the
+ * cache are in server/inspect.
  *
- * Laws    - A worker's own things are looked at on its own thread, by a visit. So nothing of a
- *           shard is locked or atomic for the sake of statistics.
- *         - Visits are one after the other: they write into the same errand.
- *         - No visit takes longer than a slice (some 200 us). What takes longer is cut: a visit
- *           that is not finished is made again, a turn later, until it is. Between two slices the
- *           worker serves its connections, so what the slices look at changes.
- *         - An errand belongs to who asked: a connection, or a thread that is no worker's. While
- *           others look at it, it waits, and nobody frees it.
- *         - The work that an errand has begun does not end with it: what the coordinator took goes
+ * Laws    - The work that an errand has begun does not end with it: what the coordinator took goes
  *           on, and `snug report` tells of it.
  *
  * It has memory of its own, which is little and short-lived. Its answer draws on the account of who
@@ -42,30 +31,10 @@
 struct server;
 struct server_worker;
 struct settings;
-
-struct errand {
-	/* NULL: nobody is visited. A slice of bounded work, some 200 us at most: that worker's
-	 * connections wait meanwhile. */
-	void (*visit)(struct errand *errand, struct server_worker *worker);
-	/* Set by a visit that has not finished with its worker: it is made again, in a later turn of
-	 * that worker. */
-	bool is_unfinished;
-	/* Asked again and again, some milliseconds apart, until it says true. NULL: at once. */
-	bool (*is_ready)(struct errand *errand);
-	/* Writes the answer, as the client shall get it. */
-	void (*answer)(struct errand *errand, struct text *out);
-	/* The connection has gone before it was ready: nobody waits for the answer. It is made ready and
-	 * destroyed as ever; whatever it still has to do for the answer alone, it need not. NULL: nothing. */
-	void (*forget)(struct errand *errand);
-	/* At any time after the last visit: the connection may have gone. */
-	void (*destroy)(struct errand *errand);
-	struct server *server; /* for all of them */
-	bool is_login;         /* the client has `rights` once it is answered */
-	uint8_t rights;
-};
+struct errand; /* server/visit/visit.h */
 
 /* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_SHUTDOWN, COMMAND_STATS,
- * COMMAND_SNUG. NULL: `out` has the answer already, which may be a refusal. Any thread. The
+ * COMMAND_SNUG, COMMAND_CRAWLER. NULL: `out` has the answer already, which may be a refusal. Any thread. The
  * command's bytes are not referred to after the return. */
 struct errand *errand_command(struct server *server, const struct command *command,
 							  struct text *out);

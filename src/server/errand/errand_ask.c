@@ -25,6 +25,7 @@
 #include "cache/operation/request.h"
 #include "os/threads.h"
 #include "server/errand/errand.h"
+#include "server/visit/visit.h"
 
 #include <snug/client.h>
 #include <stdlib.h>
@@ -234,12 +235,22 @@ static void visit(void *context, uint32_t index, snug_shard *shard,
 	struct errand *errand = context;
 	(void)shard;
 	(void)counts;
-	errand->is_unfinished = false;
+	errand->is_unfinished = errand->has_part = false;
 	errand->visit(errand, &errand->server->worker[index]);
 }
 
+/* True: there is more to come, and somebody who takes it. */
+static bool tell_part(const struct asks *asks, const struct ask *ask, struct ask_taker taker,
+					  struct text *out) {
+	if (!ask->errand->has_part) return false;
+	ask->errand->answer(ask->errand, out);
+	if (out->failed || asks_is_stopping(asks) || taker.take == NULL) out->failed = true;
+	return !out->failed && taker.take(taker.context, out);
+}
+
 /* Each worker in turn: they write into the same errand. */
-static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *worker) {
+static snug_error visit_all(const struct asks *asks, struct ask *ask, uint64_t patience_ns,
+							struct ask_taker taker, uint32_t *worker, struct text *out) {
 	if (ask->errand->visit == NULL) return SNUG_OK;
 	for (*worker = 0; *worker < ask->errand->server->worker_count; ++*worker) {
 		snug_result result;
@@ -254,7 +265,8 @@ static snug_error visit_all(struct ask *ask, uint64_t patience_ns, uint32_t *wor
 				snug_client_call(ask->client, &operation, patience_ns, &result, &late);
 			if (!error) error = result.error;
 			if (error) return error;
-		} while (ask->errand->is_unfinished);
+		} while (ask->errand->is_unfinished || tell_part(asks, ask, taker, out));
+		if (ask->errand->has_part) return SNUG_OK; /* nobody wants the rest */
 	}
 	return SNUG_OK;
 }
@@ -279,10 +291,14 @@ static bool wait_ready(struct asks *asks, const struct ask *ask, uint64_t patien
 	return true;
 }
 
-static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct text *out) {
+static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct ask_taker taker,
+				struct text *out) {
 	uint32_t worker = 0, silent;
-	snug_error error = visit_all(ask, patience_ns, &worker);
-	if (error) {
+	snug_error error = visit_all(asks, ask, patience_ns, taker, &worker, out);
+	if (!error && ask->errand->has_part) {
+		out->failed = true;
+		end(ask);
+	} else if (error) {
 		text_print(out, "SERVER_ERROR worker %u does not answer: %s\r\n", worker,
 				   snug_error_text(error));
 		ask->silent = worker;
@@ -302,12 +318,12 @@ static void run(struct asks *asks, struct ask *ask, uint64_t patience_ns, struct
 
 /* No errand: the answer is there. */
 static void run_or_end(struct asks *asks, struct ask *ask, struct errand *errand,
-					   uint64_t patience_ns, struct text *out) {
+					   uint64_t patience_ns, struct ask_taker taker, struct text *out) {
 	ask->errand = errand;
 	if (errand == NULL)
 		end(ask);
 	else
-		run(asks, ask, patience_ns, out);
+		run(asks, ask, patience_ns, taker, out);
 }
 
 void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns,
@@ -316,12 +332,12 @@ void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t 
 	if (ask == NULL) return;
 	run_or_end(asks, ask,
 			   (is_stats ? errand_stats : errand_snug)(asks->server, words, strlen(words), out),
-			   patience_ns, out);
+			   patience_ns, (struct ask_taker){0}, out);
 }
 
 void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns,
-				  struct text *out) {
+				  struct ask_taker taker, struct text *out) {
 	struct ask *ask = begin(asks, 1, out);
 	if (ask != NULL)
-		run_or_end(asks, ask, errand_command(asks->server, command, out), patience_ns, out);
+		run_or_end(asks, ask, errand_command(asks->server, command, out), patience_ns, taker, out);
 }

@@ -42,10 +42,16 @@ void asks_deinit(struct asks *asks);
 void asks_perform(struct asks *asks, bool is_stats, const char *words, uint64_t patience_ns,
 				  struct text *out);
 
+/* Takes what is in the text, and empties it: part of an answer. False: nobody wants the rest. */
+struct ask_taker {
+	bool (*take)(void *context, struct text *text);
+	void *context;
+};
+
 /* A command of the protocol: one of those that errand_command takes (server/errand/errand.h). Else
- * the same. */
+ * the same; what is not taken as a part is in `out`. */
 void asks_command(struct asks *asks, const struct command *command, uint64_t patience_ns,
-				  struct text *out);
+				  struct ask_taker taker, struct text *out);
 
 /* Whether all workers answer within `patience_ns` in total; else a line about each that does not is
  * appended to `out`. Any thread but a worker's. */

@@ -6,8 +6,8 @@
  *     verbosity, cache_memlimit       always                   with --open-commands
  *     shutdown                        always                   with --enable-shutdown (-A), as in
  *                                                              memcached
- *     snug items                      always                   unless --disable-dumping (-X)
- *                                                              or --control-only
+ *     snug items, stats cachedump,    always                   unless --disable-dumping (-X)
+ *       lru_crawler metadump, mgdump                           or --control-only
  *     other snug commands, which tell always                   unless --control-only
  *
  * A user who has the right to operate has them on any connection.
@@ -30,6 +30,19 @@ static bool asks_for(const struct command *command, const char *name) {
 	return strlen(name) == length && memcmp(name, command->text, length) == 0;
 }
 
+bool errand_is_dump(const struct command *command) {
+	switch ((enum command_kind)command->kind) {
+	case COMMAND_SNUG:
+		return asks_for(command, "items");
+	case COMMAND_STATS:
+		return asks_for(command, "cachedump");
+	case COMMAND_CRAWLER:
+		return asks_for(command, "metadump") || asks_for(command, "mgdump");
+	default:
+		return false;
+	}
+}
+
 static bool changes_server(const struct command *command) {
 	static const char *const names[] = {"limit",    "defrag", "emergency",
 										"schedule", "cancel", "check"};
@@ -40,6 +53,14 @@ static bool changes_server(const struct command *command) {
 
 /* memcached's words, and no others: its clients compare them. */
 static const char shutdown_sentence[] = "SERVER_ERROR: shutdown not enabled";
+
+static const char *dump_sentence(const struct command *command) {
+	if (command->kind == COMMAND_STATS) return "CLIENT_ERROR stats cachedump not allowed";
+	return asks_for(command, "mgdump") ? "ERROR key dump not allowed"
+									   : "ERROR metadump not allowed";
+}
+
+/* The socket that takes it is named behind it. */
 static const char sentence[] = "CLIENT_ERROR an operator's command";
 
 /* The sentence that the command is refused with; NULL: it is taken. */
@@ -50,9 +71,13 @@ static const char *find_sentence(const struct settings *settings, const struct c
 	case COMMAND_MEMLIMIT:
 	case COMMAND_VERBOSITY:
 		return settings->open_commands ? NULL : sentence;
+	case COMMAND_CRAWLER:
+	case COMMAND_STATS:
+		if (!errand_is_dump(command)) return NULL;
+		return settings->no_dump || settings->control_only ? dump_sentence(command) : NULL;
 	case COMMAND_SNUG:
 		if (settings->control_only) return sentence;
-		if (settings->no_dump && asks_for(command, "items")) return sentence;
+		if (settings->no_dump && errand_is_dump(command)) return sentence;
 		return settings->open_commands || !changes_server(command) ? NULL : sentence;
 	default:
 		return NULL;
@@ -64,7 +89,7 @@ size_t errand_refusal(const struct settings *settings, const struct command *com
 	const char *begin = find_sentence(settings, command);
 	if (begin == NULL) return 0;
 	int length =
-		begin == shutdown_sentence ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s\r\n", begin)
+		begin != sentence ? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s\r\n", begin)
 		: settings_has_control_path(settings)
 			? snprintf(refusal, ERRAND_REFUSAL_ROOM, "%s; the control socket takes it: %s\r\n",
 					   begin, settings->control_path)
@@ -99,6 +124,6 @@ uint8_t errand_rights(const struct command *command) {
 	/* the old item goes with a value that is too large */
 	if (command->kind == COMMAND_SAY_SKIP)
 		return command->operation.key.length > 0 ? AUTH_WRITE : 0;
-	if (command->kind == COMMAND_SNUG && asks_for(command, "items")) return AUTH_READ;
+	if (errand_is_dump(command)) return AUTH_READ;
 	return command->kind == COMMAND_FLUSH ? AUTH_FLUSH : 0;
 }

@@ -15,6 +15,7 @@
  * those visited after it are left as they are, and the answer tells how many have the new limit. */
 #include "mem/check/dump.h"
 #include "server/errand/errand_parts.h"
+#include "server/inspect/inspect.h"
 
 #include <string.h>
 
@@ -334,7 +335,7 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 	struct memory *memory = NULL;
 	*known = true;
 	if (words_is(words, 0, "limit")) return limit(server, words, out);
-	if (words_is(words, 0, "items")) return errand_items(server, words, out);
+	if (words_is(words, 0, "items")) return inspect_items(server, words, out);
 	if (words_is(words, 0, "metrics"))
 		memory = begin(server, visit_metrics, answer_text, out);
 	else if (words_is(words, 0, "map"))

@@ -6,6 +6,7 @@
  *     stats conns      each worker's connections, CONNECTIONS_A_SLICE in a slice
  *     stats settings   at once
  *     stats sizes      at once: sizes are not tracked
+ *     stats cachedump  server/inspect/inspect_dump.c
  *     stats reset      each worker: its counters begin anew
  *
  * Names are memcached's where they mean the same, so that dashboards and exporters read them; what
@@ -20,6 +21,7 @@
 #include "os/local_time.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
+#include "server/inspect/inspect.h"
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 
@@ -284,18 +286,20 @@ static void answer_general(struct errand *errand, struct text *out) {
 /* ------------------------------------------------------------------ pools as classes ------- */
 
 /* What is counted for all sizes together is told of one class: the first that has pages, which
- * tools that join `stats items` to `stats slabs` show. */
-static uint32_t counted_class(const snug_stats *stats) {
+ * tools that join `stats items` to `stats slabs` show. All items are in the one that was told. */
+static uint32_t tell_class(struct server *server, const snug_stats *stats) {
 	uint32_t pool = 0;
 	while (pool < SNUG_POOL_COUNT && stats->pool[pool].slabs == 0) pool++;
-	return pool < SNUG_POOL_COUNT ? pool + 1 : 1;
+	uint32_t class = pool < SNUG_POOL_COUNT ? pool + 1 : 1;
+	atomic_store_explicit(&server->told_class, class, memory_order_relaxed);
+	return class;
 }
 
 /* What is not known is left out: the age of the oldest item, how long ago an evicted one was used,
  * how many of those had an expiry. */
 static void answer_items(struct errand *errand, struct text *out) {
 	const snug_shard_stats *shard = &stats_of(errand)->sum.shard;
-	uint32_t number = counted_class(&shard->heap);
+	uint32_t number = tell_class(errand->server, &shard->heap);
 #define SAY(name, value) \
 	text_print(out, "STAT items:%u:" #name " %llu\r\n", number, (unsigned long long)(value))
 	if (shard->items > 0) {
@@ -345,7 +349,7 @@ static void say_slab(struct text *out, uint32_t number, const snug_stats *stats,
 static void answer_slabs(struct errand *errand, struct text *out) {
 	const snug_stats *stats = &stats_of(errand)->sum.shard.heap;
 	const struct operation_counts none = {0}, *counts = &stats_of(errand)->sum.counts;
-	uint32_t active = 0, counted = counted_class(stats);
+	uint32_t active = 0, counted = tell_class(errand->server, stats);
 	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++) {
 		if (stats->pool[pool].slabs == 0) continue;
 		active++;
@@ -413,6 +417,9 @@ struct errand *errand_stats(struct server *server, const char *what, size_t leng
 		stats->text.account = out->account;
 		return &stats->errand;
 	}
+	struct line words;
+	line_split(&words, what, length);
+	if (words_is(&words, 0, "cachedump")) return inspect_cachedump(server, &words, out);
 	if (is(what, length, "settings")) return say_settings(server, out);
 	if (is(what, length, "sizes")) {
 		/* Sizes are not tracked one by one; the heap's figures say what counts. */

@@ -113,6 +113,8 @@ static bool send_all(const struct operator_door *door, int fd, const char *bytes
 
 /* One client's. */
 struct session {
+	const struct operator_door *door;
+	int fd;
 	struct parser parser;
 	uint64_t skip_bytes; /* of the value of a command that was refused */
 	size_t length;
@@ -129,9 +131,18 @@ static void refuse_item(struct session *session, const struct command *command, 
 	if (!command->reply.is_quiet) text_append(out, sentence, sizeof sentence - 1);
 }
 
+/* Part of a long answer. False: the client is gone. */
+static bool send_part(void *context, struct text *text) {
+	const struct session *session = context;
+	bool is_fine = send_all(session->door, session->fd, text->bytes, text->length);
+	text_deinit(text);
+	return is_fine;
+}
+
 /* False: it was the last one. */
 static bool carry_out(struct operator_door *door, struct session *session,
 					  const struct command *command, struct text *out) {
+	struct ask_taker taker = {send_part, session};
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_OPERATION:
 		refuse_item(session, command, out);
@@ -159,7 +170,8 @@ static bool carry_out(struct operator_door *door, struct session *session,
 	case COMMAND_MEMLIMIT:
 	case COMMAND_STATS:
 	case COMMAND_SNUG:
-		asks_command(&door->asks, command, PATIENCE_NS, out);
+	case COMMAND_CRAWLER:
+		asks_command(&door->asks, command, PATIENCE_NS, taker, out);
 		if (command->reply.is_quiet) out->length = 0;
 		return true;
 	}
@@ -226,8 +238,8 @@ static bool receive(int fd, struct session *session) {
 
 static void run_seat(void *context) {
 	struct seat *seat = context;
-	struct session session = {.parser = {.speech = SPEECH_TEXT}};
 	int fd = seat->fd; /* it changes when this thread ends */
+	struct session session = {.door = seat->door, .fd = fd, .parser = {.speech = SPEECH_TEXT}};
 	bool goes_on = true;
 	os_thread_set_name("snugd-operator");
 	while (goes_on && wait_for_bytes(seat, fd) && receive(fd, &session) &&

@@ -259,6 +259,13 @@ static void parse_snug(const struct line *line, size_t words, uint64_t item_max_
 	take_rest(line, COMMAND_SNUG, command);
 }
 
+static void parse_lru_crawler(const struct line *line, size_t words, uint64_t item_max_bytes,
+							  struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	take_rest(line, COMMAND_CRAWLER, command);
+}
+
 /* ------------------------------------------------------------------ which ------------------ */
 
 struct text_command {
@@ -292,6 +299,7 @@ static const struct text_command text_commands[] = {
 	TEXT_COMMAND(shutdown, 1, 2, false),
 	TEXT_COMMAND(stats, 1, WORDS_MAX, false),
 	TEXT_COMMAND(snug, 1, WORDS_MAX, false),
+	TEXT_COMMAND(lru_crawler, 2, WORDS_MAX, false),
 };
 
 bool command_text(const struct line *line, uint64_t item_max_bytes, struct command *command) {

@@ -87,6 +87,14 @@ def settings(tool):
     assert int(told["maxconns"]) > 0 and int(told["maxbytes"]) > 0
 
 
+def keys_and_dump(tool):
+    tool.fill(50, 10)
+    tool.fill(5, 100000)
+    names = {f"10-{number}" for number in range(50)} | {f"100000-{number}" for number in range(5)}
+    assert {line.split()[0].removeprefix("key=") for line in tool.says("keys") if line.startswith("key=")} == names
+    assert {line.split()[1] for line in tool.says("dump") if line.startswith("add ")} == names
+
+
 def sizes(tool):
     assert tool.pairs("sizes") == {"sizes_status": "disabled"}
 
@@ -98,6 +106,7 @@ CASES = [
     display_of_all_sizes,
     statistics,
     settings,
+    keys_and_dump,
     sizes,
 ]
 

@@ -1,4 +1,4 @@
-/* server/errand/errand_items.c: `snug items WORKER HASH`: the items of a cache, a part at a time, as
+/* server/inspect/inspect_items.c: `snug items WORKER HASH`: the items of a cache, a part at a time, as
  * commands that store them anew.
  *
  *     set KEY FLAGS DATE BYTES noreply      and the value: any memcached takes it
@@ -15,25 +15,18 @@
  * Each part is taken on the worker's own thread, a slice of its time. Nothing is used by it: an
  * item's rank, and whether it was fetched, stay. Stale items, and the empty ones that stand for a
  * value which somebody is to store (`mg` with N), are left out. */
-#include "base/bits.h"
-#include "cache/shard/shard_find.h"
-#include "os/threads.h"
-#include "server/errand/errand_parts.h"
-#include "server/protocol/base64.h"
+#include "server/inspect/inspect_parts.h"
 
-#include <stdlib.h>
+#include "base/bits.h"
 
 #define PART_BYTES ((size_t)64 << 10)
 #define VALUE_BYTES_MAX ((size_t)64 << 10) /* larger ones are LARGE */
-#define STEP_NS UINT64_C(100000)
-#define DATE_MAX ((uint64_t)INT32_MAX) /* that ms takes; binary clients can say a later one */
+#define DATE_MAX ((uint64_t)INT32_MAX)     /* that ms takes; binary clients can say a later one */
 
 struct items {
 	struct errand errand; /* must be the first */
-	struct text text;
-	const struct server_worker *worker; /* that is visited */
-	uint64_t at_worker, at_hash;        /* where the next part begins */
-	bool is_full, is_corrupt;
+	struct walk walk;
+	uint64_t at_worker; /* where the next part begins; and walk.at_hash */
 };
 
 static struct items *items_of(struct errand *errand) {
@@ -42,39 +35,20 @@ static struct items *items_of(struct errand *errand) {
 
 /* ------------------------------------------------------------------ an item ---------------- */
 
-/* Blanks and control characters end a word. */
-static bool is_word(const snug_key *key) {
-	const unsigned char *bytes = key->bytes;
-	for (size_t i = 0; i < key->length; i++)
-		if (bytes[i] <= ' ' || bytes[i] == 0x7F) return false;
-	return true;
-}
-
 static bool is_left_out(const struct item_head *head) {
 	return (head->marks & MARK_STALE) != 0 ||
 		   ((head->marks & MARK_WON) != 0 && head->value_bytes == 0);
 }
 
-static void say_key(struct text *text, const snug_key *key) {
-	char shown[SHOWN_KEY_BYTES_MAX];
-	size_t shown_bytes;
-	if (is_word(key)) {
-		text_append(text, key->bytes, key->length);
-		return;
-	}
-	base64_encode(key->bytes, key->length, shown, &shown_bytes);
-	text_append(text, shown, shown_bytes);
-}
-
 static void say_head(struct items *items, const snug_key *key, const struct item_head *head,
 					 bool is_large) {
-	struct text *text = &items->text;
-	bool word = is_word(key);
-	uint64_t wall_ahead_s = (uint64_t)(items->worker->wall_s - items->worker->clock_s);
+	struct text *text = &items->walk.text;
+	bool word = key_is_word(key);
+	uint64_t wall_ahead_s = (uint64_t)(items->walk.worker->wall_s - items->walk.worker->clock_s);
 	unsigned long long date_s =
 		head->expires_at_s == 0 ? 0 : smaller(head->expires_at_s + wall_ahead_s, DATE_MAX);
 	text_print(text, is_large ? "LARGE " : word ? "set " : "ms ");
-	say_key(text, key);
+	walk_say_key(text, key);
 	if (is_large)
 		text_print(text, " %u %llu %u%s\r\n", head->client_flags, date_s, head->value_bytes,
 				   word ? "" : " b");
@@ -86,9 +60,9 @@ static void say_head(struct items *items, const snug_key *key, const struct item
 
 /* The value lies in the answer, which is accounted for, and nowhere else. */
 static bool say_value(struct items *items, const struct walked *item) {
-	struct text *text = &items->text;
+	struct text *text = &items->walk.text;
 	char *value = text_extend(text, item->head.value_bytes);
-	return value != NULL && shard_walk_value(items->worker->shard, item, value) == SNUG_OK;
+	return value != NULL && shard_walk_value(items->walk.worker->shard, item, value) == SNUG_OK;
 }
 
 static void say_item(void *context, const struct walked *item) {
@@ -96,64 +70,52 @@ static void say_item(void *context, const struct walked *item) {
 	const struct item_head *head = &item->head;
 	if (is_left_out(head)) return;
 	bool is_large = head->value_bytes > VALUE_BYTES_MAX;
-	size_t before = items->text.length;
+	size_t before = items->walk.text.length;
 	say_head(items, &item->key, head, is_large);
-	if (is_large || items->text.failed) return;
-	if (!say_value(items, item) && !items->text.failed) {
-		items->text.length = before;
+	if (is_large || items->walk.text.failed) return;
+	if (!say_value(items, item) && !items->walk.text.failed) {
+		items->walk.text.length = before;
 		say_head(items, &item->key, head, true);
 		return;
 	}
-	text_append(&items->text, "\r\n", 2);
+	text_append(&items->walk.text, "\r\n", 2);
 }
 
 /* ------------------------------------------------------------------ a part ----------------- */
-
-static void walk(struct items *items, struct server_worker *worker) {
-	uint64_t until_ns = os_now_ns() + STEP_NS;
-	do {
-		if (shard_walk(worker->shard, items->at_hash, &items->at_hash, say_item, items) !=
-			SNUG_OK) {
-			items->is_corrupt = true;
-			return;
-		}
-		items->is_full = items->text.length >= PART_BYTES || items->text.failed;
-	} while (items->at_hash != 0 && !items->is_full && os_now_ns() < until_ns);
-}
 
 static void visit(struct errand *errand, struct server_worker *worker) {
 	struct items *items = items_of(errand);
 	bool holds;
 	errand->is_unfinished = false;
-	if (items->is_full || items->is_corrupt || worker->index != items->at_worker) return;
+	struct walk *walk = &items->walk;
+	if (walk->is_full || walk->is_corrupt || worker->index != items->at_worker) return;
 	if (!slice_begin(NULL, errand, worker, &holds)) return;
-	items->worker = worker;
-	walk(items, worker);
-	if (items->at_hash == 0) items->at_worker++;
-	bool has_more = items->at_hash != 0 && !items->is_full && !items->is_corrupt;
+	walk_some(walk, worker, say_item, items);
+	if (walk->at_hash == 0) items->at_worker++;
+	bool has_more = walk->at_hash != 0 && !walk->is_full && !walk->is_corrupt;
 	slice_end(NULL, errand, worker, !has_more);
 }
 
 static void answer(struct errand *errand, struct text *out) {
 	struct items *items = items_of(errand);
-	if (items->is_corrupt) {
-		text_say(out, "SERVER_ERROR the index is damaged; snug check tells where");
+	if (items->walk.is_corrupt) {
+		text_say(out, WALK_CORRUPT);
 		return;
 	}
 	if (items->at_worker < errand->server->worker_count)
-		text_print(&items->text, "NEXT %llu %llu\r\n", (unsigned long long)items->at_worker,
-				   (unsigned long long)items->at_hash);
+		text_print(&items->walk.text, "NEXT %llu %llu\r\n", (unsigned long long)items->at_worker,
+				   (unsigned long long)items->walk.at_hash);
 	else
-		text_say(&items->text, "END");
-	text_move(out, &items->text);
+		text_say(&items->walk.text, "END");
+	text_move(out, &items->walk.text);
 }
 
 static void destroy(struct errand *errand) {
-	text_deinit(&items_of(errand)->text);
+	text_deinit(&items_of(errand)->walk.text);
 	errand_free(errand);
 }
 
-struct errand *errand_items(struct server *server, const struct line *words, struct text *out) {
+struct errand *inspect_items(struct server *server, const struct line *words, struct text *out) {
 	uint64_t worker = 0, hash = 0;
 	bool is_understood =
 		words->count == 1 ||
@@ -167,8 +129,9 @@ struct errand *errand_items(struct server *server, const struct line *words, str
 	items->errand.visit = visit;
 	items->errand.answer = answer;
 	items->errand.destroy = destroy;
-	items->text.account = out->account;
+	items->walk.part_bytes = PART_BYTES;
+	items->walk.text.account = out->account;
 	items->at_worker = worker;
-	items->at_hash = hash;
+	items->walk.at_hash = hash;
 	return &items->errand;
 }

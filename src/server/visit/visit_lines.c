@@ -1,7 +1,7 @@
-/* server/errand/errand_parts.c: what all errands share: their memory, and the lines of their
- * answers. See server/errand/errand_parts.h. An answer is lines of "STAT name value" and END, as
+/* server/visit/visit_lines.c: what all errands share: their memory, and the lines of their
+ * answers. See server/visit/visit.h. An answer is lines of "STAT name value" and END, as
  * memcached's are, so whoever reads those reads these. */
-#include "server/errand/errand_parts.h"
+#include "server/visit/visit.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* server/errand/errand_words.c: a word of what follows `snug`, as a number, a size, a time or a
- * share. See server/errand/errand_parts.h. How each is written is base/number_text.h's. */
-#include "server/errand/errand_parts.h"
+/* server/visit/visit_words.c: a word of what follows `snug`, as a number, a size, a time or a
+ * share. See server/visit/visit.h. How each is written is base/number_text.h's. */
+#include "server/visit/visit.h"
 
 #include "base/number_text.h"
 

@@ -1,5 +1,5 @@
-/* server/errand/errand_slices.c: how visits share a worker's time. See
- * server/errand/errand_parts.h.
+/* server/visit/visit_slices.c: how visits share a worker's time. See
+ * server/visit/visit.h.
  *
  *     turn 1  [ sockets ][ A: slice ][ B: slice ] SLICE_NS are used up; C waits
  *     turn 2  [ sockets ][ C: slice ] ..
@@ -12,7 +12,7 @@
  * check, and the list of connections. Its holder may be lost (it was asked for over HTTP, and the
  * asker has given up); so who has had no slice for a while holds it no more. */
 #include "os/threads.h"
-#include "server/errand/errand_parts.h"
+#include "server/visit/visit.h"
 
 #define HOLD_NS UINT64_C(10000000000)
 
