@@ -70,8 +70,7 @@ static void say_uri(struct text *text, const snug_key *key) {
 
 static int64_t date_of(const struct dump *dump, const struct item_head *head) {
 	const struct server_worker *worker = dump->walk.worker;
-	return head->expires_at_s == 0 ? 0
-								   : head->expires_at_s + (worker->wall_s - worker->clock_s);
+	return head->expires_at_s == 0 ? 0 : head->expires_at_s + (worker->wall_s - worker->clock_s);
 }
 
 /* The blank at the end is memcached's. */
@@ -85,8 +84,7 @@ static void say_meta(struct dump *dump, const struct walked *item) {
 			   (long long)(dump->walk.worker->wall_s - item->idle_s),
 			   (unsigned long long)((head->marks & MARK_CAS) != 0 ? head->cas : 0),
 			   (head->marks & MARK_FETCHED) != 0 ? "yes" : "no", class_of_all(dump->errand.server),
-			   item_bytes(head),
-			   (head->marks & MARK_CLIENT_FLAGS) != 0 ? head->client_flags : 0);
+			   item_bytes(head), (head->marks & MARK_CLIENT_FLAGS) != 0 ? head->client_flags : 0);
 }
 
 static void say_mg(struct dump *dump, const struct walked *item) {
@@ -132,8 +130,7 @@ static void visit(struct errand *errand, struct server_worker *worker) {
 	if (walk->is_corrupt || walk->text.failed || dump->left == 0) return;
 	if (!slice_begin(NULL, errand, worker, &holds)) return;
 	walk_some(walk, worker, say_item, dump);
-	bool has_more =
-		walk->at_hash != 0 && !walk->is_corrupt && !walk->text.failed && dump->left > 0;
+	bool has_more = walk->at_hash != 0 && !walk->is_corrupt && !walk->text.failed && dump->left > 0;
 	errand->has_part = has_more && walk->is_full;
 	slice_end(NULL, errand, worker, !has_more || errand->has_part);
 }
@@ -192,10 +189,10 @@ static bool read_classes(const struct server *server, struct word word, bool *ha
 }
 
 /* False: it is no such list, and `out` has the refusal. */
-static bool take_classes(const struct server *server, struct word word, bool *has_items, struct text *out) {
+static bool take_classes(const struct server *server, struct word word, bool *has_items,
+						 struct text *out) {
 	*has_items = true;
-	if (WORD_IS(word, "all") || WORD_IS(word, "hash") ||
-		read_classes(server, word, has_items))
+	if (WORD_IS(word, "all") || WORD_IS(word, "hash") || read_classes(server, word, has_items))
 		return true;
 	text_say(out, "BADCLASS invalid class id");
 	return false;
