@@ -6,6 +6,7 @@
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 #include "server/server.h"
+#include "server/visit/visit.h"
 #include "unit/cmocka_all.h"
 
 #include <stdio.h>
