@@ -45,7 +45,7 @@
 #include "cache/operation/request.h"
 #include "cache/shard/shard_hints.h"
 #include "cache/shard/shard_read.h"
-#include "cache/shard/upkeep.h"
+#include "cache/client/upkeep.h"
 #include "os/threads.h"
 #include "server/buffers/buffers.h"
 #include "server/errand/errand.h"
