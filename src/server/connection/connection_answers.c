@@ -365,7 +365,8 @@ static void say_errand(struct record *record) {
 	struct connection *connection = record->connection;
 	struct text text = {0};
 	record->errand->answer(record->errand, &text);
-	if (record->errand->is_login) admission_grant(&connection->admission, record->errand->rights);
+	bool is_over = record->errand->is_login &&
+				   admission_answer(&connection->admission, record->errand->rights);
 	record->errand->destroy(record->errand);
 	record->errand = NULL;
 	answer_lines(&record->reply, &text);
@@ -375,7 +376,7 @@ static void say_errand(struct record *record) {
 		output_append(connection, text.bytes, text.length);
 	text_deinit(&text);
 	if (connection->input_state != INPUT_ERRAND) return;
-	connection->input_state = INPUT_COMMANDS;
+	connection->input_state = is_over ? INPUT_OVER : INPUT_COMMANDS;
 	connection->is_held = true; /* goes on with the next flush */
 	connection_mark_dirty(connection);
 }
