@@ -29,6 +29,7 @@
 #include "http/http_metrics.h"
 #include "http/http_routes.h"
 #include "http/http_shared.h"
+#include "os/process_figures.h"
 #include "os/threads.h"
 
 #include <arpa/inet.h>
@@ -204,13 +205,17 @@ static void make_answer(struct exchange *exchange, struct http_answer *out) {
 	(void)http_memory_make_room(&http->memory, out->text.account,
 								route_need_bytes(exchange->route));
 	route_answer(exchange->route, &http->asks, parameter, exchange, out);
+	if (!route_is_metrics(exchange->route) || out->status != 200) return;
 	const struct http_figures figures = {
 		.limit_bytes = HTTP_MEMORY_BYTES,
 		.used_bytes = http->memory.answers.used_bytes + http->memory.urgent.used_bytes,
 		.closed = http->memory.closed,
+		.resident_bytes = os_resident_bytes(),
+		.started_s = http->asks.server->started.begun_s,
+		.open_fds = os_descriptors(),
+		.max_fds = os_descriptors_max(),
 	};
-	if (route_is_metrics(exchange->route) && out->status == 200)
-		metrics_write_http(&figures, &out->text);
+	metrics_write_own(&figures, &out->text);
 }
 
 static void make(void *context, struct made *out) {

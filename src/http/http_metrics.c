@@ -48,11 +48,21 @@ static const struct metric of_server[] = {
 	 "Connections that may be open at a time."},
 	{"total_connections", "memcached_connections_total", "", "counter", "Connections accepted."},
 	{"rejected_connections", "memcached_connections_rejected_total", "", "counter",
-	 "Connections turned away because there were too many."},
+	 "Connections turned away."},
 	{"conn_yields", "memcached_connections_yielded_total", "", "counter",
 	 "Turns that a connection gave away so that others get theirs."},
-	{"snug_memory_closed", "snug_connections_closed_for_memory_total", "", "counter",
-	 "Connections closed because they held most when connection memory was short."},
+	{"snug_rejected_too_many", "snug_connections_rejected_total", "{reason=\"too_many\"}",
+	 "counter", "Connections turned away: too many were open, or there was no memory for them."},
+	{"snug_rejected_no_memory", "snug_connections_rejected_total", "{reason=\"no_memory\"}",
+	 "counter", "Connections turned away: too many were open, or there was no memory for them."},
+	{"snug_memory_closed", "snug_connections_closed_total", "{reason=\"memory\"}", "counter",
+	 "Connections that the server closed: they held most when connection memory was short, or said "
+	 "nothing for --idle-timeout."},
+	{"idle_kicks", "snug_connections_closed_total", "{reason=\"idle\"}", "counter",
+	 "Connections that the server closed: they held most when connection memory was short, or said "
+	 "nothing for --idle-timeout."},
+	{"snug_connection_memory_bytes", "snug_connection_memory_limit_bytes", "", "gauge",
+	 "What connections may hold, beside the memory limit."},
 	{"snug_log_dropped", "snug_log_dropped_total", "", "counter",
 	 "Log lines dropped because nobody read them in time."},
 	{"auth_cmds", "snug_auth_commands_total", "", "counter",
@@ -65,6 +75,15 @@ static const struct metric of_server[] = {
 	{"total_items", "memcached_items_total", "", "counter", "Items ever stored."},
 	{"bytes", "memcached_current_bytes", "", "gauge", "Bytes of the items, their heads included."},
 	{"limit_maxbytes", "memcached_limit_bytes", "", "gauge", "The memory limit, of everything."},
+	{"snug_limit_bytes", "snug_limit_bytes", "", "gauge",
+	 "The memory limit as it is kept now; it follows memcached_limit_bytes, its goal, step by "
+	 "step."},
+	{"snug_limit_max_bytes", "snug_limit_max_bytes", "", "gauge",
+	 "How far the memory limit may be raised while the server runs."},
+	{"store_no_memory", "snug_stores_refused_total", "{reason=\"no_memory\"}", "counter",
+	 "Stores refused: there was no room, or the item was larger than one may be."},
+	{"store_too_large", "snug_stores_refused_total", "{reason=\"too_large\"}", "counter",
+	 "Stores refused: there was no room, or the item was larger than one may be."},
 	{"evictions", "memcached_items_evicted_total", "", "counter",
 	 "Items evicted before they expired."},
 	{"evicted_unfetched", "memcached_items_evicted_unfetched_total", "", "counter",
@@ -97,6 +116,10 @@ static const struct metric of_server[] = {
 	 "How long the server took at its start until it had them."},
 	{"snug_committed_bytes", "snug_committed_bytes", "", "gauge", "Pages in use by the heap."},
 	{"snug_metadata_bytes", "snug_metadata_bytes", "", "gauge", "Bookkeeping of the heap."},
+	{"snug_charged_bytes", "snug_charged_bytes", "", "gauge",
+	 "Tables and buffers that count towards the memory limit."},
+	{"snug_available_bytes", "snug_available_bytes", "", "gauge",
+	 "What may still be used under the memory limit."},
 	{"snug_buffer_bytes", "snug_buffer_bytes", "", "gauge",
 	 "What connections hold, beside the limit."},
 	{"snug_reclaimable_bytes", "snug_reclaimable_bytes", "", "gauge",
@@ -161,6 +184,14 @@ static const struct metric of_worker[] = {
 	{"evictions", "snug_worker_evictions_total", "", "counter",
 	 "Items evicted before they expired."},
 	{"connections", "snug_worker_connections", "", "gauge", "Open connections."},
+	{"cpu_ns", "snug_worker_cpu_seconds_total", "", "counter",
+	 "Processor time of the worker's thread, whoever it worked for."},
+	{"requests_served", "snug_worker_requests_served_total", "", "counter",
+	 "Requests of other workers, and of HTTP and operators, that it carried out."},
+	{"requests_sent", "snug_worker_requests_sent_total", "", "counter",
+	 "Requests that it sent to other workers."},
+	{"reads", "snug_worker_reads_total", "", "counter",
+	 "Gets of other workers' keys that it read without a request."},
 	{"get_hits", "snug_worker_get_hits_total", "", "counter", "Keys asked for and found."},
 	{"get_misses", "snug_worker_get_misses_total", "", "counter", "Keys asked for and not found."},
 	{"cmd_set", "snug_worker_stores_total", "", "counter", "Stores."},
@@ -194,6 +225,35 @@ static const struct metric of_pool[] = {
 	 "Share of the slabs that is holes."},
 };
 
+static const struct metric of_http[] = {
+	{"", "snug_http_limit_bytes", "", "gauge", "What HTTP's connections and answers may hold."},
+	{"", "snug_http_answer_bytes", "", "gauge", "What its answers hold."},
+	{"", "snug_http_closed_for_memory_total", "", "counter",
+	 "HTTP clients closed because they did not read and others needed the memory."},
+};
+
+/* By the names that Prometheus' own libraries give them. */
+static const struct metric of_process[] = {
+	{"", "process_resident_memory_bytes", "", "gauge", "Resident memory of the process."},
+	{"", "process_start_time_seconds", "", "gauge",
+	 "When the server started, in seconds since 1970."},
+	{"", "process_open_fds", "", "gauge", "Descriptors in use."},
+	{"", "process_max_fds", "", "gauge", "Descriptors that may be in use."},
+};
+
+/* What is written otherwise than line by line. */
+static const struct metric of_itself[] = {
+	{"", "memcached_up", "", "gauge", "Whether the server answers."},
+	{"", "snug_build_info", "", "gauge", "The version of snugd."},
+	{"", "memcached_version", "", "gauge", "The version that clients are told."},
+	{"", "snug_command_latency_seconds", "", "histogram",
+	 "How long commands took until they were carried out, from the beginning of the turn that "
+	 "parsed "
+	 "them; one in 61 is measured."},
+};
+
+enum { UP, BUILD_INFO, VERSION, COMMAND_LATENCY };
+
 static void write_head(const struct metric *metric, struct text *out) {
 	text_print(out, "# HELP %s %s\n# TYPE %s %s\n", metric->name, metric->help, metric->name,
 			   metric->type);
@@ -208,8 +268,7 @@ static void write_version(const struct text *stats, struct text *out) {
 	struct stat_line line;
 	for (size_t at = 0; stat_next(stats, &at, &line);)
 		if (line.name != NULL && is(line.name, line.name_length, "version")) {
-			text_print(out, "# HELP memcached_version The version that clients are told.\n");
-			text_print(out, "# TYPE memcached_version gauge\n");
+			write_head(&of_itself[VERSION], out);
 			text_print(out, "memcached_version{version=\"%.*s\"} 1\n", (int)line.value_length,
 					   line.value);
 		}
@@ -281,17 +340,6 @@ static void write_each(const struct metric *table, size_t count, bool is_heap,
 	}
 }
 
-void metrics_write(const struct text *stats, const struct text *metrics, struct text *out) {
-	text_print(out, "# HELP memcached_up Whether the server answers.\n# TYPE memcached_up "
-					"gauge\nmemcached_up 1\n");
-	text_print(out, "# HELP snug_build_info The version of snugd.\n# TYPE snug_build_info gauge\n");
-	text_print(out, "snug_build_info{version=\"%s\"} 1\n", snug_version());
-	write_version(stats, out);
-	write_server(stats, out);
-	write_each(of_worker, sizeof of_worker / sizeof *of_worker, false, metrics, out);
-	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);
-}
-
 /* In Prometheus' buckets: each counts what is below its bound, "le". The last line of each command is
  * max_ns: then all is known. */
 void metrics_write_latency(const struct text *latency, struct text *out) {
@@ -299,10 +347,7 @@ void metrics_write_latency(const struct text *latency, struct text *out) {
 	struct stat_line line;
 	struct path path;
 	uint64_t sum_ns = 0, count = 0;
-	text_print(out,
-			   "# HELP %s How long commands took until they were carried out, from the beginning "
-			   "of the turn that parsed them; one in 61 is measured.\n# TYPE %s histogram\n",
-			   name, name);
+	write_head(&of_itself[COMMAND_LATENCY], out);
 	for (size_t at = 0; stat_next(latency, &at, &line);) {
 		if (line.name == NULL || !split(&line, &path)) continue;
 		uint64_t value = number_leading(line.value);
@@ -324,19 +369,56 @@ void metrics_write_latency(const struct text *latency, struct text *out) {
 	}
 }
 
-static void write_one(const char *name, const char *type, const char *help, uint64_t value,
-					  struct text *out) {
-	const struct metric metric = {"", name, "", type, help};
-	write_head(&metric, out);
-	text_print(out, "%s %llu\n", name, (unsigned long long)value);
+void metrics_write(const struct text *stats, const struct text *metrics, struct text *out) {
+	write_head(&of_itself[UP], out);
+	text_print(out, "memcached_up 1\n");
+	write_head(&of_itself[BUILD_INFO], out);
+	text_print(out, "snug_build_info{version=\"%s\"} 1\n", snug_version());
+	write_version(stats, out);
+	write_server(stats, out);
+	write_each(of_worker, sizeof of_worker / sizeof *of_worker, false, metrics, out);
+	write_each(of_pool, sizeof of_pool / sizeof *of_pool, true, metrics, out);
 }
 
-void metrics_write_http(const struct http_figures *figures, struct text *out) {
-	write_one("snug_http_limit_bytes", "gauge", "What HTTP's connections and answers may hold.",
-			  figures->limit_bytes, out);
-	write_one("snug_http_answer_bytes", "gauge", "What its answers hold.", figures->used_bytes,
-			  out);
-	write_one("snug_http_closed_for_memory_total", "counter",
-			  "HTTP clients closed because they did not read and others needed the memory.",
-			  figures->closed, out);
+static void write_one(const struct metric *metric, uint64_t value, struct text *out) {
+	write_head(metric, out);
+	text_print(out, "%s %llu\n", metric->name, (unsigned long long)value);
+}
+
+void metrics_write_own(const struct http_figures *figures, struct text *out) {
+	const uint64_t of_http_now[] = {figures->limit_bytes, figures->used_bytes, figures->closed};
+	const uint64_t of_process_now[] = {figures->resident_bytes, (uint64_t)figures->started_s,
+									   figures->open_fds, figures->max_fds};
+	_Static_assert(sizeof of_http / sizeof *of_http == 3 &&
+					   sizeof of_process / sizeof *of_process == 4,
+				   "a figure for each");
+	for (size_t i = 0; i < 3; i++) write_one(&of_http[i], of_http_now[i], out);
+	for (size_t i = 0; i < 4; i++) write_one(&of_process[i], of_process_now[i], out);
+}
+
+/* ------------------------------------------------------------------ the document ----------- */
+
+static void write_table(const char *title, const char *from, const struct metric *table,
+						size_t count, struct text *out) {
+	text_print(out, "\n## %s\n\n| metric | type | %s | meaning |\n|---|---|---|---|\n", title,
+			   from);
+	for (size_t i = 0; i < count; i++)
+		text_print(out, "| `%s%s` | %s | %s%s%s | %s |\n", table[i].name, table[i].labels,
+				   table[i].type, *table[i].statistic == '\0' ? "" : "`", table[i].statistic,
+				   *table[i].statistic == '\0' ? "" : "`", table[i].help);
+}
+
+#define TABLE(title, from, table) \
+	write_table(title, from, table, sizeof(table) / sizeof *(table), out)
+
+void metrics_write_document(struct text *out) {
+	text_print(out,
+			   "# Metrics\n\nWhat `/metrics` tells, in Prometheus' text format.\nThis page is made "
+			   "from the tables of `src/http/http_metrics.c`; a test compares them.\n");
+	TABLE("Of the server", "`stats`", of_server);
+	TABLE("Of each worker", "`snug metrics`", of_worker);
+	TABLE("Of each pool of each worker", "`snug metrics`", of_pool);
+	TABLE("Latency, version and life", "", of_itself);
+	TABLE("Of HTTP", "", of_http);
+	TABLE("Of the process", "", of_process);
 }

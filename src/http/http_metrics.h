@@ -8,14 +8,20 @@
 
 #include <stdint.h>
 
-/* What the HTTP side knows of itself. */
+/* What the HTTP side knows of itself, and of the process. */
 struct http_figures {
 	uint64_t limit_bytes; /* of answers and connections */
 	uint64_t used_bytes;  /* by answers */
 	uint64_t closed;
+	uint64_t resident_bytes;
+	int64_t started_s; /* since 1970 */
+	uint64_t open_fds;
+	uint64_t max_fds;
 };
 
-void metrics_write_http(const struct http_figures *figures, struct text *out);
+void metrics_write_own(const struct http_figures *figures, struct text *out);
+/* docs/metrics.md, as Markdown. */
+void metrics_write_document(struct text *out);
 /* Of the answer to `snug latency`. */
 void metrics_write_latency(const struct text *latency, struct text *out);
 void metrics_write(const struct text *stats, const struct text *metrics, struct text *out);

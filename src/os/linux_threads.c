@@ -33,6 +33,12 @@ uint64_t os_now_ns(void) {
 	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
 }
 
+uint64_t os_thread_cpu_ns(void) {
+	struct timespec used = {0};
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * NS_PER_SECOND + (uint64_t)used.tv_nsec;
+}
+
 /* NULL, as the kernel wants it, for no limit. */
 static const struct timespec *to_timespec(uint64_t duration_ns, struct timespec *out) {
 	if (duration_ns / NS_PER_SECOND >= SECONDS_MAX) return NULL;

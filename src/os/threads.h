@@ -22,6 +22,8 @@
 
 /* CLOCK_MONOTONIC. */
 uint64_t os_now_ns(void);
+/* Processor time that the calling thread has used. */
+uint64_t os_thread_cpu_ns(void);
 
 /* When a time-out that begins now ends; OS_FOREVER stays OS_FOREVER. */
 static inline uint64_t os_deadline_ns(uint64_t timeout_ns) {

@@ -255,6 +255,14 @@ def test_metrics():
             for name in ("snug_auth_commands_total", "snug_auth_errors_total", "snug_open_addresses"):
                 assert f"\n{name} 0\n" in text, name
             assert text.count("# TYPE memcached_commands_total ") == 1
+            for name in ('snug_stores_refused_total{reason="too_large"}', 'snug_connections_rejected_total{reason="too_many"}',
+                         'snug_connections_closed_total{reason="idle"}'):
+                assert f"\n{name} 0\n" in text, name
+            figures = {name: float(value) for name, value in re.findall(r"^((?:process|snug)_\w+) (\S+)$", text, re.M)}
+            assert 1 << 20 < figures["process_resident_memory_bytes"] < 1 << 30, figures
+            assert abs(figures["process_start_time_seconds"] + figures_of(text, "memcached_uptime_seconds") - time.time()) < HANG_S
+            assert 10 < figures["process_open_fds"] < figures["process_max_fds"], figures
+            assert figures["snug_limit_bytes"] == figures["snug_limit_max_bytes"] == figures_of(text, "memcached_limit_bytes"), figures
             assert text.count("snug_worker_items{") == int(threads)
             assert text.count("snug_pool_hole_bytes{") == 3 * int(threads)
             version = served.get("/api/stats")["version"]
@@ -266,6 +274,21 @@ def test_metrics():
                 assert done.returncode == 0, done.stderr
             else:
                 print("promtool is not installed (Debian's package prometheus): its check is left out")
+
+
+def figures_of(text, name):
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M).group(1))
+
+
+def test_workers_without_connections_show_their_work():
+    with Http("--accept-threads", "1") as served:
+        served.store(b"".join(b"set k%d 0 0 1 noreply\r\nx\r\n" % i for i in range(1000)))
+        served.store(b"get k1 k2 k3 k4 k5 k6 k7 k8\r\n")
+        text = served.get("/metrics")
+        of = lambda worker, name: figures_of(text, f'snug_worker_{name}{{worker="{worker}"}}')
+        assert of(1, "connections") == 0 and of(1, "stores_total") + of(0, "stores_total") == 1000
+        assert of(1, "requests_served_total") >= of(0, "requests_sent_total") >= of(1, "stores_total") > 300, text
+        assert of(0, "reads_total") > 0 and of(0, "cpu_seconds_total") > 0 and of(1, "cpu_seconds_total") > 0
 
 
 def test_latencies_are_histograms():

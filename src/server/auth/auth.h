@@ -30,6 +30,9 @@
 /* A refusal is told no sooner after the question. */
 #define AUTH_DELAY_NS UINT64_C(500000000)
 
+/* Refusals of one connection: with the last it ends. Whoever tries on has to connect anew. */
+#define AUTH_TRIES_MAX 10u
+
 #define AUTH_BYTES_MAX 1024u /* of name and password, and what stands between them */
 
 struct auth;

@@ -380,7 +380,8 @@ static bool say_errand(struct record *record) {
 	struct text text = {0};
 	record->errand->answer(record->errand, &text);
 	bool has_more = record->errand->has_part && !text.failed;
-	if (record->errand->is_login) admission_grant(&connection->admission, record->errand->rights);
+	bool is_over = record->errand->is_login &&
+				   admission_answer(&connection->admission, record->errand->rights);
 	if (!has_more) {
 		record->errand->destroy(record->errand);
 		record->errand = NULL;
@@ -393,7 +394,7 @@ static bool say_errand(struct record *record) {
 	text_deinit(&text);
 	if (has_more) return go_on(record);
 	if (connection->input_state != INPUT_ERRAND) return false;
-	connection->input_state = INPUT_COMMANDS;
+	connection->input_state = is_over ? INPUT_OVER : INPUT_COMMANDS;
 	connection->is_held = true; /* goes on with the next flush */
 	connection_mark_dirty(connection);
 	return false;

@@ -57,9 +57,12 @@ struct admission {
 	uint8_t rights;     /* enum auth_right; 0: he has not said who he is, and somebody asks */
 	bool is_restricted; /* not all commands about items are taken */
 	bool login_begun;   /* SASL: its value comes with the next step */
+	uint8_t refusals;   /* of what he said who he is */
 };
 
 void admission_grant(struct admission *admission, uint8_t rights);
+/* He was told whether he is let in. True: he has tried often enough, and is to go. */
+bool admission_answer(struct admission *admission, uint8_t rights);
 
 enum admission_verdict {
 	ADMISSION_WAITS, /* it is not there as a whole */

@@ -17,6 +17,12 @@ void admission_grant(struct admission *admission, uint8_t rights) {
 	admission->is_restricted = (rights & AUTH_ITEM_RIGHTS) != AUTH_ITEM_RIGHTS;
 }
 
+bool admission_answer(struct admission *admission, uint8_t rights) {
+	admission_grant(admission, rights);
+	if (rights == 0) admission->refusals++;
+	return admission->refusals >= AUTH_TRIES_MAX;
+}
+
 /* Its value has come. False: not yet. */
 static bool take_value(struct command *command, char *told, const char *bytes, size_t length,
 					   size_t *used) {

@@ -15,6 +15,7 @@
  * LIMIT. What could not be kept is refused before any worker has changed. Where one of them cannot,
  * those visited after it are left as they are, and the answer tells how many have the new limit. */
 #include "mem/check/dump.h"
+#include "os/threads.h"
 #include "server/errand/errand_parts.h"
 #include "server/inspect/inspect.h"
 
@@ -87,6 +88,10 @@ static void say_worker(struct text *out, const struct server_worker *worker,
 	metric(out, index, "", "item_bytes", stats->item_bytes);
 	metric(out, index, "", "evictions", stats->evictions);
 	metric(out, index, "", "connections", worker->connections.current);
+	metric(out, index, "", "cpu_ns", os_thread_cpu_ns());
+	metric(out, index, "", "requests_served", worker->connections.requests_in);
+	metric(out, index, "", "requests_sent", worker->connections.requests_out);
+	metric(out, index, "", "reads", worker->connections.reads);
 	metric(out, index, "", "get_hits", worker->counts.get_hits);
 	metric(out, index, "", "get_misses", worker->counts.get_misses);
 	metric(out, index, "", "cmd_set", worker->counts.cmd_set);

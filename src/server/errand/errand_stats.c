@@ -19,6 +19,7 @@
  * sums are taken from there. */
 #include "os/collapse.h"
 #include "os/local_time.h"
+#include "os/process_figures.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
 #include "server/inspect/inspect.h"
@@ -185,6 +186,7 @@ static void say_process(const struct server *server, struct text *out) {
 	stat_text(out, "version", PROTOCOL_VERSION_TEXT);
 	stat_text(out, "snug_version", SNUG_VERSION_TEXT);
 	stat_u64(out, "pointer_size", 8 * sizeof(void *));
+	stat_u64(out, "snug_resident_bytes", os_resident_bytes());
 	text_print(out, "STAT rusage_user %lld.%06ld\r\n", (long long)usage.ru_utime.tv_sec,
 			   (long)usage.ru_utime.tv_usec);
 	text_print(out, "STAT rusage_system %lld.%06ld\r\n", (long long)usage.ru_stime.tv_sec,
@@ -197,6 +199,9 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 	stat_u64(out, "curr_connections", sum->connections.current);
 	stat_u64(out, "total_connections", sum->connections.total);
 	stat_u64(out, "rejected_connections", sum->connections.rejected);
+	stat_u64(out, "snug_rejected_too_many",
+			 sum->connections.rejected - sum->connections.rejected_memory);
+	stat_u64(out, "snug_rejected_no_memory", sum->connections.rejected_memory);
 	stat_u64(out, "connection_structures", sum->connections.current);
 	stat_u64(out, "conn_yields", sum->connections.yields);
 	stat_u64(out, "listen_disabled_num", 0);
@@ -255,6 +260,8 @@ static double share(uint64_t part, uint64_t whole) {
 static void say_memory(const struct server *server, const struct sum *sum, struct text *out) {
 	const snug_stats *heap = &sum->shard.heap;
 	stat_u64(out, "snug_limit_bytes", heap->limit_bytes);
+	stat_u64(out, "snug_limit_max_bytes", server->settings.memory_max_bytes);
+	stat_u64(out, "snug_connection_memory_bytes", server->settings.connection_memory_bytes);
 	stat_u64(out, "snug_committed_bytes", heap->committed_bytes);
 	stat_u64(out, "snug_metadata_bytes", heap->metadata_bytes);
 	stat_u64(out, "snug_charged_bytes", heap->charged_bytes);
