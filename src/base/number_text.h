@@ -24,6 +24,7 @@
 #define NUMBER_SIZE_END (1ull << 62) /* sizes are below: two of them can be added */
 #define NUMBER_PPM_PER_CENT 10000u
 
+#define NUMBER_KIB (1ull << 10)
 #define NUMBER_MIB (1ull << 20)
 #define NUMBER_SECOND_NS 1000000000ull
 
@@ -75,7 +76,7 @@ static inline size_t number_write(uint64_t number, char text[NUMBER_DIGITS_MAX])
 	return length;
 }
 
-/* A bare number counts `bare_bytes`: 1, NUMBER_MIB. */
+/* A bare number counts `bare_bytes`: 1, NUMBER_KIB, NUMBER_MIB. */
 bool number_read_size(const char *text, size_t length, uint64_t bare_bytes, uint64_t *bytes);
 /* A bare number counts `bare_ns`. */
 bool number_read_time(const char *text, size_t length, uint64_t bare_ns, uint64_t *ns);

@@ -202,13 +202,14 @@ static void begin_clock(struct server *server) {
 }
 
 snug_error server_create(const struct settings *settings, const struct listeners *listeners,
-						 struct auth *auth, const snug_log *log, snug_memory_file *memory_file,
-						 struct server **out) {
+						 struct auth *auth, struct tls *tls, const snug_log *log,
+						 snug_memory_file *memory_file, struct server **out) {
 	struct server *server = calloc(1, sizeof *server);
 	if (server == NULL) return SNUG_ERROR_OS_MEMORY;
 	server->settings = *settings;
 	server->listeners = listeners;
 	server->auth = auth;
+	server->tls = tls;
 	server->log = *log;
 	server->worker_count = settings->threads;
 	server->texts.limit_bytes = TEXT_BYTES + settings->connections_max * TEXT_BYTES_A_CONNECTION;

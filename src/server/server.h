@@ -5,11 +5,12 @@
  *     io/               sockets, over io_uring or epoll
  *     settings/         what it was told, from one table
  *     auth/             who a client is: the file of users, and a thread that checks passwords
+ *     buffers/          the memory that a worker's connections share
+ *     tls/              connections that nobody else reads: a layer between connections and io
  *     process/          between the process and the machine: descriptors, user, pid file, log,
  *                       listeners; what of the settings may change while it runs
  *     errand/           what needs all workers, or the coordinator
  *     operator/         the operator's door: the control socket, served by threads of its own
- *     buffers/          the memory that a worker's connections share
  *     connection/       one client: bytes in, commands, answers in their order, bytes out
  *     server_worker.c   one worker's turn: answers from others, sockets, requests to others, sends
  *     server.c          the workers and their coordinator: create, stop
@@ -31,6 +32,7 @@
 #include "os/local_time.h"
 #include "server/process/settings_live.h"
 #include "server/settings/settings.h"
+#include "server/tls/tls.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>
@@ -60,6 +62,7 @@ struct connection_counts {
 	uint64_t flush_commands;
 	uint64_t auth_commands; /* that said who the client is */
 	uint64_t auth_errors;   /* and were refused */
+	struct tls_counts tls;
 };
 
 /* Who is being served in slices: errand_slices.c. */
@@ -103,6 +106,7 @@ struct server {
 	const struct listeners *listeners;
 	snug_log log;
 	struct auth *auth; /* NULL: nobody is asked who he is */
+	struct tls *tls;   /* NULL: nobody speaks TLS */
 	struct os_epoch started;
 	struct os_epoch clock;           /* as `started`; of a memory file, it goes on */
 	snug_memory_file *memory_file;   /* NULL: none */
@@ -129,13 +133,13 @@ struct server {
 
 struct listeners;
 
-/* Starts the workers, which accept from the listeners; returns when they do. The listeners, and auth
- * and the memory file, which may be NULL, stay the caller's, and must outlive the server. Errors as
+/* Starts the workers, which accept from the listeners; returns when they do. The listeners, and auth,
+ * tls and the memory file, which may be NULL, stay the caller's, and must outlive the server. Errors as
  * of snug_workers_create and snug_coordinator_create, and OS_THREAD. */
 SNUG_NODISCARD snug_error server_create(const struct settings *settings,
 										const struct listeners *listeners, struct auth *auth,
-										const snug_log *log, snug_memory_file *memory_file,
-										struct server **out);
+										struct tls *tls, const snug_log *log,
+										snug_memory_file *memory_file, struct server **out);
 
 /* Accepts no more, answers what was asked, closes the connections, ends the threads. Then every
  * message to a worker is answered and every ticket of the coordinator, so that who has sent some

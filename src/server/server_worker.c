@@ -30,6 +30,7 @@
 #include "os/threads.h"
 #include "server/connection/connection.h"
 #include "server/process/listeners.h"
+#include "server/tls/tls_io.h"
 #include "work/worker/worker.h"
 
 #include <snug/client.h>
@@ -53,7 +54,7 @@ static struct connection *connection_of(struct io_stream *stream) {
 
 static void on_accepted(void *context, uint32_t tag, int fd) {
 	struct server_worker *worker = context;
-	connection_begin(worker, fd, (enum listener_kind)tag);
+	connection_begin(worker, fd, tag);
 }
 
 static void on_received(void *context, struct io_stream *stream, const char *bytes, size_t length) {
@@ -79,6 +80,19 @@ static void on_closed(void *context, struct io_stream *stream) {
 static void on_coming(void *context, const struct io_coming *coming, size_t count) {
 	connections_peek(context, coming, count);
 }
+
+static void on_established(void *context, struct io_stream *stream, const char *name,
+						   size_t length) {
+	(void)context;
+	connection_certified(connection_of(stream), name, length);
+}
+
+static void on_starved(void *context, struct io_stream *stream) {
+	(void)context;
+	connection_close_for_memory(connection_of(stream));
+}
+
+static const struct tls_hooks secured_hooks = {on_established, on_starved};
 
 static const struct io_events events = {on_accepted, on_received, on_sent,
 										on_broken,   on_closed,   on_coming};
@@ -325,7 +339,7 @@ static snug_error listen_to(struct server_worker *worker, const struct listeners
 	for (uint32_t i = 0; i < listeners->count && takes_connections(worker); i++) {
 		const struct listener *listener = &listeners->listener[i];
 		int fd = listener_fd(listener, worker->index);
-		if (fd >= 0 && !io_listen(worker->turn->io, fd, listener->kind))
+		if (fd >= 0 && !io_listen(worker->turn->io, fd, listener_tag(listener)))
 			return SNUG_ERROR_OS_THREAD;
 	}
 	return SNUG_OK;
@@ -456,6 +470,18 @@ static uint64_t io_bytes(uint64_t limit_bytes, uint64_t connection_bytes) {
 	return smaller(limit_bytes, IO_TIMES * connection_bytes);
 }
 
+/* With TLS, a layer above it. */
+static snug_error create_io(struct server_worker *worker, uint64_t bytes) {
+	const struct server *server = worker->server;
+	struct turn *turn = worker->turn;
+	snug_error error = io_create(server->settings.io, bytes, &events, worker, &turn->io);
+	if (error || server->tls == NULL) return error;
+	struct io *layer = tls_io_create(turn->io, server->tls, server->settings.accept_threads,
+									 &secured_hooks, &worker->connections.tls, &turn->buffers);
+	if (layer != NULL) turn->io = layer;
+	return layer != NULL ? SNUG_OK : SNUG_ERROR_OS_MEMORY;
+}
+
 snug_error server_worker_begin(struct server_worker *worker) {
 	const struct settings *settings = &worker->server->settings;
 	struct turn *turn = calloc(1, sizeof *turn);
@@ -481,9 +507,7 @@ snug_error server_worker_begin(struct server_worker *worker) {
 	}
 	if (turn->outbox == NULL || turn->outbox_last == NULL) error = SNUG_ERROR_OS_MEMORY;
 	if (!error) error = channel_create(RECORDS_AWAY_MAX, &turn->replies);
-	if (!error)
-		error = io_create(settings->io, io_bytes(limit_bytes, connection_bytes), &events, worker,
-						  &turn->io);
+	if (!error) error = create_io(worker, io_bytes(limit_bytes, connection_bytes));
 	if (!error && worker->index == 0) worker->server->io_name = io_name(turn->io);
 	if (!error && !io_watch(turn->io, channel_fd(turn->replies))) error = SNUG_ERROR_OS_THREAD;
 	if (!error) error = snug_shard_charge(worker->shard, sizeof *turn + io_memory_bytes(turn->io));

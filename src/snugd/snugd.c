@@ -24,6 +24,7 @@
 #include "server/process/process.h"
 #include "server/process/supervisor.h"
 #include "server/server.h"
+#include "server/tls/tls.h"
 
 #include <errno.h>
 #ifdef __GLIBC__
@@ -54,6 +55,7 @@ struct snugd {
 	struct listeners listeners;
 	snug_memory_file *memory_file; /* NULL: none */
 	struct auth *auth;             /* NULL: nobody is asked who he is */
+	struct tls *tls;               /* NULL: nobody speaks TLS */
 	struct server *server;
 	struct http *http;
 	struct operator_door *operators;
@@ -191,10 +193,20 @@ static bool open_auth(struct snugd *snugd) {
 	return true;
 }
 
+/* By the same user, for the same reason. */
+static bool open_tls(struct snugd *snugd) {
+	const struct settings *settings = &snugd->settings;
+	if (!settings->ssl_enabled || tls_create(settings, &snugd->log, &snugd->tls, &snugd->why))
+		return true;
+	snugd->status = EX_USAGE;
+	return false;
+}
+
 static void stop_all(struct snugd *snugd) {
 	http_stop(snugd->http);
 	operator_stop(snugd->operators);
 	auth_stop(snugd->auth);
+	tls_stop(snugd->tls);
 	server_stop(snugd->server);
 	http_destroy(snugd->http);
 	operator_destroy(snugd->operators);
@@ -203,6 +215,8 @@ static void stop_all(struct snugd *snugd) {
 	snugd->memory_file = NULL;
 	auth_destroy(snugd->auth);
 	snugd->auth = NULL;
+	tls_destroy(snugd->tls);
+	snugd->tls = NULL;
 }
 
 /* Digits that the settings have found good; "": the random one stays. */
@@ -220,12 +234,12 @@ static snug_error set_hash_secret(const char *digits) {
 /* What a memory file holds may turn out not to fit when the workers look at it. */
 static snug_error create_server(struct snugd *snugd) {
 	snug_memory_file *file = snugd->memory_file;
-	snug_error error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, &snugd->log,
-									 file, &snugd->server);
+	snug_error error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, snugd->tls,
+									 &snugd->log, file, &snugd->server);
 	if (file != NULL && (error == SNUG_ERROR_LAYOUT || error == SNUG_ERROR_CORRUPT) &&
 		kept_memory_begin_anew(file, &snugd->log, error))
-		error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, &snugd->log, file,
-							  &snugd->server);
+		error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, snugd->tls,
+							  &snugd->log, file, &snugd->server);
 	if (error || file == NULL) return error;
 	snug_log_line(&snugd->log, SNUG_LOG_INFO, "memory file: %llu items attached in %llu us",
 				  (unsigned long long)atomic_load(&snugd->server->attached_items),
@@ -253,7 +267,7 @@ static bool start(struct snugd *snugd) {
 		text_print(why, "cannot start the thread that writes the log");
 		return false;
 	}
-	if (!open_auth(snugd)) return false;
+	if (!open_auth(snugd) || !open_tls(snugd)) return false;
 	snug_error error = set_hash_secret(settings->hash_secret);
 	if (!error && !kept_memory_open(settings, &snugd->log, why, &snugd->memory_file)) return false;
 	if (!error) error = create_server(snugd);
@@ -295,6 +309,19 @@ static void reload_auth(struct snugd *snugd, const snug_log *news) {
 	text_deinit(&why);
 }
 
+/* Connections keep what they began with. */
+static void reload_tls(struct snugd *snugd, const snug_log *news) {
+	struct text why = {0};
+	if (snugd->tls == NULL) return;
+	if (tls_reload(snugd->tls, &why))
+		snug_log_line(news, SNUG_LOG_INFO, "reload: certificates: done");
+	else
+		snug_log_line(&snugd->log, SNUG_LOG_ERROR,
+					  "reload: the certificates stay as they were: %.*s", (int)why.length,
+					  why.length > 0 ? why.bytes : "");
+	text_deinit(&why);
+}
+
 /* All or nothing: a config file with a mistake changes nothing. */
 static void reload(struct snugd *snugd) {
 	struct settings wanted;
@@ -304,6 +331,7 @@ static void reload(struct snugd *snugd) {
 	case SETTINGS_RUN:
 		settings_live_change(&snugd->server->live, &snugd->reread, &wanted, &news);
 		reload_auth(snugd, &news);
+		reload_tls(snugd, &news);
 		snug_log_line(&news, SNUG_LOG_INFO, "reload: done");
 		break;
 	case SETTINGS_REFUSE:
@@ -363,6 +391,7 @@ static int finish(struct snugd *snugd, int status) {
 	/* of a start that failed */
 	kept_memory_close(snugd->memory_file, &snugd->log);
 	auth_destroy(snugd->auth);
+	tls_destroy(snugd->tls);
 	bool is_read = log_stderr_stop(LOG_PATIENCE_NS);
 	if (is_read && snugd->why.length > 0) {
 		text_append(&snugd->why, "", 1);

@@ -13,7 +13,7 @@ import sys
 VALUES = {"-p": "0", "-U": "0", "-s": "/tmp/unix", "-a": "770", "-l": "127.0.0.1", "-u": "nobody", "-m": "64", "-c": "10", "-P": "/tmp/pid", "-f": "1.2",
           "-n": "48", "-D": ":", "-t": "1", "-R": "20", "-b": "10", "-B": "auto", "-I": "1m", "-Y": "/dev/null", "-e": "/dev/shm/x",
           "maxconns_fast": None, "no_hashexpand": None, "no_lru_crawler": None, "no_lru_maintainer": None, "track_sizes": None, "modern": None,
-          "no_modern": None, "ext_drop_unread": None, "hash_algorithm": "xxh3"}
+          "no_modern": None, "ext_drop_unread": None, "hash_algorithm": "xxh3", "ssl_min_version": "2", "ssl_session_cache": None, "ssl_kernel_tls": None}
 ENDS_AT_ONCE = {"-h", "-V"}  # they say something and end well, so that nothing after them counts
 
 

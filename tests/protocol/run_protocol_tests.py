@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Black box tests of the memcached protocol against any server binary.
 
-    run_protocol_tests.py --server PATH [--server-args "ARGS"] [--unix] [-k FILTER] [--list]
+    run_protocol_tests.py --server PATH [--server-args "ARGS"] [--unix] [--tls] [-k FILTER] [--list]
 
 Each family (families/cases_*.py) is a table of cases (case.py) or of functions, and gets a server of its own; its cases run one after another,
 those of a family with PARALLEL at the same time, because they wait. Every failing case prints what was sent, expected and got. The last
@@ -21,12 +21,13 @@ import time
 import traceback
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE / "families")]
+sys.path[:0] = [str(HERE), str(HERE / "families"), str(HERE.parent / "support")]
 sys.dont_write_bytecode = True
 
 from case import Case, Conversation, Failure, ends_closed
 from differences import MEMCACHED_DIFFERS, SNUGD_DIFFERS
 from expectation import fill
+from secured_server import SecuredServer
 from server_process import Server, ServerDied
 
 FAMILIES = sorted(path.stem for path in (HERE / "families").glob("cases_*.py"))
@@ -66,8 +67,13 @@ class Suite:
         self.is_memcached = os.path.basename(options.server) == "memcached"
         self.version = None  # of memcached; None: another server, which must know everything
 
+    def server(self, args):
+        if self.options.tls:
+            return SecuredServer(self.options.server, args)
+        return Server(self.options.server, args, self.options.unix)
+
     def learn_version(self):
-        with Server(self.options.server, self.options.server_args, self.options.unix) as server:
+        with self.server(self.options.server_args) as server:
             conversation = Conversation(server.connect())
             conversation.send(b"version\r\n")
             answer = conversation.receive_until(b"\r\n").decode()
@@ -129,7 +135,7 @@ class Suite:
         """One after another; a server that has died or hangs is replaced."""
         while cases:
             try:
-                with Server(self.options.server, args, self.options.unix) as server:
+                with self.server(args) as server:
                     while cases and server.is_alive():
                         self.run_one(family, *cases.pop(0), server)
             except ServerDied as death:
@@ -144,7 +150,7 @@ class Suite:
         elif getattr(module, "OWN_SERVER", False):
             run_all([(self.run_with_server, (family, [one], args)) for one in named])
         else:
-            with Server(self.options.server, args, self.options.unix) as server:
+            with self.server(args) as server:
                 run_all([(self.run_one, (family, *one, server)) for one in named])
 
 
@@ -165,6 +171,7 @@ def main():
     parser.add_argument("--server", required=True, help="the binary")
     parser.add_argument("--server-args", default=[], type=shlex.split, help="more arguments for it, as one word")
     parser.add_argument("--unix", action="store_true", help="talk over a unix socket (-s)")
+    parser.add_argument("--tls", action="store_true", help="talk over TLS (-Z)")
     parser.add_argument("-k", dest="filter", help="a regular expression: only these cases")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and run none")
     options = parser.parse_args()

@@ -141,7 +141,7 @@ static struct server *start_server(struct scenario *scenario, const struct liste
 	const snug_log log = {.write = log_line, .context = scenario, .level = SNUG_LOG_DEBUG};
 	set_hash_secret(scenario);
 	(void)world_enter_server(true);
-	snug_error error = server_create(&settings, listeners, NULL, &log, NULL, &server);
+	snug_error error = server_create(&settings, listeners, NULL, NULL, &log, NULL, &server);
 	(void)world_enter_server(false);
 	if (error) world_fail("the server does not start: %s", snug_error_text(error));
 	return server;

@@ -38,7 +38,10 @@ struct auth {
 	pthread_cond_t is_asked;
 	struct auth_queue asked;
 	_Atomic bool is_ending;      /* also looked at without it */
-	pthread_mutex_t users_mutex; /* guards the rest */
+	pthread_mutex_t users_mutex; /* guards the rest; a check of a password holds it */
+	/* taken for a moment, also without the one before: who has it alone may look at what nobody
+	 * changes of `users`. To change that pointer takes both */
+	pthread_mutex_t pointer_mutex;
 	struct users *users;
 	struct crypt_library crypt;
 	uint64_t refused; /* that the log was not told of */
@@ -69,6 +72,13 @@ uint8_t auth_check(struct auth *auth, const char *name, size_t name_bytes, const
 		users_check(auth->users, &auth->crypt, name, name_bytes, password, password_bytes);
 	if (rights == 0) tell_refusal(auth);
 	pthread_mutex_unlock(&auth->users_mutex);
+	return rights;
+}
+
+uint8_t auth_certified(struct auth *auth, const char *name, size_t name_bytes) {
+	pthread_mutex_lock(&auth->pointer_mutex);
+	uint8_t rights = users_rights(auth->users, name, name_bytes);
+	pthread_mutex_unlock(&auth->pointer_mutex);
 	return rights;
 }
 
@@ -182,6 +192,7 @@ bool auth_create(const char *path, const snug_log *log, struct auth **out, struc
 	auth->log = *log;
 	pthread_mutex_init(&auth->queue_mutex, NULL);
 	pthread_mutex_init(&auth->users_mutex, NULL);
+	pthread_mutex_init(&auth->pointer_mutex, NULL);
 	pthread_cond_init(&auth->is_asked, NULL);
 	auth->users = users_read(path, &auth->crypt, why);
 	bool has_begun = auth->users != NULL && os_thread_start(&auth->thread, run, auth);
@@ -205,8 +216,10 @@ bool auth_reload(struct auth *auth, struct text *why) {
 	pthread_mutex_lock(&auth->users_mutex);
 	auth->crypt = crypt; /* it may have been loaded now */
 	if (users != NULL) {
+		pthread_mutex_lock(&auth->pointer_mutex);
 		users_destroy(auth->users);
 		auth->users = users;
+		pthread_mutex_unlock(&auth->pointer_mutex);
 	}
 	pthread_mutex_unlock(&auth->users_mutex);
 	if (users != NULL) warn_of_readers(auth);
@@ -237,6 +250,7 @@ void auth_destroy(struct auth *auth) {
 	crypt_library_unload(&auth->crypt);
 	pthread_cond_destroy(&auth->is_asked);
 	pthread_mutex_destroy(&auth->users_mutex);
+	pthread_mutex_destroy(&auth->pointer_mutex);
 	pthread_mutex_destroy(&auth->queue_mutex);
 	free(auth);
 }

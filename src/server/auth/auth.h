@@ -55,6 +55,10 @@ void auth_stop(struct auth *auth);
 void auth_destroy(struct auth *auth);
 uint32_t auth_user_count(struct auth *auth);
 
+/* What a user may do who has proved his name by a certificate; 0: there is no such user. Waits for no
+ * check of a password. Any thread. */
+uint8_t auth_certified(struct auth *auth, const char *name, size_t name_bytes);
+
 /* Puts it into the queue. Any thread. */
 void auth_ask(struct auth *auth, struct auth_request *request);
 static inline bool auth_is_done(const struct auth_request *request) {

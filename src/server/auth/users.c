@@ -277,6 +277,14 @@ uint8_t users_recognise(const struct users *users, const char *name, size_t name
 	return recognise(users, &asked_name, &asked);
 }
 
+uint8_t users_rights(const struct users *users, const char *name, size_t name_bytes) {
+	struct digest asked = digest_of(&users->key, name, name_bytes);
+	uint8_t rights = 0;
+	for (uint32_t i = 0; i < users->count; i++)
+		if (digest_equals(&users->user[i].name, &asked)) rights |= users->user[i].rights;
+	return rights;
+}
+
 uint8_t users_check(struct users *users, const struct crypt_library *crypt, const char *name,
 					size_t name_bytes, const char *password, size_t password_bytes) {
 	struct digest asked_name = digest_of(&users->key, name, name_bytes);

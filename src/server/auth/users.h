@@ -42,6 +42,10 @@ uint32_t users_count(const struct users *users);
 uint8_t users_recognise(const struct users *users, const char *name, size_t name_bytes,
 						const char *password, size_t password_bytes);
 
+/* All that a user of this name may do, by any of his lines; 0: there is none. Looks at what nobody
+ * changes once it is read. */
+uint8_t users_rights(const struct users *users, const char *name, size_t name_bytes);
+
 /* The rights of that user; 0: no such user, or not his password. The time that it takes does not tell
  * which. One thread at a time: what was found right is remembered, so that a hash is reckoned once. */
 uint8_t users_check(struct users *users, const struct crypt_library *crypt, const char *name,

@@ -76,7 +76,8 @@ static void *take_large(struct buffers *buffers, uint32_t *bytes) {
 	uint32_t room = *bytes > UINT32_MAX - CHUNK_BYTES
 						? 0
 						: (*bytes + CHUNK_BYTES - 1) / CHUNK_BYTES * CHUNK_BYTES;
-	if (room < *bytes || !connection_memory_borrow(&buffers->memory, room / CHUNK_BYTES))
+	if (room < *bytes ||
+		!connection_memory_borrow(&buffers->memory, room / CHUNK_BYTES, CELLS_SHARED))
 		return NULL;
 	void *input = malloc(room);
 	if (input == NULL) {

@@ -190,8 +190,9 @@ bool cells_are_there(const struct connection_memory *memory, uint32_t records, u
 	return LIKELY(chunks == 0) || chunks <= free_chunks(memory, right);
 }
 
-bool connection_memory_borrow(struct connection_memory *memory, uint32_t chunks) {
-	if (free_chunks(memory, CELLS_SHARED) < chunks) return false;
+bool connection_memory_borrow(struct connection_memory *memory, uint32_t chunks,
+							  enum cell_right right) {
+	if (free_chunks(memory, right) < chunks) return false;
 	memory->outside_count += chunks;
 	return true;
 }

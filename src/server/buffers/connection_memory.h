@@ -111,7 +111,8 @@ bool cells_are_there(const struct connection_memory *memory, uint32_t records, u
 					 enum cell_right right);
 
 /* Memory that is taken elsewhere counts as so many chunks. False: the budget is used up. */
-SNUG_NODISCARD bool connection_memory_borrow(struct connection_memory *memory, uint32_t chunks);
+SNUG_NODISCARD bool connection_memory_borrow(struct connection_memory *memory, uint32_t chunks,
+											 enum cell_right right);
 void connection_memory_repay(struct connection_memory *memory, uint32_t chunks);
 
 /* Bytes of chunks in use, and of those that are left to CELLS_SHARED. */

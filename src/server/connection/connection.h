@@ -52,6 +52,7 @@
 #include "server/process/listeners.h"
 #include "server/protocol/protocol.h"
 #include "server/server.h"
+#include "server/tls/tls_io.h"
 
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
 #define RECORDS_MAX 256u        /* of one connection; the same */
@@ -274,7 +275,8 @@ static inline enum cell_right connection_right(bool ends_what_was_begun) {
 /* Of the worker's connection memory. */
 static inline uint64_t connection_held_bytes(const struct connection *connection) {
 	return (uint64_t)connection->records * RECORD_BYTES +
-		   (uint64_t)connection->blocks * BLOCK_BYTES + connection->input_room + CONNECTION_BYTES;
+		   (uint64_t)connection->blocks * BLOCK_BYTES + connection->input_room + CONNECTION_BYTES +
+		   (tls_io_is_secured(&connection->stream) ? tls_io_held_bytes(&connection->stream) : 0);
 }
 
 /* He has asked, and waits for us: for an answer, for memory, for his next turn, for room for a
@@ -284,8 +286,11 @@ static inline bool connection_is_owed(const struct connection *connection) {
 		   connection->is_paused || connection->input_state == INPUT_WAIT;
 }
 
-/* connection_life.c: begins to serve a socket that was accepted; closes it if that can't be. */
-void connection_begin(struct server_worker *worker, int fd, enum listener_kind door);
+/* connection_life.c: begins to serve a socket that was accepted; closes it if that can't be. `tag`:
+ * listener_tag. */
+void connection_begin(struct server_worker *worker, int fd, uint32_t tag);
+/* It is secured, and the client has proved a certificate with this name; a length of 0: none. */
+void connection_certified(struct connection *connection, const char *name, size_t length);
 /* connection_marks.c: ends it. It is there until the io has let go of it, in a later turn. */
 void connection_close(struct connection *connection);
 /* The same, because there is no memory for what it asks; counted. */

@@ -239,6 +239,7 @@ static bool act(struct connection *connection, struct command *command) {
 		skip(connection, command);
 		return false;
 	case COMMAND_MEMLIMIT:
+	case COMMAND_REFRESH:
 	case COMMAND_SHUTDOWN:
 	case COMMAND_SNUG:
 	case COMMAND_VERBOSITY:

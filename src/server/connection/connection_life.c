@@ -18,7 +18,7 @@
 
 /* ------------------------------------------------------------------ begin ------------------ */
 
-static bool turn_away(struct server_worker *worker, int fd) {
+static bool turn_away(struct server_worker *worker, int fd, bool is_secured) {
 	static const char sorry[] = "ERROR Too many open connections\r\n";
 	uint32_t before =
 		atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
@@ -26,7 +26,7 @@ static bool turn_away(struct server_worker *worker, int fd) {
 		return false;
 	atomic_fetch_sub_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
 	worker->connections.rejected++;
-	(void)!write(fd, sorry, sizeof sorry - 1);
+	if (!is_secured) (void)!write(fd, sorry, sizeof sorry - 1);
 	close(fd);
 	return true;
 }
@@ -49,10 +49,23 @@ static uint8_t first_speech(const struct settings *settings) {
 	return SPEECH_UNKNOWN;
 }
 
-void connection_begin(struct server_worker *worker, int fd, enum listener_kind door) {
+static bool open_stream(struct connection *connection, int fd, enum settings_tls tls) {
+	static const enum tls_clients clients[] = {
+		[SETTINGS_TLS_AS_SET] = TLS_CLIENTS_AS_SET,
+		[SETTINGS_TLS_UNASKED] = TLS_CLIENTS_UNASKED,
+		[SETTINGS_TLS_CERTIFIED] = TLS_CLIENTS_CERTIFIED,
+	};
+	struct io *io = turn_of(connection)->io;
+	return tls == SETTINGS_TLS_NONE ? io_open(io, &connection->stream, fd)
+									: tls_io_open(io, &connection->stream, fd, clients[tls]);
+}
+
+void connection_begin(struct server_worker *worker, int fd, uint32_t tag) {
 	int on = 1;
-	if (turn_away(worker, fd)) return;
-	if (door == LISTENER_TCP) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	enum settings_tls tls = listener_tag_tls(tag);
+	if (turn_away(worker, fd, tls != SETTINGS_TLS_NONE)) return;
+	if (listener_tag_kind(tag) == LISTENER_TCP)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	struct buffers *buffers = &worker->turn->buffers;
 	struct connection *connection =
 		connection_cell_take(&buffers->memory, CELL_CONNECTION, CELLS_LAST);
@@ -64,7 +77,7 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 		connection->parser.speech = first_speech(&worker->server->settings);
 		admission_grant(&connection->admission,
 						worker->server->auth != NULL ? 0 : AUTH_ITEM_RIGHTS);
-		connection->is_open = io_open(worker->turn->io, &connection->stream, fd);
+		connection->is_open = open_stream(connection, fd, tls);
 		if (!connection->is_open) {
 			connection_cell_give(&buffers->memory, CELL_CONNECTION, connection);
 			connection = NULL;
@@ -79,6 +92,14 @@ void connection_begin(struct server_worker *worker, int fd, enum listener_kind d
 	link_in(worker, connection);
 	worker->connections.current++;
 	worker->connections.total++;
+}
+
+/* Where the name is no user's he is a stranger, and may still say who he is. */
+void connection_certified(struct connection *connection, const char *name, size_t length) {
+	struct auth *auth = connection->worker->server->auth;
+	uint8_t rights = auth == NULL || length == 0 ? 0 : auth_certified(auth, name, length);
+	connection->last_active_s = turn_of(connection)->now_s;
+	if (rights != 0) admission_grant(&connection->admission, rights);
 }
 
 /* ------------------------------------------------------------------ end -------------------- */

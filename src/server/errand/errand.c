@@ -1,9 +1,10 @@
-/* server/errand/errand.c: which errand a command is; flush_all, verbosity, shutdown. See
- * server/errand/errand.h.
+/* server/errand/errand.c: which errand a command is; flush_all, refresh_certs, verbosity, shutdown.
+ * See server/errand/errand.h.
  *
  *     command               errand
  *     flush_all             visits each worker, which flushes its own shard
  *     verbosity, shutdown   none: done at once
+ *     refresh_certs         visits nobody: waits for the thread that reads them (server/tls)
  *     cache_memlimit        errand_memory.c
  *     stats                 errand_stats.c
  *     snug                  errand_snug.c
@@ -63,6 +64,38 @@ static struct errand *flush_all(struct server *server, int64_t delay_s, struct t
 	return &flush->errand;
 }
 
+/* ------------------------------------------------------------------ refresh_certs ---------- */
+
+struct refresh_errand {
+	struct errand errand; /* must be the first */
+	struct tls_refresh refresh;
+};
+
+static bool is_refreshed(struct errand *errand) {
+	return tls_refresh_is_done(&((struct refresh_errand *)(void *)errand)->refresh);
+}
+
+static void answer_refresh(struct errand *errand, struct text *out) {
+	const char *why = ((struct refresh_errand *)(void *)errand)->refresh.why;
+	if (why[0] == '\0')
+		text_say(out, "OK");
+	else
+		text_print(out, "SERVER_ERROR %s\r\n", why);
+}
+
+static struct errand *refresh_certificates(struct server *server, struct text *out) {
+	if (server->tls == NULL) {
+		text_say(out, "CLIENT_ERROR TLS is not enabled");
+		return NULL;
+	}
+	struct refresh_errand *errand = errand_new(server, sizeof *errand, out);
+	if (errand == NULL) return NULL;
+	errand->errand.is_ready = is_refreshed;
+	errand->errand.answer = answer_refresh;
+	tls_refresh_ask(server->tls, &errand->refresh);
+	return &errand->errand;
+}
+
 /* ------------------------------------------------------------------ which ------------------ */
 
 static struct errand *set_verbosity(uint64_t level, struct text *out) {
@@ -91,6 +124,8 @@ struct errand *errand_command(struct server *server, const struct command *comma
 		return errand_memlimit(server, command->operation.delta, out);
 	case COMMAND_SHUTDOWN:
 		return shut_down((enum command_shutdown)command->operation.delta, out);
+	case COMMAND_REFRESH:
+		return refresh_certificates(server, out);
 	case COMMAND_STATS:
 		return errand_stats(server, command->text, command->text_bytes, out);
 	case COMMAND_SNUG:

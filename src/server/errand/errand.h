@@ -1,7 +1,7 @@
 /* server/errand/errand.h: what one command cannot be answered with at once: figures of all workers,
  * or something that the coordinator does. The door of this room:
  *
- *     errand.c           which errand a command is; flush_all, verbosity, shutdown
+ *     errand.c           which errand a command is; flush_all, refresh_certs, verbosity, shutdown
  *     errand_door.c      which commands are the operator's, and how they are refused to others
  *     errand_stats.c     `stats` in all its forms
  *     errand_snug.c      `snug ..`: which of the next two it is
@@ -64,8 +64,8 @@ struct errand {
 	uint8_t rights;
 };
 
-/* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_SHUTDOWN, COMMAND_STATS,
- * COMMAND_SNUG. NULL: `out` has the answer already, which may be a refusal. Any thread. The
+/* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_SHUTDOWN, COMMAND_REFRESH,
+ * COMMAND_STATS, COMMAND_SNUG. NULL: `out` has the answer already, which may be a refusal. Any thread. The
  * command's bytes are not referred to after the return. */
 struct errand *errand_command(struct server *server, const struct command *command,
 							  struct text *out);

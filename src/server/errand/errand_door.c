@@ -3,7 +3,8 @@
  *     taken                           on the control socket    elsewhere
  *     snug limit, defrag, emergency,  always                   with --open-commands
  *       schedule, cancel, check
- *     verbosity, cache_memlimit       always                   with --open-commands
+ *     verbosity, cache_memlimit,      always                   with --open-commands
+ *       refresh_certs
  *     shutdown                        always                   with --enable-shutdown (-A), as in
  *                                                              memcached
  *     snug items                      always                   unless --disable-dumping (-X)
@@ -48,6 +49,7 @@ static const char *find_sentence(const struct settings *settings, const struct c
 	case COMMAND_SHUTDOWN:
 		return settings->enable_shutdown ? NULL : shutdown_sentence;
 	case COMMAND_MEMLIMIT:
+	case COMMAND_REFRESH:
 	case COMMAND_VERBOSITY:
 		return settings->open_commands ? NULL : sentence;
 	case COMMAND_SNUG:

@@ -54,6 +54,17 @@ static void add_counts(struct operation_counts *to, const struct operation_count
 #undef ADD
 }
 
+static void add_tls(struct tls_counts *to, const struct tls_counts *from) {
+	to->current += from->current;
+	to->handshakes += from->handshakes;
+	to->resumed += from->resumed;
+	to->handshake_errors += from->handshake_errors;
+	to->handshakes_late += from->handshakes_late;
+	to->handshakes_ended += from->handshakes_ended;
+	to->record_errors += from->record_errors;
+	to->memory_bytes += from->memory_bytes;
+}
+
 static void add_connections(struct connection_counts *to, const struct connection_counts *from) {
 	to->current += from->current;
 	to->total += from->total;
@@ -70,6 +81,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->flush_commands += from->flush_commands;
 	to->auth_commands += from->auth_commands;
 	to->auth_errors += from->auth_errors;
+	add_tls(&to->tls, &from->tls);
 }
 
 static void add_pool(snug_pool_stats *to, const snug_pool_stats *from) {
@@ -138,7 +150,9 @@ static void reset(struct errand *errand, struct server_worker *worker) {
 	(void)errand;
 	worker->counts = (struct operation_counts){0};
 	*connections = (struct connection_counts){.current = connections->current,
-											  .buffer_bytes = connections->buffer_bytes};
+											  .buffer_bytes = connections->buffer_bytes,
+											  .tls.current = connections->tls.current,
+											  .tls.memory_bytes = connections->tls.memory_bytes};
 	snug_error error = snug_shard_stats_get(worker->shard, &worker->shard_base);
 	(void)error; /* it has a shard */
 }
@@ -194,6 +208,26 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 	stat_u64(out, "bytes_written", sum->connections.written_bytes);
 	stat_u64(out, "accepting_conns", 1);
 	stat_u64(out, "threads", server->worker_count);
+}
+
+/* Without TLS none of it. */
+static void say_tls(const struct server *server, const struct sum *sum, struct text *out) {
+	const struct tls_counts *counts = &sum->connections.tls;
+	if (server->tls == NULL) return;
+	uint64_t age_s = (os_now_ns() - tls_read_ns(server->tls)) / UINT64_C(1000000000);
+	if (server->settings.ssl_session_cache)
+		stat_u64(out, "ssl_new_sessions", counts->handshakes - counts->resumed);
+	stat_u64(out, "ssl_handshake_errors", counts->handshake_errors);
+	stat_u64(out, "ssl_proto_errors", counts->record_errors);
+	stat_u64(out, "time_since_server_cert_refresh", age_s);
+	text_print(out, "STAT snug_ssl_certificate_valid_s %lld\r\n",
+			   (long long)(tls_valid_s(server->tls) - (int64_t)age_s));
+	stat_u64(out, "snug_ssl_connections", counts->current);
+	stat_u64(out, "snug_ssl_handshakes", counts->handshakes);
+	stat_u64(out, "snug_ssl_resumed", counts->resumed);
+	stat_u64(out, "snug_ssl_handshakes_late", counts->handshakes_late);
+	stat_u64(out, "snug_ssl_handshakes_ended", counts->handshakes_ended);
+	stat_u64(out, "snug_ssl_memory_bytes", counts->memory_bytes);
 }
 
 static void say_items(const struct sum *sum, struct text *out) {
@@ -271,6 +305,7 @@ static void answer_general(struct errand *errand, struct text *out) {
 	const struct sum *sum = &stats_of(errand)->sum;
 	say_process(errand->server, out);
 	say_connections(errand->server, sum, out);
+	say_tls(errand->server, sum, out);
 #define SAY_COUNT(name) stat_u64(out, #name, sum->counts.name);
 	OPERATION_COUNTS(SAY_COUNT)
 #undef SAY_COUNT

@@ -42,7 +42,7 @@ struct io;
 
 struct io_stream {
 	int fd;
-	uint16_t state;   /* the io's own, from here on, but for one bit */
+	uint16_t state;   /* the io's own, from here on, but for two bits */
 	uint16_t pending; /* what the kernel still has of this stream */
 	struct io_stream *next;
 	struct io_stream *previous;
@@ -55,6 +55,9 @@ struct io_stream {
 /* For the io_sends to come: nothing waits for their end, so `sent` may come only when something else
  * happens, or when a wait's time is over. */
 #define IO_TOLD_LATE ((uint16_t)0x8000)
+
+/* Of a layer above the io (server/tls/tls_io.h): the stream is its own. Set once it is open. */
+#define IO_SECURED ((uint16_t)0x4000)
 
 static inline void io_tell_late(struct io_stream *stream, bool may_be_late) {
 	stream->state = (uint16_t)((stream->state & ~IO_TOLD_LATE) | (may_be_late ? IO_TOLD_LATE : 0));

@@ -157,6 +157,7 @@ static bool carry_out(struct operator_door *door, struct session *session,
 		return true;
 	case COMMAND_FLUSH:
 	case COMMAND_MEMLIMIT:
+	case COMMAND_REFRESH:
 	case COMMAND_STATS:
 	case COMMAND_SNUG:
 		asks_command(&door->asks, command, PATIENCE_NS, out);

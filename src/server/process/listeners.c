@@ -215,13 +215,16 @@ static bool open_found(const struct settings *settings, struct listeners *listen
 }
 
 static bool open_name(const struct settings *settings, struct listeners *listeners,
-					  const char *text, uint16_t *port, struct text *why) {
+					  const char *entry, uint16_t *port, struct text *why) {
+	enum settings_tls tls;
+	const char *text = settings_listen_address(settings, entry, &tls);
 	char host[sizeof settings->listen.entry[0]];
 	uint16_t own_port = *port;
 	if (!split(text, host, sizeof host, &own_port)) {
 		text_print(why, "%s: not an address: HOST, HOST:PORT, [IPv6]:PORT or *", text);
 		return false;
 	}
+	uint32_t before = listeners->count;
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
 	struct addrinfo *found = NULL;
 	int error = getaddrinfo(host[0] == '\0' ? NULL : host, "0", &hints, &found);
@@ -233,6 +236,7 @@ static bool open_name(const struct settings *settings, struct listeners *listene
 	bool is_fine = open_found(settings, listeners, found, &own_port, why);
 	freeaddrinfo(found);
 	if (is_fine && is_common_port) *port = own_port;
+	for (uint32_t i = before; i < listeners->count; i++) listeners->listener[i].tls = tls;
 	return is_fine;
 }
 
@@ -345,6 +349,7 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 		struct listener *listener = &out->listener[i];
 		char name[sizeof listener->name];
 		listener->kind = LISTENER_HTTP;
+		listener->tls = SETTINGS_TLS_NONE;
 		(void)snprintf(name, sizeof name, "http://%.140s", listener->name);
 		memcpy(listener->name, name, sizeof name);
 	}
@@ -377,7 +382,8 @@ static bool name_inherited(struct listener *listener, const struct sockaddr_stor
 	return any->sa_family == AF_UNIX;
 }
 
-static bool take_inherited(struct listeners *listeners, int fd, struct text *why) {
+static bool take_inherited(const struct settings *settings, struct listeners *listeners, int fd,
+						   struct text *why) {
 	struct sockaddr_storage address = {0};
 	socklen_t length = sizeof address;
 	struct listener *listener = add_listener(listeners, LISTENER_TCP, 1, why);
@@ -387,8 +393,11 @@ static bool take_inherited(struct listeners *listeners, int fd, struct text *why
 	int flags = fcntl(fd, F_GETFL);
 	if (is_listening_stream(fd) && getsockname(fd, (struct sockaddr *)&address, &length) == 0 &&
 		name_inherited(listener, &address, length) && flags >= 0 &&
-		fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0)
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) {
+		bool is_secured = listener->kind == LISTENER_TCP && settings->ssl_enabled;
+		listener->tls = is_secured ? SETTINGS_TLS_AS_SET : SETTINGS_TLS_NONE;
 		return true;
+	}
 	text_print(why, "descriptor %d of systemd's is no stream socket that listens", fd);
 	return false;
 }
@@ -403,7 +412,7 @@ static bool open_all(const struct settings *settings, struct listeners *out, str
 	}
 	uint32_t inherited = supervisor_sockets();
 	for (uint32_t i = 0; i < inherited; i++)
-		if (!take_inherited(out, SUPERVISOR_FIRST_FD + (int)i, why)) return false;
+		if (!take_inherited(settings, out, SUPERVISOR_FIRST_FD + (int)i, why)) return false;
 	uint16_t port = settings->port == SETTINGS_PORT_ANY ? 0 : (uint16_t)settings->port;
 	uint32_t count = settings_want_tcp(settings) && inherited == 0 ? settings->listen.count : 0;
 	for (uint32_t i = 0; i < count; i++)

@@ -20,7 +20,8 @@ enum listener_kind { LISTENER_TCP, LISTENER_UNIX, LISTENER_CONTROL, LISTENER_HTT
 struct listener {
 	enum listener_kind kind;
 	uint16_t port; /* TCP: as bound */
-	bool is_open;  /* TCP: it can be reached from elsewhere: no address of loopback */
+	enum settings_tls tls;
+	bool is_open; /* TCP: it can be reached from elsewhere: no address of loopback */
 	uint32_t fd_count;
 	bool is_inherited; /* systemd's: it goes on listening when we have ended */
 	/* TCP: one for each worker that takes connections (SO_REUSEPORT), so that each accepts for itself;
@@ -54,6 +55,17 @@ static inline int listener_fd(const struct listener *listener, uint32_t worker) 
 	if (listener->kind == LISTENER_HTTP || listener->kind == LISTENER_CONTROL) return -1;
 	if (listener->fd_count == 1) return listener->fds[0];
 	return worker < listener->fd_count ? listener->fds[worker] : -1;
+}
+
+/* What an io tells of a connection that it has accepted: from which kind of listener it came. */
+static inline uint32_t listener_tag(const struct listener *listener) {
+	return (uint32_t)listener->kind | (uint32_t)listener->tls << 8;
+}
+static inline enum listener_kind listener_tag_kind(uint32_t tag) {
+	return (enum listener_kind)(tag & 0xff);
+}
+static inline enum settings_tls listener_tag_tls(uint32_t tag) {
+	return (enum settings_tls)(tag >> 8);
 }
 
 #endif

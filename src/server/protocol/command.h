@@ -39,6 +39,7 @@ enum command_kind {
 	/* operation.delta: the memory limit in MiB; answered with OK when all workers have it */
 	COMMAND_MEMLIMIT,
 	COMMAND_SHUTDOWN, /* operation.delta: enum command_shutdown */
+	COMMAND_REFRESH,  /* refresh_certs: answered with OK when they are read again */
 	COMMAND_STATS,    /* `text`: what stands behind "stats", without blanks around it */
 	COMMAND_SNUG,     /* `text`: what stands behind "snug", likewise */
 	/* says who the client is. Of the parser: SASL; `text` is the mechanism, operation.value_bytes

@@ -237,6 +237,14 @@ static void parse_shutdown(const struct line *line, size_t words, uint64_t item_
 											 : SHUTDOWN_UNKNOWN;
 }
 
+static void parse_refresh_certs(const struct line *line, size_t words, uint64_t item_max_bytes,
+								struct command *command) {
+	(void)line;
+	(void)words;
+	(void)item_max_bytes;
+	command->kind = COMMAND_REFRESH;
+}
+
 /* What stands behind the first word, as a whole. */
 static void take_rest(const struct line *line, enum command_kind kind, struct command *command) {
 	const struct word *last = &line->word[line->count - 1];
@@ -290,6 +298,7 @@ static const struct text_command text_commands[] = {
 	TEXT_COMMAND(version, 1, WORDS_MAX, false),
 	TEXT_COMMAND(quit, 1, WORDS_MAX, false),
 	TEXT_COMMAND(shutdown, 1, 2, false),
+	TEXT_COMMAND(refresh_certs, 1, WORDS_MAX, false),
 	TEXT_COMMAND(stats, 1, WORDS_MAX, false),
 	TEXT_COMMAND(snug, 1, WORDS_MAX, false),
 };

@@ -154,7 +154,9 @@ static bool fits_paths(struct settings_reader *reader) {
 	if (!settings->daemonize) return true;
 	if (is_relative(settings->socket_path) ||
 		(has_control && is_relative(settings->control_path)) || is_relative(settings->pid_file) ||
-		is_relative(settings->memory_file) || is_relative(settings->auth_file))
+		is_relative(settings->memory_file) || is_relative(settings->auth_file) ||
+		is_relative(settings->ssl_chain_cert) || is_relative(settings->ssl_key) ||
+		is_relative(settings->ssl_ca_cert))
 		return settings_refuse(
 			reader, "--daemon: paths must be absolute, because a daemon leaves its directory");
 	return true;
@@ -170,6 +172,47 @@ static bool fits_secret(struct settings_reader *reader) {
 	return true;
 }
 
+const char *settings_listen_address(const struct settings *settings, const char *entry,
+									enum settings_tls *tls) {
+	static const struct {
+		const char *prefix;
+		enum settings_tls tls;
+	} known[] = {{"notls:", SETTINGS_TLS_NONE},
+				 {"btls:", SETTINGS_TLS_UNASKED},
+				 {"mtls:", SETTINGS_TLS_CERTIFIED}};
+	*tls = settings->ssl_enabled ? SETTINGS_TLS_AS_SET : SETTINGS_TLS_NONE;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		size_t length = strlen(known[i].prefix);
+		if (strncmp(entry, known[i].prefix, length) != 0) continue;
+		*tls = known[i].tls;
+		return entry + length;
+	}
+	return entry;
+}
+
+static bool fits_tls(struct settings_reader *reader) {
+	const struct settings *settings = reader->settings;
+	bool asks_clients = settings->ssl_verify_mode > 0;
+	for (uint32_t i = 0; i < settings->listen.count; i++) {
+		const char *entry = settings->listen.entry[i];
+		enum settings_tls tls;
+		bool has_prefix = settings_listen_address(settings, entry, &tls) != entry;
+		if (has_prefix && !settings->ssl_enabled)
+			return settings_refuse(reader, "--listen: '%s' needs --enable-ssl (-Z)", entry);
+		asks_clients |= tls == SETTINGS_TLS_CERTIFIED;
+	}
+	if (!settings->ssl_enabled) return true;
+	if (!settings_want_tcp(settings))
+		return settings_refuse(reader,
+							   "--enable-ssl: there is no TCP port; a unix socket has no TLS");
+	if (settings->ssl_chain_cert[0] == '\0')
+		return settings_refuse(reader, "--enable-ssl: needs a certificate: --ssl-chain-cert");
+	if (asks_clients && settings->ssl_ca_cert[0] == '\0')
+		text_print(reader->text, "--ssl-verify-mode: no client's certificate is right without "
+								 "--ssl-ca-cert\n");
+	return true;
+}
+
 static bool is_address(struct settings_reader *reader, const char *option, const char *text) {
 	struct address_text address;
 	if (address_read(text, &address) && address.host_length > 0) return true;
@@ -179,8 +222,12 @@ static bool is_address(struct settings_reader *reader, const char *option, const
 
 static bool fits_addresses(struct settings_reader *reader) {
 	const struct settings *settings = reader->settings;
-	for (uint32_t i = 0; i < settings->listen.count; i++)
-		if (!is_address(reader, "listen", settings->listen.entry[i])) return false;
+	for (uint32_t i = 0; i < settings->listen.count; i++) {
+		enum settings_tls tls;
+		const char *entry = settings->listen.entry[i];
+		if (!is_address(reader, "listen", settings_listen_address(settings, entry, &tls)))
+			return false;
+	}
 	for (uint32_t i = 0; i < settings->http_hosts.count; i++)
 		if (!is_address(reader, "http-host", settings->http_hosts.entry[i])) return false;
 	return settings->http[0] == '\0' || is_address(reader, "http", settings->http);
@@ -215,7 +262,7 @@ bool settings_settle(struct settings_reader *reader) {
 	settle_listen(reader);
 	settle_threads(reader->settings);
 	return fits_memory(reader) && fits_paths(reader) && fits_addresses(reader) &&
-		   fits_secret(reader);
+		   fits_tls(reader) && fits_secret(reader);
 }
 
 void settings_visit(const struct settings *settings,

@@ -83,20 +83,39 @@ struct settings {
 	char http_token_file[256];
 	char auth_file[256];             /* -Y: the users; "": nobody is asked who he is */
 	enum settings_protocol protocol; /* -B auto|ascii|binary */
-	uint32_t backlog;                /* -b */
-	uint32_t turn_commands;          /* -R: of one connection, before others get their turn */
-	uint32_t idle_timeout_s;         /* -o idle_timeout: 0: none */
-	char hash_secret[33];            /* --hash-secret: 32 hexadecimal digits; "": random */
-	bool core_dumps;                 /* -r */
-	bool daemonize;                  /* -d */
-	char user[64];                   /* -u */
-	char pid_file[256];              /* -P */
-	uint32_t verbosity;              /* -v, -vv, -vvv */
-	bool log_json;                   /* --log-format plain|json */
-	enum io_kind io;                 /* --io auto|uring|epoll */
-	bool background;                 /* --defrag on|off: background cleanup by the coordinator */
-	uint32_t defrag_duty_ppm;        /* --defrag-duty: per cent of a worker's time while serving */
+	bool ssl_enabled;                /* -Z: clients over TCP speak TLS, but on notls: addresses */
+	char ssl_chain_cert[256]; /* the server's certificate, and those between it and its root */
+	char ssl_key[256];        /* "": in the same file */
+	uint32_t ssl_keyformat;   /* 1: PEM, 2: DER */
+	char ssl_ca_cert[256];    /* who may sign clients' certificates; "": nobody */
+	uint32_t ssl_verify_mode; /* 0: clients are asked for none, 1: for one, 2: must have one */
+	char ssl_ciphers[384];    /* "": OpenSSL's */
+	uint32_t ssl_min_version; /* 0: TLS 1.2, 1: TLS 1.3 */
+	bool ssl_session_cache;   /* clients may resume sessions */
+	uint32_t ssl_wbuf_bytes;  /* encrypted at a time */
+	uint32_t ssl_handshake_timeout_s;
+	uint32_t backlog;         /* -b */
+	uint32_t turn_commands;   /* -R: of one connection, before others get their turn */
+	uint32_t idle_timeout_s;  /* -o idle_timeout: 0: none */
+	char hash_secret[33];     /* --hash-secret: 32 hexadecimal digits; "": random */
+	bool core_dumps;          /* -r */
+	bool daemonize;           /* -d */
+	char user[64];            /* -u */
+	char pid_file[256];       /* -P */
+	uint32_t verbosity;       /* -v, -vv, -vvv */
+	bool log_json;            /* --log-format plain|json */
+	enum io_kind io;          /* --io auto|uring|epoll */
+	bool background;          /* --defrag on|off: background cleanup by the coordinator */
+	uint32_t defrag_duty_ppm; /* --defrag-duty: per cent of a worker's time while serving */
 	uint32_t defrag_step_bytes;
+};
+
+/* How clients of one address of -l are spoken to. */
+enum settings_tls {
+	SETTINGS_TLS_NONE,     /* notls:, and all without -Z */
+	SETTINGS_TLS_AS_SET,   /* by --ssl-verify-mode */
+	SETTINGS_TLS_UNASKED,  /* btls: no certificate is asked for */
+	SETTINGS_TLS_CERTIFIED /* mtls: one is needed */
 };
 
 enum settings_wish {
@@ -117,6 +136,11 @@ enum settings_wish settings_parse(int argument_count, char *const *arguments, st
 void settings_visit(const struct settings *settings,
 					void (*visit)(void *context, const char *name, const char *value),
 					void *context);
+
+/* What stands before an entry's address says how its clients are spoken to: "notls:127.0.0.1". Tells
+ * where the address begins. */
+const char *settings_listen_address(const struct settings *settings, const char *entry,
+									enum settings_tls *tls);
 
 /* A control socket is named, or has been found a place. */
 static inline bool settings_has_control_path(const struct settings *settings) {

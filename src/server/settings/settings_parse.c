@@ -26,6 +26,7 @@
 #define STRANGER_BASE (OPTION_BASE + (int)SETTINGS_OPTION_COUNT)
 #define NAMED_COUNT ((size_t)SETTINGS_OPTION_COUNT + SETTINGS_STRANGER_COUNT)
 #define WHERE_BYTES 128u
+#define EXTENDED_BYTES 400u /* of a name and its value */
 
 /* One of the two, or neither. */
 struct found {
@@ -123,7 +124,7 @@ static bool rise(struct settings_reader *reader, const struct settings_option *o
 static bool read_extended(struct settings_reader *reader, const char *where, const char *list) {
 	for (const char *at = list;; at++) {
 		size_t length = strcspn(at, ",");
-		char entry[128];
+		char entry[EXTENDED_BYTES];
 		if (length == 0 || length >= sizeof entry)
 			return settings_refuse(reader, "%s: '%s' is no list of NAME or NAME=VALUE", where,
 								   list);
@@ -143,8 +144,10 @@ static bool read_extended(struct settings_reader *reader, const char *where, con
 			const struct settings_option *option = settings_find_name(entry, strlen(entry));
 			if (option == NULL || !settings_kept(option) || option->letter != 0)
 				return settings_refuse(reader, "%s: not supported", here);
-			if (value == NULL) return settings_refuse(reader, "%s: needs a value", here);
-			if (!settings_set(reader, option, here, value)) return false;
+			bool is_switch = option->kind == KIND_FLAG && value == NULL;
+			if (value == NULL && !is_switch)
+				return settings_refuse(reader, "%s: needs a value", here);
+			if (!settings_set(reader, option, here, is_switch ? "on" : value)) return false;
 		}
 		at += length;
 		if (*at == '\0') return true;

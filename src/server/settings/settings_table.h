@@ -41,6 +41,7 @@ enum settings_group {
 enum settings_kind {
 	KIND_BYTES,    /* uint64_t or uint32_t: a size, see base/number_text.h */
 	KIND_MIB,      /* the same, but a bare number is MiB */
+	KIND_KIB,      /* the same, but it is KiB */
 	KIND_COUNT,    /* uint32_t or uint16_t */
 	KIND_PORT,     /* int32_t: SETTINGS_PORT_ANY, SETTINGS_PORT_NONE, or a port */
 	KIND_OCTAL,    /* uint32_t */
@@ -48,8 +49,10 @@ enum settings_kind {
 	KIND_SECONDS,  /* uint32_t: a time of whole seconds */
 	KIND_FLAG,     /* bool; on the command line without a value */
 	KIND_RISE,     /* uint32_t: each mention adds one; in the config file a number */
-	KIND_CHOICE,   /* bool or an enum: the words of its values, in order */
-	KIND_TEXT,     /* char[] */
+	/* bool or an enum: the words of its values, in order; if it has a minimum, that is a number for
+	 * the first word, and so on */
+	KIND_CHOICE,
+	KIND_TEXT, /* char[] */
 	/* struct settings_list: values with commas between them; each mention adds to it */
 	KIND_LIST,
 	/* What is done rather than kept: */
@@ -118,8 +121,9 @@ enum settings_kind {
 	X(NETWORK, 'p', "port", PORT, SETTINGS_FIELD(port), "11211", 0, UINT16_MAX, "NUMBER",          \
 	  "tcpport", "TCP port; 0: no TCP; -1: one that is free, which is printed")                    \
 	X(NETWORK, 'l', "listen", LIST, SETTINGS_FIELD(listen), "", 0, 0, "ADDRESS,..", "inter",       \
-	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; "         \
-	  "default: 127.0.0.1 alone. "                                                                 \
+	  "addresses to listen on, such as 0.0.0.0, [::1]:11212, * for all; may be repeated; with -Z " \
+	  "notls:, btls: or mtls: before one says that its clients speak no TLS, are asked for no "    \
+	  "certificate, or need one; default: 127.0.0.1 alone. "                                       \
 	  "There is no authentication unless --auth-file is given")                                    \
 	X(NETWORK, 's', "unix-socket", TEXT, SETTINGS_FIELD(socket_path), "", 0, 0, "PATH",            \
 	  "domain_socket", "listen on a unix socket, and on no TCP port unless -p or -l is given too") \
@@ -165,6 +169,36 @@ enum settings_kind {
 	  "Read "                                                                                      \
 	  "again on SIGHUP; "                                                                          \
 	  "default: nobody is asked")                                                                  \
+	X(NETWORK, 'Z', "enable-ssl", FLAG, SETTINGS_FIELD(ssl_enabled), "", 0, 1, "no|yes",           \
+	  "ssl_enabled",                                                                               \
+	  "clients over TCP speak TLS 1.2 or 1.3; needs --ssl-chain-cert. Certificates are read "      \
+	  "again on SIGHUP and by the command refresh_certs")                                          \
+	X(NETWORK, 0, "ssl-chain-cert", TEXT, SETTINGS_FIELD(ssl_chain_cert), "", 0, 0, "FILE",        \
+	  "ssl_chain_cert", "the server's certificate and those between it and its root, in PEM")      \
+	X(NETWORK, 0, "ssl-key", TEXT, SETTINGS_FIELD(ssl_key), "", 0, 0, "FILE", "ssl_key",           \
+	  "its private key, without a passphrase; default: in the same file")                          \
+	X(NETWORK, 0, "ssl-keyformat", COUNT, SETTINGS_FIELD(ssl_keyformat), "1", 1, 2, "NUMBER",      \
+	  "ssl_keyformat", "of the key; 1: PEM, 2: DER")                                               \
+	X(NETWORK, 0, "ssl-ca-cert", TEXT, SETTINGS_FIELD(ssl_ca_cert), "", 0, 0, "FILE",              \
+	  "ssl_ca_cert", "certificates, in PEM, of those who sign clients' certificates")              \
+	X(NETWORK, 0, "ssl-verify-mode", COUNT, SETTINGS_FIELD(ssl_verify_mode), "0", 0, 3, "NUMBER",  \
+	  "ssl_verify_mode",                                                                           \
+	  "0: clients are asked for no certificate; 1 and 3: they are, and one that is wrong is "      \
+	  "refused; 2: they need one. A client whose certificate's common name is a user of "          \
+	  "--auth-file is that user")                                                                  \
+	X(NETWORK, 0, "ssl-ciphers", TEXT, SETTINGS_FIELD(ssl_ciphers), "", 0, 0, "LIST",              \
+	  "ssl_ciphers",                                                                               \
+	  "OpenSSL's names with : between them; those of TLS 1.3 begin with TLS_; default: OpenSSL's") \
+	X(NETWORK, 0, "ssl-min-version", CHOICE, SETTINGS_FIELD(ssl_min_version), "tlsv1.2", 2, 3,     \
+	  "tlsv1.2|tlsv1.3", "ssl_min_version", "the oldest protocol; 2 and 3 mean the same")          \
+	X(NETWORK, 0, "ssl-session-cache", FLAG, SETTINGS_FIELD(ssl_session_cache), "", 0, 1,          \
+	  "no|yes", "ssl_session_cache",                                                               \
+	  "clients may resume their sessions, which the clients keep, encrypted; a reload ends them")  \
+	X(NETWORK, 0, "ssl-wbuf-size", KIB, SETTINGS_FIELD(ssl_wbuf_bytes), "16", 1024, 262144, "KiB", \
+	  "ssl_wbuf_size", "bytes of answers that are encrypted at a time")                            \
+	X(NETWORK, 0, "ssl-handshake-timeout", SECONDS, SETTINGS_FIELD(ssl_handshake_timeout_s), "10", \
+	  1, 3600, "SECONDS", "ssl_handshake_timeout",                                                 \
+	  "close connections whose TLS has not begun after so long")                                   \
 	X(NETWORK, 'B', "protocol", CHOICE, SETTINGS_FIELD(protocol), "auto", 0, 0,                    \
 	  "auto|ascii|binary", "binding_protocol",                                                     \
 	  "what clients may speak; auto: text, meta commands and the binary protocol, told apart by "  \
@@ -273,16 +307,15 @@ enum settings_kind {
 	X("no_drop_privileges", SETTINGS_MAYBE_VALUE, "snugd installs no filter of system calls")
 
 /* memcached's options that snugd refuses. X(letter, "name", "why") */
-#define SETTINGS_REFUSED(X)                                           \
-	X('S', "enable-sasl", "SASL's PLAIN is there with --auth-file")   \
-	X('Z', "enable-ssl", "there is no TLS; put a TLS proxy in front") \
-	X('D', "prefix-delimiter", "there are no statistics by prefix")   \
+#define SETTINGS_REFUSED(X)                                         \
+	X('S', "enable-sasl", "SASL's PLAIN is there with --auth-file") \
+	X('D', "prefix-delimiter", "there are no statistics by prefix") \
 	X('N', "napi-ids", "connections are spread by the kernel over the workers")
 
 /* The same, as names in the list of -o. X("names", "why") */
 #define SETTINGS_REFUSED_EXTENDED(X)                                                           \
 	X("ext_*", "items are kept in memory alone")                                               \
-	X("ssl_*", "there is no TLS; put a TLS proxy in front")                                    \
+	X("ssl_kernel_tls", "records are encrypted by OpenSSL, in this process")                   \
 	X("proxy_*", "there is no proxy; put mcrouter or nutcracker in front")                     \
 	X("slab_sizes", "there are no slab classes to choose: objects are moved together instead") \
 	X("no_maxconns_fast", "a connection above -c is told so and closed, it does not wait")     \
@@ -294,7 +327,7 @@ enum settings_kind {
 #define SETTINGS_CONSTANTS(X) \
 	X("udpport", "0")         \
 	X("cas_enabled", "yes")   \
-	X("ssl_enabled", "no")    \
+	X("ssl_kernel_tls", "no") \
 	X("detail_enabled", "no") \
 	X("slab_reassign", "yes") \
 	X("hash_algorithm", "xxh3")

@@ -2,7 +2,7 @@
  * is refused is told with what would be right.
  *
  *     kind                          text                     field
- *     BYTES, MIB                    "64", "64m", "1g"        bytes
+ *     BYTES, MIB, KIB               "64", "64m", "1g"        bytes
  *     COUNT, RISE                   "4"                      a number
  *     PORT                          "11211", "0", "-1"       int32_t
  *     SECONDS                       "300", "5m", "12h"       a number of whole seconds
@@ -73,6 +73,15 @@ static bool read_port(const char *text, uint64_t *out) {
 	return true;
 }
 
+/* A word, or its number where they have some. */
+static bool read_choice(const struct settings_option *option, const char *text, uint64_t *out) {
+	if (read_word(option->argument, text, out)) return true;
+	if (option->minimum == 0 || !number_read(text, strlen(text), out)) return false;
+	bool is_one = *out >= option->minimum && *out <= option->maximum;
+	*out -= is_one ? option->minimum : 0;
+	return is_one;
+}
+
 static bool read_value(const struct settings_option *option, const char *text, uint64_t *out) {
 	size_t length = strlen(text);
 	switch (option->kind) {
@@ -80,6 +89,8 @@ static bool read_value(const struct settings_option *option, const char *text, u
 		return number_read_size(text, length, 1, out);
 	case KIND_MIB:
 		return number_read_size(text, length, NUMBER_MIB, out);
+	case KIND_KIB:
+		return number_read_size(text, length, NUMBER_KIB, out);
 	case KIND_COUNT:
 	case KIND_RISE:
 		return number_read(text, length, out);
@@ -94,7 +105,7 @@ static bool read_value(const struct settings_option *option, const char *text, u
 	case KIND_FLAG:
 		return read_word("off|on", text, out);
 	case KIND_CHOICE:
-		return read_word(option->argument, text, out);
+		return read_choice(option, text, out);
 	default:
 		return false;
 	}
@@ -118,11 +129,14 @@ static void print_expected(struct text *out, const struct settings_option *optio
 	switch (option->kind) {
 	case KIND_BYTES:
 	case KIND_MIB:
+	case KIND_KIB:
 		text_print(out, "a size from ");
 		print_size(out, minimum);
 		text_print(out, " to ");
 		print_size(out, maximum);
-		if (option->kind == KIND_MIB) text_print(out, "; a number without k, m or g is MiB");
+		if (option->kind != KIND_BYTES)
+			text_print(out, "; a number without k, m or g is %s",
+					   option->kind == KIND_MIB ? "MiB" : "KiB");
 		break;
 	case KIND_PORT:
 		text_print(out, "a port from 1 to %llu, 0 for none, or -1 for one that is free", maximum);
@@ -143,6 +157,7 @@ static void print_expected(struct text *out, const struct settings_option *optio
 		break;
 	case KIND_CHOICE:
 		text_print(out, "one of %s", option->argument);
+		if (minimum > 0) text_print(out, ", or their number from %llu to %llu", minimum, maximum);
 		break;
 	default:
 		text_print(out, "a number from %llu to %llu", minimum, maximum);
@@ -262,10 +277,11 @@ void settings_show_as_given(const struct settings *settings, const struct settin
 		break;
 	case KIND_BYTES:
 	case KIND_MIB:
+	case KIND_KIB:
 		number = load_number(settings, option);
 		print_size(out, number);
-		if (option->kind == KIND_MIB && number % 1024 != 0)
-			text_print(out, "b"); /* bare it would be MiB */
+		if (option->kind != KIND_BYTES && number % 1024 != 0)
+			text_print(out, "b"); /* bare it would be MiB, or KiB */
 		break;
 	case KIND_PER_CENT:
 		text_print(out, "%g", (double)load_number(settings, option) / NUMBER_PPM_PER_CENT);

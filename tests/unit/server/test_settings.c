@@ -346,8 +346,14 @@ static void refuses_with_a_sentence(void **state) {
 		{"-U 11211", "-U: '11211' is not supported, only '0': there is no UDP"},
 		{"-B aut", "-B: 'aut' is not one of auto|ascii|binary"},
 		{"-o ext_path=/mnt/x:1G", "-o ext_path: not supported: items are kept in memory alone"},
-		{"-o ssl_chain_cert=/c,ssl_key=/k",
-		 "-o ssl_chain_cert: not supported: there is no TLS; put a TLS proxy in front"},
+		{"-Z", "--enable-ssl: needs a certificate: --ssl-chain-cert"},
+		{"-Z -p 0 -s /s -o ssl_chain_cert=/c",
+		 "--enable-ssl: there is no TCP port; a unix socket has no TLS"},
+		{"-l mtls:127.0.0.1", "--listen: 'mtls:127.0.0.1' needs --enable-ssl (-Z)"},
+		{"-o ssl_min_version=1", "-o ssl_min_version: '1' is not one of tlsv1.2|tlsv1.3, or their "
+								 "number from 2 to 3"},
+		{"-o ssl_kernel_tls", "-o ssl_kernel_tls: not supported: records are encrypted by OpenSSL, "
+							  "in this process"},
 		{"-o proxy_config=x",
 		 "-o proxy_config: not supported: there is no proxy; put mcrouter or nutcracker in front"},
 		{"-o no_maxconns_fast", "-o no_maxconns_fast: not supported: a connection above -c is told "
@@ -590,8 +596,8 @@ static void refuses_a_config_file_by_line(void **state) {
 		{"= 3", "1: : unknown option"},
 		{"m = 3", "1: m: unknown option"},
 		{"verbose = 4", "1: verbose: '4' is not a number from 0 to 3"},
-		{"enable-ssl = on",
-		 "1: enable-ssl: not supported: there is no TLS; put a TLS proxy in front"},
+		{"enable-sasl = on",
+		 "1: enable-sasl: not supported: SASL's PLAIN is there with --auth-file"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		char path[32];
