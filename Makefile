@@ -22,7 +22,7 @@ READERS_OPTIONS ?=
 RUN_OPTIONS ?=
 
 ninja = ninja -j $(JOBS)
-sources = $(shell find include src tests tools bench examples -name '*.[ch]' -o -name '*.cc')
+sources = $(shell find include src tests tools bench examples -name '*.[ch]' -o -name '*.cc' -o -name '*.hpp')
 
 # Configures the directory of the target, with more options; says more only when it fails.
 define setup

@@ -28,12 +28,14 @@ refuses_32_bits() {
 }
 
 headers=("$include"/snug/*.h)
+[[ $language == c ]] || headers+=("$include"/snug/*.hpp)
 can_32_bits=0
 if "$@" -m32 -x "$language" -fsyntax-only - </dev/null 2>/dev/null; then can_32_bits=1; fi
 begin_cases $((${#headers[@]} * (1 + can_32_bits)))
 for header in "${headers[@]}"; do
 	name=$(basename "$header")
-	run_case "${name%.h}_h_compiles_alone_as_$standard" compiles_alone "$name" "$@"
-	[[ $can_32_bits -eq 0 ]] || run_case "${name%.h}_h_refuses_32_bits" refuses_32_bits "$name" "$@"
+	case_name=${name//[.+]/_}
+	run_case "${case_name}_compiles_alone_as_$standard" compiles_alone "$name" "$@"
+	[[ $can_32_bits -eq 0 ]] || run_case "${case_name}_refuses_32_bits" refuses_32_bits "$name" "$@"
 done
 end_cases

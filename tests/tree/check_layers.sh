@@ -67,7 +67,8 @@ upward_includes_of_replay() {
 private_includes_of_public_headers() {
 	quoted_includes "$1/include"
 	grep -rnE '#[[:space:]]*include[[:space:]]*<' "$1/include" |
-		grep -vE '<(snug/[a-z_]+|stdbool|stddef|stdint)\.h>'
+		grep -vE '<(snug/[a-z_]+|stdbool|stddef|stdint)\.h>' |
+		grep -vE '^[^:]*\.hpp:[0-9]+:#include <[a-z_]+>$' # C++'s own
 }
 
 # A quoted include is a neighbour of the file or lies in a room of its program; the library's own begin with a layer. What is pure and shared may be included: the

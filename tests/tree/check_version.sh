@@ -25,10 +25,13 @@ package_tells_it() { grep -qx "Version: $version" "$package"; }
 debian_tells_it() { head -n 1 "$root/packaging/debian/changelog" | grep -qF "snug ($version"; }
 changelog_tells_it() { grep -q "To become $version,\|^## \[$version\]" "$root/CHANGELOG.md"; }
 
-begin_cases 5
+python_tells_it() { grep -qx "version = \"$version\"" "$root/python/pyproject.toml"; }
+
+begin_cases 6
 run_case the_header_tells_it header_tells_it
 run_case the_manual_pages_tell_it pages_tell_it
 run_case pkg_config_tells_it package_tells_it
 run_case the_debian_package_tells_it debian_tells_it
+run_case python_tells_it python_tells_it
 run_case the_changelog_tells_it changelog_tells_it
 end_cases
