@@ -26,9 +26,15 @@
  * as the layout is the same. What was charged by the owner is not charged any more. What was pinned
  * must not be: a heap that had pins is not kept (PINNED).
  *
+ * AFTER A CRASH (kill -9, abort) a shard, or a cache, recovers its items when it is created: all that
+ * were stored, but for one that was being changed. Nothing that was deleted, flushed or has expired comes
+ * back, and CAS numbers go on. snug_shard_stats tells how many there were, and the time it took, which
+ * grows with the items. Until then the file holds a second index: some 15 bytes an item. A heap by
+ * itself is not recovered (UNCLEAN): nobody knows which of its objects were freed.
+ *
  * WHAT DOES NOT FIT is refused with a typed error and a sentence, before anything is changed: a file
- * that was not destroyed in order (UNCLEAN), one of another layout, count of segments or size (LAYOUT),
- * one whose tables were changed (CORRUPT). With start_cold it is emptied instead, and `reason` says
+ * that was not destroyed in order and can't be recovered (UNCLEAN), one of another layout, count of
+ * segments or size (LAYOUT), one whose tables were changed (CORRUPT). With start_cold it is emptied instead, and `reason` says
  * why. A file that does not begin as ours do is never touched (FILE).
  *
  * A file that was copied, or written to by others than the heap, is walked before it is used: each

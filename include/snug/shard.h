@@ -283,7 +283,10 @@ typedef struct snug_shard_stats {
 	uint64_t refused; /* stores for which there was no room */
 	snug_stats heap;
 	uint64_t attached;    /* items that were there when it was created: of a memory file */
-	uint64_t reserved[5]; /* 0 */
+	uint64_t recovered;   /* of those: whose process was killed */
+	uint64_t dropped;     /* then: half-changed, or damaged */
+	uint64_t recover_ns;  /* that it took */
+	uint64_t reserved[2]; /* 0 */
 } snug_shard_stats;
 
 SNUG_NODISCARD snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out);

@@ -201,8 +201,9 @@ static void fill_in(snug_heap *heap, const snug_heap_options *options, char *bas
 	heap->arena.huge_pages = options->huge_pages;
 }
 
+/* `objects`: where they lie, in a heap that is made anew around them; NULL: nowhere yet. */
 static snug_error create(const snug_heap_options *options, const snug_os *os,
-						 struct memory_segment *segment, snug_heap **out) {
+						 struct memory_segment *segment, char *objects, snug_heap **out) {
 	size_t page_bytes;
 	snug_error error = check_options(options, &page_bytes);
 	if (error) return error;
@@ -229,7 +230,7 @@ static snug_error create(const snug_heap_options *options, const snug_os *os,
 						 trailer_bytes, heap + 1);
 		heap->object_max_bytes = limit_object_bytes(heap, options->limit_bytes);
 		error = class_activate_largest(heap);
-		if (!error) error = arena_init(&heap->arena, options->populate);
+		if (!error) error = arena_init(&heap->arena, objects, options->populate);
 		heap->bias = heap->arena.bias;
 		if (!error) {
 			SNUG_ASSERT(limit_account(&heap->arena) <= heap->arena.limit_bytes);
@@ -254,11 +255,19 @@ static snug_error create_in_file(const snug_heap_options *options, snug_heap **o
 	}
 	error = memory_segment_begin(segment, ROOT_HEAP);
 	if (error) return error;
-	error = create(options, memory_segment_os(segment), segment, out);
+	error = create(options, memory_segment_os(segment), segment, NULL, out);
 	if (error)
 		memory_segment_end(segment, ROOT_HEAP, error);
 	else
 		heap_note_root(*out);
+	return error;
+}
+
+/* No limit is in the way of what was there before. */
+snug_error heap_create_around(const snug_heap_options *options, struct memory_segment *segment,
+							  char *objects, snug_heap **out) {
+	snug_error error = create(options, memory_segment_os(segment), segment, objects, out);
+	if (!error) (*out)->arena.limit_bytes = (*out)->arena.limit_goal_bytes = SNUG_LIMIT_MAX_BYTES;
 	return error;
 }
 
@@ -268,7 +277,7 @@ snug_error snug_heap_create(const snug_heap_options *options, snug_heap **out) {
 	snug_error error = read_options(options, &known);
 	if (error) return error;
 	if (known.memory_file != NULL) return create_in_file(&known, out);
-	return create(&known, known.os != NULL ? known.os : snug_os_linux(), NULL, out);
+	return create(&known, known.os != NULL ? known.os : snug_os_linux(), NULL, NULL, out);
 }
 
 snug_error snug_heap_destroy(snug_heap *heap) {

@@ -32,9 +32,7 @@
 
 /* One more whenever a struct in the heap's memory means something else than before, though its size
  * is the same. */
-#define HEAP_LAYOUT 2u
-
-enum { FACT_PAGE_BYTES, FACT_MODE, FACT_LIMIT_MAX };
+#define HEAP_LAYOUT 3u
 
 static uint64_t heap_layout(void) {
 	static const uint64_t numbers[] = {
@@ -71,6 +69,9 @@ snug_error heap_could_attach(const snug_heap_options *options, struct memory_seg
 	if (facts->layout != heap_layout())
 		return memory_segment_refuse(segment, "it was written by a version of another layout");
 	uint64_t page_bytes = facts->fact[FACT_PAGE_BYTES];
+	if (page_bytes < PAGE_BYTES_MIN || page_bytes > PAGE_BYTES_MAX ||
+		!is_power_of_two(page_bytes) || facts->fact[FACT_LIMIT_MAX] > SNUG_LIMIT_MAX_BYTES)
+		return memory_segment_refuse(segment, "what it says of its heap can't be");
 	if (options->page_bytes != 0 && options->page_bytes != page_bytes)
 		return memory_segment_refuse(segment, "its pages are of %llu bytes, and %zu are wanted",
 									 (unsigned long long)page_bytes, options->page_bytes);
@@ -192,6 +193,11 @@ static bool settle(snug_heap *heap, struct memory_segment *segment) {
 snug_error heap_attach(const snug_heap_options *options, struct memory_segment *segment,
 					   snug_heap **out) {
 	snug_error error = heap_could_attach(options, segment);
+	/* Handles name what nothing else names: only a cache tells what it held. */
+	if (!error && memory_segment_is_unclean(segment)) {
+		(void)memory_segment_refuse(segment, "its process was killed, and it holds no cache");
+		error = SNUG_ERROR_UNCLEAN;
+	}
 	if (!error) error = memory_segment_attach(segment);
 	if (!error) error = memory_segment_begin(segment, ROOT_HEAP);
 	if (error) return error;
@@ -227,7 +233,9 @@ void heap_note_root(snug_heap *heap) {
 	struct root_facts facts = {.layout = heap_layout(),
 							   .fact = {[FACT_PAGE_BYTES] = heap->arena.page_bytes,
 										[FACT_MODE] = mode_of(&heap->options),
-										[FACT_LIMIT_MAX] = heap->options.limit_max_bytes}};
+										[FACT_LIMIT_MAX] = heap->options.limit_max_bytes,
+										[FACT_DESCRIPTORS] = (uint64_t)(
+											heap->arena.page_range.base - (char *)heap)}};
 	SNUG_ASSERT(heap->segment != NULL && !gate_is_shut(heap));
 	memory_segment_set_root(heap->segment, ROOT_HEAP, heap, &facts);
 	memory_segment_set_objects(heap->segment, heap->arena.base);

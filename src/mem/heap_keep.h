@@ -14,6 +14,14 @@ snug_error heap_could_attach(const snug_heap_options *options, struct memory_seg
 snug_error heap_attach(const snug_heap_options *options, struct memory_segment *segment,
 					   snug_heap **out);
 
+/* A heap without objects in what a recovery makes, around the part that has them (OPTION otherwise).
+ * Its limit is lifted until it is attached. */
+snug_error heap_create_around(const snug_heap_options *options, struct memory_segment *segment,
+							  char *objects, snug_heap **out);
+
+/* What heap_could_attach looks at. */
+enum { FACT_PAGE_BYTES, FACT_MODE, FACT_LIMIT_MAX, FACT_DESCRIPTORS };
+
 /* Memory of the owner's that lies in the segment too, and was charged when it was kept. */
 void heap_charge_kept(snug_heap *heap, size_t bytes);
 

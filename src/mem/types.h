@@ -69,6 +69,7 @@
  *   check/       the walkers
  *   heap.c       creation, end, the limit
  *   heap_keep    a heap in a memory file: left there, and found again
+ *   heap_recover its tables made anew around the objects, when its process was killed
  *
  * One thread owns all of it; nothing here is atomic. All of it lives inside the limit: there is no
  * malloc.

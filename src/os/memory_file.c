@@ -19,7 +19,6 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
-#include "os/files.h"
 #include "os/memory_file_parts.h"
 #include "os/threads.h"
 
@@ -50,6 +49,7 @@ struct opening {
 	const snug_memory_file_options *options;
 	int descriptor;
 	struct stat stat;
+	bool is_unclean; /* its process was killed, in this boot: it can be recovered */
 	char reason[200];
 };
 
@@ -161,12 +161,14 @@ static snug_error look_at_header(struct opening *opening, const struct file_head
 	if (header->segments == 0 || header->segments > FILE_SEGMENTS_MAX)
 		return refuse(opening, SNUG_ERROR_CORRUPT, "its header was changed, or is damaged");
 	uint32_t mark = atomic_load_explicit(&header->mark, memory_order_acquire);
-	if (mark != MARK_CLEAN)
+	int64_t gone_s;
+	opening->is_unclean = mark == MARK_RUNNING && moment_is_of_boot(&header->closed, &gone_s);
+	if (mark != MARK_CLEAN && !opening->is_unclean)
 		return refuse(opening, SNUG_ERROR_UNCLEAN,
-					  "it was not closed in order: its process was killed, or has crashed");
-	if (header->sum != sum_of(header))
+					  "it was not closed in order, and not by a crash within this boot");
+	if (!opening->is_unclean && header->sum != sum_of(header))
 		return refuse(opening, SNUG_ERROR_CORRUPT, "its header was changed, or is damaged");
-	if (header->file_bytes > file_bytes)
+	if (!opening->is_unclean && header->file_bytes > file_bytes)
 		return refuse(opening, SNUG_ERROR_LAYOUT, "it is shorter than it was: its end is missing");
 	if (header->segments != wanted) {
 		(void)snprintf(opening->reason, sizeof opening->reason,
@@ -175,8 +177,8 @@ static snug_error look_at_header(struct opening *opening, const struct file_head
 	}
 	const char *heads = (const char *)header + FILE_GRAIN;
 	for (uint32_t number = 0; number < header->segments; number++) {
-		const void *head = heads + number * FILE_GRAIN;
-		if (!segment_is_sound(head, file_bytes))
+		const struct segment_head *head = (const void *)(heads + number * FILE_GRAIN);
+		if (!segment_is_sound(head, file_bytes) || (head->is_sealed == 0 && !opening->is_unclean))
 			return refuse(opening, SNUG_ERROR_CORRUPT, "a head was changed, or is damaged");
 	}
 	return SNUG_OK;
@@ -214,6 +216,7 @@ static bool begin_anew(snug_memory_file *file) {
 	header->magic = FILE_MAGIC;
 	file->end_bytes = FILE_HEAD_BYTES;
 	file->has_begun = file->is_foreign = file->holds = file->has_clock = false;
+	file->is_unclean = false;
 	for (uint32_t number = 0; number < file->segments; number++)
 		segment_init(&file->segment[number], file, number);
 	return true;
@@ -250,7 +253,7 @@ static void drop(snug_memory_file *file) {
 static bool has_roots(const snug_memory_file *file) {
 	for (uint32_t number = 0; number < file->segments; number++)
 		for (uint32_t root = 0; root < ROOT_COUNT; root++)
-			if (file->segment[number].head->root[root].address != 0) return true;
+			if (segment_root(file->segment[number].head, root)->address != 0) return true;
 	return false;
 }
 
@@ -266,7 +269,9 @@ static snug_error open_heads(struct opening *opening, bool is_cold, snug_memory_
 		return error;
 	}
 	struct file_stamp stamp = stamp_of(&opening->stat);
-	file->is_foreign = !is_cold && memcmp(&stamp, &file->header->stamp, sizeof stamp) != 0;
+	file->is_unclean = !is_cold && opening->is_unclean;
+	file->is_foreign = !is_cold && !file->is_unclean &&
+					   memcmp(&stamp, &file->header->stamp, sizeof stamp) != 0;
 	file->holds = !is_cold && has_roots(file);
 	memcpy(file->reason, opening->reason, sizeof file->reason);
 	*out = file;
@@ -350,29 +355,7 @@ snug_error snug_memory_file_discard(snug_memory_file *file) {
 	return begin_anew(file) ? SNUG_OK : SNUG_ERROR_OS_MEMORY;
 }
 
-/* ------------------------------------------------------------------ moments ---------------- */
-
-static struct file_moment moment_now(void) {
-	struct file_moment moment = {.wall_s = os_wall_s()};
-	if (!os_read_file("/proc/sys/kernel/random/boot_id", moment.boot, sizeof moment.boot))
-		moment.boot[0] = '\0';
-	return moment;
-}
-
-/* It was in this boot. Else how long ago by the clock on the wall, 0 if that was set back. */
-static bool moment_is_of_boot(const struct file_moment *moment, int64_t *gone_s) {
-	struct file_moment now = moment_now();
-	*gone_s = now.wall_s > moment->wall_s ? now.wall_s - moment->wall_s : 0;
-	return now.boot[0] != '\0' && memcmp(now.boot, moment->boot, sizeof now.boot) == 0;
-}
-
-void memory_segment_note_left(struct memory_segment *segment) {
-	segment->head->left = moment_now();
-}
-
-bool memory_segment_is_same_boot(const struct memory_segment *segment, int64_t *gone_s) {
-	return moment_is_of_boot(&segment->head->left, gone_s);
-}
+/* ------------------------------------------------------------------ clocks ----------------- */
 
 /* A clock that began later than now is of a machine whose clock was moved with it. */
 bool memory_file_clock(const snug_memory_file *file, struct os_epoch *out) {

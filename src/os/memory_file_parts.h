@@ -6,6 +6,10 @@
  *     | header, 4 KiB | head of segment 0 | 1 | ... 63 | part | part | part | ...
  *                      4 KiB each                        sparse, each at a multiple of its alignment
  *
+ * EPOCHS. What a recovery makes belongs to the epoch after the segment's: its parts, and the roots at
+ * the other place. One store of the epoch makes them what is held, and the old ones what is given
+ * back. So whoever is killed in the midst of it has changed nothing. Parts of objects belong to all.
+ *
  * The heads are mapped as long as the file is open. They lie beside the limits of the heaps: 268 KiB
  * of addresses, of which a page for the file and one for each segment is resident. */
 #ifndef SNUG_OS_MEMORY_FILE_PARTS_H
@@ -23,7 +27,7 @@
 #define FILE_HEAD_BYTES (FILE_GRAIN * (1 + FILE_SEGMENTS_MAX))
 #define FILE_PARTS_MAX 16u
 #define FILE_MAGIC UINT64_C(0x656C69666775736E) /* "nsugfile": what begins so is ours */
-#define FILE_LAYOUT 2u                          /* of the structs below */
+#define FILE_LAYOUT 3u                          /* of the structs below */
 #define FILE_BOOT_BYTES 40u
 
 /* What the system knows of a file, but for what is mapped of it. */
@@ -51,7 +55,7 @@ struct file_header {
 	uint64_t generation; /* times that it was begun or attached */
 	uint64_t file_bytes;
 	struct os_epoch clock;
-	struct file_moment closed;
+	struct file_moment closed; /* it was closed, or begun */
 	int64_t closed_clock_s; /* the clock, then */
 	unsigned char secret[MEMORY_SECRET_BYTES];
 	struct file_stamp stamp;
@@ -65,17 +69,21 @@ struct file_part {
 	uint64_t bytes;
 	uint64_t alignment;
 	uint64_t holds_objects;
+	uint64_t epoch; /* of the segment, when it was reserved */
 };
 
 struct file_root {
 	uint64_t address; /* 0: there is none */
+	uint64_t part;    /* where it lies, whatever the addresses are */
+	uint64_t offset;
 	struct root_facts facts;
 };
 
 struct segment_head {
 	struct file_part part[FILE_PARTS_MAX];
-	struct file_root root[ROOT_COUNT];
-	struct file_moment left; /* the shard was */
+	struct file_root root[2][ROOT_COUNT]; /* those of the epoch, by its last bit, are held */
+	struct file_moment left;              /* the shard was */
+	uint64_t epoch;
 	uint64_t sum;            /* of all parts but those of objects */
 	uint32_t is_sealed;      /* it was ended, and summed */
 	uint32_t reserved;
@@ -89,6 +97,7 @@ struct memory_segment {
 	uint32_t uses; /* roots alive */
 	bool is_used[ROOT_COUNT];
 	bool is_attached;
+	bool is_recovering;            /* what is reserved is of the next epoch */
 	snug_error error;              /* of the attaching, or of the end */
 	char *mapped[FILE_PARTS_MAX];  /* NULL: it is not */
 	uintptr_t was[FILE_PARTS_MAX]; /* where it was when it was kept */
@@ -99,7 +108,8 @@ struct snug_memory_file {
 	int descriptor;
 	uint32_t segments;
 	bool is_foreign;
-	bool holds; /* it came with roots */
+	bool is_unclean; /* its process was killed: each segment is recovered before it is attached */
+	bool holds;      /* it came with roots */
 	struct file_header *header;
 	/* under the lock: what workers do to the file as a whole */
 	pthread_mutex_t lock;
@@ -113,9 +123,21 @@ struct snug_memory_file {
 };
 
 /* memory_segment.c */
+struct file_moment moment_now(void);
+/* It was in this boot. Else how long ago by the clock on the wall, 0 if that was set back. */
+bool moment_is_of_boot(const struct file_moment *moment, int64_t *gone_s);
 void segment_init(struct memory_segment *segment, snug_memory_file *file, uint32_t number);
 void segment_unmap(struct memory_segment *segment);
-/* All parts lie in a file so long. */
+/* All parts lie in a file so long; none shares a byte with another one. */
 bool segment_is_sound(const struct segment_head *head, uint64_t file_bytes);
+
+static inline struct file_root *segment_root(struct segment_head *head, enum memory_root root) {
+	return &head->root[head->epoch % 2][root];
+}
+
+/* Held, or of objects, which a recovery keeps. */
+static inline bool part_is_held(const struct segment_head *head, const struct file_part *part) {
+	return part->bytes != 0 && (part->epoch == head->epoch || part->holds_objects != 0);
+}
 
 #endif

@@ -8,6 +8,7 @@
  * can be added in any order. It is as fast as memory: each worker sums its own. */
 #include "base/assert.h"
 #include "base/bits.h"
+#include "os/files.h"
 #include "os/memory_file_parts.h"
 #include "os/reserve.h"
 
@@ -76,6 +77,15 @@ static bool take_place(snug_memory_file *file, struct file_part *part) {
 	return is_taken;
 }
 
+/* It is there with its length, which is written last. */
+static void write_part(struct file_part *at, const struct file_part *part) {
+	SNUG_ASSERT(at->bytes == 0 && part->bytes != 0);
+	struct file_part without_length = *part;
+	without_length.bytes = 0;
+	*at = without_length;
+	__atomic_store_n(&at->bytes, part->bytes, __ATOMIC_RELEASE);
+}
+
 static void *segment_reserve(void *context, size_t bytes, size_t alignment) {
 	struct memory_segment *segment = context;
 	uint32_t number = free_part(segment);
@@ -87,8 +97,10 @@ static void *segment_reserve(void *context, size_t bytes, size_t alignment) {
 	char *address = map_part(segment->file->descriptor, &part);
 	if (address == NULL) return NULL;
 	part.address = (uintptr_t)address;
-	segment->head->part[number] = part;
+	part.epoch = segment->head->epoch + segment->is_recovering;
+	write_part(&segment->head->part[number], &part);
 	segment->mapped[number] = address;
+	segment->was[number] = (uintptr_t)address;
 	return address;
 }
 
@@ -101,15 +113,22 @@ static bool punch(const struct memory_segment *segment, uint64_t offset, size_t 
 	return refused == 0;
 }
 
+/* Its memory first: who is killed in between does it again. */
+static void drop_part(struct memory_segment *segment, uint32_t number) {
+	struct file_part *part = &segment->head->part[number];
+	(void)punch(segment, part->offset, part->bytes);
+	__atomic_store_n(&part->bytes, 0, __ATOMIC_RELEASE);
+	*part = (struct file_part){0};
+}
+
 static void segment_release(void *context, void *address, size_t bytes) {
 	struct memory_segment *segment = context;
 	uint32_t number = part_of(segment, address, bytes);
 	SNUG_ASSERT(number < FILE_PARTS_MAX && segment->head->part[number].bytes == bytes);
 	if (number == FILE_PARTS_MAX) return;
 	munmap(address, bytes);
-	(void)punch(segment, segment->head->part[number].offset, bytes);
 	segment->mapped[number] = NULL;
-	segment->head->part[number] = (struct file_part){0};
+	drop_part(segment, number);
 }
 
 /* Where in the file the address is. */
@@ -200,10 +219,17 @@ static bool part_is_sound(const struct file_part *part, uint64_t file_bytes) {
 			part->bytes <= file_bytes && part->offset <= file_bytes - part->bytes);
 }
 
+static bool parts_meet(const struct file_part *one, const struct file_part *other) {
+	return one->bytes != 0 && other->bytes != 0 && one->offset < other->offset + other->bytes &&
+		   other->offset < one->offset + one->bytes;
+}
+
 bool segment_is_sound(const struct segment_head *head, uint64_t file_bytes) {
-	if (head->is_sealed == 0) return false;
-	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
 		if (!part_is_sound(&head->part[number], file_bytes)) return false;
+		for (uint32_t other = 0; other < number; other++)
+			if (parts_meet(&head->part[number], &head->part[other])) return false;
+	}
 	return true;
 }
 
@@ -219,8 +245,31 @@ const snug_os *memory_segment_os(struct memory_segment *segment) {
 
 const struct root_facts *memory_segment_facts(const struct memory_segment *segment,
 											  enum memory_root root) {
-	const struct file_root *held = &segment->head->root[root];
+	const struct file_root *held = segment_root(segment->head, root);
 	return held->address == 0 ? NULL : &held->facts;
+}
+
+/* ------------------------------------------------------------------ moments ---------------- */
+
+struct file_moment moment_now(void) {
+	struct file_moment moment = {.wall_s = os_wall_s()};
+	if (!os_read_file("/proc/sys/kernel/random/boot_id", moment.boot, sizeof moment.boot))
+		moment.boot[0] = '\0';
+	return moment;
+}
+
+bool moment_is_of_boot(const struct file_moment *moment, int64_t *gone_s) {
+	struct file_moment now = moment_now();
+	*gone_s = now.wall_s > moment->wall_s ? now.wall_s - moment->wall_s : 0;
+	return now.boot[0] != '\0' && memcmp(now.boot, moment->boot, sizeof now.boot) == 0;
+}
+
+void memory_segment_note_left(struct memory_segment *segment) {
+	segment->head->left = moment_now();
+}
+
+bool memory_segment_is_same_boot(const struct memory_segment *segment, int64_t *gone_s) {
+	return moment_is_of_boot(&segment->head->left, gone_s);
 }
 
 /* ------------------------------------------------------------------ attaching -------------- */
@@ -228,7 +277,7 @@ const struct root_facts *memory_segment_facts(const struct memory_segment *segme
 static snug_error map_all(struct memory_segment *segment) {
 	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
 		struct file_part *part = &segment->head->part[number];
-		if (part->bytes == 0) continue;
+		if (part->bytes == 0 || segment->mapped[number] != NULL) continue;
 		segment->mapped[number] = map_part(segment->file->descriptor, part);
 		if (segment->mapped[number] == NULL) return SNUG_ERROR_OS_MEMORY;
 		os_advise_small(&segment->os, segment->mapped[number], part->bytes);
@@ -245,12 +294,22 @@ static void note_addresses(struct memory_segment *segment) {
 	}
 }
 
+/* The boot in which it is used, and its clock: who is killed closes nothing. */
+static void note_begun(snug_memory_file *file) {
+	struct file_header *header = file->header;
+	header->closed = moment_now();
+	if (!file->has_clock) return;
+	header->clock = file->clock;
+	header->has_clock = 1;
+}
+
 /* The mark goes; once. */
 static void begin_file(snug_memory_file *file) {
 	pthread_mutex_lock(&file->lock);
 	if (!file->has_begun) {
 		atomic_store_explicit(&file->header->mark, MARK_RUNNING, memory_order_seq_cst);
 		file->header->generation++;
+		note_begun(file);
 		file->has_begun = true;
 	}
 	pthread_mutex_unlock(&file->lock);
@@ -293,7 +352,7 @@ void *memory_segment_now(const struct memory_segment *segment, const void *then,
 
 void *memory_segment_root(const struct memory_segment *segment, enum memory_root root,
 						  size_t bytes) {
-	const struct file_root *held = &segment->head->root[root];
+	const struct file_root *held = segment_root(segment->head, root);
 	SNUG_ASSERT(segment->is_attached && held->address != 0);
 	/* An integer that was a pointer in another process. */
 	return memory_segment_now(segment, (const void *)(uintptr_t)held->address, bytes);
@@ -327,8 +386,16 @@ snug_error memory_segment_begin(struct memory_segment *segment, enum memory_root
 
 void memory_segment_set_root(struct memory_segment *segment, enum memory_root root,
 							 const void *address, const struct root_facts *facts) {
-	SNUG_ASSERT(segment->is_used[root] && address != NULL);
-	segment->head->root[root] = (struct file_root){.address = (uintptr_t)address, .facts = *facts};
+	struct segment_head *head = segment->head;
+	struct file_root *at = &head->root[(head->epoch + segment->is_recovering) % 2][root];
+	uint32_t number = part_of(segment, address, 1);
+	SNUG_ASSERT((segment->is_recovering || segment->is_used[root]) && number < FILE_PARTS_MAX);
+	*at = (struct file_root){
+		.part = number,
+		.offset = (uint64_t)((const char *)address - segment->mapped[number]),
+		.facts = *facts,
+	};
+	__atomic_store_n(&at->address, (uintptr_t)address, __ATOMIC_RELEASE);
 }
 
 void memory_segment_set_objects(struct memory_segment *segment, const void *address) {
@@ -344,5 +411,101 @@ void memory_segment_end(struct memory_segment *segment, enum memory_root root, s
 	segment->head->sum = sum_segment(segment);
 	segment->head->is_sealed = 1;
 	segment->is_attached = false;
+	segment_unmap(segment);
+}
+
+/* ------------------------------------------------------------------ recovery --------------- */
+
+bool memory_segment_is_unclean(const struct memory_segment *segment) {
+	return segment->file->is_unclean && !segment->is_attached;
+}
+
+static void drop_unheld(struct memory_segment *segment) {
+	struct segment_head *head = segment->head;
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
+		const struct file_part *part = &head->part[number];
+		if (part->bytes == 0 || part_is_held(head, part)) continue;
+		if (segment->mapped[number] != NULL) munmap(segment->mapped[number], part->bytes);
+		segment->mapped[number] = NULL;
+		drop_part(segment, number);
+	}
+}
+
+/* Roots that are not held would be found by the next flip. */
+static void forget_other_roots(struct segment_head *head) {
+	memset(&head->root[(head->epoch + 1) % 2], 0, sizeof head->root[0]);
+}
+
+snug_error memory_segment_begin_recovery(struct memory_segment *segment) {
+	SNUG_ASSERT(!segment->is_attached && !segment->is_recovering && segment->uses == 0);
+	drop_unheld(segment);
+	forget_other_roots(segment->head);
+	segment->head->is_sealed = 0;
+	begin_file(segment->file);
+	snug_error error = map_all(segment);
+	if (error)
+		segment_unmap(segment);
+	else
+		segment->is_recovering = true;
+	return error;
+}
+
+void *memory_segment_left_root(const struct memory_segment *segment, enum memory_root root,
+							   size_t bytes) {
+	const struct file_root *held = segment_root(segment->head, root);
+	size_t part_bytes;
+	char *part = memory_segment_part_at(segment, held->part, &part_bytes);
+	bool is_there = held->address != 0 && part != NULL && held->offset % FILE_GRAIN == 0 &&
+					held->offset < part_bytes && bytes <= part_bytes - held->offset;
+	return is_there ? part + held->offset : NULL;
+}
+
+uint64_t memory_segment_part(const struct memory_segment *segment, const void *address) {
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
+		if (address != NULL && segment->mapped[number] == address) return number;
+	return PART_NONE;
+}
+
+void *memory_segment_part_at(const struct memory_segment *segment, uint64_t part, size_t *bytes) {
+	if (part >= FILE_PARTS_MAX || segment->mapped[part] == NULL) return NULL;
+	*bytes = segment->head->part[part].bytes;
+	return segment->mapped[part];
+}
+
+void *memory_segment_objects(const struct memory_segment *segment, size_t *bytes) {
+	uint64_t number = 0;
+	while (number < FILE_PARTS_MAX && segment->head->part[number].holds_objects == 0) number++;
+	return memory_segment_part_at(segment, number, bytes);
+}
+
+bool memory_segment_read(const struct memory_segment *segment, const void *address, void *out,
+						 size_t bytes) {
+	uint64_t offset = offset_of(segment, address, bytes);
+	for (size_t done = 0; done < bytes;) {
+		ssize_t some = pread(segment->file->descriptor, (char *)out + done, bytes - done,
+							 (off_t)(offset + done));
+		if (some < 0 && errno == EINTR) continue;
+		if (some <= 0) return false;
+		done += (size_t)some;
+	}
+	return true;
+}
+
+void memory_segment_flip(struct memory_segment *segment) {
+	struct segment_head *head = segment->head;
+	SNUG_ASSERT(segment->is_recovering);
+	segment->is_recovering = false;
+	note_addresses(segment);
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
+		segment->was[number] = (uintptr_t)segment->mapped[number];
+	__atomic_store_n(&head->epoch, head->epoch + 1, __ATOMIC_SEQ_CST);
+	drop_unheld(segment);
+	segment->is_attached = true;
+}
+
+void memory_segment_give_up(struct memory_segment *segment) {
+	SNUG_ASSERT(segment->is_recovering);
+	segment->is_recovering = false;
+	drop_unheld(segment);
 	segment_unmap(segment);
 }

@@ -18,6 +18,10 @@
  * system counts as free. A reader who looks at a hole gets zeros; the kernel then allocates a page
  * for them, which the next hole takes back.
  *
+ * RECOVERY. A file whose process was killed has no sums: nothing in it is believed but the heads,
+ * which are bounded, and what its owner certifies piece by piece. It finds the old parts by their
+ * numbers, makes new ones beside them, and puts those in their place at once (memory_segment_flip).
+ *
  * SUMS. All parts but those of objects are summed when a segment ends, and compared before it is
  * attached: they are trusted without a look afterwards. Pages of zeros count as holes, so a copy has
  * the same sum. */
@@ -72,6 +76,39 @@ void *memory_segment_root(const struct memory_segment *segment, enum memory_root
 
 /* The file was copied, or written to by others, since it was closed. */
 bool memory_segment_is_foreign(const struct memory_segment *segment);
+
+/* ------------------------------------------------------------------ recovery ------------------ */
+
+#define PART_NONE UINT64_MAX
+
+/* Its process was killed: it must be recovered before it is attached. */
+bool memory_segment_is_unclean(const struct memory_segment *segment);
+
+/* Maps what is held; from here to the flip, or to the giving up, what is reserved and which roots are
+ * set is for the time after it. OS_MEMORY. */
+snug_error memory_segment_begin_recovery(struct memory_segment *segment);
+
+/* The root as it was left; NULL: it does not lie `bytes` long in a part. */
+void *memory_segment_left_root(const struct memory_segment *segment, enum memory_root root,
+							   size_t bytes);
+
+/* The part that begins there, PART_NONE for none; and where a part is now, NULL for none. */
+uint64_t memory_segment_part(const struct memory_segment *segment, const void *address);
+void *memory_segment_part_at(const struct memory_segment *segment, uint64_t part,
+							 size_t *bytes);
+
+/* The part that holds objects; NULL: there is none. */
+void *memory_segment_objects(const struct memory_segment *segment, size_t *bytes);
+
+/* Copies what lies there, without making memory of holes. False: the system refused. */
+bool memory_segment_read(const struct memory_segment *segment, const void *address, void *out,
+						 size_t bytes);
+
+/* What was made is what is held from now on, and it is attached; what was held before goes. */
+void memory_segment_flip(struct memory_segment *segment);
+
+/* What was made goes; what was held is as it was. */
+void memory_segment_give_up(struct memory_segment *segment);
 
 /* The owner leaves what he counts time by. */
 void memory_segment_note_left(struct memory_segment *segment);

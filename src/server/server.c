@@ -20,7 +20,7 @@
 #include "base/log_line.h"
 #include "cache/shard/shard_read.h"
 #include "cache/shard/shard_state.h"
-#include "cache/shard/upkeep.h"
+#include "cache/client/upkeep.h"
 #include "os/address_space.h"
 #include "os/local_time.h"
 #include "os/memory_segment.h"
@@ -72,15 +72,19 @@ static void end_shard(struct server_worker *worker) {
 	worker->shard = NULL;
 }
 
+static void count_attached(struct server *server, const snug_shard_stats *stats) {
+	atomic_fetch_add_explicit(&server->attached_items, stats->attached, memory_order_relaxed);
+	atomic_fetch_add_explicit(&server->recovered_items, stats->recovered, memory_order_relaxed);
+	atomic_fetch_add_explicit(&server->dropped_items, stats->dropped, memory_order_relaxed);
+}
+
 static snug_error start(void *context, uint32_t index, snug_heap *heap) {
 	struct server_worker *worker = worker_of(context, index);
 	if (worker->shard_error) return worker->shard_error;
 	snug_error error = snug_shard_attach(worker->shard, heap);
 	snug_shard_stats stats;
 	if (!error) error = snug_shard_stats_get(worker->shard, &stats);
-	if (!error)
-		atomic_fetch_add_explicit(&worker->server->attached_items, stats.attached,
-								  memory_order_relaxed);
+	if (!error) count_attached(worker->server, &stats);
 	if (!error) error = server_worker_begin(worker);
 	if (error) end_shard(worker);
 	return error;

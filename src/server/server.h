@@ -152,7 +152,9 @@ struct server {
 	struct os_epoch clock;           /* as `started`; of a memory file, it goes on */
 	snug_memory_file *memory_file;   /* NULL: none */
 	uint64_t attach_ns;              /* until all workers had what it holds */
-	_Atomic uint64_t attached_items; /* atomic: each worker adds what it found there */
+	_Atomic uint64_t attached_items; /* atomics: each worker adds what it found there */
+	_Atomic uint64_t recovered_items; /* of those, after a crash; and what was dropped */
+	_Atomic uint64_t dropped_items;
 	const char *io_name;             /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;

@@ -237,14 +237,18 @@ static snug_error create_server(struct snugd *snugd) {
 	snug_memory_file *file = snugd->memory_file;
 	snug_error error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, snugd->tls,
 									 &snugd->log, file, &snugd->server);
-	if (file != NULL && (error == SNUG_ERROR_LAYOUT || error == SNUG_ERROR_CORRUPT) &&
+	if (file != NULL && kept_memory_does_not_fit(error) &&
 		kept_memory_begin_anew(file, &snugd->log, error))
 		error = server_create(&snugd->settings, &snugd->listeners, snugd->auth, snugd->tls,
 							  &snugd->log, file, &snugd->server);
 	if (error || file == NULL) return error;
-	snug_log_line(&snugd->log, SNUG_LOG_INFO, "memory file: %llu items attached in %llu us",
-				  (unsigned long long)atomic_load(&snugd->server->attached_items),
-				  (unsigned long long)(snugd->server->attach_ns / 1000));
+	struct kept_figures figures = {
+		.attached = atomic_load(&snugd->server->attached_items),
+		.recovered = atomic_load(&snugd->server->recovered_items),
+		.dropped = atomic_load(&snugd->server->dropped_items),
+		.ns = snugd->server->attach_ns,
+	};
+	kept_memory_say_attached(&figures, &snugd->log);
 	return SNUG_OK;
 }
 

@@ -213,17 +213,50 @@ def test_what_does_not_fit_begins_anew():
             os.unlink(path)
 
 
-def test_after_a_kill_it_begins_anew():
+def test_after_a_kill_all_are_there():
+    with memory_directory() as directory:
+        path = os.path.join(directory, "memory")
+        with Snugd(path) as snugd:
+            values = fill(snugd)
+            snugd.set(b"moment", b"x", expires=1)
+            snugd.set(b"for-long", b"y", expires=1000)
+            before = int(snugd.ask(b"mg for-long c\r\n").split()[1][1:])
+            for key in list(values)[::3]:
+                assert snugd.ask(b"delete %s\r\n" % key) == b"DELETED"
+                del values[key]
+            snugd.end(signal.SIGKILL, status=-signal.SIGKILL)
+        time.sleep(1.2)
+        values[b"for-long"] = b"y"
+        for ended in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
+            with Snugd(path) as snugd:
+                all_are_there(snugd, values)
+                snugd.check()
+                told = snugd.ask(b"mg for-long c t\r\n").split()
+                assert int(told[1][1:]) == before and 900 < int(told[2][1:]) < 1000, told
+                stats = snugd.stats()
+                assert int(stats["snug_recovered_items"]) == len(values), stats
+                assert int(stats["snug_dropped_items"]) == 0
+                snugd.end(ended, status=-ended if ended == signal.SIGKILL else 0)
+                assert f"its process was killed: {len(values)} items recovered, 0 dropped" in "".join(snugd.about_the_file()), snugd.said
+        with Snugd(path) as snugd:
+            all_are_there(snugd, values)
+            assert snugd.stats()["snug_recovered_items"] == "0"
+            snugd.set(b"for-long", b"z")
+            assert int(snugd.ask(b"mg for-long c\r\n").split()[1][1:]) > before
+            assert snugd.ask(b"flush_all\r\n") == b"OK"
+            snugd.end(signal.SIGKILL, status=-signal.SIGKILL)
+        with Snugd(path) as snugd:
+            assert snugd.stats()["curr_items"] == "0"
+
+
+def test_a_killed_one_of_other_workers_begins_anew():
     with memory_directory() as directory:
         path = os.path.join(directory, "memory")
         with Snugd(path) as snugd:
             fill(snugd, 20)
             snugd.end(signal.SIGKILL, status=-signal.SIGKILL)
-        with Snugd(path) as snugd:
-            begins_anew(snugd, "it was not closed in order")
-            snugd.end()
-        with Snugd(path) as snugd:
-            assert snugd.get(b"a") == b"b"
+        with Snugd(path, "-t", "3") as snugd:
+            begins_anew(snugd, "it is of 2 workers, and 3 are wanted")
 
 
 def test_damage_is_found():

@@ -5,7 +5,7 @@
  *     start         it is attached to the heap
  *     release       it is destroyed, when no client is left that could read it
  *     run           a batch of requests (operation/request.c)
- *     turn, sleep   upkeep, and how long the worker may rest for its sake (shard/upkeep.h)
+ *     turn, sleep   upkeep, and how long the worker may rest for its sake (upkeep.h)
  *     evict         for an emergency; not where nothing may be evicted
  *
  * A key belongs to one worker, by bits of its hash, for the cache's whole life. The limit is

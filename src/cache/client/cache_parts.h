@@ -4,6 +4,7 @@
  *   cache_client.c  the askers' side
  *   cache_parcel.c  what askers with a time-out send: it outlives the asking
  *   cache_read.c    what an asker reads himself
+ *   upkeep          on any worker with a shard, the server's too: when maintenance runs
  *
  * A client is 22 KB: 64 requests, which is how many are asked at once. */
 #ifndef SNUG_CACHE_CACHE_PARTS_H
@@ -12,7 +13,7 @@
 #include "cache/operation/request.h"
 #include "cache/shard/shard_hints.h"
 #include "cache/shard/shard_read.h"
-#include "cache/shard/upkeep.h"
+#include "cache/client/upkeep.h"
 
 #include <snug/cache.h>
 #include <snug/client.h>

@@ -249,8 +249,8 @@ static void spill_put(struct bucket *spill, uint32_t slot, uint32_t home, uint64
 	uint32_t shift = SPILL_HOME_SHIFT + 3 * slot;
 	SNUG_ASSERT(slot < BUCKET_ENTRIES && home < GROUP_BUCKETS && entry != 0);
 	SNUG_ASSERT(spill->entry[slot] == 0);
-	entry_set(&spill->entry[slot], entry);
 	spill->word = (spill->word & ~((uint64_t)7 << shift)) | (uint64_t)home << shift;
+	entry_set(&spill->entry[slot], entry);
 }
 
 /* So many lie free. Moves objects. */
@@ -544,6 +544,18 @@ static snug_error begin_shrinking(struct index *index, size_t low_bytes) {
 	return SNUG_OK;
 }
 
+snug_error index_presize(struct index *index, uint64_t entries) {
+	uint64_t groups = divide_up(entries * 10, (uint64_t)GROUP_BUCKETS * 67) + 1;
+	SNUG_ASSERT(index->count == 0 && index->change == INDEX_STEADY);
+	if (groups > index->reserved_bytes / sizeof(struct group)) return SNUG_ERROR_OS_MEMORY;
+	snug_error error = commit_low(index, (uint32_t)groups);
+	if (error) return error;
+	index->from = index->to = (uint32_t)groups;
+	index->high_bytes = index->end_bytes = index->low_bytes;
+	SNUG_ASSERT(index->groups[groups - 1].spill.word == 0); /* what was committed is zero */
+	return SNUG_OK;
+}
+
 static snug_error begin_change(struct index *index) {
 	uint32_t part = index_part(index->from);
 	SNUG_ASSERT(index->change == INDEX_STEADY && index->from == index->to);
@@ -598,15 +610,17 @@ static snug_error put_bucket(struct index *index, const struct bucket *bucket) {
 
 /* From here to end_moving nobody else looks for what was in the group, neither there nor where it
  * goes. */
-static void begin_moving(struct index *index, uint32_t number, struct group *content) {
+static void begin_moving(struct index *index, uint32_t number) {
 	struct group *group = &index->groups[number];
 	SNUG_ASSERT(index->moving == GROUP_NONE && index->change != INDEX_STEADY);
+	index->carried = *group;
+	index->carried_extra = (struct bucket){.word = 0};
+	index->carried_next = spill_next(&group->spill);
 	struct change change = version_begin_change(&index->geometry);
 	index->moving = number;
 	index->cursor = index->change == INDEX_GROWING ? number : number + 1;
 	version_end_change(change);
 	change = index_begin_change(index, number);
-	*content = *group;
 	memset(group, 0, sizeof *group);
 	version_end_change(change);
 }
@@ -618,6 +632,19 @@ static void end_moving(struct index *index) {
 	version_end_change(change);
 }
 
+/* Each bucket of the chain is carried before it is given back. */
+static snug_error put_next_extra(struct index *index) {
+	uint32_t extra = index->carried_next;
+	SNUG_ASSERT(index->moving != GROUP_NONE && extra != 0);
+	index->carried_extra = *spill_at(index, extra);
+	prefetch_items(index, &index->carried_extra);
+	atomic_signal_fence(memory_order_seq_cst);
+	index->carried_next = spill_next(&index->carried_extra);
+	atomic_signal_fence(memory_order_seq_cst);
+	spill_give(index, extra);
+	return put_bucket(index, &index->carried_extra);
+}
+
 static snug_error move_group(struct index *index, uint32_t number) {
 	struct group *group = &index->groups[number];
 	SNUG_ASSERT(number < index->from && is_there(index, number));
@@ -625,21 +652,15 @@ static snug_error move_group(struct index *index, uint32_t number) {
 	if (error) return error;
 	for (uint32_t home = 0; home < GROUP_BUCKETS; home++)
 		index_settle(index, &group->bucket[home], home);
-	struct group content;
-	begin_moving(index, number, &content); /* now: making room moves objects */
+	begin_moving(index, number); /* now: making room moves objects */
+	const struct group *content = &index->carried;
 	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS; bucket++)
-		prefetch_items(index, &content.bucket[bucket]);
-	prefetch_items(index, &content.spill);
+		prefetch_items(index, &content->bucket[bucket]);
+	prefetch_items(index, &content->spill);
 	for (uint32_t bucket = 0; bucket < GROUP_BUCKETS && !error; bucket++)
-		error = put_bucket(index, &content.bucket[bucket]);
-	if (!error) error = put_bucket(index, &content.spill);
-	for (uint32_t extra = spill_next(&content.spill); extra != 0 && !error;) {
-		struct bucket spilled = *spill_at(index, extra);
-		prefetch_items(index, &spilled);
-		spill_give(index, extra);
-		extra = spill_next(&spilled);
-		error = put_bucket(index, &spilled);
-	}
+		error = put_bucket(index, &content->bucket[bucket]);
+	if (!error) error = put_bucket(index, &content->spill);
+	while (index->carried_next != 0 && !error) error = put_next_extra(index);
 	end_moving(index);
 	SNUG_ASSERT(!error); /* the reserve is enough */
 	return error;

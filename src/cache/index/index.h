@@ -38,7 +38,8 @@
  *
  * Memory is the heap's by charge: it counts towards its limit. One thread changes it.
  *
- * Beside it in this room: item.h, how an item lies in memory. */
+ * Beside it in this room: item.h, how an item lies in memory; index_left, the entries of an index
+ * whose process was killed. */
 #ifndef SNUG_CACHE_INDEX_H
 #define SNUG_CACHE_INDEX_H
 
@@ -112,6 +113,11 @@ struct index {
 	uint32_t spills_free_count;
 	size_t versions_bytes; /* of memory of their own; 0: none */
 	uint64_t count;        /* entries: what readers look at lies on other lines */
+	/* what the moving group held, and the bucket of its chain that is under way: for who finds the
+	 * index in a memory file, and the owner gone */
+	struct group carried;
+	struct bucket carried_extra;
+	uint32_t carried_next; /* the chain behind it */
 	_Alignas(64) data_version versions_own[VERSIONS_OWN];
 };
 
@@ -283,12 +289,19 @@ snug_error index_prepare(struct index *index);
 /* After index_prepare, without which it may answer CORRUPT. */
 snug_error index_add(struct index *index, uint64_t hash, snug_ref ref, uint32_t meta);
 
+/* Groups for so many entries at once, of an index that is empty. NO_MEMORY, OS_MEMORY. */
+snug_error index_presize(struct index *index, uint64_t entries);
+
 /* What the probe has found. */
 void index_remove(struct index *index, const struct probe *probe);
 
-/* Writes an entry whole, as other threads may read it. */
+/* Writes an entry whole, as other threads may read it. What stands before it is done before, and
+ * what stands behind it after: who is killed in between leaves an entry that names a whole item. The
+ * fences are the compiler's alone: memory outlives the process in the order in which it ran. */
 static inline void entry_set(uint64_t *at, uint64_t entry) {
+	atomic_signal_fence(memory_order_seq_cst);
 	__atomic_store_n(at, entry, __ATOMIC_RELAXED);
+	atomic_signal_fence(memory_order_seq_cst);
 }
 
 /* Whatever is there is dead from now on. A bucket that is met once in 2^32 flushes at least never

@@ -155,6 +155,25 @@ void rank_init(struct rank *rank, uint64_t limit_bytes, uint64_t seed) {
 	for (uint32_t class = 0; class < RANK_CLASSES; class ++) compute_values(rank, class);
 }
 
+static bool are_figures(float (*figures)[RANK_AGES]) {
+	for (uint32_t class = 0; class < RANK_CLASSES; class ++)
+		for (uint32_t age = 0; age < RANK_AGES; age++)
+			if (!(figures[class][age] >= 0 && figures[class][age] < 1e30f)) return false;
+	return true;
+}
+
+/* Its moments as well: the entries' stamps are by its ticks. */
+void rank_learn(struct rank *rank, const struct rank *from) {
+	struct rank learnt = *from;
+	if (!are_figures(learnt.hits) || !are_figures(learnt.exposure) || !are_figures(learnt.value))
+		return;
+	learnt.tick_bytes = rank->tick_bytes;
+	learnt.inserted_bytes %= rank->tick_bytes;
+	learnt.stale = RANK_CLASSES;
+	learnt.lots = rank->lots;
+	*rank = learnt;
+}
+
 void rank_set_limit(struct rank *rank, uint64_t limit_bytes) {
 	uint64_t tick_bytes = limit_bytes / RANK_TICKS_PER_TURNOVER;
 	rank->tick_bytes = tick_bytes > 0 ? tick_bytes : 1;

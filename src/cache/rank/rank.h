@@ -82,6 +82,9 @@ struct rank {
 /* `limit_bytes` is what the shard may hold; `seed` is for the drawing of lots in rank_hit. */
 void rank_init(struct rank *rank, uint64_t limit_bytes, uint64_t seed);
 
+/* What another one has learnt, if it can be figures of a rank: that one may be damaged. */
+void rank_learn(struct rank *rank, const struct rank *from);
+
 /* The limit is another from now on; what was learnt stays. */
 void rank_set_limit(struct rank *rank, uint64_t limit_bytes);
 

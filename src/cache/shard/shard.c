@@ -24,13 +24,16 @@
  * rebuilds what meant something in one process alone: addresses, functions, versions, boards of
  * readers, moments. What was learnt stays, and so does the clock: it goes on where it was, and has
  * counted the time in between (by the clock that nobody sets, or after another boot by the one on
- * the wall). To destroy such a shard leaves it. */
+ * the wall). To destroy such a shard leaves it. One whose process was killed is made again beside
+ * what that has left (shard_recover.c), and takes its place at once: from there on it is as one that
+ * was left in order. */
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/grown.h"
 #include "cache/shard/shard_state.h"
 #include "mem/gate.h"
 #include "mem/heap_keep.h"
+#include "mem/heap_recover.h"
 #include "mem/object/pins.h"
 #include "os/local_time.h"
 #include "os/reserve.h"
@@ -100,7 +103,8 @@ static int64_t own_clock_s(void *context) {
 static void set_clocks(snug_shard *shard) {
 	snug_shard_options *options = &shard->options;
 	if (options->now_s == NULL) {
-		os_epoch_begin(&shard->epoch, shard->os->now_ns(shard->os->context));
+		if (!shard->is_kept)
+			os_epoch_begin(&shard->epoch, shard->os->now_ns(shard->os->context));
 		options->now_s = own_clock_s;
 		options->now_context = shard;
 		options->wall_s = wall_clock_s;
@@ -145,7 +149,7 @@ snug_error shard_take_secret(snug_memory_file *file) {
 	return is_same || key_hash_set_secret(held) ? SNUG_OK : SNUG_ERROR_IN_USE;
 }
 
-#define SHARD_LAYOUT 2u
+#define SHARD_LAYOUT 3u
 
 static struct root_facts shard_facts(void) {
 	static const uint64_t numbers[] = {
@@ -171,14 +175,19 @@ static struct root_facts shard_facts(void) {
 								   memory_layout(numbers, sizeof numbers / sizeof numbers[0])};
 }
 
-/* The shard that a segment holds, of which nothing is changed yet. */
-static snug_error find_kept(struct memory_segment *segment, const snug_heap_options *heap_options,
-							snug_shard **out) {
+static snug_error could_attach(struct memory_segment *segment,
+							   const snug_heap_options *heap_options) {
 	const struct root_facts *facts = memory_segment_facts(segment, ROOT_SHARD);
 	if (facts == NULL) return memory_segment_refuse(segment, "it holds a heap without a cache");
 	if (facts->layout != shard_facts().layout)
 		return memory_segment_refuse(segment, "it was written by a version of another layout");
-	snug_error error = heap_could_attach(heap_options, segment);
+	return heap_could_attach(heap_options, segment);
+}
+
+/* The shard that a segment holds, of which nothing is changed yet. */
+static snug_error find_kept(struct memory_segment *segment, const snug_heap_options *heap_options,
+							snug_shard **out) {
+	snug_error error = could_attach(segment, heap_options);
 	if (!error) error = memory_segment_attach(segment);
 	if (error) return error;
 	SNUG_ASSERT(heap_options->owner.moved == moved);
@@ -199,19 +208,22 @@ static void forget_moments(snug_shard *shard) {
 	shard->back_in_vain = 0;
 	shard->watched = 0;
 	shard->kept_for_pins_bytes = 0;
+	shard->in_place = 0;
 	shard->check = (struct shard_check){0};
-	shard->stats = (snug_shard_stats){.attached = shard->live.items};
+	shard->stats = (snug_shard_stats){.attached = shard->live.items,
+									  .recovered = shard->recovered.items,
+									  .dropped = shard->recovered.dropped,
+									  .recover_ns = shard->recovered.ns};
+	shard->recovered = (struct shard_recovered){0};
 	memset(&shard->hints, 0, sizeof shard->hints);
 }
 
-/* The clock goes on. */
+/* The clock goes on: within a boot as it was, or who is killed here finds it half-changed. */
 static void continue_clock(snug_shard *shard) {
 	int64_t gone_s;
 	uint64_t now_ns = shard->os->now_ns(shard->os->context);
 	SNUG_ASSERT(shard->options.now_context == shard);
-	if (memory_segment_is_same_boot(shard->segment, &gone_s) && shard->left_ns <= now_ns)
-		shard->epoch = (struct os_epoch){.begun_s = shard->left_s, .begun_ns = shard->left_ns};
-	else
+	if (!memory_segment_is_same_boot(shard->segment, &gone_s) || shard->left_ns > now_ns)
 		shard->epoch = (struct os_epoch){.begun_s = shard->left_s + gone_s, .begun_ns = now_ns};
 }
 
@@ -252,6 +264,81 @@ static snug_error make(const snug_shard_options *options, const snug_os *os,
 	return SNUG_OK;
 }
 
+/* Addresses for as many as the limit may ever allow; memory follows the items. Without them the
+ * shard works as well, but for a few hits. */
+static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
+	size_t bytes = ghosts_most_bytes(limit_max_bytes);
+	void *memory = bytes == 0 ? NULL : os_reserve(shard->os, bytes, GRAIN);
+	ghosts_init(&shard->ghosts, memory);
+	if (memory != NULL) shard->ghosts_reserved_bytes = bytes;
+}
+
+static void note_root(snug_shard *shard) {
+	struct root_facts facts = shard_facts();
+	facts.fact[FACT_GROUPS] = memory_segment_part(shard->segment, shard->index.groups);
+	facts.fact[FACT_SPILLS] = memory_segment_part(shard->segment, shard->index.spills);
+	SNUG_ASSERT(shard->heap != NULL && shard->heap->segment == shard->segment);
+	memory_segment_set_root(shard->segment, ROOT_SHARD, shard, &facts);
+}
+
+/* An index and a rank, for all that the limit may ever allow. */
+static snug_error begin_index(snug_shard *shard, snug_heap *heap, uint64_t limit_bytes,
+							  uint64_t limit_max_bytes) {
+	snug_error error = index_init(&shard->index, heap, shard->os, limit_max_bytes, hash_of,
+								  shard_drop_flushed, shard);
+	if (error) return error;
+	SNUG_ASSERT(shard->index.count == 0);
+	shard->heap = heap;
+	uint64_t seed = shard->os->now_ns(shard->os->context) * 0x9E3779B97F4A7C15u | 1;
+	rank_init(&shard->rank, limit_bytes, seed);
+	make_ghosts(shard, limit_max_bytes);
+	return SNUG_OK;
+}
+
+/* In the place of one whose process was killed: beside it, until it is whole. */
+static snug_error make_again(const snug_shard_options *options,
+							 const snug_heap_options *heap_options,
+							 struct memory_segment *segment) {
+	uint64_t begin_ns = snug_os_linux()->now_ns(snug_os_linux()->context);
+	const snug_shard *left = memory_segment_left_root(segment, ROOT_SHARD, sizeof *left);
+	struct heap_recovery recovery;
+	snug_shard *shard;
+	if (left == NULL) return SNUG_ERROR_CORRUPT;
+	snug_error error = make(options, memory_segment_os(segment), segment, &shard);
+	if (!error) error = heap_recover_begin(heap_options, segment, &recovery);
+	if (!error)
+		error = begin_index(shard, recovery.heap, heap_options->limit_bytes,
+							recovery.heap->options.limit_max_bytes);
+	if (!error) error = shard_recover_items(shard, left, &recovery);
+	if (error) return error;
+	SNUG_ASSERT(shard->live.items == shard->recovered.items);
+	heap_recover_end(&recovery);
+	note_root(shard);
+	shard->recovered.ns = snug_os_linux()->now_ns(snug_os_linux()->context) - begin_ns;
+	shard->left_s = shard_now_s(shard);
+	shard->left_ns = shard->os->now_ns(shard->os->context);
+	memory_segment_note_left(segment);
+	return SNUG_OK;
+}
+
+static snug_error recover(const snug_shard_options *options, const snug_heap_options *heap_options,
+						  struct memory_segment *segment) {
+	snug_error error = could_attach(segment, heap_options);
+	if (!error) error = memory_segment_begin_recovery(segment);
+	if (error) return error;
+	error = make_again(options, heap_options, segment);
+	if (!error) {
+		memory_segment_flip(segment);
+		return SNUG_OK;
+	}
+	memory_segment_give_up(segment);
+	bool is_damaged = error == SNUG_ERROR_CORRUPT;
+	(void)memory_segment_refuse(segment, "its process was killed, and %s",
+								is_damaged ? "it is damaged"
+										   : "there is no memory for a second index beside it");
+	return is_damaged ? SNUG_ERROR_CORRUPT : SNUG_ERROR_UNCLEAN;
+}
+
 /* Begun in the file, or found there. */
 static snug_error prepare_in_file(const snug_shard_options *options,
 								  const snug_heap_options *heap_options, snug_shard **out) {
@@ -265,7 +352,9 @@ static snug_error prepare_in_file(const snug_shard_options *options,
 	if (error) return error;
 	bool is_kept = memory_segment_facts(segment, ROOT_HEAP) != NULL ||
 				   memory_segment_facts(segment, ROOT_SHARD) != NULL;
-	if (is_kept) error = find_kept(segment, heap_options, out);
+	if (is_kept && memory_segment_is_unclean(segment))
+		error = recover(options, heap_options, segment);
+	if (is_kept && !error) error = find_kept(segment, heap_options, out);
 	if (!error) error = memory_segment_begin(segment, ROOT_SHARD);
 	if (error) return error;
 	SNUG_ASSERT(!is_kept || (*out)->segment != NULL);
@@ -305,15 +394,6 @@ snug_error snug_shard_prepare(const snug_shard_options *options, snug_heap_optio
 	return error;
 }
 
-/* Addresses for as many as the limit may ever allow; memory follows the items. Without them the
- * shard works as well, but for a few hits. */
-static void make_ghosts(snug_shard *shard, uint64_t limit_max_bytes) {
-	size_t bytes = ghosts_most_bytes(limit_max_bytes);
-	void *memory = bytes == 0 ? NULL : os_reserve(shard->os, bytes, GRAIN);
-	ghosts_init(&shard->ghosts, memory);
-	if (memory != NULL) shard->ghosts_reserved_bytes = bytes;
-}
-
 /* On the heap that was left with it. */
 static snug_error attach_kept(snug_shard *shard, snug_heap *heap) {
 	ghost *table = shard->ghosts.table;
@@ -336,12 +416,6 @@ static snug_error attach_kept(snug_shard *shard, snug_heap *heap) {
 	return snug_shard_set_limit(shard, heap->arena.limit_goal_bytes);
 }
 
-static void note_root(snug_shard *shard) {
-	struct root_facts facts = shard_facts();
-	SNUG_ASSERT(shard->heap != NULL && shard->heap->segment == shard->segment);
-	if (shard->segment != NULL) memory_segment_set_root(shard->segment, ROOT_SHARD, shard, &facts);
-}
-
 snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 	if (shard == NULL || heap == NULL) return SNUG_ERROR_NULL;
 	if (shard->heap != NULL) return SNUG_ERROR_IN_USE;
@@ -356,23 +430,17 @@ snug_error snug_shard_attach(snug_shard *shard, snug_heap *heap) {
 	if (error) return error;
 	size_t most_bytes = shard->options.heap.limit_max_bytes;
 	if (most_bytes < stats.limit_bytes) most_bytes = stats.limit_bytes;
-	error =
-		index_init(&shard->index, heap, shard->os, most_bytes, hash_of, shard_drop_flushed, shard);
+	error = begin_index(shard, heap, stats.limit_bytes, most_bytes);
 	if (error) {
 		snug_error undone = snug_heap_discharge(heap, shard->reserved_bytes);
 		SNUG_ASSERT(!undone);
 		(void)undone;
 		return error;
 	}
-	SNUG_ASSERT(shard->index.count == 0);
-	shard->heap = heap;
-	uint64_t seed = shard->os->now_ns(shard->os->context) * 0x9E3779B97F4A7C15u | 1;
-	rank_init(&shard->rank, stats.limit_bytes, seed);
-	make_ghosts(shard, most_bytes);
 	shard_limit_changed(shard);
 	shard_keep_for_pins(shard);
 	for (uint32_t stamp = 0; stamp < STAMPS; stamp++) shard->tick_s[stamp] = shard_now_s(shard);
-	note_root(shard);
+	if (shard->segment != NULL) note_root(shard);
 	return SNUG_OK;
 }
 

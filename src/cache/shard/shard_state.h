@@ -2,7 +2,6 @@
  *
  *     shard.c           its life, in a memory file too, and what the heap asks of it
  *     shard_check.c     figures and laws
- *     upkeep            on a worker: when maintenance runs
  *     shard_maintain.c  what is done beside serving
  *     shard_spare       memory that nothing uses goes back
  *     shard_lease.c     values in pieces
@@ -15,6 +14,7 @@
  *     shard_sweep       what was flushed or has expired goes
  *     expiries          how many items may have expired by now
  *     shard_drop.c      how an item ends
+ *     shard_recover.c   the items of a shard whose process was killed
  *
  * Each calls only what stands below it.
  *
@@ -44,7 +44,7 @@
  *   visit       a function that is called on the shard's own thread
  *   parcel      requests with all that they need, of an asker who does not wait for ever; late: it
  *               is still under way
- *   upkeep      the shard's maintenance within a worker's turns
+ *   in place    changed where it lies: named in a word meanwhile, for who finds it half-changed
  *
  * Laws, walked by snug_shard_check:
  *   K1  each index entry names a live item of that key, found where its hash says, once; none
@@ -93,6 +93,14 @@ struct shard_check {
 };
 
 struct memory_segment;
+struct heap_recovery;
+
+/* What became of the items of a process that was killed. */
+struct shard_recovered {
+	uint64_t items;
+	uint64_t dropped; /* that were half-changed, or do not certify themselves */
+	uint64_t ns;
+};
 
 /* Whoever changes it, or what one of its fields means, changes SHARD_LAYOUT (shard.c): it lies in
  * memory files. */
@@ -148,7 +156,22 @@ struct snug_shard {
 	bool is_kept;     /* by a process that is gone: it has items */
 	int64_t left_s;   /* when it was left, by its clock */
 	uint64_t left_ns; /* and by the OS's */
+	snug_ref in_place; /* the item whose bytes are being changed; 0: none */
+	struct shard_recovered recovered;
 };
+
+/* An item that an entry names is changed where it lies. Who is killed in between leaves one that is
+ * neither the old nor the new one: the word says which. Nothing moves in between. */
+static inline void shard_begin_in_place(struct snug_shard *shard, snug_ref ref) {
+	SNUG_ASSERT(shard->in_place == 0);
+	shard->in_place = ref;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void shard_end_in_place(struct snug_shard *shard) {
+	atomic_signal_fence(memory_order_seq_cst);
+	shard->in_place = 0;
+}
 
 static inline uint32_t shard_now_s(const struct snug_shard *shard) {
 	return (uint32_t)shard->options.now_s(shard->options.now_context);
@@ -250,6 +273,15 @@ snug_error shard_take_secret(snug_memory_file *file);
 /* Walks a shard whose memory somebody else may have written to, but for its tables: nothing is
  * believed before it is bounded. CORRUPT. */
 snug_error shard_check_stranger(snug_shard *shard);
+
+/* Puts what `left` holds, as it was found in the segment, into a shard and a heap that are empty, and
+ * stand beside it. Nothing of what was left is changed. CORRUPT: its parts are not there; OS_MEMORY:
+ * for the second index. */
+snug_error shard_recover_items(struct snug_shard *shard, const struct snug_shard *left,
+							   struct heap_recovery *heap);
+
+/* Where the old index lies, by the numbers of its parts: it has no other address then. */
+enum { FACT_GROUPS, FACT_SPILLS };
 
 #define SHARD_ASKED_PARTS 4u /* below a quarter of the limit everything can fit */
 

@@ -247,8 +247,10 @@ snug_error shard_set(snug_shard *shard, const snug_key *key, const snug_attribut
 		snug_ref ref = entry_ref(*probe.entry);
 		uint32_t meta = rank_hit(&shard->rank, (rank_meta)entry_meta(*probe.entry));
 		struct change change = index_begin_change(&shard->index, probe.group);
+		shard_begin_in_place(shard, ref);
 		item_write(snug_ref_at(shard->heap, ref), &head);
 		write_value(shard, ref, &head, 0, value, length);
+		shard_end_in_place(shard);
 		entry_set(probe.entry, entry_with_meta(*probe.entry, meta));
 		version_end_change(change);
 		shard_count(shard, key->hash, &old, false);
@@ -329,7 +331,9 @@ snug_error snug_shard_change(snug_shard *shard, const snug_key *key, snug_item *
 	if (head.head_bytes == old.head_bytes &&
 		(head.marks & MARKS_FIELDS) == (old.marks & MARKS_FIELDS)) {
 		struct change change = index_begin_change(&shard->index, probe.group);
+		shard_begin_in_place(shard, item->ref);
 		item_write(snug_ref_at(shard->heap, item->ref), &head);
+		shard_end_in_place(shard);
 		version_end_change(change);
 		shard_count(shard, key->hash, &old, false);
 		shard_count(shard, key->hash, &head, true);

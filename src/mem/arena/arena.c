@@ -232,6 +232,24 @@ snug_error arena_take(struct arena *arena, page_number *out) {
 	return SNUG_OK;
 }
 
+snug_error arena_adopt(struct arena *arena, page_number page) {
+	uint32_t number = region_of(arena, page), bit = bit_in_region(arena, page);
+	snug_error error = SNUG_OK;
+	while (!error && arena->region_count <= number) error = region_touch_next(arena);
+	if (!error)
+		error = range_ensure(arena, &arena->page_range, (size_t)(page + 1) * sizeof(struct page));
+	if (error) return error;
+	describe(arena);
+	struct region *region = arena_region(arena, number);
+	SNUG_ASSERT((region->cold_bits[bit / 64] >> (bit % 64) & 1) != 0);
+	region->cold_bits[bit / 64] &= ~((uint64_t)1 << (bit % 64));
+	region->cold_pages--;
+	arena->committed_bytes += arena->page_bytes;
+	limit_note_peak(arena);
+	arena->pages[page] = (struct page){.state = PAGE_SLAB, .list = LIST_NONE};
+	return SNUG_OK;
+}
+
 uint64_t arena_available_pages(const struct arena *arena) {
 	size_t used_bytes = limit_account(arena);
 	uint64_t room_pages = arena->limit_bytes > used_bytes
@@ -434,10 +452,11 @@ static snug_error arena_populate(struct arena *arena) {
 	return populated ? SNUG_OK : SNUG_ERROR_OS_MEMORY;
 }
 
-snug_error arena_init(struct arena *arena, bool populate) {
+snug_error arena_init(struct arena *arena, char *base, bool populate) {
 	arena->drain_round = 1; /* a region that was never given up says 0 */
 	arena->reserved_bytes = round_up((size_t)arena->page_count << arena->page_shift, REGION_BYTES);
-	arena->base = os_reserve(arena->os, arena->reserved_bytes, REGION_BYTES);
+	arena->base =
+		base != NULL ? base : os_reserve(arena->os, arena->reserved_bytes, REGION_BYTES);
 	if (arena->base == NULL) return SNUG_ERROR_OS_MEMORY;
 	arena->bias = (uintptr_t)arena->base - arena->page_bytes;
 	arena->pages = (struct page *)(void *)arena->page_range.base;

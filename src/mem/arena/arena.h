@@ -32,12 +32,15 @@
 #include "mem/types.h"
 
 /* Reserves the addresses. The descriptor and region ranges are already reserved. OS_MEMORY. */
-snug_error arena_init(struct arena *arena, bool populate);
+snug_error arena_init(struct arena *arena, char *base, bool populate);
 void arena_deinit(struct arena *arena);
 
 /* A page without content, state PAGE_SLAB, on no list. NO_MEMORY (limit), OS_MEMORY. */
 snug_error arena_take(struct arena *arena, page_number *out);
 void arena_give(struct arena *arena, page_number page);
+
+/* The same of a page of which it is known that it is committed, and has content: of a memory file. */
+snug_error arena_adopt(struct arena *arena, page_number page);
 
 /* Committed pages that nobody uses. */
 static inline uint64_t arena_free_pages(const struct arena *arena) {

@@ -261,6 +261,10 @@ static snug_error activate(snug_heap *heap, uint16_t id) {
 	return SNUG_OK;
 }
 
+snug_error class_ensure(snug_heap *heap, uint16_t id) {
+	return heap->classes.state[id] != NULL ? SNUG_OK : activate(heap, id);
+}
+
 /* The next larger active class of the family, or NULL. */
 static struct size_class *larger_active(const struct class_table *table, uint16_t id) {
 	uint16_t end = table->first[class_family(table, id) + 1];

@@ -74,6 +74,9 @@ uint16_t class_find_below(const struct class_table *table, enum family family, s
  * OS_MEMORY. */
 snug_error class_serving(snug_heap *heap, uint16_t id, struct size_class **out);
 
+/* The class itself is active, whatever it is used for. NO_MEMORY, OS_MEMORY. */
+snug_error class_ensure(snug_heap *heap, uint16_t id);
+
 /* At creation: the largest class of each family, which serves where there is no memory for the
  * state of a smaller one. So a free page always serves. NO_MEMORY, OS_MEMORY. */
 snug_error class_activate_largest(snug_heap *heap);

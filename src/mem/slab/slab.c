@@ -81,6 +81,19 @@ void slab_relist(snug_heap *heap, struct size_class *class, page_number number) 
 
 /* ------------------------------------------------------------------ pages ---------- */
 
+/* All slots free; `beside` is for the bits of more slots than a descriptor has. */
+static void cut(snug_heap *heap, const struct size_class *class, page_number number,
+				void *beside) {
+	struct page *page = &heap->arena.pages[number];
+	page->class_id = class->id;
+	page->free_slots = (uint16_t) class->slots;
+	SNUG_ASSERT(class->slots * class->stride <= heap->arena.page_bytes);
+	if (beside != NULL) page->free_bits.beside = beside;
+	uint64_t *bits = free_bits_of(page, class);
+	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
+	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
+}
+
 snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page_state state,
 					  page_number *out) {
 	void *beside = NULL;
@@ -95,16 +108,23 @@ snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page
 		if (beside != NULL) cell_give(&heap->cells, beside, bitmap_bytes);
 		return error;
 	}
-	struct page *page = &heap->arena.pages[number];
-	page->state = (uint8_t)state;
-	page->class_id = class->id;
-	page->free_slots = (uint16_t) class->slots;
-	SNUG_ASSERT(class->slots * class->stride <= heap->arena.page_bytes);
-	if (beside != NULL) page->free_bits.beside = beside;
-	uint64_t *bits = free_bits_of(page, class);
-	for (uint32_t word = 0; word < bitmap_words(class); word++) bits[word] = UINT64_MAX;
-	if (class->slots % 64 != 0) bits[class->slots / 64] = ((uint64_t)1 << (class->slots % 64)) - 1;
+	heap->arena.pages[number].state = (uint8_t)state;
+	cut(heap, class, number, beside);
 	*out = number;
+	return SNUG_OK;
+}
+
+snug_error slab_adopt(snug_heap *heap, struct size_class *class, page_number number) {
+	void *beside = NULL;
+	snug_error error = SNUG_OK;
+	size_t bitmap_bytes = bitmap_words(class) * sizeof(uint64_t);
+	if (class->slots > INLINE_BITMAP_SLOTS)
+		error = cell_take(&heap->arena, &heap->cells, bitmap_bytes, &beside);
+	if (!error) error = arena_adopt(&heap->arena, number);
+	if (error) return error; /* the heap is given up */
+	cut(heap, class, number, beside);
+	class->slabs++;
+	class->free_slots += class->slots;
 	return SNUG_OK;
 }
 

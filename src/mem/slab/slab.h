@@ -45,6 +45,10 @@ snug_error slab_blank(snug_heap *heap, const struct size_class *class, enum page
 					  page_number *out);
 void slab_drop(snug_heap *heap, const struct size_class *class, page_number number);
 
+/* Makes a page of a memory file, which has content, a slab of the class: on no list, all slots free
+ * until they are taken. NO_MEMORY, OS_MEMORY. */
+snug_error slab_adopt(snug_heap *heap, struct size_class *class, page_number number);
+
 /* Gives the page of a slab without live slots back; it is on no list afterwards. */
 void slab_release(snug_heap *heap, struct size_class *class, page_number number);
 

@@ -42,10 +42,10 @@
 #define SNUG_SERVER_CONNECTION_H
 
 #include "base/assert.h"
+#include "cache/client/upkeep.h"
 #include "cache/operation/request.h"
 #include "cache/shard/shard_hints.h"
 #include "cache/shard/shard_read.h"
-#include "cache/shard/upkeep.h"
 #include "os/threads.h"
 #include "server/buffers/buffers.h"
 #include "server/errand/errand.h"

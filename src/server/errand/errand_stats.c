@@ -284,6 +284,10 @@ static void say_attached(struct server *server, struct text *out) {
 	if (server->memory_file == NULL) return;
 	stat_u64(out, "snug_attached_items",
 			 atomic_load_explicit(&server->attached_items, memory_order_relaxed));
+	stat_u64(out, "snug_recovered_items",
+			 atomic_load_explicit(&server->recovered_items, memory_order_relaxed));
+	stat_u64(out, "snug_dropped_items",
+			 atomic_load_explicit(&server->dropped_items, memory_order_relaxed));
 	stat_ppm(out, "snug_attach_seconds", (double)server->attach_ns / 1e9);
 }
 

@@ -40,6 +40,23 @@ bool kept_memory_open(const struct settings *settings, const snug_log *log, stru
 	return true;
 }
 
+bool kept_memory_does_not_fit(snug_error error) {
+	return error == SNUG_ERROR_LAYOUT || error == SNUG_ERROR_CORRUPT || error == SNUG_ERROR_UNCLEAN;
+}
+
+void kept_memory_say_attached(const struct kept_figures *figures, const snug_log *log) {
+	unsigned long long us = figures->ns / 1000;
+	if (figures->recovered + figures->dropped == 0)
+		snug_log_line(log, SNUG_LOG_INFO, "memory file: %llu items attached in %llu us",
+					  (unsigned long long)figures->attached, us);
+	else
+		snug_log_line(log, SNUG_LOG_WARNING,
+					  "memory file: its process was killed: %llu items recovered, %llu dropped, "
+					  "in %llu us",
+					  (unsigned long long)figures->recovered, (unsigned long long)figures->dropped,
+					  us);
+}
+
 bool kept_memory_begin_anew(snug_memory_file *file, const snug_log *log, snug_error error) {
 	const char *reason = snug_memory_file_reason(file);
 	say_cold(log, reason[0] == '\0' ? snug_error_text(error) : reason);

@@ -13,7 +13,20 @@
 bool kept_memory_open(const struct settings *settings, const snug_log *log, struct text *why,
 					  snug_memory_file **out);
 
-/* The workers could not take what it holds: thrown away, and said. False: then it cannot be used. */
+/* Whether the error of the workers says that they could not take what it holds. */
+bool kept_memory_does_not_fit(snug_error error);
+
+/* Says what they have taken: so many items, of which so many were of a process that was killed, and
+ * so many dropped then; and how long it took. */
+struct kept_figures {
+	uint64_t attached;
+	uint64_t recovered;
+	uint64_t dropped;
+	uint64_t ns;
+};
+void kept_memory_say_attached(const struct kept_figures *figures, const snug_log *log);
+
+/* They could not take what it holds: thrown away, and said. False: then it cannot be used. */
 bool kept_memory_begin_anew(snug_memory_file *file, const snug_log *log, snug_error error);
 
 /* Says whether it was kept. */

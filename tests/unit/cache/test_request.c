@@ -1,7 +1,7 @@
 /* test_request.c: what another thread asks of a shard: values copied, leased, filled in windows;
  * order; visits. And memory of the owner's that counts towards the limit. */
 #include "cache/operation/request.h"
-#include "cache/shard/upkeep.h"
+#include "cache/client/upkeep.h"
 #include "os/fake.h"
 #include "support/test_random.h"
 #include "support/test_secret.h"

@@ -1,4 +1,4 @@
-/* cache/shard/upkeep.h: a shard's own maintenance (snug_shard_maintain) beside serving, within a
+/* cache/client/upkeep.h: a shard's own maintenance (snug_shard_maintain) beside serving, within a
  * share of the worker's time; and eviction for emergencies. For whoever runs a shard on a worker:
  * the cache, the server (law K8). */
 #ifndef SNUG_CACHE_UPKEEP_H

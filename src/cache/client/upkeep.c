@@ -1,4 +1,4 @@
-/* cache/shard/upkeep.c: when a slice is due, and how long the worker may sleep.
+/* cache/client/upkeep.c: when a slice is due, and how long the worker may sleep.
  *
  *     there was work in this turn      something may be to do; slices within 5 % of the time
  *     a slice found more to do         the next one, within the same share
@@ -8,7 +8,7 @@
  *
  * It is not a job of the worker's (work/worker/worker_jobs.c): those are asked for, have a report,
  * and end. */
-#include "cache/shard/upkeep.h"
+#include "cache/client/upkeep.h"
 
 #include "base/bits.h"
 #include "os/threads.h"

@@ -1,0 +1,259 @@
+/* mem/heap_recover.c: see heap_recover.h.
+ *
+ * ORDER. It relies on what a live heap does in this order, and the compiler keeps: a slab's descriptor
+ * before its slots are used; an object before the owner names it; the owner's new name before the old
+ * place is given up. A chain is whole from its head along `next` at each moment: a fragment is copied
+ * before the one in front of it names the copy. Links back may be of a moment before, and are set. */
+#include "mem/heap_recover.h"
+
+#include "base/assert.h"
+#include "base/bits.h"
+#include "mem/arena/limit.h"
+#include "mem/heap_keep.h"
+#include "mem/slab/classes.h"
+#include "mem/slab/slab.h"
+#include "mem/slab/trailer.h"
+
+/* A slot, by what the old descriptor of its page says. */
+struct left_slot {
+	page_number page;
+	uint16_t class_id;
+	uint32_t slot;
+	uint32_t stride;
+};
+
+static bool find_slot(const struct heap_recovery *recovery, uint64_t offset, enum family family,
+					  struct left_slot *out) {
+	const struct arena *arena = &recovery->heap->arena;
+	const struct class_table *table = &recovery->heap->classes;
+	page_number number = page_of(arena, offset);
+	if (number == PAGE_NONE || number >= recovery->left_count || number > arena->page_count)
+		return false;
+	const struct page *page = &recovery->left[number];
+	uint16_t id = page->class_id;
+	if (page->state < PAGE_SLAB || page->state > PAGE_HOST || id >= table->first[FAMILY_COUNT] ||
+		class_family(table, id) != family)
+		return false;
+	uint32_t stride = table->entry[id].stride;
+	uint32_t inside = (uint32_t)(offset & (arena->page_bytes - 1)), slot = inside / stride;
+	*out = (struct left_slot){number, id, slot, stride};
+	return slot < arena->page_bytes / stride && slot * stride == inside;
+}
+
+static enum family family_of(snug_ref ref) {
+	return snug_ref_is_contiguous(ref) ? FAMILY_BYTES : FAMILY_FRAGMENT;
+}
+
+/* ------------------------------------------------------------------ looking ---------------- */
+
+void heap_recover_prefetch(const struct heap_recovery *recovery, snug_ref ref) {
+	page_number number = page_of(&recovery->heap->arena, ref & OFFSET_MASK);
+	if (number < recovery->left_count) __builtin_prefetch(&recovery->left[number]);
+}
+
+void heap_recover_prefetch_object(const struct heap_recovery *recovery, snug_ref ref) {
+	__builtin_prefetch(address_of(&recovery->heap->arena, ref & OFFSET_MASK));
+}
+
+static char *trailer_at(const snug_heap *heap, const struct left_slot *slot, uint64_t offset) {
+	return address_of(&heap->arena, offset) + slot->stride - heap->classes.fragment_trailer_bytes;
+}
+
+/* The fragment there, if it can be one. */
+static bool read_fragment(const struct heap_recovery *recovery, uint64_t offset,
+						  struct left_slot *slot, struct fragment_trailer *out) {
+	const snug_heap *heap = recovery->heap;
+	if (!find_slot(recovery, offset, FAMILY_FRAGMENT, slot)) return false;
+	*out = fragment_trailer_read(heap, trailer_at(heap, slot, offset));
+	return out->length > 0 && out->length + heap->classes.fragment_trailer_bytes <= slot->stride;
+}
+
+const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref, size_t *bytes) {
+	uint64_t offset = ref & OFFSET_MASK;
+	struct left_slot slot;
+	struct fragment_trailer trailer;
+	if (family_of(ref) == FAMILY_BYTES) {
+		if (!find_slot(recovery, offset, FAMILY_BYTES, &slot)) return NULL;
+		*bytes = slot.stride;
+	} else {
+		if (!read_fragment(recovery, offset, &slot, &trailer)) return NULL;
+		*bytes = trailer.length;
+	}
+	return address_of(&recovery->heap->arena, offset);
+}
+
+/* ------------------------------------------------------------------ taking ----------------- */
+
+/* The page is the new heap's, in the old one's class. */
+static snug_error adopt(snug_heap *heap, const struct left_slot *slot) {
+	const struct arena *arena = &heap->arena;
+	if (slot->page < arena->described && arena->pages[slot->page].state == PAGE_SLAB)
+		return SNUG_OK;
+	snug_error error = class_ensure(heap, slot->class_id);
+	return error ? error : slab_adopt(heap, heap->classes.state[slot->class_id], slot->page);
+}
+
+/* The slot is used, by so many bytes, trailer not included. */
+static snug_error take_slot(snug_heap *heap, const struct left_slot *slot, uint32_t bytes,
+							uint32_t trailer_bytes) {
+	snug_error error = adopt(heap, slot);
+	if (error) return error;
+	struct page *page = &heap->arena.pages[slot->page];
+	struct size_class *class = heap->classes.state[slot->class_id];
+	uint64_t *word = &free_bits_of(page, class)[slot->slot / 64];
+	uint64_t bit = (uint64_t)1 << (slot->slot % 64);
+	SNUG_ASSERT(page->class_id == class->id && slot->slot < class->slots);
+	if ((*word & bit) == 0) return SNUG_ERROR_CORRUPT;
+	*word &= ~bit;
+	page->free_slots--;
+	class->free_slots--;
+	class->used_slots++;
+	enum family family = (enum family) class->family;
+	uint16_t id = class_find(&heap->classes, family, bytes + trailer_bytes);
+	class_count_in(heap, class, id, bytes);
+	class->loose |= id != class->id;
+	return SNUG_OK;
+}
+
+static void untake_slot(snug_heap *heap, const struct left_slot *slot, uint32_t bytes,
+						uint32_t trailer_bytes) {
+	struct page *page = &heap->arena.pages[slot->page];
+	struct size_class *class = heap->classes.state[slot->class_id];
+	SNUG_ASSERT(class->used_slots > 0 && page->free_slots < class->slots);
+	free_bits_of(page, class)[slot->slot / 64] |= (uint64_t)1 << (slot->slot % 64);
+	page->free_slots++;
+	class->free_slots++;
+	class->used_slots--;
+	uint16_t id =
+		class_find(&heap->classes, (enum family) class->family, bytes + trailer_bytes);
+	class_count_out(heap, class, id, bytes);
+}
+
+/* As many bytes as the head says, and as its owner knows. Each fragment has one at least: it ends. */
+static bool chain_is_whole(const struct heap_recovery *recovery, uint64_t head, size_t bytes) {
+	uint64_t offset = head, total_bytes = 0;
+	struct left_slot slot;
+	struct fragment_trailer trailer;
+	do {
+		if (!read_fragment(recovery, offset, &slot, &trailer)) return false;
+		if (offset == head ? trailer.object_size != bytes : trailer.object_size != 0) return false;
+		total_bytes += trailer.length;
+		offset = trailer.next;
+	} while (offset != 0 && total_bytes < bytes);
+	return offset == 0 && total_bytes == bytes;
+}
+
+static void untake_chain(struct heap_recovery *recovery, uint64_t head, uint64_t end) {
+	struct left_slot slot;
+	struct fragment_trailer trailer;
+	for (uint64_t offset = head; offset != end; offset = trailer.next) {
+		bool is_one = read_fragment(recovery, offset, &slot, &trailer);
+		SNUG_ASSERT(is_one);
+		if (!is_one) return;
+		untake_slot(recovery->heap, &slot, trailer.length,
+					recovery->heap->classes.fragment_trailer_bytes);
+	}
+}
+
+static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size_t bytes) {
+	snug_heap *heap = recovery->heap;
+	struct left_slot slot;
+	struct fragment_trailer trailer;
+	if (!chain_is_whole(recovery, head, bytes)) return SNUG_ERROR_CORRUPT;
+	uint64_t previous = 0;
+	SNUG_ASSERT(heap->slot_trailer_bytes == 0);
+	for (uint64_t offset = head; offset != 0; offset = trailer.next) {
+		bool is_one = read_fragment(recovery, offset, &slot, &trailer);
+		snug_error error = is_one ? take_slot(heap, &slot, trailer.length,
+											  heap->classes.fragment_trailer_bytes)
+								  : SNUG_ERROR_CORRUPT;
+		if (error) {
+			untake_chain(recovery, head, offset);
+			return error;
+		}
+		if (trailer.previous != previous) {
+			trailer.previous = previous;
+			fragment_trailer_write(heap, trailer_at(heap, &slot, offset), trailer);
+		}
+		previous = offset;
+	}
+	heap->chains++;
+	return SNUG_OK;
+}
+
+snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref, size_t bytes) {
+	uint64_t offset = ref & OFFSET_MASK;
+	struct left_slot slot;
+	if (family_of(ref) == FAMILY_FRAGMENT) return take_chain(recovery, offset, bytes);
+	if (!find_slot(recovery, offset, FAMILY_BYTES, &slot) || bytes == 0 || bytes > slot.stride)
+		return SNUG_ERROR_CORRUPT;
+	return take_slot(recovery->heap, &slot, (uint32_t)bytes, 0);
+}
+
+/* ------------------------------------------------------------------ begin, end ------------- */
+
+/* Its addresses mean nothing, its struct may be torn: where the descriptors are is one of the
+ * facts. */
+static bool find_left(struct memory_segment *segment, struct heap_recovery *out) {
+	const struct root_facts *facts = memory_segment_facts(segment, ROOT_HEAP);
+	uint64_t at_bytes = facts->fact[FACT_DESCRIPTORS];
+	uint64_t count = facts->fact[FACT_LIMIT_MAX] / facts->fact[FACT_PAGE_BYTES] + 1;
+	if (at_bytes % METADATA_GRAIN != 0 || at_bytes > SNUG_LIMIT_MAX_BYTES) return false;
+	const char *left = memory_segment_left_root(segment, ROOT_HEAP,
+												at_bytes + count * sizeof(struct page));
+	if (left == NULL) return false;
+	out->left = (const struct page *)(const void *)(left + at_bytes);
+	out->left_count = count;
+	return true;
+}
+
+snug_error heap_recover_begin(const snug_heap_options *options, struct memory_segment *segment,
+							  struct heap_recovery *out) {
+	const struct root_facts *facts = memory_segment_facts(segment, ROOT_HEAP);
+	snug_heap_options known = *options;
+	size_t objects_bytes;
+	char *objects = memory_segment_objects(segment, &objects_bytes);
+	SNUG_ASSERT(facts != NULL);
+	known.page_bytes = facts->fact[FACT_PAGE_BYTES];
+	known.limit_max_bytes = facts->fact[FACT_LIMIT_MAX];
+	known.populate = false;
+	if (objects == NULL || !find_left(segment, out))
+		return SNUG_ERROR_CORRUPT;
+	snug_error error = heap_create_around(&known, segment, objects, &out->heap);
+	if (error == SNUG_ERROR_OPTION) error = SNUG_ERROR_CORRUPT;
+	if (!error && out->heap->arena.reserved_bytes != objects_bytes) error = SNUG_ERROR_CORRUPT;
+	return error;
+}
+
+/* Pages that hold nothing are holes; a run at a time. */
+static void give_back_unused(struct arena *arena) {
+	uint64_t first = 1;
+	for (uint64_t number = 1; number <= (uint64_t)arena->page_count + 1; number++) {
+		bool is_used = number <= arena->page_count && number < arena->described &&
+					   arena->pages[number].state == PAGE_SLAB;
+		if (!is_used && number <= arena->page_count) continue;
+		if (number > first)
+			/* what is refused stays, beside the account, until it is used again */
+			(void)arena->os->decommit(arena->os->context,
+									  arena->base + ((first - 1) << arena->page_shift),
+									  (number - first) << arena->page_shift);
+		first = number + 1;
+	}
+}
+
+void heap_recover_end(struct heap_recovery *recovery) {
+	snug_heap *heap = recovery->heap;
+	struct arena *arena = &heap->arena;
+	SNUG_ASSERT(arena->free_pages == 0 && arena->stack == PAGE_NONE);
+	give_back_unused(arena);
+	for (page_number number = 1; number < arena->described; number++) {
+		const struct page *page = &arena->pages[number];
+		if (page->state != PAGE_SLAB) continue;
+		struct size_class *class = class_of_page(heap, number);
+		if (page->free_slots == class->slots)
+			slab_release(heap, class, number); /* of a chain that was not whole */
+		else
+			slab_relist(heap, class, number);
+	}
+	heap_note_root(heap);
+}
