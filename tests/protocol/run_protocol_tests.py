@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE), str(HERE / "families"), str(HERE.parent / "support")]
 sys.dont_write_bytecode = True
 
 from case import Case, Conversation, Failure, ends_closed
-from differences import MEMCACHED_DIFFERS, SNUGD_DIFFERS
+from differences import MEMCACHED_DIFFERS, NOT_OVER_TLS, SNUGD_DIFFERS
 from expectation import fill
 from secured_server import SecuredServer
 from server_process import Server, ServerDied
@@ -94,7 +94,8 @@ class Suite:
 
     def skip(self, family, case):
         reasons = MEMCACHED_DIFFERS if self.is_memcached else SNUGD_DIFFERS
-        reason = reasons.get(f"{family}: {name_of(case)}")
+        title = f"{family}: {name_of(case)}"
+        reason = reasons.get(title) or (NOT_OVER_TLS.get(title) if self.options.tls else None)
         if reason:
             self.skipped.append(f"[  SKIPPED ] {family}: {name_of(case)}: {reason}")
         return reason is not None

@@ -15,7 +15,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "protocol")]
@@ -448,6 +448,18 @@ def test_settings_are_shown_as_memcached_shows_them():
                   "keyformat": "1", "ciphers": "NULL", "ca_cert": "NULL", "wbuf_size": "65536", "min_version": "tlsv1.2"}
         for name, value in wanted.items():
             assert settings[b"ssl_" + name.encode()] == value.encode(), (name, settings)
+
+
+def test_metrics_tell_of_it():
+    if os.environ.get("SNUG_HTTP") == "absent":
+        raise Skipped("this snugd has no HTTP")
+    with serve("--http", "127.0.0.1:0", "-v") as server:
+        address = re.search(r"http://([0-9.:]+)", server.log_text())[1]
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=HANG_S) as answer:
+            said = answer.read().decode()
+        for name in ("connections", "handshakes_total", "handshake_errors_total", "record_errors_total", "memory_bytes", "certificate_age_seconds"):
+            assert re.search(rf"^snug_ssl_{name} \d+$", said, re.MULTILINE), name
+        assert re.search(r"^snug_ssl_certificate_valid_seconds \d{4,}$", said, re.MULTILINE)
 
 
 def test_without_it_openssl_is_not_loaded():

@@ -54,12 +54,18 @@ void tls_break(struct tls_stream *stream) {
 
 /* ------------------------------------------------------------------ OpenSSL's memory ------- */
 
-static bool fits_budget(struct tls_layer *layer) {
+/* New connections are let in as long as there is anything, as they are without TLS; what was begun has
+ * the reserve, but for its last half. */
+static enum cell_right right_of(const struct tls_stream *stream) {
+	return tls_is_handshaking(stream) ? CELLS_LAST : CELLS_RESERVED;
+}
+
+static bool fits_budget(struct tls_layer *layer, enum cell_right right) {
 	struct connection_memory *memory = &layer->buffers->memory;
 	uint64_t bytes = layer->held_bytes > 0 ? layer->held_bytes + CHUNK_BYTES : 0;
 	uint32_t wanted = (uint32_t)((bytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
 	for (; layer->chunks < wanted; layer->chunks++)
-		if (!connection_memory_borrow(memory, 1, CELLS_LAST)) return false;
+		if (!connection_memory_borrow(memory, 1, right)) return false;
 	/* one more is kept, so that what comes and goes does not change it each time */
 	uint32_t kept = wanted > 0 ? wanted + 1 : 0;
 	for (; layer->chunks > kept; layer->chunks--) connection_memory_repay(memory, 1);
@@ -76,14 +82,14 @@ static void note_held(struct tls_stream *stream, int64_t before_bytes, int64_t b
 void tls_charge(struct tls_stream *stream, int64_t before_bytes) {
 	if (stream->session.held_bytes == before_bytes) return;
 	note_held(stream, before_bytes, stream->session.held_bytes);
-	if (fits_budget(stream->layer)) return;
+	if (fits_budget(stream->layer, right_of(stream))) return;
 	stream->is_starved = true;
 	tls_mark_pending(stream);
 }
 
 void tls_discharge(struct tls_stream *stream) {
 	note_held(stream, stream->session.held_bytes, 0);
-	bool fits = fits_budget(stream->layer);
+	bool fits = fits_budget(stream->layer, CELLS_RESERVED);
 	(void)fits; /* it has become less */
 }
 
@@ -97,7 +103,7 @@ static bool make_room(struct tls_stream *stream, uint32_t bytes) {
 		return true;
 	}
 	uint32_t room = bytes;
-	char *kept = buffers_take_input(buffers, &room, CELLS_RESERVED);
+	char *kept = buffers_take_input(buffers, &room, right_of(stream));
 	if (kept == NULL) return false;
 	if (stream->kept_bytes > 0) memcpy(kept, stream->kept + stream->kept_at, stream->kept_bytes);
 	if (stream->kept_room > 0) buffers_give_input(buffers, stream->kept, stream->kept_room);
@@ -129,7 +135,7 @@ size_t tls_put(void *context, const char *bytes, size_t length) {
 	struct tls_stream *stream = context;
 	if (stream->out == NULL) {
 		uint32_t room = (uint32_t)larger(length, stream->out_wanted);
-		stream->out = buffers_take_input(stream->layer->buffers, &room, CELLS_LAST);
+		stream->out = buffers_take_input(stream->layer->buffers, &room, right_of(stream));
 		if (stream->out == NULL) {
 			stream->layer->lacks_memory = true;
 			return 0;
