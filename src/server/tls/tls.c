@@ -309,11 +309,13 @@ bool tls_create(const struct settings *settings, const snug_log *log, struct tls
 		library->SSL_CTX_free(tls->current);
 		has_begun = false;
 	}
-	if (has_begun)
+	if (has_begun) {
 		*out = tls;
-	else
-		free(tls);
-	return has_begun;
+		return true;
+	}
+	library->BIO_meth_free(tls->method);
+	free(tls);
+	return false;
 }
 
 /* What was asked before is answered first. */
@@ -327,11 +329,11 @@ void tls_stop(struct tls *tls) {
 	if (!was_ending) os_thread_join(&tls->thread);
 }
 
-/* The method stays: it is the library's, which stays, too. */
 void tls_destroy(struct tls *tls) {
 	if (tls == NULL) return;
 	tls_stop(tls);
 	tls->library->SSL_CTX_free(tls->current);
+	tls->library->BIO_meth_free(tls->method);
 	pthread_mutex_destroy(&tls->mutex);
 	pthread_mutex_destroy(&tls->queue_mutex);
 	pthread_cond_destroy(&tls->is_asked);

@@ -16,7 +16,8 @@
 	X(CRYPTO_set_mem_functions)                                                                    \
 	X(OPENSSL_init_ssl)                                                                            \
 	X(BIO_get_new_index)                                                                           \
-	X(BIO_meth_new) X(BIO_meth_set_read) X(BIO_meth_set_write) X(BIO_meth_set_ctrl) X(BIO_new)     \
+	X(BIO_meth_new)                                                                                \
+	X(BIO_meth_free) X(BIO_meth_set_read) X(BIO_meth_set_write) X(BIO_meth_set_ctrl) X(BIO_new)    \
 		X(BIO_set_data) X(BIO_get_data) X(BIO_set_init) X(BIO_set_flags) X(BIO_clear_flags)        \
 			X(ERR_clear_error) X(ERR_peek_error) X(ERR_peek_last_error) X(ERR_reason_error_string) \
 				X(SSL_CTX_new) X(SSL_CTX_free) X(SSL_CTX_ctrl) X(SSL_CTX_set_options)              \
