@@ -73,6 +73,10 @@ typedef struct snug_cache_options {
 	bool collapse;
 	/* with as many segments as workers: all items stay in it; `os` is NULL then. NULL: none */
 	snug_memory_file *memory_file;
+	/* as in snug_shard_options; called on each worker's thread, which waits for it. It must not use
+	 * a client of this cache. */
+	snug_shard_removed removed;
+	void *removed_context;
 } snug_cache_options;
 
 void snug_cache_options_init(snug_cache_options *options, size_t struct_bytes);

@@ -71,6 +71,26 @@ typedef enum snug_evict_for {
 	SNUG_EVICT_FOR_COUNT
 } snug_evict_for;
 
+/* Why an item went that nobody has deleted or replaced. */
+typedef enum snug_removal {
+	SNUG_REMOVAL_EVICTED,
+	SNUG_REMOVAL_EXPIRED,
+	SNUG_REMOVAL_FLUSHED,
+	SNUG_REMOVAL_COUNT
+} snug_removal;
+
+struct snug_key;
+struct snug_item;
+
+/* Told of an item before its memory is given up, on the owner's thread, inside the call that gives
+ * it up: a store that evicts, a look that meets what has expired, maintain, evict. Key and value are
+ * still there: snug_shard_read and snug_shard_view may be called for `item`, and nothing else of
+ * this shard. The item's idle_s is 0. An expired or flushed item is told when it is removed, which
+ * may be long after nobody finds it any more. Not told: what is deleted or replaced, what a refused
+ * set takes away, and what the shard still holds when it is destroyed. */
+typedef void (*snug_shard_removed)(void *context, snug_shard *shard, snug_removal why,
+								   const struct snug_key *key, const struct snug_item *item);
+
 /* Begin with snug_shard_options_default, then change; only heap.limit_bytes has no default. It may
  * grow: snug/version.h. The defaults: items of up to 1 MiB, eviction for hits, 1 MiB kept free. */
 typedef struct snug_shard_options {
@@ -89,7 +109,9 @@ typedef struct snug_shard_options {
 	/* Memory that holds nothing and was not needed for some seconds goes back to the OS by
 	 * snug_shard_maintain, but for so much; SNUG_NO_BUDGET (snug/defragment.h): none goes. */
 	uint64_t keep_free_bytes;
-	uint64_t reserved[3]; /* 0 */
+	snug_shard_removed removed; /* NULL: nobody is told, and it costs nothing */
+	void *removed_context;
+	uint64_t reserved; /* 0 */
 	/* limit_bytes, limit_max_bytes, page_bytes, huge_pages, populate, os, log, memory_file as for the
 	 * heap; the owner is the shard. The limit is that of everything. */
 	snug_heap_options heap;
@@ -197,6 +219,25 @@ SNUG_NODISCARD snug_error snug_shard_delete(snug_shard *shard, const snug_key *k
  * by those who come by, and by maintenance. */
 #define SNUG_FLUSH_NEVER INT64_MAX /* only takes back the time that is still to come */
 void snug_shard_flush(snug_shard *shard, int64_t at_s);
+
+/* All items, part by part: a part has some ten of them, a few microseconds.
+ *
+ *     uint64_t cursor = 0;
+ *     do
+ *         if (snug_shard_walk(shard, &cursor, visit, context) != SNUG_OK) return 1;
+ *     while (cursor != 0);
+ *
+ * Between two parts anything may be called. Whatever is there from the walk's beginning to its end is
+ * met once; what is stored or removed meanwhile is met once or not at all, and no key twice. The
+ * order means nothing. What has expired or was flushed is not met. Nothing is used by it: no item is
+ * kept longer for having been met. A cursor is good in all processes that hash with the same secret,
+ * as those of one memory file do.
+ *
+ * During a visit key and value are where they are: snug_shard_read and snug_shard_view may be called
+ * for `item`, and nothing else of this shard. NULL; CORRUPT: an invariant is broken. */
+typedef void (*snug_shard_visit)(void *context, const snug_key *key, const snug_item *item);
+SNUG_NODISCARD snug_error snug_shard_walk(snug_shard *shard, uint64_t *cursor,
+										  snug_shard_visit visit, void *context);
 
 /* ------------------------------------------------------------------ values in pieces ---------- */
 

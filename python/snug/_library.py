@@ -19,7 +19,7 @@ class CacheOptions(Structure):
     _fields_ = [("struct_bytes", c_size_t), ("workers", c_uint32), ("limit_bytes", c_size_t), ("limit_max_bytes", c_size_t),
                 ("item_max_bytes", c_size_t), ("no_eviction", c_bool), ("evict_for", c_int), ("huge_pages", c_bool), ("name", c_char_p),
                 ("processors", c_void_p), ("log", Log), ("os", c_void_p), ("keep_free_bytes", c_uint64), ("collapse", c_bool),
-                ("memory_file", c_void_p)]
+                ("memory_file", c_void_p), ("removed", c_void_p), ("removed_context", c_void_p)]
 
 
 class ClientOptions(Structure):

@@ -38,6 +38,8 @@ static void configure(void *context, uint32_t index, snug_heap_options *heap_opt
 	options.no_eviction = cache->no_eviction;
 	options.evict_for = cache->evict_for;
 	options.keep_free_bytes = cache->keep_free_bytes;
+	options.removed = cache->removed;
+	options.removed_context = cache->removed_context;
 	struct cache_worker *worker = &cache->worker[index];
 	worker->error = snug_shard_prepare(&options, heap_options, &worker->shard);
 	if (worker->error) worker->shard = NULL;
@@ -163,6 +165,8 @@ static snug_error create(const snug_cache_options *options, snug_cache **out) {
 	cache->keep_free_bytes = options->keep_free_bytes == SNUG_NO_BUDGET
 								 ? SNUG_NO_BUDGET
 								 : options->keep_free_bytes / options->workers;
+	cache->removed = options->removed;
+	cache->removed_context = options->removed_context;
 	cache->worker_count = options->workers;
 	cache->is_readable = options->os == NULL;
 	cache->limit_max_bytes =

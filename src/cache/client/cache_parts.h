@@ -44,6 +44,8 @@ struct snug_cache {
 	bool no_eviction;
 	snug_evict_for evict_for;
 	uint64_t keep_free_bytes; /* each worker's */
+	snug_shard_removed removed;
+	void *removed_context;
 	uint32_t worker_count;
 	size_t limit_max_bytes;
 	/* The OS below is ours: its clock may be asked by any thread, and what is decommitted stays

@@ -124,8 +124,7 @@ void snug_shard_options_init(snug_shard_options *options, size_t struct_bytes) {
 
 static snug_error read_options(const snug_shard_options *given, snug_shard_options *out) {
 	*out = snug_shard_options_default();
-	bool is_known =
-		grown_read(given, out, sizeof *out) && grown_is_zero(out->reserved, sizeof out->reserved);
+	bool is_known = grown_read(given, out, sizeof *out) && out->reserved == 0;
 	out->heap.struct_bytes = sizeof out->heap;
 	return is_known ? SNUG_OK : SNUG_ERROR_VERSION;
 }

@@ -11,6 +11,8 @@
  * mark of an unlinked item is put in the place of its key's length. So nobody finds it any more,
  * and its bytes stay as they are (law K4).
  *
+ * Who has asked for it (options.removed) is told of the last three, before anything of the item goes.
+ *
  * Counting in and out is here alone: items, bytes, those with an expiry, the earliest expiry of
  * all, and what a check in slices has walked already. A hash is read from the item only if such a
  * check wants to know it. */
@@ -90,8 +92,44 @@ static uint64_t hash_for_check(const snug_shard *shard, snug_ref ref) {
 	return shard->check.hash == 0 ? 0 : shard_hash_of_item(shard, ref);
 }
 
+void shard_fill_head(snug_ref ref, const struct item_head *head, snug_item *out) {
+	SNUG_ASSERT(ref != 0 && head->key_bytes != KEY_UNLINKED);
+	*out = (snug_item){
+		.attributes =
+			{
+				.client_flags = head->client_flags,
+				.expires_at_s = head->expires_at_s,
+				.cas = head->cas,
+				.is_stale = (head->marks & MARK_STALE) != 0,
+				.is_won = (head->marks & MARK_WON) != 0,
+			},
+		.value_bytes = head->value_bytes,
+		.was_fetched = (head->marks & MARK_FETCHED) != 0,
+		.ref = ref,
+		.item_bytes = item_bytes(head),
+		.value_offset = head->head_bytes + (uint32_t)head->key_bytes,
+	};
+}
+
+/* Whoever wants to know is told while the item's bytes are there. */
+static void tell(snug_shard *shard, snug_ref ref, const struct item_head *head, snug_removal why) {
+	const void *bytes = snug_ref_at(shard->heap, ref);
+	snug_key key = {item_key(bytes, head), head->key_bytes, 0};
+	snug_item item;
+	key.hash = key_hash(key.bytes, key.length);
+	shard_fill_head(ref, head, &item);
+	shard->options.removed(shard->options.removed_context, shard, why, &key, &item);
+}
+
+static bool wants_to_know(const snug_shard *shard) {
+	return UNLIKELY(shard->options.removed != NULL);
+}
+
 void shard_let_go(snug_shard *shard, snug_ref ref, const struct item_head *head,
 				  enum drop_reason reason) {
+	if (reason != DROP_REMOVED && wants_to_know(shard))
+		tell(shard, ref, head,
+			 reason == DROP_EVICTED ? SNUG_REMOVAL_EVICTED : SNUG_REMOVAL_EXPIRED);
 	count_drop(shard, head, reason);
 	shard_count(shard, hash_for_check(shard, ref), head, false);
 	free_item(shard, ref, head);
@@ -110,6 +148,7 @@ bool shard_drop_flushed(void *context, uint64_t entry) {
 	snug_ref ref = entry_ref(entry);
 	struct item_head head = item_read(snug_ref_at(shard->heap, ref));
 	SNUG_ASSERT(shard->linked > shard->live.items); /* it was alive, and is not counted so */
+	if (wants_to_know(shard)) tell(shard, ref, &head, SNUG_REMOVAL_FLUSHED);
 	shard->stats.flushed++;
 	shard->flushed_bytes += item_bytes(&head);
 	count_link(shard, hash_for_check(shard, ref), &head, false);

@@ -68,23 +68,8 @@ static snug_error check_key(const snug_shard *shard, const snug_key *key) {
 
 void shard_fill_item(const snug_shard *shard, uint64_t hash, uint64_t entry,
 					 const struct item_head *head, snug_item *out) {
-	SNUG_ASSERT(entry_ref(entry) != 0 && head->key_bytes != KEY_UNLINKED);
-	*out = (snug_item){
-		.attributes =
-			{
-				.client_flags = head->client_flags,
-				.expires_at_s = head->expires_at_s,
-				.cas = head->cas,
-				.is_stale = (head->marks & MARK_STALE) != 0,
-				.is_won = (head->marks & MARK_WON) != 0,
-			},
-		.value_bytes = head->value_bytes,
-		.idle_s = shard_idle_s(shard, hash, (rank_meta)entry_meta(entry)),
-		.was_fetched = (head->marks & MARK_FETCHED) != 0,
-		.ref = entry_ref(entry),
-		.item_bytes = item_bytes(head),
-		.value_offset = head->head_bytes + (uint32_t)head->key_bytes,
-	};
+	shard_fill_head(entry_ref(entry), head, out);
+	out->idle_s = shard_idle_s(shard, hash, (rank_meta)entry_meta(entry));
 }
 
 /* `probe` is at its entry. */
@@ -197,7 +182,7 @@ struct walker {
 static bool walk_entry(void *context, uint64_t entry) {
 	const struct walker *walker = context;
 	const snug_shard *shard = walker->shard;
-	struct walked walked = {.ref = entry_ref(entry)};
+	struct walked walked = {.entry = entry, .ref = entry_ref(entry)};
 	const void *item = snug_ref_at(shard->heap, walked.ref);
 	walked.head = item_read(item);
 	SNUG_ASSERT(walked.head.key_bytes > 0 && walked.head.key_bytes <= SNUG_KEY_BYTES_MAX);
@@ -227,4 +212,25 @@ snug_error shard_walk_value(const snug_shard *shard, const struct walked *item, 
 	if (head->value_bytes == 0) return SNUG_OK;
 	return snug_ref_read(shard->heap, item->ref, item_bytes(head),
 						 (size_t)head->head_bytes + head->key_bytes, buffer, head->value_bytes);
+}
+
+struct public_visit {
+	const snug_shard *shard;
+	snug_shard_visit visit;
+	void *context;
+};
+
+static void visit_item(void *context, const struct walked *walked) {
+	const struct public_visit *public = context;
+	snug_item item;
+	shard_fill_item(public->shard, walked->key.hash, walked->entry, &walked->head, &item);
+	public->visit(public->context, &walked->key, &item);
+}
+
+snug_error snug_shard_walk(snug_shard *shard, uint64_t *cursor, snug_shard_visit visit,
+						   void *context) {
+	if (shard == NULL || cursor == NULL || visit == NULL) return SNUG_ERROR_NULL;
+	struct public_visit public = {shard, visit, context};
+	shard_tick(shard);
+	return shard_walk(shard, *cursor, cursor, visit_item, &public);
 }

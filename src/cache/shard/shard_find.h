@@ -22,6 +22,7 @@ static inline bool shard_find_again(struct snug_shard *shard, const snug_key *ke
 	return shard_look_up(shard, key, probe, head) && entry_ref(*probe->entry) == ref;
 }
 
+/* As shard_fill_head, with how long it was idle. */
 void shard_fill_item(const struct snug_shard *shard, uint64_t hash, uint64_t entry,
 					 const struct item_head *head, snug_item *out);
 
@@ -29,6 +30,7 @@ void shard_fill_item(const struct snug_shard *shard, uint64_t hash, uint64_t ent
 struct walked {
 	snug_key key;
 	struct item_head head;
+	uint64_t entry; /* of the index */
 	snug_ref ref;
 	uint32_t idle_s; /* as snug_item says */
 };

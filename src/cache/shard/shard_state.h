@@ -232,6 +232,9 @@ void shard_drop(struct snug_shard *shard, const struct probe *probe, const struc
 void shard_let_go(struct snug_shard *shard, snug_ref ref, const struct item_head *head,
 				  enum drop_reason reason);
 
+/* An item by what lies in its head; idle_s is 0. */
+void shard_fill_head(snug_ref ref, const struct item_head *head, snug_item *out);
+
 /* For the index: removes what was flushed. `context` is the shard. */
 bool shard_drop_flushed(void *context, uint64_t entry);
 

@@ -256,7 +256,7 @@ static void what_is_reserved_must_be_zero(void **state) {
 	with_os.limit_bytes = LIMIT_BYTES;
 	with_os.os = &os;
 	REQUIRE_ERROR(SNUG_ERROR_VERSION, use_heap_options(&with_os));
-	REFUSED(snug_shard_options, snug_shard_options_default(), reserved[0], 1, use_shard_options);
+	REFUSED(snug_shard_options, snug_shard_options_default(), reserved, 1, use_shard_options);
 	REFUSED(snug_workers_options, snug_workers_options_default(), reserved[3], 1,
 			use_workers_options);
 	REFUSED(snug_workers_options, snug_workers_options_default(), hook.reserved[0], nothing,
