@@ -17,9 +17,7 @@
  *
  * A shard's own counters never go back. So `stats reset` keeps what they were, as shard_base, and
  * sums are taken from there. */
-#include "base/number_text.h"
 #include "os/collapse.h"
-#include "os/files.h"
 #include "os/local_time.h"
 #include "os/process_figures.h"
 #include "os/threads.h"
@@ -179,18 +177,6 @@ static void describe_connections(struct errand *errand, struct server_worker *wo
 
 /* ------------------------------------------------------------------ general ---------------- */
 
-/* What of the process is in memory, as the kernel counts it: "SIZE RESIDENT .." in pages. Left out
- * where it cannot be read. */
-static void say_resident(struct text *out) {
-	char text[128];
-	uint64_t pages;
-	if (!os_read_file("/proc/self/statm", text, sizeof text)) return;
-	const char *resident = text + strcspn(text, " ");
-	resident += strspn(resident, " ");
-	if (number_read(resident, strspn(resident, "0123456789"), &pages))
-		stat_u64(out, "snug_resident_bytes", pages * (uint64_t)sysconf(_SC_PAGESIZE));
-}
-
 static void say_process(const struct server *server, struct text *out) {
 	struct rusage usage = {0};
 	(void)getrusage(RUSAGE_SELF, &usage);
@@ -205,7 +191,6 @@ static void say_process(const struct server *server, struct text *out) {
 			   (long)usage.ru_utime.tv_usec);
 	text_print(out, "STAT rusage_system %lld.%06ld\r\n", (long long)usage.ru_stime.tv_sec,
 			   (long)usage.ru_stime.tv_usec);
-	say_resident(out);
 }
 
 static void say_connections(const struct server *server, const struct sum *sum, struct text *out) {
