@@ -39,6 +39,18 @@ function row(cells) {
 	});
 	return line;
 }
+// A table that is empty says so.
+function fill(id, rows, emptyText) {
+	if (rows.length === 0) {
+		const line = document.createElement("tr"), cell = document.createElement("td");
+		cell.colSpan = byId(id).parentElement.tHead.rows[0].cells.length;
+		cell.className = "soft";
+		cell.textContent = emptyText;
+		line.append(cell);
+		rows = [line];
+	}
+	byId(id).replaceChildren(...rows);
+}
 const right = (text) => ({ text: String(text) });
 
 // ---- asking ----------------------------------------------------------------------------------------------------------
@@ -99,6 +111,20 @@ function runsOf(valueOf) {
 
 const spanMs = () => Math.min(HISTORY_MS, Math.max(SPAN_MS, points.at(-1).at - points[0].at));
 
+// The axes: the first line's values at the left, the second one's at the right, the seconds ago below.
+function drawAxes(pen, lines, width, height, span) {
+	pen.fillStyle = style("--soft");
+	pen.font = "11px system-ui, sans-serif";
+	lines.slice(0, 2).forEach((line, side) => {
+		pen.textAlign = side === 0 ? "left" : "right";
+		for (const share of [1, 0.5]) pen.fillText(line.text(line.top * share), side === 0 ? 2 : width - 2, 4 + (1 - share) * (height - 8) + 11);
+	});
+	pen.textAlign = "left";
+	pen.fillText(`${Math.round(span / 1000)} s ago`, 2, height - 7);
+	pen.textAlign = "right";
+	pen.fillText("now", width - 2, height - 7);
+}
+
 // Lines over time, each scaled to its own top; the text below says what they are.
 function drawLines(id, lines, text) {
 	const canvas = byId(id), [pen, width, height] = canvasFor(canvas, 150), end = points.at(-1).at, span = spanMs();
@@ -111,6 +137,7 @@ function drawLines(id, lines, text) {
 	}
 	for (let at = end - MINUTE_MS; at > end - span; at -= MINUTE_MS) { pen.moveTo(xOf(at), 4); pen.lineTo(xOf(at), height - 4); }
 	pen.stroke();
+	drawAxes(pen, lines, width, height, span);
 	for (const line of lines) {
 		const yOf = (value) => height - 4 - (value / line.top) * (height - 8);
 		pen.beginPath();
@@ -174,7 +201,7 @@ function showMaps(answer) {
 			table.push(row([String(worker), pool, right(pages.length), right(shareText(live)), right(pages.filter((page) => page.pinned > 0).length)]));
 		}
 	});
-	byId("map-table").replaceChildren(...table);
+	fill("map-table", table, "Nothing is in use.");
 }
 
 // Both are known from the second of two looks on.
@@ -184,6 +211,7 @@ const rateText = (point) => (point.rate === null ? "not yet known" : countText(p
 function showFigures(stats, point) {
 	const figures = {
 		"memory in use": `${bytesText(point.used)} of ${bytesText(point.limit)}`,
+		"resident memory": stats.snug_resident_bytes === undefined ? "not known" : bytesText(stats.snug_resident_bytes),
 		items: countText(stats.curr_items),
 		"bytes of items": bytesText(stats.bytes),
 		reclaimable: bytesText(stats.snug_reclaimable_bytes),
@@ -192,6 +220,7 @@ function showFigures(stats, point) {
 		"hit rate": hitRateText(point),
 		"requests a second": rateText(point),
 		evictions: countText(stats.evictions),
+		"stores refused": `${countText(stats.store_no_memory)} for memory, ${countText(stats.store_too_large)} too large`,
 		connections: countText(stats.curr_connections),
 		workers: stats.threads,
 		defragmentations: countText(stats.snug_defragmentations),
@@ -224,29 +253,53 @@ function pointOf(seen) {
 
 function showLines(point) {
 	drawLines("frag", [
-		{ of: (p) => p.external, top: 1, colour: "--accent" },
-		{ of: (p) => p.reclaimable, top: point.limit, colour: "--hue-b", dash: [5, 3] },
+		{ of: (p) => p.external, top: 1, text: shareText, colour: "--accent" },
+		{ of: (p) => p.reclaimable, top: point.limit, text: bytesText, colour: "--hue-b", dash: [5, 3] },
 	], `External fragmentation ${shareText(point.external)} (line); reclaimable ${bytesText(point.reclaimable)} (dashed, of the limit).`);
 	drawLines("use", [
-		{ of: (p) => p.used, top: point.limit, colour: "--accent" },
-		{ of: (p) => p.payload, top: point.limit, colour: "--hue-b", dash: [5, 3] },
+		{ of: (p) => p.used, top: point.limit, text: bytesText, colour: "--accent" },
+		{ of: (p) => p.payload, top: point.limit, text: bytesText, colour: "--hue-b", dash: [5, 3] },
 	], `In use ${bytesText(point.used)} (line), of which items ${bytesText(point.payload)} (dashed); the top is the limit, ${bytesText(point.limit)}.`);
 	const most = Math.max(1, ...points.map((p) => p.rate));
 	drawLines("load", [
-		{ of: (p) => p.hitRate, top: 1, colour: "--accent" },
-		{ of: (p) => p.rate, top: most, colour: "--hue-b", dash: [5, 3] },
+		{ of: (p) => p.hitRate, top: 1, text: shareText, colour: "--accent" },
+		{ of: (p) => p.rate, top: most, text: countText, colour: "--hue-b", dash: [5, 3] },
 	], `Hit rate: ${hitRateText(point)} (line); requests a second: ${rateText(point)} (dashed, the top is ${countText(most)}).`);
 }
 
-function showLatency(workers) {
-	byId("latency").replaceChildren(...workers.map((worker, at) => row([String(at), right(countText(worker.turns)), right(timeText(worker.turn_p50_ns)),
-		right(timeText(worker.turn_p99_ns)), right(timeText(worker.turn_p999_ns)), right(timeText(worker.turn_max_ns))])));
+// Rates are over the time since the look before; `last` is null at the first one, and when the server has started again.
+let workersBefore = null;
+
+function showLatency(at, workers) {
+	const last = workersBefore !== null && at - workersBefore.at < 2 * (LOOK_MS + PATIENCE_MS) ? workersBefore : null;
+	const perSecond = (worker, number, ...names) => {
+		const old = last && last.workers[number];
+		if (!old) return "-";
+		const done = names.reduce((sum, name) => sum + worker[name] - old[name], 0);
+		return done < 0 ? "-" : countText(done / Math.max(0.001, (at - last.at) / 1000));
+	};
+	fill("latency", workers.map((worker, number) => row([String(number), right(perSecond(worker, number, "get_hits", "get_misses")), right(perSecond(worker, number, "cmd_set")),
+		right(countText(worker.items)), right(countText(worker.turns)), right(timeText(worker.turn_p50_ns)),
+		right(timeText(worker.turn_p99_ns)), right(timeText(worker.turn_p999_ns)), right(timeText(worker.turn_max_ns))])), "No worker has answered.");
+	workersBefore = { at, workers };
+}
+
+// The numbers of schedules are larger than a number of this language is exact.
+function showSchedules(answer) {
+	const schedules = new Map(), dateText = (second) => (second ? new Date(second * 1000).toLocaleString() : "never");
+	for (const [name, value] of Object.entries(answer)) {
+		const [number, figure] = name.split(":");
+		if (!schedules.has(number)) schedules.set(number, {});
+		schedules.get(number)[figure] = value;
+	}
+	fill("schedules", [...schedules.values()].map((each) => row([each.when, right(`${each.target_percent} %`), right(countText(each.runs)), right(bytesText(each.reclaimed_bytes)),
+		dateText(each.last_time), each.running === "yes" ? "running" : dateText(each.next_time)])), "No schedules: snugctl schedule 03:00-05:00 makes one.");
 }
 
 function showReports(answer) {
 	const reports = workersOf(answer).filter(Boolean).filter((report) => !/^(estimate|metrics)/.test(report.request)).reverse();
-	byId("reports").replaceChildren(...reports.slice(0, 10).map((report) => row([new Date(report.time * 1000).toLocaleTimeString(), report.request, report.result,
-		report.outcome ?? "", right(bytesText(report.reclaimed_bytes)), right(bytesText(report.evicted_bytes)), right(timeText(report.total_ns))])));
+	fill("reports", reports.slice(0, 10).map((report) => row([new Date(report.time * 1000).toLocaleTimeString(), report.request, report.result,
+		report.outcome ?? "", right(bytesText(report.reclaimed_bytes)), right(bytesText(report.evicted_bytes)), right(timeText(report.total_ns))])), "Nothing was asked for yet.");
 }
 
 // ---- acting ----------------------------------------------------------------------------------------------------------
@@ -388,14 +441,15 @@ function say(text, isBad) {
 
 async function round() {
 	const seen = look("/api/stats").then((stats) => ({ at: performance.now(), stats }));
-	const [{ at, stats }, metrics, map, report] = await Promise.all([seen, look("/api/metrics"), look("/api/map"), look("/api/report?n=50")]);
+	const [{ at, stats }, metrics, map, report, schedules] = await Promise.all([seen, look("/api/metrics"), look("/api/map"), look("/api/report?n=50"), look("/api/schedules")]);
 	const point = pointOf({ at, stats });
 	points.push(point);
 	while (at - points[0].at > HISTORY_MS) points.shift();
 	showFigures(stats, point);
 	showMaps(map);
 	showLines(point);
-	showLatency(workersOf(metrics));
+	showLatency(at, workersOf(metrics));
+	showSchedules(schedules);
 	showReports(report);
 }
 

@@ -250,6 +250,17 @@ def test_by_keyboard_alone():
             assert page.focused() == "Defragment", "the focus is lost"
 
 
+def test_tables_that_are_empty_say_so_and_schedules_are_shown():
+    with Page(2) as page:
+        assert "No schedules" in page.text("schedules") and "Nothing was estimated" in page.text("result"), page.text("schedules")
+        page.until(lambda: re.search(r"resident memory[0-9.]+ MiB", page.text("figures")))
+        assert re.search(r"stores refused0 for memory, 0 too large", page.text("figures")), page.text("figures")
+        page.browser.execute_script("fetch('/api/schedule?window=03:00-05:00&target=5', {method: 'POST', headers: {'X-Snug-Request': '1'}})")
+        page.until(lambda: page.text("schedules").startswith("03:00-05:005 %00 Bnever"))
+        page.send(b"get more\r\n" * 1000)
+        page.until(lambda: page.script("[...document.querySelectorAll('#latency tr')].some(r => Number(r.cells[1].textContent.replace(',', '')) > 0)"))
+
+
 def test_updates_and_budgets():
     with Page(2, expected=r"/api/emergency\?bytes=900m .* 400") as page:
         assert "one in" not in page.text("maps"), page.text("maps")
