@@ -10,8 +10,6 @@ SNUGD_DIFFERS = {
 
 # These cannot be said over TLS by Python's sockets, or are about a server without it.
 NOT_OVER_TLS = {
-    "bad_input: get line without end is bounded": "that the server has hung up is told in other words",
-    "bad_input: meta line without end": "the same",
     "crowd: more connections than permitted": "who is one too many is not told so, but closed",
     "crowd: a refused value leaves no old one": "begins a server of its own, without TLS",
     "pipeline: half closed": "a connection of Python's is not half closed with close_notify",
