@@ -71,7 +71,7 @@ static bool probe(struct link *link) {
 		snug_histogram_add(&histogram, (uint64_t)((now_s() - begin_s) * 1e9));
 		reply_free(&reply);
 	}
-	printf("empty command from here: median %s, worst of %d %s\n",
+	printf("latency of an empty command from here: median %s, worst of %d %s\n",
 		   duration_text(snug_histogram_quantile(&histogram, .5)).text, PROBES,
 		   duration_text(histogram.max).text);
 	return true;
