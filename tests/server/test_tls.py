@@ -372,6 +372,28 @@ def test_each_address_asks_as_it_is_told():
             assert not is_refused(server, client_context(server.authority, root.certificate("somebody")))
 
 
+def test_a_ticket_stands_for_no_certificate():
+    """Who was asked for none at one address resumes nothing at another one that wants one."""
+    with Authority() as root:
+        with serve("-l", "mtls:127.0.0.1:0", "-o", f"ssl_session_cache,ssl_ca_cert={root.root}", authority=root) as server:
+            with open(server.port_file()) as ports:
+                found = [int(port) for port in re.findall(r"TCP INET: (\d+)", ports.read())]
+            strict = [port for port in found if port != server.address[1]][0]
+            for version in (V12, V13):
+                context = client_context(root, version=version)
+                first = talk(server, context)
+                first.ask(b"mn\r\n", b"MN\r\n")
+                session = first.connection.session
+                first.close()
+                with socket.create_connection(("127.0.0.1", strict), HANG_S) as plain:
+                    try:
+                        with context.wrap_socket(plain, session=session) as second:
+                            second.sendall(b"mn\r\n")
+                            assert second.recv(100) == b"", version
+                    except (ssl.SSLError, ConnectionError):
+                        pass
+
+
 # ------------------------------------------------------------------ certificates that change
 
 

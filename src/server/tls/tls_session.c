@@ -33,12 +33,22 @@ static int verify_mode(enum tls_clients clients) {
 											: SSL_VERIFY_NONE;
 }
 
+/* A ticket is good only where clients are asked as they were when it was given: elsewhere it would
+ * stand for a certificate that nobody has seen. */
+static bool set_ticket_scope(const struct tls_library *library, SSL *ssl,
+							 enum tls_clients clients) {
+	const unsigned char scope[] = {'s', 'n', 'u', 'g', 'd', (unsigned char)clients};
+	return library->SSL_set_session_id_context(ssl, scope, sizeof scope) == 1;
+}
+
 bool tls_session_begin(struct tls_session *session, struct tls *tls, enum tls_clients clients) {
 	session->tls = tls;
 	const struct tls_library *library = library_of(session);
 	int64_t before_bytes = begin();
 	SSL *ssl = tls_new_ssl(tls);
-	BIO *bio = ssl == NULL ? NULL : library->BIO_new(tls_bio_method(tls));
+	BIO *bio = ssl == NULL || !set_ticket_scope(library, ssl, clients)
+				   ? NULL
+				   : library->BIO_new(tls_bio_method(tls));
 	bool is_fine = bio != NULL;
 	if (is_fine) {
 		library->BIO_set_data(bio, session);
