@@ -106,6 +106,18 @@ def test_large_values_and_pipelines_both_ways():
             client.ask(b"get " + keys + b"\r\n", b"".join(b"VALUE k%d 7 3\r\nabc\r\n" % number for number in range(200)) + b"END\r\n")
 
 
+def test_a_chain_that_is_longer_than_the_room_it_goes_through():
+    for io in IOS:
+        server = serve(io=io)
+        with open(server.certificate) as file:
+            certificate = file.read()
+        with open(server.certificate, "w") as file:
+            file.write(certificate * 40)
+        with server:
+            for version in (V12, V13):
+                talk(server, client_context(server.authority, version=version)).ask(b"mn\r\n", b"MN\r\n")
+
+
 def test_bytes_that_come_one_by_one():
     with serve() as server:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
