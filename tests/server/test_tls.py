@@ -370,6 +370,8 @@ def test_a_certificate_says_who_a_client_is():
             stranger.ask(b"set auth 0 0 12\r\nwriter wr1te\r\n", b"STORED\r\n")
             stranger.ask(b"get k\r\n", b"VALUE k 0 1\r\nx\r\nEND\r\n")
             talk(server).ask(b"get k\r\n", STRANGER)
+            same_bytes = root.certificate(b"writer".decode("utf-16-be"), file="same", kind="MASK:0x800")  # a BMPString
+            talk(server, client_context(root, same_bytes)).ask(b"get k\r\n", STRANGER)
 
 
 def test_each_address_asks_as_it_is_told():
