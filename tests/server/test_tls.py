@@ -106,6 +106,18 @@ def test_large_values_and_pipelines_both_ways():
             client.ask(b"get " + keys + b"\r\n", b"".join(b"VALUE k%d 7 3\r\nabc\r\n" % number for number in range(200)) + b"END\r\n")
 
 
+def test_a_chain_that_is_longer_than_the_room_it_goes_through():
+    for io in IOS:
+        server = serve(io=io)
+        with open(server.certificate) as file:
+            certificate = file.read()
+        with open(server.certificate, "w") as file:
+            file.write(certificate * 40)
+        with server:
+            for version in (V12, V13):
+                talk(server, client_context(server.authority, version=version)).ask(b"mn\r\n", b"MN\r\n")
+
+
 def test_bytes_that_come_one_by_one():
     with serve() as server:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -358,6 +370,8 @@ def test_a_certificate_says_who_a_client_is():
             stranger.ask(b"set auth 0 0 12\r\nwriter wr1te\r\n", b"STORED\r\n")
             stranger.ask(b"get k\r\n", b"VALUE k 0 1\r\nx\r\nEND\r\n")
             talk(server).ask(b"get k\r\n", STRANGER)
+            same_bytes = root.certificate(b"writer".decode("utf-16-be"), file="same", kind="MASK:0x800")  # a BMPString
+            talk(server, client_context(root, same_bytes)).ask(b"get k\r\n", STRANGER)
 
 
 def test_each_address_asks_as_it_is_told():
@@ -370,6 +384,28 @@ def test_each_address_asks_as_it_is_told():
             server.address = ("127.0.0.1", strict)
             assert is_refused(server, server.context)
             assert not is_refused(server, client_context(server.authority, root.certificate("somebody")))
+
+
+def test_a_ticket_stands_for_no_certificate():
+    """Who was asked for none at one address resumes nothing at another one that wants one."""
+    with Authority() as root:
+        with serve("-l", "mtls:127.0.0.1:0", "-o", f"ssl_session_cache,ssl_ca_cert={root.root}", authority=root) as server:
+            with open(server.port_file()) as ports:
+                found = [int(port) for port in re.findall(r"TCP INET: (\d+)", ports.read())]
+            strict = [port for port in found if port != server.address[1]][0]
+            for version in (V12, V13):
+                context = client_context(root, version=version)
+                first = talk(server, context)
+                first.ask(b"mn\r\n", b"MN\r\n")
+                session = first.connection.session
+                first.close()
+                with socket.create_connection(("127.0.0.1", strict), HANG_S) as plain:
+                    try:
+                        with context.wrap_socket(plain, session=session) as second:
+                            second.sendall(b"mn\r\n")
+                            assert second.recv(100) == b"", version
+                    except (ssl.SSLError, ConnectionError):
+                        pass
 
 
 # ------------------------------------------------------------------ certificates that change

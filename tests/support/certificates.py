@@ -39,12 +39,16 @@ class Authority:
     def _make_key(path):
         openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path)
 
-    def certificate(self, name, days=2, file=None):
-        """A key and its certificate, in the files that are named: certificate, key. Fewer than no days: it has expired."""
+    def certificate(self, name, days=2, file=None, kind="default"):
+        """A key and its certificate, in the files that are named: certificate, key. Fewer than no days: it has expired. The kind of string that the
+        name is: OpenSSL's string_mask."""
         file = file or name
         certificate, key, request = self.path(f"{file}.pem"), self.path(f"{file}.key"), self.path(f"{file}.csr")
         self._make_key(key)
-        openssl("req", "-new", "-key", key, "-out", request, "-subj", f"/CN={name}")
+        form = self.path("request.cnf")
+        with open(form, "w") as words:
+            words.write(f"[req]\nstring_mask={kind}\ndistinguished_name=subject\n[subject]\n")
+        openssl("req", "-new", "-utf8", "-key", key, "-out", request, "-subj", f"/CN={name}", "-config", form)
         openssl("x509", "-req", "-in", request, "-CA", self.root, "-CAkey", self.root_key, "-CAcreateserial", "-out", certificate,
                 "-days", str(days))
         return certificate, key

@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SESSION_CONTEXT "snugd"
 #define SECONDS_A_DAY 86400
 #define WARN_S ((int64_t)14 * SECONDS_A_DAY) /* of a certificate's last days */
 #define CHAIN_BYTES_MAX 32768                /* of a client's certificates */
@@ -180,10 +179,8 @@ static SSL_CTX *read_context(const struct tls *tls, struct text *why) {
 		return NULL;
 	}
 	set_rules(tls, context);
-	static const unsigned char name[] = SESSION_CONTEXT;
-	bool is_read = library->SSL_CTX_set_session_id_context(context, name, sizeof name - 1) == 1;
-	if (is_read && !set_ciphers(tls, context))
-		is_read = failed(tls, "--ssl-ciphers", tls->settings.ssl_ciphers, why);
+	bool is_read = set_ciphers(tls, context);
+	if (!is_read) (void)failed(tls, "--ssl-ciphers", tls->settings.ssl_ciphers, why);
 	if (is_read && read_files(tls, context, why)) return context;
 	library->SSL_CTX_free(context);
 	return NULL;

@@ -113,7 +113,8 @@ static void on_sent(void *context, struct io_stream *inner) {
 		break;
 	case STAGE_HELLO:
 	case STAGE_HANDSHAKE:
-		if (tls_flush(stream) && stream->kept_bytes > 0) tls_mark_pending(stream);
+		/* it may have more to say, though nothing came: a chain longer than its room */
+		if (tls_flush(stream)) tls_mark_pending(stream);
 		break;
 	case STAGE_FAILED:
 		(void)tls_flush(stream);

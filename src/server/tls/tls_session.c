@@ -33,12 +33,22 @@ static int verify_mode(enum tls_clients clients) {
 											: SSL_VERIFY_NONE;
 }
 
+/* A ticket is good only where clients are asked as they were when it was given: elsewhere it would
+ * stand for a certificate that nobody has seen. */
+static bool set_ticket_scope(const struct tls_library *library, SSL *ssl,
+							 enum tls_clients clients) {
+	const unsigned char scope[] = {'s', 'n', 'u', 'g', 'd', (unsigned char)clients};
+	return library->SSL_set_session_id_context(ssl, scope, sizeof scope) == 1;
+}
+
 bool tls_session_begin(struct tls_session *session, struct tls *tls, enum tls_clients clients) {
 	session->tls = tls;
 	const struct tls_library *library = library_of(session);
 	int64_t before_bytes = begin();
 	SSL *ssl = tls_new_ssl(tls);
-	BIO *bio = ssl == NULL ? NULL : library->BIO_new(tls_bio_method(tls));
+	BIO *bio = ssl == NULL || !set_ticket_scope(library, ssl, clients)
+				   ? NULL
+				   : library->BIO_new(tls_bio_method(tls));
 	bool is_fine = bio != NULL;
 	if (is_fine) {
 		library->BIO_set_data(bio, session);
@@ -135,17 +145,26 @@ bool tls_session_was_resumed(const struct tls_session *session) {
 	return library_of(session)->SSL_session_reused(session->ssl) == 1;
 }
 
+/* Strings of two or four bytes a character (BMP, universal) are none: their bytes may be those of
+ * another name. */
+static bool is_of_bytes(int type) {
+	return type == V_ASN1_UTF8STRING || type == V_ASN1_PRINTABLESTRING ||
+		   type == V_ASN1_IA5STRING || type == V_ASN1_T61STRING;
+}
+
 size_t tls_session_name(const struct tls_session *session, char name[TLS_NAME_BYTES_MAX]) {
 	const struct tls_library *library = library_of(session);
 	X509 *certificate = library->SSL_get0_peer_certificate(session->ssl);
 	if (certificate == NULL || library->SSL_get_verify_result(session->ssl) != X509_V_OK) return 0;
 	X509_NAME *subject = library->X509_get_subject_name(certificate);
-	/* one byte more than a name may have, and a NUL: what is cut does not fit */
-	char text[TLS_NAME_BYTES_MAX + 2];
-	int length = subject == NULL ? 0
-								 : library->X509_NAME_get_text_by_NID(subject, NID_commonName, text,
-																	  sizeof text);
+	int index =
+		subject == NULL ? -1 : library->X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	if (index < 0) return 0;
+	const ASN1_STRING *text =
+		library->X509_NAME_ENTRY_get_data(library->X509_NAME_get_entry(subject, index));
+	if (text == NULL || !is_of_bytes(library->ASN1_STRING_type(text))) return 0;
+	int length = library->ASN1_STRING_length(text);
 	if (length <= 0 || (size_t)length > TLS_NAME_BYTES_MAX) return 0;
-	memcpy(name, text, (size_t)length);
+	memcpy(name, library->ASN1_STRING_get0_data(text), (size_t)length);
 	return (size_t)length;
 }
