@@ -18,9 +18,9 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
+#include "cache/client/upkeep.h"
 #include "cache/shard/shard_read.h"
 #include "cache/shard/shard_state.h"
-#include "cache/client/upkeep.h"
 #include "os/address_space.h"
 #include "os/local_time.h"
 #include "os/memory_segment.h"
@@ -223,6 +223,7 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	/* A secret that was given is not given up: then the workers find that it does not fit. */
 	if (memory_file != NULL && settings->hash_secret[0] == '\0')
 		(void)shard_take_secret(memory_file);
+	watchers_init(&server->watchers);
 	settings_live_init(&server->live, settings);
 	server->worker = calloc(settings->threads, sizeof *server->worker);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
@@ -287,6 +288,7 @@ void server_destroy(struct server *server) {
 	if (!error) error = snug_workers_destroy(server->workers);
 	SNUG_ASSERT(!error);
 	(void)error;
+	watchers_deinit(&server->watchers);
 	free(server->worker);
 	free(server);
 }

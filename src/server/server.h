@@ -9,6 +9,7 @@
  *     tls/              connections that nobody else reads: a layer between connections and io
  *     process/          between the process and the machine: descriptors, user, pid file, log,
  *                       listeners; what of the settings may change while it runs
+ *     watch/            what happens, told to clients that watch
  *     visit/            what goes from worker to worker, on the thread of each
  *     inspect/          what lies in the cache, for who looks after it
  *     errand/           what needs all workers, or the coordinator
@@ -37,6 +38,7 @@
 #include "server/process/settings_live.h"
 #include "server/settings/settings.h"
 #include "server/tls/tls.h"
+#include "server/watch/watch.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>
@@ -135,8 +137,9 @@ struct server_worker {
 	snug_histogram turn_ns;  /* of turns to which bytes or answers came, upkeep left out */
 	struct latency latency[LATENCY_KIND_COUNT]; /* of commands of its connections */
 	uint64_t troubled[TROUBLE_COUNT];           /* its counters when it last looked */
-	uint64_t limit_bytes; /* of its own memory, as settings_live was last seen to say */
-	struct turn *turn;    /* server_worker.c's own */
+	uint32_t watched_kinds; /* enum watch_kind, as of this turn: what somebody watches */
+	uint64_t limit_bytes;   /* of its own memory, as settings_live was last seen to say */
+	struct turn *turn;      /* server_worker.c's own */
 };
 
 struct server {
@@ -149,18 +152,19 @@ struct server {
 	struct auth *auth; /* NULL: nobody is asked who he is */
 	struct tls *tls;   /* NULL: nobody speaks TLS */
 	struct os_epoch started;
-	struct os_epoch clock;           /* as `started`; of a memory file, it goes on */
-	snug_memory_file *memory_file;   /* NULL: none */
-	uint64_t attach_ns;              /* until all workers had what it holds */
-	_Atomic uint64_t attached_items; /* atomics: each worker adds what it found there */
+	struct os_epoch clock;            /* as `started`; of a memory file, it goes on */
+	snug_memory_file *memory_file;    /* NULL: none */
+	uint64_t attach_ns;               /* until all workers had what it holds */
+	_Atomic uint64_t attached_items;  /* atomics: each worker adds what it found there */
 	_Atomic uint64_t recovered_items; /* of those, after a crash; and what was dropped */
 	_Atomic uint64_t dropped_items;
-	const char *io_name;             /* what the workers serve sockets with: io_name() */
+	const char *io_name; /* what the workers serve sockets with: io_name() */
 	uint32_t worker_count;
 	struct server_worker *worker;
 	struct collapse *collapse; /* NULL: none */
 	/* Answers that errands make for clients draw on it. Atomic: any worker. */
 	struct text_account texts;
+	struct watchers watchers;
 	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */
 	_Atomic uint32_t told_class;
 	struct trouble trouble[TROUBLE_COUNT];

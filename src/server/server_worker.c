@@ -26,12 +26,14 @@
 #include "base/assert.h"
 #include "base/bits.h"
 #include "base/log_line.h"
+#include "cache/shard/shard_find.h"
 #include "os/local_time.h"
 #include "os/threads.h"
 #include "server/connection/connection.h"
 #include "server/process/listeners.h"
 #include "server/server_trouble.h"
 #include "server/tls/tls_io.h"
+#include "server/visit/visit.h"
 #include "work/worker/worker.h"
 
 #include <snug/client.h>
@@ -117,6 +119,7 @@ static void kick_idle(struct server_worker *worker) {
 		 at = at->next) {
 		if (!is_idle(at, timeout_s)) continue;
 		worker->connections.idle_kicks++;
+		at->close_reason = CLOSE_IDLE;
 		connection_close(at);
 	}
 }
@@ -128,7 +131,11 @@ static void keep_limit(struct server_worker *worker) {
 					 server->worker_count;
 	if (bytes == worker->limit_bytes) return;
 	/* What cannot be had now is asked for again the next second. */
-	if (snug_shard_set_limit(worker->shard, (size_t)bytes) == SNUG_OK) worker->limit_bytes = bytes;
+	if (snug_shard_set_limit(worker->shard, (size_t)bytes) != SNUG_OK) return;
+	worker->limit_bytes = bytes;
+	if ((worker->watched_kinds & WATCH_SYSTEM) != 0)
+		watchers_say(&worker->server->watchers, WATCH_SYSTEM, "type=limit worker=%u bytes=%llu",
+					 worker->index, (unsigned long long)bytes);
 }
 
 #define NS_PER_SECOND UINT64_C(1000000000)
@@ -277,7 +284,15 @@ void server_worker_run(struct server_worker *worker, void *const *requests, size
 /* ------------------------------------------------------------------ a turn ----------------- */
 
 /* All is said, and nothing more will be asked. */
+/* Nobody hears what would be told for ever. */
+static bool is_forsaken(const struct connection *connection) {
+	const struct record *first = connection->first_answer;
+	return connection->has_ended && first != NULL && first->errand != NULL &&
+		   first->errand->is_endless;
+}
+
 static bool is_over(const struct connection *connection) {
+	if (UNLIKELY(is_forsaken(connection))) return true;
 	if (connection->first_answer != NULL || connection->first_out != NULL || connection->is_sending)
 		return false;
 	if (connection->input_state == INPUT_OVER) return true;
@@ -367,6 +382,7 @@ static void begin_to_end(struct server_worker *worker) {
 	turn->is_listening = true;
 	for (struct connection *at = worker->connection_list; at != NULL; at = at->next) {
 		at->has_ended = true;
+		at->close_reason = CLOSE_SHUTDOWN;
 		connection_mark_dirty(at);
 	}
 }
@@ -398,12 +414,27 @@ static bool is_left_over(const struct turn *turn, bool has_worked) {
 	return has_worked && (turn->blocked != NULL || turn->holds_input);
 }
 
+static void tell_eviction(void *context, const struct walked *item) {
+	const struct server_worker *worker = context;
+	watch_eviction(&worker->server->watchers, worker->clock_s, item);
+}
+
+/* What somebody watches from now on. */
+static void look_at_watchers(struct server_worker *worker) {
+	uint32_t kinds = atomic_load_explicit(&worker->server->watchers.kinds, memory_order_relaxed);
+	if (LIKELY(kinds == worker->watched_kinds)) return;
+	worker->watched_kinds = kinds;
+	shard_tell_evictions(worker->shard, (kinds & WATCH_EVICTIONS) != 0 ? tell_eviction : NULL,
+						 worker);
+}
+
 bool server_worker_turn(struct server_worker *worker) {
 	struct turn *turn = worker->turn;
 	uint64_t began_ns = os_now_ns();
 	turn->began_ns = began_ns;
 	turn->number++;
 	look_at_clock(worker);
+	look_at_watchers(worker);
 	if (UNLIKELY(!turn->is_listening)) begin_to_listen(worker);
 	shard_take_hints(worker->shard);
 	bool has_news = turn->away > 0 && take_answers(worker);

@@ -132,7 +132,8 @@ static void take(struct trace *trace, struct command *command, const char *bytes
 			 command->kind == COMMAND_FAIL)
 		fold(trace, command->text, command->text_bytes);
 	else if (command->kind == COMMAND_STATS || command->kind == COMMAND_SNUG ||
-			 command->kind == COMMAND_CRAWLER || command->kind == COMMAND_LOGIN)
+			 command->kind == COMMAND_CRAWLER || command->kind == COMMAND_WATCH ||
+			 command->kind == COMMAND_LOGIN)
 		MUST(lies_in(command->text, command->text_bytes, bytes, size));
 	trace->is_over = command->kind == COMMAND_QUIT || command->kind == COMMAND_FAIL;
 	if (command->kind == COMMAND_SAY_SKIP) trace->at += command->skip_bytes;

@@ -103,8 +103,7 @@ static int64_t own_clock_s(void *context) {
 static void set_clocks(snug_shard *shard) {
 	snug_shard_options *options = &shard->options;
 	if (options->now_s == NULL) {
-		if (!shard->is_kept)
-			os_epoch_begin(&shard->epoch, shard->os->now_ns(shard->os->context));
+		if (!shard->is_kept) os_epoch_begin(&shard->epoch, shard->os->now_ns(shard->os->context));
 		options->now_s = own_clock_s;
 		options->now_context = shard;
 		options->wall_s = wall_clock_s;
@@ -148,7 +147,7 @@ snug_error shard_take_secret(snug_memory_file *file) {
 	return is_same || key_hash_set_secret(held) ? SNUG_OK : SNUG_ERROR_IN_USE;
 }
 
-#define SHARD_LAYOUT 3u
+#define SHARD_LAYOUT 4u
 
 static struct root_facts shard_facts(void) {
 	static const uint64_t numbers[] = {
@@ -206,6 +205,7 @@ static void forget_moments(snug_shard *shard) {
 	shard->give_back_ns = 0;
 	shard->back_in_vain = 0;
 	shard->watched = 0;
+	shard->evicted = NULL;
 	shard->kept_for_pins_bytes = 0;
 	shard->in_place = 0;
 	shard->check = (struct shard_check){0};

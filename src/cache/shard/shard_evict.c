@@ -16,6 +16,7 @@
  * its bytes first: that costs nobody anything. After one time around without a victim there is
  * none. */
 #include "base/bits.h"
+#include "cache/shard/shard_find.h"
 #include "cache/shard/shard_state.h"
 #include "mem/object/chain.h"
 #include "mem/object/pins.h"
@@ -160,6 +161,18 @@ static void offer_again(snug_shard *shard, const struct candidate *candidate) {
 	offer(shard, (const uint64_t *)(uintptr_t)candidate->place, candidate->entry, value);
 }
 
+/* To who wants to see what is evicted. */
+static void show(struct snug_shard *shard, const struct candidate *victim,
+				 const struct item_head *head, uint64_t hash) {
+	const void *item = snug_ref_at(shard->heap, entry_ref(victim->entry));
+	struct walked walked = {.key = {item_key(item, head), head->key_bytes, hash},
+							.head = *head,
+							.ref = entry_ref(victim->entry),
+							.idle_s =
+								shard_idle_s(shard, hash, (rank_meta)entry_meta(victim->entry))};
+	shard->evicted(shard->evicted_context, &walked);
+}
+
 /* The bytes that went. */
 static uint64_t evict(snug_shard *shard, const struct candidate *victim) {
 	uint64_t flushed_bytes = shard->flushed_bytes;
@@ -175,6 +188,7 @@ static uint64_t evict(snug_shard *shard, const struct candidate *victim) {
 		return shard->flushed_bytes - flushed_bytes;
 	}
 	bool is_expired = shard_is_expired(shard, &head);
+	if (UNLIKELY(shard->evicted != NULL) && !is_expired) show(shard, victim, &head, hash);
 	shard_drop(shard, &probe, &head, is_expired ? DROP_EXPIRED : DROP_EVICTED);
 	if (!is_expired)
 		ghosts_remember(&shard->ghosts, hash, rank_class((rank_meta)entry_meta(victim->entry)));

@@ -206,6 +206,11 @@ snug_error shard_walk(const snug_shard *shard, uint64_t hash, uint64_t *next, sh
 			   : SNUG_ERROR_CORRUPT;
 }
 
+void shard_tell_evictions(snug_shard *shard, shard_visitor visit, void *context) {
+	shard->evicted = visit;
+	shard->evicted_context = context;
+}
+
 snug_error shard_walk_value(const snug_shard *shard, const struct walked *item, void *buffer) {
 	const struct item_head *head = &item->head;
 	SNUG_ASSERT(buffer != NULL);

@@ -42,6 +42,10 @@ typedef void (*shard_visitor)(void *context, const struct walked *item);
 SNUG_NODISCARD snug_error shard_walk(const struct snug_shard *shard, uint64_t hash, uint64_t *next,
 									 shard_visitor visit, void *context);
 
+/* Each item that is evicted from now on is shown before it goes; NULL: no more. The owner's
+ * thread. */
+void shard_tell_evictions(struct snug_shard *shard, shard_visitor visit, void *context);
+
 /* During the visit: the value, head.value_bytes of it, into a buffer that has the room. The owner's
  * thread. */
 SNUG_NODISCARD snug_error shard_walk_value(const struct snug_shard *shard,

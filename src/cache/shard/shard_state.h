@@ -101,6 +101,7 @@ struct shard_recovered {
 	uint64_t dropped; /* that were half-changed, or do not certify themselves */
 	uint64_t ns;
 };
+struct walked;
 
 /* Whoever changes it, or what one of its fields means, changes SHARD_LAYOUT (shard.c): it lies in
  * memory files. */
@@ -148,14 +149,17 @@ struct snug_shard {
 	size_t kept_for_pins_bytes; /* charged */
 	uint64_t flushed_met;       /* look-ups that would have found what was flushed: it only grows */
 	uint64_t flushed_bytes;     /* of items that were flushed and are removed: it only grows */
+	/* shard_find.h, shard_tell_evictions; NULL: nobody wants to know */
+	void (*evicted)(void *context, const struct walked *item);
+	void *evicted_context;
 	struct shard_check check;
 	snug_shard_stats stats; /* the counters; the rest is filled in when asked for */
 	struct hints hints;     /* any thread posts */
 	/* in a memory file: where; NULL: in none */
 	struct memory_segment *segment;
-	bool is_kept;     /* by a process that is gone: it has items */
-	int64_t left_s;   /* when it was left, by its clock */
-	uint64_t left_ns; /* and by the OS's */
+	bool is_kept;      /* by a process that is gone: it has items */
+	int64_t left_s;    /* when it was left, by its clock */
+	uint64_t left_ns;  /* and by the OS's */
 	snug_ref in_place; /* the item whose bytes are being changed; 0: none */
 	struct shard_recovered recovered;
 };

@@ -42,10 +42,10 @@
 #define SNUG_SERVER_CONNECTION_H
 
 #include "base/assert.h"
+#include "cache/client/upkeep.h"
 #include "cache/operation/request.h"
 #include "cache/shard/shard_hints.h"
 #include "cache/shard/shard_read.h"
-#include "cache/client/upkeep.h"
 #include "os/threads.h"
 #include "server/buffers/buffers.h"
 #include "server/errand/errand.h"
@@ -54,6 +54,7 @@
 #include "server/protocol/protocol.h"
 #include "server/server.h"
 #include "server/tls/tls_io.h"
+#include "server/watch/watch_lines.h"
 
 #define OUTPUT_BYTES_MAX 65536u /* then nothing more is parsed until some has gone */
 #define RECORDS_MAX 256u        /* of one connection; the same */
@@ -173,6 +174,8 @@ struct connection {
 	bool is_known;    /* has asked again after that, with nothing under way: it takes its answers */
 	struct admission admission;
 	bool line_end_is_bad; /* INPUT_FILL: something else than line_end_bytes of "\r\n" came */
+	bool has_failed;      /* what it sent was no command at all */
+	uint8_t close_reason; /* enum close_reason */
 	uint16_t away;        /* requests, at most RECORDS_MAX */
 	uint64_t lists;       /* of keys, that have ended */
 	/* connection_list(): an error was said in place of what was left of it; 0: of none */
@@ -453,6 +456,19 @@ static inline void errand_wait(struct turn *turn, struct record *record) {
  * are more. Connections may come and go in between: each that stays is told of once. */
 bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most,
 						  struct text *out);
+
+static inline bool connection_is_watched(const struct connection *connection) {
+	return __builtin_expect(connection->worker->watched_kinds != 0, false);
+}
+
+/* What was carried out for it, if that is watched: server/watch/watch_lines.h. */
+static inline void connection_watch(const struct connection *connection, const struct reply *reply,
+									const struct operation *operation) {
+	struct server_worker *worker = connection->worker;
+	if (!connection_is_watched(connection)) return;
+	struct watched watched = {worker->watched_kinds, connection->stream.fd, worker->wall_s};
+	watch_item(&worker->server->watchers, &watched, reply, operation);
+}
 
 /* connection_output.c: bytes out. */
 /* Room for `bytes` (at most BLOCK_ROOM) in one piece; then output_wrote. NULL: no memory; the

@@ -208,6 +208,7 @@ static void say_later(struct connection *connection, struct command *command) {
 void answers_execute(struct connection *connection, struct command *command) {
 	struct server_worker *worker = connection->worker;
 	operation_execute(worker->shard, &command->operation, &worker->counts);
+	connection_watch(connection, &command->reply, &command->operation);
 	if (LIKELY(connection->first_answer == NULL))
 		say_now(connection, command);
 	else
@@ -236,6 +237,7 @@ void answers_say_read(struct connection *connection, struct command *command, co
 	const struct operation *operation = &command->operation;
 	char text[ANSWER_BYTES_MAX];
 	bool has_value = false, waits = connection->first_answer != NULL;
+	connection_watch(connection, &command->reply, operation);
 	char *head = waits ? text : output_room(connection, ANSWER_BYTES_MAX);
 	if (head == NULL) return;
 	size_t length = answer_head(&command->reply, operation, head, &has_value);
@@ -331,6 +333,7 @@ static bool say_answer(struct connection *connection, struct record *record) {
 	const struct operation *operation = &record->request.operation;
 	bool has_value = false;
 	if (is_passed_over(connection, record)) return false;
+	if (!record->is_mute) connection_watch(connection, &record->reply, operation);
 	char *head = record->is_mute ? NULL : output_room(connection, ANSWER_BYTES_MAX);
 	if (head == NULL) return false;
 	size_t length = answer_head(&record->reply, operation, head, &has_value);

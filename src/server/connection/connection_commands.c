@@ -245,6 +245,7 @@ static bool act(struct connection *connection, struct command *command) {
 	case COMMAND_SNUG:
 	case COMMAND_STATS:
 	case COMMAND_VERBOSITY:
+	case COMMAND_WATCH:
 		if (is_refused(connection, command)) return true;
 		answers_begin_errand(connection, command);
 		return false;
@@ -256,6 +257,7 @@ static bool act(struct connection *connection, struct command *command) {
 		answers_begin_errand(connection, command);
 		return false;
 	case COMMAND_FAIL:
+		connection->has_failed = true;
 		answers_say(connection, command->text, command->text_bytes);
 		connection->input_state = INPUT_OVER;
 		return false;

@@ -38,8 +38,18 @@ void connection_yield(struct connection *connection) {
 
 /* ------------------------------------------------------------------ the end ---------------- */
 
+/* Why it is closed; what the client has not wished is an error. */
+static enum close_reason reason_of(const struct connection *connection) {
+	bool is_wished = connection->has_ended || connection->input_state == INPUT_OVER;
+	if (connection->close_reason != CLOSE_ERROR) return (enum close_reason)connection->close_reason;
+	return is_wished && !connection->has_failed ? CLOSE_NORMAL : CLOSE_ERROR;
+}
+
 void connection_close(struct connection *connection) {
 	if (connection->is_closing) return;
+	if (connection_is_watched(connection))
+		watch_connection_close(&connection->worker->server->watchers, connection->stream.fd,
+							   reason_of(connection));
 	connection->is_closing = true;
 	connection->input_state = INPUT_OVER;
 	connection->worker->connections.current--;

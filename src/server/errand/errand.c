@@ -7,6 +7,7 @@
  *     refresh_certs         visits nobody: waits for the thread that reads them (server/tls)
  *     cache_memlimit        errand_memory.c
  *     stats                 errand_stats.c
+ *     watch                 server/inspect/inspect_watch.c
  *     snug                  errand_snug.c
  *     lru_crawler           server/inspect/inspect_dump.c
  *     set, SASL of who has not been let in   errand_login.c
@@ -133,6 +134,8 @@ struct errand *errand_command(struct server *server, const struct command *comma
 		return errand_stats(server, command->text, command->text_bytes, out);
 	case COMMAND_CRAWLER:
 		return inspect_crawler(server, command->text, command->text_bytes, out);
+	case COMMAND_WATCH:
+		return inspect_watch(server, command->text, command->text_bytes, out);
 	case COMMAND_SNUG:
 		return errand_snug(server, command->text, command->text_bytes, out);
 	default:

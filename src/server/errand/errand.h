@@ -34,8 +34,8 @@ struct settings;
 struct errand; /* server/visit/visit.h */
 
 /* For COMMAND_FLUSH, COMMAND_VERBOSITY, COMMAND_MEMLIMIT, COMMAND_SHUTDOWN, COMMAND_REFRESH,
- * COMMAND_STATS, COMMAND_SNUG, COMMAND_CRAWLER. NULL: `out` has the answer already, which may be a
- * refusal. Any thread. The command's bytes are not referred to after the return. */
+ * COMMAND_STATS, COMMAND_SNUG, COMMAND_CRAWLER, COMMAND_WATCH. NULL: `out` has the answer already,
+ * which may be a refusal. Any thread. The command's bytes are not referred to after the return. */
 struct errand *errand_command(struct server *server, const struct command *command,
 							  struct text *out);
 /* The same for a client of that worker, on its thread: counted there. */

@@ -9,6 +9,8 @@
  *                                                              memcached
  *     snug items, stats cachedump,    always                   unless --disable-dumping (-X)
  *       lru_crawler metadump, mgdump                           or --control-only
+ *     watch                           never: it takes questions    unless --disable-watch (-W) or
+ *                                     and tells answers           --control-only
  *     other snug commands, which tell always                   unless --control-only
  *
  * A user who has the right to operate has them on any connection.
@@ -54,6 +56,7 @@ static bool changes_server(const struct command *command) {
 
 /* memcached's words, and no others: its clients compare them. */
 static const char shutdown_sentence[] = "SERVER_ERROR: shutdown not enabled";
+static const char watch_sentence[] = "CLIENT_ERROR watch commands not allowed";
 
 static const char *dump_sentence(const struct command *command) {
 	if (command->kind == COMMAND_STATS) return "CLIENT_ERROR stats cachedump not allowed";
@@ -73,6 +76,8 @@ static const char *find_sentence(const struct settings *settings, const struct c
 	case COMMAND_REFRESH:
 	case COMMAND_VERBOSITY:
 		return settings->open_commands ? NULL : sentence;
+	case COMMAND_WATCH:
+		return settings->no_watch || settings->control_only ? watch_sentence : NULL;
 	case COMMAND_CRAWLER:
 	case COMMAND_STATS:
 		if (!errand_is_dump(command)) return NULL;
@@ -127,5 +132,6 @@ uint8_t errand_rights(const struct command *command) {
 	if (command->kind == COMMAND_SAY_SKIP)
 		return command->operation.key.length > 0 ? AUTH_WRITE : 0;
 	if (errand_is_dump(command)) return AUTH_READ;
+	if (command->kind == COMMAND_WATCH) return AUTH_OPERATE;
 	return command->kind == COMMAND_FLUSH ? AUTH_FLUSH : 0;
 }

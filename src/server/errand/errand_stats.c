@@ -5,7 +5,7 @@
  *     stats slabs      the same, a class for each of our three pools
  *     stats conns      each worker's connections, CONNECTIONS_A_SLICE in a slice
  *     stats settings   at once
- *     stats sizes      at once: sizes are not tracked
+ *     stats sizes      server/inspect/inspect_sizes.c
  *     stats cachedump  server/inspect/inspect_dump.c
  *     stats reset      each worker: its counters begin anew
  *
@@ -286,6 +286,12 @@ static void say_memory(const struct server *server, const struct sum *sum, struc
 	stat_u64(out, "snug_log_dropped", log_stderr_dropped());
 }
 
+static void say_watchers(struct server *server, struct text *out) {
+	struct watch_counts counts = watchers_count(&server->watchers);
+	stat_u64(out, "log_watchers", counts.watchers);
+	stat_u64(out, "log_watcher_skipped", counts.skipped);
+}
+
 /* What a memory file gave, and took until it had given it. */
 static void say_attached(struct server *server, struct text *out) {
 	if (server->memory_file == NULL) return;
@@ -325,6 +331,7 @@ static void answer_general(struct errand *errand, struct text *out) {
 #undef SAY_COUNT
 	say_items(sum, out);
 	say_memory(errand->server, sum, out);
+	say_watchers(errand->server, out);
 	say_attached(errand->server, out);
 	say_coordinator(errand->server, out);
 	text_say(out, "END");
@@ -468,12 +475,7 @@ struct errand *errand_stats(struct server *server, const char *what, size_t leng
 	line_split(&words, what, length);
 	if (words_is(&words, 0, "cachedump")) return inspect_cachedump(server, &words, out);
 	if (is(what, length, "settings")) return say_settings(server, out);
-	if (is(what, length, "sizes")) {
-		/* Sizes are not tracked one by one; the heap's figures say what counts. */
-		stat_text(out, "sizes_status", "disabled");
-		text_say(out, "END");
-		return NULL;
-	}
+	if (is(what, length, "sizes")) return inspect_sizes(server, out);
 	text_say(out, "ERROR");
 	return NULL;
 }

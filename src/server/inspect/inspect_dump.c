@@ -19,6 +19,7 @@
  * held of it. What is there from the beginning to the end is told once. */
 #include "base/number_text.h"
 #include "server/inspect/inspect_parts.h"
+#include "server/watch/watch.h"
 
 #include <string.h>
 
@@ -46,28 +47,6 @@ static uint32_t class_of_all(const struct server *server) {
 	return class == 0 ? 1 : class;
 }
 
-static bool is_unreserved(unsigned char c) {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-		   c == '.' || c == '_' || c == '~';
-}
-
-static void say_uri(struct text *text, const snug_key *key) {
-	static const char digits[] = "0123456789ABCDEF";
-	char uri[3 * SNUG_KEY_BYTES_MAX];
-	const unsigned char *bytes = key->bytes;
-	size_t length = 0;
-	for (size_t i = 0; i < key->length; i++) {
-		if (is_unreserved(bytes[i])) {
-			uri[length++] = (char)bytes[i];
-			continue;
-		}
-		uri[length++] = '%';
-		uri[length++] = digits[bytes[i] >> 4];
-		uri[length++] = digits[bytes[i] & 15];
-	}
-	text_append(text, uri, length);
-}
-
 static int64_t date_of(const struct dump *dump, const struct item_head *head) {
 	const struct server_worker *worker = dump->walk.worker;
 	return head->expires_at_s == 0 ? 0 : head->expires_at_s + (worker->wall_s - worker->clock_s);
@@ -78,9 +57,9 @@ static void say_meta(struct dump *dump, const struct walked *item) {
 	const struct item_head *head = &item->head;
 	struct text *text = &dump->walk.text;
 	long long date_s = head->expires_at_s == 0 ? -1 : (long long)date_of(dump, head);
-	text_print(text, "key=");
-	say_uri(text, &item->key);
-	text_print(text, " exp=%lld la=%lld cas=%llu fetch=%s cls=%u size=%u flags=%u \n", date_s,
+	char room[WATCH_KEY_ROOM];
+	text_print(text, "key=%s exp=%lld la=%lld cas=%llu fetch=%s cls=%u size=%u flags=%u \n",
+			   watch_key(item->key.bytes, item->key.length, room), date_s,
 			   (long long)(dump->walk.worker->wall_s - item->idle_s),
 			   (unsigned long long)((head->marks & MARK_CAS) != 0 ? head->cas : 0),
 			   (head->marks & MARK_FETCHED) != 0 ? "yes" : "no", class_of_all(dump->errand.server),

@@ -139,6 +139,8 @@ static bool send_part(void *context, struct text *text) {
 	return is_fine;
 }
 
+static const char no_watch[] = "CLIENT_ERROR the control socket tells no events\r\n";
+
 /* False: it was the last one. */
 static bool carry_out(struct operator_door *door, struct session *session,
 					  const struct command *command, struct text *out) {
@@ -160,6 +162,9 @@ static bool carry_out(struct operator_door *door, struct session *session,
 	case COMMAND_QUIT:
 	case COMMAND_LOGIN: /* of the binary protocol, which is not spoken here */
 		return false;
+	case COMMAND_WATCH:
+		text_append(out, no_watch, sizeof no_watch - 1);
+		return true;
 	case COMMAND_VERBOSITY:
 	case COMMAND_SHUTDOWN:
 		/* They need no worker, so they are done however many requests wait for one. */

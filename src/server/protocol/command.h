@@ -43,6 +43,7 @@ enum command_kind {
 	COMMAND_STATS,    /* `text`: what stands behind "stats", without blanks around it */
 	COMMAND_SNUG,     /* `text`: what stands behind "snug", likewise */
 	COMMAND_CRAWLER,  /* the same of "lru_crawler" */
+	COMMAND_WATCH,    /* the same of "watch" */
 	/* says who the client is. Of the parser: SASL; `text` is the mechanism, operation.value_bytes
 	 * follow in the input. Then connection_login.c's: `text` is what says it */
 	COMMAND_LOGIN,

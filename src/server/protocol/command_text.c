@@ -274,6 +274,13 @@ static void parse_lru_crawler(const struct line *line, size_t words, uint64_t it
 	take_rest(line, COMMAND_CRAWLER, command);
 }
 
+static void parse_watch(const struct line *line, size_t words, uint64_t item_max_bytes,
+						struct command *command) {
+	(void)words;
+	(void)item_max_bytes;
+	take_rest(line, COMMAND_WATCH, command);
+}
+
 /* ------------------------------------------------------------------ which ------------------ */
 
 struct text_command {
@@ -308,6 +315,7 @@ static const struct text_command text_commands[] = {
 	TEXT_COMMAND(refresh_certs, 1, WORDS_MAX, false),
 	TEXT_COMMAND(stats, 1, WORDS_MAX, false),
 	TEXT_COMMAND(snug, 1, WORDS_MAX, false),
+	TEXT_COMMAND(watch, 1, WORDS_MAX, false),
 	TEXT_COMMAND(lru_crawler, 2, WORDS_MAX, false),
 };
 

@@ -75,6 +75,7 @@ struct settings {
 	bool control_only;
 	bool open_commands;   /* --open-commands: none is */
 	bool no_dump;         /* -X: snug items is refused elsewhere */
+	bool no_watch;        /* -W */
 	bool enable_shutdown; /* -A: clients may end the server */
 	/* --http: the address for metrics, health and the dashboard; "": none */
 	char http[128];

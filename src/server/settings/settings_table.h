@@ -147,7 +147,10 @@ enum settings_kind {
 	X(NETWORK, 0, "open-commands", FLAG, SETTINGS_FIELD(open_commands), "", 0, 1, "no|yes",        \
 	  "open_commands", "take the operator's commands, but shutdown, from every client")            \
 	X(NETWORK, 'X', "disable-dumping", FLAG, SETTINGS_FIELD(no_dump), "", 0, 1, "yes|no",          \
-	  "dump_enabled", "take snug items, which tells all items, on the operator's socket alone")    \
+	  "dump_enabled",                                                                              \
+	  "take snug items and the dumps, which tell all items, on the operator's socket alone")       \
+	X(NETWORK, 'W', "disable-watch", FLAG, SETTINGS_FIELD(no_watch), "", 0, 1, "yes|no",           \
+	  "watch_enabled", "refuse watch, which tells clients what others do")                         \
 	X(NETWORK, 'A', "enable-shutdown", FLAG, SETTINGS_FIELD(enable_shutdown), "", 0, 1, "no|yes",  \
 	  "shutdown_command",                                                                          \
 	  "take the command shutdown from every client, not from the operator's socket alone")         \
@@ -275,8 +278,7 @@ enum settings_kind {
 	X('f', "slab-growth-factor", SETTINGS_ANY_VALUE,                             \
 	  "there are no slab classes to choose: objects are moved together instead") \
 	X('n', "slab-min-size", SETTINGS_ANY_VALUE,                                  \
-	  "there are no slab classes to choose: objects are moved together instead") \
-	X('W', "disable-watch", SETTINGS_NO_VALUE, "there is no command watch")
+	  "there are no slab classes to choose: objects are moved together instead")
 
 /* The same, as names in the list of -o. X("names", only, "why"): names with | between them, of
  * which one may end in * for all that begin so. */
@@ -300,8 +302,8 @@ enum settings_kind {
 	X("tail_repair_time", SETTINGS_ANY_VALUE, "eviction keeps no lists that need it")            \
 	X("read_buf_mem_limit|resp_obj_mem_limit", SETTINGS_ANY_VALUE,                               \
 	  "--connection-memory bounds what connections hold")                                        \
-	X("watcher_logbuf_size|worker_logbuf_size", SETTINGS_ANY_VALUE, "there is no command watch") \
-	X("track_sizes", SETTINGS_MAYBE_VALUE, "stats sizes tells nothing")                          \
+	X("watcher_logbuf_size|worker_logbuf_size", SETTINGS_ANY_VALUE, "a watcher holds 64 KiB")    \
+	X("track_sizes", SETTINGS_MAYBE_VALUE, "stats sizes counts when it is asked")                \
 	X("inline_ascii_resp|no_inline_ascii_resp", SETTINGS_MAYBE_VALUE,                            \
 	  "answers are made when they are asked for")                                                \
 	X("no_drop_privileges", SETTINGS_MAYBE_VALUE, "snugd installs no filter of system calls")

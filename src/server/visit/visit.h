@@ -45,6 +45,7 @@ struct errand {
 	/* At any time after the last visit: the connection may have gone. */
 	void (*destroy)(struct errand *errand);
 	struct server *server; /* for all of them */
+	bool is_endless;       /* it ends with its connection; has_part is set by each answer */
 	bool is_login;         /* the client has `rights` once it is answered */
 	uint8_t rights;
 };

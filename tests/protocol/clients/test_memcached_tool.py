@@ -96,7 +96,8 @@ def keys_and_dump(tool):
 
 
 def sizes(tool):
-    assert tool.pairs("sizes") == {"sizes_status": "disabled"}
+    told = tool.pairs("sizes")
+    assert told == {"sizes_status": "disabled"} or all(int(size) % 32 == 0 and int(count) > 0 for size, count in told.items()), told
 
 
 CASES = [

@@ -184,7 +184,7 @@ static void test_an_empty_cache_is_not_fragmented(void **state) {
 	assert_answer(COMMAND_STATS, "items", "END\r\n");
 	assert_answer(COMMAND_STATS, "slabs",
 				  "STAT active_slabs 0\r\nSTAT total_malloced 0\r\nEND\r\n");
-	assert_answer(COMMAND_STATS, "sizes", "STAT sizes_status disabled\r\nEND\r\n");
+	assert_answer(COMMAND_STATS, "sizes", "END\r\n");
 	assert_answer(COMMAND_STATS, "foo", "ERROR\r\n");
 }
 
