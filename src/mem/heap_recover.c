@@ -143,10 +143,11 @@ static bool chain_is_whole(const struct heap_recovery *recovery, uint64_t head, 
 	return offset == 0 && total_bytes == bytes;
 }
 
-static void untake_chain(struct heap_recovery *recovery, uint64_t head, uint64_t end) {
+/* By their number: a chain that is damaged comes back to one that was taken. */
+static void untake_chain(struct heap_recovery *recovery, uint64_t head, uint32_t count) {
 	struct left_slot slot;
 	struct fragment_trailer trailer;
-	for (uint64_t offset = head; offset != end; offset = trailer.next) {
+	for (uint64_t offset = head; count > 0; offset = trailer.next, count--) {
 		bool is_one = read_fragment(recovery, offset, &slot, &trailer);
 		SNUG_ASSERT(is_one);
 		if (!is_one) return;
@@ -161,6 +162,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 	struct fragment_trailer trailer;
 	if (!chain_is_whole(recovery, head, bytes)) return SNUG_ERROR_CORRUPT;
 	uint64_t previous = 0;
+	uint32_t taken = 0;
 	SNUG_ASSERT(heap->slot_trailer_bytes == 0);
 	for (uint64_t offset = head; offset != 0; offset = trailer.next) {
 		bool is_one = read_fragment(recovery, offset, &slot, &trailer);
@@ -168,7 +170,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 											  heap->classes.fragment_trailer_bytes)
 								  : SNUG_ERROR_CORRUPT;
 		if (error) {
-			untake_chain(recovery, head, offset);
+			untake_chain(recovery, head, taken);
 			return error;
 		}
 		if (trailer.previous != previous) {
@@ -176,6 +178,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 			fragment_trailer_write(heap, trailer_at(heap, &slot, offset), trailer);
 		}
 		previous = offset;
+		taken++;
 	}
 	heap->chains++;
 	return SNUG_OK;

@@ -621,6 +621,50 @@ static void what_was_not_closed_is_refused(void **state) {
 	close(descriptor);
 }
 
+static off_t head_at(uint32_t segment) {
+	return (off_t)FILE_GRAIN * (1 + segment);
+}
+
+static void mark_as_killed(int descriptor) {
+	uint32_t mark = MARK_RUNNING;
+	write_at(descriptor, &mark, sizeof mark, offsetof(struct file_header, mark));
+}
+
+/* Of two workers whose process was killed: they would write to each other's memory. */
+static void segments_that_meet_are_refused(void **state) {
+	(void)state;
+	int descriptor = make_kept();
+	snug_memory_file *file;
+	struct file_part part;
+	uint32_t segments = 2;
+	assert_int_equal(pread(descriptor, &part, sizeof part, head_at(0)), sizeof part);
+	assert_true(part.bytes > 0);
+	mark_as_killed(descriptor);
+	write_at(descriptor, &segments, sizeof segments, offsetof(struct file_header, segments));
+	write_at(descriptor, &part, sizeof part, head_at(1));
+	snug_memory_file_options options = options_of(descriptor, 2);
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_memory_file_create(&options, &file));
+	close(descriptor);
+}
+
+/* Who is killed before its roots are there leaves parts: they go, however often that happens. */
+static void what_was_not_finished_goes(void **state) {
+	(void)state;
+	int descriptor = make_kept();
+	const struct file_root none[2][ROOT_COUNT] = {0};
+	for (uint32_t life = 0; life < FILE_PARTS_MAX; life++) {
+		mark_as_killed(descriptor);
+		write_at(descriptor, none, sizeof none,
+				 head_at(0) + (off_t)offsetof(struct segment_head, root));
+		snug_memory_file *file = open_file(descriptor, 1);
+		snug_shard *shard = shard_in(file, 0);
+		assert_int_equal(items_of(shard), 0);
+		REQUIRE_OK(snug_shard_destroy(shard));
+		REQUIRE_OK(snug_memory_file_destroy(file));
+	}
+	close(descriptor);
+}
+
 static void two_on_one_file_are_refused(void **state) {
 	(void)state;
 	int descriptor = make_kept();
@@ -861,6 +905,8 @@ int main(void) {
 		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(a_part_of_a_file_is_refused),
 		cmocka_unit_test(what_was_not_closed_is_refused),
+		cmocka_unit_test(segments_that_meet_are_refused),
+		cmocka_unit_test(what_was_not_finished_goes),
 		cmocka_unit_test(two_on_one_file_are_refused),
 		cmocka_unit_test(other_options_are_refused),
 		cmocka_unit_test(a_disk_s_file_is_refused),
