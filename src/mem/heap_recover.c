@@ -68,10 +68,16 @@ static bool read_fragment(const struct heap_recovery *recovery, uint64_t offset,
 	return out->length > 0 && out->length + heap->classes.fragment_trailer_bytes <= slot->stride;
 }
 
+/* It has no bit that no reference has: between the offset and the mark of a chain. */
+static bool is_reference(snug_ref ref) {
+	return (ref & ~(OFFSET_MASK | REF_CHAINED)) == 0;
+}
+
 const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref, size_t *bytes) {
 	uint64_t offset = ref & OFFSET_MASK;
 	struct left_slot slot;
 	struct fragment_trailer trailer;
+	if (!is_reference(ref)) return NULL;
 	if (family_of(ref) == FAMILY_BYTES) {
 		if (!find_slot(recovery, offset, FAMILY_BYTES, &slot)) return NULL;
 		*bytes = slot.stride;
@@ -187,6 +193,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref, size_t bytes) {
 	uint64_t offset = ref & OFFSET_MASK;
 	struct left_slot slot;
+	if (!is_reference(ref)) return SNUG_ERROR_CORRUPT;
 	if (family_of(ref) == FAMILY_FRAGMENT) return take_chain(recovery, offset, bytes);
 	if (!find_slot(recovery, offset, FAMILY_BYTES, &slot) || bytes == 0 || bytes > slot.stride)
 		return SNUG_ERROR_CORRUPT;

@@ -788,7 +788,9 @@ static void use_damaged(int descriptor, struct entry *entries) {
 	throw_away(file);
 }
 
-static void damage(uint32_t rounds, bool only_objects) {
+enum damaged { ANY_BYTES, OBJECTS_ALONE, OF_A_KILLED };
+
+static void damage(uint32_t rounds, enum damaged what) {
 	static struct entry entries[KEYS];
 	attached = refused = 0;
 	for (uint32_t round = 0; round < rounds; round++) {
@@ -799,12 +801,13 @@ static void damage(uint32_t rounds, bool only_objects) {
 		use_shard(shard, entries, 600);
 		REQUIRE_OK(snug_shard_destroy(shard));
 		uint32_t count = 1u << test_random_below(&random_numbers, 8);
-		if (only_objects) change_objects(descriptor, file, count);
+		if (what == OBJECTS_ALONE) change_objects(descriptor, file, count);
 		REQUIRE_OK(snug_memory_file_destroy(file));
-		if (only_objects)
+		if (what == OBJECTS_ALONE)
 			make_foreign(descriptor);
 		else
 			change_bytes(descriptor, count);
+		if (what == OF_A_KILLED) mark_as_killed(descriptor);
 		use_damaged(descriptor, entries);
 		close(descriptor);
 	}
@@ -813,14 +816,21 @@ static void damage(uint32_t rounds, bool only_objects) {
 
 static void changed_bytes_are_found(void **state) {
 	(void)state;
-	damage(150, false);
+	damage(150, ANY_BYTES);
 	assert_true(refused > 0);
 }
 
 static void changed_objects_are_found(void **state) {
 	(void)state;
-	damage(150, true);
+	damage(150, OBJECTS_ALONE);
 	assert_true(refused > 0 && attached > 0);
+}
+
+/* Nothing has a sum: what does not certify itself is dropped, and all laws hold. */
+static void changed_bytes_of_a_killed_are_dropped(void **state) {
+	(void)state;
+	damage(100, OF_A_KILLED);
+	assert_true(attached > 0);
 }
 
 static void changed_objects_of_handles_are_found(void **state) {
@@ -912,6 +922,7 @@ int main(void) {
 		cmocka_unit_test(a_disk_s_file_is_refused),
 		cmocka_unit_test(changed_bytes_are_found),
 		cmocka_unit_test(changed_objects_are_found),
+		cmocka_unit_test(changed_bytes_of_a_killed_are_dropped),
 		cmocka_unit_test(changed_objects_of_handles_are_found),
 		cmocka_unit_test(what_is_given_back_is_a_hole),
 	};
