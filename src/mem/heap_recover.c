@@ -68,10 +68,16 @@ static bool read_fragment(const struct heap_recovery *recovery, uint64_t offset,
 	return out->length > 0 && out->length + heap->classes.fragment_trailer_bytes <= slot->stride;
 }
 
+/* It has no bit that no reference has: between the offset and the mark of a chain. */
+static bool is_reference(snug_ref ref) {
+	return (ref & ~(OFFSET_MASK | REF_CHAINED)) == 0;
+}
+
 const void *heap_recover_look(const struct heap_recovery *recovery, snug_ref ref, size_t *bytes) {
 	uint64_t offset = ref & OFFSET_MASK;
 	struct left_slot slot;
 	struct fragment_trailer trailer;
+	if (!is_reference(ref)) return NULL;
 	if (family_of(ref) == FAMILY_BYTES) {
 		if (!find_slot(recovery, offset, FAMILY_BYTES, &slot)) return NULL;
 		*bytes = slot.stride;
@@ -143,10 +149,11 @@ static bool chain_is_whole(const struct heap_recovery *recovery, uint64_t head, 
 	return offset == 0 && total_bytes == bytes;
 }
 
-static void untake_chain(struct heap_recovery *recovery, uint64_t head, uint64_t end) {
+/* By their number: a chain that is damaged comes back to one that was taken. */
+static void untake_chain(struct heap_recovery *recovery, uint64_t head, uint32_t count) {
 	struct left_slot slot;
 	struct fragment_trailer trailer;
-	for (uint64_t offset = head; offset != end; offset = trailer.next) {
+	for (uint64_t offset = head; count > 0; offset = trailer.next, count--) {
 		bool is_one = read_fragment(recovery, offset, &slot, &trailer);
 		SNUG_ASSERT(is_one);
 		if (!is_one) return;
@@ -161,6 +168,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 	struct fragment_trailer trailer;
 	if (!chain_is_whole(recovery, head, bytes)) return SNUG_ERROR_CORRUPT;
 	uint64_t previous = 0;
+	uint32_t taken = 0;
 	SNUG_ASSERT(heap->slot_trailer_bytes == 0);
 	for (uint64_t offset = head; offset != 0; offset = trailer.next) {
 		bool is_one = read_fragment(recovery, offset, &slot, &trailer);
@@ -168,7 +176,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 											  heap->classes.fragment_trailer_bytes)
 								  : SNUG_ERROR_CORRUPT;
 		if (error) {
-			untake_chain(recovery, head, offset);
+			untake_chain(recovery, head, taken);
 			return error;
 		}
 		if (trailer.previous != previous) {
@@ -176,6 +184,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 			fragment_trailer_write(heap, trailer_at(heap, &slot, offset), trailer);
 		}
 		previous = offset;
+		taken++;
 	}
 	heap->chains++;
 	return SNUG_OK;
@@ -184,6 +193,7 @@ static snug_error take_chain(struct heap_recovery *recovery, uint64_t head, size
 snug_error heap_recover_take(struct heap_recovery *recovery, snug_ref ref, size_t bytes) {
 	uint64_t offset = ref & OFFSET_MASK;
 	struct left_slot slot;
+	if (!is_reference(ref)) return SNUG_ERROR_CORRUPT;
 	if (family_of(ref) == FAMILY_FRAGMENT) return take_chain(recovery, offset, bytes);
 	if (!find_slot(recovery, offset, FAMILY_BYTES, &slot) || bytes == 0 || bytes > slot.stride)
 		return SNUG_ERROR_CORRUPT;

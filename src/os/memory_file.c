@@ -150,6 +150,19 @@ static snug_error look_whose(struct opening *opening, bool *is_empty) {
 	return refuse(opening, SNUG_ERROR_FILE, "it is not empty, and no memory file");
 }
 
+static bool heads_are_sound(const struct file_header *header, uint64_t file_bytes,
+							bool is_unclean) {
+	const char *heads = (const char *)header + FILE_GRAIN;
+	for (uint32_t number = 0; number < header->segments; number++) {
+		const struct segment_head *head = (const void *)(heads + number * FILE_GRAIN);
+		if (!segment_is_sound(head, file_bytes) || (head->is_sealed == 0 && !is_unclean))
+			return false;
+		for (uint32_t other = 0; other < number; other++)
+			if (segments_meet(head, (const void *)(heads + other * FILE_GRAIN))) return false;
+	}
+	return true;
+}
+
 static snug_error look_at_header(struct opening *opening, const struct file_header *header) {
 	uint64_t file_bytes = (uint64_t)opening->stat.st_size;
 	uint32_t wanted = opening->options->segments;
@@ -175,12 +188,8 @@ static snug_error look_at_header(struct opening *opening, const struct file_head
 					   "it is of %u workers, and %u are wanted", header->segments, wanted);
 		return SNUG_ERROR_LAYOUT;
 	}
-	const char *heads = (const char *)header + FILE_GRAIN;
-	for (uint32_t number = 0; number < header->segments; number++) {
-		const struct segment_head *head = (const void *)(heads + number * FILE_GRAIN);
-		if (!segment_is_sound(head, file_bytes) || (head->is_sealed == 0 && !opening->is_unclean))
-			return refuse(opening, SNUG_ERROR_CORRUPT, "a head was changed, or is damaged");
-	}
+	if (!heads_are_sound(header, file_bytes, opening->is_unclean))
+		return refuse(opening, SNUG_ERROR_CORRUPT, "a head was changed, or is damaged");
 	return SNUG_OK;
 }
 
@@ -273,6 +282,8 @@ static snug_error open_heads(struct opening *opening, bool is_cold, snug_memory_
 	file->is_foreign = !is_cold && !file->is_unclean &&
 					   memcmp(&stamp, &file->header->stamp, sizeof stamp) != 0;
 	file->holds = !is_cold && has_roots(file);
+	for (uint32_t number = 0; file->is_unclean && number < file->segments; number++)
+		segment_drop_unfinished(&file->segment[number]);
 	memcpy(file->reason, opening->reason, sizeof file->reason);
 	*out = file;
 	return SNUG_OK;

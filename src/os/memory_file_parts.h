@@ -130,6 +130,10 @@ void segment_init(struct memory_segment *segment, snug_memory_file *file, uint32
 void segment_unmap(struct memory_segment *segment);
 /* All parts lie in a file so long; none shares a byte with another one. */
 bool segment_is_sound(const struct segment_head *head, uint64_t file_bytes);
+/* They share a byte. Of heads that are sound. */
+bool segments_meet(const struct segment_head *one, const struct segment_head *other);
+/* Gives back the parts of a segment that holds no root: its process was killed while it made them. */
+void segment_drop_unfinished(struct memory_segment *segment);
 
 static inline struct file_root *segment_root(struct segment_head *head, enum memory_root root) {
 	return &head->root[head->epoch % 2][root];

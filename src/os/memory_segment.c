@@ -224,6 +224,13 @@ static bool parts_meet(const struct file_part *one, const struct file_part *othe
 		   other->offset < one->offset + one->bytes;
 }
 
+bool segments_meet(const struct segment_head *one, const struct segment_head *other) {
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
+		for (uint32_t with = 0; with < FILE_PARTS_MAX; with++)
+			if (parts_meet(&one->part[number], &other->part[with])) return true;
+	return false;
+}
+
 bool segment_is_sound(const struct segment_head *head, uint64_t file_bytes) {
 	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++) {
 		if (!part_is_sound(&head->part[number], file_bytes)) return false;
@@ -434,6 +441,14 @@ static void drop_unheld(struct memory_segment *segment) {
 /* Roots that are not held would be found by the next flip. */
 static void forget_other_roots(struct segment_head *head) {
 	memset(&head->root[(head->epoch + 1) % 2], 0, sizeof head->root[0]);
+}
+
+void segment_drop_unfinished(struct memory_segment *segment) {
+	SNUG_ASSERT(!segment->is_attached && segment->uses == 0);
+	for (uint32_t root = 0; root < ROOT_COUNT; root++)
+		if (segment_root(segment->head, (enum memory_root)root)->address != 0) return;
+	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
+		if (segment->head->part[number].bytes != 0) drop_part(segment, number);
 }
 
 snug_error memory_segment_begin_recovery(struct memory_segment *segment) {

@@ -621,6 +621,50 @@ static void what_was_not_closed_is_refused(void **state) {
 	close(descriptor);
 }
 
+static off_t head_at(uint32_t segment) {
+	return (off_t)FILE_GRAIN * (1 + segment);
+}
+
+static void mark_as_killed(int descriptor) {
+	uint32_t mark = MARK_RUNNING;
+	write_at(descriptor, &mark, sizeof mark, offsetof(struct file_header, mark));
+}
+
+/* Of two workers whose process was killed: they would write to each other's memory. */
+static void segments_that_meet_are_refused(void **state) {
+	(void)state;
+	int descriptor = make_kept();
+	snug_memory_file *file;
+	struct file_part part;
+	uint32_t segments = 2;
+	assert_int_equal(pread(descriptor, &part, sizeof part, head_at(0)), sizeof part);
+	assert_true(part.bytes > 0);
+	mark_as_killed(descriptor);
+	write_at(descriptor, &segments, sizeof segments, offsetof(struct file_header, segments));
+	write_at(descriptor, &part, sizeof part, head_at(1));
+	snug_memory_file_options options = options_of(descriptor, 2);
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_memory_file_create(&options, &file));
+	close(descriptor);
+}
+
+/* Who is killed before its roots are there leaves parts: they go, however often that happens. */
+static void what_was_not_finished_goes(void **state) {
+	(void)state;
+	int descriptor = make_kept();
+	const struct file_root none[2][ROOT_COUNT] = {0};
+	for (uint32_t life = 0; life < FILE_PARTS_MAX; life++) {
+		mark_as_killed(descriptor);
+		write_at(descriptor, none, sizeof none,
+				 head_at(0) + (off_t)offsetof(struct segment_head, root));
+		snug_memory_file *file = open_file(descriptor, 1);
+		snug_shard *shard = shard_in(file, 0);
+		assert_int_equal(items_of(shard), 0);
+		REQUIRE_OK(snug_shard_destroy(shard));
+		REQUIRE_OK(snug_memory_file_destroy(file));
+	}
+	close(descriptor);
+}
+
 static void two_on_one_file_are_refused(void **state) {
 	(void)state;
 	int descriptor = make_kept();
@@ -744,7 +788,9 @@ static void use_damaged(int descriptor, struct entry *entries) {
 	throw_away(file);
 }
 
-static void damage(uint32_t rounds, bool only_objects) {
+enum damaged { ANY_BYTES, OBJECTS_ALONE, OF_A_KILLED };
+
+static void damage(uint32_t rounds, enum damaged what) {
 	static struct entry entries[KEYS];
 	attached = refused = 0;
 	for (uint32_t round = 0; round < rounds; round++) {
@@ -755,12 +801,13 @@ static void damage(uint32_t rounds, bool only_objects) {
 		use_shard(shard, entries, 600);
 		REQUIRE_OK(snug_shard_destroy(shard));
 		uint32_t count = 1u << test_random_below(&random_numbers, 8);
-		if (only_objects) change_objects(descriptor, file, count);
+		if (what == OBJECTS_ALONE) change_objects(descriptor, file, count);
 		REQUIRE_OK(snug_memory_file_destroy(file));
-		if (only_objects)
+		if (what == OBJECTS_ALONE)
 			make_foreign(descriptor);
 		else
 			change_bytes(descriptor, count);
+		if (what == OF_A_KILLED) mark_as_killed(descriptor);
 		use_damaged(descriptor, entries);
 		close(descriptor);
 	}
@@ -769,14 +816,21 @@ static void damage(uint32_t rounds, bool only_objects) {
 
 static void changed_bytes_are_found(void **state) {
 	(void)state;
-	damage(150, false);
+	damage(150, ANY_BYTES);
 	assert_true(refused > 0);
 }
 
 static void changed_objects_are_found(void **state) {
 	(void)state;
-	damage(150, true);
+	damage(150, OBJECTS_ALONE);
 	assert_true(refused > 0 && attached > 0);
+}
+
+/* Nothing has a sum: what does not certify itself is dropped, and all laws hold. */
+static void changed_bytes_of_a_killed_are_dropped(void **state) {
+	(void)state;
+	damage(100, OF_A_KILLED);
+	assert_true(attached > 0);
 }
 
 static void changed_objects_of_handles_are_found(void **state) {
@@ -861,11 +915,14 @@ int main(void) {
 		cmocka_unit_test(another_version_is_refused),
 		cmocka_unit_test(a_part_of_a_file_is_refused),
 		cmocka_unit_test(what_was_not_closed_is_refused),
+		cmocka_unit_test(segments_that_meet_are_refused),
+		cmocka_unit_test(what_was_not_finished_goes),
 		cmocka_unit_test(two_on_one_file_are_refused),
 		cmocka_unit_test(other_options_are_refused),
 		cmocka_unit_test(a_disk_s_file_is_refused),
 		cmocka_unit_test(changed_bytes_are_found),
 		cmocka_unit_test(changed_objects_are_found),
+		cmocka_unit_test(changed_bytes_of_a_killed_are_dropped),
 		cmocka_unit_test(changed_objects_of_handles_are_found),
 		cmocka_unit_test(what_is_given_back_is_a_hole),
 	};

@@ -34,6 +34,7 @@ struct visit {
 	void *context;
 	uint64_t entries[ENTRIES_OF_GROUP];
 	uint32_t count;
+	uint64_t spills_met;
 };
 
 static bool is_alive(const struct visit *visit, const struct bucket *home) {
@@ -56,11 +57,13 @@ static bool tell(struct visit *visit) {
 	return count == 0 || visit->visit(visit->context, visit->entries, count);
 }
 
-/* A chain that is damaged may lead anywhere, and round and round. */
+/* A chain that is damaged may lead anywhere, and round and round. Of those that are whole each bucket
+ * is met once, and once more where it is carried: all chains together are not longer. */
 static bool visit_chain(struct visit *visit, uint32_t next, const struct group *group) {
 	const struct index_left *left = visit->left;
-	for (uint32_t met = 0; next != 0 && next <= left->spill_count && met < left->spill_count;
-		 met++) {
+	uint64_t most = 2 * (uint64_t)left->spill_count;
+	for (; next != 0 && next <= left->spill_count && visit->spills_met < most;
+		 visit->spills_met++) {
 		const struct bucket *spill = &left->spills[next - 1];
 		collect_spilled(visit, spill, group);
 		if (!tell(visit)) return false;
