@@ -154,7 +154,8 @@ static size_t take_turn(struct tls_stream *stream, const char *bytes, size_t len
 
 /* Who has gone has been heard to the end. */
 void tls_handshake_step(struct tls_stream *stream) {
-	size_t read_bytes = take_turn(stream, stream->kept + stream->kept_at, stream->kept_bytes);
+	const char *kept = stream->kept_bytes > 0 ? stream->kept + stream->kept_at : "";
+	size_t read_bytes = take_turn(stream, kept, stream->kept_bytes);
 	stream->kept_at += (uint32_t)read_bytes;
 	stream->kept_bytes -= (uint32_t)read_bytes;
 	if (stream->kept_bytes == 0) tls_keep_nothing(stream);

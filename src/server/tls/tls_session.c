@@ -95,6 +95,7 @@ static enum tls_step judge(struct tls_session *session, int result) {
 
 enum tls_step tls_session_handshake(struct tls_session *session) {
 	int64_t before_bytes = begin();
+	library_of(session)->ERR_clear_error(); /* what a success has left would be judged as ours */
 	int result = library_of(session)->SSL_do_handshake(session->ssl);
 	enum tls_step step = result == 1 ? TLS_DONE : judge(session, result);
 	end(session, before_bytes);
