@@ -189,7 +189,7 @@ def test_rights_in_text():
         all_of_it = server.user("foo", "bar")
         all_of_it.ask(b"set k 0 0 1\r\n5\r\n", b"STORED\r\n")
         reader = server.user("reader", "r3ad")
-        reader.ask(b"get k none\r\nmg k v\r\nme none\r\nstats sizes\r\n", b"VALUE k 0 1\r\n5\r\nEND\r\nVA 1\r\n5\r\nEN\r\nSTAT sizes_status disabled\r\nEND\r\n")
+        reader.ask(b"get k none\r\nmg k v\r\nme none\r\nstats sizes\r\n", b"VALUE k 0 1\r\n5\r\nEND\r\nVA 1\r\n5\r\nEN\r\nSTAT 32 1\r\nEND\r\n")
         for line in (b"delete k", b"touch k 0", b"gat 0 k", b"mg k N30 v", b"mg k T30 v", b"md k q", b"incr k 1", b"ma k q", b"flush_all"):
             reader.ask(line + b"\r\n", NOT_HIS)
         reader.ask(b"set k 0 0 3 noreply\r\nnew\r\nset k 0 0 3\r\nnew\r\nms k 3 q\r\nnew\r\nmn\r\n", NOT_HIS + NOT_HIS + b"MN\r\n")
