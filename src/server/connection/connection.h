@@ -457,8 +457,13 @@ static inline void errand_wait(struct turn *turn, struct record *record) {
 bool connections_describe(struct server_worker *worker, bool from_first, uint32_t most,
 						  struct text *out);
 
+/* What anybody watches at this moment: who has been told OK misses nothing that comes after it. */
+static inline uint32_t connection_watched_kinds(const struct connection *connection) {
+	return atomic_load_explicit(&connection->worker->server->watchers.kinds, memory_order_relaxed);
+}
+
 static inline bool connection_is_watched(const struct connection *connection) {
-	return __builtin_expect(connection->worker->watched_kinds != 0, false);
+	return __builtin_expect(connection_watched_kinds(connection) != 0, false);
 }
 
 /* What was carried out for it, if that is watched: server/watch/watch_lines.h. */
@@ -466,7 +471,8 @@ static inline void connection_watch(const struct connection *connection, const s
 									const struct operation *operation) {
 	struct server_worker *worker = connection->worker;
 	if (!connection_is_watched(connection)) return;
-	struct watched watched = {worker->watched_kinds, connection->stream.fd, worker->wall_s};
+	struct watched watched = {connection_watched_kinds(connection), connection->stream.fd,
+							  worker->wall_s};
 	watch_item(&worker->server->watchers, &watched, reply, operation);
 }
 

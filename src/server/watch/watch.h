@@ -8,8 +8,8 @@
  *     any worker: an event --watchers_say, under the mutex--> text of each watcher, 64 KiB at most
  *     the watcher's worker: watcher_take --> its output
  *
- * Laws    - Who does not watch pays nothing but a look at a number of its own worker's, which is
- *           renewed each turn.
+ * Laws    - Who does not watch pays nothing but a look at a number that all workers share, and that
+ *           changes when a watcher comes or goes. Evictions are told from a worker's next turn on.
  *         - A watcher holds WATCH_BYTES at most, and draws on the account of such texts. What finds
  *           no room is counted, and told as skipped=N before the next line that finds some. Nobody
  *           waits for a watcher. */
