@@ -127,7 +127,8 @@ def test_what_is_fine_is_not_told():
                 assert snugd.figure("curr_items") > 0
             snugd.process.send_signal(signal.SIGHUP)
             snugd.hear(r"^snugd: reload: done$")
-            assert [line for line in snugd.lines if "reload" not in line] == [], snugd.lines
+            # The coordinator looks at the machine when it begins, which may be after the server listens.
+            assert [line for line in snugd.lines if "reload" not in line and "cgroup" not in line] == [], snugd.lines
 
 
 sys.exit(run_tests(globals()))
