@@ -283,7 +283,6 @@ void server_worker_run(struct server_worker *worker, void *const *requests, size
 
 /* ------------------------------------------------------------------ a turn ----------------- */
 
-/* All is said, and nothing more will be asked. */
 /* Nobody hears what would be told for ever. */
 static bool is_forsaken(const struct connection *connection) {
 	const struct record *first = connection->first_answer;
@@ -291,6 +290,7 @@ static bool is_forsaken(const struct connection *connection) {
 		   first->errand->is_endless;
 }
 
+/* All is said, and nothing more will be asked. */
 static bool is_over(const struct connection *connection) {
 	if (UNLIKELY(is_forsaken(connection))) return true;
 	if (connection->first_answer != NULL || connection->first_out != NULL || connection->is_sending)
