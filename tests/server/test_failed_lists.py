@@ -20,14 +20,14 @@ from server_process import Server
 
 PROGRAM = sys.argv[1]
 LARGE_BYTES = 450000
-LARGE = 14
+LARGE_A_WORKER = 14  # Wherever the keys fall, one worker has so many at least, and may lease nine.
 SMALL = (b"alice", b"bob")
 ERROR = b"SERVER_ERROR out of memory writing get response\r\n"
 
 
-def fill(server):
+def fill(server, large):
     with server.connect() as client, client.makefile("rb") as answers:
-        for i in range(LARGE):
+        for i in range(large):
             client.sendall(b"set big%d 0 0 %d\r\n%s\r\n" % (i, LARGE_BYTES, b"x" * LARGE_BYTES))
             assert answers.readline() == b"STORED\r\n"
         for key in SMALL:
@@ -35,9 +35,9 @@ def fill(server):
             assert answers.readline() == b"STORED\r\n"
 
 
-def begin_slow_readers(server):
+def begin_slow_readers(server, large):
     readers = []
-    for i in range(LARGE):
+    for i in range(large):
         reader = server.connect(receive_buffer_bytes=2048)
         reader.setblocking(False)
         try:
@@ -80,12 +80,11 @@ def ask(server, lists, in_one):
     return failed
 
 
-
-
-def check(*args, must_fail=False):
-    with Server(PROGRAM, ["-m", "8", *args]) as server:
-        fill(server)
-        readers = begin_slow_readers(server)
+def check(threads, *args, must_fail=False):
+    large = LARGE_A_WORKER * threads
+    with Server(PROGRAM, ["-t", str(threads), "-m", str(8 * threads), *args]) as server:
+        fill(server, large)
+        readers = begin_slow_readers(server, large)
         time.sleep(0.5)
         lists = [
             [b"alice", b"big0", b"bob", b"big1", b"alice"],
@@ -96,6 +95,7 @@ def check(*args, must_fail=False):
             [b"bob", b"big7"],
             [b"bob"] * 40 + [b"big8"] + [b"alice"] * 40,
         ]
+        lists += [[b"alice", b"big%d" % i, b"bob"] for i in range(9, large)]
         until, failed = time.monotonic() + HANG_S, 0
         while True:
             failed += sum(ask(server, lists, in_one) for in_one in (False, True))
@@ -108,13 +108,13 @@ def check(*args, must_fail=False):
 
 
 def test_an_error_ends_the_list():
-    for threads in ("1", "3"):
-        assert check("-t", threads, "--io", "epoll", must_fail=True) > 0, "no value was refused"
+    for threads in (1, 3):
+        assert check(threads, "--io", "epoll", must_fail=True) > 0, "no value was refused"
 
 
 def test_the_same_by_the_default_io():
-    for threads in ("1", "3"):
-        check("-t", threads)
+    for threads in (1, 3):
+        check(threads)
 
 
 sys.exit(run_tests(globals()))
