@@ -1,0 +1,66 @@
+/* ctl_commands.c: the table of commands; see ctl_command.h. --help, and with it what a shell completes, is
+ * made from the rows. */
+#include "ctl_command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command table[] = {
+	{"estimate", "  estimate [coalesce|compact]         what a defragmentation would gain\n", 0,
+	 run_ask},
+	{"defrag",
+	 "  defrag [coalesce|compact] [bytes N] [ms N] [return]\n"
+	 "                                      defragments, within a budget of bytes\n"
+	 "                                      copied or time; return: gives what is\n"
+	 "                                      free back to the system\n",
+	 0, run_ask},
+	{"emergency",
+	 "  emergency BYTES [evict]             returns so many bytes to the machine;\n"
+	 "                                      evict: by evicting items too; refused,\n"
+	 "                                      and nothing done, if it cannot be met\n",
+	 0, run_ask},
+	{"schedule",
+	 "  schedule HH:MM-HH:MM [target PCT]   defragments daily in that window\n"
+	 "  schedule every TIME [target PCT]    defragments at intervals: 90s, 30m, 12h\n",
+	 0, run_ask},
+	{"schedules", "  schedules                           the schedules, and when the next is due\n",
+	 0, run_ask},
+	{"cancel", "  cancel NUMBER                       ends a schedule\n", 0, run_ask},
+	{"report", "  report [N]                          the last requests, and what they did\n", 0,
+	 run_ask},
+	{"metrics", "  metrics                             figures of each worker and pool\n", 0,
+	 run_ask},
+	{"map", "  map                                 the memory map\n", COMMAND_SVG, run_map},
+	{"limit", "  limit [BYTES]                       the memory limit; BYTES: set it\n", 0,
+	 run_ask},
+	{"check", "  check                               walks all memory: is it sound?\n", 0, run_ask},
+	{"verbosity",
+	 "  verbosity N                         what the log says: 0 errors, warnings .. 3\n", 0,
+	 run_ask},
+	{"flush_all", "  flush_all [SECONDS]                 every item has expired\n", 0, run_ask},
+	{"shutdown", "  shutdown                            ends the server in order\n", 0,
+	 run_shutdown},
+	{"stats", "  stats [items|slabs|conns|settings]  memcached's statistics\n", 0, run_ask},
+	{"top", "  top                                 what the server does; q ends\n", COMMAND_NO_JSON,
+	 run_top},
+	{"dump",
+	 "  dump                                all items, to standard output, as commands\n"
+	 "                                      that store them\n",
+	 COMMAND_NO_JSON | COMMAND_CONNECTS, run_items},
+	{"load",
+	 "  load                                stores such items from standard input,\n"
+	 "                                      here or in any memcached\n",
+	 COMMAND_NO_JSON | COMMAND_CONNECTS, run_items},
+};
+
+#define COMMANDS (sizeof table / sizeof *table)
+
+const struct command *command_find(const char *name) {
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(table[i].name, name) == 0) return &table[i];
+	return NULL;
+}
+
+void command_print_help(void) {
+	for (size_t i = 0; i < COMMANDS; i++) fputs(table[i].help, stdout);
+}
