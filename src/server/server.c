@@ -224,6 +224,8 @@ snug_error server_create(const struct settings *settings, const struct listeners
 	if (memory_file != NULL && settings->hash_secret[0] == '\0')
 		(void)shard_take_secret(memory_file);
 	watchers_init(&server->watchers);
+	prefixes_init(&server->prefixes, settings_prefix_delimiter(settings), &server->texts,
+				  &server->watchers);
 	settings_live_init(&server->live, settings);
 	server->worker = calloc(settings->threads, sizeof *server->worker);
 	snug_error error = server->worker == NULL ? SNUG_ERROR_OS_MEMORY : SNUG_OK;
@@ -240,6 +242,8 @@ snug_error server_create(const struct settings *settings, const struct listeners
 		start_collapse(server);
 	if (!error) error = start_coordinator(server, log);
 	if (!error) error = open_doors(server);
+	if (!error && settings->prefix_delimiter[0] != '\0' && !prefixes_begin(&server->prefixes))
+		error = SNUG_ERROR_OS_MEMORY;
 	if (error)
 		server_destroy(server);
 	else
@@ -288,6 +292,7 @@ void server_destroy(struct server *server) {
 	if (!error) error = snug_workers_destroy(server->workers);
 	SNUG_ASSERT(!error);
 	(void)error;
+	prefixes_deinit(&server->prefixes);
 	watchers_deinit(&server->watchers);
 	free(server->worker);
 	free(server);

@@ -38,7 +38,7 @@
 #include "server/process/settings_live.h"
 #include "server/settings/settings.h"
 #include "server/tls/tls.h"
-#include "server/watch/watch.h"
+#include "server/watch/prefixes.h"
 
 #include <snug/coordinator.h>
 #include <snug/histogram.h>
@@ -165,6 +165,7 @@ struct server {
 	/* Answers that errands make for clients draw on it. Atomic: any worker. */
 	struct text_account texts;
 	struct watchers watchers;
+	struct prefixes prefixes;
 	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */
 	_Atomic uint32_t told_class;
 	struct trouble trouble[TROUBLE_COUNT];

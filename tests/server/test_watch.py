@@ -55,26 +55,42 @@ class Watcher:
 
 def test_items():
     with Snugd() as server, Watcher(server, b"fetchers mutations deletions") as watcher:
+
+        def looked_up(key, size=None):
+            status = b"found clsid=1" if size is not None else b"not_found clsid=0"
+            watcher.expect(b"type=item_get key=%s status=%s cfd=\\d+ size=%d" % (key, status, size or 0))
+
         for number in range(6):  # of all workers
             key = b"key-%d" % number
             server.ask(b"get %s\r\n" % key)
             watcher.expect(b"type=item_get key=%s status=not_found clsid=0 cfd=\\d+ size=0" % key)
             server.set(key, b"value", 0, 100)
+            looked_up(key)
             watcher.expect(b"type=item_store key=%s status=stored cmd=set ttl=100 clsid=1 cfd=\\d+ size=5" % key)
             server.ask(b"mg %s\r\n" % key)
             watcher.expect(b"type=item_get key=%s status=found clsid=1 cfd=\\d+ size=5" % key)
             server.ask(b"cas %s 0 0 1 99999\r\nx\r\n" % key)
+            looked_up(key, 5)
             watcher.expect(b"type=item_store key=%s status=exists cmd=cas ttl=0 clsid=1 cfd=\\d+ size=1" % key)
             server.ask((b"md %s\r\n" if number % 2 else b"delete %s\r\n") % key)
+            looked_up(key, 5)
             watcher.expect(b"type=deleted key=%s cmd=%s clsid=1 size=5" % (key, b"md" if number % 2 else b"delete"))
             assert server.ask(b"delete %s\r\n" % key) == b"NOT_FOUND"
+            looked_up(key)
+            server.set(key, b"99")
+            looked_up(key)
+            watcher.expect(b"type=item_store .*")
+            assert server.ask(b"incr %s 1\r\n" % key) == b"100"
+            looked_up(key, 2)  # as it was before
         server.set(b"#" * 250, b"x" * 20000)
+        looked_up(b"%23" * 250)
         watcher.expect(b"type=item_store key=%s status=stored cmd=set ttl=0 clsid=1 cfd=\\d+ size=20000" % (b"%23" * 250))
 
 
 def test_each_is_told_what_it_asked_for():
     with Snugd() as server, Watcher(server, b"") as fetches, Watcher(server, b"deletions") as deletions:
         server.set(b"k", b"v")
+        fetches.expect(b"type=item_get key=k status=not_found clsid=0 cfd=\\d+ size=0")
         server.ask(b"touch k 0\r\n")
         fetches.expect(b"type=item_get key=k status=found clsid=1 cfd=\\d+ size=1")
         server.ask(b"delete k\r\n")

@@ -111,6 +111,8 @@ struct world *world_begin(const struct world_options *options) {
 	server->started.begun_s = server->clock.begun_s = WORLD_BEGIN_S;
 	server->texts.limit_bytes = (size_t)16 << 20;
 	settings_live_init(&server->live, &server->settings);
+	watchers_init(&server->watchers);
+	prefixes_init(&server->prefixes, ':', &server->texts, &server->watchers);
 	for (uint32_t i = 0; i < WORLD_WORKERS; i++) begin_worker(i, options->page_bytes);
 	server->is_complete = true;
 	return &world;
@@ -206,6 +208,8 @@ void world_end(void) {
 	world_settle();
 	for (uint32_t i = 0; i < WORLD_WORKERS; i++) require_nothing_is_held(&world.worker[i]);
 	REQUIRE(world.server.connection_count == 0, "connections are counted that have gone");
+	prefixes_deinit(&world.server.prefixes);
+	watchers_deinit(&world.server.watchers);
 	REQUIRE(world.server.texts.used_bytes == 0, "a text is held");
 	for (uint32_t i = 0; i < WORLD_WORKERS; i++) {
 		server_worker_end(&world.worker[i]);

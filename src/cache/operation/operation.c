@@ -234,6 +234,7 @@ static snug_error remove_found(snug_shard *shard, struct operation *operation,
 
 static void delete (snug_shard *shard, struct operation *operation,
 					struct operation_counts *counts) {
+	operation_tell_before(shard, operation);
 	snug_error error = snug_shard_find(shard, &operation->key, &operation->item);
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
 	operation->cas = 0;
@@ -333,6 +334,7 @@ static void arithmetic(snug_shard *shard, struct operation *operation,
 	char text[ARITHMETIC_BYTES_MAX];
 	uint64_t value;
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
+	operation_tell_before(shard, operation);
 	if (snug_shard_find(shard, &operation->key, &operation->item) != SNUG_OK) {
 		arithmetic_missing(shard, operation, counts);
 		return;

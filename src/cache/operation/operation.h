@@ -63,7 +63,11 @@ enum operation_options {
 	OPERATION_TELLS_DATE = 1 << 15,
 	/* GET: recache_s looks at what is left after exptime was set */
 	OPERATION_TOUCHES_FIRST = 1 << 14,
+	/* STORE, DELETE, ARITHMETIC: before_bytes is answered */
+	OPERATION_TELLS_BEFORE = OPERATION_TOUCHES_FIRST,
 };
+
+#define OPERATION_NOTHING_BEFORE UINT64_MAX
 
 /* An exptime up to this is a time from now; beyond it, a date. */
 #define EXPTIME_RELATIVE_MAX_S (INT64_C(60) * 60 * 24 * 30)
@@ -121,7 +125,12 @@ struct operation {
 	uint64_t number; /* ARITHMETIC: the result */
 	/* asked, by options or kind: operation_asks_rarely */
 	int64_t vivify_exptime;
-	int64_t recache_s;
+	union {
+		int64_t recache_s; /* GET */
+		/* answered, of all that change something: of the value that was there, if there was an
+		 * item */
+		uint64_t before_bytes;
+	};
 	uint64_t cas_compare;
 	uint64_t cas_new;
 	uint64_t delta;

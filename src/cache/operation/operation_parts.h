@@ -25,6 +25,14 @@ static inline uint64_t operation_new_cas(snug_shard *shard, const struct operati
 	return operation->options & OPERATION_WANTS_CAS ? snug_shard_next_cas(shard) : 0;
 }
 
+/* What is there before anything is changed. */
+static inline void operation_tell_before(snug_shard *shard, struct operation *operation) {
+	snug_item before;
+	if (__builtin_expect((operation->options & OPERATION_TELLS_BEFORE) == 0, true)) return;
+	bool is_there = snug_shard_find(shard, &operation->key, &before) == SNUG_OK;
+	operation->before_bytes = is_there ? before.value_bytes : OPERATION_NOTHING_BEFORE;
+}
+
 static inline enum operation_status operation_status_of(snug_error error) {
 	switch (error) {
 	case SNUG_OK:

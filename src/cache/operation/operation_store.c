@@ -172,6 +172,7 @@ void operation_store(snug_shard *shard, struct operation *operation,
 	counts->cmd_set++;
 	if (operation->options & OPERATION_IS_META) counts->cmd_meta++;
 	operation->cas = 0;
+	operation_tell_before(shard, operation);
 	enum verdict verdict = judge(shard, operation, &attributes, counts);
 	if (verdict != VERDICT_REFUSE) {
 		attributes.cas = operation_new_cas(shard, operation);
@@ -188,6 +189,7 @@ void operation_store(snug_shard *shard, struct operation *operation,
 void operation_store_refused(snug_shard *shard, struct operation *operation, snug_error error,
 							 struct operation_counts *counts) {
 	snug_attributes attributes = {0};
+	operation_tell_before(shard, operation);
 	enum verdict verdict = judge(shard, operation, &attributes, counts);
 	if (verdict != VERDICT_REFUSE) failed(shard, operation, verdict, error, counts);
 }

@@ -472,7 +472,7 @@ static inline void connection_watch(const struct connection *connection, const s
 	struct server_worker *worker = connection->worker;
 	if (!connection_is_watched(connection)) return;
 	struct watched watched = {connection_watched_kinds(connection), connection->stream.fd,
-							  worker->wall_s};
+							  worker->wall_s, &worker->server->prefixes};
 	watch_item(&worker->server->watchers, &watched, reply, operation);
 }
 

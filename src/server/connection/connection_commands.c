@@ -122,6 +122,8 @@ static bool parse_one(struct connection *connection, struct batch *batch, const 
 		whole = admit(connection, batch, command, bytes, length);
 	if (LIKELY(command->kind == COMMAND_OPERATION)) {
 		hash_key(command);
+		if (command->operation.kind != OPERATION_GET && connection_is_watched(connection))
+			command->operation.options |= OPERATION_TELLS_BEFORE;
 		if (command->operation.kind == OPERATION_STORE)
 			whole = whole &&
 					take_value(connection, batch, command, bytes + batch->at, length - batch->at);

@@ -93,7 +93,8 @@ void connection_begin(struct server_worker *worker, int fd, uint32_t tag) {
 	link_in(worker, connection);
 	worker->connections.current++;
 	worker->connections.total++;
-	if (connection_is_watched(connection)) watch_connection_new(&worker->server->watchers, fd);
+	if ((connection_watched_kinds(connection) & WATCH_CONNECTIONS) != 0)
+		watch_connection_new(&worker->server->watchers, fd);
 }
 
 /* Where the name is no user's he is a stranger, and may still say who he is. */

@@ -47,7 +47,7 @@ static enum close_reason reason_of(const struct connection *connection) {
 
 void connection_close(struct connection *connection) {
 	if (connection->is_closing) return;
-	if (connection_is_watched(connection))
+	if ((connection_watched_kinds(connection) & WATCH_CONNECTIONS) != 0)
 		watch_connection_close(&connection->worker->server->watchers, connection->stream.fd,
 							   reason_of(connection));
 	connection->is_closing = true;

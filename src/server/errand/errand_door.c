@@ -8,7 +8,8 @@
  *     shutdown                        always                   with --enable-shutdown (-A), as in
  *                                                              memcached
  *     snug items, stats cachedump,    always                   unless --disable-dumping (-X)
- *       lru_crawler metadump, mgdump                           or --control-only
+ *       stats detail, lru_crawler                              or --control-only
+ *       metadump, mgdump
  *     watch                           never: it takes questions    unless --disable-watch (-W) or
  *                                     and tells answers           --control-only
  *     other snug commands, which tell always                   unless --control-only
@@ -58,7 +59,13 @@ static bool changes_server(const struct command *command) {
 static const char shutdown_sentence[] = "SERVER_ERROR: shutdown not enabled";
 static const char watch_sentence[] = "CLIENT_ERROR watch commands not allowed";
 
+/* By the prefixes of its keys. */
+static bool is_detail(const struct command *command) {
+	return command->kind == COMMAND_STATS && asks_for(command, "detail");
+}
+
 static const char *dump_sentence(const struct command *command) {
+	if (is_detail(command)) return "CLIENT_ERROR stats detail not allowed";
 	if (command->kind == COMMAND_STATS) return "CLIENT_ERROR stats cachedump not allowed";
 	return asks_for(command, "mgdump") ? "ERROR key dump not allowed"
 									   : "ERROR metadump not allowed";
@@ -80,7 +87,7 @@ static const char *find_sentence(const struct settings *settings, const struct c
 		return settings->no_watch || settings->control_only ? watch_sentence : NULL;
 	case COMMAND_CRAWLER:
 	case COMMAND_STATS:
-		if (!errand_is_dump(command)) return NULL;
+		if (!errand_is_dump(command) && !is_detail(command)) return NULL;
 		return settings->no_dump || settings->control_only ? dump_sentence(command) : NULL;
 	case COMMAND_SNUG:
 		if (settings->control_only) return sentence;
@@ -131,7 +138,7 @@ uint8_t errand_rights(const struct command *command) {
 	/* the old item goes with a value that is too large */
 	if (command->kind == COMMAND_SAY_SKIP)
 		return command->operation.key.length > 0 ? AUTH_WRITE : 0;
-	if (errand_is_dump(command)) return AUTH_READ;
+	if (errand_is_dump(command) || is_detail(command)) return AUTH_READ;
 	if (command->kind == COMMAND_WATCH) return AUTH_OPERATE;
 	return command->kind == COMMAND_FLUSH ? AUTH_FLUSH : 0;
 }

@@ -7,6 +7,7 @@
  *     stats settings   at once
  *     stats sizes      server/inspect/inspect_sizes.c
  *     stats cachedump  server/inspect/inspect_dump.c
+ *     stats detail     server/inspect/inspect_prefixes.c
  *     stats reset      each worker: its counters begin anew
  *
  * Names are memcached's where they mean the same, so that dashboards and exporters read them; what
@@ -290,6 +291,7 @@ static void say_watchers(struct server *server, struct text *out) {
 	struct watch_counts counts = watchers_count(&server->watchers);
 	stat_u64(out, "log_watchers", counts.watchers);
 	stat_u64(out, "log_watcher_skipped", counts.skipped);
+	stat_u64(out, "snug_prefix_dropped", prefixes_dropped(&server->prefixes));
 }
 
 /* What a memory file gave, and took until it had given it. */
@@ -423,7 +425,7 @@ static void destroy(struct errand *errand) {
 }
 
 static void answer_reset(struct errand *errand, struct text *out) {
-	(void)errand;
+	prefixes_reset(&errand->server->prefixes);
 	text_say(out, "RESET");
 }
 
@@ -439,6 +441,7 @@ static void visit_setting(void *context, const char *name, const char *value) {
 static struct errand *say_settings(struct server *server, struct text *out) {
 	struct settings now = settings_live_now(&server->live, &server->settings);
 	settings_visit(&now, visit_setting, out);
+	stat_text(out, "detail_enabled", prefixes_are_counted(&server->prefixes) ? "yes" : "no");
 	text_say(out, "END");
 	return NULL;
 }
@@ -474,6 +477,7 @@ struct errand *errand_stats(struct server *server, const char *what, size_t leng
 	struct line words;
 	line_split(&words, what, length);
 	if (words_is(&words, 0, "cachedump")) return inspect_cachedump(server, &words, out);
+	if (words_is(&words, 0, "detail")) return inspect_prefixes(server, &words, out);
 	if (is(what, length, "settings")) return say_settings(server, out);
 	if (is(what, length, "sizes")) return inspect_sizes(server, out);
 	text_say(out, "ERROR");

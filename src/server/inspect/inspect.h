@@ -4,6 +4,7 @@
  *     inspect_items.c   `snug items`: commands that store the items anew
  *     inspect_dump.c    `lru_crawler metadump|mgdump`, `stats cachedump`: the items by their keys
  *     inspect_sizes.c   `stats sizes`: how many items there are of each size
+ *     inspect_prefixes.c  `stats detail`: operations by prefix
  *     inspect_watch.c   `watch`
  *     inspect_walk.c    a slice of a walk over one worker's items
  *     inspect_parts.h   what these share
@@ -33,7 +34,8 @@ struct errand *inspect_watch(struct server *server, const char *what, size_t len
 							 struct text *out);
 /* `stats sizes` */
 struct errand *inspect_sizes(struct server *server, struct text *out);
-/* `words` are those behind `stats`, of which the first is cachedump. */
+/* `words` are those behind `stats`, of which the first is detail; cachedump. */
+struct errand *inspect_prefixes(struct server *server, const struct line *words, struct text *out);
 struct errand *inspect_cachedump(struct server *server, const struct line *words, struct text *out);
 
 #endif

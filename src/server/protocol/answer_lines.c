@@ -4,6 +4,7 @@
  *     STAT name value     as it is   a packet: the name is its key
  *     OK, END, RESET      as it is   a packet with nothing in it, which ends a row of statistics
  *     STORED              as it is   "Authenticated": of those who say who they are
+ *     PREFIX name ..      as it is   all of them and END are the value of "detailed", as in memcached
  *     any other           as it is   an error, whose status depends on the command
  *
  * What needs all workers, or the operator's right, is answered in lines by those who know no
@@ -75,6 +76,19 @@ static void append_statistic(const struct reply *reply, const char *line, size_t
 	text_append(out, value, value_bytes);
 }
 
+/* `stats detail dump` */
+static void append_prefixes(const struct reply *reply, const struct text *text, struct text *out) {
+	static const char name[] = "detailed";
+	struct binary_head head = {.key_bytes = sizeof name - 1,
+							   .body_bytes = sizeof name - 1 + text->length};
+	char packet[BINARY_WORDS_BYTES];
+	binary_write_head(reply, &head, packet);
+	text_append(out, packet, BINARY_HEAD_BYTES);
+	text_append(out, name, sizeof name - 1);
+	text_append(out, text->bytes, text->length);
+	text_append(out, packet, binary_say(reply, BINARY_OK, packet));
+}
+
 static void append_line(const struct reply *reply, const char *line, size_t length,
 						struct text *out) {
 	static const char statistic[] = "STAT ";
@@ -95,6 +109,10 @@ void answer_lines(const struct reply *reply, struct text *text) {
 	if (text->length == 0) return;
 	struct text packets = {.account = text->account};
 	const char *at = text->bytes, *end = at + text->length;
+	if (BEGINS(at, text->length, "PREFIX ")) {
+		append_prefixes(reply, text, &packets);
+		at = end;
+	}
 	for (const char *newline; at < end; at = newline + 1) {
 		newline = memchr(at, '\n', (size_t)(end - at));
 		if (newline == NULL) newline = end;

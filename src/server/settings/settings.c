@@ -285,6 +285,7 @@ void settings_visit(const struct settings *settings,
 	const char *asks = settings->auth_file[0] != '\0' ? "yes" : "no";
 	visit(context, "auth_enabled_sasl", asks);
 	visit(context, "auth_enabled_ascii", asks);
+	visit(context, "stat_key_prefix", (char[]){settings_prefix_delimiter(settings), '\0'});
 	for (size_t i = 0; i < sizeof constants / sizeof constants[0]; i++)
 		visit(context, constants[i].name, constants[i].value);
 }

@@ -103,6 +103,7 @@ struct settings {
 	bool daemonize;           /* -d */
 	char user[64];            /* -u */
 	char pid_file[256];       /* -P */
+	char prefix_delimiter[2]; /* -D; "": nothing is counted by prefix before it is asked for */
 	uint32_t verbosity;       /* -v, -vv, -vvv */
 	bool log_json;            /* --log-format plain|json */
 	enum io_kind io;          /* --io auto|uring|epoll */
@@ -142,6 +143,10 @@ void settings_visit(const struct settings *settings,
  * where the address begins. */
 const char *settings_listen_address(const struct settings *settings, const char *entry,
 									enum settings_tls *tls);
+
+static inline char settings_prefix_delimiter(const struct settings *settings) {
+	return settings->prefix_delimiter[0] != '\0' ? settings->prefix_delimiter[0] : ':';
+}
 
 /* A control socket is named, or has been found a place. */
 static inline bool settings_has_control_path(const struct settings *settings) {

@@ -261,6 +261,10 @@ enum settings_kind {
 	  "-v: say what is done, such as a defragmentation and what it gained; -vv: in detail")        \
 	X(LOG, 0, "log-format", CHOICE, SETTINGS_FIELD(log_json), "plain", 0, 0, "plain|json",         \
 	  "log_format", "lines on standard error for people, or a JSON object each")                   \
+	X(LOG, 'D', "prefix-delimiter", TEXT, SETTINGS_FIELD(prefix_delimiter), "", 0, 0, "CHARACTER", \
+	  "",                                                                                          \
+	  "what ends a key's prefix, and count operations by prefix from the start; default: :, and "  \
+	  "once stats detail on asks for it")                                                          \
 	X(LOG, 'h', "help", HELP, SETTINGS_NO_FIELD, "", 0, 0, "", "", "print this")                   \
 	X(LOG, 0, "man", MANUAL, SETTINGS_NO_FIELD, "", 0, 0, "", "",                                  \
 	  "print the manual page, for man -l")                                                         \
@@ -311,7 +315,6 @@ enum settings_kind {
 /* memcached's options that snugd refuses. X(letter, "name", "why") */
 #define SETTINGS_REFUSED(X)                                         \
 	X('S', "enable-sasl", "SASL's PLAIN is there with --auth-file") \
-	X('D', "prefix-delimiter", "there are no statistics by prefix") \
 	X('N', "napi-ids", "connections are spread by the kernel over the workers")
 
 /* The same, as names in the list of -o. X("names", "why") */
@@ -330,7 +333,6 @@ enum settings_kind {
 	X("udpport", "0")         \
 	X("cas_enabled", "yes")   \
 	X("ssl_kernel_tls", "no") \
-	X("detail_enabled", "no") \
 	X("slab_reassign", "yes") \
 	X("hash_algorithm", "xxh3")
 

@@ -25,9 +25,16 @@ struct watch_counts watchers_count(struct watchers *watchers) {
 
 /* Under the mutex. */
 static void renew_kinds(struct watchers *watchers) {
-	uint32_t kinds = 0;
+	uint32_t kinds = watchers->counts_prefixes ? WATCH_PREFIXES : 0;
 	for (struct watcher *at = watchers->first; at != NULL; at = at->next) kinds |= at->kinds;
 	atomic_store_explicit(&watchers->kinds, kinds, memory_order_relaxed);
+}
+
+void watchers_count_prefixes(struct watchers *watchers, bool are_counted) {
+	pthread_mutex_lock(&watchers->mutex);
+	watchers->counts_prefixes = are_counted;
+	renew_kinds(watchers);
+	pthread_mutex_unlock(&watchers->mutex);
 }
 
 bool watcher_begin(struct watchers *watchers, struct watcher *watcher) {

@@ -3,6 +3,7 @@
  *
  *     watch.c        the watchers, and a line to each that wants it
  *     watch_keys.c   a key as memcached's lines tell it
+ *     prefixes       operations counted by prefix of their keys, for `stats detail`
  *     watch_lines.h, .c   what is told of an item and of a connection
  *
  *     any worker: an event --watchers_say, under the mutex--> text of each watcher, 64 KiB at most
@@ -31,6 +32,7 @@ enum watch_kind {
 	WATCH_DELETIONS = 8,
 	WATCH_CONNECTIONS = 16,
 	WATCH_SYSTEM = 32,
+	WATCH_PREFIXES = 64, /* nobody is told, but they are counted: prefixes.h */
 };
 
 struct watcher {
@@ -44,8 +46,9 @@ struct watchers {
 	pthread_mutex_t mutex;
 	struct watcher *first;
 	uint32_t count;
-	uint64_t events;        /* told to somebody, or skipped */
-	uint64_t skipped;       /* of all watchers */
+	uint64_t events;  /* told to somebody, or skipped */
+	uint64_t skipped; /* of all watchers */
+	bool counts_prefixes;
 	_Atomic uint32_t kinds; /* atomic: what anybody wants; changed under the mutex */
 };
 
@@ -65,6 +68,9 @@ void watcher_end(struct watchers *watchers, struct watcher *watcher);
 bool watcher_has_news(struct watchers *watchers, struct watcher *watcher);
 /* What is there is moved to `out`, which is empty. */
 void watcher_take(struct watchers *watchers, struct watcher *watcher, struct text *out);
+
+/* As a watcher of WATCH_PREFIXES would. */
+void watchers_count_prefixes(struct watchers *watchers, bool are_counted);
 
 /* "ts=.. gid=.. " and the line that is printed, without its end, to each that wants the kind. */
 void watchers_say(struct watchers *watchers, enum watch_kind kind, const char *format, ...)

@@ -2,6 +2,7 @@
 #include "server/watch/watch_lines.h"
 
 #include "cache/shard/shard_find.h"
+#include "server/watch/prefixes.h"
 #include "server/watch/watch.h"
 
 #include <arpa/inet.h>
@@ -41,23 +42,42 @@ static unsigned ttl_of(int64_t wall_s, const struct operation *operation) {
 	return left_s < 0 ? 0 : (unsigned)left_s;
 }
 
+/* What was looked up, which all but a look do before anything else: the size of its value. False:
+ * nothing was looked for, or nobody had asked for it to be told when it was. */
+static bool looked_up(const struct operation *operation, bool *is_found, uint64_t *value_bytes) {
+	bool is_plain = operation->kind == OPERATION_GET || operation->kind == OPERATION_INSPECT;
+	if (!is_plain && (operation->options & OPERATION_TELLS_BEFORE) == 0) return false;
+	*is_found = is_plain ? operation->status == STATUS_FOUND
+						 : operation->before_bytes != OPERATION_NOTHING_BEFORE;
+	*value_bytes = !*is_found ? 0
+				   : is_plain ? operation->item.value_bytes
+							  : operation->before_bytes;
+	return true;
+}
+
+static void watch_look(struct watchers *watchers, const struct watched *watched, const char *key,
+					   const struct operation *operation) {
+	bool is_found;
+	uint64_t value_bytes;
+	if (!looked_up(operation, &is_found, &value_bytes)) return;
+	watchers_say(watchers, WATCH_FETCHERS, "type=item_get key=%s status=%s clsid=%u cfd=%d size=%u",
+				 key, is_found ? "found" : "not_found", is_found ? 1u : 0u, watched->fd,
+				 (unsigned)value_bytes);
+}
+
 void watch_item(struct watchers *watchers, const struct watched *watched, const struct reply *reply,
 				const struct operation *operation) {
 	uint32_t kinds = watched->kinds;
 	char room[WATCH_KEY_ROOM];
+	if ((kinds & WATCH_PREFIXES) != 0) prefixes_count(watched->prefixes, operation);
+	if ((kinds & (WATCH_FETCHERS | WATCH_MUTATIONS | WATCH_DELETIONS)) == 0) return;
 	const char *key = watch_key(operation->key.bytes, operation->key.length, room);
-	int fd = watched->fd;
-	if (operation->kind == OPERATION_GET && (kinds & WATCH_FETCHERS) != 0) {
-		bool is_found = operation->status == STATUS_FOUND;
-		watchers_say(watchers, WATCH_FETCHERS,
-					 "type=item_get key=%s status=%s clsid=%u cfd=%d size=%u", key,
-					 is_found ? "found" : "not_found", is_found ? 1u : 0u, fd,
-					 is_found ? (unsigned)operation->item.value_bytes : 0u);
-	} else if (operation->kind == OPERATION_STORE && (kinds & WATCH_MUTATIONS) != 0) {
+	if ((kinds & WATCH_FETCHERS) != 0) watch_look(watchers, watched, key, operation);
+	if (operation->kind == OPERATION_STORE && (kinds & WATCH_MUTATIONS) != 0) {
 		watchers_say(watchers, WATCH_MUTATIONS,
 					 "type=item_store key=%s status=%s cmd=%s ttl=%u clsid=1 cfd=%d size=%u", key,
 					 store_status(operation), store_name(operation),
-					 ttl_of(watched->wall_s, operation), fd, operation->value_bytes);
+					 ttl_of(watched->wall_s, operation), watched->fd, operation->value_bytes);
 	} else if (operation->kind == OPERATION_DELETE && operation->status == STATUS_DONE &&
 			   (operation->options & OPERATION_INVALIDATES) == 0 &&
 			   (kinds & WATCH_DELETIONS) != 0) {

@@ -6,6 +6,7 @@
 #include "server/protocol/protocol.h"
 #include "server/watch/watch.h"
 
+struct prefixes;
 struct walked;
 
 /* Who has asked. */
@@ -13,6 +14,7 @@ struct watched {
 	uint32_t kinds; /* that somebody watches */
 	int fd;
 	int64_t wall_s;
+	struct prefixes *prefixes; /* counted there, if that is watched */
 };
 
 /* An operation that was carried out, of those that are watched: otherwise nothing is told. */

@@ -198,6 +198,15 @@ def statistics(server):
         raise Failure("  no active_slabs")
     client.statistics(b"items")
     client.ask_packet(packet(STAT, b"nonsense"), NOT_FOUND)
+    if client.statistics(b"detail on"):
+        raise Failure("  detail on tells statistics")
+    client.ask_packet(store(SET, b"bin-detail:1", b"value"))
+    client.found(packet(GET, b"bin-detail:1"), b"value")
+    told = client.statistics(b"detail dump")
+    if b"PREFIX bin-detail get 1 hit 1 set 1 del 0\r\n" not in told.get(b"detailed", b""):
+        raise Failure(f"  detail dump: {told}")
+    if client.statistics(b"detail off"):
+        raise Failure("  detail off tells statistics")
     if client.statistics(b"reset"):
         raise Failure("  a reset tells something")
     client.silence()

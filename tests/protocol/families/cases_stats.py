@@ -237,6 +237,31 @@ def sizes(server, conversation):
 
 
 @with_connection
+def detail(server, conversation):
+    """Operations by what stands before the colon of their keys, while they are counted."""
+    conversation.ask(b"stats reset\r\n", b"RESET\r\n")
+    conversation.ask(b"stats detail on\r\n", b"OK\r\n")
+    conversation.ask(b"set det:1 0 0 1\r\nx\r\n", STORED)
+    conversation.ask(b"get det:1 det:2 none_det\r\n", b"VALUE det:1 0 1\r\nx\r\nEND\r\n")
+    conversation.ask(b"incr det:2 1\r\n", NOT_FOUND)
+    conversation.ask(b"touch det:1 0\r\n", b"TOUCHED\r\n")
+    conversation.ask(b"delete det:2\r\n", NOT_FOUND)
+    conversation.ask(b"append :det 0 0 1\r\nx\r\n", b"NOT_STORED\r\n")
+    conversation.send(b"stats detail dump\r\n")
+    told = sorted(conversation.receive_until(b"END\r\n").split(b"\r\n")[:-2])
+    require(told == [b"PREFIX  get 0 hit 0 set 1 del 0", b"PREFIX det get 2 hit 1 set 1 del 1"], f"stats detail dump: {told}")
+    require(ask_stats(conversation, b"settings").get("detail_enabled") == "yes", "detail_enabled is not yes")
+    conversation.ask(b"stats detail off\r\n", b"OK\r\n")
+    conversation.ask(b"get :det\r\n", END)
+    conversation.send(b"stats detail dump\r\n")
+    again = sorted(conversation.receive_until(b"END\r\n").split(b"\r\n")[:-2])
+    require(again == told, f"stats detail dump after off: {again}")
+    conversation.ask(b"stats reset\r\nstats detail dump\r\n", b"RESET\r\nEND\r\n")
+    for wrong in (b"stats detail\r\n", b"stats detail x\r\n"):
+        conversation.ask(wrong, b"CLIENT_ERROR usage: stats detail on|off|dump\r\n")
+
+
+@with_connection
 def conns(server, conversation):
     fields = ask_stats(conversation, b"conns")
     numbers = {name.split(":")[0] for name in fields}
@@ -359,6 +384,7 @@ CASES = [
     items,
     slabs,
     sizes,
+    detail,
     conns,
     conns_tell_addresses_and_states,
     in_a_pipeline,

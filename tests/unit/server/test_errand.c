@@ -60,6 +60,9 @@ static int begin(void **state) {
 	server.settings.memory_max_bytes = 4 * LIMIT_BYTES;
 	begin_worker(0, 2 * LIMIT_BYTES);
 	begin_worker(1, LIMIT_BYTES); /* cannot grow as far as the settings say */
+	server.texts.limit_bytes = (size_t)1 << 20;
+	watchers_init(&server.watchers);
+	prefixes_init(&server.prefixes, '/', &server.texts, &server.watchers);
 	return 0;
 }
 
@@ -67,6 +70,9 @@ static int end(void **state) {
 	(void)state;
 	for (uint32_t i = 0; i < 2; i++)
 		assert_int_equal(snug_shard_destroy(workers[i].shard), SNUG_OK);
+	prefixes_deinit(&server.prefixes);
+	watchers_deinit(&server.watchers);
+	assert_int_equal(server.texts.used_bytes, 0);
 	return 0;
 }
 
@@ -360,12 +366,74 @@ static void test_what_is_the_operators(void **state) {
 		settings = (struct settings){.no_dump = refused == 1, .open_commands = true};
 		assert_int_equal(is_open(&settings, COMMAND_SNUG, "items"), !refused);
 		assert_int_equal(is_open(&settings, COMMAND_SNUG, "items 0 0"), !refused);
+		assert_int_equal(is_open(&settings, COMMAND_STATS, "detail on"), !refused);
 		assert_true(is_open(&settings, COMMAND_SNUG, "metrics"));
 	}
 	settings = (struct settings){.control_only = true, .enable_shutdown = true};
 	for (size_t i = 0; i < sizeof telling / sizeof *telling; i++)
 		assert_false(is_open(&settings, COMMAND_SNUG, telling[i]));
 	assert_true(is_open(&settings, COMMAND_SHUTDOWN, "") && is_open(&settings, COMMAND_STATS, ""));
+}
+
+static void count(uint8_t kind, const char *key, uint8_t status) {
+	struct operation operation = {
+		.kind = kind, .status = status, .key = {.bytes = key, .length = strlen(key)}};
+	prefixes_count(&server.prefixes, &operation);
+}
+
+static void test_detail(void **state) {
+	(void)state;
+	assert_int_equal(server.watchers.kinds, 0);
+	assert_answer(COMMAND_STATS, "detail on", "OK\r\n");
+	assert_int_equal(server.watchers.kinds, WATCH_PREFIXES);
+	count(OPERATION_GET, "a/1", STATUS_FOUND);
+	count(OPERATION_GET, "a/2/3", STATUS_NOT_FOUND);
+	count(OPERATION_STORE, "a\r\nEND/1", STATUS_STORED);
+	count(OPERATION_DELETE, "ab", STATUS_DONE);
+	count(OPERATION_ARITHMETIC, "ab/c", STATUS_DONE);
+	assert_answer(COMMAND_STATS, "detail dump",
+				  "PREFIX a get 2 hit 1 set 0 del 0\r\n"
+				  "PREFIX a%0D%0AEND get 0 hit 0 set 1 del 0\r\nEND\r\n");
+	assert_answer(COMMAND_STATS, "detail off", "OK\r\n");
+	assert_int_equal(server.watchers.kinds, 0);
+	assert_true(server.texts.used_bytes > 0);
+	assert_answer(COMMAND_STATS, "reset", "RESET\r\n");
+	assert_int_equal(server.texts.used_bytes, 0); /* what is not counted takes nothing */
+	assert_answer(COMMAND_STATS, "detail dump", "END\r\n");
+	assert_answer(COMMAND_STATS, "detail all", "CLIENT_ERROR usage: stats detail on|off|dump\r\n");
+}
+
+/* However many prefixes there are: so many are counted, in so many bytes, and of the rest how many
+ * operations. */
+static void test_detail_is_bounded(void **state) {
+	(void)state;
+	char key[256];
+	assert_true(prefixes_begin(&server.prefixes));
+	size_t used_bytes = server.texts.used_bytes;
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < 5000; i++) {
+			(void)snprintf(key, sizeof key, "%d/1", i);
+			count(OPERATION_STORE, key, STATUS_STORED);
+		}
+	assert_int_equal(prefixes_dropped(&server.prefixes), 2 * (5000 - 4096));
+	assert_says(COMMAND_STATS, "detail dump", "PREFIX 4095 get 0 hit 0 set 2 del 0\r\nEND\r\n");
+	prefixes_reset(&server.prefixes);
+	for (int i = 0; i < 600; i++) {
+		(void)snprintf(key, sizeof key, "%0240d/1", i);
+		count(OPERATION_GET, key, STATUS_FOUND);
+	}
+	assert_int_equal(prefixes_dropped(&server.prefixes), 600 - 131072 / 240);
+	assert_int_equal(server.texts.used_bytes, used_bytes);
+}
+
+static void test_detail_without_memory(void **state) {
+	(void)state;
+	server.texts.limit_bytes = 1000;
+	assert_answer(COMMAND_STATS, "detail on",
+				  "SERVER_ERROR out of memory: nothing is counted by prefix\r\n");
+	assert_int_equal(server.watchers.kinds, 0);
+	count(OPERATION_GET, "a/1", STATUS_FOUND);
+	assert_answer(COMMAND_STATS, "detail dump", "END\r\n");
 }
 
 static void test_limit(void **state) {
@@ -527,6 +595,9 @@ int main(void) {
 		TEST(test_verbosity),
 		TEST(test_what_is_the_operators),
 		TEST(test_a_refusal_names_the_socket),
+		TEST(test_detail),
+		TEST(test_detail_is_bounded),
+		TEST(test_detail_without_memory),
 		TEST(test_limit),
 		TEST(test_a_limit_that_one_worker_cannot_keep),
 		TEST(test_a_word_too_many_is_wrong),

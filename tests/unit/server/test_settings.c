@@ -451,6 +451,16 @@ static void refuses_each_of_memcached_s_by_name_with_a_reason(void **state) {
 #undef REFUSED_CASE
 }
 
+static void the_delimiter_is_one_character(void **state) {
+	(void)state;
+	struct settings settings = accepted("-D /");
+	assert_int_equal(settings_prefix_delimiter(&settings), '/');
+	settings = accepted("-v");
+	assert_int_equal(settings_prefix_delimiter(&settings), ':');
+	assert_int_equal(settings.prefix_delimiter[0], '\0'); /* nothing is counted from the start */
+	refused("-D ::", "-D: '::' is longer than 1 bytes");
+}
+
 static void says_what_has_no_effect(void **state) {
 	(void)state;
 	struct settings settings;
@@ -731,6 +741,7 @@ static void statistics_have_memcached_s_names(void **state) {
 									"idle_timeout 9\n",
 									"flush_enabled yes\n",
 									"cas_enabled yes\n",
+									"stat_key_prefix :\n",
 									"io auto\n",
 									"defrag on\n",
 									"log_format plain\n",
@@ -769,6 +780,7 @@ int main(void) {
 		cmocka_unit_test(refuses_texts_that_are_too_long),
 		cmocka_unit_test(each_option_refuses_nonsense),
 		cmocka_unit_test(refuses_each_of_memcached_s_by_name_with_a_reason),
+		cmocka_unit_test(the_delimiter_is_one_character),
 		cmocka_unit_test(says_what_has_no_effect),
 		cmocka_unit_test(takes_back_what_it_tells),
 		cmocka_unit_test(reads_a_config_file),
