@@ -274,6 +274,50 @@ SNUG_NODISCARD snug_error snug_cache_decrement(snug_cache_client *client, const 
 /* All items that were stored before are gone. */
 SNUG_NODISCARD snug_error snug_cache_flush(snug_cache_client *client);
 
+/* ------------------------------------------------------------------ all items ----------------- */
+
+/* How far a walk has come. Begin with all zero (= {0} in C, = {} in C++). */
+typedef struct snug_cache_cursor {
+	uint64_t place;
+	uint32_t worker;
+	bool is_at_end;
+	uint64_t reserved[2]; /* 0 */
+} snug_cache_cursor;
+
+/* An item as it was met. Key and value are copies, good until the visit returns. */
+typedef struct snug_cache_item {
+	const void *key;
+	size_t key_bytes;
+	const void *bytes;      /* of the value: value.bytes of them */
+	snug_cache_value value; /* its cas is 0 */
+	uint64_t reserved[2];   /* 0 */
+} snug_cache_item;
+
+/* All items, part by part: a part has some hundred of them, or fewer that are large.
+ *
+ *     snug_cache_cursor cursor = {0};
+ *     do
+ *         if (snug_cache_walk(client, &cursor, visit, context) != SNUG_OK) return 1;
+ *     while (!cursor.is_at_end);
+ *
+ * A key that has an item from the walk's beginning to its end is met once, with a value that it had
+ * in between. One that is stored, evicted or removed meanwhile is met once or not at all. No key is
+ * met twice. The order means nothing. What has expired or was flushed is not met. Nothing is used by
+ * it, and nothing counts as a hit.
+ *
+ * `visit` is called on the caller's thread, after the copies were made, and may do what it likes,
+ * with this client too. Each part is a message to a worker, who copies for some tens of microseconds;
+ * who walks slowly asks for the next part later. A value of more than 4 KiB is a message of its own.
+ * The call allocates some 32 KiB, and those large values, until it returns: 1 MiB of them or one
+ * place of the index, some ten items.
+ *
+ * An error has met nothing and leaves the cursor: the same part may be asked for again. NULL; WORKER:
+ * no cursor of this cache; OS_MEMORY; CORRUPT: an invariant is broken. At the end: OK, nothing met. A
+ * cursor is good as long as its cache, in any thread. */
+typedef void (*snug_cache_visit)(void *context, const snug_cache_item *item);
+SNUG_NODISCARD snug_error snug_cache_walk(snug_cache_client *client, snug_cache_cursor *cursor,
+										  snug_cache_visit visit, void *context);
+
 /* ------------------------------------------------------------------ memory, figures ----------- */
 
 /* Sets the limit of all workers. They reach it step by step. OPTION (above limit_max_bytes),

@@ -35,6 +35,7 @@
 #include <utility>
 #include <vector>
 #if defined __cpp_exceptions
+#include <exception>
 #include <stdexcept>
 #endif
 
@@ -535,6 +536,81 @@ struct found {
 	std::uint64_t cas;
 };
 
+/* An item that a walk meets; key and value are copies that go when the visit returns. */
+struct met {
+	std::string_view key;
+	std::string_view value;
+	std::uint32_t client_flags;
+	std::uint32_t expires_at_s;
+};
+
+namespace detail {
+/* What is thrown in a callback waits until the C library has returned. */
+class thrown {
+  public:
+	template <class F> void guard(F &&call) noexcept {
+#if defined __cpp_exceptions
+		try {
+			call();
+		} catch (...) {
+			what_ = std::current_exception();
+		}
+#else
+		call();
+#endif
+	}
+	bool is() const noexcept {
+#if defined __cpp_exceptions
+		return what_ != nullptr;
+#else
+		return false;
+#endif
+	}
+	void rethrow() const {
+#if defined __cpp_exceptions
+		if (what_) std::rethrow_exception(what_);
+#endif
+	}
+
+#if defined __cpp_exceptions
+  private:
+	std::exception_ptr what_;
+#endif
+};
+
+template <class F> class walking {
+  public:
+	explicit walking(F &visit) noexcept : visit_(visit) {
+	}
+	static void show(void *context, const snug_cache_item *item) noexcept {
+		auto *own = static_cast<walking *>(context);
+		if (own->is_ended()) return;
+		own->thrown_.guard([&] { own->show_one(*item); });
+	}
+	bool is_ended() const noexcept {
+		return ended_ || thrown_.is();
+	}
+	void rethrow() const {
+		thrown_.rethrow();
+	}
+
+  private:
+	void show_one(const snug_cache_item &item) {
+		met one{{static_cast<const char *>(item.key), item.key_bytes},
+				{static_cast<const char *>(item.bytes), item.value.bytes},
+				item.value.client_flags,
+				item.value.expires_at_s};
+		if constexpr (std::is_same_v<decltype(visit_(one)), bool>)
+			ended_ = !visit_(one);
+		else
+			visit_(one);
+	}
+	std::remove_reference_t<F> &visit_;
+	bool ended_ = false;
+	thrown thrown_;
+};
+} // namespace detail
+
 class cache;
 
 /* A thread's way to a cache: one thread at a time. */
@@ -612,6 +688,18 @@ class [[nodiscard]] client {
 	}
 	result<void> flush() noexcept {
 		return snug_cache_flush(get());
+	}
+	/* All items, one after the other, on this thread: `visit` takes a snug::met. Where it returns a
+	 * bool, false ends the walk. What it throws comes out of here. What is promised about items that
+	 * change meanwhile: snug_cache_walk. */
+	template <class F> result<void> walk(F &&visit) {
+		detail::walking<F> walking(visit);
+		snug_cache_cursor cursor{};
+		snug_error answer = SNUG_OK;
+		while (answer == SNUG_OK && !cursor.is_at_end && !walking.is_ended())
+			answer = snug_cache_walk(get(), &cursor, detail::walking<F>::show, &walking);
+		walking.rethrow();
+		return answer;
 	}
 
 	result<void> set_timeout(std::uint64_t timeout_ns) noexcept {

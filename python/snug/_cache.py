@@ -213,6 +213,23 @@ class Cache:
         with self._client() as client:
             lib.check(lib.library.snug_cache_flush(client.pointer))
 
+    def items(self):
+        """Yields (key, value) of all items, some hundred of them asked for at a time; both are bytes. What is there all the while comes once; what is stored or
+        removed meanwhile comes once or not at all."""
+        cursor = lib.Cursor()
+        while not cursor.is_at_end:
+            yield from self._walk_part(cursor)
+
+    def _walk_part(self, cursor):
+        met = []
+
+        def visit(_, item):
+            met.append((ctypes.string_at(item[0].key, item[0].key_bytes), ctypes.string_at(item[0].bytes, item[0].value.bytes)))
+
+        with self._client() as client:
+            lib.check(lib.library.snug_cache_walk(client.pointer, ctypes.byref(cursor), lib.Visit(visit), None))
+        return met
+
     # ---- memory and figures
 
     def set_limit(self, limit_bytes):

@@ -38,6 +38,17 @@ class Lookup(Structure):
     _fields_ = [("key", c_char_p), ("key_bytes", c_size_t), ("buffer", c_void_p), ("room_bytes", c_size_t), ("error", c_int), ("value", CacheValue)]
 
 
+class Cursor(Structure):
+    _fields_ = [("place", c_uint64), ("worker", c_uint32), ("is_at_end", c_bool), ("reserved", c_uint64 * 2)]
+
+
+class Item(Structure):
+    _fields_ = [("key", c_void_p), ("key_bytes", c_size_t), ("bytes", c_void_p), ("value", CacheValue), ("reserved", c_uint64 * 2)]
+
+
+Visit = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Item))
+
+
 class CacheStats(Structure):
     _fields_ = [(name, c_uint64) for name in ("items", "item_bytes", "index_bytes", "hits", "misses", "stores", "evictions", "expired", "limit_bytes",
                                               "committed_bytes", "metadata_bytes", "reclaimable_bytes", "moves")] + [("reserved", c_uint64 * 6)]
@@ -106,6 +117,7 @@ FUNCTIONS = {
     "snug_cache_increment": [c_void_p, *KEY, c_uint64, POINTER(c_uint64)],
     "snug_cache_decrement": [c_void_p, *KEY, c_uint64, POINTER(c_uint64)],
     "snug_cache_flush": [c_void_p],
+    "snug_cache_walk": [c_void_p, POINTER(Cursor), Visit, c_void_p],
     "snug_cache_set_limit": [c_void_p, c_size_t],
     "snug_cache_stats_get": [c_void_p, POINTER(CacheStats)],
     "snug_heap_create": [POINTER(HeapOptions), POINTER(c_void_p)],

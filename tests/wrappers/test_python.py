@@ -23,7 +23,7 @@ from snug import _library as lib  # noqa: E402
 MIB = 1 << 20
 STRUCTS = {"snug_log": lib.Log, "snug_cache_options": lib.CacheOptions, "snug_cache_client_options": lib.ClientOptions,
            "snug_cache_store_options": lib.StoreOptions, "snug_cache_value": lib.CacheValue, "snug_cache_lookup": lib.Lookup,
-           "snug_cache_stats": lib.CacheStats, "snug_owner": lib.Owner, "snug_heap_options": lib.HeapOptions,
+           "snug_cache_stats": lib.CacheStats, "snug_cache_cursor": lib.Cursor, "snug_cache_item": lib.Item, "snug_owner": lib.Owner, "snug_heap_options": lib.HeapOptions,
            "snug_defragment_options": lib.DefragmentOptions, "snug_estimate_report": lib.EstimateReport, "snug_report": lib.Report,
            "snug_stats": lib.Stats}
 
@@ -100,6 +100,19 @@ def expiry_is_seconds_from_now():
         for wrong in (-1, float("inf"), float("nan"), 1 << 40):
             refused(ValueError, cache.set, "key", "value", expire=wrong)
         assert cache.get("key") == b"value"
+
+
+def all_items_are_met():
+    with snug.Cache(16 * MIB, workers=2) as cache:
+        assert list(cache.items()) == []
+        stored = {b"key%d" % i: b"%d" % i * (i % 3000) for i in range(1500)}
+        cache.set_many(stored)
+        met = list(cache.items())
+        assert len(met) == 1500 and dict(met) == stored
+        for key, _ in cache.items():
+            cache.delete(key)
+        assert cache.stats()["items"] == 0
+    refused(snug.Closed, lambda: next(cache.items()))
 
 
 def errors_are_exceptions():
@@ -236,7 +249,7 @@ def another_library_is_refused_in_words():
     assert snug.version().count(".") == 2
 
 
-CASES = [structs_are_the_librarys, values_are_stored_and_found, numbers_of_changes, expiry_is_seconds_from_now, errors_are_exceptions,
+CASES = [structs_are_the_librarys, values_are_stored_and_found, all_items_are_met, numbers_of_changes, expiry_is_seconds_from_now, errors_are_exceptions,
          a_closed_cache_says_so, threads_share_a_cache, a_fork_is_told, objects_live_in_a_heap, a_defragmentation_reclaims,
          another_library_is_refused_in_words]
 

@@ -142,6 +142,33 @@ static void a_cache_serves_threads() {
 	CHECK(cache->close());
 }
 
+static void all_items_are_met() {
+	auto cache = snug::cache::create(16 * MIB, 2);
+	auto client = cache->client();
+	for (int i = 0; i < 1000; i++)
+		CHECK(client->set("key " + std::to_string(i), std::to_string(i),
+						  {static_cast<std::uint32_t>(i), 0, 0}));
+	int count = 0, wrong = 0;
+	CHECK(client->walk([&](const snug::met &item) {
+		count++;
+		wrong += item.value != std::to_string(item.client_flags) ||
+				 item.key != "key " + std::string(item.value) || item.expires_at_s != 0;
+	}));
+	CHECK(count == 1000 && wrong == 0);
+	CHECK(client->walk([&](const snug::met &) { return --count > 990; }) && count == 990);
+	auto remove = [&](const snug::met &item) { (void)client->erase(item.key); };
+	CHECK(client->walk(remove) && client->stats()->items == 0);
+#if defined __cpp_exceptions
+	CHECK(client->set("key", ""));
+	try {
+		(void)client->walk([](const snug::met &) { throw std::runtime_error("seen"); });
+		CHECK(false && "not thrown");
+	} catch (const std::runtime_error &error) {
+		CHECK(std::string(error.what()) == "seen");
+	}
+#endif
+}
+
 static void workers_keep_objects() {
 	snug_workers_options options = snug_workers_options_default();
 	options.heap.limit_bytes = 4 * MIB;
@@ -184,6 +211,7 @@ int main() {
 				 {"bytes_come_from_what_there_is", bytes_come_from_what_there_is},
 				 {"a_shard_is_a_cache", a_shard_is_a_cache},
 				 {"a_cache_serves_threads", a_cache_serves_threads},
+				 {"all_items_are_met", all_items_are_met},
 				 {"workers_keep_objects", workers_keep_objects},
 				 {"errors_are_values_or_thrown", errors_are_values_or_thrown}};
 	int status = 0;

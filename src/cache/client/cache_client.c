@@ -262,21 +262,24 @@ snug_error snug_cache_decrement(snug_cache_client *client, const void *key, size
 
 /* ------------------------------------------------------------------ all workers ------------ */
 
-/* `visit` on each worker's thread, one after the other: so its context needs no lock. */
-static snug_error visit_all(snug_cache_client *client,
-							void (*visit)(void *context, uint32_t worker, snug_shard *shard,
-										  struct operation_counts *counts),
-							void *context, uint32_t context_bytes) {
+snug_error cache_visit(snug_cache_client *client, uint32_t worker, cache_visitor visit,
+					   void *context, uint32_t context_bytes) {
 	struct request *request = &client->request[0];
+	SNUG_ASSERT(worker < client->cache->worker_count && (context != NULL || context_bytes == 0));
+	memset(request, 0, sizeof *request);
+	request->kind = REQUEST_VISIT;
+	request->owner = worker;
+	request->visit = visit;
+	request->visit_context = request->room = context;
+	request->room_bytes = context_bytes;
+	return cache_ask(client, 1);
+}
+
+/* One after the other: so the context needs no lock. */
+static snug_error visit_all(snug_cache_client *client, cache_visitor visit, void *context,
+							uint32_t context_bytes) {
 	for (uint32_t worker = 0; worker < client->cache->worker_count; worker++) {
-		memset(request, 0, sizeof *request);
-		request->kind = REQUEST_VISIT;
-		request->owner = worker;
-		SNUG_ASSERT(context != NULL || context_bytes == 0);
-		request->visit = visit;
-		request->visit_context = request->room = context;
-		request->room_bytes = context_bytes;
-		snug_error error = cache_ask(client, 1);
+		snug_error error = cache_visit(client, worker, visit, context, context_bytes);
 		if (error) return error;
 	}
 	return SNUG_OK;

@@ -4,16 +4,17 @@
  *   cache_client.c  the askers' side
  *   cache_parcel.c  what askers with a time-out send: it outlives the asking
  *   cache_read.c    what an asker reads himself
+ *   cache_walk.c    all items, part by part
  *   upkeep          on any worker with a shard, the server's too: when maintenance runs
  *
  * A client is 22 KB: 64 requests, which is how many are asked at once. */
 #ifndef SNUG_CACHE_CACHE_PARTS_H
 #define SNUG_CACHE_CACHE_PARTS_H
 
+#include "cache/client/upkeep.h"
 #include "cache/operation/request.h"
 #include "cache/shard/shard_hints.h"
 #include "cache/shard/shard_read.h"
-#include "cache/client/upkeep.h"
 
 #include <snug/cache.h>
 #include <snug/client.h>
@@ -101,6 +102,14 @@ static inline bool cache_is_late(const snug_cache_client *client, const snug_key
 	return client->first_late != NULL &&
 		   (client->late_visits > 0 || client->late_keys[key->hash % CACHE_LATE_KEYS] > 0);
 }
+
+typedef void (*cache_visitor)(void *context, uint32_t worker, snug_shard *shard,
+							  struct operation_counts *counts);
+
+/* cache_client.c: `visit` on the worker's thread, within the client's time-out. What its context
+ * holds, without the bytes behind pointers, travels with it. */
+snug_error cache_visit(snug_cache_client *client, uint32_t worker, cache_visitor visit,
+					   void *context, uint32_t context_bytes);
 
 /* The first `count` requests, answered in place, within the client's time-out. TIMED_OUT: they are
  * under way, and nothing of the caller's memory is theirs. QUEUE_FULL: too many are late;
