@@ -21,13 +21,17 @@ def give_up(strangers):
 
 
 def require_served(guest, number, keys=KEYS):
-    """Forty gets, a set and a miss in one go, each with its right answer."""
-    guest.send(b"".join(b"get k%d\r\n" % (key % keys) for key in range(number, number + 40)) + b"set z%d 0 0 1\r\nz\r\nget none\r\n" % number)
-    for key in range(number, number + 40):
-        line = guest.line()
-        assert line.startswith(b"VALUE k%d 0 " % (key % keys)), line
-        guest.file.read(int(line.split()[3]) + 2)
-        assert guest.line() == b"END\r\n"
+    """Forty gets, a set and a miss, each with its right answer. The gets come ten in one go, for the kernel takes so much for a guest: the server cannot
+    see that a busy machine does not let him run, and would take him for one who does not read.
+    """
+    for first in range(number, number + 40, 10):
+        guest.send(b"".join(b"get k%d\r\n" % (key % keys) for key in range(first, first + 10)))
+        for key in range(first, first + 10):
+            line = guest.line()
+            assert line.startswith(b"VALUE k%d 0 " % (key % keys)), line
+            guest.file.read(int(line.split()[3]) + 2)
+            assert guest.line() == b"END\r\n"
+    guest.send(b"set z%d 0 0 1\r\nz\r\nget none\r\n" % number)
     assert guest.line() == b"STORED\r\n"
     assert guest.line() == b"END\r\n"
 
