@@ -38,6 +38,9 @@ count_cases() {
 	' "$1"
 }
 
+# Of the tests that begin first, some wait for a second to go by while others work.
+processes=$(($(nproc) * 2))
+
 read -ra suites <<<"${SUITES:-}"
 passed=0
 failed=0
@@ -50,7 +53,7 @@ for build in "$@"; do
 		continue
 	fi
 	rm -f "$build/meson-logs/testlog.txt"
-	meson test -C "$build" --no-rebuild --print-errorlogs --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}" \
+	meson test -C "$build" --no-rebuild --print-errorlogs --num-processes "$processes" --timeout-multiplier "${TIMEOUT_MULTIPLIER:-1}" \
 		${SUITE:+--setup "$SUITE" --suite "$SUITE"} ${suites[@]+"${suites[@]/#/--suite=}"}
 	status=$?
 	read -r here_passed here_failed here_skipped < <(count_cases "$build/meson-logs/testlog.txt")
