@@ -311,7 +311,10 @@ bool snug_shard_may_expire(const snug_shard *shard);
 typedef struct snug_shard_stats {
 	uint64_t items;
 	uint64_t item_bytes;  /* of those: heads, keys, values */
+	uint64_t key_bytes;   /* of item_bytes */
+	uint64_t value_bytes; /* of item_bytes */
 	uint64_t index_bytes; /* committed; part of heap.charged_bytes */
+	uint64_t ghost_bytes; /* what is remembered of evicted items; the same */
 	uint64_t leases;
 	/* Since creation: */
 	uint64_t stores;

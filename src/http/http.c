@@ -63,6 +63,7 @@ struct http {
 	struct asks asks;
 	struct crowd crowd;
 	struct http_memory memory;
+	struct holding holding; /* for the server's statistics */
 	struct shared shared[ROUTES_MAX];
 	char token[TOKEN_BYTES_MAX];
 	uint32_t door_count;
@@ -216,6 +217,13 @@ static void make_answer(struct exchange *exchange, struct http_answer *out) {
 		.max_fds = os_descriptors_max(),
 	};
 	metrics_write_own(&figures, &out->text);
+}
+
+/* Any thread. */
+static uint64_t held_bytes(const void *context) {
+	const struct http *http = context;
+	return (uint64_t)http->crowd.present * CONNECTION_COST_BYTES + http->memory.answers.used_bytes +
+		   http->memory.urgent.used_bytes;
 }
 
 static void make(void *context, struct made *out) {
@@ -426,6 +434,8 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 		if (listeners->listener[i].kind == LISTENER_HTTP &&
 			!open_door(http, settings, &listeners->listener[i], why))
 			return HTTP_REFUSED;
+	http->holding = (struct holding){held_bytes, http};
+	atomic_store_explicit(&server->http_holding, &http->holding, memory_order_release);
 	return HTTP_STARTED;
 }
 
@@ -439,6 +449,7 @@ void http_stop(struct http *http) {
 void http_destroy(struct http *http) {
 	if (http == NULL) return;
 	http_stop(http);
+	atomic_store_explicit(&http->asks.server->http_holding, NULL, memory_order_release);
 	for (size_t i = 0; i < ROUTES_MAX; i++) shared_deinit(&http->shared[i]);
 	crowd_deinit(&http->crowd);
 	asks_deinit(&http->asks);

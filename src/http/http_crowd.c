@@ -90,7 +90,10 @@ struct guest *crowd_enter(struct crowd *crowd, int fd, const struct sockaddr *ad
 		pthread_mutex_lock(&crowd->mutex);
 		bool has_room = make_room(crowd, guest->network, crowd->network_room) &&
 						make_room(crowd, NULL, crowd->room);
-		if (has_room) append(crowd, guest);
+		if (has_room) {
+			append(crowd, guest);
+			crowd->present++;
+		}
 		pthread_mutex_unlock(&crowd->mutex);
 		if (has_room) return guest;
 	}
@@ -158,6 +161,7 @@ void crowd_leave(struct crowd *crowd, struct guest *guest) {
 	pthread_mutex_lock(&crowd->mutex);
 	if (guest->is_answered) crowd->answered--;
 	detach(crowd, guest);
+	crowd->present--;
 	pthread_mutex_unlock(&crowd->mutex);
 	free(guest);
 }

@@ -54,6 +54,8 @@ struct crowd {
 	struct guest *oldest;
 	struct guest *newest;
 	uint32_t answered;
+	_Atomic uint32_t
+		present; /* atomic: guests, those too who were shown out; any thread reads it */
 };
 
 void crowd_init(struct crowd *crowd, uint32_t room, uint32_t network_room);

@@ -13,6 +13,7 @@
 
 #include "base/number_text.h"
 #include "http/http_json.h"
+#include "server/figures/figures.h"
 
 #include <snug/version.h>
 #include <stdint.h>
@@ -32,6 +33,11 @@ struct metric {
 		statistic, "memcached_commands_total", "{command=\"" command "\",status=\"" status "\"}", \
 			"counter", "Requests, by command and what came of them."                              \
 	}
+
+#define PURPOSE(name, what)                                                                  \
+	{"snug_memory_" #name "_bytes", "snug_memory_bytes", "{purpose=\"" #name "\"}", "gauge", \
+	 "What the memory that counts towards the limit is used for; the sum is "                \
+	 "snug_memory_used_bytes."},
 
 /* Of `stats`. */
 static const struct metric of_server[] = {
@@ -134,6 +140,18 @@ static const struct metric of_server[] = {
 	 "Items that it had left half-changed, or damaged."},
 	{"snug_attach_seconds", "snug_attach_seconds", "", "gauge",
 	 "How long the server took at its start until it had them."},
+	{"snug_memory_used_bytes", "snug_memory_used_bytes", "", "gauge",
+	 "All that counts towards the memory limit."},
+	{"snug_memory_peak_bytes", "snug_memory_peak_bytes", "", "gauge",
+	 "The most that it ever was: the sum of what each worker had at most."},
+	MEMORY_PURPOSES(PURPOSE){"snug_http_bytes", "snug_http_bytes", "", "gauge",
+							 "What HTTP's connections and answers hold, beside the limit."},
+	{"snug_answer_bytes", "snug_answer_bytes", "", "gauge",
+	 "Answers to operators' commands that are not sent yet, beside the limit."},
+	{"snug_log_bytes", "snug_log_bytes", "", "gauge",
+	 "Room for log lines that are not written yet, beside the limit."},
+	{"snug_resident_peak_bytes", "snug_resident_peak_bytes", "", "gauge",
+	 "The most resident memory that the process ever had."},
 	{"snug_committed_bytes", "snug_committed_bytes", "", "gauge", "Pages in use by the heap."},
 	{"snug_metadata_bytes", "snug_metadata_bytes", "", "gauge", "Bookkeeping of the heap."},
 	{"snug_charged_bytes", "snug_charged_bytes", "", "gauge",

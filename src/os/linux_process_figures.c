@@ -18,6 +18,17 @@ uint64_t os_resident_bytes(void) {
 	return blank == NULL ? 0 : number_leading(blank + 1) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* VmHWM, in KiB: getrusage's figure is also that of the program which started this one. */
+uint64_t os_resident_peak_bytes(void) {
+	static const char name[] = "\nVmHWM:";
+	char status[4096];
+	if (!os_read_file("/proc/self/status", status, sizeof status)) return 0;
+	const char *line = strstr(status, name);
+	if (line == NULL) return 0;
+	line += sizeof name - 1;
+	return number_leading(line + strspn(line, " \t")) << 10;
+}
+
 /* But the one that it is read by, and the directory itself. */
 static uint64_t count_descriptors(void) {
 	DIR *directory = opendir("/proc/self/fd");

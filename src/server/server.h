@@ -10,6 +10,7 @@
  *     process/          between the process and the machine: descriptors, user, pid file, log,
  *                       listeners; what of the settings may change while it runs
  *     watch/            what happens, told to clients that watch
+ *     figures/          what all workers have counted, added up and made sense of
  *     visit/            what goes from worker to worker, on the thread of each
  *     inspect/          what lies in the cache, for who looks after it
  *     errand/           what needs all workers, or the coordinator
@@ -20,7 +21,7 @@
  *     server.c          the workers and their coordinator: create, stop
  *
  * A room includes only those above it in this list (tests/tree/check_layers.sh); this file lies
- * below visit/.
+ * below figures/.
  *
  *     client --bytes--> worker A: parse -> own key: execute on the own shard ----------> answer
  *                                       -> another's key: request --inbox of B--> execute
@@ -142,6 +143,12 @@ struct server_worker {
 	struct turn *turn;      /* server_worker.c's own */
 };
 
+/* What somebody above the server holds: asked for in any thread. */
+struct holding {
+	uint64_t (*bytes)(const void *context);
+	const void *context;
+};
+
 struct server {
 	/* constant after create */
 	struct settings settings;
@@ -164,6 +171,8 @@ struct server {
 	struct collapse *collapse; /* NULL: none */
 	/* Answers that errands make for clients draw on it. Atomic: any worker. */
 	struct text_account texts;
+	/* atomic: HTTP sets it, and takes it back when the workers have ended; NULL: there is none */
+	_Atomic(const struct holding *) http_holding;
 	struct watchers watchers;
 	struct prefixes prefixes;
 	/* atomic, 0: none yet. The class that `stats items` has told all items to be in. */

@@ -146,6 +146,21 @@ def test_headings_are_words():
         assert shown.startswith("schedule ") and re.search(r"next_time +\d{4}-\d\d-\d\d 0[3-5]:\d\d:\d\d\n", shown), shown
 
 
+def test_memory_adds_up():
+    beside = {"snug_limit_bytes", "snug_memory_used_bytes", "snug_memory_peak_bytes", "snug_resident_bytes", "snug_resident_peak_bytes", "snug_buffer_bytes", "snug_http_bytes", "snug_answer_bytes", "snug_log_bytes"}
+    with Server() as server:
+        server.fragment()
+        figures = server.json("memory")
+        parts = {name for name in figures if name not in beside}
+        assert parts == {name for name in server.json("stats") if re.fullmatch("snug_memory_.*_bytes", name)} - beside, parts
+        assert sum(figures[name] for name in parts) == figures["snug_memory_used_bytes"] <= figures["snug_memory_peak_bytes"], figures
+        assert figures["snug_memory_values_bytes"] == 25000 * 200 and figures["snug_memory_holes_bytes"] > 10 * MIB, figures
+        assert 0 < figures["snug_resident_bytes"] <= figures["snug_resident_peak_bytes"] < 1 << 40, figures
+        shown = server.ctl("memory").stdout
+        assert re.search(r"^  values +4\.77 MiB +7\.5 %$", shown, re.M) and max(map(len, shown.splitlines())) <= 80, shown
+        assert server.ctl("memory", "more", status=USAGE).stderr == "snugctl: memory takes no more words\n"
+
+
 def test_no_server():
     with tempfile.TemporaryDirectory() as directory:
         assert "No such file" in ctl("-s", directory + "/none", "check", status=UNREACHABLE).stderr

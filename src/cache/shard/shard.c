@@ -147,7 +147,7 @@ snug_error shard_take_secret(snug_memory_file *file) {
 	return is_same || key_hash_set_secret(held) ? SNUG_OK : SNUG_ERROR_IN_USE;
 }
 
-#define SHARD_LAYOUT 4u
+#define SHARD_LAYOUT 5u
 
 static struct root_facts shard_facts(void) {
 	static const uint64_t numbers[] = {

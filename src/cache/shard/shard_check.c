@@ -34,9 +34,19 @@ snug_error snug_shard_stats_get(snug_shard *shard, snug_shard_stats *out) {
 	if (error) return error;
 	stats.items = shard->live.items;
 	stats.item_bytes = shard->live.bytes;
+	stats.key_bytes = shard->live.key_bytes;
+	stats.value_bytes = shard->live.value_bytes;
 	stats.index_bytes = index_committed_bytes(&shard->index);
+	stats.ghost_bytes = ghosts_bytes(&shard->ghosts);
 	*out = stats;
 	return SNUG_OK;
+}
+
+static void tally_add(struct tally *to, const struct tally *from) {
+	to->items += from->items;
+	to->bytes += from->bytes;
+	to->key_bytes += from->key_bytes;
+	to->value_bytes += from->value_bytes;
 }
 
 struct walk {
@@ -85,15 +95,16 @@ static bool check_item(void *context, uint64_t entry) {
 	if (head.expires_at_s != 0 && head.expires_at_s < shard->earliest_s)
 		walk->wrong = "an item expires before the earliest";
 	if (!index_is_flushed(&shard->index, probe.home)) {
-		walk->live.items++;
-		walk->live.bytes += bytes;
+		tally_add(&walk->live, &(struct tally){1, bytes, head.key_bytes, head.value_bytes});
 	}
 	return walk->wrong == NULL;
 }
 
 static const char *check_counts(const snug_shard *shard, const struct walk *walk,
 								const snug_stats *stats) {
-	if (walk->live.items != shard->live.items || walk->live.bytes != shard->live.bytes)
+	if (walk->live.items != shard->live.items || walk->live.bytes != shard->live.bytes ||
+		walk->live.key_bytes != shard->live.key_bytes ||
+		walk->live.value_bytes != shard->live.value_bytes)
 		return "the items are not as many, or as large, as counted";
 	if (walk->linked != shard->linked)
 		return "the items that were flushed are not as many as counted";
@@ -264,8 +275,7 @@ static void step_group(snug_shard *shard) {
 		found(check, "K1", wrong);
 		return;
 	}
-	check->live.items += walk.live.items;
-	check->live.bytes += walk.live.bytes;
+	tally_add(&check->live, &walk.live);
 	check->linked += walk.linked;
 	check->expiring += walk.expiring;
 	check->hash = next;

@@ -28,10 +28,12 @@ uint64_t shard_hash_of_item(const snug_shard *shard, snug_ref ref) {
 }
 
 static void count_in_tally(struct tally *tally, const struct item_head *head, bool in) {
-	uint64_t bytes = item_bytes(head);
+	uint64_t bytes = item_bytes(head), key_bytes = head->key_bytes, value_bytes = head->value_bytes;
 	SNUG_ASSERT(in || (tally->items > 0 && tally->bytes >= bytes));
 	tally->items += in ? 1 : UINT64_MAX;
 	tally->bytes += in ? bytes : -bytes;
+	tally->key_bytes += in ? key_bytes : -key_bytes;
+	tally->value_bytes += in ? value_bytes : -value_bytes;
 }
 
 /* What has been walked by the check; without a check nothing is. */

@@ -78,6 +78,8 @@
 struct tally {
 	uint64_t items;
 	uint64_t bytes;
+	uint64_t key_bytes; /* of these */
+	uint64_t value_bytes;
 };
 
 /* A check in slices: items whose hash is below `hash` were walked, and are counted here; what

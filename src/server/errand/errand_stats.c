@@ -15,14 +15,13 @@
  *
  * Workers are visited one after the other, so a sum is of no one instant: while the last is visited
  * the first may have served some thousand requests more.
- *
- * A shard's own counters never go back. So `stats reset` keeps what they were, as shard_base, and
- * sums are taken from there. */
+ * They are added up, and made sense of, by server/figures. */
 #include "os/collapse.h"
 #include "os/local_time.h"
 #include "os/process_figures.h"
 #include "os/threads.h"
 #include "server/errand/errand_parts.h"
+#include "server/figures/figures.h"
 #include "server/inspect/inspect.h"
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
@@ -31,16 +30,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* What all workers have counted. */
-struct sum {
-	struct operation_counts counts;
-	struct connection_counts connections;
-	snug_shard_stats shard;
-};
-
 struct stats {
 	struct errand errand; /* must be the first */
-	struct sum sum;
+	struct figures sum;
 	struct text text; /* what visits write by themselves */
 	bool has_begun;   /* with the worker that is visited: */
 	size_t begun_length;
@@ -52,102 +44,8 @@ static struct stats *stats_of(struct errand *errand) {
 	return (struct stats *)(void *)errand;
 }
 
-static void add_counts(struct operation_counts *to, const struct operation_counts *from) {
-#define ADD(name) to->name += from->name;
-	OPERATION_COUNTS(ADD)
-#undef ADD
-}
-
-static void add_tls(struct tls_counts *to, const struct tls_counts *from) {
-	to->current += from->current;
-	to->handshakes += from->handshakes;
-	to->resumed += from->resumed;
-	to->handshake_errors += from->handshake_errors;
-	to->handshakes_late += from->handshakes_late;
-	to->handshakes_ended += from->handshakes_ended;
-	to->record_errors += from->record_errors;
-	to->memory_bytes += from->memory_bytes;
-}
-
-static void add_connections(struct connection_counts *to, const struct connection_counts *from) {
-	to->current += from->current;
-	to->total += from->total;
-	to->rejected += from->rejected;
-	to->rejected_memory += from->rejected_memory;
-	to->read_bytes += from->read_bytes;
-	to->written_bytes += from->written_bytes;
-	to->buffer_bytes += from->buffer_bytes;
-	to->idle_kicks += from->idle_kicks;
-	to->memory_closed += from->memory_closed;
-	to->yields += from->yields;
-	to->reads += from->reads;
-	to->requests_out += from->requests_out;
-	to->requests_in += from->requests_in;
-	to->flush_commands += from->flush_commands;
-	to->auth_commands += from->auth_commands;
-	to->auth_errors += from->auth_errors;
-	add_tls(&to->tls, &from->tls);
-}
-
-static void add_pool(snug_pool_stats *to, const snug_pool_stats *from) {
-	to->objects += from->objects;
-	to->payload_bytes += from->payload_bytes;
-	to->slot_bytes += from->slot_bytes;
-	to->slab_bytes += from->slab_bytes;
-	to->hole_bytes += from->hole_bytes;
-	to->reclaimable_bytes += from->reclaimable_bytes;
-	to->slabs += from->slabs;
-	to->pinned_slabs += from->pinned_slabs;
-	to->active_classes += from->active_classes;
-}
-
-static void add_heap(snug_stats *to, const snug_stats *from) {
-	to->limit_bytes += from->limit_bytes;
-	to->limit_goal_bytes += from->limit_goal_bytes;
-	to->page_bytes = from->page_bytes;
-	to->committed_bytes += from->committed_bytes;
-	to->metadata_bytes += from->metadata_bytes;
-	to->charged_bytes += from->charged_bytes;
-	to->free_page_bytes += from->free_page_bytes;
-	to->available_bytes += from->available_bytes;
-	to->pinned_objects += from->pinned_objects;
-	to->pinned_bytes += from->pinned_bytes;
-	to->compacting_allocations += from->compacting_allocations;
-	to->moves += from->moves;
-	to->moved_bytes += from->moved_bytes;
-	to->reclaimed_bytes += from->reclaimed_bytes;
-	to->returned_bytes += from->returned_bytes;
-	to->defragmentations += from->defragmentations;
-	to->late_steps += from->late_steps;
-	add_pool(&to->total, &from->total);
-	for (uint32_t pool = 0; pool < SNUG_POOL_COUNT; pool++)
-		add_pool(&to->pool[pool], &from->pool[pool]);
-}
-
-/* Counters since the last reset; what is held is held. */
-static void add_shard(snug_shard_stats *to, const snug_shard_stats *from,
-					  const snug_shard_stats *base) {
-	to->items += from->items;
-	to->item_bytes += from->item_bytes;
-	to->index_bytes += from->index_bytes;
-	to->leases += from->leases;
-	to->stores += from->stores - base->stores;
-	to->evictions += from->evictions - base->evictions;
-	to->evicted_unfetched += from->evicted_unfetched - base->evicted_unfetched;
-	to->expired += from->expired - base->expired;
-	to->expired_unfetched += from->expired_unfetched - base->expired_unfetched;
-	to->flushed += from->flushed - base->flushed;
-	to->refused += from->refused - base->refused;
-	add_heap(&to->heap, &from->heap);
-}
-
 static void gather(struct errand *errand, struct server_worker *worker) {
-	struct sum *sum = &stats_of(errand)->sum;
-	snug_shard_stats shard;
-	add_counts(&sum->counts, &worker->counts);
-	add_connections(&sum->connections, &worker->connections);
-	if (snug_shard_stats_get(worker->shard, &shard) == SNUG_OK)
-		add_shard(&sum->shard, &shard, &worker->shard_base);
+	figures_add(&stats_of(errand)->sum, worker);
 }
 
 static void reset(struct errand *errand, struct server_worker *worker) {
@@ -188,13 +86,15 @@ static void say_process(const struct server *server, struct text *out) {
 	stat_text(out, "snug_version", SNUG_VERSION_TEXT);
 	stat_u64(out, "pointer_size", 8 * sizeof(void *));
 	stat_u64(out, "snug_resident_bytes", os_resident_bytes());
+	stat_u64(out, "snug_resident_peak_bytes", os_resident_peak_bytes());
 	text_print(out, "STAT rusage_user %lld.%06ld\r\n", (long long)usage.ru_utime.tv_sec,
 			   (long)usage.ru_utime.tv_usec);
 	text_print(out, "STAT rusage_system %lld.%06ld\r\n", (long long)usage.ru_stime.tv_sec,
 			   (long)usage.ru_stime.tv_usec);
 }
 
-static void say_connections(const struct server *server, const struct sum *sum, struct text *out) {
+static void say_connections(const struct server *server, const struct figures *sum,
+							struct text *out) {
 	stat_u64(out, "max_connections",
 			 atomic_load_explicit(&server->live.connections_max, memory_order_relaxed));
 	stat_u64(out, "curr_connections", sum->connections.current);
@@ -220,7 +120,7 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 }
 
 /* Without TLS none of it. */
-static void say_tls(const struct server *server, const struct sum *sum, struct text *out) {
+static void say_tls(const struct server *server, const struct figures *sum, struct text *out) {
 	const struct tls_counts *counts = &sum->connections.tls;
 	if (server->tls == NULL) return;
 	uint64_t age_s = (os_now_ns() - tls_read_ns(server->tls)) / UINT64_C(1000000000);
@@ -239,7 +139,7 @@ static void say_tls(const struct server *server, const struct sum *sum, struct t
 	stat_u64(out, "snug_ssl_memory_bytes", counts->memory_bytes);
 }
 
-static void say_items(const struct sum *sum, struct text *out) {
+static void say_items(const struct figures *sum, struct text *out) {
 	const snug_shard_stats *shard = &sum->shard;
 	stat_u64(out, "limit_maxbytes", shard->heap.limit_goal_bytes);
 	stat_u64(out, "bytes", shard->item_bytes);
@@ -258,7 +158,27 @@ static double share(uint64_t part, uint64_t whole) {
 	return whole == 0 ? 0 : (double)part / (double)whole;
 }
 
-static void say_memory(const struct server *server, const struct sum *sum, struct text *out) {
+/* The parts add up to snug_memory_used_bytes; the peak is the sum of the workers' peaks, each at its
+ * own moment. */
+static void say_purposes(const struct figures *sum, struct text *out) {
+	struct memory_parts parts = memory_parts_of(&sum->shard);
+	stat_u64(out, "snug_memory_used_bytes", memory_used_bytes(&sum->shard));
+	stat_u64(out, "snug_memory_peak_bytes", sum->shard.heap.peak_bytes);
+#define SAY_PART(name, what) stat_u64(out, "snug_memory_" #name "_bytes", parts.name);
+	MEMORY_PURPOSES(SAY_PART)
+#undef SAY_PART
+}
+
+/* What does not count towards the limit; the connections' is snug_buffer_bytes. */
+static void say_beside(struct server *server, struct text *out) {
+	const struct holding *http = atomic_load_explicit(&server->http_holding, memory_order_acquire);
+	stat_u64(out, "snug_http_bytes", http == NULL ? 0 : http->bytes(http->context));
+	stat_u64(out, "snug_answer_bytes",
+			 atomic_load_explicit(&server->texts.used_bytes, memory_order_relaxed));
+	stat_u64(out, "snug_log_bytes", log_stderr_bytes());
+}
+
+static void say_memory(const struct server *server, const struct figures *sum, struct text *out) {
 	const snug_stats *heap = &sum->shard.heap;
 	stat_u64(out, "snug_limit_bytes", heap->limit_bytes);
 	stat_u64(out, "snug_limit_max_bytes", server->settings.memory_max_bytes);
@@ -324,7 +244,7 @@ static void say_coordinator(const struct server *server, struct text *out) {
 }
 
 static void answer_general(struct errand *errand, struct text *out) {
-	const struct sum *sum = &stats_of(errand)->sum;
+	const struct figures *sum = &stats_of(errand)->sum;
 	say_process(errand->server, out);
 	say_connections(errand->server, sum, out);
 	say_tls(errand->server, sum, out);
@@ -333,6 +253,8 @@ static void answer_general(struct errand *errand, struct text *out) {
 #undef SAY_COUNT
 	say_items(sum, out);
 	say_memory(errand->server, sum, out);
+	say_purposes(sum, out);
+	say_beside(errand->server, out);
 	say_watchers(errand->server, out);
 	say_attached(errand->server, out);
 	say_coordinator(errand->server, out);

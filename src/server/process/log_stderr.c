@@ -208,6 +208,10 @@ uint64_t log_stderr_dropped(void) {
 	return log_queue_dropped(&writer.queue);
 }
 
+uint64_t log_stderr_bytes(void) {
+	return sizeof writer.queue;
+}
+
 /* ------------------------------------------------------------------ the snug_log ----------- */
 
 static void write_news(void *context, snug_log_level level, const char *line) {

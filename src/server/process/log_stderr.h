@@ -32,6 +32,8 @@ bool log_stderr_flush(uint64_t patience_ns);
 bool log_stderr_stop(uint64_t patience_ns);
 /* Lines that found no room since the start. Any thread. */
 uint64_t log_stderr_dropped(void);
+/* What the lines that are not written yet may take: memory of the process, from its start. */
+uint64_t log_stderr_bytes(void);
 
 /* The process has one standard error, and so one verbosity. Any thread. */
 void log_stderr_set_verbosity(uint32_t verbosity);

@@ -1,8 +1,10 @@
 /* test_errand.c: stats, flush_all, verbosity and snug's own commands: two workers' shards on one
  * thread, visited in turn, and a coordinator over workers of its own. What a running server answers
  * is in tests/server/test_snugctl.py and tests/protocol. */
+#include "base/number_text.h"
 #include "cache/operation/operation.h"
 #include "server/errand/errand.h"
+#include "server/figures/figures.h"
 #include "server/process/listeners.h"
 #include "server/process/log_stderr.h"
 #include "server/server.h"
@@ -138,6 +140,67 @@ static void assert_says(uint8_t kind, const char *words, const char *part) {
 	char *text = ask(kind, words);
 	if (strstr(text, part) == NULL) fail_msg("%s: no %s in\n%s", words, part, text);
 	free(text);
+}
+
+static uint64_t figure(const char *stats, const char *name) {
+	char line[64];
+	uint64_t number = 0;
+	(void)snprintf(line, sizeof line, "STAT %s ", name);
+	const char *found = strstr(stats, line);
+	if (found == NULL) fail_msg("no %s", name);
+	found += strlen(line);
+	assert_true(number_scan(found, strcspn(found, "\r"), 10, &number) > 0);
+	return number;
+}
+
+#define SUM(name, what) sum += figure(stats, "snug_memory_" #name "_bytes");
+
+/* Used, as the parts add up to, and as the heaps have it. Told back: what the items are. */
+static struct memory_parts assert_parts_add_up(void) {
+	char *stats = ask(COMMAND_STATS, "");
+	uint64_t sum = 0, used = figure(stats, "snug_memory_used_bytes");
+	struct figures all = {0};
+	for (uint32_t i = 0; i < 2; i++) figures_add(&all, &workers[i]);
+	MEMORY_PURPOSES(SUM)
+	assert_int_equal(sum, used);
+	assert_int_equal(used, all.shard.heap.committed_bytes + all.shard.heap.metadata_bytes +
+							   all.shard.heap.charged_bytes);
+	assert_true(figure(stats, "snug_memory_peak_bytes") >= used);
+	free(stats);
+	return memory_parts_of(&all.shard);
+}
+
+/* Through all that changes what memory is used for. */
+static void test_memory_parts_add_up_to_what_is_used(void **state) {
+	static char value[20000];
+	char key[32];
+	struct memory_parts parts = assert_parts_add_up();
+	(void)state;
+	assert_int_equal(parts.values + parts.keys + parts.heads + parts.held, 0);
+	store(0, "key"); /* of "value" */
+	parts = assert_parts_add_up();
+	assert_int_equal(parts.values, 5);
+	assert_int_equal(parts.keys, 3);
+	assert_int_equal(parts.heads, 3);
+	for (uint32_t i = 0; i < 20000; i++) { /* more than there is room for */
+		(void)snprintf(key, sizeof key, "key%u", i * 7919 % 3000);
+		struct operation operation = {
+			.kind = i % 5 == 0 ? OPERATION_DELETE : OPERATION_STORE,
+			.mode = STORE_SET,
+			.key = snug_shard_key(key, strlen(key)),
+			.value = value,
+			.value_bytes = i % 97 == 0 ? sizeof value : i % 2000,
+		};
+		if (i % 5 != 0 && i % 3 == 0) operation.exptime = 100;
+		operation_execute(workers[i % 2].shard, &operation, &workers[i % 2].counts);
+		if (i % 1000 == 0) (void)assert_parts_add_up();
+	}
+	parts = assert_parts_add_up();
+	assert_true(parts.holes > 0 && parts.index > 0 && parts.ghosts > 0 && parts.waste > 0);
+	free(ask(COMMAND_FLUSH, ""));
+	parts = assert_parts_add_up();
+	assert_int_equal(parts.values, 0);
+	assert_true(parts.held > 0);
 }
 
 static void test_stats_are_all_workers_sum(void **state) {
@@ -584,6 +647,7 @@ static void test_wrong_use(void **state) {
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		TEST(test_memory_parts_add_up_to_what_is_used),
 		TEST(test_stats_are_all_workers_sum),
 		TEST(test_reset_keeps_what_is_there),
 		TEST(test_an_empty_cache_is_not_fragmented),

@@ -32,6 +32,12 @@ bool call_line(const struct call *call, char line[CALL_LINE_ROOM]) {
 	return false;
 }
 
+bool call_is_alone(const struct call *call) {
+	if (call->count == 1) return true;
+	fprintf(stderr, "snugctl: %s takes no more words\n", call->words[0]);
+	return false;
+}
+
 bool call_ask(struct call *call, const char *line, struct reply *reply) {
 	if (!link_ask(call->link, line, reply)) return false;
 	if (!door_is_elsewhere(reply) || !door_ask(call->link, call->door)) return true;

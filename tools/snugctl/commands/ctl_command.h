@@ -4,6 +4,7 @@
  *     ctl_commands.c   the table, and the help that is made from it
  *     ctl_ask.c        asks at the port, and at the control socket what the port refuses; shows the answer
  *     ctl_map.c        map: as text, as JSON, or as a picture
+ *     ctl_memory.c     memory, made from what `stats` tells
  *     ctl_items.c      dump, load
  *     ctl_shutdown.c   shutdown
  *     ctl_top.c        top */
@@ -52,6 +53,8 @@ void command_print_help(void);
 /* "WORD..." of memcached's, or "snug WORD...", in `line`. False, after a sentence on standard error: it is too long for
  * a command, or no line. */
 bool call_line(const struct call *call, char line[CALL_LINE_ROOM]);
+/* No words behind the command. False, after a sentence on standard error. */
+bool call_is_alone(const struct call *call);
 /* The answer to a line, from the control socket if it is taken there alone; to be freed. False: the
  * connection is of no more use; a sentence is on standard error. */
 bool call_ask(struct call *call, const char *line, struct reply *reply);
@@ -67,6 +70,7 @@ void call_tell_of_door(const struct door *door);
 
 enum status run_ask(struct call *call); /* asks one line, shows the answer as a table */
 enum status run_map(struct call *call);
+enum status run_memory(struct call *call);
 enum status run_items(struct call *call);
 enum status run_shutdown(struct call *call);
 enum status run_top(struct call *call);

@@ -1,0 +1,56 @@
+/* server/figures/figures.h: what the server counts, added up and made sense of. The door of this
+ * room:
+ *
+ *     figures_sum.c      the counters of all workers, added up
+ *     figures_memory.c   what the memory is used for: pure
+ *
+ *     limit >= used = values + keys + heads + held + waste + holes + page_ends     slabs
+ *                   + free_pages                                                   other pages
+ *                   + tables + index + ghosts + workers                            no pages
+ *
+ * Each worker's figures are of one instant. So its parts add up to the byte, and so do their
+ * sums. */
+#ifndef SNUG_SERVER_FIGURES_H
+#define SNUG_SERVER_FIGURES_H
+
+#include "server/server.h"
+
+/* Of all workers: counters since the last reset, and what is held now. */
+struct figures {
+	struct operation_counts counts;
+	struct connection_counts connections;
+	snug_shard_stats shard;
+};
+
+/* Adds what the worker has counted. On its own thread. */
+void figures_add(struct figures *sum, const struct server_worker *worker);
+
+/* What the memory within the limit is used for. X(name, what it is) */
+/* clang-format off */
+#define MEMORY_PURPOSES(X) \
+	X(values, "the items' values") \
+	X(keys, "their keys") \
+	X(heads, "their heads: lengths, expiry, flags, CAS number") \
+	X(held, "items that nobody finds any more, or not yet: leased, or flushed and not removed") \
+	X(waste, "rounding of items up to slots, and what links their pieces") \
+	X(holes, "free slots in slabs that are in use") \
+	X(page_ends, "ends of slabs that are no whole slot") \
+	X(free_pages, "pages without a slab, kept for the next items") \
+	X(tables, "the heap's bookkeeping") \
+	X(index, "the index of keys") \
+	X(ghosts, "what is remembered of evicted items") \
+	X(workers, "the workers' own state, and their sockets' buffers")
+/* clang-format on */
+
+struct memory_parts {
+#define MEMORY_PART(name, what) uint64_t name;
+	MEMORY_PURPOSES(MEMORY_PART)
+#undef MEMORY_PART
+};
+
+/* Pure. */
+struct memory_parts memory_parts_of(const snug_shard_stats *shard);
+/* All that counts towards the limit, which is what the parts add up to. */
+uint64_t memory_used_bytes(const snug_shard_stats *shard);
+
+#endif
