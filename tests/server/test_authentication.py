@@ -463,8 +463,10 @@ def test_several_passwords_are_not_told_by_time():
 
 
 def test_strangers_wait_for_strangers():
-    """Many names that nobody has are in the queue; who has been in before, or whose password is plain, is let in at once."""
-    with Served(f"foo:{yescrypt('secret')}\nbar:plain\n", ["-c", "3000"]) as server:
+    """Many names that nobody has are in the queue; who has been in before, or whose password is plain, is let in at once; and who comes for
+    the first time, from another address, at his address's turn. The secret has the two addresses in two lanes."""
+    users = f"foo:{yescrypt('secret')}\nbar:plain\nnew:{yescrypt('unseen')}\n"
+    with Served(users, ["-c", "3000", "--hash-secret", "0" * 32]) as server:
         server.user("foo", "secret").close()
         crowd = [server.connect() for _ in range(1000)]
         for sock in crowd:
@@ -475,6 +477,12 @@ def test_strangers_wait_for_strangers():
             took_s = time.monotonic() - begun
             assert took_s < 5, (name, took_s)
         client = server.user("bar", "plain")
+        before = stat(client, "auth_errors")
+        with socket.create_connection(server.address, HANG_S, source_address=("127.0.0.2", 0)) as newcomer:
+            newcomer.sendall(login("new", "unseen"))
+            assert newcomer.recv(100) == b"STORED\r\n"
+        # in a delay of refusals more are done than are told, but not the crowd
+        assert stat(client, "auth_errors") < before + 500, "he waited for the crowd"
         assert stat(client, "auth_errors") < 1000, "the crowd was not waiting"
         for sock in crowd:
             sock.close()

@@ -4,13 +4,17 @@
  *     asked -> [request] -> [request]      under the mutex. Looked at first: is the password known?
  *       |  yes: let in
  *       v  no
- *     unknown -> [request] -> [request]    the desk's own: a hash is reckoned for one of them at a time
+ *     unknown -> [request] -> [request]    the desk's own, AUTH_LANES of them: a hash is reckoned for
+ *     unknown -> [request]                 one request at a time, of each lane that has one in turn
  *
  *     users                                under another mutex: a check holds it, so does a reload
  *
  * So strangers wait for strangers, and who has been in before, or whose password is plain, does not
- * wait for them. The queues are as long as there are clients who have not been let in, each of whom
- * has one request at most. */
+ * wait for them. A lane is chosen by the address, with a secret: who tries from one address is in one
+ * lane, and who comes for the first time from another waits, but for one case in AUTH_LANES, for one
+ * of his tries. Whoever has many addresses, or shares the newcomer's, is before him at most
+ * AUTH_LANES times, and with what stands in his lane. The queues are as long as there are clients who
+ * have not been let in, each of whom has one request at most. */
 #include "server/auth/auth.h"
 
 #include "base/assert.h"
@@ -24,6 +28,7 @@
 
 #define TOLD_NS UINT64_C(10000000000) /* between two lines about refusals */
 #define PATH_BYTES_MAX 4096u
+#define AUTH_LANES 256u
 
 struct auth_queue {
 	struct auth_request *first, *last; /* NULL: it is empty */
@@ -33,7 +38,9 @@ struct auth {
 	char path[PATH_BYTES_MAX]; /* constant after create */
 	snug_log log;              /* constant after create */
 	struct os_thread thread;
-	struct auth_queue unknown;   /* the desk's thread's */
+	struct auth_queue unknown[AUTH_LANES]; /* the desk's thread's, as are the next two */
+	uint32_t unknown_count;
+	uint32_t lane;               /* that had the last turn */
 	pthread_mutex_t queue_mutex; /* guards the next three */
 	pthread_cond_t is_asked;
 	struct auth_queue asked;
@@ -130,11 +137,25 @@ void auth_ask(struct auth *auth, struct auth_request *request) {
 	pthread_mutex_unlock(&auth->queue_mutex);
 }
 
+static void enqueue_unknown(struct auth *auth, struct auth_request *request) {
+	enqueue(&auth->unknown[request->source % AUTH_LANES], request);
+	auth->unknown_count++;
+}
+
+/* Of the lane whose turn it is. NULL: there is none. */
+static struct auth_request *dequeue_unknown(struct auth *auth) {
+	if (auth->unknown_count == 0) return NULL;
+	do auth->lane = (auth->lane + 1) % AUTH_LANES;
+	while (auth->unknown[auth->lane].first == NULL);
+	auth->unknown_count--;
+	return dequeue(&auth->unknown[auth->lane]);
+}
+
 /* One that was not looked at. Where there is none it waits, unless there is other work. NULL: there is,
  * or it is over. */
 static struct auth_request *take_asked(struct auth *auth) {
 	pthread_mutex_lock(&auth->queue_mutex);
-	while (auth->asked.first == NULL && auth->unknown.first == NULL && !is_ending(auth))
+	while (auth->asked.first == NULL && auth->unknown_count == 0 && !is_ending(auth))
 		pthread_cond_wait(&auth->is_asked, &auth->queue_mutex);
 	struct auth_request *request = dequeue(&auth->asked);
 	pthread_mutex_unlock(&auth->queue_mutex);
@@ -147,7 +168,7 @@ static void look(struct auth *auth, struct auth_request *request) {
 	if (rights != 0 || !is_wanted(auth, request))
 		finish(request, rights);
 	else
-		enqueue(&auth->unknown, request);
+		enqueue_unknown(auth, request);
 }
 
 static void reckon(struct auth *auth, struct auth_request *request) {
@@ -167,7 +188,7 @@ static void run(void *context) {
 			look(auth, request);
 			continue;
 		}
-		request = dequeue(&auth->unknown);
+		request = dequeue_unknown(auth);
 		if (request == NULL) return;
 		reckon(auth, request);
 	}
@@ -245,7 +266,7 @@ void auth_destroy(struct auth *auth) {
 	if (auth == NULL) return;
 	auth_stop(auth);
 	os_thread_join(&auth->thread);
-	SNUG_ASSERT(auth->asked.first == NULL && auth->unknown.first == NULL);
+	SNUG_ASSERT(auth->asked.first == NULL && auth->unknown_count == 0);
 	users_destroy(auth->users);
 	crypt_library_unload(&auth->crypt);
 	pthread_cond_destroy(&auth->is_asked);

@@ -18,6 +18,8 @@
  *         - Whoever has a password that is known (a plain one, or one that a hash was found to fit)
  *           waits for no other's hash but the one that is being reckoned; nothing is reckoned for who
  *           has gone.
+ *         - All others take turns by where they come from (auth_request.source): whoever asks often,
+ *           over however many connections, makes them wait for one hash in each round.
  *         - Reading the file again is all or nothing. Who was let in before stays in. */
 #ifndef SNUG_SERVER_AUTH_H
 #define SNUG_SERVER_AUTH_H
@@ -40,6 +42,8 @@ struct auth;
 /* The asker's memory, until it is done. */
 struct auth_request {
 	struct auth_request *next;
+	uint64_t
+		source; /* a hash of where it comes from, by a secret: the same address, the same turn */
 	uint32_t name_bytes;
 	uint32_t password_bytes;
 	char bytes[AUTH_BYTES_MAX]; /* the name, then the password; wiped by the desk */

@@ -113,7 +113,7 @@ void answers_begin_errand(struct connection *connection, const struct command *c
 		connection_close(connection); /* waits_for_memory() has looked */
 		return;
 	}
-	struct errand *errand = errand_begin(connection->worker, command, &text);
+	struct errand *errand = errand_begin(connection->worker, connection->stream.fd, command, &text);
 	wipe_login(command);
 	struct reply reply = command->reply;
 	answer_lines(&reply, &text);

@@ -145,9 +145,9 @@ struct errand *errand_command(struct server *server, const struct command *comma
 	return NULL;
 }
 
-struct errand *errand_begin(struct server_worker *asker, const struct command *command,
+struct errand *errand_begin(struct server_worker *asker, int fd, const struct command *command,
 							struct text *out) {
 	if (command->kind == COMMAND_FLUSH) asker->connections.flush_commands++;
-	if (command->kind == COMMAND_LOGIN) return errand_login(asker, command, out);
+	if (command->kind == COMMAND_LOGIN) return errand_login(asker, fd, command, out);
 	return errand_command(asker->server, command, out);
 }

@@ -38,8 +38,8 @@ struct errand; /* server/visit/visit.h */
  * which may be a refusal. Any thread. The command's bytes are not referred to after the return. */
 struct errand *errand_command(struct server *server, const struct command *command,
 							  struct text *out);
-/* The same for a client of that worker, on its thread: counted there. */
-struct errand *errand_begin(struct server_worker *asker, const struct command *command,
+/* The same for a client of that worker, on its thread: counted there. `fd` is the client's. */
+struct errand *errand_begin(struct server_worker *asker, int fd, const struct command *command,
 							struct text *out);
 
 /* What a client is told, in a whole line, who asks for an operator's command elsewhere than at the

@@ -14,7 +14,7 @@ struct errand *errand_memory(struct server *server, const struct line *words, bo
 /* errand_door.c: it tells what lies in the cache, by its keys. */
 bool errand_is_dump(const struct command *command);
 
-struct errand *errand_login(struct server_worker *asker, const struct command *command,
+struct errand *errand_login(struct server_worker *asker, int fd, const struct command *command,
 							struct text *out);
 struct errand *errand_memlimit(struct server *server, uint64_t mebibytes, struct text *out);
 

@@ -112,7 +112,7 @@ static void visit_until_finished(struct errand *errand, struct server_worker *wo
 /* The whole answer, ended by a NUL; freed by the caller. */
 static char *ask_with(struct command command, uint32_t asker) {
 	struct text text = {0};
-	struct errand *errand = errand_begin(&workers[asker], &command, &text);
+	struct errand *errand = errand_begin(&workers[asker], -1, &command, &text);
 	if (errand != NULL) {
 		assert_int_equal(text.length, 0);
 		for (uint32_t i = 0; errand->visit != NULL && i < 2; i++)
