@@ -237,8 +237,8 @@ void heap_note_root(snug_heap *heap) {
 										[FACT_DESCRIPTORS] = (uint64_t)(
 											heap->arena.page_range.base - (char *)heap)}};
 	SNUG_ASSERT(heap->segment != NULL && !gate_is_shut(heap));
-	memory_segment_set_root(heap->segment, ROOT_HEAP, heap, &facts);
 	memory_segment_set_objects(heap->segment, heap->arena.base);
+	memory_segment_set_root(heap->segment, ROOT_HEAP, heap, &facts);
 }
 
 void heap_leave(snug_heap *heap) {

@@ -219,10 +219,10 @@ static bool begin_anew(snug_memory_file *file) {
 		fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)bytes,
 				  hole_bytes) != 0)
 		return false;
-	memset(header, 0, bytes);
+	header->magic = FILE_MAGIC;
+	memset((char *)header + sizeof header->magic, 0, bytes - sizeof header->magic);
 	header->layout = FILE_LAYOUT;
 	header->segments = file->segments;
-	header->magic = FILE_MAGIC;
 	file->end_bytes = FILE_HEAD_BYTES;
 	file->has_begun = file->is_foreign = file->holds = file->has_clock = false;
 	file->is_unclean = false;
@@ -266,10 +266,17 @@ static bool has_roots(const snug_memory_file *file) {
 	return false;
 }
 
+/* It was begun, and nothing has come into it. Its layout is written after that is so. */
+static bool is_blank(const struct file_header *header) {
+	return (header->layout == 0 || header->layout == FILE_LAYOUT) &&
+		   atomic_load_explicit(&header->mark, memory_order_acquire) == MARK_NEW;
+}
+
 /* As long as the heads at least. */
 static snug_error open_heads(struct opening *opening, bool is_cold, snug_memory_file **out) {
 	snug_memory_file *file = make(opening);
 	if (file == NULL) return SNUG_ERROR_OS_MEMORY;
+	is_cold |= is_blank(file->header);
 	snug_error error = is_cold ? SNUG_OK : look_at_header(opening, file->header);
 	is_cold |= error != SNUG_OK && opening->options->start_cold;
 	if (is_cold) error = begin_anew(file) ? SNUG_OK : refuse_by_system(opening, "its first pages");
@@ -281,9 +288,9 @@ static snug_error open_heads(struct opening *opening, bool is_cold, snug_memory_
 	file->is_unclean = !is_cold && opening->is_unclean;
 	file->is_foreign = !is_cold && !file->is_unclean &&
 					   memcmp(&stamp, &file->header->stamp, sizeof stamp) != 0;
-	file->holds = !is_cold && has_roots(file);
 	for (uint32_t number = 0; file->is_unclean && number < file->segments; number++)
 		segment_drop_unfinished(&file->segment[number]);
+	file->holds = !is_cold && has_roots(file);
 	memcpy(file->reason, opening->reason, sizeof file->reason);
 	*out = file;
 	return SNUG_OK;

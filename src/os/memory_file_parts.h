@@ -27,7 +27,7 @@
 #define FILE_HEAD_BYTES (FILE_GRAIN * (1 + FILE_SEGMENTS_MAX))
 #define FILE_PARTS_MAX 16u
 #define FILE_MAGIC UINT64_C(0x656C69666775736E) /* "nsugfile": what begins so is ours */
-#define FILE_LAYOUT 3u                          /* of the structs below */
+#define FILE_LAYOUT 4u                          /* of the structs below */
 #define FILE_BOOT_BYTES 40u
 
 /* What the system knows of a file, but for what is mapped of it. */
@@ -44,7 +44,7 @@ struct file_moment {
 	char boot[FILE_BOOT_BYTES];
 };
 
-enum file_mark { MARK_NEW, MARK_RUNNING, MARK_CLEAN };
+enum file_mark { MARK_NEW /* there is nothing */, MARK_RUNNING, MARK_CLEAN };
 
 struct file_header {
 	uint64_t magic;
@@ -86,7 +86,7 @@ struct segment_head {
 	uint64_t epoch;
 	uint64_t sum;            /* of all parts but those of objects */
 	uint32_t is_sealed;      /* it was ended, and summed */
-	uint32_t reserved;
+	uint32_t making;         /* bits of roots that are being made: until then there is nothing */
 };
 
 /* The owner of the segment, but for creation and the end of the file. */
@@ -132,7 +132,8 @@ void segment_unmap(struct memory_segment *segment);
 bool segment_is_sound(const struct segment_head *head, uint64_t file_bytes);
 /* They share a byte. Of heads that are sound. */
 bool segments_meet(const struct segment_head *one, const struct segment_head *other);
-/* Gives back the parts of a segment that holds no root: its process was killed while it made them. */
+/* Gives back the parts of a segment that holds no root, or not all that it was to hold: its process
+ * was killed while it made them. */
 void segment_drop_unfinished(struct memory_segment *segment);
 
 static inline struct file_root *segment_root(struct segment_head *head, enum memory_root root) {

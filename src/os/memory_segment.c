@@ -310,13 +310,17 @@ static void note_begun(snug_memory_file *file) {
 	header->has_clock = 1;
 }
 
-/* The mark goes; once. */
+/* The mark goes, before anything else changes; once. A file in which there is nothing must tell its boot
+ * first, or who is killed in between leaves one of no boot. */
 static void begin_file(snug_memory_file *file) {
+	struct file_header *header = file->header;
 	pthread_mutex_lock(&file->lock);
 	if (!file->has_begun) {
-		atomic_store_explicit(&file->header->mark, MARK_RUNNING, memory_order_seq_cst);
-		file->header->generation++;
-		note_begun(file);
+		bool is_new = atomic_load_explicit(&header->mark, memory_order_acquire) == MARK_NEW;
+		if (is_new) note_begun(file);
+		atomic_store_explicit(&header->mark, MARK_RUNNING, memory_order_seq_cst);
+		if (!is_new) note_begun(file);
+		header->generation++;
 		file->has_begun = true;
 	}
 	pthread_mutex_unlock(&file->lock);
@@ -382,27 +386,38 @@ snug_error memory_segment_refuse(struct memory_segment *segment, const char *for
 
 /* ------------------------------------------------------------------ a root's life ---------- */
 
+static uint32_t root_bit(enum memory_root root) {
+	return UINT32_C(1) << root;
+}
+
+static void set_making(struct segment_head *head, uint32_t making) {
+	__atomic_store_n(&head->making, making, __ATOMIC_SEQ_CST);
+}
+
 snug_error memory_segment_begin(struct memory_segment *segment, enum memory_root root) {
 	if (segment->is_used[root]) return SNUG_ERROR_IN_USE;
 	begin_file(segment->file);
+	if (segment_root(segment->head, root)->address == 0)
+		set_making(segment->head, segment->head->making | root_bit(root));
 	segment->is_used[root] = true;
 	segment->uses++;
 	SNUG_ASSERT(segment->uses <= ROOT_COUNT);
 	return SNUG_OK;
 }
 
+/* Field by field: a root that is there already is never without its address, or whoever is killed
+ * then would have lost it. */
 void memory_segment_set_root(struct memory_segment *segment, enum memory_root root,
 							 const void *address, const struct root_facts *facts) {
 	struct segment_head *head = segment->head;
 	struct file_root *at = &head->root[(head->epoch + segment->is_recovering) % 2][root];
 	uint32_t number = part_of(segment, address, 1);
 	SNUG_ASSERT((segment->is_recovering || segment->is_used[root]) && number < FILE_PARTS_MAX);
-	*at = (struct file_root){
-		.part = number,
-		.offset = (uint64_t)((const char *)address - segment->mapped[number]),
-		.facts = *facts,
-	};
+	at->part = number;
+	at->offset = (uint64_t)((const char *)address - segment->mapped[number]);
+	at->facts = *facts;
 	__atomic_store_n(&at->address, (uintptr_t)address, __ATOMIC_RELEASE);
+	if (!segment->is_recovering) set_making(head, head->making & ~root_bit(root));
 }
 
 void memory_segment_set_objects(struct memory_segment *segment, const void *address) {
@@ -444,11 +459,15 @@ static void forget_other_roots(struct segment_head *head) {
 }
 
 void segment_drop_unfinished(struct memory_segment *segment) {
+	struct segment_head *head = segment->head;
+	bool is_whole = head->making == 0;
 	SNUG_ASSERT(!segment->is_attached && segment->uses == 0);
 	for (uint32_t root = 0; root < ROOT_COUNT; root++)
-		if (segment_root(segment->head, (enum memory_root)root)->address != 0) return;
+		if (is_whole && segment_root(head, (enum memory_root)root)->address != 0) return;
 	for (uint32_t number = 0; number < FILE_PARTS_MAX; number++)
-		if (segment->head->part[number].bytes != 0) drop_part(segment, number);
+		if (head->part[number].bytes != 0) drop_part(segment, number);
+	memset(head->root, 0, sizeof head->root);
+	set_making(head, 0);
 }
 
 snug_error memory_segment_begin_recovery(struct memory_segment *segment) {
