@@ -179,8 +179,11 @@ struct page {
 	uint8_t list;
 	union {
 		uint64_t inside[INLINE_BITMAP_SLOTS / 64];
-		uint64_t *beside; /* a cell */
-	} free_bits;          /* bit set: the slot is free */
+		struct {
+			uint64_t *beside;     /* a cell */
+			uint64_t first_empty; /* of a host: the offset of an empty slot; 0: it has none */
+		};
+	} free_bits; /* bit set: the slot is free */
 };
 
 struct region {

@@ -6,6 +6,8 @@
 #include "support/require.h"
 #include "unit/cmocka_all.h"
 
+#include <string.h>
+
 #define MIB ((size_t)1 << 20)
 #define PAGE_BYTES 4096u
 #define TRAILER_MAX 16u
@@ -148,6 +150,45 @@ static void pins_are_recorded_in_holes(void **state) {
 	REQUIRE(lent_slots() == 0, "%llu slots are lent", (unsigned long long)lent_slots());
 }
 
+static struct page *host_with_stack(void) {
+	for (page_number number = 1; number < herd.heap->arena.described; number++) {
+		struct page *page = &herd.heap->arena.pages[number];
+		if (page->state == PAGE_HOST && page->free_slots > 1) return page;
+	}
+	REQUIRE(false, "no host has empty slots");
+	return NULL;
+}
+
+/* Hosts of more slots than a descriptor has bits: their empty slots are a stack. */
+static void hundreds_of_slots_are_a_stack(void **state) {
+	herd_deinit(&herd);
+	snug_heap_options options = {.struct_bytes = sizeof(snug_heap_options),
+								 .limit_bytes = 2 * MIB,
+								 .page_bytes = 4 * PAGE_BYTES};
+	herd_init(&herd, *(const bool *)*state, &options);
+	herd_fill(&herd, UINT64_MAX, 28, 28);
+	for (uint32_t number = 0; number < herd.count; number += 2) herd_remove(&herd, number);
+	for (uint32_t number = 1; number < herd.count; number += 2) {
+		herd_pin(&herd, number);
+		if (number % 1001 == 0) REQUIRE_OK(snug_check(herd.heap, NULL));
+	}
+	for (uint32_t number = 1; number < herd.count; number += 6) {
+		herd_unpin(&herd, number);
+		herd_remove(&herd, number);
+	}
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	uint64_t *top = &host_with_stack()->free_bits.first_empty, kept = *top;
+	*top = 0;
+	snug_check_result result;
+	REQUIRE_ERROR(SNUG_ERROR_CORRUPT, snug_check(herd.heap, &result));
+	REQUIRE(strcmp(result.law, "S10") == 0, "law %s: %s", result.law, result.message);
+	*top = kept;
+	while (herd_add(&herd, 28) == SNUG_OK) continue;
+	REQUIRE_OK(snug_check(herd.heap, NULL));
+	unpin_all();
+	REQUIRE(lent_slots() == 0, "%llu slots are lent", (unsigned long long)lent_slots());
+}
+
 /* ------------------------------------------------------------------ homewards ---------------- */
 
 /* Pieces go back into slots of their own when there are some, and their hosts are slabs again. */
@@ -218,7 +259,7 @@ int main(void) {
 		BOTH(contiguous_takes_a_larger_hole),    BOTH(who_asked_for_it_is_refused),
 		BOTH(pins_are_recorded_in_holes),        BOTH(pieces_go_home),
 		BOTH(hosts_end_with_their_last_guest),   BOTH(holes_of_the_victim_are_used),
-		BOTH(a_hole_in_a_host_serves_its_class),
+		BOTH(a_hole_in_a_host_serves_its_class), BOTH(hundreds_of_slots_are_a_stack),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
  *
   * A block is 2 ns, which is what a list of descriptors that is not in the cache takes. What the clock does not
  * see is the copying, which is inside memcpy; it is bounded in bytes. bench-steps measures. */
+#include "mem/object/pieces.h"
 #include "os/fake.h"
 #include "support/require.h"
 #include "unit/cmocka_all.h"
@@ -23,6 +24,8 @@
 #define PAGE_NS 150u
 #define STEP_NS 10000u
 #define LATE_NS (2 * STEP_NS)
+#define LENT 4096u    /* holes */
+#define LENT_NS 1000u /* each, on the average */
 #define OBJECTS_MAX 700000u
 
 static uint64_t clock_blocks;
@@ -56,19 +59,28 @@ static snug_heap *heap;
 static snug_handle *objects;
 static size_t count;
 
-static int open_heap(void **state) {
-	(void)state;
+static int open_with(size_t limit_bytes, size_t page_bytes) {
 	snug_heap_options options = snug_heap_options_default();
 	counted_os = *snug_os_linux();
 	counted_os.now_ns = counted_now_ns;
 	counted_os.commit = counted_commit;
 	counted_os.decommit = counted_decommit;
-	options.limit_bytes = 64 * MIB;
-	options.page_bytes = 4096;
+	options.limit_bytes = limit_bytes;
+	options.page_bytes = page_bytes;
 	options.os = &counted_os;
 	count = 0;
 	objects = calloc(OBJECTS_MAX, sizeof *objects);
 	return objects == NULL || snug_heap_create(&options, &heap) != SNUG_OK;
+}
+
+static int open_heap(void **state) {
+	(void)state;
+	return open_with(64 * MIB, 4096);
+}
+
+static int open_large_pages(void **state) {
+	(void)state;
+	return open_with(8 * MIB, 65536);
 }
 
 static int close_heap(void **state) {
@@ -316,6 +328,37 @@ static void a_large_object_freed_in_parts(void **state) {
 	count = 0;
 }
 
+/* Holes are lent one by one, to the records of pins: the last of a slab costs what the first does,
+ * though it has 2,000 slots. */
+static void a_slab_lends_all_its_holes(void **state) {
+	(void)state;
+	fill(26);
+	keep_every(2);
+	uint64_t begin_ns = counted_now_ns(NULL);
+	for (size_t index = 0; index < 2 * LENT; index += 2) REQUIRE_OK(snug_pin(heap, objects[index]));
+	uint64_t took_ns = counted_now_ns(NULL) - begin_ns;
+	REQUIRE(took_ns <= LENT * (uint64_t)LENT_NS, "%llu ns for each of %u pins",
+			(unsigned long long)took_ns / LENT, LENT);
+	for (size_t index = 0; index < 2 * LENT; index += 2)
+		REQUIRE_OK(snug_unpin(heap, objects[index]));
+}
+
+/* No hole is near 1,600 bytes, and some hundred sizes of smaller ones could be put together. */
+static void two_holes_of_hundreds(void **state) {
+	(void)state;
+	fill_all_classes(8 << 10);
+	for (size_t index = 0; index < count; index += 2) {
+		size_t size;
+		REQUIRE_OK(snug_size(heap, objects[index], &size));
+		if (size <= 1300 || size > 1400) release(index);
+	}
+	uint64_t begin_ns = counted_now_ns(NULL);
+	const struct size_class *class = pieces_class(heap, 1600, false);
+	require_short("the choice of two holes", begin_ns);
+	REQUIRE(class != NULL && class->stride < 1600, "it is one hole of %u bytes",
+			class == NULL ? 0 : class->stride);
+}
+
 int main(void) {
 #define STEPPED(name) cmocka_unit_test_setup_teardown(name, open_heap, close_heap)
 	const struct CMUnitTest tests[] = {
@@ -331,6 +374,8 @@ int main(void) {
 		STEPPED(all_classes_pinned),
 		STEPPED(below_what_is_in_use),
 		STEPPED(a_large_object_freed_in_parts),
+		STEPPED(two_holes_of_hundreds),
+		cmocka_unit_test_setup_teardown(a_slab_lends_all_its_holes, open_large_pages, close_heap),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

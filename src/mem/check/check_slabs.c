@@ -24,7 +24,9 @@ static bool check_host(struct check *check, const struct size_class *class, page
 	return check_that(check, "S10", "host whose slots can't be lent", number, lends) &&
 		   check_that(check, "S10", "host without a guest", number, guests > 0) &&
 		   check_equal(check, "S10", "empty slots of a host", heap->arena.pages[number].free_slots,
-					   lent - guests);
+					   lent - guests) &&
+		   check_that(check, "S10", "stack of a host's empty slots", number,
+					  host_stack_is_sound(heap, number));
 }
 
 static bool check_bitmap(struct check *check, const struct size_class *class, page_number number) {

@@ -48,17 +48,15 @@ static bool has_hole(const snug_heap *heap, const struct size_class *class, bool
 		   !(lent && class->family == FAMILY_FRAGMENT);
 }
 
-/* The smallest hole that holds `bytes`, one of `besides` left out; NULL: there is none. A fragment's
- * own before one that has to be lent. */
-static struct size_class *smallest_that_holds(const snug_heap *heap, size_t bytes, bool lent,
-											  const struct size_class *besides) {
+/* The smallest hole that holds `bytes`; NULL: there is none. A fragment's own before one that has to
+ * be lent. */
+static struct size_class *smallest_that_holds(const snug_heap *heap, size_t bytes, bool lent) {
 	struct size_class *best = NULL;
 	SNUG_ASSERT(bytes > 0);
 	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
 		struct size_class *class = class_active(&heap->classes, index);
 		uint32_t capacity = hole_capacity(heap, class);
 		if (capacity < bytes || !has_hole(heap, class, lent)) continue;
-		if (class == besides && holes_of(class) < 2) continue;
 		bool is_own = class->family == FAMILY_FRAGMENT;
 		uint32_t best_capacity = best == NULL ? UINT32_MAX : hole_capacity(heap, best);
 		if (capacity < best_capacity || (capacity == best_capacity && is_own)) best = class;
@@ -79,30 +77,90 @@ static struct size_class *largest_of(const snug_heap *heap, bool lent) {
 	return best;
 }
 
+/* The classes with holes of all families, in order of their slots: from the smallest up and from the
+ * largest down. */
+struct order {
+	const snug_heap *heap;
+	uint16_t up[FAMILY_COUNT];   /* the next one of the family */
+	uint16_t down[FAMILY_COUNT]; /* the next one is before it */
+};
+
+static struct order order_of(const snug_heap *heap) {
+	const uint16_t *first = heap->classes.first;
+	return (struct order){
+		.heap = heap, .up = {first[0], first[1], first[2]}, .down = {first[1], first[2], first[3]}};
+}
+
+static struct size_class *with_hole(const snug_heap *heap, uint16_t id) {
+	struct size_class *class = heap->classes.state[id];
+	SNUG_ASSERT(id < heap->classes.first[FAMILY_COUNT]);
+	return class != NULL && has_hole(heap, class, false) ? class : NULL;
+}
+
+/* NULL: there are no more. */
+static struct size_class *order_up(struct order *order) {
+	const uint16_t *first = order->heap->classes.first;
+	struct size_class *best = NULL;
+	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
+		uint16_t *at = &order->up[family];
+		while (*at < first[family + 1] && with_hole(order->heap, *at) == NULL) (*at)++;
+		if (*at == first[family + 1]) continue;
+		struct size_class *class = with_hole(order->heap, *at);
+		SNUG_ASSERT(class->family == family);
+		if (best == NULL || class->stride <= best->stride) best = class;
+	}
+	if (best != NULL) order->up[best->family]++;
+	return best;
+}
+
+static struct size_class *order_down(struct order *order) {
+	const uint16_t *first = order->heap->classes.first;
+	struct size_class *best = NULL;
+	for (uint32_t family = 0; family < FAMILY_COUNT; family++) {
+		uint16_t *at = &order->down[family];
+		while (*at > first[family] && with_hole(order->heap, (uint16_t)(*at - 1)) == NULL) (*at)--;
+		if (*at == first[family]) continue;
+		struct size_class *class = with_hole(order->heap, (uint16_t)(*at - 1));
+		SNUG_ASSERT(class->family == family);
+		if (best == NULL || class->stride >= best->stride) best = class;
+	}
+	if (best != NULL) order->down[best->family]--;
+	return best;
+}
+
 /* The hole to fill before the smallest one that holds the rest: so that both together waste less, a
- * trailer counted, than `whole` does alone; `whole` if there is none. */
+ * trailer counted, than `whole` does alone; `whole` if there is none.
+ *
+ * Of all pairs the one that wastes least is found in one pass: if the smallest and the largest hold
+ * too little together, nothing holds enough with the smallest; if enough, nothing larger than the
+ * smallest is better with the largest. */
 static struct size_class *first_of_two(const snug_heap *heap, size_t bytes,
 									   struct size_class *whole) {
+	struct order order = order_of(heap);
 	struct size_class *best = whole;
 	SNUG_ASSERT(bytes > 0 && hole_capacity(heap, whole) >= bytes);
 	size_t least_bytes = hole_capacity(heap, whole) - bytes;
-	for (uint32_t index = 0; index < heap->classes.active_count; index++) {
-		struct size_class *class = class_active(&heap->classes, index);
-		uint32_t capacity = hole_capacity(heap, class);
-		if (capacity >= bytes || !has_hole(heap, class, false)) continue;
-		const struct size_class *rest = smallest_that_holds(heap, bytes - capacity, false, class);
-		if (rest == NULL) continue;
-		size_t waste_bytes =
-			heap->classes.fragment_trailer_bytes + capacity + hole_capacity(heap, rest) - bytes;
-		if (waste_bytes >= least_bytes) continue;
-		least_bytes = waste_bytes;
-		best = class;
+	struct size_class *low = order_up(&order), *high = order_down(&order);
+	while (high != NULL && hole_capacity(heap, high) >= bytes) high = order_down(&order);
+	while (low != NULL && high != NULL && low->stride <= high->stride) {
+		size_t both_bytes = (size_t)hole_capacity(heap, low) + hole_capacity(heap, high);
+		if (both_bytes < bytes) {
+			low = order_up(&order);
+			continue;
+		}
+		size_t waste_bytes = heap->classes.fragment_trailer_bytes + both_bytes - bytes;
+		if (waste_bytes < least_bytes && (low != high || holes_of(low) > 1)) {
+			least_bytes = waste_bytes;
+			best = high;
+		}
+		high = order_down(&order);
 	}
+	SNUG_ASSERT(best == whole || hole_capacity(heap, best) < bytes);
 	return best;
 }
 
 struct size_class *pieces_class(const snug_heap *heap, size_t bytes, bool lent) {
-	struct size_class *whole = smallest_that_holds(heap, bytes, lent, NULL);
+	struct size_class *whole = smallest_that_holds(heap, bytes, lent);
 	if (whole == NULL) return largest_of(heap, lent);
 	if (lent || !is_wasteful(hole_capacity(heap, whole), bytes)) return whole;
 	return first_of_two(heap, bytes, whole);

@@ -8,7 +8,12 @@
  * a clear one a resident.
  *
  * HOW MANY GUESTS a host has is not stored: page->free_slots counts the empty slots, the bitmap
- * those that are lent. Whoever frees a guest counts the bitmap, a word for each 64 slots. */
+ * those that are lent. Whoever frees a guest counts the bitmap, a word for each 64 slots.
+ *
+ * WHICH SLOT IS EMPTY is found among 128 at most by their trailers. A descriptor whose bitmap lies
+ * beside has room for the top of a stack, which is linked through the trailers: to look at all of
+ * some thousand slots for each guest made filling a host take seconds. When a host is closed, its
+ * stack is forgotten; so that costs nothing for each slot. */
 #include "mem/slab/host.h"
 
 #include "base/assert.h"
@@ -39,12 +44,24 @@ static bool is_empty(const snug_heap *heap, uint64_t offset) {
 	return fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).length == 0;
 }
 
+static bool has_stack(const struct size_class *class) {
+	return class->slots > INLINE_BITMAP_SLOTS;
+}
+
 /* Poisoned but for the trailer, which says that nobody is there. */
-static void mark_empty(snug_heap *heap, const struct size_class *class, uint64_t offset) {
+static void put_empty(snug_heap *heap, const struct size_class *class, uint64_t offset) {
+	struct page *page = &heap->arena.pages[page_of(&heap->arena, offset)];
+	struct fragment_trailer empty = {0};
+	SNUG_ASSERT(page->state == PAGE_HOST && page->class_id == class->id);
+	if (has_stack(class)) {
+		empty.next = page->free_bits.first_empty;
+		page->free_bits.first_empty = offset;
+		SNUG_ASSERT(empty.next == 0 || is_empty(heap, empty.next));
+	}
 	poison_slot(address_of(&heap->arena, offset), class->stride);
 	char *trailer = fragment_trailer_at(heap, offset);
 	unpoison(trailer, heap->classes.fragment_trailer_bytes);
-	fragment_trailer_write(heap, trailer, (struct fragment_trailer){0});
+	fragment_trailer_write(heap, trailer, empty);
 }
 
 /* The accounts of the class with this slab in them, or without. */
@@ -94,9 +111,10 @@ static bool host_open(snug_heap *heap, struct size_class *class) {
 	class->hosts++;
 	class->host_empty += page->free_slots;
 	heap->hosts++;
-	for (uint32_t slot = 0; slot < class->slots; slot++) {
+	if (has_stack(class)) page->free_bits.first_empty = 0;
+	for (uint32_t slot = class->slots; slot-- > 0;) {
 		if (is_lent(heap, class, number, slot))
-			mark_empty(heap, class, slot_offset(heap, class, number, slot));
+			put_empty(heap, class, slot_offset(heap, class, number, slot));
 	}
 	slab_relist(heap, class, number);
 	SNUG_ASSERT(class->lists[LIST_HOST] == number);
@@ -110,7 +128,7 @@ void host_close(snug_heap *heap, struct size_class *class, page_number number) {
 	for (uint32_t slot = 0; slot < class->slots; slot++) {
 		uint64_t offset = slot_offset(heap, class, number, slot);
 		if (is_lent(heap, class, number, slot))
-			poison_slot(address_of(&heap->arena, offset), class->stride);
+			poison_free(address_of(&heap->arena, offset), class->stride);
 	}
 	slab_unlist(heap, class, number);
 	page->state = PAGE_SLAB;
@@ -135,7 +153,7 @@ void host_resident_left(snug_heap *heap, struct size_class *class, uint64_t offs
 	SNUG_ASSERT(page->state == PAGE_HOST && (*word >> (slot % 64) & 1) == 0);
 	SNUG_ASSERT(slot < class->slots && page->free_slots < class->slots);
 	*word |= (uint64_t)1 << (slot % 64);
-	mark_empty(heap, class, offset);
+	put_empty(heap, class, offset);
 	page->free_slots++;
 	class->host_empty++;
 	slab_relist(heap, class, number);
@@ -143,9 +161,19 @@ void host_resident_left(snug_heap *heap, struct size_class *class, uint64_t offs
 
 /* ------------------------------------------------------------------ guests --------- */
 
-static uint64_t empty_slot(const snug_heap *heap, const struct size_class *class,
-						   page_number number) {
-	const uint64_t *bits = free_bits_of(&heap->arena.pages[number], class);
+/* Of a host that has an empty slot; 0 if there is none in spite of the count. */
+static uint64_t take_empty(snug_heap *heap, const struct size_class *class, page_number number) {
+	struct page *page = &heap->arena.pages[number];
+	SNUG_ASSERT(page->state == PAGE_HOST && page->free_slots > 0);
+	if (has_stack(class)) {
+		uint64_t top = page->free_bits.first_empty;
+		if (top == 0) return 0;
+		SNUG_ASSERT(page_of(&heap->arena, top) == number && is_empty(heap, top));
+		page->free_bits.first_empty =
+			fragment_trailer_read(heap, fragment_trailer_at(heap, top)).next;
+		return top;
+	}
+	const uint64_t *bits = free_bits_of(page, class);
 	for (uint32_t word = 0; word * 64 < class->slots; word++) {
 		for (uint64_t lent = bits[word]; lent != 0; lent &= lent - 1) {
 			uint64_t offset = slot_offset(heap, class, number, word * 64 + bit_lowest(lent));
@@ -159,10 +187,9 @@ bool guest_take(snug_heap *heap, struct size_class *class, uint64_t *offset) {
 	SNUG_ASSERT(class->family != FAMILY_FRAGMENT && hole_capacity(heap, class) > 0);
 	if (class->lists[LIST_HOST] == PAGE_NONE && !host_open(heap, class)) return false;
 	page_number number = class->lists[LIST_HOST];
-	uint64_t found = empty_slot(heap, class, number);
+	uint64_t found = take_empty(heap, class, number);
 	if (!SNUG_GUARD(found != 0)) return false;
-	SNUG_ASSERT(heap->arena.pages[number].state == PAGE_HOST && class->host_empty > 0);
-	SNUG_ASSERT(heap->arena.pages[number].free_slots > 0);
+	SNUG_ASSERT(class->host_empty > 0);
 	unpoison_slot(address_of(&heap->arena, found), class->stride);
 	heap->arena.pages[number].free_slots--;
 	class->host_empty--;
@@ -176,11 +203,10 @@ bool host_take_resident(snug_heap *heap, struct size_class *class, uint64_t *off
 	if (class->host_empty == 0) return false;
 	page_number number = class->lists[LIST_HOST];
 	if (!SNUG_GUARD(number != PAGE_NONE)) return false;
-	uint64_t found = empty_slot(heap, class, number);
+	uint64_t found = take_empty(heap, class, number);
 	if (!SNUG_GUARD(found != 0)) return false;
 	struct page *page = &heap->arena.pages[number];
 	uint32_t slot = slot_of(&heap->arena, class, found);
-	SNUG_ASSERT(page->state == PAGE_HOST && page->free_slots > 0);
 	SNUG_ASSERT(is_lent(heap, class, number, slot));
 	free_bits_of(page, class)[slot / 64] &= ~((uint64_t)1 << (slot % 64));
 	page->free_slots--;
@@ -196,7 +222,7 @@ void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset) {
 	SNUG_ASSERT(page->state == PAGE_HOST && host_has_guest(heap, number, offset));
 	SNUG_ASSERT(class->host_guests > 0 && page->free_slots < class->slots);
 	heap->changes++;
-	mark_empty(heap, class, offset);
+	put_empty(heap, class, offset);
 	page->free_slots++;
 	class->host_guests--;
 	class->host_empty++;
@@ -207,9 +233,27 @@ void guest_free(snug_heap *heap, struct size_class *class, uint64_t offset) {
 	}
 }
 
-bool host_has_guest(const snug_heap *heap, page_number number, uint64_t offset) {
+static bool is_lent_slot(const snug_heap *heap, page_number number, uint64_t offset) {
 	const struct size_class *class = class_of_page(heap, number);
 	uint32_t slot = slot_of(&heap->arena, class, offset);
 	return slot < class->slots && slot_offset(heap, class, number, slot) == offset &&
-		   is_lent(heap, class, number, slot) && !is_empty(heap, offset);
+		   is_lent(heap, class, number, slot);
+}
+
+bool host_has_guest(const snug_heap *heap, page_number number, uint64_t offset) {
+	return is_lent_slot(heap, number, offset) && !is_empty(heap, offset);
+}
+
+bool host_stack_is_sound(const snug_heap *heap, page_number number) {
+	const struct page *page = &heap->arena.pages[number];
+	if (!has_stack(class_of_page(heap, number))) return true;
+	uint32_t walked = 0;
+	uint64_t offset = page->free_bits.first_empty;
+	for (; offset != 0 && walked < page->free_slots; walked++) {
+		bool sound = page_of(&heap->arena, offset) == number &&
+					 is_lent_slot(heap, number, offset) && is_empty(heap, offset);
+		if (!sound) return false;
+		offset = fragment_trailer_read(heap, fragment_trailer_at(heap, offset)).next;
+	}
+	return offset == 0 && walked == page->free_slots;
 }

@@ -19,8 +19,8 @@
  * its last guest has gone. Guests go when their object is freed or rebuilt, or when a
  * defragmentation finds room for them (mem/defragment/rehome.h).
  *
- * Law S10 is about hosts. Opening and closing one is O(slots), taking an empty slot as well, all
- * else O(1) and one pass over the bitmap. */
+ * Law S10 is about hosts. Opening one is O(slots), all else O(1) and one pass over the bitmap; where
+ * the bitmap lies in the descriptor, taking an empty slot looks at its 128 slots at most. */
 #ifndef SNUG_MEM_HOST_H
 #define SNUG_MEM_HOST_H
 
@@ -60,6 +60,9 @@ static inline bool is_pin_record(const snug_heap *heap, uint64_t offset) {
 
 /* Whether the slot at `offset` of a host is lent, and holds a guest. */
 bool host_has_guest(const snug_heap *heap, page_number number, uint64_t offset);
+
+/* For the walkers: the stack of empty slots, if this host has one, holds as many as are counted. */
+bool host_stack_is_sound(const snug_heap *heap, page_number number);
 
 /* An empty slot for an object of the class's own: a resident more. False: no host has one. */
 bool host_take_resident(snug_heap *heap, struct size_class *class, uint64_t *offset);
