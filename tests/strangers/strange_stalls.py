@@ -78,8 +78,9 @@ def a_check_of_all_memory(form):
 
 def flushes_one_after_the_other(form):
     """None of ten takes longer for those before it, of which the sweep may not have seen anything yet. It goes on beside, on each worker, and its
-    processor's time is in what is measured; a flush that waited for it took half a second."""
-    allowed = 60 * MS * PATIENCE
+    processor's time is in what is measured; a flush that waited for it took half a second. On a machine that is busy caches are cold, and a part of the
+    sweep costs some times as much."""
+    allowed = 200 * MS * PATIENCE
     with House(form, "-m", "128") as house:
         guest = house.guest()
         guest.fill(b"k", 1_000_000, 5, 2000)
