@@ -26,11 +26,14 @@ static void only_a_sleeper_is_woken(void **state) {
 	assert_false(channel_doze(channel)); /* there are messages */
 	assert_int_equal(channel_receive(channel, batch, 16), 16);
 	assert_int_equal(poll(&wanted, 1, 0), 0);
+	assert_false(channel_is_dozing(channel));
 	for (uint64_t round = 1; round <= 100; round++) {
 		assert_true(channel_doze(channel));
+		assert_true(channel_is_dozing(channel));
 		assert_int_equal(poll(&wanted, 1, 0), 0);
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(channel_try_send_batch(channel, batch, 16), SNUG_OK);
+		assert_false(channel_is_dozing(channel)); /* it was woken */
 		assert_int_equal(channel_wakes(channel), round);
 		assert_int_equal(poll(&wanted, 1, 0), 1);
 		assert_true(channel_rouse(channel));

@@ -235,7 +235,8 @@ struct turn {
 	/* for each worker: what is to be sent to it, through next_away; and the last one */
 	struct record **outbox;
 	struct record **outbox_last;
-	uint32_t away; /* requests out */
+	uint64_t held_since_ns; /* some of it waits for owners that sleep; 0: nothing does */
+	uint32_t away;          /* requests out */
 	/* of them, by the key's hash and the connection's number: connection_away_slot */
 	uint16_t away_keys[AWAY_KEYS];
 	uint32_t rooms_away;      /* of them, for room for a value, or its next window */

@@ -543,3 +543,7 @@ uint32_t channel_senders(const struct channel *channel) {
 uint64_t channel_wakes(const struct channel *channel) {
 	return atomic_load_explicit(&channel->wakes, memory_order_relaxed);
 }
+
+bool channel_is_dozing(const struct channel *channel) {
+	return atomic_load_explicit(&channel->state, memory_order_relaxed) == ASLEEP;
+}

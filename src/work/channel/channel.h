@@ -102,5 +102,7 @@ uint32_t channel_depth(const struct channel *channel);
 uint32_t channel_high_water(const struct channel *channel); /* the most that a receive saw */
 uint32_t channel_senders(const struct channel *channel);    /* attached */
 uint64_t channel_wakes(const struct channel *channel);      /* eventfd writes so far */
+/* Whoever sends now wakes the receiver; a moment later it may be otherwise. */
+bool channel_is_dozing(const struct channel *channel);
 
 #endif
