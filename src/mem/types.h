@@ -133,7 +133,7 @@
 #define HANDLED_FRAGMENT_TRAILER_BYTES 16u
 #define TAIL_FRAGMENTS_MAX 4u
 
-#define PIN_RECORD_LISTS 64u
+#define PIN_RECORD_TREES 64u
 
 #define REF_CHAINED ((uint64_t)1 << (SNUG_REF_BITS - 1))
 #define OFFSET_BITS 38
@@ -370,7 +370,7 @@ struct pin_table {
 	uint32_t capacity; /* a power of two; 0: none yet */
 	uint32_t count;    /* in table and records */
 	uint32_t record_count;
-	uint64_t records[PIN_RECORD_LISTS]; /* slots of pins that the table has no room for */
+	uint64_t records[PIN_RECORD_TREES]; /* slots of pins that the table has no room for */
 	uint64_t payload_bytes;
 	uint32_t pool_count[SNUG_POOL_COUNT]; /* the same by pool */
 	uint64_t pool_payload_bytes[SNUG_POOL_COUNT];

@@ -24,8 +24,8 @@
 #define PAGE_NS 150u
 #define STEP_NS 10000u
 #define LATE_NS (2 * STEP_NS)
-#define LENT 4096u    /* holes */
-#define LENT_NS 1000u /* each, on the average */
+#define LENT 60000u   /* holes */
+#define LENT_NS 1500u /* each, on the average */
 #define OBJECTS_MAX 700000u
 
 static uint64_t clock_blocks;
@@ -329,7 +329,8 @@ static void a_large_object_freed_in_parts(void **state) {
 }
 
 /* Holes are lent one by one, to the records of pins: the last of a slab costs what the first does,
- * though it has 2,000 slots. */
+ * though it has 2,000 slots; and the last record what the first does, though there are tens of
+ * thousands. */
 static void a_slab_lends_all_its_holes(void **state) {
 	(void)state;
 	fill(26);

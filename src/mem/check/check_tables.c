@@ -188,21 +188,44 @@ static bool is_live_record(const snug_heap *heap, uint64_t offset) {
 		   is_pin_record(heap, offset);
 }
 
-/* The pins that are recorded in lent slots, each a pin like any other. */
+/* A record that is still to be looked at, and the bits of the hash that lead to it. */
+struct record_at {
+	uint64_t slot;
+	uint64_t way;
+	uint32_t depth;
+};
+
+/* One tree of records, each a pin like any other, and each on the way of its hash. */
+static bool check_pin_tree(struct check *check, uint32_t tree, uint64_t most, uint64_t *records,
+						   uint64_t *page_pins) {
+	const snug_heap *heap = check->heap;
+	struct record_at left[PIN_RECORD_DEPTH + 2] = {{heap->pins.records[tree], tree, 0}};
+	for (uint32_t count = left[0].slot != 0; count > 0;) {
+		struct record_at at = left[--count];
+		bool sound =
+			(*records)++ < most && at.depth < PIN_RECORD_DEPTH && is_live_record(heap, at.slot);
+		if (!check_that(check, "P1", "record of a pin is none", at.slot, sound)) return false;
+		struct pin_record record = pin_record_read(heap, at.slot);
+		uint64_t hash = pin_record_hash(record.entry & OFFSET_MASK);
+		if (!check_that(check, "P1", "record of a pin cannot be found", at.slot,
+						hash >> (PIN_RECORD_DEPTH - at.depth) == at.way) ||
+			!check_pin(check, record.entry, page_pins))
+			return false;
+		for (uint32_t side = 0; side < 2; side++)
+			if (record.child[side] != 0)
+				left[count++] =
+					(struct record_at){record.child[side], at.way << 1 | side, at.depth + 1};
+	}
+	return true;
+}
+
+/* The pins that are recorded in lent slots. */
 static bool check_pin_records(struct check *check, const struct object_counts *counts,
 							  uint64_t *page_pins) {
-	const snug_heap *heap = check->heap;
 	uint64_t records = 0;
-	for (uint32_t list = 0; list < PIN_RECORD_LISTS; list++) {
-		for (uint64_t slot = pin_record_first(heap, list); slot != 0; records++) {
-			uint64_t entry;
-			bool sound = records < counts->pin_records && is_live_record(heap, slot);
-			if (!check_that(check, "P1", "record of a pin is none", slot, sound)) return false;
-			slot = pin_record_next(heap, slot, &entry);
-			if (!check_pin(check, entry, page_pins)) return false;
-		}
-	}
-	return check_equal(check, "P1", "records of pins", heap->pins.record_count, records) &&
+	for (uint32_t tree = 0; tree < PIN_RECORD_TREES; tree++)
+		if (!check_pin_tree(check, tree, counts->pin_records, &records, page_pins)) return false;
+	return check_equal(check, "P1", "records of pins", check->heap->pins.record_count, records) &&
 		   check_equal(check, "P1", "lent slots with records", counts->pin_records, records);
 }
 
