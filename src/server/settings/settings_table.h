@@ -158,6 +158,9 @@ enum settings_kind {
 	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 "    \
 	  "unless given; "                                                                             \
 	  "default: not at all")                                                                       \
+	X(NETWORK, 0, "http-ssl", FLAG, SETTINGS_FIELD(http_ssl), "", 0, 1, "no|yes", "http_ssl",      \
+	  "speak TLS over HTTP, with the certificate and key of -Z (--ssl-chain-cert, --ssl-key); "    \
+	  "plain HTTP is then not answered there")                                                     \
 	X(NETWORK, 0, "http-host", LIST, SETTINGS_FIELD(http_hosts), "", 0, 0, "NAME,..", "http_host", \
 	  "names by which HTTP may be asked, such as cache1.example.org; may be repeated. Addresses, " \
 	  "localhost and the "                                                                         \
