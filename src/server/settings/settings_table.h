@@ -324,7 +324,7 @@ enum settings_kind {
 #define SETTINGS_REFUSED_EXTENDED(X)                                                           \
 	X("ext_*", "items are kept in memory alone")                                               \
 	X("ssl_kernel_tls", "records are encrypted by OpenSSL, in this process")                   \
-	X("proxy_*", "there is no proxy; put mcrouter or nutcracker in front")                     \
+	X("proxy_*", "there is no proxy; put memcached's or nutcracker in front")                  \
 	X("slab_sizes", "there are no slab classes to choose: objects are moved together instead") \
 	X("no_maxconns_fast", "a connection above -c is told so and closed, it does not wait")     \
 	X("drop_privileges",                                                                       \
