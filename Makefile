@@ -11,6 +11,7 @@ SEED ?= 1
 SEEDS ?= 2000
 SECONDS ?= 60
 MEMCACHED_SOURCE ?= memcached
+MEMCACHED_PROXY ?= memcached/memcached
 JOBS ?= $(shell nproc)
 BENCH_OPTIONS ?=
 PEERS_OPTIONS ?=
@@ -32,7 +33,7 @@ define setup
 endef
 
 .NOTPARALLEL:
-.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb clean help
+.PHONY: all run demo test test-long simulate simulate-faults mutate adversary bench bench-full bench-readers bench-peers bench-defrag bench-back bench-eviction count-instructions check-instructions drill soak check-memcached check-proxy fuzz check-asan check-tsan check-clang check-musl check-arm64 check-model format check-format tidy install uninstall check-install deb check-deb clean help
 
 all: build/build.ninja
 	@$(ninja) -C build
@@ -59,6 +60,7 @@ help:
 	@echo "make mutate        small faults put into the core, one at a time: each must be seen by the test that it names; PART=src/mem for some; a quarter of an hour"
 	@echo "make adversary     tries for SECONDS (now $(SECONDS)) to make heaps refuse what they have room for (docs/bounds.md); ends with 'N settings, N beaten'"
 	@echo "make check-memcached  memcached's own tests against snugd; MEMCACHED_SOURCE=directory, NAMES='metaget cas' for some"
+	@echo "make check-proxy   three snugd behind memcached's own proxy, in clear and over TLS; MEMCACHED_PROXY=a memcached that was built with it"
 	@echo "make fuzz          fuzz each target for FUZZ_SECONDS (now $(FUZZ_SECONDS))"
 	@echo "make check-asan    the tests with AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make check-tsan    the tests with ThreadSanitizer"
@@ -223,6 +225,10 @@ mutate: need-test
 check-memcached: need-test build/build.ninja
 	@$(ninja) --quiet -C build snugd
 	@/usr/bin/python3 tests/memcached/check_memcached.py build/snugd "$(MEMCACHED_SOURCE)" $(NAMES)
+
+check-proxy: need-test build/build.ninja
+	@$(ninja) --quiet -C build snugd
+	@MEMCACHED_PROXY=$(abspath $(MEMCACHED_PROXY)) /usr/bin/python3 tests/scaling/test_scaling.py build/snugd examples/scaling
 
 fuzz: need-clang build-fuzz/build.ninja
 	@$(ninja) -C build-fuzz

@@ -8,16 +8,16 @@
  *     on_completed    the answer is taken, or was cut off: it holds nothing more
  *     on_connection   the guest leaves
  *
- * MEMORY. An answer's text becomes the response's buffer without a copy, and counts until the last
- * byte has gone. An answer for which there was no memory says so in a text that needs none. So a
- * client is told something as long as libmicrohttpd itself has memory.
- *
  * BOUNDS. Connections: CONNECTIONS_MAX, and some more that have been shown out and not left yet. A
  * head has CONNECTION_BYTES. Bodies are not read: parameters stand in the query. A client that says
  * nothing is cut off sooner before its first request than after it.
  *
- * Each answer forbids the browser to load anything from elsewhere, to be framed, and to keep the
- * answer: the page is one file that asks for nothing (embed.py sees to that). */
+ * TLS. libmicrohttpd takes a certificate when a daemon begins, and none later. So where certificates are
+ * read again a new daemon begins at the same socket. The one before takes no connection any more, and
+ * ends its own as ever: those that are idle within CONNECTION_IDLE_S. It is stopped with the next
+ * reading, or at the end. What cannot be had leaves the old one, and all of it, OpenSSL's part too,
+ * stays as it was (server/tls/tls.h).
+ */
 #include "http/http.h"
 
 #include "base/number_text.h"
@@ -27,10 +27,13 @@
 #include "http/http_library.h"
 #include "http/http_memory.h"
 #include "http/http_metrics.h"
+#include "http/http_response.h"
 #include "http/http_routes.h"
+#include "http/http_secure.h"
 #include "http/http_shared.h"
 #include "os/process_figures.h"
 #include "os/threads.h"
+#include "server/tls/tls.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -56,6 +59,11 @@ struct door {
 	struct http *http;
 	struct MHD_Daemon *daemon;
 	struct http_rules rules;
+	const struct listener *listener;
+	/* of the certificate before; NULL: none. Its socket is in use until it is stopped */
+	struct MHD_Daemon *retired;
+	int retired_fd;
+	struct MHD_Daemon *fresh; /* while certificates are read again */
 };
 
 struct http {
@@ -69,77 +77,6 @@ struct http {
 	uint32_t door_count;
 	struct door door[];
 };
-
-/* Nothing else is loaded by the page, framed around it, or told to other sites. */
-static bool add_headers(const struct http_library *library, struct MHD_Response *response,
-						const struct http_answer *answer) {
-	static const char policy[] = "default-src 'none'; script-src 'unsafe-inline'; style-src "
-								 "'unsafe-inline'; connect-src 'self'; img-src data:; "
-								 "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-	const char *const fields[][2] = {
-		{"Content-Type", answer->content_type}, {"Cache-Control", "no-store"},
-		{"X-Content-Type-Options", "nosniff"},  {"Referrer-Policy", "no-referrer"},
-		{"Content-Security-Policy", policy},    {"Allow", answer->allow},
-	};
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-		if (fields[i][1] != NULL &&
-			library->add_response_header(response, fields[i][0], fields[i][1]) != MHD_YES)
-			return false;
-	return true;
-}
-
-/* ------------------------------------------------------------------ an answer -------------- */
-
-static void free_text(void *context) {
-	struct text *text = context;
-	text_deinit(text);
-	free(text);
-}
-
-/* The text is the response's from then on, and goes back when the last connection has sent it.
- * NULL: no memory, and nothing has changed. */
-static struct MHD_Response *wrap_text(const struct http_library *library, struct text *text) {
-	struct text *kept = text->failed ? NULL : malloc(sizeof *kept);
-	if (kept == NULL) return NULL;
-	*kept = *text;
-	struct MHD_Response *response = library->create_response_from_buffer_with_free_callback_cls(
-		kept->length, kept->bytes, free_text, kept);
-	if (response == NULL)
-		free(kept);
-	else
-		*text = (struct text){.account = kept->account};
-	return response;
-}
-
-static struct MHD_Response *wrap_page(const struct http_library *library, const char *page,
-									  size_t length) {
-	return library->create_response_from_buffer(length, (void *)(uintptr_t)page,
-												MHD_RESPMEM_PERSISTENT);
-}
-
-/* An answer for which there was no memory says so in a text that needs none. */
-static void make_response(const struct http_library *library, struct http_answer *answer,
-						  struct made *out) {
-	static const char no_memory[] = "{\"error\":\"no memory for the answer: try again\"}\n";
-	*out = (struct made){.status = answer->status, .account = answer->text.account};
-	if (answer->page != NULL) {
-		out->response = wrap_page(library, answer->page, answer->page_length);
-	} else {
-		out->bytes = answer->text.room;
-		out->response = wrap_text(library, &answer->text);
-	}
-	if (out->response == NULL) {
-		out->status = 503;
-		out->bytes = 0;
-		answer->content_type = "application/json";
-		out->response = wrap_page(library, no_memory, sizeof no_memory - 1);
-	}
-	text_deinit(&answer->text);
-	if (out->response != NULL && !add_headers(library, out->response, answer)) {
-		library->destroy_response(out->response);
-		out->response = NULL;
-	}
-}
 
 /* ------------------------------------------------------------------ to a client ------------ */
 
@@ -168,7 +105,7 @@ static void drop(void *context, struct made *made) {
 
 static void respond(struct exchange *exchange, struct http_answer *answer) {
 	struct made made;
-	make_response(&exchange->http->library, answer, &made);
+	http_response_make(&exchange->http->library, answer, &made);
 	use(exchange, &made);
 	if (made.response != NULL) drop(exchange, &made);
 }
@@ -230,7 +167,7 @@ static void make(void *context, struct made *out) {
 	struct exchange *exchange = context;
 	struct http_answer answer = {0};
 	make_answer(exchange, &answer);
-	make_response(&exchange->http->library, &answer, out);
+	http_response_make(&exchange->http->library, &answer, out);
 }
 
 static void answer_route(struct exchange *exchange) {
@@ -372,40 +309,128 @@ static bool is_loopback(int fd) {
 		   IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&address)->sin6_addr);
 }
 
+static const char unfit[] = ": the certificate, its key or the system is not fit for it";
+
 static void log_nothing(void *context, const char *format, va_list arguments) {
 	(void)context;
 	(void)format;
 	(void)arguments;
 }
 
-/* The daemon closes its socket; the listener keeps its own. */
+/* The daemon closes its socket; the listener keeps its own. Without secrets it speaks no TLS. NULL: the
+ * system has not what is needed, or what the secrets are is no certificate and its key. */
+static struct MHD_Daemon *start_daemon(struct door *door, const struct http_secrets *secrets) {
+	const struct http_library *library = &door->http->library;
+	const unsigned flags =
+		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
+	const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+	const struct MHD_OptionItem secure[] = {
+		{MHD_OPTION_HTTPS_MEM_CERT, 0,
+		 secrets == NULL ? NULL : (void *)(uintptr_t)secrets->certificate},
+		{MHD_OPTION_HTTPS_MEM_KEY, 0, secrets == NULL ? NULL : (void *)(uintptr_t)secrets->key},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0,
+		 secrets == NULL ? NULL : (void *)(uintptr_t)secrets->priorities},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	int fd = dup(door->listener->fds[0]);
+	if (fd < 0) return NULL;
+	struct MHD_Daemon *daemon = library->start_daemon(
+		flags | (secrets != NULL ? MHD_USE_TLS : 0), 0, NULL, NULL, on_request, door,
+		MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+		door, MHD_OPTION_NOTIFY_COMPLETED, on_completed, door, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX + CONNECTIONS_LEAVING_MAX,
+		MHD_OPTION_CONNECTION_TIMEOUT, FIRST_REQUEST_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES,
+		MHD_OPTION_ARRAY, secrets != NULL ? secure : none, MHD_OPTION_END);
+	if (daemon == NULL) (void)close(fd);
+	return daemon;
+}
+
 static bool open_door(struct http *http, const struct settings *settings,
-					  const struct listener *listener, struct text *why) {
+					  const struct listener *listener, const struct http_secrets *secrets,
+					  struct text *why) {
 	struct door *door = &http->door[http->door_count];
-	int fd = dup(listener->fds[0]);
 	door->http = http;
+	door->listener = listener;
 	door->rules = (struct http_rules){.name = settings->http,
 									  .hosts = &settings->http_hosts,
 									  .token = http->token[0] == '\0' ? NULL : http->token,
 									  .auth = http->asks.server->auth,
-									  .is_loopback = is_loopback(listener->fds[0])};
-	const unsigned flags =
-		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_ITC;
-	if (fd >= 0)
-		door->daemon = http->library.start_daemon(
-			flags, 0, NULL, NULL, on_request, door, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
-			MHD_OPTION_NOTIFY_CONNECTION, on_connection, door, MHD_OPTION_NOTIFY_COMPLETED,
-			on_completed, door, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-			CONNECTIONS_MAX + CONNECTIONS_LEAVING_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-			FIRST_REQUEST_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-			MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_END);
+									  .is_loopback = is_loopback(listener->fds[0]),
+									  .is_secured = secrets != NULL};
+	door->daemon = start_daemon(door, secrets);
 	if (door->daemon != NULL) {
 		http->door_count++;
 		return true;
 	}
-	if (fd >= 0) (void)close(fd);
-	text_print(why, "%s: cannot serve HTTP", listener->name);
+	text_print(why, "%s: cannot serve HTTP%s", listener->name, secrets != NULL ? unfit : "");
 	return false;
+}
+
+/* ------------------------------------------------------------------ certificates ----------- */
+
+static void stop_retired(const struct http_library *library, struct door *door) {
+	if (door->retired == NULL) return;
+	library->stop_daemon(door->retired);
+	(void)close(door->retired_fd);
+	door->retired = NULL;
+}
+
+/* From now on the fresh one takes the connections. */
+static void replace_daemon(const struct http_library *library, struct door *door) {
+	stop_retired(library, door);
+	door->retired_fd = library->quiesce_daemon(door->daemon);
+	door->retired = door->daemon;
+	door->daemon = door->fresh;
+	door->fresh = NULL;
+}
+
+/* The certificates were read again: all doors have them, or none. */
+static bool follow_certificates(void *context, struct text *why) {
+	struct http *http = context;
+	const struct http_library *library = &http->library;
+	struct http_secrets *secrets = http_secrets_read(&http->asks.server->settings, why);
+	uint32_t begun = 0;
+	if (secrets == NULL) return false;
+	for (; begun < http->door_count; begun++) {
+		struct door *door = &http->door[begun];
+		door->fresh = start_daemon(door, secrets);
+		if (door->fresh == NULL) break;
+	}
+	bool is_whole = begun == http->door_count;
+	if (!is_whole)
+		text_print(why, "%s: no other certificate%s", http->door[begun].listener->name, unfit);
+	for (uint32_t i = 0; i < begun; i++) {
+		if (is_whole)
+			replace_daemon(library, &http->door[i]);
+		else
+			library->stop_daemon(http->door[i].fresh);
+	}
+	http_secrets_destroy(secrets);
+	return is_whole;
+}
+
+/* The doors; with TLS certificates are followed from then on. */
+static enum http_start open_doors(struct http *http, const struct listeners *listeners,
+								  struct text *why) {
+	const struct server *server = http->asks.server;
+	const struct settings *settings = &server->settings;
+	struct http_secrets *secrets = NULL;
+	bool are_open = true;
+	if (settings->http_ssl) {
+		if (http->library.is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
+			text_print(why, "--http-ssl: this libmicrohttpd has no TLS");
+			return HTTP_REFUSED;
+		}
+		secrets = http_secrets_read(settings, why);
+		if (secrets == NULL) return HTTP_MISTAKEN;
+	}
+	for (uint32_t i = 0; i < listeners->count && are_open; i++)
+		if (listeners->listener[i].kind == LISTENER_HTTP)
+			are_open = open_door(http, settings, &listeners->listener[i], secrets, why);
+	if (are_open && secrets != NULL) tls_set_follower(server->tls, follow_certificates, http);
+	http_secrets_destroy(secrets);
+	return are_open ? HTTP_STARTED : HTTP_REFUSED;
 }
 
 enum http_start http_create(struct server *server, const struct listeners *listeners,
@@ -430,10 +455,8 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 	if (settings->http_token_file[0] != '\0' &&
 		!read_token(settings->http_token_file, http->token, why))
 		return HTTP_MISTAKEN;
-	for (uint32_t i = 0; i < listeners->count; i++)
-		if (listeners->listener[i].kind == LISTENER_HTTP &&
-			!open_door(http, settings, &listeners->listener[i], why))
-			return HTTP_REFUSED;
+	enum http_start start = open_doors(http, listeners, why);
+	if (start != HTTP_STARTED) return start;
 	http->holding = (struct holding){held_bytes, http};
 	atomic_store_explicit(&server->http_holding, &http->holding, memory_order_release);
 	return HTTP_STARTED;
@@ -441,9 +464,13 @@ enum http_start http_create(struct server *server, const struct listeners *liste
 
 void http_stop(struct http *http) {
 	if (http == NULL) return;
+	if (http->asks.server->tls != NULL) tls_set_follower(http->asks.server->tls, NULL, NULL);
 	asks_stop(&http->asks);
-	for (; http->door_count > 0; http->door_count--)
-		http->library.stop_daemon(http->door[http->door_count - 1].daemon);
+	for (; http->door_count > 0; http->door_count--) {
+		struct door *door = &http->door[http->door_count - 1];
+		stop_retired(&http->library, door);
+		http->library.stop_daemon(door->daemon);
+	}
 }
 
 void http_destroy(struct http *http) {

@@ -4,6 +4,8 @@
  *     http.c           the daemons (libmicrohttpd), one for an address; a thread for a connection
  *     http_absent.c    in place of all the others, where libmicrohttpd was not there at the build
  *     http_library.c   libmicrohttpd, loaded
+ *     http_response.c  what it sends, made of an answer
+ *     http_secure.c    what it needs for TLS
  *     http_crowd.c     the connections, and who must go when there is no room
  *     http_memory.c    what answers may hold, and who pays when it is not enough
  *     http_shared.c    one answer for all who asked before its making began
@@ -20,7 +22,8 @@
  *
  * It is a client like any other: it asks the workers by message and the coordinator by ticket, and
  * owns nothing of theirs. What connections and answers hold is bounded by HTTP_MEMORY_BYTES
- * (http_memory.h), beside the items. */
+ * (http_memory.h), beside the items; what GnuTLS takes for a connection comes on top, some 12 KiB
+ * for each of 160 at most. */
 #ifndef SNUG_HTTP_HTTP_H
 #define SNUG_HTTP_HTTP_H
 

@@ -121,20 +121,21 @@ static const char *refuse_stranger(const struct http_rules *rules,
 		   "of the user http";
 }
 
-static bool is_same_site(const struct http_request *request) {
+static bool is_same_site(const struct http_rules *rules, const struct http_request *request) {
 	if (request->site != NULL && strcmp(request->site, "same-origin") != 0 &&
 		strcmp(request->site, "none") != 0)
 		return false;
 	if (request->origin == NULL) return true;
-	static const char scheme[] = "http://";
-	return request->host != NULL && strncmp(request->origin, scheme, sizeof scheme - 1) == 0 &&
-		   strcasecmp(request->origin + sizeof scheme - 1, request->host) == 0;
+	const char *scheme = rules->is_secured ? "https://" : "http://";
+	size_t length = strlen(scheme);
+	return request->host != NULL && strncmp(request->origin, scheme, length) == 0 &&
+		   strcasecmp(request->origin + length, request->host) == 0;
 }
 
 const char *http_access_act(const struct http_rules *rules, const struct http_request *request) {
 	const char *refusal = http_access_read(rules, request);
 	if (refusal != NULL) return refusal;
-	if (!is_same_site(request)) return "a request from another site";
+	if (!is_same_site(rules, request)) return "a request from another site";
 	if (request->mark == NULL || strcmp(request->mark, "1") != 0)
 		return "actions need the header X-Snug-Request: 1";
 	if (rules->auth != NULL) return refuse_stranger(rules, request);

@@ -31,6 +31,7 @@ struct http_rules {
 	const char *token;                 /* NULL: none is set */
 	struct auth *auth;                 /* the users; NULL: there are none */
 	bool is_loopback;                  /* this address cannot be reached from elsewhere */
+	bool is_secured;                   /* by TLS: it is https that the page came by */
 };
 
 /* NULL: it may. Else a sentence that says why not. Asking for what only tells: */

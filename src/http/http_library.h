@@ -1,5 +1,5 @@
 /* http/http_library.h: libmicrohttpd, loaded when HTTP is asked for and not before. With what it
- * brings along (TLS, which is not used) it has two MiB of resident memory, which a server that
+ * brings along (GnuTLS, which --http-ssl alone uses) it has two MiB of resident memory, which a server that
  * serves no HTTP shall not pay. Its header is what it was built with; its functions are called
  * through this table. */
 #ifndef SNUG_HTTP_HTTP_LIBRARY_H
@@ -10,7 +10,9 @@
 
 /* X(name, of the function without MHD_) */
 #define HTTP_LIBRARY_FUNCTIONS(X)                         \
+	X(is_feature_supported)                               \
 	X(start_daemon)                                       \
+	X(quiesce_daemon)                                     \
 	X(stop_daemon)                                        \
 	X(get_connection_info)                                \
 	X(set_connection_option)                              \

@@ -350,7 +350,8 @@ static bool open_http(const struct settings *settings, struct listeners *out, st
 		char name[sizeof listener->name];
 		listener->kind = LISTENER_HTTP;
 		listener->tls = SETTINGS_TLS_NONE;
-		(void)snprintf(name, sizeof name, "http://%.140s", listener->name);
+		(void)snprintf(name, sizeof name, "%s://%.140s", settings->http_ssl ? "https" : "http",
+					   listener->name);
 		memcpy(listener->name, name, sizeof name);
 	}
 	return true;

@@ -201,6 +201,12 @@ static bool fits_tls(struct settings_reader *reader) {
 			return settings_refuse(reader, "--listen: '%s' needs --enable-ssl (-Z)", entry);
 		asks_clients |= tls == SETTINGS_TLS_CERTIFIED;
 	}
+	if (settings->http_ssl && settings->http[0] == '\0')
+		return settings_refuse(reader, "--http-ssl: needs --http");
+	if (settings->http_ssl && !settings->ssl_enabled)
+		return settings_refuse(reader, "--http-ssl: needs --enable-ssl (-Z)");
+	if (settings->http_ssl && settings->ssl_keyformat != 1)
+		return settings_refuse(reader, "--http-ssl: needs a key as PEM: --ssl-keyformat 1");
 	if (!settings->ssl_enabled) return true;
 	if (!settings_want_tcp(settings))
 		return settings_refuse(reader,

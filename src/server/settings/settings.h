@@ -79,6 +79,7 @@ struct settings {
 	bool enable_shutdown; /* -A: clients may end the server */
 	/* --http: the address for metrics, health and the dashboard; "": none */
 	char http[128];
+	bool http_ssl; /* --http-ssl: it speaks TLS alone, with the certificate of -Z */
 	/* --http-host: names by which it may be asked, beside that of --http */
 	struct settings_list http_hosts;
 	char http_token_file[256];

@@ -158,6 +158,9 @@ enum settings_kind {
 	  "serve metrics for Prometheus, /healthz, JSON and a dashboard at HOST[:PORT]; port 8211 "    \
 	  "unless given; "                                                                             \
 	  "default: not at all")                                                                       \
+	X(NETWORK, 0, "http-ssl", FLAG, SETTINGS_FIELD(http_ssl), "", 0, 1, "no|yes", "http_ssl",      \
+	  "speak TLS over HTTP, with the certificate and key of -Z (--ssl-chain-cert, --ssl-key); "    \
+	  "plain HTTP is then not answered there")                                                     \
 	X(NETWORK, 0, "http-host", LIST, SETTINGS_FIELD(http_hosts), "", 0, 0, "NAME,..", "http_host", \
 	  "names by which HTTP may be asked, such as cache1.example.org; may be repeated. Addresses, " \
 	  "localhost and the "                                                                         \
@@ -321,7 +324,7 @@ enum settings_kind {
 #define SETTINGS_REFUSED_EXTENDED(X)                                                           \
 	X("ext_*", "items are kept in memory alone")                                               \
 	X("ssl_kernel_tls", "records are encrypted by OpenSSL, in this process")                   \
-	X("proxy_*", "there is no proxy; put mcrouter or nutcracker in front")                     \
+	X("proxy_*", "there is no proxy; put memcached's or nutcracker in front")                  \
 	X("slab_sizes", "there are no slab classes to choose: objects are moved together instead") \
 	X("no_maxconns_fast", "a connection above -c is told so and closed, it does not wait")     \
 	X("drop_privileges",                                                                       \

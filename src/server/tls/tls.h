@@ -58,6 +58,11 @@ bool tls_create(const struct settings *settings, const snug_log *log, struct tls
 /* Reads the certificates again. False: a sentence, and all stays as it was. Any thread that serves
  * nobody. */
 bool tls_reload(struct tls *tls, struct text *why);
+/* Who speaks TLS by another library is told when the certificates have been read again, and before they
+ * are taken: `follow` takes them as well, or says why not; then all stays as it was. One at a time; NULL:
+ * nobody. Waits for a call of the one before. */
+typedef bool tls_follower(void *context, struct text *why);
+void tls_set_follower(struct tls *tls, tls_follower *follow, void *context);
 /* No request to read them again is taken any more. NULL is ignored. */
 void tls_stop(struct tls *tls);
 /* When there is no session any more. NULL is ignored. */

@@ -19,6 +19,12 @@ bool tls_reload(struct tls *tls, struct text *why) {
 	return false;
 }
 
+void tls_set_follower(struct tls *tls, tls_follower *follow, void *context) {
+	(void)tls;
+	(void)follow;
+	(void)context;
+}
+
 void tls_stop(struct tls *tls) {
 	(void)tls;
 }

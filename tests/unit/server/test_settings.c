@@ -354,8 +354,8 @@ static void refuses_with_a_sentence(void **state) {
 								 "number from 2 to 3"},
 		{"-o ssl_kernel_tls", "-o ssl_kernel_tls: not supported: records are encrypted by OpenSSL, "
 							  "in this process"},
-		{"-o proxy_config=x",
-		 "-o proxy_config: not supported: there is no proxy; put mcrouter or nutcracker in front"},
+		{"-o proxy_config=x", "-o proxy_config: not supported: there is no proxy; put memcached's "
+							  "or nutcracker in front"},
 		{"-o no_maxconns_fast", "-o no_maxconns_fast: not supported: a connection above -c is told "
 								"so and closed, it does not wait"},
 		{"-o slab_automovers", "-o slab_automovers: not supported"},
