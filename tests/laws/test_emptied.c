@@ -184,6 +184,29 @@ static void cells_are_given_back(void **state) {
 	REQUIRE_OK(snug_heap_destroy(heap));
 }
 
+/* Pages of a higher limit are still free when the heap is empty, and have descriptors. */
+static void a_limit_that_was_higher_leaves_nothing(void **state) {
+	(void)state;
+	for (enum order order = FIRST_FIRST; order <= LAST_FIRST; order++) {
+		snug_heap *heap = NULL;
+		snug_heap_options options = snug_heap_options_default();
+		options.limit_bytes = 272 * MIB;
+		options.page_bytes = 4096;
+		REQUIRE_OK(snug_heap_create(&options, &heap));
+		static snug_handle handles[272 * MIB / 4000];
+		snug_handle whole;
+		size_t count = fill(heap, 4000, handles, 272 * MIB / 4000);
+		REQUIRE_OK(snug_heap_set_limit(heap, 256 * MIB));
+		put_in_order(handles, count, order);
+		for (size_t i = 0; i < count; i++) REQUIRE_OK(snug_free(heap, handles[i]));
+		require_note(order_names[order]);
+		REQUIRE_OK(snug_alloc(heap, heap->object_max_bytes, &whole));
+		REQUIRE_OK(snug_check(heap, NULL));
+		REQUIRE_OK(snug_heap_destroy(heap));
+	}
+	require_note(NULL);
+}
+
 /* ------------------------------------------------------------------ the naive twin ----------- */
 
 #define HANDLES_MAX ((size_t)1 << 19)
@@ -356,6 +379,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_emptied_heap_is_as_good_as_new),
 		cmocka_unit_test(cells_are_given_back),
+		cmocka_unit_test(a_limit_that_was_higher_leaves_nothing),
 		cmocka_unit_test(a_stale_handle_is_an_error_for_ever),
 		cmocka_unit_test(high_floors_are_kept),
 		cmocka_unit_test(generations_end),

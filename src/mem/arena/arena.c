@@ -566,8 +566,7 @@ bool arena_forget_cold(struct arena *arena) {
 	return forgotten || arena->metadata_bytes < before_bytes;
 }
 
-bool arena_return_above_limit(struct arena *arena) {
-	uint64_t most_pages = arena->limit_goal_bytes >> arena->page_shift;
+bool arena_return_behind(struct arena *arena, uint64_t most_pages) {
 	if (warm_end(arena, arena->region_count) <= most_pages) return false;
 	if (arena_coalesce(arena, COALESCED_A_SLICE) > 0) return true;
 	arena_drain_end(arena);

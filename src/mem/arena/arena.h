@@ -87,9 +87,9 @@ uint32_t arena_drain_choice(const struct arena *arena);
  * there are none to give. */
 bool arena_forget_cold(struct arena *arena);
 
-/* Where nothing is in use: gives some of the free pages that lie higher than the limit reaches back
+/* Where nothing is in use: gives some of the free pages that lie behind the first `most_pages` back
  * to the OS; false if there are none, or the OS refuses. */
-bool arena_return_above_limit(struct arena *arena);
+bool arena_return_behind(struct arena *arena, uint64_t most_pages);
 
 /* Gives one free page back to the OS to make room under the limit. NO_MEMORY: none is free.
  * OS_MEMORY: the OS did not take it, and it is still free. */

@@ -72,4 +72,7 @@ static inline bool limit_is_workable(size_t limit_bytes, size_t page_bytes) {
  * What is larger could never fit; each size up to it fits an empty heap (limit.c). */
 size_t limit_object_bytes(const snug_heap *heap, size_t limit_bytes);
 
+/* The pages whose descriptors are counted for that object; an emptied heap keeps no more. */
+uint64_t limit_pages_ever(const snug_heap *heap);
+
 #endif

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "mem/arena/arena.h"
 #include "mem/arena/cells.h"
+#include "mem/arena/limit.h"
 #include "mem/slab/classes.h"
 #include "mem/slab/handle_trim.h"
 #include "mem/slab/magazine.h"
@@ -49,7 +50,7 @@ static bool trim_some(snug_heap *heap, enum trim how, uint32_t most_grains) {
 		bool empty = is_empty(heap);
 		if (empty && retire_classes(heap)) return true;
 		/* else free pages would keep the descriptors of a limit that was higher once */
-		if (empty && arena_return_above_limit(&heap->arena)) return true;
+		if (empty && arena_return_behind(&heap->arena, limit_pages_ever(heap))) return true;
 		drop_pins(heap);
 	}
 	if (cells_trim(&heap->arena, &heap->cells, how == TRIM_SPARE ? 1 : 0)) return true;

@@ -7,7 +7,7 @@
  *   cells       grains without a cell, at the end of their range
  *   pins        the table, if nothing is pinned
  *   regions,    those behind the last page that is committed; of an empty heap that page lies no
- *   descriptors higher than the limit reaches
+ *   descriptors higher than those of the largest object
  *
  * A free does nothing of this: it stays as short as it is. Tables are trimmed where time is taken
  * for such things, and where memory is wanted:
