@@ -77,6 +77,7 @@ static void add_connections(struct connection_counts *to, const struct connectio
 	to->written_bytes += from->written_bytes;
 	to->buffer_bytes += from->buffer_bytes;
 	to->idle_kicks += from->idle_kicks;
+	to->killed += from->killed;
 	to->memory_closed += from->memory_closed;
 	to->yields += from->yields;
 	to->reads += from->reads;
@@ -207,6 +208,7 @@ static void say_connections(const struct server *server, const struct sum *sum, 
 	stat_u64(out, "listen_disabled_num", 0);
 	stat_u64(out, "time_in_listen_disabled_us", 0);
 	stat_u64(out, "idle_kicks", sum->connections.idle_kicks);
+	stat_u64(out, "snug_killed", sum->connections.killed);
 	stat_u64(out, "auth_cmds", sum->connections.auth_commands);
 	stat_u64(out, "auth_errors", sum->connections.auth_errors);
 	stat_u64(out, "snug_open_addresses",
